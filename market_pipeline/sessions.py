@@ -1,0 +1,91 @@
+"""Which sessions exist, when each begins, and which are over.
+
+A session is one trading day of a calendar: New York's for equities (`XNYS`), every UTC day for crypto (`24/7`). It is
+known by its date. Knows nothing of vendors or databases.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+
+from market_pipeline.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """A trading calendar: its name in exchange_calendars, the time zone its days begin in, and its first session."""
+
+    name: str
+    timezone: ZoneInfo
+    first_session: date
+
+
+CALENDARS = {
+    # The vendor's stock bars begin on 2003-09-10; the sandbox's recorded ones on 2000-03-01.
+    "XNYS": Calendar("XNYS", ZoneInfo("America/New_York"), date(2000, 1, 3)),
+    # The vendor's crypto records begin on 2013-11-01.
+    "24/7": Calendar("24/7", ZoneInfo("UTC"), date(2013, 11, 1)),
+}
+
+
+class UnknownCalendarError(UsageError):
+    """A calendar that the project doesn't know."""
+
+
+def calendar(name: str) -> Calendar:
+    """The calendar of that name.
+
+    Raises:
+        UnknownCalendarError: there is none.
+    """
+    try:
+        return CALENDARS[name]
+    except KeyError:
+        raise UnknownCalendarError(f"calendar {name!r} is not known; use one of {', '.join(CALENDARS)}") from None
+
+
+@lru_cache
+def _all_sessions(name: str, last_year: int) -> pd.DatetimeIndex:
+    """Every session from the calendar's first to the end of `last_year`, as midnights without a zone.
+
+    The end is a year's end, not exchange_calendars' own "a year from today", so that what is built on this doesn't
+    change from one day to the next.
+    """
+    import exchange_calendars  # 0.2 s that only this function needs
+
+    first = calendar(name).first_session
+    found = exchange_calendars.get_calendar(name, start=str(first), end=f"{last_year}-12-31")
+    return pd.DatetimeIndex(found.sessions)
+
+
+def sessions_between(name: str, start: date, end: date) -> list[date]:
+    """The sessions of a calendar from `start` to `end`, both included, oldest first; empty where there are none."""
+    if end < start:
+        return []
+    found = _all_sessions(name, end.year)
+    inside = found[(found >= pd.Timestamp(start)) & (found <= pd.Timestamp(end))]
+    return [day.date() for day in inside]
+
+
+def days_without_session(name: str, start: date, end: date) -> list[date]:
+    """The weekdays from `start` to `end`, both included, on which the calendar has no session: its holidays."""
+    weekdays = pd.bdate_range(start, end)
+    return [day.date() for day in weekdays.difference(pd.DatetimeIndex(sessions_between(name, start, end)))]
+
+
+def session_starts(name: str, sessions: pd.DatetimeIndex) -> pd.DatetimeIndex:
+    """When each session's day begins, in UTC: midnight in the calendar's time zone, as the vendor stamps a daily bar.
+
+    Shape: as `sessions`, which are midnights without a zone.
+    """
+    return sessions.tz_localize(calendar(name).timezone).tz_convert("UTC")
+
+
+def latest_ended_session(name: str, now: datetime) -> date | None:
+    """The newest session that is over at `now`: one whose date has passed in UTC, hours after New York's close."""
+    yesterday = now.astimezone(UTC).date() - timedelta(days=1)
+    recent = sessions_between(name, yesterday - timedelta(days=14), yesterday)
+    return recent[-1] if recent else None

@@ -1,0 +1,123 @@
+"""Every environment variable the project reads: its type, default and meaning.
+
+Values come from the environment, or from a `.env` file in the project's folder or the current one. Nothing else in the
+package reads the environment, and nothing reads it on import: callers ask `load_settings()`.
+"""
+
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+import platformdirs
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from market_pipeline.errors import UsageError
+
+Source = Literal["polygon", "sandbox"]
+
+POLYGON_HOSTS = frozenset({"api.massive.com", "api.polygon.io"})
+"""The vendor's hosts (Polygon.io renamed itself Massive in 2025). Bars from any other host are not the market's."""
+
+SANDBOX_REQUESTS_PER_MINUTE = 60_000
+"""Used where POLYGON_REQUESTS_PER_MINUTE is not set and the sandbox answers: it has no plan of its own to protect."""
+
+
+class SettingsError(UsageError):
+    """An environment variable holds a value that can't be used."""
+
+
+def project_dir() -> Path | None:
+    """The checkout this package runs from, or None where it was installed without one."""
+    folder = Path(__file__).resolve().parent.parent
+    return folder if (folder / "dagster.yaml").is_file() else None
+
+
+def default_data_dir() -> Path:
+    """`.market_pipeline` in the checkout, so that clones don't share a database; else the user's data folder."""
+    folder = project_dir()
+    return folder / ".market_pipeline" if folder else platformdirs.user_data_path("market-pipeline")
+
+
+class Settings(BaseSettings):
+    """The project's settings; each field is the environment variable of the same name in capitals."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True)
+
+    database_url: SecretStr | None = Field(
+        None,
+        description="PostgreSQL to use, as postgresql://user:password@host:5432/database. Unset: an embedded server.",
+    )
+    dagster_database_url: SecretStr | None = Field(
+        None,
+        description="Dagster's own database. Unset: the database named <database>_dagster on the same server.",
+    )
+    polygon_api_key: SecretStr | None = Field(
+        None, description="The key of your Polygon.io (Massive) account. Not needed for the sandbox."
+    )
+    polygon_base_url: str = Field(
+        "https://api.massive.com",
+        description="The vendor's address, or a sandbox's: http://127.0.0.1:8900 for `market-pipeline sandbox`.",
+    )
+    polygon_requests_per_minute: int = Field(
+        5, ge=1, description="The most requests per minute that your plan allows; 5 is the free plan's."
+    )
+    backfill_schedule_hour: int = Field(2, ge=0, le=23, description="Hour of the nightly run, UTC.")
+    backfill_schedule_minute: int = Field(0, ge=0, le=59, description="Minute of the nightly run, UTC.")
+    market_pipeline_data_dir: Path = Field(
+        default_factory=default_data_dir,
+        description="Where the embedded PostgreSQL keeps its data. Unset: .market_pipeline in the project's folder.",
+    )
+
+    @field_validator("database_url", "dagster_database_url")
+    @classmethod
+    def _is_postgresql(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None:
+            parts = urlsplit(url.get_secret_value())
+            if parts.scheme.split("+")[0] not in ("postgresql", "postgres") or not parts.path.strip("/"):
+                raise ValueError("is not of the form postgresql://user:password@host:5432/database")
+        return url
+
+    @field_validator("polygon_base_url")
+    @classmethod
+    def _is_http(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("is not of the form https://host or http://host:port")
+        if parts.username or parts.query:
+            raise ValueError("must hold neither a user nor a query; the key belongs in POLYGON_API_KEY")
+        return url.rstrip("/")
+
+    @field_validator("market_pipeline_data_dir")
+    @classmethod
+    def _absolute(cls, folder: Path) -> Path:
+        return folder.expanduser().absolute()
+
+    @property
+    def source(self) -> Source:
+        """What the configured vendor address can answer with: the market's bars, or a sandbox's."""
+        return "polygon" if urlsplit(self.polygon_base_url).hostname in POLYGON_HOSTS else "sandbox"
+
+    @property
+    def requests_per_minute(self) -> int:
+        """The rate limit in force, for all processes on the database together."""
+        if self.source == "sandbox" and "polygon_requests_per_minute" not in self.model_fields_set:
+            return SANDBOX_REQUESTS_PER_MINUTE
+        return self.polygon_requests_per_minute
+
+
+def load_settings() -> Settings:
+    """The settings as the environment and the `.env` files give them now.
+
+    Raises:
+        SettingsError: a value can't be used; the message names the variable and never shows a secret.
+    """
+    folder = project_dir()
+    env_files = ((folder / ".env") if folder else None, Path(".env").absolute())
+    try:
+        return Settings(_env_file=[file for file in env_files if file is not None])  # type: ignore[call-arg]
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False)[0]
+        name = str(problem["loc"][0]).upper()
+        reason = problem["msg"].removeprefix("Value error, ")
+        raise SettingsError(f"{name}: {reason}. Mend it in the environment or in .env.") from None

