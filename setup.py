@@ -1,4 +1,4 @@
-"""Packaging; the versions that are tested together are pinned in constraints.txt, the tools' settings in pyproject.toml."""
+"""Packaging. Versions tested together are pinned in constraints.txt; the tools' settings are in pyproject.toml."""
 
 from setuptools import find_packages, setup
 
@@ -45,5 +45,5 @@ setup(
             "types-requests",
         ]
     },
-    entry_points={"console_scripts": ["market-pipeline = market_pipeline.cli:main"]},
+    entry_points={"console_scripts": ["market-pipeline = market_pipeline.cli.main:main"]},
 )

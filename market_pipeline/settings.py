@@ -86,12 +86,19 @@ class Settings(BaseSettings):
             raise ValueError("is not of the form https://host or http://host:port")
         if parts.username or parts.query:
             raise ValueError("must hold neither a user nor a query; the key belongs in POLYGON_API_KEY")
+        if parts.hostname in POLYGON_HOSTS and parts.scheme != "https":
+            raise ValueError("must begin with https://, or the key would travel in the clear")
         return url.rstrip("/")
 
     @field_validator("market_pipeline_data_dir")
     @classmethod
     def _absolute(cls, folder: Path) -> Path:
         return folder.expanduser().absolute()
+
+    @property
+    def dagster_dir(self) -> Path:
+        """What little Dagster keeps in files, where DAGSTER_HOME doesn't say otherwise."""
+        return self.market_pipeline_data_dir / "dagster"
 
     @property
     def source(self) -> Source:
@@ -115,7 +122,7 @@ def load_settings() -> Settings:
     folder = project_dir()
     env_files = ((folder / ".env") if folder else None, Path(".env").absolute())
     try:
-        return Settings(_env_file=[file for file in env_files if file is not None])  # type: ignore[call-arg]
+        return Settings(_env_file=[file for file in env_files if file is not None])
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
         name = str(problem["loc"][0]).upper()

@@ -1,0 +1,1 @@
+"""The test suite: mirrors the package, in unit, integration and end_to_end."""

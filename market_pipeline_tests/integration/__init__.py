@@ -1,0 +1,1 @@
+"""Tests against real parts: PostgreSQL, HTTP over loopback, a Dagster instance."""

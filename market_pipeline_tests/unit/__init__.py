@@ -1,0 +1,1 @@
+"""Tests of single modules, with nothing running beside them."""

@@ -1,0 +1,1 @@
+"""`market-pipeline`, the command line: parses, calls, prints. The work is done elsewhere."""

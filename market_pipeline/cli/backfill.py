@@ -1,0 +1,89 @@
+"""`market-pipeline backfill`: fetch and load history for some symbols and dates, as partition-range runs."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated
+
+import typer
+from sqlalchemy import Engine
+
+from market_pipeline.cli.summary import Account, print_plan, print_table
+from market_pipeline.errors import UsageError
+from market_pipeline.runs import range_runs
+from market_pipeline.settings import load_settings
+from market_pipeline.symbols import DEFAULT_BACKFILL, Symbol
+from market_pipeline.warehouse.database import open_warehouse
+from market_pipeline.warehouse.tracked_symbols import active_symbols, find_active
+
+DEFAULT_DAYS = 1825
+DONE, FAILED, PARTIAL = 0, 1, 3
+
+
+class NothingTrackedError(UsageError):
+    """All symbols were asked for and there are none."""
+
+
+class DateError(UsageError):
+    """A date that can't be read."""
+
+
+def backfill(
+    symbols: Annotated[
+        str, typer.Option(help='Comma-separated tickers, or "*" for all that are tracked.', metavar="A,B,C")
+    ] = ",".join(DEFAULT_BACKFILL),
+    start: Annotated[str | None, typer.Option(help="First date, default five years ago.", metavar="YYYY-MM-DD")] = None,
+    end: Annotated[str | None, typer.Option(help="Last date, included, default today.", metavar="YYYY-MM-DD")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be asked for, and ask nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary or the plan as JSON.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
+) -> None:
+    """Load the history of some symbols, by default five years of 15 large-cap stocks.
+
+    What is there already is compared and left alone; what the vendor has corrected replaces the old, and the old is
+    kept. So running it again is always safe.
+    """
+    settings = load_settings()
+    now = datetime.now(UTC)
+    last = _date("--end", end) or now.date()
+    first = _date("--start", start) or last - timedelta(days=DEFAULT_DAYS)
+    warehouse = open_warehouse(settings)
+    try:
+        runs = range_runs(_chosen(warehouse, symbols), first, last, now)
+        if dry_run:
+            print_plan(runs, settings.requests_per_minute, as_json=as_json)
+            return
+        from market_pipeline.cli.launching import launch_all  # Dagster takes a second that a plan or a mistake needn't
+
+        accounts = launch_all(settings, warehouse, runs, quiet=quiet)
+    finally:
+        warehouse.dispose()
+    if as_json:
+        typer.echo(json.dumps({"symbols": accounts}, indent=2))
+    else:
+        print_table(accounts)
+    raise typer.Exit(exit_code(accounts))
+
+
+def exit_code(accounts: Sequence[Account]) -> int:
+    """What the shell is told: all loaded, none loaded, or some."""
+    failures = sum(not account["success"] for account in accounts)
+    if failures == 0:
+        return DONE
+    return FAILED if failures == len(accounts) else PARTIAL
+
+
+def _date(option: str, value: str | None) -> date | None:
+    try:
+        return date.fromisoformat(value) if value is not None else None
+    except ValueError:
+        raise DateError(f"{option} {value!r} is not a date: write it as YYYY-MM-DD") from None
+
+
+def _chosen(warehouse: Engine, names: str) -> list[Symbol]:
+    if names.strip() != "*":
+        return find_active(warehouse, [name.strip() for name in names.split(",") if name.strip()])
+    found = active_symbols(warehouse)
+    if not found:
+        raise NothingTrackedError("no symbol is tracked: run `market-pipeline symbols init` first")
+    return found

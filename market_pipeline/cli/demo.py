@@ -1,0 +1,91 @@
+"""`market-pipeline demo`: the whole way from nothing to five years of real bars, without key, Docker or network."""
+
+import shutil
+from contextlib import suppress
+from datetime import UTC, date, datetime
+from typing import Annotated
+
+import typer
+
+from market_pipeline.cli.backfill import exit_code
+from market_pipeline.cli.summary import Account, print_table
+from market_pipeline.errors import UsageError
+from market_pipeline.runs import range_runs
+from market_pipeline.sandbox.server import running_sandbox
+from market_pipeline.settings import Settings, load_settings
+from market_pipeline.symbols import Symbol
+from market_pipeline.warehouse import embedded
+from market_pipeline.warehouse.database import open_warehouse
+from market_pipeline.warehouse.tracked_symbols import add_symbols
+
+RANGES = {
+    date(2008, 1, 2): ("AAPL", "IBM", "MSFT", "GOOG"),
+    date(2012, 5, 18): ("FB",),  # its first session on the exchange
+}
+LAST_SESSION = date(2013, 3, 1)
+
+NEXT_STEPS = """
+The bars are in a PostgreSQL of your own. From here, in the project's folder (`. .venv/bin/activate` first):
+
+  query them     market-pipeline db psql -c "select * from market_data where symbol = 'AAPL' order by date desc limit 5"
+  open the UI    dagster dev, then http://localhost:3000/assets
+  load more      market-pipeline sandbox, and beside it
+                 POLYGON_BASE_URL=http://127.0.0.1:8900 market-pipeline backfill --symbols AAPL
+                 (what the sandbox did not record it generates: not the market's)
+  the real thing POLYGON_API_KEY in .env, and DATABASE_URL or MARKET_PIPELINE_DATA_DIR for another database
+  stop           market-pipeline db stop
+  remove it all  make demo-clean
+"""
+
+
+class DemoError(UsageError):
+    """The demo would not stay in a database of its own."""
+
+
+def demo(
+    clean: Annotated[bool, typer.Option("--clean", help="Stop its database and delete all that it made.")] = False,
+) -> None:
+    """Load recorded real bars of five stocks, 2008 to 2013, from the sandbox into the embedded PostgreSQL."""
+    settings = load_settings()
+    if settings.database_url is not None or settings.dagster_database_url is not None:
+        raise DemoError(
+            "the demo uses the embedded PostgreSQL only: unset DATABASE_URL and DAGSTER_DATABASE_URL for it"
+        )
+    if clean:
+        _clean(settings)
+        return
+    accounts = _load(settings)
+    print_table(accounts)
+    if all(account["success"] and account["loaded"] == account["revised"] == 0 for account in accounts):
+        typer.echo("Nothing changed: every bar was there already.")
+    typer.echo(NEXT_STEPS)
+    raise typer.Exit(exit_code(accounts))
+
+
+def _clean(settings: Settings) -> None:
+    data_dir = settings.market_pipeline_data_dir
+    removed = embedded.destroy(data_dir)
+    shutil.rmtree(settings.dagster_dir, ignore_errors=True)
+    with suppress(OSError):  # somebody keeps a file of their own in it
+        data_dir.rmdir()
+    typer.echo(f"{'Removed the database in' if removed else 'There was no database in'} {data_dir}.")
+
+
+def _load(settings: Settings) -> list[Account]:
+    typer.echo(f"Starting the embedded PostgreSQL in {settings.market_pipeline_data_dir}", err=True)
+    warehouse = open_warehouse(settings)
+    try:
+        runs = []
+        for first_session, names in RANGES.items():
+            symbols = [Symbol.of(name, "stock") for name in names]
+            add_symbols(warehouse, symbols)
+            runs += range_runs(symbols, first_session, LAST_SESSION, datetime.now(UTC))
+        with running_sandbox() as base_url:
+            on_sandbox = settings.model_copy(update={"polygon_base_url": base_url})
+            from market_pipeline.cli.launching import (
+                launch_all,
+            )  # Dagster takes a second that the other commands needn't
+
+            return launch_all(on_sandbox, warehouse, runs, quiet=False)
+    finally:
+        warehouse.dispose()

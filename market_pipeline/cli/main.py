@@ -1,0 +1,54 @@
+"""The command `market-pipeline`: its subcommands, and the one place where errors become messages and exit codes.
+
+Exit codes: 0 done, 1 failed, 2 the command itself is wrong, 3 some symbols failed. Data goes to standard output,
+everything else to standard error.
+"""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from market_pipeline import __version__
+from market_pipeline.cli import backfill, db, demo, sandbox, symbols
+from market_pipeline.errors import MarketPipelineError, UsageError
+
+FAILED, USAGE = 1, 2
+
+app = typer.Typer(
+    help="A warehouse of daily market data that runs itself.",
+    no_args_is_help=True,
+    # A traceback with local variables could show a secret.
+    pretty_exceptions_enable=False,
+)
+app.command("backfill")(backfill.backfill)
+app.command("sandbox")(sandbox.sandbox)
+app.command("demo")(demo.demo)
+app.add_typer(symbols.app, name="symbols")
+app.add_typer(db.app, name="db")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"market-pipeline {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """A warehouse of daily market data that runs itself."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal of any encoding can be told
+    try:
+        app(arguments)
+    except MarketPipelineError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(USAGE if isinstance(error, UsageError) else FAILED)

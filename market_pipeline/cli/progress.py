@@ -1,0 +1,55 @@
+"""How a backfill shows what it is doing: a bar on a terminal, log lines anywhere else. All of it on standard error."""
+
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from market_pipeline.warehouse.loading import Outcome
+
+LOG_FORMAT = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
+
+
+@contextmanager
+def shown_progress(sessions: int, *, quiet: bool) -> Iterator[Callable[[Outcome], None]]:
+    """What to call with each symbol's outcome, so that the user sees how far of `sessions` bars the work is."""
+    if quiet:
+        yield lambda _outcome: None
+    elif sys.stderr.isatty():
+        with _bar(sessions) as advance:
+            yield advance
+    else:
+        with _log_lines():
+            yield lambda _outcome: None
+
+
+@contextmanager
+def _bar(sessions: int) -> Iterator[Callable[[Outcome], None]]:
+    columns = TextColumn("{task.description:<8}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("bars", total=sessions)
+
+        def advance(outcome: Outcome) -> None:
+            progress.update(task, advance=outcome.sessions, description=outcome.symbol)
+            if outcome.error is not None:
+                progress.console.print(f"{outcome.symbol} failed: {outcome.error}", markup=False, highlight=False)
+
+        yield advance
+
+
+@contextmanager
+def _log_lines() -> Iterator[None]:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter(LOG_FORMAT))
+    logger = logging.getLogger("market_pipeline")
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)

@@ -1,0 +1,12 @@
+"""What Dagster loads: `-m market_pipeline.definitions`. Importing it does nothing; Dagster calls `defs`."""
+
+import dagster as dg
+
+from market_pipeline.orchestration.build import build_definitions
+from market_pipeline.settings import load_settings
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """The definitions for the environment's settings and the symbols tracked now."""
+    return build_definitions(load_settings())

@@ -1,0 +1,152 @@
+"""The assets: `market_data/<SYMBOL>`, one a tracked symbol, partitioned by session.
+
+Declared as multi-assets of up to 50 symbols of one calendar: a multi-asset's cost grows with the square of its outputs,
+a run's with its number of steps. The work itself is `market_pipeline.ingest`. Concept:
+https://docs.dagster.io/guides/build/assets/defining-assets
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+
+import dagster as dg
+
+from market_pipeline.ingest import Run, ingest
+from market_pipeline.orchestration.partitions import session_partitions
+from market_pipeline.orchestration.resources import Pipeline
+from market_pipeline.symbols import Symbol
+from market_pipeline.warehouse.loading import Outcome
+from market_pipeline.warehouse.tables import market_data
+
+SYMBOLS_PER_STEP = 50
+GROUPS = {"stock": "stocks", "etf": "etfs", "crypto": "crypto"}
+TRIGGER_TAG = "market_pipeline/trigger"
+
+ONE_ROW = {"dagster/partition_row_count": 1}
+
+AssetEvent = dg.MaterializeResult[None] | dg.AssetMaterialization
+
+
+def asset_key(symbol: Symbol) -> dg.AssetKey:
+    """The asset of a symbol."""
+    return dg.AssetKey(["market_data", symbol.name])
+
+
+def build_assets(symbols: Sequence[Symbol], today: date) -> list[dg.AssetsDefinition]:
+    """The assets of these symbols, in steps of one calendar each."""
+    steps = []
+    for calendar in sorted({symbol.calendar for symbol in symbols}):
+        partitions = session_partitions(calendar, today)
+        members = sorted(symbol for symbol in symbols if symbol.calendar == calendar)
+        for number, first in enumerate(range(0, len(members), SYMBOLS_PER_STEP), start=1):
+            name = f"bars_{'crypto' if calendar == '24/7' else 'equities'}_{number}"
+            steps.append(_step(name, members[first : first + SYMBOLS_PER_STEP], partitions))
+    return steps
+
+
+def _spec(symbol: Symbol) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        asset_key(symbol),
+        description=(
+            f"Daily bars of {symbol.name} as traded, from the vendor's `{symbol.vendor_ticker}`. "
+            f"A partition is one session of the calendar {symbol.calendar}."
+        ),
+        group_name=GROUPS[symbol.asset_class],
+        kinds={"python", "postgres"},
+        owners=["team:market-data"],
+        skippable=True,
+        metadata={
+            "dagster/table_name": "market_data",
+            "dagster/column_schema": _column_schema(),
+            "vendor_ticker": symbol.vendor_ticker,
+            "calendar": symbol.calendar,
+        },
+    )
+
+
+def _column_schema() -> dg.TableSchema:
+    return dg.TableSchema(
+        [
+            dg.TableColumn(
+                column.name,
+                str(column.type).lower(),
+                column.comment,
+                dg.TableColumnConstraints(nullable=bool(column.nullable)),
+            )
+            for column in market_data.columns
+        ]
+    )
+
+
+def _step(name: str, symbols: Sequence[Symbol], partitions: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
+    @dg.multi_asset(
+        name=name,
+        specs=[_spec(symbol) for symbol in symbols],
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        can_subset=True,
+        required_resource_keys={"pipeline"},
+    )
+    def step(context: dg.AssetExecutionContext) -> Iterator[AssetEvent]:
+        yield from load_bars(
+            context, [symbol for symbol in symbols if asset_key(symbol) in context.selected_asset_keys]
+        )
+
+    return step
+
+
+def load_bars(context: dg.AssetExecutionContext, symbols: Sequence[Symbol]) -> Iterator[AssetEvent]:
+    """Load the run's sessions of these symbols, one materialization event a session that has its bar.
+
+    A symbol that fails leaves its partitions failed and the run red; its neighbours are loaded and stay materialized.
+    """
+    pipeline: Pipeline = context.resources.pipeline
+    sessions = [date.fromisoformat(key) for key in context.partition_keys]
+    run = Run(context.run_id, context.run.tags.get(TRIGGER_TAG) or _trigger(context.run.tags))
+    failures = []
+    for outcome in ingest(symbols, sessions, vendor=pipeline.vendor, warehouse=pipeline.warehouse, run=run):
+        if outcome.error is not None:
+            failures.append(f"{outcome.symbol}: {outcome.error}")
+        else:
+            yield from _events(context, outcome)
+        pipeline.progress(outcome)
+    if failures:
+        # Asking again at once can't help: what could be retried, the client has retried.
+        raise dg.Failure(
+            f"{len(failures)} of {len(symbols)} symbols failed. " + " ".join(failures), allow_retries=False
+        )
+
+
+def _trigger(tags: Mapping[str, str]) -> str:
+    if "dagster/schedule_name" in tags:
+        return "schedule"
+    return "backfill" if "dagster/backfill" in tags else "manual"
+
+
+def _events(context: dg.AssetExecutionContext, outcome: Outcome) -> Iterator[AssetEvent]:
+    """Green is for sessions whose bar is there. Dagster's own result is green for all, so it serves only then.
+
+    Every session's event says that it holds one row; the newest, which the UI shows first, what the run did in all.
+    """
+    key = dg.AssetKey(["market_data", outcome.symbol])
+    if not outcome.missing:
+        context.add_asset_metadata(_summary(outcome), key, outcome.last_session.isoformat())
+        yield dg.MaterializeResult(asset_key=key, metadata=ONE_ROW)
+        return
+    newest = max(outcome.present, default=None)
+    for session in sorted(outcome.present):
+        metadata = {**ONE_ROW, **(_summary(outcome) if session == newest else {})}
+        context.log_event(dg.AssetMaterialization(key, partition=session.isoformat(), metadata=metadata))
+
+
+def _summary(outcome: Outcome) -> dict[str, int | str]:
+    return {
+        "first_session": outcome.first_session.isoformat(),
+        "last_session": outcome.last_session.isoformat(),
+        "sessions_missing": outcome.missing,
+        "requests": outcome.requests,
+        "fetched": outcome.fetched,
+        "loaded": outcome.loaded,
+        "revised": outcome.revised,
+        "unchanged": outcome.unchanged,
+        "rejected": outcome.rejected,
+    }

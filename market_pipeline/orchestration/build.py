@@ -1,0 +1,32 @@
+"""Dagster's definitions, built afresh from the settings and the tracked symbols."""
+
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from market_pipeline.orchestration.assets import build_assets
+from market_pipeline.orchestration.resources import Progress, pipeline_resource
+from market_pipeline.orchestration.schedules import build_schedules
+from market_pipeline.settings import Settings
+from market_pipeline.warehouse.database import open_warehouse
+from market_pipeline.warehouse.tracked_symbols import active_symbols
+
+
+def build_definitions(settings: Settings, progress: Progress = lambda _outcome: None) -> dg.Definitions:
+    """Everything Dagster needs to know, for the symbols tracked now.
+
+    Raises:
+        MarketPipelineError: the database can't be read. No assets at all would be a lie about what is tracked.
+    """
+    warehouse = open_warehouse(settings)
+    try:
+        symbols = active_symbols(warehouse)
+    finally:
+        warehouse.dispose()
+    return dg.Definitions(
+        assets=build_assets(symbols, datetime.now(UTC).date()),
+        schedules=build_schedules(symbols, settings),
+        resources={"pipeline": pipeline_resource(settings, progress)},
+        # Fetching is bound by the vendor, loading by PostgreSQL: a process a step would cost seconds for nothing.
+        executor=dg.in_process_executor,
+    )

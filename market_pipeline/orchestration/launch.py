@@ -1,0 +1,102 @@
+"""Launching partition-range runs from this process, as the command line does: one run a calendar.
+
+A run launched here is a run like any other: the UI shows it, its partitions and its logs.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from uuid import uuid4
+
+import dagster as dg
+from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
+from dagster._core.instance import InstanceRef
+from dagster._core.instance.config import is_dagster_home_set
+from sqlalchemy import Engine, text
+
+from market_pipeline.errors import MarketPipelineError
+from market_pipeline.orchestration.assets import TRIGGER_TAG, asset_key
+from market_pipeline.orchestration.partitions import partition_range_tags
+from market_pipeline.runs import RangeRun
+from market_pipeline.settings import Settings, project_dir
+
+LAUNCHED_BY = {TRIGGER_TAG: "cli"}
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+class NoInstanceError(MarketPipelineError):
+    """Dagster's configuration can't be found."""
+
+
+@dataclass(frozen=True)
+class Launched:
+    """A run that has ended."""
+
+    run_id: str
+    range_run: RangeRun
+    success: bool
+
+
+@contextmanager
+def open_instance(settings: Settings) -> Iterator[DagsterInstance]:
+    """Dagster's instance: DAGSTER_HOME's where it is set, else the one the checkout's dagster.yaml describes.
+
+    Raises:
+        NoInstanceError: there is neither.
+    """
+    if is_dagster_home_set():
+        instance = DagsterInstance.get()
+    else:
+        folder = project_dir()
+        if folder is None:
+            raise NoInstanceError("set DAGSTER_HOME to the folder that holds the project's dagster.yaml")
+        home = settings.dagster_dir
+        home.mkdir(parents=True, exist_ok=True)
+        instance = DagsterInstance.from_ref(InstanceRef.from_dir(str(home), config_dir=str(folder)))
+    with instance:
+        yield instance
+
+
+def launch(definitions: dg.Definitions, range_run: RangeRun, instance: DagsterInstance, warehouse: Engine) -> Launched:
+    """Run it in this process and return once it has ended, whether well or not."""
+    run_id = str(uuid4())
+    keys = [asset_key(symbol) for symbol in range_run.symbols]
+    job = definitions.get_repository_def().get_implicit_job_def_for_assets(keys)
+    if job is None:
+        raise MarketPipelineError("the symbols changed while the run was being prepared: run the command again")
+    tags = {**LAUNCHED_BY, **partition_range_tags(range_run.sessions[0], range_run.sessions[-1])}
+    with _alive(warehouse, run_id):
+        result = job.execute_in_process(
+            run_id=run_id, instance=instance, asset_selection=keys, tags=tags, run_config=QUIET, raise_on_error=False
+        )
+    return Launched(run_id, range_run, result.success)
+
+
+def close_abandoned_runs(instance: DagsterInstance, warehouse: Engine) -> list[str]:
+    """Mark as failed the runs launched here whose process is gone without a word, and return their ids.
+
+    Without this a run killed half-way would stay "started" in the UI for ever.
+    """
+    started = RunsFilter(statuses=[DagsterRunStatus.STARTED, DagsterRunStatus.STARTING], tags=LAUNCHED_BY)
+    abandoned = []
+    for run in instance.get_runs(started):
+        with warehouse.connect() as connection:
+            taken = connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": _lock_key(run.run_id)})
+            if taken.scalar_one():
+                instance.report_run_failed(run, "The process that executed this run ended without finishing it.")
+                connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _lock_key(run.run_id)})
+                abandoned.append(run.run_id)
+    return abandoned
+
+
+@contextmanager
+def _alive(warehouse: Engine, run_id: str) -> Iterator[None]:
+    """Hold a lock for the run: PostgreSQL releases it when this process ends, however it ends."""
+    with warehouse.connect() as connection:
+        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _lock_key(run_id)})
+        connection.commit()
+        yield
+
+
+def _lock_key(run_id: str) -> int:
+    return int(run_id.replace("-", "")[:15], 16)

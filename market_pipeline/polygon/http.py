@@ -1,0 +1,242 @@
+"""How the vendor is asked: with the key, within the rate limit and in bounded time, again where that can help.
+
+Knows requests, pages and waits; what is asked for and what the answers hold is `client`'s business.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
+
+import requests
+import tenacity
+import urllib3
+from pydantic import SecretStr
+
+from market_pipeline.polygon.answers import Answer, Body, read_body
+from market_pipeline.polygon.errors import (
+    BadAnswerError,
+    BadRequestError,
+    PolygonError,
+    RateLimitedError,
+    TransientError,
+    VendorDownError,
+    quoted,
+)
+from market_pipeline.polygon.key import BearerAuth, usable_key, without_key
+from market_pipeline.polygon.rate_limit import WINDOW_SECONDS, Limiter
+from market_pipeline.settings import POLYGON_HOSTS, Source
+
+log = logging.getLogger(__name__)
+
+MAX_PAGES = 1_000
+MAX_BODY_BYTES = 256 * 1024 * 1024
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+OnWait = Callable[[float, str], None]
+"""Told of every wait worth telling: its seconds and its reason."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to wait for an answer and how often to ask again. All waits in seconds.
+
+    `rate_limit_wait` is for a 429 that doesn't say how long to wait. An answer that asks for more than `longest_wait`
+    is taken as a no: somebody waits for the run.
+    """
+
+    connect: float = 10.0
+    read: float = 30.0
+    whole_answer: float = 120.0
+    attempts: int = 5
+    first_wait: float = 1.0
+    longest_wait: float = 120.0
+    rate_limit_wait: float = WINDOW_SECONDS
+
+
+@dataclass
+class Question:
+    """One thing wanted from the vendor, in however many requests it takes. `about` names it in messages."""
+
+    about: str
+    requests: int = 0
+
+
+@contextmanager
+def question(about: str) -> Iterator[Question]:
+    """A question whose requests are counted, on the error too where there is no answer."""
+    asked = Question(about)
+    try:
+        yield asked
+    except PolygonError as error:
+        error.requests = asked.requests
+        raise
+
+
+class Connection:
+    """The way to one vendor address, kept open between requests. Safe to share between threads.
+
+    Args:
+        base_url: `https://host` or `http://host:port`, without a slash at its end.
+        api_key: the account's key; a sandbox needs none.
+        source: who is expected to answer there.
+        limiter: asked before every request.
+        patience: timeouts and retries.
+        on_wait: told of waits.
+
+    Raises:
+        MissingKeyError: the vendor is to be asked without a key.
+        BadKeyError: the key can't be one.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        api_key: SecretStr | None,
+        *,
+        source: Source,
+        limiter: Limiter,
+        patience: Patience,
+        on_wait: OnWait,
+    ) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._host = urlsplit(base_url).hostname or ""
+        self._key = usable_key(api_key, source)
+        self._source = source
+        self._limiter = limiter
+        self._patience = patience
+        self._on_wait = on_wait
+        self._session = requests.Session()
+        self._session.headers.update(
+            {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "market-pipeline"}
+        )
+        # A proxy from the environment is for the world outside, and would keep a sandbox's answers away.
+        self._session.trust_env = self._host not in _LOOPBACK
+        self._backoff = tenacity.wait_exponential(
+            multiplier=patience.first_wait, max=patience.longest_wait
+        ) + tenacity.wait_random(0, patience.first_wait)
+
+    def close(self) -> None:
+        """Close the sockets kept open."""
+        self._session.close()
+
+    def get(self, path: str, params: Mapping[str, str], asked: Question) -> Body:
+        """The body of one successful answer, asked for again while the failure may pass.
+
+        Raises:
+            PolygonError: of the kind that fits.
+        """
+        ask = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(self._may_pass),
+            stop=tenacity.stop_after_attempt(self._patience.attempts),
+            wait=self._wait,
+            before_sleep=self._announce,
+            reraise=True,
+        )
+        return ask(self._attempt, f"{self._base_url}{path}?{urlencode(params)}", asked)
+
+    def pages(
+        self, path: str, params: Mapping[str, str], asked: Question, *, keep: Mapping[str, str] | None = None
+    ) -> Iterator[Body]:
+        """The bodies of an answer's pages, first to last.
+
+        Args:
+            path: the endpoint.
+            params: the first page's query.
+            asked: what it is for.
+            keep: what every later page's query must hold, should the vendor's link have lost it.
+
+        Raises:
+            PolygonError: a page can't be had, or the pages don't end.
+        """
+        seen: set[str] = set()
+        while True:
+            body = self.get(path, params, asked)
+            yield body
+            link = body.get("next_url")
+            if not link:
+                return
+            parts = self._next_page(link, asked)
+            if link in seen or len(seen) >= MAX_PAGES:
+                raise BadAnswerError(f"{asked.about}: the vendor's pages don't end. Try again later")
+            seen.add(link)
+            path, params = parts.path, {**(keep or {}), **_query(parts)}
+
+    def _next_page(self, link: object, asked: Question) -> SplitResult:
+        """A link to a next page, fit to be resolved against our own address: the key goes nowhere else."""
+        try:
+            parts = urlsplit(link if isinstance(link, str) else "")
+            known = parts.hostname in POLYGON_HOSTS | {self._host} and parts.path.startswith("/")
+        except ValueError:
+            known = False
+        if not known:
+            where = quoted(str(link).partition("?")[0])
+            raise BadAnswerError(f'{asked.about}: the next page, "{where}", is not at the vendor\'s address. Report it')
+        return parts
+
+    def _attempt(self, url: str, asked: Question) -> Body:
+        waited = self._limiter.acquire()
+        if waited > 0:
+            self._on_wait(waited, "rate limit")
+        asked.requests += 1
+        try:
+            return read_body(self._send(url, asked.about), self._source, asked.about)
+        except PolygonError as error:
+            error.args = (without_key(str(error), self._key),)
+            raise
+
+    def _send(self, url: str, about: str) -> Answer:
+        """One request. What is raised carries nothing of the request, whose headers hold the key."""
+        deadline = time.monotonic() + self._patience.whole_answer
+        try:
+            with self._session.get(
+                url,
+                auth=BearerAuth(self._key),
+                timeout=(self._patience.connect, self._patience.read),
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                return Answer(response.status_code, response.headers, _read(response, deadline))
+        except ValueError:
+            raise BadRequestError(
+                f"{about}: POLYGON_BASE_URL is no address that can be asked. Mend it in .env"
+            ) from None
+        except (OSError, urllib3.exceptions.HTTPError) as problem:
+            raise VendorDownError(f"{about}: {self._no_answer(problem)}") from None
+
+    def _no_answer(self, problem: Exception) -> str:
+        if self._source == "sandbox":
+            return f"no answer from {self._base_url} ({type(problem).__name__}). Is `market-pipeline sandbox` running?"
+        return f"no answer from {self._host} ({type(problem).__name__}). Check the network, or try again later"
+
+    def _may_pass(self, error: BaseException) -> bool:
+        return isinstance(error, TransientError) and (error.retry_after or 0) <= self._patience.longest_wait
+
+    def _wait(self, state: tenacity.RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        asked_for = error.retry_after if isinstance(error, TransientError) else None
+        if asked_for is not None:
+            return asked_for
+        return self._patience.rate_limit_wait if isinstance(error, RateLimitedError) else self._backoff(state)
+
+    def _announce(self, state: tenacity.RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        wait = state.next_action.sleep if state.next_action else 0.0
+        log.warning("Asking again in %.1f s (attempt %d failed): %s", wait, state.attempt_number, error)
+        self._on_wait(wait, "retry")
+
+
+def _query(parts: SplitResult) -> dict[str, str]:
+    return {name: value for name, value in parse_qsl(parts.query, keep_blank_values=True) if name != "apiKey"}
+
+
+def _read(response: requests.Response, deadline: float) -> bytes:
+    """The decompressed body, as it trickles in: a timeout for each read alone would never end a slow drip."""
+    body = bytearray()
+    while chunk := response.raw.read1(65_536, decode_content=True):
+        body += chunk
+        if time.monotonic() > deadline or len(body) > MAX_BODY_BYTES:
+            raise requests.exceptions.ReadTimeout
+    return bytes(body)

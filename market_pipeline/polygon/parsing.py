@@ -1,0 +1,156 @@
+"""From the bodies of the bar endpoints to frames, whole columns at a time.
+
+A bar that can't be right is not refused here: its unreadable values become NaN or NaT, and the quality rules set it
+aside with its payload. Only an answer whose shape is wrong is an error.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from market_pipeline.bars import BAR_COLUMNS, FetchedBars, empty_frame
+from market_pipeline.polygon.answers import Body
+from market_pipeline.polygon.errors import BadAnswerError, quoted
+from market_pipeline.sessions import Calendar, session_starts
+
+Record = Mapping[str, Any]
+Floats = npt.NDArray[np.float64]
+
+_KEYS = {"open": "o", "high": "h", "low": "l", "close": "c", "volume": "v", "vwap": "vw", "transactions": "n"}
+"""The vendor's name of each value column."""
+
+_LATEST_MS = pd.Timestamp.max.value // 1_000_000
+
+
+def bar_records(body: Body, about: str, *, ticker: str | None = None) -> list[Record]:
+    """The vendor's records of one body of as-traded bars; none where `results` is missing, null or empty.
+
+    Args:
+        body: of the range or the grouped endpoint.
+        about: what was asked, for messages.
+        ticker: whose bars were asked for, with the range endpoint.
+
+    Raises:
+        BadAnswerError: the body is another ticker's, is adjusted, or doesn't hold a list of objects.
+    """
+    if ticker is not None and body.get("ticker") != ticker:
+        raise BadAnswerError(f"{about}: the answer is for {quoted(repr(body.get('ticker')))}, not {ticker}. Report it")
+    if body.get("adjusted") is not False:
+        raise BadAnswerError(f"{about}: as-traded bars were asked for and adjusted ones answered. Report it")
+    return list_of_objects(body, about)
+
+
+def list_of_objects(body: Body, about: str) -> list[Record]:
+    """The objects in `results`; none where it is missing or null.
+
+    Raises:
+        BadAnswerError: it holds anything else.
+    """
+    results = body.get("results")
+    if results is None:
+        return []
+    if not isinstance(results, list) or not all(isinstance(record, dict) for record in results):
+        raise BadAnswerError(f"{about}: the answer's results are no list of objects. Report it")
+    return results
+
+
+def range_bars(records: Sequence[Record], timezone: ZoneInfo, requests: int) -> FetchedBars:
+    """One symbol's bars from the range endpoint, in the vendor's order.
+
+    Args:
+        records: the vendor's, of all pages.
+        timezone: the calendar's, in which a bar's `t` is the midnight its day begins.
+        requests: how many requests they took.
+    """
+    if not records:
+        return FetchedBars(empty_frame(), [], requests)
+    time = _times(records)
+    frame = _frame(_local_midnights(time, timezone), time, records)
+    return FetchedBars(frame, records, requests)
+
+
+class GroupedBars(Mapping[str, FetchedBars]):
+    """One session's bars of the whole market, by vendor ticker.
+
+    A ticker the vendor lists twice has two rows. A row whose `t` is missing or of another day has no date (NaT).
+    Each ticker's `FetchedBars.requests` is 0, as they share the `requests` made for all.
+    """
+
+    def __init__(self, records: Sequence[Record], calendar: Calendar, session: date, requests: int) -> None:
+        self.requests = requests
+        self._records = [record for record in records if isinstance(record.get("T"), str)]
+        self._rows: dict[str, list[int]] = {}
+        for row, record in enumerate(self._records):
+            self._rows.setdefault(record["T"], []).append(row)
+        self._frame = _session_frame(self._records, calendar, session)
+
+    def __getitem__(self, ticker: str) -> FetchedBars:
+        rows = self._rows[ticker]
+        return FetchedBars(
+            self._frame.take(rows).reset_index(drop=True), [self._records[row] for row in rows], requests=0
+        )
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+
+def joined(parts: Sequence[FetchedBars]) -> FetchedBars:
+    """One symbol's bars from several answers, e.g. of several grouped days, one below the other."""
+    filled = [part for part in parts if len(part.frame)]
+    frame = pd.concat([part.frame for part in filled], ignore_index=True) if filled else empty_frame()
+    payloads = [payload for part in filled for payload in part.payloads]
+    return FetchedBars(frame, payloads, sum(part.requests for part in parts))
+
+
+def _session_frame(records: Sequence[Record], calendar: Calendar, session: date) -> pd.DataFrame:
+    """The frame of a grouped answer, where `t` is the end of the day and so only tells whether it is the day asked."""
+    if not records:
+        return empty_frame()
+    day = pd.DatetimeIndex([session]).as_unit("us")
+    asked = _local_midnights(_times(records), calendar.timezone) == day[0]
+    start = session_starts(calendar.name, day)
+    return _frame(day.repeat(len(records)).where(asked), start.repeat(len(records)).where(asked), records)
+
+
+def _frame(day: "pd.Index[Any]", time: "pd.Index[Any]", records: Sequence[Record]) -> pd.DataFrame:
+    values = {column: _numbers(records, key) for column, key in _KEYS.items()}
+    return pd.DataFrame({"date": day, "time": time, **values}, columns=list(BAR_COLUMNS))
+
+
+def _times(records: Sequence[Record]) -> pd.DatetimeIndex:
+    """Each record's `t`, milliseconds since 1970, as an instant; NaT where it is none."""
+    milliseconds = _numbers(records, "t")
+    readable = np.abs(milliseconds) <= _LATEST_MS
+    instants = np.where(readable, milliseconds, 0).astype("int64").astype("datetime64[ms]").astype("datetime64[us]")
+    instants[~readable] = np.datetime64("NaT")
+    return pd.DatetimeIndex(instants, tz="UTC")
+
+
+def _local_midnights(time: pd.DatetimeIndex, timezone: ZoneInfo) -> pd.DatetimeIndex:
+    return time.tz_convert(timezone).tz_localize(None).normalize()
+
+
+def _numbers(records: Sequence[Record], key: str) -> Floats:
+    """A column of JSON numbers; NaN for whatever else stands there. A boolean is no number, nor is text."""
+    values = [record.get(key) for record in records]
+    if not set(map(type, values)) <= {int, float}:
+        values = [value if type(value) in (int, float) else np.nan for value in values]
+    try:
+        return np.array(values, dtype="float64")
+    except OverflowError:  # an integer of over 308 digits
+        return np.array([_as_float(value) for value in values], dtype="float64")
+
+
+def _as_float(value: Any) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf")

@@ -1,0 +1,60 @@
+"""When a request may be sent, so that the plan's requests per minute are never exceeded.
+
+Only the interface and the limiter of one process; one shared between processes needs a database, which this package
+doesn't know.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+WINDOW_SECONDS = 61.0
+"""The vendor counts requests per rolling minute as they arrive; the extra second is for the way there."""
+
+
+class Limiter(Protocol):
+    """Decides when requests may be sent."""
+
+    def acquire(self) -> float:
+        """Wait until one request may be sent, and return the seconds waited."""
+        ...
+
+
+class LocalLimiter:
+    """At most so many requests in any rolling window, first come first served, among the threads of one process.
+
+    Args:
+        requests_per_minute: the most requests within one window, at least 1.
+        window_seconds: the window's length.
+        clock: seconds that only go up.
+        sleep: waits so many seconds.
+    """
+
+    def __init__(
+        self,
+        requests_per_minute: int,
+        *,
+        window_seconds: float = WINDOW_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._window = window_seconds
+        self._clock = clock
+        self._sleep = sleep
+        self._slots: deque[float] = deque(maxlen=requests_per_minute)
+        self._lock = threading.Lock()
+
+    def acquire(self) -> float:
+        """Wait until one request may be sent, and return the seconds waited."""
+        with self._lock:
+            now = self._clock()
+            full = len(self._slots) == self._slots.maxlen
+            slot = max(now, self._slots[0] + self._window) if full else now
+            self._slots.append(slot)
+        # Each caller has taken its slot by now, so that they can sleep side by side and still go in order.
+        wait = slot - now
+        if wait > 0:
+            self._sleep(wait)
+        return wait

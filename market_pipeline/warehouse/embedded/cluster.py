@@ -1,0 +1,137 @@
+"""Making a cluster and starting a server on it. The caller holds the lock and knows that none is running."""
+
+import secrets
+import shlex
+import shutil
+import socket
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from psycopg import sql
+
+from market_pipeline.warehouse.embedded import postmaster
+from market_pipeline.warehouse.embedded.account import Account
+from market_pipeline.warehouse.embedded.folders import Folders
+from market_pipeline.warehouse.embedded.postmaster import PID_FILE
+from market_pipeline.warehouse.embedded.programs import ProgramError, Programs, installation_for
+
+USER = "market_user"
+DATABASES = ("market_data", "market_data_dagster")
+
+_PREFERRED_PORT = 54329
+
+_PARTIAL = "unfinished-cluster-"
+
+_SETTINGS = {
+    "max_connections": "200",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "log_checkpoints": "off",
+}
+"""Written to the new cluster's postgresql.conf, where they can be changed."""
+
+# The server's own words, English whatever LANG is, for what passes: somebody else was faster at the port, or what a
+# killed server or starter left behind has not ended yet.
+_PASSING = ("Address already in use", "pre-existing shared memory block", f'lock file "{PID_FILE}" already exists')
+_PASSING_SECONDS = 30.0
+
+
+def start(folders: Folders) -> None:
+    """Bring the server up, making first whatever is missing: the cluster, its databases, the password.
+
+    Raises:
+        EmbeddedServerError: a step failed. What was done stays, and the next start goes on from there.
+    """
+    deadline = time.monotonic() + _PASSING_SECONDS
+    while postmaster.settled(folders.cluster, folders.log) is None:
+        try:
+            _try_to_start(folders)
+        except ProgramError as error:
+            if time.monotonic() > deadline or not any(words in error.output for words in _PASSING):
+                raise
+            time.sleep(0.1)
+
+
+def _try_to_start(folders: Folders) -> None:
+    folders.make_home()
+    cluster = folders.cluster
+    account = Account.for_cluster(cluster)
+    programs = Programs(account, installation_for(account, folders.home), folders.log)
+    if not cluster.exists():
+        _create(programs, cluster)
+    # It names no live server of ours, but while it names any live process PostgreSQL refuses to start. What keeps two
+    # servers off one cluster is its shared memory, which is looked for with or without this file.
+    (cluster / PID_FILE).unlink(missing_ok=True)
+    if not folders.password_file.exists():
+        _set_password(programs, cluster, folders.password_file)
+    port = _free_port(folders.port_file)
+    _launch(programs, cluster, port)
+    folders.port_file.write_text(str(port))
+
+
+def _create(programs: Programs, cluster: Path) -> None:
+    """Make a cluster with its databases, under another name until it is whole.
+
+    The name is a new one each time: the initdb of a starter that was killed may still be at work under the last.
+    """
+    for left_over in cluster.parent.glob(f"{_PARTIAL}*"):
+        shutil.rmtree(left_over, ignore_errors=True)
+    partial = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=cluster.parent))
+    shutil.chown(partial, programs.account.uid, programs.account.gid)
+    programs.run(
+        partial,
+        "initdb",
+        f"--username={USER}",
+        "--auth-host=scram-sha-256",
+        "--auth-local=reject",
+        "--encoding=UTF8",
+        "--locale=C",
+        "--locale-provider=builtin",
+        "--builtin-locale=C.UTF-8",
+        *(f"--set={name}={value}" for name, value in _SETTINGS.items()),
+    )
+    _run_single(programs, partial, *(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)) for name in DATABASES))
+    partial.rename(cluster)
+
+
+def _set_password(programs: Programs, cluster: Path, file: Path) -> None:
+    """Give the user a new random password. It is kept last, so that a file there is a password that works."""
+    password = secrets.token_urlsafe(24)
+    statement = sql.SQL("ALTER USER {} PASSWORD {}").format(sql.Identifier(USER), sql.Literal(password))
+    _run_single(programs, cluster, statement)
+    partial = file.with_suffix(".partial")
+    partial.unlink(missing_ok=True)
+    partial.touch(mode=0o600)
+    partial.write_text(password)
+    partial.rename(file)
+
+
+def _run_single(programs: Programs, cluster: Path, *statements: sql.Composed) -> None:
+    """Run statements without a server, in PostgreSQL's single-user mode, which needs neither port nor password."""
+    strictly = ("-c", "exit_on_error=on", "-c", "log_min_error_statement=panic")  # a statement may hold the password
+    lines = "".join(f"{statement.as_string()};\n" for statement in statements)
+    programs.run(cluster, "postgres", "--single", *strictly, "postgres", stdin=lines)
+
+
+def _launch(programs: Programs, cluster: Path, port: int) -> None:
+    """Start the server on `port` and wait until it takes connections."""
+    options = ["-D", str(cluster), "-p", str(port)]
+    options += ["-c", f"listen_addresses={postmaster.HOST}", "-c", "unix_socket_directories="]
+    command = ("start", "--silent", "--wait", "--timeout=60", "-o", shlex.join(options))
+    programs.run(cluster, "pg_ctl", *command, keep_stdout=True)  # which the server inherits
+
+
+def _free_port(port_file: Path) -> int:
+    """The port of the last start, else the preferred one, else any: the first that nobody listens on."""
+    wanted = [_PREFERRED_PORT, 0]
+    with suppress(FileNotFoundError, ValueError):
+        wanted.insert(0, int(port_file.read_text()))
+    for port in wanted:
+        with suppress(OSError), socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((postmaster.HOST, port))
+            probe.listen()
+            return int(probe.getsockname()[1])
+    raise OSError(f"no port is free on {postmaster.HOST}")

@@ -1,0 +1,13 @@
+-- Where one symbol's checked bars wait for the merge. Every column has a fixed width, so that COPY can be fed straight
+-- from arrays; NaN stands for a missing vwap or transactions here, and becomes NULL in the merge.
+CREATE TEMPORARY TABLE staged_bars (
+    date date NOT NULL,
+    time timestamptz NOT NULL,
+    open double precision NOT NULL,
+    high double precision NOT NULL,
+    low double precision NOT NULL,
+    close double precision NOT NULL,
+    volume double precision NOT NULL,
+    vwap double precision NOT NULL,
+    transactions double precision NOT NULL
+) ON COMMIT DROP

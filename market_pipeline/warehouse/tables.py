@@ -1,0 +1,218 @@
+"""The one declaration of every table of the warehouse, with the meaning of each column.
+
+DDL, COPY order, Dagster's column metadata and (later) API routes are derived from here. Migrations bring a database to
+this state; a test holds the two equal. Comments are written into the database, where analysts read them.
+"""
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    DateTime,
+    Double,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSON
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "ck": "%(table_name)s_%(constraint_name)s_check",
+    }
+)
+
+Instant = DateTime(timezone=True)
+
+
+def _required(name: str, kind: Any, comment: str, **options: Any) -> Column[Any]:
+    return Column(name, kind, nullable=False, comment=comment, **options)
+
+
+def _optional(name: str, kind: Any, comment: str, **options: Any) -> Column[Any]:
+    return Column(name, kind, nullable=True, comment=comment, **options)
+
+
+def _bar_columns() -> list[Column[Any]]:
+    """What a bar says, wherever it is kept: in `market_data` and, once replaced, in `market_data_revisions`."""
+    return [
+        _required("time", Instant, "When the session's day begins: midnight in New York for equities, UTC for crypto."),
+        _required("open", Double, "First price of the session, US dollars, as traded."),
+        _required("high", Double, "Highest price of the session, US dollars, as traded."),
+        _required("low", Double, "Lowest price of the session, US dollars, as traded."),
+        _required("close", Double, "Last price of the session, US dollars, as traded."),
+        _required("volume", Double, "Shares or coins traded; fractional for crypto and, since 2026, for stocks."),
+        _optional("vwap", Double, "Volume-weighted average price, US dollars; NULL where the vendor gives none."),
+        _optional("transactions", BigInteger, "Number of trades; NULL where the vendor gives none."),
+        _required("source", Text, "Where the bar came from: polygon (the market) or sandbox (not the market)."),
+        _required("validated", Boolean, "True if the bar passed every rule it was checked against."),
+        _required("quality_score", Double, "From 0 to 1; 1 where no rule found anything odd."),
+        _optional("validation_notes", Text, "What the rules found odd, in words; NULL where nothing."),
+        _optional("gap_detected", Boolean, "A price jump that no split explains; NULL where not examined."),
+        _optional("volume_anomaly", Boolean, "A volume far from the symbol's usual one; NULL where not examined."),
+        _required("fetched_at", Instant, "When the vendor's answer that this bar was in was loaded."),
+        _required("run_id", Text, "The run that loaded the bar."),
+    ]
+
+
+tracked_symbols = Table(
+    "tracked_symbols",
+    metadata,
+    Column("id", BigInteger, primary_key=True, comment="Surrogate key, kept for older queries."),
+    _required("symbol", Text, "The symbol's name here, e.g. AAPL, BRK.B, BTC; case-sensitive.", unique=True),
+    _required("asset_class", Text, "stock, etf or crypto."),
+    _required("vendor_ticker", Text, "The ticker in the vendor's requests, e.g. AAPL, X:BTCUSD."),
+    _required("calendar", Text, "Trading calendar: XNYS, or 24/7 for crypto."),
+    _required("active", Boolean, "False once removed: no longer fetched, its bars kept.", server_default=text("true")),
+    _required("date_added", Instant, "When the symbol was first tracked.", server_default=func.now()),
+    _optional("last_backfill", Instant, "When bars of the symbol were last loaded successfully; NULL if never."),
+    _required(
+        "backfill_status", Text, "Outcome of its last load: pending (none yet), completed or failed.",
+        server_default=text("'pending'"),
+    ),
+    CheckConstraint("asset_class IN ('stock', 'etf', 'crypto')", name="asset_class"),
+    CheckConstraint("backfill_status IN ('pending', 'completed', 'failed')", name="backfill_status"),
+    comment="The symbols whose bars are fetched; one Dagster asset each.",
+)  # fmt: skip
+
+market_data = Table(
+    "market_data",
+    metadata,
+    Column("symbol", Text, primary_key=True, comment="The symbol, as in tracked_symbols."),
+    Column("date", Date, primary_key=True, comment="The session: New York's date for equities, UTC's for crypto."),
+    *_bar_columns(),
+    Index(None, "time"),
+    CheckConstraint("source IN ('polygon', 'sandbox')", name="source"),
+    comment="Daily bars as traded (adjusted for nothing), one a symbol and session: the newest the vendor has given.",
+)
+
+market_data_revisions = Table(
+    "market_data_revisions",
+    metadata,
+    Column("id", BigInteger, primary_key=True, comment="Surrogate key."),
+    _required("symbol", Text, "The symbol, as in tracked_symbols."),
+    _required("date", Date, "The session."),
+    *_bar_columns(),
+    _required("replaced_at", Instant, "When another bar took this one's place in market_data."),
+    _required("replaced_by_run_id", Text, "The run that replaced it."),
+    Index(None, "symbol", "date", "replaced_at"),
+    comment="Bars that a correction by the vendor has replaced, as they were.",
+)
+
+rejected_bars = Table(
+    "rejected_bars",
+    metadata,
+    Column("id", BigInteger, primary_key=True, comment="Surrogate key."),
+    _required("symbol", Text, "The symbol asked for."),
+    _optional("date", Date, "The session the bar claims; NULL where its timestamp can't be read."),
+    _required("reasons", ARRAY(Text), "The rules it broke, in words."),
+    _required("payload", JSON, "The vendor's record as it came."),
+    _required("source", Text, "polygon or sandbox."),
+    _required("first_rejected_at", Instant, "When this very record was first refused."),
+    _required("last_rejected_at", Instant, "When it was last refused."),
+    _required("run_id", Text, "The run that last refused it."),
+    Index("rejected_bars_record_key", "symbol", text("md5(payload::text)"), unique=True),
+    Index(None, "symbol", "date"),
+    comment="Bars that can't be true, kept out of market_data with what the vendor sent and why.",
+)
+
+splits = Table(
+    "splits",
+    metadata,
+    Column("symbol", Text, primary_key=True, comment="The symbol, as in tracked_symbols."),
+    Column("execution_date", Date, primary_key=True, comment="First session that trades after the split."),
+    _required("split_from", Double, "Shares before, e.g. 1 of a 2-for-1 split."),
+    _required("split_to", Double, "Shares after, e.g. 2 of a 2-for-1 split."),
+    _optional("vendor_id", Text, "The vendor's id of the event; NULL where it gives none."),
+    _required("source", Text, "polygon or sandbox."),
+    _required("fetched_at", Instant, "When it was last fetched."),
+    _required("run_id", Text, "The run that fetched it."),
+    CheckConstraint("split_from > 0 AND split_to > 0", name="factor"),
+    comment="Stock splits, one a symbol and day; prices before execution_date times split_from / split_to compare.",
+)
+
+dividends = Table(
+    "dividends",
+    metadata,
+    Column("id", BigInteger, primary_key=True, comment="Surrogate key."),
+    _required("symbol", Text, "The symbol, as in tracked_symbols."),
+    _required("ex_dividend_date", Date, "First session that trades without the dividend."),
+    _required("cash_amount", Double, "Per share, in `currency`, as paid (not adjusted for later splits)."),
+    _optional("currency", Text, "ISO 4217 code; NULL where the vendor gives none."),
+    _optional("dividend_type", Text, "The vendor's own kind, e.g. recurring, special, CD; NULL where it gives none."),
+    _optional("frequency", Integer, "Payments a year as the vendor says; 0 for once only."),
+    _optional("declaration_date", Date, "When it was announced."),
+    _optional("record_date", Date, "Who held shares on this day is paid."),
+    _optional("pay_date", Date, "When it is paid."),
+    _optional("vendor_id", Text, "The vendor's id of the event; NULL where it gives none."),
+    _required("source", Text, "polygon or sandbox."),
+    _required("fetched_at", Instant, "When it was last fetched."),
+    _required("run_id", Text, "The run that fetched it."),
+    Index(
+        "dividends_event_key", "symbol", "ex_dividend_date", "cash_amount", "dividend_type",
+        unique=True, postgresql_nulls_not_distinct=True,
+    ),
+    CheckConstraint("cash_amount > 0", name="cash_amount"),
+    comment="Cash dividends, one a symbol, ex-date, amount and kind.",
+)  # fmt: skip
+
+backfill_history = Table(
+    "backfill_history",
+    metadata,
+    Column("id", BigInteger, primary_key=True, comment="Surrogate key."),
+    _required("run_id", Text, "The run, as Dagster's UI shows it."),
+    _required("trigger", Text, "What started the run: cli, schedule, backfill (from the UI) or manual."),
+    _required("symbol", Text, "The symbol, as in tracked_symbols."),
+    _required("start_date", Date, "First session asked for."),
+    _required("end_date", Date, "Last session asked for."),
+    _required("sessions", Integer, "Sessions asked for."),
+    _required("requests", Integer, "HTTP requests it took, retries included."),
+    _required("fetched", Integer, "Different bars in the vendor's answer = loaded + revised + unchanged + rejected."),
+    _required("loaded", Integer, "Bars that were new."),
+    _required("revised", Integer, "Bars that replaced another; the other is in market_data_revisions."),
+    _required("unchanged", Integer, "Bars that were there already, equal in every value."),
+    _required("rejected", Integer, "Bars that can't be true; they are in rejected_bars."),
+    _required("missing", Integer, "Sessions asked for that market_data holds no bar of after the load."),
+    _required("records_imported", Integer, "loaded + revised, under the name that older queries use."),
+    _required("started_at", Instant, "When work on the symbol began."),
+    _required("duration_seconds", Double, "How long it took, waits for the rate limit included."),
+    _required("backfill_timestamp", Instant, "When it ended.", server_default=func.now()),
+    _required("success", Boolean, "False if the symbol failed; nothing was loaded then."),
+    _optional("error_details", Text, "Why it failed; NULL if it did not."),
+    Index(None, "symbol", "backfill_timestamp"),
+    Index(None, "run_id"),
+    CheckConstraint("fetched = loaded + revised + unchanged + rejected", name="reconciles"),
+    CheckConstraint("records_imported = loaded + revised", name="records_imported"),
+    CheckConstraint("success = (error_details IS NULL)", name="error_details"),
+    comment="One row a symbol and run: what was asked, what came of it. Written with the bars, in one transaction.",
+)
+
+bar_source = Table(
+    "bar_source",
+    metadata,
+    Column(
+        "only_row", Boolean, primary_key=True, server_default=text("true"), comment="Holds this table to one row."
+    ),
+    _required("source", Text, "polygon or sandbox: the only source this database accepts."),
+    CheckConstraint("only_row", name="only_row"),
+    comment="Which source the first bar came from. Bars from the other are refused.",
+)  # fmt: skip
+
+request_slots = Table(
+    "request_slots",
+    metadata,
+    Column("id", BigInteger, primary_key=True, comment="Surrogate key."),
+    _required("at", Instant, "When the request may be sent.", index=True),
+    comment="The rate limit that all processes share: when the latest requests were, or will be, sent.",
+)

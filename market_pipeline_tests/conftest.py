@@ -1,0 +1,82 @@
+"""What the tests stand on: one embedded PostgreSQL a process, a database a test copied from a migrated template."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import Engine
+
+from market_pipeline.settings import Settings
+from market_pipeline.warehouse import embedded
+from market_pipeline.warehouse.database import create_warehouse_engine, migrate
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests see neither the developer's environment nor the developer's database."""
+    for name in [*(field.upper() for field in Settings.model_fields), "DAGSTER_HOME", "DAGSTER_EVENT_BATCH_SIZE"]:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[embedded.Server]:
+    """A PostgreSQL of this test process's own, with a migrated database `template_warehouse`."""
+    folder = Path(tempfile.mkdtemp(prefix="market-pipeline-tests-"))
+    folder.chmod(0o755)
+    started = embedded.ensure_running(folder / "data")
+    _execute(started, "CREATE DATABASE template_warehouse")
+    engine = create_warehouse_engine(started.url("template_warehouse"))
+    migrate(engine)
+    engine.dispose()
+    yield started
+    embedded.destroy(folder / "data")
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def database_url(server: embedded.Server) -> Iterator[SecretStr]:
+    """The address of a migrated, empty warehouse that only this test uses."""
+    name = f"test_{uuid4().hex}"
+    _execute(server, f"CREATE DATABASE {name} TEMPLATE template_warehouse")
+    yield server.url(name)
+    _execute(server, f"DROP DATABASE {name} WITH (FORCE)")
+    _execute(server, f"DROP DATABASE IF EXISTS {name}_dagster WITH (FORCE)")
+
+
+@pytest.fixture
+def warehouse(database_url: SecretStr) -> Iterator[Engine]:
+    """An engine on this test's warehouse."""
+    engine = create_warehouse_engine(database_url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def settings(database_url: SecretStr, tmp_path: Path) -> Settings:
+    """Settings of this test's warehouse, with a vendor address that answers nothing."""
+    return Settings(
+        _env_file=None,
+        database_url=database_url,
+        polygon_base_url="http://127.0.0.1:9",
+        market_pipeline_data_dir=tmp_path / "data",
+    )
+
+
+@pytest.fixture
+def environment(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The environment of a child process that is to work on this test's warehouse; this process's is set too."""
+    assert settings.database_url is not None
+    monkeypatch.setenv("DATABASE_URL", settings.database_url.get_secret_value())
+    monkeypatch.setenv("MARKET_PIPELINE_DATA_DIR", str(settings.market_pipeline_data_dir))
+    return dict(os.environ)
+
+
+def _execute(server: embedded.Server, statement: str) -> None:
+    with psycopg.connect(server.url("postgres").get_secret_value(), autocommit=True) as connection:
+        connection.execute(statement)

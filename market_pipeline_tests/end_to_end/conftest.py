@@ -1,0 +1,41 @@
+"""The command line as a user runs it: child processes on this test's database and a sandbox on loopback."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from market_pipeline.sandbox.server import running_sandbox
+
+from market_pipeline.sandbox.config import SandboxConfig
+
+CHECKOUT = Path(__file__).parents[2]
+COMMAND_SECONDS = 180
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Iterator[str]:
+    """The address of a sandbox that knows no ticker NOSUCH."""
+    with running_sandbox(SandboxConfig()) as base_url:
+        yield base_url
+
+
+@pytest.fixture
+def run(environment: dict[str, str], sandbox: str) -> Run:
+    """Runs a program of the project's environment with the arguments and environment variables given."""
+
+    def _run(program: str, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [Path(sys.executable).with_name(program), *arguments],
+            env={**environment, "POLYGON_BASE_URL": sandbox, **changes},
+            cwd=CHECKOUT,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_SECONDS,
+            check=False,
+        )
+
+    return _run

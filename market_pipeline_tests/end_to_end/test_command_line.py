@@ -1,0 +1,180 @@
+"""The command line: what a user types, reads and finds in the database afterwards."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, select, text
+
+from market_pipeline.warehouse.tables import backfill_history
+from market_pipeline_tests.end_to_end.conftest import CHECKOUT, Run
+
+MARCH = ("--start", "2024-03-01", "--end", "2024-03-31")
+
+
+def test_the_runbooks_two_scripts_and_two_queries_work_as_written(run: Run, warehouse: Engine) -> None:
+    scripts = CHECKOUT / "scripts"
+    first = run("python", str(scripts / "init_symbols.py"))
+    assert first.returncode == 0, first.stderr
+    assert "Inserted: 65  Skipped: 0  Total: 65" in first.stdout
+    assert "Inserted: 0  Skipped: 65  Total: 65" in run("python", str(scripts / "init_symbols.py")).stdout
+    loaded = run("python", str(scripts / "backfill.py"), "--symbols", "AAPL,MSFT,GOOGL", *MARCH)
+    assert loaded.returncode == 0, loaded.stderr
+    rows = """
+      SELECT
+        'market_data' as table_name,
+        COUNT(*) as rows
+      FROM market_data
+      UNION ALL
+      SELECT
+        'tracked_symbols',
+        COUNT(*)
+      FROM tracked_symbols;
+    """
+    latest = """
+      SELECT
+        symbol,
+        MAX(time) as latest_date,
+        COUNT(*) as records
+      FROM market_data
+      GROUP BY symbol
+      ORDER BY symbol;
+    """
+    history = """
+      SELECT
+        symbol,
+        backfill_timestamp,
+        records_imported,
+        success,
+        error_details
+      FROM backfill_history
+      ORDER BY backfill_timestamp DESC
+      LIMIT 20;
+    """
+    with warehouse.connect() as connection:
+        assert dict(connection.execute(text(rows)).all()) == {"market_data": 60, "tracked_symbols": 65}  # type: ignore[arg-type]
+        found = [(row.symbol, str(row.latest_date), row.records) for row in connection.execute(text(latest))]
+        assert found == [(name, "2024-03-28 04:00:00+00:00", 20) for name in ("AAPL", "GOOGL", "MSFT")]
+        told = {(row.symbol, row.records_imported, row.success) for row in connection.execute(text(history))}
+        assert told == {("AAPL", 20, True), ("GOOGL", 20, True), ("MSFT", 20, True)}
+
+
+def test_a_backfill_again_says_that_nothing_changed(run: Run) -> None:
+    run("market-pipeline", "symbols", "add", "AAPL")
+    first = json.loads(run("market-pipeline", "backfill", "--symbols", "AAPL", *MARCH, "--json").stdout)
+    again = json.loads(run("market-pipeline", "backfill", "--symbols", "AAPL", *MARCH, "--json").stdout)
+    [before], [after] = first["symbols"], again["symbols"]
+    assert (before["fetched"], before["loaded"], before["unchanged"]) == (20, 20, 0)
+    assert (after["fetched"], after["loaded"], after["revised"], after["unchanged"]) == (20, 0, 0, 20)
+    assert before["run_id"] != after["run_id"]
+
+
+def test_stocks_and_crypto_together_become_a_run_each(run: Run, warehouse: Engine) -> None:
+    run("market-pipeline", "symbols", "add", "AAPL")
+    run("market-pipeline", "symbols", "add", "BTC", "--asset-class", "crypto")
+    done = run("market-pipeline", "backfill", "--symbols", "*", *MARCH)
+    assert done.returncode == 0, done.stderr
+    assert "Backfilling AAPL: 2024-03-01 to 2024-03-28" in done.stderr
+    with warehouse.connect() as connection:
+        rows = connection.execute(select(backfill_history)).all()
+    assert {(row.symbol, row.loaded) for row in rows} == {("AAPL", 20), ("BTC", 31)}
+    assert len({row.run_id for row in rows}) == 2
+
+
+def test_a_symbol_that_fails_leaves_the_others_loaded_and_is_told(run: Run, warehouse: Engine) -> None:
+    for name in ("AAPL", "NOSUCH", "MSFT"):
+        run("market-pipeline", "symbols", "add", name)
+    done = run("market-pipeline", "backfill", "--symbols", "AAPL,NOSUCH,MSFT", *MARCH)
+    assert done.returncode == 3
+    assert "failed: NOSUCH: No data returned for symbol NOSUCH" in done.stdout
+    with warehouse.connect() as connection:
+        rows = connection.execute(select(backfill_history)).all()
+    assert {(row.symbol, row.loaded, row.success) for row in rows} == {
+        ("AAPL", 20, True), ("MSFT", 20, True), ("NOSUCH", 0, False),
+    }  # fmt: skip
+    assert run("market-pipeline", "backfill", "--symbols", "NOSUCH", *MARCH).returncode == 1
+
+
+def test_a_plan_asks_for_nothing(run: Run, warehouse: Engine) -> None:
+    run("market-pipeline", "symbols", "init")
+    done = run(
+        "market-pipeline", "backfill", "--symbols", "*", *MARCH, "--dry-run", "--json", POLYGON_REQUESTS_PER_MINUTE="5"
+    )
+    plan = json.loads(done.stdout)
+    assert [(run["calendar"], len(run["symbols"]), run["sessions"]) for run in plan["runs"]] == [
+        ("24/7", 20, 31),
+        ("XNYS", 45, 20),
+    ]
+    assert plan["requests"] == sum(run["requests"] for run in plan["runs"])
+    assert plan["estimated_seconds"] == 60 * ((plan["requests"] - 1) // 5)
+    with warehouse.connect() as connection:
+        assert connection.execute(select(backfill_history)).all() == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["backfill", "--symbols", "NVDA"], "market-pipeline symbols add NVDA"),
+        (["backfill", "--symbols", "*"], "symbols init"),
+        (["backfill", "--symbols", "NVDA", "--start", "01/02/2024"], "YYYY-MM-DD"),
+        (["backfill", "--nonsense"], "No such option"),
+        (["symbols", "add", "aapl"], "did you mean AAPL?"),
+        (["symbols", "add", "../../X?A="], "not a stock ticker"),
+        (["symbols", "remove", "AAPL"], "not tracked"),
+    ],
+)
+def test_a_wrong_command_exits_with_2_and_says_what_to_do(run: Run, arguments: list[str], told: str) -> None:
+    done = run("market-pipeline", *arguments)
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_without_a_key_the_vendor_is_not_asked(run: Run) -> None:
+    run("market-pipeline", "symbols", "add", "AAPL")
+    done = run("market-pipeline", "backfill", "--symbols", "AAPL", *MARCH, POLYGON_BASE_URL="https://api.massive.com")
+    assert done.returncode == 1
+    assert "POLYGON_API_KEY not set" in done.stderr
+    assert "market-pipeline sandbox" in done.stderr
+
+
+def test_a_database_that_is_down_is_one_line_and_no_success(run: Run) -> None:
+    down = "postgresql://user:hunter2@127.0.0.1:1/nowhere"
+    done = run("market-pipeline", "backfill", "--symbols", "AAPL", *MARCH, DATABASE_URL=down)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: the database at 127.0.0.1:1/nowhere can't be used")
+    assert len(done.stderr.splitlines()) == 1
+    assert "hunter2" not in done.stderr
+
+
+def test_a_database_of_sandbox_bars_refuses_the_markets(run: Run, warehouse: Engine) -> None:
+    with warehouse.begin() as connection:
+        connection.execute(text("INSERT INTO bar_source (source) VALUES ('polygon')"))
+    run("market-pipeline", "symbols", "add", "AAPL")
+    done = run("market-pipeline", "backfill", "--symbols", "AAPL", *MARCH)
+    assert done.returncode == 1
+    assert "this database holds polygon bars and refuses sandbox ones" in done.stdout
+
+
+def test_symbols_are_listed_added_removed_and_taken_up_again(run: Run) -> None:
+    assert "Tracking BTC (crypto)" in run("market-pipeline", "symbols", "add", "BTC", "--asset-class", "crypto").stdout
+    assert "tracked already" in run("market-pipeline", "symbols", "add", "BTC", "--asset-class", "crypto").stdout
+    clash = run("market-pipeline", "symbols", "add", "BTC")
+    assert (clash.returncode, "tracked as crypto" in clash.stderr) == (2, True)
+    listed = json.loads(run("market-pipeline", "symbols", "list", "--json").stdout)
+    assert listed == [{"symbol": "BTC", "asset_class": "crypto", "vendor_ticker": "X:BTCUSD", "calendar": "24/7"}]
+    assert run("market-pipeline", "symbols", "remove", "BTC").returncode == 0
+    assert json.loads(run("market-pipeline", "symbols", "list", "--json").stdout) == []
+    assert "Tracking BTC" in run("market-pipeline", "symbols", "add", "BTC", "--asset-class", "crypto").stdout
+
+
+def test_help_names_every_command(run: Run) -> None:
+    told = run("market-pipeline", "--help").stdout
+    for name in ("backfill", "symbols", "db", "sandbox", "demo"):
+        assert name in told
+
+
+def test_the_command_is_installed_beside_python() -> None:
+    assert Path(sys.executable).with_name("market-pipeline").exists()

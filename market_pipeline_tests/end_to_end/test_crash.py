@@ -1,0 +1,83 @@
+"""A backfill killed half-way: nothing is half-loaded, Dagster is told, and the same command mends it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from dagster import DagsterRunStatus
+from sqlalchemy import Engine, func, select
+
+from market_pipeline.bars import VALUE_COLUMNS
+from market_pipeline.orchestration.launch import open_instance
+from market_pipeline.polygon.client import PolygonClient
+from market_pipeline.polygon.rate_limit import LocalLimiter
+from market_pipeline.runs import range_runs
+from market_pipeline.settings import Settings
+from market_pipeline.symbols import Symbol
+from market_pipeline.warehouse.tables import backfill_history, market_data
+from market_pipeline.warehouse.tracked_symbols import add_symbols
+from market_pipeline_tests.end_to_end.conftest import CHECKOUT, Run
+
+NAMES = ("AAPL", "AMZN", "GOOGL", "IBM", "MSFT", "NVDA")
+START, END = "2010-01-04", "2012-12-31"
+COMMAND = ("backfill", "--symbols", ",".join(NAMES), "--start", START, "--end", END)
+
+
+def content(warehouse: Engine) -> pd.DataFrame:
+    columns = [market_data.c[name] for name in ("symbol", "date", *VALUE_COLUMNS)]
+    with warehouse.connect() as connection:
+        return pd.read_sql(select(*columns).order_by(market_data.c.symbol, market_data.c.date), connection)
+
+
+def undisturbed(sandbox: str) -> pd.DataFrame:
+    """What the vendor says, symbol by symbol, without any of our loading."""
+    frames = []
+    with PolygonClient(sandbox, None, source="sandbox", limiter=LocalLimiter(60_000)) as client:
+        for name in NAMES:
+            frame = client.daily_bars(Symbol.of(name, "stock"), *map(pd.Timestamp, (START, END))).frame  # type: ignore[arg-type]
+            frames.append(frame.assign(symbol=name, date=[day.date() for day in frame["date"]]))
+    return pd.concat(frames, ignore_index=True)[["symbol", "date", *VALUE_COLUMNS]]
+
+
+def symbols_done(warehouse: Engine) -> int:
+    with warehouse.connect() as connection:
+        return int(connection.execute(select(func.count()).select_from(backfill_history)).scalar_one())
+
+
+def test_the_same_command_after_a_kill_ends_in_the_content_of_an_undisturbed_run(
+    run: Run, environment: dict[str, str], settings: Settings, sandbox: str, warehouse: Engine
+) -> None:
+    add_symbols(warehouse, [Symbol.of(name, "stock") for name in NAMES])
+    killed = subprocess.Popen(
+        [Path(sys.executable).with_name("market-pipeline"), *COMMAND],
+        env={**environment, "POLYGON_BASE_URL": sandbox},
+        cwd=CHECKOUT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    while symbols_done(warehouse) == 0:
+        assert killed.poll() is None, "the backfill ended before it could be killed"
+        time.sleep(0.01)
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.wait()
+
+    done = symbols_done(warehouse)
+    assert done < len(NAMES)
+    sessions = len(range_runs([Symbol.of("AAPL", "stock")], *dates(), pd.Timestamp.now("UTC"))[0].sessions)
+    assert content(warehouse).groupby("symbol").size().tolist() == [sessions] * done
+
+    again = run("market-pipeline", *COMMAND)
+    assert again.returncode == 0, again.stderr
+    assert "was interrupted earlier" in again.stderr
+    pd.testing.assert_frame_equal(content(warehouse), undisturbed(sandbox), check_exact=True)
+    with open_instance(settings) as instance:
+        assert [run.status for run in instance.get_runs()] == [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE]
+
+
+def dates() -> tuple[Any, Any]:
+    return pd.Timestamp(START).date(), pd.Timestamp(END).date()

@@ -1,0 +1,204 @@
+"""Loading: what is in the tables after each kind of load, and that the account always reconciles."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime
+
+import pandas as pd
+import pytest
+from sqlalchemy import Engine, func, select, text
+
+from market_pipeline.sessions import session_starts, sessions_between
+from market_pipeline.symbols import Symbol
+from market_pipeline.warehouse.loading import (
+    Attempt,
+    MixedSourcesError,
+    NotTrackedError,
+    Outcome,
+    RejectedBar,
+    load,
+    record_failure,
+)
+from market_pipeline.warehouse.tables import (
+    backfill_history,
+    market_data,
+    market_data_revisions,
+    rejected_bars,
+    tracked_symbols,
+)
+from market_pipeline.warehouse.tracked_symbols import add_symbols
+
+AAPL = Symbol.of("AAPL", "stock")
+WEEK = sessions_between("XNYS", date(2024, 1, 1), date(2024, 1, 5))  # four sessions: the first is a holiday
+
+
+def bars(sessions: Sequence[date], close: float = 10.0) -> pd.DataFrame:
+    days = pd.DatetimeIndex(list(sessions))
+    return pd.DataFrame(
+        {
+            "date": days,
+            "time": session_starts("XNYS", days),
+            "open": 9.5,
+            "high": 11.0,
+            "low": 9.0,
+            "close": close,
+            "volume": 1000.25,
+            "vwap": 9.9,
+            "transactions": 42.0,
+        }
+    )
+
+
+def attempt(sessions: Sequence[date] = WEEK, *, run_id: str = "run-1", source: str = "sandbox") -> Attempt:
+    return Attempt(AAPL, sessions, source, run_id, "cli", datetime.now(UTC), requests=1)  # type: ignore[arg-type]
+
+
+def counts(outcome: Outcome) -> tuple[int, int, int, int, int]:
+    return outcome.fetched, outcome.loaded, outcome.revised, outcome.unchanged, outcome.rejected
+
+
+@pytest.fixture(autouse=True)
+def _tracked(warehouse: Engine) -> None:
+    add_symbols(warehouse, [AAPL])
+
+
+def test_new_bars_are_loaded_with_every_value(warehouse: Engine) -> None:
+    outcome = load(warehouse, attempt(), bars(WEEK), [])
+    assert counts(outcome) == (4, 4, 0, 0, 0)
+    assert outcome.present == set(WEEK)
+    with warehouse.connect() as connection:
+        rows = connection.execute(select(market_data).order_by(market_data.c.date)).mappings().all()
+    assert [row["date"] for row in rows] == WEEK
+    first = rows[0]
+    assert first["time"] == datetime(2024, 1, 2, 5, tzinfo=UTC)
+    values = [first[name] for name in ("open", "high", "low", "close", "volume", "vwap", "transactions")]
+    assert values == [9.5, 11.0, 9.0, 10.0, 1000.25, 9.9, 42]
+    assert (first["symbol"], first["source"], first["run_id"], first["validated"]) == ("AAPL", "sandbox", "run-1", True)
+
+
+def test_a_value_the_vendor_does_not_give_is_null(warehouse: Engine) -> None:
+    load(warehouse, attempt(), bars(WEEK).assign(vwap=float("nan"), transactions=float("nan")), [])
+    with warehouse.connect() as connection:
+        missing = connection.execute(select(market_data.c.vwap, market_data.c.transactions).distinct()).all()
+    assert [tuple(row) for row in missing] == [(None, None)]
+
+
+def test_the_same_bars_again_change_nothing_and_say_so(warehouse: Engine) -> None:
+    frame = bars(WEEK).assign(vwap=float("nan"))
+    load(warehouse, attempt(), frame, [])
+    with warehouse.connect() as connection:
+        before = connection.execute(select(market_data)).all()
+    assert counts(load(warehouse, attempt(run_id="run-2"), frame, [])) == (4, 0, 0, 4, 0)
+    with warehouse.connect() as connection:
+        assert connection.execute(select(market_data)).all() == before
+        assert connection.execute(select(func.count()).select_from(market_data_revisions)).scalar_one() == 0
+
+
+def test_a_corrected_bar_takes_the_place_of_the_old_one_which_is_kept(warehouse: Engine) -> None:
+    load(warehouse, attempt(), bars(WEEK), [])
+    corrected = pd.concat([bars(WEEK[:3]), bars(WEEK[3:], close=10.5)])
+    assert counts(load(warehouse, attempt(run_id="run-2"), corrected, [])) == (4, 0, 1, 3, 0)
+    with warehouse.connect() as connection:
+        now = connection.execute(select(market_data.c.close, market_data.c.run_id).order_by(market_data.c.date)).all()
+        old = connection.execute(select(market_data_revisions)).mappings().one()
+    assert [tuple(row) for row in now] == [(10.0, "run-1")] * 3 + [(10.5, "run-2")]
+    assert (old["date"], old["close"], old["run_id"], old["replaced_by_run_id"]) == (WEEK[3], 10.0, "run-1", "run-2")
+
+
+def test_a_refused_bar_is_kept_once_with_its_payload_and_reasons(warehouse: Engine) -> None:
+    refused = RejectedBar(WEEK[3], ["high_too_low: ..."], {"o": 1, "h": 0, "t": 5})
+    for run_id in ("run-1", "run-2"):
+        outcome = load(warehouse, attempt(run_id=run_id), bars(WEEK[:3]), [refused])
+        assert outcome.rejected == 1
+        assert outcome.missing == 1
+    with warehouse.connect() as connection:
+        row = connection.execute(select(rejected_bars)).mappings().one()
+    assert (row["symbol"], row["date"], row["reasons"]) == ("AAPL", WEEK[3], ["high_too_low: ..."])
+    assert row["payload"] == {"o": 1, "h": 0, "t": 5}
+    assert row["run_id"] == "run-2"
+    assert row["last_rejected_at"] > row["first_rejected_at"]
+
+
+def test_a_bar_that_the_vendor_no_longer_returns_stays(warehouse: Engine) -> None:
+    load(warehouse, attempt(), bars(WEEK), [])
+    outcome = load(warehouse, attempt(run_id="run-2"), bars(WEEK[:2]), [])
+    assert counts(outcome) == (2, 0, 0, 2, 0)
+    assert outcome.missing == 0
+
+
+def test_the_account_is_stored_with_the_bars(warehouse: Engine) -> None:
+    load(warehouse, attempt(), bars(WEEK[:3]), [RejectedBar(WEEK[3], ["x"], {})])
+    with warehouse.connect() as connection:
+        row = connection.execute(select(backfill_history)).mappings().one()
+        status = connection.execute(select(tracked_symbols.c.backfill_status)).scalar_one()
+    expected = {
+        "symbol": "AAPL", "run_id": "run-1", "trigger": "cli", "start_date": WEEK[0], "end_date": WEEK[-1],
+        "sessions": 4, "requests": 1, "fetched": 4, "loaded": 3, "revised": 0, "unchanged": 0, "rejected": 1,
+        "missing": 1, "records_imported": 3, "success": True, "error_details": None,
+    }  # fmt: skip
+    assert {name: row[name] for name in expected} == expected
+    assert row["duration_seconds"] >= 0
+    assert status == "completed"
+
+
+def test_a_failure_is_accounted_for_and_loads_nothing(warehouse: Engine) -> None:
+    record_failure(warehouse, attempt(), "the vendor is down")
+    with warehouse.connect() as connection:
+        row = connection.execute(select(backfill_history)).mappings().one()
+        symbol = connection.execute(select(tracked_symbols)).mappings().one()
+        bars_held = connection.execute(select(func.count()).select_from(market_data)).scalar_one()
+    assert (row["success"], row["error_details"], row["records_imported"], row["missing"]) == (
+        False, "the vendor is down", 0, 4,
+    )  # fmt: skip
+    assert (symbol["backfill_status"], symbol["last_backfill"], bars_held) == ("failed", None, 0)
+
+
+def test_a_database_of_one_source_refuses_the_other_and_keeps_what_it_has(warehouse: Engine) -> None:
+    load(warehouse, attempt(), bars(WEEK), [])
+    with pytest.raises(MixedSourcesError, match="holds sandbox bars and refuses polygon"):
+        load(warehouse, attempt(source="polygon"), bars(WEEK, close=99.0), [])
+    with warehouse.connect() as connection:
+        assert connection.execute(select(market_data.c.close).distinct()).scalars().all() == [10.0]
+        assert connection.execute(select(func.count()).select_from(backfill_history)).scalar_one() == 1
+
+
+def test_a_symbol_that_is_not_tracked_is_refused(warehouse: Engine) -> None:
+    stranger = Attempt(Symbol.of("MSFT", "stock"), WEEK, "sandbox", "run-1", "cli", datetime.now(UTC))
+    with pytest.raises(NotTrackedError, match="symbols add MSFT"):
+        load(warehouse, stranger, bars(WEEK), [])
+
+
+def test_a_load_that_fails_at_its_last_step_leaves_nothing(warehouse: Engine) -> None:
+    with warehouse.begin() as connection:
+        connection.execute(text("ALTER TABLE backfill_history ADD CHECK (loaded < 3)"))
+    with pytest.raises(Exception, match="check constraint"):
+        load(warehouse, attempt(), bars(WEEK), [RejectedBar(None, ["x"], {})])
+    with warehouse.connect() as connection:
+        for table in (market_data, rejected_bars, backfill_history):
+            assert connection.execute(select(func.count()).select_from(table)).scalar_one() == 0
+
+
+def test_loads_of_one_symbol_at_once_take_turns(warehouse: Engine) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        outcomes = list(pool.map(lambda n: load(warehouse, attempt(run_id=f"run-{n}"), bars(WEEK), []), range(8)))
+    assert sum(outcome.loaded for outcome in outcomes) == 4
+    assert sum(outcome.unchanged for outcome in outcomes) == 28
+    assert sum(outcome.revised for outcome in outcomes) == 0
+
+
+def test_times_are_right_whatever_the_databases_own_time_zone(warehouse: Engine) -> None:
+    with warehouse.begin() as connection:
+        name = connection.execute(text("SELECT current_database()")).scalar_one()
+        connection.execute(text(f"ALTER DATABASE {name} SET timezone = 'America/New_York'"))
+    warehouse.dispose()
+    load(warehouse, attempt(), bars(WEEK), [])
+    with warehouse.connect() as connection:
+        first = connection.execute(select(func.min(market_data.c.time))).scalar_one()
+    assert first == datetime(2024, 1, 2, 5, tzinfo=UTC)
+
+
+def test_a_refused_bar_with_values_that_json_does_not_know_is_kept_too(warehouse: Engine) -> None:
+    load(warehouse, attempt(), bars(WEEK[:3]), [RejectedBar(WEEK[3], ["x"], {"h": float("inf"), "T": "A\u0000B"})])
+    with warehouse.connect() as connection:
+        payload = connection.execute(select(rejected_bars.c.payload)).scalar_one()
+    assert payload == {"h": "Infinity", "T": "A\u0000B"}

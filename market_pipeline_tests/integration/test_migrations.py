@@ -1,0 +1,85 @@
+"""Migrations: a migrated database is what tables.py declares, and what it says of itself."""
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from pydantic import SecretStr
+from sqlalchemy import Engine, text
+
+from market_pipeline.settings import Settings
+from market_pipeline.warehouse.database import (
+    DatabaseUnavailableError,
+    SchemaError,
+    create_warehouse_engine,
+    current_revision,
+    head_revision,
+    migrate,
+    open_warehouse,
+)
+from market_pipeline.warehouse.embedded import Server
+from market_pipeline.warehouse.tables import metadata
+
+
+def test_the_migrated_database_is_what_the_tables_declare(warehouse: Engine) -> None:
+    with warehouse.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        assert compare_metadata(context, metadata) == []
+
+
+def test_check_constraints_are_those_declared(warehouse: Engine) -> None:
+    declared = {c.name for table in metadata.tables.values() for c in table.constraints if "check" in str(c.name)}
+    with warehouse.connect() as connection:
+        found = connection.execute(text("SELECT conname FROM pg_constraint WHERE contype = 'c'")).scalars()
+        held = {name for name in found if not name.startswith(("cardinal", "yes_or_no"))}
+    assert {str(name) for name in declared} == held
+
+
+def test_every_table_and_column_has_its_comment_in_the_database(warehouse: Engine) -> None:
+    assert all(table.comment for table in metadata.tables.values())
+    assert all(column.comment for table in metadata.tables.values() for column in table.columns)
+    query = text("SELECT obj_description('market_data'::regclass), col_description('market_data'::regclass, 2)")
+    with warehouse.connect() as connection:
+        table_comment, date_comment = connection.execute(query).one()
+    assert table_comment.startswith("Daily bars as traded")
+    assert date_comment.startswith("The session")
+
+
+def test_migrating_again_changes_nothing(warehouse: Engine) -> None:
+    assert migrate(warehouse) == head_revision()
+
+
+def test_a_new_database_gets_the_schema_on_opening(server: Server, database_url: SecretStr, settings: Settings) -> None:
+    engine = create_warehouse_engine(database_url)
+    with engine.begin() as connection:
+        connection.execute(text("DROP SCHEMA public CASCADE"))
+        connection.execute(text("CREATE SCHEMA public"))
+    engine.dispose()
+    opened = open_warehouse(settings)
+    with opened.connect() as connection:
+        assert current_revision(connection) == head_revision()
+    opened.dispose()
+
+
+def test_a_database_at_another_revision_is_left_alone_with_the_command_to_run(
+    warehouse: Engine, settings: Settings
+) -> None:
+    with warehouse.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '0000'"))
+    with pytest.raises(SchemaError, match="db migrate"):
+        open_warehouse(settings)
+
+
+def test_a_database_that_is_down_is_one_clear_line_without_the_password(settings: Settings) -> None:
+    down = settings.model_copy(update={"database_url": SecretStr("postgresql://user:hunter2@127.0.0.1:1/nowhere")})
+    with pytest.raises(DatabaseUnavailableError) as caught:
+        open_warehouse(down)
+    assert "127.0.0.1:1/nowhere" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_wrong_password_is_one_clear_line_without_it(server: Server, settings: Settings) -> None:
+    address = f"postgresql://{server.user}:hunter2@{server.host}:{server.port}/market_data"
+    with pytest.raises(DatabaseUnavailableError, match="password authentication failed") as caught:
+        open_warehouse(settings.model_copy(update={"database_url": SecretStr(address)}))
+    assert "hunter2" not in str(caught.value)

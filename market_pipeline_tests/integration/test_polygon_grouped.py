@@ -1,0 +1,60 @@
+"""Whole-market days over real HTTP."""
+
+from datetime import date
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from market_pipeline.polygon import errors
+from market_pipeline.sessions import UnknownCalendarError
+from market_pipeline_tests.integration.polygon_cases import client_of
+from market_pipeline_tests.scripted_vendor import Reply, scripted_vendor
+
+SESSION = date(2023, 1, 9)
+TTMI = {
+    "T": "TTMI", "v": 394280, "vw": 16.1078, "o": 15.96, "c": 16.08, "h": 16.335, "l": 15.96,
+    "t": 1673298000000, "n": 5416,
+}  # fmt: skip
+
+
+def grouped(*records: dict[str, Any], **fields: Any) -> Reply:
+    return Reply({"status": "OK", "adjusted": False, **({"results": records} if records else {}), **fields})
+
+
+def test_one_request_brings_a_session_of_every_ticker() -> None:
+    with scripted_vendor(grouped(TTMI, {**TTMI, "T": "AAPL"})) as vendor, client_of(vendor) as client:
+        market = client.grouped_bars("XNYS", SESSION)
+    assert vendor.paths == ["/v2/aggs/grouped/locale/us/market/stocks/2023-01-09?adjusted=false"]
+    assert set(market) == {"TTMI", "AAPL"}
+    assert market.requests == 1
+    assert list(market["TTMI"].frame["time"]) == [pd.Timestamp("2023-01-09 05:00", tz="UTC")]
+
+
+def test_crypto_has_a_market_of_its_own() -> None:
+    with scripted_vendor(grouped({**TTMI, "T": "X:BTCUSD"})) as vendor, client_of(vendor) as client:
+        assert "X:BTCUSD" in client.grouped_bars("24/7", SESSION)
+    assert vendor.paths == ["/v2/aggs/grouped/locale/global/market/crypto/2023-01-09?adjusted=false"]
+
+
+def test_an_empty_market_is_asked_twice_on_a_session_and_once_on_a_sunday() -> None:
+    with scripted_vendor(grouped(), grouped(), grouped()) as vendor, client_of(vendor) as client:
+        assert client.grouped_bars("XNYS", SESSION).requests == 2
+        sunday = client.grouped_bars("XNYS", date(2023, 1, 8))
+    assert len(sunday) == 0
+    assert sunday.requests == 1
+
+
+def test_an_adjusted_market_is_refused() -> None:
+    with (
+        scripted_vendor(grouped(TTMI, adjusted=True)) as vendor,
+        client_of(vendor) as client,
+        pytest.raises(errors.BadAnswerError, match="all of XNYS on 2023-01-09: as-traded bars were asked for"),
+    ):
+        client.grouped_bars("XNYS", SESSION)
+
+
+def test_an_unknown_calendar_is_not_asked_for() -> None:
+    with scripted_vendor() as vendor, client_of(vendor) as client, pytest.raises(UnknownCalendarError):
+        client.grouped_bars("XLON", SESSION)
+    assert not vendor.asked

@@ -1,0 +1,215 @@
+"""Splits, dividends and tickers over real HTTP, with the vendor's recorded bodies."""
+
+import logging
+from datetime import date
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+
+from market_pipeline.polygon import errors
+from market_pipeline.polygon.reference import Dividend, Split, TickerChange
+from market_pipeline.symbols import AssetClass, Symbol
+from market_pipeline_tests.integration.polygon_cases import client_of
+from market_pipeline_tests.scripted_vendor import Reply, scripted_vendor
+
+AAPL, META, BTC = Symbol.of("AAPL", "stock"), Symbol.of("META", "stock"), Symbol.of("BTC", "crypto")
+START, END = date(2005, 1, 1), date(2025, 12, 31)
+
+SPLIT = {
+    "execution_date": "2020-08-31", "split_from": 1, "split_to": 4, "ticker": "AAPL",
+    "id": "E36416cce743c3964c5da63e1ef1626c0aece30fb47302eea5a49c0055c04e8d0",
+}  # fmt: skip
+DIVIDEND = {
+    "cash_amount": 0.26, "currency": "USD", "declaration_date": "2025-07-31", "distribution_type": "recurring",
+    "ex_dividend_date": "2025-08-11", "frequency": 4, "historical_adjustment_factor": 0.997899, "id": "Ed2c9da60",
+    "pay_date": "2025-08-14", "record_date": "2025-08-11", "split_adjusted_cash_amount": 0.26, "ticker": "AAPL",
+}  # fmt: skip
+OLDER_DIVIDEND = {
+    "cash_amount": 0.22, "currency": "USD", "dividend_type": "CD", "ex_dividend_date": "2021-11-05", "frequency": 4,
+    "ticker": "AAPL",
+}  # fmt: skip
+
+
+def ok(results: Any, **fields: Any) -> Reply:
+    return Reply({"status": "OK", "request_id": 1, "results": results, **fields})
+
+
+NO_ENDPOINT = Reply(b"404 page not found", 404)
+NOT_ENTITLED = Reply({"status": "NOT_AUTHORIZED", "message": "You are not entitled to this data."}, 403)
+NO_TICKER = Reply({"status": "NOT_FOUND", "message": "Ticker not found."}, 404)
+
+
+def query(path: str) -> dict[str, str]:
+    return dict(parse_qsl(urlsplit(path).query))
+
+
+# --- splits and dividends
+
+
+def test_splits_are_asked_by_date_over_all_pages_and_each_is_given_once() -> None:
+    first = ok([SPLIT], next_url="https://api.massive.com/stocks/v1/splits?cursor=YWN0")
+    later = {**SPLIT, "execution_date": "2022-06-22", "split_from": 2.5, "split_to": 1}
+    with scripted_vendor(first, ok([SPLIT, later])) as vendor, client_of(vendor) as client:
+        splits = client.splits(START, END, AAPL)
+    assert splits == [
+        Split("AAPL", date(2020, 8, 31), 1.0, 4.0, str(SPLIT["id"])),
+        Split("AAPL", date(2022, 6, 22), 2.5, 1.0, str(SPLIT["id"])),
+    ]
+    assert urlsplit(vendor.paths[0]).path == "/stocks/v1/splits"
+    assert query(vendor.paths[0]) == {
+        "execution_date.gte": "2005-01-01",
+        "execution_date.lte": "2025-12-31",
+        "ticker": "AAPL",
+        "sort": "execution_date.asc",
+        "limit": "5000",
+    }
+    assert vendor.paths[1] == "/stocks/v1/splits?cursor=YWN0"
+
+
+def test_without_a_symbol_the_whole_markets_are_asked_for() -> None:
+    with scripted_vendor(ok([])) as vendor, client_of(vendor) as client:
+        assert client.dividends(START, END) == []
+    assert "ticker" not in query(vendor.paths[0])
+
+
+@pytest.mark.parametrize("refusal", [NO_ENDPOINT, NOT_ENTITLED, NO_TICKER])
+def test_where_the_newer_endpoints_are_missing_the_older_ones_answer_from_then_on(refusal: Reply) -> None:
+    without_id = {name: value for name, value in SPLIT.items() if name != "id"}
+    with scripted_vendor(refusal, ok([without_id]), ok([])) as vendor, client_of(vendor) as client:
+        [split] = client.splits(START, END, AAPL)
+        client.dividends(START, END, AAPL)
+    assert split.vendor_id is None
+    assert [urlsplit(path).path for path in vendor.paths] == [
+        "/stocks/v1/splits",
+        "/v3/reference/splits",
+        "/v3/reference/dividends",
+    ]
+    assert query(vendor.paths[1])["sort"] == "execution_date"
+    assert query(vendor.paths[1])["order"] == "asc"
+    assert query(vendor.paths[1])["limit"] == "1000"
+
+
+def test_where_neither_generation_may_be_asked_the_refusal_is_told() -> None:
+    with (
+        scripted_vendor(NOT_ENTITLED, NOT_ENTITLED) as vendor,
+        client_of(vendor) as client,
+        pytest.raises(errors.PlanError, match="splits of AAPL 2005-01-01 to 2025-12-31") as caught,
+    ):
+        client.splits(START, END, AAPL)
+    assert caught.value.requests == 2
+
+
+def test_dividends_of_both_generations_read_alike() -> None:
+    with scripted_vendor(ok([DIVIDEND, OLDER_DIVIDEND])) as vendor, client_of(vendor) as client:
+        newer, older = client.dividends(START, END, AAPL)
+    assert newer == Dividend(
+        ticker="AAPL",
+        ex_dividend_date=date(2025, 8, 11),
+        cash_amount=0.26,
+        currency="USD",
+        dividend_type="recurring",
+        frequency=4,
+        declaration_date=date(2025, 7, 31),
+        record_date=date(2025, 8, 11),
+        pay_date=date(2025, 8, 14),
+        vendor_id="Ed2c9da60",
+    )
+    assert older.dividend_type == "CD"
+    assert {older.pay_date, older.record_date, older.declaration_date, older.vendor_id} == {None}
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"split_to": 0},
+        {"split_to": -1},
+        {"split_to": "4"},
+        {"split_to": True},
+        {"split_to": None},
+        {"split_to": 10**400},
+        {"execution_date": "soon"},
+        {"execution_date": None},
+        {"ticker": ""},
+        {"ticker": 7},
+    ],
+)
+def test_a_split_that_can_not_be_is_left_out_and_logged(odd: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
+    with scripted_vendor(ok([{**SPLIT, **odd}, SPLIT])) as vendor, client_of(vendor) as client:
+        assert len(client.splits(START, END, AAPL)) == 1
+    [record] = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert record.getMessage().startswith("splits of AAPL 2005-01-01 to 2025-12-31: left out")
+
+
+def test_crypto_has_neither_and_nothing_is_asked() -> None:
+    with scripted_vendor() as vendor, client_of(vendor) as client:
+        assert client.splits(START, END, BTC) == []
+        assert client.dividends(START, END, BTC) == []
+    assert not vendor.asked
+
+
+# --- tickers
+
+AGILENT = {
+    "ticker": "A", "name": "Agilent Technologies Inc.", "market": "stocks", "locale": "us", "primary_exchange": "XNYS",
+    "type": "CS", "active": True, "currency_name": "usd", "last_updated_utc": "2022-04-27T00:00:00Z",
+}  # fmt: skip
+
+
+def test_a_ticker_is_described() -> None:
+    with scripted_vendor(ok([AGILENT])) as vendor, client_of(vendor) as client:
+        found = client.ticker(Symbol.of("A", "stock"))
+    assert (found.ticker, found.name, found.kind) == ("A", "Agilent Technologies Inc.", "CS")
+    assert (found.market, found.primary_exchange, found.active, found.delisted) == ("stocks", "XNYS", True, None)
+
+
+def test_a_delisted_ticker_is_found_with_its_last_day() -> None:
+    gone = [
+        {"ticker": "ES", "active": False, "delisted_utc": "2012-04-10T00:00:00Z"},
+        {"ticker": "ES", "active": False, "delisted_utc": "2015-02-18T05:00:00Z"},
+        {"ticker": "ES", "active": False},
+    ]
+    with scripted_vendor(ok([]), ok(gone)) as vendor, client_of(vendor) as client:
+        found = client.ticker(Symbol.of("ES", "stock"))
+    assert not found.active
+    assert found.delisted == date(2015, 2, 18)
+    assert [query(path)["active"] for path in vendor.paths] == ["true", "false"]
+
+
+def test_an_unknown_ticker_is_met_with_the_nearest_ones() -> None:
+    replies = [ok([]), ok([]), ok([{"ticker": "AAPL"}, {"ticker": "APLE"}])]
+    with (
+        scripted_vendor(*replies) as vendor,
+        client_of(vendor) as client,
+        pytest.raises(
+            errors.UnknownTickerError, match=r"knows no ticker APPL\. Did you mean one of AAPL, APLE\?"
+        ) as caught,
+    ):
+        client.ticker(Symbol.of("APPL", "stock"))
+    assert caught.value.requests == 3
+
+
+def test_a_search_is_for_active_tickers_of_the_asset_class() -> None:
+    with scripted_vendor(ok([{"ticker": "X:BTCUSD", "market": "crypto"}])) as vendor, client_of(vendor) as client:
+        [found] = client.search_tickers("bit coin", AssetClass.CRYPTO)
+    assert found.ticker == "X:BTCUSD"
+    assert query(vendor.paths[0]) == {"search": "bit coin", "market": "crypto", "active": "true", "limit": "10"}
+
+
+def test_ticker_changes_come_oldest_first() -> None:
+    events = [
+        {"ticker_change": {"ticker": "META"}, "type": "ticker_change", "date": "2022-06-09"},
+        {"ticker_change": {"ticker": "FB"}, "type": "ticker_change", "date": "2012-05-18"},
+    ]
+    with scripted_vendor(ok({"name": "Meta Platforms", "events": events})) as vendor, client_of(vendor) as client:
+        changes = client.ticker_changes(META)
+    assert changes == [TickerChange("FB", date(2012, 5, 18)), TickerChange("META", date(2022, 6, 9))]
+    assert vendor.paths == ["/vX/reference/tickers/META/events?types=ticker_change"]
+
+
+def test_ticker_changes_of_an_unknown_ticker_are_refused_and_of_another_shape_too() -> None:
+    with scripted_vendor(NO_TICKER, ok([])) as vendor, client_of(vendor) as client:
+        with pytest.raises(errors.UnknownTickerError):
+            client.ticker_changes(META)
+        with pytest.raises(errors.BadAnswerError):
+            client.ticker_changes(META)

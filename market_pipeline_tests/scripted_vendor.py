@@ -1,0 +1,105 @@
+"""A real HTTP server on loopback that gives the answers it was told, in order, and remembers what it was asked.
+
+For the precise cases: what one odd answer makes of the client. Whole conversations are the sandbox's.
+"""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One answer. `cut_after` closes the connection after so many bytes of a body announced as longer."""
+
+    body: Any = b""
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    cut_after: int | None = None
+    drip_seconds: float | None = None
+    chunked: bool = False
+
+    @property
+    def wire(self) -> bytes:
+        """The body as it is sent."""
+        content = self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
+        if not self.chunked:
+            return content
+        pieces = [content[start : start + 50] for start in range(0, len(content), 50)]
+        return b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in [*pieces, b""])
+
+    @property
+    def framing(self) -> dict[str, str]:
+        """The header that says where the body ends."""
+        return {"Transfer-Encoding": "chunked"} if self.chunked else {"Content-Length": str(len(self.wire))}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request as it came in."""
+
+    path: str
+    headers: dict[str, str]
+
+
+@dataclass
+class ScriptedVendor:
+    """The server: its address, the replies still to give, and the requests so far."""
+
+    base_url: str
+    replies: list[Reply]
+    asked: list[Asked] = field(default_factory=list)
+    over: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def paths(self) -> list[str]:
+        return [asked.path for asked in self.asked]
+
+
+@contextmanager
+def scripted_vendor(*replies: Reply) -> Iterator[ScriptedVendor]:
+    """A server that gives these replies in order, and 418 to whatever is asked after them."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    server.daemon_threads = True
+    vendor = ScriptedVendor(f"http://127.0.0.1:{server.server_address[1]}", list(replies))
+    server.vendor = vendor  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield vendor
+    finally:
+        vendor.over.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        vendor: ScriptedVendor = self.server.vendor  # type: ignore[attr-defined]
+        vendor.asked.append(Asked(self.path, dict(self.headers)))
+        reply = vendor.replies.pop(0) if vendor.replies else Reply(b"nothing left to answer", 418)
+        self.send_response(reply.status)
+        for name, value in {**reply.framing, **reply.headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self._send_body(reply, vendor)
+
+    def _send_body(self, reply: Reply, vendor: ScriptedVendor) -> None:
+        if reply.drip_seconds is not None:
+            for byte in reply.wire:
+                if vendor.over.wait(reply.drip_seconds):
+                    break
+                self.wfile.write(bytes([byte]))
+        else:
+            self.wfile.write(reply.wire[: reply.cut_after])
+        self.close_connection = reply.cut_after is not None or reply.drip_seconds is not None
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing: the test's own assertions do."""

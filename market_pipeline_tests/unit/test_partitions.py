@@ -1,0 +1,49 @@
+"""Partitions: exactly the sessions, each there once it is over, and any range of them one range."""
+
+from datetime import UTC, date, datetime
+
+import dagster as dg
+import pytest
+
+from market_pipeline.orchestration.partitions import partition_range_tags, session_partitions
+from market_pipeline.sessions import calendar, sessions_between
+
+TODAY = date(2026, 11, 23)
+
+
+def keys(calendar_name: str, now: datetime) -> list[str]:
+    return list(session_partitions(calendar_name, TODAY).get_partition_keys(current_time=now))
+
+
+@pytest.mark.parametrize("calendar_name", ["XNYS", "24/7"])
+def test_partitions_are_the_calendars_sessions(calendar_name: str) -> None:
+    first = calendar(calendar_name).first_session
+    expected = [day.isoformat() for day in sessions_between(calendar_name, first, date(2026, 11, 22))]
+    assert keys(calendar_name, datetime(2026, 11, 23, 2, tzinfo=UTC)) == expected
+
+
+def test_fridays_partition_is_there_on_saturday_morning() -> None:
+    assert keys("XNYS", datetime(2026, 11, 20, 23, 59, tzinfo=UTC))[-1] == "2026-11-19"
+    assert keys("XNYS", datetime(2026, 11, 21, 0, 0, tzinfo=UTC))[-1] == "2026-11-20"
+
+
+def test_a_range_over_weekends_and_holidays_is_one_range() -> None:
+    partitions = session_partitions("XNYS", TODAY)
+    context = dg.PartitionKeyRange("2012-10-26", "2012-11-02")  # a weekend and two days of storm between them
+    now = datetime(2026, 11, 23, tzinfo=UTC)
+    inside = [key for key in keys("XNYS", now) if context.start <= key <= context.end]
+    assert inside == ["2012-10-26", "2012-10-31", "2012-11-01", "2012-11-02"]
+    subset = partitions.empty_subset().with_partition_keys(inside)
+    assert len(list(subset.get_partition_key_ranges(partitions))) == 1
+
+
+def test_the_definition_stays_the_same_for_a_whole_year() -> None:
+    first, last = (session_partitions("XNYS", date(2026, month, day)) for month, day in ((1, 1), (12, 31)))
+    assert first.get_serializable_unique_identifier() == last.get_serializable_unique_identifier()
+
+
+def test_the_tags_of_a_range_are_those_dagster_reads() -> None:
+    assert partition_range_tags(date(2024, 1, 2), date(2024, 3, 28)) == {
+        "dagster/asset_partition_range_start": "2024-01-02",
+        "dagster/asset_partition_range_end": "2024-03-28",
+    }

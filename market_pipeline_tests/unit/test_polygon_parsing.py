@@ -1,0 +1,175 @@
+"""What becomes of the vendor's records, odd ones included."""
+
+import math
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from market_pipeline.bars import FetchedBars, empty_frame
+from market_pipeline.polygon.answers import Answer, read_body, retry_after
+from market_pipeline.polygon.errors import PolygonError
+from market_pipeline.polygon.parsing import GroupedBars, bar_records, joined, range_bars
+from market_pipeline.sessions import calendar
+
+NEW_YORK, UTC_DAYS = calendar("XNYS"), calendar("24/7")
+BAR = {"v": 100, "vw": 1.5, "o": 1, "c": 2, "h": 3, "l": 0.5, "t": 1112331600000, "n": 7}
+
+
+def parsed(*records: Any) -> FetchedBars:
+    return range_bars(records, NEW_YORK.timezone, requests=1)
+
+
+def without(key: str) -> dict[str, Any]:
+    return {name: value for name, value in BAR.items() if name != key}
+
+
+@pytest.mark.parametrize("number", ["7.0790813e+07", "75606556", "1.21e+08", "38649398.679189", "18"])
+def test_numbers_are_read_however_the_vendor_writes_them(number: str) -> None:
+    text = f'{{"status":"OK","ticker":"A","adjusted":false,"results":[{{"v":{number},"t":1112331600000}}]}}'
+    body = read_body(Answer(200, {}, text.encode()), "polygon", "A")
+    fetched = parsed(*bar_records(body, "A", ticker="A"))
+    assert fetched.frame["volume"][0] == float(number)
+
+
+@pytest.mark.parametrize("key", ["o", "h", "l", "c", "v", "vw", "n"])
+@pytest.mark.parametrize("value", [None, "1.5", True, [], {}])
+def test_a_value_that_is_no_number_is_missing_and_spoils_no_neighbour(key: str, value: Any) -> None:
+    fetched = parsed(BAR, {**BAR, key: value}, without(key))
+    column = dict(
+        zip(
+            ("o", "h", "l", "c", "v", "vw", "n"),
+            ("open", "high", "low", "close", "volume", "vwap", "transactions"),
+            strict=True,
+        )
+    )[key]
+    assert list(fetched.frame[column].isna()) == [False, True, True]
+    assert fetched.frame.drop(columns=column).notna().all().all()
+    assert (fetched.frame.dtypes == empty_frame().dtypes).all()
+
+
+@pytest.mark.parametrize("value", [None, "2005-04-01", True, 1e300, -1e300, 10**400, math.inf, []])
+def test_a_time_that_is_none_is_nat(value: Any) -> None:
+    frame = parsed(BAR, {**BAR, "t": value}, without("t")).frame
+    assert list(frame["time"].isna()) == list(frame["date"].isna()) == [False, True, True]
+
+
+def test_a_number_beyond_all_bounds_is_infinite() -> None:
+    assert parsed({**BAR, "o": 10**400, "c": 1}).frame["open"][0] == math.inf
+
+
+def test_a_day_is_the_calendars_and_its_time_stays_the_vendors() -> None:
+    frame = range_bars([{**BAR, "t": 1112331600000 + 90_000}], NEW_YORK.timezone, 1).frame
+    assert frame["date"][0] == pd.Timestamp("2005-04-01")
+    assert frame["time"][0] == pd.Timestamp("2005-04-01 05:01:30", tz="UTC")
+    assert range_bars([{**BAR, "t": 1112331600000 - 1}], NEW_YORK.timezone, 1).frame["date"][0] == pd.Timestamp(
+        "2005-03-31"
+    )
+    assert range_bars([{**BAR, "t": 1112331600000 - 1}], UTC_DAYS.timezone, 1).frame["date"][0] == pd.Timestamp(
+        "2005-04-01"
+    )
+
+
+def test_a_repeated_bar_is_kept_for_the_rules_to_judge() -> None:
+    fetched = parsed(BAR, BAR)
+    assert len(fetched.frame) == len(fetched.payloads) == 2
+    assert list(fetched.frame.index) == [0, 1]
+
+
+json_values: st.SearchStrategy[Any] = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5) | st.just([])
+)
+
+
+@settings(deadline=None)
+@given(st.lists(st.dictionaries(st.sampled_from([*list("ohlcvtn"), "vw"]), json_values), max_size=5))
+def test_no_record_however_odd_breaks_the_frame(records: list[dict[str, Any]]) -> None:
+    fetched = parsed(*records)
+    assert (fetched.frame.dtypes == empty_frame().dtypes).all()
+    assert list(fetched.frame.columns) == list(empty_frame().columns)
+    assert len(fetched.frame) == len(fetched.payloads) == len(records)
+
+
+# --- one session of the whole market
+
+NEW_YORK_CLOSE = 1673298000000  # 2023-01-09 16:00 New York
+SESSION = date(2023, 1, 9)
+
+
+def test_a_grouped_bar_begins_where_its_session_does_whatever_its_own_time() -> None:
+    early_close = NEW_YORK_CLOSE - 3 * 3_600_000
+    grouped = GroupedBars(
+        [{**BAR, "T": "A", "t": NEW_YORK_CLOSE}, {**BAR, "T": "B", "t": early_close}], NEW_YORK, SESSION, 1
+    )
+    for ticker in ("A", "B"):
+        frame = grouped[ticker].frame
+        assert list(frame["date"]) == [pd.Timestamp("2023-01-09")]
+        assert list(frame["time"]) == [pd.Timestamp("2023-01-09 05:00", tz="UTC")]
+        assert (frame.dtypes == empty_frame().dtypes).all()
+
+
+def test_a_crypto_day_ends_a_millisecond_before_the_next() -> None:
+    end = int(datetime(2023, 1, 9, 23, 59, 59, 999_000, tzinfo=UTC).timestamp() * 1000)
+    grouped = GroupedBars([{**BAR, "T": "X:BTCUSD", "t": end}], UTC_DAYS, SESSION, 1)
+    assert list(grouped["X:BTCUSD"].frame["time"]) == [pd.Timestamp("2023-01-09", tz="UTC")]
+
+
+@pytest.mark.parametrize("odd", [{"t": NEW_YORK_CLOSE + 86_400_000}, {"t": None}])
+def test_a_grouped_bar_of_another_day_has_no_date(odd: dict[str, Any]) -> None:
+    grouped = GroupedBars([{**BAR, "T": "A", **odd}, {**BAR, "T": "B", "t": NEW_YORK_CLOSE}], NEW_YORK, SESSION, 1)
+    assert grouped["A"].frame[["date", "time"]].isna().all().all()
+    assert grouped["B"].frame[["date", "time"]].notna().all().all()
+
+
+def test_a_ticker_listed_twice_has_two_rows_with_their_payloads() -> None:
+    records = [{**BAR, "T": name, "t": NEW_YORK_CLOSE, "o": price} for name, price in (("A", 1), ("B", 2), ("A", 3))]
+    grouped = GroupedBars(records, NEW_YORK, SESSION, 1)
+    assert sorted(grouped) == ["A", "B"]
+    assert list(grouped["A"].frame["open"]) == [1, 3]
+    assert list(grouped["A"].frame.index) == [0, 1]
+    assert list(grouped["A"].payloads) == [records[0], records[2]]
+
+
+def test_rows_of_no_ticker_are_nobodys_and_a_missing_ticker_is_not_there() -> None:
+    grouped = GroupedBars([{**BAR, "T": None}, {**BAR}, {**BAR, "T": "ZVZZT\x00"}], NEW_YORK, SESSION, 1)
+    assert list(grouped) == ["ZVZZT\x00"]
+    assert "AAPL" not in grouped
+    assert len(GroupedBars([], NEW_YORK, SESSION, 2)) == 0
+
+
+def test_answers_are_joined_with_their_payloads_and_requests() -> None:
+    both = joined([parsed(BAR), FetchedBars(empty_frame(), [], 2), parsed({**BAR, "o": 9})])
+    assert list(both.frame["open"]) == [1, 9]
+    assert list(both.frame.index) == [0, 1]
+    assert [payload["o"] for payload in both.payloads] == [1, 9]
+    assert both.requests == 4
+    assert (joined([]).frame.dtypes == both.frame.dtypes).all()
+
+
+# --- the wait an answer asks for
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("7", 7.0),
+        (" 0 ", 0.0),
+        ("Wed, 01 Jan 2025 00:00:30 GMT", 30.0),
+        ("Wed, 01 Jan 2025 00:00:30 -0000", 30.0),
+        ("Tue, 31 Dec 2024 23:00:00 GMT", 0.0),
+        ("", None),
+        ("-5", None),
+        ("1.5", None),
+        ("soon", None),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date(value: str, seconds: float | None) -> None:
+    assert retry_after({"Retry-After": value}, datetime(2025, 1, 1, tzinfo=UTC)) == seconds
+
+
+def test_an_answer_nested_too_deep_is_an_error_of_ours() -> None:
+    with pytest.raises(PolygonError):
+        read_body(Answer(200, {}, b'{"results":' + b"[" * 100_000), "polygon", "A")

@@ -1,0 +1,96 @@
+"""The rules: each on a bar that must pass and on bars that must not."""
+
+from datetime import date
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from market_pipeline.bars import FetchedBars
+from market_pipeline.quality.rules import IMPOSSIBLE, check
+from market_pipeline.sessions import session_starts, sessions_between
+from market_pipeline.symbols import Symbol
+
+AAPL = Symbol.of("AAPL", "stock")
+WEEK = sessions_between("XNYS", date(2024, 1, 1), date(2024, 1, 5))
+GOOD = {"open": 10.0, "high": 12.0, "low": 9.0, "close": 11.0, "volume": 100.5, "vwap": 10.5, "transactions": 7.0}
+
+
+def fetched(*changes: dict[str, Any]) -> FetchedBars:
+    """A bar for each of the week's sessions, bar i with `changes[i]`."""
+    frame = pd.DataFrame({"date": pd.DatetimeIndex(WEEK), **GOOD})
+    for row, change in enumerate(changes):
+        for column, value in change.items():
+            frame.loc[row, column] = value
+    starts = session_starts("XNYS", pd.DatetimeIndex(frame["date"]))
+    frame.insert(1, "time", starts if "time" not in frame else frame.pop("time").fillna(pd.Series(starts)))
+    return FetchedBars(frame, [{"row": row} for row in range(len(frame))], 1)
+
+
+def test_true_bars_all_pass() -> None:
+    checked = check(fetched(), AAPL, WEEK)
+    assert len(checked.accepted) == 4
+    assert checked.rejected.empty
+
+
+def test_optional_values_may_be_missing() -> None:
+    checked = check(fetched({"vwap": float("nan"), "transactions": float("nan")}), AAPL, WEEK)
+    assert checked.rejected.empty
+
+
+@pytest.mark.parametrize(
+    ("rule", "change"),
+    [
+        ("missing_field", {"open": float("nan")}),
+        ("missing_field", {"volume": float("nan")}),
+        ("missing_field", {"date": pd.NaT}),
+        ("not_finite", {"high": float("inf")}),
+        ("not_finite", {"vwap": float("inf")}),
+        ("not_positive", {"low": 0.0}),
+        ("not_positive", {"low": -1.0}),
+        ("high_too_low", {"high": 10.99}),
+        ("high_too_low", {"open": 12.01}),
+        ("low_too_high", {"low": 10.01}),
+        ("negative_volume", {"volume": -1.0}),
+        ("negative_volume", {"transactions": -1.0}),
+        ("not_a_count", {"transactions": 1.5}),
+        ("not_a_count", {"transactions": 1e300}),
+        ("outside_request", {"date": pd.Timestamp("2024-01-08")}),
+        ("no_session", {"date": pd.Timestamp("2024-01-04"), "close": 11.5}),
+        ("contradicted", {"date": pd.Timestamp("2024-01-05"), "close": 11.5}),
+        ("misplaced", {"time": pd.Timestamp("2024-01-02 06:00", tz="UTC")}),
+    ],
+)
+def test_a_bar_that_breaks_a_rule_is_refused_with_the_rules_meaning(rule: str, change: dict[str, Any]) -> None:
+    asked = [day for day in WEEK if day != date(2024, 1, 4)] if rule == "no_session" else WEEK
+    checked = check(fetched(change), AAPL, asked)
+    assert 0 in checked.rejected.index
+    reasons = checked.reasons[list(checked.rejected.index).index(0)]
+    meaning = next(known.meaning for known in IMPOSSIBLE if known.name == rule)
+    assert f"{rule}: {meaning}" in reasons
+    assert len(checked.accepted) + len(checked.rejected) == 4
+
+
+def test_every_reason_is_given() -> None:
+    checked = check(fetched({"high": -1.0, "volume": -1.0}), AAPL, WEEK)
+    names = {reason.split(":")[0] for reason in checked.reasons[0]}
+    assert names == {"not_positive", "high_too_low", "low_too_high", "negative_volume"}
+
+
+def test_a_bar_repeated_word_for_word_counts_once() -> None:
+    answer = fetched()
+    twice = FetchedBars(pd.concat([answer.frame, answer.frame], ignore_index=True), [*answer.payloads] * 2, 1)
+    checked = check(twice, AAPL, WEEK)
+    assert (len(checked.accepted), len(checked.rejected)) == (4, 0)
+
+
+@given(st.lists(st.sampled_from([{}, {"open": -1.0}, {"high": 1.0}, {"date": pd.NaT}, {"volume": -5.0}]), max_size=4))
+def test_every_bar_is_either_accepted_or_refused_and_never_both(changes: list[dict[str, Any]]) -> None:
+    answer = fetched(*changes)
+    checked = check(answer, AAPL, WEEK)
+    assert sorted([*checked.accepted.index, *checked.rejected.index]) == list(answer.frame.index)
+    assert len(checked.reasons) == len(checked.rejected)
+    assert all(checked.reasons)
+    assert len(checked.rejected) == sum(bool(change) for change in changes)

@@ -1,0 +1,64 @@
+"""Sessions: which exist, when they begin, which are over. Facts checked against the exchange's published closures."""
+
+from datetime import UTC, date, datetime
+
+import pandas as pd
+import pytest
+from bokeh_sampledata import stocks
+
+from market_pipeline.sessions import (
+    UnknownCalendarError,
+    days_without_session,
+    latest_ended_session,
+    session_starts,
+    sessions_between,
+)
+
+
+@pytest.mark.parametrize("name", ["AAPL", "IBM", "MSFT", "GOOG", "FB"])
+def test_recorded_stocks_traded_on_exactly_the_sessions(name: str) -> None:
+    traded = [date.fromisoformat(day) for day in getattr(stocks, name)["date"]]
+    assert sessions_between("XNYS", traded[0], traded[-1]) == traded
+
+
+@pytest.mark.parametrize(
+    "closed", ["2001-09-11", "2012-10-29", "2012-10-30", "2018-12-05", "2025-01-09", "2024-03-29", "2024-11-28"]
+)
+def test_the_exchange_has_no_session_on_a_day_it_was_closed(closed: str) -> None:
+    day = date.fromisoformat(closed)
+    assert sessions_between("XNYS", day, day) == []
+    assert days_without_session("XNYS", day, day) == [day]
+
+
+def test_crypto_has_a_session_every_day() -> None:
+    assert len(sessions_between("24/7", date(2024, 1, 1), date(2024, 12, 31))) == 366
+
+
+def test_there_is_no_session_in_a_range_that_ends_before_it_starts() -> None:
+    assert sessions_between("XNYS", date(2024, 1, 5), date(2024, 1, 4)) == []
+
+
+def test_a_session_begins_at_midnight_of_its_own_time_zone() -> None:
+    sessions = pd.DatetimeIndex(["2005-04-01", "2005-04-04"])  # daylight saving began between them
+    milliseconds = session_starts("XNYS", sessions).as_unit("ms").asi8.tolist()
+    assert milliseconds == [1112331600000, 1112587200000]  # as the vendor stamped AAPL's bars of these days
+    assert session_starts("24/7", sessions[:1])[0] == pd.Timestamp("2005-04-01", tz="UTC")
+
+
+@pytest.mark.parametrize(
+    ("calendar", "now", "latest"),
+    [
+        ("XNYS", "2024-11-29 23:59", "2024-11-27"),  # the day after Thanksgiving trades, and isn't over yet in UTC
+        ("XNYS", "2024-11-30 00:00", "2024-11-29"),
+        ("XNYS", "2024-12-02 02:00", "2024-11-29"),  # Monday morning: Friday
+        ("24/7", "2024-12-02 02:00", "2024-12-01"),
+    ],
+)
+def test_a_session_is_over_once_its_date_has_passed_in_utc(calendar: str, now: str, latest: str) -> None:
+    instant = datetime.fromisoformat(now).replace(tzinfo=UTC)
+    assert latest_ended_session(calendar, instant) == date.fromisoformat(latest)
+
+
+def test_an_unknown_calendar_is_told_the_known_ones() -> None:
+    with pytest.raises(UnknownCalendarError, match="XNYS"):
+        sessions_between("NYSE", date(2024, 1, 1), date(2024, 1, 2))

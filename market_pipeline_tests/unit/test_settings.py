@@ -1,0 +1,110 @@
+"""Settings: defaults, the example file, and what a user reads when a value can't be used."""
+
+from pathlib import Path
+
+import pytest
+
+from market_pipeline.settings import Settings, SettingsError, load_settings, project_dir
+
+EXAMPLE = Path(__file__).parents[2] / ".env.example"
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A current folder without a .env, and no checkout's .env either."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("market_pipeline.settings.project_dir", lambda: None)
+
+
+def test_the_example_file_says_what_the_module_says() -> None:
+    expected = [
+        "# Copy to .env and fill in what you need; lines with a default are commented out. "
+        "The environment wins over this file."
+    ]
+    for name, field in Settings.model_fields.items():
+        default = field.default if field.default_factory is None else None
+        line = f"{name.upper()}=" if default is None else f"# {name.upper()}={default}"
+        expected += ["", f"# {field.description}", line]
+    assert EXAMPLE.read_text(encoding="utf-8").splitlines() == expected
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_the_example_file_copied_to_env_changes_nothing(tmp_path: Path) -> None:
+    without = load_settings()
+    (tmp_path / ".env").write_text(EXAMPLE.read_text(encoding="utf-8"), encoding="utf-8")
+    assert load_settings() == without
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_a_value_in_the_env_file_is_read_and_the_environment_wins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".env").write_text("BACKFILL_SCHEDULE_HOUR=3\nBACKFILL_SCHEDULE_MINUTE=15\n", encoding="utf-8")
+    monkeypatch.setenv("BACKFILL_SCHEDULE_MINUTE", "45")
+    settings = load_settings()
+    assert (settings.backfill_schedule_hour, settings.backfill_schedule_minute) == (3, 45)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("BACKFILL_SCHEDULE_HOUR", "24"),
+        ("BACKFILL_SCHEDULE_MINUTE", "half"),
+        ("POLYGON_REQUESTS_PER_MINUTE", "0"),
+        ("POLYGON_BASE_URL", "api.massive.com"),
+        ("POLYGON_BASE_URL", "http://api.massive.com"),
+        ("POLYGON_BASE_URL", "https://api.massive.com?apiKey=hunter2"),
+        ("DATABASE_URL", "mysql://user:hunter2@host/db"),
+        ("DATABASE_URL", "postgresql://user:hunter2@host"),
+    ],
+)
+def test_a_bad_value_is_one_line_naming_the_variable_and_no_secret(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    message = str(caught.value)
+    assert message.startswith(f"{name}: ")
+    assert "\n" not in message
+    assert "hunter2" not in message
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POLYGON_API_KEY", "hunter2")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://user:hunter2@host/db")
+    assert "hunter2" not in repr(load_settings())
+
+
+@pytest.mark.parametrize(
+    ("base_url", "source"),
+    [
+        ("https://api.massive.com", "polygon"),
+        ("https://api.polygon.io", "polygon"),
+        ("http://127.0.0.1:8900", "sandbox"),
+        ("https://api.massive.com.example.org", "sandbox"),
+    ],
+)
+def test_only_the_vendors_own_hosts_are_the_market(base_url: str, source: str) -> None:
+    assert Settings(_env_file=None, polygon_base_url=base_url).source == source
+
+
+def test_the_free_plans_rate_limit_holds_for_the_vendor_and_not_for_the_sandbox() -> None:
+    assert Settings(_env_file=None).requests_per_minute == 5
+    sandbox = "http://127.0.0.1:8900"
+    assert Settings(_env_file=None, polygon_base_url=sandbox).requests_per_minute > 1000
+    asked = Settings(_env_file=None, polygon_base_url=sandbox, polygon_requests_per_minute=300)
+    assert asked.requests_per_minute == 300
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_an_installation_without_a_checkout_keeps_its_data_in_the_users_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", "/somewhere")
+    assert load_settings().market_pipeline_data_dir == Path("/somewhere/market-pipeline")
+
+
+def test_a_checkout_keeps_its_data_to_itself() -> None:
+    checkout = Path(__file__).parents[2]
+    assert project_dir() == checkout
+    assert Settings(_env_file=None).market_pipeline_data_dir == checkout / ".market_pipeline"
