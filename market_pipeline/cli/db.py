@@ -14,7 +14,7 @@ from typer.core import TyperCommand
 
 from market_pipeline.settings import load_settings
 from market_pipeline.warehouse import embedded
-from market_pipeline.warehouse.database import create_warehouse_engine, database_url, describe, unavailable
+from market_pipeline.warehouse.database import create_warehouse_engine, database_url, describe, migrate, unavailable
 
 app = typer.Typer(
     help="The database: the embedded PostgreSQL, or the one that DATABASE_URL names.", no_args_is_help=True
@@ -70,6 +70,18 @@ def status() -> None:
 def url() -> None:
     """Print the database's URL, with its password, for another tool; starts the embedded server if need be."""
     typer.echo(database_url(load_settings()).get_secret_value())
+
+
+@app.command("migrate")
+def migrate_tables() -> None:
+    """Bring the tables to what this version works with. A new database is brought there by whatever uses it first."""
+    engine = create_warehouse_engine(database_url(load_settings()))
+    try:
+        typer.echo(f"the tables are at revision {migrate(engine)}")
+    except OperationalError as error:
+        raise unavailable(error, engine) from None
+    finally:
+        engine.dispose()
 
 
 @app.command(cls=_PassesOn)

@@ -7,6 +7,7 @@ https://docs.dagster.io/guides/build/assets/defining-assets
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
+from functools import cache
 
 import dagster as dg
 
@@ -63,6 +64,7 @@ def _spec(symbol: Symbol) -> dg.AssetSpec:
     )
 
 
+@cache
 def _column_schema() -> dg.TableSchema:
     return dg.TableSchema(
         [

@@ -302,6 +302,15 @@ def test_a_lost_password_is_replaced_by_a_new_random_one_at_the_next_start(data_
     assert query(again, "SELECT 1") == [(1,)]
 
 
+def test_a_cluster_that_was_deleted_is_made_anew(data_dir: Path) -> None:
+    server = embedded.ensure_running(data_dir)
+    query(server, "CREATE TABLE IF NOT EXISTS lost (n int)")
+    cluster = cluster_of(server)
+    embedded.stop(data_dir)
+    shutil.rmtree(cluster)
+    assert query(embedded.ensure_running(data_dir), "SELECT to_regclass('lost')") == [(None,)]
+
+
 def test_a_start_that_fails_shows_the_servers_last_words_and_its_log(data_dir: Path) -> None:
     configuration = cluster_of(embedded.ensure_running(data_dir)) / "postgresql.auto.conf"
     embedded.stop(data_dir)

@@ -60,6 +60,7 @@ def _try_to_start(folders: Folders) -> None:
     account = Account.for_cluster(cluster)
     programs = Programs(account, installation_for(account, folders.home), folders.log)
     if not cluster.exists():
+        folders.password_file.unlink(missing_ok=True)  # of a cluster that someone deleted
         _create(programs, cluster)
     # It names no live server of ours, but while it names any live process PostgreSQL refuses to start. What keeps two
     # servers off one cluster is its shared memory, which is looked for with or without this file.
@@ -129,7 +130,7 @@ def _free_port(port_file: Path) -> int:
     with suppress(FileNotFoundError, ValueError):
         wanted.insert(0, int(port_file.read_text()))
     for port in wanted:
-        with suppress(OSError), socket.socket() as probe:
+        with suppress(OSError, OverflowError), socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((postmaster.HOST, port))
             probe.listen()

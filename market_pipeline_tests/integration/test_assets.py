@@ -1,0 +1,115 @@
+"""The assets: what a range run leaves in the tables and in Dagster, for symbols that succeed, fail, or have no bars."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime
+
+import dagster as dg
+import pytest
+from dagster import DagsterInstance
+from sqlalchemy import Engine, func, select
+
+from market_pipeline.orchestration.assets import SYMBOLS_PER_STEP, asset_key, build_assets
+from market_pipeline.orchestration.build import build_definitions
+from market_pipeline.orchestration.launch import Launched, launch, open_instance
+from market_pipeline.runs import range_runs
+from market_pipeline.sandbox.config import SandboxConfig
+from market_pipeline.sandbox.server import running_sandbox
+from market_pipeline.settings import Settings
+from market_pipeline.symbols import Symbol
+from market_pipeline.warehouse.tables import market_data
+from market_pipeline.warehouse.tracked_symbols import add_symbols
+
+AAPL, MSFT, FB, NOSUCH = (Symbol.of(name, "stock") for name in ("AAPL", "MSFT", "FB", "NOSUCH"))
+
+
+@pytest.fixture
+def on_sandbox(settings: Settings) -> Iterator[Settings]:
+    with running_sandbox(SandboxConfig()) as base_url:
+        yield settings.model_copy(update={"polygon_base_url": base_url})
+
+
+@pytest.fixture
+def instance(settings: Settings, environment: dict[str, str]) -> Iterator[DagsterInstance]:
+    with open_instance(settings) as opened:
+        yield opened
+
+
+def run(
+    settings: Settings, instance: DagsterInstance, warehouse: Engine, symbols: Sequence[Symbol], start: date, end: date
+) -> Launched:
+    add_symbols(warehouse, symbols)
+    [range_run] = range_runs(symbols, start, end, datetime.now(UTC))
+    return launch(build_definitions(settings), range_run, instance, warehouse)
+
+
+def materialized(instance: DagsterInstance, symbol: Symbol) -> Mapping[str, dg.AssetMaterialization]:
+    records = instance.fetch_materializations(asset_key(symbol), limit=1000).records
+    found = [record.asset_materialization for record in records]
+    return {str(event.partition): event for event in found if event is not None}
+
+
+def test_a_symbol_that_fails_is_red_and_its_neighbours_stay_green(
+    on_sandbox: Settings, instance: DagsterInstance, warehouse: Engine
+) -> None:
+    launched = run(
+        on_sandbox, instance, warehouse, [AAPL, NOSUCH, MSFT], date(2012, 10, 26), date(2012, 11, 2)
+    )
+    assert not launched.success
+    sessions = {"2012-10-26", "2012-10-31", "2012-11-01", "2012-11-02"}
+    assert set(materialized(instance, AAPL)) == set(materialized(instance, MSFT)) == sessions
+    assert materialized(instance, NOSUCH) == {}
+    failures = [entry.dagster_event.message for entry in instance.all_logs(launched.run_id) if entry.is_dagster_event]
+    assert any("No data returned for symbol NOSUCH" in str(entry.get_dagster_event().event_specific_data)
+               for entry in instance.all_logs(launched.run_id) if entry.is_dagster_event), failures  # fmt: skip
+
+
+def test_every_session_counts_its_row_and_the_newest_tells_what_the_run_did(
+    on_sandbox: Settings, instance: DagsterInstance, warehouse: Engine
+) -> None:
+    assert run(on_sandbox, instance, warehouse, [AAPL], date(2012, 10, 26), date(2012, 11, 2)).success
+    events = materialized(instance, AAPL)
+    assert [event.metadata["dagster/partition_row_count"].value for event in events.values()] == [1] * 4
+    told = {name: entry.value for name, entry in events["2012-11-02"].metadata.items()}
+    expected = {
+        "first_session": "2012-10-26", "last_session": "2012-11-02", "sessions_missing": 0, "requests": 1,
+        "fetched": 4, "loaded": 4, "revised": 0, "unchanged": 0, "rejected": 0,
+    }  # fmt: skip
+    assert {name: told[name] for name in expected} == expected
+
+
+def test_sessions_without_a_bar_are_not_green(
+    on_sandbox: Settings, instance: DagsterInstance, warehouse: Engine
+) -> None:
+    launched = run(on_sandbox, instance, warehouse, [AAPL, FB], date(2012, 5, 14), date(2012, 5, 22))
+    assert launched.success
+    assert len(materialized(instance, AAPL)) == 7
+    events = materialized(instance, FB)  # listed on 18 May
+    assert set(events) == {"2012-05-18", "2012-05-21", "2012-05-22"}
+    assert events["2012-05-22"].metadata["sessions_missing"].value == 4
+    with warehouse.connect() as connection:
+        query = select(func.count()).where(market_data.c.symbol == "FB")
+        assert connection.execute(query).scalar_one() == 3
+
+
+def test_assets_are_grouped_by_asset_class_and_split_into_steps_of_one_calendar() -> None:
+    stocks = [Symbol.of(f"S{number:03}".replace("0", "O"), "stock") for number in range(1, 10)]
+    many = [Symbol.of("A" + chr(65 + n // 26) + chr(65 + n % 26), "etf") for n in range(SYMBOLS_PER_STEP)]
+    crypto = [Symbol.of("BTC", "crypto")]
+    steps = build_assets([*stocks, *many, *crypto], date(2026, 11, 23))
+    assert [(step.op.name, len(step.keys)) for step in steps] == [
+        ("bars_crypto_1", 1),
+        ("bars_equities_1", SYMBOLS_PER_STEP),
+        ("bars_equities_2", 9),
+    ]
+    specs = {spec.key: spec for step in steps for spec in step.specs}
+    assert specs[asset_key(crypto[0])].group_name == "crypto"
+    assert specs[asset_key(stocks[0])].group_name == "stocks"
+    assert specs[asset_key(many[0])].group_name == "etfs"
+
+
+def test_the_columns_that_dagster_shows_are_the_tables(warehouse: Engine) -> None:
+    [step] = build_assets([AAPL], date(2026, 11, 23))
+    [spec] = step.specs
+    schema = spec.metadata["dagster/column_schema"]
+    shown = [(column.name, column.description) for column in schema.columns]
+    assert shown == [(column.name, column.comment) for column in market_data.columns]
