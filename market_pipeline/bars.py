@@ -24,12 +24,14 @@ class FetchedBars:
     """What the vendor answered for one symbol.
 
     `frame` has BAR_COLUMNS and the index 0..n-1; `payloads[i]` is the vendor's own record of row i, kept so that a
-    refused bar can be stored as it came.
+    refused bar can be stored as it came. `requests` is the number of HTTP requests it took, `notes` what a user should
+    know of what is not in it.
     """
 
     frame: pd.DataFrame
     payloads: Sequence[Mapping[str, Any]]
     requests: int
+    notes: tuple[str, ...] = ()
 
 
 def empty_frame() -> pd.DataFrame:

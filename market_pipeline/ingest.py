@@ -2,13 +2,17 @@
 
     plan -> fetch -> check -> load -> account for it
 
-One symbol after another, each in a transaction of its own, so that one's failure is never its neighbour's.
+Each symbol is loaded in a transaction of its own, so that one's failure is never its neighbour's, and while one is
+loaded the next are fetched.
 """
 
 import logging
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from itertools import islice
 from typing import Protocol
 
 import pandas as pd
@@ -32,12 +36,12 @@ class NoDataError(MarketPipelineError):
 
 
 class Vendor(Protocol):
-    """Where bars come from."""
+    """Where a run's bars come from."""
 
     source: Source
 
-    def daily_bars(self, symbol: Symbol, start: date, end: date) -> FetchedBars:
-        """The symbol's daily bars from `start` to `end`, both included, as traded."""
+    def bars(self, symbol: Symbol) -> FetchedBars:
+        """The symbol's daily bars of the run's sessions, as traded."""
         ...
 
 
@@ -50,7 +54,13 @@ class Run:
 
 
 def ingest(
-    symbols: Sequence[Symbol], sessions: Sequence[date], *, vendor: Vendor, warehouse: Engine, run: Run
+    symbols: Sequence[Symbol],
+    sessions: Sequence[date],
+    *,
+    vendor: Vendor,
+    warehouse: Engine,
+    run: Run,
+    at_once: int = 1,
 ) -> Iterator[Outcome]:
     """Load the bars of `symbols` for `sessions`, yielding each symbol's outcome as it is known.
 
@@ -62,25 +72,50 @@ def ingest(
         vendor: answers requests.
         warehouse: the database.
         run: who asks.
+        at_once: how many symbols may be fetched at the same time.
 
     Raises:
         MarketPipelineError: the database can't be used, so that nothing can be loaded or accounted for.
     """
-    for symbol in symbols:
-        log.info("Backfilling %s: %s to %s", symbol.name, sessions[0], sessions[-1])
+    attempts = (
+        Attempt(symbol, sessions, vendor.source, run.run_id, run.trigger, started_at=datetime.now(UTC))
+        for symbol in symbols
+    )
+    for attempt, answer in _fetched_ahead(attempts, vendor, at_once):
         try:
-            outcome = _ingest_symbol(symbol, sessions, vendor=vendor, warehouse=warehouse, run=run)
+            outcome = _load(attempt, answer, warehouse)
         except (OperationalError, InterfaceError) as error:
             raise unavailable(error, warehouse) from None
         _report(outcome)
         yield outcome
 
 
-def _ingest_symbol(symbol: Symbol, sessions: Sequence[date], *, vendor: Vendor, warehouse: Engine, run: Run) -> Outcome:
-    attempt = Attempt(symbol, sessions, vendor.source, run.run_id, run.trigger, started_at=datetime.now(UTC))
+def _fetched_ahead(
+    attempts: Iterator[Attempt], vendor: Vendor, at_once: int
+) -> Iterator[tuple[Attempt, "Future[FetchedBars]"]]:
+    """Each attempt with its answer, which may be still on its way: while one is loaded, the next are fetched.
+
+    No more than `at_once` answers are under way or waiting, so that memory doesn't grow with the number of symbols.
+    """
+    waiting: deque[tuple[Attempt, Future[FetchedBars]]] = deque()
+    pool = ThreadPoolExecutor(at_once, thread_name_prefix="fetch")
     try:
-        fetched = vendor.daily_bars(symbol, sessions[0], sessions[-1])
-        attempt = attempt.after(fetched.requests)
+        while True:
+            for attempt in islice(attempts, at_once - len(waiting)):
+                log.info("Backfilling %s: %s to %s", attempt.symbol.name, attempt.sessions[0], attempt.sessions[-1])
+                waiting.append((attempt, pool.submit(vendor.bars, attempt.symbol)))
+            if not waiting:
+                return
+            yield waiting.popleft()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _load(attempt: Attempt, answer: "Future[FetchedBars]", warehouse: Engine) -> Outcome:
+    symbol, sessions = attempt.symbol, attempt.sessions
+    try:
+        fetched = answer.result()
+        attempt = attempt.after(fetched.requests, fetched.notes)
         if fetched.frame.empty:
             raise NoDataError(
                 f"No data returned for symbol {symbol.name} from {sessions[0]} to {sessions[-1]}: check that "
@@ -112,3 +147,5 @@ def _report(outcome: Outcome) -> None:
     )  # fmt: skip
     if outcome.missing:
         log.warning("%s: %d of %d sessions have no bar", outcome.symbol, outcome.missing, outcome.sessions)
+    for note in outcome.notes:
+        log.warning("%s: %s", outcome.symbol, note)

@@ -58,8 +58,10 @@ def demo(
     print_table(accounts)
     if all(account["success"] and account["loaded"] == account["revised"] == 0 for account in accounts):
         typer.echo("Nothing changed: every bar was there already.")
-    typer.echo(NEXT_STEPS)
-    raise typer.Exit(exit_code(accounts))
+    code = exit_code(accounts)
+    if code == 0:
+        typer.echo(NEXT_STEPS)
+    raise typer.Exit(code)
 
 
 def _clean(settings: Settings) -> None:

@@ -39,4 +39,4 @@ def _accounts(warehouse: Engine, launched: Launched) -> list[Account]:
     stored = {row.symbol: symbol_account(row) for row in run_history(warehouse, [launched.run_id])}
     names = [symbol.name for symbol in launched.range_run.symbols]
     sessions = launched.range_run.sessions
-    return [stored.get(name) or unreached(name, launched.run_id, sessions) for name in names]
+    return [stored.get(name) or unreached(name, launched.run_id, sessions, launched.error) for name in names]

@@ -10,7 +10,10 @@ from typing import Annotated
 import typer
 
 from market_pipeline import __version__
-from market_pipeline.cli import backfill, db, demo, sandbox, symbols
+from market_pipeline.cli import db, symbols
+from market_pipeline.cli.backfill import backfill
+from market_pipeline.cli.demo import demo
+from market_pipeline.cli.sandbox import sandbox
 from market_pipeline.errors import MarketPipelineError, UsageError
 
 FAILED, USAGE = 1, 2
@@ -21,9 +24,9 @@ app = typer.Typer(
     # A traceback with local variables could show a secret.
     pretty_exceptions_enable=False,
 )
-app.command("backfill")(backfill.backfill)
-app.command("sandbox")(sandbox.sandbox)
-app.command("demo")(demo.demo)
+app.command("backfill")(backfill)
+app.command("sandbox")(sandbox)
+app.command("demo")(demo)
 app.add_typer(symbols.app, name="symbols")
 app.add_typer(db.app, name="db")
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Row
 
+from market_pipeline.polygon.planning import plan_requests, waiting_seconds
 from market_pipeline.runs import RangeRun
 
 COUNTS = ("fetched", "loaded", "revised", "unchanged", "rejected", "missing", "requests")
@@ -31,10 +32,11 @@ def symbol_account(row: Row) -> Account:  # type: ignore[type-arg]
         "seconds": round(row.duration_seconds, 3),
         "success": row.success,
         "error": row.error_details,
+        "notes": row.notes,
     }
 
 
-def unreached(symbol: str, run_id: str, sessions: Sequence[date]) -> Account:
+def unreached(symbol: str, run_id: str, sessions: Sequence[date], cause: str | None) -> Account:
     """The account of a symbol whose run ended before it got there."""
     return {
         "symbol": symbol,
@@ -46,7 +48,8 @@ def unreached(symbol: str, run_id: str, sessions: Sequence[date]) -> Account:
         "missing": len(sessions),
         "seconds": 0.0,
         "success": False,
-        "error": f"run {run_id} ended before it was reached; the run's page in the Dagster UI says why",
+        "notes": None,
+        "error": f"the run ended before it was reached: {cause or 'its page in the Dagster UI says why'}",
     }
 
 
@@ -58,7 +61,7 @@ def print_table(accounts: Sequence[Account]) -> None:
     table.add_column("last")
     for name in COUNTS:
         table.add_column(name, f"{sum(account[name] for account in accounts):,}", justify="right")
-    table.add_column("seconds", f"{sum(account['seconds'] for account in accounts):.1f}", justify="right")
+    table.add_column("seconds", justify="right")  # no sum: symbols are fetched side by side
     for account in accounts:
         counts = [f"{account[name]:,}" for name in COUNTS]
         table.add_row(
@@ -68,39 +71,38 @@ def print_table(accounts: Sequence[Account]) -> None:
     console = Console(width=max(Console().width, 120), highlight=False)
     console.print(table)
     for account in accounts:
+        if account["notes"]:
+            typer.echo(f"note: {account['symbol']}: {account['notes']}")
         if not account["success"]:
             typer.echo(f"failed: {account['symbol']}: {account['error']}")
 
 
 def print_plan(runs: Sequence[RangeRun], requests_per_minute: int, *, as_json: bool) -> None:
-    """What a backfill would ask for: symbols, sessions, requests, and the time they take at the rate limit."""
-    requests = sum(len(run.symbols) for run in runs)
-    plan = {
-        "runs": [
-            {
-                "calendar": run.calendar,
-                "symbols": [symbol.name for symbol in run.symbols],
-                "first_session": run.sessions[0].isoformat(),
-                "last_session": run.sessions[-1].isoformat(),
-                "sessions": len(run.sessions),
-                "requests": len(run.symbols),
-            }
-            for run in runs
-        ],
-        "requests": requests,
-        "requests_per_minute": requests_per_minute,
-        # The first minute's worth goes out at once; each further one waits for the window to pass.
-        "estimated_seconds": 60 * ((requests - 1) // requests_per_minute),
-    }
+    """What a backfill would ask for: symbols, sessions, requests, and how long the rate limit makes them wait."""
+    listed = [_planned(run) for run in runs]
+    requests = sum(run["requests"] for run in listed)
+    wait = round(waiting_seconds(requests, requests_per_minute))
     if as_json:
-        typer.echo(json.dumps(plan, indent=2))
+        whole = {"requests": requests, "requests_per_minute": requests_per_minute, "estimated_seconds": wait}
+        typer.echo(json.dumps({"runs": listed, **whole}, indent=2))
         return
-    for run in runs:
-        names = ", ".join(symbol.name for symbol in run.symbols)
+    for run in listed:
         typer.echo(
-            f"{run.calendar}: {len(run.sessions):,} sessions, {run.sessions[0]} to {run.sessions[-1]}, of {names}"
+            f"{run['calendar']}: {run['sessions']:,} sessions, {run['first_session']} to {run['last_session']}, "
+            f"in {run['requests']:,} requests, of {', '.join(run['symbols'])}"
         )
     typer.echo(
-        f"{requests:,} requests; at {requests_per_minute:,} a minute they take at least {plan['estimated_seconds']} s. "
+        f"{requests:,} requests in all. At {requests_per_minute:,} a minute the rate limit makes them wait {wait} s. "
         "Nothing was asked or changed."
     )
+
+
+def _planned(run: RangeRun) -> dict[str, Any]:
+    return {
+        "calendar": run.calendar,
+        "symbols": [symbol.name for symbol in run.symbols],
+        "first_session": run.sessions[0].isoformat(),
+        "last_session": run.sessions[-1].isoformat(),
+        "sessions": len(run.sessions),
+        "requests": len(plan_requests(dict.fromkeys(run.symbols, run.sessions)).requests),
+    }

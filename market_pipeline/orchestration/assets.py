@@ -5,7 +5,7 @@ a run's with its number of steps. The work itself is `market_pipeline.ingest`. C
 https://docs.dagster.io/guides/build/assets/defining-assets
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from datetime import date
 from functools import cache
 
@@ -40,7 +40,7 @@ def build_assets(symbols: Sequence[Symbol], today: date) -> list[dg.AssetsDefini
         members = sorted(symbol for symbol in symbols if symbol.calendar == calendar)
         for number, first in enumerate(range(0, len(members), SYMBOLS_PER_STEP), start=1):
             name = f"bars_{'crypto' if calendar == '24/7' else 'equities'}_{number}"
-            steps.append(_step(name, members[first : first + SYMBOLS_PER_STEP], partitions))
+            steps.append(_step(name, members[first : first + SYMBOLS_PER_STEP], members, partitions))
     return steps
 
 
@@ -79,7 +79,9 @@ def _column_schema() -> dg.TableSchema:
     )
 
 
-def _step(name: str, symbols: Sequence[Symbol], partitions: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
+def _step(
+    name: str, symbols: Sequence[Symbol], on_calendar: Sequence[Symbol], partitions: dg.DailyPartitionsDefinition
+) -> dg.AssetsDefinition:
     @dg.multi_asset(
         name=name,
         specs=[_spec(symbol) for symbol in symbols],
@@ -89,28 +91,40 @@ def _step(name: str, symbols: Sequence[Symbol], partitions: dg.DailyPartitionsDe
         required_resource_keys={"pipeline"},
     )
     def step(context: dg.AssetExecutionContext) -> Iterator[AssetEvent]:
-        yield from load_bars(
-            context, [symbol for symbol in symbols if asset_key(symbol) in context.selected_asset_keys]
+        yield from _load_bars(
+            context,
+            _among(symbols, context.selected_asset_keys),
+            _among(on_calendar, context.job_def.asset_layer.selected_asset_keys),
         )
 
     return step
 
 
-def load_bars(context: dg.AssetExecutionContext, symbols: Sequence[Symbol]) -> Iterator[AssetEvent]:
-    """Load the run's sessions of these symbols, one materialization event a session that has its bar.
+def _among(symbols: Sequence[Symbol], keys: Set[dg.AssetKey]) -> list[Symbol]:
+    return [symbol for symbol in symbols if asset_key(symbol) in keys]
 
-    A symbol that fails leaves its partitions failed and the run red; its neighbours are loaded and stay materialized.
+
+def _load_bars(
+    context: dg.AssetExecutionContext, symbols: Sequence[Symbol], in_run: Sequence[Symbol]
+) -> Iterator[AssetEvent]:
+    """Load the run's sessions of a step's symbols, one materialization event a session that has its bar.
+
+    What to ask of the vendor is planned for all symbols of the run. A symbol that fails leaves its partitions failed
+    and the run red; its neighbours are loaded and stay materialized.
     """
     pipeline: Pipeline = context.resources.pipeline
     sessions = [date.fromisoformat(key) for key in context.partition_keys]
-    run = Run(context.run_id, context.run.tags.get(TRIGGER_TAG) or _trigger(context.run.tags))
+    run = Run(context.run.run_id, context.run.tags.get(TRIGGER_TAG) or _trigger(context.run.tags))
+    vendor = pipeline.fetcher(in_run, sessions)
     failures = []
-    for outcome in ingest(symbols, sessions, vendor=pipeline.vendor, warehouse=pipeline.warehouse, run=run):
+    for outcome in ingest(
+        symbols, sessions, vendor=vendor, warehouse=pipeline.warehouse, run=run, at_once=pipeline.at_once
+    ):
         if outcome.error is not None:
             failures.append(f"{outcome.symbol}: {outcome.error}")
         else:
             yield from _events(context, outcome)
-        pipeline.progress(outcome)
+        pipeline.loaded(outcome)
     if failures:
         # Asking again at once can't help: what could be retried, the client has retried.
         raise dg.Failure(

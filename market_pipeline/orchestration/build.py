@@ -5,14 +5,14 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from market_pipeline.orchestration.assets import build_assets
-from market_pipeline.orchestration.resources import Progress, pipeline_resource
+from market_pipeline.orchestration.resources import Loaded, pipeline_resource
 from market_pipeline.orchestration.schedules import build_schedules
 from market_pipeline.settings import Settings
 from market_pipeline.warehouse.database import open_warehouse
 from market_pipeline.warehouse.tracked_symbols import active_symbols
 
 
-def build_definitions(settings: Settings, progress: Progress = lambda _outcome: None) -> dg.Definitions:
+def build_definitions(settings: Settings, loaded: Loaded = lambda _outcome: None) -> dg.Definitions:
     """Everything Dagster needs to know, for the symbols tracked now.
 
     Raises:
@@ -26,7 +26,7 @@ def build_definitions(settings: Settings, progress: Progress = lambda _outcome: 
     return dg.Definitions(
         assets=build_assets(symbols, datetime.now(UTC).date()),
         schedules=build_schedules(symbols, settings),
-        resources={"pipeline": pipeline_resource(settings, progress)},
+        resources={"pipeline": pipeline_resource(settings, loaded)},
         # Fetching is bound by the vendor, loading by PostgreSQL: a process a step would cost seconds for nothing.
         executor=dg.in_process_executor,
     )

@@ -3,7 +3,7 @@
 A run launched here is a run like any other: the UI shows it, its partitions and its logs.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import uuid4
@@ -35,6 +35,8 @@ class Launched:
     run_id: str
     range_run: RangeRun
     success: bool
+    error: str | None
+    """Why it failed, where that was the run's own failure and not a symbol's."""
 
 
 @contextmanager
@@ -69,7 +71,7 @@ def launch(definitions: dg.Definitions, range_run: RangeRun, instance: DagsterIn
         result = job.execute_in_process(
             run_id=run_id, instance=instance, asset_selection=keys, tags=tags, run_config=QUIET, raise_on_error=False
         )
-    return Launched(run_id, range_run, result.success)
+    return Launched(run_id, range_run, result.success, _cause(result.all_events))
 
 
 def close_abandoned_runs(instance: DagsterInstance, warehouse: Engine) -> list[str]:
@@ -87,6 +89,17 @@ def close_abandoned_runs(instance: DagsterInstance, warehouse: Engine) -> list[s
                 connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _lock_key(run.run_id)})
                 abandoned.append(run.run_id)
     return abandoned
+
+
+def _cause(events: Sequence[dg.DagsterEvent]) -> str | None:
+    """The innermost reason of the first failure, in one line."""
+    for event in events:
+        error = getattr(event.event_specific_data, "error", None)
+        if error is not None:
+            while error.cause is not None:
+                error = error.cause
+            return str(error.message).strip().splitlines()[0]
+    return None
 
 
 @contextmanager

@@ -1,50 +1,74 @@
 """What the assets are handed: the warehouse and the vendor, opened for a run and closed after it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from datetime import UTC, date, datetime
 
 import dagster as dg
 from sqlalchemy import Engine
 
-from market_pipeline.ingest import Vendor
 from market_pipeline.polygon.client import PolygonClient
-from market_pipeline.polygon.rate_limit import LocalLimiter
+from market_pipeline.polygon.fetching import Fetcher
+from market_pipeline.polygon.rate_limit import WINDOW_SECONDS
 from market_pipeline.settings import Settings
+from market_pipeline.symbols import Symbol
 from market_pipeline.warehouse.database import open_warehouse
 from market_pipeline.warehouse.loading import Outcome
+from market_pipeline.warehouse.rate_limit import SharedLimiter
 
-Progress = Callable[[Outcome], None]
+Loaded = Callable[[Outcome], None]
 """Called with each symbol's outcome as soon as it is loaded."""
 
+FAST_PLAN = 60
+"""Requests a minute from which on it pays to have several under way: below, they would only wait for each other."""
 
-@dataclass(frozen=True)
+REQUESTS_AT_ONCE = 8
+
+
 class Pipeline:
-    """The two ends of the main job, open."""
+    """The two ends of the main job, open for one run.
 
-    vendor: Vendor
-    warehouse: Engine
-    progress: Progress
+    Args:
+        client: asks the vendor.
+        warehouse: the database.
+        at_once: how many symbols may be fetched at the same time.
+        loaded: told each symbol's outcome.
+    """
+
+    def __init__(self, client: PolygonClient, warehouse: Engine, at_once: int, loaded: Loaded) -> None:
+        self.warehouse = warehouse
+        self.at_once = at_once
+        self.loaded = loaded
+        self._client = client
+        self._fetcher: Fetcher | None = None
+
+    def fetcher(self, symbols: Sequence[Symbol], sessions: Sequence[date]) -> Fetcher:
+        """The run's fetcher for all its symbols, the same for each of its steps: what one fetches serves the others."""
+        if self._fetcher is None:
+            self._fetcher = Fetcher(self._client, symbols, sessions, datetime.now(UTC).date())
+        return self._fetcher
 
 
 @contextmanager
-def open_pipeline(settings: Settings, progress: Progress) -> Iterator[Pipeline]:
+def open_pipeline(settings: Settings, loaded: Loaded) -> Iterator[Pipeline]:
     """The pipeline as the settings describe it, closed on leaving."""
     warehouse = open_warehouse(settings)
+    limiter = SharedLimiter(warehouse, settings.requests_per_minute, window_seconds=WINDOW_SECONDS)
+    at_once = REQUESTS_AT_ONCE if settings.requests_per_minute >= FAST_PLAN else 1
     try:
-        with PolygonClient.from_settings(settings, LocalLimiter(settings.requests_per_minute)) as vendor:
-            yield Pipeline(vendor, warehouse, progress)
+        with PolygonClient.from_settings(settings, limiter) as client:
+            yield Pipeline(client, warehouse, at_once, loaded)
     finally:
         warehouse.dispose()
 
 
-def pipeline_resource(settings: Settings, progress: Progress) -> dg.ResourceDefinition:
+def pipeline_resource(settings: Settings, loaded: Loaded) -> dg.ResourceDefinition:
     """The resource `pipeline`: one `Pipeline` a run. It takes no configuration that could be stored with the run."""
 
     @dg.resource(description="The vendor's client and the warehouse's engine.")  # type: ignore[untyped-decorator, unused-ignore]
     @contextmanager
     def pipeline(_context: dg.InitResourceContext) -> Iterator[Pipeline]:
-        with open_pipeline(settings, progress) as opened:
+        with open_pipeline(settings, loaded) as opened:
             yield opened
 
     return pipeline

@@ -37,9 +37,13 @@ class Plan:
 
     requests: tuple[RangeRequest | GroupedRequest, ...]
 
-    def estimated_seconds(self, requests_per_minute: int) -> float:
-        """How long the rate limit makes these requests take, if nothing else is asked and nothing goes wrong."""
-        return max(len(self.requests) - 1, 0) // requests_per_minute * WINDOW_SECONDS
+
+def waiting_seconds(requests: int, requests_per_minute: int) -> float:
+    """How long the rate limit holds up so many requests, if nothing else is asked and nothing goes wrong.
+
+    The first minute's worth goes out at once; each further one waits for the window to pass.
+    """
+    return max(requests - 1, 0) // requests_per_minute * WINDOW_SECONDS
 
 
 def plan_requests(wanted: Mapping[Symbol, Collection[date]]) -> Plan:

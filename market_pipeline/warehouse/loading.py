@@ -58,10 +58,11 @@ class Attempt:
     trigger: str
     started_at: datetime
     requests: int = 0
+    notes: tuple[str, ...] = ()
 
-    def after(self, requests: int) -> "Attempt":
-        """The same attempt, once it has cost so many HTTP requests."""
-        return replace(self, requests=requests)
+    def after(self, requests: int, notes: tuple[str, ...] = ()) -> "Attempt":
+        """The same attempt, once it has cost so many HTTP requests and left these notes for the user."""
+        return replace(self, requests=requests, notes=notes)
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ class Outcome:
     rejected: int = 0
     present: frozenset[date] = field(default=frozenset(), repr=False)
     """The asked sessions that market_data holds a bar of now."""
+    notes: tuple[str, ...] = ()
     error: str | None = None
 
     @property
@@ -119,6 +121,7 @@ def load(engine: Engine, attempt: Attempt, accepted: pd.DataFrame, rejected: Seq
             unchanged=len(accepted) - loaded - revised,
             rejected=len(rejected),
             present=_sessions_held(connection, attempt),
+            notes=attempt.notes,
         )
         _account_for(connection, attempt, outcome)
     return outcome
@@ -220,6 +223,7 @@ def _account_for(connection: Connection, attempt: Attempt, outcome: Outcome) -> 
             backfill_timestamp=func.clock_timestamp(),
             success=succeeded,
             error_details=outcome.error,
+            notes="; ".join(outcome.notes) or None,
         )
     )
     state: dict[str, Any] = {"backfill_status": "completed" if succeeded else "failed"}

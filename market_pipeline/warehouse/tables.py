@@ -190,6 +190,7 @@ backfill_history = Table(
     _required("backfill_timestamp", Instant, "When it ended.", server_default=func.now()),
     _required("success", Boolean, "False if the symbol failed; nothing was loaded then."),
     _optional("error_details", Text, "Why it failed; NULL if it did not."),
+    _optional("notes", Text, "What to know of sessions that the vendor's plan left out; NULL where nothing."),
     Index(None, "symbol", "backfill_timestamp"),
     Index(None, "run_id"),
     CheckConstraint("fetched = loaded + revised + unchanged + rejected", name="reconciles"),

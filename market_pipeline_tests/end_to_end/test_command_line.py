@@ -106,8 +106,9 @@ def test_a_plan_asks_for_nothing(run: Run, warehouse: Engine) -> None:
         ("24/7", 20, 31),
         ("XNYS", 45, 20),
     ]
-    assert plan["requests"] == sum(run["requests"] for run in plan["runs"])
-    assert plan["estimated_seconds"] == 60 * ((plan["requests"] - 1) // 5)
+    # 31 days of 20 pairs are fewest by pair, 20 sessions of 45 equities by session.
+    assert [run["requests"] for run in plan["runs"]] == [20, 20]
+    assert (plan["requests"], plan["requests_per_minute"], plan["estimated_seconds"]) == (40, 5, 7 * 61)
     with warehouse.connect() as connection:
         assert connection.execute(select(backfill_history)).all() == []
 

@@ -5,8 +5,8 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import date
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from dagster import DagsterRunStatus
@@ -39,7 +39,7 @@ def undisturbed(sandbox: str) -> pd.DataFrame:
     frames = []
     with PolygonClient(sandbox, None, source="sandbox", limiter=LocalLimiter(60_000)) as client:
         for name in NAMES:
-            frame = client.daily_bars(Symbol.of(name, "stock"), *map(pd.Timestamp, (START, END))).frame  # type: ignore[arg-type]
+            frame = client.daily_bars(Symbol.of(name, "stock"), *dates()).frame
             frames.append(frame.assign(symbol=name, date=[day.date() for day in frame["date"]]))
     return pd.concat(frames, ignore_index=True)[["symbol", "date", *VALUE_COLUMNS]]
 
@@ -79,5 +79,5 @@ def test_the_same_command_after_a_kill_ends_in_the_content_of_an_undisturbed_run
         assert [run.status for run in instance.get_runs()] == [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE]
 
 
-def dates() -> tuple[Any, Any]:
-    return pd.Timestamp(START).date(), pd.Timestamp(END).date()
+def dates() -> tuple[date, date]:
+    return date.fromisoformat(START), date.fromisoformat(END)

@@ -51,9 +51,7 @@ def materialized(instance: DagsterInstance, symbol: Symbol) -> Mapping[str, dg.A
 def test_a_symbol_that_fails_is_red_and_its_neighbours_stay_green(
     on_sandbox: Settings, instance: DagsterInstance, warehouse: Engine
 ) -> None:
-    launched = run(
-        on_sandbox, instance, warehouse, [AAPL, NOSUCH, MSFT], date(2012, 10, 26), date(2012, 11, 2)
-    )
+    launched = run(on_sandbox, instance, warehouse, [AAPL, NOSUCH, MSFT], date(2012, 10, 26), date(2012, 11, 2))
     assert not launched.success
     sessions = {"2012-10-26", "2012-10-31", "2012-11-01", "2012-11-02"}
     assert set(materialized(instance, AAPL)) == set(materialized(instance, MSFT)) == sessions

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from market_pipeline.errors import UsageError
-from market_pipeline.polygon.planning import GroupedRequest, Plan, RangeRequest, plan_requests
+from market_pipeline.polygon.planning import GroupedRequest, Plan, RangeRequest, plan_requests, waiting_seconds
 from market_pipeline.symbols import Symbol
 
 Wanted = Mapping[Symbol, Collection[date]]
@@ -57,7 +57,6 @@ def test_grouped_requests_name_the_calendar() -> None:
 def test_nothing_wanted_is_nothing_asked(wanted: Wanted) -> None:
     plan = plan_requests(wanted)
     assert plan.requests == ()
-    assert plan.estimated_seconds(5) == 0
 
 
 def test_two_calendars_can_not_be_planned_together() -> None:
@@ -66,9 +65,7 @@ def test_two_calendars_can_not_be_planned_together() -> None:
 
 
 def test_the_estimate_counts_the_windows_to_wait_for() -> None:
-    assert plan_requests(rectangle(5, 5)).estimated_seconds(5) == 0
-    assert plan_requests(rectangle(6, 6)).estimated_seconds(5) == 61
-    assert plan_requests(rectangle(60, 60)).estimated_seconds(5) == 11 * 61
+    assert [waiting_seconds(requests, 5) for requests in (0, 5, 6, 60)] == [0, 0, 61, 11 * 61]
 
 
 ragged = st.dictionaries(

@@ -75,6 +75,12 @@ def upgrade() -> None:
             "success", sa.Boolean(), nullable=False, comment="False if the symbol failed; nothing was loaded then."
         ),
         sa.Column("error_details", sa.Text(), nullable=True, comment="Why it failed; NULL if it did not."),
+        sa.Column(
+            "notes",
+            sa.Text(),
+            nullable=True,
+            comment="What to know of sessions that the vendor's plan left out; NULL where nothing.",
+        ),
         sa.CheckConstraint(
             "fetched = loaded + revised + unchanged + rejected", name=op.f("backfill_history_reconciles_check")
         ),

@@ -1,0 +1,91 @@
+"""`market-pipeline sandbox`: a Polygon-compatible server on this machine, for trying things out and for tests."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+import typer
+from pydantic import SecretStr
+
+from market_pipeline.errors import UsageError
+from market_pipeline.sandbox.config import SandboxConfig
+from market_pipeline.sandbox.faults import FAULTS
+from market_pipeline.sandbox.plans import PlanName
+from market_pipeline.sandbox.server import LOOPBACK, base_url, listen, serve
+
+DEFAULT_PORT = 8900
+DEFAULT_UNKNOWN = "NOSUCH"
+
+
+class InstantError(UsageError):
+    """An instant that can't be read."""
+
+
+def sandbox(
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 for any.")] = DEFAULT_PORT,
+    host: Annotated[str, typer.Option(help="Loopback address to listen on.")] = LOOPBACK,
+    plan: Annotated[PlanName, typer.Option(help="The vendor plan whose limits hold.")] = PlanName.ADVANCED,
+    history_edge: Annotated[
+        Literal["refuse", "clip"], typer.Option(help="What a range that begins before the plan's history gets.")
+    ] = "refuse",
+    key: Annotated[
+        list[str] | None, typer.Option(help="Accept only this API key (repeatable).", show_default="any key")
+    ] = None,
+    now: Annotated[
+        str | None, typer.Option(help="Stop the sandbox's clock at this instant (UTC).", metavar="YYYY-MM-DDTHH:MM")
+    ] = None,
+    unknown: Annotated[str, typer.Option(help="Tickers that don't exist.", metavar="A,B")] = DEFAULT_UNKNOWN,
+    tickers: Annotated[
+        str, typer.Option(help="More tickers that answers about the whole market hold.", metavar="A,B")
+    ] = "",
+    revisions: Annotated[
+        bool, typer.Option("--revisions", help="Correct each session's volume a day after its end.")
+    ] = False,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Apply a fault: to a share of the requests, to one ticker's, or a number of times (repeatable).",
+            metavar="NAME[=ARG][:SHARE][@TICKER][*TIMES]",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="What the faults' draws are made from.")] = 0,
+    list_faults: Annotated[bool, typer.Option("--list-faults", help="Print the faults there are.")] = False,
+) -> None:
+    """Run a Polygon-compatible server on this machine, until Ctrl-C.
+
+    It serves recorded real bars of AAPL, IBM, MSFT, GOOG and FB from 2000 to 2013, and generated bars of any ticker.
+    """
+    if list_faults:
+        for known in FAULTS.values():
+            typer.echo(f"{known.name:<20} {known.meaning}{f' (default {known.default})' if known.default else ''}")
+        return
+    config = SandboxConfig(
+        now=_instant(now),
+        keys=tuple(map(SecretStr, key or ())),
+        plan=plan,
+        history_edge=history_edge,
+        revisions=revisions,
+        unknown=_names(unknown),
+        also_listed=_names(tickers),
+        faults=tuple(fault or ()),
+        seed=seed,
+    )
+    with listen(host, port) as door:
+        typer.echo(f"export POLYGON_BASE_URL={base_url(door)}")
+        typer.echo(f"export POLYGON_API_KEY={'<one of your --key>' if key else 'sandbox'}")
+        typer.echo("The sandbox is running: use these two lines in another terminal. Ctrl-C stops it.", err=True)
+        try:
+            serve(config, door)
+        except KeyboardInterrupt:
+            typer.echo("The sandbox has stopped.", err=True)
+
+
+def _instant(text: str | None) -> datetime | None:
+    try:
+        instant = datetime.fromisoformat(text) if text is not None else None
+    except ValueError:
+        raise InstantError(f"--now {text!r} is not an instant: write it as 2024-06-04T02:00") from None
+    return instant.replace(tzinfo=instant.tzinfo or UTC) if instant else None
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(name.strip() for name in text.split(",") if name.strip())

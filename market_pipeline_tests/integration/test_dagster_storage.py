@@ -1,0 +1,122 @@
+"""Dagster's storage finds its database by the settings, makes it where it may, and tells no one its password."""
+
+import os
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+from dagster import DagsterInstance
+from dagster._core.instance import InstanceRef
+from dagster._serdes import serialize_value
+from pydantic import SecretStr
+
+from market_pipeline.orchestration.event_log import BulkPostgresEventLogStorage
+from market_pipeline.orchestration.storage import (
+    DagsterDatabaseError,
+    dagster_database_url,
+    open_dagster_database,
+)
+from market_pipeline.settings import Settings, project_dir
+from market_pipeline.warehouse import embedded
+
+CLOUD = "postgres://user:p%40ss@db.example:6543/market?sslmode=require"
+
+
+def settings_with(**values: object) -> Settings:
+    return Settings(_env_file=None, **values)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("database_url", "dagster_database_url_set", "expected"),
+    [
+        (CLOUD, None, "postgresql+psycopg2://user:p%40ss@db.example:6543/market_dagster?sslmode=require"),
+        (CLOUD, "postgresql://me@elsewhere/runs", "postgresql+psycopg2://me@elsewhere/runs"),
+        (None, "postgresql+psycopg://me@elsewhere/runs", "postgresql+psycopg2://me@elsewhere/runs"),
+    ],
+)
+def test_the_address_follows_from_the_settings(
+    database_url: str | None, dagster_database_url_set: str | None, expected: str
+) -> None:
+    settings = settings_with(database_url=database_url, dagster_database_url=dagster_database_url_set)
+    assert dagster_database_url(settings).get_secret_value() == expected
+
+
+def test_without_any_address_it_is_the_embedded_servers(server: embedded.Server) -> None:
+    url = open_dagster_database(settings_with(market_pipeline_data_dir=server.data_dir)).get_secret_value()
+    assert url == server.url("market_data_dagster").get_secret_value().replace(
+        "postgresql://", "postgresql+psycopg2://"
+    )
+
+
+def test_the_projects_dagster_yaml_gives_a_working_instance_and_a_database_beside_the_warehouse(
+    environment: dict[str, str], tmp_path: Path, server: embedded.Server
+) -> None:
+    with open_project_instance(tmp_path) as instance:
+        assert instance.get_runs_count() == 0
+        assert isinstance(instance.event_log_storage, BulkPostgresEventLogStorage)
+        instance.run_storage.set_cursor_values({"key": "value"})
+    with open_project_instance(tmp_path) as instance:  # the database is there now
+        assert instance.run_storage.get_cursor_values({"key"}) == {"key": "value"}
+    with psycopg.connect(environment["DATABASE_URL"] + "_dagster") as connection:
+        assert connection.execute("SELECT value FROM kvs").fetchall() == [("value",)]
+
+
+def test_events_are_written_in_batches_unless_the_environment_says_otherwise(
+    environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "7")
+    with open_project_instance(tmp_path):
+        assert os.environ["DAGSTER_EVENT_BATCH_SIZE"] == "7"
+    monkeypatch.delenv("DAGSTER_EVENT_BATCH_SIZE")
+    with open_project_instance(tmp_path):
+        assert os.environ["DAGSTER_EVENT_BATCH_SIZE"] == "1000"
+
+
+def test_what_dagster_hands_to_its_child_processes_holds_no_secret(
+    environment: dict[str, str], tmp_path: Path, server: embedded.Server
+) -> None:
+    with open_project_instance(tmp_path) as instance:
+        handed_on = serialize_value(instance.get_ref()) + instance.info_str()
+        assert "MarketPipelineStorage" in handed_on
+        assert server.password.get_secret_value() not in handed_on
+        with DagsterInstance.from_ref(instance.get_ref()) as in_a_child:
+            assert in_a_child.get_runs_count() == 0
+
+
+def open_project_instance(home: Path) -> DagsterInstance:
+    return DagsterInstance.from_ref(InstanceRef.from_dir(str(home), config_dir=str(project_dir())))
+
+
+@pytest.fixture
+def modest_role(server: embedded.Server) -> SecretStr:
+    """The address of an empty database for a role that may not make databases."""
+    name = f"modest_{uuid4().hex}"
+    with psycopg.connect(server.url("postgres").get_secret_value(), autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'hunter2'")
+        connection.execute(f"CREATE DATABASE {name} OWNER {name}")
+    return SecretStr(f"postgresql://{name}:hunter2@{server.host}:{server.port}/{name}")
+
+
+def test_a_role_that_may_not_make_the_database_is_told_what_to_do(modest_role: SecretStr) -> None:
+    with pytest.raises(DagsterDatabaseError) as refused:
+        open_dagster_database(settings_with(database_url=modest_role))
+    message = str(refused.value)
+    assert "permission denied to create database" in message
+    assert f'CREATE DATABASE "{modest_role.get_secret_value().rsplit("/")[-1]}_dagster"' in message
+    assert "DAGSTER_DATABASE_URL" in message
+    assert "hunter2" not in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("variable", ["database_url", "dagster_database_url"])
+def test_a_server_that_is_not_there_is_named_without_its_password(variable: str) -> None:
+    with pytest.raises(DagsterDatabaseError, match=r"the database at 127\.0\.0\.1:1/nowhere can't be used") as refused:
+        open_dagster_database(settings_with(**{variable: SecretStr("postgresql://user:hunter2@127.0.0.1:1/nowhere")}))
+    assert "hunter2" not in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_the_warehouses_own_database_is_refused(database_url: SecretStr) -> None:
+    with pytest.raises(DagsterDatabaseError, match="another database"):
+        open_dagster_database(settings_with(database_url=database_url, dagster_database_url=database_url))

@@ -1,0 +1,92 @@
+"""Fetching for a run: the fewest requests, the same bars either way, and what a plan refuses left out and said."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+
+import pandas as pd
+import pytest
+import requests
+
+from market_pipeline.polygon.client import PolygonClient
+from market_pipeline.polygon.errors import NotYetAvailableError, PlanError
+from market_pipeline.polygon.fetching import Fetcher
+from market_pipeline.polygon.rate_limit import LocalLimiter
+from market_pipeline.sandbox.config import SandboxConfig
+from market_pipeline.sandbox.plans import PlanName
+from market_pipeline.sandbox.server import running_sandbox
+from market_pipeline.sessions import sessions_between
+from market_pipeline.symbols import Symbol, starting_symbols
+
+EQUITIES = [symbol for symbol in starting_symbols() if symbol.calendar == "XNYS"]
+CRYPTO = [symbol for symbol in starting_symbols() if symbol.calendar == "24/7"]
+NOW = datetime(2024, 6, 15, 2, tzinfo=UTC)  # a Saturday, 22:00 on Friday in New York
+WEEK = sessions_between("XNYS", date(2024, 6, 10), date(2024, 6, 14))
+
+
+@contextmanager
+def client_of(plan: PlanName = PlanName.ADVANCED) -> Iterator[tuple[PolygonClient, str]]:
+    with running_sandbox(SandboxConfig(now=NOW, plan=plan)) as base_url:
+        limiter = LocalLimiter(100_000)
+        with PolygonClient(base_url, None, source="sandbox", limiter=limiter) as client:
+            yield client, base_url
+
+
+def requests_made(base_url: str) -> int:
+    return int(requests.get(f"{base_url}/_sandbox/stats", timeout=10).json()["requests"])
+
+
+@pytest.mark.parametrize(
+    ("symbols", "sessions", "expected"),
+    [
+        (EQUITIES, WEEK, 5),
+        (CRYPTO, sessions_between("24/7", date(2024, 6, 10), date(2024, 6, 14)), 5),
+        (EQUITIES[:1], WEEK, 1),
+        (EQUITIES[:3], WEEK, 3),
+    ],
+)
+def test_a_run_takes_the_fewest_requests(symbols: Sequence[Symbol], sessions: list[date], expected: int) -> None:
+    with client_of() as (client, base_url):
+        fetcher = Fetcher(client, symbols, sessions, NOW.date())
+        answers = [fetcher.bars(symbol) for symbol in symbols]
+        assert requests_made(base_url) == expected
+    assert sum(answer.requests for answer in answers) == expected
+    assert all(len(answer.frame) == len(sessions) for answer in answers)
+
+
+def test_a_bar_is_the_same_from_the_whole_markets_days_and_from_its_own_range() -> None:
+    with client_of() as (client, _):
+        by_day = Fetcher(client, EQUITIES, WEEK, NOW.date()).bars(EQUITIES[0])
+        by_range = Fetcher(client, EQUITIES[:1], WEEK, NOW.date()).bars(EQUITIES[0])
+    pd.testing.assert_frame_equal(by_day.frame, by_range.frame, check_exact=True)
+
+
+def test_on_the_free_plan_the_session_just_ended_is_left_to_the_next_run() -> None:
+    with client_of(PlanName.BASIC) as (client, base_url):
+        fetcher = Fetcher(client, EQUITIES, WEEK[2:], NOW.date())
+        first, second = (fetcher.bars(symbol) for symbol in EQUITIES[:2])
+        assert requests_made(base_url) == 3
+    assert [day.date() for day in first.frame["date"]] == WEEK[2:4]
+    assert first.notes == second.notes == (
+        "the bars of 2024-06-14 can't be had yet on your plan; the next run picks them up",
+    )  # fmt: skip
+
+
+def test_only_a_session_that_can_not_be_had_yet_is_an_error_that_says_so() -> None:
+    with client_of(PlanName.BASIC) as (client, _), pytest.raises(NotYetAvailableError):
+        Fetcher(client, EQUITIES[:1], WEEK[4:], NOW.date()).bars(EQUITIES[0])
+
+
+def test_history_older_than_the_plan_is_left_out_and_said_and_the_rest_fetched() -> None:
+    sessions = sessions_between("XNYS", date(2016, 1, 4), date(2024, 6, 13))
+    with client_of(PlanName.STARTER) as (client, _):
+        fetcher = Fetcher(client, EQUITIES[:1], sessions, NOW.date())
+        answer = fetcher.bars(EQUITIES[0])
+    assert answer.frame["date"].iloc[0] == pd.Timestamp("2019-06-17")
+    assert answer.notes == ("your plan starts at 2019-06-15",)
+
+
+def test_history_wholly_older_than_the_plan_is_an_error() -> None:
+    sessions = sessions_between("XNYS", date(2010, 1, 4), date(2010, 12, 31))
+    with client_of(PlanName.BASIC) as (client, _), pytest.raises(PlanError):
+        Fetcher(client, EQUITIES[:1], sessions, NOW.date()).bars(EQUITIES[0])
