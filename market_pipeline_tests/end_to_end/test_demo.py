@@ -1,0 +1,123 @@
+"""The newcomer's way: the demo, what it loads, the README's tour after it, and that nothing is left behind."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from bokeh_sampledata import stocks
+
+from market_pipeline_tests.end_to_end.conftest import CHECKOUT
+
+BIN = Path(sys.executable).parent
+SESSIONS = {"AAPL": 1300, "FB": 196, "GOOG": 1300, "IBM": 1300, "MSFT": 1300}
+SECONDS = 300
+
+
+class Newcomer:
+    """A user whose data folder has a space in its path and whose language is not English."""
+
+    def __init__(self, folder: Path) -> None:
+        self.data_dir = folder / "data folder"
+        self.environment = {
+            **os.environ,
+            "PATH": f"{BIN}:{os.environ['PATH']}",
+            "MARKET_PIPELINE_DATA_DIR": str(self.data_dir),
+            "LANG": "de_DE.ISO-8859-1",
+            "LC_ALL": "de_DE.ISO-8859-1",
+        }
+        self.environment.pop("DATABASE_URL", None)
+
+    def types(self, *command: str, **changes: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command,
+            env={**self.environment, **changes},
+            cwd=CHECKOUT,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+
+
+@pytest.fixture(scope="module")
+def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Newcomer]:
+    """Someone who has just run the demo."""
+    folder = tmp_path_factory.mktemp("new comer")
+    someone = Newcomer(folder)
+    first = someone.types("market-pipeline", "demo")
+    try:
+        assert first.returncode == 0, first.stderr
+        assert "dagster dev" in first.stdout
+        yield someone
+    finally:
+        someone.types("market-pipeline", "demo", "--clean")
+        shutil.rmtree(folder)
+
+
+def test_the_demo_again_says_that_nothing_changed(newcomer: Newcomer) -> None:
+    again = newcomer.types("market-pipeline", "demo")
+    assert again.returncode == 0, again.stderr
+    assert "Nothing changed: every bar was there already." in again.stdout
+    [total] = [line.split() for line in again.stdout.splitlines() if line.startswith("| total")]
+    assert [number for number in total if number not in "|"][1:6] == ["5,396", "0", "0", "5,396", "0"]
+
+
+def test_the_demo_loads_every_recorded_session(newcomer: Newcomer) -> None:
+    query = "select symbol, count(*), min(date), max(date), min(source) from market_data group by 1 order by 1"
+    told = newcomer.types("market-pipeline", "db", "psql", "-At", "-c", query)
+    expected = [
+        f"{name}|{count}|{'2012-05-18' if name == 'FB' else '2008-01-02'}|2013-03-01|sandbox"
+        for name, count in SESSIONS.items()
+    ]
+    assert told.stdout.splitlines() == expected
+
+
+@pytest.mark.parametrize("name", list(SESSIONS))
+def test_bars_are_the_recorded_ones_to_the_cent(newcomer: Newcomer, name: str) -> None:
+    query = f"copy (select date, open, high, low, close, volume from market_data where symbol = '{name}' order by 1) to stdout csv header"
+    output = newcomer.types("market-pipeline", "db", "psql", "-c", query).stdout.splitlines()
+    loaded = pd.DataFrame([line.split(",") for line in output[1:]], columns=output[0].split(","))
+    recorded = pd.DataFrame(getattr(stocks, name))
+    recorded = recorded[recorded["date"].between("2008-01-02", "2013-03-01")].reset_index(drop=True)
+    assert loaded["date"].tolist() == recorded["date"].tolist()
+    for column in ("open", "high", "low", "close", "volume"):
+        assert (loaded[column].astype(float) - recorded[column]).abs().max() < 0.005, column
+
+
+def test_the_readmes_tour_works_as_written(newcomer: Newcomer) -> None:
+    readme = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+    found = re.search(r"<!-- tour -->\n```bash\n(.*?)```", readme, re.DOTALL)
+    assert found
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    lines = [line for line in found[1].splitlines() if "activate" not in line]
+    script = "\n".join(["set -eu", "trap 'kill $(jobs -p)' EXIT", *lines]).replace("8900", str(port))
+    done = newcomer.types("bash", "-c", script)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"AAPL +\| +1300 \| 2008-01-02 \| 2013-03-01", done.stdout)
+    assert "1 requests in all" in done.stdout
+    assert re.search(r"\| NVDA +\| 2024-01-02 \| 2024-03-28 \| +61 \| +61 ", done.stdout)
+
+
+def test_the_demo_leaves_a_database_of_the_users_own_alone(newcomer: Newcomer) -> None:
+    done = newcomer.types("market-pipeline", "demo", DATABASE_URL="postgresql://user@127.0.0.1:1/own")
+    assert done.returncode == 2
+    assert "unset DATABASE_URL" in done.stderr
+
+
+def test_cleaning_up_leaves_nothing_behind(tmp_path: Path) -> None:
+    someone = Newcomer(tmp_path)
+    assert someone.types("market-pipeline", "symbols", "init").returncode == 0
+    assert someone.types("market-pipeline", "db", "status").returncode == 0
+    assert someone.types("market-pipeline", "demo", "--clean").returncode == 0
+    assert not someone.data_dir.exists()
+    assert someone.types("market-pipeline", "db", "status").returncode == 1
+    assert "There was no database" in someone.types("market-pipeline", "demo", "--clean").stdout
