@@ -13,6 +13,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from market_pipeline.errors import UsageError
+from market_pipeline.plans import PLANS, Plan, PlanName
 
 Source = Literal["polygon", "sandbox"]
 
@@ -58,6 +59,10 @@ class Settings(BaseSettings):
     polygon_base_url: str = Field(
         "https://api.massive.com",
         description="The vendor's address, or a sandbox's: http://127.0.0.1:8900 for `market-pipeline sandbox`.",
+    )
+    polygon_plan: PlanName | None = Field(
+        None,
+        description="Your plan: basic, starter, developer or advanced. Unset: its limits are learnt from refusals.",
     )
     polygon_requests_per_minute: int = Field(
         5, ge=1, description="The most requests per minute that your plan allows; 5 is the free plan's."
@@ -108,9 +113,16 @@ class Settings(BaseSettings):
     @property
     def requests_per_minute(self) -> int:
         """The rate limit in force, for all processes on the database together."""
-        if self.source == "sandbox" and "polygon_requests_per_minute" not in self.model_fields_set:
-            return SANDBOX_REQUESTS_PER_MINUTE
-        return self.polygon_requests_per_minute
+        if "polygon_requests_per_minute" in self.model_fields_set:
+            return self.polygon_requests_per_minute
+        if self.plan is not None:
+            return self.plan.requests_per_minute
+        return SANDBOX_REQUESTS_PER_MINUTE if self.source == "sandbox" else self.polygon_requests_per_minute
+
+    @property
+    def plan(self) -> Plan | None:
+        """The limits of the account's plan, where it is known."""
+        return PLANS[self.polygon_plan] if self.polygon_plan is not None else None
 
 
 def load_settings() -> Settings:

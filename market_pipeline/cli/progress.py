@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from market_pipeline.warehouse import rate_limit
 from market_pipeline.warehouse.loading import Outcome
 
 LOG_FORMAT = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
@@ -37,7 +38,26 @@ def _bar(sessions: int) -> Iterator[Callable[[Outcome], None]]:
             if outcome.error is not None:
                 progress.console.print(f"{outcome.symbol} failed: {outcome.error}", markup=False, highlight=False)
 
-        yield advance
+        handler = _Description(progress, task)
+        waits = logging.getLogger(rate_limit.__name__)
+        waits.addHandler(handler)
+        waits.setLevel(logging.INFO)
+        try:
+            yield advance
+        finally:
+            waits.removeHandler(handler)
+
+
+class _Description(logging.Handler):
+    """Shows what is logged in front of the bar, until the next symbol is loaded."""
+
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        super().__init__()
+        self._progress = progress
+        self._task = task
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._progress.update(self._task, description=record.getMessage())
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 import dagster as dg
 from sqlalchemy import Engine
 
+from market_pipeline.plans import Plan
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.fetching import Fetcher
 from market_pipeline.polygon.rate_limit import WINDOW_SECONDS
@@ -33,19 +34,23 @@ class Pipeline:
         warehouse: the database.
         at_once: how many symbols may be fetched at the same time.
         loaded: told each symbol's outcome.
+        plan: the account's, where it is known.
     """
 
-    def __init__(self, client: PolygonClient, warehouse: Engine, at_once: int, loaded: Loaded) -> None:
+    def __init__(
+        self, client: PolygonClient, warehouse: Engine, at_once: int, loaded: Loaded, plan: Plan | None = None
+    ) -> None:
         self.warehouse = warehouse
         self.at_once = at_once
         self.loaded = loaded
         self._client = client
+        self._plan = plan
         self._fetcher: Fetcher | None = None
 
     def fetcher(self, symbols: Sequence[Symbol], sessions: Sequence[date]) -> Fetcher:
         """The run's fetcher for all its symbols, the same for each of its steps: what one fetches serves the others."""
         if self._fetcher is None:
-            self._fetcher = Fetcher(self._client, symbols, sessions, datetime.now(UTC).date())
+            self._fetcher = Fetcher(self._client, symbols, sessions, datetime.now(UTC), self._plan)
         return self._fetcher
 
 
@@ -57,7 +62,7 @@ def open_pipeline(settings: Settings, loaded: Loaded) -> Iterator[Pipeline]:
     at_once = REQUESTS_AT_ONCE if settings.requests_per_minute >= FAST_PLAN else 1
     try:
         with PolygonClient.from_settings(settings, limiter) as client:
-            yield Pipeline(client, warehouse, at_once, loaded)
+            yield Pipeline(client, warehouse, at_once, loaded, settings.plan)
     finally:
         warehouse.dispose()
 

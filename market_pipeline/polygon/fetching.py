@@ -7,17 +7,19 @@ it only after the end of the day, and a history that is longer than the plan's.
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 
 from market_pipeline.bars import FetchedBars
+from market_pipeline.plans import Plan, years_before
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.errors import BadKeyError, NotYetAvailableError, PlanError, PolygonError
 from market_pipeline.polygon.parsing import joined
 from market_pipeline.polygon.planning import GroupedRequest, RangeRequest, plan_requests
+from market_pipeline.sessions import calendar
 from market_pipeline.symbols import Symbol
 
-HISTORY_YEARS = (10, 5, 2)
-"""How far back the vendor's limited plans reach, longest first. Source: its price list of 2026."""
+LIMITED_HISTORIES = (10, 5, 2)
+"""The years of history of the vendor's limited plans, longest first: what is tried where the plan isn't known."""
 
 Day = Mapping[str, FetchedBars]
 
@@ -29,19 +31,26 @@ class Fetcher:
         client: asks the vendor.
         symbols: all that the run wants, of one calendar.
         sessions: those it wants of each, oldest first, at least one.
-        today: the date that the plan's history is counted back from.
+        now: what the plan's limits are counted from.
+        plan: the account's, where it is known; else its limits are learnt from what is refused.
     """
 
-    def __init__(self, client: PolygonClient, symbols: Sequence[Symbol], sessions: Sequence[date], today: date) -> None:
+    def __init__(
+        self,
+        client: PolygonClient,
+        symbols: Sequence[Symbol],
+        sessions: Sequence[date],
+        now: datetime,
+        plan: Plan | None = None,
+    ) -> None:
         self.source = client.source
         self._client = client
-        self._today = today
-        self._sessions = list(sessions)
-        self._notes: list[str] = []
+        self._today = now.date()
+        self._sessions, self._notes = _within(plan, symbols[0].calendar, sessions, now)
         self._refused_for_good: PolygonError | None = None
-        plan = plan_requests(dict.fromkeys(symbols, sessions))
-        self._ranged = {request.symbol for request in plan.requests if isinstance(request, RangeRequest)}
-        self._days_to_ask = [request for request in plan.requests if isinstance(request, GroupedRequest)]
+        requests = plan_requests(dict.fromkeys(symbols, self._sessions)).requests
+        self._ranged = {request.symbol for request in requests if isinstance(request, RangeRequest)}
+        self._days_to_ask = [request for request in requests if isinstance(request, GroupedRequest)]
         self._days: dict[date, Day] = {}
         self._tickers = {symbol.vendor_ticker for symbol in symbols}
         self._lock = threading.RLock()
@@ -111,13 +120,34 @@ class Fetcher:
                 :-1
             ], f"the bars of {newest} can't be had yet on your plan; the next run picks them up"
         if isinstance(error, PlanError):
-            starts = [_years_before(self._today, years) for years in HISTORY_YEARS]
+            starts = [years_before(self._today, years) for years in LIMITED_HISTORIES]
             start = next((start for start in starts if start > self._sessions[0]), date.max)
             self._notes = [note for note in self._notes if not note.startswith("your plan starts")]
-            return [day for day in self._sessions if day >= start], f"your plan starts at {start}"
+            return [day for day in self._sessions if day >= start], _history_starts(start)
         return [], ""
 
 
-def _years_before(day: date, years: int) -> date:
-    last_of_february = (day.month, day.day) == (2, 29)
-    return day.replace(year=day.year - years, day=28 if last_of_february else day.day)
+def _within(
+    plan: Plan | None, calendar_name: str, sessions: Sequence[date], now: datetime
+) -> tuple[list[date], list[str]]:
+    """The sessions that a known plan gives, and what to say of the others. All of them where it would give none.
+
+    So that the vendor itself says no, in its own words, where nothing can be had.
+    """
+    if plan is None:
+        return list(sessions), []
+    start = plan.history_start(calendar_name, now.date())
+    timezone = calendar(calendar_name).timezone
+    given = [day for day in sessions if day >= start and plan.gives(day, timezone, now)]
+    if not given:
+        return list(sessions), []
+    old = [_history_starts(start)] if given[0] != sessions[0] else []
+    return given, [*old, *(_not_yet(day) for day in sessions if day > given[-1])]
+
+
+def _not_yet(session: date) -> str:
+    return f"the bars of {session} can't be had yet on your plan; the next run picks them up"
+
+
+def _history_starts(start: date) -> str:
+    return f"your plan starts at {start}"

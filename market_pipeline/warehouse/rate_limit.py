@@ -4,10 +4,15 @@ Each request takes the next free slot from a table, first come first served, and
 instants are the database server's, so neither time zones nor differing clocks matter.
 """
 
+import logging
 import time
-from collections.abc import Callable
 
 from sqlalchemy import Engine, text
+
+log = logging.getLogger(__name__)
+
+WORTH_TELLING = 1.0
+"""Seconds from which on a user should see what is being waited for."""
 
 _TAKE_SLOT = text("""
     INSERT INTO request_slots (at)
@@ -29,28 +34,19 @@ class SharedLimiter:
         engine: the warehouse.
         requests_per_minute: the most requests within one window, at least 1.
         window_seconds: the window's length; the vendor's minute and what a request may take on its way there.
-        on_wait: told of each wait before it begins, in seconds.
     """
 
-    def __init__(
-        self,
-        engine: Engine,
-        requests_per_minute: int,
-        *,
-        window_seconds: float,
-        on_wait: Callable[[float], None] = lambda _seconds: None,
-    ) -> None:
+    def __init__(self, engine: Engine, requests_per_minute: int, *, window_seconds: float) -> None:
         self._engine = engine
         self._most = requests_per_minute
         self._window = window_seconds
-        self._on_wait = on_wait
 
     def acquire(self) -> float:
         """Wait until one request may be sent, and return the seconds waited."""
         wait = self._take_slot()
-        if wait > 0:
-            self._on_wait(wait)
-            time.sleep(wait)
+        if wait >= WORTH_TELLING:
+            log.info("waiting for the rate limit, %.0f s", wait)
+        time.sleep(wait)
         return wait
 
     def _take_slot(self) -> float:

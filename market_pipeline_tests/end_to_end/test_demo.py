@@ -81,7 +81,8 @@ def test_the_demo_loads_every_recorded_session(newcomer: Newcomer) -> None:
 
 @pytest.mark.parametrize("name", list(SESSIONS))
 def test_bars_are_the_recorded_ones_to_the_cent(newcomer: Newcomer, name: str) -> None:
-    query = f"copy (select date, open, high, low, close, volume from market_data where symbol = '{name}' order by 1) to stdout csv header"
+    columns = "date, open, high, low, close, volume"
+    query = f"copy (select {columns} from market_data where symbol = '{name}' order by 1) to stdout csv header"
     output = newcomer.types("market-pipeline", "db", "psql", "-c", query).stdout.splitlines()
     loaded = pd.DataFrame([line.split(",") for line in output[1:]], columns=output[0].split(","))
     recorded = pd.DataFrame(getattr(stocks, name))

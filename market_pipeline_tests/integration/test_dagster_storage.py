@@ -15,7 +15,7 @@ from market_pipeline.orchestration.event_log import BulkPostgresEventLogStorage
 from market_pipeline.orchestration.storage import (
     DagsterDatabaseError,
     dagster_database_url,
-    open_dagster_database,
+    open_storage,
 )
 from market_pipeline.settings import Settings, project_dir
 from market_pipeline.warehouse import embedded
@@ -43,8 +43,8 @@ def test_the_address_follows_from_the_settings(
 
 
 def test_without_any_address_it_is_the_embedded_servers(server: embedded.Server) -> None:
-    url = open_dagster_database(settings_with(market_pipeline_data_dir=server.data_dir)).get_secret_value()
-    assert url == server.url("market_data_dagster").get_secret_value().replace(
+    storage = open_storage(settings_with(market_pipeline_data_dir=server.data_dir))
+    assert storage.event_log_storage.postgres_url == server.url("market_data_dagster").get_secret_value().replace(
         "postgresql://", "postgresql+psycopg2://"
     )
 
@@ -100,7 +100,7 @@ def modest_role(server: embedded.Server) -> SecretStr:
 
 def test_a_role_that_may_not_make_the_database_is_told_what_to_do(modest_role: SecretStr) -> None:
     with pytest.raises(DagsterDatabaseError) as refused:
-        open_dagster_database(settings_with(database_url=modest_role))
+        open_storage(settings_with(database_url=modest_role))
     message = str(refused.value)
     assert "permission denied to create database" in message
     assert f'CREATE DATABASE "{modest_role.get_secret_value().rsplit("/")[-1]}_dagster"' in message
@@ -112,11 +112,11 @@ def test_a_role_that_may_not_make_the_database_is_told_what_to_do(modest_role: S
 @pytest.mark.parametrize("variable", ["database_url", "dagster_database_url"])
 def test_a_server_that_is_not_there_is_named_without_its_password(variable: str) -> None:
     with pytest.raises(DagsterDatabaseError, match=r"the database at 127\.0\.0\.1:1/nowhere can't be used") as refused:
-        open_dagster_database(settings_with(**{variable: SecretStr("postgresql://user:hunter2@127.0.0.1:1/nowhere")}))
+        open_storage(settings_with(**{variable: SecretStr("postgresql://user:hunter2@127.0.0.1:1/nowhere")}))
     assert "hunter2" not in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
 def test_the_warehouses_own_database_is_refused(database_url: SecretStr) -> None:
     with pytest.raises(DagsterDatabaseError, match="another database"):
-        open_dagster_database(settings_with(database_url=database_url, dagster_database_url=database_url))
+        open_storage(settings_with(database_url=database_url, dagster_database_url=database_url))

@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 import requests
 
+from market_pipeline.plans import PLANS
+from market_pipeline.plans import PlanName as KnownPlan
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.errors import NotYetAvailableError, PlanError
 from market_pipeline.polygon.fetching import Fetcher
@@ -47,7 +49,7 @@ def requests_made(base_url: str) -> int:
 )
 def test_a_run_takes_the_fewest_requests(symbols: Sequence[Symbol], sessions: list[date], expected: int) -> None:
     with client_of() as (client, base_url):
-        fetcher = Fetcher(client, symbols, sessions, NOW.date())
+        fetcher = Fetcher(client, symbols, sessions, NOW)
         answers = [fetcher.bars(symbol) for symbol in symbols]
         assert requests_made(base_url) == expected
     assert sum(answer.requests for answer in answers) == expected
@@ -56,14 +58,14 @@ def test_a_run_takes_the_fewest_requests(symbols: Sequence[Symbol], sessions: li
 
 def test_a_bar_is_the_same_from_the_whole_markets_days_and_from_its_own_range() -> None:
     with client_of() as (client, _):
-        by_day = Fetcher(client, EQUITIES, WEEK, NOW.date()).bars(EQUITIES[0])
-        by_range = Fetcher(client, EQUITIES[:1], WEEK, NOW.date()).bars(EQUITIES[0])
+        by_day = Fetcher(client, EQUITIES, WEEK, NOW).bars(EQUITIES[0])
+        by_range = Fetcher(client, EQUITIES[:1], WEEK, NOW).bars(EQUITIES[0])
     pd.testing.assert_frame_equal(by_day.frame, by_range.frame, check_exact=True)
 
 
 def test_on_the_free_plan_the_session_just_ended_is_left_to_the_next_run() -> None:
     with client_of(PlanName.BASIC) as (client, base_url):
-        fetcher = Fetcher(client, EQUITIES, WEEK[2:], NOW.date())
+        fetcher = Fetcher(client, EQUITIES, WEEK[2:], NOW)
         first, second = (fetcher.bars(symbol) for symbol in EQUITIES[:2])
         assert requests_made(base_url) == 3
     assert [day.date() for day in first.frame["date"]] == WEEK[2:4]
@@ -72,15 +74,28 @@ def test_on_the_free_plan_the_session_just_ended_is_left_to_the_next_run() -> No
     )  # fmt: skip
 
 
+def test_what_a_known_plan_does_not_give_is_not_even_asked_for() -> None:
+    sessions = sessions_between("XNYS", date(2022, 1, 3), date(2024, 6, 14))
+    with client_of(PlanName.BASIC) as (client, base_url):
+        answer = Fetcher(client, EQUITIES[:1], sessions, NOW, PLANS[KnownPlan.BASIC]).bars(EQUITIES[0])
+        assert requests_made(base_url) == 1
+    days = [day.date() for day in answer.frame["date"]]
+    assert (days[0], days[-1]) == (date(2022, 6, 15), date(2024, 6, 13))
+    assert answer.notes == (
+        "your plan starts at 2022-06-15",
+        "the bars of 2024-06-14 can't be had yet on your plan; the next run picks them up",
+    )
+
+
 def test_only_a_session_that_can_not_be_had_yet_is_an_error_that_says_so() -> None:
     with client_of(PlanName.BASIC) as (client, _), pytest.raises(NotYetAvailableError):
-        Fetcher(client, EQUITIES[:1], WEEK[4:], NOW.date()).bars(EQUITIES[0])
+        Fetcher(client, EQUITIES[:1], WEEK[4:], NOW).bars(EQUITIES[0])
 
 
 def test_history_older_than_the_plan_is_left_out_and_said_and_the_rest_fetched() -> None:
     sessions = sessions_between("XNYS", date(2016, 1, 4), date(2024, 6, 13))
     with client_of(PlanName.STARTER) as (client, _):
-        fetcher = Fetcher(client, EQUITIES[:1], sessions, NOW.date())
+        fetcher = Fetcher(client, EQUITIES[:1], sessions, NOW)
         answer = fetcher.bars(EQUITIES[0])
     assert answer.frame["date"].iloc[0] == pd.Timestamp("2019-06-17")
     assert answer.notes == ("your plan starts at 2019-06-15",)
@@ -89,4 +104,4 @@ def test_history_older_than_the_plan_is_left_out_and_said_and_the_rest_fetched()
 def test_history_wholly_older_than_the_plan_is_an_error() -> None:
     sessions = sessions_between("XNYS", date(2010, 1, 4), date(2010, 12, 31))
     with client_of(PlanName.BASIC) as (client, _), pytest.raises(PlanError):
-        Fetcher(client, EQUITIES[:1], sessions, NOW.date()).bars(EQUITIES[0])
+        Fetcher(client, EQUITIES[:1], sessions, NOW).bars(EQUITIES[0])

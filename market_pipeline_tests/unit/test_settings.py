@@ -94,6 +94,7 @@ def test_the_free_plans_rate_limit_holds_for_the_vendor_and_not_for_the_sandbox(
     assert Settings(_env_file=None).requests_per_minute == 5
     sandbox = "http://127.0.0.1:8900"
     assert Settings(_env_file=None, polygon_base_url=sandbox).requests_per_minute > 1000
+    assert Settings(_env_file=None, polygon_plan="starter").requests_per_minute == 5000
     asked = Settings(_env_file=None, polygon_base_url=sandbox, polygon_requests_per_minute=300)
     assert asked.requests_per_minute == 300
 

@@ -1,0 +1,54 @@
+"""What each of the vendor's plans gives: how often it may be asked, how far back, and how soon.
+
+Source: the vendor's price list of 2026. Stocks and currencies are sold apart; a paid plan is taken to be paid for both.
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+FAIR_USE = 5_000
+"""Requests a minute for plans that the vendor calls unlimited; it asks to stay under 100 a second."""
+
+
+class PlanName(StrEnum):
+    """The vendor's plans, cheapest first."""
+
+    BASIC = "basic"
+    STARTER = "starter"
+    DEVELOPER = "developer"
+    ADVANCED = "advanced"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The limits of a plan. None stands for none."""
+
+    requests_per_minute: int
+    stock_years: int | None
+    crypto_years: int | None
+    end_of_day: bool = False
+
+    def history_start(self, calendar: str, today: date) -> date:
+        """The first date that can be asked for."""
+        years = self.crypto_years if calendar == "24/7" else self.stock_years
+        return date.min if years is None else years_before(today, years)
+
+    def gives(self, session: date, timezone: ZoneInfo, now: datetime) -> bool:
+        """Whether a session's bar can be had by now: on an end-of-day plan once its date has passed where it traded."""
+        return not self.end_of_day or now.astimezone(timezone).date() > session
+
+
+PLANS = {
+    PlanName.BASIC: Plan(5, stock_years=2, crypto_years=2, end_of_day=True),
+    PlanName.STARTER: Plan(FAIR_USE, stock_years=5, crypto_years=None),
+    PlanName.DEVELOPER: Plan(FAIR_USE, stock_years=10, crypto_years=None),
+    PlanName.ADVANCED: Plan(FAIR_USE, stock_years=None, crypto_years=None),
+}
+
+
+def years_before(day: date, years: int) -> date:
+    """The same day so many years earlier; 28 February for the 29th where there is none."""
+    last_of_february = (day.month, day.day) == (2, 29)
+    return day.replace(year=day.year - years, day=28 if last_of_february else day.day)
