@@ -38,6 +38,9 @@ T = TypeVar("T")
 
 AS_TRADED = {"adjusted": "false"}
 BARS_PER_PAGE = 50_000
+MOST_PAGES_OF_BARS = 10
+"""One page holds two centuries of daily bars; a few more are for a vendor that lowers its limit."""
+
 _GROUPED_MARKETS = {"XNYS": "us/market/stocks", "24/7": "global/market/crypto"}
 
 
@@ -221,7 +224,7 @@ class PolygonClient:
         path = f"/v2/aggs/ticker/{symbol.vendor_ticker}/range/1/day/{start}/{end}"
         params = {**AS_TRADED, "sort": "asc", "limit": str(BARS_PER_PAGE)}
         records: list[Record] = []
-        for body in self._connection.pages(path, params, asked, keep=AS_TRADED):
+        for body in self._connection.pages(path, params, asked, keep=AS_TRADED, most=MOST_PAGES_OF_BARS):
             records += bar_records(body, asked.about, ticker=symbol.vendor_ticker)
         return records
 

@@ -7,7 +7,7 @@ it only after the end of the day, and a history that is longer than the plan's.
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from market_pipeline.bars import FetchedBars
 from market_pipeline.plans import Plan, years_before
@@ -20,6 +20,9 @@ from market_pipeline.symbols import Symbol
 
 LIMITED_HISTORIES = (10, 5, 2)
 """The years of history of the vendor's limited plans, longest first: what is tried where the plan isn't known."""
+
+DAY_ENDS_WITHIN = timedelta(days=1)
+"""How long a session may be refused as not over: until midnight in New York it is the next day in UTC already."""
 
 Day = Mapping[str, FetchedBars]
 
@@ -114,7 +117,7 @@ class Fetcher:
 
     def _allowed(self, error: PolygonError) -> tuple[list[date], str]:
         """What may be left to ask after a refusal, and what to say of the rest; nothing if the refusal is another's."""
-        if isinstance(error, NotYetAvailableError):
+        if isinstance(error, NotYetAvailableError) and self._today - self._sessions[-1] <= DAY_ENDS_WITHIN:
             newest = self._sessions[-1]
             return self._sessions[
                 :-1

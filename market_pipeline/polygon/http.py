@@ -138,7 +138,13 @@ class Connection:
         return ask(self._attempt, f"{self._base_url}{path}?{urlencode(params)}", asked)
 
     def pages(
-        self, path: str, params: Mapping[str, str], asked: Question, *, keep: Mapping[str, str] | None = None
+        self,
+        path: str,
+        params: Mapping[str, str],
+        asked: Question,
+        *,
+        keep: Mapping[str, str] | None = None,
+        most: int = MAX_PAGES,
     ) -> Iterator[Body]:
         """The bodies of an answer's pages, first to last.
 
@@ -147,6 +153,7 @@ class Connection:
             params: the first page's query.
             asked: what it is for.
             keep: what every later page's query must hold, should the vendor's link have lost it.
+            most: how many pages there can be.
 
         Raises:
             PolygonError: a page can't be had, or the pages don't end.
@@ -159,7 +166,7 @@ class Connection:
             if not link:
                 return
             parts = self._next_page(link, asked)
-            if link in seen or len(seen) >= MAX_PAGES:
+            if link in seen or len(seen) >= most:
                 raise BadAnswerError(f"{asked.about}: the vendor's pages don't end. Try again later")
             seen.add(link)
             path, params = parts.path, {**(keep or {}), **_query(parts)}

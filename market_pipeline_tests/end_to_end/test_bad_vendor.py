@@ -1,0 +1,84 @@
+"""A vendor that fails a fifth of all answers, and a key that must turn up nowhere."""
+
+import json
+import subprocess
+
+import pandas as pd
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import Engine, select
+
+from market_pipeline.bars import VALUE_COLUMNS
+from market_pipeline.orchestration.storage import dagster_database_url
+from market_pipeline.sandbox.config import SandboxConfig
+from market_pipeline.sandbox.server import running_sandbox
+from market_pipeline.settings import Settings
+from market_pipeline.symbols import DEFAULT_BACKFILL, Symbol
+from market_pipeline.warehouse import embedded
+from market_pipeline.warehouse.tables import backfill_history, market_data
+from market_pipeline.warehouse.tracked_symbols import add_symbols
+from market_pipeline_tests.end_to_end.conftest import Run
+
+RANGE = ("--start", "2024-01-02", "--end", "2024-03-28")
+FAULTS = ("429=1:0.05", "500:0.05", "reset:0.05", "truncate:0.04", "slow=1:0.03")
+KEY = "pk-k3y-that-must-turn-up-nowhere"
+
+
+def content(warehouse: Engine) -> pd.DataFrame:
+    columns = [market_data.c[name] for name in ("symbol", "date", *VALUE_COLUMNS)]
+    with warehouse.connect() as connection:
+        return pd.read_sql(select(*columns).order_by(market_data.c.symbol, market_data.c.date), connection)
+
+
+def test_a_backfill_through_failures_ends_in_the_content_of_an_undisturbed_one(run: Run, warehouse: Engine) -> None:
+    add_symbols(warehouse, [Symbol.of(name, "stock") for name in DEFAULT_BACKFILL])
+    with running_sandbox(SandboxConfig(faults=FAULTS, seed=7)) as base_url:
+        disturbed = run("market-pipeline", "backfill", *RANGE, "--json", POLYGON_BASE_URL=base_url)
+    assert disturbed.returncode == 0, disturbed.stderr
+    accounts = json.loads(disturbed.stdout)["symbols"]
+    assert {account["fetched"] for account in accounts} == {61}
+    retries = sum(account["requests"] for account in accounts) - len(DEFAULT_BACKFILL)
+    assert retries == disturbed.stderr.count("Asking again")
+    assert retries > 0
+    after = content(warehouse)
+    # The undisturbed sandbox's answers, compared with what is held value by value, change nothing.
+    undisturbed = json.loads(run("market-pipeline", "backfill", *RANGE, "--json").stdout)["symbols"]
+    assert {(a["unchanged"], a["loaded"], a["revised"]) for a in undisturbed} == {(61, 0, 0)}
+    pd.testing.assert_frame_equal(content(warehouse), after)
+
+
+@pytest.mark.parametrize("fault", ["unknown_key", "500@MSFT*1", "foreign_next_url@MSFT"])
+def test_the_key_turns_up_nowhere(
+    run: Run, warehouse: Engine, database_url: SecretStr, settings: Settings, fault: str
+) -> None:
+    add_symbols(warehouse, [Symbol.of(name, "stock") for name in ("AAPL", "MSFT")])
+    with running_sandbox(SandboxConfig(faults=(fault,))) as base_url:
+        where = {"POLYGON_BASE_URL": base_url, "POLYGON_API_KEY": KEY}
+        done = [
+            run("market-pipeline", "backfill", "--symbols", "AAPL,MSFT", *RANGE, **where),
+            run(
+                "dagster", "asset", "materialize", "--select", "key:market_data/AAPL",
+                "--partition", "2024-01-02", "-m", "market_pipeline.definitions", **where,
+            ),
+        ]  # fmt: skip
+    said = "".join(result.stdout + result.stderr for result in done)
+    stored = "".join(dump(url) for url in (database_url, dagster_database_url(settings)))
+    files = b"".join(path.read_bytes() for path in settings.market_pipeline_data_dir.rglob("*") if path.is_file())
+    with warehouse.connect() as connection:
+        assert connection.execute(select(backfill_history)).all()
+    assert len(stored) > 10_000
+    assert KEY not in said
+    assert KEY not in stored
+    assert KEY.encode() not in files
+
+
+def dump(url: SecretStr) -> str:
+    """Everything a database holds."""
+    program = embedded.binary("pg_dump")
+    done = subprocess.run(
+        [program, "--dbname", url.get_secret_value().replace("+psycopg2", "")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout

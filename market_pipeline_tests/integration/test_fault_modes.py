@@ -1,0 +1,63 @@
+"""Every fault the sandbox knows, against the table in docs/faults.md: what the client does, and what is stored then."""
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, func, select
+
+from market_pipeline.ingest import Run, ingest
+from market_pipeline.polygon.client import PolygonClient
+from market_pipeline.polygon.fetching import Fetcher
+from market_pipeline.polygon.http import Patience
+from market_pipeline.polygon.rate_limit import LocalLimiter
+from market_pipeline.sandbox.config import SandboxConfig
+from market_pipeline.sandbox.faults import FAULTS
+from market_pipeline.sandbox.server import running_sandbox
+from market_pipeline.sessions import sessions_between
+from market_pipeline.symbols import Symbol
+from market_pipeline.warehouse.tables import backfill_history, market_data, rejected_bars
+from market_pipeline.warehouse.tracked_symbols import add_symbols
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "faults.md"
+AAPL = Symbol.of("AAPL", "stock")
+MAY = sessions_between("XNYS", date(2024, 5, 1), date(2024, 5, 31))
+NOW = datetime(2024, 6, 15, 2, tzinfo=UTC)
+HURRIED = Patience(
+    connect=2, read=0.3, whole_answer=2, attempts=3, first_wait=0.01, longest_wait=0.5, rate_limit_wait=0.02
+)
+
+
+def documented() -> list[list[str]]:
+    """The table's rows: fault rule, requests, loaded, rejected, outcome."""
+    lines = DOCUMENT.read_text(encoding="utf-8").splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| `")]
+    return [
+        [rule.strip("`"), requests, loaded, rejected, outcome] for rule, _, requests, loaded, rejected, outcome in rows
+    ]
+
+
+def test_every_fault_is_in_the_table() -> None:
+    names = {rule.split("*")[0].split("=")[0] for rule, *_ in documented()}
+    assert names == set(FAULTS)
+
+
+@pytest.mark.parametrize(("rule", "requests", "loaded", "rejected", "outcome"), documented(), ids=lambda cell: cell)
+def test_a_fault_does_what_the_table_says(
+    warehouse: Engine, rule: str, requests: str, loaded: str, rejected: str, outcome: str
+) -> None:
+    add_symbols(warehouse, [AAPL])
+    with (
+        running_sandbox(SandboxConfig(now=NOW, faults=(rule,))) as base_url,
+        PolygonClient(base_url, None, source="sandbox", limiter=LocalLimiter(100_000), patience=HURRIED) as client,
+    ):
+        vendor = Fetcher(client, [AAPL], MAY, NOW)
+        [found] = ingest([AAPL], MAY, vendor=vendor, warehouse=warehouse, run=Run("run-1", "manual"))
+    with warehouse.connect() as connection:
+        bars = connection.execute(select(func.count()).select_from(market_data)).scalar_one()
+        refused = connection.execute(select(func.count()).select_from(rejected_bars)).scalar_one()
+        account = connection.execute(select(backfill_history)).one()
+    told = f"failed: {found.error}" if found.error else "; ".join(found.notes) or "loaded"
+    assert (found.requests, bars, refused) == (int(requests), int(loaded), int(rejected)), told
+    assert outcome in told
+    assert (account.requests, account.loaded, account.error_details) == (found.requests, bars, found.error)
