@@ -3,13 +3,15 @@
 A run launched here is a run like any other: the UI shows it, its partitions and its logs.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import uuid4
 
 import dagster as dg
 from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.execution.api import execute_run_iterator
 from dagster._core.instance import InstanceRef
 from dagster._core.instance.config import is_dagster_home_set
 from sqlalchemy import Engine, text
@@ -67,11 +69,16 @@ def launch(definitions: dg.Definitions, range_run: RangeRun, instance: DagsterIn
     if job is None:
         raise MarketPipelineError("the symbols changed while the run was being prepared: run the command again")
     tags = {**LAUNCHED_BY, **partition_range_tags(range_run.sessions[0], range_run.sessions[-1])}
+    error = None
     with _alive(warehouse, run_id):
-        result = job.execute_in_process(
-            run_id=run_id, instance=instance, asset_selection=keys, tags=tags, run_config=QUIET, raise_on_error=False
+        run = instance.create_run_for_job(
+            job, run_id=run_id, run_config=QUIET, tags=tags, asset_selection=frozenset(keys)
         )
-    return Launched(run_id, range_run, result.success, _cause(result.all_events))
+        # One event after another: the events of a long range together would fill the memory.
+        for event in execute_run_iterator(InMemoryJob(job), run, instance):
+            error = error or _cause(event)
+    ended = instance.get_run_by_id(run_id)
+    return Launched(run_id, range_run, ended is not None and ended.is_success, error)
 
 
 def close_abandoned_runs(instance: DagsterInstance, warehouse: Engine) -> list[str]:
@@ -91,15 +98,14 @@ def close_abandoned_runs(instance: DagsterInstance, warehouse: Engine) -> list[s
     return abandoned
 
 
-def _cause(events: Sequence[dg.DagsterEvent]) -> str | None:
-    """The innermost reason of the first failure, in one line."""
-    for event in events:
-        error = getattr(event.event_specific_data, "error", None)
-        if error is not None:
-            while error.cause is not None:
-                error = error.cause
-            return str(error.message).strip().splitlines()[0]
-    return None
+def _cause(event: dg.DagsterEvent) -> str | None:
+    """The innermost reason of a failure, in one line; None where the event is none."""
+    error = getattr(event.event_specific_data, "error", None)
+    if error is None:
+        return None
+    while error.cause is not None:
+        error = error.cause
+    return str(error.message).strip().splitlines()[0]
 
 
 @contextmanager
