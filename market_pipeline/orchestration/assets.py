@@ -7,16 +7,20 @@ https://docs.dagster.io/guides/build/assets/defining-assets
 
 from collections.abc import Iterator, Mapping, Sequence, Set
 from datetime import date
-from functools import cache
+from functools import cache, partial
 
 import dagster as dg
+from sqlalchemy import Table
 
 from market_pipeline.ingest import Run, ingest
+from market_pipeline.listing import refresh
+from market_pipeline.orchestration.events import record_materializations
 from market_pipeline.orchestration.partitions import session_partitions
 from market_pipeline.orchestration.resources import Pipeline
 from market_pipeline.symbols import Symbol
 from market_pipeline.warehouse.loading import Outcome
 from market_pipeline.warehouse.tables import market_data
+from market_pipeline.warehouse.tracked_symbols import Reference, delistings
 
 SYMBOLS_PER_STEP = 50
 GROUPS = {"stock": "stocks", "etf": "etfs", "crypto": "crypto"}
@@ -24,7 +28,7 @@ TRIGGER_TAG = "market_pipeline/trigger"
 
 ONE_ROW = {"dagster/partition_row_count": 1}
 
-AssetEvent = dg.MaterializeResult[None] | dg.AssetMaterialization
+Result = dg.MaterializeResult[None]
 
 
 def asset_key(symbol: Symbol) -> dg.AssetKey:
@@ -57,7 +61,7 @@ def _spec(symbol: Symbol) -> dg.AssetSpec:
         skippable=True,
         metadata={
             "dagster/table_name": "market_data",
-            "dagster/column_schema": _column_schema(),
+            "dagster/column_schema": column_schema(market_data),
             "vendor_ticker": symbol.vendor_ticker,
             "calendar": symbol.calendar,
         },
@@ -65,7 +69,8 @@ def _spec(symbol: Symbol) -> dg.AssetSpec:
 
 
 @cache
-def _column_schema() -> dg.TableSchema:
+def column_schema(table: Table) -> dg.TableSchema:
+    """A table's columns, as Dagster shows them."""
     return dg.TableSchema(
         [
             dg.TableColumn(
@@ -74,7 +79,7 @@ def _column_schema() -> dg.TableSchema:
                 column.comment,
                 dg.TableColumnConstraints(nullable=bool(column.nullable)),
             )
-            for column in market_data.columns
+            for column in table.columns
         ]
     )
 
@@ -90,7 +95,7 @@ def _step(
         can_subset=True,
         required_resource_keys={"pipeline"},
     )
-    def step(context: dg.AssetExecutionContext) -> Iterator[AssetEvent]:
+    def step(context: dg.AssetExecutionContext) -> Iterator[Result]:
         yield from _load_bars(
             context,
             _among(symbols, context.selected_asset_keys),
@@ -106,7 +111,7 @@ def _among(symbols: Sequence[Symbol], keys: Set[dg.AssetKey]) -> list[Symbol]:
 
 def _load_bars(
     context: dg.AssetExecutionContext, symbols: Sequence[Symbol], in_run: Sequence[Symbol]
-) -> Iterator[AssetEvent]:
+) -> Iterator[Result]:
     """Load the run's sessions of a step's symbols, one materialization event a session that has its bar.
 
     What to ask of the vendor is planned for all symbols of the run. A symbol that fails leaves its partitions failed
@@ -114,16 +119,24 @@ def _load_bars(
     """
     pipeline: Pipeline = context.resources.pipeline
     sessions = [date.fromisoformat(key) for key in context.partition_keys]
+    delisted = delistings(pipeline.warehouse)
     run = Run(context.run.run_id, context.run.tags.get(TRIGGER_TAG) or _trigger(context.run.tags))
-    vendor = pipeline.fetcher(in_run, sessions)
+    vendor = pipeline.fetcher(_trading(in_run, delisted, sessions[0]) or in_run, sessions)
     failures = []
     for outcome in ingest(
-        symbols, sessions, vendor=vendor, warehouse=pipeline.warehouse, run=run, at_once=pipeline.at_once
+        symbols,
+        sessions,
+        vendor=vendor,
+        who_is=partial(refresh, pipeline.client, pipeline.warehouse),
+        delisted=delisted,
+        warehouse=pipeline.warehouse,
+        run=run,
+        at_once=pipeline.at_once,
     ):
         if outcome.error is not None:
             failures.append(f"{outcome.symbol}: {outcome.error}")
         else:
-            yield from _events(context, outcome)
+            yield from _events(context, outcome, len(sessions))
         pipeline.loaded(outcome)
     if failures:
         # Asking again at once can't help: what could be retried, the client has retried.
@@ -132,26 +145,46 @@ def _load_bars(
         )
 
 
+def _trading(symbols: Sequence[Symbol], delisted: Mapping[str, Reference], first: date) -> list[Symbol]:
+    """Those that were still on the market at the run's first session: the others need no request."""
+    ended = {name for name, known in delisted.items() if known.delisted_on is not None and known.delisted_on < first}
+    return [symbol for symbol in symbols if symbol.name not in ended]
+
+
 def _trigger(tags: Mapping[str, str]) -> str:
     if "dagster/schedule_name" in tags:
         return "schedule"
     return "backfill" if "dagster/backfill" in tags else "manual"
 
 
-def _events(context: dg.AssetExecutionContext, outcome: Outcome) -> Iterator[AssetEvent]:
+def _events(context: dg.AssetExecutionContext, outcome: Outcome, asked: int) -> Iterator[Result]:
     """Green is for sessions whose bar is there. Dagster's own result is green for all, so it serves only then.
 
     Every session's event says that it holds one row; the newest, which the UI shows first, what the run did in all.
+    Sessions after a delisting get none: they stay as they are.
+
+    Args:
+        context: the step's.
+        outcome: of one symbol.
+        asked: how many sessions the run covers.
     """
     key = dg.AssetKey(["market_data", outcome.symbol])
-    if not outcome.missing:
+    if len(outcome.present) == asked:
         context.add_asset_metadata(_summary(outcome), key, outcome.last_session.isoformat())
         yield dg.MaterializeResult(asset_key=key, metadata=ONE_ROW)
         return
     newest = max(outcome.present, default=None)
-    for session in sorted(outcome.present):
-        metadata = {**ONE_ROW, **(_summary(outcome) if session == newest else {})}
-        context.log_event(dg.AssetMaterialization(key, partition=session.isoformat(), metadata=metadata))
+    record_materializations(
+        context,
+        [
+            dg.AssetMaterialization(
+                key,
+                partition=session.isoformat(),
+                metadata={**ONE_ROW, **(_summary(outcome) if session == newest else {})},
+            )
+            for session in sorted(outcome.present)
+        ],
+    )
 
 
 def _summary(outcome: Outcome) -> dict[str, int | str]:

@@ -1,6 +1,7 @@
 """Dagster's storage finds its database by the settings, makes it where it may, and tells no one its password."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import uuid4
 
@@ -86,6 +87,13 @@ def test_what_dagster_hands_to_its_child_processes_holds_no_secret(
 
 def open_project_instance(home: Path) -> DagsterInstance:
     return DagsterInstance.from_ref(InstanceRef.from_dir(str(home), config_dir=str(project_dir())))
+
+
+def test_the_tools_may_all_start_at_once_on_a_server_that_has_nothing_yet(database_url: SecretStr) -> None:
+    settings = settings_with(database_url=database_url)
+    with ThreadPoolExecutor(6) as pool:
+        for storage in pool.map(lambda _: open_storage(settings), range(6)):
+            assert storage.run_storage.get_runs_count() == 0
 
 
 @pytest.fixture

@@ -1,0 +1,47 @@
+"""A connection that is kept, for the storages of dagster-postgres: as shipped they open a new one for every call.
+
+Knows nothing of what is stored.
+"""
+
+from typing import Any
+
+from dagster_postgres.utils import create_pg_engine, set_pg_statement_timeout
+from sqlalchemy import event
+
+RECYCLE_SECONDS = 1800
+"""How old a kept connection may get, well under what firewalls and poolers between us and a server allow."""
+
+
+class Pooled:
+    """Mixin, to stand before one of the storages of dagster-postgres.
+
+    One idle connection is kept. Whoever needs more at the same time opens and closes their own, so that a call made
+    within another can't wait for itself, and a process that holds many instances holds few connections. A connection
+    that has died, say because PostgreSQL was restarted, is noticed and replaced before it is used.
+    """
+
+    def __init__(self, postgres_url: str) -> None:
+        super().__init__(postgres_url)  # type: ignore[call-arg]
+        self._engine = create_pg_engine(
+            postgres_url,
+            isolation_level="AUTOCOMMIT",
+            pool_size=1,
+            max_overflow=-1,
+            pool_recycle=RECYCLE_SECONDS,
+            pool_pre_ping=True,
+            hide_parameters=True,
+        )
+
+    def optimize_for_webserver(self, statement_timeout: int, pool_recycle: int, max_overflow: int) -> None:  # noqa: ARG002
+        """Cut statements off after `statement_timeout` milliseconds; the pool that is asked for is here already."""
+
+        def cut_off(connection: Any, _record: object) -> None:
+            set_pg_statement_timeout(connection, statement_timeout)
+
+        event.listen(self._engine, "connect", cut_off)
+        self._engine.dispose()
+
+    def dispose(self) -> None:
+        """Close the kept connection; a later call opens another."""
+        super().dispose()  # type: ignore[misc]
+        self._engine.dispose()

@@ -1,0 +1,181 @@
+"""Where Dagster keeps its runs, events and schedules: PostgreSQL, as the project's settings say.
+
+Named in dagster.yaml as `storage: custom:`. Every process of Dagster's makes its own from there and asks the settings
+for the address, so neither that file nor what Dagster hands to its child processes holds one.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from dagster import Field
+from dagster._config.config_schema import UserConfigSchema
+from dagster._core.storage.base_storage import DagsterStorage
+from dagster._serdes import ConfigurableClass, ConfigurableClassData
+from dagster_postgres import PostgresRunStorage, PostgresScheduleStorage
+from pydantic import SecretStr
+from sqlalchemy import URL, Connection, make_url, text
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from market_pipeline.errors import MarketPipelineError
+from market_pipeline.orchestration.event_log import BulkPostgresEventLogStorage
+from market_pipeline.orchestration.pooled import Pooled
+from market_pipeline.settings import Settings, load_settings
+from market_pipeline.warehouse import embedded
+from market_pipeline.warehouse.database import create_warehouse_engine, describe
+
+BATCH_SIZE_VARIABLE = "DAGSTER_EVENT_BATCH_SIZE"
+DEFAULT_BATCH_SIZE = 1000
+
+_TABLES_LOCK = 7_310_532  # any constant that nobody else locks
+
+
+class DagsterDatabaseError(MarketPipelineError):
+    """Dagster's own database can't be used."""
+
+
+class PooledRunStorage(Pooled, PostgresRunStorage):
+    """The shipped run storage on a kept connection."""
+
+
+class MarketPipelineStorage(DagsterStorage, ConfigurableClass):
+    """All of Dagster's storage in one database of PostgreSQL's, with events written in bulk."""
+
+    def __init__(self, url: SecretStr, inst_data: ConfigurableClassData | None = None) -> None:
+        address = url.get_secret_value()
+        self._inst_data = inst_data
+        self._run_storage = PooledRunStorage(address)
+        self._event_log_storage = BulkPostgresEventLogStorage(address)
+        self._schedule_storage = PostgresScheduleStorage(address)
+        super().__init__()  # type: ignore[no-untyped-call]
+
+    @property
+    def inst_data(self) -> ConfigurableClassData | None:
+        """What dagster.yaml says of this class; Dagster makes it again from that in every process."""
+        return self._inst_data
+
+    @classmethod
+    def config_type(cls) -> UserConfigSchema:
+        """The keys under `config:` in dagster.yaml."""
+        return {
+            "event_batch_size": Field(
+                int,
+                default_value=DEFAULT_BATCH_SIZE,
+                description=f"The most events written in one transaction; the variable {BATCH_SIZE_VARIABLE} wins.",
+            )
+        }
+
+    @classmethod
+    def from_config_value(
+        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
+    ) -> "MarketPipelineStorage":
+        """The storage that the settings describe, its database and tables made where they are missing.
+
+        Raises:
+            MarketPipelineError: the settings are wrong, or the database can't be reached or made.
+        """
+        # Dagster asks the environment whether and how much to batch, each time it stores an event; there is no other
+        # way to tell it.
+        os.environ.setdefault(BATCH_SIZE_VARIABLE, str(config_value["event_batch_size"]))
+        return open_storage(load_settings(), inst_data)
+
+    @property
+    def run_storage(self) -> PooledRunStorage:
+        """Runs, their tags, backfills and daemon heartbeats."""
+        return self._run_storage
+
+    @property
+    def event_log_storage(self) -> BulkPostgresEventLogStorage:
+        """Events, and what is derived from them about assets and checks."""
+        return self._event_log_storage
+
+    @property
+    def schedule_storage(self) -> PostgresScheduleStorage:
+        """The state and ticks of schedules and sensors."""
+        return self._schedule_storage
+
+
+def dagster_database_url(settings: Settings) -> SecretStr:
+    """The address of Dagster's own database, for psycopg2, the one driver that dagster-postgres works with.
+
+    That is DAGSTER_DATABASE_URL; else `<database>_dagster` beside the one of DATABASE_URL; else the embedded server's,
+    which is started if it isn't running.
+    """
+    if settings.dagster_database_url is not None:
+        return _for_psycopg2(settings.dagster_database_url)
+    if settings.database_url is not None:
+        warehouse = make_url(settings.database_url.get_secret_value())
+        return _for_psycopg2(warehouse.set(database=f"{warehouse.database}_dagster"))
+    return _for_psycopg2(embedded.ensure_running(settings.market_pipeline_data_dir).url("market_data_dagster"))
+
+
+def _for_psycopg2(url: SecretStr | URL) -> SecretStr:
+    address = make_url(url.get_secret_value()) if isinstance(url, SecretStr) else url
+    return SecretStr(address.set(drivername="postgresql+psycopg2").render_as_string(hide_password=False))
+
+
+def open_storage(settings: Settings, inst_data: ConfigurableClassData | None = None) -> MarketPipelineStorage:
+    """The storage in Dagster's own database, which is made, beside the one of DATABASE_URL, where it is missing.
+
+    Raises:
+        DagsterDatabaseError: it can't be reached or made, or is the warehouse's.
+    """
+    url = dagster_database_url(settings)
+    if settings.database_url is not None:
+        if describe(url) == describe(settings.database_url):
+            raise DagsterDatabaseError(
+                f"DAGSTER_DATABASE_URL names the warehouse's own database, {describe(url)}: both keep a table "
+                "alembic_version, so give Dagster another database or unset the variable."
+            )
+        if settings.dagster_database_url is None:
+            with _connected(settings.database_url) as connection:
+                create_database(connection, str(make_url(url.get_secret_value()).database))
+    with _connected(url) as connection:
+        # Whoever finds no tables makes them, and of several processes that do so at once all but one would fail.
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _TABLES_LOCK})
+        return MarketPipelineStorage(url, inst_data)
+
+
+def create_database(connection: Connection, name: str) -> None:
+    """Make the database `name` on the server of `connection`, unless it is there.
+
+    Raises:
+        DagsterDatabaseError: it can't be made, for instance because the role may not.
+    """
+    connection.execution_options(isolation_level="AUTOCOMMIT")
+    if _has_database(connection, name):
+        return
+    quoted = connection.dialect.identifier_preparer.quote_identifier(name)
+    try:
+        connection.execute(text(f"CREATE DATABASE {quoted}"))
+    except DBAPIError as error:
+        if not _has_database(connection, name):  # else another process was quicker
+            raise DagsterDatabaseError(
+                f"Dagster's own database {name} can't be created: {_reason(error)}. Have a role that may run "
+                f"CREATE DATABASE {quoted}, or set DAGSTER_DATABASE_URL to a database that is there."
+            ) from None
+
+
+def _has_database(connection: Connection, name: str) -> bool:
+    return bool(connection.scalar(text("SELECT count(*) FROM pg_database WHERE datname = :name"), {"name": name}))
+
+
+@contextmanager
+def _connected(url: SecretStr) -> Iterator[Connection]:
+    engine = create_warehouse_engine(url)
+    try:
+        with engine.connect() as connection:
+            yield connection
+    except OperationalError as error:
+        raise DagsterDatabaseError(
+            f"the database at {describe(url)} can't be used: {_reason(error)}. Check that its server runs and that "
+            "DATABASE_URL and DAGSTER_DATABASE_URL are right."
+        ) from None
+    finally:
+        engine.dispose()
+
+
+def _reason(error: DBAPIError) -> str:
+    """The server's own words, on one line. They may name host, user and database, but never the password."""
+    return " ".join(str(error.orig).split())

@@ -1,0 +1,179 @@
+"""Runs and events to be recorded by the shipped event log and by ours, and what can be read of them afterwards."""
+
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import dagster as dg
+from dagster import DagsterInstance
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
+from dagster._core.definitions.data_version import DATA_VERSION_TAG
+from dagster._core.events import (
+    AssetMaterializationPlannedData,
+    AssetObservationData,
+    DagsterEvent,
+    DagsterEventType,
+    StepMaterializationData,
+)
+from dagster._core.events.log import EventLogEntry
+from dagster._core.instance import InstanceRef
+from dagster._core.test_utils import in_process_test_workspace
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+from dagster_graphql.test.utils import execute_dagster_graphql
+from sqlalchemy import create_engine, text
+
+PARTITIONS = dg.DailyPartitionsDefinition("2024-01-01", end_date="2024-02-01")
+SPECS = [dg.AssetSpec(["market_data", name], skippable=True) for name in ("AAPL", "MSFT", "TSLA")]
+KILLED = 9
+FIRST_RUN, SECOND_RUN, THIRD_RUN = (str(UUID(int=number)) for number in (1, 2, 3))
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dg.multi_asset(
+    specs=SPECS,
+    partitions_def=PARTITIONS,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    can_subset=True,
+    check_specs=[dg.AssetCheckSpec("sane", asset=spec.key) for spec in SPECS],
+)
+def bars(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
+    """Assets of which the tag `fails` names one that fails, and the tag `dies` one that takes the process with it."""
+    for spec in SPECS:
+        name = spec.key.path[-1]
+        if name == context.run.tags.get("dies"):
+            os._exit(KILLED)
+        if name != context.run.tags.get("fails"):
+            check = dg.AssetCheckResult(check_name="sane", asset_key=spec.key, passed=True)
+            yield dg.MaterializeResult(asset_key=spec.key, metadata={"rows": 1}, check_results=[check])
+    if "fails" in context.run.tags:
+        raise dg.Failure("one failed", allow_retries=False)
+
+
+defs = dg.Definitions(assets=[bars], executor=dg.in_process_executor)
+
+
+@contextmanager
+def open_instance(home: Path, storage: Mapping[str, Any]) -> Iterator[DagsterInstance]:
+    """An instance whose dagster.yaml would say `storage:` and that."""
+    overrides = {
+        "storage": storage,
+        "telemetry": {"enabled": False},
+        "compute_logs": {
+            "module": "dagster._core.storage.noop_compute_log_manager",
+            "class": "NoOpComputeLogManager",
+            "config": {},
+        },
+    }
+    with DagsterInstance.from_ref(InstanceRef.from_dir(str(home), overrides=overrides)) as instance:
+        yield instance
+
+
+def run_range(instance: DagsterInstance, run_id: str, first: str, last: str, **tags: str) -> bool:
+    """Materialize all assets from `first` to `last` in one run, and say whether it succeeded."""
+    keys = [spec.key for spec in SPECS]
+    job = defs.get_repository_def().get_implicit_job_def_for_assets(keys)
+    assert job is not None
+    span = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
+    return job.execute_in_process(
+        run_id=run_id, instance=instance, tags={**span, **tags}, run_config=QUIET, raise_on_error=False
+    ).success
+
+
+def run_and_die(home: Path, storage: Mapping[str, Any], run_id: str, first: str, last: str) -> None:
+    """Begin a range run that ends this process at its second asset. For a process of its own."""
+    with open_instance(home, storage) as instance:
+        run_range(instance, run_id, first, last, dies="MSFT")
+
+
+PARTITION_QUERY = """
+{ assetNodes {
+    assetKey { path }
+    partitionStats { numMaterialized numFailed numMaterializing numPartitions }
+    assetPartitionStatuses { ... on TimePartitionStatuses { ranges { startKey endKey status } } }
+    latestRunForPartition(partition: "2024-01-02") { runId }
+    assetMaterializations(limit: 2) { partition runId tags { key value } }
+    assetChecksOrError { ... on AssetChecks { checks { name executionForLatestMaterialization { status runId } } } }
+} }
+"""
+
+
+def ask_the_ui(instance: DagsterInstance) -> dict[str, Any]:
+    """What the UI's GraphQL says of each asset's partitions, by the asset's name."""
+    origin = LoadableTargetOrigin(module_name=__name__, attribute="defs")
+    with in_process_test_workspace(instance, origin) as context:
+        nodes = execute_dagster_graphql(context, PARTITION_QUERY).data["assetNodes"]
+    return {node["assetKey"]["path"][-1]: node for node in nodes}
+
+
+EVENTS = "SELECT run_id, dagster_event_type, asset_key, partition, step_key FROM event_logs ORDER BY run_id, id"
+ASSETS = """
+SELECT a.asset_key, last_run_id, last_materialization_timestamp IS NOT NULL, e.run_id, e.partition
+FROM asset_keys a LEFT JOIN event_logs e ON e.id = (last_materialization::json->>'storage_id')::bigint
+ORDER BY a.asset_key
+"""
+TAGS = """
+SELECT t.asset_key, t.key, t.value, e.run_id, e.partition, t.event_timestamp = e.timestamp
+FROM asset_event_tags t JOIN event_logs e ON e.id = t.event_id ORDER BY t.id
+"""
+CHECKS = """
+SELECT c.asset_key, check_name, c.partition, c.run_id, execution_status, e.dagster_event_type
+FROM asset_check_executions c JOIN event_logs e ON e.id = evaluation_event_storage_id ORDER BY c.run_id, c.asset_key
+"""
+WITHOUT_TIMES_AND_IDS = {"events": EVENTS, "assets": ASSETS, "tags": TAGS, "checks": CHECKS}
+WHOLE_TABLES = (
+    "SELECT * FROM event_logs ORDER BY id",
+    "SELECT asset_key, last_materialization, last_run_id, last_materialization_timestamp FROM asset_keys ORDER BY 1",
+    "SELECT event_id, asset_key, key, value, event_timestamp FROM asset_event_tags ORDER BY event_id, key",
+    """SELECT asset_key, check_name, partition, run_id, execution_status, evaluation_event, evaluation_event_timestamp,
+    evaluation_event_storage_id FROM asset_check_executions ORDER BY evaluation_event_storage_id, partition""",
+)
+
+# From here on PostgreSQL refuses whatever concerns several assets, after having taken its events.
+REFUSE_BATCHES = """
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    IF (SELECT count(*) FROM written) > 1 THEN RAISE 'not more than one at a time'; END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER refuse AFTER INSERT ON asset_keys REFERENCING NEW TABLE AS written
+FOR EACH STATEMENT EXECUTE FUNCTION refuse()
+"""
+
+
+def rows(url: str, query: str) -> list[tuple[Any, ...]]:
+    """The answer to a query on a database."""
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        found = [tuple(row) for row in connection.execute(text(query))]
+    engine.dispose()
+    return found
+
+
+def _entry(kind: DagsterEventType, data: Any, run_id: str) -> EventLogEntry:
+    event = DagsterEvent(kind.value, "job", step_key="bars", event_specific_data=data)
+    return EventLogEntry(None, 10, "", run_id, time.time(), step_key="bars", job_name="job", dagster_event=event)
+
+
+def materialized(asset: str, partition: str, run_id: str = "run") -> EventLogEntry:
+    tags = {DATA_VERSION_TAG: f"version-{partition}", "unindexed": "x"}
+    data = StepMaterializationData(dg.AssetMaterialization(asset, partition=partition, tags=tags))
+    return _entry(DagsterEventType.ASSET_MATERIALIZATION, data, run_id)
+
+
+def observed(asset: str, partition: str, run_id: str = "run") -> EventLogEntry:
+    data = AssetObservationData(dg.AssetObservation(asset, partition=partition, tags={DATA_VERSION_TAG: "seen"}))
+    return _entry(DagsterEventType.ASSET_OBSERVATION, data, run_id)
+
+
+def planned(asset: str, partition: str, run_id: str = "run") -> EventLogEntry:
+    data = AssetMaterializationPlannedData(dg.AssetKey(asset), partition=partition)
+    return _entry(DagsterEventType.ASSET_MATERIALIZATION_PLANNED, data, run_id)
+
+
+def planned_check(asset: str, partitions: Sequence[str] | None, run_id: str = "run") -> EventLogEntry:
+    subset = PARTITIONS.empty_subset().with_partition_keys(partitions).to_serializable_subset() if partitions else None
+    data = AssetCheckEvaluationPlanned(asset_key=dg.AssetKey(asset), check_name="sane", partitions_subset=subset)
+    return _entry(DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED, data, run_id)
