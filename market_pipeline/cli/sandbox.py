@@ -10,7 +10,7 @@ from market_pipeline.errors import UsageError
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.faults import FAULTS
 from market_pipeline.sandbox.plans import PlanName
-from market_pipeline.sandbox.server import LOOPBACK, base_url, listen, serve
+from market_pipeline.sandbox.server import LOOPBACK, base_url, listen, sandbox_server
 
 DEFAULT_PORT = 8900
 DEFAULT_UNKNOWN = "NOSUCH"
@@ -69,12 +69,13 @@ def sandbox(
         faults=tuple(fault or ()),
         seed=seed,
     )
+    server = sandbox_server(config)
     with listen(host, port) as door:
         typer.echo(f"export POLYGON_BASE_URL={base_url(door)}")
         typer.echo(f"export POLYGON_API_KEY={'<one of your --key>' if key else 'sandbox'}")
         typer.echo("The sandbox is running: use these two lines in another terminal. Ctrl-C stops it.", err=True)
         try:
-            serve(config, door)
+            server.run([door])
         except KeyboardInterrupt:
             typer.echo("The sandbox has stopped.", err=True)
 

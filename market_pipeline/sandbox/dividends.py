@@ -1,0 +1,82 @@
+"""Cash dividends, all of them made up: some tickers pay every quarter. Recorded tickers, crypto and most others don't.
+
+Real dividends were paid within the recorded dates; none are served, because none are recorded here.
+"""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import numpy as np
+
+from market_pipeline.sandbox.chance import identifier, number
+from market_pipeline.sandbox.generated import Character
+from market_pipeline.sandbox.listings import Listing
+from market_pipeline.sandbox.splits import executed, splits_of
+from market_pipeline.sandbox.tape import Bars
+
+SHARE_THAT_PAYS = 0.4
+QUARTERLY = 4
+MONTHS, EARLIEST_DAY = (2, 5, 8, 11), 8
+FIRST_YIELD, YEARLY_RAISE = 0.004, 1.04
+"""A quarter's payment as a share of the ticker's start price, and what it is multiplied with each year."""
+
+DECLARED_BEFORE, RECORD_AFTER, PAID_AFTER = timedelta(days=14), timedelta(days=1), timedelta(days=10)
+
+
+@dataclass(frozen=True)
+class Dividend:
+    """A dividend in US dollars a share, as paid, with the vendor's factors for those who adjust by it."""
+
+    ticker: str
+    ex_date: date
+    cash: float
+    split_adjusted_cash: float
+    cumulative_factor: float
+
+    @property
+    def vendor_id(self) -> str:
+        """An id of the vendor's form."""
+        return f"E{identifier('dividend', self.ticker, self.ex_date)}"
+
+
+def dividends_of(listing: Listing, bars: Bars, today: date, until: date) -> list[Dividend]:
+    """A ticker's dividends with an ex-date up to `until`, oldest first.
+
+    Args:
+        listing: the ticker.
+        bars: all of its bars as traded, past `until`.
+        today: those that are later don't count in the factors yet.
+        until: the last ex-date known of.
+    """
+    if listing.recorded or listing.is_crypto or number(listing.ticker, "dividends") >= SHARE_THAT_PAYS:
+        return []
+    dividends: list[Dividend] = []
+    factor = 1.0
+    for place in reversed(_ex_places(listing, bars, until)):
+        ex_date = bars["day"][place].item()
+        cash = _cash(listing, ex_date)
+        if ex_date <= today:
+            factor *= 1 - cash / float(bars["c"][place - 1])
+        adjusted_cash = cash * _split_factor(listing, ex_date, today)
+        dividends.append(Dividend(listing.ticker, ex_date, cash, round(adjusted_cash, 6), round(factor, 6)))
+    return dividends[::-1]
+
+
+def _ex_places(listing: Listing, bars: Bars, until: date) -> list[int]:
+    """Where among the bars the ex-dates are: in each month of payment, the first session from the 8th on."""
+    years = range(listing.first.year + 1, until.year + 1)
+    wanted = np.array([date(year, month, EARLIEST_DAY) for year in years for month in MONTHS], dtype="M8[D]")
+    places = np.searchsorted(bars["day"], wanted)
+    return [int(place) for place in places if place < len(bars) and bars["day"][place] <= np.datetime64(until)]
+
+
+def _cash(listing: Listing, ex_date: date) -> float:
+    raised = YEARLY_RAISE ** (ex_date.year - listing.first.year)
+    shares = 1 / np.prod([split.price_factor for split in executed(splits_of(listing), ex_date)])
+    return max(0.01, round(Character.of(listing).start * FIRST_YIELD * raised / float(shares), 2))
+
+
+def _split_factor(listing: Listing, ex_date: date, today: date) -> float:
+    """What an amount of that date is to be multiplied with, for the splits executed since."""
+    splits = executed(splits_of(listing), today)
+    return float(np.prod([split.price_factor for split in splits if split.execution_date > ex_date]))

@@ -1,0 +1,115 @@
+"""Bars that are made up: the same for a ticker and session whatever range is asked for, on any machine.
+
+A ticker's price walks from session to session with bounded steps and turns around at a sixth and at six times its
+start. What is generated is the whole series up to some date; a later date only makes it longer.
+"""
+
+import math
+from dataclasses import dataclass
+from datetime import date
+from functools import lru_cache
+from typing import Self
+
+import numpy as np
+
+from market_pipeline.sandbox.chance import bells, number, uniforms
+from market_pipeline.sandbox.listings import Listing
+from market_pipeline.sandbox.recorded import recorded_bars
+from market_pipeline.sandbox.splits import later_factor, splits_of
+from market_pipeline.sandbox.tape import PRICES, Bars, Days, Floats, empty
+from market_pipeline.sessions import sessions_between
+
+REACH = math.log(6.0)
+"""How far the walk gets from its start, in the logarithm of the price."""
+
+LAST_RECORDED_YEAR = -250
+VOLUME_DECIMALS = 6
+
+
+@dataclass(frozen=True)
+class Character:
+    """What sets one ticker's made-up bars apart.
+
+    Start price (dollars), spread of a session's step (as a share of the price), usual volume (shares or coins), usual
+    size of a trade, decimals of a price.
+    """
+
+    start: float
+    spread: float
+    volume: float
+    trade_size: float
+    decimals: int = 2
+
+    @classmethod
+    def of(cls, listing: Listing) -> Self:
+        """A ticker's character: after recorded bars, what continues them."""
+        level, size, spread = (number(listing.ticker, word) for word in ("level", "size", "spread"))
+        if listing.recorded:
+            last_year = recorded_bars(listing.ticker)[LAST_RECORDED_YEAR:]
+            return cls(float(last_year["c"][-1]), 0.012, float(np.median(last_year["v"])), 120.0)
+        if listing.is_crypto:  # 5 cents to 5,000 dollars, 10,000 to 10 million coins
+            price = 0.05 * 10 ** (5 * level)
+            decimals = max(2, 4 - math.floor(math.log10(price)))
+            return cls(price, 0.025 + 0.01 * spread, 10 ** (4 + 3 * size), 0.4, decimals)
+        # 20 to 400 dollars, 0.3 to 30 million shares
+        return cls(20 * 10 ** (1.3 * level), 0.008 + 0.008 * spread, 10 ** (5.5 + 2 * size), 80.0)
+
+
+@lru_cache(maxsize=512)
+def history(listing: Listing, until: date) -> Bars:
+    """A ticker's bars as traded from its first session to `until`: the recorded ones, then generated ones."""
+    last = until if listing.last is None else min(until, listing.last)
+    days = sessions(listing.calendar.name, listing.first, last)
+    if not listing.recorded:
+        return generated_bars(listing, days)
+    known = recorded_bars(listing.ticker)
+    return np.concatenate([known, generated_bars(listing, days[days > known["day"][-1]])])
+
+
+@lru_cache(maxsize=64)
+def sessions(calendar_name: str, first: date, last: date) -> Days:
+    """The sessions of a calendar from `first` to `last`, both included."""
+    return np.array(sessions_between(calendar_name, first, last), dtype="M8[D]")
+
+
+def generated_bars(listing: Listing, days: Days) -> Bars:
+    """Made-up bars as traded on these sessions, which are all of the ticker's generated ones up to some day."""
+    ticker, character, count = listing.ticker, Character.of(listing), len(days)
+    steps = character.spread * bells(count, ticker, "steps")
+    level = character.start * np.exp(turned_around(np.cumsum(steps)))
+    before = np.concatenate([[character.start], level[:-1]])[:count]
+    gap = character.spread * (uniforms(count, ticker, "gap") - 0.5)
+    split = _split_ratio(listing, days)
+
+    bars = empty(count)
+    bars["day"] = days
+    bars["o"], bars["c"] = before * np.exp(gap) / split, level / split
+    _spread_out(bars, ticker, character)
+    volume = character.volume * np.exp(0.35 * bells(count, ticker, "volume")) * split
+    bars["v"] = np.round(volume, VOLUME_DECIMALS)
+    bars["n"] = np.maximum(1, volume / character.trade_size)
+    return bars
+
+
+def turned_around(walk: Floats) -> Floats:
+    """The walk reflected wherever it would get further than REACH from 0; no step gets longer."""
+    return np.abs((walk - REACH) % (4 * REACH) - 2 * REACH) - REACH
+
+
+def _split_ratio(listing: Listing, days: Days) -> Floats:
+    """Into how many shares a share of the first of these days has become by each of them."""
+    factor = later_factor(splits_of(listing), days)
+    return factor / factor[:1]
+
+
+def _spread_out(bars: Bars, ticker: str, character: Character) -> None:
+    """Add high, low and vwap to bars that have open and close, and round all of them."""
+    count, spread = len(bars), character.spread
+    above = 1 + spread * uniforms(count, ticker, "high")
+    below = 1 - spread * uniforms(count, ticker, "low")
+    bars["h"] = np.maximum(bars["o"], bars["c"]) * above
+    bars["l"] = np.minimum(bars["o"], bars["c"]) * below
+    for price in PRICES:
+        bars[price] = np.round(bars[price], character.decimals)
+    inside = uniforms(count, ticker, "vwap")
+    bars["vw"] = np.round(bars["l"] + (bars["h"] - bars["l"]) * inside, character.decimals + 2)

@@ -1,0 +1,27 @@
+"""The market's own bars: five stocks of 2000 to 2013, as traded, from the package bokeh_sampledata (public domain)."""
+
+from functools import lru_cache
+
+import numpy as np
+
+from market_pipeline.sandbox.tape import Bars, empty
+
+RECORDED = ("AAPL", "FB", "GOOG", "IBM", "MSFT")
+"""Recorded from 2000-03-01 (GOOG from 2004-08-19, FB from 2012-05-18, their first sessions) to 2013-03-01."""
+
+COLUMNS = {"o": "open", "h": "high", "l": "low", "c": "close", "v": "volume"}
+
+
+@lru_cache
+def recorded_bars(ticker: str) -> Bars:
+    """One recorded ticker's bars, without vwap and transactions, which were not recorded."""
+    from bokeh_sampledata import stocks  # reads its file on import
+
+    data = getattr(stocks, ticker)
+    bars = empty(len(data["date"]))
+    bars["day"] = np.array(data["date"], dtype="M8[D]")
+    for ours, theirs in COLUMNS.items():
+        bars[ours] = data[theirs]
+    bars["vw"] = np.nan
+    bars["recorded"] = True
+    return bars

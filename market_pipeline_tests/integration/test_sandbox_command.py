@@ -1,0 +1,99 @@
+"""`market-pipeline sandbox` as it is typed: what it prints, how it stops, what it refuses."""
+
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import requests
+
+from market_pipeline.cli.main import main
+from market_pipeline.sandbox.faults import FAULTS
+from market_pipeline.sandbox.server import NotLoopbackError, PortTakenError, listen, running_sandbox
+
+COMMAND = [sys.executable, "-c", "from market_pipeline.cli.main import main; main()", "sandbox"]
+
+
+def run(*options: str) -> int | str | None:
+    """The command within this process, and its exit code."""
+    with pytest.raises(SystemExit) as ended:
+        main(["sandbox", *options])
+    return ended.value.code
+
+
+@contextmanager
+def started(*options: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
+    """The command while it runs, and the environment variables that it prints."""
+    with subprocess.Popen(
+        [*COMMAND, "--port", "0", *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            lines = [process.stdout.readline().strip() for _ in range(2)]
+            yield process, dict(line.removeprefix("export ").split("=", 1) for line in lines)
+        finally:
+            process.kill()
+
+
+def test_it_prints_how_to_use_it_answers_and_stops_on_an_interrupt() -> None:
+    with started("--now", "2024-06-04T02:00", "--fault", "500@MSFT") as (process, printed):
+        assert set(printed) == {"POLYGON_BASE_URL", "POLYGON_API_KEY"}
+        headers = {"Authorization": f"Bearer {printed['POLYGON_API_KEY']}"}
+        url = printed["POLYGON_BASE_URL"]
+        (bar,) = requests.get(f"{url}/v2/aggs/ticker/SPY/prev", headers=headers, timeout=20).json()["results"]
+        assert bar["t"] == 1717185600000  # 31 May 2024, by the clock it was given
+        assert requests.get(f"{url}/v2/aggs/ticker/MSFT/prev", headers=headers, timeout=20).status_code == 500
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+        assert process.stderr is not None
+        assert "Traceback" not in process.stderr.read()
+
+
+def test_it_lists_every_fault(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--list-faults") == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(FAULTS)
+
+
+def test_a_taken_port_fails_with_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    with running_sandbox() as url:
+        assert run("--port", url.rpartition(":")[2]) == 1
+    printed = capsys.readouterr()
+    assert "--port" in printed.err and "already in use" in printed.err
+    assert printed.out == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--host", "0.0.0.0"), "--host 127.0.0.1"),
+        (("--fault", "nope"), "is not known"),
+        (("--now", "tomorrow"), "2024-06-04T02:00"),
+    ],
+)
+def test_what_cannot_be_used_is_a_usage_error_and_starts_nothing(
+    options: tuple[str, ...], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*options) == 2
+    printed = capsys.readouterr()
+    assert words in printed.err
+    assert printed.out == ""
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.com", ""])
+def test_no_address_that_others_could_reach_is_listened_on(host: str) -> None:
+    with pytest.raises(NotLoopbackError, match=r"127\.0\.0\.1"):
+        listen(host, 0)
+
+
+def test_a_sandbox_stops_with_its_block_and_frees_the_port() -> None:
+    with running_sandbox() as url:
+        port = int(url.rpartition(":")[2])
+        with pytest.raises(PortTakenError, match=str(port)):
+            listen("127.0.0.1", port)
+    with listen("localhost", port) as door:
+        assert door.getsockname() == ("127.0.0.1", port)
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection(("127.0.0.1", port), 1)

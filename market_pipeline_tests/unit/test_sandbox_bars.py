@@ -1,0 +1,196 @@
+"""The sandbox's bars: recorded ones as they were recorded, generated ones independent of how they are asked for."""
+
+import subprocess
+import sys
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+from bokeh_sampledata import stocks
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from market_pipeline.sandbox.config import ClockError, SandboxConfig
+from market_pipeline.sandbox.generated import history
+from market_pipeline.sandbox.listings import Listing, market_listing
+from market_pipeline.sandbox.market import Market
+from market_pipeline.sandbox.recorded import RECORDED
+from market_pipeline.sandbox.splits import splits_of
+from market_pipeline.sandbox.tape import PRICES, Bars
+from market_pipeline.sessions import sessions_between
+
+NOW = datetime(2026, 3, 2, 2, tzinfo=UTC)
+EVER, LAST = date(1990, 1, 1), date(2026, 2, 27)
+SPY_ON_2004_01_05 = "('2004-01-05', 1781978.653143, 34.7077, 34.44, 34.9, 34.26, 34.83, 22274, False)"
+SAMPLE = ["AAPL", "FB", "SPY", "XOM", "BRK.B", "ZZZZ", "KIMpL", "X:BTCUSD", "X:SHIBUSD", "NEWCO", "GONECO"]
+
+
+@pytest.fixture(scope="module")
+def market() -> Market:
+    return Market(SandboxConfig(now=NOW))
+
+
+def listing_of(ticker: str) -> Listing:
+    found = market_listing(ticker)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("ticker", RECORDED)
+def test_recorded_bars_are_the_recorded_numbers(market: Market, ticker: str) -> None:
+    bars = market.bars(listing_of(ticker), EVER, date(2013, 3, 1), adjust=False)
+    data = getattr(stocks, ticker)
+    assert [str(day) for day in bars["day"]] == data["date"]
+    for ours, theirs in (("o", "open"), ("h", "high"), ("l", "low"), ("c", "close"), ("v", "volume")):
+        assert bars[ours].tolist() == data[theirs]
+    assert bars["recorded"].all()
+    assert np.isnan(bars["vw"]).all() and not bars["n"].any()  # not recorded, so not made up
+
+
+@pytest.mark.parametrize("ticker", RECORDED)
+def test_a_recorded_ticker_goes_on_with_generated_bars_from_its_last_close(market: Market, ticker: str) -> None:
+    bars = market.bars(listing_of(ticker), date(2013, 3, 1), LAST, adjust=False)
+    assert not bars["recorded"][1:].any()
+    assert [day.item() for day in bars["day"]] == sessions_between("XNYS", date(2013, 3, 1), LAST)
+    assert bars["o"][1] == pytest.approx(bars["c"][0], rel=0.02)
+
+
+@pytest.mark.parametrize("ticker", ["AAPL", "MSFT"])
+def test_adjusting_recorded_bars_agrees_with_their_independent_adjusted_close(market: Market, ticker: str) -> None:
+    adjusted = market.bars(listing_of(ticker), EVER, date(2013, 3, 1), adjust=True)["c"]
+    oracle = np.array(getattr(stocks, ticker)["adj_close"])
+    # The oracle is adjusted for dividends and later splits too, which are a steady scale around a recorded split.
+    for split in splits_of(listing_of(ticker)):
+        after = getattr(stocks, ticker)["date"].index(str(split.execution_date))
+        assert adjusted[after] / adjusted[after - 1] == pytest.approx(oracle[after] / oracle[after - 1], rel=0.01)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(SAMPLE), st.dates(date(1999, 1, 1), LAST), st.integers(0, 3000), st.booleans())
+def test_any_range_is_a_slice_of_the_whole(ticker: str, first: date, length: int, adjust: bool) -> None:
+    market = Market(SandboxConfig(now=NOW))
+    last = first + timedelta(days=length)
+    whole = market.bars(listing_of(ticker), EVER, LAST, adjust=adjust)
+    inside = whole[(whole["day"] >= np.datetime64(first)) & (whole["day"] <= np.datetime64(last))]
+    assert same(market.bars(listing_of(ticker), first, min(last, LAST), adjust=adjust), inside)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.from_regex(r"[A-Z]{1,5}|X:[A-Z]{3,5}USD", fullmatch=True).filter(lambda name: name not in RECORDED))
+def test_generated_bars_of_any_ticker_are_possible(ticker: str) -> None:
+    bars = history(listing_of(ticker), LAST)
+    assert (bars["l"] > 0).all() and (bars["v"] > 0).all() and (bars["n"] >= 1).all()
+    assert (bars["h"] >= np.maximum(bars["o"], bars["c"])).all()
+    assert (bars["l"] <= np.minimum(bars["o"], bars["c"])).all()
+    assert ((bars["vw"] >= bars["l"]) & (bars["vw"] <= bars["h"])).all()
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.sampled_from(SAMPLE), st.integers(2014, 2025))
+def test_a_longer_history_only_adds_bars(ticker: str, year: int) -> None:
+    shorter, longer = (history(listing_of(ticker), date(last, 12, 31)) for last in (year, 2027))
+    assert same(longer[: len(shorter)], shorter)
+
+
+def test_every_session_has_a_bar_and_nothing_else_has(market: Market) -> None:
+    for ticker, calendar, first in (("SPY", "XNYS", date(2003, 9, 10)), ("X:BTCUSD", "24/7", date(2013, 11, 1))):
+        bars = market.bars(listing_of(ticker), EVER, LAST, adjust=False)
+        assert [day.item() for day in bars["day"]] == sessions_between(calendar, first, LAST)
+
+
+def test_generated_bars_are_the_same_in_every_process_and_version() -> None:
+    code = (
+        "from datetime import date\n"
+        "from market_pipeline.sandbox.generated import history\n"
+        "from market_pipeline.sandbox.listings import market_listing\n"
+        "print(history(market_listing('SPY'), date(2004, 1, 5))[-1])"
+    )
+    other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert other.stdout.strip() == str(history(listing_of("SPY"), date(2004, 1, 5))[-1])
+    assert other.stdout.strip() == SPY_ON_2004_01_05
+
+
+def test_a_made_up_split_shows_in_the_price_and_vanishes_when_adjusted(market: Market) -> None:
+    (split,) = splits_of(listing_of("BRK.B"))
+    day = split.execution_date
+    traded, adjusted = (
+        market.bars(listing_of("BRK.B"), day - timedelta(days=5), day, adjust=adjust)["c"] for adjust in (False, True)
+    )
+    assert traded[-2] / traded[-1] == pytest.approx(split.split_to / split.split_from, rel=0.06)
+    assert adjusted[-2] / adjusted[-1] == pytest.approx(1, rel=0.06)
+
+
+def test_a_split_rewrites_the_adjusted_history_on_its_day_and_leaves_the_traded_one_alone() -> None:
+    (split,) = splits_of(listing_of("TSLA"))
+    before, after = (
+        Market(
+            SandboxConfig(now=datetime.combine(split.execution_date, datetime.min.time(), UTC) + timedelta(days=days))
+        )
+        for days in (-1, 2)
+    )
+    span = (date(2020, 1, 1), date(2020, 12, 31))
+    assert same(*(then.bars(listing_of("TSLA"), *span, adjust=False) for then in (before, after)))
+    old, new = (then.bars(listing_of("TSLA"), *span, adjust=True) for then in (before, after))
+    assert new["c"] == pytest.approx(old["c"] / 3, abs=1e-4)
+    assert new["v"] == pytest.approx(old["v"] * 3)
+
+
+def test_the_last_bars_are_provisional_for_a_day_if_asked_for() -> None:
+    def seen(now: str) -> Bars:
+        clock = datetime.fromisoformat(now).replace(tzinfo=UTC)
+        market = Market(SandboxConfig(now=clock, revisions=True))
+        return market.bars(listing_of("SPY"), date(2024, 5, 31), date(2024, 6, 3), adjust=False)
+
+    that_night, next_night, later = seen("2024-06-04 02:00"), seen("2024-06-05 02:00"), seen("2024-07-01 02:00")
+    assert that_night["v"][-1] > next_night["v"][-1]
+    assert all(that_night[price].tolist() == next_night[price].tolist() for price in PRICES)
+    assert that_night["v"][0] == next_night["v"][0]
+    assert same(next_night, later)
+
+
+@pytest.mark.parametrize(
+    ("ticker", "now", "newest", "share"),
+    [
+        ("SPY", "2024-06-03 13:29", "2024-05-31", 1),  # before Monday's open
+        ("SPY", "2024-06-03 16:45", "2024-06-03", 0.5),
+        ("SPY", "2024-06-03 20:00", "2024-06-03", 1),
+        ("X:BTCUSD", "2024-06-03 06:00", "2024-06-03", 0.25),
+    ],
+)
+def test_todays_bar_forms_while_the_market_is_open(ticker: str, now: str, newest: str, share: float) -> None:
+    market = Market(SandboxConfig(now=datetime.fromisoformat(now).replace(tzinfo=UTC)))
+    last = market.bars(listing_of(ticker), date(2024, 5, 20), date(2024, 6, 30), adjust=False)[-1]
+    final = history(listing_of(ticker), date(2024, 12, 31))
+    assert str(last["day"]) == newest
+    assert last["v"] == pytest.approx(share * final["v"][final["day"] == last["day"]][0])
+    assert all(last["l"] <= last[price] <= last["h"] for price in ("o", "c", "vw"))
+
+
+@pytest.mark.parametrize("ticker", ["AAPL", "NEWCO", "X:BTCUSD"])
+def test_nothing_is_seen_before_a_tickers_first_session(ticker: str) -> None:
+    market = Market(SandboxConfig(now=datetime(2000, 1, 20, tzinfo=UTC)))
+    assert not len(market.bars(listing_of(ticker), EVER, LAST, adjust=True))
+
+
+@pytest.mark.parametrize("ticker", ["aapl", "NO SUCH", "C:EURUSD", "X:BTC", "X:btcUSD", "I:SPX", "", "1ABC"])
+def test_what_is_no_ticker_is_not_listed(ticker: str) -> None:
+    assert market_listing(ticker) is None
+
+
+def test_dividends_are_made_up_for_some_generated_tickers_only(market: Market) -> None:
+    assert not any(market.dividends(listing_of(ticker)) for ticker in (*RECORDED, "X:BTCUSD"))
+    paid = market.dividends(listing_of("NVDA"))
+    assert {dividend.ex_date.month for dividend in paid} == {2, 5, 8, 11}
+    assert all(dividend.cash > 0 for dividend in paid)
+    factors = [dividend.cumulative_factor for dividend in paid]
+    assert factors == sorted(factors) and 0 < factors[0] < factors[-1] <= 1
+
+
+def test_a_clock_without_a_time_zone_is_refused() -> None:
+    with pytest.raises(ClockError, match="time zone"):
+        SandboxConfig(now=datetime(2024, 6, 4, 2))
+
+
+def same(one: Bars, other: Bars) -> bool:
+    return pd.DataFrame(one).equals(pd.DataFrame(other))

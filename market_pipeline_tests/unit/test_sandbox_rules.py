@@ -1,0 +1,123 @@
+"""What the sandbox decides by itself: rate limit, plan windows, which request meets a fault, filters and pages."""
+
+from collections import Counter
+from datetime import date
+
+import pytest
+
+from market_pipeline.sandbox.answers import BEFORE_END_OF_DAY, OUTSIDE_TIMEFRAME, RefusedError
+from market_pipeline.sandbox.fault_rules import Scenario, read_rule
+from market_pipeline.sandbox.faults import FAULTS, FaultError, find_fault
+from market_pipeline.sandbox.limiter import RollingLimit
+from market_pipeline.sandbox.plans import PLANS, PlanName
+
+TODAY = date(2024, 6, 3)
+YESTERDAY = date(2024, 6, 2)
+
+
+class Clock:
+    """Seconds that pass when told."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_the_limit_holds_in_any_window_of_sixty_seconds() -> None:
+    clock = Clock()
+    limit = RollingLimit(5, clock)
+    granted = []
+    for second in range(180):
+        clock.now = float(second)
+        if limit.grant("key"):
+            granted.append(second)
+    assert granted == [*range(5), *range(60, 65), *range(120, 125)]
+
+
+def test_each_key_has_a_limit_of_its_own_and_a_plan_without_one_grants_all() -> None:
+    limit = RollingLimit(1, Clock())
+    assert (limit.grant("a"), limit.grant("b"), limit.grant("a")) == (True, True, False)
+    limit.reset()
+    assert limit.grant("a")
+    assert all(RollingLimit(None).grant("a") for _ in range(1000))
+
+
+def test_an_end_of_day_plan_refuses_today_and_what_is_older_than_two_years() -> None:
+    plan = PLANS[PlanName.BASIC]
+    plan.check_day(YESTERDAY, TODAY)
+    plan.check_day(date(2022, 6, 3), TODAY)
+    for day, refusal in ((TODAY, BEFORE_END_OF_DAY), (date(2022, 6, 2), OUTSIDE_TIMEFRAME)):
+        with pytest.raises(RefusedError) as refused:
+            plan.check_day(day, TODAY)
+        assert refused.value.refusal == refusal
+
+
+def test_a_range_across_the_edge_of_history_is_refused_or_clipped() -> None:
+    plan, old, edge = PLANS[PlanName.STARTER], date(2018, 1, 1), date(2019, 6, 3)
+    assert plan.first_day(old, YESTERDAY, TODAY, clip=True) == edge
+    assert plan.first_day(edge, YESTERDAY, TODAY, clip=False) == edge
+    for last, clip in ((YESTERDAY, False), (date(2018, 12, 31), True)):
+        with pytest.raises(RefusedError, match="timeframe"):
+            plan.first_day(old, last, TODAY, clip=clip)
+
+
+def test_the_history_of_a_leap_day_begins_on_the_28th() -> None:
+    assert PLANS[PlanName.DEVELOPER].oldest(date(2024, 2, 29)) == date(2014, 2, 28)
+
+
+@pytest.mark.parametrize(("plan", "status"), [("basic", "OK"), ("starter", "DELAYED"), ("advanced", "OK")])
+def test_only_delayed_plans_answer_delayed_and_only_up_to_today(plan: str, status: str) -> None:
+    assert PLANS[PlanName(plan)].status(TODAY, TODAY) == status
+    assert PLANS[PlanName(plan)].status(YESTERDAY, TODAY) == "OK"
+
+
+def test_a_rule_is_read_in_all_its_parts() -> None:
+    rule = read_rule("429=30:0.5@X:BTCUSD*2")
+    assert (rule.fault.name, rule.argument) == ("429", "30")
+    assert (rule.probability, rule.ticker, rule.times) == (0.5, "X:BTCUSD", 2)
+    plain = read_rule("truncate")
+    assert (plain.argument, plain.probability, plain.ticker, plain.times) == ("0.5", 1.0, None, None)
+
+
+@pytest.mark.parametrize("text", ["nope", "500:2", "500:1.2.3", "slow=soon", "truncate=2", "500*x", ""])
+def test_a_rule_that_cannot_be_used_says_why(text: str) -> None:
+    with pytest.raises(FaultError, match="fault"):
+        read_rule(text)
+
+
+def test_an_unknown_fault_is_told_all_that_exist() -> None:
+    with pytest.raises(FaultError, match=", ".join(FAULTS)):
+        find_fault("nope", None)
+
+
+def asked(scenario: Scenario, targets: list[str]) -> list[bool]:
+    return [scenario.rule_for(target, target) is not None for target in targets]
+
+
+def test_the_same_seed_gives_the_same_faults_and_another_seed_others() -> None:
+    targets = [f"T{number % 100}" for number in range(1000)]
+    first, again, other = (asked(Scenario(["500:0.1"], seed), targets) for seed in (1, 1, 2))
+    assert first == again != other
+    assert 60 < sum(first) < 140
+
+
+def test_faults_do_not_depend_on_the_order_in_which_clients_ask() -> None:
+    targets = [f"T{number % 100}" for number in range(1000)]
+    forward, backward = (Scenario(["500:0.1"], 1) for _ in range(2))
+    hits = Counter(target for target in targets if forward.rule_for(target, None))
+    assert hits == Counter(target for target in reversed(targets) if backward.rule_for(target, None))
+
+
+def test_a_rule_meets_its_ticker_only_and_as_often_as_it_says() -> None:
+    scenario = Scenario(["500@MSFT*2"], 0)
+    targets = ["AAPL", "MSFT", "MSFT", "MSFT"]
+    assert asked(scenario, targets) == [False, True, True, False]
+    scenario.reset()
+    assert asked(scenario, targets) == [False, True, True, False]
+
+
+def test_the_first_rule_that_hits_is_applied() -> None:
+    found = Scenario(["reset@MSFT", "500"], 0)
+    assert [found.rule_for("x", ticker).fault.name for ticker in ("MSFT", "AAPL")] == ["reset", "500"]  # type: ignore[union-attr]
