@@ -7,9 +7,9 @@ import typer
 from pydantic import SecretStr
 
 from market_pipeline.errors import UsageError
+from market_pipeline.plans import PlanName
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.faults import FAULTS
-from market_pipeline.sandbox.plans import PlanName
 from market_pipeline.sandbox.server import LOOPBACK, base_url, listen, sandbox_server
 
 DEFAULT_PORT = 8900

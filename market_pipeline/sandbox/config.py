@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import SecretStr
 
 from market_pipeline.errors import UsageError
-from market_pipeline.sandbox.plans import PlanName
+from market_pipeline.plans import PlanName
 
 HistoryEdge = Literal["refuse", "clip"]
 

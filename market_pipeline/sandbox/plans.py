@@ -5,20 +5,11 @@ Source: the vendor's price list for stocks. The same plan is taken to hold for c
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from enum import StrEnum
 from typing import Literal
 from zoneinfo import ZoneInfo
 
+from market_pipeline.plans import PlanName, years_before
 from market_pipeline.sandbox.answers import BEFORE_END_OF_DAY, OUTSIDE_TIMEFRAME, RefusedError
-
-
-class PlanName(StrEnum):
-    """The vendor's plans, cheapest first."""
-
-    BASIC = "basic"
-    STARTER = "starter"
-    DEVELOPER = "developer"
-    ADVANCED = "advanced"
 
 
 @dataclass(frozen=True)
@@ -35,8 +26,7 @@ class Plan:
         """The first date of the plan's history."""
         if self.years is None:
             return date.min
-        last_of_february = (today.month, today.day) == (2, 29)
-        return today.replace(year=today.year - self.years, day=28 if last_of_february else today.day)
+        return years_before(today, self.years)
 
     def status(self, last: date, today: date) -> Literal["OK", "DELAYED"]:
         """The status of an answer that reaches `last`."""

@@ -8,14 +8,12 @@ import pandas as pd
 import pytest
 import requests
 
-from market_pipeline.plans import PLANS
-from market_pipeline.plans import PlanName as KnownPlan
+from market_pipeline.plans import PLANS, PlanName
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.errors import NotYetAvailableError, PlanError
 from market_pipeline.polygon.fetching import Fetcher
 from market_pipeline.polygon.rate_limit import LocalLimiter
 from market_pipeline.sandbox.config import SandboxConfig
-from market_pipeline.sandbox.plans import PlanName
 from market_pipeline.sandbox.server import running_sandbox
 from market_pipeline.sessions import sessions_between
 from market_pipeline.symbols import Symbol, starting_symbols
@@ -77,7 +75,7 @@ def test_on_the_free_plan_the_session_just_ended_is_left_to_the_next_run() -> No
 def test_what_a_known_plan_does_not_give_is_not_even_asked_for() -> None:
     sessions = sessions_between("XNYS", date(2022, 1, 3), date(2024, 6, 14))
     with client_of(PlanName.BASIC) as (client, base_url):
-        answer = Fetcher(client, EQUITIES[:1], sessions, NOW, PLANS[KnownPlan.BASIC]).bars(EQUITIES[0])
+        answer = Fetcher(client, EQUITIES[:1], sessions, NOW, PLANS[PlanName.BASIC]).bars(EQUITIES[0])
         assert requests_made(base_url) == 1
     days = [day.date() for day in answer.frame["date"]]
     assert (days[0], days[-1]) == (date(2022, 6, 15), date(2024, 6, 13))

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import requests
 
+from market_pipeline.plans import PlanName
 from market_pipeline.sandbox.config import SandboxConfig
-from market_pipeline.sandbox.plans import PlanName
 from market_pipeline.sandbox.server import running_sandbox
 
 GROUPED = "/v2/aggs/grouped/locale/us/market/stocks"

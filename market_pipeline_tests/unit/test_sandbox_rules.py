@@ -5,11 +5,12 @@ from datetime import date
 
 import pytest
 
+from market_pipeline.plans import PlanName
 from market_pipeline.sandbox.answers import BEFORE_END_OF_DAY, OUTSIDE_TIMEFRAME, RefusedError
 from market_pipeline.sandbox.fault_rules import Scenario, read_rule
 from market_pipeline.sandbox.faults import FAULTS, FaultError, find_fault
 from market_pipeline.sandbox.limiter import RollingLimit
-from market_pipeline.sandbox.plans import PLANS, PlanName
+from market_pipeline.sandbox.plans import PLANS
 
 TODAY = date(2024, 6, 3)
 YESTERDAY = date(2024, 6, 2)
