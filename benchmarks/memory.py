@@ -15,6 +15,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from market_pipeline.ingest import Run, ingest
+from market_pipeline.listing import refresh
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.fetching import Fetcher
 from market_pipeline.polygon.rate_limit import LocalLimiter
@@ -41,7 +42,14 @@ def load(address: str, base_url: str) -> None:
     with PolygonClient(base_url, None, source="sandbox", limiter=LocalLimiter(100_000)) as client:
         vendor = Fetcher(client, SYMBOLS, SESSIONS, datetime.now(UTC))
         outcomes = ingest(
-            SYMBOLS, SESSIONS, vendor=vendor, warehouse=engine, run=Run("benchmark", "manual"), at_once=AT_ONCE
+            SYMBOLS,
+            SESSIONS,
+            vendor=vendor,
+            who_is=lambda symbol: refresh(client, engine, symbol),
+            delisted={},
+            warehouse=engine,
+            run=Run("benchmark", "manual"),
+            at_once=AT_ONCE,
         )
         rows = 0
         for number, outcome in enumerate(outcomes, start=1):

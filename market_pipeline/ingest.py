@@ -8,9 +8,9 @@ loaded the next are fetched.
 
 import logging
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from itertools import islice
 from typing import Protocol
@@ -19,7 +19,7 @@ import pandas as pd
 from sqlalchemy import Engine
 from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, OperationalError
 
-from market_pipeline.bars import FetchedBars
+from market_pipeline.bars import FetchedBars, empty_frame
 from market_pipeline.errors import MarketPipelineError
 from market_pipeline.polygon.errors import PolygonError
 from market_pipeline.quality.rules import Checked, check
@@ -27,12 +27,17 @@ from market_pipeline.settings import Source
 from market_pipeline.symbols import Symbol
 from market_pipeline.warehouse.database import first_line, unavailable
 from market_pipeline.warehouse.loading import Attempt, Outcome, RejectedBar, load, record_failure
+from market_pipeline.warehouse.tracked_symbols import Reference
 
 log = logging.getLogger(__name__)
 
 
+WhoIs = Callable[[Symbol], Reference]
+"""Asks the vendor who a symbol is and stores it. Raises PolygonError where there is no usable answer."""
+
+
 class NoDataError(MarketPipelineError):
-    """The vendor has no bar at all of a symbol for the sessions asked."""
+    """The vendor has no bar at all of a symbol for the sessions asked, and no delisting explains it."""
 
 
 class Vendor(Protocol):
@@ -40,8 +45,8 @@ class Vendor(Protocol):
 
     source: Source
 
-    def bars(self, symbol: Symbol) -> FetchedBars:
-        """The symbol's daily bars of the run's sessions, as traded."""
+    def bars(self, symbol: Symbol, last: date) -> FetchedBars:
+        """The symbol's daily bars of the run's sessions up to `last`, as traded."""
         ...
 
 
@@ -58,18 +63,23 @@ def ingest(
     sessions: Sequence[date],
     *,
     vendor: Vendor,
+    who_is: WhoIs,
+    delisted: Mapping[str, Reference],
     warehouse: Engine,
     run: Run,
     at_once: int = 1,
 ) -> Iterator[Outcome]:
     """Load the bars of `symbols` for `sessions`, yielding each symbol's outcome as it is known.
 
-    A symbol that fails is accounted for and yields an outcome with an `error`; the others go on.
+    A symbol that fails is accounted for and yields an outcome with an `error`; the others go on. One that has left the
+    market hasn't failed: its sessions end with it, and a note says so.
 
     Args:
         symbols: of one calendar.
         sessions: of that calendar, oldest first, at least one.
         vendor: answers requests.
+        who_is: asked, once, about a symbol of which there is no data and whose delisting isn't known.
+        delisted: what is known of the symbols that have left the market, by their names.
         warehouse: the database.
         run: who asks.
         at_once: how many symbols may be fetched at the same time.
@@ -78,12 +88,15 @@ def ingest(
         MarketPipelineError: the database can't be used, so that nothing can be loaded or accounted for.
     """
     attempts = (
-        Attempt(symbol, sessions, vendor.source, run.run_id, run.trigger, started_at=datetime.now(UTC))
+        _until_its_end(
+            Attempt(symbol, sessions, vendor.source, run.run_id, run.trigger, started_at=datetime.now(UTC)),
+            delisted.get(symbol.name),
+        )
         for symbol in symbols
     )
     for attempt, answer in _fetched_ahead(attempts, vendor, at_once):
         try:
-            outcome = _load(attempt, answer, warehouse)
+            outcome = _load(attempt, answer, who_is, warehouse)
         except (OperationalError, InterfaceError) as error:
             raise unavailable(error, warehouse) from None
         _report(outcome)
@@ -102,8 +115,7 @@ def _fetched_ahead(
     try:
         while True:
             for attempt in islice(attempts, at_once - len(waiting)):
-                log.info("Backfilling %s: %s to %s", attempt.symbol.name, attempt.sessions[0], attempt.sessions[-1])
-                waiting.append((attempt, pool.submit(vendor.bars, attempt.symbol)))
+                waiting.append((attempt, pool.submit(_fetch, attempt, vendor)))
             if not waiting:
                 return
             yield waiting.popleft()
@@ -111,17 +123,29 @@ def _fetched_ahead(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _load(attempt: Attempt, answer: "Future[FetchedBars]", warehouse: Engine) -> Outcome:
-    symbol, sessions = attempt.symbol, attempt.sessions
+def _until_its_end(attempt: Attempt, known: Reference | None) -> Attempt:
+    """The attempt as far as the symbol traded, with a note where the run's sessions go on after that."""
+    last = known.delisted_on if known else None
+    if known is None or last is None or last >= attempt.sessions[-1]:
+        return attempt
+    return replace(attempt, delisted_on=last, notes=(*attempt.notes, f"{known.ending(attempt.symbol.name)}"))
+
+
+def _fetch(attempt: Attempt, vendor: Vendor) -> FetchedBars:
+    due = attempt.due
+    if not due:
+        return FetchedBars(empty_frame(), (), requests=0)
+    log.info("Backfilling %s: %s to %s", attempt.symbol.name, due[0], due[-1])
+    return vendor.bars(attempt.symbol, due[-1])
+
+
+def _load(attempt: Attempt, answer: "Future[FetchedBars]", who_is: WhoIs, warehouse: Engine) -> Outcome:
     try:
         fetched = answer.result()
-        attempt = attempt.after(fetched.requests, fetched.notes)
-        if fetched.frame.empty:
-            raise NoDataError(
-                f"No data returned for symbol {symbol.name} from {sessions[0]} to {sessions[-1]}: check that "
-                f"the vendor knows {symbol.vendor_ticker} and that it was listed then"
-            )
-        checked = check(fetched, symbol, sessions)
+        attempt = attempt.after(fetched.requests, (*attempt.notes, *fetched.notes))
+        if fetched.frame.empty and attempt.due:
+            attempt = _explained(attempt, who_is)
+        checked = check(fetched, attempt.symbol, attempt.due or attempt.sessions)
         return load(warehouse, attempt, checked.accepted, _rejected(checked, fetched))
     except PolygonError as error:
         return record_failure(warehouse, attempt.after(error.requests), str(error))
@@ -129,6 +153,29 @@ def _load(attempt: Attempt, answer: "Future[FetchedBars]", warehouse: Engine) ->
         return record_failure(warehouse, attempt, str(error))
     except (DataError, IntegrityError) as error:
         return record_failure(warehouse, attempt, f"the database refused its bars: {first_line(error)}")
+
+
+def _explained(attempt: Attempt, who_is: WhoIs) -> Attempt:
+    """An attempt without data, once the vendor has said that none of its sessions was due.
+
+    Raises:
+        NoDataError: some were.
+    """
+    symbol, sessions = attempt.symbol, attempt.due
+    nothing = f"No data returned for symbol {symbol.name} from {sessions[0]} to {sessions[-1]}"
+    reason = "; ".join(attempt.notes)
+    if attempt.delisted_on is None:
+        try:
+            known = who_is(symbol)
+        except PolygonError as error:
+            raise NoDataError(f"{nothing}. {error}") from None
+        attempt = _until_its_end(attempt, known)
+        reason = known.ending(symbol.name) or reason
+    if attempt.due:
+        raise NoDataError(
+            f"{nothing}: {reason or f'the vendor knows {symbol.vendor_ticker}; check that it was listed then'}"
+        )
+    return attempt
 
 
 def _rejected(checked: Checked, fetched: FetchedBars) -> list[RejectedBar]:

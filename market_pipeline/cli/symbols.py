@@ -1,4 +1,4 @@
-"""`market-pipeline symbols`: which symbols are tracked."""
+"""`market-pipeline symbols`: which symbols are tracked, and who they are at the vendor."""
 
 import json
 from collections.abc import Iterator
@@ -8,12 +8,40 @@ from typing import Annotated
 import typer
 from sqlalchemy import Engine
 
-from market_pipeline.settings import load_settings
+from market_pipeline.errors import MarketPipelineError, UsageError
+from market_pipeline.listing import asset_class_of, look_up, refresh
+from market_pipeline.polygon.client import PolygonClient
+from market_pipeline.polygon.errors import PolygonError, UnknownTickerError
+from market_pipeline.polygon.planning import waiting_seconds
+from market_pipeline.polygon.rate_limit import WINDOW_SECONDS
+from market_pipeline.settings import Settings, load_settings
 from market_pipeline.symbols import AssetClass, Symbol, starting_symbols
 from market_pipeline.warehouse.database import open_warehouse
-from market_pipeline.warehouse.tracked_symbols import active_symbols, add_symbols, remove_symbol
+from market_pipeline.warehouse.rate_limit import SharedLimiter
+from market_pipeline.warehouse.tracked_symbols import (
+    Reference,
+    active_symbols,
+    add_symbols,
+    find_active,
+    record_reference,
+    remove_symbol,
+)
+
+SOME_FAILED = 3
 
 app = typer.Typer(help="Which symbols are tracked.", no_args_is_help=True)
+
+
+class UnknownSymbolError(UsageError):
+    """The vendor knows no such ticker."""
+
+
+class WrongAssetClassError(UsageError):
+    """The vendor says that the symbol is something else."""
+
+
+class NotCheckedError(MarketPipelineError):
+    """The vendor could not be asked who a symbol is."""
 
 
 @contextmanager
@@ -25,6 +53,13 @@ def _warehouse() -> Iterator[Engine]:
         engine.dispose()
 
 
+@contextmanager
+def _vendor(settings: Settings, engine: Engine) -> Iterator[PolygonClient]:
+    limiter = SharedLimiter(engine, settings.requests_per_minute, window_seconds=WINDOW_SECONDS)
+    with PolygonClient.from_settings(settings, limiter) as client:
+        yield client
+
+
 @app.command("init")
 def init() -> None:
     """Track the starting set: large-cap stocks, ETFs and crypto. Symbols tracked already stay as they are."""
@@ -34,6 +69,8 @@ def init() -> None:
     for symbol in symbols:
         typer.echo(f"{'+' if symbol.name in added else '-'} {symbol.name} ({symbol.asset_class})")
     typer.echo(f"Inserted: {len(added)}  Skipped: {len(symbols) - len(added)}  Total: {len(symbols)}")
+    told = f"`market-pipeline symbols check` asks the vendor who they are{_taking(len(symbols), load_settings())}."
+    typer.echo(told, err=True)
 
 
 @app.command("list")
@@ -58,16 +95,44 @@ def list_symbols(as_json: Annotated[bool, typer.Option("--json", help="Print JSO
 def add(
     symbol: Annotated[str, typer.Argument(help="The ticker, e.g. NVDA, BRK.B, BTC.")],
     asset_class: Annotated[AssetClass, typer.Option(help="What it is.")] = AssetClass.STOCK,
+    no_check: Annotated[bool, typer.Option("--no-check", help="Don't ask the vendor who that is.")] = False,
 ) -> None:
-    """Track a symbol: the next nightly run fetches it."""
-    checked = Symbol.of(symbol, asset_class)
+    """Track a symbol, once the vendor has said who that is: the next nightly run fetches it."""
+    wanted = Symbol.of(symbol, asset_class)
     with _warehouse() as engine:
-        added = add_symbols(engine, [checked])
+        reference = None if no_check else _who_is(engine, wanted)
+        added = add_symbols(engine, [wanted])
+        if reference is not None:
+            record_reference(engine, wanted, reference)
+            typer.echo(_described(wanted, reference))
     typer.echo(
         f"Tracking {symbol} ({asset_class}). Load its history with `market-pipeline backfill --symbols {symbol}`."
         if added
         else f"{symbol} is tracked already."
     )
+
+
+@app.command("check")
+def check(
+    symbols: Annotated[list[str] | None, typer.Argument(help="The tickers, by default all.", metavar="SYMBOL")] = None,
+) -> None:
+    """Ask the vendor who the tracked symbols are, and say which are delisted, renamed or unknown to it."""
+    settings = load_settings()
+    unknown = 0
+    with _warehouse() as engine, _vendor(settings, engine) as client:
+        wanted = find_active(engine, symbols) if symbols else active_symbols(engine)
+        typer.echo(f"Asking the vendor about {len(wanted)} symbols{_taking(len(wanted), settings)}.", err=True)
+        for symbol in wanted:
+            try:
+                reference = refresh(client, engine, symbol)
+            except UnknownTickerError as error:
+                unknown += 1
+                typer.echo(str(error))
+                continue
+            other = f"; tracked as {symbol.asset_class}" if _other_class(symbol, reference) else ""
+            typer.echo(f"{_described(symbol, reference)}{other}")
+    if unknown:
+        raise typer.Exit(SOME_FAILED)
 
 
 @app.command("remove")
@@ -76,3 +141,47 @@ def remove(symbol: Annotated[str, typer.Argument(help="The ticker.")]) -> None:
     with _warehouse() as engine:
         remove_symbol(engine, symbol)
     typer.echo(f"{symbol} is no longer fetched. Its bars are kept; `symbols add {symbol}` takes it up again.")
+
+
+def _who_is(engine: Engine, symbol: Symbol) -> Reference:
+    """What the vendor says of a symbol that is to be tracked.
+
+    Raises:
+        UnknownSymbolError: it doesn't know it.
+        WrongAssetClassError: it says that it is something else.
+        NotCheckedError: it can't be asked.
+    """
+    try:
+        with _vendor(load_settings(), engine) as client:
+            reference = look_up(client, symbol)
+    except UnknownTickerError as error:
+        raise UnknownSymbolError(f"{error} (--no-check tracks it all the same)") from None
+    except PolygonError as error:
+        raise NotCheckedError(f"{error} (or use --no-check to track {symbol.name} without asking)") from None
+    kind = _other_class(symbol, reference)
+    if kind is not None:
+        raise WrongAssetClassError(
+            f"{_described(symbol, reference)}: that is no {symbol.asset_class}. Add it with --asset-class {kind}, "
+            "or with --no-check if the vendor is wrong"
+        )
+    return reference
+
+
+def _other_class(symbol: Symbol, reference: Reference) -> AssetClass | None:
+    """The asset class that the vendor gives a symbol, if it is another than ours."""
+    kind = asset_class_of(reference)
+    return None if kind is symbol.asset_class else kind
+
+
+def _taking(questions: int, settings: Settings) -> str:
+    """What a user should know of the time that so many questions take, if it is long."""
+    minutes = waiting_seconds(questions, settings.requests_per_minute) / 60
+    return f", which the rate limit makes some {minutes:.0f} minutes" if minutes >= 1 else ""
+
+
+def _described(symbol: Symbol, reference: Reference) -> str:
+    """A symbol in one line: who it is, and how it left the market if it has."""
+    facts = (reference.name, reference.vendor_type, reference.primary_exchange)
+    who = ", ".join(fact for fact in facts if fact) or "known to the vendor"
+    ending = reference.ending(symbol.name)
+    return f"{symbol.name}: {who}{f'; {ending}' if ending else ''}"

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from market_pipeline.orchestration.assets import build_assets
+from market_pipeline.orchestration.corporate_actions import build_corporate_actions
 from market_pipeline.orchestration.resources import Loaded, pipeline_resource
 from market_pipeline.orchestration.schedules import build_schedules
 from market_pipeline.settings import Settings
@@ -24,7 +25,7 @@ def build_definitions(settings: Settings, loaded: Loaded = lambda _outcome: None
     finally:
         warehouse.dispose()
     return dg.Definitions(
-        assets=build_assets(symbols, datetime.now(UTC).date()),
+        assets=[*build_assets(symbols, datetime.now(UTC).date()), *build_corporate_actions()],
         schedules=build_schedules(symbols, settings),
         resources={"pipeline": pipeline_resource(settings, loaded)},
         # Fetching is bound by the vendor, loading by PostgreSQL: a process a step would cost seconds for nothing.

@@ -43,14 +43,14 @@ class Pipeline:
         self.warehouse = warehouse
         self.at_once = at_once
         self.loaded = loaded
-        self._client = client
+        self.client = client
         self._plan = plan
         self._fetcher: Fetcher | None = None
 
     def fetcher(self, symbols: Sequence[Symbol], sessions: Sequence[date]) -> Fetcher:
         """The run's fetcher for all its symbols, the same for each of its steps: what one fetches serves the others."""
         if self._fetcher is None:
-            self._fetcher = Fetcher(self._client, symbols, sessions, datetime.now(UTC), self._plan)
+            self._fetcher = Fetcher(self.client, symbols, sessions, datetime.now(UTC), self._plan)
         return self._fetcher
 
 

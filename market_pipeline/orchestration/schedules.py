@@ -1,6 +1,6 @@
-"""The nightly runs: at BACKFILL_SCHEDULE_HOUR:MINUTE UTC, one run a calendar. On by default.
+"""The nightly runs, at BACKFILL_SCHEDULE_HOUR:MINUTE UTC: one a calendar, and one for splits and dividends.
 
-Dagster doesn't catch up missed nights, so each run reaches back itself. Concept:
+On by default. Dagster doesn't catch up missed nights, so each run reaches back itself. Concept:
 https://docs.dagster.io/guides/automate/schedules
 """
 
@@ -10,6 +10,7 @@ from datetime import date
 import dagster as dg
 
 from market_pipeline.orchestration.assets import asset_key
+from market_pipeline.orchestration.corporate_actions import KEYS as CORPORATE_ACTIONS
 from market_pipeline.orchestration.partitions import partition_range_tags
 from market_pipeline.sessions import latest_ended_session, sessions_between
 from market_pipeline.settings import Settings
@@ -38,9 +39,26 @@ def nightly_sessions(calendar: str, latest: date, oldest_last: date | None) -> l
 
 
 def build_schedules(symbols: Sequence[Symbol], settings: Settings) -> list[dg.ScheduleDefinition]:
-    """One schedule a calendar in use."""
+    """One schedule a calendar in use, and one of the corporate actions where there are equities to have any."""
     calendars = sorted({symbol.calendar for symbol in symbols})
-    return [_nightly(name, [s for s in symbols if s.calendar == name], settings) for name in calendars]
+    bars = [_nightly(name, [s for s in symbols if s.calendar == name], settings) for name in calendars]
+    return [*bars, _corporate_actions(settings)] if "XNYS" in calendars else bars
+
+
+def _every_night(settings: Settings) -> str:
+    return f"{settings.backfill_schedule_minute} {settings.backfill_schedule_hour} * * *"
+
+
+def _corporate_actions(settings: Settings) -> dg.ScheduleDefinition:
+    name = "nightly_corporate_actions"
+    return dg.ScheduleDefinition(
+        name=name,
+        job=dg.define_asset_job(f"{name}_job", selection=dg.AssetSelection.assets(*CORPORATE_ACTIONS)),
+        cron_schedule=_every_night(settings),
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Every night: the splits and dividends of every active equity.",
+    )
 
 
 def _nightly(calendar: str, symbols: Sequence[Symbol], settings: Settings) -> dg.ScheduleDefinition:
@@ -50,7 +68,7 @@ def _nightly(calendar: str, symbols: Sequence[Symbol], settings: Settings) -> dg
     @dg.schedule(
         name=name,
         job=dg.define_asset_job(f"{name}_job", selection=dg.AssetSelection.assets(*keys)),
-        cron_schedule=f"{settings.backfill_schedule_minute} {settings.backfill_schedule_hour} * * *",
+        cron_schedule=_every_night(settings),
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description=(

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 
-from market_pipeline.bars import FetchedBars
+from market_pipeline.bars import FetchedBars, empty_frame
 from market_pipeline.plans import Plan, years_before
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.errors import BadKeyError, NotYetAvailableError, PlanError, PolygonError
@@ -58,10 +58,14 @@ class Fetcher:
         self._tickers = {symbol.vendor_ticker for symbol in symbols}
         self._lock = threading.RLock()
 
-    def bars(self, symbol: Symbol) -> FetchedBars:
+    def bars(self, symbol: Symbol, last: date = date.max) -> FetchedBars:
         """The symbol's bars of the run's sessions, as far as the plan gives them; `notes` says where it doesn't.
 
         Requests made for all symbols are counted with the one that first needed them.
+
+        Args:
+            symbol: one of the run's.
+            last: the last day it traded; nothing after it is asked for by name, or taken from the market's days.
 
         Raises:
             PolygonError: there is no usable answer.
@@ -69,12 +73,14 @@ class Fetcher:
         spent = 0
         while True:
             asked = list(self._sessions)
+            if last < asked[0]:  # what it traded on, the plan doesn't give
+                return FetchedBars(empty_frame(), (), spent, tuple(self._notes))
             try:
-                fetched = self._range(symbol, asked) if symbol in self._ranged else self._from_days(symbol)
+                fetched = self._range(symbol, asked, last) if symbol in self._ranged else self._from_days(symbol, last)
                 if symbol not in self._ranged and fetched.frame.empty:
                     # On none of the days in the market: before that counts as no data, it is asked for by name.
                     spent += fetched.requests
-                    fetched = self._range(symbol, asked)
+                    fetched = self._range(symbol, asked, last)
             except PolygonError as error:
                 spent += error.requests
                 if not self._narrowed(asked, error):
@@ -83,12 +89,12 @@ class Fetcher:
             else:
                 return replace(fetched, requests=fetched.requests + spent, notes=tuple(self._notes))
 
-    def _range(self, symbol: Symbol, sessions: Sequence[date]) -> FetchedBars:
+    def _range(self, symbol: Symbol, sessions: Sequence[date], last: date) -> FetchedBars:
         if self._refused_for_good is not None:
             raise type(self._refused_for_good)(str(self._refused_for_good))
-        return self._client.daily_bars(symbol, sessions[0], sessions[-1])
+        return self._client.daily_bars(symbol, sessions[0], min(sessions[-1], last))
 
-    def _from_days(self, symbol: Symbol) -> FetchedBars:
+    def _from_days(self, symbol: Symbol, last: date) -> FetchedBars:
         """The symbol's bars out of the whole market's, each day of which is asked for once."""
         spent = 0
         with self._lock:
@@ -99,7 +105,7 @@ class Fetcher:
                     self._days[request.session] = {t: market[t] for t in self._tickers if t in market}
                     spent += market.requests
         ticker = symbol.vendor_ticker
-        found = joined([day[ticker] for _, day in sorted(self._days.items()) if ticker in day])
+        found = joined([bars[ticker] for day, bars in sorted(self._days.items()) if ticker in bars and day <= last])
         return replace(found, requests=spent)
 
     def _narrowed(self, asked: Sequence[date], error: PolygonError) -> bool:

@@ -96,7 +96,7 @@ def _record(listing: Listing, day: date) -> Record:
 
 
 def _name(listing: Listing) -> str:
-    return f"{listing.ticker} (sandbox)"
+    return f"{listing.was or listing.ticker} (sandbox)"  # a renamed ticker is the same company's
 
 
 def _stock(ticker: str) -> Record:

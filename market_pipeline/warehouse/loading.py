@@ -49,7 +49,10 @@ class RejectedBar:
 
 @dataclass(frozen=True)
 class Attempt:
-    """What was asked for one symbol, and by whom: the part of the account that is known before loading."""
+    """What was asked for one symbol, and by whom: the part of the account that is known before loading.
+
+    `sessions` are the run's, `delisted_on` the last day the symbol traded, where it is known to have left the market.
+    """
 
     symbol: Symbol
     sessions: Sequence[date]
@@ -59,6 +62,13 @@ class Attempt:
     started_at: datetime
     requests: int = 0
     notes: tuple[str, ...] = ()
+    delisted_on: date | None = None
+
+    @property
+    def due(self) -> Sequence[date]:
+        """The sessions that the symbol can have a bar of."""
+        last = self.delisted_on or date.max
+        return [session for session in self.sessions if session <= last]
 
     def after(self, requests: int, notes: tuple[str, ...] = ()) -> "Attempt":
         """The same attempt, once it has cost so many HTTP requests and left these notes for the user."""
@@ -106,14 +116,14 @@ def load(engine: Engine, attempt: Attempt, accepted: pd.DataFrame, rejected: Seq
     with engine.begin() as connection:
         # Held until the commit: two runs on one symbol take turns, and neither reads what the other is changing.
         _lock_symbol(connection, attempt.symbol)
-        _claim_source(connection, attempt.source)
+        claim_source(connection, attempt.source)
         loaded, revised = _merge(connection, attempt, accepted)
         _quarantine(connection, attempt, rejected)
         outcome = Outcome(
             symbol=attempt.symbol.name,
             first_session=attempt.sessions[0],
             last_session=attempt.sessions[-1],
-            sessions=len(attempt.sessions),
+            sessions=len(attempt.due),
             requests=attempt.requests,
             fetched=len(accepted) + len(rejected),
             loaded=loaded,
@@ -133,7 +143,7 @@ def record_failure(engine: Engine, attempt: Attempt, error: str) -> Outcome:
         symbol=attempt.symbol.name,
         first_session=attempt.sessions[0],
         last_session=attempt.sessions[-1],
-        sessions=len(attempt.sessions),
+        sessions=len(attempt.due),
         requests=attempt.requests,
         error=error,
     )
@@ -148,7 +158,12 @@ def _lock_symbol(connection: Connection, symbol: Symbol) -> None:
         raise NotTrackedError(f"{symbol.name} is not tracked: run `market-pipeline symbols add {symbol.name}` first")
 
 
-def _claim_source(connection: Connection, source: Source) -> None:
+def claim_source(connection: Connection, source: Source) -> None:
+    """Make the database `source`'s, now and for good, if it isn't anyone's yet.
+
+    Raises:
+        MixedSourcesError: it is the other's.
+    """
     connection.execute(upsert(bar_source).values(source=source).on_conflict_do_nothing())
     held = connection.execute(select(bar_source.c.source)).scalar_one()
     if held != source:
@@ -197,7 +212,7 @@ def _sessions_held(connection: Connection, attempt: Attempt) -> frozenset[date]:
         market_data.c.symbol == attempt.symbol.name,
         market_data.c.date.between(attempt.sessions[0], attempt.sessions[-1]),
     )
-    return frozenset(connection.execute(held).scalars()) & frozenset(attempt.sessions)
+    return frozenset(connection.execute(held).scalars()) & frozenset(attempt.due)
 
 
 def _account_for(connection: Connection, attempt: Attempt, outcome: Outcome) -> None:

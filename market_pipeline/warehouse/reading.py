@@ -5,14 +5,18 @@ from datetime import date
 
 from sqlalchemy import Engine, Row, func, select
 
-from market_pipeline.warehouse.tables import backfill_history, market_data
+from market_pipeline.warehouse.tables import backfill_history, market_data, tracked_symbols
 
 
 def oldest_last_session(engine: Engine, symbols: Sequence[str]) -> date | None:
-    """The newest session held of whichever of `symbols` lags most, leaving out those without a bar; None if all are."""
+    """The newest session held of whichever of `symbols` lags most; None if none holds a bar.
+
+    Those without a bar are left out, and those that are delisted: they don't lag, they have ended.
+    """
+    ended = select(tracked_symbols.c.symbol).where(tracked_symbols.c.delisted_on.is_not(None))
     newest = (
         select(func.max(market_data.c.date).label("date"))
-        .where(market_data.c.symbol.in_(symbols))
+        .where(market_data.c.symbol.in_(symbols), market_data.c.symbol.not_in(ended))
         .group_by(market_data.c.symbol)
         .subquery()
     )

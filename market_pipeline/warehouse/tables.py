@@ -81,6 +81,13 @@ tracked_symbols = Table(
         "backfill_status", Text, "Outcome of its last load: pending (none yet), completed or failed.",
         server_default=text("'pending'"),
     ),
+    _optional("name", Text, "The company's or fund's name at the vendor."),
+    _optional("vendor_type", Text, "The vendor's own type code, e.g. CS, ADRC, ETF; NULL where it gives none."),
+    _optional("primary_exchange", Text, "Its exchange by ISO 10383 code, e.g. XNAS; NULL where there is none."),
+    _optional("listed", Boolean, "Whether the vendor lists it as trading."),
+    _optional("delisted_on", Date, "The last day it traded; later sessions are not asked for. NULL while it trades."),
+    _optional("renamed_to", Text, "The ticker that its company trades as since delisted_on; NULL if none is known."),
+    _optional("checked_at", Instant, "When the vendor last said all this; NULL, like all this, if it wasn't asked."),
     CheckConstraint("asset_class IN ('stock', 'etf', 'crypto')", name="asset_class"),
     CheckConstraint("backfill_status IN ('pending', 'completed', 'failed')", name="backfill_status"),
     comment="The symbols whose bars are fetched; one Dagster asset each.",
@@ -131,15 +138,21 @@ splits = Table(
     "splits",
     metadata,
     Column("symbol", Text, primary_key=True, comment="The symbol, as in tracked_symbols."),
-    Column("execution_date", Date, primary_key=True, comment="First session that trades after the split."),
+    Column(
+        "execution_date",
+        Date,
+        primary_key=True,
+        comment="First session that trades after the split; later than today in New York: announced, not in effect.",
+    ),
     _required("split_from", Double, "Shares before, e.g. 1 of a 2-for-1 split."),
     _required("split_to", Double, "Shares after, e.g. 2 of a 2-for-1 split."),
     _optional("vendor_id", Text, "The vendor's id of the event; NULL where it gives none."),
     _required("source", Text, "polygon or sandbox."),
-    _required("fetched_at", Instant, "When it was last fetched."),
-    _required("run_id", Text, "The run that fetched it."),
+    _required("fetched_at", Instant, "When the answer that first held these values was loaded."),
+    _required("run_id", Text, "The run that loaded them."),
     CheckConstraint("split_from > 0 AND split_to > 0", name="factor"),
-    comment="Stock splits, one a symbol and day; prices before execution_date times split_from / split_to compare.",
+    comment="Stock splits as the vendor lists them now, one a symbol and day; prices before execution_date times "
+    "split_from / split_to compare. What it corrects, withdraws or contradicts is in rejected_corporate_actions.",
 )
 
 dividends = Table(
@@ -147,7 +160,11 @@ dividends = Table(
     metadata,
     Column("id", BigInteger, primary_key=True, comment="Surrogate key."),
     _required("symbol", Text, "The symbol, as in tracked_symbols."),
-    _required("ex_dividend_date", Date, "First session that trades without the dividend."),
+    _required(
+        "ex_dividend_date",
+        Date,
+        "First session that trades without the dividend; later than today in New York: announced, not in effect.",
+    ),
     _required("cash_amount", Double, "Per share, in `currency`, as paid (not adjusted for later splits)."),
     _optional("currency", Text, "ISO 4217 code; NULL where the vendor gives none."),
     _optional("dividend_type", Text, "The vendor's own kind, e.g. recurring, special, CD; NULL where it gives none."),
@@ -157,15 +174,44 @@ dividends = Table(
     _optional("pay_date", Date, "When it is paid."),
     _optional("vendor_id", Text, "The vendor's id of the event; NULL where it gives none."),
     _required("source", Text, "polygon or sandbox."),
-    _required("fetched_at", Instant, "When it was last fetched."),
-    _required("run_id", Text, "The run that fetched it."),
+    _required("fetched_at", Instant, "When the answer that first held these values was loaded."),
+    _required("run_id", Text, "The run that loaded them."),
     Index(
-        "dividends_event_key", "symbol", "ex_dividend_date", "cash_amount", "dividend_type",
+        "dividends_event_key", "symbol", "ex_dividend_date", "dividend_type",
         unique=True, postgresql_nulls_not_distinct=True,
     ),
     CheckConstraint("cash_amount > 0", name="cash_amount"),
-    comment="Cash dividends, one a symbol, ex-date, amount and kind.",
+    comment="Cash dividends as the vendor lists them now, one a symbol, ex-date and kind. "
+    "What it corrects, withdraws or contradicts is in rejected_corporate_actions.",
 )  # fmt: skip
+
+rejected_corporate_actions = Table(
+    "rejected_corporate_actions",
+    metadata,
+    Column("id", BigInteger, primary_key=True, comment="Surrogate key."),
+    _required("kind", Text, "splits or dividends: the table it is kept or taken out of."),
+    _required("symbol", Text, "The symbol, as in tracked_symbols."),
+    _required("date", Date, "Its execution date or ex-date."),
+    _required("reasons", ARRAY(Text), "Why, in words."),
+    _required("payload", JSON, "Its values, under the names of that table's columns."),
+    _required("source", Text, "polygon or sandbox."),
+    _required("first_rejected_at", Instant, "When these very values were first refused or taken out."),
+    _required("last_rejected_at", Instant, "When they last were."),
+    _required("run_id", Text, "The run that last refused them or took them out."),
+    Index("rejected_corporate_actions_record_key", "kind", "symbol", text("md5(payload::text)"), unique=True),
+    Index(None, "symbol", "date"),
+    comment="Splits and dividends that were refused, or taken out again as the vendor corrected or withdrew them.",
+)
+
+corporate_action_inquiries = Table(
+    "corporate_action_inquiries",
+    metadata,
+    Column("kind", Text, primary_key=True, comment="splits or dividends."),
+    Column("symbol", Text, primary_key=True, comment="The symbol, as in tracked_symbols."),
+    _required("asked_at", Instant, "When the vendor was last asked for its recent and announced ones."),
+    _required("history_asked_at", Instant, "When it was last asked for all of them."),
+    comment="When the vendor was last asked for a symbol's splits and dividends; decides what a night asks for.",
+)
 
 backfill_history = Table(
     "backfill_history",
@@ -190,7 +236,7 @@ backfill_history = Table(
     _required("backfill_timestamp", Instant, "When it ended.", server_default=func.now()),
     _required("success", Boolean, "False if the symbol failed; nothing was loaded then."),
     _optional("error_details", Text, "Why it failed; NULL if it did not."),
-    _optional("notes", Text, "What to know of sessions that the vendor's plan left out; NULL where nothing."),
+    _optional("notes", Text, "What to know of sessions that a plan or a delisting left out; NULL where nothing."),
     Index(None, "symbol", "backfill_timestamp"),
     Index(None, "run_id"),
     CheckConstraint("fetched = loaded + revised + unchanged + rejected", name="reconciles"),

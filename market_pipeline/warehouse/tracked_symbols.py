@@ -1,8 +1,13 @@
-"""Which symbols are tracked: listing, adding and removing them. What a symbol is, symbols.py says."""
+"""Which symbols are tracked: listing, adding and removing them, and what the vendor has said of each.
 
-from collections.abc import Iterable, Sequence
+What a symbol is, symbols.py says; how the vendor is asked, listing.py.
+"""
 
-from sqlalchemy import Engine, select, update
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+
+from sqlalchemy import Engine, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from market_pipeline.errors import UsageError
@@ -12,6 +17,31 @@ from market_pipeline.warehouse.tables import tracked_symbols
 
 class UntrackedSymbolError(UsageError):
     """A symbol that was asked for is not tracked."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """What the vendor says of a symbol; the fields are the columns of `tracked_symbols`.
+
+    `delisted_on` is the last day it traded, None while it is listed or where the vendor doesn't say.
+    """
+
+    name: str | None
+    vendor_type: str | None
+    primary_exchange: str | None
+    listed: bool
+    delisted_on: date | None
+    renamed_to: str | None
+
+    def ending(self, symbol: str) -> str | None:
+        """How and when the symbol left the market, as a sentence; None if it hasn't."""
+        if self.listed:
+            return None
+        if self.delisted_on is None:
+            return f"{symbol} no longer trades, and the vendor doesn't say since when"
+        if self.renamed_to is None:
+            return f"{symbol} was delisted on {self.delisted_on}"
+        return f"{symbol} was renamed to {self.renamed_to} after {self.delisted_on}"
 
 
 def active_symbols(engine: Engine) -> list[Symbol]:
@@ -69,6 +99,23 @@ def add_symbols(engine: Engine, symbols: Iterable[Symbol]) -> list[str]:
                     f"{symbol.name} is tracked as {held}; its bars can't become {symbol.asset_class} ones"
                 )
     return added
+
+
+def record_reference(engine: Engine, symbol: Symbol, reference: Reference) -> None:
+    """Keep what the vendor has just said of a symbol, in place of what it said before."""
+    row = tracked_symbols.c.symbol == symbol.name
+    with engine.begin() as connection:
+        connection.execute(update(tracked_symbols).where(row).values(**asdict(reference), checked_at=func.now()))
+
+
+def delistings(engine: Engine) -> Mapping[str, Reference]:
+    """What the vendor has said of those symbols that are known to have left the market, by the symbol's name."""
+    columns = tracked_symbols.c
+    stated = [columns[name] for name in Reference.__dataclass_fields__]
+    query = select(columns.symbol, *stated).where(columns.delisted_on.is_not(None))
+    with engine.connect() as connection:
+        rows = connection.execute(query).mappings().all()
+    return {row["symbol"]: Reference(**{column.name: row[column.name] for column in stated}) for row in rows}
 
 
 def remove_symbol(engine: Engine, name: str) -> None:

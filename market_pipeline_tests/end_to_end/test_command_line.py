@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, select, text
 
-from market_pipeline.warehouse.tables import backfill_history
+from market_pipeline.warehouse.tables import backfill_history, tracked_symbols
 from market_pipeline_tests.end_to_end.conftest import CHECKOUT, Run
+from market_pipeline_tests.scripted_vendor import Reply, scripted_vendor
 
 MARCH = ("--start", "2024-03-01", "--end", "2024-03-31")
 
@@ -84,7 +85,7 @@ def test_stocks_and_crypto_together_become_a_run_each(run: Run, warehouse: Engin
 
 def test_a_symbol_that_fails_leaves_the_others_loaded_and_is_told(run: Run, warehouse: Engine) -> None:
     for name in ("AAPL", "NOSUCH", "MSFT"):
-        run("market-pipeline", "symbols", "add", name)
+        run("market-pipeline", "symbols", "add", name, "--no-check")
     done = run("market-pipeline", "backfill", "--symbols", "AAPL,NOSUCH,MSFT", *MARCH)
     assert done.returncode == 3
     assert "failed: NOSUCH: No data returned for symbol NOSUCH" in done.stdout
@@ -169,6 +170,77 @@ def test_symbols_are_listed_added_removed_and_taken_up_again(run: Run) -> None:
     assert run("market-pipeline", "symbols", "remove", "BTC").returncode == 0
     assert json.loads(run("market-pipeline", "symbols", "list", "--json").stdout) == []
     assert "Tracking BTC" in run("market-pipeline", "symbols", "add", "BTC", "--asset-class", "crypto").stdout
+
+
+def test_a_symbol_is_added_once_the_vendor_has_said_who_it_is(run: Run, warehouse: Engine) -> None:
+    added = run("market-pipeline", "symbols", "add", "AAPL")
+    assert added.stdout.splitlines() == [
+        "AAPL: AAPL (sandbox), CS, XNAS",
+        "Tracking AAPL (stock). Load its history with `market-pipeline backfill --symbols AAPL`.",
+    ]
+    unknown = run("market-pipeline", "symbols", "add", "NOSUCH")
+    assert (unknown.returncode, "the vendor knows no ticker NOSUCH" in unknown.stderr) == (2, True)
+    fund = run("market-pipeline", "symbols", "add", "SPY")
+    assert (fund.returncode, "Add it with --asset-class etf" in fund.stderr) == (2, True)
+    with warehouse.connect() as connection:
+        [row] = connection.execute(select(tracked_symbols)).all()
+    assert (row.symbol, row.name, row.vendor_type, row.primary_exchange) == ("AAPL", "AAPL (sandbox)", "CS", "XNAS")
+    assert (row.listed, row.delisted_on, row.checked_at is not None) == (True, None, True)
+
+
+def test_without_a_key_a_symbol_can_be_added_unchecked(run: Run) -> None:
+    market = {"POLYGON_BASE_URL": "https://api.massive.com"}
+    refused = run("market-pipeline", "symbols", "add", "AAPL", **market)
+    assert refused.returncode == 1
+    assert "POLYGON_API_KEY not set" in refused.stderr
+    assert "or use --no-check" in refused.stderr
+    assert run("market-pipeline", "symbols", "add", "AAPL", "--no-check", **market).returncode == 0
+    assert "AAPL" in run("market-pipeline", "symbols", "list").stdout
+
+
+def test_a_vendor_that_is_down_is_said_with_the_way_around_it(run: Run) -> None:
+    with scripted_vendor(*[Reply(b"", 503, {"Retry-After": "0"})] * 5) as down:
+        done = run("market-pipeline", "symbols", "add", "AAPL", POLYGON_BASE_URL=down.base_url)
+    assert done.returncode == 1
+    assert "the vendor answered 503" in done.stderr
+    assert "or use --no-check to track AAPL without asking" in done.stderr
+
+
+def test_a_check_tells_who_has_left_the_market_and_who_is_unknown(run: Run, warehouse: Engine) -> None:
+    for name in ("AAPL", "GONECO", "NOSUCH", "SPY"):
+        run("market-pipeline", "symbols", "add", name, "--no-check")
+    done = run("market-pipeline", "symbols", "check")
+    assert done.returncode == 3
+    assert done.stdout.splitlines() == [
+        "AAPL: AAPL (sandbox), CS, XNAS",
+        "GONECO: GONECO (sandbox), CS; GONECO was delisted on 2020-03-31",
+        "NOSUCH: the vendor knows no ticker NOSUCH. Check it; tickers are case-sensitive",
+        "SPY: SPY (sandbox), ETF; tracked as stock",
+    ]
+    with warehouse.connect() as connection:
+        checked = select(tracked_symbols.c.symbol).where(tracked_symbols.c.checked_at.is_not(None))
+        assert set(connection.execute(checked).scalars()) == {"AAPL", "GONECO", "SPY"}
+    one = run("market-pipeline", "symbols", "check", "AAPL")
+    assert (one.returncode, one.stdout) == (0, "AAPL: AAPL (sandbox), CS, XNAS\n")
+    assert run("market-pipeline", "symbols", "check", "MSFT").returncode == 2
+
+
+def test_the_starting_set_is_not_asked_about_but_can_be(run: Run) -> None:
+    done = run("market-pipeline", "symbols", "init", POLYGON_REQUESTS_PER_MINUTE="5")
+    assert "`market-pipeline symbols check` asks the vendor who they are" in done.stderr
+    assert "some 12 minutes" in done.stderr
+
+
+def test_a_backfill_after_a_delisting_is_no_failure_and_says_so(run: Run, warehouse: Engine) -> None:
+    run("market-pipeline", "symbols", "add", "GONECO", "--no-check")
+    for _ in range(2):  # the second time it is known
+        done = run("market-pipeline", "backfill", "--symbols", "GONECO", *MARCH)
+        assert done.returncode == 0, done.stderr
+        assert "note: GONECO: GONECO was delisted on 2020-03-31" in done.stdout
+        assert "WARNING - GONECO: GONECO was delisted on 2020-03-31" in done.stderr
+    with warehouse.connect() as connection:
+        rows = connection.execute(select(backfill_history).order_by(backfill_history.c.id)).all()
+    assert [(row.sessions, row.missing, row.requests > 0) for row in rows] == [(0, 0, True), (0, 0, False)]
 
 
 def test_help_names_every_command(run: Run) -> None:

@@ -187,7 +187,11 @@ def test_the_ui_shows_assets_backfills_ranges_and_schedules(ui: Ask, warehouse: 
     assert told["dagster/partition_row_count"] == 1
 
     schedules = ui(SCHEDULES, repository=REPOSITORY)["schedulesOrError"]["results"]
-    assert [schedule["name"] for schedule in schedules] == ["nightly_crypto", "nightly_equities"]
+    assert [schedule["name"] for schedule in schedules] == [
+        "nightly_corporate_actions",
+        "nightly_crypto",
+        "nightly_equities",
+    ]
     assert {(s["cronSchedule"], s["executionTimezone"], s["scheduleState"]["status"]) for s in schedules} == {
         ("0 2 * * *", "UTC", "RUNNING")
     }

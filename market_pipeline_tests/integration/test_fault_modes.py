@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import Engine, func, select
 
 from market_pipeline.ingest import Run, ingest
+from market_pipeline.listing import refresh
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.fetching import Fetcher
 from market_pipeline.polygon.http import Patience
@@ -52,7 +53,15 @@ def test_a_fault_does_what_the_table_says(
         PolygonClient(base_url, None, source="sandbox", limiter=LocalLimiter(100_000), patience=HURRIED) as client,
     ):
         vendor = Fetcher(client, [AAPL], MAY, NOW)
-        [found] = ingest([AAPL], MAY, vendor=vendor, warehouse=warehouse, run=Run("run-1", "manual"))
+        [found] = ingest(
+            [AAPL],
+            MAY,
+            vendor=vendor,
+            who_is=lambda symbol: refresh(client, warehouse, symbol),
+            delisted={},
+            warehouse=warehouse,
+            run=Run("run-1", "manual"),
+        )
     with warehouse.connect() as connection:
         bars = connection.execute(select(func.count()).select_from(market_data)).scalar_one()
         refused = connection.execute(select(func.count()).select_from(rejected_bars)).scalar_one()

@@ -79,7 +79,7 @@ def upgrade() -> None:
             "notes",
             sa.Text(),
             nullable=True,
-            comment="What to know of sessions that the vendor's plan left out; NULL where nothing.",
+            comment="What to know of sessions that a plan or a delisting left out; NULL where nothing.",
         ),
         sa.CheckConstraint(
             "fetched = loaded + revised + unchanged + rejected", name=op.f("backfill_history_reconciles_check")
@@ -113,11 +113,33 @@ def upgrade() -> None:
         comment="Which source the first bar came from. Bars from the other are refused.",
     )
     op.create_table(
+        "corporate_action_inquiries",
+        sa.Column("kind", sa.Text(), nullable=False, comment="splits or dividends."),
+        sa.Column("symbol", sa.Text(), nullable=False, comment="The symbol, as in tracked_symbols."),
+        sa.Column(
+            "asked_at",
+            sa.DateTime(timezone=True),
+            nullable=False,
+            comment="When the vendor was last asked for its recent and announced ones.",
+        ),
+        sa.Column(
+            "history_asked_at",
+            sa.DateTime(timezone=True),
+            nullable=False,
+            comment="When it was last asked for all of them.",
+        ),
+        sa.PrimaryKeyConstraint("kind", "symbol", name=op.f("corporate_action_inquiries_pkey")),
+        comment="When the vendor was last asked for a symbol's splits and dividends; decides what a night asks for.",
+    )
+    op.create_table(
         "dividends",
         sa.Column("id", sa.BigInteger(), nullable=False, comment="Surrogate key."),
         sa.Column("symbol", sa.Text(), nullable=False, comment="The symbol, as in tracked_symbols."),
         sa.Column(
-            "ex_dividend_date", sa.Date(), nullable=False, comment="First session that trades without the dividend."
+            "ex_dividend_date",
+            sa.Date(),
+            nullable=False,
+            comment="First session that trades without the dividend; later than today in New York: announced, not in effect.",
         ),
         sa.Column(
             "cash_amount",
@@ -142,16 +164,21 @@ def upgrade() -> None:
             "vendor_id", sa.Text(), nullable=True, comment="The vendor's id of the event; NULL where it gives none."
         ),
         sa.Column("source", sa.Text(), nullable=False, comment="polygon or sandbox."),
-        sa.Column("fetched_at", sa.DateTime(timezone=True), nullable=False, comment="When it was last fetched."),
-        sa.Column("run_id", sa.Text(), nullable=False, comment="The run that fetched it."),
+        sa.Column(
+            "fetched_at",
+            sa.DateTime(timezone=True),
+            nullable=False,
+            comment="When the answer that first held these values was loaded.",
+        ),
+        sa.Column("run_id", sa.Text(), nullable=False, comment="The run that loaded them."),
         sa.CheckConstraint("cash_amount > 0", name=op.f("dividends_cash_amount_check")),
         sa.PrimaryKeyConstraint("id", name=op.f("dividends_pkey")),
-        comment="Cash dividends, one a symbol, ex-date, amount and kind.",
+        comment="Cash dividends as the vendor lists them now, one a symbol, ex-date and kind. What it corrects, withdraws or contradicts is in rejected_corporate_actions.",
     )
     op.create_index(
         "dividends_event_key",
         "dividends",
-        ["symbol", "ex_dividend_date", "cash_amount", "dividend_type"],
+        ["symbol", "ex_dividend_date", "dividend_type"],
         unique=True,
         postgresql_nulls_not_distinct=True,
     )
@@ -354,6 +381,45 @@ def upgrade() -> None:
     )
     op.create_index(op.f("rejected_bars_symbol_date_idx"), "rejected_bars", ["symbol", "date"], unique=False)
     op.create_table(
+        "rejected_corporate_actions",
+        sa.Column("id", sa.BigInteger(), nullable=False, comment="Surrogate key."),
+        sa.Column(
+            "kind", sa.Text(), nullable=False, comment="splits or dividends: the table it is kept or taken out of."
+        ),
+        sa.Column("symbol", sa.Text(), nullable=False, comment="The symbol, as in tracked_symbols."),
+        sa.Column("date", sa.Date(), nullable=False, comment="Its execution date or ex-date."),
+        sa.Column("reasons", postgresql.ARRAY(sa.Text()), nullable=False, comment="Why, in words."),
+        sa.Column(
+            "payload",
+            postgresql.JSON(astext_type=sa.Text()),
+            nullable=False,
+            comment="Its values, under the names of that table's columns.",
+        ),
+        sa.Column("source", sa.Text(), nullable=False, comment="polygon or sandbox."),
+        sa.Column(
+            "first_rejected_at",
+            sa.DateTime(timezone=True),
+            nullable=False,
+            comment="When these very values were first refused or taken out.",
+        ),
+        sa.Column("last_rejected_at", sa.DateTime(timezone=True), nullable=False, comment="When they last were."),
+        sa.Column("run_id", sa.Text(), nullable=False, comment="The run that last refused them or took them out."),
+        sa.PrimaryKeyConstraint("id", name=op.f("rejected_corporate_actions_pkey")),
+        comment="Splits and dividends that were refused, or taken out again as the vendor corrected or withdrew them.",
+    )
+    op.create_index(
+        "rejected_corporate_actions_record_key",
+        "rejected_corporate_actions",
+        ["kind", "symbol", sa.literal_column("md5(payload::text)")],
+        unique=True,
+    )
+    op.create_index(
+        op.f("rejected_corporate_actions_symbol_date_idx"),
+        "rejected_corporate_actions",
+        ["symbol", "date"],
+        unique=False,
+    )
+    op.create_table(
         "request_slots",
         sa.Column("id", sa.BigInteger(), nullable=False, comment="Surrogate key."),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False, comment="When the request may be sent."),
@@ -364,18 +430,28 @@ def upgrade() -> None:
     op.create_table(
         "splits",
         sa.Column("symbol", sa.Text(), nullable=False, comment="The symbol, as in tracked_symbols."),
-        sa.Column("execution_date", sa.Date(), nullable=False, comment="First session that trades after the split."),
+        sa.Column(
+            "execution_date",
+            sa.Date(),
+            nullable=False,
+            comment="First session that trades after the split; later than today in New York: announced, not in effect.",
+        ),
         sa.Column("split_from", sa.Double(), nullable=False, comment="Shares before, e.g. 1 of a 2-for-1 split."),
         sa.Column("split_to", sa.Double(), nullable=False, comment="Shares after, e.g. 2 of a 2-for-1 split."),
         sa.Column(
             "vendor_id", sa.Text(), nullable=True, comment="The vendor's id of the event; NULL where it gives none."
         ),
         sa.Column("source", sa.Text(), nullable=False, comment="polygon or sandbox."),
-        sa.Column("fetched_at", sa.DateTime(timezone=True), nullable=False, comment="When it was last fetched."),
-        sa.Column("run_id", sa.Text(), nullable=False, comment="The run that fetched it."),
+        sa.Column(
+            "fetched_at",
+            sa.DateTime(timezone=True),
+            nullable=False,
+            comment="When the answer that first held these values was loaded.",
+        ),
+        sa.Column("run_id", sa.Text(), nullable=False, comment="The run that loaded them."),
         sa.CheckConstraint("split_from > 0 AND split_to > 0", name=op.f("splits_factor_check")),
         sa.PrimaryKeyConstraint("symbol", "execution_date", name=op.f("splits_pkey")),
-        comment="Stock splits, one a symbol and day; prices before execution_date times split_from / split_to compare.",
+        comment="Stock splits as the vendor lists them now, one a symbol and day; prices before execution_date times split_from / split_to compare. What it corrects, withdraws or contradicts is in rejected_corporate_actions.",
     )
     op.create_table(
         "tracked_symbols",
@@ -421,6 +497,38 @@ def upgrade() -> None:
             nullable=False,
             comment="Outcome of its last load: pending (none yet), completed or failed.",
         ),
+        sa.Column("name", sa.Text(), nullable=True, comment="The company's or fund's name at the vendor."),
+        sa.Column(
+            "vendor_type",
+            sa.Text(),
+            nullable=True,
+            comment="The vendor's own type code, e.g. CS, ADRC, ETF; NULL where it gives none.",
+        ),
+        sa.Column(
+            "primary_exchange",
+            sa.Text(),
+            nullable=True,
+            comment="Its exchange by ISO 10383 code, e.g. XNAS; NULL where there is none.",
+        ),
+        sa.Column("listed", sa.Boolean(), nullable=True, comment="Whether the vendor lists it as trading."),
+        sa.Column(
+            "delisted_on",
+            sa.Date(),
+            nullable=True,
+            comment="The last day it traded; later sessions are not asked for. NULL while it trades.",
+        ),
+        sa.Column(
+            "renamed_to",
+            sa.Text(),
+            nullable=True,
+            comment="The ticker that its company trades as since delisted_on; NULL if none is known.",
+        ),
+        sa.Column(
+            "checked_at",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="When the vendor last said all this; NULL, like all this, if it wasn't asked.",
+        ),
         sa.CheckConstraint("asset_class IN ('stock', 'etf', 'crypto')", name=op.f("tracked_symbols_asset_class_check")),
         sa.CheckConstraint(
             "backfill_status IN ('pending', 'completed', 'failed')", name=op.f("tracked_symbols_backfill_status_check")
@@ -436,6 +544,9 @@ def downgrade() -> None:
     op.drop_table("splits")
     op.drop_index(op.f("request_slots_at_idx"), table_name="request_slots")
     op.drop_table("request_slots")
+    op.drop_index(op.f("rejected_corporate_actions_symbol_date_idx"), table_name="rejected_corporate_actions")
+    op.drop_index("rejected_corporate_actions_record_key", table_name="rejected_corporate_actions")
+    op.drop_table("rejected_corporate_actions")
     op.drop_index(op.f("rejected_bars_symbol_date_idx"), table_name="rejected_bars")
     op.drop_index("rejected_bars_record_key", table_name="rejected_bars")
     op.drop_table("rejected_bars")
@@ -445,6 +556,7 @@ def downgrade() -> None:
     op.drop_table("market_data")
     op.drop_index("dividends_event_key", table_name="dividends", postgresql_nulls_not_distinct=True)
     op.drop_table("dividends")
+    op.drop_table("corporate_action_inquiries")
     op.drop_table("bar_source")
     op.drop_index(op.f("backfill_history_symbol_backfill_timestamp_idx"), table_name="backfill_history")
     op.drop_index(op.f("backfill_history_run_id_idx"), table_name="backfill_history")

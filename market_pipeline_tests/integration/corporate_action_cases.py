@@ -1,0 +1,76 @@
+"""What the tests of splits and dividends share: records as the vendor sends them, refreshes, and what is stored."""
+
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from sqlalchemy import Engine, Table, select
+
+from market_pipeline.orchestration.corporate_actions import refresh_actions
+from market_pipeline.orchestration.resources import Pipeline
+from market_pipeline.symbols import Symbol
+from market_pipeline.warehouse.corporate_action_inquiries import SPLITS, ActionTable
+from market_pipeline.warehouse.corporate_actions import Refreshed
+from market_pipeline.warehouse.tables import rejected_corporate_actions, splits
+from market_pipeline_tests.integration.polygon_cases import client_of
+from market_pipeline_tests.scripted_vendor import Reply, ScriptedVendor, scripted_vendor
+
+AAPL, MSFT, BTC = Symbol.of("AAPL", "stock"), Symbol.of("MSFT", "stock"), Symbol.of("BTC", "crypto")
+MANY = [Symbol.of(f"S{letter}", "stock") for letter in "ABCDEFGH"]
+NOW = datetime(2024, 6, 3, 2, 0, tzinfo=UTC)
+
+SPLIT: dict[str, Any] = {
+    "ticker": "AAPL", "execution_date": "2020-08-31", "split_from": 1, "split_to": 4, "id": "E1",
+}  # fmt: skip
+DIVIDEND: dict[str, Any] = {
+    "ticker": "AAPL", "ex_dividend_date": "2024-05-10", "cash_amount": 0.25, "currency": "USD", "id": "E2",
+    "distribution_type": "recurring", "frequency": 4, "declaration_date": "2024-05-02", "record_date": "2024-05-13",
+    "pay_date": "2024-05-16",
+}  # fmt: skip
+
+
+def listing(*records: dict[str, Any]) -> Reply:
+    return Reply({"status": "OK", "request_id": "1", "results": list(records)})
+
+
+def refreshed(
+    warehouse: Engine, vendor: ScriptedVendor, actions: ActionTable = SPLITS, *, at: datetime = NOW, run: str = "run-1"
+) -> Refreshed:
+    with client_of(vendor) as client:
+        pipeline = Pipeline(client, warehouse, 1, lambda _outcome: None)
+        ask = client.splits if actions is SPLITS else client.dividends
+        return refresh_actions(pipeline, actions, ask, run_id=run, now=at)[1]
+
+
+def after(warehouse: Engine, *replies: Reply, actions: ActionTable = SPLITS, run: str = "run-1") -> Refreshed:
+    """What a refresh that gets these answers comes to; all of them are asked for."""
+    with scripted_vendor(*replies) as vendor:
+        outcome = refreshed(warehouse, vendor, actions, run=run)
+        assert not vendor.replies
+    return outcome
+
+
+def counts(outcome: Refreshed) -> dict[str, int]:
+    names = ("loaded", "revised", "unchanged", "rejected", "removed")
+    assert outcome.listed == outcome.loaded + outcome.revised + outcome.unchanged + outcome.rejected
+    return {name: getattr(outcome, name) for name in names if getattr(outcome, name)}
+
+
+def rows(warehouse: Engine, table: Table) -> list[dict[str, Any]]:
+    with warehouse.connect() as connection:
+        return [dict(row) for row in connection.execute(select(table).order_by(*table.primary_key)).mappings()]
+
+
+def factors(warehouse: Engine) -> list[tuple[Any, ...]]:
+    names = ("symbol", "execution_date", "split_from", "split_to")
+    return [tuple(row[name] for name in names) for row in rows(warehouse, splits)]
+
+
+def refusals(warehouse: Engine) -> list[tuple[str, str, Any]]:
+    """Kind and reason, and the value that tells the cases apart."""
+    found = rows(warehouse, rejected_corporate_actions)
+    return [(row["kind"], *row["reasons"], row["payload"].get("split_to")) for row in found]
+
+
+def asked_tickers(vendor: ScriptedVendor) -> list[str | None]:
+    return [dict(parse_qsl(urlsplit(path).query)).get("ticker") for path in vendor.paths]

@@ -1,0 +1,179 @@
+"""The assets of splits and dividends: what a refresh asks the vendor, and what it is in Dagster."""
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import dagster as dg
+import pytest
+from dagster import DagsterInstance
+from sqlalchemy import Engine
+
+from market_pipeline.orchestration.build import build_definitions
+from market_pipeline.orchestration.corporate_actions import build_corporate_actions
+from market_pipeline.polygon.errors import PolygonError
+from market_pipeline.sandbox.config import SandboxConfig
+from market_pipeline.sandbox.server import running_sandbox
+from market_pipeline.settings import Settings
+from market_pipeline.warehouse.corporate_action_inquiries import HISTORIES_A_RUN
+from market_pipeline.warehouse.tables import dividends, splits
+from market_pipeline.warehouse.tracked_symbols import add_symbols, remove_symbol
+from market_pipeline_tests.integration.corporate_action_cases import (
+    AAPL,
+    BTC,
+    MANY,
+    MSFT,
+    NOW,
+    SPLIT,
+    after,
+    asked_tickers,
+    counts,
+    factors,
+    listing,
+    refreshed,
+    rows,
+)
+from market_pipeline_tests.scripted_vendor import Reply, scripted_vendor
+
+
+@pytest.fixture(autouse=True)
+def _tracked(warehouse: Engine) -> None:
+    add_symbols(warehouse, [AAPL, BTC])
+
+
+# --- what the vendor is asked
+
+
+def test_only_equities_are_asked_for_each_from_the_first_session_on(warehouse: Engine) -> None:
+    with scripted_vendor(listing(SPLIT)) as vendor:
+        refreshed(warehouse, vendor)
+    [path] = vendor.paths
+    query = dict(parse_qsl(urlsplit(path).query))
+    dates = query["execution_date.gte"], query["execution_date.lte"]
+    assert (query["ticker"], *dates) == ("AAPL", "2000-01-03", "2099-12-31")
+
+
+def test_an_empty_answer_where_there_was_something_is_asked_for_again(warehouse: Engine) -> None:
+    after(warehouse, listing(SPLIT))
+    assert counts(after(warehouse, listing(), listing(SPLIT))) == {"unchanged": 1}
+    assert counts(after(warehouse, listing(), listing())) == {"removed": 1}
+    assert counts(after(warehouse, listing())) == {}
+
+
+def test_a_failure_half_way_leaves_the_table_as_it_was(warehouse: Engine) -> None:
+    after(warehouse, listing(SPLIT))
+    add_symbols(warehouse, [MSFT])
+    refused = Reply({"status": "ERROR", "error": "Unknown API Key"}, 401)
+    with pytest.raises(PolygonError):
+        after(warehouse, listing({**SPLIT, "ticker": "MSFT"}), refused)
+    assert factors(warehouse) == [("AAPL", date(2020, 8, 31), 1.0, 4.0)]
+    after(warehouse, listing({**SPLIT, "ticker": "MSFT"}), listing(SPLIT))  # MSFT still counts as new
+    assert [symbol for symbol, *_ in factors(warehouse)] == ["AAPL", "MSFT"]
+
+
+def night(warehouse: Engine, replies: Sequence[Reply], days: int) -> list[str | None]:
+    """The tickers asked for, None being the whole market, so many days after the first night."""
+    with scripted_vendor(*replies) as vendor:
+        refreshed(warehouse, vendor, at=NOW + timedelta(days=days))
+        return asked_tickers(vendor)
+
+
+def test_many_symbols_share_one_question_and_take_turns_with_their_histories(warehouse: Engine) -> None:
+    remove_symbol(warehouse, "AAPL")
+    add_symbols(warehouse, MANY)
+    names = [symbol.name for symbol in MANY]
+    assert night(warehouse, [listing()] * 8, 0) == names
+    assert night(warehouse, [listing()] * 6, 1) == [*names[:HISTORIES_A_RUN], None]
+    assert night(warehouse, [listing()] * 6, 2) == ["SF", "SG", "SH", "SA", "SB", None]
+    add_symbols(warehouse, [AAPL])
+    assert night(warehouse, [listing()] * 7, 3)[0] == "AAPL"
+
+
+def test_after_a_long_pause_every_history_is_asked_for_again(warehouse: Engine) -> None:
+    remove_symbol(warehouse, "AAPL")
+    add_symbols(warehouse, MANY)
+    night(warehouse, [listing()] * 8, 0)
+    assert night(warehouse, [listing()] * 8, 40) == [symbol.name for symbol in MANY]
+
+
+def test_the_markets_recent_days_change_only_what_they_cover(warehouse: Engine) -> None:
+    remove_symbol(warehouse, "AAPL")
+    add_symbols(warehouse, MANY)
+    old, recent = ({"ticker": "SH", "execution_date": day, "split_from": 1, "split_to": 2} for day in
+                   ("2010-01-04", "2024-06-03"))  # fmt: skip
+    night(warehouse, [*[listing()] * 7, listing(old, recent)], 0)
+    announced = {**recent, "execution_date": "2024-07-01"}
+    stranger = {**recent, "ticker": "ZZZ"}
+    night(warehouse, [*[listing()] * 5, listing(announced, stranger)], 1)
+    assert [(symbol, str(day)) for symbol, day, *_ in factors(warehouse)] == [
+        ("SH", "2010-01-04"),
+        ("SH", "2024-07-01"),
+    ]
+
+
+def test_a_symbol_no_longer_tracked_keeps_its_splits_and_is_not_asked_for(warehouse: Engine) -> None:
+    after(warehouse, listing(SPLIT))
+    remove_symbol(warehouse, "AAPL")
+    assert counts(after(warehouse)) == {}
+    assert len(factors(warehouse)) == 1
+
+
+# --- in Dagster
+
+
+def nightly_run(settings: Settings, instance: DagsterInstance) -> dict[str, dict[str, Any]]:
+    """The metadata of both assets after the nightly job."""
+    job = build_definitions(settings).resolve_job_def("nightly_corporate_actions_job")
+    result = job.execute_in_process(instance=instance, raise_on_error=False)
+    assert result.success
+    events = [event.step_materialization_data.materialization for event in result.get_asset_materialization_events()]
+    return {event.asset_key.to_user_string(): {k: v.value for k, v in event.metadata.items()} for event in events}
+
+
+def test_the_nightly_run_brings_both_tables_up_to_date_and_tells_what_it_did(
+    settings: Settings, warehouse: Engine
+) -> None:
+    add_symbols(warehouse, [MSFT, *MANY])
+    with running_sandbox(SandboxConfig(now=NOW)) as base_url, DagsterInstance.ephemeral() as instance:
+        on_sandbox = settings.model_copy(update={"polygon_base_url": base_url})
+        first = nightly_run(on_sandbox, instance)
+        held = {name: rows(warehouse, table) for name, table in (("splits", splits), ("dividends", dividends))}
+        again = nightly_run(on_sandbox, instance)
+    real = [row for row in factors(warehouse) if row[0] in ("AAPL", "MSFT")]
+    assert real == [
+        ("AAPL", date(2000, 6, 21), 1.0, 2.0),
+        ("AAPL", date(2005, 2, 28), 1.0, 2.0),
+        ("MSFT", date(2003, 2, 18), 1.0, 2.0),
+    ]
+    for name, table in (("splits", splits), ("dividends", dividends)):
+        assert first[name]["loaded"] == first[name]["dagster/row_count"] == len(held[name]) > 0
+        assert (first[name]["symbols_asked_in_full"], again[name]["symbols_asked_in_full"]) == (10, HISTORIES_A_RUN)
+        assert (again[name]["loaded"], again[name]["revised"], again[name]["removed"]) == (0, 0, 0)
+        assert rows(warehouse, table) == held[name]
+        assert {row["source"] for row in held[name]} == {"sandbox"}
+
+
+def test_both_assets_show_their_tables_columns_and_belong_to_the_team() -> None:
+    specs = {spec.key.to_user_string(): spec for asset in build_corporate_actions() for spec in asset.specs}
+    assert set(specs) == {"splits", "dividends"}
+    for table in (splits, dividends):
+        spec = specs[table.name]
+        assert (spec.group_name, spec.kinds, spec.owners) == (
+            "corporate_actions", {"python", "postgres"}, ["team:market-data"],
+        )  # fmt: skip
+        shown = [(column.name, column.description) for column in spec.metadata["dagster/column_schema"].columns]
+        assert shown == [(column.name, column.comment) for column in table.columns]
+
+
+def test_the_schedule_is_on_from_the_start_at_the_hour_of_the_others_where_there_are_equities(
+    settings: Settings, warehouse: Engine
+) -> None:
+    late = settings.model_copy(update={"backfill_schedule_hour": 5, "backfill_schedule_minute": 30})
+    schedule = build_definitions(late).resolve_schedule_def("nightly_corporate_actions")
+    assert schedule.cron_schedule == "30 5 * * *"
+    assert schedule.execution_timezone == "UTC"
+    assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
+    remove_symbol(warehouse, "AAPL")
+    names = [schedule.name for schedule in build_definitions(late).schedules or []]
+    assert names == ["nightly_crypto"]

@@ -1,0 +1,252 @@
+"""Who a symbol is at the vendor, and that one which has left the market is told apart from one that fails."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime
+from functools import partial
+from typing import Any
+
+import pytest
+import requests
+from dagster import DagsterInstance
+from sqlalchemy import Engine, func, select
+
+from market_pipeline.ingest import Run, ingest
+from market_pipeline.listing import asset_class_of, look_up, refresh
+from market_pipeline.orchestration.assets import asset_key
+from market_pipeline.orchestration.build import build_definitions
+from market_pipeline.orchestration.launch import launch, open_instance
+from market_pipeline.polygon.client import PolygonClient
+from market_pipeline.polygon.errors import UnknownTickerError
+from market_pipeline.polygon.fetching import Fetcher
+from market_pipeline.polygon.rate_limit import LocalLimiter
+from market_pipeline.runs import RangeRun
+from market_pipeline.sandbox.config import SandboxConfig
+from market_pipeline.sandbox.server import running_sandbox
+from market_pipeline.sessions import sessions_between
+from market_pipeline.settings import Settings
+from market_pipeline.symbols import AssetClass, Symbol
+from market_pipeline.warehouse.loading import Outcome
+from market_pipeline.warehouse.reading import oldest_last_session
+from market_pipeline.warehouse.tables import backfill_history, market_data, tracked_symbols
+from market_pipeline.warehouse.tracked_symbols import Reference, add_symbols, delistings, record_reference
+from market_pipeline_tests.integration.polygon_cases import client_of, refused
+from market_pipeline_tests.scripted_vendor import Reply, scripted_vendor
+
+AAPL, FB, GONECO, META, NOSUCH = (Symbol.of(name, "stock") for name in ("AAPL", "FB", "GONECO", "META", "NOSUCH"))
+NOW = datetime(2024, 6, 15, 2, tzinfo=UTC)
+LAST_DAY = date(2020, 3, 31)
+AROUND = sessions_between("XNYS", date(2020, 3, 30), date(2020, 4, 2))
+AFTER = sessions_between("XNYS", date(2021, 3, 1), date(2021, 3, 5))
+
+NAME = "Meta Platforms, Inc. Class A Common Stock"
+OLD = {"ticker": "FB", "name": NAME, "type": "CS", "active": False, "delisted_utc": "2022-06-09T00:00:00Z"}
+NEW = {"ticker": "META", "name": NAME, "type": "CS", "primary_exchange": "XNAS", "active": True}
+CHANGES = [
+    {"ticker_change": {"ticker": "META"}, "type": "ticker_change", "date": "2022-06-09"},
+    {"ticker_change": {"ticker": "FB"}, "type": "ticker_change", "date": "2012-05-18"},
+]
+
+
+def ok(results: Any) -> Reply:
+    return Reply({"status": "OK", "request_id": "1", "results": results})
+
+
+def reference(**stated: Any) -> Reference:
+    nothing = dict.fromkeys(("name", "vendor_type", "primary_exchange", "delisted_on", "renamed_to"))
+    return Reference(**{**nothing, "listed": False, **stated})
+
+
+@pytest.fixture
+def sandbox() -> Iterator[str]:
+    with running_sandbox(SandboxConfig()) as base_url:
+        yield base_url
+
+
+@pytest.fixture
+def client(sandbox: str) -> Iterator[PolygonClient]:
+    with PolygonClient(sandbox, None, source="sandbox", limiter=LocalLimiter(100_000)) as opened:
+        yield opened
+
+
+def asked(sandbox: str) -> int:
+    return int(requests.get(f"{sandbox}/_sandbox/stats", timeout=10).json()["requests"])
+
+
+def outcome_of(symbol: Symbol, sessions: Sequence[date], client: PolygonClient, warehouse: Engine) -> Outcome:
+    add_symbols(warehouse, [symbol])
+    [outcome] = ingest(
+        [symbol],
+        sessions,
+        vendor=Fetcher(client, [symbol], sessions, NOW),
+        who_is=partial(refresh, client, warehouse),
+        delisted=delistings(warehouse),
+        warehouse=warehouse,
+        run=Run("run-1", "cli"),
+    )
+    return outcome
+
+
+# --- what the vendor says
+
+
+def test_a_ticker_whose_company_goes_on_under_another_is_told_as_renamed() -> None:
+    replies = (ok([]), ok([OLD]), ok([NEW]), ok({"name": NAME, "events": CHANGES}))
+    with scripted_vendor(*replies) as vendor, client_of(vendor) as client:
+        found = look_up(client, FB)
+    assert vendor.paths[3] == "/vX/reference/tickers/META/events?types=ticker_change"
+    assert (found.listed, found.delisted_on, found.renamed_to) == (False, date(2022, 6, 9), "META")
+    assert found.ending("FB") == "FB was renamed to META after 2022-06-09"
+
+
+def test_where_the_vendor_gives_no_last_day_it_is_the_one_before_the_renaming() -> None:
+    replies = (ok([]), ok([{**OLD, "delisted_utc": None}]), ok([NEW]), ok({"events": CHANGES}))
+    with scripted_vendor(*replies) as vendor, client_of(vendor) as client:
+        assert look_up(client, FB).delisted_on == date(2022, 6, 8)
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        (ok([]),),
+        (ok([NEW]), ok({"events": CHANGES[:1]})),  # another company of the same name
+        (ok([NEW]), refused(403, "You are not entitled to this data.")),
+        (ok([{"ticker": "../../X", "name": NAME}]),),
+    ],
+)
+def test_a_delisting_is_told_where_nothing_is_known_to_come_after(after: tuple[Reply, ...]) -> None:
+    with scripted_vendor(ok([]), ok([OLD]), *after) as vendor, client_of(vendor) as client:
+        found = look_up(client, FB)
+    assert len(vendor.paths) == 2 + len(after)
+    assert found.ending("FB") == "FB was delisted on 2022-06-09"
+
+
+def test_one_that_ended_without_a_date_is_told_so() -> None:
+    assert reference().ending("ES") == "ES no longer trades, and the vendor doesn't say since when"
+    assert reference(listed=True).ending("ES") is None
+
+
+@pytest.mark.parametrize(
+    ("vendor_type", "expected"),
+    [("CS", AssetClass.STOCK), ("ADRC", AssetClass.STOCK), ("ETF", AssetClass.ETF), ("FUND", AssetClass.ETF),
+     ("BASKET", None), (None, None)],
+)  # fmt: skip
+def test_the_vendors_types_stand_for_asset_classes_where_that_can_be_told(
+    vendor_type: str | None, expected: AssetClass | None
+) -> None:
+    assert asset_class_of(reference(vendor_type=vendor_type)) is expected
+
+
+def test_a_later_answer_takes_the_place_of_an_earlier_one(client: PolygonClient, warehouse: Engine) -> None:
+    add_symbols(warehouse, [AAPL, NOSUCH])
+    record_reference(warehouse, AAPL, reference(name="An Apple", delisted_on=LAST_DAY, renamed_to="PEAR"))
+    assert set(delistings(warehouse)) == {"AAPL"}
+    assert refresh(client, warehouse, AAPL).name == "AAPL (sandbox)"
+    assert not delistings(warehouse)
+    with pytest.raises(UnknownTickerError):
+        refresh(client, warehouse, NOSUCH)
+    with warehouse.connect() as connection:
+        rows = {row.symbol: row for row in connection.execute(select(tracked_symbols))}
+    assert (rows["AAPL"].name, rows["AAPL"].listed, rows["AAPL"].renamed_to) == ("AAPL (sandbox)", True, None)
+    assert rows["NOSUCH"].checked_at is None
+
+
+# --- what it means for a run
+
+
+def test_sessions_after_a_known_delisting_are_neither_asked_for_nor_missing(
+    client: PolygonClient, warehouse: Engine
+) -> None:
+    add_symbols(warehouse, [AAPL])
+    record_reference(warehouse, AAPL, reference(delisted_on=LAST_DAY))  # though the vendor would have more
+    outcome = outcome_of(AAPL, AROUND, client, warehouse)
+    assert (outcome.sessions, outcome.loaded, outcome.missing, outcome.rejected) == (2, 2, 0, 0)
+    assert outcome.notes == ("AAPL was delisted on 2020-03-31",)
+
+
+def test_a_run_after_a_known_delisting_asks_nothing_and_is_no_failure(
+    sandbox: str, client: PolygonClient, warehouse: Engine
+) -> None:
+    add_symbols(warehouse, [GONECO])
+    refresh(client, warehouse, GONECO)
+    before = asked(sandbox)
+    outcome = outcome_of(GONECO, AFTER, client, warehouse)
+    assert asked(sandbox) == before
+    assert (outcome.error, outcome.sessions, outcome.missing, outcome.fetched) == (None, 0, 0, 0)
+    with warehouse.connect() as connection:
+        row = connection.execute(select(backfill_history)).one()
+    assert (row.success, row.notes) == (True, "GONECO was delisted on 2020-03-31")
+    assert (row.start_date, row.end_date, row.sessions, row.missing) == (AFTER[0], AFTER[-1], 0, 0)
+
+
+def test_a_delisting_that_explains_the_lack_of_data_is_found_out_and_kept(
+    client: PolygonClient, warehouse: Engine
+) -> None:
+    outcome = outcome_of(GONECO, AFTER, client, warehouse)
+    assert (outcome.error, outcome.missing) == (None, 0)
+    assert outcome.notes == ("GONECO was delisted on 2020-03-31",)
+    assert delistings(warehouse)["GONECO"].delisted_on == LAST_DAY
+
+
+def test_an_unknown_ticker_stays_a_failure_and_is_called_one(client: PolygonClient, warehouse: Engine) -> None:
+    error = outcome_of(NOSUCH, AFTER, client, warehouse).error
+    assert error is not None
+    assert error.startswith("No data returned for symbol NOSUCH from 2021-03-01 to 2021-03-05. ")
+    assert "the vendor knows no ticker NOSUCH" in error
+
+
+def test_a_listed_symbol_without_data_stays_a_failure(client: PolygonClient, warehouse: Engine) -> None:
+    before_its_first = sessions_between("XNYS", date(2012, 5, 1), date(2012, 5, 4))
+    error = outcome_of(FB, before_its_first, client, warehouse).error
+    assert error == (
+        "No data returned for symbol FB from 2012-05-01 to 2012-05-04: "
+        "the vendor knows FB; check that it was listed then"
+    )
+
+
+def test_one_that_was_delisted_later_but_has_no_data_stays_a_failure(warehouse: Engine) -> None:
+    empty = Reply({"ticker": "FB", "adjusted": False, "status": "OK", "request_id": "1", "resultsCount": 0})
+    replies = (empty, empty, ok([]), ok([OLD]), ok([]))
+    with scripted_vendor(*replies) as vendor, client_of(vendor) as client:
+        error = outcome_of(FB, AFTER, client, warehouse).error
+    assert error is not None
+    assert "No data returned for symbol FB from 2021-03-01 to 2021-03-05: FB was delisted on 2022-06-09" in error
+
+
+def test_neither_way_of_fetching_brings_what_comes_after_the_last_day(client: PolygonClient) -> None:
+    many = [Symbol.of(f"AA{letter}", "stock") for letter in "ABCDEFGH"]
+    for symbols in (many, many[:1]):
+        fetched = Fetcher(client, symbols, AROUND, NOW).bars(many[0], LAST_DAY)
+        assert [day.date() for day in fetched.frame["date"]] == AROUND[:2]
+
+
+def test_a_symbol_that_has_ended_does_not_make_every_night_reach_back_to_its_end(
+    client: PolygonClient, warehouse: Engine
+) -> None:
+    outcome_of(GONECO, AROUND, client, warehouse)
+    outcome_of(AAPL, AFTER, client, warehouse)
+    assert oldest_last_session(warehouse, ["AAPL", "GONECO"]) == LAST_DAY
+    refresh(client, warehouse, GONECO)
+    assert oldest_last_session(warehouse, ["AAPL", "GONECO"]) == AFTER[-1]
+
+
+# --- in Dagster
+
+
+def test_partitions_after_a_delisting_stay_grey_and_the_run_is_good(
+    settings: Settings, environment: dict[str, str], sandbox: str, client: PolygonClient, warehouse: Engine
+) -> None:
+    on_sandbox = settings.model_copy(update={"polygon_base_url": sandbox})
+    add_symbols(warehouse, [AAPL, GONECO])
+    refresh(client, warehouse, GONECO)
+    with open_instance(settings) as instance:
+        for sessions in (AROUND, AFTER):
+            covered = RangeRun("XNYS", [AAPL, GONECO], sessions)
+            assert launch(build_definitions(on_sandbox), covered, instance, warehouse).success
+        assert green(instance, AAPL) == {*AROUND, *AFTER}
+        assert green(instance, GONECO) == set(AROUND[:2])
+    with warehouse.connect() as connection:
+        assert connection.execute(select(func.count()).where(market_data.c.symbol == "GONECO")).scalar_one() == 2
+
+
+def green(instance: DagsterInstance, symbol: Symbol) -> set[date]:
+    return {date.fromisoformat(key) for key in instance.get_materialized_partitions(asset_key(symbol))}
