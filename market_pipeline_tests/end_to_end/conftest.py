@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from market_pipeline.sandbox.server import running_sandbox
 
 from market_pipeline.sandbox.config import SandboxConfig
+from market_pipeline.sandbox.server import running_sandbox
 
 CHECKOUT = Path(__file__).parents[2]
 COMMAND_SECONDS = 180
