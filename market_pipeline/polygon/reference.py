@@ -133,8 +133,8 @@ def _split(record: Record) -> Split:
     return Split(
         _text(record["ticker"]),
         _day(record["execution_date"]),
-        _positive(record["split_from"]),
-        _positive(record["split_to"]),
+        _number(record["split_from"]),
+        _number(record["split_to"]),
         _maybe(_text, record.get("id")),
     )
 
@@ -143,7 +143,7 @@ def _dividend(record: Record) -> Dividend:
     return Dividend(
         _text(record["ticker"]),
         _day(record["ex_dividend_date"]),
-        _positive(record["cash_amount"]),
+        _number(record["cash_amount"]),
         _maybe(_text, record.get("currency")),
         _maybe(_text, record.get("distribution_type", record.get("dividend_type"))),
         _maybe(int, record.get("frequency")),
@@ -173,9 +173,10 @@ def _day(value: Any) -> date:
     return date.fromisoformat(_text(value)[:10])
 
 
-def _positive(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-        raise ValueError(f"{value!r} is no positive number")
+def _number(value: Any) -> float:
+    """A finite number. Whether it can be true is for those who store it to say."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{value!r} is no number")
     return float(value)
 
 

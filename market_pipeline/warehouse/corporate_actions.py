@@ -30,6 +30,8 @@ from market_pipeline.warehouse.loading import claim_source
 from market_pipeline.warehouse.tables import rejected_corporate_actions
 
 CONTRADICTED = "the vendor lists it more than once, with different values"
+AMOUNTS = ("split_from", "split_to", "cash_amount")
+NOT_POSITIVE = "its factor or amount is zero or negative"
 OUT_OF_RANGE = "its date is not among those asked for"
 CORRECTED = "the vendor has corrected it"
 WITHDRAWN = "the vendor no longer lists it"
@@ -109,11 +111,14 @@ def sort_out(
     no telling which is true, so that none is taken.
     """
     listings: defaultdict[Key, dict[Key, Action]] = defaultdict(dict)
+    rejected: list[tuple[Action, str]] = []
     for action in sorted(listed, key=lambda action: action["vendor_id"] or ""):
+        if any(action.get(name, 1) <= 0 for name in AMOUNTS):
+            rejected.append((action, NOT_POSITIVE))
+            continue
         values = tuple(action[name] for name in actions.columns if name != "vendor_id")
         listings[actions.key_of(action)].setdefault(values, action)
     accepted: list[Action] = []
-    rejected: list[tuple[Action, str]] = []
     for versions in listings.values():
         for action in versions.values():
             if not inquiry.start(action["symbol"]) <= action[actions.date] <= LAST_DAY:

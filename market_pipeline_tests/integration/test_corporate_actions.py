@@ -102,11 +102,19 @@ def test_repeats_count_once_whatever_their_ids_and_order(warehouse: Engine) -> N
     assert counts(after(warehouse, listing(twin, SPLIT))) == {"unchanged": 1}
 
 
-@pytest.mark.parametrize("odd", [{"split_to": 0}, {"split_from": -1}, {"split_from": None}])
-def test_a_factor_that_can_not_be_is_not_stored_and_the_log_says_so(
-    warehouse: Engine, odd: dict[str, Any], caplog: pytest.LogCaptureFixture
-) -> None:
+@pytest.mark.parametrize("odd", [{"split_to": 0}, {"split_from": -1}])
+def test_a_factor_that_can_not_be_is_kept_aside_with_the_reason(warehouse: Engine, odd: dict[str, Any]) -> None:
     bad = {**SPLIT, "execution_date": "2014-06-09", **odd}
+    assert counts(after(warehouse, listing(bad, SPLIT))) == {"loaded": 1, "rejected": 1}
+    assert factors(warehouse) == [("AAPL", date(2020, 8, 31), 1.0, 4.0)]
+    [(kind, reason, _)] = refusals(warehouse)
+    assert (kind, reason) == ("splits", "its factor or amount is zero or negative")
+
+
+def test_a_split_that_can_not_be_read_is_not_stored_and_the_log_says_so(
+    warehouse: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad = {**SPLIT, "execution_date": "2014-06-09", "split_from": None}
     assert counts(after(warehouse, listing(bad, SPLIT))) == {"loaded": 1}
     assert factors(warehouse) == [("AAPL", date(2020, 8, 31), 1.0, 4.0)]
     assert any(record.levelno == logging.WARNING and "left out" in record.message for record in caplog.records)

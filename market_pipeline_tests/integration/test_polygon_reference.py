@@ -122,8 +122,6 @@ def test_dividends_of_both_generations_read_alike() -> None:
 @pytest.mark.parametrize(
     "odd",
     [
-        {"split_to": 0},
-        {"split_to": -1},
         {"split_to": "4"},
         {"split_to": True},
         {"split_to": None},
