@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 
+import pandas as pd
+
 from market_pipeline.bars import FetchedBars, empty_frame
 from market_pipeline.plans import Plan, years_before
 from market_pipeline.polygon.client import PolygonClient
@@ -23,6 +25,9 @@ LIMITED_HISTORIES = (10, 5, 2)
 
 DAY_ENDS_WITHIN = timedelta(days=1)
 """How long a session may be refused as not over: until midnight in New York it is the next day in UTC already."""
+
+LONG_WEEKEND = timedelta(days=4)
+"""The most days without a session, but for closures that come once in a generation."""
 
 Day = Mapping[str, FetchedBars]
 
@@ -87,7 +92,19 @@ class Fetcher:
                     error.requests = spent
                     raise
             else:
-                return replace(fetched, requests=fetched.requests + spent, notes=tuple(self._notes))
+                notes = (*self._notes, *self._cut_off(fetched, asked))
+                return replace(fetched, requests=fetched.requests + spent, notes=notes)
+
+    def _cut_off(self, fetched: FetchedBars, asked: Sequence[date]) -> list[str]:
+        """What to say of bars that begin just where a plan's history does: the vendor may cut it off in silence."""
+        first = fetched.frame["date"].min()
+        if pd.isna(first) or first.date() == asked[0]:
+            return []
+        return [
+            f"the bars begin at {first.date()}, where a plan of {years} years would: yours may start there"
+            for years in LIMITED_HISTORIES
+            if abs(first.date() - years_before(self._today, years)) <= LONG_WEEKEND
+        ]
 
     def _range(self, symbol: Symbol, sessions: Sequence[date], last: date) -> FetchedBars:
         if self._refused_for_good is not None:

@@ -99,6 +99,18 @@ def test_history_older_than_the_plan_is_left_out_and_said_and_the_rest_fetched()
     assert answer.notes == ("your plan starts at 2019-06-15",)
 
 
+def test_history_that_the_vendor_cuts_off_in_silence_is_said_too() -> None:
+    sessions = sessions_between("XNYS", date(2021, 1, 4), date(2024, 6, 13))
+    config = SandboxConfig(now=NOW, plan=PlanName.BASIC, history_edge="clip")
+    with running_sandbox(config) as base_url:
+        limiter = LocalLimiter(100_000)
+        with PolygonClient(base_url, None, source="sandbox", limiter=limiter) as client:
+            answer = Fetcher(client, EQUITIES[:1], sessions, NOW).bars(EQUITIES[0])
+    assert answer.notes == (
+        "the bars begin at 2022-06-14, where a plan of 2 years would: yours may start there",
+    )  # fmt: skip
+
+
 def test_history_wholly_older_than_the_plan_is_an_error() -> None:
     sessions = sessions_between("XNYS", date(2010, 1, 4), date(2010, 12, 31))
     with client_of(PlanName.BASIC) as (client, _), pytest.raises(PlanError):
