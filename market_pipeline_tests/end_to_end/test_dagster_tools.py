@@ -1,10 +1,13 @@
 """Dagster's own tools on the project: materializing from the command line, the UI's backfills, the nightly schedule."""
 
+import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -67,6 +70,9 @@ def ui(environment: dict[str, str], sandbox: str, warehouse: Engine) -> Iterator
         cwd=CHECKOUT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        # Dagster ends its own children by SIGINT, which they'd ignore where the tests run in a shell's background.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     address = f"http://127.0.0.1:{port}/graphql"
 
@@ -80,7 +86,11 @@ def ui(environment: dict[str, str], sandbox: str, warehouse: Engine) -> Iterator
         yield ask
     finally:
         server.terminate()
-        server.wait(60)
+        try:
+            server.wait(READY_SECONDS)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(server.pid, signal.SIGKILL)
 
 
 def answers(address: str) -> bool:
