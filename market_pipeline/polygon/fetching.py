@@ -141,10 +141,7 @@ class Fetcher:
     def _allowed(self, error: PolygonError) -> tuple[list[date], str]:
         """What may be left to ask after a refusal, and what to say of the rest; nothing if the refusal is another's."""
         if isinstance(error, NotYetAvailableError) and self._today - self._sessions[-1] <= DAY_ENDS_WITHIN:
-            newest = self._sessions[-1]
-            return self._sessions[
-                :-1
-            ], f"the bars of {newest} can't be had yet on your plan; the next run picks them up"
+            return self._sessions[:-1], _not_yet(self._sessions[-1])
         if isinstance(error, PlanError):
             starts = [years_before(self._today, years) for years in LIMITED_HISTORIES]
             start = next((start for start in starts if start > self._sessions[0]), date.max)
