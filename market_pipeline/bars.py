@@ -6,6 +6,7 @@ renamed on the way. This module says what the columns are; it neither fetches, c
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import pandas as pd
@@ -25,13 +26,31 @@ class FetchedBars:
 
     `frame` has BAR_COLUMNS and the index 0..n-1; `payloads[i]` is the vendor's own record of row i, kept so that a
     refused bar can be stored as it came. `requests` is the number of HTTP requests it took, `notes` what a user should
-    know of what is not in it.
+    know of what is not in it. `answered` are the first and the last date that the vendor answered for, which is less
+    than was asked where the plan gives less; None where nothing was asked.
     """
 
     frame: pd.DataFrame
     payloads: Sequence[Mapping[str, Any]]
     requests: int
     notes: tuple[str, ...] = ()
+    answered: tuple[date, date] | None = None
+
+
+@dataclass(frozen=True)
+class FlaggedBar:
+    """A stored bar that rules found odd; but for the first, the fields are columns of `market_data`."""
+
+    session: date
+    flags: tuple[str, ...]
+    notes: str
+    quality_score: float
+    gap_detected: bool
+    volume_anomaly: bool
+
+
+LOOK_BACK = 20
+"""How many stored sessions before a bar decide, with the splits, what is odd about it: about a trading month."""
 
 
 def empty_frame() -> pd.DataFrame:

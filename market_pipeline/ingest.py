@@ -22,11 +22,12 @@ from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, Operationa
 from market_pipeline.bars import FetchedBars, empty_frame
 from market_pipeline.errors import MarketPipelineError
 from market_pipeline.polygon.errors import PolygonError
-from market_pipeline.quality.rules import Checked, check
+from market_pipeline.quality.rules import Checked, check, examine
 from market_pipeline.settings import Source
 from market_pipeline.symbols import Symbol
+from market_pipeline.warehouse.accounting import Attempt, Outcome, record_failure
 from market_pipeline.warehouse.database import first_line, unavailable
-from market_pipeline.warehouse.loading import Attempt, Outcome, RejectedBar, load, record_failure
+from market_pipeline.warehouse.loading import RejectedBar, load
 from market_pipeline.warehouse.tracked_symbols import Reference
 
 log = logging.getLogger(__name__)
@@ -142,13 +143,14 @@ def _fetch(attempt: Attempt, vendor: Vendor) -> FetchedBars:
 def _load(attempt: Attempt, answer: "Future[FetchedBars]", who_is: WhoIs, warehouse: Engine) -> Outcome:
     try:
         fetched = answer.result()
-        attempt = attempt.after(fetched.requests, (*attempt.notes, *fetched.notes))
+        notes = (*attempt.notes, *fetched.notes)
+        attempt = replace(attempt, requests=fetched.requests, notes=notes, answered=fetched.answered)
         if fetched.frame.empty and attempt.due:
             attempt = _explained(attempt, who_is)
         checked = check(fetched, attempt.symbol, attempt.due or attempt.sessions)
-        return load(warehouse, attempt, checked.accepted, _rejected(checked, fetched))
+        return load(warehouse, attempt, checked.accepted, _rejected(checked, fetched), examine)
     except PolygonError as error:
-        return record_failure(warehouse, attempt.after(error.requests), str(error))
+        return record_failure(warehouse, replace(attempt, requests=error.requests), str(error))
     except MarketPipelineError as error:
         return record_failure(warehouse, attempt, str(error))
     except (DataError, IntegrityError) as error:
@@ -189,8 +191,9 @@ def _report(outcome: Outcome) -> None:
         log.error("Failed %s: %s", outcome.symbol, outcome.error)
         return
     log.info(
-        "Successfully backfilled %s: fetched %d bars (%d loaded, %d revised, %d unchanged, %d rejected)",
+        "Successfully backfilled %s: fetched %d bars (%d loaded, %d revised, %d unchanged, %d rejected), %d odd",
         outcome.symbol, outcome.fetched, outcome.loaded, outcome.revised, outcome.unchanged, outcome.rejected,
+        outcome.flagged,
     )  # fmt: skip
     if outcome.missing:
         log.warning("%s: %d of %d sessions have no bar", outcome.symbol, outcome.missing, outcome.sessions)

@@ -1,11 +1,15 @@
-"""Which runs a backfill becomes: one a calendar, over the sessions that are over. What a run does, ingest.py says."""
+"""Which runs the work becomes: a backfill of some dates, a backfill of what is missing, a night.
 
-from collections.abc import Sequence
+A run covers sessions that are over, of symbols of one calendar. What it does with them, ingest.py says.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
 from market_pipeline.errors import UsageError
-from market_pipeline.sessions import calendar, latest_ended_session, sessions_between
+from market_pipeline.sessions import calendar, last_sessions, latest_ended_session, sessions_between
 from market_pipeline.symbols import Symbol
 
 
@@ -42,3 +46,50 @@ def range_runs(symbols: Sequence[Symbol], start: date, end: date, now: datetime)
             )
         runs.append(RangeRun(name, [symbol for symbol in symbols if symbol.calendar == name], sessions))
     return runs
+
+
+def runs_for_missing(spans: Mapping[Symbol, tuple[date, date]]) -> list[RangeRun]:
+    """The runs that cover each symbol's span; symbols whose spans begin and end in the same months share a run.
+
+    Args:
+        spans: the first and the last session to fetch of each symbol.
+    """
+    together: defaultdict[tuple[str, date, date], list[Symbol]] = defaultdict(list)
+    for symbol, (first, last) in spans.items():
+        together[symbol.calendar, first.replace(day=1), last.replace(day=1)].append(symbol)
+    runs = []
+    for (name, _, _), symbols in sorted(together.items()):
+        first = min(spans[symbol][0] for symbol in symbols)
+        last = max(spans[symbol][1] for symbol in symbols)
+        runs.append(RangeRun(name, symbols, sessions_between(name, first, last)))
+    return runs
+
+
+def nightly_runs(
+    symbols: Sequence[Symbol], holes: Mapping[str, date], latest: date, *, look_back: int, reach_back: int
+) -> list[RangeRun]:
+    """Tonight's runs of the symbols of one calendar: a single one unless some have more to catch up on than others.
+
+    A night fetches the last `look_back` sessions, because the vendor goes on correcting a bar after the close. So a
+    night that didn't happen leaves a hole, and before it `look_back` - 1 sessions that would have been fetched once
+    more: where there is a hole, the night reaches back to before it. Symbols that have to reach about as far back, to
+    a factor of two, share a run, so that one that fails every night doesn't make all the others reach back with it.
+
+    Args:
+        symbols: of one calendar, at least one.
+        holes: by symbol, the oldest session that should be fetched and isn't; none older than `reach_back` sessions.
+        latest: the newest session that is over.
+        look_back: sessions that every night fetches.
+        reach_back: the most sessions that a night fetches.
+    """
+    recent = last_sessions(symbols[0].calendar, latest, reach_back)
+    together: defaultdict[int, list[tuple[int, Symbol]]] = defaultdict(list)
+    for symbol in symbols:
+        missed = sum(session >= holes.get(symbol.name, latest) for session in recent)
+        reach = min(missed + look_back - 1, reach_back)
+        doublings = ((reach - 1) // look_back).bit_length()
+        together[doublings].append((reach, symbol))
+    return [
+        RangeRun(symbols[0].calendar, [symbol for _, symbol in members], recent[-max(reach for reach, _ in members) :])
+        for _, members in sorted(together.items())
+    ]

@@ -16,18 +16,22 @@ from market_pipeline.errors import UsageError
 
 @dataclass(frozen=True)
 class Calendar:
-    """A trading calendar: its name in exchange_calendars, the time zone its days begin in, and its first session."""
+    """A trading calendar: its name in exchange_calendars, the time zone its days begin in, and its first session.
+
+    `market` is what people call those who keep it.
+    """
 
     name: str
+    market: str
     timezone: ZoneInfo
     first_session: date
 
 
 CALENDARS = {
     # The vendor's stock bars begin on 2003-09-10; the sandbox's recorded ones on 2000-03-01.
-    "XNYS": Calendar("XNYS", ZoneInfo("America/New_York"), date(2000, 1, 3)),
+    "XNYS": Calendar("XNYS", "equities", ZoneInfo("America/New_York"), date(2000, 1, 3)),
     # The vendor's crypto records begin on 2013-11-01.
-    "24/7": Calendar("24/7", ZoneInfo("UTC"), date(2013, 11, 1)),
+    "24/7": Calendar("24/7", "crypto", ZoneInfo("UTC"), date(2013, 11, 1)),
 }
 
 
@@ -81,6 +85,11 @@ def session_starts(name: str, sessions: pd.DatetimeIndex) -> pd.DatetimeIndex:
     Shape: as `sessions`, which are midnights without a zone.
     """
     return sessions.tz_localize(calendar(name).timezone).tz_convert("UTC")
+
+
+def last_sessions(name: str, last: date, count: int) -> list[date]:
+    """The last `count` sessions of a calendar up to `last`, itself included, oldest first; fewer where there are."""
+    return sessions_between(name, calendar(name).first_session, last)[-count:]
 
 
 def latest_ended_session(name: str, now: datetime) -> date | None:

@@ -69,6 +69,12 @@ class Settings(BaseSettings):
     )
     backfill_schedule_hour: int = Field(2, ge=0, le=23, description="Hour of the nightly run, UTC.")
     backfill_schedule_minute: int = Field(0, ge=0, le=59, description="Minute of the nightly run, UTC.")
+    backfill_look_back_sessions: int = Field(
+        5, ge=1, description="Sessions that every night fetches again: the vendor corrects bars after the close."
+    )
+    backfill_reach_back_sessions: int = Field(
+        260, ge=1, description="The most sessions, about a year's, that a night catches up on after an outage."
+    )
     market_pipeline_data_dir: Path = Field(
         default_factory=default_data_dir,
         description="Where the embedded PostgreSQL keeps its data. Unset: .market_pipeline in the project's folder.",

@@ -6,22 +6,18 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Annotated
 
 import typer
-from sqlalchemy import Engine
 
+from market_pipeline.cli.chosen import chosen_symbols
 from market_pipeline.cli.summary import Account, print_plan, print_table
 from market_pipeline.errors import UsageError
-from market_pipeline.runs import range_runs
+from market_pipeline.runs import range_runs, runs_for_missing
 from market_pipeline.settings import load_settings
-from market_pipeline.symbols import DEFAULT_BACKFILL, Symbol
-from market_pipeline.warehouse.database import open_warehouse
-from market_pipeline.warehouse.tracked_symbols import active_symbols, find_active
+from market_pipeline.symbols import DEFAULT_BACKFILL
+from market_pipeline.warehouse.completeness import missing_spans
+from market_pipeline.warehouse.database import warehouse_of
 
 DEFAULT_DAYS = 1825
 DONE, FAILED, PARTIAL = 0, 1, 3
-
-
-class NothingTrackedError(UsageError):
-    """All symbols were asked for and there are none."""
 
 
 class DateError(UsageError):
@@ -30,10 +26,19 @@ class DateError(UsageError):
 
 def backfill(
     symbols: Annotated[
-        str, typer.Option(help='Comma-separated tickers, or "*" for all that are tracked.', metavar="A,B,C")
-    ] = ",".join(DEFAULT_BACKFILL),
+        str | None,
+        typer.Option(
+            help='Comma-separated tickers, or "*" for all that are tracked, which is the default of --missing.',
+            metavar="A,B,C",
+            show_default=",".join(DEFAULT_BACKFILL),
+        ),
+    ] = None,
     start: Annotated[str | None, typer.Option(help="First date, default five years ago.", metavar="YYYY-MM-DD")] = None,
     end: Annotated[str | None, typer.Option(help="Last date, included, default today.", metavar="YYYY-MM-DD")] = None,
+    missing: Annotated[
+        bool,
+        typer.Option("--missing", help="Only what `market-pipeline gaps` shows as missing, as far back as that goes."),
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be asked for, and ask nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary or the plan as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
@@ -46,22 +51,25 @@ def backfill(
     settings = load_settings()
     now = datetime.now(UTC)
     last = _date("--end", end) or now.date()
-    first = _date("--start", start) or last - timedelta(days=DEFAULT_DAYS)
-    warehouse = open_warehouse(settings)
-    try:
-        runs = range_runs(_chosen(warehouse, symbols), first, last, now)
+    first = _date("--start", start) or (date.min if missing else last - timedelta(days=DEFAULT_DAYS))
+    with warehouse_of(settings) as warehouse:
+        chosen = chosen_symbols(warehouse, symbols or ("*" if missing else ",".join(DEFAULT_BACKFILL)))
+        if missing:
+            runs = runs_for_missing(missing_spans(warehouse, chosen, first, last))
+        else:
+            runs = range_runs(chosen, first, last, now)
         if dry_run:
             print_plan(runs, settings.requests_per_minute, as_json=as_json)
             return
         from market_pipeline.cli.launching import launch_all  # Dagster takes a second that a plan or a mistake needn't
 
-        accounts = launch_all(settings, warehouse, runs, quiet=quiet)
-    finally:
-        warehouse.dispose()
+        accounts = launch_all(settings, warehouse, runs, quiet=quiet) if runs else []
     if as_json:
         typer.echo(json.dumps({"symbols": accounts}, indent=2))
-    else:
+    elif accounts:
         print_table(accounts)
+    else:
+        typer.echo("Nothing is missing.")
     raise typer.Exit(exit_code(accounts))
 
 
@@ -78,12 +86,3 @@ def _date(option: str, value: str | None) -> date | None:
         return date.fromisoformat(value) if value is not None else None
     except ValueError:
         raise DateError(f"{option} {value!r} is not a date: write it as YYYY-MM-DD") from None
-
-
-def _chosen(warehouse: Engine, names: str) -> list[Symbol]:
-    if names.strip() != "*":
-        return find_active(warehouse, [name.strip() for name in names.split(",") if name.strip()])
-    found = active_symbols(warehouse)
-    if not found:
-        raise NothingTrackedError("no symbol is tracked: run `market-pipeline symbols init` first")
-    return found

@@ -15,7 +15,7 @@ from market_pipeline.sandbox.server import running_sandbox
 from market_pipeline.settings import Settings, load_settings
 from market_pipeline.symbols import Symbol
 from market_pipeline.warehouse import embedded
-from market_pipeline.warehouse.database import open_warehouse
+from market_pipeline.warehouse.database import warehouse_of
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 
 RANGES = {
@@ -75,8 +75,7 @@ def _clean(settings: Settings) -> None:
 
 def _load(settings: Settings) -> list[Account]:
     typer.echo(f"Starting the embedded PostgreSQL in {settings.market_pipeline_data_dir}", err=True)
-    warehouse = open_warehouse(settings)
-    try:
+    with warehouse_of(settings) as warehouse:
         runs = []
         for first_session, names in RANGES.items():
             symbols = [Symbol.of(name, "stock") for name in names]
@@ -84,10 +83,6 @@ def _load(settings: Settings) -> list[Account]:
             runs += range_runs(symbols, first_session, LAST_SESSION, datetime.now(UTC))
         with running_sandbox() as base_url:
             on_sandbox = settings.model_copy(update={"polygon_base_url": base_url})
-            from market_pipeline.cli.launching import (
-                launch_all,
-            )  # Dagster takes a second that the other commands needn't
+            from market_pipeline.cli.launching import launch_all  # Dagster takes a second the other commands needn't
 
             return launch_all(on_sandbox, warehouse, runs, quiet=False)
-    finally:
-        warehouse.dispose()

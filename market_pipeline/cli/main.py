@@ -12,6 +12,7 @@ import typer
 from market_pipeline import __version__
 from market_pipeline.cli import db, symbols
 from market_pipeline.cli.backfill import backfill
+from market_pipeline.cli.completeness import coverage, gaps
 from market_pipeline.cli.demo import demo
 from market_pipeline.cli.sandbox import sandbox
 from market_pipeline.errors import MarketPipelineError, UsageError
@@ -25,6 +26,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("backfill")(backfill)
+app.command("coverage")(coverage)
+app.command("gaps")(gaps)
 app.command("sandbox")(sandbox)
 app.command("demo")(demo)
 app.add_typer(symbols.app, name="symbols")

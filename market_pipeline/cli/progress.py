@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from market_pipeline.warehouse import rate_limit
-from market_pipeline.warehouse.loading import Outcome
+from market_pipeline.warehouse.accounting import Outcome
 
 LOG_FORMAT = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
 

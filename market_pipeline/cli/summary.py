@@ -6,15 +6,13 @@ from datetime import date
 from typing import Any
 
 import typer
-from rich import box
-from rich.console import Console
-from rich.table import Table
 from sqlalchemy import Row
 
+from market_pipeline.cli.tables import print_columns
 from market_pipeline.polygon.planning import plan_requests, waiting_seconds
 from market_pipeline.runs import RangeRun
 
-COUNTS = ("fetched", "loaded", "revised", "unchanged", "rejected", "missing", "requests")
+COUNTS = ("fetched", "loaded", "revised", "unchanged", "rejected", "flagged", "missing", "requests")
 
 Account = dict[str, Any]
 """What was asked for one symbol and what came of it: its `backfill_history` row as JSON."""
@@ -55,21 +53,13 @@ def unreached(symbol: str, run_id: str, sessions: Sequence[date], cause: str | N
 
 def print_table(accounts: Sequence[Account]) -> None:
     """One line a symbol and the sum, then what went wrong."""
-    table = Table(box=box.ASCII2, show_footer=True)
-    table.add_column("symbol", "total")
-    table.add_column("first")
-    table.add_column("last")
-    for name in COUNTS:
-        table.add_column(name, f"{sum(account[name] for account in accounts):,}", justify="right")
-    table.add_column("seconds", justify="right")  # no sum: symbols are fetched side by side
-    for account in accounts:
-        counts = [f"{account[name]:,}" for name in COUNTS]
-        table.add_row(
-            account["symbol"], account["first_session"], account["last_session"], *counts, f"{account['seconds']:.1f}"
-        )
-    # Where the output is no terminal, rich would assume 80 columns and cut the table.
-    console = Console(width=max(Console().width, 120), highlight=False)
-    console.print(table)
+    print_columns(
+        ("symbol", "first_session", "last_session"),
+        (*COUNTS, "seconds"),
+        accounts,
+        # No sum of the seconds: symbols are fetched side by side.
+        totals={name: sum(account[name] for account in accounts) for name in COUNTS},
+    )
     for account in accounts:
         if account["notes"]:
             typer.echo(f"note: {account['symbol']}: {account['notes']}")

@@ -16,7 +16,7 @@ from market_pipeline.polygon.planning import waiting_seconds
 from market_pipeline.polygon.rate_limit import WINDOW_SECONDS
 from market_pipeline.settings import Settings, load_settings
 from market_pipeline.symbols import AssetClass, Symbol, starting_symbols
-from market_pipeline.warehouse.database import open_warehouse
+from market_pipeline.warehouse.database import warehouse_of
 from market_pipeline.warehouse.rate_limit import SharedLimiter
 from market_pipeline.warehouse.tracked_symbols import (
     Reference,
@@ -45,15 +45,6 @@ class NotCheckedError(MarketPipelineError):
 
 
 @contextmanager
-def _warehouse() -> Iterator[Engine]:
-    engine = open_warehouse(load_settings())
-    try:
-        yield engine
-    finally:
-        engine.dispose()
-
-
-@contextmanager
 def _vendor(settings: Settings, engine: Engine) -> Iterator[PolygonClient]:
     limiter = SharedLimiter(engine, settings.requests_per_minute, window_seconds=WINDOW_SECONDS)
     with PolygonClient.from_settings(settings, limiter) as client:
@@ -64,7 +55,7 @@ def _vendor(settings: Settings, engine: Engine) -> Iterator[PolygonClient]:
 def init() -> None:
     """Track the starting set: large-cap stocks, ETFs and crypto. Symbols tracked already stay as they are."""
     symbols = starting_symbols()
-    with _warehouse() as engine:
+    with warehouse_of(load_settings()) as engine:
         added = set(add_symbols(engine, symbols))
     for symbol in symbols:
         typer.echo(f"{'+' if symbol.name in added else '-'} {symbol.name} ({symbol.asset_class})")
@@ -76,7 +67,7 @@ def init() -> None:
 @app.command("list")
 def list_symbols(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Print the active symbols."""
-    with _warehouse() as engine:
+    with warehouse_of(load_settings()) as engine:
         symbols = active_symbols(engine)
     rows = [
         {"symbol": s.name, "asset_class": s.asset_class.value, "vendor_ticker": s.vendor_ticker, "calendar": s.calendar}
@@ -99,7 +90,7 @@ def add(
 ) -> None:
     """Track a symbol, once the vendor has said who that is: the next nightly run fetches it."""
     wanted = Symbol.of(symbol, asset_class)
-    with _warehouse() as engine:
+    with warehouse_of(load_settings()) as engine:
         reference = None if no_check else _who_is(engine, wanted)
         added = add_symbols(engine, [wanted])
         if reference is not None:
@@ -119,7 +110,7 @@ def check(
     """Ask the vendor who the tracked symbols are, and say which are delisted, renamed or unknown to it."""
     settings = load_settings()
     unknown = 0
-    with _warehouse() as engine, _vendor(settings, engine) as client:
+    with warehouse_of(load_settings()) as engine, _vendor(settings, engine) as client:
         wanted = find_active(engine, symbols) if symbols else active_symbols(engine)
         typer.echo(f"Asking the vendor about {len(wanted)} symbols{_taking(len(wanted), settings)}.", err=True)
         for symbol in wanted:
@@ -138,7 +129,7 @@ def check(
 @app.command("remove")
 def remove(symbol: Annotated[str, typer.Argument(help="The ticker.")]) -> None:
     """Stop fetching a symbol. Its bars stay in the database."""
-    with _warehouse() as engine:
+    with warehouse_of(load_settings()) as engine:
         remove_symbol(engine, symbol)
     typer.echo(f"{symbol} is no longer fetched. Its bars are kept; `symbols add {symbol}` takes it up again.")
 

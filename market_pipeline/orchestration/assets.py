@@ -17,8 +17,9 @@ from market_pipeline.listing import refresh
 from market_pipeline.orchestration.events import record_materializations
 from market_pipeline.orchestration.partitions import session_partitions
 from market_pipeline.orchestration.resources import Pipeline
+from market_pipeline.sessions import calendar
 from market_pipeline.symbols import Symbol
-from market_pipeline.warehouse.loading import Outcome
+from market_pipeline.warehouse.accounting import Outcome
 from market_pipeline.warehouse.tables import market_data
 from market_pipeline.warehouse.tracked_symbols import Reference, delistings
 
@@ -39,11 +40,11 @@ def asset_key(symbol: Symbol) -> dg.AssetKey:
 def build_assets(symbols: Sequence[Symbol], today: date) -> list[dg.AssetsDefinition]:
     """The assets of these symbols, in steps of one calendar each."""
     steps = []
-    for calendar in sorted({symbol.calendar for symbol in symbols}):
-        partitions = session_partitions(calendar, today)
-        members = sorted(symbol for symbol in symbols if symbol.calendar == calendar)
+    for calendar_name in sorted({symbol.calendar for symbol in symbols}):
+        partitions = session_partitions(calendar_name, today)
+        members = sorted(symbol for symbol in symbols if symbol.calendar == calendar_name)
         for number, first in enumerate(range(0, len(members), SYMBOLS_PER_STEP), start=1):
-            name = f"bars_{'crypto' if calendar == '24/7' else 'equities'}_{number}"
+            name = f"bars_{calendar(calendar_name).market}_{number}"
             steps.append(_step(name, members[first : first + SYMBOLS_PER_STEP], members, partitions))
     return steps
 

@@ -9,7 +9,8 @@ from market_pipeline.orchestration.corporate_actions import build_corporate_acti
 from market_pipeline.orchestration.resources import Loaded, pipeline_resource
 from market_pipeline.orchestration.schedules import build_schedules
 from market_pipeline.settings import Settings
-from market_pipeline.warehouse.database import open_warehouse
+from market_pipeline.warehouse.database import warehouse_of
+from market_pipeline.warehouse.session_calendar import record_sessions
 from market_pipeline.warehouse.tracked_symbols import active_symbols
 
 
@@ -19,13 +20,13 @@ def build_definitions(settings: Settings, loaded: Loaded = lambda _outcome: None
     Raises:
         MarketPipelineError: the database can't be read. No assets at all would be a lie about what is tracked.
     """
-    warehouse = open_warehouse(settings)
-    try:
+    today = datetime.now(UTC).date()
+    with warehouse_of(settings) as warehouse:
         symbols = active_symbols(warehouse)
-    finally:
-        warehouse.dispose()
+        with warehouse.begin() as connection:
+            record_sessions(connection, today)
     return dg.Definitions(
-        assets=[*build_assets(symbols, datetime.now(UTC).date()), *build_corporate_actions()],
+        assets=[*build_assets(symbols, today), *build_corporate_actions()],
         schedules=build_schedules(symbols, settings),
         resources={"pipeline": pipeline_resource(settings, loaded)},
         # Fetching is bound by the vendor, loading by PostgreSQL: a process a step would cost seconds for nothing.

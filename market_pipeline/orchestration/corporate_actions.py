@@ -14,6 +14,7 @@ from market_pipeline.orchestration.assets import column_schema
 from market_pipeline.orchestration.resources import Pipeline
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.reference import Dividend, Split
+from market_pipeline.quality.rules import examine
 from market_pipeline.symbols import Symbol
 from market_pipeline.warehouse.corporate_action_inquiries import (
     DIVIDENDS,
@@ -59,7 +60,8 @@ def refresh_actions(
     inquiry = next_inquiry(pipeline.warehouse, actions, symbols.values(), now)
     listed = list(_listed(inquiry, symbols, ask))
     source = pipeline.client.source
-    return inquiry, refresh(pipeline.warehouse, actions, inquiry, listed, source=source, run_id=run_id)
+    outcome = refresh(pipeline.warehouse, actions, inquiry, listed, source=source, run_id=run_id, examine=examine)
+    return inquiry, outcome
 
 
 def _asset(actions: ActionTable, description: str, method: Callable[[PolygonClient], Ask]) -> dg.AssetsDefinition:

@@ -124,7 +124,8 @@ def _planned_check_rows(event_id: int, event: EventLogEntry, row: Row) -> list[R
     if event.dagster_event_type is not DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED:
         return []
     planned = event.get_dagster_event().asset_check_planned_data
-    partitions = planned.partitions_subset.get_partition_keys() if planned.partitions_subset else [None]
+    subset = planned.partitions_subset
+    partitions: list[str | None] = [*subset.get_partition_keys()] if subset else [None]
     return [
         {
             "asset_key": planned.asset_key.to_string(),

@@ -87,7 +87,7 @@ def close_abandoned_runs(instance: DagsterInstance, warehouse: Engine) -> list[s
     Without this a run killed half-way would stay "started" in the UI for ever.
     """
     started = RunsFilter(statuses=[DagsterRunStatus.STARTED, DagsterRunStatus.STARTING], tags=LAUNCHED_BY)
-    abandoned = []
+    abandoned: list[str] = []
     for run in instance.get_runs(started):
         with warehouse.connect() as connection:
             taken = connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": _lock_key(run.run_id)})

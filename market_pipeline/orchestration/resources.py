@@ -13,8 +13,8 @@ from market_pipeline.polygon.fetching import Fetcher
 from market_pipeline.polygon.rate_limit import WINDOW_SECONDS
 from market_pipeline.settings import Settings
 from market_pipeline.symbols import Symbol
-from market_pipeline.warehouse.database import open_warehouse
-from market_pipeline.warehouse.loading import Outcome
+from market_pipeline.warehouse.accounting import Outcome
+from market_pipeline.warehouse.database import warehouse_of
 from market_pipeline.warehouse.rate_limit import SharedLimiter
 
 Loaded = Callable[[Outcome], None]
@@ -57,14 +57,11 @@ class Pipeline:
 @contextmanager
 def open_pipeline(settings: Settings, loaded: Loaded) -> Iterator[Pipeline]:
     """The pipeline as the settings describe it, closed on leaving."""
-    warehouse = open_warehouse(settings)
-    limiter = SharedLimiter(warehouse, settings.requests_per_minute, window_seconds=WINDOW_SECONDS)
     at_once = REQUESTS_AT_ONCE if settings.requests_per_minute >= FAST_PLAN else 1
-    try:
+    with warehouse_of(settings) as warehouse:
+        limiter = SharedLimiter(warehouse, settings.requests_per_minute, window_seconds=WINDOW_SECONDS)
         with PolygonClient.from_settings(settings, limiter) as client:
             yield Pipeline(client, warehouse, at_once, loaded, settings.plan)
-    finally:
-        warehouse.dispose()
 
 
 def pipeline_resource(settings: Settings, loaded: Loaded) -> dg.ResourceDefinition:

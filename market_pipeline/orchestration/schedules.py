@@ -1,7 +1,7 @@
-"""The nightly runs, at BACKFILL_SCHEDULE_HOUR:MINUTE UTC: one a calendar, and one for splits and dividends.
+"""The nightly runs, at BACKFILL_SCHEDULE_HOUR:MINUTE UTC: one schedule a calendar, and one for splits and dividends.
 
-On by default. Dagster doesn't catch up missed nights, so each run reaches back itself. Concept:
-https://docs.dagster.io/guides/automate/schedules
+On by default. Dagster doesn't catch up missed nights, so each night reaches back itself; how far, runs.py says.
+Concept: https://docs.dagster.io/guides/automate/schedules
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,30 +12,12 @@ import dagster as dg
 from market_pipeline.orchestration.assets import asset_key
 from market_pipeline.orchestration.corporate_actions import KEYS as CORPORATE_ACTIONS
 from market_pipeline.orchestration.partitions import partition_range_tags
-from market_pipeline.sessions import latest_ended_session, sessions_between
+from market_pipeline.runs import RangeRun, nightly_runs
+from market_pipeline.sessions import calendar, last_sessions, latest_ended_session
 from market_pipeline.settings import Settings
 from market_pipeline.symbols import Symbol
-from market_pipeline.warehouse.database import open_warehouse
-from market_pipeline.warehouse.reading import oldest_last_session
-
-LOOK_BACK_SESSIONS = 5
-"""Sessions fetched again every night: the vendor goes on correcting a bar after the close."""
-
-REACH_BACK_SESSIONS = 260
-"""The most sessions, about a year, that a night catches up on after an outage."""
-
-
-def nightly_sessions(calendar: str, latest: date, oldest_last: date | None) -> list[date]:
-    """The sessions that tonight's run covers, oldest first.
-
-    Args:
-        calendar: whose sessions.
-        latest: the newest session that is over.
-        oldest_last: the newest session held of the symbol that lags most; None where nothing is held yet.
-    """
-    recent = sessions_between(calendar, date(latest.year - 2, 1, 1), latest)
-    behind = [session for session in recent if oldest_last is not None and session > oldest_last]
-    return recent[-min(max(LOOK_BACK_SESSIONS, len(behind)), REACH_BACK_SESSIONS) :]
+from market_pipeline.warehouse.completeness import oldest_holes
+from market_pipeline.warehouse.database import warehouse_of
 
 
 def build_schedules(symbols: Sequence[Symbol], settings: Settings) -> list[dg.ScheduleDefinition]:
@@ -61,8 +43,8 @@ def _corporate_actions(settings: Settings) -> dg.ScheduleDefinition:
     )
 
 
-def _nightly(calendar: str, symbols: Sequence[Symbol], settings: Settings) -> dg.ScheduleDefinition:
-    name = f"nightly_{'crypto' if calendar == '24/7' else 'equities'}"
+def _nightly(calendar_name: str, symbols: Sequence[Symbol], settings: Settings) -> dg.ScheduleDefinition:
+    name = f"nightly_{calendar(calendar_name).market}"
     keys = [asset_key(symbol) for symbol in symbols]
 
     @dg.schedule(
@@ -72,21 +54,28 @@ def _nightly(calendar: str, symbols: Sequence[Symbol], settings: Settings) -> dg
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description=(
-            f"Every night: the last {LOOK_BACK_SESSIONS} sessions of every active symbol of the calendar {calendar}, "
-            "and all those missed since the last successful night."
+            f"Every night: the last {settings.backfill_look_back_sessions} sessions of every active symbol of the "
+            f"calendar {calendar_name}, and all that earlier nights missed or failed to get."
         ),
     )
     def nightly(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        latest = latest_ended_session(calendar, context.scheduled_execution_time)
+        latest = latest_ended_session(calendar_name, context.scheduled_execution_time)
         if latest is None:
-            yield dg.SkipReason(f"The calendar {calendar} has had no session in the last two weeks.")
+            yield dg.SkipReason(f"The calendar {calendar_name} has had no session in the last two weeks.")
             return
-        warehouse = open_warehouse(settings)
-        try:
-            held = oldest_last_session(warehouse, [symbol.name for symbol in symbols])
-        finally:
-            warehouse.dispose()
-        covered = nightly_sessions(calendar, latest, held)
-        yield dg.RunRequest(tags=partition_range_tags(covered[0], covered[-1]))
+        for run in tonight(settings, symbols, latest):
+            yield dg.RunRequest(
+                asset_selection=[asset_key(symbol) for symbol in run.symbols],
+                tags=partition_range_tags(run.sessions[0], run.sessions[-1]),
+            )
 
     return nightly
+
+
+def tonight(settings: Settings, symbols: Sequence[Symbol], latest: date) -> list[RangeRun]:
+    """The runs of a night, for symbols of one calendar of which `latest` is the newest session that is over."""
+    reach_back = settings.backfill_reach_back_sessions
+    oldest = last_sessions(symbols[0].calendar, latest, reach_back)[0]
+    with warehouse_of(settings) as warehouse:
+        holes = oldest_holes(warehouse, [symbol.name for symbol in symbols], oldest, latest)
+    return nightly_runs(symbols, holes, latest, look_back=settings.backfill_look_back_sessions, reach_back=reach_back)

@@ -93,7 +93,8 @@ class Fetcher:
                     raise
             else:
                 notes = (*self._notes, *self._cut_off(fetched, asked))
-                return replace(fetched, requests=fetched.requests + spent, notes=notes)
+                answered = (asked[0], min(asked[-1], last))
+                return replace(fetched, requests=fetched.requests + spent, notes=notes, answered=answered)
 
     def _cut_off(self, fetched: FetchedBars, asked: Sequence[date]) -> list[str]:
         """What to say of bars that begin just where a plan's history does: the vendor may cut it off in silence."""

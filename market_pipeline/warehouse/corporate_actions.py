@@ -18,6 +18,7 @@ from market_pipeline.errors import MarketPipelineError
 from market_pipeline.settings import Source
 from market_pipeline.warehouse.corporate_action_inquiries import (
     LAST_DAY,
+    SPLITS,
     Action,
     ActionTable,
     Inquiry,
@@ -26,6 +27,7 @@ from market_pipeline.warehouse.corporate_action_inquiries import (
     note,
 )
 from market_pipeline.warehouse.database import first_line
+from market_pipeline.warehouse.flagging import Examine, flag_again
 from market_pipeline.warehouse.loading import claim_source
 from market_pipeline.warehouse.tables import rejected_corporate_actions
 
@@ -66,9 +68,21 @@ class _Change:
     gone: list[tuple[Action, str]]
     come: list[Action]
 
+    @property
+    def symbols(self) -> set[str]:
+        """Whose actions differ."""
+        return {action["symbol"] for action in (*(gone for gone, _ in self.gone), *self.come)}
+
 
 def refresh(
-    engine: Engine, actions: ActionTable, inquiry: Inquiry, listed: Sequence[Action], *, source: Source, run_id: str
+    engine: Engine,
+    actions: ActionTable,
+    inquiry: Inquiry,
+    listed: Sequence[Action],
+    *,
+    source: Source,
+    run_id: str,
+    examine: Examine,
 ) -> Refreshed:
     """Make the table hold what the vendor lists, and keep what that takes out of it, in one transaction.
 
@@ -79,6 +93,7 @@ def refresh(
         listed: what the vendor lists of the symbols asked for.
         source: who answered.
         run_id: who asked.
+        examine: says what is odd about bars, which the splits have a say in.
 
     Raises:
         MixedSourcesError: the database holds the other source's data.
@@ -95,6 +110,8 @@ def refresh(
             _apply(connection, actions, change, by_whom)
             _keep(connection, actions, [*change.gone, *rejected], by_whom)
             note(connection, actions, inquiry)
+            if actions is SPLITS:
+                flag_again(connection, change.symbols, examine)
             return _account(connection, actions, change, len(accepted), len(rejected))
     except (DataError, IntegrityError) as error:
         raise RefusedActionsError(

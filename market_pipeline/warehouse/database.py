@@ -3,7 +3,9 @@
 `open_warehouse` is the way in for everyone. Says nothing of what is in the tables.
 """
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from alembic import command
@@ -17,6 +19,8 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from market_pipeline.errors import MarketPipelineError
 from market_pipeline.settings import Settings
 from market_pipeline.warehouse import embedded
+from market_pipeline.warehouse.session_calendar import record_sessions
+from market_pipeline.warehouse.statements import views
 
 _MIGRATION_LOCK = 7_310_531  # any constant: one migration of a database at a time
 
@@ -74,6 +78,16 @@ def open_warehouse(settings: Settings) -> Engine:
     return engine
 
 
+@contextmanager
+def warehouse_of(settings: Settings) -> Iterator[Engine]:
+    """`open_warehouse` for a while: its connections are closed on leaving."""
+    engine = open_warehouse(settings)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
 def unavailable(error: DBAPIError, engine: Engine) -> DatabaseUnavailableError:
     """`error` in one line without a password: the server's own words, and where we looked."""
     where = f"{engine.url.host}:{engine.url.port or 5432}/{engine.url.database}"
@@ -111,13 +125,17 @@ def current_revision(connection: Connection) -> str | None:
 def migrate(engine: Engine) -> str:
     """Bring the schema to this version's and return its revision. Safe with several processes at once.
 
-    All of it is one transaction: a migration that fails leaves the database as it was.
+    Views and functions are made anew each time. All of it is one transaction: a migration that fails leaves the
+    database as it was.
     """
     config = _alembic()
     with engine.begin() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+        for view in views():
+            connection.exec_driver_sql(view)
+        record_sessions(connection, datetime.now(UTC).date())
     return head_revision()
 
 

@@ -1,28 +1,12 @@
-"""Questions the pipeline itself asks of the warehouse. What people ask goes through SQL, dbt or the API."""
+"""Stored bars and stored accounts, read back. What is missing, completeness.py says."""
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 
+import pandas as pd
 from sqlalchemy import Engine, Row, func, select
 
-from market_pipeline.warehouse.tables import backfill_history, market_data, tracked_symbols
-
-
-def oldest_last_session(engine: Engine, symbols: Sequence[str]) -> date | None:
-    """The newest session held of whichever of `symbols` lags most; None if none holds a bar.
-
-    Those without a bar are left out, and those that are delisted: they don't lag, they have ended.
-    """
-    ended = select(tracked_symbols.c.symbol).where(tracked_symbols.c.delisted_on.is_not(None))
-    newest = (
-        select(func.max(market_data.c.date).label("date"))
-        .where(market_data.c.symbol.in_(symbols), market_data.c.symbol.not_in(ended))
-        .group_by(market_data.c.symbol)
-        .subquery()
-    )
-    with engine.connect() as connection:
-        oldest: date | None = connection.execute(select(func.min(newest.c.date))).scalar_one()
-    return oldest
+from market_pipeline.warehouse.tables import backfill_history, market_data
 
 
 def run_history(engine: Engine, run_ids: Sequence[str]) -> Sequence[Row]:  # type: ignore[type-arg]
@@ -30,3 +14,26 @@ def run_history(engine: Engine, run_ids: Sequence[str]) -> Sequence[Row]:  # typ
     query = select(backfill_history).where(backfill_history.c.run_id.in_(run_ids)).order_by(backfill_history.c.id)
     with engine.connect() as connection:
         return connection.execute(query).all()
+
+
+def bars(
+    engine: Engine, symbols: Sequence[str], start: date, end: date, *, as_of: datetime | None = None
+) -> pd.DataFrame:
+    """The stored bars of some symbols from `start` to `end`, both included, as traded.
+
+    Args:
+        engine: the warehouse.
+        symbols: by their names here; one that isn't there has no rows.
+        start: first session.
+        end: last session.
+        as_of: what was stored at that instant (with a time zone) rather than now.
+
+    Returns:
+        Indexed by `symbol` and `date` (datetime64), in that order; the other columns are those of `market_data`.
+    """
+    source = market_data if as_of is None else func.market_data_as_of(as_of).table_valued(*market_data.columns)
+    wanted = source.c.symbol.in_(symbols) & source.c.date.between(start, end)
+    query = select(*source.c).where(wanted).order_by(source.c.symbol, source.c.date)
+    with engine.connect() as connection:
+        frame = pd.read_sql(query, connection, parse_dates=["date"])
+    return frame.set_index(["symbol", "date"])

@@ -56,14 +56,21 @@ def _bar_columns() -> list[Column[Any]]:
         _optional("vwap", Double, "Volume-weighted average price, US dollars; NULL where the vendor gives none."),
         _optional("transactions", BigInteger, "Number of trades; NULL where the vendor gives none."),
         _required("source", Text, "Where the bar came from: polygon (the market) or sandbox (not the market)."),
-        _required("validated", Boolean, "True if the bar passed every rule it was checked against."),
-        _required("quality_score", Double, "From 0 to 1; 1 where no rule found anything odd."),
-        _optional("validation_notes", Text, "What the rules found odd, in words; NULL where nothing."),
-        _optional("gap_detected", Boolean, "A price jump that no split explains; NULL where not examined."),
-        _optional("volume_anomaly", Boolean, "A volume far from the symbol's usual one; NULL where not examined."),
-        _required("fetched_at", Instant, "When the vendor's answer that this bar was in was loaded."),
-        _required("run_id", Text, "The run that loaded the bar."),
-    ]
+        _required("validated", Boolean, "True where no rule found the bar odd.", server_default=text("true")),
+        _required("quality_score", Double, "From 0 to 1; 1 where nothing is odd.", server_default=text("1")),
+        _required("flags", ARRAY(Text), "The rules that found the bar odd; {} if none.", server_default=text("'{}'")),
+        _optional("validation_notes", Text, "What they found, in words; NULL where nothing."),
+        _required(
+            "gap_detected", Boolean, "A price jump that no split explains, or a split without one.",
+            server_default=text("false"),
+        ),
+        _required(
+            "volume_anomaly", Boolean, "No volume, or one far from the symbol's usual one.",
+            server_default=text("false"),
+        ),
+        _required("fetched_at", Instant, "When these values were first loaded."),
+        _required("run_id", Text, "The run that loaded these values."),
+    ]  # fmt: skip
 
 
 tracked_symbols = Table(
@@ -93,13 +100,23 @@ tracked_symbols = Table(
     comment="The symbols whose bars are fetched; one Dagster asset each.",
 )  # fmt: skip
 
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("calendar", Text, primary_key=True, comment="Trading calendar: XNYS, or 24/7 for crypto."),
+    Column("date", Date, primary_key=True, comment="The session, by its date where it trades."),
+    comment="Every session of every calendar in use, those of the near future included.",
+)
+
 market_data = Table(
     "market_data",
     metadata,
     Column("symbol", Text, primary_key=True, comment="The symbol, as in tracked_symbols."),
     Column("date", Date, primary_key=True, comment="The session: New York's date for equities, UTC's for crypto."),
     *_bar_columns(),
+    _required("updated_at", Instant, "When anything of the row last changed, flags included."),
     Index(None, "time"),
+    Index("market_data_flagged_idx", "symbol", "date", postgresql_where=text("NOT validated")),
     CheckConstraint("source IN ('polygon', 'sandbox')", name="source"),
     comment="Daily bars as traded (adjusted for nothing), one a symbol and session: the newest the vendor has given.",
 )
@@ -222,13 +239,18 @@ backfill_history = Table(
     _required("symbol", Text, "The symbol, as in tracked_symbols."),
     _required("start_date", Date, "First session asked for."),
     _required("end_date", Date, "Last session asked for."),
-    _required("sessions", Integer, "Sessions asked for."),
+    _required("sessions", Integer, "Sessions asked for, but for those after a delisting = answered + refused."),
+    _required("answered", Integer, "Of those, the sessions that the vendor answered for, be it with nothing."),
+    _required("refused", Integer, "Of those, the ones that failed or that the plan doesn't give, or not yet."),
+    _optional("answered_from", Date, "First session answered for; NULL where none was."),
+    _optional("answered_to", Date, "Last session answered for; NULL where none was."),
     _required("requests", Integer, "HTTP requests it took, retries included."),
     _required("fetched", Integer, "Different bars in the vendor's answer = loaded + revised + unchanged + rejected."),
     _required("loaded", Integer, "Bars that were new."),
     _required("revised", Integer, "Bars that replaced another; the other is in market_data_revisions."),
     _required("unchanged", Integer, "Bars that were there already, equal in every value."),
     _required("rejected", Integer, "Bars that can't be true; they are in rejected_bars."),
+    _required("flagged", Integer, "Of the bars loaded, revised or unchanged, those that a rule found odd."),
     _required("missing", Integer, "Sessions asked for that market_data holds no bar of after the load."),
     _required("records_imported", Integer, "loaded + revised, under the name that older queries use."),
     _required("started_at", Instant, "When work on the symbol began."),
@@ -240,6 +262,7 @@ backfill_history = Table(
     Index(None, "symbol", "backfill_timestamp"),
     Index(None, "run_id"),
     CheckConstraint("fetched = loaded + revised + unchanged + rejected", name="reconciles"),
+    CheckConstraint("sessions = answered + refused", name="answered"),
     CheckConstraint("records_imported = loaded + revised", name="records_imported"),
     CheckConstraint("success = (error_details IS NULL)", name="error_details"),
     comment="One row a symbol and run: what was asked, what came of it. Written with the bars, in one transaction.",

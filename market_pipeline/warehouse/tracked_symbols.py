@@ -5,18 +5,22 @@ What a symbol is, symbols.py says; how the vendor is asked, listing.py.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date
+from datetime import date, datetime
 
-from sqlalchemy import Engine, func, select, update
+from sqlalchemy import Connection, Engine, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from market_pipeline.errors import UsageError
+from market_pipeline.errors import MarketPipelineError, UsageError
 from market_pipeline.symbols import Symbol, SymbolError
 from market_pipeline.warehouse.tables import tracked_symbols
 
 
 class UntrackedSymbolError(UsageError):
     """A symbol that was asked for is not tracked."""
+
+
+class NotTrackedError(MarketPipelineError):
+    """A bar of a symbol that the warehouse doesn't track."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,12 +97,28 @@ def add_symbols(engine: Engine, symbols: Iterable[Symbol]) -> list[str]:
                 added.append(symbol.name)
                 continue
             same = select(tracked_symbols.c.asset_class).where(tracked_symbols.c.symbol == symbol.name)
-            held = connection.execute(same).scalar_one()
+            held: str = connection.execute(same).scalar_one()
             if held != symbol.asset_class:
                 raise SymbolError(
                     f"{symbol.name} is tracked as {held}; its bars can't become {symbol.asset_class} ones"
                 )
     return added
+
+
+def lock_symbol(connection: Connection, symbol: Symbol) -> datetime:
+    """Hold the symbol's lock until the transaction ends, and tell the time from when it is held.
+
+    Two runs on one symbol take turns, and neither reads what the other is changing. The time is the database's, asked
+    for once it is our turn, so that what is stored later also has the later time.
+
+    Raises:
+        NotTrackedError: the symbol is not in tracked_symbols.
+    """
+    row = select(tracked_symbols.c.id).where(tracked_symbols.c.symbol == symbol.name).with_for_update()
+    if connection.execute(row).first() is None:
+        raise NotTrackedError(f"{symbol.name} is not tracked: run `market-pipeline symbols add {symbol.name}` first")
+    now: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
+    return now
 
 
 def record_reference(engine: Engine, symbol: Symbol, reference: Reference) -> None:

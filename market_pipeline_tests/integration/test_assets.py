@@ -12,8 +12,8 @@ from sqlalchemy import Engine, func, select
 from market_pipeline.orchestration.assets import SYMBOLS_PER_STEP, asset_key, build_assets
 from market_pipeline.orchestration.build import build_definitions
 from market_pipeline.orchestration.launch import Launched, launch, open_instance
-from market_pipeline.orchestration.schedules import nightly_sessions
-from market_pipeline.runs import RangeRun, range_runs
+from market_pipeline.orchestration.schedules import tonight
+from market_pipeline.runs import range_runs
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.server import running_sandbox
 from market_pipeline.settings import Settings
@@ -124,9 +124,9 @@ def test_a_night_of_60_equities_and_20_crypto_pairs_takes_10_requests(
         add_symbols(warehouse, symbols)
         definitions = build_definitions(settings.model_copy(update={"polygon_base_url": base_url}))
         for calendar_name in ("XNYS", "24/7"):
-            sessions = nightly_sessions(calendar_name, date(2024, 6, 14), oldest_last=None)
             members = [symbol for symbol in symbols if symbol.calendar == calendar_name]
-            assert launch(definitions, RangeRun(calendar_name, members, sessions), instance, warehouse).success
+            [night] = tonight(settings, members, date(2024, 6, 14))
+            assert launch(definitions, night, instance, warehouse).success
         assert requests.get(f"{base_url}/_sandbox/stats", timeout=10).json()["requests"] == 10
     with warehouse.connect() as connection:
         assert connection.execute(select(func.count()).select_from(market_data)).scalar_one() == 80 * 5

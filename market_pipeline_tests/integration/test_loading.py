@@ -8,17 +8,12 @@ import pandas as pd
 import pytest
 from sqlalchemy import Engine, func, select, text
 
+from market_pipeline.quality.rules import examine
 from market_pipeline.sessions import session_starts, sessions_between
 from market_pipeline.symbols import Symbol
-from market_pipeline.warehouse.loading import (
-    Attempt,
-    MixedSourcesError,
-    NotTrackedError,
-    Outcome,
-    RejectedBar,
-    load,
-    record_failure,
-)
+from market_pipeline.warehouse.accounting import Attempt, Outcome, record_failure
+from market_pipeline.warehouse.loading import MixedSourcesError, RejectedBar
+from market_pipeline.warehouse.loading import load as load_examined
 from market_pipeline.warehouse.tables import (
     backfill_history,
     market_data,
@@ -26,7 +21,7 @@ from market_pipeline.warehouse.tables import (
     rejected_bars,
     tracked_symbols,
 )
-from market_pipeline.warehouse.tracked_symbols import add_symbols
+from market_pipeline.warehouse.tracked_symbols import NotTrackedError, add_symbols
 
 AAPL = Symbol.of("AAPL", "stock")
 WEEK = sessions_between("XNYS", date(2024, 1, 1), date(2024, 1, 5))  # four sessions: the first is a holiday
@@ -50,7 +45,20 @@ def bars(sessions: Sequence[date], close: float = 10.0) -> pd.DataFrame:
 
 
 def attempt(sessions: Sequence[date] = WEEK, *, run_id: str = "run-1", source: str = "sandbox") -> Attempt:
-    return Attempt(AAPL, sessions, source, run_id, "cli", datetime.now(UTC), requests=1)  # type: ignore[arg-type]
+    return Attempt(
+        AAPL,
+        sessions,
+        source,
+        run_id,
+        "cli",
+        datetime.now(UTC),
+        requests=1,
+        answered=(sessions[0], sessions[-1]),  # type: ignore[arg-type]
+    )
+
+
+def load(warehouse: Engine, asked: Attempt, accepted: pd.DataFrame, rejected: Sequence[RejectedBar]) -> Outcome:
+    return load_examined(warehouse, asked, accepted, rejected, examine)
 
 
 def counts(outcome: Outcome) -> tuple[int, int, int, int, int]:

@@ -1,6 +1,6 @@
 """Who a symbol is at the vendor, and that one which has left the market is told apart from one that fails."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from functools import partial
 from typing import Any
@@ -25,8 +25,8 @@ from market_pipeline.sandbox.server import running_sandbox
 from market_pipeline.sessions import sessions_between
 from market_pipeline.settings import Settings
 from market_pipeline.symbols import AssetClass, Symbol
-from market_pipeline.warehouse.loading import Outcome
-from market_pipeline.warehouse.reading import oldest_last_session
+from market_pipeline.warehouse.accounting import Outcome
+from market_pipeline.warehouse.completeness import oldest_holes
 from market_pipeline.warehouse.tables import backfill_history, market_data, tracked_symbols
 from market_pipeline.warehouse.tracked_symbols import Reference, add_symbols, delistings, record_reference
 from market_pipeline_tests.integration.polygon_cases import client_of, refused
@@ -222,14 +222,14 @@ def test_neither_way_of_fetching_brings_what_comes_after_the_last_day(client: Po
 def test_a_symbol_that_has_ended_does_not_make_every_night_reach_back_to_its_end(
     client: PolygonClient, warehouse: Engine
 ) -> None:
-    outcome_of(GONECO, AROUND, client, warehouse)
+    def holes() -> Mapping[str, date]:
+        return oldest_holes(warehouse, ["AAPL", "GONECO"], AROUND[0], AFTER[-1])
+
+    outcome_of(GONECO, AROUND[:2], client, warehouse)
     outcome_of(AAPL, AFTER, client, warehouse)
-    assert oldest_last_session(warehouse, ["AAPL", "GONECO"]) == LAST_DAY
+    assert set(holes()) == {"GONECO"}
     refresh(client, warehouse, GONECO)
-    assert oldest_last_session(warehouse, ["AAPL", "GONECO"]) == AFTER[-1]
-
-
-# --- in Dagster
+    assert holes() == {}
 
 
 def test_partitions_after_a_delisting_stay_grey_and_the_run_is_good(

@@ -1,5 +1,5 @@
 -- One symbol's staged bars into market_data: new ones are inserted, different ones replace the old, which are kept in
--- market_data_revisions, and equal ones are left alone. Parameters: symbol, source, run_id. Returns the counts.
+-- market_data_revisions, and equal ones are left alone. Parameters: symbol, source, run_id, at. Returns the counts.
 -- All parts see the table as it was before the statement, so no part disturbs another.
 WITH staged AS (
     SELECT
@@ -20,11 +20,11 @@ changed AS (
 kept AS (
     INSERT INTO market_data_revisions (
         symbol, date, time, open, high, low, close, volume, vwap, transactions, source, validated, quality_score,
-        validation_notes, gap_detected, volume_anomaly, fetched_at, run_id, replaced_at, replaced_by_run_id
+        flags, validation_notes, gap_detected, volume_anomaly, fetched_at, run_id, replaced_at, replaced_by_run_id
     )
     SELECT
         symbol, date, time, open, high, low, close, volume, vwap, transactions, source, validated, quality_score,
-        validation_notes, gap_detected, volume_anomaly, fetched_at, run_id, now(), :run_id
+        flags, validation_notes, gap_detected, volume_anomaly, fetched_at, run_id, :at, :run_id
     FROM market_data
     JOIN changed USING (date)
     WHERE symbol = :symbol
@@ -33,8 +33,7 @@ revised AS (
     UPDATE market_data AS held
     SET time = staged.time, open = staged.open, high = staged.high, low = staged.low, close = staged.close,
         volume = staged.volume, vwap = staged.vwap, transactions = staged.transactions, source = :source,
-        validated = true, quality_score = 1, validation_notes = NULL, gap_detected = NULL, volume_anomaly = NULL,
-        fetched_at = now(), run_id = :run_id
+        fetched_at = :at, run_id = :run_id, updated_at = :at
     FROM staged
     JOIN changed USING (date)
     WHERE held.symbol = :symbol AND held.date = staged.date
@@ -43,11 +42,11 @@ revised AS (
 loaded AS (
     INSERT INTO market_data (
         symbol, date, time, open, high, low, close, volume, vwap, transactions,
-        source, validated, quality_score, fetched_at, run_id
+        source, fetched_at, run_id, updated_at
     )
     SELECT
         :symbol, date, time, open, high, low, close, volume, vwap, transactions,
-        :source, true, 1, now(), :run_id
+        :source, :at, :run_id, :at
     FROM staged
     WHERE NOT EXISTS (SELECT FROM market_data AS held WHERE held.symbol = :symbol AND held.date = staged.date)
     RETURNING date

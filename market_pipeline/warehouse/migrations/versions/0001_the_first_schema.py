@@ -24,7 +24,28 @@ def upgrade() -> None:
         sa.Column("symbol", sa.Text(), nullable=False, comment="The symbol, as in tracked_symbols."),
         sa.Column("start_date", sa.Date(), nullable=False, comment="First session asked for."),
         sa.Column("end_date", sa.Date(), nullable=False, comment="Last session asked for."),
-        sa.Column("sessions", sa.Integer(), nullable=False, comment="Sessions asked for."),
+        sa.Column(
+            "sessions",
+            sa.Integer(),
+            nullable=False,
+            comment="Sessions asked for, but for those after a delisting = answered + refused.",
+        ),
+        sa.Column(
+            "answered",
+            sa.Integer(),
+            nullable=False,
+            comment="Of those, the sessions that the vendor answered for, be it with nothing.",
+        ),
+        sa.Column(
+            "refused",
+            sa.Integer(),
+            nullable=False,
+            comment="Of those, the ones that failed or that the plan doesn't give, or not yet.",
+        ),
+        sa.Column(
+            "answered_from", sa.Date(), nullable=True, comment="First session answered for; NULL where none was."
+        ),
+        sa.Column("answered_to", sa.Date(), nullable=True, comment="Last session answered for; NULL where none was."),
         sa.Column("requests", sa.Integer(), nullable=False, comment="HTTP requests it took, retries included."),
         sa.Column(
             "fetched",
@@ -44,6 +65,12 @@ def upgrade() -> None:
         ),
         sa.Column(
             "rejected", sa.Integer(), nullable=False, comment="Bars that can't be true; they are in rejected_bars."
+        ),
+        sa.Column(
+            "flagged",
+            sa.Integer(),
+            nullable=False,
+            comment="Of the bars loaded, revised or unchanged, those that a rule found odd.",
         ),
         sa.Column(
             "missing",
@@ -85,6 +112,7 @@ def upgrade() -> None:
             "fetched = loaded + revised + unchanged + rejected", name=op.f("backfill_history_reconciles_check")
         ),
         sa.CheckConstraint("records_imported = loaded + revised", name=op.f("backfill_history_records_imported_check")),
+        sa.CheckConstraint("sessions = answered + refused", name=op.f("backfill_history_answered_check")),
         sa.CheckConstraint("success = (error_details IS NULL)", name=op.f("backfill_history_error_details_check")),
         sa.PrimaryKeyConstraint("id", name=op.f("backfill_history_pkey")),
         comment="One row a symbol and run: what was asked, what came of it. Written with the bars, in one transaction.",
@@ -225,40 +253,61 @@ def upgrade() -> None:
         sa.Column(
             "validated",
             sa.Boolean(),
+            server_default=sa.text("true"),
             nullable=False,
-            comment="True if the bar passed every rule it was checked against.",
+            comment="True where no rule found the bar odd.",
         ),
         sa.Column(
-            "quality_score", sa.Double(), nullable=False, comment="From 0 to 1; 1 where no rule found anything odd."
+            "quality_score",
+            sa.Double(),
+            server_default=sa.text("1"),
+            nullable=False,
+            comment="From 0 to 1; 1 where nothing is odd.",
         ),
         sa.Column(
-            "validation_notes",
-            sa.Text(),
-            nullable=True,
-            comment="What the rules found odd, in words; NULL where nothing.",
+            "flags",
+            postgresql.ARRAY(sa.Text()),
+            server_default=sa.text("'{}'"),
+            nullable=False,
+            comment="The rules that found the bar odd; {} if none.",
+        ),
+        sa.Column(
+            "validation_notes", sa.Text(), nullable=True, comment="What they found, in words; NULL where nothing."
         ),
         sa.Column(
             "gap_detected",
             sa.Boolean(),
-            nullable=True,
-            comment="A price jump that no split explains; NULL where not examined.",
+            server_default=sa.text("false"),
+            nullable=False,
+            comment="A price jump that no split explains, or a split without one.",
         ),
         sa.Column(
             "volume_anomaly",
             sa.Boolean(),
-            nullable=True,
-            comment="A volume far from the symbol's usual one; NULL where not examined.",
+            server_default=sa.text("false"),
+            nullable=False,
+            comment="No volume, or one far from the symbol's usual one.",
         ),
         sa.Column(
-            "fetched_at",
+            "fetched_at", sa.DateTime(timezone=True), nullable=False, comment="When these values were first loaded."
+        ),
+        sa.Column("run_id", sa.Text(), nullable=False, comment="The run that loaded these values."),
+        sa.Column(
+            "updated_at",
             sa.DateTime(timezone=True),
             nullable=False,
-            comment="When the vendor's answer that this bar was in was loaded.",
+            comment="When anything of the row last changed, flags included.",
         ),
-        sa.Column("run_id", sa.Text(), nullable=False, comment="The run that loaded the bar."),
         sa.CheckConstraint("source IN ('polygon', 'sandbox')", name=op.f("market_data_source_check")),
         sa.PrimaryKeyConstraint("symbol", "date", name=op.f("market_data_pkey")),
         comment="Daily bars as traded (adjusted for nothing), one a symbol and session: the newest the vendor has given.",
+    )
+    op.create_index(
+        "market_data_flagged_idx",
+        "market_data",
+        ["symbol", "date"],
+        unique=False,
+        postgresql_where=sa.text("NOT validated"),
     )
     op.create_index(op.f("market_data_time_idx"), "market_data", ["time"], unique=False)
     op.create_table(
@@ -303,37 +352,45 @@ def upgrade() -> None:
         sa.Column(
             "validated",
             sa.Boolean(),
+            server_default=sa.text("true"),
             nullable=False,
-            comment="True if the bar passed every rule it was checked against.",
+            comment="True where no rule found the bar odd.",
         ),
         sa.Column(
-            "quality_score", sa.Double(), nullable=False, comment="From 0 to 1; 1 where no rule found anything odd."
+            "quality_score",
+            sa.Double(),
+            server_default=sa.text("1"),
+            nullable=False,
+            comment="From 0 to 1; 1 where nothing is odd.",
         ),
         sa.Column(
-            "validation_notes",
-            sa.Text(),
-            nullable=True,
-            comment="What the rules found odd, in words; NULL where nothing.",
+            "flags",
+            postgresql.ARRAY(sa.Text()),
+            server_default=sa.text("'{}'"),
+            nullable=False,
+            comment="The rules that found the bar odd; {} if none.",
+        ),
+        sa.Column(
+            "validation_notes", sa.Text(), nullable=True, comment="What they found, in words; NULL where nothing."
         ),
         sa.Column(
             "gap_detected",
             sa.Boolean(),
-            nullable=True,
-            comment="A price jump that no split explains; NULL where not examined.",
+            server_default=sa.text("false"),
+            nullable=False,
+            comment="A price jump that no split explains, or a split without one.",
         ),
         sa.Column(
             "volume_anomaly",
             sa.Boolean(),
-            nullable=True,
-            comment="A volume far from the symbol's usual one; NULL where not examined.",
+            server_default=sa.text("false"),
+            nullable=False,
+            comment="No volume, or one far from the symbol's usual one.",
         ),
         sa.Column(
-            "fetched_at",
-            sa.DateTime(timezone=True),
-            nullable=False,
-            comment="When the vendor's answer that this bar was in was loaded.",
+            "fetched_at", sa.DateTime(timezone=True), nullable=False, comment="When these values were first loaded."
         ),
-        sa.Column("run_id", sa.Text(), nullable=False, comment="The run that loaded the bar."),
+        sa.Column("run_id", sa.Text(), nullable=False, comment="The run that loaded these values."),
         sa.Column(
             "replaced_at",
             sa.DateTime(timezone=True),
@@ -427,6 +484,13 @@ def upgrade() -> None:
         comment="The rate limit that all processes share: when the latest requests were, or will be, sent.",
     )
     op.create_index(op.f("request_slots_at_idx"), "request_slots", ["at"], unique=False)
+    op.create_table(
+        "sessions",
+        sa.Column("calendar", sa.Text(), nullable=False, comment="Trading calendar: XNYS, or 24/7 for crypto."),
+        sa.Column("date", sa.Date(), nullable=False, comment="The session, by its date where it trades."),
+        sa.PrimaryKeyConstraint("calendar", "date", name=op.f("sessions_pkey")),
+        comment="Every session of every calendar in use, those of the near future included.",
+    )
     op.create_table(
         "splits",
         sa.Column("symbol", sa.Text(), nullable=False, comment="The symbol, as in tracked_symbols."),

@@ -1,0 +1,66 @@
+"""`market-pipeline coverage` and `market-pipeline gaps`: what is there of each symbol, what is missing, and why."""
+
+import json
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from market_pipeline.cli.chosen import chosen_symbols
+from market_pipeline.cli.tables import print_columns
+from market_pipeline.settings import load_settings
+from market_pipeline.warehouse import completeness
+from market_pipeline.warehouse.database import warehouse_of
+
+Symbols = Annotated[str, typer.Option(help='Comma-separated tickers; "*" for all that are tracked.', metavar="A,B,C")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+COUNTS = (
+    "sessions", "loaded", "rejected", "empty", "not_yet_available", "not_in_plan", "failed", "never_asked", "flagged",
+    "behind",
+)  # fmt: skip
+FILLED_BY = "Fill them with `market-pipeline backfill --missing`."
+
+
+def coverage(symbols: Symbols = "*", as_json: AsJson = False) -> None:
+    """Print what is there of every symbol since its first session, and how many sessions are missing for which reason.
+
+    sessions = loaded + rejected + empty + not yet available + not in plan + failed + never asked; `flagged` bars are
+    among the loaded ones, and `behind` counts the sessions since the newest of them.
+    """
+    with warehouse_of(load_settings()) as warehouse:
+        names = [symbol.name for symbol in chosen_symbols(warehouse, symbols)]
+        rows = completeness.coverage(warehouse, names)
+    if as_json:
+        typer.echo(json.dumps({"symbols": _jsonable(rows)}, indent=2))
+        return
+    print_columns(
+        ("symbol", "first_session", "last_session"),
+        COUNTS,
+        rows,
+        totals={name: sum(row[name] for row in rows) for name in COUNTS if name != "behind"},
+    )
+
+
+def gaps(symbols: Symbols = "*", as_json: AsJson = False) -> None:
+    """Print every session without a bar, as ranges, and why it has none."""
+    with warehouse_of(load_settings()) as warehouse:
+        names = [symbol.name for symbol in chosen_symbols(warehouse, symbols)]
+        rows = completeness.gaps(warehouse, names)
+    if as_json:
+        typer.echo(json.dumps({"gaps": _jsonable(rows)}, indent=2))
+        return
+    if not rows:
+        typer.echo("Every session has its bar.")
+        return
+    print_columns(("symbol", "first_session", "last_session", "state"), ("sessions",), rows, last="reason")
+    fillable = sum(row["sessions"] for row in rows if row["state"] in completeness.FILLABLE)
+    if fillable:
+        typer.echo(f"{fillable:,} sessions are worth asking for. {FILLED_BY}")
+
+
+def _jsonable(rows: Sequence[completeness.Row]) -> list[completeness.Row]:
+    return [
+        {name: value.isoformat() if hasattr(value, "isoformat") else value for name, value in row.items()}
+        for row in rows
+    ]

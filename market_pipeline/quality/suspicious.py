@@ -1,0 +1,105 @@
+"""What a true bar can be but seldom is: one predicate a rule, on a symbol's stored bars in order.
+
+A verdict follows from the bar, at most LOOK_BACK stored sessions before it and the splits, never from what was loaded
+with it. The rules' meanings, reasons and thresholds are declared in rules.py.
+"""
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from market_pipeline.bars import LOOK_BACK
+
+Verdicts = NDArray[np.bool_]
+"""One verdict a row."""
+
+FEWEST_VOLUMES = 10
+"""With fewer sessions before it, nothing is said of a bar's volume."""
+
+_REPEATED = ["open", "high", "low", "close", "volume"]
+
+
+History = Mapping[str, NDArray[Any]]
+"""A symbol's bars in order, a column a name: BAR_COLUMNS, and what each bar is compared with."""
+
+
+def history(bars: pd.DataFrame, splits: Mapping[date, float]) -> History:
+    """A symbol's bars with what each is compared with.
+
+    Args:
+        bars: BAR_COLUMNS, ordered by date, one row a session, none missing between the first and the last stored.
+        splits: by execution date, what an earlier price is to be multiplied with (0.5 for a 2-for-1 split).
+
+    Returns:
+        The columns of `bars`, and `previous_date`, `previous_close` (dollars as traded), `split` (the factor between
+        the two closes, 1 where there is none), `move` (the close's change that no split explains, a fraction),
+        `raw_move` (its change as traded) and `volume_times` (the volume as a multiple of the median of the sessions
+        before, in shares of its own day). NaN where there is nothing to compare with.
+    """
+    days, close, volume = (bars[name].to_numpy() for name in ("date", "close", "volume"))
+    factor = _factor(days, splits)
+    previous = _previous(close)
+    split = _previous(factor, first=factor[:1]) / factor
+    in_last_shares = pd.Series(volume / factor)
+    usual = in_last_shares.rolling(LOOK_BACK, min_periods=FEWEST_VOLUMES, closed="left").median()
+    return {
+        **{str(name): bars[name].to_numpy() for name in bars.columns},
+        "previous_date": _previous(days, first=days[:1]),
+        "previous_close": previous,
+        "split": split,
+        "raw_move": close / previous - 1,
+        "move": close / (previous * split) - 1,
+        "volume_times": (in_last_shares / usual.where(usual > 0)).to_numpy(),
+    }
+
+
+def unexplained_move(bars: History, threshold: float) -> Verdicts:
+    """The close moved by more than the threshold, and it isn't that a split failed to show."""
+    found: Verdicts = (abs(bars["move"]) > threshold) & ~split_without_move(bars, threshold)
+    return found
+
+
+def split_without_move(bars: History, threshold: float) -> Verdicts:
+    """There was a split, and the close is where it would be without."""
+    found: Verdicts = (bars["split"] != 1) & (abs(bars["move"]) > threshold) & (abs(bars["raw_move"]) <= threshold)
+    return found
+
+
+def volume_outlier(bars: History, threshold: float) -> Verdicts:
+    """More, or less, than the usual volume by more than the factor `threshold`. No volume at all is another rule's."""
+    times = bars["volume_times"]
+    return (times > threshold) | ((times > 0) & (times < 1 / threshold))
+
+
+def zero_volume(bars: History, _threshold: float) -> Verdicts:
+    """Nothing was traded."""
+    found: Verdicts = bars["volume"] == 0
+    return found
+
+
+def repeated(bars: History, _threshold: float) -> Verdicts:
+    """All prices and the volume are the session's before."""
+    found: Verdicts = np.logical_and.reduce([bars[name] == _previous(bars[name]) for name in _REPEATED])
+    return found
+
+
+def vwap_outside(bars: History, threshold: float) -> Verdicts:
+    """The average price is below the lowest or above the highest one by more than the fraction `threshold`."""
+    return (bars["vwap"] < bars["low"] * (1 - threshold)) | (bars["vwap"] > bars["high"] * (1 + threshold))
+
+
+def _factor(days: NDArray[Any], splits: Mapping[date, float]) -> NDArray[Any]:
+    """What each day's price is to be multiplied with to compare with the last day's."""
+    factor = np.ones(len(days))
+    for executed, ratio in splits.items():
+        factor[days < np.datetime64(executed)] *= ratio
+    return factor
+
+
+def _previous(values: NDArray[Any], first: Any = (np.nan,)) -> NDArray[Any]:
+    """Each row's predecessor; `first` for the row that has none."""
+    return np.concatenate([first, values[:-1]])

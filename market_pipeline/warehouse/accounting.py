@@ -1,0 +1,136 @@
+"""The account of a run: what was asked of each symbol and what came of it, as `backfill_history` keeps it.
+
+One row a symbol and run, written in the transaction that loads the symbol, so that it can't say what isn't so.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, func, insert, update
+
+from market_pipeline.settings import Source
+from market_pipeline.symbols import Symbol
+from market_pipeline.warehouse.tables import backfill_history, tracked_symbols
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What was asked for one symbol, and by whom: the part of the account that is known before loading.
+
+    `sessions` are the run's, `delisted_on` the last day the symbol traded, where it is known to have left the market.
+    `answered` are the first and last date that the vendor answered for, None where it did for none.
+    """
+
+    symbol: Symbol
+    sessions: Sequence[date]
+    source: Source
+    run_id: str
+    trigger: str
+    started_at: datetime
+    requests: int = 0
+    notes: tuple[str, ...] = ()
+    delisted_on: date | None = None
+    answered: tuple[date, date] | None = None
+
+    @property
+    def due(self) -> Sequence[date]:
+        """The sessions that the symbol can have a bar of."""
+        last = self.delisted_on or date.max
+        return [session for session in self.sessions if session <= last]
+
+    @property
+    def answered_sessions(self) -> Sequence[date]:
+        """Those of the due sessions that the vendor answered for."""
+        first, last = self.answered or (date.max, date.min)
+        return [session for session in self.due if first <= session <= last]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of an attempt.
+
+    sessions = answered + refused, and fetched = loaded + revised + unchanged + rejected, always.
+    """
+
+    symbol: str
+    first_session: date
+    last_session: date
+    sessions: int
+    answered: int = 0
+    requests: int = 0
+    fetched: int = 0
+    loaded: int = 0
+    revised: int = 0
+    unchanged: int = 0
+    rejected: int = 0
+    flagged: int = 0
+    present: frozenset[date] = field(default=frozenset(), repr=False)
+    """The asked sessions that market_data holds a bar of now."""
+    notes: tuple[str, ...] = ()
+    error: str | None = None
+
+    @property
+    def refused(self) -> int:
+        """How many of the asked sessions the vendor didn't answer for."""
+        return self.sessions - self.answered
+
+    @property
+    def missing(self) -> int:
+        """How many of the asked sessions market_data holds no bar of."""
+        return self.sessions - len(self.present)
+
+
+def record_failure(engine: Engine, attempt: Attempt, error: str) -> Outcome:
+    """Account for an attempt that failed: nothing of it is loaded, and its symbol says so."""
+    outcome = Outcome(
+        symbol=attempt.symbol.name,
+        first_session=attempt.sessions[0],
+        last_session=attempt.sessions[-1],
+        sessions=len(attempt.due),
+        requests=attempt.requests,
+        error=error,
+    )
+    with engine.begin() as connection:
+        account_for(connection, replace(attempt, answered=None), outcome)
+    return outcome
+
+
+def account_for(connection: Connection, attempt: Attempt, outcome: Outcome) -> None:
+    """Write the row, and the symbol's own state."""
+    succeeded = outcome.error is None
+    connection.execute(
+        insert(backfill_history).values(
+            run_id=attempt.run_id,
+            trigger=attempt.trigger,
+            symbol=outcome.symbol,
+            start_date=outcome.first_session,
+            end_date=outcome.last_session,
+            sessions=outcome.sessions,
+            answered=outcome.answered,
+            refused=outcome.refused,
+            answered_from=min(attempt.answered_sessions, default=None),
+            answered_to=max(attempt.answered_sessions, default=None),
+            requests=outcome.requests,
+            fetched=outcome.fetched,
+            loaded=outcome.loaded,
+            revised=outcome.revised,
+            unchanged=outcome.unchanged,
+            rejected=outcome.rejected,
+            flagged=outcome.flagged,
+            missing=outcome.missing,
+            records_imported=outcome.loaded + outcome.revised,
+            started_at=attempt.started_at,
+            duration_seconds=func.extract("epoch", func.clock_timestamp() - attempt.started_at),
+            backfill_timestamp=func.clock_timestamp(),
+            success=succeeded,
+            error_details=outcome.error,
+            notes="; ".join(outcome.notes) or None,
+        )
+    )
+    state: dict[str, Any] = {"backfill_status": "completed" if succeeded else "failed"}
+    if succeeded:
+        state["last_backfill"] = func.now()
+    symbol = tracked_symbols.c.symbol == outcome.symbol
+    connection.execute(update(tracked_symbols).where(symbol).values(state))

@@ -1,0 +1,87 @@
+"""Keeping the flags of stored bars true, after bars have come in and after splits have changed.
+
+What is odd about a bar is for the caller's `examine` to say; here is which bars have to be looked at again.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import date, datetime
+from typing import Any
+
+import pandas as pd
+from sqlalchemy import Connection, Row, select
+
+from market_pipeline.bars import BAR_COLUMNS, LOOK_BACK, VALUE_COLUMNS, FlaggedBar
+from market_pipeline.symbols import Symbol
+from market_pipeline.warehouse.statements import statement
+from market_pipeline.warehouse.tables import market_data, splits, tracked_symbols
+from market_pipeline.warehouse.tracked_symbols import lock_symbol
+
+Examine = Callable[[Symbol, pd.DataFrame, Mapping[date, float]], Sequence[FlaggedBar]]
+"""What is odd in a symbol's bars (BAR_COLUMNS, in order), given its splits: by day, the factor for earlier prices."""
+
+
+def flag_staged(connection: Connection, symbol: Symbol, staged: pd.DataFrame, examine: Examine, at: datetime) -> None:
+    """Bring the flags up to date once the bars in `staged_bars`, which `staged` holds too, have been merged.
+
+    Those of the bars themselves, and of the LOOK_BACK stored sessions after them, which are compared with them.
+
+    Args:
+        connection: in the transaction of the merge, holding the symbol's lock.
+        symbol: whose bars they are.
+        staged: BAR_COLUMNS, one row a session, at least one.
+        examine: says what is odd.
+        at: when the bars were loaded.
+    """
+    first, last = staged["date"].min().date(), staged["date"].max().date()
+    around = connection.execute(
+        statement("bars_around_staged"),
+        {"symbol": symbol.name, "first": first, "last": last, "look_back": LOOK_BACK},
+    )
+    bars = pd.concat([staged, _frame(around)]).sort_values("date") if around.rowcount else staged
+    _flag(connection, symbol, bars, examine, at, since=first)
+
+
+def flag_again(connection: Connection, names: Iterable[str], examine: Examine) -> None:
+    """Bring the flags of all bars of these symbols up to date, once their splits have changed.
+
+    Holds the symbols' locks until the transaction ends.
+    """
+    columns = tracked_symbols.c
+    for name in sorted(names):  # always in the same order, so that two transactions can't wait for each other
+        kind: str = connection.execute(select(columns.asset_class).where(columns.symbol == name)).scalar_one()
+        symbol = Symbol.of(name, kind)
+        at = lock_symbol(connection, symbol)
+        bars = market_data.c
+        stored = select(*(bars[column] for column in BAR_COLUMNS)).where(bars.symbol == name).order_by(bars.date)
+        frame = _frame(connection.execute(stored))
+        if not frame.empty:
+            _flag(connection, symbol, frame, examine, at, since=date.min)
+
+
+def _flag(
+    connection: Connection, symbol: Symbol, bars: pd.DataFrame, examine: Examine, at: datetime, *, since: date
+) -> None:
+    found = [bar for bar in examine(symbol, bars, _splits(connection, symbol)) if bar.session >= since]
+    parameters = {
+        "symbol": symbol.name,
+        "first": since,
+        "last": bars["date"].max().date(),
+        "found": json.dumps([asdict(bar) for bar in found], default=str),
+        "at": at,
+    }
+    connection.execute(statement("flag_bars"), parameters)
+
+
+def _splits(connection: Connection, symbol: Symbol) -> Mapping[date, float]:
+    held = select(splits.c.execution_date, (splits.c.split_from / splits.c.split_to).label("factor")).where(
+        splits.c.symbol == symbol.name
+    )
+    return {row.execution_date: row.factor for row in connection.execute(held)}
+
+
+def _frame(rows: Iterable[Row[Any]]) -> pd.DataFrame:
+    frame = pd.DataFrame(rows, columns=list(BAR_COLUMNS))
+    numbers = dict.fromkeys(VALUE_COLUMNS, "float64")
+    return frame.astype({"date": "datetime64[us]", "time": "datetime64[us, UTC]", **numbers})

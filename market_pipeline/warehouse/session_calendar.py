@@ -1,0 +1,21 @@
+"""The table `sessions`: the calendars where SQL can see them. What a session is, sessions.py says."""
+
+from datetime import date
+
+from sqlalchemy import Connection, delete
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from market_pipeline.sessions import CALENDARS, sessions_between
+from market_pipeline.warehouse.tables import sessions
+
+
+def record_sessions(connection: Connection, today: date) -> None:
+    """Make the table hold every session of every calendar to the end of next year, and no other.
+
+    A closure that becomes known later, as for a state funeral, takes its session out again.
+    """
+    for calendar in CALENDARS.values():
+        days = sessions_between(calendar.name, calendar.first_session, date(today.year + 1, 12, 31))
+        connection.execute(delete(sessions).where(sessions.c.calendar == calendar.name, sessions.c.date.not_in(days)))
+        every = [{"calendar": calendar.name, "date": day} for day in days]
+        connection.execute(upsert(sessions).on_conflict_do_nothing(), every)

@@ -1,0 +1,85 @@
+-- Every session that an active symbol should have a bar of, and why it has none where it has none.
+CREATE OR REPLACE VIEW session_states AS
+WITH span AS (
+    SELECT
+        tracked.symbol, tracked.calendar, tracked.delisted_on,
+        (SELECT min(start_date) FROM backfill_history AS h WHERE h.symbol = tracked.symbol) AS first_asked,
+        (SELECT min(date) FROM market_data AS m WHERE m.symbol = tracked.symbol) AS first_bar
+    FROM tracked_symbols AS tracked
+    WHERE tracked.active
+),
+over AS (
+    SELECT span.symbol, span.calendar, session.date, coalesce(span.first_bar, span.first_asked) AS first
+    FROM span
+    JOIN sessions AS session
+        ON session.calendar = span.calendar
+        AND session.date >= span.first_asked
+        AND session.date < (now() AT TIME ZONE 'UTC')::date
+        AND session.date <= coalesce(span.delisted_on, 'infinity')
+),
+without_bar AS (
+    SELECT over.*
+    FROM over
+    WHERE NOT EXISTS (SELECT FROM market_data AS m WHERE m.symbol = over.symbol AND m.date = over.date)
+),
+explained AS (
+    SELECT
+        without_bar.symbol, without_bar.calendar, without_bar.date, without_bar.first,
+        CASE
+            WHEN rejected.run_id IS NOT NULL THEN 'rejected'
+            WHEN answered.run_id IS NOT NULL THEN 'empty'
+            WHEN asked.run_id IS NULL THEN 'never_asked'
+            WHEN NOT asked.success THEN 'failed'
+            WHEN without_bar.date > asked.answered_to THEN 'not_yet_available'
+            ELSE 'not_in_plan'
+        END AS state,
+        CASE
+            WHEN rejected.run_id IS NOT NULL THEN array_to_string(rejected.reasons, '; ')
+            WHEN answered.run_id IS NULL THEN coalesce(asked.error_details, asked.notes)
+        END AS reason,
+        coalesce(rejected.run_id, answered.run_id, asked.run_id) AS run_id,
+        coalesce(rejected.last_rejected_at, answered.backfill_timestamp, asked.backfill_timestamp) AS asked_at
+    FROM without_bar
+    LEFT JOIN LATERAL (
+        SELECT r.reasons, r.run_id, r.last_rejected_at
+        FROM rejected_bars AS r
+        WHERE r.symbol = without_bar.symbol AND r.date = without_bar.date
+        ORDER BY r.last_rejected_at DESC
+        LIMIT 1
+    ) AS rejected ON true
+    LEFT JOIN LATERAL (
+        SELECT h.run_id, h.backfill_timestamp
+        FROM backfill_history AS h
+        WHERE h.symbol = without_bar.symbol AND without_bar.date BETWEEN h.answered_from AND h.answered_to
+        ORDER BY h.backfill_timestamp DESC
+        LIMIT 1
+    ) AS answered ON true
+    LEFT JOIN LATERAL (
+        SELECT h.run_id, h.success, h.answered_to, h.error_details, h.notes, h.backfill_timestamp
+        FROM backfill_history AS h
+        WHERE h.symbol = without_bar.symbol AND without_bar.date BETWEEN h.start_date AND h.end_date
+        ORDER BY h.backfill_timestamp DESC
+        LIMIT 1
+    ) AS asked ON true
+)
+SELECT over.symbol, over.calendar, over.date, 'loaded' AS state, NULL AS reason, m.run_id, m.fetched_at AS asked_at
+FROM over
+JOIN market_data AS m ON m.symbol = over.symbol AND m.date = over.date
+UNION ALL
+SELECT symbol, calendar, date, state, reason, run_id, asked_at
+FROM explained
+-- Before the first bar a session is expected only if something is known to have gone wrong with it.
+WHERE date > first OR state IN ('failed', 'rejected', 'not_yet_available');
+
+COMMENT ON VIEW session_states IS
+    'Every session that is over, of every active symbol since its first bar (or since it was first asked for), and what '
+    'is known of it.';
+COMMENT ON COLUMN session_states.symbol IS 'The symbol, as in tracked_symbols.';
+COMMENT ON COLUMN session_states.calendar IS 'Its trading calendar.';
+COMMENT ON COLUMN session_states.date IS 'The session.';
+COMMENT ON COLUMN session_states.state IS
+    'loaded; rejected (its bar can''t be true); empty (asked, and the vendor has none); not_yet_available and '
+    'not_in_plan (the vendor''s plan doesn''t give it yet, or at all); failed; never_asked.';
+COMMENT ON COLUMN session_states.reason IS 'Why there is no bar, where that is known.';
+COMMENT ON COLUMN session_states.run_id IS 'The run that this is known from; NULL if never asked.';
+COMMENT ON COLUMN session_states.asked_at IS 'When it became known; NULL if never asked.';

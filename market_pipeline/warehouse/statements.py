@@ -1,0 +1,22 @@
+"""The SQL that is longer than a line: each statement in a file of its own, in the folder `sql`."""
+
+from functools import cache
+from importlib.resources import files
+
+from sqlalchemy import TextClause, text
+
+
+@cache
+def statement(name: str) -> TextClause:
+    """The statement in `sql/<name>.sql`; its first lines say what it does and which parameters it takes."""
+    return text(_read(f"{name}.sql"))
+
+
+def views() -> list[str]:
+    """The statements that make the views and functions, in the order they build on each other."""
+    folder = files("market_pipeline.warehouse") / "sql" / "views"
+    return [file.read_text(encoding="utf-8") for file in sorted(folder.iterdir(), key=lambda file: file.name)]
+
+
+def _read(name: str) -> str:
+    return (files("market_pipeline.warehouse") / "sql" / name).read_text(encoding="utf-8")

@@ -1,0 +1,75 @@
+"""What the tests of stored bars share: recorded bars to load, loads of them, and what is in the table then."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pandas as pd
+from bokeh_sampledata import stocks
+from sqlalchemy import Engine, select, text
+
+from market_pipeline.quality.rules import examine
+from market_pipeline.sessions import session_starts, sessions_between
+from market_pipeline.symbols import Symbol
+from market_pipeline.warehouse.accounting import Attempt, Outcome, record_failure
+from market_pipeline.warehouse.loading import RejectedBar, load
+from market_pipeline.warehouse.tables import market_data
+
+AAPL = Symbol.of("AAPL", "stock")
+
+
+def recorded(name: str, start: date, end: date) -> pd.DataFrame:
+    """The bars of a recorded stock, as traded, with BAR_COLUMNS."""
+    data = pd.DataFrame(getattr(stocks, name))
+    days = pd.DatetimeIndex(pd.to_datetime(data["date"]))
+    frame = pd.DataFrame(
+        {
+            "date": days,
+            "time": session_starts("XNYS", days),
+            **{column: data[column].astype(float) for column in ("open", "high", "low", "close", "volume")},
+            "vwap": float("nan"),
+            "transactions": float("nan"),
+        }
+    )
+    return frame[frame["date"].between(pd.Timestamp(start), pd.Timestamp(end))].reset_index(drop=True)
+
+
+def attempt(symbol: Symbol, sessions: Sequence[date], run_id: str = "run-1", **known: Any) -> Attempt:
+    """A run's attempt at these sessions, all answered for unless `known` says otherwise."""
+    known = {"answered": (sessions[0], sessions[-1]), "requests": 1, **known}
+    return Attempt(symbol, sessions, "polygon", run_id, "cli", datetime.now(UTC), **known)
+
+
+def loaded(
+    warehouse: Engine,
+    symbol: Symbol,
+    frame: pd.DataFrame,
+    *,
+    sessions: Sequence[date] | None = None,
+    rejected: Sequence[RejectedBar] = (),
+    run_id: str = "run-1",
+    **known: Any,
+) -> Outcome:
+    """Load a frame as the answer for `sessions`, by default those from its first to its last bar."""
+    asked = sessions or sessions_between(symbol.calendar, frame["date"].min().date(), frame["date"].max().date())
+    return load(warehouse, attempt(symbol, asked, run_id, **known), frame, rejected, examine)
+
+
+def failed(warehouse: Engine, symbol: Symbol, sessions: Sequence[date], error: str, run_id: str = "run-1") -> Outcome:
+    """Account for a failed attempt at these sessions."""
+    return record_failure(warehouse, attempt(symbol, sessions, run_id), error)
+
+
+def flags(warehouse: Engine, symbol: Symbol) -> dict[date, tuple[str, ...]]:
+    """The flags of the symbol's flagged bars."""
+    query = select(market_data.c.date, market_data.c.flags).where(
+        market_data.c.symbol == symbol.name, ~market_data.c.validated
+    )
+    with warehouse.connect() as connection:
+        return {row.date: tuple(row.flags) for row in connection.execute(query)}
+
+
+def query(warehouse: Engine, statement: str, **parameters: Any) -> list[Mapping[str, Any]]:
+    """The rows of a query, as mappings."""
+    with warehouse.connect() as connection:
+        return [dict(row) for row in connection.execute(text(statement), parameters).mappings()]

@@ -1,0 +1,126 @@
+"""Flags of stored bars: they follow from what is stored and from the splits, however it came there."""
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Engine
+
+from market_pipeline.symbols import Symbol
+from market_pipeline.warehouse.tables import market_data
+from market_pipeline.warehouse.tracked_symbols import add_symbols
+from market_pipeline_tests.integration.corporate_action_cases import after, counts, listing
+from market_pipeline_tests.integration.stored_bars import AAPL, flags, loaded, query, recorded
+
+CRASH, SPLIT = date(2000, 9, 29), date(2005, 2, 28)
+RECORDED = {
+    "AAPL": (date(2000, 6, 1), date(2001, 5, 31)),  # a split and a crash
+    "IBM": (date(2002, 1, 2), date(2002, 12, 31)),
+    "MSFT": (date(2003, 1, 2), date(2003, 12, 31)),  # a split
+    "GOOG": (date(2010, 9, 1), date(2011, 8, 31)),
+    "FB": (date(2012, 5, 18), date(2013, 3, 1)),
+}
+LISTED = {"ticker": "AAPL", "execution_date": "2005-02-28", "split_from": 1, "split_to": 2, "id": "E1"}
+
+
+@pytest.fixture(autouse=True)
+def _tracked(warehouse: Engine) -> None:
+    add_symbols(warehouse, [AAPL])
+
+
+def verdicts(warehouse: Engine, symbol: Symbol) -> list[Mapping[str, Any]]:
+    columns = "date, flags, validation_notes, quality_score, validated, gap_detected, volume_anomaly"
+    return query(
+        warehouse, f"SELECT {columns} FROM market_data WHERE symbol = :symbol ORDER BY date", symbol=symbol.name
+    )
+
+
+def test_a_crash_is_stored_and_flagged(warehouse: Engine) -> None:
+    outcome = loaded(warehouse, AAPL, recorded("AAPL", date(2000, 9, 1), date(2000, 10, 31)))
+    assert (outcome.loaded, outcome.flagged) == (42, 2)
+    row = query(warehouse, "SELECT * FROM market_data WHERE date = :day", day=CRASH)[0]
+    assert row["close"] == 25.75
+    assert row["flags"] == ["unexplained_move", "volume_outlier"]
+    assert row["validation_notes"].startswith("unexplained_move: the close 25.75 is -51.9% from 53.5 on 2000-09-28")
+    assert (row["validated"], row["gap_detected"], row["volume_anomaly"]) == (False, True, True)
+    assert row["quality_score"] == 0.85
+    assert query(warehouse, "SELECT flagged FROM backfill_history") == [{"flagged": 2}]
+
+
+def test_a_split_day_is_flagged_until_the_split_is_known_and_again_when_it_is_withdrawn(warehouse: Engine) -> None:
+    loaded(warehouse, AAPL, recorded("AAPL", date(2005, 1, 3), date(2005, 4, 29)))
+    assert flags(warehouse, AAPL)[SPLIT] == ("unexplained_move",)
+    assert counts(after(warehouse, listing(LISTED))) == {"loaded": 1}
+    assert SPLIT not in flags(warehouse, AAPL)
+    assert counts(after(warehouse, listing(), listing())) == {"removed": 1}
+    assert flags(warehouse, AAPL)[SPLIT] == ("unexplained_move",)
+    assert query(warehouse, "SELECT count(*) AS n FROM market_data_revisions") == [{"n": 0}]
+
+
+def test_a_split_known_beforehand_explains_the_move_at_once(warehouse: Engine) -> None:
+    after(warehouse, listing(LISTED))
+    loaded(warehouse, AAPL, recorded("AAPL", date(2005, 1, 3), date(2005, 4, 29)))
+    assert SPLIT not in flags(warehouse, AAPL)
+
+
+def test_a_neighbour_that_arrives_later_changes_the_verdict(warehouse: Engine) -> None:
+    bars = recorded("AAPL", date(2000, 9, 25), date(2000, 10, 6))
+    before = bars["date"] < pd.Timestamp(CRASH)
+    loaded(warehouse, AAPL, bars[~before])
+    assert flags(warehouse, AAPL) == {}  # nothing to compare the crash with
+    loaded(warehouse, AAPL, bars[before])
+    assert flags(warehouse, AAPL) == {CRASH: ("unexplained_move",)}
+
+
+def test_a_correction_lifts_the_flag_and_the_revision_keeps_it(warehouse: Engine) -> None:
+    bars = recorded("IBM", date(2002, 6, 3), date(2002, 6, 28))
+    wrong = bars.copy()
+    wrong.loc[5, ["open", "high", "low", "close"]] *= 10
+    loaded(warehouse, AAPL, wrong)
+    assert {day.isoformat() for day in flags(warehouse, AAPL)} == {"2002-06-10", "2002-06-11"}
+    loaded(warehouse, AAPL, bars, run_id="run-2")
+    assert flags(warehouse, AAPL) == {}
+    [kept] = query(warehouse, "SELECT * FROM market_data_revisions")
+    assert (kept["flags"], kept["validated"]) == (["unexplained_move"], False)
+
+
+def test_loading_the_same_again_changes_no_row(warehouse: Engine) -> None:
+    bars = recorded("AAPL", date(2000, 9, 1), date(2000, 10, 31))
+    loaded(warehouse, AAPL, bars)
+    before = query(warehouse, "SELECT *, xmin::text FROM market_data ORDER BY date")
+    outcome = loaded(warehouse, AAPL, bars, run_id="run-2")
+    assert (outcome.unchanged, outcome.flagged) == (42, 2)
+    assert query(warehouse, "SELECT *, xmin::text FROM market_data ORDER BY date") == before
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_a_year_session_by_session_has_the_flags_of_a_year_in_one_go(warehouse: Engine, name: str) -> None:
+    in_one_go, one_by_one = AAPL, Symbol.of("DAILY", "stock")
+    add_symbols(warehouse, [one_by_one])
+    year = recorded(name, *RECORDED[name])
+    loaded(warehouse, in_one_go, year)
+    for row in range(len(year)):
+        loaded(warehouse, one_by_one, year.iloc[[row]])
+    assert verdicts(warehouse, in_one_go) == verdicts(warehouse, one_by_one)
+    assert flags(warehouse, in_one_go)
+
+
+QUARTER = recorded("AAPL", date(2000, 8, 1), date(2000, 10, 31))
+
+
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.integers(0, 3), min_size=len(QUARTER), max_size=len(QUARTER)))
+def test_in_whatever_order_bars_arrive_their_flags_are_the_same(warehouse: Engine, part_of: list[int]) -> None:
+    with warehouse.begin() as connection:
+        connection.execute(market_data.delete())
+    for part in sorted(set(part_of), key=lambda part: (part * 7) % 4):
+        loaded(warehouse, AAPL, QUARTER[[number == part for number in part_of]])
+    scattered = verdicts(warehouse, AAPL)
+    with warehouse.begin() as connection:
+        connection.execute(market_data.delete())
+    loaded(warehouse, AAPL, QUARTER)
+    assert verdicts(warehouse, AAPL) == scattered

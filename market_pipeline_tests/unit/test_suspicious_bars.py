@@ -1,0 +1,168 @@
+"""The rules that flag a bar: each on bars that must pass and bars that must not, worked out by hand."""
+
+from datetime import date
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from market_pipeline.bars import LOOK_BACK, FlaggedBar
+from market_pipeline.quality.rules import SUSPICIOUS, examine
+from market_pipeline.sessions import session_starts, sessions_between
+from market_pipeline.symbols import AssetClass, Symbol
+
+STOCK, FUND, COIN = Symbol.of("AAPL", "stock"), Symbol.of("SPY", "etf"), Symbol.of("BTC", "crypto")
+MONTH = sessions_between("XNYS", date(2024, 1, 1), date(2024, 2, 5))
+LAST = len(MONTH) - 1
+
+
+def bars(*changes: tuple[int, dict[str, Any]]) -> pd.DataFrame:
+    """A quiet month: bars around 100 dollars and a million shares, no two alike, with some values changed by row."""
+    days = pd.DatetimeIndex(MONTH)
+    closes = [100 + row % 3 for row in range(len(days))]
+    frame = pd.DataFrame(
+        {
+            "date": days,
+            "time": session_starts("XNYS", days),
+            "open": 100.0,
+            "high": 103.0,
+            "low": 99.0,
+            "close": [float(close) for close in closes],
+            "volume": [1_000_000.0 + row for row in range(len(days))],
+            "vwap": 101.0,
+            "transactions": 42.0,
+        }
+    )
+    for row, change in changes:
+        for column, value in change.items():
+            frame.loc[row, column] = value
+    return frame
+
+
+def flags(frame: pd.DataFrame, symbol: Symbol = STOCK, splits: dict[date, float] | None = None) -> dict[int, set[str]]:
+    """What was found, by row."""
+    return {MONTH.index(bar.session): set(bar.flags) for bar in examine(symbol, frame, splits or {})}
+
+
+def test_a_quiet_month_has_no_flags() -> None:
+    assert flags(bars()) == {}
+
+
+# The last close follows one of 101.
+@pytest.mark.parametrize(
+    ("symbol", "close", "odd"),
+    [
+        (STOCK, 121.1, False), (STOCK, 121.3, True), (STOCK, 80.81, False), (STOCK, 80.7, True),
+        (FUND, 116.1, False), (FUND, 116.2, True), (COIN, 131.2, False), (COIN, 131.4, True),
+    ],
+)  # fmt: skip
+def test_a_move_over_the_threshold_of_its_asset_class_is_flagged(symbol: Symbol, close: float, odd: bool) -> None:
+    frame = bars((LAST, {"close": close, "high": 140.0, "low": 70.0}))
+    assert frame["close"][LAST - 1] == 101
+    assert flags(frame, symbol) == ({LAST: {"unexplained_move"}} if odd else {})
+
+
+def test_a_split_explains_the_move_it_makes() -> None:
+    halved = bars(*((row, {"open": 50.0, "high": 52.0, "low": 49.0, "close": 50.0 + row % 2, "vwap": 50.5, "volume":
+                           2_000_000.0 + row}) for row in range(12, len(MONTH))))  # fmt: skip
+    assert flags(halved) == {12: {"unexplained_move"}}
+    assert flags(halved, splits={MONTH[12]: 0.5}) == {}
+
+
+def test_a_split_of_the_days_between_two_stored_sessions_explains_the_move_too() -> None:
+    frame = bars((LAST, {"close": 50.5, "low": 50.0})).drop(index=LAST - 1)
+    assert flags(frame, splits={MONTH[LAST - 1]: 0.5}) == {}
+
+
+def test_a_split_that_does_not_show_is_flagged_and_not_as_a_move() -> None:
+    [found] = examine(STOCK, bars(), {MONTH[12]: 0.5})
+    assert (found.session, found.flags, found.gap_detected) == (MONTH[12], ("split_without_move",), True)
+
+
+def test_a_move_that_the_split_does_not_account_for_is_flagged() -> None:
+    frame = bars((LAST, {"close": 30.0, "low": 30.0}))
+    assert flags(frame, splits={MONTH[LAST]: 0.5}) == {LAST: {"unexplained_move"}}
+
+
+@pytest.mark.parametrize(
+    ("symbol", "volume", "odd"),
+    [(STOCK, 5.9e6, False), (STOCK, 6.1e6, True), (STOCK, 1.7e5, False), (STOCK, 1.6e5, True), (COIN, 9.9e6, False),
+     (COIN, 10.1e6, True)],
+)  # fmt: skip
+def test_a_volume_far_from_the_usual_one_is_flagged(symbol: Symbol, volume: float, odd: bool) -> None:
+    assert flags(bars((LAST, {"volume": volume})), symbol) == ({LAST: {"volume_outlier"}} if odd else {})
+
+
+def test_the_usual_volume_is_that_of_the_sessions_before_and_not_of_the_batch() -> None:
+    tenfold = [(row, {"volume": 1e7 + row}) for row in range(12, len(MONTH))]
+    found = flags(bars(*tenfold))
+    assert found[12] == {"volume_outlier"}
+    assert found[21] == {"volume_outlier"}  # nine of the twenty before are of the new kind
+    assert 23 not in found  # eleven are
+
+
+def test_of_the_first_ten_volumes_nothing_is_said() -> None:
+    assert flags(bars((9, {"volume": 1e9}))) == {}
+    assert flags(bars((10, {"volume": 1e9}))) == {10: {"volume_outlier"}}
+
+
+def test_volumes_before_a_split_count_in_the_shares_after_it() -> None:
+    tenfold = [(row, {"volume": 1e7 + row, "close": 10.0 + row % 2 / 10, "open": 10.0, "high": 10.3, "low": 9.9,
+                      "vwap": 10.1}) for row in range(12, len(MONTH))]  # fmt: skip
+    assert flags(bars(*tenfold), splits={MONTH[12]: 0.1}) == {}
+
+
+def test_no_volume_is_flagged_as_that_and_nothing_else() -> None:
+    assert flags(bars((LAST, {"volume": 0.0}))) == {LAST: {"zero_volume"}}
+
+
+def test_a_bar_that_repeats_the_one_before_is_flagged() -> None:
+    before = bars().loc[11, ["open", "high", "low", "close", "volume"]].to_dict()
+    assert flags(bars((12, before))) == {12: {"repeated"}}
+
+
+@pytest.mark.parametrize(("vwap", "odd"), [(103.1, False), (103.2, True), (98.91, False), (98.8, True)])
+def test_an_average_price_beyond_the_extremes_is_flagged(vwap: float, odd: bool) -> None:
+    assert flags(bars((LAST, {"vwap": vwap}))) == ({LAST: {"vwap_outside"}} if odd else {})
+
+
+def test_an_average_price_that_is_not_given_is_not_odd() -> None:
+    assert flags(bars((LAST, {"vwap": float("nan")}))) == {}
+
+
+def test_the_note_says_what_is_odd_and_the_score_what_it_costs() -> None:
+    frame = bars((LAST, {"close": 50.5, "low": 50.0, "volume": 2e7}))
+    [found] = examine(STOCK, frame, {})
+    assert found == FlaggedBar(
+        session=MONTH[LAST],
+        flags=("unexplained_move", "volume_outlier"),
+        notes="unexplained_move: the close 50.5 is -50.0% from 101 on 2024-02-02, splits considered; "
+        "volume_outlier: the volume is 20 times the usual one, the median of the sessions before",
+        quality_score=0.85,
+        gap_detected=True,
+        volume_anomaly=True,
+    )
+
+
+@pytest.mark.parametrize("rule", SUSPICIOUS, ids=lambda rule: rule.name)
+def test_every_rule_says_what_it_means_and_why_and_has_a_threshold_for_all_asset_classes_or_none(rule: Any) -> None:
+    assert rule.meaning
+    assert rule.reasoning
+    assert set(rule.thresholds) in (set(), set(AssetClass))
+    assert 0 < rule.penalty < 1
+
+
+CHANGES = st.sampled_from([{}, {"close": 50.0}, {"close": 200.0}, {"volume": 0.0}, {"volume": 1e8}, {"vwap": 1.0}])
+
+
+@given(st.lists(CHANGES, min_size=len(MONTH), max_size=len(MONTH)), st.integers(0, LAST), st.booleans())
+def test_a_verdict_needs_no_more_than_the_bars_looked_back_on(
+    changes: list[dict[str, Any]], row: int, split: bool
+) -> None:
+    frame = bars(*enumerate(changes))
+    splits = {MONTH[15]: 0.5} if split else {}
+    part = frame.iloc[max(row - LOOK_BACK, 0) : row + 1]
+    whole = [bar for bar in examine(STOCK, frame, splits) if bar.session == MONTH[row]]
+    assert [bar for bar in examine(STOCK, part, splits) if bar.session == MONTH[row]] == whole
