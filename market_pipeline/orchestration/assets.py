@@ -14,7 +14,8 @@ from sqlalchemy import Table
 
 from market_pipeline.ingest import Run, ingest
 from market_pipeline.listing import refresh
-from market_pipeline.orchestration.events import record_materializations
+from market_pipeline.orchestration.checks import check_results, check_specs
+from market_pipeline.orchestration.events import record_check_results, record_materializations
 from market_pipeline.orchestration.partitions import session_partitions
 from market_pipeline.orchestration.resources import Pipeline
 from market_pipeline.sessions import calendar
@@ -91,6 +92,7 @@ def _step(
     @dg.multi_asset(
         name=name,
         specs=[_spec(symbol) for symbol in symbols],
+        check_specs=[check for symbol in symbols for check in check_specs(asset_key(symbol))],
         partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.single_run(),
         can_subset=True,
@@ -123,7 +125,7 @@ def _load_bars(
     delisted = delistings(pipeline.warehouse)
     run = Run(context.run.run_id, context.run.tags.get(TRIGGER_TAG) or _trigger(context.run.tags))
     vendor = pipeline.fetcher(_trading(in_run, delisted, sessions[0]) or in_run, sessions)
-    failures = []
+    outcomes = []
     for outcome in ingest(
         symbols,
         sessions,
@@ -134,11 +136,12 @@ def _load_bars(
         run=run,
         at_once=pipeline.at_once,
     ):
-        if outcome.error is not None:
-            failures.append(f"{outcome.symbol}: {outcome.error}")
-        else:
+        outcomes.append(outcome)
+        if outcome.error is None:
             yield from _events(context, outcome, len(sessions))
         pipeline.loaded(outcome)
+    record_check_results(context, list(check_results(pipeline.warehouse, symbols, sessions, outcomes)))
+    failures = [f"{outcome.symbol}: {outcome.error}" for outcome in outcomes if outcome.error is not None]
     if failures:
         # Asking again at once can't help: what could be retried, the client has retried.
         raise dg.Failure(
@@ -192,6 +195,9 @@ def _summary(outcome: Outcome) -> dict[str, int | str]:
     return {
         "first_session": outcome.first_session.isoformat(),
         "last_session": outcome.last_session.isoformat(),
+        "sessions": outcome.sessions,
+        "sessions_answered": outcome.answered,
+        "sessions_refused": outcome.refused,
         "sessions_missing": outcome.missing,
         "requests": outcome.requests,
         "fetched": outcome.fetched,
@@ -199,4 +205,5 @@ def _summary(outcome: Outcome) -> dict[str, int | str]:
         "revised": outcome.revised,
         "unchanged": outcome.unchanged,
         "rejected": outcome.rejected,
+        "flagged": outcome.flagged,
     }

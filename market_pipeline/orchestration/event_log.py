@@ -7,13 +7,18 @@ connection on each of most of them. Reading, and everything else that a storage 
 from collections.abc import Sequence
 from typing import Any
 
+from dagster._core.definitions.asset_checks.asset_check_evaluation import (
+    AssetCheckEvaluation,
+    AssetCheckEvaluationPlanned,
+)
 from dagster._core.events import ASSET_EVENTS, BATCH_WRITABLE_EVENTS, DagsterEventType
 from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.event_log.migration import ASSET_KEY_INDEX_COLS
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, AssetKeyTable, SqlEventLogStorageTable
 from dagster_postgres.event_log import PostgresEventLogStorage
-from sqlalchemy import String, Table, Text, bindparam, cast, func, select
+from dagster_shared.record import copy
+from sqlalchemy import String, Table, Text, bindparam, cast, func, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, Insert, insert
 
 from market_pipeline.orchestration.pooled import Pooled
@@ -45,13 +50,41 @@ _UPSERT_ASSETS = _INSERT_ASSETS.on_conflict_do_update(
     set_={name: func.coalesce(_INSERT_ASSETS.excluded[name], AssetKeyTable.c[name]) for name in _ASSET_COLUMNS[1:]},
 )
 
+_RESULT_COLUMNS = ("asset_key", "check_name", "run_id", "execution_status", "evaluation_event",
+                   "evaluation_event_timestamp", "evaluation_event_storage_id")  # fmt: skip
+_RECORD_RESULTS = text("""
+    WITH result AS (
+        SELECT * FROM unnest(
+            CAST(:asset_key AS text[]), CAST(:check_name AS text[]), CAST(:run_id AS text[]),
+            CAST(:execution_status AS text[]), CAST(:evaluation_event AS text[]),
+            CAST(:evaluation_event_timestamp AS timestamp[]), CAST(:evaluation_event_storage_id AS bigint[])
+        ) AS row (asset_key, check_name, run_id, status, event, at, event_id)
+    ),
+    planned AS (
+        UPDATE asset_check_executions AS held
+        SET execution_status = status, evaluation_event = event, evaluation_event_timestamp = at,
+            evaluation_event_storage_id = event_id
+        FROM result
+        WHERE (held.asset_key, held.check_name, held.run_id) = (result.asset_key, result.check_name, result.run_id)
+          AND held.partition IS NULL
+        RETURNING held.asset_key, held.check_name, held.run_id
+    )
+    INSERT INTO asset_check_executions (
+        asset_key, check_name, run_id, execution_status, evaluation_event, evaluation_event_timestamp,
+        evaluation_event_storage_id
+    )
+    SELECT * FROM result WHERE (asset_key, check_name, run_id) NOT IN (SELECT * FROM planned)
+""")
+_BATCHED = BATCH_WRITABLE_EVENTS | {DagsterEventType.ASSET_CHECK_EVALUATION}
+
 
 class BulkPostgresEventLogStorage(Pooled, PostgresEventLogStorage):
     """The shipped storage, but a batch of events is a few statements in one transaction on a kept connection.
 
     Dagster only makes batches where DAGSTER_EVENT_BATCH_SIZE is above 0, and writes the events of a batch that failed
-    one by one. As a batch is written as a whole or not at all, that can't double any. The NOTIFY that the shipped
-    storage sends with single events is left out: nothing has listened to it since Dagster polls.
+    one by one. As a batch is written as a whole or not at all, that can't double any. Results of checks, which Dagster
+    writes one by one, can be in a batch too. The NOTIFY that the shipped storage sends with single events is left out:
+    nothing has listened to it since Dagster polls.
     """
 
     def __init__(self, postgres_url: str) -> None:
@@ -77,22 +110,25 @@ class BulkPostgresEventLogStorage(Pooled, PostgresEventLogStorage):
             ValueError: an event is of another kind.
         """
         kinds = {event.get_dagster_event().event_type for event in events}
-        if not kinds <= BATCH_WRITABLE_EVENTS:
-            names = ", ".join(sorted(kind.value for kind in kinds - BATCH_WRITABLE_EVENTS))
+        if not kinds <= _BATCHED:
+            names = ", ".join(sorted(kind.value for kind in kinds - _BATCHED))
             raise ValueError(f"events of these kinds can't be written as a batch: {names}")
         stored = [event for event in events if not event.get_dagster_event().is_asset_failed_to_materialize]
         if stored:
-            self._write(stored)
+            self._write(stored, with_results=True)
 
-    def _write(self, events: Sequence[EventLogEntry]) -> list[int]:
+    def _write(self, events: Sequence[EventLogEntry], *, with_results: bool = False) -> list[int]:
+        events = [_about_the_whole_asset(event) for event in events]
         rows = [self._event_to_row(event) for event in events]
         with self.index_transaction() as connection:
             # The ids were handed out in the order of the events, but may be returned in another.
             ids = sorted(connection.scalars(_INSERT_EVENTS, _arrays(rows, _EVENT_COLUMNS)))
             self._store_asset_event_tags(connection, events, ids)
             written = list(zip(ids, events, rows, strict=True))
-            if planned_checks := [row for stored in written for row in _planned_check_rows(*stored)]:
+            if planned_checks := [row for stored in written if (row := _planned_check_row(*stored))]:
                 connection.execute(insert(AssetCheckExecutionsTable), planned_checks)
+            if results := [row for stored in written if with_results and (row := _check_result_row(*stored))]:
+                connection.execute(_RECORD_RESULTS, _arrays(results, _RESULT_COLUMNS))
             # Last, because these rows are shared with other runs, and locked from here to the end.
             if assets := self._asset_rows(written):
                 connection.execute(_UPSERT_ASSETS, _arrays(assets, _ASSET_COLUMNS))
@@ -119,23 +155,49 @@ def _arrays(rows: Sequence[Row], names: Sequence[str]) -> dict[str, list[Any]]:
     return {name: [row[name] for row in rows] for name in names}
 
 
-def _planned_check_rows(event_id: int, event: EventLogEntry, row: Row) -> list[Row]:
-    """The rows in `asset_check_executions` that wait for the result of a check, where the event plans one."""
+def _about_the_whole_asset(event: EventLogEntry) -> EventLogEntry:
+    """The event, without partitions where it plans a check.
+
+    The project's checks are about an asset as a whole. Dagster plans them with the run's partitions all the same, a
+    calendar's worth of JSON each time, and shipped storage writes a row for each partition, which no result ever finds.
+    """
     if event.dagster_event_type is not DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED:
-        return []
+        return event
+    planned = event.get_dagster_event()
+    whole = copy(planned.asset_check_planned_data, partitions_subset=None)
+    return event._replace(dagster_event=planned._replace(event_specific_data=whole))
+
+
+def _planned_check_row(event_id: int, event: EventLogEntry, row: Row) -> Row | None:
+    """The row in `asset_check_executions` that waits for the result of a check, where the event plans one."""
+    if event.dagster_event_type is not DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED:
+        return None
     planned = event.get_dagster_event().asset_check_planned_data
-    subset = planned.partitions_subset
-    partitions: list[str | None] = [*subset.get_partition_keys()] if subset else [None]
-    return [
-        {
-            "asset_key": planned.asset_key.to_string(),
-            "check_name": planned.check_name,
-            "partition": partition,
-            "run_id": event.run_id,
-            "execution_status": AssetCheckExecutionRecordStatus.PLANNED.value,
-            "evaluation_event": row["event"],
-            "evaluation_event_timestamp": row["timestamp"],
-            "evaluation_event_storage_id": event_id,
-        }
-        for partition in partitions
-    ]
+    return _check_row(planned, AssetCheckExecutionRecordStatus.PLANNED, event_id, row)
+
+
+def _check_result_row(event_id: int, event: EventLogEntry, row: Row) -> Row | None:
+    """What that row becomes with the result, where the event is one."""
+    if event.dagster_event_type is not DagsterEventType.ASSET_CHECK_EVALUATION:
+        return None
+    result = event.get_dagster_event().asset_check_evaluation_data
+    passed, failed = AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED
+    return _check_row(result, passed if result.passed else failed, event_id, row)
+
+
+def _check_row(
+    check: AssetCheckEvaluationPlanned | AssetCheckEvaluation,
+    status: AssetCheckExecutionRecordStatus,
+    event_id: int,
+    row: Row,
+) -> Row:
+    return {
+        "asset_key": check.asset_key.to_string(),
+        "check_name": check.check_name,
+        "partition": None,
+        "run_id": row["run_id"],
+        "execution_status": status.value,
+        "evaluation_event": row["event"],
+        "evaluation_event_timestamp": row["timestamp"],
+        "evaluation_event_storage_id": event_id,
+    }

@@ -1,6 +1,7 @@
 """Stored bars and stored accounts, read back. What is missing, completeness.py says."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 
 import pandas as pd
@@ -37,3 +38,18 @@ def bars(
     with engine.connect() as connection:
         frame = pd.read_sql(query, connection, parse_dates=["date"])
     return frame.set_index(["symbol", "date"])
+
+
+def jumps(engine: Engine, symbols: Sequence[str], start: date, end: date) -> Mapping[str, list[tuple[date, str]]]:
+    """The sessions flagged for a jump without a split, or a split without a jump, with the note; by symbol."""
+    flagged = market_data.c.gap_detected & market_data.c.symbol.in_(symbols) & market_data.c.date.between(start, end)
+    query = (
+        select(market_data.c.symbol, market_data.c.date, market_data.c.validation_notes)
+        .where(~market_data.c.validated, flagged)
+        .order_by(market_data.c.symbol, market_data.c.date)
+    )
+    found: defaultdict[str, list[tuple[date, str]]] = defaultdict(list)
+    with engine.connect() as connection:
+        for row in connection.execute(query):
+            found[row.symbol].append((row.date, row.validation_notes))
+    return found

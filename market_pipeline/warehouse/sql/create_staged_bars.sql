@@ -1,6 +1,7 @@
 -- Where one symbol's checked bars wait for the merge. Every column has a fixed width, so that COPY can be fed straight
--- from arrays; NaN stands for a missing vwap or transactions here, and becomes NULL in the merge.
-CREATE TEMPORARY TABLE staged_bars (
+-- from arrays; NaN stands for a missing vwap or transactions here, and becomes NULL in the merge. The table stays for as
+-- long as the connection does: making it takes longer than a night's merge of one symbol.
+CREATE TEMPORARY TABLE IF NOT EXISTS staged_bars (
     date date NOT NULL,
     time timestamptz NOT NULL,
     open double precision NOT NULL,
@@ -10,4 +11,4 @@ CREATE TEMPORARY TABLE staged_bars (
     volume double precision NOT NULL,
     vwap double precision NOT NULL,
     transactions double precision NOT NULL
-) ON COMMIT DROP
+) ON COMMIT DELETE ROWS

@@ -1,0 +1,117 @@
+"""What the tests of the marts share: a warehouse filled row by row, a dbt run, and what is in a mart after it."""
+
+import csv
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pandas as pd
+import psycopg
+from pydantic import SecretStr
+from sqlalchemy import Engine, insert, text
+
+from market_pipeline.dbt_project import run_dbt
+from market_pipeline.sessions import session_starts
+from market_pipeline.settings import Settings
+from market_pipeline.symbols import Symbol
+from market_pipeline.warehouse import embedded
+from market_pipeline.warehouse.database import create_warehouse_engine
+from market_pipeline.warehouse.tables import (
+    backfill_history,
+    corporate_action_inquiries,
+    dividends,
+    market_data,
+    splits,
+)
+from market_pipeline.warehouse.tracked_symbols import add_symbols
+
+ACTIONS = Path(__file__).parent.parent / "data" / "corporate_actions.csv"
+LOADED_AT = datetime(2024, 4, 1, tzinfo=UTC)
+BY_WHOM = {"source": "sandbox", "fetched_at": LOADED_AT, "run_id": "run-1"}
+
+
+@contextmanager
+def database(server: embedded.Server, name: str, *, template: str = "template_warehouse") -> Iterator[Engine]:
+    """A copy of another database, and an engine on it; it is gone afterwards."""
+    with psycopg.connect(server.url("postgres").get_secret_value(), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        engine = create_warehouse_engine(server.url(name))
+        try:
+            yield engine
+        finally:
+            engine.dispose()
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def settings_of(engine: Engine, folder: Path) -> Settings:
+    """The settings of a warehouse."""
+    url = SecretStr(engine.url.set(drivername="postgresql").render_as_string(hide_password=False))
+    return Settings(_env_file=None, database_url=url, market_pipeline_data_dir=folder)
+
+
+def track(warehouse: Engine, symbols: Sequence[Symbol], *, first: date, last: date) -> None:
+    """Symbols whose bars of these sessions, splits and dividends the vendor was asked for, successfully."""
+    add_symbols(warehouse, symbols)
+    asked = {"asked_at": LOADED_AT, "history_asked_at": LOADED_AT}
+    kinds = [{"kind": kind, "symbol": symbol.name, **asked} for symbol in symbols for kind in ("splits", "dividends")]
+    counts = dict.fromkeys(("requests", "fetched", "loaded", "revised", "unchanged", "rejected", "missing"), 0)
+    history = [
+        {
+            "run_id": "run-1", "trigger": "cli", "symbol": symbol.name, "start_date": first, "end_date": last,
+            "sessions": 1, "answered": 1, "refused": 0, "answered_from": first, "answered_to": last, **counts,
+            "flagged": 0, "records_imported": 0, "started_at": LOADED_AT, "duration_seconds": 1.0, "success": True,
+        }
+        for symbol in symbols
+    ]  # fmt: skip
+    with warehouse.begin() as connection:
+        connection.execute(insert(corporate_action_inquiries), kinds)
+        connection.execute(insert(backfill_history), history)
+
+
+def add_bars(warehouse: Engine, symbol: Symbol, bars: pd.DataFrame) -> None:
+    """Bars of one symbol: columns date, open, high, low, close and volume, with vwap and transactions or without."""
+    days = pd.DatetimeIndex(bars["date"])
+    starts = session_starts(symbol.calendar, days).to_pydatetime()
+    rows = bars.astype(object).where(bars.notna(), None).to_dict("records")
+    facts = {"symbol": symbol.name, "validated": True, "quality_score": 1.0, "updated_at": LOADED_AT, **BY_WHOM}
+    with warehouse.begin() as connection:
+        connection.execute(
+            insert(market_data),
+            [
+                {**row, **facts, "date": day.date(), "time": start}
+                for row, day, start in zip(rows, days, starts, strict=True)
+            ],
+        )
+
+
+def add_splits(warehouse: Engine, rows: Iterable[tuple[str, date, float, float]]) -> None:
+    """Splits: symbol, execution date, shares before and after."""
+    names = ("symbol", "execution_date", "split_from", "split_to")
+    with warehouse.begin() as connection:
+        connection.execute(insert(splits), [{**dict(zip(names, row, strict=True)), **BY_WHOM} for row in rows])
+
+
+def add_dividends(warehouse: Engine, rows: Iterable[tuple[str, date, float, str]], currency: str = "USD") -> None:
+    """Dividends: symbol, ex-date, amount a share and kind."""
+    names = ("symbol", "ex_dividend_date", "cash_amount", "dividend_type")
+    facts = {"currency": currency, **BY_WHOM}
+    with warehouse.begin() as connection:
+        connection.execute(insert(dividends), [{**dict(zip(names, row, strict=True)), **facts} for row in rows])
+
+
+def recorded_actions() -> list[dict[str, str]]:
+    """The real splits and dividends of the recorded symbols."""
+    lines = [line for line in ACTIONS.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    return list(csv.DictReader(lines))
+
+
+def dbt(settings: Settings, command: str, *, today: date, full: bool = False) -> None:
+    """Run dbt as of a day."""
+    run_dbt(settings, command, "--quiet", "--vars", f"today: {today}", *(["--full-refresh"] if full else []))
+
+
+def read(warehouse: Engine, query: str, **values: object) -> pd.DataFrame:
+    """The answer to a query."""
+    with warehouse.connect() as connection:
+        return pd.read_sql(text(query), connection, params=values)

@@ -1,0 +1,106 @@
+"""The asset checks as the UI shows them, after runs that succeed, fail, and find something odd."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pytest
+from dagster import AssetCheckKey, DagsterInstance
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from sqlalchemy import Engine, create_engine, text
+
+from market_pipeline.health import QUESTIONS
+from market_pipeline.orchestration.assets import asset_key
+from market_pipeline.orchestration.build import build_definitions
+from market_pipeline.orchestration.launch import launch, open_instance
+from market_pipeline.orchestration.schedules import tonight
+from market_pipeline.runs import range_runs
+from market_pipeline.sandbox.config import SandboxConfig
+from market_pipeline.sandbox.server import running_sandbox
+from market_pipeline.sessions import latest_ended_session
+from market_pipeline.settings import Settings
+from market_pipeline.symbols import Symbol
+from market_pipeline.warehouse.tracked_symbols import add_symbols
+
+AAPL, MSFT, NOSUCH = (Symbol.of(name, "stock") for name in ("AAPL", "MSFT", "NOSUCH"))
+
+
+@pytest.fixture
+def instance(settings: Settings, environment: dict[str, str]) -> Iterator[DagsterInstance]:
+    with open_instance(settings) as opened:
+        yield opened
+
+
+def results(instance: DagsterInstance, symbol: Symbol) -> Mapping[str, tuple[str, str, str]]:
+    """By check, its status, severity and words."""
+    keys = [AssetCheckKey(asset_key(symbol), name) for name in QUESTIONS]
+    latest = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
+    found = {}
+    for key, record in latest.items():
+        event = record.event.get_dagster_event() if record.event else None
+        result = event.asset_check_evaluation_data if event else None
+        assert record.status is not AssetCheckExecutionRecordStatus.PLANNED
+        assert result is not None
+        found[key.name] = (record.status.value, result.severity.value, result.description or "")
+    return found
+
+
+def backfilled(
+    settings: Settings, instance: DagsterInstance, warehouse: Engine, symbols: Sequence[Symbol], start: date, end: date
+) -> None:
+    [range_run] = range_runs(symbols, start, end, datetime.now(UTC))
+    launch(build_definitions(settings), range_run, instance, warehouse)
+
+
+def test_a_night_that_goes_well_leaves_every_check_green(
+    settings: Settings, instance: DagsterInstance, warehouse: Engine
+) -> None:
+    add_symbols(warehouse, [MSFT])
+    with running_sandbox(SandboxConfig()) as base_url:
+        on_sandbox = settings.model_copy(update={"polygon_base_url": base_url})
+        latest = latest_ended_session("XNYS", datetime.now(UTC))
+        assert latest is not None
+        [night] = tonight(on_sandbox, [MSFT], latest)
+        assert launch(build_definitions(on_sandbox), night, instance, warehouse).success
+    assert {name: status for name, (status, _, _) in results(instance, MSFT).items()} == dict.fromkeys(
+        QUESTIONS, "SUCCEEDED"
+    )
+
+
+def test_a_crash_of_the_price_is_told_and_a_symbol_that_fails_is_red_beside_it(
+    settings: Settings, instance: DagsterInstance, warehouse: Engine
+) -> None:
+    add_symbols(warehouse, [AAPL, NOSUCH])
+    with running_sandbox(SandboxConfig()) as base_url:
+        on_sandbox = settings.model_copy(update={"polygon_base_url": base_url})
+        backfilled(on_sandbox, instance, warehouse, [AAPL, NOSUCH], date(2000, 9, 1), date(2000, 10, 6))
+    status, severity, words = results(instance, AAPL)["unexplained_jumps"]
+    assert (status, severity) == ("FAILED", "WARN")
+    assert words.startswith("2000-09-29: unexplained_move: the close 25.75 is -51.9% from 53.5 on 2000-09-28")
+    status, severity, words = results(instance, NOSUCH)["completeness"]
+    assert (status, severity) == ("FAILED", "ERROR")
+    assert " 25 failed, 0 rejected" in words
+
+
+def test_bars_that_can_not_be_true_are_told(settings: Settings, instance: DagsterInstance, warehouse: Engine) -> None:
+    add_symbols(warehouse, [AAPL])
+    with running_sandbox(SandboxConfig(faults=("impossible_bars",))) as base_url:
+        on_sandbox = settings.model_copy(update={"polygon_base_url": base_url})
+        backfilled(on_sandbox, instance, warehouse, [AAPL], date(2012, 10, 1), date(2012, 10, 26))
+    status, severity, words = results(instance, AAPL)["impossible_bars"]
+    assert (status, severity, words.split()[0]) == ("FAILED", "WARN", "3")
+
+
+def test_a_range_of_partitions_leaves_one_row_a_check(
+    settings: Settings, instance: DagsterInstance, warehouse: Engine
+) -> None:
+    add_symbols(warehouse, [AAPL])
+    with running_sandbox(SandboxConfig()) as base_url:
+        on_sandbox = settings.model_copy(update={"polygon_base_url": base_url})
+        backfilled(on_sandbox, instance, warehouse, [AAPL], date(2012, 10, 1), date(2012, 10, 26))
+    url = instance.event_log_storage.postgres_url  # type: ignore[attr-defined]
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        rows: list[Any] = list(connection.execute(text("SELECT check_name, partition FROM asset_check_executions")))
+    engine.dispose()
+    assert sorted(tuple(row) for row in rows) == sorted((name, None) for name in QUESTIONS)
