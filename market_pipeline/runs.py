@@ -65,8 +65,16 @@ def runs_for_missing(spans: Mapping[Symbol, tuple[date, date]]) -> list[RangeRun
     return runs
 
 
+@dataclass(frozen=True)
+class Hole:
+    """What a symbol lacks: its oldest session that should be fetched and isn't. And where its bars begin, if anywhere."""
+
+    oldest: date
+    first_bar: date | None
+
+
 def nightly_runs(
-    symbols: Sequence[Symbol], holes: Mapping[str, date], latest: date, *, look_back: int, reach_back: int
+    symbols: Sequence[Symbol], holes: Mapping[str, Hole], latest: date, *, look_back: int, reach_back: int
 ) -> list[RangeRun]:
     """Tonight's runs of the symbols of one calendar: a single one unless some have more to catch up on than others.
 
@@ -77,7 +85,7 @@ def nightly_runs(
 
     Args:
         symbols: of one calendar, at least one.
-        holes: by symbol, the oldest session that should be fetched and isn't; none older than `reach_back` sessions.
+        holes: by symbol, where it has any; none older than `reach_back` sessions.
         latest: the newest session that is over.
         look_back: sessions that every night fetches.
         reach_back: the most sessions that a night fetches.
@@ -85,11 +93,20 @@ def nightly_runs(
     recent = last_sessions(symbols[0].calendar, latest, reach_back)
     together: defaultdict[int, list[tuple[int, Symbol]]] = defaultdict(list)
     for symbol in symbols:
-        missed = sum(session >= holes.get(symbol.name, latest) for session in recent)
-        reach = min(missed + look_back - 1, reach_back)
+        reach = max(look_back, _reach(recent, holes.get(symbol.name), look_back))
         doublings = ((reach - 1) // look_back).bit_length()
         together[doublings].append((reach, symbol))
     return [
         RangeRun(symbols[0].calendar, [symbol for _, symbol in members], recent[-max(reach for reach, _ in members) :])
         for _, members in sorted(together.items())
     ]
+
+
+def _reach(recent: Sequence[date], hole: Hole | None, look_back: int) -> int:
+    """How many of the recent sessions are from the hole on, or before it and to be fetched once more."""
+    if hole is None:
+        return 0
+    first_bar = hole.first_bar or date.max
+    missed = sum(session >= hole.oldest for session in recent)
+    before = sum(first_bar <= session < hole.oldest for session in recent)
+    return missed + min(before, look_back - 1)

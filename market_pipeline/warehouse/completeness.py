@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, func, select, text
 
+from market_pipeline.runs import Hole
 from market_pipeline.symbols import Symbol
 from market_pipeline.warehouse.statements import statement
+from market_pipeline.warehouse.tables import market_data
 
 Row = dict[str, Any]
 """A row, by the names of its columns."""
@@ -37,9 +39,14 @@ def coverage(engine: Engine, symbols: Sequence[str]) -> list[Row]:
         return [dict(row) for row in connection.execute(query, {"symbols": list(symbols)}).mappings()]
 
 
-def oldest_holes(engine: Engine, symbols: Sequence[str], since: date, until: date) -> Mapping[str, date]:
-    """By symbol, the oldest session from `since` to `until` that a night should mend, where it has any."""
-    return {name: first for name, (first, _) in _spans(engine, symbols, NIGHTLY, since, until).items()}
+def oldest_holes(engine: Engine, symbols: Sequence[str], since: date, until: date) -> Mapping[str, Hole]:
+    """By symbol, what a night should mend of its sessions from `since` to `until`, where there is any."""
+    spans = _spans(engine, symbols, NIGHTLY, since, until)
+    begins = select(market_data.c.symbol, func.min(market_data.c.date).label("first")).group_by(market_data.c.symbol)
+    with engine.connect() as connection:
+        rows = connection.execute(begins.where(market_data.c.symbol.in_(spans)))
+        first_bars: Mapping[str, date] = {row.symbol: row.first for row in rows}
+    return {name: Hole(oldest, first_bars.get(name)) for name, (oldest, _) in spans.items()}
 
 
 def missing_spans(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from market_pipeline.runs import NoSessionError, RangeRun, nightly_runs, range_runs, runs_for_missing
+from market_pipeline.runs import Hole, NoSessionError, RangeRun, nightly_runs, range_runs, runs_for_missing
 from market_pipeline.sessions import last_sessions
 from market_pipeline.symbols import Symbol
 
@@ -62,8 +62,9 @@ RECENT = last_sessions("XNYS", FRIDAY, 260)
 MANY = [Symbol.of(name, "stock") for name in ("A", "B", "C", "D", "E", "F")]
 
 
-def night(holes: Mapping[str, date], look_back: int = 5, reach_back: int = 260) -> list[RangeRun]:
-    return nightly_runs(MANY, holes, FRIDAY, look_back=look_back, reach_back=reach_back)
+def night(oldest: Mapping[str, date], first_bar: date | None = RECENT[0], reach_back: int = 260) -> list[RangeRun]:
+    holes = {name: Hole(day, first_bar) for name, day in oldest.items()}
+    return nightly_runs(MANY, holes, FRIDAY, look_back=5, reach_back=reach_back)
 
 
 @pytest.mark.parametrize("holes", [{}, {symbol.name: FRIDAY for symbol in MANY}])
@@ -84,6 +85,11 @@ def test_one_symbol_that_has_to_reach_further_back_has_a_run_of_its_own() -> Non
 def test_symbols_that_reach_about_as_far_share_a_run() -> None:
     runs = night({"A": RECENT[-30], "B": RECENT[-34]})
     assert [(run.symbols, len(run.sessions)) for run in runs] == [(MANY[2:], 5), (MANY[:2], 38)]
+
+
+def test_before_a_symbols_first_bar_there_is_nothing_to_fetch_once_more() -> None:
+    assert [len(run.sessions) for run in night({"A": RECENT[-9]}, first_bar=None)] == [5, 9]
+    assert [len(run.sessions) for run in night({"A": RECENT[-9]}, first_bar=RECENT[-11])] == [5, 11]
 
 
 def test_a_night_reaches_no_further_back_than_it_may() -> None:

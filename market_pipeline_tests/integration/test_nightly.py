@@ -1,0 +1,154 @@
+"""Nights, one after another on a clock of the test's own: what the schedules ask for, and what an outage leaves."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster import DagsterInstance
+from sqlalchemy import Engine, text
+
+from market_pipeline.orchestration.build import build_definitions
+from market_pipeline.orchestration.launch import launch, open_instance
+from market_pipeline.orchestration.schedules import tonight
+from market_pipeline.runs import RangeRun
+from market_pipeline.sandbox.config import SandboxConfig
+from market_pipeline.sandbox.server import running_sandbox
+from market_pipeline.sessions import latest_ended_session, sessions_between
+from market_pipeline.settings import Settings
+from market_pipeline.symbols import Symbol
+from market_pipeline.warehouse.database import create_warehouse_engine
+from market_pipeline.warehouse.embedded import Server
+from market_pipeline.warehouse.tracked_symbols import add_symbols
+from market_pipeline_tests.integration.stored_bars import query
+
+SYMBOLS = [Symbol.of(name, "stock") for name in ("AAPL", "MSFT", "NVDA")]
+FIRST_NIGHT, LAST_NIGHT = date(2024, 10, 8), date(2024, 10, 23)
+VALUES = "symbol, date, time, open, high, low, close, volume, vwap, transactions, flags, validation_notes, source"
+
+
+@pytest.fixture
+def instance(settings: Settings, environment: dict[str, str]) -> Iterator[DagsterInstance]:
+    with open_instance(settings) as opened:
+        yield opened
+
+
+def at_two(night: date) -> datetime:
+    return datetime.combine(night, time(2), UTC)
+
+
+def nights(first: date, last: date) -> list[date]:
+    return [first + timedelta(days=number) for number in range((last - first).days + 1)]
+
+
+def live_through(
+    settings: Settings,
+    instance: DagsterInstance,
+    warehouse: Engine,
+    several: Sequence[date],
+    *,
+    symbols: Sequence[Symbol] = SYMBOLS,
+    faults: tuple[str, ...] = (),
+) -> list[RangeRun]:
+    """What these nights ran, against a vendor who is still correcting each session's volume for a day."""
+    done: list[RangeRun] = []
+    for night in several:
+        config = SandboxConfig(now=at_two(night), revisions=True, faults=faults)
+        latest = latest_ended_session("XNYS", at_two(night))
+        assert latest is not None
+        with running_sandbox(config) as base_url:
+            on_sandbox = settings.model_copy(update={"polygon_base_url": base_url})
+            definitions = build_definitions(on_sandbox)
+            for run in tonight(on_sandbox, symbols, latest):
+                launch(definitions, run, instance, warehouse)
+                done.append(run)
+    return done
+
+
+def content(warehouse: Engine) -> list[Mapping[str, Any]]:
+    return query(warehouse, f"SELECT {VALUES} FROM market_data ORDER BY symbol, date")
+
+
+@pytest.fixture
+def undisturbed(
+    server: Server, settings: Settings, instance: DagsterInstance, environment: dict[str, str]
+) -> Iterator[list[Mapping[str, Any]]]:
+    """What the table holds after all nights, none of which was missed."""
+    admin = create_warehouse_engine(server.url("postgres")).execution_options(isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.execute(text("CREATE DATABASE undisturbed TEMPLATE template_warehouse"))
+    elsewhere = settings.model_copy(update={"database_url": server.url("undisturbed")})
+    engine = create_warehouse_engine(server.url("undisturbed"))
+    add_symbols(engine, SYMBOLS)
+    live_through(elsewhere, instance, engine, nights(FIRST_NIGHT, LAST_NIGHT))
+    yield content(engine)
+    engine.dispose()
+    with admin.connect() as connection:
+        connection.execute(text("DROP DATABASE undisturbed WITH (FORCE)"))
+    admin.dispose()
+
+
+def test_nine_nights_without_a_daemon_are_made_good_by_the_next(
+    settings: Settings, instance: DagsterInstance, warehouse: Engine, undisturbed: list[Mapping[str, Any]]
+) -> None:
+    add_symbols(warehouse, SYMBOLS)
+    live_through(settings, instance, warehouse, nights(FIRST_NIGHT, FIRST_NIGHT + timedelta(days=5)))
+    [healing] = live_through(settings, instance, warehouse, [LAST_NIGHT])
+    # The seven sessions of the nine days, and the four before them, which were to be fetched again.
+    assert healing.sessions == sessions_between("XNYS", date(2024, 10, 8), date(2024, 10, 22))
+    assert content(warehouse) == undisturbed
+    states = query(
+        warehouse,
+        "SELECT DISTINCT state FROM session_states WHERE date <= :latest",
+        latest=healing.sessions[-1],
+    )
+    assert states == [{"state": "loaded"}]
+    again = live_through(settings, instance, warehouse, [LAST_NIGHT])
+    assert [len(run.sessions) for run in again] == [5]
+
+
+def test_nights_without_a_vendor_are_made_good_by_the_next_with_one(
+    settings: Settings, instance: DagsterInstance, warehouse: Engine, undisturbed: list[Mapping[str, Any]]
+) -> None:
+    add_symbols(warehouse, SYMBOLS)
+    live_through(settings, instance, warehouse, nights(FIRST_NIGHT, FIRST_NIGHT + timedelta(days=9)))
+    live_through(
+        settings, instance, warehouse, nights(FIRST_NIGHT + timedelta(days=10), LAST_NIGHT - timedelta(days=1)),
+        faults=("unknown_key",),
+    )  # fmt: skip
+    failures = query(warehouse, "SELECT DISTINCT symbol, error_details FROM backfill_history WHERE NOT success")
+    assert {row["symbol"] for row in failures} == {symbol.name for symbol in SYMBOLS}
+    assert all("Check POLYGON_API_KEY" in row["error_details"] for row in failures)
+    live_through(settings, instance, warehouse, [LAST_NIGHT])
+    assert content(warehouse) == undisturbed
+
+
+def test_a_symbol_that_always_fails_neither_blocks_nor_burdens_the_others(
+    settings: Settings, instance: DagsterInstance, warehouse: Engine
+) -> None:
+    nosuch = Symbol.of("NOSUCH", "stock")
+    add_symbols(warehouse, [*SYMBOLS, nosuch])
+    first = nights(FIRST_NIGHT, FIRST_NIGHT + timedelta(days=2))
+    done = live_through(settings, instance, warehouse, first, symbols=[*SYMBOLS, nosuch])
+    assert [(len(run.symbols), len(run.sessions)) for run in done] == [(4, 5), (3, 5), (1, 6), (3, 5), (1, 7)]
+    attempts = query(warehouse, "SELECT symbol, success, count(*) AS n FROM backfill_history GROUP BY 1, 2 ORDER BY 1")
+    assert attempts == [
+        {"symbol": "AAPL", "success": True, "n": 3},
+        {"symbol": "MSFT", "success": True, "n": 3},
+        {"symbol": "NOSUCH", "success": False, "n": 3},
+        {"symbol": "NVDA", "success": True, "n": 3},
+    ]
+
+
+def test_the_schedule_asks_for_what_the_night_needs(settings: Settings, warehouse: Engine) -> None:
+    add_symbols(warehouse, SYMBOLS)
+    definitions = build_definitions(settings)
+    schedule = definitions.get_repository_def().get_schedule_def("nightly_equities")
+    with dg.instance_for_test() as instance:
+        context = dg.build_schedule_context(instance=instance, scheduled_execution_time=at_two(LAST_NIGHT))
+        tick = schedule.evaluate_tick(context)
+    [request] = tick.run_requests or []
+    assert request.tags["dagster/asset_partition_range_start"] == "2024-10-16"
+    assert request.tags["dagster/asset_partition_range_end"] == "2024-10-22"
+    assert {key.path[-1] for key in request.asset_selection or []} == {symbol.name for symbol in SYMBOLS}
