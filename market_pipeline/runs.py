@@ -67,7 +67,7 @@ def runs_for_missing(spans: Mapping[Symbol, tuple[date, date]]) -> list[RangeRun
 
 @dataclass(frozen=True)
 class Hole:
-    """What a symbol lacks: its oldest session that should be fetched and isn't. And where its bars begin, if anywhere."""
+    """What a symbol lacks: its oldest session that should be fetched and isn't; its first bar, if it has any."""
 
     oldest: date
     first_bar: date | None

@@ -1,0 +1,33 @@
+"""What the documents say of the code is so."""
+
+from pathlib import Path
+
+from market_pipeline.health import QUESTIONS
+from market_pipeline.quality.rules import IMPOSSIBLE, SUSPICIOUS, Suspicious
+from market_pipeline.symbols import AssetClass
+
+TRUST = Path(__file__).parents[2] / "docs" / "trust.md"
+
+
+def rows(marker: str) -> list[list[str]]:
+    """The cells of the table after a marker, without its head."""
+    lines = TRUST.read_text(encoding="utf-8").split(f"<!-- {marker} -->\n")[1].splitlines()
+    table = lines[: next((number for number, line in enumerate(lines) if not line.startswith("|")), len(lines))]
+    return [[cell.strip().strip("`") for cell in line.strip("|").split("|")] for line in table[2:]]
+
+
+def thresholds(rule: Suspicious) -> str:
+    return ", ".join(f"{rule.thresholds[kind]:g}" for kind in AssetClass) if rule.thresholds else ""
+
+
+def test_the_rules_are_explained_as_they_are() -> None:
+    assert rows("impossible") == [[rule.name, rule.meaning, rule.reasoning] for rule in IMPOSSIBLE]
+    assert rows("suspicious") == [
+        [rule.name, thresholds(rule), f"{rule.penalty:g}", rule.column or "", rule.reasoning] for rule in SUSPICIOUS
+    ]
+
+
+def test_every_check_is_explained() -> None:
+    assert {
+        line.split("`")[1] for line in TRUST.read_text(encoding="utf-8").splitlines() if line.startswith("| `")
+    } > set(QUESTIONS)
