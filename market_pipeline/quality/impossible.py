@@ -6,9 +6,11 @@ The rules' meanings and reasons are declared in rules.py.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from market_pipeline.bars import VALUE_COLUMNS
 from market_pipeline.sessions import session_starts
@@ -17,7 +19,10 @@ from market_pipeline.symbols import Symbol
 MOST_TRANSACTIONS = 1e12
 """More trades than a symbol can have in a session, and within what a bigint holds."""
 
-_PRICES = ["open", "high", "low", "close"]
+Verdicts = NDArray[np.bool_]
+"""One verdict a row."""
+
+_PRICES = ("open", "high", "low", "close")
 
 
 @dataclass(frozen=True)
@@ -28,62 +33,74 @@ class Answer:
     symbol: Symbol
     sessions: Sequence[date]
 
+    def __getitem__(self, column: str) -> NDArray[Any]:
+        """A column's values; for a night's few bars arrays are ten times as quick as the frame."""
+        return self.bars[column].to_numpy()
 
-def missing_field(answer: Answer) -> pd.Series:
+
+def missing_field(answer: Answer) -> Verdicts:
     """The date, a price or the volume is NaN or NaT."""
-    return answer.bars[["date", *_PRICES, "volume"]].isna().any(axis=1)
+    return _any(np.isnat(answer["date"]), *(np.isnan(answer[name]) for name in (*_PRICES, "volume")))
 
 
-def not_finite(answer: Answer) -> pd.Series:
+def not_finite(answer: Answer) -> Verdicts:
     """A number is infinite."""
-    return pd.Series(np.isinf(answer.bars[list(VALUE_COLUMNS)]).any(axis=1), index=answer.bars.index)
+    return _any(*(np.isinf(answer[name]) for name in VALUE_COLUMNS))
 
 
-def not_positive(answer: Answer) -> pd.Series:
+def not_positive(answer: Answer) -> Verdicts:
     """A price is zero or less."""
-    return (answer.bars[_PRICES] <= 0).any(axis=1)
+    return _any(*(answer[name] <= 0 for name in _PRICES))
 
 
-def high_too_low(answer: Answer) -> pd.Series:
+def high_too_low(answer: Answer) -> Verdicts:
     """The high is not the highest price."""
-    return answer.bars["high"] < answer.bars[["open", "low", "close"]].max(axis=1)
+    return _any(*(answer["high"] < answer[name] for name in ("open", "low", "close")))
 
 
-def low_too_high(answer: Answer) -> pd.Series:
+def low_too_high(answer: Answer) -> Verdicts:
     """The low is not the lowest price."""
-    return answer.bars["low"] > answer.bars[["open", "high", "close"]].min(axis=1)
+    return _any(*(answer["low"] > answer[name] for name in ("open", "high", "close")))
 
 
-def negative_volume(answer: Answer) -> pd.Series:
+def negative_volume(answer: Answer) -> Verdicts:
     """The volume or the number of trades is less than zero."""
-    return (answer.bars["volume"] < 0) | (answer.bars["transactions"] < 0)
+    return _any(answer["volume"] < 0, answer["transactions"] < 0)
 
 
-def not_a_count(answer: Answer) -> pd.Series:
-    """The number of trades has a fraction, or is beyond MOST_TRANSACTIONS."""
-    count = answer.bars["transactions"]
-    return count.notna() & ((count % 1 != 0) | (count > MOST_TRANSACTIONS))
+def not_a_count(answer: Answer) -> Verdicts:
+    """The number of trades has a fraction, or is beyond MOST_TRANSACTIONS. It may be missing."""
+    count = answer["transactions"]
+    found: Verdicts = ~np.isnan(count) & _any(np.floor(count) != count, count > MOST_TRANSACTIONS)
+    return found
 
 
-def outside_request(answer: Answer) -> pd.Series:
+def outside_request(answer: Answer) -> Verdicts:
     """The date is before the first or after the last session asked for."""
-    first, last = pd.Timestamp(answer.sessions[0]), pd.Timestamp(answer.sessions[-1])
-    return answer.bars["date"].notna() & ~answer.bars["date"].between(first, last)
+    days = answer["date"]
+    return _any(days < np.datetime64(answer.sessions[0]), days > np.datetime64(answer.sessions[-1]))
 
 
-def no_session(answer: Answer) -> pd.Series:
+def no_session(answer: Answer) -> Verdicts:
     """The date is between sessions asked for, and none itself."""
-    inside = answer.bars["date"].notna() & ~outside_request(answer)
-    return inside & ~answer.bars["date"].isin(pd.DatetimeIndex(list(answer.sessions)))
+    days = answer["date"]
+    sessions = np.array(answer.sessions, dtype="datetime64[D]").astype(days.dtype)
+    return ~_any(np.isnat(days), outside_request(answer), np.isin(days, sessions))
 
 
-def misplaced(answer: Answer) -> pd.Series:
+def misplaced(answer: Answer) -> Verdicts:
     """The time is not where the date's session begins."""
     starts = session_starts(answer.symbol.calendar, pd.DatetimeIndex(answer.bars["date"]))
-    return answer.bars["date"].notna() & (pd.DatetimeIndex(answer.bars["time"]) != starts)
+    found: Verdicts = ~np.isnat(answer["date"]) & (pd.DatetimeIndex(answer.bars["time"]) != starts)
+    return found
 
 
-def contradicted(answer: Answer) -> pd.Series:
+def contradicted(answer: Answer) -> Verdicts:
     """Another row has the same date."""
-    repeated: pd.Series = answer.bars["date"].notna() & answer.bars["date"].duplicated(keep=False)
-    return repeated
+    found: Verdicts = ~np.isnat(answer["date"]) & answer.bars["date"].duplicated(keep=False).to_numpy()
+    return found
+
+
+def _any(*verdicts: Verdicts) -> Verdicts:
+    found: Verdicts = np.logical_or.reduce(verdicts)
+    return found

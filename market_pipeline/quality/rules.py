@@ -15,24 +15,24 @@ import pandas as pd
 
 from market_pipeline.bars import FetchedBars, FlaggedBar
 from market_pipeline.quality import impossible, suspicious
-from market_pipeline.quality.impossible import Answer
-from market_pipeline.quality.suspicious import History, Verdicts
+from market_pipeline.quality.impossible import Answer, Verdicts
+from market_pipeline.quality.suspicious import History
 from market_pipeline.symbols import AssetClass, Symbol
 
 
 @dataclass(frozen=True)
 class Impossible:
-    """`broken` gives one boolean a row; `meaning` is what a person reads of a bar that broke it."""
+    """`broken` gives one verdict a row; `meaning` is what a person reads of a bar that broke it."""
 
     name: str
     meaning: str
     reasoning: str
-    broken: Callable[[Answer], pd.Series]
+    broken: Callable[[Answer], Verdicts]
 
 
 @dataclass(frozen=True)
 class Suspicious:
-    """`found` gives one boolean a row of a history, for the threshold of the asset class.
+    """`found` gives one verdict a row of a history, for the threshold of the asset class.
 
     `meaning` is what a person reads of a bar it found, with that row's values filled in. `penalty` is what the finding
     takes off the bar's quality score, `column` the one of `market_data` that is true for it, besides `flags`.
@@ -187,12 +187,14 @@ def check(fetched: FetchedBars, symbol: Symbol, sessions: Sequence[date]) -> Che
     """
     frame = fetched.frame
     # Without a date nothing says that two alike are one and the same.
-    bars = frame[~(frame.duplicated() & frame["date"].notna())]
+    bars = frame[~(frame.duplicated() & frame["date"].notna())] if frame["date"].duplicated().any() else frame
     answer = Answer(bars, symbol, sessions)
-    verdicts = pd.DataFrame({rule.name: rule.broken(answer) for rule in IMPOSSIBLE}, index=bars.index, dtype=bool)
-    refused = verdicts.any(axis=1)
-    meanings = {rule.name: f"{rule.name}: {rule.meaning}" for rule in IMPOSSIBLE}
-    reasons = [[meanings[str(name)] for name in row.index[row]] for _, row in verdicts[refused].iterrows()]
+    verdicts = [rule.broken(answer) for rule in IMPOSSIBLE]
+    refused = np.logical_or.reduce(verdicts)
+    reasons = [
+        [f"{rule.name}: {rule.meaning}" for rule, verdict in zip(IMPOSSIBLE, verdicts, strict=True) if verdict[row]]
+        for row in np.flatnonzero(refused)
+    ]
     return Checked(bars[~refused].sort_values("date"), bars[refused], reasons)
 
 

@@ -13,9 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from market_pipeline.bars import LOOK_BACK
-
-Verdicts = NDArray[np.bool_]
-"""One verdict a row."""
+from market_pipeline.quality.impossible import Verdicts
 
 FEWEST_VOLUMES = 10
 """With fewer sessions before it, nothing is said of a bar's volume."""
