@@ -115,7 +115,7 @@ def test_a_crypto_day_begins_at_midnight_utc_and_has_no_weekend(url: str) -> Non
     assert starts == [datetime(2024, 3, day, tzinfo=UTC) for day in range(8, 13)]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.sampled_from(["MSFT", "SPY", "X:ETHUSD"]), st.integers(1, 40), st.booleans(), st.booleans())
 def test_pages_of_any_size_hold_the_same_bars_as_one_page(
     url: str, ticker: str, limit: int, descending: bool, adjusted: bool

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from market_pipeline.bars import FetchedBars, empty_frame
@@ -84,7 +84,6 @@ json_values: st.SearchStrategy[Any] = (
 )
 
 
-@settings(deadline=None)
 @given(st.lists(st.dictionaries(st.sampled_from([*list("ohlcvtn"), "vw"]), json_values), max_size=5))
 def test_no_record_however_odd_breaks_the_frame(records: list[dict[str, Any]]) -> None:
     fetched = parsed(*records)

@@ -82,14 +82,12 @@ def brings(plan: Plan, symbol: Symbol, day: date) -> bool:
     )
 
 
-@settings(deadline=None)
 @given(ragged)
 def test_every_wanted_bar_is_brought(wanted: Wanted) -> None:
     plan = plan_requests(wanted)
     assert all(brings(plan, symbol, day) for symbol, days in wanted.items() for day in days)
 
 
-@settings(deadline=None)
 @given(ragged)
 def test_a_symbol_with_a_range_needs_no_grouped_request(wanted: Wanted) -> None:
     ranges = [request for request in plan_requests(wanted).requests if isinstance(request, RangeRequest)]
@@ -109,14 +107,13 @@ def fewest(wanted: Wanted) -> tuple[int, int]:
     )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(ragged)
 def test_no_plan_has_fewer_requests_nor_as_few_with_fewer_grouped_ones(wanted: Wanted) -> None:
     plan = plan_requests(wanted)
     assert (len(plan.requests), kinds(plan)["GroupedRequest"]) == fewest(wanted)
 
 
-@settings(deadline=None)
 @given(st.lists(st.sets(st.integers(0, 199), max_size=3), max_size=200))
 def test_many_scattered_gaps_take_no_more_requests_than_either_way_alone(gaps: list[set[int]]) -> None:
     wanted = {symbol: {DAYS[day] for day in days} for symbol, days in zip(SYMBOLS, gaps, strict=False)}

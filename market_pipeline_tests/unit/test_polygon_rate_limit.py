@@ -3,7 +3,7 @@
 import threading
 import time
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from market_pipeline.polygon.rate_limit import LocalLimiter
@@ -50,7 +50,6 @@ def test_requests_further_apart_than_the_limit_never_wait() -> None:
         clock.sleep(12)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 6), st.lists(st.floats(0, 90), max_size=40))
 def test_no_window_ever_holds_more_requests_than_allowed(limit: int, pauses: list[float]) -> None:
     clock = Clock()

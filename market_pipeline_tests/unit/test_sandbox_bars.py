@@ -66,7 +66,7 @@ def test_adjusting_recorded_bars_agrees_with_their_independent_adjusted_close(ma
         assert adjusted[after] / adjusted[after - 1] == pytest.approx(oracle[after] / oracle[after - 1], rel=0.01)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.sampled_from(SAMPLE), st.dates(date(1999, 1, 1), LAST), st.integers(0, 3000), st.booleans())
 def test_any_range_is_a_slice_of_the_whole(ticker: str, first: date, length: int, adjust: bool) -> None:
     market = Market(SandboxConfig(now=NOW))
@@ -76,7 +76,7 @@ def test_any_range_is_a_slice_of_the_whole(ticker: str, first: date, length: int
     assert same(market.bars(listing_of(ticker), first, min(last, LAST), adjust=adjust), inside)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.from_regex(r"[A-Z]{1,5}|X:[A-Z]{3,5}USD", fullmatch=True).filter(lambda name: name not in RECORDED))
 def test_generated_bars_of_any_ticker_are_possible(ticker: str) -> None:
     bars = history(listing_of(ticker), LAST)
@@ -86,7 +86,7 @@ def test_generated_bars_of_any_ticker_are_possible(ticker: str) -> None:
     assert ((bars["vw"] >= bars["l"]) & (bars["vw"] <= bars["h"])).all()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.sampled_from(SAMPLE), st.integers(2014, 2025))
 def test_a_longer_history_only_adds_bars(ticker: str, year: int) -> None:
     shorter, longer = (history(listing_of(ticker), date(last, 12, 31)) for last in (year, 2027))
