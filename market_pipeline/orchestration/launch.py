@@ -86,7 +86,9 @@ def close_abandoned_runs(instance: DagsterInstance, warehouse: Engine) -> list[s
 
     Without this a run killed half-way would stay "started" in the UI for ever.
     """
-    started = RunsFilter(statuses=[DagsterRunStatus.STARTED, DagsterRunStatus.STARTING], tags=LAUNCHED_BY)
+    # A run is not started yet while its plan is recorded, which takes seconds.
+    unfinished = [DagsterRunStatus.NOT_STARTED, DagsterRunStatus.STARTING, DagsterRunStatus.STARTED]
+    started = RunsFilter(statuses=unfinished, tags=LAUNCHED_BY)
     abandoned: list[str] = []
     for run in instance.get_runs(started):
         with warehouse.connect() as connection:

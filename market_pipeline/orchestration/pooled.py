@@ -1,4 +1,4 @@
-"""A connection that is kept, for the storages of dagster-postgres: as shipped they open a new one for every call.
+"""What the storages of dagster-postgres lack: tables made all at once, and a connection that is kept.
 
 Knows nothing of what is stored.
 """
@@ -6,13 +6,31 @@ Knows nothing of what is stored.
 from typing import Any
 
 from dagster_postgres.utils import create_pg_engine, set_pg_statement_timeout
-from sqlalchemy import event
+from sqlalchemy import Engine, event
 
 RECYCLE_SECONDS = 1800
 """How old a kept connection may get, well under what firewalls and poolers between us and a server allow."""
 
 
-class Pooled:
+class MadeWhole:
+    """Mixin, to stand before one of the storages of dagster-postgres, whose tables are made in one transaction.
+
+    As shipped each table is committed alone, and a storage whose maker was killed half-way counts as made for ever.
+    """
+
+    _engine: Engine
+
+    def _init_db(self) -> None:
+        """Make all the tables or none."""
+        shipped = self._engine
+        self._engine = shipped.execution_options(isolation_level="READ COMMITTED")
+        try:
+            super()._init_db()  # type: ignore[misc]
+        finally:
+            self._engine = shipped
+
+
+class Pooled(MadeWhole):
     """Mixin, to stand before one of the storages of dagster-postgres.
 
     One idle connection is kept. Whoever needs more at the same time opens and closes their own, so that a call made

@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from market_pipeline.errors import MarketPipelineError
 from market_pipeline.orchestration.event_log import BulkPostgresEventLogStorage
-from market_pipeline.orchestration.pooled import Pooled
+from market_pipeline.orchestration.pooled import MadeWhole, Pooled
 from market_pipeline.settings import Settings, load_settings
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database import create_warehouse_engine, describe
@@ -39,6 +39,10 @@ class PooledRunStorage(Pooled, PostgresRunStorage):
     """The shipped run storage on a kept connection."""
 
 
+class WholeScheduleStorage(MadeWhole, PostgresScheduleStorage):
+    """The shipped schedule storage, with tables made all at once."""
+
+
 class MarketPipelineStorage(DagsterStorage, ConfigurableClass):
     """All of Dagster's storage in one database of PostgreSQL's, with events written in bulk."""
 
@@ -47,8 +51,17 @@ class MarketPipelineStorage(DagsterStorage, ConfigurableClass):
         self._inst_data = inst_data
         self._run_storage = PooledRunStorage(address)
         self._event_log_storage = BulkPostgresEventLogStorage(address)
-        self._schedule_storage = PostgresScheduleStorage(address)
+        self._schedule_storage = WholeScheduleStorage(address)
         super().__init__()  # type: ignore[no-untyped-call]
+
+    def finish(self) -> None:
+        """Mark what new tables have no need of, where the maker of the tables was killed before it did."""
+        self._run_storage.migrate()
+        self._run_storage.optimize()
+        self._event_log_storage.reindex_events()
+        self._event_log_storage.reindex_assets()
+        self._schedule_storage.migrate()
+        self._schedule_storage.optimize()
 
     @property
     def inst_data(self) -> ConfigurableClassData | None:
@@ -91,7 +104,7 @@ class MarketPipelineStorage(DagsterStorage, ConfigurableClass):
         return self._event_log_storage
 
     @property
-    def schedule_storage(self) -> PostgresScheduleStorage:
+    def schedule_storage(self) -> WholeScheduleStorage:
         """The state and ticks of schedules and sensors."""
         return self._schedule_storage
 
@@ -134,7 +147,9 @@ def open_storage(settings: Settings, inst_data: ConfigurableClassData | None = N
     with _connected(url) as connection:
         # Whoever finds no tables makes them, and of several processes that do so at once all but one would fail.
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _TABLES_LOCK})
-        return MarketPipelineStorage(url, inst_data)
+        storage = MarketPipelineStorage(url, inst_data)
+        storage.finish()
+        return storage
 
 
 def create_database(connection: Connection, name: str) -> None:
