@@ -14,8 +14,11 @@ setup(
         "alembic",  # migrations
         "bokeh_sampledata",  # the sandbox's recorded real bars
         "dagster",
+        "dagster-dbt",  # dbt's models as assets
         "dagster-postgres",
         "dagster-webserver",
+        "dbt-core",  # the analysts' tables
+        "dbt-postgres",
         "exchange-calendars",  # which sessions exist
         "filelock",  # one starter of the embedded server at a time
         "pandas",
@@ -23,6 +26,7 @@ setup(
         "platformdirs",  # the user's data folder
         "psutil",  # whether a process is alive, and whose
         "psycopg[binary]",
+        "pyarrow",  # Parquet files
         "psycopg2-binary",  # what dagster-postgres connects with
         "pydantic-settings",  # environment variables, typed
         "requests",

@@ -24,7 +24,8 @@ from market_pipeline.sandbox.server import running_sandbox
 from market_pipeline.sessions import sessions_between
 from market_pipeline.symbols import Symbol
 from market_pipeline.warehouse import embedded
-from market_pipeline.warehouse.database import create_warehouse_engine, migrate
+from market_pipeline.warehouse.database import create_warehouse_engine
+from market_pipeline.warehouse.schema import migrate
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 
 SYMBOLS = [Symbol.of(f"Z{chr(65 + n // 26)}{chr(65 + n % 26)}", "stock") for n in range(500)]

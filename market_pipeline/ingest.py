@@ -26,7 +26,7 @@ from market_pipeline.quality.rules import Checked, check, examine
 from market_pipeline.settings import Source
 from market_pipeline.symbols import Symbol
 from market_pipeline.warehouse.accounting import Attempt, Outcome, record_failure
-from market_pipeline.warehouse.database import first_line, unavailable
+from market_pipeline.warehouse.errors import first_line, unavailable
 from market_pipeline.warehouse.loading import RejectedBar, load
 from market_pipeline.warehouse.tracked_symbols import Reference
 

@@ -39,6 +39,9 @@ def backfill(
         bool,
         typer.Option("--missing", help="Only what `market-pipeline gaps` shows as missing, as far back as that goes."),
     ] = False,
+    marts: Annotated[
+        bool, typer.Option("--marts", help="Build the analysts' tables afterwards; else Dagster's daemon does.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be asked for, and ask nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary or the plan as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
@@ -61,16 +64,23 @@ def backfill(
         if dry_run:
             print_plan(runs, settings.requests_per_minute, as_json=as_json)
             return
-        from market_pipeline.cli.launching import launch_all  # Dagster takes a second that a plan or a mistake needn't
+        # Dagster takes a second that a plan or a mistake needn't.
+        from market_pipeline.cli.launching import build_marts, launch_all
 
         accounts = launch_all(settings, warehouse, runs, quiet=quiet) if runs else []
+        _print(accounts, as_json=as_json)
+        if marts:
+            build_marts(settings, warehouse)
+    raise typer.Exit(exit_code(accounts))
+
+
+def _print(accounts: Sequence[Account], *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps({"symbols": accounts}, indent=2))
     elif accounts:
         print_table(accounts)
     else:
         typer.echo("Nothing is missing.")
-    raise typer.Exit(exit_code(accounts))
 
 
 def exit_code(accounts: Sequence[Account]) -> int:

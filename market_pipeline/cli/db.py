@@ -3,30 +3,25 @@
 import os
 import shutil
 from pathlib import Path
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 from psycopg.pq import Conninfo
 from pydantic import SecretStr
 from sqlalchemy import make_url
 from sqlalchemy.exc import OperationalError
-from typer.core import TyperCommand
 
+from market_pipeline.cli.passing_on import PassesOn
 from market_pipeline.settings import load_settings
 from market_pipeline.warehouse import embedded
-from market_pipeline.warehouse.database import create_warehouse_engine, database_url, describe, migrate, unavailable
+from market_pipeline.warehouse.database import create_warehouse_engine, database_url, warehouse_of
+from market_pipeline.warehouse.errors import describe, unavailable
+from market_pipeline.warehouse.roles import analysts_access
+from market_pipeline.warehouse.schema import migrate
 
 app = typer.Typer(
     help="The database: the embedded PostgreSQL, or the one that DATABASE_URL names.", no_args_is_help=True
 )
-
-
-class _PassesOn(TyperCommand):
-    """A command that leaves every argument as it is, `--help` and `--` too, for another program to read."""
-
-    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
-        ctx.args = list(args)
-        return ctx.args
 
 
 @app.command()
@@ -72,19 +67,33 @@ def url() -> None:
     typer.echo(database_url(load_settings()).get_secret_value())
 
 
+@app.command()
+def analysts(
+    new_password: Annotated[
+        bool, typer.Option("--new-password", help="Give the role a new password; the old one no longer works.")
+    ] = False,
+) -> None:
+    """Print the address of the read-only role for analysts, which is made the first time, with its password then."""
+    with warehouse_of(load_settings()) as warehouse:
+        access = analysts_access(warehouse, new_password=new_password)
+    typer.echo(access.url.get_secret_value())
+    if access.has_password:
+        typer.echo("Keep the password: it is stored nowhere, and shown only now.", err=True)
+    else:
+        typer.echo("The password was shown when it was made; --new-password makes another.", err=True)
+
+
 @app.command("migrate")
 def migrate_tables() -> None:
     """Bring the tables to what this version works with. A new database is brought there by whatever uses it first."""
     engine = create_warehouse_engine(database_url(load_settings()))
     try:
         typer.echo(f"the tables are at revision {migrate(engine)}")
-    except OperationalError as error:
-        raise unavailable(error, engine) from None
     finally:
         engine.dispose()
 
 
-@app.command(cls=_PassesOn)
+@app.command(cls=PassesOn)
 def psql(ctx: typer.Context) -> NoReturn:
     """Open the database in psql, or do what psql's own arguments say: `psql -c 'select 1'`, `psql --help`."""
     settings = load_settings()

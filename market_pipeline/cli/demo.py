@@ -6,9 +6,11 @@ from datetime import UTC, date, datetime
 from typing import Annotated
 
 import typer
+from sqlalchemy import Engine
 
 from market_pipeline.cli.backfill import exit_code
 from market_pipeline.cli.summary import Account, print_table
+from market_pipeline.dbt_project import output_folder
 from market_pipeline.errors import UsageError
 from market_pipeline.runs import range_runs
 from market_pipeline.sandbox.server import running_sandbox
@@ -54,10 +56,17 @@ def demo(
     if clean:
         _clean(settings)
         return
-    accounts = _load(settings)
-    print_table(accounts)
-    if all(account["success"] and account["loaded"] == account["revised"] == 0 for account in accounts):
-        typer.echo("Nothing changed: every bar was there already.")
+    typer.echo(f"Starting the embedded PostgreSQL in {settings.market_pipeline_data_dir}", err=True)
+    with warehouse_of(settings) as warehouse:
+        # Dagster takes a second that the other commands needn't.
+        from market_pipeline.cli.launching import build_marts
+
+        accounts = _load(settings, warehouse)
+        print_table(accounts)
+        if all(account["success"] and account["loaded"] == account["revised"] == 0 for account in accounts):
+            typer.echo("Nothing changed: every bar was there already.")
+        else:
+            build_marts(settings, warehouse)
     code = exit_code(accounts)
     if code == 0:
         typer.echo(NEXT_STEPS)
@@ -67,22 +76,21 @@ def demo(
 def _clean(settings: Settings) -> None:
     data_dir = settings.market_pipeline_data_dir
     removed = embedded.destroy(data_dir)
-    shutil.rmtree(settings.dagster_dir, ignore_errors=True)
+    for folder in (settings.dagster_dir, output_folder(settings)):
+        shutil.rmtree(folder, ignore_errors=True)
     with suppress(OSError):  # somebody keeps a file of their own in it
         data_dir.rmdir()
     typer.echo(f"{'Removed the database in' if removed else 'There was no database in'} {data_dir}.")
 
 
-def _load(settings: Settings) -> list[Account]:
-    typer.echo(f"Starting the embedded PostgreSQL in {settings.market_pipeline_data_dir}", err=True)
-    with warehouse_of(settings) as warehouse:
-        runs = []
-        for first_session, names in RANGES.items():
-            symbols = [Symbol.of(name, "stock") for name in names]
-            add_symbols(warehouse, symbols)
-            runs += range_runs(symbols, first_session, LAST_SESSION, datetime.now(UTC))
-        with running_sandbox() as base_url:
-            on_sandbox = settings.model_copy(update={"polygon_base_url": base_url})
-            from market_pipeline.cli.launching import launch_all  # Dagster takes a second the other commands needn't
+def _load(settings: Settings, warehouse: Engine) -> list[Account]:
+    from market_pipeline.cli.launching import launch_all
 
-            return launch_all(on_sandbox, warehouse, runs, quiet=False)
+    runs = []
+    for first_session, names in RANGES.items():
+        symbols = [Symbol.of(name, "stock") for name in names]
+        add_symbols(warehouse, symbols)
+        runs += range_runs(symbols, first_session, LAST_SESSION, datetime.now(UTC))
+    with running_sandbox() as base_url:
+        on_sandbox = settings.model_copy(update={"polygon_base_url": base_url})
+        return launch_all(on_sandbox, warehouse, runs, quiet=False)

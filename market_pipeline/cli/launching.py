@@ -1,27 +1,34 @@
-"""Running partition-range runs to their end with progress shown, and reading back the account they left."""
+"""Running Dagster's runs in this process to their end, with progress shown, and reading back the account they left."""
 
 import logging
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 
 import typer
+from dagster import DagsterInstance
 from sqlalchemy import Engine
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from market_pipeline.cli.progress import shown_progress
 from market_pipeline.cli.summary import Account, symbol_account, unreached
 from market_pipeline.errors import MarketPipelineError
-from market_pipeline.orchestration.build import build_definitions
-from market_pipeline.orchestration.launch import Launched, close_abandoned_runs, launch, open_instance
+from market_pipeline.orchestration.build import build_analytics, build_loading
+from market_pipeline.orchestration.launch import Launched, close_abandoned_runs, launch, launch_job, open_instance
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.rate_limit import LocalLimiter
 from market_pipeline.runs import RangeRun
 from market_pipeline.settings import Settings
-from market_pipeline.warehouse.database import first_line
+from market_pipeline.warehouse.errors import first_line
 from market_pipeline.warehouse.reading import run_history
 
 
 class DatabaseLostError(MarketPipelineError):
     """A database that was there has gone away in the middle of the work."""
+
+
+class MartsError(MarketPipelineError):
+    """The analysts' tables could not be built."""
 
 
 def launch_all(settings: Settings, warehouse: Engine, runs: Sequence[RangeRun], *, quiet: bool) -> list[Account]:
@@ -32,25 +39,49 @@ def launch_all(settings: Settings, warehouse: Engine, runs: Sequence[RangeRun], 
         DatabaseLostError: a database went away in the middle of a run.
     """
     PolygonClient.from_settings(settings, LocalLimiter(settings.requests_per_minute)).close()
+    total = sum(len(run.symbols) * len(run.sessions) for run in runs)
+    with _instance(settings, warehouse) as instance, shown_progress(total, quiet=quiet) as progress:
+        definitions = build_loading(settings, progress)
+        launched = [(run, launch(definitions, run, instance, warehouse)) for run in runs]
+    return [account for run, ended in launched for account in _accounts(warehouse, run, ended)]
+
+
+def build_marts(settings: Settings, warehouse: Engine) -> None:
+    """Build the analysts' tables from what is loaded. What dbt has to say goes to standard error.
+
+    Raises:
+        MartsError: dbt failed, or one of its models or tests did.
+        DatabaseLostError: a database went away in the middle of it.
+    """
+    from market_pipeline.orchestration.marts import JOB  # dbt takes seconds that loading needn't
+
+    with _instance(settings, warehouse) as instance, redirect_stdout(sys.stderr):
+        ended = launch_job(build_analytics(settings), JOB, instance, warehouse)
+    if not ended.success:
+        raise MartsError(
+            f"the analysts' tables could not be built: {ended.error or 'see above'}. What was loaded is not touched; "
+            "once that is mended, run `market-pipeline marts`"
+        )
+
+
+@contextmanager
+def _instance(settings: Settings, warehouse: Engine) -> Iterator[DagsterInstance]:
+    """Dagster's instance, tidied up, with the going away of a database in one line."""
     # What Dagster logs goes to its event log and the UI; here it would drown the progress.
     logging.getLogger("dagster").setLevel(logging.CRITICAL)
-    total = sum(len(run.symbols) * len(run.sessions) for run in runs)
     try:
-        with open_instance(settings) as instance, shown_progress(total, quiet=quiet) as progress:
+        with open_instance(settings) as instance:
             for run_id in close_abandoned_runs(instance, warehouse):
                 typer.echo(f"Run {run_id} was interrupted earlier; it is marked as failed now.", err=True)
-            definitions = build_definitions(settings, progress)
-            launched = [launch(definitions, run, instance, warehouse) for run in runs]
+            yield instance
     except (OperationalError, InterfaceError) as error:
         raise DatabaseLostError(
             f"the database went away: {first_line(error)}. What was loaded is whole; run the same command again once "
             "the database is back"
         ) from None
-    return [account for run in launched for account in _accounts(warehouse, run)]
 
 
-def _accounts(warehouse: Engine, launched: Launched) -> list[Account]:
-    stored = {row.symbol: symbol_account(row) for row in run_history(warehouse, [launched.run_id])}
-    names = [symbol.name for symbol in launched.range_run.symbols]
-    sessions = launched.range_run.sessions
-    return [stored.get(name) or unreached(name, launched.run_id, sessions, launched.error) for name in names]
+def _accounts(warehouse: Engine, run: RangeRun, ended: Launched) -> list[Account]:
+    stored = {row.symbol: symbol_account(row) for row in run_history(warehouse, [ended.run_id])}
+    names = [symbol.name for symbol in run.symbols]
+    return [stored.get(name) or unreached(name, ended.run_id, run.sessions, ended.error) for name in names]

@@ -14,6 +14,9 @@ from market_pipeline.cli import db, symbols
 from market_pipeline.cli.backfill import backfill
 from market_pipeline.cli.completeness import coverage, gaps
 from market_pipeline.cli.demo import demo
+from market_pipeline.cli.export import export
+from market_pipeline.cli.marts import dbt, marts
+from market_pipeline.cli.passing_on import PassesOn
 from market_pipeline.cli.sandbox import sandbox
 from market_pipeline.errors import MarketPipelineError, UsageError
 
@@ -28,6 +31,9 @@ app = typer.Typer(
 app.command("backfill")(backfill)
 app.command("coverage")(coverage)
 app.command("gaps")(gaps)
+app.command("export")(export)
+app.command("marts")(marts)
+app.command("dbt", cls=PassesOn)(dbt)
 app.command("sandbox")(sandbox)
 app.command("demo")(demo)
 app.add_typer(symbols.app, name="symbols")

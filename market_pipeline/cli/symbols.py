@@ -53,10 +53,10 @@ def _vendor(settings: Settings, engine: Engine) -> Iterator[PolygonClient]:
 
 @app.command("init")
 def init() -> None:
-    """Track the starting set: large-cap stocks, ETFs and crypto. Symbols tracked already stay as they are."""
+    """Track the starting set: large-cap stocks, ETFs, crypto. Symbols tracked or removed already stay as they are."""
     symbols = starting_symbols()
     with warehouse_of(load_settings()) as engine:
-        added = set(add_symbols(engine, symbols))
+        added = set(add_symbols(engine, symbols, revive=False))
     for symbol in symbols:
         typer.echo(f"{'+' if symbol.name in added else '-'} {symbol.name} ({symbol.asset_class})")
     typer.echo(f"Inserted: {len(added)}  Skipped: {len(symbols) - len(added)}  Total: {len(symbols)}")

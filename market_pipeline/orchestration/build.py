@@ -14,8 +14,17 @@ from market_pipeline.warehouse.session_calendar import record_sessions
 from market_pipeline.warehouse.tracked_symbols import active_symbols
 
 
-def build_definitions(settings: Settings, loaded: Loaded = lambda _outcome: None) -> dg.Definitions:
+def build_definitions(settings: Settings) -> dg.Definitions:
     """Everything Dagster needs to know, for the symbols tracked now.
+
+    Raises:
+        MarketPipelineError: the database can't be read, or dbt can't read its project.
+    """
+    return dg.Definitions.merge(build_loading(settings), build_analytics(settings))
+
+
+def build_loading(settings: Settings, loaded: Loaded = lambda _outcome: None) -> dg.Definitions:
+    """What loads the warehouse: the symbols, splits and dividends, and their schedules.
 
     Raises:
         MarketPipelineError: the database can't be read. No assets at all would be a lie about what is tracked.
@@ -30,5 +39,26 @@ def build_definitions(settings: Settings, loaded: Loaded = lambda _outcome: None
         schedules=build_schedules(symbols, settings),
         resources={"pipeline": pipeline_resource(settings, loaded)},
         # Fetching is bound by the vendor, loading by PostgreSQL: a process a step would cost seconds for nothing.
+        executor=dg.in_process_executor,
+    )
+
+
+def build_analytics(settings: Settings) -> dg.Definitions:
+    """What is made of the warehouse's tables: the analysts' tables, built after the loads.
+
+    Raises:
+        MarketPipelineError: the database can't be read, or dbt can't read its project.
+    """
+    # Takes seconds, which loading doesn't need.
+    from market_pipeline.orchestration.marts import build_marts, marts_job
+    from market_pipeline.orchestration.sensors import build_sensors
+
+    with warehouse_of(settings) as warehouse:
+        symbols = active_symbols(warehouse)
+    job = marts_job()
+    return dg.Definitions(
+        assets=build_marts(settings, symbols),
+        jobs=[job],
+        sensors=build_sensors(settings, job),
         executor=dg.in_process_executor,
     )

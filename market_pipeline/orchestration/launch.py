@@ -3,7 +3,7 @@
 A run launched here is a run like any other: the UI shows it, its partitions and its logs.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import uuid4
@@ -35,7 +35,6 @@ class Launched:
     """A run that has ended."""
 
     run_id: str
-    range_run: RangeRun
     success: bool
     error: str | None
     """Why it failed, where that was the run's own failure and not a symbol's."""
@@ -62,23 +61,42 @@ def open_instance(settings: Settings) -> Iterator[DagsterInstance]:
 
 
 def launch(definitions: dg.Definitions, range_run: RangeRun, instance: DagsterInstance, warehouse: Engine) -> Launched:
-    """Run it in this process and return once it has ended, whether well or not."""
-    run_id = str(uuid4())
+    """Load the symbols of a range run in this process; returns once it has ended, whether well or not."""
     keys = [asset_key(symbol) for symbol in range_run.symbols]
     job = definitions.get_repository_def().get_implicit_job_def_for_assets(keys)
     if job is None:
         raise MarketPipelineError("the symbols changed while the run was being prepared: run the command again")
-    tags = {**LAUNCHED_BY, **partition_range_tags(range_run.sessions[0], range_run.sessions[-1])}
+    tags = partition_range_tags(range_run.sessions[0], range_run.sessions[-1])
+    return _executed(job, keys, tags, instance, warehouse)
+
+
+def launch_job(definitions: dg.Definitions, name: str, instance: DagsterInstance, warehouse: Engine) -> Launched:
+    """Run a job in this process; returns once it has ended, whether well or not."""
+    return _executed(definitions.resolve_job_def(name), None, {}, instance, warehouse)
+
+
+def _executed(
+    job: dg.JobDefinition,
+    keys: Sequence[dg.AssetKey] | None,
+    tags: Mapping[str, str],
+    instance: DagsterInstance,
+    warehouse: Engine,
+) -> Launched:
+    run_id = str(uuid4())
     error = None
     with _alive(warehouse, run_id):
         run = instance.create_run_for_job(
-            job, run_id=run_id, run_config=QUIET, tags=tags, asset_selection=frozenset(keys)
+            job,
+            run_id=run_id,
+            run_config=QUIET,
+            tags={**LAUNCHED_BY, **tags},
+            asset_selection=frozenset(keys) if keys else None,
         )
         # One event after another: the events of a long range together would fill the memory.
         for event in execute_run_iterator(InMemoryJob(job), run, instance):
             error = error or _cause(event)
     ended = instance.get_run_by_id(run_id)
-    return Launched(run_id, range_run, ended is not None and ended.is_success, error)
+    return Launched(run_id, ended is not None and ended.is_success, error)
 
 
 def close_abandoned_runs(instance: DagsterInstance, warehouse: Engine) -> list[str]:

@@ -65,6 +65,8 @@ def _nightly(calendar_name: str, symbols: Sequence[Symbol], settings: Settings) 
             return
         for run in tonight(settings, symbols, latest):
             yield dg.RunRequest(
+                # Dagster wants one where there are several; with the tick's own time in it, no later night is skipped.
+                run_key=f"{context.scheduled_execution_time.isoformat()} {len(run.sessions)} sessions",
                 asset_selection=[asset_key(symbol) for symbol in run.symbols],
                 tags=partition_range_tags(run.sessions[0], run.sessions[-1]),
             )

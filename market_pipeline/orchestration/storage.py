@@ -23,7 +23,8 @@ from market_pipeline.orchestration.event_log import BulkPostgresEventLogStorage
 from market_pipeline.orchestration.pooled import MadeWhole, Pooled
 from market_pipeline.settings import Settings, load_settings
 from market_pipeline.warehouse import embedded
-from market_pipeline.warehouse.database import create_warehouse_engine, describe
+from market_pipeline.warehouse.database import create_warehouse_engine
+from market_pipeline.warehouse.errors import describe
 
 BATCH_SIZE_VARIABLE = "DAGSTER_EVENT_BATCH_SIZE"
 DEFAULT_BATCH_SIZE = 1000

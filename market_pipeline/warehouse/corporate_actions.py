@@ -26,7 +26,7 @@ from market_pipeline.warehouse.corporate_action_inquiries import (
     asked_for,
     note,
 )
-from market_pipeline.warehouse.database import first_line
+from market_pipeline.warehouse.errors import first_line
 from market_pipeline.warehouse.flagging import Examine, flag_again
 from market_pipeline.warehouse.loading import claim_source
 from market_pipeline.warehouse.tables import rejected_corporate_actions

@@ -7,7 +7,7 @@ from datetime import date, datetime
 import pandas as pd
 from sqlalchemy import Engine, Row, func, select
 
-from market_pipeline.warehouse.tables import backfill_history, market_data
+from market_pipeline.warehouse.tables import backfill_history, corporate_action_inquiries, market_data
 
 
 def run_history(engine: Engine, run_ids: Sequence[str]) -> Sequence[Row]:  # type: ignore[type-arg]
@@ -53,3 +53,14 @@ def jumps(engine: Engine, symbols: Sequence[str], start: date, end: date) -> Map
         for row in connection.execute(query):
             found[row.symbol].append((row.date, row.validation_notes))
     return found
+
+
+def newest_load(engine: Engine) -> str | None:
+    """What tells one state of the warehouse from the next: it changes with every load; None before the first."""
+    query = select(
+        select(func.max(backfill_history.c.id)).scalar_subquery().label("bars"),
+        select(func.max(corporate_action_inquiries.c.asked_at)).scalar_subquery().label("actions"),
+    )
+    with engine.connect() as connection:
+        row = connection.execute(query).one()
+    return None if row.bars is None and row.actions is None else f"{row.bars} {row.actions}"

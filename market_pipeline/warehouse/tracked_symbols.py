@@ -73,8 +73,10 @@ def find_active(engine: Engine, names: Sequence[str]) -> list[Symbol]:
     return [known[name] for name in dict.fromkeys(names)]
 
 
-def add_symbols(engine: Engine, symbols: Iterable[Symbol]) -> list[str]:
-    """Track these symbols and return the names that were not active before. A removed one becomes active again.
+def add_symbols(engine: Engine, symbols: Iterable[Symbol], *, revive: bool = True) -> list[str]:
+    """Track these symbols and return the names that were not active before.
+
+    A removed one becomes active again, unless `revive` is false.
 
     Raises:
         SymbolError: one is tracked already under another asset class; none is added then.
@@ -91,7 +93,7 @@ def add_symbols(engine: Engine, symbols: Iterable[Symbol]) -> list[str]:
             statement = row.on_conflict_do_update(
                 index_elements=[tracked_symbols.c.symbol],
                 set_={"active": True},
-                where=(~tracked_symbols.c.active) & (tracked_symbols.c.asset_class == row.excluded.asset_class),
+                where=~tracked_symbols.c.active & revive & (tracked_symbols.c.asset_class == row.excluded.asset_class),
             ).returning(tracked_symbols.c.symbol)
             if connection.execute(statement).first() is not None:
                 added.append(symbol.name)

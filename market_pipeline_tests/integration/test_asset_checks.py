@@ -11,7 +11,7 @@ from sqlalchemy import Engine, create_engine, text
 
 from market_pipeline.health import QUESTIONS
 from market_pipeline.orchestration.assets import asset_key
-from market_pipeline.orchestration.build import build_definitions
+from market_pipeline.orchestration.build import build_loading
 from market_pipeline.orchestration.launch import launch, open_instance
 from market_pipeline.orchestration.schedules import tonight
 from market_pipeline.runs import range_runs
@@ -49,7 +49,7 @@ def backfilled(
     settings: Settings, instance: DagsterInstance, warehouse: Engine, symbols: Sequence[Symbol], start: date, end: date
 ) -> None:
     [range_run] = range_runs(symbols, start, end, datetime.now(UTC))
-    launch(build_definitions(settings), range_run, instance, warehouse)
+    launch(build_loading(settings), range_run, instance, warehouse)
 
 
 def test_a_night_that_goes_well_leaves_every_check_green(
@@ -61,7 +61,7 @@ def test_a_night_that_goes_well_leaves_every_check_green(
         latest = latest_ended_session("XNYS", datetime.now(UTC))
         assert latest is not None
         [night] = tonight(on_sandbox, [MSFT], latest)
-        assert launch(build_definitions(on_sandbox), night, instance, warehouse).success
+        assert launch(build_loading(on_sandbox), night, instance, warehouse).success
     assert {name: status for name, (status, _, _) in results(instance, MSFT).items()} == dict.fromkeys(
         QUESTIONS, "SUCCEEDED"
     )

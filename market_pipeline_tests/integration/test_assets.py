@@ -10,7 +10,7 @@ from dagster import DagsterInstance
 from sqlalchemy import Engine, func, select
 
 from market_pipeline.orchestration.assets import SYMBOLS_PER_STEP, asset_key, build_assets
-from market_pipeline.orchestration.build import build_definitions
+from market_pipeline.orchestration.build import build_loading
 from market_pipeline.orchestration.launch import Launched, launch, open_instance
 from market_pipeline.orchestration.schedules import tonight
 from market_pipeline.runs import range_runs
@@ -41,7 +41,7 @@ def run(
 ) -> Launched:
     add_symbols(warehouse, symbols)
     [range_run] = range_runs(symbols, start, end, datetime.now(UTC))
-    return launch(build_definitions(settings), range_run, instance, warehouse)
+    return launch(build_loading(settings), range_run, instance, warehouse)
 
 
 def materialized(instance: DagsterInstance, symbol: Symbol) -> Mapping[str, dg.AssetMaterialization]:
@@ -122,7 +122,7 @@ def test_a_night_of_60_equities_and_20_crypto_pairs_takes_10_requests(
     listed = frozenset(symbol.vendor_ticker for symbol in others)
     with running_sandbox(SandboxConfig(also_listed=listed)) as base_url:
         add_symbols(warehouse, symbols)
-        definitions = build_definitions(settings.model_copy(update={"polygon_base_url": base_url}))
+        definitions = build_loading(settings.model_copy(update={"polygon_base_url": base_url}))
         for calendar_name in ("XNYS", "24/7"):
             members = [symbol for symbol in symbols if symbol.calendar == calendar_name]
             [night] = tonight(settings, members, date(2024, 6, 14))

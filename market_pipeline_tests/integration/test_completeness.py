@@ -70,6 +70,13 @@ def test_a_bar_that_can_not_be_true_leaves_its_session_rejected_with_the_reasons
     assert reason(warehouse, OCTOBER[6]).startswith("high_too_low")
 
 
+def test_a_rejected_bar_that_nobody_asked_for_says_nothing_of_its_session(warehouse: Engine) -> None:
+    uninvited = RejectedBar(OCTOBER[6], ["outside_request: its date is outside the dates asked for"], {})
+    loaded(warehouse, AAPL, BARS[:6], rejected=[uninvited])
+    loaded(warehouse, AAPL, BARS[7:], run_id="run-2")
+    assert states(warehouse)["never_asked"] == [OCTOBER[6]]
+
+
 def test_a_failed_attempt_says_why_until_another_is_answered(warehouse: Engine) -> None:
     failed(warehouse, AAPL, OCTOBER, "the vendor answered 500")
     assert states(warehouse) == {"failed": OCTOBER}

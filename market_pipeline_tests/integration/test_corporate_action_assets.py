@@ -10,7 +10,7 @@ import pytest
 from dagster import DagsterInstance
 from sqlalchemy import Engine
 
-from market_pipeline.orchestration.build import build_definitions
+from market_pipeline.orchestration.build import build_loading
 from market_pipeline.orchestration.corporate_actions import build_corporate_actions
 from market_pipeline.polygon.errors import PolygonError
 from market_pipeline.sandbox.config import SandboxConfig
@@ -124,7 +124,7 @@ def test_a_symbol_no_longer_tracked_keeps_its_splits_and_is_not_asked_for(wareho
 
 def nightly_run(settings: Settings, instance: DagsterInstance) -> dict[str, dict[str, Any]]:
     """The metadata of both assets after the nightly job."""
-    job = build_definitions(settings).resolve_job_def("nightly_corporate_actions_job")
+    job = build_loading(settings).resolve_job_def("nightly_corporate_actions_job")
     result = job.execute_in_process(instance=instance, raise_on_error=False)
     assert result.success
     events = [event.step_materialization_data.materialization for event in result.get_asset_materialization_events()]
@@ -170,10 +170,10 @@ def test_the_schedule_is_on_from_the_start_at_the_hour_of_the_others_where_there
     settings: Settings, warehouse: Engine
 ) -> None:
     late = settings.model_copy(update={"backfill_schedule_hour": 5, "backfill_schedule_minute": 30})
-    schedule = build_definitions(late).resolve_schedule_def("nightly_corporate_actions")
+    schedule = build_loading(late).resolve_schedule_def("nightly_corporate_actions")
     assert schedule.cron_schedule == "30 5 * * *"
     assert schedule.execution_timezone == "UTC"
     assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
     remove_symbol(warehouse, "AAPL")
-    names = [schedule.name for schedule in build_definitions(late).schedules or []]
+    names = [schedule.name for schedule in build_loading(late).schedules or []]
     assert names == ["nightly_crypto"]

@@ -9,7 +9,8 @@ import pytest
 from dagster import DagsterInstance
 from sqlalchemy import Engine, text
 
-from market_pipeline.orchestration.build import build_definitions
+from market_pipeline.orchestration.assets import asset_key
+from market_pipeline.orchestration.build import build_loading
 from market_pipeline.orchestration.launch import launch, open_instance
 from market_pipeline.orchestration.schedules import tonight
 from market_pipeline.runs import RangeRun
@@ -21,7 +22,7 @@ from market_pipeline.symbols import Symbol
 from market_pipeline.warehouse.database import create_warehouse_engine
 from market_pipeline.warehouse.embedded import Server
 from market_pipeline.warehouse.tracked_symbols import add_symbols
-from market_pipeline_tests.integration.stored_bars import query
+from market_pipeline_tests.integration.stored_bars import failed, query
 
 SYMBOLS = [Symbol.of(name, "stock") for name in ("AAPL", "MSFT", "NVDA")]
 FIRST_NIGHT, LAST_NIGHT = date(2024, 10, 8), date(2024, 10, 23)
@@ -59,7 +60,7 @@ def live_through(
         assert latest is not None
         with running_sandbox(config) as base_url:
             on_sandbox = settings.model_copy(update={"polygon_base_url": base_url})
-            definitions = build_definitions(on_sandbox)
+            definitions = build_loading(on_sandbox)
             for run in tonight(on_sandbox, symbols, latest):
                 launch(definitions, run, instance, warehouse)
                 done.append(run)
@@ -141,14 +142,32 @@ def test_a_symbol_that_always_fails_neither_blocks_nor_burdens_the_others(
     ]
 
 
-def test_the_schedule_asks_for_what_the_night_needs(settings: Settings, warehouse: Engine) -> None:
+def requests_of(settings: Settings, instance: DagsterInstance, night: date) -> list[dg.RunRequest]:
+    schedule = build_loading(settings).get_repository_def().get_schedule_def("nightly_equities")
+    context = dg.build_schedule_context(instance=instance, scheduled_execution_time=at_two(night))
+    return list(schedule.evaluate_tick(context).run_requests or [])
+
+
+def test_the_schedule_asks_for_what_the_night_needs(
+    settings: Settings, instance: DagsterInstance, warehouse: Engine
+) -> None:
     add_symbols(warehouse, SYMBOLS)
-    definitions = build_definitions(settings)
-    schedule = definitions.get_repository_def().get_schedule_def("nightly_equities")
-    with dg.instance_for_test() as instance:
-        context = dg.build_schedule_context(instance=instance, scheduled_execution_time=at_two(LAST_NIGHT))
-        tick = schedule.evaluate_tick(context)
-    [request] = tick.run_requests or []
+    [request] = requests_of(settings, instance, LAST_NIGHT)
     assert request.tags["dagster/asset_partition_range_start"] == "2024-10-16"
     assert request.tags["dagster/asset_partition_range_end"] == "2024-10-22"
     assert {key.path[-1] for key in request.asset_selection or []} == {symbol.name for symbol in SYMBOLS}
+
+
+def test_the_schedule_may_ask_for_several_runs_and_never_for_the_same_twice(
+    settings: Settings, instance: DagsterInstance, warehouse: Engine
+) -> None:
+    add_symbols(warehouse, SYMBOLS)
+    failed(warehouse, SYMBOLS[0], sessions_between("XNYS", date(2024, 10, 1), date(2024, 10, 22)), "it rained")
+    both = requests_of(settings, instance, LAST_NIGHT)
+    starts = {request.tags["dagster/asset_partition_range_start"]: request.asset_selection for request in both}
+    assert starts == {
+        "2024-10-16": [asset_key(symbol) for symbol in SYMBOLS[1:]],
+        "2024-10-01": [asset_key(SYMBOLS[0])],
+    }
+    next_night = requests_of(settings, instance, LAST_NIGHT + timedelta(days=1))
+    assert len({request.run_key for request in (*both, *next_night)}) == 4

@@ -13,7 +13,7 @@ from sqlalchemy import Engine, func, select
 from market_pipeline.ingest import Run, ingest
 from market_pipeline.listing import asset_class_of, look_up, refresh
 from market_pipeline.orchestration.assets import asset_key
-from market_pipeline.orchestration.build import build_definitions
+from market_pipeline.orchestration.build import build_loading
 from market_pipeline.orchestration.launch import launch, open_instance
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.errors import UnknownTickerError
@@ -241,7 +241,7 @@ def test_partitions_after_a_delisting_stay_grey_and_the_run_is_good(
     with open_instance(settings) as instance:
         for sessions in (AROUND, AFTER):
             covered = RangeRun("XNYS", [AAPL, GONECO], sessions)
-            assert launch(build_definitions(on_sandbox), covered, instance, warehouse).success
+            assert launch(build_loading(on_sandbox), covered, instance, warehouse).success
         assert green(instance, AAPL) == {*AROUND, *AFTER}
         assert green(instance, GONECO) == set(AROUND[:2])
     with warehouse.connect() as connection:

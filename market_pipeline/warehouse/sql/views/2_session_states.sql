@@ -44,6 +44,8 @@ explained AS (
         SELECT r.reasons, r.run_id, r.last_rejected_at
         FROM rejected_bars AS r
         WHERE r.symbol = without_bar.symbol AND r.date = without_bar.date
+          -- A bar that nobody asked for says nothing of its session.
+          AND NOT EXISTS (SELECT FROM unnest(r.reasons) AS broken WHERE starts_with(broken, 'outside_request:'))
         ORDER BY r.last_rejected_at DESC
         LIMIT 1
     ) AS rejected ON true

@@ -1,0 +1,25 @@
+SELECT
+    bars.symbol,
+    bars.date,
+    symbols.asset_class,
+    symbols.name,
+    symbols.primary_exchange,
+    bars.open,
+    bars.high,
+    bars.low,
+    bars.close,
+    bars.volume,
+    bars.vwap,
+    bars.transactions,
+    bars.validated,
+    bars.quality_score,
+    bars.flags,
+    bars.validation_notes,
+    bars.gap_detected,
+    bars.volume_anomaly,
+    bars.time,
+    bars.source,
+    bars.fetched_at,
+    bars.run_id
+FROM {{ ref("stg_market_data") }} AS bars
+JOIN {{ ref("stg_tracked_symbols") }} AS symbols ON symbols.symbol = bars.symbol

@@ -1,0 +1,9 @@
+SELECT
+    symbol,
+    calendar,
+    date,
+    state,
+    reason,
+    run_id,
+    asked_at
+FROM {{ source('warehouse', 'session_states') }}

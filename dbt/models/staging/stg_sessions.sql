@@ -1,0 +1,4 @@
+SELECT
+    calendar,
+    date
+FROM {{ source('warehouse', 'sessions') }}

@@ -1,0 +1,6 @@
+-- daily_returns has each bar of market_data with its close, and no other, but for bars that came while dbt was running.
+SELECT symbol, date
+FROM {{ ref("stg_market_data") }} AS bars
+FULL JOIN {{ ref("daily_returns") }} AS returns USING (symbol, date)
+WHERE bars.close IS DISTINCT FROM returns.close
+    AND coalesce(bars.updated_at < '{{ run_started_at }}', true)

@@ -1,0 +1,4 @@
+{# A condition holds in every row where its columns are known. #}
+{% test holds(model, condition) %}
+    SELECT * FROM {{ model }} WHERE NOT ({{ condition }})
+{% endtest %}

@@ -1,0 +1,101 @@
+"""Writes `models/staging` from the warehouse's own catalog: one view a source, with its columns, types and comments.
+
+    python dbt/write_staging.py
+
+Run it after a change of the warehouse's tables or views; a test holds the folder equal to what it writes.
+"""
+
+from pathlib import Path
+
+import yaml
+from sqlalchemy import Connection, text
+
+from market_pipeline.settings import load_settings
+from market_pipeline.warehouse.database import open_warehouse
+
+FOLDER = Path(__file__).parent / "models" / "staging"
+
+SOURCES = {
+    "tracked_symbols": ["symbol"],
+    "market_data": ["symbol", "date"],
+    "market_data_revisions": ["id"],
+    "splits": ["symbol", "execution_date"],
+    "dividends": ["id"],
+    "corporate_action_inquiries": ["kind", "symbol"],
+    "sessions": ["calendar", "date"],
+    "session_states": ["symbol", "date"],
+    "backfill_history": ["id"],
+}
+"""What the models read, and which columns tell its rows apart."""
+
+WITHOUT_FOREIGN_KEY = {"market_data", "market_data_revisions", "splits", "dividends", "corporate_action_inquiries"}
+"""Tables whose `symbol` PostgreSQL doesn't hold to those tracked, so that a test does."""
+
+COLUMNS = text("""
+    SELECT attname AS name, format_type(atttypid, atttypmod) AS data_type, col_description(attrelid, attnum) AS comment
+    FROM pg_attribute
+    WHERE attrelid = CAST(:relation AS regclass) AND attnum > 0 AND NOT attisdropped
+    ORDER BY attnum
+""")
+COMMENT = text("SELECT obj_description(CAST(:relation AS regclass))")
+
+Column = dict[str, str]
+
+
+def staging(connection: Connection) -> dict[str, str]:
+    """The files of `models/staging`, names and texts."""
+    columns = {source: _columns(connection, source) for source in SOURCES}
+    about = {source: connection.execute(COMMENT, {"relation": source}).scalar_one() for source in SOURCES}
+    models = {f"stg_{source}.sql": _model(source, columns[source]) for source in SOURCES}
+    return {
+        "sources.yml": _yaml({"sources": [_sources(columns, about)]}),
+        "staging.yml": _yaml({"models": [_properties(source, columns[source], about[source]) for source in SOURCES]}),
+        **models,
+    }
+
+
+def _columns(connection: Connection, source: str) -> list[Column]:
+    rows = connection.execute(COLUMNS, {"relation": source})
+    return [{"name": row.name, "data_type": row.data_type, "description": row.comment} for row in rows]
+
+
+def _sources(columns: dict[str, list[Column]], about: dict[str, str]) -> dict[str, object]:
+    tables = [{"name": name, "description": about[name], "columns": columns[name]} for name in SOURCES]
+    description = "What the nightly runs load; market_pipeline/warehouse says how."
+    return {"name": "warehouse", "schema": "public", "description": description, "tables": tables}
+
+
+def _properties(source: str, columns: list[Column], about: str) -> dict[str, object]:
+    key: dict[str, object] = {"arguments": {"columns": SOURCES[source]}}
+    if source == "session_states":  # the others are market_data's, and too many to look at twice
+        key["config"] = {"where": "state <> 'loaded'"}
+    tests: list[object] = [{"key": key}]
+    if source in WITHOUT_FOREIGN_KEY:
+        known = {"to": "ref('stg_tracked_symbols')", "field": "symbol"}
+        tests.append({"relationships": {"arguments": {"column_name": "symbol", **known}}})
+    return {"name": f"stg_{source}", "description": about, "data_tests": tests, "columns": columns}
+
+
+def _model(source: str, columns: list[Column]) -> str:
+    names = ",\n".join(f"    {column['name']}" for column in columns)
+    return f"SELECT\n{names}\nFROM {{{{ source('warehouse', '{source}') }}}}\n"
+
+
+def _yaml(content: dict[str, object]) -> str:
+    head = "# Written by dbt/write_staging.py from the warehouse's catalog.\nversion: 2\n\n"
+    return head + yaml.safe_dump(content, sort_keys=False, width=120, allow_unicode=True)
+
+
+def main() -> None:
+    """Write the folder anew."""
+    with open_warehouse(load_settings()).connect() as connection:
+        written = staging(connection)
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for file in set(FOLDER.iterdir()) - {FOLDER / name for name in written}:
+        file.unlink()
+    for name, content in written.items():
+        (FOLDER / name).write_text(content, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+"""The dbt project that makes the analysts' tables: where it is, what its environment is, and how it is run.
+
+dbt runs as a child process that learns from its environment where the warehouse is; it writes below the data folder and
+never into the checkout. What the tables are is said in `dbt/`, and when they are made is the orchestration's business.
+"""
+
+import getpass
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+from filelock import FileLock
+from sqlalchemy import URL, make_url
+
+from market_pipeline.errors import MarketPipelineError
+from market_pipeline.settings import Settings, project_dir
+from market_pipeline.warehouse.database import database_url
+
+TLS = ("sslmode", "sslrootcert", "sslcert", "sslkey", "channel_binding")
+"""What a database's address may say of TLS; libpq takes each from an environment variable too."""
+
+
+class NoDbtProjectError(MarketPipelineError):
+    """There is no dbt project where this package runs from."""
+
+
+class DbtError(MarketPipelineError):
+    """dbt has failed."""
+
+
+def project_folder() -> Path:
+    """The dbt project, which is part of the checkout.
+
+    Raises:
+        NoDbtProjectError: the package was installed without a checkout.
+    """
+    checkout = project_dir()
+    if checkout is None:
+        raise NoDbtProjectError("the analysts' tables are made by dbt/, which is in the checkout: run this from one")
+    return checkout / "dbt"
+
+
+def output_folder(settings: Settings) -> Path:
+    """Where dbt keeps what it makes: `target` with its artifacts, and `logs`."""
+    return settings.market_pipeline_data_dir / "dbt"
+
+
+def dbt_environment(settings: Settings) -> dict[str, str]:
+    """The environment variables that dbt takes from the settings, the password among them.
+
+    Starts the embedded server if it is the warehouse and isn't running.
+
+    Raises:
+        NoDbtProjectError: there is no project.
+        EmbeddedServerError: the embedded server can't be started.
+    """
+    project, output = project_folder(), output_folder(settings)
+    return {
+        **_connection(make_url(database_url(settings).get_secret_value())),
+        "DBT_PROJECT_DIR": str(project),
+        "DBT_PROFILES_DIR": str(project),
+        "DBT_TARGET_PATH": str(output / "target"),
+        "DBT_LOG_PATH": str(output / "logs"),
+    }
+
+
+def run_dbt(settings: Settings, *arguments: str) -> None:
+    """Run dbt with these arguments, e.g. `build --select daily_bars+`, and wait for its end.
+
+    It writes to this process's standard output as it goes, and in full to `logs/dbt.log`.
+
+    Raises:
+        NoDbtProjectError: there is no project.
+        DbtError: dbt failed, or one of its models or tests did; the message says where to read on.
+    """
+    command = [sys.executable, "-P", "-c", "from dbt.cli.main import cli; cli()", *arguments]
+    environment = {**os.environ, **dbt_environment(settings)}
+    if subprocess.run(command, env=environment, cwd=project_folder(), check=False).returncode != 0:  # noqa: S603
+        log = output_folder(settings) / "logs" / "dbt.log"
+        raise DbtError(f"`dbt {' '.join(arguments)}` failed: see what it says above, or {log}")
+
+
+def _connection(url: URL) -> dict[str, str]:
+    return {
+        "MARKET_PIPELINE_DBT_HOST": url.host or _in_query(url, "host") or "localhost",
+        "MARKET_PIPELINE_DBT_PORT": str(url.port or 5432),
+        "MARKET_PIPELINE_DBT_USER": url.username or getpass.getuser(),
+        "DBT_ENV_SECRET_MARKET_PIPELINE_PASSWORD": url.password or "",
+        "MARKET_PIPELINE_DBT_DATABASE": url.database or "",
+        "PGOPTIONS": "-c timezone=UTC -c work_mem=64MB",
+        **dict(_tls(url)),
+    }
+
+
+def _tls(url: URL) -> Iterator[tuple[str, str]]:
+    for name in TLS:
+        if value := _in_query(url, name):
+            yield f"PG{name.replace('_', '').upper()}", value
+
+
+def _in_query(url: URL, name: str) -> str | None:
+    value = url.query.get(name)
+    return value if value is None or isinstance(value, str) else value[0]
+
+
+def manifest(settings: Settings) -> Path:
+    """What dbt makes of the project: every model, test and column, as JSON. Made anew only where the project changed.
+
+    Raises:
+        NoDbtProjectError: there is no project.
+        DbtError: it can't be read; the message says where to read on.
+    """
+    folder = output_folder(settings) / "manifests"
+    path = folder / f"{_fingerprint(settings)}.json"
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / "lock"):  # of several processes that need it at once, one makes it
+        if not path.is_file():
+            run_dbt(settings, "--quiet", "parse", "--target-path", str(folder / "target"))
+            (folder / "target" / "manifest.json").replace(path)
+    return path
+
+
+def _fingerprint(settings: Settings) -> str:
+    """Of the project's files, dbt's version and the database, which the manifest names."""
+    digest = hashlib.sha256(
+        f"{version('dbt-core')} {make_url(database_url(settings).get_secret_value()).database}".encode()
+    )
+    for file in sorted(project_folder().rglob("*")):
+        if file.suffix in (".yml", ".sql", ".md"):
+            digest.update(file.relative_to(project_folder()).as_posix().encode())
+            digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]

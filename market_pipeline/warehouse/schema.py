@@ -1,0 +1,84 @@
+"""The warehouse's schema: which revision a database is at, and bringing it to this version's by alembic."""
+
+from datetime import UTC, datetime
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from psycopg.errors import DuplicateTable
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import OperationalError, ProgrammingError
+
+from market_pipeline.warehouse.errors import SchemaError, first_line, unavailable
+from market_pipeline.warehouse.session_calendar import record_sessions
+from market_pipeline.warehouse.statements import views
+
+_MIGRATION_LOCK = 7_310_531  # any constant: one migration of a database at a time
+
+
+def _alembic() -> Config:
+    config = Config()
+    config.set_main_option("script_location", "market_pipeline.warehouse:migrations")
+    return config
+
+
+def head_revision() -> str:
+    """The revision of the schema that this version of the package works with."""
+    head = ScriptDirectory.from_config(_alembic()).get_current_head()
+    if head is None:
+        raise SchemaError("this installation holds no migrations: install market-pipeline again")
+    return head
+
+
+def current_revision(connection: Connection) -> str | None:
+    """The revision a database is at; None where it has no schema of ours."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def migrate(engine: Engine) -> str:
+    """Bring the schema to this version's and return its revision. Safe with several processes at once.
+
+    Views and functions are made anew each time. All of it is one transaction: a migration that fails leaves the
+    database as it was.
+
+    Raises:
+        DatabaseUnavailableError: it can't be reached, or the role may not make tables in it.
+        SchemaError: it holds another application's tables, or a schema that this version doesn't know.
+    """
+    try:
+        with engine.begin() as connection:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
+            found = current_revision(connection)
+            if found is not None:
+                check_known(found)
+            config = _alembic()
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+            for view in views():
+                connection.exec_driver_sql(view)
+            record_sessions(connection, datetime.now(UTC).date())
+    except (OperationalError, ProgrammingError) as error:
+        if isinstance(error.orig, DuplicateTable):
+            raise SchemaError(
+                f"the database holds tables of another application ({first_line(error)}): use another database "
+                "(DATABASE_URL)"
+            ) from None
+        raise unavailable(error, engine) from None
+    return head_revision()
+
+
+def check_known(revision: str) -> None:
+    """Make sure that a migration of this version makes that revision.
+
+    Raises:
+        SchemaError: none does.
+    """
+    try:
+        ScriptDirectory.from_config(_alembic()).get_revision(revision)
+    except CommandError:
+        raise SchemaError(
+            f"the database's schema is revision {revision}, which this version doesn't know: install the version that "
+            "made it, or use another database (DATABASE_URL)"
+        ) from None

@@ -1,0 +1,192 @@
+"""Where scenarios are played: a PostgreSQL and a sandbox of one's own, databases copied from a template, real commands.
+
+Everything started here is ended here, by its own id.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from market_pipeline.sandbox.config import SandboxConfig
+from market_pipeline.sandbox.server import running_sandbox
+from market_pipeline.settings import Settings
+from market_pipeline.symbols import DEFAULT_BACKFILL, Symbol
+from market_pipeline.warehouse import embedded
+from market_pipeline.warehouse.database import create_warehouse_engine
+from market_pipeline.warehouse.schema import migrate
+from market_pipeline.warehouse.tracked_symbols import add_symbols
+from market_pipeline_tests.fault_campaign.scenarios import Command, How
+
+SYMBOLS = tuple(Symbol.of(name, "stock") for name in DEFAULT_BACKFILL)
+VARIABLES = frozenset({*(name.upper() for name in Settings.model_fields), "DAGSTER_HOME", "DAGSTER_EVENT_BATCH_SIZE"})
+"""What of this machine's environment would reach the commands, and must not."""
+
+COMMAND_SECONDS = 180
+"""The longest that a command may take, disturbed or not."""
+
+EMPTY = "template_empty"
+_STOPPING_SECONDS = 30
+_TO_POSTGRES = {How.POSTGRES_KILLED: signal.SIGKILL, How.POSTGRES_IMMEDIATE: signal.SIGQUIT}
+
+
+class StageError(Exception):
+    """The campaign itself can't go on."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A command that has ended: its exit code, or minus the signal that ended it, and its standard error."""
+
+    code: int
+    said: str
+
+
+class Backfill:
+    """A command under way, in a process of its own whose standard error is kept in a file."""
+
+    def __init__(self, command: Command, folder: Path, environment: dict[str, str]) -> None:
+        self._log = Path(tempfile.mkstemp(suffix=".stderr", dir=folder)[1])
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [Path(sys.executable).with_name("market-pipeline"), *command.arguments],
+                env=environment,
+                cwd=folder,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+            )
+
+    @property
+    def under_way(self) -> bool:
+        """Whether it has not ended."""
+        return self._process.poll() is None
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self._process.send_signal(number)
+
+    def end(self) -> None:
+        """Kill it if it has not ended."""
+        self._process.kill()
+        self._process.wait()
+
+    def wait(self, seconds: float) -> Ended:
+        """What came of it.
+
+        Raises:
+            subprocess.TimeoutExpired: it has not ended within that time.
+        """
+        self._process.wait(seconds)
+        return Ended(self._process.returncode, self._log.read_text(errors="replace"))
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One PostgreSQL, in `folder`, and the address `calm` of a sandbox without faults."""
+
+    folder: Path
+    calm: str
+
+    @property
+    def data(self) -> Path:
+        """The data folder of its PostgreSQL."""
+        return self.folder / "data"
+
+    @property
+    def server(self) -> embedded.Server:
+        """Its PostgreSQL, started again if it is down."""
+        return embedded.ensure_running(self.data)
+
+    def settings(self, database: str) -> Settings:
+        """The settings of a warehouse here."""
+        return Settings(_env_file=None, database_url=self.server.url(database), market_pipeline_data_dir=self.folder)
+
+    def create(self, database: str, template: str = EMPTY) -> None:
+        """Make a database like another, by default a warehouse that tracks the symbols and holds no bar."""
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        self._execute(statement.format(sql.Identifier(database), sql.Identifier(template)))
+
+    def drop(self, database: str) -> None:
+        """Drop a warehouse, and Dagster's database beside it."""
+        for name in (database, f"{database}_dagster"):
+            self._execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def start(self, command: Command, database: str, vendor: str) -> Backfill:
+        """Start a command on a warehouse."""
+        environment = {name: value for name, value in os.environ.items() if name not in VARIABLES}
+        environment |= {
+            "DATABASE_URL": self.server.url(database).get_secret_value(),
+            "MARKET_PIPELINE_DATA_DIR": str(self.folder),
+            "POLYGON_BASE_URL": vendor,
+            "POLYGON_REQUESTS_PER_MINUTE": "60000",
+        }
+        return Backfill(command, self.folder, environment)
+
+    def run(self, command: Command, database: str) -> Ended:
+        """A command undisturbed, to its end.
+
+        Raises:
+            subprocess.TimeoutExpired: it takes too long.
+        """
+        backfill = self.start(command, database, self.calm)
+        try:
+            return backfill.wait(COMMAND_SECONDS)
+        finally:
+            backfill.end()
+
+    def restart(self, how: How) -> None:
+        """End PostgreSQL in one of three ways and start it again.
+
+        Raises:
+            StageError: it doesn't end.
+        """
+        if how in _TO_POSTGRES:
+            os.kill(self.server.pid, _TO_POSTGRES[how])
+            deadline = time.monotonic() + _STOPPING_SECONDS
+            while embedded.running(self.data) is not None:
+                if time.monotonic() > deadline:
+                    raise StageError(f"PostgreSQL has not ended {_STOPPING_SECONDS} seconds after {how}")
+                time.sleep(0.01)
+        else:
+            embedded.stop(self.data)
+        embedded.ensure_running(self.data)
+
+    def make_empty(self) -> None:
+        """Make the warehouse that `create` copies."""
+        self._execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(EMPTY)))
+        engine = create_warehouse_engine(self.server.url(EMPTY))
+        migrate(engine)
+        add_symbols(engine, list(SYMBOLS))
+        engine.dispose()
+
+    def _execute(self, statement: sql.Composed) -> None:
+        with psycopg.connect(self.server.url("postgres").get_secret_value(), autocommit=True) as connection:
+            connection.execute(statement)
+
+
+@contextmanager
+def running_stage(*, keep: bool = False) -> Iterator[Stage]:
+    """A stage that is gone afterwards, or only stopped where its folder is to be kept."""
+    folder = Path(tempfile.mkdtemp(prefix="market-pipeline-campaign-"))
+    folder.chmod(0o755)
+    try:
+        with running_sandbox(SandboxConfig()) as calm:
+            stage = Stage(folder, calm)
+            stage.make_empty()
+            yield stage
+    finally:
+        if keep:
+            embedded.stop(folder / "data")
+        else:
+            embedded.destroy(folder / "data")
+            shutil.rmtree(folder, ignore_errors=True)

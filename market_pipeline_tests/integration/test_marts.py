@@ -1,0 +1,244 @@
+"""The dbt project as it is built night after night, and what it takes for granted of the warehouse."""
+
+import runpy
+from collections.abc import Iterator, Sequence
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import Engine, text
+
+from market_pipeline.dbt_project import DbtError, dbt_environment, output_folder, project_folder, run_dbt
+from market_pipeline.sessions import sessions_between
+from market_pipeline.settings import Settings
+from market_pipeline.symbols import Symbol
+from market_pipeline.warehouse import embedded
+from market_pipeline_tests.integration.mart_cases import (
+    add_bars,
+    add_dividends,
+    add_splits,
+    database,
+    dbt,
+    read,
+    settings_of,
+    track,
+)
+
+AAA, BBB, CCC, BTC = (
+    Symbol.of(*symbol) for symbol in (("AAA", "stock"), ("BBB", "stock"), ("CCC", "etf"), ("BTC", "crypto"))
+)
+FIRST, FRIDAY, TUESDAY = date(2024, 1, 2), date(2024, 3, 29), date(2024, 4, 2)
+MISSING = date(2024, 2, 14)
+START = {AAA: 50.0, BBB: 80.0, CCC: 20.0, BTC: 40_000.0}
+
+MARTS = {
+    "daily_bars": "symbol, date",
+    "daily_bars_adjusted": "symbol, date",
+    "daily_returns": "symbol, date",
+    "weekly_bars": "symbol, week",
+    "monthly_bars": "symbol, month",
+    "symbol_coverage": "symbol",
+    "corporate_actions": "action_id",
+    "latest_bars": "symbol",
+    "missing_sessions": "symbol, date",
+    "data_quality_daily": "asset_class, date",
+}
+
+NIGHT = """
+    -- the vendor corrects a bar, the rules find another odd, and a bar is taken out
+    UPDATE market_data SET close = 99, high = 120, low = 90, updated_at = now()
+    WHERE symbol = 'BBB' AND date = '2024-01-10';
+    UPDATE market_data SET flags = '{volume_outlier}', validated = false, volume_anomaly = true, quality_score = 0.5
+    WHERE symbol = 'BTC' AND date = '2024-02-03';
+    DELETE FROM market_data WHERE symbol = 'CCC' AND date = '2024-03-05';
+    -- a dividend is withdrawn
+    DELETE FROM dividends WHERE symbol = 'BBB' AND ex_dividend_date = '2024-03-01';
+"""
+
+
+def bars(sessions: Sequence[date], start: float) -> pd.DataFrame:
+    """Bars of a price that wanders, the same for a session whatever other sessions are asked for."""
+    close = np.array([round(start + 5 * np.sin(day.toordinal()), 2) for day in sessions])
+    volume = 1000.0 + np.arange(len(sessions))
+    return pd.DataFrame(
+        {"date": sessions, "open": close - 0.5, "high": close + 1, "low": close - 1, "close": close, "volume": volume}
+    )
+
+
+def sessions_of(symbol: Symbol, first: date = FIRST, last: date = FRIDAY) -> list[date]:
+    return sessions_between(symbol.calendar, first, last)
+
+
+@pytest.fixture(scope="module")
+def quarter(server: embedded.Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The name of a database with the bars of a quarter, and the marts that were made of them on its last Friday."""
+    with database(server, "marts_of_a_quarter") as warehouse:
+        load_quarter(warehouse)
+        dbt(settings_of(warehouse, tmp_path_factory.mktemp("quarter")), "run", today=FRIDAY)
+        warehouse.dispose()  # nobody may be in a database that is copied
+        yield "marts_of_a_quarter"
+
+
+@pytest.fixture
+def built(server: embedded.Server, quarter: str) -> Iterator[Engine]:
+    """A copy of that database, of this test's own."""
+    with database(server, f"{quarter}_copy", template=quarter) as warehouse:
+        yield warehouse
+
+
+def load_quarter(warehouse: Engine) -> None:
+    track(warehouse, [AAA, BBB, CCC, BTC], first=FIRST, last=FRIDAY)
+    for symbol, start in START.items():
+        days = [day for day in sessions_of(symbol) if (symbol, day) != (AAA, MISSING)]
+        add_bars(warehouse, symbol, bars(days, start))
+    add_splits(warehouse, [("BBB", date(2024, 2, 1), 1, 2), ("AAA", TUESDAY, 1, 2)])
+    add_dividends(
+        warehouse, [("AAA", date(2024, 2, 9), 0.25, "recurring"), ("BBB", date(2024, 3, 1), 0.10, "recurring")]
+    )
+    add_dividends(warehouse, [("CCC", date(2024, 2, 20), 0.30, "recurring")], currency="EUR")
+
+
+def a_night(warehouse: Engine) -> None:
+    """All that can have happened since: new bars, a late one, a new dividend, and what NIGHT says."""
+    for symbol, start in START.items():
+        add_bars(warehouse, symbol, bars(sessions_of(symbol, date(2024, 3, 30), TUESDAY), start))
+    add_bars(warehouse, AAA, bars([MISSING], START[AAA]))
+    add_dividends(warehouse, [("AAA", date(2024, 3, 20), 0.5, "special")])
+    with warehouse.begin() as connection:
+        connection.execute(text(NIGHT))
+
+
+def test_a_nightly_build_gives_what_a_full_one_gives_and_touches_only_what_changed(
+    built: Engine, tmp_path: Path
+) -> None:
+    settings = settings_of(built, tmp_path)
+    with built.begin() as connection:
+        connection.execute(text("CREATE VIEW of_an_analyst AS SELECT * FROM analytics.daily_bars_adjusted"))
+        connection.execute(text("CREATE VIEW of_another AS SELECT * FROM analytics.daily_returns"))
+    before = touched(built)
+    adjusted = read(built, "SELECT * FROM analytics.daily_bars_adjusted WHERE symbol = 'AAA' ORDER BY date")
+    assert (adjusted["split_factor"] == 1).all()  # Tuesday's split is only announced
+
+    a_night(built)
+    dbt(settings, "run", today=TUESDAY)
+
+    nightly = {mart: contents(built, mart) for mart in MARTS}
+    changed = {row for row, version in touched(built).items() if before.get(row) != version}
+    gone = before.keys() - touched(built).keys()
+    assert changed == expected_changes()
+    assert gone == {("CCC", date(2024, 3, 5))}
+    again = read(built, "SELECT * FROM of_an_analyst WHERE symbol = 'AAA' AND date <= '2024-03-28' ORDER BY date")
+    assert (again["split_factor"] == 0.5).all()
+    assert len(read(built, "SELECT * FROM of_another")) == len(nightly["daily_returns"])
+
+    dbt(settings, "run", today=TUESDAY, full=True)
+    for mart, found in nightly.items():
+        pd.testing.assert_frame_equal(found, contents(built, mart), obj=mart)
+
+
+def touched(warehouse: Engine) -> dict[tuple[str, date], str]:
+    """Which transaction wrote each row of daily_returns last."""
+    rows = read(warehouse, "SELECT symbol, date, xmin::text AS version FROM analytics.daily_returns")
+    return {(row.symbol, row.date): row.version for row in rows.itertuples()}
+
+
+def expected_changes() -> set[tuple[str, date]]:
+    new = {
+        (symbol.name, day) for symbol in (AAA, BBB, CCC, BTC) for day in sessions_of(symbol, date(2024, 3, 30), TUESDAY)
+    }
+    late = {("AAA", MISSING), ("AAA", date(2024, 2, 15))}
+    corrected = {("BBB", date(2024, 1, 10)), ("BBB", date(2024, 1, 11))}
+    return new | late | corrected | {("CCC", date(2024, 3, 6)), ("AAA", date(2024, 3, 20)), ("BBB", date(2024, 3, 1))}
+
+
+def contents(warehouse: Engine, mart: str) -> pd.DataFrame:
+    return read(warehouse, f"SELECT * FROM analytics.{mart} ORDER BY {MARTS[mart]}")
+
+
+def test_what_is_not_known_is_null(built: Engine) -> None:
+    # A dividend in euros: what prices before it are worth in today's is not known, what later ones are is.
+    query = "SELECT date, close, adj_close FROM analytics.daily_bars_adjusted WHERE symbol = 'CCC' ORDER BY date"
+    etf = read(built, query).set_index("date")
+    assert etf["close"].notna().all()
+    assert list(etf["adj_close"].notna()) == [day >= date(2024, 2, 20) for day in etf.index]
+    why = read(built, "SELECT not_applied_because FROM analytics.corporate_actions WHERE symbol = 'CCC'")
+    assert why["not_applied_because"].item() == "not in US dollars"
+
+    # The session without a bar, and the return over it.
+    query = "SELECT * FROM analytics.daily_returns WHERE symbol = 'AAA' AND date BETWEEN '2024-02-13' AND '2024-02-15'"
+    around = read(built, f"{query} ORDER BY date")
+    assert list(around["date"]) == [date(2024, 2, 13), date(2024, 2, 15)]
+    assert list(around["sessions_spanned"]) == [1, 2]
+
+    # Partial weeks and months; crypto's go on over the weekend.
+    query = "SELECT symbol FROM analytics.weekly_bars WHERE week = '2024-02-12' AND NOT is_complete"
+    assert list(read(built, query)["symbol"]) == ["AAA"]
+    query = "SELECT symbol FROM analytics.monthly_bars WHERE month = '2024-03-01' AND is_complete ORDER BY symbol"
+    assert list(read(built, query)["symbol"]) == ["AAA", "BBB", "CCC"]
+
+    # A split that is announced does nothing yet.
+    query = "SELECT in_effect, not_applied_because AS why FROM analytics.corporate_actions WHERE ex_date = '2024-04-02'"
+    assert read(built, query).to_dict("records") == [{"in_effect": False, "why": "announced"}]
+
+
+def test_coverage_is_what_the_warehouse_says(built: Engine) -> None:
+    counts = (
+        "symbol, first_session, last_session, loaded, rejected, empty, not_yet_available, not_in_plan, failed, "
+        "never_asked, flagged"
+    )
+    ours = read(built, f"SELECT {counts}, expected FROM analytics.symbol_coverage ORDER BY symbol")
+    theirs = read(built, f"SELECT {counts}, sessions AS expected FROM coverage ORDER BY symbol")
+    pd.testing.assert_frame_equal(ours, theirs)
+    missing = read(built, "SELECT symbol, date FROM analytics.missing_sessions WHERE state = 'empty'")
+    assert missing.to_dict("records") == [{"symbol": "AAA", "date": MISSING}]
+    quality = read(built, "SELECT sum(expected) AS expected, sum(missing) AS missing FROM analytics.data_quality_daily")
+    assert quality["expected"].item() == ours["expected"].sum()
+
+
+def test_staging_is_what_the_warehouse_holds(warehouse: Engine) -> None:
+    written = runpy.run_path(str(project_folder() / "write_staging.py"))["staging"]
+    folder = project_folder() / "models" / "staging"
+    with warehouse.connect() as connection:
+        expected = written(connection)
+    found = {file.name: file.read_text(encoding="utf-8") for file in folder.iterdir()}
+    assert found == expected, "run `python dbt/write_staging.py`"
+
+
+def test_dbt_writes_nothing_into_the_checkout_and_never_shows_the_password(
+    settings: Settings, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before = files(project_folder())
+    wrong = settings.model_copy(update={"database_url": with_password(settings, "not-the-password")})
+    with pytest.raises(DbtError, match=r"`dbt debug` failed: .*dbt\.log"):
+        run_dbt(wrong, "debug")
+    said = capfd.readouterr()
+    log = (output_folder(settings) / "logs" / "dbt.log").read_text(encoding="utf-8")
+    assert "password authentication failed" in said.out
+    assert "not-the-password" not in said.out + said.err + log
+    assert files(project_folder()) == before
+
+
+def files(folder: Path) -> set[Path]:
+    return {file for file in folder.rglob("*") if "__pycache__" not in file.parts}
+
+
+def with_password(settings: Settings, password: str) -> SecretStr:
+    assert settings.database_url is not None
+    address = settings.database_url.get_secret_value()
+    user, _, rest = address.removeprefix("postgresql://").partition(":")
+    return SecretStr(f"postgresql://{user}:{password}@{rest.partition('@')[2]}")
+
+
+def test_the_environment_is_made_of_the_settings(settings: Settings) -> None:
+    url = SecretStr("postgresql://ann%40us:p%2Fw@db.example.com:6543/market?sslmode=verify-full&sslrootcert=/ca.pem")
+    environment = dbt_environment(settings.model_copy(update={"database_url": url}))
+    assert environment["MARKET_PIPELINE_DBT_HOST"] == "db.example.com"
+    assert environment["MARKET_PIPELINE_DBT_PORT"] == "6543"
+    assert environment["MARKET_PIPELINE_DBT_USER"] == "ann@us"
+    assert environment["DBT_ENV_SECRET_MARKET_PIPELINE_PASSWORD"] == "p/w"
+    assert environment["MARKET_PIPELINE_DBT_DATABASE"] == "market"
+    assert (environment["PGSSLMODE"], environment["PGSSLROOTCERT"]) == ("verify-full", "/ca.pem")
+    assert Path(environment["DBT_TARGET_PATH"]).is_relative_to(settings.market_pipeline_data_dir)
