@@ -68,7 +68,8 @@ def build_marts(settings: Settings, warehouse: Engine) -> None:
 def _instance(settings: Settings, warehouse: Engine) -> Iterator[DagsterInstance]:
     """Dagster's instance, tidied up, with the going away of a database in one line."""
     # What Dagster logs goes to its event log and the UI; here it would drown the progress.
-    logging.getLogger("dagster").setLevel(logging.CRITICAL)
+    for name in ("dagster", "sqlalchemy.pool"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         with open_instance(settings) as instance:
             for run_id in close_abandoned_runs(instance, warehouse):

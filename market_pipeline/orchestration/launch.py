@@ -111,10 +111,13 @@ def close_abandoned_runs(instance: DagsterInstance, warehouse: Engine) -> list[s
     for run in instance.get_runs(started):
         with warehouse.connect() as connection:
             taken = connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": _lock_key(run.run_id)})
-            if taken.scalar_one():
-                instance.report_run_failed(run, "The process that executed this run ended without finishing it.")
-                connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _lock_key(run.run_id)})
+            if not taken.scalar_one():
+                continue
+            now = instance.get_run_by_id(run.run_id)  # which may have ended well in the meantime
+            if now is not None and not now.is_finished:
+                instance.report_run_failed(now, "The process that executed this run ended without finishing it.")
                 abandoned.append(run.run_id)
+            connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _lock_key(run.run_id)})
     return abandoned
 
 

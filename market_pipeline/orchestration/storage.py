@@ -57,6 +57,8 @@ class MarketPipelineStorage(DagsterStorage, ConfigurableClass):
 
     def finish(self) -> None:
         """Mark what new tables have no need of, where the maker of the tables was killed before it did."""
+        if self._run_storage.get_run_ids(limit=1):
+            return  # in use for long: bringing older records up to date is for `dagster instance migrate`
         self._run_storage.migrate()
         self._run_storage.optimize()
         self._event_log_storage.reindex_events()

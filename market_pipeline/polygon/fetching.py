@@ -15,7 +15,7 @@ from market_pipeline.bars import FetchedBars, empty_frame
 from market_pipeline.plans import Plan, years_before
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.errors import BadKeyError, NotYetAvailableError, PlanError, PolygonError
-from market_pipeline.polygon.parsing import joined
+from market_pipeline.polygon.parsing import GroupedBars, joined
 from market_pipeline.polygon.planning import GroupedRequest, RangeRequest, plan_requests
 from market_pipeline.sessions import calendar
 from market_pipeline.symbols import Symbol
@@ -60,6 +60,7 @@ class Fetcher:
         self._ranged = {request.symbol for request in requests if isinstance(request, RangeRequest)}
         self._days_to_ask = [request for request in requests if isinstance(request, GroupedRequest)]
         self._days: dict[date, Day] = {}
+        self._failed_days: dict[date, PolygonError] = {}
         self._tickers = {symbol.vendor_ticker for symbol in symbols}
         self._lock = threading.RLock()
 
@@ -118,13 +119,23 @@ class Fetcher:
         with self._lock:
             for request in self._days_to_ask:
                 if request.session not in self._days and request.session in self._sessions:
-                    market = self._client.grouped_bars(request.calendar, request.session)
+                    market = self._market(request)
                     # What the run doesn't want of the market's twelve thousand bars a day is let go at once.
                     self._days[request.session] = {t: market[t] for t in self._tickers if t in market}
                     spent += market.requests
         ticker = symbol.vendor_ticker
         found = joined([bars[ticker] for day, bars in sorted(self._days.items()) if ticker in bars and day <= last])
         return replace(found, requests=spent)
+
+    def _market(self, request: GroupedRequest) -> GroupedBars:
+        """A day of the whole market. One that the client has given up on is not tried again for the other symbols."""
+        if known := self._failed_days.get(request.session):
+            raise type(known)(str(known))
+        try:
+            return self._client.grouped_bars(request.calendar, request.session)
+        except PolygonError as error:
+            self._failed_days[request.session] = error
+            raise
 
     def _narrowed(self, asked: Sequence[date], error: PolygonError) -> bool:
         """Leave out what the plan refuses, for this symbol and those after it; False where nothing would be left."""

@@ -11,11 +11,11 @@ from typing import Any, LiteralString
 from psycopg import sql
 from psycopg.errors import InsufficientPrivilege
 from pydantic import SecretStr
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import URL, Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from market_pipeline.errors import MarketPipelineError
-from market_pipeline.warehouse.errors import unavailable
+from market_pipeline.warehouse.errors import first_line, unavailable
 
 ANALYST = "market_analyst"
 
@@ -28,6 +28,9 @@ SETTINGS = {
     "idle_in_transaction_session_timeout": "10min",  # a reader that sleeps keeps tables from being built anew
 }
 """What the role is made with. Made once, so that what an administrator changes stays."""
+
+CREDENTIALS = ("user", "password", "passfile", "service", "sslcert", "sslkey", "sslpassword")
+"""What an address may say, in its query, of who we are."""
 
 
 class RoleError(MarketPipelineError):
@@ -46,7 +49,8 @@ def analysts_access(engine: Engine, *, new_password: bool = False) -> Access:
     """Make the role if need be, let it read what is there and what will be, and tell its address.
 
     Raises:
-        RoleError: it takes an administrator, and the message has the SQL; or the role there is may write.
+        RoleError: it takes an administrator, and the message has the SQL; the tables are another's; or the role that
+            is there may write.
         DatabaseUnavailableError: the database can't be reached.
     """
     try:
@@ -55,11 +59,20 @@ def analysts_access(engine: Engine, *, new_password: bool = False) -> Access:
             _grant(connection)
             _check_that_it_only_reads(connection)
     except DBAPIError as error:
+        if isinstance(error.orig, InsufficientPrivilege):
+            raise RoleError(
+                f"the database's user may not let {ANALYST} read: {first_line(error)}. Run this with DATABASE_URL naming "
+                "the user whom the tables belong to"
+            ) from None
         raise unavailable(error, engine) from None
-    address = engine.url.set(drivername="postgresql", username=ANALYST, password=password)
-    # An address may name its user in its query too, and what it says of the password is not for analysts.
-    address = address.difference_update_query(["user", "password", "passfile", "sslpassword", "sslcert", "sslkey"])
-    return Access(SecretStr(address.render_as_string(hide_password=False)), password is not None)
+    return Access(_address(engine.url, password), password is not None)
+
+
+def _address(ours: URL, password: str | None) -> SecretStr:
+    """Our address with the role in place of us: nothing of it that lets us in may be left, not even in its query."""
+    query = {name: value for name, value in ours.query.items() if name not in CREDENTIALS}
+    address = URL.create("postgresql", ANALYST, password, ours.host, ours.port, ours.database, query)
+    return SecretStr(address.render_as_string(hide_password=False))
 
 
 def _role(connection: Connection, *, new_password: bool) -> str | None:
@@ -80,8 +93,10 @@ def _role(connection: Connection, *, new_password: bool) -> str | None:
         if not isinstance(error.orig, InsufficientPrivilege):
             raise
         by_hand = "; ".join([f"{verb} ROLE {ANALYST} LOGIN PASSWORD '<a password>'", *settings])
-        again = "" if there else ", then run `market-pipeline db analysts` again"
-        raise RoleError(f"the database's user may not do that. Let an administrator run: {by_hand};{again}") from None
+        raise RoleError(
+            f"the database's user may not do that. Run `market-pipeline db analysts` again once an administrator has run: "
+            f"{by_hand}"
+        ) from None
     return password
 
 

@@ -10,8 +10,9 @@ import requests
 
 from market_pipeline.plans import PLANS, PlanName
 from market_pipeline.polygon.client import PolygonClient
-from market_pipeline.polygon.errors import NotYetAvailableError, PlanError
+from market_pipeline.polygon.errors import NotYetAvailableError, PlanError, PolygonError
 from market_pipeline.polygon.fetching import Fetcher
+from market_pipeline.polygon.http import Patience
 from market_pipeline.polygon.rate_limit import LocalLimiter
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.server import running_sandbox
@@ -52,6 +53,18 @@ def test_a_run_takes_the_fewest_requests(symbols: Sequence[Symbol], sessions: li
         assert requests_made(base_url) == expected
     assert sum(answer.requests for answer in answers) == expected
     assert all(len(answer.frame) == len(sessions) for answer in answers)
+
+
+def test_a_day_that_was_given_up_on_is_not_tried_again_for_every_symbol() -> None:
+    hurried = Patience(connect=30, read=30, whole_answer=60, attempts=2, first_wait=0.01, longest_wait=0.01)
+    with running_sandbox(SandboxConfig(now=NOW, faults=("500",))) as base_url:
+        limiter = LocalLimiter(100_000)
+        with PolygonClient(base_url, None, source="sandbox", limiter=limiter, patience=hurried) as client:
+            fetcher = Fetcher(client, EQUITIES, WEEK, NOW)
+            for symbol in EQUITIES:
+                with pytest.raises(PolygonError, match="the vendor answered 500"):
+                    fetcher.bars(symbol)
+        assert requests_made(base_url) == 2
 
 
 def test_a_bar_is_the_same_from_the_whole_markets_days_and_from_its_own_range() -> None:

@@ -49,8 +49,8 @@ MARTS = {
 
 NIGHT = """
     -- the vendor corrects a bar, the rules find another odd, and a bar is taken out
-    UPDATE market_data SET close = 99, high = 120, low = 90, updated_at = now()
-    WHERE symbol = 'BBB' AND date = '2024-01-10';
+    UPDATE market_data SET close = open, updated_at = now()
+    WHERE symbol = 'BTC' AND date = '2024-01-10';
     UPDATE market_data SET flags = '{volume_outlier}', validated = false, volume_anomaly = true, quality_score = 0.5
     WHERE symbol = 'BTC' AND date = '2024-02-03';
     DELETE FROM market_data WHERE symbol = 'CCC' AND date = '2024-03-05';
@@ -106,7 +106,7 @@ def a_night(warehouse: Engine) -> None:
     for symbol, start in START.items():
         add_bars(warehouse, symbol, bars(sessions_of(symbol, date(2024, 3, 30), TUESDAY), start))
     add_bars(warehouse, AAA, bars([MISSING], START[AAA]))
-    add_dividends(warehouse, [("AAA", date(2024, 3, 20), 0.5, "special")])
+    add_dividends(warehouse, [("BBB", date(2024, 3, 20), 0.5, "special")])
     with warehouse.begin() as connection:
         connection.execute(text(NIGHT))
 
@@ -150,8 +150,9 @@ def expected_changes() -> set[tuple[str, date]]:
         (symbol.name, day) for symbol in (AAA, BBB, CCC, BTC) for day in sessions_of(symbol, date(2024, 3, 30), TUESDAY)
     }
     late = {("AAA", MISSING), ("AAA", date(2024, 2, 15))}
-    corrected = {("BBB", date(2024, 1, 10)), ("BBB", date(2024, 1, 11))}
-    return new | late | corrected | {("CCC", date(2024, 3, 6)), ("AAA", date(2024, 3, 20)), ("BBB", date(2024, 3, 1))}
+    corrected = {("BTC", date(2024, 1, 10)), ("BTC", date(2024, 1, 11))}
+    dividends = {("BBB", date(2024, 3, 1)), ("BBB", date(2024, 3, 20))}
+    return new | late | corrected | dividends | {("CCC", date(2024, 3, 6))}
 
 
 def contents(warehouse: Engine, mart: str) -> pd.DataFrame:

@@ -1,0 +1,255 @@
+"""docs/analysts.md as an analyst follows it, over the read-only role, and what that role may and may not."""
+
+import contextlib
+import io
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import errors
+from pydantic import SecretStr
+from sqlalchemy import Engine, make_url, text
+
+from market_pipeline.cli.main import main
+from market_pipeline.sandbox.recorded import RECORDED
+from market_pipeline.symbols import Symbol
+from market_pipeline.warehouse import embedded
+from market_pipeline.warehouse.database import create_warehouse_engine
+from market_pipeline.warehouse.roles import RoleError, analysts_access
+from market_pipeline.warehouse.schema import migrate
+from market_pipeline_tests.integration.mart_cases import (
+    add_dividends,
+    add_splits,
+    database,
+    dbt,
+    read,
+    recorded_actions,
+    settings_of,
+    track,
+)
+from market_pipeline_tests.integration.stored_bars import loaded, recorded
+
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "analysts.md").read_text(encoding="utf-8")
+QUERIES = re.findall(r"\*\*(\d+)\. .*?```sql\n(.*?)```\n\n```\n(.*?)```", DOCUMENT, re.DOTALL)
+TABLES = "SELECT relname FROM pg_class WHERE relnamespace = 'analytics'::regnamespace AND relkind IN ('r', 'v')"
+FIRST, LAST = date(2000, 3, 1), date(2013, 3, 1)
+
+
+def load_recorded(warehouse: Engine) -> None:
+    """The recorded stocks with their real splits and dividends, loaded and flagged as a run loads them."""
+    symbols = [Symbol.of(name, "stock") for name in RECORDED]
+    track(warehouse, symbols, first=FIRST, last=LAST)
+    actions = [(row, row["symbol"], date.fromisoformat(row["ex_date"])) for row in recorded_actions()]
+    numbers = [
+        (name, day, float(row["split_from"]), float(row["split_to"])) for row, name, day in actions if row["split_to"]
+    ]
+    add_splits(warehouse, numbers)
+    paid = [(name, day, float(row["cash_amount"]), row["kind"]) for row, name, day in actions if row["cash_amount"]]
+    add_dividends(warehouse, paid)
+    for symbol in symbols:
+        loaded(warehouse, symbol, recorded(symbol.name, FIRST, LAST))
+
+
+@pytest.fixture(scope="module")
+def marts(server: embedded.Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Engine, str]]:
+    """The recorded stocks' marts, made by dbt after the role was, and the role's address."""
+    with database(server, "marts_for_analysts") as warehouse:
+        access = analysts_access(warehouse)
+        assert access.has_password
+        load_recorded(warehouse)
+        dbt(settings_of(warehouse, tmp_path_factory.mktemp("analysts")), "run", today=LAST)
+        yield warehouse, access.url.get_secret_value()
+    with administrator(server) as connection:
+        connection.execute("DROP ROLE market_analyst")
+
+
+@pytest.fixture
+def analyst(marts: tuple[Engine, str]) -> Iterator[psycopg.Connection]:
+    """A connection of the role, as far from read-only as it can make itself."""
+    with psycopg.connect(marts[1], autocommit=True) as connection:
+        connection.execute("SET default_transaction_read_only = off")
+        yield connection
+
+
+@pytest.fixture
+def without_role(server: embedded.Server) -> Iterator[None]:
+    """While a test runs, the server has no role of that name."""
+    with administrator(server) as connection:
+        there = connection.execute("SELECT FROM pg_roles WHERE rolname = 'market_analyst'").fetchone() is not None
+        if there:
+            connection.execute("ALTER ROLE market_analyst RENAME TO set_aside")
+        yield
+        if there:
+            connection.execute("ALTER ROLE set_aside RENAME TO market_analyst")
+
+
+# --- the document
+
+
+def test_there_are_ten_queries() -> None:
+    assert [number for number, _, _ in QUERIES] == [str(number) for number in range(1, 11)]
+    assert DOCUMENT.count("```sql") == 10
+
+
+@pytest.mark.parametrize(("query", "output"), [case[1:] for case in QUERIES], ids=[case[0] for case in QUERIES])
+def test_the_query_answers_what_is_printed(marts: tuple[Engine, str], query: str, output: str) -> None:
+    assert in_psql(marts[1], query) == output.splitlines()
+
+
+def in_psql(url: str, query: str) -> list[str]:
+    """What psql shows, without the blanks at the ends of lines."""
+    command = [embedded.binary("psql"), "-X", "-v", "ON_ERROR_STOP=1", url, "-c", query]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, "PAGER": "cat"})
+    return [line.rstrip() for line in done.stdout.rstrip().splitlines()]
+
+
+def test_the_pandas_example_prints_what_is_printed(marts: tuple[Engine, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    found = re.search(r"```python\n(.*?)```\n\n```\n(.*?)```", DOCUMENT, re.DOTALL)
+    assert found
+    monkeypatch.setenv("MARKET_URL", marts[1])
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        exec(found[1], {})
+    assert [line.rstrip() for line in said.getvalue().splitlines()] == found[2].splitlines()
+
+
+def test_every_table_has_its_line(marts: tuple[Engine, str]) -> None:
+    tables = read(marts[0], TABLES)
+    section = DOCUMENT.partition("## The tables")[2].partition("\n## ")[0]
+    assert set(re.findall(r"^\| `(\w+)` \| ", section, re.MULTILINE)) == set(tables["relname"])
+
+
+# --- the role
+
+
+def test_what_dbt_makes_later_can_be_read(marts: tuple[Engine, str], analyst: psycopg.Connection) -> None:
+    tables = read(marts[0], TABLES)
+    for table in tables["relname"]:
+        analyst.execute(f"SELECT * FROM analytics.{table} LIMIT 1")
+    assert analyst.execute("SELECT count(*) FROM market_data_as_of(now())").fetchone() == (12_154,)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM market_data",
+        "INSERT INTO bar_source (source) VALUES ('polygon')",
+        "UPDATE analytics.daily_returns SET close = 1",
+        "TRUNCATE splits",
+        "CREATE TABLE public.mine ()",
+        "CREATE TABLE analytics.mine ()",
+        "CREATE SCHEMA mine",
+        "DROP VIEW analytics.daily_bars",
+        "CREATE ROLE another",
+        "CREATE DATABASE another",
+        "SELECT * FROM analytics_staging.stg_market_data",
+        "COPY market_data TO PROGRAM 'cat'",
+        "SELECT pg_read_file('PG_VERSION')",
+        "SELECT rolpassword FROM pg_authid",
+    ],
+)
+def test_the_server_refuses_all_else_even_where_read_only_was_switched_off(
+    analyst: psycopg.Connection, statement: str
+) -> None:
+    with pytest.raises(errors.InsufficientPrivilege):
+        analyst.execute(statement)
+
+
+def test_the_server_says_at_once_that_it_is_read_only(marts: tuple[Engine, str]) -> None:
+    with psycopg.connect(marts[1]) as connection, pytest.raises(errors.ReadOnlySqlTransaction):
+        connection.execute("CREATE TEMP TABLE mine ()")
+    with psycopg.connect(marts[1]) as connection:
+        assert connection.execute("SHOW statement_timeout").fetchone() == ("5min",)
+
+
+def test_the_password_is_shown_once_and_made_anew_on_demand(
+    without_role: None,
+    server: embedded.Server,
+    warehouse: Engine,
+    environment: dict[str, str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    first, again, renewed = (command(capsys, "db", "analysts", *option) for option in ([], [], ["--new-password"]))
+    try:
+        owner = environment["DATABASE_URL"]
+        assert make_url(again).password is None
+        for address in (first, again, renewed):
+            assert (make_url(address).username, make_url(address).port) == ("market_analyst", make_url(owner).port)
+            assert str(make_url(owner).password) not in address
+        psycopg.connect(renewed).close()
+        with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+            psycopg.connect(first)
+    finally:
+        with administrator(server, str(warehouse.url.database)) as connection:
+            forget_role(connection)
+
+
+def command(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """What a command prints."""
+    with pytest.raises(SystemExit) as ended:
+        main(list(arguments))
+    said = capsys.readouterr()
+    assert not ended.value.code, said.err
+    return said.out.strip()
+
+
+@pytest.fixture
+def humble(server: embedded.Server) -> Iterator[Engine]:
+    """A warehouse by way of a user whose own it is, and who may make no roles."""
+    with administrator(server) as connection:
+        connection.execute("CREATE ROLE humble LOGIN PASSWORD 'humble'")
+        connection.execute("CREATE DATABASE humble OWNER humble")
+        engine = create_warehouse_engine(SecretStr(f"postgresql://humble:humble@{server.host}:{server.port}/humble"))
+        migrate(engine)
+        yield engine
+        engine.dispose()
+        connection.execute("DROP DATABASE humble WITH (FORCE)")
+        connection.execute("DROP ROLE humble")
+
+
+def test_who_may_make_no_roles_is_told_what_an_administrator_has_to_run(
+    without_role: None, humble: Engine, server: embedded.Server
+) -> None:
+    with pytest.raises(RoleError, match="once an administrator has run: ") as refused:
+        analysts_access(humble)
+    statements = str(refused.value).partition("has run: ")[2]
+    with administrator(server) as connection:
+        connection.execute(statements.replace("<a password>", "chosen"))
+    try:
+        assert not analysts_access(humble).has_password
+        with psycopg.connect(f"postgresql://market_analyst:chosen@{server.host}:{server.port}/humble") as connection:
+            assert connection.execute("SHOW default_transaction_read_only").fetchone() == ("on",)
+            assert connection.execute("SELECT count(*) FROM market_data").fetchone() == (0,)
+        with pytest.raises(RoleError, match="ALTER ROLE market_analyst LOGIN PASSWORD '<a password>'$"):
+            analysts_access(humble, new_password=True)
+    finally:
+        with administrator(server, "humble") as connection:
+            forget_role(connection)
+
+
+def administrator(server: embedded.Server, database: str = "postgres") -> psycopg.Connection:
+    return psycopg.connect(server.url(database).get_secret_value(), autocommit=True)
+
+
+def forget_role(connection: psycopg.Connection) -> None:
+    connection.execute("DROP OWNED BY market_analyst")
+    connection.execute("DROP ROLE market_analyst")
+
+
+def test_no_address_is_given_out_of_a_role_that_may_write(
+    without_role: None, server: embedded.Server, warehouse: Engine
+) -> None:
+    with warehouse.begin() as connection:
+        connection.execute(text("CREATE ROLE market_analyst LOGIN"))
+        connection.execute(text("GRANT INSERT ON splits TO market_analyst"))
+    try:
+        with pytest.raises(RoleError, match="may write, to splits for one"):
+            analysts_access(warehouse)
+    finally:
+        with administrator(server, str(warehouse.url.database)) as connection:
+            forget_role(connection)

@@ -1,0 +1,76 @@
+"""The analysts' tables in Dagster: lineage from every symbol, one build after the loads, tests as checks."""
+
+from collections.abc import Iterator
+from datetime import date
+
+import dagster as dg
+import pytest
+from dagster import DagsterInstance, DagsterRunStatus
+from dagster._core.definitions.sensor_definition import SensorExecutionData
+from sqlalchemy import Engine
+
+from market_pipeline.orchestration.build import build_definitions
+from market_pipeline.orchestration.launch import launch_job, open_instance
+from market_pipeline.orchestration.marts import JOB
+from market_pipeline.settings import Settings
+from market_pipeline.warehouse.tracked_symbols import add_symbols
+from market_pipeline_tests.integration.stored_bars import AAPL, loaded, query, recorded
+
+ADJUSTED = dg.AssetKey(["analytics", "daily_bars_adjusted"])
+
+
+@pytest.fixture
+def instance(settings: Settings, environment: dict[str, str]) -> Iterator[DagsterInstance]:
+    with open_instance(settings) as opened:
+        yield opened
+
+
+def test_a_build_makes_every_table_downstream_of_the_symbols_and_checks_it(
+    settings: Settings, instance: DagsterInstance, warehouse: Engine
+) -> None:
+    add_symbols(warehouse, [AAPL])
+    loaded(warehouse, AAPL, recorded("AAPL", date(2012, 10, 1), date(2012, 10, 31)))
+    definitions = build_definitions(settings)
+    graph = definitions.get_repository_def().asset_graph
+    assert dg.AssetKey(["market_data", "AAPL"]) in graph.get_ancestor_asset_keys(ADJUSTED)
+
+    ended = launch_job(definitions, JOB, instance, warehouse)
+    assert ended.success, ended.error
+    tables = query(warehouse, "SELECT count(*) AS bars, min(adj_close) AS least FROM analytics.daily_bars_adjusted")
+    assert tables[0]["bars"] == 21
+    event = instance.get_latest_materialization_event(ADJUSTED)
+    assert event is not None
+    assert event.run_id == ended.run_id
+    checks = instance.event_log_storage.get_asset_check_summary_records(list(graph.asset_check_keys))
+    ran = [record.last_check_execution_record for record in checks.values() if record.last_check_execution_record]
+    built = [record for record in ran if record.run_id == ended.run_id]
+    assert len(built) > 50
+    assert {record.status.value for record in built} == {"SUCCEEDED"}
+
+
+def test_the_tables_are_built_once_after_whatever_was_loaded(
+    settings: Settings, instance: DagsterInstance, warehouse: Engine
+) -> None:
+    add_symbols(warehouse, [AAPL])
+    repository = build_definitions(settings).get_repository_def()
+    sensor = repository.get_sensor_def("marts_after_loads")
+
+    def tick(cursor: str | None) -> SensorExecutionData:
+        context = dg.build_sensor_context(instance=instance, cursor=cursor, repository_def=repository)
+        return sensor.evaluate_tick(context)
+
+    assert not tick(None).run_requests
+    loaded(warehouse, AAPL, recorded("AAPL", date(2012, 10, 1), date(2012, 10, 31)))
+    loading = instance.create_run_for_job(
+        repository.get_implicit_job_def_for_assets([dg.AssetKey(["market_data", "AAPL"])]),
+        status=DagsterRunStatus.STARTED,
+    )
+    waiting = tick(None)
+    assert not waiting.run_requests
+    assert "still under way" in waiting.skip_message
+    instance.report_run_failed(loading)
+    due = tick(None)
+    assert len(due.run_requests) == 1
+    assert not tick(due.cursor).run_requests
+    loaded(warehouse, AAPL, recorded("AAPL", date(2012, 11, 1), date(2012, 11, 2)), run_id="run-2")
+    assert len(tick(due.cursor).run_requests) == 1
