@@ -99,6 +99,9 @@ def _step(
         required_resource_keys={"pipeline"},
     )
     def step(context: dg.AssetExecutionContext) -> Iterator[Result]:
+        if not context.selected_asset_keys:
+            _check(context, _among(symbols, {check.asset_key for check in context.selected_asset_check_keys}))
+            return
         yield from _load_bars(
             context,
             _among(symbols, context.selected_asset_keys),
@@ -140,13 +143,18 @@ def _load_bars(
         if outcome.error is None:
             yield from _events(context, outcome, len(sessions))
         pipeline.loaded(outcome)
-    record_check_results(context, list(check_results(pipeline.warehouse, symbols, sessions, outcomes)))
+    _check(context, symbols)
     failures = [f"{outcome.symbol}: {outcome.error}" for outcome in outcomes if outcome.error is not None]
     if failures:
         # Asking again at once can't help: what could be retried, the client has retried.
         raise dg.Failure(
             f"{len(failures)} of {len(symbols)} symbols failed. " + " ".join(failures), allow_retries=False
         )
+
+
+def _check(context: dg.AssetExecutionContext, symbols: Sequence[Symbol]) -> None:
+    pipeline: Pipeline = context.resources.pipeline
+    record_check_results(context, list(check_results(pipeline.warehouse, symbols)))
 
 
 def _trading(symbols: Sequence[Symbol], delisted: Mapping[str, Reference], first: date) -> list[Symbol]:

@@ -1,7 +1,7 @@
 """What an export is made of: which bars, which columns of them, and their rows as a stream of CSV.
 
-Rows come by COPY, whose order of magnitude no row by row query reaches. What becomes of them, export.py says; what
-adjusted prices are, the dbt project.
+Rows come by COPY: building Python objects of them would take many times as long. What becomes of them, export.py says;
+what adjusted prices are, the dbt project.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -163,10 +163,15 @@ def summary(connection: Connection, selection: Selection) -> Summary:
     """What a selection comes to."""
     bars = _source(selection)
     price = bars.c.adj_close if selection.adjustment is Adjustment.ALL else bars.c.close
-    source = select(bar_source.c.source).scalar_subquery()
-    counts = (func.min(bars.c.date), func.max(bars.c.date), func.count(), func.count() - func.count(price))
-    query = _wanted(select(func.now(), source, *counts), bars, selection)
-    return Summary(*connection.execute(query).one()._tuple())
+    query = select(
+        func.now().label("made_at"),
+        select(bar_source.c.source).scalar_subquery().label("source"),
+        func.min(bars.c.date).label("first_date"),
+        func.max(bars.c.date).label("last_date"),
+        func.count().label("rows"),
+        (func.count() - func.count(price)).label("rows_not_adjusted"),
+    )
+    return Summary(**connection.execute(_wanted(query, bars, selection)).mappings().one())
 
 
 def blocks(connection: Connection, selection: Selection) -> Iterator[list[bytes]]:

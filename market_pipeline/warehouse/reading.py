@@ -2,10 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 
 import pandas as pd
 from sqlalchemy import Engine, Row, func, select
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from market_pipeline.warehouse.tables import backfill_history, corporate_action_inquiries, market_data
 
@@ -40,19 +42,41 @@ def bars(
     return frame.set_index(["symbol", "date"])
 
 
-def jumps(engine: Engine, symbols: Sequence[str], start: date, end: date) -> Mapping[str, list[tuple[date, str]]]:
-    """The sessions flagged for a jump without a split, or a split without a jump, with the note; by symbol."""
-    flagged = market_data.c.gap_detected & market_data.c.symbol.in_(symbols) & market_data.c.date.between(start, end)
-    query = (
-        select(market_data.c.symbol, market_data.c.date, market_data.c.validation_notes)
-        .where(~market_data.c.validated, flagged)
-        .order_by(market_data.c.symbol, market_data.c.date)
+@dataclass(frozen=True)
+class LastLoad:
+    """A symbol's newest load: its last session, how many bars it refused, which of its sessions are flagged for a jump.
+
+    A jump without a split, or a split without a jump; with the note.
+    """
+
+    end: date
+    rejected: int
+    jumps: Sequence[tuple[date, str]]
+
+
+def last_loads(engine: Engine, symbols: Sequence[str]) -> Mapping[str, LastLoad]:
+    """The newest load of each of these symbols that was ever loaded, or tried to be."""
+    history = backfill_history.c
+    newest = (
+        select(history.symbol, history.start_date, history.end_date, history.rejected)
+        .ext(distinct_on(history.symbol))
+        .where(history.symbol.in_(symbols))
+        .order_by(history.symbol, history.backfill_timestamp.desc())
     )
-    found: defaultdict[str, list[tuple[date, str]]] = defaultdict(list)
+    bars = market_data.c
+    last = newest.subquery()
+    flagged = (
+        select(bars.symbol, bars.date, bars.validation_notes)
+        .join(last, (last.c.symbol == bars.symbol) & bars.date.between(last.c.start_date, last.c.end_date))
+        .where(~bars.validated, bars.gap_detected)
+        .order_by(bars.symbol, bars.date)
+    )
+    jumps: defaultdict[str, list[tuple[date, str]]] = defaultdict(list)
     with engine.connect() as connection:
-        for row in connection.execute(query):
-            found[row.symbol].append((row.date, row.validation_notes))
-    return found
+        for row in connection.execute(flagged):
+            jumps[row.symbol].append((row.date, row.validation_notes))
+        loads = connection.execute(newest).all()
+    return {row.symbol: LastLoad(row.end_date, row.rejected, jumps[row.symbol]) for row in loads}
 
 
 def newest_load(engine: Engine) -> str | None:

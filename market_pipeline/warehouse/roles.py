@@ -1,7 +1,7 @@
 """The role that analysts connect as: it reads the warehouse's tables and the analysts' tables, and nothing else.
 
 What keeps it from writing is that it holds no right to; its settings only say so sooner. Roles belong to the server
-and rights to a database, so another database on the same server needs its own `analysts_url`.
+and rights to a database, so another database on the same server needs a call of its own.
 """
 
 import secrets
@@ -61,8 +61,8 @@ def analysts_access(engine: Engine, *, new_password: bool = False) -> Access:
     except DBAPIError as error:
         if isinstance(error.orig, InsufficientPrivilege):
             raise RoleError(
-                f"the database's user may not let {ANALYST} read: {first_line(error)}. Run this with DATABASE_URL naming "
-                "the user whom the tables belong to"
+                f"the database's user may not let {ANALYST} read: {first_line(error)}. Run this with a DATABASE_URL "
+                "that names the user whom the tables belong to"
             ) from None
         raise unavailable(error, engine) from None
     return Access(_address(engine.url, password), password is not None)
@@ -94,8 +94,8 @@ def _role(connection: Connection, *, new_password: bool) -> str | None:
             raise
         by_hand = "; ".join([f"{verb} ROLE {ANALYST} LOGIN PASSWORD '<a password>'", *settings])
         raise RoleError(
-            f"the database's user may not do that. Run `market-pipeline db analysts` again once an administrator has run: "
-            f"{by_hand}"
+            "the database's user may make no roles. Run `market-pipeline db analysts` again once an administrator has "
+            f"run: {by_hand}"
         ) from None
     return password
 

@@ -225,7 +225,7 @@ def test_who_may_make_no_roles_is_told_what_an_administrator_has_to_run(
         with psycopg.connect(f"postgresql://market_analyst:chosen@{server.host}:{server.port}/humble") as connection:
             assert connection.execute("SHOW default_transaction_read_only").fetchone() == ("on",)
             assert connection.execute("SELECT count(*) FROM market_data").fetchone() == (0,)
-        with pytest.raises(RoleError, match="ALTER ROLE market_analyst LOGIN PASSWORD '<a password>'$"):
+        with pytest.raises(RoleError, match=r"ALTER ROLE market_analyst LOGIN PASSWORD '<a password>'$"):
             analysts_access(humble, new_password=True)
     finally:
         with administrator(server, "humble") as connection:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
+import dagster as dg
 import pytest
 from dagster import AssetCheckKey, DagsterInstance
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
@@ -17,10 +18,11 @@ from market_pipeline.orchestration.schedules import tonight
 from market_pipeline.runs import range_runs
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.server import running_sandbox
-from market_pipeline.sessions import latest_ended_session
+from market_pipeline.sessions import latest_ended_session, sessions_between
 from market_pipeline.settings import Settings
 from market_pipeline.symbols import Symbol
 from market_pipeline.warehouse.tracked_symbols import add_symbols
+from market_pipeline_tests.integration.stored_bars import failed, query
 
 AAPL, MSFT, NOSUCH = (Symbol.of(name, "stock") for name in ("AAPL", "MSFT", "NOSUCH"))
 
@@ -104,3 +106,20 @@ def test_a_range_of_partitions_leaves_one_row_a_check(
         rows: list[Any] = list(connection.execute(text("SELECT check_name, partition FROM asset_check_executions")))
     engine.dispose()
     assert sorted(tuple(row) for row in rows) == sorted((name, None) for name in QUESTIONS)
+
+
+def test_checks_can_be_executed_without_loading_anything(
+    settings: Settings, instance: DagsterInstance, warehouse: Engine
+) -> None:
+    add_symbols(warehouse, [AAPL])
+    failed(warehouse, AAPL, sessions_between("XNYS", date(2024, 3, 4), date(2024, 3, 8)), "it rained")
+    with running_sandbox(SandboxConfig()) as base_url:
+        definitions = build_loading(settings.model_copy(update={"polygon_base_url": base_url}))
+        keys = [AssetCheckKey(asset_key(AAPL), name) for name in QUESTIONS]
+        selection = dg.AssetSelection.checks(*keys)
+        job = dg.define_asset_job("checks", selection=selection).resolve(
+            asset_graph=definitions.get_repository_def().asset_graph
+        )
+        assert job.execute_in_process(instance=instance, resources=definitions.resources).success
+    assert results(instance, AAPL)["completeness"][:2] == ("FAILED", "ERROR")
+    assert query(warehouse, "SELECT count(*) AS n FROM market_data") == [{"n": 0}]

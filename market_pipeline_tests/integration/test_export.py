@@ -1,0 +1,319 @@
+"""`market-pipeline export`: what is in the files, what is said of them, and that none is ever half-written."""
+
+import hashlib
+import json
+import tracemalloc
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from sqlalchemy import Engine, text
+
+from market_pipeline.cli.main import main
+from market_pipeline.symbols import Symbol
+from market_pipeline.warehouse import embedded
+from market_pipeline.warehouse.export import ExportError, Format, export
+from market_pipeline.warehouse.extract import BLOCK_ROWS, COLUMNS, Adjustment, Selection
+from market_pipeline.warehouse.reading import bars
+from market_pipeline.warehouse.tracked_symbols import add_symbols, remove_symbol
+from market_pipeline_tests.integration.mart_cases import (
+    add_dividends,
+    add_splits,
+    database,
+    read,
+    run_dbt,
+    settings_of,
+    track,
+)
+from market_pipeline_tests.integration.stored_bars import AAPL, loaded, recorded
+
+IBM = Symbol.of("IBM", "stock")
+FIRST, SPLIT, LAST = date(2005, 1, 3), date(2005, 2, 28), date(2005, 3, 31)
+KINDS = pytest.mark.parametrize("kind", list(Format))
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+def load_quarter(warehouse: Engine) -> None:
+    """A quarter of two stocks, with a split of AAPL and a dividend of IBM."""
+    track(warehouse, [AAPL, IBM], first=FIRST, last=LAST)
+    add_splits(warehouse, [("AAPL", SPLIT, 1, 2)])
+    add_dividends(warehouse, [("IBM", date(2005, 2, 8), 0.18, "CD")])
+    for symbol in (AAPL, IBM):
+        loaded(warehouse, symbol, recorded(symbol.name, FIRST, LAST))
+
+
+@pytest.fixture(scope="module")
+def marts(server: embedded.Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """The quarter with its adjusted bars."""
+    with database(server, "marts_to_export") as engine:
+        load_quarter(engine)
+        run_dbt(
+            settings_of(engine, tmp_path_factory.mktemp("marts")), "run", "--quiet", "--select", "+daily_bars_adjusted"
+        )
+        yield engine
+
+
+@pytest.fixture
+def quarter(warehouse: Engine) -> Engine:
+    """The quarter before any mart was made."""
+    load_quarter(warehouse)
+    return warehouse
+
+
+@pytest.fixture
+def command(environment: dict[str, str], capsys: pytest.CaptureFixture[str]) -> Command:
+    """Runs `market-pipeline export` on this test's warehouse: exit code, standard output and error."""
+
+    def _run(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(["export", *map(str, arguments)])
+        code = ended.value.code
+        assert code is None or isinstance(code, int)
+        return code or 0, *capsys.readouterr()
+
+    return _run
+
+
+def frame_of(file: Path) -> pd.DataFrame:
+    """A file as an analyst reads it."""
+    if file.suffix == ".parquet":
+        frame = pd.read_parquet(file)
+    else:
+        frame = pd.read_csv(file, parse_dates=["fetched_at"] if "fetched_at" in file.read_text()[:200] else [])
+    frame["date"] = pd.to_datetime(frame["date"])
+    return frame
+
+
+def said_of(file: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(file.with_name(f"{file.name}.json").read_text(encoding="utf-8"))
+    return found
+
+
+# --- what is in the files
+
+
+@KINDS
+def test_the_file_holds_what_the_database_holds(
+    quarter: Engine, command: Command, tmp_path: Path, kind: Format
+) -> None:
+    file = tmp_path / f"bars.{kind}"
+    code, said, _ = command("--symbols", "IBM,AAPL", "--end", "2005-03-15", "--format", kind, "--output", file)
+    assert (code, said) == (0, f"100 bars of 2 symbols are in {file}, described in {file}.json\n")
+    expected = bars(quarter, ["AAPL", "IBM"], FIRST, date(2005, 3, 15)).reset_index()
+    found = frame_of(file)
+    assert list(found.columns) == list(COLUMNS[Adjustment.NONE])
+    for name in ("symbol", "date", "validated", "source"):
+        assert found[name].tolist() == expected[name].tolist()
+    for name in ("open", "high", "low", "close", "volume", "vwap", "transactions"):
+        np.testing.assert_array_equal(found[name].astype(float), expected[name].astype(float))
+    assert found["fetched_at"].tolist() == expected["fetched_at"].tolist()
+
+
+@KINDS
+def test_flags_and_what_is_not_known_are_told_apart_from_nothing(quarter: Engine, tmp_path: Path, kind: Format) -> None:
+    with quarter.begin() as connection:
+        connection.execute(
+            text("UPDATE market_data SET flags = '{repeated,zero_volume}', transactions = 7 WHERE date = '2005-01-04'")
+        )
+    file = tmp_path / f"bars.{kind}"
+    export(quarter, Selection(symbols=["AAPL"], end=date(2005, 1, 5)), kind, file)
+    found = frame_of(file)
+    assert found["transactions"].astype("Float64").tolist() == [pd.NA, 7, pd.NA]
+    flags = found["flags"].fillna("") if kind is Format.CSV else found["flags"]
+    assert flags.tolist() == ["", "repeated zero_volume", ""]
+
+
+def test_parquet_has_the_types_of_the_tables(quarter: Engine, tmp_path: Path) -> None:
+    export(quarter, Selection(symbols=["AAPL"]), Format.PARQUET, tmp_path / "bars.parquet")
+    types = {field.name: str(field.type) for field in pq.read_schema(tmp_path / "bars.parquet")}
+    assert types == {
+        "symbol": "string", "date": "date32[day]", **dict.fromkeys(("open", "high", "low", "close"), "double"),
+        "volume": "double", "vwap": "double", "transactions": "int64", "validated": "bool", "flags": "string",
+        "source": "string", "fetched_at": "timestamp[us, tz=UTC]",
+    }  # fmt: skip
+
+
+@KINDS
+@pytest.mark.parametrize("adjustment", [Adjustment.SPLITS, Adjustment.ALL])
+def test_adjusted_prices_are_those_of_the_mart(
+    marts: Engine, tmp_path: Path, kind: Format, adjustment: Adjustment
+) -> None:
+    file = tmp_path / f"bars.{kind}"
+    made = export(marts, Selection(symbols=["AAPL", "IBM"], adjustment=adjustment), kind, file)
+    expected = read(marts, "SELECT * FROM analytics.daily_bars_adjusted ORDER BY symbol, date")
+    found = frame_of(file)
+    assert (len(found), made.rows_not_adjusted) == (len(expected), 0)
+    assert list(found.columns) == list(COLUMNS[adjustment])
+    for name in COLUMNS[adjustment][2:7]:
+        assert found[name].tolist() == expected[name].tolist()
+    factors = found[found["symbol"] == "AAPL"].set_index("date")["split_factor"]
+    assert [factors["2005-02-25"], factors["2005-02-28"]] == [0.5, 1]
+
+
+def test_bars_can_be_had_as_they_were_stored_then(quarter: Engine, command: Command, tmp_path: Path) -> None:
+    then = read(quarter, "SELECT clock_timestamp() AS now")["now"].item()
+    week = recorded("AAPL", FIRST, date(2005, 1, 7))
+    loaded(quarter, AAPL, week.assign(close=week["low"]), run_id="run-2")
+    as_it_was, as_it_is = tmp_path / "then.csv", tmp_path / "now.csv"
+    options = "--symbols", "AAPL", "--end", "2005-01-07", "--format", "csv"
+    assert command(*options, "--as-of", then.isoformat(), "--output", as_it_was)[0] == 0
+    assert command(*options, "--output", as_it_is)[0] == 0
+    assert frame_of(as_it_was)["close"].tolist() == week["close"].tolist()
+    assert frame_of(as_it_is)["close"].tolist() == week["low"].tolist()
+    assert datetime.fromisoformat(said_of(as_it_was)["as_of"]) == then
+
+
+def test_all_symbols_are_those_no_longer_tracked_too(quarter: Engine, command: Command, tmp_path: Path) -> None:
+    remove_symbol(quarter, "IBM")
+    assert command("--symbols", "*", "--output", tmp_path / "bars.parquet")[0] == 0
+    assert said_of(tmp_path / "bars.parquet")["symbols"] == ["AAPL", "IBM"]
+    assert set(frame_of(tmp_path / "bars.parquet")["symbol"]) == {"AAPL", "IBM"}
+
+
+# --- what is said of them
+
+
+@KINDS
+def test_the_description_says_what_is_in_the_file(
+    quarter: Engine, command: Command, tmp_path: Path, kind: Format
+) -> None:
+    file = tmp_path / f"bars.{kind}"
+    command("--symbols", "AAPL", "--start", "2005-02-19", "--end", "2005-03-13", "--format", kind, "--output", file)
+    said = said_of(file)
+    made_at = datetime.fromisoformat(said.pop("made_at"))
+    assert made_at.utcoffset() == UTC.utcoffset(None)
+    columns = {column["name"]: column["meaning"] for column in said.pop("columns")}
+    assert list(columns) == list(COLUMNS[Adjustment.NONE])
+    assert columns["close"] == "Last price of the session, US dollars, as traded."
+    assert said == {
+        "file": file.name, "format": kind, "symbols": ["AAPL"], "start": "2005-02-19", "end": "2005-03-13",
+        "adjustment": "none", "as_of": None, "first_date": "2005-02-22", "last_date": "2005-03-11", "rows": 14,
+        "rows_not_adjusted": 0, "source": "polygon", "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+    }  # fmt: skip
+
+
+def test_prices_that_are_not_known_are_counted_and_said(
+    server: embedded.Server, marts: Engine, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marts.dispose()  # nobody may be in a database that is copied
+    with database(server, "marts_not_known", template=str(marts.url.database)) as copy:
+        monkeypatch.setenv("DATABASE_URL", server.url("marts_not_known").get_secret_value())
+        with copy.begin() as connection:
+            unknown = "UPDATE analytics_staging.int_adjustment_factors SET dividend_factor = NULL WHERE symbol = 'IBM'"
+            connection.execute(text(unknown))
+        code, _, error = command("--symbols", "*", "--adjustment", "all", "--output", tmp_path / "bars.parquet")
+    assert (code, "61 of them have no prices" in error) == (0, True)
+    assert said_of(tmp_path / "bars.parquet")["rows_not_adjusted"] == 61
+
+
+def test_nothing_found_is_an_empty_file_that_says_so(quarter: Engine, tmp_path: Path) -> None:
+    for kind in Format:
+        file = tmp_path / f"bars.{kind}"
+        made = export(quarter, Selection(symbols=["AAPL"], start=date(2020, 1, 1)), kind, file)
+        assert (made.rows, made.first_date, len(frame_of(file))) == (0, None, 0)
+
+
+# --- what is refused
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["--symbols", "AAPL", "--start", "2005-02-30"], "2005-02-30"),
+        (["--symbols", "AAPL", "--start", "2005-03-01", "--end", "2005-02-01"], "after the end"),
+        (["--symbols", "AAPL,NOSUCH"], "no bars of NOSUCH"),
+        (["--symbols", ""], "no symbol"),
+        (["--symbols", "AAPL", "--as-of", "yesterday"], "not an instant"),
+        (["--symbols", "AAPL", "--as-of", "2026-01-01T12:00"], "no time zone"),
+        (["--symbols", "AAPL", "--as-of", "2999-01-01T12:00Z"], "in the future"),
+        (["--symbols", "AAPL", "--as-of", "2026-01-01T12:00Z", "--adjustment", "all"], "leave the as-of out"),
+        (["--symbols", "AAPL", "--adjustment", "some"], "some"),
+        (["--symbols", "AAPL", "--output", "no/such/folder/bars.csv"], "there is no folder"),
+    ],
+)
+def test_a_wrong_command_is_answered_with_2_and_writes_nothing(
+    quarter: Engine, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], why: str
+) -> None:
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    code, said, error = command("--output", "bars.csv", *arguments)
+    assert (code, said) == (2, "")
+    assert why in " ".join(error.split())
+    assert not list(folder.iterdir())
+
+
+def test_a_file_that_is_there_is_replaced_only_on_demand(quarter: Engine, command: Command, tmp_path: Path) -> None:
+    file = tmp_path / "bars.csv"
+    file.write_text("mine")
+    arguments = "--symbols", "AAPL", "--format", "csv", "--output", file
+    code, _, error = command(*arguments)
+    assert (code, file.read_text()) == (2, "mine")
+    assert "add --overwrite" in error
+    assert command(*arguments, "--overwrite")[0] == 0
+    assert said_of(file)["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
+    assert sorted(tmp_path.glob("*bars*")) == [file, tmp_path / "bars.csv.json"]
+
+
+def test_without_marts_the_command_that_makes_them_is_named(quarter: Engine, command: Command, tmp_path: Path) -> None:
+    code, _, error = command("--symbols", "AAPL", "--adjustment", "splits", "--output", tmp_path / "bars.parquet")
+    assert code == 1
+    assert "build them with `market-pipeline marts`" in error
+    assert not list(tmp_path.glob("*bars*"))
+
+
+# --- streaming
+
+
+@KINDS
+def test_an_export_that_breaks_off_leaves_what_was_there(many: Engine, tmp_path: Path, kind: Format) -> None:
+    file = tmp_path / f"bars.{kind}"
+    before = export(many, Selection(symbols=["A00"]), kind, file)
+
+    def cut_off(_done: int, _total: int) -> None:
+        with many.begin() as connection:
+            connection.execute(text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'COPY%'"))
+
+    with pytest.raises(ExportError, match="the database broke off the export"):
+        export(many, EVERYTHING, kind, file, overwrite=True, progress=cut_off)
+    assert hashlib.sha256(file.read_bytes()).hexdigest() == before.sha256 == said_of(file)["sha256"]
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+NAMES = [f"A{number:02}" for number in range(60)]
+EVERYTHING = Selection(symbols=NAMES)
+
+
+@pytest.fixture(scope="module")
+def many(server: embedded.Server) -> Iterator[Engine]:
+    """A warehouse with 300,000 bars."""
+    with database(server, "bars_to_export") as engine:
+        add_symbols(engine, [Symbol.of(name, "stock") for name in NAMES])
+        with engine.begin() as connection:
+            connection.execute(
+                text(
+                    "INSERT INTO market_data (symbol, date, time, open, high, low, close, volume, source, fetched_at, "
+                    "run_id, updated_at) SELECT symbol, day, day, 10, 11, 9, 10 + random(), 1000, 'sandbox', now(), "
+                    "'1', now() FROM tracked_symbols, generate_series(date '2010-01-01', '2023-09-09', '1 day') AS day"
+                )
+            )
+        yield engine
+
+
+@KINDS
+def test_memory_does_not_grow_with_the_rows_and_progress_is_told(many: Engine, tmp_path: Path, kind: Format) -> None:
+    told: list[tuple[int, int]] = []
+    export(many, Selection(symbols=["A00"]), kind, tmp_path / "warm")
+    tracemalloc.start()
+    made = export(many, EVERYTHING, kind, tmp_path / "bars", progress=lambda *counts: told.append(counts))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert made.rows == 300_000
+    assert told == [(done, made.rows) for done in range(BLOCK_ROWS, made.rows + 1, BLOCK_ROWS)]
+    assert peak < 25e6
