@@ -40,7 +40,11 @@ def backfill(
         typer.Option("--missing", help="Only what `market-pipeline gaps` shows as missing, as far back as that goes."),
     ] = False,
     marts: Annotated[
-        bool, typer.Option("--marts", help="Build the analysts' tables afterwards; else Dagster's daemon does.")
+        bool,
+        typer.Option(
+            "--marts",
+            help="Fetch splits and dividends too, and build the analysts' tables; else Dagster's daemon does.",
+        ),
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be asked for, and ask nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary or the plan as JSON.")] = False,
@@ -65,11 +69,12 @@ def backfill(
             print_plan(runs, settings.requests_per_minute, as_json=as_json)
             return
         # Dagster takes a second that a plan or a mistake needn't.
-        from market_pipeline.cli.launching import build_marts, launch_all
+        from market_pipeline.cli.launching import build_marts, launch_all, refresh_actions
 
         accounts = launch_all(settings, warehouse, runs, quiet=quiet) if runs else []
         _print(accounts, as_json=as_json)
         if marts:
+            refresh_actions(settings, warehouse)
             build_marts(settings, warehouse)
     raise typer.Exit(exit_code(accounts))
 

@@ -84,7 +84,7 @@ def _clean(settings: Settings) -> None:
 
 
 def _load(settings: Settings, warehouse: Engine) -> list[Account]:
-    from market_pipeline.cli.launching import launch_all
+    from market_pipeline.cli.launching import launch_all, refresh_actions
 
     runs = []
     for first_session, names in RANGES.items():
@@ -93,4 +93,6 @@ def _load(settings: Settings, warehouse: Engine) -> list[Account]:
         runs += range_runs(symbols, first_session, LAST_SESSION, datetime.now(UTC))
     with running_sandbox() as base_url:
         on_sandbox = settings.model_copy(update={"polygon_base_url": base_url})
-        return launch_all(on_sandbox, warehouse, runs, quiet=False)
+        accounts = launch_all(on_sandbox, warehouse, runs, quiet=False)
+        refresh_actions(on_sandbox, warehouse)
+    return accounts

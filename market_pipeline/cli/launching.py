@@ -15,6 +15,7 @@ from market_pipeline.cli.summary import Account, symbol_account, unreached
 from market_pipeline.errors import MarketPipelineError
 from market_pipeline.orchestration.build import build_analytics, build_loading
 from market_pipeline.orchestration.launch import Launched, close_abandoned_runs, launch, launch_job, open_instance
+from market_pipeline.orchestration.schedules import CORPORATE_ACTIONS_JOB
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.rate_limit import LocalLimiter
 from market_pipeline.runs import RangeRun
@@ -25,6 +26,10 @@ from market_pipeline.warehouse.reading import run_history
 
 class DatabaseLostError(MarketPipelineError):
     """A database that was there has gone away in the middle of the work."""
+
+
+class ActionsError(MarketPipelineError):
+    """The splits and dividends could not be had."""
 
 
 class MartsError(MarketPipelineError):
@@ -44,6 +49,19 @@ def launch_all(settings: Settings, warehouse: Engine, runs: Sequence[RangeRun], 
         definitions = build_loading(settings, progress)
         launched = [(run, launch(definitions, run, instance, warehouse)) for run in runs]
     return [account for run, ended in launched for account in _accounts(warehouse, run, ended)]
+
+
+def refresh_actions(settings: Settings, warehouse: Engine) -> None:
+    """Ask for the splits and dividends of all tracked symbols, without which no price can be adjusted.
+
+    Raises:
+        ActionsError: the vendor gave no usable answer.
+        DatabaseLostError: a database went away in the middle of it.
+    """
+    with _instance(settings, warehouse) as instance:
+        ended = launch_job(build_loading(settings), CORPORATE_ACTIONS_JOB, instance, warehouse)
+    if not ended.success:
+        raise ActionsError(f"the splits and dividends could not be had: {ended.error}. Run the same command again")
 
 
 def build_marts(settings: Settings, warehouse: Engine) -> None:

@@ -19,6 +19,8 @@ from market_pipeline.symbols import Symbol
 from market_pipeline.warehouse.completeness import oldest_holes
 from market_pipeline.warehouse.database import warehouse_of
 
+CORPORATE_ACTIONS_JOB = "nightly_corporate_actions_job"
+
 
 def build_schedules(symbols: Sequence[Symbol], settings: Settings) -> list[dg.ScheduleDefinition]:
     """One schedule a calendar in use, and one of the corporate actions where there are equities to have any."""
@@ -32,10 +34,9 @@ def _every_night(settings: Settings) -> str:
 
 
 def _corporate_actions(settings: Settings) -> dg.ScheduleDefinition:
-    name = "nightly_corporate_actions"
     return dg.ScheduleDefinition(
-        name=name,
-        job=dg.define_asset_job(f"{name}_job", selection=dg.AssetSelection.assets(*CORPORATE_ACTIONS)),
+        name="nightly_corporate_actions",
+        job=dg.define_asset_job(CORPORATE_ACTIONS_JOB, selection=dg.AssetSelection.assets(*CORPORATE_ACTIONS)),
         cron_schedule=_every_night(settings),
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
