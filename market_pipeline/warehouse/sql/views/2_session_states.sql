@@ -1,6 +1,7 @@
--- Every session that an active symbol should have a bar of, and why it has none where it has none.
+-- Every session that an active symbol should have a bar of, and why it has none where it has none. A symbol's span is
+-- worked out once (MATERIALIZED) and not for every session, but what is asked of the view still reaches its parts.
 CREATE OR REPLACE VIEW session_states AS
-WITH span AS (
+WITH span AS MATERIALIZED (
     SELECT
         tracked.symbol, tracked.calendar, tracked.delisted_on,
         (SELECT min(start_date) FROM backfill_history AS h WHERE h.symbol = tracked.symbol) AS first_asked,
@@ -8,7 +9,7 @@ WITH span AS (
     FROM tracked_symbols AS tracked
     WHERE tracked.active
 ),
-over AS (
+over AS NOT MATERIALIZED (
     SELECT span.symbol, span.calendar, session.date, coalesce(span.first_bar, span.first_asked) AS first
     FROM span
     JOIN sessions AS session
