@@ -336,6 +336,6 @@ def test_a_dump_restored_elsewhere_is_the_same_warehouse(
         subprocess.run([embedded.binary(str(program)), *arguments], check=True)
     with warehouse_of(settings.model_copy(update={"database_url": ordinary})) as restored:
         for view in ("market_data", "backfill_history", "session_states", "market_data_as_of(now())"):
-            everything = f"SELECT * FROM {view} ORDER BY 1, 2"
+            everything = f"SELECT * FROM {view} ORDER BY 1, 2, 3"
             assert query(restored, everything) == query(warehouse, everything), view
         assert loaded(restored, AAPL, AUTUMN, run_id="run-2").unchanged == len(AUTUMN)
