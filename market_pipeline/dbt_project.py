@@ -9,10 +9,12 @@ import hashlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
+import yaml
 from filelock import FileLock
 from sqlalchemy import URL, make_url
 
@@ -42,6 +44,25 @@ def project_folder() -> Path:
     if checkout is None:
         raise NoDbtProjectError("the analysts' tables are made by dbt/, which is in the checkout: run this from one")
     return checkout / "dbt"
+
+
+def model_keys() -> dict[str, list[str]]:
+    """The columns that tell the rows of each mart apart: its primary key, or what its tests hold to be unique."""
+    keys: dict[str, list[str]] = {}
+    checkout = project_dir()
+    for file in sorted((checkout / "dbt" / "models" / "marts").glob("*.yml")) if checkout else ():
+        for model in yaml.safe_load(file.read_text(encoding="utf-8")).get("models") or ():
+            if key := _key(model):
+                keys[model["name"]] = key
+    return keys
+
+
+def _key(model: Mapping[str, Any]) -> list[str] | None:
+    stated = [rule["columns"] for rule in model.get("constraints") or () if rule["type"] == "primary_key"]
+    tests = [test for test in model.get("data_tests") or () if isinstance(test, dict)]
+    tested = [test["key"]["arguments"]["columns"] for test in tests if "key" in test]
+    unique = [[column["name"]] for column in model.get("columns") or () if "unique" in (column.get("data_tests") or ())]
+    return next(iter([*stated, *tested, *unique]), None)
 
 
 def output_folder(settings: Settings) -> Path:

@@ -53,6 +53,10 @@ class Settings(BaseSettings):
         None,
         description="Dagster's own database. Unset: the database named <database>_dagster on the same server.",
     )
+    dagster_webserver_url: str = Field(
+        "http://127.0.0.1:3000",
+        description="The Dagster UI's address. It is asked to load new symbols, and the API links to it.",
+    )
     polygon_api_key: SecretStr | None = Field(
         None, description="The key of your Polygon.io (Massive) account. Not needed for the sandbox."
     )
@@ -74,6 +78,16 @@ class Settings(BaseSettings):
     )
     backfill_reach_back_sessions: int = Field(
         260, ge=1, description="The most sessions, about a year's, that a night catches up on after an outage."
+    )
+    api_key_required: bool = Field(
+        False, description="Whether reading over HTTP takes a key too. Administrators' requests always do."
+    )
+    api_requests_per_minute: int = Field(
+        1200, ge=0, description="The most requests a minute that one client, by its address, may make; 0: no limit."
+    )
+    api_max_rows: int = Field(100_000, ge=1, description="The most rows in one answer; more are on further pages.")
+    api_cors_origins: str = Field(
+        "", description="Origins whose pages may read the API, with commas between, e.g. https://app.example.com."
     )
     market_pipeline_data_dir: Path = Field(
         default_factory=default_data_dir,
@@ -99,6 +113,16 @@ class Settings(BaseSettings):
             raise ValueError("must hold neither a user nor a query; the key belongs in POLYGON_API_KEY")
         if parts.hostname in POLYGON_HOSTS and parts.scheme != "https":
             raise ValueError("must begin with https://, or the key would travel in the clear")
+        return url.rstrip("/")
+
+    @field_validator("dagster_webserver_url")
+    @classmethod
+    def _is_the_uis(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("is not of the form http://host:port")
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise ValueError("must hold neither a user, a password nor a query")
         return url.rstrip("/")
 
     @field_validator("market_pipeline_data_dir")

@@ -28,8 +28,10 @@ CALENDARS = {AssetClass.STOCK: "XNYS", AssetClass.ETF: "XNYS", AssetClass.CRYPTO
 
 # Letters as the consolidated tape writes them: capitals, with lower-case p (preferred), r (rights) and w (when issued)
 # inside, and a class or issue suffix after a dot. Nothing that could leave a URL's path segment can match.
-_EQUITY = re.compile(r"[A-Z][A-Za-z0-9]{0,11}(\.[A-Z]{1,4})?", re.ASCII)
-_CRYPTO = re.compile(r"[A-Z0-9]{1,12}", re.ASCII)
+_EQUITY = r"[A-Z][A-Za-z0-9]{0,11}(\.[A-Z]{1,4})?"
+_CRYPTO = r"[A-Z0-9]{1,12}"
+TICKERS = {AssetClass.STOCK: _EQUITY, AssetClass.ETF: _EQUITY, AssetClass.CRYPTO: _CRYPTO}
+"""What a ticker of each asset class looks like, as a regular expression."""
 
 
 @dataclass(frozen=True, order=True)
@@ -51,9 +53,8 @@ class Symbol:
         except ValueError:
             known = ", ".join(AssetClass)
             raise SymbolError(f"asset class {asset_class!r} is not known; use one of {known}") from None
-        pattern = _CRYPTO if kind is AssetClass.CRYPTO else _EQUITY
-        if not pattern.fullmatch(name):
-            raise SymbolError(f"{name!r} is not a {kind} ticker{_hint(name, pattern)}")
+        if not re.fullmatch(TICKERS[kind], name, re.ASCII):
+            raise SymbolError(f"{name!r} is not a {kind} ticker{_hint(name, TICKERS[kind])}")
         return cls(name, kind)
 
     @property
@@ -67,11 +68,11 @@ class Symbol:
         return CALENDARS[self.asset_class]
 
 
-def _hint(name: str, pattern: re.Pattern[str]) -> str:
+def _hint(name: str, pattern: str) -> str:
     base = name.upper().removeprefix("X:")
     for suffix in ("-USD", "/USD", "USD"):
         base = base.removesuffix(suffix) if pattern is _CRYPTO else base
-    if base != name and pattern.fullmatch(base):
+    if base != name and re.fullmatch(pattern, base, re.ASCII):
         return f"; tickers are case-sensitive and plain: did you mean {base}?"
     return "; expected something like BTC" if pattern is _CRYPTO else "; expected something like AAPL or BRK.B"
 

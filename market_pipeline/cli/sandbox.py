@@ -7,10 +7,11 @@ import typer
 from pydantic import SecretStr
 
 from market_pipeline.errors import UsageError
+from market_pipeline.listening import base_url
 from market_pipeline.plans import PlanName
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.faults import FAULTS
-from market_pipeline.sandbox.server import LOOPBACK, base_url, listen, sandbox_server
+from market_pipeline.sandbox.server import LOOPBACK, listen_on_loopback, sandbox_server
 
 DEFAULT_PORT = 8900
 DEFAULT_UNKNOWN = "NOSUCH"
@@ -70,7 +71,7 @@ def sandbox(
         seed=seed,
     )
     server = sandbox_server(config)
-    with listen(host, port) as door:
+    with listen_on_loopback(host, port) as door:
         typer.echo(f"export POLYGON_BASE_URL={base_url(door)}")
         typer.echo(f"export POLYGON_API_KEY={'<one of your --key>' if key else 'sandbox'}")
         typer.echo("The sandbox is running: use these two lines in another terminal. Ctrl-C stops it.", err=True)

@@ -1,7 +1,6 @@
 """Running the sandbox: on a loopback address only, in the foreground or beside a test."""
 
 import ipaddress
-import os
 import socket
 import threading
 from asyncio import Transport
@@ -11,7 +10,8 @@ from contextlib import contextmanager
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from market_pipeline.errors import MarketPipelineError, UsageError
+from market_pipeline.errors import UsageError
+from market_pipeline.listening import base_url, listen
 from market_pipeline.sandbox.app import create_app
 from market_pipeline.sandbox.config import SandboxConfig
 
@@ -20,10 +20,6 @@ LOOPBACK = "127.0.0.1"
 
 class NotLoopbackError(UsageError):
     """The sandbox was to listen where others could reach it."""
-
-
-class PortTakenError(MarketPipelineError):
-    """Something else listens there already."""
 
 
 class _Protocol(H11Protocol):
@@ -66,7 +62,7 @@ def running_sandbox(config: SandboxConfig | None = None, port: int = 0) -> Itera
 
 
 def sandbox_server(config: SandboxConfig) -> uvicorn.Server:
-    """A sandbox that is ready to be run: `run([door])` takes requests from a door of `listen` until it is told to stop.
+    """A sandbox that is ready to be run: `run([door])` takes requests from a door until it is told to stop.
 
     Raises:
         FaultError: a fault rule can't be used.
@@ -83,28 +79,14 @@ def sandbox_server(config: SandboxConfig) -> uvicorn.Server:
     return uvicorn.Server(options)
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen_on_loopback(host: str, port: int) -> socket.socket:
     """A socket that listens on a loopback address; a context manager that closes it.
 
     Raises:
         NotLoopbackError: the address isn't one.
         PortTakenError: something else listens there.
     """
-    address = _loopback(host)
-    family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
-    try:
-        return socket.create_server((str(address), port), family=family)
-    except OSError as error:
-        why = os.strerror(error.errno or 0)
-        raise PortTakenError(
-            f"can't listen on {host}:{port} ({why}): stop what uses the port, or choose another with --port"
-        ) from None
-
-
-def base_url(door: socket.socket) -> str:
-    """The address of a sandbox that listens there."""
-    host, port = door.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return listen(str(_loopback(host)), port)
 
 
 def _loopback(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:

@@ -1,7 +1,8 @@
-"""The role that analysts connect as: it reads the warehouse's tables and the analysts' tables, and nothing else.
+"""The roles that only read: the one that analysts connect as, and the one that the read API works as.
 
-What keeps it from writing is that it holds no right to; its settings only say so sooner. Roles belong to the server
-and rights to a database, so another database on the same server needs a call of its own.
+They read the warehouse's tables and the analysts' tables, and nothing else. What keeps them from writing is that they
+hold no right to; their settings only say so sooner. Roles belong to the server and rights to a database, so another
+database on the same server needs a call of its own.
 """
 
 import secrets
@@ -18,9 +19,13 @@ from market_pipeline.errors import MarketPipelineError
 from market_pipeline.warehouse.errors import first_line, unavailable
 
 ANALYST = "market_analyst"
+READER = "market_reader"
+"""What the API's connections turn into. Nobody can connect as it."""
 
 SCHEMAS = ("public", "analytics")
 """What the role may read. The models between the two are dbt's business."""
+
+_ROLE_LOCK = 7_310_534  # any constant: one maker of a role at a time
 
 SETTINGS = {
     "default_transaction_read_only": "on",
@@ -56,16 +61,77 @@ def analysts_access(engine: Engine, *, new_password: bool = False) -> Access:
     try:
         with engine.begin() as connection:
             password = _role(connection, new_password=new_password)
-            _grant(connection)
-            _check_that_it_only_reads(connection)
+            _let_read(connection, ANALYST)
+            _check_that_it_only_reads(connection, ANALYST)
     except DBAPIError as error:
         if isinstance(error.orig, InsufficientPrivilege):
-            raise RoleError(
-                f"the database's user may not let {ANALYST} read: {first_line(error)}. Run this with a DATABASE_URL "
-                "that names the user whom the tables belong to"
-            ) from None
+            raise _not_ours(ANALYST, error) from None
         raise unavailable(error, engine) from None
     return Access(_address(engine.url, password), password is not None)
+
+
+def reading_role(engine: Engine) -> str:
+    """Make the role that the API works as if need be, and let it read what is there and what will be.
+
+    Returns:
+        Its name, for `SET ROLE` by the user of `engine`.
+
+    Raises:
+        RoleError: it takes an administrator, and the message has the SQL; the tables are another's; or the role that
+            is there may write.
+        DatabaseUnavailableError: the database can't be reached.
+    """
+    try:
+        with engine.begin() as connection:
+            _become_able_to_read(connection)
+            if not _may_read_all(connection, READER):  # granting again would get in the way of a build of the marts
+                _let_read(connection, READER)
+            _check_that_it_only_reads(connection, READER)
+    except DBAPIError as error:
+        if isinstance(error.orig, InsufficientPrivilege):
+            raise _not_ours(READER, error) from None
+        raise unavailable(error, engine) from None
+    return READER
+
+
+def _become_able_to_read(connection: Connection) -> None:
+    """Make sure that there is the reading role, and that we may work as it."""
+    # Roles are of the whole server: another process may be making it for another database.
+    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _ROLE_LOCK})
+    there = connection.execute(text("SELECT FROM pg_roles WHERE rolname = :role"), {"role": READER}).first() is not None
+    able = there and connection.execute(text("SELECT pg_has_role(:role, 'SET')"), {"role": READER}).scalar_one()
+    if able:
+        return
+    statements = [] if there else [f"CREATE ROLE {READER} NOLOGIN"]
+    try:
+        with connection.begin_nested():
+            for statement in (*statements, f"GRANT {READER} TO CURRENT_USER"):
+                connection.execute(text(statement))
+    except DBAPIError as error:
+        if not isinstance(error.orig, InsufficientPrivilege):
+            raise
+        me: str = connection.execute(text("SELECT quote_ident(current_user)")).scalar_one()
+        by_hand = "; ".join([*statements, f"GRANT {READER} TO {me}"])
+        raise RoleError(
+            f"the database's user may make no roles. Run this again once an administrator has run: {by_hand}"
+        ) from None
+
+
+def _may_read_all(connection: Connection, role: str) -> bool:
+    """Whether there is nothing left to grant: in both schemas there is something, and the role may read all of it."""
+    readable = text(
+        "SELECT count(DISTINCT relnamespace) = :schemas AND bool_and(has_table_privilege(:role, oid, 'SELECT')) "
+        "FROM pg_class WHERE relkind IN ('r', 'p', 'v', 'm') AND relnamespace::regnamespace::text = ANY(:names)"
+    )
+    known = {"role": role, "schemas": len(SCHEMAS), "names": list(SCHEMAS)}
+    return bool(connection.execute(readable, known).scalar_one())
+
+
+def _not_ours(role: str, error: DBAPIError) -> RoleError:
+    return RoleError(
+        f"the database's user may not let {role} read: {first_line(error)}. Run this with a DATABASE_URL "
+        "that names the user whom the tables belong to"
+    )
 
 
 def _address(ours: URL, password: str | None) -> SecretStr:
@@ -107,23 +173,23 @@ def _set_password(connection: Connection, statement: LiteralString, password: st
     _run(connection, statement, sql.Literal(hashed))
 
 
-def _run(connection: Connection, statement: LiteralString, value: sql.Composable) -> None:
-    connection.exec_driver_sql(sql.SQL(statement).format(value).as_string())
+def _run(connection: Connection, statement: LiteralString, *values: sql.Composable) -> None:
+    connection.exec_driver_sql(sql.SQL(statement).format(*values).as_string())
 
 
-def _grant(connection: Connection) -> None:
+def _let_read(connection: Connection, role: str) -> None:
     database = sql.Identifier(connection.execute(text("SELECT current_database()")).scalar_one())
     connection.execute(text("CREATE SCHEMA IF NOT EXISTS analytics"))
     # Before PostgreSQL 15 everyone may make tables there.
     connection.execute(text("REVOKE CREATE ON SCHEMA public FROM PUBLIC"))
-    _run(connection, f"GRANT CONNECT ON DATABASE {{}} TO {ANALYST}", database)
+    _run(connection, "GRANT CONNECT ON DATABASE {} TO {}", database, sql.Identifier(role))
     for schema in SCHEMAS:
-        connection.execute(text(f"GRANT USAGE ON SCHEMA {schema} TO {ANALYST}"))
-        connection.execute(text(f"GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {ANALYST}"))
-        connection.execute(text(f"ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT SELECT ON TABLES TO {ANALYST}"))
+        connection.execute(text(f"GRANT USAGE ON SCHEMA {schema} TO {role}"))
+        connection.execute(text(f"GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role}"))
+        connection.execute(text(f"ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT SELECT ON TABLES TO {role}"))
 
 
-def _check_that_it_only_reads(connection: Connection) -> None:
+def _check_that_it_only_reads(connection: Connection, role: str) -> None:
     """Roles are somebody else's to change too, and a role of this name may have been there before."""
     writable = connection.execute(
         text(
@@ -131,10 +197,10 @@ def _check_that_it_only_reads(connection: Connection) -> None:
             "AND relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace) "
             "AND has_table_privilege(:role, oid, 'INSERT, UPDATE, DELETE, TRUNCATE') ORDER BY 1 LIMIT 1"
         ),
-        {"role": ANALYST},
+        {"role": role},
     ).scalar()
     if writable is not None:
         raise RoleError(
-            f"the role {ANALYST} may write, to {writable} for one, and no address of it is given out: take its rights "
-            "away or drop it, then run `market-pipeline db analysts` again"
+            f"the role {role} may write, to {writable} for one, and no address of it is given out: take its rights "
+            "away or drop it, then run the same command again"
         )

@@ -5,6 +5,14 @@ from importlib.resources import files
 
 from sqlalchemy import TextClause, text
 
+VIEW_KEYS = {
+    "coverage": ["symbol"],
+    "coverage_by_month": ["symbol", "month"],
+    "runs": ["run_id"],
+    "session_states": ["symbol", "date"],
+}
+"""The views, and the columns that tell the rows of each apart, which PostgreSQL doesn't know."""
+
 
 @cache
 def statement(name: str) -> TextClause:

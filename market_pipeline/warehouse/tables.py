@@ -1,6 +1,6 @@
 """The one declaration of every table of the warehouse, with the meaning of each column.
 
-DDL, COPY order, Dagster's column metadata and (later) API routes are derived from here. Migrations bring a database to
+DDL, COPY order, Dagster's column metadata and the API's routes are derived from here. Migrations bring a database to
 this state; a test holds the two equal. Comments are written into the database, where analysts read them.
 """
 
@@ -34,6 +34,9 @@ metadata = MetaData(
 )
 
 Instant = DateTime(timezone=True)
+
+INTERNAL = {"internal": True}
+"""What marks a table that is of use to the project's own processes only, and is shown to nobody."""
 
 
 def _required(name: str, kind: Any, comment: str, **options: Any) -> Column[Any]:
@@ -235,7 +238,7 @@ backfill_history = Table(
     metadata,
     Column("id", BigInteger, primary_key=True, comment="Surrogate key."),
     _required("run_id", Text, "The run, as Dagster's UI shows it."),
-    _required("trigger", Text, "What started the run: cli, schedule, backfill (from the UI) or manual."),
+    _required("trigger", Text, "What started the run: cli, schedule, api, backfill (from the UI) or manual."),
     _required("symbol", Text, "The symbol, as in tracked_symbols."),
     _required("start_date", Date, "First session asked for."),
     _required("end_date", Date, "Last session asked for."),
@@ -277,6 +280,7 @@ bar_source = Table(
     _required("source", Text, "polygon or sandbox: the only source this database accepts."),
     CheckConstraint("only_row", name="only_row"),
     comment="Which source the first bar came from. Bars from the other are refused.",
+    info=INTERNAL,
 )  # fmt: skip
 
 request_slots = Table(
@@ -285,4 +289,5 @@ request_slots = Table(
     Column("id", BigInteger, primary_key=True, comment="Surrogate key."),
     _required("at", Instant, "When the request may be sent.", index=True),
     comment="The rate limit that all processes share: when the latest requests were, or will be, sent.",
+    info=INTERNAL,
 )

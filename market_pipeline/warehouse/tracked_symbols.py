@@ -7,16 +7,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 
-from sqlalchemy import Connection, Engine, func, select, update
+from sqlalchemy import Connection, Engine, Row, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from market_pipeline.errors import MarketPipelineError, UsageError
 from market_pipeline.symbols import Symbol, SymbolError
+from market_pipeline.warehouse.statements import statement
 from market_pipeline.warehouse.tables import tracked_symbols
 
 
 class UntrackedSymbolError(UsageError):
     """A symbol that was asked for is not tracked."""
+
+
+class OtherAssetClassError(SymbolError):
+    """A symbol is tracked already as something else."""
 
 
 class NotTrackedError(MarketPipelineError):
@@ -73,13 +78,23 @@ def find_active(engine: Engine, names: Sequence[str]) -> list[Symbol]:
     return [known[name] for name in dict.fromkeys(names)]
 
 
+def symbol_records(engine: Engine, *, name: str | None = None, active_only: bool = False) -> Sequence[Row]:  # type: ignore[type-arg]
+    """The rows of `tracked_symbols`, or that of one symbol, with how many bars there are of each and from when to when.
+
+    Columns: id, symbol, asset_class, active, date_added, last_backfill, backfill_status, record_count, start, end,
+    validation_rate (0 to 1, None without bars), gaps_detected.
+    """
+    with engine.connect() as connection:
+        return connection.execute(statement("symbol_records"), {"name": name, "active_only": active_only}).all()
+
+
 def add_symbols(engine: Engine, symbols: Iterable[Symbol], *, revive: bool = True) -> list[str]:
     """Track these symbols and return the names that were not active before.
 
     A removed one becomes active again, unless `revive` is false.
 
     Raises:
-        SymbolError: one is tracked already under another asset class; none is added then.
+        OtherAssetClassError: one is tracked already under another asset class; none is added then.
     """
     added = []
     with engine.begin() as connection:
@@ -101,7 +116,7 @@ def add_symbols(engine: Engine, symbols: Iterable[Symbol], *, revive: bool = Tru
             same = select(tracked_symbols.c.asset_class).where(tracked_symbols.c.symbol == symbol.name)
             held: str = connection.execute(same).scalar_one()
             if held != symbol.asset_class:
-                raise SymbolError(
+                raise OtherAssetClassError(
                     f"{symbol.name} is tracked as {held}; its bars can't become {symbol.asset_class} ones"
                 )
     return added

@@ -7,6 +7,7 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, text
 
 from market_pipeline.settings import Settings
+from market_pipeline.warehouse.api_keys import access_metadata
 from market_pipeline.warehouse.database import create_warehouse_engine, open_warehouse
 from market_pipeline.warehouse.embedded import Server
 from market_pipeline.warehouse.errors import DatabaseUnavailableError, SchemaError
@@ -16,12 +17,16 @@ from market_pipeline.warehouse.tables import metadata
 
 def test_the_migrated_database_is_what_the_tables_declare(warehouse: Engine) -> None:
     with warehouse.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
-        assert compare_metadata(context, metadata) == []
+        options = {"compare_type": True, "compare_server_default": True}
+        assert compare_metadata(MigrationContext.configure(connection, opts=options), metadata) == []
+        of_access = {"include_schemas": True, "include_name": lambda name, kind, _: kind != "schema" or name == "access"}
+        context = MigrationContext.configure(connection, opts={**options, **of_access})
+        assert compare_metadata(context, access_metadata) == []
 
 
 def test_check_constraints_are_those_declared(warehouse: Engine) -> None:
-    declared = {c.name for table in metadata.tables.values() for c in table.constraints if "check" in str(c.name)}
+    tables = [*metadata.tables.values(), *access_metadata.tables.values()]
+    declared = {c.name for table in tables for c in table.constraints if "check" in str(c.name)}
     with warehouse.connect() as connection:
         found = connection.execute(text("SELECT conname FROM pg_constraint WHERE contype = 'c'")).scalars()
         held = {name for name in found if not name.startswith(("cardinal", "yes_or_no"))}
@@ -45,7 +50,7 @@ def test_migrating_again_changes_nothing(warehouse: Engine) -> None:
 def test_a_new_database_gets_the_schema_on_opening(server: Server, database_url: SecretStr, settings: Settings) -> None:
     engine = create_warehouse_engine(database_url)
     with engine.begin() as connection:
-        connection.execute(text("DROP SCHEMA public CASCADE"))
+        connection.execute(text("DROP SCHEMA public, access CASCADE"))
         connection.execute(text("CREATE SCHEMA public"))
     engine.dispose()
     opened = open_warehouse(settings)

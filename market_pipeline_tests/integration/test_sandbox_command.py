@@ -12,7 +12,8 @@ import requests
 
 from market_pipeline.cli.main import main
 from market_pipeline.sandbox.faults import FAULTS
-from market_pipeline.sandbox.server import NotLoopbackError, PortTakenError, listen, running_sandbox
+from market_pipeline.listening import PortTakenError, listen
+from market_pipeline.sandbox.server import NotLoopbackError, listen_on_loopback, running_sandbox
 
 COMMAND = [sys.executable, "-c", "from market_pipeline.cli.main import main; main()", "sandbox"]
 
@@ -85,7 +86,7 @@ def test_what_cannot_be_used_is_a_usage_error_and_starts_nothing(
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.com", ""])
 def test_no_address_that_others_could_reach_is_listened_on(host: str) -> None:
     with pytest.raises(NotLoopbackError, match=r"127\.0\.0\.1"):
-        listen(host, 0)
+        listen_on_loopback(host, 0)
 
 
 def test_a_sandbox_stops_with_its_block_and_frees_the_port() -> None:
@@ -93,7 +94,7 @@ def test_a_sandbox_stops_with_its_block_and_frees_the_port() -> None:
         port = int(url.rpartition(":")[2])
         with pytest.raises(PortTakenError, match=str(port)):
             listen("127.0.0.1", port)
-    with listen("localhost", port) as door:
+    with listen_on_loopback("localhost", port) as door:
         assert door.getsockname() == ("127.0.0.1", port)
     with pytest.raises(OSError, match="refused"):
         socket.create_connection(("127.0.0.1", port), 1)

@@ -23,7 +23,8 @@ def test_the_example_file_says_what_the_module_says() -> None:
     ]
     for name, field in Settings.model_fields.items():
         default = field.default if field.default_factory is None else None
-        line = f"{name.upper()}=" if default is None else f"# {name.upper()}={default}"
+        written = str(default).lower() if isinstance(default, bool) else default
+        line = f"{name.upper()}=" if default is None else f"# {name.upper()}={written}"
         expected += ["", f"# {field.description}", line]
     assert EXAMPLE.read_text(encoding="utf-8").splitlines() == expected
 

@@ -15,7 +15,15 @@ SELECT
     factors.split_factor,
     factors.dividend_factor,
     bars.validated,
-    bars.flags
+    bars.flags,
+    bars.quality_score,
+    bars.validation_notes,
+    bars.gap_detected,
+    bars.volume_anomaly,
+    bars.time,
+    bars.source,
+    bars.fetched_at,
+    bars.run_id
 FROM {{ ref("stg_market_data") }} AS bars
 JOIN {{ ref("int_adjustment_factors") }} AS factors
     ON factors.symbol = bars.symbol AND bars.date >= factors.from_date AND bars.date < factors.to_date

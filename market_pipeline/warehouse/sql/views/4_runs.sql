@@ -26,7 +26,7 @@ GROUP BY run_id;
 
 COMMENT ON VIEW runs IS 'One row per run: backfill_history summed over its symbols.';
 COMMENT ON COLUMN runs.run_id IS 'The run, as Dagster''s UI shows it.';
-COMMENT ON COLUMN runs.trigger IS 'What started it: cli, schedule, backfill (from the UI) or manual.';
+COMMENT ON COLUMN runs.trigger IS 'What started it: cli, schedule, api, backfill (from the UI) or manual.';
 COMMENT ON COLUMN runs.started_at IS 'When work on its first symbol began.';
 COMMENT ON COLUMN runs.ended_at IS 'When its last symbol was accounted for.';
 COMMENT ON COLUMN runs.start_date IS 'First session asked for.';

@@ -1,0 +1,72 @@
+"""`market-pipeline keys`: who may use the API, and what was done with each key."""
+
+import json
+from datetime import timedelta
+from typing import Annotated, Any
+
+import typer
+
+from market_pipeline.cli.tables import print_columns
+from market_pipeline.settings import load_settings
+from market_pipeline.warehouse import api_keys
+from market_pipeline.warehouse.api_keys import Scope
+from market_pipeline.warehouse.database import warehouse_of
+
+app = typer.Typer(help="The keys of the read API.", no_args_is_help=True)
+
+KeyId = Annotated[str, typer.Argument(help="The key's id, as in `keys list`.", metavar="ID")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command("create")
+def create(
+    name: Annotated[str, typer.Argument(help="Whose it is, or what for.")],
+    scope: Annotated[Scope, typer.Option(help="What it is good for; admin may read too.")] = Scope.READ,
+    days: Annotated[int | None, typer.Option(min=1, help="Days until it expires; default never.")] = None,
+) -> None:
+    """Make a key and print it. It can't be shown again: what is kept of it is a hash."""
+    with warehouse_of(load_settings()) as warehouse:
+        key = api_keys.create_key(warehouse, name, scope, timedelta(days=days) if days else None)
+    typer.echo(key.get_secret_value())
+    typer.echo("Send it as the header X-API-Key. It is not shown again.", err=True)
+
+
+@app.command("list")
+def list_keys(as_json: AsJson = False) -> None:
+    """Print all keys there ever were, those revoked too."""
+    with warehouse_of(load_settings()) as warehouse:
+        rows = [_texts(row._mapping) for row in api_keys.list_keys(warehouse)]
+    if as_json:
+        typer.echo(json.dumps({"keys": rows}, indent=2))
+    elif rows:
+        print_columns(("id", "name", "scope", "created_at", "expires_at", "revoked_at", "last_used"), (), rows)
+    else:
+        typer.echo("There is no key: make one with `market-pipeline keys create NAME --scope admin`.", err=True)
+
+
+@app.command("revoke")
+def revoke(key_id: KeyId) -> None:
+    """Refuse a key from now on. Its audit trail stays."""
+    with warehouse_of(load_settings()) as warehouse:
+        at = api_keys.revoke_key(warehouse, key_id)
+    typer.echo(f"{key_id} is refused since {at:%Y-%m-%d %H:%M:%S} UTC.")
+
+
+@app.command("audit")
+def audit(
+    key_id: KeyId,
+    limit: Annotated[int, typer.Option(min=1, help="How many lines, newest first.")] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """Print what a key was used for at the endpoints for administrators, newest first."""
+    with warehouse_of(load_settings()) as warehouse:
+        rows = [_texts(row._mapping) for row in api_keys.audit_trail(warehouse, key_id, limit)]
+    if as_json:
+        typer.echo(json.dumps({"id": key_id, "entries": rows}, indent=2))
+    else:
+        print_columns(("at", "method", "endpoint"), ("status_code",), rows)
+
+
+def _texts(row: Any) -> dict[str, Any]:
+    return {name: value.isoformat(timespec="seconds") if hasattr(value, "isoformat") else value
+            for name, value in row.items()}  # fmt: skip

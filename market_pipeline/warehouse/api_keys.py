@@ -1,0 +1,187 @@
+"""The keys of the read API: made, found again and revoked, and the record of what was done with them.
+
+They are kept in a schema of their own, `access`, which neither analysts nor the API's reading role may look into. A key
+is shown once; what is kept of it is a hash. Which request needs which scope, the API says.
+"""
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from pydantic import SecretStr
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Engine,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Row,
+    Table,
+    Text,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
+
+from market_pipeline.errors import UsageError
+from market_pipeline.warehouse.tables import metadata as warehouse_metadata
+
+SCHEMA = "access"
+_SHAPE = re.compile(r"mdw_([0-9a-f]{12})_([0-9a-f]{64})", re.ASCII)
+_STALE = timedelta(minutes=1)
+"""How exact `last_used` is: a write for every request would cost more than the request."""
+
+access_metadata = MetaData(schema=SCHEMA, naming_convention=warehouse_metadata.naming_convention)
+_Instant = DateTime(timezone=True)
+
+api_keys = Table(
+    "api_keys",
+    access_metadata,
+    Column("id", Text, primary_key=True, comment="What tells the key from others; its first part, and no secret."),
+    Column("key_hash", Text, nullable=False, comment="SHA-256 of the whole key, in hex."),
+    Column("name", Text, nullable=False, comment="Whose it is, for people."),
+    Column("scope", Text, nullable=False, comment="read or admin."),
+    Column("created_at", _Instant, nullable=False, server_default=func.now(), comment="When it was made."),
+    Column("expires_at", _Instant, comment="From when it is refused; NULL for never."),
+    Column("revoked_at", _Instant, comment="From when it is refused because it was revoked; NULL if it wasn't."),
+    Column("last_used", _Instant, comment="When it was last accepted, to the minute; NULL if never."),
+    CheckConstraint("scope IN ('read', 'admin')", name="scope"),
+    comment="The API's keys. A revoked one stays, so that its audit trail does.",
+)
+
+api_key_audit = Table(
+    "api_key_audit",
+    access_metadata,
+    Column("id", BigInteger, primary_key=True, comment="Surrogate key."),
+    Column("api_key_id", Text, ForeignKey(api_keys.c.id), nullable=False, comment="The key, which is never deleted."),
+    Column("at", _Instant, nullable=False, server_default=func.now(), comment="When the request was answered."),
+    Column("method", Text, nullable=False, comment="e.g. POST."),
+    Column("endpoint", Text, nullable=False, comment="The path, without a query."),
+    Column("status_code", Integer, nullable=False, comment="What it was answered with."),
+    Index(None, "api_key_id", "at"),
+    comment="Every request that a key was given for to an endpoint for administrators.",
+)
+
+
+class Scope(StrEnum):
+    """What a key is good for: reading, or reading and changing things."""
+
+    READ = "read"
+    ADMIN = "admin"
+
+
+class KeyRequestError(UsageError):
+    """A key that can't be made or isn't there."""
+
+
+@dataclass(frozen=True)
+class ApiKey:
+    """A key that was accepted."""
+
+    id: str
+    name: str
+    scope: Scope
+
+
+def create_key(engine: Engine, name: str, scope: Scope, lifetime: timedelta | None = None) -> SecretStr:
+    """Make a key and return it, for the only time.
+
+    Raises:
+        KeyRequestError: it has no name, or no time to live.
+    """
+    if not name.strip() or len(name) > 100:
+        raise KeyRequestError("a key needs a name of 1 to 100 characters: whose it is, or what for")
+    if lifetime is not None and lifetime <= timedelta(0):
+        raise KeyRequestError("a key that has expired already is of no use: give it a day or more")
+    public = secrets.token_hex(6)
+    key = f"mdw_{public}_{secrets.token_hex(32)}"
+    expires = None if lifetime is None else func.now() + lifetime
+    values = {"id": public, "key_hash": _hash(key), "name": name.strip(), "scope": scope.value, "expires_at": expires}
+    with engine.begin() as connection:
+        connection.execute(insert(api_keys).values(**values))
+    return SecretStr(key)
+
+
+def accepted_key(engine: Engine, key: SecretStr) -> ApiKey | None:
+    """The key, if it is one that is neither revoked nor expired; None if not."""
+    shape = _SHAPE.fullmatch(key.get_secret_value())
+    if shape is None:
+        return None
+    columns = api_keys.c
+    current = columns.revoked_at.is_(None) & or_(columns.expires_at.is_(None), columns.expires_at > func.now())
+    mine = columns.id == shape[1]
+    query = select(columns.id, columns.key_hash, columns.name, columns.scope, columns.last_used).where(mine & current)
+    with engine.begin() as connection:
+        row = connection.execute(query).first()
+        if row is None or not hmac.compare_digest(row.key_hash, _hash(key.get_secret_value())):
+            return None
+        unused = columns.last_used.is_(None) | (columns.last_used < func.now() - _STALE)
+        connection.execute(update(api_keys).where(mine, unused).values(last_used=func.now()))
+    return ApiKey(row.id, row.name, Scope(row.scope))
+
+
+def record_use(engine: Engine, key: ApiKey, method: str, endpoint: str, status_code: int) -> None:
+    """Add a line to the key's audit trail."""
+    line = {"api_key_id": key.id, "method": method, "endpoint": endpoint, "status_code": status_code}
+    with engine.begin() as connection:
+        connection.execute(insert(api_key_audit).values(**line))
+
+
+def list_keys(engine: Engine) -> Sequence[Row]:  # type: ignore[type-arg]
+    """Every key there ever was, oldest first, without its hash."""
+    shown = [column for column in api_keys.c if column is not api_keys.c.key_hash]
+    with engine.connect() as connection:
+        return connection.execute(select(*shown).order_by(api_keys.c.created_at, api_keys.c.id)).all()
+
+
+def audit_trail(engine: Engine, key_id: str, limit: int) -> Sequence[Row]:  # type: ignore[type-arg]
+    """The newest lines of a key's audit trail, newest first.
+
+    Raises:
+        KeyRequestError: there is no such key.
+    """
+    _known(engine, key_id)
+    trail = api_key_audit.c
+    query = (
+        select(trail.at, trail.method, trail.endpoint, trail.status_code)
+        .where(trail.api_key_id == key_id)
+        .order_by(trail.id.desc())
+        .limit(limit)
+    )
+    with engine.connect() as connection:
+        return connection.execute(query).all()
+
+
+def revoke_key(engine: Engine, key_id: str) -> datetime:
+    """Refuse a key from now on, and tell from when on it is; its audit trail stays.
+
+    Raises:
+        KeyRequestError: there is no such key.
+    """
+    _known(engine, key_id)
+    mine = api_keys.c.id == key_id
+    with engine.begin() as connection:
+        connection.execute(update(api_keys).where(mine, api_keys.c.revoked_at.is_(None)).values(revoked_at=func.now()))
+        revoked: datetime = connection.execute(select(api_keys.c.revoked_at).where(mine)).scalar_one()
+    return revoked
+
+
+def _known(engine: Engine, key_id: str) -> None:
+    with engine.connect() as connection:
+        if connection.execute(select(api_keys.c.id).where(api_keys.c.id == key_id)).first() is None:
+            raise KeyRequestError(f"there is no key {key_id!r}: `market-pipeline keys list` shows what there is")
+
+
+def _hash(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()

@@ -1,0 +1,32 @@
+-- Every relation that the API may serve, with its columns. Parameter: relations (names in the schema public).
+-- Whatever is in the schema analytics is meant to be read. An estimate of the rows is only known of tables that were
+-- analyzed.
+SELECT
+    relation.relname AS name,
+    relation.relnamespace::regnamespace::text AS schema,
+    relation.relkind IN ('v', 'm') AS is_view,
+    coalesce(obj_description(relation.oid, 'pg_class'), '') AS description,
+    CASE WHEN relation.relkind IN ('r', 'p') AND relation.reltuples >= 0 THEN relation.reltuples::bigint END AS row_estimate,
+    (
+        SELECT array_agg(part.attname::text ORDER BY array_position(key.indkey::int2[], part.attnum))
+        FROM pg_index AS key
+        JOIN pg_attribute AS part ON part.attrelid = relation.oid AND part.attnum = ANY (key.indkey)
+        WHERE key.indrelid = relation.oid AND key.indisprimary
+    ) AS key,
+    json_agg(json_build_object(
+        'name', attribute.attname,
+        'type', format_type(attribute.atttypid, NULL),
+        'nullable', NOT attribute.attnotnull AND relation.relkind IN ('r', 'p') OR relation.relkind IN ('v', 'm'),
+        'description', coalesce(col_description(relation.oid, attribute.attnum), '')
+    ) ORDER BY attribute.attnum) AS columns
+FROM pg_class AS relation
+JOIN pg_attribute AS attribute
+    ON attribute.attrelid = relation.oid AND attribute.attnum > 0 AND NOT attribute.attisdropped
+WHERE relation.relkind IN ('r', 'p', 'v', 'm')
+    AND (
+        relation.relnamespace = to_regnamespace('analytics')
+        OR relation.relnamespace = 'public'::regnamespace AND relation.relname = ANY (CAST(:relations AS text[]))
+    )
+    AND has_table_privilege(relation.oid, 'SELECT')
+GROUP BY relation.oid, relation.relname, relation.relnamespace, relation.relkind, relation.reltuples
+ORDER BY schema DESC, name

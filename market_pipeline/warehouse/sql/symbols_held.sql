@@ -1,0 +1,11 @@
+-- Every symbol that was ever tracked, with its first and last bar and how many there are.
+SELECT
+    tracked.symbol, tracked.asset_class, tracked.calendar, tracked.name, tracked.active,
+    held.first_date, held.last_date, coalesce(held.bars, 0) AS bars
+FROM tracked_symbols AS tracked
+LEFT JOIN (
+    SELECT symbol, min(date) AS first_date, max(date) AS last_date, count(*) AS bars
+    FROM market_data
+    GROUP BY symbol
+) AS held ON held.symbol = tracked.symbol
+ORDER BY tracked.symbol
