@@ -8,6 +8,7 @@ from market_pipeline.orchestration.assets import build_assets
 from market_pipeline.orchestration.corporate_actions import build_corporate_actions
 from market_pipeline.orchestration.resources import Loaded, pipeline_resource
 from market_pipeline.orchestration.schedules import build_schedules
+from market_pipeline.orchestration.sensors import build_sensors, build_symbols_sensor
 from market_pipeline.settings import Settings
 from market_pipeline.warehouse.database import warehouse_of
 from market_pipeline.warehouse.session_calendar import record_sessions
@@ -24,7 +25,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
 
 
 def build_loading(settings: Settings, loaded: Loaded = lambda _outcome: None) -> dg.Definitions:
-    """What loads the warehouse: the symbols, splits and dividends, and their schedules.
+    """What loads the warehouse: the symbols, splits and dividends, and what starts it.
 
     Raises:
         MarketPipelineError: the database can't be read. No assets at all would be a lie about what is tracked.
@@ -37,6 +38,7 @@ def build_loading(settings: Settings, loaded: Loaded = lambda _outcome: None) ->
     return dg.Definitions(
         assets=[*build_assets(symbols, today), *build_corporate_actions()],
         schedules=build_schedules(symbols, settings),
+        sensors=[build_symbols_sensor(settings, symbols)],
         resources={"pipeline": pipeline_resource(settings, loaded)},
         # Fetching is bound by the vendor, loading by PostgreSQL: a process a step would cost seconds for nothing.
         executor=dg.in_process_executor,
@@ -51,7 +53,6 @@ def build_analytics(settings: Settings) -> dg.Definitions:
     """
     # Takes seconds, which loading doesn't need.
     from market_pipeline.orchestration.marts import build_marts, marts_job
-    from market_pipeline.orchestration.sensors import build_sensors
 
     with warehouse_of(settings) as warehouse:
         symbols = active_symbols(warehouse)

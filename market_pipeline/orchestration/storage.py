@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from market_pipeline.errors import MarketPipelineError
 from market_pipeline.orchestration.event_log import BulkPostgresEventLogStorage
-from market_pipeline.orchestration.pooled import MadeWhole, Pooled
+from market_pipeline.orchestration.pooled import Pooled
 from market_pipeline.settings import Settings, load_settings
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database import create_warehouse_engine
@@ -40,8 +40,8 @@ class PooledRunStorage(Pooled, PostgresRunStorage):
     """The shipped run storage on a kept connection."""
 
 
-class WholeScheduleStorage(MadeWhole, PostgresScheduleStorage):
-    """The shipped schedule storage, with tables made all at once."""
+class PooledScheduleStorage(Pooled, PostgresScheduleStorage):
+    """The shipped schedule storage on a kept connection."""
 
 
 class MarketPipelineStorage(DagsterStorage, ConfigurableClass):
@@ -52,7 +52,7 @@ class MarketPipelineStorage(DagsterStorage, ConfigurableClass):
         self._inst_data = inst_data
         self._run_storage = PooledRunStorage(address)
         self._event_log_storage = BulkPostgresEventLogStorage(address)
-        self._schedule_storage = WholeScheduleStorage(address)
+        self._schedule_storage = PooledScheduleStorage(address)
         super().__init__()  # type: ignore[no-untyped-call]
 
     def finish(self) -> None:
@@ -107,7 +107,7 @@ class MarketPipelineStorage(DagsterStorage, ConfigurableClass):
         return self._event_log_storage
 
     @property
-    def schedule_storage(self) -> WholeScheduleStorage:
+    def schedule_storage(self) -> PooledScheduleStorage:
         """The state and ticks of schedules and sensors."""
         return self._schedule_storage
 

@@ -1,0 +1,115 @@
+"""A symbol that is added while Dagster runs: fetched and backfilled without anybody restarting anything."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from dagster import DagsterInstance
+from sqlalchemy import Engine, func, select
+
+from market_pipeline.orchestration.backfill_jobs import BackfillJob
+from market_pipeline.orchestration.backfills import backfill_job, start_backfill
+from market_pipeline.orchestration.launch import open_instance
+from market_pipeline.orchestration.scheduler import scheduler_state
+from market_pipeline.sessions import sessions_between
+from market_pipeline.settings import Settings
+from market_pipeline.symbols import Symbol
+from market_pipeline.warehouse.tables import backfill_history, market_data
+from market_pipeline.warehouse.tracked_symbols import add_symbols
+from market_pipeline_tests.end_to_end.conftest import CHECKOUT
+from market_pipeline_tests.end_to_end.test_dagster_tools import answers, free_port
+
+AAPL, MSFT, NVDA = (Symbol.of(name, "stock") for name in ("AAPL", "MSFT", "NVDA"))
+BTC = Symbol.of("BTC", "crypto")
+START, END = date(2024, 3, 1), date(2024, 3, 8)
+SECONDS = 120
+
+ASSETS = "query ($keys: [AssetKeyInput!]) { assetNodes(assetKeys: $keys) { id } }"
+
+
+@pytest.fixture
+def dagster(environment: dict[str, str], sandbox: str, warehouse: Engine, settings: Settings) -> Iterator[Settings]:
+    """`dagster dev` with AAPL tracked, and the settings that say where it is."""
+    add_symbols(warehouse, [AAPL])
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    server = subprocess.Popen(
+        [Path(sys.executable).with_name("dagster"), "dev", "--host", "127.0.0.1", "--port", str(port)],
+        env={**environment, "POLYGON_BASE_URL": sandbox, "DAGSTER_WEBSERVER_URL": url},
+        cwd=CHECKOUT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        # Dagster ends its own children by SIGINT, which they'd ignore where the tests run in a shell's background.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    try:
+        until(lambda: answers(f"{url}/graphql"), "the UI's start")
+        yield settings.model_copy(update={"dagster_webserver_url": url})
+    finally:
+        server.terminate()
+        try:
+            server.wait(SECONDS)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(server.pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def instance(dagster: Settings) -> Iterator[DagsterInstance]:
+    with open_instance(dagster) as opened:
+        yield opened
+
+
+def until(condition: Callable[[], Any], what: str) -> Any:
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.2)
+    raise AssertionError(f"{what} took more than {SECONDS} s")
+
+
+def is_asset(dagster: Settings, symbol: Symbol) -> bool:
+    keys = [{"path": ["market_data", symbol.name]}]
+    asked = {"query": ASSETS, "variables": {"keys": keys}}
+    answer = requests.post(f"{dagster.dagster_webserver_url}/graphql", json=asked, timeout=30).json()
+    return bool(answer["data"]["assetNodes"])
+
+
+def test_a_new_symbol_is_backfilled_at_once_and_another_becomes_an_asset_meanwhile(
+    dagster: Settings, instance: DagsterInstance, warehouse: Engine
+) -> None:
+    add_symbols(warehouse, [MSFT, BTC])
+    started = start_backfill(dagster, instance, warehouse, [MSFT, BTC], START, END, now=datetime.now(UTC))
+    assert is_asset(dagster, MSFT)
+    assert is_asset(dagster, BTC)
+    assert started.status == "requested"
+
+    add_symbols(warehouse, [NVDA])
+    until(lambda: is_asset(dagster, NVDA), "loading a new symbol")
+
+    def ended() -> BackfillJob | None:
+        job = backfill_job(instance, warehouse, started.id)
+        return job if job and job.ended_at else None
+
+    job = until(ended, "the backfill")
+    assert (job.status, job.error, dict(job.errors), job.note) == ("succeeded", None, {}, None)
+    assert len(job.run_ids) == 2
+    sessions = {symbol: len(sessions_between(symbol.calendar, START, END)) for symbol in (MSFT, BTC)}
+    assert job.progress.sessions_done == job.progress.sessions_total == job.progress.loaded == sum(sessions.values())
+    query = select(market_data.c.symbol, func.count()).group_by(market_data.c.symbol)
+    with warehouse.connect() as connection:
+        assert dict(connection.execute(query).all()) == {symbol.name: n for symbol, n in sessions.items()}  # type: ignore[arg-type]
+        assert set(connection.execute(select(backfill_history.c.trigger)).scalars()) == {"api"}
+    assert scheduler_state(instance, datetime.now(UTC)).running
