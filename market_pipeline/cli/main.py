@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from market_pipeline import __version__
-from market_pipeline.cli import db, symbols
+from market_pipeline.cli import db, keys, symbols
+from market_pipeline.cli.api import api
 from market_pipeline.cli.backfill import backfill
 from market_pipeline.cli.completeness import coverage, gaps
 from market_pipeline.cli.demo import demo
@@ -34,10 +35,12 @@ app.command("gaps")(gaps)
 app.command("export")(export)
 app.command("marts")(marts)
 app.command("dbt", cls=PassesOn)(dbt)
+app.command("api")(api)
 app.command("sandbox")(sandbox)
 app.command("demo")(demo)
 app.add_typer(symbols.app, name="symbols")
 app.add_typer(db.app, name="db")
+app.add_typer(keys.app, name="keys")
 
 
 def _version(wanted: bool) -> None:

@@ -1,0 +1,187 @@
+"""The answer to a query: its rows in one of the formats, whole or as a stream, and where the next page is.
+
+Up to WHOLE rows are one answer with an ETag; more are streamed, in memory that doesn't grow with their number. Both are
+of one state of the database. Parsing is in queries.py, the bytes of each format in formats.py.
+"""
+
+import hashlib
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from psycopg import AsyncConnection
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from market_pipeline.api.formats import MEDIA_TYPES, Format, chosen_format, copied_expression, writer
+from market_pipeline.api.problems import ProblemError
+from market_pipeline.api.queries import Query
+from market_pipeline.api.reader import Reader
+
+WHOLE = 10_000
+BLOCK = 5_000
+"""Rows: the most of an answer that is made whole, and how many of a streamed one are held at once."""
+
+Envelope = Callable[[int, bool, str], tuple[bytes, bytes]]
+"""What stands before and behind the rows in JSON: told their number, whether there are more, and `next` as JSON."""
+
+
+def table_envelope(count: int, truncated: bool, following: str) -> tuple[bytes, bytes]:
+    """The envelope of a table's rows."""
+    told = f'],"count":{count},"truncated":{"true" if truncated else "false"},"next":{following}}}'
+    return b'{"data":[', told.encode()
+
+
+def wanted_format(request: Request) -> Format:
+    """The format that a request wants.
+
+    Raises:
+        ProblemError: it is none of those there are.
+    """
+    named = request.query_params.get("format")
+    kind = chosen_format(named, request.headers.get("accept", ""))
+    if kind is not None:
+        return kind
+    if named is not None:
+        raise ProblemError(400, f"format: {named!r} is not one of {', '.join(Format)}")
+    raise ProblemError(406, f"none of what is accepted can be had: take one of {', '.join(MEDIA_TYPES.values())}")
+
+
+async def answer(
+    request: Request, reader: Reader, query: Query, kind: Format, envelope: Envelope = table_envelope
+) -> Response:
+    """The rows of a query in a format.
+
+    Raises:
+        ProblemError: the database can't be reached.
+    """
+    if query.limit > WHOLE:
+        return await _streamed(request, reader, query, kind, envelope)
+    if kind is Format.JSON:
+        body, following = await _whole_json(request, reader, query, envelope)
+    else:
+        body, following = await _whole_file(request, reader, query, kind)
+    return _conditional(request, body, _headers(kind, following))
+
+
+async def _whole_json(request: Request, reader: Reader, query: Query, envelope: Envelope) -> tuple[bytes, str | None]:
+    statement, values = json_statement(query)
+    rows, count, last = await reader.row(statement, values)
+    truncated = count > query.limit
+    following = _next_url(request, query, last) if truncated and query.can_be_continued else None
+    before, behind = envelope(min(count, query.limit), truncated, f'"{following}"' if following else "null")
+    return b"".join((before, (rows or "").encode(), behind)), following
+
+
+def json_statement(query: Query) -> tuple[str, list[Any]]:
+    """One statement for a whole page: its rows as JSON, how many there are with the one behind it, the last one's key.
+
+    What is ordered by has to be read even where it isn't shown, for the cursor.
+    """
+    hidden = [part.column for part in query.order if part.column not in query.columns]
+    page, values = query.statement([*query.columns, *hidden], "LIMIT %s")
+    shown = ", ".join(column.sql for column in query.columns)
+    key = ", ".join(f"{part.column.sql}::text" for part in query.order)
+    last = f"(SELECT ARRAY[{key}] FROM page OFFSET %s LIMIT 1)" if key else "NULL"  # noqa: S608 - as below
+    statement = (
+        f"WITH page AS MATERIALIZED ({page}) "  # noqa: S608 - names are the catalog's, values travel apart
+        "SELECT (SELECT string_agg(row_to_json(shown)::text, ',') "
+        f"FROM (SELECT {shown} FROM page LIMIT %s) AS shown), (SELECT count(*) FROM page), {last}"
+    )
+    return statement, [*values, query.limit + 1, query.limit, *([query.limit - 1] if key else [])]
+
+
+async def _whole_file(request: Request, reader: Reader, query: Query, kind: Format) -> tuple[bytes, str | None]:
+    async with reader.snapshot(long=False) as connection:
+        following = await _boundary(request, connection, query)
+        parts = [part async for part in _file(connection, query, kind)]
+    return b"".join(parts), following
+
+
+async def _streamed(request: Request, reader: Reader, query: Query, kind: Format, envelope: Envelope) -> Response:
+    """The rows as they come. Its first part is awaited here: what goes wrong until then is still told as a problem."""
+    async with AsyncExitStack() as stack:
+        connection = await stack.enter_async_context(reader.snapshot(long=True))
+        following = await _boundary(request, connection, query)
+        parts = _json(connection, query, following, envelope) if kind is Format.JSON else _file(connection, query, kind)
+        first = await anext(parts)
+        held = stack.pop_all()
+
+    async def body() -> AsyncIterator[bytes]:
+        async with held:
+            yield first
+            async for part in parts:
+                yield part
+
+    return StreamingResponse(body(), headers=_headers(kind, following), media_type=MEDIA_TYPES[kind])
+
+
+async def _boundary(request: Request, connection: AsyncConnection, query: Query) -> str | None:
+    """Where the next page is; None where this is the last."""
+    if not query.can_be_continued:
+        return None
+    columns = [part.column for part in query.order]
+    statement, values = query.statement(columns, "OFFSET %s LIMIT 2")
+    key = ", ".join(f"{column.sql}::text" for column in columns)
+    edge = f"SELECT ARRAY[{key}] FROM ({statement}) AS edge"  # noqa: S608 - as above
+    rows = await (await connection.execute(edge, [*values, query.limit - 1], prepare=True)).fetchall()
+    return _next_url(request, query, rows[0][0]) if len(rows) == 2 else None
+
+
+async def _file(connection: AsyncConnection, query: Query, kind: Format) -> AsyncIterator[bytes]:
+    made = writer(kind, query.columns)
+    yield made.begin()
+    shown = ", ".join(copied_expression(kind, column) for column in query.columns)
+    async for lines in copied(connection, query, shown, "FORMAT csv"):
+        yield made.block(lines)
+    yield made.end()
+
+
+async def _json(
+    connection: AsyncConnection, query: Query, following: str | None, envelope: Envelope
+) -> AsyncIterator[bytes]:
+    before, _ = envelope(0, False, "null")
+    count = 0
+    yield before
+    # JSON holds these delimiters nowhere, so that a line of CSV is a row of it; one that is quoted has line feeds, as a
+    # column of type json may have between its values.
+    plain = r"FORMAT csv, QUOTE E'\x01', DELIMITER E'\x02'"
+    async for lines in copied(connection, query, "row_to_json(shown)", plain):
+        yield (b"," if count else b"") + b",".join(line.strip(b"\x01\n") for line in lines)
+        count += len(lines)
+    yield envelope(count, following is not None, f'"{following}"' if following else "null")[1]
+
+
+async def copied(connection: AsyncConnection, query: Query, shown: str, options: str) -> AsyncIterator[list[bytes]]:
+    """The rows as lines of text, some thousand at a time."""
+    statement, values = query.statement(query.columns, "LIMIT %s")
+    copy = f"COPY (SELECT {shown} FROM ({statement}) AS shown) TO STDOUT ({options})"  # noqa: S608 - as above
+    lines: list[bytes] = []
+    async with connection.cursor() as cursor, cursor.copy(copy, [*values, query.limit]) as rows:
+        async for line in rows:
+            lines.append(bytes(line))
+            if len(lines) == BLOCK:
+                yield lines
+                lines = []
+    if lines:
+        yield lines
+
+
+def _next_url(request: Request, query: Query, last: Sequence[str | None]) -> str:
+    kept = [(name, value) for name, value in request.query_params.multi_items() if name != "cursor"]
+    return f"{quote(request.url.path)}?{urlencode([*kept, ('cursor', query.cursor(last))])}"
+
+
+def _headers(kind: Format, following: str | None) -> dict[str, str]:
+    headers = {"content-type": MEDIA_TYPES[kind], "cache-control": "no-cache", "vary": "Accept"}
+    return {**headers, "link": f'<{following}>; rel="next"'} if following else headers
+
+
+def _conditional(request: Request, body: bytes, headers: Mapping[str, str]) -> Response:
+    """The answer, or word that the client has it already."""
+    # Weak: gzip leaves it as it is.
+    tag = f'W/"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
+    if tag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers={"etag": tag, "cache-control": headers["cache-control"]})
+    return Response(body, headers={**headers, "etag": tag})

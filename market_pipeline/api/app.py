@@ -1,0 +1,106 @@
+"""The API as an ASGI application: its routes, what every request passes, and what is opened and closed with it.
+
+The generated routes, which carry the load, are plain Starlette; all others are FastAPI's, mounted behind them.
+"""
+
+import gc
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from importlib.metadata import version
+from typing import Any
+
+import orjson
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi_offline import FastAPIOffline
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Mount, Route
+
+from market_pipeline.api import admin, backfills, historical, overview, tables
+from market_pipeline.api.compression import Compressed
+from market_pipeline.api.context import Context
+from market_pipeline.api.keys import check_reader
+from market_pipeline.api.limits import RequestLimit
+from market_pipeline.api.openapi import DESCRIPTION, PROBLEM, with_generated
+from market_pipeline.api.page import page_routes
+from market_pipeline.api.problems import ProblemError, answer_problem
+from market_pipeline.errors import MarketPipelineError
+from market_pipeline.settings import Settings
+
+ERRORS = (ProblemError, HTTPException, RequestValidationError, MarketPipelineError, Exception)
+HANDLERS: dict[Any, Any] = dict.fromkeys(ERRORS, answer_problem)
+
+
+def create_app(context: Context) -> Starlette:
+    """The API over this context, whose reader it opens and closes."""
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        await context.reader.open()
+        # What is imported stays: looking through it for garbage, again and again, would hold up every request.
+        gc.collect()
+        gc.freeze()
+        try:
+            yield
+        finally:
+            gc.unfreeze()
+            await context.reader.close()
+
+    documented = _documented(context)
+
+    async def document(_request: Request) -> Response:
+        with suppress(ProblemError):  # without a database there is still something to document
+            await context.catalog.refresh()
+        return Response(orjson.dumps(documented.openapi()), media_type="application/json")
+
+    routes = [
+        Route(historical.PATH, historical.historical),
+        Route(tables.PATH + "/{table}", tables.read_table),
+        Route(tables.PATH, tables.list_tables),
+        Route("/openapi.json", document),
+        *page_routes(),
+        Mount("", documented),
+    ]
+    app = Starlette(
+        routes=routes, middleware=_middleware(context.settings), exception_handlers=HANDLERS, lifespan=lifespan
+    )
+    for each in (app, documented):
+        each.state.context, each.state.openapi = context, documented.openapi
+    return app
+
+
+def _documented(context: Context) -> FastAPI:
+    """The endpoints that are not generated, and the documentation of all."""
+    app = FastAPIOffline(
+        title="Market Pipeline",
+        version=version("market-pipeline"),
+        description=DESCRIPTION,
+        responses={"default": PROBLEM},
+        redirect_slashes=False,
+        exception_handlers=HANDLERS,
+    )
+    app.include_router(overview.health_router)  # which a load balancer asks without a key
+    app.include_router(overview.router, dependencies=[Depends(check_reader)])
+    app.include_router(admin.router)
+    app.include_router(backfills.router)
+    written = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        return with_generated(written(), context.catalog.relations.values(), context.settings)
+
+    app.openapi = openapi  # type: ignore[method-assign]  # as FastAPI's documentation has it
+    return app
+
+
+def _middleware(settings: Settings) -> list[Middleware]:
+    """What every request passes, the outermost first."""
+    found = []
+    if origins := [origin.strip() for origin in settings.api_cors_origins.split(",") if origin.strip()]:
+        exposed, headers = ["Link", "ETag", "X-Adjustment"], ["X-API-Key"]
+        found.append(Middleware(CORSMiddleware, allow_origins=origins, allow_headers=headers, expose_headers=exposed))
+    if settings.api_requests_per_minute:
+        found.append(Middleware(RequestLimit, requests_per_minute=settings.api_requests_per_minute))
+    return [*found, Middleware(Compressed)]

@@ -1,0 +1,32 @@
+"""What every endpoint works with: the settings, the warehouse to read and to change, and Dagster's instance."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from dagster import DagsterInstance
+from fastapi import Depends, Request
+from sqlalchemy import Engine
+
+from market_pipeline.api.catalog import Catalog
+from market_pipeline.api.reader import Reader
+from market_pipeline.settings import Settings
+
+
+@dataclass(frozen=True)
+class Context:
+    """`reader` may only read and serves everyone; `warehouse` may write and is for administrators' requests."""
+
+    settings: Settings
+    reader: Reader
+    catalog: Catalog
+    warehouse: Engine
+    instance: DagsterInstance
+
+
+def context_of(request: Request) -> Context:
+    """The context of the application that a request was made to."""
+    context: Context = request.app.state.context
+    return context
+
+
+InContext = Annotated[Context, Depends(context_of)]

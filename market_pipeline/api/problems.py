@@ -1,0 +1,111 @@
+"""Errors as the API answers with them: RFC 9457's problem+json, with a reason for every field that is wrong."""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import InterfaceError, OperationalError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import compile_path
+
+from market_pipeline.errors import MarketPipelineError, UsageError
+from market_pipeline.warehouse.errors import DatabaseUnavailableError
+from market_pipeline.warehouse.tracked_symbols import OtherAssetClassError, UntrackedSymbolError
+
+MEDIA_TYPE = "application/problem+json"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with one parameter, or with one field of the body."""
+
+    where: str
+    reason: str
+
+
+class ProblemError(Exception):
+    """A request that can't be answered as it stands: the status, and in words why and what to do."""
+
+    def __init__(
+        self, status: int, detail: str, faults: Sequence[Fault] = (), headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.status, self.detail, self.faults, self.headers = status, detail, faults, headers
+
+
+def wrong_parameters(faults: Sequence[Fault]) -> ProblemError:
+    """The problem of a request with these parameters wrong."""
+    told = "; ".join(f"{fault.where}: {fault.reason}" for fault in faults)
+    return ProblemError(HTTPStatus.BAD_REQUEST, told, faults)
+
+
+def database_away() -> ProblemError:
+    """The problem of a database that can't be reached. It says nothing of where it is: anyone may read it."""
+    detail = "the database can't be reached: ask again in a while"
+    return ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": "5"})
+
+
+def as_problem(error: Exception) -> ProblemError:
+    """What a client is told of an error. Of one that nobody has thought of, no more than that it happened."""
+    match error:
+        case ProblemError():
+            return error
+        case RequestValidationError():
+            faults = [_fault(found) for found in error.errors()]
+            told = "; ".join(f"{fault.where}: {fault.reason}" for fault in faults)
+            return ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, told, faults)
+        case HTTPException():
+            return ProblemError(error.status_code, str(error.detail), headers=error.headers)
+        case OperationalError() | InterfaceError() | DatabaseUnavailableError():
+            return database_away()
+        case UntrackedSymbolError():
+            return ProblemError(HTTPStatus.NOT_FOUND, str(error))
+        case OtherAssetClassError():
+            return ProblemError(HTTPStatus.CONFLICT, str(error))
+        case UsageError():
+            return ProblemError(HTTPStatus.BAD_REQUEST, str(error))
+        case MarketPipelineError():
+            return ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+    return ProblemError(HTTPStatus.INTERNAL_SERVER_ERROR, "something went wrong here; the server's log says what")
+
+
+def _methods(request: Request) -> list[str]:
+    """The methods that the path of a request takes. A route knows only its own, and a path may have several."""
+    paths = request.app.state.openapi()["paths"]
+    taken = [methods for path, methods in paths.items() if compile_path(path)[0].match(request.url.path)]
+    return sorted({method.upper() for methods in taken for method in methods}) or ["GET"]
+
+
+def _fault(found: Mapping[str, object]) -> Fault:
+    place = found["loc"]
+    assert isinstance(place, tuple)  # noqa: S101 - as pydantic has it
+    return Fault(".".join(map(str, place[1:])) or str(place[0]), str(found["msg"]))
+
+
+async def answer_problem(request: Request, error: Exception) -> Response:
+    """The answer to a request that has met an error."""
+    problem = as_problem(error)
+    if problem.status == HTTPStatus.METHOD_NOT_ALLOWED:
+        problem = ProblemError(problem.status, problem.detail, headers={"Allow": ", ".join(_methods(request))})
+    if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        logging.getLogger(__name__).exception("%s %s", request.method, request.url.path, exc_info=error)
+    return problem_response(problem, request.url.path)
+
+
+def problem_response(problem: ProblemError, path: str) -> Response:
+    """The answer to a request that has met a problem."""
+    body = {
+        "type": "about:blank",
+        "title": HTTPStatus(problem.status).phrase,
+        "status": problem.status,
+        "detail": problem.detail,
+        "instance": path,
+        "errors": [{"parameter": fault.where, "reason": fault.reason} for fault in problem.faults],
+    }
+    headers = {"cache-control": "no-store", **(problem.headers or {})}
+    return Response(json.dumps(body).encode(), problem.status, headers, MEDIA_TYPE)

@@ -1,0 +1,52 @@
+"""Running the API: in the foreground, or beside a test."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+
+from market_pipeline.api.app import create_app
+from market_pipeline.api.catalog import Catalog
+from market_pipeline.api.context import Context
+from market_pipeline.api.reader import Reader
+from market_pipeline.listening import base_url, listen
+from market_pipeline.orchestration.launch import open_instance
+from market_pipeline.settings import Settings
+from market_pipeline.warehouse.database import database_url, warehouse_of
+from market_pipeline.warehouse.roles import reading_role
+
+
+@contextmanager
+def api_server(settings: Settings, *, access_log: bool = False) -> Iterator[uvicorn.Server]:
+    """The API, ready to be run: `run([door])` takes requests from a door of `listen` until it is told to stop.
+
+    Raises:
+        MarketPipelineError: the database can't be used, or its reading role not be made.
+    """
+    with warehouse_of(settings) as warehouse, open_instance(settings) as instance:
+        reader = Reader(database_url(settings), reading_role(warehouse))
+        context = Context(settings, reader, Catalog(reader), warehouse, instance)
+        options = uvicorn.Config(
+            create_app(context), ws="none", log_config=None, access_log=access_log, timeout_graceful_shutdown=10
+        )
+        yield uvicorn.Server(options)
+
+
+@contextmanager
+def running_api(settings: Settings, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
+    """The API while the block runs, in a thread of this process; its base URL.
+
+    Raises:
+        MarketPipelineError: the database can't be used.
+        PortTakenError: something else listens on the port.
+    """
+    with api_server(settings) as server, listen(host, port) as door:
+        thread = threading.Thread(target=server.run, args=([door],), name="api", daemon=True)
+        thread.start()
+        try:
+            # The kernel keeps connections until the server takes them, so there is nothing to wait for.
+            yield base_url(door)
+        finally:
+            server.should_exit = True
+            thread.join()

@@ -1,0 +1,84 @@
+// The page as a whole: makes its parts, refreshes them every minute while it is seen, and says when all is not well.
+
+import { Candles } from "./candles.js";
+import { useKey } from "./client.js";
+import { prose } from "./dom.js";
+import { Health } from "./health.js";
+import { Heatmap } from "./heatmap.js";
+import { instant } from "./format.js";
+import { Month } from "./month.js";
+import { Overview } from "./overview.js";
+import { Runs } from "./runs.js";
+
+const REFRESH_MS = 60_000;
+const TYPING_MS = 200;
+const UNAUTHORIZED = 401;
+
+const health = new Health();
+const month = new Month();
+const candles = new Candles();
+const runs = new Runs();
+const heatmap = new Heatmap({ onOpen: (symbol, day) => month.open(symbol, day) });
+const overview = new Overview({ onChoose: chooseSymbol, onFilter: filterHeatmap });
+
+const keyForm = document.getElementById("key");
+let refreshedAt = 0;
+let filtering;
+
+function chooseSymbol(symbol) {
+  candles.reveal();
+  candles.choose({ symbol });
+}
+
+/** Follows the overview once typing pauses. */
+function filterHeatmap() {
+  clearTimeout(filtering);
+  filtering = setTimeout(() => heatmap.show(overview.symbols), TYPING_MS);
+}
+
+/** Asks for everything anew. A part that fails says so itself and leaves the others alone. */
+async function refresh() {
+  refreshedAt = Date.now();
+  const links = health.findLinks();
+  const healthKnown = health.refresh();
+  const errors = await Promise.all([
+    healthKnown,
+    healthKnown.then(refreshCoverage),
+    links.then(() => runs.refresh(health.dagster)),
+    candles.refresh(),
+  ]);
+  showBanner(health.isWell ? null : errors.find((error) => error !== null));
+  keyForm.hidden = !errors.some((error) => error?.status === UNAUTHORIZED);
+  document.getElementById("refreshed").textContent = `Last: ${instant(new Date().toISOString())}.`;
+  document.body.dataset.state = "settled";
+}
+
+async function refreshCoverage() {
+  const error = await overview.refresh(health.nextRun);
+  if (error === null) return heatmap.show(overview.symbols);
+  heatmap.part.fail(error);
+  return error;
+}
+
+/** Says what keeps the whole page from being read, which the parts then needn't. */
+function showBanner(error) {
+  const banner = document.getElementById("banner");
+  banner.hidden = !error;
+  banner.replaceChildren(...prose(error?.message ?? ""));
+  document.body.toggleAttribute("data-away", Boolean(error));
+}
+
+function refreshIfDue() {
+  if (!document.hidden && Date.now() - refreshedAt >= REFRESH_MS) refresh();
+}
+
+keyForm.addEventListener("submit", (event) => {
+  event.preventDefault();
+  useKey(keyForm.elements.key.value);
+  refresh();
+});
+
+await refresh();
+if (location.hash === "#candles") candles.reveal();
+setInterval(refreshIfDue, REFRESH_MS / 12);
+document.addEventListener("visibilitychange", refreshIfDue);

@@ -1,0 +1,122 @@
+"""The values that a request compares columns with: which texts each type takes, for the parser and the documentation.
+
+Patterns are as narrow as the parser, so that a client made from the documentation sends nothing that is refused.
+"""
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import Any
+
+_DAY = (
+    r"(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)"
+    r"|02-(?:0[1-9]|1[0-9]|2[0-8]))"
+)
+_DATE = rf"(?:19|20)[0-9]{{2}}-{_DAY}"
+_TIME = r"(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\.[0-9]{1,6})?)?"
+_ANYTHING = r"[^\x00]*"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What values of a type look like.
+
+    `shape` and `check` say what is taken; `pattern` is what the documentation promises, a part of that which a regular
+    expression can tell; `schema` is that of the values in an answer.
+    """
+
+    called: str
+    example: str
+    shape: re.Pattern[str]
+    check: Callable[[str], object]
+    pattern: str
+    schema: Mapping[str, Any]
+
+
+def _finite(text: str) -> None:
+    number = float(text)
+    if not math.isfinite(number) or (number == 0 and re.search("[1-9]", text.lower().partition("e")[0])):
+        raise ValueError(text)
+
+
+def _whole(bits: int) -> Callable[[str], None]:
+    def check(text: str) -> None:
+        if not -(2 ** (bits - 1)) <= int(text) < 2 ** (bits - 1):
+            raise ValueError(text)
+
+    return check
+
+
+def _instant(text: str) -> None:
+    if datetime.fromisoformat(text).tzinfo is None:
+        raise ValueError(text)
+
+
+def _free(text: str) -> None:
+    text.encode()  # lone surrogates have no place in a database
+
+
+def _shape(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.ASCII | re.DOTALL)
+
+
+_NUMBER = Kind(
+    "a number such as 100.5",
+    "100.5",
+    _shape(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"),
+    _finite,
+    r"-?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,12})?",
+    {"type": "number"},
+)
+_WHOLE = _shape(r"[+-]?\d{1,30}")
+_TEXT = Kind("text without a null character", "AAPL", _shape(_ANYTHING), _free, _ANYTHING, {"type": "string"})
+KINDS: Mapping[str, Kind] = {
+    "text": _TEXT,
+    "text[]": replace(_TEXT, example="price_jump", schema={"type": "array", "items": {"type": "string"}}),
+    "json": replace(_TEXT, schema={}),
+    "date": Kind(
+        "a date such as 2024-01-31", "2024-01-31", _shape(r"\d{4}-\d\d-\d\d"), date.fromisoformat, _DATE,
+        {"type": "string", "format": "date"},
+    ),
+    "timestamp with time zone": Kind(
+        "an instant with a time zone such as 2024-01-31T12:00:00Z (a + is written as %2B)",
+        "2024-01-31T12:00:00Z",
+        _shape(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d(:?\d\d)?)"),
+        _instant,
+        rf"{_DATE}T{_TIME}Z",
+        {"type": "string", "format": "date-time"},
+    ),
+    "double precision": _NUMBER,
+    "numeric": _NUMBER,
+    "bigint": Kind(
+        "a whole number", "1000", _WHOLE, _whole(64), r"-?(?:0|[1-9][0-9]{0,17})",
+        {"type": "integer", "format": "int64"},
+    ),
+    "integer": Kind(
+        "a whole number", "1000", _WHOLE, _whole(32), r"-?(?:0|[1-9][0-9]{0,8})",
+        {"type": "integer", "format": "int32"},
+    ),
+    "boolean": Kind("true or false", "true", _shape("true|false|t|f"), str, "true|false", {"type": "boolean"}),
+}  # fmt: skip
+
+
+def kind_of(type_name: str) -> Kind:
+    """What values of a PostgreSQL type look like; those of a type that isn't known here are texts."""
+    return KINDS.get(type_name, _TEXT)
+
+
+def is_valid(type_name: str, value: str) -> bool:
+    """Whether PostgreSQL would take the text for a value of the type."""
+    kind = kind_of(type_name)
+    try:
+        kind.check(value)
+    except ValueError:
+        return False
+    return kind.shape.fullmatch(value) is not None
+
+
+def is_not_finite(type_name: str, value: str) -> bool:
+    """Whether the text is a number that nobody compares with, but that a table may hold."""
+    return kind_of(type_name) is _NUMBER and value in ("NaN", "Infinity", "-Infinity")

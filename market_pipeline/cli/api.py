@@ -1,0 +1,27 @@
+"""`market-pipeline api`: the read API and its page, in the foreground."""
+
+from typing import Annotated
+
+import typer
+
+from market_pipeline.listening import base_url, listen
+from market_pipeline.settings import load_settings
+
+
+def api(
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all of this machine's.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 for any.")] = 8000,
+    access_log: Annotated[bool, typer.Option("--access-log", help="Log every request to standard error.")] = False,
+) -> None:
+    """Serve the warehouse over HTTP until Ctrl-C: the page at /, its documentation at /docs."""
+    # FastAPI and Dagster take seconds that other commands needn't.
+    from market_pipeline.api.server import api_server
+
+    with api_server(load_settings(), access_log=access_log) as server, listen(host, port) as door:
+        typer.echo(
+            f"The API is at {base_url(door)} and documented at {base_url(door)}/docs. Ctrl-C stops it.", err=True
+        )
+        try:
+            server.run([door])
+        except KeyboardInterrupt:
+            typer.echo("The API has stopped.", err=True)

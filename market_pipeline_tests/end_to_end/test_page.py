@@ -1,0 +1,262 @@
+"""The page as people see it: in a real browser, on the real API, on a database with gaps, flags and a failure."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import Engine, text
+
+from market_pipeline.api.server import running_api
+from market_pipeline.quality.rules import examine
+from market_pipeline.sessions import sessions_between
+from market_pipeline.settings import Settings
+from market_pipeline.symbols import Symbol
+from market_pipeline.warehouse import embedded
+from market_pipeline.warehouse.api_keys import Scope, create_key
+from market_pipeline.warehouse.loading import load
+from market_pipeline.warehouse.tracked_symbols import add_symbols
+from market_pipeline_tests.end_to_end.browser import PROGRAMS, Browser, Tab
+from market_pipeline_tests.integration.mart_cases import database, settings_of
+from market_pipeline_tests.integration.stored_bars import attempt, failed, recorded
+
+A_MINUTE_LATER = """{
+  const now = Date.now;
+  Date.now = () => now() + 60_000;
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
+STOP = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
+
+AAPL, IBM = Symbol.of("AAPL", "stock"), Symbol.of("IBM", "stock")
+FIRST, LAST = date(2011, 3, 1), date(2013, 3, 1)
+HOSTILE = "<img src=/gone onerror=alert(1)> the vendor answered 500"
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
+    if program is None:
+        pytest.skip(f"there is no browser: none of {', '.join(PROGRAMS)} is on the PATH")
+    started = Browser(program, tmp_path_factory.mktemp("browser"))
+    yield started
+    started.close()
+
+
+def fill(warehouse: Engine) -> None:
+    """AAPL with an odd bar and IBM with a month that failed, both delisted, so that nothing else is missing."""
+    add_symbols(warehouse, [AAPL, IBM])
+    bars = recorded("AAPL", FIRST, LAST)
+    bars.loc[bars["date"] == "2012-06-15", ["open", "high", "low", "close"]] *= 2
+    keep(warehouse, AAPL, bars)
+    keep(warehouse, IBM, recorded("IBM", FIRST, date(2013, 1, 31)))
+    failed(warehouse, IBM, sessions_between("XNYS", date(2013, 2, 1), LAST), HOSTILE, run_id="run-of/February")
+    with warehouse.begin() as connection:
+        connection.execute(text("UPDATE tracked_symbols SET delisted_on = :last"), {"last": LAST})
+
+
+def keep(warehouse: Engine, symbol: Symbol, bars: Any) -> None:
+    sessions = sessions_between("XNYS", FIRST, bars["date"].max().date())
+    run = replace(attempt(symbol, sessions), source="sandbox", started_at=datetime.now(UTC))
+    load(warehouse, run, bars, (), examine)
+
+
+@pytest.fixture(scope="module")
+def page(server: embedded.Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The page of a database with bars."""
+    with database(server, "seen_on_the_page") as warehouse:
+        fill(warehouse)
+        with running_api(settings_of(warehouse, tmp_path_factory.mktemp("page"))) as address:
+            yield address
+
+
+@pytest.fixture
+def seen(browser: Browser, page: str) -> Tab:
+    return Tab(browser).open(page)
+
+
+def test_every_symbol_has_a_row_and_the_verdict_names_the_one_that_failed(seen: Tab) -> None:
+    sessions = len(sessions_between("XNYS", FIRST, LAST))
+    assert seen.state("overview") == {"state": "ready", "rows": "2"}
+    assert seen.shown("#overview .verdict").startswith("1 of 2 symbols needs attention: 1 with a failed load")
+    aapl, ibm = seen.tell("[...document.querySelectorAll('#overview tbody tr')].map((row) => row.innerText)")
+    assert f"{sessions} / {sessions}" in aapl
+    assert "484 / 504" in ibm
+    assert "20 failed" in ibm
+    assert HOSTILE in ibm
+
+
+@pytest.mark.parametrize(
+    ("next_run", "verdict"),
+    [
+        ("2026-03-03T02:00:00Z", "All is well: 1 symbol complete and up to date, but for the session that the next"),
+        ("2026-03-04T02:00:00Z", "1 of 1 symbol needs attention: 1 with missing sessions, 1 behind."),
+        (None, "1 of 1 symbol needs attention: 1 with missing sessions, 1 behind."),
+    ],
+)
+def test_a_session_that_just_ended_is_missed_only_after_the_run_that_fetches_it(
+    seen: Tab, next_run: str | None, verdict: str
+) -> None:
+    row = {
+        "sessions": 9, "loaded": 8, "failed": 0, "rejected": 0, "never_asked": 1, "not_yet_available": 0,
+        "behind": 1, "last_error": None,
+    }  # fmt: skip
+    told = seen.tell(
+        "import('/static/attention.js').then(({ verdict, withAwaited }) => "
+        f"verdict(withAwaited([{json.dumps(row)}], {json.dumps(next_run)}, new Date('2026-03-03T00:30:00Z'))))"
+    )
+    assert told.startswith(verdict)
+
+
+def test_what_comes_from_data_is_never_read_as_markup(seen: Tab) -> None:
+    assert seen.tell("document.querySelectorAll('main img').length") == 0
+    assert not [request for request in requests(seen) if "gone" in request]
+
+
+def requests(tab: Tab) -> list[str]:
+    return [told["request"]["url"] for told in tab.told("Network.requestWillBeSent")]
+
+
+def test_nothing_is_asked_of_another_host_and_nothing_is_refused_or_fails(seen: Tab, page: str) -> None:
+    asked = requests(seen)
+    assert f"{page}/static/vendor/lightweight-charts.standalone.production.js" in asked
+    assert [url for url in asked if not url.startswith((page, "data:"))] == []
+    assert seen.told("Runtime.exceptionThrown") == []
+    assert [told["entry"]["text"] for told in seen.told("Log.entryAdded")] == []
+
+
+def test_filtering_and_sorting_show_what_is_looked_for(seen: Tab) -> None:
+    seen.click("#only-attention")
+    assert seen.shown("#overview tbody th") == "IBM"
+    seen.until("document.querySelector('#heatmap tbody').rows.length === 1")
+    seen.click("#only-attention")
+    seen.click("#overview thead button")
+    assert seen.shown("#overview tbody th") == "IBM"
+    assert seen.tell("document.querySelector('[aria-sort=descending]').innerText") == "Symbol"
+    filter_by = (
+        "const box = document.getElementById('filter'); box.value = '%s'; box.dispatchEvent(new Event('input'));"
+    )
+    seen.tell(filter_by % "aap")
+    assert seen.state("overview")["rows"] == "1"
+    assert seen.shown("#overview .count") == "1 of 2 symbols"
+
+
+def test_the_heatmap_tells_every_months_numbers_and_the_sessions_behind_them(seen: Tab) -> None:
+    label = "document.querySelector(`[data-focus='%s']`).getAttribute('aria-label')"
+    assert seen.tell(label % "AAPL 2012-03-01") == "AAPL, March 2012: 22 of 22 sessions loaded."
+    assert seen.tell(label % "AAPL 2012-06-01") == "AAPL, June 2012: 21 of 21 sessions loaded, 2 flagged."
+    seen.tell("document.querySelector(`[data-focus='AAPL 2013-01-01']`).focus()")
+    seen.press("ArrowDown", "ArrowRight")
+    assert seen.shown("#heatmap .told") == "IBM, February 2013: 0 of 19 sessions loaded, 19 failed."
+    seen.press("Enter")
+    seen.until("document.getElementById('month').dataset.state === 'ready'")
+    assert seen.state("month")["rows"] == "19"
+    assert seen.shown("#month tbody tr").split("\t") == ["2013-02-01", "failed", HOSTILE]
+
+
+def test_a_run_leads_to_itself_in_the_dagster_ui(seen: Tab) -> None:
+    assert seen.state("runs") == {"state": "ready", "rows": "2"}
+    links = seen.tell("[...document.querySelectorAll('#runs tbody td:last-child a')].map((link) => link.href)")
+    assert "http://127.0.0.1:3000/runs/run-of%2FFebruary" in links
+    assert "0 ok, 1 failed" in seen.shown("#runs table")
+
+
+def test_clicking_a_symbol_shows_its_candles_under_an_address_of_their_own(seen: Tab, browser: Browser) -> None:
+    seen.tell("document.querySelector('[name=adjustment][value=none]').click()")
+    seen.until("document.getElementById('candles').dataset.adjustment === 'none'")
+    seen.click("[data-symbol=IBM]")
+    seen.until("document.getElementById('candles').dataset.symbol === 'IBM'")
+    bars = len(sessions_between("XNYS", date(2012, 1, 31), date(2013, 1, 31)))
+    assert seen.state("candles")["bars"] == str(bars)
+    assert seen.shown("#candles .sandbox") == "Sandbox data: not the market"
+    assert seen.tell("document.querySelectorAll('.chart canvas').length") > 0
+    shared = Tab(browser).open(seen.tell("location.href"))
+    assert shared.state("candles") == seen.state("candles")
+
+
+def test_the_arrow_keys_read_the_bars_and_the_flagged_one_says_why(browser: Browser, page: str) -> None:
+    tab = Tab(browser).open(f"{page}/?symbol=AAPL&adjustment=none&range=All")
+    assert tab.state("candles")["bars"] == str(len(sessions_between("XNYS", FIRST, LAST)))
+    assert int(tab.state("candles")["flagged"]) >= 1
+    assert "2012-06-15: " in tab.tell("document.querySelector('.flags').textContent")
+    tab.tell("document.querySelector('.chart').focus()")
+    tab.press("Home", "ArrowRight")
+    assert tab.shown("#candles .bar").startswith("2011-03-02   open 349.96   high 354.35")
+
+
+def test_an_adjustment_that_isnt_there_yet_says_so_and_offers_the_bars_as_traded(browser: Browser, page: str) -> None:
+    tab = Tab(browser).open(f"{page}/?symbol=AAPL&adjustment=all&range=6M")
+    assert tab.state("candles")["state"] == "error"
+    assert "marts" in tab.shown("#candles .note")
+    tab.click(".instead button")
+    tab.until("document.getElementById('candles').dataset.state === 'ready'")
+    assert tab.state("candles")["adjustment"] == "none"
+
+
+@pytest.mark.parametrize("width", [1280, 390, 360])
+def test_the_page_itself_never_scrolls_sideways(browser: Browser, page: str, width: int) -> None:
+    tab = Tab(browser, width=width).open(f"{page}/?symbol=AAPL&adjustment=none")
+    assert tab.tell("document.documentElement.scrollWidth") <= width
+
+
+def test_dark_is_dark(browser: Browser, page: str) -> None:
+    grounds = [
+        Tab(browser, dark=dark).open(page).tell("getComputedStyle(document.body).backgroundColor")
+        for dark in (False, True)
+    ]
+    light, dark = (sum(map(int, ground.strip("rgb()").split(","))) for ground in grounds)
+    assert light > 600 > 150 > dark
+
+
+def test_an_empty_warehouse_says_what_to_run(browser: Browser, settings: Settings) -> None:
+    with running_api(settings) as address:
+        tab = Tab(browser).open(address)
+        assert tab.shown("#overview .note") == "Nothing is loaded yet: run market-pipeline backfill."
+        assert tab.state("candles")["state"] == tab.state("runs")["state"] == "empty"
+
+
+def test_where_reading_takes_a_key_the_page_asks_for_it(
+    browser: Browser, warehouse: Engine, settings: Settings
+) -> None:
+    key = create_key(warehouse, "a reader's", Scope.READ).get_secret_value()
+    with running_api(settings.model_copy(update={"api_key_required": True})) as address:
+        tab = Tab(browser).open(address)
+        assert tab.state("overview")["state"] == "error"
+        tab.tell(f"document.querySelector('#key input').value = '{key}'")
+        tab.click("#key button")
+        tab.until("document.getElementById('overview').dataset.state === 'empty'")
+        tab.until("document.getElementById('key').hidden")
+
+
+def test_five_hundred_symbols_are_pages_of_thirty_in_the_heatmap(
+    browser: Browser, warehouse: Engine, settings: Settings
+) -> None:
+    add_symbols(warehouse, [AAPL, *(Symbol.of(f"X{number:03}", "stock") for number in range(499))])
+    keep(warehouse, AAPL, recorded("AAPL", FIRST, LAST))
+    with running_api(settings) as address:
+        tab = Tab(browser).open(address)
+        assert tab.state("overview")["rows"] == "500"
+        assert tab.shown(".pager .count") == "1 to 30 of 500"
+        asked = [url for url in requests(tab) if "coverage_by_month" in url]
+        assert [url.count("%22%2C%22") for url in asked] == [29]
+
+
+def test_a_database_that_goes_away_leaves_what_was_shown_and_marks_it_as_old(
+    browser: Browser, warehouse: Engine, settings: Settings, server: embedded.Server
+) -> None:
+    fill(warehouse)
+    with running_api(settings) as address:
+        tab = Tab(browser).open(address)
+        with psycopg.connect(server.url("postgres").get_secret_value(), autocommit=True) as connection:
+            connection.execute(f"ALTER DATABASE {warehouse.url.database} ALLOW_CONNECTIONS false")
+            connection.execute(STOP, [warehouse.url.database])
+        tab.tell(A_MINUTE_LATER)
+        tab.until("!document.getElementById('banner').hidden")
+        assert "the database can't be reached" in tab.shown("#banner").lower()
+        assert tab.shown("#health .facts").startswith("Database\nunreachable")
+        assert {tab.state(part)["state"] for part in ("overview", "heatmap", "runs", "candles")} == {"stale"}
+        assert "Shown is what was known at" in tab.shown("#overview .note")
+        assert "AAPL" in tab.shown("#overview table")

@@ -1,0 +1,241 @@
+"""Administrators' endpoints: who may use them, what they do to symbols, and what is kept of it."""
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+import requests
+from sqlalchemy import Engine, text
+
+from market_pipeline.api.server import running_api
+from market_pipeline.cli.main import main
+from market_pipeline.settings import Settings
+from market_pipeline.symbols import Symbol
+from market_pipeline.warehouse.api_keys import Scope, audit_trail, create_key, list_keys, revoke_key
+from market_pipeline.warehouse.tracked_symbols import active_symbols, add_symbols
+from market_pipeline_tests.integration.stored_bars import AAPL, loaded, query, recorded
+
+SYMBOLS = "/api/v1/admin/symbols"
+
+
+@pytest.fixture
+def api(settings: Settings, environment: dict[str, str]) -> Iterator[str]:
+    with running_api(settings) as url:
+        yield url
+
+
+@pytest.fixture
+def admin(warehouse: Engine) -> dict[str, str]:
+    """The headers of an administrator."""
+    return {"X-API-Key": create_key(warehouse, "operations", Scope.ADMIN).get_secret_value()}
+
+
+def problem(response: requests.Response) -> tuple[int, str]:
+    assert response.headers["content-type"] == "application/problem+json"
+    body = response.json()
+    assert body["status"] == response.status_code
+    return response.status_code, body["detail"]
+
+
+def test_without_a_key_nothing_is_changed(api: str, warehouse: Engine) -> None:
+    response = requests.post(api + SYMBOLS, json={"symbol": "NVDA"}, timeout=10)
+    assert problem(response) == (401, "Missing X-API-Key header")
+    assert active_symbols(warehouse) == []
+
+
+@pytest.mark.parametrize(
+    "key", ["x", "mdw_0123456789ab_" + 64 * "0", "mdw_" + 64 * "0", "é".encode().decode("latin-1")]
+)
+def test_a_key_that_is_none_is_refused(api: str, key: str) -> None:
+    response = requests.get(api + SYMBOLS, headers={"X-API-Key": key}, timeout=10)
+    assert problem(response) == (401, "Invalid or inactive API key")
+
+
+def test_a_key_with_one_wrong_character_is_refused(api: str, admin: dict[str, str]) -> None:
+    key = admin["X-API-Key"]
+    wrong = key[:-1] + ("0" if key[-1] != "0" else "1")
+    assert requests.get(api + SYMBOLS, headers={"X-API-Key": wrong}, timeout=10).status_code == 401
+    assert requests.get(api + SYMBOLS, headers=admin, timeout=10).status_code == 200
+
+
+def test_a_key_for_reading_is_not_one_for_administration(api: str, warehouse: Engine) -> None:
+    key = create_key(warehouse, "notebook", Scope.READ).get_secret_value()
+    response = requests.post(api + SYMBOLS, json={"symbol": "NVDA"}, headers={"X-API-Key": key}, timeout=10)
+    assert problem(response)[0] == 403
+    assert active_symbols(warehouse) == []
+
+
+def test_a_revoked_key_and_an_expired_one_are_refused_at_once(api: str, warehouse: Engine) -> None:
+    revoked, expired = (create_key(warehouse, name, Scope.ADMIN, timedelta(days=1)) for name in ("a", "b"))
+    ids = [row.id for row in list_keys(warehouse)]
+    headers = [{"X-API-Key": key.get_secret_value()} for key in (revoked, expired)]
+    assert [requests.get(api + SYMBOLS, headers=header, timeout=10).status_code for header in headers] == [200, 200]
+    revoke_key(warehouse, ids[0])
+    with warehouse.begin() as connection:
+        connection.execute(text("UPDATE access.api_keys SET expires_at = now() WHERE id = :id"), {"id": ids[1]})
+    assert [requests.get(api + SYMBOLS, headers=header, timeout=10).status_code for header in headers] == [401, 401]
+
+
+def test_the_runbooks_symbol_is_added_shown_changed_and_removed(
+    api: str, admin: dict[str, str], warehouse: Engine
+) -> None:
+    added = requests.post(api + SYMBOLS, json={"symbol": "NVDA", "asset_class": "stock"}, headers=admin, timeout=10)
+    assert added.status_code == 201
+    assert {name: added.json()[name] for name in ("symbol", "asset_class", "active", "backfill_status")} == {
+        "symbol": "NVDA",
+        "asset_class": "stock",
+        "active": True,
+        "backfill_status": "pending",
+    }
+    assert added.json()["last_backfill"] is None
+    assert active_symbols(warehouse) == [Symbol.of("NVDA", "stock")]
+    again = requests.post(api + SYMBOLS, json={"symbol": "NVDA"}, headers=admin, timeout=10)
+    assert problem(again) == (409, "Symbol NVDA already tracked")
+    one = f"{api}{SYMBOLS}/NVDA"
+    assert requests.put(one, params={"active": "false"}, headers=admin, timeout=10).json()["active"] is False
+    assert requests.get(api + SYMBOLS, headers=admin, timeout=10).json() == []
+    everything = requests.get(api + SYMBOLS, params={"active_only": "false"}, headers=admin, timeout=10).json()
+    assert [symbol["symbol"] for symbol in everything] == ["NVDA"]
+    assert requests.put(one, params={"active": "true"}, headers=admin, timeout=10).json()["active"] is True
+    removed = requests.delete(one, headers=admin, timeout=10).json()
+    assert (removed["status"], removed["data_retained"]) == ("success", True)
+    assert active_symbols(warehouse) == []
+    assert requests.get(one, headers=admin, timeout=10).json()["active"] is False
+
+
+def test_a_symbols_stats_are_what_is_stored(api: str, admin: dict[str, str], warehouse: Engine) -> None:
+    add_symbols(warehouse, [AAPL])
+    loaded(warehouse, AAPL, recorded("AAPL", date(2000, 9, 20), date(2000, 10, 10)))
+    shown = requests.get(f"{api}{SYMBOLS}/AAPL", headers=admin, timeout=10).json()
+    [counts] = query(
+        warehouse,
+        "SELECT count(*) AS bars, count(*) FILTER (WHERE validated) AS good,"
+        " count(*) FILTER (WHERE gap_detected) AS gaps FROM market_data",
+    )
+    assert shown["stats"]["record_count"] == counts["bars"] == 15
+    assert shown["stats"]["date_range"] == {"start": "2000-09-20", "end": "2000-10-10"}
+    assert shown["stats"]["gaps_detected"] == counts["gaps"] == 1  # the crash of 2000-09-29
+    assert shown["stats"]["validation_rate"] == pytest.approx(counts["good"] / 15)
+    assert shown["backfill_status"] == "completed"
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ({"symbol": "../../X?A="}, "is not a stock ticker"),
+        ({"symbol": "BTC-USD", "asset_class": "crypto"}, "did you mean BTC?"),
+        ({"symbol": "aapl"}, "did you mean AAPL?"),
+    ],
+)
+def test_what_is_no_ticker_is_refused_with_the_reason(
+    api: str, admin: dict[str, str], body: dict[str, Any], reason: str
+) -> None:
+    status, detail = problem(requests.post(api + SYMBOLS, json=body, headers=admin, timeout=10))
+    assert status == 400
+    assert reason in detail
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"symbol": ""}, {"symbol": "A", "asset_class": "bond"}, {"symbol": "A", "x": 1}, []]
+)
+def test_a_body_that_is_wrong_is_refused_with_the_field(api: str, admin: dict[str, str], body: Any) -> None:
+    response = requests.post(api + SYMBOLS, json=body, headers=admin, timeout=10)
+    assert problem(response)[0] == 422
+    assert response.json()["errors"][0]["parameter"]
+
+
+def test_a_symbol_in_small_letters_is_not_another_symbol(api: str, admin: dict[str, str], warehouse: Engine) -> None:
+    add_symbols(warehouse, [AAPL])
+    for method in ("get", "put", "delete"):
+        response = requests.request(method, f"{api}{SYMBOLS}/aapl?active=true", headers=admin, timeout=10)
+        assert problem(response) == (404, "Symbol aapl not tracked: did you mean AAPL?")
+
+
+def test_the_audit_trail_has_every_request_and_survives_the_key(
+    api: str, admin: dict[str, str], warehouse: Engine
+) -> None:
+    requests.post(api + SYMBOLS, json={"symbol": "NVDA"}, headers=admin, timeout=10)
+    requests.post(api + SYMBOLS, json={"symbol": "NVDA"}, headers=admin, timeout=10)
+    requests.post(api + SYMBOLS, json={"symbol": "no ticker"}, headers=admin, timeout=10)
+    requests.get(f"{api}{SYMBOLS}/NVDA", headers=admin, timeout=10)
+    [key] = list_keys(warehouse)
+    revoke_key(warehouse, key.id)
+    trail = [(row.method, row.endpoint, row.status_code) for row in audit_trail(warehouse, key.id, 10)]
+    assert trail == [
+        ("GET", f"{SYMBOLS}/NVDA", 200),
+        ("POST", SYMBOLS, 400),
+        ("POST", SYMBOLS, 409),
+        ("POST", SYMBOLS, 201),
+    ]
+    assert key.last_used is not None
+
+
+def test_keys_are_stored_as_hashes_out_of_readers_reach(warehouse: Engine, api: str, admin: dict[str, str]) -> None:
+    secret = admin["X-API-Key"].rpartition("_")[2]
+    assert secret not in str(query(warehouse, "SELECT * FROM access.api_keys"))
+    refused = requests.get(f"{api}/api/v1/tables/api_keys", timeout=10)
+    assert refused.status_code == 404
+    with warehouse.connect() as connection, pytest.raises(Exception, match="permission denied for schema access"):
+        connection.execute(text("SET ROLE market_reader"))
+        connection.execute(text("SELECT * FROM access.api_keys"))
+
+
+def test_keys_are_made_listed_and_revoked_on_the_command_line(
+    environment: dict[str, str], warehouse: Engine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def said(*arguments: str) -> str:
+        with pytest.raises(SystemExit) as ended:
+            main(["keys", *arguments])
+        assert ended.value.code in (0, None)
+        return capsys.readouterr().out
+
+    key = said("create", "notebook", "--days", "30").strip()
+    [row] = list_keys(warehouse)
+    assert key.startswith(f"mdw_{row.id}_")
+    assert (row.name, row.scope, (row.expires_at - row.created_at).days) == ("notebook", "read", 30)
+    assert row.id in said("list")
+    assert key not in said("list", "--json")
+    assert row.id in said("revoke", row.id)
+    assert list_keys(warehouse)[0].revoked_at is not None
+    said("audit", row.id)
+    with pytest.raises(SystemExit) as ended:
+        main(["keys", "revoke", "nosuch"])
+    assert ended.value.code == 2
+    assert "there is no key 'nosuch'" in capsys.readouterr().err
+
+
+def test_where_reading_takes_a_key_it_does(settings: Settings, environment: dict[str, str], warehouse: Engine) -> None:
+    key = create_key(warehouse, "notebook", Scope.READ).get_secret_value()
+    with running_api(settings.model_copy(update={"api_key_required": True})) as url:
+        for path in ("/api/v1/status", "/api/v1/tables", "/api/v1/tables/sessions", "/api/v1/symbols"):
+            assert problem(requests.get(url + path, timeout=10))[0] == 401
+            assert requests.get(url + path, headers={"X-API-Key": key}, timeout=10).status_code == 200
+        assert requests.get(f"{url}/health", timeout=10).status_code == 200
+        assert requests.get(f"{url}/openapi.json", timeout=10).json()["security"] == [{"APIKeyHeader": []}]
+
+
+def test_a_client_that_asks_too_often_is_told_how_long_to_wait(settings: Settings, environment: dict[str, str]) -> None:
+    with running_api(settings.model_copy(update={"api_requests_per_minute": 3})) as url:
+        answers = [requests.get(f"{url}/api/v1/links", timeout=10) for _ in range(7)]  # a minute may begin in between
+    assert {answer.status_code for answer in answers} == {200, 429}
+    refused = next(answer for answer in answers if answer.status_code == 429)
+    assert problem(refused)[1].startswith("more than 3 requests in a minute: wait ")
+    assert 1 <= int(refused.headers["retry-after"]) <= 60
+    assert answers[0].headers["ratelimit-policy"] == '"minute";q=3;w=60'
+
+
+def test_pages_of_other_origins_may_read_only_where_they_are_named(
+    settings: Settings, environment: dict[str, str]
+) -> None:
+    mine, other = "https://app.example.com", "https://evil.example.com"
+    with running_api(settings) as url:
+        answer = requests.get(f"{url}/api/v1/links", headers={"Origin": mine}, timeout=10)
+        assert "access-control-allow-origin" not in answer.headers
+    with running_api(settings.model_copy(update={"api_cors_origins": mine})) as url:
+        allowed, refused = (
+            requests.get(f"{url}/api/v1/links", headers={"Origin": o}, timeout=10) for o in (mine, other)
+        )
+    assert allowed.headers["access-control-allow-origin"] == mine
+    assert "access-control-allow-credentials" not in allowed.headers
+    assert "access-control-allow-origin" not in refused.headers
