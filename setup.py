@@ -42,6 +42,7 @@ setup(
         "typer",  # the command line
         "uvicorn",  # the server of both
         "uvloop; sys_platform != 'win32'",  # its faster event loop
+        "xxhash",  # what an ETag is made of
     ],
     extras_require={
         "dev": [

@@ -12,26 +12,11 @@ RECYCLE_SECONDS = 1800
 """How old a kept connection may get, well under what firewalls and poolers between us and a server allow."""
 
 
-class MadeWhole:
-    """Mixin, to stand before one of the storages of dagster-postgres, whose tables are made in one transaction.
-
-    As shipped each table is committed alone, and a storage whose maker was killed half-way counts as made for ever.
-    """
-
-    _engine: Engine
-
-    def _init_db(self) -> None:
-        """Make all the tables or none."""
-        shipped = self._engine
-        self._engine = shipped.execution_options(isolation_level="READ COMMITTED")
-        try:
-            super()._init_db()  # type: ignore[misc]
-        finally:
-            self._engine = shipped
-
-
-class Pooled(MadeWhole):
+class Pooled:
     """Mixin, to stand before one of the storages of dagster-postgres.
+
+    All tables are made in one transaction: as shipped each is committed alone, and a storage whose maker was killed
+    half-way counts as made for ever.
 
     One idle connection is kept. Whoever needs more at the same time opens and closes their own, so that a call made
     within another can't wait for itself, and a process that holds many instances holds few connections. A connection
@@ -49,6 +34,15 @@ class Pooled(MadeWhole):
             pool_pre_ping=True,
             hide_parameters=True,
         )
+
+    def _init_db(self) -> None:
+        """Make all the tables or none."""
+        shipped: Engine = self._engine
+        self._engine = shipped.execution_options(isolation_level="READ COMMITTED")
+        try:
+            super()._init_db()  # type: ignore[misc]
+        finally:
+            self._engine = shipped
 
     def optimize_for_webserver(self, statement_timeout: int, pool_recycle: int, max_overflow: int) -> None:  # noqa: ARG002
         """Cut statements off after `statement_timeout` milliseconds; the pool that is asked for is here already."""

@@ -1,0 +1,91 @@
+"""The runbook's curl commands as docs/api.md has them: each made to a live server, and answered as it says there."""
+
+import json
+import re
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+
+import pytest
+import requests
+from sqlalchemy import Engine
+
+from market_pipeline.api.server import running_api
+from market_pipeline.settings import Settings
+from market_pipeline.warehouse.api_keys import Scope, create_key
+from market_pipeline_tests.end_to_end.conftest import CHECKOUT, Run
+
+DOCUMENT = CHECKOUT / "docs" / "api.md"
+HERE = "http://localhost:8000"
+CHANGING = (
+    (r"20(?:2[5-9]|[3-9]\d)-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)", "2026-11-24T02:00:00Z"),
+    (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "00000000-0000-0000-0000-000000000000"),
+)
+"""What is another every time, and what stands for it in the document."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """A command of the document and the answer beneath it."""
+
+    command: str
+    answer: str
+
+
+def examples(text: str) -> list[Example]:
+    """The runbook's commands, in order."""
+    part = text.partition("<!-- runbook -->")[2].partition("<!-- end -->")[0]
+    blocks = re.findall(r"```bash\n(.*?)```\n+(?:```json\n(.*?)```)?", part, re.DOTALL)
+    return [Example(command.strip(), answer.strip()) for command, answer in blocks]
+
+
+def answered(command: str, url: str, key: str) -> str:
+    """What a command prints: curl with -X, -H and -d, and behind it the pipes that the document has."""
+    curl, *pipes = command.replace("\\\n", " ").replace("YOUR_KEY", key).split(" | ")
+    words = shlex.split(curl)[1:]
+    options = list(pairwise(words))
+    headers = dict(value.split(": ", 1) for option, value in options if option == "-H")
+    method = next((value for option, value in options if option == "-X"), "GET")
+    body = next((value for option, value in options if option == "-d"), None)
+    [address] = [word for word in words if word.startswith(HERE)]
+    text = requests.request(method, address.replace(HERE, url), headers=headers, data=body, timeout=30).text
+    for pipe in pipes:
+        text = PIPES[pipe.split()[0]](text, pipe)
+    for pattern, stands in CHANGING:
+        text = re.sub(pattern, stands, text)
+    return text.strip()
+
+
+PIPES: dict[str, Callable[[str, str], str]] = {
+    "python": lambda text, _pipe: json.dumps(json.loads(text), indent=4),
+    "head": lambda text, pipe: "\n".join(text.splitlines()[: int(pipe.split("-")[1])]),
+}
+
+
+def prepared(run: Run) -> None:
+    """What the document says was done before."""
+    done = run("market-pipeline", "symbols", "add", "AAPL", "--no-check")
+    assert done.returncode == 0, done.stderr
+    arguments = ["--symbols", "AAPL", "--start", "2024-01-01", "--end", "2024-11-11"]
+    done = run("python", "scripts/backfill.py", *arguments, POLYGON_API_KEY="sandbox")
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_runbooks_curls_are_answered_as_the_document_says(
+    run: Run, settings: Settings, warehouse: Engine, environment: dict[str, str]
+) -> None:
+    prepared(run)
+    key = create_key(warehouse, "operations", Scope.ADMIN).get_secret_value()
+    told = examples(DOCUMENT.read_text(encoding="utf-8"))
+    assert len(told) == 6
+    with running_api(settings) as url:
+        for example in told:
+            assert answered(example.command, url, key) == example.answer, example.command
+
+
+@pytest.mark.parametrize(
+    "path", ["health", "api/v1/metrics", "api/v1/status", "api/v1/symbols", "api/v1/historical", "api/v1/admin/symbols"]
+)
+def test_every_endpoint_of_the_runbook_is_in_the_document(path: str) -> None:
+    assert any(f"{HERE}/{path}" in example.command for example in examples(DOCUMENT.read_text(encoding="utf-8")))
