@@ -129,7 +129,7 @@ class Floor:
         writer = CsvWriter(COLUMNS) if kind is Format.CSV else ArrowWriter(COLUMNS, parquet=False)
         parts = [writer.begin()]
         async with self._reader.snapshot(long=False) as connection:
-            shown = ", ".join(copied_expression(kind, column) for column in COLUMNS)
+            shown = ", ".join(map(copied_expression, COLUMNS))
             blocks = copied(connection, query(bars), shown, "FORMAT csv")
             parts += [writer.block(lines) async for lines in blocks]
         return b"".join([*parts, writer.end()])

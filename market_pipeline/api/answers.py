@@ -132,7 +132,7 @@ async def _boundary(request: Request, connection: AsyncConnection, query: Query)
 async def _file(connection: AsyncConnection, query: Query, kind: Format) -> AsyncIterator[bytes]:
     made = writer(kind, query.columns)
     yield made.begin()
-    shown = ", ".join(copied_expression(kind, column) for column in query.columns)
+    shown = ", ".join(map(copied_expression, query.columns))
     async for lines in copied(connection, query, shown, "FORMAT csv"):
         yield made.block(lines)
     yield made.end()

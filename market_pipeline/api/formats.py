@@ -67,11 +67,10 @@ def _accepted(accept: str) -> Iterator[tuple[str, float]]:
             yield kind.lower(), 0.0
 
 
-def copied_expression(kind: Format, column: Column) -> str:
-    """The column in a COPY for a file of this format. CSV has no lists: there they are texts with blanks between."""
+def copied_expression(column: Column) -> str:
+    """The column in a COPY as CSV, which has no lists (they are JSON there) and no common way to write true."""
     if column.type.endswith("[]"):
-        written = f"array_to_string({column.sql}, ' ')" if kind is Format.CSV else f"array_to_json({column.sql})"
-        return f"{written} AS {column.sql}"
+        return f"array_to_json({column.sql}) AS {column.sql}"
     if column.type == "boolean":
         return f"{column.sql}::text AS {column.sql}"
     return column.sql

@@ -46,7 +46,7 @@ def wrong_parameters(faults: Sequence[Fault]) -> ProblemError:
 
 def database_away() -> ProblemError:
     """The problem of a database that can't be reached. It says nothing of where it is: anyone may read it."""
-    detail = "the database can't be reached: ask again in a while"
+    detail = "the database can't be reached, or has too much to do: ask again in a while"
     return ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": "5"})
 
 

@@ -5,7 +5,7 @@ elsewhere; here it is only sent, and what can go wrong with a database becomes a
 """
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,11 +18,14 @@ from sqlalchemy import make_url
 
 from market_pipeline.api.problems import ProblemError, database_away
 
-WAIT_SECONDS = 3.0
-"""How long a request waits for a connection: a client would rather hear that there is none."""
-
 QUICK_CONNECTIONS, BULK_CONNECTIONS = 8, 4
 """Long downloads have connections of their own, so that they keep nobody else waiting."""
+
+QUICK_WAIT, BULK_WAIT = 10.0, 30.0
+"""Seconds that a request waits for a connection to be free; who downloads a lot would rather wait than not have it."""
+
+OUTAGE_WAIT = 1.0
+"""The same while the database is known to be away: then there is nothing to wait for."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,9 @@ class Reader:
 
     def __init__(self, url: SecretStr, role: str, limits: Limits | None = None) -> None:
         limits = limits or Limits()
-        self._quick = _pool(url, role, QUICK_CONNECTIONS, limits.statement)
-        self._bulk = _pool(url, role, BULK_CONNECTIONS, limits.stream)
+        self._quick = _pool(url, role, QUICK_CONNECTIONS, QUICK_WAIT, limits.statement)
+        self._bulk = _pool(url, role, BULK_CONNECTIONS, BULK_WAIT, limits.stream)
+        self._is_away = False
 
     async def open(self) -> None:
         """Start connecting; a database that is away is no reason not to start."""
@@ -57,7 +61,7 @@ class Reader:
         Raises:
             ProblemError: the database can't be reached, or took too long.
         """
-        async with self._asking(), self._quick.connection() as connection:
+        async with self._asking(), self._connected(self._quick) as connection:
             return await _row(connection, statement, values)
 
     async def rows(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
@@ -66,7 +70,7 @@ class Reader:
         Raises:
             ProblemError: the database can't be reached, or took too long.
         """
-        async with self._asking(), self._quick.connection() as connection:
+        async with self._asking(), self._connected(self._quick) as connection:
             cursor = await connection.execute(statement, values or None, prepare=True)
             return await cursor.fetchall()
 
@@ -78,21 +82,28 @@ class Reader:
             ProblemError: the database can't be reached, or took too long.
         """
         pool = self._bulk if long else self._quick
-        async with self._asking(), pool.connection() as connection, connection.transaction():
+        async with self._asking(), self._connected(pool) as connection, connection.transaction():
             await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             yield connection
+
+    def _connected(self, pool: AsyncConnectionPool) -> AbstractAsyncContextManager[AsyncConnection]:
+        return pool.connection(OUTAGE_WAIT if self._is_away else None)
 
     @asynccontextmanager
     async def _asking(self) -> AsyncIterator[None]:
         try:
             yield
+            self._is_away = False
         except errors.QueryCanceled:
             raise ProblemError(503, "the question took too long: ask for fewer rows, or filter by symbol") from None
         except (errors.UndefinedTable, errors.UndefinedColumn, errors.InsufficientPrivilege):
             raise ProblemError(503, "the tables are being changed: ask again", headers={"Retry-After": "5"}) from None
-        except psycopg.DataError as error:
-            raise ProblemError(400, f"a value can't be used: {error.diag.message_primary or 'see its type'}") from None
+        except (psycopg.DataError, errors.UndefinedFunction) as error:
+            raise ProblemError(400, f"that can't be asked: {error.diag.message_primary or 'see the types'}") from None
         except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout):
+            if not self._is_away:
+                self._is_away = True
+                await self._quick.drain()  # other connections are gone too, and would fail one by one
             raise database_away() from None
 
 
@@ -103,7 +114,7 @@ async def _row(connection: AsyncConnection, statement: str, values: Sequence[Any
     return row
 
 
-def _pool(url: SecretStr, role: str, size: int, seconds: float) -> AsyncConnectionPool:
+def _pool(url: SecretStr, role: str, size: int, wait: float, seconds: float) -> AsyncConnectionPool:
     plain = make_url(url.get_secret_value()).set(drivername="postgresql").render_as_string(hide_password=False)
     options = {
         "role": role,
@@ -124,7 +135,8 @@ def _pool(url: SecretStr, role: str, size: int, seconds: float) -> AsyncConnecti
         kwargs={"autocommit": True},
         min_size=1,
         max_size=size,
-        timeout=WAIT_SECONDS,
+        timeout=wait,
         max_idle=600,
+        reconnect_timeout=1.0,  # the next request tries again, rather than the pool in ever longer intervals
         open=False,
     )

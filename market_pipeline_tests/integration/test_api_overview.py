@@ -9,8 +9,9 @@ import requests
 from dagster import DagsterInstance
 from dagster._daemon.daemon import BackfillDaemon, SchedulerDaemon
 from dagster._daemon.types import DaemonHeartbeat
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
+from market_pipeline.api.reader import BULK_CONNECTIONS
 from market_pipeline.api.server import running_api
 from market_pipeline.orchestration.launch import open_instance
 from market_pipeline.settings import Settings
@@ -107,6 +108,22 @@ def test_the_schedule_is_that_of_the_settings(settings: Settings, environment: d
     changed = settings.model_copy(update={"backfill_schedule_hour": 3, "backfill_schedule_minute": 5})
     with running_api(changed) as url:
         assert get(f"{url}/api/v1/metrics").json()["scheduler"]["schedule"] == "03:05 UTC daily"
+
+
+def test_downloads_that_nobody_reads_keep_nobody_else_waiting(api: str, warehouse: Engine) -> None:
+    with warehouse.begin() as connection:
+        connection.execute(text("CREATE SCHEMA IF NOT EXISTS analytics"))
+        many = "CREATE TABLE analytics.many AS SELECT i, repeat('x', 1000) AS long FROM generate_series(1, 50000) AS i"
+        connection.execute(text(many))
+        connection.execute(text("GRANT SELECT ON analytics.many TO market_reader"))
+    unread = [
+        requests.get(f"{api}/api/v1/tables/many?limit=50000", stream=True, timeout=30) for _ in range(BULK_CONNECTIONS)
+    ]
+    assert [answer.status_code for answer in unread] == [200] * BULK_CONNECTIONS
+    for path in ("/health", "/api/v1/status", "/api/v1/tables/many?limit=3") * 4:
+        assert requests.get(api + path, timeout=5).status_code == 200
+    for answer in unread:
+        answer.close()
 
 
 def test_an_outage_of_the_database_is_never_anything_else_and_ends_by_itself(

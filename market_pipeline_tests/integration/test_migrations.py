@@ -19,7 +19,10 @@ def test_the_migrated_database_is_what_the_tables_declare(warehouse: Engine) -> 
     with warehouse.connect() as connection:
         options = {"compare_type": True, "compare_server_default": True}
         assert compare_metadata(MigrationContext.configure(connection, opts=options), metadata) == []
-        of_access = {"include_schemas": True, "include_name": lambda name, kind, _: kind != "schema" or name == "access"}
+        of_access = {
+            "include_schemas": True,
+            "include_name": lambda name, kind, _: kind != "schema" or name == "access",
+        }
         context = MigrationContext.configure(connection, opts={**options, **of_access})
         assert compare_metadata(context, access_metadata) == []
 

@@ -1,0 +1,127 @@
+"""What the tests of the API's data share: a warehouse that is served over loopback, and bars and a small mart in it."""
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+import requests
+from sqlalchemy import Engine, text
+
+from market_pipeline.api.server import running_api
+from market_pipeline.settings import Settings
+from market_pipeline.symbols import Symbol
+from market_pipeline.warehouse import embedded
+from market_pipeline_tests.integration.mart_cases import add_dividends, add_splits, database, settings_of, track
+from market_pipeline_tests.integration.stored_bars import AAPL, loaded, recorded
+
+TABLES = "/api/v1/tables"
+HISTORICAL = "/api/v1/historical"
+IBM, MSFT = Symbol.of("IBM", "stock"), Symbol.of("MSFT", "stock")
+FIRST, LAST = date(2000, 9, 11), date(2000, 10, 10)
+FLAGGED = date(2000, 9, 29)
+"""The session on which AAPL lost half its price, no split explains it, and 19 times the usual volume was traded."""
+
+Parameters = Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Api:
+    """A warehouse, and the API over it."""
+
+    url: str
+    warehouse: Engine
+    settings: Settings
+    session: requests.Session
+
+    def get(self, path: str, parameters: Parameters = (), **headers: str) -> requests.Response:
+        """The answer to a request; `if_none_match` is the header If-None-Match."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.session.get(self.url + path, params=list(parameters), headers=named, timeout=60)
+
+    def rows(self, table: str, *parameters: tuple[str, str]) -> list[dict[str, Any]]:
+        """The rows of a table that these parameters ask for."""
+        response = self.get(f"{TABLES}/{table}", parameters)
+        assert response.status_code == 200, response.text
+        data: list[dict[str, Any]] = response.json()["data"]
+        return data
+
+    def sql(self, statement: str, **values: object) -> list[tuple[Any, ...]]:
+        """The rows of a question that the API has no part in."""
+        with self.warehouse.connect() as connection:
+            return [tuple(row) for row in connection.execute(text(statement), values)]
+
+    def execute(self, *statements: str) -> None:
+        """Change the warehouse, as the user whom it belongs to."""
+        with self.warehouse.begin() as connection:
+            for statement in statements:
+                connection.exec_driver_sql(statement)
+
+    def insert(self, table: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Rows into a table, in the order of its columns."""
+        with self.warehouse.begin() as connection:
+            driver: Any = connection.connection.driver_connection
+            with driver.cursor() as cursor, cursor.copy(f"COPY {table} FROM STDIN") as copy:
+                for row in rows:
+                    copy.write_row(row)
+
+
+@contextmanager
+def warehouse_to_serve(server: embedded.Server, folder: Path, **changes: Any) -> Iterator[tuple[Engine, Settings]]:
+    """A warehouse of its own and the settings of an API over it, in the environment too; both are gone afterwards."""
+    name = f"api_{uuid4().hex}"
+    with database(server, name) as warehouse, pytest.MonkeyPatch.context() as environment:
+        settings = settings_of(warehouse, folder).model_copy(update={"api_requests_per_minute": 0, **changes})
+        assert settings.database_url is not None
+        environment.setenv("DATABASE_URL", settings.database_url.get_secret_value())
+        environment.setenv("MARKET_PIPELINE_DATA_DIR", str(folder))
+        yield warehouse, settings
+    with psycopg.connect(server.url("postgres").get_secret_value(), autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE IF EXISTS {name}_dagster WITH (FORCE)")
+
+
+@contextmanager
+def serving(server: embedded.Server, folder: Path, **changes: Any) -> Iterator[Api]:
+    """An empty warehouse and the API over it, with these settings changed."""
+    with (
+        warehouse_to_serve(server, folder, **changes) as (warehouse, settings),
+        running_api(settings) as url,
+        requests.Session() as session,
+    ):
+        yield Api(url, warehouse, settings, session)
+
+
+def load_autumn(warehouse: Engine) -> None:
+    """Three stocks' 66 bars of the autumn of 2000, with odd ones of AAPL, and splits and dividends."""
+    track(warehouse, [AAPL, IBM, MSFT], first=FIRST, last=LAST)
+    add_splits(warehouse, [("AAPL", date(2000, 6, 21), 1, 2), ("AAPL", date(2005, 2, 28), 1, 2)])
+    add_dividends(warehouse, [("IBM", date(2000, 8, 8), 0.13, "CD"), ("IBM", date(2000, 11, 8), 0.13, "CD")])
+    for symbol in (AAPL, IBM, MSFT):
+        loaded(warehouse, symbol, recorded(symbol.name, FIRST, LAST))
+
+
+def until_served(api: Api, table: str) -> None:
+    """Wait until a table that was just made is known, which takes a second at most."""
+    end = time.monotonic() + 20
+    while api.get(f"{TABLES}/{table}").status_code != 200:
+        assert time.monotonic() < end, f"{table} is not served"
+
+
+def problem(response: requests.Response, status: int) -> dict[str, Any]:
+    """What an answer says is wrong; it is of this status and in the form of a problem."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    body: dict[str, Any] = response.json()
+    assert body["status"] == status
+    return body
+
+
+def faults(response: requests.Response) -> list[str]:
+    """The parameters that an answer with 400 says are wrong."""
+    return [fault["parameter"] for fault in problem(response, 400)["errors"]]

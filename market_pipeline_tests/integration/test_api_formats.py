@@ -1,0 +1,342 @@
+"""The formats of an answer: the same values in each, whole or streamed, and what HTTP lets a client save."""
+
+import csv
+import gzip
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pyarrow as pa
+import pytest
+import requests
+from pyarrow import parquet
+
+from market_pipeline.api.answers import WHOLE
+from market_pipeline.api.formats import MEDIA_TYPES, Format
+from market_pipeline.warehouse import embedded
+from market_pipeline_tests.integration.api_cases import TABLES, Api, problem, serving, until_served, warehouse_to_serve
+
+FORMATS = pytest.mark.parametrize("kind", list(Format))
+ODD = f"{TABLES}/odd"
+MANY = f"{TABLES}/many"
+ROWS = 100_000
+COMMAND = [sys.executable, "-c", "from market_pipeline.cli.main import main; main()", "api", "--port", "0"]
+
+CREATE_ODD = """
+CREATE TABLE analytics.odd (
+    id integer PRIMARY KEY, words text, price double precision, trades bigint, day date, at timestamptz, good boolean,
+    flags text[], payload json
+)
+"""
+JANUARY = datetime(2024, 1, 31, 12, tzinfo=UTC)
+ODD_ROWS: list[tuple[Any, ...]] = [
+    (1, "plain", 0.1, 2**63 - 1, date(2024, 2, 29), JANUARY, True, ["jump"], "{}"),
+    (2, "", -0.0, -(2**63), date(1, 1, 1), JANUARY + timedelta(microseconds=1), False, [], "null"),
+    (3, None, None, None, None, None, None, None, None),
+    (4, 'a,"b";\t\\N', 0.1 + 0.2, 0, date(9999, 12, 31), JANUARY + timedelta(microseconds=500_000), True,
+     ["two words", 'a,"b"', ""], '{"a": [1, "x"]}'),
+    (5, "a\nb\r\nc\rd\n", 5e-324, 1, date(2000, 1, 1), datetime(1, 1, 1, tzinfo=UTC), False, ["a\nb"], '{"a":\n{}\n}'),
+    (6, "\\.", 1.7976931348623157e308, 2, date(2000, 1, 1), datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC),
+     True, ["NULL", "{}"], '"\\u0000 is no problem"'),
+    (7, "Zürich € 日本 😀 \x01\x02\x7f", 1e22, 3, date(2000, 1, 1), JANUARY, True, ["ü"], "[1, 2.50]"),
+    (8, "null", 100.0, 4, date(2000, 1, 1), JANUARY, False, ["x"], "3"),
+    (9, "NaN " + "long " * 500_000, 2.5, 5, date(2000, 1, 1), JANUARY, False, ["x"], "3"),
+]  # fmt: skip
+CREATE_MANY = (
+    f"""
+CREATE TABLE analytics.many AS
+SELECT number AS id, repeat('word ', 40) || number AS words, number * 0.1::float AS price, number * 7::bigint AS trades,
+    date '2000-01-01' + (number %% 9000) AS day, timestamptz '2000-01-01 00:00+00' + number * interval '1 minute' AS at,
+    number %% 2 = 0 AS good, ARRAY['jump', 'volume spike'] AS flags, json '{{"a":\n{{}}\n}}' AS payload
+FROM generate_series(1, {ROWS}) AS number
+""",
+    "ALTER TABLE analytics.many ADD PRIMARY KEY (id)",
+)
+
+
+@pytest.fixture(scope="module")
+def api(server: embedded.Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """An API over a table of odd values and one of many rows."""
+    with serving(server, tmp_path_factory.mktemp("api")) as api:
+        api.execute(CREATE_ODD, *CREATE_MANY)
+        api.insert("analytics.odd", ODD_ROWS)
+        yield api
+
+
+def rows_of(kind: Format, content: bytes) -> list[dict[str, Any]]:
+    """The rows of an answer, in the types that its format has."""
+    readers: Mapping[Format, Callable[[bytes], list[dict[str, Any]]]] = {
+        # Which Python would read as the number 0, without a sign.
+        Format.JSON: lambda content: json.loads(content, parse_int=lambda text: -0.0 if text == "-0" else int(text))[
+            "data"
+        ],
+        Format.CSV: lambda content: list(csv.DictReader(io.StringIO(content.decode(), newline=""))),
+        Format.ARROW: lambda content: pa.ipc.open_stream(content).read_all().to_pylist(),
+        Format.PARQUET: lambda content: parquet.read_table(io.BytesIO(content)).to_pylist(),
+    }
+    return readers[kind](content)
+
+
+def exactly(row: Sequence[Any]) -> tuple[Any, ...]:
+    """A row to compare bit for bit: not even -0.0 and 0.0 are equal."""
+    return tuple(value.hex() if isinstance(value, float) else value for value in row)
+
+
+def from_json(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """A row of JSON in the types of the table, but for `payload`, which is a value in it and not a text."""
+    types: Mapping[str, Callable[[Any], Any]] = {
+        "day": date.fromisoformat, "at": datetime.fromisoformat, "price": float,
+    }  # fmt: skip
+    return tuple(value if value is None or name not in types else types[name](value) for name, value in row.items())
+
+
+# --- the values
+
+
+@pytest.mark.parametrize("kind", [Format.ARROW, Format.PARQUET])
+def test_typed_formats_hold_exactly_what_the_table_holds(api: Api, kind: Format) -> None:
+    found = rows_of(kind, api.get(ODD, [("format", kind)]).content)
+    assert [exactly(tuple(row.values())) for row in found] == [exactly(row) for row in ODD_ROWS]
+
+
+@pytest.mark.parametrize("kind", [Format.ARROW, Format.PARQUET])
+def test_typed_formats_have_the_tables_types(api: Api, kind: Format) -> None:
+    content = api.get(ODD, [("format", kind), ("id", "eq.-1")]).content  # which even an answer without rows has
+    schema = pa.ipc.open_stream(content).schema if kind is Format.ARROW else parquet.read_schema(io.BytesIO(content))
+    assert {field.name: str(field.type).replace("element:", "item:") for field in schema} == {
+        "id": "int32", "words": "string", "price": "double", "trades": "int64", "day": "date32[day]",
+        "at": "timestamp[us, tz=UTC]", "good": "bool", "flags": "list<item: string>", "payload": "string",
+    }  # fmt: skip
+    assert [field.name for field in schema if not field.nullable] == ["id"]
+
+
+def test_json_holds_exactly_what_the_table_holds(api: Api) -> None:
+    found = [from_json(row) for row in rows_of(Format.JSON, api.get(ODD).content)]
+    assert [exactly(row[:-1]) for row in found] == [exactly(row[:-1]) for row in ODD_ROWS]
+    payloads = [None if row[-1] is None else json.loads(row[-1]) for row in ODD_ROWS]
+    assert [row[-1] for row in found] == payloads
+
+
+def test_csv_holds_exactly_what_the_table_holds_with_lists_as_json(api: Api) -> None:
+    rows = ODD_ROWS[:8]  # the next has a text that is longer than Python's reader takes
+    found = rows_of(Format.CSV, api.get(ODD, [("format", "csv"), ("id", "lte.8")]).content)
+    for row, (number, words, price, trades, day, at, good, flags, payload) in zip(found, rows, strict=True):
+        assert (row["id"], row["words"], row["payload"]) == (str(number), words or "", payload or "")
+        assert row["price"] == "" if price is None else float(row["price"]).hex() == price.hex()
+        assert row["trades"] == ("" if trades is None else str(trades))
+        assert row["day"] == ("" if day is None else day.isoformat())
+        assert row["at"] == "" if at is None else datetime.fromisoformat(row["at"]) == at
+        assert row["good"] == ("" if good is None else str(good).lower())
+        assert (json.loads(row["flags"]) if row["flags"] else None) == flags
+
+
+def test_csv_tells_null_from_an_empty_text_by_its_quotes(api: Api) -> None:
+    lines = api.get(ODD, [("format", "csv"), ("select", "id,words"), ("id", "in.(2,3)")]).content
+    assert lines == b'id,words\n2,""\n3,\n'
+
+
+def test_csv_says_that_it_is_utf_8(api: Api) -> None:
+    assert "Zürich € 日本 😀" in api.get(ODD, [("format", "csv"), ("id", "eq.7")]).text
+
+
+@pytest.mark.parametrize("column", ["words", "price", "day", "flags", "good"])
+@pytest.mark.parametrize("kind", [Format.JSON, Format.ARROW, Format.PARQUET])
+def test_a_single_column_has_all_its_rows_those_with_null_too(api: Api, kind: Format, column: str) -> None:
+    found = rows_of(kind, api.get(ODD, [("format", kind), ("select", column), ("order", "id")]).content)
+    assert [row[column] is None for row in found] == [row[0] == 3 for row in ODD_ROWS]
+
+
+@pytest.mark.parametrize("kind", [Format.ARROW, Format.PARQUET])
+def test_numbers_that_are_none_are_told_from_null(api: Api, kind: Format) -> None:
+    api.execute("CREATE TABLE analytics.not_finite (id int PRIMARY KEY, price float)")
+    try:
+        api.insert("analytics.not_finite", enumerate([float("nan"), float("inf"), float("-inf"), None]))
+        until_served(api, "not_finite")
+        found = rows_of(kind, api.get(f"{TABLES}/not_finite", [("format", kind)]).content)
+        assert [str(row["price"]) for row in found] == ["nan", "inf", "-inf", "None"]
+        as_json = rows_of(Format.JSON, api.get(f"{TABLES}/not_finite").content)
+        assert [row["price"] for row in as_json] == ["NaN", "Infinity", "-Infinity", None]
+    finally:
+        api.execute("DROP TABLE analytics.not_finite")
+
+
+@FORMATS
+def test_no_rows_are_an_answer_too(api: Api, kind: Format) -> None:
+    response = api.get(ODD, [("format", kind), ("id", "eq.-1")])
+    assert (response.status_code, rows_of(kind, response.content)) == (200, [])
+
+
+# --- which format
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("", Format.JSON),
+        ("*/*", Format.JSON),
+        ("application/json", Format.JSON),
+        ("application/*", Format.JSON),
+        ("text/csv", Format.CSV),
+        ("text/*", Format.CSV),
+        ("TEXT/CSV; charset=utf-8", Format.CSV),
+        ("application/vnd.apache.arrow.stream", Format.ARROW),
+        ("application/vnd.apache.parquet", Format.PARQUET),
+        ("application/json;q=0.5, text/csv", Format.CSV),
+        ("application/json;q=0.5,text/csv;q=0.4,*/*;q=0.1", Format.JSON),
+        ("text/html, application/xhtml+xml, application/xml;q=0.9, */*;q=0.8", Format.JSON),
+        ("image/png, application/vnd.apache.parquet;q=0.001", Format.PARQUET),
+        ("application/json;q=0, text/csv", Format.CSV),
+        ("application/json;q=many, text/csv;q=0.1", Format.CSV),
+    ],
+)
+def test_the_format_is_the_one_accepted_best(api: Api, accept: str, kind: Format) -> None:
+    response = api.get(ODD, [("limit", "1")], accept=accept)
+    assert response.headers["content-type"].partition(";")[0] == MEDIA_TYPES[kind]
+    assert "Accept" in response.headers["vary"]
+    assert len(rows_of(kind, response.content)) == 1
+
+
+@FORMATS
+def test_a_format_that_is_named_is_taken_whatever_is_accepted(api: Api, kind: Format) -> None:
+    response = api.get(ODD, [("limit", "1"), ("format", kind)], accept="image/png")
+    assert response.headers["content-type"].partition(";")[0] == MEDIA_TYPES[kind]
+
+
+@pytest.mark.parametrize(
+    "accept", ["image/png", "application/json;q=0", "text/html", "nonsense", ";;,", "text/csv;q=x"]
+)
+def test_where_nothing_accepted_can_be_had_the_formats_are_told(api: Api, accept: str) -> None:
+    told = problem(api.get(ODD, accept=accept), 406)["detail"]
+    assert all(media_type in told for media_type in MEDIA_TYPES.values())
+
+
+@pytest.mark.parametrize("named", ["xml", "JSON", "", "csv,json"])
+def test_a_format_that_there_is_not_is_refused(api: Api, named: str) -> None:
+    assert "json, csv, arrow, parquet" in problem(api.get(ODD, [("format", named)]), 400)["detail"]
+
+
+# --- answers of many rows
+
+
+@FORMATS
+@pytest.mark.parametrize("rows", [WHOLE + 1, 2 * WHOLE])
+def test_many_rows_are_streamed_and_whole(api: Api, kind: Format, rows: int) -> None:
+    response = api.get(MANY, [("format", kind), ("limit", str(rows))], accept_encoding="identity")
+    assert response.headers["transfer-encoding"] == "chunked"
+    assert "etag" not in response.headers
+    found = rows_of(kind, response.content)
+    assert [int(row["id"]) for row in found] == list(range(1, rows + 1))
+    assert {len(row) for row in found} == {9}
+    assert [float(found[place]["price"]) for place in (0, -1)] == [0.1, pytest.approx(rows * 0.1)]
+    assert "next" in response.links
+
+
+@FORMATS
+def test_streamed_rows_are_those_of_pages_that_are_made_whole(api: Api, kind: Format) -> None:
+    asked = [("format", kind), ("order", "day.desc"), ("id", f"lte.{WHOLE + 50}")]
+    streamed = rows_of(kind, api.get(MANY, [*asked, ("limit", str(WHOLE + 1))]).content)
+    first = api.get(MANY, [*asked, ("limit", str(WHOLE))])
+    second = api.get(first.links["next"]["url"]).content
+    assert streamed == [*rows_of(kind, first.content), *rows_of(kind, second)][: WHOLE + 1]
+
+
+def test_a_streamed_answer_in_json_has_the_same_frame_as_another(api: Api) -> None:
+    asked = [("limit", str(ROWS)), ("select", "id"), ("id", f"lte.{WHOLE}")]
+    few = api.get(MANY, asked).json()
+    assert (few["count"], few["truncated"], few["next"], len(few["data"])) == (WHOLE, False, None, WHOLE)
+    many = api.get(MANY, [("limit", str(WHOLE + 1)), ("select", "id")]).json()
+    assert (many["count"], many["truncated"]) == (WHOLE + 1, True)
+    assert api.get(many["next"]).json()["data"][0] == {"id": WHOLE + 2}
+    none = api.get(MANY, [("limit", str(ROWS)), ("id", "eq.0")]).json()
+    assert none == {"data": [], "count": 0, "truncated": False, "next": None}
+
+
+def test_more_rows_than_the_cap_are_refused_and_the_cap_is_told(
+    server: embedded.Server, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with serving(server, tmp_path_factory.mktemp("capped"), api_max_rows=3) as capped:
+        capped.execute("CREATE TABLE analytics.five AS SELECT * FROM generate_series(1, 5) AS id")
+        [fault] = problem(capped.get(f"{TABLES}/five", [("limit", "4")]), 400)["errors"]
+        assert fault == {"parameter": "limit", "reason": "'4' is not a number from 1 to 3"}
+        for asked in ([], [("limit", "3")]):
+            found = capped.get(f"{TABLES}/five", asked).json()
+            assert (found["count"], found["truncated"]) == (3, True)
+
+
+# --- what a client has already
+
+
+@FORMATS
+def test_what_a_client_has_is_not_sent_again_until_a_row_changes(api: Api, kind: Format) -> None:
+    asked = [("format", kind), ("id", "lte.7")]
+    first = api.get(ODD, asked)
+    again = api.get(ODD, asked, if_none_match=f'"other", {first.headers["etag"]}')
+    assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", first.headers["etag"])
+    api.execute("UPDATE analytics.odd SET price = 0.2 WHERE id = 1")
+    try:
+        changed = api.get(ODD, asked, if_none_match=first.headers["etag"])
+        assert changed.status_code == 200
+        assert changed.headers["etag"] != first.headers["etag"]
+    finally:
+        api.execute("UPDATE analytics.odd SET price = 0.1 WHERE id = 1")
+    assert api.get(ODD, asked).headers["etag"] == first.headers["etag"]
+
+
+@FORMATS
+@pytest.mark.parametrize("rows", [WHOLE, WHOLE + 1], ids=["whole", "streamed"])
+def test_what_is_compressed_on_demand_is_the_same(api: Api, kind: Format, rows: int) -> None:
+    asked = [("format", kind), ("limit", str(rows))]
+    plain = api.get(MANY, asked, accept_encoding="identity")
+    assert "content-encoding" not in plain.headers
+    with api.session.get(
+        api.url + MANY, params=asked, headers={"accept-encoding": "gzip"}, stream=True, timeout=60
+    ) as packed:
+        assert packed.headers["content-encoding"] == "gzip"
+        assert "Accept-Encoding" in packed.headers["vary"]
+        sent = packed.raw.read(decode_content=False)
+    assert gzip.decompress(sent) == plain.content
+    assert packed.headers.get("etag") == plain.headers.get("etag")
+
+
+# --- memory
+
+
+@contextmanager
+def started(server: embedded.Server, folder: Path) -> Iterator[tuple[str, psutil.Process]]:
+    """The command `market-pipeline api` over a table of many rows: its address and its process."""
+    with warehouse_to_serve(server, folder) as (warehouse, _):
+        with warehouse.begin() as connection:
+            for statement in ("CREATE SCHEMA analytics", *CREATE_MANY):
+                connection.exec_driver_sql(statement)
+        with subprocess.Popen(COMMAND, stderr=subprocess.PIPE, text=True) as process:
+            try:
+                assert process.stderr is not None
+                line = next(line for line in process.stderr if "The API is at" in line)
+                yield line.split()[4], psutil.Process(process.pid)
+            finally:
+                process.terminate()
+
+
+def test_a_long_answer_takes_no_more_memory_than_a_short_one(
+    server: embedded.Server, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with started(server, tmp_path_factory.mktemp("memory")) as (url, process):
+        for kind in Format:
+            asked = {"format": kind, "limit": str(WHOLE + 1)}
+            assert requests.get(url + MANY, params=asked, timeout=60).status_code == 200
+        for kind in Format:
+            before = process.memory_info().rss
+            asked = {"format": kind, "limit": str(ROWS)}
+            most, size = before, 0
+            with requests.get(url + MANY, params=asked, stream=True, timeout=60) as response:
+                for part in response.iter_content(100_000):
+                    most, size = max(most, process.memory_info().rss), size + len(part)
+            assert size > 1_000_000  # of some 30 MB, compressed in Parquet
+            assert most - before < 40e6, kind

@@ -1,0 +1,332 @@
+"""`/api/v1/historical/{symbol}`: the runbook's answer, as traded or adjusted, now or as it was stored then."""
+
+import csv
+import io
+from collections.abc import Iterator
+from datetime import date, datetime
+from typing import Any
+
+import pyarrow as pa
+import pytest
+import requests
+
+from market_pipeline.dbt_project import run_dbt
+from market_pipeline.symbols import Symbol
+from market_pipeline.warehouse import embedded
+from market_pipeline.warehouse.tracked_symbols import add_symbols
+from market_pipeline_tests.integration.api_cases import (
+    FIRST,
+    FLAGGED,
+    HISTORICAL,
+    IBM,
+    LAST,
+    MSFT,
+    TABLES,
+    Api,
+    faults,
+    load_autumn,
+    problem,
+    serving,
+)
+from market_pipeline_tests.integration.mart_cases import add_dividends
+from market_pipeline_tests.integration.stored_bars import AAPL, loaded, recorded
+
+QUARTER = date(2005, 1, 3), date(2005, 3, 31)
+SPLIT = date(2005, 2, 28)
+"""The first session that AAPL traded after its split of 2 for 1."""
+EX_DATE = date(2005, 2, 8)
+"""The first session that IBM traded without its dividend of 0.18."""
+GOOG = Symbol.of("GOOG", "stock")
+RUNBOOK = {
+    "time", "symbol", "open", "high", "low", "close", "volume", "source", "validated", "quality_score",
+    "validation_notes", "gap_detected", "volume_anomaly", "fetched_at",
+}  # fmt: skip
+PRICES = ("open", "high", "low", "close", "volume")
+
+
+@pytest.fixture(scope="module")
+def traded(server: embedded.Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """An API over the autumn's bars, before any mart was made."""
+    with serving(server, tmp_path_factory.mktemp("traded")) as api:
+        load_autumn(api.warehouse)
+        yield api
+
+
+@pytest.fixture(scope="module")
+def api(server: embedded.Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """An API over the autumn's bars and those of a quarter with a split and a dividend, with their marts."""
+    with serving(server, tmp_path_factory.mktemp("api")) as api:
+        load_autumn(api.warehouse)
+        add_dividends(api.warehouse, [("IBM", EX_DATE, 0.18, "CD")])
+        for symbol in (AAPL, IBM):
+            loaded(api.warehouse, symbol, recorded(symbol.name, *QUARTER))
+        run_dbt(api.settings, "run", "--quiet", "--select", "+daily_bars_adjusted")
+        yield api
+
+
+def ask(api: Api, symbol: str, start: date, end: date, **parameters: object) -> requests.Response:
+    """The answer for a symbol's bars."""
+    asked = {"start": start, "end": end, **parameters}
+    return api.get(f"{HISTORICAL}/{symbol}", [(name, str(value)) for name, value in asked.items()])
+
+
+def bars(api: Api, symbol: str, start: date, end: date, **parameters: object) -> list[dict[str, Any]]:
+    """The bars of a symbol."""
+    response = ask(api, symbol, start, end, **parameters)
+    assert response.status_code == 200, response.text
+    data: list[dict[str, Any]] = response.json()["data"]
+    return data
+
+
+def dates(rows: list[dict[str, Any]]) -> list[date]:
+    return [date.fromisoformat(row["date"]) for row in rows]
+
+
+def sessions(name: str, start: date, end: date) -> list[date]:
+    return [day.date() for day in recorded(name, start, end)["date"]]
+
+
+# --- the answer
+
+
+def test_an_answer_is_the_runbooks_and_more(api: Api) -> None:
+    answer = ask(api, "AAPL", FIRST, LAST).json()
+    assert {name: answer[name] for name in ("symbol", "start_date", "end_date", "count", "truncated", "next")} == {
+        "symbol": "AAPL", "start_date": "2000-09-11", "end_date": "2000-10-10", "count": 22, "truncated": False,
+        "next": None,
+    }  # fmt: skip
+    assert all(set(row) >= {*RUNBOOK, "date", "vwap", "transactions", "flags"} for row in answer["data"])
+    first = answer["data"][0]
+    assert (first["symbol"], first["date"], first["time"]) == ("AAPL", "2000-09-11", "2000-09-11T04:00:00+00:00")
+    assert (first["validated"], first["quality_score"], first["flags"], first["source"]) == (True, 1, [], "polygon")
+
+
+def test_bars_ascend_and_both_ends_are_included(api: Api) -> None:
+    found = dates(bars(api, "AAPL", date(2000, 9, 25), date(2000, 9, 29)))
+    assert found == [date(2000, 9, day) for day in (25, 26, 27, 28, 29)]
+    assert dates(bars(api, "AAPL", FLAGGED, FLAGGED)) == [FLAGGED]
+    assert dates(bars(api, "AAPL", date(1990, 1, 1), date(2026, 1, 1))) == sorted(
+        sessions("AAPL", FIRST, LAST) + sessions("AAPL", *QUARTER)
+    )
+
+
+# --- adjustment
+
+
+def test_as_traded_prices_are_those_recorded(api: Api) -> None:
+    found = bars(api, "AAPL", *QUARTER, adjustment="none")
+    expected = recorded("AAPL", *QUARTER)
+    for name in PRICES:
+        assert [row[name] for row in found] == expected[name].tolist()
+
+
+def test_prices_before_a_split_of_2_for_1_are_halved_and_volumes_doubled(api: Api) -> None:
+    found = {row["date"]: row for row in bars(api, "AAPL", *QUARTER, adjustment="splits")}
+    before, after = found["2005-02-25"], found[SPLIT.isoformat()]
+    # AAPL closed at 88.99, and the next session, after the split, at 44.86.
+    assert (before["close"], after["close"]) == (44.495, 44.86)
+    [traded] = bars(api, "AAPL", date(2005, 2, 25), date(2005, 2, 25), adjustment="none")
+    assert traded["close"] == 88.99
+    assert [before[name] for name in PRICES] == [
+        *(traded[name] / 2 for name in ("open", "high", "low", "close")),
+        traded["volume"] * 2,
+    ]
+
+
+def test_with_dividends_prices_before_an_ex_date_are_less_what_was_paid(api: Api) -> None:
+    split = {row["date"]: row for row in bars(api, "IBM", *QUARTER, adjustment="splits")}
+    both = {row["date"]: row for row in bars(api, "IBM", *QUARTER, adjustment="all")}
+    [eve] = bars(api, "IBM", date(2005, 2, 7), date(2005, 2, 7), adjustment="none")
+    factor = 1 - 0.18 / eve["close"]
+    assert split["2005-02-07"]["close"] == eve["close"]
+    for name in ("open", "high", "low", "close"):
+        assert both["2005-02-07"][name] == pytest.approx(eve[name] * factor, rel=1e-12)
+        assert both[EX_DATE.isoformat()][name] == split[EX_DATE.isoformat()][name]
+    assert both["2005-02-07"]["volume"] == eve["volume"]
+
+
+@pytest.mark.parametrize(("adjustment", "prefix"), [("splits", ""), ("all", "adj_")])
+@pytest.mark.parametrize("symbol", ["AAPL", "IBM"])
+def test_adjusted_prices_are_exactly_those_of_the_mart(api: Api, symbol: str, adjustment: str, prefix: str) -> None:
+    columns = ", ".join(f"{prefix}{name}" for name in ("open", "high", "low", "close"))
+    mart = f"SELECT {columns}, volume FROM analytics.daily_bars_adjusted WHERE symbol = :symbol ORDER BY date"
+    found = bars(api, symbol, FIRST, QUARTER[1], adjustment=adjustment)
+    assert [tuple(row[name] for name in PRICES) for row in found] == api.sql(mart, symbol=symbol)
+
+
+def test_where_the_splits_are_known_prices_are_adjusted_for_them_unless_asked_otherwise(api: Api) -> None:
+    answer = ask(api, "AAPL", *QUARTER)
+    assert (answer.json()["adjustment"], answer.json()["note"]) == ("splits", None)
+    assert answer.headers["x-adjustment"] == "splits"
+    assert answer.json()["data"] == bars(api, "AAPL", *QUARTER, adjustment="splits")
+
+
+def test_before_marts_prices_are_as_traded_and_the_answer_says_so(traded: Api) -> None:
+    answer = ask(traded, "AAPL", FIRST, LAST)
+    assert answer.json()["adjustment"] == "none"
+    assert "the splits of AAPL are not known yet" in answer.json()["note"]
+    assert [row["close"] for row in answer.json()["data"]] == recorded("AAPL", FIRST, LAST)["close"].tolist()
+    assert ask(traded, "AAPL", FIRST, LAST, adjustment="none").json()["note"] is None
+
+
+@pytest.mark.parametrize("adjustment", ["splits", "all"])
+def test_before_marts_an_adjustment_that_is_asked_for_is_refused(traded: Api, adjustment: str) -> None:
+    told = problem(ask(traded, "AAPL", FIRST, LAST, adjustment=adjustment), 409)["detail"]
+    assert "the splits of AAPL are not known yet" in told
+    assert "adjustment=none gives prices as traded" in told
+
+
+def test_bars_whose_splits_nobody_asked_for_are_as_traded_even_with_marts(api: Api) -> None:
+    add_symbols(api.warehouse, [GOOG])
+    loaded(api.warehouse, GOOG, recorded("GOOG", *QUARTER))
+    assert ask(api, "GOOG", *QUARTER).json()["adjustment"] == "none"
+    problem(ask(api, "GOOG", *QUARTER, adjustment="splits"), 409)
+
+
+# --- as it was stored then
+
+
+@pytest.fixture(scope="module")
+def corrected(traded: Api) -> datetime:
+    """The instant before the vendor corrected all closes of MSFT to its lows."""
+    [(instant,)] = traded.sql("SELECT clock_timestamp()")
+    week = recorded("MSFT", FIRST, LAST)
+    loaded(traded.warehouse, MSFT, week.assign(close=week["low"]), run_id="run-2")
+    assert isinstance(instant, datetime)
+    return instant
+
+
+def test_bars_can_be_had_as_they_were_before_a_correction(traded: Api, corrected: datetime) -> None:
+    expected = recorded("MSFT", FIRST, LAST)
+    [(after,)] = traded.sql("SELECT clock_timestamp()")
+    for instant, column in ((corrected, "close"), (after, "low")):
+        found = bars(traded, "MSFT", FIRST, LAST, as_of=instant.isoformat())
+        assert [row["close"] for row in found] == expected[column].tolist()
+    assert [row["close"] for row in bars(traded, "MSFT", FIRST, LAST)] == expected["low"].tolist()
+
+
+def test_before_the_first_load_there_was_nothing(traded: Api) -> None:
+    problem(ask(traded, "MSFT", FIRST, LAST, as_of="2020-01-01T00:00:00Z"), 404)
+
+
+def test_as_of_is_as_traded_without_a_note(api: Api) -> None:
+    [(instant,)] = api.sql("SELECT clock_timestamp()")
+    answer = ask(api, "AAPL", *QUARTER, as_of=instant.isoformat()).json()
+    assert (answer["adjustment"], answer["note"]) == ("none", None)
+    assert answer["data"] == bars(api, "AAPL", *QUARTER, adjustment="none")
+
+
+# --- odd bars
+
+
+@pytest.mark.parametrize("adjustment", ["splits", "none", "all"])
+def test_an_odd_bar_is_there_unless_it_is_left_out_on_demand(api: Api, adjustment: str) -> None:
+    everything = bars(api, "AAPL", FIRST, LAST, adjustment=adjustment)
+    odd = {row["date"]: row["quality_score"] for row in everything if not row["validated"]}
+    assert odd == {FLAGGED.isoformat(): 0.85, "2000-10-02": 0.95}
+    [worst] = [row for row in everything if row["date"] == FLAGGED.isoformat()]
+    assert (worst["flags"], worst["gap_detected"], worst["volume_anomaly"]) == (
+        ["unexplained_move", "volume_outlier"], True, True,
+    )  # fmt: skip
+    assert "unexplained_move: the close 25.75 is -51.9% from 53.5 on 2000-09-28" in worst["validation_notes"]
+    validated, good = ([row for row in everything if row["validated"]], [row for row in everything if row != worst])
+    for parameters, expected in (
+        ({"validated_only": "true"}, validated),
+        ({"validated_only": "false"}, everything),
+        ({"min_quality": "0.9"}, good),
+        ({"min_quality": "0.85"}, everything),
+        ({"min_quality": "0"}, everything),
+    ):
+        assert bars(api, "AAPL", FIRST, LAST, adjustment=adjustment, **parameters) == expected
+
+
+# --- what is not there
+
+
+@pytest.mark.parametrize(
+    ("symbol", "hint"),
+    [("AAPL", ""), ("aapl", ": did you mean AAPL?"), ("NOPE", ": NOPE is not tracked"), ("%", ": % is not tracked")],
+)
+def test_where_there_is_no_bar_the_runbooks_words_say_so_with_a_hint(api: Api, symbol: str, hint: str) -> None:
+    response = ask(api, symbol, date(2001, 1, 1), date(2001, 1, 31))
+    assert problem(response, 404)["detail"] == f"No data found for {symbol} (2001-01-01 to 2001-01-31){hint}"
+    for kind in ("csv", "arrow"):
+        assert ask(api, symbol, date(2001, 1, 1), date(2001, 1, 31), format=kind).status_code == 404
+
+
+DAYS = [("start", "2000-09-20"), ("end", "2000-10-10")]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "where", "why"),
+    [
+        (DAYS[:1], ["end"], "is missing"),
+        ([], ["start", "end"], "is missing"),
+        ([("start", "2000-02-30"), DAYS[1]], ["start"], "'2000-02-30' is not a date"),
+        ([("start", "20000920"), DAYS[1]], ["start"], "is not a date"),
+        ([("start", "2000-09-20T00:00"), ("end", "")], ["start", "end"], "is not a date"),
+        ([("start", "2000-10-11"), DAYS[1]], ["start"], "is after the end 2000-10-10: swap them"),
+        ([*DAYS, ("adjusted", "true")], ["adjusted"], "there is no such parameter, only start, end, adjustment"),
+        ([*DAYS, ("start", "2000-09-20")], ["start"], "is there more than once"),
+        ([*DAYS, ("adjustment", "dividends")], ["adjustment"], "is not one of splits, none, all"),
+        ([*DAYS, ("validated_only", "yes")], ["validated_only"], "is not one of true, false"),
+        ([*DAYS, ("min_quality", "1.1")], ["min_quality"], "is not a number from 0 to 1"),
+        ([*DAYS, ("min_quality", "nan")], ["min_quality"], "is not a number from 0 to 1"),
+        ([*DAYS, ("limit", "0")], ["limit"], "is not a number from 1 to 10000"),
+        ([*DAYS, ("limit", "10001")], ["limit"], "is not a number from 1 to 10000"),
+        ([*DAYS, ("cursor", "x")], ["cursor"], "follow `next`"),
+        ([*DAYS, ("as_of", "2020-01-01")], ["as_of"], "with a time zone"),
+        ([*DAYS, ("as_of", "2999-01-01T00:00:00Z")], ["as_of"], "is in the future"),
+        ([*DAYS, ("as_of", "2020-01-01T00:00:00Z"), ("adjustment", "splits")], ["as_of"], "use adjustment=none"),
+        ([*DAYS, ("as_of", "2020-01-01T00:00:00Z"), ("adjustment", "all")], ["as_of"], "use adjustment=none"),
+        ([("start", "x"), ("end", "y"), ("z", "1")], ["start", "end", "z"], "is not a date"),
+    ],
+)
+def test_what_cannot_be_asked_is_told_with_each_parameter_and_the_reason(
+    api: Api, parameters: list[tuple[str, str]], where: list[str], why: str
+) -> None:
+    response = api.get(f"{HISTORICAL}/AAPL", parameters)
+    assert faults(response) == where
+    assert why in response.json()["errors"][0]["reason"]
+
+
+# --- pages and files
+
+
+@pytest.mark.parametrize("adjustment", ["splits", "none"])
+def test_pages_together_are_the_whole(api: Api, adjustment: str) -> None:
+    whole = bars(api, "AAPL", *QUARTER, adjustment=adjustment)
+    page = ask(api, "AAPL", *QUARTER, adjustment=adjustment, limit=25).json()
+    found = [page]
+    while page["next"]:
+        assert page["truncated"]
+        page = api.get(page["next"]).json()
+        found.append(page)
+    assert [page["count"] for page in found] == [25, 25, len(whole) - 50]
+    assert [row for page in found for row in page["data"]] == whole
+    assert not found[-1]["truncated"]
+
+
+def test_a_cursor_of_a_table_goes_on_only_where_the_order_is_the_same(api: Api) -> None:
+    following = api.get(f"{TABLES}/market_data", [("limit", "1")]).json()["next"]
+    cursor = following.partition("cursor=")[2]
+    assert faults(ask(api, "AAPL", FIRST, LAST, cursor=cursor)) == ["cursor"]
+
+
+@pytest.mark.parametrize("adjustment", ["splits", "none", "all"])
+def test_files_hold_the_same_bars_and_a_header_says_how_they_are_adjusted(api: Api, adjustment: str) -> None:
+    expected = bars(api, "AAPL", *QUARTER, adjustment=adjustment)
+    as_csv = ask(api, "AAPL", *QUARTER, adjustment=adjustment, format="csv")
+    as_arrow = ask(api, "AAPL", *QUARTER, adjustment=adjustment, format="arrow")
+    assert as_csv.headers["x-adjustment"] == as_arrow.headers["x-adjustment"] == adjustment
+    rows = list(csv.DictReader(io.StringIO(as_csv.text)))
+    frame = pa.ipc.open_stream(as_arrow.content).read_all()
+    assert list(rows[0]) == frame.column_names == list(expected[0])
+    for name in PRICES:
+        values = [row[name] for row in expected]
+        assert [float(row[name]) for row in rows] == frame[name].to_pylist() == values
+    assert [day.isoformat() for day in frame["date"].to_pylist()] == [row["date"] for row in rows]
+
+
+def test_an_unadjusted_file_that_was_not_asked_for_is_told_of_in_the_header(traded: Api) -> None:
+    assert ask(traded, "AAPL", FIRST, LAST, format="parquet").headers["x-adjustment"] == "none"
