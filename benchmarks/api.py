@@ -23,6 +23,7 @@ import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import date, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ from psycopg_pool import AsyncConnectionPool
 from pydantic import BaseModel
 from sqlalchemy import text
 
-from market_pipeline.api.answers import copied, json_statement
+from market_pipeline.api.answers import copied
 from market_pipeline.api.catalog import Column
 from market_pipeline.api.formats import MEDIA_TYPES, ArrowWriter, CsvWriter, Format, copied_expression
 from market_pipeline.api.historical import COLUMNS, SOURCES
@@ -81,6 +82,7 @@ def path(server: str, bars: int, kind: Format) -> str:
     return f"/{kind}/{bars}"
 
 
+@cache
 def query(bars: int) -> Query:
     """What the API makes of its request."""
     conditions = [
@@ -121,7 +123,7 @@ class Floor:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _json(self, bars: int) -> bytes:
-        statement, values = json_statement(query(bars))
+        statement, values = query(bars).json_statement
         rows, _, _ = await self._reader.row(statement, values)
         return b"".join((b'{"data":[', rows.encode(), b"]}"))
 

@@ -6,7 +6,6 @@ of one state of the database. Parsing is in queries.py, the bytes of each format
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from typing import Any
 from urllib.parse import quote, urlencode
 
 from psycopg import AsyncConnection
@@ -15,6 +14,7 @@ from starlette.responses import Response, StreamingResponse
 from xxhash import xxh3_128_hexdigest
 
 from market_pipeline.api.formats import MEDIA_TYPES, Format, chosen_format, copied_expression, writer
+from market_pipeline.api.parameters import parameters
 from market_pipeline.api.problems import ProblemError
 from market_pipeline.api.queries import Query
 from market_pipeline.api.reader import Reader
@@ -33,19 +33,24 @@ def table_envelope(count: int, truncated: bool, following: str) -> tuple[bytes, 
     return b'{"data":[', told.encode()
 
 
-def wanted_format(request: Request) -> Format:
-    """The format that a request wants.
+def wanted_format(request: Request, named: str | None) -> Format:
+    """The format that a request wants, which may name one.
 
     Raises:
         ProblemError: it is none of those there are.
     """
-    named = request.query_params.get("format")
     kind = chosen_format(named, request.headers.get("accept", ""))
     if kind is not None:
         return kind
     if named is not None:
         raise ProblemError(400, f"format: {named!r} is not one of {', '.join(Format)}")
     raise ProblemError(406, f"none of what is accepted can be had: take one of {', '.join(MEDIA_TYPES.values())}")
+
+
+def query_string(request: Request) -> str:
+    """A request's parameters as they are written."""
+    written: bytes = request.scope["query_string"]
+    return written.decode("latin-1")
 
 
 async def answer(
@@ -66,30 +71,12 @@ async def answer(
 
 
 async def _whole_json(request: Request, reader: Reader, query: Query, envelope: Envelope) -> tuple[bytes, str | None]:
-    statement, values = json_statement(query)
+    statement, values = query.json_statement
     rows, count, last = await reader.row(statement, values)
     truncated = count > query.limit
     following = _next_url(request, query, last) if truncated and query.can_be_continued else None
     before, behind = envelope(min(count, query.limit), truncated, f'"{following}"' if following else "null")
     return b"".join((before, (rows or "").encode(), behind)), following
-
-
-def json_statement(query: Query) -> tuple[str, list[Any]]:
-    """One statement for a whole page: its rows as JSON, how many there are with the one behind it, the last one's key.
-
-    What is ordered by has to be read even where it isn't shown, for the cursor.
-    """
-    hidden = [part.column for part in query.order if part.column not in query.columns]
-    page, values = query.statement([*query.columns, *hidden], "LIMIT %s")
-    shown = ", ".join(column.sql for column in query.columns)
-    key = ", ".join(f"{part.column.sql}::text" for part in query.order)
-    last = f"(SELECT ARRAY[{key}] FROM page OFFSET %s LIMIT 1)" if key else "NULL"  # noqa: S608 - as below
-    statement = (
-        f"WITH page AS MATERIALIZED ({page}) "  # noqa: S608 - names are the catalog's, values travel apart
-        "SELECT (SELECT string_agg(row_to_json(shown)::text, ',') "
-        f"FROM (SELECT {shown} FROM page LIMIT %s) AS shown), (SELECT count(*) FROM page), {last}"
-    )
-    return statement, [*values, query.limit + 1, query.limit, *([query.limit - 1] if key else [])]
 
 
 async def _whole_file(request: Request, reader: Reader, query: Query, kind: Format) -> tuple[bytes, str | None]:
@@ -169,7 +156,7 @@ async def copied(connection: AsyncConnection, query: Query, shown: str, options:
 
 
 def _next_url(request: Request, query: Query, last: Sequence[str | None]) -> str:
-    kept = [(name, value) for name, value in request.query_params.multi_items() if name != "cursor"]
+    kept = [(name, value) for name, value in parameters(query_string(request)) if name != "cursor"]
     return f"{quote(request.url.path)}?{urlencode([*kept, ('cursor', query.cursor(last))])}"
 
 

@@ -42,7 +42,7 @@ class Column:
         return self.type not in ("json", "jsonb") and not self.type.endswith("[]")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Relation:
     """A table, a view or a mart. `key` names the columns that tell its rows apart; None where that isn't known."""
 

@@ -6,19 +6,21 @@ It is a query like any table's, over a source that depends on the adjustment. Wh
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import cached_property, lru_cache
 from typing import Any
 
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from market_pipeline.api.answers import WHOLE, Envelope, answer, wanted_format
+from market_pipeline.api.answers import WHOLE, Envelope, answer, query_string, wanted_format
 from market_pipeline.api.catalog import Column
 from market_pipeline.api.context import Context, context_of
 from market_pipeline.api.formats import Format
 from market_pipeline.api.keys import check_reader
+from market_pipeline.api.parameters import KEPT, parameters, read_cursor, read_limit
 from market_pipeline.api.problems import Fault, ProblemError, wrong_parameters
-from market_pipeline.api.queries import Condition, Order, Query, read_cursor, read_limit
+from market_pipeline.api.queries import Condition, Order, Query
 from market_pipeline.api.values import is_valid, kind_of
 
 PATH = "/api/v1/historical/{symbol}"
@@ -70,9 +72,14 @@ class _Asked:
     min_quality: float = 0.0
     limit: int = WHOLE
     cursor: Sequence[str | None] | None = None
+    format: str | None = None
 
-    def query(self, adjustment: str) -> Query:
-        """The query for the bars in an adjustment."""
+    @cached_property
+    def queries(self) -> Mapping[str, Query]:
+        """The query for the bars in each adjustment."""
+        return {adjustment: self._query(adjustment) for adjustment in SOURCES}
+
+    def _query(self, adjustment: str) -> Query:
         conditions = [
             Condition("symbol = %s", [self.symbol]),
             Condition("date >= %s::date", [self.start]),
@@ -92,13 +99,15 @@ async def historical(request: Request) -> Response:
     """The bars of a symbol from `start` to `end`, both included, by date."""
     await check_reader(request)
     context = context_of(request)
-    asked = _asked(request)
-    kind = wanted_format(request)
+    asked = _asked(request.path_params["symbol"], query_string(request))
+    if asked.as_of and asked.as_of > datetime.now(UTC):
+        raise wrong_parameters([Fault("as_of", "is in the future: take an instant that is over")])
+    kind = wanted_format(request, asked.format)
     adjustments = [asked.adjustment] if asked.adjustment else ["none"] if asked.as_of else ["splits", "none"]
     for adjustment in adjustments:
         if adjustment != "none" and await context.catalog.find(MART) is None:
             continue
-        query = asked.query(adjustment)
+        query = asked.queries[adjustment]
         if kind is not Format.JSON and not await _any(context, query):
             continue
         note = AS_TRADED.format(symbol=asked.symbol) if adjustment != adjustments[0] else None
@@ -131,7 +140,7 @@ async def _any(context: Context, query: Query) -> bool:
 
 async def _nothing(context: Context, asked: _Asked) -> ProblemError:
     """Why there are no bars to answer with."""
-    if asked.adjustment not in (None, "none") and await _any(context, asked.query("none")):
+    if asked.adjustment not in (None, "none") and await _any(context, asked.queries["none"]):
         return ProblemError(
             409,
             f"the splits of {asked.symbol} are not known yet: Dagster asks for them every night, `market-pipeline "
@@ -147,16 +156,16 @@ async def _nothing(context: Context, asked: _Asked) -> ProblemError:
     return ProblemError(404, found)
 
 
-def _asked(request: Request) -> _Asked:
+@lru_cache(KEPT)
+def _asked(symbol: str, query_string: str) -> _Asked:
     """What a request asks for.
 
     Raises:
         ProblemError: parameters are wrong; each is named with the reason.
     """
-    symbol = request.path_params["symbol"]
     faults = [] if is_valid("text", symbol) else [Fault("symbol", f"is not {kind_of('text').called}")]
     values: dict[str, Any] = {}
-    for name, text in request.query_params.multi_items():
+    for name, text in parameters(query_string):
         if name in values:
             faults.append(Fault(name, "is there more than once"))
         try:
@@ -169,7 +178,6 @@ def _asked(request: Request) -> _Asked:
     faults += [] if faults else _contradictions(values)
     if faults:
         raise wrong_parameters(faults)
-    values.pop("format", None)
     return _Asked(symbol=symbol, **values)
 
 
@@ -223,6 +231,4 @@ def _contradictions(values: Mapping[str, Any]) -> list[Fault]:
         faults.append(Fault("start", f"{values['start']} is after the end {values['end']}: swap them"))
     if values.get("as_of") and values.get("adjustment", "none") != "none":
         faults.append(Fault("as_of", "adjusted prices are of now, and what they were is not kept: use adjustment=none"))
-    if values.get("as_of") and values["as_of"] > datetime.now(UTC):
-        faults.append(Fault("as_of", "is in the future: take an instant that is over"))
     return faults

@@ -11,8 +11,8 @@ from market_pipeline.api import historical, tables
 from market_pipeline.api.answers import WHOLE
 from market_pipeline.api.catalog import Column, Relation
 from market_pipeline.api.formats import MEDIA_TYPES, Format
+from market_pipeline.api.parameters import COMPARISONS, DEFAULT_ROWS, operators
 from market_pipeline.api.problems import MEDIA_TYPE
-from market_pipeline.api.queries import COMPARISONS, DEFAULT_ROWS, operators
 from market_pipeline.api.values import KINDS, kind_of
 from market_pipeline.settings import Settings
 

@@ -12,12 +12,12 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from market_pipeline.api.answers import answer, wanted_format
+from market_pipeline.api.answers import answer, query_string, wanted_format
 from market_pipeline.api.catalog import Relation
 from market_pipeline.api.context import Context, context_of
 from market_pipeline.api.keys import check_reader
+from market_pipeline.api.parameters import parse_query
 from market_pipeline.api.problems import ProblemError
-from market_pipeline.api.queries import parse_query
 from market_pipeline.orchestration.materialized import last_built
 from market_pipeline.warehouse.statements import statement
 
@@ -61,8 +61,8 @@ async def read_table(request: Request) -> Response:
     await check_reader(request)
     context = context_of(request)
     relation = await _relation(context, request.path_params["table"])
-    query = parse_query(relation, request.query_params.multi_items(), context.settings.api_max_rows)
-    return await answer(request, context.reader, query, wanted_format(request))
+    query = parse_query(relation, query_string(request), context.settings.api_max_rows)
+    return await answer(request, context.reader, query, wanted_format(request, query.format))
 
 
 async def _relation(context: Context, name: str) -> Relation:
