@@ -23,8 +23,8 @@ def declared_in(file: Path) -> set[str]:
     return {node.name for node in module.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")}
 
 
-def test_each_of_the_25_failures_has_its_row() -> None:
-    assert [row[0] for row in rows()] == [str(number) for number in range(1, 26)]
+def test_each_failure_has_its_row() -> None:
+    assert [int(row[0]) for row in rows()] == [*range(1, 27), *range(30, 34)]
 
 
 @pytest.mark.parametrize("row", rows(), ids=lambda row: str(row[0]))
