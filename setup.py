@@ -9,7 +9,15 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["market_pipeline", "market_pipeline.*"]),
-    package_data={"market_pipeline": ["py.typed", "api/static/*", "api/static/vendor/*", "warehouse/sql/*.sql", "warehouse/sql/views/*.sql"]},
+    package_data={
+        "market_pipeline": [
+            "py.typed",
+            "api/static/*",
+            "api/static/vendor/*",
+            "warehouse/sql/*.sql",
+            "warehouse/sql/views/*.sql",
+        ]
+    },
     install_requires=[
         "alembic",  # migrations
         "bokeh_sampledata",  # the sandbox's recorded real bars

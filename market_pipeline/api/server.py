@@ -28,7 +28,12 @@ def api_server(settings: Settings, *, access_log: bool = False) -> Iterator[uvic
         reader = Reader(database_url(settings), reading_role(warehouse))
         context = Context(settings, reader, Catalog(reader), warehouse, instance)
         options = uvicorn.Config(
-            create_app(context), ws="none", log_config=None, access_log=access_log, timeout_graceful_shutdown=10
+            create_app(context),
+            ws="none",
+            log_config=None,
+            log_level="info" if access_log else "warning",
+            access_log=access_log,
+            timeout_graceful_shutdown=10,
         )
         yield uvicorn.Server(options)
 

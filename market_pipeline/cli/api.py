@@ -1,11 +1,14 @@
 """`market-pipeline api`: the read API and its page, in the foreground."""
 
+import ipaddress
+import logging
+from contextlib import suppress
 from typing import Annotated
 
 import typer
 
 from market_pipeline.listening import base_url, listen
-from market_pipeline.settings import load_settings
+from market_pipeline.settings import Settings, load_settings
 
 
 def api(
@@ -14,14 +17,25 @@ def api(
     access_log: Annotated[bool, typer.Option("--access-log", help="Log every request to standard error.")] = False,
 ) -> None:
     """Serve the warehouse over HTTP until Ctrl-C: the page at /, its documentation at /docs."""
+    settings = load_settings()
+    logging.basicConfig(format="%(asctime)s %(message)s")
     # FastAPI and Dagster take seconds that other commands needn't.
     from market_pipeline.api.server import api_server
 
-    with api_server(load_settings(), access_log=access_log) as server, listen(host, port) as door:
+    with listen(host, port) as door, api_server(settings, access_log=access_log) as server:
         typer.echo(
             f"The API is at {base_url(door)} and documented at {base_url(door)}/docs. Ctrl-C stops it.", err=True
         )
+        _warn_if_open(host, settings)
         try:
             server.run([door])
         except KeyboardInterrupt:
             typer.echo("The API has stopped.", err=True)
+
+
+def _warn_if_open(host: str, settings: Settings) -> None:
+    is_here_only = host == "localhost"
+    with suppress(ValueError):
+        is_here_only = ipaddress.ip_address(host).is_loopback
+    if not is_here_only and not settings.api_key_required:
+        typer.echo("Whoever reaches this address may read: API_KEY_REQUIRED=true asks them for a key.", err=True)

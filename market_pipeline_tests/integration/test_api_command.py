@@ -1,0 +1,67 @@
+"""`market-pipeline api` as it is typed: what it prints, what it refuses, how it stops."""
+
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import requests
+
+COMMAND = [Path(sys.executable).with_name("market-pipeline"), "api"]
+
+
+@contextmanager
+def started(environment: dict[str, str], *arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The command as a child process, and the first line that it prints."""
+    api = subprocess.Popen(
+        [*COMMAND, "--port", "0", *arguments], env=environment, stderr=subprocess.PIPE, text=True,
+        # Where the tests run in a shell's background, SIGINT would be ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
+    assert api.stderr is not None
+    try:
+        yield api, api.stderr.readline()
+    finally:
+        api.kill()
+        api.wait()
+        api.stderr.close()
+
+
+def test_it_says_where_it_is_logs_what_was_asked_and_stops_at_ctrl_c(environment: dict[str, str]) -> None:
+    with started(environment, "--access-log") as (api, line):
+        url = line.split()[4]
+        assert line == f"The API is at {url} and documented at {url}/docs. Ctrl-C stops it.\n"
+        assert requests.get(f"{url}/health", timeout=30).json()["database"] == "reachable"
+        assert requests.get(f"{url}/docs", timeout=30).ok
+        api.send_signal(signal.SIGINT)
+        _, said = api.communicate(timeout=30)
+        assert '"GET /health HTTP/1.1" 200' in said
+        assert said.endswith("The API has stopped.\n")
+        assert api.returncode == 0
+
+
+def test_listening_beyond_this_machine_without_keys_is_pointed_out(environment: dict[str, str]) -> None:
+    with started(environment, "--host", "0.0.0.0") as (api, _):
+        assert api.stderr is not None
+        assert "API_KEY_REQUIRED=true asks them for a key" in api.stderr.readline()
+
+
+def test_a_port_that_is_taken_and_a_database_that_is_down_are_one_line_each(environment: dict[str, str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        refused = subprocess.run(
+            [*COMMAND, "--port", port], env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
+    assert refused.returncode == 1
+    assert refused.stderr.startswith(f"error: can't listen on 127.0.0.1:{port}")
+    away = {**environment, "DATABASE_URL": "postgresql://user:hunter2@127.0.0.1:9/market_data"}
+    refused = subprocess.run(
+        [*COMMAND, "--port", "0"], env=away, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert refused.returncode == 1
+    assert refused.stderr.count("\n") == 1
+    assert "127.0.0.1:9/market_data can't be used" in refused.stderr
+    assert "hunter2" not in refused.stderr
