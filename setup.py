@@ -54,6 +54,7 @@ setup(
     ],
     extras_require={
         "dev": [
+            "compose-spec",  # docker-compose.yml against the specification
             "hypothesis",
             "import-linter",
             "mypy",

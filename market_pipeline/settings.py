@@ -55,7 +55,10 @@ class Settings(BaseSettings):
     )
     dagster_webserver_url: str = Field(
         "http://127.0.0.1:3000",
-        description="The Dagster UI's address. It is asked to load new symbols, and the API links to it.",
+        description="The address of Dagster's webserver, which is asked to load new symbols.",
+    )
+    dagster_ui_url: str | None = Field(
+        None, description="The Dagster UI's address as browsers reach it. Unset: DAGSTER_WEBSERVER_URL."
     )
     polygon_api_key: SecretStr | None = Field(
         None, description="The key of your Polygon.io (Massive) account. Not needed for the sandbox."
@@ -115,9 +118,11 @@ class Settings(BaseSettings):
             raise ValueError("must begin with https://, or the key would travel in the clear")
         return url.rstrip("/")
 
-    @field_validator("dagster_webserver_url")
+    @field_validator("dagster_webserver_url", "dagster_ui_url")
     @classmethod
-    def _is_the_uis(cls, url: str) -> str:
+    def _is_the_uis(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("is not of the form http://host:port")

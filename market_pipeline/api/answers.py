@@ -1,7 +1,7 @@
 """The answer to a query: its rows in one of the formats, whole or as a stream, and where the next page is.
 
 Up to WHOLE rows are one answer with an ETag; more are streamed, in memory that doesn't grow with their number. Both are
-of one state of the database. Parsing is in queries.py, the bytes of each format in formats.py.
+of one state of the database. Reading requests is in parameters.py, the bytes of each format in formats.py.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence

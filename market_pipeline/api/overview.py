@@ -214,7 +214,7 @@ async def symbols(context: InContext) -> Symbols:
 @router.get("/api/v1/links", operation_id="links")
 async def links(context: InContext) -> Links:
     """Where the documentation is, and Dagster's own pages."""
-    return Links(docs="/docs", dagster=context.settings.dagster_webserver_url)
+    return Links(docs="/docs", dagster=context.settings.dagster_ui_url or context.settings.dagster_webserver_url)
 
 
 async def _records(context: Context) -> tuple[Records, int]:

@@ -1,0 +1,191 @@
+"""docker-compose.yml: it is one, and what its services run works, each as a local process with the same command."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import yaml
+from compose_spec import PyCompose
+from pydantic import SecretStr
+from sqlalchemy import make_url
+
+from market_pipeline.warehouse import embedded
+from market_pipeline_tests.end_to_end.conftest import CHECKOUT
+from market_pipeline_tests.end_to_end.test_dagster_tools import free_port
+
+FILE = CHECKOUT / "docker-compose.yml"
+COMPOSE: Mapping[str, Any] = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+SERVICES: Mapping[str, Any] = COMPOSE["services"]
+OURS = [name for name, service in SERVICES.items() if service["image"] == "market-pipeline"]
+LASTING = ["code", "webserver", "daemon", "api"]
+SECONDS = 150
+COUNTS = """
+  SELECT
+    'market_data' as table_name,
+    COUNT(*) as rows
+  FROM market_data
+  UNION ALL
+  SELECT
+    'tracked_symbols',
+    COUNT(*)
+  FROM tracked_symbols;
+"""
+
+
+def test_it_is_what_the_compose_specification_allows() -> None:
+    # Compose merges `<<`, which is YAML's own and which the parser leaves to YAML.
+    parsed = PyCompose.from_yaml(yaml.safe_dump(COMPOSE))
+    assert sorted(parsed.service_names()) == sorted(["database", "migrate", *LASTING])
+    assert set(parsed.volumes or {}) == {"database", "pipeline"}
+
+
+def test_containers_are_called_as_the_runbook_calls_them() -> None:
+    assert SERVICES["database"]["container_name"] == "market_data_postgres"
+    assert SERVICES["api"]["container_name"] == "market_data_api"
+    assert (
+        SERVICES["database"]["environment"]["POSTGRES_USER"],
+        SERVICES["database"]["environment"]["POSTGRES_DB"],
+    ) == (
+        "market_user",
+        "market_data",
+    )
+
+
+def test_one_image_is_built_runs_as_nobody_special_and_holds_no_secret() -> None:
+    assert {SERVICES[name]["build"] for name in OURS} == {"."}
+    lines = (CHECKOUT / "Dockerfile").read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if line.startswith("USER")] == ["USER market"]
+    ignored = (CHECKOUT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    assert {".env*", ".git", ".market_pipeline"} <= set(ignored)
+
+
+def test_there_is_no_password_to_guess_and_the_database_is_not_published() -> None:
+    text = FILE.read_text(encoding="utf-8")
+    assert "ports" not in SERVICES["database"]
+    assert set(re.findall(r"POSTGRES_PASSWORD: (.*)", text)) == {"${POSTGRES_PASSWORD:?set it in .env}"}
+    published = [port for service in SERVICES.values() for port in service.get("ports", [])]
+    assert published == ["127.0.0.1:3000:3000", "127.0.0.1:8000:8000"]
+
+
+def test_what_lasts_is_restarted_and_asked_for_its_health() -> None:
+    for name in ("database", *LASTING):
+        assert SERVICES[name]["restart"] == "unless-stopped"
+        assert SERVICES[name]["healthcheck"]["test"][0] == "CMD"
+
+
+@dataclass(frozen=True)
+class Host:
+    """A machine without containers, that stands for them: where things are on it, and what .env says."""
+
+    replaced: Mapping[str, str]
+    settings: Mapping[str, str]
+
+    def command(self, words: Sequence[str]) -> list[str]:
+        return [self.here(word) for word in words]
+
+    def environment(self, name: str) -> dict[str, str]:
+        own = {key: self.here(value) for key, value in SERVICES[name]["environment"].items()}
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        return {**os.environ, **self.settings, **own, "PATH": path}
+
+    def here(self, text: str) -> str:
+        for there, here in self.replaced.items():
+            text = text.replace(there, here)
+        return text
+
+    def executes(self, name: str, *words: str, seconds: float = SECONDS) -> subprocess.CompletedProcess[str]:
+        """As `docker exec` would in the container of a service."""
+        return subprocess.run(
+            self.command(words), env=self.environment(name), cwd=CHECKOUT, capture_output=True, text=True,
+            timeout=seconds, check=False,
+        )  # fmt: skip
+
+    def is_healthy(self, name: str) -> bool:
+        return self.executes(name, *SERVICES[name]["healthcheck"]["test"][1:]).returncode == 0
+
+    @contextmanager
+    def running(self, name: str) -> Iterator[None]:
+        """A service, from when it is healthy."""
+        process = subprocess.Popen(
+            self.command(SERVICES[name]["command"]), env=self.environment(name), cwd=CHECKOUT, start_new_session=True,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        )  # fmt: skip
+        try:
+            end = time.monotonic() + SECONDS
+            while not self.is_healthy(name):
+                assert process.poll() is None, f"{name} has ended"
+                assert time.monotonic() < end, f"{name} is not healthy"
+                time.sleep(0.5)
+            yield
+        finally:
+            process.terminate()
+            try:
+                process.wait(30)
+            finally:
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)
+                    process.wait()
+
+
+@pytest.fixture
+def host(database_url: SecretStr, sandbox: str, tmp_path: Path) -> Host:
+    home = tmp_path / "app"
+    home.mkdir()
+    (home / "dagster.yaml").write_bytes((CHECKOUT / "dagster.yaml").read_bytes())
+    address = make_url(database_url.get_secret_value())
+    password = "${POSTGRES_PASSWORD:?set it in .env}"
+    replaced = {
+        f"postgresql://market_user:{password}@database:5432/market_data": database_url.get_secret_value(),
+        "/var/lib/market-pipeline": str(tmp_path / "data"),
+        "/app": str(home),
+        "http://webserver:": "http://127.0.0.1:",
+        "0.0.0.0": "127.0.0.1",
+        "4000": str(free_port()),
+        "3000": str(free_port()),
+        "8000": str(free_port()),
+    }
+    assert address.username == SERVICES["database"]["environment"]["POSTGRES_USER"]
+    dotenv = {"POLYGON_BASE_URL": sandbox, "POLYGON_API_KEY": "sandbox", "BACKFILL_SCHEDULE_HOUR": "3"}
+    return Host(replaced, dotenv)
+
+
+@pytest.mark.timeout(600)
+def test_the_services_run_become_healthy_and_do_what_the_runbook_has_containers_do(
+    host: Host, database_url: SecretStr, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SERVICES["code"]["environment"], "DAGSTER_CODE_HOST", "127.0.0.1")  # of all: they share it
+    assert not host.is_healthy("api")
+    migrated = host.executes("migrate", *SERVICES["migrate"]["command"])
+    assert migrated.returncode == 0, migrated.stderr
+    with ExitStack() as stack:
+        for name in LASTING:
+            stack.enter_context(host.running(name))
+        api = host.here("http://127.0.0.1:8000")
+        health = requests.get(f"{api}/health", timeout=30).json()
+        assert (health["database"], health["scheduler"]["last_heartbeat"] is not None) == ("reachable", True)
+        assert requests.get(f"{api}/api/v1/metrics", timeout=30).json()["scheduler"]["schedule"] == "03:00 UTC daily"
+        links = requests.get(f"{api}/api/v1/links", timeout=30).json()
+        assert links["dagster"] == host.here("http://localhost:3000")
+        initialized = host.executes("api", "python", "scripts/init_symbols.py")
+        assert initialized.returncode == 0, initialized.stderr
+        dates = ["--start", "2024-10-01", "--end", "2024-10-31"]
+        filled = host.executes("api", "python", "scripts/backfill.py", "--symbols", "AAPL,MSFT", *dates)
+        assert filled.returncode == 0, filled.stderr
+        counted = subprocess.run(
+            [embedded.binary("psql"), database_url.get_secret_value(), "-c", COUNTS],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        assert re.search(r"market_data +\| +46\n", counted.stdout)
+        assert re.search(r"tracked_symbols +\| +65\n", counted.stdout)
+    assert not host.is_healthy("webserver")
