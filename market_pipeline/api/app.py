@@ -1,6 +1,6 @@
 """The API as an ASGI application: its routes, what every request passes, and what is opened and closed with it.
 
-The generated routes, which carry the load, are plain Starlette; all others are FastAPI's, mounted behind them.
+The generated routes, which carry the load, are plain Starlette; what they don't match is FastAPI's.
 """
 
 import gc
@@ -17,7 +17,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.routing import Mount, Route
+from starlette.routing import Route
 
 from market_pipeline.api import admin, backfills, historical, overview, tables
 from market_pipeline.api.compression import Compressed
@@ -62,11 +62,12 @@ def create_app(context: Context) -> Starlette:
         Route(tables.PATH, tables.list_tables),
         Route("/openapi.json", document),
         *page_routes(),
-        Mount("", documented),
     ]
     app = Starlette(
         routes=routes, middleware=_middleware(context.settings), exception_handlers=HANDLERS, lifespan=lifespan
     )
+    app.router.redirect_slashes = False
+    app.router.default = documented
     for each in (app, documented):
         each.state.context, each.state.openapi = context, documented.openapi
     return app
