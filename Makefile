@@ -1,6 +1,6 @@
 # The project's commands. `make` lists them. Paths are relative, so a checkout may lie anywhere, spaces included.
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-clean test check format
+.PHONY: help install demo demo-clean up test check format
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -24,6 +24,9 @@ demo-clean: ## Stop what the demo started and remove everything it made, .venv i
 	@if [ -x $(BIN)/market-pipeline ]; then $(BIN)/market-pipeline demo --clean; fi
 	rm -rf .venv .tmp_dagster_home_* ./*.egg-info build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+up: install ## Start everything, database to API, until Ctrl-C; UP="--sandbox" for no key.
+	@$(BIN)/market-pipeline up $(UP)
 
 test: install ## Run the whole test suite.
 	@$(BIN)/python -m pytest --numprocesses 2

@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
-from psycopg.pq import Conninfo
 from pydantic import SecretStr
-from sqlalchemy import make_url
 from sqlalchemy.exc import OperationalError
 
 from market_pipeline.cli.passing_on import PassesOn
 from market_pipeline.settings import load_settings
 from market_pipeline.warehouse import embedded
+from market_pipeline.warehouse.client_programs import environment_for
 from market_pipeline.warehouse.database import create_warehouse_engine, database_url, warehouse_of
 from market_pipeline.warehouse.errors import describe, unavailable
+from market_pipeline.warehouse.planning import Planned, planned
 from market_pipeline.warehouse.roles import analysts_access
 from market_pipeline.warehouse.schema import migrate
 
@@ -84,13 +84,27 @@ def analysts(
 
 
 @app.command("migrate")
-def migrate_tables() -> None:
+def migrate_tables(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the revisions that would run and their SQL; change nothing.")
+    ] = False,
+) -> None:
     """Bring the tables to what this version works with. A new database is brought there by whatever uses it first."""
     engine = create_warehouse_engine(database_url(load_settings()))
     try:
-        typer.echo(f"the tables are at revision {migrate(engine)}")
+        if dry_run:
+            _print_planned(planned(engine))
+        else:
+            typer.echo(f"the tables are at revision {migrate(engine)}")
     finally:
         engine.dispose()
+
+
+def _print_planned(migration: Planned) -> None:
+    typer.echo(f"the tables are at revision {migration.found}, this version needs {migration.needed}", err=True)
+    for revision in migration.revisions:
+        typer.echo(f"would run {revision}", err=True)
+    typer.echo(migration.statements, nl=False)
 
 
 @app.command(cls=PassesOn)
@@ -100,20 +114,8 @@ def psql(ctx: typer.Context) -> NoReturn:
     program = embedded.binary("psql")
     if settings.database_url is not None:
         program = Path(shutil.which("psql") or program)  # the wheel's has no TLS, which a server elsewhere may ask for
-    environment = _psql_environment(database_url(settings))
+    environment = environment_for(database_url(settings))
     os.execve(program, [str(program), *ctx.args], environment)  # noqa: S606, no shell is wanted
-
-
-def _psql_environment(url: SecretStr) -> dict[str, str]:
-    """Our environment with what leads psql to `url`, its password included, in place of any PG* variables there.
-
-    Taken from the environment rather than the arguments, which every user of the machine can read.
-    """
-    plain = make_url(url.get_secret_value()).set(drivername="postgresql").render_as_string(hide_password=False)
-    options = [option for option in Conninfo.parse(plain.encode()) if option.envvar]
-    names = {option.envvar.decode() for option in options if option.envvar}
-    wanted = {option.envvar.decode(): option.val.decode() for option in options if option.envvar and option.val}
-    return {name: value for name, value in os.environ.items() if name not in names} | wanted
 
 
 def _connect(url: SecretStr) -> None:

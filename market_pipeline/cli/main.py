@@ -13,12 +13,16 @@ from market_pipeline import __version__
 from market_pipeline.cli import db, keys, symbols
 from market_pipeline.cli.api import api
 from market_pipeline.cli.backfill import backfill
+from market_pipeline.cli.backup import backup, restore
 from market_pipeline.cli.completeness import coverage, gaps
 from market_pipeline.cli.demo import demo
+from market_pipeline.cli.doctor import doctor
 from market_pipeline.cli.export import export
 from market_pipeline.cli.marts import dbt, marts
 from market_pipeline.cli.passing_on import PassesOn
 from market_pipeline.cli.sandbox import sandbox
+from market_pipeline.cli.status import status
+from market_pipeline.cli.up import up
 from market_pipeline.errors import MarketPipelineError, UsageError
 
 FAILED, USAGE = 1, 2
@@ -33,9 +37,14 @@ app.command("backfill")(backfill)
 app.command("coverage")(coverage)
 app.command("gaps")(gaps)
 app.command("export")(export)
+app.command("backup")(backup)
+app.command("restore")(restore)
 app.command("marts")(marts)
 app.command("dbt", cls=PassesOn)(dbt)
 app.command("api")(api)
+app.command("up")(up)
+app.command("status")(status)
+app.command("doctor")(doctor)
 app.command("sandbox")(sandbox)
 app.command("demo")(demo)
 app.add_typer(symbols.app, name="symbols")

@@ -18,7 +18,8 @@ from market_pipeline.warehouse.statements import views
 _MIGRATION_LOCK = 7_310_531  # any constant: one migration of a database at a time
 
 
-def _alembic() -> Config:
+def alembic_config() -> Config:
+    """Where alembic finds our migrations."""
     config = Config()
     config.set_main_option("script_location", "market_pipeline.warehouse:migrations")
     return config
@@ -26,7 +27,7 @@ def _alembic() -> Config:
 
 def head_revision() -> str:
     """The revision of the schema that this version of the package works with."""
-    head = ScriptDirectory.from_config(_alembic()).get_current_head()
+    head = ScriptDirectory.from_config(alembic_config()).get_current_head()
     if head is None:
         raise SchemaError("this installation holds no migrations: install market-pipeline again")
     return head
@@ -53,7 +54,7 @@ def migrate(engine: Engine) -> str:
             found = current_revision(connection)
             if found is not None:
                 check_known(found)
-            config = _alembic()
+            config = alembic_config()
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
             for view in views():
@@ -76,7 +77,7 @@ def check_known(revision: str) -> None:
         SchemaError: none does.
     """
     try:
-        ScriptDirectory.from_config(_alembic()).get_revision(revision)
+        ScriptDirectory.from_config(alembic_config()).get_revision(revision)
     except CommandError:
         raise SchemaError(
             f"the database's schema is revision {revision}, which this version doesn't know: install the version that "

@@ -1,13 +1,14 @@
 """What the tests share that need Dagster to load the project: a code location quicker to load than the real one."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dagster import DagsterInstance
 from dagster._core.test_utils import create_test_daemon_workspace_context
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import PythonFileTarget
+from psutil import NoSuchProcess, Process, wait_procs
 
 LOCATION = """
 import dagster as dg
@@ -29,5 +30,14 @@ def loaded_location(instance: DagsterInstance, folder: Path) -> Iterator[Workspa
     module = folder / "location.py"
     module.write_text(LOCATION, encoding="utf-8")
     target = PythonFileTarget(str(module), None, None, None)
-    with create_test_daemon_workspace_context(target, instance) as workspace:
-        yield workspace
+    others = set(Process().children(recursive=True))
+    try:
+        with create_test_daemon_workspace_context(target, instance) as workspace:
+            yield workspace
+    finally:
+        # A code server that has executed runs may wait for them for ever once their database is gone.
+        servers = set(Process().children(recursive=True)) - others
+        for server in servers:
+            with suppress(NoSuchProcess):
+                server.kill()
+        wait_procs(servers)

@@ -1,0 +1,31 @@
+"""Who answers at an address: whether a server there is the one that is looked for. Starting servers is others' work."""
+
+from dataclasses import dataclass
+
+import requests
+
+SECONDS = 3.0
+"""How long a server on this machine is given; one that is busy with its first request still makes it."""
+
+
+@dataclass(frozen=True)
+class Face:
+    """What a server is known by: a path that it answers with JSON, and a key of that."""
+
+    path: str
+    key: str
+
+
+API = Face("/health", "scheduler_running")
+DAGSTER_UI = Face("/server_info", "dagster_webserver_version")
+
+
+def answers(url: str, face: Face, seconds: float = SECONDS) -> bool:
+    """Whether the server looked for answers at `url`, in good health or not."""
+    try:
+        with requests.Session() as session:
+            session.trust_env = False  # a proxy or a .netrc is for other hosts
+            said = session.get(f"{url.rstrip('/')}{face.path}", timeout=seconds).json()
+    except (requests.RequestException, ValueError):
+        return False
+    return isinstance(said, dict) and face.key in said

@@ -1,0 +1,208 @@
+"""`market-pipeline up`: everything in one foreground command, from the database to the API, until Ctrl-C."""
+
+import json
+import re
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+from uuid import uuid4
+
+import typer
+from filelock import FileLock, Timeout
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+
+from market_pipeline.errors import MarketPipelineError
+from market_pipeline.listening import PortTakenError, listen
+from market_pipeline.settings import Settings, load_settings
+from market_pipeline.supervising import Child, Supervisor, end_leftovers
+from market_pipeline.warehouse import embedded
+from market_pipeline.warehouse.database import warehouse_of
+from market_pipeline.warehouse.errors import first_line
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+
+    from market_pipeline.orchestration.programs import Addresses
+
+LOOPBACK = "127.0.0.1"
+COLOURS = {
+    "sandbox": typer.colors.YELLOW, "code": typer.colors.BLUE, "webserver": typer.colors.GREEN,
+    "daemon": typer.colors.MAGENTA, "api": typer.colors.CYAN,
+}  # fmt: skip
+COLOURED = re.compile(r"\x1b\[[0-9;]*m")
+WIDTH = max(map(len, COLOURS))
+
+
+class UpError(MarketPipelineError):
+    """It can't all be started."""
+
+
+@dataclass(frozen=True)
+class _Session:
+    """One `up`: the mark of its processes and its code server's port, which tells its runs from others'."""
+
+    mark: str
+    code_port: int
+
+    @classmethod
+    def last(cls, folder: Path) -> "_Session | None":
+        file = folder / "session.json"
+        return cls(**json.loads(file.read_text(encoding="utf-8"))) if file.exists() else None
+
+    def write(self, folder: Path) -> None:
+        partial = folder / "session.json.partial"
+        partial.write_text(json.dumps(asdict(self)), encoding="utf-8")
+        partial.replace(folder / "session.json")
+
+
+def up(
+    api_port: Annotated[int, typer.Option(min=1, max=65_535, help="The API's port.")] = 8000,
+    ui_port: Annotated[int, typer.Option(min=1, max=65_535, help="The port of Dagster's UI.")] = 3000,
+    host: Annotated[str, typer.Option(help="Address that both listen on; 0.0.0.0 for all there are.")] = LOOPBACK,
+    sandbox: Annotated[bool, typer.Option("--sandbox", help="A sandbox answers in place of the vendor.")] = False,
+) -> None:
+    """Start everything, and stop it at Ctrl-C: the database, Dagster with its UI and nightly runs, and the API.
+
+    What crashes is started again.
+    """
+    settings = load_settings()
+    stopping = _set_by_signals()
+    with _alone(settings) as folder:
+        last = _Session.last(folder)
+        if last is not None and (ended := end_leftovers(last.mark)):
+            _say("up", f"ended {ended} processes that an earlier `market-pipeline up` left behind")
+        for port, option in ((api_port, "--api-port"), (ui_port, "--ui-port")):
+            _check_port(host, port, option)
+        with _database(settings) as warehouse:
+            _run(settings, warehouse, folder, (host, api_port, ui_port), stopping, sandbox=sandbox)
+    _say("up", "everything has stopped")
+
+
+def _run(
+    settings: Settings,
+    warehouse: Engine,
+    folder: Path,
+    where: tuple[str, int, int],
+    stopping: threading.Event,
+    *,
+    sandbox: bool,
+) -> None:
+    # Dagster takes a second that a mistake needn't.
+    from market_pipeline.orchestration.launch import open_instance
+    from market_pipeline.orchestration.programs import Addresses
+
+    last, addresses = _Session.last(folder), Addresses(*where, code_port=_free_port())
+    session = _Session(uuid4().hex, addresses.code_port)
+    supervisor = Supervisor(session.mark, _say, stopping)
+    with open_instance(settings) as instance:
+        _close_runs(instance, warehouse, last)
+        session.write(folder)
+        try:
+            for child in _children(settings, folder, addresses, instance, sandbox=sandbox):
+                if not stopping.is_set():
+                    supervisor.start(child)
+            if not stopping.is_set():
+                _say("up", f"all is running. API: {addresses.api}  Dagster: {addresses.ui}  Ctrl-C stops it.")
+            supervisor.watch()
+        finally:
+            supervisor.stop()
+            _close_runs(instance, warehouse, session)
+
+
+def _children(
+    settings: Settings, folder: Path, addresses: "Addresses", instance: "DagsterInstance", *, sandbox: bool
+) -> Iterator[Child]:
+    from market_pipeline.orchestration import programs
+
+    changes = {}
+    if sandbox:
+        port = _free_port()
+        changes = {"POLYGON_BASE_URL": f"http://{LOOPBACK}:{port}", "POLYGON_API_KEY": "sandbox"}
+        _say("up", f"a sandbox answers in place of the vendor, at {changes['POLYGON_BASE_URL']}")
+        yield programs.sandbox(port, programs.environment(settings, addresses, changes))
+    yield from programs.programs(folder, addresses, programs.environment(settings, addresses, changes), instance)
+
+
+def _close_runs(instance: "DagsterInstance", warehouse: Engine, session: _Session | None) -> None:
+    """Mark as failed what an `up`, of which nothing runs any more, and killed commands have left unfinished."""
+    from market_pipeline.orchestration.launch import close_abandoned_runs
+    from market_pipeline.orchestration.programs import close_runs_of
+
+    try:
+        closed = close_abandoned_runs(instance, warehouse)
+        if session is not None:
+            closed += close_runs_of(instance, session.code_port)
+    except DBAPIError as error:
+        _say(
+            "up", f"which runs were interrupted can't be seen: {first_line(error)}. The next start marks them as failed"
+        )
+        return
+    for run_id in closed:
+        _say("up", f"run {run_id} was interrupted; it is marked as failed now")
+
+
+@contextmanager
+def _database(settings: Settings) -> Iterator[Engine]:
+    """The warehouse. The embedded server is stopped on leaving, unless it ran before."""
+    data_dir = settings.market_pipeline_data_dir
+    ours = settings.database_url is None and embedded.running(data_dir) is None
+    if ours:
+        _say("up", f"starting the embedded PostgreSQL in {data_dir}")
+    try:
+        with warehouse_of(settings) as warehouse:
+            yield warehouse
+    finally:
+        if ours and embedded.stop(data_dir):
+            _say("up", "the embedded PostgreSQL has stopped; its data stays")
+
+
+@contextmanager
+def _alone(settings: Settings) -> Iterator[Path]:
+    """The folder of this command, which one at a time may use. The system frees it however a process ends."""
+    folder = settings.dagster_dir / "up"
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / "lock", timeout=0):
+            yield folder
+    except Timeout:
+        raise UpError(
+            f"another `market-pipeline up` is running on {settings.market_pipeline_data_dir}: "
+            "stop it, or set MARKET_PIPELINE_DATA_DIR to another folder"
+        ) from None
+
+
+def _set_by_signals() -> threading.Event:
+    stopping = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: stopping.set())
+    return stopping
+
+
+def _check_port(host: str, port: int, option: str) -> None:
+    try:
+        listen(host, port).close()
+    except PortTakenError as error:
+        raise UpError(str(error).replace("--port", option)) from None
+
+
+def _free_port() -> int:
+    with listen(LOOPBACK, 0) as door:
+        return int(door.getsockname()[1])
+
+
+def _say(name: str, line: str) -> None:
+    """One line under the name of who said it, in one piece whichever thread it comes from."""
+    prefix = f"{name:<{WIDTH}} | "
+    if not sys.stdout.isatty():
+        line = COLOURED.sub("", line)
+    else:
+        prefix = typer.style(prefix, fg=COLOURS.get(name, typer.colors.WHITE), bold=name not in COLOURS)
+    with suppress(OSError):  # nobody reads it any more; the children go on all the same
+        sys.stdout.write(f"{prefix}{line}\n")
+        sys.stdout.flush()

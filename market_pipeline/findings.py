@@ -1,0 +1,86 @@
+"""What the doctor makes of what it has measured: a finding for each check, good, worth a warning, or wrong.
+
+Judgement only: how things are measured is said beside what is measured.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Level = Literal["ok", "warning", "error"]
+
+GIGABYTE = 10**9
+ERROR_BYTES, WARNING_BYTES = 1 * GIGABYTE, 5 * GIGABYTE
+"""Free space under which a night may fail, and under which that is near."""
+
+TOLERATED_SECONDS = 5.0
+"""How far clocks may be apart before what is due by one of them isn't by the other."""
+
+OLDEST_SERVER = 14
+"""The oldest PostgreSQL that its makers still mend: https://www.postgresql.org/support/versioning/"""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found, and how to mend it where that is needed."""
+
+    check: str
+    level: Level
+    found: str
+    mend: str | None = None
+
+
+def ok(check: str, found: str) -> Finding:
+    """All is well."""
+    return Finding(check, "ok", found)
+
+
+def warning(check: str, found: str, mend: str) -> Finding:
+    """Something will do for now."""
+    return Finding(check, "warning", found, mend)
+
+
+def error(check: str, found: str, mend: str | None = None) -> Finding:
+    """Something doesn't work; `mend` may be part of what an error of the project's says itself."""
+    return Finding(check, "error", found, mend)
+
+
+def any_error(findings: Sequence[Finding]) -> bool:
+    """Whether something doesn't work."""
+    return any(finding.level == "error" for finding in findings)
+
+
+def judge_space(check: str, where: str, free_bytes: int) -> Finding:
+    """Of the free space of a folder's disk."""
+    found = f"{free_bytes / GIGABYTE:,.1f} GB free at {where}"
+    if free_bytes < ERROR_BYTES:
+        return error(check, found, "free some space, or set MARKET_PIPELINE_DATA_DIR to a folder on another disk")
+    if free_bytes < WARNING_BYTES:
+        return warning(check, found, "free some space before the bars fill it")
+    return ok(check, found)
+
+
+def judge_clock(check: str, other: str, seconds_ahead: float) -> Finding:
+    """Of this machine's clock beside another one."""
+    apart = abs(seconds_ahead)
+    found = f"{apart:.1f} s {'ahead of' if seconds_ahead > 0 else 'behind'} {other}"
+    if apart > TOLERATED_SECONDS:
+        return warning(check, found, "have both clocks set by NTP, e.g. `timedatectl set-ntp true`")
+    return ok(check, found)
+
+
+def judge_server(check: str, version_number: int) -> Finding:
+    """Of PostgreSQL's version, as `server_version_num` gives it: 160004 is 16.4."""
+    found = f"PostgreSQL {version_number // 10_000}.{version_number % 10_000}"
+    if version_number // 10_000 < OLDEST_SERVER:
+        return error(check, found, f"use PostgreSQL {OLDEST_SERVER} or newer, or the embedded one: unset DATABASE_URL")
+    return ok(check, found)
+
+
+def judge_port(check: str, port: int, *, ours: bool, free: bool, option: str) -> Finding:
+    """Of a port that one of our servers wants: ours may answer there, or nobody."""
+    if ours:
+        return ok(check, f"port {port}: it answers there")
+    if free:
+        return ok(check, f"port {port} is free")
+    return warning(check, f"port {port} is taken by another program", f"stop that, or choose another with {option}")

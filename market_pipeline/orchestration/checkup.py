@@ -1,0 +1,242 @@
+"""The doctor's checks: each measures one thing and returns a finding. What is made of a measure, findings.py says.
+
+Nothing is started, and nothing made but dbt's own reading of its project. Nobody outside this machine and the
+database's is asked, unless that is wished for.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError
+
+from market_pipeline.answering import API, DAGSTER_UI, answers
+from market_pipeline.dbt_project import manifest
+from market_pipeline.errors import MarketPipelineError
+from market_pipeline.findings import Finding, error, judge_clock, judge_port, judge_server, judge_space, ok, warning
+from market_pipeline.listening import PortTakenError, listen
+from market_pipeline.orchestration.looking import existing_instance
+from market_pipeline.orchestration.scheduler import scheduler_state
+from market_pipeline.polygon.errors import BadKeyError, MissingKeyError
+from market_pipeline.polygon.introduction import introduce
+from market_pipeline.polygon.key import usable_key
+from market_pipeline.polygon.rate_limit import WINDOW_SECONDS
+from market_pipeline.settings import Settings
+from market_pipeline.warehouse.errors import first_line
+from market_pipeline.warehouse.rate_limit import SharedLimiter
+from market_pipeline.warehouse.roles import READER
+from market_pipeline.warehouse.statements import statement
+from market_pipeline.warehouse.whereabouts import Found, warehouse_as_it_is
+
+LOOPBACK = "127.0.0.1"
+API_PORT = 8000
+NEW_YORK = "America/New_York"
+
+
+@dataclass(frozen=True)
+class Patient:
+    """What is examined: the settings, and an engine on the database, which takes connections."""
+
+    settings: Settings
+    warehouse: Engine
+    found: Found
+
+
+def examine_all(settings: Settings, *, ask: bool) -> Iterator[Finding]:
+    """The findings of all checks that can be made, one by one; `ask` sends the vendor one request."""
+    yield ok("settings", "every variable can be used")
+    for check in WITHOUT_DATABASE:
+        yield check(settings)
+    with warehouse_as_it_is(settings) as found:
+        yield _database(found)
+        if found.engine is None:
+            return
+        patient = Patient(settings, found.engine, found)
+        for name, examine in WITH_DATABASE:
+            yield _spoken(name, examine, patient)
+        if ask:
+            yield from _vendor(patient)
+
+
+def _spoken(name: str, examine: Callable[[str, Patient], Finding], patient: Patient) -> Finding:
+    """The finding of a check; where it can't even be made, that."""
+    try:
+        return examine(name, patient)
+    except MarketPipelineError as problem:
+        return error(name, str(problem))
+    except DBAPIError as problem:
+        return error(name, first_line(problem), "see the database's log")
+
+
+def key(settings: Settings) -> Finding:
+    """Whether there is a key where the vendor is to be asked."""
+    try:
+        usable_key(settings.polygon_api_key, settings.source)
+    except (MissingKeyError, BadKeyError) as problem:
+        return error("vendor key", str(problem))
+    if settings.source == "sandbox":
+        return ok("vendor key", f"not needed: a sandbox is to answer, at {settings.polygon_base_url}")
+    return ok("vendor key", "POLYGON_API_KEY is set; --ask tries it")
+
+
+def data_folder_space(settings: Settings) -> Finding:
+    """Free space where the data folder is, or will be."""
+    folder = settings.market_pipeline_data_dir
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    return judge_space("data folder", str(folder), shutil.disk_usage(there).free)
+
+
+def api_port(_settings: Settings) -> Finding:
+    """Whether the API can have its usual port."""
+    return _port("API's port", LOOPBACK, API_PORT, ours=answers(f"http://{LOOPBACK}:{API_PORT}", API), option="--port")
+
+
+def ui_port(settings: Settings) -> Finding:
+    """Whether Dagster's UI can have the port that the settings name."""
+    url = settings.dagster_webserver_url
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    ours = answers(url, DAGSTER_UI)
+    if parts.hostname not in (LOOPBACK, "localhost", "::1"):
+        found = f"{url} is another machine's"
+        return ok("UI's port", f"{found} and answers") if ours else warning(
+            "UI's port", f"{found} and doesn't answer", "start Dagster there, or mend DAGSTER_WEBSERVER_URL"
+        )  # fmt: skip
+    return _port("UI's port", LOOPBACK, port, ours=ours, option="--port and DAGSTER_WEBSERVER_URL")
+
+
+def _port(check: str, host: str, port: int, *, ours: bool, option: str) -> Finding:
+    try:
+        listen(host, port).close()
+        free = True
+    except PortTakenError:
+        free = False
+    return judge_port(check, port, ours=ours, free=free, option=option)
+
+
+WITHOUT_DATABASE: Sequence[Callable[[Settings], Finding]] = (key, data_folder_space, api_port, ui_port)
+
+
+def _database(found: Found) -> Finding:
+    if found.engine is None:
+        return error("database", found.error or f"{found.where} can't be used")
+    return ok("database", f"{'embedded, ' if found.embedded else ''}{found.where}")
+
+
+def server_version(check: str, patient: Patient) -> Finding:
+    """Whether PostgreSQL is new enough."""
+    return judge_server(check, int(_scalar(patient, "SELECT current_setting('server_version_num')")))
+
+
+def schema(check: str, patient: Patient) -> Finding:
+    """Whether the tables are at this version's revision."""
+    problem = patient.found.problem
+    return error(check, problem) if problem else ok(check, f"at revision {patient.found.revision}, this version's")
+
+
+def database_space(check: str, patient: Patient) -> Finding:
+    """Free space where the embedded server keeps its data; nobody can tell of another's."""
+    if not patient.found.embedded:
+        return ok(check, "not ours to see: DATABASE_URL is set")
+    folder = Path(_scalar(patient, "SHOW data_directory"))
+    return judge_space(check, str(folder), shutil.disk_usage(folder).free)
+
+
+def clock(check: str, patient: Patient) -> Finding:
+    """Whether this machine and the database agree on the time."""
+    before = datetime.now(UTC)
+    theirs = datetime.fromisoformat(_scalar(patient, "SELECT clock_timestamp()::text"))
+    halfway = before + (datetime.now(UTC) - before) / 2
+    return judge_clock(check, "the database's clock", (halfway - theirs).total_seconds())
+
+
+def time_zones(check: str, patient: Patient) -> Finding:
+    """Whether this machine and the database know New York's time, and agree on it."""
+    instants = [datetime(datetime.now(UTC).year, month, 1, 12, tzinfo=UTC) for month in (1, 7)]
+    query = "SELECT (CAST(:instant AS timestamptz) AT TIME ZONE :zone)::text"
+    with patient.warehouse.connect() as connection:
+        theirs = [connection.scalar(text(query), {"instant": instant, "zone": NEW_YORK}) for instant in instants]
+    ours = [instant.astimezone(ZoneInfo(NEW_YORK)).strftime("%Y-%m-%d %H:%M:%S") for instant in instants]
+    if theirs != ours:
+        found = f"in {NEW_YORK} it is {ours} by this machine and {theirs} by the database"
+        return error(check, found, "bring the time zone data (tzdata) of the older one up to date")
+    return ok(check, f"this machine and the database agree on {NEW_YORK}")
+
+
+def rights(check: str, patient: Patient) -> Finding:
+    """Whether the role that we connect as may do what loading, dbt and the API need."""
+    with patient.warehouse.connect() as connection:
+        row = connection.execute(statement("missing_rights"), {"reader": READER}).one()
+    lacking = [name for name, may in row._mapping.items() if name != "role" and not may]
+    if not lacking:
+        return ok(check, f"the role {row.role} may do all that is needed")
+    needs = ", ".join(name.replace("_", " ") for name in lacking)
+    return error(check, f"the role {row.role} may not {needs}", "have an administrator grant it that")
+
+
+def dagster(check: str, patient: Patient) -> Finding:
+    """Whether Dagster's own database is there, and its daemon alive."""
+    with existing_instance(patient.settings, patient.warehouse) as instance:
+        if instance is None:
+            return warning(check, "no Dagster has ever run on this database", "start it with `dagster dev`")
+        state = scheduler_state(instance, datetime.now(UTC))
+    if state.reason is not None:
+        return warning(check, state.reason, "until then no nightly run happens")
+    return ok(check, f"its daemon runs, and the next nightly run is at {state.next_run:%Y-%m-%d %H:%M} UTC")
+
+
+def dbt_project(check: str, patient: Patient) -> Finding:
+    """Whether dbt can read its project."""
+    return ok(check, f"dbt reads it; {manifest(patient.settings).name} is what it made of it")
+
+
+def marts(check: str, patient: Patient) -> Finding:
+    """Whether the analysts' tables are built."""
+    count = "SELECT count(*) FROM pg_class WHERE relkind IN ('r', 'v', 'm') AND relnamespace::regnamespace::text = "
+    built = int(_scalar(patient, f"{count} 'analytics'"))
+    if built:
+        return ok(check, f"{built} of them are there")
+    return warning(
+        check, "none is built yet", "run `market-pipeline marts`, or let Dagster's daemon do it after a load"
+    )
+
+
+WITH_DATABASE: Sequence[tuple[str, Callable[[str, Patient], Finding]]] = (
+    ("PostgreSQL", server_version),
+    ("schema", schema),
+    ("database's disk", database_space),
+    ("clock", clock),
+    ("time zones", time_zones),
+    ("rights", rights),
+    ("Dagster", dagster),
+    ("dbt project", dbt_project),
+    ("analysts' tables", marts),
+)
+
+
+def _vendor(patient: Patient) -> Iterator[Finding]:
+    settings = patient.settings
+    limiter = SharedLimiter(patient.warehouse, settings.requests_per_minute, window_seconds=WINDOW_SECONDS)
+    try:
+        ahead = introduce(settings, limiter)
+    except MarketPipelineError as problem:
+        yield error("vendor", str(problem))
+        return
+    except DBAPIError as problem:
+        yield error(
+            "vendor", f"the rate limit can't be asked: {first_line(problem)}", "run `market-pipeline db migrate`"
+        )
+        return
+    yield ok("vendor", f"{settings.polygon_base_url} answers, and takes the key")
+    if ahead is not None:
+        yield judge_clock("vendor's clock", "the vendor's clock", ahead)
+
+
+def _scalar(patient: Patient, query: str) -> str:
+    with patient.warehouse.connect() as connection:
+        return str(connection.scalar(text(query)))

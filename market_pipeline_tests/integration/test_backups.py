@@ -1,0 +1,440 @@
+"""`market-pipeline backup` and `restore`: a lost database comes back whole, and nothing is ever half-written."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psutil
+import psycopg
+import pytest
+from dagster import DagsterInstance
+from pydantic import SecretStr
+from sqlalchemy import Connection, Engine, event, text
+
+from market_pipeline.cli.main import main
+from market_pipeline.dbt_project import run_dbt
+from market_pipeline.orchestration.assets import asset_key
+from market_pipeline.orchestration.build import build_loading
+from market_pipeline.orchestration.launch import launch, open_instance
+from market_pipeline.orchestration.storage import dagster_database_url
+from market_pipeline.quality.rules import examine
+from market_pipeline.runs import range_runs
+from market_pipeline.sandbox.config import SandboxConfig
+from market_pipeline.sandbox.server import running_sandbox
+from market_pipeline.sessions import sessions_between
+from market_pipeline.settings import Settings
+from market_pipeline.warehouse import embedded
+from market_pipeline.warehouse.api_keys import Scope, accepted_key, create_key
+from market_pipeline.warehouse.backups import (
+    DAGSTER,
+    WAREHOUSE,
+    Backup,
+    BackupError,
+    back_up,
+    backups_in,
+    find_backup,
+    remove_old,
+)
+from market_pipeline.warehouse.client_programs import ClientProgramError, program_for
+from market_pipeline.warehouse.database import create_warehouse_engine
+from market_pipeline.warehouse.dumps import DumpError, Table, beside, contents, snapshot_of
+from market_pipeline.warehouse.errors import DatabaseUnavailableError, SchemaError
+from market_pipeline.warehouse.loading import RejectedBar, load
+from market_pipeline.warehouse.restoring import restore
+from market_pipeline.warehouse.roles import ANALYST, READER, analysts_access, reading_role
+from market_pipeline.warehouse.schema import head_revision
+from market_pipeline.warehouse.tracked_symbols import add_symbols
+from market_pipeline_tests.integration.stored_bars import AAPL, attempt, loaded, query, recorded
+
+NOW = datetime(2024, 3, 1, 4, tzinfo=UTC)
+FIRST, LAST = date(2012, 1, 3), date(2012, 2, 29)
+TABLES_WITH_ROWS = {
+    "public.market_data", "public.market_data_revisions", "public.rejected_bars", "public.backfill_history",
+    "public.tracked_symbols", "access.api_keys", "analytics.daily_returns",
+}  # fmt: skip
+VIEWS = ("session_states", "coverage", "market_data_as_of(now())")
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+def silent(_message: str) -> None:
+    """Told what is being done, and doesn't pass it on."""
+
+
+@pytest.fixture
+def addresses(settings: Settings) -> dict[str, SecretStr]:
+    assert settings.database_url is not None
+    return {WAREHOUSE: settings.database_url, DAGSTER: dagster_database_url(settings)}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "backups"
+
+
+@pytest.fixture
+def command(environment: dict[str, str], capsys: pytest.CaptureFixture[str]) -> Command:
+    """Runs `market-pipeline` on this test's warehouse: exit code, standard output and error."""
+
+    def _run(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        code = ended.value.code
+        assert code is None or isinstance(code, int)
+        return code or 0, *capsys.readouterr()
+
+    return _run
+
+
+@pytest.fixture
+def in_the_way(server: embedded.Server, database_url: SecretStr) -> Iterator[None]:
+    """Drops what a restore keeps, when the test is over."""
+    yield
+    name = database_url.get_secret_value().rsplit("/", 1)[1]
+    with psycopg.connect(server.url("postgres").get_secret_value(), autocommit=True) as connection:
+        for (kept,) in connection.execute("SELECT datname FROM pg_database WHERE datname LIKE %s", [f"{name}%before%"]):
+            connection.execute(f'DROP DATABASE "{kept}" WITH (FORCE)')
+
+
+def fill(settings: Settings, warehouse: Engine) -> None:
+    """Bars by a real run of Dagster's, then revised ones, a flagged and a rejected one, and the analysts' tables."""
+    add_symbols(warehouse, [AAPL])
+    with running_sandbox(SandboxConfig()) as base_url, open_instance(settings) as instance:
+        on_sandbox = settings.model_copy(update={"polygon_base_url": base_url})
+        [run] = range_runs([AAPL], FIRST, LAST, datetime.now(UTC))
+        assert launch(build_loading(on_sandbox), run, instance, warehouse).success
+    bars = recorded("AAPL", FIRST, LAST)
+    bars.loc[30, "volume"] *= 90
+    again = replace(attempt(AAPL, run.sessions, "run-2"), source="sandbox")
+    load(warehouse, again, bars, [RejectedBar(LAST, ["high below low"], {"h": 1, "l": 2})], examine)
+    run_dbt(settings, "run", "--quiet", "--select", "+daily_returns")
+
+
+def everything(addresses: Mapping[str, SecretStr]) -> dict[str, dict[str, Table]]:
+    found = {}
+    for name, url in addresses.items():
+        with snapshot_of(url) as snapshot:
+            found[name] = contents(snapshot.connection)
+    return found
+
+
+def history(instance: DagsterInstance) -> tuple[Any, ...]:
+    runs = [(run.run_id, run.status, dict(run.tags)) for run in instance.get_runs()]
+    return runs, sorted(instance.get_materialized_partitions(asset_key(AAPL)))
+
+
+def drop(server: embedded.Server, addresses: Mapping[str, SecretStr]) -> None:
+    with psycopg.connect(server.url("postgres").get_secret_value(), autocommit=True) as connection:
+        for url in addresses.values():
+            name = url.get_secret_value().rsplit("/", 1)[1]
+            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*") if path.name != ".lock")
+
+
+def test_a_lost_warehouse_and_dagsters_history_come_back_as_they_were(
+    server: embedded.Server,
+    settings: Settings,
+    warehouse: Engine,
+    addresses: dict[str, SecretStr],
+    folder: Path,
+    command: Command,
+) -> None:
+    fill(settings, warehouse)
+    key = create_key(warehouse, "operations", Scope.ADMIN)
+    reading_role(warehouse)
+    analysts_access(warehouse)
+    assert query(warehouse, "SELECT count(*) > 0 AS flagged FROM market_data WHERE NOT validated") == [
+        {"flagged": True}
+    ]
+    before, views = (
+        everything(addresses),
+        [query(warehouse, f"SELECT * FROM {view} ORDER BY 1, 2, 3") for view in VIEWS],
+    )
+    with open_instance(settings) as instance:
+        runs, partitions = history(instance)
+    assert {name for name, table in before[WAREHOUSE].items() if table.rows} >= TABLES_WITH_ROWS
+    assert len(runs) == 1
+    assert len(partitions) == len(recorded("AAPL", FIRST, LAST))
+
+    code, said, _ = command("backup", "--folder", folder)
+    assert code == 0
+    assert "verified" in said
+    drop(server, addresses)
+    warehouse.dispose()
+    code, said, _ = command("restore", "latest", "--folder", folder)
+
+    assert (code, "restored" in said) == (0, True)
+    assert everything(addresses) == before
+    assert [query(warehouse, f"SELECT * FROM {view} ORDER BY 1, 2, 3") for view in VIEWS] == views
+    with open_instance(settings) as instance:
+        assert history(instance) == (runs, partitions)
+    assert accepted_key(warehouse, key) is not None
+    for role in (READER, ANALYST):
+        assert query(warehouse, f"SELECT has_table_privilege('{role}', 'market_data', 'SELECT') AS may") == [
+            {"may": True}
+        ]
+        assert query(warehouse, f"SELECT has_schema_privilege('{role}', 'access', 'USAGE') AS may") == [{"may": False}]
+    assert loaded_again(warehouse) == {"unchanged": len(partitions), "loaded": 0}
+
+
+def loaded_again(warehouse: Engine) -> dict[str, int]:
+    bars = recorded("AAPL", FIRST, LAST)
+    bars.loc[30, "volume"] *= 90
+    sessions = sessions_between("XNYS", FIRST, LAST)
+    outcome = load(warehouse, replace(attempt(AAPL, sessions, "run-3"), source="sandbox"), bars, [], examine)
+    return {"unchanged": outcome.unchanged, "loaded": outcome.loaded}
+
+
+@pytest.fixture
+def stocked(warehouse: Engine) -> Engine:
+    """Bars alone, and nothing in Dagster."""
+    add_symbols(warehouse, [AAPL])
+    loaded(warehouse, AAPL, recorded("AAPL", FIRST, LAST))
+    return warehouse
+
+
+@pytest.fixture
+def saved(stocked: Engine, addresses: dict[str, SecretStr], folder: Path) -> Backup:
+    return back_up(addresses, folder, NOW, verify=False, told=silent)
+
+
+def test_the_manifest_says_what_was_saved_and_no_password_is_anywhere(
+    stocked: Engine, server: embedded.Server, folder: Path, command: Command
+) -> None:
+    code, out, err = command("backup", "--folder", folder, "--json")
+    told = json.loads(out)
+    manifest = Path(told["folder"], "manifest.json").read_text(encoding="utf-8")
+    assert code == 0
+    assert told["revision"] == head_revision()
+    assert told["verified"] is True
+    dump = told["databases"]["warehouse"]
+    content = Path(told["folder"], dump["file"]).read_bytes()
+    assert (dump["bytes"], dump["sha256"]) == (len(content), hashlib.sha256(content).hexdigest())
+    assert dump["tables"]["public.market_data"]["rows"] == len(recorded("AAPL", FIRST, LAST))
+    assert list(told["databases"]) == ["warehouse"]  # Dagster has none yet
+    secret = server.password.get_secret_value()
+    assert secret not in out + err + manifest
+    assert secret.encode() not in content
+    assert not Path(told["folder"]).stat().st_mode & 0o077
+
+
+def test_rows_that_come_while_it_is_made_are_in_neither_dump_nor_count(
+    stocked: Engine, addresses: dict[str, SecretStr], folder: Path
+) -> None:
+    def add_more(message: str) -> None:
+        if message.startswith("dumping"):
+            loaded(stocked, AAPL, recorded("AAPL", date(2012, 3, 1), date(2012, 3, 30)), run_id="run-2")
+
+    made = back_up(addresses, folder, NOW, told=add_more)
+    assert made.manifest.databases[WAREHOUSE].tables["public.market_data"].rows == len(recorded("AAPL", FIRST, LAST))
+
+
+def test_a_database_in_use_is_left_alone_unless_it_is_to_be_replaced_and_is_kept_even_then(
+    saved: Backup, warehouse: Engine, command: Command, folder: Path, in_the_way: None
+) -> None:
+    was = query(warehouse, "SELECT count(*) AS bars FROM market_data")
+    loaded(warehouse, AAPL, recorded("AAPL", date(2012, 3, 1), date(2012, 3, 30)), run_id="run-2")
+    now = query(warehouse, "SELECT count(*) AS bars FROM market_data")
+    code, _, err = command("restore", saved.folder)
+    assert (code, "--replace" in err) == (1, True)
+    assert query(warehouse, "SELECT count(*) AS bars FROM market_data") == now
+
+    code, out, _ = command("restore", saved.folder, "--replace", "--json")
+    told = json.loads(out)
+    assert code == 0
+    assert query(warehouse, "SELECT count(*) AS bars FROM market_data") == was
+    old = create_warehouse_engine(beside(SecretStr(os.environ["DATABASE_URL"]), told["kept"]["warehouse"]))
+    assert query(old, "SELECT count(*) AS bars FROM market_data") == now
+    old.dispose()
+
+
+def test_a_damaged_dump_is_refused_before_anything_is_touched(
+    saved: Backup, command: Command, warehouse: Engine, folder: Path
+) -> None:
+    dump = saved.folder / "warehouse.dump"
+    content = bytearray(dump.read_bytes())
+    content[len(content) // 2] ^= 1
+    dump.write_bytes(content)
+    code, _, err = command("restore", "latest", "--folder", folder, "--replace")
+    assert (code, "is damaged" in err) == (1, True)
+    assert query(warehouse, "SELECT count(*) > 0 AS there FROM market_data") == [{"there": True}]
+
+
+def test_a_dump_that_holds_something_else_than_was_counted_is_not_put_in_place(
+    saved: Backup, addresses: dict[str, SecretStr], warehouse: Engine
+) -> None:
+    dump = saved.manifest.databases[WAREHOUSE]
+    tables = {**dump.tables, "public.market_data": Table(7, "7")}
+    wrong = replace(saved, manifest=replace(saved.manifest, databases={WAREHOUSE: replace(dump, tables=tables)}))
+    with pytest.raises(DumpError, match=r"public\.market_data"):
+        restore(wrong, [WAREHOUSE], addresses, NOW, replace=True, told=silent)
+    assert query(warehouse, "SELECT count(*) > 7 AS there FROM market_data") == [{"there": True}]
+    assert query(warehouse, "SELECT datname FROM pg_database WHERE datname LIKE current_database() || '\\_%'") == []
+
+
+def test_a_backup_of_a_version_newer_than_this_is_refused(saved: Backup, addresses: dict[str, SecretStr]) -> None:
+    newer = replace(saved, manifest=replace(saved.manifest, revision="9999"))
+    with pytest.raises(SchemaError, match="9999"):
+        restore(newer, [WAREHOUSE], addresses, NOW, replace=True, told=silent)
+
+
+def test_one_database_alone_is_restored_from_its_dump(saved: Backup, folder: Path) -> None:
+    assert find_backup(str(saved.folder / "warehouse.dump"), folder) == (saved, ["warehouse"])
+    assert find_backup("20240301T040000Z", folder) == (saved, ["warehouse"])
+
+
+def test_what_is_no_backup_is_said_to_be_none(folder: Path, command: Command) -> None:
+    code, _, err = command("restore", "latest", "--folder", folder)
+    assert (code, "market-pipeline backup" in err) == (2, True)
+    code, _, err = command("restore", folder)
+    assert (code, "is no backup" in err) == (2, True)
+
+
+def test_the_oldest_go_and_nothing_else_does(saved: Backup, addresses: dict[str, SecretStr], folder: Path) -> None:
+    (folder / "mine").mkdir()
+    for days in (1, 2, 3):
+        back_up(addresses, folder, NOW + timedelta(days=days), verify=False, told=silent)
+    assert [path.name for path in remove_old(folder, 2)] == ["20240301T040000Z", "20240302T040000Z"]
+    assert [path.name for path in backups_in(folder)] == ["20240303T040000Z", "20240304T040000Z"]
+    assert (folder / "mine").is_dir()
+
+
+def test_an_older_backup_goes_only_when_the_new_one_is_verified(saved: Backup, folder: Path, command: Command) -> None:
+    other = folder / "elsewhere"
+    (other / "20240101T000000Z").mkdir(parents=True)
+    for file in saved.folder.iterdir():
+        (other / "20240101T000000Z" / file.name).write_bytes(file.read_bytes())
+    code, out, _ = command("backup", "--folder", other, "--keep", 1, "--no-verify", "--json")
+    unverified = Path(json.loads(out)["folder"])
+    assert (code, len(backups_in(other))) == (0, 2)
+    unverified.rename(other / "20240102T000000Z")  # made within the same second
+    code, out, _ = command("backup", "--folder", other, "--keep", 1, "--json")
+    assert (code, len(json.loads(out)["removed"])) == (0, 2)
+    assert [str(path) for path in backups_in(other)] == [json.loads(out)["folder"]]
+
+
+@pytest.fixture
+def halfway(stocked: Engine, folder: Path, environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    """A backup in a process of its own whose pg_dump has begun and waits for a table."""
+    arguments = [str(Path(sys.executable).with_name("market-pipeline")), "backup", "--folder", str(folder)]
+    with stocked.begin() as connection:
+        connection.execute(text("LOCK TABLE market_data IN ACCESS EXCLUSIVE MODE"))
+        process = subprocess.Popen(
+            arguments, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        )
+        while not query(stocked, WAITING):
+            assert process.poll() is None, process.communicate()
+        yield process
+    process.kill()
+    process.communicate()
+
+
+WAITING = (
+    "SELECT pid FROM pg_stat_activity "
+    "WHERE datname = current_database() AND application_name = 'pg_dump' AND wait_event_type = 'Lock'"
+)
+
+
+def test_no_argument_of_a_running_pg_dump_holds_the_password(
+    halfway: subprocess.Popen[str], server: embedded.Server
+) -> None:
+    children = psutil.Process(halfway.pid).children(recursive=True)
+    dumping = [child.cmdline() for child in children if "pg_dump" in child.name()]
+    assert dumping
+    assert server.password.get_secret_value() not in str(dumping)
+
+
+def test_a_server_that_goes_in_the_middle_is_one_line_and_nothing_is_left(
+    halfway: subprocess.Popen[str], stocked: Engine, folder: Path
+) -> None:
+    query(stocked, f"SELECT pg_terminate_backend(pid) FROM ({WAITING}) AS dumping")
+    _, err = halfway.communicate(timeout=60)
+    assert halfway.returncode == 1
+    assert "error: pg_dump failed, saying:" in err
+    assert "Traceback" not in err
+    assert files(folder) == []
+
+
+def test_a_backup_that_is_told_to_stop_leaves_nothing(halfway: subprocess.Popen[str], folder: Path) -> None:
+    halfway.send_signal(signal.SIGTERM)
+    halfway.communicate(timeout=60)
+    assert halfway.returncode == 128 + signal.SIGTERM
+    assert files(folder) == []
+
+
+def test_of_a_backup_that_is_killed_nothing_is_taken_for_one_and_the_next_clears_it_away(
+    halfway: subprocess.Popen[str], stocked: Engine, addresses: dict[str, SecretStr], folder: Path
+) -> None:
+    halfway.kill()
+    halfway.communicate(timeout=60)
+    query(stocked, f"SELECT pg_terminate_backend(pid) FROM ({WAITING}) AS dumping")
+    assert backups_in(folder) == []
+    assert files(folder) != []
+    with pytest.raises(BackupError):
+        back_up({**addresses, WAREHOUSE: beside(addresses[WAREHOUSE], "postgres")}, folder, NOW, told=silent)
+    assert files(folder) == []
+
+
+def test_two_at_once_in_one_folder_are_one_backup_and_one_refusal(
+    halfway: subprocess.Popen[str], command: Command, folder: Path
+) -> None:
+    code, _, err = command("backup", "--folder", folder)
+    assert (code, "another backup" in err) == (1, True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a disk of a given size")
+def test_a_disk_that_is_full_is_said_to_be_and_the_older_backup_stays(
+    saved: Backup, addresses: dict[str, SecretStr], folder: Path, tmp_path: Path, command: Command
+) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32k", "tmpfs", small], check=True)
+    try:
+        code, _, err = command("backup", "--folder", small)
+        assert (code, "No space left on device" in err) == (1, True)
+        assert files(small) == []
+    finally:
+        subprocess.run(["umount", small], check=True)
+
+
+def test_a_database_with_nothing_of_ours_is_not_saved(addresses: dict[str, SecretStr], folder: Path) -> None:
+    with pytest.raises(BackupError, match="nothing to save"):
+        back_up({**addresses, WAREHOUSE: beside(addresses[WAREHOUSE], "postgres")}, folder, NOW, told=silent)
+
+
+@pytest.fixture
+def newest(warehouse: Engine) -> Iterator[Connection]:
+    """A connection whose server says that it is of a version that nobody has."""
+    with warehouse.connect() as connection:
+
+        def _say_so(*_: object) -> tuple[str, tuple[()]]:
+            return "SELECT '990001' AS found", ()
+
+        event.listen(connection, "before_cursor_execute", _say_so, retval=True)
+        yield connection
+
+
+def test_a_server_newer_than_every_program_is_named_with_what_to_install(newest: Connection) -> None:
+    with pytest.raises(
+        ClientProgramError, match="there is no pg_dump for it: install the client programs of PostgreSQL 99"
+    ):
+        program_for(newest, "pg_dump")
+
+
+def test_a_server_that_is_not_there_is_one_line(addresses: dict[str, SecretStr], folder: Path) -> None:
+    nowhere = {name: SecretStr("postgresql://user:hunter2@127.0.0.1:1/nowhere") for name in addresses}
+    with pytest.raises(DatabaseUnavailableError) as refused:
+        back_up(nowhere, folder, NOW, told=silent)
+    assert "hunter2" not in str(refused.value)
+    assert files(folder) == []

@@ -1,0 +1,133 @@
+"""`market-pipeline doctor` on real databases, well and ill."""
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import Engine, make_url
+
+from market_pipeline.cli.main import main
+from market_pipeline.sandbox.config import SandboxConfig
+from market_pipeline.sandbox.server import running_sandbox
+from market_pipeline.settings import Settings
+from market_pipeline.warehouse import embedded
+
+Findings = dict[str, dict[str, Any]]
+Ask = Callable[..., tuple[int, Findings]]
+
+SECRET = "a-key-nobody-may-see"
+
+
+@pytest.fixture
+def doctor(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Ask:
+    """The command's exit code and its findings by check, none of which shows the key or the database's password."""
+    monkeypatch.setenv("POLYGON_BASE_URL", "http://127.0.0.1:9")
+
+    def _doctor(*arguments: str, **changes: str) -> tuple[int, Findings]:
+        for name, value in changes.items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(SystemExit) as ended:
+            main(["doctor", "--json", *arguments])
+        said = capfd.readouterr().out
+        assert SECRET not in said
+        assert "hunter2" not in said
+        told = json.loads(said[said.index("{") :])
+        assert told["ok"] is not bool(ended.value.code)
+        return int(str(ended.value.code or 0)), {finding["check"]: finding for finding in told["findings"]}
+
+    return _doctor
+
+
+def test_a_new_warehouse_is_well_but_for_what_has_never_run(doctor: Ask) -> None:
+    code, findings = doctor()
+    assert code == 0
+    levels = {check: finding["level"] for check, finding in findings.items()}
+    usual = {"data folder", "database's disk", "API's port", "UI's port"}  # as this machine has it
+    assert {check: level for check, level in levels.items() if check not in usual} == {
+        "settings": "ok", "vendor key": "ok", "database": "ok", "PostgreSQL": "ok", "schema": "ok", "clock": "ok",
+        "time zones": "ok", "rights": "ok", "Dagster": "warning", "dbt project": "ok", "analysts' tables": "warning",
+    }  # fmt: skip
+    assert usual < set(findings)
+    assert findings["Dagster"]["mend"] == "start it with `dagster dev`"
+    assert "`market-pipeline marts`" in findings["analysts' tables"]["mend"]
+
+
+def test_a_variable_that_can_not_be_used_is_all_that_is_said(doctor: Ask) -> None:
+    code, findings = doctor(BACKFILL_SCHEDULE_HOUR="25")
+    assert code == 1
+    assert list(findings) == ["settings"]
+    assert "BACKFILL_SCHEDULE_HOUR" in findings["settings"]["found"]
+
+
+def test_a_database_that_is_down_is_an_error_and_the_rest_is_still_looked_at(doctor: Ask) -> None:
+    code, findings = doctor(DATABASE_URL="postgresql://user:hunter2@127.0.0.1:9/market_data")
+    assert code == 1
+    assert "127.0.0.1:9/market_data can't be used" in findings["database"]["found"]
+    assert findings["data folder"]["level"] in ("ok", "warning")
+    assert "schema" not in findings
+
+
+def test_the_market_takes_a_key(doctor: Ask) -> None:
+    without = doctor(POLYGON_BASE_URL="https://api.massive.com")[1]["vendor key"]
+    assert (without["level"], "POLYGON_API_KEY not set" in without["found"]) == ("error", True)
+    assert doctor(POLYGON_API_KEY=SECRET)[1]["vendor key"]["found"] == "POLYGON_API_KEY is set; --ask tries it"
+
+
+def test_asking_says_whether_the_key_is_good_and_what_time_it_is_there(doctor: Ask) -> None:
+    with running_sandbox(SandboxConfig(keys=(SecretStr("good"),))) as url:
+        code, findings = doctor("--ask", POLYGON_BASE_URL=url, POLYGON_API_KEY="good")
+        assert (code, findings["vendor"]["level"], findings["vendor's clock"]["level"]) == (0, "ok", "ok")
+        code, findings = doctor("--ask", POLYGON_API_KEY=SECRET)
+        assert (code, findings["vendor"]["level"]) == (1, "error")
+        assert "POLYGON_API_KEY" in findings["vendor"]["found"]
+    code, findings = doctor("--ask")
+    assert code == 1
+    assert "no answer from" in findings["vendor"]["found"]
+
+
+def test_an_older_schema_and_a_role_without_rights_are_told_with_what_they_lack(
+    doctor: Ask, warehouse: Engine, server: embedded.Server
+) -> None:
+    with warehouse.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
+        connection.exec_driver_sql("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+        connection.exec_driver_sql("GRANT SELECT ON ALL TABLES IN SCHEMA public TO pg_monitor")
+    with psycopg.connect(server.url("postgres").get_secret_value(), autocommit=True) as connection:
+        connection.execute("DROP ROLE IF EXISTS doctors_patient")
+        connection.execute("CREATE ROLE doctors_patient LOGIN PASSWORD 'hunter2' IN ROLE pg_monitor")
+    address = make_url(warehouse.url).set(drivername="postgresql", username="doctors_patient", password="hunter2")
+    try:
+        code, findings = doctor(DATABASE_URL=address.render_as_string(hide_password=False))
+    finally:
+        with psycopg.connect(server.url("postgres").get_secret_value(), autocommit=True) as connection:
+            connection.execute("DROP ROLE doctors_patient")
+    assert code == 1
+    assert findings["schema"]["found"].endswith("run `market-pipeline db migrate`")
+    lacking = findings["rights"]["found"]
+    assert "doctors_patient may not make tables in public, make schemas, read and write all tables" in lacking
+
+
+def test_an_embedded_server_is_not_started_for_being_looked_at(
+    doctor: Ask, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DATABASE_URL")
+    code, findings = doctor()
+    assert code == 1
+    assert "`market-pipeline db start`" in findings["database"]["found"]
+    assert not (settings.market_pipeline_data_dir / "postgres").exists()
+
+
+def test_people_get_a_line_for_each_finding_and_how_to_mend_it(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://user:hunter2@127.0.0.1:9/market_data")
+    with pytest.raises(SystemExit) as ended:
+        main(["doctor"])
+    assert ended.value.code == 1
+    said = capfd.readouterr().out
+    assert re.search(r"^ok +settings: ", said, re.MULTILINE)
+    assert re.search(r"^error +database: .*DATABASE_URL is right", said, re.MULTILINE)

@@ -1,0 +1,175 @@
+"""`market-pipeline status`: what it says of a warehouse in every state, and that looking changes nothing."""
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+from dagster import DagsterInstance
+from dagster._daemon.daemon import SchedulerDaemon
+from dagster._daemon.types import DaemonHeartbeat
+from sqlalchemy import Engine
+
+from market_pipeline.api.server import running_api
+from market_pipeline.cli.main import main
+from market_pipeline.orchestration.launch import open_instance
+from market_pipeline.orchestration.state import data_problems
+from market_pipeline.sessions import last_sessions, latest_ended_session, sessions_between
+from market_pipeline.settings import Settings
+from market_pipeline.symbols import Symbol
+from market_pipeline.warehouse.tracked_symbols import add_symbols
+from market_pipeline_tests.integration.stored_bars import AAPL, failed, loaded, query, recorded
+
+MSFT, FB = Symbol.of("MSFT", "stock"), Symbol.of("FB", "stock")
+OCTOBER = sessions_between("XNYS", date(2012, 10, 1), date(2012, 10, 31))
+
+Told = tuple[int, str]
+Ask = Callable[..., Told]
+
+
+@pytest.fixture
+def status(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ask:
+    """The command's exit code and what it prints."""
+    monkeypatch.setenv("DAGSTER_WEBSERVER_URL", "http://127.0.0.1:9")
+
+    def _status(*arguments: str) -> Told:
+        with pytest.raises(SystemExit) as ended:
+            main(["status", *arguments])
+        return int(str(ended.value.code or 0)), capsys.readouterr().out
+
+    return _status
+
+
+@pytest.fixture
+def instance(settings: Settings, environment: dict[str, str]) -> Iterator[DagsterInstance]:
+    with open_instance(settings) as opened:
+        yield opened
+
+
+def as_json(told: Told) -> dict[str, Any]:
+    return dict(json.loads(told[1]))
+
+
+def databases(warehouse: Engine) -> set[str]:
+    return {row["datname"] for row in query(warehouse, "SELECT datname FROM pg_database")}
+
+
+def test_a_new_warehouse_lacks_symbols_and_servers_and_looking_makes_nothing(status: Ask, warehouse: Engine) -> None:
+    before = databases(warehouse)
+    code, said = status("--api-url", "http://127.0.0.1:9")
+    assert code == 1
+    assert said.split("What is wrong\n")[1].splitlines() == [
+        "  Dagster's daemon is not running and never has: start it with `dagster dev`",
+        "  Dagster's UI does not answer at http://127.0.0.1:9: start it with `dagster dev`, "
+        "or set DAGSTER_WEBSERVER_URL",
+        "  the API does not answer at http://127.0.0.1:9: start it with `market-pipeline api`",
+        "  no symbols are tracked: run `market-pipeline symbols init`",
+    ]
+    assert "last run    none yet" in said
+    assert databases(warehouse) == before
+
+
+def test_the_last_run_and_what_is_missing_are_told_with_the_commands_that_mend_it(
+    status: Ask, warehouse: Engine
+) -> None:
+    add_symbols(warehouse, [AAPL, MSFT, FB])
+    bars = recorded("AAPL", OCTOBER[0], OCTOBER[-1])
+    loaded(warehouse, AAPL, bars.drop(index=[4, 5]), sessions=OCTOBER, run_id="run-0")
+    loaded(warehouse, AAPL, bars[:3], run_id="run-1")
+    failed(warehouse, MSFT, OCTOBER, "MSFT: the vendor said no", run_id="run-1")
+    state = as_json(status("--json"))
+    assert state["ok"] is False
+    assert (state["last_run"]["run_id"], state["last_run"]["trigger"]) == ("run-1", "cli")
+    assert [state["last_run"][name] for name in ("symbols", "succeeded", "failed", "loaded")] == [2, 1, 1, 0]
+    assert state["symbols"]["tracked"] == 3
+    assert state["symbols"]["failed"] == {"MSFT": "MSFT: the vendor said no"}
+    assert state["symbols"]["never_loaded"] == ["FB", "MSFT"]
+    assert state["symbols"]["behind"] == ["AAPL"]
+    assert state["sessions_to_fetch"]["never_asked"] > 1000
+    by_command = {problem.rsplit("`")[-2]: problem for problem in state["problems"]}
+    assert "MSFT failed last (MSFT: the vendor said no)" in by_command[
+        "market-pipeline backfill --missing --symbols MSFT"
+    ]  # fmt: skip
+    assert "sessions of AAPL are missing" in by_command["market-pipeline backfill --missing"]
+
+
+def test_the_daemon_the_api_and_data_that_is_up_to_date_are_told_as_they_are(
+    status: Ask, warehouse: Engine, settings: Settings, instance: DagsterInstance
+) -> None:
+    latest = latest_ended_session("XNYS", datetime.now(UTC))
+    assert latest is not None
+    [before, latest] = last_sessions("XNYS", latest, 2)
+    add_symbols(warehouse, [AAPL])
+    bars = recorded("AAPL", OCTOBER[0], OCTOBER[-1])[:1]
+    moved = bars.assign(date=[before], time=bars["time"] + (before - OCTOBER[0]))
+    loaded(warehouse, AAPL, moved.astype({"date": "datetime64[us]"}), sessions=[before])
+    instance.add_daemon_heartbeat(
+        DaemonHeartbeat(datetime.now(UTC).timestamp(), SchedulerDaemon.daemon_type(), "daemon", [])
+    )
+    with running_api(settings) as api:
+        state = as_json(status("--json", "--api-url", api))
+    assert state["api"] == {"url": api, "answers": True}
+    assert state["symbols"]["behind"] == ["AAPL"], "the coming night's session is told, and nothing to worry about"
+    assert not [problem for problem in state["problems"] if "missing" in problem or "API" in problem]
+    assert datetime.fromisoformat(state["dagster"]["last_heartbeat"]) > datetime.now(UTC) - timedelta(minutes=5)
+    assert any("no nightly schedule" in problem for problem in state["problems"])
+
+
+def test_a_database_that_is_down_is_one_problem_without_its_password(
+    status: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://user:hunter2@127.0.0.1:9/market_data")
+    code, said = status("--json")
+    state = json.loads(said)
+    assert code == 1
+    assert "127.0.0.1:9/market_data can't be used" in state["problems"][0]
+    assert [state[name] for name in ("dagster", "last_run", "symbols", "sessions_to_fetch")] == [None] * 4
+    assert "hunter2" not in said
+    assert "hunter2" not in status()[1]
+
+
+def test_an_embedded_server_that_does_not_run_is_not_started_by_looking(
+    status: Ask, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DATABASE_URL")
+    code, said = status()
+    assert code == 1
+    assert "start it with `market-pipeline db start`" in said
+    assert not settings.market_pipeline_data_dir.exists()
+
+
+def test_an_older_schema_names_the_migration(status: Ask, warehouse: Engine) -> None:
+    with warehouse.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
+    state = as_json(status("--json"))
+    assert state["database"]["revision"] == "0001"
+    assert state["problems"][0].endswith("run `market-pipeline db migrate`")
+    assert state["symbols"] is None
+
+
+ROW = {"symbol": "AAPL", "last_error": None, "never_asked": 0, "failed": 0, "behind": 0, "not_yet_available": 0}
+
+
+@pytest.mark.parametrize(
+    ("row", "wrong"),
+    [
+        ({}, False),
+        ({"never_asked": 1, "behind": 1}, False),
+        ({"never_asked": 2, "behind": 2}, True),
+        ({"never_asked": 1, "behind": 0}, True),
+        ({"not_yet_available": 1, "behind": 1}, False),
+        ({"not_yet_available": 1, "never_asked": 1, "behind": 2}, False),
+        ({"failed": 1, "behind": 1, "last_error": "the vendor said no"}, True),
+    ],
+)
+def test_only_what_the_last_night_should_have_fetched_is_wrong(row: dict[str, Any], wrong: bool) -> None:
+    assert bool(data_problems([{**ROW, **row}])) is wrong
+
+
+def test_many_symbols_are_one_line() -> None:
+    rows = [{**ROW, "symbol": f"S{number}", "never_asked": 3} for number in range(9)]
+    assert data_problems(rows) == [
+        "27 sessions of S0, S1, S2, S3, S4 and 4 more are missing and can be fetched: "
+        "run `market-pipeline backfill --missing`"
+    ]

@@ -1,0 +1,43 @@
+"""What the doctor makes of its measures."""
+
+import pytest
+
+from market_pipeline.findings import Level, any_error, judge_clock, judge_port, judge_server, judge_space, ok, warning
+
+
+@pytest.mark.parametrize(
+    ("free", "level"), [(10**9 - 1, "error"), (10**9, "warning"), (5 * 10**9 - 1, "warning"), (5 * 10**9, "ok")]
+)
+def test_a_disk_is_near_its_end_before_it_is_there(free: int, level: Level) -> None:
+    assert judge_space("data folder", "/data", free).level == level
+
+
+@pytest.mark.parametrize(
+    ("ahead", "level", "said"),
+    [(0.2, "ok", "0.2 s ahead of"), (-5.0, "ok", "5.0 s behind"), (5.1, "warning", "ahead"), (-7, "warning", "behind")],
+)
+def test_clocks_may_be_a_little_apart_either_way(ahead: float, level: Level, said: str) -> None:
+    finding = judge_clock("clock", "the database's clock", ahead)
+    assert finding.level == level
+    assert said in finding.found
+
+
+@pytest.mark.parametrize(("number", "level"), [(130_022, "error"), (140_000, "ok"), (180_004, "ok")])
+def test_a_server_that_its_makers_no_longer_mend_is_too_old(number: int, level: Level) -> None:
+    finding = judge_server("PostgreSQL", number)
+    assert finding.level == level
+    assert finding.found == f"PostgreSQL {number // 10_000}.{number % 10_000}"
+
+
+@pytest.mark.parametrize(
+    ("ours", "free", "level"), [(True, False, "ok"), (False, True, "ok"), (False, False, "warning")]
+)
+def test_a_port_may_be_free_or_ours(ours: bool, free: bool, level: Level) -> None:
+    finding = judge_port("API's port", 8000, ours=ours, free=free, option="--port")
+    assert finding.level == level
+    assert ("--port" in str(finding.mend)) is (level == "warning")
+
+
+def test_a_warning_is_no_error() -> None:
+    assert not any_error([ok("a", "b"), warning("a", "b", "c")])
+    assert any_error([judge_space("data folder", "/data", 0)])
