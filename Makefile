@@ -1,6 +1,6 @@
 # The project's commands. `make` lists them. Paths are relative, so a checkout may lie anywhere, spaces included.
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-clean up test check format
+.PHONY: help install demo demo-clean up test check format docs
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -40,3 +40,8 @@ check: install ## Check formatting, lint, types and who imports whom.
 format: install ## Format the code and mend what lint can mend.
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: install ## Build the documentation as a site, in build/docs.
+	$(BIN)/python docs/picture.py > docs/architecture.svg.partial && mv docs/architecture.svg.partial docs/architecture.svg
+	$(BIN)/sphinx-build --quiet --fail-on-warning --builder html docs build/docs
+	@echo "Open build/docs/index.html"

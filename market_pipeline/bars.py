@@ -25,9 +25,10 @@ class FetchedBars:
     """What the vendor answered for one symbol.
 
     `frame` has BAR_COLUMNS and the index 0..n-1; `payloads[i]` is the vendor's own record of row i, kept so that a
-    refused bar can be stored as it came. `requests` is the number of HTTP requests it took, `notes` what a user should
-    know of what is not in it. `answered` are the first and the last date that the vendor answered for, which is less
-    than was asked where the plan gives less; None where nothing was asked.
+    refused bar can be stored as it came. `requests` is the number of HTTP requests it took, `waited_seconds` how long
+    they waited for the rate limit, `notes` what a user should know of what is not in it. `answered` are the first and
+    the last date that the vendor answered for, which is less than was asked where the plan gives less; None where
+    nothing was asked.
     """
 
     frame: pd.DataFrame
@@ -35,6 +36,7 @@ class FetchedBars:
     requests: int
     notes: tuple[str, ...] = ()
     answered: tuple[date, date] | None = None
+    waited_seconds: float = 0.0
 
 
 @dataclass(frozen=True)

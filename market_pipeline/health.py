@@ -54,6 +54,19 @@ def answers(covered: Mapping[str, Any], load: Load) -> list[Answer]:
     return [_completeness(covered), _impossible_bars(load), _staleness(covered, load), _unexplained_jumps(load)]
 
 
+def sessions_behind(covered: Mapping[str, Any]) -> int:
+    """How many sessions without a bar could have had one since the newest bar, or ever where there is none.
+
+    Args:
+        covered: the symbol's row of the view `coverage`.
+    """
+    if not covered["loaded"]:
+        return int(covered["failed"] + covered["rejected"] + covered["never_asked"])
+    if covered["behind"] == 1 and covered["not_yet_available"]:
+        return 0
+    return int(covered["behind"])
+
+
 def _completeness(covered: Mapping[str, Any]) -> Answer:
     numbers = {name: covered[name] for name in ("sessions", "loaded", "failed", "rejected", "never_asked")}
     missing = covered["failed"] + covered["rejected"] + covered["never_asked"]

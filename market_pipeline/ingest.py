@@ -18,6 +18,7 @@ from typing import Protocol
 import pandas as pd
 from sqlalchemy import Engine
 from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, OperationalError
+from structlog.contextvars import bound_contextvars
 
 from market_pipeline.bars import FetchedBars, empty_frame
 from market_pipeline.errors import MarketPipelineError
@@ -96,11 +97,12 @@ def ingest(
         for symbol in symbols
     )
     for attempt, answer in _fetched_ahead(attempts, vendor, at_once):
-        try:
-            outcome = _load(attempt, answer, who_is, warehouse)
-        except (OperationalError, InterfaceError) as error:
-            raise unavailable(error, warehouse) from None
-        _report(outcome)
+        with bound_contextvars(symbol=attempt.symbol.name):
+            try:
+                outcome = _load(attempt, answer, who_is, warehouse)
+            except (OperationalError, InterfaceError) as error:
+                raise unavailable(error, warehouse) from None
+            _report(outcome)
         yield outcome
 
 
@@ -136,21 +138,24 @@ def _fetch(attempt: Attempt, vendor: Vendor) -> FetchedBars:
     due = attempt.due
     if not due:
         return FetchedBars(empty_frame(), (), requests=0)
-    log.info("Backfilling %s: %s to %s", attempt.symbol.name, due[0], due[-1])
-    return vendor.bars(attempt.symbol, due[-1])
+    with bound_contextvars(symbol=attempt.symbol.name):  # for what is logged of its requests and waits too
+        log.info("Backfilling %s: %s to %s", attempt.symbol.name, due[0], due[-1])
+        return vendor.bars(attempt.symbol, due[-1])
 
 
 def _load(attempt: Attempt, answer: "Future[FetchedBars]", who_is: WhoIs, warehouse: Engine) -> Outcome:
     try:
         fetched = answer.result()
         notes = (*attempt.notes, *fetched.notes)
-        attempt = replace(attempt, requests=fetched.requests, notes=notes, answered=fetched.answered)
+        attempt = replace(attempt, requests=fetched.requests, waited_seconds=fetched.waited_seconds)
+        attempt = replace(attempt, notes=notes, answered=fetched.answered)
         if fetched.frame.empty and attempt.due:
             attempt = _explained(attempt, who_is)
         checked = check(fetched, attempt.symbol, attempt.due or attempt.sessions)
         return load(warehouse, attempt, checked.accepted, _rejected(checked, fetched), examine)
     except PolygonError as error:
-        return record_failure(warehouse, replace(attempt, requests=error.requests), str(error))
+        attempt = replace(attempt, requests=error.requests, waited_seconds=error.waited_seconds)
+        return record_failure(warehouse, attempt, str(error))
     except MarketPipelineError as error:
         return record_failure(warehouse, attempt, str(error))
     except (DataError, IntegrityError) as error:

@@ -12,6 +12,18 @@ from market_pipeline.errors import UsageError
 from market_pipeline.sessions import calendar, last_sessions, latest_ended_session, sessions_between
 from market_pipeline.symbols import Symbol
 
+TRIGGER_TAG = "market_pipeline/trigger"
+"""The tag by which whoever starts a run says who that is, where Dagster doesn't."""
+
+
+def trigger_of(tags: Mapping[str, str]) -> str:
+    """What started a run with these tags: cli, schedule, api, backfill (from the UI) or manual."""
+    if TRIGGER_TAG in tags:
+        return tags[TRIGGER_TAG]
+    if "dagster/schedule_name" in tags:
+        return "schedule"
+    return "backfill" if "dagster/backfill" in tags else "manual"
+
 
 class NoSessionError(UsageError):
     """The dates asked for hold no session."""

@@ -4,12 +4,13 @@ Values come from the environment, or from a `.env` file in the project's folder 
 package reads the environment, and nothing reads it on import: callers ask `load_settings()`.
 """
 
+from email.utils import getaddresses
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import platformdirs
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from market_pipeline.errors import UsageError
@@ -92,6 +93,28 @@ class Settings(BaseSettings):
     api_cors_origins: str = Field(
         "", description="Origins whose pages may read the API, with commas between, e.g. https://app.example.com."
     )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="How logs are written: text, for people, or json, one object a line, for programs."
+    )
+    alert_webhook_url: SecretStr | None = Field(
+        None, description="Where alerts are POSTed as JSON, e.g. a chat service's incoming webhook."
+    )
+    smtp_url: SecretStr | None = Field(
+        None, description="The mail server for alerts, as smtp://user:password@host:587 or smtps://user:password@host."
+    )
+    alert_email_to: str | None = Field(
+        None, description="Who gets alerts by e-mail, with commas between; takes SMTP_URL."
+    )
+    alert_email_from: str | None = Field(None, description="Whom they come from. Unset: the first of ALERT_EMAIL_TO.")
+    alert_stale_sessions: int = Field(
+        1, ge=1, description="How many sessions behind a symbol must be for an alert to say so."
+    )
+    celery_broker_url: SecretStr | None = Field(
+        None, description="The Redis that hands runs to workers, as redis://:password@host:6379/0. Unset: no workers."
+    )
+    steps_on_workers: bool = Field(
+        False, description="Whether a run's steps are handed to workers too, instead of running in the run's process."
+    )
     market_pipeline_data_dir: Path = Field(
         default_factory=default_data_dir,
         description="Where the embedded PostgreSQL keeps its data. Unset: .market_pipeline in the project's folder.",
@@ -130,6 +153,43 @@ class Settings(BaseSettings):
             raise ValueError("must hold neither a user, a password nor a query")
         return url.rstrip("/")
 
+    @field_validator("alert_webhook_url")
+    @classmethod
+    def _is_a_webhooks(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None:
+            parts = urlsplit(url.get_secret_value())
+            if parts.scheme not in ("http", "https") or not parts.hostname:
+                raise ValueError("is not of the form https://host/path")
+        return url
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _is_a_mail_servers(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None:
+            parts = urlsplit(url.get_secret_value())
+            if parts.scheme not in ("smtp", "smtps") or not parts.hostname or not _has_port(parts):
+                raise ValueError("is not of the form smtp://user:password@host:587 or smtps://user:password@host:465")
+        return url
+
+    @field_validator("alert_email_to", "alert_email_from")
+    @classmethod
+    def _are_addresses(cls, text: str | None, field: ValidationInfo) -> str | None:
+        if text is not None:
+            if not all("@" in address for _, address in getaddresses([text])) or not text.isprintable():
+                raise ValueError("holds something that is no e-mail address")
+            if field.field_name == "alert_email_to" and not field.data.get("smtp_url"):
+                raise ValueError("takes a mail server: set SMTP_URL too")
+        return text
+
+    @field_validator("celery_broker_url")
+    @classmethod
+    def _is_redis(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None:
+            parts = urlsplit(url.get_secret_value())
+            if parts.scheme not in ("redis", "rediss") or not parts.hostname:
+                raise ValueError("is not of the form redis://:password@host:6379/0")
+        return url
+
     @field_validator("market_pipeline_data_dir")
     @classmethod
     def _absolute(cls, folder: Path) -> Path:
@@ -139,6 +199,11 @@ class Settings(BaseSettings):
     def dagster_dir(self) -> Path:
         """What little Dagster keeps in files, where DAGSTER_HOME doesn't say otherwise."""
         return self.market_pipeline_data_dir / "dagster"
+
+    @property
+    def alert_receivers(self) -> list[str]:
+        """Who gets alerts by e-mail, each address without a name."""
+        return [address for _, address in getaddresses([self.alert_email_to or ""]) if address]
 
     @property
     def source(self) -> Source:
@@ -158,6 +223,14 @@ class Settings(BaseSettings):
     def plan(self) -> Plan | None:
         """The limits of the account's plan, where it is known."""
         return PLANS[self.polygon_plan] if self.polygon_plan is not None else None
+
+
+def _has_port(parts: SplitResult) -> bool:
+    """Whether the port, where there is one, can be one: asked for another, urllib raises."""
+    try:
+        return parts.port is None or parts.port > 0
+    except ValueError:
+        return False
 
 
 def load_settings() -> Settings:

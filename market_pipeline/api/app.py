@@ -13,6 +13,7 @@ import orjson
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi_offline import FastAPIOffline
+from prometheus_client import CollectorRegistry, disable_created_metrics
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -24,8 +25,11 @@ from market_pipeline.api.compression import Compressed
 from market_pipeline.api.context import Context
 from market_pipeline.api.keys import check_reader
 from market_pipeline.api.limits import RequestLimit
+from market_pipeline.api.metrics import PATH as METRICS
+from market_pipeline.api.metrics import Counted, RequestMetrics, metrics_routes
 from market_pipeline.api.openapi import DESCRIPTION, PROBLEM, with_generated
 from market_pipeline.api.page import page_routes
+from market_pipeline.api.pipeline_metrics import PipelineMetrics
 from market_pipeline.api.problems import ProblemError, answer_problem
 from market_pipeline.errors import MarketPipelineError
 from market_pipeline.settings import Settings
@@ -50,6 +54,8 @@ def create_app(context: Context) -> Starlette:
             await context.reader.close()
 
     documented = _documented(context)
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each, of no use to anyone
+    registry = CollectorRegistry()
 
     async def document(_request: Request) -> Response:
         with suppress(ProblemError):  # without a database there is still something to document
@@ -61,10 +67,14 @@ def create_app(context: Context) -> Starlette:
         Route(tables.PATH + "/{table}", tables.read_table),
         Route(tables.PATH, tables.list_tables),
         Route("/openapi.json", document),
+        *metrics_routes(PipelineMetrics(context.reader, context.instance), registry),
         *page_routes(),
     ]
     app = Starlette(
-        routes=routes, middleware=_middleware(context.settings), exception_handlers=HANDLERS, lifespan=lifespan
+        routes=routes,
+        middleware=[Middleware(Counted, metrics=RequestMetrics(registry)), *_middleware(context.settings)],
+        exception_handlers=HANDLERS,
+        lifespan=lifespan,
     )
     app.router.redirect_slashes = False
     app.router.default = documented
@@ -97,11 +107,12 @@ def _documented(context: Context) -> FastAPI:
 
 
 def _middleware(settings: Settings) -> list[Middleware]:
-    """What every request passes, the outermost first."""
+    """What every request that was counted passes, the outermost first."""
     found = []
     if origins := [origin.strip() for origin in settings.api_cors_origins.split(",") if origin.strip()]:
         exposed, headers = ["Link", "ETag", "X-Adjustment"], ["X-API-Key"]
         found.append(Middleware(CORSMiddleware, allow_origins=origins, allow_headers=headers, expose_headers=exposed))
     if settings.api_requests_per_minute:
-        found.append(Middleware(RequestLimit, requests_per_minute=settings.api_requests_per_minute))
+        limit = settings.api_requests_per_minute
+        found.append(Middleware(RequestLimit, requests_per_minute=limit, but_for=METRICS))
     return [*found, Middleware(Compressed)]

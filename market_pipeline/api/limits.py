@@ -11,16 +11,20 @@ from market_pipeline.api.problems import ProblemError, problem_response
 
 
 class RequestLimit:
-    """Answers 429 to a client that asks too often, and tells everyone how many requests are left to them."""
+    """Answers 429 to a client that asks too often, and tells everyone how many requests are left to them.
 
-    def __init__(self, app: ASGIApp, requests_per_minute: int) -> None:
+    The path `but_for` is nobody's request: it isn't counted.
+    """
+
+    def __init__(self, app: ASGIApp, requests_per_minute: int, but_for: str) -> None:
         self._app = app
+        self._but_for = but_for
         self._item = RateLimitItemPerMinute(requests_per_minute)
         self._limiter = FixedWindowRateLimiter(MemoryStorage())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer an ASGI request."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" or scope["path"] == self._but_for:
             await self._app(scope, receive, send)
             return
         client = (scope["client"] or ("unknown",))[0]

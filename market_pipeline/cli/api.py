@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from market_pipeline.cli.telling import tell
 from market_pipeline.listening import base_url, listen
 from market_pipeline.settings import Settings, load_settings
 
@@ -23,14 +24,12 @@ def api(
     from market_pipeline.api.server import api_server
 
     with listen(host, port) as door, api_server(settings, access_log=access_log) as server:
-        typer.echo(
-            f"The API is at {base_url(door)} and documented at {base_url(door)}/docs. Ctrl-C stops it.", err=True
-        )
+        tell(f"The API is at {base_url(door)} and documented at {base_url(door)}/docs. Ctrl-C stops it.")
         _warn_if_open(host, settings)
         try:
             server.run([door])
         except KeyboardInterrupt:
-            typer.echo("The API has stopped.", err=True)
+            tell("The API has stopped.")
 
 
 def _warn_if_open(host: str, settings: Settings) -> None:
@@ -38,4 +37,4 @@ def _warn_if_open(host: str, settings: Settings) -> None:
     with suppress(ValueError):
         is_here_only = ipaddress.ip_address(host).is_loopback
     if not is_here_only and not settings.api_key_required:
-        typer.echo("Whoever reaches this address may read: API_KEY_REQUIRED=true asks them for a key.", err=True)
+        tell("Whoever reaches this address may read: API_KEY_REQUIRED=true asks them for a key.")

@@ -4,13 +4,15 @@ Exit codes: 0 done, 1 failed, 2 the command itself is wrong, 3 some symbols fail
 everything else to standard error.
 """
 
+import logging
 import sys
+from contextlib import suppress
 from typing import Annotated
 
 import typer
 
-from market_pipeline import __version__
-from market_pipeline.cli import db, keys, symbols
+from market_pipeline import __version__, logs
+from market_pipeline.cli import alerts, db, keys, symbols
 from market_pipeline.cli.api import api
 from market_pipeline.cli.backfill import backfill
 from market_pipeline.cli.backup import backup, restore
@@ -22,8 +24,11 @@ from market_pipeline.cli.marts import dbt, marts
 from market_pipeline.cli.passing_on import PassesOn
 from market_pipeline.cli.sandbox import sandbox
 from market_pipeline.cli.status import status
+from market_pipeline.cli.telling import tell
 from market_pipeline.cli.up import up
+from market_pipeline.cli.worker import worker
 from market_pipeline.errors import MarketPipelineError, UsageError
+from market_pipeline.settings import SettingsError, load_settings
 
 FAILED, USAGE = 1, 2
 
@@ -43,6 +48,7 @@ app.command("marts")(marts)
 app.command("dbt", cls=PassesOn)(dbt)
 app.command("api")(api)
 app.command("up")(up)
+app.command("worker")(worker)
 app.command("status")(status)
 app.command("doctor")(doctor)
 app.command("sandbox")(sandbox)
@@ -50,6 +56,7 @@ app.command("demo")(demo)
 app.add_typer(symbols.app, name="symbols")
 app.add_typer(db.app, name="db")
 app.add_typer(keys.app, name="keys")
+app.add_typer(alerts.app, name="alerts")
 
 
 def _version(wanted: bool) -> None:
@@ -71,8 +78,11 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal of any encoding can be told
+    with suppress(SettingsError):  # a command that reads the settings says so itself
+        if load_settings().log_format == "json":
+            logs.configure()
     try:
         app(arguments)
     except MarketPipelineError as error:
-        typer.echo(f"error: {error}", err=True)
+        tell(str(error), logging.ERROR)
         sys.exit(USAGE if isinstance(error, UsageError) else FAILED)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from market_pipeline import logs
 from market_pipeline.warehouse import rate_limit
 from market_pipeline.warehouse.accounting import Outcome
 
@@ -17,7 +18,7 @@ LOG_FORMAT = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
 @contextmanager
 def shown_progress(sessions: int, *, quiet: bool) -> Iterator[Callable[[Outcome], None]]:
     """What to call with each symbol's outcome, so that the user sees how far of `sessions` bars the work is."""
-    if quiet:
+    if quiet or logs.is_json():  # which says the same, a line a symbol
         yield lambda _outcome: None
     elif sys.stderr.isatty():
         with _bar(sessions) as advance:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 from pydantic import SecretStr
 
+from market_pipeline.cli.telling import tell
 from market_pipeline.errors import UsageError
 from market_pipeline.listening import base_url
 from market_pipeline.plans import PlanName
@@ -74,11 +75,11 @@ def sandbox(
     with listen_on_loopback(host, port) as door:
         typer.echo(f"export POLYGON_BASE_URL={base_url(door)}")
         typer.echo(f"export POLYGON_API_KEY={'<one of your --key>' if key else 'sandbox'}")
-        typer.echo("The sandbox is running: use these two lines in another terminal. Ctrl-C stops it.", err=True)
+        tell("The sandbox is running: use these two lines in another terminal. Ctrl-C stops it.")
         try:
             server.run([door])
         except KeyboardInterrupt:
-            typer.echo("The sandbox has stopped.", err=True)
+            tell("The sandbox has stopped.")
 
 
 def _instant(text: str | None) -> datetime | None:

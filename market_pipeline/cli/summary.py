@@ -30,6 +30,7 @@ def symbol_account(row: Row) -> Account:  # type: ignore[type-arg]
         "refused": row.refused,
         **{name: getattr(row, name) for name in COUNTS},
         "seconds": round(row.duration_seconds, 3),
+        "waited_seconds": round(row.waited_seconds, 3),
         "success": row.success,
         "error": row.error_details,
         "notes": row.notes,
@@ -49,6 +50,7 @@ def unreached(symbol: str, run_id: str, sessions: Sequence[date], cause: str | N
         **dict.fromkeys(COUNTS, 0),
         "missing": len(sessions),
         "seconds": 0.0,
+        "waited_seconds": 0.0,
         "success": False,
         "notes": None,
         "error": f"the run ended before it was reached: {cause or 'its page in the Dagster UI says why'}",
@@ -57,9 +59,10 @@ def unreached(symbol: str, run_id: str, sessions: Sequence[date], cause: str | N
 
 def print_table(accounts: Sequence[Account]) -> None:
     """One line a symbol and the sum, then what went wrong."""
+    waits = ["waited_seconds"] if any(account["waited_seconds"] for account in accounts) else []
     print_columns(
         ("symbol", "first_session", "last_session"),
-        (*COUNTS, "seconds"),
+        (*COUNTS, "seconds", *waits),
         accounts,
         # No sum of the seconds: symbols are fetched side by side.
         totals={name: sum(account[name] for account in accounts) for name in COUNTS},

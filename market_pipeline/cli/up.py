@@ -1,7 +1,6 @@
 """`market-pipeline up`: everything in one foreground command, from the database to the API, until Ctrl-C."""
 
 import json
-import re
 import signal
 import sys
 import threading
@@ -17,6 +16,7 @@ from filelock import FileLock, Timeout
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
+from market_pipeline import logs
 from market_pipeline.errors import MarketPipelineError
 from market_pipeline.listening import PortTakenError, listen
 from market_pipeline.settings import Settings, load_settings
@@ -35,7 +35,6 @@ COLOURS = {
     "sandbox": typer.colors.YELLOW, "code": typer.colors.BLUE, "webserver": typer.colors.GREEN,
     "daemon": typer.colors.MAGENTA, "api": typer.colors.CYAN,
 }  # fmt: skip
-COLOURED = re.compile(r"\x1b\[[0-9;]*m")
 WIDTH = max(map(len, COLOURS))
 
 
@@ -126,7 +125,8 @@ def _children(
         changes = {"POLYGON_BASE_URL": f"http://{LOOPBACK}:{port}", "POLYGON_API_KEY": "sandbox"}
         _say("up", f"a sandbox answers in place of the vendor, at {changes['POLYGON_BASE_URL']}")
         yield programs.sandbox(port, programs.environment(settings, addresses, changes))
-    yield from programs.programs(folder, addresses, programs.environment(settings, addresses, changes), instance)
+    env = programs.environment(settings, addresses, changes)
+    yield from programs.programs(folder, addresses, env, instance, log_format=settings.log_format)
 
 
 def _close_runs(instance: "DagsterInstance", warehouse: Engine, session: _Session | None) -> None:
@@ -197,10 +197,12 @@ def _free_port() -> int:
 
 
 def _say(name: str, line: str) -> None:
-    """One line under the name of who said it, in one piece whichever thread it comes from."""
+    """One line under the name of who said it, in one piece whichever thread it comes from; an object where logs are."""
     prefix = f"{name:<{WIDTH}} | "
-    if not sys.stdout.isatty():
-        line = COLOURED.sub("", line)
+    if logs.is_json():
+        prefix, line = "", logs.relayed(line, name)
+    elif not sys.stdout.isatty():
+        line = logs.COLOURED.sub("", line)
     else:
         prefix = typer.style(prefix, fg=COLOURS.get(name, typer.colors.WHITE), bold=name not in COLOURS)
     with suppress(OSError):  # nobody reads it any more; the children go on all the same

@@ -18,6 +18,7 @@ from market_pipeline.orchestration.checks import check_results, check_specs
 from market_pipeline.orchestration.events import record_check_results, record_materializations
 from market_pipeline.orchestration.partitions import session_partitions
 from market_pipeline.orchestration.resources import Pipeline
+from market_pipeline.runs import trigger_of
 from market_pipeline.sessions import calendar
 from market_pipeline.symbols import Symbol
 from market_pipeline.warehouse.accounting import Outcome
@@ -26,7 +27,6 @@ from market_pipeline.warehouse.tracked_symbols import Reference, delistings
 
 SYMBOLS_PER_STEP = 50
 GROUPS = {"stock": "stocks", "etf": "etfs", "crypto": "crypto"}
-TRIGGER_TAG = "market_pipeline/trigger"
 
 ONE_ROW = {"dagster/partition_row_count": 1}
 
@@ -38,15 +38,22 @@ def asset_key(symbol: Symbol) -> dg.AssetKey:
     return dg.AssetKey(["market_data", symbol.name])
 
 
-def build_assets(symbols: Sequence[Symbol], today: date) -> list[dg.AssetsDefinition]:
-    """The assets of these symbols, in steps of one calendar each."""
+def build_assets(symbols: Sequence[Symbol], today: date, *, in_one_process: bool = True) -> list[dg.AssetsDefinition]:
+    """The assets of these symbols, in steps of one calendar each.
+
+    Args:
+        symbols: the tracked ones.
+        today: the last day that may have a session.
+        in_one_process: whether a run's steps share what one of them has fetched. Else each plans for itself.
+    """
     steps = []
     for calendar_name in sorted({symbol.calendar for symbol in symbols}):
         partitions = session_partitions(calendar_name, today)
         members = sorted(symbol for symbol in symbols if symbol.calendar == calendar_name)
         for number, first in enumerate(range(0, len(members), SYMBOLS_PER_STEP), start=1):
             name = f"bars_{calendar(calendar_name).market}_{number}"
-            steps.append(_step(name, members[first : first + SYMBOLS_PER_STEP], members, partitions))
+            own = members[first : first + SYMBOLS_PER_STEP]
+            steps.append(_step(name, own, members if in_one_process else own, partitions))
     return steps
 
 
@@ -87,7 +94,7 @@ def column_schema(table: Table) -> dg.TableSchema:
 
 
 def _step(
-    name: str, symbols: Sequence[Symbol], on_calendar: Sequence[Symbol], partitions: dg.DailyPartitionsDefinition
+    name: str, symbols: Sequence[Symbol], fetched_together: Sequence[Symbol], partitions: dg.DailyPartitionsDefinition
 ) -> dg.AssetsDefinition:
     @dg.multi_asset(
         name=name,
@@ -105,7 +112,7 @@ def _step(
         yield from _load_bars(
             context,
             _among(symbols, context.selected_asset_keys),
-            _among(on_calendar, context.job_def.asset_layer.selected_asset_keys),
+            _among(fetched_together, context.job_def.asset_layer.selected_asset_keys),
         )
 
     return step
@@ -120,13 +127,13 @@ def _load_bars(
 ) -> Iterator[Result]:
     """Load the run's sessions of a step's symbols, one materialization event a session that has its bar.
 
-    What to ask of the vendor is planned for all symbols of the run. A symbol that fails leaves its partitions failed
-    and the run red; its neighbours are loaded and stay materialized.
+    What to ask of the vendor is planned for all symbols of the run that share a process. A symbol that fails leaves its
+    partitions failed and the run red; its neighbours are loaded and stay materialized.
     """
     pipeline: Pipeline = context.resources.pipeline
     sessions = [date.fromisoformat(key) for key in context.partition_keys]
     delisted = delistings(pipeline.warehouse)
-    run = Run(context.run.run_id, context.run.tags.get(TRIGGER_TAG) or _trigger(context.run.tags))
+    run = Run(context.run.run_id, trigger_of(context.run.tags))
     vendor = pipeline.fetcher(_trading(in_run, delisted, sessions[0]) or in_run, sessions)
     outcomes = []
     for outcome in ingest(
@@ -163,12 +170,6 @@ def _trading(symbols: Sequence[Symbol], delisted: Mapping[str, Reference], first
     return [symbol for symbol in symbols if symbol.name not in ended]
 
 
-def _trigger(tags: Mapping[str, str]) -> str:
-    if "dagster/schedule_name" in tags:
-        return "schedule"
-    return "backfill" if "dagster/backfill" in tags else "manual"
-
-
 def _events(context: dg.AssetExecutionContext, outcome: Outcome, asked: int) -> Iterator[Result]:
     """Green is for sessions whose bar is there. Dagster's own result is green for all, so it serves only then.
 
@@ -199,7 +200,8 @@ def _events(context: dg.AssetExecutionContext, outcome: Outcome, asked: int) -> 
     )
 
 
-def _summary(outcome: Outcome) -> dict[str, int | str]:
+def _summary(outcome: Outcome) -> dict[str, int | float | str]:
+    waited = {"waited_seconds": round(outcome.waited_seconds, 3)} if outcome.waited_seconds else {}
     return {
         "first_session": outcome.first_session.isoformat(),
         "last_session": outcome.last_session.isoformat(),
@@ -214,4 +216,5 @@ def _summary(outcome: Outcome) -> dict[str, int | str]:
         "unchanged": outcome.unchanged,
         "rejected": outcome.rejected,
         "flagged": outcome.flagged,
+        **waited,
     }

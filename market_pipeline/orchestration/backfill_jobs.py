@@ -13,7 +13,7 @@ from typing import Literal
 
 from dagster import DagsterInstance, DagsterRunStatus, RunRecord, RunsFilter
 from dagster._core.definitions.partitions.subset import TimeWindowPartitionsSubset
-from dagster._core.events import DagsterEventType, JobFailureData
+from dagster._core.events import DagsterEvent, DagsterEventType, JobFailureData
 from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 from dagster._core.storage.tags import BACKFILL_ID_TAG
 from dagster_shared.error import SerializableErrorInfo
@@ -177,7 +177,7 @@ def _note(known: _Known, status: Status, *, alive: bool) -> str | None:
         return "Dagster shows it as failed, because not all of its sessions have a bar" if differs else None
     if not alive:
         verb = "is cancelled" if status == "cancelling" else "goes on" if known.runs else "begins"
-        return f"{NOT_RUNNING}: start it with `dagster dev`; the backfill {verb} when it does"
+        return f"{NOT_RUNNING}: start it with `market-pipeline up`; the backfill {verb} when it does"
     if awaits_reload(known.backfill):
         return "Dagster's daemon has not loaded all of its symbols yet; it begins when they are, in a minute or two"
     return None
@@ -197,11 +197,15 @@ def _run_error(instance: DagsterInstance, run: RunRecord) -> str | None:
     ended = instance.get_records_for_run(run.dagster_run.run_id, of_type=DagsterEventType.RUN_FAILURE, limit=1).records
     if not ended:
         return None
-    event = ended[0].event_log_entry.get_dagster_event()
+    return cause_of(ended[0].event_log_entry.get_dagster_event())
+
+
+def cause_of(event: DagsterEvent) -> str:
+    """Why a run failed, in one line, by the event that says that it did."""
     data = event.event_specific_data
     step = data.first_step_failure_event if isinstance(data, JobFailureData) else None
     errors = [getattr(told, "error", None) for told in (data, step and step.event_specific_data)]
-    return next((_innermost(error) for error in errors if error), event.message)
+    return next((_innermost(error) for error in errors if error), event.message or "its page says why")
 
 
 def _innermost(error: SerializableErrorInfo) -> str:

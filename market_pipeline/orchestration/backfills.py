@@ -17,12 +17,12 @@ from dagster._core.utils import make_new_backfill_id
 from sqlalchemy import Engine
 
 from market_pipeline.errors import UsageError
-from market_pipeline.orchestration.assets import TRIGGER_TAG, asset_key
+from market_pipeline.orchestration.assets import asset_key
 from market_pipeline.orchestration.backfill_jobs import BackfillJob, jobs_of
 from market_pipeline.orchestration.partitions import session_partitions
 from market_pipeline.orchestration.refusals import awaits_reload
 from market_pipeline.orchestration.reloading import WebserverUnreachableError, ensure_loaded
-from market_pipeline.runs import RangeRun, range_runs
+from market_pipeline.runs import TRIGGER_TAG, RangeRun, range_runs
 from market_pipeline.settings import Settings
 from market_pipeline.symbols import Symbol
 

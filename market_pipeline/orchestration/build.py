@@ -4,9 +4,11 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from market_pipeline.orchestration.alerts import build_alert_sensors
 from market_pipeline.orchestration.assets import build_assets
 from market_pipeline.orchestration.corporate_actions import build_corporate_actions
 from market_pipeline.orchestration.resources import Loaded, pipeline_resource
+from market_pipeline.orchestration.run_logs import set_run_logger
 from market_pipeline.orchestration.schedules import build_schedules
 from market_pipeline.orchestration.sensors import build_sensors, build_symbols_sensor
 from market_pipeline.settings import Settings
@@ -21,10 +23,27 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     Raises:
         MarketPipelineError: the database can't be read, or dbt can't read its project.
     """
-    return dg.Definitions.merge(build_loading(settings), build_analytics(settings))
+    set_run_logger(settings)
+    executor = step_executor(settings)
+    return dg.Definitions.merge(build_loading(settings, executor=executor), build_analytics(settings, executor))
 
 
-def build_loading(settings: Settings, loaded: Loaded = lambda _outcome: None) -> dg.Definitions:
+def step_executor(settings: Settings) -> dg.ExecutorDefinition:
+    """What executes the steps of Dagster's runs: the run's own process, or the workers if STEPS_ON_WORKERS says so."""
+    if not settings.steps_on_workers:
+        # Fetching is bound by the vendor, loading by PostgreSQL: a process a step would cost seconds for nothing.
+        return dg.in_process_executor
+    # One machine needs no Celery.
+    from market_pipeline.orchestration.workers import steps_on_workers
+
+    return steps_on_workers
+
+
+def build_loading(
+    settings: Settings,
+    loaded: Loaded = lambda _outcome: None,
+    executor: dg.ExecutorDefinition = dg.in_process_executor,
+) -> dg.Definitions:
     """What loads the warehouse: the symbols, splits and dividends, and what starts it.
 
     Raises:
@@ -36,16 +55,18 @@ def build_loading(settings: Settings, loaded: Loaded = lambda _outcome: None) ->
         with warehouse.begin() as connection:
             record_sessions(connection, today)
     return dg.Definitions(
-        assets=[*build_assets(symbols, today), *build_corporate_actions()],
+        assets=[
+            *build_assets(symbols, today, in_one_process=executor is dg.in_process_executor),
+            *build_corporate_actions(),
+        ],
         schedules=build_schedules(symbols, settings),
-        sensors=[build_symbols_sensor(settings, symbols)],
+        sensors=[build_symbols_sensor(settings, symbols), *build_alert_sensors(settings)],
         resources={"pipeline": pipeline_resource(settings, loaded)},
-        # Fetching is bound by the vendor, loading by PostgreSQL: a process a step would cost seconds for nothing.
-        executor=dg.in_process_executor,
+        executor=executor,
     )
 
 
-def build_analytics(settings: Settings) -> dg.Definitions:
+def build_analytics(settings: Settings, executor: dg.ExecutorDefinition = dg.in_process_executor) -> dg.Definitions:
     """What is made of the warehouse's tables: the analysts' tables, built after the loads.
 
     Raises:
@@ -61,5 +82,5 @@ def build_analytics(settings: Settings) -> dg.Definitions:
         assets=build_marts(settings, symbols),
         jobs=[job],
         sensors=build_sensors(settings, job),
-        executor=dg.in_process_executor,
+        executor=executor,
     )

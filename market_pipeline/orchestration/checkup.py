@@ -183,7 +183,7 @@ def dagster(check: str, patient: Patient) -> Finding:
     """Whether Dagster's own database is there, and its daemon alive."""
     with existing_instance(patient.settings, patient.warehouse) as instance:
         if instance is None:
-            return warning(check, "no Dagster has ever run on this database", "start it with `dagster dev`")
+            return warning(check, "no Dagster has ever run on this database", "start it with `market-pipeline up`")
         state = scheduler_state(instance, datetime.now(UTC))
     if state.reason is not None:
         return warning(check, state.reason, "until then no nightly run happens")

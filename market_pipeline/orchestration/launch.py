@@ -17,9 +17,9 @@ from dagster._core.instance.config import is_dagster_home_set
 from sqlalchemy import Engine, text
 
 from market_pipeline.errors import MarketPipelineError
-from market_pipeline.orchestration.assets import TRIGGER_TAG, asset_key
+from market_pipeline.orchestration.assets import asset_key
 from market_pipeline.orchestration.partitions import partition_range_tags
-from market_pipeline.runs import RangeRun
+from market_pipeline.runs import TRIGGER_TAG, RangeRun
 from market_pipeline.settings import Settings, project_dir
 
 LAUNCHED_BY = {TRIGGER_TAG: "cli"}

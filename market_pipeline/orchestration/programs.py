@@ -87,7 +87,9 @@ def _home(settings: Settings) -> Path:
     return settings.dagster_dir
 
 
-def programs(folder: Path, addresses: Addresses, env: Mapping[str, str], instance: DagsterInstance) -> Iterator[Child]:
+def programs(
+    folder: Path, addresses: Addresses, env: Mapping[str, str], instance: DagsterInstance, *, log_format: str = "text"
+) -> Iterator[Child]:
     """Code server, webserver, daemon and API, in the order they are to be started.
 
     Args:
@@ -95,24 +97,27 @@ def programs(folder: Path, addresses: Addresses, env: Mapping[str, str], instanc
         addresses: where they listen.
         env: their environment.
         instance: Dagster's, in which the daemon leaves its signs of life.
+        log_format: text or json.
     """
+    logs = ("--log-format", "json") if log_format == "json" else ()
     workspace = _write_workspace(folder, addresses.code_port)
     code_port, ui_port, api_port = (str(p) for p in (addresses.code_port, addresses.ui_port, addresses.api_port))
     where = ("--host", addresses.host, "--port")
     yield Child(
         "code",
-        [program("dagster"), "code-server", "start", "--host", LOOPBACK, "--port", code_port, "-m", LOCATION],
+        [program("dagster"), "code-server", "start", "--host", LOOPBACK, "--port", code_port, "-m", LOCATION, *logs],
         env,
         lambda: _listens(addresses.code_port),
         lambda: _close_quietly(instance, addresses.code_port),
     )
     yield Child(
         "webserver",
-        [program("dagster-webserver"), *where, ui_port, "--workspace", str(workspace)],
+        [program("dagster-webserver"), *where, ui_port, "--workspace", str(workspace), *logs],
         env,
         lambda: answers(addresses.ui, DAGSTER_UI),
     )
-    yield Child("daemon", [program("dagster-daemon"), "run", "--workspace", str(workspace)], env, _has_beaten(instance))
+    daemon = [program("dagster-daemon"), "run", "--workspace", str(workspace), *logs]
+    yield Child("daemon", daemon, env, _has_beaten(instance))
     yield Child("api", [program("market-pipeline"), "api", *where, api_port], env, lambda: answers(addresses.api, API))
 
 

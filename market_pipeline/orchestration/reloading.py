@@ -163,8 +163,8 @@ def _cause(error: dict[str, Any]) -> str:
 
 def _ask(url: str, query: str, timeout: float, **variables: Any) -> dict[str, Any]:
     unreachable = (
-        f"no Dagster webserver answers at {url}: start it with `dagster dev`, or set DAGSTER_WEBSERVER_URL to where "
-        "it is"
+        f"no Dagster webserver answers at {url}: start it with `market-pipeline up`, or set DAGSTER_WEBSERVER_URL to "
+        "where it is"
     )
     try:
         with requests.Session() as session:

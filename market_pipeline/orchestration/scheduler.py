@@ -106,10 +106,10 @@ def _schedule(state: InstigatorState, now: datetime, *, alive: bool) -> Schedule
 def _why_dead(last: datetime | None, newest: datetime | None, now: datetime) -> str:
     if newest is not None and not _silent(newest, now):
         seen = f"since {last:%Y-%m-%d %H:%M} UTC" if last else "yet"
-        return f"Dagster's daemon runs, but its scheduler has not answered {seen}: restart `dagster dev`"
+        return f"Dagster's daemon runs, but its scheduler has not answered {seen}: restart `market-pipeline up`"
     if newest is None:
-        return f"{NOT_RUNNING} and never has: start it with `dagster dev`"
-    return f"{NOT_RUNNING}, last heard of at {newest:%Y-%m-%d %H:%M} UTC: start it with `dagster dev`"
+        return f"{NOT_RUNNING} and never has: start it with `market-pipeline up`"
+    return f"{NOT_RUNNING}, last heard of at {newest:%Y-%m-%d %H:%M} UTC: start it with `market-pipeline up`"
 
 
 def _why_idle(schedules: Sequence[ScheduleState]) -> str | None:

@@ -146,7 +146,7 @@ def _dagster(settings: Settings, warehouse: Engine, now: datetime) -> DagsterSta
     try:
         with existing_instance(settings, warehouse) as instance:
             if instance is None:
-                never = f"{NOT_RUNNING} and never has: start it with `dagster dev`"
+                never = f"{NOT_RUNNING} and never has: start it with `market-pipeline up`"
                 return DagsterState(False, never, None, None, [], 0)
             under_way = instance.get_runs_count(RunsFilter(statuses=UNDER_WAY))
             return _scheduler(scheduler_state(instance, now), under_way)
@@ -175,7 +175,8 @@ def _service_problems(
     said = [database.problem, dagster and dagster.problem]
     if not ui.answers:
         said.append(
-            f"Dagster's UI does not answer at {ui.url}: start it with `dagster dev`, or set DAGSTER_WEBSERVER_URL"
+            f"Dagster's UI does not answer at {ui.url}: start it with `market-pipeline up`, or set "
+            "DAGSTER_WEBSERVER_URL"
         )
     if not api.answers:
         said.append(f"the API does not answer at {api.url}: start it with `market-pipeline api`")

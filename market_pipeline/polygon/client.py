@@ -124,7 +124,7 @@ class PolygonClient:
             if not records and sessions_between(symbol.calendar, start, end):
                 # Under load the vendor sometimes answers "no bars" where there are some.
                 records = self._range(symbol, start, end, asked)
-            return range_bars(records, calendar(symbol.calendar).timezone, asked.requests)
+            return range_bars(records, calendar(symbol.calendar).timezone, asked.requests, asked.waited_seconds)
 
     def grouped_bars(self, calendar_name: str, session: date) -> GroupedBars:
         """One session's bars of all the calendar's market, as traded, by vendor ticker; empty if there is none.
@@ -142,7 +142,7 @@ class PolygonClient:
             records = self._grouped(calendar_name, session, asked)
             if not records and sessions_between(calendar_name, session, session):
                 records = self._grouped(calendar_name, session, asked)
-            return GroupedBars(records, market, session, asked.requests)
+            return GroupedBars(records, market, session, asked.requests, asked.waited_seconds)
 
     def splits(self, start: date, end: date, symbol: Symbol | None = None) -> list[Split]:
         """Splits executed from `start` to `end`, both included, oldest first: one symbol's, or the whole market's.

@@ -11,9 +11,13 @@ LONGEST_QUOTE = 200
 
 
 class PolygonError(MarketPipelineError):
-    """The vendor gave no usable answer. `requests` says how many HTTP requests that took."""
+    """The vendor gave no usable answer. `requests` says how many HTTP requests that took.
+
+    `waited_seconds` says how long they waited for the rate limit.
+    """
 
     requests: int = 0
+    waited_seconds: float = 0.0
 
 
 class MissingKeyError(PolygonError):

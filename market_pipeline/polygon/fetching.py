@@ -6,7 +6,7 @@ it only after the end of the day, and a history that is longer than the plan's.
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 import pandas as pd
@@ -30,6 +30,18 @@ LONG_WEEKEND = timedelta(days=4)
 """The most days without a session, but for closures that come once in a generation."""
 
 Day = Mapping[str, FetchedBars]
+
+
+@dataclass
+class _Spent:
+    """What a symbol's answers have taken so far: requests, and seconds of waiting for the rate limit."""
+
+    requests: int = 0
+    waited_seconds: float = 0.0
+
+    def add(self, more: FetchedBars | GroupedBars | PolygonError) -> None:
+        self.requests += more.requests
+        self.waited_seconds += more.waited_seconds
 
 
 class Fetcher:
@@ -76,26 +88,28 @@ class Fetcher:
         Raises:
             PolygonError: there is no usable answer.
         """
-        spent = 0
+        spent = _Spent()
         while True:
             asked = list(self._sessions)
             if last < asked[0]:  # what it traded on, the plan doesn't give
-                return FetchedBars(empty_frame(), (), spent, tuple(self._notes))
+                found = FetchedBars(empty_frame(), (), 0, tuple(self._notes))
+                return replace(found, **vars(spent))
             try:
                 fetched = self._range(symbol, asked, last) if symbol in self._ranged else self._from_days(symbol, last)
                 if symbol not in self._ranged and fetched.frame.empty:
                     # On none of the days in the market: before that counts as no data, it is asked for by name.
-                    spent += fetched.requests
+                    spent.add(fetched)
                     fetched = self._range(symbol, asked, last)
             except PolygonError as error:
-                spent += error.requests
+                spent.add(error)
                 if not self._narrowed(asked, error):
-                    error.requests = spent
+                    error.requests, error.waited_seconds = spent.requests, spent.waited_seconds
                     raise
             else:
+                spent.add(fetched)
                 notes = (*self._notes, *self._cut_off(fetched, asked))
                 answered = (asked[0], min(asked[-1], last))
-                return replace(fetched, requests=fetched.requests + spent, notes=notes, answered=answered)
+                return replace(fetched, **vars(spent), notes=notes, answered=answered)
 
     def _cut_off(self, fetched: FetchedBars, asked: Sequence[date]) -> list[str]:
         """What to say of bars that begin just where a plan's history does: the vendor may cut it off in silence."""
@@ -115,17 +129,17 @@ class Fetcher:
 
     def _from_days(self, symbol: Symbol, last: date) -> FetchedBars:
         """The symbol's bars out of the whole market's, each day of which is asked for once."""
-        spent = 0
+        spent = _Spent()
         with self._lock:
             for request in self._days_to_ask:
                 if request.session not in self._days and request.session in self._sessions:
                     market = self._market(request)
                     # What the run doesn't want of the market's twelve thousand bars a day is let go at once.
                     self._days[request.session] = {t: market[t] for t in self._tickers if t in market}
-                    spent += market.requests
+                    spent.add(market)
         ticker = symbol.vendor_ticker
         found = joined([bars[ticker] for day, bars in sorted(self._days.items()) if ticker in bars and day <= last])
-        return replace(found, requests=spent)
+        return replace(found, **vars(spent))
 
     def _market(self, request: GroupedRequest) -> GroupedBars:
         """A day of the whole market. One that the client has given up on is not tried again for the other symbols."""

@@ -58,20 +58,24 @@ class Patience:
 
 @dataclass
 class Question:
-    """One thing wanted from the vendor, in however many requests it takes. `about` names it in messages."""
+    """One thing wanted from the vendor, in however many requests it takes. `about` names it in messages.
+
+    `waited_seconds` is how long those requests waited for the rate limit.
+    """
 
     about: str
     requests: int = 0
+    waited_seconds: float = 0.0
 
 
 @contextmanager
 def question(about: str) -> Iterator[Question]:
-    """A question whose requests are counted, on the error too where there is no answer."""
+    """A question whose requests and waits are counted, on the error too where there is no answer."""
     asked = Question(about)
     try:
         yield asked
     except PolygonError as error:
-        error.requests = asked.requests
+        error.requests, error.waited_seconds = asked.requests, asked.waited_seconds
         raise
 
 
@@ -185,6 +189,7 @@ class Connection:
 
     def _attempt(self, url: str, asked: Question) -> Body:
         waited = self._limiter.acquire()
+        asked.waited_seconds += waited
         if waited > 0:
             self._on_wait(waited, "rate limit")
         asked.requests += 1

@@ -59,30 +59,41 @@ def list_of_objects(body: Body, about: str) -> list[Record]:
     return results
 
 
-def range_bars(records: Sequence[Record], timezone: ZoneInfo, requests: int) -> FetchedBars:
+def range_bars(
+    records: Sequence[Record], timezone: ZoneInfo, requests: int, waited_seconds: float = 0.0
+) -> FetchedBars:
     """One symbol's bars from the range endpoint, in the vendor's order.
 
     Args:
         records: the vendor's, of all pages.
         timezone: the calendar's, in which a bar's `t` is the midnight its day begins.
         requests: how many requests they took.
+        waited_seconds: how long those waited for the rate limit.
     """
     if not records:
-        return FetchedBars(empty_frame(), [], requests)
+        return FetchedBars(empty_frame(), [], requests, waited_seconds=waited_seconds)
     time = _times(records)
     frame = _frame(_local_midnights(time, timezone), time, records)
-    return FetchedBars(frame, records, requests)
+    return FetchedBars(frame, records, requests, waited_seconds=waited_seconds)
 
 
 class GroupedBars(Mapping[str, FetchedBars]):
     """One session's bars of the whole market, by vendor ticker.
 
     A ticker the vendor lists twice has two rows. A row whose `t` is missing or of another day has no date (NaT).
-    Each ticker's `FetchedBars.requests` is 0, as they share the `requests` made for all.
+    Each ticker's `FetchedBars.requests` is 0, as they share the `requests` made for all; so is its `waited_seconds`.
     """
 
-    def __init__(self, records: Sequence[Record], calendar: Calendar, session: date, requests: int) -> None:
+    def __init__(
+        self,
+        records: Sequence[Record],
+        calendar: Calendar,
+        session: date,
+        requests: int,
+        waited_seconds: float = 0.0,
+    ) -> None:
         self.requests = requests
+        self.waited_seconds = waited_seconds
         self._records = [record for record in records if isinstance(record.get("T"), str)]
         self._rows: dict[str, list[int]] = {}
         for row, record in enumerate(self._records):
@@ -107,7 +118,8 @@ def joined(parts: Sequence[FetchedBars]) -> FetchedBars:
     filled = [part for part in parts if len(part.frame)]
     frame = pd.concat([part.frame for part in filled], ignore_index=True) if filled else empty_frame()
     payloads = [payload for part in filled for payload in part.payloads]
-    return FetchedBars(frame, payloads, sum(part.requests for part in parts))
+    requests, waited = sum(part.requests for part in parts), sum(part.waited_seconds for part in parts)
+    return FetchedBars(frame, payloads, requests, waited_seconds=waited)
 
 
 def _session_frame(records: Sequence[Record], calendar: Calendar, session: date) -> pd.DataFrame:

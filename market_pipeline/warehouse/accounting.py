@@ -20,7 +20,8 @@ class Attempt:
     """What was asked for one symbol, and by whom: the part of the account that is known before loading.
 
     `sessions` are the run's, `delisted_on` the last day the symbol traded, where it is known to have left the market.
-    `answered` are the first and last date that the vendor answered for, None where it did for none.
+    `answered` are the first and last date that the vendor answered for, None where it did for none; `waited_seconds` is
+    how long the requests waited for the rate limit.
     """
 
     symbol: Symbol
@@ -33,6 +34,7 @@ class Attempt:
     notes: tuple[str, ...] = ()
     delisted_on: date | None = None
     answered: tuple[date, date] | None = None
+    waited_seconds: float = 0.0
 
     @property
     def due(self) -> Sequence[date]:
@@ -70,6 +72,7 @@ class Outcome:
     """The asked sessions that market_data holds a bar of now."""
     notes: tuple[str, ...] = ()
     error: str | None = None
+    waited_seconds: float = 0.0
 
     @property
     def refused(self) -> int:
@@ -91,6 +94,7 @@ def record_failure(engine: Engine, attempt: Attempt, error: str) -> Outcome:
         sessions=len(attempt.due),
         requests=attempt.requests,
         error=error,
+        waited_seconds=attempt.waited_seconds,
     )
     with engine.begin() as connection:
         account_for(connection, replace(attempt, answered=None), outcome)
@@ -127,6 +131,7 @@ def account_for(connection: Connection, attempt: Attempt, outcome: Outcome) -> N
             success=succeeded,
             error_details=outcome.error,
             notes="; ".join(outcome.notes) or None,
+            waited_seconds=outcome.waited_seconds,
         )
     )
     state: dict[str, Any] = {"backfill_status": "completed" if succeeded else "failed"}

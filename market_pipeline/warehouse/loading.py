@@ -77,6 +77,7 @@ def load(
             flagged=flagged,
             present=present,
             notes=attempt.notes,
+            waited_seconds=attempt.waited_seconds,
         )
         account_for(connection, attempt, outcome)
     return outcome

@@ -262,6 +262,7 @@ backfill_history = Table(
     _required("success", Boolean, "False if the symbol failed; nothing was loaded then."),
     _optional("error_details", Text, "Why it failed; NULL if it did not."),
     _optional("notes", Text, "What to know of sessions that a plan or a delisting left out; NULL where nothing."),
+    _required("waited_seconds", Double, "How long its requests waited for the rate limit.", server_default=text("0")),
     Index(None, "symbol", "backfill_timestamp"),
     Index(None, "run_id"),
     CheckConstraint("fetched = loaded + revised + unchanged + rejected", name="reconciles"),

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from collections.abc import Sequence
 
 import pandas as pd
 import pytest
@@ -47,21 +48,26 @@ def test_a_backfill_through_failures_ends_in_the_content_of_an_undisturbed_one(r
     pd.testing.assert_frame_equal(content(warehouse), after)
 
 
-@pytest.mark.parametrize("fault", ["unknown_key", "500@MSFT*1", "foreign_next_url@MSFT"])
+BACKFILL = ("market-pipeline", "backfill", "--symbols", "AAPL,MSFT", *RANGE)
+MATERIALIZE = (
+    "dagster", "asset", "materialize", "--select", "key:market_data/MSFT", "--partition", "2024-01-02",
+    "-m", "market_pipeline.definitions",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("command", "fault"),
+    [(BACKFILL, "unknown_key"), (BACKFILL, "foreign_next_url@MSFT"), (MATERIALIZE, "500@MSFT*1")],
+    ids=["unknown_key", "foreign_next_url", "500"],
+)
 def test_the_key_turns_up_nowhere(
-    run: Run, warehouse: Engine, database_url: SecretStr, settings: Settings, fault: str
+    run: Run, warehouse: Engine, database_url: SecretStr, settings: Settings, command: Sequence[str], fault: str
 ) -> None:
     add_symbols(warehouse, [Symbol.of(name, "stock") for name in ("AAPL", "MSFT")])
     with running_sandbox(SandboxConfig(faults=(fault,))) as base_url:
         where = {"POLYGON_BASE_URL": base_url, "POLYGON_API_KEY": KEY}
-        done = [
-            run("market-pipeline", "backfill", "--symbols", "AAPL,MSFT", *RANGE, **where),
-            run(
-                "dagster", "asset", "materialize", "--select", "key:market_data/AAPL",
-                "--partition", "2024-01-02", "-m", "market_pipeline.definitions", **where,
-            ),
-        ]  # fmt: skip
-    said = "".join(result.stdout + result.stderr for result in done)
+        done = run(*command, **where)
+    said = done.stdout + done.stderr
     stored = "".join(dump(url) for url in (database_url, dagster_database_url(settings)))
     files = b"".join(path.read_bytes() for path in settings.market_pipeline_data_dir.rglob("*") if path.is_file())
     with warehouse.connect() as connection:

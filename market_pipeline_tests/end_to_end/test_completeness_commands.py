@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from market_pipeline.sandbox.config import SandboxConfig
+from market_pipeline.sandbox.server import running_sandbox
 from market_pipeline_tests.end_to_end.conftest import Run
 
 
@@ -24,7 +26,7 @@ def gaps_in_march(run: Run) -> list[dict[str, Any]]:
     return [gap for gap in found if gap["last_session"] < "2024-04-01"]
 
 
-def test_what_is_missing_is_told_and_filled_by_one_command(with_a_hole: Run) -> None:
+def test_what_is_there_and_what_is_missing_is_told_and_filled_by_one_command(with_a_hole: Run) -> None:
     run = with_a_hole
     assert gaps_in_march(run) == [
         {
@@ -35,6 +37,7 @@ def test_what_is_missing_is_told_and_filled_by_one_command(with_a_hole: Run) -> 
     shown = run("market-pipeline", "gaps")
     assert "| AAPL   | 2024-03-11 | 2024-03-15 | never_asked |" in shown.stdout
     assert "`market-pipeline backfill --missing`" in shown.stdout
+    coverage_counts_what_is_there(run)
 
     filling = run("market-pipeline", "backfill", "--missing", "--end", "2024-03-28", "--json")
     assert filling.returncode == 0, filling.stderr
@@ -45,8 +48,8 @@ def test_what_is_missing_is_told_and_filled_by_one_command(with_a_hole: Run) -> 
     assert run("market-pipeline", "backfill", "--missing", "--end", "2024-03-28").stdout == "Nothing is missing.\n"
 
 
-def test_coverage_counts_what_is_there(with_a_hole: Run) -> None:
-    told = json.loads(with_a_hole("market-pipeline", "coverage", "--json").stdout)["symbols"]
+def coverage_counts_what_is_there(run: Run) -> None:
+    told = json.loads(run("market-pipeline", "coverage", "--json").stdout)["symbols"]
     assert [(row["symbol"], row["loaded"], row["first_session"], row["last_session"]) for row in told] == [
         ("AAPL", 15, "2024-03-01", "2024-03-28"),
         ("IBM", 20, "2024-03-01", "2024-03-28"),
@@ -54,7 +57,7 @@ def test_coverage_counts_what_is_there(with_a_hole: Run) -> None:
     for row in told:
         states = ("loaded", "rejected", "empty", "not_yet_available", "not_in_plan", "failed", "never_asked")
         assert row["sessions"] == sum(row[name] for name in states)
-    shown = with_a_hole("market-pipeline", "coverage", "--symbols", "IBM").stdout
+    shown = run("market-pipeline", "coverage", "--symbols", "IBM").stdout
     assert "| IBM    | 2024-03-01 | 2024-03-28 |" in shown
     assert "AAPL" not in shown
 
@@ -62,11 +65,11 @@ def test_coverage_counts_what_is_there(with_a_hole: Run) -> None:
 def test_a_failure_shows_with_its_reason_until_it_is_mended(run: Run) -> None:
     run("market-pipeline", "symbols", "add", "AAPL")
     month = ("--symbols", "AAPL", "--start", "2024-03-01", "--end", "2024-03-28")
-    down = run("market-pipeline", "backfill", *month, POLYGON_BASE_URL="http://127.0.0.1:9")
-    assert down.returncode == 1
+    with running_sandbox(SandboxConfig(faults=("unknown_key",))) as refusing:
+        assert run("market-pipeline", "backfill", *month, POLYGON_BASE_URL=refusing).returncode == 1
     [gap] = gaps_in_march(run)
     assert (gap["state"], gap["sessions"]) == ("failed", 20)
-    assert "no answer from http://127.0.0.1:9" in gap["reason"]
+    assert "POLYGON_API_KEY" in gap["reason"]
     assert run("market-pipeline", "backfill", "--missing", "--end", "2024-03-28").returncode == 0
     assert gaps_in_march(run) == []
 

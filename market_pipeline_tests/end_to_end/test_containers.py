@@ -119,7 +119,6 @@ class Host:
         process = subprocess.Popen(
             self.command(SERVICES[name]["command"]), env=self.environment(name), cwd=CHECKOUT, start_new_session=True,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )  # fmt: skip
         try:
             end = time.monotonic() + SECONDS

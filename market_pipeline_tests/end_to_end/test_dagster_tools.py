@@ -71,8 +71,6 @@ def ui(environment: dict[str, str], sandbox: str, warehouse: Engine) -> Iterator
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
-        # Dagster ends its own children by SIGINT, which they'd ignore where the tests run in a shell's background.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     address = f"http://127.0.0.1:{port}/graphql"
 

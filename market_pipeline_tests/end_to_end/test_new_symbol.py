@@ -49,8 +49,6 @@ def dagster(environment: dict[str, str], sandbox: str, warehouse: Engine, settin
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
-        # Dagster ends its own children by SIGINT, which they'd ignore where the tests run in a shell's background.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         until(lambda: answers(f"{url}/graphql"), "the UI's start")

@@ -2,40 +2,52 @@
 
 import json
 import os
-import queue
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
-import threading
-import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-import psutil
 import pytest
 import requests
 from dagster import DagsterRunStatus
 from dagster._core.storage.tags import GRPC_INFO_TAG
 from dagster._core.test_utils import create_run_for_test
+from sqlalchemy import Engine, func, select
 
 from market_pipeline.answering import API, DAGSTER_UI, answers
 from market_pipeline.orchestration.launch import open_instance
 from market_pipeline.orchestration.reloading import ensure_loaded
 from market_pipeline.settings import Settings
-from market_pipeline.supervising import MARK
 from market_pipeline.symbols import Symbol
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database import warehouse_of
+from market_pipeline.warehouse.tables import market_data
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.end_to_end.conftest import CHECKOUT
-from market_pipeline_tests.end_to_end.test_dagster_tools import free_port, until
+from market_pipeline_tests.end_to_end.running_up import COMMAND, SECONDS, Up, end_all, started_by
+from market_pipeline_tests.end_to_end.test_dagster_tools import REPOSITORY, free_port, until
 
 AAPL, MSFT = Symbol.of("AAPL", "stock"), Symbol.of("MSFT", "stock")
-SECONDS = 120
-COMMAND = str(Path(sys.executable).with_name("market-pipeline"))
+NIGHT = 260
+"""The sessions that a first night reaches back for."""
+
+TICK = """
+mutation ($selector: ScheduleSelector!, $timestamp: Float!) {
+  scheduleDryRun(selectorData: $selector, timestamp: $timestamp) {
+    ... on DryRunInstigationTick { evaluationResult { runRequests { assetSelection { path } tags { key value } } } }
+  }
+}
+"""
+LAUNCH_RUN = """
+mutation ($params: ExecutionParams!) {
+  launchPipelineExecution(executionParams: $params) { ... on LaunchRunSuccess { run { runId } } }
+}
+"""
 
 
 @pytest.fixture
@@ -53,53 +65,6 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
     shutil.rmtree(folder)
 
 
-class Up:
-    """The command as a child process, and what it says."""
-
-    def __init__(self, api_port: int, ui_port: int) -> None:
-        self.said: list[str] = []
-        self._lines: queue.Queue[str] = queue.Queue()
-        self.process = subprocess.Popen(
-            [COMMAND, "up", "--sandbox", "--api-port", str(api_port), "--ui-port", str(ui_port)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            cwd=CHECKOUT,
-        )
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self._lines.put(line.rstrip())
-        self._lines.put("")
-
-    def until_it_says(self, words: str) -> str:
-        deadline = time.monotonic() + SECONDS
-        while True:
-            try:
-                line = self._lines.get(timeout=max(0.1, deadline - time.monotonic()))
-            except queue.Empty:
-                line = ""
-            self.said.append(line)
-            if words in line:
-                return line
-            assert line or self.process.poll() is None, "\n".join(self.said)
-            assert time.monotonic() < deadline, "\n".join(self.said)
-
-
-def alive(mark: str) -> dict[int, str]:
-    """The processes that carry a mark: their command lines by process id."""
-    found = {}
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get(MARK) == mark:
-                found[process.pid] = " ".join(process.cmdline())
-        except psutil.Error:
-            continue
-    return found
-
-
 def mark(settings: Settings) -> str:
     return str(json.loads((settings.dagster_dir / "up" / "session.json").read_text())["mark"])
 
@@ -113,12 +78,47 @@ def refused(api_port: int, ui_port: int) -> str:
     return done.stderr
 
 
-def test_everything_runs_comes_back_after_crashes_and_is_gone_at_the_end(
+def night(ui: str) -> list[str]:
+    """Launch what the schedule asks for on the night of 10 July 2012, as the daemon does; the ids of the runs."""
+
+    def ask(query: str, **variables: Any) -> Any:
+        answer = requests.post(f"{ui}/graphql", json={"query": query, "variables": variables}, timeout=60).json()
+        assert "errors" not in answer, answer
+        return answer["data"]
+
+    at = datetime(2012, 7, 10, 2, tzinfo=UTC).timestamp()
+    tick = ask(TICK, selector={**REPOSITORY, "scheduleName": "nightly_equities"}, timestamp=at)["scheduleDryRun"]
+    launched = [
+        ask(
+            LAUNCH_RUN,
+            params={
+                "selector": {
+                    **REPOSITORY,
+                    "jobName": "nightly_equities_job",
+                    "assetSelection": asked["assetSelection"],
+                },
+                "executionMetadata": {"tags": asked["tags"]},
+            },
+        )["launchPipelineExecution"]
+        for asked in tick["evaluationResult"]["runRequests"]
+    ]
+    return [run["run"]["runId"] for run in launched]
+
+
+def bars(warehouse: Engine) -> dict[str, int]:
+    query = select(market_data.c.symbol, func.count()).group_by(market_data.c.symbol)
+    with warehouse.connect() as connection:
+        return dict(connection.execute(query).all())  # type: ignore[arg-type]
+
+
+def test_everything_runs_comes_back_after_crashes_heals_and_is_gone_at_the_end(
     settings: Settings,
 ) -> None:
     api_port, ui_port = free_port(), free_port()
     api, ui = f"http://127.0.0.1:{api_port}", f"http://127.0.0.1:{ui_port}"
-    first = Up(api_port, ui_port)
+    arguments = ("--sandbox", "--api-port", str(api_port), "--ui-port", str(ui_port))
+    # A run of two symbols waits for a minute between them, and is killed there.
+    first = Up(*arguments, env={**os.environ, "POLYGON_REQUESTS_PER_MINUTE": "1"})
     second = None
     try:
         assert api in first.until_it_says("all is running")
@@ -136,32 +136,35 @@ def test_everything_runs_comes_back_after_crashes_and_is_gone_at_the_end(
             add_symbols(warehouse, [MSFT])
         ensure_loaded(settings.model_copy(update={"dagster_webserver_url": ui}), [MSFT])
 
-        [webserver] = [pid for pid, command in alive(mark(settings)).items() if "dagster-webserver" in command]
+        [webserver] = [pid for pid, words in started_by(mark(settings)).items() if "dagster-webserver" in str(words)]
         os.kill(webserver, signal.SIGKILL)
         assert "webserver | was killed by SIGKILL: it is started again in 1 s" in first.until_it_says("SIGKILL")
         until(lambda: answers(ui, DAGSTER_UI), "the webserver's return")
 
         before = mark(settings)
-        session = json.loads((settings.dagster_dir / "up" / "session.json").read_text())
-        server = json.dumps({"host": "127.0.0.1", "port": session["code_port"]})
         elsewhere = json.dumps({"host": "127.0.0.1", "port": 1})
         with open_instance(settings) as instance:
-            ours, others = (
-                create_run_for_test(instance, status=DagsterRunStatus.STARTED, tags={GRPC_INFO_TAG: tag}).run_id
-                for tag in (server, elsewhere)
-            )
-        first.process.kill()
-        first.process.wait()
-        assert len(alive(before)) >= 5, "the children of a killed supervisor are still there"
+            others = create_run_for_test(instance, status=DagsterRunStatus.STARTED, tags={GRPC_INFO_TAG: elsewhere})
+        [nightly] = night(ui)
+        with warehouse_of(settings) as warehouse:
+            until(lambda: bars(warehouse) == {"AAPL": NIGHT}, "the first symbol of the night")
+        first.kill()
+        assert len(started_by(before)) >= 5, "the children of a killed supervisor are still there"
 
-        second = Up(api_port, ui_port)
+        second = Up(*arguments)
         assert "processes that an earlier `market-pipeline up` left behind" in second.until_it_says("ended ")
-        assert not alive(before)
-        second.until_it_says(f"run {ours} was interrupted")
+        assert not started_by(before)
+        second.until_it_says(f"run {nightly} was interrupted")
         second.until_it_says("all is running")
-        with open_instance(settings) as instance:
+        with open_instance(settings) as instance, warehouse_of(settings) as warehouse:
             statuses = {run.run_id: run.status for run in instance.get_runs()}
-        assert (statuses[ours], statuses[others]) == (DagsterRunStatus.FAILURE, DagsterRunStatus.STARTED)
+            assert (statuses[nightly], statuses[others.run_id]) == (DagsterRunStatus.FAILURE, DagsterRunStatus.STARTED)
+            assert bars(warehouse) == {"AAPL": NIGHT}
+
+            healing = night(ui)
+            until(lambda: {instance.get_run_by_id(run).is_finished for run in healing} == {True}, "the next night")  # type: ignore[union-attr]
+            assert {instance.get_run_by_id(run).status for run in healing} == {DagsterRunStatus.SUCCESS}  # type: ignore[union-attr]
+            assert bars(warehouse) == {"AAPL": NIGHT, "MSFT": NIGHT}
 
         last = mark(settings)
         assert last != before
@@ -171,16 +174,14 @@ def test_everything_runs_comes_back_after_crashes_and_is_gone_at_the_end(
         assert [line.split()[0] for line in second.said if line.endswith("| stopped")] == [
             "api", "daemon", "webserver", "code", "sandbox",
         ]  # fmt: skip
-        assert not alive(last)
+        assert not started_by(last)
         # The embedded server ran already when the second began, and outlives it therefore.
         assert embedded.running(settings.market_pipeline_data_dir) is not None
     finally:
         for running in (first, second):
             if running is not None:
-                running.process.kill()
-                running.process.wait()
-        for pid in alive(mark(settings)):
-            os.kill(pid, signal.SIGKILL)
+                running.kill()
+        end_all(mark(settings))
     assert not answers(api, API)
     for port in (api_port, ui_port):
         socket.create_server(("127.0.0.1", port)).close()

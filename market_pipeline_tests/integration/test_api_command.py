@@ -19,7 +19,6 @@ def started(environment: dict[str, str], *arguments: str) -> Iterator[tuple[subp
     api = subprocess.Popen(
         [*COMMAND, "--port", "0", *arguments], env=environment, stderr=subprocess.PIPE, text=True,
         # Where the tests run in a shell's background, SIGINT would be ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
     assert api.stderr is not None
     try:

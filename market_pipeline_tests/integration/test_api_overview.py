@@ -90,7 +90,7 @@ def test_health_says_whether_the_nightly_runs_will_happen(
     answer = get(f"{api}/health")
     assert answer.status_code == 200
     assert (answer.json()["status"], answer.json()["scheduler_running"]) == ("degraded", False)
-    assert "start it with `dagster dev`" in answer.json()["scheduler"]["reason"]
+    assert "start it with `market-pipeline up`" in answer.json()["scheduler"]["reason"]
     with open_instance(settings) as instance:
         beat(instance, datetime.now(UTC) - timedelta(days=1))
         assert "last heard of at" in get(f"{api}/health").json()["scheduler"]["reason"]

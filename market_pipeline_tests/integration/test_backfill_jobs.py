@@ -200,7 +200,7 @@ def test_without_a_daemon_a_backfill_waits_and_says_so(
     started = start(AAPL, AAPL)
     assert (started.status, started.symbols, started.run_ids) == ("requested", ["AAPL"], [])
     assert started.note is not None
-    assert "Dagster's daemon is not running: start it with `dagster dev`; the backfill begins when it does" in (
+    assert "Dagster's daemon is not running: start it with `market-pipeline up`; the backfill begins when it does" in (
         started.note
     )
     assert again(started).progress == started.progress

@@ -52,7 +52,7 @@ def test_a_new_warehouse_is_well_but_for_what_has_never_run(doctor: Ask) -> None
         "time zones": "ok", "rights": "ok", "Dagster": "warning", "dbt project": "ok", "analysts' tables": "warning",
     }  # fmt: skip
     assert usual < set(findings)
-    assert findings["Dagster"]["mend"] == "start it with `dagster dev`"
+    assert findings["Dagster"]["mend"] == "start it with `market-pipeline up`"
     assert "`market-pipeline marts`" in findings["analysts' tables"]["mend"]
 
 

@@ -49,7 +49,7 @@ def beat(instance: DagsterInstance, part: str, at: datetime) -> None:
 def test_without_a_daemon_ever_nothing_will_run(instance: DagsterInstance) -> None:
     state = scheduler_state(instance, NOW)
     assert (state.running, state.last_heartbeat, state.next_run, state.schedules) == (False, None, None, [])
-    assert state.reason == "Dagster's daemon is not running and never has: start it with `dagster dev`"
+    assert state.reason == "Dagster's daemon is not running and never has: start it with `market-pipeline up`"
     assert not backfill_daemon_alive(instance, NOW)
 
 
@@ -102,7 +102,7 @@ def test_the_state_follows_the_daemon_and_the_schedules(
     gone = scheduler_state(instance, NOW + timedelta(hours=1))
     assert (gone.running, gone.last_heartbeat, gone.next_run) == (False, NOW, None)
     assert gone.reason == (
-        "Dagster's daemon is not running, last heard of at 2024-10-23 01:30 UTC: start it with `dagster dev`"
+        "Dagster's daemon is not running, last heard of at 2024-10-23 01:30 UTC: start it with `market-pipeline up`"
     )
     beat(instance, BACKFILLS, NOW + timedelta(hours=1))
     hanging = scheduler_state(instance, NOW + timedelta(hours=1))

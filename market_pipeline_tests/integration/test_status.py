@@ -60,8 +60,8 @@ def test_a_new_warehouse_lacks_symbols_and_servers_and_looking_makes_nothing(sta
     code, said = status("--api-url", "http://127.0.0.1:9")
     assert code == 1
     assert said.split("What is wrong\n")[1].splitlines() == [
-        "  Dagster's daemon is not running and never has: start it with `dagster dev`",
-        "  Dagster's UI does not answer at http://127.0.0.1:9: start it with `dagster dev`, "
+        "  Dagster's daemon is not running and never has: start it with `market-pipeline up`",
+        "  Dagster's UI does not answer at http://127.0.0.1:9: start it with `market-pipeline up`, "
         "or set DAGSTER_WEBSERVER_URL",
         "  the API does not answer at http://127.0.0.1:9: start it with `market-pipeline api`",
         "  no symbols are tracked: run `market-pipeline symbols init`",

@@ -24,5 +24,6 @@ SELECT
     backfill_timestamp,
     success,
     error_details,
-    notes
+    notes,
+    waited_seconds
 FROM {{ source('warehouse', 'backfill_history') }}

@@ -20,7 +20,8 @@ SELECT
     sum(unchanged) AS unchanged,
     sum(rejected) AS rejected,
     sum(flagged) AS flagged,
-    sum(missing) AS missing
+    sum(missing) AS missing,
+    sum(waited_seconds) AS waited_seconds
 FROM backfill_history
 GROUP BY run_id;
 
@@ -45,3 +46,5 @@ COMMENT ON COLUMN runs.unchanged IS 'Bars that were there already.';
 COMMENT ON COLUMN runs.rejected IS 'Bars that can''t be true.';
 COMMENT ON COLUMN runs.flagged IS 'Bars that are odd.';
 COMMENT ON COLUMN runs.missing IS 'Sessions asked for that had no bar after the load.';
+COMMENT ON COLUMN runs.waited_seconds IS
+    'How long its requests waited for the rate limit, those that waited side by side added up.';

@@ -1,0 +1,77 @@
+"""`market-pipeline up` as a child process, for the tests of it."""
+
+import os
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import psutil
+
+from market_pipeline.supervising import MARK
+from market_pipeline_tests.end_to_end.conftest import CHECKOUT
+
+COMMAND = str(Path(sys.executable).with_name("market-pipeline"))
+SECONDS = 120
+
+
+class Up:
+    """The command, and what it says."""
+
+    def __init__(self, *arguments: str, cwd: Path = CHECKOUT, env: Mapping[str, str] | None = None) -> None:
+        self.said: list[str] = []
+        self._lines: queue.Queue[str] = queue.Queue()
+        self.process = subprocess.Popen(
+            [COMMAND, "up", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=cwd,
+            env=env,
+        )
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self._lines.put(line.rstrip())
+        self._lines.put("")
+
+    def until_it_says(self, words: str) -> str:
+        deadline = time.monotonic() + SECONDS
+        while True:
+            try:
+                line = self._lines.get(timeout=max(0.1, deadline - time.monotonic()))
+            except queue.Empty:
+                line = ""
+            self.said.append(line)
+            if words in line:
+                return line
+            assert line or self.process.poll() is None, "\n".join(self.said)
+            assert time.monotonic() < deadline, "\n".join(self.said)
+
+    def kill(self) -> None:
+        """End the command alone, as `kill -9` does; what it started stays."""
+        self.process.kill()
+        self.process.wait()
+
+
+def started_by(mark: str) -> dict[int, Sequence[str]]:
+    """The processes that carry the mark of an `up`: their command lines by process id."""
+    found = {}
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(MARK) == mark:
+                found[process.pid] = process.cmdline()
+        except psutil.Error:
+            continue
+    return found
+
+
+def end_all(mark: str) -> None:
+    """Kill whatever an `up` has left behind."""
+    for pid in started_by(mark):
+        os.kill(pid, 9)

@@ -1,0 +1,234 @@
+"""Runs and steps on several workers, over a real Redis: where they run, and what happens when a worker is killed."""
+
+import asyncio
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunRequest, RunsFilter
+from dagster._core.execution.submit_asset_runs import submit_asset_run
+from sqlalchemy import Engine, func, select
+
+from market_pipeline.orchestration.assets import asset_key
+from market_pipeline.orchestration.celery_app import Queue, celery_app
+from market_pipeline.orchestration.partitions import partition_range_tags
+from market_pipeline.sandbox.config import SandboxConfig
+from market_pipeline.sandbox.server import running_sandbox
+from market_pipeline.sessions import sessions_between
+from market_pipeline.settings import Settings, load_settings
+from market_pipeline.symbols import Symbol
+from market_pipeline.warehouse.database import create_warehouse_engine
+from market_pipeline.warehouse.embedded import Server
+from market_pipeline.warehouse.tables import backfill_history, market_data
+from market_pipeline.warehouse.tracked_symbols import add_symbols
+from market_pipeline_tests.end_to_end.conftest import Run
+from market_pipeline_tests.end_to_end.fleet import Fleet, kill, running_fleet, until
+
+NAMES = ("AAPL", "AMD", "AMZN", "GOOGL", "IBM", "INTC", "MSFT", "NVDA")
+SYMBOLS = {name: Symbol.of(name, "stock") for name in NAMES}
+START, END = date(2012, 5, 1), date(2012, 5, 31)
+SESSIONS = sessions_between("XNYS", START, END)
+SLOW = ("slow=3@AMD*1", "slow=3@AMZN*1", "slow=60@MSFT*1", "slow=60@NVDA*1")
+"""The first request for each of these takes so many seconds: time to see where a run is, and to kill its worker."""
+
+
+@contextmanager
+def fleet_of(server: Server, folder: Path, **settings: str) -> Iterator[Fleet]:
+    name = f"test_{uuid4().hex}"
+    with psycopg.connect(server.url("postgres").get_secret_value(), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE template_warehouse")
+        url = server.url(name)
+        warehouse = create_warehouse_engine(url)
+        add_symbols(warehouse, SYMBOLS.values())
+        warehouse.dispose()
+        with running_sandbox(SandboxConfig(faults=SLOW)) as sandbox:
+            given = {
+                "DATABASE_URL": url.get_secret_value(),
+                "MARKET_PIPELINE_DATA_DIR": str(folder / "data"),
+                "POLYGON_BASE_URL": sandbox,
+                **settings,
+            }
+            others = {field.upper(): "" for field in Settings.model_fields}
+            with running_fleet(folder, {**others, **given}) as fleet:
+                yield fleet
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        connection.execute(f"DROP DATABASE IF EXISTS {name}_dagster WITH (FORCE)")
+
+
+@pytest.fixture(scope="module")
+def runs_on_workers(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    with fleet_of(server, tmp_path_factory.mktemp("fleet")) as fleet:
+        yield fleet
+
+
+class Operator:
+    """Who starts runs and looks at what becomes of them."""
+
+    def __init__(self, fleet: Fleet, instance: DagsterInstance, warehouse: Engine) -> None:
+        self.fleet = fleet
+        self.instance = instance
+        self.warehouse = warehouse
+
+    def launch(self, *names: str) -> str:
+        """Queue a run over the range; its id."""
+        wanted = RunRequest(
+            asset_selection=[asset_key(SYMBOLS[name]) for name in names],
+            tags=partition_range_tags(SESSIONS[0], SESSIONS[-1]),
+        )
+        with self.fleet.workspace(self.instance) as context:
+            workspace = context.create_request_context()
+            log = logging.getLogger(__name__)
+            run = asyncio.run(submit_asset_run(None, wanted, 0, self.instance, context, workspace, {}, {}, log))
+        return run.run_id
+
+    def run(self, run_id: str) -> DagsterRun:
+        found = self.instance.get_run_by_id(run_id)
+        assert found is not None
+        return found
+
+    def ended(self, run_id: str) -> DagsterRun:
+        until(lambda: self.run(run_id).is_finished, "the run")
+        return self.run(run_id)
+
+    def retry_of(self, run_id: str) -> str:
+        again = until(lambda: self.instance.get_runs(RunsFilter(tags={"dagster/parent_run_id": run_id})), "the retry")
+        return str(again[0].run_id)
+
+    def said(self, run_id: str) -> list[str]:
+        return [event.message for event in self.instance.all_logs(run_id)]
+
+    def worker_of(self, *names: str, queue: Queue = "runs") -> str:
+        """Which of the workers is at work, by its name."""
+        return until(lambda: next(iter(self.busy(*names, queue=queue)), None), "the start of a task")
+
+    def busy(self, *names: str, queue: Queue = "runs") -> list[str]:
+        nodes = {self.fleet.node(name, queue): name for name in names}
+        active = celery_app(load_settings(), queue).control.inspect(list(nodes), timeout=5).active() or {}
+        return sorted(nodes[node] for node, tasks in active.items() if tasks)
+
+    def bars(self, *names: str) -> dict[str, int]:
+        query = select(market_data.c.symbol, func.count()).group_by(market_data.c.symbol)
+        with self.warehouse.connect() as connection:
+            held = {row[0]: row[1] for row in connection.execute(query)}
+        return {name: held[name] for name in names if name in held}
+
+    def is_complete(self, *names: str) -> None:
+        """All bars are there, every attempt accounts for what it fetched, and every partition is green."""
+        assert self.bars(*names) == dict.fromkeys(names, len(SESSIONS))
+        account = select(backfill_history).where(backfill_history.c.symbol.in_(names))
+        with self.warehouse.connect() as connection:
+            for row in connection.execute(account).mappings():
+                assert row["fetched"] == row["loaded"] + row["revised"] + row["unchanged"] + row["rejected"], row
+        for name in names:
+            green = self.instance.get_materialized_partitions(asset_key(SYMBOLS[name]))
+            assert green == {session.isoformat() for session in SESSIONS}
+
+
+@contextmanager
+def operating(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> Iterator[Operator]:
+    for name in (*(field.upper() for field in Settings.model_fields), "DAGSTER_HOME"):
+        if fleet.env.get(name):
+            monkeypatch.setenv(name, fleet.env[name])
+    warehouse = create_warehouse_engine(load_settings().database_url)
+    with DagsterInstance.get() as instance:
+        yield Operator(fleet, instance, warehouse)
+    warehouse.dispose()
+
+
+@pytest.fixture
+def operator(runs_on_workers: Fleet, monkeypatch: pytest.MonkeyPatch) -> Iterator[Operator]:
+    with operating(runs_on_workers, monkeypatch) as found:
+        yield found
+
+
+def test_two_runs_at_once_run_on_two_workers(operator: Operator) -> None:
+    operator.fleet.start_workers(first="runs", second="runs")
+    runs = [operator.launch("AAPL", "AMD"), operator.launch("AMZN", "IBM")]
+    until(lambda: operator.busy("first", "second") == ["first", "second"], "both workers' work")
+    assert [operator.ended(run).status for run in runs] == [DagsterRunStatus.SUCCESS] * 2
+    operator.is_complete("AAPL", "AMD", "AMZN", "IBM")
+
+
+def test_a_run_whose_worker_is_killed_fails_by_its_name_and_is_done_by_another_one(
+    operator: Operator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    operator.fleet.start_workers(first="runs", second="runs")
+    run = operator.launch("INTC", "MSFT")
+    until(lambda: operator.bars("INTC"), "the first symbol's bars")
+    victim = operator.worker_of("first", "second")
+    killed = time.monotonic()
+    kill(operator.fleet.workers[victim])
+
+    assert operator.ended(run).status is DagsterRunStatus.FAILURE
+    noticed = time.monotonic() - killed
+    [verdict] = [said for said in operator.said(run) if "is gone" in said]
+    assert f"The worker {operator.fleet.node(victim)} is gone; the run was not finished." in verdict
+    again = operator.ended(operator.retry_of(run))
+    done = time.monotonic() - killed
+    assert again.status is DagsterRunStatus.SUCCESS
+    operator.is_complete("INTC", "MSFT")
+    with capsys.disabled():
+        sys.stdout.write(f"\nits worker killed, a run failed after {noticed:.1f} s and was done after {done:.1f} s\n")
+
+
+def test_a_run_that_is_stopped_ends_as_canceled_whether_it_runs_or_waits(operator: Operator) -> None:
+    operator.fleet.start_workers(first="runs")
+    for name in set(operator.fleet.workers) - {"first"}:
+        kill(operator.fleet.workers.pop(name))
+    running = operator.launch("NVDA")
+    until(lambda: any("Backfilling NVDA" in said for said in operator.said(running)), "the run's request")
+    waiting = operator.launch("GOOGL")
+    until(lambda: operator.run(waiting).status is DagsterRunStatus.STARTING, "the wait for a worker")
+    for run in (waiting, running):
+        assert operator.instance.run_coordinator.cancel_run(run)
+        assert operator.ended(run).status is DagsterRunStatus.CANCELED
+    operator.ended(operator.launch("GOOGL"))
+    assert operator.bars("GOOGL", "NVDA") == {"GOOGL": len(SESSIONS)}
+
+
+@pytest.fixture
+def operator_of_steps(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Operator]:
+    with fleet_of(server, tmp_path, STEPS_ON_WORKERS="true") as fleet, operating(fleet, monkeypatch) as found:
+        yield found
+
+
+def test_a_step_whose_worker_is_killed_is_done_by_another_one_and_the_run_succeeds(
+    operator_of_steps: Operator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    operator, fleet = operator_of_steps, operator_of_steps.fleet
+    fleet.start_workers(run="runs", first="steps", second="steps")
+    run = operator.launch("INTC", "MSFT")
+    until(lambda: operator.bars("INTC"), "the first symbol's bars")
+    victim = operator.worker_of("first", "second", queue="steps")
+    killed = time.monotonic()
+    kill(fleet.workers[victim])
+
+    until(lambda: any("is handed to another one, attempt 2 of 3" in said for said in operator.said(run)), "notice")
+    noticed = time.monotonic() - killed
+    assert operator.ended(run).status is DagsterRunStatus.SUCCESS
+    done = time.monotonic() - killed
+    assert any(f"The worker {fleet.node(victim, 'steps')} is gone" in said for said in operator.said(run))
+    operator.is_complete("INTC", "MSFT")
+    with capsys.disabled():
+        sys.stdout.write(
+            f"\nits worker killed, a step was handed over after {noticed:.1f} s and done after {done:.1f} s\n"
+        )
+
+
+def test_without_a_broker_a_worker_says_what_to_set(run: Run, tmp_path: Path) -> None:
+    refused = run("market-pipeline", "worker", DAGSTER_HOME=str(tmp_path))
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.startswith("error: CELERY_BROKER_URL is not set: give the Redis")
+
+
+def test_without_dagsters_home_a_worker_says_what_to_set(run: Run) -> None:
+    refused = run("market-pipeline", "worker", CELERY_BROKER_URL="redis://:hunter2@127.0.0.1:1/0")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.startswith("error: DAGSTER_HOME is not set: give it the full path")

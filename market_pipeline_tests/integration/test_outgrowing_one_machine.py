@@ -1,0 +1,214 @@
+"""The files for more than one machine: what they share with the one machine's, and that Dagster takes them."""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from compose_spec import PyCompose
+from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
+from dagster._core.instance import InstanceRef
+from dagster._core.launcher import WorkerStatus
+from dagster._serdes import serialize_value
+from typer.testing import CliRunner
+
+from market_pipeline.cli.main import app
+from market_pipeline.orchestration.celery_app import NoBrokerError
+from market_pipeline.orchestration.event_log import BulkPostgresEventLogStorage
+from market_pipeline.orchestration.workers import WatchedRunLauncher
+from market_pipeline.settings import Settings
+from market_pipeline.warehouse.embedded import Server
+
+CHECKOUT = Path(__file__).parents[2]
+IMAGE = {"repository": "market-pipeline", "tag": "0.1.0", "pullPolicy": "IfNotPresent"}
+NOWHERE = "redis://:hunter2@127.0.0.1:1/0"
+
+
+def read(name: str) -> Any:
+    return yaml.safe_load((CHECKOUT / name).read_text(encoding="utf-8"))
+
+
+ONE_MACHINE: Mapping[str, Any] = read("dagster.yaml")
+WORKERS: Mapping[str, Any] = read("deploy/celery/dagster.yaml")
+VALUES: Mapping[str, Any] = read("deploy/kubernetes/values.yaml")
+API: list[Mapping[str, Any]] = list(
+    yaml.safe_load_all((CHECKOUT / "deploy/kubernetes/api.yaml").read_text(encoding="utf-8"))
+)
+
+
+def test_with_workers_only_the_launcher_the_retries_and_the_poll_are_other() -> None:
+    assert set(WORKERS) - set(ONE_MACHINE) == {"run_launcher", "run_retries"}
+    changed = {key for key in ONE_MACHINE if WORKERS[key] != ONE_MACHINE[key]}
+    assert changed == {"run_monitoring"}
+    slower = {**WORKERS["run_monitoring"], "poll_interval_seconds": 60}
+    assert slower == ONE_MACHINE["run_monitoring"]
+    assert WORKERS["run_retries"]["retry_on_asset_or_op_failure"] is False
+
+
+def test_on_kubernetes_only_the_storages_are_other_than_with_workers() -> None:
+    config = VALUES["additionalInstanceConfig"]
+    storages = {"run_storage", "event_log_storage", "schedule_storage"}
+    assert set(config) == storages | {
+        "python_logs", "run_queue", "run_monitoring", "run_retries", "retention", "nux"
+    }  # fmt: skip
+    for key in set(config) - storages:
+        assert config[key] == WORKERS[key], key
+    for key in storages:
+        assert config[key]["config"] == WORKERS["storage"]["custom"]["config"]
+    # The chart's default is the other key's value, and what it would write of its own is left to these keys.
+    assert WORKERS["compute_logs"]["class"] == "NoOpComputeLogManager"
+    assert VALUES["telemetry"] == WORKERS["telemetry"]
+    daemon = VALUES["dagsterDaemon"]
+    assert not any(daemon[key]["enabled"] for key in ("runCoordinator", "runMonitoring", "runRetries"))
+
+
+@pytest.fixture
+def on_workers(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[DagsterInstance]:
+    monkeypatch.setenv("CELERY_BROKER_URL", NOWHERE)
+    folder = str(CHECKOUT / "deploy/celery")
+    with DagsterInstance.from_ref(InstanceRef.from_dir(str(tmp_path), config_dir=folder)) as instance:
+        yield instance
+
+
+def test_what_is_handed_to_workers_holds_no_secret(on_workers: DagsterInstance, server: Server) -> None:
+    assert isinstance(on_workers.run_launcher, WatchedRunLauncher)
+    told = serialize_value(on_workers.get_ref()) + on_workers.info_str()
+    assert "WatchedRunLauncher" in told
+    assert "hunter2" not in told
+    assert server.password.get_secret_value() not in told
+
+
+def test_a_commands_own_run_is_none_of_the_workers_business(on_workers: DagsterInstance) -> None:
+    run = DagsterRun(job_name="job", status=DagsterRunStatus.STARTED, tags={"market_pipeline/trigger": "cli"})
+    assert on_workers.run_launcher.check_run_worker_health(run).status is WorkerStatus.RUNNING
+    assert not on_workers.run_launcher.terminate(run.run_id)
+
+
+def test_without_a_broker_the_launcher_says_what_to_set(
+    on_workers: DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CELERY_BROKER_URL")
+    with pytest.raises(NoBrokerError, match="CELERY_BROKER_URL is not set"):
+        assert on_workers.run_launcher
+
+
+def written_by_the_chart() -> str:
+    """The dagster.yaml of the chart 1.13 with these values: its own storages, and then the additional configuration."""
+    database = {
+        "username": VALUES["postgresql"]["postgresqlUsername"],
+        "password": {"env": "DAGSTER_PG_PASSWORD"},
+        "hostname": VALUES["postgresql"]["postgresqlHost"],
+        "db_name": VALUES["postgresql"]["postgresqlDatabase"],
+        "port": VALUES["postgresql"]["service"]["port"],
+        "params": {},
+    }
+    parts = {"schedule": "schedule_storage", "run": "run_storage", "event_log": "event_log"}
+    classes = {
+        "schedule": "PostgresScheduleStorage",
+        "run": "PostgresRunStorage",
+        "event_log": "PostgresEventLogStorage",
+    }
+    own: dict[str, Any] = {
+        f"{part}_storage": {
+            "module": f"dagster_postgres.{module}",
+            "class": classes[part],
+            "config": {"postgres_db": database},
+        }
+        for part, module in parts.items()
+    }
+    own["scheduler"] = {"module": "dagster.core.scheduler", "class": "DagsterDaemonScheduler"}
+    own["run_launcher"] = {
+        "module": "dagster_k8s",
+        "class": "K8sRunLauncher",
+        "config": {"dagster_home": VALUES["global"]["dagsterHome"], "job_namespace": "default"},
+    }
+    own["telemetry"] = VALUES["telemetry"]
+    return yaml.safe_dump(own) + yaml.safe_dump(VALUES["additionalInstanceConfig"])
+
+
+def test_the_file_that_the_chart_writes_gives_an_instance_on_the_projects_storage(
+    environment: dict[str, str], tmp_path: Path, server: Server
+) -> None:
+    (tmp_path / "dagster.yaml").write_text(written_by_the_chart(), encoding="utf-8")
+    for _ in range(2):  # the second finds the tables that the first has made
+        with DagsterInstance.from_ref(InstanceRef.from_dir(str(tmp_path))) as instance:
+            assert isinstance(instance.event_log_storage, BulkPostgresEventLogStorage)
+            run = DagsterRun(job_name="job")
+            instance.add_run(run)
+            instance.report_engine_event("said", run)
+            assert [entry.message for entry in instance.all_logs(run.run_id)] == ["said"]
+            assert instance.schedule_storage is not None
+            assert list(instance.all_instigator_state()) == []
+            assert (instance.run_retries_max_retries, instance.run_monitoring_max_runtime_seconds) == (3, 86400)
+            assert server.password.get_secret_value() not in serialize_value(instance.get_ref())
+
+
+def every(found: Any, key: str) -> Iterator[Any]:
+    """The values of a key, wherever it stands."""
+    if isinstance(found, Mapping):
+        for name, value in found.items():
+            if name == key:
+                yield value
+            yield from every(value, key)
+    elif isinstance(found, list):
+        for value in found:
+            yield from every(value, key)
+
+
+def test_on_kubernetes_all_is_one_image_with_known_settings_and_no_secret_written_down() -> None:
+    images = [image for image in every(VALUES, "image") if image]
+    assert images == [IMAGE] * 3
+    assert set(every(API, "image")) == {f"{IMAGE['repository']}:{IMAGE['tag']}"}
+    known = {name.upper() for name in Settings.model_fields}
+    for where in (VALUES, API):
+        for variables in every(where, "env"):
+            assert {variable["name"] for variable in variables} <= known
+            assert all("valueFrom" in variable for variable in variables if variable["name"].endswith(("_URL", "_KEY"))
+                       and "WEBSERVER" not in variable["name"])  # fmt: skip
+    assert {each[0]["name"] for each in every(VALUES, "envSecrets")} == {"market-pipeline"}
+    assert {each["name"] for each in every(API, "secretKeyRef")} == {"market-pipeline"}
+
+
+def test_on_kubernetes_what_refers_to_another_thing_finds_it() -> None:
+    _, deployment, service = API
+    assert [each["kind"] for each in API] == ["Job", "Deployment", "Service"]
+    assert service["spec"]["selector"] == deployment["spec"]["template"]["metadata"]["labels"]
+    webserver = VALUES["dagsterWebserver"]
+    address = f"http://market-pipeline-{webserver['nameOverride']}:{webserver['service']['port']}"
+    given = {v["name"]: v.get("value") for where in (VALUES, API) for env in every(where, "env") for v in env}
+    assert given["DAGSTER_WEBSERVER_URL"] == address
+    assert webserver["readinessProbe"]["httpGet"]["port"] == webserver["service"]["port"]
+    assert VALUES["global"]["dagsterHome"] in (CHECKOUT / "Dockerfile").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("command", list(every(API, "command")), ids=" ".join)
+def test_on_kubernetes_the_commands_exist(command: list[str]) -> None:
+    program, *words = command
+    names = [word for word in words if not word.startswith("--")][:2]
+    names = names if names[0] == "db" else names[:1]
+    told = CliRunner().invoke(app, [*names, "--help"], env={"COLUMNS": "200"})
+    assert (program, told.exit_code) == ("market-pipeline", 0)
+    assert all(word in re.sub(r"\x1b\[[0-9;]*m", "", told.stdout) for word in words if word.startswith("--"))
+
+
+def test_the_compose_override_is_one_and_every_process_has_the_workers_instance_and_redis() -> None:
+    override, base = read("deploy/celery/compose.yaml"), read("docker-compose.yml")
+    parsed = PyCompose.from_yaml(yaml.safe_dump(override))
+    ours = {name for name, service in base["services"].items() if service["image"] == "market-pipeline"}
+    assert set(parsed.service_names()) == ours | {"redis", "worker"}
+    services = override["services"]
+    redis = "redis://:${REDIS_PASSWORD:?set it in .env}@redis:6379/0"
+    for name in (*ours, "worker"):
+        assert services[name]["environment"]["DAGSTER_HOME"] == "/app/deploy/celery"
+        assert services[name]["environment"]["CELERY_BROKER_URL"] == redis
+        assert services[name]["build"]["args"] == {"EXTRAS": "workers"}
+    shared = ("DATABASE_URL", "MARKET_PIPELINE_DATA_DIR")
+    for variable in shared:
+        assert services["worker"]["environment"][variable] == base["services"]["code"]["environment"][variable]
+    assert services["worker"]["image"] == base["services"]["code"]["image"]
+    assert services["worker"]["command"] == ["market-pipeline", "worker"]
+    assert "ports" not in services["redis"]

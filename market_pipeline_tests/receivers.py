@@ -1,0 +1,101 @@
+"""Who is told, for the tests of alerts: a webhook's receiver and a mail server, real ones on loopback."""
+
+import json
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+
+TOKEN = "a-token-in-the-path"
+PASSWORD = "hunter2 of the mail"
+
+
+@dataclass
+class Receiver:
+    """A webhook's receiver: what it got, and what it answers, one status after the other and the last for ever."""
+
+    url: str = ""
+    statuses: list[int] = field(default_factory=lambda: [200])
+    bodies: list[dict[str, Any]] = field(default_factory=list)
+
+    def answer(self, body: bytes) -> int:
+        self.bodies.append(json.loads(body))
+        return self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        receiver: Receiver = self.server.receiver  # type: ignore[attr-defined]
+        assert self.headers["Content-Type"] == "application/json"
+        self.send_response(receiver.answer(self.rfile.read(int(self.headers["Content-Length"]))))
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def running_receiver() -> Iterator[Receiver]:
+    """A webhook while the block runs; a secret is in its path."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    receiver = Receiver(f"http://127.0.0.1:{server.server_address[1]}/services/{TOKEN}")
+    server.receiver = receiver  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield receiver
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@dataclass
+class Mailbox:
+    """A mail server, what it got, and whether the connections were encrypted."""
+
+    port: int = 0
+    mails: list[EmailMessage] = field(default_factory=list)
+    receivers: list[list[str]] = field(default_factory=list)
+    encrypted: list[bool] = field(default_factory=list)
+    refuses: bool = False
+
+    async def handle_DATA(self, _server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
+        if self.refuses:
+            return "550 not here"
+        assert isinstance(envelope.content, bytes)
+        self.mails.append(message_from_bytes(envelope.content, policy=policy.default))  # type: ignore[arg-type]
+        self.receivers.append(list(envelope.rcpt_tos))
+        self.encrypted.append(session.ssl is not None)
+        return "250 taken"
+
+    def authenticate(self, *arguments: Any) -> AuthResult:
+        login = arguments[-1]
+        known = isinstance(login, LoginPassword) and (login.login, login.password) == (b"robot", PASSWORD.encode())
+        return AuthResult(success=known)
+
+
+@contextmanager
+def running_mail_server(tls: ssl.SSLContext | None = None) -> Iterator[Mailbox]:
+    """A mail server while the block runs, that knows the user robot; with a context it offers STARTTLS."""
+    mailbox = Mailbox()
+    controller = Controller(
+        mailbox, hostname="127.0.0.1", port=0, tls_context=tls, authenticator=mailbox.authenticate,
+        auth_require_tls=False, server_kwargs={},
+    )  # fmt: skip
+    # With port 0 the controller would look for itself at that port.
+    controller._trigger_server = lambda: None  # type: ignore[method-assign]
+    controller.start()
+    try:
+        mailbox.port = controller.server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
+        yield mailbox
+    finally:
+        controller.stop()
