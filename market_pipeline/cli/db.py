@@ -129,7 +129,7 @@ def _connect(url: SecretStr) -> None:
 
 
 def _whereabouts(server: embedded.Server) -> str:
-    return f"running on {server.host}:{server.port} (pid {server.pid}), data in {server.data_dir}"
+    return f"postgres is running on {server.host}:{server.port} (pid {server.pid}), data in {server.data_dir}"
 
 
 def _not_ours(url: SecretStr) -> str:

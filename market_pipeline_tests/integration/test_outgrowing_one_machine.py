@@ -127,7 +127,7 @@ def written_by_the_chart() -> str:
         "config": {"dagster_home": VALUES["global"]["dagsterHome"], "job_namespace": "default"},
     }
     own["telemetry"] = VALUES["telemetry"]
-    return yaml.safe_dump(own) + yaml.safe_dump(VALUES["additionalInstanceConfig"])
+    return yaml.safe_dump({**own, **VALUES["additionalInstanceConfig"]})
 
 
 def test_the_file_that_the_chart_writes_gives_an_instance_on_the_projects_storage(
