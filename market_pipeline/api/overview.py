@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from market_pipeline.api.context import Context, InContext
 from market_pipeline.api.problems import ProblemError
 from market_pipeline.orchestration.scheduler import SchedulerState, scheduler_state
+from market_pipeline.settings import Settings
 from market_pipeline.warehouse.statements import statement
 
 health_router = APIRouter(tags=["overview"])
@@ -70,7 +71,7 @@ class Status(BaseModel):
 
 
 class Schedule(BaseModel):
-    """When the nightly runs begin."""
+    """When the nightly runs begin, by Dagster or, before it knows of them, by the settings."""
 
     running: bool
     schedule: str
@@ -142,7 +143,7 @@ async def health(context: InContext, response: Response) -> Health:
     """Whether the database can be reached, and whether the nightly runs will really happen."""
     try:
         await context.reader.row("SELECT 1")
-        scheduler = await _scheduler(context)
+        scheduler = Scheduler.model_validate(await _scheduler(context), from_attributes=True)
     except (ProblemError, SQLAlchemyError):
         response.status_code = 503
         unknown = Scheduler(running=False, reason="the database can't be reached", last_heartbeat=None, next_run=None)
@@ -182,12 +183,11 @@ async def metrics(context: InContext) -> Metrics:
     """The last run, the schedule and how much there is."""
     records, _ = await _records(context)
     scheduler = await _scheduler(context)
-    settings = context.settings
     return Metrics(
         timestamp=datetime.now(UTC),
         scheduler=Schedule(
             running=scheduler.running,
-            schedule=f"{settings.backfill_schedule_hour:02}:{settings.backfill_schedule_minute:02} UTC daily",
+            schedule=f"{scheduler.time_of_day or _configured_time(context.settings)} UTC daily",
             next_run=scheduler.next_run,
         ),
         last_backfill=await _last_backfill(context),
@@ -235,8 +235,9 @@ async def _last_backfill(context: Context) -> LastBackfill:
     return LastBackfill(**dict(zip(LastBackfill.model_fields, row, strict=True)))
 
 
-async def _scheduler(context: Context) -> Scheduler:
-    state: SchedulerState = await run_in_threadpool(scheduler_state, context.instance, datetime.now(UTC))
-    return Scheduler(
-        running=state.running, reason=state.reason, last_heartbeat=state.last_heartbeat, next_run=state.next_run
-    )
+def _configured_time(settings: Settings) -> str:
+    return f"{settings.backfill_schedule_hour:02}:{settings.backfill_schedule_minute:02}"
+
+
+async def _scheduler(context: Context) -> SchedulerState:
+    return await run_in_threadpool(scheduler_state, context.instance, datetime.now(UTC))

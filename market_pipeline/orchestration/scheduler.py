@@ -1,6 +1,6 @@
 """Whether the nightly runs will happen: is Dagster's daemon alive, are the schedules on, when are they due.
 
-Reads a few rows of Dagster's database and loads no definitions. What the schedules do, schedules.py says.
+Told by a few rows of Dagster's database, without definitions. What the schedules do, schedules.py says.
 """
 
 from collections.abc import Mapping, Sequence
@@ -57,6 +57,14 @@ class SchedulerState:
         """When the next nightly run starts (UTC), None where none will."""
         return min((schedule.next_run for schedule in self.schedules if schedule.next_run), default=None)
 
+    @property
+    def time_of_day(self) -> str | None:
+        """When the nightly runs begin (UTC), as HH:MM; None where Dagster knows of none."""
+        if not self.schedules:
+            return None
+        minute, hour = self.schedules[0].cron.split()[:2]
+        return f"{int(hour):02}:{int(minute):02}"
+
 
 def scheduler_state(instance: DagsterInstance, now: datetime) -> SchedulerState:
     """The state of the nightly schedules at `now`, which has a time zone."""
@@ -69,6 +77,18 @@ def scheduler_state(instance: DagsterInstance, now: datetime) -> SchedulerState:
     last = _instant(own) if own else None
     reason = _why_dead(last, _newest(heartbeats), now) if not alive else _why_idle(schedules)
     return SchedulerState(reason is None, reason, last, schedules)
+
+
+def keep_due_times(instance: DagsterInstance, cron: str) -> None:
+    """Have Dagster's database say that the nightly schedules are due by `cron` (UTC).
+
+    By itself Dagster goes by a schedule's new expression, but goes on storing the one that it first had.
+    """
+    for state in instance.all_instigator_state(instigator_type=InstigatorType.SCHEDULE):
+        data = cast("ScheduleInstigatorData", state.instigator_data)
+        if state.name.startswith(NIGHTLY) and data.cron_schedule != cron:
+            changed = ScheduleInstigatorData(cron, data.start_timestamp, data.last_iteration_timestamp)
+            instance.update_instigator_state(state.with_data(changed))
 
 
 def backfill_daemon_alive(instance: DagsterInstance, now: datetime) -> bool:

@@ -29,7 +29,8 @@ def build_schedules(symbols: Sequence[Symbol], settings: Settings) -> list[dg.Sc
     return [*bars, _corporate_actions(settings)] if "XNYS" in calendars else bars
 
 
-def _every_night(settings: Settings) -> str:
+def every_night(settings: Settings) -> str:
+    """When the nightly runs are due (UTC), as a cron expression."""
     return f"{settings.backfill_schedule_minute} {settings.backfill_schedule_hour} * * *"
 
 
@@ -37,7 +38,7 @@ def _corporate_actions(settings: Settings) -> dg.ScheduleDefinition:
     return dg.ScheduleDefinition(
         name="nightly_corporate_actions",
         job=dg.define_asset_job(CORPORATE_ACTIONS_JOB, selection=dg.AssetSelection.assets(*CORPORATE_ACTIONS)),
-        cron_schedule=_every_night(settings),
+        cron_schedule=every_night(settings),
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description="Every night: the splits and dividends of every active equity.",
@@ -51,7 +52,7 @@ def _nightly(calendar_name: str, symbols: Sequence[Symbol], settings: Settings) 
     @dg.schedule(
         name=name,
         job=dg.define_asset_job(f"{name}_job", selection=dg.AssetSelection.assets(*keys)),
-        cron_schedule=_every_night(settings),
+        cron_schedule=every_night(settings),
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description=(

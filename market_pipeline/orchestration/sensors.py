@@ -16,6 +16,8 @@ from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 from market_pipeline.orchestration.assets import asset_key
 from market_pipeline.orchestration.refusals import resume_refused
 from market_pipeline.orchestration.reloading import SENSOR, ReloadError, WebserverUnreachableError, request_reload
+from market_pipeline.orchestration.scheduler import keep_due_times
+from market_pipeline.orchestration.schedules import every_night
 from market_pipeline.settings import Settings
 from market_pipeline.symbols import Symbol
 from market_pipeline.warehouse.database import warehouse_of
@@ -59,7 +61,10 @@ def build_sensors(settings: Settings, marts_job: UnresolvedAssetJobDefinition) -
 
 
 def build_symbols_sensor(settings: Settings, loaded: Sequence[Symbol]) -> dg.SensorDefinition:
-    """The sensor that has the definitions, which hold the symbols `loaded`, loaded again once others are tracked."""
+    """The sensor that has the definitions, which hold the symbols `loaded`, loaded again once others are tracked.
+
+    It also keeps what Dagster's database says of the schedules at what these definitions say.
+    """
 
     @dg.sensor(
         name=SENSOR,
@@ -68,6 +73,7 @@ def build_symbols_sensor(settings: Settings, loaded: Sequence[Symbol]) -> dg.Sen
         description="Has the project loaded again when a symbol was added to tracked_symbols or removed from it.",
     )
     def tracked_symbols_changed(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        keep_due_times(context.instance, every_night(settings))
         with warehouse_of(settings) as warehouse:
             tracked = active_symbols(warehouse)
         if set(tracked) == set(loaded):

@@ -296,9 +296,12 @@ def is_set(place: Place, _done: Done) -> None:
 def moves_the_schedule(place: Place, _done: Done) -> None:
     place.stop()
     place.start()
-    wait_for(lambda: bool(place.get("/api/v1/metrics").json()["scheduler"]["running"]))
-    scheduler = place.get("/api/v1/metrics").json()["scheduler"]
-    assert (scheduler["schedule"], scheduler["next_run"][11:16]) == ("03:00 UTC daily", "03:00")
+
+    def is_moved() -> bool:
+        scheduler = place.get("/api/v1/metrics").json()["scheduler"]
+        return bool(scheduler["next_run"][11:16] == "03:00" and scheduler["schedule"] == "03:00 UTC daily")
+
+    wait_for(is_moved)
 
 
 def has_help(_place: Place, done: Done) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import dagster as dg
 import pytest
 from dagster import DagsterInstance
 from dagster._core.remote_representation.external import RemoteSchedule
@@ -13,6 +14,7 @@ from dagster._daemon.types import DaemonHeartbeat
 from dagster._scheduler.scheduler import launch_scheduled_runs
 from sqlalchemy import Engine
 
+from market_pipeline.orchestration.build import build_loading
 from market_pipeline.orchestration.launch import open_instance
 from market_pipeline.orchestration.scheduler import backfill_daemon_alive, scheduler_state
 from market_pipeline.settings import Settings
@@ -44,6 +46,21 @@ def schedules(instance: DagsterInstance, warehouse: Engine, tmp_path: Path) -> I
 
 def beat(instance: DagsterInstance, part: str, at: datetime) -> None:
     instance.add_daemon_heartbeat(DaemonHeartbeat(at.timestamp(), part, "daemon", []))
+
+
+def test_a_changed_time_is_told_once_the_definitions_have_been_heard(
+    instance: DagsterInstance, schedules: dict[str, RemoteSchedule], settings: Settings
+) -> None:
+    beat(instance, SCHEDULER, NOW)
+    moved = build_loading(settings.model_copy(update={"backfill_schedule_hour": 3, "backfill_schedule_minute": 5}))
+    sensor = moved.get_repository_def().get_sensor_def("tracked_symbols_changed")
+    for _ in range(2):  # the second has nothing to change
+        sensor.evaluate_tick(dg.build_sensor_context(instance=instance))
+        state = scheduler_state(instance, NOW)
+        assert state.time_of_day == "03:05"
+        assert {(schedule.name, schedule.cron, schedule.next_run) for schedule in state.schedules} == {
+            (name, "5 3 * * *", datetime(2024, 10, 23, 3, 5, tzinfo=UTC)) for name in NAMES
+        }
 
 
 def test_without_a_daemon_ever_nothing_will_run(instance: DagsterInstance) -> None:
