@@ -42,21 +42,22 @@ explained AS (
         coalesce(rejected.last_rejected_at, answered.backfill_timestamp, asked.backfill_timestamp) AS asked_at
     FROM without_bar
     LEFT JOIN LATERAL (
-        SELECT r.reasons, r.run_id, r.last_rejected_at
-        FROM rejected_bars AS r
-        WHERE r.symbol = without_bar.symbol AND r.date = without_bar.date
-          -- A bar that nobody asked for says nothing of its session.
-          AND NOT EXISTS (SELECT FROM unnest(r.reasons) AS broken WHERE starts_with(broken, 'outside_request:'))
-        ORDER BY r.last_rejected_at DESC
-        LIMIT 1
-    ) AS rejected ON true
-    LEFT JOIN LATERAL (
         SELECT h.run_id, h.backfill_timestamp
         FROM backfill_history AS h
         WHERE h.symbol = without_bar.symbol AND without_bar.date BETWEEN h.answered_from AND h.answered_to
         ORDER BY h.backfill_timestamp DESC
         LIMIT 1
     ) AS answered ON true
+    LEFT JOIN LATERAL (
+        SELECT r.reasons, r.run_id, r.last_rejected_at
+        FROM rejected_bars AS r
+        WHERE r.symbol = without_bar.symbol AND r.date = without_bar.date
+          -- A bar that nobody asked for says nothing of its session, nor does one that the vendor has withdrawn since.
+          AND NOT EXISTS (SELECT FROM unnest(r.reasons) AS broken WHERE starts_with(broken, 'outside_request:'))
+          AND (answered.run_id IS NULL OR r.run_id = answered.run_id OR r.last_rejected_at > answered.backfill_timestamp)
+        ORDER BY r.last_rejected_at DESC
+        LIMIT 1
+    ) AS rejected ON true
     LEFT JOIN LATERAL (
         SELECT h.run_id, h.success, h.answered_to, h.error_details, h.notes, h.backfill_timestamp
         FROM backfill_history AS h
@@ -72,7 +73,7 @@ UNION ALL
 SELECT symbol, calendar, date, state, reason, run_id, asked_at
 FROM explained
 -- Before the first bar a session is expected only if something is known to have gone wrong with it.
-WHERE date > first OR state IN ('failed', 'rejected', 'not_yet_available');
+WHERE date >= first OR state IN ('failed', 'rejected', 'not_yet_available');
 
 COMMENT ON VIEW session_states IS
     'Every session that is over, of every active symbol since its first bar (or since it was first asked for), and what '
