@@ -8,12 +8,14 @@ from typing import Annotated
 import typer
 
 from market_pipeline.cli.chosen import chosen_symbols
+from market_pipeline.cli.completeness import told_of_never_loaded
 from market_pipeline.cli.summary import Account, print_plan, print_table
+from market_pipeline.cli.telling import tell
 from market_pipeline.errors import UsageError
 from market_pipeline.runs import range_runs, runs_for_missing
 from market_pipeline.settings import load_settings
 from market_pipeline.symbols import DEFAULT_BACKFILL
-from market_pipeline.warehouse.completeness import missing_spans
+from market_pipeline.warehouse.completeness import missing_spans, never_loaded
 from market_pipeline.warehouse.database import warehouse_of
 
 DEFAULT_DAYS = 1825
@@ -63,6 +65,8 @@ def backfill(
         chosen = chosen_symbols(warehouse, symbols or ("*" if missing else ",".join(DEFAULT_BACKFILL)))
         if missing:
             runs = runs_for_missing(missing_spans(warehouse, chosen, first, last))
+            if unknown := never_loaded(warehouse, [symbol.name for symbol in chosen]):
+                tell(told_of_never_loaded(unknown))
         else:
             runs = range_runs(chosen, first, last, now)
         if dry_run:

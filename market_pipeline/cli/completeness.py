@@ -43,20 +43,28 @@ def coverage(symbols: Symbols = "*", as_json: AsJson = False) -> None:
 
 
 def gaps(symbols: Symbols = "*", as_json: AsJson = False) -> None:
-    """Print every session without a bar, as ranges, and why it has none."""
+    """Print every session without a bar, as ranges, and why it has none; and the symbols that were never loaded."""
     with warehouse_of(load_settings()) as warehouse:
         names = [symbol.name for symbol in chosen_symbols(warehouse, symbols)]
         rows = completeness.gaps(warehouse, names)
+        unknown = completeness.never_loaded(warehouse, names)
     if as_json:
-        typer.echo(json.dumps({"gaps": _jsonable(rows)}, indent=2))
+        typer.echo(json.dumps({"gaps": _jsonable(rows), "never_loaded": unknown}, indent=2))
         return
-    if not rows:
-        typer.echo("Every session has its bar.")
-        return
-    print_columns(("symbol", "first_session", "last_session", "state"), ("sessions",), rows, last="reason")
+    if rows:
+        print_columns(("symbol", "first_session", "last_session", "state"), ("sessions",), rows, last="reason")
     fillable = sum(row["sessions"] for row in rows if row["state"] in completeness.FILLABLE)
     if fillable:
         typer.echo(f"{fillable:,} sessions are worth asking for. {FILLED_BY}")
+    if unknown:
+        typer.echo(told_of_never_loaded(unknown))
+    if not rows and not unknown:
+        typer.echo("Every session has its bar.")
+
+
+def told_of_never_loaded(names: Sequence[str]) -> str:
+    """What to say of symbols that nothing can be missing of yet, at least one."""
+    return f"Never loaded yet: load with `market-pipeline backfill --symbols {','.join(names)}`."
 
 
 def _jsonable(rows: Sequence[completeness.Row]) -> list[completeness.Row]:

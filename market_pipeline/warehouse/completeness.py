@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Engine, func, select, text
+from sqlalchemy import Engine, exists, func, select, text
 
 from market_pipeline.runs import Hole
 from market_pipeline.symbols import Symbol
 from market_pipeline.warehouse.statements import statement
-from market_pipeline.warehouse.tables import market_data
+from market_pipeline.warehouse.tables import backfill_history, market_data, tracked_symbols
 
 Row = dict[str, Any]
 """A row, by the names of its columns."""
@@ -30,6 +30,14 @@ def gaps(engine: Engine, symbols: Sequence[str]) -> list[Row]:
     """
     with engine.connect() as connection:
         return [dict(row) for row in connection.execute(statement("gaps"), {"symbols": list(symbols)}).mappings()]
+
+
+def never_loaded(engine: Engine, symbols: Sequence[str]) -> list[str]:
+    """Those of these symbols that nobody has asked for yet, in order: they have no first session to count from."""
+    names, asked = tracked_symbols.c.symbol, backfill_history.c.symbol
+    query = select(names).where(names.in_(symbols), ~exists().where(asked == names)).order_by(names)
+    with engine.connect() as connection:
+        return list(connection.execute(query).scalars())
 
 
 def coverage(engine: Engine, symbols: Sequence[str]) -> list[Row]:

@@ -74,6 +74,14 @@ def test_a_failure_shows_with_its_reason_until_it_is_mended(run: Run) -> None:
     assert gaps_in_march(run) == []
 
 
+def test_a_symbol_that_was_never_loaded_is_told_with_the_command_that_loads_it(run: Run) -> None:
+    run("market-pipeline", "symbols", "add", "AAPL")
+    command = "`market-pipeline backfill --symbols AAPL`"
+    assert run("market-pipeline", "gaps").stdout == f"Never loaded yet: load with {command}.\n"
+    assert json.loads(run("market-pipeline", "gaps", "--json").stdout) == {"gaps": [], "never_loaded": ["AAPL"]}
+    assert command in run("market-pipeline", "backfill", "--missing").stderr
+
+
 @pytest.mark.parametrize("command", ["gaps", "coverage"])
 def test_a_symbol_that_is_not_tracked_is_refused_with_the_command_that_adds_it(run: Run, command: str) -> None:
     done = run("market-pipeline", command, "--symbols", "NVDA")

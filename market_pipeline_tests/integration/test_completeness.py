@@ -9,7 +9,7 @@ from sqlalchemy import Engine, text
 from market_pipeline.runs import Hole
 from market_pipeline.sessions import calendar, sessions_between
 from market_pipeline.symbols import Symbol
-from market_pipeline.warehouse.completeness import coverage, gaps, missing_spans, oldest_holes
+from market_pipeline.warehouse.completeness import coverage, gaps, missing_spans, never_loaded, oldest_holes
 from market_pipeline.warehouse.loading import RejectedBar
 from market_pipeline.warehouse.session_calendar import record_sessions
 from market_pipeline.warehouse.tracked_symbols import add_symbols, remove_symbol
@@ -38,12 +38,14 @@ def reason(warehouse: Engine, session: date) -> Any:
 
 def test_a_symbol_that_was_never_asked_for_has_no_sessions_yet(warehouse: Engine) -> None:
     assert states(warehouse) == {}
+    assert never_loaded(warehouse, ["AAPL", "IBM"]) == ["AAPL"]
     [row] = coverage(warehouse, ["AAPL"])
     assert (row["sessions"], row["loaded"], row["first_session"], row["last_session"]) == (0, 0, None, None)
 
 
 def test_a_session_with_its_bar_is_loaded(warehouse: Engine) -> None:
     loaded(warehouse, AAPL, BARS)
+    assert never_loaded(warehouse, ["AAPL"]) == []
     assert states(warehouse) == {"loaded": OCTOBER}
 
 
@@ -68,6 +70,25 @@ def test_a_bar_that_can_not_be_true_leaves_its_session_rejected_with_the_reasons
     loaded(warehouse, AAPL, BARS.drop(index=6), sessions=OCTOBER, rejected=[refused])
     assert states(warehouse)["rejected"] == [OCTOBER[6]]
     assert reason(warehouse, OCTOBER[6]).startswith("high_too_low")
+
+
+def test_a_rejected_bar_that_the_vendor_withdraws_leaves_its_session_empty(warehouse: Engine) -> None:
+    refused = RejectedBar(OCTOBER[6], ["high_too_low: its high is below its open, low or close"], {"h": 1})
+    others = BARS.drop(index=6)
+    loaded(warehouse, AAPL, others, sessions=OCTOBER, rejected=[refused])
+    failed(warehouse, AAPL, OCTOBER, "it rained", run_id="run-2")
+    assert states(warehouse)["rejected"] == [OCTOBER[6]]
+    loaded(warehouse, AAPL, others, sessions=OCTOBER, run_id="run-3")
+    assert states(warehouse) == {"loaded": [*OCTOBER[:6], *OCTOBER[7:]], "empty": [OCTOBER[6]]}
+    loaded(warehouse, AAPL, others, sessions=OCTOBER, rejected=[refused], run_id="run-4")
+    assert states(warehouse)["rejected"] == [OCTOBER[6]]
+
+
+def test_without_any_bar_the_first_session_asked_for_counts_too(warehouse: Engine) -> None:
+    refused = RejectedBar(OCTOBER[3], ["x"], {})
+    loaded(warehouse, AAPL, BARS[:0], sessions=OCTOBER[:5], rejected=[refused])
+    found = states(warehouse, OCTOBER[4])
+    assert found == {"empty": [*OCTOBER[:3], OCTOBER[4]], "rejected": [OCTOBER[3]]}
 
 
 def test_a_rejected_bar_that_nobody_asked_for_says_nothing_of_its_session(warehouse: Engine) -> None:
@@ -113,6 +134,14 @@ def test_a_symbol_ends_with_its_delisting_and_with_its_removal(warehouse: Engine
     assert states(warehouse, date.max) == {"loaded": OCTOBER[:10], "never_asked": OCTOBER[10:12]}
     remove_symbol(warehouse, "AAPL")
     assert states(warehouse) == {}
+
+
+@pytest.mark.parametrize(("until", "behind"), [(date(2012, 10, 30), 0), (date(2012, 10, 31), 1)])
+def test_no_weekend_and_no_day_of_a_hurricane_puts_a_symbol_behind(warehouse: Engine, until: date, behind: int) -> None:
+    loaded(warehouse, AAPL, BARS[BARS["date"] <= "2012-10-26"])  # a Friday; New York opened again on Wednesday
+    with warehouse.begin() as connection:
+        connection.execute(text("UPDATE tracked_symbols SET delisted_on = :day"), {"day": until})
+    assert coverage(warehouse, ["AAPL"])[0]["behind"] == behind
 
 
 def test_coverage_counts_every_session_once(warehouse: Engine) -> None:
