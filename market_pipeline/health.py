@@ -24,13 +24,14 @@ SHOWN_JUMPS = 5
 class Load:
     """The newest load of a symbol.
 
-    `newest` says whether it asked for the newest session that is over, `jumps` which of its sessions are flagged for
-    one, with the note.
+    `newest` says whether it asked for the newest session that is over, `answered_to` what the last session is that the
+    vendor answered for, be it with nothing, `jumps` which of its sessions are flagged for one, with the note.
     """
 
     newest: bool
     rejected: int
     jumps: Sequence[tuple[date, str]]
+    answered_to: date | None = None
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,11 @@ def _staleness(covered: Mapping[str, Any], load: Load) -> Answer:
     behind = covered["behind"]
     numbers = {"sessions_behind": behind}
     if behind == 0 and covered["loaded"]:
-        return Answer("staleness", True, False, f"Up to date: {covered['last_session']}.", numbers)
+        last, answered_to = covered["last_session"], load.answered_to
+        if answered_to is not None and answered_to > last:
+            told = f"The newest bar is of {last}: asked up to {answered_to}, the vendor has none since."
+            return Answer("staleness", False, False, told, numbers)
+        return Answer("staleness", True, False, f"Up to date: {last}.", numbers)
     if behind == 1 and covered["not_yet_available"]:
         told = f"Up to date as far as the vendor's plan gives bars: {covered['last_session']}."
         return Answer("staleness", True, False, told, numbers)

@@ -42,4 +42,4 @@ def check_results(warehouse: Engine, symbols: Sequence[Symbol]) -> Iterator[dg.A
 def _load(last: LastLoad | None, latest: date) -> Load:
     if last is None:
         return Load(newest=False, rejected=0, jumps=[])
-    return Load(newest=last.end >= latest, rejected=last.rejected, jumps=last.jumps)
+    return Load(last.end >= latest, last.rejected, last.jumps, last.answered_to)

@@ -46,10 +46,12 @@ def bars(
 class LastLoad:
     """A symbol's newest load: its last session, how many bars it refused, which of its sessions are flagged for a jump.
 
-    A jump without a split, or a split without a jump; with the note.
+    A jump without a split, or a split without a jump; with the note. `answered_to` is the last session that the vendor
+    answered for, None where it did for none.
     """
 
     end: date
+    answered_to: date | None
     rejected: int
     jumps: Sequence[tuple[date, str]]
 
@@ -58,7 +60,7 @@ def last_loads(engine: Engine, symbols: Sequence[str]) -> Mapping[str, LastLoad]
     """The newest load of each of these symbols that was ever loaded, or tried to be."""
     history = backfill_history.c
     newest = (
-        select(history.symbol, history.start_date, history.end_date, history.rejected)
+        select(history.symbol, history.start_date, history.end_date, history.answered_to, history.rejected)
         .ext(distinct_on(history.symbol))
         .where(history.symbol.in_(symbols))
         .order_by(history.symbol, history.backfill_timestamp.desc())
@@ -76,7 +78,7 @@ def last_loads(engine: Engine, symbols: Sequence[str]) -> Mapping[str, LastLoad]
         for row in connection.execute(flagged):
             jumps[row.symbol].append((row.date, row.validation_notes))
         loads = connection.execute(newest).all()
-    return {row.symbol: LastLoad(row.end_date, row.rejected, jumps[row.symbol]) for row in loads}
+    return {row.symbol: LastLoad(row.end_date, row.answered_to, row.rejected, jumps[row.symbol]) for row in loads}
 
 
 def newest_load(engine: Engine) -> str | None:

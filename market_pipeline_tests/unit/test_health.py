@@ -1,5 +1,6 @@
 """What is answered of a symbol's data, and when someone has to act."""
 
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -49,6 +50,15 @@ def test_a_symbol_is_stale_once_the_newest_session_that_can_be_had_is_not_there(
 ) -> None:
     load = Load(newest=newest, rejected=0, jumps=[])
     assert told("staleness", load, behind=behind, not_yet_available=not_yet)[:2] == (passed, urgent)
+
+
+def test_a_newest_session_that_the_vendor_has_nothing_of_is_worth_knowing() -> None:
+    friday = WHOLE["last_session"]
+    load = Load(newest=True, rejected=0, jumps=[], answered_to=date(2024, 12, 2))
+    assert told("staleness", load, last_session=friday) == (
+        False, False, "The newest bar is of 2024-11-29: asked up to 2024-12-02, the vendor has none since.",
+    )  # fmt: skip
+    assert told("staleness", replace(load, answered_to=friday), last_session=friday)[0]
 
 
 def test_a_symbol_without_any_bar_is_stale() -> None:
