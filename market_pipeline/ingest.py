@@ -160,6 +160,12 @@ def _load(attempt: Attempt, answer: "Future[FetchedBars]", who_is: WhoIs, wareho
         return record_failure(warehouse, attempt, str(error))
     except (DataError, IntegrityError) as error:
         return record_failure(warehouse, attempt, f"the database refused its bars: {first_line(error)}")
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception as error:  # a defect of ours, which must not cost the other symbols their bars
+        log.exception("A defect in loading %s", attempt.symbol.name)
+        told = f"a defect of Market Pipeline ({type(error).__name__}): report it with the log of the run"
+        return record_failure(warehouse, attempt, told)
 
 
 def _explained(attempt: Attempt, who_is: WhoIs) -> Attempt:

@@ -1,0 +1,50 @@
+"""The main job: what one symbol's misfortune is to the others."""
+
+from datetime import date
+
+import pytest
+from sqlalchemy import Engine
+
+from market_pipeline.bars import FetchedBars
+from market_pipeline.ingest import Run, ingest
+from market_pipeline.sessions import sessions_between
+from market_pipeline.settings import Source
+from market_pipeline.symbols import Symbol
+from market_pipeline.warehouse.tracked_symbols import Reference, add_symbols
+from market_pipeline_tests.integration.stored_bars import query, recorded
+
+AAPL, IBM, MSFT = (Symbol.of(name, "stock") for name in ("AAPL", "IBM", "MSFT"))
+OCTOBER = sessions_between("XNYS", date(2012, 10, 1), date(2012, 10, 31))
+
+
+class DefectiveVendor:
+    """Has everybody's bars but IBM's, which it breaks over."""
+
+    source: Source = "polygon"
+
+    def bars(self, symbol: Symbol, last: date) -> FetchedBars:
+        """The recorded bars of October 2012."""
+        if symbol == IBM:
+            raise ZeroDivisionError(f"something with s3cret in it, about {last}")
+        frame = recorded(symbol.name, OCTOBER[0], OCTOBER[-1])
+        return FetchedBars(frame, [{}] * len(frame), 1, answered=(OCTOBER[0], OCTOBER[-1]))
+
+
+def nobody_asks(symbol: Symbol) -> Reference:
+    raise AssertionError(f"{symbol} has data")
+
+
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_a_defect_that_one_symbol_meets_fails_it_and_costs_the_others_nothing(
+    warehouse: Engine, at_once: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    add_symbols(warehouse, [AAPL, IBM, MSFT])
+    outcomes = ingest(
+        [AAPL, IBM, MSFT], OCTOBER, vendor=DefectiveVendor(), who_is=nobody_asks, delisted={}, warehouse=warehouse,
+        run=Run("run-1", "manual"), at_once=at_once,
+    )  # fmt: skip
+    assert [(outcome.symbol, outcome.loaded) for outcome in outcomes] == [("AAPL", 21), ("IBM", 0), ("MSFT", 21)]
+    accounts = query(warehouse, "SELECT symbol, success, error_details FROM backfill_history WHERE NOT success")
+    told = "a defect of Market Pipeline (ZeroDivisionError): report it with the log of the run"
+    assert accounts == [{"symbol": "IBM", "success": False, "error_details": told}]
+    assert "in bars" in caplog.text  # where it broke
