@@ -8,7 +8,7 @@ from contextlib import contextmanager, redirect_stdout
 import typer
 from dagster import DagsterInstance
 from sqlalchemy import Engine
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from market_pipeline.cli.progress import shown_progress
 from market_pipeline.cli.summary import Account, symbol_account, unreached
@@ -20,12 +20,12 @@ from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.rate_limit import LocalLimiter
 from market_pipeline.runs import RangeRun
 from market_pipeline.settings import Settings
-from market_pipeline.warehouse.errors import first_line
+from market_pipeline.warehouse.errors import disk_is_full, first_line
 from market_pipeline.warehouse.reading import run_history
 
 
 class DatabaseLostError(MarketPipelineError):
-    """A database that was there has gone away in the middle of the work."""
+    """A database has gone away, or has no room left, in the middle of the work."""
 
 
 class ActionsError(MarketPipelineError):
@@ -94,10 +94,17 @@ def _instance(settings: Settings, warehouse: Engine) -> Iterator[DagsterInstance
                 typer.echo(f"Run {run_id} was interrupted earlier; it is marked as failed now.", err=True)
             yield instance
     except (OperationalError, InterfaceError) as error:
-        raise DatabaseLostError(
-            f"the database went away: {first_line(error)}. What was loaded is whole; run the same command again once "
-            "the database is back"
-        ) from None
+        raise _lost(error) from None
+
+
+def _lost(error: DBAPIError) -> DatabaseLostError:
+    if disk_is_full(error):
+        what, until = "the database's disk is full", "there is room"
+    else:
+        what, until = "the database went away", "the database is back"
+    return DatabaseLostError(
+        f"{what}: {first_line(error)}. What was loaded is whole; run the same command again once {until}"
+    )
 
 
 def _accounts(warehouse: Engine, run: RangeRun, ended: Launched) -> list[Account]:

@@ -9,6 +9,9 @@ from sqlalchemy.exc import DBAPIError
 
 from market_pipeline.errors import MarketPipelineError
 
+_DISK_FULL = "53100"
+"""PostgreSQL's code: https://www.postgresql.org/docs/current/errcodes-appendix.html."""
+
 
 class DatabaseUnavailableError(MarketPipelineError):
     """The database can't be reached, or refuses us."""
@@ -21,10 +24,16 @@ class SchemaError(MarketPipelineError):
 def unavailable(error: DBAPIError, engine: Engine) -> DatabaseUnavailableError:
     """`error` in one line without a password: the server's own words, and where we looked."""
     where = f"{engine.url.host}:{engine.url.port or 5432}/{engine.url.database}"
-    return DatabaseUnavailableError(
-        f"the database at {where} can't be used: {first_line(error)}. "
-        "Check that it runs and that DATABASE_URL is right."
+    mended_by = (
+        "Make room on its disk." if disk_is_full(error) else "Check that it runs and that DATABASE_URL is right."
     )
+    return DatabaseUnavailableError(f"the database at {where} can't be used: {first_line(error)}. {mended_by}")
+
+
+def disk_is_full(error: DBAPIError) -> bool:
+    """Whether PostgreSQL has no room left for what it should store."""
+    # psycopg's name of the code, which the warehouse is asked by, and psycopg2's, which Dagster asks its database by.
+    return _DISK_FULL in (getattr(error.orig, "sqlstate", None), getattr(error.orig, "pgcode", None))
 
 
 def first_line(error: DBAPIError) -> str:

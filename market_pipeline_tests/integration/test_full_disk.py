@@ -47,7 +47,9 @@ def test_nothing_is_half_loaded_and_with_room_again_the_same_load_succeeds(wareh
     loaded(warehouse, AAPL, WHOLE[:500])
     with pytest.raises(OperationalError) as caught:
         loaded(warehouse, AAPL, WHOLE, run_id="run-2")
-    assert "No space left on device" in str(unavailable(caught.value, warehouse))
+    told = str(unavailable(caught.value, warehouse))
+    assert "No space left on device" in told
+    assert told.endswith("Make room on its disk.")
     assert query(warehouse, "SELECT count(*) AS n FROM market_data") == [{"n": 500}]
     assert query(warehouse, "SELECT DISTINCT run_id FROM backfill_history") == [{"run_id": "run-1"}]
 
