@@ -98,7 +98,7 @@ def add_symbols(engine: Engine, symbols: Iterable[Symbol], *, revive: bool = Tru
     """
     added = []
     with engine.begin() as connection:
-        for symbol in symbols:
+        for symbol in sorted(symbols):  # always in the same order, so that two transactions can't wait for each other
             row = upsert(tracked_symbols).values(
                 symbol=symbol.name,
                 asset_class=symbol.asset_class.value,

@@ -6,7 +6,8 @@ from datetime import UTC, date, datetime
 
 import pandas as pd
 import pytest
-from sqlalchemy import Engine, func, select, text
+from sqlalchemy import Engine, func, select, text, update
+from sqlalchemy.exc import IntegrityError
 
 from market_pipeline.quality.rules import examine
 from market_pipeline.sessions import session_starts, sessions_between
@@ -21,7 +22,7 @@ from market_pipeline.warehouse.tables import (
     rejected_bars,
     tracked_symbols,
 )
-from market_pipeline.warehouse.tracked_symbols import NotTrackedError, add_symbols
+from market_pipeline.warehouse.tracked_symbols import NotTrackedError, add_symbols, lock_symbol
 
 AAPL = Symbol.of("AAPL", "stock")
 WEEK = sessions_between("XNYS", date(2024, 1, 1), date(2024, 1, 5))  # four sessions: the first is a holiday
@@ -184,6 +185,33 @@ def test_a_load_that_fails_at_its_last_step_leaves_nothing(warehouse: Engine) ->
     with warehouse.connect() as connection:
         for table in (market_data, rejected_bars, backfill_history):
             assert connection.execute(select(func.count()).select_from(table)).scalar_one() == 0
+
+
+@pytest.mark.parametrize(
+    "untrue",
+    [
+        {"loaded": 5, "records_imported": 5}, {"fetched": 5}, {"rejected": 1}, {"answered": 3}, {"refused": 1},
+        {"records_imported": 3}, {"success": False}, {"error_details": "it rained"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_the_database_takes_no_account_that_does_not_reconcile(warehouse: Engine, untrue: dict[str, object]) -> None:
+    load(warehouse, attempt(), bars(WEEK), [])
+    with pytest.raises(IntegrityError, match="check constraint"), warehouse.begin() as connection:
+        connection.execute(update(backfill_history).values(untrue))
+
+
+def test_tracking_symbols_and_flagging_them_anew_can_not_wait_for_each_other(warehouse: Engine) -> None:
+    others = [Symbol.of(name, "stock") for name in ("MSFT", "AAPL")]
+    add_symbols(warehouse, others)
+    with ThreadPoolExecutor(1) as pool:
+        with warehouse.begin() as flagging:
+            lock_symbol(flagging, AAPL)
+            adding = pool.submit(add_symbols, warehouse, others)
+            while not flagging.execute(text("SELECT count(*) FROM pg_locks WHERE NOT granted")).scalar_one():
+                assert not adding.done()
+            lock_symbol(flagging, others[0])
+        assert adding.result(timeout=60) == []
 
 
 def test_loads_of_one_symbol_at_once_take_turns(warehouse: Engine) -> None:
