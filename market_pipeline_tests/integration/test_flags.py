@@ -109,6 +109,42 @@ def test_a_year_session_by_session_has_the_flags_of_a_year_in_one_go(warehouse: 
     assert flags(warehouse, in_one_go)
 
 
+@pytest.mark.parametrize(
+    ("name", "split", "start", "end"),
+    [
+        ("AAPL", "2000-06-21", date(2000, 6, 1), date(2001, 5, 31)),
+        ("MSFT", "2003-02-18", date(2003, 1, 2), date(2003, 12, 31)),
+    ],
+)
+def test_whenever_a_split_becomes_known_the_flags_are_those_of_a_split_known_beforehand(
+    warehouse: Engine, name: str, split: str, start: date, end: date
+) -> None:
+    beforehand, halfway = AAPL, Symbol.of("DAILY", "stock")
+    year = recorded(name, start, end)
+    known = {**LISTED, "execution_date": split}
+    after(warehouse, listing(known))
+    loaded(warehouse, beforehand, year)
+    add_symbols(warehouse, [halfway])
+    for row in range(len(year)):
+        if row == len(year) // 2:
+            assert flags(warehouse, halfway)[date.fromisoformat(split)] == ("unexplained_move",)
+            after(warehouse, listing({**known, "ticker": "DAILY", "id": "E2"}), listing(known))
+        loaded(warehouse, halfway, year.iloc[[row]])
+    assert verdicts(warehouse, halfway) == verdicts(warehouse, beforehand)
+    assert date.fromisoformat(split) not in flags(warehouse, beforehand)
+
+
+def test_a_split_that_does_not_show_is_flagged_until_it_is_withdrawn(warehouse: Engine) -> None:
+    loaded(warehouse, AAPL, recorded("AAPL", date(2006, 1, 3), date(2006, 4, 28)))
+    assert flags(warehouse, AAPL) == {}
+    after(warehouse, listing({**LISTED, "execution_date": "2006-02-28"}))
+    [odd] = [bar for bar in verdicts(warehouse, AAPL) if bar["gap_detected"]]
+    assert (odd["date"], odd["flags"][0]) == (date(2006, 2, 28), "split_without_move")
+    assert odd["validation_notes"].startswith("split_without_move: a split multiplies earlier prices by 0.5, yet")
+    after(warehouse, listing(), listing())
+    assert flags(warehouse, AAPL) == {}
+
+
 QUARTER = recorded("AAPL", date(2000, 8, 1), date(2000, 10, 31))
 
 

@@ -35,34 +35,52 @@ def test_true_bars_all_pass() -> None:
     assert checked.rejected.empty
 
 
-def test_optional_values_may_be_missing() -> None:
-    checked = check(fetched({"vwap": float("nan"), "transactions": float("nan")}), AAPL, WEEK)
-    assert checked.rejected.empty
+NAN, INFINITE = float("nan"), float("inf")
+BROKEN_BY: dict[str, list[dict[str, Any]]] = {
+    "missing_field": [{"open": NAN}, {"volume": NAN}, {"date": pd.NaT}],
+    "not_finite": [{"high": INFINITE}, {"vwap": INFINITE}],
+    "not_positive": [{"low": 0.0}, {"low": -1.0}],
+    "high_too_low": [{"high": 10.99}, {"open": 12.01}],
+    "low_too_high": [{"low": 10.01}],
+    "negative_volume": [{"volume": -1.0}, {"transactions": -1.0}],
+    "not_a_count": [{"transactions": 1.5}, {"transactions": 1e300}],
+    "outside_request": [{"date": pd.Timestamp("2024-01-08")}, {"date": pd.Timestamp("2023-12-29")}],
+    "no_session": [{"date": pd.Timestamp("2024-01-04"), "close": 11.5}],
+    "misplaced": [{"time": pd.Timestamp("2024-01-02 06:00", tz="UTC")}],
+    "contradicted": [{"date": pd.Timestamp("2024-01-05"), "close": 11.5}],
+}
+KEPT_BY: dict[str, list[dict[str, Any]]] = {
+    "missing_field": [{"vwap": NAN, "transactions": NAN}],
+    "not_finite": [{"high": 1e300, "vwap": 1e300, "volume": 1e300}],
+    "not_positive": [{"open": 1e-9, "low": 1e-9}],
+    "high_too_low": [{"high": 11.0}, {"open": 12.0, "high": 12.0}],
+    "low_too_high": [{"low": 10.0}, {"close": 9.0, "low": 9.0}],
+    "negative_volume": [{"volume": 0.0, "transactions": 0.0}, {"volume": 1e-8}],
+    "not_a_count": [{"transactions": 1e12}],
+    "outside_request": [{"date": pd.Timestamp("2024-01-02")}],
+    "no_session": [{"date": pd.Timestamp("2024-01-02")}],
+    "misplaced": [{"time": pd.Timestamp("2024-01-02 05:00", tz="UTC")}],
+    "contradicted": [{"close": 11.5}],
+}
+"""For each rule what breaks it, and what is as near as can be and doesn't: changes of a good bar of 2 January."""
 
 
-@pytest.mark.parametrize(
-    ("rule", "change"),
-    [
-        ("missing_field", {"open": float("nan")}),
-        ("missing_field", {"volume": float("nan")}),
-        ("missing_field", {"date": pd.NaT}),
-        ("not_finite", {"high": float("inf")}),
-        ("not_finite", {"vwap": float("inf")}),
-        ("not_positive", {"low": 0.0}),
-        ("not_positive", {"low": -1.0}),
-        ("high_too_low", {"high": 10.99}),
-        ("high_too_low", {"open": 12.01}),
-        ("low_too_high", {"low": 10.01}),
-        ("negative_volume", {"volume": -1.0}),
-        ("negative_volume", {"transactions": -1.0}),
-        ("not_a_count", {"transactions": 1.5}),
-        ("not_a_count", {"transactions": 1e300}),
-        ("outside_request", {"date": pd.Timestamp("2024-01-08")}),
-        ("no_session", {"date": pd.Timestamp("2024-01-04"), "close": 11.5}),
-        ("contradicted", {"date": pd.Timestamp("2024-01-05"), "close": 11.5}),
-        ("misplaced", {"time": pd.Timestamp("2024-01-02 06:00", tz="UTC")}),
-    ],
-)
+def cases(of: dict[str, list[dict[str, Any]]]) -> list[tuple[str, dict[str, Any]]]:
+    return [(rule, change) for rule, changes in of.items() for change in changes]
+
+
+@pytest.mark.parametrize("of", [BROKEN_BY, KEPT_BY], ids=["broken", "kept"])
+def test_every_rule_has_bars_that_break_it_and_bars_that_keep_it(of: dict[str, list[dict[str, Any]]]) -> None:
+    assert list(of) == [rule.name for rule in IMPOSSIBLE]
+    assert all(of.values())
+
+
+@pytest.mark.parametrize(("rule", "change"), cases(KEPT_BY))
+def test_a_bar_that_just_keeps_a_rule_is_accepted(rule: str, change: dict[str, Any]) -> None:
+    assert check(fetched(change), AAPL, WEEK).rejected.empty
+
+
+@pytest.mark.parametrize(("rule", "change"), cases(BROKEN_BY))
 def test_a_bar_that_breaks_a_rule_is_refused_with_the_rules_meaning(rule: str, change: dict[str, Any]) -> None:
     asked = [day for day in WEEK if day != date(2024, 1, 4)] if rule == "no_session" else WEEK
     checked = check(fetched(change), AAPL, asked)

@@ -81,6 +81,11 @@ def test_a_split_that_does_not_show_is_flagged_and_not_as_a_move() -> None:
     assert (found.session, found.flags, found.gap_detected) == (MONTH[12], ("split_without_move",), True)
 
 
+@pytest.mark.parametrize(("factor", "odd"), [(0.8, True), (0.9, False), (1.2, False), (1.3, True)])
+def test_a_split_smaller_than_an_unusual_move_need_not_show(factor: float, odd: bool) -> None:
+    assert flags(bars(), splits={MONTH[12]: factor}) == ({12: {"split_without_move"}} if odd else {})
+
+
 def test_a_move_that_the_split_does_not_account_for_is_flagged() -> None:
     frame = bars((LAST, {"close": 30.0, "low": 30.0}))
     assert flags(frame, splits={MONTH[LAST]: 0.5}) == {LAST: {"unexplained_move"}}
@@ -89,7 +94,7 @@ def test_a_move_that_the_split_does_not_account_for_is_flagged() -> None:
 @pytest.mark.parametrize(
     ("symbol", "volume", "odd"),
     [(STOCK, 5.9e6, False), (STOCK, 6.1e6, True), (STOCK, 1.7e5, False), (STOCK, 1.6e5, True), (COIN, 9.9e6, False),
-     (COIN, 10.1e6, True)],
+     (COIN, 10.1e6, True), (FUND, 5.9e6, False), (FUND, 6.1e6, True)],
 )  # fmt: skip
 def test_a_volume_far_from_the_usual_one_is_flagged(symbol: Symbol, volume: float, odd: bool) -> None:
     assert flags(bars((LAST, {"volume": volume})), symbol) == ({LAST: {"volume_outlier"}} if odd else {})
@@ -116,11 +121,13 @@ def test_volumes_before_a_split_count_in_the_shares_after_it() -> None:
 
 def test_no_volume_is_flagged_as_that_and_nothing_else() -> None:
     assert flags(bars((LAST, {"volume": 0.0}))) == {LAST: {"zero_volume"}}
+    assert flags(bars((LAST, {"volume": 1e-8}))) == {LAST: {"volume_outlier"}}
 
 
-def test_a_bar_that_repeats_the_one_before_is_flagged() -> None:
+@pytest.mark.parametrize("but", [{}, {"close": 101.5}, {"volume": 1_000_011.5}, {"low": 98.9}], ids=str)
+def test_a_bar_that_repeats_the_one_before_in_everything_is_flagged(but: dict[str, float]) -> None:
     before = bars().loc[11, ["open", "high", "low", "close", "volume"]].to_dict()
-    assert flags(bars((12, before))) == {12: {"repeated"}}
+    assert flags(bars((12, {**before, **but}))) == ({} if but else {12: {"repeated"}})
 
 
 @pytest.mark.parametrize(("vwap", "odd"), [(103.1, False), (103.2, True), (98.91, False), (98.8, True)])
