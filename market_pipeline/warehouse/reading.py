@@ -9,7 +9,12 @@ import pandas as pd
 from sqlalchemy import Engine, Row, func, select
 from sqlalchemy.dialects.postgresql import distinct_on
 
+from market_pipeline.errors import UsageError
 from market_pipeline.warehouse.tables import backfill_history, corporate_action_inquiries, market_data
+
+
+class NoInstantError(UsageError):
+    """A time that different places would take for different instants."""
 
 
 def run_history(engine: Engine, run_ids: Sequence[str]) -> Sequence[Row]:  # type: ignore[type-arg]
@@ -33,7 +38,12 @@ def bars(
 
     Returns:
         Indexed by `symbol` and `date` (datetime64), in that order; the other columns are those of `market_data`.
+
+    Raises:
+        NoInstantError: `as_of` has no time zone.
     """
+    if as_of is not None and as_of.tzinfo is None:
+        raise NoInstantError(f"as_of {as_of} is no instant: give it a time zone, such as UTC")
     source = market_data if as_of is None else func.market_data_as_of(as_of).table_valued(*market_data.columns)
     wanted = source.c.symbol.in_(symbols) & source.c.date.between(start, end)
     query = select(*source.c).where(wanted).order_by(source.c.symbol, source.c.date)

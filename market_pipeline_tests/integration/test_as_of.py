@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
 from market_pipeline.bars import BAR_COLUMNS
-from market_pipeline.warehouse.reading import bars
+from market_pipeline.warehouse.reading import NoInstantError, bars
 from market_pipeline.warehouse.tables import market_data, market_data_revisions
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.integration.stored_bars import AAPL, loaded, query, recorded
@@ -50,6 +50,11 @@ def test_before_the_first_load_there_was_nothing(warehouse: Engine) -> None:
     early = now(warehouse)
     loaded(warehouse, AAPL, WEEK)
     assert closes(warehouse, early) == []
+
+
+def test_a_time_without_a_zone_is_refused(warehouse: Engine) -> None:
+    with pytest.raises(NoInstantError, match="as_of 2026-03-01 12:00:00 is no instant: give it a time zone"):
+        closes(warehouse, datetime(2026, 3, 1, 12))
 
 
 def test_in_python_bars_come_as_a_frame_by_symbol_and_date(warehouse: Engine) -> None:
