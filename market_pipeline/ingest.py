@@ -146,9 +146,13 @@ def _fetch(attempt: Attempt, vendor: Vendor) -> FetchedBars:
 def _load(attempt: Attempt, answer: "Future[FetchedBars]", who_is: WhoIs, warehouse: Engine) -> Outcome:
     try:
         fetched = answer.result()
-        notes = (*attempt.notes, *fetched.notes)
-        attempt = replace(attempt, requests=fetched.requests, waited_seconds=fetched.waited_seconds)
-        attempt = replace(attempt, notes=notes, answered=fetched.answered)
+        attempt = replace(
+            attempt,
+            requests=fetched.requests,
+            waited_seconds=fetched.waited_seconds,
+            notes=(*attempt.notes, *fetched.notes),
+            answered=fetched.answered,
+        )
         if fetched.frame.empty and attempt.due:
             attempt = _explained(attempt, who_is)
         checked = check(fetched, attempt.symbol, attempt.due or attempt.sessions)
