@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from psycopg import sql
 
@@ -105,16 +106,22 @@ class Catalog:
         keys = {**VIEW_KEYS, **await asyncio.to_thread(model_keys)}
         for name, schema, is_view, description, rows, key, columns in await self._reader.rows(_CATALOG, [_exposed()]):
             served_as = f"{schema}.{name}" if name in found else name
+            key = key or keys.get(name)
             found[served_as] = Relation(
                 name=served_as,
                 schema=schema,
                 kind="mart" if schema == "analytics" else "view" if is_view else "table",
                 description=description,
-                columns={column["name"]: Column(**column) for column in columns},
-                key=key or keys.get(name),
+                columns={column["name"]: _column(column, key or ()) for column in columns},
+                key=key,
                 row_estimate=rows,
             )
         return found
+
+
+def _column(told: Mapping[str, Any], key: Sequence[str]) -> Column:
+    # Of a view's columns PostgreSQL knows no more than that they may be null; those of its key are not.
+    return Column(**{**told, "nullable": told["nullable"] and told["name"] not in key})
 
 
 _CATALOG = str(statement("catalog")).replace("%", "%%").replace(":relations", "%s")

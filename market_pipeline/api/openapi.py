@@ -7,12 +7,14 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from pydantic.json_schema import models_json_schema
+
 from market_pipeline.api import historical, tables
 from market_pipeline.api.answers import WHOLE
 from market_pipeline.api.catalog import Column, Relation
 from market_pipeline.api.formats import MEDIA_TYPES, Format
-from market_pipeline.api.parameters import COMPARISONS, DEFAULT_ROWS, operators
-from market_pipeline.api.problems import MEDIA_TYPE
+from market_pipeline.api.parameters import COMPARISONS, DEFAULT_ROWS, PATTERNS, is_values, operators
+from market_pipeline.api.problems import MEDIA_TYPE, Problem
 from market_pipeline.api.values import KINDS, kind_of
 from market_pipeline.settings import Settings
 
@@ -45,34 +47,15 @@ TAGS = {
     "views": "What is there, what is missing and why, and how runs went.",
     "administration": "Symbols and backfills. Takes a key of scope admin, and leaves an audit trail.",
 }
-_PROBLEM_SCHEMA = {
-    "type": "object",
-    "description": "RFC 9457.",
-    "required": ["type", "title", "status", "detail", "instance", "errors"],
-    "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-        "instance": {"type": "string"},
-        "errors": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["parameter", "reason"],
-                "properties": {"parameter": {"type": "string"}, "reason": {"type": "string"}},
-            },
-        },
-    },
-}
 Json = dict[str, Any]
+_, _problem = models_json_schema([(Problem, "serialization")], ref_template="#/components/schemas/{model}")
 
 
 def with_generated(document: Json, relations: Iterable[Relation], settings: Settings) -> Json:
-    """The document with the routes of these relations, the list of them and the bars of a symbol."""
+    """The document with the routes of these relations and the bars of a symbol."""
     paths: Json = {
         historical.PATH: {"get": _historical()},
-        tables.PATH: {"get": _list()},
+        tables.PATH: document["paths"][tables.PATH],
         **{f"{tables.PATH}/{relation.name}": {"get": _table(relation, settings)} for relation in relations},
     }
     schemas = {f"{relation.name}.row": _row(relation.columns.values()) for relation in relations}
@@ -84,71 +67,13 @@ def with_generated(document: Json, relations: Iterable[Relation], settings: Sett
         "components": {
             **components,
             "schemas": {
-                "Problem": _PROBLEM_SCHEMA,
-                "Table": _TABLE,
+                **_problem["$defs"],
                 "historical.row": _row(historical.COLUMNS),
                 **schemas,
                 **components.get("schemas", {}),
             },
         },
         **({"security": [{"APIKeyHeader": []}]} if settings.api_key_required else {}),
-    }
-
-
-_TABLE: Json = {
-    "type": "object",
-    "required": [
-        "name",
-        "schema",
-        "kind",
-        "description",
-        "columns",
-        "key",
-        "row_estimate",
-        "last_materialized",
-        "href",
-    ],
-    "properties": {
-        "name": {"type": "string"},
-        "schema": {"type": "string"},
-        "kind": {"enum": ["table", "view", "mart"]},
-        "description": {"type": "string"},
-        "columns": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["name", "type", "nullable", "description"],
-                "properties": {
-                    "name": {"type": "string"},
-                    "type": {"type": "string"},
-                    "nullable": {"type": "boolean"},
-                    "description": {"type": "string"},
-                },
-            },
-        },
-        "key": {"type": ["array", "null"], "items": {"type": "string"}},
-        "row_estimate": {"type": ["integer", "null"]},
-        "last_materialized": {"type": ["string", "null"], "format": "date-time"},
-        "href": {"type": "string"},
-    },
-}
-
-
-def _list() -> Json:
-    schema = {
-        "type": "object",
-        "required": ["tables"],
-        "properties": {"tables": {"type": "array", "items": {"$ref": "#/components/schemas/Table"}}},
-    }
-    return {
-        "tags": ["tables"],
-        "operationId": "list_tables",
-        "summary": "Every table and mart",
-        "description": "With columns, types, an estimate of the rows, and when it was last loaded or built.",
-        "responses": {
-            "200": {"description": "The tables.", "content": {"application/json": {"schema": schema}}},
-            "default": PROBLEM,
-        },
     }
 
 
@@ -161,8 +86,8 @@ def _table(relation: Relation, settings: Settings) -> Json:
         _query("select", "The columns, with commas between; all if left out.", _listed(names), example=names[0]),
         _query(
             "order",
-            "Columns to order by, each with .desc or .asc behind it; the key if left out.",
-            _listed([f"{name}{direction}" for name in ordered for direction in ("", ".asc", ".desc")]),
+            "Columns to order by, each with .asc or .desc, .nullsfirst or .nullslast behind it; the key if left out.",
+            _listed(ordered, behind=r"(?:\.asc|\.desc)?(?:\.nullsfirst|\.nullslast)?"),
             example=f"{(relation.key or ordered)[0]}.desc",
         ),
         _query(
@@ -238,13 +163,13 @@ def _filter(column: Column) -> Json:
 def _pattern(operator: str, column: Column) -> str:
     value = kind_of(column.type).pattern
     if operator == "is":
-        return f"is\\.(?:{'null|true|false' if column.type == 'boolean' else 'null'})"
+        return f"is\\.(?:{'|'.join(is_values(column))})"
     if operator == "in":
         # What is quoted may hold anything; the plain form is what is promised.
         part = '[^\\x00-\\x1f(),"\\\\]+' if column.type == "text" else f"(?:{value})"
         return f"in\\.\\({part}(?:,{part})*\\)"
-    if operator == "like":
-        return "like\\.[^\\x00\\\\]*"
+    if operator in PATTERNS:
+        return f"{operator}\\.[^\\x00\\\\]*"
     assert operator in COMPARISONS or operator == "cs"  # noqa: S101 - no other is left
     return f"{operator}\\.(?:{value})"
 
@@ -254,10 +179,15 @@ def _query(name: str, text: str, schema: Json, *, required: bool = False, exampl
     return told if example is None else {**told, "example": example}
 
 
-def _listed(names: Sequence[str]) -> Json:
-    """One or more of these names."""
-    alternatives = "|".join(name.replace(".", "\\.") for name in names)
-    return {"type": "string", "pattern": f"^(?:{alternatives})(?:,(?:{alternatives}))*$"}
+def _listed(names: Sequence[str], behind: str = "") -> Json:
+    """One or more of these names, with what may be behind each."""
+    one = f"(?:{'|'.join(map(_literal, names))}){behind}"
+    return {"type": "string", "pattern": f"^{one}(?:,{one})*$"}
+
+
+def _literal(text: str) -> str:
+    """A pattern of just this text, in the little that all kinds of regular expressions agree on."""
+    return re.sub(r"[.\\()\[\]{}*+?^$|]", r"\\\g<0>", text)
 
 
 def _paging() -> list[Json]:

@@ -21,7 +21,9 @@ from market_pipeline.api.queries import Condition, Order, Query, written_order
 from market_pipeline.api.values import is_not_finite, is_valid, kind_of
 
 COMPARISONS: Mapping[str, str] = {"eq": "=", "neq": "<>", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
-IS: Mapping[str, str] = {"null": "NULL", "true": "TRUE", "false": "FALSE"}
+PATTERNS: Mapping[str, str] = {"like": "LIKE", "ilike": "ILIKE"}
+IS: Mapping[str, str] = {"null": "NULL", "not_null": "NOT NULL"}
+IS_BOOLEAN: Mapping[str, str] = {**IS, "true": "TRUE", "false": "FALSE", "unknown": "UNKNOWN"}
 RESERVED = frozenset({"select", "order", "limit", "cursor", "format"})
 DEFAULT_ROWS = 1_000
 
@@ -114,13 +116,14 @@ class _Reading:
         return [*order.values()]
 
     def _ordered(self, part: str) -> Order:
-        name, _, direction = part.partition(".")
-        if direction not in ("", "asc", "desc"):
-            raise ValueError(f"{part!r} is not of the form column, column.asc or column.desc")
-        column = self._column(name)
+        form = re.fullmatch(r"([^.]*)(\.asc|\.desc)?(\.nullsfirst|\.nullslast)?", part)
+        if form is None:
+            raise ValueError(f"{part!r} is not of the form column, column.asc or column.desc, with .nullsfirst or so")
+        column = self._column(form[1])
         if not column.is_ordered:
-            raise ValueError(f"rows have no order by {name}, which is {column.type}")
-        return Order(column, direction == "desc")
+            raise ValueError(f"rows have no order by {column.name}, which is {column.type}")
+        nulls_first = None if form[3] is None else form[3] == ".nullsfirst"
+        return Order(column, form[2] == ".desc", nulls_first)
 
     def _key(self) -> Sequence[Column]:
         return [self._relation.columns[name] for name in self._relation.key or ()]
@@ -155,7 +158,12 @@ def operators(column: Column) -> Sequence[str]:
         return ("cs", "is")
     if not column.is_ordered:
         return ("is",)
-    return (*COMPARISONS, "in", *(["like"] if column.type == "text" else []), "is")
+    return (*COMPARISONS, "in", *(PATTERNS if column.type == "text" else ()), "is")
+
+
+def is_values(column: Column) -> Mapping[str, str]:
+    """What a column can be, by the words behind `is.`."""
+    return IS_BOOLEAN if column.type == "boolean" else IS
 
 
 def _condition(column: Column, operator: str, value: str) -> Condition:
@@ -163,21 +171,23 @@ def _condition(column: Column, operator: str, value: str) -> Condition:
     if operator not in known:
         raise ValueError(f"{operator!r} is no operator for {column.type}: use one of {', '.join(known)}")
     if operator == "is":
-        if value not in (IS if column.type == "boolean" else ("null",)):
-            raise ValueError("is. takes null" + (", true or false" if column.type == "boolean" else " only"))
-        return Condition(f"{column.sql} IS {IS[value]}", ())
+        if value not in is_values(column):
+            raise ValueError(f"is. takes one of {', '.join(is_values(column))}")
+        return Condition(f"{column.sql} IS {is_values(column)[value]}", ())
     if operator == "in":
         return Condition(f"{column.sql} = ANY (%s::{column.type}[])", [_listed(column, value)])
     _check(column, value)
     if operator == "cs":
         return Condition(f"{column.sql} @> %s::{column.type}", [value.strip("{}").split(",")])
-    if operator == "like":
-        return Condition(f"{column.sql} LIKE %s", [value.replace("*", "%")])
+    if operator in PATTERNS:
+        return Condition(f"{column.sql} {PATTERNS[operator]} %s", [value.replace("*", "%")])
     return Condition(f"{column.sql} {COMPARISONS[operator]} %s::{column.type}", [value])
 
 
 def _listed(column: Column, text: str) -> list[str]:
-    """The values of `(a,b,"c,d")`."""
+    """The values of `(a,b,"c,d")`; none of `()`."""
+    if text == "()":
+        return []
     if not (text.startswith("(") and text.endswith(")") and len(text) > 2):
         raise ValueError("in. takes a list in parentheses, such as in.(AAPL,MSFT)")
     if "\n" in text or "\r" in text:

@@ -23,25 +23,38 @@ class Condition:
 
 @dataclass(frozen=True)
 class Order:
-    """One column to order by."""
+    """One column to order by. NULLs are the largest of all, as PostgreSQL has it, unless `nulls_first` says where."""
 
     column: Column
     descending: bool = False
+    nulls_first: bool | None = None
 
     @property
     def sql(self) -> str:
-        """As in ORDER BY; NULLs are largest, as PostgreSQL has it."""
-        return f"{self.column.sql} DESC" if self.descending else self.column.sql
+        """As in ORDER BY."""
+        # What is said needlessly would keep PostgreSQL from using an index.
+        elsewhere = self.column.nullable and self.nulls_first not in (None, self.descending)
+        nulls = f" NULLS {'FIRST' if self.nulls_first else 'LAST'}" if elsewhere else ""
+        return self.column.sql + (" DESC" if self.descending else "") + nulls
+
+    @property
+    def nulls_behind(self) -> bool:
+        """Whether NULLs come behind what is none."""
+        return self.column.nullable and not (self.descending if self.nulls_first is None else self.nulls_first)
 
     @property
     def written(self) -> str:
         """As in a request."""
-        return f"{self.column.name}.desc" if self.descending else self.column.name
+        nulls = {None: "", True: ".nullsfirst", False: ".nullslast"}[self.nulls_first]
+        return self.column.name + (".desc" if self.descending else "") + nulls
 
 
 @dataclass(frozen=True)
 class Query:
-    """Which rows of what, in which order, how many, and the format if one is named. `source` is SQL for FROM."""
+    """Which rows of what, in which order, how many, and the format if one is named. `source` is SQL for FROM.
+
+    `by_key`: the conditions are on the key's first columns, so that one plan is as good as another.
+    """
 
     source: str
     columns: Sequence[Column]
@@ -50,6 +63,7 @@ class Query:
     limit: int
     source_values: Sequence[Any] = ()
     can_be_continued: bool = True
+    by_key: bool = False
     format: str | None = None
 
     def statement(self, columns: Iterable[Column], rows: str) -> tuple[str, list[Any]]:
@@ -104,30 +118,37 @@ def written_order(order: Sequence[Order]) -> str:
 
 def _behind(order: Sequence[Order], values: Sequence[str | None]) -> Condition:
     """What holds for the rows behind the one with these values: behind it in one column, and equal in those before."""
-    if all(not part.descending and not part.column.nullable for part in order):
+    first = order[0]
+    if not any(part.column.nullable or part.descending != first.descending for part in order):
         # The common case, in a form that an index answers at once.
         names = ", ".join(part.column.sql for part in order)
         marks = ", ".join(f"%s::{part.column.type}" for part in order)
-        return Condition(f"({names}) > ({marks})", list(values))
+        return Condition(f"({names}) {'<' if first.descending else '>'} ({marks})", list(values))
     alternatives: list[str] = []
     given: list[Any] = []
     for number, (part, value) in enumerate(zip(order, values, strict=True)):
         further = _further(part, value)
         if further is None:
             continue
-        equal = [f"{part.column.sql} IS NOT DISTINCT FROM %s::{part.column.type}" for part in order[:number]]
-        alternatives.append("(" + " AND ".join([*equal, further.sql]) + ")")
+        alternatives.append("(" + " AND ".join([*map(_equal, order[:number]), further.sql]) + ")")
         given += [*values[:number], *further.values]
-    return Condition("(" + " OR ".join(alternatives) + ")" if alternatives else "FALSE", given)
+    condition = "(" + " OR ".join(alternatives) + ")" if alternatives else "FALSE"
+    if first.column.nullable:
+        return Condition(condition, given)
+    # It follows from the rest, but only so does an index know where to begin.
+    begin = f"{first.column.sql} {'<=' if first.descending else '>='} %s::{first.column.type}"
+    return Condition(f"{begin} AND {condition}", [values[0], *given])
+
+
+def _equal(order: Order) -> str:
+    equals = "IS NOT DISTINCT FROM" if order.column.nullable else "="
+    return f"{order.column.sql} {equals} %s::{order.column.type}"
 
 
 def _further(order: Order, value: str | None) -> Condition | None:
-    """What holds for values behind this one; NULL is the largest of all. None where nothing is behind it."""
+    """What holds for values behind this one. None where nothing is behind it."""
     name, kind = order.column.sql, order.column.type
     if value is None:
-        return Condition(f"{name} IS NOT NULL", ()) if order.descending else None
-    if order.descending:
-        return Condition(f"{name} < %s::{kind}", [value])
-    if not order.column.nullable:
-        return Condition(f"{name} > %s::{kind}", [value])
-    return Condition(f"({name} > %s::{kind} OR {name} IS NULL)", [value])
+        return None if order.nulls_behind else Condition(f"{name} IS NOT NULL", ())
+    further = f"{name} {'<' if order.descending else '>'} %s::{kind}"
+    return Condition(f"({further} OR {name} IS NULL)" if order.nulls_behind else further, [value])

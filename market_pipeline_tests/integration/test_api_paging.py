@@ -49,6 +49,11 @@ FILTERS = [
     ([("at", "lte.2024-01-31T12:00:00Z")], "at <= '2024-01-31 12:00+00'"),
     ([("part", "neq.b"), ("words", "like.*,*")], "part <> 'b' AND words LIKE '%,%'"),
 ]
+IN_SQL = {
+    "asc": "ASC", "desc": "DESC", "asc.nullsfirst": "ASC NULLS FIRST", "asc.nullslast": "ASC NULLS LAST",
+    "desc.nullsfirst": "DESC NULLS FIRST", "desc.nullslast": "DESC NULLS LAST",
+}  # fmt: skip
+"""The directions that rows can be ordered in, and what they mean."""
 
 
 @dataclass(frozen=True)
@@ -71,11 +76,12 @@ class Question:
     def sql(self) -> str:
         """As one statement."""
         named = [name for name, _ in self.order]
-        order = [f"{name} {direction}" for name, direction in self.order] + [name for name in KEY if name not in named]
+        order = [f"{name} {IN_SQL[direction]}" for name, direction in self.order]
+        order += [name for name in KEY if name not in named]
         return f"SELECT part, number FROM analytics.paged WHERE {self.condition} ORDER BY {', '.join(order)}"
 
 
-ORDER = st.lists(st.tuples(st.sampled_from(COLUMNS), st.sampled_from(["asc", "desc"])), unique_by=lambda part: part[0])
+ORDER = st.lists(st.tuples(st.sampled_from(COLUMNS), st.sampled_from([*IN_SQL])), unique_by=lambda part: part[0])
 QUESTIONS = st.builds(
     lambda limit, order, chosen: Question(limit, order, *chosen), st.integers(1, 7), ORDER, st.sampled_from(FILTERS)
 )

@@ -118,7 +118,7 @@ def test_a_table_was_last_materialized_when_its_last_load_ended(api: Api, listed
     [(ended,)] = api.sql("SELECT max(backfill_timestamp) FROM backfill_history")
     for table in ("market_data", "market_data_revisions", "rejected_bars", "backfill_history"):
         assert datetime.fromisoformat(listed[table]["last_materialized"]) == ended
-    assert listed["splits"]["last_materialized"] == "2024-04-01T00:00:00+00:00"
+    assert listed["splits"]["last_materialized"] == "2024-04-01T00:00:00Z"
     assert listed["sessions"]["last_materialized"] is None
 
 
@@ -159,7 +159,11 @@ FILTERS = [
     ("name", "like.____", "name LIKE '____'"),
     ("name", r"like.100\%*", r"name LIKE '100\%%'"),
     ("name", "not.like.A*", "name NOT LIKE 'A%'"),
+    ("name", "ilike.aap*", "name ILIKE 'aap%'"),
+    ("name", "not.ilike.*A*", "name NOT ILIKE '%A%'"),
     ("name", "is.null", "name IS NULL"),
+    ("name", "is.not_null", "name IS NOT NULL"),
+    ("name", "not.in.()", "TRUE"),
     ("name", "not.is.null", "name IS NOT NULL"),
     ("price", "eq.1.5", "price = 1.5"),
     ("price", "eq.15e-1", "price = 1.5"),
@@ -207,6 +211,8 @@ FILTERS = [
     ("good", "is.false", "good IS FALSE"),
     ("good", "not.is.true", "good IS NOT TRUE"),
     ("good", "is.null", "good IS NULL"),
+    ("good", "is.unknown", "good IS UNKNOWN"),
+    ("good", "is.not_null", "good IS NOT NULL"),
     ("flags", "cs.jump", "'jump' = ANY (flags)"),
     ("flags", "cs.{jump,volume}", "flags @> '{jump,volume}'"),
     ("flags", "cs.two words", "flags = '{two words}'"),
@@ -230,6 +236,10 @@ def test_every_operator_is_tested_with_every_kind_of_column() -> None:
     assert tested >= {(name, op) for name in compared for op in ("eq", "neq", "gt", "gte", "lt", "lte", "in", "is")}
 
 
+def test_no_value_is_in_an_empty_list(api: Api) -> None:
+    assert api.rows("kinds", ("name", "in.()")) == []
+
+
 def test_filters_hold_together_even_two_of_one_column(api: Api) -> None:
     filters = [("price", "gt.-3"), ("price", "lte.1.5"), ("good", "is.true"), ("name", "not.like.*Å*")]
     assert [row["id"] for row in api.rows("kinds", *filters)] == [1, 4]
@@ -249,14 +259,15 @@ def test_filters_hold_together_even_two_of_one_column(api: Api) -> None:
         ("day", "eq.2024-02-30", "is not a date such as 2024-01-31"),
         ("at", "gte.2024-01-31T12:00:00", "with a time zone"),
         ("good", "eq.yes", "is not true or false"),
-        ("good", "is.yes", "takes null, true or false"),
-        ("price", "is.true", "takes null only"),
+        ("good", "is.yes", "takes one of null, not_null, true, false, unknown"),
+        ("price", "is.true", "takes one of null, not_null"),
         ("name", "in.AAPL", "takes a list in parentheses"),
         ("day", "in.(2024-01-31,soon)", "'soon' is not a date"),
         ("flags", "eq.jump", "use one of cs, is"),
         ("payload", "eq.1", "use one of is"),
         ("colour", "eq.red", "no such column: it has id, name,"),
         ("select", "id,colour", "no column 'colour'"),
+        ("order", "id.nullsfirst.desc", "is not of the form column, column.asc or column.desc"),
         ("order", "id.up", "is not of the form column, column.asc or column.desc"),
         ("order", "flags", "rows have no order by flags"),
         ("limit", "0", "is not a number from 1 to 100000"),
@@ -294,6 +305,7 @@ def test_columns_come_as_they_are_selected(api: Api) -> None:
         ("good.asc,day.desc", "good, day DESC, id"),
         ("at.desc,trades,id.desc", "at DESC, trades, id DESC"),
         ("ratio", "ratio, id"),
+        ("trades.desc.nullslast,name.nullsfirst", "trades DESC NULLS LAST, name NULLS FIRST, id"),
         ("day,trades,day.desc", "day, trades, id"),
     ],
 )
