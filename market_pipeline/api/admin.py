@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from market_pipeline.api.context import Context, InContext
-from market_pipeline.api.keys import AuditedRoute, admin_key
+from market_pipeline.api.keys import NO_NULL, AuditedRoute, admin_key
 from market_pipeline.api.problems import ProblemError
 from market_pipeline.symbols import TICKERS, AssetClass, Symbol
 from market_pipeline.warehouse.tracked_symbols import add_symbols, remove_symbol, symbol_records
@@ -15,7 +15,7 @@ from market_pipeline.warehouse.tracked_symbols import add_symbols, remove_symbol
 PREFIX = "/api/v1/admin/symbols"
 router = APIRouter(prefix=PREFIX, tags=["administration"], route_class=AuditedRoute, dependencies=[Depends(admin_key)])
 
-Name = Annotated[str, Path(description="The symbol, e.g. AAPL; case-sensitive.", examples=["AAPL"])]
+Name = Annotated[str, Path(description="The symbol, e.g. AAPL; case-sensitive.", examples=["AAPL"], pattern=NO_NULL)]
 
 
 def _tickers(schema: dict[str, Any]) -> None:

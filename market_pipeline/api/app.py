@@ -20,7 +20,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
 
-from market_pipeline.api import admin, backfills, historical, overview, tables
+from market_pipeline.api import admin, backfills, historical, key_admin, overview, tables
 from market_pipeline.api.compression import Compressed
 from market_pipeline.api.context import Context
 from market_pipeline.api.keys import check_reader
@@ -62,17 +62,19 @@ def create_app(context: Context) -> Starlette:
             await context.catalog.refresh()
         return Response(orjson.dumps(documented.openapi()), media_type="application/json")
 
+    busy = [Route(historical.PATH, historical.historical), Route(tables.PATH + "/{table}", tables.read_table)]
     routes = [
-        Route(historical.PATH, historical.historical),
-        Route(tables.PATH + "/{table}", tables.read_table),
-        Route(tables.PATH, tables.list_tables),
+        *busy,
         Route("/openapi.json", document),
         *metrics_routes(PipelineMetrics(context.reader, context.instance), registry),
         *page_routes(),
     ]
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(Counted, metrics=RequestMetrics(registry)), *_middleware(context.settings)],
+        middleware=[
+            Middleware(Counted, metrics=RequestMetrics(registry)),
+            *_middleware(context.settings),
+        ],
         exception_handlers=HANDLERS,
         lifespan=lifespan,
     )
@@ -94,9 +96,11 @@ def _documented(context: Context) -> FastAPI:
         exception_handlers=HANDLERS,
     )
     app.include_router(overview.health_router)  # which a load balancer asks without a key
-    app.include_router(overview.router, dependencies=[Depends(check_reader)])
+    for router in (overview.router, tables.router):
+        app.include_router(router, dependencies=[Depends(check_reader)])
     app.include_router(admin.router)
     app.include_router(backfills.router)
+    app.include_router(key_admin.router)
     written = app.openapi
 
     def openapi() -> dict[str, Any]:

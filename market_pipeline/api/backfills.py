@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from market_pipeline.api.context import InContext
-from market_pipeline.api.keys import AuditedRoute, admin_key
+from market_pipeline.api.keys import NO_NULL, AuditedRoute, admin_key
 from market_pipeline.api.problems import ProblemError
 from market_pipeline.orchestration.backfill_jobs import BackfillJob
 from market_pipeline.orchestration.backfills import backfill_job, backfill_jobs, cancel_backfill, start_backfill
@@ -16,7 +16,7 @@ from market_pipeline.warehouse.tracked_symbols import active_symbols, find_activ
 PREFIX = "/api/v1/admin/backfills"
 router = APIRouter(prefix=PREFIX, tags=["administration"], route_class=AuditedRoute, dependencies=[Depends(admin_key)])
 
-Id = Annotated[str, Path(description="The backfill's id, as in Dagster's UI.", max_length=100)]
+Id = Annotated[str, Path(description="The backfill's id, as in Dagster's UI.", max_length=100, pattern=NO_NULL)]
 
 
 class Wanted(BaseModel):

@@ -17,6 +17,9 @@ from market_pipeline.api.problems import ProblemError, as_problem
 from market_pipeline.warehouse.api_keys import ApiKey, Scope, accepted_key, record_use
 
 HEADER = "X-API-Key"
+NO_NULL = r"^[^\x00]*$"
+"""The pattern of a text that PostgreSQL can hold."""
+
 _in_header = APIKeyHeader(
     name=HEADER, auto_error=False, description="Made with `market-pipeline keys create NAME --scope admin`."
 )
@@ -34,8 +37,8 @@ def admin_key(request: Request, context: InContext, key: Annotated[str | None, D
         raise ProblemError(403, f"the key {accepted.id} may only read: this takes one of the scope admin")
 
 
-async def check_reader(request: Request) -> None:
-    """Make sure that the request may read, where reading takes a key.
+async def check_reader(request: Request) -> Context:
+    """The context of a request that may read, where reading takes a key.
 
     Raises:
         ProblemError: 401 without a key that is good.
@@ -43,6 +46,7 @@ async def check_reader(request: Request) -> None:
     context = context_of(request)
     if context.settings.api_key_required:
         await run_in_threadpool(_accepted, context, request.headers.get(HEADER))
+    return context
 
 
 def _accepted(context: Context, key: str | None) -> ApiKey:
@@ -80,6 +84,5 @@ class AuditedRoute(APIRoute):
 async def _record(request: Request, status: int) -> None:
     key: ApiKey | None = getattr(request.state, "key", None)
     if key is not None:
-        await run_in_threadpool(
-            record_use, context_of(request).warehouse, key, request.method, request.url.path, status
-        )
+        path = request.scope["raw_path"].decode("latin-1")  # as it was sent: decoded, it may hold what no table can
+        await run_in_threadpool(record_use, context_of(request).warehouse, key, request.method, path, status)

@@ -1,12 +1,18 @@
-"""The page for people at `/`, whose files are in the folder `static`; programs get a list of what there is instead."""
+"""The page for people at `/`, whose files are in the folder `static`; programs get a list of what there is instead.
 
+The earlier service's other addresses are answered here too: with the way to what took their place.
+"""
+
+from http import HTTPStatus
 from importlib.metadata import version
 from pathlib import Path
 
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
+
+from market_pipeline.api.problems import ProblemError
 
 STATIC = Path(__file__).parent / "static"
 HEADERS = {
@@ -17,9 +23,33 @@ HEADERS = {
 }
 
 
+NO_CACHE = "nothing is cached, every answer is the database's: /metrics says how long they take"
+GONE = {
+    "/api/v1/observability/metrics": "/metrics counts and times requests, in the form that Prometheus reads",
+    "/api/v1/observability/alerts": "alerts go out by webhook and e-mail; /api/v1/tables/runs has the runs that failed",
+    "/api/v1/performance/cache": NO_CACHE,
+    "/api/v1/performance/queries": NO_CACHE,
+    "/api/v1/performance/summary": NO_CACHE,
+}
+"""Addresses of the earlier service that told of one process's memory, and what tells more."""
+
+
 def page_routes() -> list[BaseRoute]:
-    """The page and its files."""
-    return [Route("/", _front), Mount("/static", StaticFiles(directory=STATIC))]
+    """The page, its files, and its earlier addresses."""
+    return [
+        Route("/", _front),
+        Mount("/static", StaticFiles(directory=STATIC)),
+        Route("/dashboard", _dashboard),
+        *(Route(path, _gone) for path in GONE),
+    ]
+
+
+async def _dashboard(_request: Request) -> Response:
+    return RedirectResponse("/")
+
+
+async def _gone(request: Request) -> Response:
+    raise ProblemError(HTTPStatus.GONE, GONE[request.url.path])
 
 
 async def _front(request: Request) -> Response:
@@ -30,8 +60,10 @@ async def _front(request: Request) -> Response:
             "name": "Market Pipeline",
             "version": version("market-pipeline"),
             "description": "A warehouse of daily market data that runs itself.",
+            "dashboard": "/dashboard",
+            "dashboard_direct": "/",
             "docs": "/docs",
-            "authentication": "X-API-Key for /api/v1/admin/ and to start a backfill",
+            "authentication": "X-API-Key, for all below /api/v1/admin/",
             "endpoints": {
                 "health": "/health",
                 "status": "/api/v1/status",

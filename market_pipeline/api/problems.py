@@ -5,27 +5,51 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Literal
 
 from fastapi.exceptions import RequestValidationError
-from sqlalchemy.exc import InterfaceError, OperationalError
+from pydantic import BaseModel
+from sqlalchemy.exc import DataError, InterfaceError, OperationalError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import compile_path
 
 from market_pipeline.errors import MarketPipelineError, UsageError
+from market_pipeline.warehouse.api_keys import UnknownKeyError
 from market_pipeline.warehouse.errors import DatabaseUnavailableError
 from market_pipeline.warehouse.tracked_symbols import OtherAssetClassError, UntrackedSymbolError
 
 MEDIA_TYPE = "application/problem+json"
 
 
+STATUSES = (
+    (UntrackedSymbolError, HTTPStatus.NOT_FOUND),
+    (UnknownKeyError, HTTPStatus.NOT_FOUND),
+    (OtherAssetClassError, HTTPStatus.CONFLICT),
+    (UsageError, HTTPStatus.BAD_REQUEST),
+    (MarketPipelineError, HTTPStatus.SERVICE_UNAVAILABLE),
+)
+"""What the project's errors are answered with; the first that fits."""
+
+
 @dataclass(frozen=True)
 class Fault:
     """What is wrong with one parameter, or with one field of the body."""
 
-    where: str
+    parameter: str
     reason: str
+
+
+class Problem(BaseModel):
+    """What is wrong, as in RFC 9457, and what to do."""
+
+    type: Literal["about:blank"] = "about:blank"
+    title: str
+    status: int
+    detail: str
+    instance: str
+    errors: list[Fault]
 
 
 class ProblemError(Exception):
@@ -40,7 +64,7 @@ class ProblemError(Exception):
 
 def wrong_parameters(faults: Sequence[Fault]) -> ProblemError:
     """The problem of a request with these parameters wrong."""
-    told = "; ".join(f"{fault.where}: {fault.reason}" for fault in faults)
+    told = "; ".join(f"{fault.parameter}: {fault.reason}" for fault in faults)
     return ProblemError(HTTPStatus.BAD_REQUEST, told, faults)
 
 
@@ -57,20 +81,18 @@ def as_problem(error: Exception) -> ProblemError:
             return error
         case RequestValidationError():
             faults = [_fault(found) for found in error.errors()]
-            told = "; ".join(f"{fault.where}: {fault.reason}" for fault in faults)
+            told = "; ".join(f"{fault.parameter}: {fault.reason}" for fault in faults)
             return ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, told, faults)
+        case HTTPException(status_code=HTTPStatus.NOT_FOUND):
+            return ProblemError(error.status_code, "there is no such path: /docs lists those there are")
         case HTTPException():
             return ProblemError(error.status_code, str(error.detail), headers=error.headers)
+        case DataError():
+            return ProblemError(HTTPStatus.BAD_REQUEST, "a value is one that the database can't hold")
         case OperationalError() | InterfaceError() | DatabaseUnavailableError():
             return database_away()
-        case UntrackedSymbolError():
-            return ProblemError(HTTPStatus.NOT_FOUND, str(error))
-        case OtherAssetClassError():
-            return ProblemError(HTTPStatus.CONFLICT, str(error))
-        case UsageError():
-            return ProblemError(HTTPStatus.BAD_REQUEST, str(error))
         case MarketPipelineError():
-            return ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+            return ProblemError(next(status for kind, status in STATUSES if isinstance(error, kind)), str(error))
     return ProblemError(HTTPStatus.INTERNAL_SERVER_ERROR, "something went wrong here; the server's log says what")
 
 
@@ -99,13 +121,13 @@ async def answer_problem(request: Request, error: Exception) -> Response:
 
 def problem_response(problem: ProblemError, path: str) -> Response:
     """The answer to a request that has met a problem."""
-    body = {
-        "type": "about:blank",
-        "title": HTTPStatus(problem.status).phrase,
-        "status": problem.status,
-        "detail": problem.detail,
-        "instance": path,
-        "errors": [{"parameter": fault.where, "reason": fault.reason} for fault in problem.faults],
-    }
+    told = Problem.model_construct(  # unchecked: what is wrong may be a text that is none
+        type="about:blank",
+        title=HTTPStatus(problem.status).phrase,
+        status=problem.status,
+        detail=problem.detail,
+        instance=path,
+        errors=list(problem.faults),
+    )
     headers = {"cache-control": "no-store", **(problem.headers or {})}
-    return Response(json.dumps(body).encode(), problem.status, headers, MEDIA_TYPE)
+    return Response(json.dumps(told.model_dump()), problem.status, headers, MEDIA_TYPE)

@@ -18,6 +18,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    ColumnElement,
     DateTime,
     Engine,
     ForeignKey,
@@ -25,6 +26,7 @@ from sqlalchemy import (
     Integer,
     MetaData,
     Row,
+    Select,
     Table,
     Text,
     func,
@@ -82,7 +84,11 @@ class Scope(StrEnum):
 
 
 class KeyRequestError(UsageError):
-    """A key that can't be made or isn't there."""
+    """A key that can't be made."""
+
+
+class UnknownKeyError(UsageError):
+    """There is no key of this id."""
 
 
 @dataclass(frozen=True)
@@ -119,9 +125,8 @@ def accepted_key(engine: Engine, key: SecretStr) -> ApiKey | None:
     if shape is None:
         return None
     columns = api_keys.c
-    current = columns.revoked_at.is_(None) & or_(columns.expires_at.is_(None), columns.expires_at > func.now())
     mine = columns.id == shape[1]
-    query = select(columns.id, columns.key_hash, columns.name, columns.scope, columns.last_used).where(mine & current)
+    query = select(columns.id, columns.key_hash, columns.name, columns.scope).where(mine & _current())
     with engine.begin() as connection:
         row = connection.execute(query).first()
         if row is None or not hmac.compare_digest(row.key_hash, _hash(key.get_secret_value())):
@@ -139,25 +144,47 @@ def record_use(engine: Engine, key: ApiKey, method: str, endpoint: str, status_c
 
 
 def list_keys(engine: Engine) -> Sequence[Row]:  # type: ignore[type-arg]
-    """Every key there ever was, oldest first, without its hash."""
-    shown = [column for column in api_keys.c if column is not api_keys.c.key_hash]
+    """Every key there ever was, oldest first, without its hash.
+
+    `request_count` is the lines of its audit trail, `active` whether it would be accepted now.
+    """
     with engine.connect() as connection:
-        return connection.execute(select(*shown).order_by(api_keys.c.created_at, api_keys.c.id)).all()
+        return connection.execute(_shown().order_by(api_keys.c.created_at, api_keys.c.id)).all()
 
 
-def audit_trail(engine: Engine, key_id: str, limit: int) -> Sequence[Row]:  # type: ignore[type-arg]
-    """The newest lines of a key's audit trail, newest first.
+def find_key(engine: Engine, key_id: str) -> Row:  # type: ignore[type-arg]
+    """One key, as `list_keys` has it.
 
     Raises:
-        KeyRequestError: there is no such key.
+        UnknownKeyError: there is no such key.
     """
-    _known(engine, key_id)
+    with engine.connect() as connection:
+        row = connection.execute(_shown().where(api_keys.c.id == key_id)).first()
+    if row is None:
+        raise UnknownKeyError(f"there is no key {key_id!r}: `market-pipeline keys list` shows what there is")
+    return row
+
+
+def _shown() -> Select:  # type: ignore[type-arg]
+    shown = [column for column in api_keys.c if column is not api_keys.c.key_hash]
+    lines = select(func.count()).where(api_key_audit.c.api_key_id == api_keys.c.id).scalar_subquery()
+    return select(*shown, lines.label("request_count"), _current().label("active"))
+
+
+def audit_trail(engine: Engine, key_id: str, limit: int, offset: int = 0) -> Sequence[Row]:  # type: ignore[type-arg]
+    """The lines of a key's audit trail behind the newest `offset`, newest first.
+
+    Raises:
+        UnknownKeyError: there is no such key.
+    """
+    find_key(engine, key_id)
     trail = api_key_audit.c
     query = (
-        select(trail.at, trail.method, trail.endpoint, trail.status_code)
+        select(trail.id, trail.at, trail.method, trail.endpoint, trail.status_code)
         .where(trail.api_key_id == key_id)
         .order_by(trail.id.desc())
         .limit(limit)
+        .offset(offset)
     )
     with engine.connect() as connection:
         return connection.execute(query).all()
@@ -167,9 +194,9 @@ def revoke_key(engine: Engine, key_id: str) -> datetime:
     """Refuse a key from now on, and tell from when on it is; its audit trail stays.
 
     Raises:
-        KeyRequestError: there is no such key.
+        UnknownKeyError: there is no such key.
     """
-    _known(engine, key_id)
+    find_key(engine, key_id)
     mine = api_keys.c.id == key_id
     with engine.begin() as connection:
         connection.execute(update(api_keys).where(mine, api_keys.c.revoked_at.is_(None)).values(revoked_at=func.now()))
@@ -177,10 +204,21 @@ def revoke_key(engine: Engine, key_id: str) -> datetime:
     return revoked
 
 
-def _known(engine: Engine, key_id: str) -> None:
-    with engine.connect() as connection:
-        if connection.execute(select(api_keys.c.id).where(api_keys.c.id == key_id)).first() is None:
-            raise KeyRequestError(f"there is no key {key_id!r}: `market-pipeline keys list` shows what there is")
+def restore_key(engine: Engine, key_id: str) -> None:
+    """Accept a key that was revoked, if it has not expired.
+
+    Raises:
+        UnknownKeyError: there is no such key.
+    """
+    find_key(engine, key_id)
+    with engine.begin() as connection:
+        connection.execute(update(api_keys).where(api_keys.c.id == key_id).values(revoked_at=None))
+
+
+def _current() -> ColumnElement[bool]:
+    """Whether a key is one that is accepted."""
+    columns = api_keys.c
+    return columns.revoked_at.is_(None) & or_(columns.expires_at.is_(None), columns.expires_at > func.now())
 
 
 def _hash(key: str) -> str:

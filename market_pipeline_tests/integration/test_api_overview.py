@@ -11,6 +11,7 @@ from dagster._daemon.daemon import BackfillDaemon, SchedulerDaemon
 from dagster._daemon.types import DaemonHeartbeat
 from sqlalchemy import Engine, text
 
+from market_pipeline.api.page import GONE
 from market_pipeline.api.reader import BULK_CONNECTIONS
 from market_pipeline.api.server import running_api
 from market_pipeline.orchestration.launch import open_instance
@@ -49,6 +50,27 @@ def test_an_empty_warehouse_is_said_to_be_empty(api: str) -> None:
     assert metrics["health"]["database"] == "no_data"
     assert set(metrics["last_backfill"].values()) == {None}
     assert get(f"{api}/api/v1/symbols").json() == {"symbols_available": 0, "latest_data": None, "symbols": []}
+
+
+def test_the_root_tells_programs_where_everything_is_and_that_all_of_it_is_there(api: str) -> None:
+    told = get(f"{api}/").json()
+    for path in (told["dashboard"], told["dashboard_direct"], told["docs"]):
+        assert requests.get(api + path, headers={"Accept": "text/html"}, timeout=30).status_code == 200
+    assert {get(api + told["endpoints"][name]).status_code for name in ("health", "status", "symbols", "metrics")} == {
+        200
+    }
+
+
+@pytest.mark.parametrize("path", GONE)
+def test_what_the_earlier_service_told_of_itself_is_gone_and_says_where_to_look(api: str, path: str) -> None:
+    answer = get(api + path)
+    assert (answer.status_code, answer.headers["content-type"]) == (410, "application/problem+json")
+    assert answer.json()["detail"] == GONE[path]
+
+
+def test_a_path_that_there_is_not_is_told_the_way_to_those_there_are(api: str) -> None:
+    answer = get(f"{api}/api/v1/symbol")
+    assert (answer.status_code, answer.json()["detail"]) == (404, "there is no such path: /docs lists those there are")
 
 
 def test_status_metrics_and_symbols_are_what_is_stored(api: str, warehouse: Engine) -> None:
@@ -148,8 +170,14 @@ def test_an_outage_of_the_database_is_never_anything_else_and_ends_by_itself(
                 f"{url}/api/v1/symbols",
                 f"{url}/api/v1/tables",
                 f"{url}/api/v1/tables/market_data?limit=3",
+                f"{url}/api/v1/tables/market_data?limit=3&format=arrow",
+                f"{url}/api/v1/tables/market_data?limit=50000",
+                f"{url}/api/v1/tables/market_data?limit=50000&format=csv",
                 f"{url}/api/v1/historical/AAPL?start=2000-09-20&end=2000-10-10&adjustment=none",
                 f"{url}/api/v1/admin/symbols",
+                f"{url}/api/v1/historical/AAPL?start=2000-09-20&end=2000-10-10&format=parquet",
+                f"{url}/api/v1/admin/symbols/AAPL",
+                f"{url}/api/v1/admin/api-keys",
                 f"{url}/api/v1/admin/backfills",
             ]
             answers = [requests.get(path, headers={"X-API-Key": key}, timeout=30) for path in asked]

@@ -6,9 +6,11 @@ from typing import Any
 
 import dagster as dg
 import pytest
+import requests
 from dagster import DagsterInstance
 from sqlalchemy import Engine, text
 
+from market_pipeline.api.server import running_api
 from market_pipeline.orchestration.assets import asset_key
 from market_pipeline.orchestration.build import build_loading
 from market_pipeline.orchestration.launch import launch, open_instance
@@ -19,9 +21,10 @@ from market_pipeline.sandbox.server import running_sandbox
 from market_pipeline.sessions import latest_ended_session, sessions_between
 from market_pipeline.settings import Settings
 from market_pipeline.symbols import Symbol
+from market_pipeline.warehouse.api_keys import Scope, create_key
 from market_pipeline.warehouse.database import create_warehouse_engine
 from market_pipeline.warehouse.embedded import Server
-from market_pipeline.warehouse.tracked_symbols import add_symbols
+from market_pipeline.warehouse.tracked_symbols import active_symbols, add_symbols
 from market_pipeline_tests.integration.stored_bars import failed, query
 
 SYMBOLS = [Symbol.of(name, "stock") for name in ("AAPL", "MSFT", "NVDA")]
@@ -156,6 +159,21 @@ def test_the_schedule_asks_for_what_the_night_needs(
     assert request.tags["dagster/asset_partition_range_start"] == "2024-10-16"
     assert request.tags["dagster/asset_partition_range_end"] == "2024-10-22"
     assert {key.path[-1] for key in request.asset_selection or []} == {symbol.name for symbol in SYMBOLS}
+
+
+def test_a_symbol_added_over_http_is_part_of_the_next_night(
+    settings: Settings, instance: DagsterInstance, warehouse: Engine
+) -> None:
+    add_symbols(warehouse, SYMBOLS[:1])
+    key = {"X-API-Key": create_key(warehouse, "operations", Scope.ADMIN).get_secret_value()}
+    with running_api(settings) as url:
+        added = requests.post(f"{url}/api/v1/admin/symbols", json={"symbol": "NVDA"}, headers=key, timeout=30)
+        assert added.status_code == 201
+    [request] = requests_of(settings, instance, LAST_NIGHT)
+    assert {key.path[-1] for key in request.asset_selection or []} == {"AAPL", "NVDA"}
+    [run] = live_through(settings, instance, warehouse, [LAST_NIGHT], symbols=active_symbols(warehouse))
+    held = query(warehouse, "SELECT symbol, count(*) AS bars FROM market_data GROUP BY symbol ORDER BY symbol")
+    assert held == [{"symbol": name, "bars": len(run.sessions)} for name in ("AAPL", "NVDA")]
 
 
 def test_the_schedule_may_ask_for_several_runs_and_never_for_the_same_twice(
