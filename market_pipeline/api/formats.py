@@ -32,6 +32,9 @@ MEDIA_TYPES: Mapping[Format, str] = {
 }
 
 
+_NAMED = {str(kind): kind for kind in Format}
+
+
 class Writer(Protocol):
     """Makes a file of lines of CSV: what it begins with, each block, and what it ends with."""
 
@@ -48,7 +51,7 @@ class Writer(Protocol):
 def chosen_format(named: str | None, accept: str) -> Format | None:
     """The format that a request wants: `format=`, else what it accepts best; None where that is none of ours."""
     if named is not None:
-        return Format(named) if named in Format.__members__.values() else None
+        return _NAMED.get(named)
     if not accept or accept == "*/*":
         return Format.JSON
     known = {media_type: kind for kind, media_type in MEDIA_TYPES.items()}

@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from market_pipeline.api.answers import WHOLE, Envelope, answer, query_string, wanted_format
 from market_pipeline.api.catalog import Column
-from market_pipeline.api.context import Context, context_of
+from market_pipeline.api.context import Context
 from market_pipeline.api.formats import Format
 from market_pipeline.api.keys import check_reader
 from market_pipeline.api.parameters import KEPT, parameters, read_cursor, read_limit
@@ -91,14 +91,13 @@ class _Asked:
         source, values = SOURCES[adjustment], list[Any]()
         if self.as_of is not None:
             source, values = "public.market_data_as_of(%s::timestamptz)", [self.as_of]
-        query = Query(source, COLUMNS, conditions, _BY_DATE, self.limit, values)
+        query = Query(source, COLUMNS, conditions, _BY_DATE, self.limit, values, by_key=True)
         return query.after(self.cursor) if self.cursor else query
 
 
 async def historical(request: Request) -> Response:
     """The bars of a symbol from `start` to `end`, both included, by date."""
-    await check_reader(request)
-    context = context_of(request)
+    context = await check_reader(request)
     asked = _asked(request.path_params["symbol"], query_string(request))
     if asked.as_of and asked.as_of > datetime.now(UTC):
         raise wrong_parameters([Fault("as_of", "is in the future: take an instant that is over")])
@@ -111,12 +110,11 @@ async def historical(request: Request) -> Response:
         if kind is not Format.JSON and not await _any(context, query):
             continue
         note = AS_TRADED.format(symbol=asked.symbol) if adjustment != adjustments[0] else None
+        headers = [(b"x-adjustment", adjustment.encode())]  # which a file has no other place for
         try:
-            response = await answer(request, context.reader, query, kind, _envelope(asked, adjustment, note))
+            return await answer(request, context.reader, query, kind, _envelope(asked, adjustment, note), headers)
         except _NoRowsError:
             continue
-        response.headers["x-adjustment"] = adjustment  # which a file has no other place for
-        return response
     raise await _nothing(context, asked)
 
 
@@ -172,7 +170,7 @@ def _asked(symbol: str, query_string: str) -> _Asked:
             values[name] = _read(name, text)
         except ValueError as error:
             faults.append(Fault(name, str(error)))
-    wrong = {fault.where for fault in faults}
+    wrong = {fault.parameter for fault in faults}
     required = [name for name in ("start", "end") if name not in values and name not in wrong]
     faults += [Fault(name, "is missing: write it as 2024-01-31") for name in required]
     faults += [] if faults else _contradictions(values)

@@ -1,13 +1,14 @@
 """How often a client may ask: a fixed number of requests a minute for each address, counted in this process."""
 
-import time
+from collections import Counter
+from time import monotonic
 
-from limits import RateLimitItemPerMinute
-from limits.aio.storage import MemoryStorage
-from limits.aio.strategies import FixedWindowRateLimiter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from market_pipeline.api.problems import ProblemError, problem_response
+
+WINDOW = 60.0
+"""Seconds. One window is everyone's, so that what is counted can be forgotten at once."""
 
 
 class RequestLimit:
@@ -18,35 +19,36 @@ class RequestLimit:
 
     def __init__(self, app: ASGIApp, requests_per_minute: int, but_for: str) -> None:
         self._app = app
-        self._but_for = but_for
-        self._item = RateLimitItemPerMinute(requests_per_minute)
-        self._limiter = FixedWindowRateLimiter(MemoryStorage())
+        self._most, self._but_for = requests_per_minute, but_for
+        self._policy = (b"ratelimit-policy", b'"minute";q=%d;w=%d' % (requests_per_minute, WINDOW))
+        self._counts: Counter[str] = Counter()
+        self._ends = float("-inf")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer an ASGI request."""
         if scope["type"] != "http" or scope["path"] == self._but_for:
             await self._app(scope, receive, send)
             return
-        client = (scope["client"] or ("unknown",))[0]
-        granted = await self._limiter.hit(self._item, client)
-        window = await self._limiter.get_window_stats(self._item, client)
-        seconds = max(1, round(window.reset_time - time.time()))
-        told = [
-            (b"ratelimit-policy", b'"minute";q=%d;w=60' % self._item.amount),
-            (b"ratelimit", b'"minute";r=%d;t=%d' % (max(0, window.remaining), seconds)),
-        ]
-        if not granted:
-            detail = f"more than {self._item.amount} requests in a minute: wait {seconds} seconds"
-            problem = ProblemError(429, detail, headers={"Retry-After": str(seconds)})
-            await problem_response(problem, scope["path"])(scope, receive, _adding(send, told))
+        left, seconds = self._count((scope["client"] or ("unknown",))[0])
+        told = (b"ratelimit", b'"minute";r=%d;t=%d' % (max(0, left), seconds))
+
+        async def telling(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], self._policy, told]
+            await send(message)
+
+        if left >= 0:
+            await self._app(scope, receive, telling)
             return
-        await self._app(scope, receive, _adding(send, told))
+        detail = f"more than {self._most} requests in a minute: wait {seconds} seconds"
+        problem = ProblemError(429, detail, headers={"Retry-After": str(seconds)})
+        await problem_response(problem, scope["path"])(scope, receive, telling)
 
-
-def _adding(send: Send, headers: list[tuple[bytes, bytes]]) -> Send:
-    async def sending(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            message["headers"] = [*message["headers"], *headers]
-        await send(message)
-
-    return sending
+    def _count(self, client: str) -> tuple[int, int]:
+        """Count a request: how many are left to the client behind it, below 0 for too many, and for how long."""
+        now = monotonic()
+        if now >= self._ends:
+            self._counts.clear()
+            self._ends = now + WINDOW
+        self._counts[client] += 1
+        return self._most - self._counts[client], max(1, round(self._ends - now))

@@ -33,6 +33,7 @@ def api_server(settings: Settings, *, access_log: bool = False) -> Iterator[uvic
             log_config=None,
             log_level="info" if access_log else "warning",
             access_log=access_log,
+            server_header=False,
             timeout_graceful_shutdown=10,
         )
         yield uvicorn.Server(options)
