@@ -117,7 +117,7 @@ export class Candles {
   }
 
   tell(bar) {
-    this.part.body.querySelector(".bar").textContent = describe(bar ?? this.newest);
+    replace(this.part.body.querySelector(".bar"), ...describe(bar ?? this.newest));
   }
 
   drawFlags(flagged) {
@@ -166,7 +166,8 @@ function describe(bar) {
   const digits = decimals(bar.low);
   const prices = ["open", "high", "low", "close"].map((name) => `${name} ${bar[name].toFixed(digits)}`);
   const notes = bar.flags.length > 0 ? [`flagged: ${noteOf(bar)}`] : [];
-  return [bar.date, ...prices, `volume ${compact(bar.volume)}`, ...notes].join("   ");
+  const told = [bar.date, ...prices, `volume ${compact(bar.volume)}`, ...notes];
+  return told.map((words) => element("span", {}, words));
 }
 
 const noteOf = (bar) => bar.validation_notes || bar.flags.join(", ");

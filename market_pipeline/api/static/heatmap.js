@@ -47,7 +47,7 @@ export class Heatmap {
     this.page = page;
     this.drawPager(symbols.length);
     this.part.section.dataset.cells = months.length;
-    if (months.length === 0) return "No sessions of these symbols are known yet.";
+    if (months.length === 0) return "Nothing was ever asked for of these symbols: run `market-pipeline backfill`.";
     const first = this.frame.childElementCount === 0;
     this.byCell = new Map(months.map((row) => [`${row.symbol} ${row.month}`, row]));
     const axis = monthsBetween(months.map((row) => row.month).sort());

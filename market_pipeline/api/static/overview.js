@@ -81,9 +81,9 @@ export class Overview {
     this.onFilter();
   }
 
-  /** The symbols that are shown, in their order. */
+  /** The symbols that are shown and that any session is known of, in their order. */
   get symbols() {
-    return this.visible().map((row) => row.symbol);
+    return this.visible().flatMap((row) => (row.sessions > 0 ? [row.symbol] : []));
   }
 
   visible() {
