@@ -48,13 +48,17 @@ def coverage(engine: Engine, symbols: Sequence[str]) -> list[Row]:
 
 
 def oldest_holes(engine: Engine, symbols: Sequence[str], since: date, until: date) -> Mapping[str, Hole]:
-    """By symbol, what a night should mend of its sessions from `since` to `until`, where there is any."""
+    """By symbol, what a night should mend of its sessions from `since` to `until`, where there is any.
+
+    Of a symbol that was never asked for, that is all of them.
+    """
     spans = _spans(engine, symbols, NIGHTLY, since, until)
     begins = select(market_data.c.symbol, func.min(market_data.c.date).label("first")).group_by(market_data.c.symbol)
     with engine.connect() as connection:
         rows = connection.execute(begins.where(market_data.c.symbol.in_(spans)))
         first_bars: Mapping[str, date] = {row.symbol: row.first for row in rows}
-    return {name: Hole(oldest, first_bars.get(name)) for name, (oldest, _) in spans.items()}
+    holes = {name: Hole(oldest, first_bars.get(name)) for name, (oldest, _) in spans.items()}
+    return {**holes, **dict.fromkeys(never_loaded(engine, symbols), Hole(since, None))}
 
 
 def missing_spans(

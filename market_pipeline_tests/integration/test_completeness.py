@@ -173,7 +173,10 @@ def test_what_is_worth_asking_for_is_told_from_the_first_to_the_last(warehouse: 
     other = Symbol.of("IBM", "stock")
     add_symbols(warehouse, [other])
     assert missing_spans(warehouse, [AAPL, other], date.min, OCTOBER[-1]) == {AAPL: (OCTOBER[8], OCTOBER[11])}
-    assert oldest_holes(warehouse, ["AAPL", "IBM"], OCTOBER[9], OCTOBER[-1]) == {"AAPL": Hole(OCTOBER[9], OCTOBER[0])}
+    assert oldest_holes(warehouse, ["AAPL", "IBM"], OCTOBER[9], OCTOBER[-1]) == {
+        "AAPL": Hole(OCTOBER[9], OCTOBER[0]),
+        "IBM": Hole(OCTOBER[9], None),
+    }
 
 
 def test_a_night_does_not_go_back_to_a_rejected_bar_but_a_user_may(warehouse: Engine) -> None:
