@@ -46,6 +46,7 @@ setup(
         "rich",  # progress and tables on a terminal
         "sqlalchemy",
         "starlette",  # the sandbox's routes, and the generated ones
+        "structlog",  # logs as JSON
         "tenacity",  # retries
         "typer",  # the command line
         "uvicorn",  # the server of both
@@ -54,6 +55,7 @@ setup(
     ],
     extras_require={
         "workers": ["celery[redis]", "dagster-celery"],  # runs and steps on several machines
+        "kubernetes": ["dagster-k8s"],  # runs as pods
         "benchmarks": ["dlt[postgres]"],  # what loading is measured against
         "dev": [
             "aiosmtpd",  # a mail server for the tests
@@ -66,6 +68,7 @@ setup(
             "mypy",
             "myst-parser",  # the documentation is written in Markdown
             "pandas-stubs",
+            "promql-parser",  # the queries of the dashboard and the alert rules
             "pytest",
             "pytest-timeout",
             "pytest-xdist",
@@ -73,6 +76,7 @@ setup(
             "ruff",
             "schemathesis",  # the API against its own documentation
             "sphinx",  # the documentation
+            "trustme",  # a mail server's certificate for the tests
             "types-pyyaml",
             "types-requests",
         ],
