@@ -80,22 +80,28 @@ class Mailbox:
     def authenticate(self, *arguments: Any) -> AuthResult:
         login = arguments[-1]
         known = isinstance(login, LoginPassword) and (login.login, login.password) == (b"robot", PASSWORD.encode())
-        return AuthResult(success=known)
+        return AuthResult(success=known, handled=False)
+
+
+class _Controller(Controller):
+    """One that is found where the system has put it."""
+
+    def _trigger_server(self) -> None:
+        self.port = self.server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
+        super()._trigger_server()
 
 
 @contextmanager
 def running_mail_server(tls: ssl.SSLContext | None = None) -> Iterator[Mailbox]:
     """A mail server while the block runs, that knows the user robot; with a context it offers STARTTLS."""
     mailbox = Mailbox()
-    controller = Controller(
+    controller = _Controller(
         mailbox, hostname="127.0.0.1", port=0, tls_context=tls, authenticator=mailbox.authenticate,
-        auth_require_tls=False, server_kwargs={},
+        auth_require_tls=False,
     )  # fmt: skip
-    # With port 0 the controller would look for itself at that port.
-    controller._trigger_server = lambda: None  # type: ignore[method-assign]
     controller.start()
     try:
-        mailbox.port = controller.server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
+        mailbox.port = controller.port
         yield mailbox
     finally:
         controller.stop()

@@ -1,12 +1,12 @@
 """Sending alerts: what a webhook and a mail server get, what is said where one fails, and that no secret is."""
 
 import ssl
-import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import trustme
 from pydantic import SecretStr
 
 from market_pipeline.alerts import Alert, AlertError, Mail, channels
@@ -118,30 +118,18 @@ def test_a_mail_server_that_refuses_or_is_away_is_named_without_the_password(mai
     assert "hunter2" not in str(refused.value)
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate of `localhost` and its key, in one file."""
-    file = tmp_path_factory.mktemp("tls") / "both.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
-         "-keyout", file, "-out", file.with_suffix(".crt")],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    file.write_bytes(file.read_bytes() + file.with_suffix(".crt").read_bytes())
-    return file
-
-
 def test_the_connection_is_encrypted_where_the_server_can_and_its_certificate_is_checked(
-    certificate: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
+    authority.issue_cert("localhost").configure_cert(context)
     with running_mail_server(context) as mailbox:
         settings = by_mail(mailbox.port, LOGIN, host="localhost")
         with pytest.raises(AlertError, match="SSLCertVerificationError"):
             channels(settings)[0].send(ALERT)
-        monkeypatch.setenv("SSL_CERT_FILE", str(certificate.with_suffix(".crt")))
+        authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
         channels(settings)[0].send(ALERT)
         assert mailbox.encrypted == [True]
 

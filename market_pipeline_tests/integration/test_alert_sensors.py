@@ -1,0 +1,210 @@
+"""The sensors that have people told, on a real instance and a real receiver: what is told, when, once, and not in vain."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+
+import dagster as dg
+import pytest
+from dagster import DagsterInstance, DagsterRunStatus
+from dagster._core.storage.tags import WILL_RETRY_TAG
+from dagster._core.test_utils import create_run_for_test
+from pydantic import SecretStr
+from sqlalchemy import Engine
+
+from market_pipeline.alerts import AlertError
+from market_pipeline.orchestration import alerts
+from market_pipeline.orchestration.alerts import build_alert_sensors
+from market_pipeline.orchestration.freshness import stale_symbols
+from market_pipeline.orchestration.launch import open_instance
+from market_pipeline.settings import Settings
+from market_pipeline.symbols import Symbol
+from market_pipeline.warehouse.tracked_symbols import add_symbols
+from market_pipeline_tests.integration.stored_bars import AAPL, failed, loaded, recorded
+from market_pipeline_tests.receivers import TOKEN, Mailbox, Receiver, running_mail_server, running_receiver
+
+MSFT = Symbol.of("MSFT", "stock")
+NIGHTLY = {"dagster/schedule_name": "nightly_equities"}
+UI = "https://dagster.example.com"
+AUTUMN = recorded("AAPL", date(2000, 9, 20), date(2000, 10, 6))
+FRIDAY, MONDAY = date(2000, 10, 6), date(2000, 10, 9)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with running_receiver() as running:
+        yield running
+
+
+@pytest.fixture
+def mailbox() -> Iterator[Mailbox]:
+    with running_mail_server() as running:
+        yield running
+
+
+@pytest.fixture
+def told_by_webhook(settings: Settings, receiver: Receiver) -> Settings:
+    return settings.model_copy(update={"alert_webhook_url": SecretStr(receiver.url), "dagster_ui_url": UI})
+
+
+@pytest.fixture
+def instance(settings: Settings, environment: dict[str, str]) -> Iterator[DagsterInstance]:
+    with open_instance(settings) as opened:
+        yield opened
+
+
+class Ticks:
+    """A sensor's ticks, one after the other, each with the cursor that the one before has left."""
+
+    def __init__(self, sensor: dg.SensorDefinition, instance: DagsterInstance) -> None:
+        self._sensor, self._instance = sensor, instance
+        self.cursor: str | None = None
+
+    def tick(self) -> str:
+        """What the tick says in the UI."""
+        with dg.build_sensor_context(instance=self._instance, cursor=self.cursor) as context:
+            result = self._sensor.evaluate_tick(context)
+        self.cursor = result.cursor
+        assert result.skip_message is not None
+        return result.skip_message
+
+
+def of_runs(settings: Settings, instance: DagsterInstance) -> Ticks:
+    return Ticks(build_alert_sensors(settings)[0], instance)
+
+
+def of_symbols(settings: Settings, instance: DagsterInstance) -> Ticks:
+    return Ticks(build_alert_sensors(settings)[1], instance)
+
+
+def fail(instance: DagsterInstance, reason: str, **tags: str) -> str:
+    """A run that fails; its id."""
+    given = {**NIGHTLY, **{name.replace("__", "/"): value for name, value in tags.items()}}
+    run = create_run_for_test(instance, "nightly_equities_job", status=DagsterRunStatus.STARTED, tags=given)
+    instance.report_run_failed(run, reason)
+    return run.run_id
+
+
+def test_a_run_that_failed_is_told_once_with_its_symbols_reasons_and_page(
+    told_by_webhook: Settings, instance: DagsterInstance, receiver: Receiver, warehouse: Engine
+) -> None:
+    fail(instance, "long before anybody was to be told")
+    sensor = of_runs(told_by_webhook, instance)
+    assert sensor.tick() == "No run has failed."
+    add_symbols(warehouse, [AAPL, MSFT])
+    run_id = fail(instance, "one of its steps failed")
+    loaded(warehouse, AAPL, AUTUMN, run_id=run_id)
+    failed(warehouse, MSFT, [FRIDAY], "MSFT: the vendor answered 500, 5 times", run_id=run_id)
+    assert sensor.tick() == "Told by webhook of 1 failed runs."
+    assert sensor.tick() == "No run has failed."
+    [body] = receiver.bodies
+    assert body["title"] == f"Market Pipeline: run {run_id[:8]} of nightly_equities_job failed"
+    assert body["text"] == f"{body['title']}\nMSFT: MSFT: the vendor answered 500, 5 times\n{UI}/runs/{run_id}"
+    assert body["facts"] == {
+        "job": "nightly_equities_job", "run": run_id, "trigger": "schedule", "symbols failed": "1 of 2",
+    }  # fmt: skip
+    assert (body["kind"], body["link"]) == ("run_failure", f"{UI}/runs/{run_id}")
+    assert TOKEN not in str(sensor.cursor)
+
+
+def test_a_run_that_got_to_no_symbol_is_told_with_dagsters_own_reason(
+    told_by_webhook: Settings, instance: DagsterInstance, receiver: Receiver
+) -> None:
+    sensor = of_runs(told_by_webhook, instance)
+    sensor.tick()
+    fail(instance, "The process that executed this run ended without finishing it.")
+    sensor.tick()
+    assert "The process that executed this run ended without finishing it." in receiver.bodies[0]["text"]
+
+
+def test_nobody_is_told_what_is_known_retried_or_old(
+    told_by_webhook: Settings, instance: DagsterInstance, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sensor = of_runs(told_by_webhook, instance)
+    sensor.tick()
+    fail(instance, "typed by someone, who has read it", market_pipeline__trigger="cli")
+    fail(instance, "to be run again", **{WILL_RETRY_TAG: "true"})
+    assert sensor.tick() == "No run has failed."
+    monkeypatch.setattr(alerts, "TOO_OLD", timedelta(0))
+    fail(instance, "long ago")
+    assert sensor.tick() == "No run has failed."
+    assert receiver.bodies == []
+
+
+def test_a_channel_that_is_down_misses_nothing_and_the_other_is_told_nothing_twice(
+    told_by_webhook: Settings, instance: DagsterInstance, receiver: Receiver, mailbox: Mailbox
+) -> None:
+    both = told_by_webhook.model_copy(
+        update={"smtp_url": SecretStr(f"smtp://127.0.0.1:{mailbox.port}"), "alert_email_to": "ann@example.com"}
+    )
+    sensor = of_runs(both, instance)
+    sensor.tick()
+    receiver.statuses = [403]
+    fail(instance, "the first")
+    said = sensor.tick()
+    assert "Told by e-mail of 1 failed runs." in said
+    assert "Not told: the webhook at 127.0.0.1 answered 403" in said
+    with pytest.raises(AlertError, match="answered 403"):
+        sensor.tick()
+    receiver.statuses, tried = [200], len(receiver.bodies)
+    fail(instance, "the second")
+    said = sensor.tick()
+    assert "Told by webhook of 2 failed runs." in said
+    assert [body["text"].splitlines()[1] for body in receiver.bodies[tried:]] == ["the first", "the second"]
+    assert len(mailbox.mails) == 2
+
+
+def test_without_a_channel_the_ui_says_which_settings_make_one(settings: Settings, instance: DagsterInstance) -> None:
+    for sensor in (of_runs(settings, instance), of_symbols(settings, instance)):
+        assert "nobody is told: set ALERT_WEBHOOK_URL, or ALERT_EMAIL_TO and SMTP_URL" in sensor.tick()
+
+
+def test_stale_symbols_are_told_when_they_become_so_and_when_all_are_well_again(
+    told_by_webhook: Settings, instance: DagsterInstance, receiver: Receiver, warehouse: Engine
+) -> None:
+    sensor = of_symbols(told_by_webhook, instance)
+    assert sensor.tick() == "0 symbols are stale, as was told."
+    add_symbols(warehouse, [AAPL])
+    loaded(warehouse, AAPL, AUTUMN)
+    assert sensor.tick() == "Told by webhook that Market Pipeline: AAPL is stale."
+    assert sensor.tick() == "1 symbols are stale, as was told."
+    add_symbols(warehouse, [MSFT])
+    failed(warehouse, MSFT, [FRIDAY], "it rained")
+    sensor.tick()
+    with warehouse.begin() as connection:
+        connection.exec_driver_sql("UPDATE tracked_symbols SET active = false")
+    sensor.tick()
+    kinds = [(body["kind"], body["facts"].get("symbols")) for body in receiver.bodies]
+    assert kinds == [("stale", "AAPL"), ("stale", "MSFT"), ("fresh", None)]
+    assert receiver.bodies[0]["text"].splitlines()[1].endswith("sessions behind, its newest bar is of 2000-10-06")
+    assert json.loads(sensor.cursor or "") == {"webhook": []}
+
+
+def at(day: date, hour: int) -> datetime:
+    return datetime(day.year, day.month, day.day, hour, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("now", "behind"),
+    [
+        (at(MONDAY, 20), None),  # Friday's bar is there, and Monday isn't over
+        (at(date(2000, 10, 10), 1), None),  # it is, and the night is still to come
+        (at(date(2000, 10, 10), 4), None),  # the night is given its time
+        (at(date(2000, 10, 10), 6), 1),  # it should have loaded Monday's
+        (at(date(2000, 10, 11), 6), 2),
+        (at(date(2000, 10, 8), 12), None),  # a Sunday
+    ],
+)
+def test_a_symbol_is_stale_once_the_night_that_should_have_loaded_it_is_over(
+    now: datetime, behind: int | None, warehouse: Engine, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_symbols(warehouse, [AAPL])
+    loaded(warehouse, AAPL, AUTUMN)
+    covered = {
+        "symbol": "AAPL", "calendar": "XNYS", "loaded": len(AUTUMN), "last_session": FRIDAY, "last_error": None,
+        "not_yet_available": 0, "rejected": 0, "failed": 0, "never_asked": 0,
+        "behind": len(recorded("AAPL", MONDAY, (now - timedelta(days=1)).date())),
+    }  # fmt: skip
+    monkeypatch.setattr("market_pipeline.orchestration.freshness.coverage", lambda *_: [covered])
+    stale = stale_symbols(warehouse, settings, now)
+    assert (stale["AAPL"].behind if stale else None) == behind

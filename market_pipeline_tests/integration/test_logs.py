@@ -1,0 +1,74 @@
+"""LOG_FORMAT=json: what is logged is one object a line, with the run and the symbol it is about, and no secret."""
+
+import json
+import logging
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from market_pipeline.cli.main import main
+from market_pipeline.logs import JsonFormatter, relayed
+from market_pipeline.sandbox.config import SandboxConfig
+from market_pipeline.sandbox.server import running_sandbox
+from market_pipeline.symbols import Symbol
+from market_pipeline.warehouse.tracked_symbols import add_symbols
+from market_pipeline_tests.integration.stored_bars import AAPL, query
+
+NVDA = Symbol.of("NVDA", "stock")
+KEY = "a-key-nobody-may-see"
+
+
+def objects(text: str) -> list[dict[str, Any]]:
+    return [dict(json.loads(line)) for line in text.splitlines()]
+
+
+@pytest.fixture
+def _logging_as_before() -> Any:
+    before = logging.getLogger().handlers[:]
+    yield
+    logging.getLogger().handlers[:] = before
+    logging.captureWarnings(False)
+
+
+@pytest.mark.usefixtures("_logging_as_before")
+def test_a_backfill_tells_of_each_symbol_with_its_run(
+    warehouse: Engine,
+    environment: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    add_symbols(warehouse, [AAPL, NVDA])
+    with running_sandbox(SandboxConfig(faults=("eod403@NVDA",))) as url:
+        for name, value in (("LOG_FORMAT", "json"), ("POLYGON_API_KEY", KEY), ("POLYGON_BASE_URL", url)):
+            monkeypatch.setenv(name, value)
+        with pytest.raises(SystemExit):
+            main(["backfill", "--symbols", "AAPL,NVDA", "--start", "2024-01-01", "--end", "2024-01-31"])
+    said = capfd.readouterr().err
+    told = objects(said)
+    assert KEY not in said
+    assert all({"time", "level", "logger", "message"} <= set(line) for line in told)
+    runs = {row["run_id"] for row in query(warehouse, "SELECT run_id FROM backfill_history")}
+    for name in ("AAPL", "NVDA"):
+        about = [line for line in told if line.get("symbol") == name and "run_id" in line]
+        assert about, name
+        assert ({line["run_id"] for line in about}, {line["trigger"] for line in about}) == (runs, {"cli"})
+
+
+def record(**extra: object) -> logging.LogRecord:
+    return logging.getLogger("market_pipeline.x").makeRecord(
+        "market_pipeline.x", logging.WARNING, __file__, 1, "%s bars", (3,), None, extra=extra
+    )
+
+
+def test_a_record_has_its_instant_in_utc_its_level_its_message_and_its_symbol() -> None:
+    [told] = objects(JsonFormatter().format(record(symbol="AAPL")))
+    assert told.pop("time").endswith("+00:00")
+    assert told == {"level": "warning", "logger": "market_pipeline.x", "message": "3 bars", "symbol": "AAPL"}
+
+
+def test_what_a_program_writes_is_relayed_as_an_object_that_names_it() -> None:
+    [told] = objects(relayed("\x1b[34mplain\x1b[0m", "daemon"))
+    assert (told["program"], told["message"], told["level"]) == ("daemon", "plain", "info")
+    [told] = objects(relayed('{"event": "a tick", "timestamp": "2026-03-02T02:00:00", "level": "info"}', "daemon"))
+    assert told == {"program": "daemon", "message": "a tick", "time": "2026-03-02T02:00:00", "level": "info"}
