@@ -1,4 +1,4 @@
-"""The sensors that have people told, on a real instance and a real receiver: what is told, when, once, and not in vain."""
+"""The sensors that have people told, on a real instance and a real receiver: what is told, when, once, not in vain."""
 
 import json
 from collections.abc import Iterator
