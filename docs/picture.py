@@ -1,15 +1,17 @@
-"""Draws docs/architecture.svg: who imports whom, read from the code, in the layers that the import rules hold.
+"""Draws docs/architecture.svg: who imports whom, read from the code.
 
-Run as `make docs`. What a box says is the first sentence of the package's own docstring; an arrow that follows from two
-others is left out.
+Run as `make docs`. A box says the first sentence of the package's own docstring and stands above all that it imports.
+An arrow that follows from two others is left out, and so are those to the small parts, which stand in a row of their
+own: the layers of the import rules beneath the settings. Lines that pass a row get a place in it, as boxes do, so that
+none runs behind a box; rows are ordered so that few cross (as by Sugiyama, Tagawa and Toda, 1981).
 """
 
 import ast
 import sys
 import textwrap
 import tomllib
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -17,36 +19,33 @@ import grimp
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 PACKAGE = "market_pipeline"
-WIDTH, HEIGHT, GAP_X, GAP_Y, MARGIN = 220, 96, 20, 46, 20
-LETTERS = 33
+WIDTH, HEIGHT, CHIP, GAP_X, GAP_Y, LINE, MARGIN = 204, 84, 26, 18, 52, 14, 20
+LETTERS, LINES = 31, 4
+SWEEPS = 24
 STYLE = """
-  svg { font-family: system-ui, sans-serif; font-size: 12px; }
+  svg { font-family: system-ui, sans-serif; font-size: 11px; }
   rect { fill: #f6f8fa; stroke: #57606a; } text { fill: #1f2328; } path { fill: none; stroke: #8c959f; }
-  .name { font-weight: 600; font-size: 14px; } marker path { fill: #8c959f; }
+  .name { font-weight: 600; font-size: 14px; } .small { font-weight: 600; text-anchor: middle; }
+  marker path { fill: #8c959f; }
   @media (prefers-color-scheme: dark) {
     rect { fill: #21262d; stroke: #8b949e; } text { fill: #e6edf3; } path { stroke: #6e7681; }
     marker path { fill: #6e7681; }
   }"""
 
-
-@dataclass(frozen=True)
-class Box:
-    """A package, or a module beside the packages, and where it stands."""
-
-    name: str
-    text: str
-    x: int
-    y: int
+Graph = Mapping[str, set[str]]
+"""What each imports."""
 
 
-def layers() -> list[list[str]]:
-    """The layers of the import rules, the highest first, each with its packages."""
+def layers() -> tuple[list[str], list[str]]:
+    """What the import rules name: down to the settings, and the small parts beneath."""
     rules = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
     [contract] = [contract for contract in rules["contracts"] if contract["type"] == "layers"]
-    return [[name.strip().removeprefix(f"{PACKAGE}.") for name in layer.split("|")] for layer in contract["layers"]]
+    found = [[name.strip().removeprefix(f"{PACKAGE}.") for name in layer.split("|")] for layer in contract["layers"]]
+    end = next(number for number, layer in enumerate(found) if "settings" in layer) + 1
+    return [name for layer in found[:end] for name in layer], [name for layer in found[end:] for name in layer]
 
 
-def imports(names: Sequence[str]) -> dict[str, set[str]]:
+def imports(names: Sequence[str]) -> Graph:
     """Which package imports which, without what follows from the rest."""
     graph = grimp.build_graph(PACKAGE)
     found: dict[str, set[str]] = {name: set() for name in names}
@@ -64,7 +63,7 @@ def _of(module: str) -> str:
     return module.removeprefix(f"{PACKAGE}.").partition(".")[0]
 
 
-def _reached(found: Mapping[str, set[str]], start: set[str], end: str) -> bool:
+def _reached(found: Graph, start: set[str], end: str) -> bool:
     return any(end in found[name] or _reached(found, found[name], end) for name in start)
 
 
@@ -76,50 +75,115 @@ def said(name: str) -> str:
     return " ".join(text.split("\n\n")[0].split()).split(". ")[0].rstrip(".").replace("`", "")
 
 
-def boxes() -> Iterator[Box]:
-    """The boxes, a row a layer."""
-    rows = layers()
-    wide = max(map(len, rows)) * (WIDTH + GAP_X) - GAP_X
-    for number, row in enumerate(rows):
-        left = MARGIN + (wide - len(row) * (WIDTH + GAP_X) + GAP_X) // 2
-        for column, name in enumerate(row):
-            yield Box(name, said(name), left + column * (WIDTH + GAP_X), MARGIN + number * (HEIGHT + GAP_Y))
+def height(graph: Graph, name: str) -> int:
+    """How many rows are beneath a package."""
+    return max((height(graph, other) + 1 for other in graph[name]), default=0)
+
+
+def threaded(graph: Graph) -> tuple[list[list[str]], Graph]:
+    """The rows, the highest first, and what leads to what in the next: a package, or a line's place in a row.
+
+    A place is called `importer>imported`, and a row's number behind it.
+    """
+    top = max(height(graph, name) for name in graph)
+    rows: list[list[str]] = [[] for _ in range(top + 1)]
+    threads: defaultdict[str, set[str]] = defaultdict(set)
+    for name in graph:
+        rows[top - height(graph, name)].append(name)
+    for name, others in graph.items():
+        for other in sorted(others):
+            last = name
+            for row in range(top - height(graph, name) + 1, top - height(graph, other)):
+                rows[row].append(place := f"{name}>{other}>{row}")
+                threads[last].add(place)
+                last = place
+            threads[last].add(other)
+    return rows, threads
+
+
+def across(rows: Sequence[list[str]], threads: Graph) -> dict[str, float]:
+    """Where each stands from left to right, by its middle: as near as may be to what it is tied to."""
+    tied: defaultdict[str, list[str]] = defaultdict(list)
+    for name, others in threads.items():
+        for other in sorted(others):
+            tied[name].append(other)
+            tied[other].append(name)
+    at = {name: float(number * WIDTH) for row in rows for number, name in enumerate(row)}
+    for sweep in range(SWEEPS):
+        for row in rows if sweep % 2 else reversed(rows):
+            wished = {name: sum(at[other] for other in tied[name]) / len(tied[name]) for name in row if tied[name]}
+            row.sort(key=lambda name: wished.get(name, at[name]))
+            _spread(row, {name: wished.get(name, at[name]) for name in row}, at)
+    left = min(at[name] - room(name) / 2 for name in at)
+    return {name: x - left + MARGIN for name, x in at.items()}
+
+
+def room(name: str) -> int:
+    """How wide a box, or a line's place, is."""
+    return LINE if ">" in name else WIDTH
+
+
+def _spread(row: Sequence[str], wished: Mapping[str, float], at: dict[str, float]) -> None:
+    for number, name in enumerate(row):
+        at[name] = wished[name]
+        if number:
+            before = row[number - 1]
+            at[name] = max(at[name], at[before] + (room(before) + room(name)) / 2 + GAP_X)
+    off = sum(at[name] - wished[name] for name in row) / len(row)
+    for name in row:
+        at[name] -= off
 
 
 def drawn() -> str:
     """The picture."""
-    placed = {box.name: box for box in boxes()}
-    arrows = [
-        _arrow(placed[name], placed[other])
-        for name, others in imports(list(placed)).items()
-        for other in sorted(others)
-    ]
-    right = max(box.x for box in placed.values()) + WIDTH + MARGIN
-    bottom = max(box.y for box in placed.values()) + HEIGHT + MARGIN
+    names, small = layers()
+    graph = imports(names)
+    rows, threads = threaded(graph)
+    at = across(rows, threads)
+    down = {name: MARGIN + number * (HEIGHT + GAP_Y) for number, row in enumerate(rows) for name in row}
+    right = round(max(at[name] + room(name) / 2 for name in at) + MARGIN)
+    bottom = MARGIN + len(rows) * (HEIGHT + GAP_Y)
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {right} {bottom}" role="img" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {right} {bottom + CHIP + MARGIN}" role="img" '
         'aria-label="The packages of Market Pipeline and what each imports">',
         f"<style>{STYLE}\n</style>",
         '<defs><marker id="end" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
         '<path d="M0 0 L8 4 L0 8 z"/></marker></defs>',
-        *arrows,
-        *(line for box in placed.values() for line in _box(box)),
+        *(_line(name, other, threads, at, down) for name in names for other in sorted(threads.get(name, ()))),
+        *(line for name in names for line in _box(name, at[name] - WIDTH / 2, down[name])),
+        *(line for number, name in enumerate(small) for line in _chip(name, number, len(small), right, bottom)),
+        f'<text x="{MARGIN}" y="{bottom - 10}">Small parts, which any of the above may import:</text>',
         "</svg>",
     ]
     return "\n".join(lines) + "\n"
 
 
-def _arrow(start: Box, end: Box) -> str:
-    x1, y1, x2, y2 = start.x + WIDTH // 2, start.y + HEIGHT, end.x + WIDTH // 2, end.y - 2
-    bend = (y2 - y1) // 2
-    return f'<path d="M{x1} {y1} C{x1} {y1 + bend} {x2} {y2 - bend} {x2} {y2}" marker-end="url(#end)"/>'
+def _line(name: str, other: str, threads: Graph, at: Mapping[str, float], down: Mapping[str, int]) -> str:
+    """From the foot of a box through its places to the head of another."""
+    path = f"M{at[name]:.0f} {down[name] + HEIGHT}"
+    while True:
+        bend = GAP_Y // 2
+        head = down[other] - (0 if ">" in other else 2)
+        path += f" C{at[name]:.0f} {head - bend} {at[other]:.0f} {head - bend} {at[other]:.0f} {head}"
+        if ">" not in other:
+            return f'<path d="{path}" marker-end="url(#end)"/>'
+        path += f" V{down[other] + HEIGHT}"
+        name, [other] = other, threads[other]
 
 
-def _box(box: Box) -> Iterator[str]:
-    yield f'<rect x="{box.x}" y="{box.y}" width="{WIDTH}" height="{HEIGHT}" rx="6"/>'
-    yield f'<text class="name" x="{box.x + 10}" y="{box.y + 22}">{escape(box.name)}</text>'
-    for number, line in enumerate(textwrap.wrap(box.text, LETTERS, max_lines=4, placeholder=" ...")):
-        yield f'<text x="{box.x + 10}" y="{box.y + 40 + 15 * number}">{escape(line)}</text>'
+def _box(name: str, x: float, y: int) -> Iterator[str]:
+    yield f'<rect x="{x:.0f}" y="{y}" width="{WIDTH}" height="{HEIGHT}" rx="6"/>'
+    yield f'<text class="name" x="{x + 10:.0f}" y="{y + 20}">{escape(name)}</text>'
+    for number, line in enumerate(textwrap.wrap(said(name), LETTERS, max_lines=LINES, placeholder=" ...")):
+        yield f'<text x="{x + 10:.0f}" y="{y + 36 + 14 * number}">{escape(line)}</text>'
+
+
+def _chip(name: str, number: int, count: int, right: int, y: int) -> Iterator[str]:
+    """A small part: its name alone."""
+    width = (right - 2 * MARGIN + GAP_X) / count - GAP_X
+    x = MARGIN + number * (width + GAP_X)
+    yield f'<rect x="{x:.0f}" y="{y}" width="{width:.0f}" height="{CHIP}" rx="6"/>'
+    yield f'<text class="small" x="{x + width / 2:.0f}" y="{y + 17}">{escape(name)}</text>'
 
 
 if __name__ == "__main__":

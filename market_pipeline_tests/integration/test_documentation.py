@@ -1,0 +1,134 @@
+"""The documentation can be built, leads nowhere that isn't there, and types no command that doesn't exist."""
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from itertools import takewhile
+from pathlib import Path
+
+import pytest
+import typer
+import yaml
+from sphinx.cmd.build import main as sphinx
+
+from market_pipeline.cli.main import app
+from market_pipeline.cli.passing_on import PassesOn
+from market_pipeline.settings import Settings
+from market_pipeline_tests.end_to_end.conftest import CHECKOUT
+
+DOCS = CHECKOUT / "docs"
+README = CHECKOUT / "README.md"
+PAGES = sorted([README, CHECKOUT / "CHANGELOG.md", *DOCS.glob("*.md")])
+OTHERS = {
+    "DAGSTER_HOME", "DAGSTER_CODE_HOST", "DAGSTER_CODE_PORT", "POSTGRES_PASSWORD", "REDIS_PASSWORD", "EXTRAS",
+}  # fmt: skip
+"""Variables that aren't settings of the project's."""
+COMMANDS = typer.main.get_command(app)
+
+
+def text(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+@pytest.fixture(params=PAGES, ids=lambda page: page.name)
+def page(request: pytest.FixtureRequest) -> Path:
+    return Path(request.param)
+
+
+def test_it_is_built_without_a_warning(tmp_path: Path) -> None:
+    options = ["--quiet", "--fail-on-warning", "--keep-going", "--builder", "html"]
+    assert sphinx([*options, "-d", str(tmp_path / "read"), str(DOCS), str(tmp_path / "site")]) == 0
+    assert (tmp_path / "site" / "index.html").stat().st_size > 5_000
+
+
+def test_the_readme_leads_to_every_page() -> None:
+    assert {page.name for page in DOCS.glob("*.md")} - set(re.findall(r"\(docs/([\w-]+\.md)", text(README))) == {
+        "index.md"
+    }
+
+
+def test_the_picture_is_drawn_from_the_code_as_it_is() -> None:
+    drawn = subprocess.run([sys.executable, DOCS / "picture.py"], capture_output=True, text=True, check=True).stdout
+    assert drawn == text(DOCS / "architecture.svg"), "run `make docs`"
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub and MyST make them."""
+    headings = re.findall(r"^#+ (.*)$", re.sub(r"```.*?```", "", text(page), flags=re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_link_leads_to_a_file_and_a_heading_that_is_there(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)\s]+)\)", text(page)):
+        if re.match(r"https?://|mailto:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), f"{page.name}: {link}"
+        assert not anchor or anchor in anchors(target), f"{page.name}: {link}"
+
+
+def typed(page: Path) -> Iterator[str]:
+    """What a page has its readers type: lines of its shell blocks, and code within its text."""
+    blocks = re.findall(r"```(?:bash|ini)?\n(.*?)```", text(page), re.DOTALL)
+    for block in blocks:
+        yield from block.replace("\\\n", " ").splitlines()
+    yield from re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text(page), flags=re.DOTALL))
+
+
+def ours(page: Path) -> Iterator[list[str]]:
+    """The words of each `market-pipeline` command, without the program."""
+    for line in typed(page):
+        for part in re.split(r"\||&&|\s&(?:\s|$)|\s#\s", line.replace(r"\|", "|")):
+            found = re.search(r"(?:^|[\s/])market-pipeline (.*)", part)
+            if found and not line.startswith(("kubectl", "helm", "docker build")):
+                yield [word for word in shlex.split(found[1]) if word != "..."]
+
+
+def unknown(words: list[str]) -> str | None:
+    """The first word of a command that the command line doesn't know; commands named in passing lack arguments."""
+    command = COMMANDS
+    while words and hasattr(command, "commands"):
+        if words[0] not in command.commands:
+            return words[0]
+        command, words = command.commands[words[0]], words[1:]
+    if isinstance(command, PassesOn):
+        return None
+    known = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
+    options = [word.partition("=")[0] for word in words if word.startswith("--")]
+    return next((option for option in options if option not in known | {"--help"}), None)
+
+
+def test_every_command_and_option_exists(page: Path) -> None:
+    for words in ours(page):
+        assert unknown(words) is None, f"{page.name}: market-pipeline {' '.join(words)}: no {unknown(words)}"
+
+
+def test_every_target_of_make_exists(page: Path) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", text(CHECKOUT / "Makefile"), re.MULTILINE))
+    for line in typed(page):
+        if line.startswith("make "):
+            named = takewhile(lambda word: re.fullmatch("[a-z-]+", word), line.split()[1:])
+            assert set(named) <= targets, line
+
+
+def test_every_variable_is_a_setting(page: Path) -> None:
+    known = {name.upper() for name in Settings.model_fields} | OTHERS
+    for line in typed(page):
+        for name in re.findall(r"(?:^|\s)([A-Z][A-Z_]{3,})=", line):
+            assert name in known, f"{page.name}: {name}"
+
+
+def test_every_file_that_is_named_exists(page: Path) -> None:
+    for line in typed(page):
+        for name in re.findall(r"(?:^|\s)((?:docs|deploy|scripts|benchmarks|market_pipeline|dbt)/[\w./-]+)", line):
+            assert (CHECKOUT / name).exists(), f"{page.name}: {name}"
+
+
+def test_services_and_containers_are_those_of_the_compose_file() -> None:
+    services = yaml.safe_load(text(CHECKOUT / "docker-compose.yml"))["services"]
+    told = dict(re.findall(r"^\| `(\w+)` \| (?:`(\w+)`)? ?\|", text(DOCS / "deployment.md"), re.MULTILINE))
+    known = {name: service.get("container_name", "") for name, service in services.items()}
+    assert {name: told.get(name) for name in known} == known
