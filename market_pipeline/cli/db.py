@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -98,6 +99,25 @@ def migrate_tables(
             typer.echo(f"the tables are at revision {migrate(engine)}")
     finally:
         engine.dispose()
+
+
+@app.command()
+def prune(
+    days: Annotated[int, typer.Option(help="How old a record must be.")] = 30,
+) -> None:
+    """Delete from Dagster's database what newer records have replaced, so that it doesn't grow for ever.
+
+    Which partitions are materialized, how the checks stand and which runs there were stays as it is.
+    """
+    from market_pipeline.orchestration.launch import open_instance  # Dagster takes a second that others needn't
+    from market_pipeline.orchestration.retention import delete_replaced
+
+    with open_instance(load_settings()) as instance:
+        deleted = delete_replaced(instance, days, datetime.now(UTC))
+    typer.echo(
+        f"deleted {deleted.events:,} events and {deleted.results:,} results of checks that newer ones have replaced; "
+        "PostgreSQL uses their room again"
+    )
 
 
 def _print_planned(migration: Planned) -> None:

@@ -1,0 +1,99 @@
+"""`market-pipeline db prune`: what newer records have replaced goes, and the UI says the same as before."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dagster import DagsterInstance
+from pydantic import SecretStr
+from sqlalchemy import Engine, create_engine, text
+
+from market_pipeline.cli.main import main
+from market_pipeline.orchestration import retention
+from market_pipeline.orchestration.retention import Deleted, delete_replaced
+from market_pipeline_tests.integration.event_log_cases import (
+    FIRST_RUN,
+    SECOND_RUN,
+    THIRD_RUN,
+    ask_the_ui,
+    open_instance,
+    run_range,
+)
+
+STORAGE = {
+    "custom": {
+        "module": "market_pipeline.orchestration.storage",
+        "class": "MarketPipelineStorage",
+        "config": {"event_batch_size": 1000},
+    }
+}
+DAYS = 30
+LATER = datetime.now(UTC) + timedelta(days=DAYS, minutes=1)
+COUNTS = "SELECT dagster_event_type, count(*) FROM event_logs WHERE dagster_event_type LIKE 'ASSET%' GROUP BY 1"
+LOST = "SELECT count(*) FROM asset_event_tags WHERE event_id NOT IN (SELECT id FROM event_logs)"
+
+
+@pytest.fixture
+def instance(environment: dict[str, str], tmp_path: Path) -> Iterator[DagsterInstance]:
+    """Ten days of three assets, of which the last five were made again, and the last day of one in vain since."""
+    with open_instance(tmp_path, STORAGE) as opened:
+        assert run_range(opened, FIRST_RUN, "2024-01-01", "2024-01-10")
+        assert run_range(opened, SECOND_RUN, "2024-01-06", "2024-01-10")
+        assert not run_range(opened, THIRD_RUN, "2024-01-10", "2024-01-10", fails="MSFT")
+        yield opened
+
+
+@pytest.fixture
+def records(database_url: SecretStr) -> Iterator[Engine]:
+    address = database_url.get_secret_value().replace("postgresql://", "postgresql+psycopg://") + "_dagster"
+    engine = create_engine(address)
+    yield engine
+    engine.dispose()
+
+
+def counted(records: Engine) -> dict[str, int]:
+    with records.connect() as connection:
+        assert connection.scalar(text(LOST)) == 0
+        return dict(connection.execute(text(COUNTS)).all())  # type: ignore[arg-type]
+
+
+def stated(instance: DagsterInstance) -> dict[str, Any]:
+    """What the UI says of each asset; of its materializations, the newest."""
+    told = ask_the_ui(instance)
+    return {name: {**node, "assetMaterializations": node["assetMaterializations"][:1]} for name, node in told.items()}
+
+
+def test_what_was_replaced_goes_and_the_ui_says_the_same(
+    instance: DagsterInstance, records: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "AT_ONCE", 7)
+    before, told = counted(records), stated(instance)
+    deleted = delete_replaced(instance, DAYS, LATER)
+    after = counted(records)
+    assert stated(instance) == told
+    assert after["ASSET_MATERIALIZATION"] == after["ASSET_MATERIALIZATION_PLANNED"] == 3 * 10
+    assert deleted.events == sum(before.values()) - sum(after.values())
+    assert deleted.results == 3 + 2, "of the first run all, of the second those that were answered again"
+    assert {run.run_id for run in instance.get_runs()} == {FIRST_RUN, SECOND_RUN, THIRD_RUN}
+    assert delete_replaced(instance, DAYS, LATER) == Deleted(0, 0)
+
+
+def test_what_is_younger_stays(instance: DagsterInstance, records: Engine) -> None:
+    before = counted(records)
+    assert delete_replaced(instance, DAYS, datetime.now(UTC)) == Deleted(0, 0)
+    assert counted(records) == before
+
+
+def test_the_command_says_what_it_did_and_refuses_days_in_which_runs_may_go_on(
+    instance: DagsterInstance, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["db", "prune"])
+    assert not ended.value.code
+    assert capsys.readouterr().out.startswith("deleted 0 events and 0 results of checks")
+    with pytest.raises(SystemExit) as ended:
+        main(["db", "prune", "--days", "1"])
+    assert ended.value.code == 2
+    assert "give 2 days or more" in capsys.readouterr().err
