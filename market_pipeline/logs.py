@@ -21,6 +21,14 @@ COLOURED = re.compile(r"\x1b\[[0-9;]*m")
 RENAMED = {"timestamp": "time", "event": "message"}
 """What Dagster's own programs call what we call otherwise."""
 
+DAGSTERS = re.compile(r"((?:\x1b\[\d+m)?)\d{4}-\d\d-\d\d (\d\d:\d\d:\d\d) \+0000 - dagster[\w.-]* - (?:INFO - )?(.*)")
+"""A line of one of Dagster's programs: its colour, the time of day, and what it says."""
+CHATTER = re.compile(
+    r"Checking for new runs for sensor: |Sensor \w+ skipped: |Priority sorting and checking tag concurrency limits|"
+    r"(?:Collected \d+|Checking) runs? |Received LocationStateChangeEventType"
+)
+"""What the daemon says each time it looks, though nothing has happened."""
+
 
 class JsonFormatter(structlog.stdlib.ProcessorFormatter):
     """Makes a record of the standard library's an object: time, level, logger, message, and where known the rest.
@@ -47,6 +55,15 @@ def configure() -> None:
 def is_json() -> bool:
     """Whether this process logs as JSON."""
     return any(isinstance(handler.formatter, JsonFormatter) for handler in logging.getLogger().handlers)
+
+
+def shortened(line: str) -> str | None:
+    """A line that a program wrote, for people: Dagster's with the time of day alone; None where it says nothing new."""
+    found = DAGSTERS.match(line)
+    if found is None:
+        return line
+    colour, time, told = found.groups()
+    return None if CHATTER.match(told) else f"{colour}{time} {told}"
 
 
 def relayed(line: str, program: str) -> str:

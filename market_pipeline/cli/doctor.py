@@ -1,7 +1,8 @@
 """`market-pipeline doctor`: whether everything is set up as it has to be, and how to mend what isn't."""
 
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Annotated
 
@@ -14,6 +15,8 @@ from market_pipeline.settings import SettingsError, load_settings
 
 STYLES = {"ok": "green", "warning": "yellow", "error": "bold red"}
 FAILED = 1
+LEVEL, CHECK = 9, 18
+"""Columns of text that a finding's level and its check take."""
 
 
 def doctor(
@@ -35,6 +38,8 @@ def doctor(
     if as_json:
         told = {"ok": not any_error(findings), "findings": [asdict(finding) for finding in findings]}
         typer.echo(json.dumps(told, indent=2))
+    else:
+        console.print(_summary(findings))
     if any_error(findings):
         raise typer.Exit(FAILED)
 
@@ -54,5 +59,16 @@ def _findings(*, ask: bool) -> Iterator[Finding]:
 
 
 def _line(finding: Finding) -> Text:
-    line = Text.assemble((f"{finding.level:<9}", STYLES[finding.level]), f"{finding.check}: {finding.found}")
-    return line.append(f"\n{'':<9}{finding.mend}") if finding.mend else line
+    line = Text.assemble(
+        (f"{finding.level:<{LEVEL}}", STYLES[finding.level]), f"{finding.check:<{CHECK}}{finding.found}"
+    )
+    return line.append(f"\n{'':<{LEVEL + CHECK}}{finding.mend}") if finding.mend else line
+
+
+def _summary(findings: Sequence[Finding]) -> Text:
+    counts = Counter(finding.level for finding in findings)
+    if any_error(findings):
+        return Text(f"\n{counts['error']} to mend, {counts['warning']} to look at", style=STYLES["error"])
+    if counts["warning"]:
+        return Text(f"\nNothing to mend, {counts['warning']} to look at", style=STYLES["warning"])
+    return Text("\nAll is well.", style=STYLES["ok"])

@@ -15,14 +15,16 @@ from market_pipeline.settings import load_settings
 if TYPE_CHECKING:
     from market_pipeline.orchestration.state import DagsterState, LastRun, ServiceState, State
 
-API_URL = "http://127.0.0.1:8000"
 WRONG = 1
 WIDTH = 12
 """Columns of text that the names on the left take."""
 
 
 def status(
-    api_url: Annotated[str, typer.Option(help="Where the API should be.", metavar="URL")] = API_URL,
+    api_url: Annotated[
+        str | None,
+        typer.Option(help="Where the API should be. Default: where `up` has it, or port 8000.", metavar="URL"),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Print how everything is: database, Dagster, API, the last run, what is missing, and what is wrong.
@@ -32,7 +34,7 @@ def status(
     settings = load_settings()
     from market_pipeline.orchestration.state import state_of_all  # Dagster takes a second that other commands needn't
 
-    state = state_of_all(settings, api_url.rstrip("/"), datetime.now(UTC))
+    state = state_of_all(settings, api_url and api_url.rstrip("/"), datetime.now(UTC))
     if as_json:
         typer.echo(json.dumps({"ok": not state.problems, **asdict(state)}, indent=2, default=datetime.isoformat))
     else:

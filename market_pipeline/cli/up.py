@@ -1,12 +1,10 @@
 """`market-pipeline up`: everything in one foreground command, from the database to the API, until Ctrl-C."""
 
-import json
 import signal
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from uuid import uuid4
@@ -19,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from market_pipeline import logs
 from market_pipeline.errors import MarketPipelineError
 from market_pipeline.listening import PortTakenError, listen
+from market_pipeline.orchestration.up_session import UpSession, folder_of
 from market_pipeline.settings import Settings, load_settings
 from market_pipeline.supervising import Child, Supervisor, end_leftovers
 from market_pipeline.warehouse import embedded
@@ -42,24 +41,6 @@ class UpError(MarketPipelineError):
     """It can't all be started."""
 
 
-@dataclass(frozen=True)
-class _Session:
-    """One `up`: the mark of its processes and its code server's port, which tells its runs from others'."""
-
-    mark: str
-    code_port: int
-
-    @classmethod
-    def last(cls, folder: Path) -> "_Session | None":
-        file = folder / "session.json"
-        return cls(**json.loads(file.read_text(encoding="utf-8"))) if file.exists() else None
-
-    def write(self, folder: Path) -> None:
-        partial = folder / "session.json.partial"
-        partial.write_text(json.dumps(asdict(self)), encoding="utf-8")
-        partial.replace(folder / "session.json")
-
-
 def up(
     api_port: Annotated[int, typer.Option(min=1, max=65_535, help="The API's port.")] = 8000,
     ui_port: Annotated[int, typer.Option(min=1, max=65_535, help="The port of Dagster's UI.")] = 3000,
@@ -73,7 +54,7 @@ def up(
     settings = load_settings()
     stopping = _set_by_signals()
     with _alone(settings) as folder:
-        last = _Session.last(folder)
+        last = UpSession.last(settings)
         if last is not None and (ended := end_leftovers(last.mark)):
             _say("up", f"ended {ended} processes that an earlier `market-pipeline up` left behind")
         for port, option in ((api_port, "--api-port"), (ui_port, "--ui-port")):
@@ -96,12 +77,12 @@ def _run(
     from market_pipeline.orchestration.launch import open_instance
     from market_pipeline.orchestration.programs import Addresses
 
-    last, addresses = _Session.last(folder), Addresses(*where, code_port=_free_port())
-    session = _Session(uuid4().hex, addresses.code_port)
+    last, addresses = UpSession.last(settings), Addresses(*where, code_port=_free_port())
+    session = UpSession(uuid4().hex, addresses.code_port, addresses.api, addresses.ui)
     supervisor = Supervisor(session.mark, _say, stopping)
     with open_instance(settings) as instance:
         _close_runs(instance, warehouse, last)
-        session.write(folder)
+        session.write(settings)
         try:
             for child in _children(settings, folder, addresses, instance, sandbox=sandbox):
                 if not stopping.is_set():
@@ -109,6 +90,7 @@ def _run(
             if not stopping.is_set():
                 _say("up", f"all is running. API: {addresses.api}  Dagster: {addresses.ui}  Ctrl-C stops it.")
             supervisor.watch()
+            _say("up", "stopping; runs under way are interrupted, and what they have loaded stays")
         finally:
             supervisor.stop()
             _close_runs(instance, warehouse, session)
@@ -129,7 +111,7 @@ def _children(
     yield from programs.programs(folder, addresses, env, instance, log_format=settings.log_format)
 
 
-def _close_runs(instance: "DagsterInstance", warehouse: Engine, session: _Session | None) -> None:
+def _close_runs(instance: "DagsterInstance", warehouse: Engine, session: UpSession | None) -> None:
     """Mark as failed what an `up`, of which nothing runs any more, and killed commands have left unfinished."""
     from market_pipeline.orchestration.launch import close_abandoned_runs
     from market_pipeline.orchestration.programs import close_runs_of
@@ -165,7 +147,7 @@ def _database(settings: Settings) -> Iterator[Engine]:
 @contextmanager
 def _alone(settings: Settings) -> Iterator[Path]:
     """The folder of this command, which one at a time may use. The system frees it however a process ends."""
-    folder = settings.dagster_dir / "up"
+    folder = folder_of(settings)
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / "lock", timeout=0):
@@ -201,9 +183,12 @@ def _say(name: str, line: str) -> None:
     prefix = f"{name:<{WIDTH}} | "
     if logs.is_json():
         prefix, line = "", logs.relayed(line, name)
+    elif (said := logs.shortened(line)) is None:
+        return
     elif not sys.stdout.isatty():
-        line = logs.COLOURED.sub("", line)
+        line = logs.COLOURED.sub("", said)
     else:
+        line = said
         prefix = typer.style(prefix, fg=COLOURS.get(name, typer.colors.WHITE), bold=name not in COLOURS)
     with suppress(OSError):  # nobody reads it any more; the children go on all the same
         sys.stdout.write(f"{prefix}{line}\n")

@@ -22,6 +22,7 @@ from market_pipeline.findings import Finding, error, judge_clock, judge_port, ju
 from market_pipeline.listening import PortTakenError, listen
 from market_pipeline.orchestration.looking import existing_instance
 from market_pipeline.orchestration.scheduler import scheduler_state
+from market_pipeline.orchestration.up_session import whereabouts
 from market_pipeline.polygon.errors import BadKeyError, MissingKeyError
 from market_pipeline.polygon.introduction import introduce
 from market_pipeline.polygon.key import usable_key
@@ -34,7 +35,6 @@ from market_pipeline.warehouse.statements import statement
 from market_pipeline.warehouse.whereabouts import Found, warehouse_as_it_is
 
 LOOPBACK = "127.0.0.1"
-API_PORT = 8000
 NEW_YORK = "America/New_York"
 
 
@@ -91,28 +91,29 @@ def data_folder_space(settings: Settings) -> Finding:
     return judge_space("data folder", str(folder), shutil.disk_usage(there).free)
 
 
-def api_port(_settings: Settings) -> Finding:
-    """Whether the API can have its usual port."""
-    return _port("API's port", LOOPBACK, API_PORT, ours=answers(f"http://{LOOPBACK}:{API_PORT}", API), option="--port")
+def api_port(settings: Settings) -> Finding:
+    """Whether the API can have its usual port, or has the one that `up` gave it."""
+    url, _ = whereabouts(settings)
+    return _port("API's port", url, ours=answers(url, API), option="--port")
 
 
 def ui_port(settings: Settings) -> Finding:
-    """Whether Dagster's UI can have the port that the settings name."""
-    url = settings.dagster_webserver_url
-    parts = urlsplit(url)
-    port = parts.port or (443 if parts.scheme == "https" else 80)
+    """Whether Dagster's UI can have the port that the settings name, or has the one that `up` gave it."""
+    _, url = whereabouts(settings)
     ours = answers(url, DAGSTER_UI)
-    if parts.hostname not in (LOOPBACK, "localhost", "::1"):
+    if urlsplit(url).hostname not in (LOOPBACK, "localhost", "::1"):
         found = f"{url} is another machine's"
         return ok("UI's port", f"{found} and answers") if ours else warning(
             "UI's port", f"{found} and doesn't answer", "start Dagster there, or mend DAGSTER_WEBSERVER_URL"
         )  # fmt: skip
-    return _port("UI's port", LOOPBACK, port, ours=ours, option="--port and DAGSTER_WEBSERVER_URL")
+    return _port("UI's port", url, ours=ours, option="--port and DAGSTER_WEBSERVER_URL")
 
 
-def _port(check: str, host: str, port: int, *, ours: bool, option: str) -> Finding:
+def _port(check: str, url: str, *, ours: bool, option: str) -> Finding:
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
     try:
-        listen(host, port).close()
+        listen(parts.hostname or LOOPBACK, port).close()
         free = True
     except PortTakenError:
         free = False
@@ -192,7 +193,8 @@ def dagster(check: str, patient: Patient) -> Finding:
 
 def dbt_project(check: str, patient: Patient) -> Finding:
     """Whether dbt can read its project."""
-    return ok(check, f"dbt reads it; {manifest(patient.settings).name} is what it made of it")
+    manifest(patient.settings)
+    return ok(check, "dbt reads it")
 
 
 def marts(check: str, patient: Patient) -> Finding:

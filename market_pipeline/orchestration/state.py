@@ -17,6 +17,7 @@ from market_pipeline.errors import MarketPipelineError
 from market_pipeline.orchestration.looking import existing_instance
 from market_pipeline.orchestration.scheduler import NOT_RUNNING, SchedulerState, ScheduleState, scheduler_state
 from market_pipeline.orchestration.sensors import UNDER_WAY
+from market_pipeline.orchestration.up_session import whereabouts
 from market_pipeline.settings import Settings
 from market_pipeline.warehouse.completeness import FILLABLE, Row, coverage
 from market_pipeline.warehouse.errors import unavailable
@@ -101,10 +102,11 @@ class State:
     problems: Sequence[str]
 
 
-def state_of_all(settings: Settings, api_url: str, now: datetime) -> State:
-    """What there is to know at `now`, which has a time zone, with the API expected at `api_url`."""
-    ui = ServiceState(settings.dagster_webserver_url, answers(settings.dagster_webserver_url, DAGSTER_UI))
-    api = ServiceState(api_url, answers(api_url, API))
+def state_of_all(settings: Settings, api_url: str | None, now: datetime) -> State:
+    """What there is to know at `now`, which has a time zone, with the API at `api_url` or where `up` has it."""
+    found_api, ui_url = whereabouts(settings)
+    ui = ServiceState(ui_url, answers(ui_url, DAGSTER_UI))
+    api = ServiceState(api_url or found_api, answers(api_url or found_api, API))
     with warehouse_as_it_is(settings) as found:
         dagster = _dagster(settings, found.engine, now) if found.engine else None
         rows, last_run, lost = _tables(found)
@@ -179,7 +181,7 @@ def _service_problems(
             "DAGSTER_WEBSERVER_URL"
         )
     if not api.answers:
-        said.append(f"the API does not answer at {api.url}: start it with `market-pipeline api`")
+        said.append(f"the API does not answer at {api.url}: start it with `market-pipeline up`, or give --api-url")
     return [problem for problem in said if problem]
 
 

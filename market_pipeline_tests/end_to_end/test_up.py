@@ -125,11 +125,12 @@ def test_everything_runs_comes_back_after_crashes_heals_and_is_gone_at_the_end(
         assert answers(ui, DAGSTER_UI)
         until(lambda: requests.get(f"{api}/health", timeout=10).json()["scheduler_running"], "the schedules")
         status = subprocess.run(
-            [COMMAND, "status", "--json", "--api-url", api],
-            env={**os.environ, "DAGSTER_WEBSERVER_URL": ui},
+            [COMMAND, "status", "--json"],
             capture_output=True, text=True, cwd=CHECKOUT, timeout=SECONDS, check=False,
         )  # fmt: skip
-        assert (status.returncode, json.loads(status.stdout)["problems"]) == (0, []), status.stdout
+        told = json.loads(status.stdout)
+        assert (status.returncode, told["problems"]) == (0, []), status.stdout
+        assert (told["api"]["url"], told["dagster_ui"]["url"]) == (api, ui), "where `up` has them"
         assert "another `market-pipeline up` is running on" in refused(api_port, ui_port)
 
         with warehouse_of(settings) as warehouse:

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine
 
 from market_pipeline.cli.main import main
-from market_pipeline.logs import JsonFormatter, relayed
+from market_pipeline.logs import JsonFormatter, relayed, shortened
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.server import running_sandbox
 from market_pipeline.symbols import Symbol
@@ -72,3 +72,17 @@ def test_what_a_program_writes_is_relayed_as_an_object_that_names_it() -> None:
     assert (told["program"], told["message"], told["level"]) == ("daemon", "plain", "info")
     [told] = objects(relayed('{"event": "a tick", "timestamp": "2026-03-02T02:00:00", "level": "info"}', "daemon"))
     assert told == {"program": "daemon", "message": "a tick", "time": "2026-03-02T02:00:00", "level": "info"}
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("2026-11-25 18:39:23 +0000 - dagster.daemon - INFO - It has stopped.", "18:39:23 It has stopped."),
+        ("\x1b[34m2026-11-25 18:39:23 +0000 - dagster - ERROR - It failed.", "\x1b[34m18:39:23 ERROR - It failed."),
+        ("2026-11-25 18:39:23 +0000 - dagster.daemon.SensorDaemon - INFO - Sensor x skipped: nothing is new.", None),
+        ("2026-11-25 18:39:23 +0000 - dagster.daemon.SensorDaemon - INFO - Checking for new runs for sensor: x", None),
+        ("The API is at http://127.0.0.1:8000", "The API is at http://127.0.0.1:8000"),
+    ],
+)  # fmt: skip
+def test_people_get_dagsters_lines_short_and_only_where_something_happened(line: str, shown: str | None) -> None:
+    assert shortened(line) == shown

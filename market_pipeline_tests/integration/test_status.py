@@ -63,7 +63,7 @@ def test_a_new_warehouse_lacks_symbols_and_servers_and_looking_makes_nothing(sta
         "  Dagster's daemon is not running and never has: start it with `market-pipeline up`",
         "  Dagster's UI does not answer at http://127.0.0.1:9: start it with `market-pipeline up`, "
         "or set DAGSTER_WEBSERVER_URL",
-        "  the API does not answer at http://127.0.0.1:9: start it with `market-pipeline api`",
+        "  the API does not answer at http://127.0.0.1:9: start it with `market-pipeline up`, or give --api-url",
         "  no symbols are tracked: run `market-pipeline symbols init`",
     ]
     assert "last run    none yet" in said
