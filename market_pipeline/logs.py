@@ -21,8 +21,8 @@ COLOURED = re.compile(r"\x1b\[[0-9;]*m")
 RENAMED = {"timestamp": "time", "event": "message"}
 """What Dagster's own programs call what we call otherwise."""
 
-DAGSTERS = re.compile(r"((?:\x1b\[\d+m)?)\d{4}-\d\d-\d\d (\d\d:\d\d:\d\d) \+0000 - dagster[\w.-]* - (?:INFO - )?(.*)")
-"""A line of one of Dagster's programs: its colour, the time of day, and what it says."""
+DAGSTERS = re.compile(r"\d{4}-\d\d-\d\d (\d\d:\d\d:\d\d) \+0000 - dagster[\w.-]* - (?:INFO - )?(.*)")
+"""A line of one of Dagster's programs: the time of day, and what it says."""
 CHATTER = re.compile(
     r"Checking for new runs for sensor: |Sensor \w+ skipped: |Priority sorting and checking tag concurrency limits|"
     r"(?:Collected \d+|Checking) runs? |Received LocationStateChangeEventType"
@@ -59,11 +59,10 @@ def is_json() -> bool:
 
 def shortened(line: str) -> str | None:
     """A line that a program wrote, for people: Dagster's with the time of day alone; None where it says nothing new."""
-    found = DAGSTERS.match(line)
+    found = DAGSTERS.match(COLOURED.sub("", line))
     if found is None:
         return line
-    colour, time, told = found.groups()
-    return None if CHATTER.match(told) else f"{colour}{time} {told}"
+    return None if CHATTER.match(found[2]) else f"{found[1]} {found[2]}"
 
 
 def relayed(line: str, program: str) -> str:

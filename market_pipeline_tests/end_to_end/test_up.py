@@ -33,8 +33,8 @@ from market_pipeline_tests.end_to_end.running_up import COMMAND, SECONDS, Up, en
 from market_pipeline_tests.end_to_end.test_dagster_tools import REPOSITORY, free_port, until
 
 AAPL, MSFT = Symbol.of("AAPL", "stock"), Symbol.of("MSFT", "stock")
-NIGHT = 260
-"""The sessions that a first night reaches back for."""
+NIGHT = 5
+"""The sessions that a night fetches of a symbol that was never loaded."""
 
 TICK = """
 mutation ($selector: ScheduleSelector!, $timestamp: Float!) {

@@ -78,7 +78,7 @@ def test_what_a_program_writes_is_relayed_as_an_object_that_names_it() -> None:
     ("line", "shown"),
     [
         ("2026-11-25 18:39:23 +0000 - dagster.daemon - INFO - It has stopped.", "18:39:23 It has stopped."),
-        ("\x1b[34m2026-11-25 18:39:23 +0000 - dagster - ERROR - It failed.", "\x1b[34m18:39:23 ERROR - It failed."),
+        ("\x1b[32m2026-11-25 18:39:23 +0000\x1b[0m - dagster - \x1b[31mERROR\x1b[0m - Oh.", "18:39:23 ERROR - Oh."),
         ("2026-11-25 18:39:23 +0000 - dagster.daemon.SensorDaemon - INFO - Sensor x skipped: nothing is new.", None),
         ("2026-11-25 18:39:23 +0000 - dagster.daemon.SensorDaemon - INFO - Checking for new runs for sensor: x", None),
         ("The API is at http://127.0.0.1:8000", "The API is at http://127.0.0.1:8000"),
