@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from dagster import RunsFilter
+from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
+from dagster._core.storage.dagster_run import FINISHED_STATUSES
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
@@ -18,12 +19,16 @@ from market_pipeline.orchestration.looking import existing_instance
 from market_pipeline.orchestration.scheduler import NOT_RUNNING, SchedulerState, ScheduleState, scheduler_state
 from market_pipeline.orchestration.sensors import UNDER_WAY
 from market_pipeline.orchestration.up_session import whereabouts
+from market_pipeline.runs import trigger_of
 from market_pipeline.settings import Settings
 from market_pipeline.warehouse.completeness import FILLABLE, Row, coverage
 from market_pipeline.warehouse.errors import unavailable
 from market_pipeline.warehouse.statements import statement
 from market_pipeline.warehouse.tracked_symbols import active_symbols
 from market_pipeline.warehouse.whereabouts import Found, warehouse_as_it_is
+
+LATELY = 20
+"""The most runs that are looked through for the last one that nobody typed."""
 
 NAMED = 5
 """The most symbols that a problem names."""
@@ -51,14 +56,18 @@ class ServiceState:
 
 @dataclass(frozen=True)
 class DagsterState:
-    """Whether the nightly runs will happen (`problem` says why not), when (UTC), and how many runs there are now."""
+    """Whether the nightly runs will happen (`problem` says why not), when (UTC), and how many runs there are now.
+
+    `failed_run` is the id of the newest run that has ended, where it failed and nobody sat before it.
+    """
 
     running: bool
     problem: str | None
-    last_heartbeat: datetime | None
-    next_run: datetime | None
-    schedules: Sequence[ScheduleState]
-    runs_under_way: int
+    last_heartbeat: datetime | None = None
+    next_run: datetime | None = None
+    schedules: Sequence[ScheduleState] = ()
+    runs_under_way: int = 0
+    failed_run: str | None = None
 
 
 @dataclass(frozen=True)
@@ -149,17 +158,23 @@ def _dagster(settings: Settings, warehouse: Engine, now: datetime) -> DagsterSta
         with existing_instance(settings, warehouse) as instance:
             if instance is None:
                 never = f"{NOT_RUNNING} and never has: start it with `market-pipeline up`"
-                return DagsterState(False, never, None, None, [], 0)
+                return DagsterState(running=False, problem=never)
             under_way = instance.get_runs_count(RunsFilter(statuses=UNDER_WAY))
-            return _scheduler(scheduler_state(instance, now), under_way)
+            return _scheduler(scheduler_state(instance, now), under_way, _failed_run(instance))
     except MarketPipelineError as error:
-        return DagsterState(False, str(error), None, None, [], 0)
+        return DagsterState(running=False, problem=str(error))
 
 
-def _scheduler(state: SchedulerState, under_way: int) -> DagsterState:
+def _scheduler(state: SchedulerState, under_way: int, failed_run: str | None) -> DagsterState:
     return DagsterState(
-        state.running, state.reason, state.last_heartbeat, state.next_run, list(state.schedules), under_way
+        state.running, state.reason, state.last_heartbeat, state.next_run, list(state.schedules), under_way, failed_run
     )
+
+
+def _failed_run(instance: DagsterInstance) -> str | None:
+    ended = instance.get_runs(RunsFilter(statuses=FINISHED_STATUSES), limit=LATELY)
+    newest = next((run for run in ended if trigger_of(run.tags) != "cli"), None)
+    return newest.run_id if newest is not None and newest.status is DagsterRunStatus.FAILURE else None
 
 
 def _symbols(rows: Sequence[Row]) -> SymbolsState:
@@ -175,6 +190,10 @@ def _service_problems(
     database: DatabaseState, dagster: DagsterState | None, ui: ServiceState, api: ServiceState
 ) -> list[str]:
     said = [database.problem, dagster and dagster.problem]
+    if dagster is not None and dagster.failed_run is not None:
+        said.append(
+            f"Dagster's last run failed: {ui.url}/runs/{dagster.failed_run} says why; the next night loads the rest"
+        )
     if not ui.answers:
         said.append(
             f"Dagster's UI does not answer at {ui.url}: start it with `market-pipeline up`, or set "

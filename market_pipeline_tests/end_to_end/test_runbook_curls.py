@@ -5,16 +5,15 @@ import re
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 
 import pytest
-import requests
 from sqlalchemy import Engine
 
 from market_pipeline.api.server import running_api
 from market_pipeline.settings import Settings
 from market_pipeline.warehouse.api_keys import Scope, create_key
 from market_pipeline_tests.end_to_end.conftest import CHECKOUT, Run
+from market_pipeline_tests.end_to_end.curl import fetched
 
 DOCUMENT = CHECKOUT / "docs" / "api.md"
 HERE = "http://localhost:8000"
@@ -42,14 +41,8 @@ def examples(text: str) -> list[Example]:
 
 def answered(command: str, url: str, key: str) -> str:
     """What a command prints: curl with -X, -H and -d, and behind it the pipes that the document has."""
-    curl, *pipes = command.replace("\\\n", " ").replace("YOUR_KEY", key).split(" | ")
-    words = shlex.split(curl)[1:]
-    options = list(pairwise(words))
-    headers = dict(value.split(": ", 1) for option, value in options if option == "-H")
-    method = next((value for option, value in options if option == "-X"), "GET")
-    body = next((value for option, value in options if option == "-d"), None)
-    [address] = [word for word in words if word.startswith(HERE)]
-    text = requests.request(method, address.replace(HERE, url), headers=headers, data=body, timeout=30).text
+    curl, *pipes = command.replace("\\\n", " ").replace("YOUR_KEY", key).replace(HERE, url).split(" | ")
+    text = fetched(shlex.split(curl)[1:])
     for pipe in pipes:
         text = PIPES[pipe.split()[0]](text, pipe)
     for pattern, stands in CHANGING:

@@ -1,6 +1,9 @@
 """The files for more than one machine: what they share with the one machine's, and that Dagster takes them."""
 
+import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -171,6 +174,52 @@ def test_on_kubernetes_all_is_one_image_with_known_settings_and_no_secret_writte
                        and "WEBSERVER" not in variable["name"])  # fmt: skip
     assert {each[0]["name"] for each in every(VALUES, "envSecrets")} == {"market-pipeline"}
     assert {each["name"] for each in every(API, "secretKeyRef")} == {"market-pipeline"}
+
+
+def test_the_image_has_the_extras_that_more_machines_need() -> None:
+    extras = subprocess.run(
+        [sys.executable, "-c", "import setuptools, json; setuptools.setup = lambda **given: print(json.dumps("
+         "given['extras_require'])); exec(open('setup.py').read())"],
+        cwd=CHECKOUT, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    dockerfile = (CHECKOUT / "Dockerfile").read_text(encoding="utf-8")
+    assert 'ARG EXTRAS=""' in dockerfile
+    assert '--editable ".[$EXTRAS]"' in dockerfile
+    assert {"workers", "kubernetes"} <= set(json.loads(extras))
+    assert {found["EXTRAS"] for found in every(read("deploy/celery/compose.yaml"), "args")} == {"workers"}
+
+
+# From the schema of the chart's values (helm/dagster/values.schema.json of the chart 1.13): these parts take no other.
+POD = {
+    "annotations", "affinity", "deploymentLabels", "env", "envConfigMaps", "envSecrets", "image",
+    "initContainerResources", "labels", "livenessProbe", "nodeSelector", "podSecurityContext", "readinessProbe",
+    "resources", "schedulerName", "securityContext", "startupProbe", "tolerations", "volumeMounts", "volumes",
+}  # fmt: skip
+CLOSED = {
+    "dagsterWebserver": POD | {
+        "dbPoolRecycle", "dbStatementTimeout", "enableReadOnly", "logLevel", "nameOverride", "pathPrefix",
+        "replicaCount", "service", "workspace",
+    },
+    "dagsterDaemon": POD | {
+        "enabled", "heartbeatTolerance", "runCoordinator", "runMonitoring", "runRetries", "schedules", "sensors",
+    },
+    "telemetry": {"enabled"},
+}  # fmt: skip
+TOP = {
+    "additionalInstanceConfig", "busybox", "computeLogManager", "dagster-user-deployments", "dagsterDaemon",
+    "dagsterWebserver", "flower", "generateCeleryConfigSecret", "generatePostgresqlPasswordSecret", "global",
+    "imagePullSecrets", "ingress", "migrate", "postgresql", "pythonLogs", "rabbitmq", "redis", "retention",
+    "runLauncher", "scheduler", "serviceAccount", "telemetry",
+}  # fmt: skip
+
+
+def test_the_values_are_ones_that_the_chart_knows() -> None:
+    assert set(VALUES) <= TOP
+    for part, known in CLOSED.items():
+        assert set(VALUES[part]) <= known, part
+    [code] = VALUES["dagster-user-deployments"]["deployments"]
+    assert {"name", "image", "port", "codeServerArgs"} <= set(code)
+    assert set(VALUES["dagsterWebserver"]["service"]) <= {"annotations", "port", "type"}
 
 
 def test_on_kubernetes_what_refers_to_another_thing_finds_it() -> None:

@@ -6,7 +6,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
-from dagster import DagsterInstance
+from dagster import DagsterEvent, DagsterEventType, DagsterInstance, DagsterRunStatus
+from dagster._core.test_utils import create_run_for_test
 from dagster._daemon.daemon import SchedulerDaemon
 from dagster._daemon.types import DaemonHeartbeat
 from sqlalchemy import Engine
@@ -15,6 +16,7 @@ from market_pipeline.api.server import running_api
 from market_pipeline.cli.main import main
 from market_pipeline.orchestration.launch import open_instance
 from market_pipeline.orchestration.state import data_problems
+from market_pipeline.runs import TRIGGER_TAG
 from market_pipeline.sessions import last_sessions, latest_ended_session, sessions_between
 from market_pipeline.settings import Settings
 from market_pipeline.symbols import Symbol
@@ -114,6 +116,27 @@ def test_the_daemon_the_api_and_data_that_is_up_to_date_are_told_as_they_are(
     assert not [problem for problem in state["problems"] if "missing" in problem or "API" in problem]
     assert datetime.fromisoformat(state["dagster"]["last_heartbeat"]) > datetime.now(UTC) - timedelta(minutes=5)
     assert any("no nightly schedule" in problem for problem in state["problems"])
+
+
+def test_the_last_run_is_wrong_if_it_failed_and_nobody_typed_it(status: Ask, instance: DagsterInstance) -> None:
+    def told() -> list[str]:
+        return [problem for problem in as_json(status("--json"))["problems"] if "last run" in problem]
+
+    def ended(reason: str | None, **tags: str) -> str:
+        run = create_run_for_test(instance, status=DagsterRunStatus.STARTED, tags=tags)
+        if reason is None:
+            instance.report_dagster_event(DagsterEvent(DagsterEventType.RUN_SUCCESS.value, run.job_name), run.run_id)
+        else:
+            instance.report_run_failed(run, reason)
+        return run.run_id
+
+    run_id = ended("The process that executed this run ended without finishing it.")
+    ended("typed by someone, who has read it", **{TRIGGER_TAG: "cli"})
+    assert told() == [
+        f"Dagster's last run failed: http://127.0.0.1:9/runs/{run_id} says why; the next night loads the rest"
+    ]
+    ended(None)
+    assert told() == []
 
 
 def test_a_database_that_is_down_is_one_problem_without_its_password(
