@@ -20,8 +20,8 @@ from dagster._core.test_utils import create_run_for_test
 from sqlalchemy import Engine, func, select
 
 from market_pipeline.answering import API, DAGSTER_UI, answers
+from market_pipeline.orchestration.assets import asset_key
 from market_pipeline.orchestration.launch import open_instance
-from market_pipeline.orchestration.reloading import ensure_loaded
 from market_pipeline.settings import Settings
 from market_pipeline.symbols import Symbol
 from market_pipeline.warehouse import embedded
@@ -43,6 +43,7 @@ mutation ($selector: ScheduleSelector!, $timestamp: Float!) {
   }
 }
 """
+ASSETS = "query ($keys: [AssetKeyInput!]) { assetNodes(assetKeys: $keys) { id } }"
 LAUNCH_RUN = """
 mutation ($params: ExecutionParams!) {
   launchPipelineExecution(executionParams: $params) { ... on LaunchRunSuccess { run { runId } } }
@@ -78,31 +79,23 @@ def refused(api_port: int, ui_port: int) -> str:
     return done.stderr
 
 
+def ask(ui: str, query: str, **variables: Any) -> Any:
+    answer = requests.post(f"{ui}/graphql", json={"query": query, "variables": variables}, timeout=60).json()
+    assert "errors" not in answer, answer
+    return answer["data"]
+
+
 def night(ui: str) -> list[str]:
     """Launch what the schedule asks for on the night of 10 July 2012, as the daemon does; the ids of the runs."""
-
-    def ask(query: str, **variables: Any) -> Any:
-        answer = requests.post(f"{ui}/graphql", json={"query": query, "variables": variables}, timeout=60).json()
-        assert "errors" not in answer, answer
-        return answer["data"]
-
     at = datetime(2012, 7, 10, 2, tzinfo=UTC).timestamp()
-    tick = ask(TICK, selector={**REPOSITORY, "scheduleName": "nightly_equities"}, timestamp=at)["scheduleDryRun"]
-    launched = [
-        ask(
-            LAUNCH_RUN,
-            params={
-                "selector": {
-                    **REPOSITORY,
-                    "jobName": "nightly_equities_job",
-                    "assetSelection": asked["assetSelection"],
-                },
-                "executionMetadata": {"tags": asked["tags"]},
-            },
-        )["launchPipelineExecution"]
-        for asked in tick["evaluationResult"]["runRequests"]
-    ]
-    return [run["run"]["runId"] for run in launched]
+    schedule = {**REPOSITORY, "scheduleName": "nightly_equities"}
+    tick = ask(ui, TICK, selector=schedule, timestamp=at)["scheduleDryRun"]["evaluationResult"]
+    launched = []
+    for wanted in tick["runRequests"]:
+        job = {**REPOSITORY, "jobName": "nightly_equities_job", "assetSelection": wanted["assetSelection"]}
+        params = {"selector": job, "executionMetadata": {"tags": wanted["tags"]}}
+        launched.append(ask(ui, LAUNCH_RUN, params=params)["launchPipelineExecution"]["run"]["runId"])
+    return launched
 
 
 def bars(warehouse: Engine) -> dict[str, int]:
@@ -111,6 +104,7 @@ def bars(warehouse: Engine) -> dict[str, int]:
         return dict(connection.execute(query).all())  # type: ignore[arg-type]
 
 
+@pytest.mark.timeout(600)
 def test_everything_runs_comes_back_after_crashes_heals_and_is_gone_at_the_end(
     settings: Settings,
 ) -> None:
@@ -133,9 +127,10 @@ def test_everything_runs_comes_back_after_crashes_heals_and_is_gone_at_the_end(
         assert (told["api"]["url"], told["dagster_ui"]["url"]) == (api, ui), "where `up` has them"
         assert "another `market-pipeline up` is running on" in refused(api_port, ui_port)
 
-        with warehouse_of(settings) as warehouse:
-            add_symbols(warehouse, [MSFT])
-        ensure_loaded(settings.model_copy(update={"dagster_webserver_url": ui}), [MSFT])
+        added = [COMMAND, "symbols", "add", "MSFT", "--asset-class", "stock", "--no-check"]
+        subprocess.run(added, check=True, capture_output=True, cwd=CHECKOUT, timeout=SECONDS)
+        key = [{"path": asset_key(MSFT).path}]
+        until(lambda: ask(ui, ASSETS, keys=key)["assetNodes"], "the new symbol's asset")
 
         [webserver] = [pid for pid, words in started_by(mark(settings)).items() if "dagster-webserver" in str(words)]
         os.kill(webserver, signal.SIGKILL)
