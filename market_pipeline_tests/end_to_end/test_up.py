@@ -33,7 +33,7 @@ from market_pipeline_tests.end_to_end.running_up import COMMAND, SECONDS, Up, en
 from market_pipeline_tests.end_to_end.test_dagster_tools import REPOSITORY, free_port, until
 
 AAPL, MSFT = Symbol.of("AAPL", "stock"), Symbol.of("MSFT", "stock")
-NIGHT = 5
+NIGHT = 260
 """The sessions that a night fetches of a symbol that was never loaded."""
 
 TICK = """
