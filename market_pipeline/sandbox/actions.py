@@ -134,23 +134,30 @@ def _split_record(shown: Shown, listing: Listing) -> Record:
 
 
 def _dividends(call: Call, listing: Listing) -> list[Record]:
-    return [_dividend_record(dividend) for dividend in call.market.dividends(listing)]
+    return [_dividend_record(dividend, listing) for dividend in call.market.dividends(listing)]
 
 
-def _dividend_record(dividend: Dividend) -> Record:
-    return {
+def _dividend_record(dividend: Dividend, listing: Listing) -> Record:
+    recorded = {
         "cash_amount": dividend.cash,
         "currency": "USD",
-        "declaration_date": str(dividend.ex_date - DECLARED_BEFORE),
-        "distribution_type": "recurring",
-        "dividend_type": "CD",
+        "distribution_type": "special" if dividend.special else "recurring",
+        "dividend_type": "SC" if dividend.special else "CD",
         "ex_dividend_date": str(dividend.ex_date),
-        "frequency": QUARTERLY,
         "historical_adjustment_factor": dividend.cumulative_factor,
         "id": dividend.vendor_id,
-        "pay_date": str(dividend.ex_date + PAID_AFTER),
-        "record_date": str(dividend.ex_date + RECORD_AFTER),
         "split_adjusted_cash_amount": dividend.split_adjusted_cash,
         "ticker": dividend.ticker,
-        "recorded": False,
+        "recorded": listing.recorded,
+    }
+    return recorded if listing.recorded else {**recorded, **_made_up(dividend)}
+
+
+def _made_up(dividend: Dividend) -> Record:
+    """What isn't recorded of a real dividend: the vendor leaves out what it doesn't know."""
+    return {
+        "declaration_date": str(dividend.ex_date - DECLARED_BEFORE),
+        "frequency": QUARTERLY,
+        "pay_date": str(dividend.ex_date + PAID_AFTER),
+        "record_date": str(dividend.ex_date + RECORD_AFTER),
     }

@@ -1,7 +1,4 @@
-"""Cash dividends, all of them made up: some tickers pay every quarter. Recorded tickers, crypto and most others don't.
-
-Real dividends were paid within the recorded dates; none are served, because none are recorded here.
-"""
+"""Cash dividends: the recorded ones of the recorded tickers, made-up ones of some others, which pay every quarter."""
 
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -11,6 +8,7 @@ import numpy as np
 from market_pipeline.sandbox.chance import identifier, number
 from market_pipeline.sandbox.generated import Character
 from market_pipeline.sandbox.listings import Listing
+from market_pipeline.sandbox.recorded import recorded_actions
 from market_pipeline.sandbox.splits import executed, splits_of
 from market_pipeline.sandbox.tape import Bars
 
@@ -32,11 +30,22 @@ class Dividend:
     cash: float
     split_adjusted_cash: float
     cumulative_factor: float
+    special: bool
 
     @property
     def vendor_id(self) -> str:
         """An id of the vendor's form."""
-        return f"E{identifier('dividend', self.ticker, self.ex_date)}"
+        kind = ("special",) if self.special else ()
+        return f"E{identifier('dividend', self.ticker, self.ex_date, *kind)}"
+
+
+@dataclass(frozen=True)
+class _Payment:
+    """Which of the bars is the ex-date's, and what was paid."""
+
+    place: int
+    cash: float
+    special: bool = False
 
 
 def dividends_of(listing: Listing, bars: Bars, today: date, until: date) -> list[Dividend]:
@@ -48,18 +57,35 @@ def dividends_of(listing: Listing, bars: Bars, today: date, until: date) -> list
         today: those that are later don't count in the factors yet.
         until: the last ex-date known of.
     """
-    if listing.recorded or listing.is_crypto or number(listing.ticker, "dividends") >= SHARE_THAT_PAYS:
-        return []
     dividends: list[Dividend] = []
     factor = 1.0
-    for place in reversed(_ex_places(listing, bars, until)):
-        ex_date = bars["day"][place].item()
-        cash = _cash(listing, ex_date)
+    for payment in reversed(_payments(listing, bars, until)):
+        ex_date, cash = bars["day"][payment.place].item(), payment.cash
         if ex_date <= today:
-            factor *= 1 - cash / float(bars["c"][place - 1])
-        adjusted_cash = cash * _split_factor(listing, ex_date, today)
-        dividends.append(Dividend(listing.ticker, ex_date, cash, round(adjusted_cash, 6), round(factor, 6)))
+            factor *= 1 - cash / float(bars["c"][payment.place - 1])
+        adjusted = round(cash * _split_factor(listing, ex_date, today), 6)
+        dividends.append(Dividend(listing.ticker, ex_date, cash, adjusted, round(factor, 6), payment.special))
     return dividends[::-1]
+
+
+def _payments(listing: Listing, bars: Bars, until: date) -> list[_Payment]:
+    if listing.recorded:
+        return _recorded(listing, bars, until)
+    if listing.is_crypto or number(listing.ticker, "dividends") >= SHARE_THAT_PAYS:
+        return []
+    places = _ex_places(listing, bars, until)
+    return [_Payment(place, _cash(listing, bars["day"][place].item())) for place in places]
+
+
+def _recorded(listing: Listing, bars: Bars, until: date) -> list[_Payment]:
+    rows = [
+        row for row in recorded_actions(listing.ticker) if row["action"] == "dividend" and row["ex_date"] <= str(until)
+    ]
+    places = np.searchsorted(bars["day"], np.array([row["ex_date"] for row in rows], dtype="M8[D]"))
+    return [
+        _Payment(int(place), float(row["cash_amount"]), special=row["kind"] == "SC")
+        for place, row in zip(places, rows, strict=True)
+    ]
 
 
 def _ex_places(listing: Listing, bars: Bars, until: date) -> list[int]:

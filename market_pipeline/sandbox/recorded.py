@@ -1,6 +1,13 @@
-"""The market's own bars: five stocks of 2000 to 2013, as traded, from the package bokeh_sampledata (public domain)."""
+"""The market's own: five stocks of 2000 to 2013, as traded, and what splits and dividends they had.
 
+The bars are those of the package bokeh_sampledata (public domain); where the splits and dividends are from,
+corporate_actions.csv says.
+"""
+
+import csv
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 
@@ -9,6 +16,7 @@ from market_pipeline.sandbox.tape import Bars, empty
 RECORDED = ("AAPL", "FB", "GOOG", "IBM", "MSFT")
 """Recorded from 2000-03-01 (GOOG from 2004-08-19, FB from 2012-05-18, their first sessions) to 2013-03-01."""
 
+ACTIONS = Path(__file__).with_name("corporate_actions.csv")
 COLUMNS = {"o": "open", "h": "high", "l": "low", "c": "close", "v": "volume"}
 
 
@@ -25,3 +33,10 @@ def recorded_bars(ticker: str) -> Bars:
     bars["vw"] = np.nan
     bars["recorded"] = True
     return bars
+
+
+@lru_cache
+def recorded_actions(ticker: str) -> Sequence[Mapping[str, str]]:
+    """One recorded ticker's splits and dividends, oldest first, as the file's columns have them."""
+    lines = [line for line in ACTIONS.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    return [row for row in csv.DictReader(lines) if row["symbol"] == ticker]

@@ -9,6 +9,7 @@ import numpy as np
 
 from market_pipeline.sandbox.chance import identifier, number
 from market_pipeline.sandbox.listings import Listing
+from market_pipeline.sandbox.recorded import recorded_actions
 from market_pipeline.sandbox.tape import PRICES, Bars, Days, Floats
 
 RATIOS = ((1.0, 2.0), (1.0, 3.0), (1.0, 4.0), (5.0, 1.0))
@@ -43,19 +44,15 @@ class Split:
         return f"E{identifier('split', self.ticker, self.execution_date)}"
 
 
-RECORDED_SPLITS = (
-    Split("AAPL", date(2000, 6, 21), 1.0, 2.0),
-    Split("AAPL", date(2005, 2, 28), 1.0, 2.0),
-    Split("MSFT", date(2003, 2, 18), 1.0, 2.0),
-)
-"""The market's own, within the recorded dates."""
-
-
 @lru_cache
 def splits_of(listing: Listing) -> tuple[Split, ...]:
     """All splits a ticker ever has, those still to be announced included, oldest first. Crypto has none."""
     if listing.recorded:
-        return tuple(split for split in RECORDED_SPLITS if split.ticker == listing.ticker)
+        return tuple(
+            Split(listing.ticker, date.fromisoformat(row["ex_date"]), float(row["split_from"]), float(row["split_to"]))
+            for row in recorded_actions(listing.ticker)
+            if row["action"] == "split"
+        )
     if listing.is_crypto or number(listing.ticker, "splits") >= SHARE_WITH_A_SPLIT:
         return ()
     before, after = RATIOS[int(number(listing.ticker, "ratio") * len(RATIOS))]

@@ -1,6 +1,5 @@
 """What the tests of the marts share: a warehouse filled row by row, a dbt run, and what is in a mart after it."""
 
-import csv
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
@@ -12,6 +11,7 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, insert, text
 
 from market_pipeline.dbt_project import run_dbt
+from market_pipeline.sandbox.recorded import RECORDED, recorded_actions
 from market_pipeline.sessions import session_starts
 from market_pipeline.settings import Settings
 from market_pipeline.symbols import Symbol
@@ -26,7 +26,6 @@ from market_pipeline.warehouse.tables import (
 )
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 
-ACTIONS = Path(__file__).parent.parent / "data" / "corporate_actions.csv"
 LOADED_AT = datetime(2024, 4, 1, tzinfo=UTC)
 BY_WHOM = {"source": "sandbox", "fetched_at": LOADED_AT, "run_id": "run-1"}
 
@@ -100,10 +99,15 @@ def add_dividends(warehouse: Engine, rows: Iterable[tuple[str, date, float, str]
         connection.execute(insert(dividends), [{**dict(zip(names, row, strict=True)), **facts} for row in rows])
 
 
-def recorded_actions() -> list[dict[str, str]]:
+def add_recorded_actions(warehouse: Engine) -> None:
     """The real splits and dividends of the recorded symbols."""
-    lines = [line for line in ACTIONS.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
-    return list(csv.DictReader(lines))
+    rows = [(row, date.fromisoformat(row["ex_date"])) for symbol in RECORDED for row in recorded_actions(symbol)]
+    numbers = [
+        (row["symbol"], day, float(row["split_from"]), float(row["split_to"])) for row, day in rows if row["split_to"]
+    ]
+    paid = [(row["symbol"], day, float(row["cash_amount"]), row["kind"]) for row, day in rows if row["cash_amount"]]
+    add_splits(warehouse, numbers)
+    add_dividends(warehouse, paid)
 
 
 def dbt(settings: Settings, command: str, *, today: date, full: bool = False) -> None:

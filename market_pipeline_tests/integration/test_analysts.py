@@ -23,12 +23,10 @@ from market_pipeline.warehouse.database import create_warehouse_engine
 from market_pipeline.warehouse.roles import RoleError, analysts_access
 from market_pipeline.warehouse.schema import migrate
 from market_pipeline_tests.integration.mart_cases import (
-    add_dividends,
-    add_splits,
+    add_recorded_actions,
     database,
     dbt,
     read,
-    recorded_actions,
     settings_of,
     track,
 )
@@ -44,13 +42,7 @@ def load_recorded(warehouse: Engine) -> None:
     """The recorded stocks with their real splits and dividends, loaded and flagged as a run loads them."""
     symbols = [Symbol.of(name, "stock") for name in RECORDED]
     track(warehouse, symbols, first=FIRST, last=LAST)
-    actions = [(row, row["symbol"], date.fromisoformat(row["ex_date"])) for row in recorded_actions()]
-    numbers = [
-        (name, day, float(row["split_from"]), float(row["split_to"])) for row, name, day in actions if row["split_to"]
-    ]
-    add_splits(warehouse, numbers)
-    paid = [(name, day, float(row["cash_amount"]), row["kind"]) for row, name, day in actions if row["cash_amount"]]
-    add_dividends(warehouse, paid)
+    add_recorded_actions(warehouse)
     for symbol in symbols:
         loaded(warehouse, symbol, recorded(symbol.name, FIRST, LAST))
 

@@ -313,6 +313,14 @@ def test_both_generations_list_the_same_dividends(url: str) -> None:
     assert older[0]["dividend_type"] == "CD" and newer[0]["distribution_type"] == "recurring"
 
 
+def test_of_a_recorded_dividend_nothing_is_made_up(url: str) -> None:
+    answer = ask(url, "/stocks/v1/dividends?ticker=MSFT&ex_dividend_date=2004-11-15&sort=cash_amount.asc")
+    regular, special = answer.json()["results"]
+    assert (regular["distribution_type"], regular["cash_amount"]) == ("recurring", 0.08)
+    assert (special["distribution_type"], special["cash_amount"]) == ("special", 3.0)
+    assert not {"declaration_date", "record_date", "pay_date", "frequency"} & set(special)
+
+
 def test_tickers_are_listed_by_whether_they_trade_on_a_date(url: str) -> None:
     def listed(query: str) -> dict[str, dict[str, Any]]:
         rows = ask(url, f"/v3/reference/tickers?limit=1000&{query}").json()["results"]

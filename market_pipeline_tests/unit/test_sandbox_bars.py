@@ -178,8 +178,28 @@ def test_what_is_no_ticker_is_not_listed(ticker: str) -> None:
     assert market_listing(ticker) is None
 
 
-def test_dividends_are_made_up_for_some_generated_tickers_only(market: Market) -> None:
-    assert not any(market.dividends(listing_of(ticker)) for ticker in (*RECORDED, "X:BTCUSD"))
+def test_recorded_dividends_are_the_markets_own(market: Market) -> None:
+    paid = {ticker: market.dividends(listing_of(ticker)) for ticker in RECORDED}
+    assert {ticker: len(dividends) for ticker, dividends in paid.items()} == {
+        "AAPL": 3, "FB": 0, "GOOG": 0, "IBM": 52, "MSFT": 38,
+    }  # fmt: skip
+    assert [(str(dividend.ex_date), dividend.cash) for dividend in paid["AAPL"]] == [
+        ("2012-08-09", 2.65), ("2012-11-07", 2.65), ("2013-02-07", 2.65),
+    ]  # fmt: skip
+    assert paid["AAPL"][-1].cumulative_factor == pytest.approx(1 - 2.65 / 457.35, abs=1e-6)
+    together = [dividend for dividend in paid["MSFT"] if str(dividend.ex_date) == "2004-11-15"]
+    assert [(dividend.cash, dividend.special) for dividend in together] == [(0.08, False), (3.0, True)]
+    assert len({dividend.vendor_id for dividend in paid["MSFT"]}) == 38
+    assert paid["MSFT"][0].split_adjusted_cash == 0.08  # the split was the day before
+
+
+def test_a_recorded_dividend_is_not_known_before_it_is_announced() -> None:
+    market = Market(SandboxConfig(now=datetime(2012, 9, 1, tzinfo=UTC)))
+    assert len(market.dividends(listing_of("AAPL"))) == 1
+
+
+def test_dividends_are_made_up_for_some_generated_tickers(market: Market) -> None:
+    assert not market.dividends(listing_of("X:BTCUSD"))
     paid = market.dividends(listing_of("NVDA"))
     assert {dividend.ex_date.month for dividend in paid} == {2, 5, 8, 11}
     assert all(dividend.cash > 0 for dividend in paid)
