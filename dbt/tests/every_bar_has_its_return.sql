@@ -1,3 +1,5 @@
+{{ config(meta={"dagster": {"ref": {"name": "daily_returns"}}}) }}
+
 -- daily_returns has each bar of market_data with its close, and no other, but for bars that came while dbt was running.
 SELECT symbol, date
 FROM {{ ref("stg_market_data") }} AS bars

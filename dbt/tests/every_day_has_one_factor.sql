@@ -1,3 +1,5 @@
+{{ config(meta={"dagster": {"ref": {"name": "int_adjustment_factors"}}}) }}
+
 -- Each symbol's stretches begin with the first day there is, touch each other and never end: a bar joins exactly one.
 WITH stretches AS (
     SELECT

@@ -1,9 +1,11 @@
 """The analysts' tables in Dagster: dbt's models as assets, its tests as their checks, downstream of every symbol.
 
-They are built all together, once what feeds them has changed. What they are is in `dbt/`, how dbt is run in
-dbt_project.py. Concept: https://docs.dagster.io/integrations/libraries/dbt
+Between the two are the warehouse's tables, which the loads write and the models read. All models are built together,
+once what feeds them has changed. What they are is in `dbt/`, how dbt is run in dbt_project.py. Concept:
+https://docs.dagster.io/integrations/libraries/dbt
 """
 
+import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,8 +26,18 @@ from market_pipeline.warehouse.database import warehouse_of
 
 Job = UnresolvedAssetJobDefinition
 JOB = "marts_job"
-BARS = dg.AssetKey(["market_data"])
-"""The table of all bars, between the symbols' assets and the models that read it."""
+OWNERS = ["team:market-data"]
+
+MADE_OF = {
+    "market_data": [],  # of all symbols' assets
+    "market_data_revisions": ["market_data"],
+    "backfill_history": ["market_data"],
+    "session_states": ["market_data", "backfill_history", "sessions", "tracked_symbols"],
+    "sessions": [],
+    "tracked_symbols": [],
+    "corporate_action_inquiries": ["splits", "dividends"],
+}
+"""The warehouse's tables that the models read, and what each is written with. The others are assets of their own."""
 
 BUILD = ["build", "--exclude-resource-type", "unit_test"]
 """Models and the tests of their content. Unit tests are of the code alone, which a night doesn't change."""
@@ -34,28 +46,37 @@ _BUILD_LOCK = 7_310_533  # any constant that nobody else locks
 
 
 def build_marts(settings: Settings, symbols: Sequence[Symbol]) -> list[dg.AssetsDefinition | dg.AssetSpec]:
-    """The models as assets, and the table that they read all symbols' bars from.
+    """The models as assets, and the warehouse's tables that they read.
 
     Raises:
         NoDbtProjectError: the package was installed without a checkout.
         DbtError: the dbt project can't be read.
     """
+    project = manifest(settings)
 
-    @dbt_assets(manifest=manifest(settings), dagster_dbt_translator=_Translator(), name="marts")
+    @dbt_assets(manifest=project, dagster_dbt_translator=_Translator(), name="marts")
     def marts(context: dg.AssetExecutionContext) -> Iterator[Any]:
         with warehouse_of(settings) as warehouse, _alone(warehouse), _environment(settings):
             build = _dbt().cli(BUILD, context=context, target_path=output_folder(settings) / "target")
             yield from build.stream()
 
-    bars = dg.AssetSpec(
-        BARS,
-        deps=[asset_key(symbol) for symbol in symbols],
-        description="The table of all symbols' bars as traded; its rows are loaded by the symbols' assets.",
-        group_name="warehouse",
-        kinds={"postgres"},
-        metadata={"dagster/table_name": "market_data"},
-    )
-    return [marts, bars]
+    return [marts, *_tables(json.loads(project.read_text(encoding="utf-8")), symbols)]
+
+
+def _tables(project: Mapping[str, Any], symbols: Sequence[Symbol]) -> Iterator[dg.AssetSpec]:
+    for source in project["sources"].values():
+        name = source["name"]
+        if name in MADE_OF:
+            made_of = [asset_key(symbol) for symbol in symbols] if name == "market_data" else MADE_OF[name]
+            yield dg.AssetSpec(
+                name,
+                deps=made_of,
+                description=source["description"],
+                group_name="warehouse",
+                kinds={"postgres"},
+                owners=OWNERS,
+                metadata=_Translator().get_metadata(source),
+            )
 
 
 def marts_job() -> Job:
@@ -75,7 +96,7 @@ class _Translator(DagsterDbtTranslator):
         return str(dbt_resource_props["schema"])
 
     def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> dg.AssetSpec:
-        return super().get_asset_spec(manifest, unique_id, project).replace_attributes(owners=["team:market-data"])
+        return super().get_asset_spec(manifest, unique_id, project).replace_attributes(owners=OWNERS)
 
 
 def _dbt() -> DbtCliResource:
