@@ -139,6 +139,25 @@ def test_a_nightly_build_gives_what_a_full_one_gives_and_touches_only_what_chang
         pd.testing.assert_frame_equal(found, contents(built, mart), obj=mart)
 
 
+def test_a_split_dated_today_changes_adjusted_history_and_nothing_stored(built: Engine, tmp_path: Path) -> None:
+    adjusted = (
+        "SELECT date, close, volume, adj_close FROM analytics.daily_bars_adjusted WHERE symbol = 'AAA' ORDER BY 1"
+    )
+    before, stored, rows = read(built, adjusted).set_index("date"), everything_stored(built), touched(built)
+    dbt(settings_of(built, tmp_path), "run", today=TUESDAY)
+    after = read(built, adjusted).set_index("date")
+    pd.testing.assert_frame_equal(after, before * [0.5, 2, 0.5])
+    assert everything_stored(built) == stored
+    assert touched(built) == rows  # a return is of two neighbours, and compares them whatever comes later
+
+
+def everything_stored(warehouse: Engine) -> dict[str, str]:
+    """A hash of each of the warehouse's own tables."""
+    tables = read(warehouse, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'")["tablename"]
+    content = "SELECT md5(coalesce(string_agg(line::text, ' ' ORDER BY line::text), '')) AS hash FROM {} AS line"
+    return {table: read(warehouse, content.format(table))["hash"].item() for table in tables}
+
+
 def touched(warehouse: Engine) -> dict[tuple[str, date], str]:
     """Which transaction wrote each row of daily_returns last."""
     rows = read(warehouse, "SELECT symbol, date, xmin::text AS version FROM analytics.daily_returns")
