@@ -70,7 +70,7 @@ def sessions_between(name: str, start: date, end: date) -> list[date]:
         return []
     found = _all_sessions(name, end.year // 10 * 10 + 9)  # a decade's end, so that few are made
     inside = found[(found >= pd.Timestamp(start)) & (found <= pd.Timestamp(end))]
-    return [day.date() for day in inside]
+    return list(inside.date)
 
 
 def days_without_session(name: str, start: date, end: date) -> list[date]:

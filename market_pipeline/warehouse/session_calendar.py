@@ -2,11 +2,10 @@
 
 from datetime import date
 
-from sqlalchemy import Connection, delete
-from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy import Connection
 
 from market_pipeline.sessions import CALENDARS, sessions_between
-from market_pipeline.warehouse.tables import sessions
+from market_pipeline.warehouse.statements import statement
 
 
 def record_sessions(connection: Connection, today: date) -> None:
@@ -16,6 +15,4 @@ def record_sessions(connection: Connection, today: date) -> None:
     """
     for calendar in CALENDARS.values():
         days = sessions_between(calendar.name, calendar.first_session, date(today.year + 1, 12, 31))
-        connection.execute(delete(sessions).where(sessions.c.calendar == calendar.name, sessions.c.date.not_in(days)))
-        every = [{"calendar": calendar.name, "date": day} for day in days]
-        connection.execute(upsert(sessions).on_conflict_do_nothing(), every)
+        connection.execute(statement("record_sessions"), {"calendar": calendar.name, "days": days})
