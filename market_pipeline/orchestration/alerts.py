@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from market_pipeline.alerts import NO_CHANNEL, Alert, AlertError, Channel, channels
 from market_pipeline.errors import MarketPipelineError
-from market_pipeline.orchestration.backfill_jobs import cause_of
+from market_pipeline.orchestration.causes import cause_of
 from market_pipeline.orchestration.freshness import Stale, stale_symbols
 from market_pipeline.runs import trigger_of
 from market_pipeline.settings import Settings

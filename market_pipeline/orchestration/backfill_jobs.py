@@ -13,12 +13,12 @@ from typing import Literal
 
 from dagster import DagsterInstance, DagsterRunStatus, RunRecord, RunsFilter
 from dagster._core.definitions.partitions.subset import TimeWindowPartitionsSubset
-from dagster._core.events import DagsterEvent, DagsterEventType, JobFailureData
+from dagster._core.events import DagsterEventType
 from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 from dagster._core.storage.tags import BACKFILL_ID_TAG
-from dagster_shared.error import SerializableErrorInfo
 from sqlalchemy import Engine, Row
 
+from market_pipeline.orchestration.causes import cause_of, innermost
 from market_pipeline.orchestration.refusals import awaits_reload
 from market_pipeline.orchestration.scheduler import NOT_RUNNING, backfill_daemon_alive
 from market_pipeline.warehouse.reading import run_history
@@ -186,7 +186,7 @@ def _note(known: _Known, status: Status, *, alive: bool) -> str | None:
 def _error(instance: DagsterInstance, known: _Known) -> str:
     """Why a backfill ended that did not come to the end of its work, in one line."""
     if known.backfill.error is not None:
-        return _innermost(known.backfill.error)
+        return innermost(known.backfill.error)
     causes = [cause for run in known.runs if (cause := _run_error(instance, run))]
     return causes[0] if causes else "its page in the Dagster UI says why"
 
@@ -198,20 +198,6 @@ def _run_error(instance: DagsterInstance, run: RunRecord) -> str | None:
     if not ended:
         return None
     return cause_of(ended[0].event_log_entry.get_dagster_event())
-
-
-def cause_of(event: DagsterEvent) -> str:
-    """Why a run failed, in one line, by the event that says that it did."""
-    data = event.event_specific_data
-    step = data.first_step_failure_event if isinstance(data, JobFailureData) else None
-    errors = [getattr(told, "error", None) for told in (data, step and step.event_specific_data)]
-    return next((_innermost(error) for error in errors if error), event.message or "its page says why")
-
-
-def _innermost(error: SerializableErrorInfo) -> str:
-    while error.cause is not None:
-        error = error.cause
-    return str(error.message).strip().splitlines()[0]
 
 
 def _targets(backfill: PartitionBackfill) -> dict[str, TimeWindowPartitionsSubset]:

@@ -18,6 +18,7 @@ from sqlalchemy import Engine, text
 
 from market_pipeline.errors import MarketPipelineError
 from market_pipeline.orchestration.assets import asset_key
+from market_pipeline.orchestration.causes import innermost
 from market_pipeline.orchestration.partitions import partition_range_tags
 from market_pipeline.runs import TRIGGER_TAG, RangeRun
 from market_pipeline.settings import Settings, project_dir
@@ -124,11 +125,7 @@ def close_abandoned_runs(instance: DagsterInstance, warehouse: Engine) -> list[s
 def _cause(event: dg.DagsterEvent) -> str | None:
     """The innermost reason of a failure, in one line; None where the event is none."""
     error = getattr(event.event_specific_data, "error", None)
-    if error is None:
-        return None
-    while error.cause is not None:
-        error = error.cause
-    return str(error.message).strip().splitlines()[0]
+    return None if error is None else innermost(error)
 
 
 @contextmanager
