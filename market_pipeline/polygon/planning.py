@@ -58,9 +58,11 @@ def plan_requests(wanted: Mapping[Symbol, Collection[date]]) -> Plan:
     calendars = {symbol.calendar for symbol in wanted}
     if len(calendars) > 1:
         raise UsageError(f"bars of several calendars can't be planned together: {', '.join(sorted(calendars))}")
-    days = sorted({day for sessions in wanted.values() for day in sessions})
+    distinct = {id(sessions): sessions for sessions in wanted.values()}  # most often all symbols share theirs
+    days = sorted({day for sessions in distinct.values() for day in sessions})
     place = {day: 1 << number for number, day in enumerate(days)}
-    masks = [sum(place[day] for day in set(sessions)) for sessions in wanted.values()]
+    masks_of = {key: sum(place[day] for day in set(sessions)) for key, sessions in distinct.items()}
+    masks = [masks_of[id(sessions)] for sessions in wanted.values()]
     grouped = _days_for_all(masks)
     ranges = [
         RangeRequest(symbol, min(sessions), max(sessions))

@@ -84,7 +84,7 @@ def outside_request(answer: Answer) -> Verdicts:
 def no_session(answer: Answer) -> Verdicts:
     """The date is between sessions asked for, and none itself."""
     days = answer["date"]
-    sessions = np.array(answer.sessions, dtype="datetime64[D]").astype(days.dtype)
+    sessions = pd.DatetimeIndex(list(answer.sessions)).to_numpy(days.dtype)
     return ~_any(np.isnat(days), outside_request(answer), np.isin(days, sessions))
 
 

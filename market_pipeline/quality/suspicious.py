@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from market_pipeline.bars import LOOK_BACK
+from market_pipeline.bars import LOOK_BACK, VALUE_COLUMNS
 from market_pipeline.quality.impossible import Verdicts
 
 FEWEST_VOLUMES = 10
@@ -22,7 +22,7 @@ _REPEATED = ["open", "high", "low", "close", "volume"]
 
 
 History = Mapping[str, NDArray[Any]]
-"""A symbol's bars in order, a column a name: BAR_COLUMNS, and what each bar is compared with."""
+"""A symbol's bars in order, a column a name: date, VALUE_COLUMNS, and what each bar is compared with."""
 
 
 def history(bars: pd.DataFrame, splits: Mapping[date, float]) -> History:
@@ -33,7 +33,7 @@ def history(bars: pd.DataFrame, splits: Mapping[date, float]) -> History:
         splits: by execution date, what an earlier price is to be multiplied with (0.5 for a 2-for-1 split).
 
     Returns:
-        The columns of `bars`, and `previous_date`, `previous_close` (dollars as traded), `split` (the factor between
+        The columns of `bars` but `time`, and `previous_date`, `previous_close` (dollars as traded), `split` (the factor between
         the two closes, 1 where there is none), `move` (the close's change that no split explains, a fraction),
         `raw_move` (its change as traded) and `volume_times` (the volume as a multiple of the median of the sessions
         before, in shares of its own day). NaN where there is nothing to compare with.
@@ -45,7 +45,7 @@ def history(bars: pd.DataFrame, splits: Mapping[date, float]) -> History:
     in_last_shares = pd.Series(volume / factor)
     usual = in_last_shares.rolling(LOOK_BACK, min_periods=FEWEST_VOLUMES, closed="left").median()
     return {
-        **{str(name): bars[name].to_numpy() for name in bars.columns},
+        **{name: bars[name].to_numpy() for name in ("date", *VALUE_COLUMNS)},
         "previous_date": _previous(days, first=days[:1]),
         "previous_close": previous,
         "split": split,

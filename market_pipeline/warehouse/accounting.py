@@ -3,6 +3,7 @@
 One row a symbol and run, written in the transaction that loads the symbol, so that it can't say what isn't so.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
@@ -19,7 +20,7 @@ from market_pipeline.warehouse.tables import backfill_history, tracked_symbols
 class Attempt:
     """What was asked for one symbol, and by whom: the part of the account that is known before loading.
 
-    `sessions` are the run's, `delisted_on` the last day the symbol traded, where it is known to have left the market.
+    `sessions` are the run's, oldest first, `delisted_on` the last day the symbol traded, where it is known to have left the market.
     `answered` are the first and last date that the vendor answered for, None where it did for none; `waited_seconds` is
     how long the requests waited for the rate limit.
     """
@@ -39,14 +40,17 @@ class Attempt:
     @property
     def due(self) -> Sequence[date]:
         """The sessions that the symbol can have a bar of."""
-        last = self.delisted_on or date.max
-        return [session for session in self.sessions if session <= last]
+        if self.delisted_on is None:
+            return self.sessions
+        return self.sessions[: bisect_right(self.sessions, self.delisted_on)]
 
     @property
     def answered_sessions(self) -> Sequence[date]:
         """Those of the due sessions that the vendor answered for."""
-        first, last = self.answered or (date.max, date.min)
-        return [session for session in self.due if first <= session <= last]
+        if self.answered is None:
+            return []
+        first, last = self.answered
+        return self.due[bisect_left(self.due, first) : bisect_right(self.due, last)]
 
 
 @dataclass(frozen=True)
@@ -114,8 +118,8 @@ def account_for(connection: Connection, attempt: Attempt, outcome: Outcome) -> N
             sessions=outcome.sessions,
             answered=outcome.answered,
             refused=outcome.refused,
-            answered_from=min(attempt.answered_sessions, default=None),
-            answered_to=max(attempt.answered_sessions, default=None),
+            answered_from=next(iter(attempt.answered_sessions), None),
+            answered_to=next(reversed(attempt.answered_sessions), None),
             requests=outcome.requests,
             fetched=outcome.fetched,
             loaded=outcome.loaded,

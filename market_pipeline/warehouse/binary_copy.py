@@ -1,8 +1,13 @@
-"""A frame of bars in PostgreSQL's binary COPY format, built as one array.
+"""Frames of bars in PostgreSQL's binary COPY format, built and read as one array.
 
 A row of fixed-width columns is a fixed-width record, so numpy lays out all rows at once, where a Python tuple a row
 would take seconds a million. Format: PostgreSQL documentation, "COPY", section "Binary Format".
 """
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from itertools import product
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,24 +17,80 @@ from market_pipeline.bars import VALUE_COLUMNS
 _HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)  # signature, then no flags and no header extension
 _TRAILER = b"\xff\xff"
 _EPOCH = np.datetime64("2000-01-01", "us")  # PostgreSQL counts days and microseconds from here
+_FIRST_DAY = _EPOCH.astype("datetime64[D]")
 
-# Each field is preceded by its length in bytes, and each row by its number of fields.
-_FIELDS = {"date": ">i4", "time": ">i8", **dict.fromkeys(VALUE_COLUMNS, ">f8")}
-_ROW = np.dtype(
-    [("fields", ">i2")]
-    + [(f"{name}{part}", t) for name, kind in _FIELDS.items() for part, t in (("_length", ">i4"), ("", kind))]
-)
+_BAR = {"date": ">i4", "time": ">i8", **dict.fromkeys(VALUE_COLUMNS, ">f8")}
+_NULLABLE = {"vwap": ">f8", "transactions": ">i8"}  # what they are in market_data
+
+Kinds = Mapping[str, str | None]
+"""The kind and width of each column, in order, as numpy names them; None for one that is NULL in all rows."""
 
 
 def encode_bars(frame: pd.DataFrame) -> bytes:
-    """The rows of `frame` (BAR_COLUMNS; NaN allowed in numbers, no missing date or time) as COPY reads them."""
-    rows = np.empty(len(frame), dtype=_ROW)
-    rows["fields"] = len(_FIELDS)
-    for name, kind in _FIELDS.items():
-        rows[f"{name}_length"] = np.dtype(kind).itemsize
-    rows["date"] = (frame["date"].to_numpy("datetime64[D]") - _EPOCH.astype("datetime64[D]")).astype(np.int64)
+    """The rows of `frame` (BAR_COLUMNS; NaN allowed in numbers, no missing date or time) as `staged_bars` takes them."""
+    return _HEADER + _encoded(_values(frame), _BAR, len(frame)) + _TRAILER
+
+
+def encode_new_bars(frame: pd.DataFrame, about: Mapping[str, str | datetime]) -> bytes:
+    """The rows of `frame` as `market_data` takes them: the columns of `about`, equal for all, then BAR_COLUMNS.
+
+    Missing numbers become NULL. Rows of which the same numbers are missing come together, in the frame's order.
+    """
+    constants = {n: value.encode() if isinstance(value, str) else _microseconds(value) for n, value in about.items()}
+    kinds = {n: f"S{len(value)}" if isinstance(value, bytes) else ">i8" for n, value in constants.items()}
+    values = _values(frame)
+    missing = [np.isnan(values[name]) for name in _NULLABLE]
+    parts = []
+    for pattern in product((False, True), repeat=len(_NULLABLE)):
+        alike = np.logical_and.reduce([null == wanted for null, wanted in zip(missing, pattern, strict=True)])
+        nullable = {n: None if null else kind for (n, kind), null in zip(_NULLABLE.items(), pattern, strict=True)}
+        part = {name: column[alike] for name, column in values.items()}
+        parts.append(_encoded({**constants, **part}, {**kinds, **_BAR, **nullable}, int(alike.sum())))
+    return _HEADER + b"".join(parts) + _TRAILER
+
+
+def decode_bars(rows: bytes) -> pd.DataFrame:
+    """The rows that `sql/held_bars.sql` answers with, as a frame of BAR_COLUMNS; NaN where there is no number."""
+    bars = np.frombuffer(rows[len(_HEADER) : -len(_TRAILER)], dtype=_record(_BAR))
+    return pd.DataFrame(
+        {
+            "date": (_FIRST_DAY + bars["date"].astype("timedelta64[D]")).astype("datetime64[us]"),
+            "time": pd.DatetimeIndex(_EPOCH + bars["time"].astype("timedelta64[us]"), tz="UTC"),
+            **{name: bars[name].astype("float64") for name in VALUE_COLUMNS},
+        }
+    )
+
+
+def _values(frame: pd.DataFrame) -> dict[str, Any]:
     instants = pd.DatetimeIndex(frame["time"]).tz_convert("UTC").tz_localize(None).to_numpy("datetime64[us]")
-    rows["time"] = (instants - _EPOCH).astype(np.int64)
-    for name in VALUE_COLUMNS:
-        rows[name] = frame[name].to_numpy("float64")
-    return _HEADER + rows.tobytes() + _TRAILER
+    return {
+        "date": (frame["date"].to_numpy("datetime64[D]") - _FIRST_DAY).astype(np.int64),
+        "time": (instants - _EPOCH).astype(np.int64),
+        **{name: frame[name].to_numpy("float64") for name in VALUE_COLUMNS},
+    }
+
+
+def _microseconds(instant: datetime) -> int:
+    return int((np.datetime64(instant.astimezone(UTC).replace(tzinfo=None), "us") - _EPOCH).astype(np.int64))
+
+
+def _encoded(values: Mapping[str, Any], kinds: Kinds, count: int) -> bytes:
+    rows = np.empty(count, dtype=_record(kinds))
+    rows["fields"] = len(kinds)
+    for name, kind in kinds.items():
+        rows[_length(name)] = -1 if kind is None else np.dtype(kind).itemsize
+        if kind is not None:
+            rows[name] = values[name]
+    return rows.tobytes()
+
+
+def _record(kinds: Kinds) -> "np.dtype[np.void]":
+    """A row: the number of its fields, then each field's length in bytes (-1 for NULL, which has none) and bytes."""
+    fields = [("fields", ">i2")]
+    for name, kind in kinds.items():
+        fields += [(_length(name), ">i4"), *([(name, kind)] if kind is not None else [])]
+    return np.dtype(fields)
+
+
+def _length(name: str) -> str:
+    return f"{name} length"

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 from sqlalchemy import Connection, Row, select
 
-from market_pipeline.bars import BAR_COLUMNS, LOOK_BACK, VALUE_COLUMNS, FlaggedBar
+from market_pipeline.bars import BAR_COLUMNS, VALUE_COLUMNS, FlaggedBar
 from market_pipeline.symbols import Symbol
 from market_pipeline.warehouse.statements import statement
 from market_pipeline.warehouse.tables import market_data, splits, tracked_symbols
@@ -22,25 +22,29 @@ Examine = Callable[[Symbol, pd.DataFrame, Mapping[date, float]], Sequence[Flagge
 """What is odd in a symbol's bars (BAR_COLUMNS, in order), given its splits: by day, the factor for earlier prices."""
 
 
-def flag_staged(connection: Connection, symbol: Symbol, staged: pd.DataFrame, examine: Examine, at: datetime) -> None:
-    """Bring the flags up to date once the bars in `staged_bars`, which `staged` holds too, have been merged.
-
-    Those of the bars themselves, and of the LOOK_BACK stored sessions after them, which are compared with them.
+def flag(
+    connection: Connection, symbol: Symbol, bars: pd.DataFrame, examine: Examine, at: datetime, *, since: date
+) -> None:
+    """Bring the flags of the bars from `since` to the last of `bars` up to date.
 
     Args:
-        connection: in the transaction of the merge, holding the symbol's lock.
+        connection: in a transaction that holds the symbol's lock.
         symbol: whose bars they are.
-        staged: BAR_COLUMNS, one row a session, at least one.
+        bars: BAR_COLUMNS, in order, as stored now: all there are from LOOK_BACK stored sessions before `since` on, and
+            the LOOK_BACK after the newest that has changed, which are compared with it.
         examine: says what is odd.
         at: when the bars were loaded.
+        since: the oldest bar that has changed.
     """
-    first, last = staged["date"].min().date(), staged["date"].max().date()
-    around = connection.execute(
-        statement("bars_around_staged"),
-        {"symbol": symbol.name, "first": first, "last": last, "look_back": LOOK_BACK},
-    )
-    bars = pd.concat([staged, _frame(around)]).sort_values("date") if around.rowcount else staged
-    _flag(connection, symbol, bars, examine, at, since=first)
+    found = [bar for bar in examine(symbol, bars, _splits(connection, symbol)) if bar.session >= since]
+    parameters = {
+        "symbol": symbol.name,
+        "first": since,
+        "last": bars["date"].max().date(),
+        "found": json.dumps([asdict(bar) for bar in found], default=str),
+        "at": at,
+    }
+    connection.execute(statement("flag_bars"), parameters)
 
 
 def flag_again(connection: Connection, names: Iterable[str], examine: Examine) -> None:
@@ -57,21 +61,7 @@ def flag_again(connection: Connection, names: Iterable[str], examine: Examine) -
         stored = select(*(bars[column] for column in BAR_COLUMNS)).where(bars.symbol == name).order_by(bars.date)
         frame = _frame(connection.execute(stored))
         if not frame.empty:
-            _flag(connection, symbol, frame, examine, at, since=date.min)
-
-
-def _flag(
-    connection: Connection, symbol: Symbol, bars: pd.DataFrame, examine: Examine, at: datetime, *, since: date
-) -> None:
-    found = [bar for bar in examine(symbol, bars, _splits(connection, symbol)) if bar.session >= since]
-    parameters = {
-        "symbol": symbol.name,
-        "first": since,
-        "last": bars["date"].max().date(),
-        "found": json.dumps([asdict(bar) for bar in found], default=str),
-        "at": at,
-    }
-    connection.execute(statement("flag_bars"), parameters)
+            flag(connection, symbol, frame, examine, at, since=date.min)
 
 
 def _splits(connection: Connection, symbol: Symbol) -> Mapping[date, float]:

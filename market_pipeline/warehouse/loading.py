@@ -1,14 +1,13 @@
 """Loading one symbol's checked bars: all of it in one transaction, accounted for in the same one.
 
-The bars go by COPY to a staging table and from there by one merge into `market_data`, and are flagged where odd; what
-was refused goes to `rejected_bars`; the `backfill_history` row that reconciles them is written last. A crash leaves all
-of it or none.
+The bars are merged into `market_data` and flagged where odd; what was refused goes to `rejected_bars`; the
+`backfill_history` row that reconciles them is written last. A crash leaves all of it or none.
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
 import pandas as pd
@@ -18,9 +17,8 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from market_pipeline.errors import MarketPipelineError
 from market_pipeline.settings import Source
 from market_pipeline.warehouse.accounting import Attempt, Outcome, account_for
-from market_pipeline.warehouse.binary_copy import encode_bars
-from market_pipeline.warehouse.flagging import Examine, flag_staged
-from market_pipeline.warehouse.statements import statement
+from market_pipeline.warehouse.flagging import Examine, flag
+from market_pipeline.warehouse.merging import merge
 from market_pipeline.warehouse.tables import bar_source, market_data, rejected_bars
 from market_pipeline.warehouse.tracked_symbols import lock_symbol
 
@@ -57,11 +55,11 @@ def load(
     with engine.begin() as connection:
         claim_source(connection, attempt.source)
         at = lock_symbol(connection, attempt.symbol)
-        loaded, revised = _merge(connection, attempt, accepted, at)
-        if loaded or revised:
-            flag_staged(connection, attempt.symbol, accepted, examine, at)
+        merged = merge(connection, attempt, accepted, at)
+        if merged.loaded or merged.revised:
+            since = accepted["date"].iloc[0].date()
+            flag(connection, attempt.symbol, merged.held, examine, at, since=since)
         _quarantine(connection, attempt, rejected)
-        present, flagged = _held(connection, attempt, accepted)
         outcome = Outcome(
             symbol=attempt.symbol.name,
             first_session=attempt.sessions[0],
@@ -70,12 +68,12 @@ def load(
             answered=len(attempt.answered_sessions),
             requests=attempt.requests,
             fetched=len(accepted) + len(rejected),
-            loaded=loaded,
-            revised=revised,
-            unchanged=len(accepted) - loaded - revised,
+            loaded=merged.loaded,
+            revised=merged.revised,
+            unchanged=len(accepted) - merged.loaded - merged.revised,
             rejected=len(rejected),
-            flagged=flagged,
-            present=present,
+            flagged=_flagged(connection, attempt, accepted),
+            present=frozenset(merged.held["date"].dt.date).intersection(attempt.due),
             notes=attempt.notes,
             waited_seconds=attempt.waited_seconds,
         )
@@ -96,17 +94,6 @@ def claim_source(connection: Connection, source: Source) -> None:
             f"this database holds {held} bars and refuses {source} ones: use another database "
             "(DATABASE_URL or MARKET_PIPELINE_DATA_DIR) for them"
         )
-
-
-def _merge(connection: Connection, attempt: Attempt, accepted: pd.DataFrame, at: datetime) -> tuple[int, int]:
-    connection.execute(statement("create_staged_bars"))
-    driver = connection.connection.driver_connection
-    assert driver is not None  # noqa: S101 - a connection in use has one
-    with driver.cursor() as cursor, cursor.copy("COPY staged_bars FROM STDIN (FORMAT binary)") as copy:
-        copy.write(encode_bars(accepted))
-    by_whom = {"symbol": attempt.symbol.name, "source": attempt.source, "run_id": attempt.run_id, "at": at}
-    counts = connection.execute(statement("merge_staged_bars"), by_whom).one()
-    return counts.loaded, counts.revised
 
 
 def _quarantine(connection: Connection, attempt: Attempt, rejected: Sequence[RejectedBar]) -> None:
@@ -131,12 +118,11 @@ def _storable(payload: Mapping[str, Any]) -> Any:
     return json.loads(json.dumps(payload), parse_constant=str)
 
 
-def _held(connection: Connection, attempt: Attempt, accepted: pd.DataFrame) -> tuple[frozenset[date], int]:
-    """The due sessions that have a bar now, and how many of the accepted bars are flagged."""
-    held = select(market_data.c.date, market_data.c.validated).where(
+def _flagged(connection: Connection, attempt: Attempt, accepted: pd.DataFrame) -> int:
+    """How many of the accepted bars are flagged."""
+    odd = select(market_data.c.date).where(
         market_data.c.symbol == attempt.symbol.name,
         market_data.c.date.between(attempt.sessions[0], attempt.sessions[-1]),
+        ~market_data.c.validated,
     )
-    validated: dict[date, bool] = {row.date: row.validated for row in connection.execute(held)}
-    answered = {day.date() for day in accepted["date"]}
-    return frozenset(validated) & frozenset(attempt.due), sum(not validated[day] for day in answered)
+    return int(accepted["date"].isin(pd.DatetimeIndex(list(connection.scalars(odd)))).sum())

@@ -1,0 +1,90 @@
+"""One symbol's checked bars into `market_data`: new ones are inserted, different ones replace the old, equal ones stay.
+
+What is stored is read, compared here and only what differs is written: reading as many bars as are fetched takes
+PostgreSQL a fraction of the time of writing them to a staging table and joining it. The symbol's lock is held all the
+while, so what was read is what is replaced.
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import psycopg
+from numpy.typing import NDArray
+from sqlalchemy import Connection
+
+from market_pipeline.bars import LOOK_BACK, VALUE_COLUMNS
+from market_pipeline.warehouse.accounting import Attempt
+from market_pipeline.warehouse.binary_copy import decode_bars, encode_bars, encode_new_bars
+from market_pipeline.warehouse.statements import copying, statement
+
+NEW_BARS = """COPY market_data (
+    symbol, source, run_id, fetched_at, updated_at,
+    date, time, open, high, low, close, volume, vwap, transactions
+) FROM STDIN (FORMAT binary)"""
+REPLACING_BARS = "COPY staged_bars FROM STDIN (FORMAT binary)"
+
+
+@dataclass(frozen=True)
+class Merged:
+    """How many bars came in new, how many replaced another, and all that the symbol now holds of the run's sessions.
+
+    `held` (BAR_COLUMNS, in order) reaches LOOK_BACK stored bars further on either side, where there are so many.
+    """
+
+    loaded: int
+    revised: int
+    held: pd.DataFrame
+
+
+def merge(connection: Connection, attempt: Attempt, accepted: pd.DataFrame, at: datetime) -> Merged:
+    """Store the accepted bars.
+
+    Args:
+        connection: in a transaction that holds the symbol's lock.
+        attempt: what was asked.
+        accepted: BAR_COLUMNS, ordered by date, one row a session, all within the attempt's.
+        at: the time that is stored with them.
+    """
+    driver = connection.connection.driver_connection
+    assert driver is not None  # noqa: S101 - a connection in use has one
+    held = _held(driver, attempt.symbol.name, attempt.sessions[0], attempt.sessions[-1])
+    is_new, differs = _compared(accepted, held)
+    if is_new.any():
+        about = {"symbol": attempt.symbol.name, "source": attempt.source, "run_id": attempt.run_id}
+        _copy_in(driver, NEW_BARS, encode_new_bars(accepted[is_new], {**about, "fetched_at": at, "updated_at": at}))
+    if differs.any():
+        connection.execute(statement("create_staged_bars"))
+        _copy_in(driver, REPLACING_BARS, encode_bars(accepted[differs]))
+        by_whom = {"symbol": attempt.symbol.name, "source": attempt.source, "run_id": attempt.run_id, "at": at}
+        connection.execute(statement("revise_staged_bars"), by_whom)
+    others = held[~held["date"].isin(accepted["date"])]
+    now = pd.concat([accepted, others], ignore_index=True).sort_values("date") if len(others) else accepted
+    return Merged(int(is_new.sum()), int(differs.sum()), now)
+
+
+def _held(driver: "psycopg.Connection[Any]", symbol: str, first: date, last: date) -> pd.DataFrame:
+    wanted = {"symbol": symbol, "first": first, "last": last, "look_back": LOOK_BACK}
+    with driver.cursor() as cursor, cursor.copy(copying("held_bars"), wanted) as copy:
+        return decode_bars(b"".join(copy))
+
+
+def _compared(accepted: pd.DataFrame, held: pd.DataFrame) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Of each accepted bar, whether its session has no bar yet, and whether it has one with other values."""
+    days = held["date"].to_numpy("datetime64[D]")
+    wanted = accepted["date"].to_numpy("datetime64[D]")
+    place = np.searchsorted(days, wanted)
+    at = np.minimum(place, len(days) - 1)
+    is_new = days[at] != wanted if len(days) else np.ones(len(wanted), dtype=bool)
+    differs = np.zeros(len(wanted), dtype=bool)
+    for name in VALUE_COLUMNS if len(days) else ():
+        ours, theirs = accepted[name].to_numpy(), held[name].to_numpy()[at]
+        differs |= (ours != theirs) & ~(np.isnan(ours) & np.isnan(theirs))
+    return is_new, differs & ~is_new
+
+
+def _copy_in(driver: "psycopg.Connection[Any]", command: str, rows: bytes) -> None:
+    with driver.cursor() as cursor, cursor.copy(command) as copy:
+        copy.write(rows)
