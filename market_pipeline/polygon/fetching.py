@@ -5,7 +5,7 @@ it only after the end of the day, and a history that is longer than the plan's.
 """
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
@@ -15,7 +15,8 @@ from market_pipeline.bars import FetchedBars, empty_frame
 from market_pipeline.plans import Plan, years_before
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.errors import BadKeyError, NotYetAvailableError, PlanError, PolygonError
-from market_pipeline.polygon.parsing import GroupedBars, joined
+from market_pipeline.polygon.market_days import MarketDays
+from market_pipeline.polygon.parsing import GroupedBars
 from market_pipeline.polygon.planning import GroupedRequest, RangeRequest, plan_requests
 from market_pipeline.sessions import calendar
 from market_pipeline.symbols import Symbol
@@ -28,8 +29,6 @@ DAY_ENDS_WITHIN = timedelta(days=1)
 
 LONG_WEEKEND = timedelta(days=4)
 """The most days without a session, but for closures that come once in a generation."""
-
-Day = Mapping[str, FetchedBars]
 
 
 @dataclass
@@ -71,9 +70,8 @@ class Fetcher:
         requests = plan_requests(dict.fromkeys(symbols, self._sessions)).requests
         self._ranged = {request.symbol for request in requests if isinstance(request, RangeRequest)}
         self._days_to_ask = [request for request in requests if isinstance(request, GroupedRequest)]
-        self._days: dict[date, Day] = {}
+        self._days = MarketDays({symbol.vendor_ticker for symbol in symbols})
         self._failed_days: dict[date, PolygonError] = {}
-        self._tickers = {symbol.vendor_ticker for symbol in symbols}
         self._lock = threading.RLock()
 
     def bars(self, symbol: Symbol, last: date = date.max) -> FetchedBars:
@@ -134,12 +132,9 @@ class Fetcher:
             for request in self._days_to_ask:
                 if request.session not in self._days and request.session in self._sessions:
                     market = self._market(request)
-                    # What the run doesn't want of the market's twelve thousand bars a day is let go at once.
-                    self._days[request.session] = {t: market[t] for t in self._tickers if t in market}
+                    self._days.add(request.session, market)
                     spent.add(market)
-        ticker = symbol.vendor_ticker
-        found = joined([bars[ticker] for day, bars in sorted(self._days.items()) if ticker in bars and day <= last])
-        return replace(found, **vars(spent))
+            return replace(self._days.bars(symbol.vendor_ticker, last), **vars(spent))
 
     def _market(self, request: GroupedRequest) -> GroupedBars:
         """A day of the whole market. One that the client has given up on is not tried again for the other symbols."""

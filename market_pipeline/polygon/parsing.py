@@ -4,7 +4,7 @@ A bar that can't be right is not refused here: its unreadable values become NaN 
 aside with its payload. Only an answer whose shape is wrong is an error.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -106,20 +106,16 @@ class GroupedBars(Mapping[str, FetchedBars]):
             self._frame.take(rows).reset_index(drop=True), [self._records[row] for row in rows], requests=0
         )
 
+    def of(self, tickers: Iterable[str]) -> tuple[pd.DataFrame, list[Record]]:
+        """The rows of these tickers with their records, in any order of tickers."""
+        rows = [row for ticker in tickers for row in self._rows.get(ticker, ())]
+        return self._frame.take(rows).reset_index(drop=True), [self._records[row] for row in rows]
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._rows)
 
     def __len__(self) -> int:
         return len(self._rows)
-
-
-def joined(parts: Sequence[FetchedBars]) -> FetchedBars:
-    """One symbol's bars from several answers, e.g. of several grouped days, one below the other."""
-    filled = [part for part in parts if len(part.frame)]
-    frame = pd.concat([part.frame for part in filled], ignore_index=True) if filled else empty_frame()
-    payloads = [payload for part in filled for payload in part.payloads]
-    requests, waited = sum(part.requests for part in parts), sum(part.waited_seconds for part in parts)
-    return FetchedBars(frame, payloads, requests, waited_seconds=waited)
 
 
 def _session_frame(records: Sequence[Record], calendar: Calendar, session: date) -> pd.DataFrame:

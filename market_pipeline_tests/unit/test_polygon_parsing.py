@@ -1,7 +1,7 @@
 """What becomes of the vendor's records, odd ones included."""
 
 import math
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pandas as pd
@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from market_pipeline.bars import FetchedBars, empty_frame
 from market_pipeline.polygon.answers import Answer, read_body, retry_after
 from market_pipeline.polygon.errors import PolygonError
-from market_pipeline.polygon.parsing import GroupedBars, bar_records, joined, range_bars
+from market_pipeline.polygon.market_days import MarketDays
+from market_pipeline.polygon.parsing import GroupedBars, bar_records, range_bars
 from market_pipeline.sessions import calendar
 
 NEW_YORK, UTC_DAYS = calendar("XNYS"), calendar("24/7")
@@ -139,13 +140,31 @@ def test_rows_of_no_ticker_are_nobodys_and_a_missing_ticker_is_not_there() -> No
     assert len(GroupedBars([], NEW_YORK, SESSION, 2)) == 0
 
 
-def test_answers_are_joined_with_their_payloads_and_requests() -> None:
-    both = joined([parsed(BAR), FetchedBars(empty_frame(), [], 2), parsed({**BAR, "o": 9})])
-    assert list(both.frame["open"]) == [1, 9]
-    assert list(both.frame.index) == [0, 1]
-    assert [payload["o"] for payload in both.payloads] == [1, 9]
-    assert both.requests == 4
-    assert (joined([]).frame.dtypes == both.frame.dtypes).all()
+def test_market_days_give_each_ticker_its_own_bars_in_order_with_their_payloads() -> None:
+    def on(session: date, day: int, **prices: float) -> GroupedBars:
+        records = [
+            {**BAR, "T": name, "t": NEW_YORK_CLOSE + day * 86_400_000, "o": price} for name, price in prices.items()
+        ]
+        return GroupedBars(records, NEW_YORK, session, 1)
+
+    second, third = SESSION + timedelta(days=1), SESSION + timedelta(days=2)
+    days = MarketDays({"A", "B", "NONE"})
+    days.add(third, GroupedBars([], NEW_YORK, third, 1))
+    days.add(second, on(second, 1, OTHER=7, B=5, A=2))
+    days.add(SESSION, on(SESSION, 0, A=1, OTHER=8))
+    found = days.bars("A", date.max)
+    assert list(found.frame["open"]) == [1, 2]
+    assert list(found.frame.index) == [0, 1]
+    assert [payload["o"] for payload in found.payloads] == [1, 2]
+    assert found.payloads[1]["T"] == "A"
+    assert list(days.bars("A", SESSION).frame["open"]) == [1]
+    assert list(days.bars("B", date.max).frame["open"]) == [5]
+    nothing = days.bars("NONE", date.max)
+    assert len(nothing.payloads) == len(nothing.frame) == 0
+    assert (nothing.frame.dtypes == found.frame.dtypes).all()
+    assert SESSION in days
+    assert len(days.bars("OTHER", date.max).frame) == 0  # which the run doesn't want
+    assert (MarketDays({"A"}).bars("A", date.max).frame.dtypes == empty_frame().dtypes).all()
 
 
 # --- the wait an answer asks for
