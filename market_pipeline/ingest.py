@@ -38,6 +38,10 @@ WhoIs = Callable[[Symbol], Reference]
 """Asks the vendor who a symbol is and stores it. Raises PolygonError where there is no usable answer."""
 
 
+Answer = Future[tuple[FetchedBars, Checked]]
+"""A symbol's bars, which may be still on their way, and what the rules say of them."""
+
+
 class NoDataError(MarketPipelineError):
     """The vendor has no bar at all of a symbol for the sessions asked, and no delisting explains it."""
 
@@ -106,14 +110,12 @@ def ingest(
         yield outcome
 
 
-def _fetched_ahead(
-    attempts: Iterator[Attempt], vendor: Vendor, at_once: int
-) -> Iterator[tuple[Attempt, "Future[FetchedBars]"]]:
+def _fetched_ahead(attempts: Iterator[Attempt], vendor: Vendor, at_once: int) -> Iterator[tuple[Attempt, Answer]]:
     """Each attempt with its answer, which may be still on its way: while one is loaded, the next are fetched.
 
     No more than `at_once` answers are under way or waiting, so that memory doesn't grow with the number of symbols.
     """
-    waiting: deque[tuple[Attempt, Future[FetchedBars]]] = deque()
+    waiting: deque[tuple[Attempt, Answer]] = deque()
     pool = ThreadPoolExecutor(at_once, thread_name_prefix="fetch")
     try:
         while True:
@@ -134,18 +136,20 @@ def _until_its_end(attempt: Attempt, known: Reference | None) -> Attempt:
     return replace(attempt, delisted_on=last, notes=(*attempt.notes, f"{known.ending(attempt.symbol.name)}"))
 
 
-def _fetch(attempt: Attempt, vendor: Vendor) -> FetchedBars:
+def _fetch(attempt: Attempt, vendor: Vendor) -> tuple[FetchedBars, Checked]:
+    """What the vendor has, checked here too: another symbol's bars are meanwhile on their way into the database."""
     due = attempt.due
-    if not due:
-        return FetchedBars(empty_frame(), (), requests=0)
-    with bound_contextvars(symbol=attempt.symbol.name):  # for what is logged of its requests and waits too
-        log.info("Backfilling %s: %s to %s", attempt.symbol.name, due[0], due[-1])
-        return vendor.bars(attempt.symbol, due[-1])
+    fetched = FetchedBars(empty_frame(), (), requests=0)
+    if due:
+        with bound_contextvars(symbol=attempt.symbol.name):  # for what is logged of its requests and waits too
+            log.info("Backfilling %s: %s to %s", attempt.symbol.name, due[0], due[-1])
+            fetched = vendor.bars(attempt.symbol, due[-1])
+    return fetched, check(fetched, attempt.symbol, due or attempt.sessions)
 
 
-def _load(attempt: Attempt, answer: "Future[FetchedBars]", who_is: WhoIs, warehouse: Engine) -> Outcome:
+def _load(attempt: Attempt, answer: Answer, who_is: WhoIs, warehouse: Engine) -> Outcome:
     try:
-        fetched = answer.result()
+        fetched, checked = answer.result()
         attempt = replace(
             attempt,
             requests=fetched.requests,
@@ -155,7 +159,6 @@ def _load(attempt: Attempt, answer: "Future[FetchedBars]", who_is: WhoIs, wareho
         )
         if fetched.frame.empty and attempt.due:
             attempt = _explained(attempt, who_is)
-        checked = check(fetched, attempt.symbol, attempt.due or attempt.sessions)
         return load(warehouse, attempt, checked.accepted, _rejected(checked, fetched), examine)
     except PolygonError as error:
         attempt = replace(attempt, requests=error.requests, waited_seconds=error.waited_seconds)

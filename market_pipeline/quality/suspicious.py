@@ -33,8 +33,8 @@ def history(bars: pd.DataFrame, splits: Mapping[date, float]) -> History:
         splits: by execution date, what an earlier price is to be multiplied with (0.5 for a 2-for-1 split).
 
     Returns:
-        The columns of `bars` but `time`, and `previous_date`, `previous_close` (dollars as traded), `split` (the factor between
-        the two closes, 1 where there is none), `move` (the close's change that no split explains, a fraction),
+        The columns of `bars` but `time`, and `previous_date`, `previous_close` (dollars as traded), `split` (the factor
+        between the two closes, 1 where there is none), `move` (the close's change that no split explains, a fraction),
         `raw_move` (its change as traded) and `volume_times` (the volume as a multiple of the median of the sessions
         before, in shares of its own day). NaN where there is nothing to compare with.
     """

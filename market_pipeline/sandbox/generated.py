@@ -55,7 +55,7 @@ class Character:
         return cls(20 * 10 ** (1.3 * level), 0.008 + 0.008 * spread, 10 ** (5.5 + 2 * size), 80.0)
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=2048)
 def history(listing: Listing, until: date) -> Bars:
     """A ticker's bars as traded from its first session to `until`: the recorded ones, then generated ones."""
     last = until if listing.last is None else min(until, listing.last)

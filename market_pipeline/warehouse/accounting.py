@@ -20,9 +20,9 @@ from market_pipeline.warehouse.tables import backfill_history, tracked_symbols
 class Attempt:
     """What was asked for one symbol, and by whom: the part of the account that is known before loading.
 
-    `sessions` are the run's, oldest first, `delisted_on` the last day the symbol traded, where it is known to have left the market.
-    `answered` are the first and last date that the vendor answered for, None where it did for none; `waited_seconds` is
-    how long the requests waited for the rate limit.
+    `sessions` are the run's, oldest first, `delisted_on` the last day the symbol traded, where it is known to have left
+    the market. `answered` are the first and last date that the vendor answered for, None where it did for none;
+    `waited_seconds` is how long the requests waited for the rate limit.
     """
 
     symbol: Symbol

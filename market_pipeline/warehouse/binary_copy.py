@@ -27,7 +27,7 @@ Kinds = Mapping[str, str | None]
 
 
 def encode_bars(frame: pd.DataFrame) -> bytes:
-    """The rows of `frame` (BAR_COLUMNS; NaN allowed in numbers, no missing date or time) as `staged_bars` takes them."""
+    """The rows of `frame` (BAR_COLUMNS; NaN allowed in numbers, no missing date or time) for `staged_bars`."""
     return _HEADER + _encoded(_values(frame), _BAR, len(frame)) + _TRAILER
 
 
@@ -49,9 +49,9 @@ def encode_new_bars(frame: pd.DataFrame, about: Mapping[str, str | datetime]) ->
     return _HEADER + b"".join(parts) + _TRAILER
 
 
-def decode_bars(rows: bytes) -> pd.DataFrame:
-    """The rows that `sql/held_bars.sql` answers with, as a frame of BAR_COLUMNS; NaN where there is no number."""
-    bars = np.frombuffer(rows[len(_HEADER) : -len(_TRAILER)], dtype=_record(_BAR))
+def decode_bars(records: bytes) -> pd.DataFrame:
+    """What `sql/held_bars.sql` answers with, as a frame of BAR_COLUMNS; NaN where there is no number."""
+    bars = np.frombuffer(records, dtype=np.dtype(list(_BAR.items())))
     return pd.DataFrame(
         {
             "date": (_FIRST_DAY + bars["date"].astype("timedelta64[D]")).astype("datetime64[us]"),

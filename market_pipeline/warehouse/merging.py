@@ -7,18 +7,16 @@ while, so what was read is what is replaced.
 
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
 
 import numpy as np
 import pandas as pd
-import psycopg
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from market_pipeline.bars import LOOK_BACK, VALUE_COLUMNS
 from market_pipeline.warehouse.accounting import Attempt
 from market_pipeline.warehouse.binary_copy import decode_bars, encode_bars, encode_new_bars
-from market_pipeline.warehouse.statements import copying, statement
+from market_pipeline.warehouse.statements import statement
 
 NEW_BARS = """COPY market_data (
     symbol, source, run_id, fetched_at, updated_at,
@@ -48,16 +46,14 @@ def merge(connection: Connection, attempt: Attempt, accepted: pd.DataFrame, at: 
         accepted: BAR_COLUMNS, ordered by date, one row a session, all within the attempt's.
         at: the time that is stored with them.
     """
-    driver = connection.connection.driver_connection
-    assert driver is not None  # noqa: S101 - a connection in use has one
-    held = _held(driver, attempt.symbol.name, attempt.sessions[0], attempt.sessions[-1])
+    held = _held(connection, attempt.symbol.name, attempt.sessions[0], attempt.sessions[-1])
     is_new, differs = _compared(accepted, held)
     if is_new.any():
         about = {"symbol": attempt.symbol.name, "source": attempt.source, "run_id": attempt.run_id}
-        _copy_in(driver, NEW_BARS, encode_new_bars(accepted[is_new], {**about, "fetched_at": at, "updated_at": at}))
+        _copy_in(connection, NEW_BARS, encode_new_bars(accepted[is_new], {**about, "fetched_at": at, "updated_at": at}))
     if differs.any():
         connection.execute(statement("create_staged_bars"))
-        _copy_in(driver, REPLACING_BARS, encode_bars(accepted[differs]))
+        _copy_in(connection, REPLACING_BARS, encode_bars(accepted[differs]))
         by_whom = {"symbol": attempt.symbol.name, "source": attempt.source, "run_id": attempt.run_id, "at": at}
         connection.execute(statement("revise_staged_bars"), by_whom)
     others = held[~held["date"].isin(accepted["date"])]
@@ -65,10 +61,9 @@ def merge(connection: Connection, attempt: Attempt, accepted: pd.DataFrame, at: 
     return Merged(int(is_new.sum()), int(differs.sum()), now)
 
 
-def _held(driver: "psycopg.Connection[Any]", symbol: str, first: date, last: date) -> pd.DataFrame:
+def _held(connection: Connection, symbol: str, first: date, last: date) -> pd.DataFrame:
     wanted = {"symbol": symbol, "first": first, "last": last, "look_back": LOOK_BACK}
-    with driver.cursor() as cursor, cursor.copy(copying("held_bars"), wanted) as copy:
-        return decode_bars(b"".join(copy))
+    return decode_bars(connection.execute(statement("held_bars"), wanted).scalar_one() or b"")
 
 
 def _compared(accepted: pd.DataFrame, held: pd.DataFrame) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -85,6 +80,8 @@ def _compared(accepted: pd.DataFrame, held: pd.DataFrame) -> tuple[NDArray[np.bo
     return is_new, differs & ~is_new
 
 
-def _copy_in(driver: "psycopg.Connection[Any]", command: str, rows: bytes) -> None:
+def _copy_in(connection: Connection, command: str, rows: bytes) -> None:
+    driver = connection.connection.driver_connection
+    assert driver is not None  # noqa: S101 - a connection in use has one
     with driver.cursor() as cursor, cursor.copy(command) as copy:
         copy.write(rows)

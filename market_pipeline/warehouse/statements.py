@@ -20,12 +20,6 @@ def statement(name: str) -> TextClause:
     return text(_read(f"{name}.sql"))
 
 
-@cache
-def copying(name: str) -> bytes:
-    """The COPY in `sql/<name>.sql`, for psycopg itself: SQLAlchemy knows no COPY."""
-    return _read(f"{name}.sql").encode()
-
-
 def views() -> list[str]:
     """The statements that make the views and functions, in the order they build on each other."""
     folder = files("market_pipeline.warehouse") / "sql" / "views"
