@@ -1,6 +1,6 @@
 # The project's commands. `make` lists them. Paths are relative, so a checkout may lie anywhere, spaces included.
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-clean up test check format docs
+.PHONY: help install demo demo-clean up test bench check format docs
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -30,6 +30,10 @@ up: install ## Start everything, database to API, until Ctrl-C; UP="--sandbox" f
 
 test: install ## Run the whole test suite.
 	@$(BIN)/python -m pytest --numprocesses 2
+
+bench: install ## Measure everything beside its peers, in under 20 minutes, and write docs/performance.md.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[benchmarks]'
+	@$(BIN)/python -m benchmarks
 
 check: install ## Check formatting, lint, types and who imports whom.
 	$(BIN)/ruff format --check .

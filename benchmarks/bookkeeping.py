@@ -1,21 +1,20 @@
-"""What Dagster's bookkeeping of a range run costs: the storage that dagster-postgres ships against the project's.
+"""What Dagster's bookkeeping of a range run costs: the storage that dagster-postgres ships beside the project's.
 
-    python benchmarks/event_log.py
+    python -m benchmarks.bookkeeping
 
-All record the same run of assets that do nothing, each in an empty database of the same embedded PostgreSQL, one after
-the other. Then the project's alone records the five years of fifteen symbols that a first backfill covers. The seconds
-are those of the whole run, Dagster's own work on it included. Takes about two minutes.
+Both record the same run of assets that do nothing, each time in a new database of the same PostgreSQL. The seconds are
+those of the whole run, Dagster's own work on it included.
 """
 
 import os
-import shutil
+import statistics
 import tempfile
-import time
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from datetime import date
 from typing import Any
 from uuid import uuid4
 
@@ -24,144 +23,171 @@ from dagster import DagsterInstance
 from dagster._core.instance import InstanceRef
 from sqlalchemy import create_engine, make_url, text
 
-from market_pipeline.warehouse import embedded
+from benchmarks.report import Finding, at_least, command, seconds
+from benchmarks.stage import fresh_warehouse, measured, measured_here, statements
+from market_pipeline.orchestration.partitions import session_partitions
+from market_pipeline.sessions import sessions_between
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-PARTITIONS = dg.DailyPartitionsDefinition("2020-01-01", end_date="2025-01-01")
-SPECS = [dg.AssetSpec(["market_data", f"SYMBOL_{number}"], skippable=True) for number in range(15)]
-
-
-@dg.multi_asset(specs=SPECS, partitions_def=PARTITIONS, backfill_policy=dg.BackfillPolicy.single_run(), can_subset=True)
-def nothing(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
-    """Assets that are materialized without any work."""
-    for spec in SPECS:
-        if spec.key in context.selected_asset_keys:
-            yield dg.MaterializeResult(asset_key=spec.key, metadata={"rows": 1})
 
 
 @dataclass(frozen=True)
-class Timing:
-    """A range run that was recorded."""
+class Size:
+    """The symbols and the sessions of the run; the shipped storage records a single symbol's."""
+
+    symbols: int = 15
+    first: date = date(2020, 1, 2)
+    last: date = date(2024, 12, 31)
+    rounds: int = 3
+    rounds_as_shipped: int = 2
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A range run that was recorded, and how often each kind of event was for each asset and partition."""
 
     seconds: float
-    events: int
-
-    def __str__(self) -> str:
-        each = 1000 * self.seconds / self.events
-        return f"{self.seconds:8.2f} s  {self.events:6d} events  {each:6.2f} ms each"
+    events: Counter[tuple[str, str, str]]
 
 
-@dataclass(frozen=True)
-class Way:
-    """A way to keep the event log; `storage` is what dagster.yaml would say, given the database's address."""
-
-    name: str
-    batch_size: int
-    storage: Callable[[str], Mapping[str, Any]]
+Storage = Callable[[str], Mapping[str, Any]]
+"""What dagster.yaml would say, given the database's address."""
 
 
-def shipped_storage(url: str) -> Mapping[str, Any]:
+def shipped(url: str) -> Mapping[str, Any]:
     """As dagster-postgres' documentation has it."""
     return {"postgres": {"postgres_url": url}}
 
 
-def bulk_storage(_url: str) -> Mapping[str, Any]:
+def the_projects(_url: str) -> Mapping[str, Any]:
     """As the project's dagster.yaml has it; the address comes from the environment."""
     return {
         "custom": {"module": "market_pipeline.orchestration.storage", "class": "MarketPipelineStorage", "config": {}}
     }
 
 
-SHIPPED = Way("as shipped", 0, shipped_storage)
-SHIPPED_BATCHED = Way("as shipped, batches of 1000", 1000, shipped_storage)
-BULK = Way("the project's", 1000, bulk_storage)
+def record(storage: Storage, batch_size: int, server: str, symbols: int, first: date, last: date) -> Recorded:
+    """Record a range run in a new database."""
+    warnings.simplefilter("ignore")
+    os.environ["DAGSTER_EVENT_BATCH_SIZE"] = str(batch_size)
+    with open_instance(storage, new_database(server)) as instance:
+        job = job_of(symbols)
+        execute(job, instance, first, first)  # so that nothing is imported on the clock
+        run = measured_here(lambda: execute(job, instance, first, last))
+        with instance.event_log_storage.index_connection() as connection:  # type: ignore[attr-defined]
+            query = text("SELECT dagster_event_type, asset_key, partition FROM event_logs WHERE run_id = :run_id")
+            events = Counter(tuple(map(str, row)) for row in connection.execute(query, {"run_id": run.result}))
+    return Recorded(run.seconds, events)
+
+
+def job_of(symbols: int) -> dg.JobDefinition:
+    """Assets that are materialized without any work, declared as the project's are."""
+    specs = [dg.AssetSpec(["market_data", f"SYMBOL_{number}"], skippable=True) for number in range(symbols)]
+
+    @dg.multi_asset(
+        specs=specs,
+        partitions_def=session_partitions("XNYS", date(2025, 1, 1)),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        can_subset=True,
+    )
+    def nothing() -> Iterator[dg.MaterializeResult[None]]:
+        for spec in specs:
+            yield dg.MaterializeResult(asset_key=spec.key, metadata={"rows": 1})
+
+    repository = dg.Definitions([nothing], executor=dg.in_process_executor).get_repository_def()
+    job = repository.get_implicit_job_def_for_assets([spec.key for spec in specs])
+    assert job is not None
+    return job
+
+
+def execute(job: dg.JobDefinition, instance: DagsterInstance, first: date, last: date) -> str:
+    """Materialize all assets from `first` to `last` in one run; its id."""
+    tags = {"dagster/asset_partition_range_start": str(first), "dagster/asset_partition_range_end": str(last)}
+    return job.execute_in_process(instance=instance, tags=tags, run_config=QUIET).run_id
 
 
 @contextmanager
-def open_instance(way: Way, url: str) -> Iterator[DagsterInstance]:
+def open_instance(storage: Storage, url: str) -> Iterator[DagsterInstance]:
     """An instance that keeps its records that way, in that database."""
-    compute_logs = {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
+    os.environ["DAGSTER_DATABASE_URL"] = url
+    no_logs = {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
     overrides = {
-        "storage": way.storage(url),
+        "storage": storage(url),
         "telemetry": {"enabled": False},
-        "compute_logs": {**compute_logs, "config": {}},
+        "compute_logs": {**no_logs, "config": {}},
     }
     with (
-        _environment(DAGSTER_DATABASE_URL=url, DAGSTER_EVENT_BATCH_SIZE=str(way.batch_size)),
         tempfile.TemporaryDirectory() as home,
         DagsterInstance.from_ref(InstanceRef.from_dir(home, overrides=overrides)) as instance,
     ):
         yield instance
 
 
-@contextmanager
-def _environment(**values: str) -> Iterator[None]:
-    before = dict(os.environ)
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-
-
-def run_range(instance: DagsterInstance, symbols: int, first: str, last: str) -> Timing:
-    """Materialize that many assets from `first` to `last` in one run."""
-    keys = [spec.key for spec in SPECS[:symbols]]
-    repository = dg.Definitions([nothing], executor=dg.in_process_executor).get_repository_def()
-    job = repository.get_implicit_job_def_for_assets(keys)
-    assert job is not None
-    tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
-    start = time.perf_counter()
-    result = job.execute_in_process(instance=instance, asset_selection=keys, tags=tags, run_config=QUIET)
-    seconds = time.perf_counter() - start
-    with instance.event_log_storage.index_connection() as connection:  # type: ignore[attr-defined]
-        query = text("SELECT count(*) FROM event_logs WHERE run_id = :run_id")
-        events = connection.scalar(query, {"run_id": result.run_id})
-    return Timing(seconds, events)
-
-
-@contextmanager
-def running_server() -> Iterator[embedded.Server]:
-    """A PostgreSQL that is gone afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="market-pipeline-benchmark-"))
-    folder.chmod(0o755)
-    try:
-        yield embedded.ensure_running(folder / "data")
-    finally:
-        embedded.destroy(folder / "data")
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def new_database(server: embedded.Server) -> str:
+def new_database(server: str) -> str:
     """The address of a new, empty database, for Dagster's driver."""
     name = f"benchmark_{uuid4().hex}"
-    address = make_url(server.url("postgres").get_secret_value()).set(drivername="postgresql+psycopg2")
-    engine = create_engine(address, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
+    address = make_url(server).set(drivername="postgresql+psycopg2")
+    engine = create_engine(address)
+    statements(engine, f"CREATE DATABASE {name}")
     engine.dispose()
     return address.set(database=name).render_as_string(hide_password=False)
 
 
-def measure(server: embedded.Server, way: Way, symbols: int, first: str, last: str) -> Timing:
-    """Record one range run that way in a new database, and print what it took."""
-    with open_instance(way, new_database(server)) as instance:
-        run_range(instance, 1, "2020-01-01", "2020-01-02")  # so that nothing is imported on the clock
-        timing = run_range(instance, symbols, first, last)
-    print(f"{symbols:2d} symbols, {first} to {last}, {way.name:28}{timing}", flush=True)
-    return timing
+def run(size: Size) -> Finding:
+    """Record in turns, make sure that both say the same of the first symbol, and compare per event."""
+    ours: list[Recorded] = []
+    theirs: list[Recorded] = []
+    with fresh_warehouse() as (settings, _):
+        assert settings.database_url is not None
+        server = settings.database_url.get_secret_value()
+        for number in range(size.rounds):
+            if number < size.rounds_as_shipped:
+                theirs.append(measured(record, shipped, 0, server, 1, size.first, size.last).result)
+            ours.append(measured(record, the_projects, 1000, server, size.symbols, size.first, size.last).result)
+            check_equal(theirs[-1].events, ours[-1].events)
+    sessions = len(sessions_between("XNYS", size.first, size.last))
+    scaled = [each.seconds * size.symbols for each in theirs]
+    events = [sum(each.events.values()) for each in (theirs[0], ours[0])]
+    return Finding(
+        f"3. Dagster's bookkeeping of {size.symbols} symbols x 5 years",
+        f"One run of {size.symbols} assets that do nothing, over the {sessions:,} sessions from {size.first} to "
+        f"{size.last}: {size.symbols * sessions:,} partitions. The storage that dagster-postgres ships records one of "
+        f"the {size.symbols} assets, and its time is multiplied by {size.symbols}: it takes as long for each event "
+        "however many there are. The first asset's events are compared, by kind and partition.",
+        ["storage", "partitions", "events", "time", "a thousand events"],
+        [
+            [
+                name,
+                f"{partitions:,}",
+                f"{count:,}",
+                seconds([each.seconds for each in several]),
+                seconds([1000 * each.seconds / count for each in several]),
+            ]
+            for name, partitions, count, several in (
+                ("as shipped, one asset", sessions, events[0], theirs),
+                ("the project's", size.symbols * sessions, events[1], ours),
+            )
+        ],
+        [
+            at_least(
+                "time, as shipped (scaled) / the project's",
+                [one / other.seconds for one, other in zip(scaled, ours, strict=False)],
+                40,
+            )
+        ],
+        [f"As shipped, the whole run would take {statistics.median(scaled) / 60:.0f} minutes."],
+    )
 
 
-def main() -> None:
-    """Measure and print."""
-    warnings.simplefilter("ignore")
-    with running_server() as server:
-        timings = [measure(server, way, 3, "2023-01-01", "2023-12-31") for way in (SHIPPED, SHIPPED_BATCHED, BULK)]
-        faster = [timing.seconds / timings[-1].seconds for timing in timings]
-        print(f"The project's is {faster[0]:.0f} times as fast as the shipped one, {faster[1]:.0f} with batches.")
-        measure(server, BULK, 15, "2020-01-01", "2024-12-31")
+def check_equal(theirs: Counter[tuple[str, str, str]], ours: Counter[tuple[str, str, str]]) -> None:
+    """Make sure that the first asset's events are the same in both."""
+    asset = {key: count for key, count in ours.items() if key[1] == '["market_data", "SYMBOL_0"]'}
+    if asset != {key: count for key, count in theirs.items() if key[1] in {each[1] for each in asset}}:
+        raise SystemExit("the two storages have recorded different events: no time of them means anything")
 
+
+FULL = Size()
+TINY = Size(symbols=2, first=date(2024, 12, 2), rounds=1, rounds_as_shipped=1)
 
 if __name__ == "__main__":
-    main()
+    command(run, FULL, TINY)

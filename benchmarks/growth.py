@@ -1,83 +1,105 @@
-"""Memory of the main job, 500 symbols x 5 years: does it grow with the number of symbols?
+"""Does a load's time grow in proportion to the number of symbols, and its memory not at all?
 
-Run it with `.venv/bin/python benchmarks/memory.py`. It fetches generated bars from a sandbox, eight symbols at a time,
-loads them with rules and revisions on in a process of its own, and prints that process's highest memory use after 50,
-100, 200 and 500 symbols.
+python -m benchmarks.growth
 """
 
-import multiprocessing
-import resource
-import tempfile
-import time
-from datetime import UTC, date, datetime
-from pathlib import Path
+import statistics
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
 
-from pydantic import SecretStr
+from sqlalchemy import Engine, text
 
-from market_pipeline.ingest import Run, ingest
-from market_pipeline.listing import refresh
-from market_pipeline.polygon.client import PolygonClient
-from market_pipeline.polygon.fetching import Fetcher
-from market_pipeline.polygon.rate_limit import LocalLimiter
+from benchmarks.loaders import Work, market_pipeline
+from benchmarks.report import Finding, at_most, command, seconds
+from benchmarks.stage import Measured, fresh_warehouse, measured, sandbox, statements, stocks
 from market_pipeline.sandbox.config import SandboxConfig
-from market_pipeline.sandbox.server import running_sandbox
 from market_pipeline.sessions import sessions_between
-from market_pipeline.symbols import Symbol
-from market_pipeline.warehouse import embedded
-from market_pipeline.warehouse.database import create_warehouse_engine
-from market_pipeline.warehouse.schema import migrate
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 
-SYMBOLS = [Symbol.of(f"Z{chr(65 + n // 26)}{chr(65 + n % 26)}", "stock") for n in range(500)]
-SESSIONS = sessions_between("XNYS", date(2019, 1, 2), date(2023, 12, 29))
-CHECKPOINTS = (50, 100, 200, 500)
-AT_ONCE = 8
+EMPTY = "TRUNCATE market_data, market_data_revisions, rejected_bars, backfill_history, tracked_symbols"
 
 
-def load(address: str, base_url: str) -> None:
-    """Load all symbols and print the peak at the checkpoints."""
-    engine = create_warehouse_engine(SecretStr(address))
-    migrate(engine)
-    add_symbols(engine, SYMBOLS)
-    began = time.monotonic()
-    with PolygonClient(base_url, None, source="sandbox", limiter=LocalLimiter(100_000)) as client:
-        vendor = Fetcher(client, SYMBOLS, SESSIONS, datetime.now(UTC))
-        outcomes = ingest(
-            SYMBOLS,
-            SESSIONS,
-            vendor=vendor,
-            who_is=lambda symbol: refresh(client, engine, symbol),
-            delisted={},
-            warehouse=engine,
-            run=Run("benchmark", "manual"),
-            at_once=AT_ONCE,
-        )
-        rows = 0
-        for number, outcome in enumerate(outcomes, start=1):
-            rows += outcome.loaded
-            if number in CHECKPOINTS:
-                peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-                print(
-                    f"{number:>4} symbols  {rows:>9,} bars  {time.monotonic() - began:6.1f} s  peak {peak:6.0f} MiB",
-                    flush=True,
-                )
-    engine.dispose()
+@dataclass(frozen=True)
+class Size:
+    """Numbers of symbols, and the sessions of each."""
+
+    symbols: Sequence[int] = (15, 150, 1_500)
+    first: date = date(2023, 1, 3)
+    last: date = date(2023, 12, 29)
+    rounds: int = 2
 
 
-def main() -> None:
-    """Start a database and a sandbox, and load in a process of its own."""
-    folder = Path(tempfile.mkdtemp(prefix="market-pipeline-benchmark-"))
-    folder.chmod(0o755)
-    server = embedded.ensure_running(folder)
-    try:
-        with running_sandbox(SandboxConfig()) as base_url:
-            context = multiprocessing.get_context("spawn")
-            loader = context.Process(target=load, args=(server.url().get_secret_value(), base_url))
-            loader.start()
-            loader.join()
-    finally:
-        embedded.destroy(folder)
+def run(size: Size) -> Finding:
+    """Load for each number of symbols in turns, each in a process of its own."""
+    sessions = sessions_between("XNYS", size.first, size.last)
+    taken: defaultdict[int, list[Measured]] = defaultdict(list)
+    asked: dict[int, int] = {}
+    everyone = SandboxConfig(also_listed=frozenset(symbol.name for symbol in stocks(max(size.symbols))))
+    with sandbox(everyone, remembered=True) as base_url, fresh_warehouse() as (settings, engine):
+        assert settings.database_url is not None
+        for number in range(size.rounds + 1):
+            for count in size.symbols:
+                symbols = stocks(count)
+                statements(engine, EMPTY)
+                add_symbols(engine, symbols)
+                work = Work(base_url, settings.database_url.get_secret_value(), symbols, sessions)
+                found = measured(market_pipeline, work)
+                assert found.result == count * len(sessions), found
+                asked[count] = requests_made(engine)
+                if number:  # in the first round the sandbox makes its answers
+                    taken[count].append(found)
+    return finding(taken, asked, len(sessions))
 
+
+def requests_made(engine: Engine) -> int:
+    """What the account says of the requests."""
+    with engine.connect() as connection:
+        return int(connection.execute(text("SELECT sum(requests) FROM backfill_history")).scalar_one())
+
+
+def finding(taken: dict[int, list[Measured]], asked: dict[int, int], sessions: int) -> Finding:
+    """The figures, and what was promised."""
+    least, most = min(taken), max(taken)
+    middle = sorted(taken)[len(taken) // 2]
+    each = {count: [found.seconds / count for found in several] for count, several in taken.items()}
+    mib = {count: [found.mib for found in several] for count, several in taken.items()}
+    return Finding(
+        f"7. Growth: {', '.join(f'{count:,}' for count in taken)} symbols x {sessions} sessions",
+        "The main job, with rules, revisions and account, from the sandbox's remembered answers into PostgreSQL. Up to "
+        "as many symbols as there are sessions it asks symbol by symbol, beyond that session by session for all, and "
+        "holds what all symbols' sessions brought until the last symbol is loaded.",
+        ["symbols", "bars", "requests", "time", "a symbol", "bars/s", "memory"],
+        [
+            [
+                f"{count:,}",
+                f"{count * sessions:,}",
+                f"{asked[count]:,}",
+                seconds([found.seconds for found in several]),
+                f"{1000 * statistics.median(each[count]):.1f} ms",
+                f"{sessions / statistics.median(each[count]):,.0f}",
+                f"{statistics.median(mib[count]):,.0f} MiB",
+            ]
+            for count, several in taken.items()
+        ],
+        [
+            at_most(
+                f"time a symbol, {most:,} symbols / {middle:,}",
+                [one / other for one, other in zip(each[most], each[middle], strict=True)],
+                1.2,
+            ),
+            at_most(
+                f"memory, {most:,} symbols / {least:,}",
+                [one / other for one, other in zip(mib[most], mib[least], strict=True)],
+                1.5,
+            ),
+        ],
+        ["The memory is the peak, beyond Python and the imported libraries."],
+    )
+
+
+FULL, TINY = Size(), Size(symbols=(2, 4, 30), first=date(2023, 12, 1), rounds=1)
 
 if __name__ == "__main__":
-    main()
+    command(run, FULL, TINY)

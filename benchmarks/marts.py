@@ -1,23 +1,19 @@
 """The analysts' tables at 500 symbols x 5 years: a full build, a night's, and the ten queries of docs/analysts.md.
 
-Run it with `.venv/bin/python benchmarks/marts.py`. The bars are generated in the database, in a PostgreSQL of its own.
+Run it with `python -m benchmarks.marts`. The bars are generated in the database, in a PostgreSQL of its own.
 Each build is timed as dbt runs it, its fixed seconds included; queries are medians of seven.
 """
 
 import re
 import statistics
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
+from benchmarks.stage import fresh_warehouse, statements
 from market_pipeline.dbt_project import run_dbt
 from market_pipeline.settings import Settings
-from market_pipeline.warehouse import embedded
-from market_pipeline.warehouse.database import warehouse_of
 
 SYMBOLS = 500
 FIRST, LAST = "2008-03-03", "2013-02-28"
@@ -77,8 +73,7 @@ def main() -> None:
     """Print both builds' seconds and their ratio, then each query's milliseconds."""
     with fresh_warehouse() as (settings, warehouse):
         execute(warehouse, SEED)
-        with warehouse.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.execute(text("VACUUM ANALYZE"))
+        statements(warehouse, "VACUUM ANALYZE")
         full, nightly = [], []
         for _ in range(ROUNDS):
             full.append(build(settings, "--full-refresh"))
@@ -92,19 +87,6 @@ def main() -> None:
         )
         for number, query in enumerate(documented_queries(), start=1):
             print(f"query {number:2}: {milliseconds(warehouse, query):7.1f} ms")
-
-
-@contextmanager
-def fresh_warehouse() -> Iterator[tuple[Settings, Engine]]:
-    """An empty warehouse in a PostgreSQL of its own, removed afterwards."""
-    with tempfile.TemporaryDirectory(prefix="market-pipeline-bench-") as folder:
-        Path(folder).chmod(0o755)
-        settings = Settings(_env_file=None, market_pipeline_data_dir=Path(folder) / "data")
-        try:
-            with warehouse_of(settings) as warehouse:
-                yield settings, warehouse
-        finally:
-            embedded.destroy(Path(folder) / "data")
 
 
 def execute(warehouse: Engine, statements: str) -> None:

@@ -1,6 +1,6 @@
 """A hundred clients at once for a minute while a backfill loads: every answer is right, and memory stays flat.
 
-Run it with `.venv/bin/python benchmarks/api_load.py`. The bars come from a sandbox on this machine, into a PostgreSQL
+Run it with `python -m benchmarks.campaigns.api_load`. The bars come from a sandbox on this machine, into a PostgreSQL
 of its own; the API is `market-pipeline api` in a process of its own. It exits with 1 if any answer was an error.
 """
 

@@ -1,6 +1,6 @@
 """Four processes at 300 requests a minute: never more in a rolling minute, as the sandbox counts, and hardly fewer.
 
-Run it with `.venv/bin/python benchmarks/rate_limit.py`; it takes about three minutes. Each process fetches ranges of
+Run it with `python -m benchmarks.campaigns.rate_limit`; it takes about three minutes. Each process fetches ranges of
 different symbols, one after the other on four threads, through the rate limit that they share in the database.
 """
 

@@ -1,0 +1,95 @@
+"""Asks all questions and writes docs/performance.md: `make bench`, or `python -m benchmarks`.
+
+`--tiny` asks them on a little work and prints the document instead: to see that it all runs.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import text
+
+from benchmarks import (
+    api,
+    backfill,
+    bookkeeping,
+    cold_command,
+    definitions_load,
+    growth,
+    load_bars,
+    machine,
+    nightly,
+    requests_needed,
+)
+from benchmarks.report import GOALS, Finding, table
+from benchmarks.stage import fresh_warehouse
+
+DOCUMENT = Path(__file__).parents[1] / "docs" / "performance.md"
+BENCHMARKS: Sequence[Any] = (
+    load_bars,
+    bookkeeping,
+    backfill,
+    nightly,
+    requests_needed,
+    growth,
+    api,
+    definitions_load,
+    cold_command,
+)
+
+
+def main() -> None:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tiny", action="store_true")
+    tiny = parser.parse_args().tiny
+    begun, load = time.time(), machine.load()
+    postgres = postgres_version()
+    findings: list[Finding] = []
+    for benchmark in BENCHMARKS:
+        at = time.perf_counter()
+        run: Callable[[Any], Finding] = benchmark.run
+        findings.append(run(benchmark.TINY if tiny else benchmark.FULL))
+        print(f"{benchmark.__name__}: {time.perf_counter() - at:.0f} s", file=sys.stderr, flush=True)
+    written = document(findings, machine.described(postgres, begun), load)
+    if tiny:
+        print(written)
+    else:
+        DOCUMENT.write_text(written, encoding="utf-8")
+
+
+def postgres_version() -> str:
+    """The embedded server's version."""
+    with fresh_warehouse() as (_, engine), engine.connect() as connection:
+        return str(connection.execute(text("SHOW server_version")).scalar_one())
+
+
+def document(findings: Sequence[Finding], described: str, load: str) -> str:
+    """The whole document."""
+    verdicts = [[finding.question, *goal.cells] for finding in findings for goal in finding.goals]
+    met = sum(goal.met for finding in findings for goal in finding.goals)
+    return "\n".join(
+        [
+            "# How fast it is",
+            "",
+            "Written by `make bench`. What is measured is in `benchmarks/`, a module a question; each is measured",
+            "beside a reference in the same run on the same work, in rounds that take turns. A ratio is the median of",
+            "the rounds' ratios, whose span stands beside it. Where two systems store the same bars or events, they",
+            "are compared row by row before any time is reported.",
+            "",
+            f"{described} The machine's load average was {load} when it began.",
+            "",
+            f"{met} of {len(verdicts)} goals are met.",
+            "",
+            table(["question", *GOALS], verdicts),
+            "",
+            *[finding.markdown() for finding in findings],
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,200 @@
+"""The read API beside the least that could answer, and beside an answer of pydantic models: requests/s and p99.
+
+    python -m benchmarks.api
+
+All three serve the same bars, generated in a PostgreSQL of its own, from one process each with the same server and
+connection pool. `api` is `market-pipeline api`, parsing, checking and documenting everything, with ETags.
+"""
+
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+import requests
+
+from benchmarks.api_servers import BARS, CLIENTS, FIRST, last_day
+from benchmarks.report import Finding, at_least, command
+from benchmarks.stage import environment_of, fresh_warehouse, program, statements
+from market_pipeline.api.formats import Format
+from market_pipeline.settings import Settings
+from market_pipeline.warehouse.roles import reading_role
+
+SEED = """
+INSERT INTO tracked_symbols (symbol, asset_class, vendor_ticker, calendar)
+SELECT name, 'crypto', name, '24/7' FROM unnest('{AAA,BBB,CCC,DDD}'::text[]) AS name;
+INSERT INTO market_data (
+    symbol, date, time, open, high, low, close, volume, vwap, transactions, source, fetched_at, run_id, updated_at
+)
+SELECT symbol, day::date, day, 100 + random(), 102 + random(), 98 + random(), 100 + random(), 1e6 * random(),
+    100 + random(), (1e4 * random())::bigint, 'sandbox', now(), 'seed', now()
+FROM tracked_symbols, generate_series(timestamptz '1999-01-01', '2026-10-31', '1 day') AS day;
+"""
+
+CASES = {
+    "390 bars, JSON": (390, Format.JSON),
+    "one bar, JSON": (1, Format.JSON),
+    "10,000 bars, CSV": (BARS, Format.CSV),
+    "10,000 bars, Arrow": (BARS, Format.ARROW),
+}
+SERVERS = ("api", "floor", "models")
+Load = tuple[float, float]
+"""Requests a second, and the 99th percentile in ms."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """How often each server is asked, and how long each time."""
+
+    rounds: int = 4
+    seconds: float = 1.5
+
+
+def run(size: Size) -> Finding:
+    """Ask all servers in turns."""
+    with fresh_warehouse() as (settings, engine), ExitStack() as stack:
+        reading_role(engine)
+        statements(engine, *SEED.split(";")[:-1], "VACUUM ANALYZE market_data")
+        ports = {name: stack.enter_context(running(name, settings)) for name in SERVERS}
+        check_equal(ports)
+        found = {
+            case: [
+                {name: load(port, path(name, bars, kind), size.seconds) for name, port in ports.items()}
+                for _ in range(size.rounds)
+            ]
+            for case, (bars, kind) in CASES.items()
+        }
+    return finding(found)
+
+
+def finding(found: dict[str, list[dict[str, Load]]]) -> Finding:
+    """The figures, and what was promised."""
+
+    def ratios(case: str, other: str) -> list[float]:
+        return [loads["api"][0] / loads[other][0] for loads in found[case]]
+
+    rows = [
+        [
+            case,
+            *(
+                f"{statistics.median(loads[name][0] for loads in rounds):,.0f} "
+                f"({statistics.median(loads[name][1] for loads in rounds):.1f})"
+                for name in SERVERS
+            ),
+        ]
+        for case, rounds in found.items()
+    ]
+    return Finding(
+        "8. The read API",
+        f"{CLIENTS} clients ask one server process for the same over and over; the servers take turns. The floor is an "
+        "ASGI handler that knows nothing but the statement that the API sends, and sends what PostgreSQL returns; "
+        "models is FastAPI with a pydantic model a bar, which knows JSON only and so stands beside CSV and Arrow too. "
+        "The same bars come from all three.",
+        ["answer", *(f"{name}, requests/s (p99, ms)" for name in SERVERS)],
+        rows,
+        [
+            goal
+            for case in found
+            for goal in (
+                at_least(f"{case}: the API / floor", ratios(case, "floor"), 0.9),
+                *(
+                    []
+                    if case == "one bar, JSON"
+                    else [at_least(f"{case}: the API / models", ratios(case, "models"), 3)]
+                ),
+            )
+        ],
+    )
+
+
+def path(server: str, bars: int, kind: Format) -> str:
+    """What a server is asked for."""
+    if server == "api":
+        return f"/api/v1/historical/AAA?start={FIRST}&end={last_day(bars)}&adjustment=none&format={kind}"
+    return f"/{kind}/{bars}"
+
+
+@contextmanager
+def running(name: str, settings: Settings) -> Iterator[int]:
+    """One of the servers in a process of its own; its port."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    own = [sys.executable, "-m", "benchmarks.api_servers", name, str(port)]
+    api = [program("market-pipeline"), "api", "--port", str(port)]
+    environment = {**environment_of(settings), "API_REQUESTS_PER_MINUTE": "1000000000"}  # counting takes time too
+    process = subprocess.Popen(api if name == "api" else own, env=environment, stderr=subprocess.DEVNULL)
+    try:
+        wait_for(port)
+        yield port
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait()
+
+
+def wait_for(port: int) -> None:
+    """Wait until a server takes connections."""
+    for _ in range(600):
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    raise SystemExit("a server has not started within a minute")
+
+
+def load(port: int, asked: str, seconds: float) -> tuple[float, float]:
+    """Ask for the same over and over on some connections: requests a second, and the 99th percentile in ms."""
+    took: list[float] = []
+
+    def client() -> None:
+        with socket.create_connection(("127.0.0.1", port)) as door:
+            door.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            request = f"GET {asked} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+            while time.perf_counter() < end:
+                begun = time.perf_counter()
+                door.sendall(request)
+                read_answer(door)
+                took.append(time.perf_counter() - begun)
+
+    begun = time.perf_counter()
+    end = begun + seconds
+    threads = [threading.Thread(target=client) for _ in range(CLIENTS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return len(took) / (time.perf_counter() - begun), 1000 * statistics.quantiles(took, n=100)[98]
+
+
+def read_answer(door: socket.socket) -> None:
+    """Read one answer to its end; a client of few instructions, so that it is the server that is measured."""
+    head, _, body = door.recv(1 << 18).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200"), head
+    length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+    have = len(body)
+    while have < length:
+        have += len(door.recv(1 << 20))
+
+
+def check_equal(ports: dict[str, int]) -> None:
+    """Make sure that all three give the same bars."""
+    api, floor, model = (
+        requests.get(f"http://127.0.0.1:{ports[name]}{path(name, 390, Format.JSON)}", timeout=30).json()["data"]
+        for name in SERVERS
+    )
+    assert api == floor
+    values = ("date", "open", "high", "low", "close", "volume", "vwap", "transactions")
+    assert [[bar[name] for name in values] for bar in api] == [[bar[name] for name in values] for bar in model]
+
+
+FULL, TINY = Size(), Size(rounds=1, seconds=0.1)
+
+if __name__ == "__main__":
+    command(run, FULL, TINY)

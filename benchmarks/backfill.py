@@ -1,0 +1,95 @@
+"""A first backfill by the command line, from typing to prompt: how long, and what of it takes how long.
+
+python -m benchmarks.backfill
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Engine, text
+
+from benchmarks.report import Finding, at_most, command, seconds
+from benchmarks.stage import environment_of, fresh_warehouse, program, sandbox, wall_seconds
+from market_pipeline.settings import Settings
+from market_pipeline.symbols import DEFAULT_BACKFILL, Symbol
+from market_pipeline.warehouse.tracked_symbols import add_symbols
+
+
+@dataclass(frozen=True)
+class Size:
+    """Which symbols and dates, and how often."""
+
+    symbols: Sequence[str] = DEFAULT_BACKFILL
+    start: str = "2020-01-01"
+    end: str = "2024-12-31"
+    rounds: int = 3
+
+
+def run(size: Size) -> Finding:
+    """Run it as it is and with its parts timed, in turns, each time into a new database."""
+    asked = ["backfill", "--symbols", ",".join(size.symbols), "--start", size.start, "--end", size.end]
+    walls: list[float] = []
+    parts: list[dict[str, float]] = []
+    with sandbox() as base_url:
+        for _ in range(size.rounds):
+            with fresh_warehouse(base_url) as (settings, engine):
+                track(engine, size.symbols)
+                walls.append(wall_seconds([program("market-pipeline"), *asked, "--quiet"], environment_of(settings)))
+                bars = count(engine)
+            with fresh_warehouse(base_url) as (settings, engine):
+                track(engine, size.symbols)
+                parts.append(timed_parts(settings, asked))
+                assert count(engine) == bars
+    shares = [max(each.values()) / sum(each.values()) for each in parts]
+    return Finding(
+        f"4. A first backfill of {len(size.symbols)} symbols x 5 years by the command line",
+        f"`market-pipeline {' '.join(asked)}` into an empty warehouse and an empty Dagster database: {bars:,} bars, "
+        "fetched from the sandbox, checked, loaded and recorded as one Dagster run of as many partitions. In every "
+        "other run the parts are timed, with a clock around the functions that do them; fetching goes on while bars "
+        "are loaded, so only waiting for it counts.",
+        ["part", "time", "share"],
+        [
+            [
+                name,
+                seconds([each[name] for each in parts]),
+                f"{statistics.median(each[name] / sum(each.values()) for each in parts):.0%}",
+            ]
+            for name in parts[0]
+        ],
+        [
+            at_most("the command, from start to end", walls, 25, "s"),
+            at_most("share of its largest part", [100 * share for share in shares], 50, "%"),
+        ],
+    )
+
+
+def track(engine: Engine, names: Sequence[str]) -> None:
+    """Track these stocks."""
+    add_symbols(engine, [Symbol.of(name, "stock") for name in names])
+
+
+def count(engine: Engine) -> int:
+    """How many bars are loaded."""
+    with engine.connect() as connection:
+        return int(connection.execute(text("SELECT count(*) FROM market_data")).scalar_one())
+
+
+def timed_parts(settings: Settings, asked: Sequence[str]) -> dict[str, float]:
+    """Run it in a new process whose parts are timed."""
+    child = [sys.executable, "-m", "benchmarks.backfill_parts", str(time.time()), *asked]
+    folder = Path(__file__).parents[1]
+    told = subprocess.check_output(child, env=environment_of(settings), cwd=folder, text=True)
+    found: dict[str, float] = json.loads(told.splitlines()[-1])
+    return found
+
+
+FULL, TINY = Size(), Size(symbols=("AAPL", "MSFT"), start="2024-12-01", rounds=1)
+
+if __name__ == "__main__":
+    command(run, FULL, TINY)

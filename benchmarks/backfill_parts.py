@@ -1,0 +1,63 @@
+"""Runs `market-pipeline backfill` with its parts timed, and prints their seconds as JSON. For backfill.py alone.
+
+The first argument is when the process was started; the others are the command's. Imports stand where they are timed.
+"""
+
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+
+def main() -> None:
+    """Run it."""
+    started, *arguments = sys.argv[1:]
+    from market_pipeline import ingest
+    from market_pipeline.cli import backfill, launching
+    from market_pipeline.cli.main import app
+
+    spent: Counter[str] = Counter(importing=time.time() - float(started))
+    parts = [
+        (launching, "build_loading", "definitions"),
+        (ingest, "_load", "ingest"),
+        (ingest, "check", "check"),
+        (ingest, "load", "load"),
+        (launching, "launch", "run"),
+        (launching, "launch_all", "launch_all"),
+    ]
+    for module, name, part in parts:
+        setattr(module, name, timed(getattr(module, name), part, spent))
+    begun = time.perf_counter()
+    assert backfill
+    app([*arguments, "--quiet", "--json"], standalone_mode=False)
+    whole = time.perf_counter() - begun
+    fetched = spent["ingest"] - spent["check"] - spent["load"]
+    told = {
+        "Python and imports": spent["importing"],
+        "plan: settings, database, symbols, sessions, definitions": (
+            whole - spent["launch_all"] + spent["definitions"]
+        ),
+        "waiting for answers": fetched,
+        "rules, merge, account": spent["check"] + spent["load"],
+        "Dagster's run and its events": spent["launch_all"] - spent["definitions"] - spent["ingest"],
+    }
+    print("\n" + json.dumps(told))
+
+
+def timed(function: Callable[..., Any], part: str, spent: "Counter[str]") -> Callable[..., Any]:
+    """The function, with its seconds added up under `part`."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        begun = time.perf_counter()
+        try:
+            return function(*args, **kwargs)
+        finally:
+            spent[part] += time.perf_counter() - begun
+
+    return call
+
+
+if __name__ == "__main__":
+    main()

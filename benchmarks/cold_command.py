@@ -1,0 +1,57 @@
+"""One symbol's latest session by the command line, from typing to prompt, beside importing Dagster.
+
+python -m benchmarks.cold_command
+"""
+
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from benchmarks.report import Finding, at_most, command, seconds
+from benchmarks.stage import environment_of, fresh_warehouse, program, sandbox, wall_seconds
+from market_pipeline.sessions import latest_ended_session
+from market_pipeline.symbols import Symbol
+from market_pipeline.warehouse.tracked_symbols import add_symbols
+
+
+@dataclass(frozen=True)
+class Size:
+    """How often each is started."""
+
+    rounds: int = 7
+
+
+def run(size: Size) -> Finding:
+    """Start both in turns."""
+    day = str(latest_ended_session("XNYS", datetime.now(UTC)))
+    backfill = [program("market-pipeline"), "backfill", "--symbols", "AAPL", "--start", day, "--end", day, "--quiet"]
+    importing = [sys.executable, "-c", "import dagster"]
+    ours: list[float] = []
+    dagster: list[float] = []
+    with sandbox() as base_url, fresh_warehouse(base_url) as (settings, engine):
+        add_symbols(engine, [Symbol.of("AAPL", "stock")])
+        environment = environment_of(settings)
+        wall_seconds(backfill, environment)  # which makes Dagster's database, and compiles what isn't yet
+        for _ in range(size.rounds):
+            dagster.append(wall_seconds(importing, environment))
+            ours.append(wall_seconds(backfill, environment))
+    return Finding(
+        "10. One symbol's latest session by the command line",
+        f"`market-pipeline backfill --symbols AAPL --start {day} --end {day}`: a process that starts, asks the sandbox "
+        "for one bar, loads and accounts for it as a Dagster run, and ends. The embedded PostgreSQL is running.",
+        ["process", "time"],
+        [["`python -c 'import dagster'`", seconds(dagster)], ["the command", seconds(ours)]],
+        [
+            at_most(
+                "time, the command / importing Dagster",
+                [one / other for one, other in zip(ours, dagster, strict=True)],
+                2.5,
+            )
+        ],
+    )
+
+
+FULL, TINY = Size(), Size(rounds=1)
+
+if __name__ == "__main__":
+    command(run, FULL, TINY)

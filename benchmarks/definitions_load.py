@@ -1,0 +1,77 @@
+"""How long Dagster waits for the project's definitions, by the number of tracked symbols.
+
+python -m benchmarks.definitions_load
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+from collections import defaultdict
+from dataclasses import dataclass
+
+from benchmarks.report import Finding, at_most, command
+from benchmarks.stage import environment_of, fresh_warehouse, statements, stocks
+from market_pipeline.settings import Settings
+from market_pipeline.warehouse.tracked_symbols import add_symbols
+
+GOALS = {15: 0.5, 500: 1.0, 2_000: 3.0}
+"""The most seconds for so many symbols, importing Dagster not counted."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """Numbers of symbols, and how often they are loaded."""
+
+    symbols: tuple[int, ...] = tuple(GOALS)
+    rounds: int = 3
+
+
+def run(size: Size) -> Finding:
+    """Load for each number of symbols."""
+    taken: defaultdict[int, list[dict[str, float]]] = defaultdict(list)
+    with fresh_warehouse() as (settings, engine):
+        load(settings)  # dbt reads its project once after each change of it
+        for count in size.symbols:
+            statements(engine, "TRUNCATE tracked_symbols")
+            add_symbols(engine, stocks(count))
+            for _ in range(size.rounds):
+                taken[count].append(load(settings))
+    return finding(taken)
+
+
+def load(settings: Settings) -> dict[str, float]:
+    """Load them in a new process: seconds of each part."""
+    command = [sys.executable, "-m", "benchmarks.definitions_parts"]
+    parts: dict[str, float] = json.loads(subprocess.check_output(command, env=environment_of(settings)))
+    return parts
+
+
+def finding(taken: dict[int, list[dict[str, float]]]) -> Finding:
+    """The figures, and what was promised."""
+    parts = list(next(iter(taken.values()))[0])
+    beyond = {
+        count: [sum(each.values()) - each["import dagster"] for each in several] for count, several in taken.items()
+    }
+    rows = [
+        [part, *(f"{statistics.median(each[part] for each in several):.2f} s" for several in taken.values())]
+        for part in parts
+    ]
+    rows.append(["all beyond importing Dagster", *(f"{statistics.median(each):.2f} s" for each in beyond.values())])
+    return Finding(
+        "9. Loading the definitions",
+        "A new process each time, as a code location starts: importing, reading the tracked symbols, building the "
+        "assets, checks, schedules, sensors and dbt's models, and Dagster's repository of them.",
+        ["part", *(f"{count:,} symbols" for count in taken)],
+        rows,
+        [
+            at_most(f"{count:,} symbols, beyond importing Dagster", beyond[count], GOALS.get(count, 1.0), "s")
+            for count in taken
+        ],
+    )
+
+
+FULL, TINY = Size(), Size(symbols=(3,), rounds=1)
+
+if __name__ == "__main__":
+    command(run, FULL, TINY)

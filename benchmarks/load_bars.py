@@ -1,0 +1,188 @@
+"""HTTP to PostgreSQL: the project's load of a million bars beside bare COPY, dlt and row-by-row upserts; and again.
+
+    python -m benchmarks.load_bars
+
+Every load is a process of its own, into an empty table, in turns. What each stored is compared with what the project
+stored, row by row and in both directions, before a time is reported.
+"""
+
+import statistics
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+
+import requests
+from sqlalchemy import Engine, text
+
+from benchmarks.dlt_loaders import dlt_at_its_best, dlt_by_default
+from benchmarks.loaders import Work, bare_copy, market_pipeline, row_by_row
+from benchmarks.report import Finding, at_least, at_most, command
+from benchmarks.stage import Measured, fresh_warehouse, measured, sandbox, statements, stocks
+from market_pipeline.sessions import sessions_between
+from market_pipeline.warehouse.tracked_symbols import add_symbols
+
+COLUMNS = "symbol, date, time, open, high, low, close, volume, vwap, transactions"
+EMPTY = (
+    "TRUNCATE market_data, market_data_revisions, rejected_bars, backfill_history",
+    "DROP SCHEMA IF EXISTS dlt_best, dlt_best_staging, dlt_default, dlt_default_staging CASCADE",
+    "CHECKPOINT",
+)
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is loaded. The slow ways load only the first so many symbols, and are compared by rows a second."""
+
+    symbols: int = 200
+    sessions: int = 5_000
+    symbols_by_default: int = 20
+    symbols_row_by_row: int = 6
+    rounds: int = 3
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way of loading, of how many symbols, and the table it ends in."""
+
+    name: str
+    load: Callable[[Work], int]
+    symbols: int
+    table: str = "market_data"
+
+
+def run(size: Size) -> Finding:
+    """Load it all each way in turns, and compare."""
+    ways = [
+        Way("the project's", market_pipeline, size.symbols),
+        Way("bare COPY", bare_copy, size.symbols),
+        Way("dlt at its best", dlt_at_its_best, size.symbols, "dlt_best.bars"),
+        Way("dlt by default", dlt_by_default, size.symbols_by_default, "dlt_default.bars"),
+        Way("row by row", row_by_row, size.symbols_row_by_row),
+    ]
+    taken: defaultdict[str, list[Measured]] = defaultdict(list)
+    sizes: dict[str, int] = {}
+    with sandbox(remembered=True) as base_url, fresh_warehouse() as (settings, engine):
+        assert settings.database_url is not None
+        symbols = stocks(size.symbols)
+        sessions = sessions_between("XNYS", date(2003, 9, 10), date(2026, 1, 1))[: size.sessions]
+        work = Work(base_url, settings.database_url.get_secret_value(), symbols, sessions)
+        add_symbols(engine, symbols)
+        remember(work)
+        for _ in range(size.rounds):
+            for way in ways:
+                statements(engine, *EMPTY)
+                taken[way.name].append(load(way, work))
+                if way.load is market_pipeline:
+                    keep_as_expected(engine)
+                    taken["again, nothing changed"].append(load(way, work))
+                check_equal(engine, way, work)
+                sizes[way.name] = bytes_a_million(engine, way)
+    return finding(size, ways, taken, sizes)
+
+
+def remember(work: Work) -> None:
+    """Have the sandbox make all its answers, so that making them is on nobody's clock."""
+    with work.session() as session:
+        for symbol in work.symbols:
+            session.get(work.url(symbol)).raise_for_status()
+    assert len(requests.get(work.base_url + "/_sandbox/stats", timeout=10).content)
+
+
+def load(way: Way, work: Work) -> Measured:
+    """One load in a process of its own."""
+    part = replace(work, symbols=work.symbols[: way.symbols])
+    found = measured(way.load, part)
+    if found.result != len(part.symbols) * len(part.sessions):
+        raise SystemExit(f"{way.name} says it loaded {found.result} bars")
+    return found
+
+
+def keep_as_expected(engine: Engine) -> None:
+    """What the project has stored, for the others to be compared with."""
+    statements(engine, "DROP TABLE IF EXISTS expected", f"CREATE TABLE expected AS SELECT {COLUMNS} FROM market_data")
+
+
+def check_equal(engine: Engine, way: Way, work: Work) -> None:
+    """Make sure that the table holds the expected rows of its symbols and no others, the same in every column."""
+    expected = f"SELECT {COLUMNS} FROM expected WHERE symbol <= '{work.symbols[way.symbols - 1].name}'"
+    found = f"SELECT {COLUMNS} FROM {way.table}"
+    query = f"SELECT count(*) FROM (({expected} EXCEPT ALL {found}) UNION ALL ({found} EXCEPT ALL {expected})) AS other"
+    with engine.connect() as connection:
+        if differing := connection.execute(text(query)).scalar_one():
+            raise SystemExit(f"{way.name} has stored {differing} rows that differ: no time of it means anything")
+
+
+def bytes_a_million(engine: Engine, way: Way) -> int:
+    """What a million rows of the table take with its indexes."""
+    query = text(f"SELECT pg_total_relation_size('{way.table}') * 1e6 / count(*) FROM {way.table}")
+    with engine.connect() as connection:
+        return int(connection.execute(query).scalar_one())
+
+
+def finding(size: Size, ways: Sequence[Way], taken: dict[str, list[Measured]], sizes: dict[str, int]) -> Finding:
+    """The figures, and what was promised."""
+    bars = {way.name: way.symbols * size.sessions for way in ways}
+    bars["again, nothing changed"] = bars["the project's"]
+    rates = {name: [bars[name] / each.seconds for each in several] for name, several in taken.items()}
+    rows = [
+        [
+            name,
+            f"{bars[name]:,}",
+            f"{statistics.median(each.seconds for each in taken[name]):.1f} s",
+            f"{statistics.median(rates[name]):,.0f}",
+            f"{statistics.median(each.mib for each in taken[name]):,.0f} MiB",
+            f"{sizes[name] / 1e6:,.0f} MB" if name in sizes else "",
+        ]
+        for name in taken
+    ]
+
+    def ratios(of: str, to: str) -> list[float]:
+        return [one / other for one, other in zip(rates[of], rates[to], strict=True)]
+
+    ours = "the project's"
+    goals = [
+        at_least("rows/s, the project's / bare COPY", ratios(ours, "bare COPY"), 0.8),
+        at_least("rows/s, the project's / dlt at its best", ratios(ours, "dlt at its best"), 3),
+        at_least("rows/s, the project's / row by row", ratios(ours, "row by row"), 20),
+        at_most("2. time, again with nothing changed / first load", ratios(ours, "again, nothing changed"), 0.7),
+    ]
+    return Finding(
+        "1, 2. From HTTP into PostgreSQL, and the same again",
+        f"{size.symbols} stocks x {size.sessions:,} sessions of New York's exchange, {bars[ours]:,} daily bars in "
+        f"{size.symbols} answers. (No symbol has 50,000 daily bars: that would take two centuries. So it is more "
+        "symbols.) All get the same compressed bytes from the same sandbox in a process of its own, which has made its "
+        "answers beforehand. The project's load has its rules, quarantine, merge, kept revisions, flags, shared rate "
+        "limit and account on, and commits each symbol by itself; bare COPY reads the JSON with the fastest parser, "
+        "lays the rows out as arrays, fetches ahead as the project does, and knows nothing of duplicates.",
+        ["way", "bars", "time", "rows/s", "memory", "table and indexes, a million bars"],
+        rows,
+        goals,
+        [
+            "Where a peer wins: " + "; ".join(where_a_peer_wins(taken, rates, sizes)) + ".",
+            f"dlt by default and row by row load {bars['dlt by default']:,} and {bars['row by row']:,} of these bars; "
+            "their rows/s are those of that part. The memory is the peak, beyond Python and the imported libraries. "
+            "dlt's table has the vendor's ten columns and no second index; `market_data` has 21 columns, the source, "
+            "flags and times of each bar among them, and two indexes beside its key.",
+        ],
+    )
+
+
+def where_a_peer_wins(
+    taken: dict[str, list[Measured]], rates: dict[str, list[float]], sizes: dict[str, int]
+) -> Iterator[str]:
+    """What the others are better at."""
+    mib = {name: statistics.median(each.mib for each in several) for name, several in taken.items()}
+    fewer = {"memory": mib, "bytes a bar": sizes}
+    faster = [name for name in sizes if statistics.median(rates[name]) > statistics.median(rates["the project's"])]
+    yield f"in rows/s {', '.join(faster) or 'nobody'}"
+    for what, figures in fewer.items():
+        less = [name for name in sizes if figures[name] < figures["the project's"]]
+        yield f"in {what} {', '.join(less) or 'nobody'}"
+
+
+FULL = Size()
+TINY = Size(symbols=3, sessions=30, symbols_by_default=2, symbols_row_by_row=1, rounds=1)
+
+if __name__ == "__main__":
+    command(run, FULL, TINY)

@@ -1,0 +1,168 @@
+"""Ways of loading daily bars from HTTP into PostgreSQL: the project's, and without any of its care.
+
+All ask the same server for the same bytes, eight requests at a time where that helps, each for all bars of a symbol.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import partial
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import orjson
+import psycopg
+import requests
+from pydantic import SecretStr
+
+from market_pipeline.ingest import Run, ingest
+from market_pipeline.listing import refresh
+from market_pipeline.polygon.client import PolygonClient
+from market_pipeline.polygon.fetching import Fetcher
+from market_pipeline.polygon.rate_limit import WINDOW_SECONDS
+from market_pipeline.symbols import Symbol
+from market_pipeline.warehouse.database import create_warehouse_engine
+from market_pipeline.warehouse.rate_limit import SharedLimiter
+
+AT_ONCE = 8
+ANY_RATE = 60_000
+NEW_YORK = ZoneInfo("America/New_York")
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is to be loaded, from where, to where."""
+
+    base_url: str
+    database: str
+    symbols: Sequence[Symbol]
+    sessions: Sequence[date]
+
+    def url(self, symbol: Symbol) -> str:
+        """Where a symbol's bars are: the very request that the project makes."""
+        path = f"/v2/aggs/ticker/{symbol.vendor_ticker}/range/1/day/{self.sessions[0]}/{self.sessions[-1]}"
+        return f"{self.base_url}{path}?adjusted=false&sort=asc&limit=50000"
+
+    def session(self) -> requests.Session:
+        """What asks for them."""
+        session = requests.Session()
+        session.trust_env = False
+        session.headers["Authorization"] = "Bearer sandbox"
+        return session
+
+
+def market_pipeline(work: Work) -> int:
+    """The project's main job: rules, quarantine, merge, revisions, flags and account, a transaction a symbol.
+
+    Returns the number of bars loaded or unchanged.
+    """
+    engine = create_warehouse_engine(SecretStr(work.database))
+    limiter = SharedLimiter(engine, ANY_RATE, window_seconds=WINDOW_SECONDS)
+    with PolygonClient(work.base_url, None, source="sandbox", limiter=limiter) as client:
+        outcomes = ingest(
+            work.symbols,
+            work.sessions,
+            vendor=Fetcher(client, work.symbols, work.sessions, datetime.now(UTC)),
+            who_is=partial(refresh, client, engine),
+            delisted={},
+            warehouse=engine,
+            run=Run("benchmark", "manual"),
+            at_once=AT_ONCE,
+        )
+        bars = sum(outcome.loaded + outcome.unchanged for outcome in outcomes)
+    engine.dispose()
+    return bars
+
+
+def bare_copy(work: Work) -> int:
+    """The least there is: read the JSON and COPY it into market_data. Fails on any bar that is there already."""
+    names = ", ".join([*CONSTANT_TEXT, *CONSTANT_TIME, *KINDS])
+    with psycopg.connect(work.database) as connection, connection.cursor() as cursor, work.session() as session:
+
+        def fetched(symbol: Symbol) -> bytes:
+            return encoded(symbol.name, orjson.loads(session.get(work.url(symbol)).content)["results"])
+
+        with (
+            ThreadPoolExecutor(AT_ONCE) as pool,
+            cursor.copy(f"COPY market_data ({names}) FROM STDIN (FORMAT binary)") as copy,
+        ):
+            copy.write(b"PGCOPY\n\xff\r\n\0" + bytes(8))
+            for rows in pool.map(fetched, work.symbols):
+                copy.write(rows)
+            copy.write(b"\xff\xff")
+        return cursor.rowcount
+
+
+NUMBERS = {"open": "o", "high": "h", "low": "l", "close": "c", "volume": "v", "vwap": "vw", "transactions": "n"}
+KINDS = {"date": ">i4", "time": ">i8", **dict.fromkeys(NUMBERS, ">f8"), "transactions": ">i8"}
+CONSTANT_TEXT = ("symbol", "source", "run_id")
+CONSTANT_TIME = ("fetched_at", "updated_at")
+POSTGRES_EPOCH = np.datetime64("2000-01-01", "ms")
+
+
+def encoded(symbol: str, records: Sequence[Record]) -> bytes:
+    """A symbol's rows as COPY reads them in its binary format: one array of records of a fixed width."""
+    constant = {"symbol": symbol, "source": "sandbox", "run_id": "copy"}
+    kinds = {name: f"S{len(value)}" for name, value in constant.items()}
+    kinds |= dict.fromkeys(CONSTANT_TIME, ">i8") | KINDS
+    fields = [("count", ">i2")]
+    for name, kind in kinds.items():
+        fields += [(f"{name} length", ">i4"), (name, kind)]
+    rows = np.empty(len(records), dtype=np.dtype(fields))
+    rows["count"] = len(kinds)
+    for name in kinds:
+        rows[f"{name} length"] = rows.dtype[name].itemsize
+    for name, value in constant.items():
+        rows[name] = value.encode()
+    for name in CONSTANT_TIME:
+        rows[name] = (np.datetime64(datetime.now(UTC).replace(tzinfo=None), "us") - POSTGRES_EPOCH).astype("int64")
+    milliseconds = np.array([record["t"] for record in records]) - POSTGRES_EPOCH.astype("int64")
+    rows["time"] = milliseconds * 1000
+    rows["date"] = milliseconds // 86_400_000  # midnight in New York is four or five hours into the same day in UTC
+    for name, key in NUMBERS.items():
+        rows[name] = [record[key] for record in records]
+    return rows.tobytes()
+
+
+def row_by_row(work: Work) -> int:
+    """An upsert a bar, prepared, committed a symbol: what the earlier service did."""
+    bars = 0
+    with psycopg.connect(work.database) as connection, work.session() as session:
+        for symbol in work.symbols:
+            for row in rows_of(symbol, json.loads(session.get(work.url(symbol)).content)["results"]):
+                connection.execute(UPSERT, row, prepare=True)
+                bars += 1
+            connection.commit()
+    return bars
+
+
+UPSERT = """
+INSERT INTO market_data (
+    symbol, date, time, open, high, low, close, volume, vwap, transactions, source, fetched_at, run_id, updated_at
+)
+VALUES (
+    %(symbol)s, %(date)s, %(time)s, %(open)s, %(high)s, %(low)s, %(close)s, %(volume)s, %(vwap)s, %(transactions)s,
+    'sandbox', now(), 'row by row', now()
+)
+ON CONFLICT (symbol, date) DO UPDATE SET
+    time = excluded.time, open = excluded.open, high = excluded.high, low = excluded.low, close = excluded.close,
+    volume = excluded.volume, vwap = excluded.vwap, transactions = excluded.transactions,
+    fetched_at = excluded.fetched_at, run_id = excluded.run_id, updated_at = excluded.updated_at
+"""
+
+
+def rows_of(symbol: Symbol, records: Sequence[Record]) -> Iterator[Record]:
+    """A symbol's bars as dicts, a key a column."""
+    for record in records:
+        time = datetime.fromtimestamp(record["t"] / 1000, UTC)
+        yield {
+            "symbol": symbol.name,
+            "date": time.astimezone(NEW_YORK).date(),
+            "time": time,
+            **{name: record[key] for name, key in NUMBERS.items()},
+        }

@@ -1,0 +1,42 @@
+"""On what it was measured."""
+
+import os
+import platform
+import time
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import psutil
+
+PACKAGES = ("dagster", "dagster-postgres", "dlt", "fastapi", "numpy", "orjson", "pandas", "psycopg", "sqlalchemy")
+
+
+def described(postgres: str, begun: float) -> str:
+    """The machine, the versions and the date, as a paragraph.
+
+    Args:
+        postgres: the server's version.
+        begun: `time.time()` when measuring began.
+    """
+    minutes = (time.time() - begun) / 60
+    versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    return (
+        f"{_processor()}, {os.cpu_count()} cores, {psutil.virtual_memory().total / 2**30:.0f} GiB of memory, "
+        f"{platform.system()} {platform.release()}. PostgreSQL {postgres} with its default settings, "
+        f"Python {platform.python_version()}, {versions}. "
+        f"{datetime.fromtimestamp(begun, UTC):%Y-%m-%d %H:%M} UTC, {minutes:.0f} minutes in all."
+    )
+
+
+def load() -> str:
+    """How busy the machine is with other things."""
+    return f"{os.getloadavg()[0]:.1f}"
+
+
+def _processor() -> str:
+    """What the processor calls itself."""
+    about = Path("/proc/cpuinfo")
+    lines = about.read_text(encoding="utf-8").splitlines() if about.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()

@@ -1,0 +1,60 @@
+"""A night's run of many symbols: how many requests, and how long.
+
+python -m benchmarks.nightly
+"""
+
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import requests
+
+from benchmarks.report import Finding, at_most, command, seconds
+from benchmarks.stage import environment_of, fresh_warehouse, sandbox, stocks, wall_seconds
+from market_pipeline.sessions import last_sessions, latest_ended_session
+from market_pipeline.warehouse.tracked_symbols import add_symbols
+
+
+@dataclass(frozen=True)
+class Size:
+    """How many symbols, and how many nights are measured."""
+
+    symbols: int = 500
+    rounds: int = 3
+
+
+def run(size: Size) -> Finding:
+    """Live through some nights, of which the first, which has no history to look back on, doesn't count."""
+    latest = latest_ended_session("XNYS", datetime.now(UTC))
+    assert latest is not None
+    walls: list[float] = []
+    counts: list[float] = []
+    with sandbox() as base_url, fresh_warehouse(base_url) as (settings, engine):
+        add_symbols(engine, stocks(size.symbols))
+        environment = environment_of(settings)
+        for night in last_sessions("XNYS", latest, size.rounds + 1):
+            requests.post(f"{base_url}/_sandbox/reset", timeout=10).raise_for_status()
+            walls.append(wall_seconds([sys.executable, "-m", "benchmarks.nightly_run", str(night)], environment))
+            counts.append(len(requests.get(f"{base_url}/_sandbox/stats", timeout=10).json()["timestamps"]))
+    look_back = settings.backfill_look_back_sessions
+    return Finding(
+        f"5. A nightly run of {size.symbols} symbols",
+        f"{size.symbols} stocks, the last {look_back} sessions of each, {look_back * size.symbols:,} bars of which a "
+        "night's are new: a process that starts, works out what the night has to fetch, asks the sandbox for each "
+        "session of the whole market, loads, checks and accounts for every symbol in a Dagster run, and ends.",
+        ["night", "time", "requests"],
+        [
+            [f"{number}", seconds([wall]), f"{count:.0f}"]
+            for number, (wall, count) in enumerate(zip(walls[1:], counts[1:], strict=True), start=1)
+        ],
+        [
+            at_most("requests", counts[1:], look_back, "requests"),
+            at_most("the process, from start to end", walls[1:], 15, "s"),
+        ],
+    )
+
+
+FULL, TINY = Size(), Size(symbols=8, rounds=1)
+
+if __name__ == "__main__":
+    command(run, FULL, TINY)

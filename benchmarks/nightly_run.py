@@ -1,0 +1,23 @@
+"""A night of many symbols in a process of its own, as Dagster's daemon starts it. For nightly.py alone."""
+
+import sys
+from datetime import date
+
+from market_pipeline.cli.launching import launch_all
+from market_pipeline.orchestration.schedules import tonight
+from market_pipeline.settings import load_settings
+from market_pipeline.warehouse.database import warehouse_of
+from market_pipeline.warehouse.tracked_symbols import active_symbols
+
+
+def main() -> None:
+    """Launch the runs of the night whose newest session the first argument says."""
+    settings = load_settings()
+    with warehouse_of(settings) as warehouse:
+        runs = tonight(settings, active_symbols(warehouse), date.fromisoformat(sys.argv[1]))
+        accounts = launch_all(settings, warehouse, runs, quiet=True)
+    sys.exit(0 if len(runs) == 1 and all(account["success"] for account in accounts) else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""What a benchmark has to say: figures, and each promise held against its figure; and how that is written down."""
+
+import argparse
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+Size = TypeVar("Size")
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A promise and what was measured. `rounds` are the figure of each round; the median counts."""
+
+    of: str
+    rounds: Sequence[float]
+    bound: float
+    at_least: bool
+    unit: str = "x"
+
+    @property
+    def figure(self) -> float:
+        """The median of the rounds."""
+        return statistics.median(self.rounds)
+
+    @property
+    def met(self) -> bool:
+        """Whether the promise is kept."""
+        return self.figure >= self.bound if self.at_least else self.figure <= self.bound
+
+    @property
+    def cells(self) -> list[str]:
+        """What was measured, its spread, the goal, and the verdict."""
+        spread = f"{_number(min(self.rounds))} to {_number(max(self.rounds))}" if len(self.rounds) > 1 else ""
+        goal = f"{'>=' if self.at_least else '<='} {_number(self.bound)} {self.unit}"
+        off = abs(self.figure / self.bound - 1) if self.bound else 1.0
+        return [
+            self.of,
+            f"{_number(self.figure)} {self.unit}",
+            spread,
+            goal,
+            "met" if self.met else f"**missed** by {off:.0%}",
+        ]
+
+
+def at_least(of: str, rounds: Sequence[float], bound: float, unit: str = "x") -> Goal:
+    """A promise of no less."""
+    return Goal(of, rounds, bound, True, unit)
+
+
+def at_most(of: str, rounds: Sequence[float], bound: float, unit: str = "x") -> Goal:
+    """A promise of no more."""
+    return Goal(of, rounds, bound, False, unit)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A benchmark's answer: the question, what was done, a table of figures, the goals, and what else to know."""
+
+    question: str
+    work: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    goals: Sequence[Goal]
+    notes: Sequence[str] = field(default=())
+
+    def markdown(self) -> str:
+        """A section of the document."""
+        goals = table(GOALS, [goal.cells for goal in self.goals])
+        notes = "".join(f"\n\n{note}" for note in self.notes)
+        return f"## {self.question}\n\n{self.work}\n\n{table(self.header, self.rows)}\n\n{goals}{notes}\n"
+
+
+GOALS = ("what", "measured", "rounds", "goal", "verdict")
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def seconds(rounds: Sequence[float]) -> str:
+    """The median of some seconds, as a cell."""
+    return f"{statistics.median(rounds):.2f} s"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.2f}"
+
+
+def command(run: Callable[[Size], Finding], full: Size, tiny: Size) -> None:
+    """The command line of one benchmark: `--tiny` tries it out on a little work, whose figures mean nothing."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--tiny", action="store_true", help="a little work, to see that it runs")
+    print(run(tiny if parser.parse_args().tiny else full).markdown())

@@ -1,0 +1,184 @@
+"""What the benchmarks stand on: a database of their own, a sandbox in its own process, and processes to measure in.
+
+Everything is on this machine and gone afterwards.
+"""
+
+import multiprocessing
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, ParamSpec
+
+from sqlalchemy import Engine, text
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from market_pipeline.listening import base_url, listen
+from market_pipeline.sandbox.config import SandboxConfig
+from market_pipeline.sandbox.server import LOOPBACK, sandbox_server
+from market_pipeline.settings import Settings
+from market_pipeline.symbols import Symbol
+from market_pipeline.warehouse import embedded
+from market_pipeline.warehouse.database import create_warehouse_engine
+from market_pipeline.warehouse.schema import migrate
+
+P = ParamSpec("P")
+SPAWN = multiprocessing.get_context("spawn")
+
+
+@contextmanager
+def fresh_warehouse(polygon_base_url: str = "http://127.0.0.1:9") -> Iterator[tuple[Settings, Engine]]:
+    """An empty warehouse in a PostgreSQL of its own: the settings that name it, and its engine."""
+    with tempfile.TemporaryDirectory(prefix="market-pipeline-benchmark-") as folder:
+        Path(folder).chmod(0o755)
+        home = Path(folder) / "home"
+        server = embedded.ensure_running(Path(folder) / "data")
+        settings = Settings(
+            _env_file=None,
+            database_url=server.url(),
+            polygon_base_url=polygon_base_url,
+            market_pipeline_data_dir=home,
+        )
+        engine = create_warehouse_engine(server.url())
+        try:
+            migrate(engine)
+            yield settings, engine
+        finally:
+            engine.dispose()
+            embedded.destroy(Path(folder) / "data")
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    """The environment in which a command works on that warehouse and asks that sandbox, whatever else is set here."""
+    ours = {field.upper() for field in Settings.model_fields} | {"DAGSTER_HOME", "DAGSTER_EVENT_BATCH_SIZE"}
+    assert settings.database_url is not None
+    return {
+        **{name: value for name, value in os.environ.items() if name not in ours},
+        "DATABASE_URL": settings.database_url.get_secret_value(),
+        "POLYGON_BASE_URL": settings.polygon_base_url,
+        "MARKET_PIPELINE_DATA_DIR": str(settings.market_pipeline_data_dir),
+    }
+
+
+class Remembered:
+    """A sandbox that makes each answer once and sends the same bytes from then on, so that it is hardly measured."""
+
+    def __init__(self, sandbox: ASGIApp) -> None:
+        self._sandbox = sandbox
+        self._answers: dict[tuple[str, bytes], list[Message]] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer an ASGI request."""
+        asked = (scope["path"], scope["query_string"])
+        if asked not in self._answers:
+            sent: list[Message] = []
+
+            async def keep(message: Message) -> None:
+                sent.append(message)
+
+            await self._sandbox(scope, receive, keep)
+            self._answers[asked] = sent
+        for message in self._answers[asked]:
+            await send(message)
+
+
+def _serve(config: SandboxConfig, remembered: bool, told: Connection) -> None:
+    server = sandbox_server(config)
+    if remembered:
+        server.config.app = Remembered(server.config.app)  # type: ignore[arg-type]
+    with listen(LOOPBACK, 0) as door:
+        told.send(base_url(door))
+        server.run([door])
+
+
+@contextmanager
+def sandbox(config: SandboxConfig | None = None, *, remembered: bool = False) -> Iterator[str]:
+    """The project's sandbox in a process of its own; its address.
+
+    Args:
+        config: its options.
+        remembered: whether it sends again what it has sent before. Only for one who asks nothing but bars: its answers
+            don't change, and it counts no requests.
+    """
+    told, tell = SPAWN.Pipe(duplex=False)
+    process = SPAWN.Process(target=_serve, args=(config or SandboxConfig(), remembered, tell), daemon=True)
+    process.start()
+    try:
+        yield told.recv()
+    finally:
+        process.terminate()
+        process.join()
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a function took in a process of its own, beyond what its imports had: seconds, and MiB at its peak."""
+
+    seconds: float
+    mib: float
+    result: Any
+
+
+def measured(function: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> Measured:
+    """Call a function in a process of its own, once everything it needs is imported."""
+    with ProcessPoolExecutor(1, mp_context=SPAWN) as process:
+        return process.submit(_measure, function, args, kwargs).result()
+
+
+def _measure(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Measured:
+    return measured_here(lambda: function(*args, **kwargs))
+
+
+def measured_here(function: Callable[[], Any]) -> Measured:
+    """Call a function in this process."""
+    imported = peak_mib()
+    begun = time.perf_counter()
+    result = function()
+    return Measured(time.perf_counter() - begun, peak_mib() - imported, result)
+
+
+def peak_mib() -> float:
+    """The most memory this process has held, in MiB."""
+    status = Path("/proc/self/status")
+    if not status.exists():  # macOS, which counts in bytes
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    # On Linux what getrusage says has the parent's peak in it.
+    return int(status.read_text(encoding="ascii").partition("VmHWM:")[2].split()[0]) / 1024
+
+
+def wall_seconds(command: Sequence[str | Path], environment: Mapping[str, str]) -> float:
+    """How long a command takes from its start to its end, as whoever types it waits for it.
+
+    Raises:
+        CalledProcessError: it failed.
+    """
+    begun = time.perf_counter()
+    subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True)
+    return time.perf_counter() - begun
+
+
+def program(name: str) -> Path:
+    """A program of this environment."""
+    return Path(sys.executable).with_name(name)
+
+
+def statements(engine: Engine, *several: str) -> None:
+    """Run statements, each committed by itself, as VACUUM needs it."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        for statement in several:
+            connection.execute(text(statement))
+
+
+def stocks(count: int) -> list[Symbol]:
+    """So many stocks that only the sandbox knows: its bars of them are generated."""
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    names = [f"Z{one}{two}{three}" for one in letters for two in letters for three in letters]
+    return [Symbol.of(name, "stock") for name in names[:count]]
