@@ -2,18 +2,19 @@
 
     plan -> fetch -> check -> load -> account for it
 
-Each symbol is loaded in a transaction of its own, so that one's failure is never its neighbour's, and while one is
+Each symbol is loaded in a transaction of its own, so that one's failure is never its neighbour's, and while some are
 loaded the next are fetched.
 """
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from itertools import islice
-from typing import Protocol
+from typing import Any, Protocol
 
 import pandas as pd
 from sqlalchemy import Engine
@@ -40,6 +41,10 @@ WhoIs = Callable[[Symbol], Reference]
 
 Answer = Future[tuple[FetchedBars, Checked]]
 """A symbol's bars, which may be still on their way, and what the rules say of them."""
+
+
+LOADS_AT_ONCE = 3
+"""How many symbols may be loaded at the same time: while PostgreSQL writes one's bars, another's are made ready."""
 
 
 class NoDataError(MarketPipelineError):
@@ -100,14 +105,37 @@ def ingest(
         )
         for symbol in symbols
     )
-    for attempt, answer in _fetched_ahead(attempts, vendor, at_once):
-        with bound_contextvars(symbol=attempt.symbol.name):
+    with closing(_loaded_ahead(_fetched_ahead(attempts, vendor, at_once), who_is, warehouse)) as loads:
+        for load_of in loads:
             try:
-                outcome = _load(attempt, answer, who_is, warehouse)
+                outcome = load_of.result()
             except (OperationalError, InterfaceError) as error:
                 raise unavailable(error, warehouse) from None
-            _report(outcome)
-        yield outcome
+            with bound_contextvars(symbol=outcome.symbol):
+                _report(outcome)
+            yield outcome
+
+
+def _loaded_ahead(
+    fetched: Iterator[tuple[Attempt, Answer]], who_is: WhoIs, warehouse: Engine
+) -> Generator["Future[Outcome]", None, None]:
+    """The load of each attempt, in their order, once it has ended; a few are under way at the same time.
+
+    None waits for an answer that is still on its way, so that all of them end soon whenever the run does.
+    """
+    loads: deque[Future[Outcome]] = deque()
+    with ThreadPoolExecutor(LOADS_AT_ONCE, thread_name_prefix="load") as pool:
+        for attempt, answer in fetched:
+            while loads and (len(loads) == LOADS_AT_ONCE or not answer.done()):
+                either: list[Future[Any]] = [loads[0]] if len(loads) == LOADS_AT_ONCE else [loads[0], answer]
+                wait(either, return_when=FIRST_COMPLETED)
+                if loads[0].done():
+                    yield loads.popleft()
+            wait([answer])
+            loads.append(pool.submit(_load, attempt, answer, who_is, warehouse))
+        while loads:
+            wait([loads[0]])
+            yield loads.popleft()
 
 
 def _fetched_ahead(attempts: Iterator[Attempt], vendor: Vendor, at_once: int) -> Iterator[tuple[Attempt, Answer]]:
@@ -148,6 +176,11 @@ def _fetch(attempt: Attempt, vendor: Vendor) -> tuple[FetchedBars, Checked]:
 
 
 def _load(attempt: Attempt, answer: Answer, who_is: WhoIs, warehouse: Engine) -> Outcome:
+    with bound_contextvars(symbol=attempt.symbol.name):
+        return _accounted_for(attempt, answer, who_is, warehouse)
+
+
+def _accounted_for(attempt: Attempt, answer: Answer, who_is: WhoIs, warehouse: Engine) -> Outcome:
     try:
         fetched, checked = answer.result()
         attempt = replace(

@@ -6,6 +6,7 @@ aside with its payload. Only an answer whose shape is wrong is an error.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
+from operator import itemgetter
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -148,7 +149,10 @@ def _local_midnights(time: pd.DatetimeIndex, timezone: ZoneInfo) -> pd.DatetimeI
 
 def _numbers(records: Sequence[Record], key: str) -> Floats:
     """A column of JSON numbers; NaN for whatever else stands there. A boolean is no number, nor is text."""
-    values = [record.get(key) for record in records]
+    try:
+        values = list(map(itemgetter(key), records))
+    except KeyError:
+        values = [record.get(key) for record in records]
     if not set(map(type, values)) <= {int, float}:
         values = [value if type(value) in (int, float) else np.nan for value in values]
     try:

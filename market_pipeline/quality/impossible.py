@@ -85,7 +85,8 @@ def no_session(answer: Answer) -> Verdicts:
     """The date is between sessions asked for, and none itself."""
     days = answer["date"]
     sessions = pd.DatetimeIndex(list(answer.sessions)).to_numpy(days.dtype)
-    return ~_any(np.isnat(days), outside_request(answer), np.isin(days, sessions))
+    nearest = sessions[np.searchsorted(sessions[:-1], days)]
+    return ~_any(np.isnat(days), outside_request(answer), nearest == days)
 
 
 def misplaced(answer: Answer) -> Verdicts:
