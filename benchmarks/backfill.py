@@ -51,8 +51,8 @@ def run(size: Size) -> Finding:
         f"4. A first backfill of {len(size.symbols)} symbols x 5 years by the command line",
         f"`market-pipeline {' '.join(asked)}` into an empty warehouse and an empty Dagster database: {bars:,} bars, "
         "fetched from the sandbox, checked, loaded and recorded as one Dagster run of as many partitions. In every "
-        "other run the parts are timed, with a clock around the functions that do them; fetching goes on while bars "
-        "are loaded, so only waiting for it counts.",
+        "other run the parts are timed, with a clock around the functions that do them; some symbols are fetched "
+        "while others are checked and loaded, so these are one part.",
         ["part", "time", "share"],
         [
             [

@@ -7,40 +7,37 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 
 def main() -> None:
     """Run it."""
     started, *arguments = sys.argv[1:]
-    from market_pipeline import ingest
     from market_pipeline.cli import backfill, launching
     from market_pipeline.cli.main import app
+    from market_pipeline.orchestration import assets
 
     spent: Counter[str] = Counter(importing=time.time() - float(started))
     parts = [
         (launching, "build_loading", "definitions"),
-        (ingest, "_load", "ingest"),
-        (ingest, "check", "check"),
-        (ingest, "load", "load"),
         (launching, "launch", "run"),
         (launching, "launch_all", "launch_all"),
     ]
     for module, name, part in parts:
         setattr(module, name, timed(getattr(module, name), part, spent))
+    assets.ingest = timed_items(assets.ingest, "ingest", spent)
     begun = time.perf_counter()
     assert backfill
     app([*arguments, "--quiet", "--json"], standalone_mode=False)
     whole = time.perf_counter() - begun
-    fetched = spent["ingest"] - spent["check"] - spent["load"]
     told = {
         "Python and imports": spent["importing"],
         "plan: settings, database, symbols, sessions, definitions": (
             whole - spent["launch_all"] + spent["definitions"]
         ),
-        "waiting for answers": fetched,
-        "rules, merge, account": spent["check"] + spent["load"],
+        "fetching, rules, merge, account": spent["ingest"],
         "Dagster's run and its events": spent["launch_all"] - spent["definitions"] - spent["ingest"],
     }
     print("\n" + json.dumps(told))
@@ -55,6 +52,19 @@ def timed(function: Callable[..., Any], part: str, spent: "Counter[str]") -> Cal
             return function(*args, **kwargs)
         finally:
             spent[part] += time.perf_counter() - begun
+
+    return call
+
+
+def timed_items(function: Callable[..., Iterator[Any]], part: str, spent: "Counter[str]") -> Callable[..., Any]:
+    """The function, with the seconds in which what it returns is iterated added up under `part`."""
+
+    def call(*args: Any, **kwargs: Any) -> Iterator[Any]:
+        items = timed(iter(function(*args, **kwargs)).__next__, part, spent)
+        with suppress(StopIteration):
+            while True:
+                item = items()
+                yield item
 
     return call
 
