@@ -95,7 +95,12 @@ def finding(taken: dict[int, list[Measured]], asked: dict[int, int], sessions: i
                 1.5,
             ),
         ],
-        ["The memory is the peak, beyond Python and the imported libraries."],
+        [
+            "The memory is the peak, beyond Python and the imported libraries. It is flat as long as each symbol is "
+            "asked for by itself. The fewest requests for more symbols than sessions are the market's days, each of "
+            "which holds some of every symbol, and so all are held until they are loaded: as one frame and the "
+            "vendor's JSON, 0.2 kB a bar. A frame a bar, as it was before, took 7 kB.",
+        ],
     )
 
 

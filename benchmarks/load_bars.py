@@ -159,6 +159,13 @@ def finding(size: Size, ways: Sequence[Way], taken: dict[str, list[Measured]], s
         rows,
         goals,
         [
+            "What bounds it: PostgreSQL's COPY into a table with three indexes, and in Python reading the JSON, which "
+            "the floor does too, the rules, flags and frames, which it doesn't, on two cores that the sandbox shares. "
+            "Tried: COPY into a staging table and one merge statement, which took PostgreSQL half as long again as "
+            "COPY straight into the table, and joined what hadn't changed; reading what is stored by COPY or row by "
+            "row, which takes Python longer than comparing it; loading one symbol at a time, in which PostgreSQL and "
+            "Python wait for each other. Kept: what is stored is read as one value and compared in Python, what is new "
+            "goes by COPY straight into the table, and three symbols are loaded at a time.",
             "Where a peer wins: " + "; ".join(where_a_peer_wins(taken, rates, sizes)) + ".",
             f"dlt by default and row by row load {bars['dlt by default']:,} and {bars['row by row']:,} of these bars; "
             "their rows/s are those of that part. The memory is the peak, beyond Python and the imported libraries. "

@@ -1,0 +1,32 @@
+"""The benchmarks run: each is asked on a little work, whose figures mean nothing. To measure is `make bench`'s job."""
+
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).parents[2]
+NEED_NOTHING = ("backfill", "bookkeeping", "cold_command", "definitions_load", "growth", "nightly", "requests_needed")
+
+
+def findings(module: str) -> str:
+    command = [sys.executable, "-m", f"benchmarks.{module}", "--tiny"]
+    return subprocess.run(
+        command, cwd=CHECKOUT, env=dict(os.environ), capture_output=True, text=True, check=True
+    ).stdout
+
+
+@pytest.mark.parametrize("module", [*NEED_NOTHING, "api"])
+def test_a_benchmark_compares_what_it_measures_with_its_goals(module: str) -> None:
+    told = findings(module)
+    assert "| what | measured | rounds | goal | verdict |" in told
+    assert told.startswith("## ")
+
+
+@pytest.mark.skipif(find_spec("dlt") is None, reason="dlt comes with the extra `benchmarks`")
+def test_every_way_of_loading_stores_the_same_bars() -> None:
+    told = findings("load_bars")  # which ends with an error otherwise
+    assert told.count("| 90 |") == 4
