@@ -3,7 +3,7 @@
     python -m benchmarks.load_bars
 
 Every load is a process of its own, into an empty table, in turns. What each stored is compared with what the project
-stored, row by row and in both directions, before a time is reported.
+stored, row by row and in both directions, in the first round; what it says it stored is counted in each.
 """
 
 import statistics
@@ -36,7 +36,7 @@ class Size:
 
     symbols: int = 200
     sessions: int = 5_000
-    symbols_by_default: int = 20
+    symbols_by_default: int = 10
     symbols_row_by_row: int = 6
     rounds: int = 3
 
@@ -69,14 +69,16 @@ def run(size: Size) -> Finding:
         work = Work(base_url, settings.database_url.get_secret_value(), symbols, sessions)
         add_symbols(engine, symbols)
         remember(work)
-        for _ in range(size.rounds):
+        for number in range(size.rounds):
             for way in ways:
                 statements(engine, *EMPTY)
                 taken[way.name].append(load(way, work))
                 if way.load is market_pipeline:
-                    keep_as_expected(engine)
+                    if number == 0:
+                        keep_as_expected(engine)
                     taken["again, nothing changed"].append(load(way, work))
-                check_equal(engine, way, work)
+                if number == 0:  # later rounds are counted, which takes a fraction of the minutes
+                    check_equal(engine, way, work)
                 sizes[way.name] = bytes_a_million(engine, way)
     return finding(size, ways, taken, sizes)
 
@@ -169,7 +171,7 @@ def finding(size: Size, ways: Sequence[Way], taken: dict[str, list[Measured]], s
             "Where a peer wins: " + "; ".join(where_a_peer_wins(taken, rates, sizes)) + ".",
             f"dlt by default and row by row load {bars['dlt by default']:,} and {bars['row by row']:,} of these bars; "
             "their rows/s are those of that part. The memory is the peak, beyond Python and the imported libraries. "
-            "dlt's table has the vendor's ten columns and no second index; `market_data` has 21 columns, the source, "
+            "dlt's table has the vendor's ten columns and no second index; `market_data` has 20 columns, the source, "
             "flags and times of each bar among them, and two indexes beside its key.",
         ],
     )
