@@ -65,8 +65,7 @@ def demo(
         print_table(accounts)
         if all(account["success"] and account["loaded"] == account["revised"] == 0 for account in accounts):
             typer.echo("Nothing changed: every bar was there already.")
-        else:
-            build_marts(settings, warehouse)
+        build_marts(settings, warehouse)
     code = exit_code(accounts)
     if code == 0:
         typer.echo(NEXT_STEPS)
