@@ -62,7 +62,11 @@ def shipped(url: str) -> Mapping[str, Any]:
 def the_projects(_url: str) -> Mapping[str, Any]:
     """As the project's dagster.yaml has it; the address comes from the environment."""
     return {
-        "custom": {"module": "market_pipeline.orchestration.storage", "class": "MarketPipelineStorage", "config": {}}
+        "custom": {
+            "module": "market_pipeline.orchestration.storage.whole",
+            "class": "MarketPipelineStorage",
+            "config": {},
+        }
     }
 
 

@@ -105,7 +105,7 @@ def _home(settings: Settings, folder: Path | None) -> Path:
 
 
 def _addresses(settings: Settings) -> Mapping[str, SecretStr]:
-    from market_pipeline.orchestration.storage import dagster_database_url  # Dagster takes a second to import
+    from market_pipeline.orchestration.storage.whole import dagster_database_url  # Dagster takes a second to import
 
     return {WAREHOUSE: database_url(settings), DAGSTER: dagster_database_url(settings)}
 

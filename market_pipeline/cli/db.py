@@ -110,7 +110,7 @@ def prune(
     Which partitions are materialized, how the checks stand and which runs there were stays as it is.
     """
     from market_pipeline.orchestration.launch import open_instance  # Dagster takes a second that others needn't
-    from market_pipeline.orchestration.retention import delete_replaced
+    from market_pipeline.orchestration.storage.retention import delete_replaced
 
     with open_instance(load_settings()) as instance:
         deleted = delete_replaced(instance, days, datetime.now(UTC))

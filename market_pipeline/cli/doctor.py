@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from market_pipeline.findings import Finding, any_error, error
+from market_pipeline.operations.findings import Finding, any_error, error
 from market_pipeline.settings import SettingsError, load_settings
 
 STYLES = {"ok": "green", "warning": "yellow", "error": "bold red"}
@@ -53,7 +53,7 @@ def _findings(*, ask: bool) -> Iterator[Finding]:
     except OSError as problem:
         yield error("settings", f"{problem.filename} can't be read ({problem.strerror})", "let this user read it")
         return
-    from market_pipeline.orchestration.checkup import examine_all  # Dagster takes a second that others needn't
+    from market_pipeline.operations.checkup import examine_all  # Dagster takes a second that others needn't
 
     yield from examine_all(settings, ask=ask)
 

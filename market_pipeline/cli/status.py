@@ -13,7 +13,7 @@ from rich.text import Text
 from market_pipeline.settings import load_settings
 
 if TYPE_CHECKING:
-    from market_pipeline.orchestration.state import DagsterState, LastRun, ServiceState, State
+    from market_pipeline.operations.state import DagsterState, LastRun, ServiceState, State
 
 WRONG = 1
 WIDTH = 12
@@ -32,7 +32,7 @@ def status(
     Exit code 0 if nothing is wrong, 1 if something is. Nothing is started or changed.
     """
     settings = load_settings()
-    from market_pipeline.orchestration.state import state_of_all  # Dagster takes a second that other commands needn't
+    from market_pipeline.operations.state import state_of_all  # Dagster takes a second that other commands needn't
 
     state = state_of_all(settings, api_url and api_url.rstrip("/"), datetime.now(UTC))
     if as_json:

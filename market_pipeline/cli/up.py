@@ -17,9 +17,9 @@ from sqlalchemy.exc import DBAPIError
 from market_pipeline import logs
 from market_pipeline.errors import MarketPipelineError
 from market_pipeline.listening import PortTakenError, listen
-from market_pipeline.orchestration.up_session import UpSession, folder_of
+from market_pipeline.operations.supervising import Child, Supervisor, end_leftovers
+from market_pipeline.operations.up_session import UpSession, folder_of
 from market_pipeline.settings import Settings, load_settings
-from market_pipeline.supervising import Child, Supervisor, end_leftovers
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database import warehouse_of
 from market_pipeline.warehouse.errors import first_line
@@ -27,7 +27,7 @@ from market_pipeline.warehouse.errors import first_line
 if TYPE_CHECKING:
     from dagster import DagsterInstance
 
-    from market_pipeline.orchestration.programs import Addresses
+    from market_pipeline.operations.programs import Addresses
 
 LOOPBACK = "127.0.0.1"
 COLOURS = {
@@ -74,8 +74,8 @@ def _run(
     sandbox: bool,
 ) -> None:
     # Dagster takes a second that a mistake needn't.
+    from market_pipeline.operations.programs import Addresses
     from market_pipeline.orchestration.launch import open_instance
-    from market_pipeline.orchestration.programs import Addresses
 
     last, addresses = UpSession.last(settings), Addresses(*where, code_port=_free_port())
     session = UpSession(uuid4().hex, addresses.code_port, addresses.api, addresses.ui)
@@ -99,7 +99,7 @@ def _run(
 def _children(
     settings: Settings, folder: Path, addresses: "Addresses", instance: "DagsterInstance", *, sandbox: bool
 ) -> Iterator[Child]:
-    from market_pipeline.orchestration import programs
+    from market_pipeline.operations import programs
 
     changes = {}
     if sandbox:
@@ -113,8 +113,8 @@ def _children(
 
 def _close_runs(instance: "DagsterInstance", warehouse: Engine, session: UpSession | None) -> None:
     """Mark as failed what an `up`, of which nothing runs any more, and killed commands have left unfinished."""
+    from market_pipeline.operations.programs import close_runs_of
     from market_pipeline.orchestration.launch import close_abandoned_runs
-    from market_pipeline.orchestration.programs import close_runs_of
 
     try:
         closed = close_abandoned_runs(instance, warehouse)

@@ -8,7 +8,7 @@ from sqlalchemy import Engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 
 from market_pipeline.orchestration.launch import open_instance
-from market_pipeline.orchestration.storage import DagsterDatabaseError, dagster_database_url
+from market_pipeline.orchestration.storage.whole import DagsterDatabaseError, dagster_database_url
 from market_pipeline.settings import Settings
 from market_pipeline.warehouse.database import create_warehouse_engine
 from market_pipeline.warehouse.errors import unavailable

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, select
 
 from market_pipeline.bars import VALUE_COLUMNS
-from market_pipeline.orchestration.storage import dagster_database_url
+from market_pipeline.orchestration.storage.whole import dagster_database_url
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.server import running_sandbox
 from market_pipeline.settings import Settings

@@ -19,7 +19,7 @@ from dagster._core.storage.tags import GRPC_INFO_TAG
 from dagster._core.test_utils import create_run_for_test
 from sqlalchemy import Engine, func, select
 
-from market_pipeline.answering import API, DAGSTER_UI, answers
+from market_pipeline.operations.answering import API, DAGSTER_UI, answers
 from market_pipeline.orchestration.assets import asset_key
 from market_pipeline.orchestration.launch import open_instance
 from market_pipeline.settings import Settings

@@ -11,7 +11,7 @@ from dagster import AssetKey
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES, RunsFilter
 
 from market_pipeline.bars import VALUE_COLUMNS
-from market_pipeline.orchestration.storage import MarketPipelineStorage, open_storage
+from market_pipeline.orchestration.storage.whole import MarketPipelineStorage, open_storage
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.rate_limit import LocalLimiter
 from market_pipeline.symbols import DEFAULT_BACKFILL

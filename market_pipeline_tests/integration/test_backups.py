@@ -24,7 +24,7 @@ from market_pipeline.dbt_project import run_dbt
 from market_pipeline.orchestration.assets import asset_key
 from market_pipeline.orchestration.build import build_loading
 from market_pipeline.orchestration.launch import launch, open_instance
-from market_pipeline.orchestration.storage import dagster_database_url
+from market_pipeline.orchestration.storage.whole import dagster_database_url
 from market_pipeline.quality.rules import examine
 from market_pipeline.runs import range_runs
 from market_pipeline.sandbox.config import SandboxConfig

@@ -12,8 +12,8 @@ from dagster._core.instance import InstanceRef
 from dagster._serdes import serialize_value
 from pydantic import SecretStr
 
-from market_pipeline.orchestration.event_log import BulkPostgresEventLogStorage
-from market_pipeline.orchestration.storage import (
+from market_pipeline.orchestration.storage.event_log import BulkPostgresEventLogStorage
+from market_pipeline.orchestration.storage.whole import (
     DagsterDatabaseError,
     dagster_database_url,
     open_storage,

@@ -15,7 +15,7 @@ from dagster_postgres import PostgresEventLogStorage
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from market_pipeline.orchestration.event_log import BulkPostgresEventLogStorage
+from market_pipeline.orchestration.storage.event_log import BulkPostgresEventLogStorage
 from market_pipeline.warehouse import embedded
 from market_pipeline_tests.integration.event_log_cases import (
     FIRST_RUN,
@@ -76,7 +76,7 @@ class Recorded:
 
 @pytest.fixture(scope="module")
 def ours(new_database: Any, tmp_path_factory: pytest.TempPathFactory) -> Recorded:
-    custom = {"module": "market_pipeline.orchestration.storage", "class": "MarketPipelineStorage", "config": {}}
+    custom = {"module": "market_pipeline.orchestration.storage.whole", "class": "MarketPipelineStorage", "config": {}}
     with pytest.MonkeyPatch.context() as environment:
         url = new_database()
         environment.setenv("DAGSTER_DATABASE_URL", url)
@@ -185,7 +185,7 @@ def test_after_a_failed_batch_dagsters_one_by_one_writing_doubles_nothing(
 ) -> None:
     monkeypatch.setenv("DAGSTER_DATABASE_URL", url)
     monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "1000")
-    custom = {"module": "market_pipeline.orchestration.storage", "class": "MarketPipelineStorage", "config": {}}
+    custom = {"module": "market_pipeline.orchestration.storage.whole", "class": "MarketPipelineStorage", "config": {}}
     with open_instance(tmp_path, {"custom": custom}) as instance:
         with instance.event_log_storage.index_connection() as connection:
             connection.execute(text(REFUSE_BATCHES))

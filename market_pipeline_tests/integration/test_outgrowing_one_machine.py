@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from market_pipeline.cli.main import app
 from market_pipeline.orchestration.celery_app import NoBrokerError
-from market_pipeline.orchestration.event_log import BulkPostgresEventLogStorage
+from market_pipeline.orchestration.storage.event_log import BulkPostgresEventLogStorage
 from market_pipeline.orchestration.workers import WatchedRunLauncher
 from market_pipeline.settings import Settings
 from market_pipeline.warehouse.embedded import Server

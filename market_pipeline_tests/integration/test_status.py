@@ -14,8 +14,8 @@ from sqlalchemy import Engine
 
 from market_pipeline.api.server import running_api
 from market_pipeline.cli.main import main
+from market_pipeline.operations.state import data_problems
 from market_pipeline.orchestration.launch import open_instance
-from market_pipeline.orchestration.state import data_problems
 from market_pipeline.runs import TRIGGER_TAG
 from market_pipeline.sessions import last_sessions, latest_ended_session, sessions_between
 from market_pipeline.settings import Settings

@@ -12,8 +12,8 @@ from uuid import uuid4
 import psutil
 import pytest
 
-from market_pipeline import supervising
-from market_pipeline.supervising import MARK, Child, ChildError, Supervisor, end_leftovers
+from market_pipeline.operations import supervising
+from market_pipeline.operations.supervising import MARK, Child, ChildError, Supervisor, end_leftovers
 
 SECONDS = 30
 READY = "open('ready', 'a').write('x')"

@@ -2,7 +2,16 @@
 
 import pytest
 
-from market_pipeline.findings import Level, any_error, judge_clock, judge_port, judge_server, judge_space, ok, warning
+from market_pipeline.operations.findings import (
+    Level,
+    any_error,
+    judge_clock,
+    judge_port,
+    judge_server,
+    judge_space,
+    ok,
+    warning,
+)
 
 
 @pytest.mark.parametrize(

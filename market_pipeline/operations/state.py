@@ -13,12 +13,12 @@ from dagster._core.storage.dagster_run import FINISHED_STATUSES
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from market_pipeline.answering import API, DAGSTER_UI, answers
 from market_pipeline.errors import MarketPipelineError
+from market_pipeline.operations.answering import API, DAGSTER_UI, answers
+from market_pipeline.operations.up_session import whereabouts
 from market_pipeline.orchestration.looking import existing_instance
 from market_pipeline.orchestration.scheduler import NOT_RUNNING, SchedulerState, ScheduleState, scheduler_state
 from market_pipeline.orchestration.sensors import UNDER_WAY
-from market_pipeline.orchestration.up_session import whereabouts
 from market_pipeline.runs import trigger_of
 from market_pipeline.settings import Settings
 from market_pipeline.warehouse.completeness import FILLABLE, Row, coverage

@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from market_pipeline.answering import API, DAGSTER_UI, Face, answers
+from market_pipeline.operations.answering import API, DAGSTER_UI, Face, answers
 from market_pipeline.settings import Settings
 
 API_URL = "http://127.0.0.1:8000"

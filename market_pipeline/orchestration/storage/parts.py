@@ -1,4 +1,4 @@
-"""The three parts of storage.py's storage, each under a name of its own, for a dagster.yaml that names three.
+"""The three parts of whole.py's storage, each under a name of its own, for a dagster.yaml that names three.
 
 Dagster's Helm chart writes such a file, and beside them Dagster takes no `storage:`.
 """
@@ -9,8 +9,8 @@ from typing import Any, Self
 from dagster._config.config_schema import UserConfigSchema
 from dagster._serdes import ConfigurableClassData
 
-from market_pipeline.orchestration.event_log import BulkPostgresEventLogStorage
-from market_pipeline.orchestration.storage import MarketPipelineStorage, PooledRunStorage, PooledScheduleStorage
+from market_pipeline.orchestration.storage.event_log import BulkPostgresEventLogStorage
+from market_pipeline.orchestration.storage.whole import MarketPipelineStorage, PooledRunStorage, PooledScheduleStorage
 
 
 class OfTheSettings:

@@ -15,14 +15,23 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from market_pipeline.answering import API, DAGSTER_UI, answers
 from market_pipeline.dbt_project import manifest
 from market_pipeline.errors import MarketPipelineError
-from market_pipeline.findings import Finding, error, judge_clock, judge_port, judge_server, judge_space, ok, warning
 from market_pipeline.listening import PortTakenError, listen
+from market_pipeline.operations.answering import API, DAGSTER_UI, answers
+from market_pipeline.operations.findings import (
+    Finding,
+    error,
+    judge_clock,
+    judge_port,
+    judge_server,
+    judge_space,
+    ok,
+    warning,
+)
+from market_pipeline.operations.up_session import whereabouts
 from market_pipeline.orchestration.looking import existing_instance
 from market_pipeline.orchestration.scheduler import scheduler_state
-from market_pipeline.orchestration.up_session import whereabouts
 from market_pipeline.polygon.errors import BadKeyError, MissingKeyError
 from market_pipeline.polygon.introduction import introduce
 from market_pipeline.polygon.key import usable_key

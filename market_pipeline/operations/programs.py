@@ -19,11 +19,11 @@ import yaml
 from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 from dagster._core.storage.tags import GRPC_INFO_TAG
 
-from market_pipeline.answering import API, DAGSTER_UI, answers
+from market_pipeline.operations.answering import API, DAGSTER_UI, answers
+from market_pipeline.operations.supervising import Child
 from market_pipeline.orchestration.launch import NoInstanceError
 from market_pipeline.orchestration.scheduler import scheduler_state
 from market_pipeline.settings import Settings, project_dir
-from market_pipeline.supervising import Child
 
 LOOPBACK = "127.0.0.1"
 LOCATION = "market_pipeline.definitions"

@@ -21,7 +21,7 @@ from dagster_shared.record import copy
 from sqlalchemy import String, Table, Text, bindparam, cast, func, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, Insert, insert
 
-from market_pipeline.orchestration.pooled import Pooled
+from market_pipeline.orchestration.storage.pooled import Pooled
 
 Row = dict[str, Any]
 

@@ -19,8 +19,8 @@ from sqlalchemy import URL, Connection, make_url, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from market_pipeline.errors import MarketPipelineError
-from market_pipeline.orchestration.event_log import BulkPostgresEventLogStorage
-from market_pipeline.orchestration.pooled import Pooled
+from market_pipeline.orchestration.storage.event_log import BulkPostgresEventLogStorage
+from market_pipeline.orchestration.storage.pooled import Pooled
 from market_pipeline.settings import Settings, load_settings
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database import create_warehouse_engine
