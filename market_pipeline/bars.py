@@ -1,4 +1,4 @@
-"""The frame that bars travel in, from the vendor's answer to the staging table.
+"""The frame that bars travel in, from the vendor's answer to the table.
 
 One frame holds the daily bars of one symbol. Its columns are `market_data`'s from the moment of parsing, so nothing is
 renamed on the way. This module says what the columns are; it neither fetches, checks nor stores.

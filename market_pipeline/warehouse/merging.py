@@ -10,8 +10,10 @@ from datetime import date, datetime
 
 import numpy as np
 import pandas as pd
+import psycopg
 from numpy.typing import NDArray
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from market_pipeline.bars import LOOK_BACK, VALUE_COLUMNS
 from market_pipeline.warehouse.accounting import Attempt
@@ -83,5 +85,8 @@ def _compared(accepted: pd.DataFrame, held: pd.DataFrame) -> tuple[NDArray[np.bo
 def _copy_in(connection: Connection, command: str, rows: bytes) -> None:
     driver = connection.connection.driver_connection
     assert driver is not None  # noqa: S101 - a connection in use has one
-    with driver.cursor() as cursor, cursor.copy(command) as copy:
-        copy.write(rows)
+    try:
+        with driver.cursor() as cursor, cursor.copy(command) as copy:
+            copy.write(rows)
+    except psycopg.Error as error:  # as SQLAlchemy, which knows no COPY, would raise it
+        raise DBAPIError.instance(command, None, error, psycopg.Error, hide_parameters=True) from None

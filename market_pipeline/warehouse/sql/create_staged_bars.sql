@@ -1,6 +1,6 @@
 -- Where the bars that replace stored ones wait to do so. Every column has a fixed width, so that COPY can be fed straight
 -- from arrays; NaN stands for a missing vwap or transactions here, and becomes NULL then. The table stays for as
--- long as the connection does: making it takes longer than a night's merge of one symbol.
+-- long as the connection does: making it takes longer than replacing a night's few.
 CREATE TEMPORARY TABLE IF NOT EXISTS staged_bars (
     date date NOT NULL,
     time timestamptz NOT NULL,
