@@ -6,11 +6,12 @@ The command line does the same, and makes the first one: `market-pipeline keys c
 from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from market_pipeline.api.context import InContext
 from market_pipeline.api.keys import NO_NULL, AuditedRoute, admin_key
+from market_pipeline.api.problems import ProblemError
 from market_pipeline.warehouse.api_keys import (
     Scope,
     audit_trail,
@@ -94,7 +95,7 @@ class Wanted(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    active: bool = Field(description="Whether it is to be accepted.")
+    active: bool = Field(strict=True, description="Whether it is to be accepted.")
 
 
 class Done(BaseModel):
@@ -145,8 +146,10 @@ def audit(
 
 
 @router.put("/{key_id}", operation_id="change_key")
-def change(context: InContext, key_id: Id, wanted: Wanted) -> Done:
-    """Refuse a key from now on, or accept it again; one that has expired stays refused."""
+def change(context: InContext, request: Request, key_id: Id, wanted: Wanted) -> Done:
+    """Refuse a key from now on, or accept it again; one that has expired stays refused, and none refuses itself."""
+    if not wanted.active:
+        _check_other(request, key_id)
     (restore_key if wanted.active else revoke_key)(context.warehouse, key_id)
     active = find_key(context.warehouse, key_id).active
     told = "is accepted" if active else "has expired, and is refused" if wanted.active else "is refused"
@@ -154,7 +157,21 @@ def change(context: InContext, key_id: Id, wanted: Wanted) -> Done:
 
 
 @router.delete("/{key_id}", operation_id="revoke_key")
-def revoke(context: InContext, key_id: Id) -> Done:
-    """Refuse a key from now on. Its audit trail stays."""
+def revoke(context: InContext, request: Request, key_id: Id) -> Done:
+    """Refuse a key from now on. Its audit trail stays. None refuses itself."""
+    _check_other(request, key_id)
     revoke_key(context.warehouse, key_id)
     return Done(message=f"The key {key_id} is refused; its audit trail stays", key_id=key_id, active=False)
+
+
+def _check_other(request: Request, key_id: str) -> None:
+    """A key that refused itself could be the last one.
+
+    Raises:
+        ProblemError: the request came with the key that it is about.
+    """
+    if request.state.key.id == key_id:
+        raise ProblemError(
+            409,
+            f"this request came with the key {key_id} itself: use another, or `market-pipeline keys revoke {key_id}`",
+        )

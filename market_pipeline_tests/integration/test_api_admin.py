@@ -237,6 +237,18 @@ def test_keys_are_made_listed_refused_and_accepted_again_over_http(
     assert (entry["endpoint"], entry["method"], entry["status_code"]) == (SYMBOLS, "GET", 200)
 
 
+def test_a_key_does_not_refuse_itself(api: str, admin: dict[str, str]) -> None:
+    [mine] = requests.get(api + KEYS, headers=admin, timeout=10).json()
+    one = f"{api}{KEYS}/{mine['id']}"
+    for response in (
+        requests.put(one, json={"active": False}, headers=admin, timeout=10),
+        requests.delete(one, headers=admin, timeout=10),
+    ):
+        status, detail = problem(response)
+        assert (status, f"`market-pipeline keys revoke {mine['id']}`" in detail) == (409, True)
+    assert requests.get(api + SYMBOLS, headers=admin, timeout=10).status_code == 200
+
+
 def test_a_key_is_for_reading_unless_more_is_asked_for(api: str, admin: dict[str, str]) -> None:
     made = requests.post(api + KEYS, json={"name": "notebook", "days": 30}, headers=admin, timeout=10).json()
     assert (made["scope"], made["active"], made["request_count"]) == ("read", True, 0)

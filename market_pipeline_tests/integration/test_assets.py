@@ -125,7 +125,9 @@ def test_a_night_of_60_equities_and_20_crypto_pairs_takes_10_requests(
         definitions = build_loading(settings.model_copy(update={"polygon_base_url": base_url}))
         for calendar_name in ("XNYS", "24/7"):
             members = [symbol for symbol in symbols if symbol.calendar == calendar_name]
-            [night] = tonight(settings, members, date(2024, 6, 14))
+            # Nothing is held yet, so that it would go back for all that it may.
+            usual = settings.model_copy(update={"backfill_reach_back_sessions": 5})
+            [night] = tonight(usual, members, date(2024, 6, 14))
             assert launch(definitions, night, instance, warehouse).success
         assert requests.get(f"{base_url}/_sandbox/stats", timeout=10).json()["requests"] == 10
     with warehouse.connect() as connection:

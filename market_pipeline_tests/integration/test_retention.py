@@ -30,7 +30,6 @@ STORAGE = {
     }
 }
 DAYS = 30
-LATER = datetime.now(UTC) + timedelta(days=DAYS, minutes=1)
 COUNTS = "SELECT dagster_event_type, count(*) FROM event_logs WHERE dagster_event_type LIKE 'ASSET%' GROUP BY 1"
 LOST = "SELECT count(*) FROM asset_event_tags WHERE event_id NOT IN (SELECT id FROM event_logs)"
 
@@ -53,6 +52,11 @@ def records(database_url: SecretStr) -> Iterator[Engine]:
     engine.dispose()
 
 
+def later() -> datetime:
+    """When all that is recorded by now is old enough."""
+    return datetime.now(UTC) + timedelta(days=DAYS, minutes=1)
+
+
 def counted(records: Engine) -> dict[str, int]:
     with records.connect() as connection:
         assert connection.scalar(text(LOST)) == 0
@@ -70,14 +74,14 @@ def test_what_was_replaced_goes_and_the_ui_says_the_same(
 ) -> None:
     monkeypatch.setattr(retention, "AT_ONCE", 7)
     before, told = counted(records), stated(instance)
-    deleted = delete_replaced(instance, DAYS, LATER)
+    deleted = delete_replaced(instance, DAYS, later())
     after = counted(records)
     assert stated(instance) == told
     assert after["ASSET_MATERIALIZATION"] == after["ASSET_MATERIALIZATION_PLANNED"] == 3 * 10
     assert deleted.events == sum(before.values()) - sum(after.values())
     assert deleted.results == 3 + 2, "of the first run all, of the second those that were answered again"
     assert {run.run_id for run in instance.get_runs()} == {FIRST_RUN, SECOND_RUN, THIRD_RUN}
-    assert delete_replaced(instance, DAYS, LATER) == Deleted(0, 0)
+    assert delete_replaced(instance, DAYS, later()) == Deleted(0, 0)
 
 
 def test_what_is_younger_stays(instance: DagsterInstance, records: Engine) -> None:
