@@ -110,6 +110,12 @@ def finding(found: dict[str, list[dict[str, Load]]]) -> Finding:
                 ),
             )
         ],
+        [
+            "What bounds it: the statement and uvicorn, which the floor has too, and of the API's own the reading and "
+            "checking of the parameters, the ETag, and counting requests and answers. Tried and kept: planning a "
+            "statement once a connection, one cursor a connection, headers made as bytes once, the busiest routes "
+            "looked up before Starlette's routing, and counting clients without a library.",
+        ],
     )
 
 

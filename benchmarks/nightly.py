@@ -31,12 +31,19 @@ def run(size: Size) -> Finding:
     counts: list[float] = []
     with sandbox() as base_url, fresh_warehouse(base_url) as (settings, engine):
         add_symbols(engine, stocks(size.symbols))
+        look_back = settings.backfill_look_back_sessions
         environment = environment_of(settings)
+        # A night's usual sessions, where a symbol's first would bring a year.
+        reach_back = {"BACKFILL_REACH_BACK_SESSIONS": str(look_back)}
         for night in last_sessions("XNYS", latest, size.rounds + 1):
             requests.post(f"{base_url}/_sandbox/reset", timeout=10).raise_for_status()
-            walls.append(wall_seconds([sys.executable, "-m", "benchmarks.nightly_run", str(night)], environment))
+            walls.append(
+                wall_seconds(
+                    [sys.executable, "-m", "benchmarks.nightly_run", str(night)], {**environment, **reach_back}
+                )
+            )
+            reach_back = {}
             counts.append(len(requests.get(f"{base_url}/_sandbox/stats", timeout=10).json()["timestamps"]))
-    look_back = settings.backfill_look_back_sessions
     return Finding(
         f"5. A nightly run of {size.symbols} symbols",
         f"{size.symbols} stocks, the last {look_back} sessions of each, {look_back * size.symbols:,} bars of which a "
@@ -50,6 +57,11 @@ def run(size: Size) -> Finding:
         [
             at_most("requests", counts[1:], look_back, "requests"),
             at_most("the process, from start to end", walls[1:], 15, "s"),
+        ],
+        [
+            "What bounds it: by a profile, Dagster, which writes each symbol's output and each line of the log as an "
+            "event of its own; the materializations and checks of all symbols are written in bulk. Tried and kept: the "
+            "market's days are held as one frame instead of one a bar, and three symbols are loaded at a time.",
         ],
     )
 
