@@ -6,6 +6,7 @@ of one state of the database. Reading requests is in parameters.py, the bytes of
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from urllib.parse import quote, urlencode
 
 from psycopg import AsyncConnection
@@ -35,6 +36,11 @@ HEADERS: Mapping[Format, Headers] = {
     for kind, media_type in MEDIA_TYPES.items()
 }
 """What every answer has, as bytes: making them of texts for each would take as long as the rest of a small answer."""
+
+
+class NoRowsError(Exception):
+    """There is nothing to put into the envelope."""
+
 
 Envelope = Callable[[int, bool, str], tuple[bytes, bytes]]
 """What stands before and behind the rows in JSON: told their number, whether there are more, and `next` as JSON."""
@@ -73,35 +79,47 @@ async def answer(
     kind: Format,
     envelope: Envelope = table_envelope,
     headers: Headers = (),
+    *,
+    needs_rows: bool = False,
 ) -> Response:
     """The rows of a query in a format, with `headers` beside those that every answer has.
 
     Raises:
         ProblemError: the database can't be reached.
+        NoRowsError: there is none, and it `needs_rows`; an answer that is streamed is one without, too.
     """
     if query.limit > WHOLE:
         return await _streamed(request, reader, query, kind, envelope, headers)
     if kind is Format.JSON:
-        body, following = await _whole_json(request, reader, query, envelope)
+        body, count, following = await _whole_json(request, reader, query, envelope)
     else:
-        body, following = await _whole_file(request, reader, query, kind)
+        body, count, following = await _whole_file(request, reader, query, kind)
+    if needs_rows and not count:
+        raise NoRowsError
     return _conditional(request, body, [*_headers(kind, following), *headers])
 
 
-async def _whole_json(request: Request, reader: Reader, query: Query, envelope: Envelope) -> tuple[bytes, str | None]:
+async def _whole_json(
+    request: Request, reader: Reader, query: Query, envelope: Envelope
+) -> tuple[bytes, int, str | None]:
     statement, values = query.json_statement
     rows, count, last = await reader.row(statement, values, by_key=query.by_key)
     truncated = count > query.limit
     following = _next_url(request, query, last) if truncated and query.can_be_continued else None
     before, behind = envelope(min(count, query.limit), truncated, f'"{following}"' if following else "null")
-    return b"".join((before, (rows or "").encode(), behind)), following
+    return b"".join((before, (rows or "").encode(), behind)), count, following
 
 
-async def _whole_file(request: Request, reader: Reader, query: Query, kind: Format) -> tuple[bytes, str | None]:
+async def _whole_file(request: Request, reader: Reader, query: Query, kind: Format) -> tuple[bytes, int, str | None]:
     async with reader.snapshot(long=False) as connection:
-        following = await _boundary(request, connection, query)
-        parts = [part async for part in _file(connection, query, kind)]
-    return b"".join(parts), following
+        # With the row behind the page, if there is one: only then is there a next page to be looked for.
+        blocks = [lines async for lines in _copied_lines(connection, replace(query, limit=query.limit + 1))]
+        count = sum(map(len, blocks))
+        following = await _boundary(request, connection, query) if count > query.limit else None
+    if count > query.limit:
+        blocks[-1].pop()
+    made = writer(kind, query.columns)
+    return b"".join([made.begin(), *map(made.block, blocks), made.end()]), count, following
 
 
 async def _streamed(
@@ -141,10 +159,13 @@ async def _boundary(request: Request, connection: AsyncConnection, query: Query)
 async def _file(connection: AsyncConnection, query: Query, kind: Format) -> AsyncIterator[bytes]:
     made = writer(kind, query.columns)
     yield made.begin()
-    shown = ", ".join(map(copied_expression, query.columns))
-    async for lines in copied(connection, query, shown, "FORMAT csv"):
+    async for lines in _copied_lines(connection, query):
         yield made.block(lines)
     yield made.end()
+
+
+def _copied_lines(connection: AsyncConnection, query: Query) -> AsyncIterator[list[bytes]]:
+    return copied(connection, query, ", ".join(map(copied_expression, query.columns)), "FORMAT csv")
 
 
 async def _json(

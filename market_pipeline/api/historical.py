@@ -13,10 +13,9 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from market_pipeline.api.answers import WHOLE, Envelope, answer, query_string, wanted_format
+from market_pipeline.api.answers import WHOLE, Envelope, NoRowsError, answer, query_string, wanted_format
 from market_pipeline.api.catalog import Column
 from market_pipeline.api.context import Context
-from market_pipeline.api.formats import Format
 from market_pipeline.api.keys import check_reader
 from market_pipeline.api.parameters import KEPT, parameters, read_cursor, read_limit
 from market_pipeline.api.problems import Fault, ProblemError, wrong_parameters
@@ -53,10 +52,6 @@ AS_TRADED = (
     "As traded: the splits of {symbol} are not known yet. Dagster asks for them every night, `market-pipeline backfill "
     "--marts` at once."
 )
-
-
-class _NoRowsError(Exception):
-    """There is nothing to put into the envelope."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,13 +102,12 @@ async def historical(request: Request) -> Response:
         if adjustment != "none" and await context.catalog.find(MART) is None:
             continue
         query = asked.queries[adjustment]
-        if kind is not Format.JSON and not await _any(context, query):
-            continue
         note = AS_TRADED.format(symbol=asked.symbol) if adjustment != adjustments[0] else None
         headers = [(b"x-adjustment", adjustment.encode())]  # which a file has no other place for
+        envelope = _envelope(asked, adjustment, note)
         try:
-            return await answer(request, context.reader, query, kind, _envelope(asked, adjustment, note), headers)
-        except _NoRowsError:
+            return await answer(request, context.reader, query, kind, envelope, headers, needs_rows=True)
+        except NoRowsError:
             continue
     raise await _nothing(context, asked)
 
@@ -123,8 +117,6 @@ def _envelope(asked: _Asked, adjustment: str, note: str | None) -> Envelope:
                          "adjustment": adjustment, "note": note})  # fmt: skip
 
     def envelope(count: int, truncated: bool, following: str) -> tuple[bytes, bytes]:
-        if not count:
-            raise _NoRowsError
         more = f',"count":{count},"truncated":{"true" if truncated else "false"},"next":{following},"data":['
         return told[:-1] + more.encode(), b"]}"
 

@@ -21,6 +21,7 @@ from market_pipeline.warehouse.api_keys import Scope, create_key
 from market_pipeline.warehouse.loading import load
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.end_to_end.browser import PROGRAMS, Browser, Tab
+from market_pipeline_tests.integration.api_cases import environment_of
 from market_pipeline_tests.integration.mart_cases import database, settings_of
 from market_pipeline_tests.integration.stored_bars import attempt, failed, recorded
 
@@ -69,7 +70,8 @@ def page(server: embedded.Server, tmp_path_factory: pytest.TempPathFactory) -> I
     """The page of a database with bars."""
     with database(server, "seen_on_the_page") as warehouse:
         fill(warehouse)
-        with running_api(settings_of(warehouse, tmp_path_factory.mktemp("page"))) as address:
+        settings = settings_of(warehouse, tmp_path_factory.mktemp("page"))
+        with environment_of(settings), running_api(settings) as address:
             yield address
 
 
@@ -212,7 +214,7 @@ def test_dark_is_dark(browser: Browser, page: str) -> None:
 
 
 def test_an_empty_warehouse_says_what_to_run(browser: Browser, settings: Settings) -> None:
-    with running_api(settings) as address:
+    with environment_of(settings), running_api(settings) as address:
         tab = Tab(browser).open(address)
         assert tab.shown("#overview .note") == "Nothing is loaded yet: run market-pipeline backfill."
         assert tab.state("candles")["state"] == tab.state("runs")["state"] == "empty"
@@ -222,7 +224,7 @@ def test_where_reading_takes_a_key_the_page_asks_for_it(
     browser: Browser, warehouse: Engine, settings: Settings
 ) -> None:
     key = create_key(warehouse, "a reader's", Scope.READ).get_secret_value()
-    with running_api(settings.model_copy(update={"api_key_required": True})) as address:
+    with environment_of(settings), running_api(settings.model_copy(update={"api_key_required": True})) as address:
         tab = Tab(browser).open(address)
         assert tab.state("overview")["state"] == "error"
         tab.tell(f"document.querySelector('#key input').value = '{key}'")
@@ -239,7 +241,7 @@ def test_five_hundred_symbols_are_pages_of_thirty_in_the_heatmap(
     keep(warehouse, AAPL, recorded("AAPL", FIRST, LAST))
     for symbol in others[:60]:
         failed(warehouse, symbol, [LAST], "the vendor answered 500")
-    with running_api(settings) as address:
+    with environment_of(settings), running_api(settings) as address:
         tab = Tab(browser).open(address)
         assert tab.state("overview")["rows"] == "500"
         assert tab.shown(".pager .count") == "1 to 30 of 61"  # of the others nobody has asked for anything
@@ -251,7 +253,7 @@ def test_a_database_that_goes_away_leaves_what_was_shown_and_marks_it_as_old(
     browser: Browser, warehouse: Engine, settings: Settings, server: embedded.Server
 ) -> None:
     fill(warehouse)
-    with running_api(settings) as address:
+    with environment_of(settings), running_api(settings) as address:
         tab = Tab(browser).open(address)
         with psycopg.connect(server.url("postgres").get_secret_value(), autocommit=True) as connection:
             connection.execute(f"ALTER DATABASE {warehouse.url.database} ALLOW_CONNECTIONS false")

@@ -91,10 +91,21 @@ def serving(server: embedded.Server, folder: Path, **changes: Any) -> Iterator[A
     """An empty warehouse and the API over it, with these settings changed."""
     with (
         warehouse_to_serve(server, folder, **changes) as (warehouse, settings),
+        environment_of(settings),
         running_api(settings) as url,
         requests.Session() as session,
     ):
         yield Api(url, warehouse, settings, session)
+
+
+@contextmanager
+def environment_of(settings: Settings) -> Iterator[None]:
+    """The environment that Dagster's storage reads; it would use the checkout's own database without."""
+    assert settings.database_url is not None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DATABASE_URL", settings.database_url.get_secret_value())
+        patch.setenv("MARKET_PIPELINE_DATA_DIR", str(settings.market_pipeline_data_dir))
+        yield
 
 
 def load_autumn(warehouse: Engine) -> None:
