@@ -100,7 +100,7 @@ def test_without_a_broker_the_launcher_says_what_to_set(
 
 
 def written_by_the_chart() -> str:
-    """The dagster.yaml of the chart 1.13 with these values: its own storages, and then the additional configuration."""
+    """The dagster.yaml of the chart with these values: its own storages, and then the additional configuration."""
     database = {
         "username": VALUES["postgresql"]["postgresqlUsername"],
         "password": {"env": "DAGSTER_PG_PASSWORD"},
@@ -189,7 +189,7 @@ def test_the_image_has_the_extras_that_more_machines_need() -> None:
     assert {found["EXTRAS"] for found in every(read("deploy/celery/compose.yaml"), "args")} == {"workers"}
 
 
-# From the schema of the chart's values (helm/dagster/values.schema.json of the chart 1.13): these parts take no other.
+# From the schema of the chart's values (helm/dagster/values.schema.json of the chart): these parts take no other.
 POD = {
     "annotations", "affinity", "deploymentLabels", "env", "envConfigMaps", "envSecrets", "image",
     "initContainerResources", "labels", "livenessProbe", "nodeSelector", "podSecurityContext", "readinessProbe",
