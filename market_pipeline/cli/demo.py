@@ -30,7 +30,7 @@ NEXT_STEPS = """
 The bars are in a PostgreSQL of your own. From here, in the project's folder (`. .venv/bin/activate` first):
 
   query them     market-pipeline db psql -c "select * from market_data where symbol = 'AAPL' order by date desc limit 5"
-  open the UI    dagster dev, then http://localhost:3000/assets
+  look at it     market-pipeline up --sandbox, then http://localhost:8000, and http://localhost:3000 for Dagster
   load more      market-pipeline sandbox, and beside it
                  POLYGON_BASE_URL=http://127.0.0.1:8900 market-pipeline backfill --symbols AAPL
                  (what the sandbox did not record it generates: not the market's)
@@ -65,7 +65,8 @@ def demo(
         print_table(accounts)
         if all(account["success"] and account["loaded"] == account["revised"] == 0 for account in accounts):
             typer.echo("Nothing changed: every bar was there already.")
-        build_marts(settings, warehouse)
+        typer.echo("Building and testing the analysts' tables", err=True)
+        build_marts(settings, warehouse, quiet=True)
     code = exit_code(accounts)
     if code == 0:
         typer.echo(NEXT_STEPS)

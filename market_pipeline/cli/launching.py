@@ -4,6 +4,7 @@ import logging
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
+from io import StringIO
 
 import typer
 from dagster import DagsterInstance
@@ -64,8 +65,10 @@ def refresh_actions(settings: Settings, warehouse: Engine) -> None:
         raise ActionsError(f"the splits and dividends could not be had: {ended.error}. Run the same command again")
 
 
-def build_marts(settings: Settings, warehouse: Engine) -> None:
-    """Build the analysts' tables from what is loaded. What dbt has to say goes to standard error.
+def build_marts(settings: Settings, warehouse: Engine, *, quiet: bool = False) -> None:
+    """Build the analysts' tables from what is loaded.
+
+    What dbt has to say goes to standard error; if `quiet`, only where it has failed.
 
     Raises:
         MartsError: dbt failed, or one of its models or tests did.
@@ -73,9 +76,12 @@ def build_marts(settings: Settings, warehouse: Engine) -> None:
     """
     from market_pipeline.orchestration.marts import JOB  # dbt takes seconds that loading needn't
 
-    with _instance(settings, warehouse) as instance, redirect_stdout(sys.stderr):
+    said = StringIO() if quiet else sys.stderr
+    with _instance(settings, warehouse) as instance, redirect_stdout(said):
         ended = launch_job(build_analytics(settings), JOB, instance, warehouse)
     if not ended.success:
+        if isinstance(said, StringIO):
+            typer.echo(said.getvalue(), err=True, nl=False)
         raise MartsError(
             f"the analysts' tables could not be built: {ended.error or 'see above'}. What was loaded is not touched; "
             "once that is mended, run `market-pipeline marts`"

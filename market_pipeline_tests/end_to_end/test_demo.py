@@ -54,7 +54,7 @@ def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Newcomer]:
     first = someone.types("market-pipeline", "demo")
     try:
         assert first.returncode == 0, first.stderr
-        assert "dagster dev" in first.stdout
+        assert "market-pipeline up --sandbox" in first.stdout
         yield someone
     finally:
         someone.types("market-pipeline", "demo", "--clean")
