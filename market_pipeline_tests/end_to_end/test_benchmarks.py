@@ -1,4 +1,4 @@
-"""The benchmarks run: each is asked on a little work, whose figures mean nothing. To measure is `make bench`'s job."""
+"""Benchmarks run: some are asked on a little work, whose figures mean nothing. To measure is `make bench`'s job."""
 
 import os
 import subprocess
@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).parents[2]
-NEED_NOTHING = ("backfill", "bookkeeping", "cold_command", "definitions_load", "growth", "nightly", "requests_needed")
+QUICK = ("cold_command", "growth", "nightly", "requests_needed")
+"""The others start several servers or Dagsters, which takes the suite longer than it is worth."""
 
 
 def findings(module: str) -> str:
@@ -19,7 +20,7 @@ def findings(module: str) -> str:
     ).stdout
 
 
-@pytest.mark.parametrize("module", [*NEED_NOTHING, "api"])
+@pytest.mark.parametrize("module", QUICK)
 def test_a_benchmark_compares_what_it_measures_with_its_goals(module: str) -> None:
     told = findings(module)
     assert "| what | measured | rounds | goal | verdict |" in told
