@@ -30,8 +30,6 @@ GROUPS = {"stock": "stocks", "etf": "etfs", "crypto": "crypto"}
 
 ONE_ROW = {"dagster/partition_row_count": 1}
 
-Result = dg.MaterializeResult[None]
-
 
 def asset_key(symbol: Symbol) -> dg.AssetKey:
     """The asset of a symbol."""
@@ -105,15 +103,16 @@ def _step(
         can_subset=True,
         required_resource_keys={"pipeline"},
     )
-    def step(context: dg.AssetExecutionContext) -> Iterator[Result]:
-        if not context.selected_asset_keys:
+    def step(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
+        if context.selected_asset_keys:
+            _load_bars(
+                context,
+                _among(symbols, context.selected_asset_keys),
+                _among(fetched_together, context.job_def.asset_layer.selected_asset_keys),
+            )
+        else:
             _check(context, _among(symbols, {check.asset_key for check in context.selected_asset_check_keys}))
-            return
-        yield from _load_bars(
-            context,
-            _among(symbols, context.selected_asset_keys),
-            _among(fetched_together, context.job_def.asset_layer.selected_asset_keys),
-        )
+        yield from ()  # no result: it would be of all sessions, where what was recorded is of those that have a bar
 
     return step
 
@@ -122,9 +121,7 @@ def _among(symbols: Sequence[Symbol], keys: Set[dg.AssetKey]) -> list[Symbol]:
     return [symbol for symbol in symbols if asset_key(symbol) in keys]
 
 
-def _load_bars(
-    context: dg.AssetExecutionContext, symbols: Sequence[Symbol], in_run: Sequence[Symbol]
-) -> Iterator[Result]:
+def _load_bars(context: dg.AssetExecutionContext, symbols: Sequence[Symbol], in_run: Sequence[Symbol]) -> None:
     """Load the run's sessions of a step's symbols, one materialization event a session that has its bar.
 
     What to ask of the vendor is planned for all symbols of the run that share a process. A symbol that fails leaves its
@@ -147,8 +144,8 @@ def _load_bars(
         at_once=pipeline.at_once,
     ):
         outcomes.append(outcome)
-        if outcome.error is None:
-            yield from _events(context, outcome, len(sessions))
+        if outcome.present:
+            _record(context, outcome)
         pipeline.loaded(outcome)
     _check(context, symbols)
     failures = [f"{outcome.symbol}: {outcome.error}" for outcome in outcomes if outcome.error is not None]
@@ -170,34 +167,14 @@ def _trading(symbols: Sequence[Symbol], delisted: Mapping[str, Reference], first
     return [symbol for symbol in symbols if symbol.name not in ended]
 
 
-def _events(context: dg.AssetExecutionContext, outcome: Outcome, asked: int) -> Iterator[Result]:
-    """Green is for sessions whose bar is there. Dagster's own result is green for all, so it serves only then.
+def _record(context: dg.AssetExecutionContext, outcome: Outcome) -> None:
+    """Green is for sessions whose bar is there; Dagster's own result would be green for all that the run covers.
 
     Every session's event says that it holds one row; the newest, which the UI shows first, what the run did in all.
-    Sessions after a delisting get none: they stay as they are.
-
-    Args:
-        context: the step's.
-        outcome: of one symbol.
-        asked: how many sessions the run covers.
     """
+    sessions = [session.isoformat() for session in sorted(outcome.present)]
     key = dg.AssetKey(["market_data", outcome.symbol])
-    if len(outcome.present) == asked:
-        context.add_asset_metadata(_summary(outcome), key, outcome.last_session.isoformat())
-        yield dg.MaterializeResult(asset_key=key, metadata=ONE_ROW)
-        return
-    newest = max(outcome.present, default=None)
-    record_materializations(
-        context,
-        [
-            dg.AssetMaterialization(
-                key,
-                partition=session.isoformat(),
-                metadata={**ONE_ROW, **(_summary(outcome) if session == newest else {})},
-            )
-            for session in sorted(outcome.present)
-        ],
-    )
+    record_materializations(context, key, sessions, ONE_ROW, _summary(outcome))
 
 
 def _summary(outcome: Outcome) -> dict[str, int | float | str]:

@@ -1,25 +1,82 @@
-"""Recording what a step has to say of its assets in bulk: materializations of some partitions, results of checks.
+"""Recording what a step has to say of its assets in bulk: materializations of partitions, and results of checks.
 
-Dagster batches the events of a result that covers the whole run; all others it writes one by one, and an output, with
-its type checks and events, for every check.
+Dagster makes, logs and serializes an event for every partition of a result, writes those of some partitions only one
+by one, and yields an output, with its type checks and events, for every check.
 """
 
-from collections.abc import Sequence
+import logging
+import os
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import dagster as dg
-from dagster._core.events import DagsterEvent, DagsterEventBatchMetadata, DagsterEventType, generate_event_batch_id
+from dagster._core.events import (
+    DagsterEvent,
+    DagsterEventBatchMetadata,
+    DagsterEventType,
+    StepMaterializationData,
+    generate_event_batch_id,
+)
+from dagster._core.events.log import EventLogEntry
+
+from market_pipeline.orchestration.storage.event_log import BulkPostgresEventLogStorage
+
+Context = dg.OpExecutionContext | dg.AssetExecutionContext
 
 
 def record_materializations(
-    context: dg.AssetExecutionContext, materializations: Sequence[dg.AssetMaterialization]
+    context: Context,
+    key: dg.AssetKey,
+    partitions: Sequence[str],
+    metadata: Mapping[str, Any],
+    of_the_last: Mapping[str, Any],
 ) -> None:
-    """Record these materializations in the run's event log, as `context.log_event` would, but in batches."""
-    batch = generate_event_batch_id()  # type: ignore[no-untyped-call]
+    """Record in the run's event log that these partitions of an asset were materialized, as `context.log_event` would.
+
+    Args:
+        context: the step's.
+        key: the asset's.
+        partitions: at least one.
+        metadata: of each partition.
+        of_the_last: metadata that only the last has.
+    """
+    *others, last = partitions
+    storage = context.instance.event_log_storage
+    newest = dg.AssetMaterialization(key, partition=last, metadata={**metadata, **of_the_last})
+    if isinstance(storage, BulkPostgresEventLogStorage):
+        each = dg.AssetMaterialization(key, partition=last, metadata=metadata)
+        storage.store_materializations(_entry(context, each), others, _entry(context, newest))
+        return
+    for partition in others:
+        context.log_event(dg.AssetMaterialization(key, partition=partition, metadata=metadata))
+    context.log_event(newest)
+
+
+def _entry(context: Context, materialization: dg.AssetMaterialization) -> EventLogEntry:
+    """What `context.log_event` would have the instance store."""
     step = context.get_step_execution_context()
-    for number, materialization in enumerate(materializations, start=1):
-        is_last = number == len(materializations)
-        # Making the event records it.
-        DagsterEvent.asset_materialization(step, materialization, DagsterEventBatchMetadata(batch, is_last))
+    event = DagsterEvent(
+        DagsterEventType.ASSET_MATERIALIZATION.value,
+        step.job_name,
+        step_handle=step.step.handle,
+        node_handle=step.step.node_handle,
+        step_kind_value=step.step.kind.value,
+        logging_tags=step.event_tags,
+        event_specific_data=StepMaterializationData(materialization),
+        message=f"Materialized value {materialization.label}.",
+        pid=os.getpid(),
+    )
+    return EventLogEntry(  # type: ignore[no-untyped-call]
+        error_info=None,
+        level=logging.DEBUG,
+        user_message=event.message,
+        run_id=step.run_id,
+        timestamp=time.time(),
+        step_key=step.step.key,
+        job_name=step.job_name,
+        dagster_event=event,
+    )
 
 
 def record_check_results(context: dg.AssetExecutionContext, results: Sequence[dg.AssetCheckEvaluation]) -> None:

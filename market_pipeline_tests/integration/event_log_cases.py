@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -171,6 +171,22 @@ def observed(asset: str, partition: str, run_id: str = "run") -> EventLogEntry:
 def planned(asset: str, partition: str, run_id: str = "run") -> EventLogEntry:
     data = AssetMaterializationPlannedData(dg.AssetKey(asset), partition=partition)
     return _entry(DagsterEventType.ASSET_MATERIALIZATION_PLANNED, data, run_id)
+
+
+def planned_for(asset: str, partitions: Sequence[str], run_id: str = "run") -> EventLogEntry:
+    """What Dagster hands to a storage that takes an asset's partitions together."""
+    subset = PARTITIONS.empty_subset().with_partition_keys(partitions).to_serializable_subset()
+    data = AssetMaterializationPlannedData(dg.AssetKey(asset), partitions_subset=subset)
+    return _entry(DagsterEventType.ASSET_MATERIALIZATION_PLANNED, data, run_id)
+
+
+def with_metadata(event: EventLogEntry, metadata: Mapping[str, int]) -> EventLogEntry:
+    """A materialization that has metadata too."""
+    dagster_event = event.get_dagster_event()
+    data = dagster_event.step_materialization_data
+    said = data.materialization.with_metadata(metadata)
+    own = dagster_event._replace(event_specific_data=data._replace(materialization=said))
+    return event._replace(dagster_event=own)
 
 
 def planned_check(asset: str, run_id: str = "run") -> EventLogEntry:

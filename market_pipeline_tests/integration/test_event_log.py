@@ -15,6 +15,7 @@ from dagster_postgres import PostgresEventLogStorage
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from market_pipeline.orchestration.storage.each_partition import of_partition
 from market_pipeline.orchestration.storage.event_log import BulkPostgresEventLogStorage
 from market_pipeline.warehouse import embedded
 from market_pipeline_tests.integration.event_log_cases import (
@@ -31,9 +32,11 @@ from market_pipeline_tests.integration.event_log_cases import (
     open_instance,
     planned,
     planned_check,
+    planned_for,
     rows,
     run_and_die,
     run_range,
+    with_metadata,
 )
 
 
@@ -169,6 +172,41 @@ def test_a_batch_of_all_kinds_and_assets_is_stored_as_if_written_one_by_one(new_
         assert found
         assert found == rows(shipped.postgres_url, query)
     ours.dispose()
+
+
+def test_what_is_written_for_each_partition_at_once_is_stored_as_if_written_one_by_one(new_database: Any) -> None:
+    ours, shipped = BulkPostgresEventLogStorage(new_database()), PostgresEventLogStorage(new_database())
+    days = ["2024-01-01", "2024-01-02", "2024-01-04"]
+    plans = [planned_for(asset, days) for asset in ("A", 'B "quoted" \\')]
+    bars = materialized('B "quoted" \\', "2024-01-04")
+    last = with_metadata(bars, {"rows": 3})
+
+    check = planned_check("A")
+    ours.store_event_batch([plans[0], check, plans[1]])
+    ours.store_materializations(bars, days[:-1], last)
+
+    of_each = [of_partition(plan, day) for plan in plans for day in days]
+    for event in [
+        *of_each[:3],
+        check,
+        *of_each[3:],
+        *(of_partition(bars, day) for day in days[:-1]),
+        last,
+    ]:
+        shipped.store_event(event)
+    for query in WHOLE_TABLES:
+        found = rows(ours.postgres_url, query)
+        assert found
+        assert found == rows(shipped.postgres_url, query)
+    ours.dispose()
+
+
+def test_an_asset_that_is_planned_for_no_partition_leaves_nothing(
+    storage: BulkPostgresEventLogStorage, url: str
+) -> None:
+    storage.store_event_batch([planned_for("A", [])])
+    for query in WHOLE_TABLES:
+        assert rows(url, query) == []
 
 
 def test_a_batch_that_fails_halfway_leaves_nothing(storage: BulkPostgresEventLogStorage, url: str) -> None:

@@ -4,7 +4,9 @@ A range run plans and records one event for every partition, and the shipped sto
 connection on each of most of them. Reading, and everything else that a storage does, is inherited.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from dagster._core.definitions.asset_checks.asset_check_evaluation import (
@@ -18,12 +20,26 @@ from dagster._core.storage.event_log.migration import ASSET_KEY_INDEX_COLS
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, AssetKeyTable, SqlEventLogStorageTable
 from dagster_postgres.event_log import PostgresEventLogStorage
 from dagster_shared.record import copy
-from sqlalchemy import String, Table, Text, bindparam, cast, func, select, text
+from sqlalchemy import Connection, String, Table, Text, bindparam, cast, func, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, Insert, insert
 
+from market_pipeline.orchestration.storage.each_partition import EACH, insert_each, of_partition, planned_partitions
 from market_pipeline.orchestration.storage.pooled import Pooled
 
 Row = dict[str, Any]
+
+_Repeated = tuple[EventLogEntry, Sequence[str] | None]
+"""An event, and the partitions for each of which it is to be written; without any, as it is."""
+
+
+@dataclass(frozen=True)
+class _Written:
+    """An event that was written, its row and id; one that was repeated stands for all, with its last partition."""
+
+    event: EventLogEntry
+    row: Row
+    ids: Sequence[int]
+
 
 _ASSET_EVENT_TYPES = frozenset(kind.value for kind in ASSET_EVENTS)
 _EVENT_COLUMNS = ("run_id", "event", "dagster_event_type", "timestamp", "step_key", "asset_key", "partition")
@@ -97,11 +113,23 @@ class BulkPostgresEventLogStorage(Pooled, PostgresEventLogStorage):
             self._tables_seen.add(table_name)
         return table_name in self._tables_seen
 
+    @property
+    def supports_partition_subset_in_asset_materialization_planned_events(self) -> bool:
+        """That Dagster may plan all partitions of an asset by one event; what is written is an event of each.
+
+        Only by these does Dagster know later which partitions are in progress and which failed.
+        """
+        return True
+
     def store_event(self, event: EventLogEntry) -> None:
         """Write one event of any kind."""
-        [event_id] = self._write([event])
-        if event.is_dagster_event and event.dagster_event_type is DagsterEventType.ASSET_CHECK_EVALUATION:
-            self.store_asset_check_event(event, event_id)
+        if not event.is_dagster_event:  # a line of the log, beside which nothing is to be written
+            with self.index_connection() as connection:
+                connection.execute(self.prepare_insert_event(event))
+            return
+        written = self._write([(event, planned_partitions(event))])
+        if event.dagster_event_type is DagsterEventType.ASSET_CHECK_EVALUATION:
+            self.store_asset_check_event(event, written[0].ids[0])
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Write events of the kinds that Dagster batches, mixed or not, with ids that ascend in their order.
@@ -115,38 +143,59 @@ class BulkPostgresEventLogStorage(Pooled, PostgresEventLogStorage):
             raise ValueError(f"events of these kinds can't be written as a batch: {names}")
         stored = [event for event in events if not event.get_dagster_event().is_asset_failed_to_materialize]
         if stored:
-            self._write(stored, with_results=True)
+            self._write([(event, planned_partitions(event)) for event in stored], with_results=True)
 
-    def _write(self, events: Sequence[EventLogEntry], *, with_results: bool = False) -> list[int]:
-        events = [_about_the_whole_asset(event) for event in events]
-        rows = [self._event_to_row(event) for event in events]
+    def store_materializations(self, event: EventLogEntry, partitions: Sequence[str], last: EventLogEntry) -> None:
+        """Write the materialization `event` once for each of these partitions, and then `last`, as one batch."""
+        self._write([(event, partitions), (last, None)])
+
+    def _write(self, events: Sequence[_Repeated], *, with_results: bool = False) -> list[_Written]:
         with self.index_transaction() as connection:
-            # The ids were handed out in the order of the events, but may be returned in another.
-            ids = sorted(connection.scalars(_INSERT_EVENTS, _arrays(rows, _EVENT_COLUMNS)))
-            self._store_asset_event_tags(connection, events, ids)
-            written = list(zip(ids, events, rows, strict=True))
-            if planned_checks := [row for stored in written if (row := _planned_check_row(*stored))]:
+            written = list(self._insert(connection, events))
+            tagged = [
+                (each.event, id_) for each in written if self._tags_for_asset_event(each.event) for id_ in each.ids
+            ]
+            self._store_asset_event_tags(connection, [event for event, _ in tagged], [id_ for _, id_ in tagged])
+            if planned_checks := [row for each in written if (row := _planned_check_row(each))]:
                 connection.execute(insert(AssetCheckExecutionsTable), planned_checks)
-            if results := [row for stored in written if with_results and (row := _check_result_row(*stored))]:
+            if results := [row for each in written if with_results and (row := _check_result_row(each))]:
                 connection.execute(_RECORD_RESULTS, _arrays(results, _RESULT_COLUMNS))
             # Last, because these rows are shared with other runs, and locked from here to the end.
             if assets := self._asset_rows(written):
                 connection.execute(_UPSERT_ASSETS, _arrays(assets, _ASSET_COLUMNS))
-        return ids
+        return written
 
-    def _asset_rows(self, written: Sequence[tuple[int, EventLogEntry, Row]]) -> list[Row]:
+    def _insert(self, connection: Connection, events: Sequence[_Repeated]) -> Iterator[_Written]:
+        for each_is_alone, neighbours in groupby(events, lambda repeated: repeated[1] is None):
+            if each_is_alone:
+                alone = [_about_the_whole_asset(event) for event, _ in neighbours]
+                rows = [self._event_to_row(event) for event in alone]
+                # The ids were handed out in the order of the events, but may be returned in another.
+                ids = sorted(connection.scalars(_INSERT_EVENTS, _arrays(rows, _EVENT_COLUMNS)))
+                yield from (_Written(event, row, [id_]) for event, row, id_ in zip(alone, rows, ids, strict=True))
+            else:
+                for event, partitions in neighbours:
+                    if partitions:
+                        row = self._event_to_row(of_partition(event, EACH))
+                        yield _Written(
+                            of_partition(event, partitions[-1]), row, insert_each(connection, row, partitions)
+                        )
+
+    def _asset_rows(self, written: Sequence[_Written]) -> list[Row]:
         """What the events leave behind in `asset_keys`, a row an asset, as if they had been written one after another.
 
         Sorted by asset, so that runs that write the same assets at the same time lock them in the same order.
         """
         newest = {
-            (row["asset_key"], row["dagster_event_type"]): (event_id, event)
-            for event_id, event, row in written
-            if row["asset_key"] and row["dagster_event_type"] in _ASSET_EVENT_TYPES
+            (each.row["asset_key"], each.row["dagster_event_type"]): each
+            for each in written
+            if each.row["asset_key"] and each.row["dagster_event_type"] in _ASSET_EVENT_TYPES
         }
         assets: dict[str, Row] = {}
-        for (asset, _), (event_id, event) in sorted(newest.items(), key=lambda item: item[1][0]):
-            values = self._get_asset_entry_values(event, event_id, self.has_secondary_index(ASSET_KEY_INDEX_COLS))
+        for (asset, _), each in sorted(newest.items(), key=lambda item: item[1].ids[-1]):
+            values = self._get_asset_entry_values(
+                each.event, each.ids[-1], self.has_secondary_index(ASSET_KEY_INDEX_COLS)
+            )
             assets.setdefault(asset, dict.fromkeys(_ASSET_COLUMNS) | {"asset_key": asset}).update(values)
         return [assets[asset] for asset in sorted(assets)]
 
@@ -168,36 +217,35 @@ def _about_the_whole_asset(event: EventLogEntry) -> EventLogEntry:
     return event._replace(dagster_event=planned._replace(event_specific_data=whole))
 
 
-def _planned_check_row(event_id: int, event: EventLogEntry, row: Row) -> Row | None:
+def _planned_check_row(written: _Written) -> Row | None:
     """The row in `asset_check_executions` that waits for the result of a check, where the event plans one."""
-    if event.dagster_event_type is not DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED:
+    if written.event.dagster_event_type is not DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED:
         return None
-    planned = event.get_dagster_event().asset_check_planned_data
-    return _check_row(planned, AssetCheckExecutionRecordStatus.PLANNED, event_id, row)
+    planned = written.event.get_dagster_event().asset_check_planned_data
+    return _check_row(planned, AssetCheckExecutionRecordStatus.PLANNED, written)
 
 
-def _check_result_row(event_id: int, event: EventLogEntry, row: Row) -> Row | None:
+def _check_result_row(written: _Written) -> Row | None:
     """What that row becomes with the result, where the event is one."""
-    if event.dagster_event_type is not DagsterEventType.ASSET_CHECK_EVALUATION:
+    if written.event.dagster_event_type is not DagsterEventType.ASSET_CHECK_EVALUATION:
         return None
-    result = event.get_dagster_event().asset_check_evaluation_data
+    result = written.event.get_dagster_event().asset_check_evaluation_data
     passed, failed = AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED
-    return _check_row(result, passed if result.passed else failed, event_id, row)
+    return _check_row(result, passed if result.passed else failed, written)
 
 
 def _check_row(
     check: AssetCheckEvaluationPlanned | AssetCheckEvaluation,
     status: AssetCheckExecutionRecordStatus,
-    event_id: int,
-    row: Row,
+    written: _Written,
 ) -> Row:
     return {
         "asset_key": check.asset_key.to_string(),
         "check_name": check.check_name,
         "partition": None,
-        "run_id": row["run_id"],
+        "run_id": written.row["run_id"],
         "execution_status": status.value,
-        "evaluation_event": row["event"],
-        "evaluation_event_timestamp": row["timestamp"],
-        "evaluation_event_storage_id": event_id,
+        "evaluation_event": written.row["event"],
+        "evaluation_event_timestamp": written.row["timestamp"],
+        "evaluation_event_storage_id": written.ids[-1],
     }

@@ -1,0 +1,47 @@
+"""What a step records in bulk is what Dagster would have recorded of the same, one by one."""
+
+import dagster as dg
+from dagster import DagsterInstance
+from dagster._core.events.log import EventLogEntry
+
+from market_pipeline.orchestration.events import record_materializations
+from market_pipeline.orchestration.launch import open_instance
+from market_pipeline.settings import Settings
+
+KEY = dg.AssetKey(["market_data", "AAPL"])
+RUN = "11111111-1111-4111-8111-111111111111"
+
+
+@dg.op
+def recording(context: dg.OpExecutionContext) -> None:
+    """Records three partitions of which the last has more to say."""
+    record_materializations(context, KEY, ["2024-01-02", "2024-01-03", "2024-01-05"], {"rows": 1}, {"requests": 7})
+
+
+@dg.job
+def records() -> None:
+    """One step that records."""
+    recording()
+
+
+def recorded(instance: DagsterInstance) -> list[EventLogEntry]:
+    assert records.execute_in_process(instance=instance, run_id=RUN).success
+    found = instance.get_records_for_run(RUN, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION).records
+    return [record.event_log_entry._replace(timestamp=0) for record in found]
+
+
+def test_partitions_recorded_in_bulk_are_those_that_dagster_would_have_logged(
+    settings: Settings, environment: dict[str, str]
+) -> None:
+    with open_instance(settings) as ours:
+        in_bulk = recorded(ours)
+    with DagsterInstance.ephemeral() as shipped:
+        assert in_bulk == recorded(shipped)
+    materializations = [entry.asset_materialization for entry in in_bulk]
+    assert [
+        (one.partition, {name: value.value for name, value in one.metadata.items()}) for one in materializations
+    ] == [
+        ("2024-01-02", {"rows": 1}),
+        ("2024-01-03", {"rows": 1}),
+        ("2024-01-05", {"rows": 1, "requests": 7}),
+    ]
