@@ -14,6 +14,7 @@ setup(
             "py.typed",
             "api/static/*",
             "api/static/vendor/*",
+            "closures.json",
             "sandbox/corporate_actions.csv",
             "warehouse/sql/*.sql",
             "warehouse/sql/views/*.sql",

@@ -4,14 +4,18 @@ A session is one trading day of a calendar: New York's for equities (`XNYS`), ev
 known by its date. Knows nothing of vendors or databases.
 """
 
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-import pandas as pd
-
+from market_pipeline.closures import closures, weekdays
 from market_pipeline.errors import UsageError
+
+if TYPE_CHECKING:  # a third of a second, for who handles frames
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -52,16 +56,13 @@ def calendar(name: str) -> Calendar:
 
 
 @lru_cache
-def _all_sessions(name: str, last_year: int) -> pd.DatetimeIndex:
-    """Every session from the calendar's first to the end of `last_year`, as midnights without a zone.
-
-    The end is given, because exchange_calendars' own, a year from today, would make the answer change from day to day.
-    """
-    import exchange_calendars  # 0.2 s that only this function needs
-
-    first = calendar(name).first_session
-    found = exchange_calendars.get_calendar(name, start=str(first), end=f"{last_year}-12-31")
-    return pd.DatetimeIndex(found.sessions)
+def _all_sessions(name: str, last_year: int) -> list[date]:
+    """Every session from the calendar's first to the end of `last_year`, oldest first."""
+    first, last = calendar(name).first_session, date(last_year, 12, 31)
+    if name == "24/7":
+        return [first + timedelta(days) for days in range((last - first).days + 1)]
+    closed = closures(last_year)
+    return [day for day in weekdays(first, last) if day not in closed]
 
 
 def sessions_between(name: str, start: date, end: date) -> list[date]:
@@ -69,17 +70,16 @@ def sessions_between(name: str, start: date, end: date) -> list[date]:
     if end < start:
         return []
     found = _all_sessions(name, end.year // 10 * 10 + 9)  # a decade's end, so that few are made
-    inside = found[(found >= pd.Timestamp(start)) & (found <= pd.Timestamp(end))]
-    return list(inside.date)
+    return found[bisect_left(found, start) : bisect_right(found, end)]
 
 
 def days_without_session(name: str, start: date, end: date) -> list[date]:
     """The weekdays from `start` to `end`, both included, on which the calendar has no session: its holidays."""
-    weekdays = pd.bdate_range(start, end)
-    return [day.date() for day in weekdays.difference(pd.DatetimeIndex(sessions_between(name, start, end)))]
+    sessions = set(sessions_between(name, start, end))
+    return [day for day in weekdays(start, end) if day not in sessions]
 
 
-def session_starts(name: str, sessions: pd.DatetimeIndex) -> pd.DatetimeIndex:
+def session_starts(name: str, sessions: "pd.DatetimeIndex") -> "pd.DatetimeIndex":
     """When each session's day begins, in UTC: midnight in the calendar's time zone, as the vendor stamps a daily bar.
 
     Shape: as `sessions`, which are midnights without a zone.

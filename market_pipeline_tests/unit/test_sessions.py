@@ -1,13 +1,19 @@
 """Sessions: which exist, when they begin, which are over. Facts checked against the exchange's published closures."""
 
+import json
 from datetime import UTC, date, datetime
+from importlib.metadata import version
+from pathlib import Path
 
+import exchange_calendars
 import pandas as pd
 import pytest
 from bokeh_sampledata import stocks
 
+from market_pipeline.closures import RECORD, RECORDED_TO, closures
 from market_pipeline.sessions import (
     UnknownCalendarError,
+    calendar,
     days_without_session,
     latest_ended_session,
     session_starts,
@@ -30,6 +36,27 @@ def test_the_exchange_has_no_session_on_a_day_it_was_closed(closed: str) -> None
     assert days_without_session("XNYS", day, day) == [day]
 
 
+@pytest.mark.parametrize("name", ["XNYS", "24/7"])
+def test_the_sessions_are_those_of_the_installed_library(name: str) -> None:
+    first, last = calendar(name).first_session, date(RECORDED_TO, 12, 31)
+    by_library = exchange_calendars.get_calendar(name, start=str(first), end=str(last)).sessions
+    assert sessions_between(name, first, last) == list(by_library.date)
+
+
+def test_the_recorded_closures_are_of_the_installed_library() -> None:
+    # If not, they are worked out anew in every process: run `python -m market_pipeline.closures`.
+    assert json.loads(RECORD.read_text(encoding="utf-8"))["exchange_calendars"] == version("exchange_calendars")
+
+
+def test_a_library_of_another_version_is_asked_itself(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    outdated = tmp_path / "closures.json"
+    outdated.write_text(json.dumps({"exchange_calendars": "0", "closures": ["2024-01-02"]}), encoding="utf-8")
+    monkeypatch.setattr("market_pipeline.closures.RECORD", outdated)
+    found = closures.__wrapped__(2029)
+    assert date(2025, 1, 9) in found
+    assert date(2024, 1, 2) not in found
+
+
 def test_crypto_has_a_session_every_day() -> None:
     assert len(sessions_between("24/7", date(2024, 1, 1), date(2024, 12, 31))) == 366
 
@@ -46,7 +73,7 @@ def test_a_session_begins_at_midnight_of_its_own_time_zone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("calendar", "now", "latest"),
+    ("name", "now", "latest"),
     [
         ("XNYS", "2024-11-29 23:59", "2024-11-27"),  # the day after Thanksgiving trades, and isn't over yet in UTC
         ("XNYS", "2024-11-30 00:00", "2024-11-29"),
@@ -54,9 +81,9 @@ def test_a_session_begins_at_midnight_of_its_own_time_zone() -> None:
         ("24/7", "2024-12-02 02:00", "2024-12-01"),
     ],
 )
-def test_a_session_is_over_once_its_date_has_passed_in_utc(calendar: str, now: str, latest: str) -> None:
+def test_a_session_is_over_once_its_date_has_passed_in_utc(name: str, now: str, latest: str) -> None:
     instant = datetime.fromisoformat(now).replace(tzinfo=UTC)
-    assert latest_ended_session(calendar, instant) == date.fromisoformat(latest)
+    assert latest_ended_session(name, instant) == date.fromisoformat(latest)
 
 
 def test_an_unknown_calendar_is_told_the_known_ones() -> None:
