@@ -17,7 +17,7 @@ def main() -> None:
     started, *arguments = sys.argv[1:]
     from market_pipeline.cli import backfill, launching
     from market_pipeline.cli.main import app
-    from market_pipeline.orchestration import assets
+    from market_pipeline.orchestration import steps
 
     spent: Counter[str] = Counter(importing=time.time() - float(started))
     parts = [
@@ -27,7 +27,7 @@ def main() -> None:
     ]
     for module, name, part in parts:
         setattr(module, name, timed(getattr(module, name), part, spent))
-    assets.ingest = timed_items(assets.ingest, "ingest", spent)
+    steps.ingest = timed_items(steps.ingest, "ingest", spent)
     begun = time.perf_counter()
     assert backfill
     app([*arguments, "--quiet", "--json"], standalone_mode=False)

@@ -28,7 +28,7 @@ from market_pipeline.settings import Settings
 from market_pipeline.symbols import Symbol
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database import create_warehouse_engine
-from market_pipeline.warehouse.schema import migrate
+from market_pipeline.warehouse.migrating import migrate
 
 P = ParamSpec("P")
 SPAWN = multiprocessing.get_context("spawn")

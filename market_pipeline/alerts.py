@@ -14,8 +14,6 @@ from email.utils import format_datetime, make_msgid
 from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
-import requests
-import tenacity
 from pydantic import SecretStr
 
 from market_pipeline.errors import MarketPipelineError, UsageError
@@ -123,6 +121,8 @@ class Webhook:
         Raises:
             AlertError: it was not taken.
         """
+        import tenacity  # with requests 0.1 s, which who sends nothing needn't spend
+
         host = urlsplit(self.url.get_secret_value()).hostname or ""
         attempts = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(_TryAgainError),
@@ -138,6 +138,8 @@ class Webhook:
             ) from None
 
     def _post(self, alert: Alert, host: str) -> None:
+        import requests
+
         with requests.Session() as session:
             session.trust_env = host not in _LOOPBACK  # a proxy is for the world outside
             try:

@@ -16,9 +16,9 @@ from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.client_programs import environment_for
 from market_pipeline.warehouse.database import create_warehouse_engine, database_url, warehouse_of
 from market_pipeline.warehouse.errors import describe, unavailable
+from market_pipeline.warehouse.migrating import migrate
 from market_pipeline.warehouse.planning import Planned, planned
 from market_pipeline.warehouse.roles import analysts_access
-from market_pipeline.warehouse.schema import migrate
 
 app = typer.Typer(
     help="The database: the embedded PostgreSQL, or the one that DATABASE_URL names.", no_args_is_help=True

@@ -1,34 +1,26 @@
 """The assets: `market_data/<SYMBOL>`, one a tracked symbol, partitioned by session.
 
 Declared as multi-assets of up to 50 symbols of one calendar: a multi-asset's cost grows with the square of its outputs,
-a run's with its number of steps. The work itself is `market_pipeline.ingest`. Concept:
+a run's with its number of steps. What a step does is in steps.py, which is imported when one is executed: frames and
+HTTP take half a second, which declaring the assets needn't. Concept:
 https://docs.dagster.io/guides/build/assets/defining-assets
 """
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 from datetime import date
-from functools import cache, partial
+from functools import cache
 
 import dagster as dg
 from sqlalchemy import Table
 
-from market_pipeline.ingest import Run, ingest
-from market_pipeline.listing import refresh
-from market_pipeline.orchestration.checks import check_results, check_specs
-from market_pipeline.orchestration.events import record_check_results, record_materializations
+from market_pipeline.orchestration.checks import check_specs
 from market_pipeline.orchestration.partitions import session_partitions
-from market_pipeline.orchestration.resources import Pipeline
-from market_pipeline.runs import trigger_of
 from market_pipeline.sessions import calendar
 from market_pipeline.symbols import Symbol
-from market_pipeline.warehouse.accounting import Outcome
 from market_pipeline.warehouse.tables import market_data
-from market_pipeline.warehouse.tracked_symbols import Reference, delistings
 
 SYMBOLS_PER_STEP = 50
 GROUPS = {"stock": "stocks", "etf": "etfs", "crypto": "crypto"}
-
-ONE_ROW = {"dagster/partition_row_count": 1}
 
 
 def asset_key(symbol: Symbol) -> dg.AssetKey:
@@ -104,14 +96,16 @@ def _step(
         required_resource_keys={"pipeline"},
     )
     def step(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
+        from market_pipeline.orchestration.steps import check_symbols, load_symbols
+
         if context.selected_asset_keys:
-            _load_bars(
+            load_symbols(
                 context,
                 _among(symbols, context.selected_asset_keys),
                 _among(fetched_together, context.job_def.asset_layer.selected_asset_keys),
             )
         else:
-            _check(context, _among(symbols, {check.asset_key for check in context.selected_asset_check_keys}))
+            check_symbols(context, _among(symbols, {check.asset_key for check in context.selected_asset_check_keys}))
         yield from ()  # no result: it would be of all sessions, where what was recorded is of those that have a bar
 
     return step
@@ -119,79 +113,3 @@ def _step(
 
 def _among(symbols: Sequence[Symbol], keys: Set[dg.AssetKey]) -> list[Symbol]:
     return [symbol for symbol in symbols if asset_key(symbol) in keys]
-
-
-def _load_bars(context: dg.AssetExecutionContext, symbols: Sequence[Symbol], in_run: Sequence[Symbol]) -> None:
-    """Load the run's sessions of a step's symbols, one materialization event a session that has its bar.
-
-    What to ask of the vendor is planned for all symbols of the run that share a process. A symbol that fails leaves its
-    partitions failed and the run red; its neighbours are loaded and stay materialized.
-    """
-    pipeline: Pipeline = context.resources.pipeline
-    sessions = [date.fromisoformat(key) for key in context.partition_keys]
-    delisted = delistings(pipeline.warehouse)
-    run = Run(context.run.run_id, trigger_of(context.run.tags))
-    vendor = pipeline.fetcher(_trading(in_run, delisted, sessions[0]) or in_run, sessions)
-    outcomes = []
-    for outcome in ingest(
-        symbols,
-        sessions,
-        vendor=vendor,
-        who_is=partial(refresh, pipeline.client, pipeline.warehouse),
-        delisted=delisted,
-        warehouse=pipeline.warehouse,
-        run=run,
-        at_once=pipeline.at_once,
-    ):
-        outcomes.append(outcome)
-        if outcome.present:
-            _record(context, outcome)
-        pipeline.loaded(outcome)
-    _check(context, symbols)
-    failures = [f"{outcome.symbol}: {outcome.error}" for outcome in outcomes if outcome.error is not None]
-    if failures:
-        # Asking again at once can't help: what could be retried, the client has retried.
-        raise dg.Failure(
-            f"{len(failures)} of {len(symbols)} symbols failed. " + " ".join(failures), allow_retries=False
-        )
-
-
-def _check(context: dg.AssetExecutionContext, symbols: Sequence[Symbol]) -> None:
-    pipeline: Pipeline = context.resources.pipeline
-    record_check_results(context, list(check_results(pipeline.warehouse, symbols)))
-
-
-def _trading(symbols: Sequence[Symbol], delisted: Mapping[str, Reference], first: date) -> list[Symbol]:
-    """Those that were still on the market at the run's first session: the others need no request."""
-    ended = {name for name, known in delisted.items() if known.delisted_on is not None and known.delisted_on < first}
-    return [symbol for symbol in symbols if symbol.name not in ended]
-
-
-def _record(context: dg.AssetExecutionContext, outcome: Outcome) -> None:
-    """Green is for sessions whose bar is there; Dagster's own result would be green for all that the run covers.
-
-    Every session's event says that it holds one row; the newest, which the UI shows first, what the run did in all.
-    """
-    sessions = [session.isoformat() for session in sorted(outcome.present)]
-    key = dg.AssetKey(["market_data", outcome.symbol])
-    record_materializations(context, key, sessions, ONE_ROW, _summary(outcome))
-
-
-def _summary(outcome: Outcome) -> dict[str, int | float | str]:
-    waited = {"waited_seconds": round(outcome.waited_seconds, 3)} if outcome.waited_seconds else {}
-    return {
-        "first_session": outcome.first_session.isoformat(),
-        "last_session": outcome.last_session.isoformat(),
-        "sessions": outcome.sessions,
-        "sessions_answered": outcome.answered,
-        "sessions_refused": outcome.refused,
-        "sessions_missing": outcome.missing,
-        "requests": outcome.requests,
-        "fetched": outcome.fetched,
-        "loaded": outcome.loaded,
-        "revised": outcome.revised,
-        "unchanged": outcome.unchanged,
-        "rejected": outcome.rejected,
-        "flagged": outcome.flagged,
-        **waited,
-    }

@@ -1,70 +1,26 @@
 """The assets `splits` and `dividends`: one table each, of all tracked equities, refreshed as a whole.
 
-Asks the vendor for what is due and hands the warehouse the answers. Which symbols are tracked is read at the start of
-each run, so that a new one needs no reload.
+What a run of them does is in corporate_action_steps.py, which is imported when one is executed.
 """
-
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict
-from datetime import UTC, date, datetime
 
 import dagster as dg
 
 from market_pipeline.orchestration.assets import column_schema
-from market_pipeline.orchestration.resources import Pipeline
-from market_pipeline.polygon.client import PolygonClient
-from market_pipeline.polygon.reference import Dividend, Split
-from market_pipeline.quality.rules import examine
-from market_pipeline.symbols import Symbol
-from market_pipeline.warehouse.corporate_action_inquiries import (
-    DIVIDENDS,
-    FIRST_DAY,
-    LAST_DAY,
-    SPLITS,
-    Action,
-    ActionTable,
-    Inquiry,
-    next_inquiry,
-)
-from market_pipeline.warehouse.corporate_actions import Refreshed, refresh
-from market_pipeline.warehouse.tracked_symbols import active_symbols
+from market_pipeline.warehouse.corporate_action_inquiries import DIVIDENDS, SPLITS, ActionTable
 
 GROUP = "corporate_actions"
 KEYS = [dg.AssetKey([actions.name]) for actions in (SPLITS, DIVIDENDS)]
-
-Ask = Callable[[date, date, Symbol | None], Iterable[Split | Dividend]]
 
 
 def build_corporate_actions() -> list[dg.AssetsDefinition]:
     """Both assets."""
     return [
-        _asset(SPLITS, "Stock splits of the tracked equities, announced ones included.", lambda client: client.splits),
-        _asset(
-            DIVIDENDS,
-            "Cash dividends of the tracked equities as paid, announced ones included.",
-            lambda client: client.dividends,
-        ),
+        _asset(SPLITS, "Stock splits of the tracked equities, announced ones included."),
+        _asset(DIVIDENDS, "Cash dividends of the tracked equities as paid, announced ones included."),
     ]
 
 
-def refresh_actions(
-    pipeline: Pipeline, actions: ActionTable, ask: Ask, *, run_id: str, now: datetime
-) -> tuple[Inquiry, Refreshed]:
-    """Bring one table to what the vendor lists; what was asked for, and what came of it.
-
-    Raises:
-        PolygonError: an answer can't be had; nothing is changed then.
-        MarketPipelineError: the database can't take what was answered; nothing is changed then.
-    """
-    symbols = {symbol.name: symbol for symbol in active_symbols(pipeline.warehouse)}
-    inquiry = next_inquiry(pipeline.warehouse, actions, symbols.values(), now)
-    listed = list(_listed(inquiry, symbols, ask))
-    source = pipeline.client.source
-    outcome = refresh(pipeline.warehouse, actions, inquiry, listed, source=source, run_id=run_id, examine=examine)
-    return inquiry, outcome
-
-
-def _asset(actions: ActionTable, description: str, method: Callable[[PolygonClient], Ask]) -> dg.AssetsDefinition:
+def _asset(actions: ActionTable, description: str) -> dg.AssetsDefinition:
     @dg.asset(
         key=[actions.name],
         description=description,
@@ -75,47 +31,8 @@ def _asset(actions: ActionTable, description: str, method: Callable[[PolygonClie
         required_resource_keys={"pipeline"},
     )
     def table(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
-        pipeline: Pipeline = context.resources.pipeline
-        ask = method(pipeline.client)
-        inquiry, outcome = refresh_actions(pipeline, actions, ask, run_id=context.run.run_id, now=datetime.now(UTC))
-        if outcome.rejected or outcome.removed:
-            context.log.warning(
-                f"{outcome.rejected} {actions.name} refused and {outcome.removed} taken out: "
-                "see the table rejected_corporate_actions"
-            )
-        return dg.MaterializeResult(metadata=_summary(inquiry, outcome))
+        from market_pipeline.orchestration.corporate_action_steps import refreshed
+
+        return refreshed(context, actions)
 
     return table
-
-
-def _listed(inquiry: Inquiry, symbols: Mapping[str, Symbol], ask: Ask) -> Iterable[Action]:
-    """What the vendor lists of the symbols asked for, under the tables' names."""
-    for name in inquiry.in_full:
-        yield from _of([symbols[name]], _asked(FIRST_DAY, symbols[name], ask, again=name in inquiry.holding))
-    if inquiry.recent:
-        held = not inquiry.recent.isdisjoint(inquiry.holding)
-        yield from _of([symbols[name] for name in inquiry.recent], _asked(inquiry.since, None, ask, again=held))
-
-
-def _asked(start: date, symbol: Symbol | None, ask: Ask, *, again: bool) -> Iterable[Split | Dividend]:
-    """An answer; a second one where the first lists nothing of what there was: under load the vendor does that."""
-    answer = ask(start, LAST_DAY, symbol)
-    return ask(start, LAST_DAY, symbol) if again and not answer else answer
-
-
-def _of(symbols: Iterable[Symbol], answer: Iterable[Split | Dividend]) -> Iterable[Action]:
-    names = {symbol.vendor_ticker: symbol.name for symbol in symbols}
-    for event in answer:
-        if event.ticker in names:
-            values = asdict(event)
-            yield {"symbol": names[values.pop("ticker")], **values}
-
-
-def _summary(inquiry: Inquiry, outcome: Refreshed) -> dict[str, int]:
-    counts = asdict(outcome)
-    return {
-        "dagster/row_count": counts.pop("held"),
-        "symbols_asked_in_full": len(inquiry.in_full),
-        "symbols_asked_for_recent": len(inquiry.recent),
-        **counts,
-    }

@@ -7,8 +7,6 @@ is the callers' business. GraphQL: https://docs.dagster.io/api/graphql
 from collections.abc import Sequence
 from typing import Any
 
-import requests
-
 from market_pipeline.errors import MarketPipelineError
 from market_pipeline.orchestration.assets import asset_key
 from market_pipeline.settings import Settings
@@ -162,6 +160,8 @@ def _cause(error: dict[str, Any]) -> str:
 
 
 def _ask(url: str, query: str, timeout: float, **variables: Any) -> dict[str, Any]:
+    import requests  # which the definitions, that are loaded often, ask nothing with
+
     unreachable = (
         f"no Dagster webserver answers at {url}: start it with `market-pipeline up`, or set DAGSTER_WEBSERVER_URL to "
         "where it is"

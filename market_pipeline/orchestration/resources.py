@@ -3,19 +3,20 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
 
 import dagster as dg
 from sqlalchemy import Engine
 
 from market_pipeline.plans import Plan
-from market_pipeline.polygon.client import PolygonClient
-from market_pipeline.polygon.fetching import Fetcher
-from market_pipeline.polygon.rate_limit import WINDOW_SECONDS
 from market_pipeline.settings import Settings
 from market_pipeline.symbols import Symbol
 from market_pipeline.warehouse.accounting import Outcome
 from market_pipeline.warehouse.database import warehouse_of
-from market_pipeline.warehouse.rate_limit import SharedLimiter
+
+if TYPE_CHECKING:  # frames and HTTP, half a second, for runs alone
+    from market_pipeline.polygon.client import PolygonClient
+    from market_pipeline.polygon.fetching import Fetcher
 
 Loaded = Callable[[Outcome], None]
 """Called with each symbol's outcome as soon as it is loaded."""
@@ -38,7 +39,7 @@ class Pipeline:
     """
 
     def __init__(
-        self, client: PolygonClient, warehouse: Engine, at_once: int, loaded: Loaded, plan: Plan | None = None
+        self, client: "PolygonClient", warehouse: Engine, at_once: int, loaded: Loaded, plan: Plan | None = None
     ) -> None:
         self.warehouse = warehouse
         self.at_once = at_once
@@ -47,8 +48,10 @@ class Pipeline:
         self._plan = plan
         self._fetcher: Fetcher | None = None
 
-    def fetcher(self, symbols: Sequence[Symbol], sessions: Sequence[date]) -> Fetcher:
+    def fetcher(self, symbols: Sequence[Symbol], sessions: Sequence[date]) -> "Fetcher":
         """The run's fetcher for all its symbols, the same for each of its steps: what one fetches serves the others."""
+        from market_pipeline.polygon.fetching import Fetcher
+
         if self._fetcher is None:
             self._fetcher = Fetcher(self.client, symbols, sessions, datetime.now(UTC), self._plan)
         return self._fetcher
@@ -57,6 +60,10 @@ class Pipeline:
 @contextmanager
 def open_pipeline(settings: Settings, loaded: Loaded) -> Iterator[Pipeline]:
     """The pipeline as the settings describe it, closed on leaving."""
+    from market_pipeline.polygon.client import PolygonClient
+    from market_pipeline.polygon.rate_limit import WINDOW_SECONDS
+    from market_pipeline.warehouse.rate_limit import SharedLimiter
+
     at_once = REQUESTS_AT_ONCE if settings.requests_per_minute >= FAST_PLAN else 1
     with warehouse_of(settings) as warehouse:
         limiter = SharedLimiter(warehouse, settings.requests_per_minute, window_seconds=WINDOW_SECONDS)

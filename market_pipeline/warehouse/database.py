@@ -14,7 +14,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 from market_pipeline.settings import Settings
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.errors import SchemaError, unavailable
-from market_pipeline.warehouse.schema import check_known, current_revision, head_revision, migrate
+from market_pipeline.warehouse.schema import check_known, current_revision, head_revision
 
 
 def database_url(settings: Settings) -> SecretStr:
@@ -68,6 +68,8 @@ def open_warehouse(settings: Settings) -> Engine:
             f"the database's schema is revision {found}, this version needs {head_revision()}: "
             "run `market-pipeline db migrate`"
         )
+    from market_pipeline.warehouse.migrating import migrate  # alembic, which few need
+
     migrate(engine)
     return engine
 

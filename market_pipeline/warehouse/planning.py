@@ -11,7 +11,8 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from market_pipeline.warehouse.errors import unavailable
-from market_pipeline.warehouse.schema import alembic_config, check_known, current_revision, head_revision
+from market_pipeline.warehouse.migrating import alembic_config
+from market_pipeline.warehouse.schema import check_known, current_revision, head_revision
 
 
 @dataclass(frozen=True)

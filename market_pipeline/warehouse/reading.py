@@ -4,13 +4,16 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import TYPE_CHECKING
 
-import pandas as pd
 from sqlalchemy import Engine, Row, func, select
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from market_pipeline.errors import UsageError
 from market_pipeline.warehouse.tables import backfill_history, corporate_action_inquiries, market_data
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class NoInstantError(UsageError):
@@ -26,7 +29,7 @@ def run_history(engine: Engine, run_ids: Sequence[str]) -> Sequence[Row]:  # typ
 
 def bars(
     engine: Engine, symbols: Sequence[str], start: date, end: date, *, as_of: datetime | None = None
-) -> pd.DataFrame:
+) -> "pd.DataFrame":
     """The stored bars of some symbols from `start` to `end`, both included, as traded.
 
     Args:
@@ -42,6 +45,8 @@ def bars(
     Raises:
         NoInstantError: `as_of` has no time zone.
     """
+    import pandas as pd  # a third of a second, which accounts needn't
+
     if as_of is not None and as_of.tzinfo is None:
         raise NoInstantError(f"as_of {as_of} is no instant: give it a time zone, such as UTC")
     source = market_data if as_of is None else func.market_data_as_of(as_of).table_valued(*market_data.columns)

@@ -1,73 +1,37 @@
-"""The warehouse's schema: which revision a database is at, and bringing it to this version's by alembic."""
+"""The warehouse's schema: which revision a database is at, and which ones this version of the package knows.
 
-from datetime import UTC, datetime
+Bringing a database from one to another is migrating.py's business. Told without alembic, whose import takes longer than
+most commands ask the database for.
+"""
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
-from psycopg.errors import DuplicateTable
-from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import OperationalError, ProgrammingError
+from functools import cache
+from importlib.resources import files
 
-from market_pipeline.warehouse.errors import SchemaError, first_line, unavailable
-from market_pipeline.warehouse.session_calendar import record_sessions
-from market_pipeline.warehouse.statements import views
+from sqlalchemy import Connection, text
 
-_MIGRATION_LOCK = 7_310_531  # any constant: one migration of a database at a time
+from market_pipeline.warehouse.errors import SchemaError
 
 
-def alembic_config() -> Config:
-    """Where alembic finds our migrations."""
-    config = Config()
-    config.set_main_option("script_location", "market_pipeline.warehouse:migrations")
-    return config
+@cache
+def revisions() -> list[str]:
+    """The revisions that the migrations make, oldest first. Each migration's file begins with the one it makes."""
+    versions = files("market_pipeline.warehouse") / "migrations" / "versions"
+    return sorted(file.name.partition("_")[0] for file in versions.iterdir() if file.name[0].isdigit())
 
 
 def head_revision() -> str:
     """The revision of the schema that this version of the package works with."""
-    head = ScriptDirectory.from_config(alembic_config()).get_current_head()
-    if head is None:
+    if not revisions():
         raise SchemaError("this installation holds no migrations: install market-pipeline again")
-    return head
+    return revisions()[-1]
 
 
 def current_revision(connection: Connection) -> str | None:
     """The revision a database is at; None where it has no schema of ours."""
-    return MigrationContext.configure(connection).get_current_revision()
-
-
-def migrate(engine: Engine) -> str:
-    """Bring the schema to this version's and return its revision. Safe with several processes at once.
-
-    Views and functions are made anew each time. All of it is one transaction: a migration that fails leaves the
-    database as it was.
-
-    Raises:
-        DatabaseUnavailableError: it can't be reached, or the role may not make tables in it.
-        SchemaError: it holds another application's tables, or a schema that this version doesn't know.
-    """
-    try:
-        with engine.begin() as connection:
-            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
-            found = current_revision(connection)
-            if found is not None:
-                check_known(found)
-            config = alembic_config()
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-            for view in views():
-                connection.exec_driver_sql(view)
-            record_sessions(connection, datetime.now(UTC).date())
-    except (OperationalError, ProgrammingError) as error:
-        if isinstance(error.orig, DuplicateTable):
-            raise SchemaError(
-                f"the database holds tables of another application ({first_line(error)}): use another database "
-                "(DATABASE_URL)"
-            ) from None
-        raise unavailable(error, engine) from None
-    return head_revision()
+    if connection.scalar(text("SELECT to_regclass('alembic_version')")) is None:
+        return None
+    revision: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return revision
 
 
 def check_known(revision: str) -> None:
@@ -76,10 +40,8 @@ def check_known(revision: str) -> None:
     Raises:
         SchemaError: none does.
     """
-    try:
-        ScriptDirectory.from_config(alembic_config()).get_revision(revision)
-    except CommandError:
+    if revision not in revisions():
         raise SchemaError(
             f"the database's schema is revision {revision}, which this version doesn't know: install the version that "
             "made it, or use another database (DATABASE_URL)"
-        ) from None
+        )

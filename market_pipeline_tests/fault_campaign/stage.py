@@ -24,7 +24,7 @@ from market_pipeline.settings import Settings
 from market_pipeline.symbols import DEFAULT_BACKFILL, Symbol
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database import create_warehouse_engine
-from market_pipeline.warehouse.schema import migrate
+from market_pipeline.warehouse.migrating import migrate
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.fault_campaign.scenarios import Command, How
 

@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from sqlalchemy import Engine, Table, select
 
-from market_pipeline.orchestration.corporate_actions import refresh_actions
+from market_pipeline.orchestration.corporate_action_steps import refresh_actions
 from market_pipeline.orchestration.resources import Pipeline
 from market_pipeline.symbols import Symbol
 from market_pipeline.warehouse.corporate_action_inquiries import SPLITS, ActionTable

@@ -37,9 +37,9 @@ from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.accounting import Outcome
 from market_pipeline.warehouse.database import create_warehouse_engine, open_warehouse, warehouse_of
 from market_pipeline.warehouse.loading import claim_source
+from market_pipeline.warehouse.migrating import migrate
 from market_pipeline.warehouse.rate_limit import SharedLimiter
 from market_pipeline.warehouse.reading import bars
-from market_pipeline.warehouse.schema import migrate
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.integration.polygon_cases import client_of
 from market_pipeline_tests.integration.stored_bars import flags, loaded, query, recorded

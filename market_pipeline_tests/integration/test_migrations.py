@@ -3,6 +3,7 @@
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from pydantic import SecretStr
 from sqlalchemy import Engine, text
 
@@ -11,7 +12,8 @@ from market_pipeline.warehouse.api_keys import access_metadata
 from market_pipeline.warehouse.database import create_warehouse_engine, open_warehouse
 from market_pipeline.warehouse.embedded import Server
 from market_pipeline.warehouse.errors import DatabaseUnavailableError, SchemaError
-from market_pipeline.warehouse.schema import current_revision, head_revision, migrate
+from market_pipeline.warehouse.migrating import alembic_config, migrate
+from market_pipeline.warehouse.schema import current_revision, head_revision, revisions
 from market_pipeline.warehouse.tables import metadata
 
 
@@ -44,6 +46,11 @@ def test_every_table_and_column_has_its_comment_in_the_database(warehouse: Engin
         table_comment, date_comment = connection.execute(query).one()
     assert table_comment.startswith("Daily bars as traded")
     assert date_comment.startswith("The session")
+
+
+def test_the_known_revisions_are_those_that_the_migrations_make_one_after_the_other() -> None:
+    made = [script.revision for script in ScriptDirectory.from_config(alembic_config()).walk_revisions()]
+    assert revisions() == made[::-1]
 
 
 def test_migrating_again_changes_nothing(warehouse: Engine) -> None:

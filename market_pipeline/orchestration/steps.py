@@ -1,0 +1,99 @@
+"""What a step of the assets does when it is executed: load its symbols, say so, and answer their checks.
+
+The work itself is `market_pipeline.ingest`; here it is told to Dagster.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from functools import partial
+
+import dagster as dg
+
+from market_pipeline.ingest import Run, ingest
+from market_pipeline.listing import refresh
+from market_pipeline.orchestration.checks import check_results
+from market_pipeline.orchestration.events import record_check_results, record_materializations
+from market_pipeline.orchestration.resources import Pipeline
+from market_pipeline.runs import trigger_of
+from market_pipeline.symbols import Symbol
+from market_pipeline.warehouse.accounting import Outcome
+from market_pipeline.warehouse.tracked_symbols import Reference, delistings
+
+ONE_ROW = {"dagster/partition_row_count": 1}
+
+
+def load_symbols(context: dg.AssetExecutionContext, symbols: Sequence[Symbol], in_run: Sequence[Symbol]) -> None:
+    """Load the run's sessions of a step's symbols, one materialization event a session that has its bar.
+
+    What to ask of the vendor is planned for all symbols of the run that share a process. A symbol that fails leaves its
+    partitions failed and the run red; its neighbours are loaded and stay materialized.
+    """
+    pipeline: Pipeline = context.resources.pipeline
+    sessions = [date.fromisoformat(key) for key in context.partition_keys]
+    delisted = delistings(pipeline.warehouse)
+    run = Run(context.run.run_id, trigger_of(context.run.tags))
+    vendor = pipeline.fetcher(_trading(in_run, delisted, sessions[0]) or in_run, sessions)
+    outcomes = []
+    for outcome in ingest(
+        symbols,
+        sessions,
+        vendor=vendor,
+        who_is=partial(refresh, pipeline.client, pipeline.warehouse),
+        delisted=delisted,
+        warehouse=pipeline.warehouse,
+        run=run,
+        at_once=pipeline.at_once,
+    ):
+        outcomes.append(outcome)
+        if outcome.present:
+            _record(context, outcome)
+        pipeline.loaded(outcome)
+    check_symbols(context, symbols)
+    failures = [f"{outcome.symbol}: {outcome.error}" for outcome in outcomes if outcome.error is not None]
+    if failures:
+        # Asking again at once can't help: what could be retried, the client has retried.
+        raise dg.Failure(
+            f"{len(failures)} of {len(symbols)} symbols failed. " + " ".join(failures), allow_retries=False
+        )
+
+
+def check_symbols(context: dg.AssetExecutionContext, symbols: Sequence[Symbol]) -> None:
+    """Answer the checks of these symbols, which are of one calendar."""
+    pipeline: Pipeline = context.resources.pipeline
+    record_check_results(context, list(check_results(pipeline.warehouse, symbols)))
+
+
+def _trading(symbols: Sequence[Symbol], delisted: Mapping[str, Reference], first: date) -> list[Symbol]:
+    """Those that were still on the market at the run's first session: the others need no request."""
+    ended = {name for name, known in delisted.items() if known.delisted_on is not None and known.delisted_on < first}
+    return [symbol for symbol in symbols if symbol.name not in ended]
+
+
+def _record(context: dg.AssetExecutionContext, outcome: Outcome) -> None:
+    """Green is for sessions whose bar is there; Dagster's own result would be green for all that the run covers.
+
+    Every session's event says that it holds one row; the newest, which the UI shows first, what the run did in all.
+    """
+    sessions = [session.isoformat() for session in sorted(outcome.present)]
+    key = dg.AssetKey(["market_data", outcome.symbol])
+    record_materializations(context, key, sessions, ONE_ROW, _summary(outcome))
+
+
+def _summary(outcome: Outcome) -> dict[str, int | float | str]:
+    waited = {"waited_seconds": round(outcome.waited_seconds, 3)} if outcome.waited_seconds else {}
+    return {
+        "first_session": outcome.first_session.isoformat(),
+        "last_session": outcome.last_session.isoformat(),
+        "sessions": outcome.sessions,
+        "sessions_answered": outcome.answered,
+        "sessions_refused": outcome.refused,
+        "sessions_missing": outcome.missing,
+        "requests": outcome.requests,
+        "fetched": outcome.fetched,
+        "loaded": outcome.loaded,
+        "revised": outcome.revised,
+        "unchanged": outcome.unchanged,
+        "rejected": outcome.rejected,
+        "flagged": outcome.flagged,
+        **waited,
+    }
