@@ -16,6 +16,7 @@ from market_pipeline.cli.summary import Account, symbol_account, unreached
 from market_pipeline.errors import MarketPipelineError
 from market_pipeline.orchestration.build import build_analytics, build_loading
 from market_pipeline.orchestration.launch import Launched, close_abandoned_runs, launch, launch_job, open_instance
+from market_pipeline.orchestration.marts import JOB as MARTS_JOB
 from market_pipeline.orchestration.schedules import CORPORATE_ACTIONS_JOB
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.rate_limit import LocalLimiter
@@ -74,11 +75,9 @@ def build_marts(settings: Settings, warehouse: Engine, *, quiet: bool = False) -
         MartsError: dbt failed, or one of its models or tests did.
         DatabaseLostError: a database went away in the middle of it.
     """
-    from market_pipeline.orchestration.marts import JOB  # dbt takes seconds that loading needn't
-
     said = StringIO() if quiet else sys.stderr
     with _instance(settings, warehouse) as instance, redirect_stdout(said):
-        ended = launch_job(build_analytics(settings), JOB, instance, warehouse)
+        ended = launch_job(build_analytics(settings), MARTS_JOB, instance, warehouse)
     if not ended.success:
         if isinstance(said, StringIO):
             typer.echo(said.getvalue(), err=True, nl=False)

@@ -7,6 +7,7 @@ import dagster as dg
 from market_pipeline.orchestration.alerts import build_alert_sensors
 from market_pipeline.orchestration.assets import build_assets
 from market_pipeline.orchestration.corporate_actions import build_corporate_actions
+from market_pipeline.orchestration.marts import build_marts, marts_job
 from market_pipeline.orchestration.resources import Loaded, pipeline_resource
 from market_pipeline.orchestration.run_logs import set_run_logger
 from market_pipeline.orchestration.schedules import build_schedules
@@ -72,9 +73,6 @@ def build_analytics(settings: Settings, executor: dg.ExecutorDefinition = dg.in_
     Raises:
         MarketPipelineError: the database can't be read, or dbt can't read its project.
     """
-    # Takes seconds, which loading doesn't need.
-    from market_pipeline.orchestration.marts import build_marts, marts_job
-
     with warehouse_of(settings) as warehouse:
         symbols = active_symbols(warehouse)
     job = marts_job()

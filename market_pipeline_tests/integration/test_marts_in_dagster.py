@@ -1,20 +1,24 @@
 """The analysts' tables in Dagster: lineage from every symbol, one build after the loads, tests as checks."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
+from typing import Any
 
 import dagster as dg
 import pytest
 from dagster import DagsterInstance, DagsterRunStatus
 from dagster._core.definitions.sensor_definition import SensorExecutionData
+from dagster._core.remote_representation.external_data import RepositorySnap
+from dagster_shared.record import copy
 from sqlalchemy import Engine
 
 from market_pipeline.dbt_project import manifest, project_folder
 from market_pipeline.orchestration.assets import asset_key
 from market_pipeline.orchestration.build import build_definitions
 from market_pipeline.orchestration.launch import launch_job, open_instance
-from market_pipeline.orchestration.marts import JOB
+from market_pipeline.orchestration.marts import JOB, build_marts
+from market_pipeline.orchestration.marts_build import assets_by_dagster_dbt
 from market_pipeline.settings import Settings
 from market_pipeline.symbols import Symbol
 from market_pipeline.warehouse.tracked_symbols import add_symbols
@@ -56,6 +60,33 @@ def test_every_test_of_the_project_is_a_check(settings: Settings, warehouse: Eng
     assert checks == names_of_tests(settings)
 
 
+def told_to_the_ui(assets: Sequence[dg.AssetsDefinition | dg.AssetSpec]) -> tuple[dict[Any, Any], dict[Any, Any]]:
+    """What Dagster's UI is told of the models and of their tests, but for what dagster-dbt keeps for itself."""
+    private = {"dagster_dbt/manifest", "dagster_dbt/dagster_dbt_translator"}
+    snap = RepositorySnap.from_def(dg.Definitions(assets=assets).get_repository_def())
+    models = {
+        node.asset_key: copy(
+            node,
+            metadata={name: value for name, value in node.metadata.items() if name not in private},
+            parent_edges=sorted(node.parent_edges, key=str),
+        )
+        for node in snap.asset_nodes
+    }
+    checks = {
+        (check.asset_key, check.name): copy(check, additional_asset_keys=sorted(check.additional_asset_keys))
+        for check in snap.asset_check_nodes or ()
+    }
+    return models, checks
+
+
+def test_models_and_tests_are_declared_as_dagster_dbt_would(settings: Settings, warehouse: Engine) -> None:
+    declared, checks = told_to_the_ui(build_marts(settings, [])[:1])
+    by_dagster_dbt, its_checks = told_to_the_ui([assets_by_dagster_dbt(settings)])
+    assert declared == by_dagster_dbt
+    assert checks == its_checks
+    assert len(checks) == len(names_of_tests(settings))
+
+
 def test_a_build_makes_every_table_downstream_of_the_symbols_and_checks_it(
     settings: Settings, instance: DagsterInstance, warehouse: Engine
 ) -> None:
@@ -76,6 +107,20 @@ def test_a_build_makes_every_table_downstream_of_the_symbols_and_checks_it(
     built = [record for record in ran if record.run_id == ended.run_id]
     assert len(built) == len(names_of_tests(settings))
     assert {record.status.value for record in built} == {"SUCCEEDED"}
+
+
+def test_one_chosen_model_is_built_and_checked_alone(
+    settings: Settings, instance: DagsterInstance, warehouse: Engine
+) -> None:
+    repository = build_definitions(settings).get_repository_def()
+    chosen = dg.AssetKey(["analytics_staging", "stg_sessions"])
+    own = {key for key in repository.asset_graph.asset_check_keys if key.asset_key == chosen}
+    result = (
+        repository.get_job("__ASSET_JOB").get_subset(asset_selection={chosen}).execute_in_process(instance=instance)
+    )
+    assert [event.asset_key for event in result.get_asset_materialization_events()] == [chosen]
+    evaluations = result.get_asset_check_evaluations()
+    assert {evaluation.asset_check_key for evaluation in evaluations if evaluation.passed} == own
 
 
 def test_the_tables_are_built_once_after_whatever_was_loaded(

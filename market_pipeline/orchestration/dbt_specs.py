@@ -1,0 +1,97 @@
+"""dbt's models and tests as Dagster's specs of assets and checks, read from dbt's manifest.
+
+They are those that dagster-dbt makes, to the last tag: a test compares them. But importing that brings dbt, which takes
+a second of every process that loads the definitions; so it is imported only when a build runs, by marts_build.py.
+"""
+
+from collections.abc import Iterator, Mapping
+from hashlib import sha1
+from textwrap import indent
+from typing import Any
+
+import dagster as dg
+
+OWNERS = ["team:market-data"]
+
+Node = Mapping[str, Any]
+"""A model, source or test of the manifest. https://docs.getdbt.com/reference/artifacts/manifest-json"""
+
+
+def node_key(node: Node) -> dg.AssetKey:
+    """Models are named by schema and table, sources as the assets that load them."""
+    is_source = node["resource_type"] == "source"
+    return dg.AssetKey([node["name"]]) if is_source else dg.AssetKey([node["schema"], node["name"]])
+
+
+def model_specs(manifest: Mapping[str, Any]) -> Iterator[dg.AssetSpec]:
+    """A spec of each model."""
+    database = manifest["metadata"]["adapter_type"]
+    for node in manifest["nodes"].values():
+        if node["resource_type"] == "model":
+            code = node["raw_code"]
+            yield dg.AssetSpec(
+                node_key(node),
+                deps=list(_deps(manifest, node)),
+                description=f"{node['description']}\n\n#### Raw SQL:\n```sql\n{indent(code, '    ')}\n```",
+                metadata={
+                    "dagster-dbt/materialization_type": node["config"]["materialized"],
+                    **table_metadata(node),
+                    "dagster_dbt/unique_id": node["unique_id"],
+                    "dagster/storage_kind": database,
+                    "dagster_dbt/project_id": dg.MetadataValue.text(manifest["metadata"]["project_id"]),
+                },
+                skippable=True,
+                group_name=node["schema"],
+                code_version=sha1(code.encode(), usedforsecurity=False).hexdigest(),
+                owners=OWNERS,
+                tags=dict.fromkeys(node["tags"], ""),
+                kinds={"dbt", database},
+            )
+
+
+def check_specs(manifest: Mapping[str, Any]) -> Iterator[dg.AssetCheckSpec]:
+    """A spec of each test of the models' content, on the model that it is of."""
+    for unique_id, test in manifest["nodes"].items():
+        if test["resource_type"] == "test" and (model := _tested(manifest, test)):
+            parents = {node_key(_node(manifest, parent)) for parent in test["depends_on"]["nodes"]}
+            yield dg.AssetCheckSpec(
+                test["name"],
+                asset=node_key(model),
+                description=test["meta"].get("description"),
+                additional_deps=parents - {node_key(model)},
+                metadata={"dagster_dbt/unique_id": unique_id},
+                blocking=test["config"]["severity"].lower() == "error",
+            )
+
+
+def table_metadata(node: Node) -> dict[str, Any]:
+    """The table that a model makes, or a source is, and its columns."""
+    columns = [
+        dg.TableColumn(name, column["data_type"] or "?", column["description"], tags=dict.fromkeys(column["tags"], ""))
+        for name, column in node["columns"].items()
+    ]
+    table = [node["database"], node["schema"], node.get("alias") or node["name"]]
+    return {"dagster/column_schema": dg.TableSchema(columns), "dagster/table_name": ".".join(table)}
+
+
+def _deps(manifest: Mapping[str, Any], model: Node) -> Iterator[dg.AssetDep]:
+    storage = {"dagster/storage_kind": manifest["metadata"]["adapter_type"]}
+    for parent in dict.fromkeys(model["depends_on"]["nodes"]):
+        node = _node(manifest, parent)
+        is_source = node["resource_type"] == "source"
+        yield dg.AssetDep(node_key(node), metadata={**table_metadata(node), **storage} if is_source else None)
+
+
+def _tested(manifest: Mapping[str, Any], test: Node) -> Node | None:
+    """What a test is of: the model that it stands at, the only one that it reads, or the one that it names."""
+    if named := test["config"]["meta"].get("dagster", {}).get("ref"):
+        models = (node for node in manifest["nodes"].values() if node["resource_type"] == "model")
+        return next((model for model in models if model["name"] == named["name"]), None)
+    parents = test["depends_on"]["nodes"]
+    unique_id = parents[0] if len(parents) == 1 else test.get("attached_node")
+    return _node(manifest, unique_id) if unique_id else None
+
+
+def _node(manifest: Mapping[str, Any], unique_id: str) -> Node:
+    found: Node = manifest["nodes"].get(unique_id) or manifest["sources"][unique_id]
+    return found
