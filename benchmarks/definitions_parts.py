@@ -20,17 +20,17 @@ def main() -> None:
     import dagster as dg
 
     done("import dagster")
-    from market_pipeline.orchestration.build import build_analytics, build_loading
-    from market_pipeline.settings import load_settings
+    from market_pipeline.garbage import made_to_stay
 
-    done("import the project")
-    loading = build_loading(load_settings())
-    done("symbols, schedules, sensors")
-    import dagster_dbt  # noqa: F401
+    with made_to_stay():  # as definitions.py does
+        from market_pipeline.orchestration.build import build_analytics, build_loading
+        from market_pipeline.settings import load_settings
 
-    done("import dagster-dbt")
-    analytics = build_analytics(load_settings())
-    done("dbt's models")
+        done("import the project")
+        loading = build_loading(load_settings())
+        done("symbols, schedules, sensors")
+        analytics = build_analytics(load_settings())
+        done("dbt's models")
     dg.Definitions.merge(loading, analytics).get_repository_def()
     done("Dagster's repository")
     print(json.dumps(parts))

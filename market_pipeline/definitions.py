@@ -2,11 +2,14 @@
 
 import dagster as dg
 
-from market_pipeline.orchestration.build import build_definitions
+from market_pipeline.garbage import made_to_stay
 from market_pipeline.settings import load_settings
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
     """The definitions for the environment's settings and the symbols tracked now."""
-    return build_definitions(load_settings())
+    with made_to_stay():
+        from market_pipeline.orchestration.build import build_definitions  # most of the time that this takes
+
+        return build_definitions(load_settings())

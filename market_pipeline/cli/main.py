@@ -4,7 +4,6 @@ Exit codes: 0 done, 1 failed, 2 the command itself is wrong, 3 some symbols fail
 everything else to standard error.
 """
 
-import gc
 import logging
 import sys
 from contextlib import suppress
@@ -17,12 +16,10 @@ from market_pipeline.cli.on_demand import OnDemand, group_of
 from market_pipeline.cli.passing_on import PassesOn
 from market_pipeline.cli.telling import tell
 from market_pipeline.errors import MarketPipelineError, UsageError
+from market_pipeline.garbage import collect_seldom
 from market_pipeline.settings import SettingsError, load_settings
 
 FAILED, USAGE = 1, 2
-GARBAGE = (100_000, 20, 20)
-"""How many new objects make Python look for garbage, of which importing makes none, and a command seldom any: looking
-as often as Python does by default is a tenth of a short command's time."""
 
 COMMANDS = {
     "backfill": OnDemand("backfill", "backfill"),
@@ -72,7 +69,7 @@ def _options(
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit."""
-    gc.set_threshold(*GARBAGE)
+    collect_seldom()
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal of any encoding can be told
     with suppress(SettingsError):  # a command that reads the settings says so itself

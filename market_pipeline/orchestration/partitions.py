@@ -5,6 +5,7 @@ https://docs.dagster.io/guides/build/partitions-and-backfills
 """
 
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cached_property
 
 import dagster as dg
 
@@ -13,7 +14,21 @@ from market_pipeline.sessions import calendar, days_without_session
 WEEKENDS = ("0 0 * * 6", "0 0 * * 0")
 
 
-def session_partitions(calendar_name: str, today: date) -> dg.DailyPartitionsDefinition:
+class SessionPartitions(dg.DailyPartitionsDefinition):
+    """Daily partitions whose hash is computed once.
+
+    Dagster asks for it several times an asset and a partition, and takes it each time of the text of all exclusions.
+    """
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash(repr(self))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+
+def session_partitions(calendar_name: str, today: date) -> SessionPartitions:
     """The partitions of a calendar: its sessions from its first on, each existing once its day is over in UTC.
 
     Weekends and holidays are left out by exclusion: a weekday schedule would hide Friday until Monday. Holidays are
@@ -23,7 +38,7 @@ def session_partitions(calendar_name: str, today: date) -> dg.DailyPartitionsDef
     closed_days = (
         [] if calendar_name == "24/7" else days_without_session(calendar_name, first, _end_of_next_year(today))
     )
-    return dg.DailyPartitionsDefinition(
+    return SessionPartitions(
         start_date=first.isoformat(),
         exclusions=[*WEEKENDS, *(datetime.combine(day, time(), UTC) for day in closed_days)] if closed_days else None,
     )
