@@ -103,9 +103,9 @@ class BulkPostgresEventLogStorage(Pooled, PostgresEventLogStorage):
     nothing has listened to it since Dagster polls.
     """
 
-    def __init__(self, postgres_url: str) -> None:
+    def __init__(self, postgres_url: str, *, should_autocreate_tables: bool = True) -> None:
         self._tables_seen: set[str] = set()
-        super().__init__(postgres_url)
+        super().__init__(postgres_url, should_autocreate_tables=should_autocreate_tables)
 
     def has_table(self, table_name: str) -> bool:
         """Whether the table exists; asked of the database only until it does, as it is asked with every batch."""

@@ -29,8 +29,8 @@ class Pooled:
     that has died, say because PostgreSQL was restarted, is noticed and replaced before it is used.
     """
 
-    def __init__(self, postgres_url: str) -> None:
-        super().__init__(postgres_url)  # type: ignore[call-arg]
+    def __init__(self, postgres_url: str, *, should_autocreate_tables: bool = True) -> None:
+        super().__init__(postgres_url, should_autocreate_tables)  # type: ignore[call-arg]
         self._engine = create_pg_engine(
             postgres_url,
             isolation_level="AUTOCOMMIT",

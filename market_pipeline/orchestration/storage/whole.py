@@ -15,7 +15,7 @@ from dagster._core.storage.base_storage import DagsterStorage
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
 from dagster_postgres import PostgresRunStorage, PostgresScheduleStorage
 from pydantic import SecretStr
-from sqlalchemy import URL, Connection, make_url, text
+from sqlalchemy import URL, Connection, inspect, make_url, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from market_pipeline.errors import MarketPipelineError
@@ -29,6 +29,9 @@ from market_pipeline.warehouse.errors import describe
 BATCH_SIZE_VARIABLE = "DAGSTER_EVENT_BATCH_SIZE"
 DEFAULT_BATCH_SIZE = 1000
 
+TABLES = {"runs", "instance_info", "event_logs", "jobs"}
+"""The tables by which the parts of the storage tell whether theirs are there; each part's are made all at once."""
+
 _TABLES_LOCK = 7_310_532  # any constant that nobody else locks
 
 
@@ -39,20 +42,35 @@ class DagsterDatabaseError(MarketPipelineError):
 class PooledRunStorage(Pooled, PostgresRunStorage):
     """The shipped run storage on a kept connection."""
 
+    _has_times = False
+
+    def has_run_stats_index_cols(self) -> bool:
+        """Whether runs have columns for their times; asked of the database only until they do, as it is asked often."""
+        self._has_times = self._has_times or super().has_run_stats_index_cols()
+        return self._has_times
+
 
 class PooledScheduleStorage(Pooled, PostgresScheduleStorage):
     """The shipped schedule storage on a kept connection."""
 
 
 class MarketPipelineStorage(DagsterStorage, ConfigurableClass):
-    """All of Dagster's storage in one database of PostgreSQL's, with events written in bulk."""
+    """All of Dagster's storage in one database of PostgreSQL's, with events written in bulk.
 
-    def __init__(self, url: SecretStr, inst_data: ConfigurableClassData | None = None) -> None:
+    Args:
+        url: the database's address.
+        inst_data: what dagster.yaml says of this class.
+        make_tables: whether each part is to look, on two connections of its own, for its tables, and to make them.
+    """
+
+    def __init__(
+        self, url: SecretStr, inst_data: ConfigurableClassData | None = None, *, make_tables: bool = True
+    ) -> None:
         address = url.get_secret_value()
         self._inst_data = inst_data
-        self._run_storage = PooledRunStorage(address)
-        self._event_log_storage = BulkPostgresEventLogStorage(address)
-        self._schedule_storage = PooledScheduleStorage(address)
+        self._run_storage = PooledRunStorage(address, should_autocreate_tables=make_tables)
+        self._event_log_storage = BulkPostgresEventLogStorage(address, should_autocreate_tables=make_tables)
+        self._schedule_storage = PooledScheduleStorage(address, should_autocreate_tables=make_tables)
         super().__init__()  # type: ignore[no-untyped-call]
 
     def finish(self) -> None:
@@ -150,7 +168,8 @@ def open_storage(settings: Settings, inst_data: ConfigurableClassData | None = N
     with _connected(url) as connection:
         # Whoever finds no tables makes them, and of several processes that do so at once all but one would fail.
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _TABLES_LOCK})
-        storage = MarketPipelineStorage(url, inst_data)
+        made = TABLES.issubset(inspect(connection).get_table_names())
+        storage = MarketPipelineStorage(url, inst_data, make_tables=not made)
         storage.finish()
         return storage
 
