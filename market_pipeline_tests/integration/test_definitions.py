@@ -1,0 +1,29 @@
+"""Loading the definitions, which every process of Dagster's does: what it must not bring with it."""
+
+import subprocess
+import sys
+
+from sqlalchemy import Engine
+
+from market_pipeline.warehouse.tracked_symbols import add_symbols
+from market_pipeline_tests.integration.stored_bars import AAPL
+
+SLOW = {"alembic", "dagster_dbt", "dbt", "exchange_calendars", "numpy", "pandas", "requests", "structlog", "tenacity"}
+"""Up to a second each with what they bring, and needed by runs alone."""
+
+LOAD = """
+import sys
+from market_pipeline.definitions import defs
+defs().get_repository_def()
+print(*{name.partition(".")[0] for name in sys.modules})
+"""
+
+
+def test_what_only_runs_need_is_not_imported(warehouse: Engine, environment: dict[str, str]) -> None:
+    add_symbols(warehouse, [AAPL])
+    ended = subprocess.run(
+        [sys.executable, "-c", LOAD], env=environment, check=True, stdout=subprocess.PIPE, encoding="utf-8"
+    )
+    imported = set(ended.stdout.split())
+    assert {"dagster", "market_pipeline", "sqlalchemy"} <= imported
+    assert imported & SLOW == set()
