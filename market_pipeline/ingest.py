@@ -167,11 +167,12 @@ def _until_its_end(attempt: Attempt, known: Reference | None) -> Attempt:
 def _fetch(attempt: Attempt, vendor: Vendor) -> tuple[FetchedBars, Checked]:
     """What the vendor has, checked here too: another symbol's bars are meanwhile on their way into the database."""
     due = attempt.due
-    fetched = FetchedBars(empty_frame(), (), requests=0)
     if due:
         with bound_contextvars(symbol=attempt.symbol.name):  # for what is logged of its requests and waits too
             log.info("Backfilling %s: %s to %s", attempt.symbol.name, due[0], due[-1])
             fetched = vendor.bars(attempt.symbol, due[-1])
+    else:
+        fetched = FetchedBars(empty_frame(), (), requests=0)
     return fetched, check(fetched, attempt.symbol, due or attempt.sessions)
 
 

@@ -195,7 +195,9 @@ def check(fetched: FetchedBars, symbol: Symbol, sessions: Sequence[date]) -> Che
         [f"{rule.name}: {rule.meaning}" for rule, verdict in zip(IMPOSSIBLE, verdicts, strict=True) if verdict[row]]
         for row in np.flatnonzero(refused)
     ]
-    return Checked(bars[~refused].sort_values("date"), bars[refused], reasons)
+    accepted = bars if not refused.any() else bars[~refused]
+    in_order = accepted["date"].is_monotonic_increasing
+    return Checked(accepted if in_order else accepted.sort_values("date"), bars[refused], reasons)
 
 
 def examine(symbol: Symbol, bars: pd.DataFrame, splits: Mapping[date, float]) -> list[FlaggedBar]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from market_pipeline.bars import VALUE_COLUMNS
 
@@ -49,16 +50,17 @@ def encode_new_bars(frame: pd.DataFrame, about: Mapping[str, str | datetime]) ->
     return _HEADER + b"".join(parts) + _TRAILER
 
 
-def decode_bars(records: bytes) -> pd.DataFrame:
-    """What `sql/held_bars.sql` answers with, as a frame of BAR_COLUMNS; NaN where there is no number."""
-    bars = np.frombuffer(records, dtype=np.dtype(list(_BAR.items())))
-    return pd.DataFrame(
+def decode_bars(records: bytes) -> tuple[pd.DataFrame, NDArray[np.bool_]]:
+    """What `sql/held_bars.sql` answers with: a frame of BAR_COLUMNS, NaN where there is no number; which are odd."""
+    bars = np.frombuffer(records, dtype=np.dtype([*_BAR.items(), ("validated", "?")]))
+    frame = pd.DataFrame(
         {
             "date": (_FIRST_DAY + bars["date"].astype("timedelta64[D]")).astype("datetime64[us]"),
             "time": pd.DatetimeIndex(_EPOCH + bars["time"].astype("timedelta64[us]"), tz="UTC"),
             **{name: bars[name].astype("float64") for name in VALUE_COLUMNS},
         }
     )
+    return frame, ~bars["validated"]
 
 
 def _values(frame: pd.DataFrame) -> dict[str, Any]:

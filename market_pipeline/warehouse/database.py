@@ -14,6 +14,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 from market_pipeline.settings import Settings
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.errors import SchemaError, unavailable
+from market_pipeline.warehouse.lost_connections import replace_lost_connections
 from market_pipeline.warehouse.schema import check_known, current_revision, head_revision
 
 
@@ -30,9 +31,9 @@ def create_warehouse_engine(url: SecretStr) -> Engine:
     engine = create_engine(
         address,
         connect_args={"connect_timeout": 10, "application_name": "market_pipeline"},
-        pool_pre_ping=True,
         hide_parameters=True,
     )
+    replace_lost_connections(engine)
     event.listen(engine, "connect", _in_utc)
     return engine
 

@@ -24,8 +24,8 @@ Examine = Callable[[Symbol, pd.DataFrame, Mapping[date, float]], Sequence[Flagge
 
 def flag(
     connection: Connection, symbol: Symbol, bars: pd.DataFrame, examine: Examine, at: datetime, *, since: date
-) -> None:
-    """Bring the flags of the bars from `since` to the last of `bars` up to date.
+) -> frozenset[date]:
+    """Bring the flags of the bars from `since` to the last of `bars` up to date; the sessions of those that are odd.
 
     Args:
         connection: in a transaction that holds the symbol's lock.
@@ -45,6 +45,7 @@ def flag(
         "at": at,
     }
     connection.execute(statement("flag_bars"), parameters)
+    return frozenset(bar.session for bar in found)
 
 
 def flag_again(connection: Connection, names: Iterable[str], examine: Examine) -> None:

@@ -19,7 +19,7 @@ from market_pipeline.settings import Source
 from market_pipeline.warehouse.accounting import Attempt, Outcome, account_for
 from market_pipeline.warehouse.flagging import Examine, flag
 from market_pipeline.warehouse.merging import merge
-from market_pipeline.warehouse.tables import bar_source, market_data, rejected_bars
+from market_pipeline.warehouse.tables import bar_source, rejected_bars
 from market_pipeline.warehouse.tracked_symbols import lock_symbol
 
 
@@ -56,9 +56,10 @@ def load(
         claim_source(connection, attempt.source)
         at = lock_symbol(connection, attempt.symbol)
         merged = merge(connection, attempt, accepted, at)
+        flagged = merged.flagged
         if merged.loaded or merged.revised:
             since = accepted["date"].iloc[0].date()
-            flag(connection, attempt.symbol, merged.held, examine, at, since=since)
+            flagged = flag(connection, attempt.symbol, merged.held, examine, at, since=since)
         _quarantine(connection, attempt, rejected)
         outcome = Outcome(
             symbol=attempt.symbol.name,
@@ -72,8 +73,8 @@ def load(
             revised=merged.revised,
             unchanged=len(accepted) - merged.loaded - merged.revised,
             rejected=len(rejected),
-            flagged=_flagged(connection, attempt, accepted),
-            present=frozenset(merged.held["date"].dt.date).intersection(attempt.due),
+            flagged=len(flagged.intersection(_sessions(accepted))),
+            present=frozenset(_sessions(merged.held)).intersection(attempt.due),
             notes=attempt.notes,
             waited_seconds=attempt.waited_seconds,
         )
@@ -87,8 +88,11 @@ def claim_source(connection: Connection, source: Source) -> None:
     Raises:
         MixedSourcesError: it is the other's.
     """
-    connection.execute(upsert(bar_source).values(source=source).on_conflict_do_nothing())
-    held: str = connection.execute(select(bar_source.c.source)).scalar_one()
+    query = select(bar_source.c.source)
+    held = connection.scalar(query)
+    if held is None:
+        connection.execute(upsert(bar_source).values(source=source).on_conflict_do_nothing())
+        held = connection.execute(query).scalar_one()
     if held != source:
         raise MixedSourcesError(
             f"this database holds {held} bars and refuses {source} ones: use another database "
@@ -118,11 +122,6 @@ def _storable(payload: Mapping[str, Any]) -> Any:
     return json.loads(json.dumps(payload), parse_constant=str)
 
 
-def _flagged(connection: Connection, attempt: Attempt, accepted: pd.DataFrame) -> int:
-    """How many of the accepted bars are flagged."""
-    odd = select(market_data.c.date).where(
-        market_data.c.symbol == attempt.symbol.name,
-        market_data.c.date.between(attempt.sessions[0], attempt.sessions[-1]),
-        ~market_data.c.validated,
-    )
-    return int(accepted["date"].isin(pd.DatetimeIndex(list(connection.scalars(odd)))).sum())
+def _sessions(bars: pd.DataFrame) -> list[date]:
+    days: list[date] = bars["date"].to_numpy("datetime64[D]").tolist()
+    return days

@@ -32,11 +32,13 @@ class Merged:
     """How many bars came in new, how many replaced another, and all that the symbol now holds of the run's sessions.
 
     `held` (BAR_COLUMNS, in order) reaches LOOK_BACK stored bars further on either side, where there are so many.
+    `flagged` are the sessions of which the bar, as it was before, was found odd.
     """
 
     loaded: int
     revised: int
     held: pd.DataFrame
+    flagged: frozenset[date]
 
 
 def merge(connection: Connection, attempt: Attempt, accepted: pd.DataFrame, at: datetime) -> Merged:
@@ -48,7 +50,14 @@ def merge(connection: Connection, attempt: Attempt, accepted: pd.DataFrame, at: 
         accepted: BAR_COLUMNS, ordered by date, one row a session, all within the attempt's.
         at: the time that is stored with them.
     """
-    held = _held(connection, attempt.symbol.name, attempt.sessions[0], attempt.sessions[-1])
+    wanted = {
+        "symbol": attempt.symbol.name,
+        "first": attempt.sessions[0],
+        "last": attempt.sessions[-1],
+        "look_back": LOOK_BACK,
+    }
+    held, odd = decode_bars(connection.execute(statement("held_bars"), wanted).scalar_one() or b"")
+    flagged = frozenset(held["date"].to_numpy("datetime64[D]")[odd].tolist())
     is_new, differs = _compared(accepted, held)
     if is_new.any():
         about = {"symbol": attempt.symbol.name, "source": attempt.source, "run_id": attempt.run_id}
@@ -58,14 +67,15 @@ def merge(connection: Connection, attempt: Attempt, accepted: pd.DataFrame, at: 
         _copy_in(connection, REPLACING_BARS, encode_bars(accepted[differs]))
         by_whom = {"symbol": attempt.symbol.name, "source": attempt.source, "run_id": attempt.run_id, "at": at}
         connection.execute(statement("revise_staged_bars"), by_whom)
-    others = held[~held["date"].isin(accepted["date"])]
-    now = pd.concat([accepted, others], ignore_index=True).sort_values("date") if len(others) else accepted
-    return Merged(int(is_new.sum()), int(differs.sum()), now)
+    if is_new.any() or differs.any():
+        held = _with(accepted, held)
+    return Merged(int(is_new.sum()), int(differs.sum()), held, flagged)
 
 
-def _held(connection: Connection, symbol: str, first: date, last: date) -> pd.DataFrame:
-    wanted = {"symbol": symbol, "first": first, "last": last, "look_back": LOOK_BACK}
-    return decode_bars(connection.execute(statement("held_bars"), wanted).scalar_one() or b"")
+def _with(accepted: pd.DataFrame, held: pd.DataFrame) -> pd.DataFrame:
+    """What is held once the accepted bars have come in or taken others' places."""
+    others = held[~np.isin(held["date"].to_numpy(), accepted["date"].to_numpy())]
+    return pd.concat([accepted, others], ignore_index=True).sort_values("date") if len(others) else accepted
 
 
 def _compared(accepted: pd.DataFrame, held: pd.DataFrame) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

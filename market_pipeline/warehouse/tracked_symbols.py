@@ -131,10 +131,11 @@ def lock_symbol(connection: Connection, symbol: Symbol) -> datetime:
     Raises:
         NotTrackedError: the symbol is not in tracked_symbols.
     """
-    row = select(tracked_symbols.c.id).where(tracked_symbols.c.symbol == symbol.name).with_for_update()
-    if connection.execute(row).first() is None:
+    row = select(tracked_symbols.c.id).where(tracked_symbols.c.symbol == symbol.name).with_for_update().subquery()
+    # Rows of a query that locks are locked before anything is made of them.
+    now: datetime | None = connection.scalar(select(func.clock_timestamp()).select_from(row))
+    if now is None:
         raise NotTrackedError(f"{symbol.name} is not tracked: run `market-pipeline symbols add {symbol.name}` first")
-    now: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
     return now
 
 

@@ -265,7 +265,9 @@ def test_a_connection_lost_between_batches_is_replaced(
     if webserver:
         storage.optimize_for_webserver(statement_timeout=12_345, pool_recycle=60, max_overflow=3)
     storage.store_event_batch([planned("A", "2024-01-01"), planned("B", "2024-01-01")])
-    lost = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> {}"
+    lost = (
+        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> {}"
+    )
     assert rows(url, lost.format("pg_backend_pid()")) == [(True,)]
     storage.store_event_batch([planned("A", "2024-01-02"), planned("B", "2024-01-02")])
     assert rows(url, "SELECT count(*) FROM event_logs") == [(4,)]

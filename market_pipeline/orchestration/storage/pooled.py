@@ -3,19 +3,15 @@
 Knows nothing of what is stored.
 """
 
-import select
-import time
 from typing import Any
 
 from dagster_postgres.utils import create_pg_engine, set_pg_statement_timeout
 from sqlalchemy import Engine, event
-from sqlalchemy.exc import DisconnectionError
+
+from market_pipeline.warehouse.lost_connections import replace_lost_connections
 
 RECYCLE_SECONDS = 1800
 """How old a kept connection may get, well under what firewalls and poolers between us and a server allow."""
-
-IDLE_SECONDS = 30
-"""After how long out of use a kept connection is asked whether it still answers; until then it is only looked at."""
 
 
 class Pooled:
@@ -39,8 +35,7 @@ class Pooled:
             pool_recycle=RECYCLE_SECONDS,
             hide_parameters=True,
         )
-        event.listen(self._engine, "checkin", _note_the_time)
-        event.listen(self._engine, "checkout", _refuse_a_lost_one)
+        replace_lost_connections(self._engine)
 
     def _init_db(self) -> None:
         """Make all the tables or none."""
@@ -64,25 +59,3 @@ class Pooled:
         """Close the kept connection; a later call opens another."""
         super().dispose()  # type: ignore[misc]
         self._engine.dispose()
-
-
-def _note_the_time(_connection: Any, record: Any) -> None:
-    record.info["idle_since"] = time.monotonic()
-
-
-def _refuse_a_lost_one(connection: Any, record: Any, _proxy: object) -> None:
-    """Have the pool replace a connection that the server has closed.
-
-    From such a one there is something to read though nothing was asked. Seeing that takes no round trip, which as many
-    as there are events in a run would be felt.
-    """
-    arrived = select.poll()
-    arrived.register(connection, select.POLLIN)
-    if arrived.poll(0):
-        raise DisconnectionError("closed by the server")
-    if time.monotonic() - record.info.get("idle_since", time.monotonic()) > IDLE_SECONDS:
-        try:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT 1")
-        except connection.Error as error:
-            raise DisconnectionError(str(error)) from None

@@ -1,10 +1,11 @@
 -- One symbol's stored bars from :first to :last, and as many as :look_back before and after, oldest first, as one value:
--- a record of a fixed width each, as binary COPY has its fields. NaN stands for a missing vwap or transactions.
+-- a record of a fixed width each, as binary COPY has its fields; the last says whether nothing about the bar is odd.
+-- NaN stands for a missing vwap or transactions.
 -- A row each would take Python several times as long to read. Parameters: symbol, first, last, look_back.
 SELECT string_agg(
     date_send(date) || timestamptz_send(time)
     || float8send(open) || float8send(high) || float8send(low) || float8send(close) || float8send(volume)
-    || float8send(coalesce(vwap, 'NaN')) || float8send(coalesce(transactions::float8, 'NaN')),
+    || float8send(coalesce(vwap, 'NaN')) || float8send(coalesce(transactions::float8, 'NaN')) || boolsend(validated),
     '' ORDER BY date
 )
 FROM market_data
