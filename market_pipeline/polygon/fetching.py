@@ -12,10 +12,11 @@ from datetime import date, datetime, timedelta
 import pandas as pd
 
 from market_pipeline.bars import FetchedBars, empty_frame
+from market_pipeline.errors import MarketPipelineError
 from market_pipeline.plans import Plan, years_before
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.errors import BadKeyError, NotYetAvailableError, PlanError, PolygonError
-from market_pipeline.polygon.market_days import MarketDays
+from market_pipeline.polygon.market_days import MarketDays, NoRoomError
 from market_pipeline.polygon.parsing import GroupedBars
 from market_pipeline.polygon.planning import GroupedRequest, RangeRequest, plan_requests
 from market_pipeline.sessions import calendar
@@ -71,7 +72,7 @@ class Fetcher:
         self._ranged = {request.symbol for request in requests if isinstance(request, RangeRequest)}
         self._days_to_ask = [request for request in requests if isinstance(request, GroupedRequest)]
         self._days = MarketDays({symbol.vendor_ticker for symbol in symbols})
-        self._failed_days: dict[date, PolygonError] = {}
+        self._failed_days: dict[date, MarketPipelineError] = {}
         self._lock = threading.RLock()
 
     def bars(self, symbol: Symbol, last: date = date.max) -> FetchedBars:
@@ -85,6 +86,7 @@ class Fetcher:
 
         Raises:
             PolygonError: there is no usable answer.
+            NoRoomError: the whole market's days, which many symbols are taken from, can't be kept on disk.
         """
         spent = _Spent()
         while True:
@@ -131,20 +133,20 @@ class Fetcher:
         with self._lock:
             for request in self._days_to_ask:
                 if request.session not in self._days and request.session in self._sessions:
-                    market = self._market(request)
-                    self._days.add(request.session, market)
-                    spent.add(market)
+                    spent.add(self._kept(request))
             return replace(self._days.bars(symbol.vendor_ticker, last), **vars(spent))
 
-    def _market(self, request: GroupedRequest) -> GroupedBars:
-        """A day of the whole market. One that the client has given up on is not tried again for the other symbols."""
+    def _kept(self, request: GroupedRequest) -> GroupedBars:
+        """A day of the whole market, kept. What has failed once is not tried again for the other symbols."""
         if known := self._failed_days.get(request.session):
             raise type(known)(str(known))
         try:
-            return self._client.grouped_bars(request.calendar, request.session)
-        except PolygonError as error:
+            market = self._client.grouped_bars(request.calendar, request.session)
+            self._days.add(request.session, market)
+        except (PolygonError, NoRoomError) as error:
             self._failed_days[request.session] = error
             raise
+        return market
 
     def _narrowed(self, asked: Sequence[date], error: PolygonError) -> bool:
         """Leave out what the plan refuses, for this symbol and those after it; False where nothing would be left."""

@@ -1,8 +1,12 @@
 """Fetching for a run: the fewest requests, the same bars either way, and what a plan refuses left out and said."""
 
+import os
+import subprocess
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -13,6 +17,7 @@ from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.errors import NotYetAvailableError, PlanError, PolygonError
 from market_pipeline.polygon.fetching import Fetcher
 from market_pipeline.polygon.http import Patience
+from market_pipeline.polygon.market_days import NoRoomError
 from market_pipeline.polygon.rate_limit import LocalLimiter
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.server import running_sandbox
@@ -72,6 +77,53 @@ def test_a_bar_is_the_same_from_the_whole_markets_days_and_from_its_own_range() 
         by_day = Fetcher(client, EQUITIES, WEEK, NOW).bars(EQUITIES[0])
         by_range = Fetcher(client, EQUITIES[:1], WEEK, NOW).bars(EQUITIES[0])
     pd.testing.assert_frame_equal(by_day.frame, by_range.frame, check_exact=True)
+
+
+@pytest.fixture
+def temporary_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder for temporary files, a test's own."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def test_the_markets_days_are_in_a_file_that_no_ending_leaves_behind(temporary_files: Path) -> None:
+    with client_of() as (client, _):
+        fetcher = Fetcher(client, EQUITIES, WEEK, NOW)
+        assert len(fetcher.bars(EQUITIES[0]).frame) == len(WEEK)
+        assert list(temporary_files.iterdir()) == []  # it has no name any more while it is in use
+        assert len(fetcher.bars(EQUITIES[1]).frame) == len(WEEK)
+
+
+def test_without_a_folder_for_temporary_files_each_symbol_says_so_and_nothing_is_asked_twice(
+    temporary_files: Path,
+) -> None:
+    temporary_files.rmdir()
+    with client_of() as (client, base_url):
+        fetcher = Fetcher(client, EQUITIES, WEEK, NOW)
+        for symbol in EQUITIES[:3]:
+            with pytest.raises(
+                NoRoomError, match=r"\(No such file or directory\): make room .* or let TMPDIR name one"
+            ):
+                fetcher.bars(symbol)
+        assert requests_made(base_url) == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a disk of a given size")
+def test_a_disk_too_small_for_the_markets_days_is_told_and_with_room_the_next_run_succeeds(
+    temporary_files: Path,
+) -> None:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8k", "tmpfs", temporary_files], check=True)
+    try:
+        with client_of() as (client, base_url):
+            fetcher = Fetcher(client, EQUITIES, WEEK, NOW)
+            for symbol in EQUITIES[:3]:
+                with pytest.raises(NoRoomError, match="No space left on device"):
+                    fetcher.bars(symbol)
+            assert requests_made(base_url) == 1
+            subprocess.run(["mount", "-o", "remount,size=8m", temporary_files], check=True)
+            assert len(Fetcher(client, EQUITIES, WEEK, NOW).bars(EQUITIES[0]).frame) == len(WEEK)
+    finally:
+        subprocess.run(["umount", "--lazy", temporary_files], check=True)
 
 
 def test_on_the_free_plan_the_session_just_ended_is_left_to_the_next_run() -> None:
