@@ -111,15 +111,18 @@ async def _whole_json(
 
 
 async def _whole_file(request: Request, reader: Reader, query: Query, kind: Format) -> tuple[bytes, int, str | None]:
+    made = writer(kind, query.columns)
+    parts = [made.begin()]
+    count = 0
+    following = None
     async with reader.snapshot(long=False) as connection:
         # With the row behind the page, if there is one: only then is there a next page to be looked for.
-        blocks = [lines async for lines in _copied_lines(connection, replace(query, limit=query.limit + 1))]
-        count = sum(map(len, blocks))
-        following = await _boundary(request, connection, query) if count > query.limit else None
-    if count > query.limit:
-        blocks[-1].pop()
-    made = writer(kind, query.columns)
-    return b"".join([made.begin(), *map(made.block, blocks), made.end()]), count, following
+        async for lines in _copied_lines(connection, replace(query, limit=query.limit + 1)):
+            count += len(lines)
+            parts.append(made.block(lines[: len(lines) - max(0, count - query.limit)]))
+        if count > query.limit:
+            following = await _boundary(request, connection, query)
+    return b"".join([*parts, made.end()]), count, following
 
 
 async def _streamed(
@@ -189,7 +192,7 @@ async def copied(connection: AsyncConnection, query: Query, shown: str, options:
     copy = f"COPY (SELECT {shown} FROM ({statement}) AS shown) TO STDOUT ({options})"  # noqa: S608 - as above
     lines: list[bytes] = []
     async with connection.cursor() as cursor, cursor.copy(copy, [*values, query.limit]) as rows:
-        async for line in rows:
+        while line := await rows.read():
             lines.append(bytes(line))
             if len(lines) == BLOCK:
                 yield lines

@@ -31,6 +31,9 @@ OUTAGE_WAIT = 1.0
 
 PLANNED_ONCE = "force_generic_plan"
 
+AT_A_TIME = 64_000
+"""Bytes: what a connection reads at a time, or more."""
+
 LARGE = 100_000
 """Characters: a longer answer isn't kept by the connection that it came by."""
 
@@ -115,7 +118,6 @@ class Reader:
             ProblemError: the database can't be reached, or took too long.
         """
         async with self._connected(self._bulk if long else self._quick) as connection, connection.transaction():
-            await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             yield connection
 
     @property
@@ -158,6 +160,14 @@ class Connection(AsyncConnection[TupleRow]):
 Pool = AsyncConnectionPool[Connection]
 
 
+async def _widened(connection: Connection) -> None:
+    """Have a connection read much at a time: libpq's buffer starts small and keeps the size that a value once needed.
+
+    With a small one, rows come a few at a time, and a long answer is waited for again and again.
+    """
+    await connection.execute("SELECT repeat(' ', %s)", [AT_A_TIME])
+
+
 def connection_pool(url: SecretStr, role: str, size: int, wait: float, seconds: float, plan: str = "auto") -> Pool:
     """A pool of at most so many connections of a role that only reads, not opened yet.
 
@@ -168,6 +178,7 @@ def connection_pool(url: SecretStr, role: str, size: int, wait: float, seconds: 
     options = {
         "role": role,
         "default_transaction_read_only": "on",
+        "default_transaction_isolation": r"repeatable\ read",
         "statement_timeout": f"{round(seconds * 1000)}",
         "idle_in_transaction_session_timeout": "60s",
         "timezone": "UTC",
@@ -184,6 +195,7 @@ def connection_pool(url: SecretStr, role: str, size: int, wait: float, seconds: 
         ),
         connection_class=Connection,
         kwargs={"autocommit": True},
+        configure=_widened,
         min_size=1,
         max_size=size,
         timeout=wait,
