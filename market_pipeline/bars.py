@@ -10,6 +10,7 @@ from datetime import date
 from typing import Any
 
 import pandas as pd
+from numpy.typing import NDArray
 
 VALUE_COLUMNS = ("open", "high", "low", "close", "volume", "vwap", "transactions")
 """The numbers of a bar, float64. Prices in US dollars as traded; volume in shares or coins, fractional. vwap (dollars)
@@ -18,6 +19,11 @@ and transactions (a count) may be missing (NaN)."""
 BAR_COLUMNS = ("date", "time", *VALUE_COLUMNS)
 """`date`: the session, datetime64 at midnight without a zone. `time`: when its day begins, datetime64 in UTC. Both are
 NaT where the vendor's timestamp can't be read."""
+
+
+Columns = Mapping[str, NDArray[Any]]
+"""Bars as arrays of one length, a column a name: a frame of a night's few bars costs more than all that is done to it.
+`date` is datetime64[D], `time` datetime64[us] in UTC, the numbers are float64."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,15 @@ class FlaggedBar:
 
 LOOK_BACK = 20
 """How many stored sessions before a bar decide, with the splits, what is odd about it: about a trading month."""
+
+
+def columns_of(frame: pd.DataFrame) -> Columns:
+    """A frame of BAR_COLUMNS as arrays."""
+    return {
+        "date": frame["date"].to_numpy("datetime64[D]"),
+        "time": frame["time"].to_numpy("datetime64[us]"),
+        **{name: frame[name].to_numpy() for name in VALUE_COLUMNS},
+    }
 
 
 def empty_frame() -> pd.DataFrame:

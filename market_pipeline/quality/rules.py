@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from market_pipeline.bars import FetchedBars, FlaggedBar
+from market_pipeline.bars import Columns, FetchedBars, FlaggedBar
 from market_pipeline.quality import impossible, suspicious
 from market_pipeline.quality.impossible import Answer, Verdicts
 from market_pipeline.quality.suspicious import History
@@ -200,14 +200,15 @@ def check(fetched: FetchedBars, symbol: Symbol, sessions: Sequence[date]) -> Che
     return Checked(accepted if in_order else accepted.sort_values("date"), bars[refused], reasons)
 
 
-def examine(symbol: Symbol, bars: pd.DataFrame, splits: Mapping[date, float]) -> list[FlaggedBar]:
+def examine(symbol: Symbol, bars: Columns, splits: Mapping[date, float]) -> list[FlaggedBar]:
     """What is suspicious in a symbol's stored bars.
 
     The verdict on a bar is final where `bars` holds the LOOK_BACK stored sessions before it, or all there are.
 
     Args:
         symbol: whose bars they are.
-        bars: BAR_COLUMNS, ordered by date, without a stored session left out between the first and the last.
+        bars: `date` and VALUE_COLUMNS, ordered by date, without a stored session left out between the first and the
+            last.
         splits: by execution date, what an earlier price is to be multiplied with.
     """
     compared = suspicious.history(bars, splits)
@@ -220,7 +221,7 @@ def examine(symbol: Symbol, bars: pd.DataFrame, splits: Mapping[date, float]) ->
 
 def _flagged(values: Mapping[str, Any], verdicts: Sequence[Verdicts], row: int) -> FlaggedBar:
     found = [rule for rule, verdict in zip(SUSPICIOUS, verdicts, strict=True) if verdict[row]]
-    dates = {name: values[name].astype("datetime64[D]").item() for name in ("date", "previous_date")}
+    dates = {name: values[name].item() for name in ("date", "previous_date")}
     notes = "; ".join(f"{rule.name}: {rule.meaning.format(**{**values, **dates})}" for rule in found)
     return FlaggedBar(
         session=dates["date"],

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from market_pipeline.bars import LOOK_BACK, VALUE_COLUMNS
+from market_pipeline.bars import LOOK_BACK, VALUE_COLUMNS, Columns
 from market_pipeline.quality.impossible import Verdicts
 
 FEWEST_VOLUMES = 10
@@ -25,27 +25,28 @@ History = Mapping[str, NDArray[Any]]
 """A symbol's bars in order, a column a name: date, VALUE_COLUMNS, and what each bar is compared with."""
 
 
-def history(bars: pd.DataFrame, splits: Mapping[date, float]) -> History:
+def history(bars: Columns, splits: Mapping[date, float]) -> History:
     """A symbol's bars with what each is compared with.
 
     Args:
-        bars: BAR_COLUMNS, ordered by date, one row a session, none missing between the first and the last stored.
+        bars: `date` and VALUE_COLUMNS, ordered by date, one row a session, none missing between the first and the last
+            stored.
         splits: by execution date, what an earlier price is to be multiplied with (0.5 for a 2-for-1 split).
 
     Returns:
-        The columns of `bars` but `time`, and `previous_date`, `previous_close` (dollars as traded), `split` (the factor
+        The columns of `bars`, and `previous_date`, `previous_close` (dollars as traded), `split` (the factor
         between the two closes, 1 where there is none), `move` (the close's change that no split explains, a fraction),
         `raw_move` (its change as traded) and `volume_times` (the volume as a multiple of the median of the sessions
         before, in shares of its own day). NaN where there is nothing to compare with.
     """
-    days, close, volume = (bars[name].to_numpy() for name in ("date", "close", "volume"))
+    days, close, volume = (bars[name] for name in ("date", "close", "volume"))
     factor = _factor(days, splits)
     previous = _previous(close)
     split = _previous(factor, first=factor[:1]) / factor
     in_last_shares = pd.Series(volume / factor)
     usual = in_last_shares.rolling(LOOK_BACK, min_periods=FEWEST_VOLUMES, closed="left").median()
     return {
-        **{name: bars[name].to_numpy() for name in ("date", *VALUE_COLUMNS)},
+        **{name: bars[name] for name in ("date", *VALUE_COLUMNS)},
         "previous_date": _previous(days, first=days[:1]),
         "previous_close": previous,
         "split": split,

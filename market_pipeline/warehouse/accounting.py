@@ -7,13 +7,12 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
-from typing import Any
 
-from sqlalchemy import Connection, Engine, func, insert, update
+from sqlalchemy import Connection, Engine
 
 from market_pipeline.settings import Source
 from market_pipeline.symbols import Symbol
-from market_pipeline.warehouse.tables import backfill_history, tracked_symbols
+from market_pipeline.warehouse.statements import statement
 
 
 @dataclass(frozen=True)
@@ -107,37 +106,30 @@ def record_failure(engine: Engine, attempt: Attempt, error: str) -> Outcome:
 
 def account_for(connection: Connection, attempt: Attempt, outcome: Outcome) -> None:
     """Write the row, and the symbol's own state."""
-    succeeded = outcome.error is None
-    row = insert(backfill_history).values(
-        run_id=attempt.run_id,
-        trigger=attempt.trigger,
-        symbol=outcome.symbol,
-        start_date=outcome.first_session,
-        end_date=outcome.last_session,
-        sessions=outcome.sessions,
-        answered=outcome.answered,
-        refused=outcome.refused,
-        answered_from=next(iter(attempt.answered_sessions), None),
-        answered_to=next(reversed(attempt.answered_sessions), None),
-        requests=outcome.requests,
-        fetched=outcome.fetched,
-        loaded=outcome.loaded,
-        revised=outcome.revised,
-        unchanged=outcome.unchanged,
-        rejected=outcome.rejected,
-        flagged=outcome.flagged,
-        missing=outcome.missing,
-        records_imported=outcome.loaded + outcome.revised,
-        started_at=attempt.started_at,
-        duration_seconds=func.extract("epoch", func.clock_timestamp() - attempt.started_at),
-        backfill_timestamp=func.clock_timestamp(),
-        success=succeeded,
-        error_details=outcome.error,
-        notes="; ".join(outcome.notes) or None,
-        waited_seconds=outcome.waited_seconds,
-    )
-    state: dict[str, Any] = {"backfill_status": "completed" if succeeded else "failed"}
-    if succeeded:
-        state["last_backfill"] = func.now()
-    symbol = tracked_symbols.c.symbol == outcome.symbol
-    connection.execute(update(tracked_symbols).where(symbol).values(state).add_cte(row.cte("account")))
+    said = {
+        "run_id": attempt.run_id,
+        "trigger": attempt.trigger,
+        "symbol": outcome.symbol,
+        "start_date": outcome.first_session,
+        "end_date": outcome.last_session,
+        "sessions": outcome.sessions,
+        "answered": outcome.answered,
+        "refused": outcome.refused,
+        "answered_from": next(iter(attempt.answered_sessions), None),
+        "answered_to": next(reversed(attempt.answered_sessions), None),
+        "requests": outcome.requests,
+        "fetched": outcome.fetched,
+        "loaded": outcome.loaded,
+        "revised": outcome.revised,
+        "unchanged": outcome.unchanged,
+        "rejected": outcome.rejected,
+        "flagged": outcome.flagged,
+        "missing": outcome.missing,
+        "records_imported": outcome.loaded + outcome.revised,
+        "started_at": attempt.started_at,
+        "success": outcome.error is None,
+        "error_details": outcome.error,
+        "notes": "; ".join(outcome.notes) or None,
+        "waited_seconds": outcome.waited_seconds,
+    }
+    connection.execute(statement("record_account"), said)

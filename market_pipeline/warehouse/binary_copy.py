@@ -1,4 +1,4 @@
-"""Frames of bars in PostgreSQL's binary COPY format, built and read as one array.
+"""Bars in PostgreSQL's binary COPY format, built and read as one array.
 
 A row of fixed-width columns is a fixed-width record, so numpy lays out all rows at once, where a Python tuple a row
 would take seconds a million. Format: PostgreSQL documentation, "COPY", section "Binary Format".
@@ -10,10 +10,9 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from market_pipeline.bars import VALUE_COLUMNS
+from market_pipeline.bars import VALUE_COLUMNS, Columns
 
 _HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)  # signature, then no flags and no header extension
 _TRAILER = b"\xff\xff"
@@ -27,48 +26,42 @@ Kinds = Mapping[str, str | None]
 """The kind and width of each column, in order, as numpy names them; None for one that is NULL in all rows."""
 
 
-def encode_bars(frame: pd.DataFrame) -> bytes:
-    """The rows of `frame` (BAR_COLUMNS; NaN allowed in numbers, no missing date or time) for `staged_bars`."""
-    return _HEADER + _encoded(_values(frame), _BAR, len(frame)) + _TRAILER
+def encode_bars(bars: Columns) -> bytes:
+    """The bars (NaN allowed in numbers, no missing date or time) as `staged_bars` takes them."""
+    return _HEADER + _encoded(_values(bars), _BAR, len(bars["date"])) + _TRAILER
 
 
-def encode_new_bars(frame: pd.DataFrame, about: Mapping[str, str | datetime]) -> bytes:
-    """The rows of `frame` as `market_data` takes them: the columns of `about`, equal for all, then BAR_COLUMNS.
+def encode_new_bars(bars: Columns, about: Mapping[str, str | datetime]) -> bytes:
+    """The bars as `market_data` takes them: the columns of `about`, equal for all, then BAR_COLUMNS.
 
-    Missing numbers become NULL. Rows of which the same numbers are missing come together, in the frame's order.
+    Missing numbers become NULL. Rows of which the same numbers are missing come together, in their order.
     """
     constants = {n: value.encode() if isinstance(value, str) else _microseconds(value) for n, value in about.items()}
     kinds = {n: f"S{len(value)}" if isinstance(value, bytes) else ">i8" for n, value in constants.items()}
-    values = _values(frame)
+    values = _values(bars)
     missing = [np.isnan(values[name]) for name in _NULLABLE]
     parts = []
     for pattern in product((False, True), repeat=len(_NULLABLE)):
         alike = np.logical_and.reduce([null == wanted for null, wanted in zip(missing, pattern, strict=True)])
-        nullable = {n: None if null else kind for (n, kind), null in zip(_NULLABLE.items(), pattern, strict=True)}
-        part = {name: column[alike] for name, column in values.items()}
-        parts.append(_encoded({**constants, **part}, {**kinds, **_BAR, **nullable}, int(alike.sum())))
+        if alike.any():
+            nullable = {n: None if null else kind for (n, kind), null in zip(_NULLABLE.items(), pattern, strict=True)}
+            part = {name: column[alike] for name, column in values.items()}
+            parts.append(_encoded({**constants, **part}, {**kinds, **_BAR, **nullable}, int(alike.sum())))
     return _HEADER + b"".join(parts) + _TRAILER
 
 
-def decode_bars(records: bytes) -> tuple[pd.DataFrame, NDArray[np.bool_]]:
-    """What `sql/held_bars.sql` answers with: a frame of BAR_COLUMNS, NaN where there is no number; which are odd."""
+def decode_bars(records: bytes) -> tuple[Columns, NDArray[np.bool_]]:
+    """What `sql/held_bars.sql` answers with: `date` and VALUE_COLUMNS, NaN where there is no number; which are odd."""
     bars = np.frombuffer(records, dtype=np.dtype([*_BAR.items(), ("validated", "?")]))
-    frame = pd.DataFrame(
-        {
-            "date": (_FIRST_DAY + bars["date"].astype("timedelta64[D]")).astype("datetime64[us]"),
-            "time": pd.DatetimeIndex(_EPOCH + bars["time"].astype("timedelta64[us]"), tz="UTC"),
-            **{name: bars[name].astype("float64") for name in VALUE_COLUMNS},
-        }
-    )
-    return frame, ~bars["validated"]
+    days = _FIRST_DAY + bars["date"].astype("timedelta64[D]")
+    return {"date": days, **{name: bars[name].astype("float64") for name in VALUE_COLUMNS}}, ~bars["validated"]
 
 
-def _values(frame: pd.DataFrame) -> dict[str, Any]:
-    instants = pd.DatetimeIndex(frame["time"]).tz_convert("UTC").tz_localize(None).to_numpy("datetime64[us]")
+def _values(bars: Columns) -> dict[str, Any]:
     return {
-        "date": (frame["date"].to_numpy("datetime64[D]") - _FIRST_DAY).astype(np.int64),
-        "time": (instants - _EPOCH).astype(np.int64),
-        **{name: frame[name].to_numpy("float64") for name in VALUE_COLUMNS},
+        "date": (bars["date"] - _FIRST_DAY).astype(np.int64),
+        "time": (bars["time"] - _EPOCH).astype(np.int64),
+        **{name: bars[name] for name in VALUE_COLUMNS},
     }
 
 

@@ -12,26 +12,26 @@ from typing import Any
 import pandas as pd
 from sqlalchemy import Connection, Row, select
 
-from market_pipeline.bars import BAR_COLUMNS, VALUE_COLUMNS, FlaggedBar
+from market_pipeline.bars import BAR_COLUMNS, VALUE_COLUMNS, Columns, FlaggedBar, columns_of
 from market_pipeline.symbols import Symbol
 from market_pipeline.warehouse.statements import statement
 from market_pipeline.warehouse.tables import market_data, splits, tracked_symbols
 from market_pipeline.warehouse.tracked_symbols import lock_symbol
 
-Examine = Callable[[Symbol, pd.DataFrame, Mapping[date, float]], Sequence[FlaggedBar]]
-"""What is odd in a symbol's bars (BAR_COLUMNS, in order), given its splits: by day, the factor for earlier prices."""
+Examine = Callable[[Symbol, Columns, Mapping[date, float]], Sequence[FlaggedBar]]
+"""What is odd in a symbol's bars (in order), given its splits: by day, the factor for earlier prices."""
 
 
 def flag(
-    connection: Connection, symbol: Symbol, bars: pd.DataFrame, examine: Examine, at: datetime, *, since: date
+    connection: Connection, symbol: Symbol, bars: Columns, examine: Examine, at: datetime, *, since: date
 ) -> frozenset[date]:
     """Bring the flags of the bars from `since` to the last of `bars` up to date; the sessions of those that are odd.
 
     Args:
         connection: in a transaction that holds the symbol's lock.
         symbol: whose bars they are.
-        bars: BAR_COLUMNS, in order, as stored now: all there are from LOOK_BACK stored sessions before `since` on, and
-            the LOOK_BACK after the newest that has changed, which are compared with it.
+        bars: `date` and VALUE_COLUMNS, in order, as stored now: all there are from LOOK_BACK stored sessions before
+            `since` on, and the LOOK_BACK after the newest that has changed, which are compared with it.
         examine: says what is odd.
         at: when the bars were loaded.
         since: the oldest bar that has changed.
@@ -40,7 +40,7 @@ def flag(
     parameters = {
         "symbol": symbol.name,
         "first": since,
-        "last": bars["date"].max().date(),
+        "last": bars["date"][-1].item(),
         "found": json.dumps([asdict(bar) for bar in found], default=str),
         "at": at,
     }
@@ -62,7 +62,7 @@ def flag_again(connection: Connection, names: Iterable[str], examine: Examine) -
         stored = select(*(bars[column] for column in BAR_COLUMNS)).where(bars.symbol == name).order_by(bars.date)
         frame = _frame(connection.execute(stored))
         if not frame.empty:
-            flag(connection, symbol, frame, examine, at, since=date.min)
+            flag(connection, symbol, columns_of(frame), examine, at, since=date.min)
 
 
 def _splits(connection: Connection, symbol: Symbol) -> Mapping[date, float]:

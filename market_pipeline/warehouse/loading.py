@@ -14,6 +14,7 @@ import pandas as pd
 from sqlalchemy import Connection, Engine, func, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from market_pipeline.bars import columns_of
 from market_pipeline.errors import MarketPipelineError
 from market_pipeline.settings import Source
 from market_pipeline.warehouse.accounting import Attempt, Outcome, account_for
@@ -55,10 +56,11 @@ def load(
     with engine.begin() as connection:
         claim_source(connection, attempt.source)
         at = lock_symbol(connection, attempt.symbol)
-        merged = merge(connection, attempt, accepted, at)
+        offered = columns_of(accepted)
+        merged = merge(connection, attempt, offered, at)
         flagged = merged.flagged
         if merged.loaded or merged.revised:
-            since = accepted["date"].iloc[0].date()
+            since = offered["date"][0].item()
             flagged = flag(connection, attempt.symbol, merged.held, examine, at, since=since)
         _quarantine(connection, attempt, rejected)
         outcome = Outcome(
@@ -73,8 +75,8 @@ def load(
             revised=merged.revised,
             unchanged=len(accepted) - merged.loaded - merged.revised,
             rejected=len(rejected),
-            flagged=len(flagged.intersection(_sessions(accepted))),
-            present=frozenset(_sessions(merged.held)).intersection(attempt.due),
+            flagged=len(flagged.intersection(offered["date"].tolist())),
+            present=frozenset(merged.held["date"].tolist()).intersection(attempt.due),
             notes=attempt.notes,
             waited_seconds=attempt.waited_seconds,
         )
@@ -120,8 +122,3 @@ def _quarantine(connection: Connection, attempt: Attempt, rejected: Sequence[Rej
 def _storable(payload: Mapping[str, Any]) -> Any:
     """The payload with what JSON has no number for (infinity) as text."""
     return json.loads(json.dumps(payload), parse_constant=str)
-
-
-def _sessions(bars: pd.DataFrame) -> list[date]:
-    days: list[date] = bars["date"].to_numpy("datetime64[D]").tolist()
-    return days

@@ -7,15 +7,15 @@ while, so what was read is what is replaced.
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
 import numpy as np
-import pandas as pd
 import psycopg
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from market_pipeline.bars import LOOK_BACK, VALUE_COLUMNS
+from market_pipeline.bars import LOOK_BACK, VALUE_COLUMNS, Columns
 from market_pipeline.warehouse.accounting import Attempt
 from market_pipeline.warehouse.binary_copy import decode_bars, encode_bars, encode_new_bars
 from market_pipeline.warehouse.statements import statement
@@ -31,65 +31,73 @@ REPLACING_BARS = "COPY staged_bars FROM STDIN (FORMAT binary)"
 class Merged:
     """How many bars came in new, how many replaced another, and all that the symbol now holds of the run's sessions.
 
-    `held` (BAR_COLUMNS, in order) reaches LOOK_BACK stored bars further on either side, where there are so many.
-    `flagged` are the sessions of which the bar, as it was before, was found odd.
+    `held` (`date` and VALUE_COLUMNS, in order) reaches LOOK_BACK stored bars further on either side, where there are so
+    many. `flagged` are the sessions of which the bar, as it was before, was found odd.
     """
 
     loaded: int
     revised: int
-    held: pd.DataFrame
+    held: Columns
     flagged: frozenset[date]
 
 
-def merge(connection: Connection, attempt: Attempt, accepted: pd.DataFrame, at: datetime) -> Merged:
+def merge(connection: Connection, attempt: Attempt, accepted: Columns, at: datetime) -> Merged:
     """Store the accepted bars.
 
     Args:
         connection: in a transaction that holds the symbol's lock.
         attempt: what was asked.
-        accepted: BAR_COLUMNS, ordered by date, one row a session, all within the attempt's.
+        accepted: ordered by date, one a session, all within the attempt's.
         at: the time that is stored with them.
     """
+    about = {"symbol": attempt.symbol.name, "source": attempt.source, "run_id": attempt.run_id}
+    held, odd = _held(connection, attempt)
+    is_new, differs = _compared(accepted, held)
+    if is_new.any():
+        of_all: dict[str, str | datetime] = {**about, "fetched_at": at, "updated_at": at}
+        _copy_in(connection, NEW_BARS, encode_new_bars(_rows(accepted, is_new), of_all))
+    if differs.any():
+        connection.execute(statement("create_staged_bars"))
+        _copy_in(connection, REPLACING_BARS, encode_bars(_rows(accepted, differs)))
+        connection.execute(statement("revise_staged_bars"), {**about, "at": at})
+    flagged = frozenset(held["date"][odd].tolist())
+    now = _with(accepted, held) if is_new.any() or differs.any() else held
+    return Merged(int(is_new.sum()), int(differs.sum()), now, flagged)
+
+
+def _held(connection: Connection, attempt: Attempt) -> tuple[Columns, NDArray[np.bool_]]:
+    """The symbol's stored bars around the attempt's sessions, and which of them are odd."""
     wanted = {
         "symbol": attempt.symbol.name,
         "first": attempt.sessions[0],
         "last": attempt.sessions[-1],
         "look_back": LOOK_BACK,
     }
-    held, odd = decode_bars(connection.execute(statement("held_bars"), wanted).scalar_one() or b"")
-    flagged = frozenset(held["date"].to_numpy("datetime64[D]")[odd].tolist())
-    is_new, differs = _compared(accepted, held)
-    if is_new.any():
-        about = {"symbol": attempt.symbol.name, "source": attempt.source, "run_id": attempt.run_id}
-        _copy_in(connection, NEW_BARS, encode_new_bars(accepted[is_new], {**about, "fetched_at": at, "updated_at": at}))
-    if differs.any():
-        connection.execute(statement("create_staged_bars"))
-        _copy_in(connection, REPLACING_BARS, encode_bars(accepted[differs]))
-        by_whom = {"symbol": attempt.symbol.name, "source": attempt.source, "run_id": attempt.run_id, "at": at}
-        connection.execute(statement("revise_staged_bars"), by_whom)
-    if is_new.any() or differs.any():
-        held = _with(accepted, held)
-    return Merged(int(is_new.sum()), int(differs.sum()), held, flagged)
+    return decode_bars(connection.execute(statement("held_bars"), wanted).scalar_one() or b"")
 
 
-def _with(accepted: pd.DataFrame, held: pd.DataFrame) -> pd.DataFrame:
-    """What is held once the accepted bars have come in or taken others' places."""
-    others = held[~np.isin(held["date"].to_numpy(), accepted["date"].to_numpy())]
-    return pd.concat([accepted, others], ignore_index=True).sort_values("date") if len(others) else accepted
-
-
-def _compared(accepted: pd.DataFrame, held: pd.DataFrame) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def _compared(accepted: Columns, held: Columns) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Of each accepted bar, whether its session has no bar yet, and whether it has one with other values."""
-    days = held["date"].to_numpy("datetime64[D]")
-    wanted = accepted["date"].to_numpy("datetime64[D]")
+    days, wanted = held["date"], accepted["date"]
     place = np.searchsorted(days, wanted)
     at = np.minimum(place, len(days) - 1)
     is_new = days[at] != wanted if len(days) else np.ones(len(wanted), dtype=bool)
     differs = np.zeros(len(wanted), dtype=bool)
     for name in VALUE_COLUMNS if len(days) else ():
-        ours, theirs = accepted[name].to_numpy(), held[name].to_numpy()[at]
+        ours, theirs = accepted[name], held[name][at]
         differs |= (ours != theirs) & ~(np.isnan(ours) & np.isnan(theirs))
     return is_new, differs & ~is_new
+
+
+def _with(accepted: Columns, held: Columns) -> Columns:
+    """What is held once the accepted bars have come in or taken others' places, in order."""
+    others = ~np.isin(held["date"], accepted["date"])
+    together = {name: np.concatenate([accepted[name], values[others]]) for name, values in held.items()}
+    return _rows(together, np.argsort(together["date"]))
+
+
+def _rows(bars: Columns, which: NDArray[Any]) -> Columns:
+    return {name: values[which] for name, values in bars.items()}
 
 
 def _copy_in(connection: Connection, command: str, rows: bytes) -> None:

@@ -103,6 +103,9 @@ class BulkPostgresEventLogStorage(Pooled, PostgresEventLogStorage):
     nothing has listened to it since Dagster polls.
     """
 
+    KEPT = 2
+    """A run writes what it has to say of its assets from one thread, and its log from others, one at a time."""
+
     def __init__(self, postgres_url: str, *, should_autocreate_tables: bool = True) -> None:
         self._tables_seen: set[str] = set()
         super().__init__(postgres_url, should_autocreate_tables=should_autocreate_tables)

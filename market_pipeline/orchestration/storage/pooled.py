@@ -20,17 +20,20 @@ class Pooled:
     All tables are made in one transaction: as shipped each is committed alone, and a storage whose maker was killed
     half-way counts as made for ever.
 
-    One idle connection is kept. Whoever needs more at the same time opens and closes their own, so that a call made
-    within another can't wait for itself, and a process that holds many instances holds few connections. A connection
+    One idle connection is kept, or `KEPT`. Whoever needs more at the same time opens and closes their own, so that a
+    call made within another can't wait for itself, and a process that holds many instances holds few connections. A
+    connection
     that has died, say because PostgreSQL was restarted, is noticed and replaced before it is used.
     """
+
+    KEPT = 1
 
     def __init__(self, postgres_url: str, *, should_autocreate_tables: bool = True) -> None:
         super().__init__(postgres_url, should_autocreate_tables)  # type: ignore[call-arg]
         self._engine = create_pg_engine(
             postgres_url,
             isolation_level="AUTOCOMMIT",
-            pool_size=1,
+            pool_size=self.KEPT,
             max_overflow=-1,
             pool_recycle=RECYCLE_SECONDS,
             hide_parameters=True,
