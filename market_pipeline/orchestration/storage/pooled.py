@@ -20,10 +20,10 @@ class Pooled:
     All tables are made in one transaction: as shipped each is committed alone, and a storage whose maker was killed
     half-way counts as made for ever.
 
-    One idle connection is kept, or `KEPT`. Whoever needs more at the same time opens and closes their own, so that a
-    call made within another can't wait for itself, and a process that holds many instances holds few connections. A
-    connection
-    that has died, say because PostgreSQL was restarted, is noticed and replaced before it is used.
+    One idle connection is kept, or as many as `KEPT` says. Whoever needs more at the same time opens and closes their
+    own, so that a call made within another can't wait for itself, and a process that holds many instances holds few
+    connections. A connection that has died, say because PostgreSQL was restarted, is noticed and replaced before it is
+    used.
     """
 
     KEPT = 1
