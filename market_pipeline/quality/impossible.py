@@ -6,7 +6,7 @@ The rules' meanings and reasons are declared in rules.py.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -89,7 +89,7 @@ def outside_request(answer: Answer) -> Verdicts:
 def no_session(answer: Answer) -> Verdicts:
     """The date is between sessions asked for, and none itself."""
     days = answer["date"]
-    sessions = pd.DatetimeIndex(list(answer.sessions)).to_numpy(days.dtype)
+    sessions = _midnights(tuple(answer.sessions))
     nearest = sessions[np.searchsorted(sessions[:-1], days)]
     return ~_any(np.isnat(days), outside_request(answer), nearest == days)
 
@@ -105,6 +105,11 @@ def contradicted(answer: Answer) -> Verdicts:
     """Another row has the same date."""
     found: Verdicts = ~np.isnat(answer["date"]) & answer.bars["date"].duplicated(keep=False).to_numpy()
     return found
+
+
+@lru_cache(maxsize=8)  # of all symbols of a run the same
+def _midnights(sessions: tuple[date, ...]) -> NDArray[np.datetime64]:
+    return pd.DatetimeIndex(list(sessions)).to_numpy("datetime64[us]")
 
 
 def _any(*verdicts: Verdicts) -> Verdicts:

@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -50,14 +51,14 @@ def load_recorded(warehouse: Engine) -> None:
 @pytest.fixture(scope="module")
 def marts(server: embedded.Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Engine, str]]:
     """The recorded stocks' marts, made by dbt after the role was, and the role's address."""
-    with database(server, "marts_for_analysts") as warehouse:
+    with role_set_aside(server), database(server, "marts_for_analysts") as warehouse:
         access = analysts_access(warehouse)
         assert access.has_password
         load_recorded(warehouse)
         dbt(settings_of(warehouse, tmp_path_factory.mktemp("analysts")), "run", today=LAST)
         yield warehouse, access.url.get_secret_value()
-    with administrator(server) as connection:
-        connection.execute("DROP ROLE market_analyst")
+        with administrator(server, "marts_for_analysts") as connection:
+            forget_role(connection)
 
 
 @pytest.fixture
@@ -71,13 +72,21 @@ def analyst(marts: tuple[Engine, str]) -> Iterator[psycopg.Connection]:
 @pytest.fixture
 def without_role(server: embedded.Server) -> Iterator[None]:
     """While a test runs, the server has no role of that name."""
+    with role_set_aside(server):
+        yield
+
+
+@contextlib.contextmanager
+def role_set_aside(server: embedded.Server) -> Iterator[None]:
+    """For a while, a role that other tests have made on the server has another name."""
+    other_name = f"analyst_{uuid4().hex}"
     with administrator(server) as connection:
         there = connection.execute("SELECT FROM pg_roles WHERE rolname = 'market_analyst'").fetchone() is not None
         if there:
-            connection.execute("ALTER ROLE market_analyst RENAME TO set_aside")
+            connection.execute(f"ALTER ROLE market_analyst RENAME TO {other_name}")
         yield
         if there:
-            connection.execute("ALTER ROLE set_aside RENAME TO market_analyst")
+            connection.execute(f"ALTER ROLE {other_name} RENAME TO market_analyst")
 
 
 # --- the document

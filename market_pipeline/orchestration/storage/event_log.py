@@ -66,6 +66,13 @@ _UPSERT_ASSETS = _INSERT_ASSETS.on_conflict_do_update(
     set_={name: func.coalesce(_INSERT_ASSETS.excluded[name], AssetKeyTable.c[name]) for name in _ASSET_COLUMNS[1:]},
 )
 
+# A line of a run's log, beside which nothing else is to be written. It isn't waited for until it is on the disk: the
+# last lines may be lost with a server that crashes, but what they tell of is waited for, and is in tables of its own.
+_INSERT_LINE = text(f"""
+    INSERT INTO {SqlEventLogStorageTable.name} (run_id, event, timestamp, step_key)
+    SELECT :run_id, :event, :timestamp, :step_key FROM set_config('synchronous_commit', 'off', true)
+""")  # noqa: S608 - a table's name
+
 _RESULT_COLUMNS = ("asset_key", "check_name", "run_id", "execution_status", "evaluation_event",
                    "evaluation_event_timestamp", "evaluation_event_storage_id")  # fmt: skip
 _RECORD_RESULTS = text("""
@@ -126,9 +133,9 @@ class BulkPostgresEventLogStorage(Pooled, PostgresEventLogStorage):
 
     def store_event(self, event: EventLogEntry) -> None:
         """Write one event of any kind."""
-        if not event.is_dagster_event:  # a line of the log, beside which nothing is to be written
+        if not event.is_dagster_event:
             with self.index_connection() as connection:
-                connection.execute(self.prepare_insert_event(event))
+                connection.execute(_INSERT_LINE, self._event_to_row(event))
             return
         written = self._write([(event, planned_partitions(event))])
         if event.dagster_event_type is DagsterEventType.ASSET_CHECK_EVALUATION:
