@@ -1,22 +1,6 @@
--- What is there of every active symbol, and what is missing.
+-- What is there of every active symbol, and what is missing. Asked for some symbols, it counts no others: they are
+-- counted one by one (LATERAL).
 CREATE OR REPLACE VIEW coverage AS
-WITH counted AS (
-    SELECT
-        symbol,
-        min(date) AS first_session,
-        max(date) FILTER (WHERE state = 'loaded') AS last_session,
-        count(*) AS sessions,
-        count(*) FILTER (WHERE state = 'loaded') AS loaded,
-        count(*) FILTER (WHERE state = 'rejected') AS rejected,
-        count(*) FILTER (WHERE state = 'empty') AS empty,
-        count(*) FILTER (WHERE state = 'not_yet_available') AS not_yet_available,
-        count(*) FILTER (WHERE state = 'not_in_plan') AS not_in_plan,
-        count(*) FILTER (WHERE state = 'failed') AS failed,
-        count(*) FILTER (WHERE state = 'never_asked') AS never_asked,
-        max(date) FILTER (WHERE state <> 'empty') AS newest
-    FROM session_states
-    GROUP BY symbol
-)
 SELECT
     tracked.symbol, tracked.asset_class, tracked.calendar, counted.first_session, counted.last_session,
     coalesce(counted.sessions, 0) AS sessions,
@@ -38,7 +22,22 @@ SELECT
     tracked.last_backfill AS last_loaded_at,
     last.error_details AS last_error
 FROM tracked_symbols AS tracked
-LEFT JOIN counted ON counted.symbol = tracked.symbol
+LEFT JOIN LATERAL (
+    SELECT
+        min(date) AS first_session,
+        max(date) FILTER (WHERE state = 'loaded') AS last_session,
+        count(*) AS sessions,
+        count(*) FILTER (WHERE state = 'loaded') AS loaded,
+        count(*) FILTER (WHERE state = 'rejected') AS rejected,
+        count(*) FILTER (WHERE state = 'empty') AS empty,
+        count(*) FILTER (WHERE state = 'not_yet_available') AS not_yet_available,
+        count(*) FILTER (WHERE state = 'not_in_plan') AS not_in_plan,
+        count(*) FILTER (WHERE state = 'failed') AS failed,
+        count(*) FILTER (WHERE state = 'never_asked') AS never_asked,
+        max(date) FILTER (WHERE state <> 'empty') AS newest
+    FROM session_states AS session
+    WHERE session.symbol = tracked.symbol
+) AS counted ON true
 LEFT JOIN LATERAL (
     SELECT h.error_details
     FROM backfill_history AS h
