@@ -52,7 +52,7 @@ Load = tuple[float, float]
 class Size:
     """How often each server is asked, and how long each time."""
 
-    rounds: int = 4
+    rounds: int = 8
     seconds: float = 1.5
 
 
