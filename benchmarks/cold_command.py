@@ -51,8 +51,8 @@ def run(size: Size) -> Finding:
         [
             "What bounds it: importing, which is two thirds of what is beyond importing Dagster: pandas, of which one "
             "bar needs little, SQLAlchemy, psycopg, and what Dagster's storage brings, alembic and parts of its "
-            "daemon among it. The rest is Dagster's run, with two to three hundred statements, most of them "
-            "Dagster's own, on nine connections. Kept of what was tried: importing only the command that is asked for; the "
+            "daemon among it. The rest is Dagster's run, with two to three hundred statements, most of them Dagster's "
+            "own, on nine connections. Kept of what was tried: importing only the command that is asked for; the "
             "exchange's closures recorded, not worked out; the revision of the schema asked for without alembic; "
             "Dagster's tables looked for once and not three times; having Python look for garbage less often, and not "
             "at all at the end, which alone was a third of the time. Tried too: ending the process without Python's "
