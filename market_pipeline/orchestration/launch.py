@@ -3,6 +3,8 @@
 A run launched here is a run like any other: the UI shows it, its partitions and its logs.
 """
 
+import signal
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -85,7 +87,7 @@ def _executed(
 ) -> Launched:
     run_id = str(uuid4())
     error = None
-    with _alive(warehouse, run_id):
+    with _alive(warehouse, run_id), _terminated_as_before():
         run = instance.create_run_for_job(
             job,
             run_id=run_id,
@@ -135,6 +137,20 @@ def _alive(warehouse: Engine, run_id: str) -> Iterator[None]:
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _lock_key(run_id)})
         connection.commit()
         yield
+
+
+@contextmanager
+def _terminated_as_before() -> Iterator[None]:
+    """Give SIGTERM back its meaning: Dagster makes it an interrupt, and leaves it one once the run has ended.
+
+    A command that is about to end would then tell of an interrupt where it should simply end.
+    """
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():  # the only one that may, and in which Dagster does
+            signal.signal(signal.SIGTERM, before)
 
 
 def _lock_key(run_id: str) -> int:
