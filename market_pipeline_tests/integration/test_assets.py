@@ -75,6 +75,15 @@ def test_every_session_counts_its_row_and_the_newest_tells_what_the_run_did(
     assert {name: told[name] for name in expected} == expected
 
 
+def test_a_run_says_nothing_of_missing_outputs(
+    on_sandbox: Settings, instance: DagsterInstance, warehouse: Engine
+) -> None:
+    launched = run(on_sandbox, instance, warehouse, [AAPL], date(2012, 10, 26), date(2012, 11, 2))
+    said = [entry.user_message for entry in instance.all_logs(launched.run_id)]
+    assert any("Successfully backfilled AAPL" in line for line in said)
+    assert not any("did not yield" in line for line in said)
+
+
 def test_sessions_without_a_bar_are_not_green(
     on_sandbox: Settings, instance: DagsterInstance, warehouse: Engine
 ) -> None:
