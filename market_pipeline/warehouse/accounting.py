@@ -106,6 +106,7 @@ def record_failure(engine: Engine, attempt: Attempt, error: str) -> Outcome:
 
 def account_for(connection: Connection, attempt: Attempt, outcome: Outcome) -> None:
     """Write the row, and the symbol's own state."""
+    answered = attempt.answered_sessions
     said = {
         "run_id": attempt.run_id,
         "trigger": attempt.trigger,
@@ -115,8 +116,8 @@ def account_for(connection: Connection, attempt: Attempt, outcome: Outcome) -> N
         "sessions": outcome.sessions,
         "answered": outcome.answered,
         "refused": outcome.refused,
-        "answered_from": next(iter(attempt.answered_sessions), None),
-        "answered_to": next(reversed(attempt.answered_sessions), None),
+        "answered_from": answered[0] if answered else None,
+        "answered_to": answered[-1] if answered else None,
         "requests": outcome.requests,
         "fetched": outcome.fetched,
         "loaded": outcome.loaded,

@@ -167,10 +167,7 @@ def test_a_batch_of_all_kinds_and_assets_is_stored_as_if_written_one_by_one(new_
         ours.store_event_batch(events)
         for event in events:
             shipped.store_event(event)
-    for query in WHOLE_TABLES:
-        found = rows(ours.postgres_url, query)
-        assert found
-        assert found == rows(shipped.postgres_url, query)
+    check_same_rows(ours, shipped)
     ours.dispose()
 
 
@@ -194,10 +191,7 @@ def test_what_is_written_for_each_partition_at_once_is_stored_as_if_written_one_
         last,
     ]:
         shipped.store_event(event)
-    for query in WHOLE_TABLES:
-        found = rows(ours.postgres_url, query)
-        assert found
-        assert found == rows(shipped.postgres_url, query)
+    check_same_rows(ours, shipped)
     ours.dispose()
 
 
@@ -290,6 +284,13 @@ def test_an_event_of_another_kind_is_refused_in_a_batch(storage: BulkPostgresEve
     other = event._replace(dagster_event=event.get_dagster_event()._replace(event_type_value="STEP_START"))
     with pytest.raises(ValueError, match="STEP_START"):
         storage.store_event_batch([event, other])
+
+
+def check_same_rows(ours: PostgresEventLogStorage, shipped: PostgresEventLogStorage) -> None:
+    for query in WHOLE_TABLES:
+        found = rows(ours.postgres_url, query)
+        assert found
+        assert found == rows(shipped.postgres_url, query)
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 10) -> bool:
