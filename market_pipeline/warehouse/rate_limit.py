@@ -1,7 +1,9 @@
 """One rate limit for every process that works on the database: runs, schedules and the command line together.
 
 Each request takes the next free slot from a table, first come first served, and waits until the slot's instant. All
-instants are the database server's, so neither time zones nor differing clocks matter.
+instants are the database server's, so neither time zones nor differing clocks matter. That server's clock may be set
+back: no slot is handed out before the one handed out last, and where the table says otherwise, it is the table that is
+set back with the clock.
 """
 
 import logging
@@ -14,12 +16,16 @@ log = logging.getLogger(__name__)
 WORTH_TELLING = 1.0
 """Seconds from which on a user should see what is being waited for."""
 
+_FOLLOW_CLOCK = text("""
+    UPDATE request_slots SET at = at - clock.set_back, taken_at = taken_at - clock.set_back
+    FROM (SELECT max(taken_at) - clock_timestamp() AS set_back FROM request_slots) AS clock
+    WHERE clock.set_back > interval '0'
+""")
 _TAKE_SLOT = text("""
-    INSERT INTO request_slots (at)
-    SELECT greatest(
-        clock_timestamp(),
-        (SELECT at FROM request_slots ORDER BY at DESC OFFSET :others LIMIT 1) + make_interval(secs => :window)
-    )
+    INSERT INTO request_slots (taken_at, at)
+    SELECT now, greatest(
+        now, (SELECT at FROM request_slots ORDER BY at DESC OFFSET :others LIMIT 1) + make_interval(secs => :window)
+    ) FROM clock_timestamp() AS now
     RETURNING extract(epoch FROM at - clock_timestamp())::double precision
 """)
 _LOCK = text("SELECT pg_advisory_xact_lock(:lock)")
@@ -42,7 +48,10 @@ class SharedLimiter:
         self._window = window_seconds
 
     def acquire(self) -> float:
-        """Wait until one request may be sent, and return the seconds waited."""
+        """Wait until one request may be sent, and return the seconds waited.
+
+        After the server's clock was set back that is at most a window longer than the requests before this one take.
+        """
         wait = self._take_slot()
         if wait >= WORTH_TELLING:
             log.info("waiting for the rate limit, %.0f s", wait)
@@ -53,6 +62,7 @@ class SharedLimiter:
         with self._engine.begin() as connection:
             # PostgreSQL grants this lock in the order asked for, so that nobody is starved.
             connection.execute(_LOCK, {"lock": _SLOTS_LOCK})
+            connection.execute(_FOLLOW_CLOCK)
             connection.execute(_FORGET, {"window": self._window})
             slot = connection.execute(_TAKE_SLOT, {"others": self._most - 1, "window": self._window})
             return max(float(slot.scalar_one()), 0.0)

@@ -289,6 +289,9 @@ request_slots = Table(
     metadata,
     Column("id", BigInteger, primary_key=True, comment="Surrogate key."),
     _required("at", Instant, "When the request may be sent.", index=True),
+    _required(
+        "taken_at", Instant, "When the slot was handed out, in the order of ids.", server_default=func.clock_timestamp()
+    ),
     comment="The rate limit that all processes share: when the latest requests were, or will be, sent.",
     info=INTERNAL,
 )

@@ -60,6 +60,33 @@ def test_slots_are_handed_out_in_order_and_a_window_apart(warehouse: Engine) -> 
     assert min(gaps) >= 0.5
 
 
+def set_clock_back(warehouse: Engine, hours: float) -> None:
+    """Leave what a server's clock leaves that was set back: instants that lie ahead of it."""
+    with warehouse.begin() as connection:
+        instants = connection.execute(text("SELECT column_name FROM information_schema.columns WHERE "
+            "table_name = 'request_slots' AND data_type = 'timestamp with time zone'")).scalars().all()  # fmt: skip
+        moved = ", ".join(f"{name} = {name} + make_interval(secs => :seconds)" for name in instants)
+        connection.execute(text(f"UPDATE request_slots SET {moved}"), {"seconds": 3600 * hours})
+
+
+@pytest.mark.parametrize("hours", [2.0, 1 / 120])
+def test_a_clock_that_is_set_back_makes_nobody_wait_longer_than_a_window(
+    warehouse: Engine, monkeypatch: pytest.MonkeyPatch, hours: float
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr("market_pipeline.warehouse.rate_limit.time.sleep", slept.append)
+    limiter = SharedLimiter(warehouse, 5, window_seconds=61)
+    for _ in range(5):
+        limiter.acquire()
+    set_clock_back(warehouse, hours)
+    waits = [limiter.acquire() for _ in range(6)]
+    # Five have just been sent, and the eleventh request comes after the next five.
+    assert waits == pytest.approx([61] * 5 + [122], abs=3)
+    # In the middle of it, with slots handed out that are still to come.
+    set_clock_back(warehouse, hours)
+    assert limiter.acquire() == pytest.approx(122, abs=3)
+
+
 def test_a_long_wait_is_told(
     warehouse: Engine, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
