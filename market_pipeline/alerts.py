@@ -4,24 +4,31 @@ When one is due is the caller's business. What an alert says is read by whoever 
 it, and none of a channel's own (its address may hold a token) is in any error.
 """
 
+import hashlib
+import json
 import smtplib
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
 from typing import Any, Protocol
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from pydantic import SecretStr
 
+from market_pipeline.deadlines import DeadlineError, call_within
 from market_pipeline.errors import MarketPipelineError, UsageError
+from market_pipeline.outbound_mail import MailServer, TlsMailServer
 from market_pipeline.settings import Settings
 
 ATTEMPTS = 3
-CONNECT_SECONDS, READ_SECONDS, MAIL_SECONDS = 2.0, 4.0, 15.0
-"""Dagster gives a sensor's tick a minute, in which several alerts may have to be sent."""
+CONNECT_SECONDS, WEBHOOK_SECONDS, MAIL_SECONDS = 2.0, 6.0, 15.0
+"""For all of one attempt. Dagster gives a sensor's tick a minute, in which several alerts may have to be sent."""
+PAUSES = 1.5
+"""The seconds between a webhook's attempts, in all."""
 
 PORTS = {"smtp": 587, "smtps": 465}
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -127,35 +134,48 @@ class Webhook:
         attempts = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(_TryAgainError),
             stop=tenacity.stop_after_attempt(ATTEMPTS),
-            wait=tenacity.wait_exponential(multiplier=0.5, max=2),
+            wait=tenacity.wait_exponential(multiplier=PAUSES / 3, max=2),
             reraise=True,
         )
         try:
             attempts(self._post, alert, host)
         except _TryAgainError as problem:
             raise AlertError(
-                f"the webhook at {host} {problem}, {ATTEMPTS} times: see that it is up, or mend ALERT_WEBHOOK_URL"
+                f"the webhook at {host} {problem}, {ATTEMPTS} times: see that it is up, or fix ALERT_WEBHOOK_URL"
             ) from None
 
     def _post(self, alert: Alert, host: str) -> None:
         import requests
 
-        with requests.Session() as session:
-            session.trust_env = host not in _LOOPBACK  # a proxy is for the world outside
+        from market_pipeline.outbound_http import open_session, send
+
+        body = alert.as_json()
+        key = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+        with open_session(trust_env=host not in _LOOPBACK) as session:  # a proxy is for the world outside
             try:
-                answer = session.post(
+                response = send(
+                    session,
+                    "POST",
                     self.url.get_secret_value(),
-                    json=alert.as_json(),
-                    timeout=(CONNECT_SECONDS, READ_SECONDS),
-                    allow_redirects=False,
+                    seconds=WEBHOOK_SECONDS,
+                    most_bytes=0,  # the status says all, whatever else comes, and however slowly
+                    json=body,
+                    headers={"Idempotency-Key": key},
+                    timeout=(CONNECT_SECONDS, WEBHOOK_SECONDS),
                 )
+            except (DeadlineError, requests.ReadTimeout):
+                # It may have taken the alert. The next attempt, with the same key, is left to the caller.
+                raise AlertError(
+                    f"the webhook at {host} gave no response within {WEBHOOK_SECONDS:g} s: see that it is up and fast, "
+                    "or fix ALERT_WEBHOOK_URL"
+                ) from None
             except (requests.RequestException, OSError) as problem:
                 # Its own words hold the address.
-                raise _TryAgainError(f"gave no answer ({type(problem).__name__})") from None
-        if answer.status_code == requests.codes.too_many or answer.status_code >= requests.codes.server_error:
-            raise _TryAgainError(f"answered {answer.status_code}")
-        if answer.status_code >= requests.codes.multiple_choices:
-            raise AlertError(f"the webhook at {host} answered {answer.status_code}: mend ALERT_WEBHOOK_URL")
+                raise _TryAgainError(f"gave no response ({type(problem).__name__})") from None
+        if response.status == requests.codes.too_many or response.status >= requests.codes.server_error:
+            raise _TryAgainError(f"answered {response.status}")
+        if response.status >= requests.codes.multiple_choices:
+            raise AlertError(f"the webhook at {host} answered {response.status}: fix ALERT_WEBHOOK_URL")
 
 
 @dataclass(frozen=True)
@@ -176,31 +196,38 @@ class Mail:
         parts = urlsplit(self.url.get_secret_value())
         host = parts.hostname or ""
         try:
-            with self._connected(parts.scheme, host, parts.port or PORTS[parts.scheme]) as server:
-                if parts.username:
-                    server.login(unquote(parts.username), unquote(parts.password or ""))
-                server.send_message(alert.as_mail(self.sender, self.receivers), self.sender, list(self.receivers))
+            call_within(MAIL_SECONDS, lambda: self._deliver(alert, parts, host))
         except smtplib.SMTPAuthenticationError:
-            raise AlertError(f"the mail server {host} refuses the user or the password: mend SMTP_URL") from None
+            raise AlertError(f"the mail server {host} refuses the user or the password: fix SMTP_URL") from None
         except (smtplib.SMTPException, OSError) as problem:
             code = getattr(problem, "smtp_code", None)
             told = f"answered {code}" if code else f"can't be used ({type(problem).__name__})"
             raise AlertError(
                 f"the mail server {host} {told}: see that it is up and takes mail from {self.sender} to "
-                f"{', '.join(self.receivers)}, or mend SMTP_URL"
+                f"{', '.join(self.receivers)}, or fix SMTP_URL"
             ) from None
 
-    def _connected(self, scheme: str, host: str, port: int) -> smtplib.SMTP:
+    def _deliver(self, alert: Alert, parts: SplitResult, host: str) -> None:
+        with self._connected(parts.scheme, host, parts.port or PORTS[parts.scheme]) as server:
+            if parts.username:
+                server.login(unquote(parts.username), unquote(parts.password or ""))
+            server.send_message(alert.as_mail(self.sender, self.receivers), self.sender, list(self.receivers))
+            server.putcmd("quit")  # the mail is taken; a goodbye isn't waited for
+
+    @contextmanager
+    def _connected(self, scheme: str, host: str, port: int) -> Iterator[smtplib.SMTP]:
         context = ssl.create_default_context()
+        server: smtplib.SMTP
         if scheme == "smtps":
-            return smtplib.SMTP_SSL(host, port, timeout=MAIL_SECONDS, context=context)
-        server = smtplib.SMTP(host, port, timeout=MAIL_SECONDS)
+            server = TlsMailServer(host, port, timeout=MAIL_SECONDS, context=context)
+        else:
+            server = MailServer(host, port, timeout=MAIL_SECONDS)
         try:
-            self._encrypt(server, host, context)
-        except BaseException:
+            if scheme != "smtps":
+                self._encrypt(server, host, context)
+            yield server
+        finally:
             server.close()
-            raise
-        return server
 
     def _encrypt(self, server: smtplib.SMTP, host: str, context: ssl.SSLContext) -> None:
         server.ehlo()

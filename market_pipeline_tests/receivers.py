@@ -1,5 +1,6 @@
 """Who is told, for the tests of alerts: a webhook's receiver and a mail server, real ones on loopback."""
 
+import asyncio
 import json
 import ssl
 import threading
@@ -67,6 +68,12 @@ class Mailbox:
     receivers: list[list[str]] = field(default_factory=list)
     encrypted: list[bool] = field(default_factory=list)
     refuses: bool = False
+    says_goodbye: bool = True
+
+    async def handle_QUIT(self, *_: Any) -> str:  # noqa: N802 - aiosmtpd's name
+        if not self.says_goodbye:
+            await asyncio.sleep(3600)  # until the client has gone
+        return "221 bye"
 
     async def handle_DATA(self, _server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
         if self.refuses:

@@ -1,9 +1,13 @@
 """Who answers at an address: whether a server there is the one that is looked for. Starting servers is others' work."""
 
+import json
 from dataclasses import dataclass
 
-import requests
+from urllib3.exceptions import HTTPError
 
+from market_pipeline.outbound_http import open_session, send
+
+MOST_BYTES = 1_000_000
 SECONDS = 3.0
 """How long a server on this machine is given; one that is busy with its first request still makes it."""
 
@@ -23,9 +27,10 @@ DAGSTER_UI = Face("/server_info", "dagster_webserver_version")
 def answers(url: str, face: Face, seconds: float = SECONDS) -> bool:
     """Whether the server looked for answers at `url`, in good health or not."""
     try:
-        with requests.Session() as session:
-            session.trust_env = False  # a proxy or a .netrc is for other hosts
-            said = session.get(f"{url.rstrip('/')}{face.path}", timeout=seconds).json()
-    except (requests.RequestException, ValueError):
+        with open_session(trust_env=False) as session:  # a proxy or a .netrc is for other hosts
+            path = f"{url.rstrip('/')}{face.path}"
+            response = send(session, "GET", path, seconds=seconds, most_bytes=MOST_BYTES, timeout=seconds)
+        said = json.loads(response.content)
+    except (OSError, HTTPError, ValueError):
         return False
     return isinstance(said, dict) and face.key in said

@@ -28,8 +28,9 @@ from market_pipeline.warehouse.reading import run_history
 FAILED_RUNS, STALE_SYMBOLS = "alert_of_failed_runs", "alert_of_stale_symbols"
 RUNS_EVERY, STALENESS_EVERY = 30, 300
 RUNS_AT_ONCE = 20
-LONGEST_TICK = 25.0
-"""Seconds after which the rest is left to the next tick: Dagster gives one a minute, of which sending may take half."""
+LONGEST_TICK = 16.0
+"""Seconds, shared by the channels, after which the rest is left to the next tick. Dagster gives one a minute, forgets
+what a longer one has told, and each channel may take its time over one more alert."""
 
 TOO_OLD = timedelta(days=1)
 """Nobody needs to hear of an older failure, where a channel was down all the time or the daemon was."""
@@ -64,7 +65,7 @@ def _failed_runs_sensor(settings: Settings) -> dg.SensorDefinition:
         alerts = list(_failures(context.instance, settings, min(told.values())))
 
         def send(channel: Channel) -> str | None:
-            return _send_failures(channel, told, alerts)
+            return _send_failures(channel, told, alerts, LONGEST_TICK / len(found))
 
         return _tell(context, found, told, send, nothing="No run has failed.")
 
@@ -149,8 +150,10 @@ def _concerns_people(run: DagsterRun, record: EventLogRecord) -> bool:
     return age < TOO_OLD and trigger_of(run.tags) != "cli" and run.tags.get(WILL_RETRY_TAG) != "true"
 
 
-def _send_failures(channel: Channel, told: Told, alerts: Sequence[tuple[int, Alert | None]]) -> str | None:
-    sent, end = 0, time.monotonic() + LONGEST_TICK
+def _send_failures(
+    channel: Channel, told: Told, alerts: Sequence[tuple[int, Alert | None]], seconds: float
+) -> str | None:
+    sent, end = 0, time.monotonic() + seconds
     for number, alert in alerts:
         if number <= told[channel.name]:
             continue

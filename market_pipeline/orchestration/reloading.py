@@ -4,9 +4,11 @@ A code location is loaded at its start and keeps the symbols of that moment. Whi
 is the callers' business. GraphQL: https://docs.dagster.io/api/graphql
 """
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
+from market_pipeline.deadlines import DeadlineError
 from market_pipeline.errors import MarketPipelineError
 from market_pipeline.orchestration.assets import asset_key
 from market_pipeline.settings import Settings
@@ -20,6 +22,8 @@ ANSWER_SECONDS = 15.0
 ACCEPT_SECONDS = 1.0
 """How long a request to reload is given to be refused. A reload takes longer."""
 RELOAD_SECONDS = 120.0
+MOST_BYTES = 64_000_000
+"""An asset takes some 100 bytes of the largest response."""
 
 _LOCATIONS = """
 query {
@@ -161,19 +165,27 @@ def _cause(error: dict[str, Any]) -> str:
 
 def _ask(url: str, query: str, timeout: float, **variables: Any) -> dict[str, Any]:
     import requests  # which the definitions, that are loaded often, ask nothing with
+    from urllib3.exceptions import HTTPError
+
+    from market_pipeline.outbound_http import open_session, send
 
     unreachable = (
         f"no Dagster webserver answers at {url}: start it with `market-pipeline up`, or set DAGSTER_WEBSERVER_URL to "
         "where it is"
     )
     try:
-        with requests.Session() as session:
-            session.trust_env = False  # a proxy or a .netrc is for other hosts
-            answer = session.post(
-                f"{url}/graphql", json={"query": query, "variables": variables}, timeout=(CONNECT_SECONDS, timeout)
+        with open_session(trust_env=False) as session:  # a proxy or a .netrc is for other hosts
+            response = send(
+                session,
+                "POST",
+                f"{url}/graphql",
+                seconds=CONNECT_SECONDS + timeout,
+                most_bytes=MOST_BYTES,
+                json={"query": query, "variables": variables},
+                timeout=(CONNECT_SECONDS, timeout),
             )
-        return dict(answer.json()["data"])
-    except requests.ReadTimeout:
+        return dict(json.loads(response.content)["data"])
+    except (DeadlineError, requests.ReadTimeout):
         raise SlowWebserverError(unreachable) from None
-    except (requests.RequestException, KeyError, TypeError, ValueError):
+    except (OSError, HTTPError, KeyError, TypeError, ValueError):
         raise WebserverUnreachableError(unreachable) from None

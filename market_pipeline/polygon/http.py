@@ -4,17 +4,16 @@ Knows requests, pages and waits; what is asked for and what the answers hold is 
 """
 
 import logging
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
-import requests
 import tenacity
 import urllib3
 from pydantic import SecretStr
 
+from market_pipeline.outbound_http import BodyTooLargeError, open_session, send
 from market_pipeline.polygon.answers import Answer, Body, read_body
 from market_pipeline.polygon.errors import (
     BadAnswerError,
@@ -32,7 +31,8 @@ from market_pipeline.settings import POLYGON_HOSTS, Source
 log = logging.getLogger(__name__)
 
 MAX_PAGES = 1_000
-MAX_BODY_BYTES = 256 * 1024 * 1024
+MAX_BODY_BYTES = 64 * 1024 * 1024
+"""Decompressed. The longest are some 6 MB: 50,000 bars, the most of one page."""
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 OnWait = Callable[[float, str], None]
@@ -112,12 +112,11 @@ class Connection:
         self._limiter = limiter
         self._patience = patience
         self._on_wait = on_wait
-        self._session = requests.Session()
+        # A proxy from the environment is for the world outside, and would keep a sandbox's answers away.
+        self._session = open_session(trust_env=self._host not in _LOOPBACK)
         self._session.headers.update(
             {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "market-pipeline"}
         )
-        # A proxy from the environment is for the world outside, and would keep a sandbox's answers away.
-        self._session.trust_env = self._host not in _LOOPBACK
         self._backoff = tenacity.wait_exponential(
             multiplier=patience.first_wait, max=patience.longest_wait
         ) + tenacity.wait_random(0, patience.first_wait)
@@ -201,22 +200,28 @@ class Connection:
 
     def _send(self, url: str, about: str) -> Answer:
         """One request. What is raised carries nothing of the request, whose headers hold the key."""
-        deadline = time.monotonic() + self._patience.whole_answer
         try:
-            with self._session.get(
+            response = send(
+                self._session,
+                "GET",
                 url,
+                seconds=self._patience.whole_answer,
+                most_bytes=MAX_BODY_BYTES,
                 auth=BearerAuth(self._key),
                 timeout=(self._patience.connect, self._patience.read),
-                allow_redirects=False,
-                stream=True,
-            ) as response:
-                return Answer(response.status_code, response.headers, _read(response, deadline))
+            )
         except ValueError:
             raise BadRequestError(
                 f"{about}: POLYGON_BASE_URL is no address that can be asked. Mend it in .env"
             ) from None
+        except BodyTooLargeError:
+            raise BadAnswerError(
+                f"{about}: the answer is larger than {MAX_BODY_BYTES // 1024**2} MB, and cut off. Check "
+                "POLYGON_BASE_URL, or report it"
+            ) from None
         except (OSError, urllib3.exceptions.HTTPError) as problem:
             raise VendorDownError(f"{about}: {self._no_answer(problem)}") from None
+        return Answer(response.status, response.headers, response.content)
 
     def _no_answer(self, problem: Exception) -> str:
         if self._source == "sandbox":
@@ -242,13 +247,3 @@ class Connection:
 
 def _query(parts: SplitResult) -> dict[str, str]:
     return {name: value for name, value in parse_qsl(parts.query, keep_blank_values=True) if name != "apiKey"}
-
-
-def _read(response: requests.Response, deadline: float) -> bytes:
-    """The decompressed body, as it trickles in: a timeout for each read alone would never end a slow drip."""
-    body = bytearray()
-    while chunk := response.raw.read1(65_536, decode_content=True):
-        body += chunk
-        if time.monotonic() > deadline or len(body) > MAX_BODY_BYTES:
-            raise requests.exceptions.ReadTimeout
-    return bytes(body)

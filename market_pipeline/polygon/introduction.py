@@ -3,8 +3,9 @@
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-import requests
+from urllib3.exceptions import HTTPError
 
+from market_pipeline.outbound_http import open_session, send
 from market_pipeline.polygon.answers import Answer, read_body
 from market_pipeline.polygon.errors import PolygonError, VendorDownError
 from market_pipeline.polygon.key import BearerAuth, usable_key, without_key
@@ -14,6 +15,7 @@ from market_pipeline.settings import Settings
 PATH = "/v3/reference/tickers/AAPL"
 """Every plan has it, and its answer is short: https://massive.com/docs/rest/stocks/tickers/ticker-overview"""
 SECONDS = 10.0
+MOST_BYTES = 1_000_000
 
 
 def introduce(settings: Settings, limiter: Limiter) -> float | None:
@@ -30,11 +32,11 @@ def introduce(settings: Settings, limiter: Limiter) -> float | None:
     key = usable_key(settings.polygon_api_key, settings.source)
     limiter.acquire()
     try:
-        with requests.get(
-            f"{settings.polygon_base_url}{PATH}", auth=BearerAuth(key), timeout=SECONDS, allow_redirects=False
-        ) as response:
-            answer = Answer(response.status_code, response.headers, response.content)
-    except (OSError, ValueError) as problem:  # the message of either could show the request, key and all
+        with open_session() as session:
+            url, auth = f"{settings.polygon_base_url}{PATH}", BearerAuth(key)
+            response = send(session, "GET", url, seconds=SECONDS, most_bytes=MOST_BYTES, auth=auth, timeout=SECONDS)
+        answer = Answer(response.status, response.headers, response.content)
+    except (OSError, HTTPError, ValueError) as problem:  # the message of either could show the request, key and all
         raise VendorDownError(
             f"no answer from {settings.polygon_base_url} ({type(problem).__name__}). Check POLYGON_BASE_URL and the "
             "network"

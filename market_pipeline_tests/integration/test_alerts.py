@@ -72,7 +72,7 @@ def test_a_webhook_that_is_busy_is_asked_again(receiver: Receiver) -> None:
 
 @pytest.mark.parametrize(
     ("status", "attempts", "told"),
-    [(500, 3, "answered 500, 3 times"), (404, 1, "answered 404: mend"), (302, 1, "answered 302: mend")],
+    [(500, 3, "answered 500, 3 times"), (404, 1, "answered 404: fix"), (302, 1, "answered 302: fix")],
 )
 def test_a_webhook_that_refuses_is_named_by_its_host_alone(
     receiver: Receiver, status: int, attempts: int, told: str
@@ -87,7 +87,7 @@ def test_a_webhook_that_refuses_is_named_by_its_host_alone(
 
 def test_a_webhook_where_nobody_answers_is_named_by_its_host_alone() -> None:
     settings = Settings(_env_file=None, alert_webhook_url=SecretStr(f"http://127.0.0.1:9/{TOKEN}"))
-    with pytest.raises(AlertError, match=r"gave no answer \(ConnectionError\), 3 times") as refused:
+    with pytest.raises(AlertError, match=r"gave no response \(ConnectionError\), 3 times") as refused:
         channels(settings)[0].send(ALERT)
     assert TOKEN not in str(refused.value)
     assert refused.value.__suppress_context__
@@ -107,7 +107,7 @@ def test_an_e_mail_says_the_same(mailbox: Mailbox) -> None:
 
 def test_a_mail_server_that_refuses_or_is_away_is_named_without_the_password(mailbox: Mailbox) -> None:
     with pytest.raises(
-        AlertError, match=r"the mail server 127\.0\.0\.1 refuses the user or the password: mend SMTP_URL"
+        AlertError, match=r"the mail server 127\.0\.0\.1 refuses the user or the password: fix SMTP_URL"
     ):
         channels(by_mail(mailbox.port, "robot:wrong"))[0].send(ALERT)
     mailbox.refuses = True

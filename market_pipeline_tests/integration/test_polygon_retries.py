@@ -98,7 +98,7 @@ def test_a_body_that_never_ends_is_given_up_at_the_deadline(chunked: bool) -> No
     patience = Patience(connect=2, read=2, whole_answer=0.2, attempts=1)
     error, _ = failure(Reply(body(BARS), drip_seconds=0.02, chunked=chunked), patience=patience)
     assert isinstance(error, errors.VendorDownError)
-    assert "ReadTimeout" in str(error)
+    assert "DeadlineError" in str(error)
 
 
 def waits_after(reply: Reply, **options: Any) -> list[tuple[float, str]]:
