@@ -8,11 +8,12 @@ loaded the next are fetched.
 
 import logging
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from functools import partial
 from itertools import islice
 from typing import Any, Protocol
 
@@ -23,6 +24,7 @@ from structlog.contextvars import bound_contextvars
 
 from market_pipeline.bars import FetchedBars, empty_frame
 from market_pipeline.errors import MarketPipelineError
+from market_pipeline.no_data import Explain, ListedOn, WhoIs, explained, until_its_end
 from market_pipeline.polygon.errors import PolygonError
 from market_pipeline.quality.rules import Checked, check, examine
 from market_pipeline.settings import Source
@@ -35,20 +37,12 @@ from market_pipeline.warehouse.tracked_symbols import Reference
 log = logging.getLogger(__name__)
 
 
-WhoIs = Callable[[Symbol], Reference]
-"""Asks the vendor who a symbol is and stores it. Raises PolygonError where there is no usable answer."""
-
-
 Answer = Future[tuple[FetchedBars, Checked]]
 """A symbol's bars, which may be still on their way, and what the rules say of them."""
 
 
 LOADS_AT_ONCE = 3
 """How many symbols may be loaded at the same time: while PostgreSQL writes one's bars, another's are made ready."""
-
-
-class NoDataError(MarketPipelineError):
-    """The vendor has no bar at all of a symbol for the sessions asked, and no delisting explains it."""
 
 
 class Vendor(Protocol):
@@ -79,6 +73,7 @@ def ingest(
     warehouse: Engine,
     run: Run,
     at_once: int = 1,
+    listed_on: ListedOn = lambda _symbol: None,
 ) -> Iterator[Outcome]:
     """Load the bars of `symbols` for `sessions`, yielding each symbol's outcome as it is known.
 
@@ -94,18 +89,20 @@ def ingest(
         warehouse: the database.
         run: who asks.
         at_once: how many symbols may be fetched at the same time.
+        listed_on: asked about a symbol of which there is no data, though it is on the market.
 
     Raises:
         MarketPipelineError: the database can't be used, so that nothing can be loaded or accounted for.
     """
     attempts = (
-        _until_its_end(
+        until_its_end(
             Attempt(symbol, sessions, vendor.source, run.run_id, run.trigger, started_at=datetime.now(UTC)),
             delisted.get(symbol.name),
         )
         for symbol in symbols
     )
-    with closing(_loaded_ahead(_fetched_ahead(attempts, vendor, at_once), who_is, warehouse)) as loads:
+    explain = partial(explained, warehouse=warehouse, who_is=who_is, listed_on=listed_on)
+    with closing(_loaded_ahead(_fetched_ahead(attempts, vendor, at_once), explain, warehouse)) as loads:
         for load_of in loads:
             try:
                 outcome = load_of.result()
@@ -117,7 +114,7 @@ def ingest(
 
 
 def _loaded_ahead(
-    fetched: Iterator[tuple[Attempt, Answer]], who_is: WhoIs, warehouse: Engine
+    fetched: Iterator[tuple[Attempt, Answer]], explain: Explain, warehouse: Engine
 ) -> Generator["Future[Outcome]", None, None]:
     """The load of each attempt, in their order, once it has ended; a few are under way at the same time.
 
@@ -132,7 +129,7 @@ def _loaded_ahead(
                 if loads[0].done():
                     yield loads.popleft()
             wait([answer])
-            loads.append(pool.submit(_load, attempt, answer, who_is, warehouse))
+            loads.append(pool.submit(_load, attempt, answer, explain, warehouse))
         while loads:
             wait([loads[0]])
             yield loads.popleft()
@@ -156,14 +153,6 @@ def _fetched_ahead(attempts: Iterator[Attempt], vendor: Vendor, at_once: int) ->
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _until_its_end(attempt: Attempt, known: Reference | None) -> Attempt:
-    """The attempt as far as the symbol traded, with a note where the run's sessions go on after that."""
-    last = known.delisted_on if known else None
-    if known is None or last is None or last >= attempt.sessions[-1]:
-        return attempt
-    return replace(attempt, delisted_on=last, notes=(*attempt.notes, f"{known.ending(attempt.symbol.name)}"))
-
-
 def _fetch(attempt: Attempt, vendor: Vendor) -> tuple[FetchedBars, Checked]:
     """What the vendor has, checked here too: another symbol's bars are meanwhile on their way into the database."""
     due = attempt.due
@@ -176,12 +165,12 @@ def _fetch(attempt: Attempt, vendor: Vendor) -> tuple[FetchedBars, Checked]:
     return fetched, check(fetched, attempt.symbol, due or attempt.sessions)
 
 
-def _load(attempt: Attempt, answer: Answer, who_is: WhoIs, warehouse: Engine) -> Outcome:
+def _load(attempt: Attempt, answer: Answer, explain: Explain, warehouse: Engine) -> Outcome:
     with bound_contextvars(symbol=attempt.symbol.name):
-        return _accounted_for(attempt, answer, who_is, warehouse)
+        return _accounted_for(attempt, answer, explain, warehouse)
 
 
-def _accounted_for(attempt: Attempt, answer: Answer, who_is: WhoIs, warehouse: Engine) -> Outcome:
+def _accounted_for(attempt: Attempt, answer: Answer, explain: Explain, warehouse: Engine) -> Outcome:
     try:
         fetched, checked = answer.result()
         attempt = replace(
@@ -192,7 +181,7 @@ def _accounted_for(attempt: Attempt, answer: Answer, who_is: WhoIs, warehouse: E
             answered=fetched.answered,
         )
         if fetched.frame.empty and attempt.due:
-            attempt = _explained(attempt, who_is)
+            attempt = explain(attempt)
         return load(warehouse, attempt, checked.accepted, _rejected(checked, fetched), examine)
     except PolygonError as error:
         attempt = replace(attempt, requests=error.requests, waited_seconds=error.waited_seconds)
@@ -207,29 +196,6 @@ def _accounted_for(attempt: Attempt, answer: Answer, who_is: WhoIs, warehouse: E
         log.exception("A defect in loading %s", attempt.symbol.name)
         told = f"a defect of Market Pipeline ({type(error).__name__}): report it with the log of the run"
         return record_failure(warehouse, attempt, told)
-
-
-def _explained(attempt: Attempt, who_is: WhoIs) -> Attempt:
-    """An attempt without data, once the vendor has said that none of its sessions was due.
-
-    Raises:
-        NoDataError: some were.
-    """
-    symbol, sessions = attempt.symbol, attempt.due
-    nothing = f"No data returned for symbol {symbol.name} from {sessions[0]} to {sessions[-1]}"
-    reason = "; ".join(attempt.notes)
-    if attempt.delisted_on is None:
-        try:
-            known = who_is(symbol)
-        except PolygonError as error:
-            raise NoDataError(f"{nothing}. {error}") from None
-        attempt = _until_its_end(attempt, known)
-        reason = known.ending(symbol.name) or reason
-    if attempt.due:
-        raise NoDataError(
-            f"{nothing}: {reason or f'the vendor knows {symbol.vendor_ticker}; check that it was listed then'}"
-        )
-    return attempt
 
 
 def _rejected(checked: Checked, fetched: FetchedBars) -> list[RejectedBar]:

@@ -106,7 +106,7 @@ def _step(
             )
         else:
             check_symbols(context, _among(symbols, {check.asset_key for check in context.selected_asset_check_keys}))
-        yield from ()  # no result: it would be of all sessions, where what was recorded is of those that have a bar
+        yield from ()  # no result: it would be of all sessions, where what was recorded is of those that are settled
 
     return step
 

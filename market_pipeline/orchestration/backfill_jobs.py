@@ -1,7 +1,7 @@
 """How a backfill of Dagster's goes, told by the accounts that its runs leave in the warehouse.
 
-Dagster calls a session without a bar failed, and is half a minute late to say that a backfill has ended; the accounts
-are neither. Knows backfills of symbols only. Starting and cancelling them is backfills.py's business.
+Dagster fails a backfill for a missing bar that no run could load, and is half a minute late to say that one has ended;
+the accounts do neither. Knows backfills of symbols only. Starting and cancelling them is backfills.py's business.
 """
 
 from collections import defaultdict
@@ -25,6 +25,7 @@ from market_pipeline.warehouse.reading import run_history
 
 Status = Literal["requested", "running", "succeeded", "failed", "cancelling", "cancelled"]
 Account = Row
+NOT_ALL_THERE = "Dagster shows it as failed, because bars are missing: `market-pipeline gaps` says which and why"
 ENDED: frozenset[Status] = frozenset({"succeeded", "failed", "cancelled"})
 
 
@@ -174,7 +175,7 @@ def _note(known: _Known, status: Status, *, alive: bool) -> str | None:
     if status in ENDED:
         # Not before Dagster has noticed that it has ended, and only of what it then says.
         differs = status == "succeeded" and known.backfill.status is BulkActionStatus.COMPLETED_FAILED
-        return "Dagster shows it as failed, because not all of its sessions have a bar" if differs else None
+        return NOT_ALL_THERE if differs else None
     if not alive:
         verb = "is cancelled" if status == "cancelling" else "goes on" if known.runs else "begins"
         return f"{NOT_RUNNING}: start it with `market-pipeline up`; the backfill {verb} when it does"

@@ -8,6 +8,7 @@ import logging
 import os
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import dagster as dg
@@ -25,32 +26,41 @@ from market_pipeline.orchestration.storage.event_log import BulkPostgresEventLog
 Context = dg.OpExecutionContext | dg.AssetExecutionContext
 
 
+@dataclass(frozen=True)
+class Materialized:
+    """Partitions, at least one, that were materialized with the same metadata."""
+
+    partitions: Sequence[str]
+    metadata: Mapping[str, Any]
+
+
 def record_materializations(
-    context: Context,
-    key: dg.AssetKey,
-    partitions: Sequence[str],
-    metadata: Mapping[str, Any],
-    of_the_last: Mapping[str, Any],
+    context: Context, key: dg.AssetKey, groups: Sequence[Materialized], of_the_last: Mapping[str, Any]
 ) -> None:
-    """Record in the run's event log that these partitions of an asset were materialized, as `context.log_event` would.
+    """Record in the run's event log that partitions of an asset were materialized, as `context.log_event` would.
 
     Args:
         context: the step's.
         key: the asset's.
-        partitions: at least one.
-        metadata: of each partition.
-        of_the_last: metadata that only the last has.
+        groups: at least one; the last partition of the last one is the newest that the UI shows.
+        of_the_last: metadata that only that one has.
     """
-    *others, last = partitions
+    *others, last = groups
+    *before, newest = last.partitions
+    groups = [group for group in (*others, replace(last, partitions=before)) if group.partitions]
+    finally_ = dg.AssetMaterialization(key, partition=newest, metadata={**last.metadata, **of_the_last})
     storage = context.instance.event_log_storage
-    newest = dg.AssetMaterialization(key, partition=last, metadata={**metadata, **of_the_last})
     if isinstance(storage, BulkPostgresEventLogStorage):
-        each = dg.AssetMaterialization(key, partition=last, metadata=metadata)
-        storage.store_materializations(_entry(context, each), others, _entry(context, newest))
+        entries = [
+            (_entry(context, dg.AssetMaterialization(key, partition=newest, metadata=group.metadata)), group.partitions)
+            for group in groups
+        ]
+        storage.store_materializations(entries, _entry(context, finally_))
         return
-    for partition in others:
-        context.log_event(dg.AssetMaterialization(key, partition=partition, metadata=metadata))
-    context.log_event(newest)
+    for group in groups:
+        for partition in group.partitions:
+            context.log_event(dg.AssetMaterialization(key, partition=partition, metadata=group.metadata))
+    context.log_event(finally_)
 
 
 def _entry(context: Context, materialization: dg.AssetMaterialization) -> EventLogEntry:

@@ -12,18 +12,20 @@ import dagster as dg
 from market_pipeline.ingest import Run, ingest
 from market_pipeline.listing import refresh
 from market_pipeline.orchestration.checks import check_results
-from market_pipeline.orchestration.events import record_check_results, record_materializations
+from market_pipeline.orchestration.events import Materialized, record_check_results, record_materializations
 from market_pipeline.orchestration.resources import Pipeline
 from market_pipeline.runs import trigger_of
 from market_pipeline.symbols import Symbol
 from market_pipeline.warehouse.accounting import Outcome
 from market_pipeline.warehouse.tracked_symbols import Reference, delistings
 
-ONE_ROW = {"dagster/partition_row_count": 1}
+ONE_ROW, NO_ROW = {"dagster/partition_row_count": 1}, {"dagster/partition_row_count": 0}
 
 
 def load_symbols(context: dg.AssetExecutionContext, symbols: Sequence[Symbol], in_run: Sequence[Symbol]) -> None:
-    """Load the run's sessions of a step's symbols, one materialization event a session that has its bar.
+    """Load the run's sessions of a step's symbols, one materialization event a session that is settled.
+
+    Settled is a session whose bar is there, or of which the vendor has answered that there is none.
 
     What to ask of the vendor is planned for all symbols of the run that share a process. A symbol that fails leaves its
     partitions failed and the run red; its neighbours are loaded and stay materialized.
@@ -43,10 +45,10 @@ def load_symbols(context: dg.AssetExecutionContext, symbols: Sequence[Symbol], i
         warehouse=pipeline.warehouse,
         run=run,
         at_once=pipeline.at_once,
+        listed_on=pipeline.client.list_date,
     ):
         outcomes.append(outcome)
-        if outcome.present:
-            _record(context, outcome)
+        _record(context, outcome)
         pipeline.loaded(outcome)
     check_symbols(context, symbols)
     failures = [f"{outcome.symbol}: {outcome.error}" for outcome in outcomes if outcome.error is not None]
@@ -70,13 +72,19 @@ def _trading(symbols: Sequence[Symbol], delisted: Mapping[str, Reference], first
 
 
 def _record(context: dg.AssetExecutionContext, outcome: Outcome) -> None:
-    """Green is for sessions whose bar is there; Dagster's own result would be green for all that the run covers.
+    """Record the sessions whose bar is there, and with no rows those of which the vendor has answered that none is.
 
-    Every session's event says that it holds one row; the newest, which the UI shows first, what the run did in all.
+    Dagster's own result would be of all that the run covers. The newest session's event, which the UI shows first, says
+    what the run did in all.
     """
-    sessions = [session.isoformat() for session in sorted(outcome.present)]
-    key = dg.AssetKey(["market_data", outcome.symbol])
-    record_materializations(context, key, sessions, ONE_ROW, _summary(outcome))
+    groups = [Materialized([str(day) for day in sorted(outcome.present)], ONE_ROW)] if outcome.present else []
+    without_bar = {**outcome.empty, **outcome.ended}
+    for reason in dict.fromkeys(without_bar.values()):
+        sessions = [str(day) for day, why in without_bar.items() if why == reason]
+        groups.append(Materialized(sessions, {**NO_ROW, "reason": reason}))
+    if groups:
+        groups.sort(key=lambda group: group.partitions[-1])
+        record_materializations(context, dg.AssetKey(["market_data", outcome.symbol]), groups, _summary(outcome))
 
 
 def _summary(outcome: Outcome) -> dict[str, int | float | str]:
@@ -87,7 +95,8 @@ def _summary(outcome: Outcome) -> dict[str, int | float | str]:
         "sessions": outcome.sessions,
         "sessions_answered": outcome.answered,
         "sessions_refused": outcome.refused,
-        "sessions_missing": outcome.missing,
+        "sessions_empty": len(outcome.empty),
+        "sessions_missing": outcome.missing - len(outcome.empty),
         "requests": outcome.requests,
         "fetched": outcome.fetched,
         "loaded": outcome.loaded,

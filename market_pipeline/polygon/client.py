@@ -24,6 +24,7 @@ from market_pipeline.polygon.reference import (
     Split,
     Ticker,
     TickerChange,
+    list_date,
     read_all,
     ticker_changes,
     ticker_of,
@@ -174,6 +175,18 @@ class PolygonClient:
                     return max(found, key=lambda ticker: ticker.delisted or date.min)
             near = self._tickers(_search(symbol.name, symbol.asset_class), asked)
             raise UnknownTickerError(_unknown(symbol, near))
+
+    def list_date(self, symbol: Symbol) -> date | None:
+        """The first day on the market of a symbol that is listed; None where the vendor doesn't say.
+
+        Raises:
+            UnknownTickerError: no such ticker is listed.
+            PolygonError: there is no usable answer.
+        """
+        if symbol.asset_class is AssetClass.CRYPTO:
+            return None
+        with question(f"details of {symbol.vendor_ticker}") as asked:
+            return list_date(self._connection.get(f"/v3/reference/tickers/{symbol.vendor_ticker}", {}, asked))
 
     def search_tickers(self, words: str, asset_class: AssetClass) -> list[Ticker]:
         """Up to ten active tickers whose ticker or name is like `words`.

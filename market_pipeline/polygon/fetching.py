@@ -107,8 +107,11 @@ class Fetcher:
                     raise
             else:
                 spent.add(fetched)
-                notes = (*self._notes, *self._cut_off(fetched, asked))
-                answered = (asked[0], min(asked[-1], last))
+                cut_off = self._cut_off(fetched, asked)
+                notes = (*self._notes, *cut_off)
+                # A history that may be cut off says nothing of the sessions before it.
+                first = fetched.frame["date"].min().date() if cut_off else asked[0]
+                answered = (first, min(asked[-1], last))
                 return replace(fetched, **vars(spent), notes=notes, answered=answered)
 
     def _cut_off(self, fetched: FetchedBars, asked: Sequence[date]) -> list[str]:

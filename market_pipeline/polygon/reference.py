@@ -7,6 +7,7 @@ their records read into the same types.
 import logging
 import math
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Generic, TypeVar
@@ -114,6 +115,15 @@ def ticker_of(record: Record) -> Ticker:
         record.get("active") is not False,
         _maybe(_day, record.get("delisted_utc")),
     )
+
+
+def list_date(body: Body) -> date | None:
+    """When a ticker was listed, by its details; None where they don't say, or say it unreadably."""
+    details = body.get("results")
+    stated = details.get("list_date") if isinstance(details, dict) else None
+    with suppress(TypeError, ValueError):
+        return _maybe(_day, stated)
+    return None
 
 
 def ticker_changes(body: Body, about: str) -> list[TickerChange]:

@@ -8,7 +8,7 @@ from datetime import date
 
 from market_pipeline.sandbox.answers import NO_SUCH_TICKER, Answer, RefusedError
 from market_pipeline.sandbox.calls import Call, moment
-from market_pipeline.sandbox.listings import Listing, market_listing
+from market_pipeline.sandbox.listings import FIRST_STOCK_SESSION, Listing, market_listing
 from market_pipeline.sandbox.pages import ListEndpoint, Record, listed, on_the_wire, wanted_tickers
 from market_pipeline.symbols import STARTING_SET, AssetClass
 
@@ -54,7 +54,7 @@ def ticker_details(call: Call) -> Answer:
     """
     listing = _trading(call)
     record = on_the_wire(TICKERS, _record(listing, _day(call, listing)))
-    return Answer({"results": record, **call.envelope()}, "generated")
+    return Answer({"results": {**record, **_list_date(listing)}, **call.envelope()}, "generated")
 
 
 def ticker_events(call: Call) -> Answer:
@@ -93,6 +93,11 @@ def _record(listing: Listing, day: date) -> Record:
         "last_updated_utc": f"{day}T00:00:00Z",
     }
     return record if active else {**record, "delisted_utc": f"{listing.last}T00:00:00Z"}
+
+
+def _list_date(listing: Listing) -> Record:
+    """When a stock was listed, unless its first bar is only where the records begin."""
+    return {} if listing.is_crypto or listing.first <= FIRST_STOCK_SESSION else {"list_date": str(listing.first)}
 
 
 def _name(listing: Listing) -> str:

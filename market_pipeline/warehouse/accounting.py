@@ -4,7 +4,7 @@ One row a symbol and run, written in the transaction that loads the symbol, so t
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
@@ -34,6 +34,7 @@ class Attempt:
     notes: tuple[str, ...] = ()
     delisted_on: date | None = None
     answered: tuple[date, date] | None = None
+    listed_on: date | None = None
     waited_seconds: float = 0.0
 
     @property
@@ -73,6 +74,10 @@ class Outcome:
     flagged: int = 0
     present: frozenset[date] = field(default=frozenset(), repr=False)
     """The asked sessions that market_data holds a bar of now."""
+    empty: Mapping[date, str] = field(default_factory=dict, repr=False)
+    """The asked sessions of which the vendor has answered that there is no bar, with the reason."""
+    ended: Mapping[date, str] = field(default_factory=dict, repr=False)
+    """The run's sessions after the symbol's last day on the market, with the reason; `sessions` leaves them out."""
     notes: tuple[str, ...] = ()
     error: str | None = None
     waited_seconds: float = 0.0

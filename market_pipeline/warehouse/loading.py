@@ -18,6 +18,7 @@ from market_pipeline.bars import columns_of
 from market_pipeline.errors import MarketPipelineError
 from market_pipeline.settings import Source
 from market_pipeline.warehouse.accounting import Attempt, Outcome, account_for
+from market_pipeline.warehouse.empty_sessions import empty_sessions, ended_sessions
 from market_pipeline.warehouse.flagging import Examine, flag
 from market_pipeline.warehouse.merging import merge
 from market_pipeline.warehouse.tables import bar_source, rejected_bars
@@ -63,6 +64,7 @@ def load(
             since = offered["date"][0].item()
             flagged = flag(connection, attempt.symbol, merged.held, examine, at, since=since)
         _quarantine(connection, attempt, rejected)
+        held = merged.held["date"].tolist()
         outcome = Outcome(
             symbol=attempt.symbol.name,
             first_session=attempt.sessions[0],
@@ -76,7 +78,9 @@ def load(
             unchanged=len(accepted) - merged.loaded - merged.revised,
             rejected=len(rejected),
             flagged=len(flagged.intersection(offered["date"].tolist())),
-            present=frozenset(merged.held["date"].tolist()).intersection(attempt.due),
+            present=frozenset(held).intersection(attempt.due),
+            empty=empty_sessions(attempt, held, [bar.session for bar in rejected]),
+            ended=ended_sessions(attempt),
             notes=attempt.notes,
             waited_seconds=attempt.waited_seconds,
         )

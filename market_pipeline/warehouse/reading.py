@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Engine, Row, func, select
+from sqlalchemy import Engine, Row, exists, func, select
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from market_pipeline.errors import UsageError
@@ -55,6 +55,14 @@ def bars(
     with engine.connect() as connection:
         frame = pd.read_sql(query, connection, parse_dates=["date"])
     return frame.set_index(["symbol", "date"])
+
+
+def has_bars_around(engine: Engine, symbol: str, first: date, last: date) -> bool:
+    """Whether bars of a symbol are stored both before `first` and after `last`."""
+    of_symbol, day = market_data.c.symbol == symbol, market_data.c.date
+    query = select(exists().where(of_symbol, day < first) & exists().where(of_symbol, day > last))
+    with engine.connect() as connection:
+        return bool(connection.scalar(query))
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """The assets: what a range run leaves in the tables and in Dagster, for symbols that succeed, fail, or have no bars."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -13,13 +14,17 @@ from market_pipeline.orchestration.assets import SYMBOLS_PER_STEP, asset_key, bu
 from market_pipeline.orchestration.build import build_loading
 from market_pipeline.orchestration.launch import Launched, launch, open_instance
 from market_pipeline.orchestration.schedules import tonight
+from market_pipeline.plans import PlanName, years_before
 from market_pipeline.runs import range_runs
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.server import running_sandbox
+from market_pipeline.sessions import sessions_between
 from market_pipeline.settings import Settings
 from market_pipeline.symbols import Symbol, starting_symbols
+from market_pipeline.warehouse.completeness import coverage
 from market_pipeline.warehouse.tables import market_data
 from market_pipeline.warehouse.tracked_symbols import add_symbols
+from market_pipeline_tests.integration.stored_bars import query
 
 AAPL, MSFT, FB, NOSUCH = (Symbol.of(name, "stock") for name in ("AAPL", "MSFT", "FB", "NOSUCH"))
 
@@ -46,7 +51,7 @@ def run(
 
 def materialized(instance: DagsterInstance, symbol: Symbol) -> Mapping[str, dg.AssetMaterialization]:
     records = instance.fetch_materializations(asset_key(symbol), limit=1000).records
-    found = [record.asset_materialization for record in records]
+    found = [record.asset_materialization for record in reversed(records)]
     return {str(event.partition): event for event in found if event is not None}
 
 
@@ -84,18 +89,78 @@ def test_a_run_says_nothing_of_missing_outputs(
     assert not any("did not yield" in line for line in said)
 
 
-def test_sessions_without_a_bar_are_not_green(
+def rows(instance: DagsterInstance, symbol: Symbol) -> dict[str, int]:
+    """How many rows each materialized partition is said to hold."""
+    found: dict[str, Any] = {day: event.metadata for day, event in materialized(instance, symbol).items()}
+    return {day: found[day]["dagster/partition_row_count"].value for day in sorted(found)}
+
+
+def test_a_session_before_the_listing_is_materialized_without_a_row_and_says_why(
     on_sandbox: Settings, instance: DagsterInstance, warehouse: Engine
 ) -> None:
     launched = run(on_sandbox, instance, warehouse, [AAPL, FB], date(2012, 5, 14), date(2012, 5, 22))
     assert launched.success
-    assert len(materialized(instance, AAPL)) == 7
-    events = materialized(instance, FB)  # listed on 18 May
-    assert set(events) == {"2012-05-18", "2012-05-21", "2012-05-22"}
-    assert events["2012-05-22"].metadata["sessions_missing"].value == 4
-    with warehouse.connect() as connection:
-        query = select(func.count()).where(market_data.c.symbol == "FB")
-        assert connection.execute(query).scalar_one() == 3
+    assert set(rows(instance, AAPL).values()) == {1}
+    assert rows(instance, FB) == {
+        "2012-05-14": 0, "2012-05-15": 0, "2012-05-16": 0, "2012-05-17": 0,
+        "2012-05-18": 1, "2012-05-21": 1, "2012-05-22": 1,
+    }  # fmt: skip
+    events = materialized(instance, FB)
+    assert events["2012-05-14"].metadata["reason"].value == "before its first bar, of 2012-05-18"
+    assert "reason" not in events["2012-05-18"].metadata
+    told = events["2012-05-22"].metadata
+    assert (told["sessions"].value, told["sessions_empty"].value, told["sessions_missing"].value) == (7, 4, 0)
+    [covered] = coverage(warehouse, ["FB"])
+    assert (covered["loaded"], covered["first_session"]) == (3, date(2012, 5, 18))
+
+
+def test_a_run_wholly_before_the_listing_is_good_where_the_vendor_says_when_that_was(
+    on_sandbox: Settings, instance: DagsterInstance, warehouse: Engine
+) -> None:
+    assert run(on_sandbox, instance, warehouse, [FB], date(2012, 5, 9), date(2012, 5, 10)).success
+    assert rows(instance, FB) == {"2012-05-09": 0, "2012-05-10": 0}
+    reasons = {event.metadata["reason"].value for event in materialized(instance, FB).values()}
+    assert reasons == {"before it was listed, on 2012-05-18"}
+    [account] = query(warehouse, "SELECT success, missing, notes FROM backfill_history")
+    assert account == {"success": True, "missing": 2, "notes": "FB was listed on 2012-05-18"}
+
+
+def test_a_session_whose_bar_was_rejected_or_is_outside_the_plan_stays_missing(
+    settings: Settings, instance: DagsterInstance, warehouse: Engine
+) -> None:
+    config = SandboxConfig(faults=("impossible_bars",))
+    with running_sandbox(config) as base_url:
+        on_it = settings.model_copy(update={"polygon_base_url": base_url})
+        assert run(on_it, instance, warehouse, [AAPL], date(2012, 10, 31), date(2012, 11, 6)).success
+    assert rows(instance, AAPL) == {"2012-11-05": 1, "2012-11-06": 1}
+    newest = materialized(instance, AAPL)["2012-11-06"].metadata
+    assert (newest["sessions_empty"].value, newest["sessions_missing"].value) == (0, 3)
+
+
+def test_a_history_that_the_vendor_cuts_off_in_silence_says_nothing_of_what_was_before(
+    settings: Settings, instance: DagsterInstance, warehouse: Engine
+) -> None:
+    today = datetime.now(UTC).date()
+    [*_, edge] = sessions_between("XNYS", today - timedelta(days=750), years_before(today, 2) + timedelta(days=5))
+    with running_sandbox(SandboxConfig(plan=PlanName.BASIC, history_edge="clip")) as base_url:
+        on_it = settings.model_copy(update={"polygon_base_url": base_url, "polygon_plan": None})
+        assert run(on_it, instance, warehouse, [AAPL], edge - timedelta(days=30), edge).success
+    assert set(rows(instance, AAPL).values()) == {1}
+    assert str(years_before(today, 2)) <= min(rows(instance, AAPL))
+
+
+def test_a_session_without_a_bar_gets_its_row_once_the_vendor_has_it(
+    on_sandbox: Settings, instance: DagsterInstance, warehouse: Engine
+) -> None:
+    day = date(2012, 10, 31)
+    for around in (date(2012, 10, 26), date(2012, 11, 1)):
+        assert run(on_sandbox, instance, warehouse, [AAPL], around, around).success
+    with running_sandbox(SandboxConfig(faults=("empty@AAPL*2",))) as base_url:  # it is asked once more
+        forgetful = on_sandbox.model_copy(update={"polygon_base_url": base_url})
+        assert run(forgetful, instance, warehouse, [AAPL], day, day).success
+    assert rows(instance, AAPL) == {"2012-10-26": 1, "2012-10-31": 0, "2012-11-01": 1}
+    assert run(on_sandbox, instance, warehouse, [AAPL], day, day).success
+    assert rows(instance, AAPL) == {"2012-10-26": 1, "2012-10-31": 1, "2012-11-01": 1}
 
 
 def test_assets_are_grouped_by_asset_class_and_split_into_steps_of_one_calendar() -> None:

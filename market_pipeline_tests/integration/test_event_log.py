@@ -180,7 +180,7 @@ def test_what_is_written_for_each_partition_at_once_is_stored_as_if_written_one_
 
     check = planned_check("A")
     ours.store_event_batch([plans[0], check, plans[1]])
-    ours.store_materializations(bars, days[:-1], last)
+    ours.store_materializations([(bars, days[:-1])], last)
 
     of_each = [of_partition(plan, day) for plan in plans for day in days]
     for event in [

@@ -4,7 +4,7 @@ import dagster as dg
 from dagster import DagsterInstance
 from dagster._core.events.log import EventLogEntry
 
-from market_pipeline.orchestration.events import record_materializations
+from market_pipeline.orchestration.events import Materialized, record_materializations
 from market_pipeline.orchestration.launch import open_instance
 from market_pipeline.settings import Settings
 
@@ -14,8 +14,10 @@ RUN = "11111111-1111-4111-8111-111111111111"
 
 @dg.op
 def recording(context: dg.OpExecutionContext) -> None:
-    """Records three partitions of which the last has more to say."""
-    record_materializations(context, KEY, ["2024-01-02", "2024-01-03", "2024-01-05"], {"rows": 1}, {"requests": 7})
+    """Records two groups of partitions, of which the last has more to say."""
+    empty = Materialized(["2024-01-04"], {"rows": 0})
+    full = Materialized(["2024-01-02", "2024-01-03", "2024-01-05"], {"rows": 1})
+    record_materializations(context, KEY, [empty, full], {"requests": 7})
 
 
 @dg.job
@@ -41,6 +43,7 @@ def test_partitions_recorded_in_bulk_are_those_that_dagster_would_have_logged(
     assert [
         (one.partition, {name: value.value for name, value in one.metadata.items()}) for one in materializations
     ] == [
+        ("2024-01-04", {"rows": 0}),
         ("2024-01-02", {"rows": 1}),
         ("2024-01-03", {"rows": 1}),
         ("2024-01-05", {"rows": 1, "requests": 7}),

@@ -232,7 +232,7 @@ def test_a_symbol_that_has_ended_does_not_make_every_night_reach_back_to_its_end
     assert holes() == {}
 
 
-def test_partitions_after_a_delisting_stay_grey_and_the_run_is_good(
+def test_partitions_after_a_delisting_hold_no_row_and_the_run_is_good(
     settings: Settings, environment: dict[str, str], sandbox: str, client: PolygonClient, warehouse: Engine
 ) -> None:
     on_sandbox = settings.model_copy(update={"polygon_base_url": sandbox})
@@ -242,11 +242,22 @@ def test_partitions_after_a_delisting_stay_grey_and_the_run_is_good(
         for sessions in (AROUND, AFTER):
             covered = RangeRun("XNYS", [AAPL, GONECO], sessions)
             assert launch(build_loading(on_sandbox), covered, instance, warehouse).success
-        assert green(instance, AAPL) == {*AROUND, *AFTER}
-        assert green(instance, GONECO) == set(AROUND[:2])
+        assert rows(instance, AAPL) == dict.fromkeys([*AROUND, *AFTER], 1)
+        assert rows(instance, GONECO) == {
+            **dict.fromkeys(AROUND[:2], 1),
+            **dict.fromkeys([*AROUND[2:], *AFTER], "after its last day on the market, 2020-03-31"),
+        }
     with warehouse.connect() as connection:
         assert connection.execute(select(func.count()).where(market_data.c.symbol == "GONECO")).scalar_one() == 2
 
 
-def green(instance: DagsterInstance, symbol: Symbol) -> set[date]:
-    return {date.fromisoformat(key) for key in instance.get_materialized_partitions(asset_key(symbol))}
+def rows(instance: DagsterInstance, symbol: Symbol) -> dict[date, Any]:
+    """How many rows each materialized partition is said to hold, or why none."""
+    records = instance.fetch_materializations(asset_key(symbol), limit=100).records
+    found = [record.asset_materialization for record in records if record.asset_materialization is not None]
+    return {
+        date.fromisoformat(str(event.partition)): event.metadata.get(
+            "reason", event.metadata["dagster/partition_row_count"]
+        ).value
+        for event in found
+    }

@@ -155,9 +155,11 @@ class BulkPostgresEventLogStorage(Pooled, PostgresEventLogStorage):
         if stored:
             self._write([(event, planned_partitions(event)) for event in stored], with_results=True)
 
-    def store_materializations(self, event: EventLogEntry, partitions: Sequence[str], last: EventLogEntry) -> None:
-        """Write the materialization `event` once for each of these partitions, and then `last`, as one batch."""
-        self._write([(event, partitions), (last, None)])
+    def store_materializations(
+        self, groups: Sequence[tuple[EventLogEntry, Sequence[str]]], last: EventLogEntry
+    ) -> None:
+        """Write each group's materialization once for each of its partitions, and then `last`, as one batch."""
+        self._write([*groups, (last, None)])
 
     def _write(self, events: Sequence[_Repeated], *, with_results: bool = False) -> list[_Written]:
         with self.index_transaction() as connection:

@@ -1,0 +1,90 @@
+"""When an answer without a bar is believed: an empty session is told from one whose bar is missing."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from market_pipeline.sessions import sessions_between
+from market_pipeline.symbols import Symbol
+from market_pipeline.warehouse.accounting import Attempt
+from market_pipeline.warehouse.empty_sessions import empty_sessions, ended_sessions
+
+WEEK = sessions_between("XNYS", date(2024, 3, 4), date(2024, 3, 8))
+MONDAY, TUESDAY, WEDNESDAY, THURSDAY, FRIDAY = WEEK
+SATURDAY = date(2024, 3, 9)
+LONG_AFTER = datetime(2024, 6, 1, tzinfo=UTC)
+
+
+def attempt(*, at: datetime = LONG_AFTER, sessions: Sequence[date] = WEEK, **known: Any) -> Attempt:
+    known = {"answered": (sessions[0], sessions[-1]), **known}
+    return Attempt(Symbol.of("FB", "stock"), sessions, "polygon", "run-1", "cli", at, **known)
+
+
+def test_before_the_first_bar_between_two_and_after_the_last_there_is_none() -> None:
+    assert empty_sessions(attempt(), [TUESDAY, THURSDAY], []) == {
+        MONDAY: "before its first bar, of 2024-03-05",
+        WEDNESDAY: "the vendor has no bar of it",
+        FRIDAY: "the vendor has no bar of it",
+    }
+
+
+def test_a_bar_that_is_stored_outside_the_run_says_that_the_symbol_trades() -> None:
+    earlier, later = date(2024, 3, 1), date(2024, 3, 11)
+    reasons = {"the vendor has no bar of it"}
+    assert set(empty_sessions(attempt(), [earlier, later], []).values()) == reasons
+    assert set(empty_sessions(attempt(), [later], []).values()) == {"before its first bar, of 2024-03-11"}
+
+
+def test_what_the_vendor_did_not_answer_for_is_missing() -> None:
+    assert list(empty_sessions(attempt(answered=(TUESDAY, WEDNESDAY)), [], [])) == [TUESDAY, WEDNESDAY]
+    assert empty_sessions(attempt(answered=None), [TUESDAY], []) == {}
+
+
+@pytest.mark.parametrize(
+    ("at", "believed"),
+    [
+        (datetime(2024, 3, 9, 2, tzinfo=UTC), [MONDAY]),  # the night after Friday
+        (datetime(2024, 3, 14, 23, tzinfo=UTC), [MONDAY, WEDNESDAY]),
+        (datetime(2024, 3, 15, tzinfo=UTC), [MONDAY, WEDNESDAY, THURSDAY]),
+        (datetime(2024, 3, 16, tzinfo=UTC), [MONDAY, WEDNESDAY, THURSDAY, FRIDAY]),
+    ],
+)
+def test_a_bar_may_be_late_for_a_week_unless_a_later_one_has_come(at: datetime, believed: list[date]) -> None:
+    found = empty_sessions(attempt(at=at), [TUESDAY], [])
+    assert [day for day in found if day > TUESDAY or day == MONDAY] == believed
+
+
+@pytest.mark.parametrize(
+    ("rejected", "empty"),
+    [
+        ([WEDNESDAY], [MONDAY, THURSDAY, FRIDAY]),
+        ([None], []),  # it may be any session's
+        ([SATURDAY], [MONDAY, WEDNESDAY, THURSDAY, FRIDAY]),  # nobody asked for it
+        ([date(1994, 3, 9)], [MONDAY, WEDNESDAY, THURSDAY, FRIDAY]),
+    ],
+)
+def test_a_session_whose_bar_was_rejected_is_missing(rejected: list[date | None], empty: list[date]) -> None:
+    assert list(empty_sessions(attempt(), [TUESDAY], rejected)) == empty
+
+
+def test_a_rejected_bar_of_a_day_without_session_may_be_of_either_neighbour() -> None:
+    sessions = [*WEEK, *sessions_between("XNYS", date(2024, 3, 11), date(2024, 3, 12))]
+    found = empty_sessions(attempt(sessions=sessions), [TUESDAY], [SATURDAY])
+    assert list(found) == [MONDAY, WEDNESDAY, THURSDAY, date(2024, 3, 12)]
+
+
+def test_a_symbol_that_was_listed_later_has_no_bar_yet() -> None:
+    found = empty_sessions(attempt(listed_on=date(2024, 3, 18)), [], [])
+    assert found == dict.fromkeys(WEEK, "before it was listed, on 2024-03-18")
+
+
+def test_sessions_after_the_last_day_on_the_market_have_ended() -> None:
+    delisted = attempt(delisted_on=WEDNESDAY, at=datetime.combine(SATURDAY, datetime.min.time(), UTC))
+    assert ended_sessions(delisted) == dict.fromkeys(WEEK[3:], "after its last day on the market, 2024-03-06")
+    assert not set(empty_sessions(delisted, [MONDAY, WEDNESDAY], [])) & set(WEEK[3:])
+    assert ended_sessions(attempt()) == {}
+    gone = attempt(delisted_on=MONDAY - timedelta(days=30))
+    assert list(ended_sessions(gone)) == WEEK
+    assert empty_sessions(gone, [], []) == {}
