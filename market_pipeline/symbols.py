@@ -1,7 +1,8 @@
 """A tracked symbol: its name here, its asset class, its ticker at the vendor and the calendar it trades on.
 
 What a symbol is called at the vendor follows from its asset class alone: `BTC` is the crypto pair `X:BTCUSD` and never
-the stock ticker `BTC`; `BRK.B` stays `BRK.B`. Which symbols are tracked is the warehouse's business, not this module's.
+the stock ticker `BTC`; `BRK.B` stays `BRK.B`. A coin has a second name, `BTC-USD`, for those who track a fund called
+`BTC` beside it. Which symbols are tracked is the warehouse's business, not this module's.
 """
 
 import re
@@ -26,10 +27,12 @@ class AssetClass(StrEnum):
 CALENDARS = {AssetClass.STOCK: "XNYS", AssetClass.ETF: "XNYS", AssetClass.CRYPTO: "24/7"}
 """Calendar of each asset class, by its name in the exchange_calendars library."""
 
-# Letters as the consolidated tape writes them: capitals, with lower-case p (preferred), r (rights) and w (when issued)
-# inside, and a class or issue suffix after a dot. Nothing that could leave a URL's path segment can match.
-_EQUITY = r"[A-Z][A-Za-z0-9]{0,11}(\.[A-Z]{1,4})?"
-_CRYPTO = r"[A-Z0-9]{1,12}"
+# As the consolidated tape writes tickers, the vendor with a dot for the slash: capitals, with lower-case p (preferred),
+# r (rights) and w (when issued) inside, then suffixes for class and issue, with w again: GM.WS.B, BF.Aw,
+# ABCpA.WD. Source: https://www.nasdaqtrader.com/Trader.aspx?id=CQSSymbolConvention, whose longest has two.
+# Nothing that could leave a URL's path segment can match.
+_EQUITY = r"[A-Z][A-Za-z0-9]{0,11}(\.[A-Z]{1,4}w?){0,3}"
+_CRYPTO = r"[A-Z0-9]{1,12}(-USD)?"  # in US dollars, as all prices of the warehouse
 TICKERS = {AssetClass.STOCK: _EQUITY, AssetClass.ETF: _EQUITY, AssetClass.CRYPTO: _CRYPTO}
 """What a ticker of each asset class looks like, as a regular expression."""
 
@@ -60,7 +63,15 @@ class Symbol:
     @property
     def vendor_ticker(self) -> str:
         """The ticker in the vendor's requests, e.g. `AAPL`, `X:BTCUSD`."""
-        return f"X:{self.name}USD" if self.asset_class is AssetClass.CRYPTO else self.name
+        return f"X:{_coin(self.name)}USD" if self.asset_class is AssetClass.CRYPTO else self.name
+
+    @property
+    def other_name(self) -> str | None:
+        """The other name that the same instrument can have here: of the coin `BTC` it is `BTC-USD`, and reversed."""
+        if self.asset_class is not AssetClass.CRYPTO:
+            return None
+        coin = _coin(self.name)
+        return coin if coin != self.name else f"{coin}-USD"
 
     @property
     def calendar(self) -> str:
@@ -68,13 +79,20 @@ class Symbol:
         return CALENDARS[self.asset_class]
 
 
+def _coin(name: str) -> str:
+    return name.removesuffix("-USD")
+
+
 def _hint(name: str, pattern: str) -> str:
-    base = name.upper().removeprefix("X:")
+    base = name.upper().removeprefix("X:") if pattern is _CRYPTO else name.upper().replace("/", ".").replace("-", ".")
     for suffix in ("-USD", "/USD", "USD"):
         base = base.removesuffix(suffix) if pattern is _CRYPTO else base
     if base != name and re.fullmatch(pattern, base, re.ASCII):
-        return f"; tickers are case-sensitive and plain: did you mean {base}?"
-    return "; expected something like BTC" if pattern is _CRYPTO else "; expected something like AAPL or BRK.B"
+        meant = f"{base} or {base}-USD" if pattern is _CRYPTO else base
+        return f"; tickers are case-sensitive and plain: did you mean {meant}?"
+    if pattern is _CRYPTO:
+        return "; expected a coin like BTC, or its pair in US dollars, like BTC-USD"
+    return "; expected something like AAPL, BRK.B or GM.WS.B"
 
 
 DEFAULT_BACKFILL = (

@@ -34,7 +34,7 @@ class NewSymbol(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra=_tickers)
 
-    symbol: str = Field(min_length=1, max_length=20, description="Its ticker: AAPL, BRK.B, BTC.", examples=["NVDA"])
+    symbol: str = Field(min_length=1, max_length=30, description="Its ticker: AAPL, BRK.B, BTC.", examples=["NVDA"])
     asset_class: AssetClass = Field(AssetClass.STOCK, description="What it is; decides its calendar.")
 
 

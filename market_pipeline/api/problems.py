@@ -18,7 +18,7 @@ from starlette.routing import compile_path
 from market_pipeline.errors import MarketPipelineError, UsageError
 from market_pipeline.warehouse.api_keys import UnknownKeyError
 from market_pipeline.warehouse.errors import DatabaseUnavailableError
-from market_pipeline.warehouse.tracked_symbols import OtherAssetClassError, UntrackedSymbolError
+from market_pipeline.warehouse.tracked_symbols import NameTakenError, UntrackedSymbolError
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -26,7 +26,7 @@ MEDIA_TYPE = "application/problem+json"
 STATUSES = (
     (UntrackedSymbolError, HTTPStatus.NOT_FOUND),
     (UnknownKeyError, HTTPStatus.NOT_FOUND),
-    (OtherAssetClassError, HTTPStatus.CONFLICT),
+    (NameTakenError, HTTPStatus.CONFLICT),
     (UsageError, HTTPStatus.BAD_REQUEST),
     (MarketPipelineError, HTTPStatus.SERVICE_UNAVAILABLE),
 )

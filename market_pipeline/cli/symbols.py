@@ -18,6 +18,7 @@ from market_pipeline.settings import Settings, load_settings
 from market_pipeline.symbols import AssetClass, Symbol, starting_symbols
 from market_pipeline.warehouse.database import warehouse_of
 from market_pipeline.warehouse.rate_limit import SharedLimiter
+from market_pipeline.warehouse.renaming import renaming
 from market_pipeline.warehouse.tracked_symbols import (
     Reference,
     active_symbols,
@@ -53,7 +54,7 @@ def _vendor(settings: Settings, engine: Engine) -> Iterator[PolygonClient]:
 
 @app.command("init")
 def init() -> None:
-    """Track the starting set: large-cap stocks, ETFs, crypto. Symbols tracked or removed already stay as they are."""
+    """Track the starting set: large-cap stocks, ETFs, crypto. What is tracked or removed already stays as it is."""
     symbols = starting_symbols()
     with warehouse_of(load_settings()) as engine:
         added = set(add_symbols(engine, symbols, revive=False))
@@ -77,14 +78,14 @@ def list_symbols(as_json: Annotated[bool, typer.Option("--json", help="Print JSO
         typer.echo(json.dumps(rows, indent=2))
         return
     for row in rows:
-        typer.echo(f"{row['symbol']:<14}{row['asset_class']:<8}{row['vendor_ticker']:<18}{row['calendar']}")
+        typer.echo(f"{row['symbol']:<14} {row['asset_class']:<7} {row['vendor_ticker']:<17} {row['calendar']}")
     if not rows:
         typer.echo("No symbol is tracked: run `market-pipeline symbols init` or `symbols add SYMBOL`.", err=True)
 
 
 @app.command("add")
 def add(
-    symbol: Annotated[str, typer.Argument(help="The ticker, e.g. NVDA, BRK.B, BTC.")],
+    symbol: Annotated[str, typer.Argument(help="The ticker, e.g. NVDA, BRK.B, BTC or BTC-USD.")],
     asset_class: Annotated[AssetClass, typer.Option(help="What it is.")] = AssetClass.STOCK,
     no_check: Annotated[bool, typer.Option("--no-check", help="Don't ask the vendor who that is.")] = False,
 ) -> None:
@@ -132,6 +133,31 @@ def remove(symbol: Annotated[str, typer.Argument(help="The ticker.")]) -> None:
     with warehouse_of(load_settings()) as engine:
         remove_symbol(engine, symbol)
     typer.echo(f"{symbol} is no longer fetched. Its bars are kept; `symbols add {symbol}` takes it up again.")
+
+
+@app.command("rename")
+def rename(
+    symbol: Annotated[str, typer.Argument(help="Its name, e.g. BTC.")],
+    new_name: Annotated[str, typer.Argument(help="Its other name, e.g. BTC-USD.")],
+) -> None:
+    """Give a coin its other name, with all that is stored of it, so that a fund can have the name that it had."""
+    from market_pipeline.orchestration.launch import close_abandoned_runs  # Dagster takes a second to import
+    from market_pipeline.orchestration.looking import existing_instance
+    from market_pipeline.orchestration.renaming import rename_asset
+
+    settings = load_settings()
+    with (
+        warehouse_of(settings) as engine,
+        renaming(engine, symbol, new_name) as renamed,
+        existing_instance(settings, engine) as instance,
+    ):
+        if instance is not None:
+            close_abandoned_runs(instance, engine)
+            rename_asset(instance, renamed)
+    typer.echo(
+        f"{symbol} is called {new_name}, with {len(renamed.sessions):,} bars. The analysts' tables follow with their "
+        "next build: `market-pipeline marts`."
+    )
 
 
 def _who_is(engine: Engine, symbol: Symbol) -> Reference:

@@ -20,6 +20,7 @@ from dagster._core.events import (
     generate_event_batch_id,
 )
 from dagster._core.events.log import EventLogEntry
+from dagster._core.instance.utils import RUNLESS_JOB_NAME, RUNLESS_RUN_ID
 
 from market_pipeline.orchestration.storage.event_log import BulkPostgresEventLogStorage
 
@@ -61,6 +62,39 @@ def record_materializations(
         for partition in group.partitions:
             context.log_event(dg.AssetMaterialization(key, partition=partition, metadata=group.metadata))
     context.log_event(finally_)
+
+
+def report_materializations(
+    instance: dg.DagsterInstance, key: dg.AssetKey, partitions: Sequence[str], metadata: Mapping[str, Any]
+) -> None:
+    """Report these partitions of an asset, at least one, as materialized outside of any run.
+
+    As `DagsterInstance.report_runless_asset_event` does for one.
+    """
+    events = [dg.AssetMaterialization(key, partition=partition, metadata=metadata) for partition in partitions]
+    storage = instance.event_log_storage
+    if isinstance(storage, BulkPostgresEventLogStorage):
+        storage.store_materializations(_runless(events[-1]), partitions[:-1], _runless(events[-1]))
+        return
+    for event in events:
+        instance.report_runless_asset_event(event)
+
+
+def _runless(materialization: dg.AssetMaterialization) -> EventLogEntry:
+    event = DagsterEvent(
+        DagsterEventType.ASSET_MATERIALIZATION.value,
+        RUNLESS_JOB_NAME,
+        event_specific_data=StepMaterializationData(materialization),
+    )
+    return EventLogEntry(  # type: ignore[no-untyped-call]
+        error_info=None,
+        level=logging.INFO,
+        user_message="",
+        run_id=RUNLESS_RUN_ID,
+        timestamp=time.time(),
+        job_name=RUNLESS_JOB_NAME,
+        dagster_event=event,
+    )
 
 
 def _entry(context: Context, materialization: dg.AssetMaterialization) -> EventLogEntry:

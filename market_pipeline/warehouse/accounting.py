@@ -116,6 +116,7 @@ def account_for(connection: Connection, attempt: Attempt, outcome: Outcome) -> N
         "run_id": attempt.run_id,
         "trigger": attempt.trigger,
         "symbol": outcome.symbol,
+        "asset_class": attempt.symbol.asset_class.value,
         "start_date": outcome.first_session,
         "end_date": outcome.last_session,
         "sessions": outcome.sessions,

@@ -7,21 +7,24 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 
-from sqlalchemy import Connection, Engine, Row, func, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Row, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from market_pipeline.errors import MarketPipelineError, UsageError
-from market_pipeline.symbols import Symbol, SymbolError
+from market_pipeline.symbols import AssetClass, Symbol, SymbolError
 from market_pipeline.warehouse.statements import statement
 from market_pipeline.warehouse.tables import tracked_symbols
+
+_NAMES_LOCK = 0x6E616D6573
+"""The advisory lock of those who give a symbol its name. Any number that nothing else uses; it must not change."""
 
 
 class UntrackedSymbolError(UsageError):
     """A symbol that was asked for is not tracked."""
 
 
-class OtherAssetClassError(SymbolError):
-    """A symbol is tracked already as something else."""
+class NameTakenError(SymbolError):
+    """The name is another instrument's, or the instrument is tracked under another name."""
 
 
 class NotTrackedError(MarketPipelineError):
@@ -91,35 +94,72 @@ def symbol_records(engine: Engine, *, name: str | None = None, active_only: bool
 def add_symbols(engine: Engine, symbols: Iterable[Symbol], *, revive: bool = True) -> list[str]:
     """Track these symbols and return the names that were not active before.
 
-    A removed one becomes active again, unless `revive` is false.
+    A removed one becomes active again, unless `revive` is false: then all that is there stays as it is.
 
     Raises:
-        OtherAssetClassError: one is tracked already under another asset class; none is added then.
+        NameTakenError: with `revive`, one can't be had beside what is tracked, removed symbols included; none is added.
     """
     added = []
     with engine.begin() as connection:
+        lock_names(connection)
         for symbol in sorted(symbols):  # always in the same order, so that two transactions can't wait for each other
-            row = upsert(tracked_symbols).values(
-                symbol=symbol.name,
-                asset_class=symbol.asset_class.value,
-                vendor_ticker=symbol.vendor_ticker,
-                calendar=symbol.calendar,
-            )
+            taken = _in_the_way(connection, symbol)
+            if taken is not None:
+                if revive:
+                    raise taken
+                continue
+            row = upsert(tracked_symbols).values(**_row(symbol))
             statement = row.on_conflict_do_update(
                 index_elements=[tracked_symbols.c.symbol],
                 set_={"active": True},
-                where=~tracked_symbols.c.active & revive & (tracked_symbols.c.asset_class == row.excluded.asset_class),
+                where=~tracked_symbols.c.active & revive,
             ).returning(tracked_symbols.c.symbol)
             if connection.execute(statement).first() is not None:
                 added.append(symbol.name)
-                continue
-            same = select(tracked_symbols.c.asset_class).where(tracked_symbols.c.symbol == symbol.name)
-            held: str = connection.execute(same).scalar_one()
-            if held != symbol.asset_class:
-                raise OtherAssetClassError(
-                    f"{symbol.name} is tracked as {held}; its bars can't become {symbol.asset_class} ones"
-                )
     return added
+
+
+def lock_names(connection: Connection) -> None:
+    """Have names given and changed by one transaction at a time: an instrument has one name, and a name one."""
+    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _NAMES_LOCK})
+
+
+def _row(symbol: Symbol) -> dict[str, str]:
+    return {
+        "symbol": symbol.name,
+        "asset_class": symbol.asset_class.value,
+        "vendor_ticker": symbol.vendor_ticker,
+        "calendar": symbol.calendar,
+    }
+
+
+def _in_the_way(connection: Connection, symbol: Symbol) -> NameTakenError | None:
+    """Why a symbol can't be tracked beside what is, and the command that makes room; None if it can."""
+    columns = tracked_symbols.c
+    same_coin = (columns.symbol == symbol.other_name) & (columns.asset_class == symbol.asset_class)
+    query = select(columns.symbol, columns.asset_class).where((columns.symbol == symbol.name) | same_coin)
+    held = {row.symbol: Symbol(row.symbol, AssetClass(row.asset_class)) for row in connection.execute(query)}
+    same = held.get(symbol.name)
+    if same is None or same.asset_class is symbol.asset_class:
+        return _other_name_in_the_way(symbol, held)
+    told = f"{same.name} is tracked as {same.asset_class}; its bars can't become {symbol.asset_class} ones"
+    if same.other_name:
+        told += f". To track both, call the coin {same.other_name}: " + (
+            f"`market-pipeline symbols rename {same.name} {same.other_name}`"
+        )
+    if symbol.other_name:
+        told += f". To track both, add the coin as {symbol.other_name}: " + (
+            f"`market-pipeline symbols add {symbol.other_name} --asset-class {symbol.asset_class}`"
+        )
+    return NameTakenError(told)
+
+
+def _other_name_in_the_way(symbol: Symbol, held: Mapping[str, Symbol]) -> NameTakenError | None:
+    other = held.get(symbol.other_name or "")
+    if other is None:
+        return None
+    rename = f"`market-pipeline symbols rename {other.name} {symbol.name}`"
+    return NameTakenError(f"the coin {symbol.name} is tracked as {other.name}; {rename} calls it {symbol.name}")
 
 
 def lock_symbol(connection: Connection, symbol: Symbol) -> datetime:
@@ -129,21 +169,28 @@ def lock_symbol(connection: Connection, symbol: Symbol) -> datetime:
     for once it is our turn, so that what is stored later also has the later time.
 
     Raises:
-        NotTrackedError: the symbol is not in tracked_symbols.
+        NotTrackedError: the symbol is not in tracked_symbols, or is another instrument there by now.
     """
-    row = select(tracked_symbols.c.id).where(tracked_symbols.c.symbol == symbol.name).with_for_update().subquery()
+    row = select(tracked_symbols.c.id).where(_is(symbol)).with_for_update().subquery()
     # Rows of a query that locks are locked before anything is made of them.
     now: datetime | None = connection.scalar(select(func.clock_timestamp()).select_from(row))
     if now is None:
-        raise NotTrackedError(f"{symbol.name} is not tracked: run `market-pipeline symbols add {symbol.name}` first")
+        command = f"`market-pipeline symbols add {symbol.name} --asset-class {symbol.asset_class}`"
+        raise NotTrackedError(f"not tracked as {symbol.asset_class}: see `market-pipeline symbols list`, or {command}")
     return now
+
+
+def _is(symbol: Symbol) -> ColumnElement[bool]:
+    """The row of a symbol, and not of another instrument that has come by its name."""
+    return (tracked_symbols.c.symbol == symbol.name) & (tracked_symbols.c.asset_class == symbol.asset_class)
 
 
 def record_reference(engine: Engine, symbol: Symbol, reference: Reference) -> None:
     """Keep what the vendor has just said of a symbol, in place of what it said before."""
-    row = tracked_symbols.c.symbol == symbol.name
     with engine.begin() as connection:
-        connection.execute(update(tracked_symbols).where(row).values(**asdict(reference), checked_at=func.now()))
+        connection.execute(
+            update(tracked_symbols).where(_is(symbol)).values(**asdict(reference), checked_at=func.now())
+        )
 
 
 def delistings(engine: Engine) -> Mapping[str, Reference]:

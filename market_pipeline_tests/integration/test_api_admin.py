@@ -124,7 +124,7 @@ def test_a_symbols_stats_are_what_is_stored(api: str, admin: dict[str, str], war
     ("body", "reason"),
     [
         ({"symbol": "../../X?A="}, "is not a stock ticker"),
-        ({"symbol": "BTC-USD", "asset_class": "crypto"}, "did you mean BTC?"),
+        ({"symbol": "BTC/USD", "asset_class": "crypto"}, "did you mean BTC or BTC-USD?"),
         ({"symbol": "aapl"}, "did you mean AAPL?"),
     ],
 )

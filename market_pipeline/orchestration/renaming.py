@@ -1,0 +1,41 @@
+"""What a symbol's new name means to Dagster: another asset, which has what the warehouse holds of the symbol."""
+
+from dagster import DagsterInstance
+from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES, RunsFilter
+
+from market_pipeline.errors import MarketPipelineError
+from market_pipeline.orchestration.assets import asset_key
+from market_pipeline.orchestration.events import report_materializations
+from market_pipeline.symbols import Symbol
+from market_pipeline.warehouse.renaming import Renaming
+
+
+class RunUnderWayError(MarketPipelineError):
+    """A run is loading the symbol."""
+
+
+def rename_asset(instance: DagsterInstance, renaming: Renaming) -> None:
+    """Report the symbol's sessions as materialized under its new name, and wipe the asset of the old one.
+
+    What comes to have the old name begins with grey cells. The old asset's runs stay.
+
+    Raises:
+        RunUnderWayError: a run has not ended that covers the symbol; nothing is changed.
+    """
+    if run_id := _run_of(instance, renaming.old):
+        raise RunUnderWayError(
+            f"the run {run_id} covers {renaming.old.name} and has not ended: rename it afterwards, or end the run in "
+            "the Dagster UI"
+        )
+    if renaming.sessions:
+        metadata = {"dagster/partition_row_count": 1, "renamed_from": renaming.old.name}
+        partitions = [session.isoformat() for session in renaming.sessions]
+        report_materializations(instance, asset_key(renaming.new), partitions, metadata)
+    instance.wipe_assets([asset_key(renaming.old)])
+
+
+def _run_of(instance: DagsterInstance, symbol: Symbol) -> str | None:
+    """A run under way that covers a symbol."""
+    key = asset_key(symbol)
+    runs = instance.get_runs(RunsFilter(statuses=NOT_FINISHED_STATUSES))
+    return next((run.run_id for run in runs if key in (run.asset_selection or ())), None)
