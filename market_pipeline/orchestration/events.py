@@ -26,6 +26,8 @@ from market_pipeline.orchestration.storage.event_log import BulkPostgresEventLog
 
 Context = dg.OpExecutionContext | dg.AssetExecutionContext
 
+ONE_ROW, NO_ROW = {"dagster/partition_row_count": 1}, {"dagster/partition_row_count": 0}
+
 
 @dataclass(frozen=True)
 class Materialized:
@@ -64,20 +66,28 @@ def record_materializations(
     context.log_event(finally_)
 
 
-def report_materializations(
-    instance: dg.DagsterInstance, key: dg.AssetKey, partitions: Sequence[str], metadata: Mapping[str, Any]
-) -> None:
-    """Report these partitions of an asset, at least one, as materialized outside of any run.
+def report_materializations(instance: dg.DagsterInstance, key: dg.AssetKey, groups: Sequence[Materialized]) -> None:
+    """Report partitions of an asset as materialized outside of any run.
 
-    As `DagsterInstance.report_runless_asset_event` does for one.
+    As `DagsterInstance.report_runless_asset_event` does for one partition.
+
+    Args:
+        instance: Dagster's.
+        key: the asset's.
+        groups: at least one.
     """
-    events = [dg.AssetMaterialization(key, partition=partition, metadata=metadata) for partition in partitions]
     storage = instance.event_log_storage
     if isinstance(storage, BulkPostgresEventLogStorage):
-        storage.store_materializations(_runless(events[-1]), partitions[:-1], _runless(events[-1]))
+        templates = [dg.AssetMaterialization(key, partition=g.partitions[-1], metadata=g.metadata) for g in groups]
+        *others, last = [(_runless(event), group.partitions) for event, group in zip(templates, groups, strict=True)]
+        before = [(last[0], last[1][:-1])] if len(last[1]) > 1 else []
+        storage.store_materializations([*others, *before], last[0])
         return
-    for event in events:
-        instance.report_runless_asset_event(event)
+    for group in groups:
+        for partition in group.partitions:
+            instance.report_runless_asset_event(
+                dg.AssetMaterialization(key, partition=partition, metadata=group.metadata)
+            )
 
 
 def _runless(materialization: dg.AssetMaterialization) -> EventLogEntry:

@@ -1,11 +1,13 @@
 """What a symbol's new name means to Dagster: another asset, which has what the warehouse holds of the symbol."""
 
+from collections.abc import Iterator
+
 from dagster import DagsterInstance
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES, RunsFilter
 
 from market_pipeline.errors import MarketPipelineError
 from market_pipeline.orchestration.assets import asset_key
-from market_pipeline.orchestration.events import report_materializations
+from market_pipeline.orchestration.events import NO_ROW, ONE_ROW, Materialized, report_materializations
 from market_pipeline.symbols import Symbol
 from market_pipeline.warehouse.renaming import Renaming
 
@@ -15,7 +17,7 @@ class RunUnderWayError(MarketPipelineError):
 
 
 def rename_asset(instance: DagsterInstance, renaming: Renaming) -> None:
-    """Report the symbol's sessions as materialized under its new name, and wipe the asset of the old one.
+    """Report the symbol's settled sessions as materialized under its new name, and wipe the asset of the old one.
 
     What comes to have the old name begins with grey cells. The old asset's runs stay.
 
@@ -27,11 +29,20 @@ def rename_asset(instance: DagsterInstance, renaming: Renaming) -> None:
             f"the run {run_id} covers {renaming.old.name} and has not ended: rename it afterwards, or end the run in "
             "the Dagster UI"
         )
-    if renaming.sessions:
-        metadata = {"dagster/partition_row_count": 1, "renamed_from": renaming.old.name}
-        partitions = [session.isoformat() for session in renaming.sessions]
-        report_materializations(instance, asset_key(renaming.new), partitions, metadata)
+    if groups := list(_recorded(instance, renaming)):
+        report_materializations(instance, asset_key(renaming.new), groups)
     instance.wipe_assets([asset_key(renaming.old)])
+
+
+def _recorded(instance: DagsterInstance, renaming: Renaming) -> Iterator[Materialized]:
+    """The sessions without a bar that the old asset has as materialized, and those with one."""
+    loaded = [session.isoformat() for session in renaming.sessions]
+    without_bar = sorted(instance.get_materialized_partitions(asset_key(renaming.old)).difference(loaded))
+    metadata = {"renamed_from": renaming.old.name}
+    if without_bar:
+        yield Materialized(without_bar, {**NO_ROW, **metadata})
+    if loaded:
+        yield Materialized(loaded, {**ONE_ROW, **metadata})
 
 
 def _run_of(instance: DagsterInstance, symbol: Symbol) -> str | None:

@@ -12,14 +12,18 @@ import dagster as dg
 from market_pipeline.ingest import Run, ingest
 from market_pipeline.listing import refresh
 from market_pipeline.orchestration.checks import check_results
-from market_pipeline.orchestration.events import Materialized, record_check_results, record_materializations
+from market_pipeline.orchestration.events import (
+    NO_ROW,
+    ONE_ROW,
+    Materialized,
+    record_check_results,
+    record_materializations,
+)
 from market_pipeline.orchestration.resources import Pipeline
 from market_pipeline.runs import trigger_of
 from market_pipeline.symbols import Symbol
 from market_pipeline.warehouse.accounting import Outcome
 from market_pipeline.warehouse.tracked_symbols import Reference, delistings
-
-ONE_ROW, NO_ROW = {"dagster/partition_row_count": 1}, {"dagster/partition_row_count": 0}
 
 
 def load_symbols(context: dg.AssetExecutionContext, symbols: Sequence[Symbol], in_run: Sequence[Symbol]) -> None:
