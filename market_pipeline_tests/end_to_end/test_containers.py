@@ -26,6 +26,7 @@ from market_pipeline_tests.end_to_end.test_dagster_tools import free_port
 FILE = CHECKOUT / "docker-compose.yml"
 COMPOSE: Mapping[str, Any] = yaml.safe_load(FILE.read_text(encoding="utf-8"))
 SERVICES: Mapping[str, Any] = COMPOSE["services"]
+CELERY: Mapping[str, Any] = yaml.safe_load((CHECKOUT / "deploy/celery/compose.yaml").read_text(encoding="utf-8"))
 OURS = [name for name, service in SERVICES.items() if service["image"] == "market-pipeline"]
 LASTING = ["code", "webserver", "daemon", "api"]
 SECONDS = 150
@@ -67,6 +68,27 @@ def test_one_image_is_built_runs_as_nobody_special_and_holds_no_secret() -> None
     assert [line for line in lines if line.startswith("USER")] == ["USER market"]
     ignored = (CHECKOUT / ".dockerignore").read_text(encoding="utf-8").splitlines()
     assert {".env*", ".git", ".market_pipeline"} <= set(ignored)
+
+
+@pytest.mark.parametrize(
+    ("name", "service"), [*SERVICES.items(), *((name, CELERY["services"][name]) for name in ("redis", "worker"))]
+)
+def test_no_service_may_change_its_files_gain_rights_or_take_the_whole_machine(
+    name: str, service: Mapping[str, Any]
+) -> None:
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert re.fullmatch(r"\d+[mg]", service["mem_limit"])
+    assert service["cpus"] == 1, "Docker starts no container that may use more processors than there are"
+    assert service["pids_limit"] >= 128
+    user = {"database": "postgres", "redis": "redis"}.get(name, "10001:10001")
+    assert service["user"] == user
+    if user == "10001:10001":
+        assert "useradd --uid 10001" in (CHECKOUT / "Dockerfile").read_text(encoding="utf-8")
+        written = service["environment"]["MARKET_PIPELINE_DATA_DIR"]
+        assert service["volumes"] == [f"pipeline:{written}"]
+        assert (service["tmpfs"], service["environment"]["TMPDIR"]) == (["/tmp"], written)
 
 
 def test_there_is_no_password_to_guess_and_the_database_is_not_published() -> None:

@@ -176,6 +176,37 @@ def test_on_kubernetes_all_is_one_image_with_known_settings_and_no_secret_writte
     assert {each["name"] for each in every(API, "secretKeyRef")} == {"market-pipeline"}
 
 
+def containers() -> list[Mapping[str, Any]]:
+    """What says how each container is run: the API's and the migration's, the chart's three parts', and the runs'."""
+    [code] = VALUES["dagster-user-deployments"]["deployments"]
+    runs = VALUES["runLauncher"]["config"]["k8sRunLauncher"]["runK8sConfig"]["containerConfig"]
+    own = [container for containers in every(API, "containers") for container in containers]
+    # Volumes are handed on to the runs by the code server, and so are these.
+    return [*own, VALUES["dagsterWebserver"], VALUES["dagsterDaemon"], code, {**code, **runs}]
+
+
+def test_on_kubernetes_no_container_may_change_its_files_gain_rights_or_take_the_whole_node() -> None:
+    assert len(containers()) == 6
+    for container in containers():
+        assert container["securityContext"] == {
+            "runAsNonRoot": True,
+            "runAsUser": 10001,
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+            "seccompProfile": {"type": "RuntimeDefault"},
+        }
+        assert set(container["resources"]) == {"requests", "limits"}
+        assert all(set(part) == {"cpu", "memory"} for part in container["resources"].values())
+        mounted = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+        assert mounted == {"data": "/var/lib/market-pipeline", "temporary": "/tmp"}
+    for volumes in (*every(VALUES, "volumes"), *every(API, "volumes")):
+        assert [(volume["name"], "sizeLimit" in volume["emptyDir"]) for volume in volumes] == [
+            ("data", True),
+            ("temporary", True),
+        ]
+
+
 def test_the_image_has_the_extras_that_more_machines_need() -> None:
     extras = subprocess.run(
         [sys.executable, "-c", "import setuptools, json; setuptools.setup = lambda **given: print(json.dumps("
