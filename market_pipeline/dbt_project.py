@@ -7,7 +7,6 @@ never into the checkout. What the tables are is said in `dbt/`, and when they ar
 import getpass
 import hashlib
 import os
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
@@ -18,6 +17,7 @@ import yaml
 from filelock import FileLock
 from sqlalchemy import URL, make_url
 
+from market_pipeline.children import run_child
 from market_pipeline.errors import MarketPipelineError
 from market_pipeline.settings import Settings, project_dir
 from market_pipeline.warehouse.database import database_url
@@ -100,7 +100,7 @@ def run_dbt(settings: Settings, *arguments: str) -> None:
     """
     command = [sys.executable, "-P", "-c", "from dbt.cli.main import cli; cli()", *arguments]
     environment = {**os.environ, **dbt_environment(settings)}
-    if subprocess.run(command, env=environment, cwd=project_folder(), check=False).returncode != 0:  # noqa: S603
+    if run_child(command, env=environment, cwd=project_folder()).returncode != 0:
         log = output_folder(settings) / "logs" / "dbt.log"
         raise DbtError(f"`dbt {' '.join(arguments)}` failed: see what it says above, or {log}")
 

@@ -7,15 +7,17 @@ children too. What the programs are is the caller's business.
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import IO
 
 import psutil  # type: ignore[import-untyped]
 
+from market_pipeline.children import guarded
 from market_pipeline.errors import MarketPipelineError
 
 READY_SECONDS = 180.0
@@ -27,6 +29,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 """Before a crashed child is started again: doubled each time, until it has once run for the longest."""
 MARK = "MARKET_PIPELINE_SUPERVISED_BY"
 """The variable by which children, and theirs, are known when the supervisor is gone."""
+
+_END_LEFTOVERS = f"import sys; from {__name__} import end_leftovers; end_leftovers(sys.argv[1])"
 
 Say = Callable[[str, str], None]
 """Told the name of a child and a line of what it wrote, or of what happened to it."""
@@ -73,6 +77,7 @@ class Supervisor:
         self._say = say
         self._stopping = stopping
         self._running: list[_Running] = []
+        self._guard = ExitStack()
 
     def start(self, child: Child) -> None:
         """Start a child and wait until it answers, or until all is to stop.
@@ -80,6 +85,9 @@ class Supervisor:
         Raises:
             ChildError: it ended before it answered, or doesn't answer in time.
         """
+        if not self._running:
+            # If this process is killed, what it has started ends at once, and not at the next start.
+            self._guard.enter_context(guarded(sys.executable, "-c", _END_LEFTOVERS, self._mark))
         self._running.append(running := self._started(child))
         deadline = time.monotonic() + READY_SECONDS
         while not self._stopping.is_set():
@@ -111,6 +119,7 @@ class Supervisor:
             self._say(running.child.name, "stopped")
         self._running.clear()
         end_leftovers(self._mark)
+        self._guard.close()
 
     def _started(self, child: Child, pause: float = FIRST_PAUSE) -> _Running:
         process = subprocess.Popen(  # noqa: S603, the caller's own programs

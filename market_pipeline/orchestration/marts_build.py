@@ -14,6 +14,7 @@ import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DbtCliResource, DbtProject, dbt_assets
 from sqlalchemy import Engine, text
 
+from market_pipeline.children import ending_with_us
 from market_pipeline.dbt_project import dbt_environment, manifest, output_folder, project_folder
 from market_pipeline.orchestration.dbt_specs import OWNERS, node_key
 from market_pipeline.settings import Settings
@@ -29,7 +30,8 @@ def built(context: dg.AssetExecutionContext, settings: Settings) -> Iterator[Any
     """Build the models that a step has selected, and run their tests; what Dagster is to record."""
     with warehouse_of(settings) as warehouse, _alone(warehouse), _environment(settings):
         build = _dbt().cli(BUILD, context=_Context(context, settings), target_path=output_folder(settings) / "target")
-        yield from build.stream()
+        with ending_with_us(build.process.pid):
+            yield from build.stream()
 
 
 def assets_by_dagster_dbt(settings: Settings) -> dg.AssetsDefinition:

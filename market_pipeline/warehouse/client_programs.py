@@ -15,6 +15,7 @@ from psycopg.pq import Conninfo
 from pydantic import SecretStr
 from sqlalchemy import Connection, make_url, text
 
+from market_pipeline.children import run_child
 from market_pipeline.errors import MarketPipelineError
 from market_pipeline.warehouse import embedded
 
@@ -74,13 +75,12 @@ def run_program(program: Path, url: SecretStr, *arguments: str, output: IO[bytes
     Raises:
         ClientProgramError: it failed; the message has its own first words.
     """
-    done = subprocess.run(  # noqa: S603, the command is ours
+    done = run_child(
         [program, *arguments],
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=subprocess.PIPE,
         env=environment_for(url) | {"LC_ALL": "C"},
-        check=False,
     )
     if done.returncode != 0:
         lines = [line.strip() for line in done.stderr.decode(errors="replace").splitlines() if line.strip()]

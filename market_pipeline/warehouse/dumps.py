@@ -197,20 +197,36 @@ def _new_database(url: SecretStr, name: str) -> Iterator[None]:
     quoted = sql.Identifier(name).as_string()
     with connected(beside(url, MAINTENANCE)) as connection:
         connection.execution_options(isolation_level="AUTOCOMMIT")
+        _reserve(connection, url, name)
         try:
-            connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {quoted}")
+            # With force: a killed process may have left a pg_restore, or what the server does for one, at work in it.
+            connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {quoted} WITH (FORCE)")
             connection.exec_driver_sql(f"CREATE DATABASE {quoted} TEMPLATE template0")
         except DBAPIError as error:
             raise DumpError(
                 f"the database {name} can't be made on {describe(url)}: {first_line(error)}. It takes a role that may "
-                "make databases, and no other backup or restore of the same database at work"
+                "make databases"
             ) from None
-    try:
-        yield
-    finally:  # on a connection of its own: minutes have passed
-        with connected(beside(url, MAINTENANCE)) as connection, explained(connection.engine):
-            connection.execution_options(isolation_level="AUTOCOMMIT")
-            connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {quoted}")
+        try:
+            yield
+        finally:  # on a connection of its own: minutes have passed
+            with connected(beside(url, MAINTENANCE)) as ending, explained(ending.engine):
+                ending.execution_options(isolation_level="AUTOCOMMIT")
+                ending.exec_driver_sql(f"DROP DATABASE IF EXISTS {quoted} WITH (FORCE)")
+
+
+def _reserve(connection: Connection, url: SecretStr, name: str) -> None:
+    """Keep others from making the same database for as long as the connection is open, which ends with this process.
+
+    Raises:
+        DumpError: another process is about it.
+    """
+    with explained(connection.engine):
+        if not connection.scalar(text("SELECT pg_try_advisory_lock(hashtext(:name))"), {"name": name}):
+            raise DumpError(
+                f"another backup or restore is at work in the database {name} on {describe(url)}: wait until it has "
+                "ended, and run the command again"
+            )
 
 
 def _compare(dump: Dump, found: Mapping[str, Table]) -> None:

@@ -7,10 +7,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import psutil
 import psycopg
@@ -391,6 +393,41 @@ def test_two_at_once_in_one_folder_are_one_backup_and_one_refusal(
 ) -> None:
     code, _, err = command("backup", "--folder", folder)
     assert (code, "another backup" in err) == (1, True)
+
+
+def test_a_restore_right_after_a_killed_one_succeeds_while_that_one_still_works(
+    saved: Backup, environment: dict[str, str], addresses: dict[str, SecretStr]
+) -> None:
+    new = {WAREHOUSE: beside(addresses[WAREHOUSE], f"restored_{uuid4().hex}")}  # where there is nothing to replace
+    dump = saved.folder / saved.manifest.databases[WAREHOUSE].file
+    program = str(Path(sys.executable).with_name("market-pipeline"))
+    with subprocess.Popen(
+        [program, "restore", str(dump)],
+        env={**environment, "DATABASE_URL": new[WAREHOUSE].get_secret_value()},
+        stderr=subprocess.DEVNULL,
+    ) as killed:
+        while not (at_work := restoring(killed.pid)):
+            assert killed.poll() is None
+        at_work[0].suspend()
+        with pytest.raises(DumpError, match="another backup or restore is at work in the database restored_"):
+            restore(saved, [WAREHOUSE], new, NOW, told=silent)
+        killed.kill()
+    try:
+        assert restore(saved, [WAREHOUSE], new, NOW, told=silent).databases == [WAREHOUSE]
+        assert at_work[0].status() == psutil.STATUS_STOPPED
+    finally:
+        at_work[0].resume()
+    _, alive = psutil.wait_procs(at_work, timeout=60)
+    assert not alive, "it ends with its parent"
+
+
+def restoring(parent: int) -> list[psutil.Process]:
+    """The pg_restore that a process has at work."""
+    found = []
+    for child in psutil.Process(parent).children():
+        with suppress(psutil.NoSuchProcess):  # one that only said its version
+            found += [child] if any(word.startswith("--dbname") for word in child.cmdline()) else []
+    return found
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a disk of a given size")
