@@ -6,20 +6,18 @@ package reads the environment, and nothing reads it on import: callers ask `load
 
 from email.utils import getaddresses
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 from urllib.parse import SplitResult, urlsplit
 
 import platformdirs
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from market_pipeline.errors import UsageError
 from market_pipeline.plans import PLANS, Plan, PlanName
+from market_pipeline.vendor_address import checked_address, checked_gateway, is_nearby, is_vendors
 
 Source = Literal["polygon", "sandbox"]
-
-POLYGON_HOSTS = frozenset({"api.massive.com", "api.polygon.io"})
-"""The vendor's hosts (Polygon.io renamed itself Massive in 2025). Bars from any other host are not the market's."""
 
 SANDBOX_REQUESTS_PER_MINUTE = 60_000
 """Used where POLYGON_REQUESTS_PER_MINUTE is not set and the sandbox answers: it has no plan of its own to protect."""
@@ -64,9 +62,13 @@ class Settings(BaseSettings):
     polygon_api_key: SecretStr | None = Field(
         None, description="The key of your Polygon.io (Massive) account. Not needed for the sandbox."
     )
-    polygon_base_url: str = Field(
+    polygon_base_url: Annotated[str, AfterValidator(checked_address)] = Field(
         "https://api.massive.com",
         description="The vendor's address, or a sandbox's: http://127.0.0.1:8900 for `market-pipeline sandbox`.",
+    )
+    polygon_gateway_url: Annotated[str, AfterValidator(checked_gateway)] | None = Field(
+        None,
+        description="A gateway of yours to the vendor, as https://host/path: asked in its place for the market's bars.",
     )
     polygon_plan: PlanName | None = Field(
         None,
@@ -128,18 +130,6 @@ class Settings(BaseSettings):
             if parts.scheme.split("+")[0] not in ("postgresql", "postgres") or not parts.path.strip("/"):
                 raise ValueError("is not of the form postgresql://user:password@host:5432/database")
         return url
-
-    @field_validator("polygon_base_url")
-    @classmethod
-    def _is_http(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("is not of the form https://host or http://host:port")
-        if parts.username or parts.query:
-            raise ValueError("must hold neither a user nor a query; the key belongs in POLYGON_API_KEY")
-        if parts.hostname in POLYGON_HOSTS and parts.scheme != "https":
-            raise ValueError("must begin with https://, or the key would travel in the clear")
-        return url.rstrip("/")
 
     @field_validator("dagster_webserver_url", "dagster_ui_url")
     @classmethod
@@ -206,9 +196,22 @@ class Settings(BaseSettings):
         return [address for _, address in getaddresses([self.alert_email_to or ""]) if address]
 
     @property
+    def vendor_url(self) -> str:
+        """The address that is asked for bars: the gateway's, if there is one and POLYGON_BASE_URL is the vendor's."""
+        if self.polygon_gateway_url is not None and is_vendors(self.polygon_base_url):
+            return self.polygon_gateway_url
+        return self.polygon_base_url
+
+    @property
     def source(self) -> Source:
-        """What the configured vendor address can answer with: the market's bars, or a sandbox's."""
-        return "polygon" if urlsplit(self.polygon_base_url).hostname in POLYGON_HOSTS else "sandbox"
+        """What that address can answer with: the market's bars, or a sandbox's. Only a declared gateway counts."""
+        is_markets = is_vendors(self.vendor_url) or self.vendor_url == self.polygon_gateway_url
+        return "polygon" if is_markets else "sandbox"
+
+    @property
+    def vendor_key(self) -> SecretStr | None:
+        """The key for that address; None for one in the internet that is neither the vendor's nor a gateway's."""
+        return self.polygon_api_key if self.source == "polygon" or is_nearby(self.vendor_url) else None
 
     @property
     def requests_per_minute(self) -> int:

@@ -83,14 +83,22 @@ def _spoken(name: str, examine: Callable[[str, Patient], Finding], patient: Pati
 
 
 def key(settings: Settings) -> Finding:
-    """Whether there is a key where the vendor is to be asked."""
+    """Whether there is a key where the vendor is to be asked, itself or through a gateway."""
     try:
-        usable_key(settings.polygon_api_key, settings.source)
+        usable_key(settings.vendor_key, settings.source)
     except (MissingKeyError, BadKeyError) as problem:
         return error("vendor key", str(problem))
     if settings.source == "sandbox":
-        return ok("vendor key", f"not needed: a sandbox is to answer, at {settings.polygon_base_url}")
+        return ok("vendor key", f"not needed: a sandbox is to answer, at {settings.vendor_url}")
+    if settings.vendor_url == settings.polygon_gateway_url:
+        return ok("vendor key", f"POLYGON_API_KEY is set, and goes to {_asked(settings)}; --ask tries it")
     return ok("vendor key", "POLYGON_API_KEY is set; --ask tries it")
+
+
+def _asked(settings: Settings) -> str:
+    """Address that bars are requested from, named as what it is."""
+    is_gateway = settings.vendor_url == settings.polygon_gateway_url
+    return f"the vendor's gateway at {settings.vendor_url}" if is_gateway else settings.vendor_url
 
 
 def data_folder_space(settings: Settings) -> Finding:
@@ -243,7 +251,7 @@ def _vendor(patient: Patient) -> Iterator[Finding]:
             "vendor", f"the rate limit can't be asked: {first_line(problem)}", "run `market-pipeline db migrate`"
         )
         return
-    yield ok("vendor", f"{settings.polygon_base_url} answers, and takes the key")
+    yield ok("vendor", f"{_asked(settings)} answers, and takes the key")
     if ahead is not None:
         yield judge_clock("vendor's clock", "the vendor's clock", ahead)
 

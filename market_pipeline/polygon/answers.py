@@ -86,11 +86,14 @@ def _check_source(answer: Answer, source: Source, about: str) -> None:
     """A bar must never be taken for the market's if it isn't, nor the other way round."""
     from_sandbox = SANDBOX_HEADER in answer.headers
     if from_sandbox and source == "polygon":
-        raise BadAnswerError(f"{about}: a sandbox answered where the vendor should have. Check POLYGON_BASE_URL")
+        raise BadAnswerError(
+            f"{about}: a sandbox answered where the vendor should have. Check POLYGON_BASE_URL and POLYGON_GATEWAY_URL"
+        )
     if source == "sandbox" and not from_sandbox:
         raise BadAnswerError(
             f"{about}: POLYGON_BASE_URL is neither the vendor nor a sandbox, so its answers can't be used. Set it to "
-            "https://api.massive.com, or to the address that `market-pipeline sandbox` prints"
+            "https://api.massive.com or to the address that `market-pipeline sandbox` prints; a gateway to the vendor "
+            "is declared by POLYGON_GATEWAY_URL"
         )
 
 
@@ -100,7 +103,9 @@ def _refused(answer: Answer, about: str) -> PolygonError:
     except BadAnswerError:
         words = ""  # a proxy's HTML page, or nothing at all
     if answer.status == 404 and not words:
-        return UnknownEndpointError(f"{about}: the vendor has no such endpoint. Check POLYGON_BASE_URL")
+        return UnknownEndpointError(
+            f"{about}: the vendor has no such endpoint. Check POLYGON_BASE_URL and POLYGON_GATEWAY_URL"
+        )
     error = refusal(answer.status, words, about)
     if isinstance(error, TransientError):
         error.retry_after = retry_after(answer.headers, datetime.now(UTC))
@@ -121,7 +126,9 @@ def _decode(content: bytes, about: str) -> Body:
     except (ValueError, RecursionError):
         raise _no_json(content, about) from None
     if not isinstance(body, dict):
-        raise BadAnswerError(f"{about}: the answer is JSON but no object. Check POLYGON_BASE_URL")
+        raise BadAnswerError(
+            f"{about}: the answer is JSON but no object. Check POLYGON_BASE_URL and POLYGON_GATEWAY_URL"
+        )
     return body
 
 
@@ -140,4 +147,6 @@ def _no_json(content: bytes, about: str) -> BadAnswerError:
     start = content.lstrip()[:1]
     if start in (b"", b"{"):
         return CutShortError(f"{about}: the answer breaks off in the middle. Try again later")
-    return BadAnswerError(f"{about}: the answer is no JSON. Check POLYGON_BASE_URL and the network's proxy")
+    return BadAnswerError(
+        f"{about}: the answer is no JSON. Check POLYGON_BASE_URL, POLYGON_GATEWAY_URL and the network's proxy"
+    )

@@ -55,7 +55,7 @@ class PolygonClient:
     Every method raises a `PolygonError` of the kind that fits, whose `requests` says how many requests were made.
 
     Args:
-        base_url: the vendor's address or a sandbox's.
+        base_url: the vendor's address, a gateway's or a sandbox's.
         api_key: the account's key; a sandbox needs none.
         source: who is expected to answer there. What another answers is refused.
         limiter: asked before every request, retries and pages included.
@@ -92,8 +92,8 @@ class PolygonClient:
             BadKeyError: POLYGON_API_KEY can't be a key.
         """
         return cls(
-            settings.polygon_base_url,
-            settings.polygon_api_key,
+            settings.vendor_url,
+            settings.vendor_key,
             source=settings.source,
             limiter=limiter,
             on_wait=on_wait,

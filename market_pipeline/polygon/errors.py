@@ -87,7 +87,7 @@ _REFUSALS: dict[int, tuple[type[PolygonError], str]] = {
 _BY_WORDS: dict[str, tuple[type[PolygonError], str]] = {
     "before end of day": (NotYetAvailableError, "Ask again after midnight New York, or change the plan"),
     "exceeded the maximum requests": _REFUSALS[429],
-    "page not found": (UnknownEndpointError, "Check POLYGON_BASE_URL"),
+    "page not found": (UnknownEndpointError, "Check POLYGON_BASE_URL and POLYGON_GATEWAY_URL"),
 }
 """Where the status doesn't tell cases apart, the vendor's words do."""
 

@@ -26,7 +26,8 @@ from market_pipeline.polygon.errors import (
 )
 from market_pipeline.polygon.key import BearerAuth, usable_key, without_key
 from market_pipeline.polygon.rate_limit import WINDOW_SECONDS, Limiter
-from market_pipeline.settings import POLYGON_HOSTS, Source
+from market_pipeline.settings import Source
+from market_pipeline.vendor_address import POLYGON_HOSTS, is_vendors
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +84,7 @@ class Connection:
     """The way to one vendor address, kept open between requests. Safe to share between threads.
 
     Args:
-        base_url: `https://host` or `http://host:port`, without a slash at its end.
+        base_url: `https://host` or `http://host:port`, of a gateway with a path after it.
         api_key: the account's key; a sandbox needs none.
         source: who is expected to answer there.
         limiter: asked before every request.
@@ -172,7 +173,7 @@ class Connection:
             if link in seen or len(seen) >= most:
                 raise BadAnswerError(f"{asked.about}: the vendor's pages don't end. Try again later")
             seen.add(link)
-            path, params = parts.path, {**(keep or {}), **_query(parts)}
+            path, params = self._path(parts), {**(keep or {}), **_query(parts)}
 
     def _next_page(self, link: object, asked: Question) -> SplitResult:
         """A link to a next page, fit to be resolved against our own address: the key goes nowhere else."""
@@ -185,6 +186,12 @@ class Connection:
             where = quoted(str(link).partition("?")[0])
             raise BadAnswerError(f'{asked.about}: the next page, "{where}", is not at the vendor\'s address. Report it')
         return parts
+
+    def _path(self, parts: SplitResult) -> str:
+        """Path of a next page below our address; a gateway may have written its own path into the vendor's link."""
+        own = urlsplit(self._base_url).path
+        written = parts.hostname == self._host and parts.path.startswith(f"{own}/")
+        return parts.path.removeprefix(own) if written else parts.path
 
     def _attempt(self, url: str, asked: Question) -> Body:
         waited = self._limiter.acquire()
@@ -212,7 +219,7 @@ class Connection:
             )
         except ValueError:
             raise BadRequestError(
-                f"{about}: POLYGON_BASE_URL is no address that can be asked. Mend it in .env"
+                f"{about}: {self._base_url} is no address that can be asked. Fix it in .env"
             ) from None
         except BodyTooLargeError:
             raise BadAnswerError(
@@ -226,6 +233,9 @@ class Connection:
     def _no_answer(self, problem: Exception) -> str:
         if self._source == "sandbox":
             return f"no answer from {self._base_url} ({type(problem).__name__}). Is `market-pipeline sandbox` running?"
+        if not is_vendors(self._base_url):
+            gateway = f"the gateway at {self._base_url} ({type(problem).__name__})"
+            return f"no answer from {gateway}. Check POLYGON_GATEWAY_URL and that the gateway runs"
         return f"no answer from {self._host} ({type(problem).__name__}). Check the network, or try again later"
 
     def _may_pass(self, error: BaseException) -> bool:

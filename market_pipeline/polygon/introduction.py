@@ -29,17 +29,17 @@ def introduce(settings: Settings, limiter: Limiter) -> float | None:
         BadKeyError: the vendor doesn't know the key.
         PolygonError: there is no usable answer.
     """
-    key = usable_key(settings.polygon_api_key, settings.source)
+    key = usable_key(settings.vendor_key, settings.source)
     limiter.acquire()
     try:
         with open_session() as session:
-            url, auth = f"{settings.polygon_base_url}{PATH}", BearerAuth(key)
+            url, auth = f"{settings.vendor_url}{PATH}", BearerAuth(key)
             response = send(session, "GET", url, seconds=SECONDS, most_bytes=MOST_BYTES, auth=auth, timeout=SECONDS)
         answer = Answer(response.status, response.headers, response.content)
     except (OSError, HTTPError, ValueError) as problem:  # the message of either could show the request, key and all
         raise VendorDownError(
-            f"no answer from {settings.polygon_base_url} ({type(problem).__name__}). Check POLYGON_BASE_URL and the "
-            "network"
+            f"no answer from {settings.vendor_url} ({type(problem).__name__}). Check POLYGON_BASE_URL, "
+            "POLYGON_GATEWAY_URL and the network"
         ) from None
     now = datetime.now(UTC)
     try:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from market_pipeline.settings import Settings, SettingsError, load_settings, project_dir
 
@@ -55,6 +56,10 @@ def test_a_value_in_the_env_file_is_read_and_the_environment_wins(
         ("POLYGON_BASE_URL", "api.massive.com"),
         ("POLYGON_BASE_URL", "http://api.massive.com"),
         ("POLYGON_BASE_URL", "https://api.massive.com?apiKey=hunter2"),
+        ("POLYGON_GATEWAY_URL", "gateway.example"),
+        ("POLYGON_GATEWAY_URL", "http://gateway.example/polygon"),
+        ("POLYGON_GATEWAY_URL", "http://8.8.8.8:8080"),
+        ("POLYGON_GATEWAY_URL", "https://hunter2@gateway.example"),
         ("DATABASE_URL", "mysql://user:hunter2@host/db"),
         ("DATABASE_URL", "postgresql://user:hunter2@host"),
     ],
@@ -89,6 +94,40 @@ def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_only_the_vendors_own_hosts_are_the_market(base_url: str, source: str) -> None:
     assert Settings(_env_file=None, polygon_base_url=base_url).source == source
+
+
+GATEWAY = "https://gateway.example/polygon/"
+
+
+@pytest.mark.parametrize(
+    "gateway",
+    [
+        GATEWAY, "http://127.0.0.1:8080", "http://[::1]:8080", "http://10.0.0.7/p", "http://192.168.1.2", "http://gateway:80",
+        "http://gateway.internal", "http://gateway.default.svc.cluster.local", "https://8.8.8.8",
+    ],
+)  # fmt: skip
+def test_a_declared_gateway_speaks_for_the_vendor(gateway: str) -> None:
+    settings = Settings(_env_file=None, polygon_gateway_url=gateway, polygon_api_key=SecretStr("key"))
+    assert (settings.vendor_url, settings.source) == (gateway.rstrip("/"), "polygon")
+    assert settings.vendor_key == SecretStr("key")
+    assert settings.requests_per_minute == 5
+    same = Settings(_env_file=None, polygon_gateway_url=gateway, polygon_base_url=gateway)
+    assert (same.vendor_url, same.source) == (gateway.rstrip("/"), "polygon")
+
+
+def test_without_being_declared_nothing_is_a_gateway() -> None:
+    settings = Settings(_env_file=None, polygon_base_url=GATEWAY, polygon_api_key=SecretStr("key"))
+    assert (settings.source, settings.vendor_key) == ("sandbox", None)
+
+
+def test_a_sandbox_is_asked_though_a_gateway_is_declared() -> None:
+    sandbox = "http://127.0.0.1:8900"
+    settings = Settings(_env_file=None, polygon_gateway_url=GATEWAY)
+    for asked in (
+        settings.model_copy(update={"polygon_base_url": sandbox}),
+        Settings(_env_file=None, polygon_gateway_url="http://127.0.0.1:8080", polygon_base_url=sandbox),
+    ):
+        assert (asked.vendor_url, asked.source) == (sandbox, "sandbox")
 
 
 def test_the_free_plans_rate_limit_holds_for_the_vendor_and_not_for_the_sandbox() -> None:

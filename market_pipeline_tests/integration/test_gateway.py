@@ -1,0 +1,146 @@
+"""A gateway in front of the vendor: what is asked of it, and that its bars are the market's."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import partial
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import Engine, select
+
+from market_pipeline.ingest import Run, ingest
+from market_pipeline.listing import refresh
+from market_pipeline.operations.checkup import examine_all
+from market_pipeline.polygon import errors
+from market_pipeline.polygon.client import PolygonClient
+from market_pipeline.polygon.fetching import Fetcher
+from market_pipeline.polygon.introduction import introduce
+from market_pipeline.polygon.rate_limit import LocalLimiter
+from market_pipeline.sandbox.config import SandboxConfig
+from market_pipeline.sandbox.server import running_sandbox
+from market_pipeline.settings import Settings
+from market_pipeline.warehouse.tables import bar_source, market_data
+from market_pipeline.warehouse.tracked_symbols import add_symbols
+from market_pipeline_tests.integration.polygon_cases import AAPL, APRIL_1, APRIL_4, BARS, HURRY, KEY, body
+from market_pipeline_tests.scripted_vendor import Reply, ScriptedVendor, scripted_vendor
+
+FIRST = "/polygon/v2/aggs/ticker/AAPL/range/1/day/2005-04-01/2005-04-04?adjusted=false&sort=asc&limit=50000"
+NEXT = "/v2/aggs/ticker/AAPL/range/1/day/1112587200000/2005-04-04"
+LINKS = {
+    "the vendor's": "https://api.polygon.io" + NEXT + "?cursor=abc",
+    "the gateway's": "{gateway}/polygon" + NEXT + "?cursor=abc",
+    "the gateway's host and the vendor's path": "{gateway}" + NEXT + "?cursor=abc",
+}
+
+
+@pytest.fixture
+def gateway() -> Iterator[ScriptedVendor]:
+    with scripted_vendor() as vendor:
+        yield vendor
+
+
+def through(gateway: ScriptedVendor, settings: Settings, **changes: object) -> Settings:
+    """Settings that declare the gateway, below a path of its host."""
+    declared = {
+        "polygon_base_url": "https://api.massive.com",
+        "polygon_gateway_url": f"{gateway.base_url}/polygon",
+        "polygon_api_key": SecretStr(KEY),
+    }
+    return settings.model_copy(update={**declared, **changes})
+
+
+@pytest.mark.parametrize("link", LINKS.values(), ids=LINKS)
+def test_every_page_is_asked_of_the_gateway_with_the_key(
+    settings: Settings, gateway: ScriptedVendor, link: str
+) -> None:
+    gateway.replies += [Reply(body(BARS[:1], next_url=link.format(gateway=gateway.base_url))), Reply(body(BARS[1:]))]
+    with PolygonClient.from_settings(through(gateway, settings), LocalLimiter(9)) as client:
+        fetched = client.daily_bars(AAPL, APRIL_1, APRIL_4)
+    assert len(fetched.frame) == 2
+    assert gateway.paths == [FIRST, f"/polygon{NEXT}?adjusted=false&cursor=abc"]
+    assert {asked.headers["Authorization"] for asked in gateway.asked} == {f"Bearer {KEY}"}
+
+
+def test_its_bars_are_the_markets(settings: Settings, gateway: ScriptedVendor, warehouse: Engine) -> None:
+    gateway.replies += [Reply(body(BARS))]
+    add_symbols(warehouse, [AAPL])
+    with PolygonClient.from_settings(through(gateway, settings), LocalLimiter(9)) as client:
+        [outcome] = ingest(
+            [AAPL],
+            [APRIL_1, APRIL_4],
+            vendor=Fetcher(client, [AAPL], [APRIL_1, APRIL_4], datetime(2024, 6, 15, tzinfo=UTC)),
+            who_is=partial(refresh, client, warehouse),
+            delisted={},
+            warehouse=warehouse,
+            run=Run("run-1", "cli"),
+        )
+    assert (outcome.error, outcome.loaded) == (None, 2)
+    with warehouse.connect() as connection:
+        assert set(connection.scalars(select(market_data.c.source))) == {"polygon"}
+        assert connection.scalars(select(bar_source.c.source)).all() == ["polygon"]
+
+
+def test_a_gateway_takes_the_vendors_key(settings: Settings, gateway: ScriptedVendor) -> None:
+    with pytest.raises(errors.MissingKeyError):
+        PolygonClient.from_settings(through(gateway, settings, polygon_api_key=None), LocalLimiter(9))
+
+
+def test_a_sandbox_behind_a_gateway_is_not_the_market(settings: Settings) -> None:
+    with running_sandbox(SandboxConfig()) as url:
+        declared = settings.model_copy(
+            update={"polygon_base_url": url, "polygon_gateway_url": url, "polygon_api_key": SecretStr(KEY)}
+        )
+        with (
+            PolygonClient.from_settings(declared, LocalLimiter(9)) as client,
+            pytest.raises(errors.BadAnswerError, match="a sandbox answered where the vendor should have"),
+        ):
+            client.daily_bars(AAPL, APRIL_1, APRIL_4)
+
+
+def test_one_that_is_not_declared_is_told_how_to_be(settings: Settings, gateway: ScriptedVendor) -> None:
+    gateway.replies += [Reply(body(BARS))]
+    undeclared = settings.model_copy(update={"polygon_base_url": gateway.base_url})
+    with (
+        PolygonClient.from_settings(undeclared, LocalLimiter(9)) as client,
+        pytest.raises(errors.BadAnswerError, match="declared by POLYGON_GATEWAY_URL"),
+    ):
+        client.daily_bars(AAPL, APRIL_1, APRIL_4)
+
+
+def test_the_key_goes_to_no_host_in_the_internet_that_is_not_declared(
+    settings: Settings, gateway: ScriptedVendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", gateway.base_url)  # which sees what is sent to a host that isn't there
+    gateway.replies += [Reply(body(BARS))]
+    mistyped = settings.model_copy(
+        update={"polygon_base_url": "http://api.massive.example", "polygon_api_key": SecretStr(KEY)}
+    )
+    with (
+        PolygonClient.from_settings(mistyped, LocalLimiter(9)) as client,
+        pytest.raises(errors.BadAnswerError, match="neither the vendor nor a sandbox"),
+    ):
+        client.daily_bars(AAPL, APRIL_1, APRIL_4)
+    [asked] = gateway.asked
+    assert asked.path.startswith("http://api.massive.example/v2/aggs/")
+    assert asked.headers["Authorization"] == "Bearer sandbox"
+
+
+def test_one_that_is_down_is_called_the_gateway(settings: Settings, gateway: ScriptedVendor) -> None:
+    down = through(gateway, settings, polygon_gateway_url="http://127.0.0.1:9/polygon")
+    with pytest.raises(errors.VendorDownError, match=r"http://127\.0\.0\.1:9/polygon.*POLYGON_GATEWAY_URL"):
+        introduce(down, LocalLimiter(9))
+    url, limiter = down.vendor_url, LocalLimiter(9)
+    with (
+        PolygonClient(url, SecretStr(KEY), source="polygon", limiter=limiter, patience=HURRY) as client,
+        pytest.raises(errors.VendorDownError, match=r"no answer from the gateway at http://127\.0\.0\.1:9/polygon"),
+    ):
+        client.daily_bars(AAPL, APRIL_1, APRIL_4)
+
+
+def test_the_doctor_says_what_it_is(settings: Settings, gateway: ScriptedVendor) -> None:
+    gateway.replies += [Reply({"status": "OK", "request_id": "1", "results": {}})]
+    findings = {found.check: found for found in examine_all(through(gateway, settings), ask=True)}
+    named = f"the vendor's gateway at {gateway.base_url}/polygon"
+    assert findings["vendor key"].found == f"POLYGON_API_KEY is set, and goes to {named}; --ask tries it"
+    assert findings["vendor"].found == f"{named} answers, and takes the key"
+    assert gateway.paths == ["/polygon/v3/reference/tickers/AAPL"]
