@@ -59,12 +59,14 @@ setup(
     extras_require={
         "workers": ["celery[redis]", "dagster-celery"],  # runs and steps on several machines
         "kubernetes": ["dagster-k8s"],  # runs as pods
+        "dg": ["dagster-dg-cli"],  # Dagster's command `dg`
         "benchmarks": ["dlt[postgres]"],  # what loading is measured against
         "dev": [
             "aiosmtpd",  # a mail server for the tests
             "celery[redis]",
             "compose-spec",  # docker-compose.yml against the specification
             "dagster-celery",
+            "dagster-dg-cli",
             "furo",  # the documentation's theme
             "hypothesis",
             "import-linter",

@@ -11,5 +11,8 @@ def defs() -> dg.Definitions:
     """The definitions for the environment's settings and the symbols tracked now."""
     with made_to_stay():
         from market_pipeline.orchestration.build import build_definitions  # most of the time that this takes
+        from market_pipeline.orchestration.dagster_commands import check_command
 
-        return build_definitions(load_settings())
+        definitions = build_definitions(load_settings())
+        check_command(definitions)
+        return definitions

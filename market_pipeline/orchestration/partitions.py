@@ -4,21 +4,49 @@ One definition a calendar, shared by all its symbols, so that any symbols over a
 https://docs.dagster.io/guides/build/partitions-and-backfills
 """
 
+from bisect import bisect_left
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
+from typing import Any
 
+import click
 import dagster as dg
 
+from market_pipeline.errors import UsageError
 from market_pipeline.sessions import calendar, days_without_session
 
 WEEKENDS = ("0 0 * * 6", "0 0 * * 0")
+PARTITION_TAG = "dagster/partition"
+RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
+
+
+NO_PARTITIONS = (
+    "no session was chosen: choose partitions in the Dagster UI, or run `dg launch` with --partition 2024-01-02 or "
+    "--partition-range 2024-01-02...2024-01-31"
+)
+
+
+class PartitionError(UsageError, click.ClickException):
+    """A run's partitions are no sessions, or none were chosen. Dagster's commands print it as one line."""
+
+    exit_code = 2
 
 
 class SessionPartitions(dg.DailyPartitionsDefinition):
-    """Daily partitions whose hash is computed once.
+    """Daily partitions whose hash is computed once, and whose unknown keys are told the nearest known ones.
 
-    Dagster asks for it several times an asset and a partition, and takes it each time of the text of all exclusions.
+    Dagster asks for the hash several times an asset and a partition, and takes it each time of the text of all
+    exclusions.
     """
+
+    def validate_partition_key(self, partition_key: str, context: Any) -> None:  # noqa: ARG002
+        """Check that a partition has that key.
+
+        Raises:
+            PartitionError: none has.
+        """
+        check_partition_key(self, partition_key)
 
     @cached_property
     def _hash(self) -> int:
@@ -44,12 +72,33 @@ def session_partitions(calendar_name: str, today: date) -> SessionPartitions:
     )
 
 
+def check_partition_key(partitions: dg.TimeWindowPartitionsDefinition, key: str) -> None:
+    """Check that a partition has that key. Dagster takes another day for the first session after it.
+
+    Raises:
+        PartitionError: none has; the message names the nearest ones.
+    """
+    if partitions.has_partition_key(key):
+        return
+    keys = partitions.get_partition_keys()
+    at = bisect_left(keys, key)
+    nearest = " or ".join(keys[max(at - 1, 0) : at + 1])
+    raise PartitionError(f"{key} is no session that is over: choose {nearest}")
+
+
+def check_partitions_chosen(tags: Mapping[str, str]) -> None:
+    """Check that a run with these tags has partitions.
+
+    Raises:
+        PartitionError: it has none.
+    """
+    if PARTITION_TAG not in tags and not tags.keys() >= set(RANGE_TAGS):
+        raise PartitionError(NO_PARTITIONS)
+
+
 def partition_range_tags(start: date, end: date) -> dict[str, str]:
     """The run tags that make one run cover the partitions from `start` to `end`, both included."""
-    return {
-        "dagster/asset_partition_range_start": start.isoformat(),
-        "dagster/asset_partition_range_end": end.isoformat(),
-    }
+    return dict(zip(RANGE_TAGS, (start.isoformat(), end.isoformat()), strict=True))
 
 
 def _end_of_next_year(today: date) -> date:

@@ -19,6 +19,7 @@ from market_pipeline.orchestration.events import (
     record_check_results,
     record_materializations,
 )
+from market_pipeline.orchestration.partitions import PartitionError, check_partitions_chosen
 from market_pipeline.orchestration.resources import Pipeline
 from market_pipeline.runs import trigger_of
 from market_pipeline.symbols import Symbol
@@ -34,6 +35,10 @@ def load_symbols(context: dg.AssetExecutionContext, symbols: Sequence[Symbol], i
     What to ask of the vendor is planned for all symbols of the run that share a process. A symbol that fails leaves its
     partitions failed and the run red; its neighbours are loaded and stay materialized.
     """
+    try:
+        check_partitions_chosen(context.run.tags)
+    except PartitionError as error:
+        raise dg.Failure(str(error), allow_retries=False) from None
     pipeline: Pipeline = context.resources.pipeline
     sessions = [date.fromisoformat(key) for key in context.partition_keys]
     delisted = delistings(pipeline.warehouse)

@@ -1,13 +1,22 @@
 """What the tests share that need Dagster to load the project: a code location quicker to load than the real one."""
 
+import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from dagster import DagsterInstance
+from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 from dagster._core.test_utils import create_test_daemon_workspace_context
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import PythonFileTarget
+from dagster._daemon.backfill import execute_backfill_iteration
+from dagster._daemon.daemon import BackfillDaemon
+from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
+from dagster._daemon.types import DaemonHeartbeat
+from dagster_graphql.test.utils import execute_dagster_graphql
 from psutil import NoSuchProcess, Process, wait_procs
 
 LOCATION = """
@@ -22,6 +31,39 @@ def defs() -> dg.Definitions:
     return build_loading(load_settings())
 """
 """What loads the warehouse, without the analysts' tables, which take seconds."""
+
+
+RUN_SECONDS = 60
+
+
+class Daemon:
+    """Dagster's daemon, a step at a time."""
+
+    def __init__(self, workspace: WorkspaceProcessContext) -> None:
+        self.workspace = workspace
+        self.instance = workspace.instance
+
+    def looks_at_backfills(self) -> None:
+        now = datetime.now(UTC).timestamp()
+        self.instance.add_daemon_heartbeat(DaemonHeartbeat(now, BackfillDaemon.daemon_type(), "daemon", []))
+        list(execute_backfill_iteration(self.workspace, logging.getLogger(__name__)))
+
+    def runs_what_is_queued(self) -> None:
+        list(QueuedRunCoordinatorDaemon(interval_seconds=1).run_iteration(self.workspace))
+        deadline = time.monotonic() + RUN_SECONDS
+        unfinished = RunsFilter(statuses=[DagsterRunStatus.STARTING, DagsterRunStatus.STARTED])
+        while self.instance.get_runs(unfinished):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+    def loads_the_symbols(self) -> None:
+        self.workspace.reload_workspace()
+
+    def answers(self, query: str, **variables: Any) -> Any:
+        """What the UI's GraphQL answers."""
+        result = execute_dagster_graphql(self.workspace.create_request_context(), query, variables)
+        assert not result.errors, result.errors
+        return result.data
 
 
 @contextmanager

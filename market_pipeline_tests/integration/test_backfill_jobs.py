@@ -1,19 +1,12 @@
 """Backfills for Dagster's daemon: what is handed to it, what becomes of it, and what is told of it meanwhile."""
 
-import logging
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
-from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
+from dagster import DagsterInstance
 from dagster._core.execution.backfill import BulkActionStatus
-from dagster._core.workspace.context import WorkspaceProcessContext
-from dagster._daemon.backfill import execute_backfill_iteration
-from dagster._daemon.daemon import BackfillDaemon
-from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
-from dagster._daemon.types import DaemonHeartbeat
 from sqlalchemy import Engine
 
 from market_pipeline.errors import UsageError
@@ -32,13 +25,12 @@ from market_pipeline.settings import Settings
 from market_pipeline.symbols import Symbol
 from market_pipeline.warehouse.reading import run_history
 from market_pipeline.warehouse.tracked_symbols import add_symbols
-from market_pipeline_tests.integration.code_location import loaded_location
+from market_pipeline_tests.integration.code_location import Daemon, loaded_location
 
 AAPL, MSFT, FB, NOSUCH = (Symbol.of(name, "stock") for name in ("AAPL", "MSFT", "FB", "NOSUCH"))
 BTC = Symbol.of("BTC", "crypto")
 START, END = date(2012, 5, 14), date(2012, 5, 25)
 SESSIONS, BEFORE_FB = 10, 4  # it was listed on 18 May
-RUN_SECONDS = 60
 
 Start = Callable[..., BackfillJob]
 Again = Callable[[BackfillJob], BackfillJob]
@@ -74,30 +66,6 @@ def again(instance: DagsterInstance, warehouse: Engine) -> Again:
         return found
 
     return _again
-
-
-class Daemon:
-    """Dagster's daemon, a step at a time."""
-
-    def __init__(self, workspace: WorkspaceProcessContext) -> None:
-        self.workspace = workspace
-        self.instance = workspace.instance
-
-    def looks_at_backfills(self) -> None:
-        now = datetime.now(UTC).timestamp()
-        self.instance.add_daemon_heartbeat(DaemonHeartbeat(now, BackfillDaemon.daemon_type(), "daemon", []))
-        list(execute_backfill_iteration(self.workspace, logging.getLogger(__name__)))
-
-    def runs_what_is_queued(self) -> None:
-        list(QueuedRunCoordinatorDaemon(interval_seconds=1).run_iteration(self.workspace))
-        deadline = time.monotonic() + RUN_SECONDS
-        unfinished = RunsFilter(statuses=[DagsterRunStatus.STARTING, DagsterRunStatus.STARTED])
-        while self.instance.get_runs(unfinished):
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-
-    def loads_the_symbols(self) -> None:
-        self.workspace.reload_workspace()
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from dagster import Field
+from dagster import DagsterRun, Field
 from dagster._config.config_schema import UserConfigSchema
+from dagster._core.definitions.partitions.subset import TimeWindowPartitionsSubset
 from dagster._core.storage.base_storage import DagsterStorage
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
 from dagster_postgres import PostgresRunStorage, PostgresScheduleStorage
@@ -19,6 +20,7 @@ from sqlalchemy import URL, Connection, inspect, make_url, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from market_pipeline.errors import MarketPipelineError
+from market_pipeline.orchestration.partitions import PARTITION_TAG, RANGE_TAGS, check_partition_key
 from market_pipeline.orchestration.storage.event_log import BulkPostgresEventLogStorage
 from market_pipeline.orchestration.storage.pooled import Pooled
 from market_pipeline.settings import Settings, load_settings
@@ -40,7 +42,7 @@ class DagsterDatabaseError(MarketPipelineError):
 
 
 class PooledRunStorage(Pooled, PostgresRunStorage):
-    """The shipped run storage on a kept connection."""
+    """The shipped run storage on a kept connection. It takes no run whose partitions are no sessions."""
 
     _has_times = False
 
@@ -48,6 +50,18 @@ class PooledRunStorage(Pooled, PostgresRunStorage):
         """Whether runs have columns for their times; asked of the database only until they do, as it is asked often."""
         self._has_times = self._has_times or super().has_run_stats_index_cols()
         return self._has_times
+
+    def add_run(self, dagster_run: DagsterRun) -> DagsterRun:
+        """Store a new run. Every process of Dagster's that starts one comes by here, before anything of it is planned.
+
+        Raises:
+            PartitionError: a partition that it is to cover, or to cover from or to, is no session.
+        """
+        if isinstance(dagster_run.partitions_subset, TimeWindowPartitionsSubset):
+            for tag in (PARTITION_TAG, *RANGE_TAGS):
+                if tag in dagster_run.tags:
+                    check_partition_key(dagster_run.partitions_subset.partitions_def, dagster_run.tags[tag])
+        return super().add_run(dagster_run)
 
 
 class PooledScheduleStorage(Pooled, PostgresScheduleStorage):
