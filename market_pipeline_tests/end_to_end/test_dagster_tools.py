@@ -1,5 +1,6 @@
 """Dagster's own tools on the project: materializing from the command line, the UI's backfills, the nightly schedule."""
 
+import json
 import os
 import signal
 import socket
@@ -39,12 +40,15 @@ def bars_held(warehouse: Engine) -> dict[str, int]:
         return {row.symbol: row.bars for row in connection.execute(query)}
 
 
-def test_dagsters_own_command_materializes_a_range(run: Run, warehouse: Engine) -> None:
+def test_dg_checks_and_lists_the_definitions_and_launches_a_range(run: Run, warehouse: Engine) -> None:
     add_symbols(warehouse, [AAPL, MSFT])
-    done = run(
-        "dagster", "asset", "materialize", "--select", "key:market_data/AAPL",
-        "--partition-range", "2012-10-26...2012-11-02", "-m", "market_pipeline.definitions",
-    )  # fmt: skip
+    checked = run("dg", "check", "defs")
+    assert checked.returncode == 0, checked.stdout
+    listed = run("dg", "list", "defs", "--json")
+    assert listed.returncode == 0, listed.stderr
+    assets = {asset["asset_key"] for asset in json.loads(listed.stdout)["assets"]}
+    assert {"market_data/AAPL", "market_data/MSFT", "splits", "analytics/daily_bars"} <= assets
+    done = run("dg", "launch", "--assets", "key:market_data/AAPL", "--partition-range", "2012-10-26...2012-11-02")
     assert done.returncode == 0, done.stderr
     assert bars_held(warehouse) == {"AAPL": 4}
     with warehouse.connect() as connection:
