@@ -185,7 +185,8 @@ def _accounted_for(attempt: Attempt, answer: Answer, explain: Explain, warehouse
         return load(warehouse, attempt, checked.accepted, _rejected(checked, fetched), examine)
     except PolygonError as error:
         attempt = replace(attempt, requests=error.requests, waited_seconds=error.waited_seconds)
-        return record_failure(warehouse, attempt, str(error))
+        # It begins with what was asked for, so that a retry can be told by it; the account has the symbol already.
+        return record_failure(warehouse, attempt, str(error).removeprefix(f"{attempt.symbol.name} "))
     except MarketPipelineError as error:
         return record_failure(warehouse, attempt, str(error))
     except (DataError, IntegrityError) as error:

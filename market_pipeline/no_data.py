@@ -35,7 +35,7 @@ def until_its_end(attempt: Attempt, known: Reference | None) -> Attempt:
     last = known.delisted_on if known else None
     if known is None or last is None or last >= attempt.sessions[-1]:
         return attempt
-    return replace(attempt, delisted_on=last, notes=(*attempt.notes, f"{known.ending(attempt.symbol.name)}"))
+    return replace(attempt, delisted_on=last, notes=(*attempt.notes, f"{known.ending}"))
 
 
 def explained(attempt: Attempt, warehouse: Engine, who_is: WhoIs, listed_on: ListedOn) -> Attempt:
@@ -47,18 +47,18 @@ def explained(attempt: Attempt, warehouse: Engine, who_is: WhoIs, listed_on: Lis
     symbol, sessions = attempt.symbol, attempt.due
     if attempt.answered is not None and has_bars_around(warehouse, symbol.name, sessions[0], sessions[-1]):
         return attempt  # it traded before and after, so that what was asked for is right
-    nothing = f"No data returned for symbol {symbol.name} from {sessions[0]} to {sessions[-1]}"
+    nothing = f"No data returned for symbol ({sessions[0]} to {sessions[-1]})"
     reason = "; ".join(attempt.notes)
     if attempt.delisted_on is None:
         try:
             known = who_is(symbol)
             listed = listed_on(symbol) if known.listed and attempt.answered is not None else None
         except PolygonError as error:
-            raise NoDataError(f"{nothing}. {error}") from None
+            raise NoDataError(f"{nothing}: {error}") from None
         if listed is not None and listed > sessions[-1]:
-            return replace(attempt, listed_on=listed, notes=(*attempt.notes, f"{symbol.name} was listed on {listed}"))
+            return replace(attempt, listed_on=listed, notes=(*attempt.notes, f"listed on {listed}"))
         attempt = until_its_end(attempt, known)
-        reason = known.ending(symbol.name) or reason
+        reason = known.ending or reason
     if attempt.due:
         raise NoDataError(
             f"{nothing}: {reason or f'the vendor knows {symbol.vendor_ticker}; check that it was listed then'}"

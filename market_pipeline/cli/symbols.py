@@ -200,5 +200,4 @@ def _described(symbol: Symbol, reference: Reference) -> str:
     """A symbol in one line: who it is, and how it left the market if it has."""
     facts = (reference.name, reference.vendor_type, reference.primary_exchange)
     who = ", ".join(fact for fact in facts if fact) or "known to the vendor"
-    ending = reference.ending(symbol.name)
-    return f"{symbol.name}: {who}{f'; {ending}' if ending else ''}"
+    return f"{symbol.name}: {who}{f'; {reference.ending}' if reference.ending else ''}"

@@ -254,4 +254,4 @@ def _search(words: str, asset_class: AssetClass) -> dict[str, str]:
 def _unknown(symbol: Symbol, near: list[Ticker]) -> str:
     names = ", ".join(ticker.ticker for ticker in near[:5])
     advice = f"Did you mean one of {names}?" if names else "Check it; tickers are case-sensitive"
-    return f"{symbol.name}: the vendor knows no ticker {symbol.vendor_ticker}. {advice}"
+    return f"the vendor knows no ticker {symbol.vendor_ticker}. {advice}"

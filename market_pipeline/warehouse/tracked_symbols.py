@@ -45,15 +45,16 @@ class Reference:
     delisted_on: date | None
     renamed_to: str | None
 
-    def ending(self, symbol: str) -> str | None:
-        """How and when the symbol left the market, as a sentence; None if it hasn't."""
+    @property
+    def ending(self) -> str | None:
+        """How and when the symbol left the market, in words to stand after its name; None if it hasn't."""
         if self.listed:
             return None
         if self.delisted_on is None:
-            return f"{symbol} no longer trades, and the vendor doesn't say since when"
+            return "no longer trades, and the vendor doesn't say since when"
         if self.renamed_to is None:
-            return f"{symbol} was delisted on {self.delisted_on}"
-        return f"{symbol} was renamed to {self.renamed_to} after {self.delisted_on}"
+            return f"delisted on {self.delisted_on}"
+        return f"renamed to {self.renamed_to} after {self.delisted_on}"
 
 
 def active_symbols(engine: Engine) -> list[Symbol]:

@@ -95,7 +95,7 @@ def test_a_ticker_whose_company_goes_on_under_another_is_told_as_renamed() -> No
         found = look_up(client, FB)
     assert vendor.paths[3] == "/vX/reference/tickers/META/events?types=ticker_change"
     assert (found.listed, found.delisted_on, found.renamed_to) == (False, date(2022, 6, 9), "META")
-    assert found.ending("FB") == "FB was renamed to META after 2022-06-09"
+    assert found.ending == "renamed to META after 2022-06-09"
 
 
 def test_where_the_vendor_gives_no_last_day_it_is_the_one_before_the_renaming() -> None:
@@ -117,12 +117,12 @@ def test_a_delisting_is_told_where_nothing_is_known_to_come_after(after: tuple[R
     with scripted_vendor(ok([]), ok([OLD]), *after) as vendor, client_of(vendor) as client:
         found = look_up(client, FB)
     assert len(vendor.paths) == 2 + len(after)
-    assert found.ending("FB") == "FB was delisted on 2022-06-09"
+    assert found.ending == "delisted on 2022-06-09"
 
 
 def test_one_that_ended_without_a_date_is_told_so() -> None:
-    assert reference().ending("ES") == "ES no longer trades, and the vendor doesn't say since when"
-    assert reference(listed=True).ending("ES") is None
+    assert reference().ending == "no longer trades, and the vendor doesn't say since when"
+    assert reference(listed=True).ending is None
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_sessions_after_a_known_delisting_are_neither_asked_for_nor_missing(
     record_reference(warehouse, AAPL, reference(delisted_on=LAST_DAY))  # though the vendor would have more
     outcome = outcome_of(AAPL, AROUND, client, warehouse)
     assert (outcome.sessions, outcome.loaded, outcome.missing, outcome.rejected) == (2, 2, 0, 0)
-    assert outcome.notes == ("AAPL was delisted on 2020-03-31",)
+    assert outcome.notes == ("delisted on 2020-03-31",)
 
 
 def test_a_run_after_a_known_delisting_asks_nothing_and_is_no_failure(
@@ -174,7 +174,7 @@ def test_a_run_after_a_known_delisting_asks_nothing_and_is_no_failure(
     assert (outcome.error, outcome.sessions, outcome.missing, outcome.fetched) == (None, 0, 0, 0)
     with warehouse.connect() as connection:
         row = connection.execute(select(backfill_history)).one()
-    assert (row.success, row.notes) == (True, "GONECO was delisted on 2020-03-31")
+    assert (row.success, row.notes) == (True, "delisted on 2020-03-31")
     assert (row.start_date, row.end_date, row.sessions, row.missing) == (AFTER[0], AFTER[-1], 0, 0)
 
 
@@ -183,14 +183,14 @@ def test_a_delisting_that_explains_the_lack_of_data_is_found_out_and_kept(
 ) -> None:
     outcome = outcome_of(GONECO, AFTER, client, warehouse)
     assert (outcome.error, outcome.missing) == (None, 0)
-    assert outcome.notes == ("GONECO was delisted on 2020-03-31",)
+    assert outcome.notes == ("delisted on 2020-03-31",)
     assert delistings(warehouse)["GONECO"].delisted_on == LAST_DAY
 
 
 def test_an_unknown_ticker_stays_a_failure_and_is_called_one(client: PolygonClient, warehouse: Engine) -> None:
     error = outcome_of(NOSUCH, AFTER, client, warehouse).error
     assert error is not None
-    assert error.startswith("No data returned for symbol NOSUCH from 2021-03-01 to 2021-03-05. ")
+    assert error.startswith("No data returned for symbol (2021-03-01 to 2021-03-05): ")
     assert "the vendor knows no ticker NOSUCH" in error
 
 
@@ -198,9 +198,16 @@ def test_a_listed_symbol_without_data_stays_a_failure(client: PolygonClient, war
     before_its_first = sessions_between("XNYS", date(2012, 5, 1), date(2012, 5, 4))
     error = outcome_of(FB, before_its_first, client, warehouse).error
     assert error == (
-        "No data returned for symbol FB from 2012-05-01 to 2012-05-04: "
-        "the vendor knows FB; check that it was listed then"
+        "No data returned for symbol (2012-05-01 to 2012-05-04): the vendor knows FB; check that it was listed then"
     )
+
+
+def test_a_failure_says_once_whose_it_is(warehouse: Engine, caplog: pytest.LogCaptureFixture) -> None:
+    with scripted_vendor(refused(403, "Your plan doesn't cover that")) as vendor, client_of(vendor) as client:
+        error = outcome_of(FB, AFTER, client, warehouse).error
+    assert error is not None
+    assert error.startswith("2021-03-01 to 2021-03-05: the vendor answered 403")
+    assert f"Failed FB: {error}" in caplog.messages
 
 
 def test_one_that_was_delisted_later_but_has_no_data_stays_a_failure(warehouse: Engine) -> None:
@@ -209,7 +216,7 @@ def test_one_that_was_delisted_later_but_has_no_data_stays_a_failure(warehouse: 
     with scripted_vendor(*replies) as vendor, client_of(vendor) as client:
         error = outcome_of(FB, AFTER, client, warehouse).error
     assert error is not None
-    assert "No data returned for symbol FB from 2021-03-01 to 2021-03-05: FB was delisted on 2022-06-09" in error
+    assert "No data returned for symbol (2021-03-01 to 2021-03-05): delisted on 2022-06-09" in error
 
 
 def test_neither_way_of_fetching_brings_what_comes_after_the_last_day(client: PolygonClient) -> None:
