@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -111,12 +111,15 @@ def prune(
     """
     from market_pipeline.orchestration.launch import open_instance  # Dagster takes a second that others needn't
     from market_pipeline.orchestration.storage.retention import delete_replaced
+    from market_pipeline.orchestration.storage.run_output import delete_run_output
 
+    now = datetime.now(UTC)
     with open_instance(load_settings()) as instance:
-        deleted = delete_replaced(instance, days, datetime.now(UTC))
+        deleted = delete_replaced(instance, days, now)
+        runs = delete_run_output(instance, now - timedelta(days=days))
     typer.echo(
         f"deleted {deleted.events:,} events and {deleted.results:,} results of checks that newer ones have replaced; "
-        "PostgreSQL uses their room again"
+        f"PostgreSQL uses their room again. Deleted what {runs:,} runs had printed"
     )
 
 

@@ -22,6 +22,7 @@ from market_pipeline.errors import MarketPipelineError
 from market_pipeline.orchestration.assets import asset_key
 from market_pipeline.orchestration.causes import innermost
 from market_pipeline.orchestration.partitions import partition_range_tags
+from market_pipeline.orchestration.storage.run_output import on_the_terminal
 from market_pipeline.runs import TRIGGER_TAG, RangeRun
 from market_pipeline.settings import Settings, project_dir
 
@@ -87,7 +88,7 @@ def _executed(
 ) -> Launched:
     run_id = str(uuid4())
     error = None
-    with _alive(warehouse, run_id), _terminated_as_before():
+    with _alive(warehouse, run_id), _terminated_as_before(), on_the_terminal(instance):
         run = instance.create_run_for_job(
             job,
             run_id=run_id,

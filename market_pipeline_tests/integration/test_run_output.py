@@ -1,0 +1,89 @@
+"""What runs print: in files for the Dagster UI's tabs, or on the terminal of the command that executes them."""
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from dagster import DagsterEventType, DagsterInstance
+from sqlalchemy import Engine
+
+from market_pipeline.cli.main import main
+from market_pipeline.orchestration.build import build_loading
+from market_pipeline.orchestration.launch import launch, open_instance
+from market_pipeline.orchestration.storage.run_output import ON_THE_TERMINAL
+from market_pipeline.runs import RangeRun
+from market_pipeline.sandbox.config import SandboxConfig
+from market_pipeline.sandbox.server import running_sandbox
+from market_pipeline.sessions import sessions_between
+from market_pipeline.settings import Settings
+from market_pipeline.symbols import Symbol
+from market_pipeline.warehouse.tracked_symbols import add_symbols
+from market_pipeline_tests.integration.code_location import Daemon, loaded_location
+from market_pipeline_tests.integration.test_chosen_partitions import launched
+
+AAPL = Symbol.of("AAPL", "stock")
+KEY = "kEy0123456789abcdefTOPSECRET"
+OUTPUT = """
+query ($key: [String!]!) { capturedLogs(logKey: $key) { stdout stderr } }
+"""
+
+
+@pytest.fixture
+def on_sandbox(settings: Settings) -> Iterator[Settings]:
+    with running_sandbox(SandboxConfig()) as base_url:
+        yield settings.model_copy(update={"polygon_base_url": base_url})
+
+
+@pytest.fixture
+def instance(settings: Settings, environment: dict[str, str], warehouse: Engine) -> Iterator[DagsterInstance]:
+    add_symbols(warehouse, [AAPL])
+    with open_instance(settings) as opened:
+        yield opened
+
+
+def shown(daemon: Daemon, run_id: str) -> dict[str, str]:
+    """What the two tabs of a run's page show."""
+    records = daemon.instance.get_records_for_run(run_id, of_type=DagsterEventType.LOGS_CAPTURED).records
+    [event] = [record.event_log_entry.get_dagster_event() for record in records]
+    key = [run_id, "compute_logs", event.logs_captured_data.file_key]
+    answer: dict[str, str] = daemon.answers(OUTPUT, key=key)["capturedLogs"]
+    return answer
+
+
+def test_the_tabs_show_what_a_run_printed_or_where_that_is_and_old_output_is_deleted(
+    on_sandbox: Settings,
+    instance: DagsterInstance,
+    warehouse: Engine,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("POLYGON_BASE_URL", on_sandbox.polygon_base_url)
+    monkeypatch.setenv("POLYGON_API_KEY", KEY)
+    with loaded_location(instance, tmp_path) as workspace:
+        daemon = Daemon(workspace)
+        by_daemon = launched(daemon, "AAPL", **{"dagster/partition": "2012-10-31"})["run"]["runId"]
+        daemon.runs_what_is_queued()
+        output = shown(daemon, by_daemon)
+        assert "Successfully backfilled AAPL: fetched 1 bars (1 loaded" in output["stderr"]
+        assert KEY not in str(output)
+        assert str(warehouse.url.password) not in str(output)
+
+        sessions = sessions_between("XNYS", date(2012, 11, 1), date(2012, 11, 2))
+        of_command = launch(build_loading(on_sandbox), RangeRun("XNYS", [AAPL], sessions), instance, warehouse)
+        assert of_command.success
+        assert shown(daemon, of_command.run_id) == {"stdout": ON_THE_TERMINAL, "stderr": ON_THE_TERMINAL}
+
+    folder = on_sandbox.dagster_dir / "run_output"
+    assert {run.name for run in folder.iterdir()} == {by_daemon, of_command.run_id}
+    long_ago = (datetime.now(UTC) - timedelta(days=31)).timestamp()
+    for file in (folder / by_daemon).rglob("*"):
+        os.utime(file, (long_ago, long_ago))
+    capfd.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        main(["db", "prune"])
+    assert not ended.value.code
+    assert "Deleted what 1 runs had printed" in capfd.readouterr().out
+    assert {run.name for run in folder.iterdir()} == {of_command.run_id}
