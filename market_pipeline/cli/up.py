@@ -5,6 +5,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from uuid import uuid4
@@ -15,13 +16,12 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from market_pipeline import logs
-from market_pipeline.errors import MarketPipelineError
-from market_pipeline.listening import PortTakenError, listen
+from market_pipeline.errors import MarketPipelineError, UsageError
+from market_pipeline.listening import PortTakenError, free_port, listen
 from market_pipeline.operations.supervising import Child, Supervisor, end_leftovers
+from market_pipeline.operations.up_database import UpDatabase, database_of_up
 from market_pipeline.operations.up_session import UpSession, folder_of
 from market_pipeline.settings import Settings, load_settings
-from market_pipeline.warehouse import embedded
-from market_pipeline.warehouse.database import warehouse_of
 from market_pipeline.warehouse.errors import first_line
 
 if TYPE_CHECKING:
@@ -57,16 +57,15 @@ def up(
         last = UpSession.last(settings)
         if last is not None and (ended := end_leftovers(last.mark)):
             _say("up", f"ended {ended} processes that an earlier `market-pipeline up` left behind")
-        for port, option in ((api_port, "--api-port"), (ui_port, "--ui-port")):
-            _check_port(host, port, option)
-        with _database(settings) as warehouse:
-            _run(settings, warehouse, folder, (host, api_port, ui_port), stopping, sandbox=sandbox)
+        _check_ports(host, api_port, ui_port)
+        with database_of_up(settings, partial(_say, "up")) as database:
+            _run(settings, database, folder, (host, api_port, ui_port), stopping, sandbox=sandbox)
     _say("up", "everything has stopped")
 
 
 def _run(
     settings: Settings,
-    warehouse: Engine,
+    database: UpDatabase,
     folder: Path,
     where: tuple[str, int, int],
     stopping: threading.Event,
@@ -74,14 +73,15 @@ def _run(
     sandbox: bool,
 ) -> None:
     # Dagster takes a second that a mistake needn't.
-    from market_pipeline.operations.programs import Addresses
+    from market_pipeline.operations.programs import Addresses, keep_code_port, last_code_port
     from market_pipeline.orchestration.launch import open_instance
 
-    last, addresses = UpSession.last(settings), Addresses(*where, code_port=_free_port())
+    addresses = Addresses(*where, code_port=free_port())
     session = UpSession(uuid4().hex, addresses.code_port, addresses.api, addresses.ui)
     supervisor = Supervisor(session.mark, _say, stopping)
     with open_instance(settings) as instance:
-        _close_runs(instance, warehouse, last)
+        _close_runs(instance, database.warehouse, last_code_port(instance))
+        keep_code_port(instance, session.code_port)
         session.write(settings)
         try:
             for child in _children(settings, folder, addresses, instance, sandbox=sandbox):
@@ -89,11 +89,11 @@ def _run(
                     supervisor.start(child)
             if not stopping.is_set():
                 _say("up", f"all is running. API: {addresses.api}  Dagster: {addresses.ui}  Ctrl-C stops it.")
-            supervisor.watch()
+            supervisor.watch(also=database.watch)
             _say("up", "stopping; runs under way are interrupted, and what they have loaded stays")
         finally:
             supervisor.stop()
-            _close_runs(instance, warehouse, session)
+            _close_runs(instance, database.warehouse, session.code_port)
 
 
 def _children(
@@ -103,7 +103,7 @@ def _children(
 
     changes = {}
     if sandbox:
-        port = _free_port()
+        port = free_port()
         changes = {"POLYGON_BASE_URL": f"http://{LOOPBACK}:{port}", "POLYGON_API_KEY": "sandbox"}
         _say("up", f"a sandbox answers in place of the vendor, at {changes['POLYGON_BASE_URL']}")
         yield programs.sandbox(port, programs.environment(settings, addresses, changes))
@@ -111,15 +111,15 @@ def _children(
     yield from programs.programs(folder, addresses, env, instance, log_format=settings.log_format)
 
 
-def _close_runs(instance: "DagsterInstance", warehouse: Engine, session: UpSession | None) -> None:
+def _close_runs(instance: "DagsterInstance", warehouse: Engine, code_port: int | None) -> None:
     """Mark as failed what an `up`, of which nothing runs any more, and killed commands have left unfinished."""
     from market_pipeline.operations.programs import close_runs_of
     from market_pipeline.orchestration.launch import close_abandoned_runs
 
     try:
         closed = close_abandoned_runs(instance, warehouse)
-        if session is not None:
-            closed += close_runs_of(instance, session.code_port)
+        if code_port is not None:
+            closed += close_runs_of(instance, code_port)
     except DBAPIError as error:
         _say(
             "up", f"which runs were interrupted can't be seen: {first_line(error)}. The next start marks them as failed"
@@ -127,21 +127,6 @@ def _close_runs(instance: "DagsterInstance", warehouse: Engine, session: UpSessi
         return
     for run_id in closed:
         _say("up", f"run {run_id} was interrupted; it is marked as failed now")
-
-
-@contextmanager
-def _database(settings: Settings) -> Iterator[Engine]:
-    """The warehouse. The embedded server is stopped on leaving, unless it ran before."""
-    data_dir = settings.market_pipeline_data_dir
-    ours = settings.database_url is None and embedded.running(data_dir) is None
-    if ours:
-        _say("up", f"starting the embedded PostgreSQL in {data_dir}")
-    try:
-        with warehouse_of(settings) as warehouse:
-            yield warehouse
-    finally:
-        if ours and embedded.stop(data_dir):
-            _say("up", "the embedded PostgreSQL has stopped; its data stays")
 
 
 @contextmanager
@@ -166,16 +151,15 @@ def _set_by_signals() -> threading.Event:
     return stopping
 
 
-def _check_port(host: str, port: int, option: str) -> None:
-    try:
-        listen(host, port).close()
-    except PortTakenError as error:
-        raise UpError(str(error).replace("--port", option)) from None
-
-
-def _free_port() -> int:
-    with listen(LOOPBACK, 0) as door:
-        return int(door.getsockname()[1])
+def _check_ports(host: str, api_port: int, ui_port: int) -> None:
+    """Look whether the servers can listen, before anything is started."""
+    if api_port == ui_port:
+        raise UsageError(f"--api-port and --ui-port are both {api_port}: choose two")
+    for port, option in ((api_port, "--api-port"), (ui_port, "--ui-port")):
+        try:
+            listen(host, port).close()
+        except PortTakenError as error:
+            raise UpError(str(error).replace("--port", option)) from None
 
 
 def _say(name: str, line: str) -> None:

@@ -29,6 +29,8 @@ LOOPBACK = "127.0.0.1"
 LOCATION = "market_pipeline.definitions"
 """The code location's name, the same as `dagster dev` gives it, so that schedules keep their state."""
 
+CODE_PORT = "MARKET_PIPELINE_UP_CODE_PORT"
+
 WITH_A_PROCESS = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
 
 
@@ -170,6 +172,17 @@ def close_runs_of(instance: DagsterInstance, code_port: int) -> list[str]:
             instance.report_run_failed(run, "The process that executed this run ended without finishing it.")
             closed.append(run.run_id)
     return closed
+
+
+def keep_code_port(instance: DagsterInstance, code_port: int) -> None:
+    """Have Dagster's database say which code server is given the runs now: the next `up` may be another machine's."""
+    instance.daemon_cursor_storage.set_cursor_values({CODE_PORT: str(code_port)})
+
+
+def last_code_port(instance: DagsterInstance) -> int | None:
+    """The port of the code server that the last `up` on Dagster's database had, on whatever machine."""
+    kept = instance.daemon_cursor_storage.get_cursor_values({CODE_PORT}).get(CODE_PORT)
+    return int(kept) if kept else None
 
 
 def _close_quietly(instance: DagsterInstance, code_port: int) -> None:

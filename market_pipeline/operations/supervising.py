@@ -102,9 +102,10 @@ class Supervisor:
                 raise ChildError(f"{child.name} does not answer after {READY_SECONDS:.0f} s: see what it says above")
             self._stopping.wait(POLL_SECONDS)
 
-    def watch(self) -> None:
-        """Start again what crashes, until all is to stop."""
+    def watch(self, also: Callable[[], None] = lambda: None) -> None:
+        """Start again what crashes, until all is to stop; `also` is called at each look."""
         while not self._stopping.wait(POLL_SECONDS):
+            also()
             for number, running in enumerate(self._running):
                 if running.due is None and running.process.poll() is not None:
                     self._plan_restart(running)

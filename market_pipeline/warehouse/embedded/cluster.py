@@ -3,7 +3,6 @@
 import secrets
 import shlex
 import shutil
-import socket
 import tempfile
 import time
 from contextlib import suppress
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from psycopg import sql
 
+from market_pipeline.listening import PortTakenError, free_port, listen
 from market_pipeline.warehouse.embedded import postmaster
 from market_pipeline.warehouse.embedded.account import Account
 from market_pipeline.warehouse.embedded.folders import Folders
@@ -20,7 +20,8 @@ from market_pipeline.warehouse.embedded.programs import ProgramError, Programs, 
 USER = "market_user"
 DATABASES = ("market_data", "market_data_dagster")
 
-_PREFERRED_PORT = 54329
+_PREFERRED_PORT = 25432
+"""Outside the ports that Linux gives to outgoing connections (32768 to 60999), and macOS (from 49152)."""
 
 _PARTIAL = "unfinished-cluster-"
 
@@ -126,13 +127,11 @@ def _launch(programs: Programs, cluster: Path, port: int) -> None:
 
 def _free_port(port_file: Path) -> int:
     """The port of the last start, else the preferred one, else any: the first that nobody listens on."""
-    wanted = [_PREFERRED_PORT, 0]
+    wanted = [_PREFERRED_PORT]
     with suppress(FileNotFoundError, ValueError):
         wanted.insert(0, int(port_file.read_text()))
     for port in wanted:
-        with suppress(OSError, OverflowError), socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((postmaster.HOST, port))
-            probe.listen()
-            return int(probe.getsockname()[1])
-    raise OSError(f"no port is free on {postmaster.HOST}")
+        with suppress(PortTakenError, OverflowError):
+            listen(postmaster.HOST, port).close()
+            return port
+    return free_port(postmaster.HOST)

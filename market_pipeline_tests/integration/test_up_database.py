@@ -1,0 +1,143 @@
+"""The database of `market-pipeline up`: one `up` at a time, and an embedded server that comes back by itself."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, text
+
+from market_pipeline.operations import up_database
+from market_pipeline.operations.up_database import AnotherUpError, MovedServerError, UpDatabase, database_of_up
+from market_pipeline.settings import Settings
+from market_pipeline.warehouse import embedded
+from market_pipeline.warehouse.database import create_warehouse_engine
+
+BACK_SECONDS = 30.0
+"""A second or so on a machine that has nothing else to do."""
+HOLDER = """
+import sys, time
+from market_pipeline.operations.up_database import database_of_up
+from market_pipeline.settings import load_settings
+with database_of_up(load_settings(), print):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture(autouse=True)
+def _looks_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(up_database, "SERVER_EVERY", 0.0)
+    monkeypatch.setattr(up_database, "LOCK_EVERY", 0.0)
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+def lose_lock(warehouse: Engine) -> None:
+    """End the connection that holds the lock, as a restart of the server does."""
+    with warehouse.begin() as connection:
+        ended = connection.execute(
+            text(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+                "WHERE application_name LIKE 'up %' AND datname = current_database()"
+            )
+        )
+        assert ended.scalars().all() == [True]
+
+
+def test_a_second_up_on_one_database_is_told_who_has_it_until_the_first_is_gone(
+    settings: Settings, environment: dict[str, str], said: list[str]
+) -> None:
+    with subprocess.Popen([sys.executable, "-c", HOLDER], env=environment, stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == "held\n"
+        whom = rf"on {socket.gethostname()[:36]}, process {first.pid}, since 20\d\d-\d\d-\d\d \d\d:\d\d UTC"
+        with pytest.raises(AnotherUpError, match=whom), database_of_up(settings, said.append):
+            pass
+        first.kill()
+    with database_of_up(settings, said.append), pytest.raises(AnotherUpError), database_of_up(settings, said.append):
+        pass
+    with database_of_up(settings, said.append) as database:
+        database.watch()
+    assert said == []
+
+
+def test_a_lock_that_is_lost_with_its_connection_is_taken_again(
+    settings: Settings, warehouse: Engine, said: list[str]
+) -> None:
+    with database_of_up(settings, said.append) as database:
+        lose_lock(warehouse)
+        database.watch()
+        with pytest.raises(AnotherUpError), database_of_up(settings, said.append):
+            pass
+        # Once more, and this time another is faster.
+        lose_lock(warehouse)
+        with database_of_up(settings, said.append), pytest.raises(AnotherUpError):
+            database.watch()
+
+
+@pytest.fixture
+def embedded_settings() -> Iterator[Settings]:
+    folder = Path(tempfile.mkdtemp(prefix="market-pipeline-up-database-"))
+    folder.chmod(0o755)
+    yield Settings(_env_file=None, market_pipeline_data_dir=folder / "data")
+    embedded.destroy(folder / "data")
+    shutil.rmtree(folder)
+
+
+def kill_server(data_dir: Path) -> embedded.Server:
+    server = embedded.running(data_dir)
+    assert server is not None
+    os.kill(server.pid, signal.SIGKILL)
+    return server
+
+
+def answers(database: UpDatabase) -> bool:
+    with database.warehouse.connect() as connection:
+        return bool(connection.scalar(text("SELECT true")))
+
+
+def test_the_embedded_server_is_back_within_seconds_of_its_kill_and_one_line_says_so(
+    embedded_settings: Settings, said: list[str]
+) -> None:
+    data_dir = embedded_settings.market_pipeline_data_dir
+    with database_of_up(embedded_settings, said.append) as database:
+        assert said == [f"starting the embedded PostgreSQL in {data_dir}"]
+        before, began = kill_server(data_dir), time.monotonic()
+        database.watch()
+        assert answers(database)
+        assert time.monotonic() - began < BACK_SECONDS
+        after = embedded.running(data_dir)
+        assert after is not None
+        assert (after.port, after.pid != before.pid) == (before.port, True)
+        database.watch()
+        assert len(said) == 2
+        assert said[1].startswith("the embedded PostgreSQL had ended; it runs again, ")
+        with pytest.raises(AnotherUpError):
+            UpDatabase(embedded_settings, create_warehouse_engine(after.url()), said.append).take_lock()
+
+        # What can't be started is said once, however often it is tried.
+        kill_server(data_dir)
+        cluster = data_dir / "postgres" / "cluster"
+        cluster.rename(cluster.with_name("away"))
+        cluster.write_text("no folder")
+        for _ in range(3):
+            database.watch()
+        assert len(said) == 3
+        cluster.unlink()
+        cluster.with_name("away").rename(cluster)
+
+        # Everything has been started with the old port.
+        with socket.create_server(("127.0.0.1", before.port)), pytest.raises(MovedServerError, match=r"start .* again"):
+            database.watch()
+    assert said[-1] == "the embedded PostgreSQL has stopped; its data stays"
