@@ -22,6 +22,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, OperationalError
 from structlog.contextvars import bound_contextvars
 
+from market_pipeline import interruption
 from market_pipeline.bars import FetchedBars, empty_frame
 from market_pipeline.errors import MarketPipelineError
 from market_pipeline.no_data import Explain, ListedOn, WhoIs, explained, until_its_end
@@ -43,6 +44,10 @@ Answer = Future[tuple[FetchedBars, Checked]]
 
 LOADS_AT_ONCE = 3
 """How many symbols may be loaded at the same time: while PostgreSQL writes one's bars, another's are made ready."""
+
+
+ENDING_SECONDS = 2.0
+"""How long the loads under way may take to end once the command was told to stop."""
 
 
 class Vendor(Protocol):
@@ -121,7 +126,8 @@ def _loaded_ahead(
     None waits for an answer that is still on its way, so that all of them end soon whenever the run does.
     """
     loads: deque[Future[Outcome]] = deque()
-    with ThreadPoolExecutor(LOADS_AT_ONCE, thread_name_prefix="load") as pool:
+    pool = ThreadPoolExecutor(LOADS_AT_ONCE, thread_name_prefix="load")
+    try:
         for attempt, answer in fetched:
             while loads and (len(loads) == LOADS_AT_ONCE or not answer.done()):
                 either: list[Future[Any]] = [loads[0]] if len(loads) == LOADS_AT_ONCE else [loads[0], answer]
@@ -133,6 +139,9 @@ def _loaded_ahead(
         while loads:
             wait([loads[0]])
             yield loads.popleft()
+    finally:
+        wait(loads, timeout=ENDING_SECONDS if interruption.requested() else None)
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _fetched_ahead(attempts: Iterator[Attempt], vendor: Vendor, at_once: int) -> Iterator[tuple[Attempt, Answer]]:

@@ -251,3 +251,7 @@ def load_settings() -> Settings:
         name = str(problem["loc"][0]).upper()
         reason = problem["msg"].removeprefix("Value error, ")
         raise SettingsError(f"{name}: {reason}. Mend it in the environment or in .env.") from None
+    except UnicodeDecodeError as error:
+        raise SettingsError(f".env can't be read: {error.reason}. Save it as UTF-8.") from None
+    except OSError as error:
+        raise SettingsError(f"{error.filename or '.env'} can't be read: {error.strerror}. Fix that.") from None

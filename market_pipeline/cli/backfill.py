@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from market_pipeline import interruption
 from market_pipeline.cli.chosen import chosen_symbols
 from market_pipeline.cli.completeness import told_of_never_loaded
 from market_pipeline.cli.summary import Account, print_plan, print_table
@@ -77,6 +78,7 @@ def backfill(
 
         accounts = launch_all(settings, warehouse, runs, quiet=quiet) if runs else []
         _print(accounts, as_json=as_json)
+        interruption.check()
         if marts:
             refresh_actions(settings, warehouse)
             build_marts(settings, warehouse)

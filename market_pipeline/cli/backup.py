@@ -1,14 +1,10 @@
 """`market-pipeline backup` and `market-pipeline restore`: both databases into a folder of files, and back."""
 
 import json
-import signal
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import typer
@@ -45,9 +41,8 @@ def backup(
     """Save the warehouse and Dagster's own database, each as of one instant, while both are in use."""
     settings = load_settings()
     home = _home(settings, folder)
-    with _ended_by_signals():
-        made = back_up(_addresses(settings), home, datetime.now(UTC), verify=verify, told=_told(quiet=quiet))
-        removed = remove_old(home, keep) if verify else []
+    made = back_up(_addresses(settings), home, datetime.now(UTC), verify=verify, told=_told(quiet=quiet))
+    removed = remove_old(home, keep) if verify else []
     if as_json:
         told = {"folder": str(made.folder), **asdict(made.manifest), "removed": [str(path) for path in removed]}
         typer.echo(json.dumps(told, indent=2, default=datetime.isoformat))
@@ -75,9 +70,8 @@ def restore(
     """
     settings = load_settings()
     found, names = find_backup(what, _home(settings, folder))
-    with _ended_by_signals():
-        told = _told(quiet=quiet)
-        done = bring_back(found, names, _addresses(settings), datetime.now(UTC), replace=replace, told=told)
+    told = _told(quiet=quiet)
+    done = bring_back(found, names, _addresses(settings), datetime.now(UTC), replace=replace, told=told)
     if as_json:
         typer.echo(json.dumps({"folder": str(found.folder), **asdict(done)}, indent=2))
     else:
@@ -112,17 +106,3 @@ def _addresses(settings: Settings) -> Mapping[str, SecretStr]:
 
 def _told(*, quiet: bool) -> Told:
     return (lambda _message: None) if quiet else (lambda message: typer.echo(message, err=True))
-
-
-@contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """Makes a polite kill leave the way an error does, so that what is half-written is removed."""
-
-    def _leave(number: int, _frame: FrameType | None) -> None:
-        sys.exit(128 + number)
-
-    before = signal.signal(signal.SIGTERM, _leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

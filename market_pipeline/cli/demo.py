@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from sqlalchemy import Engine
 
+from market_pipeline import interruption
 from market_pipeline.cli.backfill import exit_code
 from market_pipeline.cli.summary import Account, print_table
 from market_pipeline.dbt_project import output_folder
@@ -63,6 +64,7 @@ def demo(
 
         accounts = _load(settings, warehouse)
         print_table(accounts)
+        interruption.check()
         if all(account["success"] and account["loaded"] == account["revised"] == 0 for account in accounts):
             typer.echo("Nothing changed: every bar was there already.")
         typer.echo("Building and testing the analysts' tables", err=True)
@@ -94,5 +96,7 @@ def _load(settings: Settings, warehouse: Engine) -> list[Account]:
     with running_sandbox() as base_url:
         on_sandbox = settings.model_copy(update={"polygon_base_url": base_url})
         accounts = launch_all(on_sandbox, warehouse, runs, quiet=False)
+        if interruption.requested():
+            return accounts
         refresh_actions(on_sandbox, warehouse)
     return accounts

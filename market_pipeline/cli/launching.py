@@ -1,28 +1,34 @@
-"""Running Dagster's runs in this process to their end, with progress shown, and reading back the account they left."""
+"""Running Dagster's runs in this process to their end, with progress shown, and reading back their load records."""
 
 import logging
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass, field
 from io import StringIO
+from uuid import uuid4
 
+import psycopg2  # type: ignore[import-untyped]
 import typer
 from dagster import DagsterInstance
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
+from market_pipeline import interruption
 from market_pipeline.cli.progress import shown_progress
-from market_pipeline.cli.summary import Account, symbol_account, unreached
+from market_pipeline.cli.summary import Account, outcome_account, symbol_account, unreached
+from market_pipeline.cli.telling import tell
 from market_pipeline.errors import MarketPipelineError
 from market_pipeline.orchestration.build import build_analytics, build_loading
-from market_pipeline.orchestration.launch import Launched, close_abandoned_runs, launch, launch_job, open_instance
+from market_pipeline.orchestration.launch import close_abandoned_runs, launch, launch_job, open_instance
 from market_pipeline.orchestration.marts import JOB as MARTS_JOB
 from market_pipeline.orchestration.schedules import CORPORATE_ACTIONS_JOB
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.rate_limit import LocalLimiter
 from market_pipeline.runs import RangeRun
 from market_pipeline.settings import Settings
-from market_pipeline.warehouse.errors import disk_is_full, first_line
+from market_pipeline.warehouse.accounting import Outcome
+from market_pipeline.warehouse.errors import database_problem
 from market_pipeline.warehouse.reading import run_history
 
 
@@ -38,19 +44,74 @@ class MartsError(MarketPipelineError):
     """The analysts' tables could not be built."""
 
 
+@dataclass
+class _Run:
+    """A run that was launched, or was to be: the outcomes of its symbols as they came in, and why it ended early."""
+
+    range: RangeRun
+    run_id: str = field(default_factory=lambda: str(uuid4()))
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    error: str | None = None
+
+    def accounts(self, stored: Mapping[tuple[str, str], Account]) -> Iterator[Account]:
+        """Each symbol's account: as stored, else by its outcome, else that the run ended before it was reached."""
+        for symbol in self.range.symbols:
+            if account := stored.get((self.run_id, symbol.name)):
+                yield account
+            elif outcome := self.outcomes.get(symbol.name):
+                yield outcome_account(outcome, self.run_id)
+            else:
+                yield unreached(symbol.name, self.run_id, self.range.sessions, self.error)
+
+
 def launch_all(settings: Settings, warehouse: Engine, runs: Sequence[RangeRun], *, quiet: bool) -> list[Account]:
     """Launch these runs one after the other, and return each symbol's account, as stored with its bars.
 
+    Where a database goes away, or the command is told to stop, the accounts of what wasn't reached say so.
+
     Raises:
         MissingKeyError: there is no key for the vendor; nothing is launched then.
-        DatabaseLostError: a database went away in the middle of a run.
+        DatabaseLostError: a database can't be used, and nothing was launched.
     """
     PolygonClient.from_settings(settings, LocalLimiter(settings.requests_per_minute)).close()
     total = sum(len(run.symbols) * len(run.sessions) for run in runs)
-    with _instance(settings, warehouse) as instance, shown_progress(total, quiet=quiet) as progress:
-        definitions = build_loading(settings, progress)
-        launched = [(run, launch(definitions, run, instance, warehouse)) for run in runs]
-    return [account for run, ended in launched for account in _accounts(warehouse, run, ended)]
+    to_launch = [_Run(run) for run in runs]
+    launched: list[_Run] = []
+    try:
+        with _instance(settings, warehouse) as instance, shown_progress(total, quiet=quiet) as progress:
+            for run in to_launch:
+                launched.append(run)
+                _launch(settings, run, instance, warehouse, progress)
+                if interruption.requested():
+                    break
+    except DatabaseLostError as lost:
+        if not launched:
+            raise
+        tell(str(lost), logging.ERROR)
+        launched[-1].error = launched[-1].error or str(lost)
+    for run in to_launch[len(launched) :]:
+        run.error = launched[-1].error
+    stored = _stored(warehouse, launched)
+    return [account for run in to_launch for account in run.accounts(stored)]
+
+
+def _launch(
+    settings: Settings, run: _Run, instance: DagsterInstance, warehouse: Engine, progress: Callable[[Outcome], None]
+) -> None:
+    def loaded(outcome: Outcome) -> None:
+        run.outcomes[outcome.symbol] = outcome
+        progress(outcome)
+
+    run.error = launch(build_loading(settings, loaded), run.range, instance, warehouse, run.run_id).error
+
+
+def _stored(warehouse: Engine, runs: Sequence[_Run]) -> Mapping[tuple[str, str], Account]:
+    """The stored accounts of these runs by run and symbol; none where the database is still away."""
+    try:
+        rows = run_history(warehouse, [run.run_id for run in runs])
+    except DBAPIError:
+        return {}
+    return {(row.run_id, row.symbol): symbol_account(row) for row in rows}
 
 
 def refresh_actions(settings: Settings, warehouse: Engine) -> None:
@@ -62,6 +123,7 @@ def refresh_actions(settings: Settings, warehouse: Engine) -> None:
     """
     with _instance(settings, warehouse) as instance:
         ended = launch_job(build_loading(settings), CORPORATE_ACTIONS_JOB, instance, warehouse)
+    interruption.check()
     if not ended.success:
         raise ActionsError(f"the splits and dividends could not be had: {ended.error}. Run the same command again")
 
@@ -78,6 +140,7 @@ def build_marts(settings: Settings, warehouse: Engine, *, quiet: bool = False) -
     said = StringIO() if quiet else sys.stderr
     with _instance(settings, warehouse) as instance, redirect_stdout(said):
         ended = launch_job(build_analytics(settings), MARTS_JOB, instance, warehouse)
+    interruption.check()
     if not ended.success:
         if isinstance(said, StringIO):
             typer.echo(said.getvalue(), err=True, nl=False)
@@ -98,21 +161,7 @@ def _instance(settings: Settings, warehouse: Engine) -> Iterator[DagsterInstance
             for run_id in close_abandoned_runs(instance, warehouse):
                 typer.echo(f"Run {run_id} was interrupted earlier; it is marked as failed now.", err=True)
             yield instance
-    except (OperationalError, InterfaceError) as error:
-        raise _lost(error) from None
-
-
-def _lost(error: DBAPIError) -> DatabaseLostError:
-    if disk_is_full(error):
-        what, until = "the database's disk is full", "there is room"
-    else:
-        what, until = "the database went away", "the database is back"
-    return DatabaseLostError(
-        f"{what}: {first_line(error)}. What was loaded is whole; run the same command again once {until}"
-    )
-
-
-def _accounts(warehouse: Engine, run: RangeRun, ended: Launched) -> list[Account]:
-    stored = {row.symbol: symbol_account(row) for row in run_history(warehouse, [ended.run_id])}
-    names = [symbol.name for symbol in run.symbols]
-    return [stored.get(name) or unreached(name, ended.run_id, run.sessions, ended.error) for name in names]
+    except (DBAPIError, psycopg2.Error) as error:
+        raise DatabaseLostError(
+            f"{database_problem(error)} What was loaded is whole; run the same command again then"
+        ) from None

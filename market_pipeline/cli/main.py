@@ -1,84 +1,72 @@
-"""The command `market-pipeline`: its subcommands, and the one place where errors become messages and exit codes.
+"""The command `market-pipeline`, and the one place where errors become messages and exit codes.
 
-Exit codes: 0 done, 1 failed, 2 the command itself is wrong, 3 some symbols failed. Data goes to standard output,
-everything else to standard error.
+Exit codes: 0 done, 1 failed, 2 the command itself is wrong, 3 some symbols failed, 130 stopped by Ctrl-C, 143 by
+SIGTERM. Data goes to standard output, everything else to standard error. Little is imported here: signals are to be
+handled from the first moment on.
 """
 
-import logging
+import os
 import sys
-from contextlib import suppress
-from typing import Annotated
+from typing import NoReturn
 
-import typer
+from market_pipeline import interruption
 
-from market_pipeline import __version__
-from market_pipeline.cli.on_demand import OnDemand, group_of
-from market_pipeline.cli.passing_on import PassesOn
-from market_pipeline.cli.telling import tell
-from market_pipeline.errors import MarketPipelineError, UsageError
-from market_pipeline.garbage import collect_seldom
-from market_pipeline.settings import SettingsError, load_settings
-
-FAILED, USAGE = 1, 2
-
-COMMANDS = {
-    "backfill": OnDemand("backfill", "backfill"),
-    "coverage": OnDemand("completeness", "coverage"),
-    "gaps": OnDemand("completeness", "gaps"),
-    "export": OnDemand("export", "export"),
-    "backup": OnDemand("backup", "backup"),
-    "restore": OnDemand("backup", "restore"),
-    "marts": OnDemand("marts", "marts"),
-    "dbt": OnDemand("marts", "dbt", PassesOn),
-    "api": OnDemand("api", "api"),
-    "up": OnDemand("up", "up"),
-    "worker": OnDemand("worker", "worker"),
-    "status": OnDemand("status", "status"),
-    "doctor": OnDemand("doctor", "doctor"),
-    "sandbox": OnDemand("sandbox", "sandbox"),
-    "demo": OnDemand("demo", "demo"),
-    "symbols": OnDemand("symbols", "app"),
-    "db": OnDemand("db", "app"),
-    "keys": OnDemand("keys", "app"),
-    "alerts": OnDemand("alerts", "app"),
-}
-
-app = typer.Typer(
-    cls=group_of(COMMANDS),
-    help="A warehouse of daily market data that runs itself.",
-    no_args_is_help=True,
-    # A traceback with local variables could show a secret.
-    pretty_exceptions_enable=False,
-)
+FAILED = 1
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"market-pipeline {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _options(
-    version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
-    ] = False,
-) -> None:
-    """A warehouse of daily market data that runs itself."""
-
-
-def main(arguments: list[str] | None = None) -> None:
+def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit."""
-    collect_seldom()
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal of any encoding can be told
-    with suppress(SettingsError):  # a command that reads the settings says so itself
-        if load_settings().log_format == "json":
-            from market_pipeline import logs  # what makes them takes time that few need
-
-            logs.configure()
+    _open_standard_streams()
     try:
-        app(arguments)
-    except MarketPipelineError as error:
-        tell(str(error), logging.ERROR)
-        sys.exit(USAGE if isinstance(error, UsageError) else FAILED)
+        with interruption.watched():
+            code = _run(arguments)
+            if interruption.requested() and code != 0:
+                _say_interrupted()
+                interruption.end_process(interruption.exit_code())
+    except KeyboardInterrupt:  # between two of these lines
+        _say_interrupted()
+        code = interruption.exit_code()
+    sys.exit(code)
+
+
+def _run(arguments: list[str] | None) -> int:
+    """Run the command and return its exit code, with what went wrong said in one line."""
+    try:
+        from market_pipeline.cli.commands import run
+
+        try:
+            run(arguments)
+        except SystemExit as end:
+            sys.stdout.flush()  # what can't be written is an error too
+            return _code(end)
+    except KeyboardInterrupt:
+        return interruption.exit_code()
+    except Exception as error:
+        from market_pipeline.cli.failures import report
+
+        return report(error)
+    return 0
+
+
+def _code(end: SystemExit) -> int:
+    return end.code if isinstance(end.code, int) else int(end.code is not None)
+
+
+def _say_interrupted() -> None:
+    logs = sys.modules.get("market_pipeline.logs")  # interrupted in an import, nothing more can be imported
+    if logs is not None and logs.is_json():
+        from market_pipeline.cli.telling import tell
+
+        tell(interruption.message())
+    else:
+        print(interruption.message(), file=sys.stderr)  # noqa: T201
+
+
+def _open_standard_streams() -> None:
+    """Open those that the shell has closed (`>&-`): the next file opened would take their number."""
+    while (opened := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(opened)
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "w" if number else "r", closefd=False))  # noqa: SIM115

@@ -11,6 +11,7 @@ from sqlalchemy import Row
 from market_pipeline.cli.tables import print_columns
 from market_pipeline.polygon.planning import plan_requests, waiting_seconds
 from market_pipeline.runs import RangeRun
+from market_pipeline.warehouse.accounting import Outcome
 
 COUNTS = ("fetched", "loaded", "revised", "unchanged", "rejected", "flagged", "missing", "requests")
 
@@ -34,6 +35,22 @@ def symbol_account(row: Row) -> Account:  # type: ignore[type-arg]
         "success": row.success,
         "error": row.error_details,
         "notes": row.notes,
+    }
+
+
+def outcome_account(outcome: Outcome, run_id: str) -> Account:
+    """The account of a symbol whose row can't be read any more, by what was known when it was loaded."""
+    return {
+        "symbol": outcome.symbol,
+        "run_id": run_id,
+        "first_session": outcome.first_session.isoformat(),
+        "last_session": outcome.last_session.isoformat(),
+        **{name: getattr(outcome, name) for name in ("sessions", "answered", "refused", *COUNTS)},
+        "seconds": 0.0,
+        "waited_seconds": round(outcome.waited_seconds, 3),
+        "success": outcome.error is None,
+        "error": outcome.error,
+        "notes": "; ".join(outcome.notes) or None,
     }
 
 

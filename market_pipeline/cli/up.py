@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from market_pipeline import logs
+from market_pipeline import interruption, logs
 from market_pipeline.errors import MarketPipelineError, UsageError
 from market_pipeline.listening import PortTakenError, free_port, listen
 from market_pipeline.operations.supervising import Child, Supervisor, end_leftovers
@@ -145,6 +145,7 @@ def _alone(settings: Settings) -> Iterator[Path]:
 
 
 def _set_by_signals() -> threading.Event:
+    interruption.leave_to_command()
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stopping.set())

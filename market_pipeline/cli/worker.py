@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from market_pipeline import interruption
 from market_pipeline.errors import MarketPipelineError, UsageError
 from market_pipeline.settings import load_settings
 
@@ -51,6 +52,7 @@ def worker(
         without_gossip=True,
         without_mingle=True,
     )
+    interruption.leave_to_command()  # Celery forks, and lets what runs end
     started.start()
     raise typer.Exit(started.exitcode or 0)
 

@@ -18,6 +18,7 @@ from dagster._core.instance import InstanceRef
 from dagster._core.instance.config import is_dagster_home_set
 from sqlalchemy import Engine, text
 
+from market_pipeline import interruption
 from market_pipeline.errors import MarketPipelineError
 from market_pipeline.orchestration.assets import asset_key
 from market_pipeline.orchestration.causes import innermost
@@ -27,6 +28,7 @@ from market_pipeline.runs import TRIGGER_TAG, RangeRun
 from market_pipeline.settings import Settings, project_dir
 
 LAUNCHED_BY = {TRIGGER_TAG: "cli"}
+STOPPED = "the command was told to stop"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -64,14 +66,23 @@ def open_instance(settings: Settings) -> Iterator[DagsterInstance]:
         yield instance
 
 
-def launch(definitions: dg.Definitions, range_run: RangeRun, instance: DagsterInstance, warehouse: Engine) -> Launched:
-    """Load the symbols of a range run in this process; returns once it has ended, whether well or not."""
+def launch(
+    definitions: dg.Definitions,
+    range_run: RangeRun,
+    instance: DagsterInstance,
+    warehouse: Engine,
+    run_id: str | None = None,
+) -> Launched:
+    """Load the symbols of a range run in this process; returns once it has ended, whether well or not.
+
+    A command that is told to stop ends the run too, which is canceled then; what it has loaded stays.
+    """
     keys = [asset_key(symbol) for symbol in range_run.symbols]
     job = definitions.get_repository_def().get_implicit_job_def_for_assets(keys)
     if job is None:
         raise MarketPipelineError("the symbols changed while the run was being prepared: run the command again")
     tags = partition_range_tags(range_run.sessions[0], range_run.sessions[-1])
-    return _executed(job, keys, tags, instance, warehouse)
+    return _executed(job, keys, tags, instance, warehouse, run_id)
 
 
 def launch_job(definitions: dg.Definitions, name: str, instance: DagsterInstance, warehouse: Engine) -> Launched:
@@ -85,22 +96,40 @@ def _executed(
     tags: Mapping[str, str],
     instance: DagsterInstance,
     warehouse: Engine,
+    run_id: str | None = None,
 ) -> Launched:
-    run_id = str(uuid4())
+    run_id = run_id or str(uuid4())
     error = None
     with _alive(warehouse, run_id), _terminated_as_before(), on_the_terminal(instance):
-        run = instance.create_run_for_job(
-            job,
-            run_id=run_id,
-            run_config=QUIET,
-            tags={**LAUNCHED_BY, **tags},
-            asset_selection=frozenset(keys) if keys else None,
-        )
-        # One event after another: the events of a long range together would fill the memory.
-        for event in execute_run_iterator(InMemoryJob(job), run, instance):
-            error = error or _cause(event)
+        try:
+            run = instance.create_run_for_job(
+                job,
+                run_id=run_id,
+                run_config=QUIET,
+                tags={**LAUNCHED_BY, **tags},
+                asset_selection=frozenset(keys) if keys else None,
+            )
+            canceling = False
+            # One event after another: the events of a long range together would fill the memory.
+            for event in execute_run_iterator(InMemoryJob(job), run, instance):
+                error = error or _cause(event)
+                if interruption.requested() and not canceling:
+                    canceling = True
+                    instance.report_run_canceling(run)  # else Dagster would record a failure, and alerts be sent
+        except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
+            error = STOPPED
+        if interruption.requested():
+            error = STOPPED
+            _cancel(instance, run_id)
     ended = instance.get_run_by_id(run_id)
     return Launched(run_id, ended is not None and ended.is_success, error)
+
+
+def _cancel(instance: DagsterInstance, run_id: str) -> None:
+    """Record the end of a run that was stopped before Dagster could."""
+    run = instance.get_run_by_id(run_id)
+    if run is not None and not run.is_finished:
+        instance.report_run_canceled(run, "The command that executed this run was told to stop.")
 
 
 def close_abandoned_runs(instance: DagsterInstance, warehouse: Engine) -> list[str]:

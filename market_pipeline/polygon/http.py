@@ -13,6 +13,7 @@ import tenacity
 import urllib3
 from pydantic import SecretStr
 
+from market_pipeline import interruption
 from market_pipeline.outbound_http import BodyTooLargeError, open_session, send
 from market_pipeline.polygon.answers import Answer, Body, read_body
 from market_pipeline.polygon.errors import (
@@ -136,6 +137,7 @@ class Connection:
             retry=tenacity.retry_if_exception(self._may_pass),
             stop=tenacity.stop_after_attempt(self._patience.attempts),
             wait=self._wait,
+            sleep=interruption.pause,
             before_sleep=self._announce,
             reraise=True,
         )

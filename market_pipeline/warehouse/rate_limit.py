@@ -7,9 +7,10 @@ set back with the clock.
 """
 
 import logging
-import time
 
 from sqlalchemy import Engine, text
+
+from market_pipeline import interruption
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ class SharedLimiter:
         wait = self._take_slot()
         if wait >= WORTH_TELLING:
             log.info("waiting for the rate limit, %.0f s", wait)
-        time.sleep(wait)
+        interruption.pause(wait)
         return wait
 
     def _take_slot(self) -> float:

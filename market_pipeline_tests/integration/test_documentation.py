@@ -12,7 +12,7 @@ import pytest
 import typer
 import yaml
 
-from market_pipeline.cli.main import app
+from market_pipeline.cli.commands import app
 from market_pipeline.cli.passing_on import PassesOn
 from market_pipeline.settings import Settings
 from market_pipeline_tests.end_to_end.conftest import CHECKOUT

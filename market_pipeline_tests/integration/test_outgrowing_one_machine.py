@@ -17,7 +17,7 @@ from dagster._core.launcher import WorkerStatus
 from dagster._serdes import serialize_value
 from typer.testing import CliRunner
 
-from market_pipeline.cli.main import app
+from market_pipeline.cli.commands import app
 from market_pipeline.orchestration.celery_app import NoBrokerError
 from market_pipeline.orchestration.storage.event_log import BulkPostgresEventLogStorage
 from market_pipeline.orchestration.workers import WatchedRunLauncher
