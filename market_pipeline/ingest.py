@@ -46,7 +46,7 @@ LOADS_AT_ONCE = 3
 """How many symbols may be loaded at the same time: while PostgreSQL writes one's bars, another's are made ready."""
 
 
-ENDING_SECONDS = 2.0
+ENDING_SECONDS = 1.0
 """How long the loads under way may take to end once the command was told to stop."""
 
 
@@ -140,7 +140,8 @@ def _loaded_ahead(
             wait([loads[0]])
             yield loads.popleft()
     finally:
-        wait(loads, timeout=ENDING_SECONDS if interruption.requested() else None)
+        while wait(loads, timeout=ENDING_SECONDS).not_done and not interruption.requested():
+            continue
         pool.shutdown(wait=False, cancel_futures=True)
 
 

@@ -17,7 +17,7 @@ from types import FrameType
 from typing import NoReturn
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-GRACE_SECONDS = 4.0
+GRACE_SECONDS = 4.5
 """How long a command may take to tidy up and to say what it has done, before it is ended as it is."""
 SAME_SECONDS = 0.5
 """Signals that come this soon after the first are the same one: `timeout` sends its own to us and to our group."""

@@ -118,7 +118,7 @@ def _executed(
                     instance.report_run_canceling(run)  # else Dagster would record a failure, and alerts be sent
         except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
             error = STOPPED
-        if interruption.requested():
+        if error == STOPPED or interruption.requested():
             error = STOPPED
             _cancel(instance, run_id)
     ended = instance.get_run_by_id(run_id)

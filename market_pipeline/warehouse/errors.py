@@ -13,9 +13,6 @@ from market_pipeline.errors import MarketPipelineError
 CONNECTIONS_OF_A_RUN = 12
 """The most connections that a run takes, of the warehouse's database and Dagster's together."""
 
-_DISK_FULL = "53100"
-"""PostgreSQL's code: https://www.postgresql.org/docs/current/errcodes-appendix.html."""
-
 _READ_ONLY = (
     "It is a standby, or an administrator has set default_transaction_read_only: set DATABASE_URL to the primary, or "
     "have that setting removed from the role and the database."
@@ -61,7 +58,7 @@ _REMEDIES = {
     "57P02": _PASSES,
     "57P03": _PASSES,
 }
-"""The next step by PostgreSQL's code."""
+"""The next step by PostgreSQL's code: https://www.postgresql.org/docs/current/errcodes-appendix.html."""
 
 _REMEDIES_BY_WORDS = {
     "too many": _NO_CONNECTION_LEFT,
@@ -106,11 +103,6 @@ def remedy(error: BaseException) -> str:
     said = first_line(error)
     by_words = (step for words, step in _REMEDIES_BY_WORDS.items() if words in said)
     return _REMEDIES.get(_code(error) or "") or next(by_words, "Check that it runs and that DATABASE_URL is right.")
-
-
-def disk_is_full(error: BaseException) -> bool:
-    """Whether PostgreSQL has no room left for what it should store."""
-    return _code(error) == _DISK_FULL
 
 
 def first_line(error: BaseException) -> str:

@@ -1,0 +1,252 @@
+"""Ctrl-C and SIGTERM at every stage of a command: one line, the exit code a shell expects, and nothing done is lost."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+from dagster import DagsterRunStatus
+from pydantic import SecretStr
+from sqlalchemy import Engine
+
+from market_pipeline.orchestration.launch import open_instance
+from market_pipeline.sandbox.config import SandboxConfig
+from market_pipeline.sandbox.server import running_sandbox
+from market_pipeline.settings import Settings
+from market_pipeline.symbols import Symbol
+from market_pipeline.warehouse.tracked_symbols import add_symbols
+from market_pipeline_tests.end_to_end.conftest import CHECKOUT
+
+SECONDS = 5.0
+"""What a command may take to end."""
+
+LAST_WORDS = {
+    signal.SIGINT: "stopped by Ctrl-C: what was done until then is kept; run the same command again for the rest",
+    signal.SIGTERM: "stopped by SIGTERM: what was done until then is kept; run the same command again for the rest",
+}
+BACKFILL = ("backfill", "--symbols", "AAPL,MSFT", "--start", "2024-01-02", "--end", "2024-02-01")
+
+AT_IMPORT = """
+import os, signal, sys
+
+class Signaller:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            sys.meta_path.remove(self)
+            os.kill(os.getpid(), {number})
+
+sys.meta_path.insert(0, Signaller())
+from market_pipeline.cli.main import main
+main({arguments!r})
+"""
+"""The command, which receives a signal the moment it begins to import a module."""
+
+TIDYING_UP = """
+import sys, time
+from market_pipeline import interruption
+
+interruption.GRACE_SECONDS = {grace}
+with interruption.watched():
+    try:
+        print("working", flush=True)
+        time.sleep(600)
+    except KeyboardInterrupt:
+        print("tidying up", flush=True)
+        time.sleep(600)
+"""
+"""A command that takes too long to tidy up."""
+
+Started = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def start(environment: dict[str, str], sandbox: str) -> Iterator[Started]:
+    """Starts the command line in the background; what is left in the end is killed."""
+    started: list[subprocess.Popen[str]] = []
+
+    def _start(*arguments: str, **changes: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [Path(sys.executable).with_name("market-pipeline"), *arguments],
+            env={**environment, "POLYGON_BASE_URL": sandbox, **changes},
+            cwd=CHECKOUT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield _start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def read_until(process: subprocess.Popen[str], *wanted: str) -> None:
+    """Read what the command says on standard error until it has said all that is wanted."""
+    left, said = set(wanted), ""
+    assert process.stderr is not None
+    while left:
+        line = process.stderr.readline()
+        assert line, said
+        said += line
+        left -= {words for words in left if words in line}
+
+
+def stop(process: subprocess.Popen[str], number: signal.Signals) -> tuple[str, str]:
+    """What the command still writes once it has received the signal, to standard output and error."""
+    before = time.monotonic()
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert time.monotonic() - before < SECONDS
+    assert process.returncode == 128 + number
+    assert "Traceback" not in out + err
+    assert err.splitlines()[-1] == LAST_WORDS[number]
+    return out, err
+
+
+def loaded_and_not_reached(table: str) -> tuple[list[str], list[str]]:
+    """The symbols that a backfill's table shows as loaded, and those that it names as not reached."""
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines() if line.startswith("| ")]
+    counts = [dict(zip(rows[0], row, strict=True)) for row in rows[1:] if row[0] != "total"]
+    not_reached = [
+        line.split(": ")[1] for line in table.splitlines() if "before it was reached: the command was" in line
+    ]
+    return [row["symbol"] for row in counts if row["loaded"] == "22"], not_reached
+
+
+@contextmanager
+def locked(url: SecretStr, table: str) -> Iterator[Callable[[], None]]:
+    """Locks a table; the function that is yielded returns once somebody waits for it."""
+    with (
+        psycopg.connect(url.get_secret_value()) as holder,
+        psycopg.connect(url.get_secret_value(), autocommit=True) as observer,
+    ):
+        holder.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+
+        def wait_for_a_waiter() -> None:
+            query = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = %s::regclass"
+            while observer.execute(query, [table]).fetchone() == (0,):
+                time.sleep(0.02)
+
+        yield wait_for_a_waiter
+
+
+@pytest.fixture
+def tracked(warehouse: Engine) -> None:
+    add_symbols(warehouse, [Symbol.of(name, "stock") for name in ("AAPL", "MSFT")])
+
+
+def canceled(settings: Settings) -> bool:
+    with open_instance(settings) as instance:
+        return [run.status for run in instance.get_runs()] == [DagsterRunStatus.CANCELED]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("module", ["typer", "pydantic", "sqlalchemy", "dagster", "pandas"])
+def test_while_it_imports(environment: dict[str, str], tracked: None, module: str, number: signal.Signals) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", AT_IMPORT.format(module=module, number=int(number), arguments=list(BACKFILL))],
+        env={**environment, "POLYGON_BASE_URL": "http://127.0.0.1:9"},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, "Traceback" in done.stderr) == (128 + number, False)
+    assert done.stderr.splitlines()[-1] == LAST_WORDS[number]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_while_a_response_is_awaited(start: Started, settings: Settings, tracked: None, number: signal.Signals) -> None:
+    with running_sandbox(SandboxConfig(faults=("hang@MSFT",))) as hanging:
+        backfill = start(*BACKFILL, POLYGON_BASE_URL=hanging)
+        read_until(backfill, "Successfully backfilled AAPL", "Backfilling MSFT")
+        out, _ = stop(backfill, number)
+    assert loaded_and_not_reached(out) == (["AAPL"], ["MSFT"])
+    assert canceled(settings)
+
+
+def test_while_a_request_is_tried_again(start: Started, settings: Settings, tracked: None) -> None:
+    with running_sandbox(SandboxConfig(faults=("429=60@MSFT",))) as limited:
+        backfill = start(*BACKFILL, POLYGON_BASE_URL=limited)
+        read_until(backfill, "Successfully backfilled AAPL", "Asking again in 60")
+        out, _ = stop(backfill, signal.SIGINT)
+    assert loaded_and_not_reached(out) == (["AAPL"], ["MSFT"])
+    assert canceled(settings)
+
+
+def test_while_the_rate_limit_is_waited_for(start: Started, settings: Settings, tracked: None) -> None:
+    backfill = start(*BACKFILL, POLYGON_REQUESTS_PER_MINUTE="1")
+    read_until(backfill, "Successfully backfilled AAPL", "waiting for the rate limit")
+    out, _ = stop(backfill, signal.SIGTERM)
+    assert loaded_and_not_reached(out) == (["AAPL"], ["MSFT"])
+    assert canceled(settings)
+
+
+def test_while_it_loads_and_the_same_command_loads_the_rest(
+    start: Started, settings: Settings, tracked: None, database_url: SecretStr
+) -> None:
+    with locked(database_url, "market_data") as wait_for_a_waiter:
+        backfill = start(*BACKFILL, "--json")
+        wait_for_a_waiter()
+        out, _ = stop(backfill, signal.SIGINT)
+        assert out.count("before it was reached") == 2
+    assert canceled(settings)
+    again = start(*BACKFILL)
+    out, err = again.communicate(timeout=60)
+    assert (again.returncode, "was interrupted earlier" in err) == (0, False)
+    assert loaded_and_not_reached(out) == (["AAPL", "MSFT"], [])
+
+
+def test_while_dbt_builds(start: Started, settings: Settings, tracked: None, database_url: SecretStr) -> None:
+    with locked(database_url, "market_data") as wait_for_a_waiter:
+        marts = start("marts")
+        wait_for_a_waiter()
+        stop(marts, signal.SIGTERM)
+    assert canceled(settings)
+    with psycopg.connect(database_url.get_secret_value()) as connection:
+        left = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        while connection.execute(left).fetchone() != (0,):  # dbt is gone, and with it what it had asked for
+            connection.rollback()
+            time.sleep(0.05)
+
+
+@pytest.mark.parametrize("arguments", [("coverage",), ("dbt", "run", "--select", "stg_market_data", "--quiet")])
+def test_while_the_database_is_waited_for(
+    start: Started, tracked: None, database_url: SecretStr, arguments: tuple[str, ...]
+) -> None:
+    with locked(database_url, "market_data") as wait_for_a_waiter:
+        process = start(*arguments)
+        wait_for_a_waiter()
+        stop(process, signal.SIGINT)
+
+
+def started(code: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
+    )
+
+
+def test_a_second_ctrl_c_ends_it_at_once() -> None:
+    with started(TIDYING_UP.format(grace=600)) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "working\n"
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.readline() == "tidying up\n"
+        while process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.05)
+        assert process.stderr is not None
+        assert (process.returncode, process.stderr.read()) == (130, LAST_WORDS[signal.SIGINT] + "\n")
+
+
+def test_it_ends_in_time_though_it_has_not_tidied_up() -> None:
+    with started(TIDYING_UP.format(grace=0.1)) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "working\n"
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=60)
+        assert (process.returncode, err) == (143, LAST_WORDS[signal.SIGTERM] + "\n")
