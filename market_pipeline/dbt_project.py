@@ -86,6 +86,8 @@ def dbt_environment(settings: Settings) -> dict[str, str]:
         "DBT_PROFILES_DIR": str(project),
         "DBT_TARGET_PATH": str(output / "target"),
         "DBT_LOG_PATH": str(output / "logs"),
+        # Of a dbt that was told to stop it would still complain of what that left behind.
+        "PYTHONWARNINGS": "ignore::UserWarning:multiprocessing.resource_tracker",
     }
 
 

@@ -208,7 +208,7 @@ def test_while_dbt_builds(start: Started, settings: Settings, tracked: None, dat
         stop(marts, signal.SIGTERM)
     assert canceled(settings)
     with psycopg.connect(database_url.get_secret_value()) as connection:
-        left = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        left = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'dbt'"
         while connection.execute(left).fetchone() != (0,):  # dbt is gone, and with it what it had asked for
             connection.rollback()
             time.sleep(0.05)
