@@ -53,7 +53,10 @@ ENDING_SECONDS = 1.0
 class Vendor(Protocol):
     """Where a run's bars come from."""
 
-    source: Source
+    @property
+    def source(self) -> Source:
+        """Whose bars they are."""
+        ...
 
     def bars(self, symbol: Symbol, last: date) -> FetchedBars:
         """The symbol's daily bars of the run's sessions up to `last`, as traded."""

@@ -102,7 +102,8 @@ def _launch(
         run.outcomes[outcome.symbol] = outcome
         progress(outcome)
 
-    run.error = launch(build_loading(settings, loaded), run.range, instance, warehouse, run.run_id).error
+    definitions = build_loading(settings, loaded, also=run.range.symbols)
+    run.error = launch(definitions, run.range, instance, warehouse, run.run_id).error
 
 
 def _stored(warehouse: Engine, runs: Sequence[_Run]) -> Mapping[tuple[str, str], Account]:

@@ -1,5 +1,6 @@
 """Dagster's definitions, built afresh from the settings and the tracked symbols."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -8,14 +9,16 @@ from market_pipeline.orchestration.alerts import build_alert_sensors
 from market_pipeline.orchestration.assets import build_assets
 from market_pipeline.orchestration.corporate_actions import build_corporate_actions
 from market_pipeline.orchestration.marts import build_marts, marts_job
+from market_pipeline.orchestration.removed_symbols import symbols_under_way
 from market_pipeline.orchestration.resources import Loaded, pipeline_resource
 from market_pipeline.orchestration.run_logs import set_run_logger
 from market_pipeline.orchestration.schedules import build_schedules
 from market_pipeline.orchestration.sensors import build_sensors, build_symbols_sensor
 from market_pipeline.settings import Settings
+from market_pipeline.symbols import Symbol
 from market_pipeline.warehouse.database import warehouse_of
 from market_pipeline.warehouse.session_calendar import record_sessions
-from market_pipeline.warehouse.tracked_symbols import active_symbols
+from market_pipeline.warehouse.tracked_symbols import active_symbols, removed_symbols
 
 
 def build_definitions(settings: Settings) -> dg.Definitions:
@@ -44,15 +47,23 @@ def build_loading(
     settings: Settings,
     loaded: Loaded = lambda _outcome: None,
     executor: dg.ExecutorDefinition = dg.in_process_executor,
+    also: Sequence[Symbol] = (),
 ) -> dg.Definitions:
     """What loads the warehouse: the symbols, splits and dividends, and what starts it.
+
+    Args:
+        settings: say where the warehouse and the vendor are.
+        loaded: told each symbol's outcome.
+        executor: what executes the steps of runs.
+        also: symbols that have an asset though they may have been removed: a run that covers them accounts for that.
 
     Raises:
         MarketPipelineError: the database can't be read. No assets at all would be a lie about what is tracked.
     """
     today = datetime.now(UTC).date()
     with warehouse_of(settings) as warehouse:
-        symbols = active_symbols(warehouse)
+        under_way = symbols_under_way(settings, removed_symbols(warehouse))
+        symbols = sorted({*active_symbols(warehouse), *under_way, *also})
         with warehouse.begin() as connection:
             record_sessions(connection, today)
     return dg.Definitions(

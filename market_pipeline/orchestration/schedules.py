@@ -18,6 +18,7 @@ from market_pipeline.settings import Settings
 from market_pipeline.symbols import Symbol
 from market_pipeline.warehouse.completeness import oldest_holes
 from market_pipeline.warehouse.database import warehouse_of
+from market_pipeline.warehouse.tracked_symbols import active_symbols
 
 CORPORATE_ACTIONS_JOB = "nightly_corporate_actions_job"
 
@@ -77,9 +78,16 @@ def _nightly(calendar_name: str, symbols: Sequence[Symbol], settings: Settings) 
 
 
 def tonight(settings: Settings, symbols: Sequence[Symbol], latest: date) -> list[RangeRun]:
-    """The runs of a night, for symbols of one calendar of which `latest` is the newest session that is over."""
+    """The runs of a night, for symbols of one calendar of which `latest` is the newest session that is over.
+
+    Symbols that were removed since the definitions were loaded are left out.
+    """
     reach_back = settings.backfill_reach_back_sessions
     oldest = last_sessions(symbols[0].calendar, latest, reach_back)[0]
     with warehouse_of(settings) as warehouse:
+        tracked = set(active_symbols(warehouse))
+        symbols = [symbol for symbol in symbols if symbol in tracked]
+        if not symbols:
+            return []
         holes = oldest_holes(warehouse, [symbol.name for symbol in symbols], oldest, latest)
     return nightly_runs(symbols, holes, latest, look_back=settings.backfill_look_back_sessions, reach_back=reach_back)

@@ -4,12 +4,14 @@ The work itself is `market_pipeline.ingest`; here it is told to Dagster.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from functools import partial
 
 import dagster as dg
 
-from market_pipeline.ingest import Run, ingest
+from market_pipeline.bars import FetchedBars
+from market_pipeline.ingest import Run, Vendor, ingest
 from market_pipeline.listing import refresh
 from market_pipeline.orchestration.checks import check_results
 from market_pipeline.orchestration.events import (
@@ -22,9 +24,29 @@ from market_pipeline.orchestration.events import (
 from market_pipeline.orchestration.partitions import PartitionError, check_partitions_chosen
 from market_pipeline.orchestration.resources import Pipeline
 from market_pipeline.runs import trigger_of
+from market_pipeline.settings import Source
 from market_pipeline.symbols import Symbol
 from market_pipeline.warehouse.accounting import Outcome
-from market_pipeline.warehouse.tracked_symbols import Reference, delistings
+from market_pipeline.warehouse.tracked_symbols import NotTrackedError, Reference, active_symbols, delistings
+
+
+@dataclass(frozen=True)
+class _OfTracked:
+    """A vendor that isn't asked about symbols that were removed since the run was requested."""
+
+    vendor: Vendor
+    tracked: frozenset[Symbol]
+
+    @property
+    def source(self) -> Source:
+        return self.vendor.source
+
+    def bars(self, symbol: Symbol, last: date) -> FetchedBars:
+        if symbol not in self.tracked:
+            raise NotTrackedError(
+                f"{symbol.name} is no longer tracked: `market-pipeline symbols add {symbol.name}` takes it up again"
+            )
+        return self.vendor.bars(symbol, last)
 
 
 def load_symbols(context: dg.AssetExecutionContext, symbols: Sequence[Symbol], in_run: Sequence[Symbol]) -> None:
@@ -43,7 +65,8 @@ def load_symbols(context: dg.AssetExecutionContext, symbols: Sequence[Symbol], i
     sessions = [date.fromisoformat(key) for key in context.partition_keys]
     delisted = delistings(pipeline.warehouse)
     run = Run(context.run.run_id, trigger_of(context.run.tags))
-    vendor = pipeline.fetcher(_trading(in_run, delisted, sessions[0]) or in_run, sessions)
+    fetcher = pipeline.fetcher(_trading(in_run, delisted, sessions[0]) or in_run, sessions)
+    vendor = _OfTracked(fetcher, frozenset(active_symbols(pipeline.warehouse)))
     outcomes = []
     for outcome in ingest(
         symbols,

@@ -10,6 +10,7 @@ from hashlib import sha256
 
 import dagster as dg
 from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
+from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES, RunsFilter
 
 from market_pipeline.orchestration.assets import asset_key
 from market_pipeline.orchestration.refusals import resume_refused
@@ -36,7 +37,7 @@ def looked_at_tracked(
         return dg.SkipReason(f"All {len(loaded)} active symbols are loaded.{_resumed(context.instance, loaded)}")
     if busy := _covering(context.instance, set(loaded) - set(tracked)):
         return dg.SkipReason(
-            f"{_changes(tracked, loaded)}. A reload now would end the backfill {busy[0]}, which covers that: it "
+            f"{_changes(tracked, loaded)}. A reload now would end the {busy[0]}, which covers that: it "
             "is asked for afterwards."
         )
     return dg.SkipReason(f"{_changes(tracked, loaded)}{_asked(context, settings, tracked)}")
@@ -48,12 +49,16 @@ def _resumed(instance: dg.DagsterInstance, loaded: Sequence[Symbol]) -> str:
 
 
 def _covering(instance: dg.DagsterInstance, removed: Set[Symbol]) -> list[str]:
-    """The backfills under way that cover removed symbols: Dagster would give them up with all their other symbols."""
+    """The backfills and runs under way that cover removed symbols: Dagster would give them up with all their others."""
     if not removed:
         return []
     gone = {asset_key(symbol) for symbol in removed}
     under_way = instance.get_backfills(BulkActionsFilter(statuses=[BulkActionStatus.REQUESTED]))
-    return [backfill.backfill_id for backfill in under_way if not gone.isdisjoint(backfill.asset_selection or [])]
+    unfinished = instance.get_runs(RunsFilter(statuses=NOT_FINISHED_STATUSES))
+    return [
+        *(f"backfill {each.backfill_id}" for each in under_way if not gone.isdisjoint(each.asset_selection or [])),
+        *(f"run {each.run_id}" for each in unfinished if not gone.isdisjoint(each.asset_selection or [])),
+    ]
 
 
 def _asked(context: dg.SensorEvaluationContext, settings: Settings, tracked: Sequence[Symbol]) -> str:

@@ -65,6 +65,14 @@ def active_symbols(engine: Engine) -> list[Symbol]:
         return [Symbol.of(row.symbol, row.asset_class) for row in connection.execute(query)]
 
 
+def removed_symbols(engine: Engine) -> list[Symbol]:
+    """Every symbol that was tracked and no longer is, in alphabetical order."""
+    columns = tracked_symbols.c
+    query = select(columns.symbol, columns.asset_class).where(~columns.active).order_by(columns.symbol)
+    with engine.connect() as connection:
+        return [Symbol.of(row.symbol, row.asset_class) for row in connection.execute(query)]
+
+
 def find_active(engine: Engine, names: Sequence[str]) -> list[Symbol]:
     """The active symbols of these names, in the order given, each once.
 

@@ -10,6 +10,7 @@ from dagster._core.execution.backfill import BulkActionStatus
 from sqlalchemy import Engine
 
 from market_pipeline.errors import UsageError
+from market_pipeline.orchestration.assets import asset_key
 from market_pipeline.orchestration.backfill_jobs import BackfillJob
 from market_pipeline.orchestration.backfills import (
     backfill_job,
@@ -24,7 +25,7 @@ from market_pipeline.sandbox.server import running_sandbox
 from market_pipeline.settings import Settings
 from market_pipeline.symbols import Symbol
 from market_pipeline.warehouse.reading import run_history
-from market_pipeline.warehouse.tracked_symbols import add_symbols
+from market_pipeline.warehouse.tracked_symbols import add_symbols, remove_symbol
 from market_pipeline_tests.integration.code_location import Daemon, loaded_location
 
 AAPL, MSFT, FB, NOSUCH = (Symbol.of(name, "stock") for name in ("AAPL", "MSFT", "FB", "NOSUCH"))
@@ -138,6 +139,22 @@ def test_a_backfill_is_followed_to_its_end_and_its_status_is_true(
 
     assert cancel_backfill(instance, warehouse, mixed.id) == failed
     assert [job.id for job in backfill_jobs(instance, warehouse, 2)] == [unwanted.id, mixed.id]
+
+
+def test_a_symbol_that_is_removed_while_its_backfill_waits_costs_itself_and_no_other(
+    daemon: Daemon, start: Start, again: Again, warehouse: Engine, instance: DagsterInstance
+) -> None:
+    started = start(AAPL, FB)
+    remove_symbol(warehouse, "FB")
+    daemon.looks_at_backfills()
+    daemon.runs_what_is_queued()
+    for _ in range(2):
+        daemon.looks_at_backfills()
+    job = again(started)
+    told = "FB is no longer tracked: `market-pipeline symbols add FB` takes it up again"
+    assert (job.status, job.error, job.errors) == ("failed", None, {"FB": told})
+    assert (job.progress.symbols_succeeded, job.progress.loaded) == (1, SESSIONS)
+    assert len(instance.get_materialized_partitions(asset_key(AAPL))) == SESSIONS
 
 
 def test_a_backfill_of_a_symbol_that_the_daemon_has_yet_to_load_waits_for_it(

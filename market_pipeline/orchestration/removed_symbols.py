@@ -1,0 +1,38 @@
+"""Removed symbols that still need an asset, because a run under way covers them.
+
+A run loads the definitions anew, and Dagster fails the whole run where one of its assets isn't among them. The asset is
+there until the runs and backfills that cover it have ended; they account for the symbol as removed.
+"""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+from dagster import RunsFilter
+from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
+from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
+
+from market_pipeline.orchestration.assets import asset_key
+from market_pipeline.settings import Settings
+from market_pipeline.symbols import Symbol
+
+
+def symbols_under_way(settings: Settings, removed: Sequence[Symbol]) -> list[Symbol]:
+    """Those of the removed symbols that a run or a backfill covers which has not ended.
+
+    Raises:
+        DagsterDatabaseError: Dagster's database can't be used.
+    """
+    if not removed:
+        return []
+    from market_pipeline.orchestration.storage.whole import open_storage  # which the definitions needn't otherwise
+
+    storage = open_storage(settings)
+    with ExitStack() as stack:
+        for part in (storage.run_storage, storage.event_log_storage, storage.schedule_storage):
+            stack.callback(part.dispose)
+        runs = storage.run_storage.get_runs(RunsFilter(statuses=NOT_FINISHED_STATUSES))
+        requested = BulkActionsFilter(statuses=[BulkActionStatus.REQUESTED])
+        backfills = storage.run_storage.get_backfills(filters=requested)
+        selections = [*(run.asset_selection for run in runs), *(each.asset_selection for each in backfills)]
+    covered = {key for selection in selections for key in selection or ()}
+    return [symbol for symbol in removed if asset_key(symbol) in covered]
