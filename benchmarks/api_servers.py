@@ -20,7 +20,7 @@ from pydantic import BaseModel
 
 from market_pipeline.api.answers import copied
 from market_pipeline.api.catalog import Column
-from market_pipeline.api.formats import MEDIA_TYPES, ArrowWriter, CsvWriter, Format, copied_expression
+from market_pipeline.api.formats import MEDIA_TYPES, ArrowWriter, CsvWriter, Format, copied_expressions
 from market_pipeline.api.historical import COLUMNS, SOURCES
 from market_pipeline.api.queries import Condition, Order, Query
 from market_pipeline.api.reader import PLANNED_ONCE, connection_pool
@@ -88,7 +88,7 @@ class Floor:
         writer = CsvWriter(COLUMNS) if kind is Format.CSV else ArrowWriter(COLUMNS, parquet=False)
         parts = [writer.begin()]
         async with self._pool.connection() as connection:
-            shown = ", ".join(map(copied_expression, COLUMNS))
+            shown = copied_expressions(COLUMNS, kind)
             blocks = copied(connection, query(bars), shown, "FORMAT csv")
             parts += [writer.block(lines) async for lines in blocks]
         return b"".join([*parts, writer.end()])

@@ -8,7 +8,9 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,6 +30,10 @@ CHATTER = re.compile(
     r"(?:Collected \d+|Checking) runs? |Received LocationStateChangeEventType"
 )
 """What the daemon says each time it looks, though nothing has happened."""
+
+REPEATED_SECONDS = 60.0
+KINDS_KEPT = 1_000
+"""How long a message isn't repeated, and how many different ones are remembered."""
 
 
 class JsonFormatter(structlog.stdlib.ProcessorFormatter):
@@ -50,6 +56,57 @@ def configure() -> None:
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("market_pipeline").setLevel(logging.INFO)
     logging.captureWarnings(True)
+
+
+@dataclass
+class _Said:
+    first: float
+    more: int = 0
+
+
+class Repetitions(logging.Filter):
+    """Lets a warning or an error through once in REPEATED_SECONDS; the next says how often it came meanwhile.
+
+    What it says in which words is compared before its arguments are put in, so that nobody fills a disk by errors.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[tuple[object, ...], _Said] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is to be written; asked by each handler, it is decided once."""
+        decided: bool | None = getattr(record, "is_written", None)
+        if decided is None:
+            decided = record.is_written = record.levelno < logging.WARNING or self._is_new(record)
+        return decided
+
+    def _is_new(self, record: logging.LogRecord) -> bool:
+        kind = (record.name, record.levelno, str(record.msg)[:200], record.exc_info and record.exc_info[0])
+        said = self._said.get(kind)
+        if said is not None and record.created - said.first < REPEATED_SECONDS:
+            said.more += 1
+            return False
+        if said is not None and said.more:
+            record.msg, record.args = f"{record.getMessage()} [{said.more:,} more since]", None
+        if len(self._said) >= KINDS_KEPT:
+            self._said.clear()
+        self._said[kind] = _Said(record.created)
+        return True
+
+
+@contextmanager
+def said_once() -> Iterator[None]:
+    """Have this process say a repeated warning or error once a minute, and count the others, while the block runs."""
+    repetitions = Repetitions()
+    handlers = list(logging.getLogger().handlers)
+    for handler in handlers:
+        handler.addFilter(repetitions)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.removeFilter(repetitions)
 
 
 def is_json() -> bool:

@@ -5,6 +5,7 @@ package reads the environment, and nothing reads it on import: callers ask `load
 """
 
 from email.utils import getaddresses
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import SplitResult, urlsplit
@@ -92,6 +93,18 @@ class Settings(BaseSettings):
         1200, ge=0, description="The most requests a minute that one client, by its address, may make; 0: no limit."
     )
     api_max_rows: int = Field(100_000, ge=1, description="The most rows in one answer; more are on further pages.")
+    api_max_connections: int = Field(
+        500, ge=10, description="The most connections to the API at once; keep it well below `ulimit -n`."
+    )
+    api_max_backfills: int = Field(
+        10,
+        ge=1,
+        description="The most backfills that have not ended; while so many have not, none is started over HTTP.",
+    )
+    api_trusted_proxies: str = Field(
+        "",
+        description="Addresses or networks, with commas between, whose X-Forwarded-For is believed, e.g. 10.0.0.0/8.",
+    )
     api_cors_origins: str = Field(
         "", description="Origins whose pages may read the API, with commas between, e.g. https://app.example.com."
     )
@@ -171,6 +184,16 @@ class Settings(BaseSettings):
                 raise ValueError("takes a mail server: set SMTP_URL too")
         return text
 
+    @field_validator("api_trusted_proxies")
+    @classmethod
+    def _are_networks(cls, text: str) -> str:
+        for part in filter(None, map(str.strip, text.split(","))):
+            try:
+                ip_network(part)
+            except ValueError:
+                raise ValueError(f"{part!r} is no address and no network such as 10.0.0.0/8") from None
+        return text
+
     @field_validator("celery_broker_url")
     @classmethod
     def _is_redis(cls, url: SecretStr | None) -> SecretStr | None:
@@ -189,6 +212,11 @@ class Settings(BaseSettings):
     def dagster_dir(self) -> Path:
         """What little Dagster keeps in files, where DAGSTER_HOME doesn't say otherwise."""
         return self.market_pipeline_data_dir / "dagster"
+
+    @property
+    def trusted_proxies(self) -> list[str]:
+        """The addresses and networks whose forwarded headers are believed."""
+        return [part for part in map(str.strip, self.api_trusted_proxies.split(",")) if part]
 
     @property
     def alert_receivers(self) -> list[str]:

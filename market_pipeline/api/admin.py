@@ -7,13 +7,13 @@ from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from market_pipeline.api.context import Context, InContext
-from market_pipeline.api.keys import NO_NULL, AuditedRoute, admin_key
+from market_pipeline.api.keys import NO_NULL, AuditedRoute, key_header
 from market_pipeline.api.problems import ProblemError
 from market_pipeline.symbols import TICKERS, AssetClass, Symbol
 from market_pipeline.warehouse.tracked_symbols import add_symbols, remove_symbol, symbol_records
 
 PREFIX = "/api/v1/admin/symbols"
-router = APIRouter(prefix=PREFIX, tags=["administration"], route_class=AuditedRoute, dependencies=[Depends(admin_key)])
+router = APIRouter(prefix=PREFIX, tags=["administration"], route_class=AuditedRoute, dependencies=[Depends(key_header)])
 
 Name = Annotated[str, Path(description="The symbol, e.g. AAPL; case-sensitive.", examples=["AAPL"], pattern=NO_NULL)]
 

@@ -4,17 +4,19 @@ Up to WHOLE rows are one answer with an ETag; more are streamed, in memory that 
 of one state of the database. Reading requests is in parameters.py, the bytes of each format in formats.py.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
 from urllib.parse import quote, urlencode
 
 from psycopg import AsyncConnection
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 from xxhash import xxh3_128_hexdigest
 
-from market_pipeline.api.formats import MEDIA_TYPES, Format, chosen_format, copied_expression, writer
+from market_pipeline.api.context import Context
+from market_pipeline.api.formats import MEDIA_TYPES, Format, chosen_format, copied_expressions, writer
 from market_pipeline.api.parameters import parameters
 from market_pipeline.api.problems import ProblemError
 from market_pipeline.api.queries import Query
@@ -74,7 +76,7 @@ def query_string(request: Request) -> str:
 
 async def answer(
     request: Request,
-    reader: Reader,
+    context: Context,
     query: Query,
     kind: Format,
     envelope: Envelope = table_envelope,
@@ -89,11 +91,11 @@ async def answer(
         NoRowsError: there is none, and it `needs_rows`; an answer that is streamed is one without, too.
     """
     if query.limit > WHOLE:
-        return await _streamed(request, reader, query, kind, envelope, headers)
+        return await _streamed(request, context, query, kind, envelope, headers)
     if kind is Format.JSON:
-        body, count, following = await _whole_json(request, reader, query, envelope)
+        body, count, following = await _whole_json(request, context.reader, query, envelope)
     else:
-        body, count, following = await _whole_file(request, reader, query, kind)
+        body, count, following = await _whole_file(request, context.reader, query, kind)
     if needs_rows and not count:
         raise NoRowsError
     return _conditional(request, body, [*_headers(kind, following), *headers])
@@ -117,34 +119,51 @@ async def _whole_file(request: Request, reader: Reader, query: Query, kind: Form
     following = None
     async with reader.snapshot(long=False) as connection:
         # With the row behind the page, if there is one: only then is there a next page to be looked for.
-        async for lines in _copied_lines(connection, replace(query, limit=query.limit + 1)):
-            count += len(lines)
-            parts.append(made.block(lines[: len(lines) - max(0, count - query.limit)]))
+        async with aclosing(_copied_lines(connection, replace(query, limit=query.limit + 1), kind)) as blocks:
+            async for lines in blocks:
+                count += len(lines)
+                parts.append(made.block(lines[: len(lines) - max(0, count - query.limit)]))
         if count > query.limit:
             following = await _boundary(request, connection, query)
     return b"".join([*parts, made.end()]), count, following
 
 
 async def _streamed(
-    request: Request, reader: Reader, query: Query, kind: Format, envelope: Envelope, headers: Headers
+    request: Request, context: Context, query: Query, kind: Format, envelope: Envelope, headers: Headers
 ) -> Response:
     """The rows as they come. Its first part is awaited here: what goes wrong until then is still told as a problem."""
     async with AsyncExitStack() as stack:
-        connection = await stack.enter_async_context(reader.snapshot(long=True))
+        await stack.enter_async_context(context.downloads.place(request.scope["client"][0]))
+        connection = await stack.enter_async_context(context.reader.snapshot(long=True))
         following = await _boundary(request, connection, query)
-        parts = _json(connection, query, following, envelope) if kind is Format.JSON else _file(connection, query, kind)
+        rows = _json(connection, query, following, envelope) if kind is Format.JSON else _file(connection, query, kind)
+        parts = await stack.enter_async_context(aclosing(rows))
         first = await anext(parts)
-        held = stack.pop_all()
-
-    async def body() -> AsyncIterator[bytes]:
-        async with held:
-            yield first
-            async for part in parts:
-                yield part
-
-    response = StreamingResponse(body())
+        response = _Streamed(first, parts, stack.pop_all())
     response.raw_headers = [*_headers(kind, following), *headers]
     return response
+
+
+class _Streamed(StreamingResponse):
+    """A response in parts. Its connection and its place are given back with its end, however that comes.
+
+    A client that leaves cancels the task (connections.py), so that nobody need listen for that here.
+    """
+
+    def __init__(self, first: bytes, parts: AsyncIterator[bytes], held: AsyncExitStack) -> None:
+        super().__init__(_behind(first, parts))
+        self._held = held
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        del scope, receive
+        async with self._held:
+            await self.stream_response(send)
+
+
+async def _behind(first: bytes, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for part in parts:
+        yield part
 
 
 async def _boundary(request: Request, connection: AsyncConnection, query: Query) -> str | None:
@@ -159,35 +178,37 @@ async def _boundary(request: Request, connection: AsyncConnection, query: Query)
     return _next_url(request, query, rows[0][0]) if len(rows) == 2 else None
 
 
-async def _file(connection: AsyncConnection, query: Query, kind: Format) -> AsyncIterator[bytes]:
+async def _file(connection: AsyncConnection, query: Query, kind: Format) -> AsyncGenerator[bytes]:
     made = writer(kind, query.columns)
     yield made.begin()
-    async for lines in _copied_lines(connection, query):
-        yield made.block(lines)
+    async with aclosing(_copied_lines(connection, query, kind)) as blocks:
+        async for lines in blocks:
+            yield made.block(lines)
     yield made.end()
 
 
-def _copied_lines(connection: AsyncConnection, query: Query) -> AsyncIterator[list[bytes]]:
-    return copied(connection, query, ", ".join(map(copied_expression, query.columns)), "FORMAT csv")
+def _copied_lines(connection: AsyncConnection, query: Query, kind: Format) -> AsyncGenerator[list[bytes]]:
+    return copied(connection, query, copied_expressions(query.columns, kind), "FORMAT csv")
 
 
 async def _json(
     connection: AsyncConnection, query: Query, following: str | None, envelope: Envelope
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes]:
     before, _ = envelope(0, False, "null")
     count = 0
     yield before
     # JSON holds these delimiters nowhere, so that a line of CSV is a row of it; one that is quoted has line feeds, as a
     # column of type json may have between its values.
     plain = r"FORMAT csv, QUOTE E'\x01', DELIMITER E'\x02'"
-    async for lines in copied(connection, query, "row_to_json(shown)", plain):
-        yield (b"," if count else b"") + b",".join(line.strip(b"\x01\n") for line in lines)
-        count += len(lines)
+    async with aclosing(copied(connection, query, "row_to_json(shown)", plain)) as blocks:
+        async for lines in blocks:
+            yield (b"," if count else b"") + b",".join(line.strip(b"\x01\n") for line in lines)
+            count += len(lines)
     yield envelope(count, following is not None, f'"{following}"' if following else "null")[1]
 
 
-async def copied(connection: AsyncConnection, query: Query, shown: str, options: str) -> AsyncIterator[list[bytes]]:
-    """The rows as lines of text, some thousand at a time."""
+async def copied(connection: AsyncConnection, query: Query, shown: str, options: str) -> AsyncGenerator[list[bytes]]:
+    """The rows as lines of text, some thousand at a time. Closing it cancels the statement."""
     statement, values = query.statement(query.columns, "LIMIT %s")
     copy = f"COPY (SELECT {shown} FROM ({statement}) AS shown) TO STDOUT ({options})"  # noqa: S608 - as above
     lines: list[bytes] = []
@@ -203,7 +224,7 @@ async def copied(connection: AsyncConnection, query: Query, shown: str, options:
 
 def _next_url(request: Request, query: Query, last: Sequence[str | None]) -> str:
     kept = [(name, value) for name, value in parameters(query_string(request)) if name != "cursor"]
-    return f"{quote(request.url.path)}?{urlencode([*kept, ('cursor', query.cursor(last))])}"
+    return f"{quote(request.scope['path'])}?{urlencode([*kept, ('cursor', query.cursor(last))])}"
 
 
 def _headers(kind: Format, following: str | None) -> Headers:

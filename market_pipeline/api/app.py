@@ -5,12 +5,11 @@ The generated routes, which carry the load, are plain Starlette; what they don't
 
 import gc
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Any
 
-import orjson
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi_offline import FastAPIOffline
 from prometheus_client import CollectorRegistry, disable_created_metrics
@@ -23,14 +22,15 @@ from starlette.routing import Route
 from market_pipeline.api import admin, backfills, historical, key_admin, overview, tables
 from market_pipeline.api.compression import Compressed
 from market_pipeline.api.context import Context
+from market_pipeline.api.documents import document_routes
 from market_pipeline.api.keys import check_reader
-from market_pipeline.api.limits import RequestLimit
 from market_pipeline.api.metrics import PATH as METRICS
 from market_pipeline.api.metrics import Counted, RequestMetrics, metrics_routes
 from market_pipeline.api.openapi import DESCRIPTION, PROBLEM, with_generated
 from market_pipeline.api.page import page_routes
 from market_pipeline.api.pipeline_metrics import PipelineMetrics
 from market_pipeline.api.problems import ProblemError, answer_problem
+from market_pipeline.api.request_limit import RequestLimit
 from market_pipeline.api.shortcut import Shortcut
 from market_pipeline.errors import MarketPipelineError
 from market_pipeline.settings import Settings
@@ -58,15 +58,10 @@ def create_app(context: Context) -> Starlette:
     disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each, of no use to anyone
     registry = CollectorRegistry()
 
-    async def document(_request: Request) -> Response:
-        with suppress(ProblemError):  # without a database there is still something to document
-            await context.catalog.refresh()
-        return Response(orjson.dumps(documented.openapi()), media_type="application/json")
-
     busy = [Route(historical.PATH, historical.historical), Route(tables.PATH + "/{table}", tables.read_table)]
     routes = [
         *busy,
-        Route("/openapi.json", document),
+        *document_routes(),
         *metrics_routes(PipelineMetrics(context.reader, context.instance), registry),
         *page_routes(),
     ]
@@ -90,6 +85,8 @@ def create_app(context: Context) -> Starlette:
 def _documented(context: Context) -> FastAPI:
     """The endpoints that are not generated, and the documentation of all."""
     app = FastAPIOffline(
+        docs_url=None,  # it has a script in the page; documents.py has pages without
+        redoc_url=None,
         title="Market Pipeline",
         version=version("market-pipeline"),
         description=DESCRIPTION,

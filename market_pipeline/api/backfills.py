@@ -4,17 +4,25 @@ from datetime import UTC, date, datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 
-from market_pipeline.api.context import InContext
-from market_pipeline.api.keys import NO_NULL, AuditedRoute, admin_key
+from market_pipeline.api.context import Context, InContext
+from market_pipeline.api.keys import NO_NULL, AuditedRoute, key_header
 from market_pipeline.api.problems import ProblemError
 from market_pipeline.orchestration.backfill_jobs import BackfillJob
-from market_pipeline.orchestration.backfills import backfill_job, backfill_jobs, cancel_backfill, start_backfill
+from market_pipeline.orchestration.backfills import (
+    backfill_job,
+    backfill_jobs,
+    cancel_backfill,
+    same_backfill,
+    start_backfill,
+    unfinished_backfills,
+)
 from market_pipeline.warehouse.tracked_symbols import active_symbols, find_active
 
 PREFIX = "/api/v1/admin/backfills"
-router = APIRouter(prefix=PREFIX, tags=["administration"], route_class=AuditedRoute, dependencies=[Depends(admin_key)])
+router = APIRouter(prefix=PREFIX, tags=["administration"], route_class=AuditedRoute, dependencies=[Depends(key_header)])
 
 Id = Annotated[str, Path(description="The backfill's id, as in Dagster's UI.", max_length=100, pattern=NO_NULL)]
 
@@ -73,18 +81,42 @@ _LINKS = {
 }
 
 
-@router.post("", status_code=202, operation_id="start_backfill", responses={202: {"links": _LINKS}})
-def start(context: InContext, response: Response, wanted: Wanted) -> Job:
-    """Start a backfill of some symbols over some dates, both included; its status is at the `Location`."""
-    warehouse = context.warehouse
+@router.post(
+    "",
+    status_code=202,
+    operation_id="start_backfill",
+    responses={
+        200: {"model": Job, "description": "The same backfill has been started and has not ended: this is it."},
+        202: {"links": _LINKS},
+    },
+)
+async def start(context: InContext, response: Response, wanted: Wanted) -> Job:
+    """Start a backfill of some symbols over some dates, both included; its status is at the `Location`.
+
+    The same again, before it has ended, is answered with the one there is.
+    """
+    async with context.one_backfill:
+        job, is_new = await run_in_threadpool(_started, context, wanted)
+    if not is_new:
+        response.status_code = 200
+    response.headers["location"] = f"{PREFIX}/{job.id}"
+    return Job.model_validate(job)
+
+
+def _started(context: Context, wanted: Wanted) -> tuple[BackfillJob, bool]:
+    """The backfill that is wanted, and whether it is a new one."""
+    warehouse, instance, now = context.warehouse, context.instance, datetime.now(UTC)
     symbols = active_symbols(warehouse) if wanted.symbols == "*" else find_active(warehouse, wanted.symbols)
     if not symbols:
         raise ProblemError(400, "there is no symbol to backfill: name some that are tracked")
-    job = start_backfill(
-        context.settings, context.instance, warehouse, symbols, wanted.start, wanted.end, now=datetime.now(UTC)
-    )
-    response.headers["location"] = f"{PREFIX}/{job.id}"
-    return Job.model_validate(job)
+    unfinished = unfinished_backfills(instance, warehouse)
+    if known := same_backfill(unfinished, symbols, wanted.start, wanted.end, now):
+        return known, False
+    most = context.settings.api_max_backfills
+    if len(unfinished) >= most:
+        detail = f"{len(unfinished)} backfills have not ended, and {most} are the most at once: wait, or cancel some"
+        raise ProblemError(429, detail, headers={"Retry-After": "60"})
+    return start_backfill(context.settings, instance, warehouse, symbols, wanted.start, wanted.end, now=now), True
 
 
 @router.get("", operation_id="list_backfills")

@@ -1,6 +1,7 @@
 """What every endpoint works with: the settings, the warehouse to read and to change, and Dagster's instance."""
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from dagster import DagsterInstance
@@ -8,6 +9,7 @@ from fastapi import Depends, Request
 from sqlalchemy import Engine
 
 from market_pipeline.api.catalog import Catalog
+from market_pipeline.api.downloads import Downloads
 from market_pipeline.api.reader import Reader
 from market_pipeline.settings import Settings
 
@@ -21,6 +23,9 @@ class Context:
     catalog: Catalog
     warehouse: Engine
     instance: DagsterInstance
+    downloads: Downloads = field(default_factory=Downloads)
+    one_backfill: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """One backfill is started at a time, so that a second of the same finds the first."""
 
 
 def context_of(request: Request) -> Context:

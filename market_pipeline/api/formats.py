@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from market_pipeline.api.catalog import Column
+from market_pipeline.warehouse.spreadsheets import is_textual, plain_text
 
 
 class Format(StrEnum):
@@ -70,13 +71,22 @@ def _accepted(accept: str) -> Iterator[tuple[str, float]]:
             yield kind.lower(), 0.0
 
 
-def copied_expression(column: Column) -> str:
-    """The column in a COPY as CSV, which has no lists (they are JSON there) and no common way to write true."""
+def copied_expressions(columns: Sequence[Column], kind: Format) -> str:
+    """The columns in a COPY as CSV, for a file of this format."""
+    copied = _for_spreadsheets if kind is Format.CSV else _copied
+    return ", ".join(f"{copied(column)} AS {column.sql}" for column in columns)
+
+
+def _copied(column: Column) -> str:
+    """CSV has no lists (they are JSON there) and no common way to write true."""
     if column.type.endswith("[]"):
-        return f"array_to_json({column.sql}) AS {column.sql}"
-    if column.type == "boolean":
-        return f"{column.sql}::text AS {column.sql}"
-    return column.sql
+        return f"array_to_json({column.sql})"
+    return f"{column.sql}::text" if column.type == "boolean" else column.sql
+
+
+def _for_spreadsheets(column: Column) -> str:
+    """The same, but for texts that a spreadsheet would take for a formula."""
+    return plain_text(column.sql) if is_textual(column.type) else _copied(column)
 
 
 def writer(kind: Format, columns: Sequence[Column]) -> Writer:

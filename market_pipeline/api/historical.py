@@ -106,7 +106,7 @@ async def historical(request: Request) -> Response:
         headers = [(b"x-adjustment", adjustment.encode())]  # which a file has no other place for
         envelope = _envelope(asked, adjustment, note)
         try:
-            return await answer(request, context.reader, query, kind, envelope, headers, needs_rows=True)
+            return await answer(request, context, query, kind, envelope, headers, needs_rows=True)
         except NoRowsError:
             continue
     raise await _nothing(context, asked)

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from market_pipeline.api.context import InContext
-from market_pipeline.api.keys import NO_NULL, AuditedRoute, admin_key
+from market_pipeline.api.keys import NO_NULL, AuditedRoute, key_header
 from market_pipeline.api.problems import ProblemError
 from market_pipeline.warehouse.api_keys import (
     Scope,
@@ -23,7 +23,7 @@ from market_pipeline.warehouse.api_keys import (
 )
 
 PREFIX = "/api/v1/admin/api-keys"
-router = APIRouter(prefix=PREFIX, tags=["administration"], route_class=AuditedRoute, dependencies=[Depends(admin_key)])
+router = APIRouter(prefix=PREFIX, tags=["administration"], route_class=AuditedRoute, dependencies=[Depends(key_header)])
 
 Id = Annotated[
     str, Path(description="The key's id, which is its first part and no secret.", max_length=100, pattern=NO_NULL)

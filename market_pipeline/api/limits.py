@@ -1,54 +1,46 @@
-"""How often a client may ask: a fixed number of requests a minute for each address, counted in this process."""
+"""The limits that every client of the API meets, whatever it sends, doesn't send or doesn't take.
 
-from collections import Counter
-from time import monotonic
+`docs/api.md` lists them in a table. Those that depend on the machine or on the clients are settings instead.
+"""
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+URL_BYTES = 64 * 1024
+"""Of a URL: 414 above. A list of 10,000 symbols fits."""
 
-from market_pipeline.api.problems import ProblemError, problem_response
+HEADER_BYTES = 32 * 1024
+"""Of all header fields of a request, names and values: 431 above."""
 
-WINDOW = 60.0
-"""Seconds. One window is everyone's, so that what is counted can be forgotten at once."""
+HEADER_FIELDS = 100
+"""Of a request: 431 above."""
 
+HEAD_SECONDS = 10.0
+"""From the first byte of a request to the end of its header: 408 after. Without a first byte the door is closed."""
 
-class RequestLimit:
-    """Answers 429 to a client that asks too often, and tells everyone how many requests are left to them.
+IDLE_SECONDS = 5
+"""A connection is kept open after a response, for the next request."""
 
-    The path `but_for` is nobody's request: it isn't counted.
-    """
+PIPELINED_REQUESTS = 32
+"""Sent ahead of their responses on one connection; it ends after these."""
 
-    def __init__(self, app: ASGIApp, requests_per_minute: int, but_for: str) -> None:
-        self._app = app
-        self._most, self._but_for = requests_per_minute, but_for
-        self._policy = (b"ratelimit-policy", b'"minute";q=%d;w=%d' % (requests_per_minute, WINDOW))
-        self._counts: Counter[str] = Counter()
-        self._ends = float("-inf")
+BODY_BYTES = 64 * 1024
+"""Of a body: 413 above."""
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer an ASGI request."""
-        if scope["type"] != "http" or scope["path"] == self._but_for:
-            await self._app(scope, receive, send)
-            return
-        left, seconds = self._count((scope["client"] or ("unknown",))[0])
-        told = (b"ratelimit", b'"minute";r=%d;t=%d' % (max(0, left), seconds))
+BODY_SECONDS = 10.0
+"""For a body to arrive: 408 after."""
 
-        async def telling(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], self._policy, told]
-            await send(message)
+SEND_SECONDS, SEND_BYTES = 10.0, 64 * 1024
+"""A client that takes less than so many bytes of its response in so many seconds is dropped."""
 
-        if left >= 0:
-            await self._app(scope, receive, telling)
-            return
-        detail = f"more than {self._most} requests in a minute: wait {seconds} seconds"
-        problem = ProblemError(429, detail, headers={"Retry-After": str(seconds)})
-        await problem_response(problem, scope["path"])(scope, receive, telling)
+LINGER_SECONDS = 2.0
+"""What a client goes on sending after its response is read and dropped so long, for the response to reach it."""
 
-    def _count(self, client: str) -> tuple[int, int]:
-        """Count a request: how many are left to the client behind it, below 0 for too many, and for how long."""
-        now = monotonic()
-        if now >= self._ends:
-            self._counts.clear()
-            self._ends = now + WINDOW
-        self._counts[client] += 1
-        return self._most - self._counts[client], max(1, round(self._ends - now))
+QUERY_SECONDS = 15.0
+"""For PostgreSQL to answer a query: 503 after."""
+
+STREAM_SECONDS = 300.0
+"""For a download of more rows than a response has that is made whole, from its first row to its last."""
+
+DOWNLOADS, DOWNLOADS_OF_ONE = 4, 3
+"""Such downloads at once: in all, and of one address, so that none takes all places."""
+
+DOWNLOAD_WAIT = 30.0
+"""Seconds that a download waits for one of these places: 503 after."""

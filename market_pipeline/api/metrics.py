@@ -3,6 +3,7 @@
 The runbook's `/api/v1/metrics` is something else, and in overview.py.
 """
 
+from asyncio import CancelledError
 from collections.abc import Sequence
 from time import perf_counter
 
@@ -16,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from market_pipeline.api.keys import check_reader
 from market_pipeline.api.pipeline_metrics import PREFIX, PipelineMetrics
+from market_pipeline.api.problems import CLIENT_GONE
 
 PATH = "/metrics"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
@@ -78,6 +80,9 @@ class Counted:
 
         try:
             await self._app(scope, receive, sending)
+        except CancelledError:
+            status = CLIENT_GONE
+            raise
         finally:
             self._metrics.count(scope, status, perf_counter() - begun)
 

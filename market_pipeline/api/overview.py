@@ -7,12 +7,13 @@ from datetime import UTC, date, datetime
 from importlib.metadata import version
 from typing import Literal
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 
 from market_pipeline.api.context import Context, InContext
+from market_pipeline.api.keys import may_read
 from market_pipeline.api.problems import ProblemError
 from market_pipeline.orchestration.scheduler import SchedulerState, scheduler_state
 from market_pipeline.settings import Settings
@@ -34,13 +35,16 @@ class Scheduler(BaseModel):
 
 
 class Health(BaseModel):
-    """unhealthy: the database can't be reached (503). degraded: it can, and the nightly runs won't happen."""
+    """unhealthy: the database can't be reached (503). degraded: it can, and the nightly runs won't happen.
+
+    `scheduler` is for who may read: absent where that takes a key, and the request has none.
+    """
 
     status: Literal["healthy", "degraded", "unhealthy"]
     timestamp: datetime
     scheduler_running: bool
     database: Literal["reachable", "unreachable"]
-    scheduler: Scheduler
+    scheduler: Scheduler | None = None
 
 
 class Records(BaseModel):
@@ -137,10 +141,16 @@ class Links(BaseModel):
 @health_router.get(
     "/health",
     operation_id="health",
+    response_model_exclude_unset=True,
     responses={503: {"model": Health, "description": "The database can't be reached."}},
 )
-async def health(context: InContext, response: Response) -> Health:
+async def health(context: InContext, request: Request, response: Response) -> Health:
     """Whether the database can be reached, and whether the nightly runs will really happen."""
+    found = await _health_of(context, response)
+    return found if await may_read(request) else Health(**found.model_dump(exclude={"scheduler"}))
+
+
+async def _health_of(context: Context, response: Response) -> Health:
     try:
         await context.reader.row("SELECT 1")
         scheduler = Scheduler.model_validate(await _scheduler(context), from_attributes=True)

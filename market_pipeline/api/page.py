@@ -15,13 +15,18 @@ from starlette.staticfiles import StaticFiles
 from market_pipeline.api.problems import ProblemError
 
 STATIC = Path(__file__).parent / "static"
-HEADERS = {
-    # The chart library sets styles of its own.
-    "content-security-policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'",
-    "referrer-policy": "no-referrer",
-    "x-content-type-options": "nosniff",
-}
-
+HEADERS = [
+    # The chart library and the documentation set styles of their own; the latter has pictures in its styles, too, and
+    # a worker that searches it.
+    (
+        "content-security-policy",
+        "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; worker-src 'self' blob:; "
+        "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    ),
+    ("referrer-policy", "no-referrer"),
+    ("x-content-type-options", "nosniff"),
+]
+"""What every response has, whatever it is."""
 
 NO_CACHE = "nothing is cached, every answer is the database's: /metrics says how long they take"
 GONE = {
@@ -49,12 +54,12 @@ async def _dashboard(_request: Request) -> Response:
 
 
 async def _gone(request: Request) -> Response:
-    raise ProblemError(HTTPStatus.GONE, GONE[request.url.path])
+    raise ProblemError(HTTPStatus.GONE, GONE[request.scope["path"]])
 
 
 async def _front(request: Request) -> Response:
     if "text/html" in request.headers.get("accept", ""):
-        return FileResponse(STATIC / "index.html", headers={**HEADERS, "vary": "Accept"})
+        return FileResponse(STATIC / "index.html", headers={"vary": "Accept"})
     return JSONResponse(
         {
             "name": "Market Pipeline",

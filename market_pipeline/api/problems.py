@@ -1,5 +1,6 @@
 """Errors as the API answers with them: RFC 9457's problem+json, with a reason for every field that is wrong."""
 
+import asyncio
 import json
 import logging
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,9 @@ from market_pipeline.warehouse.errors import DatabaseUnavailableError
 from market_pipeline.warehouse.tracked_symbols import NameTakenError, UntrackedSymbolError
 
 MEDIA_TYPE = "application/problem+json"
+
+CLIENT_GONE = 499
+"""What is counted and recorded of a request whose client didn't wait for the response; nginx's number."""
 
 
 STATUSES = (
@@ -74,9 +78,11 @@ def database_away() -> ProblemError:
     return ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": "5"})
 
 
-def as_problem(error: Exception) -> ProblemError:
+def as_problem(error: BaseException) -> ProblemError:
     """What a client is told of an error. Of one that nobody has thought of, no more than that it happened."""
     match error:
+        case asyncio.CancelledError():
+            return ProblemError(CLIENT_GONE, "the client has closed the connection")
         case ProblemError():
             return error
         case RequestValidationError():
@@ -99,7 +105,7 @@ def as_problem(error: Exception) -> ProblemError:
 def _methods(request: Request) -> list[str]:
     """The methods that the path of a request takes. A route knows only its own, and a path may have several."""
     paths = request.app.state.openapi()["paths"]
-    taken = [methods for path, methods in paths.items() if compile_path(path)[0].match(request.url.path)]
+    taken = [methods for path, methods in paths.items() if compile_path(path)[0].match(request.scope["path"])]
     return sorted({method.upper() for methods in taken for method in methods}) or ["GET"]
 
 
@@ -115,8 +121,8 @@ async def answer_problem(request: Request, error: Exception) -> Response:
     if problem.status == HTTPStatus.METHOD_NOT_ALLOWED:
         problem = ProblemError(problem.status, problem.detail, headers={"Allow": ", ".join(_methods(request))})
     if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
-        logging.getLogger(__name__).exception("%s %s", request.method, request.url.path, exc_info=error)
-    return problem_response(problem, request.url.path)
+        logging.getLogger(__name__).exception("%s %s", request.method, request.scope["path"], exc_info=error)
+    return problem_response(problem, request.scope["path"])
 
 
 def problem_response(problem: ProblemError, path: str) -> Response:

@@ -18,13 +18,14 @@ from psycopg_pool import AsyncConnectionPool
 from pydantic import SecretStr
 from sqlalchemy import make_url
 
+from market_pipeline.api.limits import DOWNLOADS, QUERY_SECONDS, STREAM_SECONDS
 from market_pipeline.api.problems import ProblemError, database_away
 
-QUICK_CONNECTIONS, BULK_CONNECTIONS = 8, 4
-"""Long downloads have connections of their own, so that they keep nobody else waiting."""
+QUICK_CONNECTIONS = 8
+"""Large downloads have connections of their own, one a place, so that they keep nobody else waiting."""
 
-QUICK_WAIT, BULK_WAIT = 10.0, 30.0
-"""Seconds that a request waits for a connection to be free; who downloads a lot would rather wait than not have it."""
+QUICK_WAIT = 10.0
+"""Seconds that a request waits for a connection to be free."""
 
 OUTAGE_WAIT = 1.0
 """The same while the database is known to be away: then there is nothing to wait for."""
@@ -48,8 +49,8 @@ FAILURES = (*CHANGING, *UNASKABLE, *AWAY)
 class Limits:
     """How long a statement may take, in seconds: one that a client waits for, and one that is streamed to it."""
 
-    statement: float = 15.0
-    stream: float = 300.0
+    statement: float = QUERY_SECONDS
+    stream: float = STREAM_SECONDS
 
 
 class Reader:
@@ -60,7 +61,7 @@ class Reader:
         self._quick = connection_pool(url, role, QUICK_CONNECTIONS, QUICK_WAIT, limits.statement)
         # Making a plan takes longer than finding some bars by it.
         self._keyed = connection_pool(url, role, QUICK_CONNECTIONS, QUICK_WAIT, limits.statement, plan=PLANNED_ONCE)
-        self._bulk = connection_pool(url, role, BULK_CONNECTIONS, BULK_WAIT, limits.stream)
+        self._bulk = connection_pool(url, role, DOWNLOADS, QUICK_WAIT, limits.stream)
         self._is_away = False
 
     @property

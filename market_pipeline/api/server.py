@@ -3,14 +3,19 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import uvicorn
 
 from market_pipeline.api.app import create_app
 from market_pipeline.api.catalog import Catalog
+from market_pipeline.api.connections import Connection, Server
 from market_pipeline.api.context import Context
+from market_pipeline.api.limits import IDLE_SECONDS
+from market_pipeline.api.page import HEADERS
 from market_pipeline.api.reader import Reader
 from market_pipeline.listening import base_url, listen
+from market_pipeline.logs import said_once
 from market_pipeline.orchestration.launch import open_instance
 from market_pipeline.settings import Settings
 from market_pipeline.warehouse.database import database_url, warehouse_of
@@ -18,7 +23,7 @@ from market_pipeline.warehouse.roles import reading_role
 
 
 @contextmanager
-def api_server(settings: Settings, *, access_log: bool = False) -> Iterator[uvicorn.Server]:
+def api_server(settings: Settings, *, access_log: bool = False) -> Iterator[Server]:
     """The API, ready to be run: `run([door])` takes requests from a door of `listen` until it is told to stop.
 
     Raises:
@@ -29,14 +34,20 @@ def api_server(settings: Settings, *, access_log: bool = False) -> Iterator[uvic
         context = Context(settings, reader, Catalog(reader), warehouse, instance)
         options = uvicorn.Config(
             create_app(context),
+            http=partial(Connection, most=settings.api_max_connections),  # type: ignore[arg-type]  # it only calls it
             ws="none",
             log_config=None,
             log_level="info" if access_log else "warning",
             access_log=access_log,
             server_header=False,
+            headers=HEADERS,
+            proxy_headers=bool(settings.trusted_proxies),
+            forwarded_allow_ips=settings.trusted_proxies,
+            timeout_keep_alive=IDLE_SECONDS,
             timeout_graceful_shutdown=10,
         )
-        yield uvicorn.Server(options)
+        with said_once():
+            yield Server(options)
 
 
 @contextmanager

@@ -91,7 +91,7 @@ async def read_table(request: Request) -> Response:
     context = await check_reader(request)
     relation = await _relation(context, request.path_params["table"])
     query = parse_query(relation, query_string(request), context.settings.api_max_rows)
-    return await answer(request, context.reader, query, wanted_format(request, query.format))
+    return await answer(request, context, query, wanted_format(request, query.format))
 
 
 async def _relation(context: Context, name: str) -> Relation:

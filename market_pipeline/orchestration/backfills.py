@@ -6,21 +6,21 @@ Concept: https://docs.dagster.io/guides/build/partitions-and-backfills/backfilli
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 
 from dagster import AssetKey, DagsterInstance
 from dagster._core.definitions.assets.graph.asset_graph_subset import AssetGraphSubset
 from dagster._core.definitions.partitions.partition_key_range import PartitionKeyRange
 from dagster._core.definitions.partitions.subset import PartitionsSubset
-from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
+from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus, PartitionBackfill
 from dagster._core.utils import make_new_backfill_id
 from sqlalchemy import Engine
 
 from market_pipeline.errors import UsageError
 from market_pipeline.orchestration.assets import asset_key
-from market_pipeline.orchestration.backfill_jobs import BackfillJob, jobs_of
+from market_pipeline.orchestration.backfill_jobs import ENDED, BackfillJob, jobs_of
 from market_pipeline.orchestration.partitions import session_partitions
-from market_pipeline.orchestration.refusals import awaits_reload
+from market_pipeline.orchestration.refusals import MAX_WAIT, REFUSED, awaits_reload
 from market_pipeline.orchestration.reloading import WebserverUnreachableError, ensure_loaded
 from market_pipeline.runs import TRIGGER_TAG, RangeRun, range_runs
 from market_pipeline.settings import Settings
@@ -90,6 +90,31 @@ def backfill_job(instance: DagsterInstance, warehouse: Engine, backfill_id: str)
 def backfill_jobs(instance: DagsterInstance, warehouse: Engine, limit: int) -> list[BackfillJob]:
     """The backfills of symbols among the newest `limit` of Dagster's, newest first."""
     return jobs_of(instance, warehouse, instance.get_backfills(limit=limit))
+
+
+def unfinished_backfills(instance: DagsterInstance, warehouse: Engine) -> list[BackfillJob]:
+    """The backfills of symbols that have not ended, whoever started them."""
+    filters = (
+        BulkActionsFilter(statuses=[BulkActionStatus.REQUESTED, BulkActionStatus.CANCELING]),
+        BulkActionsFilter(statuses=REFUSED, created_after=datetime.now(UTC) - MAX_WAIT),
+    )
+    found = [backfill for each in filters for backfill in instance.get_backfills(filters=each)]
+    return [job for job in jobs_of(instance, warehouse, found) if job.status not in ENDED]
+
+
+def same_backfill(
+    jobs: Sequence[BackfillJob], symbols: Sequence[Symbol], start: date, end: date, now: datetime
+) -> BackfillJob | None:
+    """The one of these that covers what `start_backfill` would, and that nobody has cancelled; None if none does.
+
+    Raises:
+        NoSessionError: there is nothing to cover.
+    """
+    runs = range_runs(sorted(set(symbols)), start, end, now)
+    names = sorted({symbol.name for symbol in symbols})
+    first, last = min(run.sessions[0] for run in runs), max(run.sessions[-1] for run in runs)
+    alike = (job for job in jobs if (job.symbols, job.start, job.end) == (names, first, last))
+    return next((job for job in alike if job.status != "cancelling"), None)
 
 
 def cancel_backfill(instance: DagsterInstance, warehouse: Engine, backfill_id: str) -> BackfillJob | None:

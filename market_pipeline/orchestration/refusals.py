@@ -17,12 +17,15 @@ MAX_REFUSALS = 5
 MAX_WAIT = timedelta(hours=1)
 """How often, and for how long, a backfill may be refused until it counts as failed."""
 
+REFUSED = (BulkActionStatus.FAILING, BulkActionStatus.FAILED)
+"""What the daemon makes of a backfill that it refuses."""
+
 
 def awaits_reload(backfill: PartitionBackfill) -> bool:
     """Whether the daemon refused a backfill that it will be handed once more when it knows the symbols."""
     data, error = backfill.asset_backfill_data, backfill.error
     return (
-        backfill.status in (BulkActionStatus.FAILING, BulkActionStatus.FAILED)
+        backfill.status in REFUSED
         and error is not None
         and error.cls_name == DagsterAssetBackfillDataLoadError.__name__
         and data is not None

@@ -87,7 +87,8 @@ def export(
 ) -> Manifest:
     """Write the bars of a selection to `target`, by symbol and date, and what they are to `manifest_path(target)`.
 
-    Columns are COLUMNS of the adjustment; missing values are empty in CSV and null in Parquet, times are UTC.
+    Columns are COLUMNS of the adjustment; missing values are empty in CSV and null in Parquet, times are UTC. In CSV a
+    text that a spreadsheet would take for a formula has an apostrophe before it.
 
     Raises:
         ExportRequestError: one of the files is there already and not to be overwritten, or their folder isn't.
@@ -143,7 +144,8 @@ def _write(engine: Engine, selection: Selection, kind: Format, name: str, partia
         found = summary(connection, selection)
         write = _write_csv if kind is Format.CSV else _write_parquet
         with partial.open("xb") as file:
-            write(file, columns, _counted(blocks(connection, selection), found.rows, progress))
+            rows = blocks(connection, selection, for_spreadsheets=kind is Format.CSV)
+            write(file, columns, _counted(rows, found.rows, progress))
     with partial.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     parts = {**asdict(selection), **asdict(found)}

@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, Select, column, func, 
 from sqlalchemy.sql.selectable import FromClause
 
 from market_pipeline.errors import MarketPipelineError, UsageError
+from market_pipeline.warehouse.spreadsheets import plain_text
 from market_pipeline.warehouse.tables import bar_source, market_data, tracked_symbols
 from market_pipeline.warehouse.tracked_symbols import UntrackedSymbolError
 
@@ -43,6 +44,7 @@ ADJUSTED_BARS = table("daily_bars_adjusted", *map(column, {*_BAR, *_ADJUSTED}), 
 
 # CSV has no lists and no common way to write true.
 _EXPRESSIONS = {"flags": "array_to_string(flags, ' ')", "validated": "validated::text"}
+_TEXTS = ("symbol", "source")
 _MEANINGS = {"flags": "The rules that found the bar odd, with a blank between; empty if none."}
 
 
@@ -174,11 +176,18 @@ def summary(connection: Connection, selection: Selection) -> Summary:
     return Summary(**connection.execute(_wanted(query, bars, selection)).mappings().one())
 
 
-def blocks(connection: Connection, selection: Selection) -> Iterator[list[bytes]]:
-    """The rows by symbol and date as lines of CSV, so many at a time."""
+def blocks(connection: Connection, selection: Selection, *, for_spreadsheets: bool) -> Iterator[list[bytes]]:
+    """The rows by symbol and date as lines of CSV, so many at a time.
+
+    `for_spreadsheets`: no text in them is one that a spreadsheet would take for a formula.
+    """
     bars = _source(selection)
+    expressions = {
+        **_EXPRESSIONS,
+        **(dict(zip(_TEXTS, map(plain_text, _TEXTS), strict=True)) if for_spreadsheets else {}),
+    }
     values: list[ColumnElement[Any]] = [
-        literal_column(_EXPRESSIONS.get(name, name)) for name in COLUMNS[selection.adjustment]
+        literal_column(expressions.get(name, name)) for name in COLUMNS[selection.adjustment]
     ]
     query = _wanted(select(*values), bars, selection).order_by(bars.c.symbol, bars.c.date)
     compiled = query.compile(connection, compile_kwargs={"render_postcompile": True})

@@ -226,11 +226,24 @@ def test_where_reading_takes_a_key_the_page_asks_for_it(
     key = create_key(warehouse, "a reader's", Scope.READ).get_secret_value()
     with environment_of(settings), running_api(settings.model_copy(update={"api_key_required": True})) as address:
         tab = Tab(browser).open(address)
-        assert tab.state("overview")["state"] == "error"
-        tab.tell(f"document.querySelector('#key input').value = '{key}'")
-        tab.click("#key button")
+        assert "Use it in this tab" in tab.shown("body")
+        for told in ("What is loaded", "Missing", "Nothing to show", "can't be", "not accepted"):
+            assert told not in tab.shown("body")
+        for tried, locked in (("wrong", True), (key, False)):
+            tab.tell(f"document.querySelector('#key input').value = '{tried}'")
+            tab.click("#key button")
+            tab.until(f"document.getElementById('key-rejected').checkVisibility() === {str(locked).lower()}")
+            tab.until(f"document.getElementById('key').hidden === {str(not locked).lower()}")
         tab.until("document.getElementById('overview').dataset.state === 'empty'")
-        tab.until("document.getElementById('key').hidden")
+
+
+def test_the_documentation_shows_under_the_security_policy(browser: Browser, page: str) -> None:
+    for path, shown in (("docs", ".opblock"), ("redoc", "h1")):
+        tab = Tab(browser)
+        tab.call("Page.navigate", url=f"{page}/{path}")
+        tab.until(f"document.querySelector('{shown}') !== null")
+        told = [entry["entry"]["text"] for entry in tab.told("Log.entryAdded")]
+        assert [text for text in told if "Content Security Policy" in text] == []
 
 
 def test_five_hundred_symbols_are_pages_of_thirty_in_the_heatmap(

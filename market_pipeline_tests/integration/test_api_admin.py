@@ -1,6 +1,7 @@
 """Administrators' endpoints: who may use them, what they do to symbols, and what is kept of it."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from typing import Any
 
@@ -292,14 +293,74 @@ def test_a_text_that_is_none_is_refused(api: str, admin: dict[str, str]) -> None
     assert problem(response)[0] == 404
 
 
+DOCUMENTS = "/openapi.json", "/docs", "/redoc"
+
+
 def test_where_reading_takes_a_key_it_does(settings: Settings, environment: dict[str, str], warehouse: Engine) -> None:
     key = create_key(warehouse, "notebook", Scope.READ).get_secret_value()
+    read = "/api/v1/status", "/api/v1/tables", "/api/v1/tables/sessions", "/api/v1/symbols", "/metrics"
     with running_api(settings.model_copy(update={"api_key_required": True})) as url:
-        for path in ("/api/v1/status", "/api/v1/tables", "/api/v1/tables/sessions", "/api/v1/symbols"):
+        for path in (*read, *DOCUMENTS):
             assert problem(requests.get(url + path, timeout=10))[0] == 401
             assert requests.get(url + path, headers={"X-API-Key": key}, timeout=10).status_code == 200
-        assert requests.get(f"{url}/health", timeout=10).status_code == 200
-        assert requests.get(f"{url}/openapi.json", timeout=10).json()["security"] == [{"APIKeyHeader": []}]
+            # A browser asks for a password, which is the key; for the page's own requests it is not to.
+            browser = requests.get(url + path, headers={"Accept": "text/html"}, timeout=10)
+            assert browser.headers["www-authenticate"].startswith("Basic ")
+            assert requests.get(url + path, auth=("", key), timeout=10).status_code == 200
+            assert requests.get(url + path, auth=("", "x"), timeout=10).headers["www-authenticate"].startswith("ApiKey")
+        document = requests.get(f"{url}/openapi.json", headers={"X-API-Key": key}, timeout=10).json()
+        assert document["security"] == [{"APIKeyHeader": []}]
+
+
+def test_the_health_is_for_everyone_and_its_details_for_those_who_may_read(
+    settings: Settings, environment: dict[str, str], warehouse: Engine
+) -> None:
+    key = create_key(warehouse, "notebook", Scope.READ).get_secret_value()
+    with running_api(settings.model_copy(update={"api_key_required": True})) as url:
+        told, all_told = (requests.get(f"{url}/health", headers=h, timeout=10) for h in ({}, {"X-API-Key": key}))
+    assert (told.status_code, all_told.status_code) == (200, 200)
+    assert set(told.json()) == {"status", "timestamp", "scheduler_running", "database"}
+    assert "market-pipeline up" in all_told.json()["scheduler"]["reason"]
+
+
+def test_what_a_proxy_says_counts_only_if_the_proxy_is_named(settings: Settings, environment: dict[str, str]) -> None:
+    def rejected(**changes: str) -> list[int]:
+        with running_api(settings.model_copy(update={"api_requests_per_minute": 3, **changes})) as url:
+            asked = [
+                requests.get(f"{url}/api/v1/links", headers={"X-Forwarded-For": f"192.0.2.{n}"}, timeout=10)
+                for n in range(5)
+            ]
+        return [n for n, answer in enumerate(asked) if answer.status_code == 429]
+
+    assert rejected() == [3, 4]
+    assert rejected(api_trusted_proxies="10.0.0.0/8") == [3, 4]
+    assert rejected(api_trusted_proxies="127.0.0.0/8, ::1") == []
+
+
+def test_the_same_backfill_is_started_once_and_no_more_than_a_number_of_others(
+    settings: Settings, environment: dict[str, str], warehouse: Engine, admin: dict[str, str]
+) -> None:
+    add_symbols(warehouse, [AAPL])
+    backfills = "/api/v1/admin/backfills"
+    wanted = {"symbols": ["AAPL"], "start": "2024-01-02", "end": "2024-01-31"}
+    unreachable = {"dagster_webserver_url": "http://127.0.0.1:9", "api_max_backfills": 3}
+    with running_api(settings.model_copy(update=unreachable)) as url, ThreadPoolExecutor(20) as clients:
+
+        def post(**changes: str) -> requests.Response:
+            return requests.post(url + backfills, json={**wanted, **changes}, headers=admin, timeout=60)
+
+        same = list(clients.map(lambda _: post(), range(20)))
+        others = [post(end=f"2024-02-0{day}") for day in (1, 2, 5)]
+        listed = requests.get(url + backfills, headers=admin, timeout=60).json()
+        cancelled = requests.post(f"{url}{backfills}/{same[0].json()['id']}/cancel", headers=admin, timeout=60)
+        again = post()
+    assert sorted(answer.status_code for answer in same) == [200] * 19 + [202]
+    assert len({answer.json()["id"] for answer in same}) == len({answer.headers["location"] for answer in same}) == 1
+    assert [answer.status_code for answer in others] == [202, 202, 429]
+    assert problem(others[-1])[1].startswith("3 backfills have not ended")
+    assert others[-1].headers["retry-after"] == "60"
+    assert len(listed) == 3
+    assert (cancelled.status_code, again.status_code) == (202, 429)  # it is being cancelled still
 
 
 def test_a_client_that_asks_too_often_is_told_how_long_to_wait(settings: Settings, environment: dict[str, str]) -> None:

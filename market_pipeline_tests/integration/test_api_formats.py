@@ -157,6 +157,31 @@ def test_csv_tells_null_from_an_empty_text_by_its_quotes(api: Api) -> None:
     assert lines == b'id,words\n2,""\n3,\n'
 
 
+def test_csv_holds_no_text_that_a_spreadsheet_would_compute_and_every_number_as_it_is(api: Api) -> None:
+    texts = {
+        '=HYPERLINK("http://evil.example","x")': '\'=HYPERLINK("http://evil.example","x")', "+1 555": "'+1 555",
+        "-2+3": "'-2+3", "@SUM(A1)": "'@SUM(A1)", "\t=1": "'\t=1", "\r=1": "'\r=1", "\n=1": "'\n=1",
+        "\uff1d1": "'\uff1d1",
+        "-5": "-5", "+1.5e3": "+1.5e3", "a=b": "a=b", "": "", "'=1": "'=1",
+    }  # fmt: skip
+    api.execute(
+        "CREATE TABLE analytics.formulas (key int PRIMARY KEY, words text, short varchar(80), list text[], less real, "
+        "lesser numeric, least bigint)",
+        "GRANT SELECT ON analytics.formulas TO market_reader",
+    )
+    api.insert("analytics.formulas", [(n, t, t, [t], -1.5, -2.25, -3) for n, t in enumerate(texts)])
+    until_served(api, "formulas")
+    for few in ([], [("limit", "20000")]):  # made whole, and streamed
+        parameters = [("order", "key"), ("format", "csv"), *few]
+        told = list(csv.DictReader(io.StringIO(api.get(f"{TABLES}/formulas", parameters).content.decode(), newline="")))
+        assert [row["words"] for row in told] == [row["short"] for row in told] == list(texts.values())
+        assert [json.loads(row["list"]) for row in told] == [[text] for text in texts]
+        assert {(row["less"], row["lesser"], row["least"]) for row in told} == {("-1.5", "-2.25", "-3")}
+    for kind in (Format.ARROW, Format.PARQUET, Format.JSON):  # which have types
+        content = api.get(f"{TABLES}/formulas", [("order", "key"), ("format", kind)]).content
+        assert [row["words"] for row in rows_of(kind, content)] == list(texts)
+
+
 def test_csv_says_that_it_is_utf_8(api: Api) -> None:
     assert "Zürich € 日本 😀" in api.get(ODD, [("format", "csv"), ("id", "eq.7")]).text
 

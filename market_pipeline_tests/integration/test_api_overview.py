@@ -11,8 +11,8 @@ from dagster._daemon.daemon import BackfillDaemon, SchedulerDaemon
 from dagster._daemon.types import DaemonHeartbeat
 from sqlalchemy import Engine, text
 
+from market_pipeline.api.limits import DOWNLOADS_OF_ONE
 from market_pipeline.api.page import GONE
-from market_pipeline.api.reader import BULK_CONNECTIONS
 from market_pipeline.api.server import running_api
 from market_pipeline.orchestration.launch import open_instance
 from market_pipeline.settings import Settings
@@ -139,9 +139,9 @@ def test_downloads_that_nobody_reads_keep_nobody_else_waiting(api: str, warehous
         connection.execute(text(many))
         connection.execute(text("GRANT SELECT ON analytics.many TO market_reader"))
     unread = [
-        requests.get(f"{api}/api/v1/tables/many?limit=50000", stream=True, timeout=30) for _ in range(BULK_CONNECTIONS)
+        requests.get(f"{api}/api/v1/tables/many?limit=50000", stream=True, timeout=30) for _ in range(DOWNLOADS_OF_ONE)
     ]
-    assert [answer.status_code for answer in unread] == [200] * BULK_CONNECTIONS
+    assert [answer.status_code for answer in unread] == [200] * DOWNLOADS_OF_ONE
     for path in ("/health", "/api/v1/status", "/api/v1/tables/many?limit=3") * 4:
         assert requests.get(api + path, timeout=5).status_code == 200
     for answer in unread:

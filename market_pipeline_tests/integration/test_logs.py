@@ -2,13 +2,14 @@
 
 import json
 import logging
+import sys
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine
 
 from market_pipeline.cli.main import main
-from market_pipeline.logs import JsonFormatter, relayed, shortened
+from market_pipeline.logs import JsonFormatter, relayed, said_once, shortened
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.server import running_sandbox
 from market_pipeline.symbols import Symbol
@@ -86,3 +87,26 @@ def test_what_a_program_writes_is_relayed_as_an_object_that_names_it() -> None:
 )  # fmt: skip
 def test_people_get_dagsters_lines_short_and_only_where_something_happened(line: str, shown: str | None) -> None:
     assert shortened(line) == shown
+
+
+def test_what_is_said_over_and_over_is_said_once_a_minute_and_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    """By its words without what is put into them; what is only told is let through."""
+    handler = logging.StreamHandler(sys.stderr)
+    logger = logging.getLogger("market_pipeline.said_often")
+    logging.getLogger().addHandler(handler)
+    try:
+        with said_once():
+            for minute in (0, 61):
+                for number in range(1_000):
+                    record = logger.makeRecord(
+                        logger.name, logging.WARNING, "", 0, "request %d is bad", (number,), None
+                    )
+                    record.created += minute
+                    logger.handle(record)
+            for number in range(3):
+                logger.handle(logger.makeRecord(logger.name, logging.INFO, "", 0, "asked %d", (number,), None))
+    finally:
+        logging.getLogger().removeHandler(handler)
+    assert [line for line in capsys.readouterr().err.splitlines() if "bad" in line or "asked" in line] == [
+        "request 0 is bad", "request 0 is bad [999 more since]", "asked 0", "asked 1", "asked 2",
+    ]  # fmt: skip

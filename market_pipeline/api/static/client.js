@@ -20,6 +20,9 @@ export function useKey(key) {
   sessionStorage.setItem(KEY, key);
 }
 
+/** Whether there is a key to ask with. */
+export const hasKey = () => sessionStorage.getItem(KEY) !== null;
+
 /** The JSON at an address relative to the page. `accept` lists statuses besides 2xx whose body is an answer too. */
 export async function ask(address, accept = []) {
   const response = await reach(address);

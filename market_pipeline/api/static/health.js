@@ -47,15 +47,16 @@ export class Health {
     );
   }
 
-  /** Learns where the docs and the Dagster UI are; without an answer the links stay as they are. */
+  /** Learns where the docs and the Dagster UI are; returns the error, or null. The links stay then. */
   async findLinks() {
-    const links = await ask("api/v1/links").catch(() => null);
-    if (links === null) return;
+    const links = await ask("api/v1/links").catch((error) => error);
+    if (links instanceof Error) return links;
     document.getElementById("link-docs").href = links.docs;
     this.dagster = webAddress(links.dagster);
     const anchor = document.getElementById("link-dagster");
     anchor.hidden = this.dagster === null;
     if (this.dagster) anchor.href = this.dagster;
+    return null;
   }
 }
 

@@ -1,7 +1,7 @@
 // The page as a whole: makes its parts, refreshes them every minute while it is seen, and says when all is not well.
 
 import { Candles } from "./candles.js";
-import { useKey } from "./client.js";
+import { hasKey, useKey } from "./client.js";
 import { prose } from "./dom.js";
 import { Health } from "./health.js";
 import { Heatmap } from "./heatmap.js";
@@ -22,6 +22,8 @@ const heatmap = new Heatmap({ onOpen: (symbol, day) => month.open(symbol, day) }
 const overview = new Overview({ onChoose: chooseSymbol, onFilter: filterHeatmap });
 
 const keyForm = document.getElementById("key");
+const rejected = document.getElementById("key-rejected");
+const parts = [document.querySelector("main"), document.getElementById("health")];
 let refreshedAt = 0;
 let filtering;
 
@@ -40,17 +42,29 @@ function filterHeatmap() {
 async function refresh() {
   refreshedAt = Date.now();
   const links = health.findLinks();
+  if (showLocked((await links)?.status === UNAUTHORIZED)) return;
   const healthKnown = health.refresh();
   const errors = await Promise.all([
     healthKnown,
     healthKnown.then(refreshCoverage),
-    links.then(() => runs.refresh(health.dagster)),
+    runs.refresh(health.dagster),
     candles.refresh(),
   ]);
   showBanner(health.isWell ? null : errors.find((error) => error !== null));
-  keyForm.hidden = !errors.some((error) => error?.status === UNAUTHORIZED);
   document.getElementById("refreshed").textContent = `Last: ${instant(new Date().toISOString())}.`;
   document.body.dataset.state = "settled";
+}
+
+/** Shows the question for a key in the place of everything else where there is no reading without one. */
+function showLocked(locked) {
+  keyForm.hidden = !locked;
+  for (const part of parts) part.hidden = locked;
+  if (locked) {
+    rejected.hidden = !hasKey();
+    showBanner(null);
+    document.body.dataset.state = "settled";
+  }
+  return locked;
 }
 
 async function refreshCoverage() {

@@ -1,0 +1,10 @@
+// The documentation to try things out in: Swagger UI over the API's own document.
+
+window.SwaggerUIBundle({
+  url: "openapi.json",
+  dom_id: "#swagger-ui",
+  deepLinking: true,
+  layout: "BaseLayout",
+  showExtensions: true,
+  showCommonExtensions: true,
+});

@@ -1,0 +1,18 @@
+"""Texts in CSV, which spreadsheets take for formulas where they begin like one: CWE-1236."""
+
+FORMULA_STARTS = "=+-@\t\r\n\uff1d\uff0b\uff0d\uff20"
+"""What a text begins with that a spreadsheet would compute, as OWASP lists it; the last four are the first, wide."""
+
+_CODES = ", ".join(str(ord(character)) for character in FORMULA_STARTS)
+_NUMBER = r"'^[-+]?[0-9]*\.?[0-9]+([eE][-+]?[0-9]+)?$'"
+
+
+def is_textual(type_name: str) -> bool:
+    """Whether a column of this PostgreSQL type may hold any text; no number, date or list does."""
+    return type_name.lower().startswith(("text", "character", "varchar", "name", "citext")) and "[" not in type_name
+
+
+def plain_text(column: str) -> str:
+    """The SQL of a text column with an apostrophe before a text that begins like a formula and is no number."""
+    text = f"{column}::text"
+    return f"CASE WHEN ascii({text}) IN ({_CODES}) AND {text} !~ {_NUMBER} THEN '''' || {text} ELSE {text} END"
