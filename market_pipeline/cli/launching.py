@@ -164,5 +164,5 @@ def _instance(settings: Settings, warehouse: Engine) -> Iterator[DagsterInstance
             yield instance
     except (DBAPIError, psycopg2.Error) as error:
         raise DatabaseLostError(
-            f"{database_problem(error)} What was loaded is whole; run the same command again then"
+            f"{database_problem(error)} What was loaded is whole; run the same command again after that"
         ) from None

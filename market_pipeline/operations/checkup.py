@@ -23,9 +23,11 @@ from market_pipeline.operations.findings import (
     Finding,
     error,
     judge_clock,
+    judge_connections,
     judge_port,
     judge_server,
     judge_space,
+    judge_writable,
     ok,
     warning,
 )
@@ -197,6 +199,22 @@ def rights(check: str, patient: Patient) -> Finding:
     return error(check, f"the role {row.role} may not {needs}", "have an administrator grant it that")
 
 
+def writable(check: str, patient: Patient) -> Finding:
+    """Whether the server takes writes: a standby, or one set read-only after a failover, doesn't."""
+    with patient.warehouse.connect() as connection:
+        row = connection.execute(
+            text("SELECT pg_is_in_recovery() AS standby, current_setting('transaction_read_only') = 'on' AS read_only")
+        ).one()
+    return judge_writable(check, standby=row.standby, read_only=row.read_only)
+
+
+def connections(check: str, patient: Patient) -> Finding:
+    """Whether a run finds the connections that it takes."""
+    with patient.warehouse.connect() as connection:
+        limits = connection.execute(statement("free_connections")).one()
+    return judge_connections(check, {name: left for name, left in limits._mapping.items() if left is not None})
+
+
 def dagster(check: str, patient: Patient) -> Finding:
     """Whether Dagster's own database is there, and its daemon alive."""
     with existing_instance(patient.settings, patient.warehouse) as instance:
@@ -232,6 +250,8 @@ WITH_DATABASE: Sequence[tuple[str, Callable[[str, Patient], Finding]]] = (
     ("clock", clock),
     ("time zones", time_zones),
     ("rights", rights),
+    ("writing", writable),
+    ("connections", connections),
     ("Dagster", dagster),
     ("dbt project", dbt_project),
     ("analysts' tables", marts),

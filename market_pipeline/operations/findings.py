@@ -3,9 +3,11 @@
 Judgement only: how things are measured is said beside what is measured.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+from market_pipeline.warehouse.errors import CONNECTIONS_OF_A_RUN
 
 Level = Literal["ok", "warning", "error"]
 
@@ -84,3 +86,23 @@ def judge_port(check: str, port: int, *, ours: bool, free: bool, option: str) ->
     if free:
         return ok(check, f"port {port} is free")
     return warning(check, f"port {port} is taken by another program", f"stop that, or choose another with {option}")
+
+
+def judge_writable(check: str, *, standby: bool, read_only: bool) -> Finding:
+    """Judge whether the server takes writes."""
+    if standby:
+        return error(check, "the server is a standby and takes no writes", "set DATABASE_URL to the primary")
+    if read_only:
+        fix = "have an administrator reset it for the role and the database: ALTER DATABASE ... RESET ..."
+        return error(check, "default_transaction_read_only is on", fix)
+    return ok(check, "the server takes writes")
+
+
+def judge_connections(check: str, left: Mapping[str, int]) -> Finding:
+    """Judge how many more connections there may be, by what limits them: server, database, role."""
+    limit, fewest = min(left.items(), key=lambda item: item[1])
+    found = f"{max(fewest, 0)} more are possible by the limit of the {limit}, and a run takes {CONNECTIONS_OF_A_RUN}"
+    if fewest < CONNECTIONS_OF_A_RUN:
+        fix = {"server": "max_connections", "database": "its CONNECTION LIMIT", "role": "its CONNECTION LIMIT"}[limit]
+        return warning(check, found, f"close other programs' connections, or have {fix} raised")
+    return ok(check, found)

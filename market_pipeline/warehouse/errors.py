@@ -10,8 +10,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from market_pipeline.errors import MarketPipelineError
 
-CONNECTIONS_OF_A_RUN = 12
-"""The most connections that a run takes, of the warehouse's database and Dagster's together."""
+CONNECTIONS_OF_A_RUN = 9
+"""Connections that a run takes of the warehouse's database and Dagster's together; four at once took 37."""
 
 _READ_ONLY = (
     "It is a standby, or an administrator has set default_transaction_read_only: set DATABASE_URL to the primary, or "
@@ -19,7 +19,7 @@ _READ_ONLY = (
 )
 _NO_CONNECTION_LEFT = (
     "Close other programs' connections, or have max_connections, or the CONNECTION LIMIT of the role or the database, "
-    f"raised: a run takes up to {CONNECTIONS_OF_A_RUN}."
+    f"raised: a run takes some {CONNECTIONS_OF_A_RUN}."
 )
 _PASSES = "It starts, stops or is being restarted: run the command again in a minute."
 _TIMED_OUT = "An administrator canceled it, or a timeout is set on the role or the database: have that raised."

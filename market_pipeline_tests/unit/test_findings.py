@@ -6,9 +6,11 @@ from market_pipeline.operations.findings import (
     Level,
     any_error,
     judge_clock,
+    judge_connections,
     judge_port,
     judge_server,
     judge_space,
+    judge_writable,
     ok,
     warning,
 )
@@ -50,3 +52,17 @@ def test_a_port_may_be_free_or_ours(ours: bool, free: bool, level: Level) -> Non
 def test_a_warning_is_no_error() -> None:
     assert not any_error([ok("a", "b"), warning("a", "b", "c")])
     assert any_error([judge_space("data folder", "/data", 0)])
+
+
+def test_a_server_that_takes_no_writes_is_an_error() -> None:
+    assert judge_writable("writing", standby=False, read_only=False).level == "ok"
+    assert judge_writable("writing", standby=False, read_only=True).level == "error"
+    standby = judge_writable("writing", standby=True, read_only=True)
+    assert (standby.level, standby.mend) == ("error", "set DATABASE_URL to the primary")
+
+
+def test_the_limit_that_leaves_the_fewest_connections_counts() -> None:
+    assert judge_connections("connections", {"server": 90}).level == "ok"
+    few = judge_connections("connections", {"server": 90, "role": 2})
+    assert few.level == "warning"
+    assert few.found.startswith("2 more are possible by the limit of the role")
