@@ -49,7 +49,8 @@ def test_a_new_warehouse_is_well_but_for_what_has_never_run(doctor: Ask) -> None
     usual = {"data folder", "database's disk", "API's port", "UI's port"}  # as this machine has it
     assert {check: level for check, level in levels.items() if check not in usual} == {
         "settings": "ok", "vendor key": "ok", "database": "ok", "PostgreSQL": "ok", "schema": "ok", "clock": "ok",
-        "time zones": "ok", "rights": "ok", "Dagster": "warning", "dbt project": "ok", "analysts' tables": "warning",
+        "time zones": "ok", "rights": "ok", "writing": "ok", "connections": "ok", "Dagster": "warning",
+        "dbt project": "ok", "analysts' tables": "warning",
     }  # fmt: skip
     assert usual < set(findings)
     assert findings["Dagster"]["mend"] == "start it with `market-pipeline up`"
@@ -132,3 +133,13 @@ def test_people_get_a_line_for_each_finding_and_how_to_mend_it(
     assert re.search(r"^ok +settings +every", said, re.MULTILINE)
     assert re.search(r"^error +database +.*DATABASE_URL is right", said, re.MULTILINE)
     assert re.search(r"^2 to mend, \d to look at$", said, re.MULTILINE)  # as many warnings as this machine has
+
+
+def test_a_database_set_read_only_after_a_failover_is_an_error(doctor: Ask, warehouse: Engine) -> None:
+    with warehouse.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql(
+            f'ALTER DATABASE "{connection.engine.url.database}" SET default_transaction_read_only = on'
+        )
+    code, findings = doctor()
+    assert code == 1
+    assert findings["writing"]["level"] == "error"
