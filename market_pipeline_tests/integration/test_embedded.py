@@ -99,6 +99,7 @@ def wheel_copy() -> Iterator[Path]:
         without = shutil.ignore_patterns("include", "*.a")
         shutil.copytree(installation, folder / installation.parent.name / installation.name, ignore=without)
         shutil.copytree(f"{installation.parent}.libs", folder / f"{installation.parent.name}.libs")
+        (folder / installation.parent.name / "__init__.py").touch()  # Python would prefer the installed one without
         for path in (folder, *folder.rglob("*")):
             path.chmod(0o755)
         yield folder

@@ -60,13 +60,20 @@ class Account:
         return options
 
     def can_run(self, *command: str | Path) -> bool:
-        """Whether a command succeeds as this account. Asked of the system itself, which knows of ACLs and mounts."""
-        done = subprocess.run(  # noqa: S603, the command is ours
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            check=False,
-            **self.process_options,
-        )
+        """Try a command as this account, to its end: the system itself knows of modes, ACLs and mounts.
+
+        Returns:
+            True if it exits with 0; False if it doesn't, or can't even be started.
+        """
+        try:
+            done = subprocess.run(  # noqa: S603, the command is ours
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                check=False,
+                **self.process_options,
+            )
+        except OSError:  # a folder above the program is closed to the account
+            return False
         return done.returncode == 0
