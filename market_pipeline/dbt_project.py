@@ -26,31 +26,19 @@ TLS = ("sslmode", "sslrootcert", "sslcert", "sslkey", "channel_binding")
 """What a database's address may say of TLS; libpq takes each from an environment variable too."""
 
 
-class NoDbtProjectError(MarketPipelineError):
-    """There is no dbt project where this package runs from."""
-
-
 class DbtError(MarketPipelineError):
     """dbt has failed."""
 
 
 def project_folder() -> Path:
-    """The dbt project, which is part of the checkout.
-
-    Raises:
-        NoDbtProjectError: the package was installed without a checkout.
-    """
-    checkout = project_dir()
-    if checkout is None:
-        raise NoDbtProjectError("the analysts' tables are made by dbt/, which is in the checkout: run this from one")
-    return checkout / "dbt"
+    """The folder of the dbt project, which nothing writes to."""
+    return project_dir() / "dbt"
 
 
 def model_keys() -> dict[str, list[str]]:
     """The columns that tell the rows of each mart apart: its primary key, or what its tests hold to be unique."""
     keys: dict[str, list[str]] = {}
-    checkout = project_dir()
-    for file in sorted((checkout / "dbt" / "models" / "marts").glob("*.yml")) if checkout else ():
+    for file in sorted((project_folder() / "models" / "marts").glob("*.yml")):
         for model in yaml.safe_load(file.read_text(encoding="utf-8")).get("models") or ():
             if key := _key(model):
                 keys[model["name"]] = key
@@ -76,7 +64,6 @@ def dbt_environment(settings: Settings) -> dict[str, str]:
     Starts the embedded server if it is the warehouse and isn't running.
 
     Raises:
-        NoDbtProjectError: there is no project.
         EmbeddedServerError: the embedded server can't be started.
     """
     project, output = project_folder(), output_folder(settings)
@@ -97,7 +84,6 @@ def run_dbt(settings: Settings, *arguments: str) -> None:
     It writes to this process's standard output as it goes, and in full to `logs/dbt.log`.
 
     Raises:
-        NoDbtProjectError: there is no project.
         DbtError: dbt failed, or one of its models or tests did; the message says where to read on.
     """
     command = [sys.executable, "-P", "-c", "from dbt.cli.main import cli; cli()", *arguments]
@@ -134,7 +120,6 @@ def manifest(settings: Settings) -> Path:
     """What dbt makes of the project: every model, test and column, as JSON. Made anew only where the project changed.
 
     Raises:
-        NoDbtProjectError: there is no project.
         DbtError: it can't be read; the message says where to read on.
     """
     folder = output_folder(settings) / "manifests"

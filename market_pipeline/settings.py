@@ -28,15 +28,20 @@ class SettingsError(UsageError):
     """An environment variable holds a value that can't be used."""
 
 
-def project_dir() -> Path | None:
+def checkout_dir() -> Path | None:
     """The checkout this package runs from, or None where it was installed without one."""
     folder = Path(__file__).resolve().parent.parent
     return folder if (folder / "dagster.yaml").is_file() else None
 
 
+def project_dir() -> Path:
+    """The folder that holds `dbt/` and `dagster.yaml`: the checkout, or the copies that a wheel holds (setup.py)."""
+    return checkout_dir() or Path(__file__).resolve().parent / "project"
+
+
 def default_data_dir() -> Path:
     """`.market_pipeline` in the checkout, so that clones don't share a database; else the user's data folder."""
-    folder = project_dir()
+    folder = checkout_dir()
     return folder / ".market_pipeline" if folder else platformdirs.user_data_path("market-pipeline")
 
 
@@ -270,7 +275,7 @@ def load_settings() -> Settings:
     Raises:
         SettingsError: a value can't be used; the message names the variable and never shows a secret.
     """
-    folder = project_dir()
+    folder = checkout_dir()
     env_files = ((folder / ".env") if folder else None, Path(".env").absolute())
     try:
         return Settings(_env_file=[file for file in env_files if file is not None])

@@ -22,6 +22,7 @@ COMMANDS = {
     "restore": OnDemand("backup", "restore"),
     "marts": OnDemand("marts", "marts"),
     "dbt": OnDemand("marts", "dbt", PassesOn),
+    "dagster-home": OnDemand("dagster_home", "print_dagster_home"),
     "api": OnDemand("api", "api"),
     "up": OnDemand("up", "up"),
     "worker": OnDemand("worker", "worker"),

@@ -15,7 +15,7 @@ from market_pipeline.dbt_project import output_folder
 from market_pipeline.errors import UsageError
 from market_pipeline.runs import range_runs
 from market_pipeline.sandbox.server import running_sandbox
-from market_pipeline.settings import Settings, load_settings
+from market_pipeline.settings import Settings, checkout_dir, load_settings
 from market_pipeline.symbols import Symbol
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database import warehouse_of
@@ -28,7 +28,7 @@ RANGES = {
 LAST_SESSION = date(2013, 3, 1)
 
 NEXT_STEPS = """
-The bars are in a PostgreSQL of your own. From here, in the project's folder (`. .venv/bin/activate` first):
+The bars are in a PostgreSQL of your own. From here{where}:
 
   query them     market-pipeline db psql -c "select * from market_data where symbol = 'AAPL' order by date desc limit 5"
   look at it     market-pipeline up --sandbox, then http://localhost:8000, and http://localhost:3000 for Dagster
@@ -37,8 +37,10 @@ The bars are in a PostgreSQL of your own. From here, in the project's folder (`.
                  (what the sandbox did not record it generates: not the market's)
   the real thing POLYGON_API_KEY in .env, and DATABASE_URL or MARKET_PIPELINE_DATA_DIR for another database
   stop           market-pipeline db stop
-  remove it all  make demo-clean
+  remove it all  {clean}
 """
+IN_A_CHECKOUT = {"where": ", in the project's folder (`. .venv/bin/activate` first)", "clean": "make demo-clean"}
+ANYWHERE = {"where": "", "clean": "market-pipeline demo --clean"}
 
 
 class DemoError(UsageError):
@@ -71,7 +73,7 @@ def demo(
         build_marts(settings, warehouse, quiet=True)
     code = exit_code(accounts)
     if code == 0:
-        typer.echo(NEXT_STEPS)
+        typer.echo(NEXT_STEPS.format(**IN_A_CHECKOUT if checkout_dir() else ANYWHERE))
     raise typer.Exit(code)
 
 

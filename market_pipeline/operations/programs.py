@@ -6,7 +6,6 @@ daemon alike: https://docs.dagster.io/deployment/code-locations/workspace-yaml#g
 
 import json
 import os
-import shutil
 import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -21,9 +20,9 @@ from dagster._core.storage.tags import GRPC_INFO_TAG
 
 from market_pipeline.operations.answering import API, DAGSTER_UI, answers
 from market_pipeline.operations.supervising import Child
-from market_pipeline.orchestration.launch import NoInstanceError
+from market_pipeline.orchestration.home import dagster_home
 from market_pipeline.orchestration.scheduler import scheduler_state
-from market_pipeline.settings import Settings, project_dir
+from market_pipeline.settings import Settings
 
 LOOPBACK = "127.0.0.1"
 LOCATION = "market_pipeline.definitions"
@@ -65,28 +64,14 @@ def _url(host: str, port: int) -> str:
 
 
 def environment(settings: Settings, addresses: Addresses, changes: Mapping[str, str]) -> dict[str, str]:
-    """The environment of the programs: ours, Dagster's home, where the UI is, and `changes`.
-
-    Raises:
-        NoInstanceError: there is no dagster.yaml to work by.
-    """
+    """The environment of the programs: ours, Dagster's home, where the UI is, and `changes`."""
     return {
         **os.environ,
-        "DAGSTER_HOME": os.environ.get("DAGSTER_HOME") or str(_home(settings)),
+        "DAGSTER_HOME": str(dagster_home(settings)),
         "DAGSTER_WEBSERVER_URL": addresses.ui,
         "PYTHONUNBUFFERED": "1",
         **changes,
     }
-
-
-def _home(settings: Settings) -> Path:
-    """Dagster's folder below the data folder, with the checkout's dagster.yaml as it is now."""
-    checkout = project_dir()
-    if checkout is None:
-        raise NoInstanceError("set DAGSTER_HOME to the folder that holds the project's dagster.yaml")
-    settings.dagster_dir.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(checkout / "dagster.yaml", settings.dagster_dir / "dagster.yaml")
-    return settings.dagster_dir
 
 
 def programs(

@@ -32,10 +32,6 @@ STOPPED = "the command was told to stop"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
-class NoInstanceError(MarketPipelineError):
-    """Dagster's configuration can't be found."""
-
-
 @dataclass(frozen=True)
 class Launched:
     """A run that has ended."""
@@ -48,20 +44,13 @@ class Launched:
 
 @contextmanager
 def open_instance(settings: Settings) -> Iterator[DagsterInstance]:
-    """Dagster's instance: DAGSTER_HOME's where it is set, else the one the checkout's dagster.yaml describes.
-
-    Raises:
-        NoInstanceError: there is neither.
-    """
+    """Dagster's instance: DAGSTER_HOME's where it is set, else the one the project's dagster.yaml describes."""
     if is_dagster_home_set():
         instance = DagsterInstance.get()
     else:
-        folder = project_dir()
-        if folder is None:
-            raise NoInstanceError("set DAGSTER_HOME to the folder that holds the project's dagster.yaml")
         home = settings.dagster_dir
         home.mkdir(parents=True, exist_ok=True)
-        instance = DagsterInstance.from_ref(InstanceRef.from_dir(str(home), config_dir=str(folder)))
+        instance = DagsterInstance.from_ref(InstanceRef.from_dir(str(home), config_dir=str(project_dir())))
     with instance:
         yield instance
 

@@ -24,7 +24,6 @@ def existing_instance(settings: Settings, warehouse: Engine) -> Iterator[Dagster
 
     Raises:
         DagsterDatabaseError: the database can't be used.
-        NoInstanceError: there is no dagster.yaml.
     """
     if not _has_tables(settings, warehouse):
         yield None

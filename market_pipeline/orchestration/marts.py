@@ -37,7 +37,6 @@ def build_marts(settings: Settings, symbols: Sequence[Symbol]) -> list[dg.Assets
     """The models as assets, and the warehouse's tables that they read.
 
     Raises:
-        NoDbtProjectError: the package was installed without a checkout.
         DbtError: the dbt project can't be read.
     """
     project = json.loads(manifest(settings).read_text(encoding="utf-8"))

@@ -9,6 +9,7 @@ import pytest
 
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.server import running_sandbox
+from market_pipeline_tests.end_to_end.wheel import Wheel
 
 CHECKOUT = Path(__file__).parents[2]
 COMMAND_SECONDS = 180
@@ -21,6 +22,12 @@ def sandbox() -> Iterator[str]:
     """The address of a sandbox that knows no ticker NOSUCH."""
     with running_sandbox(SandboxConfig()) as base_url:
         yield base_url
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Wheel:
+    """The project as a wheel, installed where there is no checkout."""
+    return Wheel.built_and_installed(tmp_path_factory.mktemp("installed"))
 
 
 @pytest.fixture

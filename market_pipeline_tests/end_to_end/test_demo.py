@@ -14,6 +14,7 @@ import pytest
 from bokeh_sampledata import stocks
 
 from market_pipeline_tests.end_to_end.conftest import CHECKOUT
+from market_pipeline_tests.end_to_end.wheel import Wheel
 
 BIN = Path(sys.executable).parent
 SESSIONS = {"AAPL": 1300, "FB": 196, "GOOG": 1300, "IBM": 1300, "MSFT": 1300}
@@ -34,11 +35,11 @@ class Newcomer:
         }
         self.environment.pop("DATABASE_URL", None)
 
-    def types(self, *command: str, **changes: str) -> subprocess.CompletedProcess[str]:
+    def types(self, *command: str, cwd: Path = CHECKOUT, **changes: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             command,
             env={**self.environment, **changes},
-            cwd=CHECKOUT,
+            cwd=cwd,
             capture_output=True,
             text=True,
             timeout=SECONDS,
@@ -47,14 +48,15 @@ class Newcomer:
 
 
 @pytest.fixture(scope="module")
-def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Newcomer]:
-    """Someone who has just run the demo."""
+def newcomer(tmp_path_factory: pytest.TempPathFactory, wheel: Wheel) -> Iterator[Newcomer]:
+    """Someone who has just run the demo of an installed wheel, and does all that follows in a checkout."""
     folder = tmp_path_factory.mktemp("new comer")
     someone = Newcomer(folder)
-    first = someone.types("market-pipeline", "demo")
+    first = someone.types(str(wheel.program("market-pipeline")), "demo", cwd=wheel.folder)
     try:
         assert first.returncode == 0, first.stderr
         assert "market-pipeline up --sandbox" in first.stdout
+        assert "market-pipeline demo --clean" in first.stdout
         yield someone
     finally:
         someone.types("market-pipeline", "demo", "--clean")
@@ -65,6 +67,7 @@ def test_the_demo_again_says_that_nothing_changed(newcomer: Newcomer) -> None:
     again = newcomer.types("market-pipeline", "demo")
     assert again.returncode == 0, again.stderr
     assert "Nothing changed: every bar was there already." in again.stdout
+    assert "make demo-clean" in again.stdout
     [total] = [line.split() for line in again.stdout.splitlines() if line.startswith("| total")]
     assert [number for number in total if number not in "|"][1:6] == ["5,396", "0", "0", "5,396", "0"]
 

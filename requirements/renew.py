@@ -1,0 +1,60 @@
+"""Write the locks beside this file anew from setup.py: `make pins`. It takes uv, which nothing else does.
+
+One resolution covers all that setup.py names, for every Python and platform it claims. `install.txt` is what installs,
+`run.txt` what running takes, and each other lock what an extra of setup.py takes on top of these two. Versions stay as
+they are where setup.py still allows them; arguments are handed on to uv, such as `--upgrade`.
+"""
+
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+EXTRAS = ("workers", "kubernetes", "dg", "benchmarks", "dev")
+INSTALLERS = "pip\nsetuptools>=77\n"
+OPTIONS = (
+    "--universal", "--python-version", "3.11.2", "--fork-strategy", "fewest", "--generate-hashes",
+    "--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links", "--no-config", "--quiet",
+)  # fmt: skip
+HEADER = "# Written by `make pins`. The hashes are of all files that a package index has of a version.\n"
+
+
+def main(arguments: list[str]) -> None:
+    """Resolve everything at once, then write each lock's part of it."""
+    before = "".join(file.read_text(encoding="utf-8") for file in sorted(FOLDER.glob("*.txt")))
+    everything = resolve(before, "setup.py", "--all-extras", "-", *arguments)
+    there: dict[str, str] = {}
+    for name, inputs in {
+        "install": ["-"],
+        "run": ["setup.py"],
+        **{extra: ["setup.py", "--extra", extra] for extra in EXTRAS},
+    }.items():
+        part = split(resolve(everything, *inputs))
+        if not part.items() <= split(everything).items():
+            raise SystemExit(f"{name} was resolved to other versions than everything together")
+        own = {first: pin for first, pin in part.items() if first not in there}
+        (FOLDER / f"{name}.txt").write_text(HEADER + "".join(own.values()), encoding="utf-8")
+        if name in ("install", "run"):
+            there |= own
+
+
+def resolve(before: str, *inputs: str) -> str:
+    """Return the lock of `inputs`, in the versions of the lock `before` where they are allowed."""
+    with tempfile.TemporaryDirectory() as folder:
+        lock = Path(folder, "lock.txt")
+        lock.write_text(before, encoding="utf-8")
+        uv = Path(sys.executable).with_name("uv")
+        command = [uv, "pip", "compile", *OPTIONS, "--output-file", lock, *inputs]
+        subprocess.run(command, cwd=FOLDER.parent, input=INSTALLERS, text=True, check=True)  # noqa: S603, it is ours
+        return lock.read_text(encoding="utf-8")
+
+
+def split(lock: str) -> dict[str, str]:
+    """Return the lines of each pin of a lock, by the first: the hashes follow."""
+    return {pin.partition("\n")[0]: pin for pin in re.findall(r"^\S+==(?:.*\\\n)*.*\n", lock, re.MULTILINE)}
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
