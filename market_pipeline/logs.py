@@ -35,6 +35,9 @@ REPEATED_SECONDS = 60.0
 KINDS_KEPT = 1_000
 """How long a message isn't repeated, and how many different ones are remembered."""
 
+AGAIN = re.compile(r"[A-Z]+:dagster[\w.-]*:")
+"""How the daemon says everything a second time, once Dagster has logged a lost connection by the root logger."""
+
 
 class JsonFormatter(structlog.stdlib.ProcessorFormatter):
     """Makes a record of the standard library's an object: time, level, logger, message, and where known the rest.
@@ -116,9 +119,10 @@ def is_json() -> bool:
 
 def shortened(line: str) -> str | None:
     """A line that a program wrote, for people: Dagster's with the time of day alone; None where it says nothing new."""
-    found = DAGSTERS.match(COLOURED.sub("", line))
+    plain = COLOURED.sub("", line)
+    found = DAGSTERS.match(plain)
     if found is None:
-        return line
+        return None if AGAIN.match(plain) else line
     return None if CHATTER.match(found[2]) else f"{found[1]} {found[2]}"
 
 

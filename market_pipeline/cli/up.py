@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from market_pipeline import interruption, logs
 from market_pipeline.errors import MarketPipelineError, UsageError
 from market_pipeline.listening import PortTakenError, free_port, listen
+from market_pipeline.operations.repeated_errors import RepeatedErrors
 from market_pipeline.operations.supervising import Child, Supervisor, end_leftovers
 from market_pipeline.operations.up_database import UpDatabase, database_of_up
 from market_pipeline.operations.up_session import UpSession, folder_of
@@ -34,6 +35,7 @@ COLOURS = {
     "sandbox": typer.colors.YELLOW, "code": typer.colors.BLUE, "webserver": typer.colors.GREEN,
     "daemon": typer.colors.MAGENTA, "api": typer.colors.CYAN,
 }  # fmt: skip
+_REPEATED = RepeatedErrors()
 WIDTH = max(map(len, COLOURS))
 
 
@@ -165,6 +167,11 @@ def _check_ports(host: str, api_port: int, ui_port: int) -> None:
 
 def _say(name: str, line: str) -> None:
     """One line under the name of who said it, in one piece whichever thread it comes from; an object where logs are."""
+    for passed_on in [line] if name == "up" else _REPEATED.passed_on(name, line):
+        _print(name, passed_on)
+
+
+def _print(name: str, line: str) -> None:
     prefix = f"{name:<{WIDTH}} | "
     if logs.is_json():
         prefix, line = "", logs.relayed(line, name)

@@ -1,0 +1,115 @@
+"""`db migrate` and `db prune` killed inside their work: nothing is half done, and the same command does it."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import Engine, create_engine, text
+
+from market_pipeline.orchestration.launch import open_instance
+from market_pipeline.settings import Settings
+from market_pipeline.warehouse.schema import current_revision, head_revision
+from market_pipeline_tests.end_to_end.conftest import CHECKOUT
+from market_pipeline_tests.integration.event_log_cases import FIRST_RUN, SECOND_RUN, run_range
+
+SECONDS = 120
+BEFORE = "0003"
+WAITING = text(
+    "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' "
+    "AND pid <> pg_backend_pid()"
+)
+
+
+def command(*words: str) -> list[str]:
+    return [str(Path(sys.executable).with_name("market-pipeline")), *words]
+
+
+@contextmanager
+def killed_while_it_waits_for(engine: Engine, table: str, environment: dict[str, str], *words: str) -> Iterator[None]:
+    """The block runs once a command has been killed at that table, in the middle of its transaction."""
+    with engine.connect() as holder:
+        holder.execute(text(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"))
+        with subprocess.Popen(command(*words), env=environment, cwd=CHECKOUT, stdout=subprocess.DEVNULL) as process:
+            until_waiting(engine, process)
+            process.kill()
+    with engine.connect() as connection:  # the server finds nobody there when it has got its lock
+        end = time.monotonic() + SECONDS
+        others = text(
+            "SELECT count(*) FROM pg_locks JOIN pg_class ON pg_class.oid = relation WHERE relname = :table "
+            "AND pid <> pg_backend_pid()"
+        )
+        while connection.scalar(others, {"table": table}):
+            assert time.monotonic() < end
+            time.sleep(0.05)
+    yield
+
+
+def until_waiting(engine: Engine, process: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + SECONDS
+    while time.monotonic() < end:
+        with engine.connect() as connection:
+            if connection.execute(WAITING).first() is not None:
+                return
+        assert process.poll() is None
+        time.sleep(0.05)
+    raise AssertionError("the command never got there")
+
+
+def test_a_killed_migration_has_changed_nothing_and_the_next_is_whole(
+    warehouse: Engine, environment: dict[str, str]
+) -> None:
+    with warehouse.begin() as connection:
+        connection.execute(text("ALTER TABLE request_slots DROP COLUMN taken_at"))
+        connection.execute(text("UPDATE alembic_version SET version_num = :before"), {"before": BEFORE})
+        views = "SELECT count(*) FROM pg_views WHERE schemaname = 'public'"
+        before = connection.scalar(text(views))
+    with (
+        killed_while_it_waits_for(warehouse, "request_slots", environment, "db", "migrate"),
+        warehouse.connect() as connection,
+    ):
+        assert current_revision(connection) == BEFORE
+        assert connection.scalar(text(views)) == before
+    done = subprocess.run(command("db", "migrate"), env=environment, cwd=CHECKOUT, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    with warehouse.connect() as connection:
+        assert current_revision(connection) == head_revision()
+        assert connection.scalar(text("SELECT count(taken_at) FROM request_slots")) == 0
+
+
+@pytest.fixture
+def records(database_url: SecretStr) -> Iterator[Engine]:
+    """Dagster's database."""
+    engine = create_engine(
+        database_url.get_secret_value().replace("postgresql://", "postgresql+psycopg://") + "_dagster"
+    )
+    yield engine
+    engine.dispose()
+
+
+COUNTS = "SELECT (SELECT count(*) FROM event_logs), (SELECT count(*) FROM asset_event_tags)"
+LOST = "SELECT count(*) FROM asset_event_tags WHERE event_id NOT IN (SELECT id FROM event_logs)"
+
+
+def test_a_killed_prune_has_deleted_no_event_without_its_tags_and_the_next_does_the_rest(
+    settings: Settings, environment: dict[str, str], records: Engine
+) -> None:
+    with open_instance(settings) as instance:
+        for run_id in (FIRST_RUN, SECOND_RUN):
+            assert run_range(instance, run_id, "2024-01-01", "2024-01-05")
+    with records.begin() as connection:
+        connection.execute(text("UPDATE event_logs SET timestamp = timestamp - interval '40 days'"))
+        before = connection.execute(text(COUNTS)).one()
+    with killed_while_it_waits_for(records, "asset_event_tags", environment, "db", "prune"), records.connect() as now:
+        assert now.execute(text(COUNTS)).one() == before
+    done = subprocess.run(
+        command("db", "prune"), env=environment, cwd=CHECKOUT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("deleted 30 events"), "3 assets on 5 days, planned and done"
+    with records.connect() as now:
+        assert now.scalar(text(LOST)) == 0

@@ -1,0 +1,54 @@
+"""A long outage in few lines, and nothing else kept back."""
+
+from market_pipeline.operations.repeated_errors import RepeatedErrors
+
+ERROR = [
+    "2026-03-02 02:0{n}:00 +0000 - dagster.daemon - ERROR - Thread for SCHEDULER did not shut down, run {n}",
+    "Traceback (most recent call last):",
+    '  File "pool.py", line 12, in connect',
+    "    raise OperationalError(0x7f{n})",
+    "sqlalchemy.exc.OperationalError: connection refused",
+    "",
+]
+
+
+def outage(times: int, *, every: float) -> tuple[list[str], list[str]]:
+    """What is shown of an error that comes so many times, and of the chatter between."""
+    now = [0.0]
+    errors = RepeatedErrors(lambda: now[0])
+    shown: list[str] = []
+    chatter: list[str] = []
+    for number in range(times):
+        for line in ERROR:
+            shown += errors.passed_on("daemon", line.format(n=number % 10))
+        chatter += errors.passed_on("daemon", f"2026-03-02 02:00:00 +0000 - dagster - INFO - Launched run {number}")
+        now[0] += every
+    return shown, chatter
+
+
+def test_an_error_that_repeats_is_said_once_and_counted() -> None:
+    shown, chatter = outage(250, every=2)
+    assert shown == [line.format(n=0) for line in ERROR]
+    assert len(chatter) == 250
+    shown, _ = outage(601, every=2)
+    counts = [line for line in shown if "more times" in line]
+    assert [line.rpartition(" (")[2] for line in counts] == ["299 more times in 10 min)"] * 2
+    assert len(shown) <= 3 * len(ERROR) + 2
+
+
+def test_another_error_or_another_program_is_said() -> None:
+    errors = RepeatedErrors(lambda: 0.0)
+    for program in ("daemon", "api"):
+        assert errors.passed_on(program, "ERROR:root:no database") == ["ERROR:root:no database"]
+        assert errors.passed_on(program, "ERROR:root:no database") == []
+    assert errors.passed_on("api", "  DETAIL: the disk is full") == ["  DETAIL: the disk is full"]
+    assert errors.passed_on("api", "  DETAIL: the disk is full") == []
+    for _ in range(2):
+        assert errors.passed_on("api", "2026-03-02 02:00:00 served") == ["2026-03-02 02:00:00 served"]
+        assert errors.passed_on("api", "") == [""]
+
+
+def test_objects_are_counted_as_lines_are() -> None:
+    errors = RepeatedErrors(lambda: 0.0)
+    line = '{"time": "2026-03-02T02:00:0%dZ", "level": "error", "message": "no database"}'
+    assert [errors.passed_on("daemon", line % second) for second in range(3)] == [[line % 0], [], []]
