@@ -137,6 +137,18 @@ def test_everything_runs_comes_back_after_crashes_heals_and_is_gone_at_the_end(
         assert "webserver | was killed by SIGKILL: it is started again in 1 s" in first.until_it_says("SIGKILL")
         until(lambda: answers(ui, DAGSTER_UI), "the webserver's return")
 
+        for name, words in {"code": "code-server", "daemon": "dagster-daemon", "api": " api --host"}.items():
+            [killed, *_] = [pid for pid, line in started_by(mark(settings)).items() if words in " ".join(line)]
+            os.kill(killed, signal.SIGKILL)
+            first.until_it_says(f"{name:<9} | was killed by SIGKILL: it is started again in 1 s")
+        server = embedded.running(settings.market_pipeline_data_dir)
+        assert server is not None
+        os.kill(server.pid, signal.SIGKILL)
+        first.until_it_says("up        | the embedded PostgreSQL had ended; it runs again")
+        until(lambda: answers(api, API), "the return of the API")
+        until(lambda: requests.get(f"{api}/health", timeout=10).json()["scheduler_running"], "the return of everything")
+        until(lambda: ask(ui, ASSETS, keys=key)["assetNodes"], "the code server's return")
+
         before = mark(settings)
         elsewhere = json.dumps({"host": "127.0.0.1", "port": 1})
         with open_instance(settings) as instance:
