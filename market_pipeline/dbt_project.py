@@ -4,26 +4,30 @@ dbt runs as a child process that learns from its environment where the warehouse
 never into the checkout. What the tables are is said in `dbt/`, and when they are made is the orchestration's business.
 """
 
-import getpass
 import hashlib
-import os
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import yaml
 from filelock import FileLock
-from sqlalchemy import URL, make_url
+from sqlalchemy import Connection, text
 
 from market_pipeline.children import run_child
+from market_pipeline.database_address import DatabaseAddress
 from market_pipeline.errors import MarketPipelineError
 from market_pipeline.settings import Settings, project_dir
+from market_pipeline.warehouse.client_programs import environment_for
+from market_pipeline.warehouse.connections import ENCODING, SETTINGS, address_in_use, session_statement
 from market_pipeline.warehouse.database import database_url
+from market_pipeline.warehouse.dumps import connected
 
-TLS = ("sslmode", "sslrootcert", "sslcert", "sslkey", "channel_binding")
-"""What a database's address may say of TLS; libpq takes each from an environment variable too."""
+DBT_SETTINGS = {**SETTINGS, "work_mem": "64MB"}
+"""What dbt's sessions are set to. The marts are sorts and hashes of all bars, which the default of 4 MB spills."""
 
 
 class DbtError(MarketPipelineError):
@@ -58,24 +62,38 @@ def output_folder(settings: Settings) -> Path:
     return settings.market_pipeline_data_dir / "dbt"
 
 
-def dbt_environment(settings: Settings) -> dict[str, str]:
-    """The environment variables that dbt takes from the settings, the password among them.
+@contextmanager
+def dbt_environment(settings: Settings) -> Iterator[dict[str, str]]:
+    """The environment variables that dbt takes from the settings, for as long as it runs.
 
-    Starts the embedded server if it is the warehouse and isn't running.
+    The password is in a file that they name, and that is gone on leaving: dbt rewrites its own output wherever a
+    secret's characters occur in it. Starts the embedded server if it is the warehouse and isn't running.
 
     Raises:
         EmbeddedServerError: the embedded server can't be started.
+        DatabaseUnavailableError: the database can't be reached.
     """
     project, output = project_folder(), output_folder(settings)
-    return {
-        **_connection(make_url(database_url(settings).get_secret_value())),
-        "DBT_PROJECT_DIR": str(project),
-        "DBT_PROFILES_DIR": str(project),
-        "DBT_TARGET_PATH": str(output / "target"),
-        "DBT_LOG_PATH": str(output / "logs"),
-        # Of a dbt that was told to stop it would still complain of what that left behind.
-        "PYTHONWARNINGS": "ignore::UserWarning:multiprocessing.resource_tracker",
-    }
+    with connected(database_url(settings)) as connection:
+        address, session = address_in_use(connection), _session(connection)
+    place = address.parameters
+    with TemporaryDirectory(prefix="market-pipeline-dbt-") as folder:
+        environment = environment_for(address.without_password.url())
+        yield environment | {
+            "MARKET_PIPELINE_DBT_HOST": place["host"],
+            "MARKET_PIPELINE_DBT_PORT": place["port"],
+            "MARKET_PIPELINE_DBT_USER": place["user"],
+            "MARKET_PIPELINE_DBT_DATABASE": address.database,
+            "MARKET_PIPELINE_DBT_SESSION": session,
+            "PGPASSFILE": str(_password_file(Path(folder), place.get("password", ""))),
+            "PGCLIENTENCODING": ENCODING,
+            "DBT_PROJECT_DIR": str(project),
+            "DBT_PROFILES_DIR": str(project),
+            "DBT_TARGET_PATH": str(output / "target"),
+            "DBT_LOG_PATH": str(output / "logs"),
+            # Of a dbt that was told to stop it would still complain of what that left behind.
+            "PYTHONWARNINGS": "ignore::UserWarning:multiprocessing.resource_tracker",
+        }
 
 
 def run_dbt(settings: Settings, *arguments: str) -> None:
@@ -87,33 +105,31 @@ def run_dbt(settings: Settings, *arguments: str) -> None:
         DbtError: dbt failed, or one of its models or tests did; the message says where to read on.
     """
     command = [sys.executable, "-P", "-c", "from dbt.cli.main import cli; cli()", *arguments]
-    environment = {**os.environ, **dbt_environment(settings)}
-    if run_child(command, env=environment, cwd=project_folder()).returncode != 0:
+    with dbt_environment(settings) as environment:
+        done = run_child(command, env=environment, cwd=project_folder())
+    if done.returncode != 0:
         log = output_folder(settings) / "logs" / "dbt.log"
         raise DbtError(f"`dbt {' '.join(arguments)}` failed: see what it says above, or {log}")
 
 
-def _connection(url: URL) -> dict[str, str]:
-    return {
-        "MARKET_PIPELINE_DBT_HOST": url.host or _in_query(url, "host") or "localhost",
-        "MARKET_PIPELINE_DBT_PORT": str(url.port or 5432),
-        "MARKET_PIPELINE_DBT_USER": url.username or getpass.getuser(),
-        "DBT_ENV_SECRET_MARKET_PIPELINE_PASSWORD": url.password or "",
-        "MARKET_PIPELINE_DBT_DATABASE": url.database or "",
-        "PGOPTIONS": "-c timezone=UTC -c work_mem=64MB",
-        **dict(_tls(url)),
-    }
+def _session(connection: Connection) -> str:
+    """What dbt is to say after SET ROLE, the one statement it opens a connection with: our settings, by SQL.
+
+    Its first transaction has begun by then.
+    """
+    role: str = connection.execute(text("SELECT quote_ident(current_user)")).scalar_one()
+    session: Any = connection.connection.driver_connection
+    settings = session_statement(DBT_SETTINGS, session.info.server_version)
+    return f"{role}; SET TRANSACTION ISOLATION LEVEL READ COMMITTED; {settings}"
 
 
-def _tls(url: URL) -> Iterator[tuple[str, str]]:
-    for name in TLS:
-        if value := _in_query(url, name):
-            yield f"PG{name.replace('_', '').upper()}", value
-
-
-def _in_query(url: URL, name: str) -> str | None:
-    value = url.query.get(name)
-    return value if value is None or isinstance(value, str) else value[0]
+def _password_file(folder: Path, password: str) -> Path:
+    """A password file as libpq reads it: https://www.postgresql.org/docs/current/libpq-pgpass.html."""
+    file = folder / "password"
+    file.touch(mode=0o600)
+    escaped = password.replace("\\", "\\\\").replace(":", "\\:")
+    file.write_text(f"*:*:*:*:{escaped}\n", encoding="utf-8")
+    return file
 
 
 def manifest(settings: Settings) -> Path:
@@ -134,9 +150,7 @@ def manifest(settings: Settings) -> Path:
 
 def _fingerprint(settings: Settings) -> str:
     """Of the project's files, dbt's version and the database, which the manifest names."""
-    digest = hashlib.sha256(
-        f"{version('dbt-core')} {make_url(database_url(settings).get_secret_value()).database}".encode()
-    )
+    digest = hashlib.sha256(f"{version('dbt-core')} {DatabaseAddress.of(database_url(settings)).database}".encode())
     for file in sorted(project_folder().rglob("*")):
         if file.suffix in (".yml", ".sql", ".md"):
             digest.update(file.relative_to(project_folder()).as_posix().encode())

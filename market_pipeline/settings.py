@@ -14,6 +14,7 @@ import platformdirs
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from market_pipeline.database_address import DatabaseAddress
 from market_pipeline.errors import UsageError
 from market_pipeline.plans import PLANS, Plan, PlanName
 from market_pipeline.vendor_address import checked_address, checked_gateway, is_nearby, is_vendors
@@ -144,9 +145,7 @@ class Settings(BaseSettings):
     @classmethod
     def _is_postgresql(cls, url: SecretStr | None) -> SecretStr | None:
         if url is not None:
-            parts = urlsplit(url.get_secret_value())
-            if parts.scheme.split("+")[0] not in ("postgresql", "postgres") or not parts.path.strip("/"):
-                raise ValueError("is not of the form postgresql://user:password@host:5432/database")
+            DatabaseAddress.of(url)
         return url
 
     @field_validator("dagster_webserver_url", "dagster_ui_url")

@@ -12,14 +12,15 @@ from typing import Any
 
 import psycopg
 from psycopg import AsyncConnection, AsyncCursor, errors
-from psycopg.conninfo import make_conninfo
 from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool
 from pydantic import SecretStr
-from sqlalchemy import make_url
 
 from market_pipeline.api.limits import DOWNLOADS, QUERY_SECONDS, STREAM_SECONDS
 from market_pipeline.api.problems import ProblemError, database_away
+from market_pipeline.database_address import DatabaseAddress
+from market_pipeline.warehouse.connections import check_server, parameters_of, session_statement
+from market_pipeline.warehouse.reading_connections import check_reading_session, reading_settings
 
 QUICK_CONNECTIONS = 8
 """Large downloads have connections of their own, one a place, so that they keep nobody else waiting."""
@@ -31,6 +32,9 @@ OUTAGE_WAIT = 1.0
 """The same while the database is known to be away: then there is nothing to wait for."""
 
 PLANNED_ONCE = "force_generic_plan"
+
+CONNECT_TIMEOUT = "3"
+"""Seconds: who asks over HTTP waits for less than a load does."""
 
 AT_A_TIME = 64_000
 """Bytes: what a connection reads at a time, or more."""
@@ -161,42 +165,33 @@ class Connection(AsyncConnection[TupleRow]):
 Pool = AsyncConnectionPool[Connection]
 
 
-async def _widened(connection: Connection) -> None:
-    """Have a connection read much at a time: libpq's buffer starts small and keeps the size that a value once needed.
-
-    With a small one, rows come a few at a time, and a long answer is waited for again and again.
-    """
-    await connection.execute("SELECT repeat(' ', %s)", [AT_A_TIME])
-
-
 def connection_pool(url: SecretStr, role: str, size: int, wait: float, seconds: float, plan: str = "auto") -> Pool:
     """A pool of at most so many connections of a role that only reads, not opened yet.
 
     `wait`: seconds until a request for a connection is refused. `seconds`: how long a statement may take. `plan`:
     PostgreSQL's plan_cache_mode.
     """
-    plain = make_url(url.get_secret_value()).set(drivername="postgresql").render_as_string(hide_password=False)
-    options = {
-        "role": role,
-        "default_transaction_read_only": "on",
-        "default_transaction_isolation": r"repeatable\ read",
-        "statement_timeout": f"{round(seconds * 1000)}",
-        "idle_in_transaction_session_timeout": "60s",
-        "timezone": "UTC",
-        "datestyle": "ISO",
-        "plan_cache_mode": plan,
-        "jit": "off",  # compiling takes longer than a question here does
-    }
+    address = DatabaseAddress.of(url)
+    settings = reading_settings(role, seconds) | {"plan_cache_mode": plan}
+
+    async def prepare(connection: Connection) -> None:
+        info = connection.info
+        check_server(address, info.server_version, info.parameter_status("server_encoding"))
+        # libpq's buffer starts small and keeps the size that a value once needed. With a small one, rows come a few at
+        # a time, and a long answer is waited for again and again.
+        statement = session_statement(settings, info.server_version, also=f"repeat(' ', {AT_A_TIME})")
+        row = await (await connection.execute(statement.encode())).fetchone()
+        assert row is not None  # noqa: S101 - it returns one
+        check_reading_session(address, info.backend_pid, row, role)
+
     return AsyncConnectionPool(
-        make_conninfo(
-            plain,
-            options=" ".join(f"-c {name}={value}" for name, value in options.items()),
-            connect_timeout="3",
-            application_name="market_pipeline_api",
-        ),
+        kwargs={
+            **parameters_of(address, "market_pipeline_api"),
+            "connect_timeout": CONNECT_TIMEOUT,
+            "autocommit": True,
+        },
         connection_class=Connection,
-        kwargs={"autocommit": True},
-        configure=_widened,
+        configure=prepare,
         min_size=1,
         max_size=size,
         timeout=wait,

@@ -2,20 +2,22 @@
 
 import os
 import shutil
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 from pydantic import SecretStr
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from market_pipeline.cli.passing_on import PassesOn
+from market_pipeline.database_address import describe
 from market_pipeline.settings import load_settings
 from market_pipeline.warehouse import embedded
-from market_pipeline.warehouse.client_programs import environment_for
+from market_pipeline.warehouse.client_programs import NO_OPTIONS, environment_for, session_options
 from market_pipeline.warehouse.database import create_warehouse_engine, database_url, warehouse_of
-from market_pipeline.warehouse.errors import describe, unavailable
+from market_pipeline.warehouse.errors import unavailable
 from market_pipeline.warehouse.migrating import migrate
 from market_pipeline.warehouse.planning import Planned, planned
 from market_pipeline.warehouse.roles import analysts_access
@@ -137,8 +139,20 @@ def psql(ctx: typer.Context) -> NoReturn:
     program = embedded.binary("psql")
     if settings.database_url is not None:
         program = Path(shutil.which("psql") or program)  # the wheel's has no TLS, which a server elsewhere may ask for
-    environment = environment_for(database_url(settings))
+    address = database_url(settings)
+    environment = environment_for(address, _session_options(address))
     os.execve(program, [str(program), *ctx.args], environment)  # noqa: S606, no shell is wanted
+
+
+def _session_options(url: SecretStr) -> Mapping[str, str]:
+    engine = create_warehouse_engine(url)
+    try:
+        with engine.connect() as connection:
+            return session_options(connection)
+    except DBAPIError:  # psql says so itself, and `psql --help` needs no database
+        return NO_OPTIONS
+    finally:
+        engine.dispose()
 
 
 def _connect(url: SecretStr) -> None:

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -19,13 +20,13 @@ from market_pipeline.dbt_project import manifest
 from market_pipeline.errors import MarketPipelineError
 from market_pipeline.listening import PortTakenError, listen
 from market_pipeline.operations.answering import API, DAGSTER_UI, answers
+from market_pipeline.operations.connection_checks import CONNECTION_CHECKS
 from market_pipeline.operations.findings import (
     Finding,
     error,
     judge_clock,
     judge_connections,
     judge_port,
-    judge_server,
     judge_space,
     judge_writable,
     ok,
@@ -68,16 +69,18 @@ def examine_all(settings: Settings, *, ask: bool) -> Iterator[Finding]:
         if found.engine is None:
             return
         patient = Patient(settings, found.engine, found)
+        for name, look in CONNECTION_CHECKS:
+            yield _spoken(name, partial(look, name, found.engine))
         for name, examine in WITH_DATABASE:
-            yield _spoken(name, examine, patient)
+            yield _spoken(name, partial(examine, name, patient))
         if ask:
             yield from _vendor(patient)
 
 
-def _spoken(name: str, examine: Callable[[str, Patient], Finding], patient: Patient) -> Finding:
+def _spoken(name: str, examine: Callable[[], Finding]) -> Finding:
     """The finding of a check; where it can't even be made, that."""
     try:
-        return examine(name, patient)
+        return examine()
     except MarketPipelineError as problem:
         return error(name, str(problem))
     except DBAPIError as problem:
@@ -146,11 +149,6 @@ def _database(found: Found) -> Finding:
     if found.engine is None:
         return error("database", found.error or f"{found.where} can't be used")
     return ok("database", f"{'embedded, ' if found.embedded else ''}{found.where}")
-
-
-def server_version(check: str, patient: Patient) -> Finding:
-    """Whether PostgreSQL is new enough."""
-    return judge_server(check, int(_scalar(patient, "SELECT current_setting('server_version_num')")))
 
 
 def schema(check: str, patient: Patient) -> Finding:
@@ -244,7 +242,6 @@ def marts(check: str, patient: Patient) -> Finding:
 
 
 WITH_DATABASE: Sequence[tuple[str, Callable[[str, Patient], Finding]]] = (
-    ("PostgreSQL", server_version),
     ("schema", schema),
     ("database's disk", database_space),
     ("clock", clock),

@@ -18,9 +18,6 @@ ERROR_BYTES, WARNING_BYTES = 1 * GIGABYTE, 5 * GIGABYTE
 TOLERATED_SECONDS = 5.0
 """How far clocks may be apart before what is due by one of them isn't by the other."""
 
-OLDEST_SERVER = 14
-"""The oldest PostgreSQL that its makers still mend: https://www.postgresql.org/support/versioning/"""
-
 
 @dataclass(frozen=True)
 class Finding:
@@ -68,14 +65,6 @@ def judge_clock(check: str, other: str, seconds_ahead: float) -> Finding:
     found = f"{apart:.1f} s {'ahead of' if seconds_ahead > 0 else 'behind'} {other}"
     if apart > TOLERATED_SECONDS:
         return warning(check, found, "have both clocks set by NTP, e.g. `timedatectl set-ntp true`")
-    return ok(check, found)
-
-
-def judge_server(check: str, version_number: int) -> Finding:
-    """Of PostgreSQL's version, as `server_version_num` gives it: 160004 is 16.4."""
-    found = f"PostgreSQL {version_number // 10_000}.{version_number % 10_000}"
-    if version_number // 10_000 < OLDEST_SERVER:
-        return error(check, found, f"use PostgreSQL {OLDEST_SERVER} or newer, or the embedded one: unset DATABASE_URL")
     return ok(check, found)
 
 

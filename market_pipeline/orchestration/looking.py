@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from dagster import DagsterInstance
-from sqlalchemy import Engine, make_url, text
+from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
+from market_pipeline.database_address import DatabaseAddress
 from market_pipeline.orchestration.launch import open_instance
 from market_pipeline.orchestration.storage.whole import DagsterDatabaseError, dagster_database_url
 from market_pipeline.settings import Settings
@@ -34,9 +35,7 @@ def existing_instance(settings: Settings, warehouse: Engine) -> Iterator[Dagster
 
 def _has_tables(settings: Settings, warehouse: Engine) -> bool:
     address = dagster_database_url(settings)
-    if settings.dagster_database_url is None and not _is_beside(
-        warehouse, make_url(address.get_secret_value()).database
-    ):
+    if settings.dagster_database_url is None and not _is_beside(warehouse, DatabaseAddress.of(address).database):
         return False
     engine = create_warehouse_engine(address)
     try:
@@ -49,7 +48,7 @@ def _has_tables(settings: Settings, warehouse: Engine) -> bool:
         engine.dispose()
 
 
-def _is_beside(warehouse: Engine, name: str | None) -> bool:
+def _is_beside(warehouse: Engine, name: str) -> bool:
     known = text("SELECT count(*) > 0 FROM pg_database WHERE datname = :name")
     with warehouse.connect() as connection:
         return bool(connection.scalar(known, {"name": name}))

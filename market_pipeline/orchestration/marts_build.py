@@ -89,9 +89,10 @@ def _alone(warehouse: Engine) -> Iterator[None]:
 def _environment(settings: Settings) -> Iterator[None]:
     """Set for this process what dbt, its child, finds in its environment: there is no other way to hand it over."""
     before = dict(os.environ)
-    os.environ.update(dbt_environment(settings))
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
+    with dbt_environment(settings) as environment:
+        os.environ.update(environment)
+        try:
+            yield
+        finally:
+            os.environ.clear()
+            os.environ.update(before)

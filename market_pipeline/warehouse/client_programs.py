@@ -8,32 +8,57 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO
 
 from psycopg.pq import Conninfo
 from pydantic import SecretStr
-from sqlalchemy import Connection, make_url, text
+from sqlalchemy import Connection, text
 
 from market_pipeline.children import run_child
+from market_pipeline.database_address import DatabaseAddress
 from market_pipeline.errors import MarketPipelineError
 from market_pipeline.warehouse import embedded
+from market_pipeline.warehouse.connections import SCHEMA, is_direct
 
 TRANSACTION_TIMEOUT = 17
 """The version of PostgreSQL that brought this setting."""
+
+
+OPTIONS: Mapping[str, str] = MappingProxyType({"search_path": SCHEMA})
+"""What psql needs of our connections' settings; the others are left to who uses it."""
+
+NO_OPTIONS: Mapping[str, str] = MappingProxyType({})
 
 
 class ClientProgramError(MarketPipelineError):
     """A program failed, or there is none that fits the server."""
 
 
-def environment_for(url: SecretStr) -> dict[str, str]:
-    """Our environment with what leads a program to `url`, its password included, in place of any PG* variables."""
-    plain = make_url(url.get_secret_value()).set(drivername="postgresql").render_as_string(hide_password=False)
-    options = [option for option in Conninfo.parse(plain.encode()) if option.envvar]
-    names = {option.envvar.decode() for option in options if option.envvar}
-    wanted = {option.envvar.decode(): option.val.decode() for option in options if option.envvar and option.val}
-    return {name: value for name, value in os.environ.items() if name not in names} | wanted
+def environment_for(url: SecretStr, options: Mapping[str, str] = NO_OPTIONS) -> dict[str, str]:
+    """Our environment with what leads a program to `url`, its password included, in place of any PG* variables.
+
+    A password of the environment's own stays where `url` has none, as it does for every other connection of ours.
+
+    Args:
+        url: the database's address.
+        options: settings for the program's sessions, in addition to those that `url` has.
+    """
+    address = DatabaseAddress.of(url)
+    variables = {option.keyword.decode(): option.envvar.decode() for option in Conninfo.get_defaults() if option.envvar}
+    replaced = set(variables.values()) - (set() if "password" in address.parameters else {"PGPASSWORD", "PGPASSFILE"})
+    wanted = {variables[name]: value for name, value in address.parameters.items() if name in variables}
+    if options:
+        ours = " ".join(f"-c {name}={value}" for name, value in options.items())
+        wanted["PGOPTIONS"] = f"{wanted.get('PGOPTIONS', '')} {ours}".strip()
+    return {name: value for name, value in os.environ.items() if name not in replaced} | wanted
+
+
+def session_options(connection: Connection) -> Mapping[str, str]:
+    """What programs on the server of `connection` are to set: none through a pooler, which takes no options."""
+    return OPTIONS if is_direct(connection) else NO_OPTIONS
 
 
 def program_for(connection: Connection, name: str) -> Path:
@@ -69,7 +94,12 @@ def _major(program: Path) -> int:
     return int(found.group()) if found else 0
 
 
-def run_program(program: Path, url: SecretStr, *arguments: str, output: IO[bytes] | int = subprocess.DEVNULL) -> None:
+def run_program(
+    program: Path,
+    url: SecretStr,
+    *arguments: str,
+    output: IO[bytes] | int = subprocess.DEVNULL,
+) -> None:
     """Run a program on the database at `url` to its end, with its standard output in `output`.
 
     Raises:

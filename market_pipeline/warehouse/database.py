@@ -5,14 +5,15 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from pydantic import SecretStr
-from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy import Engine, create_engine
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
+from market_pipeline.database_address import DatabaseAddress
 from market_pipeline.settings import Settings
 from market_pipeline.warehouse import embedded
+from market_pipeline.warehouse.connections import connect_by
 from market_pipeline.warehouse.errors import SchemaError, unavailable
 from market_pipeline.warehouse.lost_connections import replace_lost_connections
 from market_pipeline.warehouse.schema import check_known, current_revision, head_revision
@@ -25,24 +26,21 @@ def database_url(settings: Settings) -> SecretStr:
     return embedded.ensure_running(settings.market_pipeline_data_dir).url()
 
 
-def create_warehouse_engine(url: SecretStr) -> Engine:
-    """An engine on `url` through psycopg 3, in UTC whatever server and environment say. Connects to nothing yet."""
-    address = make_url(url.get_secret_value()).set(drivername="postgresql+psycopg")
-    engine = create_engine(
-        address,
-        connect_args={"connect_timeout": 10, "application_name": "market_pipeline"},
-        hide_parameters=True,
-    )
+def create_warehouse_engine(url: SecretStr, *, any_encoding: bool = False) -> Engine:
+    """An engine on `url` through psycopg 3, whose connections have the project's settings. Connects to nothing yet.
+
+    Args:
+        url: the database's address.
+        any_encoding: whether the database may have another than UTF8: where others are made from it, and no text kept.
+
+    Raises:
+        AddressError: it can't be read.
+    """
+    address = DatabaseAddress.of(url).url("postgresql+psycopg")
+    engine = create_engine(address.get_secret_value(), hide_parameters=True)
+    connect_by(engine, any_encoding=any_encoding)
     replace_lost_connections(engine)
-    event.listen(engine, "connect", _in_utc)
     return engine
-
-
-def _in_utc(connection: Any, _record: object) -> None:
-    # Not by the connection's options: PGTZ has the last word over those, and the address may bring its own.
-    connection.execute("SET timezone TO 'UTC'")
-    connection.execute("SET datestyle TO 'ISO'")
-    connection.commit()
 
 
 def open_warehouse(settings: Settings) -> Engine:

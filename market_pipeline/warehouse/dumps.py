@@ -7,19 +7,21 @@ dumped together, and how a restored one takes the place of another, is said else
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from psycopg import sql
 from pydantic import SecretStr
-from sqlalchemy import Connection, Engine, make_url, text
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
+from market_pipeline.database_address import DatabaseAddress, describe
 from market_pipeline.errors import MarketPipelineError
 from market_pipeline.warehouse.client_programs import program_for, run_program
+from market_pipeline.warehouse.connections import ENCODING
 from market_pipeline.warehouse.database import create_warehouse_engine
-from market_pipeline.warehouse.errors import describe, first_line, unavailable
+from market_pipeline.warehouse.errors import first_line, unavailable
 from market_pipeline.warehouse.statements import statement
 
 MAINTENANCE = "postgres"
@@ -61,13 +63,13 @@ class Snapshot:
 
 
 @contextmanager
-def connected(url: SecretStr) -> Iterator[Connection]:
+def connected(url: SecretStr, *, any_encoding: bool = False) -> Iterator[Connection]:
     """A connection to the database at `url`, without making or migrating anything.
 
     Raises:
-        DatabaseUnavailableError: it can't be reached.
+        DatabaseUnavailableError: it can't be reached, or has another encoding than UTF8 and not `any_encoding`.
     """
-    engine = create_warehouse_engine(url)
+    engine = create_warehouse_engine(url, any_encoding=any_encoding)
     try:
         with explained(engine):
             connection = engine.connect()
@@ -86,14 +88,19 @@ def explained(engine: Engine) -> Iterator[None]:
         raise unavailable(error, engine) from None
 
 
+def server_of(url: SecretStr) -> AbstractContextManager[Connection]:
+    """A connection to the server of `url`, to make, rename and drop databases on it; the rest as `connected`."""
+    return connected(beside(url, MAINTENANCE), any_encoding=True)
+
+
 def beside(url: SecretStr, database: str) -> SecretStr:
     """The address of another database on the same server."""
-    return SecretStr(make_url(url.get_secret_value()).set(database=database).render_as_string(hide_password=False))
+    return DatabaseAddress.of(url).beside(database).url()
 
 
 def named(url: SecretStr) -> str:
     """The name of the database at `url`."""
-    return str(make_url(url.get_secret_value()).database)
+    return DatabaseAddress.of(url).database
 
 
 def suffixed(url: SecretStr, suffix: str) -> str:
@@ -107,7 +114,7 @@ def exists(url: SecretStr) -> bool:
     Raises:
         DatabaseUnavailableError: the server can't be asked.
     """
-    with connected(beside(url, MAINTENANCE)) as connection, explained(connection.engine):
+    with server_of(url) as connection, explained(connection.engine):
         found = connection.execute(text("SELECT FROM pg_database WHERE datname = :name"), {"name": named(url)})
         return found.first() is not None
 
@@ -195,13 +202,13 @@ def restored(url: SecretStr, path: Path, dump: Dump, name: str) -> Iterator[Secr
 @contextmanager
 def _new_database(url: SecretStr, name: str) -> Iterator[None]:
     quoted = sql.Identifier(name).as_string()
-    with connected(beside(url, MAINTENANCE)) as connection:
+    with server_of(url) as connection:
         connection.execution_options(isolation_level="AUTOCOMMIT")
         _reserve(connection, url, name)
         try:
             # With force: a killed process may have left a pg_restore, or what the server does for one, at work in it.
             connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {quoted} WITH (FORCE)")
-            connection.exec_driver_sql(f"CREATE DATABASE {quoted} TEMPLATE template0")
+            connection.exec_driver_sql(f"CREATE DATABASE {quoted} ENCODING '{ENCODING}' TEMPLATE template0")
         except DBAPIError as error:
             raise DumpError(
                 f"the database {name} can't be made on {describe(url)}: {first_line(error)}. It takes a role that may "
@@ -210,7 +217,7 @@ def _new_database(url: SecretStr, name: str) -> Iterator[None]:
         try:
             yield
         finally:  # on a connection of its own: minutes have passed
-            with connected(beside(url, MAINTENANCE)) as ending, explained(ending.engine):
+            with server_of(url) as ending, explained(ending.engine):
                 ending.execution_options(isolation_level="AUTOCOMMIT")
                 ending.exec_driver_sql(f"DROP DATABASE IF EXISTS {quoted} WITH (FORCE)")
 

@@ -1,13 +1,10 @@
 """What can be wrong with a database, in one line each and without a password."""
 
-from contextlib import suppress
-from urllib.parse import urlsplit
-
-from pydantic import SecretStr
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from market_pipeline.database_address import DatabaseAddress
 from market_pipeline.errors import MarketPipelineError
 
 CONNECTIONS_OF_A_RUN = 9
@@ -79,13 +76,17 @@ class DatabaseUnavailableError(MarketPipelineError):
     """The database can't be reached, or refuses us."""
 
 
+class UnsupportedDatabaseError(DatabaseUnavailableError):
+    """The database can be reached, and is one that nothing can be kept in safely."""
+
+
 class SchemaError(MarketPipelineError):
     """The database's schema is not the one this version works with."""
 
 
 def unavailable(error: DBAPIError, engine: Engine) -> DatabaseUnavailableError:
     """`error` in one line without a password: the server's own words, and where we looked."""
-    where = f"{engine.url.host}:{engine.url.port or 5432}/{engine.url.database}"
+    where = DatabaseAddress.of_engine(engine.url).where
     return DatabaseUnavailableError(f"the database at {where} can't be used: {first_line(error)}. {remedy(error)}")
 
 
@@ -119,12 +120,3 @@ def _code(error: BaseException) -> str | None:
 
 def _driver_error(error: BaseException) -> BaseException | None:
     return error.orig if isinstance(error, DBAPIError) else error
-
-
-def describe(url: SecretStr) -> str:
-    """A database's address for people: host, port and name, with neither user nor password."""
-    parts = urlsplit(url.get_secret_value())
-    port = 5432
-    with suppress(ValueError):
-        port = parts.port or port
-    return f"{parts.hostname}:{port}{parts.path}"

@@ -14,21 +14,21 @@ from pydantic import SecretStr
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
+from market_pipeline.database_address import describe
 from market_pipeline.errors import MarketPipelineError
 from market_pipeline.warehouse.backups import WAREHOUSE, Backup, Told
 from market_pipeline.warehouse.database import create_warehouse_engine
 from market_pipeline.warehouse.dumps import (
-    MAINTENANCE,
-    beside,
     check_whole,
     connected,
     exists,
     explained,
     named,
     restored,
+    server_of,
     suffixed,
 )
-from market_pipeline.warehouse.errors import describe, first_line
+from market_pipeline.warehouse.errors import first_line
 from market_pipeline.warehouse.roles import ANALYST, READER, RoleError, analysts_access, reading_role
 from market_pipeline.warehouse.schema import check_known, current_revision, head_revision
 from market_pipeline.warehouse.statements import statement
@@ -111,7 +111,7 @@ def _swap(addresses: Mapping[str, SecretStr], now: datetime) -> dict[str, str]:
     """Give the new databases the names of the old ones, all or none, and return what the old ones are called now."""
     kept = {}
     with ExitStack() as held:
-        open_now = {name: held.enter_context(connected(beside(url, MAINTENANCE))) for name, url in addresses.items()}
+        open_now = {name: held.enter_context(server_of(url)) for name, url in addresses.items()}
         for name, connection in open_now.items():
             url = addresses[name]
             if exists(url):
@@ -143,7 +143,7 @@ def _rename(connection: Connection, database: str, name: str) -> None:
 
 
 def _drop(url: SecretStr, database: str) -> None:
-    with connected(beside(url, MAINTENANCE)) as connection, explained(connection.engine):
+    with server_of(url) as connection, explained(connection.engine):
         connection.execution_options(isolation_level="AUTOCOMMIT")
         connection.exec_driver_sql(sql.SQL("DROP DATABASE {}").format(sql.Identifier(database)).as_string())
 

@@ -12,9 +12,10 @@ from typing import Any, LiteralString
 from psycopg import sql
 from psycopg.errors import InsufficientPrivilege
 from pydantic import SecretStr
-from sqlalchemy import URL, Connection, Engine, text
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
+from market_pipeline.database_address import DatabaseAddress
 from market_pipeline.errors import MarketPipelineError
 from market_pipeline.warehouse.errors import first_line, unavailable
 
@@ -27,15 +28,19 @@ SCHEMAS = ("public", "analytics")
 
 _ROLE_LOCK = 7_310_534  # any constant: one maker of a role at a time
 
+_MAY_WORK_AS = """
+    SELECT pg_has_role(:role, CASE WHEN current_setting('server_version_num')::integer < 160000
+                              THEN 'MEMBER' ELSE 'SET' END)
+"""
+"""Before PostgreSQL 16 every member of a role may work as it."""
+
 SETTINGS = {
     "default_transaction_read_only": "on",
+    "search_path": "public",  # what the documentation's queries count on, whatever the database says
     "statement_timeout": "5min",
     "idle_in_transaction_session_timeout": "10min",  # a reader that sleeps keeps tables from being built anew
 }
 """What the role is made with. Made once, so that what an administrator changes stays."""
-
-CREDENTIALS = ("user", "password", "passfile", "service", "sslcert", "sslkey", "sslpassword")
-"""What an address may say, in its query, of who we are."""
 
 
 class RoleError(MarketPipelineError):
@@ -67,7 +72,8 @@ def analysts_access(engine: Engine, *, new_password: bool = False) -> Access:
         if isinstance(error.orig, InsufficientPrivilege):
             raise _not_ours(ANALYST, error) from None
         raise unavailable(error, engine) from None
-    return Access(_address(engine.url, password), password is not None)
+    address = DatabaseAddress.of_engine(engine.url).of_role(ANALYST, password)
+    return Access(address.url(), password is not None)
 
 
 def reading_role(engine: Engine) -> str:
@@ -99,7 +105,7 @@ def _become_able_to_read(connection: Connection) -> None:
     # Roles are of the whole server: another process may be making it for another database.
     connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _ROLE_LOCK})
     there = connection.execute(text("SELECT FROM pg_roles WHERE rolname = :role"), {"role": READER}).first() is not None
-    able = there and connection.execute(text("SELECT pg_has_role(:role, 'SET')"), {"role": READER}).scalar_one()
+    able = there and connection.execute(text(_MAY_WORK_AS), {"role": READER}).scalar_one()
     if able:
         return
     statements = [] if there else [f"CREATE ROLE {READER} NOLOGIN"]
@@ -132,13 +138,6 @@ def _not_ours(role: str, error: DBAPIError) -> RoleError:
         f"the database's user may not let {role} read: {first_line(error)}. Run this with a DATABASE_URL "
         "that names the user whom the tables belong to"
     )
-
-
-def _address(ours: URL, password: str | None) -> SecretStr:
-    """Our address with the role in place of us: nothing of it that lets us in may be left, not even in its query."""
-    query = {name: value for name, value in ours.query.items() if name not in CREDENTIALS}
-    address = URL.create("postgresql", ANALYST, password, ours.host, ours.port, ours.database, query)
-    return SecretStr(address.render_as_string(hide_password=False))
 
 
 def _role(connection: Connection, *, new_password: bool) -> str | None:

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
+from market_pipeline.database_address import describe
 from market_pipeline.settings import Settings
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database import create_warehouse_engine
 from market_pipeline.warehouse.embedded.errors import EmbeddedServerError
-from market_pipeline.warehouse.errors import describe, unavailable
+from market_pipeline.warehouse.errors import UnsupportedDatabaseError, unavailable
 from market_pipeline.warehouse.schema import current_revision, head_revision
 
 NOT_STARTED = "the embedded PostgreSQL is not running: start it with `market-pipeline db start`"
@@ -76,5 +77,7 @@ def _found(engine: Engine, where: str, needed: str, *, is_embedded: bool) -> Fou
     try:
         with engine.connect() as connection:
             return Found(where, is_embedded, engine, current_revision(connection), needed, None)
+    except UnsupportedDatabaseError as error:
+        return Found(where, is_embedded, None, None, needed, str(error))
     except DBAPIError as error:
         return Found(where, is_embedded, None, None, needed, str(unavailable(error, engine)))

@@ -1,21 +1,27 @@
 """The dbt project as it is built night after night, and what it takes for granted of the warehouse."""
 
+import json
 import runpy
 from collections.abc import Iterator, Sequence
 from datetime import date
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import pandas as pd
+import psycopg
 import pytest
+from psycopg import sql
 from pydantic import SecretStr
 from sqlalchemy import Engine, text
 
+from market_pipeline.database_address import DatabaseAddress
 from market_pipeline.dbt_project import DbtError, dbt_environment, output_folder, project_folder, run_dbt
 from market_pipeline.sessions import sessions_between
 from market_pipeline.settings import Settings
 from market_pipeline.symbols import Symbol
 from market_pipeline.warehouse import embedded
+from market_pipeline.warehouse.errors import DatabaseUnavailableError
 from market_pipeline_tests.integration.mart_cases import (
     add_bars,
     add_dividends,
@@ -228,16 +234,19 @@ def test_staging_is_what_the_warehouse_holds(warehouse: Engine) -> None:
 
 
 def test_dbt_writes_nothing_into_the_checkout_and_never_shows_the_password(
-    settings: Settings, capfd: pytest.CaptureFixture[str]
+    settings: Settings, server: embedded.Server, capfd: pytest.CaptureFixture[str]
 ) -> None:
     before = files(project_folder())
     wrong = settings.model_copy(update={"database_url": with_password(settings, "not-the-password")})
-    with pytest.raises(DbtError, match=r"`dbt debug` failed: .*dbt\.log"):
+    with pytest.raises(DatabaseUnavailableError, match="password authentication failed") as refused:
         run_dbt(wrong, "debug")
+    assert "not-the-password" not in str(refused.value)
+    with pytest.raises(DbtError, match=r"`dbt .*` failed: .*dbt\.log"):
+        run_dbt(settings, "--debug", "show", "--inline", "nonsense")
     said = capfd.readouterr()
     log = (output_folder(settings) / "logs" / "dbt.log").read_text(encoding="utf-8")
-    assert "password authentication failed" in said.out
-    assert "not-the-password" not in said.out + said.err + log
+    assert "syntax error" in said.out
+    assert server.password.get_secret_value() not in said.out + said.err + log
     assert files(project_folder()) == before
 
 
@@ -252,13 +261,49 @@ def with_password(settings: Settings, password: str) -> SecretStr:
     return SecretStr(f"postgresql://{user}:{password}@{rest.partition('@')[2]}")
 
 
-def test_the_environment_is_made_of_the_settings(settings: Settings) -> None:
-    url = SecretStr("postgresql://ann%40us:p%2Fw@db.example.com:6543/market?sslmode=verify-full&sslrootcert=/ca.pem")
-    environment = dbt_environment(settings.model_copy(update={"database_url": url}))
-    assert environment["MARKET_PIPELINE_DBT_HOST"] == "db.example.com"
-    assert environment["MARKET_PIPELINE_DBT_PORT"] == "6543"
-    assert environment["MARKET_PIPELINE_DBT_USER"] == "ann@us"
-    assert environment["DBT_ENV_SECRET_MARKET_PIPELINE_PASSWORD"] == "p/w"
-    assert environment["MARKET_PIPELINE_DBT_DATABASE"] == "market"
-    assert (environment["PGSSLMODE"], environment["PGSSLROOTCERT"]) == ("verify-full", "/ca.pem")
-    assert Path(environment["DBT_TARGET_PATH"]).is_relative_to(settings.market_pipeline_data_dir)
+def test_the_environment_is_made_of_the_settings_and_names_the_server_that_was_found(
+    settings: Settings, server: embedded.Server
+) -> None:
+    assert settings.database_url is not None
+    known = DatabaseAddress.of(settings.database_url)
+    nobody_is_there = {"host": f"127.0.0.1,{server.host}", "port": f"1,{server.port}", "sslmode": "prefer"}
+    address = DatabaseAddress.made_of({**known.parameters, **nobody_is_there, "options": "-c jit=off"})
+    with dbt_environment(settings.model_copy(update={"database_url": address.url()})) as environment:
+        assert environment["MARKET_PIPELINE_DBT_HOST"] == server.host
+        assert environment["MARKET_PIPELINE_DBT_PORT"] == str(server.port)
+        assert environment["MARKET_PIPELINE_DBT_USER"] == server.user
+        assert environment["MARKET_PIPELINE_DBT_DATABASE"] == known.database
+        assert (environment["PGSSLMODE"], environment["PGOPTIONS"]) == ("prefer", "-c jit=off")
+        assert Path(environment["DBT_TARGET_PATH"]).is_relative_to(settings.market_pipeline_data_dir)
+        passwords = Path(environment["PGPASSFILE"])
+        assert passwords.read_text() == f"*:*:*:*:{server.password.get_secret_value()}\n"
+        assert passwords.stat().st_mode & 0o777 == 0o600
+        assert "PGPASSWORD" not in environment
+    assert not passwords.exists()
+
+
+def test_sessions_of_dbt_have_our_settings_whatever_the_role_has_and_whatever_its_password_is(
+    settings: Settings, server: embedded.Server, capfd: pytest.CaptureFixture[str]
+) -> None:
+    known = DatabaseAddress.of(server.url("postgres"))
+    role, password = f"2{uuid4().hex}", "a:b\\c 'x' 100%/@"
+    contrary = {"search_path": "nowhere", "timezone": "Asia/Tokyo", "statement_timeout": "30s",
+                "default_transaction_isolation": "serializable"}  # fmt: skip
+    with psycopg.connect(known.url().get_secret_value(), autocommit=True) as connection:
+        quoted = sql.Literal(password).as_string()
+        connection.execute(f'CREATE ROLE "{role}" LOGIN PASSWORD {quoted}'.encode())
+        for name, value in contrary.items():
+            connection.execute(f"ALTER ROLE \"{role}\" SET {name} = '{value}'".encode())
+        names = [*contrary, "transaction_isolation", "work_mem", "role"]
+        shown = ", ".join(f"current_setting('{name}') AS {name}" for name in names)
+        assert settings.database_url is not None
+        address = DatabaseAddress.of(settings.database_url).of_role(role, password)
+        own = settings.model_copy(update={"database_url": address.url()})
+        run_dbt(own, "--quiet", "show", "--output", "json", "--inline", f"SELECT {shown}")
+        said = capfd.readouterr().out
+        connection.execute(f'DROP ROLE "{role}"'.encode())
+    assert json.loads(said)["show"] == [{
+        "search_path": "public", "timezone": "UTC", "statement_timeout": "0",
+        "default_transaction_isolation": "read committed", "transaction_isolation": "read committed",
+        "work_mem": "64MB", "role": role,
+    }]  # fmt: skip

@@ -8,7 +8,6 @@ from market_pipeline.operations.findings import (
     judge_clock,
     judge_connections,
     judge_port,
-    judge_server,
     judge_space,
     judge_writable,
     ok,
@@ -31,13 +30,6 @@ def test_clocks_may_be_a_little_apart_either_way(ahead: float, level: Level, sai
     finding = judge_clock("clock", "the database's clock", ahead)
     assert finding.level == level
     assert said in finding.found
-
-
-@pytest.mark.parametrize(("number", "level"), [(130_022, "error"), (140_000, "ok"), (180_004, "ok")])
-def test_a_server_that_its_makers_no_longer_mend_is_too_old(number: int, level: Level) -> None:
-    finding = judge_server("PostgreSQL", number)
-    assert finding.level == level
-    assert finding.found == f"PostgreSQL {number // 10_000}.{number % 10_000}"
 
 
 @pytest.mark.parametrize(

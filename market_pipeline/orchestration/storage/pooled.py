@@ -8,6 +8,7 @@ from typing import Any
 from dagster_postgres.utils import create_pg_engine, set_pg_statement_timeout
 from sqlalchemy import Engine, event
 
+from market_pipeline.warehouse.connections import connect_by
 from market_pipeline.warehouse.lost_connections import replace_lost_connections
 
 RECYCLE_SECONDS = 1800
@@ -24,9 +25,22 @@ class Pooled:
     own, so that a call made within another can't wait for itself, and a process that holds many instances holds few
     connections. A connection that has died, say because PostgreSQL was restarted, is noticed and replaced before it is
     used.
+
+    Every connection has the settings of warehouse/connections.py, those of the shipped storages' own engines too.
     """
 
     KEPT = 1
+    __engine: Engine
+
+    @property
+    def _engine(self) -> Engine:
+        """The engine, of which the shipped storages make one before we do, and more to their liking."""
+        return self.__engine
+
+    @_engine.setter
+    def _engine(self, engine: Engine) -> None:
+        connect_by(engine)
+        self.__engine = engine
 
     def __init__(self, postgres_url: str, *, should_autocreate_tables: bool = True) -> None:
         super().__init__(postgres_url, should_autocreate_tables)  # type: ignore[call-arg]

@@ -16,17 +16,18 @@ from dagster._core.storage.base_storage import DagsterStorage
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
 from dagster_postgres import PostgresRunStorage, PostgresScheduleStorage
 from pydantic import SecretStr
-from sqlalchemy import URL, Connection, inspect, make_url, text
+from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from market_pipeline.database_address import DatabaseAddress, describe
 from market_pipeline.errors import MarketPipelineError
 from market_pipeline.orchestration.partitions import PARTITION_TAG, RANGE_TAGS, check_partition_key
 from market_pipeline.orchestration.storage.event_log import BulkPostgresEventLogStorage
 from market_pipeline.orchestration.storage.pooled import Pooled
 from market_pipeline.settings import Settings, load_settings
 from market_pipeline.warehouse import embedded
+from market_pipeline.warehouse.connections import ENCODING
 from market_pipeline.warehouse.database import create_warehouse_engine
-from market_pipeline.warehouse.errors import describe
 
 BATCH_SIZE_VARIABLE = "DAGSTER_EVENT_BATCH_SIZE"
 DEFAULT_BATCH_SIZE = 1000
@@ -145,22 +146,20 @@ class MarketPipelineStorage(DagsterStorage, ConfigurableClass):
 
 
 def dagster_database_url(settings: Settings) -> SecretStr:
-    """The address of Dagster's own database, for psycopg2, the one driver that dagster-postgres works with.
+    """The address of Dagster's own database, as SQLAlchemy's for psycopg2, the driver that dagster-postgres works with.
 
     That is DAGSTER_DATABASE_URL; else `<database>_dagster` beside the one of DATABASE_URL; else the embedded server's,
     which is started if it isn't running.
     """
     if settings.dagster_database_url is not None:
-        return _for_psycopg2(settings.dagster_database_url)
-    if settings.database_url is not None:
-        warehouse = make_url(settings.database_url.get_secret_value())
-        return _for_psycopg2(warehouse.set(database=f"{warehouse.database}_dagster"))
-    return _for_psycopg2(embedded.ensure_running(settings.market_pipeline_data_dir).url("market_data_dagster"))
-
-
-def _for_psycopg2(url: SecretStr | URL) -> SecretStr:
-    address = make_url(url.get_secret_value()) if isinstance(url, SecretStr) else url
-    return SecretStr(address.set(drivername="postgresql+psycopg2").render_as_string(hide_password=False))
+        address = DatabaseAddress.of(settings.dagster_database_url)
+    elif settings.database_url is not None:
+        warehouse = DatabaseAddress.of(settings.database_url)
+        address = warehouse.beside(f"{warehouse.database}_dagster")
+    else:
+        server = embedded.ensure_running(settings.market_pipeline_data_dir)
+        address = DatabaseAddress.of(server.url("market_data_dagster"))
+    return address.url("postgresql+psycopg2")
 
 
 def open_storage(settings: Settings, inst_data: ConfigurableClassData | None = None) -> MarketPipelineStorage:
@@ -178,7 +177,7 @@ def open_storage(settings: Settings, inst_data: ConfigurableClassData | None = N
             )
         if settings.dagster_database_url is None:
             with _connected(settings.database_url) as connection:
-                create_database(connection, str(make_url(url.get_secret_value()).database))
+                create_database(connection, DatabaseAddress.of(url).database)
     with _connected(url) as connection:
         # Whoever finds no tables makes them, and of several processes that do so at once all but one would fail.
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _TABLES_LOCK})
@@ -199,7 +198,7 @@ def create_database(connection: Connection, name: str) -> None:
         return
     quoted = connection.dialect.identifier_preparer.quote_identifier(name)
     try:
-        connection.execute(text(f"CREATE DATABASE {quoted}"))
+        connection.execute(text(f"CREATE DATABASE {quoted} ENCODING '{ENCODING}' TEMPLATE template0"))
     except DBAPIError as error:
         if not _has_database(connection, name):  # else another process was quicker
             raise DagsterDatabaseError(
