@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from market_pipeline.wording import are, counted
+
 QUESTIONS = {
     "completeness": "Every session since the symbol's first has its bar, or the vendor is known to have none.",
     "impossible_bars": "The last load held no bar that can't be true.",
@@ -74,16 +76,17 @@ def _completeness(covered: Mapping[str, Any]) -> Answer:
     if not missing:
         return Answer("completeness", True, False, "Nothing is missing.", numbers)
     told = (
-        f"{missing:,} of {covered['sessions']:,} sessions are missing: {covered['failed']:,} failed, "
-        f"{covered['rejected']:,} rejected, {covered['never_asked']:,} never asked for. "
+        f"{missing:,} of {counted(covered['sessions'], 'session')} {are(missing)} missing: "
+        f"{covered['failed']:,} failed, {covered['rejected']:,} rejected, {covered['never_asked']:,} never asked for. "
         "`market-pipeline gaps` lists them, `market-pipeline backfill --missing` fetches them."
     )
     return Answer("completeness", False, covered["failed"] > 0, told, numbers)
 
 
 def _impossible_bars(load: Load) -> Answer:
+    they = "it is" if load.rejected == 1 else "they are"
     told = (
-        f"{load.rejected:,} bars can't be true; they are in rejected_bars with the reasons."
+        f"{counted(load.rejected, 'bar')} can't be true; {they} in rejected_bars with the reasons."
         if load.rejected
         else "None."
     )
@@ -104,7 +107,7 @@ def _staleness(covered: Mapping[str, Any], load: Load) -> Answer:
         return Answer("staleness", True, False, told, numbers)
     newest = f"the newest bar is of {covered['last_session']}" if covered["loaded"] else "there is no bar"
     asked = "though the newest was asked for" if load.newest else "which nobody has asked for since"
-    told = f"{behind:,} sessions behind, {asked}: {newest}."
+    told = f"{counted(behind, 'session')} behind, {asked}: {newest}."
     return Answer("staleness", False, load.newest, told, numbers)
 
 

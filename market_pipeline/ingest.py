@@ -34,6 +34,7 @@ from market_pipeline.warehouse.accounting import Attempt, Outcome, record_failur
 from market_pipeline.warehouse.errors import first_line, unavailable
 from market_pipeline.warehouse.loading import RejectedBar, load
 from market_pipeline.warehouse.tracked_symbols import Reference
+from market_pipeline.wording import counted, under
 
 log = logging.getLogger(__name__)
 
@@ -220,14 +221,14 @@ def _rejected(checked: Checked, fetched: FetchedBars) -> list[RejectedBar]:
 
 def _report(outcome: Outcome) -> None:
     if outcome.error is not None:
-        log.error("Failed %s: %s", outcome.symbol, outcome.error)
+        log.error("Failed %s", under(outcome.symbol, outcome.error))
         return
     log.info(
-        "Successfully backfilled %s: fetched %d bars (%d loaded, %d revised, %d unchanged, %d rejected), %d odd",
-        outcome.symbol, outcome.fetched, outcome.loaded, outcome.revised, outcome.unchanged, outcome.rejected,
-        outcome.flagged,
-    )  # fmt: skip
+        f"Successfully backfilled {outcome.symbol}: fetched {counted(outcome.fetched, 'bar')} "
+        f"({outcome.loaded:,} loaded, {outcome.revised:,} revised, {outcome.unchanged:,} unchanged, "
+        f"{outcome.rejected:,} rejected), {outcome.flagged:,} flagged"
+    )
     if outcome.missing:
-        log.warning("%s: %d of %d sessions have no bar", outcome.symbol, outcome.missing, outcome.sessions)
+        log.warning("%s: no bar of %d of %s", outcome.symbol, outcome.missing, counted(outcome.sessions, "session"))
     for note in outcome.notes:
-        log.warning("%s: %s", outcome.symbol, note)
+        log.warning("%s", under(outcome.symbol, note))

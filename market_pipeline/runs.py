@@ -8,8 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from market_pipeline.errors import UsageError
-from market_pipeline.sessions import calendar, last_sessions, latest_ended_session, sessions_between
+from market_pipeline.sessions import (
+    NoSessionError,
+    calendar,
+    check_order,
+    last_sessions,
+    latest_ended_session,
+    sessions_between,
+)
 from market_pipeline.symbols import Symbol
 
 TRIGGER_TAG = "market_pipeline/trigger"
@@ -23,10 +29,6 @@ def trigger_of(tags: Mapping[str, str]) -> str:
     if "dagster/schedule_name" in tags:
         return "schedule"
     return "backfill" if "dagster/backfill" in tags else "manual"
-
-
-class NoSessionError(UsageError):
-    """The dates asked for hold no session."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,7 @@ def range_runs(symbols: Sequence[Symbol], start: date, end: date, now: datetime)
     Raises:
         NoSessionError: `start` is after `end`, or a calendar has no session that is over between them.
     """
-    if start > end:
-        raise NoSessionError(f"--start {start} is after --end {end}: swap them")
+    check_order(start, end)
     runs = []
     for name in sorted({symbol.calendar for symbol in symbols}):
         latest = latest_ended_session(name, now)

@@ -43,6 +43,20 @@ class UnknownCalendarError(UsageError):
     """A calendar that the project doesn't know."""
 
 
+class NoSessionError(UsageError):
+    """The dates asked for hold no session."""
+
+
+def check_order(start: date | None, end: date | None) -> None:
+    """Let a range of dates pass whose start is not after its end; None is no limit.
+
+    Raises:
+        NoSessionError: it is.
+    """
+    if start is not None and end is not None and start > end:
+        raise NoSessionError(f"the start {start} is after the end {end}: swap them")
+
+
 def calendar(name: str) -> Calendar:
     """The calendar of that name.
 

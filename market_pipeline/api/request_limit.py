@@ -6,6 +6,7 @@ from time import monotonic
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from market_pipeline.api.problems import ProblemError, problem_response
+from market_pipeline.wording import counted
 
 WINDOW = 60.0
 """Seconds. One window is everyone's, so that what is counted can be forgotten at once."""
@@ -40,7 +41,7 @@ class RequestLimit:
         if left >= 0:
             await self._app(scope, receive, telling)
             return
-        detail = f"more than {self._most} requests in a minute: wait {seconds} seconds"
+        detail = f"more than {counted(self._most, 'request')} in a minute: wait {counted(seconds, 'second')}"
         problem = ProblemError(429, detail, headers={"Retry-After": str(seconds)})
         await problem_response(problem, scope["path"])(scope, receive, telling)
 

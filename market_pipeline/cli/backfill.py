@@ -10,11 +10,13 @@ import typer
 from market_pipeline import interruption
 from market_pipeline.cli.chosen import chosen_symbols
 from market_pipeline.cli.completeness import told_of_never_loaded
+from market_pipeline.cli.completion import complete_symbols
+from market_pipeline.cli.parameters import EVERY, SymbolChoice, parse_date, parse_symbols
 from market_pipeline.cli.summary import Account, print_plan, print_table
 from market_pipeline.cli.telling import tell
-from market_pipeline.errors import UsageError
+from market_pipeline.cli.vendor import vendor_settings
 from market_pipeline.runs import range_runs, runs_for_missing
-from market_pipeline.settings import load_settings
+from market_pipeline.sessions import check_order
 from market_pipeline.symbols import DEFAULT_BACKFILL
 from market_pipeline.warehouse.completeness import missing_spans, never_loaded
 from market_pipeline.warehouse.database import warehouse_of
@@ -23,21 +25,25 @@ DEFAULT_DAYS = 1825
 DONE, FAILED, PARTIAL = 0, 1, 3
 
 
-class DateError(UsageError):
-    """A date that can't be read."""
-
-
 def backfill(
     symbols: Annotated[
-        str | None,
+        SymbolChoice | None,
         typer.Option(
             help='Comma-separated tickers, or "*" for all that are tracked, which is the default of --missing.',
             metavar="A,B,C",
-            show_default=",".join(DEFAULT_BACKFILL),
+            show_default="15 large-cap stocks",
+            parser=parse_symbols,
+            autocompletion=complete_symbols,
         ),
     ] = None,
-    start: Annotated[str | None, typer.Option(help="First date, default five years ago.", metavar="YYYY-MM-DD")] = None,
-    end: Annotated[str | None, typer.Option(help="Last date, included, default today.", metavar="YYYY-MM-DD")] = None,
+    start: Annotated[
+        date | None,
+        typer.Option(help="First date, default five years before the last.", metavar="YYYY-MM-DD", parser=parse_date),
+    ] = None,
+    end: Annotated[
+        date | None,
+        typer.Option(help="Last date, included, default today (UTC).", metavar="YYYY-MM-DD", parser=parse_date),
+    ] = None,
     missing: Annotated[
         bool,
         typer.Option("--missing", help="Only what `market-pipeline gaps` shows as missing, as far back as that goes."),
@@ -51,22 +57,23 @@ def backfill(
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be asked for, and ask nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary or the plan as JSON.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print the result and errors only.")] = False,
 ) -> None:
     """Load the history of some symbols, by default five years of 15 large-cap stocks.
 
     What is there already is compared and left alone; what the vendor has corrected replaces the old, and the old is
     kept. So running it again is always safe.
     """
-    settings = load_settings()
+    settings = vendor_settings(quiet=quiet)
     now = datetime.now(UTC)
-    last = _date("--end", end) or now.date()
-    first = _date("--start", start) or (date.min if missing else last - timedelta(days=DEFAULT_DAYS))
+    last = end or now.date()
+    first = start or (date.min if missing else last - timedelta(days=DEFAULT_DAYS))
+    check_order(first, last)
     with warehouse_of(settings) as warehouse:
-        chosen = chosen_symbols(warehouse, symbols or ("*" if missing else ",".join(DEFAULT_BACKFILL)))
+        chosen = chosen_symbols(warehouse, symbols or (EVERY if missing else SymbolChoice(DEFAULT_BACKFILL)))
         if missing:
             runs = runs_for_missing(missing_spans(warehouse, chosen, first, last))
-            if unknown := never_loaded(warehouse, [symbol.name for symbol in chosen]):
+            if not quiet and (unknown := never_loaded(warehouse, [symbol.name for symbol in chosen])):
                 tell(told_of_never_loaded(unknown))
         else:
             runs = range_runs(chosen, first, last, now)
@@ -80,8 +87,8 @@ def backfill(
         _print(accounts, as_json=as_json)
         interruption.check()
         if marts:
-            refresh_actions(settings, warehouse)
-            build_marts(settings, warehouse)
+            refresh_actions(settings, warehouse, quiet=quiet)
+            build_marts(settings, warehouse, quiet=quiet)
     raise typer.Exit(exit_code(accounts))
 
 
@@ -100,10 +107,3 @@ def exit_code(accounts: Sequence[Account]) -> int:
     if failures == 0:
         return DONE
     return FAILED if failures == len(accounts) else PARTIAL
-
-
-def _date(option: str, value: str | None) -> date | None:
-    try:
-        return date.fromisoformat(value) if value is not None else None
-    except ValueError:
-        raise DateError(f"{option} {value!r} is not a date: write it as YYYY-MM-DD") from None

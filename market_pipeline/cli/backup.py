@@ -15,6 +15,7 @@ from market_pipeline.warehouse.backups import DAGSTER, WAREHOUSE, Backup, Told, 
 from market_pipeline.warehouse.database import database_url
 from market_pipeline.warehouse.restoring import Restored
 from market_pipeline.warehouse.restoring import restore as bring_back
+from market_pipeline.wording import are, counted
 
 Folder = Annotated[
     Path | None,
@@ -23,7 +24,7 @@ Folder = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="Don't say what is being done.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print the result and errors only.")]
 
 
 def backup(
@@ -91,7 +92,8 @@ def _said_of(made: Backup) -> str:
     rows = sum(table.rows for dump in dumps for table in dump.tables.values())
     size = sum(dump.bytes for dump in dumps) / 1e6
     state = "verified" if made.manifest.verified else "not verified"
-    return f"{rows:,} rows of {' and '.join(made.manifest.databases)} are in {made.folder} ({size:.1f} MB, {state})"
+    names = " and ".join(made.manifest.databases)
+    return f"{counted(rows, 'row')} of {names} {are(rows)} in {made.folder} ({size:.1f} MB, {state})"
 
 
 def _home(settings: Settings, folder: Path | None) -> Path:

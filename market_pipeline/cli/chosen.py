@@ -2,6 +2,7 @@
 
 from sqlalchemy import Engine
 
+from market_pipeline.cli.parameters import SymbolChoice
 from market_pipeline.errors import UsageError
 from market_pipeline.symbols import Symbol
 from market_pipeline.warehouse.tracked_symbols import active_symbols, find_active
@@ -11,15 +12,15 @@ class NothingTrackedError(UsageError):
     """All symbols were asked for and there are none."""
 
 
-def chosen_symbols(warehouse: Engine, names: str) -> list[Symbol]:
-    """The symbols of a comma-separated list, or all active ones for `*`.
+def chosen_symbols(warehouse: Engine, choice: SymbolChoice) -> list[Symbol]:
+    """The active symbols that an option names.
 
     Raises:
         UntrackedSymbolError: one is not tracked.
         NothingTrackedError: none is.
     """
-    if names.strip() != "*":
-        return find_active(warehouse, [name.strip() for name in names.split(",") if name.strip()])
+    if choice.names is not None:
+        return find_active(warehouse, choice.names)
     found = active_symbols(warehouse)
     if not found:
         raise NothingTrackedError("no symbol is tracked: run `market-pipeline symbols init` first")

@@ -7,12 +7,23 @@ from typing import Annotated
 import typer
 
 from market_pipeline.cli.chosen import chosen_symbols
+from market_pipeline.cli.completion import complete_symbols
+from market_pipeline.cli.parameters import EVERY, SymbolChoice, parse_symbols
 from market_pipeline.cli.tables import print_columns
 from market_pipeline.settings import load_settings
 from market_pipeline.warehouse import completeness
 from market_pipeline.warehouse.database import warehouse_of
+from market_pipeline.wording import are, counted, pasteable
 
-Symbols = Annotated[str, typer.Option(help='Comma-separated tickers; "*" for all that are tracked.', metavar="A,B,C")]
+Symbols = Annotated[
+    SymbolChoice,
+    typer.Option(
+        help='Comma-separated tickers; "*" for all that are tracked.',
+        metavar="A,B,C",
+        parser=parse_symbols,
+        autocompletion=complete_symbols,
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 COUNTS = (
@@ -22,7 +33,7 @@ COUNTS = (
 FILLED_BY = "Fill them with `market-pipeline backfill --missing`."
 
 
-def coverage(symbols: Symbols = "*", as_json: AsJson = False) -> None:
+def coverage(symbols: Symbols = EVERY, as_json: AsJson = False) -> None:
     """Print what is there of every symbol since its first session, and how many sessions are missing for which reason.
 
     sessions = loaded + rejected + empty + not yet available + not in plan + failed + never asked; `flagged` bars are
@@ -42,7 +53,7 @@ def coverage(symbols: Symbols = "*", as_json: AsJson = False) -> None:
     )
 
 
-def gaps(symbols: Symbols = "*", as_json: AsJson = False) -> None:
+def gaps(symbols: Symbols = EVERY, as_json: AsJson = False) -> None:
     """Print every session without a bar, as ranges, and why it has none; and the symbols that were never loaded."""
     with warehouse_of(load_settings()) as warehouse:
         names = [symbol.name for symbol in chosen_symbols(warehouse, symbols)]
@@ -55,7 +66,7 @@ def gaps(symbols: Symbols = "*", as_json: AsJson = False) -> None:
         print_columns(("symbol", "first_session", "last_session", "state"), ("sessions",), rows, last="reason")
     fillable = sum(row["sessions"] for row in rows if row["state"] in completeness.FILLABLE)
     if fillable:
-        typer.echo(f"{fillable:,} sessions are worth asking for. {FILLED_BY}")
+        typer.echo(f"{counted(fillable, 'session')} {are(fillable)} worth asking for. {FILLED_BY}")
     if unknown:
         typer.echo(told_of_never_loaded(unknown))
     if not rows and not unknown:
@@ -64,7 +75,8 @@ def gaps(symbols: Symbols = "*", as_json: AsJson = False) -> None:
 
 def told_of_never_loaded(names: Sequence[str]) -> str:
     """What to say of symbols that nothing can be missing of yet, at least one."""
-    return f"Never loaded yet: load with `market-pipeline backfill --symbols {','.join(names)}`."
+    command = pasteable("market-pipeline", "backfill", "--symbols", ",".join(names))
+    return f"Never loaded yet: load with `{command}`."
 
 
 def _jsonable(rows: Sequence[completeness.Row]) -> list[completeness.Row]:

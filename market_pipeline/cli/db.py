@@ -21,6 +21,7 @@ from market_pipeline.warehouse.errors import unavailable
 from market_pipeline.warehouse.migrating import migrate
 from market_pipeline.warehouse.planning import Planned, planned
 from market_pipeline.warehouse.roles import analysts_access
+from market_pipeline.wording import counted
 
 app = typer.Typer(
     help="The database: the embedded PostgreSQL, or the one that DATABASE_URL names.", no_args_is_help=True
@@ -120,8 +121,8 @@ def prune(
         deleted = delete_replaced(instance, days, now)
         runs = delete_run_output(instance, now - timedelta(days=days))
     typer.echo(
-        f"deleted {deleted.events:,} events and {deleted.results:,} results of checks that newer ones have replaced; "
-        f"PostgreSQL uses their room again. Deleted what {runs:,} runs had printed"
+        f"deleted {counted(deleted.events, 'event')} and {counted(deleted.results, 'check result')} that newer ones "
+        f"have replaced; PostgreSQL uses their room again. Deleted what {counted(runs, 'run')} had printed"
     )
 
 

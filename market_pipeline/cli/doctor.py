@@ -10,8 +10,9 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from market_pipeline.cli.vendor import vendor_settings
 from market_pipeline.operations.findings import Finding, any_error, error
-from market_pipeline.settings import SettingsError, load_settings
+from market_pipeline.settings import SettingsError
 
 STYLES = {"ok": "green", "warning": "yellow", "error": "bold red"}
 FAILED = 1
@@ -46,7 +47,7 @@ def doctor(
 
 def _findings(*, ask: bool) -> Iterator[Finding]:
     try:
-        settings = load_settings()
+        settings = vendor_settings()
     except SettingsError as problem:
         yield error("settings", str(problem))
         return

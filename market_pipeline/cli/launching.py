@@ -78,7 +78,7 @@ def launch_all(settings: Settings, warehouse: Engine, runs: Sequence[RangeRun], 
     to_launch = [_Run(run) for run in runs]
     launched: list[_Run] = []
     try:
-        with _instance(settings, warehouse) as instance, shown_progress(total, quiet=quiet) as progress:
+        with _instance(settings, warehouse, quiet=quiet) as instance, shown_progress(total, quiet=quiet) as progress:
             for run in to_launch:
                 launched.append(run)
                 _launch(settings, run, instance, warehouse, progress)
@@ -115,14 +115,14 @@ def _stored(warehouse: Engine, runs: Sequence[_Run]) -> Mapping[tuple[str, str],
     return {(row.run_id, row.symbol): symbol_account(row) for row in rows}
 
 
-def refresh_actions(settings: Settings, warehouse: Engine) -> None:
+def refresh_actions(settings: Settings, warehouse: Engine, *, quiet: bool = False) -> None:
     """Ask for the splits and dividends of all tracked symbols, without which no price can be adjusted.
 
     Raises:
         ActionsError: the vendor gave no usable answer.
         DatabaseLostError: a database went away in the middle of it.
     """
-    with _instance(settings, warehouse) as instance:
+    with _instance(settings, warehouse, quiet=quiet) as instance:
         ended = launch_job(build_loading(settings), CORPORATE_ACTIONS_JOB, instance, warehouse)
     interruption.check()
     if not ended.success:
@@ -139,7 +139,7 @@ def build_marts(settings: Settings, warehouse: Engine, *, quiet: bool = False) -
         DatabaseLostError: a database went away in the middle of it.
     """
     said = StringIO() if quiet else sys.stderr
-    with _instance(settings, warehouse) as instance, redirect_stdout(said):
+    with _instance(settings, warehouse, quiet=quiet) as instance, redirect_stdout(said):
         ended = launch_job(build_analytics(settings), MARTS_JOB, instance, warehouse)
     interruption.check()
     if not ended.success:
@@ -152,7 +152,7 @@ def build_marts(settings: Settings, warehouse: Engine, *, quiet: bool = False) -
 
 
 @contextmanager
-def _instance(settings: Settings, warehouse: Engine) -> Iterator[DagsterInstance]:
+def _instance(settings: Settings, warehouse: Engine, *, quiet: bool) -> Iterator[DagsterInstance]:
     """Dagster's instance, tidied up, with the going away of a database in one line."""
     # What Dagster logs goes to its event log and the UI; here it would drown the progress.
     for name in ("dagster", "sqlalchemy.pool"):
@@ -160,7 +160,8 @@ def _instance(settings: Settings, warehouse: Engine) -> Iterator[DagsterInstance
     try:
         with open_instance(settings) as instance:
             for run_id in close_abandoned_runs(instance, warehouse):
-                typer.echo(f"Run {run_id} was interrupted earlier; it is marked as failed now.", err=True)
+                if not quiet:
+                    typer.echo(f"Run {run_id} was interrupted earlier; it is marked as failed now.", err=True)
             yield instance
     except (DBAPIError, psycopg2.Error) as error:
         raise DatabaseLostError(

@@ -1,5 +1,7 @@
 """`market-pipeline marts` and `market-pipeline dbt`: building the analysts' tables by hand."""
 
+from typing import Annotated
+
 import typer
 
 from market_pipeline.dbt_project import run_dbt
@@ -7,13 +9,13 @@ from market_pipeline.settings import load_settings
 from market_pipeline.warehouse.database import warehouse_of
 
 
-def marts() -> None:
+def marts(quiet: Annotated[bool, typer.Option("--quiet", help="Print the result and errors only.")] = False) -> None:
     """Build the analysts' tables now, and run their tests. While Dagster's daemon runs, it does so after every load."""
     settings = load_settings()
     with warehouse_of(settings) as warehouse:
         from market_pipeline.cli.launching import build_marts  # Dagster takes a second that --help needn't
 
-        build_marts(settings, warehouse)
+        build_marts(settings, warehouse, quiet=quiet)
     typer.echo("The analysts' tables are up to date.")
 
 

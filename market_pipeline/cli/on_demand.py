@@ -8,6 +8,8 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from market_pipeline.cli.parameters import Command
+
 
 @dataclass(frozen=True)
 class OnDemand:
@@ -15,13 +17,16 @@ class OnDemand:
 
     module: str
     name: str
-    cls: type[TyperCommand] | None = None
+    cls: type[TyperCommand] = Command
 
     def load(self, as_name: str) -> Any:
         """The command under the name that it is called by."""
         found = getattr(import_module(f"market_pipeline.cli.{self.module}"), self.name)
         app = typer.Typer(add_completion=False)
         if isinstance(found, typer.Typer):
+            for command in found.registered_commands:
+                if command.cls in (None, TyperCommand):
+                    command.cls = self.cls
             app.add_typer(found, name=as_name)
             return typer.main.get_group(app).commands[as_name]
         app.command(as_name, cls=self.cls)(found)

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from market_pipeline import logs
 from market_pipeline.warehouse import rate_limit
 from market_pipeline.warehouse.accounting import Outcome
+from market_pipeline.wording import under
 
 LOG_FORMAT = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
 
@@ -37,7 +38,7 @@ def _bar(sessions: int) -> Iterator[Callable[[Outcome], None]]:
         def advance(outcome: Outcome) -> None:
             progress.update(task, advance=outcome.sessions, description=outcome.symbol)
             if outcome.error is not None:
-                progress.console.print(f"{outcome.symbol} failed: {outcome.error}", markup=False, highlight=False)
+                progress.console.print(f"failed: {under(outcome.symbol, outcome.error)}", markup=False, highlight=False)
 
         handler = _Description(progress, task)
         waits = logging.getLogger(rate_limit.__name__)

@@ -1,13 +1,13 @@
 """`market-pipeline sandbox`: a Polygon-compatible server on this machine, for trying things out and for tests."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Literal
 
 import typer
 from pydantic import SecretStr
 
+from market_pipeline.cli.parameters import parse_utc_instant
 from market_pipeline.cli.telling import tell
-from market_pipeline.errors import UsageError
 from market_pipeline.listening import base_url
 from market_pipeline.plans import PlanName
 from market_pipeline.sandbox.config import SandboxConfig
@@ -16,10 +16,6 @@ from market_pipeline.sandbox.server import LOOPBACK, listen_on_loopback, sandbox
 
 DEFAULT_PORT = 8900
 DEFAULT_UNKNOWN = "NOSUCH"
-
-
-class InstantError(UsageError):
-    """An instant that can't be read."""
 
 
 def sandbox(
@@ -33,7 +29,10 @@ def sandbox(
         list[str] | None, typer.Option(help="Accept only this API key (repeatable).", show_default="any key")
     ] = None,
     now: Annotated[
-        str | None, typer.Option(help="Stop the sandbox's clock at this instant (UTC).", metavar="YYYY-MM-DDTHH:MM")
+        datetime | None,
+        typer.Option(
+            help="Stop the sandbox's clock at this instant (UTC).", metavar="YYYY-MM-DDTHH:MM", parser=parse_utc_instant
+        ),
     ] = None,
     unknown: Annotated[str, typer.Option(help="Tickers that don't exist.", metavar="A,B")] = DEFAULT_UNKNOWN,
     tickers: Annotated[
@@ -61,7 +60,7 @@ def sandbox(
             typer.echo(f"{known.name:<20} {known.meaning}{f' (default {known.default})' if known.default else ''}")
         return
     config = SandboxConfig(
-        now=_instant(now),
+        now=now,
         keys=tuple(map(SecretStr, key or ())),
         plan=plan,
         history_edge=history_edge,
@@ -80,14 +79,6 @@ def sandbox(
             server.run([door])
         except KeyboardInterrupt:
             tell("The sandbox has stopped.")
-
-
-def _instant(text: str | None) -> datetime | None:
-    try:
-        instant = datetime.fromisoformat(text) if text is not None else None
-    except ValueError:
-        raise InstantError(f"--now {text!r} is not an instant: write it as 2024-06-04T02:00") from None
-    return instant.replace(tzinfo=instant.tzinfo or UTC) if instant else None
 
 
 def _names(text: str) -> frozenset[str]:

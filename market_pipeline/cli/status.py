@@ -10,7 +10,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from market_pipeline.settings import load_settings
+from market_pipeline.cli.vendor import vendor_settings
+from market_pipeline.wording import counted
 
 if TYPE_CHECKING:
     from market_pipeline.operations.state import DagsterState, LastRun, ServiceState, State
@@ -31,7 +32,7 @@ def status(
 
     Exit code 0 if nothing is wrong, 1 if something is. Nothing is started or changed.
     """
-    settings = load_settings()
+    settings = vendor_settings()
     from market_pipeline.operations.state import state_of_all  # Dagster takes a second that other commands needn't
 
     state = state_of_all(settings, api_url and api_url.rstrip("/"), datetime.now(UTC))
@@ -63,6 +64,7 @@ def _lines(state: "State") -> Iterator[tuple[str, str]]:
         yield "", f"revision {database.revision or 'none'}, this version's is {database.needed_revision}"
     if state.dagster is not None:
         yield from _of_dagster(state.dagster)
+    yield "vendor", f"{state.vendor}{' (a sandbox)' if state.vendor_is_sandbox else ''}"
     yield "UI", _of_service(state.dagster_ui)
     yield "API", _of_service(state.api)
     if state.symbols is not None:
@@ -81,7 +83,8 @@ def _of_dagster(dagster: "DagsterState") -> Iterator[tuple[str, str]]:
     seen = f"last heard of {_instant(dagster.last_heartbeat)}" if dagster.last_heartbeat else "never heard of"
     yield (
         "Dagster",
-        f"nightly runs {'on' if dagster.running else 'off'}, daemon {seen}, {dagster.runs_under_way:,} runs under way",
+        f"nightly runs {'on' if dagster.running else 'off'}, daemon {seen}, "
+        f"{counted(dagster.runs_under_way, 'run')} under way",
     )
     for schedule in dagster.schedules:
         due = f"next {_instant(schedule.next_run)}" if schedule.next_run else "no next run"
@@ -96,15 +99,15 @@ def _of_run(run: "LastRun | None") -> str:
     if run is None:
         return "none yet"
     return (
-        f"{_instant(run.ended_at)} by {run.trigger}: {run.succeeded:,} symbols loaded, {run.failed:,} failed; "
-        f"{run.loaded:,} bars new, {run.revised:,} revised, {run.rejected:,} rejected"
+        f"{_instant(run.ended_at)} by {run.trigger}: {counted(run.succeeded, 'symbol')} loaded, {run.failed:,} failed; "
+        f"{counted(run.loaded, 'bar')} new, {run.revised:,} revised, {run.rejected:,} rejected"
     )
 
 
 def _of_sessions(by_state: Mapping[str, int]) -> str:
     counts = {name: count for name, count in by_state.items() if count}
     detail = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items())
-    return f"{sum(counts.values()):,} sessions ({detail})" if counts else "nothing"
+    return f"{counted(sum(counts.values()), 'session')} ({detail})" if counts else "nothing"
 
 
 def _instant(instant: datetime) -> str:

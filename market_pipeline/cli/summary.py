@@ -12,6 +12,7 @@ from market_pipeline.cli.tables import print_columns
 from market_pipeline.polygon.planning import plan_requests, waiting_seconds
 from market_pipeline.runs import RangeRun
 from market_pipeline.warehouse.accounting import Outcome
+from market_pipeline.wording import counted, under
 
 COUNTS = ("fetched", "loaded", "revised", "unchanged", "rejected", "flagged", "missing", "requests")
 
@@ -86,9 +87,9 @@ def print_table(accounts: Sequence[Account]) -> None:
     )
     for account in accounts:
         if account["notes"]:
-            typer.echo(f"note: {account['symbol']}: {account['notes']}")
+            typer.echo(f"note: {under(account['symbol'], account['notes'])}")
         if not account["success"]:
-            typer.echo(f"failed: {account['symbol']}: {account['error']}")
+            typer.echo(f"failed: {under(account['symbol'], account['error'])}")
 
 
 def print_plan(runs: Sequence[RangeRun], requests_per_minute: int, *, as_json: bool) -> None:
@@ -102,12 +103,12 @@ def print_plan(runs: Sequence[RangeRun], requests_per_minute: int, *, as_json: b
         return
     for run in listed:
         typer.echo(
-            f"{run['calendar']}: {run['sessions']:,} sessions, {run['first_session']} to {run['last_session']}, "
-            f"in {run['requests']:,} requests, of {', '.join(run['symbols'])}"
+            f"{run['calendar']}: {counted(run['sessions'], 'session')}, {run['first_session']} to "
+            f"{run['last_session']}, in {counted(run['requests'], 'request')}, of {', '.join(run['symbols'])}"
         )
     typer.echo(
-        f"{requests:,} requests in all. At {requests_per_minute:,} a minute the rate limit makes them wait {wait} s. "
-        "Nothing was asked or changed."
+        f"{counted(requests, 'request')} in all. At {requests_per_minute:,} a minute the rate limit makes "
+        f"{'it' if requests == 1 else 'them'} wait {wait:,} s. Nothing was asked or changed."
     )
 
 

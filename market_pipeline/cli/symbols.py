@@ -8,6 +8,9 @@ from typing import Annotated
 import typer
 from sqlalchemy import Engine
 
+from market_pipeline.cli.completion import complete_symbol
+from market_pipeline.cli.parameters import parse_symbol
+from market_pipeline.cli.vendor import vendor_settings
 from market_pipeline.errors import MarketPipelineError, UsageError
 from market_pipeline.listing import asset_class_of, look_up, refresh
 from market_pipeline.polygon.client import PolygonClient
@@ -27,6 +30,7 @@ from market_pipeline.warehouse.tracked_symbols import (
     record_reference,
     remove_symbol,
 )
+from market_pipeline.wording import counted, pasteable
 
 SOME_FAILED = 3
 
@@ -55,13 +59,13 @@ def _vendor(settings: Settings, engine: Engine) -> Iterator[PolygonClient]:
 @app.command("init")
 def init() -> None:
     """Track the starting set: large-cap stocks, ETFs, crypto. What is tracked or removed already stays as it is."""
-    symbols = starting_symbols()
-    with warehouse_of(load_settings()) as engine:
+    settings, symbols = vendor_settings(), starting_symbols()
+    with warehouse_of(settings) as engine:
         added = set(add_symbols(engine, symbols, revive=False))
     for symbol in symbols:
         typer.echo(f"{'+' if symbol.name in added else '-'} {symbol.name} ({symbol.asset_class})")
     typer.echo(f"Inserted: {len(added)}  Skipped: {len(symbols) - len(added)}  Total: {len(symbols)}")
-    told = f"`market-pipeline symbols check` asks the vendor who they are{_taking(len(symbols), load_settings())}."
+    told = f"`market-pipeline symbols check` asks the vendor who they are{_taking(len(symbols), settings)}."
     typer.echo(told, err=True)
 
 
@@ -98,7 +102,8 @@ def add(
             record_reference(engine, wanted, reference)
             typer.echo(_described(wanted, reference))
     typer.echo(
-        f"Tracking {symbol} ({asset_class}). Load its history with `market-pipeline backfill --symbols {symbol}`."
+        f"Tracking {symbol} ({asset_class}). Load its history with "
+        f"`{pasteable('market-pipeline', 'backfill', '--symbols', symbol)}`."
         if added
         else f"{symbol} is tracked already."
     )
@@ -106,14 +111,25 @@ def add(
 
 @app.command("check")
 def check(
-    symbols: Annotated[list[str] | None, typer.Argument(help="The tickers, by default all.", metavar="SYMBOL")] = None,
+    symbols: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="The tickers, by default all.",
+            metavar="SYMBOL",
+            parser=parse_symbol,
+            autocompletion=complete_symbol,
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Ask the vendor who the tracked symbols are, and say which are delisted, renamed or unknown to it."""
-    settings = load_settings()
+    settings = vendor_settings()
     unknown = 0
-    with warehouse_of(load_settings()) as engine, _vendor(settings, engine) as client:
+    with warehouse_of(settings) as engine, _vendor(settings, engine) as client:
         wanted = find_active(engine, symbols) if symbols else active_symbols(engine)
-        typer.echo(f"Asking the vendor about {len(wanted)} symbols{_taking(len(wanted), settings)}.", err=True)
+        typer.echo(
+            f"Asking the vendor about {counted(len(wanted), 'symbol')}{_taking(len(wanted), settings)}.", err=True
+        )
         for symbol in wanted:
             try:
                 reference = refresh(client, engine, symbol)
@@ -128,17 +144,24 @@ def check(
 
 
 @app.command("remove")
-def remove(symbol: Annotated[str, typer.Argument(help="The ticker.")]) -> None:
+def remove(
+    symbol: Annotated[str, typer.Argument(help="The ticker.", parser=parse_symbol, autocompletion=complete_symbol)],
+) -> None:
     """Stop fetching a symbol. Its bars stay in the database."""
     with warehouse_of(load_settings()) as engine:
         remove_symbol(engine, symbol)
-    typer.echo(f"{symbol} is no longer fetched. Its bars are kept; `symbols add {symbol}` takes it up again.")
+    typer.echo(
+        f"{symbol} is no longer fetched. Its bars are kept; "
+        f"`{pasteable('market-pipeline', 'symbols', 'add', symbol)}` takes it up again."
+    )
 
 
 @app.command("rename")
 def rename(
-    symbol: Annotated[str, typer.Argument(help="Its name, e.g. BTC.")],
-    new_name: Annotated[str, typer.Argument(help="Its other name, e.g. BTC-USD.")],
+    symbol: Annotated[
+        str, typer.Argument(help="Its name, e.g. BTC.", parser=parse_symbol, autocompletion=complete_symbol)
+    ],
+    new_name: Annotated[str, typer.Argument(help="Its other name, e.g. BTC-USD.", parser=parse_symbol)],
 ) -> None:
     """Give a coin its other name, with all that is stored of it, so that a fund can have the name that it had."""
     from market_pipeline.orchestration.launch import close_abandoned_runs  # Dagster takes a second to import
@@ -155,8 +178,8 @@ def rename(
             close_abandoned_runs(instance, engine)
             rename_asset(instance, renamed)
     typer.echo(
-        f"{symbol} is called {new_name}, with {len(renamed.sessions):,} bars. The analysts' tables follow with their "
-        "next build: `market-pipeline marts`."
+        f"{symbol} is called {new_name}, with {counted(len(renamed.sessions), 'bar')}. The analysts' tables follow "
+        "with their next build: `market-pipeline marts`."
     )
 
 
@@ -169,7 +192,7 @@ def _who_is(engine: Engine, symbol: Symbol) -> Reference:
         NotCheckedError: it can't be asked.
     """
     try:
-        with _vendor(load_settings(), engine) as client:
+        with _vendor(vendor_settings(), engine) as client:
             reference = look_up(client, symbol)
     except UnknownTickerError as error:
         raise UnknownSymbolError(f"{error} (--no-check tracks it all the same)") from None
@@ -193,7 +216,7 @@ def _other_class(symbol: Symbol, reference: Reference) -> AssetClass | None:
 def _taking(questions: int, settings: Settings) -> str:
     """What a user should know of the time that so many questions take, if it is long."""
     minutes = waiting_seconds(questions, settings.requests_per_minute) / 60
-    return f", which the rate limit makes some {minutes:.0f} minutes" if minutes >= 1 else ""
+    return f", which the rate limit makes some {counted(round(minutes), 'minute')}" if minutes >= 1 else ""
 
 
 def _described(symbol: Symbol, reference: Reference) -> str:

@@ -8,7 +8,6 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
-from uuid import uuid4
 
 import typer
 from filelock import FileLock, Timeout
@@ -24,6 +23,7 @@ from market_pipeline.operations.up_database import UpDatabase, database_of_up
 from market_pipeline.operations.up_session import UpSession, folder_of
 from market_pipeline.settings import Settings, load_settings
 from market_pipeline.warehouse.errors import first_line
+from market_pipeline.wording import counted
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -58,7 +58,8 @@ def up(
     with _alone(settings) as folder:
         last = UpSession.last(settings)
         if last is not None and (ended := end_leftovers(last.mark)):
-            _say("up", f"ended {ended} processes that an earlier `market-pipeline up` left behind")
+            left = counted(ended, "process", "processes")
+            _say("up", f"ended {left} that an earlier `market-pipeline up` left behind")
         _check_ports(host, api_port, ui_port)
         with database_of_up(settings, partial(_say, "up")) as database:
             _run(settings, database, folder, (host, api_port, ui_port), stopping, sandbox=sandbox)
@@ -79,14 +80,15 @@ def _run(
     from market_pipeline.orchestration.launch import open_instance
 
     addresses = Addresses(*where, code_port=free_port())
-    session = UpSession(uuid4().hex, addresses.code_port, addresses.api, addresses.ui)
+    vendor = f"http://{LOOPBACK}:{free_port()}" if sandbox else None
+    session = UpSession.begin(addresses.code_port, addresses.api, addresses.ui, vendor)
     supervisor = Supervisor(session.mark, _say, stopping)
     with open_instance(settings) as instance:
         _close_runs(instance, database.warehouse, last_code_port(instance))
         keep_code_port(instance, session.code_port)
         session.write(settings)
         try:
-            for child in _children(settings, folder, addresses, instance, sandbox=sandbox):
+            for child in _children(settings, folder, addresses, instance, vendor):
                 if not stopping.is_set():
                     supervisor.start(child)
             if not stopping.is_set():
@@ -99,16 +101,15 @@ def _run(
 
 
 def _children(
-    settings: Settings, folder: Path, addresses: "Addresses", instance: "DagsterInstance", *, sandbox: bool
+    settings: Settings, folder: Path, addresses: "Addresses", instance: "DagsterInstance", sandbox: str | None
 ) -> Iterator[Child]:
     from market_pipeline.operations import programs
 
     changes = {}
     if sandbox:
-        port = free_port()
-        changes = {"POLYGON_BASE_URL": f"http://{LOOPBACK}:{port}", "POLYGON_API_KEY": "sandbox"}
-        _say("up", f"a sandbox answers in place of the vendor, at {changes['POLYGON_BASE_URL']}")
-        yield programs.sandbox(port, programs.environment(settings, addresses, changes))
+        changes = {"POLYGON_BASE_URL": sandbox, "POLYGON_API_KEY": "sandbox"}
+        _say("up", f"a sandbox answers in place of the vendor, at {sandbox}, to commands in other terminals too")
+        yield programs.sandbox(int(sandbox.rpartition(":")[2]), programs.environment(settings, addresses, changes))
     env = programs.environment(settings, addresses, changes)
     yield from programs.programs(folder, addresses, env, instance, log_format=settings.log_format)
 

@@ -21,6 +21,7 @@ class Face:
 
 
 API = Face("/health", "scheduler_running")
+SANDBOX = Face("/_sandbox/stats", "by_path_kind")
 DAGSTER_UI = Face("/server_info", "dagster_webserver_version")
 
 

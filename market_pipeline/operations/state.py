@@ -26,6 +26,7 @@ from market_pipeline.warehouse.errors import unavailable
 from market_pipeline.warehouse.statements import statement
 from market_pipeline.warehouse.tracked_symbols import active_symbols
 from market_pipeline.warehouse.whereabouts import Found, warehouse_as_it_is
+from market_pipeline.wording import are, counted, pasteable
 
 LATELY = 20
 """The most runs that are looked through for the last one that nobody typed."""
@@ -98,9 +99,14 @@ class SymbolsState:
 
 @dataclass(frozen=True)
 class State:
-    """All of it. Where the database can't be read, what is in it is None. `problems` name what mends them."""
+    """All of it. Where the database can't be read, what is in it is None. `problems` name what mends them.
+
+    `vendor` is the address that is asked for bars.
+    """
 
     at: datetime
+    vendor: str
+    vendor_is_sandbox: bool
     database: DatabaseState
     dagster: DagsterState | None
     dagster_ui: ServiceState
@@ -124,6 +130,8 @@ def state_of_all(settings: Settings, api_url: str | None, now: datetime) -> Stat
     )
     return State(
         at=now,
+        vendor=settings.vendor_url,
+        vendor_is_sandbox=settings.source == "sandbox",
         database=database,
         dagster=dagster,
         dagster_ui=ui,
@@ -221,11 +229,11 @@ def data_problems(rows: Sequence[Row]) -> list[str]:
     if failed:
         said.append(
             f"{_named(list(failed))} failed last ({next(iter(failed.values()))}): "
-            f"run `market-pipeline backfill --missing --symbols {','.join(failed)}`"
+            f"run `{pasteable('market-pipeline', 'backfill', '--missing', '--symbols', ','.join(failed))}`"
         )
-    if overdue:
+    if total := sum(overdue.values()):
         said.append(
-            f"{sum(overdue.values()):,} sessions of {_named(list(overdue))} are missing and can be fetched: "
+            f"{counted(total, 'session')} of {_named(list(overdue))} {are(total)} missing and can be fetched: "
             "run `market-pipeline backfill --missing`"
         )
     return said

@@ -1,10 +1,13 @@
-"""What a `market-pipeline up` leaves for others to find: by what its processes are known, and where its servers are."""
+"""The file that a `market-pipeline up` leaves for other commands: the mark of its processes, where its servers are."""
 
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from uuid import uuid4
 
-from market_pipeline.operations.answering import API, DAGSTER_UI, Face, answers
+import psutil  # type: ignore[import-untyped]
+
+from market_pipeline.operations.answering import API, DAGSTER_UI, SANDBOX, Face, answers
 from market_pipeline.settings import Settings
 
 API_URL = "http://127.0.0.1:8000"
@@ -13,12 +16,32 @@ FILE = "session.json"
 
 @dataclass(frozen=True)
 class UpSession:
-    """One `up`: the mark of its processes, its code server's port, which tells its runs from others', and addresses."""
+    """One `up`: the mark of its processes, its code server's port, which tells its runs from others', and addresses.
+
+    `sandbox` is None where the vendor is asked. `pid` and `started` (seconds since the epoch) tell whether it runs yet.
+    """
 
     mark: str
     code_port: int
     api: str
     ui: str
+    sandbox: str | None = None
+    pid: int | None = None
+    started: float | None = None
+
+    @classmethod
+    def begin(cls, code_port: int, api: str, ui: str, sandbox: str | None) -> "UpSession":
+        """The session of this process, with a new mark."""
+        me = psutil.Process()
+        return cls(uuid4().hex, code_port, api, ui, sandbox, me.pid, me.create_time())
+
+    @property
+    def running(self) -> bool:
+        """Whether its process is alive; a process that got its id later is another."""
+        try:
+            return self.pid is not None and bool(psutil.Process(self.pid).create_time() == self.started)
+        except psutil.Error:
+            return False
 
     @classmethod
     def last(cls, settings: Settings) -> "UpSession | None":
@@ -46,6 +69,19 @@ def whereabouts(settings: Settings) -> tuple[str, str]:
     if last is None:
         return API_URL, settings.dagster_webserver_url
     return _found(last.api, API, API_URL), _found(last.ui, DAGSTER_UI, settings.dagster_webserver_url)
+
+
+def with_running_sandbox(settings: Settings) -> Settings:
+    """The settings, with the sandbox of a running `up --sandbox` as the vendor unless POLYGON_BASE_URL is set.
+
+    No key goes to it: POLYGON_API_KEY is the vendor's.
+    """
+    last = UpSession.last(settings)
+    if "polygon_base_url" in settings.model_fields_set or last is None or last.sandbox is None:
+        return settings
+    if not last.running or not answers(last.sandbox, SANDBOX):
+        return settings
+    return settings.model_copy(update={"polygon_base_url": last.sandbox, "polygon_api_key": None})
 
 
 def _found(url: str, face: Face, usual: str) -> str:

@@ -24,6 +24,7 @@ from market_pipeline.runs import trigger_of
 from market_pipeline.settings import Settings
 from market_pipeline.warehouse.database import warehouse_of
 from market_pipeline.warehouse.reading import run_history
+from market_pipeline.wording import are, counted
 
 FAILED_RUNS, STALE_SYMBOLS = "alert_of_failed_runs", "alert_of_stale_symbols"
 RUNS_EVERY, STALENESS_EVERY = 30, 300
@@ -96,7 +97,9 @@ def _stale_symbols_sensor(settings: Settings) -> dg.SensorDefinition:
             told[channel.name] = sorted(stale)
             return f"that {alert.title}" if alert is not None else None
 
-        return _tell(context, found, told, send, nothing=f"{len(stale)} symbols are stale, as was told.")
+        return _tell(
+            context, found, told, send, nothing=f"{counted(len(stale), 'symbol')} {are(len(stale))} stale, as was told."
+        )
 
     return alert_of_stale_symbols
 
@@ -163,7 +166,7 @@ def _send_failures(
             channel.send(alert)
             sent += 1
         told[channel.name] = number
-    return f"of {sent} failed runs" if sent else None
+    return f"of {counted(sent, 'failed run')}" if sent else None
 
 
 def _of_run(run: DagsterRun, record: EventLogRecord, settings: Settings) -> Alert:
@@ -197,10 +200,9 @@ def _staleness(known: set[str], stale: Mapping[str, Stale], settings: Settings, 
     """What to say to whoever knows these symbols to be stale; None where that is nothing."""
     new = [name for name in stale if name not in known]
     if new:
-        one = len(new) == 1
         return Alert(
             kind="stale",
-            title=f"Market Pipeline: {new[0] if one else f'{len(new)} symbols'} {'is' if one else 'are'} stale",
+            title=f"Market Pipeline: {new[0] if len(new) == 1 else f'{len(new):,} symbols'} {are(len(new))} stale",
             text=_lines([stale[name].told for name in new]),
             at=now,
             facts={"symbols": ", ".join(new), "stale in all": str(len(stale))},

@@ -25,6 +25,7 @@ from market_pipeline.orchestration.reloading import WebserverUnreachableError, e
 from market_pipeline.runs import TRIGGER_TAG, RangeRun, range_runs
 from market_pipeline.settings import Settings
 from market_pipeline.symbols import Symbol
+from market_pipeline.wording import counted
 
 
 class NothingToBackfillError(UsageError):
@@ -154,5 +155,5 @@ def _target(runs: Sequence[RangeRun], now: datetime) -> AssetGraphSubset:
 
 
 def _title(symbols: Sequence[Symbol], start: date, end: date) -> str:
-    named = ", ".join(symbol.name for symbol in symbols) if len(symbols) <= 4 else f"{len(symbols)} symbols"
+    named = ", ".join(symbol.name for symbol in symbols) if len(symbols) <= 4 else counted(len(symbols), "symbol")
     return f"{named}, {start} to {end}"

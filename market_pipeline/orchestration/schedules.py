@@ -19,6 +19,7 @@ from market_pipeline.symbols import Symbol
 from market_pipeline.warehouse.completeness import oldest_holes
 from market_pipeline.warehouse.database import warehouse_of
 from market_pipeline.warehouse.tracked_symbols import active_symbols
+from market_pipeline.wording import counted
 
 CORPORATE_ACTIONS_JOB = "nightly_corporate_actions_job"
 
@@ -57,8 +58,8 @@ def _nightly(calendar_name: str, symbols: Sequence[Symbol], settings: Settings) 
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description=(
-            f"Every night: the last {settings.backfill_look_back_sessions} sessions of every active symbol of the "
-            f"calendar {calendar_name}, and all that earlier nights missed or failed to get."
+            f"Every night: the last {counted(settings.backfill_look_back_sessions, 'session')} of every active symbol "
+            f"of the calendar {calendar_name}, and all that earlier nights missed or failed to get."
         ),
     )
     def nightly(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:

@@ -15,6 +15,7 @@ from market_pipeline.settings import Settings
 from market_pipeline.symbols import Symbol
 from market_pipeline.warehouse.database import warehouse_of
 from market_pipeline.warehouse.reading import newest_load
+from market_pipeline.wording import are, counted
 
 UNDER_WAY = [
     DagsterRunStatus.QUEUED,
@@ -43,7 +44,7 @@ def build_sensors(settings: Settings, marts_job: UnresolvedAssetJobDefinition) -
         runs = context.instance.get_runs(RunsFilter(statuses=UNDER_WAY))
         loading = [run for run in runs if run.job_name != marts_job.name]
         if loading:
-            return dg.SkipReason(f"{len(loading)} runs are still under way.")
+            return dg.SkipReason(f"{counted(len(loading), 'run')} {are(len(loading))} still under way.")
         context.update_cursor(newest)
         return dg.RunRequest(run_key=newest)
 

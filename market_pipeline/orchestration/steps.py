@@ -28,6 +28,7 @@ from market_pipeline.settings import Source
 from market_pipeline.symbols import Symbol
 from market_pipeline.warehouse.accounting import Outcome
 from market_pipeline.warehouse.tracked_symbols import NotTrackedError, Reference, active_symbols, delistings
+from market_pipeline.wording import counted, under
 
 
 @dataclass(frozen=True)
@@ -83,11 +84,11 @@ def load_symbols(context: dg.AssetExecutionContext, symbols: Sequence[Symbol], i
         _record(context, outcome)
         pipeline.loaded(outcome)
     check_symbols(context, symbols)
-    failures = [f"{outcome.symbol}: {outcome.error}" for outcome in outcomes if outcome.error is not None]
+    failures = [under(outcome.symbol, outcome.error) for outcome in outcomes if outcome.error is not None]
     if failures:
         # Asking again at once can't help: what could be retried, the client has retried.
         raise dg.Failure(
-            f"{len(failures)} of {len(symbols)} symbols failed. " + " ".join(failures), allow_retries=False
+            f"{len(failures)} of {counted(len(symbols), 'symbol')} failed. " + " ".join(failures), allow_retries=False
         )
 
 

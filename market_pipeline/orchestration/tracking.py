@@ -21,6 +21,7 @@ from market_pipeline.settings import Settings
 from market_pipeline.symbols import Symbol
 from market_pipeline.warehouse.database import warehouse_of
 from market_pipeline.warehouse.tracked_symbols import active_symbols
+from market_pipeline.wording import are, counted
 
 ASK_AGAIN = timedelta(minutes=10)
 """How long a reload that was asked for is given before the same one is asked for again."""
@@ -34,7 +35,8 @@ def looked_at_tracked(
     with warehouse_of(settings) as warehouse:
         tracked = active_symbols(warehouse)
     if set(tracked) == set(loaded):
-        return dg.SkipReason(f"All {len(loaded)} active symbols are loaded.{_resumed(context.instance, loaded)}")
+        all_loaded = f"All {counted(len(loaded), 'active symbol')} {are(len(loaded))} loaded."
+        return dg.SkipReason(f"{all_loaded}{_resumed(context.instance, loaded)}")
     if busy := _covering(context.instance, set(loaded) - set(tracked)):
         return dg.SkipReason(
             f"{_changes(tracked, loaded)}. A reload now would end the {busy[0]}, which covers that: it "

@@ -4,17 +4,18 @@ The rows are streamed by COPY out of one snapshot of the database, so that memor
 file takes its name only once it is whole. What adjusted prices are, the dbt project says.
 """
 
+import gzip
 import hashlib
 import io
 import json
 import secrets
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import psycopg
 from sqlalchemy import Engine
@@ -27,6 +28,7 @@ from market_pipeline.warehouse.extract import (
     ColumnMeaning,
     ExportRequestError,
     Selection,
+    Summary,
     blocks,
     described_columns,
     summary,
@@ -41,6 +43,10 @@ class Format(StrEnum):
 
     PARQUET = "parquet"
     CSV = "csv"
+
+
+SUFFIXES = {".parquet": Format.PARQUET, ".csv": Format.CSV, ".csv.gz": Format.CSV}
+"""What the name of a file ends with, by which its format is known."""
 
 
 class ExportError(MarketPipelineError):
@@ -71,6 +77,25 @@ class Manifest:
     columns: Sequence[ColumnMeaning]
 
 
+def format_of(target: Path, named: Format | None) -> Format:
+    """The format of a file: the one that is named, else the one that its name ends with.
+
+    Raises:
+        ExportRequestError: the two contradict each other, or there is neither.
+    """
+    suffix = next((suffix for suffix in SUFFIXES if target.name.lower().endswith(suffix)), None)
+    if suffix is None and named is None:
+        known = ", ".join(SUFFIXES)
+        raise ExportRequestError(f"the format of {target} is not known: let its name end with {known}, or add --format")
+    if suffix is None or named is None:
+        return named or SUFFIXES[str(suffix)]
+    if SUFFIXES[suffix] is not named:
+        raise ExportRequestError(
+            f"{target} is not the name of a {named} file: leave --format {named} out, or choose another --output"
+        )
+    return named
+
+
 def manifest_path(target: Path) -> Path:
     """Where the description of a file is: beside it, with `.json` after its whole name."""
     return target.with_name(f"{target.name}.json")
@@ -97,11 +122,39 @@ def export(
     """
     description = manifest_path(target)
     _check_place([target, description], overwrite=overwrite)
+    with _explained(target), _whole_or_nothing(description) as described, _whole_or_nothing(target) as partial:
+        manifest = _write(engine, selection, kind, target.name, partial, progress)
+        described.write_text(json.dumps(asdict(manifest), indent=2, default=_iso) + "\n", encoding="utf-8")
+        description.unlink(missing_ok=True)  # which would be of another file for a moment
+    return manifest
+
+
+def export_stream(
+    engine: Engine,
+    selection: Selection,
+    kind: Format,
+    stream: BinaryIO,
+    *,
+    progress: Watch = lambda _done, _total: None,
+) -> Summary:
+    """Write the bars of a selection to a stream, as `export` does to a file, without a description.
+
+    Raises:
+        NoMartsError: adjusted prices have never been computed.
+        ExportError: the database failed, or the stream did.
+        BrokenPipeError: nobody reads the stream any more.
+    """
+    with _explained("standard output"):
+        return _copy(engine, selection, kind, stream, progress)[1]
+
+
+@contextmanager
+def _explained(target: object) -> Iterator[None]:
+    """Failures of the disk and of the database as errors of the export."""
     try:
-        with _whole_or_nothing(description) as described, _whole_or_nothing(target) as partial:
-            manifest = _write(engine, selection, kind, target.name, partial, progress)
-            described.write_text(json.dumps(asdict(manifest), indent=2, default=_iso) + "\n", encoding="utf-8")
-            description.unlink(missing_ok=True)  # which would be of another file for a moment
+        yield
+    except BrokenPipeError:
+        raise
     except OSError as error:
         raise ExportError(
             f"{target} can't be written: {error.strerror or error}. Free or choose another place"
@@ -110,7 +163,6 @@ def export(
         raise _broken_off(first_line(error)) from None
     except psycopg.Error as error:
         raise _broken_off(str(error).partition("\n")[0]) from None
-    return manifest
 
 
 def _broken_off(why: str) -> ExportError:
@@ -138,18 +190,36 @@ def _whole_or_nothing(target: Path) -> Iterator[Path]:
 
 
 def _write(engine: Engine, selection: Selection, kind: Format, name: str, partial: Path, progress: Watch) -> Manifest:
+    with partial.open("xb") as file, _compressed(file, name) as stream:
+        columns, found = _copy(engine, selection, kind, stream, progress)
+    with partial.open("rb") as written:
+        digest = hashlib.file_digest(written, "sha256").hexdigest()
+    parts = {**asdict(selection), **asdict(found)}
+    return Manifest(file=name, format=kind, sha256=digest, columns=columns, **parts)
+
+
+@contextmanager
+def _compressed(file: BinaryIO, name: str) -> Iterator[BinaryIO]:
+    """The file, or what compresses into it where its name says so."""
+    if not name.lower().endswith(".gz"):
+        yield file
+        return
+    with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as stream:  # the same bars are the same bytes
+        yield cast("BinaryIO", stream)
+
+
+def _copy(
+    engine: Engine, selection: Selection, kind: Format, stream: BinaryIO, progress: Watch
+) -> tuple[Sequence[ColumnMeaning], Summary]:
     options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
     with engine.connect().execution_options(**options) as connection:
         columns = described_columns(connection, selection.adjustment)
         found = summary(connection, selection)
         write = _write_csv if kind is Format.CSV else _write_parquet
-        with partial.open("xb") as file:
-            rows = blocks(connection, selection, for_spreadsheets=kind is Format.CSV)
-            write(file, columns, _counted(rows, found.rows, progress))
-    with partial.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    parts = {**asdict(selection), **asdict(found)}
-    return Manifest(file=name, format=kind, sha256=digest, columns=columns, **parts)
+        # Closed before the connection is, which would wait for ever for a COPY that nobody reads to its end.
+        with closing(blocks(connection, selection, for_spreadsheets=kind is Format.CSV)) as rows:
+            write(stream, columns, _counted(rows, found.rows, progress))
+    return columns, found
 
 
 def _iso(value: date) -> str:

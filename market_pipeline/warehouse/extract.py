@@ -4,7 +4,7 @@ Rows come by COPY: building Python objects of them would take many times as long
 what adjusted prices are, the dbt project.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from enum import StrEnum
@@ -15,9 +15,10 @@ from sqlalchemy import ColumnElement, Connection, Engine, Select, column, func, 
 from sqlalchemy.sql.selectable import FromClause
 
 from market_pipeline.errors import MarketPipelineError, UsageError
+from market_pipeline.sessions import check_order
 from market_pipeline.warehouse.spreadsheets import plain_text
 from market_pipeline.warehouse.tables import bar_source, market_data, tracked_symbols
-from market_pipeline.warehouse.tracked_symbols import UntrackedSymbolError
+from market_pipeline.warehouse.tracked_symbols import UntrackedSymbolError, with_near_misses
 
 BLOCK_ROWS = 50_000
 """Rows held in memory at once, some 5 MB."""
@@ -63,6 +64,7 @@ class Selection:
     `as_of` asks for the bars as they were stored at that instant (with a time zone) rather than now.
 
     Raises:
+        NoSessionError: `start` is after `end`.
         ExportRequestError: it contradicts itself, or asks for what isn't kept.
     """
 
@@ -73,8 +75,7 @@ class Selection:
     as_of: datetime | None = None
 
     def __post_init__(self) -> None:
-        if self.start and self.end and self.start > self.end:
-            raise ExportRequestError(f"the start {self.start} is after the end {self.end}: swap them")
+        check_order(self.start, self.end)
         if self.as_of and self.adjustment is not Adjustment.NONE:
             raise ExportRequestError(
                 "adjusted prices are of now, and what they were at an instant isn't kept: "
@@ -121,7 +122,8 @@ def exportable_symbols(engine: Engine, names: Sequence[str] | None) -> list[str]
     wanted = known if names is None else list(dict.fromkeys(names))
     if unknown := [name for name in wanted if name not in known]:
         raise UntrackedSymbolError(
-            f"no bars of {', '.join(unknown)}: never tracked; see `market-pipeline coverage` for what is there"
+            f"no bars of {with_near_misses(unknown, known)}: never tracked; "
+            "see `market-pipeline coverage` for what is there"
         )
     if not wanted:
         raise ExportRequestError(
@@ -176,7 +178,7 @@ def summary(connection: Connection, selection: Selection) -> Summary:
     return Summary(**connection.execute(_wanted(query, bars, selection)).mappings().one())
 
 
-def blocks(connection: Connection, selection: Selection, *, for_spreadsheets: bool) -> Iterator[list[bytes]]:
+def blocks(connection: Connection, selection: Selection, *, for_spreadsheets: bool) -> Generator[list[bytes]]:
     """The rows by symbol and date as lines of CSV, so many at a time.
 
     `for_spreadsheets`: no text in them is one that a spreadsheet would take for a formula.

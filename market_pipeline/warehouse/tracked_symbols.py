@@ -6,6 +6,7 @@ What a symbol is, symbols.py says; how the vendor is asked, listing.py.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
+from difflib import get_close_matches
 
 from sqlalchemy import ColumnElement, Connection, Engine, Row, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -14,6 +15,7 @@ from market_pipeline.errors import MarketPipelineError, UsageError
 from market_pipeline.symbols import AssetClass, Symbol, SymbolError
 from market_pipeline.warehouse.statements import statement
 from market_pipeline.warehouse.tables import tracked_symbols
+from market_pipeline.wording import pasteable
 
 _NAMES_LOCK = 0x6E616D6573
 """The advisory lock of those who give a symbol its name. Any number that nothing else uses; it must not change."""
@@ -82,12 +84,25 @@ def find_active(engine: Engine, names: Sequence[str]) -> list[Symbol]:
     known = {symbol.name: symbol for symbol in active_symbols(engine)}
     unknown = [name for name in dict.fromkeys(names) if name not in known]
     if unknown:
-        commands = "; ".join(f"`market-pipeline symbols add {name} --asset-class stock`" for name in unknown[:3])
+        commands = "; ".join(
+            f"`{pasteable('market-pipeline', 'symbols', 'add', name, '--asset-class', 'stock')}`"
+            for name in unknown[:3]
+        )
         raise UntrackedSymbolError(
-            f"not tracked: {', '.join(unknown)}. Add with {commands} (or --asset-class etf, crypto), "
+            f"not tracked: {with_near_misses(unknown, known)}. Add with {commands} (or --asset-class etf, crypto), "
             "or track the starting set with `market-pipeline symbols init`"
         )
     return [known[name] for name in dict.fromkeys(names)]
+
+
+def with_near_misses(unknown: Iterable[str], known: Iterable[str]) -> str:
+    """Names that are not known, each with the known one that it may be meant for: `APPL (did you mean AAPL?), NVDA`."""
+    names = list(known)
+    told = []
+    for name in unknown:
+        near = get_close_matches(name.upper(), names, 1)
+        told.append(f"{name} (did you mean {near[0]}?)" if near else name)
+    return ", ".join(told)
 
 
 def symbol_records(engine: Engine, *, name: str | None = None, active_only: bool = False) -> Sequence[Row]:  # type: ignore[type-arg]
@@ -184,8 +199,10 @@ def lock_symbol(connection: Connection, symbol: Symbol) -> datetime:
     # Rows of a query that locks are locked before anything is made of them.
     now: datetime | None = connection.scalar(select(func.clock_timestamp()).select_from(row))
     if now is None:
-        command = f"`market-pipeline symbols add {symbol.name} --asset-class {symbol.asset_class}`"
-        raise NotTrackedError(f"not tracked as {symbol.asset_class}: see `market-pipeline symbols list`, or {command}")
+        command = pasteable("market-pipeline", "symbols", "add", symbol.name, "--asset-class", symbol.asset_class)
+        raise NotTrackedError(
+            f"not tracked as {symbol.asset_class}: see `market-pipeline symbols list`, or `{command}`"
+        )
     return now
 
 
@@ -222,4 +239,7 @@ def remove_symbol(engine: Engine, name: str) -> None:
     with engine.begin() as connection:
         found = connection.execute(update(tracked_symbols).where(active).values(active=False)).rowcount
     if not found:
-        raise UntrackedSymbolError(f"{name} is not tracked; `market-pipeline symbols list` shows what is")
+        known = [symbol.name for symbol in active_symbols(engine)]
+        raise UntrackedSymbolError(
+            f"not tracked: {with_near_misses([name], known)}; `market-pipeline symbols list` shows what is"
+        )

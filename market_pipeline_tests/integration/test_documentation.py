@@ -22,6 +22,7 @@ README = CHECKOUT / "README.md"
 PAGES = sorted([README, CHECKOUT / "CHANGELOG.md", *DOCS.glob("*.md")])
 OTHERS = {
     "DAGSTER_HOME", "DAGSTER_CODE_HOST", "DAGSTER_CODE_PORT", "POSTGRES_PASSWORD", "REDIS_PASSWORD", "EXTRAS",
+    "FORCE",
 }  # fmt: skip
 """Variables that aren't settings of the project's."""
 COMMANDS = typer.main.get_command(app)
@@ -91,7 +92,7 @@ def ours(page: Path) -> Iterator[list[str]]:
 def unknown(words: list[str]) -> str | None:
     """The first word of a command that the command line doesn't know; commands named in passing lack arguments."""
     command = COMMANDS
-    while words and hasattr(command, "commands"):
+    while words and hasattr(command, "commands") and not words[0].startswith("--"):
         if words[0] not in command.commands:
             return words[0]
         command, words = command.commands[words[0]], words[1:]

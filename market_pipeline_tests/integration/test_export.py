@@ -1,7 +1,10 @@
 """`market-pipeline export`: what is in the files, what is said of them, and that none is ever half-written."""
 
 import hashlib
+import io
 import json
+import subprocess
+import sys
 import tracemalloc
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
@@ -212,6 +215,29 @@ def test_prices_that_are_not_known_are_counted_and_said(
     assert said_of(tmp_path / "bars.parquet")["rows_not_adjusted"] == 61
 
 
+def test_one_bar_of_one_symbol_is_said_as_one(quarter: Engine, command: Command, tmp_path: Path) -> None:
+    day = "--start", "2005-01-03", "--end", "2005-01-03"
+    said = command("--symbols", "AAPL", *day, "--output", tmp_path / "bars.csv")[1]
+    assert said == f"1 bar of 1 symbol is in {tmp_path}/bars.csv, described in {tmp_path}/bars.csv.json\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("bars.csv", Format.CSV), ("bars.PARQUET", Format.PARQUET), ("bars.csv.gz", Format.CSV)]
+)
+def test_the_format_follows_the_name_of_the_file(
+    quarter: Engine, command: Command, tmp_path: Path, name: str, kind: Format
+) -> None:
+    assert command("--symbols", "AAPL", "--output", tmp_path / name)[0] == 0
+    assert said_of(tmp_path / name)["format"] == kind
+    read = pd.read_csv if kind is Format.CSV else pd.read_parquet
+    assert len(read(tmp_path / name)) == said_of(tmp_path / name)["rows"] == 61
+
+
+def test_a_name_without_a_format_takes_one_that_is_named(quarter: Engine, command: Command, tmp_path: Path) -> None:
+    assert command("--symbols", "AAPL", "--format", "csv", "--output", tmp_path / "bars")[0] == 0
+    assert len(pd.read_csv(tmp_path / "bars")) == 61
+
+
 def test_nothing_found_is_an_empty_file_that_says_so(quarter: Engine, tmp_path: Path) -> None:
     for kind in Format:
         file = tmp_path / f"bars.{kind}"
@@ -228,7 +254,11 @@ def test_nothing_found_is_an_empty_file_that_says_so(quarter: Engine, tmp_path: 
         (["--symbols", "AAPL", "--start", "2005-02-30"], "2005-02-30"),
         (["--symbols", "AAPL", "--start", "2005-03-01", "--end", "2005-02-01"], "after the end"),
         (["--symbols", "AAPL,NOSUCH"], "no bars of NOSUCH"),
-        (["--symbols", ""], "no symbol"),
+        (["--symbols", ""], "--symbols is empty"),
+        (["--symbols", "APPL"], "no bars of APPL (did you mean AAPL?)"),
+        (["--symbols", "AAPL", "--output", "bars.txt"], "let its name end with .parquet, .csv, .csv.gz"),
+        (["--symbols", "AAPL", "--output", "bars.csv", "--format", "parquet"], "bars.csv is not the name of a parquet"),
+        (["--symbols", "AAPL", "--output", "bars.parquet", "--format", "csv"], "leave --format csv out"),
         (["--symbols", "AAPL", "--as-of", "yesterday"], "not an instant"),
         (["--symbols", "AAPL", "--as-of", "2026-01-01T12:00"], "no time zone"),
         (["--symbols", "AAPL", "--as-of", "2999-01-01T12:00Z"], "in the future"),
@@ -266,6 +296,38 @@ def test_without_marts_the_command_that_makes_them_is_named(quarter: Engine, com
     assert code == 1
     assert "build them with `market-pipeline marts`" in error
     assert not list(tmp_path.glob("*bars*"))
+
+
+# --- to standard output
+
+
+def test_standard_output_gets_the_bars_and_nothing_else(
+    quarter: Engine, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command("--symbols", "AAPL,IBM", "--output", "bars.csv")
+    code, said, error = command("--symbols", "AAPL,IBM", "--output", "-")
+    assert (code, error) == (0, "122 bars of 2 symbols\n")
+    assert said == (tmp_path / "bars.csv").read_text(encoding="utf-8")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["bars.csv", "bars.csv.json"]
+    assert command("--symbols", "AAPL,IBM", "--output", "-", "--quiet")[2] == ""
+
+
+def test_a_pipe_takes_parquet_and_may_be_left_early(quarter: Engine, environment: dict[str, str]) -> None:
+    program = Path(sys.executable).with_name("market-pipeline")
+    arguments = [program, "export", "--symbols", "*", "--format", "parquet", "--output", "-"]
+    done = subprocess.run(arguments, env=environment, capture_output=True, check=True)
+    assert len(pd.read_parquet(io.BytesIO(done.stdout))) == 122
+    shell = f"{program} export --symbols '*' --output - | head -n 1"
+    left = subprocess.run(["sh", "-c", shell], env=environment, capture_output=True, text=True, check=True)
+    assert left.stdout.startswith("symbol,date,open")
+    assert "Traceback" not in left.stderr
+    with Path("/dev/full").open("wb") as full:
+        arguments = [program, "export", "--symbols", "*", "--output", "-"]
+        lost = subprocess.run(arguments, env=environment, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (lost.returncode, lost.stderr.splitlines()[0]) == (
+        1, "error: standard output can't be written: No space left on device. Free or choose another place",
+    )  # fmt: skip
 
 
 # --- streaming

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from market_pipeline.runs import Hole, NoSessionError, RangeRun, nightly_runs, range_runs, runs_for_missing
-from market_pipeline.sessions import last_sessions
+from market_pipeline.runs import Hole, RangeRun, nightly_runs, range_runs, runs_for_missing
+from market_pipeline.sessions import NoSessionError, last_sessions
 from market_pipeline.symbols import Symbol
 
 NOW = datetime(2024, 12, 2, 2, tzinfo=UTC)

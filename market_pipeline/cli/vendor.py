@@ -1,0 +1,14 @@
+"""Which vendor a command asks: the settings', or the sandbox of the `market-pipeline up --sandbox` that is running."""
+
+from market_pipeline.cli.telling import tell
+from market_pipeline.operations.up_session import with_running_sandbox
+from market_pipeline.settings import Settings, load_settings
+
+
+def vendor_settings(*, quiet: bool = False) -> Settings:
+    """The settings of a command that asks the vendor; unless `quiet`, a line says that a sandbox stands in for it."""
+    settings = load_settings()
+    found = with_running_sandbox(settings)
+    if found is not settings and not quiet:
+        tell(f"The sandbox of `market-pipeline up` answers in place of the vendor, at {found.polygon_base_url}.")
+    return found

@@ -1,0 +1,140 @@
+"""What every command takes alike: no empty values, symbols, dates; by the commands that there are."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import typer
+
+from market_pipeline.cli import completion, parameters
+from market_pipeline.cli.main import app, main
+from market_pipeline.cli.passing_on import PassesOn
+
+Run = Callable[..., tuple[int, str]]
+
+
+def commands(command: object, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], typer.core.TyperCommand]]:
+    """Every command that reads its arguments, with the words that it is typed by."""
+    if hasattr(command, "commands"):
+        for name, found in command.commands.items():
+            yield from commands(found, (*words, name))
+    elif not isinstance(command, PassesOn):
+        assert isinstance(command, typer.core.TyperCommand)
+        yield words, command
+
+
+COMMANDS = dict(commands(typer.main.get_command(app)))
+OPTIONS = [
+    (*words, parameter.opts[0])
+    for words, command in COMMANDS.items()
+    for parameter in command.params
+    if isinstance(parameter, typer.core.TyperOption) and not parameter.is_flag
+]
+ARGUMENTS = [
+    words
+    for words, command in COMMANDS.items()
+    if any(isinstance(parameter, typer.core.TyperArgument) for parameter in command.params)
+]
+SYMBOLS = [words for words in OPTIONS if words[-1] == "--symbols"]
+DATES = [words for words in OPTIONS if words[-1] in ("--start", "--end")]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> Run:
+    """A command's exit code and what it writes to standard error; nothing may go to standard output."""
+    monkeypatch.setenv("MARKET_PIPELINE_DATA_DIR", f"{tmp_path}/data")
+
+    def _run(*arguments: str) -> tuple[int, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(list(arguments))
+        said = capsys.readouterr()
+        assert said.out == ""
+        return int(ended.value.code or 0), said.err
+
+    return _run
+
+
+def test_there_are_such_commands() -> None:
+    assert {words[0] for words in SYMBOLS} == {"backfill", "coverage", "gaps", "export"}
+    assert {words[0] for words in DATES} == {"backfill", "export"}
+    assert ("symbols", "check") in ARGUMENTS
+    assert len(OPTIONS) > 25
+
+
+@pytest.mark.parametrize("words", OPTIONS, ids=" ".join)
+@pytest.mark.parametrize("value", ["", " "])
+def test_an_empty_value_is_a_wrong_command(run: Run, words: tuple[str, ...], value: str) -> None:
+    told = (2, f"error: {words[-1]} is empty: give it a value (is a variable of the shell not set?)\n")
+    assert run(*words, value) == told
+    assert run(*words[:-1], f"{words[-1]}={value}") == told
+
+
+@pytest.mark.parametrize("words", ARGUMENTS, ids=" ".join)
+def test_an_empty_argument_is_a_wrong_command(run: Run, words: tuple[str, ...]) -> None:
+    code, said = run(*words, "")
+    assert (code, said.splitlines()) == (
+        2,
+        ["error: an argument is empty: give it a value (is a variable of the shell not set?)"],
+    )
+
+
+@pytest.mark.parametrize("words", SYMBOLS, ids=" ".join)
+@pytest.mark.parametrize(
+    ("symbols", "why"),
+    [
+        (",", "',' has an empty name (is a variable of the shell not set?)"),
+        ("AAPL,,MSFT", "has an empty name"),
+        ("AAPL,", "has an empty name"),
+        ("*,AAPL", "has names beside *"),
+        ("aapl", "did you mean AAPL?"),
+        ("AAPL, msft", "did you mean MSFT?"),
+        ("btc-usd", "did you mean BTC or BTC-USD?"),
+        ("X:BTCUSD", "did you mean BTC or BTC-USD?"),
+        ("brk/b", "did you mean BRK.B?"),
+        ("AAPL MSFT", "put commas between symbols"),
+    ],
+)
+def test_symbols_are_read_alike(run: Run, words: tuple[str, ...], symbols: str, why: str) -> None:
+    code, said = run(*words, symbols)
+    assert (code, len(said.splitlines()), why in said) == (2, 1, True), said
+
+
+@pytest.mark.parametrize("words", DATES, ids=" ".join)
+@pytest.mark.parametrize("value", ["01/02/2024", "20240102", "2024-02-30", "today", "2024-01-02T00:00", " 2024-01-02"])
+def test_dates_are_read_alike(run: Run, words: tuple[str, ...], value: str) -> None:
+    assert run(*words, value) == (2, f"error: {words[-1]}: {value!r} is not a date: write it as YYYY-MM-DD\n")
+
+
+@pytest.mark.parametrize("command", ["check", "remove", "add"])
+def test_one_symbol_in_lower_case_is_told_at_once(run: Run, command: str) -> None:
+    code, said = run("symbols", command, "aapl")
+    assert (code, "did you mean AAPL?" in said) == (2, True)
+
+
+def test_blanks_and_duplicates_in_a_list_do_not_matter() -> None:
+    assert parameters.parse_symbols(" AAPL , BRK.B,AAPL").names == ("AAPL", "BRK.B")
+    assert str(parameters.parse_symbols(" * ")) == "*"
+
+
+def test_what_takes_a_symbol_completes_it() -> None:
+    completed = {
+        words
+        for words, command in COMMANDS.items()
+        for parameter in command.params
+        if parameter.name in ("symbols", "symbol") and parameter._custom_shell_complete is not None
+    }
+    assert completed == {words[:-1] for words in SYMBOLS} | {
+        ("symbols", name) for name in ("check", "remove", "rename")
+    }
+
+
+def test_completion_is_silent_and_starts_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: object, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MARKET_PIPELINE_DATA_DIR", f"{tmp_path}/data")
+    assert completion.complete_symbol("A") == []
+    monkeypatch.setenv("DATABASE_URL", "postgresql://user@127.0.0.1:1/nowhere")
+    assert completion.complete_symbols("A") == []
+    monkeypatch.setenv("DATABASE_URL", "nonsense")
+    assert completion.complete_symbols("A") == []
+    assert capfd.readouterr() == ("", "")
+    assert list(tmp_path.iterdir()) == []  # type: ignore[attr-defined]

@@ -1,0 +1,40 @@
+"""Words of messages."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from market_pipeline.wording import are, counted, pasteable, under
+
+PACKAGE = Path(__file__).parents[2] / "market_pipeline"
+
+
+@pytest.mark.parametrize(
+    ("number", "told"), [(0, "0 bars are"), (1, "1 bar is"), (2, "2 bars are"), (1234, "1,234 bars are")]
+)
+def test_a_number_and_its_noun_agree(number: int, told: str) -> None:
+    assert f"{counted(number, 'bar')} {are(number)}" == told
+
+
+def test_a_noun_may_have_a_plural_of_its_own() -> None:
+    assert [counted(number, "process", "processes") for number in (1, 2)] == ["1 process", "2 processes"]
+
+
+def test_a_command_survives_the_shell() -> None:
+    words = ["market-pipeline", "backfill", "--symbols", "*", "--folder", "/a b/it's"]
+    assert shlex.split(pasteable(*words)) == words
+    assert pasteable("backfill", "--symbols", "AAPL,BRK.B") == "backfill --symbols AAPL,BRK.B"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("no data", "MSFT: no data"),
+        ("MSFT was delisted", "MSFT was delisted"),
+        ("MSFT: no data", "MSFT: no data"),
+        ("MSFTX was delisted", "MSFT: MSFTX was delisted"),
+    ],
+)
+def test_a_symbol_is_named_once(text: str, told: str) -> None:
+    assert under("MSFT", text) == told
