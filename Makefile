@@ -47,8 +47,8 @@ $(INSTALLED_DEV): $(INSTALLED) requirements/dev.txt
 demo: install ## Load five years of real bars into a real PostgreSQL, with nothing to set up.
 	@$(BIN)/market-pipeline demo
 
-demo-clean: ## Stop what the demo started and remove everything it made, .venv included.
-	@if [ -x $(BIN)/market-pipeline ]; then $(BIN)/market-pipeline demo --clean; fi
+demo-clean: ## Stop what the demo started and remove everything it made, .venv included; FORCE=1 for your own data too.
+	@if [ -x $(BIN)/market-pipeline ]; then $(BIN)/market-pipeline demo --clean $(if $(FORCE),--force); fi
 	rm -rf .venv .tmp_dagster_home_* ./*.egg-info build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

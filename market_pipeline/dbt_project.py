@@ -39,6 +39,11 @@ def project_folder() -> Path:
     return project_dir() / "dbt"
 
 
+def model_names() -> list[str]:
+    """The names of all models, which are those of their tables and views."""
+    return sorted(file.stem for file in (project_folder() / "models").rglob("*.sql"))
+
+
 def model_keys() -> dict[str, list[str]]:
     """The columns that tell the rows of each mart apart: its primary key, or what its tests hold to be unique."""
     keys: dict[str, list[str]] = {}

@@ -13,12 +13,15 @@ import pandas as pd
 import pytest
 from bokeh_sampledata import stocks
 
+from market_pipeline.warehouse import embedded
 from market_pipeline_tests.end_to_end.conftest import CHECKOUT
 from market_pipeline_tests.end_to_end.wheel import Wheel
 
 BIN = Path(sys.executable).parent
 SESSIONS = {"AAPL": 1300, "FB": 196, "GOOG": 1300, "IBM": 1300, "MSFT": 1300}
 SECONDS = 300
+ANALYSTS = (CHECKOUT / "docs" / "analysts.md").read_text(encoding="utf-8")
+QUERIES = re.findall(r"\*\*(\d+)\. .*?```sql\n(.*?)```\n\n```\n(.*?)```", ANALYSTS, re.DOTALL)
 
 
 class Newcomer:
@@ -95,6 +98,22 @@ def test_bars_are_the_recorded_ones_to_the_cent(newcomer: Newcomer, name: str) -
         assert (loaded[column].astype(float) - recorded[column]).abs().max() < 0.005, column
 
 
+def test_the_analysts_page_has_ten_queries_and_an_example_in_pandas() -> None:
+    assert [number for number, _, _ in QUERIES] == [str(number) for number in range(1, 11)]
+    assert (ANALYSTS.count("```sql"), ANALYSTS.count("```python")) == (10, 1)
+
+
+def test_what_the_analysts_page_prints_is_what_the_demo_gives(newcomer: Newcomer) -> None:
+    url = newcomer.types("market-pipeline", "db", "analysts").stdout.strip()
+    for number, query, output in QUERIES:
+        done = newcomer.types("psql", "-X", url, "-c", query, PATH=f"{embedded.binary('psql').parent}")
+        assert [line.rstrip() for line in done.stdout.rstrip().splitlines()] == output.splitlines(), f"query {number}"
+    found = re.search(r"```python\n(.*?)```\n\n```\n(.*?)```", ANALYSTS, re.DOTALL)
+    assert found
+    printed = newcomer.types(sys.executable, "-c", found[1], MARKET_URL=url)
+    assert [line.rstrip() for line in printed.stdout.splitlines()] == found[2].splitlines(), printed.stderr
+
+
 def test_the_readmes_tour_works_as_written(newcomer: Newcomer) -> None:
     readme = (CHECKOUT / "README.md").read_text(encoding="utf-8")
     found = re.search(r"<!-- tour -->\n```bash\n(.*?)```", readme, re.DOTALL)
@@ -107,7 +126,10 @@ def test_the_readmes_tour_works_as_written(newcomer: Newcomer) -> None:
     done = newcomer.types("bash", "-c", script)
     assert done.returncode == 0, done.stderr
     assert re.search(r"AAPL +\| +1300 \| 2008-01-02 \| 2013-03-01", done.stdout)
-    assert "1 requests in all" in done.stdout
+    assert re.search(r"MSFT +\| 2013-02-06 \| +[\d.]+ \| +[\d.]+", done.stdout), "the adjusted closes"
+    assert "Tracking NVDA (stock)" in done.stdout
+    assert "XNYS: 61 sessions, 2024-01-02 to 2024-03-28, in 1 request, of NVDA\n1 request in all" in done.stdout
+    assert re.search(r"FB +\| \d{4}-\d\d-\d\d .* \| +\d+ \| t", done.stdout), "the last runs"
     assert re.search(r"\| NVDA +\| 2024-01-02 \| 2024-03-28 \| +61 \| +61 ", done.stdout)
 
 
@@ -117,11 +139,64 @@ def test_the_demo_leaves_a_database_of_the_users_own_alone(newcomer: Newcomer) -
     assert "unset DATABASE_URL" in done.stderr
 
 
-def test_cleaning_up_leaves_nothing_behind(tmp_path: Path) -> None:
+@pytest.fixture
+def owner(tmp_path: Path) -> Iterator[Newcomer]:
+    """Someone who has tracked a symbol of the demo's."""
     someone = Newcomer(tmp_path)
-    assert someone.types("market-pipeline", "symbols", "init").returncode == 0
-    assert someone.types("market-pipeline", "db", "status").returncode == 0
-    assert someone.types("market-pipeline", "demo", "--clean").returncode == 0
-    assert not someone.data_dir.exists()
-    assert someone.types("market-pipeline", "db", "status").returncode == 1
-    assert "There was no database" in someone.types("market-pipeline", "demo", "--clean").stdout
+    assert someone.types("market-pipeline", "symbols", "add", "AAPL", "--no-check").returncode == 0
+    yield someone
+    someone.types("market-pipeline", "demo", "--clean", "--force")
+
+
+def test_cleaning_up_leaves_nothing_behind(owner: Newcomer) -> None:
+    assert owner.types("market-pipeline", "db", "status").returncode == 0
+    assert owner.types("market-pipeline", "demo", "--clean").returncode == 0
+    assert not owner.data_dir.exists()
+    assert owner.types("market-pipeline", "db", "status").returncode == 1
+    assert "There was no database" in owner.types("market-pipeline", "demo", "--clean").stdout
+
+
+def test_what_is_not_the_demos_is_deleted_only_by_force(owner: Newcomer, tmp_path: Path) -> None:
+    owner.types("market-pipeline", "symbols", "add", "NVDA", "--no-check")
+    owner.types("market-pipeline", "keys", "create", "ops")
+    statements = "create table mine (x int); create role bob; create schema analytics create table notes (x int)"
+    assert owner.types("market-pipeline", "db", "psql", "-c", statements).returncode == 0
+    (owner.data_dir / "dbt").mkdir()
+    (owner.data_dir / "dbt" / "dbt_project.yml").touch()
+    owner.types("market-pipeline", "db", "stop")
+
+    checkout = tmp_path / "check out"
+    (checkout / ".venv" / "bin").mkdir(parents=True)
+    shutil.copy(CHECKOUT / "Makefile", checkout)
+    program = checkout / ".venv" / "bin" / "market-pipeline"
+    program.write_text(f'#!/bin/sh\nexec "{BIN}/market-pipeline" "$@"\n')
+    program.chmod(0o755)
+    make = ("make", "-C", str(checkout), "demo-clean")
+
+    refused = owner.types(*make)
+    assert refused.returncode == 2
+    assert (
+        "1 symbol (NVDA), 1 API key (ops), 1 role (bob), 2 tables (analytics.notes, public.mine). Nothing is removed"
+        in refused.stderr
+    )
+    assert "make demo-clean FORCE=1" in refused.stderr
+    assert program.exists()
+    assert owner.types("market-pipeline", "db", "status").returncode == 1, "it was stopped before"
+    assert "NVDA" in owner.types("market-pipeline", "symbols", "list").stdout
+
+    forced = owner.types(*make, "FORCE=1")
+    assert forced.returncode == 0, forced.stderr
+    assert "Left there, as the demo didn't make it: dbt." in forced.stderr
+    assert not program.exists()
+    assert [path.name for path in owner.data_dir.rglob("*")] == ["dbt", "dbt_project.yml"]
+
+
+def test_a_folder_of_somebody_elses_is_left_alone(tmp_path: Path) -> None:
+    someone = Newcomer(tmp_path)
+    (someone.data_dir / "dbt" / "logs").mkdir(parents=True)
+    (someone.data_dir / "postgres").mkdir()
+    (someone.data_dir / "postgres" / "theirs").touch()
+    for force in ((), ("--force",)):
+        refused = someone.types("market-pipeline", "demo", "--clean", *force)
+        assert (refused.returncode, "left alone" in refused.stderr) == (1, True)
+    assert (someone.data_dir / "dbt" / "logs").exists()

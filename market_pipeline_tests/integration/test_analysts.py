@@ -1,10 +1,7 @@
 """docs/analysts.md as an analyst follows it, over the read-only role, and what that role may and may not."""
 
 import contextlib
-import io
-import os
 import re
-import subprocess
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -34,7 +31,6 @@ from market_pipeline_tests.integration.mart_cases import (
 from market_pipeline_tests.integration.stored_bars import loaded, recorded
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "analysts.md").read_text(encoding="utf-8")
-QUERIES = re.findall(r"\*\*(\d+)\. .*?```sql\n(.*?)```\n\n```\n(.*?)```", DOCUMENT, re.DOTALL)
 TABLES = "SELECT relname FROM pg_class WHERE relnamespace = 'analytics'::regnamespace AND relkind IN ('r', 'v')"
 FIRST, LAST = date(2000, 3, 1), date(2013, 3, 1)
 
@@ -90,33 +86,6 @@ def role_set_aside(server: embedded.Server) -> Iterator[None]:
 
 
 # --- the document
-
-
-def test_there_are_ten_queries() -> None:
-    assert [number for number, _, _ in QUERIES] == [str(number) for number in range(1, 11)]
-    assert DOCUMENT.count("```sql") == 10
-
-
-@pytest.mark.parametrize(("query", "output"), [case[1:] for case in QUERIES], ids=[case[0] for case in QUERIES])
-def test_the_query_answers_what_is_printed(marts: tuple[Engine, str], query: str, output: str) -> None:
-    assert in_psql(marts[1], query) == output.splitlines()
-
-
-def in_psql(url: str, query: str) -> list[str]:
-    """What psql shows, without the blanks at the ends of lines."""
-    command = [embedded.binary("psql"), "-X", "-v", "ON_ERROR_STOP=1", url, "-c", query]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, "PAGER": "cat"})
-    return [line.rstrip() for line in done.stdout.rstrip().splitlines()]
-
-
-def test_the_pandas_example_prints_what_is_printed(marts: tuple[Engine, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    found = re.search(r"```python\n(.*?)```\n\n```\n(.*?)```", DOCUMENT, re.DOTALL)
-    assert found
-    monkeypatch.setenv("MARKET_URL", marts[1])
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said):
-        exec(found[1], {})
-    assert [line.rstrip() for line in said.getvalue().splitlines()] == found[2].splitlines()
 
 
 def test_every_table_has_its_line(marts: tuple[Engine, str]) -> None:

@@ -6,7 +6,8 @@ import pytest
 import typer
 
 from market_pipeline.cli import completion, parameters
-from market_pipeline.cli.main import app, main
+from market_pipeline.cli.commands import app
+from market_pipeline.cli.main import main
 from market_pipeline.cli.passing_on import PassesOn
 
 Run = Callable[..., tuple[int, str]]

@@ -76,6 +76,16 @@ def running(data_dir: Path) -> Server | None:
     return Server(postmaster.HOST, found.port, cluster.USER, password, folders.data_dir, found.process.pid)
 
 
+def was_made(data_dir: Path) -> bool:
+    """Whether the data folder holds a server of ours, running or not.
+
+    Raises:
+        EmbeddedServerError: the folder is another user's.
+    """
+    with explained(data_dir):
+        return Folders.of(data_dir).claimed
+
+
 def stop(data_dir: Path) -> bool:
     """Shut the server of a data folder down and wait for its end. Its data stays.
 

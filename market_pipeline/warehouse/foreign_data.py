@@ -1,0 +1,70 @@
+"""What a server of ours holds beside what is known: before it is deleted, its owner has to be asked about the rest."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from itertools import groupby
+
+from sqlalchemy import Engine, text
+
+from market_pipeline.settings import Source
+from market_pipeline.warehouse.api_keys import access_metadata
+from market_pipeline.warehouse.embedded.cluster import DATABASES, USER
+from market_pipeline.warehouse.roles import ANALYST, READER
+from market_pipeline.warehouse.statements import VIEW_KEYS, statement
+from market_pipeline.warehouse.tables import metadata
+from market_pipeline.wording import counted
+
+KINDS = ("symbol", "bar", "API key", "database", "role", "table")
+"""In the order that they are told in."""
+
+NAMED = 5
+"""The most things of a kind that are named."""
+
+
+@dataclass(frozen=True)
+class KnownData:
+    """What a server may hold: bars of one source by symbol and its first date, up to a last one, and dbt's tables."""
+
+    source: Source
+    first_dates: Mapping[str, date]
+    last_date: date
+    marts: Sequence[str]
+
+
+def foreign_data(engine: Engine, known: KnownData) -> list[str]:
+    """What the server holds beside what is known: `1 symbol (NVDA)`, `61 bars (NVDA)`, `1 table (public.mine)`.
+
+    Args:
+        engine: on the server's warehouse; its tables may be missing.
+        known: what is expected there.
+    """
+    tables = [
+        *(f"public.{name}" for name in (*metadata.tables, *VIEW_KEYS, "alembic_version")),
+        *access_metadata.tables,
+        *(f"{schema}.{name}" for schema in ("analytics", "analytics_staging") for name in known.marts),
+    ]
+    objects = {
+        "known_roles": [USER, ANALYST, READER],
+        "known_databases": [*DATABASES, "postgres"],
+        "known_tables": tables,
+    }
+    rows = {
+        "symbols": list(known.first_dates),
+        "first_dates": list(known.first_dates.values()),
+        "last_date": known.last_date,
+        "source": known.source,
+    }
+    with engine.connect() as connection:
+        found = list(connection.execute(statement("foreign_objects"), objects))
+        if connection.scalar(text("SELECT to_regclass('public.market_data') IS NOT NULL")):
+            found = [*connection.execute(statement("foreign_rows"), rows), *found]
+    told = []
+    for kind, group in groupby(
+        sorted(found, key=lambda row: (KINDS.index(row.kind), row.name)), key=lambda row: row.kind
+    ):
+        members = list(group)
+        names = [row.name for row in members]
+        more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+        told.append(f"{counted(sum(row.number for row in members), kind)} ({', '.join(names[:NAMED])}{more})")
+    return told
