@@ -1,6 +1,6 @@
 """Every command under every fault of its database, folder and settings; how often each ends in a traceback.
 
-python -m benchmarks.campaigns.command_faults
+python -m benchmarks.campaigns.command_faults [fault ...]
 """
 
 import os
@@ -20,7 +20,9 @@ from market_pipeline.warehouse.database import create_warehouse_engine
 from market_pipeline.warehouse.migrating import migrate
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 
-SECONDS = 60
+SECONDS, GRACE = 20, 40
+"""A command is told to stop after so long, as `up` and `api` have to be, and has so long to end."""
+
 ROLE = "campaign"
 COMMANDS = (
     "backfill --symbols AAPL --start 2024-01-02 --end 2024-01-31", "coverage", "gaps",
@@ -81,7 +83,8 @@ def faults(server: embedded.Server, url: str) -> Iterator[tuple[str, list[str], 
 
 
 def main() -> None:
-    """Print a line a command and fault, and the number of tracebacks."""
+    """Print a line a command and fault, of all faults or those named, and the number of tracebacks."""
+    wanted = sys.argv[1:]
     folder = Path(tempfile.mkdtemp(prefix="command-faults-"))
     folder.chmod(0o755)
     server = embedded.ensure_running(folder / "server")
@@ -93,6 +96,8 @@ def main() -> None:
         add_symbols(engine, [Symbol.of("AAPL", "stock")])
         engine.dispose()
         for name, make, undo, changes in faults(server, server.url("campaign").get_secret_value()):
+            if wanted and name not in wanted:
+                continue
             execute(server, "campaign", *make)
             tracebacks += sum(told(name, command, server.url("campaign"), folder, changes) for command in COMMANDS)
             execute(server, "postgres", *[s for s in undo if "DATABASE" in s or "ROLE" in s])
@@ -114,8 +119,8 @@ def told(fault: str, command: str, url: SecretStr, folder: Path, changes: Enviro
     arguments = [part.format(folder=folder) for part in command.split()]
     try:
         done = subprocess.run(
-            ["timeout", "-s", "TERM", "10", program, *arguments], env=environment, capture_output=True, text=True,
-            timeout=SECONDS, check=False, stdin=subprocess.DEVNULL,
+            ["timeout", "-s", "TERM", str(SECONDS), program, *arguments], env=environment, capture_output=True, text=True,
+            timeout=SECONDS + GRACE, check=False, stdin=subprocess.DEVNULL,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         print(f"{fault:<32} {command[:40]:<40} NO END")
