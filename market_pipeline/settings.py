@@ -24,6 +24,9 @@ Source = Literal["polygon", "sandbox"]
 SANDBOX_REQUESTS_PER_MINUTE = 60_000
 """Used where POLYGON_REQUESTS_PER_MINUTE is not set and the sandbox answers: it has no plan of its own to protect."""
 
+MOST_CONNECTIONS = 20
+"""DATABASE_MAX_CONNECTIONS, where it isn't set. A run takes half of them."""
+
 
 class SettingsError(UsageError):
     """An environment variable holds a value that can't be used."""
@@ -58,6 +61,11 @@ class Settings(BaseSettings):
     dagster_database_url: SecretStr | None = Field(
         None,
         description="Dagster's own database. Unset: the database named <database>_dagster on the same server.",
+    )
+    database_max_connections: int = Field(
+        MOST_CONNECTIONS,
+        ge=6,
+        description="The most connections of a process at once for loading and Dagster; the API reads by as many.",
     )
     dagster_webserver_url: str = Field(
         "http://127.0.0.1:3000",

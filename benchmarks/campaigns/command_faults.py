@@ -14,6 +14,7 @@ from pathlib import Path
 import psycopg
 from pydantic import SecretStr
 
+from market_pipeline.listening import free_port
 from market_pipeline.symbols import Symbol
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database import create_warehouse_engine
@@ -27,7 +28,8 @@ ROLE = "campaign"
 COMMANDS = (
     "backfill --symbols AAPL --start 2024-01-02 --end 2024-01-31", "coverage", "gaps",
     "export --symbols AAPL --output /nowhere/bars.parquet", "backup --folder {folder}/backups", "restore latest",
-    "marts", "dbt --quiet ls", "api --port 0", "up --api-port 0", "worker", "status", "doctor", "demo",
+    "marts", "dbt --quiet ls", "api --port 0", "up --api-port {port} --ui-port {ui_port}",
+    "worker", "status", "doctor", "demo",
     "symbols list", "symbols init", "symbols add NVDA --no-check", "symbols remove NVDA", "symbols check",
     "db start", "db stop", "db status", "db url", "db analysts", "db migrate", "db migrate --dry-run", "db prune",
     "keys list", "keys create reader", "keys revoke 1", "alerts test",
@@ -116,10 +118,11 @@ def told(fault: str, command: str, url: SecretStr, folder: Path, changes: Enviro
         "MARKET_PIPELINE_DATA_DIR": str(folder / "data"), **changes,
     }  # fmt: skip
     program = Path(sys.executable).with_name("market-pipeline")
-    arguments = [part.format(folder=folder) for part in command.split()]
+    arguments = [part.format(folder=folder, port=free_port(), ui_port=free_port()) for part in command.split()]
     try:
         done = subprocess.run(
-            ["timeout", "-s", "TERM", str(SECONDS), program, *arguments], env=environment, capture_output=True, text=True,
+            ["timeout", "-s", "TERM", str(SECONDS), program, *arguments],
+            env=environment, capture_output=True, text=True,
             timeout=SECONDS + GRACE, check=False, stdin=subprocess.DEVNULL,
         )  # fmt: skip
     except subprocess.TimeoutExpired:

@@ -124,9 +124,9 @@ class Connection(HttpToolsProtocol):
             self._running = cycle, task
             try:
                 await app(scope, receive, send)
-            except asyncio.CancelledError:
-                if not cycle.disconnected:
-                    raise
+            except asyncio.CancelledError:  # the client has left, or the server ends and has waited long enough
+                cycle.disconnected = True
+                self.transport.close()
             finally:
                 if self._running is not None and self._running[0] is cycle:  # else the next has begun
                     self._running = None

@@ -18,6 +18,9 @@ HEAD_SECONDS = 10.0
 IDLE_SECONDS = 5
 """A connection is kept open after a response, for the next request."""
 
+ENDING_SECONDS = 2
+"""For requests under way to be answered once the API is told to stop; then they are dropped."""
+
 PIPELINED_REQUESTS = 32
 """Sent ahead of their responses on one connection; it ends after these."""
 

@@ -19,11 +19,9 @@ from pydantic import SecretStr
 from market_pipeline.api.limits import DOWNLOADS, QUERY_SECONDS, STREAM_SECONDS
 from market_pipeline.api.problems import ProblemError, database_away
 from market_pipeline.database_address import DatabaseAddress
+from market_pipeline.settings import MOST_CONNECTIONS
 from market_pipeline.warehouse.connections import check_server, parameters_of, session_statement
 from market_pipeline.warehouse.reading_connections import check_reading_session, reading_settings
-
-QUICK_CONNECTIONS = 8
-"""Large downloads have connections of their own, one a place, so that they keep nobody else waiting."""
 
 QUICK_WAIT = 10.0
 """Seconds that a request waits for a connection to be free."""
@@ -58,13 +56,26 @@ class Limits:
 
 
 class Reader:
-    """The pools. Open it before the first request, close it after the last."""
+    """The pools. Open it before the first request, close it after the last.
 
-    def __init__(self, url: SecretStr, role: str, limits: Limits | None = None) -> None:
+    Large downloads have connections of their own, one a place, so that they keep nobody else waiting. No request asks a
+    pool for a second connection while it has one of it, so that none waits for itself.
+
+    Args:
+        url: the warehouse's address.
+        role: the one that only reads.
+        limits: how long statements may take.
+        most: connections of all pools together, more than there are places for downloads.
+    """
+
+    def __init__(
+        self, url: SecretStr, role: str, limits: Limits | None = None, *, most: int = MOST_CONNECTIONS
+    ) -> None:
         limits = limits or Limits()
-        self._quick = connection_pool(url, role, QUICK_CONNECTIONS, QUICK_WAIT, limits.statement)
+        quick = (most - DOWNLOADS) // 2
+        self._quick = connection_pool(url, role, quick, QUICK_WAIT, limits.statement)
         # Making a plan takes longer than finding some bars by it.
-        self._keyed = connection_pool(url, role, QUICK_CONNECTIONS, QUICK_WAIT, limits.statement, plan=PLANNED_ONCE)
+        self._keyed = connection_pool(url, role, quick, QUICK_WAIT, limits.statement, plan=PLANNED_ONCE)
         self._bulk = connection_pool(url, role, DOWNLOADS, QUICK_WAIT, limits.stream)
         self._is_away = False
 

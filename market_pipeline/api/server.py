@@ -11,7 +11,7 @@ from market_pipeline.api.app import create_app
 from market_pipeline.api.catalog import Catalog
 from market_pipeline.api.connections import Connection, Server
 from market_pipeline.api.context import Context
-from market_pipeline.api.limits import IDLE_SECONDS
+from market_pipeline.api.limits import ENDING_SECONDS, IDLE_SECONDS
 from market_pipeline.api.page import HEADERS
 from market_pipeline.api.reader import Reader
 from market_pipeline.listening import base_url, listen
@@ -30,7 +30,7 @@ def api_server(settings: Settings, *, access_log: bool = False) -> Iterator[Serv
         MarketPipelineError: the database can't be used, or its reading role not be made.
     """
     with warehouse_of(settings) as warehouse, open_instance(settings) as instance:
-        reader = Reader(database_url(settings), reading_role(warehouse))
+        reader = Reader(database_url(settings), reading_role(warehouse), most=settings.database_max_connections)
         context = Context(settings, reader, Catalog(reader), warehouse, instance)
         options = uvicorn.Config(
             create_app(context),
@@ -44,7 +44,7 @@ def api_server(settings: Settings, *, access_log: bool = False) -> Iterator[Serv
             proxy_headers=bool(settings.trusted_proxies),
             forwarded_allow_ips=settings.trusted_proxies,
             timeout_keep_alive=IDLE_SECONDS,
-            timeout_graceful_shutdown=10,
+            timeout_graceful_shutdown=ENDING_SECONDS,
         )
         with said_once():
             yield Server(options)

@@ -1,8 +1,10 @@
 """`market-pipeline up`: everything in one foreground command, from the database to the API, until Ctrl-C."""
 
+import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -148,10 +150,23 @@ def _alone(settings: Settings) -> Iterator[Path]:
 
 
 def _set_by_signals() -> threading.Event:
+    """An event that the first signal sets; the second ends this process at once, and with it what it has started."""
     interruption.leave_to_command()
     stopping = threading.Event()
+    since = 0.0
+
+    def stop(number: int, _frame: object) -> None:
+        nonlocal since
+        if not stopping.is_set():
+            since = time.monotonic()
+            stopping.set()
+        elif time.monotonic() - since > interruption.SAME_SECONDS:
+            with suppress(OSError):
+                os.write(2, b"stopped at once; the next start marks as failed what runs were under way\n")
+            os._exit(128 + number)
+
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: stopping.set())
+        signal.signal(number, stop)
     return stopping
 
 

@@ -11,12 +11,16 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from market_pipeline.database_address import DatabaseAddress
-from market_pipeline.settings import Settings
+from market_pipeline.settings import MOST_CONNECTIONS, Settings
 from market_pipeline.warehouse import embedded
+from market_pipeline.warehouse.bounded_pools import BoundedPool
 from market_pipeline.warehouse.connections import connect_by
 from market_pipeline.warehouse.errors import SchemaError, unavailable
 from market_pipeline.warehouse.lost_connections import replace_lost_connections
 from market_pipeline.warehouse.schema import check_known, current_revision, head_revision
+
+KEPT = 5
+"""Idle connections that an engine keeps, if it may have so many."""
 
 
 def database_url(settings: Settings) -> SecretStr:
@@ -26,18 +30,25 @@ def database_url(settings: Settings) -> SecretStr:
     return embedded.ensure_running(settings.market_pipeline_data_dir).url()
 
 
-def create_warehouse_engine(url: SecretStr, *, any_encoding: bool = False) -> Engine:
+def create_warehouse_engine(url: SecretStr, *, any_encoding: bool = False, most: int = MOST_CONNECTIONS) -> Engine:
     """An engine on `url` through psycopg 3, whose connections have the project's settings. Connects to nothing yet.
 
     Args:
         url: the database's address.
         any_encoding: whether the database may have another than UTF8: where others are made from it, and no text kept.
+        most: the most connections at once, as DATABASE_MAX_CONNECTIONS.
 
     Raises:
         AddressError: it can't be read.
     """
     address = DatabaseAddress.of(url).url("postgresql+psycopg")
-    engine = create_engine(address.get_secret_value(), hide_parameters=True)
+    engine = create_engine(
+        address.get_secret_value(),
+        hide_parameters=True,
+        poolclass=BoundedPool,
+        pool_size=min(KEPT, most),
+        most=most,
+    )
     connect_by(engine, any_encoding=any_encoding)
     replace_lost_connections(engine)
     return engine
@@ -53,7 +64,7 @@ def open_warehouse(settings: Settings) -> Engine:
         DatabaseUnavailableError: it can't be reached.
         SchemaError: it holds an older or newer schema.
     """
-    engine = create_warehouse_engine(database_url(settings))
+    engine = create_warehouse_engine(database_url(settings), most=settings.database_max_connections)
     try:
         with engine.connect() as connection:
             found = current_revision(connection)

@@ -8,7 +8,9 @@ from market_pipeline.database_address import DatabaseAddress
 from market_pipeline.errors import MarketPipelineError
 
 CONNECTIONS_OF_A_RUN = 9
-"""Connections that a run takes of the warehouse's database and Dagster's together; four at once took 37."""
+"""Connections that a run takes of the warehouse's database and Dagster's together, as a test measures.
+
+Five to load (three loads, a request's slot, the account), one each for Dagster's runs and schedules, two for events."""
 
 _READ_ONLY = (
     "It is a standby, or an administrator has set default_transaction_read_only: set DATABASE_URL to the primary, or "

@@ -7,6 +7,7 @@ set back with the clock.
 """
 
 import logging
+import threading
 
 from sqlalchemy import Engine, text
 
@@ -47,6 +48,7 @@ class SharedLimiter:
         self._engine = engine
         self._most = requests_per_minute
         self._window = window_seconds
+        self._asking = threading.Lock()
 
     def acquire(self) -> float:
         """Wait until one request may be sent, and return the seconds waited.
@@ -60,7 +62,8 @@ class SharedLimiter:
         return wait
 
     def _take_slot(self) -> float:
-        with self._engine.begin() as connection:
+        # One at a time gets a slot, so that more than one connection of this process would only wait.
+        with self._asking, self._engine.begin() as connection:
             # PostgreSQL grants this lock in the order asked for, so that nobody is starved.
             connection.execute(_LOCK, {"lock": _SLOTS_LOCK})
             connection.execute(_FOLLOW_CLOCK)

@@ -4,11 +4,16 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
+import pytest
 import requests
+from pydantic import SecretStr
 
 COMMAND = [Path(sys.executable).with_name("market-pipeline"), "api"]
 
@@ -40,6 +45,33 @@ def test_it_says_where_it_is_logs_what_was_asked_and_stops_at_ctrl_c(environment
         assert '"GET /health HTTP/1.1" 200' in said
         assert said.endswith("The API has stopped.\n")
         assert api.returncode == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_ends_within_five_seconds_though_requests_are_open(
+    environment: dict[str, str], database_url: SecretStr, number: signal.Signals
+) -> None:
+    with (
+        started(environment) as (api, line),
+        psycopg.connect(database_url.get_secret_value()) as holder,
+        psycopg.connect(database_url.get_secret_value(), autocommit=True) as observer,
+        ThreadPoolExecutor(1) as client,
+    ):
+        holder.execute("LOCK TABLE market_data IN ACCESS EXCLUSIVE MODE")
+        asked = client.submit(requests.get, f"{line.split()[4]}/api/v1/tables/market_data", timeout=60)
+        query = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'market_data'::regclass"
+        while observer.execute(query).fetchone() == (0,):
+            assert not asked.done(), asked.result().text
+            time.sleep(0.02)
+        before = time.monotonic()
+        api.send_signal(number)
+        _, said = api.communicate(timeout=30)
+        assert time.monotonic() - before < 5
+        assert (api.returncode, "Traceback" in said) == (0, False), said
+        assert said.endswith("The API has stopped.\n")
+        while observer.execute(query).fetchone() != (0,):  # what it had asked for is gone with it
+            time.sleep(0.02)
+        assert isinstance(asked.exception(), requests.ConnectionError) or not asked.result().ok
 
 
 def test_listening_beyond_this_machine_without_keys_is_pointed_out(environment: dict[str, str]) -> None:

@@ -113,9 +113,9 @@ class BulkPostgresEventLogStorage(Pooled, PostgresEventLogStorage):
     KEPT = 2
     """A run writes what it has to say of its assets from one thread, and its log from others, one at a time."""
 
-    def __init__(self, postgres_url: str, *, should_autocreate_tables: bool = True) -> None:
+    def __init__(self, postgres_url: str, **options: Any) -> None:
         self._tables_seen: set[str] = set()
-        super().__init__(postgres_url, should_autocreate_tables=should_autocreate_tables)
+        super().__init__(postgres_url, **options)
 
     def has_table(self, table_name: str) -> bool:
         """Whether the table exists; asked of the database only until it does, as it is asked with every batch."""

@@ -8,6 +8,8 @@ from typing import Any
 from dagster_postgres.utils import create_pg_engine, set_pg_statement_timeout
 from sqlalchemy import Engine, event
 
+from market_pipeline.settings import MOST_CONNECTIONS
+from market_pipeline.warehouse.bounded_pools import BoundedPool
 from market_pipeline.warehouse.connections import connect_by
 from market_pipeline.warehouse.lost_connections import replace_lost_connections
 
@@ -21,10 +23,10 @@ class Pooled:
     All tables are made in one transaction: as shipped each is committed alone, and a storage whose maker was killed
     half-way counts as made for ever.
 
-    One idle connection is kept, or as many as `KEPT` says. Whoever needs more at the same time opens and closes their
-    own, so that a call made within another can't wait for itself, and a process that holds many instances holds few
-    connections. A connection that has died, say because PostgreSQL was restarted, is noticed and replaced before it is
-    used.
+    One idle connection is kept, or as many as `KEPT` says, so that a process that holds many instances holds few.
+    Whoever needs more at the same time opens and closes their own, as many as DATABASE_MAX_CONNECTIONS allows the
+    process; a call made within another opens one in any case, as it can't wait for itself. A connection that has died,
+    say because PostgreSQL was restarted, is noticed and replaced before it is used.
 
     Every connection has the settings of warehouse/connections.py, those of the shipped storages' own engines too.
     """
@@ -42,13 +44,16 @@ class Pooled:
         connect_by(engine)
         self.__engine = engine
 
-    def __init__(self, postgres_url: str, *, should_autocreate_tables: bool = True) -> None:
+    def __init__(
+        self, postgres_url: str, *, should_autocreate_tables: bool = True, most: int = MOST_CONNECTIONS
+    ) -> None:
         super().__init__(postgres_url, should_autocreate_tables)  # type: ignore[call-arg]
         self._engine = create_pg_engine(
             postgres_url,
             isolation_level="AUTOCOMMIT",
+            poolclass=BoundedPool,
             pool_size=self.KEPT,
-            max_overflow=-1,
+            most=most,
             pool_recycle=RECYCLE_SECONDS,
             hide_parameters=True,
         )

@@ -15,19 +15,21 @@ from dagster._core.definitions.partitions.subset import TimeWindowPartitionsSubs
 from dagster._core.storage.base_storage import DagsterStorage
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
 from dagster_postgres import PostgresRunStorage, PostgresScheduleStorage
+from psycopg.errors import InsufficientPrivilege
 from pydantic import SecretStr
 from sqlalchemy import Connection, inspect, text
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from market_pipeline.database_address import DatabaseAddress, describe
 from market_pipeline.errors import MarketPipelineError
 from market_pipeline.orchestration.partitions import PARTITION_TAG, RANGE_TAGS, check_partition_key
 from market_pipeline.orchestration.storage.event_log import BulkPostgresEventLogStorage
 from market_pipeline.orchestration.storage.pooled import Pooled
-from market_pipeline.settings import Settings, load_settings
+from market_pipeline.settings import MOST_CONNECTIONS, Settings, load_settings
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.connections import ENCODING
 from market_pipeline.warehouse.database import create_warehouse_engine
+from market_pipeline.warehouse.errors import first_line, remedy, unavailable
 
 BATCH_SIZE_VARIABLE = "DAGSTER_EVENT_BATCH_SIZE"
 DEFAULT_BATCH_SIZE = 1000
@@ -76,16 +78,23 @@ class MarketPipelineStorage(DagsterStorage, ConfigurableClass):
         url: the database's address.
         inst_data: what dagster.yaml says of this class.
         make_tables: whether each part is to look, on two connections of its own, for its tables, and to make them.
+        most: the most connections of the process at once, as DATABASE_MAX_CONNECTIONS.
     """
 
     def __init__(
-        self, url: SecretStr, inst_data: ConfigurableClassData | None = None, *, make_tables: bool = True
+        self,
+        url: SecretStr,
+        inst_data: ConfigurableClassData | None = None,
+        *,
+        make_tables: bool = True,
+        most: int = MOST_CONNECTIONS,
     ) -> None:
         address = url.get_secret_value()
+        options: dict[str, Any] = {"should_autocreate_tables": make_tables, "most": most}
         self._inst_data = inst_data
-        self._run_storage = PooledRunStorage(address, should_autocreate_tables=make_tables)
-        self._event_log_storage = BulkPostgresEventLogStorage(address, should_autocreate_tables=make_tables)
-        self._schedule_storage = PooledScheduleStorage(address, should_autocreate_tables=make_tables)
+        self._run_storage = PooledRunStorage(address, **options)
+        self._event_log_storage = BulkPostgresEventLogStorage(address, **options)
+        self._schedule_storage = PooledScheduleStorage(address, **options)
         super().__init__()  # type: ignore[no-untyped-call]
 
     def finish(self) -> None:
@@ -182,7 +191,7 @@ def open_storage(settings: Settings, inst_data: ConfigurableClassData | None = N
         # Whoever finds no tables makes them, and of several processes that do so at once all but one would fail.
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _TABLES_LOCK})
         made = TABLES.issubset(inspect(connection).get_table_names())
-        storage = MarketPipelineStorage(url, inst_data, make_tables=not made)
+        storage = MarketPipelineStorage(url, inst_data, make_tables=not made, most=settings.database_max_connections)
         storage.finish()
         return storage
 
@@ -201,9 +210,14 @@ def create_database(connection: Connection, name: str) -> None:
         connection.execute(text(f"CREATE DATABASE {quoted} ENCODING '{ENCODING}' TEMPLATE template0"))
     except DBAPIError as error:
         if not _has_database(connection, name):  # else another process was quicker
+            may_not = isinstance(error.orig, InsufficientPrivilege)
+            step = (
+                f"Have a role that may run CREATE DATABASE {quoted}, or set DAGSTER_DATABASE_URL to a database that is "
+                "there."
+            )
             raise DagsterDatabaseError(
-                f"Dagster's own database {name} can't be created: {_reason(error)}. Have a role that may run "
-                f"CREATE DATABASE {quoted}, or set DAGSTER_DATABASE_URL to a database that is there."
+                f"Dagster's own database {name} can't be created: {first_line(error)}. "
+                f"{step if may_not else remedy(error)}"
             ) from None
 
 
@@ -217,15 +231,7 @@ def _connected(url: SecretStr) -> Iterator[Connection]:
     try:
         with engine.connect() as connection:
             yield connection
-    except OperationalError as error:
-        raise DagsterDatabaseError(
-            f"the database at {describe(url)} can't be used: {_reason(error)}. Check that its server runs and that "
-            "DATABASE_URL and DAGSTER_DATABASE_URL are right."
-        ) from None
+    except DBAPIError as error:
+        raise DagsterDatabaseError(f"Dagster's own database: {unavailable(error, engine)}") from None
     finally:
         engine.dispose()
-
-
-def _reason(error: DBAPIError) -> str:
-    """The server's own words, on one line. They may name host, user and database, but never the password."""
-    return " ".join(str(error.orig).split())
