@@ -61,6 +61,20 @@ with interruption.watched():
 """
 """A command that takes too long to tidy up."""
 
+STOPPING_ALL = """
+import time
+from market_pipeline import interruption
+from market_pipeline.cli.up import _set_by_signals
+
+with interruption.watched():
+    stopping = _set_by_signals()
+    print("working", flush=True)
+    stopping.wait()
+    print("stopping", flush=True)
+    time.sleep(600)
+"""
+"""What `up` does with signals, while it takes too long to stop what it has started."""
+
 Started = Callable[..., subprocess.Popen[str]]
 
 
@@ -250,3 +264,17 @@ def test_it_ends_in_time_though_it_has_not_tidied_up() -> None:
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=60)
         assert (process.returncode, err) == (143, LAST_WORDS[signal.SIGTERM] + "\n")
+
+
+def test_a_second_ctrl_c_ends_up_at_once() -> None:
+    with started(STOPPING_ALL) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "working\n"
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.readline() == "stopping\n"
+        while process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.05)
+        assert process.stderr is not None
+        assert process.returncode == 130
+        assert process.stderr.read() == "stopped at once; the next start marks as failed what runs were under way\n"

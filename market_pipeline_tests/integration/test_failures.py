@@ -1,0 +1,73 @@
+"""Errors that nobody expects, settings that can't be read, and output that can't be written: one line each."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from market_pipeline.cli import commands
+from market_pipeline.cli.main import main
+
+COMMAND = str(Path(sys.executable).with_name("market-pipeline"))
+PASSWORD, KEY = "hunter2%21", "a-key-of-the-vendors"
+
+
+def test_a_defect_is_one_line_that_names_its_log_which_holds_no_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    address = f"postgresql://trader:{PASSWORD}@127.0.0.1:9/market"
+    monkeypatch.setenv("DATABASE_URL", address)
+    monkeypatch.setenv("POLYGON_API_KEY", KEY)
+    monkeypatch.setenv("MARKET_PIPELINE_DATA_DIR", str(tmp_path / "data"))
+
+    def defect(_arguments: list[str] | None) -> None:
+        raise RuntimeError(f"{address} with hunter2! and {KEY}")
+
+    monkeypatch.setattr(commands, "run", defect)
+    with pytest.raises(SystemExit) as ended:
+        main(["coverage"])
+    log = tmp_path / "data" / "defects.log"
+    said = capfd.readouterr()
+    assert (ended.value.code, said.out) == (1, "")
+    assert said.err == (
+        f"error: a defect of Market Pipeline (RuntimeError): report it with its traceback, which is in {log}\n"
+    )
+    written = log.read_text(encoding="utf-8")
+    assert "Traceback" in written
+    assert "RuntimeError" in written
+    for secret in ("hunter2", KEY):
+        assert secret not in written
+    assert log.stat().st_mode & 0o077 == 0, "for its owner alone"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"LOG_FORMAT=\xff\xfe\n", ".env can't be read"), (b"BACKFILL_SCHEDULE_HOUR=noon\n", "BACKFILL_SCHEDULE_HOUR: ")],
+)
+def test_an_env_file_that_cannot_be_used_is_one_line(content: bytes, said: str, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(content)
+    done = subprocess.run(
+        [COMMAND, "db", "url"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+        env=without_database(tmp_path),
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
+    assert said in done.stderr
+
+
+def without_database(folder: Path) -> dict[str, str]:
+    """The environment of a command that needs none."""
+    known = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    return {**known, "DATABASE_URL": "postgresql://127.0.0.1:9/market", "MARKET_PIPELINE_DATA_DIR": str(folder)}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux's")
+def test_a_full_disk_behind_standard_output_is_named(tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [COMMAND, "db", "url"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False,
+            env=without_database(tmp_path),
+        )  # fmt: skip
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+    assert "standard output can't be written" in done.stderr
