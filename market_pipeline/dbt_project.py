@@ -27,7 +27,7 @@ from market_pipeline.warehouse.database import database_url
 from market_pipeline.warehouse.dumps import connected
 
 DBT_SETTINGS = {**SETTINGS, "work_mem": "64MB"}
-"""What dbt's sessions are set to. The marts are sorts and hashes of all bars, which the default of 4 MB spills."""
+"""Settings of dbt's sessions. The marts sort and hash all bars, which the default of 4 MB spills to disk."""
 
 
 class DbtError(MarketPipelineError):
@@ -118,7 +118,7 @@ def run_dbt(settings: Settings, *arguments: str) -> None:
 
 
 def _session(connection: Connection) -> str:
-    """What dbt is to say after SET ROLE, the one statement it opens a connection with: our settings, by SQL.
+    """Our session settings as SQL to follow SET ROLE, the one statement that dbt opens a connection with.
 
     Its first transaction has begun by then.
     """

@@ -48,7 +48,7 @@ LOADS_AT_ONCE = 3
 
 
 ENDING_SECONDS = 1.0
-"""How long the loads under way may take to end once the command was told to stop."""
+"""Seconds that the loads under way may take to end once the command was told to stop."""
 
 
 class Vendor(Protocol):
@@ -56,7 +56,7 @@ class Vendor(Protocol):
 
     @property
     def source(self) -> Source:
-        """Whose bars they are."""
+        """Vendor or sandbox that the bars come from."""
         ...
 
     def bars(self, symbol: Symbol, last: date) -> FetchedBars:

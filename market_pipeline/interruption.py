@@ -18,7 +18,7 @@ from typing import NoReturn
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 GRACE_SECONDS = 4.5
-"""How long a command may take to tidy up and to say what it has done, before it is ended as it is."""
+"""Seconds in which a command may tidy up and report what it has done, before it is ended."""
 SAME_SECONDS = 0.5
 """Signals that come this soon after the first are the same one: `timeout` sends its own to us and to our group."""
 
@@ -42,7 +42,7 @@ _watch = _Watch()
 
 
 def requested() -> bool:
-    """Whether the command was told to stop."""
+    """True once the command was told to stop."""
     return _watch.number is not None
 
 

@@ -33,10 +33,10 @@ CHATTER = re.compile(
 
 REPEATED_SECONDS = 60.0
 KINDS_KEPT = 1_000
-"""How long a message isn't repeated, and how many different ones are remembered."""
+"""Seconds in which a message isn't repeated, and the number of messages remembered."""
 
 AGAIN = re.compile(r"[A-Z]+:dagster[\w.-]*:")
-"""How the daemon says everything a second time, once Dagster has logged a lost connection by the root logger."""
+"""Format in which the daemon repeats every message once Dagster has logged by the root logger."""
 
 
 class JsonFormatter(structlog.stdlib.ProcessorFormatter):
@@ -78,7 +78,7 @@ class Repetitions(logging.Filter):
         self._said: dict[tuple[object, ...], _Said] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the record is to be written; asked by each handler, it is decided once."""
+        """Decide once for all handlers if the record is to be written."""
         decided: bool | None = getattr(record, "is_written", None)
         if decided is None:
             decided = record.is_written = record.levelno < logging.WARNING or self._is_new(record)

@@ -6,11 +6,11 @@ from typing import IO
 from market_pipeline.deadlines import watch_socket
 
 MOST_BYTES = 65_536
-"""What a mail server may say in one connection."""
+"""Most bytes that a mail server may send in one connection."""
 
 
 class _Replies:
-    """What a mail server says, up to so many bytes: a reply may have any number of lines."""
+    """Replies of a mail server up to a number of bytes: a reply may have any number of lines."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream

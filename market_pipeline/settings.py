@@ -244,7 +244,7 @@ class Settings(BaseSettings):
 
     @property
     def source(self) -> Source:
-        """What that address can answer with: the market's bars, or a sandbox's. Only a declared gateway counts."""
+        """Source of that address's bars: the market, or a sandbox. Only a declared gateway counts as the market."""
         is_markets = is_vendors(self.vendor_url) or self.vendor_url == self.polygon_gateway_url
         return "polygon" if is_markets else "sandbox"
 

@@ -8,12 +8,12 @@ POLYGON_HOSTS = frozenset({"api.massive.com", "api.polygon.io"})
 
 
 def is_vendors(url: str) -> bool:
-    """Whether the address is one of the vendor's own."""
+    """True for an address of the vendor's own."""
     return urlsplit(url).hostname in POLYGON_HOSTS
 
 
 def is_nearby(url: str) -> bool:
-    """Whether the address can only be of this machine or of a private network.
+    """True for an address that can only be of this machine or of a private network.
 
     Such are loopback and private addresses, names without a dot, as containers have, and names that end in `.internal`
     or `.local`. Sources: RFC 1918, RFC 4193, RFC 6762, and ICANN's reservation of `.internal`.

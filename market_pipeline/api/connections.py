@@ -65,9 +65,9 @@ class Connection(HttpToolsProtocol):
         self._head_bytes = self._field_bytes = self._hosts = 0
         self._problem: ProblemError | None = None
         self._waits_since = self.loop.time()
-        """When the wait began for what is not there: a request, the rest of its header, the end of a lingering one."""
+        """Start of the wait for a request, for the rest of its header or for the end of a lingering one."""
         self._unsent: tuple[float, int] | None = None
-        """When how many bytes were not sent."""
+        """Number of unsent bytes at an instant."""
         self._running: tuple[RequestResponseCycle, asyncio.Task[None]] | None = None
         self._is_kept_alive = True
 
@@ -181,7 +181,7 @@ class Connection(HttpToolsProtocol):
 
     @property
     def is_waiting(self) -> bool:
-        """Whether it waits for its client to begin a request, or to end its header."""
+        """True while the client has yet to begin a request or to end its header."""
         return not self._is_busy and not self._is_over
 
     @property

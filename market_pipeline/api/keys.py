@@ -66,7 +66,7 @@ async def check_reader(request: Request) -> Context:
 
 
 async def may_read(request: Request) -> bool:
-    """Whether a request may read."""
+    """True if a request may read."""
     try:
         await check_reader(request)
     except (ProblemError, DatabaseUnavailableError, SQLAlchemyError):

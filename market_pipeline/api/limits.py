@@ -34,7 +34,7 @@ SEND_SECONDS, SEND_BYTES = 10.0, 64 * 1024
 """A client that takes less than so many bytes of its response in so many seconds is dropped."""
 
 LINGER_SECONDS = 2.0
-"""What a client goes on sending after its response is read and dropped so long, for the response to reach it."""
+"""Seconds in which bytes sent after the response are read and dropped, so that the response arrives."""
 
 QUERY_SECONDS = 15.0
 """For PostgreSQL to answer a query: 503 after."""

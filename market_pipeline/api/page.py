@@ -26,7 +26,7 @@ HEADERS = [
     ("referrer-policy", "no-referrer"),
     ("x-content-type-options", "nosniff"),
 ]
-"""What every response has, whatever it is."""
+"""Headers of every response."""
 
 NO_CACHE = "nothing is cached, every answer is the database's: /metrics says how long they take"
 GONE = {

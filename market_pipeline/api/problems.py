@@ -24,7 +24,7 @@ from market_pipeline.warehouse.tracked_symbols import NameTakenError, UntrackedS
 MEDIA_TYPE = "application/problem+json"
 
 CLIENT_GONE = 499
-"""What is counted and recorded of a request whose client didn't wait for the response; nginx's number."""
+"""Status recorded for a request whose client left before the response; nginx's number."""
 
 
 STATUSES = (

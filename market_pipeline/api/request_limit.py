@@ -1,4 +1,4 @@
-"""How often a client may ask: a fixed number of requests a minute for each address, counted in this process."""
+"""Rate limit by client address: a fixed number of requests a minute, counted in this process."""
 
 from collections import Counter
 from time import monotonic

@@ -1,4 +1,4 @@
-"""Which vendor a command asks: the settings', or the sandbox of the `market-pipeline up --sandbox` that is running."""
+"""Vendor of a command: the settings', or the sandbox of a running `market-pipeline up --sandbox`."""
 
 from market_pipeline.cli.telling import tell
 from market_pipeline.operations.up_session import with_running_sandbox

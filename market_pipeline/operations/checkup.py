@@ -88,7 +88,7 @@ def _spoken(name: str, examine: Callable[[], Finding]) -> Finding:
 
 
 def key(settings: Settings) -> Finding:
-    """Whether there is a key where the vendor is to be asked, itself or through a gateway."""
+    """Check that there is a key where the vendor is to be asked, itself or through a gateway."""
     try:
         usable_key(settings.vendor_key, settings.source)
     except (MissingKeyError, BadKeyError) as problem:
@@ -198,7 +198,7 @@ def rights(check: str, patient: Patient) -> Finding:
 
 
 def writable(check: str, patient: Patient) -> Finding:
-    """Whether the server takes writes: a standby, or one set read-only after a failover, doesn't."""
+    """Check that the server takes writes: a standby, or one set read-only after a failover, doesn't."""
     with patient.warehouse.connect() as connection:
         row = connection.execute(
             text("SELECT pg_is_in_recovery() AS standby, current_setting('transaction_read_only') = 'on' AS read_only")
@@ -207,7 +207,7 @@ def writable(check: str, patient: Patient) -> Finding:
 
 
 def connections(check: str, patient: Patient) -> Finding:
-    """Whether a run finds the connections that it takes."""
+    """Check that a run finds the connections that it takes."""
     with patient.warehouse.connect() as connection:
         limits = connection.execute(statement("free_connections")).one()
     return judge_connections(check, {name: left for name, left in limits._mapping.items() if left is not None})

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 SECONDS = 600.0
-"""How long an error that repeats is only counted."""
+"""Seconds in which a repeated error is only counted."""
 
 _COLOURED = re.compile(r"\x1b\[[0-9;]*m")
 _FIRST = re.compile(r"\d{4}-\d\d-\d\d|\d\d:\d\d:\d\d |[A-Z]+:[\w.]+:|\{")
-"""How the first line of what is logged begins; what begins otherwise goes on with it."""
+"""Pattern of a log record's first line; any other line continues the record."""
 _ERROR = re.compile(r"error|warning|critical|traceback|exception|fail|refused|discarding", re.IGNORECASE)
 _CHANGING = re.compile(r"0x[0-9a-f]+|[0-9a-f]{8,}|\d+", re.IGNORECASE)
 
@@ -31,7 +31,7 @@ class _Said:
 
 
 class RepeatedErrors:
-    """What programs say, without what they repeat. Safe to use from several threads.
+    """Output of programs without their repetitions. Safe to use from several threads.
 
     Args:
         clock: seconds that only go up.
@@ -44,7 +44,7 @@ class RepeatedErrors:
         self._in_error: dict[str, bool] = {}
 
     def passed_on(self, program: str, line: str) -> list[str]:
-        """What to show when a program writes a line: the line, nothing, and how often it has said what before."""
+        """Lines to show for a line that a program writes: itself or nothing, after the counts that are due."""
         with self._lock:
             now = self._clock()
             shown = list(self._counts(program, now))
@@ -63,7 +63,7 @@ class RepeatedErrors:
             return [*shown, line]
 
     def _counts(self, program: str, now: float) -> Iterator[str]:
-        """How often the program's errors were repeated whose time is over; they are new if they come again."""
+        """Counts of the program's repeated errors whose time is over; they are new if they come again."""
         over = [key for key, said in self._said.items() if key[0] == program and now - said.at >= SECONDS]
         for key in over:
             said = self._said.pop(key)

@@ -24,7 +24,7 @@ from market_pipeline.warehouse.embedded.errors import EmbeddedServerError
 SERVER_EVERY, LOCK_EVERY = 1.0, 5.0
 """Seconds between two looks at the server, and at the lock."""
 ENDING_SECONDS = 3.0
-"""How long the lock of an `up` that has just ended may still be held."""
+"""Seconds for which the lock of an `up` that has just ended may still be held."""
 
 _UP_LOCK = 7_310_535  # any constant that nobody else locks
 _TRY = text("SELECT pg_try_advisory_lock(:key)")

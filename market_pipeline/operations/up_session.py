@@ -37,7 +37,7 @@ class UpSession:
 
     @property
     def running(self) -> bool:
-        """Whether its process is alive; a process that got its id later is another."""
+        """True while its process is alive; a process that got its id later is another."""
         try:
             return self.pid is not None and bool(psutil.Process(self.pid).create_time() == self.started)
         except psutil.Error:

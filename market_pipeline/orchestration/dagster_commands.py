@@ -1,4 +1,4 @@
-"""What Dagster's own commands (`dagster asset materialize`, `dagster job execute`, `dg launch`) are checked for.
+"""Checks of Dagster's own commands: `dagster asset materialize`, `dagster job execute`, `dg launch`.
 
 They load the definitions in their own process, and end with a traceback where partitions were not chosen.
 """

@@ -18,7 +18,7 @@ MAX_WAIT = timedelta(hours=1)
 """How often, and for how long, a backfill may be refused until it counts as failed."""
 
 REFUSED = (BulkActionStatus.FAILING, BulkActionStatus.FAILED)
-"""What the daemon makes of a backfill that it refuses."""
+"""Statuses of a backfill that the daemon rejects."""
 
 
 def awaits_reload(backfill: PartitionBackfill) -> bool:

@@ -1,4 +1,4 @@
-"""What a symbol's new name means to Dagster: another asset, which has what the warehouse holds of the symbol."""
+"""Renaming a symbol in Dagster: another asset, with the sessions that the warehouse holds of the symbol."""
 
 from collections.abc import Iterator
 

@@ -118,7 +118,7 @@ def ticker_of(record: Record) -> Ticker:
 
 
 def list_date(body: Body) -> date | None:
-    """When a ticker was listed, by its details; None where they don't say, or say it unreadably."""
+    """List date of a ticker by its details; None where it is missing or unreadable."""
     details = body.get("results")
     stated = details.get("list_date") if isinstance(details, dict) else None
     with suppress(TypeError, ValueError):

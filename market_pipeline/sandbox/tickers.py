@@ -96,7 +96,7 @@ def _record(listing: Listing, day: date) -> Record:
 
 
 def _list_date(listing: Listing) -> Record:
-    """When a stock was listed, unless its first bar is only where the records begin."""
+    """List date of a stock, unless its first bar is only where the records begin."""
     return {} if listing.is_crypto or listing.first <= FIRST_STOCK_SESSION else {"list_date": str(listing.first)}
 
 

@@ -28,7 +28,7 @@ TRANSACTION_TIMEOUT = 17
 
 
 OPTIONS: Mapping[str, str] = MappingProxyType({"search_path": SCHEMA})
-"""What psql needs of our connections' settings; the others are left to who uses it."""
+"""Settings of our connections that psql needs; the others are left to its user."""
 
 NO_OPTIONS: Mapping[str, str] = MappingProxyType({})
 
@@ -57,7 +57,7 @@ def environment_for(url: SecretStr, options: Mapping[str, str] = NO_OPTIONS) -> 
 
 
 def session_options(connection: Connection) -> Mapping[str, str]:
-    """What programs on the server of `connection` are to set: none through a pooler, which takes no options."""
+    """Settings for programs on the server of `connection`: none through a pooler, which takes no options."""
     return OPTIONS if is_direct(connection) else NO_OPTIONS
 
 

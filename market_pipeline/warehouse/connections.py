@@ -21,7 +21,7 @@ OLDEST_SERVER = 15
 NULLS NOT DISTINCT, which the tables need, came with it too."""
 
 SCHEMA = "public"
-"""Where the project's tables are, and Dagster's in its own database."""
+"""Schema of the project's tables, and of Dagster's in its own database."""
 
 ENCODING = "UTF8"
 
@@ -39,7 +39,7 @@ SETTINGS = {
     "extra_float_digits": "1",  # below 1, a price is read as another one than was written
     "standard_conforming_strings": "on",
 }
-"""What every connection is set to, in PostgreSQL's own spelling.
+"""Settings of every connection, in PostgreSQL's own spelling.
 
 Not `default_transaction_read_only`: who sets that, after a failover or on a full disk, means it."""
 
@@ -65,7 +65,7 @@ def session_statement(settings: Mapping[str, str], version: int, *, also: str = 
 
 
 def parameters_of(address: DatabaseAddress, name: str | None = None) -> dict[str, str]:
-    """What libpq is given to connect: the address, and what poolers let through. `name` is the application's."""
+    """Parameters for libpq: the address, and what poolers let through. `name` is the application's."""
     ours = {"client_encoding": ENCODING, **({"application_name": name} if name else {})}
     return {"connect_timeout": CONNECT_TIMEOUT, **address.parameters, **ours}
 
@@ -171,7 +171,7 @@ def address_in_use(connection: Connection) -> DatabaseAddress:
 
 
 def is_direct(connection: Connection) -> bool:
-    """Whether an engine's connection leads to PostgreSQL itself, and not to a pooler."""
+    """True if an engine's connection leads to PostgreSQL itself, and not to a pooler."""
     session: Any = connection.connection.driver_connection
     return bool(connection.scalar(text("SELECT pg_backend_pid()")) == session.info.backend_pid)
 

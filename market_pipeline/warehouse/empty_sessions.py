@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from market_pipeline.warehouse.accounting import Attempt
 
 LATE_BARS = timedelta(days=7)
-"""How long the bar of a session may still come, unless a later one has: the nights ask for five sessions again."""
+"""Days in which a session's bar may still come, as nights fetch five sessions again."""
 
 
 def empty_sessions(attempt: Attempt, held: Sequence[date], rejected: Sequence[date | None]) -> dict[date, str]:

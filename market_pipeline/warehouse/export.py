@@ -46,7 +46,7 @@ class Format(StrEnum):
 
 
 SUFFIXES = {".parquet": Format.PARQUET, ".csv": Format.CSV, ".csv.gz": Format.CSV}
-"""What the name of a file ends with, by which its format is known."""
+"""File suffixes and their formats."""
 
 
 class ExportError(MarketPipelineError):

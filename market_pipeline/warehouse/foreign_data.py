@@ -1,4 +1,4 @@
-"""What a server of ours holds beside what is known: before it is deleted, its owner has to be asked about the rest."""
+"""Foreign data on an embedded server: before it is deleted, its owner has to be asked about it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ NAMED = 5
 
 @dataclass(frozen=True)
 class KnownData:
-    """What a server may hold: bars of one source by symbol and its first date, up to a last one, and dbt's tables."""
+    """Data a server may hold: bars of one source by symbol and first date, up to a last date, and dbt's tables."""
 
     source: Source
     first_dates: Mapping[str, date]
@@ -33,7 +33,7 @@ class KnownData:
 
 
 def foreign_data(engine: Engine, known: KnownData) -> list[str]:
-    """What the server holds beside what is known: `1 symbol (NVDA)`, `61 bars (NVDA)`, `1 table (public.mine)`.
+    """Foreign data on the server: `1 symbol (NVDA)`, `61 bars (NVDA)`, `1 table (public.mine)`.
 
     Args:
         engine: on the server's warehouse; its tables may be missing.

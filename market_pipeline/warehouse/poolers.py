@@ -12,7 +12,7 @@ from market_pipeline.database_address import DatabaseAddress
 from market_pipeline.warehouse.errors import UnsupportedDatabaseError
 
 ROUNDS = 3
-"""How often is looked: others that use the pooler may take the session that we would have met."""
+"""Number of looks: other users of the pooler may take the session that we would have met."""
 
 _PROTOCOL_VIOLATION = "08P01"
 """PgBouncer's answer to a transaction in statement mode."""

@@ -58,7 +58,7 @@ def bars(
 
 
 def has_bars_around(engine: Engine, symbol: str, first: date, last: date) -> bool:
-    """Whether bars of a symbol are stored both before `first` and after `last`."""
+    """True if bars of a symbol are stored both before `first` and after `last`."""
     of_symbol, day = market_data.c.symbol == symbol, market_data.c.date
     query = select(exists().where(of_symbol, day < first) & exists().where(of_symbol, day > last))
     with engine.connect() as connection:

@@ -12,7 +12,7 @@ from market_pipeline.warehouse.errors import UnsupportedDatabaseError
 
 
 def reading_settings(role: str, seconds: float) -> dict[str, str]:
-    """What a session of `role` is set to, whose statements may take so many seconds."""
+    """Settings of a session of `role`, whose statements may take so many seconds."""
     return SETTINGS | {
         "role": role,
         "default_transaction_read_only": "on",

@@ -1,14 +1,14 @@
 """Texts in CSV, which spreadsheets take for formulas where they begin like one: CWE-1236."""
 
 FORMULA_STARTS = "=+-@\t\r\n\uff1d\uff0b\uff0d\uff20"
-"""What a text begins with that a spreadsheet would compute, as OWASP lists it; the last four are the first, wide."""
+"""First characters of a text that a spreadsheet computes, by OWASP's list; the last four are full-width."""
 
 _CODES = ", ".join(str(ord(character)) for character in FORMULA_STARTS)
 _NUMBER = r"'^[-+]?[0-9]*\.?[0-9]+([eE][-+]?[0-9]+)?$'"
 
 
 def is_textual(type_name: str) -> bool:
-    """Whether a column of this PostgreSQL type may hold any text; no number, date or list does."""
+    """True if a column of this PostgreSQL type may hold any text; no number, date or list does."""
     return type_name.lower().startswith(("text", "character", "varchar", "name", "citext")) and "[" not in type_name
 
 

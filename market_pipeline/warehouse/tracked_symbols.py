@@ -49,7 +49,7 @@ class Reference:
 
     @property
     def ending(self) -> str | None:
-        """How and when the symbol left the market, in words to stand after its name; None if it hasn't."""
+        """The symbol's delisting or renaming in words to follow its name; None while it is listed."""
         if self.listed:
             return None
         if self.delisted_on is None:

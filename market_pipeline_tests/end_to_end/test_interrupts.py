@@ -23,7 +23,7 @@ from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.end_to_end.conftest import CHECKOUT
 
 SECONDS = 5.0
-"""What a command may take to end."""
+"""Seconds that a command may take to end."""
 
 LAST_WORDS = {
     signal.SIGINT: "stopped by Ctrl-C: what was done until then is kept; run the same command again for the rest",
@@ -113,7 +113,7 @@ def read_until(process: subprocess.Popen[str], *wanted: str) -> None:
 
 
 def stop(process: subprocess.Popen[str], number: signal.Signals) -> tuple[str, str]:
-    """What the command still writes once it has received the signal, to standard output and error."""
+    """Output of the command after the signal, on standard output and error."""
     before = time.monotonic()
     process.send_signal(number)
     out, err = process.communicate(timeout=60)

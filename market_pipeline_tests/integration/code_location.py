@@ -60,7 +60,7 @@ class Daemon:
         self.workspace.reload_workspace()
 
     def answers(self, query: str, **variables: Any) -> Any:
-        """What the UI's GraphQL answers."""
+        """Response of the UI's GraphQL."""
         result = execute_dagster_graphql(self.workspace.create_request_context(), query, variables)
         assert not result.errors, result.errors
         return result.data

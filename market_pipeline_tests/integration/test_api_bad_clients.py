@@ -73,7 +73,7 @@ def said(connection: socket.socket) -> bytes:
 
 
 def answered(api: Api, request: bytes) -> bytes:
-    """What is answered to these bytes until the connection is closed."""
+    """Response to these bytes until the connection is closed."""
     with closing(door(api)) as connection:
         connection.sendall(request)
         return said(connection)
@@ -293,7 +293,7 @@ def test_a_client_that_leaves_takes_its_query_with_it(api: Api) -> None:
 
 
 def streams(api: Api) -> int:
-    """How many of the API's statements on the two large tables run."""
+    """Number of the API's statements that run on the two large tables."""
     [(number,)] = api.sql(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state <> 'idle' "
         "AND application_name = 'market_pipeline_api' AND (query LIKE '%many%' OR query LIKE '%slow%')"
@@ -302,7 +302,7 @@ def streams(api: Api) -> int:
 
 
 def eventually(condition: Callable[[], bool], seconds: float = 20) -> bool:
-    """Whether something comes true in time."""
+    """True if something comes true in time."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if condition():

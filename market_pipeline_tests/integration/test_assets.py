@@ -90,7 +90,7 @@ def test_a_run_says_nothing_of_missing_outputs(
 
 
 def rows(instance: DagsterInstance, symbol: Symbol) -> dict[str, int]:
-    """How many rows each materialized partition is said to hold."""
+    """Row count of each materialized partition."""
     found: dict[str, Any] = {day: event.metadata for day, event in materialized(instance, symbol).items()}
     return {day: found[day]["dagster/partition_row_count"].value for day in sorted(found)}
 

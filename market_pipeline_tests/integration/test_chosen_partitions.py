@@ -49,14 +49,14 @@ def instance(settings: Settings, environment: dict[str, str], warehouse: Engine)
 
 @pytest.fixture
 def daemon(instance: DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Daemon]:
-    """Where the vendor answers nothing: whoever asks it fails with other words."""
+    """Settings of a vendor that answers nothing: whoever asks it fails with other words."""
     monkeypatch.setenv("POLYGON_BASE_URL", "http://127.0.0.1:9")
     with loaded_location(instance, tmp_path) as workspace:
         yield Daemon(workspace)
 
 
 def launched(daemon: Daemon, symbol: str, **tags: str) -> Mapping[str, Any]:
-    """What the UI's GraphQL answers to the launch of a run of one asset with these tags."""
+    """Response of the UI's GraphQL to the launch of a run of one asset with these tags."""
     params = {
         "selector": {
             "repositoryLocationName": "location.py",

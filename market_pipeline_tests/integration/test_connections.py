@@ -1,4 +1,4 @@
-"""What every connection is set to, on servers, databases and roles that say otherwise; and which are rejected."""
+"""Settings of every connection where server, database or role differ, and the servers that are rejected."""
 
 import subprocess
 import sys
@@ -43,7 +43,7 @@ CONTRARY = {
     "client_encoding": "LATIN1",
     "transaction_timeout": "30s",
 }
-"""What an administrator may have set for a role, for others than us."""
+"""Settings that an administrator may have given a role for other programs."""
 
 
 @dataclass(frozen=True)

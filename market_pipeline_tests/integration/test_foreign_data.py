@@ -1,4 +1,4 @@
-"""Which bars of a warehouse are somebody's own, before it is deleted as the demo's."""
+"""Detection of somebody's own data in a warehouse, before it is deleted as the demo's."""
 
 from datetime import date
 

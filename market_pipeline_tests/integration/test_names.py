@@ -180,7 +180,7 @@ def test_a_coin_is_renamed_with_all_that_is_stored_and_the_fund_begins_anew(
 
 
 def contents(warehouse: Engine, name: str) -> dict[str, int]:
-    """How many rows each table has of a symbol."""
+    """Number of rows of a symbol in each table."""
     tables = [table for table in metadata.sorted_tables if "symbol" in table.c]
     assert len(tables) >= 8
     with warehouse.connect() as connection:

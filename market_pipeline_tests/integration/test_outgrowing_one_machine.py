@@ -174,7 +174,7 @@ def test_on_kubernetes_all_is_one_image_with_known_settings_and_no_secret_writte
 
 
 def containers() -> list[Mapping[str, Any]]:
-    """What says how each container is run: the API's and the migration's, the chart's three parts', and the runs'."""
+    """Container specifications: the API's and the migration's, the chart's three parts', and the runs'."""
     [code] = VALUES["dagster-user-deployments"]["deployments"]
     runs = VALUES["runLauncher"]["config"]["k8sRunLauncher"]["runK8sConfig"]["containerConfig"]
     own = [container for containers in every(API, "containers") for container in containers]

@@ -1,4 +1,4 @@
-"""What runs print: in files for the Dagster UI's tabs, or on the terminal of the command that executes them."""
+"""Output of runs: in files for the Dagster UI's tabs, or on the terminal of the command."""
 
 import os
 from collections.abc import Iterator
@@ -44,7 +44,7 @@ def instance(settings: Settings, environment: dict[str, str], warehouse: Engine)
 
 
 def shown(daemon: Daemon, run_id: str) -> dict[str, str]:
-    """What the two tabs of a run's page show."""
+    """Text of the two tabs of a run's page."""
     records = daemon.instance.get_records_for_run(run_id, of_type=DagsterEventType.LOGS_CAPTURED).records
     [event] = [record.event_log_entry.get_dagster_event() for record in records]
     key = [run_id, "compute_logs", event.logs_captured_data.file_key]

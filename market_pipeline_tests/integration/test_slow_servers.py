@@ -30,7 +30,7 @@ from market_pipeline_tests.slow_servers import HEAD, Pieces, dripping, flooding,
 ALERT = Alert("test", "A title", "A text", datetime(2026, 3, 2, tzinfo=UTC))
 LIMIT = 0.5
 AT_MOST = 5.0
-"""What a call with that limit may take on a busy machine."""
+"""Seconds that a call with that limit may take on a busy machine."""
 LIMITS = {name: getattr(alerts, name) for name in ("WEBHOOK_SECONDS", "MAIL_SECONDS")}
 MEGABYTE = b"x" * 1_000_000
 OPEN_HEAD = b"HTTP/1.1 200 OK\r\nX-Slow: "

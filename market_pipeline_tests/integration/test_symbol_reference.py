@@ -259,7 +259,7 @@ def test_partitions_after_a_delisting_hold_no_row_and_the_run_is_good(
 
 
 def rows(instance: DagsterInstance, symbol: Symbol) -> dict[date, Any]:
-    """How many rows each materialized partition is said to hold, or why none."""
+    """Row count of each materialized partition, or the reason for none."""
     records = instance.fetch_materializations(asset_key(symbol), limit=100).records
     found = [record.asset_materialization for record in records if record.asset_materialization is not None]
     return {

@@ -1,4 +1,4 @@
-"""What every command takes alike: no empty values, symbols, dates; by the commands that there are."""
+"""Parameters of every command: no empty values, symbols, dates."""
 
 from collections.abc import Callable, Iterator
 

@@ -1,4 +1,4 @@
-"""When an answer without a bar is believed: an empty session is told from one whose bar is missing."""
+"""Empty sessions and missing bars: a response without a bar is not always believed."""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta

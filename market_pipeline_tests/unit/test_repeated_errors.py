@@ -13,7 +13,7 @@ ERROR = [
 
 
 def outage(times: int, *, every: float) -> tuple[list[str], list[str]]:
-    """What is shown of an error that comes so many times, and of the chatter between."""
+    """Lines shown of an error that comes so many times, and of the chatter between."""
     now = [0.0]
     errors = RepeatedErrors(lambda: now[0])
     shown: list[str] = []

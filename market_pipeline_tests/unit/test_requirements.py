@@ -1,4 +1,4 @@
-"""What is installed is what was tested: bounds in setup.py, and locks with hashes that say nothing of where from."""
+"""Pins and bounds: setup.py's, and locks with hashes that name no index."""
 
 import re
 import subprocess
@@ -21,7 +21,7 @@ PIN = rf"\S+==\S+( ; [^\\]+)? \\\n({HASH} \\\n)*{HASH}\n"
 
 @pytest.fixture(scope="module")
 def given() -> dict[str, Any]:
-    """What setup.py hands to setuptools."""
+    """Arguments of setup.py for setuptools."""
     code = "import setuptools; setuptools.setup = lambda **given: print({k: given[k] for k in sorted(given) if k in "
     code += "('install_requires', 'extras_require', 'python_requires', 'classifiers')}); exec(open('setup.py').read())"
     done = subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, capture_output=True, text=True, check=True)

@@ -1,4 +1,4 @@
-"""What the processes of runs print, kept in the data folder for the Dagster UI's stdout and stderr tabs.
+"""Output of runs' processes, kept in the data folder for the Dagster UI's stdout and stderr tabs.
 
 Named in dagster.yaml as `compute_logs:`. A command's own runs print to its terminal, which the tabs then say.
 """

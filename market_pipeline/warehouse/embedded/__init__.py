@@ -77,7 +77,7 @@ def running(data_dir: Path) -> Server | None:
 
 
 def was_made(data_dir: Path) -> bool:
-    """Whether the data folder holds a server of ours, running or not.
+    """True if the data folder holds a server of ours, running or not.
 
     Raises:
         EmbeddedServerError: the folder is another user's.
