@@ -59,6 +59,8 @@ class BoundedPool(QueuePool):
         options: those of QueuePool; `timeout` is how long a thread waits for its first connection, in seconds.
     """
 
+    __module__ = QueuePool.__module__  # names its logger, which is to be as quiet as SQLAlchemy's own
+
     def __init__(self, creator: Any, most: int = 1, **options: Any) -> None:  # SQLAlchemy looks for `most` by name
         super().__init__(creator, **{**options, "max_overflow": -1})
         self._most = most
