@@ -35,7 +35,7 @@ RANGES = {
 LAST_SESSION = date(2013, 3, 1)
 
 DBTS = ("target", "logs", "manifests")
-DAGSTERS = ("up", "dagster.yaml", "storage", "schedules", "history", ".logs_queue", ".telemetry", ".nux")
+DAGSTERS = ("up", "dagster.yaml", "run_output", "storage", "schedules", "history", ".logs_queue", ".telemetry", ".nux")
 """Names of the files that the project and Dagster make in those two folders."""
 
 FORCE = "`market-pipeline demo --clean --force` removes all of it (make demo-clean FORCE=1)"

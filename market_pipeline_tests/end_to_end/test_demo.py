@@ -62,8 +62,10 @@ def newcomer(tmp_path_factory: pytest.TempPathFactory, wheel: Wheel) -> Iterator
         assert "market-pipeline demo --clean" in first.stdout
         yield someone
     finally:
-        someone.types("market-pipeline", "demo", "--clean")
+        someone.types("market-pipeline", "demo", "--clean", "--force")
+        left = list(someone.data_dir.rglob("*"))
         shutil.rmtree(folder)
+    assert left == [], "the tour's own data is deleted by force, and all that the demo made with it"
 
 
 def test_the_demo_again_says_that_nothing_changed(newcomer: Newcomer) -> None:
