@@ -35,7 +35,7 @@ $(INSTALLED): setup.py requirements/install.txt requirements/run.txt
 	@'$(PYTHON)' -m venv .venv
 	$(call install_lock,install)
 	$(call install_lock,run)
-	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@PYTHONWARNINGS=ignore $(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@touch $(INSTALLED)
 
 install-dev: $(INSTALLED_DEV) ## Add to .venv what testing, checking and documenting it takes.

@@ -139,7 +139,9 @@ class Supervisor:
 
     def _read(self, name: str, stream: IO[str]) -> None:
         for line in stream:
-            self._say(name, line.rstrip())
+            # Once all is to stop, children only print the tracebacks of their interrupted work.
+            if not self._stopping.is_set():
+                self._say(name, line.rstrip())
 
     def _plan_restart(self, running: _Running) -> None:
         _signal_group(running.process.pid, signal.SIGKILL)  # what it started is nobody's now

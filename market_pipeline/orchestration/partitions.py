@@ -22,8 +22,8 @@ RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_ra
 
 
 NO_PARTITIONS = (
-    "no session was chosen: choose partitions in the Dagster UI, or run `dg launch` with --partition 2024-01-02 or "
-    "--partition-range 2024-01-02...2024-01-31"
+    "no session was chosen: choose partitions in the Dagster UI, or run `dagster asset "
+    "materialize` with --partition 2024-01-02 or --partition-range 2024-01-02...2024-01-31"
 )
 
 

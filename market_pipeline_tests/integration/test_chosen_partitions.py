@@ -36,7 +36,9 @@ mutation ($params: ReexecutionParams!) {
 }
 """
 SATURDAY = "2024-01-13 is no session that is over: choose 2024-01-12 or 2024-01-16"  # the Monday was a holiday
-NONE_CHOSEN = "no session was chosen: choose partitions in the Dagster UI, or run `dg launch` with --partition"
+NONE_CHOSEN = (
+    "no session was chosen: choose partitions in the Dagster UI, or run `dagster asset materialize` with --partition"
+)
 START, END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
