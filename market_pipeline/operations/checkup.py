@@ -186,15 +186,27 @@ def time_zones(check: str, patient: Patient) -> Finding:
     return ok(check, f"this machine and the database agree on {NEW_YORK}")
 
 
+REMEDIES = {
+    "make_tables_in_public": "GRANT CREATE ON SCHEMA public TO {role}",
+    "make_schemas": "GRANT CREATE ON DATABASE {database} TO {role}",
+    "read_and_write_all_tables_in_public": "GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}",
+    "work_as_the_reading_role": f"CREATE ROLE {READER} NOLOGIN (unless it is there); GRANT {READER} TO {{role}}",
+    "make_dagsters_own_database": "ALTER ROLE {role} CREATEDB",
+}
+"""An administrator's statement for each right that may be lacking, by its column."""
+
+
 def rights(check: str, patient: Patient) -> Finding:
-    """Whether the role that we connect as may do what loading, dbt and the API need."""
+    """Check that the role that we connect as may do what loading, dbt, Dagster and the API need."""
+    elsewhere = patient.settings.dagster_database_url is not None
     with patient.warehouse.connect() as connection:
-        row = connection.execute(statement("missing_rights"), {"reader": READER}).one()
-    lacking = [name for name, may in row._mapping.items() if name != "role" and not may]
+        row = connection.execute(statement("missing_rights"), {"reader": READER, "elsewhere": elsewhere}).one()
+    lacking = [name for name in REMEDIES if not getattr(row, name)]
     if not lacking:
         return ok(check, f"the role {row.role} may do all that is needed")
     needs = ", ".join(name.replace("_", " ") for name in lacking)
-    return error(check, f"the role {row.role} may not {needs}", "have an administrator grant it that")
+    by_hand = "; ".join(REMEDIES[name].format(role=row.role, database=row.database) for name in lacking)
+    return error(check, f"the role {row.role} may not {needs}", f"have an administrator run: {by_hand}")
 
 
 def writable(check: str, patient: Patient) -> Finding:

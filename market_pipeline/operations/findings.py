@@ -16,7 +16,10 @@ ERROR_BYTES, WARNING_BYTES = 1 * GIGABYTE, 5 * GIGABYTE
 """Free space under which a night may fail, and under which that is near."""
 
 TOLERATED_SECONDS = 5.0
-"""How far clocks may be apart before what is due by one of them isn't by the other."""
+"""Seconds that clocks may be apart before what is due by one of them isn't by the other."""
+
+FEWEST_CONNECTIONS = 6
+"""Connections without which no run ends well: the smallest DATABASE_MAX_CONNECTIONS."""
 
 
 @dataclass(frozen=True)
@@ -93,5 +96,6 @@ def judge_connections(check: str, left: Mapping[str, int]) -> Finding:
     found = f"{max(fewest, 0)} more are possible by the limit of the {limit}, and a run takes {CONNECTIONS_OF_A_RUN}"
     if fewest < CONNECTIONS_OF_A_RUN:
         fix = {"server": "max_connections", "database": "its CONNECTION LIMIT", "role": "its CONNECTION LIMIT"}[limit]
-        return warning(check, found, f"close other programs' connections, or have {fix} raised")
+        judged = warning if fewest >= FEWEST_CONNECTIONS else error
+        return judged(check, found, f"close other programs' connections, or have {fix} raised")
     return ok(check, found)

@@ -110,6 +110,9 @@ def test_an_older_schema_and_a_role_without_rights_are_told_with_what_they_lack(
     assert findings["schema"]["found"].endswith("run `market-pipeline db migrate`")
     lacking = findings["rights"]["found"]
     assert "doctors_patient may not make tables in public, make schemas, read and write all tables" in lacking
+    assert lacking.endswith("make dagsters own database")
+    assert "GRANT CREATE ON SCHEMA public TO doctors_patient; " in findings["rights"]["mend"]
+    assert findings["rights"]["mend"].endswith("ALTER ROLE doctors_patient CREATEDB")
 
 
 def test_an_embedded_server_is_not_started_for_being_looked_at(

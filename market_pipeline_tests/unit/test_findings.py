@@ -55,6 +55,7 @@ def test_a_server_that_takes_no_writes_is_an_error() -> None:
 
 def test_the_limit_that_leaves_the_fewest_connections_counts() -> None:
     assert judge_connections("connections", {"server": 90}).level == "ok"
+    assert judge_connections("connections", {"server": 90, "role": 7}).level == "warning"
     few = judge_connections("connections", {"server": 90, "role": 2})
-    assert few.level == "warning"
+    assert few.level == "error"
     assert few.found.startswith("2 more are possible by the limit of the role")

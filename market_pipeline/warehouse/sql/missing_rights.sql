@@ -1,6 +1,7 @@
--- Whether the role that asks may do what is needed, each right in a column of its own. Parameter: the reading role.
+-- Rights of the current role, one a column. Parameters: the reading role; true if Dagster's database is elsewhere.
 SELECT
-    current_user AS role,
+    quote_ident(current_user) AS role,
+    quote_ident(current_database()) AS database,
     has_schema_privilege('public', 'CREATE') AS make_tables_in_public,
     has_database_privilege(current_database(), 'CREATE') AS make_schemas,
     coalesce(
@@ -11,6 +12,9 @@ SELECT
         true
     ) AS read_and_write_all_tables_in_public,
     (SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user)
-    OR EXISTS (SELECT FROM pg_roles WHERE rolname = :reader AND pg_has_role(oid, 'MEMBER')) AS work_as_the_reading_role
+    OR EXISTS (SELECT FROM pg_roles WHERE rolname = :reader AND pg_has_role(oid, 'MEMBER')) AS work_as_the_reading_role,
+    CAST(:elsewhere AS boolean)
+    OR (SELECT rolsuper OR rolcreatedb FROM pg_roles WHERE rolname = current_user)
+    OR EXISTS (SELECT FROM pg_database WHERE datname = current_database() || '_dagster') AS make_dagsters_own_database
 FROM pg_class
 WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace
