@@ -38,10 +38,10 @@ API: list[Mapping[str, Any]] = list(
 )
 
 
-def test_with_workers_only_the_launcher_the_retries_and_the_poll_are_other() -> None:
+def test_with_workers_only_the_launcher_the_retries_the_poll_and_the_output_are_other() -> None:
     assert set(WORKERS) - set(ONE_MACHINE) == {"run_launcher", "run_retries"}
     changed = {key for key in ONE_MACHINE if WORKERS[key] != ONE_MACHINE[key]}
-    assert changed == {"run_monitoring"}
+    assert changed == {"run_monitoring", "compute_logs"}
     slower = {**WORKERS["run_monitoring"], "poll_interval_seconds": 60}
     assert slower == ONE_MACHINE["run_monitoring"]
     assert WORKERS["run_retries"]["retry_on_asset_or_op_failure"] is False
