@@ -13,6 +13,7 @@ import typer
 from dagster import DagsterInstance
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from market_pipeline import interruption
 from market_pipeline.cli.progress import shown_progress
@@ -23,6 +24,7 @@ from market_pipeline.orchestration.build import build_analytics, build_loading
 from market_pipeline.orchestration.launch import close_abandoned_runs, launch, launch_job, open_instance
 from market_pipeline.orchestration.marts import JOB as MARTS_JOB
 from market_pipeline.orchestration.schedules import CORPORATE_ACTIONS_JOB
+from market_pipeline.orchestration.storage.pooled import giving_up_once_lost
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.rate_limit import LocalLimiter
 from market_pipeline.runs import RangeRun
@@ -158,12 +160,12 @@ def _instance(settings: Settings, warehouse: Engine, *, quiet: bool) -> Iterator
     for name in ("dagster", "sqlalchemy.pool"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
-        with open_instance(settings) as instance:
+        with giving_up_once_lost(), open_instance(settings) as instance:
             for run_id in close_abandoned_runs(instance, warehouse):
                 if not quiet:
                     typer.echo(f"Run {run_id} was interrupted earlier; it is marked as failed now.", err=True)
             yield instance
-    except (DBAPIError, psycopg2.Error) as error:
+    except (DBAPIError, PoolTimeoutError, psycopg2.Error) as error:
         raise DatabaseLostError(
             f"{database_problem(error)} What was loaded is whole; run the same command again after that"
         ) from None

@@ -81,8 +81,8 @@ def load_symbols(context: dg.AssetExecutionContext, symbols: Sequence[Symbol], i
         listed_on=pipeline.client.list_date,
     ):
         outcomes.append(outcome)
+        pipeline.loaded(outcome)  # first: it is loaded, whether Dagster's database can still take that or not
         _record(context, outcome)
-        pipeline.loaded(outcome)
     check_symbols(context, symbols)
     failures = [under(outcome.symbol, outcome.error) for outcome in outcomes if outcome.error is not None]
     if failures:

@@ -22,6 +22,7 @@ from dagster_postgres.event_log import PostgresEventLogStorage
 from dagster_shared.record import copy
 from sqlalchemy import Connection, String, Table, Text, bindparam, cast, func, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, Insert, insert
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from market_pipeline.orchestration.storage.each_partition import EACH, insert_each, of_partition, planned_partitions
 from market_pipeline.orchestration.storage.pooled import Pooled
@@ -134,8 +135,14 @@ class BulkPostgresEventLogStorage(Pooled, PostgresEventLogStorage):
     def store_event(self, event: EventLogEntry) -> None:
         """Write one event of any kind."""
         if not event.is_dagster_event:
-            with self.index_connection() as connection:
-                connection.execute(_INSERT_LINE, self._event_to_row(event))
+            try:
+                with self.index_connection() as connection:
+                    connection.execute(_INSERT_LINE, self._event_to_row(event))
+            except (InterfaceError, OperationalError):
+                # Dagster would print that, and try to record it. A command shows its lines on the terminal, and finds
+                # the loss by what it records next.
+                if not self.gives_up:
+                    raise
             return
         written = self._write([(event, planned_partitions(event))])
         if event.dagster_event_type is DagsterEventType.ASSET_CHECK_EVALUATION:

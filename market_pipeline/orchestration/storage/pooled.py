@@ -3,11 +3,17 @@
 Knows nothing of what is stored.
 """
 
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from dagster_postgres.utils import create_pg_engine, set_pg_statement_timeout
-from sqlalchemy import Engine, event
+from dagster_postgres.utils import create_pg_connection, create_pg_engine, set_pg_statement_timeout
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from market_pipeline import interruption
 from market_pipeline.settings import MOST_CONNECTIONS
 from market_pipeline.warehouse.bounded_pools import BoundedPool
 from market_pipeline.warehouse.connections import connect_by
@@ -15,6 +21,9 @@ from market_pipeline.warehouse.lost_connections import replace_lost_connections
 
 RECYCLE_SECONDS = 1800
 """How old a kept connection may get, well under what firewalls and poolers between us and a server allow."""
+
+RETURN_SECONDS = 5.0
+"""Seconds in which a database that has gone away may come back without a command's run ending."""
 
 
 class Pooled:
@@ -32,6 +41,10 @@ class Pooled:
     """
 
     KEPT = 1
+    gives_up = False
+    """True while this process waits once for a lost database, and no more: see `giving_up_once_lost`."""
+    lost = False
+    """True where it has been waited for in vain."""
     __engine: Engine
 
     @property
@@ -59,6 +72,13 @@ class Pooled:
         )
         replace_lost_connections(self._engine)
 
+    def connect(self, run_id: str | None = None) -> AbstractContextManager[Connection]:  # noqa: ARG002
+        """A connection of the pool, for which a database that has gone away is waited for."""
+        return _connected(self._engine) if Pooled.gives_up else create_pg_connection(self._engine)
+
+    def _connect(self) -> AbstractContextManager[Connection]:
+        return self.connect()
+
     def _init_db(self) -> None:
         """Make all the tables or none."""
         shipped: Engine = self._engine
@@ -81,3 +101,32 @@ class Pooled:
         """Close the kept connection; a later call opens another."""
         super().dispose()  # type: ignore[misc]
         self._engine.dispose()
+
+
+@contextmanager
+def giving_up_once_lost() -> Iterator[None]:
+    """Wait once, for seconds, for a database that has gone away, and meanwhile log nothing of it.
+
+    The shipped storages wait 11 s in every call and log each attempt, and a run that fails makes a dozen calls. That
+    is right for a daemon, which is to outlast a restart, and wrong for a command, which is to say what it has done.
+    """
+    Pooled.gives_up, Pooled.lost = True, False
+    try:
+        yield
+    finally:
+        Pooled.gives_up = False
+
+
+def _connected(engine: Engine) -> Connection:
+    deadline = time.monotonic() + RETURN_SECONDS
+    while True:
+        try:
+            connection = engine.connect()
+        except (DatabaseError, PoolTimeoutError):
+            if Pooled.lost or interruption.requested() or time.monotonic() > deadline:
+                Pooled.lost = True
+                raise
+        else:
+            Pooled.lost = False
+            return connection
+        time.sleep(0.2)
