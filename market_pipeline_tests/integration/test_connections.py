@@ -61,6 +61,8 @@ def own(server: embedded.Server) -> Iterator[Own]:
     name = f"own_{uuid4().hex}"
     with psycopg.connect(server.url("postgres").get_secret_value(), autocommit=True) as connection:
         connection.execute(f"CREATE ROLE {name} LOGIN CREATEROLE CREATEDB PASSWORD 'hunter2'")
+        if connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [READER]).fetchone() is not None:
+            connection.execute(f"GRANT {READER} TO {name}")  # a role that is there is for an administrator to grant
         connection.execute(f"CREATE DATABASE {name} OWNER {name}")
         url = SecretStr(f"postgresql://{name}:hunter2@{server.host}:{server.port}/{name}")
         with psycopg.connect(url.get_secret_value(), autocommit=True) as owner:
