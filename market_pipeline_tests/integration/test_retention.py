@@ -96,7 +96,7 @@ def test_the_command_says_what_it_did_and_refuses_days_in_which_runs_may_go_on(
     with pytest.raises(SystemExit) as ended:
         main(["db", "prune"])
     assert not ended.value.code
-    assert capsys.readouterr().out.startswith("deleted 0 events and 0 results of checks")
+    assert capsys.readouterr().out.startswith("deleted 0 events and 0 check results")
     with pytest.raises(SystemExit) as ended:
         main(["db", "prune", "--days", "1"])
     assert ended.value.code == 2

@@ -67,7 +67,7 @@ def test_the_tabs_show_what_a_run_printed_or_where_that_is_and_old_output_is_del
         by_daemon = launched(daemon, "AAPL", **{"dagster/partition": "2012-10-31"})["run"]["runId"]
         daemon.runs_what_is_queued()
         output = shown(daemon, by_daemon)
-        assert "Successfully backfilled AAPL: fetched 1 bars (1 loaded" in output["stderr"]
+        assert "Successfully backfilled AAPL: fetched 1 bar (1 loaded" in output["stderr"]
         assert KEY not in str(output)
         assert str(warehouse.url.password) not in str(output)
 
@@ -85,5 +85,5 @@ def test_the_tabs_show_what_a_run_printed_or_where_that_is_and_old_output_is_del
     with pytest.raises(SystemExit) as ended:
         main(["db", "prune"])
     assert not ended.value.code
-    assert "Deleted what 1 runs had printed" in capfd.readouterr().out
+    assert "Deleted what 1 run had printed" in capfd.readouterr().out
     assert {run.name for run in folder.iterdir()} == {of_command.run_id}
