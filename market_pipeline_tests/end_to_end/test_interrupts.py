@@ -73,7 +73,7 @@ with interruption.watched():
     print("stopping", flush=True)
     time.sleep(600)
 """
-"""What `up` does with signals, while it takes too long to stop what it has started."""
+"""Signal handling of `up`, while it takes too long to stop what it has started."""
 
 Started = Callable[..., subprocess.Popen[str]]
 

@@ -26,7 +26,7 @@ SYMBOLS = ("AAPL", "AMZN", "GOOGL", "JPM", "META", "MSFT", "NVDA", "TSLA")
 
 @contextmanager
 def counting(url: SecretStr) -> Iterator[list[int]]:
-    """How many connections there were to the warehouse and Dagster's database, every few milliseconds."""
+    """Counts of the connections to the warehouse and Dagster's database, taken every few milliseconds."""
     counts: list[int] = []
     over = threading.Event()
     query = "SELECT count(*) FROM pg_stat_activity WHERE datname = ANY(%s)"
