@@ -39,7 +39,9 @@ NIGHT = 260
 TICK = """
 mutation ($selector: ScheduleSelector!, $timestamp: Float!) {
   scheduleDryRun(selectorData: $selector, timestamp: $timestamp) {
-    ... on DryRunInstigationTick { evaluationResult { runRequests { assetSelection { path } tags { key value } } } }
+    ... on DryRunInstigationTick { evaluationResult {
+      runRequests { assetSelection { path } tags { key value } } error { message }
+    } }
   }
 }
 """
@@ -90,6 +92,7 @@ def night(ui: str) -> list[str]:
     at = datetime(2012, 7, 10, 2, tzinfo=UTC).timestamp()
     schedule = {**REPOSITORY, "scheduleName": "nightly_equities"}
     tick = ask(ui, TICK, selector=schedule, timestamp=at)["scheduleDryRun"]["evaluationResult"]
+    assert tick["error"] is None, tick["error"]
     launched = []
     for wanted in tick["runRequests"]:
         job = {**REPOSITORY, "jobName": "nightly_equities_job", "assetSelection": wanted["assetSelection"]}

@@ -95,7 +95,7 @@ def test_a_run_that_failed_is_told_once_with_its_symbols_reasons_and_page(
     run_id = fail(instance, "one of its steps failed")
     loaded(warehouse, AAPL, AUTUMN, run_id=run_id)
     failed(warehouse, MSFT, [FRIDAY], "MSFT: the vendor answered 500, 5 times", run_id=run_id)
-    assert sensor.tick() == "Told by webhook of 1 failed runs."
+    assert sensor.tick() == "Told by webhook of 1 failed run."
     assert sensor.tick() == "No run has failed."
     [body] = receiver.bodies
     assert body["title"] == f"Market Pipeline: run {run_id[:8]} of nightly_equities_job failed"
@@ -142,7 +142,7 @@ def test_a_channel_that_is_down_misses_nothing_and_the_other_is_told_nothing_twi
     receiver.statuses = [403]
     fail(instance, "the first")
     said = sensor.tick()
-    assert "Told by e-mail of 1 failed runs." in said
+    assert "Told by e-mail of 1 failed run." in said
     assert "Not told: the webhook at 127.0.0.1 answered 403" in said
     with pytest.raises(AlertError, match="answered 403"):
         sensor.tick()
@@ -167,7 +167,7 @@ def test_stale_symbols_are_told_when_they_become_so_and_when_all_are_well_again(
     add_symbols(warehouse, [AAPL])
     loaded(warehouse, AAPL, AUTUMN)
     assert sensor.tick() == "Told by webhook that Market Pipeline: AAPL is stale."
-    assert sensor.tick() == "1 symbols are stale, as was told."
+    assert sensor.tick() == "1 symbol is stale, as was told."
     add_symbols(warehouse, [MSFT])
     failed(warehouse, MSFT, [FRIDAY], "it rained")
     sensor.tick()
