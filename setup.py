@@ -43,7 +43,7 @@ setup(
             "py.typed",
             "api/static/*",
             "api/static/vendor/*",
-            "closures.json",
+            "core/closures.json",
             "sandbox/corporate_actions.csv",
             "warehouse/migrations/*.mako",
             "warehouse/sql/*.sql",

@@ -22,8 +22,8 @@ import requests
 from benchmarks.api_servers import BARS, CLIENTS, FIRST, last_day
 from benchmarks.report import Finding, at_least, command
 from benchmarks.stage import environment_of, fresh_warehouse, program, statements
-from market_pipeline.api.formats import Format
-from market_pipeline.settings import Settings
+from market_pipeline.api.generated.formats import Format
+from market_pipeline.core.settings import Settings
 from market_pipeline.warehouse.roles import reading_role
 
 SEED = """

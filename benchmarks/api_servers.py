@@ -18,13 +18,13 @@ from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 from pydantic import BaseModel
 
-from market_pipeline.api.answers import copied
-from market_pipeline.api.catalog import Column
-from market_pipeline.api.formats import MEDIA_TYPES, ArrowWriter, CsvWriter, Format, copied_expressions
-from market_pipeline.api.historical import COLUMNS, SOURCES
-from market_pipeline.api.queries import Condition, Order, Query
-from market_pipeline.api.reader import PLANNED_ONCE, connection_pool
-from market_pipeline.settings import Settings, load_settings
+from market_pipeline.api.generated.catalog import Column
+from market_pipeline.api.generated.formats import MEDIA_TYPES, ArrowWriter, CsvWriter, Format, copied_expressions
+from market_pipeline.api.generated.historical import COLUMNS, SOURCES
+from market_pipeline.api.generated.query_sql import Condition, Order, Query
+from market_pipeline.api.generated.reader import PLANNED_ONCE, connection_pool
+from market_pipeline.api.generated.responses import copied
+from market_pipeline.core.settings import Settings, load_settings
 from market_pipeline.warehouse.database import database_url
 from market_pipeline.warehouse.roles import READER
 

@@ -16,8 +16,8 @@ from sqlalchemy import Engine, text
 
 from benchmarks.report import Finding, at_most, command, seconds
 from benchmarks.stage import environment_of, fresh_warehouse, program, sandbox, wall_seconds
-from market_pipeline.settings import Settings
-from market_pipeline.symbols import DEFAULT_BACKFILL, Symbol
+from market_pipeline.core.settings import Settings
+from market_pipeline.core.symbols import DEFAULT_BACKFILL, Symbol
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 
 

@@ -15,19 +15,19 @@ from typing import Any
 def main() -> None:
     """Run it."""
     started, *arguments = sys.argv[1:]
-    from market_pipeline.cli import backfill, launching
+    from market_pipeline.cli import backfill, runs
     from market_pipeline.cli.main import app
-    from market_pipeline.orchestration import steps
+    from market_pipeline.orchestration import execution
 
     spent: Counter[str] = Counter(importing=time.time() - float(started))
     parts = [
-        (launching, "build_loading", "definitions"),
-        (launching, "launch", "run"),
-        (launching, "launch_all", "launch_all"),
+        (runs, "build_loading", "definitions"),
+        (runs, "launch", "run"),
+        (runs, "launch_all", "launch_all"),
     ]
     for module, name, part in parts:
         setattr(module, name, timed(getattr(module, name), part, spent))
-    steps.ingest = timed_items(steps.ingest, "ingest", spent)
+    execution.ingest = timed_items(execution.ingest, "ingest", spent)
     begun = time.perf_counter()
     assert backfill
     app([*arguments, "--quiet", "--json"], standalone_mode=False)

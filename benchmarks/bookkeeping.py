@@ -25,8 +25,8 @@ from sqlalchemy import create_engine, make_url, text
 
 from benchmarks.report import Finding, at_least, command, seconds
 from benchmarks.stage import fresh_warehouse, measured, measured_here, statements
+from market_pipeline.core.sessions import sessions_between
 from market_pipeline.orchestration.partitions import session_partitions
-from market_pipeline.sessions import sessions_between
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -63,7 +63,7 @@ def the_projects(_url: str) -> Mapping[str, Any]:
     """As the project's dagster.yaml has it; the address comes from the environment."""
     return {
         "custom": {
-            "module": "market_pipeline.orchestration.storage.whole",
+            "module": "market_pipeline.orchestration.instance_storage",
             "class": "MarketPipelineStorage",
             "config": {},
         }

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 
 from benchmarks.report import Finding, at_most, command, seconds
 from benchmarks.stage import environment_of, fresh_warehouse, program, sandbox, wall_seconds
-from market_pipeline.sessions import latest_ended_session
-from market_pipeline.symbols import Symbol
+from market_pipeline.core.sessions import latest_ended_session
+from market_pipeline.core.symbols import Symbol
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from benchmarks.report import Finding, at_most, command
 from benchmarks.stage import environment_of, fresh_warehouse, statements, stocks
-from market_pipeline.settings import Settings
+from market_pipeline.core.settings import Settings
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 
 GOALS = {15: 0.5, 500: 1.0, 2_000: 3.0}

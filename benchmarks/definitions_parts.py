@@ -20,11 +20,11 @@ def main() -> None:
     import dagster as dg
 
     done("import dagster")
-    from market_pipeline.garbage import made_to_stay
+    from market_pipeline.core.gc_tuning import frozen_after
 
-    with made_to_stay():  # as definitions.py does
+    with frozen_after():  # as definitions.py does
+        from market_pipeline.core.settings import load_settings
         from market_pipeline.orchestration.build import build_analytics, build_loading
-        from market_pipeline.settings import load_settings
 
         done("import the project")
         loading = build_loading(load_settings())

@@ -16,7 +16,7 @@ import orjson
 import pyarrow as pa
 
 from benchmarks.loaders import AT_ONCE, NUMBERS, Work, rows_of
-from market_pipeline.symbols import Symbol
+from market_pipeline.core.symbols import Symbol
 
 QUIET = {"RUNTIME__DLTHUB_TELEMETRY": "false", "RUNTIME__LOG_LEVEL": "CRITICAL"}
 AT_BEST = {

@@ -14,8 +14,8 @@ from sqlalchemy import Engine, text
 from benchmarks.loaders import Work, market_pipeline
 from benchmarks.report import Finding, at_most, command, seconds
 from benchmarks.stage import Measured, fresh_warehouse, measured, sandbox, statements, stocks
+from market_pipeline.core.sessions import sessions_between
 from market_pipeline.sandbox.config import SandboxConfig
-from market_pipeline.sessions import sessions_between
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 
 EMPTY = "TRUNCATE market_data, market_data_revisions, rejected_bars, backfill_history, tracked_symbols"

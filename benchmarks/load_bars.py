@@ -19,7 +19,7 @@ from benchmarks.dlt_loaders import dlt_at_its_best, dlt_by_default
 from benchmarks.loaders import Work, bare_copy, market_pipeline, row_by_row
 from benchmarks.report import Finding, at_least, at_most, command
 from benchmarks.stage import Measured, fresh_warehouse, measured, sandbox, statements, stocks
-from market_pipeline.sessions import sessions_between
+from market_pipeline.core.sessions import sessions_between
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 
 COLUMNS = "symbol, date, time, open, high, low, close, volume, vwap, transactions"

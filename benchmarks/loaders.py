@@ -18,12 +18,12 @@ import psycopg
 import requests
 from pydantic import SecretStr
 
+from market_pipeline.core.symbols import Symbol
 from market_pipeline.ingest import Run, ingest
-from market_pipeline.listing import refresh
 from market_pipeline.polygon.client import PolygonClient
-from market_pipeline.polygon.fetching import Fetcher
+from market_pipeline.polygon.fetcher import Fetcher
 from market_pipeline.polygon.rate_limit import WINDOW_SECONDS
-from market_pipeline.symbols import Symbol
+from market_pipeline.reference_data import refresh
 from market_pipeline.warehouse.database import create_warehouse_engine
 from market_pipeline.warehouse.rate_limit import SharedLimiter
 

@@ -14,8 +14,8 @@ from typing import Any
 from sqlalchemy import Engine, Row, text
 
 from benchmarks.stage import fresh_warehouse, statements
+from market_pipeline.core.settings import Settings
 from market_pipeline.dbt_project import run_dbt
-from market_pipeline.settings import Settings
 
 SYMBOLS = 500
 FIRST, LAST = "2008-03-03", "2013-02-28"

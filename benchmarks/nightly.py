@@ -11,7 +11,7 @@ import requests
 
 from benchmarks.report import Finding, at_most, command, seconds
 from benchmarks.stage import environment_of, fresh_warehouse, sandbox, stocks, wall_seconds
-from market_pipeline.sessions import last_sessions, latest_ended_session
+from market_pipeline.core.sessions import last_sessions, latest_ended_session
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 
 

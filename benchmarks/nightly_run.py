@@ -3,9 +3,9 @@
 import sys
 from datetime import date
 
-from market_pipeline.cli.launching import launch_all
+from market_pipeline.cli.runs import launch_all
+from market_pipeline.core.settings import load_settings
 from market_pipeline.orchestration.schedules import tonight
-from market_pipeline.settings import load_settings
 from market_pipeline.warehouse.database import warehouse_of
 from market_pipeline.warehouse.tracked_symbols import active_symbols
 

@@ -21,14 +21,14 @@ from typing import Any, ParamSpec
 from sqlalchemy import Engine, text
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from market_pipeline.listening import base_url, listen
+from market_pipeline.core.settings import Settings
+from market_pipeline.core.sockets import base_url, listen
+from market_pipeline.core.symbols import Symbol
 from market_pipeline.sandbox.config import SandboxConfig
-from market_pipeline.sandbox.server import LOOPBACK, sandbox_server
-from market_pipeline.settings import Settings
-from market_pipeline.symbols import Symbol
+from market_pipeline.sandbox.loopback_server import LOOPBACK, sandbox_server
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database import create_warehouse_engine
-from market_pipeline.warehouse.migrating import migrate
+from market_pipeline.warehouse.migration import migrate
 
 P = ParamSpec("P")
 SPAWN = multiprocessing.get_context("spawn")

@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 from sqlalchemy import Connection, text
 
-from market_pipeline.settings import load_settings
+from market_pipeline.core.settings import load_settings
 from market_pipeline.warehouse.database import open_warehouse
 
 FOLDER = Path(__file__).parent / "models" / "staging"

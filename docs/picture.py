@@ -1,8 +1,7 @@
 """Draws docs/architecture.svg: who imports whom, read from the code.
 
 Run as `make docs`. A box says the first sentence of the package's own docstring and stands above all that it imports.
-An arrow that follows from two others is left out, and so are those to the small parts, which stand in a row of their
-own: the layers of the import rules beneath the settings. Lines that pass a row get a place in it, as boxes do, so that
+An arrow that follows from two others is left out. Lines that pass a row get a place in it, as boxes do, so that
 none runs behind a box; rows are ordered so that few cross (as by Sugiyama, Tagawa and Toda, 1981).
 """
 
@@ -19,13 +18,13 @@ import grimp
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 PACKAGE = "market_pipeline"
-WIDTH, HEIGHT, CHIP, GAP_X, GAP_Y, LINE, MARGIN = 204, 84, 26, 18, 52, 14, 20
+WIDTH, HEIGHT, GAP_X, GAP_Y, LINE, MARGIN = 204, 84, 18, 52, 14, 20
 LETTERS, LINES = 31, 4
 SWEEPS = 24
 STYLE = """
   svg { font-family: system-ui, sans-serif; font-size: 11px; }
   rect { fill: #f6f8fa; stroke: #57606a; } text { fill: #1f2328; } path { fill: none; stroke: #8c959f; }
-  .name { font-weight: 600; font-size: 14px; } .small { font-weight: 600; text-anchor: middle; }
+  .name { font-weight: 600; font-size: 14px; }
   marker path { fill: #8c959f; }
   @media (prefers-color-scheme: dark) {
     rect { fill: #21262d; stroke: #8b949e; } text { fill: #e6edf3; } path { stroke: #6e7681; }
@@ -36,13 +35,11 @@ Graph = Mapping[str, set[str]]
 """What each imports."""
 
 
-def layers() -> tuple[list[str], list[str]]:
-    """What the import rules name: down to the settings, and the small parts beneath."""
+def packages() -> list[str]:
+    """The packages that the import rules name, from the top layer down."""
     rules = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
-    [contract] = [contract for contract in rules["contracts"] if contract["type"] == "layers"]
-    found = [[name.strip().removeprefix(f"{PACKAGE}.") for name in layer.split("|")] for layer in contract["layers"]]
-    end = next(number for number, layer in enumerate(found) if "settings" in layer) + 1
-    return [name for layer in found[:end] for name in layer], [name for layer in found[end:] for name in layer]
+    [contract] = [contract for contract in rules["contracts"] if contract.get("containers") == [PACKAGE]]
+    return [name.strip() for layer in contract["layers"] for name in layer.split("|")]
 
 
 def imports(names: Sequence[str]) -> Graph:
@@ -136,7 +133,7 @@ def _spread(row: Sequence[str], wished: Mapping[str, float], at: dict[str, float
 
 def drawn() -> str:
     """The picture."""
-    names, small = layers()
+    names = packages()
     graph = imports(names)
     rows, threads = threaded(graph)
     at = across(rows, threads)
@@ -144,15 +141,13 @@ def drawn() -> str:
     right = round(max(at[name] + room(name) / 2 for name in at) + MARGIN)
     bottom = MARGIN + len(rows) * (HEIGHT + GAP_Y)
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {right} {bottom + CHIP + MARGIN}" role="img" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {right} {bottom}" role="img" '
         'aria-label="The packages of Market Pipeline and what each imports">',
         f"<style>{STYLE}\n</style>",
         '<defs><marker id="end" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
         '<path d="M0 0 L8 4 L0 8 z"/></marker></defs>',
         *(_line(name, other, threads, at, down) for name in names for other in sorted(threads.get(name, ()))),
         *(line for name in names for line in _box(name, at[name] - WIDTH / 2, down[name])),
-        *(line for number, name in enumerate(small) for line in _chip(name, number, len(small), right, bottom)),
-        f'<text x="{MARGIN}" y="{bottom - 10}">Small parts, which any of the above may import:</text>',
         "</svg>",
     ]
     return "\n".join(lines) + "\n"
@@ -176,14 +171,6 @@ def _box(name: str, x: float, y: int) -> Iterator[str]:
     yield f'<text class="name" x="{x + 10:.0f}" y="{y + 20}">{escape(name)}</text>'
     for number, line in enumerate(textwrap.wrap(said(name), LETTERS, max_lines=LINES, placeholder=" ...")):
         yield f'<text x="{x + 10:.0f}" y="{y + 36 + 14 * number}">{escape(line)}</text>'
-
-
-def _chip(name: str, number: int, count: int, right: int, y: int) -> Iterator[str]:
-    """A small part: its name alone."""
-    width = (right - 2 * MARGIN + GAP_X) / count - GAP_X
-    x = MARGIN + number * (width + GAP_X)
-    yield f'<rect x="{x:.0f}" y="{y}" width="{width:.0f}" height="{CHIP}" rx="6"/>'
-    yield f'<text class="small" x="{x + width / 2:.0f}" y="{y + 17}">{escape(name)}</text>'
 
 
 if __name__ == "__main__":

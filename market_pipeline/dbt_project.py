@@ -17,14 +17,14 @@ import yaml
 from filelock import FileLock
 from sqlalchemy import Connection, text
 
-from market_pipeline.children import run_child
-from market_pipeline.database_address import DatabaseAddress
-from market_pipeline.errors import MarketPipelineError
-from market_pipeline.settings import Settings, project_dir
-from market_pipeline.warehouse.client_programs import environment_for
+from market_pipeline.core.child_processes import run_child
+from market_pipeline.core.database_address import DatabaseAddress
+from market_pipeline.core.errors import MarketPipelineError
+from market_pipeline.core.settings import Settings, project_dir
+from market_pipeline.warehouse.backup.client_programs import environment_for
+from market_pipeline.warehouse.backup.dump import connected
 from market_pipeline.warehouse.connections import ENCODING, SETTINGS, address_in_use, session_statement
 from market_pipeline.warehouse.database import database_url
-from market_pipeline.warehouse.dumps import connected
 
 DBT_SETTINGS = {**SETTINGS, "work_mem": "64MB"}
 """Settings of dbt's sessions. The marts sort and hash all bars, which the default of 4 MB spills to disk."""

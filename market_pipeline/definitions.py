@@ -2,14 +2,14 @@
 
 import dagster as dg
 
-from market_pipeline.garbage import made_to_stay
-from market_pipeline.settings import load_settings
+from market_pipeline.core.gc_tuning import frozen_after
+from market_pipeline.core.settings import load_settings
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
     """The definitions for the environment's settings and the symbols tracked now."""
-    with made_to_stay():
+    with frozen_after():
         from market_pipeline.orchestration.build import build_definitions  # most of the time that this takes
         from market_pipeline.orchestration.dagster_commands import check_command
 

@@ -22,24 +22,24 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, OperationalError
 from structlog.contextvars import bound_contextvars
 
-from market_pipeline import interruption
-from market_pipeline.bars import FetchedBars, empty_frame
-from market_pipeline.errors import MarketPipelineError
+from market_pipeline.core import stop_signals
+from market_pipeline.core.bars import FetchedBars, empty_frame
+from market_pipeline.core.errors import MarketPipelineError
+from market_pipeline.core.settings import Source
+from market_pipeline.core.symbols import Symbol
+from market_pipeline.core.wording import counted, under
 from market_pipeline.no_data import Explain, ListedOn, WhoIs, explained, until_its_end
-from market_pipeline.polygon.errors import PolygonError
+from market_pipeline.polygon.vendor_errors import PolygonError
 from market_pipeline.quality.rules import Checked, check, examine
-from market_pipeline.settings import Source
-from market_pipeline.symbols import Symbol
-from market_pipeline.warehouse.accounting import Attempt, Outcome, record_failure
-from market_pipeline.warehouse.errors import first_line, unavailable
+from market_pipeline.warehouse.database_errors import first_line, unavailable
+from market_pipeline.warehouse.load_history import LoadRequest, LoadResult, record_failure
 from market_pipeline.warehouse.loading import RejectedBar, load
 from market_pipeline.warehouse.tracked_symbols import Reference
-from market_pipeline.wording import counted, under
 
 log = logging.getLogger(__name__)
 
 
-Answer = Future[tuple[FetchedBars, Checked]]
+FetchedSymbol = Future[tuple[FetchedBars, Checked]]
 """A symbol's bars, which may be still on their way, and what the rules say of them."""
 
 
@@ -83,7 +83,7 @@ def ingest(
     run: Run,
     at_once: int = 1,
     listed_on: ListedOn = lambda _symbol: None,
-) -> Iterator[Outcome]:
+) -> Iterator[LoadResult]:
     """Load the bars of `symbols` for `sessions`, yielding each symbol's outcome as it is known.
 
     A symbol that fails is accounted for and yields an outcome with an `error`; the others go on. One that has left the
@@ -105,7 +105,7 @@ def ingest(
     """
     attempts = (
         until_its_end(
-            Attempt(symbol, sessions, vendor.source, run.run_id, run.trigger, started_at=datetime.now(UTC)),
+            LoadRequest(symbol, sessions, vendor.source, run.run_id, run.trigger, started_at=datetime.now(UTC)),
             delisted.get(symbol.name),
         )
         for symbol in symbols
@@ -123,13 +123,13 @@ def ingest(
 
 
 def _loaded_ahead(
-    fetched: Iterator[tuple[Attempt, Answer]], explain: Explain, warehouse: Engine
-) -> Generator["Future[Outcome]", None, None]:
+    fetched: Iterator[tuple[LoadRequest, FetchedSymbol]], explain: Explain, warehouse: Engine
+) -> Generator["Future[LoadResult]", None, None]:
     """The load of each attempt, in their order, once it has ended; a few are under way at the same time.
 
     None waits for an answer that is still on its way, so that all of them end soon whenever the run does.
     """
-    loads: deque[Future[Outcome]] = deque()
+    loads: deque[Future[LoadResult]] = deque()
     pool = ThreadPoolExecutor(LOADS_AT_ONCE, thread_name_prefix="load")
     try:
         for attempt, answer in fetched:
@@ -144,17 +144,19 @@ def _loaded_ahead(
             wait([loads[0]])
             yield loads.popleft()
     finally:
-        while wait(loads, timeout=ENDING_SECONDS).not_done and not interruption.requested():
+        while wait(loads, timeout=ENDING_SECONDS).not_done and not stop_signals.requested():
             continue
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _fetched_ahead(attempts: Iterator[Attempt], vendor: Vendor, at_once: int) -> Iterator[tuple[Attempt, Answer]]:
+def _fetched_ahead(
+    attempts: Iterator[LoadRequest], vendor: Vendor, at_once: int
+) -> Iterator[tuple[LoadRequest, FetchedSymbol]]:
     """Each attempt with its answer, which may be still on its way: while one is loaded, the next are fetched.
 
     No more than `at_once` answers are under way or waiting, so that memory doesn't grow with the number of symbols.
     """
-    waiting: deque[tuple[Attempt, Answer]] = deque()
+    waiting: deque[tuple[LoadRequest, FetchedSymbol]] = deque()
     pool = ThreadPoolExecutor(at_once, thread_name_prefix="fetch")
     try:
         while True:
@@ -167,7 +169,7 @@ def _fetched_ahead(attempts: Iterator[Attempt], vendor: Vendor, at_once: int) ->
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _fetch(attempt: Attempt, vendor: Vendor) -> tuple[FetchedBars, Checked]:
+def _fetch(attempt: LoadRequest, vendor: Vendor) -> tuple[FetchedBars, Checked]:
     """What the vendor has, checked here too: another symbol's bars are meanwhile on their way into the database."""
     due = attempt.due
     if due:
@@ -179,12 +181,12 @@ def _fetch(attempt: Attempt, vendor: Vendor) -> tuple[FetchedBars, Checked]:
     return fetched, check(fetched, attempt.symbol, due or attempt.sessions)
 
 
-def _load(attempt: Attempt, answer: Answer, explain: Explain, warehouse: Engine) -> Outcome:
+def _load(attempt: LoadRequest, answer: FetchedSymbol, explain: Explain, warehouse: Engine) -> LoadResult:
     with bound_contextvars(symbol=attempt.symbol.name):
         return _accounted_for(attempt, answer, explain, warehouse)
 
 
-def _accounted_for(attempt: Attempt, answer: Answer, explain: Explain, warehouse: Engine) -> Outcome:
+def _accounted_for(attempt: LoadRequest, answer: FetchedSymbol, explain: Explain, warehouse: Engine) -> LoadResult:
     try:
         fetched, checked = answer.result()
         attempt = replace(
@@ -219,7 +221,7 @@ def _rejected(checked: Checked, fetched: FetchedBars) -> list[RejectedBar]:
     return [RejectedBar(*bar) for bar in zip(sessions, checked.reasons, payloads, strict=True)]
 
 
-def _report(outcome: Outcome) -> None:
+def _report(outcome: LoadResult) -> None:
     if outcome.error is not None:
         log.error("Failed %s", under(outcome.symbol, outcome.error))
         return

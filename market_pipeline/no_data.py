@@ -9,11 +9,11 @@ from datetime import date
 
 from sqlalchemy import Engine
 
-from market_pipeline.errors import MarketPipelineError
-from market_pipeline.polygon.errors import PolygonError
-from market_pipeline.symbols import Symbol
-from market_pipeline.warehouse.accounting import Attempt
-from market_pipeline.warehouse.reading import has_bars_around
+from market_pipeline.core.errors import MarketPipelineError
+from market_pipeline.core.symbols import Symbol
+from market_pipeline.polygon.vendor_errors import PolygonError
+from market_pipeline.warehouse.load_history import LoadRequest
+from market_pipeline.warehouse.stored_bars import has_bars_around
 from market_pipeline.warehouse.tracked_symbols import Reference
 
 WhoIs = Callable[[Symbol], Reference]
@@ -22,7 +22,7 @@ WhoIs = Callable[[Symbol], Reference]
 ListedOn = Callable[[Symbol], date | None]
 """Asks the vendor for a symbol's first day on the market; None where it doesn't say. Raises PolygonError."""
 
-Explain = Callable[[Attempt], Attempt]
+Explain = Callable[[LoadRequest], LoadRequest]
 """Says of an attempt without data why there is none. Raises NoDataError where some session should have had a bar."""
 
 
@@ -30,7 +30,7 @@ class NoDataError(MarketPipelineError):
     """The vendor has no bar at all of a symbol for the sessions asked, and nothing that is known explains it."""
 
 
-def until_its_end(attempt: Attempt, known: Reference | None) -> Attempt:
+def until_its_end(attempt: LoadRequest, known: Reference | None) -> LoadRequest:
     """The attempt as far as the symbol traded, with a note where the run's sessions go on after that."""
     last = known.delisted_on if known else None
     if known is None or last is None or last >= attempt.sessions[-1]:
@@ -38,7 +38,7 @@ def until_its_end(attempt: Attempt, known: Reference | None) -> Attempt:
     return replace(attempt, delisted_on=last, notes=(*attempt.notes, f"{known.ending}"))
 
 
-def explained(attempt: Attempt, warehouse: Engine, who_is: WhoIs, listed_on: ListedOn) -> Attempt:
+def explained(attempt: LoadRequest, warehouse: Engine, who_is: WhoIs, listed_on: ListedOn) -> LoadRequest:
     """An attempt without data, once it is known that none of its sessions should have had a bar.
 
     Raises:

@@ -18,7 +18,7 @@ import pytest
 from pydantic import SecretStr
 
 from market_pipeline.warehouse.connections import OLDEST_SERVER
-from market_pipeline.warehouse.embedded.account import Account
+from market_pipeline.warehouse.embedded.system_account import Account
 
 PROGRAMS = Path(f"/usr/lib/postgresql/{OLDEST_SERVER}/bin")
 PGBOUNCER = Path("/usr/sbin/pgbouncer")

@@ -22,7 +22,7 @@ from pathlib import Path
 import psutil
 import requests
 
-from market_pipeline.sandbox.server import running_sandbox
+from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline.warehouse import embedded
 
 BIN = Path(sys.executable).parent

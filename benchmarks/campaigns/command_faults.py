@@ -14,11 +14,11 @@ from pathlib import Path
 import psycopg
 from pydantic import SecretStr
 
-from market_pipeline.listening import free_port
-from market_pipeline.symbols import Symbol
+from market_pipeline.core.sockets import free_port
+from market_pipeline.core.symbols import Symbol
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database import create_warehouse_engine
-from market_pipeline.warehouse.migrating import migrate
+from market_pipeline.warehouse.migration import migrate
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 
 SECONDS, GRACE = 20, 40

@@ -13,14 +13,14 @@ from pathlib import Path
 import requests
 from pydantic import SecretStr
 
+from market_pipeline.core.symbols import Symbol
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.rate_limit import WINDOW_SECONDS
 from market_pipeline.sandbox.config import SandboxConfig
-from market_pipeline.sandbox.server import running_sandbox
-from market_pipeline.symbols import Symbol
+from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database import create_warehouse_engine
-from market_pipeline.warehouse.migrating import migrate
+from market_pipeline.warehouse.migration import migrate
 from market_pipeline.warehouse.rate_limit import SharedLimiter
 
 LIMIT = 300

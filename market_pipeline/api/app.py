@@ -19,24 +19,26 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
 
-from market_pipeline.api import admin, backfills, historical, key_admin, overview, tables
+from market_pipeline.api import status
+from market_pipeline.api.admin import backfills, keys, symbols
+from market_pipeline.api.admin.auth import check_reader
+from market_pipeline.api.client_rate_limit import RequestLimit
 from market_pipeline.api.compression import Compressed
 from market_pipeline.api.context import Context
-from market_pipeline.api.documents import document_routes
-from market_pipeline.api.keys import check_reader
+from market_pipeline.api.documentation import document_routes
+from market_pipeline.api.generated import historical, tables
+from market_pipeline.api.generated.openapi import DESCRIPTION, PROBLEM, with_generated
 from market_pipeline.api.metrics import PATH as METRICS
 from market_pipeline.api.metrics import Counted, RequestMetrics, metrics_routes
-from market_pipeline.api.openapi import DESCRIPTION, PROBLEM, with_generated
 from market_pipeline.api.page import page_routes
 from market_pipeline.api.pipeline_metrics import PipelineMetrics
-from market_pipeline.api.problems import ProblemError, answer_problem
-from market_pipeline.api.request_limit import RequestLimit
-from market_pipeline.api.shortcut import Shortcut
-from market_pipeline.errors import MarketPipelineError
-from market_pipeline.settings import Settings
+from market_pipeline.api.problems import ProblemError, respond_with_problem
+from market_pipeline.api.route_shortcut import Shortcut
+from market_pipeline.core.errors import MarketPipelineError
+from market_pipeline.core.settings import Settings
 
 ERRORS = (ProblemError, HTTPException, RequestValidationError, MarketPipelineError, Exception)
-HANDLERS: dict[Any, Any] = dict.fromkeys(ERRORS, answer_problem)
+HANDLERS: dict[Any, Any] = dict.fromkeys(ERRORS, respond_with_problem)
 
 
 def create_app(context: Context) -> Starlette:
@@ -94,12 +96,12 @@ def _documented(context: Context) -> FastAPI:
         redirect_slashes=False,
         exception_handlers=HANDLERS,
     )
-    app.include_router(overview.health_router)  # which a load balancer asks without a key
-    for router in (overview.router, tables.router):
+    app.include_router(status.health_router)  # which a load balancer asks without a key
+    for router in (status.router, tables.router):
         app.include_router(router, dependencies=[Depends(check_reader)])
-    app.include_router(admin.router)
+    app.include_router(symbols.router)
     app.include_router(backfills.router)
-    app.include_router(key_admin.router)
+    app.include_router(keys.router)
     written = app.openapi
 
     def openapi() -> dict[str, Any]:

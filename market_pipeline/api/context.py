@@ -8,10 +8,10 @@ from dagster import DagsterInstance
 from fastapi import Depends, Request
 from sqlalchemy import Engine
 
-from market_pipeline.api.catalog import Catalog
-from market_pipeline.api.downloads import Downloads
-from market_pipeline.api.reader import Reader
-from market_pipeline.settings import Settings
+from market_pipeline.api.download_slots import Downloads
+from market_pipeline.api.generated.catalog import Catalog
+from market_pipeline.api.generated.reader import Reader
+from market_pipeline.core.settings import Settings
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from market_pipeline.api.keys import check_reader
+from market_pipeline.api.admin.auth import check_reader
 from market_pipeline.api.pipeline_metrics import PREFIX, PipelineMetrics
 from market_pipeline.api.problems import CLIENT_GONE
 

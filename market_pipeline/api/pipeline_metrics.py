@@ -16,9 +16,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
 
+from market_pipeline.api.generated.reader import Reader
 from market_pipeline.api.problems import ProblemError
-from market_pipeline.api.reader import Reader
-from market_pipeline.orchestration.scheduler import scheduler_state
+from market_pipeline.orchestration.scheduler_status import scheduler_state
 from market_pipeline.warehouse.statements import statement
 
 PREFIX = "market_pipeline_"

@@ -16,9 +16,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import compile_path
 
-from market_pipeline.errors import MarketPipelineError, UsageError
+from market_pipeline.core.errors import MarketPipelineError, UsageError
 from market_pipeline.warehouse.api_keys import UnknownKeyError
-from market_pipeline.warehouse.errors import DatabaseUnavailableError
+from market_pipeline.warehouse.database_errors import DatabaseUnavailableError
 from market_pipeline.warehouse.tracked_symbols import NameTakenError, UntrackedSymbolError
 
 MEDIA_TYPE = "application/problem+json"
@@ -115,7 +115,7 @@ def _fault(found: Mapping[str, object]) -> Fault:
     return Fault(".".join(map(str, place[1:])) or str(place[0]), str(found["msg"]))
 
 
-async def answer_problem(request: Request, error: Exception) -> Response:
+async def respond_with_problem(request: Request, error: Exception) -> Response:
     """The answer to a request that has met an error."""
     problem = as_problem(error)
     if problem.status == HTTPStatus.METHOD_NOT_ALLOWED:

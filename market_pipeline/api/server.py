@@ -8,16 +8,16 @@ from functools import partial
 import uvicorn
 
 from market_pipeline.api.app import create_app
-from market_pipeline.api.catalog import Catalog
-from market_pipeline.api.connections import Connection, Server
 from market_pipeline.api.context import Context
+from market_pipeline.api.generated.catalog import Catalog
+from market_pipeline.api.generated.reader import Reader
+from market_pipeline.api.http_protocol import Connection, Server
 from market_pipeline.api.limits import ENDING_SECONDS, IDLE_SECONDS
 from market_pipeline.api.page import HEADERS
-from market_pipeline.api.reader import Reader
-from market_pipeline.listening import base_url, listen
-from market_pipeline.logs import said_once
-from market_pipeline.orchestration.launch import open_instance
-from market_pipeline.settings import Settings
+from market_pipeline.core.logging_json import said_once
+from market_pipeline.core.settings import Settings
+from market_pipeline.core.sockets import base_url, listen
+from market_pipeline.orchestration.run_launch import open_instance
 from market_pipeline.warehouse.database import database_url, warehouse_of
 from market_pipeline.warehouse.roles import reading_role
 

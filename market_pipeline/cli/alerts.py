@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import typer
 
-from market_pipeline.alerts import NO_CHANNEL, Alert, AlertError, NoChannelError, channels
-from market_pipeline.settings import load_settings
+from market_pipeline.core.notifications import NO_CHANNEL, Alert, AlertError, NoChannelError, channels
+from market_pipeline.core.settings import load_settings
 
 FAILED = 1
 app = typer.Typer(help="Alerts by webhook and e-mail.", no_args_is_help=True)

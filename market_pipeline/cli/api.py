@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from market_pipeline.cli.telling import tell
-from market_pipeline.listening import base_url, listen
-from market_pipeline.settings import Settings, load_settings
+from market_pipeline.cli.output import print_note
+from market_pipeline.core.settings import Settings, load_settings
+from market_pipeline.core.sockets import base_url, listen
 
 
 def api(
@@ -24,12 +24,12 @@ def api(
     from market_pipeline.api.server import api_server
 
     with listen(host, port) as door, api_server(settings, access_log=access_log) as server:
-        tell(f"The API is at {base_url(door)} and documented at {base_url(door)}/docs. Ctrl-C stops it.")
+        print_note(f"The API is at {base_url(door)} and documented at {base_url(door)}/docs. Ctrl-C stops it.")
         _warn_if_open(host, settings)
         try:
             server.run([door])
         except KeyboardInterrupt:
-            tell("The API has stopped.")
+            print_note("The API has stopped.")
 
 
 def _warn_if_open(host: str, settings: Settings) -> None:
@@ -37,4 +37,4 @@ def _warn_if_open(host: str, settings: Settings) -> None:
     with suppress(ValueError):
         is_here_only = ipaddress.ip_address(host).is_loopback
     if not is_here_only and not settings.api_key_required:
-        tell("Whoever reaches this address may read: API_KEY_REQUIRED=true asks them for a key.")
+        print_note("Whoever reaches this address may read: API_KEY_REQUIRED=true asks them for a key.")

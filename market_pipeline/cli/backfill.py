@@ -7,18 +7,18 @@ from typing import Annotated
 
 import typer
 
-from market_pipeline import interruption
-from market_pipeline.cli.chosen import chosen_symbols
-from market_pipeline.cli.completeness import told_of_never_loaded
 from market_pipeline.cli.completion import complete_symbols
+from market_pipeline.cli.coverage import told_of_never_loaded
+from market_pipeline.cli.output import print_note
 from market_pipeline.cli.parameters import EVERY, SymbolChoice, parse_date, parse_symbols
 from market_pipeline.cli.summary import Account, print_plan, print_table
-from market_pipeline.cli.telling import tell
-from market_pipeline.cli.vendor import vendor_settings
-from market_pipeline.runs import range_runs, runs_for_missing
-from market_pipeline.sessions import check_order
-from market_pipeline.symbols import DEFAULT_BACKFILL
-from market_pipeline.warehouse.completeness import missing_spans, never_loaded
+from market_pipeline.cli.symbol_option import chosen_symbols
+from market_pipeline.cli.vendor_option import vendor_settings
+from market_pipeline.core import stop_signals
+from market_pipeline.core.run_planning import range_runs, runs_for_missing
+from market_pipeline.core.sessions import check_order
+from market_pipeline.core.symbols import DEFAULT_BACKFILL
+from market_pipeline.warehouse.coverage import missing_spans, never_loaded
 from market_pipeline.warehouse.database import warehouse_of
 
 DEFAULT_DAYS = 1825
@@ -74,18 +74,18 @@ def backfill(
         if missing:
             runs = runs_for_missing(missing_spans(warehouse, chosen, first, last))
             if not quiet and (unknown := never_loaded(warehouse, [symbol.name for symbol in chosen])):
-                tell(told_of_never_loaded(unknown))
+                print_note(told_of_never_loaded(unknown))
         else:
             runs = range_runs(chosen, first, last, now)
         if dry_run:
             print_plan(runs, settings.requests_per_minute, as_json=as_json)
             return
         # Dagster takes a second that a plan or a mistake needn't.
-        from market_pipeline.cli.launching import build_marts, launch_all, refresh_actions
+        from market_pipeline.cli.runs import build_marts, launch_all, refresh_actions
 
         accounts = launch_all(settings, warehouse, runs, quiet=quiet) if runs else []
         _print(accounts, as_json=as_json)
-        interruption.check()
+        stop_signals.check()
         if marts:
             refresh_actions(settings, warehouse, quiet=quiet)
             build_marts(settings, warehouse, quiet=quiet)

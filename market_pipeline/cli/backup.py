@@ -10,12 +10,12 @@ from typing import Annotated
 import typer
 from pydantic import SecretStr
 
-from market_pipeline.settings import Settings, load_settings
-from market_pipeline.warehouse.backups import DAGSTER, WAREHOUSE, Backup, Told, back_up, find_backup, remove_old
+from market_pipeline.core.settings import Settings, load_settings
+from market_pipeline.core.wording import are, counted
+from market_pipeline.warehouse.backup.backup import DAGSTER, WAREHOUSE, Backup, Told, back_up, find_backup, remove_old
+from market_pipeline.warehouse.backup.restore import Restored
+from market_pipeline.warehouse.backup.restore import restore as bring_back
 from market_pipeline.warehouse.database import database_url
-from market_pipeline.warehouse.restoring import Restored
-from market_pipeline.warehouse.restoring import restore as bring_back
-from market_pipeline.wording import are, counted
 
 Folder = Annotated[
     Path | None,
@@ -101,7 +101,7 @@ def _home(settings: Settings, folder: Path | None) -> Path:
 
 
 def _addresses(settings: Settings) -> Mapping[str, SecretStr]:
-    from market_pipeline.orchestration.storage.whole import dagster_database_url  # Dagster takes a second to import
+    from market_pipeline.orchestration.instance_storage import dagster_database_url  # Dagster takes a second to import
 
     return {WAREHOUSE: database_url(settings), DAGSTER: dagster_database_url(settings)}
 

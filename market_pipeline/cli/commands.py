@@ -8,32 +8,32 @@ from typing import Annotated
 import typer
 
 from market_pipeline import __version__
-from market_pipeline.cli.on_demand import OnDemand, group_of
-from market_pipeline.cli.passing_on import PassesOn
-from market_pipeline.garbage import collect_seldom
-from market_pipeline.settings import SettingsError, load_settings
+from market_pipeline.cli.lazy import LazyCommand, group_of
+from market_pipeline.cli.passthrough import PassthroughCommand
+from market_pipeline.core.gc_tuning import collect_seldom
+from market_pipeline.core.settings import SettingsError, load_settings
 
 COMMANDS = {
-    "backfill": OnDemand("backfill", "backfill"),
-    "coverage": OnDemand("completeness", "coverage"),
-    "gaps": OnDemand("completeness", "gaps"),
-    "export": OnDemand("export", "export"),
-    "backup": OnDemand("backup", "backup"),
-    "restore": OnDemand("backup", "restore"),
-    "marts": OnDemand("marts", "marts"),
-    "dbt": OnDemand("marts", "dbt", PassesOn),
-    "dagster-home": OnDemand("dagster_home", "print_dagster_home"),
-    "api": OnDemand("api", "api"),
-    "up": OnDemand("up", "up"),
-    "worker": OnDemand("worker", "worker"),
-    "status": OnDemand("status", "status"),
-    "doctor": OnDemand("doctor", "doctor"),
-    "sandbox": OnDemand("sandbox", "sandbox"),
-    "demo": OnDemand("demo", "demo"),
-    "symbols": OnDemand("symbols", "app"),
-    "db": OnDemand("db", "app"),
-    "keys": OnDemand("keys", "app"),
-    "alerts": OnDemand("alerts", "app"),
+    "backfill": LazyCommand("backfill", "backfill"),
+    "coverage": LazyCommand("coverage", "coverage"),
+    "gaps": LazyCommand("coverage", "gaps"),
+    "export": LazyCommand("export", "export"),
+    "backup": LazyCommand("backup", "backup"),
+    "restore": LazyCommand("backup", "restore"),
+    "marts": LazyCommand("marts", "marts"),
+    "dbt": LazyCommand("marts", "dbt", PassthroughCommand),
+    "dagster-home": LazyCommand("dagster_home", "print_dagster_home"),
+    "api": LazyCommand("api", "api"),
+    "up": LazyCommand("up", "up"),
+    "worker": LazyCommand("worker", "worker"),
+    "status": LazyCommand("status", "status"),
+    "doctor": LazyCommand("doctor", "doctor"),
+    "sandbox": LazyCommand("sandbox", "sandbox"),
+    "demo": LazyCommand("demo", "demo"),
+    "symbols": LazyCommand("symbols", "app"),
+    "db": LazyCommand("db", "app"),
+    "keys": LazyCommand("keys", "app"),
+    "alerts": LazyCommand("alerts", "app"),
 }
 
 app = typer.Typer(
@@ -69,7 +69,7 @@ def run(arguments: list[str] | None) -> None:
     logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
     with suppress(SettingsError):  # a command that reads the settings says so itself
         if load_settings().log_format == "json":
-            from market_pipeline import logs  # what makes them takes time that few need
+            from market_pipeline.core import logging_json  # what makes them takes time that few need
 
-            logs.configure()
+            logging_json.configure()
     app(arguments)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextlib import suppress
 
-from market_pipeline.settings import load_settings
+from market_pipeline.core.settings import load_settings
 
 SECONDS = 2
 """The longest that a database may take to be connected to; libpq takes no less."""

@@ -2,8 +2,8 @@
 
 import typer
 
-from market_pipeline.orchestration.home import dagster_home
-from market_pipeline.settings import load_settings
+from market_pipeline.core.settings import load_settings
+from market_pipeline.orchestration.instance_home import dagster_home
 
 
 def print_dagster_home() -> None:

@@ -11,17 +11,17 @@ import typer
 from pydantic import SecretStr
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from market_pipeline.cli.passing_on import PassesOn
-from market_pipeline.database_address import describe
-from market_pipeline.settings import load_settings
+from market_pipeline.cli.passthrough import PassthroughCommand
+from market_pipeline.core.database_address import describe
+from market_pipeline.core.settings import load_settings
+from market_pipeline.core.wording import counted
 from market_pipeline.warehouse import embedded
-from market_pipeline.warehouse.client_programs import NO_OPTIONS, environment_for, session_options
+from market_pipeline.warehouse.backup.client_programs import NO_OPTIONS, environment_for, session_options
 from market_pipeline.warehouse.database import create_warehouse_engine, database_url, warehouse_of
-from market_pipeline.warehouse.errors import unavailable
-from market_pipeline.warehouse.migrating import migrate
-from market_pipeline.warehouse.planning import Planned, planned
+from market_pipeline.warehouse.database_errors import unavailable
+from market_pipeline.warehouse.migration import migrate
+from market_pipeline.warehouse.migration_plan import Planned, planned
 from market_pipeline.warehouse.roles import analysts_access
-from market_pipeline.wording import counted
 
 app = typer.Typer(
     help="The database: the embedded PostgreSQL, or the one that DATABASE_URL names.", no_args_is_help=True
@@ -112,9 +112,9 @@ def prune(
 
     Which partitions are materialized, how the checks stand and which runs there were stays as it is.
     """
-    from market_pipeline.orchestration.launch import open_instance  # Dagster takes a second that others needn't
-    from market_pipeline.orchestration.storage.retention import delete_replaced
-    from market_pipeline.orchestration.storage.run_output import delete_run_output
+    from market_pipeline.dagster_storage.retention import delete_replaced
+    from market_pipeline.orchestration.run_launch import open_instance  # Dagster takes a second that others needn't
+    from market_pipeline.orchestration.run_output import delete_run_output
 
     now = datetime.now(UTC)
     with open_instance(load_settings()) as instance:
@@ -133,7 +133,7 @@ def _print_planned(migration: Planned) -> None:
     typer.echo(migration.statements, nl=False)
 
 
-@app.command(cls=PassesOn)
+@app.command(cls=PassthroughCommand)
 def psql(ctx: typer.Context) -> NoReturn:
     """Open the database in psql, or do what psql's own arguments say: `psql -c 'select 1'`, `psql --help`."""
     settings = load_settings()

@@ -11,20 +11,20 @@ import typer
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from market_pipeline import interruption
 from market_pipeline.cli.backfill import exit_code
 from market_pipeline.cli.summary import Account, print_table
+from market_pipeline.core import stop_signals
+from market_pipeline.core.errors import UsageError
+from market_pipeline.core.run_planning import range_runs
+from market_pipeline.core.settings import Settings, checkout_dir, load_settings
+from market_pipeline.core.symbols import Symbol
 from market_pipeline.dbt_project import model_names, output_folder
-from market_pipeline.errors import UsageError
 from market_pipeline.operations.up_session import UpSession
-from market_pipeline.runs import range_runs
-from market_pipeline.sandbox.server import running_sandbox
-from market_pipeline.settings import Settings, checkout_dir, load_settings
-from market_pipeline.symbols import Symbol
+from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database import create_warehouse_engine, warehouse_of
-from market_pipeline.warehouse.embedded.errors import EmbeddedServerError
-from market_pipeline.warehouse.errors import first_line
+from market_pipeline.warehouse.database_errors import first_line
+from market_pipeline.warehouse.embedded.server_errors import EmbeddedServerError
 from market_pipeline.warehouse.foreign_data import KnownData, foreign_data
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 
@@ -79,11 +79,11 @@ def demo(
     typer.echo(f"Starting the embedded PostgreSQL in {settings.market_pipeline_data_dir}", err=True)
     with warehouse_of(settings) as warehouse:
         # Dagster takes a second that the other commands needn't.
-        from market_pipeline.cli.launching import build_marts
+        from market_pipeline.cli.runs import build_marts
 
         accounts = _load(settings, warehouse)
         print_table(accounts)
-        interruption.check()
+        stop_signals.check()
         if all(account["success"] and account["loaded"] == account["revised"] == 0 for account in accounts):
             typer.echo("Nothing changed: every bar was there already.")
         typer.echo("Building and testing the analysts' tables", err=True)
@@ -148,7 +148,7 @@ def _remove(folder: Path, ours: Collection[str]) -> None:
 
 
 def _load(settings: Settings, warehouse: Engine) -> list[Account]:
-    from market_pipeline.cli.launching import launch_all, refresh_actions
+    from market_pipeline.cli.runs import launch_all, refresh_actions
 
     runs = []
     for first_session, names in RANGES.items():
@@ -158,7 +158,7 @@ def _load(settings: Settings, warehouse: Engine) -> list[Account]:
     with running_sandbox() as base_url:
         on_sandbox = settings.model_copy(update={"polygon_base_url": base_url})
         accounts = launch_all(on_sandbox, warehouse, runs, quiet=False)
-        if interruption.requested():
+        if stop_signals.requested():
             return accounts
         refresh_actions(on_sandbox, warehouse)
     return accounts

@@ -10,9 +10,9 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from market_pipeline.cli.vendor import vendor_settings
+from market_pipeline.cli.vendor_option import vendor_settings
+from market_pipeline.core.settings import SettingsError
 from market_pipeline.operations.findings import Finding, any_error, error
-from market_pipeline.settings import SettingsError
 
 STYLES = {"ok": "green", "warning": "yellow", "error": "bold red"}
 FAILED = 1
@@ -54,7 +54,7 @@ def _findings(*, ask: bool) -> Iterator[Finding]:
     except OSError as problem:
         yield error("settings", f"{problem.filename} can't be read ({problem.strerror})", "let this user read it")
         return
-    from market_pipeline.operations.checkup import examine_all  # Dagster takes a second that others needn't
+    from market_pipeline.operations.doctor import examine_all  # Dagster takes a second that others needn't
 
     yield from examine_all(settings, ask=ask)
 

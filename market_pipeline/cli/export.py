@@ -13,18 +13,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from market_pipeline.cli.completion import complete_symbols
 from market_pipeline.cli.parameters import SymbolChoice, parse_date, parse_instant, parse_symbols
-from market_pipeline.settings import load_settings
+from market_pipeline.core.settings import load_settings
+from market_pipeline.core.wording import are, counted
 from market_pipeline.warehouse.database import warehouse_of
 from market_pipeline.warehouse.export import Format, Manifest, Watch, export_stream, format_of
 from market_pipeline.warehouse.export import export as write_file
-from market_pipeline.warehouse.extract import (
+from market_pipeline.warehouse.export_query import (
     Adjustment,
     ExportRequestError,
     Selection,
     Summary,
     exportable_symbols,
 )
-from market_pipeline.wording import are, counted
 
 STANDARD_OUTPUT = Path("-")
 

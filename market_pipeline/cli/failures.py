@@ -18,10 +18,10 @@ from urllib.parse import unquote, urlsplit
 from pydantic import SecretStr
 
 from market_pipeline import __version__
-from market_pipeline.cli.telling import tell
-from market_pipeline.errors import MarketPipelineError, UsageError
-from market_pipeline.settings import Settings, SettingsError, load_settings
-from market_pipeline.warehouse.errors import database_problem
+from market_pipeline.cli.output import print_note
+from market_pipeline.core.errors import MarketPipelineError, UsageError
+from market_pipeline.core.settings import Settings, SettingsError, load_settings
+from market_pipeline.warehouse.database_errors import database_problem
 
 FAILED, USAGE = 1, 2
 
@@ -46,7 +46,7 @@ def report(error: Exception) -> int:
     """Say what went wrong in one line, and return the exit code."""
     if isinstance(error, BrokenPipeError) or not _can_write(sys.stdout):
         return _without_output(error)
-    tell(explanation(error), logging.ERROR)
+    print_note(explanation(error), logging.ERROR)
     return USAGE if isinstance(error, UsageError) else FAILED
 
 
@@ -89,7 +89,7 @@ def _can_write(stream: object) -> bool:
 def _without_output(error: Exception) -> int:
     """Standard output is closed, as `| head` does once it has enough, which is no news, or its disk is full."""
     if not isinstance(error, BrokenPipeError):
-        tell(f"standard output can't be written: {error}. Make room, or send it elsewhere", logging.ERROR)
+        print_note(f"standard output can't be written: {error}. Make room, or send it elsewhere", logging.ERROR)
     with suppress(OSError, ValueError):  # Python would try again, and complain, when it ends
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     return FAILED

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from market_pipeline.cli.tables import print_columns
-from market_pipeline.settings import load_settings
+from market_pipeline.cli.table_output import print_columns
+from market_pipeline.core.settings import load_settings
 from market_pipeline.warehouse import api_keys
 from market_pipeline.warehouse.api_keys import Scope
 from market_pipeline.warehouse.database import warehouse_of

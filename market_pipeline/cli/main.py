@@ -9,7 +9,7 @@ import os
 import sys
 from typing import NoReturn
 
-from market_pipeline import interruption
+from market_pipeline.core import stop_signals
 
 FAILED = 1
 
@@ -18,14 +18,14 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit."""
     _open_standard_streams()
     try:
-        with interruption.watched():
+        with stop_signals.watched():
             code = _run(arguments)
-            if interruption.requested() and code != 0:
+            if stop_signals.requested() and code != 0:
                 _say_interrupted()
-                interruption.end_process(interruption.exit_code())
+                stop_signals.end_process(stop_signals.exit_code())
     except KeyboardInterrupt:  # between two of these lines
         _say_interrupted()
-        code = interruption.exit_code()
+        code = stop_signals.exit_code()
     sys.exit(code)
 
 
@@ -40,7 +40,7 @@ def _run(arguments: list[str] | None) -> int:
             sys.stdout.flush()  # what can't be written is an error too
             return _code(end)
     except KeyboardInterrupt:
-        return interruption.exit_code()
+        return stop_signals.exit_code()
     except Exception as error:
         from market_pipeline.cli.failures import report
 
@@ -53,13 +53,15 @@ def _code(end: SystemExit) -> int:
 
 
 def _say_interrupted() -> None:
-    logs = sys.modules.get("market_pipeline.logs")  # interrupted in an import, nothing more can be imported
+    logs = sys.modules.get(
+        "market_pipeline.core.logging_json"
+    )  # interrupted in an import, nothing more can be imported
     if logs is not None and logs.is_json():
-        from market_pipeline.cli.telling import tell
+        from market_pipeline.cli.output import print_note
 
-        tell(interruption.message())
+        print_note(stop_signals.message())
     else:
-        print(interruption.message(), file=sys.stderr)  # noqa: T201
+        print(stop_signals.message(), file=sys.stderr)  # noqa: T201
 
 
 def _open_standard_streams() -> None:

@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
+from market_pipeline.core.settings import load_settings
 from market_pipeline.dbt_project import run_dbt
-from market_pipeline.settings import load_settings
 from market_pipeline.warehouse.database import warehouse_of
 
 
@@ -13,7 +13,7 @@ def marts(quiet: Annotated[bool, typer.Option("--quiet", help="Print the result 
     """Build the analysts' tables now, and run their tests. While Dagster's daemon runs, it does so after every load."""
     settings = load_settings()
     with warehouse_of(settings) as warehouse:
-        from market_pipeline.cli.launching import build_marts  # Dagster takes a second that --help needn't
+        from market_pipeline.cli.runs import build_marts  # Dagster takes a second that --help needn't
 
         build_marts(settings, warehouse, quiet=quiet)
     typer.echo("The analysts' tables are up to date.")

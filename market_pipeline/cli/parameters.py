@@ -8,8 +8,8 @@ from datetime import UTC, date, datetime
 import typer
 from typer.core import TyperCommand
 
-from market_pipeline.errors import UsageError
-from market_pipeline.symbols import AssetClass, Symbol, SymbolError
+from market_pipeline.core.errors import UsageError
+from market_pipeline.core.symbols import AssetClass, Symbol, SymbolError
 
 ALL = "*"
 

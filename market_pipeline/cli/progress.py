@@ -8,18 +8,18 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from market_pipeline import logs
+from market_pipeline.core import logging_json
+from market_pipeline.core.wording import under
 from market_pipeline.warehouse import rate_limit
-from market_pipeline.warehouse.accounting import Outcome
-from market_pipeline.wording import under
+from market_pipeline.warehouse.load_history import LoadResult
 
 LOG_FORMAT = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
 
 
 @contextmanager
-def shown_progress(sessions: int, *, quiet: bool) -> Iterator[Callable[[Outcome], None]]:
+def shown_progress(sessions: int, *, quiet: bool) -> Iterator[Callable[[LoadResult], None]]:
     """What to call with each symbol's outcome, so that the user sees how far of `sessions` bars the work is."""
-    if quiet or logs.is_json():  # which says the same, a line a symbol
+    if quiet or logging_json.is_json():  # which says the same, a line a symbol
         yield lambda _outcome: None
     elif sys.stderr.isatty():
         with _bar(sessions) as advance:
@@ -30,12 +30,12 @@ def shown_progress(sessions: int, *, quiet: bool) -> Iterator[Callable[[Outcome]
 
 
 @contextmanager
-def _bar(sessions: int) -> Iterator[Callable[[Outcome], None]]:
+def _bar(sessions: int) -> Iterator[Callable[[LoadResult], None]]:
     columns = TextColumn("{task.description:<8}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("bars", total=sessions)
 
-        def advance(outcome: Outcome) -> None:
+        def advance(outcome: LoadResult) -> None:
             progress.update(task, advance=outcome.sessions, description=outcome.symbol)
             if outcome.error is not None:
                 progress.console.print(f"failed: {under(outcome.symbol, outcome.error)}", markup=False, highlight=False)

@@ -6,13 +6,13 @@ from typing import Annotated, Literal
 import typer
 from pydantic import SecretStr
 
+from market_pipeline.cli.output import print_note
 from market_pipeline.cli.parameters import parse_utc_instant
-from market_pipeline.cli.telling import tell
-from market_pipeline.listening import base_url
-from market_pipeline.plans import PlanName
+from market_pipeline.core.plans import PlanName
+from market_pipeline.core.sockets import base_url
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.faults import FAULTS
-from market_pipeline.sandbox.server import LOOPBACK, listen_on_loopback, sandbox_server
+from market_pipeline.sandbox.loopback_server import LOOPBACK, listen_on_loopback, sandbox_server
 
 DEFAULT_PORT = 8900
 DEFAULT_UNKNOWN = "NOSUCH"
@@ -74,11 +74,11 @@ def sandbox(
     with listen_on_loopback(host, port) as door:
         typer.echo(f"export POLYGON_BASE_URL={base_url(door)}")
         typer.echo(f"export POLYGON_API_KEY={'<one of your --key>' if key else 'sandbox'}")
-        tell("The sandbox is running: use these two lines in another terminal. Ctrl-C stops it.")
+        print_note("The sandbox is running: use these two lines in another terminal. Ctrl-C stops it.")
         try:
             server.run([door])
         except KeyboardInterrupt:
-            tell("The sandbox has stopped.")
+            print_note("The sandbox has stopped.")
 
 
 def _names(text: str) -> frozenset[str]:

@@ -10,11 +10,11 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from market_pipeline.cli.vendor import vendor_settings
-from market_pipeline.wording import counted
+from market_pipeline.cli.vendor_option import vendor_settings
+from market_pipeline.core.wording import counted
 
 if TYPE_CHECKING:
-    from market_pipeline.operations.state import DagsterState, LastRun, ServiceState, State
+    from market_pipeline.operations.status import DagsterState, LastRun, ServiceState, State
 
 WRONG = 1
 WIDTH = 12
@@ -33,7 +33,7 @@ def status(
     Exit code 0 if nothing is wrong, 1 if something is. Nothing is started or changed.
     """
     settings = vendor_settings()
-    from market_pipeline.operations.state import state_of_all  # Dagster takes a second that other commands needn't
+    from market_pipeline.operations.status import state_of_all  # Dagster takes a second that other commands needn't
 
     state = state_of_all(settings, api_url and api_url.rstrip("/"), datetime.now(UTC))
     if as_json:

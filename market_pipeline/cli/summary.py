@@ -8,11 +8,11 @@ from typing import Any
 import typer
 from sqlalchemy import Row
 
-from market_pipeline.cli.tables import print_columns
-from market_pipeline.polygon.planning import plan_requests, waiting_seconds
-from market_pipeline.runs import RangeRun
-from market_pipeline.warehouse.accounting import Outcome
-from market_pipeline.wording import counted, under
+from market_pipeline.cli.table_output import print_columns
+from market_pipeline.core.run_planning import RangeRun
+from market_pipeline.core.wording import counted, under
+from market_pipeline.polygon.request_planning import plan_requests, waiting_seconds
+from market_pipeline.warehouse.load_history import LoadResult
 
 COUNTS = ("fetched", "loaded", "revised", "unchanged", "rejected", "flagged", "missing", "requests")
 
@@ -39,7 +39,7 @@ def symbol_account(row: Row) -> Account:  # type: ignore[type-arg]
     }
 
 
-def outcome_account(outcome: Outcome, run_id: str) -> Account:
+def outcome_account(outcome: LoadResult, run_id: str) -> Account:
     """The account of a symbol whose row can't be read any more, by what was known when it was loaded."""
     return {
         "symbol": outcome.symbol,

@@ -10,18 +10,19 @@ from sqlalchemy import Engine
 
 from market_pipeline.cli.completion import complete_symbol
 from market_pipeline.cli.parameters import parse_symbol
-from market_pipeline.cli.vendor import vendor_settings
-from market_pipeline.errors import MarketPipelineError, UsageError
-from market_pipeline.listing import asset_class_of, look_up, refresh
+from market_pipeline.cli.vendor_option import vendor_settings
+from market_pipeline.core.errors import MarketPipelineError, UsageError
+from market_pipeline.core.settings import Settings, load_settings
+from market_pipeline.core.symbols import AssetClass, Symbol, starting_symbols
+from market_pipeline.core.wording import counted, pasteable
 from market_pipeline.polygon.client import PolygonClient
-from market_pipeline.polygon.errors import PolygonError, UnknownTickerError
-from market_pipeline.polygon.planning import waiting_seconds
 from market_pipeline.polygon.rate_limit import WINDOW_SECONDS
-from market_pipeline.settings import Settings, load_settings
-from market_pipeline.symbols import AssetClass, Symbol, starting_symbols
+from market_pipeline.polygon.request_planning import waiting_seconds
+from market_pipeline.polygon.vendor_errors import PolygonError, UnknownTickerError
+from market_pipeline.reference_data import asset_class_of, look_up, refresh
 from market_pipeline.warehouse.database import warehouse_of
 from market_pipeline.warehouse.rate_limit import SharedLimiter
-from market_pipeline.warehouse.renaming import renaming
+from market_pipeline.warehouse.symbol_renaming import renaming
 from market_pipeline.warehouse.tracked_symbols import (
     Reference,
     active_symbols,
@@ -30,7 +31,6 @@ from market_pipeline.warehouse.tracked_symbols import (
     record_reference,
     remove_symbol,
 )
-from market_pipeline.wording import counted, pasteable
 
 SOME_FAILED = 3
 
@@ -164,9 +164,9 @@ def rename(
     new_name: Annotated[str, typer.Argument(help="Its other name, e.g. BTC-USD.", parser=parse_symbol)],
 ) -> None:
     """Give a coin its other name, with all that is stored of it, so that a fund can have the name that it had."""
-    from market_pipeline.orchestration.launch import close_abandoned_runs  # Dagster takes a second to import
-    from market_pipeline.orchestration.looking import existing_instance
-    from market_pipeline.orchestration.renaming import rename_asset
+    from market_pipeline.orchestration.asset_renaming import rename_asset
+    from market_pipeline.orchestration.instance import existing_instance
+    from market_pipeline.orchestration.run_launch import close_abandoned_runs  # Dagster takes a second to import
 
     settings = load_settings()
     with (

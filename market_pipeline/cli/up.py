@@ -16,21 +16,21 @@ from filelock import FileLock, Timeout
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from market_pipeline import interruption, logs
-from market_pipeline.errors import MarketPipelineError, UsageError
-from market_pipeline.listening import PortTakenError, free_port, listen
+from market_pipeline.core import logging_json, stop_signals
+from market_pipeline.core.errors import MarketPipelineError, UsageError
+from market_pipeline.core.settings import Settings, load_settings
+from market_pipeline.core.sockets import PortTakenError, free_port, listen
+from market_pipeline.core.wording import counted
 from market_pipeline.operations.repeated_errors import RepeatedErrors
-from market_pipeline.operations.supervising import Child, Supervisor, end_leftovers
+from market_pipeline.operations.supervisor import Child, Supervisor, end_leftovers
 from market_pipeline.operations.up_database import UpDatabase, database_of_up
 from market_pipeline.operations.up_session import UpSession, folder_of
-from market_pipeline.settings import Settings, load_settings
-from market_pipeline.warehouse.errors import first_line
-from market_pipeline.wording import counted
+from market_pipeline.warehouse.database_errors import first_line
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
 
-    from market_pipeline.operations.programs import Addresses
+    from market_pipeline.operations.processes import Addresses
 
 LOOPBACK = "127.0.0.1"
 COLOURS = {
@@ -78,8 +78,8 @@ def _run(
     sandbox: bool,
 ) -> None:
     # Dagster takes a second that a mistake needn't.
-    from market_pipeline.operations.programs import Addresses, keep_code_port, last_code_port
-    from market_pipeline.orchestration.launch import open_instance
+    from market_pipeline.operations.processes import Addresses, keep_code_port, last_code_port
+    from market_pipeline.orchestration.run_launch import open_instance
 
     addresses = Addresses(*where, code_port=free_port())
     vendor = f"http://{LOOPBACK}:{free_port()}" if sandbox else None
@@ -105,21 +105,21 @@ def _run(
 def _children(
     settings: Settings, folder: Path, addresses: "Addresses", instance: "DagsterInstance", sandbox: str | None
 ) -> Iterator[Child]:
-    from market_pipeline.operations import programs
+    from market_pipeline.operations import processes
 
     changes = {}
     if sandbox:
         changes = {"POLYGON_BASE_URL": sandbox, "POLYGON_API_KEY": "sandbox"}
         _say("up", f"a sandbox answers in place of the vendor, at {sandbox}, to commands in other terminals too")
-        yield programs.sandbox(int(sandbox.rpartition(":")[2]), programs.environment(settings, addresses, changes))
-    env = programs.environment(settings, addresses, changes)
-    yield from programs.programs(folder, addresses, env, instance, log_format=settings.log_format)
+        yield processes.sandbox(int(sandbox.rpartition(":")[2]), processes.environment(settings, addresses, changes))
+    env = processes.environment(settings, addresses, changes)
+    yield from processes.programs(folder, addresses, env, instance, log_format=settings.log_format)
 
 
 def _close_runs(instance: "DagsterInstance", warehouse: Engine, code_port: int | None) -> None:
     """Mark as failed what an `up`, of which nothing runs any more, and killed commands have left unfinished."""
-    from market_pipeline.operations.programs import close_runs_of
-    from market_pipeline.orchestration.launch import close_abandoned_runs
+    from market_pipeline.operations.processes import close_runs_of
+    from market_pipeline.orchestration.run_launch import close_abandoned_runs
 
     try:
         closed = close_abandoned_runs(instance, warehouse)
@@ -151,7 +151,7 @@ def _alone(settings: Settings) -> Iterator[Path]:
 
 def _set_by_signals() -> threading.Event:
     """An event that the first signal sets; the second ends this process at once, and with it what it has started."""
-    interruption.leave_to_command()
+    stop_signals.leave_to_command()
     stopping = threading.Event()
     since = 0.0
 
@@ -160,7 +160,7 @@ def _set_by_signals() -> threading.Event:
         if not stopping.is_set():
             since = time.monotonic()
             stopping.set()
-        elif time.monotonic() - since > interruption.SAME_SECONDS:
+        elif time.monotonic() - since > stop_signals.SAME_SECONDS:
             with suppress(OSError):
                 os.write(2, b"stopped at once; the next start marks as failed what runs were under way\n")
             os._exit(128 + number)
@@ -189,12 +189,12 @@ def _say(name: str, line: str) -> None:
 
 def _print(name: str, line: str) -> None:
     prefix = f"{name:<{WIDTH}} | "
-    if logs.is_json():
-        prefix, line = "", logs.relayed(line, name)
-    elif (said := logs.shortened(line)) is None:
+    if logging_json.is_json():
+        prefix, line = "", logging_json.relayed(line, name)
+    elif (said := logging_json.shortened(line)) is None:
         return
     elif not sys.stdout.isatty():
-        line = logs.COLOURED.sub("", said)
+        line = logging_json.COLOURED.sub("", said)
     else:
         line = said
         prefix = typer.style(prefix, fg=COLOURS.get(name, typer.colors.WHITE), bold=name not in COLOURS)

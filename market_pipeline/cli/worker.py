@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from market_pipeline import interruption
-from market_pipeline.errors import MarketPipelineError, UsageError
-from market_pipeline.settings import load_settings
+from market_pipeline.core import stop_signals
+from market_pipeline.core.errors import MarketPipelineError, UsageError
+from market_pipeline.core.settings import load_settings
 
 if TYPE_CHECKING:
     from celery import Celery
 
-    from market_pipeline.settings import Settings
+    from market_pipeline.core.settings import Settings
 
 
 class WorkersMissingError(MarketPipelineError):
@@ -41,7 +41,7 @@ def worker(
     app = _app(settings, queue)
     # What every task's process would load is loaded once, before they are forked.
     import market_pipeline.orchestration.build
-    import market_pipeline.orchestration.marts  # noqa: F401
+    import market_pipeline.orchestration.mart_assets  # noqa: F401
 
     started = app.Worker(
         # No other worker may answer to its name.
@@ -52,7 +52,7 @@ def worker(
         without_gossip=True,
         without_mingle=True,
     )
-    interruption.leave_to_command()  # Celery forks, and lets what runs end
+    stop_signals.leave_to_command()  # Celery forks, and lets what runs end
     started.start()
     raise typer.Exit(started.exitcode or 0)
 

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 import psycopg
 from sqlalchemy import Engine, text
 
-from market_pipeline.database_address import DatabaseAddress
+from market_pipeline.core.database_address import DatabaseAddress
 from market_pipeline.operations.findings import Finding, error, ok
 from market_pipeline.warehouse.connections import OLDEST_SERVER, is_direct
-from market_pipeline.warehouse.reading_connections import reading_connection
+from market_pipeline.warehouse.read_only_connections import reading_connection
 from market_pipeline.warehouse.roles import READER
 
 PATIENCE = 15.0

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from market_pipeline.warehouse.errors import CONNECTIONS_OF_A_RUN
+from market_pipeline.warehouse.database_errors import CONNECTIONS_OF_A_RUN
 
 Level = Literal["ok", "warning", "error"]
 

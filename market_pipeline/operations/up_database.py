@@ -15,11 +15,11 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from market_pipeline.errors import MarketPipelineError
-from market_pipeline.settings import Settings
+from market_pipeline.core.errors import MarketPipelineError
+from market_pipeline.core.settings import Settings
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database import warehouse_of
-from market_pipeline.warehouse.embedded.errors import EmbeddedServerError
+from market_pipeline.warehouse.embedded.server_errors import EmbeddedServerError
 
 SERVER_EVERY, LOCK_EVERY = 1.0, 5.0
 """Seconds between two looks at the server, and at the lock."""

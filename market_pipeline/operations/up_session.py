@@ -7,8 +7,8 @@ from uuid import uuid4
 
 import psutil  # type: ignore[import-untyped]
 
-from market_pipeline.operations.answering import API, DAGSTER_UI, SANDBOX, Face, answers
-from market_pipeline.settings import Settings
+from market_pipeline.core.settings import Settings
+from market_pipeline.operations.service_probes import API, DAGSTER_UI, SANDBOX, ServiceProbe, answers
 
 API_URL = "http://127.0.0.1:8000"
 FILE = "session.json"
@@ -63,7 +63,7 @@ def folder_of(settings: Settings) -> Path:
     return settings.dagster_dir / "up"
 
 
-def whereabouts(settings: Settings) -> tuple[str, str]:
+def service_urls(settings: Settings) -> tuple[str, str]:
     """Where the API and Dagster's UI should be: where the last `up` has them if they answer there, else the usual."""
     last = UpSession.last(settings)
     if last is None:
@@ -84,5 +84,5 @@ def with_running_sandbox(settings: Settings) -> Settings:
     return settings.model_copy(update={"polygon_base_url": last.sandbox, "polygon_api_key": None})
 
 
-def _found(url: str, face: Face, usual: str) -> str:
+def _found(url: str, face: ServiceProbe, usual: str) -> str:
     return url if answers(url, face) else usual

@@ -13,10 +13,10 @@ from functools import cache
 import dagster as dg
 from sqlalchemy import Table
 
+from market_pipeline.core.sessions import calendar
+from market_pipeline.core.symbols import Symbol
 from market_pipeline.orchestration.checks import check_specs
 from market_pipeline.orchestration.partitions import session_partitions
-from market_pipeline.sessions import calendar
-from market_pipeline.symbols import Symbol
 from market_pipeline.warehouse.tables import market_data
 
 SYMBOLS_PER_STEP = 50
@@ -96,7 +96,7 @@ def _step(
         required_resource_keys={"pipeline"},
     )
     def step(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
-        from market_pipeline.orchestration.steps import check_symbols, load_symbols
+        from market_pipeline.orchestration.execution import check_symbols, load_symbols
 
         if context.selected_asset_keys:
             load_symbols(

@@ -5,17 +5,17 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from market_pipeline.orchestration.alerts import build_alert_sensors
+from market_pipeline.core.settings import Settings
+from market_pipeline.core.symbols import Symbol
+from market_pipeline.orchestration.alert_sensors import build_alert_sensors
 from market_pipeline.orchestration.assets import build_assets
-from market_pipeline.orchestration.corporate_actions import build_corporate_actions
-from market_pipeline.orchestration.marts import build_marts, marts_job
+from market_pipeline.orchestration.corporate_action_assets import build_corporate_actions
+from market_pipeline.orchestration.mart_assets import build_marts, marts_job
 from market_pipeline.orchestration.removed_symbols import symbols_under_way
 from market_pipeline.orchestration.resources import Loaded, pipeline_resource
 from market_pipeline.orchestration.run_logs import set_run_logger
 from market_pipeline.orchestration.schedules import build_schedules
 from market_pipeline.orchestration.sensors import build_sensors, build_symbols_sensor
-from market_pipeline.settings import Settings
-from market_pipeline.symbols import Symbol
 from market_pipeline.warehouse.database import warehouse_of
 from market_pipeline.warehouse.session_calendar import record_sessions
 from market_pipeline.warehouse.tracked_symbols import active_symbols, removed_symbols

@@ -10,8 +10,8 @@ from celery import Celery
 from celery.result import AsyncResult
 from dagster_celery.make_app import make_app
 
-from market_pipeline.errors import UsageError
-from market_pipeline.settings import Settings
+from market_pipeline.core.errors import UsageError
+from market_pipeline.core.settings import Settings
 
 Queue = Literal["runs", "steps"]
 

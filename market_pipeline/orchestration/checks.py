@@ -10,11 +10,11 @@ from datetime import UTC, date, datetime
 import dagster as dg
 from sqlalchemy import Engine
 
-from market_pipeline.health import QUESTIONS, Load, answers
-from market_pipeline.sessions import latest_ended_session
-from market_pipeline.symbols import Symbol
-from market_pipeline.warehouse.completeness import coverage
-from market_pipeline.warehouse.reading import LastLoad, last_loads
+from market_pipeline.core.sessions import latest_ended_session
+from market_pipeline.core.symbols import Symbol
+from market_pipeline.quality.symbol_health import QUESTIONS, Load, answers
+from market_pipeline.warehouse.coverage import coverage
+from market_pipeline.warehouse.stored_bars import LastLoad, last_loads
 
 
 def check_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:

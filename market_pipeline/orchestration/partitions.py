@@ -13,8 +13,8 @@ from typing import Any
 import click
 import dagster as dg
 
-from market_pipeline.errors import UsageError
-from market_pipeline.sessions import calendar, days_without_session
+from market_pipeline.core.errors import UsageError
+from market_pipeline.core.sessions import calendar, days_without_session
 
 WEEKENDS = ("0 0 * * 6", "0 0 * * 0")
 PARTITION_TAG = "dagster/partition"

@@ -11,9 +11,9 @@ from dagster import RunsFilter
 from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
+from market_pipeline.core.settings import Settings
+from market_pipeline.core.symbols import Symbol
 from market_pipeline.orchestration.assets import asset_key
-from market_pipeline.settings import Settings
-from market_pipeline.symbols import Symbol
 
 
 def symbols_under_way(settings: Settings, removed: Sequence[Symbol]) -> list[Symbol]:
@@ -24,7 +24,7 @@ def symbols_under_way(settings: Settings, removed: Sequence[Symbol]) -> list[Sym
     """
     if not removed:
         return []
-    from market_pipeline.orchestration.storage.whole import open_storage  # which the definitions needn't otherwise
+    from market_pipeline.orchestration.instance_storage import open_storage  # which the definitions needn't otherwise
 
     storage = open_storage(settings)
     with ExitStack() as stack:

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from sqlalchemy import Engine
 
-from market_pipeline.plans import Plan
-from market_pipeline.settings import Settings
-from market_pipeline.symbols import Symbol
-from market_pipeline.warehouse.accounting import Outcome
+from market_pipeline.core.plans import Plan
+from market_pipeline.core.settings import Settings
+from market_pipeline.core.symbols import Symbol
 from market_pipeline.warehouse.database import warehouse_of
+from market_pipeline.warehouse.load_history import LoadResult
 
 if TYPE_CHECKING:  # frames and HTTP, half a second, for runs alone
     from market_pipeline.polygon.client import PolygonClient
-    from market_pipeline.polygon.fetching import Fetcher
+    from market_pipeline.polygon.fetcher import Fetcher
 
-Loaded = Callable[[Outcome], None]
+Loaded = Callable[[LoadResult], None]
 """Called with each symbol's outcome as soon as it is loaded."""
 
 FAST_PLAN = 60
@@ -50,7 +50,7 @@ class Pipeline:
 
     def fetcher(self, symbols: Sequence[Symbol], sessions: Sequence[date]) -> "Fetcher":
         """The run's fetcher for all its symbols, the same for each of its steps: what one fetches serves the others."""
-        from market_pipeline.polygon.fetching import Fetcher
+        from market_pipeline.polygon.fetcher import Fetcher
 
         if self._fetcher is None:
             self._fetcher = Fetcher(self.client, symbols, sessions, datetime.now(UTC), self._plan)

@@ -5,13 +5,13 @@ import sys
 
 from dagster import InitLoggerContext, colored_console_logger
 
-from market_pipeline.settings import Settings
+from market_pipeline.core.settings import Settings
 
 _as_text = colored_console_logger.logger_fn
 
 
 def _as_json(context: InitLoggerContext) -> logging.Logger:
-    from market_pipeline.logs import JsonFormatter  # structlog, which text is written without
+    from market_pipeline.core.logging_json import JsonFormatter  # structlog, which text is written without
 
     logger = logging.Logger(context.logger_config["name"], logging.getLevelName(context.logger_config["log_level"]))
     handler = logging.StreamHandler(sys.stderr)

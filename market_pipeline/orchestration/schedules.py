@@ -9,17 +9,17 @@ from datetime import date
 
 import dagster as dg
 
+from market_pipeline.core.run_planning import RangeRun, nightly_runs
+from market_pipeline.core.sessions import calendar, last_sessions, latest_ended_session
+from market_pipeline.core.settings import Settings
+from market_pipeline.core.symbols import Symbol
+from market_pipeline.core.wording import counted
 from market_pipeline.orchestration.assets import asset_key
-from market_pipeline.orchestration.corporate_actions import KEYS as CORPORATE_ACTIONS
+from market_pipeline.orchestration.corporate_action_assets import KEYS as CORPORATE_ACTIONS
 from market_pipeline.orchestration.partitions import partition_range_tags
-from market_pipeline.runs import RangeRun, nightly_runs
-from market_pipeline.sessions import calendar, last_sessions, latest_ended_session
-from market_pipeline.settings import Settings
-from market_pipeline.symbols import Symbol
-from market_pipeline.warehouse.completeness import oldest_holes
+from market_pipeline.warehouse.coverage import oldest_gaps
 from market_pipeline.warehouse.database import warehouse_of
 from market_pipeline.warehouse.tracked_symbols import active_symbols
-from market_pipeline.wording import counted
 
 CORPORATE_ACTIONS_JOB = "nightly_corporate_actions_job"
 
@@ -90,5 +90,5 @@ def tonight(settings: Settings, symbols: Sequence[Symbol], latest: date) -> list
         symbols = [symbol for symbol in symbols if symbol in tracked]
         if not symbols:
             return []
-        holes = oldest_holes(warehouse, [symbol.name for symbol in symbols], oldest, latest)
+        holes = oldest_gaps(warehouse, [symbol.name for symbol in symbols], oldest, latest)
     return nightly_runs(symbols, holes, latest, look_back=settings.backfill_look_back_sessions, reach_back=reach_back)

@@ -10,12 +10,12 @@ import dagster as dg
 from dagster import DagsterRunStatus, RunsFilter
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from market_pipeline.orchestration.reloading import SENSOR
-from market_pipeline.settings import Settings
-from market_pipeline.symbols import Symbol
+from market_pipeline.core.settings import Settings
+from market_pipeline.core.symbols import Symbol
+from market_pipeline.core.wording import are, counted
+from market_pipeline.orchestration.code_location import SENSOR
 from market_pipeline.warehouse.database import warehouse_of
-from market_pipeline.warehouse.reading import newest_load
-from market_pipeline.wording import are, counted
+from market_pipeline.warehouse.stored_bars import newest_load
 
 UNDER_WAY = [
     DagsterRunStatus.QUEUED,
@@ -64,8 +64,10 @@ def build_symbols_sensor(settings: Settings, loaded: Sequence[Symbol]) -> dg.Sen
         description="Has the project loaded again when a symbol was added to tracked_symbols or removed from it.",
     )
     def tracked_symbols_changed(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        from market_pipeline.orchestration.tracking import looked_at_tracked  # 0.2 s that declaring it needn't
+        from market_pipeline.orchestration.symbols_sensor import (
+            request_reload_for_changes,  # 0.2 s that declaring it needn't
+        )
 
-        return looked_at_tracked(context, settings, loaded)
+        return request_reload_for_changes(context, settings, loaded)
 
     return tracked_symbols_changed

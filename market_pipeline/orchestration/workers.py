@@ -31,9 +31,9 @@ from dagster_celery.tags import DAGSTER_CELERY_TASK_ID_TAG
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from market_pipeline.errors import MarketPipelineError
+from market_pipeline.core.errors import MarketPipelineError
+from market_pipeline.core.settings import load_settings
 from market_pipeline.orchestration.celery_app import WAITING, app_arguments, lost
-from market_pipeline.settings import load_settings
 
 ASK_AFTER_SECONDS = 5.0
 """How often a run asks after a step of its own."""

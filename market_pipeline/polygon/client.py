@@ -11,9 +11,11 @@ from typing import Self, TypeVar
 
 from pydantic import SecretStr
 
-from market_pipeline.bars import FetchedBars
-from market_pipeline.polygon.errors import PlanError, UnknownEndpointError, UnknownTickerError
-from market_pipeline.polygon.http import Connection, OnWait, Patience, Question, question
+from market_pipeline.core.bars import FetchedBars
+from market_pipeline.core.sessions import calendar, sessions_between
+from market_pipeline.core.settings import Settings, Source
+from market_pipeline.core.symbols import AssetClass, Symbol
+from market_pipeline.polygon.http import Connection, OnWait, RequestTrace, RetryPolicy, request_trace
 from market_pipeline.polygon.parsing import GroupedBars, Record, bar_records, list_of_objects, range_bars
 from market_pipeline.polygon.rate_limit import Limiter
 from market_pipeline.polygon.reference import (
@@ -29,9 +31,7 @@ from market_pipeline.polygon.reference import (
     ticker_changes,
     ticker_of,
 )
-from market_pipeline.sessions import calendar, sessions_between
-from market_pipeline.settings import Settings, Source
-from market_pipeline.symbols import AssetClass, Symbol
+from market_pipeline.polygon.vendor_errors import PlanError, UnknownEndpointError, UnknownTickerError
 
 log = logging.getLogger(__name__)
 
@@ -74,12 +74,12 @@ class PolygonClient:
         *,
         source: Source,
         limiter: Limiter,
-        patience: Patience | None = None,
+        patience: RetryPolicy | None = None,
         on_wait: OnWait = _say_nothing,
     ) -> None:
         self.source = source
         self._connection = Connection(
-            base_url, api_key, source=source, limiter=limiter, patience=patience or Patience(), on_wait=on_wait
+            base_url, api_key, source=source, limiter=limiter, patience=patience or RetryPolicy(), on_wait=on_wait
         )
         self._older_api = False  # set once only the older endpoints for splits and dividends have answered
 
@@ -120,7 +120,7 @@ class PolygonClient:
         Raises:
             PolygonError: there is no usable answer.
         """
-        with question(f"{symbol.name} {start} to {end}") as asked:
+        with request_trace(f"{symbol.name} {start} to {end}") as asked:
             records = self._range(symbol, start, end, asked)
             if not records and sessions_between(symbol.calendar, start, end):
                 # Under load the vendor sometimes answers "no bars" where there are some.
@@ -139,7 +139,7 @@ class PolygonClient:
             UnknownCalendarError: there is no such calendar.
         """
         market = calendar(calendar_name)
-        with question(f"all of {calendar_name} on {session}") as asked:
+        with request_trace(f"all of {calendar_name} on {session}") as asked:
             records = self._grouped(calendar_name, session, asked)
             if not records and sessions_between(calendar_name, session, session):
                 records = self._grouped(calendar_name, session, asked)
@@ -168,7 +168,7 @@ class PolygonClient:
             UnknownTickerError: it knows no such ticker; the message names the nearest ones.
             PolygonError: there is no usable answer.
         """
-        with question(f"ticker {symbol.vendor_ticker}") as asked:
+        with request_trace(f"ticker {symbol.vendor_ticker}") as asked:
             for active in ("true", "false"):
                 found = self._tickers({"ticker": symbol.vendor_ticker, "active": active}, asked)
                 if found:
@@ -185,7 +185,7 @@ class PolygonClient:
         """
         if symbol.asset_class is AssetClass.CRYPTO:
             return None
-        with question(f"details of {symbol.vendor_ticker}") as asked:
+        with request_trace(f"details of {symbol.vendor_ticker}") as asked:
             return list_date(self._connection.get(f"/v3/reference/tickers/{symbol.vendor_ticker}", {}, asked))
 
     def search_tickers(self, words: str, asset_class: AssetClass) -> list[Ticker]:
@@ -194,7 +194,7 @@ class PolygonClient:
         Raises:
             PolygonError: there is no usable answer.
         """
-        with question("ticker search") as asked:
+        with request_trace("ticker search") as asked:
             return self._tickers(_search(words, asset_class), asked)
 
     def ticker_changes(self, symbol: Symbol) -> list[TickerChange]:
@@ -206,7 +206,7 @@ class PolygonClient:
             UnknownTickerError: the vendor knows no such ticker.
             PolygonError: there is no usable answer.
         """
-        with question(f"ticker changes of {symbol.vendor_ticker}") as asked:
+        with request_trace(f"ticker changes of {symbol.vendor_ticker}") as asked:
             path = f"/vX/reference/tickers/{symbol.vendor_ticker}/events"
             return ticker_changes(self._connection.get(path, {"types": "ticker_change"}, asked), asked.about)
 
@@ -214,7 +214,7 @@ class PolygonClient:
         if symbol is not None and symbol.asset_class is AssetClass.CRYPTO:
             return []
         ticker = symbol.vendor_ticker if symbol else None
-        with question(f"{listing.name} of {ticker or 'all'} {start} to {end}") as asked:
+        with request_trace(f"{listing.name} of {ticker or 'all'} {start} to {end}") as asked:
             if not self._older_api:
                 try:
                     return self._listed(listing, listing.request(start, end, ticker, older=False), asked)
@@ -224,16 +224,16 @@ class PolygonClient:
             self._older_api = True
             return found
 
-    def _listed(self, listing: Listing[T], request: tuple[str, dict[str, str]], asked: Question) -> list[T]:
+    def _listed(self, listing: Listing[T], request: tuple[str, dict[str, str]], asked: RequestTrace) -> list[T]:
         pages = self._connection.pages(*request, asked)
         records = [record for body in pages for record in list_of_objects(body, asked.about)]
         return read_all(listing.read, records, asked.about)
 
-    def _tickers(self, params: dict[str, str], asked: Question) -> list[Ticker]:
+    def _tickers(self, params: dict[str, str], asked: RequestTrace) -> list[Ticker]:
         body = self._connection.get("/v3/reference/tickers", params, asked)
         return read_all(ticker_of, list_of_objects(body, asked.about), asked.about)
 
-    def _range(self, symbol: Symbol, start: date, end: date, asked: Question) -> list[Record]:
+    def _range(self, symbol: Symbol, start: date, end: date, asked: RequestTrace) -> list[Record]:
         path = f"/v2/aggs/ticker/{symbol.vendor_ticker}/range/1/day/{start}/{end}"
         params = {**AS_TRADED, "sort": "asc", "limit": str(BARS_PER_PAGE)}
         records: list[Record] = []
@@ -241,7 +241,7 @@ class PolygonClient:
             records += bar_records(body, asked.about, ticker=symbol.vendor_ticker)
         return records
 
-    def _grouped(self, calendar_name: str, session: date, asked: Question) -> list[Record]:
+    def _grouped(self, calendar_name: str, session: date, asked: RequestTrace) -> list[Record]:
         path = f"/v2/aggs/grouped/locale/{_GROUPED_MARKETS[calendar_name]}/{session}"
         return bar_records(self._connection.get(path, AS_TRADED, asked), asked.about)
 

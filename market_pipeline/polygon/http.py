@@ -13,22 +13,22 @@ import tenacity
 import urllib3
 from pydantic import SecretStr
 
-from market_pipeline import interruption
-from market_pipeline.outbound_http import BodyTooLargeError, open_session, send
-from market_pipeline.polygon.answers import Answer, Body, read_body
-from market_pipeline.polygon.errors import (
-    BadAnswerError,
+from market_pipeline.core import stop_signals
+from market_pipeline.core.outbound_http import BodyTooLargeError, open_session, send
+from market_pipeline.core.settings import Source
+from market_pipeline.core.vendor_url import POLYGON_HOSTS, is_vendors
+from market_pipeline.polygon.key import BearerAuth, usable_key, without_key
+from market_pipeline.polygon.rate_limit import WINDOW_SECONDS, Limiter
+from market_pipeline.polygon.response_body import Body, VendorResponse, read_body
+from market_pipeline.polygon.vendor_errors import (
     BadRequestError,
+    BadResponseError,
     PolygonError,
     RateLimitedError,
     TransientError,
     VendorDownError,
     quoted,
 )
-from market_pipeline.polygon.key import BearerAuth, usable_key, without_key
-from market_pipeline.polygon.rate_limit import WINDOW_SECONDS, Limiter
-from market_pipeline.settings import Source
-from market_pipeline.vendor_address import POLYGON_HOSTS, is_vendors
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ OnWait = Callable[[float, str], None]
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """How long to wait for an answer and how often to ask again. All waits in seconds.
 
     `rate_limit_wait` is for a 429 that doesn't say how long to wait. An answer that asks for more than `longest_wait`
@@ -59,7 +59,7 @@ class Patience:
 
 
 @dataclass
-class Question:
+class RequestTrace:
     """One thing wanted from the vendor, in however many requests it takes. `about` names it in messages.
 
     `waited_seconds` is how long those requests waited for the rate limit.
@@ -71,9 +71,9 @@ class Question:
 
 
 @contextmanager
-def question(about: str) -> Iterator[Question]:
+def request_trace(about: str) -> Iterator[RequestTrace]:
     """A question whose requests and waits are counted, on the error too where there is no answer."""
-    asked = Question(about)
+    asked = RequestTrace(about)
     try:
         yield asked
     except PolygonError as error:
@@ -104,7 +104,7 @@ class Connection:
         *,
         source: Source,
         limiter: Limiter,
-        patience: Patience,
+        patience: RetryPolicy,
         on_wait: OnWait,
     ) -> None:
         self._base_url = base_url.rstrip("/")
@@ -127,7 +127,7 @@ class Connection:
         """Close the sockets kept open."""
         self._session.close()
 
-    def get(self, path: str, params: Mapping[str, str], asked: Question) -> Body:
+    def get(self, path: str, params: Mapping[str, str], asked: RequestTrace) -> Body:
         """The body of one successful answer, asked for again while the failure may pass.
 
         Raises:
@@ -137,7 +137,7 @@ class Connection:
             retry=tenacity.retry_if_exception(self._may_pass),
             stop=tenacity.stop_after_attempt(self._patience.attempts),
             wait=self._wait,
-            sleep=interruption.pause,
+            sleep=stop_signals.pause,
             before_sleep=self._announce,
             reraise=True,
         )
@@ -147,7 +147,7 @@ class Connection:
         self,
         path: str,
         params: Mapping[str, str],
-        asked: Question,
+        asked: RequestTrace,
         *,
         keep: Mapping[str, str] | None = None,
         most: int = MAX_PAGES,
@@ -173,11 +173,11 @@ class Connection:
                 return
             parts = self._next_page(link, asked)
             if link in seen or len(seen) >= most:
-                raise BadAnswerError(f"{asked.about}: the vendor's pages don't end. Try again later")
+                raise BadResponseError(f"{asked.about}: the vendor's pages don't end. Try again later")
             seen.add(link)
             path, params = self._path(parts), {**(keep or {}), **_query(parts)}
 
-    def _next_page(self, link: object, asked: Question) -> SplitResult:
+    def _next_page(self, link: object, asked: RequestTrace) -> SplitResult:
         """A link to a next page, fit to be resolved against our own address: the key goes nowhere else."""
         try:
             parts = urlsplit(link if isinstance(link, str) else "")
@@ -186,7 +186,9 @@ class Connection:
             known = False
         if not known:
             where = quoted(str(link).partition("?")[0])
-            raise BadAnswerError(f'{asked.about}: the next page, "{where}", is not at the vendor\'s address. Report it')
+            raise BadResponseError(
+                f'{asked.about}: the next page, "{where}", is not at the vendor\'s address. Report it'
+            )
         return parts
 
     def _path(self, parts: SplitResult) -> str:
@@ -195,7 +197,7 @@ class Connection:
         written = parts.hostname == self._host and parts.path.startswith(f"{own}/")
         return parts.path.removeprefix(own) if written else parts.path
 
-    def _attempt(self, url: str, asked: Question) -> Body:
+    def _attempt(self, url: str, asked: RequestTrace) -> Body:
         waited = self._limiter.acquire()
         asked.waited_seconds += waited
         if waited > 0:
@@ -207,7 +209,7 @@ class Connection:
             error.args = (without_key(str(error), self._key),)
             raise
 
-    def _send(self, url: str, about: str) -> Answer:
+    def _send(self, url: str, about: str) -> VendorResponse:
         """One request. What is raised carries nothing of the request, whose headers hold the key."""
         try:
             response = send(
@@ -224,13 +226,13 @@ class Connection:
                 f"{about}: {self._base_url} is no address that can be asked. Fix it in .env"
             ) from None
         except BodyTooLargeError:
-            raise BadAnswerError(
+            raise BadResponseError(
                 f"{about}: the answer is larger than {MAX_BODY_BYTES // 1024**2} MB, and cut off. Check "
                 "POLYGON_BASE_URL, or report it"
             ) from None
         except (OSError, urllib3.exceptions.HTTPError) as problem:
             raise VendorDownError(f"{about}: {self._no_answer(problem)}") from None
-        return Answer(response.status, response.headers, response.content)
+        return VendorResponse(response.status, response.headers, response.content)
 
     def _no_answer(self, problem: Exception) -> str:
         if self._source == "sandbox":

@@ -4,8 +4,8 @@ import requests
 from pydantic import SecretStr
 from requests.auth import AuthBase
 
-from market_pipeline.polygon.errors import BadKeyError, MissingKeyError
-from market_pipeline.settings import Source
+from market_pipeline.core.settings import Source
+from market_pipeline.polygon.vendor_errors import BadKeyError, MissingKeyError
 
 SANDBOX_KEY = SecretStr("sandbox")
 """What a sandbox is sent where there is no key."""

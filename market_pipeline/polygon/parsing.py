@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from market_pipeline.bars import BAR_COLUMNS, FetchedBars, empty_frame
-from market_pipeline.polygon.answers import Body
-from market_pipeline.polygon.errors import BadAnswerError, quoted
-from market_pipeline.sessions import Calendar, session_starts
+from market_pipeline.core.bars import BAR_COLUMNS, FetchedBars, empty_frame
+from market_pipeline.core.sessions import Calendar, session_starts
+from market_pipeline.polygon.response_body import Body
+from market_pipeline.polygon.vendor_errors import BadResponseError, quoted
 
 Record = Mapping[str, Any]
 Floats = npt.NDArray[np.float64]
@@ -40,9 +40,11 @@ def bar_records(body: Body, about: str, *, ticker: str | None = None) -> list[Re
         BadAnswerError: the body is another ticker's, is adjusted, or doesn't hold a list of objects.
     """
     if ticker is not None and body.get("ticker") != ticker:
-        raise BadAnswerError(f"{about}: the answer is for {quoted(repr(body.get('ticker')))}, not {ticker}. Report it")
+        raise BadResponseError(
+            f"{about}: the answer is for {quoted(repr(body.get('ticker')))}, not {ticker}. Report it"
+        )
     if body.get("adjusted") is not False:
-        raise BadAnswerError(f"{about}: as-traded bars were asked for and adjusted ones answered. Report it")
+        raise BadResponseError(f"{about}: as-traded bars were asked for and adjusted ones answered. Report it")
     return list_of_objects(body, about)
 
 
@@ -56,7 +58,7 @@ def list_of_objects(body: Body, about: str) -> list[Record]:
     if results is None:
         return []
     if not isinstance(results, list) or not all(isinstance(record, dict) for record in results):
-        raise BadAnswerError(f"{about}: the answer's results are no list of objects. Report it")
+        raise BadResponseError(f"{about}: the answer's results are no list of objects. Report it")
     return results
 
 

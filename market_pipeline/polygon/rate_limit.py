@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-from market_pipeline import interruption
+from market_pipeline.core import stop_signals
 
 WINDOW_SECONDS = 61.0
 """The vendor counts requests per rolling minute as they arrive; the extra second is for the way there."""
@@ -40,7 +40,7 @@ class LocalLimiter:
         *,
         window_seconds: float = WINDOW_SECONDS,
         clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = interruption.pause,
+        sleep: Callable[[float], None] = stop_signals.pause,
     ) -> None:
         self._window = window_seconds
         self._clock = clock

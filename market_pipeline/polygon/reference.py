@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Generic, TypeVar
 
-from market_pipeline.polygon.answers import Body
-from market_pipeline.polygon.errors import BadAnswerError, quoted
 from market_pipeline.polygon.parsing import Record
+from market_pipeline.polygon.response_body import Body
+from market_pipeline.polygon.vendor_errors import BadResponseError, quoted
 
 log = logging.getLogger(__name__)
 
@@ -135,7 +135,7 @@ def ticker_changes(body: Body, about: str) -> list[TickerChange]:
     results = body.get("results")
     events = results.get("events", []) if isinstance(results, dict) else None
     if not isinstance(events, list):
-        raise BadAnswerError(f"{about}: the answer's results hold no list of events. Report it")
+        raise BadResponseError(f"{about}: the answer's results hold no list of events. Report it")
     return sorted(read_all(_change, events, about), key=lambda change: change.date)
 
 

@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from market_pipeline.bars import VALUE_COLUMNS
-from market_pipeline.sessions import session_starts
-from market_pipeline.symbols import Symbol
+from market_pipeline.core.bars import VALUE_COLUMNS
+from market_pipeline.core.sessions import session_starts
+from market_pipeline.core.symbols import Symbol
 
 MOST_TRANSACTIONS = 1e12
 """More trades than a symbol can have in a session, and within what a bigint holds."""
@@ -27,7 +27,7 @@ _PRICES = ("open", "high", "low", "close")
 
 
 @dataclass(frozen=True)
-class Answer:
+class BarBatch:
     """A frame under examination: BAR_COLUMNS, with what was asked for."""
 
     bars: pd.DataFrame
@@ -43,50 +43,50 @@ class Answer:
         return {name: self.bars[name].to_numpy() for name in ("date", *VALUE_COLUMNS)}
 
 
-def missing_field(answer: Answer) -> Verdicts:
+def missing_field(answer: BarBatch) -> Verdicts:
     """The date, a price or the volume is NaN or NaT."""
     return _any(np.isnat(answer["date"]), *(np.isnan(answer[name]) for name in (*_PRICES, "volume")))
 
 
-def not_finite(answer: Answer) -> Verdicts:
+def not_finite(answer: BarBatch) -> Verdicts:
     """A number is infinite."""
     return _any(*(np.isinf(answer[name]) for name in VALUE_COLUMNS))
 
 
-def not_positive(answer: Answer) -> Verdicts:
+def not_positive(answer: BarBatch) -> Verdicts:
     """A price is zero or less."""
     return _any(*(answer[name] <= 0 for name in _PRICES))
 
 
-def high_too_low(answer: Answer) -> Verdicts:
+def high_too_low(answer: BarBatch) -> Verdicts:
     """The high is not the highest price."""
     return _any(*(answer["high"] < answer[name] for name in ("open", "low", "close")))
 
 
-def low_too_high(answer: Answer) -> Verdicts:
+def low_too_high(answer: BarBatch) -> Verdicts:
     """The low is not the lowest price."""
     return _any(*(answer["low"] > answer[name] for name in ("open", "high", "close")))
 
 
-def negative_volume(answer: Answer) -> Verdicts:
+def negative_volume(answer: BarBatch) -> Verdicts:
     """The volume or the number of trades is less than zero."""
     return _any(answer["volume"] < 0, answer["transactions"] < 0)
 
 
-def not_a_count(answer: Answer) -> Verdicts:
+def not_a_count(answer: BarBatch) -> Verdicts:
     """The number of trades has a fraction, or is beyond MOST_TRANSACTIONS. It may be missing."""
     count = answer["transactions"]
     found: Verdicts = ~np.isnan(count) & _any(np.floor(count) != count, count > MOST_TRANSACTIONS)
     return found
 
 
-def outside_request(answer: Answer) -> Verdicts:
+def outside_request(answer: BarBatch) -> Verdicts:
     """The date is before the first or after the last session asked for."""
     days = answer["date"]
     return _any(days < np.datetime64(answer.sessions[0]), days > np.datetime64(answer.sessions[-1]))
 
 
-def no_session(answer: Answer) -> Verdicts:
+def no_session(answer: BarBatch) -> Verdicts:
     """The date is between sessions asked for, and none itself."""
     days = answer["date"]
     sessions = _midnights(tuple(answer.sessions))
@@ -94,14 +94,14 @@ def no_session(answer: Answer) -> Verdicts:
     return ~_any(np.isnat(days), outside_request(answer), nearest == days)
 
 
-def misplaced(answer: Answer) -> Verdicts:
+def misplaced(answer: BarBatch) -> Verdicts:
     """The time is not where the date's session begins."""
     starts = session_starts(answer.symbol.calendar, pd.DatetimeIndex(answer.bars["date"]))
     found: Verdicts = ~np.isnat(answer["date"]) & (pd.DatetimeIndex(answer.bars["time"]) != starts)
     return found
 
 
-def contradicted(answer: Answer) -> Verdicts:
+def contradicted(answer: BarBatch) -> Verdicts:
     """Another row has the same date."""
     found: Verdicts = ~np.isnat(answer["date"]) & answer.bars["date"].duplicated(keep=False).to_numpy()
     return found

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from market_pipeline.bars import Columns, FetchedBars, FlaggedBar
+from market_pipeline.core.bars import Columns, FetchedBars, FlaggedBar
+from market_pipeline.core.symbols import AssetClass, Symbol
 from market_pipeline.quality import impossible, suspicious
-from market_pipeline.quality.impossible import Answer, Verdicts
+from market_pipeline.quality.impossible import BarBatch, Verdicts
 from market_pipeline.quality.suspicious import History
-from market_pipeline.symbols import AssetClass, Symbol
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Impossible:
     name: str
     meaning: str
     reasoning: str
-    broken: Callable[[Answer], Verdicts]
+    broken: Callable[[BarBatch], Verdicts]
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,7 @@ def check(fetched: FetchedBars, symbol: Symbol, sessions: Sequence[date]) -> Che
     frame = fetched.frame
     # Without a date nothing says that two alike are one and the same.
     bars = frame[~(frame.duplicated() & frame["date"].notna())] if frame["date"].duplicated().any() else frame
-    answer = Answer(bars, symbol, sessions)
+    answer = BarBatch(bars, symbol, sessions)
     verdicts = [rule.broken(answer) for rule in IMPOSSIBLE]
     refused = np.logical_or.reduce(verdicts)
     reasons = [

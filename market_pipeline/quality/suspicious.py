@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from market_pipeline.bars import LOOK_BACK, VALUE_COLUMNS, Columns
+from market_pipeline.core.bars import LOOK_BACK, VALUE_COLUMNS, Columns
 from market_pipeline.quality.impossible import Verdicts
 
 FEWEST_VOLUMES = 10

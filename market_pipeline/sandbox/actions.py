@@ -5,11 +5,10 @@ Source: the vendor's OpenAPI documents and recorded bodies.
 
 from collections.abc import Callable, Iterable
 
-from market_pipeline.sandbox.answers import Answer
-from market_pipeline.sandbox.calls import Call
 from market_pipeline.sandbox.dividends import DECLARED_BEFORE, PAID_AFTER, QUARTERLY, RECORD_AFTER, Dividend
+from market_pipeline.sandbox.endpoint_responses import EndpointResponse
 from market_pipeline.sandbox.listings import Listing
-from market_pipeline.sandbox.market import Shown
+from market_pipeline.sandbox.market import VisibleBars
 from market_pipeline.sandbox.pages import (
     ListEndpoint,
     Reader,
@@ -20,6 +19,7 @@ from market_pipeline.sandbox.pages import (
     on_the_wire,
     wanted_tickers,
 )
+from market_pipeline.sandbox.request import ApiRequest
 
 FACTOR_DECIMALS = 6
 
@@ -67,58 +67,60 @@ NEWER_DIVIDENDS = ListEndpoint(
 )  # fmt: skip
 
 
-def older_splits(call: Call) -> Answer:
+def older_splits(call: ApiRequest) -> EndpointResponse:
     """Splits as /v3/reference/splits lists them: newest first, ten a page.
 
     Raises:
-        RefusedError: a parameter can't be read.
+        RejectedRequestError: a parameter can't be read.
     """
     return _answer(call, OLDER_SPLITS, _splits)
 
 
-def newer_splits(call: Call) -> Answer:
+def newer_splits(call: ApiRequest) -> EndpointResponse:
     """Splits as /stocks/v1/splits lists them: with their cumulative factors.
 
     Raises:
-        RefusedError: a parameter can't be read.
+        RejectedRequestError: a parameter can't be read.
     """
     return _answer(call, NEWER_SPLITS, _splits)
 
 
-def older_dividends(call: Call) -> Answer:
+def older_dividends(call: ApiRequest) -> EndpointResponse:
     """Dividends as /v3/reference/dividends lists them: newest first, ten a page.
 
     Raises:
-        RefusedError: a parameter can't be read.
+        RejectedRequestError: a parameter can't be read.
     """
     return _answer(call, OLDER_DIVIDENDS, _dividends)
 
 
-def newer_dividends(call: Call) -> Answer:
+def newer_dividends(call: ApiRequest) -> EndpointResponse:
     """Dividends as /stocks/v1/dividends lists them: with their cumulative factors.
 
     Raises:
-        RefusedError: a parameter can't be read.
+        RejectedRequestError: a parameter can't be read.
     """
     return _answer(call, NEWER_DIVIDENDS, _dividends)
 
 
-def _answer(call: Call, endpoint: ListEndpoint, records_of: Callable[[Call, Listing], Iterable[Record]]) -> Answer:
+def _answer(
+    call: ApiRequest, endpoint: ListEndpoint, records_of: Callable[[ApiRequest, Listing], Iterable[Record]]
+) -> EndpointResponse:
     universe = call.market.universe
     named = [universe.find(ticker) for ticker in wanted_tickers(call)]
     listings = [listing for listing in named or universe.all() if listing is not None]
     found, more = listed(call, endpoint, (record for listing in listings for record in records_of(call, listing)))
     body = {"results": [on_the_wire(endpoint, record) for record in found], **call.envelope(**more)}
     if not found:
-        return Answer(body)
-    return Answer(body, "recorded" if all(record["recorded"] for record in found) else "generated")
+        return EndpointResponse(body)
+    return EndpointResponse(body, "recorded" if all(record["recorded"] for record in found) else "generated")
 
 
-def _splits(call: Call, listing: Listing) -> list[Record]:
+def _splits(call: ApiRequest, listing: Listing) -> list[Record]:
     return [_split_record(shown, listing) for shown in call.market.splits(listing)]
 
 
-def _split_record(shown: Shown, listing: Listing) -> Record:
+def _split_record(shown: VisibleBars, listing: Listing) -> Record:
     split = shown.split
     return {
         "adjustment_type": split.kind,
@@ -133,7 +135,7 @@ def _split_record(shown: Shown, listing: Listing) -> Record:
     }
 
 
-def _dividends(call: Call, listing: Listing) -> list[Record]:
+def _dividends(call: ApiRequest, listing: Listing) -> list[Record]:
     return [_dividend_record(dividend, listing) for dividend in call.market.dividends(listing)]
 
 

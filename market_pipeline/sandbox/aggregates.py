@@ -11,28 +11,28 @@ from urllib.parse import quote
 import numpy as np
 import pandas as pd
 
-from market_pipeline.sandbox.answers import NO_DATA, Answer, Data, Refusal, RefusedError
-from market_pipeline.sandbox.calls import Call
-from market_pipeline.sandbox.chance import number
+from market_pipeline.core.sessions import Calendar, calendar, session_starts
+from market_pipeline.sandbox.bar_arrays import Bars, Row, empty, label, rows
+from market_pipeline.sandbox.encoding import to_cursor
+from market_pipeline.sandbox.endpoint_responses import NO_DATA, Data, EndpointResponse, ErrorBody, RejectedRequestError
 from market_pipeline.sandbox.listings import calendar_of
-from market_pipeline.sandbox.tape import Bars, Row, empty, label, rows
-from market_pipeline.sandbox.wire import to_cursor
-from market_pipeline.sessions import Calendar, calendar, session_starts
+from market_pipeline.sandbox.random_numbers import number
+from market_pipeline.sandbox.request import ApiRequest
 
 BAR_MILLISECONDS = 86_400_000
 DEFAULT_LIMIT, MOST = 5_000, 50_000
 STOCK_CLOSE = time(16)
-ONLY_DAILY = Refusal(400, "ERROR", "The sandbox serves 1/day only: ask for /range/1/day/")
+ONLY_DAILY = ErrorBody(400, "ERROR", "The sandbox serves 1/day only: ask for /range/1/day/")
 
 
-def daily_range(call: Call) -> Answer:
+def daily_range(call: ApiRequest) -> EndpointResponse:
     """One ticker's bars over a range, a page at a time.
 
     Raises:
-        RefusedError: the range can't be read or is beyond the plan, or bars of another length were asked for.
+        RejectedRequestError: the range can't be read or is beyond the plan, or bars of another length were asked for.
     """
     if (call.path["multiplier"], call.path["timespan"]) != ("1", "day"):
-        raise RefusedError(ONLY_DAILY)
+        raise RejectedRequestError(ONLY_DAILY)
     ticker = call.path["ticker"]
     market = calendar_of(ticker)
     first, last = call.time_range(market.timezone)
@@ -45,25 +45,25 @@ def daily_range(call: Call) -> Answer:
     return _answer(call, rows(page, times), label(page), ticker=ticker, status=status, more=more)
 
 
-def grouped_stocks(call: Call) -> Answer:
+def grouped_stocks(call: ApiRequest) -> EndpointResponse:
     """One day's bars of all stocks, in no order.
 
     Raises:
-        RefusedError: the day can't be read or is beyond the plan.
+        RejectedRequestError: the day can't be read or is beyond the plan.
     """
     return _grouped(call, "XNYS")
 
 
-def grouped_crypto(call: Call) -> Answer:
+def grouped_crypto(call: ApiRequest) -> EndpointResponse:
     """One day's bars of all crypto pairs, in no order.
 
     Raises:
-        RefusedError: the day can't be read or is beyond the plan.
+        RejectedRequestError: the day can't be read or is beyond the plan.
     """
     return _grouped(call, "24/7")
 
 
-def previous_day(call: Call) -> Answer:
+def previous_day(call: ApiRequest) -> EndpointResponse:
     """The ticker's last bar before today."""
     ticker = call.path["ticker"]
     yesterday = call.market.today(calendar_of(ticker)) - timedelta(days=1)
@@ -74,33 +74,33 @@ def previous_day(call: Call) -> Answer:
     return _answer(call, list(_ended(bars, ticker)), label(bars), ticker=ticker)
 
 
-def open_close(call: Call) -> Answer:
+def open_close(call: ApiRequest) -> EndpointResponse:
     """One stock's bar of one day, in words.
 
     Raises:
-        RefusedError: there is none, or the day can't be read or is beyond the plan.
+        RejectedRequestError: there is none, or the day can't be read or is beyond the plan.
     """
     bars = _bar_of(call, call.path["ticker"])
     open_, high, low, close, volume = (float(bars[name][0]) for name in ("o", "h", "l", "c", "v"))
     body: dict[str, Any] = {"status": "OK", "from": str(call.day()), "symbol": call.path["ticker"]}
     body |= {"open": open_, "high": high, "low": low, "close": close, "volume": volume}
-    return Answer(body, label(bars))
+    return EndpointResponse(body, label(bars))
 
 
-def crypto_open_close(call: Call) -> Answer:
+def crypto_open_close(call: ApiRequest) -> EndpointResponse:
     """One crypto pair's open and close of one UTC day. The first and last trades are not made up.
 
     Raises:
-        RefusedError: there is none, or the day can't be read or is beyond the plan.
+        RejectedRequestError: there is none, or the day can't be read or is beyond the plan.
     """
     bars = _bar_of(call, f"X:{call.path['base']}{call.path['quote']}")
     day = f"{call.day()}T00:00:00.000Z"
     body: dict[str, Any] = {"symbol": f"{call.path['base']}-{call.path['quote']}", "isUTC": True, "day": day}
     body |= {"open": float(bars["o"][0]), "close": float(bars["c"][0]), "openTrades": [], "closingTrades": []}
-    return Answer(body, label(bars))
+    return EndpointResponse(body, label(bars))
 
 
-def next_url(call: Call, last_time: int) -> str:
+def next_url(call: ApiRequest, last_time: int) -> str:
     """Where the page behind the bar of `last_time` is: past it in `from` (or `to`); `adjusted` and the key get lost."""
     first, last, sort = call.path["from"], call.path["to"], "asc"
     if _is_descending(call):
@@ -125,7 +125,7 @@ def end_time(market: Calendar, day: date) -> int:
     return int(datetime.combine(day + timedelta(days=1), time(0), tzinfo=UTC).timestamp() * 1000) - 1
 
 
-def _grouped(call: Call, calendar_name: str) -> Answer:
+def _grouped(call: ApiRequest, calendar_name: str) -> EndpointResponse:
     market, day = calendar(calendar_name), call.day()
     today = call.market.today(market)
     call.market.plan.check_day(day, today)
@@ -137,7 +137,7 @@ def _grouped(call: Call, calendar_name: str) -> Answer:
     return _answer(call, found, data, status=call.market.plan.status(day, today))
 
 
-def _bars_in(call: Call, first: date, last: date) -> Bars:
+def _bars_in(call: ApiRequest, first: date, last: date) -> Bars:
     """The ticker's bars of a range as far as the plan holds them; none for an unknown ticker, as at the vendor."""
     ticker, market = call.path["ticker"], call.market
     clip = market.config.history_edge == "clip"
@@ -146,13 +146,13 @@ def _bars_in(call: Call, first: date, last: date) -> Bars:
     return empty() if listing is None else market.bars(listing, first, last, adjust=call.adjusted)
 
 
-def _bar_of(call: Call, ticker: str) -> Bars:
+def _bar_of(call: ApiRequest, ticker: str) -> Bars:
     day = call.day()
     call.market.plan.check_day(day, call.market.today(calendar_of(ticker)))
     listing = call.market.universe.find(ticker)
     bars = empty() if listing is None else call.market.bars(listing, day, day, adjust=call.adjusted)
     if not len(bars):
-        raise RefusedError(NO_DATA)
+        raise RejectedRequestError(NO_DATA)
     return bars
 
 
@@ -163,22 +163,22 @@ def _ended(bars: Bars, ticker: str) -> Iterable[Row]:
 
 
 def _answer(
-    call: Call,
+    call: ApiRequest,
     found: list[Row],
     data: Data | None,
     *,
     ticker: str | None = None,
     status: str = "OK",
     more: dict[str, str] | None = None,
-) -> Answer:
+) -> EndpointResponse:
     """The envelope in the wire's order of keys; without bars it has neither `results` nor `count`."""
     named = {} if ticker is None else {"ticker": ticker}
     body: dict[str, Any] = {**named, "queryCount": len(found), "resultsCount": len(found), "adjusted": call.adjusted}
     if found:
         body["results"] = found
     body |= call.envelope(status=status, **({"count": len(found)} if found else {}), **(more or {}))
-    return Answer(body, data)
+    return EndpointResponse(body, data)
 
 
-def _is_descending(call: Call) -> bool:
+def _is_descending(call: ApiRequest) -> bool:
     return call.parameters.get("sort") == "desc"

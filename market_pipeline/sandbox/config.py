@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import SecretStr
 
-from market_pipeline.errors import UsageError
-from market_pipeline.plans import PlanName
+from market_pipeline.core.errors import UsageError
+from market_pipeline.core.plans import PlanName
 
 HistoryEdge = Literal["refuse", "clip"]
 

@@ -5,12 +5,12 @@ from datetime import date, timedelta
 
 import numpy as np
 
-from market_pipeline.sandbox.chance import identifier, number
+from market_pipeline.sandbox.bar_arrays import Bars
 from market_pipeline.sandbox.generated import Character
 from market_pipeline.sandbox.listings import Listing
+from market_pipeline.sandbox.random_numbers import identifier, number
 from market_pipeline.sandbox.recorded import recorded_actions
 from market_pipeline.sandbox.splits import executed, splits_of
-from market_pipeline.sandbox.tape import Bars
 
 SHARE_THAT_PAYS = 0.4
 QUARTERLY = 4

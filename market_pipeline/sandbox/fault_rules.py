@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from market_pipeline.sandbox.chance import number
 from market_pipeline.sandbox.faults import Fault, FaultError, find_fault
+from market_pipeline.sandbox.random_numbers import number
 
 RULE_FORM = re.compile(
     r"(?P<name>\w+)(=(?P<argument>[^:@*]+))?(:(?P<probability>[0-9.]+))?(@(?P<ticker>[^*]+))?(\*(?P<times>[0-9]+))?"

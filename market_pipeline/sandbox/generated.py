@@ -12,12 +12,12 @@ from typing import Self
 
 import numpy as np
 
-from market_pipeline.sandbox.chance import bells, number, uniforms
+from market_pipeline.core.sessions import sessions_between
+from market_pipeline.sandbox.bar_arrays import PRICES, Bars, Days, Floats, empty
 from market_pipeline.sandbox.listings import Listing
+from market_pipeline.sandbox.random_numbers import normals, number, uniforms
 from market_pipeline.sandbox.recorded import recorded_bars
 from market_pipeline.sandbox.splits import later_factor, splits_of
-from market_pipeline.sandbox.tape import PRICES, Bars, Days, Floats, empty
-from market_pipeline.sessions import sessions_between
 
 REACH = math.log(6.0)
 """How far the walk gets from its start, in the logarithm of the price."""
@@ -75,7 +75,7 @@ def sessions(calendar_name: str, first: date, last: date) -> Days:
 def generated_bars(listing: Listing, days: Days) -> Bars:
     """Made-up bars as traded on these sessions, which are all of the ticker's generated ones up to some day."""
     ticker, character, count = listing.ticker, Character.of(listing), len(days)
-    steps = character.spread * bells(count, ticker, "steps")
+    steps = character.spread * normals(count, ticker, "steps")
     level = character.start * np.exp(turned_around(np.cumsum(steps)))
     before = np.concatenate([[character.start], level[:-1]])[:count]
     gap = character.spread * (uniforms(count, ticker, "gap") - 0.5)
@@ -85,7 +85,7 @@ def generated_bars(listing: Listing, days: Days) -> Bars:
     bars["day"] = days
     bars["o"], bars["c"] = before * np.exp(gap) / split, level / split
     _spread_out(bars, ticker, character)
-    volume = character.volume * np.exp(0.35 * bells(count, ticker, "volume")) * split
+    volume = character.volume * np.exp(0.35 * normals(count, ticker, "volume")) * split
     bars["v"] = np.round(volume, VOLUME_DECIMALS)
     bars["n"] = np.maximum(1, volume / character.trade_size)
     return bars

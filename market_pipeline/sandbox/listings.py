@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 
+from market_pipeline.core.sessions import Calendar, calendar
+from market_pipeline.core.symbols import AssetClass, Symbol, SymbolError, starting_symbols
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.recorded import RECORDED, recorded_bars
-from market_pipeline.sessions import Calendar, calendar
-from market_pipeline.symbols import AssetClass, Symbol, SymbolError, starting_symbols
 
 FIRST_STOCK_SESSION = date(2003, 9, 10)
 """Where the vendor's stock bars begin."""

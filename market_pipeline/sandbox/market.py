@@ -9,22 +9,22 @@ from datetime import date, timedelta
 
 import numpy as np
 
+from market_pipeline.core.sessions import Calendar
+from market_pipeline.sandbox.bar_arrays import Bars
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.dividends import Dividend, dividends_of
 from market_pipeline.sandbox.generated import history
 from market_pipeline.sandbox.listings import Listing, Universe
-from market_pipeline.sandbox.plans import PLANS, local_date
-from market_pipeline.sandbox.seen import Eye
+from market_pipeline.sandbox.plan_limits import PLANS, local_date
 from market_pipeline.sandbox.splits import Split, adjusted, executed, splits_of
-from market_pipeline.sandbox.tape import Bars
-from market_pipeline.sessions import Calendar
+from market_pipeline.sandbox.visibility import SessionView
 
 ANNOUNCED = timedelta(days=30)
 """How long before its date a split or dividend is known."""
 
 
 @dataclass(frozen=True)
-class Shown:
+class VisibleBars:
     """A split with the product of its and all later splits' price factors."""
 
     split: Split
@@ -45,7 +45,7 @@ class Market:
 
     def bars(self, listing: Listing, first: date, last: date, *, adjust: bool) -> Bars:
         """The ticker's bars of `first` to `last`, both included, as they look now; oldest first."""
-        eye = Eye(self.config.clock(), self.plan, self.config.revisions)
+        eye = SessionView(self.config.clock(), self.plan, self.config.revisions)
         last = min(last, eye.newest(listing.calendar))
         everything = self.history(listing)
         start, stop = np.searchsorted(everything["day"], np.array([first, last + timedelta(days=1)], dtype="M8[D]"))
@@ -56,14 +56,14 @@ class Market:
         """All of the ticker's bars as traded, into the future."""
         return history(listing, date(self.config.clock().year + 1, 12, 31))
 
-    def splits(self, listing: Listing) -> list[Shown]:
+    def splits(self, listing: Listing) -> list[VisibleBars]:
         """The ticker's splits, announced ones included, oldest first."""
         today = self.today(listing.calendar)
-        shown: list[Shown] = []
+        shown: list[VisibleBars] = []
         factor = 1.0
         for split in reversed(executed(splits_of(listing), today + ANNOUNCED)):
             factor *= split.price_factor
-            shown.insert(0, Shown(split, factor))
+            shown.insert(0, VisibleBars(split, factor))
         return shown
 
     def dividends(self, listing: Listing) -> Sequence[Dividend]:

@@ -7,9 +7,9 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Any
 
-from market_pipeline.sandbox.answers import Answer
-from market_pipeline.sandbox.calls import Call
-from market_pipeline.sessions import calendar, days_without_session, sessions_between
+from market_pipeline.core.sessions import calendar, days_without_session, sessions_between
+from market_pipeline.sandbox.endpoint_responses import EndpointResponse
+from market_pipeline.sandbox.request import ApiRequest
 
 EXCHANGES = ("NYSE", "NASDAQ", "OTC")
 AHEAD = timedelta(days=365)
@@ -22,12 +22,12 @@ NAMES = {
 """What the exchange is closed or closes early for, by month, but for New Year's Day."""
 
 
-def upcoming(call: Call) -> Answer:
+def upcoming(call: ApiRequest) -> EndpointResponse:
     """The holidays and early closes of the year ahead: a bare list, a row for each exchange."""
     today = call.market.today(calendar("XNYS"))
     closed = [(day, {"status": "closed"}) for day in days_without_session("XNYS", today, today + AHEAD)]
     short = [(day, _early_close(day, close)) for day, close in _early_closes(today, today + AHEAD).items()]
-    return Answer(
+    return EndpointResponse(
         [
             {"exchange": exchange, "name": _name(day), "date": str(day), **what}
             for day, what in sorted(closed + short, key=lambda found: found[0])
@@ -36,7 +36,7 @@ def upcoming(call: Call) -> Answer:
     )
 
 
-def now(call: Call) -> Answer:
+def now(call: ApiRequest) -> EndpointResponse:
     """Which markets are open at this instant."""
     local = call.market.config.clock().astimezone(calendar("XNYS").timezone)
     session = bool(sessions_between("XNYS", local.date(), local.date()))
@@ -50,7 +50,7 @@ def now(call: Call) -> Answer:
     body["serverTime"] = local.isoformat(timespec="seconds")
     body["exchanges"] = {exchange.lower(): state for exchange in EXCHANGES}
     body["currencies"] = {"crypto": "open"}
-    return Answer(body)
+    return EndpointResponse(body)
 
 
 def _name(day: date) -> str:

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from market_pipeline.sandbox.answers import RefusedError, bad_parameter
-from market_pipeline.sandbox.calls import DATE, Call
-from market_pipeline.sandbox.wire import to_cursor
+from market_pipeline.sandbox.encoding import to_cursor
+from market_pipeline.sandbox.endpoint_responses import RejectedRequestError, bad_parameter
+from market_pipeline.sandbox.request import DATE, ApiRequest
 
 Record = dict[str, Any]
 Reader = Callable[[str], Any]
@@ -50,11 +50,11 @@ OPERATIONS: dict[str, Callable[[Any, Any], bool]] = {
 }
 
 
-def listed(call: Call, endpoint: ListEndpoint, records: Iterable[Record]) -> tuple[list[Record], dict[str, str]]:
+def listed(call: ApiRequest, endpoint: ListEndpoint, records: Iterable[Record]) -> tuple[list[Record], dict[str, str]]:
     """The page of the records that was asked for, all fields still there, and `next_url` if it isn't the last.
 
     Raises:
-        RefusedError: a parameter can't be read.
+        RejectedRequestError: a parameter can't be read.
     """
     found = _sorted(call, endpoint, _filtered(call, endpoint, records))
     limit = call.limit(endpoint.limit, endpoint.most)
@@ -72,14 +72,14 @@ def on_the_wire(endpoint: ListEndpoint, record: Record) -> Record:
     return {name: record[name] for name in endpoint.fields if name in record}
 
 
-def wanted_tickers(call: Call) -> list[str]:
+def wanted_tickers(call: ApiRequest) -> list[str]:
     """The tickers a request names; none if it asks about the whole market."""
     parameters = call.parameters
     named = [parameters["ticker"]] if "ticker" in parameters else []
     return named + [ticker for ticker in parameters.get("ticker.any_of", "").split(",") if ticker]
 
 
-def _filtered(call: Call, endpoint: ListEndpoint, records: Iterable[Record]) -> list[Record]:
+def _filtered(call: ApiRequest, endpoint: ListEndpoint, records: Iterable[Record]) -> list[Record]:
     kept = list(records)
     for parameter, text in call.parameters.items():
         name, _, operation = parameter.partition(".")
@@ -94,10 +94,10 @@ def _read(reader: Reader, parameter: str, operation: str, text: str) -> Any:
     try:
         return [reader(part) for part in text.split(",")] if operation == "any_of" else reader(text)
     except (ValueError, KeyError):
-        raise RefusedError(bad_parameter(parameter, "a value of its kind")) from None
+        raise RejectedRequestError(bad_parameter(parameter, "a value of its kind")) from None
 
 
-def _sorted(call: Call, endpoint: ListEndpoint, records: list[Record]) -> list[Record]:
+def _sorted(call: ApiRequest, endpoint: ListEndpoint, records: list[Record]) -> list[Record]:
     order = call.parameters.get("order", "desc" if endpoint.descending else "asc")
     keys = [key.partition(".") for key in call.parameters.get("sort", endpoint.sort).split(",")]
     for name, _, direction in reversed(keys):
@@ -111,5 +111,5 @@ def _sorted(call: Call, endpoint: ListEndpoint, records: list[Record]) -> list[R
 
 def _number(text: str) -> int:
     if not text.isdecimal():
-        raise RefusedError(bad_parameter("cursor", "a next_url's cursor"))
+        raise RejectedRequestError(bad_parameter("cursor", "a next_url's cursor"))
     return int(text)

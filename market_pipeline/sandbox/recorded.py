@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from market_pipeline.sandbox.tape import Bars, empty
+from market_pipeline.sandbox.bar_arrays import Bars, empty
 
 RECORDED = ("AAPL", "FB", "GOOG", "IBM", "MSFT")
 """Recorded from 2000-03-01 (GOOG from 2004-08-19, FB from 2012-05-18, their first sessions) to 2013-03-01."""

@@ -7,10 +7,10 @@ from functools import lru_cache
 
 import numpy as np
 
-from market_pipeline.sandbox.chance import identifier, number
+from market_pipeline.sandbox.bar_arrays import PRICES, Bars, Days, Floats
 from market_pipeline.sandbox.listings import Listing
+from market_pipeline.sandbox.random_numbers import identifier, number
 from market_pipeline.sandbox.recorded import recorded_actions
-from market_pipeline.sandbox.tape import PRICES, Bars, Days, Floats
 
 RATIOS = ((1.0, 2.0), (1.0, 3.0), (1.0, 4.0), (5.0, 1.0))
 SHARE_WITH_A_SPLIT = 0.25

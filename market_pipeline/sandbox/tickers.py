@@ -6,11 +6,11 @@ a ticker (its CIK, its FIGI, mostly its exchange) is left out, as the vendor doe
 
 from datetime import date
 
-from market_pipeline.sandbox.answers import NO_SUCH_TICKER, Answer, RefusedError
-from market_pipeline.sandbox.calls import Call, moment
+from market_pipeline.core.symbols import STARTING_SET, AssetClass
+from market_pipeline.sandbox.endpoint_responses import NO_SUCH_TICKER, EndpointResponse, RejectedRequestError
 from market_pipeline.sandbox.listings import FIRST_STOCK_SESSION, Listing, market_listing
 from market_pipeline.sandbox.pages import ListEndpoint, Record, listed, on_the_wire, wanted_tickers
-from market_pipeline.symbols import STARTING_SET, AssetClass
+from market_pipeline.sandbox.request import ApiRequest, moment
 
 EXCHANGES = {"AAPL": "XNAS", "FB": "XNAS", "GOOG": "XNAS", "IBM": "XNYS", "MSFT": "XNAS"}
 ETFS = frozenset(STARTING_SET[AssetClass.ETF])
@@ -28,11 +28,11 @@ TICKERS = ListEndpoint(
 )  # fmt: skip
 
 
-def tickers(call: Call) -> Answer:
+def tickers(call: ApiRequest) -> EndpointResponse:
     """The tickers that trade (or, with `active=false`, no longer do), today or on `date`.
 
     Raises:
-        RefusedError: a parameter can't be read.
+        RejectedRequestError: a parameter can't be read.
     """
     universe, parameters = call.market.universe, call.parameters
     named = [universe.find(ticker) for ticker in wanted_tickers(call)]
@@ -43,43 +43,43 @@ def tickers(call: Call) -> Answer:
     wanted = [record for record in records if record["active"] == active and search in record["name"].lower()]
     found, more = listed(call, TICKERS, wanted)
     rows = [on_the_wire(TICKERS, record) for record in found]
-    return Answer({"results": rows, **call.envelope(count=len(rows), **more)}, "generated")
+    return EndpointResponse({"results": rows, **call.envelope(count=len(rows), **more)}, "generated")
 
 
-def ticker_details(call: Call) -> Answer:
+def ticker_details(call: ApiRequest) -> EndpointResponse:
     """One ticker, if it trades today, or on `date`.
 
     Raises:
-        RefusedError: it doesn't, or the date can't be read.
+        RejectedRequestError: it doesn't, or the date can't be read.
     """
     listing = _trading(call)
     record = on_the_wire(TICKERS, _record(listing, _day(call, listing)))
-    return Answer({"results": {**record, **_list_date(listing)}, **call.envelope()}, "generated")
+    return EndpointResponse({"results": {**record, **_list_date(listing)}, **call.envelope()}, "generated")
 
 
-def ticker_events(call: Call) -> Answer:
+def ticker_events(call: ApiRequest) -> EndpointResponse:
     """The tickers that the company which has this one now has traded as, newest first.
 
     Raises:
-        RefusedError: nobody has it now.
+        RejectedRequestError: nobody has it now.
     """
     listing = _trading(call)
     former = market_listing(listing.was) if listing.was else None
     events = [_change(held) for held in (listing, former) if held is not None]
-    return Answer({"results": {"name": _name(listing), "events": events}, **call.envelope()}, "generated")
+    return EndpointResponse({"results": {"name": _name(listing), "events": events}, **call.envelope()}, "generated")
 
 
-def _day(call: Call, listing: Listing) -> date:
+def _day(call: ApiRequest, listing: Listing) -> date:
     """The day that is asked about."""
     if "date" in call.parameters:
         return moment(call.parameters["date"], "date", listing.calendar.timezone)
     return call.market.today(listing.calendar)
 
 
-def _trading(call: Call) -> Listing:
+def _trading(call: ApiRequest) -> Listing:
     listing = call.market.universe.find(call.path["ticker"])
     if listing is None or not listing.trades_on(_day(call, listing)):
-        raise RefusedError(NO_SUCH_TICKER)
+        raise RejectedRequestError(NO_SUCH_TICKER)
     return listing
 
 

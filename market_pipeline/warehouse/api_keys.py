@@ -36,7 +36,7 @@ from sqlalchemy import (
     update,
 )
 
-from market_pipeline.errors import UsageError
+from market_pipeline.core.errors import UsageError
 from market_pipeline.warehouse.tables import metadata as warehouse_metadata
 
 SCHEMA = "access"

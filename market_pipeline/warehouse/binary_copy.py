@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from market_pipeline.bars import VALUE_COLUMNS, Columns
+from market_pipeline.core.bars import VALUE_COLUMNS, Columns
 
 _HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)  # signature, then no flags and no header extension
 _TRAILER = b"\xff\xff"

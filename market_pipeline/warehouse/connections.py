@@ -11,8 +11,8 @@ from typing import Any
 import psycopg
 from sqlalchemy import Connection, Engine, event, text
 
-from market_pipeline.database_address import DatabaseAddress
-from market_pipeline.warehouse.errors import UnsupportedDatabaseError
+from market_pipeline.core.database_address import DatabaseAddress
+from market_pipeline.warehouse.database_errors import UnsupportedDatabaseError
 from market_pipeline.warehouse.poolers import check_pooler
 
 OLDEST_SERVER = 15

@@ -14,19 +14,19 @@ from sqlalchemy import Connection, Engine, bindparam, delete, func, insert, sele
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import DataError, IntegrityError
 
-from market_pipeline.errors import MarketPipelineError
-from market_pipeline.settings import Source
-from market_pipeline.warehouse.corporate_action_inquiries import (
+from market_pipeline.core.errors import MarketPipelineError
+from market_pipeline.core.settings import Source
+from market_pipeline.warehouse.corporate_action_refresh import (
     LAST_DAY,
     SPLITS,
     Action,
     ActionTable,
-    Inquiry,
     Key,
+    RefreshPlan,
     asked_for,
     note,
 )
-from market_pipeline.warehouse.errors import first_line
+from market_pipeline.warehouse.database_errors import first_line
 from market_pipeline.warehouse.flagging import Examine, flag_again
 from market_pipeline.warehouse.loading import claim_source
 from market_pipeline.warehouse.tables import rejected_corporate_actions
@@ -39,7 +39,7 @@ CORRECTED = "the vendor has corrected it"
 WITHDRAWN = "the vendor no longer lists it"
 
 
-class RefusedActionsError(MarketPipelineError):
+class RejectedActionsError(MarketPipelineError):
     """PostgreSQL refuses a value that the vendor gave."""
 
 
@@ -77,7 +77,7 @@ class _Change:
 def refresh(
     engine: Engine,
     actions: ActionTable,
-    inquiry: Inquiry,
+    inquiry: RefreshPlan,
     listed: Sequence[Action],
     *,
     source: Source,
@@ -114,13 +114,13 @@ def refresh(
                 flag_again(connection, change.symbols, examine)
             return _account(connection, actions, change, len(accepted), len(rejected))
     except (DataError, IntegrityError) as error:
-        raise RefusedActionsError(
+        raise RejectedActionsError(
             f"the database refused the vendor's {actions.name}, and keeps those it has: {first_line(error)}. Report it"
         ) from None
 
 
 def sort_out(
-    actions: ActionTable, inquiry: Inquiry, listed: Iterable[Action]
+    actions: ActionTable, inquiry: RefreshPlan, listed: Iterable[Action]
 ) -> tuple[list[Action], list[tuple[Action, str]]]:
     """What can be trusted of an answer, and what can't, with the reason.
 
@@ -147,7 +147,7 @@ def sort_out(
     return accepted, rejected
 
 
-def _held(connection: Connection, actions: ActionTable, inquiry: Inquiry) -> dict[Key, Action]:
+def _held(connection: Connection, actions: ActionTable, inquiry: RefreshPlan) -> dict[Key, Action]:
     columns = (actions.table.c[name] for name in actions.columns)
     rows = connection.execute(select(*columns).where(asked_for(actions, inquiry))).mappings()
     return {actions.key_of(action): action for action in map(dict, rows)}

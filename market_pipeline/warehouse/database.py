@@ -10,12 +10,12 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from market_pipeline.database_address import DatabaseAddress
-from market_pipeline.settings import MOST_CONNECTIONS, Settings
+from market_pipeline.core.database_address import DatabaseAddress
+from market_pipeline.core.settings import MOST_CONNECTIONS, Settings
 from market_pipeline.warehouse import embedded
-from market_pipeline.warehouse.bounded_pools import BoundedPool
+from market_pipeline.warehouse.connection_pools import BoundedPool
 from market_pipeline.warehouse.connections import connect_by
-from market_pipeline.warehouse.errors import SchemaError, unavailable
+from market_pipeline.warehouse.database_errors import SchemaError, unavailable
 from market_pipeline.warehouse.lost_connections import replace_lost_connections
 from market_pipeline.warehouse.schema import check_known, current_revision, head_revision
 
@@ -78,7 +78,7 @@ def open_warehouse(settings: Settings) -> Engine:
             f"the database's schema is revision {found}, this version needs {head_revision()}: "
             "run `market-pipeline db migrate`"
         )
-    from market_pipeline.warehouse.migrating import migrate  # alembic, which few need
+    from market_pipeline.warehouse.migration import migrate  # alembic, which few need
 
     migrate(engine)
     return engine

@@ -8,13 +8,13 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 
-from market_pipeline.warehouse.accounting import Attempt
+from market_pipeline.warehouse.load_history import LoadRequest
 
 LATE_BARS = timedelta(days=7)
 """Days in which a session's bar may still come, as nights fetch five sessions again."""
 
 
-def empty_sessions(attempt: Attempt, held: Sequence[date], rejected: Sequence[date | None]) -> dict[date, str]:
+def empty_sessions(attempt: LoadRequest, held: Sequence[date], rejected: Sequence[date | None]) -> dict[date, str]:
     """The sessions that the vendor answered for with nothing, each with the reason, oldest first.
 
     Args:
@@ -32,7 +32,7 @@ def empty_sessions(attempt: Attempt, held: Sequence[date], rejected: Sequence[da
     }
 
 
-def ended_sessions(attempt: Attempt) -> dict[date, str]:
+def ended_sessions(attempt: LoadRequest) -> dict[date, str]:
     """The attempt's sessions after the symbol's last day on the market, each with the reason, oldest first."""
     reason = f"after its last day on the market, {attempt.delisted_on}"
     return dict.fromkeys(attempt.sessions[len(attempt.due) :], reason)

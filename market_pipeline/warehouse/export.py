@@ -21,9 +21,9 @@ import psycopg
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from market_pipeline.errors import MarketPipelineError
-from market_pipeline.warehouse.errors import first_line
-from market_pipeline.warehouse.extract import (
+from market_pipeline.core.errors import MarketPipelineError
+from market_pipeline.warehouse.database_errors import first_line
+from market_pipeline.warehouse.export_query import (
     Adjustment,
     ColumnMeaning,
     ExportRequestError,

@@ -12,8 +12,8 @@ from typing import Any
 import pandas as pd
 from sqlalchemy import Connection, Row, select
 
-from market_pipeline.bars import BAR_COLUMNS, VALUE_COLUMNS, Columns, FlaggedBar, columns_of
-from market_pipeline.symbols import Symbol
+from market_pipeline.core.bars import BAR_COLUMNS, VALUE_COLUMNS, Columns, FlaggedBar, columns_of
+from market_pipeline.core.symbols import Symbol
 from market_pipeline.warehouse.statements import statement
 from market_pipeline.warehouse.tables import market_data, splits, tracked_symbols
 from market_pipeline.warehouse.tracked_symbols import lock_symbol

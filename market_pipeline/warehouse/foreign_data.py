@@ -7,13 +7,13 @@ from itertools import groupby
 
 from sqlalchemy import Engine, text
 
-from market_pipeline.settings import Source
+from market_pipeline.core.settings import Source
+from market_pipeline.core.wording import counted
 from market_pipeline.warehouse.api_keys import access_metadata
 from market_pipeline.warehouse.embedded.cluster import DATABASES, USER
 from market_pipeline.warehouse.roles import ANALYST, READER
 from market_pipeline.warehouse.statements import VIEW_KEYS, statement
 from market_pipeline.warehouse.tables import metadata
-from market_pipeline.wording import counted
 
 KINDS = ("symbol", "bar", "API key", "database", "role", "table")
 """In the order that they are told in."""

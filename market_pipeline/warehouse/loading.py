@@ -14,15 +14,15 @@ import pandas as pd
 from sqlalchemy import Connection, Engine, func, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from market_pipeline.bars import columns_of
-from market_pipeline.errors import MarketPipelineError
-from market_pipeline.settings import Source
-from market_pipeline.warehouse.accounting import Attempt, Outcome, account_for
+from market_pipeline.core.bars import columns_of
+from market_pipeline.core.errors import MarketPipelineError
+from market_pipeline.core.settings import Source
 from market_pipeline.warehouse.empty_sessions import empty_sessions, ended_sessions
 from market_pipeline.warehouse.flagging import Examine, flag
-from market_pipeline.warehouse.merging import merge
+from market_pipeline.warehouse.load_history import LoadRequest, LoadResult, record_load
 from market_pipeline.warehouse.tables import bar_source, rejected_bars
 from market_pipeline.warehouse.tracked_symbols import lock_symbol
+from market_pipeline.warehouse.upsert import upsert_bars
 
 
 class MixedSourcesError(MarketPipelineError):
@@ -39,8 +39,8 @@ class RejectedBar:
 
 
 def load(
-    engine: Engine, attempt: Attempt, accepted: pd.DataFrame, rejected: Sequence[RejectedBar], examine: Examine
-) -> Outcome:
+    engine: Engine, attempt: LoadRequest, accepted: pd.DataFrame, rejected: Sequence[RejectedBar], examine: Examine
+) -> LoadResult:
     """Load what the rules let through, flag what is odd and account for everything, in one transaction.
 
     Args:
@@ -58,14 +58,14 @@ def load(
         claim_source(connection, attempt.source)
         at = lock_symbol(connection, attempt.symbol)
         offered = columns_of(accepted)
-        merged = merge(connection, attempt, offered, at)
+        merged = upsert_bars(connection, attempt, offered, at)
         flagged = merged.flagged
         if merged.loaded or merged.revised:
             since = offered["date"][0].item()
             flagged = flag(connection, attempt.symbol, merged.held, examine, at, since=since)
         _quarantine(connection, attempt, rejected)
         held = merged.held["date"].tolist()
-        outcome = Outcome(
+        outcome = LoadResult(
             symbol=attempt.symbol.name,
             first_session=attempt.sessions[0],
             last_session=attempt.sessions[-1],
@@ -84,7 +84,7 @@ def load(
             notes=attempt.notes,
             waited_seconds=attempt.waited_seconds,
         )
-        account_for(connection, attempt, outcome)
+        record_load(connection, attempt, outcome)
     return outcome
 
 
@@ -106,7 +106,7 @@ def claim_source(connection: Connection, source: Source) -> None:
         )
 
 
-def _quarantine(connection: Connection, attempt: Attempt, rejected: Sequence[RejectedBar]) -> None:
+def _quarantine(connection: Connection, attempt: LoadRequest, rejected: Sequence[RejectedBar]) -> None:
     for bar in rejected:
         statement = upsert(rejected_bars).values(
             symbol=attempt.symbol.name,

@@ -8,8 +8,8 @@ from functools import cache
 
 import psycopg
 
-from market_pipeline.database_address import DatabaseAddress
-from market_pipeline.warehouse.errors import UnsupportedDatabaseError
+from market_pipeline.core.database_address import DatabaseAddress
+from market_pipeline.warehouse.database_errors import UnsupportedDatabaseError
 
 ROUNDS = 3
 """Number of looks: other users of the pooler may take the session that we would have met."""

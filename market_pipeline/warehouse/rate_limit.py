@@ -11,7 +11,7 @@ import threading
 
 from sqlalchemy import Engine, text
 
-from market_pipeline import interruption
+from market_pipeline.core import stop_signals
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class SharedLimiter:
         wait = self._take_slot()
         if wait >= WORTH_TELLING:
             log.info("waiting for the rate limit, %.0f s", wait)
-        interruption.pause(wait)
+        stop_signals.pause(wait)
         return wait
 
     def _take_slot(self) -> float:

@@ -15,9 +15,9 @@ from pydantic import SecretStr
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from market_pipeline.database_address import DatabaseAddress
-from market_pipeline.errors import MarketPipelineError
-from market_pipeline.warehouse.errors import first_line, unavailable
+from market_pipeline.core.database_address import DatabaseAddress
+from market_pipeline.core.errors import MarketPipelineError
+from market_pipeline.warehouse.database_errors import first_line, unavailable
 
 ANALYST = "market_analyst"
 READER = "market_reader"

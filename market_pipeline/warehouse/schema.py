@@ -9,7 +9,7 @@ from importlib.resources import files
 
 from sqlalchemy import Connection, text
 
-from market_pipeline.warehouse.errors import SchemaError
+from market_pipeline.warehouse.database_errors import SchemaError
 
 
 @cache

@@ -4,7 +4,7 @@ from datetime import date
 
 from sqlalchemy import Connection
 
-from market_pipeline.sessions import CALENDARS, sessions_between
+from market_pipeline.core.sessions import CALENDARS, sessions_between
 from market_pipeline.warehouse.statements import statement
 
 

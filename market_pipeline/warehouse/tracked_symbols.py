@@ -11,11 +11,11 @@ from difflib import get_close_matches
 from sqlalchemy import ColumnElement, Connection, Engine, Row, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from market_pipeline.errors import MarketPipelineError, UsageError
-from market_pipeline.symbols import AssetClass, Symbol, SymbolError
+from market_pipeline.core.errors import MarketPipelineError, UsageError
+from market_pipeline.core.symbols import AssetClass, Symbol, SymbolError
+from market_pipeline.core.wording import pasteable
 from market_pipeline.warehouse.statements import statement
 from market_pipeline.warehouse.tables import tracked_symbols
-from market_pipeline.wording import pasteable
 
 _NAMES_LOCK = 0x6E616D6573
 """The advisory lock of those who give a symbol its name. Any number that nothing else uses; it must not change."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from market_pipeline.sandbox.config import SandboxConfig
-from market_pipeline.sandbox.server import running_sandbox
+from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline_tests.end_to_end.wheel import Wheel
 
 CHECKOUT = Path(__file__).parents[2]

@@ -31,7 +31,7 @@ LOCATION = """
 import dagster as dg
 
 from market_pipeline.orchestration.build import build_loading, step_executor
-from market_pipeline.settings import load_settings
+from market_pipeline.core.settings import load_settings
 
 
 @dg.definitions

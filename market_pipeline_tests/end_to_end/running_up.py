@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from market_pipeline.operations.supervising import MARK
+from market_pipeline.operations.supervisor import MARK
 from market_pipeline_tests.end_to_end.conftest import CHECKOUT
 
 COMMAND = str(Path(sys.executable).with_name("market-pipeline"))

@@ -18,7 +18,7 @@ import requests
 from sqlalchemy import Engine
 
 from market_pipeline.api.server import running_api
-from market_pipeline.settings import Settings
+from market_pipeline.core.settings import Settings
 from market_pipeline.warehouse.api_keys import Scope, create_key
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.integration.stored_bars import AAPL, loaded, recorded

@@ -9,12 +9,12 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import Engine, select
 
-from market_pipeline.bars import VALUE_COLUMNS
-from market_pipeline.orchestration.storage.whole import dagster_database_url
+from market_pipeline.core.bars import VALUE_COLUMNS
+from market_pipeline.core.settings import Settings
+from market_pipeline.core.symbols import DEFAULT_BACKFILL, Symbol
+from market_pipeline.orchestration.instance_storage import dagster_database_url
 from market_pipeline.sandbox.config import SandboxConfig
-from market_pipeline.sandbox.server import running_sandbox
-from market_pipeline.settings import Settings
-from market_pipeline.symbols import DEFAULT_BACKFILL, Symbol
+from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.tables import backfill_history, market_data
 from market_pipeline.warehouse.tracked_symbols import add_symbols

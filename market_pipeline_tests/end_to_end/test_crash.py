@@ -12,13 +12,13 @@ import pandas as pd
 from dagster import DagsterRunStatus
 from sqlalchemy import Engine, func, select
 
-from market_pipeline.bars import VALUE_COLUMNS
-from market_pipeline.orchestration.launch import open_instance
+from market_pipeline.core.bars import VALUE_COLUMNS
+from market_pipeline.core.run_planning import range_runs
+from market_pipeline.core.settings import Settings
+from market_pipeline.core.symbols import Symbol
+from market_pipeline.orchestration.run_launch import open_instance
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.rate_limit import LocalLimiter
-from market_pipeline.runs import range_runs
-from market_pipeline.settings import Settings
-from market_pipeline.symbols import Symbol
 from market_pipeline.warehouse.tables import backfill_history, market_data
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.end_to_end.conftest import CHECKOUT, Run

@@ -17,8 +17,8 @@ import pytest
 import requests
 from sqlalchemy import Engine, func, select
 
-from market_pipeline.sessions import sessions_between
-from market_pipeline.symbols import Symbol
+from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.symbols import Symbol
 from market_pipeline.warehouse.tables import backfill_history, market_data
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.end_to_end.conftest import CHECKOUT, Run

@@ -14,11 +14,11 @@ from dagster import DagsterRunStatus
 from pydantic import SecretStr
 from sqlalchemy import Engine
 
-from market_pipeline.orchestration.launch import open_instance
+from market_pipeline.core.settings import Settings
+from market_pipeline.core.symbols import Symbol
+from market_pipeline.orchestration.run_launch import open_instance
 from market_pipeline.sandbox.config import SandboxConfig
-from market_pipeline.sandbox.server import running_sandbox
-from market_pipeline.settings import Settings
-from market_pipeline.symbols import Symbol
+from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.end_to_end.conftest import CHECKOUT
 

@@ -16,13 +16,13 @@ import requests
 from dagster import DagsterInstance
 from sqlalchemy import Engine, func, select
 
-from market_pipeline.orchestration.backfill_jobs import BackfillJob
-from market_pipeline.orchestration.backfills import backfill_job, start_backfill
-from market_pipeline.orchestration.launch import open_instance
-from market_pipeline.orchestration.scheduler import scheduler_state
-from market_pipeline.sessions import sessions_between
-from market_pipeline.settings import Settings
-from market_pipeline.symbols import Symbol
+from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.settings import Settings
+from market_pipeline.core.symbols import Symbol
+from market_pipeline.orchestration.backfill_launch import backfill_job, start_backfill
+from market_pipeline.orchestration.backfill_status import BackfillJob
+from market_pipeline.orchestration.run_launch import open_instance
+from market_pipeline.orchestration.scheduler_status import scheduler_state
 from market_pipeline.warehouse.tables import backfill_history, market_data
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.end_to_end.conftest import CHECKOUT

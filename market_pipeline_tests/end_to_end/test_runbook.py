@@ -28,7 +28,7 @@ import requests
 from dotenv import set_key
 from sqlalchemy import text
 
-from market_pipeline.settings import Settings
+from market_pipeline.core.settings import Settings
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database import create_warehouse_engine, database_url
 from market_pipeline_tests.end_to_end import curl as curl_program

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine
 
 from market_pipeline.api.server import running_api
-from market_pipeline.settings import Settings
+from market_pipeline.core.settings import Settings
 from market_pipeline.warehouse.api_keys import Scope, create_key
 from market_pipeline_tests.end_to_end.conftest import CHECKOUT, Run
 from market_pipeline_tests.end_to_end.curl import fetched

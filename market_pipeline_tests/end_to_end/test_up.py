@@ -19,11 +19,11 @@ from dagster._core.storage.tags import GRPC_INFO_TAG
 from dagster._core.test_utils import create_run_for_test
 from sqlalchemy import Engine, func, select
 
-from market_pipeline.operations.answering import API, DAGSTER_UI, answers
+from market_pipeline.core.settings import Settings
+from market_pipeline.core.symbols import Symbol
+from market_pipeline.operations.service_probes import API, DAGSTER_UI, answers
 from market_pipeline.orchestration.assets import asset_key
-from market_pipeline.orchestration.launch import open_instance
-from market_pipeline.settings import Settings
-from market_pipeline.symbols import Symbol
+from market_pipeline.orchestration.run_launch import open_instance
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database import warehouse_of
 from market_pipeline.warehouse.tables import market_data

@@ -10,7 +10,7 @@ from zipfile import ZipFile
 import requests
 from sqlalchemy import Engine, text
 
-from market_pipeline.settings import Settings
+from market_pipeline.core.settings import Settings
 from market_pipeline_tests.end_to_end.conftest import CHECKOUT
 from market_pipeline_tests.end_to_end.test_dagster_tools import answers, bars_held, free_port, until
 from market_pipeline_tests.end_to_end.wheel import Wheel

@@ -16,14 +16,14 @@ from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunRequest, R
 from dagster._core.execution.submit_asset_runs import submit_asset_run
 from sqlalchemy import Engine, func, select
 
+from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.settings import Settings, load_settings
+from market_pipeline.core.symbols import Symbol
 from market_pipeline.orchestration.assets import asset_key
 from market_pipeline.orchestration.celery_app import Queue, celery_app
 from market_pipeline.orchestration.partitions import partition_range_tags
 from market_pipeline.sandbox.config import SandboxConfig
-from market_pipeline.sandbox.server import running_sandbox
-from market_pipeline.sessions import sessions_between
-from market_pipeline.settings import Settings, load_settings
-from market_pipeline.symbols import Symbol
+from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline.warehouse.database import create_warehouse_engine
 from market_pipeline.warehouse.embedded import Server
 from market_pipeline.warehouse.tables import backfill_history, market_data

@@ -10,11 +10,11 @@ import psycopg
 from dagster import AssetKey
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES, RunsFilter
 
-from market_pipeline.bars import VALUE_COLUMNS
-from market_pipeline.orchestration.storage.whole import MarketPipelineStorage, open_storage
+from market_pipeline.core.bars import VALUE_COLUMNS
+from market_pipeline.core.symbols import DEFAULT_BACKFILL
+from market_pipeline.orchestration.instance_storage import MarketPipelineStorage, open_storage
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.rate_limit import LocalLimiter
-from market_pipeline.symbols import DEFAULT_BACKFILL
 from market_pipeline_tests.fault_campaign.scenarios import FIRST_DAY, LAST_DAY, Scenario
 from market_pipeline_tests.fault_campaign.stage import SYMBOLS, Stage
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import psycopg
 
 from market_pipeline.sandbox.config import SandboxConfig
-from market_pipeline.sandbox.server import running_sandbox
+from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline_tests.fault_campaign.scenarios import Blow, How, Measure, Moment, Scenario
 from market_pipeline_tests.fault_campaign.stage import COMMAND_SECONDS, Backfill, Ended, Stage, StageError
 

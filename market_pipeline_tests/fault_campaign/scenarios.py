@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from enum import StrEnum
 from typing import Literal
 
-from market_pipeline.symbols import DEFAULT_BACKFILL
+from market_pipeline.core.symbols import DEFAULT_BACKFILL
 
 FIRST_DAY, LAST_DAY = date(2023, 1, 1), date(2023, 12, 31)
 WHOLE_YEAR = ("backfill", "--start", str(FIRST_DAY), "--end", str(LAST_DAY), "--quiet")

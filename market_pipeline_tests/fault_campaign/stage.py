@@ -18,13 +18,13 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
+from market_pipeline.core.settings import Settings
+from market_pipeline.core.symbols import DEFAULT_BACKFILL, Symbol
 from market_pipeline.sandbox.config import SandboxConfig
-from market_pipeline.sandbox.server import running_sandbox
-from market_pipeline.settings import Settings
-from market_pipeline.symbols import DEFAULT_BACKFILL, Symbol
+from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database import create_warehouse_engine
-from market_pipeline.warehouse.migrating import migrate
+from market_pipeline.warehouse.migration import migrate
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.fault_campaign.scenarios import Command, How
 

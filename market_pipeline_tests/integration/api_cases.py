@@ -15,8 +15,8 @@ import requests
 from sqlalchemy import Engine, text
 
 from market_pipeline.api.server import running_api
-from market_pipeline.settings import Settings
-from market_pipeline.symbols import Symbol
+from market_pipeline.core.settings import Settings
+from market_pipeline.core.symbols import Symbol
 from market_pipeline.warehouse import embedded
 from market_pipeline_tests.integration.mart_cases import add_dividends, add_splits, database, settings_of, track
 from market_pipeline_tests.integration.stored_bars import AAPL, loaded, recorded

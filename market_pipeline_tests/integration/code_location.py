@@ -23,7 +23,7 @@ LOCATION = """
 import dagster as dg
 
 from market_pipeline.orchestration.build import build_loading
-from market_pipeline.settings import load_settings
+from market_pipeline.core.settings import load_settings
 
 
 @dg.definitions

@@ -6,10 +6,10 @@ from urllib.parse import parse_qsl, urlsplit
 
 from sqlalchemy import Engine, Table, select
 
-from market_pipeline.orchestration.corporate_action_steps import refresh_actions
+from market_pipeline.core.symbols import Symbol
+from market_pipeline.orchestration.corporate_action_execution import refresh_actions
 from market_pipeline.orchestration.resources import Pipeline
-from market_pipeline.symbols import Symbol
-from market_pipeline.warehouse.corporate_action_inquiries import SPLITS, ActionTable
+from market_pipeline.warehouse.corporate_action_refresh import SPLITS, ActionTable
 from market_pipeline.warehouse.corporate_actions import Refreshed
 from market_pipeline.warehouse.tables import rejected_corporate_actions, splits
 from market_pipeline_tests.integration.polygon_cases import client_of

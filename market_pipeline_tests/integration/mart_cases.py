@@ -10,11 +10,11 @@ import psycopg
 from pydantic import SecretStr
 from sqlalchemy import Engine, insert, text
 
+from market_pipeline.core.sessions import session_starts
+from market_pipeline.core.settings import Settings
+from market_pipeline.core.symbols import Symbol
 from market_pipeline.dbt_project import run_dbt
 from market_pipeline.sandbox.recorded import RECORDED, recorded_actions
-from market_pipeline.sessions import session_starts
-from market_pipeline.settings import Settings
-from market_pipeline.symbols import Symbol
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database import create_warehouse_engine
 from market_pipeline.warehouse.tables import (

@@ -6,18 +6,20 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from market_pipeline.polygon import errors
+from market_pipeline.core.symbols import Symbol
+from market_pipeline.polygon import vendor_errors
 from market_pipeline.polygon.client import PolygonClient
-from market_pipeline.polygon.http import Patience
+from market_pipeline.polygon.http import RetryPolicy
 from market_pipeline.polygon.rate_limit import LocalLimiter
-from market_pipeline.symbols import Symbol
 from market_pipeline_tests.scripted_vendor import Reply, ScriptedVendor, scripted_vendor
 
 KEY = "kEy0123456789abcdefTOPSECRET"
 AAPL = Symbol.of("AAPL", "stock")
 BTC = Symbol.of("BTC", "crypto")
 APRIL_1, APRIL_4 = date(2005, 4, 1), date(2005, 4, 4)
-HURRY = Patience(connect=2, read=2, whole_answer=5, attempts=3, first_wait=0.001, longest_wait=5, rate_limit_wait=0.002)
+HURRY = RetryPolicy(
+    connect=2, read=2, whole_answer=5, attempts=3, first_wait=0.001, longest_wait=5, rate_limit_wait=0.002
+)
 BARS = [
     {"v": 6.4264639e08, "vw": 1.46, "o": 1.5032, "c": 1.4604, "h": 1.5064, "l": 1.4489, "t": 1112331600000, "n": 82132},
     {"v": 578172308.25, "vw": 1.4589, "o": 1.5, "c": 1.4675, "h": 2, "l": 1.4343, "t": 1112587200000, "n": 65543},
@@ -41,9 +43,9 @@ def client_of(vendor: ScriptedVendor, **options: Any) -> PolygonClient:
     return PolygonClient(vendor.base_url, SecretStr(KEY), **options)
 
 
-def failure(*replies: Reply, **options: Any) -> tuple[errors.PolygonError, ScriptedVendor]:
+def failure(*replies: Reply, **options: Any) -> tuple[vendor_errors.PolygonError, ScriptedVendor]:
     """The error that asking for AAPL's bars ends with."""
     with scripted_vendor(*replies) as vendor, client_of(vendor, **options) as client:
-        with pytest.raises(errors.PolygonError) as caught:
+        with pytest.raises(vendor_errors.PolygonError) as caught:
             client.daily_bars(AAPL, APRIL_1, APRIL_4)
         return caught.value, vendor

@@ -8,10 +8,10 @@ import pandas as pd
 from bokeh_sampledata import stocks
 from sqlalchemy import Engine, select, text
 
+from market_pipeline.core.sessions import session_starts, sessions_between
+from market_pipeline.core.symbols import Symbol
 from market_pipeline.quality.rules import examine
-from market_pipeline.sessions import session_starts, sessions_between
-from market_pipeline.symbols import Symbol
-from market_pipeline.warehouse.accounting import Attempt, Outcome, record_failure
+from market_pipeline.warehouse.load_history import LoadRequest, LoadResult, record_failure
 from market_pipeline.warehouse.loading import RejectedBar, load
 from market_pipeline.warehouse.tables import market_data
 
@@ -34,10 +34,10 @@ def recorded(name: str, start: date, end: date) -> pd.DataFrame:
     return frame[frame["date"].between(pd.Timestamp(start), pd.Timestamp(end))].reset_index(drop=True)
 
 
-def attempt(symbol: Symbol, sessions: Sequence[date], run_id: str = "run-1", **known: Any) -> Attempt:
+def attempt(symbol: Symbol, sessions: Sequence[date], run_id: str = "run-1", **known: Any) -> LoadRequest:
     """A run's attempt at these sessions, all answered for unless `known` says otherwise."""
     known = {"answered": (sessions[0], sessions[-1]), "requests": 1, **known}
-    return Attempt(symbol, sessions, "polygon", run_id, "cli", datetime.now(UTC), **known)
+    return LoadRequest(symbol, sessions, "polygon", run_id, "cli", datetime.now(UTC), **known)
 
 
 def loaded(
@@ -49,13 +49,15 @@ def loaded(
     rejected: Sequence[RejectedBar] = (),
     run_id: str = "run-1",
     **known: Any,
-) -> Outcome:
+) -> LoadResult:
     """Load a frame as the answer for `sessions`, by default those from its first to its last bar."""
     asked = sessions or sessions_between(symbol.calendar, frame["date"].min().date(), frame["date"].max().date())
     return load(warehouse, attempt(symbol, asked, run_id, **known), frame, rejected, examine)
 
 
-def failed(warehouse: Engine, symbol: Symbol, sessions: Sequence[date], error: str, run_id: str = "run-1") -> Outcome:
+def failed(
+    warehouse: Engine, symbol: Symbol, sessions: Sequence[date], error: str, run_id: str = "run-1"
+) -> LoadResult:
     """Account for a failed attempt at these sessions."""
     return record_failure(warehouse, attempt(symbol, sessions, run_id), error)
 

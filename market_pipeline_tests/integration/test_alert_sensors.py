@@ -12,13 +12,13 @@ from dagster._core.test_utils import create_run_for_test
 from pydantic import SecretStr
 from sqlalchemy import Engine
 
-from market_pipeline.alerts import AlertError
-from market_pipeline.orchestration import alerts
-from market_pipeline.orchestration.alerts import build_alert_sensors
+from market_pipeline.core.notifications import AlertError
+from market_pipeline.core.settings import Settings
+from market_pipeline.core.symbols import Symbol
+from market_pipeline.orchestration import alert_sensors
+from market_pipeline.orchestration.alert_sensors import build_alert_sensors
 from market_pipeline.orchestration.freshness import stale_symbols
-from market_pipeline.orchestration.launch import open_instance
-from market_pipeline.settings import Settings
-from market_pipeline.symbols import Symbol
+from market_pipeline.orchestration.run_launch import open_instance
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.integration.stored_bars import AAPL, failed, loaded, recorded
 from market_pipeline_tests.receivers import TOKEN, Mailbox, Receiver, running_mail_server, running_receiver
@@ -125,7 +125,7 @@ def test_nobody_is_told_what_is_known_retried_or_old(
     fail(instance, "typed by someone, who has read it", market_pipeline__trigger="cli")
     fail(instance, "to be run again", **{WILL_RETRY_TAG: "true"})
     assert sensor.tick() == "No run has failed."
-    monkeypatch.setattr(alerts, "TOO_OLD", timedelta(0))
+    monkeypatch.setattr(alert_sensors, "TOO_OLD", timedelta(0))
     fail(instance, "long ago")
     assert sensor.tick() == "No run has failed."
     assert receiver.bodies == []

@@ -9,9 +9,9 @@ import pytest
 import trustme
 from pydantic import SecretStr
 
-from market_pipeline.alerts import Alert, AlertError, Mail, channels
 from market_pipeline.cli.main import main
-from market_pipeline.settings import Settings, SettingsError, load_settings
+from market_pipeline.core.notifications import Alert, AlertError, Mail, channels
+from market_pipeline.core.settings import Settings, SettingsError, load_settings
 from market_pipeline_tests.receivers import (
     PASSWORD,
     TOKEN,

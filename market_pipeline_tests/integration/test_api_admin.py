@@ -11,8 +11,8 @@ from sqlalchemy import Engine, text
 
 from market_pipeline.api.server import running_api
 from market_pipeline.cli.main import main
-from market_pipeline.settings import Settings
-from market_pipeline.symbols import Symbol
+from market_pipeline.core.settings import Settings
+from market_pipeline.core.symbols import Symbol
 from market_pipeline.warehouse.api_keys import Scope, audit_trail, create_key, list_keys, revoke_key
 from market_pipeline.warehouse.tracked_symbols import active_symbols, add_symbols
 from market_pipeline_tests.integration.stored_bars import AAPL, loaded, query, recorded

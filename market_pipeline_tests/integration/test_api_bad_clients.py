@@ -14,9 +14,9 @@ import psutil
 import pytest
 import requests
 
-from market_pipeline.api import bodies, connections, downloads, limits
+from market_pipeline.api import download_slots, http_protocol, limits, request_bodies
 from market_pipeline.api.limits import DOWNLOADS, HEADER_FIELDS, PIPELINED_REQUESTS
-from market_pipeline.settings import Settings
+from market_pipeline.core.settings import Settings
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.api_keys import Scope, create_key
 from market_pipeline.warehouse.tracked_symbols import add_symbols
@@ -34,8 +34,8 @@ def api(server: embedded.Server, tmp_path_factory: pytest.TempPathFactory) -> It
     """An API that is short of patience, over a table of 60 MB."""
     with pytest.MonkeyPatch.context() as patch:
         for module, name in (
-            (connections, "HEAD_SECONDS"), (connections, "SEND_SECONDS"), (connections, "LINGER_SECONDS"),
-            (bodies, "BODY_SECONDS"), (downloads, "DOWNLOAD_WAIT"),
+            (http_protocol, "HEAD_SECONDS"), (http_protocol, "SEND_SECONDS"), (http_protocol, "LINGER_SECONDS"),
+            (request_bodies, "BODY_SECONDS"), (download_slots, "DOWNLOAD_WAIT"),
         ):  # fmt: skip
             patch.setattr(module, name, 5 * SOON if name == "DOWNLOAD_WAIT" else SOON)
         with serving(server, tmp_path_factory.mktemp("api"), api_max_connections=60) as api:

@@ -19,8 +19,8 @@ import pytest
 import requests
 from pyarrow import parquet
 
-from market_pipeline.api.answers import WHOLE
-from market_pipeline.api.formats import MEDIA_TYPES, Format
+from market_pipeline.api.generated.formats import MEDIA_TYPES, Format
+from market_pipeline.api.generated.responses import WHOLE
 from market_pipeline.warehouse import embedded
 from market_pipeline_tests.integration.api_cases import TABLES, Api, problem, serving, until_served, warehouse_to_serve
 

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pytest
 import requests
 
+from market_pipeline.core.symbols import Symbol
 from market_pipeline.dbt_project import run_dbt
-from market_pipeline.symbols import Symbol
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.integration.api_cases import (

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from dagster import AssetKey, AssetMaterialization
 
-from market_pipeline.orchestration.launch import open_instance
+from market_pipeline.orchestration.run_launch import open_instance
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.statements import VIEW_KEYS
 from market_pipeline.warehouse.tables import metadata

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
-from market_pipeline.bars import BAR_COLUMNS
-from market_pipeline.warehouse.reading import NoInstantError, bars
+from market_pipeline.core.bars import BAR_COLUMNS
+from market_pipeline.warehouse.stored_bars import NoInstantError, bars
 from market_pipeline.warehouse.tables import market_data, market_data_revisions
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.integration.stored_bars import AAPL, loaded, query, recorded

@@ -10,17 +10,17 @@ from dagster import AssetCheckKey, DagsterInstance
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from sqlalchemy import Engine, create_engine, text
 
-from market_pipeline.health import QUESTIONS
+from market_pipeline.core.run_planning import range_runs
+from market_pipeline.core.sessions import latest_ended_session, sessions_between
+from market_pipeline.core.settings import Settings
+from market_pipeline.core.symbols import Symbol
 from market_pipeline.orchestration.assets import asset_key
 from market_pipeline.orchestration.build import build_loading
-from market_pipeline.orchestration.launch import launch, open_instance
+from market_pipeline.orchestration.run_launch import launch, open_instance
 from market_pipeline.orchestration.schedules import tonight
-from market_pipeline.runs import range_runs
+from market_pipeline.quality.symbol_health import QUESTIONS
 from market_pipeline.sandbox.config import SandboxConfig
-from market_pipeline.sandbox.server import running_sandbox
-from market_pipeline.sessions import latest_ended_session, sessions_between
-from market_pipeline.settings import Settings
-from market_pipeline.symbols import Symbol
+from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.integration.stored_bars import failed, query
 

@@ -10,18 +10,18 @@ import requests
 from dagster import DagsterInstance
 from sqlalchemy import Engine, func, select
 
+from market_pipeline.core.plans import PlanName, years_before
+from market_pipeline.core.run_planning import range_runs
+from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.settings import Settings
+from market_pipeline.core.symbols import Symbol, starting_symbols
 from market_pipeline.orchestration.assets import SYMBOLS_PER_STEP, asset_key, build_assets
 from market_pipeline.orchestration.build import build_loading
-from market_pipeline.orchestration.launch import Launched, launch, open_instance
+from market_pipeline.orchestration.run_launch import LaunchedRun, launch, open_instance
 from market_pipeline.orchestration.schedules import tonight
-from market_pipeline.plans import PlanName, years_before
-from market_pipeline.runs import range_runs
 from market_pipeline.sandbox.config import SandboxConfig
-from market_pipeline.sandbox.server import running_sandbox
-from market_pipeline.sessions import sessions_between
-from market_pipeline.settings import Settings
-from market_pipeline.symbols import Symbol, starting_symbols
-from market_pipeline.warehouse.completeness import coverage
+from market_pipeline.sandbox.loopback_server import running_sandbox
+from market_pipeline.warehouse.coverage import coverage
 from market_pipeline.warehouse.tables import market_data
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.integration.stored_bars import query
@@ -43,7 +43,7 @@ def instance(settings: Settings, environment: dict[str, str]) -> Iterator[Dagste
 
 def run(
     settings: Settings, instance: DagsterInstance, warehouse: Engine, symbols: Sequence[Symbol], start: date, end: date
-) -> Launched:
+) -> LaunchedRun:
     add_symbols(warehouse, symbols)
     [range_run] = range_runs(symbols, start, end, datetime.now(UTC))
     return launch(build_loading(settings), range_run, instance, warehouse)

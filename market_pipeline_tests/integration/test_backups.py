@@ -22,20 +22,20 @@ from pydantic import SecretStr
 from sqlalchemy import Connection, Engine, event, text
 
 from market_pipeline.cli.main import main
+from market_pipeline.core.run_planning import range_runs
+from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.settings import Settings
 from market_pipeline.dbt_project import run_dbt
 from market_pipeline.orchestration.assets import asset_key
 from market_pipeline.orchestration.build import build_loading
-from market_pipeline.orchestration.launch import launch, open_instance
-from market_pipeline.orchestration.storage.whole import dagster_database_url
+from market_pipeline.orchestration.instance_storage import dagster_database_url
+from market_pipeline.orchestration.run_launch import launch, open_instance
 from market_pipeline.quality.rules import examine
-from market_pipeline.runs import range_runs
 from market_pipeline.sandbox.config import SandboxConfig
-from market_pipeline.sandbox.server import running_sandbox
-from market_pipeline.sessions import sessions_between
-from market_pipeline.settings import Settings
+from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.api_keys import Scope, accepted_key, create_key
-from market_pipeline.warehouse.backups import (
+from market_pipeline.warehouse.backup.backup import (
     DAGSTER,
     WAREHOUSE,
     Backup,
@@ -45,12 +45,12 @@ from market_pipeline.warehouse.backups import (
     find_backup,
     remove_old,
 )
-from market_pipeline.warehouse.client_programs import ClientProgramError, program_for
+from market_pipeline.warehouse.backup.client_programs import ClientProgramError, program_for
+from market_pipeline.warehouse.backup.dump import DumpError, Table, beside, contents, snapshot_of
+from market_pipeline.warehouse.backup.restore import restore
 from market_pipeline.warehouse.database import create_warehouse_engine
-from market_pipeline.warehouse.dumps import DumpError, Table, beside, contents, snapshot_of
-from market_pipeline.warehouse.errors import DatabaseUnavailableError, SchemaError
+from market_pipeline.warehouse.database_errors import DatabaseUnavailableError, SchemaError
 from market_pipeline.warehouse.loading import RejectedBar, load
-from market_pipeline.warehouse.restoring import restore
 from market_pipeline.warehouse.roles import ANALYST, READER, analysts_access, reading_role
 from market_pipeline.warehouse.schema import head_revision
 from market_pipeline.warehouse.tracked_symbols import add_symbols

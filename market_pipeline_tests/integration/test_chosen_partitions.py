@@ -11,9 +11,9 @@ from dagster._cli.job import job_execute_command
 from dagster_dg_cli.cli.launch import launch_command
 from sqlalchemy import Engine
 
-from market_pipeline.orchestration.launch import open_instance
-from market_pipeline.settings import Settings
-from market_pipeline.symbols import Symbol
+from market_pipeline.core.settings import Settings
+from market_pipeline.core.symbols import Symbol
+from market_pipeline.orchestration.run_launch import open_instance
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.integration.code_location import Daemon, loaded_location
 

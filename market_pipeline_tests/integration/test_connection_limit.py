@@ -14,11 +14,11 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from market_pipeline.core.symbols import Symbol
 from market_pipeline.sandbox.config import SandboxConfig
-from market_pipeline.sandbox.server import running_sandbox
-from market_pipeline.symbols import Symbol
+from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline.warehouse.database import create_warehouse_engine
-from market_pipeline.warehouse.errors import CONNECTIONS_OF_A_RUN
+from market_pipeline.warehouse.database_errors import CONNECTIONS_OF_A_RUN
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 
 SYMBOLS = ("AAPL", "AMZN", "GOOGL", "JPM", "META", "MSFT", "NVDA", "TSLA")

@@ -14,15 +14,15 @@ from pydantic import SecretStr
 from sqlalchemy import text
 
 from market_pipeline.cli.main import main
-from market_pipeline.database_address import DatabaseAddress
-from market_pipeline.orchestration.storage.whole import dagster_database_url, open_storage
-from market_pipeline.settings import Settings
+from market_pipeline.core.database_address import DatabaseAddress
+from market_pipeline.core.settings import Settings
+from market_pipeline.orchestration.instance_storage import dagster_database_url, open_storage
 from market_pipeline.warehouse import connections, embedded
-from market_pipeline.warehouse.client_programs import environment_for
+from market_pipeline.warehouse.backup.client_programs import environment_for
 from market_pipeline.warehouse.connections import OLDEST_SERVER, SETTINGS, check_server
 from market_pipeline.warehouse.database import create_warehouse_engine, warehouse_of
-from market_pipeline.warehouse.errors import UnsupportedDatabaseError
-from market_pipeline.warehouse.reading_connections import reading_connection
+from market_pipeline.warehouse.database_errors import UnsupportedDatabaseError
+from market_pipeline.warehouse.read_only_connections import reading_connection
 from market_pipeline.warehouse.roles import READER, reading_role
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.integration.stored_bars import AAPL, loaded, recorded

@@ -10,13 +10,13 @@ import pytest
 from dagster import DagsterInstance
 from sqlalchemy import Engine
 
+from market_pipeline.core.settings import Settings
 from market_pipeline.orchestration.build import build_loading
-from market_pipeline.orchestration.corporate_actions import build_corporate_actions
-from market_pipeline.polygon.errors import PolygonError
+from market_pipeline.orchestration.corporate_action_assets import build_corporate_actions
+from market_pipeline.polygon.vendor_errors import PolygonError
 from market_pipeline.sandbox.config import SandboxConfig
-from market_pipeline.sandbox.server import running_sandbox
-from market_pipeline.settings import Settings
-from market_pipeline.warehouse.corporate_action_inquiries import HISTORIES_A_RUN
+from market_pipeline.sandbox.loopback_server import running_sandbox
+from market_pipeline.warehouse.corporate_action_refresh import HISTORIES_A_RUN
 from market_pipeline.warehouse.tables import dividends, splits
 from market_pipeline.warehouse.tracked_symbols import add_symbols, remove_symbol
 from market_pipeline_tests.integration.corporate_action_cases import (

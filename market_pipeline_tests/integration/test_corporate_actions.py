@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, insert, text
 
-from market_pipeline.warehouse.corporate_action_inquiries import DIVIDENDS, SPLITS, ActionTable
-from market_pipeline.warehouse.corporate_actions import RefusedActionsError
+from market_pipeline.warehouse.corporate_action_refresh import DIVIDENDS, SPLITS, ActionTable
+from market_pipeline.warehouse.corporate_actions import RejectedActionsError
 from market_pipeline.warehouse.loading import MixedSourcesError
 from market_pipeline.warehouse.tables import bar_source, dividends, splits
 from market_pipeline.warehouse.tracked_symbols import add_symbols
@@ -155,7 +155,7 @@ def test_dates_that_were_not_asked_for_and_others_tickers_stay_out(warehouse: En
 
 def test_a_value_that_the_database_can_not_hold_changes_nothing_and_is_told(warehouse: Engine) -> None:
     after(warehouse, listing(DIVIDEND), actions=DIVIDENDS)
-    with pytest.raises(RefusedActionsError, match="refused the vendor's dividends, and keeps those it has"):
+    with pytest.raises(RejectedActionsError, match="refused the vendor's dividends, and keeps those it has"):
         after(warehouse, listing({**DIVIDEND, "frequency": 10**12}), actions=DIVIDENDS)
     assert [row["frequency"] for row in rows(warehouse, dividends)] == [4]
 

@@ -12,13 +12,13 @@ from dagster._core.instance import InstanceRef
 from dagster._serdes import serialize_value
 from pydantic import SecretStr
 
-from market_pipeline.orchestration.storage.event_log import BulkPostgresEventLogStorage
-from market_pipeline.orchestration.storage.whole import (
+from market_pipeline.core.settings import Settings, project_dir
+from market_pipeline.dagster_storage.event_log import BulkPostgresEventLogStorage
+from market_pipeline.orchestration.instance_storage import (
     DagsterDatabaseError,
     dagster_database_url,
     open_storage,
 )
-from market_pipeline.settings import Settings, project_dir
 from market_pipeline.warehouse import embedded
 
 CLOUD = "postgres://user:p%40ss@db.example:6543/market?sslmode=require"

@@ -11,9 +11,9 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, make_url
 
 from market_pipeline.cli.main import main
+from market_pipeline.core.settings import Settings
 from market_pipeline.sandbox.config import SandboxConfig
-from market_pipeline.sandbox.server import running_sandbox
-from market_pipeline.settings import Settings
+from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline.warehouse import embedded
 
 Findings = dict[str, dict[str, Any]]

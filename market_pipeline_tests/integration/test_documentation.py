@@ -13,8 +13,8 @@ import typer
 import yaml
 
 from market_pipeline.cli.commands import app
-from market_pipeline.cli.passing_on import PassesOn
-from market_pipeline.settings import Settings
+from market_pipeline.cli.passthrough import PassthroughCommand
+from market_pipeline.core.settings import Settings
 from market_pipeline_tests.end_to_end.conftest import CHECKOUT
 
 DOCS = CHECKOUT / "docs"
@@ -96,7 +96,7 @@ def unknown(words: list[str]) -> str | None:
         if words[0] not in command.commands:
             return words[0]
         command, words = command.commands[words[0]], words[1:]
-    if isinstance(command, PassesOn):
+    if isinstance(command, PassthroughCommand):
         return None
     known = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
     options = [word.partition("=")[0] for word in words if word.startswith("--")]

@@ -19,27 +19,27 @@ from dagster._utils.schedules import schedule_execution_time_iterator
 from pydantic import SecretStr
 from sqlalchemy import Engine, text
 
-from market_pipeline.errors import MarketPipelineError
+from market_pipeline.core.errors import MarketPipelineError
+from market_pipeline.core.run_planning import range_runs
+from market_pipeline.core.sessions import session_starts, sessions_between
+from market_pipeline.core.settings import Settings, load_settings
+from market_pipeline.core.symbols import Symbol, starting_symbols
 from market_pipeline.ingest import Run, ingest
-from market_pipeline.listing import refresh
 from market_pipeline.orchestration.build import build_loading
 from market_pipeline.orchestration.schedules import tonight
 from market_pipeline.polygon.client import PolygonClient
-from market_pipeline.polygon.fetching import Fetcher
+from market_pipeline.polygon.fetcher import Fetcher
 from market_pipeline.polygon.rate_limit import WINDOW_SECONDS
-from market_pipeline.runs import range_runs
+from market_pipeline.reference_data import refresh
 from market_pipeline.sandbox.config import SandboxConfig
-from market_pipeline.sandbox.server import running_sandbox
-from market_pipeline.sessions import session_starts, sessions_between
-from market_pipeline.settings import Settings, load_settings
-from market_pipeline.symbols import Symbol, starting_symbols
+from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline.warehouse import embedded
-from market_pipeline.warehouse.accounting import Outcome
 from market_pipeline.warehouse.database import create_warehouse_engine, open_warehouse, warehouse_of
+from market_pipeline.warehouse.load_history import LoadResult
 from market_pipeline.warehouse.loading import claim_source
-from market_pipeline.warehouse.migrating import migrate
+from market_pipeline.warehouse.migration import migrate
 from market_pipeline.warehouse.rate_limit import SharedLimiter
-from market_pipeline.warehouse.reading import bars
+from market_pipeline.warehouse.stored_bars import bars
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.integration.polygon_cases import client_of
 from market_pipeline_tests.integration.stored_bars import flags, loaded, query, recorded
@@ -87,7 +87,7 @@ def record(symbol: Symbol, session: date, **changes: Any) -> dict[str, Any]:
     return {"t": start, "o": 100, "h": 102, "l": 99, "c": 101, "v": 1000 + start % 997, "vw": 100.5, "n": 7, **changes}
 
 
-def ingested(warehouse: Engine, symbol: Symbol, sessions: Sequence[date], *records: dict[str, Any]) -> Outcome:
+def ingested(warehouse: Engine, symbol: Symbol, sessions: Sequence[date], *records: dict[str, Any]) -> LoadResult:
     """What comes of a run over these sessions if the vendor answers with these records."""
     answer = {"status": "OK", "ticker": symbol.vendor_ticker, "adjusted": False, "results": list(records)}
     with scripted_vendor(Reply(answer)) as vendor, client_of(vendor) as client:
@@ -102,7 +102,7 @@ def ingested(warehouse: Engine, symbol: Symbol, sessions: Sequence[date], *recor
         ))  # fmt: skip
 
 
-def only(outcomes: Iterator[Outcome]) -> Outcome:
+def only(outcomes: Iterator[LoadResult]) -> LoadResult:
     [outcome] = outcomes
     return outcome
 

@@ -20,9 +20,9 @@ from typer.testing import CliRunner, Result
 
 import market_pipeline
 from market_pipeline.cli import db
-from market_pipeline.settings import Settings
+from market_pipeline.core.settings import Settings
 from market_pipeline.warehouse import embedded
-from market_pipeline.warehouse.embedded.errors import EmbeddedServerError
+from market_pipeline.warehouse.embedded.server_errors import EmbeddedServerError
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be other users")
 NOBODY = 65534
@@ -40,7 +40,7 @@ START_AS_NOBODY = f"""
 import encodings.idna, os, sys
 from pathlib import Path
 from market_pipeline.warehouse import embedded
-from market_pipeline.warehouse.embedded.errors import EmbeddedServerError
+from market_pipeline.warehouse.embedded.server_errors import EmbeddedServerError
 os.setgroups([]); os.setgid({NOBODY}); os.setuid({NOBODY})
 try:
     server = embedded.ensure_running(Path(sys.argv[1]))
@@ -52,7 +52,7 @@ except EmbeddedServerError as error:
 PSQL = """
 import sys
 from market_pipeline.cli import db
-from market_pipeline.settings import Settings
+from market_pipeline.core.settings import Settings
 db.load_settings = lambda: Settings(_env_file=None)  # not the developer's .env
 db.app(["psql", *sys.argv[1:]])
 """

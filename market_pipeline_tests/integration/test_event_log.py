@@ -15,8 +15,8 @@ from dagster_postgres import PostgresEventLogStorage
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from market_pipeline.orchestration.storage.each_partition import of_partition
-from market_pipeline.orchestration.storage.event_log import BulkPostgresEventLogStorage
+from market_pipeline.dagster_storage.event_log import BulkPostgresEventLogStorage
+from market_pipeline.dagster_storage.partition_events import of_partition
 from market_pipeline.warehouse import embedded
 from market_pipeline_tests.integration.event_log_cases import (
     FIRST_RUN,
@@ -79,7 +79,11 @@ class Recorded:
 
 @pytest.fixture(scope="module")
 def ours(new_database: Any, tmp_path_factory: pytest.TempPathFactory) -> Recorded:
-    custom = {"module": "market_pipeline.orchestration.storage.whole", "class": "MarketPipelineStorage", "config": {}}
+    custom = {
+        "module": "market_pipeline.orchestration.instance_storage",
+        "class": "MarketPipelineStorage",
+        "config": {},
+    }
     with pytest.MonkeyPatch.context() as environment:
         url = new_database()
         environment.setenv("DAGSTER_DATABASE_URL", url)
@@ -217,7 +221,11 @@ def test_after_a_failed_batch_dagsters_one_by_one_writing_doubles_nothing(
 ) -> None:
     monkeypatch.setenv("DAGSTER_DATABASE_URL", url)
     monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "1000")
-    custom = {"module": "market_pipeline.orchestration.storage.whole", "class": "MarketPipelineStorage", "config": {}}
+    custom = {
+        "module": "market_pipeline.orchestration.instance_storage",
+        "class": "MarketPipelineStorage",
+        "config": {},
+    }
     with open_instance(tmp_path, {"custom": custom}) as instance:
         with instance.event_log_storage.index_connection() as connection:
             connection.execute(text(REFUSE_BATCHES))

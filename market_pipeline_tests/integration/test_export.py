@@ -18,11 +18,11 @@ import pytest
 from sqlalchemy import Engine, text
 
 from market_pipeline.cli.main import main
-from market_pipeline.symbols import Symbol
+from market_pipeline.core.symbols import Symbol
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.export import ExportError, Format, export
-from market_pipeline.warehouse.extract import BLOCK_ROWS, COLUMNS, Adjustment, Selection
-from market_pipeline.warehouse.reading import bars
+from market_pipeline.warehouse.export_query import BLOCK_ROWS, COLUMNS, Adjustment, Selection
+from market_pipeline.warehouse.stored_bars import bars
 from market_pipeline.warehouse.tracked_symbols import add_symbols, remove_symbol
 from market_pipeline_tests.integration.mart_cases import (
     add_dividends,

@@ -7,17 +7,17 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, func, select
 
+from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.symbols import Symbol
 from market_pipeline.ingest import Run, ingest
-from market_pipeline.listing import refresh
 from market_pipeline.polygon.client import PolygonClient
-from market_pipeline.polygon.fetching import Fetcher
-from market_pipeline.polygon.http import Patience
+from market_pipeline.polygon.fetcher import Fetcher
+from market_pipeline.polygon.http import RetryPolicy
 from market_pipeline.polygon.rate_limit import LocalLimiter
+from market_pipeline.reference_data import refresh
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.faults import FAULTS
-from market_pipeline.sandbox.server import running_sandbox
-from market_pipeline.sessions import sessions_between
-from market_pipeline.symbols import Symbol
+from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline.warehouse.tables import backfill_history, market_data, rejected_bars
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 
@@ -25,7 +25,7 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "faults.md"
 AAPL = Symbol.of("AAPL", "stock")
 MAY = sessions_between("XNYS", date(2024, 5, 1), date(2024, 5, 31))
 NOW = datetime(2024, 6, 15, 2, tzinfo=UTC)
-PATIENT = Patience(
+PATIENT = RetryPolicy(
     connect=30, read=30, whole_answer=60, attempts=3, first_wait=0.01, longest_wait=0.5, rate_limit_wait=0.02
 )
 HURRIED = replace(PATIENT, read=0.3, whole_answer=2)

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
-from market_pipeline.symbols import Symbol
+from market_pipeline.core.symbols import Symbol
 from market_pipeline.warehouse.tables import market_data
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.integration.corporate_action_cases import after, counts, listing

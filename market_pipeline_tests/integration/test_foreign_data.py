@@ -4,7 +4,7 @@ from datetime import date
 
 from sqlalchemy import Engine, text
 
-from market_pipeline.settings import Source
+from market_pipeline.core.settings import Source
 from market_pipeline.warehouse.foreign_data import KnownData, foreign_data
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.integration.stored_bars import AAPL, loaded, recorded

@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 
+from market_pipeline.warehouse.database_errors import unavailable
 from market_pipeline.warehouse.embedded import Server
-from market_pipeline.warehouse.errors import unavailable
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.integration.stored_bars import AAPL, loaded, query, recorded
 

@@ -8,17 +8,17 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import Engine, select
 
+from market_pipeline.core.settings import Settings
 from market_pipeline.ingest import Run, ingest
-from market_pipeline.listing import refresh
-from market_pipeline.operations.checkup import examine_all
-from market_pipeline.polygon import errors
+from market_pipeline.operations.doctor import examine_all
+from market_pipeline.polygon import vendor_errors
 from market_pipeline.polygon.client import PolygonClient
-from market_pipeline.polygon.fetching import Fetcher
-from market_pipeline.polygon.introduction import introduce
+from market_pipeline.polygon.fetcher import Fetcher
+from market_pipeline.polygon.key_check import check_key
 from market_pipeline.polygon.rate_limit import LocalLimiter
+from market_pipeline.reference_data import refresh
 from market_pipeline.sandbox.config import SandboxConfig
-from market_pipeline.sandbox.server import running_sandbox
-from market_pipeline.settings import Settings
+from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline.warehouse.tables import bar_source, market_data
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.integration.polygon_cases import AAPL, APRIL_1, APRIL_4, BARS, HURRY, KEY, body
@@ -81,7 +81,7 @@ def test_its_bars_are_the_markets(settings: Settings, gateway: ScriptedVendor, w
 
 
 def test_a_gateway_takes_the_vendors_key(settings: Settings, gateway: ScriptedVendor) -> None:
-    with pytest.raises(errors.MissingKeyError):
+    with pytest.raises(vendor_errors.MissingKeyError):
         PolygonClient.from_settings(through(gateway, settings, polygon_api_key=None), LocalLimiter(9))
 
 
@@ -92,7 +92,7 @@ def test_a_sandbox_behind_a_gateway_is_not_the_market(settings: Settings) -> Non
         )
         with (
             PolygonClient.from_settings(declared, LocalLimiter(9)) as client,
-            pytest.raises(errors.BadAnswerError, match="a sandbox answered where the vendor should have"),
+            pytest.raises(vendor_errors.BadResponseError, match="a sandbox answered where the vendor should have"),
         ):
             client.daily_bars(AAPL, APRIL_1, APRIL_4)
 
@@ -102,7 +102,7 @@ def test_one_that_is_not_declared_is_told_how_to_be(settings: Settings, gateway:
     undeclared = settings.model_copy(update={"polygon_base_url": gateway.base_url})
     with (
         PolygonClient.from_settings(undeclared, LocalLimiter(9)) as client,
-        pytest.raises(errors.BadAnswerError, match="declared by POLYGON_GATEWAY_URL"),
+        pytest.raises(vendor_errors.BadResponseError, match="declared by POLYGON_GATEWAY_URL"),
     ):
         client.daily_bars(AAPL, APRIL_1, APRIL_4)
 
@@ -117,7 +117,7 @@ def test_the_key_goes_to_no_host_in_the_internet_that_is_not_declared(
     )
     with (
         PolygonClient.from_settings(mistyped, LocalLimiter(9)) as client,
-        pytest.raises(errors.BadAnswerError, match="neither the vendor nor a sandbox"),
+        pytest.raises(vendor_errors.BadResponseError, match="neither the vendor nor a sandbox"),
     ):
         client.daily_bars(AAPL, APRIL_1, APRIL_4)
     [asked] = gateway.asked
@@ -127,12 +127,14 @@ def test_the_key_goes_to_no_host_in_the_internet_that_is_not_declared(
 
 def test_one_that_is_down_is_called_the_gateway(settings: Settings, gateway: ScriptedVendor) -> None:
     down = through(gateway, settings, polygon_gateway_url="http://127.0.0.1:9/polygon")
-    with pytest.raises(errors.VendorDownError, match=r"http://127\.0\.0\.1:9/polygon.*POLYGON_GATEWAY_URL"):
-        introduce(down, LocalLimiter(9))
+    with pytest.raises(vendor_errors.VendorDownError, match=r"http://127\.0\.0\.1:9/polygon.*POLYGON_GATEWAY_URL"):
+        check_key(down, LocalLimiter(9))
     url, limiter = down.vendor_url, LocalLimiter(9)
     with (
         PolygonClient(url, SecretStr(KEY), source="polygon", limiter=limiter, patience=HURRY) as client,
-        pytest.raises(errors.VendorDownError, match=r"no answer from the gateway at http://127\.0\.0\.1:9/polygon"),
+        pytest.raises(
+            vendor_errors.VendorDownError, match=r"no answer from the gateway at http://127\.0\.0\.1:9/polygon"
+        ),
     ):
         client.daily_bars(AAPL, APRIL_1, APRIL_4)
 

@@ -5,11 +5,11 @@ from datetime import date
 import pytest
 from sqlalchemy import Engine
 
-from market_pipeline.bars import FetchedBars
+from market_pipeline.core.bars import FetchedBars
+from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.settings import Source
+from market_pipeline.core.symbols import Symbol
 from market_pipeline.ingest import Run, ingest
-from market_pipeline.sessions import sessions_between
-from market_pipeline.settings import Source
-from market_pipeline.symbols import Symbol
 from market_pipeline.warehouse.tracked_symbols import Reference, add_symbols
 from market_pipeline_tests.integration.stored_bars import query, recorded
 

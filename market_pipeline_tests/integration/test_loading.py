@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import Engine, func, select, text, update
 from sqlalchemy.exc import IntegrityError
 
+from market_pipeline.core.sessions import session_starts, sessions_between
+from market_pipeline.core.symbols import Symbol
 from market_pipeline.quality.rules import examine
-from market_pipeline.sessions import session_starts, sessions_between
-from market_pipeline.symbols import Symbol
-from market_pipeline.warehouse.accounting import Attempt, Outcome, record_failure
+from market_pipeline.warehouse.load_history import LoadRequest, LoadResult, record_failure
 from market_pipeline.warehouse.loading import MixedSourcesError, RejectedBar
 from market_pipeline.warehouse.loading import load as load_examined
 from market_pipeline.warehouse.tables import (
@@ -45,8 +45,8 @@ def bars(sessions: Sequence[date], close: float = 10.0) -> pd.DataFrame:
     )
 
 
-def attempt(sessions: Sequence[date] = WEEK, *, run_id: str = "run-1", source: str = "sandbox") -> Attempt:
-    return Attempt(
+def attempt(sessions: Sequence[date] = WEEK, *, run_id: str = "run-1", source: str = "sandbox") -> LoadRequest:
+    return LoadRequest(
         AAPL,
         sessions,
         source,
@@ -58,11 +58,11 @@ def attempt(sessions: Sequence[date] = WEEK, *, run_id: str = "run-1", source: s
     )
 
 
-def load(warehouse: Engine, asked: Attempt, accepted: pd.DataFrame, rejected: Sequence[RejectedBar]) -> Outcome:
+def load(warehouse: Engine, asked: LoadRequest, accepted: pd.DataFrame, rejected: Sequence[RejectedBar]) -> LoadResult:
     return load_examined(warehouse, asked, accepted, rejected, examine)
 
 
-def counts(outcome: Outcome) -> tuple[int, int, int, int, int]:
+def counts(outcome: LoadResult) -> tuple[int, int, int, int, int]:
     return outcome.fetched, outcome.loaded, outcome.revised, outcome.unchanged, outcome.rejected
 
 
@@ -172,7 +172,7 @@ def test_a_database_of_one_source_refuses_the_other_and_keeps_what_it_has(wareho
 
 
 def test_a_symbol_that_is_not_tracked_is_refused(warehouse: Engine) -> None:
-    stranger = Attempt(Symbol.of("MSFT", "stock"), WEEK, "sandbox", "run-1", "cli", datetime.now(UTC))
+    stranger = LoadRequest(Symbol.of("MSFT", "stock"), WEEK, "sandbox", "run-1", "cli", datetime.now(UTC))
     with pytest.raises(NotTrackedError, match="symbols add MSFT"):
         load(warehouse, stranger, bars(WEEK), [])
 

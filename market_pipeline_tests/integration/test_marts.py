@@ -15,13 +15,13 @@ from psycopg import sql
 from pydantic import SecretStr
 from sqlalchemy import Engine, text
 
-from market_pipeline.database_address import DatabaseAddress
+from market_pipeline.core.database_address import DatabaseAddress
+from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.settings import Settings
+from market_pipeline.core.symbols import Symbol
 from market_pipeline.dbt_project import DbtError, dbt_environment, output_folder, project_folder, run_dbt
-from market_pipeline.sessions import sessions_between
-from market_pipeline.settings import Settings
-from market_pipeline.symbols import Symbol
 from market_pipeline.warehouse import embedded
-from market_pipeline.warehouse.errors import DatabaseUnavailableError
+from market_pipeline.warehouse.database_errors import DatabaseUnavailableError
 from market_pipeline_tests.integration.mart_cases import (
     add_bars,
     add_dividends,

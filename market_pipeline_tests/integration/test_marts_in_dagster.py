@@ -13,15 +13,15 @@ from dagster._core.remote_representation.external_data import RepositorySnap
 from dagster_shared.record import copy
 from sqlalchemy import Engine
 
-from market_pipeline.database_address import DatabaseAddress
+from market_pipeline.core.database_address import DatabaseAddress
+from market_pipeline.core.settings import Settings
+from market_pipeline.core.symbols import Symbol
 from market_pipeline.dbt_project import manifest, project_folder
 from market_pipeline.orchestration.assets import asset_key
 from market_pipeline.orchestration.build import build_definitions
-from market_pipeline.orchestration.launch import launch_job, open_instance
-from market_pipeline.orchestration.marts import JOB, build_marts
-from market_pipeline.orchestration.marts_build import assets_by_dagster_dbt
-from market_pipeline.settings import Settings
-from market_pipeline.symbols import Symbol
+from market_pipeline.orchestration.mart_assets import JOB, build_marts
+from market_pipeline.orchestration.mart_build import assets_by_dagster_dbt
+from market_pipeline.orchestration.run_launch import launch_job, open_instance
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.integration.stored_bars import AAPL, loaded, query, recorded
 

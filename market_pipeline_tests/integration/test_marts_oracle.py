@@ -15,8 +15,8 @@ import pandas as pd
 import pytest
 from sqlalchemy import Engine
 
+from market_pipeline.core.symbols import Symbol
 from market_pipeline.sandbox.recorded import RECORDED
-from market_pipeline.symbols import Symbol
 from market_pipeline.warehouse import embedded
 from market_pipeline_tests.integration.mart_cases import (
     add_bars,

@@ -12,9 +12,9 @@ from sqlalchemy import Engine
 
 from market_pipeline.api import pipeline_metrics
 from market_pipeline.api.server import running_api
-from market_pipeline.sessions import latest_ended_session, sessions_between
-from market_pipeline.settings import Settings
-from market_pipeline.symbols import Symbol
+from market_pipeline.core.sessions import latest_ended_session, sessions_between
+from market_pipeline.core.settings import Settings
+from market_pipeline.core.symbols import Symbol
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.api_keys import Scope, create_key
 from market_pipeline.warehouse.database import warehouse_of

@@ -7,12 +7,12 @@ from alembic.script import ScriptDirectory
 from pydantic import SecretStr
 from sqlalchemy import Engine, text
 
-from market_pipeline.settings import Settings
+from market_pipeline.core.settings import Settings
 from market_pipeline.warehouse.api_keys import access_metadata
 from market_pipeline.warehouse.database import create_warehouse_engine, open_warehouse
+from market_pipeline.warehouse.database_errors import DatabaseUnavailableError, SchemaError
 from market_pipeline.warehouse.embedded import Server
-from market_pipeline.warehouse.errors import DatabaseUnavailableError, SchemaError
-from market_pipeline.warehouse.migrating import alembic_config, migrate
+from market_pipeline.warehouse.migration import alembic_config, migrate
 from market_pipeline.warehouse.schema import current_revision, head_revision, revisions
 from market_pipeline.warehouse.tables import metadata
 

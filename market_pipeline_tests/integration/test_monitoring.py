@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import Engine
 
 from market_pipeline.api.server import running_api
-from market_pipeline.settings import Settings
+from market_pipeline.core.settings import Settings
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.integration.stored_bars import AAPL, failed, loaded, recorded
 

@@ -14,19 +14,19 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, func, select
 
 from market_pipeline.cli.main import main
+from market_pipeline.core.run_planning import range_runs
+from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.settings import Settings
+from market_pipeline.core.symbols import AssetClass, Symbol, starting_symbols
 from market_pipeline.orchestration.assets import asset_key
 from market_pipeline.orchestration.build import build_loading
-from market_pipeline.orchestration.launch import launch, open_instance
-from market_pipeline.runs import range_runs
+from market_pipeline.orchestration.run_launch import launch, open_instance
 from market_pipeline.sandbox.config import SandboxConfig
-from market_pipeline.sandbox.server import running_sandbox
-from market_pipeline.sessions import sessions_between
-from market_pipeline.settings import Settings
-from market_pipeline.symbols import AssetClass, Symbol, starting_symbols
+from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline.warehouse import embedded
-from market_pipeline.warehouse.accounting import record_failure
 from market_pipeline.warehouse.api_keys import Scope, create_key
-from market_pipeline.warehouse.renaming import renaming
+from market_pipeline.warehouse.load_history import record_failure
+from market_pipeline.warehouse.symbol_renaming import renaming
 from market_pipeline.warehouse.tables import backfill_history, market_data, metadata, tracked_symbols
 from market_pipeline.warehouse.tracked_symbols import (
     NameTakenError,

@@ -11,16 +11,16 @@ from dagster import DagsterInstance
 from sqlalchemy import Engine, text
 
 from market_pipeline.api.server import running_api
+from market_pipeline.core.run_planning import RangeRun
+from market_pipeline.core.sessions import latest_ended_session, sessions_between
+from market_pipeline.core.settings import Settings
+from market_pipeline.core.symbols import Symbol
 from market_pipeline.orchestration.assets import asset_key
 from market_pipeline.orchestration.build import build_loading
-from market_pipeline.orchestration.launch import launch, open_instance
+from market_pipeline.orchestration.run_launch import launch, open_instance
 from market_pipeline.orchestration.schedules import tonight
-from market_pipeline.runs import RangeRun
 from market_pipeline.sandbox.config import SandboxConfig
-from market_pipeline.sandbox.server import running_sandbox
-from market_pipeline.sessions import latest_ended_session, sessions_between
-from market_pipeline.settings import Settings
-from market_pipeline.symbols import Symbol
+from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline.warehouse.api_keys import Scope, create_key
 from market_pipeline.warehouse.database import create_warehouse_engine
 from market_pipeline.warehouse.embedded import Server

@@ -15,10 +15,10 @@ from dagster._serdes import serialize_value
 from typer.testing import CliRunner
 
 from market_pipeline.cli.commands import app
+from market_pipeline.core.settings import Settings
+from market_pipeline.dagster_storage.event_log import BulkPostgresEventLogStorage
 from market_pipeline.orchestration.celery_app import NoBrokerError
-from market_pipeline.orchestration.storage.event_log import BulkPostgresEventLogStorage
 from market_pipeline.orchestration.workers import WatchedRunLauncher
-from market_pipeline.settings import Settings
 from market_pipeline.warehouse.embedded import Server
 
 CHECKOUT = Path(__file__).parents[2]

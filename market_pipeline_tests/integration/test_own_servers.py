@@ -14,13 +14,13 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
 
-from market_pipeline.api.reader import Reader
+from market_pipeline.api.generated.reader import Reader
 from market_pipeline.cli.main import main
+from market_pipeline.core.settings import Settings
 from market_pipeline.dbt_project import run_dbt
-from market_pipeline.orchestration.storage.whole import open_storage
-from market_pipeline.settings import Settings
+from market_pipeline.orchestration.instance_storage import open_storage
 from market_pipeline.warehouse.database import create_warehouse_engine, warehouse_of
-from market_pipeline.warehouse.errors import UnsupportedDatabaseError
+from market_pipeline.warehouse.database_errors import UnsupportedDatabaseError
 from market_pipeline.warehouse.rate_limit import SharedLimiter
 from market_pipeline.warehouse.roles import READER, reading_role
 from market_pipeline.warehouse.tracked_symbols import add_symbols

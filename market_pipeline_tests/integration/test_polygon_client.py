@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from market_pipeline.bars import empty_frame
-from market_pipeline.polygon import errors
+from market_pipeline.core.bars import empty_frame
+from market_pipeline.polygon import vendor_errors
 from market_pipeline_tests.integration.polygon_cases import (
     AAPL,
     APRIL_1,
@@ -99,21 +99,21 @@ def test_the_key_is_never_taken_to_a_foreign_address() -> None:
     with scripted_vendor() as foreign:
         error, _ = failure(Reply(body(BARS, next_url=f"{foreign.base_url.replace('127.0.0.1', 'localhost')}/v2/x")))
         assert not foreign.asked
-    assert isinstance(error, errors.BadAnswerError)
+    assert isinstance(error, vendor_errors.BadResponseError)
     assert "is not at the vendor's address" in str(error)
 
 
 @pytest.mark.parametrize("link", ["https://[", "mailto:api.polygon.io", 7, {"url": 1}])
 def test_a_link_that_is_no_address_is_refused(link: Any) -> None:
     error, vendor = failure(Reply(body(BARS, next_url=link)))
-    assert isinstance(error, errors.BadAnswerError)
+    assert isinstance(error, vendor_errors.BadResponseError)
     assert len(vendor.asked) == 1
 
 
 def test_a_page_that_links_to_itself_ends_with_an_error() -> None:
     page = Reply(body(BARS, next_url="https://api.polygon.io/v2/aggs/ticker/AAPL/range/1/day/1/2?cursor=a"))
     error, vendor = failure(*[page] * 9)
-    assert isinstance(error, errors.BadAnswerError)
+    assert isinstance(error, vendor_errors.BadResponseError)
     assert "pages don't end" in str(error)
     assert len(vendor.asked) == error.requests == 2
 
@@ -121,7 +121,7 @@ def test_a_page_that_links_to_itself_ends_with_an_error() -> None:
 def test_an_adjusted_second_page_spoils_the_whole_answer() -> None:
     first = body(BARS[:1], next_url="https://api.polygon.io/v2/aggs/ticker/AAPL/range/1/day/1/2?cursor=a")
     error, _ = failure(Reply(first), Reply(body(BARS[1:], adjusted=True)))
-    assert isinstance(error, errors.BadAnswerError)
+    assert isinstance(error, vendor_errors.BadResponseError)
     assert "adjusted" in str(error)
     assert error.requests == 2
 

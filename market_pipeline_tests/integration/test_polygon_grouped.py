@@ -6,8 +6,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from market_pipeline.polygon import errors
-from market_pipeline.sessions import UnknownCalendarError
+from market_pipeline.core.sessions import UnknownCalendarError
+from market_pipeline.polygon import vendor_errors
 from market_pipeline_tests.integration.polygon_cases import client_of
 from market_pipeline_tests.scripted_vendor import Reply, scripted_vendor
 
@@ -49,7 +49,7 @@ def test_an_adjusted_market_is_refused() -> None:
     with (
         scripted_vendor(grouped(TTMI, adjusted=True)) as vendor,
         client_of(vendor) as client,
-        pytest.raises(errors.BadAnswerError, match="all of XNYS on 2023-01-09: as-traded bars were asked for"),
+        pytest.raises(vendor_errors.BadResponseError, match="all of XNYS on 2023-01-09: as-traded bars were asked for"),
     ):
         client.grouped_bars("XNYS", SESSION)
 

@@ -7,9 +7,9 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from market_pipeline.polygon import errors
+from market_pipeline.core.symbols import AssetClass, Symbol
+from market_pipeline.polygon import vendor_errors
 from market_pipeline.polygon.reference import Dividend, Split, TickerChange
-from market_pipeline.symbols import AssetClass, Symbol
 from market_pipeline_tests.integration.polygon_cases import client_of
 from market_pipeline_tests.scripted_vendor import Reply, scripted_vendor
 
@@ -94,7 +94,7 @@ def test_where_neither_generation_may_be_asked_the_refusal_is_told() -> None:
     with (
         scripted_vendor(NOT_ENTITLED, NOT_ENTITLED) as vendor,
         client_of(vendor) as client,
-        pytest.raises(errors.PlanError, match="splits of AAPL 2005-01-01 to 2025-12-31") as caught,
+        pytest.raises(vendor_errors.PlanError, match="splits of AAPL 2005-01-01 to 2025-12-31") as caught,
     ):
         client.splits(START, END, AAPL)
     assert caught.value.requests == 2
@@ -180,7 +180,7 @@ def test_an_unknown_ticker_is_met_with_the_nearest_ones() -> None:
         scripted_vendor(*replies) as vendor,
         client_of(vendor) as client,
         pytest.raises(
-            errors.UnknownTickerError, match=r"knows no ticker APPL\. Did you mean one of AAPL, APLE\?"
+            vendor_errors.UnknownTickerError, match=r"knows no ticker APPL\. Did you mean one of AAPL, APLE\?"
         ) as caught,
     ):
         client.ticker(Symbol.of("APPL", "stock"))
@@ -207,7 +207,7 @@ def test_ticker_changes_come_oldest_first() -> None:
 
 def test_ticker_changes_of_an_unknown_ticker_are_refused_and_of_another_shape_too() -> None:
     with scripted_vendor(NO_TICKER, ok([])) as vendor, client_of(vendor) as client:
-        with pytest.raises(errors.UnknownTickerError):
+        with pytest.raises(vendor_errors.UnknownTickerError):
             client.ticker_changes(META)
-        with pytest.raises(errors.BadAnswerError):
+        with pytest.raises(vendor_errors.BadResponseError):
             client.ticker_changes(META)

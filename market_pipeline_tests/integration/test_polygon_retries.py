@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from market_pipeline.polygon import errors
-from market_pipeline.polygon.http import Patience
+from market_pipeline.polygon import vendor_errors
+from market_pipeline.polygon.http import RetryPolicy
 from market_pipeline_tests.integration.polygon_cases import (
     AAPL,
     APRIL_1,
@@ -64,12 +64,12 @@ class CountingLimiter:
 @pytest.mark.parametrize(
     ("reply", "kind"),
     [
-        (Reply(b"", 500), errors.VendorDownError),
-        (Reply(b"", 429), errors.RateLimitedError),
-        (Reply(b'{"status"'), errors.CutShortError),
+        (Reply(b"", 500), vendor_errors.VendorDownError),
+        (Reply(b"", 429), vendor_errors.RateLimitedError),
+        (Reply(b'{"status"'), vendor_errors.CutShortError),
     ],
 )
-def test_lasting_trouble_ends_after_the_last_attempt(reply: Reply, kind: type[errors.PolygonError]) -> None:
+def test_lasting_trouble_ends_after_the_last_attempt(reply: Reply, kind: type[vendor_errors.PolygonError]) -> None:
     error, vendor = failure(*[reply] * 9)
     assert type(error) is kind
     assert len(vendor.asked) == error.requests == HURRY.attempts
@@ -78,7 +78,7 @@ def test_lasting_trouble_ends_after_the_last_attempt(reply: Reply, kind: type[er
 def test_an_unreachable_address_is_the_vendors_trouble() -> None:
     with scripted_vendor() as vendor:
         pass
-    with client_of(vendor) as client, pytest.raises(errors.VendorDownError, match="no answer") as caught:
+    with client_of(vendor) as client, pytest.raises(vendor_errors.VendorDownError, match="no answer") as caught:
         client.daily_bars(AAPL, APRIL_1, APRIL_4)
     assert caught.value.requests == HURRY.attempts
 
@@ -88,16 +88,16 @@ def test_an_unreachable_sandbox_is_said_to_be_one() -> None:
         pass
     with (
         client_of(vendor, source="sandbox") as client,
-        pytest.raises(errors.VendorDownError, match="Is `market-pipeline sandbox` running"),
+        pytest.raises(vendor_errors.VendorDownError, match="Is `market-pipeline sandbox` running"),
     ):
         client.daily_bars(AAPL, APRIL_1, APRIL_4)
 
 
 @pytest.mark.parametrize("chunked", [True, False])
 def test_a_body_that_never_ends_is_given_up_at_the_deadline(chunked: bool) -> None:
-    patience = Patience(connect=2, read=2, whole_answer=0.2, attempts=1)
+    patience = RetryPolicy(connect=2, read=2, whole_answer=0.2, attempts=1)
     error, _ = failure(Reply(body(BARS), drip_seconds=0.02, chunked=chunked), patience=patience)
-    assert isinstance(error, errors.VendorDownError)
+    assert isinstance(error, vendor_errors.VendorDownError)
     assert "DeadlineError" in str(error)
 
 
@@ -128,7 +128,7 @@ def test_a_rate_limit_without_a_wait_is_waited_out_for_a_window() -> None:
 
 def test_a_wait_of_an_hour_is_taken_as_a_no() -> None:
     error, vendor = failure(Reply(b"", 429, {"Retry-After": "3600"}))
-    assert type(error) is errors.RateLimitedError
+    assert type(error) is vendor_errors.RateLimitedError
     assert len(vendor.asked) == 1
 
 

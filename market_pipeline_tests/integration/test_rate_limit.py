@@ -74,7 +74,7 @@ def test_a_clock_that_is_set_back_makes_nobody_wait_longer_than_a_window(
     warehouse: Engine, monkeypatch: pytest.MonkeyPatch, hours: float
 ) -> None:
     slept: list[float] = []
-    monkeypatch.setattr("market_pipeline.warehouse.rate_limit.interruption.pause", slept.append)
+    monkeypatch.setattr("market_pipeline.warehouse.rate_limit.stop_signals.pause", slept.append)
     limiter = SharedLimiter(warehouse, 5, window_seconds=61)
     for _ in range(5):
         limiter.acquire()
@@ -91,7 +91,7 @@ def test_a_long_wait_is_told(
     warehouse: Engine, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slept: list[float] = []
-    monkeypatch.setattr("market_pipeline.warehouse.rate_limit.interruption.pause", slept.append)
+    monkeypatch.setattr("market_pipeline.warehouse.rate_limit.stop_signals.pause", slept.append)
     limiter = SharedLimiter(warehouse, 1, window_seconds=14)
     with caplog.at_level("INFO"):
         limiter.acquire()

@@ -4,9 +4,9 @@ import dagster as dg
 from dagster import DagsterInstance
 from dagster._core.events.log import EventLogEntry
 
-from market_pipeline.orchestration.events import Materialized, record_materializations
-from market_pipeline.orchestration.launch import open_instance
-from market_pipeline.settings import Settings
+from market_pipeline.core.settings import Settings
+from market_pipeline.dagster_storage.recording import Materialized, record_materializations
+from market_pipeline.orchestration.run_launch import open_instance
 
 KEY = dg.AssetKey(["market_data", "AAPL"])
 RUN = "11111111-1111-4111-8111-111111111111"

@@ -5,13 +5,13 @@ from datetime import date
 import pytest
 from sqlalchemy import Engine
 
-from market_pipeline.cli.launching import launch_all
-from market_pipeline.runs import RangeRun
+from market_pipeline.cli.runs import launch_all
+from market_pipeline.core.run_planning import RangeRun
+from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.settings import Settings
+from market_pipeline.core.symbols import Symbol
 from market_pipeline.sandbox.config import SandboxConfig
-from market_pipeline.sandbox.server import running_sandbox
-from market_pipeline.sessions import sessions_between
-from market_pipeline.settings import Settings
-from market_pipeline.symbols import Symbol
+from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline.warehouse.tracked_symbols import add_symbols, remove_symbol
 from market_pipeline_tests.integration.stored_bars import query
 

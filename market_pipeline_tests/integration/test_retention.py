@@ -11,8 +11,8 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, create_engine, text
 
 from market_pipeline.cli.main import main
-from market_pipeline.orchestration.storage import retention
-from market_pipeline.orchestration.storage.retention import Deleted, delete_replaced
+from market_pipeline.dagster_storage import retention
+from market_pipeline.dagster_storage.retention import Deleted, delete_replaced
 from market_pipeline_tests.integration.event_log_cases import (
     FIRST_RUN,
     SECOND_RUN,
@@ -24,7 +24,7 @@ from market_pipeline_tests.integration.event_log_cases import (
 
 STORAGE = {
     "custom": {
-        "module": "market_pipeline.orchestration.storage.whole",
+        "module": "market_pipeline.orchestration.instance_storage",
         "class": "MarketPipelineStorage",
         "config": {"event_batch_size": 1000},
     }

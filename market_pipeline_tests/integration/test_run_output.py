@@ -10,15 +10,15 @@ from dagster import DagsterEventType, DagsterInstance
 from sqlalchemy import Engine
 
 from market_pipeline.cli.main import main
+from market_pipeline.core.run_planning import RangeRun
+from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.settings import Settings
+from market_pipeline.core.symbols import Symbol
 from market_pipeline.orchestration.build import build_loading
-from market_pipeline.orchestration.launch import launch, open_instance
-from market_pipeline.orchestration.storage.run_output import ON_THE_TERMINAL
-from market_pipeline.runs import RangeRun
+from market_pipeline.orchestration.run_launch import launch, open_instance
+from market_pipeline.orchestration.run_output import ON_THE_TERMINAL
 from market_pipeline.sandbox.config import SandboxConfig
-from market_pipeline.sandbox.server import running_sandbox
-from market_pipeline.sessions import sessions_between
-from market_pipeline.settings import Settings
-from market_pipeline.symbols import Symbol
+from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.integration.code_location import Daemon, loaded_location
 from market_pipeline_tests.integration.test_chosen_partitions import launched

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from market_pipeline.core.sessions import sessions_between
 from market_pipeline.sandbox.config import SandboxConfig
-from market_pipeline.sandbox.server import running_sandbox
-from market_pipeline.sessions import sessions_between
+from market_pipeline.sandbox.loopback_server import running_sandbox
 
 NOW = datetime(2024, 6, 4, 2, tzinfo=UTC)  # Monday evening in New York
 GROUPED = "/v2/aggs/grouped/locale/us/market/stocks"

@@ -11,9 +11,9 @@ import pytest
 import requests
 
 from market_pipeline.cli.main import main
-from market_pipeline.listening import PortTakenError, listen
+from market_pipeline.core.sockets import PortTakenError, listen
 from market_pipeline.sandbox.faults import FAULTS
-from market_pipeline.sandbox.server import NotLoopbackError, listen_on_loopback, running_sandbox
+from market_pipeline.sandbox.loopback_server import NotLoopbackError, listen_on_loopback, running_sandbox
 
 COMMAND = [sys.executable, "-c", "from market_pipeline.cli.main import main; main()", "sandbox"]
 

@@ -15,7 +15,7 @@ import requests
 
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.faults import FAULTS
-from market_pipeline.sandbox.server import running_sandbox
+from market_pipeline.sandbox.loopback_server import running_sandbox
 
 PATH = "/v2/aggs/ticker/SPY/range/1/day/2024-05-28/2024-05-31"
 KEY = {"Authorization": "Bearer any"}

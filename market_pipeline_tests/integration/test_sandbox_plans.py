@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import requests
 
-from market_pipeline.plans import PlanName
+from market_pipeline.core.plans import PlanName
 from market_pipeline.sandbox.config import SandboxConfig
-from market_pipeline.sandbox.server import running_sandbox
+from market_pipeline.sandbox.loopback_server import running_sandbox
 
 GROUPED = "/v2/aggs/grouped/locale/us/market/stocks"
 MONDAY_EVENING, AFTER_MIDNIGHT = "2024-06-04 02:00", "2024-06-04 04:00"  # in New York: 22:00 and 00:00

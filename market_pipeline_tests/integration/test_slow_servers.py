@@ -11,16 +11,15 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import SecretStr
 
-from market_pipeline import alerts
-from market_pipeline.alerts import Alert, AlertError, Mail, Webhook
-from market_pipeline.deadlines import DeadlineError, call_within
-from market_pipeline.operations.answering import API, answers
-from market_pipeline.orchestration import alerts as alert_sensors
-from market_pipeline.orchestration import reloading
-from market_pipeline.orchestration.reloading import ReloadError, SlowWebserverError, WebserverUnreachableError
-from market_pipeline.polygon import errors, http
+from market_pipeline.core import notifications
+from market_pipeline.core.deadlines import DeadlineError, call_within
+from market_pipeline.core.notifications import Alert, AlertError, Mail, Webhook
+from market_pipeline.operations.service_probes import API, answers
+from market_pipeline.orchestration import alert_sensors, code_location
+from market_pipeline.orchestration.code_location import ReloadError, SlowWebserverError, WebserverUnreachableError
+from market_pipeline.polygon import http, vendor_errors
 from market_pipeline.polygon.client import PolygonClient
-from market_pipeline.polygon.http import Patience
+from market_pipeline.polygon.http import RetryPolicy
 from market_pipeline.polygon.rate_limit import LocalLimiter
 from market_pipeline_tests.integration.polygon_cases import AAPL, APRIL_1, APRIL_4, client_of
 from market_pipeline_tests.receivers import running_mail_server
@@ -31,7 +30,7 @@ ALERT = Alert("test", "A title", "A text", datetime(2026, 3, 2, tzinfo=UTC))
 LIMIT = 0.5
 AT_MOST = 5.0
 """Seconds that a call with that limit may take on a busy machine."""
-LIMITS = {name: getattr(alerts, name) for name in ("WEBHOOK_SECONDS", "MAIL_SECONDS")}
+LIMITS = {name: getattr(notifications, name) for name in ("WEBHOOK_SECONDS", "MAIL_SECONDS")}
 MEGABYTE = b"x" * 1_000_000
 OPEN_HEAD = b"HTTP/1.1 200 OK\r\nX-Slow: "
 MOST_MEMORY = 200_000_000
@@ -40,7 +39,7 @@ MOST_MEMORY = 200_000_000
 @pytest.fixture(autouse=True)
 def _short_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in LIMITS:
-        monkeypatch.setattr(alerts, name, LIMIT)
+        monkeypatch.setattr(notifications, name, LIMIT)
 
 
 @contextmanager
@@ -96,7 +95,7 @@ def test_a_mail_server_that_never_ends_its_greeting_is_given_up(pieces: Pieces) 
 
 
 def test_a_mail_that_is_taken_is_told_whatever_becomes_of_the_goodbye(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(alerts, "MAIL_SECONDS", LIMITS["MAIL_SECONDS"])
+    monkeypatch.setattr(notifications, "MAIL_SECONDS", LIMITS["MAIL_SECONDS"])
     with running_mail_server() as mailbox, in_time():
         mailbox.says_goodbye = False
         mail_to(mailbox.port).send(ALERT)
@@ -104,7 +103,7 @@ def test_a_mail_that_is_taken_is_told_whatever_becomes_of_the_goodbye(monkeypatc
 
 
 def test_the_sensors_have_the_time_that_their_channels_may_take() -> None:
-    webhook = alerts.ATTEMPTS * LIMITS["WEBHOOK_SECONDS"] + alerts.PAUSES
+    webhook = notifications.ATTEMPTS * LIMITS["WEBHOOK_SECONDS"] + notifications.PAUSES
     # Beyond a minute Dagster gives a tick up, and with it what it has told.
     assert alert_sensors.LONGEST_TICK + webhook + LIMITS["MAIL_SECONDS"] < 55
 
@@ -120,26 +119,26 @@ def test_a_server_that_never_ends_is_not_the_one_that_is_looked_for(pieces: Piec
 def test_a_webserver_that_never_ends_its_response_holds_up_no_reload(
     at_once: bytes, then: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reloading, "CONNECT_SECONDS", 0.1)
-    monkeypatch.setattr(reloading, "ANSWER_SECONDS", LIMIT)
+    monkeypatch.setattr(code_location, "CONNECT_SECONDS", 0.1)
+    monkeypatch.setattr(code_location, "ANSWER_SECONDS", LIMIT)
     with slow_server(dripping(at_once, then)) as server, in_time(), pytest.raises(SlowWebserverError):
-        reloading.request_reload(server.url)
+        code_location.request_reload(server.url)
 
 
 def test_a_webserver_that_sends_without_limit_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reloading, "MOST_BYTES", 3_000_000)
+    monkeypatch.setattr(code_location, "MOST_BYTES", 3_000_000)
     with slow_server(flooding(HEAD, MEGABYTE)) as server, in_time(), pytest.raises(WebserverUnreachableError):
-        reloading.reload_code_location(server.url, 60)
+        code_location.reload_code_location(server.url, 60)
     assert server.sent < 30_000_000
     assert not issubclass(WebserverUnreachableError, ReloadError)
 
 
 @pytest.mark.parametrize("at_once", [OPEN_HEAD, HEAD, HEAD[:-2] + b"Transfer-Encoding: chunked\r\n\r\n"])
 def test_a_vendor_that_drips_is_given_up_at_the_deadline(at_once: bytes) -> None:
-    patience = Patience(connect=2, read=2, whole_answer=LIMIT, attempts=1)
+    patience = RetryPolicy(connect=2, read=2, whole_answer=LIMIT, attempts=1)
     with slow_server(dripping(at_once, b"0")) as server, in_time():
         client = PolygonClient(server.url, None, source="sandbox", limiter=LocalLimiter(10_000), patience=patience)
-        with client, pytest.raises(errors.VendorDownError, match="DeadlineError"):
+        with client, pytest.raises(vendor_errors.VendorDownError, match="DeadlineError"):
             client.daily_bars(AAPL, APRIL_1, APRIL_4)
     assert len(server.requests) == 1
 
@@ -150,7 +149,7 @@ def test_a_gzip_bomb_from_the_vendor_is_cut_off(monkeypatch: pytest.MonkeyPatch)
     with scripted_vendor(Reply(bomb, headers={"Content-Encoding": "gzip"})) as vendor, client_of(vendor) as client:
         tracemalloc.start()
         try:
-            with pytest.raises(errors.BadAnswerError, match="larger than 64 MB"):
+            with pytest.raises(vendor_errors.BadResponseError, match="larger than 64 MB"):
                 client.daily_bars(AAPL, APRIL_1, APRIL_4)
             assert tracemalloc.get_traced_memory()[1] < MOST_MEMORY
         finally:

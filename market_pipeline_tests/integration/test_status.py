@@ -14,12 +14,12 @@ from sqlalchemy import Engine
 
 from market_pipeline.api.server import running_api
 from market_pipeline.cli.main import main
-from market_pipeline.operations.state import data_problems
-from market_pipeline.orchestration.launch import open_instance
-from market_pipeline.runs import TRIGGER_TAG
-from market_pipeline.sessions import last_sessions, latest_ended_session, sessions_between
-from market_pipeline.settings import Settings
-from market_pipeline.symbols import Symbol
+from market_pipeline.core.run_planning import TRIGGER_TAG
+from market_pipeline.core.sessions import last_sessions, latest_ended_session, sessions_between
+from market_pipeline.core.settings import Settings
+from market_pipeline.core.symbols import Symbol
+from market_pipeline.operations.status import data_problems
+from market_pipeline.orchestration.run_launch import open_instance
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.integration.stored_bars import AAPL, failed, loaded, query, recorded
 

@@ -10,23 +10,23 @@ import requests
 from dagster import DagsterInstance
 from sqlalchemy import Engine, func, select
 
+from market_pipeline.core.run_planning import RangeRun
+from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.settings import Settings
+from market_pipeline.core.symbols import AssetClass, Symbol
 from market_pipeline.ingest import Run, ingest
-from market_pipeline.listing import asset_class_of, look_up, refresh
 from market_pipeline.orchestration.assets import asset_key
 from market_pipeline.orchestration.build import build_loading
-from market_pipeline.orchestration.launch import launch, open_instance
+from market_pipeline.orchestration.run_launch import launch, open_instance
 from market_pipeline.polygon.client import PolygonClient
-from market_pipeline.polygon.errors import UnknownTickerError
-from market_pipeline.polygon.fetching import Fetcher
+from market_pipeline.polygon.fetcher import Fetcher
 from market_pipeline.polygon.rate_limit import LocalLimiter
-from market_pipeline.runs import RangeRun
+from market_pipeline.polygon.vendor_errors import UnknownTickerError
+from market_pipeline.reference_data import asset_class_of, look_up, refresh
 from market_pipeline.sandbox.config import SandboxConfig
-from market_pipeline.sandbox.server import running_sandbox
-from market_pipeline.sessions import sessions_between
-from market_pipeline.settings import Settings
-from market_pipeline.symbols import AssetClass, Symbol
-from market_pipeline.warehouse.accounting import Outcome
-from market_pipeline.warehouse.completeness import oldest_holes
+from market_pipeline.sandbox.loopback_server import running_sandbox
+from market_pipeline.warehouse.coverage import oldest_gaps
+from market_pipeline.warehouse.load_history import LoadResult
 from market_pipeline.warehouse.tables import backfill_history, market_data, tracked_symbols
 from market_pipeline.warehouse.tracked_symbols import Reference, add_symbols, delistings, record_reference
 from market_pipeline_tests.integration.polygon_cases import client_of, refused
@@ -72,7 +72,7 @@ def asked(sandbox: str) -> int:
     return int(requests.get(f"{sandbox}/_sandbox/stats", timeout=10).json()["requests"])
 
 
-def outcome_of(symbol: Symbol, sessions: Sequence[date], client: PolygonClient, warehouse: Engine) -> Outcome:
+def outcome_of(symbol: Symbol, sessions: Sequence[date], client: PolygonClient, warehouse: Engine) -> LoadResult:
     add_symbols(warehouse, [symbol])
     [outcome] = ingest(
         [symbol],
@@ -230,7 +230,7 @@ def test_a_symbol_that_has_ended_does_not_make_every_night_reach_back_to_its_end
     client: PolygonClient, warehouse: Engine
 ) -> None:
     def holes() -> Mapping[str, date]:
-        return oldest_holes(warehouse, ["AAPL", "GONECO"], AROUND[0], AFTER[-1])
+        return oldest_gaps(warehouse, ["AAPL", "GONECO"], AROUND[0], AFTER[-1])
 
     outcome_of(GONECO, AROUND[:2], client, warehouse)
     outcome_of(AAPL, AFTER, client, warehouse)

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
+from market_pipeline.core.settings import Settings
 from market_pipeline.operations import up_database
 from market_pipeline.operations.up_database import AnotherUpError, MovedServerError, UpDatabase, database_of_up
-from market_pipeline.settings import Settings
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database import create_warehouse_engine
 
@@ -25,7 +25,7 @@ BACK_SECONDS = 30.0
 HOLDER = """
 import sys, time
 from market_pipeline.operations.up_database import database_of_up
-from market_pipeline.settings import load_settings
+from market_pipeline.core.settings import load_settings
 with database_of_up(load_settings(), print):
     print("held", flush=True)
     time.sleep(600)

@@ -8,9 +8,9 @@ import psutil
 import pytest
 
 from market_pipeline.cli.main import main
+from market_pipeline.core.settings import Settings, load_settings
 from market_pipeline.operations.up_session import UpSession, folder_of, with_running_sandbox
-from market_pipeline.sandbox.server import running_sandbox
-from market_pipeline.settings import Settings, load_settings
+from market_pipeline.sandbox.loopback_server import running_sandbox
 
 SAID = "The sandbox of `market-pipeline up` answers in place of the vendor, at "
 MARKET = "https://api.massive.com"

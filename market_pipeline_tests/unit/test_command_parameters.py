@@ -8,7 +8,7 @@ import typer
 from market_pipeline.cli import completion, parameters
 from market_pipeline.cli.commands import app
 from market_pipeline.cli.main import main
-from market_pipeline.cli.passing_on import PassesOn
+from market_pipeline.cli.passthrough import PassthroughCommand
 
 Run = Callable[..., tuple[int, str]]
 
@@ -18,7 +18,7 @@ def commands(command: object, words: tuple[str, ...] = ()) -> Iterator[tuple[tup
     if hasattr(command, "commands"):
         for name, found in command.commands.items():
             yield from commands(found, (*words, name))
-    elif not isinstance(command, PassesOn):
+    elif not isinstance(command, PassthroughCommand):
         assert isinstance(command, typer.core.TyperCommand)
         yield words, command
 

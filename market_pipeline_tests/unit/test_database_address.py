@@ -4,8 +4,8 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import make_url
 
-from market_pipeline.database_address import AddressError, DatabaseAddress
-from market_pipeline.settings import SettingsError, load_settings
+from market_pipeline.core.database_address import AddressError, DatabaseAddress
+from market_pipeline.core.settings import SettingsError, load_settings
 
 
 def read(url: str) -> DatabaseAddress:

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from market_pipeline.health import QUESTIONS
+from market_pipeline.core.symbols import AssetClass
 from market_pipeline.quality.rules import IMPOSSIBLE, SUSPICIOUS, Suspicious
-from market_pipeline.symbols import AssetClass
+from market_pipeline.quality.symbol_health import QUESTIONS
 
 TRUST = Path(__file__).parents[2] / "docs" / "trust.md"
 

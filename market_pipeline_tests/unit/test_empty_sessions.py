@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from market_pipeline.sessions import sessions_between
-from market_pipeline.symbols import Symbol
-from market_pipeline.warehouse.accounting import Attempt
+from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.symbols import Symbol
 from market_pipeline.warehouse.empty_sessions import empty_sessions, ended_sessions
+from market_pipeline.warehouse.load_history import LoadRequest
 
 WEEK = sessions_between("XNYS", date(2024, 3, 4), date(2024, 3, 8))
 MONDAY, TUESDAY, WEDNESDAY, THURSDAY, FRIDAY = WEEK
@@ -17,9 +17,9 @@ SATURDAY = date(2024, 3, 9)
 LONG_AFTER = datetime(2024, 6, 1, tzinfo=UTC)
 
 
-def attempt(*, at: datetime = LONG_AFTER, sessions: Sequence[date] = WEEK, **known: Any) -> Attempt:
+def attempt(*, at: datetime = LONG_AFTER, sessions: Sequence[date] = WEEK, **known: Any) -> LoadRequest:
     known = {"answered": (sessions[0], sessions[-1]), **known}
-    return Attempt(Symbol.of("FB", "stock"), sessions, "polygon", "run-1", "cli", at, **known)
+    return LoadRequest(Symbol.of("FB", "stock"), sessions, "polygon", "run-1", "cli", at, **known)
 
 
 def test_before_the_first_bar_between_two_and_after_the_last_there_is_none() -> None:

@@ -5,8 +5,8 @@ from datetime import UTC, date, datetime
 import dagster as dg
 import pytest
 
+from market_pipeline.core.sessions import calendar, sessions_between
 from market_pipeline.orchestration.partitions import partition_range_tags, session_partitions
-from market_pipeline.sessions import calendar, sessions_between
 
 TODAY = date(2026, 11, 23)
 

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from market_pipeline.bars import FetchedBars, empty_frame
-from market_pipeline.polygon.answers import Answer, read_body, retry_after
-from market_pipeline.polygon.errors import PolygonError
-from market_pipeline.polygon.market_days import MarketDays
+from market_pipeline.core.bars import FetchedBars, empty_frame
+from market_pipeline.core.sessions import calendar
+from market_pipeline.polygon.market_day_cache import MarketDays
 from market_pipeline.polygon.parsing import GroupedBars, bar_records, range_bars
-from market_pipeline.sessions import calendar
+from market_pipeline.polygon.response_body import VendorResponse, read_body, retry_after
+from market_pipeline.polygon.vendor_errors import PolygonError
 
 NEW_YORK, UTC_DAYS = calendar("XNYS"), calendar("24/7")
 BAR = {"v": 100, "vw": 1.5, "o": 1, "c": 2, "h": 3, "l": 0.5, "t": 1112331600000, "n": 7}
@@ -31,7 +31,7 @@ def without(key: str) -> dict[str, Any]:
 @pytest.mark.parametrize("number", ["7.0790813e+07", "75606556", "1.21e+08", "38649398.679189", "18"])
 def test_numbers_are_read_however_the_vendor_writes_them(number: str) -> None:
     text = f'{{"status":"OK","ticker":"A","adjusted":false,"results":[{{"v":{number},"t":1112331600000}}]}}'
-    body = read_body(Answer(200, {}, text.encode()), "polygon", "A")
+    body = read_body(VendorResponse(200, {}, text.encode()), "polygon", "A")
     fetched = parsed(*bar_records(body, "A", ticker="A"))
     assert fetched.frame["volume"][0] == float(number)
 
@@ -190,4 +190,4 @@ def test_retry_after_is_seconds_or_a_date(value: str, seconds: float | None) -> 
 
 def test_an_answer_nested_too_deep_is_an_error_of_ours() -> None:
     with pytest.raises(PolygonError):
-        read_body(Answer(200, {}, b'{"results":' + b"[" * 100_000), "polygon", "A")
+        read_body(VendorResponse(200, {}, b'{"results":' + b"[" * 100_000), "polygon", "A")

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from market_pipeline.bars import FetchedBars
+from market_pipeline.core.bars import FetchedBars
+from market_pipeline.core.sessions import session_starts, sessions_between
+from market_pipeline.core.symbols import Symbol
 from market_pipeline.quality.rules import IMPOSSIBLE, check
-from market_pipeline.sessions import session_starts, sessions_between
-from market_pipeline.symbols import Symbol
 
 AAPL = Symbol.of("AAPL", "stock")
 WEEK = sessions_between("XNYS", date(2024, 1, 1), date(2024, 1, 5))

@@ -11,14 +11,14 @@ from bokeh_sampledata import stocks
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from market_pipeline.core.sessions import sessions_between
+from market_pipeline.sandbox.bar_arrays import PRICES, Bars
 from market_pipeline.sandbox.config import ClockError, SandboxConfig
 from market_pipeline.sandbox.generated import history
 from market_pipeline.sandbox.listings import Listing, market_listing
 from market_pipeline.sandbox.market import Market
 from market_pipeline.sandbox.recorded import RECORDED
 from market_pipeline.sandbox.splits import splits_of
-from market_pipeline.sandbox.tape import PRICES, Bars
-from market_pipeline.sessions import sessions_between
 
 NOW = datetime(2026, 3, 2, 2, tzinfo=UTC)
 EVER, LAST = date(1990, 1, 1), date(2026, 2, 27)

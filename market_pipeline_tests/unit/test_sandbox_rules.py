@@ -5,12 +5,12 @@ from datetime import date
 
 import pytest
 
-from market_pipeline.plans import PlanName
-from market_pipeline.sandbox.answers import BEFORE_END_OF_DAY, OUTSIDE_TIMEFRAME, RefusedError
+from market_pipeline.core.plans import PlanName
+from market_pipeline.sandbox.endpoint_responses import BEFORE_END_OF_DAY, OUTSIDE_TIMEFRAME, RejectedRequestError
 from market_pipeline.sandbox.fault_rules import Scenario, read_rule
 from market_pipeline.sandbox.faults import FAULTS, FaultError, find_fault
-from market_pipeline.sandbox.limiter import RollingLimit
-from market_pipeline.sandbox.plans import PLANS
+from market_pipeline.sandbox.plan_limits import PLANS
+from market_pipeline.sandbox.rolling_limit import RollingLimit
 
 TODAY = date(2024, 6, 3)
 YESTERDAY = date(2024, 6, 2)
@@ -50,7 +50,7 @@ def test_an_end_of_day_plan_refuses_today_and_what_is_older_than_two_years() -> 
     plan.check_day(YESTERDAY, TODAY)
     plan.check_day(date(2022, 6, 3), TODAY)
     for day, refusal in ((TODAY, BEFORE_END_OF_DAY), (date(2022, 6, 2), OUTSIDE_TIMEFRAME)):
-        with pytest.raises(RefusedError) as refused:
+        with pytest.raises(RejectedRequestError) as refused:
             plan.check_day(day, TODAY)
         assert refused.value.refusal == refusal
 
@@ -60,7 +60,7 @@ def test_a_range_across_the_edge_of_history_is_refused_or_clipped() -> None:
     assert plan.first_day(old, YESTERDAY, TODAY, clip=True) == edge
     assert plan.first_day(edge, YESTERDAY, TODAY, clip=False) == edge
     for last, clip in ((YESTERDAY, False), (date(2018, 12, 31), True)):
-        with pytest.raises(RefusedError, match="timeframe"):
+        with pytest.raises(RejectedRequestError, match="timeframe"):
             plan.first_day(old, last, TODAY, clip=clip)
 
 

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from bokeh_sampledata import stocks
 
-from market_pipeline.closures import RECORD, RECORDED_TO, closures
-from market_pipeline.sessions import (
+from market_pipeline.core.closures import RECORD, RECORDED_TO, closures
+from market_pipeline.core.sessions import (
     UnknownCalendarError,
     calendar,
     days_without_session,
@@ -44,14 +44,14 @@ def test_the_sessions_are_those_of_the_installed_library(name: str) -> None:
 
 
 def test_the_recorded_closures_are_of_the_installed_library() -> None:
-    # If not, they are worked out anew in every process: run `python -m market_pipeline.closures`.
+    # If not, they are worked out anew in every process: run `python -m market_pipeline.core.closures`.
     assert json.loads(RECORD.read_text(encoding="utf-8"))["exchange_calendars"] == version("exchange_calendars")
 
 
 def test_a_library_of_another_version_is_asked_itself(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     outdated = tmp_path / "closures.json"
     outdated.write_text(json.dumps({"exchange_calendars": "0", "closures": ["2024-01-02"]}), encoding="utf-8")
-    monkeypatch.setattr("market_pipeline.closures.RECORD", outdated)
+    monkeypatch.setattr("market_pipeline.core.closures.RECORD", outdated)
     found = closures.__wrapped__(2029)
     assert date(2025, 1, 9) in found
     assert date(2024, 1, 2) not in found

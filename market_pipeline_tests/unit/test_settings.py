@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from market_pipeline.settings import Settings, SettingsError, checkout_dir, load_settings, project_dir
+from market_pipeline.core.settings import Settings, SettingsError, checkout_dir, load_settings, project_dir
 
 EXAMPLE = Path(__file__).parents[2] / ".env.example"
 
@@ -14,7 +14,7 @@ EXAMPLE = Path(__file__).parents[2] / ".env.example"
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A current folder without a .env, and no checkout's .env either."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("market_pipeline.settings.checkout_dir", lambda: None)
+    monkeypatch.setattr("market_pipeline.core.settings.checkout_dir", lambda: None)
 
 
 def test_the_example_file_says_what_the_module_says() -> None:

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from market_pipeline.bars import LOOK_BACK, FlaggedBar, columns_of
+from market_pipeline.core.bars import LOOK_BACK, FlaggedBar, columns_of
+from market_pipeline.core.sessions import session_starts, sessions_between
+from market_pipeline.core.symbols import AssetClass, Symbol
 from market_pipeline.quality.rules import SUSPICIOUS, examine
-from market_pipeline.sessions import session_starts, sessions_between
-from market_pipeline.symbols import AssetClass, Symbol
 
 STOCK, FUND, COIN = Symbol.of("AAPL", "stock"), Symbol.of("SPY", "etf"), Symbol.of("BTC", "crypto")
 MONTH = sessions_between("XNYS", date(2024, 1, 1), date(2024, 2, 5))

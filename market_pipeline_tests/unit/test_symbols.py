@@ -8,9 +8,7 @@ from dagster import AssetKey, AssetsDefinition, AssetSelection, AssetSpec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from market_pipeline.orchestration.assets import asset_key
-from market_pipeline.sandbox.listings import market_listing
-from market_pipeline.symbols import (
+from market_pipeline.core.symbols import (
     DEFAULT_BACKFILL,
     STARTING_SET,
     TICKERS,
@@ -19,6 +17,8 @@ from market_pipeline.symbols import (
     SymbolError,
     starting_symbols,
 )
+from market_pipeline.orchestration.assets import asset_key
+from market_pipeline.sandbox.listings import market_listing
 
 
 def names_of(kind: AssetClass) -> st.SearchStrategy[str]:

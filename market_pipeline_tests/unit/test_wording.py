@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from market_pipeline.wording import are, counted, pasteable, under
+from market_pipeline.core.wording import are, counted, pasteable, under
 
 PACKAGE = Path(__file__).parents[2] / "market_pipeline"
 

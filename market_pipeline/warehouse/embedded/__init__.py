@@ -12,9 +12,9 @@ from urllib.parse import quote
 from pydantic import SecretStr
 
 from market_pipeline.warehouse.embedded import cluster, postmaster
-from market_pipeline.warehouse.embedded.errors import EmbeddedServerError, explained
+from market_pipeline.warehouse.embedded.binaries import installation
 from market_pipeline.warehouse.embedded.folders import Folders, refuse_if_foreign
-from market_pipeline.warehouse.embedded.programs import installation
+from market_pipeline.warehouse.embedded.server_errors import EmbeddedServerError, explained
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from psycopg import sql
 
-from market_pipeline.listening import PortTakenError, free_port, listen
+from market_pipeline.core.sockets import PortTakenError, free_port, listen
 from market_pipeline.warehouse.embedded import postmaster
-from market_pipeline.warehouse.embedded.account import Account
+from market_pipeline.warehouse.embedded.binaries import ProgramError, Programs, installation_for
 from market_pipeline.warehouse.embedded.folders import Folders
 from market_pipeline.warehouse.embedded.postmaster import PID_FILE
-from market_pipeline.warehouse.embedded.programs import ProgramError, Programs, installation_for
+from market_pipeline.warehouse.embedded.system_account import Account
 
 USER = "market_user"
 DATABASES = ("market_data", "market_data_dagster")

@@ -16,8 +16,8 @@ from pathlib import Path
 from filelock import FileLock
 
 from market_pipeline.warehouse.embedded import postmaster
-from market_pipeline.warehouse.embedded.account import Account
-from market_pipeline.warehouse.embedded.errors import EmbeddedServerError
+from market_pipeline.warehouse.embedded.server_errors import EmbeddedServerError
+from market_pipeline.warehouse.embedded.system_account import Account
 
 _OUTSIDE = Path("/var/lib/market-pipeline")
 _MARKER = "made-by-market-pipeline"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 
-from market_pipeline.warehouse.embedded.errors import EmbeddedServerError
+from market_pipeline.warehouse.embedded.server_errors import EmbeddedServerError
 
 HOST = "127.0.0.1"
 PID_FILE = "postmaster.pid"

@@ -1,0 +1,1 @@
+"""Endpoints for administrators, under the runbook's paths: symbols, backfills and API keys."""

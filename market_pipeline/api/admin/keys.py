@@ -1,0 +1,177 @@
+"""Administrators' endpoints for the API's keys, by the earlier service's paths and names; each takes a key of theirs.
+
+The command line does the same, and makes the first one: `market-pipeline keys create NAME --scope admin`.
+"""
+
+from datetime import datetime, timedelta
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Path, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from market_pipeline.api.admin.auth import NO_NULL, AuditedRoute, key_header
+from market_pipeline.api.context import InContext
+from market_pipeline.api.problems import ProblemError
+from market_pipeline.warehouse.api_keys import (
+    Scope,
+    audit_trail,
+    create_key,
+    find_key,
+    list_keys,
+    restore_key,
+    revoke_key,
+)
+
+PREFIX = "/api/v1/admin/api-keys"
+router = APIRouter(prefix=PREFIX, tags=["administration"], route_class=AuditedRoute, dependencies=[Depends(key_header)])
+
+Id = Annotated[
+    str, Path(description="The key's id, which is its first part and no secret.", max_length=100, pattern=NO_NULL)
+]
+
+
+class NewKey(BaseModel):
+    """A key to make."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(
+        max_length=100,
+        pattern=r"^[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$",
+        description="Whose it is, or what for.",
+        examples=["notebook"],
+    )
+    scope: Scope = Field(Scope.READ, description="What it is good for; admin may read too.")
+    days: int | None = Field(None, ge=1, le=36_500, description="Days until it expires; never if left out.")
+
+
+class Key(BaseModel):
+    """A key without what is secret of it.
+
+    `active`: it is accepted. `last_used` is to the minute, `request_count` how often it was used for administration.
+    """
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str
+    name: str
+    scope: Scope
+    active: bool
+    created_at: datetime
+    expires_at: datetime | None
+    last_used: datetime | None
+    request_count: int
+
+
+class MadeKey(Key):
+    """A new key: `api_key` is the key itself, and is not shown again."""
+
+    api_key: str
+    key_preview: str
+
+
+class Entry(BaseModel):
+    """A request that a key was used for."""
+
+    id: int
+    endpoint: str
+    method: str
+    status_code: int
+    timestamp: datetime
+
+
+class Trail(BaseModel):
+    """A part of a key's audit trail, newest first; `total` is the lines of the whole."""
+
+    key_id: str
+    entries: list[Entry]
+    total: int
+    limit: int
+    offset: int
+
+
+class Wanted(BaseModel):
+    """What is to become of a key."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    active: bool = Field(strict=True, description="Whether it is to be accepted.")
+
+
+class Done(BaseModel):
+    """What became of a key."""
+
+    status: Literal["success"] = "success"
+    message: str
+    key_id: str
+    active: bool
+
+
+_LINKS = {
+    operation: {"operationId": operation, "parameters": {"key_id": "$response.body#/id"}}
+    for operation in ("key_audit", "change_key", "revoke_key")
+}
+
+
+@router.post("", status_code=201, operation_id="create_key", responses={201: {"links": _LINKS}})
+def make(context: InContext, wanted: NewKey) -> MadeKey:
+    """Make a key. It can't be shown again: what is kept of it is a hash."""
+    lifetime = timedelta(days=wanted.days) if wanted.days else None
+    key = create_key(context.warehouse, wanted.name, wanted.scope, lifetime).get_secret_value()
+    made = Key.model_validate(find_key(context.warehouse, key.split("_")[1]))
+    return MadeKey(**made.model_dump(), api_key=key, key_preview=f"{key[:12]}...")
+
+
+@router.get("", operation_id="list_keys")
+def list_all(
+    context: InContext, active_only: Annotated[bool, Query(description="Leave out those refused.")] = False
+) -> list[Key]:
+    """Every key there ever was, oldest first."""
+    keys = map(Key.model_validate, list_keys(context.warehouse))
+    return [key for key in keys if key.active or not active_only]
+
+
+@router.get("/{key_id}/audit", operation_id="key_audit")
+def audit(
+    context: InContext,
+    key_id: Id,
+    limit: Annotated[int, Query(ge=1, le=1_000, description="How many lines.")] = 100,
+    offset: Annotated[int, Query(ge=0, le=10**9, description="How many of the newest to leave out.")] = 0,
+) -> Trail:
+    """What a key was used for: every request of it to an administrators' endpoint, refused ones too."""
+    lines = audit_trail(context.warehouse, key_id, limit, offset)
+    entries = [Entry(**line._mapping, timestamp=line.at) for line in lines]
+    total = find_key(context.warehouse, key_id).request_count
+    return Trail(key_id=key_id, entries=entries, total=total, limit=limit, offset=offset)
+
+
+@router.put("/{key_id}", operation_id="change_key")
+def change(context: InContext, request: Request, key_id: Id, wanted: Wanted) -> Done:
+    """Refuse a key from now on, or accept it again; one that has expired stays refused, and none refuses itself."""
+    if not wanted.active:
+        _check_other(request, key_id)
+    (restore_key if wanted.active else revoke_key)(context.warehouse, key_id)
+    active = find_key(context.warehouse, key_id).active
+    told = "is accepted" if active else "has expired, and is refused" if wanted.active else "is refused"
+    return Done(message=f"The key {key_id} {told}", key_id=key_id, active=active)
+
+
+@router.delete("/{key_id}", operation_id="revoke_key")
+def revoke(context: InContext, request: Request, key_id: Id) -> Done:
+    """Refuse a key from now on. Its audit trail stays. None refuses itself."""
+    _check_other(request, key_id)
+    revoke_key(context.warehouse, key_id)
+    return Done(message=f"The key {key_id} is refused; its audit trail stays", key_id=key_id, active=False)
+
+
+def _check_other(request: Request, key_id: str) -> None:
+    """A key that refused itself could be the last one.
+
+    Raises:
+        ProblemError: the request came with the key that it is about.
+    """
+    if request.state.key.id == key_id:
+        raise ProblemError(
+            409,
+            f"this request came with the key {key_id} itself: use another, or `market-pipeline keys revoke {key_id}`",
+        )

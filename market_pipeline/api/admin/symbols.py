@@ -1,0 +1,148 @@
+"""Administrators' endpoints for tracked symbols, by the runbook's paths and names. Each takes a key of scope admin."""
+
+from datetime import date, datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Path, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from market_pipeline.api.admin.auth import NO_NULL, AuditedRoute, key_header
+from market_pipeline.api.context import Context, InContext
+from market_pipeline.api.problems import ProblemError
+from market_pipeline.core.symbols import TICKERS, AssetClass, Symbol
+from market_pipeline.warehouse.tracked_symbols import add_symbols, remove_symbol, symbol_records
+
+PREFIX = "/api/v1/admin/symbols"
+router = APIRouter(prefix=PREFIX, tags=["administration"], route_class=AuditedRoute, dependencies=[Depends(key_header)])
+
+Name = Annotated[str, Path(description="The symbol, e.g. AAPL; case-sensitive.", examples=["AAPL"], pattern=NO_NULL)]
+
+
+def _tickers(schema: dict[str, Any]) -> None:
+    """Document what a ticker of each asset class looks like."""
+    schema["anyOf"] = [
+        {
+            "properties": {"asset_class": {"enum": [str(kind)]}, "symbol": {"pattern": f"^(?:{pattern})$"}},
+            "required": [] if kind is AssetClass.STOCK else ["asset_class"],
+        }
+        for kind, pattern in TICKERS.items()
+    ]
+
+
+class NewSymbol(BaseModel):
+    """A symbol to track."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra=_tickers)
+
+    symbol: str = Field(min_length=1, max_length=30, description="Its ticker: AAPL, BRK.B, BTC.", examples=["NVDA"])
+    asset_class: AssetClass = Field(AssetClass.STOCK, description="What it is; decides its calendar.")
+
+
+class DateRange(BaseModel):
+    """The first and the last session there is a bar of."""
+
+    start: date | None
+    end: date | None
+
+
+class Stats(BaseModel):
+    """What is there of a symbol; `validation_rate` is from 0 to 1, null without bars."""
+
+    record_count: int
+    date_range: DateRange
+    validation_rate: float | None
+    gaps_detected: int
+
+
+class TrackedSymbol(BaseModel):
+    """A tracked symbol; an inactive one is no longer fetched, its bars are kept."""
+
+    id: int
+    symbol: str
+    asset_class: AssetClass
+    active: bool
+    date_added: datetime
+    last_backfill: datetime | None
+    backfill_status: Literal["pending", "completed", "failed"]
+    stats: Stats | None = None
+
+
+class Removed(BaseModel):
+    """What became of a symbol that is no longer fetched."""
+
+    status: Literal["success"] = "success"
+    message: str
+    data_retained: Literal[True] = True
+
+
+_LINKS = {
+    operation: {"operationId": f"{operation}_symbol", "parameters": {"symbol": "$response.body#/symbol"}}
+    for operation in ("show", "change", "remove")
+}
+
+
+@router.post("", status_code=201, operation_id="add_symbol", responses={201: {"links": _LINKS}})
+def track(context: InContext, wanted: NewSymbol) -> TrackedSymbol:
+    """Track a symbol: the next nightly run fetches it, and it can be backfilled at once.
+
+    One that was removed is taken up again.
+    """
+    symbol = Symbol.of(wanted.symbol, wanted.asset_class)
+    if not add_symbols(context.warehouse, [symbol]):
+        raise ProblemError(409, f"Symbol {symbol.name} already tracked")
+    return _one(context, symbol.name)
+
+
+@router.get("", operation_id="list_symbols")
+def list_tracked(
+    context: InContext,
+    active_only: Annotated[bool, Query(description="Leave out those that are no longer fetched.")] = True,
+    include_stats: Annotated[bool, Query(description="Tell what is there of each.")] = False,
+) -> list[TrackedSymbol]:
+    """Every tracked symbol, in alphabetical order."""
+    records = symbol_records(context.warehouse, active_only=active_only)
+    return [_tracked(record, stats=include_stats) for record in records]
+
+
+@router.get("/{symbol}", operation_id="show_symbol")
+def show(context: InContext, symbol: Name) -> TrackedSymbol:
+    """One symbol, and what is there of it."""
+    return _one(context, symbol)
+
+
+@router.put("/{symbol}", operation_id="change_symbol")
+def change(
+    context: InContext,
+    symbol: Name,
+    active: Annotated[bool, Query(description="Whether it is to be fetched.")],
+) -> TrackedSymbol:
+    """Fetch a symbol, or no longer. Its bars are kept."""
+    known = _one(context, symbol)
+    if active:
+        add_symbols(context.warehouse, [Symbol.of(known.symbol, known.asset_class)])
+    elif known.active:
+        remove_symbol(context.warehouse, symbol)
+    return _one(context, symbol)
+
+
+@router.delete("/{symbol}", operation_id="remove_symbol")
+def untrack(context: InContext, symbol: Name) -> Removed:
+    """Fetch a symbol no longer. Its bars are kept."""
+    if _one(context, symbol).active:
+        remove_symbol(context.warehouse, symbol)
+    return Removed(message=f"Symbol {symbol} is no longer fetched; its bars are kept")
+
+
+def _one(context: Context, name: str) -> TrackedSymbol:
+    found = symbol_records(context.warehouse, name=name)
+    if not found:
+        known = symbol_records(context.warehouse, name=name.upper())
+        hint = f": did you mean {name.upper()}?" if known else ": add it by a POST to " + PREFIX
+        raise ProblemError(404, f"Symbol {name} not tracked{hint}")
+    return _tracked(found[0], stats=True)
+
+
+def _tracked(record: Any, *, stats: bool) -> TrackedSymbol:
+    values = record._mapping
+    told = Stats(date_range=DateRange(start=values["start"], end=values["end"]), **values) if stats else None
+    return TrackedSymbol(**values, stats=told)

@@ -1,0 +1,132 @@
+"""What the API serves: the warehouse's declared tables and views and the analysts' tables, as the database has them.
+
+Their columns, types and comments are read from the database's own catalog, so that a table that is declared, or a dbt
+model that is built, is served without a line of code for it.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from psycopg import sql
+
+from market_pipeline.api.generated.reader import Reader
+from market_pipeline.dbt_project import model_keys
+from market_pipeline.warehouse.statements import VIEW_KEYS, statement
+from market_pipeline.warehouse.tables import metadata
+
+STALE_SECONDS = 30.0
+SOON_SECONDS = 1.0
+"""After how long the catalog is read again: at any rate, and for a table that it doesn't have."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column, its PostgreSQL type and what it means."""
+
+    name: str
+    type: str
+    nullable: bool
+    description: str
+
+    @cached_property
+    def sql(self) -> str:
+        """Its name in a statement."""
+        return _identifier(self.name)
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether rows can be ordered by it, and compared with it."""
+        return self.type not in ("json", "jsonb") and not self.type.endswith("[]")
+
+
+@dataclass(frozen=True, eq=False)
+class Relation:
+    """A table, a view or a mart. `key` names the columns that tell its rows apart; None where that isn't known."""
+
+    name: str
+    schema: str
+    kind: str
+    description: str
+    columns: Mapping[str, Column]
+    key: Sequence[str] | None
+    row_estimate: int | None
+
+    @cached_property
+    def sql(self) -> str:
+        """Its name in a statement."""
+        return f"{_identifier(self.schema)}.{_identifier(self.relation_name)}"
+
+    @property
+    def relation_name(self) -> str:
+        """Its name in the database, where another of the same name is served under the plain one."""
+        return self.name.rpartition(".")[2]
+
+
+def _identifier(name: str) -> str:
+    return sql.Identifier(name).as_string().replace("%", "%%")
+
+
+class Catalog:
+    """The relations by the names they are served under; read again as time goes by."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._read_at = float("-inf")
+        self._reading = asyncio.Lock()
+        self.relations: Mapping[str, Relation] = {}
+
+    async def find(self, name: str) -> Relation | None:
+        """The relation of this name.
+
+        Raises:
+            ProblemError: the database can't be reached.
+        """
+        await self.refresh(STALE_SECONDS if name in self.relations else SOON_SECONDS)
+        return self.relations.get(name)
+
+    async def refresh(self, older_than: float = STALE_SECONDS) -> None:
+        """Read it again if it is older than so many seconds.
+
+        Raises:
+            ProblemError: the database can't be reached.
+        """
+        if time.monotonic() - self._read_at < older_than:
+            return
+        async with self._reading:
+            if time.monotonic() - self._read_at >= older_than:
+                self.relations = await self._read()
+                self._read_at = time.monotonic()
+
+    async def _read(self) -> Mapping[str, Relation]:
+        found: dict[str, Relation] = {}
+        keys = {**VIEW_KEYS, **await asyncio.to_thread(model_keys)}
+        for name, schema, is_view, description, rows, key, columns in await self._reader.rows(_CATALOG, [_exposed()]):
+            served_as = f"{schema}.{name}" if name in found else name
+            key = key or keys.get(name)
+            found[served_as] = Relation(
+                name=served_as,
+                schema=schema,
+                kind="mart" if schema == "analytics" else "view" if is_view else "table",
+                description=description,
+                columns={column["name"]: _column(column, key or ()) for column in columns},
+                key=key,
+                row_estimate=rows,
+            )
+        return found
+
+
+def _column(told: Mapping[str, Any], key: Sequence[str]) -> Column:
+    # Of a view's columns PostgreSQL knows no more than that they may be null; those of its key are not.
+    return Column(**{**told, "nullable": told["nullable"] and told["name"] not in key})
+
+
+_CATALOG = str(statement("catalog")).replace("%", "%%").replace(":relations", "%s")
+
+
+def _exposed() -> list[str]:
+    declared = [table.name for table in metadata.tables.values() if not table.info.get("internal")]
+    return [*declared, *VIEW_KEYS]

@@ -1,0 +1,101 @@
+"""Every table and mart, listed and served: one handler for all of them, made for each from the catalog.
+
+What can be asked of them is in queries.py, how they are documented in openapi.py.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Literal
+
+from fastapi import APIRouter
+from fastapi.concurrency import run_in_threadpool
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import Request
+from starlette.responses import Response
+
+from market_pipeline.api.admin.auth import check_reader
+from market_pipeline.api.context import Context, InContext
+from market_pipeline.api.generated.catalog import Relation
+from market_pipeline.api.generated.query_params import parse_query
+from market_pipeline.api.generated.responses import query_string, respond, wanted_format
+from market_pipeline.api.problems import ProblemError
+from market_pipeline.orchestration.last_mart_build import last_built
+from market_pipeline.warehouse.statements import statement
+
+PATH = "/api/v1/tables"
+LAST_LOADED = str(statement("last_loaded"))
+
+
+class ListedColumn(BaseModel):
+    """A column, its PostgreSQL type and what it means."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    name: str
+    type: str
+    nullable: bool
+    description: str
+
+
+class Table(BaseModel):
+    """A table, a view or a mart. `key` tells its rows apart; estimate and time are null where nobody knows them."""
+
+    name: str
+    schema_name: str = Field(serialization_alias="schema")
+    kind: Literal["table", "view", "mart"]
+    description: str
+    columns: list[ListedColumn]
+    key: Sequence[str] | None
+    row_estimate: int | None
+    last_materialized: datetime | None
+    href: str
+
+
+class Tables(BaseModel):
+    """Every table."""
+
+    tables: list[Table]
+
+
+router = APIRouter(tags=["tables"])
+
+
+@router.get(PATH, operation_id="list_tables", summary="Every table and mart")
+async def list_tables(context: InContext) -> Tables:
+    """With columns, types, an estimate of the rows, and when it was last loaded or built."""
+    await context.catalog.refresh()
+    relations = context.catalog.relations.values()
+    loaded: dict[str, datetime] = dict(await context.reader.rows(LAST_LOADED))
+    marts = [relation.name for relation in relations if relation.kind == "mart"]
+    built = await run_in_threadpool(last_built, context.instance, marts)
+    when = {**loaded, **built}
+    return Tables(tables=[_described(relation, when.get(relation.name)) for relation in relations])
+
+
+def _described(relation: Relation, when: datetime | None) -> Table:
+    return Table(
+        name=relation.name,
+        schema_name=relation.schema,
+        kind=relation.kind,
+        description=relation.description,
+        columns=[ListedColumn.model_validate(column) for column in relation.columns.values()],
+        key=relation.key,
+        row_estimate=relation.row_estimate,
+        last_materialized=when,
+        href=f"{PATH}/{relation.name}",
+    )
+
+
+async def read_table(request: Request) -> Response:
+    """The rows of a table that a request asks for."""
+    context = await check_reader(request)
+    relation = await _relation(context, request.path_params["table"])
+    query = parse_query(relation, query_string(request), context.settings.api_max_rows)
+    return await respond(request, context, query, wanted_format(request, query.format))
+
+
+async def _relation(context: Context, name: str) -> Relation:
+    relation = await context.catalog.find(name)
+    if relation is None:
+        raise ProblemError(404, f"there is no table {name!r}: {PATH} lists those there are; marts are there once built")
+    return relation

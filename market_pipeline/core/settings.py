@@ -1,0 +1,298 @@
+"""Every environment variable the project reads: its type, default and meaning.
+
+Values come from the environment, or from a `.env` file in the project's folder or the current one. Nothing else in the
+package reads the environment, and nothing reads it on import: callers ask `load_settings()`.
+"""
+
+from email.utils import getaddresses
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import SplitResult, urlsplit
+
+import platformdirs
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from market_pipeline.core.database_address import DatabaseAddress
+from market_pipeline.core.errors import UsageError
+from market_pipeline.core.plans import PLANS, Plan, PlanName
+from market_pipeline.core.vendor_url import checked_address, checked_gateway, is_nearby, is_vendors
+
+Source = Literal["polygon", "sandbox"]
+
+PACKAGE = Path(__file__).resolve().parent.parent
+SANDBOX_REQUESTS_PER_MINUTE = 60_000
+"""Used where POLYGON_REQUESTS_PER_MINUTE is not set and the sandbox answers: it has no plan of its own to protect."""
+
+MOST_CONNECTIONS = 20
+"""DATABASE_MAX_CONNECTIONS, where it isn't set. A run takes half of them."""
+
+
+class SettingsError(UsageError):
+    """An environment variable holds a value that can't be used."""
+
+
+def checkout_dir() -> Path | None:
+    """The checkout this package runs from, or None where it was installed without one."""
+    folder = PACKAGE.parent
+    return folder if (folder / "dagster.yaml").is_file() else None
+
+
+def project_dir() -> Path:
+    """The folder that holds `dbt/` and `dagster.yaml`: the checkout, or the copies that a wheel holds (setup.py)."""
+    return checkout_dir() or PACKAGE / "project"
+
+
+def default_data_dir() -> Path:
+    """`.market_pipeline` in the checkout, so that clones don't share a database; else the user's data folder."""
+    folder = checkout_dir()
+    return folder / ".market_pipeline" if folder else platformdirs.user_data_path("market-pipeline")
+
+
+class Settings(BaseSettings):
+    """The project's settings; each field is the environment variable of the same name in capitals."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True)
+
+    database_url: SecretStr | None = Field(
+        None,
+        description="PostgreSQL to use, as postgresql://user:password@host:5432/database. Unset: an embedded server.",
+    )
+    dagster_database_url: SecretStr | None = Field(
+        None,
+        description="Dagster's own database. Unset: the database named <database>_dagster on the same server.",
+    )
+    database_max_connections: int = Field(
+        MOST_CONNECTIONS,
+        ge=6,
+        description="The most connections of a process at once for loading and Dagster; the API reads by as many.",
+    )
+    dagster_webserver_url: str = Field(
+        "http://127.0.0.1:3000",
+        description="The address of Dagster's webserver, which is asked to load new symbols.",
+    )
+    dagster_ui_url: str | None = Field(
+        None, description="The Dagster UI's address as browsers reach it. Unset: DAGSTER_WEBSERVER_URL."
+    )
+    polygon_api_key: SecretStr | None = Field(
+        None, description="The key of your Polygon.io (Massive) account. Not needed for the sandbox."
+    )
+    polygon_base_url: Annotated[str, AfterValidator(checked_address)] = Field(
+        "https://api.massive.com",
+        description="The vendor's address, or a sandbox's: http://127.0.0.1:8900 for `market-pipeline sandbox`.",
+    )
+    polygon_gateway_url: Annotated[str, AfterValidator(checked_gateway)] | None = Field(
+        None,
+        description="A gateway of yours to the vendor, as https://host/path: asked in its place for the market's bars.",
+    )
+    polygon_plan: PlanName | None = Field(
+        None,
+        description="Your plan: basic, starter, developer or advanced. Unset: its limits are learnt from refusals.",
+    )
+    polygon_requests_per_minute: int = Field(
+        5, ge=1, description="The most requests per minute that your plan allows; 5 is the free plan's."
+    )
+    backfill_schedule_hour: int = Field(2, ge=0, le=23, description="Hour of the nightly run, UTC.")
+    backfill_schedule_minute: int = Field(0, ge=0, le=59, description="Minute of the nightly run, UTC.")
+    backfill_look_back_sessions: int = Field(
+        5, ge=1, description="Sessions that every night fetches again: the vendor corrects bars after the close."
+    )
+    backfill_reach_back_sessions: int = Field(
+        260, ge=1, description="The most sessions, about a year's, that a night catches up on after an outage."
+    )
+    api_key_required: bool = Field(
+        False, description="Whether reading over HTTP takes a key too. Administrators' requests always do."
+    )
+    api_requests_per_minute: int = Field(
+        1200, ge=0, description="The most requests a minute that one client, by its address, may make; 0: no limit."
+    )
+    api_max_rows: int = Field(100_000, ge=1, description="The most rows in one answer; more are on further pages.")
+    api_max_connections: int = Field(
+        500, ge=10, description="The most connections to the API at once; keep it well below `ulimit -n`."
+    )
+    api_max_backfills: int = Field(
+        10,
+        ge=1,
+        description="The most backfills that have not ended; while so many have not, none is started over HTTP.",
+    )
+    api_trusted_proxies: str = Field(
+        "",
+        description="Addresses or networks, with commas between, whose X-Forwarded-For is believed, e.g. 10.0.0.0/8.",
+    )
+    api_cors_origins: str = Field(
+        "", description="Origins whose pages may read the API, with commas between, e.g. https://app.example.com."
+    )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="How logs are written: text, for people, or json, one object a line, for programs."
+    )
+    alert_webhook_url: SecretStr | None = Field(
+        None, description="Where alerts are POSTed as JSON, e.g. a chat service's incoming webhook."
+    )
+    smtp_url: SecretStr | None = Field(
+        None, description="The mail server for alerts, as smtp://user:password@host:587 or smtps://user:password@host."
+    )
+    alert_email_to: str | None = Field(
+        None, description="Who gets alerts by e-mail, with commas between; takes SMTP_URL."
+    )
+    alert_email_from: str | None = Field(None, description="Whom they come from. Unset: the first of ALERT_EMAIL_TO.")
+    alert_stale_sessions: int = Field(
+        1, ge=1, description="How many sessions behind a symbol must be for an alert to say so."
+    )
+    celery_broker_url: SecretStr | None = Field(
+        None, description="The Redis that hands runs to workers, as redis://:password@host:6379/0. Unset: no workers."
+    )
+    steps_on_workers: bool = Field(
+        False, description="Whether a run's steps are handed to workers too, instead of running in the run's process."
+    )
+    market_pipeline_data_dir: Path = Field(
+        default_factory=default_data_dir,
+        description="Where the embedded PostgreSQL keeps its data. Unset: .market_pipeline in the project's folder.",
+    )
+
+    @field_validator("database_url", "dagster_database_url")
+    @classmethod
+    def _is_postgresql(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None:
+            DatabaseAddress.of(url)
+        return url
+
+    @field_validator("dagster_webserver_url", "dagster_ui_url")
+    @classmethod
+    def _is_the_uis(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("is not of the form http://host:port")
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise ValueError("must hold neither a user, a password nor a query")
+        return url.rstrip("/")
+
+    @field_validator("alert_webhook_url")
+    @classmethod
+    def _is_a_webhooks(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None:
+            parts = urlsplit(url.get_secret_value())
+            if parts.scheme not in ("http", "https") or not parts.hostname:
+                raise ValueError("is not of the form https://host/path")
+        return url
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _is_a_mail_servers(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None:
+            parts = urlsplit(url.get_secret_value())
+            if parts.scheme not in ("smtp", "smtps") or not parts.hostname or not _has_port(parts):
+                raise ValueError("is not of the form smtp://user:password@host:587 or smtps://user:password@host:465")
+        return url
+
+    @field_validator("alert_email_to", "alert_email_from")
+    @classmethod
+    def _are_addresses(cls, text: str | None, field: ValidationInfo) -> str | None:
+        if text is not None:
+            if not all("@" in address for _, address in getaddresses([text])) or not text.isprintable():
+                raise ValueError("holds something that is no e-mail address")
+            if field.field_name == "alert_email_to" and not field.data.get("smtp_url"):
+                raise ValueError("takes a mail server: set SMTP_URL too")
+        return text
+
+    @field_validator("api_trusted_proxies")
+    @classmethod
+    def _are_networks(cls, text: str) -> str:
+        for part in filter(None, map(str.strip, text.split(","))):
+            try:
+                ip_network(part)
+            except ValueError:
+                raise ValueError(f"{part!r} is no address and no network such as 10.0.0.0/8") from None
+        return text
+
+    @field_validator("celery_broker_url")
+    @classmethod
+    def _is_redis(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None:
+            parts = urlsplit(url.get_secret_value())
+            if parts.scheme not in ("redis", "rediss") or not parts.hostname:
+                raise ValueError("is not of the form redis://:password@host:6379/0")
+        return url
+
+    @field_validator("market_pipeline_data_dir")
+    @classmethod
+    def _absolute(cls, folder: Path) -> Path:
+        return folder.expanduser().absolute()
+
+    @property
+    def dagster_dir(self) -> Path:
+        """What little Dagster keeps in files, where DAGSTER_HOME doesn't say otherwise."""
+        return self.market_pipeline_data_dir / "dagster"
+
+    @property
+    def trusted_proxies(self) -> list[str]:
+        """The addresses and networks whose forwarded headers are believed."""
+        return [part for part in map(str.strip, self.api_trusted_proxies.split(",")) if part]
+
+    @property
+    def alert_receivers(self) -> list[str]:
+        """Who gets alerts by e-mail, each address without a name."""
+        return [address for _, address in getaddresses([self.alert_email_to or ""]) if address]
+
+    @property
+    def vendor_url(self) -> str:
+        """The address that is asked for bars: the gateway's, if there is one and POLYGON_BASE_URL is the vendor's."""
+        if self.polygon_gateway_url is not None and is_vendors(self.polygon_base_url):
+            return self.polygon_gateway_url
+        return self.polygon_base_url
+
+    @property
+    def source(self) -> Source:
+        """Source of that address's bars: the market, or a sandbox. Only a declared gateway counts as the market."""
+        is_markets = is_vendors(self.vendor_url) or self.vendor_url == self.polygon_gateway_url
+        return "polygon" if is_markets else "sandbox"
+
+    @property
+    def vendor_key(self) -> SecretStr | None:
+        """The key for that address; None for one in the internet that is neither the vendor's nor a gateway's."""
+        return self.polygon_api_key if self.source == "polygon" or is_nearby(self.vendor_url) else None
+
+    @property
+    def requests_per_minute(self) -> int:
+        """The rate limit in force, for all processes on the database together."""
+        if "polygon_requests_per_minute" in self.model_fields_set:
+            return self.polygon_requests_per_minute
+        if self.plan is not None:
+            return self.plan.requests_per_minute
+        return SANDBOX_REQUESTS_PER_MINUTE if self.source == "sandbox" else self.polygon_requests_per_minute
+
+    @property
+    def plan(self) -> Plan | None:
+        """The limits of the account's plan, where it is known."""
+        return PLANS[self.polygon_plan] if self.polygon_plan is not None else None
+
+
+def _has_port(parts: SplitResult) -> bool:
+    """Whether the port, where there is one, can be one: asked for another, urllib raises."""
+    try:
+        return parts.port is None or parts.port > 0
+    except ValueError:
+        return False
+
+
+def load_settings() -> Settings:
+    """The settings as the environment and the `.env` files give them now.
+
+    Raises:
+        SettingsError: a value can't be used; the message names the variable and never shows a secret.
+    """
+    folder = checkout_dir()
+    env_files = ((folder / ".env") if folder else None, Path(".env").absolute())
+    try:
+        return Settings(_env_file=[file for file in env_files if file is not None])
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False)[0]
+        name = str(problem["loc"][0]).upper()
+        reason = problem["msg"].removeprefix("Value error, ")
+        raise SettingsError(f"{name}: {reason}. Mend it in the environment or in .env.") from None
+    except UnicodeDecodeError as error:
+        raise SettingsError(f".env can't be read: {error.reason}. Save it as UTF-8.") from None
+    except OSError as error:
+        raise SettingsError(f"{error.filename or '.env'} can't be read: {error.strerror}. Fix that.") from None

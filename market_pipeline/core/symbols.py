@@ -1,0 +1,122 @@
+"""A tracked symbol: its name here, its asset class, its ticker at the vendor and the calendar it trades on.
+
+What a symbol is called at the vendor follows from its asset class alone: `BTC` is the crypto pair `X:BTCUSD` and never
+the stock ticker `BTC`; `BRK.B` stays `BRK.B`. A coin has a second name, `BTC-USD`, for those who track a fund called
+`BTC` beside it. Which symbols are tracked is the warehouse's business, not this module's.
+"""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+from market_pipeline.core.errors import UsageError
+
+
+class SymbolError(UsageError):
+    """A symbol or asset class that can't be used."""
+
+
+class AssetClass(StrEnum):
+    """What kind of instrument a symbol is; it decides the vendor's ticker, the calendar and the thresholds."""
+
+    STOCK = "stock"
+    ETF = "etf"
+    CRYPTO = "crypto"
+
+
+CALENDARS = {AssetClass.STOCK: "XNYS", AssetClass.ETF: "XNYS", AssetClass.CRYPTO: "24/7"}
+"""Calendar of each asset class, by its name in the exchange_calendars library."""
+
+# As the consolidated tape writes tickers, the vendor with a dot for the slash: capitals, with lower-case p (preferred),
+# r (rights) and w (when issued) inside, then suffixes for class and issue, with w again: GM.WS.B, BF.Aw,
+# ABCpA.WD. Source: https://www.nasdaqtrader.com/Trader.aspx?id=CQSSymbolConvention, whose longest has two.
+# Nothing that could leave a URL's path segment can match.
+_EQUITY = r"[A-Z][A-Za-z0-9]{0,11}(\.[A-Z]{1,4}w?){0,3}"
+_CRYPTO = r"[A-Z0-9]{1,12}(-USD)?"  # in US dollars, as all prices of the warehouse
+TICKERS = {AssetClass.STOCK: _EQUITY, AssetClass.ETF: _EQUITY, AssetClass.CRYPTO: _CRYPTO}
+"""What a ticker of each asset class looks like, as a regular expression."""
+
+
+@dataclass(frozen=True, order=True)
+class Symbol:
+    """One tracked symbol. Make it with `Symbol.of`, which checks it."""
+
+    name: str
+    asset_class: AssetClass
+
+    @classmethod
+    def of(cls, name: str, asset_class: str) -> "Symbol":
+        """A checked symbol.
+
+        Raises:
+            SymbolError: the asset class is unknown, or the name is no ticker of that class.
+        """
+        try:
+            kind = AssetClass(asset_class)
+        except ValueError:
+            known = ", ".join(AssetClass)
+            raise SymbolError(f"asset class {asset_class!r} is not known; use one of {known}") from None
+        if not re.fullmatch(TICKERS[kind], name, re.ASCII):
+            raise SymbolError(f"{name!r} is not a {kind} ticker{_hint(name, TICKERS[kind])}")
+        return cls(name, kind)
+
+    @property
+    def vendor_ticker(self) -> str:
+        """The ticker in the vendor's requests, e.g. `AAPL`, `X:BTCUSD`."""
+        return f"X:{_coin(self.name)}USD" if self.asset_class is AssetClass.CRYPTO else self.name
+
+    @property
+    def other_name(self) -> str | None:
+        """The other name that the same instrument can have here: of the coin `BTC` it is `BTC-USD`, and reversed."""
+        if self.asset_class is not AssetClass.CRYPTO:
+            return None
+        coin = _coin(self.name)
+        return coin if coin != self.name else f"{coin}-USD"
+
+    @property
+    def calendar(self) -> str:
+        """The trading calendar, by its name in the exchange_calendars library."""
+        return CALENDARS[self.asset_class]
+
+
+def _coin(name: str) -> str:
+    return name.removesuffix("-USD")
+
+
+def _hint(name: str, pattern: str) -> str:
+    base = name.upper().removeprefix("X:") if pattern is _CRYPTO else name.upper().replace("/", ".").replace("-", ".")
+    for suffix in ("-USD", "/USD", "USD"):
+        base = base.removesuffix(suffix) if pattern is _CRYPTO else base
+    if base != name and re.fullmatch(pattern, base, re.ASCII):
+        meant = f"{base} or {base}-USD" if pattern is _CRYPTO else base
+        return f"; tickers are case-sensitive and plain: did you mean {meant}?"
+    if pattern is _CRYPTO:
+        return "; expected a coin like BTC, or its pair in US dollars, like BTC-USD"
+    return "; expected something like AAPL, BRK.B or GM.WS.B"
+
+
+DEFAULT_BACKFILL = (
+    "AAPL", "MSFT", "GOOGL", "AMZN", "NVDA", "TSLA", "META", "NFLX", "AMD", "INTC", "PYPL", "SQ", "CRM", "ADBE", "MU",
+)  # fmt: skip
+"""The 15 large-cap stocks that a backfill without --symbols loads."""
+
+STARTING_SET: dict[AssetClass, tuple[str, ...]] = {
+    AssetClass.STOCK: (
+        *DEFAULT_BACKFILL,
+        "BRK.B", "JPM", "V", "XOM", "PG", "KO", "PEP", "COST", "BA", "DIS",
+    ),
+    AssetClass.ETF: (
+        "SPY", "QQQ", "DIA", "IWM", "EEM", "AGG", "TLT", "XLK", "XLF", "ARKK",
+        "GLD", "SLV", "XLE", "XLV", "XLI", "XLP", "XLY", "XLRE", "XLU", "SCHB",
+    ),
+    AssetClass.CRYPTO: (
+        "BTC", "ETH", "BNB", "SOL", "XRP", "ADA", "AVAX", "DOT", "MATIC", "ATOM",
+        "DOGE", "SHIB", "LINK", "AAVE", "UNI", "OP", "ARB", "INJ", "LTC", "NEAR",
+    ),
+}  # fmt: skip
+"""What `market-pipeline symbols init` tracks."""
+
+
+def starting_symbols() -> list[Symbol]:
+    """The starting set, checked, in the order it is declared."""
+    return [Symbol.of(name, kind) for kind, names in STARTING_SET.items() for name in names]

@@ -1,0 +1,52 @@
+"""Renaming a symbol in Dagster: another asset, with the sessions that the warehouse holds of the symbol."""
+
+from collections.abc import Iterator
+
+from dagster import DagsterInstance
+from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES, RunsFilter
+
+from market_pipeline.core.errors import MarketPipelineError
+from market_pipeline.core.symbols import Symbol
+from market_pipeline.dagster_storage.recording import NO_ROW, ONE_ROW, Materialized, report_materializations
+from market_pipeline.orchestration.assets import asset_key
+from market_pipeline.warehouse.symbol_renaming import Renaming
+
+
+class RunUnderWayError(MarketPipelineError):
+    """A run is loading the symbol."""
+
+
+def rename_asset(instance: DagsterInstance, renaming: Renaming) -> None:
+    """Report the symbol's settled sessions as materialized under its new name, and wipe the asset of the old one.
+
+    What comes to have the old name begins with grey cells. The old asset's runs stay.
+
+    Raises:
+        RunUnderWayError: a run has not ended that covers the symbol; nothing is changed.
+    """
+    if run_id := _run_of(instance, renaming.old):
+        raise RunUnderWayError(
+            f"the run {run_id} covers {renaming.old.name} and has not ended: rename it afterwards, or end the run in "
+            "the Dagster UI"
+        )
+    if groups := list(_recorded(instance, renaming)):
+        report_materializations(instance, asset_key(renaming.new), groups)
+    instance.wipe_assets([asset_key(renaming.old)])
+
+
+def _recorded(instance: DagsterInstance, renaming: Renaming) -> Iterator[Materialized]:
+    """The sessions without a bar that the old asset has as materialized, and those with one."""
+    loaded = [session.isoformat() for session in renaming.sessions]
+    without_bar = sorted(instance.get_materialized_partitions(asset_key(renaming.old)).difference(loaded))
+    metadata = {"renamed_from": renaming.old.name}
+    if without_bar:
+        yield Materialized(without_bar, {**NO_ROW, **metadata})
+    if loaded:
+        yield Materialized(loaded, {**ONE_ROW, **metadata})
+
+
+def _run_of(instance: DagsterInstance, symbol: Symbol) -> str | None:
+    """A run under way that covers a symbol."""
+    key = asset_key(symbol)
+    runs = instance.get_runs(RunsFilter(statuses=NOT_FINISHED_STATUSES))
+    return next((run.run_id for run in runs if key in (run.asset_selection or ())), None)

@@ -1,0 +1,20 @@
+"""Dagster's home: the folder in which its own programs find dagster.yaml and keep what little they write to files."""
+
+import os
+import shutil
+from pathlib import Path
+from uuid import uuid4
+
+from market_pipeline.core.settings import Settings, project_dir
+
+
+def dagster_home(settings: Settings) -> Path:
+    """Return DAGSTER_HOME, else a folder below the data folder, with the project's dagster.yaml as it is now."""
+    if given := os.environ.get("DAGSTER_HOME"):
+        return Path(given)
+    home = settings.dagster_dir
+    home.mkdir(parents=True, exist_ok=True)
+    partial = home / f"{uuid4().hex}.partial"  # others may be reading the one that is there
+    shutil.copyfile(project_dir() / "dagster.yaml", partial)
+    partial.replace(home / "dagster.yaml")
+    return home

@@ -1,0 +1,13 @@
+"""Former module names of the storage, for a dagster.yaml written for 0.1; dropped in release 0.3.
+
+Dagster imports `market_pipeline.orchestration.storage.whole` by that name, which Python finds here once this module is
+imported: https://docs.python.org/3/library/importlib.html#importlib.import_module
+"""
+
+import sys
+
+from market_pipeline.orchestration import instance_storage, run_output, separate_storages
+
+sys.modules[f"{__name__}.whole"] = instance_storage
+sys.modules[f"{__name__}.parts"] = separate_storages
+sys.modules[f"{__name__}.run_output"] = run_output

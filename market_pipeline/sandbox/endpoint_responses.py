@@ -1,0 +1,85 @@
+"""What an endpoint gives back: an answer, or a refusal in the vendor's own words. Not how either is written or sent.
+
+Source of the texts: the vendor's error bodies as recorded or observed.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from market_pipeline.core.errors import MarketPipelineError
+
+Data = Literal["recorded", "generated"]
+"""Whether what an answer says of the market is real (all of it), or made up (any of it)."""
+
+Body = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class EndpointResponse:
+    """A body still to be written as JSON (or a text to be sent as it is), and what goes with it."""
+
+    body: Body | list[Any] | str
+    data: Data | None = None
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    media_type: str = "application/json"
+
+
+@dataclass(frozen=True)
+class ErrorBody:
+    """What the vendor says when it refuses: the HTTP status, the body's `status` and its text."""
+
+    http: int
+    status: str
+    text: str
+
+    def answer(self, request_id: str, **headers: str) -> EndpointResponse:
+        """The refusal as the vendor sends it: its text is `error` where the status is ERROR, otherwise `message`."""
+        key = "error" if self.status == "ERROR" else "message"
+        body = {"status": self.status, "request_id": request_id, key: self.text}
+        return EndpointResponse(body, status=self.http, headers=headers)
+
+
+class RejectedRequestError(MarketPipelineError):
+    """Ends the answering of a request with a refusal."""
+
+    def __init__(self, refusal: ErrorBody) -> None:
+        super().__init__(refusal.text)
+        self.refusal = refusal
+
+
+NO_KEY = ErrorBody(401, "ERROR", "API Key was not provided")
+UNKNOWN_KEY = ErrorBody(401, "ERROR", "Unknown API Key")
+TOO_MANY = ErrorBody(
+    429,
+    "ERROR",
+    "You've exceeded the maximum requests per minute, please wait or upgrade your subscription to continue.",
+)
+NOT_ENTITLED = ErrorBody(
+    403, "NOT_AUTHORIZED", "You are not entitled to this data. Please upgrade your plan at https://massive.com/pricing"
+)
+OUTSIDE_TIMEFRAME = ErrorBody(
+    403,
+    "NOT_AUTHORIZED",
+    "Your plan doesn't include this data timeframe. Please upgrade your plan at https://polygon.io/pricing",
+)
+BEFORE_END_OF_DAY = ErrorBody(
+    403,
+    "NOT_AUTHORIZED",
+    "Attempted to request today's data before end of day. Please upgrade your plan at https://polygon.io/pricing",
+)
+TO_BEFORE_FROM = ErrorBody(400, "ERROR", "The parameter 'to' cannot be a time that occurs before 'from'")
+NO_SUCH_TICKER = ErrorBody(404, "NOT_FOUND", "Ticker not found.")
+NO_DATA = ErrorBody(404, "NOT_FOUND", "Data not found.")
+
+
+def bad_time(parameter: str) -> ErrorBody:
+    """A date or timestamp that can't be read."""
+    return ErrorBody(
+        400, "ERROR", f"Could not parse the time parameter: '{parameter}'. Use YYYY-MM-DD or Unix MS Timestamps"
+    )
+
+
+def bad_parameter(parameter: str, expected: str) -> ErrorBody:
+    """A query parameter that can't be used. The wording is the sandbox's own."""
+    return ErrorBody(400, "ERROR", f"Could not parse the parameter '{parameter}': expected {expected}")

@@ -1,0 +1,180 @@
+"""The sandbox as a web application: which path is which endpoint, and what happens to every request on its way."""
+
+import secrets
+from collections.abc import Awaitable, Callable
+from urllib.parse import urlencode
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from market_pipeline.sandbox import actions, aggregates, market_status, tickers
+from market_pipeline.sandbox.config import SandboxConfig
+from market_pipeline.sandbox.endpoint_responses import (
+    NO_KEY,
+    TOO_MANY,
+    UNKNOWN_KEY,
+    EndpointResponse,
+    ErrorBody,
+    RejectedRequestError,
+)
+from market_pipeline.sandbox.fault_rules import Scenario
+from market_pipeline.sandbox.faults import Fault, FaultError, find_fault
+from market_pipeline.sandbox.market import Market
+from market_pipeline.sandbox.plan_limits import PLANS
+from market_pipeline.sandbox.request import ApiRequest
+from market_pipeline.sandbox.rolling_limit import RollingLimit
+from market_pipeline.sandbox.stats import Stats
+from market_pipeline.sandbox.transmission import SANDBOX_HEADER, whole
+
+Endpoint = Callable[[ApiRequest], EndpointResponse]
+
+FAULT_HEADER = "X-Sandbox-Fault"
+
+ENDPOINTS: tuple[tuple[str, str, Endpoint], ...] = (
+    ("range", "/v2/aggs/ticker/{ticker}/range/{multiplier}/{timespan}/{from}/{to}", aggregates.daily_range),
+    ("previous_day", "/v2/aggs/ticker/{ticker}/prev", aggregates.previous_day),
+    ("grouped", "/v2/aggs/grouped/locale/us/market/stocks/{date}", aggregates.grouped_stocks),
+    ("grouped", "/v2/aggs/grouped/locale/global/market/crypto/{date}", aggregates.grouped_crypto),
+    ("open_close", "/v1/open-close/crypto/{base}/{quote}/{date}", aggregates.crypto_open_close),
+    ("open_close", "/v1/open-close/{ticker}/{date}", aggregates.open_close),
+    ("splits", "/v3/reference/splits", actions.older_splits),
+    ("splits", "/stocks/v1/splits", actions.newer_splits),
+    ("dividends", "/v3/reference/dividends", actions.older_dividends),
+    ("dividends", "/stocks/v1/dividends", actions.newer_dividends),
+    ("tickers", "/v3/reference/tickers", tickers.tickers),
+    ("ticker_details", "/v3/reference/tickers/{ticker}", tickers.ticker_details),
+    ("ticker_events", "/vX/reference/tickers/{ticker}/events", tickers.ticker_events),
+    ("market_status", "/v1/marketstatus/upcoming", market_status.upcoming),
+    ("market_status", "/v1/marketstatus/now", market_status.now),
+)
+"""The vendor's endpoints: the kind they are counted as, the path, and what answers."""
+
+
+class RequestPipeline:
+    """What every request to the vendor's endpoints passes: counting, faults, key and rate limit."""
+
+    def __init__(self, config: SandboxConfig) -> None:
+        self.market = Market(config)
+        self.stats = Stats()
+        self._keys = [key.get_secret_value() for key in config.keys]
+        self._limit = RollingLimit(PLANS[config.plan].calls_per_minute)
+        self._scenario = Scenario(config.faults, config.seed)
+
+    def reset(self) -> None:
+        """Forget all requests there were."""
+        self.stats.reset()
+        self._limit.reset()
+        self._scenario.reset()
+
+    def pass_on(self, kind: str, request: Request, endpoint: Endpoint) -> Response:
+        """The response to a request, its fault included."""
+        self.stats.arrived(kind)
+        call = _call(request, self.market)
+        try:
+            found = self._fault(request, call)
+        except FaultError as error:
+            return whole(ErrorBody(400, "ERROR", str(error)).answer(call.request_id), call)
+        if found is None:
+            return whole(self._proper(call, endpoint), call)
+        fault, argument = found
+        self.stats.applied(fault.name)
+        return fault.act(call, lambda: self._proper(call, endpoint), argument)
+
+    def _fault(self, request: Request, call: ApiRequest) -> tuple[Fault, str] | None:
+        """The fault that this request meets, and its argument."""
+        if FAULT_HEADER in request.headers:
+            name, _, argument = request.headers[FAULT_HEADER].partition("=")
+            return find_fault(name, argument or None)
+        query = {name: value for name, value in call.query.items() if name != "apiKey"}
+        ticker = call.path.get("ticker") or call.query.get("ticker")
+        rule = self._scenario.rule_for(f"{call.target}?{urlencode(sorted(query.items()))}", ticker)
+        return (rule.fault, rule.argument) if rule else None
+
+    def _proper(self, call: ApiRequest, endpoint: Endpoint) -> EndpointResponse:
+        try:
+            self._admit(call.key)
+            return endpoint(call)
+        except RejectedRequestError as refused:
+            return refused.refusal.answer(call.request_id)
+
+    def _admit(self, key: str | None) -> None:
+        if not key:
+            raise RejectedRequestError(NO_KEY)
+        if self._keys and not any(secrets.compare_digest(key.encode(), known.encode()) for known in self._keys):
+            raise RejectedRequestError(UNKNOWN_KEY)
+        if not self._limit.grant(key):
+            raise RejectedRequestError(TOO_MANY)
+
+
+class Labelled:
+    """Puts the sandbox's header on every response, whoever made it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer an ASGI request."""
+
+        async def send_labelled(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], SANDBOX_HEADER]
+            await send(message)
+
+        await self._app(scope, receive, send_labelled)
+
+
+def create_app(config: SandboxConfig) -> Starlette:
+    """The sandbox as an ASGI application. It is to be run by `server`, which faults in the connection need.
+
+    Raises:
+        FaultError: a fault rule can't be used.
+    """
+    gate = RequestPipeline(config)
+
+    async def stats(_request: Request) -> Response:
+        return JSONResponse(gate.stats.report())
+
+    async def reset(_request: Request) -> Response:
+        gate.reset()
+        return JSONResponse({"status": "OK"})
+
+    async def not_found(_request: Request, _error: Exception) -> Response:
+        gate.stats.arrived("unknown")
+        return Response("404 page not found", 404, media_type="text/plain")
+
+    routes = [
+        Route("/_sandbox/stats", stats),
+        Route("/_sandbox/reset", reset, methods=["POST"]),
+        *(Route(path, _handler(gate, kind, endpoint)) for kind, path, endpoint in ENDPOINTS),
+    ]
+    app = Starlette(routes=routes, exception_handlers={404: not_found})
+    app.router.redirect_slashes = False
+    app.add_middleware(Labelled)
+    return app
+
+
+def _handler(gate: RequestPipeline, kind: str, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
+    async def handle(request: Request) -> Response:
+        return gate.pass_on(kind, request, endpoint)
+
+    return handle
+
+
+def _call(request: Request, market: Market) -> ApiRequest:
+    return ApiRequest(
+        market=market,
+        path=request.path_params,
+        query=dict(request.query_params),
+        address=str(request.base_url).rstrip("/"),
+        target=request.url.path,
+        key=_key(request),
+        accepts_gzip="gzip" in request.headers.get("Accept-Encoding", ""),
+    )
+
+
+def _key(request: Request) -> str | None:
+    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+    return key.strip() if scheme.lower() == "bearer" and key.strip() else request.query_params.get("apiKey")

@@ -1,0 +1,196 @@
+"""Backups: the dumps of all our databases in one folder, with a manifest, made whole or not at all.
+
+A backup is a folder named by the time in UTC. It is written under a hidden name and gets its own only when every dump
+in it has been restored once and found to be the same. How one is brought back, `restoring` says.
+"""
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from pydantic import SecretStr, TypeAdapter, ValidationError
+
+from market_pipeline import __version__
+from market_pipeline.core.errors import MarketPipelineError, UsageError
+from market_pipeline.warehouse.backup.dump import (
+    Dump,
+    Snapshot,
+    exists,
+    explained,
+    restored,
+    save,
+    snapshot_of,
+    suffixed,
+)
+from market_pipeline.warehouse.schema import current_revision
+
+WAREHOUSE, DAGSTER = "warehouse", "dagster"
+"""Our databases, as a backup calls them."""
+
+MANIFEST = "manifest.json"
+LATEST = "latest"
+
+_PARTIAL = ".partial-"
+_NAME = re.compile(r"\d{8}T\d{6}Z")
+
+Told = Callable[[str], None]
+"""Told what is being done."""
+
+
+class BackupError(MarketPipelineError):
+    """A backup can't be made; nothing of it is left, and those that were there are."""
+
+
+class NoSuchBackupError(UsageError):
+    """There is no backup where one was asked for."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a backup is: when it was made, by which version, at which revision of the schema, and of which dumps."""
+
+    made_at: datetime
+    version: str
+    revision: str
+    verified: bool
+    databases: Mapping[str, Dump]
+
+
+@dataclass(frozen=True)
+class Backup:
+    """A backup that is whole, and where it is."""
+
+    folder: Path
+    manifest: Manifest
+
+
+def back_up(
+    addresses: Mapping[str, SecretStr], folder: Path, now: datetime, *, verify: bool = True, told: Told
+) -> Backup:
+    """Save the databases in a new folder below `folder`.
+
+    Dagster's is dumped as of a moment before the warehouse's: what it says is loaded is in the warehouse's dump. It is
+    left out where there is none.
+
+    Args:
+        addresses: of WAREHOUSE and DAGSTER.
+        folder: where the backups are; made if need be.
+        now: what the backup is called after.
+        verify: restore each dump into a database of its own beside the original, compare and drop it.
+        told: told what is being done.
+
+    Raises:
+        BackupError: there is nothing to save, no room, or another backup at work.
+        DumpError: a dump, restored, is not what was dumped.
+        ClientProgramError: pg_dump or pg_restore failed.
+        DatabaseUnavailableError: a database can't be reached, or no longer.
+    """
+    with _partial(folder, f"{now:%Y%m%dT%H%M%SZ}") as (partial, final):
+        with ExitStack() as held:
+            snapshots = {
+                name: held.enter_context(snapshot_of(addresses[name]))
+                for name in (DAGSTER, WAREHOUSE)
+                if name == WAREHOUSE or exists(addresses[name])
+            }
+            revision = _revision(snapshots[WAREHOUSE])
+            dumps = {name: _save(name, snapshot, partial, told) for name, snapshot in snapshots.items()}
+        if verify:
+            for name, dump in dumps.items():
+                told(f"verifying {dump.file}: restoring it into a database of its own")
+                with restored(addresses[name], partial / dump.file, dump, suffixed(addresses[name], "_verifying")):
+                    pass
+        manifest = Manifest(now, __version__, revision, verify, dumps)
+        text = json.dumps(asdict(manifest), indent=2, default=datetime.isoformat)
+        (partial / MANIFEST).write_text(text + "\n", encoding="utf-8")
+        partial.rename(final)
+    return Backup(final, manifest)
+
+
+def _revision(snapshot: Snapshot) -> str:
+    with explained(snapshot.connection.engine):
+        revision = current_revision(snapshot.connection)
+    if revision is None:
+        raise BackupError("the warehouse has no tables yet, so there is nothing to save: load something first")
+    return revision
+
+
+def _save(name: str, snapshot: Snapshot, folder: Path, told: Told) -> Dump:
+    dump = folder / f"{name}.dump"
+    told(f"dumping {name}")
+    return save(snapshot, dump)
+
+
+@contextmanager
+def _partial(folder: Path, name: str) -> Iterator[tuple[Path, Path]]:
+    """A new folder to write to, and what it is to be called when it is whole; it is gone on leaving, if it isn't."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with FileLock(folder / ".lock", timeout=0):
+            for left in folder.glob(f"{_PARTIAL}*"):  # by a process that was killed
+                shutil.rmtree(left)
+            partial, final = folder / f"{_PARTIAL}{name}", folder / name
+            if final.exists():
+                raise BackupError(f"{final} is there already: run the command again in a second")
+            partial.mkdir(mode=0o700)
+            try:
+                yield partial, final
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
+    except Timeout:
+        raise BackupError(f"another backup is being made in {folder}: wait for its end") from None
+    except OSError as error:
+        raise BackupError(f"{folder} can't be written to: {error}. Make room or name another --folder") from None
+
+
+def backups_in(folder: Path) -> list[Path]:
+    """The backups that are whole, oldest first."""
+    return sorted(path.parent for path in folder.glob(f"*/{MANIFEST}") if _NAME.fullmatch(path.parent.name))
+
+
+def remove_old(folder: Path, keep: int) -> Sequence[Path]:
+    """Delete all backups but the `keep` newest, and return those that are gone."""
+    old = backups_in(folder)[:-keep]
+    for backup in old:
+        hidden = backup.with_name(f"{_PARTIAL}{backup.name}")  # so that no half of it is ever taken for a backup
+        backup.rename(hidden)
+        shutil.rmtree(hidden)
+    return old
+
+
+def find_backup(what: str, folder: Path) -> tuple[Backup, Sequence[str]]:
+    """The backup that `what` names, and which of its databases are meant.
+
+    Args:
+        what: a backup's folder, its name in `folder`, or its manifest: all of its databases; one of its dumps: that one
+            alone; or LATEST: the newest in `folder`.
+        folder: where the backups are.
+
+    Raises:
+        NoSuchBackupError: there is none.
+    """
+    path = _path(what, folder)
+    home = path if path.is_dir() else path.parent
+    try:
+        manifest = TypeAdapter(Manifest).validate_json((home / MANIFEST).read_bytes())
+    except OSError:
+        raise NoSuchBackupError(f"{what} is no backup: there is no {home / MANIFEST}") from None
+    except ValidationError:
+        raise NoSuchBackupError(f"{home / MANIFEST} is damaged: restore another backup") from None
+    of_file = [name for name, dump in manifest.databases.items() if dump.file == path.name]
+    return Backup(home, manifest), of_file or list(manifest.databases)
+
+
+def _path(what: str, folder: Path) -> Path:
+    if what == LATEST:
+        there = backups_in(folder)
+        if not there:
+            raise NoSuchBackupError(f"there is no backup in {folder}: make one with `market-pipeline backup`")
+        return there[-1]
+    in_folder = folder / what
+    return in_folder if in_folder.exists() else Path(what)

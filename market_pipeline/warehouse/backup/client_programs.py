@@ -1,0 +1,118 @@
+"""PostgreSQL's client programs (psql, pg_dump, pg_restore): which one fits a server, and how it is run.
+
+They are told where to connect by the environment: a program's arguments can be read by every user of the machine. What
+is in the files they write is not said here.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import IO
+
+from psycopg.pq import Conninfo
+from pydantic import SecretStr
+from sqlalchemy import Connection, text
+
+from market_pipeline.core.child_processes import run_child
+from market_pipeline.core.database_address import DatabaseAddress
+from market_pipeline.core.errors import MarketPipelineError
+from market_pipeline.warehouse import embedded
+from market_pipeline.warehouse.connections import SCHEMA, is_direct
+
+TRANSACTION_TIMEOUT = 17
+"""The version of PostgreSQL that brought this setting."""
+
+
+OPTIONS: Mapping[str, str] = MappingProxyType({"search_path": SCHEMA})
+"""Settings of our connections that psql needs; the others are left to its user."""
+
+NO_OPTIONS: Mapping[str, str] = MappingProxyType({})
+
+
+class ClientProgramError(MarketPipelineError):
+    """A program failed, or there is none that fits the server."""
+
+
+def environment_for(url: SecretStr, options: Mapping[str, str] = NO_OPTIONS) -> dict[str, str]:
+    """Our environment with what leads a program to `url`, its password included, in place of any PG* variables.
+
+    A password of the environment's own stays where `url` has none, as it does for every other connection of ours.
+
+    Args:
+        url: the database's address.
+        options: settings for the program's sessions, in addition to those that `url` has.
+    """
+    address = DatabaseAddress.of(url)
+    variables = {option.keyword.decode(): option.envvar.decode() for option in Conninfo.get_defaults() if option.envvar}
+    replaced = set(variables.values()) - (set() if "password" in address.parameters else {"PGPASSWORD", "PGPASSFILE"})
+    wanted = {variables[name]: value for name, value in address.parameters.items() if name in variables}
+    if options:
+        ours = " ".join(f"-c {name}={value}" for name, value in options.items())
+        wanted["PGOPTIONS"] = f"{wanted.get('PGOPTIONS', '')} {ours}".strip()
+    return {name: value for name, value in os.environ.items() if name not in replaced} | wanted
+
+
+def session_options(connection: Connection) -> Mapping[str, str]:
+    """Settings for programs on the server of `connection`: none through a pooler, which takes no options."""
+    return OPTIONS if is_direct(connection) else NO_OPTIONS
+
+
+def program_for(connection: Connection, name: str) -> Path:
+    """The program that fits the server of `connection`: the wheel's, or where that doesn't, the one on the PATH.
+
+    The wheel's has no TLS. No program fits a server newer than it is, and from version 17 on none fits a server before
+    17: what pg_restore says to the server begins with a setting that came with 17.
+
+    Raises:
+        ClientProgramError: neither the wheel's nor the one on the PATH does.
+    """
+    server = int(connection.execute(text("SHOW server_version_num")).scalar_one()) // 10_000
+    encrypted = connection.execute(text("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")).scalar()
+    ours, on_path = embedded.binary(name), shutil.which(name)
+    if not encrypted and _fits(ours, server):
+        return ours
+    if on_path is not None and _fits(Path(on_path), server):
+        return Path(on_path)
+    raise ClientProgramError(
+        f"the server is PostgreSQL {server}{', with TLS' if encrypted else ''}, and there is no {name} for it: install "
+        f"the client programs of PostgreSQL {server}, so that {name} is on the PATH"
+    )
+
+
+def _fits(program: Path, server: int) -> bool:
+    major = _major(program)
+    return major >= server and (major >= TRANSACTION_TIMEOUT) == (server >= TRANSACTION_TIMEOUT)
+
+
+def _major(program: Path) -> int:
+    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout  # noqa: S603
+    found = re.search(r"\d+", said)
+    return int(found.group()) if found else 0
+
+
+def run_program(
+    program: Path,
+    url: SecretStr,
+    *arguments: str,
+    output: IO[bytes] | int = subprocess.DEVNULL,
+) -> None:
+    """Run a program on the database at `url` to its end, with its standard output in `output`.
+
+    Raises:
+        ClientProgramError: it failed; the message has its own first words.
+    """
+    done = run_child(
+        [program, *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.PIPE,
+        env=environment_for(url) | {"LC_ALL": "C"},
+    )
+    if done.returncode != 0:
+        lines = [line.strip() for line in done.stderr.decode(errors="replace").splitlines() if line.strip()]
+        said = " ".join(lines[:2]) or f"nothing (exit code {done.returncode})"
+        raise ClientProgramError(f"{program.name} failed, saying: {said}. Mend that and run the command again.")

@@ -1,0 +1,174 @@
+"""A backup brought back: beside what is there, compared with what was saved, and put in its place only when whole.
+
+What was there before is kept under another name. Roles belong to the server, not to a backup: those of ours that the
+server has are given their rights anew.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime
+
+from psycopg import sql
+from pydantic import SecretStr
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+
+from market_pipeline.core.database_address import describe
+from market_pipeline.core.errors import MarketPipelineError
+from market_pipeline.warehouse.backup.backup import WAREHOUSE, Backup, Told
+from market_pipeline.warehouse.backup.dump import (
+    check_whole,
+    connected,
+    exists,
+    explained,
+    named,
+    restored,
+    server_of,
+    suffixed,
+)
+from market_pipeline.warehouse.database import create_warehouse_engine
+from market_pipeline.warehouse.database_errors import first_line
+from market_pipeline.warehouse.roles import ANALYST, READER, RoleError, analysts_access, reading_role
+from market_pipeline.warehouse.schema import check_known, current_revision, head_revision
+from market_pipeline.warehouse.statements import statement
+
+
+class RestoreError(MarketPipelineError):
+    """A backup can't be brought back; the databases are as they were."""
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What was done: which databases hold the backup now, and under which name each one's old content is kept."""
+
+    databases: Sequence[str]
+    kept: Mapping[str, str]
+    roles: Sequence[str]
+    """The reading roles that are on the server and may read it again."""
+    problems: Sequence[str]
+    """What is left to be done, each with the command that does it."""
+
+
+def restore(
+    backup: Backup,
+    names: Sequence[str],
+    addresses: Mapping[str, SecretStr],
+    now: datetime,
+    *,
+    replace: bool = False,
+    told: Told,
+) -> Restored:
+    """Bring databases of a backup back to where the addresses say.
+
+    Args:
+        backup: the backup.
+        names: which of its databases.
+        addresses: of each of them.
+        now: what the old databases are called after.
+        replace: take the place of a database that holds tables. Whoever is connected to it is disconnected.
+        told: told what is being done.
+
+    Raises:
+        RestoreError: a database holds tables and `replace` isn't set.
+        DumpError: a dump is damaged, or a database can't be made.
+        SchemaError: the backup is of a version newer than this one.
+        ClientProgramError: pg_restore failed.
+        DatabaseUnavailableError: a server can't be reached, or no longer.
+    """
+    check_known(backup.manifest.revision)
+    dumps = {name: backup.manifest.databases[name] for name in names}
+    for dump in dumps.values():
+        check_whole(backup.folder / dump.file, dump)
+    full = [name for name in names if _holds_tables(addresses[name])]
+    if full and not replace:
+        raise RestoreError(
+            f"the database at {describe(addresses[full[0]])} holds tables: --replace puts the backup in its place and "
+            "keeps it under another name"
+        )
+    with ExitStack() as held:
+        for name, dump in dumps.items():
+            told(f"restoring {name}")
+            held.enter_context(restored(addresses[name], backup.folder / dump.file, dump, _new(addresses[name])))
+        kept = _swap({name: addresses[name] for name in names}, now)
+    for name in set(kept) - set(full):
+        _drop(addresses[name], kept.pop(name))
+    return _made_good(names, kept, addresses[WAREHOUSE])
+
+
+def _new(url: SecretStr) -> str:
+    return suffixed(url, "_restoring")
+
+
+def _holds_tables(url: SecretStr) -> bool:
+    if not exists(url):
+        return False
+    with connected(url) as connection, explained(connection.engine):
+        return connection.execute(statement("stored_tables")).first() is not None
+
+
+def _swap(addresses: Mapping[str, SecretStr], now: datetime) -> dict[str, str]:
+    """Give the new databases the names of the old ones, all or none, and return what the old ones are called now."""
+    kept = {}
+    with ExitStack() as held:
+        open_now = {name: held.enter_context(server_of(url)) for name, url in addresses.items()}
+        for name, connection in open_now.items():
+            url = addresses[name]
+            if exists(url):
+                kept[name] = suffixed(url, f"_before_{now:%Y%m%dT%H%M%SZ}")
+                _move_away(connection, url, kept[name])
+            with explained(connection.engine):
+                _rename(connection, _new(url), named(url))
+        for connection in open_now.values():
+            connection.commit()
+    return kept
+
+
+def _move_away(connection: Connection, url: SecretStr, name: str) -> None:
+    """Rename the database at `url`, which nobody may be connected to; PostgreSQL waits some seconds for that."""
+    others = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name")
+    try:
+        connection.execute(others, {"name": named(url)})
+        _rename(connection, named(url), name)
+    except DBAPIError as error:
+        raise RestoreError(
+            f"the database at {describe(url)} can't be moved out of the way: {first_line(error)}. Stop what uses it, "
+            "as the database's owner, and run the command again"
+        ) from None
+
+
+def _rename(connection: Connection, database: str, name: str) -> None:
+    statement = sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(database), sql.Identifier(name))
+    connection.exec_driver_sql(statement.as_string())
+
+
+def _drop(url: SecretStr, database: str) -> None:
+    with server_of(url) as connection, explained(connection.engine):
+        connection.execution_options(isolation_level="AUTOCOMMIT")
+        connection.exec_driver_sql(sql.SQL("DROP DATABASE {}").format(sql.Identifier(database)).as_string())
+
+
+def _made_good(names: Sequence[str], kept: Mapping[str, str], warehouse: SecretStr) -> Restored:
+    """Let the roles read that are on the server, and look whether the tables are those of this version."""
+    if WAREHOUSE not in names:
+        return Restored(names, kept, [], [])
+    with connected(warehouse) as connection, explained(connection.engine):
+        found = current_revision(connection)
+        there: Sequence[str] = connection.execute(text("SELECT rolname FROM pg_roles")).scalars().all()
+    outdated = [f"its tables are at revision {found}: run `market-pipeline db migrate`"]
+    problems = outdated if found != head_revision() else []
+    roles = [role for role in (ANALYST, READER) if role in there]
+    engine = create_warehouse_engine(warehouse)
+    try:
+        for role in roles:
+            analysts_access(engine) if role == ANALYST else reading_role(engine)
+    except RoleError as error:
+        return Restored(names, kept, [], [*problems, str(error)])
+    finally:
+        engine.dispose()
+    if ANALYST not in roles:
+        problems = [
+            *problems,
+            f"{ANALYST} is not on this server: `market-pipeline db analysts` makes it, if you want it",
+        ]
+    return Restored(names, kept, roles, problems)

@@ -1,0 +1,83 @@
+"""The warehouse's database as it is: where, whether it takes connections, and which revision its schema is at.
+
+For those who look on: nothing is started, made or migrated here, as `open_warehouse` would.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+
+from market_pipeline.core.database_address import describe
+from market_pipeline.core.settings import Settings
+from market_pipeline.warehouse import embedded
+from market_pipeline.warehouse.database import create_warehouse_engine
+from market_pipeline.warehouse.database_errors import UnsupportedDatabaseError, unavailable
+from market_pipeline.warehouse.embedded.server_errors import EmbeddedServerError
+from market_pipeline.warehouse.schema import current_revision, head_revision
+
+NOT_STARTED = "the embedded PostgreSQL is not running: start it with `market-pipeline db start`"
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found. `where` holds no password, `engine` is None where the database can't be used.
+
+    `revision` is None where it can't, or where there are no tables yet; `needed` is this version's.
+    """
+
+    where: str
+    embedded: bool
+    engine: Engine | None
+    revision: str | None
+    needed: str
+    error: str | None
+
+    @property
+    def ready(self) -> bool:
+        """Whether its tables can be read."""
+        return self.engine is not None and self.revision == self.needed
+
+    @property
+    def problem(self) -> str | None:
+        """Why they can't, with the command that mends it; None where they can."""
+        if self.error or self.ready:
+            return self.error
+        state = f"is at revision {self.revision}" if self.revision else "has no tables yet"
+        return f"the database {state}, this version needs {self.needed}: run `market-pipeline db migrate`"
+
+
+@contextmanager
+def probe_warehouse(settings: Settings) -> Iterator[Found]:
+    """Look at the database of the settings; its connections are closed on leaving."""
+    needed = head_revision()
+    if settings.database_url is not None:
+        url, where = settings.database_url, describe(settings.database_url)
+    else:
+        try:
+            server = embedded.running(settings.market_pipeline_data_dir)
+        except EmbeddedServerError as error:
+            yield Found(str(settings.market_pipeline_data_dir), True, None, None, needed, str(error))
+            return
+        if server is None:
+            yield Found(str(settings.market_pipeline_data_dir), True, None, None, needed, NOT_STARTED)
+            return
+        url = server.url()
+        where = f"{describe(url)}, data in {server.data_dir}"
+    engine = create_warehouse_engine(url)
+    try:
+        yield _found(engine, where, needed, is_embedded=settings.database_url is None)
+    finally:
+        engine.dispose()
+
+
+def _found(engine: Engine, where: str, needed: str, *, is_embedded: bool) -> Found:
+    try:
+        with engine.connect() as connection:
+            return Found(where, is_embedded, engine, current_revision(connection), needed, None)
+    except UnsupportedDatabaseError as error:
+        return Found(where, is_embedded, None, None, needed, str(error))
+    except DBAPIError as error:
+        return Found(where, is_embedded, None, None, needed, str(unavailable(error, engine)))

@@ -1,0 +1,202 @@
+"""What an export is made of: which bars, which columns of them, and their rows as a stream of CSV.
+
+Rows come by COPY: building Python objects of them would take many times as long. What becomes of them, export.py says;
+what adjusted prices are, the dbt project.
+"""
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from enum import StrEnum
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Engine, Select, column, func, inspect, literal_column, select, table
+from sqlalchemy.sql.selectable import FromClause
+
+from market_pipeline.core.errors import MarketPipelineError, UsageError
+from market_pipeline.core.sessions import check_order
+from market_pipeline.warehouse.spreadsheets import plain_text
+from market_pipeline.warehouse.tables import bar_source, market_data, tracked_symbols
+from market_pipeline.warehouse.tracked_symbols import UntrackedSymbolError, with_near_misses
+
+BLOCK_ROWS = 50_000
+"""Rows held in memory at once, some 5 MB."""
+
+
+class Adjustment(StrEnum):
+    """What the prices are adjusted for: nothing (as traded), splits, or splits and dividends."""
+
+    NONE = "none"
+    SPLITS = "splits"
+    ALL = "all"
+
+
+_BAR = ("symbol", "date", "open", "high", "low", "close", "volume", "vwap", "transactions")
+_ADJUSTED = ("symbol", "date", "adj_open", "adj_high", "adj_low", "adj_close", "volume", "transactions")
+COLUMNS: Mapping[Adjustment, Sequence[str]] = {
+    Adjustment.NONE: (*_BAR, "validated", "flags", "source", "fetched_at"),
+    Adjustment.SPLITS: (*_BAR, "split_factor", "validated", "flags"),
+    Adjustment.ALL: (*_ADJUSTED, "split_factor", "dividend_factor", "validated", "flags"),
+}
+"""The columns of a file, under the names that they have in the table they come from."""
+
+ADJUSTED_BARS = table("daily_bars_adjusted", *map(column, {*_BAR, *_ADJUSTED}), schema="analytics")
+
+# CSV has no lists and no common way to write true.
+_EXPRESSIONS = {"flags": "array_to_string(flags, ' ')", "validated": "validated::text"}
+_TEXTS = ("symbol", "source")
+_MEANINGS = {"flags": "The rules that found the bar odd, with a blank between; empty if none."}
+
+
+class ExportRequestError(UsageError):
+    """What was asked for can't be had."""
+
+
+class NoMartsError(MarketPipelineError):
+    """The table of adjusted bars isn't there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Which bars: of these symbols, from `start` to `end`, both included and None for no limit.
+
+    `as_of` asks for the bars as they were stored at that instant (with a time zone) rather than now.
+
+    Raises:
+        NoSessionError: `start` is after `end`.
+        ExportRequestError: it contradicts itself, or asks for what isn't kept.
+    """
+
+    symbols: Sequence[str]
+    start: date | None = None
+    end: date | None = None
+    adjustment: Adjustment = Adjustment.NONE
+    as_of: datetime | None = None
+
+    def __post_init__(self) -> None:
+        check_order(self.start, self.end)
+        if self.as_of and self.adjustment is not Adjustment.NONE:
+            raise ExportRequestError(
+                "adjusted prices are of now, and what they were at an instant isn't kept: "
+                "use the adjustment none with an as-of, or leave the as-of out"
+            )
+        if self.as_of and self.as_of > datetime.now(UTC):
+            raise ExportRequestError(f"the as-of {self.as_of.isoformat()} is in the future: take one that is over")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnMeaning:
+    """A column of the file, its PostgreSQL type and what it means."""
+
+    name: str
+    type: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a selection comes to, at the time of the snapshot that it is read from.
+
+    `first_date` and `last_date` are those of the bars found, None without any; `rows_not_adjusted` counts those whose
+    prices are NULL because the splits or dividends of their symbols aren't known; `source` is polygon or sandbox.
+    """
+
+    made_at: datetime
+    source: str | None
+    first_date: date | None
+    last_date: date | None
+    rows: int
+    rows_not_adjusted: int
+
+
+def exportable_symbols(engine: Engine, names: Sequence[str] | None) -> list[str]:
+    """The symbols of these names, each once, or all that were ever tracked; those no longer tracked have bars too.
+
+    Raises:
+        UntrackedSymbolError: one never was.
+    """
+    with engine.connect() as connection:
+        query = select(tracked_symbols.c.symbol).order_by(tracked_symbols.c.symbol)
+        known: list[str] = list(connection.scalars(query))
+    wanted = known if names is None else list(dict.fromkeys(names))
+    if unknown := [name for name in wanted if name not in known]:
+        raise UntrackedSymbolError(
+            f"no bars of {with_near_misses(unknown, known)}: never tracked; "
+            "see `market-pipeline coverage` for what is there"
+        )
+    if not wanted:
+        raise ExportRequestError(
+            "there is no symbol to export: name some, or load some with `market-pipeline backfill`"
+        )
+    return wanted
+
+
+def described_columns(connection: Connection, adjustment: Adjustment) -> list[ColumnMeaning]:
+    """The columns of the file, with what the database's own comments say of them."""
+    held = market_data if adjustment is Adjustment.NONE else ADJUSTED_BARS
+    if not inspect(connection).has_table(held.name, held.schema):
+        raise NoMartsError("adjusted prices are not there yet: build them with `market-pipeline marts`")
+    known = {column["name"]: column for column in inspect(connection).get_columns(held.name, held.schema)}
+    return [
+        ColumnMeaning(
+            name=name,
+            type="TEXT" if name in _MEANINGS else str(known[name]["type"]),
+            meaning=_MEANINGS.get(name) or str(known[name]["comment"]),
+        )
+        for name in COLUMNS[adjustment]
+    ]
+
+
+def _source(selection: Selection) -> FromClause:
+    if selection.adjustment is not Adjustment.NONE:
+        return ADJUSTED_BARS
+    if selection.as_of is None:
+        return market_data
+    return func.market_data_as_of(selection.as_of).table_valued(*market_data.columns)
+
+
+def _wanted(query: Select[Any], bars: FromClause, selection: Selection) -> Select[Any]:
+    query = query.select_from(bars).where(bars.c.symbol.in_(selection.symbols))
+    if selection.start:
+        query = query.where(bars.c.date >= selection.start)
+    return query.where(bars.c.date <= selection.end) if selection.end else query
+
+
+def summary(connection: Connection, selection: Selection) -> Summary:
+    """What a selection comes to."""
+    bars = _source(selection)
+    price = bars.c.adj_close if selection.adjustment is Adjustment.ALL else bars.c.close
+    query = select(
+        func.now().label("made_at"),
+        select(bar_source.c.source).scalar_subquery().label("source"),
+        func.min(bars.c.date).label("first_date"),
+        func.max(bars.c.date).label("last_date"),
+        func.count().label("rows"),
+        (func.count() - func.count(price)).label("rows_not_adjusted"),
+    )
+    return Summary(**connection.execute(_wanted(query, bars, selection)).mappings().one())
+
+
+def blocks(connection: Connection, selection: Selection, *, for_spreadsheets: bool) -> Generator[list[bytes]]:
+    """The rows by symbol and date as lines of CSV, so many at a time.
+
+    `for_spreadsheets`: no text in them is one that a spreadsheet would take for a formula.
+    """
+    bars = _source(selection)
+    expressions = {
+        **_EXPRESSIONS,
+        **(dict(zip(_TEXTS, map(plain_text, _TEXTS), strict=True)) if for_spreadsheets else {}),
+    }
+    values: list[ColumnElement[Any]] = [
+        literal_column(expressions.get(name, name)) for name in COLUMNS[selection.adjustment]
+    ]
+    query = _wanted(select(*values), bars, selection).order_by(bars.c.symbol, bars.c.date)
+    compiled = query.compile(connection, compile_kwargs={"render_postcompile": True})
+    driver = connection.connection.driver_connection
+    assert driver is not None  # noqa: S101 - a connection in use has one
+    statement = f"COPY ({compiled}) TO STDOUT (FORMAT csv, ENCODING 'UTF8')"
+    with driver.cursor() as cursor, cursor.copy(statement, compiled.params) as copy:
+        lines = map(bytes, copy)
+        while block := list(islice(lines, BLOCK_ROWS)):
+            yield block

@@ -1,0 +1,51 @@
+"""Connections that may only read: of the user of DATABASE_URL, turned into the reading role for the whole session."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+
+from market_pipeline.core.database_address import DatabaseAddress
+from market_pipeline.warehouse.connections import SETTINGS, check_session, connect, session_statement
+from market_pipeline.warehouse.database_errors import UnsupportedDatabaseError
+
+
+def reading_settings(role: str, seconds: float) -> dict[str, str]:
+    """Settings of a session of `role`, whose statements may take so many seconds."""
+    return SETTINGS | {
+        "role": role,
+        "default_transaction_read_only": "on",
+        "default_transaction_isolation": "repeatable read",
+        "statement_timeout": f"{round(seconds * 1000)}",
+        "idle_in_transaction_session_timeout": "60s",
+        "jit": "off",  # compiling takes longer than a question here does
+    }
+
+
+def check_reading_session(address: DatabaseAddress, connected_to: int, row: tuple[Any, ...], role: str) -> None:
+    """Make sure that a session is one that only reads, of the row of `session_statement`; the rest as `check_session`.
+
+    Raises:
+        UnsupportedDatabaseError: it isn't.
+    """
+    check_session(address, connected_to, row)
+    if row[2:4] != (role, "on"):
+        raise UnsupportedDatabaseError(f"the database at {address.where} lets no session become {role}, to only read")
+
+
+@contextmanager
+def reading_connection(address: DatabaseAddress, role: str, seconds: float) -> Iterator[psycopg.Connection[Any]]:
+    """One such connection, checked as those of the API's pools are.
+
+    Raises:
+        UnsupportedDatabaseError: the server, the database or a pooler before it can't be used.
+        psycopg.Error: it can't be reached, or the role isn't ours to take.
+    """
+    with connect(address) as connection:
+        connection.autocommit = True
+        statement = session_statement(reading_settings(role, seconds), connection.info.server_version)
+        row = connection.execute(statement.encode()).fetchone()
+        assert row is not None  # noqa: S101 - it returns one
+        check_reading_session(address, connection.info.backend_pid, row, role)
+        yield connection

@@ -1,0 +1,65 @@
+"""Giving a tracked symbol its other name: a coin's pair, where a fund is to have the coin's own name.
+
+The instrument stays the same, its ticker at the vendor too; a company that changes its ticker is another matter.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+
+from sqlalchemy import Engine, select, update
+
+from market_pipeline.core.symbols import Symbol, SymbolError
+from market_pipeline.warehouse.tables import market_data, metadata, tracked_symbols
+from market_pipeline.warehouse.tracked_symbols import NameTakenError, UntrackedSymbolError, lock_names, lock_symbol
+
+
+class OtherInstrumentError(SymbolError):
+    """The new name is not another name of the same instrument."""
+
+
+@dataclass(frozen=True)
+class Renaming:
+    """A symbol as it was and as it will be, and the sessions that it has a bar of, oldest first."""
+
+    old: Symbol
+    new: Symbol
+    sessions: Sequence[date]
+
+
+@contextmanager
+def renaming(engine: Engine, name: str, new_name: str) -> Iterator[Renaming]:
+    """Rename a symbol in every table, removed or not, in one transaction that commits where the block ends well.
+
+    Loads of the symbol that are under way end first; later ones under the old name are rejected.
+
+    Raises:
+        UntrackedSymbolError: there is no symbol of the old name.
+        OtherInstrumentError: the new name stands for another instrument.
+        NameTakenError: the new name is another symbol's.
+    """
+    symbols = tracked_symbols.c
+    with engine.begin() as connection:
+        lock_names(connection)
+        held = select(symbols.symbol, symbols.asset_class).where(symbols.symbol.in_([name, new_name]))
+        kinds: dict[str, str] = {row.symbol: row.asset_class for row in connection.execute(held)}
+        if name not in kinds:
+            raise UntrackedSymbolError(f"{name} is not tracked; `market-pipeline symbols list` shows what is")
+        old = Symbol.of(name, kinds[name])
+        if new_name != old.other_name:
+            can = f"{name} can become {old.other_name}" if old.other_name else f"{name} has no other name"
+            raise OtherInstrumentError(
+                f"{new_name} is not another name of {name}: {can}. A coin has two, such as BTC and BTC-USD; "
+                f"`market-pipeline symbols add {new_name}` tracks another ticker"
+            )
+        if new_name in kinds:
+            raise NameTakenError(f"{new_name} is tracked already, as {kinds[new_name]}")
+        at = lock_symbol(connection, old)
+        bars = select(market_data.c.date).where(market_data.c.symbol == name).order_by(market_data.c.date)
+        sessions: Sequence[date] = connection.scalars(bars).all()
+        for table in metadata.sorted_tables:
+            if "symbol" in table.c:
+                changed = {"symbol": new_name} | ({"updated_at": at} if "updated_at" in table.c else {})
+                connection.execute(update(table).where(table.c.symbol == name).values(changed))
+        yield Renaming(old, Symbol.of(new_name, old.asset_class), sessions)

@@ -1,0 +1,198 @@
+"""What the API says of the whole: values that are true, and a database that is away never passed over."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import requests
+from dagster import DagsterInstance
+from dagster._daemon.daemon import BackfillDaemon, SchedulerDaemon
+from dagster._daemon.types import DaemonHeartbeat
+from sqlalchemy import Engine, text
+
+from market_pipeline.api.limits import DOWNLOADS_OF_ONE
+from market_pipeline.api.page import GONE
+from market_pipeline.api.server import running_api
+from market_pipeline.core.settings import Settings
+from market_pipeline.core.symbols import Symbol
+from market_pipeline.orchestration.run_launch import open_instance
+from market_pipeline.warehouse import embedded
+from market_pipeline.warehouse.api_keys import Scope, create_key
+from market_pipeline.warehouse.database import warehouse_of
+from market_pipeline.warehouse.tracked_symbols import add_symbols
+from market_pipeline_tests.integration.stored_bars import AAPL, failed, loaded, query, recorded
+
+MSFT = Symbol.of("MSFT", "stock")
+AUTUMN = recorded("AAPL", date(2000, 9, 20), date(2000, 10, 10))
+
+
+@pytest.fixture
+def api(settings: Settings, environment: dict[str, str]) -> Iterator[str]:
+    with running_api(settings) as url:
+        yield url
+
+
+def get(url: str) -> requests.Response:
+    return requests.get(url, timeout=30)
+
+
+def test_an_empty_warehouse_is_said_to_be_empty(api: str) -> None:
+    database = get(f"{api}/api/v1/status").json()["database"]
+    assert database == {
+        "symbols_available": 0,
+        "latest_data": None,
+        "total_records": 0,
+        "validated_records": 0,
+        "validation_rate_pct": None,
+    }
+    metrics = get(f"{api}/api/v1/metrics").json()
+    assert metrics["health"]["database"] == "no_data"
+    assert set(metrics["last_backfill"].values()) == {None}
+    assert get(f"{api}/api/v1/symbols").json() == {"symbols_available": 0, "latest_data": None, "symbols": []}
+
+
+def test_the_root_tells_programs_where_everything_is_and_that_all_of_it_is_there(api: str) -> None:
+    told = get(f"{api}/").json()
+    for path in (told["dashboard"], told["dashboard_direct"], told["docs"]):
+        assert requests.get(api + path, headers={"Accept": "text/html"}, timeout=30).status_code == 200
+    assert {get(api + told["endpoints"][name]).status_code for name in ("health", "status", "symbols", "metrics")} == {
+        200
+    }
+
+
+@pytest.mark.parametrize("path", GONE)
+def test_what_the_earlier_service_told_of_itself_is_gone_and_says_where_to_look(api: str, path: str) -> None:
+    answer = get(api + path)
+    assert (answer.status_code, answer.headers["content-type"]) == (410, "application/problem+json")
+    assert answer.json()["detail"] == GONE[path]
+
+
+def test_a_path_that_there_is_not_is_told_the_way_to_those_there_are(api: str) -> None:
+    answer = get(f"{api}/api/v1/symbol")
+    assert (answer.status_code, answer.json()["detail"]) == (404, "there is no such path: /docs lists those there are")
+
+
+def test_status_metrics_and_symbols_are_what_is_stored(api: str, warehouse: Engine) -> None:
+    add_symbols(warehouse, [AAPL, MSFT])
+    loaded(warehouse, AAPL, AUTUMN, run_id="first")
+    loaded(warehouse, AAPL, AUTUMN, run_id="second")
+    failed(warehouse, MSFT, [date(2000, 9, 20)], "out of order", run_id="second")
+    [stored] = query(warehouse, "SELECT count(*) AS bars, count(*) FILTER (WHERE validated) AS good FROM market_data")
+    status = get(f"{api}/api/v1/status").json()
+    assert status["database"] == {
+        "symbols_available": 1,
+        "latest_data": "2000-10-10",
+        "total_records": stored["bars"],
+        "validated_records": stored["good"],
+        "validation_rate_pct": round(100 * stored["good"] / stored["bars"], 2),
+    }
+    assert status["data_quality"]["records_with_gaps_flagged"] == 1
+    assert status["data_quality"]["last_backfill"] is not None
+    metrics = get(f"{api}/api/v1/metrics").json()
+    assert metrics["database"] == status["database"]
+    last = {name: value for name, value in metrics["last_backfill"].items() if name != "time"}
+    assert last == {
+        "successful_symbols": 1,
+        "failed_symbols": 1,
+        "total_records_imported": 0,
+        "run_id": "second",
+        "trigger": "cli",
+    }
+    symbols = get(f"{api}/api/v1/symbols").json()
+    assert [(s["symbol"], s["first_date"], s["last_date"], s["bars"]) for s in symbols["symbols"]] == [
+        ("AAPL", "2000-09-20", "2000-10-10", 15),
+        ("MSFT", None, None, 0),
+    ]
+
+
+def test_health_says_whether_the_nightly_runs_will_happen(
+    api: str, settings: Settings, environment: dict[str, str]
+) -> None:
+    answer = get(f"{api}/health")
+    assert answer.status_code == 200
+    assert (answer.json()["status"], answer.json()["scheduler_running"]) == ("degraded", False)
+    assert "start it with `market-pipeline up`" in answer.json()["scheduler"]["reason"]
+    with open_instance(settings) as instance:
+        beat(instance, datetime.now(UTC) - timedelta(days=1))
+        assert "last heard of at" in get(f"{api}/health").json()["scheduler"]["reason"]
+        beat(instance, datetime.now(UTC))
+        # A daemon alone is not enough: it knows no schedule yet.
+        assert get(f"{api}/health").json()["scheduler_running"] is False
+
+
+def beat(instance: DagsterInstance, at: datetime) -> None:
+    for part in (SchedulerDaemon, BackfillDaemon):
+        instance.add_daemon_heartbeat(DaemonHeartbeat(at.timestamp(), part.daemon_type(), "daemon", []))
+
+
+def test_the_schedule_is_that_of_the_settings(settings: Settings, environment: dict[str, str]) -> None:
+    changed = settings.model_copy(update={"backfill_schedule_hour": 3, "backfill_schedule_minute": 5})
+    with running_api(changed) as url:
+        assert get(f"{url}/api/v1/metrics").json()["scheduler"]["schedule"] == "03:05 UTC daily"
+
+
+def test_downloads_that_nobody_reads_keep_nobody_else_waiting(api: str, warehouse: Engine) -> None:
+    with warehouse.begin() as connection:
+        connection.execute(text("CREATE SCHEMA IF NOT EXISTS analytics"))
+        many = "CREATE TABLE analytics.many AS SELECT i, repeat('x', 1000) AS long FROM generate_series(1, 50000) AS i"
+        connection.execute(text(many))
+        connection.execute(text("GRANT SELECT ON analytics.many TO market_reader"))
+    unread = [
+        requests.get(f"{api}/api/v1/tables/many?limit=50000", stream=True, timeout=30) for _ in range(DOWNLOADS_OF_ONE)
+    ]
+    assert [answer.status_code for answer in unread] == [200] * DOWNLOADS_OF_ONE
+    for path in ("/health", "/api/v1/status", "/api/v1/tables/many?limit=3") * 4:
+        assert requests.get(api + path, timeout=5).status_code == 200
+    for answer in unread:
+        answer.close()
+
+
+def test_an_outage_of_the_database_is_never_anything_else_and_ends_by_itself(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "cluster"
+    tmp_path.chmod(0o755)
+    server = embedded.ensure_running(folder)
+    mine = settings.model_copy(update={"database_url": server.url()})
+    monkeypatch.setenv("DATABASE_URL", server.url().get_secret_value())
+    monkeypatch.setenv("MARKET_PIPELINE_DATA_DIR", str(tmp_path))
+    try:
+        with warehouse_of(mine) as warehouse:
+            add_symbols(warehouse, [AAPL])
+            loaded(warehouse, AAPL, AUTUMN)
+            key = create_key(warehouse, "operations", Scope.ADMIN).get_secret_value()
+        with running_api(mine) as url:
+            asked = [
+                f"{url}/health",
+                f"{url}/api/v1/status",
+                f"{url}/api/v1/metrics",
+                f"{url}/api/v1/symbols",
+                f"{url}/api/v1/tables",
+                f"{url}/api/v1/tables/market_data?limit=3",
+                f"{url}/api/v1/tables/market_data?limit=3&format=arrow",
+                f"{url}/api/v1/tables/market_data?limit=50000",
+                f"{url}/api/v1/tables/market_data?limit=50000&format=csv",
+                f"{url}/api/v1/historical/AAPL?start=2000-09-20&end=2000-10-10&adjustment=none",
+                f"{url}/api/v1/admin/symbols",
+                f"{url}/api/v1/historical/AAPL?start=2000-09-20&end=2000-10-10&format=parquet",
+                f"{url}/api/v1/admin/symbols/AAPL",
+                f"{url}/api/v1/admin/api-keys",
+                f"{url}/api/v1/admin/backfills",
+            ]
+            answers = [requests.get(path, headers={"X-API-Key": key}, timeout=30) for path in asked]
+            assert [answer.status_code for answer in answers] == [200] * len(asked)
+            embedded.stop(folder)
+            for path in asked:
+                answer = requests.get(path, headers={"X-API-Key": key}, timeout=30)
+                assert answer.status_code == 503, path
+                if path.endswith("/health"):
+                    assert (answer.json()["status"], answer.json()["database"]) == ("unhealthy", "unreachable")
+                else:
+                    assert answer.json()["detail"].startswith("the database can't be reached"), path
+                    assert answer.headers["retry-after"] == "5"
+            assert embedded.ensure_running(folder).port == server.port
+            again = [requests.get(path, headers={"X-API-Key": key}, timeout=30).status_code for path in asked]
+            assert again == [200] * len(asked)
+    finally:
+        embedded.destroy(folder)

@@ -1,0 +1,235 @@
+"""Backfills for Dagster's daemon: what is handed to it, what becomes of it, and what is told of it meanwhile."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+from dagster import DagsterInstance
+from dagster._core.execution.backfill import BulkActionStatus
+from sqlalchemy import Engine
+
+from market_pipeline.core.errors import UsageError
+from market_pipeline.core.settings import Settings
+from market_pipeline.core.symbols import Symbol
+from market_pipeline.orchestration.assets import asset_key
+from market_pipeline.orchestration.backfill_launch import (
+    backfill_job,
+    backfill_jobs,
+    cancel_backfill,
+    start_backfill,
+)
+from market_pipeline.orchestration.backfill_status import BackfillJob
+from market_pipeline.orchestration.rejected_backfills import resume_refused
+from market_pipeline.orchestration.run_launch import open_instance
+from market_pipeline.sandbox.config import SandboxConfig
+from market_pipeline.sandbox.loopback_server import running_sandbox
+from market_pipeline.warehouse.stored_bars import run_history
+from market_pipeline.warehouse.tracked_symbols import add_symbols, remove_symbol
+from market_pipeline_tests.integration.code_location import Daemon, loaded_location
+
+AAPL, MSFT, FB, NOSUCH = (Symbol.of(name, "stock") for name in ("AAPL", "MSFT", "FB", "NOSUCH"))
+BTC = Symbol.of("BTC", "crypto")
+START, END = date(2012, 5, 14), date(2012, 5, 25)
+SESSIONS, BEFORE_FB = 10, 4  # it was listed on 18 May
+
+Start = Callable[..., BackfillJob]
+Again = Callable[[BackfillJob], BackfillJob]
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """Where no webserver answers."""
+    return settings.model_copy(update={"dagster_webserver_url": "http://127.0.0.1:9"})
+
+
+@pytest.fixture
+def instance(settings: Settings, environment: dict[str, str]) -> Iterator[DagsterInstance]:
+    with open_instance(settings) as opened:
+        yield opened
+
+
+@pytest.fixture
+def start(settings: Settings, instance: DagsterInstance, warehouse: Engine) -> Start:
+    def _start(*symbols: Symbol, first: date = START, last: date = END) -> BackfillJob:
+        return start_backfill(settings, instance, warehouse, symbols, first, last, now=datetime.now(UTC))
+
+    return _start
+
+
+@pytest.fixture
+def again(instance: DagsterInstance, warehouse: Engine) -> Again:
+    """What is told of a backfill now."""
+
+    def _again(job: BackfillJob) -> BackfillJob:
+        found = backfill_job(instance, warehouse, job.id)
+        assert found is not None
+        return found
+
+    return _again
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[str]:
+    with running_sandbox(SandboxConfig()) as base_url:
+        yield base_url
+
+
+@pytest.fixture
+def vendor(sandbox: str) -> str:
+    return sandbox
+
+
+@pytest.fixture
+def daemon(
+    vendor: str, instance: DagsterInstance, warehouse: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Daemon]:
+    """A daemon that knows all symbols but MSFT."""
+    add_symbols(warehouse, [AAPL, FB, NOSUCH, BTC])
+    monkeypatch.setenv("POLYGON_BASE_URL", vendor)
+    with loaded_location(instance, tmp_path) as workspace:
+        yield Daemon(workspace)
+
+
+def status_in_dagster(instance: DagsterInstance, job: BackfillJob) -> BulkActionStatus:
+    backfill = instance.get_backfill(job.id)
+    assert backfill is not None
+    return backfill.status
+
+
+def test_a_backfill_is_followed_to_its_end_and_its_status_is_true(
+    daemon: Daemon, start: Start, again: Again, instance: DagsterInstance, warehouse: Engine
+) -> None:
+    before_listing = start(FB)
+    mixed = start(AAPL, NOSUCH, BTC, first=date(2024, 3, 2), last=date(2024, 3, 8))
+    unwanted = start(AAPL)
+    assert cancel_backfill(instance, warehouse, unwanted.id) == again(unwanted)
+
+    daemon.looks_at_backfills()
+    assert [again(job).status for job in (before_listing, mixed, unwanted)] == ["running", "running", "cancelled"]
+    assert [len(again(job).run_ids) for job in (before_listing, mixed, unwanted)] == [1, 2, 0]
+    daemon.runs_what_is_queued()
+    told = {job.id: again(job) for job in (before_listing, mixed)}
+    for _ in range(2):  # Dagster itself takes two more looks to see that the runs are over
+        daemon.looks_at_backfills()
+    for job in (before_listing, mixed):
+        assert again(job) == told[job.id]
+    assert {job.id: status_in_dagster(instance, job) for job in (before_listing, mixed)} == {
+        before_listing.id: BulkActionStatus.COMPLETED_SUCCESS,
+        mixed.id: BulkActionStatus.COMPLETED_FAILED,
+    }
+
+    fine = again(before_listing)
+    assert (fine.status, fine.error, dict(fine.errors)) == ("succeeded", None, {})
+    assert fine.note is None
+    assert (fine.start, fine.end) == (START, END)
+    assert (fine.progress.sessions_done, fine.progress.sessions_total) == (SESSIONS, SESSIONS)
+    assert (fine.progress.loaded, fine.progress.missing) == (SESSIONS - BEFORE_FB, BEFORE_FB)
+    assert fine.ended_at is not None
+    assert fine.ended_at > fine.created_at
+
+    failed = again(mixed)
+    assert (failed.status, failed.error, set(failed.errors)) == ("failed", None, {"NOSUCH"})
+    assert "the vendor knows no ticker NOSUCH" in failed.errors["NOSUCH"]
+    assert failed.symbols == ["AAPL", "BTC", "NOSUCH"]
+    assert (failed.start, failed.end) == (date(2024, 3, 2), date(2024, 3, 8))
+    assert failed.progress.sessions_total == failed.progress.sessions_done == 5 + 5 + 7
+    assert (failed.progress.symbols_succeeded, failed.progress.symbols_failed) == (2, 1)
+    assert {row.trigger for row in run_history(warehouse, failed.run_ids)} == {"api"}
+
+    assert cancel_backfill(instance, warehouse, mixed.id) == failed
+    assert [job.id for job in backfill_jobs(instance, warehouse, 2)] == [unwanted.id, mixed.id]
+
+
+def test_a_symbol_that_is_removed_while_its_backfill_waits_costs_itself_and_no_other(
+    daemon: Daemon, start: Start, again: Again, warehouse: Engine, instance: DagsterInstance
+) -> None:
+    started = start(AAPL, FB)
+    remove_symbol(warehouse, "FB")
+    daemon.looks_at_backfills()
+    daemon.runs_what_is_queued()
+    for _ in range(2):
+        daemon.looks_at_backfills()
+    job = again(started)
+    told = "FB is no longer tracked: `market-pipeline symbols add FB` takes it up again"
+    assert (job.status, job.error, job.errors) == ("failed", None, {"FB": told})
+    assert (job.progress.symbols_succeeded, job.progress.loaded) == (1, SESSIONS)
+    assert len(instance.get_materialized_partitions(asset_key(AAPL))) == SESSIONS
+
+
+def test_a_backfill_of_a_symbol_that_the_daemon_has_yet_to_load_waits_for_it(
+    daemon: Daemon, start: Start, again: Again, instance: DagsterInstance, warehouse: Engine
+) -> None:
+    add_symbols(warehouse, [MSFT])
+    started = start(MSFT)
+    assert "no Dagster webserver answers at http://127.0.0.1:9" in str(started.note)
+    for _ in range(3):  # it fails the backfill, ends what it has of it, and looks no more
+        daemon.looks_at_backfills()
+        assert (again(started).status, again(started).ended_at) == ("requested", None)
+        assert "has not loaded all of its symbols yet" in str(again(started).note)
+    assert resume_refused(instance, [AAPL]) == []
+    daemon.loads_the_symbols()
+    assert resume_refused(instance, [AAPL, MSFT]) == [started.id]
+    assert resume_refused(instance, [AAPL, MSFT]) == []
+    daemon.looks_at_backfills()
+    daemon.runs_what_is_queued()
+    assert (again(started).status, again(started).progress.loaded) == ("succeeded", SESSIONS)
+
+
+@pytest.mark.parametrize("vendor", ["https://api.massive.com"])
+def test_a_run_that_reaches_no_symbol_says_why(daemon: Daemon, start: Start, again: Again) -> None:
+    started = start(AAPL, FB)
+    daemon.looks_at_backfills()
+    daemon.runs_what_is_queued()
+    daemon.looks_at_backfills()
+    job = again(started)
+    assert (job.status, job.progress.sessions_done, job.progress.symbols_failed) == ("failed", 0, 2)
+    assert job.error is not None
+    assert "POLYGON_API_KEY" in job.error
+    assert job.errors == dict.fromkeys(("AAPL", "FB"), f"its run ended before it was reached: {job.error}")
+
+
+def test_without_a_daemon_a_backfill_waits_and_says_so(
+    start: Start, again: Again, instance: DagsterInstance, warehouse: Engine
+) -> None:
+    started = start(AAPL, AAPL)
+    assert (started.status, started.symbols, started.run_ids) == ("requested", ["AAPL"], [])
+    assert started.note is not None
+    assert "Dagster's daemon is not running: start it with `market-pipeline up`; the backfill begins when it does" in (
+        started.note
+    )
+    assert again(started).progress == started.progress
+    cancelled = cancel_backfill(instance, warehouse, started.id)
+    assert cancelled is not None
+    assert (cancelled.status, cancelled.ended_at) == ("cancelling", None)
+    assert "is cancelled when it does" in str(cancelled.note)
+
+
+def test_there_is_no_backfill_of_an_id_that_nobody_was_given(instance: DagsterInstance, warehouse: Engine) -> None:
+    assert backfill_job(instance, warehouse, "nosuch") is None
+    assert cancel_backfill(instance, warehouse, "nosuch") is None
+    assert backfill_jobs(instance, warehouse, 10) == []
+
+
+@pytest.mark.parametrize(
+    ("symbols", "first", "last", "told"),
+    [
+        ([], START, END, "no symbol"),
+        ([AAPL], END, START, "is after"),
+        ([AAPL], date(2012, 5, 26), date(2012, 5, 28), "no session that is over"),
+        ([AAPL], date(1999, 1, 4), date(1999, 12, 31), "its first is 2000-01-03"),
+        ([AAPL, BTC], START, END, "its first is 2013-11-01"),
+        ([AAPL], date(2999, 1, 1), date(2999, 12, 31), "no session that is over"),
+    ],
+)
+def test_what_can_not_be_backfilled_is_refused(
+    start: Start, instance: DagsterInstance, symbols: list[Symbol], first: date, last: date, told: str
+) -> None:
+    with pytest.raises(UsageError, match=told):
+        start(*symbols, first=first, last=last)
+    assert instance.get_backfills() == []
+
+
+def test_sessions_before_the_first_and_after_the_newest_are_left_out(start: Start) -> None:
+    job = start(AAPL, first=date(1999, 1, 1), last=date(2000, 1, 7))
+    assert (job.start, job.end, job.progress.sessions_total) == (date(2000, 1, 3), date(2000, 1, 7), 5)

@@ -1,0 +1,46 @@
+"""Children end with the process that started them, whatever ends it, and go on to their end otherwise."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from market_pipeline.core.child_processes import guarded, run_child
+
+SECONDS = 30
+PARENT = """
+import sys
+from market_pipeline.core.child_processes import guarded, run_child
+with guarded("touch", sys.argv[2]):
+    run_child([sys.executable, "-c", "import os, time; print(os.getpid(), flush=True); time.sleep(600)"])
+"""
+
+
+def test_a_killed_process_takes_its_child_with_it_and_its_guard_acts(tmp_path: Path) -> None:
+    mark = tmp_path / "guard-has-acted"
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT, "", str(mark)], stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as parent:
+        assert parent.stdout is not None
+        child = psutil.Process(int(parent.stdout.readline()))
+        guards = [process for process in psutil.Process(parent.pid).children() if process.pid != child.pid]
+        assert len(guards) == 2
+        os.killpg(parent.pid, signal.SIGKILL)  # and what ends the parent's group doesn't reach the guards
+    gone, alive = psutil.wait_procs([child, *guards], timeout=SECONDS)
+    assert (len(gone), alive) == (3, [])
+    assert mark.exists()
+
+
+def test_what_ends_in_order_leaves_nothing_behind(tmp_path: Path) -> None:
+    mark = tmp_path / "guard-has-acted"
+    with guarded("touch", str(mark)):
+        done = run_child([sys.executable, "-c", "print(1); raise SystemExit(3)"], stdout=subprocess.PIPE)
+    assert (done.returncode, done.stdout) == (3, b"1\n")
+    with pytest.raises(FileNotFoundError), guarded("touch", str(mark)):
+        run_child([tmp_path / "no-such-program"])
+    assert psutil.Process().children() == []
+    assert not mark.exists()

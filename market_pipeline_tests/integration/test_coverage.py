@@ -1,0 +1,223 @@
+"""What is known of every session: the views session_states, coverage and runs after all that can happen to one."""
+
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, text
+
+from market_pipeline.core.run_planning import Gap
+from market_pipeline.core.sessions import calendar, sessions_between
+from market_pipeline.core.symbols import Symbol
+from market_pipeline.warehouse.coverage import coverage, gaps, missing_spans, never_loaded, oldest_gaps
+from market_pipeline.warehouse.loading import RejectedBar
+from market_pipeline.warehouse.session_calendar import record_sessions
+from market_pipeline.warehouse.tracked_symbols import add_symbols, remove_symbol
+from market_pipeline_tests.integration.stored_bars import AAPL, failed, loaded, query, recorded
+
+OCTOBER = sessions_between("XNYS", date(2012, 10, 1), date(2012, 10, 31))
+BARS = recorded("AAPL", OCTOBER[0], OCTOBER[-1])
+
+
+@pytest.fixture(autouse=True)
+def _tracked(warehouse: Engine) -> None:
+    add_symbols(warehouse, [AAPL])
+
+
+def states(warehouse: Engine, until: date = OCTOBER[-1]) -> dict[str, list[date]]:
+    """The sessions to the end of October 2012, by state."""
+    found: dict[str, list[date]] = {}
+    for row in query(warehouse, "SELECT * FROM session_states WHERE date <= :until ORDER BY date", until=until):
+        found.setdefault(row["state"], []).append(row["date"])
+    return found
+
+
+def reason(warehouse: Engine, session: date) -> Any:
+    return query(warehouse, "SELECT reason FROM session_states WHERE date = :day", day=session)[0]["reason"]
+
+
+def test_a_symbol_that_was_never_asked_for_has_no_sessions_yet(warehouse: Engine) -> None:
+    assert states(warehouse) == {}
+    assert never_loaded(warehouse, ["AAPL", "IBM"]) == ["AAPL"]
+    [row] = coverage(warehouse, ["AAPL"])
+    assert (row["sessions"], row["loaded"], row["first_session"], row["last_session"]) == (0, 0, None, None)
+
+
+def test_a_session_with_its_bar_is_loaded(warehouse: Engine) -> None:
+    loaded(warehouse, AAPL, BARS)
+    assert never_loaded(warehouse, ["AAPL"]) == []
+    assert states(warehouse) == {"loaded": OCTOBER}
+
+
+def test_a_session_between_two_loads_was_never_asked_for(warehouse: Engine) -> None:
+    loaded(warehouse, AAPL, BARS[:5])
+    loaded(warehouse, AAPL, BARS[8:])
+    assert states(warehouse) == {"loaded": [*OCTOBER[:5], *OCTOBER[8:]], "never_asked": OCTOBER[5:8]}
+
+
+def test_a_session_that_the_vendor_has_nothing_of_is_empty(warehouse: Engine) -> None:
+    loaded(warehouse, AAPL, BARS.drop(index=6), sessions=OCTOBER)
+    assert states(warehouse)["empty"] == [OCTOBER[6]]
+
+
+def test_the_time_before_a_symbol_was_listed_is_no_gap(warehouse: Engine) -> None:
+    loaded(warehouse, AAPL, BARS[10:], sessions=OCTOBER)
+    assert states(warehouse) == {"loaded": OCTOBER[10:]}
+
+
+def test_a_bar_that_can_not_be_true_leaves_its_session_rejected_with_the_reasons(warehouse: Engine) -> None:
+    refused = RejectedBar(OCTOBER[6], ["high_too_low: its high is below its open, low or close"], {"h": 1})
+    loaded(warehouse, AAPL, BARS.drop(index=6), sessions=OCTOBER, rejected=[refused])
+    assert states(warehouse)["rejected"] == [OCTOBER[6]]
+    assert reason(warehouse, OCTOBER[6]).startswith("high_too_low")
+
+
+def test_a_rejected_bar_that_the_vendor_withdraws_leaves_its_session_empty(warehouse: Engine) -> None:
+    refused = RejectedBar(OCTOBER[6], ["high_too_low: its high is below its open, low or close"], {"h": 1})
+    others = BARS.drop(index=6)
+    loaded(warehouse, AAPL, others, sessions=OCTOBER, rejected=[refused])
+    failed(warehouse, AAPL, OCTOBER, "it rained", run_id="run-2")
+    assert states(warehouse)["rejected"] == [OCTOBER[6]]
+    loaded(warehouse, AAPL, others, sessions=OCTOBER, run_id="run-3")
+    assert states(warehouse) == {"loaded": [*OCTOBER[:6], *OCTOBER[7:]], "empty": [OCTOBER[6]]}
+    loaded(warehouse, AAPL, others, sessions=OCTOBER, rejected=[refused], run_id="run-4")
+    assert states(warehouse)["rejected"] == [OCTOBER[6]]
+
+
+def test_without_any_bar_the_first_session_asked_for_counts_too(warehouse: Engine) -> None:
+    refused = RejectedBar(OCTOBER[3], ["x"], {})
+    loaded(warehouse, AAPL, BARS[:0], sessions=OCTOBER[:5], rejected=[refused])
+    found = states(warehouse, OCTOBER[4])
+    assert found == {"empty": [*OCTOBER[:3], OCTOBER[4]], "rejected": [OCTOBER[3]]}
+
+
+def test_a_rejected_bar_that_nobody_asked_for_says_nothing_of_its_session(warehouse: Engine) -> None:
+    uninvited = RejectedBar(OCTOBER[6], ["outside_request: its date is outside the dates asked for"], {})
+    loaded(warehouse, AAPL, BARS[:6], rejected=[uninvited])
+    loaded(warehouse, AAPL, BARS[7:], run_id="run-2")
+    assert states(warehouse)["never_asked"] == [OCTOBER[6]]
+
+
+def test_a_failed_attempt_says_why_until_another_is_answered(warehouse: Engine) -> None:
+    failed(warehouse, AAPL, OCTOBER, "the vendor answered 500")
+    assert states(warehouse) == {"failed": OCTOBER}
+    assert reason(warehouse, OCTOBER[0]) == "the vendor answered 500"
+    loaded(warehouse, AAPL, BARS, run_id="run-2")
+    assert states(warehouse) == {"loaded": OCTOBER}
+
+
+def test_what_is_known_to_be_empty_stays_so_when_a_later_attempt_fails(warehouse: Engine) -> None:
+    loaded(warehouse, AAPL, BARS.drop(index=6), sessions=OCTOBER)
+    failed(warehouse, AAPL, OCTOBER, "the vendor answered 500", run_id="run-2")
+    assert states(warehouse)["empty"] == [OCTOBER[6]]
+
+
+def test_what_the_plan_does_not_give_is_told_apart_from_what_there_is_not(warehouse: Engine) -> None:
+    answered = (OCTOBER[5], OCTOBER[-2])
+    notes = ("your plan starts at 2012-10-08",)
+    loaded(warehouse, AAPL, BARS[5:-1], sessions=OCTOBER, answered=answered, notes=notes)
+    loaded(warehouse, AAPL, BARS[:2], run_id="run-2")  # from another source of knowledge, as after an upgrade
+    assert states(warehouse) == {
+        "loaded": [*OCTOBER[:2], *OCTOBER[5:-1]],
+        "not_in_plan": OCTOBER[2:5],
+        "not_yet_available": [OCTOBER[-1]],
+    }
+    assert reason(warehouse, OCTOBER[3]) == "your plan starts at 2012-10-08"
+    account = query(warehouse, "SELECT sessions, answered, refused FROM backfill_history ORDER BY id")[0]
+    assert account == {"sessions": 21, "answered": 15, "refused": 6}
+
+
+def test_a_symbol_ends_with_its_delisting_and_with_its_removal(warehouse: Engine) -> None:
+    loaded(warehouse, AAPL, BARS[:10])
+    with warehouse.begin() as connection:
+        connection.execute(text("UPDATE tracked_symbols SET delisted_on = :day"), {"day": OCTOBER[11]})
+    assert states(warehouse, date.max) == {"loaded": OCTOBER[:10], "never_asked": OCTOBER[10:12]}
+    remove_symbol(warehouse, "AAPL")
+    assert states(warehouse) == {}
+
+
+@pytest.mark.parametrize(("until", "behind"), [(date(2012, 10, 30), 0), (date(2012, 10, 31), 1)])
+def test_no_weekend_and_no_day_of_a_hurricane_puts_a_symbol_behind(warehouse: Engine, until: date, behind: int) -> None:
+    loaded(warehouse, AAPL, BARS[BARS["date"] <= "2012-10-26"])  # a Friday; New York opened again on Wednesday
+    with warehouse.begin() as connection:
+        connection.execute(text("UPDATE tracked_symbols SET delisted_on = :day"), {"day": until})
+    assert coverage(warehouse, ["AAPL"])[0]["behind"] == behind
+
+
+def test_coverage_counts_every_session_once(warehouse: Engine) -> None:
+    refused = RejectedBar(OCTOBER[6], ["x"], {})
+    loaded(warehouse, AAPL, BARS.drop(index=[6, 7]), sessions=OCTOBER, rejected=[refused])
+    with warehouse.begin() as connection:
+        connection.execute(text("UPDATE tracked_symbols SET delisted_on = :day"), {"day": date(2012, 11, 5)})
+    [row] = coverage(warehouse, ["AAPL"])
+    counts = {name: row[name] for name in ("sessions", "loaded", "rejected", "empty", "never_asked", "behind")}
+    assert counts == {"sessions": 24, "loaded": 19, "rejected": 1, "empty": 1, "never_asked": 3, "behind": 3}
+    assert (row["first_session"], row["last_session"]) == (OCTOBER[0], OCTOBER[-1])
+
+
+def test_gaps_are_ranges_of_one_state_and_reason(warehouse: Engine) -> None:
+    loaded(warehouse, AAPL, BARS[:3])
+    failed(warehouse, AAPL, OCTOBER[3:6], "it rained", run_id="run-2")
+    loaded(warehouse, AAPL, BARS[8:], run_id="run-3")
+    found = [row for row in gaps(warehouse, ["AAPL"]) if row["last_session"] <= OCTOBER[-1]]
+    assert [tuple(row.values()) for row in found] == [
+        ("AAPL", OCTOBER[3], OCTOBER[5], 3, "failed", "it rained"),
+        ("AAPL", OCTOBER[6], OCTOBER[7], 2, "never_asked", None),
+    ]
+
+
+def test_what_is_worth_asking_for_is_told_from_the_first_to_the_last(warehouse: Engine) -> None:
+    loaded(warehouse, AAPL, BARS[:8].drop(index=[2, 6]), sessions=OCTOBER[:8])
+    failed(warehouse, AAPL, OCTOBER[8:10], "it rained", run_id="run-2")
+    loaded(warehouse, AAPL, BARS[12:], run_id="run-3")
+    other = Symbol.of("IBM", "stock")
+    add_symbols(warehouse, [other])
+    assert missing_spans(warehouse, [AAPL, other], date.min, OCTOBER[-1]) == {AAPL: (OCTOBER[8], OCTOBER[11])}
+    assert oldest_gaps(warehouse, ["AAPL", "IBM"], OCTOBER[9], OCTOBER[-1]) == {
+        "AAPL": Gap(OCTOBER[9], OCTOBER[0]),
+        "IBM": Gap(OCTOBER[9], None),
+    }
+
+
+def test_a_night_does_not_go_back_to_a_rejected_bar_but_a_user_may(warehouse: Engine) -> None:
+    refused = RejectedBar(OCTOBER[2], ["x"], {})
+    loaded(warehouse, AAPL, BARS.drop(index=2), sessions=OCTOBER, rejected=[refused])
+    assert oldest_gaps(warehouse, ["AAPL"], OCTOBER[0], OCTOBER[-1]) == {}
+    assert missing_spans(warehouse, [AAPL], date.min, OCTOBER[-1]) == {AAPL: (OCTOBER[2], OCTOBER[2])}
+
+
+def test_the_account_of_a_run_is_the_sum_of_its_symbols(warehouse: Engine) -> None:
+    other = Symbol.of("IBM", "stock")
+    add_symbols(warehouse, [other])
+    loaded(warehouse, AAPL, BARS)
+    failed(warehouse, other, OCTOBER, "it rained")
+    [run] = query(warehouse, "SELECT * FROM runs")
+    assert (run["run_id"], run["trigger"], run["symbols"], run["succeeded"], run["failed"]) == ("run-1", "cli", 2, 1, 1)
+    assert (run["sessions"], run["answered"], run["refused"]) == (42, 21, 21)
+    assert (run["fetched"], run["loaded"], run["requests"]) == (21, 21, 2)
+    assert run["started_at"] < run["ended_at"]
+
+
+def test_the_sessions_in_the_database_are_the_calendars_to_the_end_of_next_year(warehouse: Engine) -> None:
+    today = datetime.now(UTC).date()
+    for name in ("XNYS", "24/7"):
+        days = query(warehouse, "SELECT date FROM sessions WHERE calendar = :name ORDER BY date", name=name)
+        expected = sessions_between(name, calendar(name).first_session, date(today.year + 1, 12, 31))
+        assert [row["date"] for row in days] == expected
+
+
+def test_a_closure_that_becomes_known_takes_its_session_out(warehouse: Engine) -> None:
+    with warehouse.begin() as connection:
+        connection.execute(text("INSERT INTO sessions VALUES ('XNYS', '2012-10-29')"))  # the hurricane of that day
+        record_sessions(connection, date(2026, 11, 23))
+    assert query(warehouse, "SELECT date FROM sessions WHERE calendar = 'XNYS' AND date = '2012-10-29'") == []
+
+
+def test_every_view_and_its_columns_are_explained_in_the_database(warehouse: Engine) -> None:
+    unexplained = query(
+        warehouse,
+        "SELECT c.relname, a.attname FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid "
+        "WHERE c.relkind = 'v' AND c.relnamespace = 'public'::regnamespace "
+        "AND (col_description(c.oid, a.attnum) IS NULL OR obj_description(c.oid) IS NULL)",
+    )
+    assert unexplained == []

@@ -1,0 +1,112 @@
+"""LOG_FORMAT=json: what is logged is one object a line, with the run and the symbol it is about, and no secret."""
+
+import json
+import logging
+import sys
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from market_pipeline.cli.main import main
+from market_pipeline.core.logging_json import JsonFormatter, relayed, said_once, shortened
+from market_pipeline.core.symbols import Symbol
+from market_pipeline.sandbox.config import SandboxConfig
+from market_pipeline.sandbox.loopback_server import running_sandbox
+from market_pipeline.warehouse.tracked_symbols import add_symbols
+from market_pipeline_tests.integration.stored_bars import AAPL, query
+
+NVDA = Symbol.of("NVDA", "stock")
+KEY = "a-key-nobody-may-see"
+
+
+def objects(text: str) -> list[dict[str, Any]]:
+    return [dict(json.loads(line)) for line in text.splitlines()]
+
+
+@pytest.fixture
+def _logging_as_before() -> Any:
+    before = logging.getLogger().handlers[:]
+    yield
+    logging.getLogger().handlers[:] = before
+    logging.captureWarnings(False)
+
+
+@pytest.mark.usefixtures("_logging_as_before")
+def test_a_backfill_tells_of_each_symbol_with_its_run(
+    warehouse: Engine,
+    environment: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    add_symbols(warehouse, [AAPL, NVDA])
+    with running_sandbox(SandboxConfig(faults=("eod403@NVDA",))) as url:
+        for name, value in (("LOG_FORMAT", "json"), ("POLYGON_API_KEY", KEY), ("POLYGON_BASE_URL", url)):
+            monkeypatch.setenv(name, value)
+        with pytest.raises(SystemExit):
+            main(["backfill", "--symbols", "AAPL,NVDA", "--start", "2024-01-01", "--end", "2024-01-31"])
+    said = capfd.readouterr().err
+    told = objects(said)
+    assert KEY not in said
+    assert all({"time", "level", "logger", "message"} <= set(line) for line in told)
+    runs = {row["run_id"] for row in query(warehouse, "SELECT run_id FROM backfill_history")}
+    for name in ("AAPL", "NVDA"):
+        about = [line for line in told if line.get("symbol") == name and "run_id" in line]
+        assert about, name
+        assert ({line["run_id"] for line in about}, {line["trigger"] for line in about}) == (runs, {"cli"})
+
+
+def record(**extra: object) -> logging.LogRecord:
+    return logging.getLogger("market_pipeline.x").makeRecord(
+        "market_pipeline.x", logging.WARNING, __file__, 1, "%s bars", (3,), None, extra=extra
+    )
+
+
+def test_a_record_has_its_instant_in_utc_its_level_its_message_and_its_symbol() -> None:
+    [told] = objects(JsonFormatter().format(record(symbol="AAPL")))
+    assert told.pop("time").endswith("+00:00")
+    assert told == {"level": "warning", "logger": "market_pipeline.x", "message": "3 bars", "symbol": "AAPL"}
+
+
+def test_what_a_program_writes_is_relayed_as_an_object_that_names_it() -> None:
+    [told] = objects(relayed("\x1b[34mplain\x1b[0m", "daemon"))
+    assert (told["program"], told["message"], told["level"]) == ("daemon", "plain", "info")
+    [told] = objects(relayed('{"event": "a tick", "timestamp": "2026-03-02T02:00:00", "level": "info"}', "daemon"))
+    assert told == {"program": "daemon", "message": "a tick", "time": "2026-03-02T02:00:00", "level": "info"}
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("2026-11-25 18:39:23 +0000 - dagster.daemon - INFO - It has stopped.", "18:39:23 It has stopped."),
+        ("\x1b[32m2026-11-25 18:39:23 +0000\x1b[0m - dagster - \x1b[31mERROR\x1b[0m - Oh.", "18:39:23 ERROR - Oh."),
+        ("2026-11-25 18:39:23 +0000 - dagster.daemon.SensorDaemon - INFO - Sensor x skipped: nothing is new.", None),
+        ("2026-11-25 18:39:23 +0000 - dagster.daemon.SensorDaemon - INFO - Checking for new runs for sensor: x", None),
+        ("The API is at http://127.0.0.1:8000", "The API is at http://127.0.0.1:8000"),
+    ],
+)  # fmt: skip
+def test_people_get_dagsters_lines_short_and_only_where_something_happened(line: str, shown: str | None) -> None:
+    assert shortened(line) == shown
+
+
+def test_what_is_said_over_and_over_is_said_once_a_minute_and_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    """By its words without what is put into them; what is only told is let through."""
+    handler = logging.StreamHandler(sys.stderr)
+    logger = logging.getLogger("market_pipeline.said_often")
+    logging.getLogger().addHandler(handler)
+    try:
+        with said_once():
+            for minute in (0, 61):
+                for number in range(1_000):
+                    record = logger.makeRecord(
+                        logger.name, logging.WARNING, "", 0, "request %d is bad", (number,), None
+                    )
+                    record.created += minute
+                    logger.handle(record)
+            for number in range(3):
+                logger.handle(logger.makeRecord(logger.name, logging.INFO, "", 0, "asked %d", (number,), None))
+    finally:
+        logging.getLogger().removeHandler(handler)
+    assert [line for line in capsys.readouterr().err.splitlines() if "bad" in line or "asked" in line] == [
+        "request 0 is bad", "request 0 is bad [999 more since]", "asked 0", "asked 1", "asked 2",
+    ]  # fmt: skip

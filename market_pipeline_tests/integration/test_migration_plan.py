@@ -1,0 +1,47 @@
+"""`market-pipeline db migrate --dry-run`: what would run is said, and nothing does."""
+
+import psycopg
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import Engine
+
+from market_pipeline.cli.main import main
+from market_pipeline.warehouse.backup.dump import contents, snapshot_of
+from market_pipeline.warehouse.schema import head_revision
+from market_pipeline_tests.integration.stored_bars import query
+
+
+def dry_run(capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
+    with pytest.raises(SystemExit) as ended:
+        main(["db", "migrate", "--dry-run"])
+    assert not ended.value.code
+    return tuple(capsys.readouterr())  # type: ignore[return-value]
+
+
+def test_of_an_up_to_date_database_there_is_nothing_to_run(
+    warehouse: Engine, environment: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    statements, said = dry_run(capsys)
+    assert statements == ""
+    assert f"at revision {head_revision()}, this version needs {head_revision()}" in said
+    assert "would run" not in said
+
+
+def test_the_sql_it_prints_for_an_empty_database_makes_the_tables_and_printing_it_makes_none(
+    warehouse: Engine,
+    database_url: SecretStr,
+    environment: dict[str, str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with snapshot_of(database_url) as migrated:
+        tables = set(contents(migrated.connection)) - {"public.alembic_version"}
+    with psycopg.connect(database_url.get_secret_value(), autocommit=True) as connection:
+        connection.execute("DROP SCHEMA public, access CASCADE")
+        connection.execute("CREATE SCHEMA public")
+        statements, said = dry_run(capsys)
+        assert "would run 0001: The first schema." in said
+        assert said.index("would run 0001") < said.index("would run 0002")
+        assert query(warehouse, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'") == []
+        connection.execute(statements.encode())
+    with snapshot_of(database_url) as made:
+        assert set(contents(made.connection)) == tables

@@ -1,0 +1,130 @@
+"""Children of the supervisor: started, restarted and ended, with small programs in place of the real ones."""
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import uuid4
+
+import psutil
+import pytest
+
+from market_pipeline.operations import supervisor
+from market_pipeline.operations.supervisor import MARK, Child, ChildError, Supervisor, end_leftovers
+
+SECONDS = 30
+READY = "open('ready', 'a').write('x')"
+SLEEPS = f"import time; {READY}; print('up', flush=True); time.sleep(600)"
+IGNORES = f"import signal; [signal.signal(n, signal.SIG_IGN) for n in (signal.SIGINT, signal.SIGTERM)]; {SLEEPS}"
+HAS_CHILDREN = (
+    "import subprocess, sys; "
+    "[subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'], start_new_session=own) "
+    f"for own in (True, False)]; {SLEEPS}"
+)
+
+
+@dataclass
+class Stage:
+    """A supervisor with its children's folder and all that was said."""
+
+    folder: Path
+    mark: str = field(default_factory=lambda: uuid4().hex)
+    stopping: threading.Event = field(default_factory=threading.Event)
+    said: list[tuple[str, str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.supervisor = Supervisor(self.mark, lambda name, line: self.said.append((name, line)), self.stopping)
+
+    def child(self, name: str, program: str, after_crash: Callable[[], None] = lambda: None) -> Child:
+        """A child that answers once it has left a file in a folder of its own."""
+        folder = self.folder / name
+        folder.mkdir()
+        command = [sys.executable, "-c", f"import os; os.chdir({str(folder)!r}); {program}"]
+        return Child(name, command, dict(os.environ), (folder / "ready").exists, after_crash)
+
+    def starts(self, name: str) -> int:
+        """How often a child has started."""
+        return len((self.folder / name / "ready").read_text())
+
+    def alive(self) -> list[psutil.Process]:
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if process.environ().get(MARK) == self.mark and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
+            except psutil.Error:
+                continue
+        return found
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    made = Stage(tmp_path)
+    yield made
+    end_leftovers(made.mark)
+
+
+def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_children_are_stopped_in_reverse_and_what_they_wrote_has_their_names(stage: Stage) -> None:
+    for name in ("one", "two"):
+        stage.supervisor.start(stage.child(name, SLEEPS))
+    stage.supervisor.stop()
+    assert not stage.alive()
+    assert [said for said in stage.said if said[1] in ("up", "stopped")] == [
+        ("one", "up"), ("two", "up"), ("two", "stopped"), ("one", "stopped"),
+    ]  # fmt: skip
+
+
+def test_a_child_that_ignores_signals_and_grandchildren_of_any_session_are_ended(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "GRACE", [(number, min(seconds, 0.5)) for number, seconds in supervisor.GRACE])
+    stage.supervisor.start(stage.child("deaf", IGNORES))
+    stage.supervisor.start(stage.child("parent", HAS_CHILDREN))
+    assert len(stage.alive()) == 4
+    stage.supervisor.stop()
+    assert not stage.alive()
+
+
+def test_a_child_that_ends_before_it_answers_is_an_error_and_its_last_words_are_shown(stage: Stage) -> None:
+    with pytest.raises(ChildError, match="broken ended with exit code 3 at its start"):
+        stage.supervisor.start(stage.child("broken", "print('no database'); raise SystemExit(3)"))
+    assert ("broken", "no database") in stage.said
+    stage.supervisor.stop()
+
+
+def test_a_child_that_keeps_crashing_is_started_again_after_ever_longer_pauses(stage: Stage) -> None:
+    crashes: list[int] = []
+    crasher = stage.child(
+        "weak", f"{READY}; import time; time.sleep(1); raise SystemExit(1)", lambda: crashes.append(1)
+    )
+    stage.supervisor.start(stage.child("steady", SLEEPS))
+    stage.supervisor.start(crasher)
+    watching = threading.Thread(target=stage.supervisor.watch)
+    watching.start()
+    until(lambda: stage.starts("weak") >= 3)
+    stage.stopping.set()
+    watching.join(SECONDS)
+    stage.supervisor.stop()
+    assert len(crashes) >= 2
+    assert stage.starts("steady") == 1
+    pauses = [line.split()[-2] for name, line in stage.said if name == "weak" and "started again" in line]
+    assert pauses[:2] == ["1", "2"]
+    assert not stage.alive()
+
+
+def test_what_a_killed_supervisor_left_is_found_by_its_mark_and_nothing_else_is(stage: Stage) -> None:
+    stage.supervisor.start(stage.child("orphan", HAS_CHILDREN))
+    assert end_leftovers(uuid4().hex) == 0
+    assert len(stage.alive()) == 3
+    assert end_leftovers(stage.mark) == 3
+    assert not stage.alive()
