@@ -49,7 +49,13 @@ class Daemon:
         list(execute_backfill_iteration(self.workspace, logging.getLogger(__name__)))
 
     def runs_what_is_queued(self) -> None:
+        self.launches_what_is_queued()
+        self.waits_for_runs()
+
+    def launches_what_is_queued(self) -> None:
         list(QueuedRunCoordinatorDaemon(interval_seconds=1).run_iteration(self.workspace))
+
+    def waits_for_runs(self) -> None:
         deadline = time.monotonic() + RUN_SECONDS
         unfinished = RunsFilter(statuses=[DagsterRunStatus.STARTING, DagsterRunStatus.STARTED])
         while self.instance.get_runs(unfinished):
@@ -64,6 +70,14 @@ class Daemon:
         result = execute_dagster_graphql(self.workspace.create_request_context(), query, variables)
         assert not result.errors, result.errors
         return result.data
+
+
+def kill_run_processes() -> None:
+    """End the processes of the runs that a code server of this process executes, and nothing else, by `kill -9`."""
+    runs = [process for process in Process().children(recursive=True) if "spawn_main" in " ".join(process.cmdline())]
+    assert runs
+    for process in runs:
+        process.kill()
 
 
 @contextmanager

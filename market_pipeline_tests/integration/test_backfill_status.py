@@ -1,5 +1,6 @@
 """Backfills for Dagster's daemon: what is handed to it, what becomes of it, and what is told of it meanwhile."""
 
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -26,7 +27,8 @@ from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline.warehouse.stored_bars import run_history
 from market_pipeline.warehouse.tracked_symbols import add_symbols, remove_symbol
-from market_pipeline_tests.integration.code_location import Daemon, loaded_location
+from market_pipeline_tests.end_to_end.test_dagster_tools import bars_held
+from market_pipeline_tests.integration.code_location import RUN_SECONDS, Daemon, kill_run_processes, loaded_location
 
 AAPL, MSFT, FB, NOSUCH = (Symbol.of(name, "stock") for name in ("AAPL", "MSFT", "FB", "NOSUCH"))
 BTC = Symbol.of("BTC", "crypto")
@@ -75,9 +77,16 @@ def sandbox() -> Iterator[str]:
         yield base_url
 
 
+@pytest.fixture(scope="module")
+def slow_once() -> Iterator[str]:
+    """A sandbox that takes a minute for the first request for FB."""
+    with running_sandbox(SandboxConfig(faults=("slow=60@FB*1",))) as base_url:
+        yield base_url
+
+
 @pytest.fixture
-def vendor(sandbox: str) -> str:
-    return sandbox
+def vendor(request: pytest.FixtureRequest) -> str:
+    return str(request.getfixturevalue(getattr(request, "param", "sandbox")))
 
 
 @pytest.fixture
@@ -155,6 +164,37 @@ def test_a_symbol_that_is_removed_while_its_backfill_waits_costs_itself_and_no_o
     assert (job.status, job.error, job.errors) == ("failed", None, {"FB": told})
     assert (job.progress.symbols_succeeded, job.progress.loaded) == (1, SESSIONS)
     assert len(instance.get_materialized_partitions(asset_key(AAPL))) == SESSIONS
+
+
+@pytest.mark.parametrize("vendor", ["slow_once"], indirect=True)
+def test_a_run_whose_own_process_is_killed_ends_as_failed_at_once_and_the_next_backfill_loads_the_rest(
+    daemon: Daemon, start: Start, again: Again, warehouse: Engine
+) -> None:
+    started = start(AAPL, FB)
+    daemon.looks_at_backfills()
+    daemon.launches_what_is_queued()
+    deadline = time.monotonic() + RUN_SECONDS
+    while again(started).progress.symbols_succeeded == 0:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    kill_run_processes()
+    daemon.waits_for_runs()
+    daemon.looks_at_backfills()
+    failed = again(started)
+    assert (failed.status, set(failed.errors), failed.progress.symbols_succeeded) == ("failed", {"FB"}, 1)
+    assert failed.ended_at is not None
+    assert bars_held(warehouse) == {"AAPL": SESSIONS}
+
+    healing = start(AAPL, FB)
+    daemon.looks_at_backfills()
+    daemon.runs_what_is_queued()
+    healed = again(healing)
+    assert (healed.status, healed.progress.unchanged, healed.progress.loaded) == (
+        "succeeded",
+        SESSIONS,
+        SESSIONS - BEFORE_FB,
+    )
+    assert bars_held(warehouse) == {"AAPL": SESSIONS, "FB": SESSIONS - BEFORE_FB}
 
 
 def test_a_backfill_of_a_symbol_that_the_daemon_has_yet_to_load_waits_for_it(
