@@ -28,7 +28,7 @@ from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import LOOPBACK, sandbox_server
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database import create_warehouse_engine
-from market_pipeline.warehouse.migration import migrate
+from market_pipeline.warehouse.schema import migrate
 
 P = ParamSpec("P")
 SPAWN = multiprocessing.get_context("spawn")

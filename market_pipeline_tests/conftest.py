@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 from market_pipeline.core.settings import Settings
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database import create_warehouse_engine
-from market_pipeline.warehouse.migration import migrate
+from market_pipeline.warehouse.schema import migrate
 
 # How long an example takes says something about the machine, and nothing about the code.
 hypothesis_settings.register_profile("untimed", deadline=None)

@@ -18,7 +18,7 @@ from market_pipeline.core.sockets import free_port
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database import create_warehouse_engine
-from market_pipeline.warehouse.migration import migrate
+from market_pipeline.warehouse.schema import migrate
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 
 SECONDS, GRACE = 20, 40

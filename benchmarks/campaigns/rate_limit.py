@@ -20,8 +20,8 @@ from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database import create_warehouse_engine
-from market_pipeline.warehouse.migration import migrate
 from market_pipeline.warehouse.rate_limit import SharedLimiter
+from market_pipeline.warehouse.schema import migrate
 
 LIMIT = 300
 PROCESSES = 4

@@ -19,9 +19,8 @@ from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.backup.client_programs import NO_OPTIONS, environment_for, session_options
 from market_pipeline.warehouse.database import create_warehouse_engine, database_url, warehouse_of
 from market_pipeline.warehouse.database_errors import unavailable
-from market_pipeline.warehouse.migration import migrate
-from market_pipeline.warehouse.migration_plan import Planned, planned
 from market_pipeline.warehouse.roles import analysts_access
+from market_pipeline.warehouse.schema import MigrationPlan, migrate, plan_migration
 
 app = typer.Typer(
     help="The database: the embedded PostgreSQL, or the one that DATABASE_URL names.", no_args_is_help=True
@@ -97,7 +96,7 @@ def migrate_tables(
     engine = create_warehouse_engine(database_url(load_settings()))
     try:
         if dry_run:
-            _print_planned(planned(engine))
+            _print_plan(plan_migration(engine))
         else:
             typer.echo(f"the tables are at revision {migrate(engine)}")
     finally:
@@ -126,11 +125,11 @@ def prune(
     )
 
 
-def _print_planned(migration: Planned) -> None:
-    typer.echo(f"the tables are at revision {migration.found}, this version needs {migration.needed}", err=True)
-    for revision in migration.revisions:
+def _print_plan(plan: MigrationPlan) -> None:
+    typer.echo(f"the tables are at revision {plan.current}, this version needs {plan.needed}", err=True)
+    for revision in plan.revisions:
         typer.echo(f"would run {revision}", err=True)
-    typer.echo(migration.statements, nl=False)
+    typer.echo(plan.statements, nl=False)
 
 
 @app.command(cls=PassthroughCommand)

@@ -30,8 +30,7 @@ from market_pipeline.orchestration.schedules import CORPORATE_ACTIONS_JOB
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.rate_limit import LocalLimiter
 from market_pipeline.warehouse.database_errors import database_problem
-from market_pipeline.warehouse.load_history import LoadResult
-from market_pipeline.warehouse.stored_bars import run_history
+from market_pipeline.warehouse.load_history import LoadResult, run_history
 
 
 class DatabaseLostError(MarketPipelineError):

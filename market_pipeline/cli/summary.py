@@ -12,9 +12,9 @@ from market_pipeline.cli.table_output import print_columns
 from market_pipeline.core.run_planning import RangeRun
 from market_pipeline.core.wording import counted, under
 from market_pipeline.polygon.request_planning import plan_requests, waiting_seconds
-from market_pipeline.warehouse.load_history import LoadResult
+from market_pipeline.warehouse.load_history import BAR_COUNTERS, LoadResult
 
-COUNTS = ("fetched", "loaded", "revised", "unchanged", "rejected", "flagged", "missing", "requests")
+COUNTS = (*BAR_COUNTERS, "missing", "requests")
 
 Account = dict[str, Any]
 """What was asked for one symbol and what came of it: its `backfill_history` row as JSON."""

@@ -20,13 +20,13 @@ from market_pipeline.core.settings import Settings
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database import warehouse_of
 from market_pipeline.warehouse.embedded.server_errors import EmbeddedServerError
+from market_pipeline.warehouse.locks import AdvisoryLock
 
 SERVER_EVERY, LOCK_EVERY = 1.0, 5.0
 """Seconds between two looks at the server, and at the lock."""
 ENDING_SECONDS = 3.0
 """Seconds for which the lock of an `up` that has just ended may still be held."""
 
-_UP_LOCK = 7_310_535  # any constant that nobody else locks
 _TRY = text("SELECT pg_try_advisory_lock(:key)")
 # The server notices within a minute that a machine is gone; by itself it would take two hours.
 _NAME = text("""
@@ -130,14 +130,14 @@ class UpDatabase:
     def _try_lock(self) -> bool:
         self._lock = self.warehouse.connect().execution_options(isolation_level="AUTOCOMMIT")
         self._lock.execute(_NAME, {"name": self._name})
-        taken = bool(self._lock.scalar(_TRY, {"key": _UP_LOCK}))
+        taken = bool(self._lock.scalar(_TRY, {"key": AdvisoryLock.UP}))
         if not taken:
             self.free_lock()
         return taken
 
     def _holder(self) -> str:
         with self.warehouse.connect() as connection:
-            name = connection.scalar(_HOLDER, {"key": _UP_LOCK}) or ""
+            name = connection.scalar(_HOLDER, {"key": AdvisoryLock.UP}) or ""
         found = _HOLDERS_NAME.fullmatch(name)
         if found is None:
             return "its connection holds an advisory lock, see pg_stat_activity"

@@ -24,7 +24,7 @@ from market_pipeline.core.wording import are, counted
 from market_pipeline.orchestration.failure_causes import cause_of
 from market_pipeline.orchestration.freshness import Stale, stale_symbols
 from market_pipeline.warehouse.database import warehouse_of
-from market_pipeline.warehouse.stored_bars import run_history
+from market_pipeline.warehouse.load_history import run_history
 
 FAILED_RUNS, STALE_SYMBOLS = "alert_of_failed_runs", "alert_of_stale_symbols"
 RUNS_EVERY, STALENESS_EVERY = 30, 300

@@ -21,7 +21,7 @@ from sqlalchemy import Engine, Row
 from market_pipeline.orchestration.failure_causes import cause_of, innermost
 from market_pipeline.orchestration.rejected_backfills import awaits_reload
 from market_pipeline.orchestration.scheduler_status import NOT_RUNNING, backfill_daemon_alive
-from market_pipeline.warehouse.stored_bars import run_history
+from market_pipeline.warehouse.load_history import COUNTERS, LoadCounters, run_history
 
 Status = Literal["requested", "running", "succeeded", "failed", "cancelling", "cancelled"]
 Account = Row
@@ -29,8 +29,8 @@ NOT_ALL_THERE = "Dagster shows it as failed, because bars are missing: `market-p
 ENDED: frozenset[Status] = frozenset({"succeeded", "failed", "cancelled"})
 
 
-@dataclass(frozen=True)
-class Progress:
+@dataclass(frozen=True, kw_only=True)
+class Progress(LoadCounters):
     """How far a backfill has come: a session is done once its symbol is accounted for, whether well or not.
 
     `sessions_*` are symbols times sessions. The last five are bars, and sessions without one after the load, of what
@@ -42,10 +42,6 @@ class Progress:
     symbols_total: int
     symbols_succeeded: int
     symbols_failed: int
-    loaded: int
-    revised: int
-    unchanged: int
-    rejected: int
     missing: int
 
 
@@ -164,10 +160,7 @@ def _progress(known: _Known, *, failed: int) -> Progress:
         symbols_total=len(known.targets),
         symbols_succeeded=len(succeeded),
         symbols_failed=failed,
-        **{
-            name: sum(getattr(account, name) for account in known.accounts)
-            for name in ("loaded", "revised", "unchanged", "rejected", "missing")
-        },
+        **{name: sum(getattr(account, name) for account in known.accounts) for name in (*COUNTERS, "missing")},
     )
 
 

@@ -14,7 +14,7 @@ from market_pipeline.core.sessions import latest_ended_session
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.quality.symbol_health import QUESTIONS, Load, answers
 from market_pipeline.warehouse.coverage import coverage
-from market_pipeline.warehouse.stored_bars import LastLoad, last_loads
+from market_pipeline.warehouse.load_history import LastLoad, last_loads
 
 
 def check_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:

@@ -24,7 +24,7 @@ from market_pipeline.warehouse.corporate_action_refresh import (
     RefreshPlan,
     next_refresh,
 )
-from market_pipeline.warehouse.corporate_actions import Refreshed, refresh
+from market_pipeline.warehouse.corporate_actions import RefreshResult, refresh
 from market_pipeline.warehouse.tracked_symbols import active_symbols
 
 Ask = Callable[[date, date, Symbol | None], Iterable[Split | Dividend]]
@@ -51,7 +51,7 @@ def refreshed(context: dg.AssetExecutionContext, actions: ActionTable) -> dg.Mat
 
 def refresh_actions(
     pipeline: Pipeline, actions: ActionTable, ask: Ask, *, run_id: str, now: datetime
-) -> tuple[RefreshPlan, Refreshed]:
+) -> tuple[RefreshPlan, RefreshResult]:
     """Bring one table to what the vendor lists; what was asked for, and what came of it.
 
     Raises:
@@ -89,11 +89,12 @@ def _of(symbols: Iterable[Symbol], answer: Iterable[Split | Dividend]) -> Iterab
             yield {"symbol": names[values.pop("ticker")], **values}
 
 
-def _summary(inquiry: RefreshPlan, outcome: Refreshed) -> dict[str, int]:
+def _summary(inquiry: RefreshPlan, outcome: RefreshResult) -> dict[str, int]:
     counts = asdict(outcome)
     return {
         "dagster/row_count": counts.pop("held"),
         "symbols_asked_in_full": len(inquiry.in_full),
         "symbols_asked_for_recent": len(inquiry.recent),
+        "listed": outcome.total,
         **counts,
     }

@@ -27,7 +27,7 @@ from market_pipeline.orchestration.checks import check_results
 from market_pipeline.orchestration.partitions import PartitionError, check_partitions_chosen
 from market_pipeline.orchestration.resources import Pipeline
 from market_pipeline.reference_data import refresh
-from market_pipeline.warehouse.load_history import LoadResult
+from market_pipeline.warehouse.load_history import BAR_COUNTERS, LoadResult
 from market_pipeline.warehouse.tracked_symbols import NotTrackedError, Reference, active_symbols, delistings
 
 
@@ -131,11 +131,6 @@ def _summary(outcome: LoadResult) -> dict[str, int | float | str]:
         "sessions_empty": len(outcome.empty),
         "sessions_missing": outcome.missing - len(outcome.empty),
         "requests": outcome.requests,
-        "fetched": outcome.fetched,
-        "loaded": outcome.loaded,
-        "revised": outcome.revised,
-        "unchanged": outcome.unchanged,
-        "rejected": outcome.rejected,
-        "flagged": outcome.flagged,
+        **{name: getattr(outcome, name) for name in BAR_COUNTERS},
         **waited,
     }

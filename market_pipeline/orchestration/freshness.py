@@ -11,7 +11,7 @@ from market_pipeline.core.sessions import latest_ended_session, sessions_between
 from market_pipeline.core.settings import Settings
 from market_pipeline.quality.symbol_health import sessions_behind
 from market_pipeline.warehouse.coverage import coverage
-from market_pipeline.warehouse.stored_bars import last_loads
+from market_pipeline.warehouse.load_history import last_loads
 from market_pipeline.warehouse.tracked_symbols import active_symbols
 
 NIGHT_TAKES = timedelta(hours=3)

@@ -19,11 +19,10 @@ from market_pipeline.core.settings import Settings
 from market_pipeline.dbt_project import dbt_environment, manifest, output_folder, project_folder
 from market_pipeline.orchestration.dbt_specs import OWNERS, node_key
 from market_pipeline.warehouse.database import warehouse_of
+from market_pipeline.warehouse.locks import AdvisoryLock
 
 BUILD = ["build", "--exclude-resource-type", "unit_test"]
 """Models and the tests of their content. Unit tests are of the code alone, which a night doesn't change."""
-
-_BUILD_LOCK = 7_310_533  # any constant that nobody else locks
 
 
 def built(context: dg.AssetExecutionContext, settings: Settings) -> Iterator[Any]:
@@ -80,7 +79,7 @@ def _dbt() -> DbtCliResource:
 def _alone(warehouse: Engine) -> Iterator[None]:
     """Wait for another build of the same tables to end, and keep others out: two at once would undo each other."""
     with warehouse.connect() as connection:
-        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _BUILD_LOCK})
+        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": AdvisoryLock.MART_BUILD})
         connection.commit()
         yield
 

@@ -15,7 +15,7 @@ from market_pipeline.core.symbols import Symbol
 from market_pipeline.core.wording import are, counted
 from market_pipeline.orchestration.code_location import SENSOR
 from market_pipeline.warehouse.database import warehouse_of
-from market_pipeline.warehouse.stored_bars import newest_load
+from market_pipeline.warehouse.load_history import newest_load
 
 UNDER_WAY = [
     DagsterRunStatus.QUEUED,

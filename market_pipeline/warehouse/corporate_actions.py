@@ -28,6 +28,7 @@ from market_pipeline.warehouse.corporate_action_refresh import (
 )
 from market_pipeline.warehouse.database_errors import first_line
 from market_pipeline.warehouse.flagging import Examine, flag_again
+from market_pipeline.warehouse.load_history import LoadCounters
 from market_pipeline.warehouse.loading import claim_source
 from market_pipeline.warehouse.tables import rejected_corporate_actions
 
@@ -43,19 +44,14 @@ class RejectedActionsError(MarketPipelineError):
     """PostgreSQL refuses a value that the vendor gave."""
 
 
-@dataclass(frozen=True)
-class Refreshed:
-    """What came of a refresh. listed = loaded + revised + unchanged + rejected, always; repeats count once.
+@dataclass(frozen=True, kw_only=True)
+class RefreshResult(LoadCounters):
+    """The result of a refresh: counters of the vendor's records, of which repeats count once, and of the table's rows.
 
-    `removed` were held and are withdrawn or contradicted now; `held` and `announced` say how many the table has now,
-    and how many of those are not in effect yet.
+    `removed` were held and are withdrawn or contradicted now; `held` is the number of the table's rows now, `announced`
+    that of those not in effect yet.
     """
 
-    listed: int
-    loaded: int
-    revised: int
-    unchanged: int
-    rejected: int
     removed: int
     held: int
     announced: int
@@ -83,7 +79,7 @@ def refresh(
     source: Source,
     run_id: str,
     examine: Examine,
-) -> Refreshed:
+) -> RefreshResult:
     """Make the table hold what the vendor lists, and keep what that takes out of it, in one transaction.
 
     Args:
@@ -204,13 +200,14 @@ def _storable(value: Any) -> Any:
     return value.isoformat() if isinstance(value, date) else value
 
 
-def _account(connection: Connection, actions: ActionTable, change: _Change, accepted: int, rejected: int) -> Refreshed:
+def _account(
+    connection: Connection, actions: ActionTable, change: _Change, accepted: int, rejected: int
+) -> RefreshResult:
     later = actions.table.c[actions.date] > func.date(func.timezone("America/New_York", func.now()))
     counts = select(func.count(), func.count().filter(later)).select_from(actions.table)
     held, announced = connection.execute(counts).one()
     revised = sum(reason == CORRECTED for _, reason in change.gone)
-    return Refreshed(
-        listed=accepted + rejected,
+    return RefreshResult(
         loaded=len(change.come) - revised,
         revised=revised,
         unchanged=accepted - len(change.come),

@@ -17,7 +17,7 @@ from market_pipeline.warehouse.connection_pools import BoundedPool
 from market_pipeline.warehouse.connections import connect_by
 from market_pipeline.warehouse.database_errors import SchemaError, unavailable
 from market_pipeline.warehouse.lost_connections import replace_lost_connections
-from market_pipeline.warehouse.schema import check_known, current_revision, head_revision
+from market_pipeline.warehouse.schema import check_known, current_revision, head_revision, migrate
 
 KEPT = 5
 """Idle connections that an engine keeps, if it may have so many."""
@@ -78,8 +78,6 @@ def open_warehouse(settings: Settings) -> Engine:
             f"the database's schema is revision {found}, this version needs {head_revision()}: "
             "run `market-pipeline db migrate`"
         )
-    from market_pipeline.warehouse.migration import migrate  # alembic, which few need
-
     migrate(engine)
     return engine
 

@@ -1,23 +1,31 @@
-"""The account of a run: what was asked of each symbol and what came of it, as `backfill_history` keeps it.
+"""Load records: each symbol's request and result in a run, written to and read from `backfill_history`.
 
-One row a symbol and run, written in the transaction that loads the symbol, so that it can't say what isn't so.
+A record is one row per symbol and run. It is written in the transaction that stores the symbol's bars, so that the two
+always agree.
 """
 
 from bisect import bisect_left, bisect_right
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import date, datetime
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, Row, exists, func, insert, literal, select, update
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from market_pipeline.core.settings import Source
 from market_pipeline.core.symbols import Symbol
-from market_pipeline.warehouse.statements import statement
+from market_pipeline.warehouse.tables import (
+    backfill_history,
+    corporate_action_inquiries,
+    market_data,
+    tracked_symbols,
+)
 
 
 @dataclass(frozen=True)
 class LoadRequest:
-    """What was asked for one symbol, and by whom: the part of the account that is known before loading.
+    """One symbol's sessions of a run, with all that is known of them before loading.
 
     `sessions` are the run's, oldest first, `delisted_on` the last day the symbol traded, where it is known to have left
     the market. `answered` are the first and last date that the vendor answered for, None where it did for none;
@@ -39,7 +47,7 @@ class LoadRequest:
 
     @property
     def due(self) -> Sequence[date]:
-        """The sessions that the symbol can have a bar of."""
+        """The sessions on which the symbol was on the market."""
         if self.delisted_on is None:
             return self.sessions
         return self.sessions[: bisect_right(self.sessions, self.delisted_on)]
@@ -53,9 +61,33 @@ class LoadRequest:
         return self.due[bisect_left(self.due, first) : bisect_right(self.due, last)]
 
 
-@dataclass(frozen=True)
-class LoadResult:
-    """What came of an attempt.
+@dataclass(frozen=True, kw_only=True)
+class LoadCounters:
+    """Numbers of the vendor's records by what a load did with them: `backfill_history` has a column for each."""
+
+    loaded: int = 0
+    """New ones."""
+    revised: int = 0
+    """Those that replaced an earlier version."""
+    unchanged: int = 0
+    """Those that were stored already, equal in every value."""
+    rejected: int = 0
+    """Those that break a rule."""
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return sum(getattr(self, name) for name in COUNTERS)
+
+
+COUNTERS = tuple(counter.name for counter in fields(LoadCounters))
+BAR_COUNTERS = ("fetched", *COUNTERS, "flagged")
+"""Columns of `backfill_history`, and attributes of `LoadResult`, that count bars. Fetched is the sum of COUNTERS."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadResult(LoadCounters):
+    """The result of a load request: counters of bars and sessions.
 
     sessions = answered + refused, and fetched = loaded + revised + unchanged + rejected, always.
     """
@@ -66,16 +98,11 @@ class LoadResult:
     sessions: int
     answered: int = 0
     requests: int = 0
-    fetched: int = 0
-    loaded: int = 0
-    revised: int = 0
-    unchanged: int = 0
-    rejected: int = 0
     flagged: int = 0
     present: frozenset[date] = field(default=frozenset(), repr=False)
-    """The asked sessions that market_data holds a bar of now."""
+    """The requested sessions that have a bar in market_data now."""
     empty: Mapping[date, str] = field(default_factory=dict, repr=False)
-    """The asked sessions of which the vendor has answered that there is no bar, with the reason."""
+    """The requested sessions for which the vendor has answered that there is no bar, with the reason."""
     ended: Mapping[date, str] = field(default_factory=dict, repr=False)
     """The run's sessions after the symbol's last day on the market, with the reason; `sessions` leaves them out."""
     notes: tuple[str, ...] = ()
@@ -83,60 +110,129 @@ class LoadResult:
     waited_seconds: float = 0.0
 
     @property
+    def fetched(self) -> int:
+        """The number of different bars in the vendor's response."""
+        return self.total
+
+    @property
     def refused(self) -> int:
-        """How many of the asked sessions the vendor didn't answer for."""
+        """The number of requested sessions that the vendor didn't answer for."""
         return self.sessions - self.answered
 
     @property
     def missing(self) -> int:
-        """How many of the asked sessions market_data holds no bar of."""
+        """The number of requested sessions without a bar in market_data."""
         return self.sessions - len(self.present)
 
 
-def record_failure(engine: Engine, attempt: LoadRequest, error: str) -> LoadResult:
-    """Account for an attempt that failed: nothing of it is loaded, and its symbol says so."""
-    outcome = LoadResult(
-        symbol=attempt.symbol.name,
-        first_session=attempt.sessions[0],
-        last_session=attempt.sessions[-1],
-        sessions=len(attempt.due),
-        requests=attempt.requests,
+_RESULT_COLUMNS = ("symbol", "sessions", "answered", "refused", "requests", *BAR_COUNTERS, "missing", "waited_seconds")
+"""Columns of `backfill_history` with the value of the attribute of `LoadResult` that has their name."""
+
+
+def record_failure(engine: Engine, request: LoadRequest, error: str) -> LoadResult:
+    """Record a load request that failed, of which nothing is stored, and return its result."""
+    result = LoadResult(
+        symbol=request.symbol.name,
+        first_session=request.sessions[0],
+        last_session=request.sessions[-1],
+        sessions=len(request.due),
+        requests=request.requests,
         error=error,
-        waited_seconds=attempt.waited_seconds,
+        waited_seconds=request.waited_seconds,
     )
     with engine.begin() as connection:
-        record_load(connection, replace(attempt, answered=None), outcome)
-    return outcome
+        record_load(connection, replace(request, answered=None), result)
+    return result
 
 
-def record_load(connection: Connection, attempt: LoadRequest, outcome: LoadResult) -> None:
-    """Write the row, and the symbol's own state."""
-    answered = attempt.answered_sessions
-    said = {
-        "run_id": attempt.run_id,
-        "trigger": attempt.trigger,
-        "symbol": outcome.symbol,
-        "asset_class": attempt.symbol.asset_class.value,
-        "start_date": outcome.first_session,
-        "end_date": outcome.last_session,
-        "sessions": outcome.sessions,
-        "answered": outcome.answered,
-        "refused": outcome.refused,
+def record_load(connection: Connection, request: LoadRequest, result: LoadResult) -> None:
+    """Write the load record and the symbol's state in one round trip.
+
+    Writes nothing if the symbol's name has become another instrument's meanwhile.
+    """
+    answered, success = request.answered_sessions, result.error is None
+    known = {
+        **{name: getattr(result, name) for name in _RESULT_COLUMNS},
+        "run_id": request.run_id,
+        "trigger": request.trigger,
+        "start_date": result.first_session,
+        "end_date": result.last_session,
         "answered_from": answered[0] if answered else None,
         "answered_to": answered[-1] if answered else None,
-        "requests": outcome.requests,
-        "fetched": outcome.fetched,
-        "loaded": outcome.loaded,
-        "revised": outcome.revised,
-        "unchanged": outcome.unchanged,
-        "rejected": outcome.rejected,
-        "flagged": outcome.flagged,
-        "missing": outcome.missing,
-        "records_imported": outcome.loaded + outcome.revised,
-        "started_at": attempt.started_at,
-        "success": outcome.error is None,
-        "error_details": outcome.error,
-        "notes": "; ".join(outcome.notes) or None,
-        "waited_seconds": outcome.waited_seconds,
+        "records_imported": result.loaded + result.revised,
+        "started_at": request.started_at,
+        "success": success,
+        "error_details": result.error,
+        "notes": "; ".join(result.notes) or None,
     }
-    connection.execute(statement("record_account"), said)
+    columns, symbol, kind = backfill_history.c, tracked_symbols.c.symbol, tracked_symbols.c.asset_class
+    values = {name: literal(value, columns[name].type) for name, value in known.items()}
+    now = func.clock_timestamp()
+    row = {
+        **values,
+        "backfill_timestamp": now,
+        "duration_seconds": func.extract("epoch", now - values["started_at"]),
+    }
+    asset_class = request.symbol.asset_class.value
+    is_other = exists().where(symbol == result.symbol, kind != asset_class)
+    record = insert(backfill_history).from_select(list(row), select(*row.values()).where(~is_other)).cte("load_record")
+    state = {"backfill_status": "completed", "last_backfill": func.now()} if success else {"backfill_status": "failed"}
+    is_same = (symbol == result.symbol) & (kind == asset_class)
+    connection.execute(update(tracked_symbols).where(is_same).values(state).add_cte(record))
+
+
+def run_history(engine: Engine, run_ids: Sequence[str]) -> Sequence[Row]:  # type: ignore[type-arg]
+    """Return the rows of `backfill_history` of these runs, in the order they were written."""
+    query = select(backfill_history).where(backfill_history.c.run_id.in_(run_ids)).order_by(backfill_history.c.id)
+    with engine.connect() as connection:
+        return connection.execute(query).all()
+
+
+@dataclass(frozen=True)
+class LastLoad:
+    """A symbol's newest load: its last session, its number of rejected bars, and its sessions flagged for a jump.
+
+    A jump is one without a split, or a split without a jump; each with the note. `answered_to` is the last session that
+    the vendor answered for, None where it did for none.
+    """
+
+    end: date
+    answered_to: date | None
+    rejected: int
+    jumps: Sequence[tuple[date, str]]
+
+
+def last_loads(engine: Engine, symbols: Sequence[str]) -> Mapping[str, LastLoad]:
+    """Return the newest load, successful or failed, of each of these symbols that has any."""
+    history = backfill_history.c
+    newest = (
+        select(history.symbol, history.start_date, history.end_date, history.answered_to, history.rejected)
+        .ext(distinct_on(history.symbol))
+        .where(history.symbol.in_(symbols))
+        .order_by(history.symbol, history.backfill_timestamp.desc())
+    )
+    bars = market_data.c
+    last = newest.subquery()
+    flagged = (
+        select(bars.symbol, bars.date, bars.validation_notes)
+        .join(last, (last.c.symbol == bars.symbol) & bars.date.between(last.c.start_date, last.c.end_date))
+        .where(~bars.validated, bars.gap_detected)
+        .order_by(bars.symbol, bars.date)
+    )
+    jumps: defaultdict[str, list[tuple[date, str]]] = defaultdict(list)
+    with engine.connect() as connection:
+        for row in connection.execute(flagged):
+            jumps[row.symbol].append((row.date, row.validation_notes))
+        loads = connection.execute(newest).all()
+    return {row.symbol: LastLoad(row.end_date, row.answered_to, row.rejected, jumps[row.symbol]) for row in loads}
+
+
+def newest_load(engine: Engine) -> str | None:
+    """Return a token that changes with every load of bars, splits or dividends; None before the first."""
+    query = select(
+        select(func.max(backfill_history.c.id)).scalar_subquery().label("bars"),
+        select(func.max(corporate_action_inquiries.c.asked_at)).scalar_subquery().label("actions"),
+    )
+    with engine.connect() as connection:
+        row = connection.execute(query).one()
+    return None if row.bars is None and row.actions is None else f"{row.bars} {row.actions}"

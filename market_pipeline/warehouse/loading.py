@@ -72,7 +72,6 @@ def load(
             sessions=len(attempt.due),
             answered=len(attempt.answered_sessions),
             requests=attempt.requests,
-            fetched=len(accepted) + len(rejected),
             loaded=merged.loaded,
             revised=merged.revised,
             unchanged=len(accepted) - merged.loaded - merged.revised,

@@ -12,6 +12,7 @@ import threading
 from sqlalchemy import Engine, text
 
 from market_pipeline.core import stop_signals
+from market_pipeline.warehouse.locks import AdvisoryLock, wait_for_lock
 
 log = logging.getLogger(__name__)
 
@@ -30,9 +31,7 @@ _TAKE_SLOT = text("""
     ) FROM clock_timestamp() AS now
     RETURNING extract(epoch FROM at - clock_timestamp())::double precision
 """)
-_LOCK = text("SELECT pg_advisory_xact_lock(:lock)")
 _FORGET = text("DELETE FROM request_slots WHERE at < clock_timestamp() - make_interval(secs => :window)")
-_SLOTS_LOCK = 7_310_532
 
 
 class SharedLimiter:
@@ -64,8 +63,7 @@ class SharedLimiter:
     def _take_slot(self) -> float:
         # One at a time gets a slot, so that more than one connection of this process would only wait.
         with self._asking, self._engine.begin() as connection:
-            # PostgreSQL grants this lock in the order asked for, so that nobody is starved.
-            connection.execute(_LOCK, {"lock": _SLOTS_LOCK})
+            wait_for_lock(connection, AdvisoryLock.REQUEST_SLOTS)
             connection.execute(_FOLLOW_CLOCK)
             connection.execute(_FORGET, {"window": self._window})
             slot = connection.execute(_TAKE_SLOT, {"others": self._most - 1, "window": self._window})

@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from market_pipeline.core.database_address import DatabaseAddress
 from market_pipeline.core.errors import MarketPipelineError
 from market_pipeline.warehouse.database_errors import first_line, unavailable
+from market_pipeline.warehouse.locks import AdvisoryLock, wait_for_lock
 
 ANALYST = "market_analyst"
 READER = "market_reader"
@@ -25,8 +26,6 @@ READER = "market_reader"
 
 SCHEMAS = ("public", "analytics")
 """What the role may read. The models between the two are dbt's business."""
-
-_ROLE_LOCK = 7_310_534  # any constant: one maker of a role at a time
 
 _MAY_WORK_AS = """
     SELECT pg_has_role(:role, CASE WHEN current_setting('server_version_num')::integer < 160000
@@ -103,7 +102,7 @@ def reading_role(engine: Engine) -> str:
 def _become_able_to_read(connection: Connection) -> None:
     """Make sure that there is the reading role, and that we may work as it."""
     # Roles are of the whole server: another process may be making it for another database.
-    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _ROLE_LOCK})
+    wait_for_lock(connection, AdvisoryLock.ROLES)
     there = connection.execute(text("SELECT FROM pg_roles WHERE rolname = :role"), {"role": READER}).first() is not None
     able = there and connection.execute(text(_MAY_WORK_AS), {"role": READER}).scalar_one()
     if able:

@@ -1,33 +1,49 @@
-"""The warehouse's schema: which revision a database is at, and which ones this version of the package knows.
+"""The warehouse's schema: its revision in a database, the known revisions, and the migrations between them.
 
-Bringing a database from one to another is migrating.py's business. Told without alembic, whose import takes longer than
-most commands ask the database for.
+alembic is imported only where something is migrated: its import takes longer than most commands ask the database for.
 """
 
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
+from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, text
+from psycopg.errors import DuplicateTable
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from market_pipeline.warehouse.database_errors import SchemaError
+from market_pipeline.warehouse.database_errors import SchemaError, first_line, unavailable
+from market_pipeline.warehouse.locks import AdvisoryLock, wait_for_lock
+from market_pipeline.warehouse.session_calendar import record_sessions
+from market_pipeline.warehouse.statements import views
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 
 @cache
 def revisions() -> list[str]:
-    """The revisions that the migrations make, oldest first. Each migration's file begins with the one it makes."""
+    """Return the revisions that the migrations make, oldest first: each one's file name begins with its revision."""
     versions = files("market_pipeline.warehouse") / "migrations" / "versions"
     return sorted(file.name.partition("_")[0] for file in versions.iterdir() if file.name[0].isdigit())
 
 
 def head_revision() -> str:
-    """The revision of the schema that this version of the package works with."""
+    """Return the revision that this version of the package works with.
+
+    Raises:
+        SchemaError: the installation holds no migrations.
+    """
     if not revisions():
         raise SchemaError("this installation holds no migrations: install market-pipeline again")
     return revisions()[-1]
 
 
 def current_revision(connection: Connection) -> str | None:
-    """The revision a database is at; None where it has no schema of ours."""
+    """Return the revision that a database is at; None where it has no schema of ours."""
     if connection.scalar(text("SELECT to_regclass('alembic_version')")) is None:
         return None
     revision: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
@@ -35,7 +51,7 @@ def current_revision(connection: Connection) -> str | None:
 
 
 def check_known(revision: str) -> None:
-    """Make sure that a migration of this version makes that revision.
+    """Check that a migration of this version makes that revision.
 
     Raises:
         SchemaError: none does.
@@ -45,3 +61,91 @@ def check_known(revision: str) -> None:
             f"the database's schema is revision {revision}, which this version doesn't know: install the version that "
             "made it, or use another database (DATABASE_URL)"
         )
+
+
+def alembic_config() -> "Config":
+    """Return alembic's configuration, which points to our migrations."""
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", "market_pipeline.warehouse:migrations")
+    return config
+
+
+def migrate(engine: Engine) -> str:
+    """Bring the schema to this version's and return its revision. Safe with several processes at once.
+
+    Views and functions are made anew each time. All of it is one transaction: a migration that fails leaves the
+    database as it was.
+
+    Raises:
+        DatabaseUnavailableError: it can't be reached, or the role may not make tables in it.
+        SchemaError: it holds another application's tables, or a schema that this version doesn't know.
+    """
+    from alembic import command
+
+    try:
+        with engine.begin() as connection:
+            wait_for_lock(connection, AdvisoryLock.MIGRATION)
+            revision = current_revision(connection)
+            if revision is not None:
+                check_known(revision)
+            config = alembic_config()
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+            for view in views():
+                connection.exec_driver_sql(view)
+            record_sessions(connection, datetime.now(UTC).date())
+    except (OperationalError, ProgrammingError) as error:
+        if isinstance(error.orig, DuplicateTable):
+            raise SchemaError(
+                f"the database holds tables of another application ({first_line(error)}): use another database "
+                "(DATABASE_URL)"
+            ) from None
+        raise unavailable(error, engine) from None
+    return head_revision()
+
+
+@dataclass(frozen=True)
+class MigrationPlan:
+    """The migrations that a database lacks, in the order they would run, and their SQL.
+
+    `current` is None for a database without tables of ours. `statements` leave out views and functions, which every
+    migration makes anew.
+    """
+
+    current: str | None
+    needed: str
+    revisions: Sequence[str]
+    statements: str
+
+
+def plan_migration(engine: Engine) -> MigrationPlan:
+    """Return what `migrate` would run on a database, without running or changing anything.
+
+    Raises:
+        DatabaseUnavailableError: it can't be reached.
+        SchemaError: it holds a schema that this version doesn't know.
+    """
+    from alembic.operations import Operations
+    from alembic.runtime.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
+    try:
+        with engine.connect() as connection:
+            current = current_revision(connection)
+    except (OperationalError, ProgrammingError) as error:
+        raise unavailable(error, engine) from None
+    if current is not None:
+        check_known(current)
+    scripts = ScriptDirectory.from_config(alembic_config())
+    ahead = list(scripts.iterate_revisions(head_revision(), current or "base"))[::-1]
+    written = io.StringIO()
+    context = MigrationContext.configure(
+        dialect_name="postgresql", opts={"as_sql": True, "output_buffer": written, "literal_binds": True}
+    )
+    with Operations.context(context):
+        for script in ahead:
+            script.module.upgrade()
+    described = [f"{script.revision}: {script.doc}" for script in ahead]
+    return MigrationPlan(current, head_revision(), described, written.getvalue())

@@ -8,17 +8,15 @@ from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from difflib import get_close_matches
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, func, select, text, update
+from sqlalchemy import ColumnElement, Connection, Engine, Row, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from market_pipeline.core.errors import MarketPipelineError, UsageError
 from market_pipeline.core.symbols import AssetClass, Symbol, SymbolError
 from market_pipeline.core.wording import pasteable
+from market_pipeline.warehouse.locks import AdvisoryLock, wait_for_lock
 from market_pipeline.warehouse.statements import statement
 from market_pipeline.warehouse.tables import tracked_symbols
-
-_NAMES_LOCK = 0x6E616D6573
-"""The advisory lock of those who give a symbol its name. Any number that nothing else uses; it must not change."""
 
 
 class UntrackedSymbolError(UsageError):
@@ -145,7 +143,7 @@ def add_symbols(engine: Engine, symbols: Iterable[Symbol], *, revive: bool = Tru
 
 def lock_names(connection: Connection) -> None:
     """Have names given and changed by one transaction at a time: an instrument has one name, and a name one."""
-    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _NAMES_LOCK})
+    wait_for_lock(connection, AdvisoryLock.SYMBOL_NAMES)
 
 
 def _row(symbol: Symbol) -> dict[str, str]:

@@ -18,8 +18,8 @@ from market_pipeline.core.symbols import Symbol
 from market_pipeline.sandbox.recorded import RECORDED
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database import create_warehouse_engine
-from market_pipeline.warehouse.migration import migrate
 from market_pipeline.warehouse.roles import RoleError, analysts_access
+from market_pipeline.warehouse.schema import migrate
 from market_pipeline_tests.integration.mart_cases import (
     add_recorded_actions,
     database,

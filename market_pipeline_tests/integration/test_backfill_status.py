@@ -25,7 +25,7 @@ from market_pipeline.orchestration.rejected_backfills import resume_refused
 from market_pipeline.orchestration.run_launch import open_instance
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
-from market_pipeline.warehouse.stored_bars import run_history
+from market_pipeline.warehouse.load_history import run_history
 from market_pipeline.warehouse.tracked_symbols import add_symbols, remove_symbol
 from market_pipeline_tests.end_to_end.test_dagster_tools import bars_held
 from market_pipeline_tests.integration.code_location import RUN_SECONDS, Daemon, kill_run_processes, loaded_location

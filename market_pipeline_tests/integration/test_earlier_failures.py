@@ -37,8 +37,8 @@ from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database import create_warehouse_engine, open_warehouse, warehouse_of
 from market_pipeline.warehouse.load_history import LoadResult
 from market_pipeline.warehouse.loading import claim_source
-from market_pipeline.warehouse.migration import migrate
 from market_pipeline.warehouse.rate_limit import SharedLimiter
+from market_pipeline.warehouse.schema import migrate
 from market_pipeline.warehouse.stored_bars import bars
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.integration.polygon_cases import client_of

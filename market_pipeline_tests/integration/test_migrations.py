@@ -12,8 +12,7 @@ from market_pipeline.warehouse.api_keys import access_metadata
 from market_pipeline.warehouse.database import create_warehouse_engine, open_warehouse
 from market_pipeline.warehouse.database_errors import DatabaseUnavailableError, SchemaError
 from market_pipeline.warehouse.embedded import Server
-from market_pipeline.warehouse.migration import alembic_config, migrate
-from market_pipeline.warehouse.schema import current_revision, head_revision, revisions
+from market_pipeline.warehouse.schema import alembic_config, current_revision, head_revision, migrate, revisions
 from market_pipeline.warehouse.tables import metadata
 
 
