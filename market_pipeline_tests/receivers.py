@@ -26,9 +26,11 @@ class Receiver:
     url: str = ""
     statuses: list[int] = field(default_factory=lambda: [200])
     bodies: list[dict[str, Any]] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
 
-    def answer(self, body: bytes) -> int:
+    def answer(self, body: bytes, key: str) -> int:
         self.bodies.append(json.loads(body))
+        self.keys.append(key)
         return self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
 
 
@@ -36,7 +38,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         receiver: Receiver = self.server.receiver  # type: ignore[attr-defined]
         assert self.headers["Content-Type"] == "application/json"
-        self.send_response(receiver.answer(self.rfile.read(int(self.headers["Content-Length"]))))
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(receiver.answer(body, self.headers["Idempotency-Key"]))
         self.end_headers()
 
     def log_message(self, *_: object) -> None:

@@ -22,7 +22,7 @@ from market_pipeline.core.run_planning import trigger_of
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.wording import are, counted
 from market_pipeline.orchestration.failure_causes import cause_of
-from market_pipeline.orchestration.freshness import Stale, stale_symbols
+from market_pipeline.orchestration.freshness import Stale, freshness_changed_at, stale_symbols
 from market_pipeline.warehouse.database import warehouse_of
 from market_pipeline.warehouse.load_history import run_history
 
@@ -88,10 +88,11 @@ def _stale_symbols_sensor(settings: Settings) -> dg.SensorDefinition:
         now = datetime.now(UTC)
         with warehouse_of(settings) as warehouse:
             stale = stale_symbols(warehouse, settings, now)
+            at = freshness_changed_at(warehouse, settings, now)
 
         def send(channel: Channel) -> str | None:
             known = set(told[channel.name])
-            alert = _staleness(known, stale, settings, now)
+            alert = _staleness(known, stale, settings, at)
             if alert is not None:
                 channel.send(alert)
             told[channel.name] = sorted(stale)
@@ -196,21 +197,24 @@ def _accounts(settings: Settings, run_id: str) -> Mapping[str, str | None]:
         return {}
 
 
-def _staleness(known: set[str], stale: Mapping[str, Stale], settings: Settings, now: datetime) -> Alert | None:
-    """What to say to whoever knows these symbols to be stale; None where that is nothing."""
+def _staleness(known: set[str], stale: Mapping[str, Stale], settings: Settings, at: datetime) -> Alert | None:
+    """What to say to whoever knows these symbols to be stale; None where that is nothing.
+
+    `at` stays the same from tick to tick: an alert that is sent again is the same, and so is its Idempotency-Key.
+    """
     new = [name for name in stale if name not in known]
     if new:
         return Alert(
             kind="stale",
             title=f"Market Pipeline: {new[0] if len(new) == 1 else f'{len(new):,} symbols'} {are(len(new))} stale",
             text=_lines([stale[name].told for name in new]),
-            at=now,
+            at=at,
             facts={"symbols": ", ".join(new), "stale in all": str(len(stale))},
             link=_ui(settings),
         )
     if known and not stale:
         return Alert(
-            "fresh", "Market Pipeline: all symbols are up to date again", "None is stale.", now, link=_ui(settings)
+            "fresh", "Market Pipeline: all symbols are up to date again", "None is stale.", at, link=_ui(settings)
         )
     return None
 

@@ -18,9 +18,12 @@ Queue = Literal["runs", "steps"]
 TRIES, ANSWER_SECONDS = 3, 3.0
 """A worker is gone once it has left this many questions without an answer, for so long each."""
 
+CONNECT_SECONDS, SOCKET_SECONDS = 5.0, 10.0
+"""For Redis to take a connection and to answer. Workers wait for tasks a second at a time, and so within these."""
+
 WAITING, BEGUN = "PENDING", "STARTED"
 
-_CONFIGURATION = {
+_CONFIGURATION: dict[str, Any] = {
     # Only a task that has begun tells who works on it.
     "task_track_started": True,
     # A worker takes a task when it can begin it, and never one that another worker could begin first.
@@ -52,8 +55,19 @@ def app_arguments(settings: Settings, queue: Queue) -> dict[str, Any]:
             "CELERY_BROKER_URL is not set: give the Redis that hands out work, as redis://:password@host:6379/0"
         )
     url = settings.celery_broker_url.get_secret_value()
-    configuration = {**_CONFIGURATION, "task_default_queue": queue}
+    configuration = {**_CONFIGURATION, **_timeouts(), "task_default_queue": queue}
     return {"broker": url, "backend": url, "include": [], "config_source": configuration}
+
+
+def _timeouts() -> dict[str, Any]:
+    """Time limits of the connections to Redis: a machine that is gone without a word would hold the daemon for ever."""
+    limits = {
+        "socket_connect_timeout": CONNECT_SECONDS,
+        "socket_timeout": SOCKET_SECONDS,
+        "socket_keepalive": True,
+    }
+    broker = {**_CONFIGURATION["broker_transport_options"], **limits}
+    return {"broker_transport_options": broker, **{f"redis_{name}": limit for name, limit in limits.items()}}
 
 
 def celery_app(settings: Settings, queue: Queue) -> Celery:

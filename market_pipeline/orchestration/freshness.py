@@ -11,7 +11,7 @@ from market_pipeline.core.sessions import latest_ended_session, sessions_between
 from market_pipeline.core.settings import Settings
 from market_pipeline.quality.symbol_health import sessions_behind
 from market_pipeline.warehouse.coverage import coverage
-from market_pipeline.warehouse.load_history import last_loads
+from market_pipeline.warehouse.load_history import last_loads, newest_load_at
 from market_pipeline.warehouse.tracked_symbols import active_symbols
 
 NIGHT_TAKES = timedelta(hours=3)
@@ -43,13 +43,24 @@ def stale_symbols(warehouse: Engine, settings: Settings, now: datetime) -> Mappi
     return found
 
 
-def _not_due(calendar: str, asked_until: date | None, settings: Settings, now: datetime) -> int:
-    """How many sessions are over that no night was due to ask for yet, nor anyone did."""
+def freshness_changed_at(warehouse: Engine, settings: Settings, now: datetime) -> datetime:
+    """The instant since which the stale symbols are those at `now`: the end of the last night, or of a later load."""
+    newest = newest_load_at(warehouse)
+    night_end = _last_night(settings, now) + NIGHT_TAKES
+    return night_end if newest is None else max(night_end, newest)
+
+
+def _last_night(settings: Settings, now: datetime) -> datetime:
+    """The start of the last night that is over at `now`."""
     night = (now - NIGHT_TAKES).replace(
         hour=settings.backfill_schedule_hour, minute=settings.backfill_schedule_minute, second=0, microsecond=0
     )
-    if night > now - NIGHT_TAKES:
-        night -= timedelta(days=1)
+    return night - timedelta(days=1) if night > now - NIGHT_TAKES else night
+
+
+def _not_due(calendar: str, asked_until: date | None, settings: Settings, now: datetime) -> int:
+    """How many sessions are over that no night was due to ask for yet, nor anyone did."""
+    night = _last_night(settings, now)
     due, latest = latest_ended_session(calendar, night), latest_ended_session(calendar, now)
     known = max((day for day in (due, asked_until) if day is not None), default=None)
     if latest is None or known is None:

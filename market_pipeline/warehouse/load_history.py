@@ -236,3 +236,10 @@ def newest_load(engine: Engine) -> str | None:
     with engine.connect() as connection:
         row = connection.execute(query).one()
     return None if row.bars is None and row.actions is None else f"{row.bars} {row.actions}"
+
+
+def newest_load_at(engine: Engine) -> datetime | None:
+    """The instant (with a time zone) at which bars were last loaded, or tried to be; None before the first."""
+    with engine.connect() as connection:
+        newest: datetime | None = connection.scalar(select(func.max(backfill_history.c.backfill_timestamp)))
+    return newest

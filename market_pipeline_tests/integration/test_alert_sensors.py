@@ -180,6 +180,32 @@ def test_stale_symbols_are_told_when_they_become_so_and_when_all_are_well_again(
     assert json.loads(sensor.cursor or "") == {"webhook": []}
 
 
+def test_an_alert_of_staleness_that_is_sent_again_has_the_same_key_and_the_next_one_another(
+    told_by_webhook: Settings, instance: DagsterInstance, receiver: Receiver, warehouse: Engine
+) -> None:
+    sensor = of_symbols(told_by_webhook, instance)
+    sensor.tick()
+    add_symbols(warehouse, [AAPL])
+    loaded(warehouse, AAPL, AUTUMN)
+    receiver.statuses = [400, 200]
+    with pytest.raises(AlertError):
+        sensor.tick()
+    sensor.tick()
+    add_symbols(warehouse, [MSFT])
+    failed(warehouse, MSFT, [FRIDAY], "it rained")
+    sensor.tick()
+    with warehouse.begin() as connection:
+        connection.exec_driver_sql("UPDATE tracked_symbols SET active = false")
+    receiver.statuses = [400, 200]
+    with pytest.raises(AlertError):
+        sensor.tick()
+    sensor.tick()
+    assert [body["kind"] for body in receiver.bodies] == ["stale", "stale", "stale", "fresh", "fresh"]
+    first, again, other, fresh, fresh_again = receiver.keys
+    assert (first, fresh) == (again, fresh_again)
+    assert len({first, other, fresh}) == 3
+
+
 def at(day: date, hour: int) -> datetime:
     return datetime(day.year, day.month, day.day, hour, tzinfo=UTC)
 

@@ -1,6 +1,7 @@
 """Every call to webhook, mail server, Dagster and vendor ends, and keeps little in memory, whatever they do."""
 
 import gzip
+import socket
 import threading
 import time
 import tracemalloc
@@ -10,12 +11,14 @@ from datetime import UTC, datetime
 
 import pytest
 from pydantic import SecretStr
+from redis.exceptions import RedisError
 
 from market_pipeline.core import notifications
 from market_pipeline.core.deadlines import DeadlineError, call_within
 from market_pipeline.core.notifications import Alert, AlertError, Mail, Webhook
+from market_pipeline.core.settings import Settings
 from market_pipeline.operations.service_probes import API, answers
-from market_pipeline.orchestration import alert_sensors, code_location
+from market_pipeline.orchestration import alert_sensors, celery_app, code_location
 from market_pipeline.orchestration.code_location import ReloadError, SlowWebserverError, WebserverUnreachableError
 from market_pipeline.polygon import http, vendor_errors
 from market_pipeline.polygon.client import PolygonClient
@@ -100,6 +103,17 @@ def test_a_mail_that_is_taken_is_told_whatever_becomes_of_the_goodbye(monkeypatc
         mailbox.says_goodbye = False
         mail_to(mailbox.port).send(ALERT)
         assert len(mailbox.mails) == 1
+
+
+def test_a_redis_that_takes_connections_and_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(celery_app, "SOCKET_SECONDS", LIMIT)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
+        app = celery_app.celery_app(Settings(_env_file=None, celery_broker_url=SecretStr(url)), "runs")
+        with in_time(), pytest.raises(RedisError):
+            app.AsyncResult("a task").state  # noqa: B018, it asks Redis
+        with app.connection_for_write() as broker:  # which tries four times, and takes longer than is worth here
+            assert broker.transport_options["socket_timeout"] == LIMIT
 
 
 def test_the_sensors_have_the_time_that_their_channels_may_take() -> None:
