@@ -7,11 +7,11 @@ keeps its promises no longer than that (SQLAlchemy) or is used from within (Dags
 import shutil
 from pathlib import Path
 
-from setuptools import find_packages, setup
-from setuptools.command.build_py import build_py
+from setuptools import find_packages, setup  # type: ignore[import-untyped]
+from setuptools.command.build_py import build_py  # type: ignore[import-untyped]
 
 
-class BuildPackage(build_py):
+class BuildPackage(build_py):  # type: ignore[misc]
     """Put what stands beside the package in a checkout into it, where `settings.project_dir` finds it in a wheel."""
 
     def run(self) -> None:

@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import requests
 
@@ -136,8 +137,8 @@ def running(name: str, settings: Settings) -> Iterator[int]:
     """One of the servers in a process of its own; its port."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    own = [sys.executable, "-m", "benchmarks.api_servers", name, str(port)]
-    api = [program("market-pipeline"), "api", "--port", str(port)]
+    own: list[str | Path] = [sys.executable, "-m", "benchmarks.api_servers", name, str(port)]
+    api: list[str | Path] = [program("market-pipeline"), "api", "--port", str(port)]
     environment = {**environment_of(settings), "API_REQUESTS_PER_MINUTE": "1000000000"}  # counting takes time too
     process = subprocess.Popen(api if name == "api" else own, env=environment, stderr=subprocess.DEVNULL)
     try:

@@ -5,7 +5,7 @@
 """
 
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import date, datetime
 from functools import cache
@@ -155,8 +155,8 @@ def models(settings: Settings) -> FastAPI:
 def main() -> None:
     """Serve one of the two on a port, until told to stop."""
     name, port = sys.argv[1:]
-    application = {"floor": Floor, "models": models}[name](load_settings())
-    uvicorn.run(application, port=int(port), log_config=None, access_log=False, ws="none")
+    make: Callable[[Settings], Any] = {"floor": Floor, "models": models}[name]
+    uvicorn.run(make(load_settings()), port=int(port), log_config=None, access_log=False, ws="none")
 
 
 if __name__ == "__main__":

@@ -6,9 +6,10 @@ The first argument is when the process was started; the others are the command's
 import json
 import sys
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from types import ModuleType
 from typing import Any
 
 
@@ -16,18 +17,18 @@ def main() -> None:
     """Run it."""
     started, *arguments = sys.argv[1:]
     from market_pipeline.cli import backfill, runs
-    from market_pipeline.cli.main import app
+    from market_pipeline.cli.commands import app
     from market_pipeline.orchestration import execution
 
-    spent: Counter[str] = Counter(importing=time.time() - float(started))
-    parts = [
-        (runs, "build_loading", "definitions"),
-        (runs, "launch", "run"),
-        (runs, "launch_all", "launch_all"),
+    spent = defaultdict(float, importing=time.time() - float(started))
+    parts: list[tuple[ModuleType, str, str, Callable[..., Any]]] = [
+        (runs, "build_loading", "definitions", timed),
+        (runs, "launch", "run", timed),
+        (runs, "launch_all", "launch_all", timed),
+        (execution, "ingest", "ingest", timed_items),
     ]
-    for module, name, part in parts:
-        setattr(module, name, timed(getattr(module, name), part, spent))
-    execution.ingest = timed_items(execution.ingest, "ingest", spent)
+    for module, name, part, wrapped in parts:
+        setattr(module, name, wrapped(getattr(module, name), part, spent))
     begun = time.perf_counter()
     assert backfill
     app([*arguments, "--quiet", "--json"], standalone_mode=False)
@@ -43,7 +44,7 @@ def main() -> None:
     print("\n" + json.dumps(told))
 
 
-def timed(function: Callable[..., Any], part: str, spent: "Counter[str]") -> Callable[..., Any]:
+def timed(function: Callable[..., Any], part: str, spent: dict[str, float]) -> Callable[..., Any]:
     """The function, with its seconds added up under `part`."""
 
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -56,7 +57,7 @@ def timed(function: Callable[..., Any], part: str, spent: "Counter[str]") -> Cal
     return call
 
 
-def timed_items(function: Callable[..., Iterator[Any]], part: str, spent: "Counter[str]") -> Callable[..., Any]:
+def timed_items(function: Callable[..., Iterator[Any]], part: str, spent: dict[str, float]) -> Callable[..., Any]:
     """The function, with the seconds in which what it returns is iterated added up under `part`."""
 
     def call(*args: Any, **kwargs: Any) -> Iterator[Any]:

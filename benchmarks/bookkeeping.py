@@ -47,7 +47,7 @@ class Recorded:
     """A range run that was recorded, and how often each kind of event was for each asset and partition."""
 
     seconds: float
-    events: Counter[tuple[str, str, str]]
+    events: Counter[tuple[str, ...]]
 
 
 Storage = Callable[[str], Mapping[str, Any]]
@@ -183,7 +183,7 @@ def run(size: Size) -> Finding:
     )
 
 
-def check_equal(theirs: Counter[tuple[str, str, str]], ours: Counter[tuple[str, str, str]]) -> None:
+def check_equal(theirs: Counter[tuple[str, ...]], ours: Counter[tuple[str, ...]]) -> None:
     """Make sure that the first asset's events are the same in both."""
     asset = {key: count for key, count in ours.items() if key[1] == '["market_data", "SYMBOL_0"]'}
     if asset != {key: count for key, count in theirs.items() if key[1] in {each[1] for each in asset}}:

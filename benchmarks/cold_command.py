@@ -6,6 +6,7 @@ python -m benchmarks.cold_command
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from benchmarks.report import Finding, at_most, command, seconds
 from benchmarks.stage import environment_of, fresh_warehouse, program, sandbox, wall_seconds
@@ -24,7 +25,8 @@ class Size:
 def run(size: Size) -> Finding:
     """Start both in turns."""
     day = str(latest_ended_session("XNYS", datetime.now(UTC)))
-    backfill = [program("market-pipeline"), "backfill", "--symbols", "AAPL", "--start", day, "--end", day, "--quiet"]
+    session = ["--symbols", "AAPL", "--start", day, "--end", day]
+    backfill: list[str | Path] = [program("market-pipeline"), "backfill", *session, "--quiet"]
     importing = [sys.executable, "-c", "import dagster"]
     ours: list[float] = []
     dagster: list[float] = []

@@ -7,7 +7,7 @@ Python dicts, fetched on eight threads, handed to PostgreSQL as CSV by COPY into
 import os
 import tempfile
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import dlt
@@ -74,7 +74,7 @@ def _run(source: Any, work: Work, dataset: str, **options: Any) -> int:
     os.environ.update(QUIET)
     with tempfile.TemporaryDirectory(prefix="market-pipeline-benchmark-dlt-") as folder:
         pipeline = dlt.pipeline(
-            f"{dataset}_{datetime.now():%H%M%S%f}",
+            f"{dataset}_{datetime.now(UTC):%H%M%S%f}",
             destination=dlt.destinations.postgres(work.database),
             dataset_name=dataset,
             pipelines_dir=folder,

@@ -111,7 +111,7 @@ def check_equal(engine: Engine, way: Way, work: Work) -> None:
     found = f"SELECT {COLUMNS} FROM {way.table}"
     query = f"SELECT count(*) FROM (({expected} EXCEPT ALL {found}) UNION ALL ({found} EXCEPT ALL {expected})) AS other"
     with engine.connect() as connection:
-        if differing := connection.execute(text(query)).scalar_one():
+        if differing := int(connection.execute(text(query)).scalar_one()):
             raise SystemExit(f"{way.name} has stored {differing} rows that differ: no time of it means anything")
 
 
@@ -186,7 +186,7 @@ def where_a_peer_wins(
 ) -> Iterator[str]:
     """What the others are better at."""
     mib = {name: statistics.median(each.mib for each in several) for name, several in taken.items()}
-    fewer = {"memory": mib, "bytes a bar": sizes}
+    fewer: dict[str, dict[str, float]] = {"memory": mib, "bytes a bar": {**sizes}}
     faster = [name for name in sizes if statistics.median(rates[name]) > statistics.median(rates["the project's"])]
     yield f"in rows/s {', '.join(faster) or 'nobody'}"
     for what, figures in fewer.items():

@@ -225,11 +225,11 @@ def _report(outcome: LoadResult) -> None:
     if outcome.error is not None:
         log.error("Failed %s", under(outcome.symbol, outcome.error))
         return
-    log.info(
-        f"Successfully backfilled {outcome.symbol}: fetched {counted(outcome.fetched, 'bar')} "
-        f"({outcome.loaded:,} loaded, {outcome.revised:,} revised, {outcome.unchanged:,} unchanged, "
-        f"{outcome.rejected:,} rejected), {outcome.flagged:,} flagged"
+    counters = (
+        f"fetched {counted(outcome.fetched, 'bar')} ({outcome.loaded:,} loaded, {outcome.revised:,} revised, "
+        f"{outcome.unchanged:,} unchanged, {outcome.rejected:,} rejected), {outcome.flagged:,} flagged"
     )
+    log.info("Successfully backfilled %s: %s", outcome.symbol, counters)
     if outcome.missing:
         log.warning("%s: no bar of %d of %s", outcome.symbol, outcome.missing, counted(outcome.sessions, "session"))
     for note in outcome.notes:

@@ -54,20 +54,20 @@ def oldest_server() -> Iterator[OwnServer]:
         cluster, password, port = folder / "cluster", folder / "password", _free_port()
         password.write_text("market")
         password.chmod(0o644)
-        quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "check": True, **options}
+        quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, **options}
         subprocess.run(
             [PROGRAMS / "initdb", "-D", cluster, "-U", ADMINISTRATOR, "-A", "scram-sha-256", "-E", "UTF8",
              "--locale=C", f"--pwfile={password}", "--no-sync"],
-            **quiet,
+            check=True, **quiet,
         )  # fmt: skip
         settings = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
         log = folder / "server.log"
-        command = [PROGRAMS / "pg_ctl", "-D", cluster, "-l", log, "-w", "-o", settings]
-        subprocess.run([*command, "start"], **quiet)
+        command: list[str | Path] = [PROGRAMS / "pg_ctl", "-D", cluster, "-l", log, "-w", "-o", settings]
+        subprocess.run([*command, "start"], check=True, **quiet)
         try:
             yield OwnServer(port, folder)
         finally:
-            subprocess.run([*command, "-m", "immediate", "stop"], **quiet)
+            subprocess.run([*command, "-m", "immediate", "stop"], check=True, **quiet)
 
 
 @contextmanager

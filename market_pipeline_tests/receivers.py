@@ -82,7 +82,7 @@ class Mailbox:
         if self.refuses:
             return "550 not here"
         assert isinstance(envelope.content, bytes)
-        self.mails.append(message_from_bytes(envelope.content, policy=policy.default))  # type: ignore[arg-type]
+        self.mails.append(message_from_bytes(envelope.content, policy=policy.default))
         self.receivers.append(list(envelope.rcpt_tos))
         self.encrypted.append(session.ssl is not None)
         return "250 taken"
@@ -98,7 +98,7 @@ class _Controller(Controller):
 
     def _trigger_server(self) -> None:
         self.port = self.server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
-        super()._trigger_server()
+        super()._trigger_server()  # type: ignore[no-untyped-call]
 
 
 @contextmanager

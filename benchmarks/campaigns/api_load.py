@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 import requests
 
 from market_pipeline.sandbox.loopback_server import running_sandbox
@@ -104,7 +104,7 @@ def loading(environment: dict[str, str], loads: list[int]) -> Iterator[None]:
             if over.is_set():
                 return
             dates = ["--start", f"{year}-01-01", "--end", f"{year}-12-31"]
-            command = [BIN / "market-pipeline", "backfill", "--symbols", SYMBOLS, *dates, "--quiet"]
+            command: list[str | Path] = [BIN / "market-pipeline", "backfill", "--symbols", SYMBOLS, *dates, "--quiet"]
             loads.append(subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=False).returncode)
 
     thread = threading.Thread(target=load)
@@ -161,7 +161,7 @@ def main() -> None:
                 [BIN / "market-pipeline", "symbols", "init"], env=environment, capture_output=True, check=True
             )
             first = ["--symbols", "AAPL,MSFT", "--start", "2004-01-01", "--end", "2008-12-31", "--quiet"]
-            command = [BIN / "market-pipeline", "backfill", *first]
+            command = [str(BIN / "market-pipeline"), "backfill", *first]
             subprocess.run(command, env=environment, capture_output=True, check=True)
             wrong = measure(environment, options.clients, options.seconds)
         finally:

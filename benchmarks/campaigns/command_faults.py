@@ -41,7 +41,9 @@ Environment = Mapping[str, str]
 
 def faults(server: embedded.Server, url: str) -> Iterator[tuple[str, list[str], list[str], Environment]]:
     """Each fault: its name, the statements that make it and undo it, and the changed variables."""
-    role = url.replace(url.split("//")[1].split(":")[0], ROLE, 1).replace(server.password.get_secret_value(), "pw")
+    role = url.replace(url.split("//")[1].split(":", maxsplit=1)[0], ROLE, 1).replace(
+        server.password.get_secret_value(), "pw"
+    )
     yield "none", [], [], {}
     yield (
         "read-only server",

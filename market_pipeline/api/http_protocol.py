@@ -64,7 +64,7 @@ class Connection(HttpToolsProtocol):
         """Nothing that still comes is read as a request."""
         self._head_bytes = self._field_bytes = self._hosts = 0
         self._problem: ProblemError | None = None
-        self._waits_since = self.loop.time()
+        self.waits_since = self.loop.time()
         """Start of the wait for a request, for the rest of its header or for the end of a lingering one."""
         self._unsent: tuple[float, int] | None = None
         """Number of unsent bytes at an instant."""
@@ -104,7 +104,7 @@ class Connection(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Wait for the next request, or for the rest of this one to be over."""
-        self._waits_since = self.loop.time()
+        self.waits_since = self.loop.time()
         super().on_response_complete()
 
     def resume_writing(self) -> None:
@@ -141,7 +141,7 @@ class Connection(HttpToolsProtocol):
         self._is_in_head = True
         self._head_bytes = self._field_bytes = self._hosts = 0
         if not self._is_busy:
-            self._waits_since = self.loop.time()
+            self.waits_since = self.loop.time()
 
     def on_url(self, url: bytes) -> None:
         """Take a part of the URL."""
@@ -193,9 +193,9 @@ class Connection(HttpToolsProtocol):
         if self.transport.get_write_buffer_size() and (self.flow.write_paused or not self._is_busy):
             self._check_sending(now)
         elif self._is_over and not self._is_busy:
-            if now - self._waits_since > LINGER_SECONDS:
+            if now - self.waits_since > LINGER_SECONDS:
                 self.transport.abort()
-        elif self.is_waiting and now - self._waits_since > HEAD_SECONDS:
+        elif self.is_waiting and now - self.waits_since > HEAD_SECONDS:
             if self._is_in_head:
                 self._end_with(ProblemError(408, f"the request took more than {HEAD_SECONDS:.0f} seconds to arrive"))
             else:
@@ -221,7 +221,7 @@ class Connection(HttpToolsProtocol):
         ]
         if not waiting:
             return False
-        min(waiting, key=lambda each: each._waits_since).transport.abort()
+        min(waiting, key=lambda each: each.waits_since).transport.abort()
         return True
 
     def _feed(self, data: bytes) -> None:
@@ -266,7 +266,7 @@ class Connection(HttpToolsProtocol):
     def linger(self) -> None:
         """Send nothing more, and drop what still comes: closing at once would take the response from the client."""
         self._is_over = True
-        self._waits_since = self.loop.time()
+        self.waits_since = self.loop.time()
         self._unset_keepalive_if_required()
         if not self.transport.is_closing():
             self.transport.write_eof()

@@ -78,7 +78,7 @@ def database_away() -> ProblemError:
     return ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": "5"})
 
 
-def as_problem(error: BaseException) -> ProblemError:
+def as_problem(error: BaseException) -> ProblemError:  # noqa: PLR0911 - one for each kind of error
     """What a client is told of an error. Of one that nobody has thought of, no more than that it happened."""
     match error:
         case asyncio.CancelledError():
@@ -121,7 +121,7 @@ async def respond_with_problem(request: Request, error: Exception) -> Response:
     if problem.status == HTTPStatus.METHOD_NOT_ALLOWED:
         problem = ProblemError(problem.status, problem.detail, headers={"Allow": ", ".join(_methods(request))})
     if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
-        logging.getLogger(__name__).exception("%s %s", request.method, request.scope["path"], exc_info=error)
+        logging.getLogger(__name__).error("%s %s", request.method, request.scope["path"], exc_info=error)
     return problem_response(problem, request.scope["path"])
 
 

@@ -35,7 +35,7 @@ def create(
 def list_keys(as_json: AsJson = False) -> None:
     """Print all keys there ever were, those revoked too."""
     with warehouse_of(load_settings()) as warehouse:
-        rows = [_texts(row._mapping) for row in api_keys.list_keys(warehouse)]
+        rows = [_texts(row._asdict()) for row in api_keys.list_keys(warehouse)]
     if as_json:
         typer.echo(json.dumps({"keys": rows}, indent=2))
     elif rows:
@@ -60,7 +60,7 @@ def audit(
 ) -> None:
     """Print what a key was used for at the endpoints for administrators, newest first."""
     with warehouse_of(load_settings()) as warehouse:
-        rows = [_texts(row._mapping) for row in api_keys.audit_trail(warehouse, key_id, limit)]
+        rows = [_texts(row._asdict()) for row in api_keys.audit_trail(warehouse, key_id, limit)]
     if as_json:
         typer.echo(json.dumps({"id": key_id, "entries": rows}, indent=2))
     else:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from io import StringIO
 from uuid import uuid4
 
-import psycopg2  # type: ignore[import-untyped]
+import psycopg2
 import typer
 from dagster import DagsterInstance
 from sqlalchemy import Engine

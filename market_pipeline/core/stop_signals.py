@@ -83,7 +83,7 @@ def watched() -> Iterator[None]:
 
     Does nothing in another thread than the main one, which alone may handle signals.
     """
-    global _watch
+    global _watch  # noqa: PLW0603 - signals are the process's, not an object's
     if threading.current_thread() is not threading.main_thread():
         yield
         return

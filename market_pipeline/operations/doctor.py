@@ -222,7 +222,7 @@ def connections(check: str, patient: CheckContext) -> Finding:
     """Check that a run finds the connections that it takes."""
     with patient.warehouse.connect() as connection:
         limits = connection.execute(statement("free_connections")).one()
-    return judge_connections(check, {name: left for name, left in limits._mapping.items() if left is not None})
+    return judge_connections(check, {name: left for name, left in limits._asdict().items() if left is not None})
 
 
 def dagster(check: str, patient: CheckContext) -> Finding:

@@ -43,8 +43,10 @@ def refreshed(context: dg.AssetExecutionContext, actions: ActionTable) -> dg.Mat
     inquiry, outcome = refresh_actions(pipeline, actions, ask, run_id=context.run.run_id, now=datetime.now(UTC))
     if outcome.rejected or outcome.removed:
         context.log.warning(
-            f"{outcome.rejected} {actions.name} refused and {outcome.removed} taken out: "
-            "see the table rejected_corporate_actions"
+            "%d %s refused and %d taken out: see the table rejected_corporate_actions",
+            outcome.rejected,
+            actions.name,
+            outcome.removed,
         )
     return dg.MaterializeResult(metadata=_summary(inquiry, outcome))
 

@@ -51,7 +51,7 @@ def rows(bars: Bars, times: Iterable[int], ticker: str | None = None) -> list[Ro
         {
             **named,
             "v": v,
-            **({"vw": vw} if vw == vw else {}),
+            **({"vw": vw} if vw == vw else {}),  # noqa: PLR0124 - false of NaN
             "o": o,
             "c": c,
             "h": h,

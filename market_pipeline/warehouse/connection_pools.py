@@ -63,18 +63,18 @@ class BoundedPool(QueuePool):
 
     def __init__(self, creator: Any, most: int = 1, **options: Any) -> None:  # SQLAlchemy looks for `most` by name
         super().__init__(creator, **{**options, "max_overflow": -1})
-        self._most = most
+        self.most = most
         self._threads: dict[ConnectionPoolEntry, int] = {}
 
     def recreate(self) -> "BoundedPool":
         """Make another such pool, as SQLAlchemy does where an engine is disposed of."""
         pool = super().recreate()
         assert isinstance(pool, BoundedPool)  # noqa: S101 - for mypy
-        pool._most = self._most
+        pool.most = self.most
         return pool
 
     def _do_get(self) -> ConnectionPoolEntry:
-        thread = _HOLDERS.add(self._most, self._timeout)
+        thread = _HOLDERS.add(self.most, self._timeout)
         try:
             record = super()._do_get()
         except BaseException:

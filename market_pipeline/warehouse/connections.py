@@ -139,7 +139,7 @@ def connect_with_psycopg2(address: DatabaseAddress) -> Any:
         UnsupportedDatabaseError: the server or the database can't be used.
         psycopg2.Error: it can't be reached.
     """
-    import psycopg2  # type: ignore[import-untyped]  # needed where Dagster is
+    import psycopg2  # needed where Dagster is
 
     connection = psycopg2.connect(**parameters_of(address, "market_pipeline_dagster"))
     try:

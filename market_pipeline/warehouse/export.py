@@ -241,7 +241,7 @@ def _write_csv(file: BinaryIO, columns: Sequence[ColumnMeaning], lines: Iterator
 
 def _write_parquet(file: BinaryIO, columns: Sequence[ColumnMeaning], lines: Iterator[bytes]) -> None:
     # Takes half a second that other commands needn't. It has no types.
-    import pyarrow as pa  # type: ignore[import-untyped]
+    import pyarrow as pa
     from pyarrow import csv, parquet
 
     types = {

@@ -116,7 +116,7 @@ class Fleet:
         until(lambda: all("ready." in self.log(name) for name in queues), "the start of workers")
 
     def run(self, name: str, queue: str) -> Any:
-        command = [program("market-pipeline"), "worker", "--queue", queue, "--at-once", "1"]
+        command: list[str | Path] = [program("market-pipeline"), "worker", "--queue", queue, "--at-once", "1"]
         return running(command, self.env, self.folder / f"{name}.log")
 
     def node(self, name: str, queue: str = "runs") -> str:
@@ -164,9 +164,9 @@ def running_fleet(folder: Path, settings: Mapping[str, str]) -> Iterator[Fleet]:
         port = free_port()
         server = {"grpc_server": {"host": "127.0.0.1", "port": port, "location_name": "location"}}
         (folder / "workspace.yaml").write_text(yaml.safe_dump({"load_from": [server]}), encoding="utf-8")
-        code = ["api", "grpc", "--host", "127.0.0.1", "--port", str(port), "--python-file", folder / "location.py"]
+        code = ["api", "grpc", "--host", "127.0.0.1", "--port", str(port), "--python-file", str(folder / "location.py")]
         stack.enter_context(running([program("dagster"), *code], env, folder / "code.log"))
         until(lambda: _listens(port), "the code server")
-        daemon = [program("dagster-daemon"), "run", "--workspace", folder / "workspace.yaml"]
+        daemon: list[str | Path] = [program("dagster-daemon"), "run", "--workspace", folder / "workspace.yaml"]
         stack.enter_context(running(daemon, env, folder / "daemon.log"))
         yield Fleet(folder, env, port, stack, {})

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 from market_pipeline.operations.supervisor import MARK
 from market_pipeline_tests.end_to_end.conftest import CHECKOUT

@@ -54,7 +54,7 @@ def test_the_runbooks_two_scripts_and_two_queries_work_as_written(run: Run, ware
       LIMIT 20;
     """
     with warehouse.connect() as connection:
-        assert dict(connection.execute(text(rows)).all()) == {"market_data": 60, "tracked_symbols": 65}  # type: ignore[arg-type]
+        assert dict(connection.execute(text(rows)).all()) == {"market_data": 60, "tracked_symbols": 65}
         found = [(row.symbol, str(row.latest_date), row.records) for row in connection.execute(text(latest))]
         assert found == [(name, "2024-03-28 04:00:00+00:00", 20) for name in ("AAPL", "GOOGL", "MSFT")]
         told = {(row.symbol, row.records_imported, row.success) for row in connection.execute(text(history))}

@@ -108,6 +108,6 @@ def test_a_new_symbol_is_backfilled_at_once_and_another_becomes_an_asset_meanwhi
     assert job.progress.sessions_done == job.progress.sessions_total == job.progress.loaded == sum(sessions.values())
     query = select(market_data.c.symbol, func.count()).group_by(market_data.c.symbol)
     with warehouse.connect() as connection:
-        assert dict(connection.execute(query).all()) == {symbol.name: n for symbol, n in sessions.items()}  # type: ignore[arg-type]
+        assert dict(connection.execute(query).all()) == {symbol.name: n for symbol, n in sessions.items()}
         assert set(connection.execute(select(backfill_history.c.trigger)).scalars()) == {"api"}
     assert scheduler_state(instance, datetime.now(UTC)).running

@@ -160,9 +160,9 @@ class Place:
         )
         engine = create_warehouse_engine(database_url(self.settings))
         with engine.connect() as connection:
-            counted = connection.execute(query, {"symbol": symbol, "start": start, "end": end}).scalar_one()
+            counted = int(connection.execute(query, {"symbol": symbol, "start": start, "end": end}).scalar_one())
         engine.dispose()
-        return int(counted)
+        return counted
 
     @property
     def settings(self) -> Settings:

@@ -112,7 +112,7 @@ def night(ui: str) -> list[str]:
 def bars(warehouse: Engine) -> dict[str, int]:
     query = select(market_data.c.symbol, func.count()).group_by(market_data.c.symbol)
     with warehouse.connect() as connection:
-        return dict(connection.execute(query).all())  # type: ignore[arg-type]
+        return dict(connection.execute(query).all())
 
 
 @pytest.mark.timeout(600)

@@ -106,7 +106,7 @@ class Operator:
 
     def worker_of(self, *names: str, queue: Queue = "runs") -> str:
         """Which of the workers is at work, by its name."""
-        return until(lambda: next(iter(self.busy(*names, queue=queue)), None), "the start of a task")
+        return str(until(lambda: next(iter(self.busy(*names, queue=queue)), None), "the start of a task"))
 
     def busy(self, *names: str, queue: Queue = "runs") -> list[str]:
         nodes = {self.fleet.node(name, queue): name for name in names}
@@ -136,7 +136,9 @@ def operating(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> Iterator[Operato
     for name in (*(field.upper() for field in Settings.model_fields), "DAGSTER_HOME"):
         if fleet.env.get(name):
             monkeypatch.setenv(name, fleet.env[name])
-    warehouse = create_warehouse_engine(load_settings().database_url)
+    address = load_settings().database_url
+    assert address is not None
+    warehouse = create_warehouse_engine(address)
     with DagsterInstance.get() as instance:
         yield Operator(fleet, instance, warehouse)
     warehouse.dispose()

@@ -17,7 +17,7 @@ from dagster._daemon.daemon import BackfillDaemon
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 from dagster._daemon.types import DaemonHeartbeat
 from dagster_graphql.test.utils import execute_dagster_graphql
-from psutil import NoSuchProcess, Process, wait_procs
+from psutil import NoSuchProcess, Process, wait_procs  # type: ignore[import-untyped]
 
 LOCATION = """
 import dagster as dg

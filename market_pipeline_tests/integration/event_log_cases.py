@@ -154,7 +154,9 @@ def rows(url: str, query: str) -> list[tuple[Any, ...]]:
 
 def _entry(kind: DagsterEventType, data: Any, run_id: str) -> EventLogEntry:
     event = DagsterEvent(kind.value, "job", step_key="bars", event_specific_data=data)
-    return EventLogEntry(None, 10, "", run_id, time.time(), step_key="bars", job_name="job", dagster_event=event)
+    return EventLogEntry(  # type: ignore[no-untyped-call]
+        None, 10, "", run_id, time.time(), step_key="bars", job_name="job", dagster_event=event
+    )
 
 
 def materialized(asset: str, partition: str, run_id: str = "run") -> EventLogEntry:

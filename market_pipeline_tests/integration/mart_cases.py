@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import psycopg
@@ -78,7 +79,7 @@ def add_bars(warehouse: Engine, symbol: Symbol, bars: pd.DataFrame) -> None:
         connection.execute(
             insert(market_data),
             [
-                {**row, **facts, "date": day.date(), "time": start}
+                {**{str(name): value for name, value in row.items()}, **facts, "date": day.date(), "time": start}
                 for row, day, start in zip(rows, days, starts, strict=True)
             ],
         )
@@ -115,7 +116,7 @@ def dbt(settings: Settings, command: str, *, today: date, full: bool = False) ->
     run_dbt(settings, command, "--quiet", "--vars", f"today: {today}", *(["--full-refresh"] if full else []))
 
 
-def read(warehouse: Engine, query: str, **values: object) -> pd.DataFrame:
+def read(warehouse: Engine, query: str, **values: Any) -> pd.DataFrame:
     """The answer to a query."""
     with warehouse.connect() as connection:
         return pd.read_sql(text(query), connection, params=values)

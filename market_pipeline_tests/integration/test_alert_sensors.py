@@ -82,7 +82,7 @@ def fail(instance: DagsterInstance, reason: str, **tags: str) -> str:
     given = {**NIGHTLY, **{name.replace("__", "/"): value for name, value in tags.items()}}
     run = create_run_for_test(instance, "nightly_equities_job", status=DagsterRunStatus.STARTED, tags=given)
     instance.report_run_failed(run, reason)
-    return run.run_id
+    return str(run.run_id)
 
 
 def test_a_run_that_failed_is_told_once_with_its_symbols_reasons_and_page(

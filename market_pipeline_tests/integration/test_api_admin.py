@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import requests
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import ProgrammingError
 
 from market_pipeline.api.server import running_api
 from market_pipeline.cli.main import main
@@ -177,9 +178,10 @@ def test_keys_are_stored_as_hashes_out_of_readers_reach(warehouse: Engine, api: 
     assert secret not in str(query(warehouse, "SELECT * FROM access.api_keys"))
     refused = requests.get(f"{api}/api/v1/tables/api_keys", timeout=10)
     assert refused.status_code == 404
-    with warehouse.connect() as connection, pytest.raises(Exception, match="permission denied for schema access"):
+    with warehouse.connect() as connection:
         connection.execute(text("SET ROLE market_reader"))
-        connection.execute(text("SELECT * FROM access.api_keys"))
+        with pytest.raises(ProgrammingError, match="permission denied for schema access"):
+            connection.execute(text("SELECT * FROM access.api_keys"))
 
 
 def test_keys_are_made_listed_and_revoked_on_the_command_line(

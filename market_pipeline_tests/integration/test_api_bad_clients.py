@@ -8,9 +8,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 import pytest
 import requests
 
@@ -61,7 +62,7 @@ def door(api: Api, address: str = "127.0.0.1") -> socket.socket:
 
 def said(connection: socket.socket) -> bytes:
     """All that comes until the other side closes."""
-    parts = []
+    parts: list[bytes] = []
     while True:
         try:
             part = connection.recv(1 << 16)
@@ -333,8 +334,8 @@ def test_the_documented_limits_are_those_in_force() -> None:
     text = Path(__file__).parents[2].joinpath("docs", "api.md").read_text(encoding="utf-8")
     rows = text.partition("## Limits")[2].partition("\n## ")[0].splitlines()
     table = {row.split("|")[1].strip(): row for row in rows if row.startswith("| ")}
-    default = {name: field.default for name, field in Settings.model_fields.items()}
-    for what, numbers in {
+    default: dict[str, Any] = {name: field.default for name, field in Settings.model_fields.items()}
+    documented: dict[str, list[float]] = {
         "URL": [limits.URL_BYTES], "header": [limits.HEADER_FIELDS, limits.HEADER_BYTES], "body": [limits.BODY_BYTES],
         "time for a header to arrive": [limits.HEAD_SECONDS], "time for a body to arrive": [limits.BODY_SECONDS],
         "requests sent ahead of their responses on one connection": [limits.PIPELINED_REQUESTS],
@@ -348,6 +349,7 @@ def test_the_documented_limits_are_those_in_force() -> None:
         "such a download as a whole": [limits.STREAM_SECONDS],
         "time to take a response": [limits.SEND_BYTES, limits.SEND_SECONDS],
         "backfills that have not ended": [default["api_max_backfills"]],
-    }.items():  # fmt: skip
+    }  # fmt: skip
+    for what, numbers in documented.items():
         for number in numbers:
             assert re.search(rf"(?<![\d,]){number:,.0f}(?!,?\d)", table[what]), (what, number)

@@ -15,7 +15,7 @@ import pytest
 import requests
 from pydantic import SecretStr
 
-COMMAND = [Path(sys.executable).with_name("market-pipeline"), "api"]
+COMMAND: list[str | Path] = [Path(sys.executable).with_name("market-pipeline"), "api"]
 
 
 @contextmanager

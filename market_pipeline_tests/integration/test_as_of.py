@@ -54,7 +54,7 @@ def test_before_the_first_load_there_was_nothing(warehouse: Engine) -> None:
 
 def test_a_time_without_a_zone_is_refused(warehouse: Engine) -> None:
     with pytest.raises(NoInstantError, match="as_of 2026-03-01 12:00:00 is no instant: give it a time zone"):
-        closes(warehouse, datetime(2026, 3, 1, 12))
+        closes(warehouse, datetime(2026, 3, 1, 12))  # noqa: DTZ001 - without a zone is the point
 
 
 def test_in_python_bars_come_as_a_frame_by_symbol_and_date(warehouse: Engine) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 import psycopg
 import pytest
 from dagster import DagsterInstance
@@ -114,7 +114,7 @@ def fill(settings: Settings, warehouse: Engine) -> None:
         [run] = range_runs([AAPL], FIRST, LAST, datetime.now(UTC))
         assert launch(build_loading(on_sandbox), run, instance, warehouse).success
     bars = recorded("AAPL", FIRST, LAST)
-    bars.loc[30, "volume"] *= 90
+    bars.loc[bars.index[30], "volume"] *= 90
     again = replace(attempt(AAPL, run.sessions, "run-2"), source="sandbox")
     load(warehouse, again, bars, [RejectedBar(LAST, ["high below low"], {"h": 1, "l": 2})], examine)
     run_dbt(settings, "run", "--quiet", "--select", "+daily_returns")
@@ -192,7 +192,7 @@ def test_a_lost_warehouse_and_dagsters_history_come_back_as_they_were(
 
 def loaded_again(warehouse: Engine) -> dict[str, int]:
     bars = recorded("AAPL", FIRST, LAST)
-    bars.loc[30, "volume"] *= 90
+    bars.loc[bars.index[30], "volume"] *= 90
     sessions = sessions_between("XNYS", FIRST, LAST)
     outcome = load(warehouse, replace(attempt(AAPL, sessions, "run-3"), source="sandbox"), bars, [], examine)
     return {"unchanged": outcome.unchanged, "loaded": outcome.loaded}

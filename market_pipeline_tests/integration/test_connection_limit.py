@@ -98,7 +98,7 @@ def test_a_thread_that_gets_no_connection_in_time_is_told_so(narrow: Engine) -> 
             held.release()
             hold.wait(30)
 
-    narrow.pool._timeout = 0.1  # type: ignore[attr-defined]
+    narrow.pool._timeout = 0.1  # type: ignore[attr-defined]  # noqa: SLF001 - else it waits for half a minute
     with ThreadPoolExecutor(2) as pool:
         for _ in range(2):
             pool.submit(holding)

@@ -118,7 +118,7 @@ def test_so_do_dagsters_own_tables(own: Own) -> None:
 def test_psql_finds_the_tables_too(own: Own, environment: dict[str, str]) -> None:
     with warehouse_of(settings_of(own.url)):
         pass
-    command = [Path(sys.executable).with_name("market-pipeline"), "db", "psql", "-Atc"]
+    command: list[str | Path] = [Path(sys.executable).with_name("market-pipeline"), "db", "psql", "-Atc"]
     given = {**environment, "DATABASE_URL": own.url.get_secret_value()}
     said = subprocess.run(
         [*command, "SELECT count(*) FROM market_data"],

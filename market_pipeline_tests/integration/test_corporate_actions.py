@@ -1,6 +1,7 @@
 """Splits and dividends: what is in the tables after each kind of answer."""
 
 import logging
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
@@ -172,7 +173,9 @@ def test_what_is_announced_can_be_read_off_the_date_alone(warehouse: Engine) -> 
     after(warehouse, listing(SPLIT, {**SPLIT, "execution_date": "2098-01-02"}))
     rule = "execution_date > (now() AT TIME ZONE 'America/New_York')::date"
     with warehouse.connect() as connection:
-        found = connection.execute(text(f"SELECT execution_date FROM splits WHERE {rule}")).scalars().all()
-        said = connection.execute(text("SELECT col_description('splits'::regclass, 2)")).scalar_one()
+        found: Sequence[date] = (
+            connection.execute(text(f"SELECT execution_date FROM splits WHERE {rule}")).scalars().all()
+        )
+        said: str = connection.execute(text("SELECT col_description('splits'::regclass, 2)")).scalar_one()
     assert found == [date(2098, 1, 2)]
     assert "later than today in New York: announced" in said

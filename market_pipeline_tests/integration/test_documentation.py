@@ -38,7 +38,7 @@ def page(request: pytest.FixtureRequest) -> Path:
 
 
 def test_it_is_built_without_a_warning(tmp_path: Path) -> None:
-    options = ["--quiet", "--fail-on-warning", "--keep-going", "-d", tmp_path / "read"]
+    options: list[str | Path] = ["--quiet", "--fail-on-warning", "--keep-going", "-d", tmp_path / "read"]
     arguments = [sys.executable, "-m", "sphinx", *options, DOCS, tmp_path / "site"]
     done = subprocess.run(arguments, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")

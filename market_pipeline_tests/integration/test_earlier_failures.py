@@ -135,7 +135,7 @@ def test_times_are_the_vendors_instants_in_whatever_zone_machine_and_database_ar
     warehouse: Engine, elsewhere: str
 ) -> None:
     with warehouse.begin() as connection:
-        name = connection.execute(text("SELECT current_database()")).scalar_one()
+        name: str = connection.execute(text("SELECT current_database()")).scalar_one()
         connection.execute(text(f"ALTER DATABASE {name} SET timezone = '{elsewhere}'"))
     warehouse.dispose()
     records = [record(AAPL, day) for day in WEEK]
@@ -170,7 +170,7 @@ def test_a_window_that_begins_with_a_flagged_bar_leaves_its_flags(warehouse: Eng
     window = AUTUMN[AUTUMN["date"] >= pd.Timestamp(CRASH)].reset_index(drop=True)
     assert loaded(warehouse, AAPL, window, run_id="run-2").unchanged == len(window)
     assert flags(warehouse, AAPL) == before
-    window.loc[0, "volume"] += 1
+    window["volume"] = window["volume"] + (window.index == 0)
     assert loaded(warehouse, AAPL, window, run_id="run-3").revised == 1
     assert flags(warehouse, AAPL) == before
 
@@ -218,7 +218,7 @@ def refusal(settings: Settings) -> str:
 def test_a_database_with_tables_of_another_application_is_refused_and_left_alone(
     settings: Settings, ordinary: SecretStr, table: str, values: str
 ) -> None:
-    name = table.split()[0]
+    name = table.split(maxsplit=1)[0]
     with psycopg.connect(ordinary.get_secret_value(), autocommit=True) as connection:
         connection.execute(f"CREATE TABLE {table}")
         connection.execute(f"INSERT INTO {name} VALUES {values}")
@@ -330,10 +330,11 @@ def test_a_dump_restored_elsewhere_is_the_same_warehouse(
 ) -> None:
     loaded(warehouse, AAPL, AUTUMN)
     dump = tmp_path / "warehouse.dump"
-    saving = ["pg_dump", "--format=custom", "--no-owner", "--file", dump, "--dbname", database_url.get_secret_value()]
-    restoring = ["pg_restore", "--no-owner", "--exit-on-error", "--dbname", ordinary.get_secret_value(), dump]
+    source, target = database_url.get_secret_value(), ordinary.get_secret_value()
+    saving = ["pg_dump", "--format=custom", "--no-owner", "--file", str(dump), "--dbname", source]
+    restoring = ["pg_restore", "--no-owner", "--exit-on-error", "--dbname", target, str(dump)]
     for program, *arguments in (saving, restoring):
-        subprocess.run([embedded.binary(str(program)), *arguments], check=True)
+        subprocess.run([embedded.binary(program), *arguments], check=True)
     with warehouse_of(settings.model_copy(update={"database_url": ordinary})) as restored:
         for view in ("market_data", "backfill_history", "session_states", "market_data_as_of(now())"):
             everything = f"SELECT * FROM {view} ORDER BY 1, 2, 3"

@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 import psycopg
 import pytest
 from typer.testing import CliRunner, Result
@@ -138,7 +139,7 @@ def listener(port: int) -> socket.socket:
 
 def alive(pid: int) -> bool:
     try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
 
@@ -220,7 +221,7 @@ def test_it_outlives_the_process_that_started_it(data_dir: Path) -> None:
 
 
 def test_eight_starters_at_once_make_one_server(own_data_dir: Path) -> None:
-    command = [sys.executable, "-c", START, own_data_dir]
+    command: list[str | Path] = [sys.executable, "-c", START, own_data_dir]
     folder = Path(market_pipeline.__file__).parents[1]
     starters = [subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) for _ in range(8)]
     answers = {starter.communicate(timeout=120)[0] for starter in starters}
@@ -259,7 +260,9 @@ def test_a_stale_pid_file_that_names_someone_elses_process_harms_nobody(data_dir
     contents = (cluster / "postmaster.pid").read_text().splitlines()
     assert embedded.stop(data_dir)
     waiting = [sys.executable, "-c", "input()"]
-    command = {"a program about the same folder": [*waiting, "-D", cluster], "a zombie": ["true"]}.get(names, waiting)
+    command = {"a program about the same folder": [*waiting, "-D", str(cluster)], "a zombie": ["true"]}.get(
+        names, waiting
+    )
     with subprocess.Popen(command, stdin=subprocess.PIPE) as unrelated:
         if names == "a zombie":
             while psutil.Process(unrelated.pid).status() != psutil.STATUS_ZOMBIE:
@@ -461,7 +464,7 @@ def test_the_wheels_programs_can_be_had_by_name() -> None:
 def db_command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """Runs `market-pipeline db ...` with these settings and no others."""
 
-    def run(*arguments: str, **settings: str | Path) -> Result:
+    def run(*arguments: str, **settings: Any) -> Result:
         monkeypatch.setattr(db, "load_settings", lambda: Settings(_env_file=None, **settings))
         return CliRunner().invoke(db.app, arguments)
 
@@ -511,6 +514,6 @@ def test_psql_gets_every_argument_as_it_is_and_no_variable_leads_it_astray(data_
 @pytest.mark.parametrize("scheme", ["postgresql", "postgresql+psycopg"])
 def test_psql_opens_the_database_that_database_url_names(data_dir: Path, tmp_path: Path, scheme: str) -> None:
     url = embedded.ensure_running(data_dir).url("market_data_dagster").get_secret_value()
-    given = {"DATABASE_URL": url.replace("postgresql", scheme, 1), "MARKET_PIPELINE_DATA_DIR": tmp_path / "unused"}
+    given = {"DATABASE_URL": url.replace("postgresql", scheme, 1), "MARKET_PIPELINE_DATA_DIR": str(tmp_path / "unused")}
     answer = python(PSQL, "-tAc", "SELECT current_database()", PATH="/nowhere", **given)
     assert answer.stdout == "market_data_dagster\n", answer.stderr

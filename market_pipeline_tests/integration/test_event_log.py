@@ -227,7 +227,7 @@ def test_after_a_failed_batch_dagsters_one_by_one_writing_doubles_nothing(
         "config": {},
     }
     with open_instance(tmp_path, {"custom": custom}) as instance:
-        with instance.event_log_storage.index_connection() as connection:
+        with instance.event_log_storage.index_connection() as connection:  # type: ignore[attr-defined]
             connection.execute(text(REFUSE_BATCHES))
         assert run_range(instance, FIRST_RUN, "2024-01-01", "2024-01-04")
     assert "Falling back to storing" in capfd.readouterr().err

@@ -19,6 +19,7 @@ from sqlalchemy import Engine, text
 
 from market_pipeline.cli.main import main
 from market_pipeline.core.symbols import Symbol
+from market_pipeline.dbt_project import run_dbt
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.export import ExportError, Format, export
 from market_pipeline.warehouse.export_query import BLOCK_ROWS, COLUMNS, Adjustment, Selection
@@ -29,7 +30,6 @@ from market_pipeline_tests.integration.mart_cases import (
     add_splits,
     database,
     read,
-    run_dbt,
     settings_of,
     track,
 )
@@ -315,7 +315,7 @@ def test_standard_output_gets_the_bars_and_nothing_else(
 
 def test_a_pipe_takes_parquet_and_may_be_left_early(quarter: Engine, environment: dict[str, str]) -> None:
     program = Path(sys.executable).with_name("market-pipeline")
-    arguments = [program, "export", "--symbols", "*", "--format", "parquet", "--output", "-"]
+    arguments: list[str | Path] = [program, "export", "--symbols", "*", "--format", "parquet", "--output", "-"]
     done = subprocess.run(arguments, env=environment, capture_output=True, check=True)
     assert len(pd.read_parquet(io.BytesIO(done.stdout))) == 122
     shell = f"{program} export --symbols '*' --output - | head -n 1"

@@ -10,6 +10,7 @@ from sqlalchemy import Engine, func, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from market_pipeline.core.sessions import session_starts, sessions_between
+from market_pipeline.core.settings import Source
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.quality.rules import examine
 from market_pipeline.warehouse.load_history import LoadRequest, LoadResult, record_failure
@@ -45,7 +46,7 @@ def bars(sessions: Sequence[date], close: float = 10.0) -> pd.DataFrame:
     )
 
 
-def attempt(sessions: Sequence[date] = WEEK, *, run_id: str = "run-1", source: str = "sandbox") -> LoadRequest:
+def attempt(sessions: Sequence[date] = WEEK, *, run_id: str = "run-1", source: Source = "sandbox") -> LoadRequest:
     return LoadRequest(
         AAPL,
         sessions,
@@ -54,7 +55,7 @@ def attempt(sessions: Sequence[date] = WEEK, *, run_id: str = "run-1", source: s
         "cli",
         datetime.now(UTC),
         requests=1,
-        answered=(sessions[0], sessions[-1]),  # type: ignore[arg-type]
+        answered=(sessions[0], sessions[-1]),
     )
 
 
@@ -139,7 +140,7 @@ def test_the_account_is_stored_with_the_bars(warehouse: Engine) -> None:
     load(warehouse, attempt(), bars(WEEK[:3]), [RejectedBar(WEEK[3], ["x"], {})])
     with warehouse.connect() as connection:
         row = connection.execute(select(backfill_history)).mappings().one()
-        status = connection.execute(select(tracked_symbols.c.backfill_status)).scalar_one()
+        status: str = connection.execute(select(tracked_symbols.c.backfill_status)).scalar_one()
     expected = {
         "symbol": "AAPL", "run_id": "run-1", "trigger": "cli", "start_date": WEEK[0], "end_date": WEEK[-1],
         "sessions": 4, "requests": 1, "fetched": 4, "loaded": 3, "revised": 0, "unchanged": 0, "rejected": 1,
@@ -224,17 +225,17 @@ def test_loads_of_one_symbol_at_once_take_turns(warehouse: Engine) -> None:
 
 def test_times_are_right_whatever_the_databases_own_time_zone(warehouse: Engine) -> None:
     with warehouse.begin() as connection:
-        name = connection.execute(text("SELECT current_database()")).scalar_one()
+        name: str = connection.execute(text("SELECT current_database()")).scalar_one()
         connection.execute(text(f"ALTER DATABASE {name} SET timezone = 'America/New_York'"))
     warehouse.dispose()
     load(warehouse, attempt(), bars(WEEK), [])
     with warehouse.connect() as connection:
-        first = connection.execute(select(func.min(market_data.c.time))).scalar_one()
+        first: datetime = connection.execute(select(func.min(market_data.c.time))).scalar_one()
     assert first == datetime(2024, 1, 2, 5, tzinfo=UTC)
 
 
 def test_a_refused_bar_with_values_that_json_does_not_know_is_kept_too(warehouse: Engine) -> None:
     load(warehouse, attempt(), bars(WEEK[:3]), [RejectedBar(WEEK[3], ["x"], {"h": float("inf"), "T": "A\u0000B"})])
     with warehouse.connect() as connection:
-        payload = connection.execute(select(rejected_bars.c.payload)).scalar_one()
+        payload: dict[str, str] = connection.execute(select(rejected_bars.c.payload)).scalar_one()
     assert payload == {"h": "Infinity", "T": "A\u0000B"}

@@ -167,7 +167,7 @@ def everything_stored(warehouse: Engine) -> dict[str, str]:
 def touched(warehouse: Engine) -> dict[tuple[str, date], str]:
     """Which transaction wrote each row of daily_returns last."""
     rows = read(warehouse, "SELECT symbol, date, xmin::text AS version FROM analytics.daily_returns")
-    return {(row.symbol, row.date): row.version for row in rows.itertuples()}
+    return dict(zip(zip(rows["symbol"], rows["date"], strict=True), rows["version"], strict=True))
 
 
 def expected_changes() -> set[tuple[str, date]]:

@@ -99,7 +99,7 @@ def relative_difference(marts: Engine, symbol: str) -> "pd.Series[float]":
     query = "SELECT date, adj_close FROM analytics.daily_bars_adjusted WHERE symbol = :symbol ORDER BY date"
     ours = read(marts, query, symbol=symbol).set_index("date")["adj_close"]
     theirs = published(symbol).set_index("date")["adj_close"]
-    difference = (ours / ours.iloc[-1]) / (theirs / theirs.iloc[-1]) - 1
+    difference: pd.Series[float] = (ours / ours.iloc[-1]) / (theirs / theirs.iloc[-1]) - 1
     assert not difference.isna().any()
     return difference
 
@@ -140,7 +140,8 @@ def test_two_dividends_of_one_day_are_applied_together(marts: Engine) -> None:
     assert list(found["cash_amount"]) == [0.08, 3.00]
     assert list(found["previous_close"]) == [29.97, 29.97]
     assert list(found["dividend_factor"]) == pytest.approx([1 - 3.08 / 29.97] * 2)
-    assert found["in_effect"].all() and found["not_applied_because"].isna().all()
+    assert found["in_effect"].all()
+    assert found["not_applied_because"].isna().all()
 
 
 def test_the_newest_bars_and_the_coverage_say_where_it_ends(marts: Engine) -> None:

@@ -147,8 +147,9 @@ def test_scraping_takes_a_key_where_reading_does_and_is_not_limited(
             assert scrape(url, **{"X-API-Key": key})["database_up"] == {(): 1}
 
 
+@pytest.mark.usefixtures("_read_each_time")
 def test_a_database_that_is_away_is_told_in_time_and_its_return_too(
-    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch, _read_each_time: None
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "cluster"
     tmp_path.chmod(0o755)

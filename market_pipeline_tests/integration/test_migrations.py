@@ -1,5 +1,7 @@
 """Migrations: a migrated database is what tables.py declares, and what it says of itself."""
 
+from collections.abc import Iterable
+
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
@@ -32,7 +34,9 @@ def test_check_constraints_are_those_declared(warehouse: Engine) -> None:
     tables = [*metadata.tables.values(), *access_metadata.tables.values()]
     declared = {c.name for table in tables for c in table.constraints if "check" in str(c.name)}
     with warehouse.connect() as connection:
-        found = connection.execute(text("SELECT conname FROM pg_constraint WHERE contype = 'c'")).scalars()
+        found: Iterable[str] = connection.execute(
+            text("SELECT conname FROM pg_constraint WHERE contype = 'c'")
+        ).scalars()
         held = {name for name in found if not name.startswith(("cardinal", "yes_or_no"))}
     assert {str(name) for name in declared} == held
 
@@ -42,7 +46,7 @@ def test_every_table_and_column_has_its_comment_in_the_database(warehouse: Engin
     assert all(column.comment for table in metadata.tables.values() for column in table.columns)
     query = text("SELECT obj_description('market_data'::regclass), col_description('market_data'::regclass, 2)")
     with warehouse.connect() as connection:
-        table_comment, date_comment = connection.execute(query).one()
+        table_comment, date_comment = map(str, connection.execute(query).one())
     assert table_comment.startswith("Daily bars as traded")
     assert date_comment.startswith("The session")
 

@@ -43,7 +43,7 @@ def asked(query: str) -> Iterator[tuple[str, set[str]]]:
     """The metrics of a query, each with the labels that its selector names."""
     for part in parts(promql_parser.parse(query)):
         if isinstance(part, promql_parser.VectorSelector):
-            yield part.name, {matcher.name for matcher in part.matchers.matchers}
+            yield str(part.name), {matcher.name for matcher in part.matchers.matchers}
 
 
 def grouped(query: str) -> set[str]:

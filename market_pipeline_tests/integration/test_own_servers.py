@@ -131,9 +131,10 @@ def test_a_pooler_that_shares_sessions_is_rejected_by_each_consumer_in_one_line(
         shared, direct = before.url("market", OWNER, PASSWORD), oldest.url("market", OWNER, PASSWORD)
         with pytest.raises(UnsupportedDatabaseError, match=r"pool_mode transaction or statement.*own address"):
             create_warehouse_engine(shared).connect()
+        dagsters = before.url("market_dagster", OWNER, PASSWORD)
+        separate = Settings(_env_file=None, database_url=direct, dagster_database_url=dagsters)
         with pytest.raises(UnsupportedDatabaseError, match=r"market_dagster.*own address"):
-            dagsters = before.url("market_dagster", OWNER, PASSWORD)
-            open_storage(Settings(_env_file=None, database_url=direct, dagster_database_url=dagsters))
+            open_storage(separate)
         monkeypatch.setenv("DATABASE_URL", shared.get_secret_value())
         monkeypatch.setenv("MARKET_PIPELINE_DATA_DIR", str(tmp_path))
         for command in ("backfill --missing", "marts", "api --port 0", "db psql -c nothing"):

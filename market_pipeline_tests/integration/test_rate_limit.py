@@ -2,6 +2,7 @@
 
 import multiprocessing
 import time
+from collections.abc import Sequence
 from datetime import datetime
 
 import pytest
@@ -19,7 +20,7 @@ REQUESTS_EACH = 15
 
 def ask(
     address: str, zone: str, started: "multiprocessing.synchronize.Barrier", sent: "multiprocessing.Queue[float]"
-) -> None:  # type: ignore[name-defined]
+) -> None:
     engine = create_warehouse_engine(SecretStr(f"{address}?options=-c%20timezone%3D{zone}"))
     limiter = SharedLimiter(engine, LIMIT, window_seconds=WINDOW)
     started.wait()
@@ -31,7 +32,7 @@ def ask(
 
 def test_processes_in_different_time_zones_share_the_limit_and_use_it(database_url: SecretStr) -> None:
     context = multiprocessing.get_context("spawn")
-    sent: multiprocessing.Queue[float] = context.Queue()  # type: ignore[assignment]
+    sent: multiprocessing.Queue[float] = context.Queue()
     barrier = context.Barrier(PROCESSES)
     zones = ["UTC", "America/New_York", "Asia/Tokyo", "Asia/Kolkata"]
     children = [
@@ -63,7 +64,7 @@ def test_slots_are_handed_out_in_order_and_a_window_apart(warehouse: Engine) -> 
 def set_clock_back(warehouse: Engine, hours: float) -> None:
     """Leave what a server's clock leaves that was set back: instants that lie ahead of it."""
     with warehouse.begin() as connection:
-        instants = connection.execute(text("SELECT column_name FROM information_schema.columns WHERE "
+        instants: Sequence[str] = connection.execute(text("SELECT column_name FROM information_schema.columns WHERE "
             "table_name = 'request_slots' AND data_type = 'timestamp with time zone'")).scalars().all()  # fmt: skip
         moved = ", ".join(f"{name} = {name} + make_interval(secs => :seconds)" for name in instants)
         connection.execute(text(f"UPDATE request_slots SET {moved}"), {"seconds": 3600 * hours})

@@ -60,7 +60,7 @@ def later() -> datetime:
 def counted(records: Engine) -> dict[str, int]:
     with records.connect() as connection:
         assert connection.scalar(text(LOST)) == 0
-        return dict(connection.execute(text(COUNTS)).all())  # type: ignore[arg-type]
+        return dict(connection.execute(text(COUNTS)).all())
 
 
 def stated(instance: DagsterInstance) -> dict[str, Any]:

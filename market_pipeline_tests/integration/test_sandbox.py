@@ -43,7 +43,8 @@ def test_recorded_bars_arrive_as_recorded_with_new_yorks_midnights(url: str) -> 
     place = stocks.AAPL["date"].index("2005-04-01")
     assert [bar["t"] for bar in body["results"]] == [1112331600000, 1112587200000]  # daylight saving began between
     for column, name in (("o", "open"), ("h", "high"), ("l", "low"), ("c", "close"), ("v", "volume")):
-        assert [bar[column] for bar in body["results"]] == stocks.AAPL[name][place : place + 2]
+        recorded: list[float] = stocks.AAPL[name]  # type: ignore[literal-required]
+        assert [bar[column] for bar in body["results"]] == recorded[place : place + 2]
 
 
 def test_a_body_is_written_like_the_vendors(url: str) -> None:
@@ -219,9 +220,8 @@ def test_open_and_close_of_a_day_or_not_found(url: str) -> None:
     place = stocks.IBM["date"].index("2012-11-20")
     body = ask(url, "/v1/open-close/IBM/2012-11-20?adjusted=false").json()
     assert list(body) == ["status", "from", "symbol", "open", "high", "low", "close", "volume"]
-    assert [body[name] for name in ("open", "high", "low", "close", "volume")] == [
-        stocks.IBM[name][place] for name in ("open", "high", "low", "close", "volume")
-    ]
+    for name in ("open", "high", "low", "close", "volume"):
+        assert body[name] == stocks.IBM[name][place]
     crypto = ask(url, "/v1/open-close/crypto/BTC/USD/2020-10-09").json()
     assert (crypto["symbol"], crypto["day"]) == ("BTC-USD", "2020-10-09T00:00:00.000Z")
     for nothing in ("IBM/2012-11-18", "NOSUCH/2012-11-20"):
@@ -290,7 +290,8 @@ def test_lists_are_filtered_and_sorted_as_asked(url: str) -> None:
     some = dates("/stocks/v1/splits?ticker.any_of=AAPL,MSFT", "ticker")
     assert sorted(some) == ["AAPL", "AAPL", "MSFT"]
     reverse = ask(url, "/v3/reference/splits?reverse_split=true").json()["results"]
-    assert reverse and all(row["split_from"] > row["split_to"] for row in reverse)
+    assert reverse
+    assert all(row["split_from"] > row["split_to"] for row in reverse)
     assert ask(url, "/stocks/v1/splits?ticker=IBM").json()["results"] == []
     wrong = ask(url, "/stocks/v1/splits?execution_date.gte=soon")
     assert (wrong.status_code, wrong.json()["status"]) == (400, "ERROR")
@@ -310,7 +311,8 @@ def test_both_generations_list_the_same_dividends(url: str) -> None:
     older = ask(url, "/v3/reference/dividends?ticker=NVDA&limit=1000").json()["results"]
     newer = ask(url, "/stocks/v1/dividends?ticker=NVDA&sort=ex_dividend_date.desc&limit=5000").json()["results"]
     assert [(row["id"], row["cash_amount"]) for row in older] == [(row["id"], row["cash_amount"]) for row in newer]
-    assert older[0]["dividend_type"] == "CD" and newer[0]["distribution_type"] == "recurring"
+    assert older[0]["dividend_type"] == "CD"
+    assert newer[0]["distribution_type"] == "recurring"
 
 
 def test_of_a_recorded_dividend_nothing_is_made_up(url: str) -> None:
@@ -327,14 +329,17 @@ def test_tickers_are_listed_by_whether_they_trade_on_a_date(url: str) -> None:
         return {row["ticker"]: row for row in rows}
 
     now, gone = listed(""), listed("active=false")
-    assert {"AAPL", "NEWCO", "X:BTCUSD"} <= set(now) and not {"OLDCO", "GONECO"} & set(now)
+    assert {"AAPL", "NEWCO", "X:BTCUSD"} <= set(now)
+    assert not {"OLDCO", "GONECO"} & set(now)
     assert {ticker: row["delisted_utc"][:10] for ticker, row in gone.items()} == {
         "OLDCO": "2018-04-30",
         "GONECO": "2020-03-31",
     }
     then = listed("date=2017-06-01")
-    assert {"OLDCO", "GONECO"} <= set(then) and "NEWCO" not in then
-    assert "GOOG" not in listed("date=2004-08-18") and "GOOG" in listed("date=2004-08-19")
+    assert {"OLDCO", "GONECO"} <= set(then)
+    assert "NEWCO" not in then
+    assert "GOOG" not in listed("date=2004-08-18")
+    assert "GOOG" in listed("date=2004-08-19")
     assert set(listed("search=btc&market=crypto")) == {"X:BTCUSD"}
     assert set(listed("ticker=ANY")) == {"ANY"}
     assert set(listed("type=ETF&exchange=XNYS")) == set()
@@ -428,5 +433,6 @@ def test_what_arrived_is_counted_until_it_is_reset() -> None:
     assert counted["requests"] == 3
     assert counted["by_path_kind"] == {"range": 1, "previous_day": 1, "unknown": 1}
     assert counted["faults"] == {"500": 1}
-    assert len(counted["timestamps"]) == 3 and counted["timestamps"] == sorted(counted["timestamps"])
+    assert len(counted["timestamps"]) == 3
+    assert counted["timestamps"] == sorted(counted["timestamps"])
     assert (zeroed["requests"], zeroed["timestamps"]) == (0, [])

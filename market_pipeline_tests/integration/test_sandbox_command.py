@@ -62,7 +62,8 @@ def test_a_taken_port_fails_with_what_to_do(capsys: pytest.CaptureFixture[str]) 
     with running_sandbox() as url:
         assert run("--port", url.rpartition(":")[2]) == 1
     printed = capsys.readouterr()
-    assert "--port" in printed.err and "already in use" in printed.err
+    assert "--port" in printed.err
+    assert "already in use" in printed.err
     assert printed.out == ""
 
 

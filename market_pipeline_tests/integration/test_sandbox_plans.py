@@ -90,4 +90,5 @@ def test_a_delayed_plan_says_so_where_an_answer_reaches_today_and_shows_it_later
     assert [answer.json()["status"] for answer in (delayed, old, grouped)] == ["DELAYED", "OK", "DELAYED"]
     (live, *_) = ask(paths, during, plan=PlanName.ADVANCED)
     assert live.json()["status"] == "OK"
-    assert len(live.json()["results"]) == 3 and len(delayed.json()["results"]) == 2
+    assert len(live.json()["results"]) == 3
+    assert len(delayed.json()["results"]) == 2

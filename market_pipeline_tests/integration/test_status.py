@@ -128,7 +128,7 @@ def test_the_last_run_is_wrong_if_it_failed_and_nobody_typed_it(status: Ask, ins
             instance.report_dagster_event(DagsterEvent(DagsterEventType.RUN_SUCCESS.value, run.job_name), run.run_id)
         else:
             instance.report_run_failed(run, reason)
-        return run.run_id
+        return str(run.run_id)
 
     run_id = ended("The process that executed this run ended without finishing it.")
     ended("typed by someone, who has read it", **{TRIGGER_TAG: "cli"})

@@ -10,7 +10,7 @@ import requests
 from dagster import DagsterInstance
 from sqlalchemy import Engine, func, select
 
-from market_pipeline.core.run_planning import RangeRun
+from market_pipeline.core.run_planning import Gap, RangeRun
 from market_pipeline.core.sessions import sessions_between
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import AssetClass, Symbol
@@ -229,7 +229,7 @@ def test_neither_way_of_fetching_brings_what_comes_after_the_last_day(client: Po
 def test_a_symbol_that_has_ended_does_not_make_every_night_reach_back_to_its_end(
     client: PolygonClient, warehouse: Engine
 ) -> None:
-    def holes() -> Mapping[str, date]:
+    def holes() -> Mapping[str, Gap]:
         return oldest_gaps(warehouse, ["AAPL", "GONECO"], AROUND[0], AFTER[-1])
 
     outcome_of(GONECO, AROUND[:2], client, warehouse)

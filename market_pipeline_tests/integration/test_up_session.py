@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Iterator
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 import pytest
 
 from market_pipeline.cli.main import main

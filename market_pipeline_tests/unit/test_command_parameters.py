@@ -121,7 +121,7 @@ def test_what_takes_a_symbol_completes_it() -> None:
         words
         for words, command in COMMANDS.items()
         for parameter in command.params
-        if parameter.name in ("symbols", "symbol") and parameter._custom_shell_complete is not None
+        if parameter.name in ("symbols", "symbol") and parameter._custom_shell_complete is not None  # noqa: SLF001 - Click says it in no other way
     }
     assert completed == {words[:-1] for words in SYMBOLS} | {
         ("symbols", name) for name in ("check", "remove", "rename")

@@ -45,7 +45,8 @@ def test_recorded_bars_are_the_recorded_numbers(market: Market, ticker: str) -> 
     for ours, theirs in (("o", "open"), ("h", "high"), ("l", "low"), ("c", "close"), ("v", "volume")):
         assert bars[ours].tolist() == data[theirs]
     assert bars["recorded"].all()
-    assert np.isnan(bars["vw"]).all() and not bars["n"].any()  # not recorded, so not made up
+    assert np.isnan(bars["vw"]).all()
+    assert not bars["n"].any()
 
 
 @pytest.mark.parametrize("ticker", RECORDED)
@@ -80,7 +81,9 @@ def test_any_range_is_a_slice_of_the_whole(ticker: str, first: date, length: int
 @given(st.from_regex(r"[A-Z]{1,5}|X:[A-Z]{3,5}USD", fullmatch=True).filter(lambda name: name not in RECORDED))
 def test_generated_bars_of_any_ticker_are_possible(ticker: str) -> None:
     bars = history(listing_of(ticker), LAST)
-    assert (bars["l"] > 0).all() and (bars["v"] > 0).all() and (bars["n"] >= 1).all()
+    assert (bars["l"] > 0).all()
+    assert (bars["v"] > 0).all()
+    assert (bars["n"] >= 1).all()
     assert (bars["h"] >= np.maximum(bars["o"], bars["c"])).all()
     assert (bars["l"] <= np.minimum(bars["o"], bars["c"])).all()
     assert ((bars["vw"] >= bars["l"]) & (bars["vw"] <= bars["h"])).all()
@@ -204,12 +207,13 @@ def test_dividends_are_made_up_for_some_generated_tickers(market: Market) -> Non
     assert {dividend.ex_date.month for dividend in paid} == {2, 5, 8, 11}
     assert all(dividend.cash > 0 for dividend in paid)
     factors = [dividend.cumulative_factor for dividend in paid]
-    assert factors == sorted(factors) and 0 < factors[0] < factors[-1] <= 1
+    assert factors == sorted(factors)
+    assert 0 < factors[0] < factors[-1] <= 1
 
 
 def test_a_clock_without_a_time_zone_is_refused() -> None:
     with pytest.raises(ClockError, match="time zone"):
-        SandboxConfig(now=datetime(2024, 6, 4, 2))
+        SandboxConfig(now=datetime(2024, 6, 4, 2))  # noqa: DTZ001 - without a zone is the point
 
 
 def same(one: Bars, other: Bars) -> bool:

@@ -126,7 +126,7 @@ def test_no_volume_is_flagged_as_that_and_nothing_else() -> None:
 
 @pytest.mark.parametrize("but", [{}, {"close": 101.5}, {"volume": 1_000_011.5}, {"low": 98.9}], ids=str)
 def test_a_bar_that_repeats_the_one_before_in_everything_is_flagged(but: dict[str, float]) -> None:
-    before = bars().loc[11, ["open", "high", "low", "close", "volume"]].to_dict()
+    before = {name: bars().loc[11, name] for name in ("open", "high", "low", "close", "volume")}
     assert flags(bars((12, {**before, **but}))) == ({} if but else {12: {"repeated"}})
 
 

@@ -62,8 +62,7 @@ def test_a_newest_session_that_the_vendor_has_nothing_of_is_worth_knowing() -> N
 
 
 def test_a_symbol_without_any_bar_is_stale() -> None:
-    nothing = dict.fromkeys(("loaded", "behind"), 0)
-    passed, urgent, words = told("staleness", **nothing, last_session=None)
+    passed, urgent, words = told("staleness", loaded=0, behind=0, last_session=None)
     assert (passed, urgent) == (False, True)
     assert "there is no bar" in words
 

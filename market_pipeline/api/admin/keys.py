@@ -140,7 +140,7 @@ def audit(
 ) -> Trail:
     """What a key was used for: every request of it to an administrators' endpoint, refused ones too."""
     lines = audit_trail(context.warehouse, key_id, limit, offset)
-    entries = [Entry(**line._mapping, timestamp=line.at) for line in lines]
+    entries = [Entry(**line._asdict(), timestamp=line.at) for line in lines]
     total = find_key(context.warehouse, key_id).request_count
     return Trail(key_id=key_id, entries=entries, total=total, limit=limit, offset=offset)
 

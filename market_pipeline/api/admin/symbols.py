@@ -143,6 +143,6 @@ def _one(context: Context, name: str) -> TrackedSymbol:
 
 
 def _tracked(record: Any, *, stats: bool) -> TrackedSymbol:
-    values = record._mapping
+    values = record._asdict()
     told = Stats(date_range=DateRange(start=values["start"], end=values["end"]), **values) if stats else None
     return TrackedSymbol(**values, stats=told)

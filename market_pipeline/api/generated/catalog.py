@@ -104,9 +104,11 @@ class Catalog:
     async def _read(self) -> Mapping[str, Relation]:
         found: dict[str, Relation] = {}
         keys = {**VIEW_KEYS, **await asyncio.to_thread(model_keys)}
-        for name, schema, is_view, description, rows, key, columns in await self._reader.rows(_CATALOG, [_exposed()]):
+        for name, schema, is_view, description, rows, own_key, columns in await self._reader.rows(
+            _CATALOG, [_exposed()]
+        ):
             served_as = f"{schema}.{name}" if name in found else name
-            key = key or keys.get(name)
+            key = own_key or keys.get(name)
             found[served_as] = Relation(
                 name=served_as,
                 schema=schema,

@@ -124,7 +124,7 @@ class ArrowWriter:
     """Columns of Arrow, as a stream of record batches or as the row groups of a Parquet file."""
 
     def __init__(self, columns: Sequence[Column], *, parquet: bool) -> None:
-        import pyarrow as pa  # type: ignore[import-untyped]  # half a second that starting the API needn't take
+        import pyarrow as pa  # half a second that starting the API needn't take
         from pyarrow import parquet as pq
 
         self._pa = pa
