@@ -24,6 +24,7 @@ SOURCES = {
     "corporate_action_inquiries": ["kind", "symbol"],
     "sessions": ["calendar", "date"],
     "session_states": ["symbol", "date"],
+    "coverage": ["symbol"],
     "backfill_history": ["id"],
 }
 """What the models read, and which columns tell its rows apart."""

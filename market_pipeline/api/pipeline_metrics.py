@@ -49,6 +49,10 @@ GAUGES: Mapping[str, Meaning] = {
         "Sessions since the symbol's newest bar that could have one; all that could where there is no bar.",
         ("symbol", "calendar"),
     ),
+    "symbols_by_health": Meaning(
+        "Symbols that are fine, behind (the next run fetches it) or need attention, as the view coverage judges.",
+        ("health",),
+    ),
     "symbol_newest_bar_timestamp_seconds": Meaning(
         "The date, at midnight UTC, of the symbol's newest bar; absent where there is none.", ("symbol", "calendar")
     ),

@@ -188,7 +188,7 @@ def _failed_run(instance: DagsterInstance) -> str | None:
 def _symbols(rows: Sequence[Row]) -> SymbolsState:
     return SymbolsState(
         tracked=len(rows),
-        behind=[row["symbol"] for row in rows if row["behind"]],
+        behind=[row["symbol"] for row in rows if row["behind"] and row["loaded"]],
         never_loaded=[row["symbol"] for row in rows if row["last_session"] is None],
         failed={row["symbol"]: row["last_error"] for row in rows if row["last_error"]},
     )
@@ -213,30 +213,34 @@ def _service_problems(
 
 
 def data_problems(rows: Sequence[Row]) -> list[str]:
-    """What is wrong with the data, by the rows of the view `coverage`, one for each tracked symbol.
+    """Return what somebody has to do about the data: a line a kind, with the command.
 
-    The newest session is the coming night's to fetch, and what the plan doesn't give yet can't be had: both are right.
+    Args:
+        rows: the rows of the view `coverage`, one for each tracked symbol. Its `health` decides who needs attention.
     """
     if not rows:
         return ["no symbols are tracked: run `market-pipeline symbols init`"]
-    failed = {row["symbol"]: row["last_error"] for row in rows if row["last_error"]}
-    overdue = {
-        row["symbol"]: missing
-        for row in rows
-        if (missing := row["never_asked"] + row["failed"] - min(row["behind"], 1)) > 0 and row["symbol"] not in failed
-    }
-    said = []
+    concerned = [row for row in rows if row["health"] == "attention"]
+    failed = {row["symbol"]: row["last_error"] for row in concerned if row["last_error"]}
+    fetchable = {row["symbol"]: row["fetchable"] for row in concerned if row["fetchable"] and not row["last_error"]}
+    without_bar = [row["symbol"] for row in concerned if not row["fetchable"] and not row["last_error"]]
+    problems = []
     if failed:
-        said.append(
+        problems.append(
             f"{_named(list(failed))} failed last ({next(iter(failed.values()))}): "
             f"run `{pasteable('market-pipeline', 'backfill', '--missing', '--symbols', ','.join(failed))}`"
         )
-    if total := sum(overdue.values()):
-        said.append(
-            f"{counted(total, 'session')} of {_named(list(overdue))} {are(total)} missing and can be fetched: "
+    if total := sum(fetchable.values()):
+        problems.append(
+            f"{counted(total, 'session')} of {_named(list(fetchable))} {are(total)} missing and can be fetched: "
             "run `market-pipeline backfill --missing`"
         )
-    return said
+    if without_bar:
+        problems.append(
+            f"the vendor has no bar of {_named(without_bar)}: "
+            f"run `{pasteable('market-pipeline', 'symbols', 'check', ','.join(without_bar))}`"
+        )
+    return problems
 
 
 def _named(names: Sequence[str]) -> str:

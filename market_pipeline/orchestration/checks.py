@@ -12,14 +12,14 @@ from sqlalchemy import Engine
 
 from market_pipeline.core.sessions import latest_ended_session
 from market_pipeline.core.symbols import Symbol
-from market_pipeline.quality.symbol_health import QUESTIONS, Load, answers
+from market_pipeline.quality.symbol_health import CHECKS, NewestLoad, check_symbol
 from market_pipeline.warehouse.coverage import coverage
 from market_pipeline.warehouse.load_history import LastLoad, last_loads
 
 
 def check_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
     """The checks of one symbol's asset."""
-    return [dg.AssetCheckSpec(name, asset=key, description=told) for name, told in QUESTIONS.items()]
+    return [dg.AssetCheckSpec(name, asset=key, description=statement) for name, statement in CHECKS.items()]
 
 
 def check_results(warehouse: Engine, symbols: Sequence[Symbol]) -> Iterator[dg.AssetCheckEvaluation]:
@@ -28,18 +28,18 @@ def check_results(warehouse: Engine, symbols: Sequence[Symbol]) -> Iterator[dg.A
     latest = latest_ended_session(symbols[0].calendar, datetime.now(UTC)) or date.max
     loads = last_loads(warehouse, names)
     for covered in coverage(warehouse, names):
-        for answer in answers(covered, _load(loads.get(covered["symbol"]), latest)):
+        for result in check_symbol(covered, _newest_load(loads.get(covered["symbol"]), latest)):
             yield dg.AssetCheckEvaluation(
                 asset_key=dg.AssetKey(["market_data", covered["symbol"]]),
-                check_name=answer.question,
-                passed=answer.passed,
-                severity=dg.AssetCheckSeverity.ERROR if answer.urgent else dg.AssetCheckSeverity.WARN,
-                description=answer.told,
-                metadata={key: dg.MetadataValue.int(number) for key, number in answer.numbers.items()},
+                check_name=result.check,
+                passed=result.passed,
+                severity=dg.AssetCheckSeverity.ERROR if result.urgent else dg.AssetCheckSeverity.WARN,
+                description=result.description,
+                metadata={key: dg.MetadataValue.int(number) for key, number in result.numbers.items()},
             )
 
 
-def _load(last: LastLoad | None, latest: date) -> Load:
+def _newest_load(last: LastLoad | None, latest: date) -> NewestLoad:
     if last is None:
-        return Load(newest=False, rejected=0, jumps=[])
-    return Load(last.end >= latest, last.rejected, last.jumps, last.answered_to)
+        return NewestLoad(newest=False, rejected=0, jumps=[])
+    return NewestLoad(last.end >= latest, last.rejected, last.jumps, last.answered_to)

@@ -9,7 +9,6 @@ from sqlalchemy import Engine
 
 from market_pipeline.core.sessions import latest_ended_session, sessions_between
 from market_pipeline.core.settings import Settings
-from market_pipeline.quality.symbol_health import sessions_behind
 from market_pipeline.warehouse.coverage import coverage
 from market_pipeline.warehouse.load_history import last_loads, newest_load_at
 from market_pipeline.warehouse.tracked_symbols import active_symbols
@@ -37,7 +36,7 @@ def stale_symbols(warehouse: Engine, settings: Settings, now: datetime) -> Mappi
     found = {}
     for covered in coverage(warehouse, names):
         load = loads.get(covered["symbol"])
-        behind = sessions_behind(covered) - _not_due(covered["calendar"], load.end if load else None, settings, now)
+        behind = covered["behind"] - _not_due(covered["calendar"], load.end if load else None, settings, now)
         if behind >= settings.alert_stale_sessions:
             found[covered["symbol"]] = Stale(behind, _told(covered, behind))
     return found

@@ -26,6 +26,7 @@ MADE_OF = {
     "market_data_revisions": ["market_data"],
     "backfill_history": ["market_data"],
     "session_states": ["market_data", "backfill_history", "sessions", "tracked_symbols"],
+    "coverage": ["market_data", "backfill_history", "sessions", "tracked_symbols"],
     "sessions": [],
     "tracked_symbols": [],
     "corporate_action_inquiries": ["splits", "dividends"],

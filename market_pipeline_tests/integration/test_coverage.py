@@ -9,12 +9,16 @@ from sqlalchemy import Engine, text
 from market_pipeline.core.run_planning import Gap
 from market_pipeline.core.sessions import calendar, sessions_between
 from market_pipeline.core.symbols import Symbol
+from market_pipeline.operations.status import data_problems
+from market_pipeline.quality.symbol_health import NewestLoad, check_symbol
 from market_pipeline.warehouse.coverage import coverage, gaps, missing_spans, never_loaded, oldest_gaps
 from market_pipeline.warehouse.loading import RejectedBar
 from market_pipeline.warehouse.session_calendar import record_sessions
+from market_pipeline.warehouse.statements import statement
 from market_pipeline.warehouse.tracked_symbols import add_symbols, remove_symbol
 from market_pipeline_tests.integration.stored_bars import AAPL, failed, loaded, query, recorded
 
+METRICS = f"SELECT * FROM ({statement('metrics')}) AS series WHERE metric = 'symbols_by_health'"
 OCTOBER = sessions_between("XNYS", date(2012, 10, 1), date(2012, 10, 31))
 BARS = recorded("AAPL", OCTOBER[0], OCTOBER[-1])
 
@@ -221,3 +225,50 @@ def test_every_view_and_its_columns_are_explained_in_the_database(warehouse: Eng
         "AND (col_description(c.oid, a.attnum) IS NULL OR obj_description(c.oid) IS NULL)",
     )
     assert unexplained == []
+
+
+@pytest.fixture
+def _delisted(warehouse: Engine) -> None:
+    """AAPL traded last on 31 October 2012, so that nothing depends on today's date."""
+    with warehouse.begin() as connection:
+        connection.execute(text("UPDATE tracked_symbols SET delisted_on = :day"), {"day": OCTOBER[-1]})
+
+
+def health(warehouse: Engine) -> tuple[str, str | None]:
+    [row] = coverage(warehouse, ["AAPL"])
+    return row["health"], row["health_reason"]
+
+
+@pytest.mark.usefixtures("_delisted")
+def test_a_symbol_is_fine_behind_or_in_need_of_attention_and_the_reason_says_why(warehouse: Engine) -> None:
+    assert health(warehouse) == ("behind", "no session was requested yet")
+    loaded(warehouse, AAPL, BARS[:-2])
+    assert health(warehouse) == ("attention", "2 never requested of 21 sessions")
+    loaded(warehouse, AAPL, BARS[-2:-1])
+    assert health(warehouse) == ("behind", "the next run fetches the newest session")
+    failed(warehouse, AAPL, OCTOBER[-1:], "it rained", run_id="run-2")
+    assert health(warehouse) == ("attention", "the last load failed: it rained; 1 failed of 21 sessions")
+    loaded(warehouse, AAPL, BARS[-1:])
+    assert health(warehouse) == ("fine", None)
+
+
+@pytest.mark.usefixtures("_delisted")
+def test_a_symbol_without_any_bar_at_the_vendor_needs_attention(warehouse: Engine) -> None:
+    loaded(warehouse, AAPL, BARS[:0], sessions=OCTOBER)
+    assert health(warehouse) == ("attention", "the vendor has no bar of any session")
+
+
+@pytest.mark.usefixtures("_delisted")
+def test_three_rejected_bars_are_judged_alike_everywhere(warehouse: Engine) -> None:
+    rejected = [RejectedBar(day, ["high_too_low: its high is below its low"], {"d": str(day)}) for day in OCTOBER[6:9]]
+    loaded(warehouse, AAPL, BARS.drop(index=[6, 7, 8]), sessions=OCTOBER, rejected=rejected)
+    [row] = coverage(warehouse, ["AAPL"])
+    assert (row["missing"], row["fetchable"], row["behind"]) == (3, 3, 0)
+    assert (row["health"], row["health_reason"]) == ("attention", "3 rejected of 21 sessions")
+    [completeness, *_] = check_symbol(row, NewestLoad(newest=True, rejected=3, jumps=[]))
+    assert (completeness.passed, completeness.urgent) == (False, True)
+    assert data_problems([row]) == [
+        "3 sessions of AAPL are missing and can be fetched: run `market-pipeline backfill --missing`"
+    ]
+    metrics = {tuple(series["labels"]): series["value"] for series in query(warehouse, METRICS)}
+    assert metrics == {("fine",): 0, ("behind",): 0, ("attention",): 1}

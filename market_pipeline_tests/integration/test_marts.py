@@ -213,7 +213,7 @@ def test_what_is_not_known_is_null(built: Engine) -> None:
 def test_coverage_is_what_the_warehouse_says(built: Engine) -> None:
     counts = (
         "symbol, first_session, last_session, loaded, rejected, empty, not_yet_available, not_in_plan, failed, "
-        "never_asked, flagged"
+        "never_asked, flagged, missing, fetchable, behind, health, health_reason"
     )
     ours = read(built, f"SELECT {counts}, expected FROM analytics.symbol_coverage ORDER BY symbol")
     theirs = read(built, f"SELECT {counts}, sessions AS expected FROM coverage ORDER BY symbol")

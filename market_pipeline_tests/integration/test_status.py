@@ -171,27 +171,24 @@ def test_an_older_schema_names_the_migration(status: Ask, warehouse: Engine) -> 
     assert state["symbols"] is None
 
 
-ROW = {"symbol": "AAPL", "last_error": None, "never_asked": 0, "failed": 0, "behind": 0, "not_yet_available": 0}
+ROW = {"symbol": "AAPL", "last_error": None, "fetchable": 3, "health": "attention"}
 
 
-@pytest.mark.parametrize(
-    ("row", "wrong"),
-    [
-        ({}, False),
-        ({"never_asked": 1, "behind": 1}, False),
-        ({"never_asked": 2, "behind": 2}, True),
-        ({"never_asked": 1, "behind": 0}, True),
-        ({"not_yet_available": 1, "behind": 1}, False),
-        ({"not_yet_available": 1, "never_asked": 1, "behind": 2}, False),
-        ({"failed": 1, "behind": 1, "last_error": "the vendor said no"}, True),
-    ],
-)
-def test_only_what_the_last_night_should_have_fetched_is_wrong(row: dict[str, Any], wrong: bool) -> None:
-    assert bool(data_problems([{**ROW, **row}])) is wrong
+def test_symbols_that_are_fine_or_behind_are_no_problem() -> None:
+    assert data_problems([{**ROW, "health": "fine", "fetchable": 0}, {**ROW, "health": "behind", "fetchable": 1}]) == []
+
+
+def test_each_kind_of_problem_names_its_symbols_and_the_command() -> None:
+    rows = [ROW, {**ROW, "symbol": "IBM", "last_error": "no"}, {**ROW, "symbol": "NONE", "fetchable": 0}]
+    assert data_problems(rows) == [
+        "IBM failed last (no): run `market-pipeline backfill --missing --symbols IBM`",
+        "3 sessions of AAPL are missing and can be fetched: run `market-pipeline backfill --missing`",
+        "the vendor has no bar of NONE: run `market-pipeline symbols check NONE`",
+    ]
 
 
 def test_many_symbols_are_one_line() -> None:
-    rows = [{**ROW, "symbol": f"S{number}", "never_asked": 3} for number in range(9)]
+    rows = [{**ROW, "symbol": f"S{number}", "fetchable": 3} for number in range(9)]
     assert data_problems(rows) == [
         "27 sessions of S0, S1, S2, S3, S4 and 4 more are missing and can be fetched: "
         "run `market-pipeline backfill --missing`"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from market_pipeline.core.symbols import AssetClass
 from market_pipeline.quality.rules import IMPOSSIBLE, SUSPICIOUS, Suspicious
-from market_pipeline.quality.symbol_health import QUESTIONS
+from market_pipeline.quality.symbol_health import CHECKS
 
 TRUST = Path(__file__).parents[2] / "docs" / "trust.md"
 
@@ -30,4 +30,4 @@ def test_the_rules_are_explained_as_they_are() -> None:
 def test_every_check_is_explained() -> None:
     assert {
         line.split("`")[1] for line in TRUST.read_text(encoding="utf-8").splitlines() if line.startswith("| `")
-    } > set(QUESTIONS)
+    } > set(CHECKS)

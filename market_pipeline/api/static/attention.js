@@ -13,12 +13,11 @@ export const REASONS = [
   ["empty", "none at the vendor"],
 ];
 
-// What makes a symbol need attention.
+// Kinds of symbols that need attention; each symbol counts with every kind it belongs to.
 const KINDS = [
   ["with a failed load", (row) => row.last_error !== null],
-  ["with missing sessions", isMissingSome],
-  ["behind", (row) => row.loaded > 0 && row.behind > Math.max(row.awaited, Math.min(row.not_yet_available, 1))],
-  ["not loaded yet", (row) => row.loaded === 0],
+  ["with missing sessions", (row) => row.fetchable > 0],
+  ["without any bar", (row) => row.loaded === 0],
 ];
 
 /** The reasons that a row of either counts any sessions of, in words: ["3 failed", "12 not in the plan"]. */
@@ -26,38 +25,18 @@ export function missingOf(row) {
   return REASONS.filter(([column]) => row[column] > 0).map(([column, words]) => `${whole(row[column])} ${words}`);
 }
 
-/** How many sessions have no bar, though they could: `backfill --missing` asks for them. */
-export const fetchable = (row) => row.failed + row.rejected + row.never_asked;
+/** True if somebody has to act: the view `coverage` decides. */
+export const needsAttention = (row) => row.health === "attention";
 
-/** Whether any of those is not just waiting for the next run. */
-export function isMissingSome(row) {
-  return fetchable(row) > row.awaited;
-}
-
-/**
- * The rows with `awaited`: how many of a symbol's sessions the next run is there to fetch. A session is over at
- * midnight UTC; until that day's run has begun, it is nobody's fault that its bar is not there.
- */
-export function withAwaited(rows, nextRun, now = new Date()) {
-  const today = nextRun?.slice(0, 10) === now.toISOString().slice(0, 10);
-  return rows.map((row) => ({ ...row, awaited: today && row.behind === 1 && row.never_asked > 0 ? 1 : 0 }));
-}
-
-/** How many sessions have no bar. */
-export const missingCount = (row) => row.sessions - row.loaded;
-
-/** Whether someone should look at the symbol. */
-export const needsAttention = (row) => KINDS.some(([, holds]) => holds(row));
-
-/** The whole in one sentence. */
+/** The state of all symbols in one sentence. */
 export function verdict(rows) {
-  const concerned = rows.filter(needsAttention).length;
-  if (concerned === 0) {
-    const rest = rows.some((row) => row.awaited) ? ", but for the session that the next run fetches" : "";
+  const concerned = rows.filter(needsAttention);
+  if (concerned.length === 0) {
+    const rest = rows.some((row) => row.health === "behind") ? ", but for what the next run fetches" : "";
     return `All is well: ${plural(rows.length, "symbol")} complete and up to date${rest}.`;
   }
-  const kinds = KINDS.map(([words, holds]) => [rows.filter(holds).length, words]).filter(([count]) => count > 0);
-  const told = kinds.map(([count, words]) => `${whole(count)} ${words}`).join(", ");
-  const need = concerned === 1 ? "needs" : "need";
-  return `${whole(concerned)} of ${plural(rows.length, "symbol")} ${need} attention: ${told}.`;
+  const kinds = KINDS.map(([words, holds]) => [concerned.filter(holds).length, words]).filter(([count]) => count > 0);
+  const counts = kinds.map(([count, words]) => `${whole(count)} ${words}`).join(", ");
+  const need = concerned.length === 1 ? "needs" : "need";
+  return `${whole(concerned.length)} of ${plural(rows.length, "symbol")} ${need} attention: ${counts}.`;
 }

@@ -11,7 +11,6 @@ export class Health {
   constructor() {
     this.part = new Part("health");
     this.dagster = null;
-    this.nextRun = null;
   }
 
   /** Whether the API answers and reaches its database. */
@@ -29,7 +28,6 @@ export class Health {
   render(health) {
     const { section, body } = this.part;
     const { running, reason, next_run: next } = health.scheduler;
-    this.nextRun = next;
     const reachable = health.database === "reachable";
     section.dataset.health = reachable ? (running ? "good" : "warning") : "bad";
     replace(

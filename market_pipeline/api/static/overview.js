@@ -1,14 +1,6 @@
 // What is loaded: the verdict, the totals, and a table of one row per symbol that can be filtered and sorted.
 
-import {
-  fetchable,
-  isMissingSome,
-  missingCount,
-  missingOf,
-  needsAttention,
-  verdict,
-  withAwaited,
-} from "./attention.js";
+import { missingOf, needsAttention, verdict } from "./attention.js";
 import { askRows, tableAddress } from "./client.js";
 import { element, fact, prose, replace } from "./dom.js";
 import { instant, NONE, percent, plural, whole } from "./format.js";
@@ -26,7 +18,7 @@ const COLUMNS = [
   ["First", (row) => row.first_session, (row) => [row.first_session ?? NONE], false],
   ["Last", (row) => row.last_session, (row) => [row.last_session ?? NONE], false],
   ["Loaded / sessions", (row) => (row.sessions ? row.loaded / row.sessions : null), (row) => [share(row)], true],
-  ["Missing", missingCount, (row) => [missing(row)], false],
+  ["Missing", (row) => row.missing, (row) => [missing(row)], false],
   ["Flagged", (row) => row.flagged, (row) => [row.flagged ? whole(row.flagged) : NONE], true],
   ["Behind", (row) => row.behind, (row) => [row.behind ? whole(row.behind) : NONE], true],
   ["Last load", (row) => row.last_loaded_at, (row) => [row.last_loaded_at ? instant(row.last_loaded_at) : NONE], false],
@@ -48,10 +40,9 @@ export class Overview {
     this.table.addEventListener("click", (event) => this.clicked(event, onChoose));
   }
 
-  /** `nextRun` is when the scheduler's next run begins, an ISO instant, or null where none is planned. */
-  refresh(nextRun) {
+  refresh() {
     return this.part.show(
-      async () => withAwaited(await askRows(ADDRESS), nextRun),
+      () => askRows(ADDRESS),
       (rows) => this.render(rows),
     );
   }
@@ -62,7 +53,8 @@ export class Overview {
     const told = this.part.body.querySelector(".verdict");
     told.textContent = verdict(rows);
     told.dataset.verdict = rows.some(needsAttention) ? "attention" : "well";
-    replace(this.part.body.querySelector(".hint"), ...(rows.some(isMissingSome) ? prose(NEXT_STEP) : []));
+    const fetchable = rows.some((row) => needsAttention(row) && row.fetchable > 0);
+    replace(this.part.body.querySelector(".hint"), ...(fetchable ? prose(NEXT_STEP) : []));
     replace(this.part.body.querySelector(".tiles"), ...totals(rows));
     this.draw();
     return undefined;
@@ -133,7 +125,7 @@ function drawRow(row) {
   const cells = COLUMNS.slice(1).map(([, , show, numeric]) =>
     element("td", { class: numeric ? "number" : null }, ...show(row)),
   );
-  return element("tr", { "data-attention": needsAttention(row) }, element("th", { scope: "row" }, anchor), ...cells);
+  return element("tr", { "data-attention": needsAttention(row), title: row.health_reason }, element("th", { scope: "row" }, anchor), ...cells);
 }
 
 function share(row) {
@@ -163,7 +155,7 @@ function totals(rows) {
     fact("Symbols", whole(rows.length)),
     fact("Bars loaded", whole(sum("loaded"))),
     fact("Of all sessions", percent(sum("loaded"), sum("sessions"))),
-    fact("Missing, to be fetched", whole(rows.reduce((total, row) => total + fetchable(row), 0))),
+    fact("Missing, to be fetched", whole(rows.reduce((total, row) => total + row.fetchable, 0))),
     fact("Flagged bars", whole(sum("flagged"))),
     fact("Newest session", newest ?? NONE),
   ];

@@ -68,7 +68,7 @@ function showLocked(locked) {
 }
 
 async function refreshCoverage() {
-  const error = await overview.refresh(health.nextRun);
+  const error = await overview.refresh();
   if (error === null) return heatmap.show(overview.symbols);
   heatmap.part.fail(error);
   return error;

@@ -31,14 +31,13 @@ FROM covered
 GROUP BY asset_class
 UNION ALL
 SELECT
-    'symbol_sessions_behind', ARRAY[symbol, calendar],
-    -- As health.py counts them.
-    CASE
-        WHEN loaded = 0 THEN failed + rejected + never_asked
-        WHEN behind = 1 AND not_yet_available > 0 THEN 0
-        ELSE behind
-    END
+    'symbol_sessions_behind', ARRAY[symbol, calendar], behind
 FROM covered
+UNION ALL
+SELECT 'symbols_by_health', ARRAY[judged.health], count(covered.symbol)
+FROM (VALUES ('fine'), ('behind'), ('attention')) AS judged (health)
+LEFT JOIN covered ON covered.health = judged.health
+GROUP BY judged.health
 UNION ALL
 SELECT 'symbol_newest_bar_timestamp_seconds', ARRAY[symbol, calendar], extract(epoch FROM last_session)
 FROM covered

@@ -1,51 +1,84 @@
--- What is there of every active symbol, and what is missing. Asked for some symbols, it counts no others: they are
--- counted one by one (LATERAL).
+-- One row per active symbol: what is loaded, what is missing, and whether somebody has to act. This view alone decides
+-- that: the asset checks, `status`, the page, the metrics, the alerts and the marts read it from here. Restricted to some
+-- symbols, it counts no others: they are counted one by one (LATERAL).
 CREATE OR REPLACE VIEW coverage AS
-SELECT
-    tracked.symbol, tracked.asset_class, tracked.calendar, counted.first_session, counted.last_session,
-    coalesce(counted.sessions, 0) AS sessions,
-    coalesce(counted.loaded, 0) AS loaded,
-    coalesce(counted.rejected, 0) AS rejected,
-    coalesce(counted.empty, 0) AS empty,
-    coalesce(counted.not_yet_available, 0) AS not_yet_available,
-    coalesce(counted.not_in_plan, 0) AS not_in_plan,
-    coalesce(counted.failed, 0) AS failed,
-    coalesce(counted.never_asked, 0) AS never_asked,
-    (
-        SELECT count(*) FROM market_data AS m WHERE m.symbol = tracked.symbol AND NOT m.validated
-    ) AS flagged,
-    (
-        SELECT count(*)
-        FROM sessions AS s
-        WHERE s.calendar = tracked.calendar AND s.date > counted.last_session AND s.date <= counted.newest
-    ) AS behind,
-    tracked.last_backfill AS last_loaded_at,
-    last.error_details AS last_error
-FROM tracked_symbols AS tracked
-LEFT JOIN LATERAL (
+WITH counted AS (
     SELECT
-        min(date) AS first_session,
-        max(date) FILTER (WHERE state = 'loaded') AS last_session,
-        count(*) AS sessions,
-        count(*) FILTER (WHERE state = 'loaded') AS loaded,
-        count(*) FILTER (WHERE state = 'rejected') AS rejected,
-        count(*) FILTER (WHERE state = 'empty') AS empty,
-        count(*) FILTER (WHERE state = 'not_yet_available') AS not_yet_available,
-        count(*) FILTER (WHERE state = 'not_in_plan') AS not_in_plan,
-        count(*) FILTER (WHERE state = 'failed') AS failed,
-        count(*) FILTER (WHERE state = 'never_asked') AS never_asked,
-        max(date) FILTER (WHERE state <> 'empty') AS newest
-    FROM session_states AS session
-    WHERE session.symbol = tracked.symbol
-) AS counted ON true
-LEFT JOIN LATERAL (
-    SELECT h.error_details
-    FROM backfill_history AS h
-    WHERE h.symbol = tracked.symbol
-    ORDER BY h.backfill_timestamp DESC
-    LIMIT 1
-) AS last ON true
-WHERE tracked.active;
+        tracked.symbol, tracked.asset_class, tracked.calendar, counted.first_session, counted.last_session,
+        coalesce(counted.sessions, 0) AS sessions,
+        coalesce(counted.loaded, 0) AS loaded,
+        coalesce(counted.rejected, 0) AS rejected,
+        coalesce(counted.empty, 0) AS empty,
+        coalesce(counted.not_yet_available, 0) AS not_yet_available,
+        coalesce(counted.not_in_plan, 0) AS not_in_plan,
+        coalesce(counted.failed, 0) AS failed,
+        coalesce(counted.never_asked, 0) AS never_asked,
+        (
+            SELECT count(*) FROM market_data AS m WHERE m.symbol = tracked.symbol AND NOT m.validated
+        ) AS flagged,
+        coalesce(counted.behind, 0) AS behind,
+        tracked.last_backfill AS last_loaded_at,
+        last.error_details AS last_error,
+        coalesce(counted.sessions - counted.loaded, 0) AS missing,
+        coalesce(counted.failed + counted.rejected + counted.never_asked, 0) AS fetchable,
+        -- The newest session, where no run has asked for it yet, is the next run's to fetch.
+        coalesce(counted.last_never_asked = counted.last_expected, false)::int AS awaited
+    FROM tracked_symbols AS tracked
+    LEFT JOIN LATERAL (
+        SELECT
+            min(date) AS first_session,
+            max(date) FILTER (WHERE state = 'loaded') AS last_session,
+            max(date) AS last_expected,
+            max(date) FILTER (WHERE state = 'never_asked') AS last_never_asked,
+            count(*) AS sessions,
+            count(*) FILTER (WHERE state = 'loaded') AS loaded,
+            count(*) FILTER (WHERE state = 'rejected') AS rejected,
+            count(*) FILTER (WHERE state = 'empty') AS empty,
+            count(*) FILTER (WHERE state = 'not_yet_available') AS not_yet_available,
+            count(*) FILTER (WHERE state = 'not_in_plan') AS not_in_plan,
+            count(*) FILTER (WHERE state = 'failed') AS failed,
+            count(*) FILTER (WHERE state = 'never_asked') AS never_asked,
+            count(*) FILTER (WHERE state IN ('failed', 'rejected', 'never_asked') AND date > newest_bar) AS behind
+        FROM session_states AS session
+        CROSS JOIN (
+            SELECT coalesce(max(m.date), '-infinity') AS newest_bar FROM market_data AS m WHERE m.symbol = tracked.symbol
+        ) AS newest
+        WHERE session.symbol = tracked.symbol
+    ) AS counted ON true
+    LEFT JOIN LATERAL (
+        SELECT h.error_details
+        FROM backfill_history AS h
+        WHERE h.symbol = tracked.symbol
+        ORDER BY h.backfill_timestamp DESC
+        LIMIT 1
+    ) AS last ON true
+    WHERE tracked.active
+)
+SELECT
+    symbol, asset_class, calendar, first_session, last_session, sessions, loaded, rejected, empty, not_yet_available,
+    not_in_plan, failed, never_asked, flagged, behind, last_loaded_at, last_error, missing, fetchable,
+    CASE
+        WHEN last_error IS NOT NULL OR fetchable > awaited THEN 'attention'
+        WHEN loaded = 0 AND sessions > 0 AND missing = empty THEN 'attention'
+        WHEN fetchable > 0 OR sessions = 0 THEN 'behind'
+        ELSE 'fine'
+    END AS health,
+    nullif(concat_ws(
+        '; ',
+        'the last load failed: ' || last_error,
+        CASE
+            WHEN fetchable > awaited THEN concat_ws(
+                ', ',
+                CASE WHEN failed > 0 THEN failed || ' failed' END,
+                CASE WHEN rejected > 0 THEN rejected || ' rejected' END,
+                CASE WHEN never_asked > 0 THEN never_asked || ' never requested' END
+            ) || ' of ' || sessions || ' sessions'
+            WHEN fetchable > 0 THEN 'the next run fetches the newest session'
+            WHEN sessions = 0 THEN 'no session was requested yet'
+            WHEN loaded = 0 AND missing = empty THEN 'the vendor has no bar of any session'
+        END
+    ), '') AS health_reason
+FROM counted;
 
 COMMENT ON VIEW coverage IS 'One row per active symbol: what is there of it since its first session, and what is missing.';
 COMMENT ON COLUMN coverage.symbol IS 'The symbol, as in tracked_symbols.';
@@ -62,6 +95,11 @@ COMMENT ON COLUMN coverage.not_in_plan IS 'Sessions before the history that the 
 COMMENT ON COLUMN coverage.failed IS 'Sessions whose fetching or loading failed.';
 COMMENT ON COLUMN coverage.never_asked IS 'Sessions that nobody has asked the vendor for yet.';
 COMMENT ON COLUMN coverage.flagged IS 'Bars that a rule found odd; they are among the loaded ones.';
-COMMENT ON COLUMN coverage.behind IS 'Sessions since the newest loaded one that could have a bar; 0 where up to date.';
+COMMENT ON COLUMN coverage.behind IS 'Fetchable sessions since the newest bar, or all of them where there is no bar; 0 where up to date.';
 COMMENT ON COLUMN coverage.last_loaded_at IS 'When the symbol was last loaded successfully; NULL if never.';
 COMMENT ON COLUMN coverage.last_error IS 'Why its last load failed; NULL if it didn''t.';
+COMMENT ON COLUMN coverage.missing IS 'Sessions without a bar, for whichever reason = sessions - loaded.';
+COMMENT ON COLUMN coverage.fetchable IS 'Sessions without a bar that a request may bring = failed + rejected + never_asked.';
+COMMENT ON COLUMN coverage.health IS
+    'fine; behind (the next run fetches what there is to fetch); or attention (somebody has to act).';
+COMMENT ON COLUMN coverage.health_reason IS 'Why the symbol is behind or needs attention; NULL if it is fine.';

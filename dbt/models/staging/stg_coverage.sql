@@ -1,0 +1,23 @@
+SELECT
+    symbol,
+    asset_class,
+    calendar,
+    first_session,
+    last_session,
+    sessions,
+    loaded,
+    rejected,
+    empty,
+    not_yet_available,
+    not_in_plan,
+    failed,
+    never_asked,
+    flagged,
+    behind,
+    last_loaded_at,
+    last_error,
+    missing,
+    fetchable,
+    health,
+    health_reason
+FROM {{ source('warehouse', 'coverage') }}
