@@ -63,7 +63,7 @@ def test_a_newest_session_that_the_vendor_has_nothing_of_is_worth_knowing() -> N
 
 
 def test_a_symbol_without_any_bar_is_stale() -> None:
-    nothing = {"loaded": 0, "behind": 0, "health": "attention"}
+    nothing: dict[str, Any] = {"loaded": 0, "behind": 0, "health": "attention"}
     passed, urgent, words = result("staleness", **nothing, last_session=None)
     assert (passed, urgent) == (False, True)
     assert "there is no bar" in words
