@@ -20,12 +20,12 @@ from uuid import uuid4
 
 import dagster as dg
 from dagster import DagsterInstance
-from dagster._core.instance import InstanceRef
 from sqlalchemy import create_engine, make_url, text
 
 from benchmarks.report import Finding, at_least, command, seconds
 from benchmarks.stage import fresh_warehouse, measured, measured_here, statements
 from market_pipeline.core.sessions import sessions_between
+from market_pipeline.dagster_storage.internals import InstanceRef
 from market_pipeline.orchestration.partitions import session_partitions
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}

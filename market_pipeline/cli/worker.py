@@ -65,8 +65,7 @@ def _app(settings: "Settings", queue: Literal["runs", "steps"]) -> "Celery":
         NoBrokerError: CELERY_BROKER_URL is not set.
     """
     try:
-        from dagster_celery.tasks import create_execute_job_task, create_task
-
+        from market_pipeline.dagster_storage.celery_internals import create_execute_job_task, create_task
         from market_pipeline.orchestration.celery_app import celery_app
     except ModuleNotFoundError as error:
         raise WorkersMissingError(

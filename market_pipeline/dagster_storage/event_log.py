@@ -9,21 +9,23 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from dagster._core.definitions.asset_checks.asset_check_evaluation import (
-    AssetCheckEvaluation,
-    AssetCheckEvaluationPlanned,
-)
-from dagster._core.events import ASSET_EVENTS, BATCH_WRITABLE_EVENTS, DagsterEventType
-from dagster._core.events.log import EventLogEntry
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
-from dagster._core.storage.event_log.migration import ASSET_KEY_INDEX_COLS
-from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, AssetKeyTable, SqlEventLogStorageTable
-from dagster_postgres.event_log import PostgresEventLogStorage
-from dagster_shared.record import copy
+from dagster import AssetCheckEvaluation, DagsterEventType, EventLogEntry
+from dagster_postgres import PostgresEventLogStorage
 from sqlalchemy import Connection, String, Table, Text, bindparam, cast, func, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, Insert, insert
 from sqlalchemy.exc import InterfaceError, OperationalError
 
+from market_pipeline.dagster_storage.internals import (
+    ASSET_EVENTS,
+    ASSET_KEY_INDEX_COLS,
+    BATCH_WRITABLE_EVENTS,
+    AssetCheckEvaluationPlanned,
+    AssetCheckExecutionRecordStatus,
+    AssetCheckExecutionsTable,
+    AssetKeyTable,
+    SqlEventLogStorageTable,
+    copy_record,
+)
 from market_pipeline.dagster_storage.partition_events import EACH, insert_each, of_partition, planned_partitions
 from market_pipeline.dagster_storage.pooling import Pooled
 
@@ -232,7 +234,7 @@ def _about_the_whole_asset(event: EventLogEntry) -> EventLogEntry:
     if event.dagster_event_type is not DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED:
         return event
     planned = event.get_dagster_event()
-    whole = copy(planned.asset_check_planned_data, partitions_subset=None)
+    whole = copy_record(planned.asset_check_planned_data, partitions_subset=None)
     return event._replace(dagster_event=planned._replace(event_specific_data=whole))
 
 

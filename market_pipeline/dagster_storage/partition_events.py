@@ -8,15 +8,14 @@ from array import array
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dagster._core.events import (
+from dagster import DagsterEvent, DagsterEventType, EventLogEntry
+from sqlalchemy import Connection, text
+
+from market_pipeline.dagster_storage.internals import (
     AssetMaterializationPlannedData,
-    DagsterEvent,
-    DagsterEventType,
+    SqlEventLogStorageTable,
     StepMaterializationData,
 )
-from dagster._core.events.log import EventLogEntry
-from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
-from sqlalchemy import Connection, text
 
 EACH = "<each partition>"
 """Stands for the partition in the event of which the others are made."""

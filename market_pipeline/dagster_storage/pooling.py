@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from dagster_postgres.utils import create_pg_connection, create_pg_engine, set_pg_statement_timeout
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from market_pipeline.core import stop_signals
 from market_pipeline.core.settings import MOST_CONNECTIONS
+from market_pipeline.dagster_storage.internals import create_pg_connection, create_pg_engine, set_pg_statement_timeout
 from market_pipeline.warehouse.connection_pools import BoundedPool
 from market_pipeline.warehouse.connections import connect_by
 from market_pipeline.warehouse.lost_connections import replace_lost_connections

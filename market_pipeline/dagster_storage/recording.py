@@ -12,17 +12,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import dagster as dg
-from dagster._core.events import (
-    DagsterEvent,
+from dagster import DagsterEvent, DagsterEventType, EventLogEntry
+
+from market_pipeline.dagster_storage.event_log import BulkPostgresEventLogStorage
+from market_pipeline.dagster_storage.internals import (
+    RUNLESS_JOB_NAME,
+    RUNLESS_RUN_ID,
     DagsterEventBatchMetadata,
-    DagsterEventType,
     StepMaterializationData,
     generate_event_batch_id,
 )
-from dagster._core.events.log import EventLogEntry
-from dagster._core.instance.utils import RUNLESS_JOB_NAME, RUNLESS_RUN_ID
-
-from market_pipeline.dagster_storage.event_log import BulkPostgresEventLogStorage
 
 Context = dg.OpExecutionContext | dg.AssetExecutionContext
 

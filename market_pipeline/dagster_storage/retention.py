@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from dagster import DagsterEventType, DagsterInstance
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
-from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable as Checks
-from dagster._core.storage.event_log.schema import AssetEventTagsTable as Tags
-from dagster._core.storage.event_log.schema import SqlEventLogStorageTable as Events
-from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from sqlalchemy import Delete, Table, delete, func, select
 
 from market_pipeline.core.errors import MarketPipelineError, UsageError
+from market_pipeline.dagster_storage.internals import AssetCheckExecutionRecordStatus, SqlEventLogStorage
+from market_pipeline.dagster_storage.internals import AssetCheckExecutionsTable as Checks
+from market_pipeline.dagster_storage.internals import AssetEventTagsTable as Tags
+from market_pipeline.dagster_storage.internals import SqlEventLogStorageTable as Events
 
 SHORTEST_DAYS = 2
 """A run ends within a day (run_monitoring in dagster.yaml), and what it records meanwhile is its own business."""

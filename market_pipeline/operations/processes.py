@@ -16,9 +16,9 @@ from pathlib import Path
 
 import yaml
 from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
-from dagster._core.storage.tags import GRPC_INFO_TAG
 
 from market_pipeline.core.settings import Settings
+from market_pipeline.dagster_storage.internals import GRPC_INFO_TAG
 from market_pipeline.operations.service_probes import API, DAGSTER_UI, answers
 from market_pipeline.operations.supervisor import Child
 from market_pipeline.orchestration.instance_home import dagster_home

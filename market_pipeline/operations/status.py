@@ -9,7 +9,6 @@ from datetime import datetime
 from typing import Any
 
 from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
-from dagster._core.storage.dagster_run import FINISHED_STATUSES
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
@@ -17,6 +16,7 @@ from market_pipeline.core.errors import MarketPipelineError
 from market_pipeline.core.run_planning import trigger_of
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.wording import are, counted, pasteable
+from market_pipeline.dagster_storage.internals import FINISHED_STATUSES
 from market_pipeline.operations.service_probes import API, DAGSTER_UI, answers
 from market_pipeline.operations.up_session import service_urls
 from market_pipeline.orchestration.instance import existing_instance

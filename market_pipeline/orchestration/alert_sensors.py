@@ -13,7 +13,6 @@ from typing import Any
 
 import dagster as dg
 from dagster import DagsterEventType, DagsterInstance, DagsterRun, EventLogRecord, RunStatusChangeRecordsFilter
-from dagster._core.storage.tags import WILL_RETRY_TAG
 from sqlalchemy.exc import SQLAlchemyError
 
 from market_pipeline.core.errors import MarketPipelineError
@@ -21,6 +20,7 @@ from market_pipeline.core.notifications import NO_CHANNEL, Alert, AlertError, Ch
 from market_pipeline.core.run_planning import trigger_of
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.wording import are, counted
+from market_pipeline.dagster_storage.internals import WILL_RETRY_TAG
 from market_pipeline.orchestration.failure_causes import cause_of
 from market_pipeline.orchestration.freshness import Stale, freshness_changed_at, stale_symbols
 from market_pipeline.warehouse.database import warehouse_of

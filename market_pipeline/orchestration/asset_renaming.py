@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from dagster import DagsterInstance
-from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES, RunsFilter
+from dagster import DagsterInstance, RunsFilter
 
 from market_pipeline.core.errors import MarketPipelineError
 from market_pipeline.core.symbols import Symbol
+from market_pipeline.dagster_storage.internals import NOT_FINISHED_STATUSES
 from market_pipeline.dagster_storage.recording import NO_ROW, ONE_ROW, Materialized, report_materializations
 from market_pipeline.orchestration.assets import asset_key
 from market_pipeline.warehouse.symbol_renaming import Renaming

@@ -8,12 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
-from dagster import AssetKey, DagsterInstance
-from dagster._core.definitions.assets.graph.asset_graph_subset import AssetGraphSubset
-from dagster._core.definitions.partitions.partition_key_range import PartitionKeyRange
-from dagster._core.definitions.partitions.subset import PartitionsSubset
-from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus, PartitionBackfill
-from dagster._core.utils import make_new_backfill_id
+from dagster import AssetKey, DagsterInstance, PartitionKeyRange
 from sqlalchemy import Engine
 
 from market_pipeline.core.errors import UsageError
@@ -21,6 +16,14 @@ from market_pipeline.core.run_planning import TRIGGER_TAG, RangeRun, range_runs
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.core.wording import counted
+from market_pipeline.dagster_storage.internals import (
+    AssetGraphSubset,
+    BulkActionsFilter,
+    BulkActionStatus,
+    PartitionBackfill,
+    PartitionsSubset,
+    make_new_backfill_id,
+)
 from market_pipeline.orchestration.assets import asset_key
 from market_pipeline.orchestration.backfill_status import ENDED, BackfillJob, jobs_of
 from market_pipeline.orchestration.code_location import WebserverUnreachableError, ensure_loaded

@@ -11,13 +11,15 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import Literal
 
-from dagster import DagsterInstance, DagsterRunStatus, RunRecord, RunsFilter
-from dagster._core.definitions.partitions.subset import TimeWindowPartitionsSubset
-from dagster._core.events import DagsterEventType
-from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
-from dagster._core.storage.tags import BACKFILL_ID_TAG
+from dagster import DagsterEventType, DagsterInstance, DagsterRunStatus, RunRecord, RunsFilter
 from sqlalchemy import Engine, Row
 
+from market_pipeline.dagster_storage.internals import (
+    BACKFILL_ID_TAG,
+    BulkActionStatus,
+    PartitionBackfill,
+    TimeWindowPartitionsSubset,
+)
 from market_pipeline.orchestration.failure_causes import cause_of, innermost
 from market_pipeline.orchestration.rejected_backfills import awaits_reload
 from market_pipeline.orchestration.scheduler_status import NOT_RUNNING, backfill_daemon_alive

@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 from celery import Celery
 from celery.result import AsyncResult
-from dagster_celery.make_app import make_app
 
 from market_pipeline.core.errors import UsageError
 from market_pipeline.core.settings import Settings
+from market_pipeline.dagster_storage.celery_internals import make_app
 
 Queue = Literal["runs", "steps"]
 

@@ -1,7 +1,8 @@
 """Why something failed, in one line, by what Dagster's events tell of it."""
 
-from dagster._core.events import DagsterEvent, JobFailureData
-from dagster_shared.error import SerializableErrorInfo
+from dagster import DagsterEvent
+
+from market_pipeline.dagster_storage.internals import JobFailureData, SerializableErrorInfo
 
 
 def cause_of(event: DagsterEvent) -> str:

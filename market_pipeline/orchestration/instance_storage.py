@@ -10,10 +10,6 @@ from contextlib import contextmanager
 from typing import Any
 
 from dagster import DagsterRun, Field
-from dagster._config.config_schema import UserConfigSchema
-from dagster._core.definitions.partitions.subset import TimeWindowPartitionsSubset
-from dagster._core.storage.base_storage import DagsterStorage
-from dagster._serdes import ConfigurableClass, ConfigurableClassData
 from dagster_postgres import PostgresRunStorage, PostgresScheduleStorage
 from psycopg.errors import InsufficientPrivilege
 from pydantic import SecretStr
@@ -24,6 +20,13 @@ from market_pipeline.core.database_address import DatabaseAddress, describe
 from market_pipeline.core.errors import MarketPipelineError
 from market_pipeline.core.settings import MOST_CONNECTIONS, Settings, load_settings
 from market_pipeline.dagster_storage.event_log import BulkPostgresEventLogStorage
+from market_pipeline.dagster_storage.internals import (
+    ConfigurableClass,
+    ConfigurableClassData,
+    DagsterStorage,
+    TimeWindowPartitionsSubset,
+    UserConfigSchema,
+)
 from market_pipeline.dagster_storage.pooling import Pooled
 from market_pipeline.orchestration.partitions import PARTITION_TAG, RANGE_TAGS, check_partition_key
 from market_pipeline.warehouse import embedded

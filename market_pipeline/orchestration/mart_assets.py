@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
+from market_pipeline.dagster_storage.internals import UnresolvedAssetJobDefinition
 from market_pipeline.dbt_project import manifest
 from market_pipeline.orchestration.assets import asset_key
 from market_pipeline.orchestration.dbt_specs import OWNERS, check_specs, model_specs, table_metadata

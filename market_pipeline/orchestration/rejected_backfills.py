@@ -7,10 +7,14 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from dagster import DagsterInstance
-from dagster._core.errors import DagsterAssetBackfillDataLoadError
-from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus, PartitionBackfill
 
 from market_pipeline.core.symbols import Symbol
+from market_pipeline.dagster_storage.internals import (
+    BulkActionsFilter,
+    BulkActionStatus,
+    DagsterAssetBackfillDataLoadError,
+    PartitionBackfill,
+)
 from market_pipeline.orchestration.assets import asset_key
 
 MAX_REFUSALS = 5

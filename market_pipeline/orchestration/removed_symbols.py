@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 
 from dagster import RunsFilter
-from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
-from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
+from market_pipeline.dagster_storage.internals import NOT_FINISHED_STATUSES, BulkActionsFilter, BulkActionStatus
 from market_pipeline.orchestration.assets import asset_key
 
 

@@ -12,16 +12,18 @@ from uuid import uuid4
 
 import dagster as dg
 from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
-from dagster._core.definitions.job_base import InMemoryJob
-from dagster._core.execution.api import execute_run_iterator
-from dagster._core.instance import InstanceRef
-from dagster._core.instance.config import is_dagster_home_set
 from sqlalchemy import Engine, text
 
 from market_pipeline.core import stop_signals
 from market_pipeline.core.errors import MarketPipelineError
 from market_pipeline.core.run_planning import TRIGGER_TAG, RangeRun
 from market_pipeline.core.settings import Settings, project_dir
+from market_pipeline.dagster_storage.internals import (
+    InMemoryJob,
+    InstanceRef,
+    execute_run_iterator,
+    is_dagster_home_set,
+)
 from market_pipeline.orchestration.assets import asset_key
 from market_pipeline.orchestration.failure_causes import innermost
 from market_pipeline.orchestration.partitions import partition_range_tags

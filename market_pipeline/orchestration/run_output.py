@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from dagster import DagsterInstance
-from dagster._config.config_schema import UserConfigSchema
-from dagster._core.storage.compute_log_manager import CapturedLogContext
-from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
-from dagster._serdes import ConfigurableClassData
 
 from market_pipeline.core.settings import load_settings
+from market_pipeline.dagster_storage.internals import (
+    CapturedLogContext,
+    ConfigurableClassData,
+    LocalComputeLogManager,
+    UserConfigSchema,
+)
 
 ON_THE_TERMINAL = "A command executed this run in its own process: what it printed is on that command's terminal.\n"
 

@@ -9,14 +9,18 @@ from datetime import UTC, datetime
 from typing import cast
 
 from dagster import DagsterInstance
-from dagster._core.scheduler.instigation import InstigatorState, InstigatorType, ScheduleInstigatorData
-from dagster._daemon.controller import (
+
+from market_pipeline.dagster_storage.internals import (
     DEFAULT_DAEMON_HEARTBEAT_TOLERANCE_SECONDS,
     DEFAULT_HEARTBEAT_INTERVAL_SECONDS,
+    BackfillDaemon,
+    DaemonHeartbeat,
+    InstigatorState,
+    InstigatorType,
+    ScheduleInstigatorData,
+    SchedulerDaemon,
+    schedule_execution_time_iterator,
 )
-from dagster._daemon.daemon import BackfillDaemon, SchedulerDaemon
-from dagster._daemon.types import DaemonHeartbeat
-from dagster._utils.schedules import schedule_execution_time_iterator
 
 NIGHTLY = "nightly_"
 """What the names of the nightly schedules begin with."""

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 
 import dagster as dg
 from dagster import DagsterRunStatus, RunsFilter
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.core.wording import are, counted
+from market_pipeline.dagster_storage.internals import UnresolvedAssetJobDefinition
 from market_pipeline.orchestration.code_location import SENSOR
 from market_pipeline.warehouse.database import warehouse_of
 from market_pipeline.warehouse.load_history import newest_load

@@ -6,10 +6,8 @@ Dagster's Helm chart writes such a file, and beside them Dagster takes no `stora
 from collections.abc import Mapping
 from typing import Any, Self
 
-from dagster._config.config_schema import UserConfigSchema
-from dagster._serdes import ConfigurableClassData
-
 from market_pipeline.dagster_storage.event_log import BulkPostgresEventLogStorage
+from market_pipeline.dagster_storage.internals import ConfigurableClassData, UserConfigSchema
 from market_pipeline.orchestration.instance_storage import (
     MarketPipelineStorage,
     PooledRunStorage,

@@ -9,12 +9,12 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
 import dagster as dg
-from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
-from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES, RunsFilter
+from dagster import RunsFilter
 
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.core.wording import are, counted
+from market_pipeline.dagster_storage.internals import NOT_FINISHED_STATUSES, BulkActionsFilter, BulkActionStatus
 from market_pipeline.orchestration.assets import asset_key
 from market_pipeline.orchestration.code_location import ReloadError, WebserverUnreachableError, request_reload
 from market_pipeline.orchestration.rejected_backfills import resume_refused

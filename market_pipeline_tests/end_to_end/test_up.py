@@ -15,12 +15,11 @@ from typing import Any
 import pytest
 import requests
 from dagster import DagsterRunStatus
-from dagster._core.storage.tags import GRPC_INFO_TAG
-from dagster._core.test_utils import create_run_for_test
 from sqlalchemy import Engine, func, select
 
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
+from market_pipeline.dagster_storage.internals import GRPC_INFO_TAG
 from market_pipeline.operations.service_probes import API, DAGSTER_UI, answers
 from market_pipeline.orchestration.assets import asset_key
 from market_pipeline.orchestration.run_launch import open_instance
@@ -28,6 +27,7 @@ from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database import warehouse_of
 from market_pipeline.warehouse.tables import market_data
 from market_pipeline.warehouse.tracked_symbols import add_symbols
+from market_pipeline_tests.dagster_internals import create_run_for_test
 from market_pipeline_tests.end_to_end.conftest import CHECKOUT
 from market_pipeline_tests.end_to_end.running_up import COMMAND, SECONDS, Up, end_all, started_by
 from market_pipeline_tests.end_to_end.test_dagster_tools import REPOSITORY, free_port, until

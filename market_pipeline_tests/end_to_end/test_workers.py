@@ -13,7 +13,6 @@ from uuid import uuid4
 import psycopg
 import pytest
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunRequest, RunsFilter
-from dagster._core.execution.submit_asset_runs import submit_asset_run
 from sqlalchemy import Engine, func, select
 
 from market_pipeline.core.sessions import sessions_between
@@ -28,6 +27,7 @@ from market_pipeline.warehouse.database import create_warehouse_engine
 from market_pipeline.warehouse.embedded import Server
 from market_pipeline.warehouse.tables import backfill_history, market_data
 from market_pipeline.warehouse.tracked_symbols import add_symbols
+from market_pipeline_tests.dagster_internals import submit_asset_run
 from market_pipeline_tests.end_to_end.conftest import Run
 from market_pipeline_tests.end_to_end.fleet import Fleet, kill, running_fleet, until
 

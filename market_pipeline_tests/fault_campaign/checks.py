@@ -7,11 +7,11 @@ from typing import Any, LiteralString
 
 import pandas as pd
 import psycopg
-from dagster import AssetKey
-from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES, RunsFilter
+from dagster import AssetKey, RunsFilter
 
 from market_pipeline.core.bars import VALUE_COLUMNS
 from market_pipeline.core.symbols import DEFAULT_BACKFILL
+from market_pipeline.dagster_storage.internals import NOT_FINISHED_STATUSES
 from market_pipeline.orchestration.instance_storage import MarketPipelineStorage, open_storage
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.rate_limit import LocalLimiter

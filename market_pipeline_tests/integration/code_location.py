@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
-from dagster._core.test_utils import create_test_daemon_workspace_context
-from dagster._core.workspace.context import WorkspaceProcessContext
-from dagster._core.workspace.load_target import PythonFileTarget
-from dagster._daemon.backfill import execute_backfill_iteration
-from dagster._daemon.daemon import BackfillDaemon
-from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
-from dagster._daemon.types import DaemonHeartbeat
-from dagster_graphql.test.utils import execute_dagster_graphql
 from psutil import NoSuchProcess, Process, wait_procs  # type: ignore[import-untyped]
+
+from market_pipeline.dagster_storage.internals import BackfillDaemon, DaemonHeartbeat
+from market_pipeline_tests.dagster_internals import (
+    PythonFileTarget,
+    QueuedRunCoordinatorDaemon,
+    WorkspaceProcessContext,
+    create_test_daemon_workspace_context,
+    execute_backfill_iteration,
+)
+from market_pipeline_tests.dagster_storage.internals import execute_dagster_graphql
 
 LOCATION = """
 import dagster as dg

@@ -9,22 +9,22 @@ from typing import Any
 from uuid import UUID
 
 import dagster as dg
-from dagster import DagsterInstance
-from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
-from dagster._core.definitions.data_version import DATA_VERSION_TAG
-from dagster._core.events import (
+from dagster import DagsterEvent, DagsterEventType, DagsterInstance, EventLogEntry
+from sqlalchemy import create_engine, text
+
+from market_pipeline.dagster_storage.internals import (
+    AssetCheckEvaluationPlanned,
     AssetMaterializationPlannedData,
-    AssetObservationData,
-    DagsterEvent,
-    DagsterEventType,
+    InstanceRef,
     StepMaterializationData,
 )
-from dagster._core.events.log import EventLogEntry
-from dagster._core.instance import InstanceRef
-from dagster._core.test_utils import in_process_test_workspace
-from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
-from dagster_graphql.test.utils import execute_dagster_graphql
-from sqlalchemy import create_engine, text
+from market_pipeline_tests.dagster_storage.internals import (
+    DATA_VERSION_TAG,
+    AssetObservationData,
+    LoadableTargetOrigin,
+    execute_dagster_graphql,
+    in_process_test_workspace,
+)
 
 PARTITIONS = dg.DailyPartitionsDefinition("2024-01-01", end_date="2024-02-01")
 SPECS = [dg.AssetSpec(["market_data", name], skippable=True) for name in ("AAPL", "MSFT", "TSLA")]

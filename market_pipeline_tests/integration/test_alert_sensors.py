@@ -7,19 +7,19 @@ from datetime import UTC, date, datetime, timedelta
 import dagster as dg
 import pytest
 from dagster import DagsterInstance, DagsterRunStatus
-from dagster._core.storage.tags import WILL_RETRY_TAG
-from dagster._core.test_utils import create_run_for_test
 from pydantic import SecretStr
 from sqlalchemy import Engine
 
 from market_pipeline.core.notifications import AlertError
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
+from market_pipeline.dagster_storage.internals import WILL_RETRY_TAG
 from market_pipeline.orchestration import alert_sensors
 from market_pipeline.orchestration.alert_sensors import build_alert_sensors
 from market_pipeline.orchestration.freshness import stale_symbols
 from market_pipeline.orchestration.run_launch import open_instance
 from market_pipeline.warehouse.tracked_symbols import add_symbols
+from market_pipeline_tests.dagster_internals import create_run_for_test
 from market_pipeline_tests.integration.stored_bars import AAPL, failed, loaded, recorded
 from market_pipeline_tests.receivers import TOKEN, Mailbox, Receiver, running_mail_server, running_receiver
 

@@ -7,8 +7,6 @@ from pathlib import Path
 import pytest
 import requests
 from dagster import DagsterInstance
-from dagster._daemon.daemon import BackfillDaemon, SchedulerDaemon
-from dagster._daemon.types import DaemonHeartbeat
 from sqlalchemy import Engine, text
 
 from market_pipeline.api.limits import DOWNLOADS_OF_ONE
@@ -16,6 +14,7 @@ from market_pipeline.api.page import GONE
 from market_pipeline.api.server import running_api
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
+from market_pipeline.dagster_storage.internals import BackfillDaemon, DaemonHeartbeat, SchedulerDaemon
 from market_pipeline.orchestration.run_launch import open_instance
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.api_keys import Scope, create_key

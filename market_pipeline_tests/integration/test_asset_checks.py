@@ -7,13 +7,13 @@ from typing import Any
 import dagster as dg
 import pytest
 from dagster import AssetCheckKey, DagsterInstance
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from sqlalchemy import Engine, create_engine, text
 
 from market_pipeline.core.run_planning import range_runs
 from market_pipeline.core.sessions import latest_ended_session, sessions_between
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
+from market_pipeline.dagster_storage.internals import AssetCheckExecutionRecordStatus
 from market_pipeline.orchestration.assets import asset_key
 from market_pipeline.orchestration.build import build_loading
 from market_pipeline.orchestration.run_launch import launch, open_instance

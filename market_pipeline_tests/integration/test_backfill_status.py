@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 from dagster import DagsterInstance
-from dagster._core.execution.backfill import BulkActionStatus
 from sqlalchemy import Engine
 
 from market_pipeline.core.errors import UsageError
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
+from market_pipeline.dagster_storage.internals import BulkActionStatus
 from market_pipeline.orchestration.assets import asset_key
 from market_pipeline.orchestration.backfill_launch import (
     backfill_job,

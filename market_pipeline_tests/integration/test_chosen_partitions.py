@@ -6,15 +6,13 @@ from typing import Any
 
 import pytest
 from dagster import DagsterEventType, DagsterInstance
-from dagster._cli.asset import asset_materialize_command
-from dagster._cli.job import job_execute_command
-from dagster_dg_cli.cli.launch import launch_command
 from sqlalchemy import Engine
 
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.orchestration.run_launch import open_instance
 from market_pipeline.warehouse.tracked_symbols import add_symbols
+from market_pipeline_tests.dagster_internals import asset_materialize_command, job_execute_command, launch_command
 from market_pipeline_tests.integration.code_location import Daemon, loaded_location
 
 LAUNCH = """

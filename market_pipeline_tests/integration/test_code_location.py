@@ -11,7 +11,6 @@ from typing import Any
 import dagster as dg
 import pytest
 from dagster import DagsterInstance
-from dagster._core.definitions.sensor_definition import SensorExecutionData
 from sqlalchemy import Engine
 
 from market_pipeline.core.settings import Settings, SettingsError, load_settings
@@ -30,6 +29,7 @@ from market_pipeline.orchestration.run_launch import open_instance
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline.warehouse.tracked_symbols import add_symbols, remove_symbol
+from market_pipeline_tests.dagster_internals import SensorExecutionData
 
 AAPL, MSFT, NVDA = (Symbol.of(name, "stock") for name in ("AAPL", "MSFT", "NVDA"))
 

@@ -7,13 +7,12 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from dagster import DagsterInstance
-from dagster._core.instance import InstanceRef
-from dagster._serdes import serialize_value
+from dagster import DagsterInstance, serialize_value
 from pydantic import SecretStr
 
 from market_pipeline.core.settings import Settings, project_dir
 from market_pipeline.dagster_storage.event_log import BulkPostgresEventLogStorage
+from market_pipeline.dagster_storage.internals import InstanceRef
 from market_pipeline.orchestration.instance_storage import (
     DagsterDatabaseError,
     dagster_database_url,

@@ -15,7 +15,6 @@ import dagster as dg
 import pandas as pd
 import psycopg
 import pytest
-from dagster._utils.schedules import schedule_execution_time_iterator
 from pydantic import SecretStr
 from sqlalchemy import Engine, text
 
@@ -24,6 +23,7 @@ from market_pipeline.core.run_planning import range_runs
 from market_pipeline.core.sessions import session_starts, sessions_between
 from market_pipeline.core.settings import Settings, load_settings
 from market_pipeline.core.symbols import Symbol, starting_symbols
+from market_pipeline.dagster_storage.internals import schedule_execution_time_iterator
 from market_pipeline.ingest import Run, ingest
 from market_pipeline.orchestration.build import build_loading
 from market_pipeline.orchestration.schedules import tonight

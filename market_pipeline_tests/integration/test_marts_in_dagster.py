@@ -8,14 +8,12 @@ from typing import Any
 import dagster as dg
 import pytest
 from dagster import DagsterInstance, DagsterRunStatus
-from dagster._core.definitions.sensor_definition import SensorExecutionData
-from dagster._core.remote_representation.external_data import RepositorySnap
-from dagster_shared.record import copy
 from sqlalchemy import Engine
 
 from market_pipeline.core.database_address import DatabaseAddress
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
+from market_pipeline.dagster_storage.internals import copy_record
 from market_pipeline.dbt_project import manifest, project_folder
 from market_pipeline.orchestration.assets import asset_key
 from market_pipeline.orchestration.build import build_definitions
@@ -23,6 +21,7 @@ from market_pipeline.orchestration.mart_assets import JOB, build_marts
 from market_pipeline.orchestration.mart_build import assets_by_dagster_dbt
 from market_pipeline.orchestration.run_launch import launch_job, open_instance
 from market_pipeline.warehouse.tracked_symbols import add_symbols
+from market_pipeline_tests.dagster_internals import RepositorySnap, SensorExecutionData
 from market_pipeline_tests.integration.stored_bars import AAPL, loaded, query, recorded
 
 ADJUSTED = dg.AssetKey(["analytics", "daily_bars_adjusted"])
@@ -66,7 +65,7 @@ def told_to_the_ui(assets: Sequence[dg.AssetsDefinition | dg.AssetSpec]) -> tupl
     private = {"dagster_dbt/manifest", "dagster_dbt/dagster_dbt_translator"}
     snap = RepositorySnap.from_def(dg.Definitions(assets=assets).get_repository_def())
     models = {
-        node.asset_key: copy(
+        node.asset_key: copy_record(
             node,
             metadata={name: value for name, value in node.metadata.items() if name not in private},
             parent_edges=sorted(node.parent_edges, key=str),
@@ -74,7 +73,7 @@ def told_to_the_ui(assets: Sequence[dg.AssetsDefinition | dg.AssetSpec]) -> tupl
         for node in snap.asset_nodes
     }
     checks = {
-        (check.asset_key, check.name): copy(check, additional_asset_keys=sorted(check.additional_asset_keys))
+        (check.asset_key, check.name): copy_record(check, additional_asset_keys=sorted(check.additional_asset_keys))
         for check in snap.asset_check_nodes or ()
     }
     return models, checks

@@ -8,15 +8,13 @@ from typing import Any
 import pytest
 import yaml
 from compose_spec import PyCompose
-from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
-from dagster._core.instance import InstanceRef
-from dagster._core.launcher import WorkerStatus
-from dagster._serdes import serialize_value
+from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, serialize_value
 from typer.testing import CliRunner
 
 from market_pipeline.cli.commands import app
 from market_pipeline.core.settings import Settings
 from market_pipeline.dagster_storage.event_log import BulkPostgresEventLogStorage
+from market_pipeline.dagster_storage.internals import InstanceRef, WorkerStatus
 from market_pipeline.orchestration.celery_app import NoBrokerError
 from market_pipeline.orchestration.workers import WatchedRunLauncher
 from market_pipeline.warehouse.embedded import Server

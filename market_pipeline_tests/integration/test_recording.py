@@ -1,8 +1,7 @@
 """What a step records in bulk is what Dagster would have recorded of the same, one by one."""
 
 import dagster as dg
-from dagster import DagsterInstance
-from dagster._core.events.log import EventLogEntry
+from dagster import DagsterInstance, EventLogEntry
 
 from market_pipeline.core.settings import Settings
 from market_pipeline.dagster_storage.recording import Materialized, record_materializations

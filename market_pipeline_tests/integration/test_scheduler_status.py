@@ -8,18 +8,16 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from dagster import DagsterInstance
-from dagster._core.remote_representation.external import RemoteSchedule
-from dagster._daemon.daemon import BackfillDaemon, SchedulerDaemon
-from dagster._daemon.types import DaemonHeartbeat
-from dagster._scheduler.scheduler import launch_scheduled_runs
 from sqlalchemy import Engine
 
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
+from market_pipeline.dagster_storage.internals import BackfillDaemon, DaemonHeartbeat, SchedulerDaemon
 from market_pipeline.orchestration.build import build_loading
 from market_pipeline.orchestration.run_launch import open_instance
 from market_pipeline.orchestration.scheduler_status import backfill_daemon_alive, scheduler_state
 from market_pipeline.warehouse.tracked_symbols import add_symbols
+from market_pipeline_tests.dagster_internals import RemoteSchedule, launch_scheduled_runs
 from market_pipeline_tests.integration.code_location import loaded_location
 
 NOW = datetime(2024, 10, 23, 1, 30, tzinfo=UTC)

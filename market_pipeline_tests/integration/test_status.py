@@ -7,9 +7,6 @@ from typing import Any
 
 import pytest
 from dagster import DagsterEvent, DagsterEventType, DagsterInstance, DagsterRunStatus
-from dagster._core.test_utils import create_run_for_test
-from dagster._daemon.daemon import SchedulerDaemon
-from dagster._daemon.types import DaemonHeartbeat
 from sqlalchemy import Engine
 
 from market_pipeline.api.server import running_api
@@ -18,9 +15,11 @@ from market_pipeline.core.run_planning import TRIGGER_TAG
 from market_pipeline.core.sessions import last_sessions, latest_ended_session, sessions_between
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
+from market_pipeline.dagster_storage.internals import DaemonHeartbeat, SchedulerDaemon
 from market_pipeline.operations.status import data_problems
 from market_pipeline.orchestration.run_launch import open_instance
 from market_pipeline.warehouse.tracked_symbols import add_symbols
+from market_pipeline_tests.dagster_internals import create_run_for_test
 from market_pipeline_tests.integration.stored_bars import AAPL, failed, loaded, query, recorded
 
 MSFT, FB = Symbol.of("MSFT", "stock"), Symbol.of("FB", "stock")

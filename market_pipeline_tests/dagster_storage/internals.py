@@ -1,0 +1,7 @@
+"""Dagster's internals that only tests of the storage use: test helpers, and the schema of its UI."""
+
+from dagster._core.definitions.data_version import DATA_VERSION_TAG
+from dagster._core.events import AssetObservationData
+from dagster._core.test_utils import in_process_test_workspace
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+from dagster_graphql.test.utils import execute_dagster_graphql
