@@ -1,3 +1,9 @@
+{{ config(
+    materialized="incremental",
+    unique_key=["symbol"],
+    post_hook="ANALYZE {{ this }}",
+) }}
+
 SELECT
     coverage.symbol,
     coverage.asset_class,
