@@ -1,4 +1,4 @@
-"""What the tests stand on: one embedded PostgreSQL a process, a database a test copied from a migrated template."""
+"""Shared fixtures: one embedded PostgreSQL a process, and for each test databases copied from templates."""
 
 import os
 import shutil
@@ -14,6 +14,7 @@ from hypothesis import settings as hypothesis_settings
 from pydantic import SecretStr
 from sqlalchemy import Engine
 
+from market_pipeline.core.database_address import DatabaseAddress
 from market_pipeline.core.settings import Settings
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database import create_warehouse_engine
@@ -39,10 +40,16 @@ def _ctrl_c_reaches_children() -> None:
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[embedded.Server]:
-    """A PostgreSQL of this test process's own, with a migrated database `template_warehouse`."""
+    """A PostgreSQL of this test process's own, with a migrated database `template_warehouse`.
+
+    It does not wait for the disk: a test may crash the server's clients, and never the machine.
+    """
     folder = Path(tempfile.mkdtemp(prefix="market-pipeline-tests-"))
     folder.chmod(0o755)
     started = embedded.ensure_running(folder / "data")
+    for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+        _execute(started, f"ALTER SYSTEM SET {setting} = off")
+    _execute(started, "SELECT pg_reload_conf()")
     _execute(started, "CREATE DATABASE template_warehouse")
     engine = create_warehouse_engine(started.url("template_warehouse"))
     migrate(engine)
@@ -50,6 +57,18 @@ def server() -> Iterator[embedded.Server]:
     yield started
     embedded.destroy(folder / "data")
     shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def dagster_template(server: embedded.Server) -> str:
+    """The name of a database with Dagster's tables and no record, made once: making them takes a second."""
+    from market_pipeline.orchestration.instance_storage import open_storage  # Dagster, which few tests need
+
+    settings = Settings(_env_file=None, database_url=server.url("template"), market_pipeline_data_dir=server.data_dir)
+    _execute(server, "CREATE DATABASE template")
+    open_storage(settings)
+    _execute(server, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'template_dagster'")
+    return "template_dagster"
 
 
 @pytest.fixture
@@ -60,6 +79,13 @@ def database_url(server: embedded.Server) -> Iterator[SecretStr]:
     yield server.url(name)
     _execute(server, f"DROP DATABASE {name} WITH (FORCE)")
     _execute(server, f"DROP DATABASE IF EXISTS {name}_dagster WITH (FORCE)")
+
+
+@pytest.fixture
+def dagster_database(server: embedded.Server, database_url: SecretStr, dagster_template: str) -> None:
+    """Dagster's own database beside this test's warehouse; `database_url` drops it. Tests of its making have none."""
+    name = DatabaseAddress.of(database_url).database
+    _execute(server, f"CREATE DATABASE {name}_dagster TEMPLATE {dagster_template}")
 
 
 @pytest.fixture
@@ -82,7 +108,7 @@ def settings(database_url: SecretStr, tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def environment(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+def environment(settings: Settings, dagster_database: None, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """The environment of a child process that is to work on this test's warehouse; this process's is set too."""
     assert settings.database_url is not None
     monkeypatch.setenv("DATABASE_URL", settings.database_url.get_secret_value())

@@ -72,6 +72,11 @@ def silent(_message: str) -> None:
 
 
 @pytest.fixture
+def dagster_database() -> None:
+    """None there yet, as in a new warehouse."""
+
+
+@pytest.fixture
 def addresses(settings: Settings) -> dict[str, SecretStr]:
     assert settings.database_url is not None
     return {WAREHOUSE: settings.database_url, DAGSTER: dagster_database_url(settings)}

@@ -27,6 +27,11 @@ def settings_with(**values: object) -> Settings:
     return Settings(_env_file=None, **values)  # type: ignore[arg-type]
 
 
+@pytest.fixture
+def dagster_database() -> None:
+    """None there yet: making it is tested here."""
+
+
 @pytest.mark.parametrize(
     ("database_url", "dagster_database_url_set", "expected"),
     [

@@ -23,6 +23,11 @@ SECRET = "a-key-nobody-may-see"
 
 
 @pytest.fixture
+def dagster_database() -> None:
+    """None there yet, as in a new warehouse."""
+
+
+@pytest.fixture
 def doctor(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Ask:
     """The command's exit code and its findings by check, none of which shows the key or the database's password."""
     monkeypatch.setenv("POLYGON_BASE_URL", "http://127.0.0.1:9")

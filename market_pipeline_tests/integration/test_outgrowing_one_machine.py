@@ -94,6 +94,11 @@ def test_without_a_broker_the_launcher_says_what_to_set(
         assert on_workers.run_launcher
 
 
+@pytest.fixture
+def dagster_database() -> None:
+    """None there yet: making it is tested here."""
+
+
 def written_by_the_chart() -> str:
     """The dagster.yaml of the chart with these values: its own storages, and then the additional configuration."""
     database = {
