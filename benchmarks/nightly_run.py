@@ -3,7 +3,7 @@
 import sys
 from datetime import date
 
-from market_pipeline.cli.runs import launch_all
+from market_pipeline.cli.runs import launch_runs
 from market_pipeline.core.settings import load_settings
 from market_pipeline.orchestration.schedules import tonight
 from market_pipeline.warehouse.database import warehouse_of
@@ -15,7 +15,7 @@ def main() -> None:
     settings = load_settings()
     with warehouse_of(settings) as warehouse:
         runs = tonight(settings, active_symbols(warehouse), date.fromisoformat(sys.argv[1]))
-        accounts = launch_all(settings, warehouse, runs, quiet=True)
+        accounts = launch_runs(settings, warehouse, runs, quiet=True)
     sys.exit(0 if len(runs) == 1 and all(account["success"] for account in accounts) else 1)
 
 

@@ -1,1 +1,1 @@
-"""`market-pipeline`, the command line: parses, calls, prints. The work is done elsewhere."""
+"""Command line `market-pipeline`: each command parses options, calls the packages below it, and prints the result."""

@@ -1,4 +1,4 @@
-"""`market-pipeline alerts`: whether alerts get through."""
+"""`market-pipeline alerts`: a test alert through every channel that is configured."""
 
 from datetime import UTC, datetime
 
@@ -18,13 +18,13 @@ def _alerts() -> None:
 
 @app.command("test")
 def send_test() -> None:
-    """Send a test alert by every way that is set. Exit code 0 if each worked, 1 if one didn't, 2 if none is set."""
-    found = channels(load_settings())
-    if not found:
+    """Send a test alert through every configured channel. Exit code 0 if all work, 1 if one fails, 2 if none is set."""
+    configured = channels(load_settings())
+    if not configured:
         raise NoChannelError(NO_CHANNEL)
-    alert = Alert("test", "Market Pipeline: a test alert", "Alerts get through. Nothing is wrong.", datetime.now(UTC))
+    alert = Alert("test", "Market Pipeline: a test alert", "Alerts are delivered. Nothing is wrong.", datetime.now(UTC))
     failed = False
-    for channel in found:
+    for channel in configured:
         try:
             channel.send(alert)
         except AlertError as error:

@@ -1,4 +1,4 @@
-"""`market-pipeline api`: the read API and its page, in the foreground."""
+"""`market-pipeline api`: the read API and its web page, in the foreground."""
 
 import ipaddress
 import logging
@@ -13,28 +13,31 @@ from market_pipeline.core.sockets import base_url, listen
 
 
 def api(
-    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all of this machine's.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 for any.")] = 8000,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; 0.0.0.0 for all addresses of this machine.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 for any free one.")] = 8000,
     access_log: Annotated[bool, typer.Option("--access-log", help="Log every request to standard error.")] = False,
 ) -> None:
-    """Serve the warehouse over HTTP until Ctrl-C: the page at /, its documentation at /docs."""
+    """Serve the warehouse over HTTP until Ctrl-C: the web page at /, the API's documentation at /docs."""
     settings = load_settings()
     logging.basicConfig(format="%(asctime)s %(message)s")
-    # FastAPI and Dagster take seconds that other commands needn't.
+    # Importing FastAPI and Dagster takes seconds.
     from market_pipeline.api.server import api_server
 
-    with listen(host, port) as door, api_server(settings, access_log=access_log) as server:
-        print_note(f"The API is at {base_url(door)} and documented at {base_url(door)}/docs. Ctrl-C stops it.")
+    with listen(host, port) as listener, api_server(settings, access_log=access_log) as server:
+        url = base_url(listener)
+        print_note(f"The API is at {url} and documented at {url}/docs. Ctrl-C stops it.")
         _warn_if_open(host, settings)
         try:
-            server.run([door])
+            server.run([listener])
         except KeyboardInterrupt:
             print_note("The API has stopped.")
 
 
 def _warn_if_open(host: str, settings: Settings) -> None:
-    is_here_only = host == "localhost"
+    is_loopback = host == "localhost"
     with suppress(ValueError):
-        is_here_only = ipaddress.ip_address(host).is_loopback
-    if not is_here_only and not settings.api_key_required:
-        print_note("Whoever reaches this address may read: API_KEY_REQUIRED=true asks them for a key.")
+        is_loopback = ipaddress.ip_address(host).is_loopback
+    if not is_loopback and not settings.api_key_required:
+        print_note("Anyone who reaches this address can read: API_KEY_REQUIRED=true requires a key.")

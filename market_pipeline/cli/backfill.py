@@ -1,4 +1,4 @@
-"""`market-pipeline backfill`: fetch and load history for some symbols and dates, as partition-range runs."""
+"""`market-pipeline backfill`: fetch and load the history of symbols over a range of dates, as partition-range runs."""
 
 import json
 from collections.abc import Sequence
@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from market_pipeline.cli.completion import complete_symbols
-from market_pipeline.cli.coverage import told_of_never_loaded
+from market_pipeline.cli.coverage import describe_never_loaded
 from market_pipeline.cli.output import print_note
 from market_pipeline.cli.parameters import EVERY, SymbolChoice, parse_date, parse_symbols
-from market_pipeline.cli.summary import Account, print_plan, print_table
-from market_pipeline.cli.symbol_option import chosen_symbols
+from market_pipeline.cli.summary import LoadRecord, print_plan, print_records
+from market_pipeline.cli.symbol_option import select_symbols
 from market_pipeline.cli.vendor_option import vendor_settings
 from market_pipeline.core import stop_signals
 from market_pipeline.core.run_planning import range_runs, runs_for_missing
@@ -29,7 +29,7 @@ def backfill(
     symbols: Annotated[
         SymbolChoice | None,
         typer.Option(
-            help='Comma-separated tickers, or "*" for all that are tracked, which is the default of --missing.',
+            help='Comma-separated symbols, or "*" for all tracked symbols (the default with --missing).',
             metavar="A,B,C",
             show_default="15 large-cap stocks",
             parser=parse_symbols,
@@ -38,31 +38,35 @@ def backfill(
     ] = None,
     start: Annotated[
         date | None,
-        typer.Option(help="First date, default five years before the last.", metavar="YYYY-MM-DD", parser=parse_date),
+        typer.Option(
+            help="First date; default: five years before the last one.", metavar="YYYY-MM-DD", parser=parse_date
+        ),
     ] = None,
     end: Annotated[
         date | None,
-        typer.Option(help="Last date, included, default today (UTC).", metavar="YYYY-MM-DD", parser=parse_date),
+        typer.Option(help="Last date, inclusive; default: today (UTC).", metavar="YYYY-MM-DD", parser=parse_date),
     ] = None,
     missing: Annotated[
         bool,
-        typer.Option("--missing", help="Only what `market-pipeline gaps` shows as missing, as far back as that goes."),
+        typer.Option("--missing", help="Fetch only the missing sessions that `market-pipeline gaps` lists."),
     ] = False,
     marts: Annotated[
         bool,
         typer.Option(
             "--marts",
-            help="Fetch splits and dividends too, and build the analysts' tables; else Dagster's daemon does.",
+            help="Also fetch splits and dividends and build the marts; otherwise Dagster's daemon does.",
         ),
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be asked for, and ask nothing.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary or the plan as JSON.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print the result and errors only.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the requests that would be made, and make none.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the load records or the plan as JSON.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print only the result and errors.")] = False,
 ) -> None:
-    """Load the history of some symbols, by default five years of 15 large-cap stocks.
+    """Load the history of symbols, by default five years of 15 large-cap stocks.
 
-    What is there already is compared and left alone; what the vendor has corrected replaces the old, and the old is
-    kept. So running it again is always safe.
+    It is safe to run again: stored bars that are equal stay unchanged; a bar that the vendor has corrected replaces the
+    stored one, which is kept as a revision.
     """
     settings = vendor_settings(quiet=quiet)
     now = datetime.now(UTC)
@@ -70,40 +74,40 @@ def backfill(
     first = start or (date.min if missing else last - timedelta(days=DEFAULT_DAYS))
     check_order(first, last)
     with warehouse_of(settings) as warehouse:
-        chosen = chosen_symbols(warehouse, symbols or (EVERY if missing else SymbolChoice(DEFAULT_BACKFILL)))
+        selected = select_symbols(warehouse, symbols or (EVERY if missing else SymbolChoice(DEFAULT_BACKFILL)))
         if missing:
-            runs = runs_for_missing(missing_spans(warehouse, chosen, first, last))
-            if not quiet and (unknown := never_loaded(warehouse, [symbol.name for symbol in chosen])):
-                print_note(told_of_never_loaded(unknown))
+            runs = runs_for_missing(missing_spans(warehouse, selected, first, last))
+            if not quiet and (names := never_loaded(warehouse, [symbol.name for symbol in selected])):
+                print_note(describe_never_loaded(names))
         else:
-            runs = range_runs(chosen, first, last, now)
+            runs = range_runs(selected, first, last, now)
         if dry_run:
             print_plan(runs, settings.requests_per_minute, as_json=as_json)
             return
-        # Dagster takes a second that a plan or a mistake needn't.
-        from market_pipeline.cli.runs import build_marts, launch_all, refresh_actions
+        # Importing Dagster takes a second; a plan or a wrong option needn't wait for it.
+        from market_pipeline.cli.runs import build_marts, launch_runs, refresh_actions
 
-        accounts = launch_all(settings, warehouse, runs, quiet=quiet) if runs else []
-        _print(accounts, as_json=as_json)
+        records = launch_runs(settings, warehouse, runs, quiet=quiet) if runs else []
+        _print(records, as_json=as_json)
         stop_signals.check()
         if marts:
             refresh_actions(settings, warehouse, quiet=quiet)
             build_marts(settings, warehouse, quiet=quiet)
-    raise typer.Exit(exit_code(accounts))
+    raise typer.Exit(exit_code(records))
 
 
-def _print(accounts: Sequence[Account], *, as_json: bool) -> None:
+def _print(records: Sequence[LoadRecord], *, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps({"symbols": accounts}, indent=2))
-    elif accounts:
-        print_table(accounts)
+        typer.echo(json.dumps({"symbols": records}, indent=2))
+    elif records:
+        print_records(records)
     else:
         typer.echo("Nothing is missing.")
 
 
-def exit_code(accounts: Sequence[Account]) -> int:
-    """What the shell is told: all loaded, none loaded, or some."""
-    failures = sum(not account["success"] for account in accounts)
+def exit_code(records: Sequence[LoadRecord]) -> int:
+    """Return the exit code: 0 if all symbols were loaded, 1 if none was, 3 if some failed."""
+    failures = sum(not record["success"] for record in records)
     if failures == 0:
         return DONE
-    return FAILED if failures == len(accounts) else PARTIAL
+    return FAILED if failures == len(records) else PARTIAL

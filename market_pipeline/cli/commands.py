@@ -1,4 +1,4 @@
-"""The subcommands of `market-pipeline`, each imported when it is asked for."""
+"""The subcommands of `market-pipeline`, each imported when it is used."""
 
 import logging
 import sys
@@ -8,8 +8,7 @@ from typing import Annotated
 import typer
 
 from market_pipeline import __version__
-from market_pipeline.cli.lazy import LazyCommand, group_of
-from market_pipeline.cli.passthrough import PassthroughCommand
+from market_pipeline.cli.lazy import LazyCommand, PassthroughCommand, lazy_group
 from market_pipeline.core.gc_tuning import collect_seldom
 from market_pipeline.core.settings import SettingsError, load_settings
 
@@ -37,7 +36,7 @@ COMMANDS = {
 }
 
 app = typer.Typer(
-    cls=group_of(COMMANDS),
+    cls=lazy_group(COMMANDS),
     help="A warehouse of daily market data that runs itself.",
     no_args_is_help=True,
     # A traceback with local variables could show a secret.
@@ -45,8 +44,8 @@ app = typer.Typer(
 )
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         typer.echo(f"market-pipeline {__version__}")
         raise typer.Exit
 
@@ -54,22 +53,22 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
     """A warehouse of daily market data that runs itself."""
 
 
 def run(arguments: list[str] | None) -> None:
-    """Run the command line; it ends by `SystemExit`, or by an error that main.py explains."""
+    """Run the command line. It raises SystemExit, or an error that main.py reports."""
     collect_seldom()
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal of any encoding can be written to
-    # A pool logs a connection that was lost, with a traceback, beside the error that it raises.
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal's encoding may lack characters
+    # A pool logs a lost connection with a traceback, besides raising the error.
     logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
-    with suppress(SettingsError):  # a command that reads the settings says so itself
+    with suppress(SettingsError):  # a command that reads the settings reports it
         if load_settings().log_format == "json":
-            from market_pipeline.core import logging_json  # what makes them takes time that few need
+            from market_pipeline.core import logging_json  # structlog takes time to import
 
             logging_json.configure()
     app(arguments)

@@ -1,4 +1,4 @@
-"""Shell completion of tracked symbols: quick and silent, from the database as it is, which is never started for it."""
+"""Shell completion of tracked symbols: fast and silent, from the database if it is running."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -6,24 +6,24 @@ from contextlib import suppress
 from market_pipeline.core.settings import load_settings
 
 SECONDS = 2
-"""The longest that a database may take to be connected to; libpq takes no less."""
+"""Time limits in seconds for connecting and for the query; libpq's shortest is 2."""
 
-ACTIVE = "SELECT symbol FROM tracked_symbols WHERE active ORDER BY symbol"
+ACTIVE_SYMBOLS = "SELECT symbol FROM tracked_symbols WHERE active ORDER BY symbol"
 
 
 def complete_symbol(incomplete: str) -> list[str]:
-    """The tracked symbols that begin so."""
-    return [name for name in _tracked() if name.startswith(incomplete)]
+    """Return the tracked symbols that begin with `incomplete`."""
+    return [name for name in _tracked_symbols() if name.startswith(incomplete)]
 
 
 def complete_symbols(incomplete: str) -> list[str]:
-    """Comma-separated lists that complete this one by a tracked symbol that isn't in it."""
+    """Return lists that complete a comma-separated list by one tracked symbol that isn't in it."""
     before, comma, last = incomplete.rpartition(",")
     return [f"{before}{comma}{name}" for name in complete_symbol(last) if name not in before.split(",")]
 
 
-def _tracked() -> Sequence[str]:
-    with suppress(Exception):  # a shell that completes a word has no place for an error
+def _tracked_symbols() -> Sequence[str]:
+    with suppress(Exception):  # a shell can't show an error while it completes a word
         import psycopg
         from sqlalchemy import make_url
 
@@ -39,7 +39,5 @@ def _tracked() -> Sequence[str]:
             with psycopg.connect(
                 address.render_as_string(hide_password=False), connect_timeout=SECONDS, options=limit
             ) as connection:
-                return [
-                    row[0] for row in connection.execute("SELECT symbol FROM tracked_symbols WHERE active ORDER BY 1")
-                ]
+                return [row[0] for row in connection.execute(ACTIVE_SYMBOLS)]
     return []

@@ -1,4 +1,4 @@
-"""`market-pipeline coverage` and `market-pipeline gaps`: what is there of each symbol, what is missing, and why."""
+"""`market-pipeline coverage` and `market-pipeline gaps`: stored and missing sessions of each symbol, with reasons."""
 
 import json
 from collections.abc import Sequence
@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from market_pipeline.cli.completion import complete_symbols
+from market_pipeline.cli.output import print_columns
 from market_pipeline.cli.parameters import EVERY, SymbolChoice, parse_symbols
-from market_pipeline.cli.symbol_option import chosen_symbols
-from market_pipeline.cli.table_output import print_columns
+from market_pipeline.cli.symbol_option import select_symbols
 from market_pipeline.core.settings import load_settings
 from market_pipeline.core.wording import are, counted, pasteable
 from market_pipeline.warehouse import coverage as coverage_views
@@ -18,7 +18,7 @@ from market_pipeline.warehouse.database import warehouse_of
 Symbols = Annotated[
     SymbolChoice,
     typer.Option(
-        help='Comma-separated tickers; "*" for all that are tracked.',
+        help='Comma-separated symbols; "*" for all tracked symbols.',
         metavar="A,B,C",
         parser=parse_symbols,
         autocompletion=complete_symbols,
@@ -30,20 +30,19 @@ COUNTS = (
     "sessions", "loaded", "rejected", "empty", "not_yet_available", "not_in_plan", "failed", "never_asked", "flagged",
     "behind",
 )  # fmt: skip
-FILLED_BY = "Fill them with `market-pipeline backfill --missing`."
 
 
 def coverage(symbols: Symbols = EVERY, as_json: AsJson = False) -> None:
-    """Print what is there of every symbol since its first session, and how many sessions are missing for which reason.
+    """Print the number of sessions of each symbol since its first one, by state.
 
-    sessions = loaded + rejected + empty + not yet available + not in plan + failed + never asked; `flagged` bars are
-    among the loaded ones, and `behind` counts the sessions since the newest of them.
+    sessions = loaded + rejected + empty + not yet available + not in plan + failed + never asked. `flagged` counts
+    loaded bars with a flag, `behind` the sessions since the newest loaded bar.
     """
     with warehouse_of(load_settings()) as warehouse:
-        names = [symbol.name for symbol in chosen_symbols(warehouse, symbols)]
+        names = [symbol.name for symbol in select_symbols(warehouse, symbols)]
         rows = coverage_views.coverage(warehouse, names)
     if as_json:
-        typer.echo(json.dumps({"symbols": _jsonable(rows)}, indent=2))
+        typer.echo(json.dumps({"symbols": _format_dates(rows)}, indent=2))
         return
     print_columns(
         ("symbol", "first_session", "last_session"),
@@ -54,32 +53,33 @@ def coverage(symbols: Symbols = EVERY, as_json: AsJson = False) -> None:
 
 
 def gaps(symbols: Symbols = EVERY, as_json: AsJson = False) -> None:
-    """Print every session without a bar, as ranges, and why it has none; and the symbols that were never loaded."""
+    """Print the sessions without a bar, as ranges with the reason, and the symbols that were never loaded."""
     with warehouse_of(load_settings()) as warehouse:
-        names = [symbol.name for symbol in chosen_symbols(warehouse, symbols)]
+        names = [symbol.name for symbol in select_symbols(warehouse, symbols)]
         rows = coverage_views.gaps(warehouse, names)
         unknown = coverage_views.never_loaded(warehouse, names)
     if as_json:
-        typer.echo(json.dumps({"gaps": _jsonable(rows), "never_loaded": unknown}, indent=2))
+        typer.echo(json.dumps({"gaps": _format_dates(rows), "never_loaded": unknown}, indent=2))
         return
     if rows:
         print_columns(("symbol", "first_session", "last_session", "state"), ("sessions",), rows, last="reason")
     fillable = sum(row["sessions"] for row in rows if row["state"] in coverage_views.FILLABLE)
     if fillable:
-        typer.echo(f"{counted(fillable, 'session')} {are(fillable)} worth asking for. {FILLED_BY}")
+        count = f"{counted(fillable, 'session')} {are(fillable)} missing and can be fetched."
+        typer.echo(f"{count} Fill them with `market-pipeline backfill --missing`.")
     if unknown:
-        typer.echo(told_of_never_loaded(unknown))
+        typer.echo(describe_never_loaded(unknown))
     if not rows and not unknown:
         typer.echo("Every session has its bar.")
 
 
-def told_of_never_loaded(names: Sequence[str]) -> str:
-    """What to say of symbols that nothing can be missing of yet, at least one."""
+def describe_never_loaded(names: Sequence[str]) -> str:
+    """Return the message about symbols, at least one, that were never loaded and so have no missing sessions."""
     command = pasteable("market-pipeline", "backfill", "--symbols", ",".join(names))
     return f"Never loaded yet: load with `{command}`."
 
 
-def _jsonable(rows: Sequence[coverage_views.Row]) -> list[coverage_views.Row]:
+def _format_dates(rows: Sequence[coverage_views.Row]) -> list[coverage_views.Row]:
     return [
         {name: value.isoformat() if hasattr(value, "isoformat") else value for name, value in row.items()}
         for row in rows

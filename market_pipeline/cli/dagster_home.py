@@ -1,4 +1,4 @@
-"""`market-pipeline dagster-home`: what Dagster's own tools need to know outside a checkout."""
+"""`market-pipeline dagster-home`: the DAGSTER_HOME of the project, for Dagster's own tools outside a checkout."""
 
 import typer
 
@@ -7,8 +7,8 @@ from market_pipeline.orchestration.instance_home import dagster_home
 
 
 def print_dagster_home() -> None:
-    """Print the folder to set DAGSTER_HOME to, so that Dagster's own tools keep their records where this project does.
+    """Print the folder for DAGSTER_HOME, so that Dagster's own tools use this project's Dagster instance.
 
-    A tool that is started in a checkout finds them without.
+    Tools that are started in a checkout find it without.
     """
     typer.echo(dagster_home(load_settings()))

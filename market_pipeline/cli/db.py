@@ -1,4 +1,4 @@
-"""`market-pipeline db`: the embedded PostgreSQL on the command line, and the way into whichever database is in use."""
+"""`market-pipeline db`: start and stop the embedded PostgreSQL, and open, migrate or prune the database in use."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ import typer
 from pydantic import SecretStr
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from market_pipeline.cli.passthrough import PassthroughCommand
+from market_pipeline.cli.lazy import PassthroughCommand
 from market_pipeline.core.database_address import describe
 from market_pipeline.core.settings import load_settings
 from market_pipeline.core.wording import counted
@@ -29,12 +29,12 @@ app = typer.Typer(
 
 @app.command()
 def start() -> None:
-    """Start the embedded PostgreSQL, if it isn't running."""
+    """Start the embedded PostgreSQL, unless it is running."""
     settings = load_settings()
     if settings.database_url is not None:
-        typer.echo(_not_ours(settings.database_url))
+        typer.echo(_describe_external(settings.database_url))
         return
-    typer.echo(_whereabouts(embedded.ensure_running(settings.market_pipeline_data_dir)))
+    typer.echo(_describe_server(embedded.ensure_running(settings.market_pipeline_data_dir)))
 
 
 @app.command()
@@ -42,7 +42,7 @@ def stop() -> None:
     """Stop the embedded PostgreSQL; its data stays."""
     settings = load_settings()
     if settings.database_url is not None:
-        typer.echo(_not_ours(settings.database_url))
+        typer.echo(_describe_external(settings.database_url))
         return
     stopped = embedded.stop(settings.market_pipeline_data_dir)
     typer.echo("stopped" if stopped else "was not running")
@@ -50,40 +50,40 @@ def stop() -> None:
 
 @app.command()
 def status() -> None:
-    """Say whether the database is there: exit code 0 if it is, 1 if not."""
+    """Check that the database accepts connections: exit code 0 if it does, 1 if not."""
     settings = load_settings()
     if settings.database_url is not None:
-        typer.echo(_not_ours(settings.database_url))
+        typer.echo(_describe_external(settings.database_url))
         _connect(settings.database_url)
-        typer.echo("it takes connections")
+        typer.echo("it accepts connections")
         return
     server = embedded.running(settings.market_pipeline_data_dir)
     if server is None:
         typer.echo(f"not running (data folder {settings.market_pipeline_data_dir})")
         raise typer.Exit(1)
-    typer.echo(_whereabouts(server))
+    typer.echo(_describe_server(server))
 
 
 @app.command()
 def url() -> None:
-    """Print the database's URL, with its password, for another tool; starts the embedded server if need be."""
+    """Print the database's URL, with its password, for another tool. Starts the embedded server if needed."""
     typer.echo(database_url(load_settings()).get_secret_value())
 
 
 @app.command()
 def analysts(
     new_password: Annotated[
-        bool, typer.Option("--new-password", help="Give the role a new password; the old one no longer works.")
+        bool, typer.Option("--new-password", help="Give the role a new password; the old one stops working.")
     ] = False,
 ) -> None:
-    """Print the address of the read-only role for analysts, which is made the first time, with its password then."""
+    """Print the URL of the read-only role for analysts. The first call creates the role and includes the password."""
     with warehouse_of(load_settings()) as warehouse:
         access = analysts_access(warehouse, new_password=new_password)
     typer.echo(access.url.get_secret_value())
     if access.has_password:
-        typer.echo("Keep the password: it is stored nowhere, and shown only now.", err=True)
+        typer.echo("Keep the password: it is stored nowhere, and not shown again.", err=True)
     else:
-        typer.echo("The password was shown when it was made; --new-password makes another.", err=True)
+        typer.echo("The password was shown when it was created; --new-password creates another one.", err=True)
 
 
 @app.command("migrate")
@@ -92,7 +92,7 @@ def migrate_tables(
         bool, typer.Option("--dry-run", help="Print the revisions that would run and their SQL; change nothing.")
     ] = False,
 ) -> None:
-    """Bring the tables to what this version works with. A new database is brought there by whatever uses it first."""
+    """Upgrade the tables to this version's revision. In a new database the first command creates them."""
     engine = create_warehouse_engine(database_url(load_settings()))
     try:
         if dry_run:
@@ -105,14 +105,14 @@ def migrate_tables(
 
 @app.command()
 def prune(
-    days: Annotated[int, typer.Option(help="How old a record must be.")] = 30,
+    days: Annotated[int, typer.Option(help="Delete only records that are older than this many days.")] = 30,
 ) -> None:
-    """Delete from Dagster's database what newer records have replaced, so that it doesn't grow for ever.
+    """Delete records that newer ones have replaced from Dagster's database, and the old output of runs.
 
-    Which partitions are materialized, how the checks stand and which runs there were stays as it is.
+    The materialized partitions, the results of checks and the list of runs stay the same.
     """
     from market_pipeline.dagster_storage.retention import delete_replaced
-    from market_pipeline.orchestration.run_launch import open_instance  # Dagster takes a second that others needn't
+    from market_pipeline.orchestration.run_launch import open_instance  # importing Dagster takes a second
     from market_pipeline.orchestration.run_output import delete_run_output
 
     now = datetime.now(UTC)
@@ -121,7 +121,7 @@ def prune(
         runs = delete_run_output(instance, now - timedelta(days=days))
     typer.echo(
         f"deleted {counted(deleted.events, 'event')} and {counted(deleted.results, 'check result')} that newer ones "
-        f"have replaced; PostgreSQL uses their room again. Deleted what {counted(runs, 'run')} had printed"
+        f"have replaced; PostgreSQL reuses the space. Deleted the output of {counted(runs, 'run')}"
     )
 
 
@@ -134,11 +134,11 @@ def _print_plan(plan: MigrationPlan) -> None:
 
 @app.command(cls=PassthroughCommand)
 def psql(ctx: typer.Context) -> NoReturn:
-    """Open the database in psql, or do what psql's own arguments say: `psql -c 'select 1'`, `psql --help`."""
+    """Open the database in psql. All arguments go to psql: `psql -c 'select 1'`, `psql --help`."""
     settings = load_settings()
     program = embedded.binary("psql")
     if settings.database_url is not None:
-        program = Path(shutil.which("psql") or program)  # the wheel's has no TLS, which a server elsewhere may ask for
+        program = Path(shutil.which("psql") or program)  # the wheel's has no TLS, which an external server may require
     address = database_url(settings)
     environment = environment_for(address, _session_options(address))
     os.execve(program, [str(program), *ctx.args], environment)  # noqa: S606, no shell is wanted
@@ -149,7 +149,7 @@ def _session_options(url: SecretStr) -> Mapping[str, str]:
     try:
         with engine.connect() as connection:
             return session_options(connection)
-    except DBAPIError:  # psql says so itself, and `psql --help` needs no database
+    except DBAPIError:  # psql reports it, and `psql --help` needs no database
         return NO_OPTIONS
     finally:
         engine.dispose()
@@ -165,9 +165,9 @@ def _connect(url: SecretStr) -> None:
         engine.dispose()
 
 
-def _whereabouts(server: embedded.Server) -> str:
+def _describe_server(server: embedded.Server) -> str:
     return f"postgres is running on {server.host}:{server.port} (pid {server.pid}), data in {server.data_dir}"
 
 
-def _not_ours(url: SecretStr) -> str:
-    return f"DATABASE_URL names {describe(url)}: that server is not ours to start or stop"
+def _describe_external(url: SecretStr) -> str:
+    return f"DATABASE_URL names {describe(url)}: this command does not start or stop that server"

@@ -1,4 +1,4 @@
-"""`market-pipeline demo`: the whole way from nothing to five years of real bars, without key, Docker or network."""
+"""`market-pipeline demo`: five years of real bars in a new database, without a key, Docker or the network."""
 
 import shutil
 from collections.abc import Collection
@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from market_pipeline.cli.backfill import exit_code
-from market_pipeline.cli.summary import Account, print_table
+from market_pipeline.cli.summary import LoadRecord, print_records
 from market_pipeline.core import stop_signals
 from market_pipeline.core.errors import UsageError
 from market_pipeline.core.run_planning import range_runs
@@ -34,38 +34,50 @@ RANGES = {
 }
 LAST_SESSION = date(2013, 3, 1)
 
-DBTS = ("target", "logs", "manifests")
-DAGSTERS = ("up", "dagster.yaml", "run_output", "storage", "schedules", "history", ".logs_queue", ".telemetry", ".nux")
-"""Names of the files that the project and Dagster make in those two folders."""
+DBT_FILES = ("target", "logs", "manifests")
+DAGSTER_FILES = (
+    "up",
+    "dagster.yaml",
+    "run_output",
+    "storage",
+    "schedules",
+    "history",
+    ".logs_queue",
+    ".telemetry",
+    ".nux",
+)
+"""Files and folders that dbt, Dagster and the project create in their folders."""
 
 FORCE = "`market-pipeline demo --clean --force` removes all of it (make demo-clean FORCE=1)"
 
 NEXT_STEPS = """
 The bars are in a PostgreSQL of your own. From here{where}:
 
-  query them     market-pipeline db psql -c "select * from market_data where symbol = 'AAPL' order by date desc limit 5"
-  look at it     market-pipeline up --sandbox, then http://localhost:8000, and http://localhost:3000 for Dagster
-  load more      market-pipeline sandbox, and beside it
+  query          market-pipeline db psql -c "select * from market_data where symbol = 'AAPL' order by date desc limit 5"
+  browse         market-pipeline up --sandbox, then http://localhost:8000, and http://localhost:3000 for Dagster
+  load more      market-pipeline sandbox, and in another terminal
                  POLYGON_BASE_URL=http://127.0.0.1:8900 market-pipeline backfill --symbols AAPL
-                 (what the sandbox did not record it generates: not the market's)
-  the real thing POLYGON_API_KEY in .env, and DATABASE_URL or MARKET_PIPELINE_DATA_DIR for another database
+                 (bars that the sandbox has not recorded are generated)
+  market data    POLYGON_API_KEY in .env, and DATABASE_URL or MARKET_PIPELINE_DATA_DIR for another database
   stop           market-pipeline db stop
-  remove it all  {clean}
+  remove all     {clean}
 """
 IN_A_CHECKOUT = {"where": ", in the project's folder (`. .venv/bin/activate` first)", "clean": "make demo-clean"}
 ANYWHERE = {"where": "", "clean": "market-pipeline demo --clean"}
 
 
 class DemoError(UsageError):
-    """The demo would not stay in a database of its own."""
+    """The demo would use, or remove, a database that is not its own."""
 
 
 def demo(
     clean: Annotated[
         bool,
-        typer.Option("--clean", help="Stop its database and delete all that it made, if there is nothing else in it."),
+        typer.Option("--clean", help="Stop the demo's database and delete it, if it holds only the demo's data."),
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="With --clean: delete whatever is in the database.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="With --clean: delete the database even if it holds other data.")
+    ] = False,
 ) -> None:
     """Load recorded real bars of five stocks, 2008 to 2013, from the sandbox into the embedded PostgreSQL."""
     settings = load_settings()
@@ -78,17 +90,17 @@ def demo(
         return
     typer.echo(f"Starting the embedded PostgreSQL in {settings.market_pipeline_data_dir}", err=True)
     with warehouse_of(settings) as warehouse:
-        # Dagster takes a second that the other commands needn't.
+        # Importing Dagster takes a second.
         from market_pipeline.cli.runs import build_marts
 
-        accounts = _load(settings, warehouse)
-        print_table(accounts)
+        records = _load(settings, warehouse)
+        print_records(records)
         stop_signals.check()
-        if all(account["success"] and account["loaded"] == account["revised"] == 0 for account in accounts):
-            typer.echo("Nothing changed: every bar was there already.")
-        typer.echo("Building and testing the analysts' tables", err=True)
+        if all(record["success"] and record["loaded"] == record["revised"] == 0 for record in records):
+            typer.echo("Nothing changed: every bar is stored already.")
+        typer.echo("Building and testing the marts, the analysts' tables", err=True)
         build_marts(settings, warehouse, quiet=True)
-    code = exit_code(accounts)
+    code = exit_code(records)
     if code == 0:
         typer.echo(NEXT_STEPS.format(**IN_A_CHECKOUT if checkout_dir() else ANYWHERE))
     raise typer.Exit(code)
@@ -100,23 +112,23 @@ def _clean(settings: Settings, *, force: bool) -> None:
     if last_up is not None and last_up.running:
         raise DemoError(f"`market-pipeline up` is running on {data_dir}: stop it first")
     if not force and embedded.was_made(data_dir):
-        _check_that_it_is_the_demos(settings)
+        _check_demo_only(settings)
     removed = embedded.destroy(data_dir)
-    for folder, ours in ((settings.dagster_dir, DAGSTERS), (output_folder(settings), DBTS)):
-        _remove(folder, ours)
-    with suppress(OSError):  # it holds what somebody else keeps in it
+    for folder, names in ((settings.dagster_dir, DAGSTER_FILES), (output_folder(settings), DBT_FILES)):
+        _remove(folder, names)
+    with suppress(OSError):  # it holds other files
         data_dir.rmdir()
     typer.echo(f"{'Removed the database in' if removed else 'There was no database in'} {data_dir}.")
     if data_dir.exists():
         left = ", ".join(sorted(path.name for path in data_dir.iterdir()))
-        typer.echo(f"Left there, as the demo didn't make it: {left}.", err=True)
+        typer.echo(f"Left in place, as the demo did not create it: {left}.", err=True)
 
 
-def _check_that_it_is_the_demos(settings: Settings) -> None:
-    """Let a database pass that holds nothing but the demo's data; one that was stopped is stopped again if it isn't.
+def _check_demo_only(settings: Settings) -> None:
+    """Check that the database holds only the demo's data; a server that had to be started for it is stopped again.
 
     Raises:
-        DemoError: it holds something else, or can't be looked at.
+        DemoError: it holds other data, or can't be read.
     """
     data_dir = settings.market_pipeline_data_dir
     first_dates = {name: first for first, names in RANGES.items() for name in names}
@@ -124,31 +136,31 @@ def _check_that_it_is_the_demos(settings: Settings) -> None:
     try:
         engine = create_warehouse_engine(embedded.ensure_running(data_dir).url())
         try:
-            beside = foreign_data(engine, KnownData("sandbox", first_dates, LAST_SESSION, model_names()))
+            other_data = foreign_data(engine, KnownData("sandbox", first_dates, LAST_SESSION, model_names()))
         finally:
             engine.dispose()
     except DBAPIError as error:
-        beside = [f"what this version can't look at ({first_line(error)})"]
+        other_data = [f"data that this version can't read ({first_line(error)})"]
     except EmbeddedServerError as error:
-        raise DemoError(f"{error} Nothing is removed, as what it holds can't be looked at; {FORCE}") from None
-    if beside:
+        raise DemoError(f"{error} Nothing is removed, as its content can't be read; {FORCE}") from None
+    if other_data:
         if not was_running:
             embedded.stop(data_dir)
-        told = f"the database in {data_dir} holds more than the demo's data: {', '.join(beside)}"
-        raise DemoError(f"{told}. Nothing is removed; {FORCE}")
+        found = f"the database in {data_dir} holds more than the demo's data: {', '.join(other_data)}"
+        raise DemoError(f"{found}. Nothing is removed; {FORCE}")
 
 
-def _remove(folder: Path, ours: Collection[str]) -> None:
-    """Delete what we make in a folder, and the folder if that is all."""
-    for name in ours:
+def _remove(folder: Path, names: Collection[str]) -> None:
+    """Delete the named files of a folder, and the folder if it is empty then."""
+    for name in names:
         path = folder / name
         shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
     with suppress(OSError):
         folder.rmdir()
 
 
-def _load(settings: Settings, warehouse: Engine) -> list[Account]:
-    from market_pipeline.cli.runs import launch_all, refresh_actions
+def _load(settings: Settings, warehouse: Engine) -> list[LoadRecord]:
+    from market_pipeline.cli.runs import launch_runs, refresh_actions
 
     runs = []
     for first_session, names in RANGES.items():
@@ -157,8 +169,8 @@ def _load(settings: Settings, warehouse: Engine) -> list[Account]:
         runs += range_runs(symbols, first_session, LAST_SESSION, datetime.now(UTC))
     with running_sandbox() as base_url:
         on_sandbox = settings.model_copy(update={"polygon_base_url": base_url})
-        accounts = launch_all(on_sandbox, warehouse, runs, quiet=False)
+        records = launch_runs(on_sandbox, warehouse, runs, quiet=False)
         if stop_signals.requested():
-            return accounts
+            return records
         refresh_actions(on_sandbox, warehouse)
-    return accounts
+    return records

@@ -1,4 +1,4 @@
-"""`market-pipeline export`: bars into a file, for those who would rather have one than a database."""
+"""`market-pipeline export`: bars in a Parquet or CSV file, or on standard output."""
 
 import sys
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ def export(
     symbols: Annotated[
         SymbolChoice,
         typer.Option(
-            help='Comma-separated symbols; "*" for all, those no longer tracked too.',
+            help='Comma-separated symbols; "*" for all, including those that are no longer tracked.',
             metavar="A,B,C",
             parser=parse_symbols,
             autocompletion=complete_symbols,
@@ -42,40 +42,45 @@ def export(
     output: Annotated[
         Path,
         typer.Option(
-            help="The file to write, .parquet, .csv or .csv.gz; what is in it is described in FILE.json beside it. "
-            "- for standard output.",
+            help="File to write: .parquet, .csv or .csv.gz, with a description in FILE.json. - for standard output.",
             metavar="FILE",
         ),
     ],
     start: Annotated[
-        date | None, typer.Option(help="First date, default the first bar's.", metavar="YYYY-MM-DD", parser=parse_date)
+        date | None,
+        typer.Option(help="First date; default: that of the first bar.", metavar="YYYY-MM-DD", parser=parse_date),
     ] = None,
     end: Annotated[
         date | None,
-        typer.Option(help="Last date, included; default the last bar's.", metavar="YYYY-MM-DD", parser=parse_date),
+        typer.Option(
+            help="Last date, inclusive; default: that of the last bar.", metavar="YYYY-MM-DD", parser=parse_date
+        ),
     ] = None,
     adjustment: Annotated[
-        Adjustment, typer.Option(help="Prices as traded, adjusted for splits, or for splits and dividends (all).")
+        Adjustment,
+        typer.Option(help="Prices as traded (none), adjusted for splits, or for splits and dividends (all)."),
     ] = Adjustment.NONE,
     as_of: Annotated[
         datetime | None,
-        typer.Option(help="Bars as they were stored then: 2026-03-01T12:00Z.", parser=parse_instant, metavar="INSTANT"),
+        typer.Option(
+            help="Bars as stored at this instant, e.g. 2026-03-01T12:00Z.", parser=parse_instant, metavar="INSTANT"
+        ),
     ] = None,
     kind: Annotated[
         Format | None,
         typer.Option("--format", help="Parquet or CSV.", show_default="by the file's name; CSV to standard output"),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there already.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print the result and errors only.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print only the result and errors.")] = False,
 ) -> None:
-    """Write bars to a Parquet or CSV file, and what they are to a JSON file beside it; or to standard output.
+    """Write bars to a Parquet or CSV file, with a JSON file that describes them, or to standard output.
 
     Example: market-pipeline export --symbols AAPL,MSFT --start 2020-01-01 --adjustment all --output bars.parquet
     """
     to_stream = output == STANDARD_OUTPUT
-    named = (kind or Format.CSV) if to_stream else format_of(output, kind)
-    if to_stream and named is Format.PARQUET and sys.stdout.isatty():
-        raise ExportRequestError("Parquet is not for a terminal: send it to a file or a pipe, or add --format csv")
+    file_format = (kind or Format.CSV) if to_stream else format_of(output, kind)
+    if to_stream and file_format is Format.PARQUET and sys.stdout.isatty():
+        raise ExportRequestError("a terminal can't show Parquet: write it to a file or a pipe, or add --format csv")
     with warehouse_of(load_settings()) as warehouse:
         selection = Selection(
             symbols=exportable_symbols(warehouse, symbols.names),
@@ -84,33 +89,33 @@ def export(
             adjustment=adjustment,
             as_of=as_of,
         )
-        with _progress(quiet=quiet) as progress:
-            made: Manifest | Summary
+        with _show_progress(quiet=quiet) as progress:
+            result: Manifest | Summary
             if to_stream:
-                made = export_stream(warehouse, selection, named, sys.stdout.buffer, progress=progress)
+                result = export_stream(warehouse, selection, file_format, sys.stdout.buffer, progress=progress)
                 sys.stdout.flush()
             else:
-                made = write_file(warehouse, selection, named, output, overwrite=overwrite, progress=progress)
-    told = f"{counted(made.rows, 'bar')} of {counted(len(selection.symbols), 'symbol')}"
+                result = write_file(warehouse, selection, file_format, output, overwrite=overwrite, progress=progress)
+    count = f"{counted(result.rows, 'bar')} of {counted(len(selection.symbols), 'symbol')}"
     if not to_stream:
-        typer.echo(f"{told} {are(made.rows)} in {output}, described in {output}.json")
+        typer.echo(f"{count} {are(result.rows)} in {output}, described in {output}.json")
     elif not quiet:
-        typer.echo(told, err=True)
-    if made.rows_not_adjusted:
-        _warn_of_unadjusted(made.rows_not_adjusted)
+        typer.echo(count, err=True)
+    if result.rows_not_adjusted:
+        _warn_of_unadjusted(result.rows_not_adjusted)
 
 
 def _warn_of_unadjusted(rows: int) -> None:
     typer.echo(
-        f"{rows:,} of them {'has' if rows == 1 else 'have'} no prices: splits or dividends of their symbols aren't "
-        "known. The nightly runs of Dagster ask for them; analytics.symbol_coverage says when they did.",
+        f"{rows:,} of them {'has' if rows == 1 else 'have'} no prices: the splits or dividends of the symbols are not "
+        "known. Dagster's nightly runs fetch them; analytics.symbol_coverage has the time when they did.",
         err=True,
     )
 
 
 @contextmanager
-def _progress(*, quiet: bool) -> Iterator[Watch]:
-    """What to tell how far the export is: a bar, on a terminal only."""
+def _show_progress(*, quiet: bool) -> Iterator[Watch]:
+    """Show a progress bar on a terminal, and yield the function that updates it."""
     if quiet or not sys.stderr.isatty():
         yield lambda _done, _total: None
         return

@@ -1,4 +1,4 @@
-"""Commands whose modules are imported when they are asked for: each needs a part of the project that others needn't."""
+"""Lazy commands: the module of a command is imported when the command is used, since most take long to import."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,16 +11,25 @@ from typer.core import TyperCommand, TyperGroup
 from market_pipeline.cli.parameters import Command
 
 
+class PassthroughCommand(TyperCommand):
+    """A command that passes all arguments to another program, `--help` and `--` included."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        """Keep the arguments unparsed in `ctx.args`."""
+        ctx.args = list(args)
+        return ctx.args
+
+
 @dataclass(frozen=True)
 class LazyCommand:
-    """Where a command is: a function, or a `typer.Typer` with commands of its own, in a module of `cli`."""
+    """Location of a command in `cli`: a module, and in it a function or a `typer.Typer` with subcommands."""
 
     module: str
     name: str
     cls: type[TyperCommand] = Command
 
     def load(self, as_name: str) -> Any:
-        """The command under the name that it is called by."""
+        """Import the command and return it under the name `as_name`."""
         found = getattr(import_module(f"market_pipeline.cli.{self.module}"), self.name)
         app = typer.Typer(add_completion=False)
         if isinstance(found, typer.Typer):
@@ -33,8 +42,8 @@ class LazyCommand:
         return typer.main.get_command(app)
 
 
-class _Loaded(Mapping[str, Any]):
-    """The commands by their names, each loaded when it is looked up."""
+class _LazyCommands(Mapping[str, Any]):
+    """Commands by name, each imported when it is looked up."""
 
     def __init__(self, commands: Mapping[str, LazyCommand]) -> None:
         self._commands = commands
@@ -49,15 +58,15 @@ class _Loaded(Mapping[str, Any]):
         return len(self._commands)
 
 
-def group_of(commands: Mapping[str, LazyCommand]) -> type[TyperGroup]:
-    """A group of these commands, in their order. Its `--help` imports them all."""
+def lazy_group(commands: Mapping[str, LazyCommand]) -> type[TyperGroup]:
+    """Return the class of a group of these commands, in their order. Its `--help` imports them all."""
 
-    class Commands(TyperGroup):
+    class LazyGroup(TyperGroup):
         def __init__(self, **options: Any) -> None:
             super().__init__(**options)
-            self.commands = _Loaded(commands)  # type: ignore[assignment]  # nobody adds to it
+            self.commands = _LazyCommands(commands)  # type: ignore[assignment]  # commands are never added to it
 
         def list_commands(self, _ctx: Any) -> list[str]:
             return list(commands)
 
-    return Commands
+    return LazyGroup

@@ -1,8 +1,8 @@
-"""The command `market-pipeline`, and the one place where errors become messages and exit codes.
+"""Entry point of `market-pipeline`: runs the command, and turns errors into messages and exit codes.
 
-Exit codes: 0 done, 1 failed, 2 the command itself is wrong, 3 some symbols failed, 130 stopped by Ctrl-C, 143 by
-SIGTERM. Data goes to standard output, everything else to standard error. Little is imported here: signals are to be
-handled from the first moment on.
+Exit codes: 0 done, 1 failed, 2 the command or a setting is wrong, 3 some symbols failed, 130 stopped by Ctrl-C, 143 by
+SIGTERM. Data goes to standard output, everything else to standard error. Little is imported here, so that signals are
+handled from the start.
 """
 
 import os
@@ -21,24 +21,24 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         with stop_signals.watched():
             code = _run(arguments)
             if stop_signals.requested() and code != 0:
-                _say_interrupted()
+                _print_interrupted()
                 stop_signals.end_process(stop_signals.exit_code())
     except KeyboardInterrupt:  # between two of these lines
-        _say_interrupted()
+        _print_interrupted()
         code = stop_signals.exit_code()
     sys.exit(code)
 
 
 def _run(arguments: list[str] | None) -> int:
-    """Run the command and return its exit code, with what went wrong said in one line."""
+    """Run the command, print its error if it fails, and return the exit code."""
     try:
         from market_pipeline.cli.commands import run
 
         try:
             run(arguments)
         except SystemExit as end:
-            sys.stdout.flush()  # what can't be written is an error too
-            return _code(end)
+            sys.stdout.flush()  # a failed write is an error too
+            return _exit_code(end)
     except KeyboardInterrupt:
         return stop_signals.exit_code()
     except Exception as error:
@@ -48,14 +48,13 @@ def _run(arguments: list[str] | None) -> int:
     return 0
 
 
-def _code(end: SystemExit) -> int:
+def _exit_code(end: SystemExit) -> int:
     return end.code if isinstance(end.code, int) else int(end.code is not None)
 
 
-def _say_interrupted() -> None:
-    logs = sys.modules.get(
-        "market_pipeline.core.logging_json"
-    )  # interrupted in an import, nothing more can be imported
+def _print_interrupted() -> None:
+    # An interrupted import may leave modules incomplete, so none is imported unless this one was.
+    logs = sys.modules.get("market_pipeline.core.logging_json")
     if logs is not None and logs.is_json():
         from market_pipeline.cli.output import print_note
 
@@ -65,7 +64,7 @@ def _say_interrupted() -> None:
 
 
 def _open_standard_streams() -> None:
-    """Open those that the shell has closed (`>&-`): the next file opened would take their number."""
+    """Open standard streams that the shell has closed (`>&-`): otherwise the next file would get their number."""
     while (opened := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(opened)

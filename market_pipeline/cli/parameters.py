@@ -1,4 +1,4 @@
-"""Values that several commands take alike: symbols, dates and instants, and that none of them may be empty."""
+"""Parsers of option values: symbols, dates and instants; and the command class that rejects empty values."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -15,31 +15,31 @@ ALL = "*"
 
 
 class ParameterError(UsageError):
-    """An option or argument that can't be used."""
+    """The value of an option or argument is invalid."""
 
 
 class Command(TyperCommand):
-    """A command that takes no empty argument, which is what an unset variable of a shell becomes."""
+    """A command that rejects empty arguments, which unset shell variables become."""
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
-        """Read the arguments.
+        """Parse the arguments.
 
         Raises:
-            ParameterError: one is empty, or can't be what its option takes.
+            ParameterError: one is empty, or invalid for its option.
         """
-        for option in _empty(args):
+        for option in _find_empty(args):
             raise ParameterError(f"{option} is empty: give it a value (is a variable of the shell not set?)")
         try:
             return super().parse_args(ctx, args)
         except typer.BadParameter as error:
             if error.param is None or type(error) is not typer.BadParameter:
-                raise  # which option is missing, typer says
+                raise  # typer's message names the missing option
             name = error.param.opts[0] if error.param.param_type_name == "option" else str(error.param.name).upper()
             raise ParameterError(f"{name}: {error.message}") from None
 
 
-def _empty(arguments: list[str]) -> Iterator[str]:
-    """The options whose values are empty, and "an argument" for what is not an option's."""
+def _find_empty(arguments: list[str]) -> Iterator[str]:
+    """Yield the options with empty values, and "an argument" for each other empty argument."""
     for before, word in zip(["", *arguments], arguments, strict=False):
         if not word.strip():
             yield before if before.startswith("-") and "=" not in before else "an argument"
@@ -49,7 +49,7 @@ def _empty(arguments: list[str]) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class SymbolChoice:
-    """The symbols that an option names, each once; None for all of them."""
+    """The symbols that an option selects, without duplicates; None for all of them."""
 
     names: tuple[str, ...] | None = None
 
@@ -61,11 +61,11 @@ EVERY = SymbolChoice()
 
 
 def parse_symbols(text: str | SymbolChoice) -> SymbolChoice:
-    """The symbols of a comma-separated list, or all of them for `*`.
+    """Parse a comma-separated list of symbols, or `*` for all.
 
     Raises:
         BadParameter: a name is empty, or `*` is one of several.
-        SymbolError: a name is no ticker of any asset class.
+        SymbolError: a name is invalid in every asset class.
     """
     if isinstance(text, SymbolChoice):  # an option's default is parsed too
         return text
@@ -82,36 +82,36 @@ def parse_symbols(text: str | SymbolChoice) -> SymbolChoice:
 
 
 def parse_symbol(text: str) -> str:
-    """One symbol.
+    """Parse one symbol.
 
     Raises:
-        SymbolError: it is no ticker of any asset class.
+        SymbolError: it is invalid in every asset class.
     """
     _check_form(text.strip())
     return text.strip()
 
 
 def _check_form(name: str) -> None:
-    """Let the ticker of any asset class pass."""
+    """Check that a name is valid in some asset class."""
     if len(name.split()) > 1:
         raise typer.BadParameter(f"{name!r} is not a ticker: put commas between symbols, as in A,B,C")
-    refused = {}
+    errors = {}
     for kind in AssetClass:
         try:
             Symbol.of(name, kind)
         except SymbolError as error:
-            refused[kind] = error
+            errors[kind] = error
         else:
             return
     is_pair = name.upper().startswith("X:") or name.upper().endswith("USD")
-    raise refused[AssetClass.CRYPTO if is_pair else AssetClass.STOCK]
+    raise errors[AssetClass.CRYPTO if is_pair else AssetClass.STOCK]
 
 
 def parse_date(text: str) -> date:
-    """A date written as YYYY-MM-DD, and in no other form of ISO 8601.
+    """Parse a date in the form YYYY-MM-DD; other forms of ISO 8601 are rejected.
 
     Raises:
-        BadParameter: it is none.
+        BadParameter: it is no such date.
     """
     with suppress(ValueError):
         parsed = date.fromisoformat(text)
@@ -121,28 +121,28 @@ def parse_date(text: str) -> date:
 
 
 def parse_instant(text: str) -> datetime:
-    """An instant in ISO 8601, with its time zone.
+    """Parse an instant in ISO 8601, with a time zone.
 
     Raises:
-        BadParameter: it is none, or has no time zone.
+        BadParameter: it is no instant, or has no time zone.
     """
-    instant = _instant(text, "2026-03-01T12:00Z")
+    instant = _parse_iso(text, "2026-03-01T12:00Z")
     if instant.tzinfo is None:
         raise typer.BadParameter(f"{text!r} has no time zone: write it as 2026-03-01T12:00Z")
     return instant
 
 
 def parse_utc_instant(text: str) -> datetime:
-    """An instant in ISO 8601, UTC where it has no time zone.
+    """Parse an instant in ISO 8601, taken as UTC if it has no time zone.
 
     Raises:
-        BadParameter: it is none.
+        BadParameter: it is no instant.
     """
-    instant = _instant(text, "2024-06-04T02:00")
+    instant = _parse_iso(text, "2024-06-04T02:00")
     return instant.replace(tzinfo=instant.tzinfo or UTC)
 
 
-def _instant(text: str, example: str) -> datetime:
+def _parse_iso(text: str, example: str) -> datetime:
     try:
         return datetime.fromisoformat(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""How a backfill shows what it is doing: a bar on a terminal, log lines anywhere else. All of it on standard error."""
+"""Progress of a backfill on standard error: a progress bar on a terminal, log lines elsewhere."""
 
 import logging
 import sys
@@ -17,30 +17,35 @@ LOG_FORMAT = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
 
 
 @contextmanager
-def shown_progress(sessions: int, *, quiet: bool) -> Iterator[Callable[[LoadResult], None]]:
-    """What to call with each symbol's outcome, so that the user sees how far of `sessions` bars the work is."""
-    if quiet or logging_json.is_json():  # which says the same, a line a symbol
-        yield lambda _outcome: None
+def show_progress(sessions: int, *, quiet: bool) -> Iterator[Callable[[LoadResult], None]]:
+    """Show the progress of a backfill, and yield the function to call with each load result.
+
+    Args:
+        sessions: the number to load, over all symbols.
+        quiet: show nothing.
+    """
+    if quiet or logging_json.is_json():  # the JSON log has a line for each symbol
+        yield lambda _result: None
     elif sys.stderr.isatty():
-        with _bar(sessions) as advance:
+        with _show_bar(sessions) as advance:
             yield advance
     else:
-        with _log_lines():
-            yield lambda _outcome: None
+        with _show_log():
+            yield lambda _result: None
 
 
 @contextmanager
-def _bar(sessions: int) -> Iterator[Callable[[LoadResult], None]]:
+def _show_bar(sessions: int) -> Iterator[Callable[[LoadResult], None]]:
     columns = TextColumn("{task.description:<8}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("bars", total=sessions)
 
-        def advance(outcome: LoadResult) -> None:
-            progress.update(task, advance=outcome.sessions, description=outcome.symbol)
-            if outcome.error is not None:
-                progress.console.print(f"failed: {under(outcome.symbol, outcome.error)}", markup=False, highlight=False)
+        def advance(result: LoadResult) -> None:
+            progress.update(task, advance=result.sessions, description=result.symbol)
+            if result.error is not None:
+                progress.console.print(f"failed: {under(result.symbol, result.error)}", markup=False, highlight=False)
 
-        handler = _Description(progress, task)
+        handler = _DescriptionHandler(progress, task)
         waits = logging.getLogger(rate_limit.__name__)
         waits.addHandler(handler)
         waits.setLevel(logging.INFO)
@@ -50,8 +55,8 @@ def _bar(sessions: int) -> Iterator[Callable[[LoadResult], None]]:
             waits.removeHandler(handler)
 
 
-class _Description(logging.Handler):
-    """Shows what is logged in front of the bar, until the next symbol is loaded."""
+class _DescriptionHandler(logging.Handler):
+    """Shows log messages in front of the bar, until the next symbol is loaded."""
 
     def __init__(self, progress: Progress, task: TaskID) -> None:
         super().__init__()
@@ -63,7 +68,7 @@ class _Description(logging.Handler):
 
 
 @contextmanager
-def _log_lines() -> Iterator[None]:
+def _show_log() -> Iterator[None]:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter(LOG_FORMAT))
     logger = logging.getLogger("market_pipeline")

@@ -1,4 +1,4 @@
-"""Running Dagster's runs in this process to their end, with progress shown, and reading back their load records."""
+"""In-process runs: launch Dagster runs, show their progress, and read their load records back."""
 
 import logging
 import sys
@@ -16,8 +16,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from market_pipeline.cli.output import print_note
-from market_pipeline.cli.progress import shown_progress
-from market_pipeline.cli.summary import Account, outcome_account, symbol_account, unreached
+from market_pipeline.cli.progress import show_progress
+from market_pipeline.cli.summary import LoadRecord, read_result, read_row, record_unreached
 from market_pipeline.core import stop_signals
 from market_pipeline.core.errors import MarketPipelineError
 from market_pipeline.core.run_planning import RangeRun
@@ -34,55 +34,58 @@ from market_pipeline.warehouse.load_history import LoadResult, run_history
 
 
 class DatabaseLostError(MarketPipelineError):
-    """A database has gone away, or has no room left, in the middle of the work."""
+    """The database connection was lost, or the database ran out of space, during the work."""
 
 
 class ActionsError(MarketPipelineError):
-    """The splits and dividends could not be had."""
+    """The splits and dividends could not be fetched."""
 
 
 class MartsError(MarketPipelineError):
-    """The analysts' tables could not be built."""
+    """The marts could not be built."""
 
 
 @dataclass
-class _Run:
-    """A run that was launched, or was to be: the outcomes of its symbols as they came in, and why it ended early."""
+class _LaunchedRun:
+    """A run that was or will be launched: the load results of its symbols so far, and the error if it ended early."""
 
     range: RangeRun
     run_id: str = field(default_factory=lambda: str(uuid4()))
-    outcomes: dict[str, LoadResult] = field(default_factory=dict)
+    results: dict[str, LoadResult] = field(default_factory=dict)
     error: str | None = None
 
-    def accounts(self, stored: Mapping[tuple[str, str], Account]) -> Iterator[Account]:
-        """Each symbol's account: as stored, else by its outcome, else that the run ended before it was reached."""
+    def records(self, stored: Mapping[tuple[str, str], LoadRecord]) -> Iterator[LoadRecord]:
+        """Yield each symbol's load record: the stored one, or one made from its load result, or an unreached one."""
         for symbol in self.range.symbols:
-            if account := stored.get((self.run_id, symbol.name)):
-                yield account
-            elif outcome := self.outcomes.get(symbol.name):
-                yield outcome_account(outcome, self.run_id)
+            if record := stored.get((self.run_id, symbol.name)):
+                yield record
+            elif result := self.results.get(symbol.name):
+                yield read_result(result, self.run_id)
             else:
-                yield unreached(symbol.name, self.run_id, self.range.sessions, self.error)
+                yield record_unreached(symbol.name, self.run_id, self.range.sessions, self.error)
 
 
-def launch_all(settings: Settings, warehouse: Engine, runs: Sequence[RangeRun], *, quiet: bool) -> list[Account]:
-    """Launch these runs one after the other, and return each symbol's account, as stored with its bars.
+def launch_runs(settings: Settings, warehouse: Engine, runs: Sequence[RangeRun], *, quiet: bool) -> list[LoadRecord]:
+    """Launch runs one after the other, and return each symbol's load record.
 
-    Where a database goes away, or the command is told to stop, the accounts of what wasn't reached say so.
+    If the database is lost or the command is stopped, the records of symbols that were not reached have that error.
 
     Raises:
-        MissingKeyError: there is no key for the vendor; nothing is launched then.
+        MissingKeyError: there is no vendor key; nothing is launched.
         DatabaseLostError: a database can't be used, and nothing was launched.
     """
     PolygonClient.from_settings(settings, LocalLimiter(settings.requests_per_minute)).close()
     total = sum(len(run.symbols) * len(run.sessions) for run in runs)
-    to_launch = [_Run(run) for run in runs]
-    launched: list[_Run] = []
+    to_launch = [_LaunchedRun(run) for run in runs]
+    launched: list[_LaunchedRun] = []
     try:
-        with _instance(settings, warehouse, quiet=quiet) as instance, shown_progress(total, quiet=quiet) as progress:
+        with (
+            _open_instance(settings, warehouse, quiet=quiet) as instance,
+            show_progress(total, quiet=quiet) as report_progress,
+        ):
             for run in to_launch:
                 launched.append(run)
-                _launch(settings, run, instance, warehouse, progress)
+                _launch(settings, run, instance, warehouse, report_progress)
                 if stop_signals.requested():
                     break
     except DatabaseLostError as lost:
@@ -92,70 +95,77 @@ def launch_all(settings: Settings, warehouse: Engine, runs: Sequence[RangeRun], 
         launched[-1].error = launched[-1].error or str(lost)
     for run in to_launch[len(launched) :]:
         run.error = launched[-1].error
-    stored = _stored(warehouse, launched)
-    return [account for run in to_launch for account in run.accounts(stored)]
+    stored = _read_stored(warehouse, launched)
+    return [record for run in to_launch for record in run.records(stored)]
 
 
 def _launch(
-    settings: Settings, run: _Run, instance: DagsterInstance, warehouse: Engine, progress: Callable[[LoadResult], None]
+    settings: Settings,
+    run: _LaunchedRun,
+    instance: DagsterInstance,
+    warehouse: Engine,
+    report_progress: Callable[[LoadResult], None],
 ) -> None:
-    def loaded(outcome: LoadResult) -> None:
-        run.outcomes[outcome.symbol] = outcome
-        progress(outcome)
+    def after_load(result: LoadResult) -> None:
+        run.results[result.symbol] = result
+        report_progress(result)
 
-    definitions = build_loading(settings, loaded, also=run.range.symbols)
+    definitions = build_loading(settings, after_load, also=run.range.symbols)
     run.error = launch(definitions, run.range, instance, warehouse, run.run_id).error
 
 
-def _stored(warehouse: Engine, runs: Sequence[_Run]) -> Mapping[tuple[str, str], Account]:
-    """The stored accounts of these runs by run and symbol; none where the database is still away."""
+def _read_stored(warehouse: Engine, runs: Sequence[_LaunchedRun]) -> Mapping[tuple[str, str], LoadRecord]:
+    """Read the load records of these runs by run and symbol; none if the database is still lost."""
     try:
         rows = run_history(warehouse, [run.run_id for run in runs])
     except DBAPIError:
         return {}
-    return {(row.run_id, row.symbol): symbol_account(row) for row in rows}
+    return {(row.run_id, row.symbol): read_row(row) for row in rows}
 
 
 def refresh_actions(settings: Settings, warehouse: Engine, *, quiet: bool = False) -> None:
-    """Ask for the splits and dividends of all tracked symbols, without which no price can be adjusted.
+    """Fetch the splits and dividends of all tracked symbols, which adjusted prices need.
 
     Raises:
-        ActionsError: the vendor gave no usable answer.
-        DatabaseLostError: a database went away in the middle of it.
+        ActionsError: the vendor gave no usable response.
+        DatabaseLostError: the connection to a database was lost.
     """
-    with _instance(settings, warehouse, quiet=quiet) as instance:
-        ended = launch_job(build_loading(settings), CORPORATE_ACTIONS_JOB, instance, warehouse)
+    with _open_instance(settings, warehouse, quiet=quiet) as instance:
+        result = launch_job(build_loading(settings), CORPORATE_ACTIONS_JOB, instance, warehouse)
     stop_signals.check()
-    if not ended.success:
-        raise ActionsError(f"the splits and dividends could not be had: {ended.error}. Run the same command again")
+    if not result.success:
+        message = f"the splits and dividends could not be fetched: {result.error}. Run the same command again"
+        raise ActionsError(message)
 
 
 def build_marts(settings: Settings, warehouse: Engine, *, quiet: bool = False) -> None:
-    """Build the analysts' tables from what is loaded.
-
-    What dbt has to say goes to standard error; if `quiet`, only where it has failed.
+    """Build the marts from the stored bars. dbt's output goes to standard error; if `quiet`, only if it fails.
 
     Raises:
         MartsError: dbt failed, or one of its models or tests did.
-        DatabaseLostError: a database went away in the middle of it.
+        DatabaseLostError: the connection to a database was lost.
     """
-    said = StringIO() if quiet else sys.stderr
-    with _instance(settings, warehouse, quiet=quiet) as instance, redirect_stdout(said):
-        ended = launch_job(build_analytics(settings), MARTS_JOB, instance, warehouse)
+    output = StringIO() if quiet else sys.stderr
+    with _open_instance(settings, warehouse, quiet=quiet) as instance, redirect_stdout(output):
+        result = launch_job(build_analytics(settings), MARTS_JOB, instance, warehouse)
     stop_signals.check()
-    if not ended.success:
-        if isinstance(said, StringIO):
-            typer.echo(said.getvalue(), err=True, nl=False)
+    if not result.success:
+        if isinstance(output, StringIO):
+            typer.echo(output.getvalue(), err=True, nl=False)
         raise MartsError(
-            f"the analysts' tables could not be built: {ended.error or 'see above'}. What was loaded is not touched; "
-            "once that is mended, run `market-pipeline marts`"
+            f"the marts could not be built: {result.error or 'see above'}. Loaded bars are unchanged; once that is "
+            "fixed, run `market-pipeline marts`"
         )
 
 
 @contextmanager
-def _instance(settings: Settings, warehouse: Engine, *, quiet: bool) -> Iterator[DagsterInstance]:
-    """Dagster's instance, tidied up, with the going away of a database in one line."""
-    # What Dagster logs goes to its event log and the UI; here it would drown the progress.
+def _open_instance(settings: Settings, warehouse: Engine, *, quiet: bool) -> Iterator[DagsterInstance]:
+    """Open Dagster's instance, mark interrupted runs as failed, and turn a lost database into one error.
+
+    Raises:
+        DatabaseLostError: the connection to a database was lost.
+    """
+    # Dagster's log is in its event log and the UI; here it would hide the progress.
     for name in ("dagster", "sqlalchemy.pool"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
@@ -166,5 +176,5 @@ def _instance(settings: Settings, warehouse: Engine, *, quiet: bool) -> Iterator
             yield instance
     except (DBAPIError, PoolTimeoutError, psycopg2.Error) as error:
         raise DatabaseLostError(
-            f"{database_problem(error)} What was loaded is whole; run the same command again after that"
+            f"{database_problem(error)} Symbols that were loaded are complete; run the same command again after that"
         ) from None

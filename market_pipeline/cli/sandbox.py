@@ -1,4 +1,4 @@
-"""`market-pipeline sandbox`: a Polygon-compatible server on this machine, for trying things out and for tests."""
+"""`market-pipeline sandbox`: a Polygon-compatible server on this machine, for trials and tests."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -19,11 +19,11 @@ DEFAULT_UNKNOWN = "NOSUCH"
 
 
 def sandbox(
-    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 for any.")] = DEFAULT_PORT,
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 for any free one.")] = DEFAULT_PORT,
     host: Annotated[str, typer.Option(help="Loopback address to listen on.")] = LOOPBACK,
-    plan: Annotated[PlanName, typer.Option(help="The vendor plan whose limits hold.")] = PlanName.ADVANCED,
+    plan: Annotated[PlanName, typer.Option(help="Vendor plan whose limits apply.")] = PlanName.ADVANCED,
     history_edge: Annotated[
-        Literal["refuse", "clip"], typer.Option(help="What a range that begins before the plan's history gets.")
+        Literal["refuse", "clip"], typer.Option(help="Response to a range that begins before the plan's history.")
     ] = "refuse",
     key: Annotated[
         list[str] | None, typer.Option(help="Accept only this API key (repeatable).", show_default="any key")
@@ -34,22 +34,22 @@ def sandbox(
             help="Stop the sandbox's clock at this instant (UTC).", metavar="YYYY-MM-DDTHH:MM", parser=parse_utc_instant
         ),
     ] = None,
-    unknown: Annotated[str, typer.Option(help="Tickers that don't exist.", metavar="A,B")] = DEFAULT_UNKNOWN,
+    unknown: Annotated[str, typer.Option(help="Tickers that do not exist.", metavar="A,B")] = DEFAULT_UNKNOWN,
     tickers: Annotated[
-        str, typer.Option(help="More tickers that answers about the whole market hold.", metavar="A,B")
+        str, typer.Option(help="More tickers to include in responses about the whole market.", metavar="A,B")
     ] = "",
     revisions: Annotated[
-        bool, typer.Option("--revisions", help="Correct each session's volume a day after its end.")
+        bool, typer.Option("--revisions", help="Correct the volume of each session a day after its end.")
     ] = False,
     fault: Annotated[
         list[str] | None,
         typer.Option(
-            help="Apply a fault: to a share of the requests, to one ticker's, or a number of times (repeatable).",
+            help="Apply a fault to a share of the requests, to one ticker, or a number of times (repeatable).",
             metavar="NAME[=ARG][:SHARE][@TICKER][*TIMES]",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="What the faults' draws are made from.")] = 0,
-    list_faults: Annotated[bool, typer.Option("--list-faults", help="Print the faults there are.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of the random faults.")] = 0,
+    list_faults: Annotated[bool, typer.Option("--list-faults", help="Print all faults.")] = False,
 ) -> None:
     """Run a Polygon-compatible server on this machine, until Ctrl-C.
 
@@ -65,21 +65,21 @@ def sandbox(
         plan=plan,
         history_edge=history_edge,
         revisions=revisions,
-        unknown=_names(unknown),
-        also_listed=_names(tickers),
+        unknown=_parse_names(unknown),
+        also_listed=_parse_names(tickers),
         faults=tuple(fault or ()),
         seed=seed,
     )
     server = sandbox_server(config)
-    with listen_on_loopback(host, port) as door:
-        typer.echo(f"export POLYGON_BASE_URL={base_url(door)}")
+    with listen_on_loopback(host, port) as listener:
+        typer.echo(f"export POLYGON_BASE_URL={base_url(listener)}")
         typer.echo(f"export POLYGON_API_KEY={'<one of your --key>' if key else 'sandbox'}")
         print_note("The sandbox is running: use these two lines in another terminal. Ctrl-C stops it.")
         try:
-            server.run([door])
+            server.run([listener])
         except KeyboardInterrupt:
             print_note("The sandbox has stopped.")
 
 
-def _names(text: str) -> frozenset[str]:
+def _parse_names(text: str) -> frozenset[str]:
     return frozenset(name.strip() for name in text.split(",") if name.strip())

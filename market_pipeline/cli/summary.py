@@ -1,4 +1,4 @@
-"""What a backfill has to show for itself, before and after: a table for people, JSON for programs."""
+"""Plan of a backfill, and its load records: one dictionary for each symbol, printed as a table or as JSON."""
 
 import json
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from typing import Any
 import typer
 from sqlalchemy import Row
 
-from market_pipeline.cli.table_output import print_columns
+from market_pipeline.cli.output import print_columns
 from market_pipeline.core.run_planning import RangeRun
 from market_pipeline.core.wording import counted, under
 from market_pipeline.polygon.request_planning import plan_requests, waiting_seconds
@@ -16,12 +16,12 @@ from market_pipeline.warehouse.load_history import BAR_COUNTERS, LoadResult
 
 COUNTS = (*BAR_COUNTERS, "missing", "requests")
 
-Account = dict[str, Any]
-"""What was asked for one symbol and what came of it: its `backfill_history` row as JSON."""
+LoadRecord = dict[str, Any]
+"""The load record of one symbol: its row of `backfill_history`, with the field names of the JSON output."""
 
 
-def symbol_account(row: Row) -> Account:  # type: ignore[type-arg]
-    """A `backfill_history` row as an account."""
+def read_row(row: Row) -> LoadRecord:  # type: ignore[type-arg]
+    """Return the load record in a row of `backfill_history`."""
     return {
         "symbol": row.symbol,
         "run_id": row.run_id,
@@ -39,24 +39,24 @@ def symbol_account(row: Row) -> Account:  # type: ignore[type-arg]
     }
 
 
-def outcome_account(outcome: LoadResult, run_id: str) -> Account:
-    """The account of a symbol whose row can't be read any more, by what was known when it was loaded."""
+def read_result(result: LoadResult, run_id: str) -> LoadRecord:
+    """Return a load record made from a load result, for a symbol whose row can't be read."""
     return {
-        "symbol": outcome.symbol,
+        "symbol": result.symbol,
         "run_id": run_id,
-        "first_session": outcome.first_session.isoformat(),
-        "last_session": outcome.last_session.isoformat(),
-        **{name: getattr(outcome, name) for name in ("sessions", "answered", "refused", *COUNTS)},
+        "first_session": result.first_session.isoformat(),
+        "last_session": result.last_session.isoformat(),
+        **{name: getattr(result, name) for name in ("sessions", "answered", "refused", *COUNTS)},
         "seconds": 0.0,
-        "waited_seconds": round(outcome.waited_seconds, 3),
-        "success": outcome.error is None,
-        "error": outcome.error,
-        "notes": "; ".join(outcome.notes) or None,
+        "waited_seconds": round(result.waited_seconds, 3),
+        "success": result.error is None,
+        "error": result.error,
+        "notes": "; ".join(result.notes) or None,
     }
 
 
-def unreached(symbol: str, run_id: str, sessions: Sequence[date], cause: str | None) -> Account:
-    """The account of a symbol whose run ended before it got there."""
+def record_unreached(symbol: str, run_id: str, sessions: Sequence[date], cause: str | None) -> LoadRecord:
+    """Return the load record of a symbol whose run ended before the symbol was reached."""
     return {
         "symbol": symbol,
         "run_id": run_id,
@@ -71,35 +71,35 @@ def unreached(symbol: str, run_id: str, sessions: Sequence[date], cause: str | N
         "waited_seconds": 0.0,
         "success": False,
         "notes": None,
-        "error": f"the run ended before it was reached: {cause or 'its page in the Dagster UI says why'}",
+        "error": f"the run ended before it was reached: {cause or 'see its page in the Dagster UI'}",
     }
 
 
-def print_table(accounts: Sequence[Account]) -> None:
-    """One line a symbol and the sum, then what went wrong."""
-    waits = ["waited_seconds"] if any(account["waited_seconds"] for account in accounts) else []
+def print_records(records: Sequence[LoadRecord]) -> None:
+    """Print a table with a line for each symbol and the totals, then notes and errors."""
+    waits = ["waited_seconds"] if any(record["waited_seconds"] for record in records) else []
     print_columns(
         ("symbol", "first_session", "last_session"),
         (*COUNTS, "seconds", *waits),
-        accounts,
-        # No sum of the seconds: symbols are fetched side by side.
-        totals={name: sum(account[name] for account in accounts) for name in COUNTS},
+        records,
+        # Seconds have no total: symbols are fetched in parallel.
+        totals={name: sum(record[name] for record in records) for name in COUNTS},
     )
-    for account in accounts:
-        if account["notes"]:
-            typer.echo(f"note: {under(account['symbol'], account['notes'])}")
-        if not account["success"]:
-            typer.echo(f"failed: {under(account['symbol'], account['error'])}")
+    for record in records:
+        if record["notes"]:
+            typer.echo(f"note: {under(record['symbol'], record['notes'])}")
+        if not record["success"]:
+            typer.echo(f"failed: {under(record['symbol'], record['error'])}")
 
 
 def print_plan(runs: Sequence[RangeRun], requests_per_minute: int, *, as_json: bool) -> None:
-    """What a backfill would ask for: symbols, sessions, requests, and how long the rate limit makes them wait."""
-    listed = [_planned(run) for run in runs]
+    """Print the plan of a backfill: symbols, sessions, requests, and their seconds of waiting for the rate limit."""
+    listed = [_plan(run) for run in runs]
     requests = sum(run["requests"] for run in listed)
     wait = round(waiting_seconds(requests, requests_per_minute))
     if as_json:
-        whole = {"requests": requests, "requests_per_minute": requests_per_minute, "estimated_seconds": wait}
-        typer.echo(json.dumps({"runs": listed, **whole}, indent=2))
+        totals = {"requests": requests, "requests_per_minute": requests_per_minute, "estimated_seconds": wait}
+        typer.echo(json.dumps({"runs": listed, **totals}, indent=2))
         return
     for run in listed:
         typer.echo(
@@ -108,11 +108,11 @@ def print_plan(runs: Sequence[RangeRun], requests_per_minute: int, *, as_json: b
         )
     typer.echo(
         f"{counted(requests, 'request')} in all. At {requests_per_minute:,} a minute the rate limit makes "
-        f"{'it' if requests == 1 else 'them'} wait {wait:,} s. Nothing was asked or changed."
+        f"{'it' if requests == 1 else 'them'} wait {wait:,} s. Nothing was requested or changed."
     )
 
 
-def _planned(run: RangeRun) -> dict[str, Any]:
+def _plan(run: RangeRun) -> dict[str, Any]:
     return {
         "calendar": run.calendar,
         "symbols": [symbol.name for symbol in run.symbols],

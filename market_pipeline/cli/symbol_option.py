@@ -1,4 +1,4 @@
-"""Which symbols an option names."""
+"""Symbols that an option selects, among the tracked ones."""
 
 from sqlalchemy import Engine
 
@@ -9,19 +9,19 @@ from market_pipeline.warehouse.tracked_symbols import active_symbols, find_activ
 
 
 class NothingTrackedError(UsageError):
-    """All symbols were asked for and there are none."""
+    """All tracked symbols were selected, and none is tracked."""
 
 
-def chosen_symbols(warehouse: Engine, choice: SymbolChoice) -> list[Symbol]:
-    """The active symbols that an option names.
+def select_symbols(warehouse: Engine, choice: SymbolChoice) -> list[Symbol]:
+    """Return the active symbols that an option selects.
 
     Raises:
         UntrackedSymbolError: one is not tracked.
-        NothingTrackedError: none is.
+        NothingTrackedError: no symbol is tracked.
     """
     if choice.names is not None:
         return find_active(warehouse, choice.names)
-    found = active_symbols(warehouse)
-    if not found:
+    symbols = active_symbols(warehouse)
+    if not symbols:
         raise NothingTrackedError("no symbol is tracked: run `market-pipeline symbols init` first")
-    return found
+    return symbols

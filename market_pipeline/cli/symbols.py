@@ -1,4 +1,4 @@
-"""`market-pipeline symbols`: which symbols are tracked, and who they are at the vendor."""
+"""`market-pipeline symbols`: track and rename symbols, and look up their reference data at the vendor."""
 
 import json
 from collections.abc import Iterator
@@ -34,23 +34,23 @@ from market_pipeline.warehouse.tracked_symbols import (
 
 SOME_FAILED = 3
 
-app = typer.Typer(help="Which symbols are tracked.", no_args_is_help=True)
+app = typer.Typer(help="Tracked symbols.", no_args_is_help=True)
 
 
 class UnknownSymbolError(UsageError):
-    """The vendor knows no such ticker."""
+    """The vendor has no such ticker."""
 
 
 class WrongAssetClassError(UsageError):
-    """The vendor says that the symbol is something else."""
+    """The vendor lists the symbol in another asset class."""
 
 
 class NotCheckedError(MarketPipelineError):
-    """The vendor could not be asked who a symbol is."""
+    """The reference data of a symbol could not be fetched."""
 
 
 @contextmanager
-def _vendor(settings: Settings, engine: Engine) -> Iterator[PolygonClient]:
+def _open_client(settings: Settings, engine: Engine) -> Iterator[PolygonClient]:
     limiter = SharedLimiter(engine, settings.requests_per_minute, window_seconds=WINDOW_SECONDS)
     with PolygonClient.from_settings(settings, limiter) as client:
         yield client
@@ -58,20 +58,20 @@ def _vendor(settings: Settings, engine: Engine) -> Iterator[PolygonClient]:
 
 @app.command("init")
 def init() -> None:
-    """Track the starting set: large-cap stocks, ETFs, crypto. What is tracked or removed already stays as it is."""
+    """Track the starting set: 65 stocks, ETFs and crypto pairs. Symbols that are tracked or were removed stay so."""
     settings, symbols = vendor_settings(), starting_symbols()
     with warehouse_of(settings) as engine:
         added = set(add_symbols(engine, symbols, revive=False))
     for symbol in symbols:
         typer.echo(f"{'+' if symbol.name in added else '-'} {symbol.name} ({symbol.asset_class})")
     typer.echo(f"Inserted: {len(added)}  Skipped: {len(symbols) - len(added)}  Total: {len(symbols)}")
-    told = f"`market-pipeline symbols check` asks the vendor who they are{_taking(len(symbols), settings)}."
-    typer.echo(told, err=True)
+    note = f"`market-pipeline symbols check` looks them up at the vendor{_describe_wait(len(symbols), settings)}."
+    typer.echo(note, err=True)
 
 
 @app.command("list")
 def list_symbols(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Print the active symbols."""
+    """Print the tracked symbols: symbol, asset class, the vendor's ticker, calendar."""
     with warehouse_of(load_settings()) as engine:
         symbols = active_symbols(engine)
     rows = [
@@ -89,18 +89,18 @@ def list_symbols(as_json: Annotated[bool, typer.Option("--json", help="Print JSO
 
 @app.command("add")
 def add(
-    symbol: Annotated[str, typer.Argument(help="The ticker, e.g. NVDA, BRK.B, BTC or BTC-USD.")],
-    asset_class: Annotated[AssetClass, typer.Option(help="What it is.")] = AssetClass.STOCK,
-    no_check: Annotated[bool, typer.Option("--no-check", help="Don't ask the vendor who that is.")] = False,
+    symbol: Annotated[str, typer.Argument(help="The symbol, e.g. NVDA, BRK.B, BTC or BTC-USD.")],
+    asset_class: Annotated[AssetClass, typer.Option(help="Asset class of the symbol.")] = AssetClass.STOCK,
+    no_check: Annotated[bool, typer.Option("--no-check", help="Do not look the symbol up at the vendor.")] = False,
 ) -> None:
-    """Track a symbol, once the vendor has said who that is: the next nightly run fetches it."""
-    wanted = Symbol.of(symbol, asset_class)
+    """Track a symbol after looking it up at the vendor. The next nightly run fetches it."""
+    new_symbol = Symbol.of(symbol, asset_class)
     with warehouse_of(load_settings()) as engine:
-        reference = None if no_check else _who_is(engine, wanted)
-        added = add_symbols(engine, [wanted])
+        reference = None if no_check else _look_up(engine, new_symbol)
+        added = add_symbols(engine, [new_symbol])
         if reference is not None:
-            record_reference(engine, wanted, reference)
-            typer.echo(_described(wanted, reference))
+            record_reference(engine, new_symbol, reference)
+            typer.echo(_describe(new_symbol, reference))
     typer.echo(
         f"Tracking {symbol} ({asset_class}). Load its history with "
         f"`{pasteable('market-pipeline', 'backfill', '--symbols', symbol)}`."
@@ -114,7 +114,7 @@ def check(
     symbols: Annotated[
         list[str] | None,
         typer.Argument(
-            help="The tickers, by default all.",
+            help="Symbols to look up; default: all tracked ones.",
             metavar="SYMBOL",
             parser=parse_symbol,
             autocompletion=complete_symbol,
@@ -122,51 +122,50 @@ def check(
         ),
     ] = None,
 ) -> None:
-    """Ask the vendor who the tracked symbols are, and say which are delisted, renamed or unknown to it."""
+    """Look tracked symbols up at the vendor, and print which are delisted, renamed or unknown there."""
     settings = vendor_settings()
     unknown = 0
-    with warehouse_of(settings) as engine, _vendor(settings, engine) as client:
-        wanted = find_active(engine, symbols) if symbols else active_symbols(engine)
-        typer.echo(
-            f"Asking the vendor about {counted(len(wanted), 'symbol')}{_taking(len(wanted), settings)}.", err=True
-        )
-        for symbol in wanted:
+    with warehouse_of(settings) as engine, _open_client(settings, engine) as client:
+        selected = find_active(engine, symbols) if symbols else active_symbols(engine)
+        wait = _describe_wait(len(selected), settings)
+        typer.echo(f"Looking {counted(len(selected), 'symbol')} up at the vendor{wait}.", err=True)
+        for symbol in selected:
             try:
                 reference = refresh(client, engine, symbol)
             except UnknownTickerError as error:
                 unknown += 1
                 typer.echo(str(error))
                 continue
-            other = f"; tracked as {symbol.asset_class}" if _other_class(symbol, reference) else ""
-            typer.echo(f"{_described(symbol, reference)}{other}")
+            other = f"; tracked as {symbol.asset_class}" if _find_other_class(symbol, reference) else ""
+            typer.echo(f"{_describe(symbol, reference)}{other}")
     if unknown:
         raise typer.Exit(SOME_FAILED)
 
 
 @app.command("remove")
 def remove(
-    symbol: Annotated[str, typer.Argument(help="The ticker.", parser=parse_symbol, autocompletion=complete_symbol)],
+    symbol: Annotated[str, typer.Argument(help="The symbol.", parser=parse_symbol, autocompletion=complete_symbol)],
 ) -> None:
-    """Stop fetching a symbol. Its bars stay in the database."""
+    """Stop tracking a symbol: it is no longer fetched. Its bars stay in the database."""
     with warehouse_of(load_settings()) as engine:
         remove_symbol(engine, symbol)
     typer.echo(
         f"{symbol} is no longer fetched. Its bars are kept; "
-        f"`{pasteable('market-pipeline', 'symbols', 'add', symbol)}` takes it up again."
+        f"`{pasteable('market-pipeline', 'symbols', 'add', symbol)}` tracks it again."
     )
 
 
 @app.command("rename")
 def rename(
     symbol: Annotated[
-        str, typer.Argument(help="Its name, e.g. BTC.", parser=parse_symbol, autocompletion=complete_symbol)
+        str, typer.Argument(help="Present name, e.g. BTC.", parser=parse_symbol, autocompletion=complete_symbol)
     ],
-    new_name: Annotated[str, typer.Argument(help="Its other name, e.g. BTC-USD.", parser=parse_symbol)],
+    new_name: Annotated[str, typer.Argument(help="New name, e.g. BTC-USD.", parser=parse_symbol)],
 ) -> None:
-    """Give a coin its other name, with all that is stored of it, so that a fund can have the name that it had."""
+    """Rename a crypto pair with all its data, so that a fund can use its present name."""
     from market_pipeline.orchestration.asset_renaming import rename_asset
     from market_pipeline.orchestration.instance import existing_instance
-    from market_pipeline.orchestration.run_launch import close_abandoned_runs  # Dagster takes a second to import
+    from market_pipeline.orchestration.run_launch import close_abandoned_runs  # importing Dagster takes a second
 
     settings = load_settings()
     with (
@@ -178,49 +177,49 @@ def rename(
             close_abandoned_runs(instance, engine)
             rename_asset(instance, renamed)
     typer.echo(
-        f"{symbol} is called {new_name}, with {counted(len(renamed.sessions), 'bar')}. The analysts' tables follow "
+        f"{symbol} is called {new_name}, with {counted(len(renamed.sessions), 'bar')}. The marts follow "
         "with their next build: `market-pipeline marts`."
     )
 
 
-def _who_is(engine: Engine, symbol: Symbol) -> Reference:
-    """What the vendor says of a symbol that is to be tracked.
+def _look_up(engine: Engine, symbol: Symbol) -> Reference:
+    """Fetch the reference data of a symbol that is not tracked yet.
 
     Raises:
-        UnknownSymbolError: it doesn't know it.
-        WrongAssetClassError: it says that it is something else.
-        NotCheckedError: it can't be asked.
+        UnknownSymbolError: the vendor has no such ticker.
+        WrongAssetClassError: it lists the ticker in another asset class.
+        NotCheckedError: the request failed.
     """
     try:
-        with _vendor(vendor_settings(), engine) as client:
+        with _open_client(vendor_settings(), engine) as client:
             reference = look_up(client, symbol)
     except UnknownTickerError as error:
-        raise UnknownSymbolError(f"{error} (--no-check tracks it all the same)") from None
+        raise UnknownSymbolError(f"{error} (--no-check tracks it anyway)") from None
     except PolygonError as error:
-        raise NotCheckedError(f"{error} (or use --no-check to track {symbol.name} without asking)") from None
-    kind = _other_class(symbol, reference)
+        raise NotCheckedError(f"{error} (or use --no-check to track {symbol.name} without looking it up)") from None
+    kind = _find_other_class(symbol, reference)
     if kind is not None:
         raise WrongAssetClassError(
-            f"{_described(symbol, reference)}: that is no {symbol.asset_class}. Add it with --asset-class {kind}, "
-            "or with --no-check if the vendor is wrong"
+            f"{_describe(symbol, reference)}: not of asset class {symbol.asset_class}. Add it with "
+            f"--asset-class {kind}, or with --no-check if the vendor is wrong"
         )
     return reference
 
 
-def _other_class(symbol: Symbol, reference: Reference) -> AssetClass | None:
-    """The asset class that the vendor gives a symbol, if it is another than ours."""
+def _find_other_class(symbol: Symbol, reference: Reference) -> AssetClass | None:
+    """Return the vendor's asset class of a symbol if it differs from the tracked one."""
     kind = asset_class_of(reference)
     return None if kind is symbol.asset_class else kind
 
 
-def _taking(questions: int, settings: Settings) -> str:
-    """What a user should know of the time that so many questions take, if it is long."""
-    minutes = waiting_seconds(questions, settings.requests_per_minute) / 60
-    return f", which the rate limit makes some {counted(round(minutes), 'minute')}" if minutes >= 1 else ""
+def _describe_wait(requests: int, settings: Settings) -> str:
+    """Return the end of a sentence with the minutes that the rate limit takes for the requests, if at least one."""
+    minutes = waiting_seconds(requests, settings.requests_per_minute) / 60
+    return f", which takes about {counted(round(minutes), 'minute')} by the rate limit" if minutes >= 1 else ""
 
 
-def _described(symbol: Symbol, reference: Reference) -> str:
-    """A symbol in one line: who it is, and how it left the market if it has."""
+def _describe(symbol: Symbol, reference: Reference) -> str:
+    """Describe a symbol in one line: its name, type and exchange, and its delisting if it was delisted."""
     facts = (reference.name, reference.vendor_type, reference.primary_exchange)
-    who = ", ".join(fact for fact in facts if fact) or "known to the vendor"
-    return f"{symbol.name}: {who}{f'; {reference.ending}' if reference.ending else ''}"
+    description = ", ".join(fact for fact in facts if fact) or "known to the vendor"
+    return f"{symbol.name}: {description}{f'; {reference.ending}' if reference.ending else ''}"

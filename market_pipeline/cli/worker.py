@@ -1,4 +1,4 @@
-"""`market-pipeline worker`: takes runs or steps that are handed out by Redis and executes them, in the foreground."""
+"""`market-pipeline worker`: a Celery worker that executes runs or steps from Redis, in the foreground."""
 
 import os
 import socket
@@ -18,33 +18,33 @@ if TYPE_CHECKING:
 
 
 class WorkersMissingError(MarketPipelineError):
-    """What workers need isn't installed."""
+    """The packages that workers need are not installed."""
 
 
 class NoHomeError(UsageError):
-    """Dagster's instance isn't named."""
+    """DAGSTER_HOME is not set."""
 
 
 def worker(
     queue: Annotated[
-        Literal["runs", "steps"], typer.Option(help="What to take; steps where STEPS_ON_WORKERS.")
+        Literal["runs", "steps"], typer.Option(help="Queue to work on; steps is for STEPS_ON_WORKERS=true.")
     ] = "runs",
-    at_once: Annotated[int, typer.Option(min=1, help="How many to execute at once, each in a process.")] = 4,
+    at_once: Annotated[int, typer.Option(min=1, help="Number to execute at once, each in its own process.")] = 4,
 ) -> None:
-    """Execute what the Redis of CELERY_BROKER_URL hands out, until Ctrl-C or SIGTERM; what runs then is finished.
+    """Execute runs from the Redis of CELERY_BROKER_URL until Ctrl-C or SIGTERM; runs in progress are finished first.
 
-    Needs the same database, settings and code as the other processes, and DAGSTER_HOME=deploy/celery.
+    It needs the same database, settings and code as the other processes, and DAGSTER_HOME=deploy/celery.
     """
     if not Path(os.environ.get("DAGSTER_HOME", "")).is_absolute():
         raise NoHomeError("DAGSTER_HOME is not set: give it the full path of the checkout's folder deploy/celery")
     settings = load_settings()
-    app = _app(settings, queue)
-    # What every task's process would load is loaded once, before they are forked.
+    app = _celery_app(settings, queue)
+    # Imported once here, before Celery forks the tasks' processes.
     import market_pipeline.orchestration.build
     import market_pipeline.orchestration.mart_assets  # noqa: F401
 
-    started = app.Worker(
-        # No other worker may answer to its name.
+    celery_worker = app.Worker(
+        # The name must be unique.
         hostname=f"{queue}-{os.getpid()}@{socket.gethostname()}",
         queues=[queue],
         concurrency=at_once,
@@ -52,13 +52,13 @@ def worker(
         without_gossip=True,
         without_mingle=True,
     )
-    stop_signals.leave_to_command()  # Celery forks, and lets what runs end
-    started.start()
-    raise typer.Exit(started.exitcode or 0)
+    stop_signals.leave_to_command()  # Celery handles the signals, and finishes running tasks
+    celery_worker.start()
+    raise typer.Exit(celery_worker.exitcode or 0)
 
 
-def _app(settings: "Settings", queue: Literal["runs", "steps"]) -> "Celery":
-    """The Celery app with dagster-celery's tasks.
+def _celery_app(settings: "Settings", queue: Literal["runs", "steps"]) -> "Celery":
+    """Return the Celery app with dagster-celery's tasks.
 
     Raises:
         WorkersMissingError: Celery or dagster-celery isn't installed.

@@ -23,20 +23,9 @@ COLOURED = re.compile(r"\x1b\[[0-9;]*m")
 RENAMED = {"timestamp": "time", "event": "message"}
 """What Dagster's own programs call what we call otherwise."""
 
-DAGSTERS = re.compile(r"\d{4}-\d\d-\d\d (\d\d:\d\d:\d\d) \+0000 - dagster[\w.-]* - (?:INFO - )?(.*)")
-"""A line of one of Dagster's programs: the time of day, and what it says."""
-CHATTER = re.compile(
-    r"Checking for new runs for sensor: |Sensor \w+ skipped: |Priority sorting and checking tag concurrency limits|"
-    r"(?:Collected \d+|Checking) runs? |Received LocationStateChangeEventType"
-)
-"""What the daemon says each time it looks, though nothing has happened."""
-
 REPEATED_SECONDS = 60.0
 KINDS_KEPT = 1_000
 """Seconds in which a message isn't repeated, and the number of messages remembered."""
-
-AGAIN = re.compile(r"[A-Z]+:dagster[\w.-]*:")
-"""Format in which the daemon repeats every message once Dagster has logged by the root logger."""
 
 
 class JsonFormatter(structlog.stdlib.ProcessorFormatter):
@@ -115,15 +104,6 @@ def said_once() -> Iterator[None]:
 def is_json() -> bool:
     """Whether this process logs as JSON."""
     return any(isinstance(handler.formatter, JsonFormatter) for handler in logging.getLogger().handlers)
-
-
-def shortened(line: str) -> str | None:
-    """A line that a program wrote, for people: Dagster's with the time of day alone; None where it says nothing new."""
-    plain = COLOURED.sub("", line)
-    found = DAGSTERS.match(plain)
-    if found is None:
-        return None if AGAIN.match(plain) else line
-    return None if CHATTER.match(found[2]) else f"{found[1]} {found[2]}"
 
 
 def relayed(line: str, program: str) -> str:

@@ -1,1 +1,1 @@
-"""Running the whole: the programs that `up` keeps running, how everything is, and what the doctor says."""
+"""Operation of the pipeline: the services that `up` runs, the status of everything, and the checks of the setup."""

@@ -1,7 +1,4 @@
-"""What the doctor makes of what it has measured: a finding for each check, good, worth a warning, or wrong.
-
-Judgement only: how things are measured is said beside what is measured.
-"""
+"""Findings of `doctor`, and the limits between good, warning and error. Nothing is measured here."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,47 +10,47 @@ Level = Literal["ok", "warning", "error"]
 
 GIGABYTE = 10**9
 ERROR_BYTES, WARNING_BYTES = 1 * GIGABYTE, 5 * GIGABYTE
-"""Free space under which a night may fail, and under which that is near."""
+"""Free space below which a night may fail, and below which it soon may."""
 
 TOLERATED_SECONDS = 5.0
-"""Seconds that clocks may be apart before what is due by one of them isn't by the other."""
+"""Seconds by which clocks may differ; beyond, a session is over by one clock and not by the other."""
 
 FEWEST_CONNECTIONS = 6
-"""Connections without which no run ends well: the smallest DATABASE_MAX_CONNECTIONS."""
+"""The fewest connections with which a run ends well: the smallest DATABASE_MAX_CONNECTIONS."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found, and how to mend it where that is needed."""
+    """Result of one check; `fix` is the next step where one is needed."""
 
     check: str
     level: Level
     found: str
-    mend: str | None = None
+    fix: str | None = None
 
 
 def ok(check: str, found: str) -> Finding:
-    """All is well."""
+    """Return the finding of a check that passed."""
     return Finding(check, "ok", found)
 
 
-def warning(check: str, found: str, mend: str) -> Finding:
-    """Something will do for now."""
-    return Finding(check, "warning", found, mend)
+def warning(check: str, found: str, fix: str) -> Finding:
+    """Return a finding that needs no fix yet."""
+    return Finding(check, "warning", found, fix)
 
 
-def error(check: str, found: str, mend: str | None = None) -> Finding:
-    """Something doesn't work; `mend` may be part of what an error of the project's says itself."""
-    return Finding(check, "error", found, mend)
+def error(check: str, found: str, fix: str | None = None) -> Finding:
+    """Return a finding that has to be fixed; `found` may hold the fix already, as the project's errors do."""
+    return Finding(check, "error", found, fix)
 
 
 def any_error(findings: Sequence[Finding]) -> bool:
-    """Whether something doesn't work."""
+    """Return True if a finding has to be fixed."""
     return any(finding.level == "error" for finding in findings)
 
 
 def judge_space(check: str, where: str, free_bytes: int) -> Finding:
-    """Of the free space of a folder's disk."""
+    """Judge the free space of a folder's disk."""
     found = f"{free_bytes / GIGABYTE:,.1f} GB free at {where}"
     if free_bytes < ERROR_BYTES:
         return error(check, found, "free some space, or set MARKET_PIPELINE_DATA_DIR to a folder on another disk")
@@ -63,35 +60,35 @@ def judge_space(check: str, where: str, free_bytes: int) -> Finding:
 
 
 def judge_clock(check: str, other: str, seconds_ahead: float) -> Finding:
-    """Of this machine's clock beside another one."""
-    apart = abs(seconds_ahead)
-    found = f"{apart:.1f} s {'ahead of' if seconds_ahead > 0 else 'behind'} {other}"
-    if apart > TOLERATED_SECONDS:
+    """Judge the difference between this machine's clock and another one."""
+    difference = abs(seconds_ahead)
+    found = f"{difference:.1f} s {'ahead of' if seconds_ahead > 0 else 'behind'} {other}"
+    if difference > TOLERATED_SECONDS:
         return warning(check, found, "have both clocks set by NTP, e.g. `timedatectl set-ntp true`")
     return ok(check, found)
 
 
 def judge_port(check: str, port: int, *, ours: bool, free: bool, option: str) -> Finding:
-    """Of a port that one of our servers wants: ours may answer there, or nobody."""
+    """Judge a port that a service needs: good if the service has it or nothing does."""
     if ours:
-        return ok(check, f"port {port}: it answers there")
+        return ok(check, f"port {port}: it responds there")
     if free:
         return ok(check, f"port {port} is free")
     return warning(check, f"port {port} is taken by another program", f"stop that, or choose another with {option}")
 
 
 def judge_writable(check: str, *, standby: bool, read_only: bool) -> Finding:
-    """Judge whether the server takes writes."""
+    """Judge if the server accepts writes."""
     if standby:
-        return error(check, "the server is a standby and takes no writes", "set DATABASE_URL to the primary")
+        return error(check, "the server is a standby and accepts no writes", "set DATABASE_URL to the primary")
     if read_only:
         fix = "have an administrator reset it for the role and the database: ALTER DATABASE ... RESET ..."
         return error(check, "default_transaction_read_only is on", fix)
-    return ok(check, "the server takes writes")
+    return ok(check, "the server accepts writes")
 
 
 def judge_connections(check: str, left: Mapping[str, int]) -> Finding:
-    """Judge how many more connections there may be, by what limits them: server, database, role."""
+    """Judge the number of free connections, by the limit that leaves the fewest: server, database or role."""
     limit, fewest = min(left.items(), key=lambda item: item[1])
     found = f"{max(fewest, 0)} more are possible by the limit of the {limit}, and a run takes {CONNECTIONS_OF_A_RUN}"
     if fewest < CONNECTIONS_OF_A_RUN:

@@ -1,7 +1,7 @@
-"""The programs that make up a running pipeline, as `market-pipeline up` starts them, and what they are told.
+"""Services of `market-pipeline up`: sandbox, code server, webserver, daemon and API, with their commands and ports.
 
-Dagster's code server is a program of its own, so that a reload of the project's definitions reaches webserver and
-daemon alike: https://docs.dagster.io/deployment/code-locations/workspace-yaml#grpc-server
+Dagster's code server is a service of its own, so that one reload of the definitions reaches webserver and daemon alike:
+https://docs.dagster.io/deployment/code-locations/workspace-yaml#grpc-server
 """
 
 import json
@@ -19,14 +19,14 @@ from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 
 from market_pipeline.core.settings import Settings
 from market_pipeline.dagster_storage.internals import GRPC_INFO_TAG
-from market_pipeline.operations.service_probes import API, DAGSTER_UI, answers
-from market_pipeline.operations.supervisor import Child
+from market_pipeline.operations.service_probes import API, DAGSTER_UI, is_listening
+from market_pipeline.operations.supervisor import Service
 from market_pipeline.orchestration.instance_home import dagster_home
 from market_pipeline.orchestration.scheduler_status import scheduler_state
 
 LOOPBACK = "127.0.0.1"
 LOCATION = "market_pipeline.definitions"
-"""The code location's name, the same as `dagster dev` gives it, so that schedules keep their state."""
+"""Name of the code location: that which `dagster dev` gives it, so that schedules keep their state."""
 
 CODE_PORT = "MARKET_PIPELINE_UP_CODE_PORT"
 
@@ -35,7 +35,7 @@ WITH_A_PROCESS = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRu
 
 @dataclass(frozen=True)
 class Addresses:
-    """Where the servers listen: the UI and the API on `host`, the code server on loopback."""
+    """Addresses that the services listen on: the UI and the API on `host`, the code server on loopback."""
 
     host: str
     api_port: int
@@ -44,27 +44,22 @@ class Addresses:
 
     @property
     def api(self) -> str:
-        """The API's address for whoever is on this machine."""
+        """URL of the API on this machine."""
         return _url(self.host, self.api_port)
 
     @property
     def ui(self) -> str:
-        """The Dagster UI's."""
+        """URL of Dagster's UI on this machine."""
         return _url(self.host, self.ui_port)
 
 
-def sandbox(port: int, env: Mapping[str, str]) -> Child:
-    """The sandbox, on loopback."""
-    return Child("sandbox", [program("market-pipeline"), "sandbox", "--port", str(port)], env, lambda: _listens(port))
-
-
 def _url(host: str, port: int) -> str:
-    here = {"0.0.0.0": LOOPBACK, "::": "::1"}.get(host, host)  # noqa: S104, what isn't an address to go to
+    here = {"0.0.0.0": LOOPBACK, "::": "::1"}.get(host, host)  # noqa: S104, which can't be connected to
     return f"http://[{here}]:{port}" if ":" in here else f"http://{here}:{port}"
 
 
-def environment(settings: Settings, addresses: Addresses, changes: Mapping[str, str]) -> dict[str, str]:
-    """The environment of the programs: ours, Dagster's home, where the UI is, and `changes`."""
+def service_environment(settings: Settings, addresses: Addresses, changes: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of the services: this process's, DAGSTER_HOME, the UI's URL, and `changes`."""
     return {
         **os.environ,
         "DAGSTER_HOME": str(dagster_home(settings)),
@@ -74,42 +69,62 @@ def environment(settings: Settings, addresses: Addresses, changes: Mapping[str, 
     }
 
 
-def programs(
+def sandbox_service(port: int, env: Mapping[str, str]) -> Service:
+    """Return the sandbox, on loopback."""
+    command = [_executable("market-pipeline"), "sandbox", "--port", str(port)]
+    return Service("sandbox", command, env, lambda: _accepts(port))
+
+
+def pipeline_services(
     folder: Path, addresses: Addresses, env: Mapping[str, str], instance: DagsterInstance, *, log_format: str = "text"
-) -> Iterator[Child]:
-    """Code server, webserver, daemon and API, in the order they are to be started.
+) -> Iterator[Service]:
+    """Yield code server, webserver, daemon and API, in the order in which they are started.
 
     Args:
-        folder: where the workspace file goes.
-        addresses: where they listen.
-        env: their environment.
-        instance: Dagster's, in which the daemon leaves its signs of life.
+        folder: for the workspace file.
+        addresses: to listen on.
+        env: environment of the services.
+        instance: Dagster's, in which the daemon records its heartbeats.
         log_format: text or json.
     """
     logs = ("--log-format", "json") if log_format == "json" else ()
     workspace = _write_workspace(folder, addresses.code_port)
     code_port, ui_port, api_port = (str(p) for p in (addresses.code_port, addresses.ui_port, addresses.api_port))
-    where = ("--host", addresses.host, "--port")
-    yield Child(
+    listen = ("--host", addresses.host, "--port")
+    yield Service(
         "code",
-        [program("dagster"), "code-server", "start", "--host", LOOPBACK, "--port", code_port, "-m", LOCATION, *logs],
+        [
+            _executable("dagster"),
+            "code-server",
+            "start",
+            "--host",
+            LOOPBACK,
+            "--port",
+            code_port,
+            "-m",
+            LOCATION,
+            *logs,
+        ],
         env,
-        lambda: _listens(addresses.code_port),
-        lambda: _close_quietly(instance, addresses.code_port),
+        lambda: _accepts(addresses.code_port),
+        lambda: _close_runs_if_possible(instance, addresses.code_port),
     )
-    yield Child(
+    yield Service(
         "webserver",
-        [program("dagster-webserver"), *where, ui_port, "--workspace", str(workspace), *logs],
+        [_executable("dagster-webserver"), *listen, ui_port, "--workspace", str(workspace), *logs],
         env,
-        lambda: answers(addresses.ui, DAGSTER_UI),
+        lambda: is_listening(addresses.ui, DAGSTER_UI),
     )
-    daemon = [program("dagster-daemon"), "run", "--workspace", str(workspace), *logs]
-    yield Child("daemon", daemon, env, _has_beaten(instance))
-    yield Child("api", [program("market-pipeline"), "api", *where, api_port], env, lambda: answers(addresses.api, API))
+    # At its default level the daemon logs several lines a minute about sensors that have nothing to do.
+    quiet = ("--log-level", "warning")
+    daemon = [_executable("dagster-daemon"), "run", "--workspace", str(workspace), *quiet, *logs]
+    yield Service("daemon", daemon, env, _heartbeat_probe(instance))
+    api = [_executable("market-pipeline"), "api", *listen, api_port]
+    yield Service("api", api, env, lambda: is_listening(addresses.api, API))
 
 
-def program(name: str) -> str:
-    """A program of this Python's environment."""
+def _executable(name: str) -> str:
+    """Return the path of a program of this Python's environment."""
     return str(Path(sys.executable).with_name(name))
 
 
@@ -120,35 +135,32 @@ def _write_workspace(folder: Path, code_port: int) -> Path:
     return file
 
 
-def _listens(port: int) -> bool:
+def _accepts(port: int) -> bool:
     with suppress(OSError):
         socket.create_connection((LOOPBACK, port), timeout=1).close()
         return True
     return False
 
 
-def _has_beaten(instance: DagsterInstance) -> Callable[[], bool]:
-    """Whether the daemon has given a sign of life since now."""
+def _heartbeat_probe(instance: DagsterInstance) -> Callable[[], bool]:
+    """Return a function that is True once the daemon has recorded a heartbeat after this call."""
     now = datetime.now(UTC)
 
-    def beaten() -> bool:
+    def has_beaten() -> bool:
         last = scheduler_state(instance, datetime.now(UTC)).last_heartbeat
         return last is not None and last > now
 
-    return beaten
+    return has_beaten
 
 
 def close_runs_of(instance: DagsterInstance, code_port: int) -> list[str]:
-    """Mark as failed the unfinished runs that a code server, which is gone with all its processes, was given.
+    """Mark the unfinished runs of a dead code server as failed, and return their ids.
 
-    Dagster's run monitoring can't tell: to it, a run whose process was killed goes on until its longest time is over.
+    Dagster's run monitoring can't see that such a run has no process; it would wait for the run's time limit.
 
     Args:
         instance: Dagster's.
-        code_port: the code server's. Each `up` takes another, so that it tells whose a run is.
-
-    Returns:
-        Their ids.
+        code_port: the code server's. Each `up` takes another one, which identifies its runs.
     """
     closed = []
     for run in instance.get_runs(RunsFilter(statuses=WITH_A_PROCESS)):
@@ -159,17 +171,17 @@ def close_runs_of(instance: DagsterInstance, code_port: int) -> list[str]:
     return closed
 
 
-def keep_code_port(instance: DagsterInstance, code_port: int) -> None:
-    """Have Dagster's database say which code server is given the runs now: the next `up` may be another machine's."""
+def store_code_port(instance: DagsterInstance, code_port: int) -> None:
+    """Store the code server's port in Dagster's database, for the next `up`, which may be on another machine."""
     instance.daemon_cursor_storage.set_cursor_values({CODE_PORT: str(code_port)})
 
 
 def last_code_port(instance: DagsterInstance) -> int | None:
-    """The port of the code server that the last `up` on Dagster's database had, on whatever machine."""
-    kept = instance.daemon_cursor_storage.get_cursor_values({CODE_PORT}).get(CODE_PORT)
-    return int(kept) if kept else None
+    """Return the code server's port of the last `up` on Dagster's database, on whatever machine."""
+    stored = instance.daemon_cursor_storage.get_cursor_values({CODE_PORT}).get(CODE_PORT)
+    return int(stored) if stored else None
 
 
-def _close_quietly(instance: DagsterInstance, code_port: int) -> None:
-    with suppress(Exception):  # the database may be what is gone; the next start closes them then
+def _close_runs_if_possible(instance: DagsterInstance, code_port: int) -> None:
+    with suppress(Exception):  # the database may be down too; then the next start closes them
         close_runs_of(instance, code_port)

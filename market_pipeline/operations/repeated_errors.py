@@ -1,7 +1,7 @@
-"""Errors that programs repeat: said once, and then counted, so that a long outage doesn't fill a disk with tracebacks.
+"""Repeated errors of services: shown once and then counted, so that a long outage doesn't fill a disk with tracebacks.
 
-Works line by line, as programs write: a line of an error is passed over where the same program has said it lately, but
-for its numbers. What is no error is passed on as it is.
+Works line by line: a line of an error is dropped if the same service has written it lately, numbers aside. Lines that
+belong to no error pass unchanged.
 """
 
 import re
@@ -14,15 +14,15 @@ SECONDS = 600.0
 """Seconds in which a repeated error is only counted."""
 
 _COLOURED = re.compile(r"\x1b\[[0-9;]*m")
-_FIRST = re.compile(r"\d{4}-\d\d-\d\d|\d\d:\d\d:\d\d |[A-Z]+:[\w.]+:|\{")
+_FIRST_LINE = re.compile(r"\d{4}-\d\d-\d\d|\d\d:\d\d:\d\d |[A-Z]+:[\w.]+:|\{")
 """Pattern of a log record's first line; any other line continues the record."""
 _ERROR = re.compile(r"error|warning|critical|traceback|exception|fail|refused|discarding", re.IGNORECASE)
 _CHANGING = re.compile(r"0x[0-9a-f]+|[0-9a-f]{8,}|\d+", re.IGNORECASE)
 
 
 @dataclass
-class _Said:
-    """A line that was said, when, and how often it has been passed over since. Only what begins an error is counted."""
+class _ShownLine:
+    """A line shown at clock second `at`, and its repetitions since; only first lines of errors are counted."""
 
     line: str
     at: float
@@ -31,41 +31,41 @@ class _Said:
 
 
 class RepeatedErrors:
-    """Output of programs without their repetitions. Safe to use from several threads.
+    """Filter of services' output that drops and counts repeated errors. Thread-safe.
 
     Args:
-        clock: seconds that only go up.
+        clock: returns seconds that never decrease.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._said: dict[tuple[str, str], _Said] = {}
+        self._shown: dict[tuple[str, str], _ShownLine] = {}
         self._in_error: dict[str, bool] = {}
 
-    def passed_on(self, program: str, line: str) -> list[str]:
-        """Lines to show for a line that a program writes: itself or nothing, after the counts that are due."""
+    def filter_line(self, service: str, line: str) -> list[str]:
+        """Return the lines to show for a line of a service: the counts that are due, then the line unless repeated."""
         with self._lock:
             now = self._clock()
-            shown = list(self._counts(program, now))
+            lines = list(self._pop_counts(service, now))
             plain = _COLOURED.sub("", line)
-            begins = bool(_FIRST.match(plain))
+            begins = bool(_FIRST_LINE.match(plain))
             if begins or _ERROR.search(plain):
-                begins = begins or not self._in_error.get(program, False)
-                self._in_error[program] = bool(_ERROR.search(plain))
-            if not self._in_error.get(program, False):
-                return [*shown, line]
-            key = (program, _CHANGING.sub("#", plain))
-            if key in self._said:
-                self._said[key].times += 1
-                return shown
-            self._said[key] = _Said(line, now, begins)
-            return [*shown, line]
+                begins = begins or not self._in_error.get(service, False)
+                self._in_error[service] = bool(_ERROR.search(plain))
+            if not self._in_error.get(service, False):
+                return [*lines, line]
+            key = (service, _CHANGING.sub("#", plain))
+            if key in self._shown:
+                self._shown[key].times += 1
+                return lines
+            self._shown[key] = _ShownLine(line, now, begins)
+            return [*lines, line]
 
-    def _counts(self, program: str, now: float) -> Iterator[str]:
-        """Counts of the program's repeated errors whose time is over; they are new if they come again."""
-        over = [key for key, said in self._said.items() if key[0] == program and now - said.at >= SECONDS]
+    def _pop_counts(self, service: str, now: float) -> Iterator[str]:
+        """Forget the service's errors whose time is over, and yield their counts."""
+        over = [key for key, shown in self._shown.items() if key[0] == service and now - shown.at >= SECONDS]
         for key in over:
-            said = self._said.pop(key)
-            if said.counted and said.times:
-                yield f"{said.line} ({said.times} more times in {(now - said.at) / 60:.0f} min)"
+            shown = self._shown.pop(key)
+            if shown.counted and shown.times:
+                yield f"{shown.line} ({shown.times} more times in {(now - shown.at) / 60:.0f} min)"

@@ -1,43 +1,33 @@
-"""The state of the whole, looked up when asked for: database, Dagster, API, last run, what is missing, what is wrong.
-
-Nothing is started, made or changed by looking. How it is shown is the command line's business.
-"""
+"""State of the pipeline for `status`: database, Dagster, services, last run, missing sessions, problems. Read-only."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from market_pipeline.core.errors import MarketPipelineError
-from market_pipeline.core.run_planning import trigger_of
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.wording import are, counted, pasteable
-from market_pipeline.dagster_storage.internals import FINISHED_STATUSES
-from market_pipeline.operations.service_probes import API, DAGSTER_UI, answers
-from market_pipeline.operations.up_session import service_urls
-from market_pipeline.orchestration.instance import existing_instance
-from market_pipeline.orchestration.scheduler_status import NOT_RUNNING, SchedulerState, ScheduleState, scheduler_state
-from market_pipeline.orchestration.sensors import UNDER_WAY
+from market_pipeline.operations.dagster_state import DagsterState, probe_dagster
+from market_pipeline.operations.service_probes import ServiceState
+from market_pipeline.operations.up_session import probe_services
+from market_pipeline.orchestration.scheduler_status import NOT_RUNNING
 from market_pipeline.warehouse.coverage import FILLABLE, Row, coverage
 from market_pipeline.warehouse.database_errors import unavailable
 from market_pipeline.warehouse.database_probe import Found, probe_warehouse
 from market_pipeline.warehouse.statements import statement
 from market_pipeline.warehouse.tracked_symbols import active_symbols
 
-LATELY = 20
-"""The most runs that are looked through for the last one that nobody typed."""
-
-NAMED = 5
+NAMED_SYMBOLS = 5
 """The most symbols that a problem names."""
 
 
 @dataclass(frozen=True)
 class DatabaseState:
-    """Where the warehouse is, and whether it can be used. `revision` is its schema's, the other this version's."""
+    """State of the warehouse's database; `revision` is its schema's, `needed_revision` this version's."""
 
     where: str
     embedded: bool
@@ -48,32 +38,8 @@ class DatabaseState:
 
 
 @dataclass(frozen=True)
-class ServiceState:
-    """A server: its address, and whether it is the one that answers there."""
-
-    url: str
-    answers: bool
-
-
-@dataclass(frozen=True)
-class DagsterState:
-    """Whether the nightly runs will happen (`problem` says why not), when (UTC), and how many runs there are now.
-
-    `failed_run` is the id of the newest run that has ended, where it failed and nobody sat before it.
-    """
-
-    running: bool
-    problem: str | None
-    last_heartbeat: datetime | None = None
-    next_run: datetime | None = None
-    schedules: Sequence[ScheduleState] = ()
-    runs_under_way: int = 0
-    failed_run: str | None = None
-
-
-@dataclass(frozen=True)
 class LastRun:
-    """The run that ended last, by the account it left: symbols and bars, instants in UTC."""
+    """The run that ended last, by its load records: counts of symbols and bars, instants in UTC."""
 
     run_id: str
     trigger: str
@@ -89,7 +55,7 @@ class LastRun:
 
 @dataclass(frozen=True)
 class SymbolsState:
-    """The tracked symbols: how many, which lack their newest bars or have none at all, and why which failed last."""
+    """The tracked symbols: their number, those behind or without bars, and the last error of those that failed."""
 
     tracked: int
     behind: Sequence[str]
@@ -98,10 +64,10 @@ class SymbolsState:
 
 
 @dataclass(frozen=True)
-class State:
-    """All of it. Where the database can't be read, what is in it is None. `problems` name what mends them.
+class PipelineState:
+    """State of everything at `at`. Parts that are read from the database are None if it can't be read.
 
-    `vendor` is the address that is asked for bars.
+    `vendor` is the URL that bars are requested from; each of `problems` names its fix.
     """
 
     at: datetime
@@ -117,18 +83,22 @@ class State:
     problems: Sequence[str]
 
 
-def state_of_all(settings: Settings, api_url: str | None, now: datetime) -> State:
-    """What there is to know at `now`, which has a time zone, with the API at `api_url` or where `up` has it."""
-    found_api, ui_url = service_urls(settings)
-    ui = ServiceState(ui_url, answers(ui_url, DAGSTER_UI))
-    api = ServiceState(api_url or found_api, answers(api_url or found_api, API))
+def pipeline_state(settings: Settings, api_url: str | None, now: datetime) -> PipelineState:
+    """Read the state of everything.
+
+    Args:
+        settings: of the pipeline.
+        api_url: URL of the API; None for that of the last `up` or the usual one.
+        now: with a time zone.
+    """
+    api, ui = probe_services(settings, api_url)
     with probe_warehouse(settings) as found:
-        dagster = _dagster(settings, found.engine, now) if found.engine else None
-        rows, last_run, lost = _tables(found)
+        dagster = _read_dagster(settings, found.engine, now) if found.engine else None
+        rows, last_run, read_error = _read_tables(found)
     database = DatabaseState(
-        found.where, found.embedded, found.engine is not None, found.revision, found.needed, found.problem or lost
+        found.where, found.embedded, found.engine is not None, found.revision, found.needed, found.problem or read_error
     )
-    return State(
+    return PipelineState(
         at=now,
         vendor=settings.vendor_url,
         vendor_is_sandbox=settings.source == "sandbox",
@@ -137,14 +107,17 @@ def state_of_all(settings: Settings, api_url: str | None, now: datetime) -> Stat
         dagster_ui=ui,
         api=api,
         last_run=last_run,
-        symbols=_symbols(rows) if rows is not None else None,
+        symbols=_summarize_symbols(rows) if rows is not None else None,
         sessions_to_fetch={name: sum(row[name] for row in rows) for name in FILLABLE} if rows is not None else None,
-        problems=[*_service_problems(database, dagster, ui, api), *(data_problems(rows) if rows is not None else [])],
+        problems=[
+            *_find_service_problems(database, dagster, ui, api),
+            *(find_data_problems(rows) if rows is not None else []),
+        ],
     )
 
 
-def _tables(found: Found) -> tuple[Sequence[Row] | None, LastRun | None, str | None]:
-    """The coverage of every tracked symbol and the last run; None, and why, where they can't be read."""
+def _read_tables(found: Found) -> tuple[Sequence[Row] | None, LastRun | None, str | None]:
+    """Read the coverage of every tracked symbol and the last run, or the error if they can't be read."""
     if found.engine is None or not found.ready:
         return None, None, None
     try:
@@ -153,39 +126,23 @@ def _tables(found: Found) -> tuple[Sequence[Row] | None, LastRun | None, str | N
             last = connection.execute(statement("last_account")).mappings().first()
     except DBAPIError as error:
         return None, None, str(unavailable(error, found.engine))
-    return rows, LastRun(**{name: _plain(value) for name, value in last.items()}) if last else None, None
+    return rows, LastRun(**{name: _as_plain(value) for name, value in last.items()}) if last else None, None
 
 
-def _plain(value: Any) -> Any:
-    """A sum of PostgreSQL's, which is a Decimal, as the whole number that it is."""
+def _as_plain(value: Any) -> Any:
+    """Convert a sum of PostgreSQL's, which is a whole Decimal, to int."""
     return value if isinstance(value, str | datetime) else int(value)
 
 
-def _dagster(settings: Settings, warehouse: Engine, now: datetime) -> DagsterState:
+def _read_dagster(settings: Settings, warehouse: Engine, now: datetime) -> DagsterState:
+    never_ran = f"{NOT_RUNNING} and never has: start it with `market-pipeline up`"
     try:
-        with existing_instance(settings, warehouse) as instance:
-            if instance is None:
-                never = f"{NOT_RUNNING} and never has: start it with `market-pipeline up`"
-                return DagsterState(running=False, problem=never)
-            under_way = instance.get_runs_count(RunsFilter(statuses=UNDER_WAY))
-            return _scheduler(scheduler_state(instance, now), under_way, _failed_run(instance))
+        return probe_dagster(settings, warehouse, now) or DagsterState(running=False, problem=never_ran)
     except MarketPipelineError as error:
         return DagsterState(running=False, problem=str(error))
 
 
-def _scheduler(state: SchedulerState, under_way: int, failed_run: str | None) -> DagsterState:
-    return DagsterState(
-        state.running, state.reason, state.last_heartbeat, state.next_run, list(state.schedules), under_way, failed_run
-    )
-
-
-def _failed_run(instance: DagsterInstance) -> str | None:
-    ended = instance.get_runs(RunsFilter(statuses=FINISHED_STATUSES), limit=LATELY)
-    newest = next((run for run in ended if trigger_of(run.tags) != "cli"), None)
-    return newest.run_id if newest is not None and newest.status is DagsterRunStatus.FAILURE else None
-
-
-def _symbols(rows: Sequence[Row]) -> SymbolsState:
+def _summarize_symbols(rows: Sequence[Row]) -> SymbolsState:
     return SymbolsState(
         tracked=len(rows),
         behind=[row["symbol"] for row in rows if row["behind"] and row["loaded"]],
@@ -194,29 +151,29 @@ def _symbols(rows: Sequence[Row]) -> SymbolsState:
     )
 
 
-def _service_problems(
+def _find_service_problems(
     database: DatabaseState, dagster: DagsterState | None, ui: ServiceState, api: ServiceState
 ) -> list[str]:
-    said = [database.problem, dagster and dagster.problem]
+    problems = [database.problem, dagster and dagster.problem]
     if dagster is not None and dagster.failed_run is not None:
-        said.append(
-            f"Dagster's last run failed: {ui.url}/runs/{dagster.failed_run} says why; the next night loads the rest"
+        problems.append(
+            f"Dagster's last run failed: see {ui.url}/runs/{dagster.failed_run}; the next night loads the rest"
         )
     if not ui.answers:
-        said.append(
-            f"Dagster's UI does not answer at {ui.url}: start it with `market-pipeline up`, or set "
+        problems.append(
+            f"Dagster's UI does not respond at {ui.url}: start it with `market-pipeline up`, or set "
             "DAGSTER_WEBSERVER_URL"
         )
     if not api.answers:
-        said.append(f"the API does not answer at {api.url}: start it with `market-pipeline up`, or give --api-url")
-    return [problem for problem in said if problem]
+        problems.append(f"the API does not respond at {api.url}: start it with `market-pipeline up`, or give --api-url")
+    return [problem for problem in problems if problem]
 
 
-def data_problems(rows: Sequence[Row]) -> list[str]:
-    """Return what somebody has to do about the data: a line a kind, with the command.
+def find_data_problems(rows: Sequence[Row]) -> list[str]:
+    """Return the problems of the data that need a command: one line for each kind, with the command.
 
     Args:
-        rows: the rows of the view `coverage`, one for each tracked symbol. Its `health` decides who needs attention.
+        rows: of the view `coverage`, one for each tracked symbol; those with `health` "attention" have problems.
     """
     if not rows:
         return ["no symbols are tracked: run `market-pipeline symbols init`"]
@@ -227,22 +184,22 @@ def data_problems(rows: Sequence[Row]) -> list[str]:
     problems = []
     if failed:
         problems.append(
-            f"{_named(list(failed))} failed last ({next(iter(failed.values()))}): "
+            f"the last load of {_list_symbols(list(failed))} failed ({next(iter(failed.values()))}): "
             f"run `{pasteable('market-pipeline', 'backfill', '--missing', '--symbols', ','.join(failed))}`"
         )
     if total := sum(fetchable.values()):
         problems.append(
-            f"{counted(total, 'session')} of {_named(list(fetchable))} {are(total)} missing and can be fetched: "
+            f"{counted(total, 'session')} of {_list_symbols(list(fetchable))} {are(total)} missing and can be fetched: "
             "run `market-pipeline backfill --missing`"
         )
     if without_bar:
         problems.append(
-            f"the vendor has no bar of {_named(without_bar)}: "
+            f"the vendor has no bar of {_list_symbols(without_bar)}: "
             f"run `{pasteable('market-pipeline', 'symbols', 'check', ','.join(without_bar))}`"
         )
     return problems
 
 
-def _named(names: Sequence[str]) -> str:
-    rest = len(names) - NAMED
-    return ", ".join(names[:NAMED]) + (f" and {rest} more" if rest > 0 else "")
+def _list_symbols(names: Sequence[str]) -> str:
+    rest = len(names) - NAMED_SYMBOLS
+    return ", ".join(names[:NAMED_SYMBOLS]) + (f" and {rest} more" if rest > 0 else "")

@@ -1,7 +1,7 @@
-"""Keeping several programs running beside each other: started in order, restarted when they crash, stopped in reverse.
+"""Supervisor of services: starts them in order, restarts those that crash, and stops them in reverse order.
 
-Each child is a session of its own, so that Ctrl-C reaches only the supervisor and a signal reaches a child's own
-children too. What the programs are is the caller's business.
+Each service is a session of its own, so that Ctrl-C reaches only the supervisor, and a signal to a service reaches its
+child processes too.
 """
 
 import os
@@ -21,41 +21,45 @@ from market_pipeline.core.child_processes import guarded
 from market_pipeline.core.errors import MarketPipelineError
 
 READY_SECONDS = 180.0
-"""How long a child may take until it answers: the first start after an installation compiles everything."""
+"""Seconds within which a service must be ready: the first start after an installation compiles every module."""
 POLL_SECONDS = 0.2
-GRACE: Sequence[tuple[signal.Signals, float]] = ((signal.SIGINT, 15.0), (signal.SIGTERM, 10.0), (signal.SIGKILL, 10.0))
-"""What a child is asked to end with, and how long it is given each time."""
+STOP_SIGNALS: Sequence[tuple[signal.Signals, float]] = (
+    (signal.SIGINT, 15.0),
+    (signal.SIGTERM, 10.0),
+    (signal.SIGKILL, 10.0),
+)
+"""Signals that stop a service, in this order, with the seconds to wait after each."""
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
-"""Before a crashed child is started again: doubled each time, until it has once run for the longest."""
+"""Seconds before a crashed service is restarted: doubled each time, until it has run for LONGEST_PAUSE."""
 MARK = "MARKET_PIPELINE_SUPERVISED_BY"
-"""The variable by which children, and theirs, are known when the supervisor is gone."""
+"""Environment variable that identifies a supervisor's processes, also after the supervisor has been killed."""
 
 _END_LEFTOVERS = f"import sys; from {__name__} import end_leftovers; end_leftovers(sys.argv[1])"
 
-Say = Callable[[str, str], None]
-"""Told the name of a child and a line of what it wrote, or of what happened to it."""
+WriteLine = Callable[[str, str], None]
+"""Takes the name of a service and a line: of its output, or about what happened to it."""
 
 
-class ChildError(MarketPipelineError):
-    """A program didn't start."""
+class ServiceError(MarketPipelineError):
+    """A service didn't start."""
 
 
 @dataclass(frozen=True)
-class Child:
-    """A program: how it is started, with which environment, how to see that it answers, what to do after a crash."""
+class Service:
+    """A service: its command and environment, a function that returns True once it is ready, and one for crashes."""
 
     name: str
     command: Sequence[str]
     environment: Mapping[str, str]
-    answers: Callable[[], bool]
+    is_ready: Callable[[], bool]
     after_crash: Callable[[], None] = lambda: None
 
 
 @dataclass
 class _Running:
-    """A child's process, since when, and how often in a row it crashed. `due` is when it is started again."""
+    """Process of a service, started at `since`; `due` is the time of its restart, and `pause` the seconds before it."""
 
-    child: Child
+    service: Service
     process: subprocess.Popen[str]
     reader: threading.Thread
     since: float = field(default_factory=time.monotonic)
@@ -64,68 +68,68 @@ class _Running:
 
 
 class Supervisor:
-    """Starts children, keeps them running and stops them. Used from one thread.
+    """Starts services, keeps them running and stops them. Used from one thread.
 
     Args:
-        mark: tells its children from those of others, in the variable MARK.
-        say: told what the children write and what happens to them, from several threads.
-        stopping: set when all is to end; whatever waits then ends its wait.
+        mark: value of the variable MARK in the environment of the services.
+        write: called with the services' output and with what happens to them, from several threads.
+        stopping: set when everything is to stop; it ends all waits.
     """
 
-    def __init__(self, mark: str, say: Say, stopping: threading.Event) -> None:
+    def __init__(self, mark: str, write: WriteLine, stopping: threading.Event) -> None:
         self._mark = mark
-        self._say = say
+        self._write = write
         self._stopping = stopping
         self._running: list[_Running] = []
         self._guard = ExitStack()
 
-    def start(self, child: Child) -> None:
-        """Start a child and wait until it answers, or until all is to stop.
+    def start(self, service: Service) -> None:
+        """Start a service and wait until it is ready, or until everything is to stop.
 
         Raises:
-            ChildError: it ended before it answered, or doesn't answer in time.
+            ServiceError: it ended before it was ready, or isn't ready in time.
         """
         if not self._running:
-            # If this process is killed, what it has started ends at once, and not at the next start.
+            # If this process is killed, its services end at once instead of at the next start.
             self._guard.enter_context(guarded(sys.executable, "-c", _END_LEFTOVERS, self._mark))
-        self._running.append(running := self._started(child))
+        self._running.append(running := self._spawn(service))
         deadline = time.monotonic() + READY_SECONDS
         while not self._stopping.is_set():
             if running.process.poll() is not None:
                 running.reader.join(1)
-                raise ChildError(
-                    f"{child.name} {_how(running.process.returncode)} at its start: see what it says above"
+                raise ServiceError(
+                    f"{service.name} {_describe_exit(running.process.returncode)} at its start: see its output above"
                 )
-            if child.answers():
+            if service.is_ready():
                 return
             if time.monotonic() > deadline:
-                raise ChildError(f"{child.name} does not answer after {READY_SECONDS:.0f} s: see what it says above")
+                raise ServiceError(f"{service.name} is not ready after {READY_SECONDS:.0f} s: see its output above")
             self._stopping.wait(POLL_SECONDS)
 
     def watch(self, also: Callable[[], None] = lambda: None) -> None:
-        """Start again what crashes, until all is to stop; `also` is called at each look."""
+        """Restart services that crash, until everything is to stop; `also` is called in each round."""
         while not self._stopping.wait(POLL_SECONDS):
             also()
             for number, running in enumerate(self._running):
                 if running.due is None and running.process.poll() is not None:
                     self._plan_restart(running)
                 elif running.due is not None and time.monotonic() >= running.due:
-                    self._running[number] = self._started(running.child, min(2 * running.pause, LONGEST_PAUSE))
+                    self._running[number] = self._spawn(running.service, min(2 * running.pause, LONGEST_PAUSE))
 
     def stop(self) -> None:
-        """End all children, last started first, and whatever they started."""
+        """Stop all services, the last one first, and end all of their child processes."""
         for running in reversed(self._running):
             if running.due is None:
                 self._end(running)
-            self._say(running.child.name, "stopped")
+            self._write(running.service.name, "stopped")
         self._running.clear()
         end_leftovers(self._mark)
         self._guard.close()
 
-    def _started(self, child: Child, pause: float = FIRST_PAUSE) -> _Running:
+    def _spawn(self, service: Service, pause: float = FIRST_PAUSE) -> _Running:
         process = subprocess.Popen(  # noqa: S603, the caller's own programs
-            child.command,
-            env={**child.environment, MARK: self._mark},
+            service.command,
+            env={**service.environment, MARK: self._mark},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -133,28 +137,29 @@ class Supervisor:
             errors="replace",
             start_new_session=True,
         )
-        reader = threading.Thread(target=self._read, args=(child.name, process.stdout), daemon=True)
+        reader = threading.Thread(target=self._read, args=(service.name, process.stdout), daemon=True)
         reader.start()
-        return _Running(child, process, reader, pause=pause)
+        return _Running(service, process, reader, pause=pause)
 
     def _read(self, name: str, stream: IO[str]) -> None:
         for line in stream:
-            # Once all is to stop, children only print the tracebacks of their interrupted work.
+            # Once everything stops, services only print the tracebacks of their interrupted work.
             if not self._stopping.is_set():
-                self._say(name, line.rstrip())
+                self._write(name, line.rstrip())
 
     def _plan_restart(self, running: _Running) -> None:
-        _signal_group(running.process.pid, signal.SIGKILL)  # what it started is nobody's now
-        running.child.after_crash()
+        _signal_group(running.process.pid, signal.SIGKILL)  # nothing waits for its child processes any more
+        running.service.after_crash()
         if time.monotonic() - running.since > LONGEST_PAUSE:
             running.pause = FIRST_PAUSE
         running.due = time.monotonic() + running.pause
-        self._say(
-            running.child.name, f"{_how(running.process.returncode)}: it is started again in {running.pause:.0f} s"
+        self._write(
+            running.service.name,
+            f"{_describe_exit(running.process.returncode)}: it is started again in {running.pause:.0f} s",
         )
 
     def _end(self, running: _Running) -> None:
-        for number, seconds in GRACE:
+        for number, seconds in STOP_SIGNALS:
             if not _signal_group(running.process.pid, number):
                 break
             with suppress(subprocess.TimeoutExpired):
@@ -165,16 +170,16 @@ class Supervisor:
 
 
 def end_leftovers(mark: str) -> int:
-    """End what the children of a supervisor have left behind, at once; how many processes that were."""
-    left = list(_marked(mark))
+    """Kill the processes that a supervisor's services have left behind, and return their number."""
+    left = list(_find_marked(mark))
     for process in left:
         with suppress(psutil.NoSuchProcess):
             process.kill()
-    psutil.wait_procs(left, timeout=GRACE[-1][1])
+    psutil.wait_procs(left, timeout=STOP_SIGNALS[-1][1])
     return len(left)
 
 
-def _marked(mark: str) -> Iterator[psutil.Process]:
+def _find_marked(mark: str) -> Iterator[psutil.Process]:
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):  # another user's, or gone by now
             if process.environ().get(MARK) == mark:
@@ -182,7 +187,7 @@ def _marked(mark: str) -> Iterator[psutil.Process]:
 
 
 def _signal_group(group: int, number: int) -> bool:
-    """Whether there was anybody left in the group to be told."""
+    """Send a signal to a process group; False if the group has no process."""
     try:
         os.killpg(group, number)
     except ProcessLookupError:
@@ -196,5 +201,5 @@ def _wait_for_group(group: int, seconds: float) -> None:
         time.sleep(POLL_SECONDS)
 
 
-def _how(code: int) -> str:
+def _describe_exit(code: int) -> str:
     return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"

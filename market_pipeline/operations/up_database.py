@@ -1,7 +1,7 @@
-"""The database under `market-pipeline up`: kept running where it is the embedded one, and used by one `up` at a time.
+"""The database of `market-pipeline up`: its embedded server is restarted if it ends, and one `up` at a time uses it.
 
-A lock that a connection of its own holds keeps other `up`s out, of whatever machine: PostgreSQL frees it when that
-connection ends, and the connection's name says who holds it. What is in the database is not said here.
+An advisory lock on a connection of its own keeps other `up`s out, on any machine. PostgreSQL frees it when the
+connection ends; the connection's application_name identifies the holder.
 """
 
 import os
@@ -23,12 +23,13 @@ from market_pipeline.warehouse.embedded.server_errors import EmbeddedServerError
 from market_pipeline.warehouse.locks import AdvisoryLock
 
 SERVER_EVERY, LOCK_EVERY = 1.0, 5.0
-"""Seconds between two looks at the server, and at the lock."""
+"""Seconds between two checks of the server, and of the lock."""
 ENDING_SECONDS = 3.0
 """Seconds for which the lock of an `up` that has just ended may still be held."""
 
+
 _TRY = text("SELECT pg_try_advisory_lock(:key)")
-# The server notices within a minute that a machine is gone; by itself it would take two hours.
+# With these the server notices within a minute that a machine is gone; with its defaults it takes two hours.
 _NAME = text("""
     SELECT set_config('application_name', :name, false), set_config('tcp_keepalives_idle', '30', false),
         set_config('tcp_keepalives_interval', '10', false), set_config('tcp_keepalives_count', '3', false),
@@ -39,37 +40,34 @@ _HOLDER = text("""
     WHERE locktype = 'advisory' AND granted AND objid = :key AND classid = 0 AND objsubid = 1
         AND pg_locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """)
-_HOLDERS_NAME = re.compile(r"up (\S+) (\d+) (\d{8}T\d{4})Z")
-
-Say = Callable[[str], None]
-"""Told in one line what has happened."""
+_HOLDER_NAME = re.compile(r"up (\S+) (\d+) (\d{8}T\d{4})Z")
 
 
 class AnotherUpError(MarketPipelineError):
-    """Another `market-pipeline up` works on the database; the message says where."""
+    """Another `market-pipeline up` uses the database; the message names its machine and process."""
 
 
 class MovedServerError(MarketPipelineError):
-    """The embedded server is back, but on another port than everything was started with."""
+    """The embedded server runs again, but not on the port that the services were started with."""
 
 
 @contextmanager
-def database_of_up(settings: Settings, say: Say) -> Iterator["UpDatabase"]:
-    """The warehouse for one `up` alone. The embedded server is stopped on leaving, unless it ran before.
+def open_up_database(settings: Settings, write: Callable[[str], None]) -> Iterator["UpDatabase"]:
+    """Open the warehouse for one `up` alone. The embedded server is stopped on leaving, unless it ran before.
 
     Raises:
-        AnotherUpError: another one works on it.
+        AnotherUpError: another one uses it.
         EmbeddedServerError: the embedded server can't be started.
         DatabaseUnavailableError: it can't be reached.
-        SchemaError: it holds an older or newer schema.
+        SchemaError: it has an older or newer schema.
     """
     data_dir = settings.market_pipeline_data_dir
     ours = settings.database_url is None and embedded.running(data_dir) is None
     if ours:
-        say(f"starting the embedded PostgreSQL in {data_dir}")
+        write(f"starting the embedded PostgreSQL in {data_dir}")
     try:
         with warehouse_of(settings) as warehouse:
-            database = UpDatabase(settings, warehouse, say)
+            database = UpDatabase(settings, warehouse, write)
             database.take_lock()
             try:
                 yield database
@@ -77,15 +75,15 @@ def database_of_up(settings: Settings, say: Say) -> Iterator["UpDatabase"]:
                 database.free_lock()
     finally:
         if ours and embedded.stop(data_dir):
-            say("the embedded PostgreSQL has stopped; its data stays")
+            write("the embedded PostgreSQL has stopped; its data stays")
 
 
 class UpDatabase:
     """The warehouse, its embedded server where it has one, and the lock of this `up`. Used from one thread."""
 
-    def __init__(self, settings: Settings, warehouse: Engine, say: Say) -> None:
+    def __init__(self, settings: Settings, warehouse: Engine, write: Callable[[str], None]) -> None:
         self.warehouse = warehouse
-        self._say = say
+        self._write = write
         self._data_dir = settings.market_pipeline_data_dir if settings.database_url is None else None
         self._name = f"up {socket.gethostname()[:36]} {os.getpid()} {datetime.now(UTC):%Y%m%dT%H%MZ}"
         self._lock: Connection | None = None
@@ -93,37 +91,37 @@ class UpDatabase:
         self._due = {self._watch_server: 0.0, self._watch_lock: 0.0}
 
     def watch(self) -> None:
-        """Start the embedded server again where it is gone, and keep the lock; called again and again.
+        """Restart the embedded server if it has ended, and keep the lock. To be called several times a second.
 
         Raises:
-            AnotherUpError: another `up` has taken the lock while this one had lost it.
+            AnotherUpError: another `up` took the lock after this one had lost it.
             MovedServerError: the server had to take another port.
         """
-        for look, seconds in ((self._watch_server, SERVER_EVERY), (self._watch_lock, LOCK_EVERY)):
-            if time.monotonic() >= self._due[look]:
-                look()
-                self._due[look] = time.monotonic() + seconds
+        for check, seconds in ((self._watch_server, SERVER_EVERY), (self._watch_lock, LOCK_EVERY)):
+            if time.monotonic() >= self._due[check]:
+                check()
+                self._due[check] = time.monotonic() + seconds
 
     def take_lock(self) -> None:
-        """Have this `up` be the only one on the database.
+        """Take the lock, so that no other `up` uses the database.
 
         Raises:
-            AnotherUpError: another one is.
+            AnotherUpError: another one holds it.
         """
         deadline = time.monotonic() + ENDING_SECONDS
         while not self._try_lock():
             if time.monotonic() > deadline:
                 raise AnotherUpError(
-                    f"another `market-pipeline up` works on this database: {self._holder()}. Stop that one, or set "
-                    "DATABASE_URL to another database"
+                    f"another `market-pipeline up` uses this database: {self._describe_holder()}. Stop that one, or "
+                    "set DATABASE_URL to another database"
                 )
             time.sleep(0.1)
 
     def free_lock(self) -> None:
-        """Let another `up` have the database."""
+        """Free the lock for another `up`."""
         if self._lock is not None:
             with suppress(DBAPIError):
-                self._lock.invalidate()  # whatever else holds it, it ends with the session
+                self._lock.invalidate()  # the lock ends with the session
             self._lock.close()
             self._lock = None
 
@@ -135,12 +133,12 @@ class UpDatabase:
             self.free_lock()
         return taken
 
-    def _holder(self) -> str:
+    def _describe_holder(self) -> str:
         with self.warehouse.connect() as connection:
             name = connection.scalar(_HOLDER, {"key": AdvisoryLock.UP}) or ""
-        found = _HOLDERS_NAME.fullmatch(name)
+        found = _HOLDER_NAME.fullmatch(name)
         if found is None:
-            return "its connection holds an advisory lock, see pg_stat_activity"
+            return "its connection holds an advisory lock (see pg_stat_activity)"
         since = datetime.strptime(found[3], "%Y%m%dT%H%M").replace(tzinfo=UTC)
         return f"on {found[1]}, process {found[2]}, since {since:%Y-%m-%d %H:%M} UTC"
 
@@ -151,7 +149,7 @@ class UpDatabase:
                 return
         except DBAPIError:
             self.free_lock()
-        with suppress(DBAPIError):  # nobody can take it where nobody gets through
+        with suppress(DBAPIError):  # nothing can take it while the server is unreachable
             self.take_lock()
 
     def _watch_server(self) -> None:
@@ -164,12 +162,12 @@ class UpDatabase:
             server = embedded.ensure_running(self._data_dir)
         except EmbeddedServerError as error:
             if str(error) != self._problem:
-                self._say(f"{error} It is tried again every few seconds")
+                self._write(f"{error} It is tried again every few seconds")
             self._problem = str(error)
             return
         self._problem = None
-        self._say(
-            f"the embedded PostgreSQL had ended; it runs again, {time.monotonic() - began:.1f} s after that was seen"
+        self._write(
+            f"the embedded PostgreSQL had ended; it runs again, {time.monotonic() - began:.1f} s after that was noticed"
         )
         if server.port != self.warehouse.url.port:
             raise MovedServerError(

@@ -203,7 +203,7 @@ def test_a_vendor_that_is_down_is_said_with_the_way_around_it(run: Run) -> None:
         done = run("market-pipeline", "symbols", "add", "AAPL", POLYGON_BASE_URL=down.base_url)
     assert done.returncode == 1
     assert "the vendor answered 503" in done.stderr
-    assert "or use --no-check to track AAPL without asking" in done.stderr
+    assert "or use --no-check to track AAPL without looking it up" in done.stderr
 
 
 def test_a_check_tells_who_has_left_the_market_and_who_is_unknown(run: Run, warehouse: Engine) -> None:
@@ -227,7 +227,7 @@ def test_a_check_tells_who_has_left_the_market_and_who_is_unknown(run: Run, ware
 
 def test_the_starting_set_is_not_asked_about_but_can_be(run: Run) -> None:
     done = run("market-pipeline", "symbols", "init", POLYGON_REQUESTS_PER_MINUTE="5")
-    assert "`market-pipeline symbols check` asks the vendor who they are" in done.stderr
+    assert "`market-pipeline symbols check` looks them up at the vendor" in done.stderr
     assert "some 12 minutes" in done.stderr
 
 

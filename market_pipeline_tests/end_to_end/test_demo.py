@@ -71,7 +71,7 @@ def newcomer(tmp_path_factory: pytest.TempPathFactory, wheel: Wheel) -> Iterator
 def test_the_demo_again_says_that_nothing_changed(newcomer: Newcomer) -> None:
     again = newcomer.types("market-pipeline", "demo")
     assert again.returncode == 0, again.stderr
-    assert "Nothing changed: every bar was there already." in again.stdout
+    assert "Nothing changed: every bar is stored already." in again.stdout
     assert "make demo-clean" in again.stdout
     [total] = [line.split() for line in again.stdout.splitlines() if line.startswith("| total")]
     assert [number for number in total if number not in "|"][1:6] == ["5,396", "0", "0", "5,396", "0"]
@@ -188,7 +188,7 @@ def test_what_is_not_the_demos_is_deleted_only_by_force(owner: Newcomer, tmp_pat
 
     forced = owner.types(*make, "FORCE=1")
     assert forced.returncode == 0, forced.stderr
-    assert "Left there, as the demo didn't make it: dbt." in forced.stderr
+    assert "Left in place, as the demo did not create it: dbt." in forced.stderr
     assert not program.exists()
     assert [path.name for path in owner.data_dir.rglob("*")] == ["dbt", "dbt_project.yml"]
 

@@ -64,10 +64,10 @@ with interruption.watched():
 STOPPING_ALL = """
 import time
 from market_pipeline import interruption
-from market_pipeline.cli.up import _set_by_signals
+from market_pipeline.cli.up import _handle_signals
 
 with interruption.watched():
-    stopping = _set_by_signals()
+    stopping = _handle_signals()
     print("working", flush=True)
     stopping.wait()
     print("stopping", flush=True)
@@ -277,4 +277,4 @@ def test_a_second_ctrl_c_ends_up_at_once() -> None:
             time.sleep(0.05)
         assert process.stderr is not None
         assert process.returncode == 130
-        assert process.stderr.read() == "stopped at once; the next start marks as failed what runs were under way\n"
+        assert process.stderr.read() == "stopped at once; the next start marks the interrupted runs as failed\n"

@@ -20,7 +20,7 @@ from sqlalchemy import Engine, func, select
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.dagster_storage.internals import GRPC_INFO_TAG
-from market_pipeline.operations.service_probes import API, DAGSTER_UI, answers
+from market_pipeline.operations.service_probes import API, DAGSTER_UI, is_listening
 from market_pipeline.orchestration.assets import asset_key
 from market_pipeline.orchestration.run_launch import open_instance
 from market_pipeline.warehouse import embedded
@@ -127,7 +127,7 @@ def test_everything_runs_comes_back_after_crashes_heals_and_is_gone_at_the_end(
     second = None
     try:
         assert api in first.until_it_says("all is running")
-        assert answers(ui, DAGSTER_UI)
+        assert is_listening(ui, DAGSTER_UI)
         until(lambda: requests.get(f"{api}/health", timeout=10).json()["scheduler_running"], "the schedules")
         status = subprocess.run(
             [COMMAND, "status", "--json"],
@@ -146,7 +146,7 @@ def test_everything_runs_comes_back_after_crashes_heals_and_is_gone_at_the_end(
         [webserver] = [pid for pid, words in started_by(mark(settings)).items() if "dagster-webserver" in str(words)]
         os.kill(webserver, signal.SIGKILL)
         assert "webserver | was killed by SIGKILL: it is started again in 1 s" in first.until_it_says("SIGKILL")
-        until(lambda: answers(ui, DAGSTER_UI), "the webserver's return")
+        until(lambda: is_listening(ui, DAGSTER_UI), "the webserver's return")
 
         for name, words in {"code": "code-server", "daemon": "dagster-daemon", "api": " api --host"}.items():
             [killed, *_] = [pid for pid, line in started_by(mark(settings)).items() if words in " ".join(line)]
@@ -156,7 +156,7 @@ def test_everything_runs_comes_back_after_crashes_heals_and_is_gone_at_the_end(
         assert server is not None
         os.kill(server.pid, signal.SIGKILL)
         first.until_it_says("up        | the embedded PostgreSQL had ended; it runs again")
-        until(lambda: answers(api, API), "the return of the API")
+        until(lambda: is_listening(api, API), "the return of the API")
         until(lambda: requests.get(f"{api}/health", timeout=10).json()["scheduler_running"], "the return of everything")
         until(lambda: reachable_code_server(ui), "the code server's return")
         assert ask(ui, ASSETS, keys=key)["assetNodes"]
@@ -200,7 +200,7 @@ def test_everything_runs_comes_back_after_crashes_heals_and_is_gone_at_the_end(
             if running is not None:
                 running.kill()
         end_all(mark(settings))
-    assert not answers(api, API)
+    assert not is_listening(api, API)
     for port in (api_port, ui_port):
         socket.create_server(("127.0.0.1", port)).close()
 

@@ -77,7 +77,7 @@ def test_it_ends_within_five_seconds_though_requests_are_open(
 def test_listening_beyond_this_machine_without_keys_is_pointed_out(environment: dict[str, str]) -> None:
     with started(environment, "--host", "0.0.0.0") as (api, _):
         assert api.stderr is not None
-        assert "API_KEY_REQUIRED=true asks them for a key" in api.stderr.readline()
+        assert "API_KEY_REQUIRED=true requires a key" in api.stderr.readline()
 
 
 def test_a_port_that_is_taken_and_a_database_that_is_down_are_one_line_each(environment: dict[str, str]) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy import Engine, text
 from market_pipeline.core.run_planning import Gap
 from market_pipeline.core.sessions import calendar, sessions_between
 from market_pipeline.core.symbols import Symbol
-from market_pipeline.operations.status import data_problems
+from market_pipeline.operations.status import find_data_problems
 from market_pipeline.quality.symbol_health import NewestLoad, check_symbol
 from market_pipeline.warehouse.coverage import coverage, gaps, missing_spans, never_loaded, oldest_gaps
 from market_pipeline.warehouse.loading import RejectedBar
@@ -267,7 +267,7 @@ def test_three_rejected_bars_are_judged_alike_everywhere(warehouse: Engine) -> N
     assert (row["health"], row["health_reason"]) == ("attention", "3 rejected of 21 sessions")
     [completeness, *_] = check_symbol(row, NewestLoad(newest=True, rejected=3, jumps=[]))
     assert (completeness.passed, completeness.urgent) == (False, True)
-    assert data_problems([row]) == [
+    assert find_data_problems([row]) == [
         "3 sessions of AAPL are missing and can be fetched: run `market-pipeline backfill --missing`"
     ]
     metrics = {tuple(series["labels"]): series["value"] for series in query(warehouse, METRICS)}

@@ -13,7 +13,7 @@ import typer
 import yaml
 
 from market_pipeline.cli.commands import app
-from market_pipeline.cli.passthrough import PassthroughCommand
+from market_pipeline.cli.lazy import PassthroughCommand
 from market_pipeline.core.settings import Settings
 from market_pipeline_tests.end_to_end.conftest import CHECKOUT
 

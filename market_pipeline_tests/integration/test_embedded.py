@@ -493,7 +493,7 @@ def test_with_a_database_url_the_commands_leave_that_server_alone(
     run = partial(db_command, market_pipeline_data_dir=tmp_path / "unused", database_url=url)
     for command in ("start", "stop", "status"):
         answer = run(command)
-        assert "not ours to start or stop" in answer.stdout
+        assert "does not start or stop that server" in answer.stdout
         assert answer.exit_code == 0
         assert server.password.get_secret_value() not in answer.stdout
     assert embedded.running(data_dir) == server

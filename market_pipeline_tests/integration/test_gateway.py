@@ -10,7 +10,7 @@ from sqlalchemy import Engine, select
 
 from market_pipeline.core.settings import Settings
 from market_pipeline.ingest import Run, ingest
-from market_pipeline.operations.doctor import examine_all
+from market_pipeline.operations.doctor import run_checks
 from market_pipeline.polygon import vendor_errors
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.fetcher import Fetcher
@@ -141,8 +141,8 @@ def test_one_that_is_down_is_called_the_gateway(settings: Settings, gateway: Scr
 
 def test_the_doctor_says_what_it_is(settings: Settings, gateway: ScriptedVendor) -> None:
     gateway.replies += [Reply({"status": "OK", "request_id": "1", "results": {}})]
-    findings = {found.check: found for found in examine_all(through(gateway, settings), ask=True)}
+    findings = {found.check: found for found in run_checks(through(gateway, settings), ask_vendor=True)}
     named = f"the vendor's gateway at {gateway.base_url}/polygon"
-    assert findings["vendor key"].found == f"POLYGON_API_KEY is set, and goes to {named}; --ask tries it"
-    assert findings["vendor"].found == f"{named} answers, and takes the key"
+    assert findings["vendor key"].found == f"POLYGON_API_KEY is set, and sent to {named}; --ask tries it"
+    assert findings["vendor"].found == f"{named} responds, and accepts the key"
     assert gateway.paths == ["/polygon/v3/reference/tickers/AAPL"]

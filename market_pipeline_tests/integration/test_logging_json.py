@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine
 
 from market_pipeline.cli.main import main
-from market_pipeline.core.logging_json import JsonFormatter, relayed, said_once, shortened
+from market_pipeline.core.logging_json import JsonFormatter, relayed, said_once
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
@@ -73,20 +73,6 @@ def test_what_a_program_writes_is_relayed_as_an_object_that_names_it() -> None:
     assert (told["program"], told["message"], told["level"]) == ("daemon", "plain", "info")
     [told] = objects(relayed('{"event": "a tick", "timestamp": "2026-03-02T02:00:00", "level": "info"}', "daemon"))
     assert told == {"program": "daemon", "message": "a tick", "time": "2026-03-02T02:00:00", "level": "info"}
-
-
-@pytest.mark.parametrize(
-    ("line", "shown"),
-    [
-        ("2026-11-25 18:39:23 +0000 - dagster.daemon - INFO - It has stopped.", "18:39:23 It has stopped."),
-        ("\x1b[32m2026-11-25 18:39:23 +0000\x1b[0m - dagster - \x1b[31mERROR\x1b[0m - Oh.", "18:39:23 ERROR - Oh."),
-        ("2026-11-25 18:39:23 +0000 - dagster.daemon.SensorDaemon - INFO - Sensor x skipped: nothing is new.", None),
-        ("2026-11-25 18:39:23 +0000 - dagster.daemon.SensorDaemon - INFO - Checking for new runs for sensor: x", None),
-        ("The API is at http://127.0.0.1:8000", "The API is at http://127.0.0.1:8000"),
-    ],
-)  # fmt: skip
-def test_people_get_dagsters_lines_short_and_only_where_something_happened(line: str, shown: str | None) -> None:
-    assert shortened(line) == shown
 
 
 def test_what_is_said_over_and_over_is_said_once_a_minute_and_counted(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 from sqlalchemy import Engine
 
-from market_pipeline.cli.runs import launch_all
+from market_pipeline.cli.runs import launch_runs
 from market_pipeline.core.run_planning import RangeRun
 from market_pipeline.core.sessions import sessions_between
 from market_pipeline.core.settings import Settings
@@ -28,7 +28,7 @@ def test_a_removed_symbol_costs_itself_and_no_other(
         remove_symbol(warehouse, name)
     with running_sandbox(SandboxConfig()) as base_url:
         on_sandbox = settings.model_copy(update={"polygon_base_url": base_url})
-        accounts = {account["symbol"]: account for account in launch_all(on_sandbox, warehouse, chosen, quiet=True)}
+        accounts = {account["symbol"]: account for account in launch_runs(on_sandbox, warehouse, chosen, quiet=True)}
     assert (accounts["AAPL"]["success"], accounts["AAPL"]["loaded"]) == (True, 4)
     for name in ("IBM", "BTC"):
         told = f"{name} is no longer tracked: `market-pipeline symbols add {name}` takes it up again"

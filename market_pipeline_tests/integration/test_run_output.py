@@ -85,5 +85,5 @@ def test_the_tabs_show_what_a_run_printed_or_where_that_is_and_old_output_is_del
     with pytest.raises(SystemExit) as ended:
         main(["db", "prune"])
     assert not ended.value.code
-    assert "Deleted what 1 run had printed" in capfd.readouterr().out
+    assert "Deleted the output of 1 run" in capfd.readouterr().out
     assert {run.name for run in folder.iterdir()} == {of_command.run_id}

@@ -17,7 +17,7 @@ from market_pipeline.core import notifications
 from market_pipeline.core.deadlines import DeadlineError, call_within
 from market_pipeline.core.notifications import Alert, AlertError, Mail, Webhook
 from market_pipeline.core.settings import Settings
-from market_pipeline.operations.service_probes import API, answers
+from market_pipeline.operations.service_probes import API, is_listening
 from market_pipeline.orchestration import alert_sensors, celery_app, code_location
 from market_pipeline.orchestration.code_location import ReloadError, SlowWebserverError, WebserverUnreachableError
 from market_pipeline.polygon import http, vendor_errors
@@ -125,7 +125,7 @@ def test_the_sensors_have_the_time_that_their_channels_may_take() -> None:
 @pytest.mark.parametrize("pieces", [dripping(), dripping(HEAD), flooding(HEAD, MEGABYTE)])
 def test_a_server_that_never_ends_is_not_the_one_that_is_looked_for(pieces: Pieces) -> None:
     with slow_server(pieces) as server, in_time():
-        assert not answers(server.url, API, LIMIT)
+        assert not is_listening(server.url, API, LIMIT)
     assert server.sent < 20_000_000
 
 

@@ -16,7 +16,7 @@ from market_pipeline.core.sessions import last_sessions, latest_ended_session, s
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.dagster_storage.internals import DaemonHeartbeat, SchedulerDaemon
-from market_pipeline.operations.status import data_problems
+from market_pipeline.operations.status import find_data_problems
 from market_pipeline.orchestration.run_launch import open_instance
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.dagster_internals import create_run_for_test
@@ -62,9 +62,9 @@ def test_a_new_warehouse_lacks_symbols_and_servers_and_looking_makes_nothing(sta
     assert code == 1
     assert said.split("What is wrong\n")[1].splitlines() == [
         "  Dagster's daemon is not running and never has: start it with `market-pipeline up`",
-        "  Dagster's UI does not answer at http://127.0.0.1:9: start it with `market-pipeline up`, "
+        "  Dagster's UI does not respond at http://127.0.0.1:9: start it with `market-pipeline up`, "
         "or set DAGSTER_WEBSERVER_URL",
-        "  the API does not answer at http://127.0.0.1:9: start it with `market-pipeline up`, or give --api-url",
+        "  the API does not respond at http://127.0.0.1:9: start it with `market-pipeline up`, or give --api-url",
         "  no symbols are tracked: run `market-pipeline symbols init`",
     ]
     assert "last run    none yet" in said
@@ -89,7 +89,7 @@ def test_the_last_run_and_what_is_missing_are_told_with_the_commands_that_mend_i
     assert state["symbols"]["behind"] == ["AAPL"]
     assert state["sessions_to_fetch"]["never_asked"] > 1000
     by_command = {problem.rsplit("`")[-2]: problem for problem in state["problems"]}
-    assert "MSFT failed last (MSFT: the vendor said no)" in by_command[
+    assert "the last load of MSFT failed (MSFT: the vendor said no)" in by_command[
         "market-pipeline backfill --missing --symbols MSFT"
     ]  # fmt: skip
     assert "sessions of AAPL are missing" in by_command["market-pipeline backfill --missing"]
@@ -131,9 +131,7 @@ def test_the_last_run_is_wrong_if_it_failed_and_nobody_typed_it(status: Ask, ins
 
     run_id = ended("The process that executed this run ended without finishing it.")
     ended("typed by someone, who has read it", **{TRIGGER_TAG: "cli"})
-    assert told() == [
-        f"Dagster's last run failed: http://127.0.0.1:9/runs/{run_id} says why; the next night loads the rest"
-    ]
+    assert told() == [f"Dagster's last run failed: see http://127.0.0.1:9/runs/{run_id}; the next night loads the rest"]
     ended(None)
     assert told() == []
 
@@ -174,13 +172,16 @@ ROW = {"symbol": "AAPL", "last_error": None, "fetchable": 3, "health": "attentio
 
 
 def test_symbols_that_are_fine_or_behind_are_no_problem() -> None:
-    assert data_problems([{**ROW, "health": "fine", "fetchable": 0}, {**ROW, "health": "behind", "fetchable": 1}]) == []
+    assert (
+        find_data_problems([{**ROW, "health": "fine", "fetchable": 0}, {**ROW, "health": "behind", "fetchable": 1}])
+        == []
+    )
 
 
 def test_each_kind_of_problem_names_its_symbols_and_the_command() -> None:
     rows = [ROW, {**ROW, "symbol": "IBM", "last_error": "no"}, {**ROW, "symbol": "NONE", "fetchable": 0}]
-    assert data_problems(rows) == [
-        "IBM failed last (no): run `market-pipeline backfill --missing --symbols IBM`",
+    assert find_data_problems(rows) == [
+        "the last load of IBM failed (no): run `market-pipeline backfill --missing --symbols IBM`",
         "3 sessions of AAPL are missing and can be fetched: run `market-pipeline backfill --missing`",
         "the vendor has no bar of NONE: run `market-pipeline symbols check NONE`",
     ]
@@ -188,7 +189,7 @@ def test_each_kind_of_problem_names_its_symbols_and_the_command() -> None:
 
 def test_many_symbols_are_one_line() -> None:
     rows = [{**ROW, "symbol": f"S{number}", "fetchable": 3} for number in range(9)]
-    assert data_problems(rows) == [
+    assert find_data_problems(rows) == [
         "27 sessions of S0, S1, S2, S3, S4 and 4 more are missing and can be fetched: "
         "run `market-pipeline backfill --missing`"
     ]

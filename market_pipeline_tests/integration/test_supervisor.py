@@ -13,7 +13,7 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 
 from market_pipeline.operations import supervisor
-from market_pipeline.operations.supervisor import MARK, Child, ChildError, Supervisor, end_leftovers
+from market_pipeline.operations.supervisor import MARK, Service, ServiceError, Supervisor, end_leftovers
 
 SECONDS = 30
 READY = "open('ready', 'a').write('x')"
@@ -38,12 +38,12 @@ class Stage:
     def __post_init__(self) -> None:
         self.supervisor = Supervisor(self.mark, lambda name, line: self.said.append((name, line)), self.stopping)
 
-    def child(self, name: str, program: str, after_crash: Callable[[], None] = lambda: None) -> Child:
+    def child(self, name: str, program: str, after_crash: Callable[[], None] = lambda: None) -> Service:
         """A child that answers once it has left a file in a folder of its own."""
         folder = self.folder / name
         folder.mkdir()
         command = [sys.executable, "-c", f"import os; os.chdir({str(folder)!r}); {program}"]
-        return Child(name, command, dict(os.environ), (folder / "ready").exists, after_crash)
+        return Service(name, command, dict(os.environ), (folder / "ready").exists, after_crash)
 
     def starts(self, name: str) -> int:
         """How often a child has started."""
@@ -87,7 +87,9 @@ def test_children_are_stopped_in_reverse_and_what_they_wrote_has_their_names(sta
 def test_a_child_that_ignores_signals_and_grandchildren_of_any_session_are_ended(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "GRACE", [(number, min(seconds, 0.5)) for number, seconds in supervisor.GRACE])
+    monkeypatch.setattr(
+        supervisor, "STOP_SIGNALS", [(number, min(seconds, 0.5)) for number, seconds in supervisor.STOP_SIGNALS]
+    )
     stage.supervisor.start(stage.child("deaf", IGNORES))
     stage.supervisor.start(stage.child("parent", HAS_CHILDREN))
     assert len(stage.alive()) == 4
@@ -96,7 +98,7 @@ def test_a_child_that_ignores_signals_and_grandchildren_of_any_session_are_ended
 
 
 def test_a_child_that_ends_before_it_answers_is_an_error_and_its_last_words_are_shown(stage: Stage) -> None:
-    with pytest.raises(ChildError, match="broken ended with exit code 3 at its start"):
+    with pytest.raises(ServiceError, match="broken ended with exit code 3 at its start"):
         stage.supervisor.start(stage.child("broken", "print('no database'); raise SystemExit(3)"))
     assert ("broken", "no database") in stage.said
     stage.supervisor.stop()

@@ -16,7 +16,7 @@ from sqlalchemy import Engine, text
 
 from market_pipeline.core.settings import Settings
 from market_pipeline.operations import up_database
-from market_pipeline.operations.up_database import AnotherUpError, MovedServerError, UpDatabase, database_of_up
+from market_pipeline.operations.up_database import AnotherUpError, MovedServerError, UpDatabase, open_up_database
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database import create_warehouse_engine
 
@@ -24,9 +24,9 @@ BACK_SECONDS = 30.0
 """A second or so on a machine that has nothing else to do."""
 HOLDER = """
 import sys, time
-from market_pipeline.operations.up_database import database_of_up
+from market_pipeline.operations.up_database import open_up_database
 from market_pipeline.core.settings import load_settings
-with database_of_up(load_settings(), print):
+with open_up_database(load_settings(), print):
     print("held", flush=True)
     time.sleep(600)
 """
@@ -62,12 +62,16 @@ def test_a_second_up_on_one_database_is_told_who_has_it_until_the_first_is_gone(
         assert first.stdout is not None
         assert first.stdout.readline() == "held\n"
         whom = rf"on {socket.gethostname()[:36]}, process {first.pid}, since 20\d\d-\d\d-\d\d \d\d:\d\d UTC"
-        with pytest.raises(AnotherUpError, match=whom), database_of_up(settings, said.append):
+        with pytest.raises(AnotherUpError, match=whom), open_up_database(settings, said.append):
             pass
         first.kill()
-    with database_of_up(settings, said.append), pytest.raises(AnotherUpError), database_of_up(settings, said.append):
+    with (
+        open_up_database(settings, said.append),
+        pytest.raises(AnotherUpError),
+        open_up_database(settings, said.append),
+    ):
         pass
-    with database_of_up(settings, said.append) as database:
+    with open_up_database(settings, said.append) as database:
         database.watch()
     assert said == []
 
@@ -75,14 +79,14 @@ def test_a_second_up_on_one_database_is_told_who_has_it_until_the_first_is_gone(
 def test_a_lock_that_is_lost_with_its_connection_is_taken_again(
     settings: Settings, warehouse: Engine, said: list[str]
 ) -> None:
-    with database_of_up(settings, said.append) as database:
+    with open_up_database(settings, said.append) as database:
         lose_lock(warehouse)
         database.watch()
-        with pytest.raises(AnotherUpError), database_of_up(settings, said.append):
+        with pytest.raises(AnotherUpError), open_up_database(settings, said.append):
             pass
         # Once more, and this time another is faster.
         lose_lock(warehouse)
-        with database_of_up(settings, said.append), pytest.raises(AnotherUpError):
+        with open_up_database(settings, said.append), pytest.raises(AnotherUpError):
             database.watch()
 
 
@@ -111,7 +115,7 @@ def test_the_embedded_server_is_back_within_seconds_of_its_kill_and_one_line_say
     embedded_settings: Settings, said: list[str]
 ) -> None:
     data_dir = embedded_settings.market_pipeline_data_dir
-    with database_of_up(embedded_settings, said.append) as database:
+    with open_up_database(embedded_settings, said.append) as database:
         assert said == [f"starting the embedded PostgreSQL in {data_dir}"]
         before, began = kill_server(data_dir), time.monotonic()
         database.watch()

@@ -7,8 +7,8 @@ import typer
 
 from market_pipeline.cli import completion, parameters
 from market_pipeline.cli.commands import app
+from market_pipeline.cli.lazy import PassthroughCommand
 from market_pipeline.cli.main import main
-from market_pipeline.cli.passthrough import PassthroughCommand
 
 Run = Callable[..., tuple[int, str]]
 

@@ -38,7 +38,7 @@ def test_clocks_may_be_a_little_apart_either_way(ahead: float, level: Level, sai
 def test_a_port_may_be_free_or_ours(ours: bool, free: bool, level: Level) -> None:
     finding = judge_port("API's port", 8000, ours=ours, free=free, option="--port")
     assert finding.level == level
-    assert ("--port" in str(finding.mend)) is (level == "warning")
+    assert ("--port" in str(finding.fix)) is (level == "warning")
 
 
 def test_a_warning_is_no_error() -> None:
@@ -50,7 +50,7 @@ def test_a_server_that_takes_no_writes_is_an_error() -> None:
     assert judge_writable("writing", standby=False, read_only=False).level == "ok"
     assert judge_writable("writing", standby=False, read_only=True).level == "error"
     standby = judge_writable("writing", standby=True, read_only=True)
-    assert (standby.level, standby.mend) == ("error", "set DATABASE_URL to the primary")
+    assert (standby.level, standby.fix) == ("error", "set DATABASE_URL to the primary")
 
 
 def test_the_limit_that_leaves_the_fewest_connections_counts() -> None:

@@ -20,8 +20,8 @@ def outage(times: int, *, every: float) -> tuple[list[str], list[str]]:
     chatter: list[str] = []
     for number in range(times):
         for line in ERROR:
-            shown += errors.passed_on("daemon", line.format(n=number % 10))
-        chatter += errors.passed_on("daemon", f"2026-03-02 02:00:00 +0000 - dagster - INFO - Launched run {number}")
+            shown += errors.filter_line("daemon", line.format(n=number % 10))
+        chatter += errors.filter_line("daemon", f"2026-03-02 02:00:00 +0000 - dagster - INFO - Launched run {number}")
         now[0] += every
     return shown, chatter
 
@@ -39,16 +39,16 @@ def test_an_error_that_repeats_is_said_once_and_counted() -> None:
 def test_another_error_or_another_program_is_said() -> None:
     errors = RepeatedErrors(lambda: 0.0)
     for program in ("daemon", "api"):
-        assert errors.passed_on(program, "ERROR:root:no database") == ["ERROR:root:no database"]
-        assert errors.passed_on(program, "ERROR:root:no database") == []
-    assert errors.passed_on("api", "  DETAIL: the disk is full") == ["  DETAIL: the disk is full"]
-    assert errors.passed_on("api", "  DETAIL: the disk is full") == []
+        assert errors.filter_line(program, "ERROR:root:no database") == ["ERROR:root:no database"]
+        assert errors.filter_line(program, "ERROR:root:no database") == []
+    assert errors.filter_line("api", "  DETAIL: the disk is full") == ["  DETAIL: the disk is full"]
+    assert errors.filter_line("api", "  DETAIL: the disk is full") == []
     for _ in range(2):
-        assert errors.passed_on("api", "2026-03-02 02:00:00 served") == ["2026-03-02 02:00:00 served"]
-        assert errors.passed_on("api", "") == [""]
+        assert errors.filter_line("api", "2026-03-02 02:00:00 served") == ["2026-03-02 02:00:00 served"]
+        assert errors.filter_line("api", "") == [""]
 
 
 def test_objects_are_counted_as_lines_are() -> None:
     errors = RepeatedErrors(lambda: 0.0)
     line = '{"time": "2026-03-02T02:00:0%dZ", "level": "error", "message": "no database"}'
-    assert [errors.passed_on("daemon", line % second) for second in range(3)] == [[line % 0], [], []]
+    assert [errors.filter_line("daemon", line % second) for second in range(3)] == [[line % 0], [], []]
