@@ -6,6 +6,8 @@ limit on a header, and neither parser one on time. Both are kept here; limits.py
 
 import asyncio
 import re
+import socket
+import struct
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -30,6 +32,13 @@ SLICE = 8 * 1024
 
 HOST = re.compile(rb"(?:[\w.~-]+|\[[\da-fA-F:.]+\])?(?::\d{0,5})?", re.ASCII)
 """RFC 9110, 7.2; no more than names and addresses have."""
+
+NO_LINGER = struct.pack("ii", 1, 0)
+"""socket(7), SO_LINGER: on, for no second."""
+
+UNTAKEN: int | None = getattr(socket, "TCP_USER_TIMEOUT", None)
+"""tcp(7), Linux only: milliseconds in which a client takes nothing of what the kernel holds for it, then is dropped.
+Without it the kernel goes on for minutes, even once the connection is closed here."""
 
 MALFORMED = ProblemError(400, "this is no HTTP request that can be read")
 FULL = ProblemError(503, "too many connections are open: try again in a while", headers={"Retry-After": "5"})
@@ -76,6 +85,8 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as the base class has it
         """Take the connection, or another's place where all are taken."""
         super().connection_made(transport)
+        if UNTAKEN is not None:
+            transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, UNTAKEN, int(1000 * SEND_SECONDS))
         if len(self.connections) > self._most and not self._make_room():
             self._end_with(FULL)
             self.transport.close()
@@ -206,9 +217,14 @@ class Connection(HttpToolsProtocol):
         since, before = self._unsent or (now, left)
         if now - since >= SEND_SECONDS:
             if before - left < SEND_BYTES:
-                self.transport.abort()
+                self._reset()
             since, before = now, left
         self._unsent = since, before
+
+    def _reset(self) -> None:
+        """Drop the connection and what the kernel holds for it: megabytes that it would go on sending for minutes."""
+        self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
+        self.transport.abort()
 
     def _make_room(self) -> bool:
         """Close the connection that has waited longest among those of the client that has most; False for none."""

@@ -280,6 +280,29 @@ def test_downloads_that_nobody_reads_end_and_the_others_wait_for_their_place(api
             assert int(honest.headers["retry-after"]) > 0
         assert eventually(lambda: api.get(MANY, [("limit", "60000"), ("format", "csv")]).status_code == 200)
         assert eventually(lambda: streams(api) == 0)
+        assert eventually(lambda: not held_for(api, unread))
+
+
+def test_a_response_that_nobody_reads_does_not_stay_in_the_kernel(api: Api) -> None:
+    """A megabyte is sent as far as the API goes, and all that is left is the kernel's."""
+    with ExitStack() as stack:
+        unread = [stack.enter_context(closing(door(api, "127.0.0.9"))) for _ in range(3)]
+        for connection in unread:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.sendall(f"GET {MANY}?limit=1000 HTTP/1.1\r\nHost: here\r\n\r\n".encode())
+            assert connection.recv(8).startswith(b"HTTP")
+        assert eventually(lambda: not held_for(api, unread))
+
+
+def held_for(api: Api, clients: Sequence[socket.socket]) -> list[object]:
+    """The kernel's sockets on the API's side of these connections, also those that the API has closed."""
+    names = {client.getsockname() for client in clients}
+    port = urlsplit(api.url).port
+    return [
+        each
+        for each in psutil.net_connections("tcp4")
+        if each.laddr.port == port and each.raddr and tuple(each.raddr) in names and each.status != "TIME_WAIT"
+    ]
 
 
 def test_a_client_that_leaves_takes_its_query_with_it(api: Api) -> None:
