@@ -1,11 +1,11 @@
-# The one image of all services; docker-compose.yml says which command each of them runs. EXTRAS are names of locks
-# in requirements/, with commas between: `workers` for runs on several machines, `kubernetes` for Dagster's Helm chart.
+# The image of all services; docker-compose.yml has the command of each. EXTRAS: comma-separated names of locks in
+# requirements/: `workers` for runs on several machines, `kubernetes` for Dagster's Helm chart.
 FROM python:3.11-slim AS build
 ARG EXTRAS=""
 WORKDIR /app
 RUN python -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH
-# What the project needs changes seldom: with only these files here, the next build takes it from the cache.
+# Requirements change rarely: with only these files copied so far, later builds take this layer from the cache.
 COPY requirements requirements
 RUN for lock in install run $(echo "$EXTRAS" | tr , ' '); do \
         pip install --no-cache-dir --no-deps --require-hashes --requirement "requirements/$lock.txt" || exit 1; \

@@ -1,4 +1,4 @@
-# The project's commands. `make` lists them. Paths are relative, so a checkout may lie anywhere, spaces included.
+# The project's commands; `make` lists them. Paths are relative, so the path of a checkout may hold spaces.
 .DEFAULT_GOAL := help
 .PHONY: help install install-dev demo demo-clean up test bench check format docs pins
 
@@ -8,8 +8,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALLED := .venv/installed
 INSTALLED_DEV := .venv/installed-dev
 
-# Install what a lock in requirements/ names, each file checked against its hash, and count on a terminal. With all of it
-# locked there is nothing to resolve. Compiling every module would take 26 s; those that are used are when first imported.
+# Install the packages of a lock in requirements/, check each file against its hash, and count them on a terminal. Nothing
+# has to be resolved. Compiling all modules would take 26 s, so each is compiled when it is first imported.
 define install_lock
 @echo "Installing requirements/$(1).txt into .venv"
 @{ $(PIP) install --no-deps --no-compile --require-hashes --requirement requirements/$(1).txt \
@@ -25,10 +25,10 @@ define install_lock
 	done
 endef
 
-help: ## Show what can be made.
+help: ## List the commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-install: $(INSTALLED) ## Make .venv with the project and what running it takes.
+install: $(INSTALLED) ## Install the project and its requirements into .venv.
 
 $(INSTALLED): setup.py requirements/install.txt requirements/run.txt
 	@'$(PYTHON)' -c 'import sys; sys.exit(not (3, 11, 2) <= sys.version_info[:3] < (3, 14) and "Python 3.11.2 to 3.13 is needed, and $(PYTHON) is %d.%d.%d: make PYTHON=/path/to/python3.12 ..." % sys.version_info[:3])'
@@ -38,46 +38,46 @@ $(INSTALLED): setup.py requirements/install.txt requirements/run.txt
 	@PYTHONWARNINGS=ignore $(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@touch $(INSTALLED)
 
-install-dev: $(INSTALLED_DEV) ## Add to .venv what testing, checking and documenting it takes.
+install-dev: $(INSTALLED_DEV) ## Add the requirements of tests, checks and documentation to .venv.
 
 $(INSTALLED_DEV): $(INSTALLED) requirements/dev.txt
 	$(call install_lock,dev)
 	@touch $(INSTALLED_DEV)
 
-demo: install ## Load five years of real bars into a real PostgreSQL, with nothing to set up.
+demo: install ## Load five years of real bars into a real PostgreSQL; needs no setup.
 	@$(BIN)/market-pipeline demo
 
-demo-clean: ## Stop what the demo started and remove everything it made, .venv included; FORCE=1 for your own data too.
+demo-clean: ## Stop the demo's database and delete it and .venv; FORCE=1 deletes your own data too.
 	@if [ -x $(BIN)/market-pipeline ]; then $(BIN)/market-pipeline demo --clean $(if $(FORCE),--force); fi
 	rm -rf .venv .tmp_dagster_home_* ./*.egg-info build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-up: install ## Start everything, database to API, until Ctrl-C; UP="--sandbox" for no key.
+up: install ## Run everything, from the database to the API, until Ctrl-C; UP="--sandbox" needs no key.
 	@$(BIN)/market-pipeline up $(UP)
 
 test: install-dev ## Run the whole test suite.
 	@$(BIN)/python -m pytest --numprocesses 2
 
-bench: install-dev ## Measure everything beside its peers, in under 20 minutes, and write docs/performance.md.
+bench: install-dev ## Measure the project and its peers, in under 20 minutes, and write docs/performance.md.
 	$(call install_lock,benchmarks)
 	@$(BIN)/python -m benchmarks
 
-check: install-dev ## Check formatting, lint, types and who imports whom.
+check: install-dev ## Check formatting, lint, types and import rules.
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: install-dev ## Format the code and fix what lint can fix.
+format: install-dev ## Format the code and apply the fixes of lint.
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-docs: install-dev ## Build the documentation as a site, in build/docs.
+docs: install-dev ## Build the documentation as a site in build/docs.
 	$(BIN)/python docs/picture.py > docs/architecture.svg.partial && mv docs/architecture.svg.partial docs/architecture.svg
 	$(BIN)/sphinx-build --quiet --fail-on-warning --builder html docs build/docs
 	@echo "Open build/docs/index.html"
 
-pins: ## Renew the locks in requirements/ as setup.py says; UV=--upgrade for the newest versions.
+pins: ## Renew the locks in requirements/ from setup.py; UV=--upgrade for the newest versions.
 	'$(PYTHON)' -m venv build/pins
 	build/pins/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
 	build/pins/bin/python requirements/renew.py $(UV)

@@ -125,7 +125,7 @@ def _clean(settings: Settings, *, force: bool) -> None:
 
 
 def _check_demo_only(settings: Settings) -> None:
-    """Check that the database holds only the demo's data; a server that had to be started for it is stopped again.
+    """Check that the database holds only the demo's data. A server that has to be started is stopped again.
 
     Raises:
         DemoError: it holds other data, or can't be read.

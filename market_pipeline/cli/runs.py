@@ -47,7 +47,7 @@ class MartsError(MarketPipelineError):
 
 @dataclass
 class _LaunchedRun:
-    """A run that was or will be launched: the load results of its symbols so far, and the error if it ended early."""
+    """A run to launch: the load results of its symbols so far, and the error if it ended early."""
 
     range: RangeRun
     run_id: str = field(default_factory=lambda: str(uuid4()))

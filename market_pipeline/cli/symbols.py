@@ -213,7 +213,7 @@ def _find_other_class(symbol: Symbol, reference: Reference) -> AssetClass | None
 
 
 def _describe_wait(requests: int, settings: Settings) -> str:
-    """Return the end of a sentence with the minutes that the rate limit takes for the requests, if at least one."""
+    """Return a clause with the minutes that the rate limit takes for the requests; empty under one minute."""
     minutes = waiting_seconds(requests, settings.requests_per_minute) / 60
     return f", which takes about {counted(round(minutes), 'minute')} by the rate limit" if minutes >= 1 else ""
 

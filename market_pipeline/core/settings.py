@@ -61,93 +61,102 @@ class Settings(BaseSettings):
     )
     dagster_database_url: SecretStr | None = Field(
         None,
-        description="Dagster's own database. Unset: the database named <database>_dagster on the same server.",
+        description="Dagster's own database. Unset: the database <database>_dagster on the same server.",
     )
     database_max_connections: int = Field(
         MOST_CONNECTIONS,
         ge=6,
-        description="The most connections of a process at once for loading and Dagster; the API reads by as many.",
+        description="The most connections of a process for loading and Dagster; the API reads with as many more.",
     )
     dagster_webserver_url: str = Field(
         "http://127.0.0.1:3000",
-        description="The address of Dagster's webserver, which is asked to load new symbols.",
+        description="URL of Dagster's webserver, which is asked to reload when symbols are added.",
     )
     dagster_ui_url: str | None = Field(
-        None, description="The Dagster UI's address as browsers reach it. Unset: DAGSTER_WEBSERVER_URL."
+        None, description="URL of the Dagster UI as browsers reach it. Unset: DAGSTER_WEBSERVER_URL."
     )
     polygon_api_key: SecretStr | None = Field(
-        None, description="The key of your Polygon.io (Massive) account. Not needed for the sandbox."
+        None, description="Key of your Polygon.io (Massive) account. Not needed for the sandbox."
     )
     polygon_base_url: Annotated[str, AfterValidator(checked_address)] = Field(
         "https://api.massive.com",
-        description="The vendor's address, or a sandbox's: http://127.0.0.1:8900 for `market-pipeline sandbox`.",
+        description="URL of the vendor, or of a sandbox: http://127.0.0.1:8900 for `market-pipeline sandbox`.",
     )
     polygon_gateway_url: Annotated[str, AfterValidator(checked_gateway)] | None = Field(
         None,
-        description="A gateway of yours to the vendor, as https://host/path: asked in its place for the market's bars.",
+        description="URL of your gateway to the vendor, as https://host/path. Market bars are "
+        "requested from it instead.",
     )
     polygon_plan: PlanName | None = Field(
         None,
-        description="Your plan: basic, starter, developer or advanced. Unset: its limits are learnt from refusals.",
+        description="Your plan: basic, starter, developer or advanced. Unset: its limits are learnt "
+        "from rejected requests.",
     )
     polygon_requests_per_minute: int = Field(
-        5, ge=1, description="The most requests per minute that your plan allows; 5 is the free plan's."
+        5, ge=1, description="The most requests per minute that your plan allows; 5 is the free plan's limit."
     )
     backfill_schedule_hour: int = Field(2, ge=0, le=23, description="Hour of the nightly run, UTC.")
     backfill_schedule_minute: int = Field(0, ge=0, le=59, description="Minute of the nightly run, UTC.")
     backfill_look_back_sessions: int = Field(
-        5, ge=1, description="Sessions that every night fetches again: the vendor corrects bars after the close."
+        5,
+        ge=1,
+        description="Number of newest sessions that every nightly run fetches again, since the "
+        "vendor corrects bars after the close.",
     )
     backfill_reach_back_sessions: int = Field(
-        260, ge=1, description="The most sessions, about a year's, that a night catches up on after an outage."
+        260, ge=1, description="The most sessions (260 are about a year) that a nightly run fetches after an outage."
     )
     api_key_required: bool = Field(
-        False, description="Whether reading over HTTP takes a key too. Administrators' requests always do."
+        False, description="Require an API key for reading over HTTP too. Admin endpoints always require one."
     )
     api_requests_per_minute: int = Field(
-        1200, ge=0, description="The most requests a minute that one client, by its address, may make; 0: no limit."
+        1200, ge=0, description="The most requests per minute of one client address; 0: no limit."
     )
-    api_max_rows: int = Field(100_000, ge=1, description="The most rows in one answer; more are on further pages.")
+    api_max_rows: int = Field(100_000, ge=1, description="The most rows in one response; the rest is on further pages.")
     api_max_connections: int = Field(
         500, ge=10, description="The most connections to the API at once; keep it well below `ulimit -n`."
     )
     api_max_backfills: int = Field(
         10,
         ge=1,
-        description="The most backfills that have not ended; while so many have not, none is started over HTTP.",
+        description="The most unfinished backfills; while there are so many, the API starts no other one.",
     )
     api_trusted_proxies: str = Field(
         "",
-        description="Addresses or networks, with commas between, whose X-Forwarded-For is believed, e.g. 10.0.0.0/8.",
+        description="Comma-separated addresses or networks of proxies whose X-Forwarded-For is "
+        "trusted, e.g. 10.0.0.0/8.",
     )
     api_cors_origins: str = Field(
-        "", description="Origins whose pages may read the API, with commas between, e.g. https://app.example.com."
+        "", description="Comma-separated origins whose web pages may read the API, e.g. https://app.example.com."
     )
     log_format: Literal["text", "json"] = Field(
-        "text", description="How logs are written: text, for people, or json, one object a line, for programs."
+        "text", description="Format of logs: text for people, or json (one object per line) for programs."
     )
     alert_webhook_url: SecretStr | None = Field(
-        None, description="Where alerts are POSTed as JSON, e.g. a chat service's incoming webhook."
+        None, description="URL that alerts are POSTed to as JSON, e.g. the incoming webhook of a chat service."
     )
     smtp_url: SecretStr | None = Field(
-        None, description="The mail server for alerts, as smtp://user:password@host:587 or smtps://user:password@host."
+        None, description="Mail server for alerts, as smtp://user:password@host:587 or smtps://user:password@host."
     )
     alert_email_to: str | None = Field(
-        None, description="Who gets alerts by e-mail, with commas between; takes SMTP_URL."
+        None, description="Comma-separated recipients of alerts by e-mail; requires SMTP_URL."
     )
-    alert_email_from: str | None = Field(None, description="Whom they come from. Unset: the first of ALERT_EMAIL_TO.")
+    alert_email_from: str | None = Field(
+        None, description="Sender of alerts by e-mail. Unset: the first of ALERT_EMAIL_TO."
+    )
     alert_stale_sessions: int = Field(
-        1, ge=1, description="How many sessions behind a symbol must be for an alert to say so."
+        1, ge=1, description="Number of sessions that a symbol must be behind to be reported as stale."
     )
     celery_broker_url: SecretStr | None = Field(
-        None, description="The Redis that hands runs to workers, as redis://:password@host:6379/0. Unset: no workers."
+        None, description="Redis that hands runs to workers, as redis://:password@host:6379/0. Unset: no workers."
     )
     steps_on_workers: bool = Field(
-        False, description="Whether a run's steps are handed to workers too, instead of running in the run's process."
+        False, description="Execute the steps of a run on workers too, instead of in the run's process."
     )
     market_pipeline_data_dir: Path = Field(
         default_factory=default_data_dir,
-        description="Where the embedded PostgreSQL keeps its data. Unset: .market_pipeline in the project's folder.",
+        description="Folder for the embedded PostgreSQL and other data. Unset: .market_pipeline in "
+        "the project's folder.",
     )
 
     @field_validator("database_url", "dagster_database_url")

@@ -44,7 +44,7 @@ class RepeatedErrors:
         self._in_error: dict[str, bool] = {}
 
     def filter_line(self, service: str, line: str) -> list[str]:
-        """Return the lines to show for a line of a service: the counts that are due, then the line unless repeated."""
+        """Return the lines to show: the counts that are due, then the service's line unless it is repeated."""
         with self._lock:
             now = self._clock()
             lines = list(self._pop_counts(service, now))

@@ -1,4 +1,4 @@
-"""The database of `market-pipeline up`: its embedded server is restarted if it ends, and one `up` at a time uses it.
+"""Database of `market-pipeline up`: restarts the embedded server if it ends, and lets one `up` use the database.
 
 An advisory lock on a connection of its own keeps other `up`s out, on any machine. PostgreSQL frees it when the
 connection ends; the connection's application_name identifies the holder.

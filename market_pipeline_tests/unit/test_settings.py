@@ -19,8 +19,8 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_example_file_says_what_the_module_says() -> None:
     expected = [
-        "# Copy to .env and fill in what you need; lines with a default are commented out. "
-        "The environment wins over this file."
+        "# Copy to .env and set what you need; settings with a default are commented out. "
+        "The environment overrides this file."
     ]
     for name, field in Settings.model_fields.items():
         default = field.default if field.default_factory is None else None
