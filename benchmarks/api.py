@@ -25,7 +25,7 @@ from benchmarks.report import Finding, at_least, command
 from benchmarks.stage import environment_of, fresh_warehouse, program, statements
 from market_pipeline.api.generated.formats import Format
 from market_pipeline.core.settings import Settings
-from market_pipeline.warehouse.roles import reading_role
+from market_pipeline.warehouse.roles import make_reading_role
 
 SEED = """
 INSERT INTO tracked_symbols (symbol, asset_class, vendor_ticker, calendar)
@@ -60,7 +60,7 @@ class Size:
 def run(size: Size) -> Finding:
     """Ask all servers in turns."""
     with fresh_warehouse() as (settings, engine), ExitStack() as stack:
-        reading_role(engine)
+        make_reading_role(engine)
         statements(engine, *SEED.split(";")[:-1], "VACUUM ANALYZE market_data")
         ports = {name: stack.enter_context(running(name, settings)) for name in SERVERS}
         check_equal(ports)

@@ -23,7 +23,7 @@ from market_pipeline.ingest import Run, ingest
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.fetcher import Fetcher
 from market_pipeline.polygon.rate_limit import WINDOW_SECONDS
-from market_pipeline.reference_data import refresh
+from market_pipeline.reference_data import refresh_reference
 from market_pipeline.warehouse.database import create_warehouse_engine
 from market_pipeline.warehouse.rate_limit import SharedLimiter
 
@@ -68,7 +68,7 @@ def market_pipeline(work: Work) -> int:
             work.symbols,
             work.sessions,
             vendor=Fetcher(client, work.symbols, work.sessions, datetime.now(UTC)),
-            who_is=partial(refresh, client, engine),
+            fetch_reference=partial(refresh_reference, client, engine),
             delisted={},
             warehouse=engine,
             run=Run("benchmark", "manual"),

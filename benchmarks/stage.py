@@ -22,10 +22,10 @@ from sqlalchemy import Engine, text
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from market_pipeline.core.settings import Settings
-from market_pipeline.core.sockets import base_url, listen
+from market_pipeline.core.sockets import LOOPBACK, base_url, listen
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.sandbox.config import SandboxConfig
-from market_pipeline.sandbox.loopback_server import LOOPBACK, sandbox_server
+from market_pipeline.sandbox.loopback_server import sandbox_server
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database import create_warehouse_engine
 from market_pipeline.warehouse.schema import migrate

@@ -1,7 +1,7 @@
-"""The dbt project that makes the analysts' tables: where it is, what its environment is, and how it is run.
+"""The dbt project that builds the marts: its folder, its environment, and running it.
 
 dbt runs as a child process that learns from its environment where the warehouse is; it writes below the data folder and
-never into the checkout. What the tables are is said in `dbt/`, and when they are made is the orchestration's business.
+never into the checkout. The orchestration decides when the marts are built.
 """
 
 import hashlib
@@ -21,8 +21,8 @@ from market_pipeline.core.child_processes import run_child
 from market_pipeline.core.database_address import DatabaseAddress
 from market_pipeline.core.errors import MarketPipelineError
 from market_pipeline.core.settings import Settings, project_dir
-from market_pipeline.warehouse.backup.client_programs import environment_for
-from market_pipeline.warehouse.backup.dump import connected
+from market_pipeline.warehouse.backup.client_programs import client_environment
+from market_pipeline.warehouse.backup.dump import open_connection
 from market_pipeline.warehouse.connections import ENCODING, SETTINGS, address_in_use, session_statement
 from market_pipeline.warehouse.database import database_url
 
@@ -35,17 +35,17 @@ class DbtError(MarketPipelineError):
 
 
 def project_folder() -> Path:
-    """The folder of the dbt project, which nothing writes to."""
+    """Return the folder of the dbt project, which nothing writes to."""
     return project_dir() / "dbt"
 
 
 def model_names() -> list[str]:
-    """The names of all models, which are those of their tables and views."""
+    """Return the names of all models, which are those of their tables and views."""
     return sorted(file.stem for file in (project_folder() / "models").rglob("*.sql"))
 
 
 def model_keys() -> dict[str, list[str]]:
-    """The columns that tell the rows of each mart apart: its primary key, or what its tests hold to be unique."""
+    """Return each mart's key: its primary key, or the columns that its tests hold to be unique."""
     keys: dict[str, list[str]] = {}
     for file in sorted((project_folder() / "models" / "marts").glob("*.yml")):
         for model in yaml.safe_load(file.read_text(encoding="utf-8")).get("models") or ():
@@ -55,35 +55,35 @@ def model_keys() -> dict[str, list[str]]:
 
 
 def _key(model: Mapping[str, Any]) -> list[str] | None:
-    stated = [rule["columns"] for rule in model.get("constraints") or () if rule["type"] == "primary_key"]
+    declared = [rule["columns"] for rule in model.get("constraints") or () if rule["type"] == "primary_key"]
     tests = [test for test in model.get("data_tests") or () if isinstance(test, dict)]
     tested = [test["key"]["arguments"]["columns"] for test in tests if "key" in test]
     unique = [[column["name"]] for column in model.get("columns") or () if "unique" in (column.get("data_tests") or ())]
-    return next(iter([*stated, *tested, *unique]), None)
+    return next(iter([*declared, *tested, *unique]), None)
 
 
 def output_folder(settings: Settings) -> Path:
-    """Where dbt keeps what it makes: `target` with its artifacts, and `logs`."""
+    """Return the folder of dbt's output: `target` with its artifacts, and `logs`."""
     return settings.market_pipeline_data_dir / "dbt"
 
 
 @contextmanager
 def dbt_environment(settings: Settings) -> Iterator[dict[str, str]]:
-    """The environment variables that dbt takes from the settings, for as long as it runs.
+    """Yield the environment variables that dbt takes from the settings, for as long as it runs.
 
-    The password is in a file that they name, and that is gone on leaving: dbt rewrites its own output wherever a
-    secret's characters occur in it. Starts the embedded server if it is the warehouse and isn't running.
+    They name a file with the password, which is deleted on leaving: dbt rewrites its own output wherever a secret's
+    characters occur in it. Starts the embedded server if it is the warehouse and isn't running.
 
     Raises:
         EmbeddedServerError: the embedded server can't be started.
         DatabaseUnavailableError: the database can't be reached.
     """
     project, output = project_folder(), output_folder(settings)
-    with connected(database_url(settings)) as connection:
+    with open_connection(database_url(settings)) as connection:
         address, session = address_in_use(connection), _session(connection)
     place = address.parameters
     with TemporaryDirectory(prefix="market-pipeline-dbt-") as folder:
-        environment = environment_for(address.without_password.url())
+        environment = client_environment(address.without_password.url())
         yield environment | {
             "MARKET_PIPELINE_DBT_HOST": place["host"],
             "MARKET_PIPELINE_DBT_PORT": place["port"],
@@ -96,7 +96,7 @@ def dbt_environment(settings: Settings) -> Iterator[dict[str, str]]:
             "DBT_PROFILES_DIR": str(project),
             "DBT_TARGET_PATH": str(output / "target"),
             "DBT_LOG_PATH": str(output / "logs"),
-            # Of a dbt that was told to stop it would still complain of what that left behind.
+            # A stopped dbt would still warn of the resources it left.
             "PYTHONWARNINGS": "ignore::UserWarning:multiprocessing.resource_tracker",
         }
 
@@ -104,21 +104,19 @@ def dbt_environment(settings: Settings) -> Iterator[dict[str, str]]:
 def run_dbt(settings: Settings, *arguments: str) -> None:
     """Run dbt with these arguments, e.g. `build --select daily_bars+`, and wait for its end.
 
-    It writes to this process's standard output as it goes, and in full to `logs/dbt.log`.
-
     Raises:
-        DbtError: dbt failed, or one of its models or tests did; the message says where to read on.
+        DbtError: dbt failed, or one of its models or tests did; the message names the output to read.
     """
     command = [sys.executable, "-P", "-c", "from dbt.cli.main import cli; cli()", *arguments]
     with dbt_environment(settings) as environment:
-        done = run_child(command, env=environment, cwd=project_folder())
-    if done.returncode != 0:
+        result = run_child(command, env=environment, cwd=project_folder())
+    if result.returncode != 0:
         log = output_folder(settings) / "logs" / "dbt.log"
-        raise DbtError(f"`dbt {' '.join(arguments)}` failed: see what it says above, or {log}")
+        raise DbtError(f"`dbt {' '.join(arguments)}` failed: see its output above, or {log}")
 
 
 def _session(connection: Connection) -> str:
-    """Our session settings as SQL to follow SET ROLE, the one statement that dbt opens a connection with.
+    """Return our session settings as SQL to follow SET ROLE, the one statement that dbt opens a connection with.
 
     Its first transaction has begun by then.
     """
@@ -129,7 +127,7 @@ def _session(connection: Connection) -> str:
 
 
 def _password_file(folder: Path, password: str) -> Path:
-    """A password file as libpq reads it: https://www.postgresql.org/docs/current/libpq-pgpass.html."""
+    """Write a password file as libpq reads it: https://www.postgresql.org/docs/current/libpq-pgpass.html."""
     file = folder / "password"
     file.touch(mode=0o600)
     escaped = password.replace("\\", "\\\\").replace(":", "\\:")
@@ -138,15 +136,17 @@ def _password_file(folder: Path, password: str) -> Path:
 
 
 def manifest(settings: Settings) -> Path:
-    """What dbt makes of the project: every model, test and column, as JSON. Made anew only where the project changed.
+    """Return the file of dbt's manifest: all models, tests and columns as JSON.
+
+    dbt writes it only if the project has changed.
 
     Raises:
-        DbtError: it can't be read; the message says where to read on.
+        DbtError: it can't be read; the message names the output to read.
     """
     folder = output_folder(settings) / "manifests"
     path = folder / f"{_fingerprint(settings)}.json"
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / "lock"):  # of several processes that need it at once, one makes it
+    with FileLock(folder / "lock"):  # of several processes that need it at once, one writes it
         if not path.is_file():
             run_dbt(settings, "--quiet", "parse", "--target-path", str(folder / "target"))
             (folder / "target" / "manifest.json").replace(path)
@@ -154,8 +154,8 @@ def manifest(settings: Settings) -> Path:
 
 
 def _fingerprint(settings: Settings) -> str:
-    """Of the project's files, dbt's version and the database, which the manifest names."""
-    digest = hashlib.sha256(f"{version('dbt-core')} {DatabaseAddress.of(database_url(settings)).database}".encode())
+    """Return a hash of the project's files, dbt's version and the database, which the manifest names."""
+    digest = hashlib.sha256(f"{version('dbt-core')} {DatabaseAddress.parse(database_url(settings)).database}".encode())
     for file in sorted(project_folder().rglob("*")):
         if file.suffix in (".yml", ".sql", ".md"):
             digest.update(file.relative_to(project_folder()).as_posix().encode())

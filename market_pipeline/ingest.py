@@ -1,8 +1,8 @@
 """The main job: bars of some symbols and sessions from the vendor into the warehouse.
 
-    plan -> fetch -> check -> load -> account for it
+    plan -> fetch -> check -> load -> record
 
-Each symbol is loaded in a transaction of its own, so that one's failure is never its neighbour's, and while some are
+Each symbol is loaded in a transaction of its own, so that its failure is never its neighbour's, and while some are
 loaded the next are fetched.
 """
 
@@ -28,45 +28,45 @@ from market_pipeline.core.errors import MarketPipelineError
 from market_pipeline.core.settings import Source
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.core.wording import counted, under
-from market_pipeline.no_data import Explain, ListedOn, WhoIs, explained, until_its_end
+from market_pipeline.no_data import Explain, FetchListDate, FetchReference, end_at_delisting, explain_no_data
 from market_pipeline.polygon.vendor_errors import PolygonError
-from market_pipeline.quality.rules import Checked, check, examine
-from market_pipeline.warehouse.database_errors import first_line, unavailable
-from market_pipeline.warehouse.load_history import LoadRequest, LoadResult, record_failure
+from market_pipeline.quality.rules import CheckedBars, check_bars, find_flags
+from market_pipeline.warehouse.database_errors import first_line, unavailable_error
+from market_pipeline.warehouse.load_history import COUNTERS, LoadRequest, LoadResult, record_failure
 from market_pipeline.warehouse.loading import RejectedBar, load
 from market_pipeline.warehouse.tracked_symbols import Reference
 
 log = logging.getLogger(__name__)
 
 
-FetchedSymbol = Future[tuple[FetchedBars, Checked]]
-"""A symbol's bars, which may be still on their way, and what the rules say of them."""
+FetchedSymbol = Future[tuple[FetchedBars, CheckedBars]]
+"""A symbol's bars, which may be still on their way, and the results of the rules."""
 
 
 LOADS_AT_ONCE = 3
-"""How many symbols may be loaded at the same time: while PostgreSQL writes one's bars, another's are made ready."""
+"""Symbols loaded at the same time: while PostgreSQL writes one's bars, another's are prepared."""
 
 
 ENDING_SECONDS = 1.0
-"""Seconds that the loads under way may take to end once the command was told to stop."""
+"""Time limit for the loads under way once the command was asked to stop."""
 
 
 class Vendor(Protocol):
-    """Where a run's bars come from."""
+    """The source of a run's bars."""
 
     @property
     def source(self) -> Source:
-        """Vendor or sandbox that the bars come from."""
+        """The vendor or the sandbox."""
         ...
 
     def bars(self, symbol: Symbol, last: date) -> FetchedBars:
-        """The symbol's daily bars of the run's sessions up to `last`, as traded."""
+        """Return the symbol's daily bars of the run's sessions up to `last`, as traded."""
         ...
 
 
 @dataclass(frozen=True)
 class Run:
-    """Who asks: the run's id, as Dagster shows it, and what started it."""
+    """A run's id, as Dagster shows it, and its trigger."""
 
     run_id: str
     trigger: str
@@ -77,69 +77,71 @@ def ingest(
     sessions: Sequence[date],
     *,
     vendor: Vendor,
-    who_is: WhoIs,
+    fetch_reference: FetchReference,
     delisted: Mapping[str, Reference],
     warehouse: Engine,
     run: Run,
     at_once: int = 1,
-    listed_on: ListedOn = lambda _symbol: None,
+    fetch_list_date: FetchListDate = lambda _symbol: None,
 ) -> Iterator[LoadResult]:
-    """Load the bars of `symbols` for `sessions`, yielding each symbol's outcome as it is known.
+    """Load the bars of `symbols` for `sessions`, and yield each symbol's result as soon as it is known.
 
-    A symbol that fails is accounted for and yields an outcome with an `error`; the others go on. One that has left the
-    market hasn't failed: its sessions end with it, and a note says so.
+    A symbol that fails is recorded and yields a result with an `error`; the others go on. One that has left the market
+    hasn't failed: its sessions end with it, and a note says so.
 
     Args:
         symbols: of one calendar.
         sessions: of that calendar, oldest first, at least one.
-        vendor: answers requests.
-        who_is: asked, once, about a symbol of which there is no data and whose delisting isn't known.
-        delisted: what is known of the symbols that have left the market, by their names.
+        vendor: the source of bars.
+        fetch_reference: called once for a symbol without data whose delisting isn't known.
+        delisted: reference data of the symbols that have left the market, by name.
         warehouse: the database.
-        run: who asks.
-        at_once: how many symbols may be fetched at the same time.
-        listed_on: asked about a symbol of which there is no data, though it is on the market.
+        run: its id and trigger.
+        at_once: symbols fetched at the same time.
+        fetch_list_date: called for a symbol without data that is on the market.
 
     Raises:
-        MarketPipelineError: the database can't be used, so that nothing can be loaded or accounted for.
+        MarketPipelineError: the database can't be used, so that nothing can be loaded or recorded.
     """
-    attempts = (
-        until_its_end(
+    load_requests = (
+        end_at_delisting(
             LoadRequest(symbol, sessions, vendor.source, run.run_id, run.trigger, started_at=datetime.now(UTC)),
             delisted.get(symbol.name),
         )
         for symbol in symbols
     )
-    explain = partial(explained, warehouse=warehouse, who_is=who_is, listed_on=listed_on)
-    with closing(_loaded_ahead(_fetched_ahead(attempts, vendor, at_once), explain, warehouse)) as loads:
-        for load_of in loads:
+    explain = partial(
+        explain_no_data, warehouse=warehouse, fetch_reference=fetch_reference, fetch_list_date=fetch_list_date
+    )
+    with closing(_load_ahead(_fetch_ahead(load_requests, vendor, at_once), explain, warehouse)) as loads:
+        for future in loads:
             try:
-                outcome = load_of.result()
+                load_result = future.result()
             except (OperationalError, InterfaceError) as error:
-                raise unavailable(error, warehouse) from None
-            with bound_contextvars(symbol=outcome.symbol):
-                _report(outcome)
-            yield outcome
+                raise unavailable_error(error, warehouse) from None
+            with bound_contextvars(symbol=load_result.symbol):
+                _report(load_result)
+            yield load_result
 
 
-def _loaded_ahead(
+def _load_ahead(
     fetched: Iterator[tuple[LoadRequest, FetchedSymbol]], explain: Explain, warehouse: Engine
 ) -> Generator["Future[LoadResult]", None, None]:
-    """The load of each attempt, in their order, once it has ended; a few are under way at the same time.
+    """Yield the load of each request, in their order, once it has ended; a few are under way at the same time.
 
-    None waits for an answer that is still on its way, so that all of them end soon whenever the run does.
+    None waits for a response that is still on its way, so that all of them end soon whenever the run does.
     """
     loads: deque[Future[LoadResult]] = deque()
     pool = ThreadPoolExecutor(LOADS_AT_ONCE, thread_name_prefix="load")
     try:
-        for attempt, answer in fetched:
-            while loads and (len(loads) == LOADS_AT_ONCE or not answer.done()):
-                either: list[Future[Any]] = [loads[0]] if len(loads) == LOADS_AT_ONCE else [loads[0], answer]
+        for load_request, response in fetched:
+            while loads and (len(loads) == LOADS_AT_ONCE or not response.done()):
+                either: list[Future[Any]] = [loads[0]] if len(loads) == LOADS_AT_ONCE else [loads[0], response]
                 wait(either, return_when=FIRST_COMPLETED)
                 if loads[0].done():
                     yield loads.popleft()
-            wait([answer])
-            loads.append(pool.submit(_load, attempt, answer, explain, warehouse))
+            wait([response])
+            loads.append(pool.submit(_load, load_request, response, explain, warehouse))
         while loads:
             wait([loads[0]])
             yield loads.popleft()
@@ -149,19 +151,19 @@ def _loaded_ahead(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _fetched_ahead(
-    attempts: Iterator[LoadRequest], vendor: Vendor, at_once: int
+def _fetch_ahead(
+    load_requests: Iterator[LoadRequest], vendor: Vendor, at_once: int
 ) -> Iterator[tuple[LoadRequest, FetchedSymbol]]:
-    """Each attempt with its answer, which may be still on its way: while one is loaded, the next are fetched.
+    """Yield each load request with its fetched bars, which may be still on their way while others are loaded.
 
-    No more than `at_once` answers are under way or waiting, so that memory doesn't grow with the number of symbols.
+    At most `at_once` responses are under way or waiting, so that memory doesn't grow with the number of symbols.
     """
     waiting: deque[tuple[LoadRequest, FetchedSymbol]] = deque()
     pool = ThreadPoolExecutor(at_once, thread_name_prefix="fetch")
     try:
         while True:
-            for attempt in islice(attempts, at_once - len(waiting)):
-                waiting.append((attempt, pool.submit(_fetch, attempt, vendor)))
+            for load_request in islice(load_requests, at_once - len(waiting)):
+                waiting.append((load_request, pool.submit(_fetch, load_request, vendor)))
             if not waiting:
                 return
             yield waiting.popleft()
@@ -169,68 +171,70 @@ def _fetched_ahead(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _fetch(attempt: LoadRequest, vendor: Vendor) -> tuple[FetchedBars, Checked]:
-    """What the vendor has, checked here too: another symbol's bars are meanwhile on their way into the database."""
-    due = attempt.due
+def _fetch(load_request: LoadRequest, vendor: Vendor) -> tuple[FetchedBars, CheckedBars]:
+    """Fetch and check the bars; checked here, as another symbol's bars are on their way into the database meanwhile."""
+    due = load_request.due
     if due:
-        with bound_contextvars(symbol=attempt.symbol.name):  # for what is logged of its requests and waits too
-            log.info("Backfilling %s: %s to %s", attempt.symbol.name, due[0], due[-1])
-            fetched = vendor.bars(attempt.symbol, due[-1])
+        with bound_contextvars(symbol=load_request.symbol.name):  # for what is logged of its requests and waits too
+            log.info("Backfilling %s: %s to %s", load_request.symbol.name, due[0], due[-1])
+            fetched = vendor.bars(load_request.symbol, due[-1])
     else:
         fetched = FetchedBars(empty_frame(), (), requests=0)
-    return fetched, check(fetched, attempt.symbol, due or attempt.sessions)
+    return fetched, check_bars(fetched, load_request.symbol, due or load_request.sessions)
 
 
-def _load(attempt: LoadRequest, answer: FetchedSymbol, explain: Explain, warehouse: Engine) -> LoadResult:
-    with bound_contextvars(symbol=attempt.symbol.name):
-        return _accounted_for(attempt, answer, explain, warehouse)
+def _load(load_request: LoadRequest, response: FetchedSymbol, explain: Explain, warehouse: Engine) -> LoadResult:
+    with bound_contextvars(symbol=load_request.symbol.name):
+        return _load_or_record_failure(load_request, response, explain, warehouse)
 
 
-def _accounted_for(attempt: LoadRequest, answer: FetchedSymbol, explain: Explain, warehouse: Engine) -> LoadResult:
+def _load_or_record_failure(
+    load_request: LoadRequest, response: FetchedSymbol, explain: Explain, warehouse: Engine
+) -> LoadResult:
     try:
-        fetched, checked = answer.result()
-        attempt = replace(
-            attempt,
+        fetched, checked = response.result()
+        load_request = replace(
+            load_request,
             requests=fetched.requests,
             waited_seconds=fetched.waited_seconds,
-            notes=(*attempt.notes, *fetched.notes),
+            notes=(*load_request.notes, *fetched.notes),
             answered=fetched.answered,
         )
-        if fetched.frame.empty and attempt.due:
-            attempt = explain(attempt)
-        return load(warehouse, attempt, checked.accepted, _rejected(checked, fetched), examine)
+        if fetched.frame.empty and load_request.due:
+            load_request = explain(load_request)
+        return load(warehouse, load_request, checked.accepted, _rejected(checked, fetched), find_flags)
     except PolygonError as error:
-        attempt = replace(attempt, requests=error.requests, waited_seconds=error.waited_seconds)
-        # It begins with what was asked for, so that a retry can be told by it; the account has the symbol already.
-        return record_failure(warehouse, attempt, str(error).removeprefix(f"{attempt.symbol.name} "))
+        load_request = replace(load_request, requests=error.requests, waited_seconds=error.waited_seconds)
+        # It begins with the symbol, by which a retry's log line is known; the load record has a column for it.
+        return record_failure(warehouse, load_request, str(error).removeprefix(f"{load_request.symbol.name} "))
     except MarketPipelineError as error:
-        return record_failure(warehouse, attempt, str(error))
+        return record_failure(warehouse, load_request, str(error))
     except (DataError, IntegrityError) as error:
-        return record_failure(warehouse, attempt, f"the database refused its bars: {first_line(error)}")
+        return record_failure(warehouse, load_request, f"the database rejected its bars: {first_line(error)}")
     except (OperationalError, InterfaceError):
         raise
     except Exception as error:  # a defect of ours, which must not cost the other symbols their bars
-        log.exception("A defect in loading %s", attempt.symbol.name)
-        told = f"a defect of Market Pipeline ({type(error).__name__}): report it with the log of the run"
-        return record_failure(warehouse, attempt, told)
+        log.exception("A defect in loading %s", load_request.symbol.name)
+        defect = f"a defect of Market Pipeline ({type(error).__name__}): report it with the log of the run"
+        return record_failure(warehouse, load_request, defect)
 
 
-def _rejected(checked: Checked, fetched: FetchedBars) -> list[RejectedBar]:
+def _rejected(checked: CheckedBars, fetched: FetchedBars) -> list[RejectedBar]:
     sessions = [None if pd.isna(day) else day.date() for day in checked.rejected["date"]]
     payloads = [fetched.payloads[row] for row in checked.rejected.index]
     return [RejectedBar(*bar) for bar in zip(sessions, checked.reasons, payloads, strict=True)]
 
 
-def _report(outcome: LoadResult) -> None:
-    if outcome.error is not None:
-        log.error("Failed %s", under(outcome.symbol, outcome.error))
+def _report(load_result: LoadResult) -> None:
+    if load_result.error is not None:
+        log.error("Failed %s", under(load_result.symbol, load_result.error))
         return
-    counters = (
-        f"fetched {counted(outcome.fetched, 'bar')} ({outcome.loaded:,} loaded, {outcome.revised:,} revised, "
-        f"{outcome.unchanged:,} unchanged, {outcome.rejected:,} rejected), {outcome.flagged:,} flagged"
-    )
-    log.info("Successfully backfilled %s: %s", outcome.symbol, counters)
-    if outcome.missing:
-        log.warning("%s: no bar of %d of %s", outcome.symbol, outcome.missing, counted(outcome.sessions, "session"))
-    for note in outcome.notes:
-        log.warning("%s", under(outcome.symbol, note))
+    by_counter = ", ".join(f"{getattr(load_result, name):,} {name}" for name in COUNTERS)
+    counters = f"fetched {counted(load_result.fetched, 'bar')} ({by_counter}), {load_result.flagged:,} flagged"
+    log.info("Successfully backfilled %s: %s", load_result.symbol, counters)
+    if load_result.missing:
+        log.warning(
+            "%s: no bar of %d of %s", load_result.symbol, load_result.missing, counted(load_result.sessions, "session")
+        )
+    for note in load_result.notes:
+        log.warning("%s", under(load_result.symbol, note))

@@ -1,6 +1,6 @@
-"""Why the vendor has no bar at all of a symbol for a run's sessions: an explanation, or the error that there is none.
+"""Explanations of responses without any bar: the reason, or an error if nothing explains it.
 
-A ticker that is mistyped and one that wasn't listed yet are answered alike, with nothing.
+The vendor responds alike, with nothing, to a mistyped ticker and to one that wasn't listed yet.
 """
 
 from collections.abc import Callable
@@ -16,51 +16,53 @@ from market_pipeline.warehouse.load_history import LoadRequest
 from market_pipeline.warehouse.stored_bars import has_bars_around
 from market_pipeline.warehouse.tracked_symbols import Reference
 
-WhoIs = Callable[[Symbol], Reference]
-"""Asks the vendor who a symbol is and stores it. Raises PolygonError where there is no usable answer."""
+FetchReference = Callable[[Symbol], Reference]
+"""Fetches a symbol's reference data from the vendor and stores it. Raises PolygonError without a usable response."""
 
-ListedOn = Callable[[Symbol], date | None]
-"""Asks the vendor for a symbol's first day on the market; None where it doesn't say. Raises PolygonError."""
+FetchListDate = Callable[[Symbol], date | None]
+"""Fetches a symbol's first day on the market; None if the vendor gives none. Raises PolygonError."""
 
 Explain = Callable[[LoadRequest], LoadRequest]
-"""Says of an attempt without data why there is none. Raises NoDataError where some session should have had a bar."""
+"""Explains a load request without data. Raises NoDataError if some session should have had a bar."""
 
 
 class NoDataError(MarketPipelineError):
-    """The vendor has no bar at all of a symbol for the sessions asked, and nothing that is known explains it."""
+    """The vendor has no bar of a symbol for the requested sessions, and nothing known explains it."""
 
 
-def until_its_end(attempt: LoadRequest, known: Reference | None) -> LoadRequest:
-    """The attempt as far as the symbol traded, with a note where the run's sessions go on after that."""
+def end_at_delisting(load_request: LoadRequest, known: Reference | None) -> LoadRequest:
+    """Return the load request up to the symbol's last day, with a note if the run's sessions go on after it."""
     last = known.delisted_on if known else None
-    if known is None or last is None or last >= attempt.sessions[-1]:
-        return attempt
-    return replace(attempt, delisted_on=last, notes=(*attempt.notes, f"{known.ending}"))
+    if known is None or last is None or last >= load_request.sessions[-1]:
+        return load_request
+    return replace(load_request, delisted_on=last, notes=(*load_request.notes, f"{known.ending}"))
 
 
-def explained(attempt: LoadRequest, warehouse: Engine, who_is: WhoIs, listed_on: ListedOn) -> LoadRequest:
-    """An attempt without data, once it is known that none of its sessions should have had a bar.
+def explain_no_data(
+    load_request: LoadRequest, warehouse: Engine, fetch_reference: FetchReference, fetch_list_date: FetchListDate
+) -> LoadRequest:
+    """Return a load request without data, once it is known that none of its sessions should have a bar.
 
     Raises:
-        NoDataError: some should have.
+        NoDataError: some should.
     """
-    symbol, sessions = attempt.symbol, attempt.due
-    if attempt.answered is not None and has_bars_around(warehouse, symbol.name, sessions[0], sessions[-1]):
-        return attempt  # it traded before and after, so that what was asked for is right
+    symbol, sessions = load_request.symbol, load_request.due
+    if load_request.answered is not None and has_bars_around(warehouse, symbol.name, sessions[0], sessions[-1]):
+        return load_request  # it traded before and after, so the request is right
     nothing = f"No data returned for symbol ({sessions[0]} to {sessions[-1]})"
-    reason = "; ".join(attempt.notes)
-    if attempt.delisted_on is None:
+    reason = "; ".join(load_request.notes)
+    if load_request.delisted_on is None:
         try:
-            known = who_is(symbol)
-            listed = listed_on(symbol) if known.listed and attempt.answered is not None else None
+            known = fetch_reference(symbol)
+            listed = fetch_list_date(symbol) if known.listed and load_request.answered is not None else None
         except PolygonError as error:
             raise NoDataError(f"{nothing}: {error}") from None
         if listed is not None and listed > sessions[-1]:
-            return replace(attempt, listed_on=listed, notes=(*attempt.notes, f"listed on {listed}"))
-        attempt = until_its_end(attempt, known)
+            return replace(load_request, listed_on=listed, notes=(*load_request.notes, f"listed on {listed}"))
+        load_request = end_at_delisting(load_request, known)
         reason = known.ending or reason
-    if attempt.due:
+    if load_request.due:
         raise NoDataError(
             f"{nothing}: {reason or f'the vendor knows {symbol.vendor_ticker}; check that it was listed then'}"
         )
-    return attempt
+    return load_request

@@ -1,6 +1,6 @@
-"""Who a symbol is at the vendor: whether it knows the symbol, still lists it, or has renamed it; asked and stored.
+"""Reference data of symbols at the vendor, fetched and stored: their names, delistings and renamings.
 
-Which symbols are tracked is `warehouse.tracked_symbols`' business, and what a delisting means for a run `ingest`'s.
+`warehouse.tracked_symbols` lists the tracked symbols; `ingest` knows the effect of a delisting on a run.
 """
 
 import logging
@@ -23,21 +23,21 @@ ASSET_CLASSES = {
     **dict.fromkeys(("CS", "ADRC", "ADRP", "ADRR", "GDR", "NYRS", "OS", "PFD", "RIGHT", "UNIT"), AssetClass.STOCK),
     **dict.fromkeys(("ETF", "ETN", "ETS", "ETV", "FUND"), AssetClass.ETF),
 }
-"""What the vendor's type codes are here, where that can be told. Source: its list of ticker types."""
+"""Asset classes of the vendor's type codes. Source: its list of ticker types."""
 
 CANDIDATES = 3
-"""How many of the companies that a search by name finds are asked whether they had the former ticker."""
+"""Companies found by name that are checked for the former ticker."""
 
 
-def look_up(client: PolygonClient, symbol: Symbol) -> Reference:
-    """Ask the vendor who a symbol is.
+def fetch_reference(client: PolygonClient, symbol: Symbol) -> Reference:
+    """Fetch a symbol's reference data from the vendor.
 
     Raises:
         UnknownTickerError: it knows no such ticker; the message names the nearest ones.
-        PolygonError: there is no usable answer.
+        PolygonError: there is no usable response.
     """
     ticker = client.ticker(symbol)
-    change = None if ticker.active else _renaming(client, symbol, ticker)
+    change = None if ticker.active else _find_renaming(client, symbol, ticker)
     ended = ticker.delisted or (change.date - timedelta(days=1) if change else None)
     return Reference(
         name=ticker.name,
@@ -49,28 +49,28 @@ def look_up(client: PolygonClient, symbol: Symbol) -> Reference:
     )
 
 
-def refresh(client: PolygonClient, warehouse: Engine, symbol: Symbol) -> Reference:
-    """Ask the vendor who a tracked symbol is, store that and return it.
+def refresh_reference(client: PolygonClient, warehouse: Engine, symbol: Symbol) -> Reference:
+    """Fetch a tracked symbol's reference data, store it and return it.
 
     Raises:
-        UnknownTickerError: it knows no such ticker; what was stored stays.
-        PolygonError: there is no usable answer; what was stored stays.
+        UnknownTickerError: it knows no such ticker; the stored data stay.
+        PolygonError: there is no usable response; the stored data stay.
     """
-    reference = look_up(client, symbol)
+    reference = fetch_reference(client, symbol)
     record_reference(warehouse, symbol, reference)
     return reference
 
 
 def asset_class_of(reference: Reference) -> AssetClass | None:
-    """The asset class that the vendor's type stands for; None where it can't be told."""
+    """Return the asset class that the vendor's type stands for; None if it is ambiguous."""
     return ASSET_CLASSES.get(reference.vendor_type or "")
 
 
-def _renaming(client: PolygonClient, symbol: Symbol, ticker: Ticker) -> TickerChange | None:
-    """The change that ended a ticker, if its company trades on under another.
+def _find_renaming(client: PolygonClient, symbol: Symbol, ticker: Ticker) -> TickerChange | None:
+    """Return the change that ended a ticker, if its company trades on under another.
 
-    The vendor tells a company's changes by the ticker it has now, so that the company is looked for by its name, and
-    only its own changes count as an answer.
+    The vendor lists a company's changes under its present ticker, so the company is searched by name, and only its own
+    changes count.
     """
     if symbol.asset_class is AssetClass.CRYPTO or not ticker.name:
         return None
@@ -80,7 +80,7 @@ def _renaming(client: PolygonClient, symbol: Symbol, ticker: Ticker) -> TickerCh
                 if former.ticker == ticker.ticker:
                     return change
     except PolygonError as error:
-        # The endpoint is experimental, and a delisting is worth knowing without what came after.
+        # The endpoint is experimental, and a delisting is worth knowing without the renaming.
         log.warning("%s: can't tell whether it was renamed: %s", symbol.name, error)
     return None
 

@@ -84,7 +84,7 @@ def database_url(server: embedded.Server) -> Iterator[SecretStr]:
 @pytest.fixture
 def dagster_database(server: embedded.Server, database_url: SecretStr, dagster_template: str) -> None:
     """Dagster's own database beside this test's warehouse; `database_url` drops it. Tests of its making have none."""
-    name = DatabaseAddress.of(database_url).database
+    name = DatabaseAddress.parse(database_url).database
     _execute(server, f"CREATE DATABASE {name}_dagster TEMPLATE {dagster_template}")
 
 

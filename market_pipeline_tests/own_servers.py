@@ -18,7 +18,7 @@ import pytest
 from pydantic import SecretStr
 
 from market_pipeline.warehouse.connections import OLDEST_SERVER
-from market_pipeline.warehouse.embedded.system_account import Account
+from market_pipeline.warehouse.embedded.system_account import SystemAccount
 
 PROGRAMS = Path(f"/usr/lib/postgresql/{OLDEST_SERVER}/bin")
 PGBOUNCER = Path("/usr/sbin/pgbouncer")
@@ -50,7 +50,7 @@ def oldest_server() -> Iterator[OwnServer]:
     if not PROGRAMS.is_dir():
         pytest.skip(f"PostgreSQL {OLDEST_SERVER} is not on this machine: apt-get install postgresql-{OLDEST_SERVER}")
     with _folder() as folder:
-        options = Account.for_new_cluster().process_options
+        options = SystemAccount.for_new_cluster().process_options
         cluster, password, port = folder / "cluster", folder / "password", _free_port()
         password.write_text("market")
         password.chmod(0o644)
@@ -86,7 +86,7 @@ def pooler(server: OwnServer, mode: str, users: Mapping[str, str]) -> Iterator[O
             f"pool_mode={mode}\nmax_client_conn=200\ndefault_pool_size=30\n"
         )
         (folder / "pgbouncer.ini").chmod(0o644)
-        options = Account.for_new_cluster().process_options
+        options = SystemAccount.for_new_cluster().process_options
         log = (folder / "log").open("wb")
         process = subprocess.Popen(
             [PGBOUNCER, "-q", folder / "pgbouncer.ini"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, **options
@@ -104,7 +104,7 @@ def pooler(server: OwnServer, mode: str, users: Mapping[str, str]) -> Iterator[O
 def _folder() -> Iterator[Path]:
     """A folder that the account that runs servers for root can write to."""
     folder = Path(tempfile.mkdtemp(prefix="market-pipeline-tests-"))
-    account = Account.for_new_cluster()
+    account = SystemAccount.for_new_cluster()
     shutil.chown(folder, account.uid, account.gid)
     folder.chmod(0o755)
     try:

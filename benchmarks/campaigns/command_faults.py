@@ -14,7 +14,7 @@ from pathlib import Path
 import psycopg
 from pydantic import SecretStr
 
-from market_pipeline.core.sockets import free_port
+from market_pipeline.core.sockets import find_free_port
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database import create_warehouse_engine
@@ -120,7 +120,9 @@ def told(fault: str, command: str, url: SecretStr, folder: Path, changes: Enviro
         "MARKET_PIPELINE_DATA_DIR": str(folder / "data"), **changes,
     }  # fmt: skip
     program = Path(sys.executable).with_name("market-pipeline")
-    arguments = [part.format(folder=folder, port=free_port(), ui_port=free_port()) for part in command.split()]
+    arguments = [
+        part.format(folder=folder, port=find_free_port(), ui_port=find_free_port()) for part in command.split()
+    ]
     try:
         done = subprocess.run(
             ["timeout", "-s", "TERM", str(SECONDS), program, *arguments],

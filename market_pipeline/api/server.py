@@ -14,12 +14,12 @@ from market_pipeline.api.generated.reader import Reader
 from market_pipeline.api.http_protocol import Connection, Server
 from market_pipeline.api.limits import ENDING_SECONDS, IDLE_SECONDS
 from market_pipeline.api.page import HEADERS
-from market_pipeline.core.logging_json import said_once
+from market_pipeline.core.logging_json import limit_repeats
 from market_pipeline.core.settings import Settings
-from market_pipeline.core.sockets import base_url, listen
+from market_pipeline.core.sockets import LOOPBACK, base_url, listen
 from market_pipeline.orchestration.run_launch import open_instance
 from market_pipeline.warehouse.database import database_url, warehouse_of
-from market_pipeline.warehouse.roles import reading_role
+from market_pipeline.warehouse.roles import make_reading_role
 
 
 @contextmanager
@@ -30,7 +30,7 @@ def api_server(settings: Settings, *, access_log: bool = False) -> Iterator[Serv
         MarketPipelineError: the database can't be used, or its reading role not be made.
     """
     with warehouse_of(settings) as warehouse, open_instance(settings) as instance:
-        reader = Reader(database_url(settings), reading_role(warehouse), most=settings.database_max_connections)
+        reader = Reader(database_url(settings), make_reading_role(warehouse), most=settings.database_max_connections)
         context = Context(settings, reader, Catalog(reader), warehouse, instance)
         options = uvicorn.Config(
             create_app(context),
@@ -46,12 +46,12 @@ def api_server(settings: Settings, *, access_log: bool = False) -> Iterator[Serv
             timeout_keep_alive=IDLE_SECONDS,
             timeout_graceful_shutdown=ENDING_SECONDS,
         )
-        with said_once():
+        with limit_repeats():
             yield Server(options)
 
 
 @contextmanager
-def running_api(settings: Settings, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
+def running_api(settings: Settings, host: str = LOOPBACK, port: int = 0) -> Iterator[str]:
     """The API while the block runs, in a thread of this process; its base URL.
 
     Raises:

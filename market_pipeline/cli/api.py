@@ -9,13 +9,13 @@ import typer
 
 from market_pipeline.cli.output import print_note
 from market_pipeline.core.settings import Settings, load_settings
-from market_pipeline.core.sockets import base_url, listen
+from market_pipeline.core.sockets import LOOPBACK, base_url, listen
 
 
 def api(
     host: Annotated[
         str, typer.Option(help="Address to listen on; 0.0.0.0 for all addresses of this machine.")
-    ] = "127.0.0.1",
+    ] = LOOPBACK,
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 for any free one.")] = 8000,
     access_log: Annotated[bool, typer.Option("--access-log", help="Log every request to standard error.")] = False,
 ) -> None:

@@ -15,10 +15,10 @@ from market_pipeline.cli.summary import LoadRecord, print_plan, print_records
 from market_pipeline.cli.symbol_option import select_symbols
 from market_pipeline.cli.vendor_option import vendor_settings
 from market_pipeline.core import stop_signals
-from market_pipeline.core.run_planning import range_runs, runs_for_missing
+from market_pipeline.core.run_planning import plan_missing_runs, plan_range_runs
 from market_pipeline.core.sessions import check_order
 from market_pipeline.core.symbols import DEFAULT_BACKFILL
-from market_pipeline.warehouse.coverage import missing_spans, never_loaded
+from market_pipeline.warehouse.coverage import find_never_loaded, missing_spans
 from market_pipeline.warehouse.database import warehouse_of
 
 DEFAULT_DAYS = 1825
@@ -76,11 +76,11 @@ def backfill(
     with warehouse_of(settings) as warehouse:
         selected = select_symbols(warehouse, symbols or (EVERY if missing else SymbolChoice(DEFAULT_BACKFILL)))
         if missing:
-            runs = runs_for_missing(missing_spans(warehouse, selected, first, last))
-            if not quiet and (names := never_loaded(warehouse, [symbol.name for symbol in selected])):
+            runs = plan_missing_runs(missing_spans(warehouse, selected, first, last))
+            if not quiet and (names := find_never_loaded(warehouse, [symbol.name for symbol in selected])):
                 print_note(describe_never_loaded(names))
         else:
-            runs = range_runs(selected, first, last, now)
+            runs = plan_range_runs(selected, first, last, now)
         if dry_run:
             print_plan(runs, settings.requests_per_minute, as_json=as_json)
             return

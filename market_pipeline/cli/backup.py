@@ -12,7 +12,15 @@ from pydantic import SecretStr
 
 from market_pipeline.core.settings import Settings, load_settings
 from market_pipeline.core.wording import are, counted
-from market_pipeline.warehouse.backup.backup import DAGSTER, WAREHOUSE, Backup, Told, back_up, find_backup, remove_old
+from market_pipeline.warehouse.backup.backup import (
+    DAGSTER,
+    WAREHOUSE,
+    Backup,
+    Report,
+    back_up,
+    find_backup,
+    remove_old_backups,
+)
 from market_pipeline.warehouse.backup.restore import restore as restore_backup
 from market_pipeline.warehouse.database import database_url
 
@@ -44,8 +52,8 @@ def backup(
     """Save the warehouse and Dagster's database, each as of one instant. Both may be in use meanwhile."""
     settings = load_settings()
     home = _backup_folder(settings, folder)
-    made = back_up(_database_urls(settings), home, datetime.now(UTC), verify=verify, told=_note_printer(quiet=quiet))
-    removed = remove_old(home, keep) if verify else []
+    made = back_up(_database_urls(settings), home, datetime.now(UTC), verify=verify, report=_note_printer(quiet=quiet))
+    removed = remove_old_backups(home, keep) if verify else []
     if as_json:
         result = {"folder": str(made.folder), **asdict(made.manifest), "removed": [str(path) for path in removed]}
         typer.echo(json.dumps(result, indent=2, default=datetime.isoformat))
@@ -74,7 +82,7 @@ def restore(
     settings = load_settings()
     found, names = find_backup(what, _backup_folder(settings, folder))
     told = _note_printer(quiet=quiet)
-    result = restore_backup(found, names, _database_urls(settings), datetime.now(UTC), replace=replace, told=told)
+    result = restore_backup(found, names, _database_urls(settings), datetime.now(UTC), replace=replace, report=told)
     if as_json:
         typer.echo(json.dumps({"folder": str(found.folder), **asdict(result)}, indent=2))
         return
@@ -104,5 +112,5 @@ def _database_urls(settings: Settings) -> Mapping[str, SecretStr]:
     return {WAREHOUSE: database_url(settings), DAGSTER: dagster_database_url(settings)}
 
 
-def _note_printer(*, quiet: bool) -> Told:
+def _note_printer(*, quiet: bool) -> Report:
     return (lambda _message: None) if quiet else (lambda message: typer.echo(message, err=True))

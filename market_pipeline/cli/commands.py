@@ -9,7 +9,7 @@ import typer
 
 from market_pipeline import __version__
 from market_pipeline.cli.lazy import LazyCommand, PassthroughCommand, lazy_group
-from market_pipeline.core.gc_tuning import collect_seldom
+from market_pipeline.core.gc_tuning import collect_rarely
 from market_pipeline.core.settings import SettingsError, load_settings
 
 COMMANDS = {
@@ -61,7 +61,7 @@ def _options(
 
 def run(arguments: list[str] | None) -> None:
     """Run the command line. It raises SystemExit, or an error that main.py reports."""
-    collect_seldom()
+    collect_rarely()
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal's encoding may lack characters
     # A pool logs a lost connection with a traceback, besides raising the error.

@@ -57,7 +57,7 @@ def gaps(symbols: Symbols = EVERY, as_json: AsJson = False) -> None:
     with warehouse_of(load_settings()) as warehouse:
         names = [symbol.name for symbol in select_symbols(warehouse, symbols)]
         rows = coverage_views.gaps(warehouse, names)
-        unknown = coverage_views.never_loaded(warehouse, names)
+        unknown = coverage_views.find_never_loaded(warehouse, names)
     if as_json:
         typer.echo(json.dumps({"gaps": _format_dates(rows), "never_loaded": unknown}, indent=2))
         return

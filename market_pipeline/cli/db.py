@@ -16,10 +16,10 @@ from market_pipeline.core.database_address import describe
 from market_pipeline.core.settings import load_settings
 from market_pipeline.core.wording import counted
 from market_pipeline.warehouse import embedded
-from market_pipeline.warehouse.backup.client_programs import NO_OPTIONS, environment_for, session_options
+from market_pipeline.warehouse.backup.client_programs import NO_OPTIONS, client_environment, session_options
 from market_pipeline.warehouse.database import create_warehouse_engine, database_url, warehouse_of
-from market_pipeline.warehouse.database_errors import unavailable
-from market_pipeline.warehouse.roles import analysts_access
+from market_pipeline.warehouse.database_errors import unavailable_error
+from market_pipeline.warehouse.roles import grant_analyst_access
 from market_pipeline.warehouse.schema import MigrationPlan, migrate, plan_migration
 
 app = typer.Typer(
@@ -78,7 +78,7 @@ def analysts(
 ) -> None:
     """Print the URL of the read-only role for analysts. The first call creates the role and includes the password."""
     with warehouse_of(load_settings()) as warehouse:
-        access = analysts_access(warehouse, new_password=new_password)
+        access = grant_analyst_access(warehouse, new_password=new_password)
     typer.echo(access.url.get_secret_value())
     if access.has_password:
         typer.echo("Keep the password: it is stored nowhere, and not shown again.", err=True)
@@ -140,7 +140,7 @@ def psql(ctx: typer.Context) -> NoReturn:
     if settings.database_url is not None:
         program = Path(shutil.which("psql") or program)  # the wheel's has no TLS, which an external server may require
     address = database_url(settings)
-    environment = environment_for(address, _session_options(address))
+    environment = client_environment(address, _session_options(address))
     os.execve(program, [str(program), *ctx.args], environment)  # noqa: S606, no shell is wanted
 
 
@@ -160,7 +160,7 @@ def _connect(url: SecretStr) -> None:
     try:
         engine.connect().close()
     except OperationalError as error:
-        raise unavailable(error, engine) from None
+        raise unavailable_error(error, engine) from None
     finally:
         engine.dispose()
 

@@ -15,7 +15,7 @@ from market_pipeline.cli.backfill import exit_code
 from market_pipeline.cli.summary import LoadRecord, print_records
 from market_pipeline.core import stop_signals
 from market_pipeline.core.errors import UsageError
-from market_pipeline.core.run_planning import range_runs
+from market_pipeline.core.run_planning import plan_range_runs
 from market_pipeline.core.settings import Settings, checkout_dir, load_settings
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.dbt_project import model_names, output_folder
@@ -25,7 +25,7 @@ from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database import create_warehouse_engine, warehouse_of
 from market_pipeline.warehouse.database_errors import first_line
 from market_pipeline.warehouse.embedded.server_errors import EmbeddedServerError
-from market_pipeline.warehouse.foreign_data import KnownData, foreign_data
+from market_pipeline.warehouse.foreign_data import KnownData, find_foreign_data
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 
 RANGES = {
@@ -111,7 +111,7 @@ def _clean(settings: Settings, *, force: bool) -> None:
     last_up = UpSession.last(settings)
     if last_up is not None and last_up.running:
         raise DemoError(f"`market-pipeline up` is running on {data_dir}: stop it first")
-    if not force and embedded.was_made(data_dir):
+    if not force and embedded.has_server(data_dir):
         _check_demo_only(settings)
     removed = embedded.destroy(data_dir)
     for folder, names in ((settings.dagster_dir, DAGSTER_FILES), (output_folder(settings), DBT_FILES)):
@@ -136,7 +136,7 @@ def _check_demo_only(settings: Settings) -> None:
     try:
         engine = create_warehouse_engine(embedded.ensure_running(data_dir).url())
         try:
-            other_data = foreign_data(engine, KnownData("sandbox", first_dates, LAST_SESSION, model_names()))
+            other_data = find_foreign_data(engine, KnownData("sandbox", first_dates, LAST_SESSION, model_names()))
         finally:
             engine.dispose()
     except DBAPIError as error:
@@ -166,7 +166,7 @@ def _load(settings: Settings, warehouse: Engine) -> list[LoadRecord]:
     for first_session, names in RANGES.items():
         symbols = [Symbol.of(name, "stock") for name in names]
         add_symbols(warehouse, symbols)
-        runs += range_runs(symbols, first_session, LAST_SESSION, datetime.now(UTC))
+        runs += plan_range_runs(symbols, first_session, LAST_SESSION, datetime.now(UTC))
     with running_sandbox() as base_url:
         on_sandbox = settings.model_copy(update={"polygon_base_url": base_url})
         records = launch_runs(on_sandbox, warehouse, runs, quiet=False)

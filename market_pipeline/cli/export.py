@@ -16,14 +16,14 @@ from market_pipeline.cli.parameters import SymbolChoice, parse_date, parse_insta
 from market_pipeline.core.settings import load_settings
 from market_pipeline.core.wording import are, counted
 from market_pipeline.warehouse.database import warehouse_of
-from market_pipeline.warehouse.export import Format, Manifest, Watch, export_stream, format_of
+from market_pipeline.warehouse.export import ExportManifest, FileFormat, ProgressCallback, choose_format, export_stream
 from market_pipeline.warehouse.export import export as write_file
 from market_pipeline.warehouse.export_query import (
     Adjustment,
     ExportRequestError,
     Selection,
     Summary,
-    exportable_symbols,
+    find_exportable_symbols,
 )
 
 STANDARD_OUTPUT = Path("-")
@@ -67,7 +67,7 @@ def export(
         ),
     ] = None,
     kind: Annotated[
-        Format | None,
+        FileFormat | None,
         typer.Option("--format", help="Parquet or CSV.", show_default="by the file's name; CSV to standard output"),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
@@ -78,19 +78,19 @@ def export(
     Example: market-pipeline export --symbols AAPL,MSFT --start 2020-01-01 --adjustment all --output bars.parquet
     """
     to_stream = output == STANDARD_OUTPUT
-    file_format = (kind or Format.CSV) if to_stream else format_of(output, kind)
-    if to_stream and file_format is Format.PARQUET and sys.stdout.isatty():
+    file_format = (kind or FileFormat.CSV) if to_stream else choose_format(output, kind)
+    if to_stream and file_format is FileFormat.PARQUET and sys.stdout.isatty():
         raise ExportRequestError("a terminal can't show Parquet: write it to a file or a pipe, or add --format csv")
     with warehouse_of(load_settings()) as warehouse:
         selection = Selection(
-            symbols=exportable_symbols(warehouse, symbols.names),
+            symbols=find_exportable_symbols(warehouse, symbols.names),
             start=start,
             end=end,
             adjustment=adjustment,
             as_of=as_of,
         )
         with _show_progress(quiet=quiet) as progress:
-            result: Manifest | Summary
+            result: ExportManifest | Summary
             if to_stream:
                 result = export_stream(warehouse, selection, file_format, sys.stdout.buffer, progress=progress)
                 sys.stdout.flush()
@@ -114,7 +114,7 @@ def _warn_of_unadjusted(rows: int) -> None:
 
 
 @contextmanager
-def _show_progress(*, quiet: bool) -> Iterator[Watch]:
+def _show_progress(*, quiet: bool) -> Iterator[ProgressCallback]:
     """Show a progress bar on a terminal, and yield the function that updates it."""
     if quiet or not sys.stderr.isatty():
         yield lambda _done, _total: None

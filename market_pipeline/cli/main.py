@@ -18,7 +18,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit."""
     _open_standard_streams()
     try:
-        with stop_signals.watched():
+        with stop_signals.watch_signals():
             code = _run(arguments)
             if stop_signals.requested() and code != 0:
                 _print_interrupted()

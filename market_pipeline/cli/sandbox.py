@@ -9,10 +9,10 @@ from pydantic import SecretStr
 from market_pipeline.cli.output import print_note
 from market_pipeline.cli.parameters import parse_utc_instant
 from market_pipeline.core.plans import PlanName
-from market_pipeline.core.sockets import base_url
+from market_pipeline.core.sockets import LOOPBACK, base_url
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.faults import FAULTS
-from market_pipeline.sandbox.loopback_server import LOOPBACK, listen_on_loopback, sandbox_server
+from market_pipeline.sandbox.loopback_server import listen_on_loopback, sandbox_server
 
 DEFAULT_PORT = 8900
 DEFAULT_UNKNOWN = "NOSUCH"

@@ -19,10 +19,10 @@ from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.rate_limit import WINDOW_SECONDS
 from market_pipeline.polygon.request_planning import waiting_seconds
 from market_pipeline.polygon.vendor_errors import PolygonError, UnknownTickerError
-from market_pipeline.reference_data import asset_class_of, look_up, refresh
+from market_pipeline.reference_data import asset_class_of, fetch_reference, refresh_reference
 from market_pipeline.warehouse.database import warehouse_of
 from market_pipeline.warehouse.rate_limit import SharedLimiter
-from market_pipeline.warehouse.symbol_renaming import renaming
+from market_pipeline.warehouse.symbol_renaming import rename_symbol
 from market_pipeline.warehouse.tracked_symbols import (
     Reference,
     active_symbols,
@@ -131,7 +131,7 @@ def check(
         typer.echo(f"Looking {counted(len(selected), 'symbol')} up at the vendor{wait}.", err=True)
         for symbol in selected:
             try:
-                reference = refresh(client, engine, symbol)
+                reference = refresh_reference(client, engine, symbol)
             except UnknownTickerError as error:
                 unknown += 1
                 typer.echo(str(error))
@@ -170,7 +170,7 @@ def rename(
     settings = load_settings()
     with (
         warehouse_of(settings) as engine,
-        renaming(engine, symbol, new_name) as renamed,
+        rename_symbol(engine, symbol, new_name) as renamed,
         existing_instance(settings, engine) as instance,
     ):
         if instance is not None:
@@ -192,7 +192,7 @@ def _look_up(engine: Engine, symbol: Symbol) -> Reference:
     """
     try:
         with _open_client(vendor_settings(), engine) as client:
-            reference = look_up(client, symbol)
+            reference = fetch_reference(client, symbol)
     except UnknownTickerError as error:
         raise UnknownSymbolError(f"{error} (--no-check tracks it anyway)") from None
     except PolygonError as error:

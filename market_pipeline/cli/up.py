@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from market_pipeline.core import logging_json, stop_signals
 from market_pipeline.core.errors import MarketPipelineError, UsageError
 from market_pipeline.core.settings import Settings, load_settings
-from market_pipeline.core.sockets import PortTakenError, free_port, listen
+from market_pipeline.core.sockets import LOOPBACK, PortTakenError, find_free_port, listen
 from market_pipeline.core.wording import counted
 from market_pipeline.operations.repeated_errors import RepeatedErrors
 from market_pipeline.operations.supervisor import Service, Supervisor, end_leftovers
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
     from market_pipeline.operations.processes import Addresses
 
-LOOPBACK = "127.0.0.1"
 COLOURS = {
     "sandbox": typer.colors.YELLOW, "code": typer.colors.BLUE, "webserver": typer.colors.GREEN,
     "daemon": typer.colors.MAGENTA, "api": typer.colors.CYAN,
@@ -84,8 +83,8 @@ def _run(
     from market_pipeline.operations.processes import Addresses, last_code_port, store_code_port
     from market_pipeline.orchestration.run_launch import open_instance
 
-    addresses = Addresses(*where, code_port=free_port())
-    vendor = f"http://{LOOPBACK}:{free_port()}" if sandbox else None
+    addresses = Addresses(*where, code_port=find_free_port())
+    vendor = f"http://{LOOPBACK}:{find_free_port()}" if sandbox else None
     session = UpSession.begin(addresses.code_port, addresses.api, addresses.ui, vendor)
     supervisor = Supervisor(session.mark, _write, stopping)
     with open_instance(settings) as instance:
@@ -153,7 +152,7 @@ def _lock_folder(settings: Settings) -> Iterator[Path]:
 
 def _handle_signals() -> threading.Event:
     """Return an event that the first signal sets. The second signal ends this process and its services at once."""
-    stop_signals.leave_to_command()
+    stop_signals.remove_time_limit()
     stopping = threading.Event()
     since = 0.0
 
@@ -192,7 +191,7 @@ def _write(name: str, line: str) -> None:
 def _print(name: str, line: str) -> None:
     prefix = f"{name:<{WIDTH}} | "
     if logging_json.is_json():
-        prefix, line = "", logging_json.relayed(line, name)
+        prefix, line = "", logging_json.wrap_line(line, name)
     elif sys.stdout.isatty():
         prefix = typer.style(prefix, fg=COLOURS.get(name, typer.colors.WHITE), bold=name not in COLOURS)
     else:

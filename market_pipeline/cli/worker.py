@@ -52,7 +52,7 @@ def worker(
         without_gossip=True,
         without_mingle=True,
     )
-    stop_signals.leave_to_command()  # Celery handles the signals, and finishes running tasks
+    stop_signals.remove_time_limit()  # Celery handles the signals, and finishes running tasks
     celery_worker.start()
     raise typer.Exit(celery_worker.exitcode or 0)
 

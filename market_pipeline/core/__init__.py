@@ -1,1 +1,1 @@
-"""Vocabulary shared by every package: settings, symbols, sessions, bars and errors. Imports nothing of the project."""
+"""Vocabulary of every package: settings, symbols, sessions, bars and errors. It imports nothing of the project."""

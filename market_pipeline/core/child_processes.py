@@ -1,7 +1,7 @@
-"""Child processes that end with the process that started them, however that ends: by `kill -9` too.
+"""Child processes that end with the process that started them, even if that is killed by `kill -9`.
 
-A guard, a shell that waits for the end of a pipe that only this process holds open, does what has to be done then. It
-works on Linux and macOS alike, and for children that know nothing of it. Stopping children in order is not done here.
+A guard, a shell that waits at the end of a pipe that only this process holds open, does the ending. It works on Linux
+and macOS alike, for children that know nothing of it. The supervisor stops children in order.
 """
 
 import subprocess
@@ -15,22 +15,22 @@ _TERMINATE = 'read -r _; kill -TERM "$1"'
 
 
 @contextmanager
-def guarded(*command: str) -> Iterator[None]:
-    """Have a command run if this process ends inside the block without leaving it."""
+def run_if_killed(*command: str) -> Iterator[None]:
+    """Run a command if this process ends inside the block without leaving it."""
     with _guard(_RUN, *command):
         yield
 
 
 @contextmanager
-def ending_with_us(pid: int) -> Iterator[None]:
-    """Have a child terminated if this process ends inside the block without leaving it."""
+def terminate_with_us(pid: int) -> Iterator[None]:
+    """Terminate a child if this process ends inside the block without leaving it."""
     with _guard(_TERMINATE, str(pid)):
         yield
 
 
 def run_child(command: Sequence[str | Path], **options: Any) -> subprocess.CompletedProcess[bytes]:
-    """Run a program to its end, as `subprocess.run` does; if this process is killed meanwhile, so is the program."""
-    with subprocess.Popen(command, **options) as process, ending_with_us(process.pid):  # noqa: S603, the caller's own
+    """Run a program to its end, as `subprocess.run` does, and kill it if this process is killed."""
+    with subprocess.Popen(command, **options) as process, terminate_with_us(process.pid):  # noqa: S603, the caller's own
         try:
             output, errors = process.communicate()
         except BaseException:

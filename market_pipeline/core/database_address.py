@@ -1,4 +1,4 @@
-"""The address of a PostgreSQL database, read by libpq's own rules: what DATABASE_URL may say, for every consumer alike.
+"""Addresses of PostgreSQL databases, parsed by libpq's own rules for every consumer of DATABASE_URL alike.
 
 Knows no settings and connects to nothing.
 """
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from sqlalchemy import URL
 
 CREDENTIALS = frozenset({"user", "password", "passfile", "service", "sslcert", "sslkey", "sslpassword"})
-"""The parameters that say who we are."""
+"""Parameters that identify us."""
 
 _SCHEME = re.compile(r"postgres(?:ql)?(?:\+\w+)?://")
 _UNAMBIGUOUS = re.compile(r"(?:[^@/]*@)?[^@?]*(?:\?.*)?", re.DOTALL)
-"""No "@" where libpq expects a host or a database: what is before it would be the rest of a password."""
+"""No "@" in the host or the database, which would be the rest of an unescaped password."""
 
 _PLAIN_HOST = re.compile(r"[\w.-]+|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*")
 _FORM = "is not of the form postgresql://user:password@host:5432/database"
@@ -33,30 +33,30 @@ _ESCAPED = (
 
 
 class AddressError(UsageError, ValueError):
-    """An address can't be used. The message holds no part of it: any part may be one of a password."""
+    """An unusable address. The message contains no part of it: any part may be one of a password."""
 
 
 @dataclass(frozen=True, repr=False)
 class DatabaseAddress:
-    """A database's address as libpq's parameters, by their names, sorted."""
+    """A database's address as libpq's parameters, sorted by name."""
 
     items: tuple[tuple[str, str], ...]
 
     @classmethod
-    def of(cls, url: SecretStr) -> Self:
-        """The address that `url` spells, with a driver after the scheme (`postgresql+psycopg`) or without.
+    def parse(cls, url: SecretStr) -> Self:
+        """Parse a URL, with a driver after the scheme (`postgresql+psycopg`) or without.
 
         Raises:
             AddressError: it can't be read without doubt, or names no database.
         """
-        written = url.get_secret_value()
-        scheme = _SCHEME.match(written)
+        text = url.get_secret_value()
+        scheme = _SCHEME.match(text)
         if scheme is None:
             raise AddressError(_FORM)
-        rest = written[scheme.end() :]
+        rest = text[scheme.end() :]
         if not _UNAMBIGUOUS.fullmatch(rest):
             raise AddressError(_ESCAPED)
-        address = cls.made_of(_parsed(f"postgresql://{rest}"))
+        address = cls.from_parameters(_parse_uri(f"postgresql://{rest}"))
         if "dbname" not in address.parameters:
             raise AddressError(f"{_FORM}: it names no database")
         if not all(_is_port(port) for port in address.parameters.get("port", "").split(",")):
@@ -66,20 +66,20 @@ class DatabaseAddress:
         return address
 
     @classmethod
-    def made_of(cls, parameters: Mapping[str, str]) -> Self:
-        """The address of these parameters."""
+    def from_parameters(cls, parameters: Mapping[str, str]) -> Self:
+        """Return the address of these libpq parameters."""
         return cls(tuple(sorted(parameters.items())))
 
     @classmethod
-    def of_engine(cls, url: "URL") -> Self:
-        """The address that an engine's `url`, which was made of one, stands for."""
+    def from_engine_url(cls, url: "URL") -> Self:
+        """Return the address in an engine's URL, which was made of one."""
         parts = {"user": url.username, "password": url.password, "host": url.host, "port": url.port}
         named = {**parts, "dbname": url.database, **url.query}
-        return cls.made_of({name: str(value) for name, value in named.items() if value})
+        return cls.from_parameters({name: str(value) for name, value in named.items() if value})
 
     @cached_property
     def parameters(self) -> dict[str, str]:
-        """The parameters of libpq, for psycopg and psycopg2: https://www.postgresql.org/docs/current/libpq-connect.html."""
+        """Parameters of libpq for psycopg and psycopg2: https://www.postgresql.org/docs/current/libpq-connect.html."""
         return dict(self.items)
 
     @property
@@ -99,52 +99,52 @@ class DatabaseAddress:
         ]
         return f"{','.join(places)}/{self.database}"
 
-    def beside(self, database: str) -> "DatabaseAddress":
-        """The address of another database on the same server, by the same user."""
-        return DatabaseAddress.made_of({**self.parameters, "dbname": database})
+    def for_database(self, database: str) -> "DatabaseAddress":
+        """Return the address of another database on the same server, for the same user."""
+        return DatabaseAddress.from_parameters({**self.parameters, "dbname": database})
 
-    def of_role(self, role: str, password: str | None) -> "DatabaseAddress":
-        """The same database for another role: nothing that lets us in is left."""
+    def for_role(self, role: str, password: str | None) -> "DatabaseAddress":
+        """Return the same database's address for another role, without any of our credentials."""
         kept = {name: value for name, value in self.parameters.items() if name not in CREDENTIALS}
-        return DatabaseAddress.made_of({**kept, "user": role, **({"password": password} if password else {})})
+        return DatabaseAddress.from_parameters({**kept, "user": role, **({"password": password} if password else {})})
 
     @property
     def without_password(self) -> "DatabaseAddress":
-        """The same address, for a place that may be read."""
+        """The same address for a place that others may read."""
         return DatabaseAddress(tuple(item for item in self.items if item[0] != "password"))
 
     def url(self, scheme: str = "postgresql") -> SecretStr:
-        """The address as a URL that libpq and SQLAlchemy read alike, the password included."""
+        """Return the address as a URL that libpq and SQLAlchemy parse alike, with the password."""
         rest = dict(self.parameters)
         user, password, database = rest.pop("user", ""), rest.pop("password", ""), rest.pop("dbname")
-        who = ":".join(quote(each, safe="") for each in ((user, password) if password else (user,)))
+        credentials = ":".join(quote(each, safe="") for each in ((user, password) if password else (user,)))
         place = ""
         if _PLAIN_HOST.fullmatch(rest.get("host", "")) and "," not in rest.get("port", ""):
             host, port = rest.pop("host"), rest.pop("port", "")
             place = f"{f'[{host}]' if ':' in host else host}{f':{port}' if port else ''}"
         query = "&".join(f"{name}={quote(value, safe='')}" for name, value in rest.items())
-        written = f"{scheme}://{f'{who}@' if who else ''}{place}/{quote(database, safe='')}"
-        return SecretStr(f"{written}?{query}" if query else written)
+        result = f"{scheme}://{f'{credentials}@' if credentials else ''}{place}/{quote(database, safe='')}"
+        return SecretStr(f"{result}?{query}" if query else result)
 
 
 def describe(url: SecretStr) -> str:
-    """A database's address for people: host, port and name, with neither user nor password.
+    """Return a database's host, port and name for people, with neither user nor password.
 
     Raises:
         AddressError: it can't be read.
     """
-    return DatabaseAddress.of(url).where
+    return DatabaseAddress.parse(url).where
 
 
-def _parsed(uri: str) -> dict[str, str]:
-    import psycopg  # a third of the time that reading the settings takes, where there is no address
+def _parse_uri(uri: str) -> dict[str, str]:
+    import psycopg  # a third of the time that reading the settings takes, if no address is set
     from psycopg.conninfo import conninfo_to_dict
 
     try:
-        found = {name: str(value) for name, value in conninfo_to_dict(uri).items() if value is not None}
-    except (psycopg.Error, ValueError):  # libpq's words quote what they are about
+        parameters = {name: str(value) for name, value in conninfo_to_dict(uri).items() if value is not None}
+    except (psycopg.Error, ValueError):  # libpq's message quotes the address
         raise AddressError(_ESCAPED) from None
-    return {name: value for name, value in found.items() if value.strip(",")}  # of several hosts, no port is ","
+    return {name: value for name, value in parameters.items() if value.strip(",")}  # several hosts without ports: ","
 
 
 def _is_port(port: str) -> bool:

@@ -1,7 +1,6 @@
-"""Network calls that end in time, whatever the other side does.
+"""Deadlines of network calls, which end in time whatever the other side does.
 
-A socket's timeout is one for each read, which a byte every few seconds never ends, and looking a name up has none. What
-is called over the network, and how, is the callers' business.
+A socket's timeout applies to each read, so that a byte every few seconds never ends, and name resolution has none.
 """
 
 import os
@@ -17,58 +16,58 @@ T = TypeVar("T")
 
 
 class DeadlineError(TimeoutError):
-    """A call over the network took longer than it was given."""
+    """A network call took longer than its deadline."""
 
 
 class HasFileNumber(Protocol):
-    """A socket, or what wraps one."""
+    """A socket, or an object that wraps one."""
 
     def fileno(self) -> int:
-        """The number that the system knows it by."""
+        """Return the system's number of the socket."""
         ...
 
 
-class _Watch:
-    """The sockets of one call, which are shut down once it has to end."""
+class _CallSockets:
+    """The sockets of one call, which are shut down at its deadline."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._sockets: list[HasFileNumber] = []
         self._over = False
 
-    def add(self, door: HasFileNumber) -> None:
+    def add(self, sock: HasFileNumber) -> None:
         with self._lock:
-            self._sockets.append(door)
+            self._sockets.append(sock)
             if self._over:
-                _shut_down(door)
+                _shut_down(sock)
 
     def end(self) -> None:
         with self._lock:
             self._over = True
-            for door in self._sockets:
-                _shut_down(door)
+            for sock in self._sockets:
+                _shut_down(sock)
 
 
-_watch: ContextVar[_Watch | None] = ContextVar("watch", default=None)
+_call_sockets: ContextVar[_CallSockets | None] = ContextVar("call_sockets", default=None)
 
 
 def call_within(seconds: float, call: Callable[[], T]) -> T:
-    """The result of a call, which is cut off when its time is over.
+    """Return the result of a call, which is cut off at its deadline.
 
-    It is made in a thread of its own. A thread that waits where no socket is watched yet, for a name's address, goes on
-    until the system gives up, and is then cut off before it sends anything.
+    The call has a thread of its own. A thread that waits without a watched socket, for a name's resolution, goes on
+    until the system gives up, and is cut off before it sends anything.
 
     Raises:
         DeadlineError: it took longer.
     """
-    watch = _Watch()
+    sockets = _CallSockets()
     done: Future[T] = Future()
 
     def run() -> None:
-        _watch.set(watch)
+        _call_sockets.set(sockets)
         try:
             done.set_result(call())
-        except BaseException as error:  # the caller's, whatever it is
+        except BaseException as error:  # which the caller handles
             done.set_exception(error)
 
     threading.Thread(target=run, name="network call", daemon=True).start()
@@ -80,16 +79,16 @@ def call_within(seconds: float, call: Callable[[], T]) -> T:
         raise DeadlineError(f"no end after {seconds:g} s") from None
     finally:
         if not done.done():
-            watch.end()
+            sockets.end()
 
 
-def watch_socket(door: HasFileNumber) -> None:
-    """Have a socket shut down when the call that is being made has to end; called before each wait for an answer."""
-    if (watch := _watch.get()) is not None:
-        watch.add(door)
+def watch_socket(sock: HasFileNumber) -> None:
+    """Shut this socket down at the current call's deadline. Call it before each wait for a response."""
+    if (sockets := _call_sockets.get()) is not None:
+        sockets.add(sock)
 
 
-def _shut_down(door: HasFileNumber) -> None:
+def _shut_down(sock: HasFileNumber) -> None:
     # Another socket of the same connection: what wraps it, TLS for one, is in use by the other thread.
-    with suppress(OSError, ValueError), socket.socket(fileno=os.dup(door.fileno())) as twin:
+    with suppress(OSError, ValueError), socket.socket(fileno=os.dup(sock.fileno())) as twin:
         twin.shutdown(socket.SHUT_RDWR)

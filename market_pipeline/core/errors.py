@@ -1,13 +1,13 @@
 """The root of the project's own errors.
 
-Every error a user can meet is a type of its own, beside the code that raises it, whose message says what happened and
-what to do next. They are caught at the edges (command line, API, asset), never in the middle.
+Every error that a user can meet is a type of its own, beside the code that raises it, with a message that says what
+happened and the next step. The edges (command line, API, asset) catch them.
 """
 
 
 class MarketPipelineError(Exception):
-    """Something a user can act on. The message is shown as it is: one line, naming the next step, holding no secret."""
+    """An error that a user can act on. Its message is one line, names the next step and holds no secret."""
 
 
 class UsageError(MarketPipelineError):
-    """The request itself is at fault: the command line answers with exit code 2, the API with a 4xx."""
+    """A request that is at fault itself: the command line exits with code 2, the API responds with a 4xx."""

@@ -1,7 +1,7 @@
-"""How often Python looks for garbage: seldom while a process starts, which makes thousands of objects that stay.
+"""Tune the garbage collector: collect rarely during start-up, then freeze the objects that live as long as the process.
 
-By itself it looks through all of them again and again, and once more when the process ends: together a third of a short
-command's time.
+With Python's own thresholds, collections while thousands of such objects are made, and the one at the end of the
+process, take a third of a short command's time.
 """
 
 import atexit
@@ -9,21 +9,21 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-SELDOM = (100_000, 20, 20)
-"""After how many new objects it looks at the new ones, and after how many such looks at older ones."""
+RARE_THRESHOLDS = (100_000, 20, 20)
+"""New objects before a collection of the young ones, and such collections before those of the two older generations."""
 
 
-def collect_seldom() -> None:
-    """Have it look seldom from now on, and not at all once the process ends, as suits one that does so soon."""
-    gc.set_threshold(*SELDOM)
+def collect_rarely() -> None:
+    """Collect rarely from now on and not at all at exit, as suits a process that ends soon."""
+    gc.set_threshold(*RARE_THRESHOLDS)
     atexit.register(gc.freeze)
 
 
 @contextmanager
 def frozen_after() -> Iterator[None]:
-    """Have it look seldom for a while, and never again at what is there in the end."""
+    """Collect rarely inside the block, and exempt the objects that exist at its end from collection."""
     before = gc.get_threshold()
-    gc.set_threshold(*SELDOM)
+    gc.set_threshold(*RARE_THRESHOLDS)
     try:
         yield
     finally:

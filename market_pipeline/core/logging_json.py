@@ -1,7 +1,7 @@
-"""Logs as JSON, where LOG_FORMAT says so: one object a line on standard error, with the run and the symbol it is about.
+"""Logs as JSON if LOG_FORMAT says so: one object per line on standard error, with its run and symbol.
 
-What is logged is the business of whoever logs it. A symbol is known from `extra={"symbol": ...}` or from structlog's
-context variables, in which the work on one binds it for all that is called meanwhile.
+The symbol comes from `extra={"symbol": ...}` or from structlog's context variables, to which the work on a symbol binds
+it for all that is called meanwhile.
 """
 
 import json
@@ -21,7 +21,7 @@ from market_pipeline.core.run_planning import trigger_of
 
 COLOURED = re.compile(r"\x1b\[[0-9;]*m")
 RENAMED = {"timestamp": "time", "event": "message"}
-"""What Dagster's own programs call what we call otherwise."""
+"""Fields of Dagster's JSON logs that have other names here."""
 
 REPEATED_SECONDS = 60.0
 KINDS_KEPT = 1_000
@@ -29,9 +29,10 @@ KINDS_KEPT = 1_000
 
 
 class JsonFormatter(structlog.stdlib.ProcessorFormatter):
-    """Makes a record of the standard library's an object: time, level, logger, message, and where known the rest.
+    """Formats a log record as an object with the time, the level, the logger and the message.
 
-    That is run_id, job, step, trigger, symbol; `exception` with the traceback. Instants are in UTC, as ISO 8601.
+    Further fields, if known: run_id, job, step, trigger and symbol. `exception` holds the traceback. Instants are in
+    UTC, as ISO 8601.
     """
 
     def __init__(self) -> None:
@@ -42,7 +43,7 @@ class JsonFormatter(structlog.stdlib.ProcessorFormatter):
 
 
 def configure() -> None:
-    """Have this process log as JSON."""
+    """Log as JSON in this process."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
@@ -51,20 +52,20 @@ def configure() -> None:
 
 
 @dataclass
-class _Said:
+class _LogRepetition:
     first: float
     more: int = 0
 
 
 class Repetitions(logging.Filter):
-    """Lets a warning or an error through once in REPEATED_SECONDS; the next says how often it came meanwhile.
+    """Passes a warning or an error once in REPEATED_SECONDS; the next one counts the repetitions in between.
 
-    What it says in which words is compared before its arguments are put in, so that nobody fills a disk by errors.
+    Messages are compared before their arguments are put in, so that a repeated error fills no disk.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self._said: dict[tuple[object, ...], _Said] = {}
+        self._by_kind: dict[tuple[object, ...], _LogRepetition] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Decide once for all handlers if the record is to be written."""
@@ -75,21 +76,21 @@ class Repetitions(logging.Filter):
 
     def _is_new(self, record: logging.LogRecord) -> bool:
         kind = (record.name, record.levelno, str(record.msg)[:200], record.exc_info and record.exc_info[0])
-        said = self._said.get(kind)
-        if said is not None and record.created - said.first < REPEATED_SECONDS:
-            said.more += 1
+        repetition = self._by_kind.get(kind)
+        if repetition is not None and record.created - repetition.first < REPEATED_SECONDS:
+            repetition.more += 1
             return False
-        if said is not None and said.more:
-            record.msg, record.args = f"{record.getMessage()} [{said.more:,} more since]", None
-        if len(self._said) >= KINDS_KEPT:
-            self._said.clear()
-        self._said[kind] = _Said(record.created)
+        if repetition is not None and repetition.more:
+            record.msg, record.args = f"{record.getMessage()} [{repetition.more:,} more since]", None
+        if len(self._by_kind) >= KINDS_KEPT:
+            self._by_kind.clear()
+        self._by_kind[kind] = _LogRepetition(record.created)
         return True
 
 
 @contextmanager
-def said_once() -> Iterator[None]:
-    """Have this process say a repeated warning or error once a minute, and count the others, while the block runs."""
+def limit_repeats() -> Iterator[None]:
+    """Log a repeated warning or error once a minute inside the block, with the number of repetitions."""
     repetitions = Repetitions()
     handlers = list(logging.getLogger().handlers)
     for handler in handlers:
@@ -102,12 +103,12 @@ def said_once() -> Iterator[None]:
 
 
 def is_json() -> bool:
-    """Whether this process logs as JSON."""
+    """Return True if this process logs as JSON."""
     return any(isinstance(handler.formatter, JsonFormatter) for handler in logging.getLogger().handlers)
 
 
-def relayed(line: str, program: str) -> str:
-    """A line that a program wrote, as an object that names it; what is no object becomes the message of one."""
+def wrap_line(line: str, program: str) -> str:
+    """Return a service's log line as an object that names the service; text becomes its message."""
     try:
         found = json.loads(line)
     except ValueError:
@@ -119,7 +120,7 @@ def relayed(line: str, program: str) -> str:
 
 def _object(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     record: logging.LogRecord = event["_record"]
-    # What Dagster adds to the records of a run: whose they are, and the message before it put all that in front.
+    # Dagster's own fields of a run's records: the run, and the message before Dagster's prefix.
     run: Mapping[str, Any] = getattr(record, "dagster_meta", None) or {}
     known = {
         "run_id": run.get("run_id"),
@@ -140,7 +141,7 @@ def _object(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict
 
 
 def _error_of(event: Any) -> str | None:
-    """The error that an event of Dagster's tells of."""
+    """Return the error in an event of Dagster's."""
     error = getattr(getattr(event, "event_specific_data", None), "error", None)
     return str(error.to_string()) if error is not None else None
 

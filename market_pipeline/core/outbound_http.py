@@ -1,6 +1,6 @@
-"""HTTP requests to others: each with a deadline for all of it and a largest body, so that no server can hold us up.
+"""HTTP requests to other servers, with a deadline for the whole request and a limit on the body's size.
 
-Where a request goes, what it says and what its response means is the callers' business.
+The callers know the URL, the content and the meaning of the response.
 """
 
 from collections.abc import Mapping
@@ -17,12 +17,12 @@ from market_pipeline.core.deadlines import call_within, watch_socket
 
 
 class BodyTooLargeError(requests.RequestException):
-    """A response's body, decompressed, is larger than it may be."""
+    """A response's body, decompressed, exceeds the limit."""
 
 
 @dataclass(frozen=True)
 class HttpResponse:
-    """A response: its body is decompressed, and empty where it wasn't wanted."""
+    """A response, with its body decompressed; empty if the caller wanted none."""
 
     status: int
     headers: Mapping[str, str]
@@ -30,37 +30,37 @@ class HttpResponse:
 
 
 def open_session(*, trust_env: bool = True) -> requests.Session:
-    """A session for `send`.
+    """Open a session for `send`.
 
     Args:
-        trust_env: go through the environment's proxy and by its .netrc, which are for the world outside.
+        trust_env: use the environment's proxy and .netrc, which are for hosts beyond this machine.
     """
     session = requests.Session()
     session.trust_env = trust_env
     for scheme in ("http://", "https://"):
-        session.mount(scheme, _Adapter())
+        session.mount(scheme, _WatchedAdapter())
     return session
 
 
 def send(
     session: requests.Session, method: str, url: str, *, seconds: float, most_bytes: int, **options: Any
 ) -> HttpResponse:
-    """Send one request, which follows no redirect, and read its response.
+    """Send one request, follow no redirect, and read its response.
 
     Args:
         session: from `open_session`.
         method: GET or POST.
-        url: where to.
-        seconds: how long all of it may take.
-        most_bytes: the longest body that is read; 0 to read none and close the connection.
-        options: what requests takes: headers, auth, json, timeout.
+        url: an address with http or https.
+        seconds: the deadline for all of it.
+        most_bytes: the limit on the body; 0 to read none and close the connection.
+        options: options of requests: headers, auth, json, timeout.
 
     Raises:
         DeadlineError: it took longer.
-        BodyTooLargeError: the body is longer.
+        BodyTooLargeError: the body exceeds `most_bytes`.
         OSError: there is no response, of requests' types.
         urllib3.exceptions.HTTPError: the response breaks off.
-        ValueError: the address is none.
+        ValueError: the URL is not valid.
     """
 
     def call() -> HttpResponse:
@@ -72,7 +72,7 @@ def send(
 
 
 def _read(response: requests.Response, most_bytes: int) -> bytes:
-    """The body, decompressed piece by piece: a few kilobytes can be made to hold gigabytes."""
+    """Read the body, decompressed piece by piece: a few kilobytes may expand to gigabytes."""
     body = bytearray()
     while chunk := response.raw.read1(65_536, decode_content=True):
         body += chunk
@@ -81,37 +81,37 @@ def _read(response: requests.Response, most_bytes: int) -> bytes:
     return bytes(body)
 
 
-class _Connection(HTTPConnection):
+class _WatchedConnection(HTTPConnection):
     def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # of http.client, as in urllib3
         watch_socket(self.sock)
         return super().getresponse()
 
 
-class _TlsConnection(HTTPSConnection):
+class _WatchedTlsConnection(HTTPSConnection):
     def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # of http.client, as in urllib3
         watch_socket(self.sock)
         return super().getresponse()
 
 
-class _Pool(HTTPConnectionPool):
-    ConnectionCls = _Connection
+class _WatchedPool(HTTPConnectionPool):
+    ConnectionCls = _WatchedConnection
 
 
-class _TlsPool(HTTPSConnectionPool):
-    ConnectionCls = _TlsConnection
+class _WatchedTlsPool(HTTPSConnectionPool):
+    ConnectionCls = _WatchedTlsConnection
 
 
-def _watched(manager: PoolManager) -> PoolManager:
-    manager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+def _with_watched_sockets(manager: PoolManager) -> PoolManager:
+    manager.pool_classes_by_scheme = {"http": _WatchedPool, "https": _WatchedTlsPool}
     return manager
 
 
-class _Adapter(HTTPAdapter):
-    """Connections whose sockets are watched while they wait for a response."""
+class _WatchedAdapter(HTTPAdapter):
+    """Connections with sockets that are watched while they wait for a response."""
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
         super().init_poolmanager(*arguments, **options)
-        _watched(self.poolmanager)
+        _with_watched_sockets(self.poolmanager)
 
     def proxy_manager_for(self, *arguments: Any, **options: Any) -> Any:
-        return _watched(super().proxy_manager_for(*arguments, **options))
+        return _with_watched_sockets(super().proxy_manager_for(*arguments, **options))

@@ -1,4 +1,4 @@
-"""Connections to mail servers that can be cut off and hold little in memory. What is sent is the callers' business."""
+"""Connections to mail servers, with a deadline and a limit on the size of the server's replies."""
 
 import smtplib
 from typing import IO
@@ -6,7 +6,7 @@ from typing import IO
 from market_pipeline.core.deadlines import watch_socket
 
 MOST_BYTES = 65_536
-"""Most bytes that a mail server may send in one connection."""
+"""Limit on the bytes that a mail server sends in one connection."""
 
 
 class _Replies:
@@ -20,7 +20,7 @@ class _Replies:
         line = self._stream.readline(size)
         self._left -= len(line)
         if self._left < 0:
-            raise OSError("the mail server says too much")
+            raise OSError(f"the mail server sent more than {MOST_BYTES:,} bytes")
         return line
 
     def close(self) -> None:
@@ -31,7 +31,7 @@ class MailServer(smtplib.SMTP):
     """A connection to a mail server, watched while it waits for a reply."""
 
     def getreply(self) -> tuple[int, bytes]:
-        """Wait for a reply, which smtplib does after every command."""
+        """Wait for a reply, as smtplib does after every command."""
         if self.sock is not None:
             watch_socket(self.sock)
             if self.file is None:
@@ -40,4 +40,4 @@ class MailServer(smtplib.SMTP):
 
 
 class TlsMailServer(MailServer, smtplib.SMTP_SSL):
-    """The same, with TLS from the first byte."""
+    """The same with TLS from the first byte."""

@@ -1,4 +1,4 @@
-"""What each of the vendor's plans gives: how often it may be asked, how far back, and how soon.
+"""The vendor's plans: requests per minute, years of history, and the delay of new bars.
 
 Source: the vendor's price list of 2026. Stocks and currencies are sold apart; a paid plan is taken to be paid for both.
 """
@@ -9,7 +9,7 @@ from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 FAIR_USE = 5_000
-"""Requests a minute for plans that the vendor calls unlimited; it asks to stay under 100 a second."""
+"""Requests per minute on plans that the vendor calls unlimited; it asks to stay under 100 a second."""
 
 
 class PlanName(StrEnum):
@@ -23,7 +23,7 @@ class PlanName(StrEnum):
 
 @dataclass(frozen=True)
 class Plan:
-    """The limits of a plan. None stands for none."""
+    """Limits of a plan; None for no limit."""
 
     requests_per_minute: int
     stock_years: int | None
@@ -31,12 +31,12 @@ class Plan:
     end_of_day: bool = False
 
     def history_start(self, calendar: str, today: date) -> date:
-        """The first date that can be asked for."""
+        """Return the first date of the plan's history."""
         years = self.crypto_years if calendar == "24/7" else self.stock_years
         return date.min if years is None else years_before(today, years)
 
-    def gives(self, session: date, timezone: ZoneInfo, now: datetime) -> bool:
-        """Whether a session's bar can be had by now: on an end-of-day plan once its date has passed where it traded."""
+    def offers(self, session: date, timezone: ZoneInfo, now: datetime) -> bool:
+        """Return True if a session's bar is available at `now`: on an end-of-day plan, once its date has passed."""
         return not self.end_of_day or now.astimezone(timezone).date() > session
 
 
@@ -49,6 +49,6 @@ PLANS = {
 
 
 def years_before(day: date, years: int) -> date:
-    """The same day so many years earlier; 28 February for the 29th where there is none."""
+    """Return the same day that many years earlier; 28 February for the 29th if that year has none."""
     last_of_february = (day.month, day.day) == (2, 29)
     return day.replace(year=day.year - years, day=28 if last_of_february else day.day)

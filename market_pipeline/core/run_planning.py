@@ -1,6 +1,6 @@
-"""Which runs the work becomes: a backfill of some dates, a backfill of what is missing, a night.
+"""Runs planned for a piece of work: a backfill of some dates, a backfill of missing sessions, or a night.
 
-A run covers sessions that are over, of symbols of one calendar. What it does with them, ingest.py says.
+A run covers sessions that are over, of symbols of one calendar. `ingest` executes it.
 """
 
 from collections import defaultdict
@@ -19,11 +19,11 @@ from market_pipeline.core.sessions import (
 from market_pipeline.core.symbols import Symbol
 
 TRIGGER_TAG = "market_pipeline/trigger"
-"""The tag by which whoever starts a run says who that is, where Dagster doesn't."""
+"""The tag that names the trigger of a run that Dagster didn't start itself."""
 
 
 def trigger_of(tags: Mapping[str, str]) -> str:
-    """What started a run with these tags: cli, schedule, api, backfill (from the UI) or manual."""
+    """Return what started a run with these tags: cli, schedule, api, backfill (from the UI) or manual."""
     if TRIGGER_TAG in tags:
         return tags[TRIGGER_TAG]
     if "dagster/schedule_name" in tags:
@@ -40,8 +40,8 @@ class RangeRun:
     sessions: Sequence[date]
 
 
-def range_runs(symbols: Sequence[Symbol], start: date, end: date, now: datetime) -> list[RangeRun]:
-    """The runs that cover these symbols from `start` to `end`, as far as sessions are over at `now`.
+def plan_range_runs(symbols: Sequence[Symbol], start: date, end: date, now: datetime) -> list[RangeRun]:
+    """Plan the runs that cover these symbols from `start` to `end`, as far as sessions are over at `now`.
 
     Raises:
         NoSessionError: `start` is after `end`, or a calendar has no session that is over between them.
@@ -61,17 +61,17 @@ def range_runs(symbols: Sequence[Symbol], start: date, end: date, now: datetime)
     return runs
 
 
-def runs_for_missing(spans: Mapping[Symbol, tuple[date, date]]) -> list[RangeRun]:
-    """The runs that cover each symbol's span; symbols whose spans begin and end in the same months share a run.
+def plan_missing_runs(spans: Mapping[Symbol, tuple[date, date]]) -> list[RangeRun]:
+    """Plan runs for each symbol's span; symbols whose spans begin and end in the same months share a run.
 
     Args:
         spans: the first and the last session to fetch of each symbol.
     """
-    together: defaultdict[tuple[str, date, date], list[Symbol]] = defaultdict(list)
+    groups: defaultdict[tuple[str, date, date], list[Symbol]] = defaultdict(list)
     for symbol, (first, last) in spans.items():
-        together[symbol.calendar, first.replace(day=1), last.replace(day=1)].append(symbol)
+        groups[symbol.calendar, first.replace(day=1), last.replace(day=1)].append(symbol)
     runs = []
-    for (name, _, _), symbols in sorted(together.items()):
+    for (name, _, _), symbols in sorted(groups.items()):
         first = min(spans[symbol][0] for symbol in symbols)
         last = max(spans[symbol][1] for symbol in symbols)
         runs.append(RangeRun(name, symbols, sessions_between(name, first, last)))
@@ -80,46 +80,46 @@ def runs_for_missing(spans: Mapping[Symbol, tuple[date, date]]) -> list[RangeRun
 
 @dataclass(frozen=True)
 class Gap:
-    """What a symbol lacks: its oldest session that should be fetched and isn't; its first bar, if it has any."""
+    """A symbol's oldest missing session that should be fetched, and its first bar, if it has any."""
 
     oldest: date
     first_bar: date | None
 
 
-def nightly_runs(
-    symbols: Sequence[Symbol], holes: Mapping[str, Gap], latest: date, *, look_back: int, reach_back: int
+def plan_nightly_runs(
+    symbols: Sequence[Symbol], gaps: Mapping[str, Gap], latest: date, *, look_back: int, reach_back: int
 ) -> list[RangeRun]:
-    """Tonight's runs of the symbols of one calendar: a single one unless some have more to catch up on than others.
+    """Plan tonight's runs of one calendar's symbols: a single one unless some have to catch up more than others.
 
     A night fetches the last `look_back` sessions, because the vendor goes on correcting a bar after the close. So a
-    night that didn't happen leaves a hole, and before it `look_back` - 1 sessions that would have been fetched once
-    more: where there is a hole, the night reaches back to before it. Symbols that have to reach about as far back, to
-    a factor of two, share a run, so that one that fails every night doesn't make all the others reach back with it.
+    night that didn't happen leaves a gap, and before it `look_back` - 1 sessions that would have been fetched once
+    more: a night with a gap reaches back to before it. Symbols that have to reach about as far back, to a factor of
+    two, share a run, so that one that fails every night doesn't make all the others reach back with it.
 
     Args:
         symbols: of one calendar, at least one.
-        holes: by symbol, where it has any; none older than `reach_back` sessions.
+        gaps: by symbol, if it has any; none older than `reach_back` sessions.
         latest: the newest session that is over.
         look_back: sessions that every night fetches.
         reach_back: the most sessions that a night fetches.
     """
     recent = last_sessions(symbols[0].calendar, latest, reach_back)
-    together: defaultdict[int, list[tuple[int, Symbol]]] = defaultdict(list)
+    groups: defaultdict[int, list[tuple[int, Symbol]]] = defaultdict(list)
     for symbol in symbols:
-        reach = max(look_back, _reach(recent, holes.get(symbol.name), look_back))
+        reach = max(look_back, _reach(recent, gaps.get(symbol.name), look_back))
         doublings = ((reach - 1) // look_back).bit_length()
-        together[doublings].append((reach, symbol))
+        groups[doublings].append((reach, symbol))
     return [
         RangeRun(symbols[0].calendar, [symbol for _, symbol in members], recent[-max(reach for reach, _ in members) :])
-        for _, members in sorted(together.items())
+        for _, members in sorted(groups.items())
     ]
 
 
-def _reach(recent: Sequence[date], hole: Gap | None, look_back: int) -> int:
-    """How many of the recent sessions are from the hole on, or before it and to be fetched once more."""
-    if hole is None:
+def _reach(recent: Sequence[date], gap: Gap | None, look_back: int) -> int:
+    """Return the number of recent sessions from the gap on, plus those before it to be fetched once more."""
+    if gap is None:
         return 0
-    first_bar = hole.first_bar or date.max
-    missed = sum(session >= hole.oldest for session in recent)
-    before = sum(first_bar <= session < hole.oldest for session in recent)
+    first_bar = gap.first_bar or date.max
+    missed = sum(session >= gap.oldest for session in recent)
+    before = sum(first_bar <= session < gap.oldest for session in recent)
     return missed + min(before, look_back - 1)

@@ -1,53 +1,64 @@
-"""Every environment variable the project reads: its type, default and meaning.
+"""Settings: every environment variable that the project reads, with its type, default and meaning.
 
 Values come from the environment, or from a `.env` file in the project's folder or the current one. Nothing else in the
-package reads the environment, and nothing reads it on import: callers ask `load_settings()`.
+package reads the environment, and nothing reads it on import: callers use `load_settings()`.
 """
 
 from email.utils import getaddresses
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import SplitResult, urlsplit
 
 import platformdirs
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from market_pipeline.core.database_address import DatabaseAddress
 from market_pipeline.core.errors import UsageError
 from market_pipeline.core.plans import PLANS, Plan, PlanName
-from market_pipeline.core.vendor_url import checked_address, checked_gateway, is_nearby, is_vendors
+from market_pipeline.core.setting_types import (
+    DatabaseUrl,
+    MailAddresses,
+    MailReceivers,
+    MailServerUrl,
+    Networks,
+    RedisUrl,
+    WebhookUrl,
+    WebUrl,
+)
+from market_pipeline.core.vendor_url import check_address, check_gateway, is_private, is_vendor
 
 Source = Literal["polygon", "sandbox"]
 
 PACKAGE = Path(__file__).resolve().parent.parent
 SANDBOX_REQUESTS_PER_MINUTE = 60_000
-"""Used where POLYGON_REQUESTS_PER_MINUTE is not set and the sandbox answers: it has no plan of its own to protect."""
+"""Used if POLYGON_REQUESTS_PER_MINUTE is not set and bars come from the sandbox, which has no plan to protect."""
 
 MOST_CONNECTIONS = 20
-"""DATABASE_MAX_CONNECTIONS, where it isn't set. A run takes half of them."""
+"""Default of DATABASE_MAX_CONNECTIONS. A run takes half of them."""
 
 
 class SettingsError(UsageError):
-    """An environment variable holds a value that can't be used."""
+    """An environment variable has an unusable value."""
 
 
 def checkout_dir() -> Path | None:
-    """The checkout this package runs from, or None where it was installed without one."""
+    """Return the checkout that this package runs from; None if it was installed without one."""
     folder = PACKAGE.parent
     return folder if (folder / "dagster.yaml").is_file() else None
 
 
 def project_dir() -> Path:
-    """The folder that holds `dbt/` and `dagster.yaml`: the checkout, or the copies that a wheel holds (setup.py)."""
+    """Return the folder of `dbt/` and `dagster.yaml`: the checkout, or the copies in a wheel (setup.py)."""
     return checkout_dir() or PACKAGE / "project"
 
 
 def default_data_dir() -> Path:
-    """`.market_pipeline` in the checkout, so that clones don't share a database; else the user's data folder."""
+    """Return `.market_pipeline` in the checkout, so that clones share no database; else the user's data folder."""
     folder = checkout_dir()
     return folder / ".market_pipeline" if folder else platformdirs.user_data_path("market-pipeline")
+
+
+def _absolute(folder: Path) -> Path:
+    return folder.expanduser().absolute()
 
 
 class Settings(BaseSettings):
@@ -55,11 +66,11 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True)
 
-    database_url: SecretStr | None = Field(
+    database_url: DatabaseUrl | None = Field(
         None,
         description="PostgreSQL to use, as postgresql://user:password@host:5432/database. Unset: an embedded server.",
     )
-    dagster_database_url: SecretStr | None = Field(
+    dagster_database_url: DatabaseUrl | None = Field(
         None,
         description="Dagster's own database. Unset: the database <database>_dagster on the same server.",
     )
@@ -68,21 +79,21 @@ class Settings(BaseSettings):
         ge=6,
         description="The most connections of a process for loading and Dagster; the API reads with as many more.",
     )
-    dagster_webserver_url: str = Field(
+    dagster_webserver_url: WebUrl = Field(
         "http://127.0.0.1:3000",
         description="URL of Dagster's webserver, which is asked to reload when symbols are added.",
     )
-    dagster_ui_url: str | None = Field(
+    dagster_ui_url: WebUrl | None = Field(
         None, description="URL of the Dagster UI as browsers reach it. Unset: DAGSTER_WEBSERVER_URL."
     )
     polygon_api_key: SecretStr | None = Field(
         None, description="Key of your Polygon.io (Massive) account. Not needed for the sandbox."
     )
-    polygon_base_url: Annotated[str, AfterValidator(checked_address)] = Field(
+    polygon_base_url: Annotated[str, AfterValidator(check_address)] = Field(
         "https://api.massive.com",
         description="URL of the vendor, or of a sandbox: http://127.0.0.1:8900 for `market-pipeline sandbox`.",
     )
-    polygon_gateway_url: Annotated[str, AfterValidator(checked_gateway)] | None = Field(
+    polygon_gateway_url: Annotated[str, AfterValidator(check_gateway)] | None = Field(
         None,
         description="URL of your gateway to the vendor, as https://host/path. Market bars are "
         "requested from it instead.",
@@ -121,7 +132,7 @@ class Settings(BaseSettings):
         ge=1,
         description="The most unfinished backfills; while there are so many, the API starts no other one.",
     )
-    api_trusted_proxies: str = Field(
+    api_trusted_proxies: Networks = Field(
         "",
         description="Comma-separated addresses or networks of proxies whose X-Forwarded-For is "
         "trusted, e.g. 10.0.0.0/8.",
@@ -132,107 +143,36 @@ class Settings(BaseSettings):
     log_format: Literal["text", "json"] = Field(
         "text", description="Format of logs: text for people, or json (one object per line) for programs."
     )
-    alert_webhook_url: SecretStr | None = Field(
+    alert_webhook_url: WebhookUrl | None = Field(
         None, description="URL that alerts are POSTed to as JSON, e.g. the incoming webhook of a chat service."
     )
-    smtp_url: SecretStr | None = Field(
+    smtp_url: MailServerUrl | None = Field(
         None, description="Mail server for alerts, as smtp://user:password@host:587 or smtps://user:password@host."
     )
-    alert_email_to: str | None = Field(
+    alert_email_to: MailReceivers | None = Field(
         None, description="Comma-separated recipients of alerts by e-mail; requires SMTP_URL."
     )
-    alert_email_from: str | None = Field(
+    alert_email_from: MailAddresses | None = Field(
         None, description="Sender of alerts by e-mail. Unset: the first of ALERT_EMAIL_TO."
     )
     alert_stale_sessions: int = Field(
         1, ge=1, description="Number of sessions that a symbol must be behind to be reported as stale."
     )
-    celery_broker_url: SecretStr | None = Field(
+    celery_broker_url: RedisUrl | None = Field(
         None, description="Redis that hands runs to workers, as redis://:password@host:6379/0. Unset: no workers."
     )
     steps_on_workers: bool = Field(
         False, description="Execute the steps of a run on workers too, instead of in the run's process."
     )
-    market_pipeline_data_dir: Path = Field(
+    market_pipeline_data_dir: Annotated[Path, AfterValidator(_absolute)] = Field(
         default_factory=default_data_dir,
         description="Folder for the embedded PostgreSQL and other data. Unset: .market_pipeline in "
         "the project's folder.",
     )
 
-    @field_validator("database_url", "dagster_database_url")
-    @classmethod
-    def _is_postgresql(cls, url: SecretStr | None) -> SecretStr | None:
-        if url is not None:
-            DatabaseAddress.of(url)
-        return url
-
-    @field_validator("dagster_webserver_url", "dagster_ui_url")
-    @classmethod
-    def _is_the_uis(cls, url: str | None) -> str | None:
-        if url is None:
-            return None
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("is not of the form http://host:port")
-        if parts.username or parts.password or parts.query or parts.fragment:
-            raise ValueError("must hold neither a user, a password nor a query")
-        return url.rstrip("/")
-
-    @field_validator("alert_webhook_url")
-    @classmethod
-    def _is_a_webhooks(cls, url: SecretStr | None) -> SecretStr | None:
-        if url is not None:
-            parts = urlsplit(url.get_secret_value())
-            if parts.scheme not in ("http", "https") or not parts.hostname:
-                raise ValueError("is not of the form https://host/path")
-        return url
-
-    @field_validator("smtp_url")
-    @classmethod
-    def _is_a_mail_servers(cls, url: SecretStr | None) -> SecretStr | None:
-        if url is not None:
-            parts = urlsplit(url.get_secret_value())
-            if parts.scheme not in ("smtp", "smtps") or not parts.hostname or not _has_port(parts):
-                raise ValueError("is not of the form smtp://user:password@host:587 or smtps://user:password@host:465")
-        return url
-
-    @field_validator("alert_email_to", "alert_email_from")
-    @classmethod
-    def _are_addresses(cls, text: str | None, field: ValidationInfo) -> str | None:
-        if text is not None:
-            if not all("@" in address for _, address in getaddresses([text])) or not text.isprintable():
-                raise ValueError("holds something that is no e-mail address")
-            if field.field_name == "alert_email_to" and not field.data.get("smtp_url"):
-                raise ValueError("takes a mail server: set SMTP_URL too")
-        return text
-
-    @field_validator("api_trusted_proxies")
-    @classmethod
-    def _are_networks(cls, text: str) -> str:
-        for part in filter(None, map(str.strip, text.split(","))):
-            try:
-                ip_network(part)
-            except ValueError:
-                raise ValueError(f"{part!r} is no address and no network such as 10.0.0.0/8") from None
-        return text
-
-    @field_validator("celery_broker_url")
-    @classmethod
-    def _is_redis(cls, url: SecretStr | None) -> SecretStr | None:
-        if url is not None:
-            parts = urlsplit(url.get_secret_value())
-            if parts.scheme not in ("redis", "rediss") or not parts.hostname:
-                raise ValueError("is not of the form redis://:password@host:6379/0")
-        return url
-
-    @field_validator("market_pipeline_data_dir")
-    @classmethod
-    def _absolute(cls, folder: Path) -> Path:
-        return folder.expanduser().absolute()
-
     @property
     def dagster_dir(self) -> Path:
-        """What little Dagster keeps in files, where DAGSTER_HOME doesn't say otherwise."""
+        """The folder of the little that Dagster keeps in files, unless DAGSTER_HOME names another."""
         return self.market_pipeline_data_dir / "dagster"
 
     @property
@@ -242,26 +182,26 @@ class Settings(BaseSettings):
 
     @property
     def alert_receivers(self) -> list[str]:
-        """Who gets alerts by e-mail, each address without a name."""
+        """The receivers of alerts by e-mail, each address without a name."""
         return [address for _, address in getaddresses([self.alert_email_to or ""]) if address]
 
     @property
     def vendor_url(self) -> str:
-        """The address that is asked for bars: the gateway's, if there is one and POLYGON_BASE_URL is the vendor's."""
-        if self.polygon_gateway_url is not None and is_vendors(self.polygon_base_url):
+        """The URL that bars are fetched from: the gateway's, if one is set and POLYGON_BASE_URL is the vendor's."""
+        if self.polygon_gateway_url is not None and is_vendor(self.polygon_base_url):
             return self.polygon_gateway_url
         return self.polygon_base_url
 
     @property
     def source(self) -> Source:
-        """Source of that address's bars: the market, or a sandbox. Only a declared gateway counts as the market."""
-        is_markets = is_vendors(self.vendor_url) or self.vendor_url == self.polygon_gateway_url
+        """The source of that URL's bars: the market or a sandbox. Only a declared gateway counts as the market."""
+        is_markets = is_vendor(self.vendor_url) or self.vendor_url == self.polygon_gateway_url
         return "polygon" if is_markets else "sandbox"
 
     @property
     def vendor_key(self) -> SecretStr | None:
-        """The key for that address; None for one in the internet that is neither the vendor's nor a gateway's."""
-        return self.polygon_api_key if self.source == "polygon" or is_nearby(self.vendor_url) else None
+        """The key for that URL; None for one in the internet that is neither the vendor's nor a gateway's."""
+        return self.polygon_api_key if self.source == "polygon" or is_private(self.vendor_url) else None
 
     @property
     def requests_per_minute(self) -> int:
@@ -274,20 +214,12 @@ class Settings(BaseSettings):
 
     @property
     def plan(self) -> Plan | None:
-        """The limits of the account's plan, where it is known."""
+        """The limits of the account's plan, if it is known."""
         return PLANS[self.polygon_plan] if self.polygon_plan is not None else None
 
 
-def _has_port(parts: SplitResult) -> bool:
-    """Whether the port, where there is one, can be one: asked for another, urllib raises."""
-    try:
-        return parts.port is None or parts.port > 0
-    except ValueError:
-        return False
-
-
 def load_settings() -> Settings:
-    """The settings as the environment and the `.env` files give them now.
+    """Return the settings that the environment and the `.env` files give now.
 
     Raises:
         SettingsError: a value can't be used; the message names the variable and never shows a secret.
@@ -300,7 +232,7 @@ def load_settings() -> Settings:
         problem = error.errors(include_url=False, include_input=False)[0]
         name = str(problem["loc"][0]).upper()
         reason = problem["msg"].removeprefix("Value error, ")
-        raise SettingsError(f"{name}: {reason}. Mend it in the environment or in .env.") from None
+        raise SettingsError(f"{name}: {reason}. Fix it in the environment or in .env.") from None
     except UnicodeDecodeError as error:
         raise SettingsError(f".env can't be read: {error.reason}. Save it as UTF-8.") from None
     except OSError as error:

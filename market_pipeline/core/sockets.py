@@ -1,4 +1,4 @@
-"""Where a server of this project listens: the socket, and its address for people. Which server, others say."""
+"""Listening sockets of the project's servers: their ports and their addresses."""
 
 import os
 import random
@@ -8,7 +8,11 @@ from pathlib import Path
 
 from market_pipeline.core.errors import MarketPipelineError
 
-_CHOICE = range(20_000, 32_768)
+LOOPBACK = "127.0.0.1"
+LOOPBACK_HOSTS = frozenset({LOOPBACK, "localhost", "::1"})
+"""Names of this machine in a URL."""
+
+_CANDIDATES = range(20_000, 32_768)
 
 
 class PortTakenError(MarketPipelineError):
@@ -16,10 +20,10 @@ class PortTakenError(MarketPipelineError):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens there, on any free port for 0; a context manager that closes it.
+    """Return a socket that listens there, on any free port for 0; a context manager that closes it.
 
     Raises:
-        PortTakenError: it can't be had.
+        PortTakenError: the port is in use, or the address is not this machine's.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
@@ -31,21 +35,27 @@ def listen(host: str, port: int) -> socket.socket:
         ) from None
 
 
-def free_port(host: str = "127.0.0.1") -> int:
-    """A port that nobody listens on, of those that the system gives to no outgoing connection, where there are any.
+def find_free_port(host: str = LOOPBACK) -> int:
+    """Return a port that nothing listens on, if possible none that the system gives to outgoing connections.
 
-    One of the others might be taken by a connection to anywhere between now and when its server starts.
+    Such a port might be taken by a connection to anywhere between now and the start of its server.
+
+    Raises:
+        PortTakenError: no port is free.
     """
-    taken_by_the_system = _ephemeral_ports()
-    candidates = [port for port in _CHOICE if port not in taken_by_the_system]
+    ephemeral = _ephemeral_ports()
+    candidates = [port for port in _CANDIDATES if port not in ephemeral]
     for port in [*random.sample(candidates, min(len(candidates), 50)), 0]:
-        with suppress(PortTakenError), listen(host, port) as door:
-            return int(door.getsockname()[1])
+        with suppress(PortTakenError), listen(host, port) as listener:
+            return int(listener.getsockname()[1])
     raise PortTakenError(f"no port is free on {host}")
 
 
 def _ephemeral_ports() -> range:
-    """Those of outgoing connections. Source: https://docs.kernel.org/networking/ip-sysctl.html, ip_local_port_range."""
+    """Return the ports of outgoing connections.
+
+    Source: https://docs.kernel.org/networking/ip-sysctl.html, ip_local_port_range.
+    """
     try:
         low, high = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="utf-8").split()
         return range(int(low), int(high) + 1)
@@ -53,7 +63,7 @@ def _ephemeral_ports() -> range:
         return range(49_152, 65_536)
 
 
-def base_url(door: socket.socket) -> str:
-    """The address of a server that listens there."""
-    host, port = door.getsockname()[:2]
+def base_url(listener: socket.socket) -> str:
+    """Return the URL of a server that listens on this socket."""
+    host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

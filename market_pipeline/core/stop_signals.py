@@ -1,8 +1,8 @@
-"""Ctrl-C and SIGTERM for the length of a command: it ends within seconds, and what it has done is kept.
+"""Ctrl-C and SIGTERM during a command: it ends within seconds and keeps what it has done.
 
-A handler in Python runs in the main thread alone, and libraries put their own in its place: Dagster while a run is
-executed, uvicorn while it serves. So the signals are read, by a thread, from the descriptor that the interpreter writes
-each of them to as well: https://docs.python.org/3/library/signal.html#signal.set_wakeup_fd
+A handler in Python runs in the main thread alone, and libraries replace it: Dagster during a run, uvicorn while it
+serves. So a thread reads the signals from the descriptor to which the interpreter also writes them:
+https://docs.python.org/3/library/signal.html#signal.set_wakeup_fd
 """
 
 import os
@@ -18,19 +18,19 @@ from typing import NoReturn
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 GRACE_SECONDS = 4.5
-"""Seconds in which a command may tidy up and report what it has done, before it is ended."""
+"""Time limit for a command to clean up and report what it has done."""
 SAME_SECONDS = 0.5
-"""Signals that come this soon after the first are the same one: `timeout` sends its own to us and to our group."""
+"""Signals within this time of the first count as the same: `timeout` signals us and our group."""
 
 _SHOW_CURSOR = b"\x1b[?25h"
 
 
 class Interrupted(KeyboardInterrupt):
-    """The command was told to stop."""
+    """The command was asked to stop."""
 
 
-class _Watch:
-    """The signals that a command has received."""
+class _ReceivedSignals:
+    """Signals that a command has received."""
 
     def __init__(self) -> None:
         self.stopping = threading.Event()
@@ -38,63 +38,64 @@ class _Watch:
         self.raised = False
 
 
-_watch = _Watch()
+_received = _ReceivedSignals()
 
 
 def requested() -> bool:
-    """True once the command was told to stop."""
-    return _watch.number is not None
+    """Return True once the command was asked to stop."""
+    return _received.number is not None
 
 
 def check() -> None:
-    """Go on only where nobody has told the command to stop.
+    """Raise if the command was asked to stop.
 
     Raises:
-        Interrupted: somebody has.
+        Interrupted: it was.
     """
     if requested():
         raise Interrupted
 
 
 def pause(seconds: float) -> None:
-    """Sleep, in whichever thread.
+    """Sleep, in any thread.
 
     Raises:
-        Interrupted: the command is told to stop before that.
+        Interrupted: the command is asked to stop before that.
     """
-    if _watch.stopping.wait(seconds):
+    if _received.stopping.wait(seconds):
         raise Interrupted
 
 
 def message() -> str:
-    """Say in one line that the command was told to stop."""
-    how = "SIGTERM" if _watch.number == signal.SIGTERM else "Ctrl-C"
+    """Return the line that tells the user that the command was stopped."""
+    how = "SIGTERM" if _received.number == signal.SIGTERM else "Ctrl-C"
     return f"stopped by {how}: what was done until then is kept; run the same command again for the rest"
 
 
 def exit_code() -> int:
-    """The exit code that a shell expects: 130 for Ctrl-C, 143 for SIGTERM."""
-    return 128 + (_watch.number or signal.SIGINT)
+    """Return the exit code that a shell expects: 130 for Ctrl-C, 143 for SIGTERM."""
+    return 128 + (_received.number or signal.SIGINT)
 
 
 @contextmanager
-def watched() -> Iterator[None]:
-    """Raise `Interrupted` in the main thread at the first signal; end the process at the second, or when time is up.
+def watch_signals() -> Iterator[None]:
+    """Raise `Interrupted` in the main thread at the first signal, and end the process at the second.
 
-    Does nothing in another thread than the main one, which alone may handle signals.
+    The process also ends GRACE_SECONDS after the first. Does nothing in any other thread, as only the main one may
+    handle signals.
     """
-    global _watch  # noqa: PLW0603 - signals are the process's, not an object's
+    global _received  # noqa: PLW0603 - signals are the process's, not an object's
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    _watch = _Watch()
+    _received = _ReceivedSignals()
     before = {number: signal.getsignal(number) for number in SIGNALS}
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:  # nohup, or a shell's background
             signal.signal(number, _raise)
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
-    threading.Thread(target=_look, args=(reading, _watch), name="signals", daemon=True).start()
+    threading.Thread(target=_read_signals, args=(reading, _received), name="signals", daemon=True).start()
     descriptor = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     try:
         yield
@@ -105,8 +106,8 @@ def watched() -> Iterator[None]:
         os.close(writing)
 
 
-def leave_to_command() -> None:
-    """Set no time limit any more: the command that runs has a way of its own to end."""
+def remove_time_limit() -> None:
+    """Remove the time limit, for a command that has its own way to end."""
     signal.set_wakeup_fd(-1)
 
 
@@ -120,36 +121,36 @@ def end_process(code: int) -> NoReturn:
 
 def _raise(number: int, _frame: FrameType | None) -> None:
     # No lock may be taken here: the main thread may hold it. The event is set by the other thread.
-    _watch.number = _watch.number or number
-    if not _watch.raised:
-        _watch.raised = True
-        # Raised in a destructor it is lost, and nobody wants to read of that: the time limit holds all the same.
+    _received.number = _received.number or number
+    if not _received.raised:
+        _received.raised = True
+        # Raised in a destructor it is lost, which needs no report: the time limit holds all the same.
         sys.unraisablehook = lambda _: None
         threading.excepthook = lambda _: None
         raise Interrupted
 
 
-def _look(descriptor: int, watch: _Watch) -> None:
-    """Note each signal, and end the process at the second one, or where the first hasn't ended it in time."""
+def _read_signals(descriptor: int, received: _ReceivedSignals) -> None:
+    """Record each signal, and end the process at the second one, or at the time limit after the first."""
     first = None
     while True:
         left = None if first is None else max(first + GRACE_SECONDS - time.monotonic(), 0)
         if not select.select([descriptor], [], [], left)[0]:
-            _give_up(watch)
-        received = os.read(descriptor, 1)
-        if not received:
+            _end_now(received)
+        signal_byte = os.read(descriptor, 1)
+        if not signal_byte:
             os.close(descriptor)
             return
-        if received[0] not in SIGNALS:
+        if signal_byte[0] not in SIGNALS:
             continue
-        watch.number = watch.number or received[0]
-        watch.stopping.set()
+        received.number = received.number or signal_byte[0]
+        received.stopping.set()
         first = first or time.monotonic()
         if time.monotonic() - first > SAME_SECONDS:
-            _give_up(watch)
+            _end_now(received)
 
 
-def _give_up(watch: _Watch) -> NoReturn:
+def _end_now(received: _ReceivedSignals) -> NoReturn:
     with suppress(OSError):
         os.write(2, (_SHOW_CURSOR if os.isatty(2) else b"") + f"{message()}\n".encode())
-    os._exit(128 + (watch.number or signal.SIGINT))
+    os._exit(128 + (received.number or signal.SIGINT))

@@ -1,8 +1,8 @@
-"""A tracked symbol: its name here, its asset class, its ticker at the vendor and the calendar it trades on.
+"""Symbols: a tracked instrument's name, asset class, ticker at the vendor and trading calendar.
 
-What a symbol is called at the vendor follows from its asset class alone: `BTC` is the crypto pair `X:BTCUSD` and never
-the stock ticker `BTC`; `BRK.B` stays `BRK.B`. A coin has a second name, `BTC-USD`, for those who track a fund called
-`BTC` beside it. Which symbols are tracked is the warehouse's business, not this module's.
+The ticker follows from the asset class alone: `BTC` is the crypto pair `X:BTCUSD` and never the stock ticker `BTC`;
+`BRK.B` stays `BRK.B`. A coin has a second name, `BTC-USD`, for those who track a fund called `BTC` beside it. The
+warehouse knows which symbols are tracked.
 """
 
 import re
@@ -13,11 +13,11 @@ from market_pipeline.core.errors import UsageError
 
 
 class SymbolError(UsageError):
-    """A symbol or asset class that can't be used."""
+    """An unusable symbol or asset class."""
 
 
 class AssetClass(StrEnum):
-    """What kind of instrument a symbol is; it decides the vendor's ticker, the calendar and the thresholds."""
+    """The kind of an instrument; it decides the vendor's ticker, the calendar and the thresholds of the rules."""
 
     STOCK = "stock"
     ETF = "etf"
@@ -34,7 +34,7 @@ CALENDARS = {AssetClass.STOCK: "XNYS", AssetClass.ETF: "XNYS", AssetClass.CRYPTO
 _EQUITY = r"[A-Z][A-Za-z0-9]{0,11}(\.[A-Z]{1,4}w?){0,3}"
 _CRYPTO = r"[A-Z0-9]{1,12}(-USD)?"  # in US dollars, as all prices of the warehouse
 TICKERS = {AssetClass.STOCK: _EQUITY, AssetClass.ETF: _EQUITY, AssetClass.CRYPTO: _CRYPTO}
-"""What a ticker of each asset class looks like, as a regular expression."""
+"""Regular expression of the tickers of each asset class."""
 
 
 @dataclass(frozen=True, order=True)
@@ -46,7 +46,7 @@ class Symbol:
 
     @classmethod
     def of(cls, name: str, asset_class: str) -> "Symbol":
-        """A checked symbol.
+        """Return a checked symbol.
 
         Raises:
             SymbolError: the asset class is unknown, or the name is no ticker of that class.
@@ -67,7 +67,7 @@ class Symbol:
 
     @property
     def other_name(self) -> str | None:
-        """The other name that the same instrument can have here: of the coin `BTC` it is `BTC-USD`, and reversed."""
+        """The other name that the instrument can have here: `BTC-USD` for the coin `BTC`, and reversed."""
         if self.asset_class is not AssetClass.CRYPTO:
             return None
         coin = _coin(self.name)
@@ -114,9 +114,9 @@ STARTING_SET: dict[AssetClass, tuple[str, ...]] = {
         "DOGE", "SHIB", "LINK", "AAVE", "UNI", "OP", "ARB", "INJ", "LTC", "NEAR",
     ),
 }  # fmt: skip
-"""What `market-pipeline symbols init` tracks."""
+"""The symbols that `market-pipeline symbols init` tracks."""
 
 
 def starting_symbols() -> list[Symbol]:
-    """The starting set, checked, in the order it is declared."""
+    """Return the starting set, checked, in the order of its declaration."""
     return [Symbol.of(name, kind) for kind, names in STARTING_SET.items() for name in names]

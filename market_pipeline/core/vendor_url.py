@@ -1,4 +1,4 @@
-"""Addresses that may be asked for bars: the vendor's own, a gateway's in front of it, a sandbox's."""
+"""URLs that bars may be fetched from: the vendor's, a gateway's in front of it, or a sandbox's."""
 
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -7,13 +7,13 @@ POLYGON_HOSTS = frozenset({"api.massive.com", "api.polygon.io"})
 """The vendor's hosts (Polygon.io renamed itself Massive in 2025)."""
 
 
-def is_vendors(url: str) -> bool:
-    """True for an address of the vendor's own."""
+def is_vendor(url: str) -> bool:
+    """Return True for a URL of the vendor's own."""
     return urlsplit(url).hostname in POLYGON_HOSTS
 
 
-def is_nearby(url: str) -> bool:
-    """True for an address that can only be of this machine or of a private network.
+def is_private(url: str) -> bool:
+    """Return True for a URL that can only be of this machine or of a private network.
 
     Such are loopback and private addresses, names without a dot, as containers have, and names that end in `.internal`
     or `.local`. Sources: RFC 1918, RFC 4193, RFC 6762, and ICANN's reservation of `.internal`.
@@ -25,8 +25,8 @@ def is_nearby(url: str) -> bool:
         return "." not in host or host.endswith((".internal", ".local"))
 
 
-def checked_address(url: str) -> str:
-    """The address of the vendor, a gateway or a sandbox, without a slash at its end.
+def check_address(url: str) -> str:
+    """Return the URL of the vendor, a gateway or a sandbox, without a slash at its end.
 
     Raises:
         ValueError: it can't be one, or is the vendor's and the key would travel in the clear.
@@ -36,17 +36,17 @@ def checked_address(url: str) -> str:
         raise ValueError("is not of the form https://host or http://host:port")
     if parts.username or parts.query or parts.fragment:
         raise ValueError("must hold neither a user nor a query; the key belongs in POLYGON_API_KEY")
-    if is_vendors(url) and parts.scheme != "https":
+    if is_vendor(url) and parts.scheme != "https":
         raise ValueError("must begin with https://, or the key would travel in the clear")
     return url.rstrip("/")
 
 
-def checked_gateway(url: str) -> str:
-    """The address of a gateway, without a slash at its end.
+def check_gateway(url: str) -> str:
+    """Return the URL of a gateway, without a slash at its end.
 
     Raises:
         ValueError: it can't be one, or the key would travel in the clear beyond a private network.
     """
-    if urlsplit(url).scheme == "http" and not is_nearby(url):
+    if urlsplit(url).scheme == "http" and not is_private(url):
         raise ValueError("must begin with https://, or the key would travel in the clear beyond your own network")
-    return checked_address(url)
+    return check_address(url)

@@ -16,7 +16,7 @@ from market_pipeline.core import stop_signals
 from market_pipeline.core.settings import MOST_CONNECTIONS
 from market_pipeline.dagster_storage.internals import create_pg_connection, create_pg_engine, set_pg_statement_timeout
 from market_pipeline.warehouse.connection_pools import BoundedPool
-from market_pipeline.warehouse.connections import connect_by
+from market_pipeline.warehouse.connections import install_connector
 from market_pipeline.warehouse.lost_connections import replace_lost_connections
 
 RECYCLE_SECONDS = 1800
@@ -54,7 +54,7 @@ class Pooled:
 
     @_engine.setter
     def _engine(self, engine: Engine) -> None:
-        connect_by(engine)
+        install_connector(engine)
         self.__engine = engine
 
     def __init__(

@@ -22,7 +22,7 @@ from market_pipeline.operations.findings import (
     ok,
 )
 from market_pipeline.warehouse.connections import OLDEST_SERVER, is_direct
-from market_pipeline.warehouse.database_probe import Found
+from market_pipeline.warehouse.database_probe import WarehouseProbe
 from market_pipeline.warehouse.read_only_connections import reading_connection
 from market_pipeline.warehouse.roles import READER
 from market_pipeline.warehouse.statements import statement
@@ -38,7 +38,7 @@ class CheckContext:
 
     settings: Settings
     warehouse: Engine
-    found: Found
+    found: WarehouseProbe
 
     def scalar(self, query: str) -> str:
         """Run a query and return its only value."""
@@ -75,7 +75,7 @@ def check_api_role(check: str, context: CheckContext) -> Finding:
     with context.warehouse.connect() as connection:
         if not connection.scalar(text(may_read), {"role": READER}):
             return ok(check, f"the role {READER} gets its rights when the API first starts")
-    address = DatabaseAddress.of_engine(context.warehouse.url)
+    address = DatabaseAddress.from_engine_url(context.warehouse.url)
     try:
         with reading_connection(address, READER, STATEMENT_SECONDS) as session:
             session.execute("SELECT FROM market_data LIMIT 1")

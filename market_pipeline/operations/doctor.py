@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from market_pipeline.core.errors import MarketPipelineError
 from market_pipeline.core.settings import Settings
-from market_pipeline.core.sockets import PortTakenError, listen
+from market_pipeline.core.sockets import LOOPBACK, LOOPBACK_HOSTS, PortTakenError, listen
 from market_pipeline.dbt_project import manifest
 from market_pipeline.operations.dagster_state import probe_dagster
 from market_pipeline.operations.database_checks import DATABASE_CHECKS, Check, CheckContext
@@ -26,10 +26,8 @@ from market_pipeline.polygon.key_check import check_key
 from market_pipeline.polygon.rate_limit import WINDOW_SECONDS
 from market_pipeline.polygon.vendor_errors import BadKeyError, MissingKeyError
 from market_pipeline.warehouse.database_errors import first_line
-from market_pipeline.warehouse.database_probe import Found, probe_warehouse
+from market_pipeline.warehouse.database_probe import WarehouseProbe, probe_warehouse
 from market_pipeline.warehouse.rate_limit import SharedLimiter
-
-LOOPBACK = "127.0.0.1"
 
 
 def run_checks(settings: Settings, *, ask_vendor: bool) -> Iterator[Finding]:
@@ -88,7 +86,7 @@ def check_data_folder(settings: Settings) -> Finding:
 
 def check_ui_port(ui: ServiceState) -> Finding:
     """Check that Dagster's UI responds, or that its port is free if it is on this machine."""
-    if urlsplit(ui.url).hostname in (LOOPBACK, "localhost", "::1"):
+    if urlsplit(ui.url).hostname in LOOPBACK_HOSTS:
         return _check_port("UI's port", ui, option="--port and DAGSTER_WEBSERVER_URL")
     if ui.answers:
         return ok("UI's port", f"{ui.url} is on another machine, and responds")
@@ -107,7 +105,7 @@ def _check_port(check: str, service: ServiceState, *, option: str) -> Finding:
     return judge_port(check, port, ours=service.answers, free=free, option=option)
 
 
-def _check_database(found: Found) -> Finding:
+def _check_database(found: WarehouseProbe) -> Finding:
     if found.engine is None:
         return error("database", found.error or f"{found.where} can't be used")
     return ok("database", f"{'embedded, ' if found.embedded else ''}{found.where}")

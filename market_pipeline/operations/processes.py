@@ -18,13 +18,13 @@ import yaml
 from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 
 from market_pipeline.core.settings import Settings
+from market_pipeline.core.sockets import LOOPBACK
 from market_pipeline.dagster_storage.internals import GRPC_INFO_TAG
 from market_pipeline.operations.service_probes import API, DAGSTER_UI, is_listening
 from market_pipeline.operations.supervisor import Service
 from market_pipeline.orchestration.instance_home import dagster_home
 from market_pipeline.orchestration.scheduler_status import scheduler_state
 
-LOOPBACK = "127.0.0.1"
 LOCATION = "market_pipeline.definitions"
 """Name of the code location: that which `dagster dev` gives it, so that schedules keep their state."""
 

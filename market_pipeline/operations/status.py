@@ -16,8 +16,8 @@ from market_pipeline.operations.service_probes import ServiceState
 from market_pipeline.operations.up_session import probe_services
 from market_pipeline.orchestration.scheduler_status import NOT_RUNNING
 from market_pipeline.warehouse.coverage import FILLABLE, Row, coverage
-from market_pipeline.warehouse.database_errors import unavailable
-from market_pipeline.warehouse.database_probe import Found, probe_warehouse
+from market_pipeline.warehouse.database_errors import unavailable_error
+from market_pipeline.warehouse.database_probe import WarehouseProbe, probe_warehouse
 from market_pipeline.warehouse.statements import statement
 from market_pipeline.warehouse.tracked_symbols import active_symbols
 
@@ -116,7 +116,7 @@ def pipeline_state(settings: Settings, api_url: str | None, now: datetime) -> Pi
     )
 
 
-def _read_tables(found: Found) -> tuple[Sequence[Row] | None, LastRun | None, str | None]:
+def _read_tables(found: WarehouseProbe) -> tuple[Sequence[Row] | None, LastRun | None, str | None]:
     """Read the coverage of every tracked symbol and the last run, or the error if they can't be read."""
     if found.engine is None or not found.ready:
         return None, None, None
@@ -125,7 +125,7 @@ def _read_tables(found: Found) -> tuple[Sequence[Row] | None, LastRun | None, st
         with found.engine.connect() as connection:
             last = connection.execute(statement("last_account")).mappings().first()
     except DBAPIError as error:
-        return None, None, str(unavailable(error, found.engine))
+        return None, None, str(unavailable_error(error, found.engine))
     return rows, LastRun(**{name: _as_plain(value) for name, value in last.items()}) if last else None, None
 
 

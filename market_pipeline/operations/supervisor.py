@@ -17,7 +17,7 @@ from typing import IO
 
 import psutil  # type: ignore[import-untyped]
 
-from market_pipeline.core.child_processes import guarded
+from market_pipeline.core.child_processes import run_if_killed
 from market_pipeline.core.errors import MarketPipelineError
 
 READY_SECONDS = 180.0
@@ -91,7 +91,7 @@ class Supervisor:
         """
         if not self._running:
             # If this process is killed, its services end at once instead of at the next start.
-            self._guard.enter_context(guarded(sys.executable, "-c", _END_LEFTOVERS, self._mark))
+            self._guard.enter_context(run_if_killed(sys.executable, "-c", _END_LEFTOVERS, self._mark))
         self._running.append(running := self._spawn(service))
         deadline = time.monotonic() + READY_SECONDS
         while not self._stopping.is_set():

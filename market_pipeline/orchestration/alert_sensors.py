@@ -16,7 +16,7 @@ from dagster import DagsterEventType, DagsterInstance, DagsterRun, EventLogRecor
 from sqlalchemy.exc import SQLAlchemyError
 
 from market_pipeline.core.errors import MarketPipelineError
-from market_pipeline.core.notifications import NO_CHANNEL, Alert, AlertError, Channel, channels
+from market_pipeline.core.notifications import NO_CHANNEL, Alert, AlertError, Channel, alert_channels
 from market_pipeline.core.run_planning import trigger_of
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.wording import are, counted
@@ -58,7 +58,7 @@ def _failed_runs_sensor(settings: Settings) -> dg.SensorDefinition:
         description="Sends an alert for each run that failed, by webhook and e-mail as far as they are set.",
     )
     def alert_of_failed_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        if not (found := channels(settings)):
+        if not (found := alert_channels(settings)):
             return dg.SkipReason(f"Where runs fail, {NO_CHANNEL}.")
         before = _before(context)
         newest = _newest_failure(context.instance)
@@ -81,7 +81,7 @@ def _stale_symbols_sensor(settings: Settings) -> dg.SensorDefinition:
         description="Sends an alert when symbols fall behind, and one when all are up to date again.",
     )
     def alert_of_stale_symbols(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        if not (found := channels(settings)):
+        if not (found := alert_channels(settings)):
             return dg.SkipReason(f"Where symbols are stale, {NO_CHANNEL}.")
         before = _before(context)
         told = {channel.name: before.get(channel.name, []) for channel in found}

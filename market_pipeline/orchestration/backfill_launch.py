@@ -12,7 +12,7 @@ from dagster import AssetKey, DagsterInstance, PartitionKeyRange
 from sqlalchemy import Engine
 
 from market_pipeline.core.errors import UsageError
-from market_pipeline.core.run_planning import TRIGGER_TAG, RangeRun, range_runs
+from market_pipeline.core.run_planning import TRIGGER_TAG, RangeRun, plan_range_runs
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.core.wording import counted
@@ -68,7 +68,7 @@ def start_backfill(
     symbols = sorted(set(symbols))
     if not symbols:
         raise NothingToBackfillError("there is no symbol to backfill: name at least one")
-    runs = range_runs(symbols, start, end, now)
+    runs = plan_range_runs(symbols, start, end, now)
     unsure = _made_known(settings, symbols)
     backfill = PartitionBackfill.from_asset_graph_subset(
         backfill_id=make_new_backfill_id(),
@@ -114,7 +114,7 @@ def same_backfill(
     Raises:
         NoSessionError: there is nothing to cover.
     """
-    runs = range_runs(sorted(set(symbols)), start, end, now)
+    runs = plan_range_runs(sorted(set(symbols)), start, end, now)
     names = sorted({symbol.name for symbol in symbols})
     first, last = min(run.sessions[0] for run in runs), max(run.sessions[-1] for run in runs)
     alike = (job for job in jobs if (job.symbols, job.start, job.end) == (names, first, last))

@@ -13,7 +13,7 @@ from market_pipeline.core.symbols import Symbol
 from market_pipeline.orchestration.resources import Pipeline
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.reference import Dividend, Split
-from market_pipeline.quality.rules import examine
+from market_pipeline.quality.rules import find_flags
 from market_pipeline.warehouse.corporate_action_refresh import (
     DIVIDENDS,
     FIRST_DAY,
@@ -22,7 +22,7 @@ from market_pipeline.warehouse.corporate_action_refresh import (
     Action,
     ActionTable,
     RefreshPlan,
-    next_refresh,
+    plan_refresh,
 )
 from market_pipeline.warehouse.corporate_actions import RefreshResult, refresh
 from market_pipeline.warehouse.tracked_symbols import active_symbols
@@ -61,10 +61,10 @@ def refresh_actions(
         MarketPipelineError: the database can't take what was answered; nothing is changed then.
     """
     symbols = {symbol.name: symbol for symbol in active_symbols(pipeline.warehouse)}
-    inquiry = next_refresh(pipeline.warehouse, actions, symbols.values(), now)
+    inquiry = plan_refresh(pipeline.warehouse, actions, symbols.values(), now)
     listed = list(_listed(inquiry, symbols, ask))
     source = pipeline.client.source
-    outcome = refresh(pipeline.warehouse, actions, inquiry, listed, source=source, run_id=run_id, examine=examine)
+    outcome = refresh(pipeline.warehouse, actions, inquiry, listed, source=source, run_id=run_id, find_flags=find_flags)
     return inquiry, outcome
 
 

@@ -26,7 +26,7 @@ from market_pipeline.ingest import Run, Vendor, ingest
 from market_pipeline.orchestration.checks import check_results
 from market_pipeline.orchestration.partitions import PartitionError, check_partitions_chosen
 from market_pipeline.orchestration.resources import Pipeline
-from market_pipeline.reference_data import refresh
+from market_pipeline.reference_data import refresh_reference
 from market_pipeline.warehouse.load_history import BAR_COUNTERS, LoadResult
 from market_pipeline.warehouse.tracked_symbols import NotTrackedError, Reference, active_symbols, delistings
 
@@ -73,12 +73,12 @@ def load_symbols(context: dg.AssetExecutionContext, symbols: Sequence[Symbol], i
         symbols,
         sessions,
         vendor=vendor,
-        who_is=partial(refresh, pipeline.client, pipeline.warehouse),
+        fetch_reference=partial(refresh_reference, pipeline.client, pipeline.warehouse),
         delisted=delisted,
         warehouse=pipeline.warehouse,
         run=run,
         at_once=pipeline.at_once,
-        listed_on=pipeline.client.list_date,
+        fetch_list_date=pipeline.client.list_date,
     ):
         outcomes.append(outcome)
         pipeline.loaded(outcome)  # first: it is loaded, whether Dagster's database can still take that or not

@@ -12,7 +12,7 @@ from market_pipeline.core.settings import Settings
 from market_pipeline.orchestration.instance_storage import DagsterDatabaseError, dagster_database_url
 from market_pipeline.orchestration.run_launch import open_instance
 from market_pipeline.warehouse.database import create_warehouse_engine
-from market_pipeline.warehouse.database_errors import unavailable
+from market_pipeline.warehouse.database_errors import unavailable_error
 
 
 @contextmanager
@@ -35,14 +35,14 @@ def existing_instance(settings: Settings, warehouse: Engine) -> Iterator[Dagster
 
 def _has_tables(settings: Settings, warehouse: Engine) -> bool:
     address = dagster_database_url(settings)
-    if settings.dagster_database_url is None and not _is_beside(warehouse, DatabaseAddress.of(address).database):
+    if settings.dagster_database_url is None and not _is_beside(warehouse, DatabaseAddress.parse(address).database):
         return False
     engine = create_warehouse_engine(address)
     try:
         with engine.connect() as connection:
             return bool(connection.scalar(text("SELECT to_regclass('daemon_heartbeats') IS NOT NULL")))
     except DBAPIError as error:
-        reason = unavailable(error, engine)
+        reason = unavailable_error(error, engine)
         raise DagsterDatabaseError(f"of Dagster's own, DAGSTER_DATABASE_URL: {reason}") from None
     finally:
         engine.dispose()

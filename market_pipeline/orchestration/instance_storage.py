@@ -32,7 +32,7 @@ from market_pipeline.orchestration.partitions import PARTITION_TAG, RANGE_TAGS, 
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.connections import ENCODING
 from market_pipeline.warehouse.database import create_warehouse_engine
-from market_pipeline.warehouse.database_errors import first_line, remedy, unavailable
+from market_pipeline.warehouse.database_errors import first_line, remedy, unavailable_error
 
 BATCH_SIZE_VARIABLE = "DAGSTER_EVENT_BATCH_SIZE"
 DEFAULT_BATCH_SIZE = 1000
@@ -164,13 +164,13 @@ def dagster_database_url(settings: Settings) -> SecretStr:
     which is started if it isn't running.
     """
     if settings.dagster_database_url is not None:
-        address = DatabaseAddress.of(settings.dagster_database_url)
+        address = DatabaseAddress.parse(settings.dagster_database_url)
     elif settings.database_url is not None:
-        warehouse = DatabaseAddress.of(settings.database_url)
-        address = warehouse.beside(f"{warehouse.database}_dagster")
+        warehouse = DatabaseAddress.parse(settings.database_url)
+        address = warehouse.for_database(f"{warehouse.database}_dagster")
     else:
         server = embedded.ensure_running(settings.market_pipeline_data_dir)
-        address = DatabaseAddress.of(server.url("market_data_dagster"))
+        address = DatabaseAddress.parse(server.url("market_data_dagster"))
     return address.url("postgresql+psycopg2")
 
 
@@ -189,7 +189,7 @@ def open_storage(settings: Settings, inst_data: ConfigurableClassData | None = N
             )
         if settings.dagster_database_url is None:
             with _connected(settings.database_url) as connection:
-                create_database(connection, DatabaseAddress.of(url).database)
+                create_database(connection, DatabaseAddress.parse(url).database)
     with _connected(url) as connection:
         # Whoever finds no tables makes them, and of several processes that do so at once all but one would fail.
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _TABLES_LOCK})
@@ -235,6 +235,6 @@ def _connected(url: SecretStr) -> Iterator[Connection]:
         with engine.connect() as connection:
             yield connection
     except DBAPIError as error:
-        raise DagsterDatabaseError(f"Dagster's own database: {unavailable(error, engine)}") from None
+        raise DagsterDatabaseError(f"Dagster's own database: {unavailable_error(error, engine)}") from None
     finally:
         engine.dispose()

@@ -14,7 +14,7 @@ import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DbtCliResource, DbtProject, dbt_assets
 from sqlalchemy import Engine, text
 
-from market_pipeline.core.child_processes import ending_with_us
+from market_pipeline.core.child_processes import terminate_with_us
 from market_pipeline.core.settings import Settings
 from market_pipeline.dbt_project import dbt_environment, manifest, output_folder, project_folder
 from market_pipeline.orchestration.dbt_specs import OWNERS, node_key
@@ -29,7 +29,7 @@ def built(context: dg.AssetExecutionContext, settings: Settings) -> Iterator[Any
     """Build the models that a step has selected, and run their tests; what Dagster is to record."""
     with warehouse_of(settings) as warehouse, _alone(warehouse), _environment(settings):
         build = _dbt().cli(BUILD, context=_Context(context, settings), target_path=output_folder(settings) / "target")
-        with ending_with_us(build.process.pid):
+        with terminate_with_us(build.process.pid):
             yield from build.stream()
 
 

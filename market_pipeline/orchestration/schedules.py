@@ -9,7 +9,7 @@ from datetime import date
 
 import dagster as dg
 
-from market_pipeline.core.run_planning import RangeRun, nightly_runs
+from market_pipeline.core.run_planning import RangeRun, plan_nightly_runs
 from market_pipeline.core.sessions import calendar, last_sessions, latest_ended_session
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
@@ -91,4 +91,6 @@ def tonight(settings: Settings, symbols: Sequence[Symbol], latest: date) -> list
         if not symbols:
             return []
         holes = oldest_gaps(warehouse, [symbol.name for symbol in symbols], oldest, latest)
-    return nightly_runs(symbols, holes, latest, look_back=settings.backfill_look_back_sessions, reach_back=reach_back)
+    return plan_nightly_runs(
+        symbols, holes, latest, look_back=settings.backfill_look_back_sessions, reach_back=reach_back
+    )

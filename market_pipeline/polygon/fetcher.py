@@ -187,7 +187,7 @@ def _within(
         return list(sessions), []
     start = plan.history_start(calendar_name, now.date())
     timezone = calendar(calendar_name).timezone
-    given = [day for day in sessions if day >= start and plan.gives(day, timezone, now)]
+    given = [day for day in sessions if day >= start and plan.offers(day, timezone, now)]
     if not given:
         return list(sessions), []
     old = [_history_starts(start)] if given[0] != sessions[0] else []

@@ -16,7 +16,8 @@ from pydantic import SecretStr
 from market_pipeline.core import stop_signals
 from market_pipeline.core.outbound_http import BodyTooLargeError, open_session, send
 from market_pipeline.core.settings import Source
-from market_pipeline.core.vendor_url import POLYGON_HOSTS, is_vendors
+from market_pipeline.core.sockets import LOOPBACK_HOSTS
+from market_pipeline.core.vendor_url import POLYGON_HOSTS, is_vendor
 from market_pipeline.polygon.key import BearerAuth, usable_key, without_key
 from market_pipeline.polygon.rate_limit import WINDOW_SECONDS, Limiter
 from market_pipeline.polygon.response_body import Body, VendorResponse, read_body
@@ -35,7 +36,6 @@ log = logging.getLogger(__name__)
 MAX_PAGES = 1_000
 MAX_BODY_BYTES = 64 * 1024 * 1024
 """Decompressed. The longest are some 6 MB: 50,000 bars, the most of one page."""
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 OnWait = Callable[[float, str], None]
 """Told of every wait worth telling: its seconds and its reason."""
@@ -115,7 +115,7 @@ class Connection:
         self._patience = patience
         self._on_wait = on_wait
         # A proxy from the environment is for the world outside, and would keep a sandbox's answers away.
-        self._session = open_session(trust_env=self._host not in _LOOPBACK)
+        self._session = open_session(trust_env=self._host not in LOOPBACK_HOSTS)
         self._session.headers.update(
             {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "market-pipeline"}
         )
@@ -237,7 +237,7 @@ class Connection:
     def _no_answer(self, problem: Exception) -> str:
         if self._source == "sandbox":
             return f"no answer from {self._base_url} ({type(problem).__name__}). Is `market-pipeline sandbox` running?"
-        if not is_vendors(self._base_url):
+        if not is_vendor(self._base_url):
             gateway = f"the gateway at {self._base_url} ({type(problem).__name__})"
             return f"no answer from {gateway}. Check POLYGON_GATEWAY_URL and that the gateway runs"
         return f"no answer from {self._host} ({type(problem).__name__}). Check the network, or try again later"

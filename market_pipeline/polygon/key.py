@@ -33,7 +33,7 @@ def usable_key(api_key: SecretStr | None, source: Source) -> SecretStr:
     key = api_key.get_secret_value().strip() if api_key else ""
     if not key and source == "polygon":
         raise MissingKeyError
-    # Checked here because the HTTP library would show the whole header in its own complaint.
+    # CheckedBars here because the HTTP library would show the whole header in its own complaint.
     if not all("!" <= letter <= "~" for letter in key):
         raise BadKeyError("POLYGON_API_KEY holds spaces or letters that no key has. Mend it in .env")
     return SecretStr(key) if key else SANDBOX_KEY

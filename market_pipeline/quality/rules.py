@@ -21,7 +21,7 @@ from market_pipeline.quality.suspicious import History
 
 
 @dataclass(frozen=True)
-class Impossible:
+class ImpossibleRule:
     """`broken` gives one verdict a row; `meaning` is what a person reads of a bar that broke it."""
 
     name: str
@@ -31,7 +31,7 @@ class Impossible:
 
 
 @dataclass(frozen=True)
-class Suspicious:
+class SuspiciousRule:
     """`found` gives one verdict a row of a history, for the threshold of the asset class.
 
     `meaning` is what a person reads of a bar it found, with that row's values filled in. `penalty` is what the finding
@@ -52,52 +52,52 @@ _MOVES = {STOCK: 0.20, ETF: 0.15, CRYPTO: 0.30}
 _BY_DEFINITION = "By definition of a bar."
 
 IMPOSSIBLE = (
-    Impossible(
+    ImpossibleRule(
         "missing_field",
         "its time, a price or the volume is missing or not a number",
         "Nothing can be computed from half a bar.",
         impossible.missing_field,
     ),
-    Impossible("not_finite", "a value is infinite", "No price or volume is.", impossible.not_finite),
-    Impossible(
+    ImpossibleRule("not_finite", "a value is infinite", "No price or volume is.", impossible.not_finite),
+    ImpossibleRule(
         "not_positive",
         "a price is zero or negative",
         "Shares, funds and coins are not traded at such prices.",
         impossible.not_positive,
     ),
-    Impossible("high_too_low", "its high is below its open, low or close", _BY_DEFINITION, impossible.high_too_low),
-    Impossible("low_too_high", "its low is above its open, high or close", _BY_DEFINITION, impossible.low_too_high),
-    Impossible(
+    ImpossibleRule("high_too_low", "its high is below its open, low or close", _BY_DEFINITION, impossible.high_too_low),
+    ImpossibleRule("low_too_high", "its low is above its open, high or close", _BY_DEFINITION, impossible.low_too_high),
+    ImpossibleRule(
         "negative_volume",
         "its volume or number of trades is negative",
         "Both count what happened.",
         impossible.negative_volume,
     ),
-    Impossible(
+    ImpossibleRule(
         "not_a_count",
         "its number of trades is no whole number, or absurdly large",
         "A trade happens or doesn't.",
         impossible.not_a_count,
     ),
-    Impossible(
+    ImpossibleRule(
         "outside_request",
         "its date is outside the dates asked for",
         "An answer to another question proves nothing about this one.",
         impossible.outside_request,
     ),
-    Impossible(
+    ImpossibleRule(
         "no_session",
         "its date is no session of the calendar",
         "The exchange was closed: exchange_calendars, checked against a second library.",
         impossible.no_session,
     ),
-    Impossible(
+    ImpossibleRule(
         "misplaced",
         "its time is not where the session's day begins",
         "The vendor stamps a daily bar with midnight in New York, or in UTC for crypto.",
         impossible.misplaced,
     ),
-    Impossible(
+    ImpossibleRule(
         "contradicted",
         "the same answer has another bar for its date",
         "There is no telling which of the two is true.",
@@ -107,7 +107,7 @@ IMPOSSIBLE = (
 """Every rule that keeps a bar out of `market_data`."""
 
 SUSPICIOUS = (
-    Suspicious(
+    SuspiciousRule(
         "unexplained_move",
         "the close {close:g} is {move:+.1%} from {previous_close:g} on {previous_date:%Y-%m-%d}, splits considered",
         "A move so large is news, an unlisted split, or a wrong price. Of 12,154 sessions of five large stocks from "
@@ -118,7 +118,7 @@ SUSPICIOUS = (
         column="gap_detected",
         thresholds=_MOVES,
     ),
-    Suspicious(
+    SuspiciousRule(
         "split_without_move",
         "a split multiplies earlier prices by {split:g}, yet the close {close:g} is only {raw_move:+.1%} from "
         "{previous_close:g} on {previous_date:%Y-%m-%d}",
@@ -128,7 +128,7 @@ SUSPICIOUS = (
         column="gap_detected",
         thresholds=_MOVES,
     ),
-    Suspicious(
+    SuspiciousRule(
         "volume_outlier",
         "the volume is {volume_times:,.3g} times the usual one, the median of the sessions before",
         "Earnings bring three to five times the usual volume and half sessions a third of it: of the same 12,154 "
@@ -138,7 +138,7 @@ SUSPICIOUS = (
         column="volume_anomaly",
         thresholds={STOCK: 6.0, ETF: 6.0, CRYPTO: 10.0},
     ),
-    Suspicious(
+    SuspiciousRule(
         "zero_volume",
         "nothing was traded",
         "The vendor makes a bar out of trades, so there should be no bar.",
@@ -146,14 +146,14 @@ SUSPICIOUS = (
         penalty=0.2,
         column="volume_anomaly",
     ),
-    Suspicious(
+    SuspiciousRule(
         "repeated",
         "open, high, low, close and volume are those of {previous_date:%Y-%m-%d}",
         "Five equal numbers twice in a row are a stale copy, not a market.",
         suspicious.repeated,
         penalty=0.3,
     ),
-    Suspicious(
+    SuspiciousRule(
         "vwap_outside",
         "the average price {vwap:g} is outside {low:g} to {high:g}",
         "An average lies between its extremes. The vendor leaves odd lots out of high and low but not out of the "
@@ -167,7 +167,7 @@ SUSPICIOUS = (
 
 
 @dataclass(frozen=True)
-class Checked:
+class CheckedBars:
     """A frame split by the rules. `reasons[i]` belongs to row i of `rejected`, whose index is the payloads'."""
 
     accepted: pd.DataFrame
@@ -175,7 +175,7 @@ class Checked:
     reasons: Sequence[Sequence[str]]
 
 
-def check(fetched: FetchedBars, symbol: Symbol, sessions: Sequence[date]) -> Checked:
+def check_bars(fetched: FetchedBars, symbol: Symbol, sessions: Sequence[date]) -> CheckedBars:
     """Split an answer into bars that can be stored and bars that can't be true.
 
     A bar repeated word for word counts once; repeated with other values, neither can be trusted and both are refused.
@@ -197,10 +197,10 @@ def check(fetched: FetchedBars, symbol: Symbol, sessions: Sequence[date]) -> Che
     ]
     accepted = bars if not refused.any() else bars[~refused]
     in_order = accepted["date"].is_monotonic_increasing
-    return Checked(accepted if in_order else accepted.sort_values("date"), bars[refused], reasons)
+    return CheckedBars(accepted if in_order else accepted.sort_values("date"), bars[refused], reasons)
 
 
-def examine(symbol: Symbol, bars: Columns, splits: Mapping[date, float]) -> list[FlaggedBar]:
+def find_flags(symbol: Symbol, bars: Columns, splits: Mapping[date, float]) -> list[FlaggedBar]:
     """What is suspicious in a symbol's stored bars.
 
     The verdict on a bar is final where `bars` holds the LOOK_BACK stored sessions before it, or all there are.

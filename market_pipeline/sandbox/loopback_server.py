@@ -11,11 +11,9 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from market_pipeline.core.errors import UsageError
-from market_pipeline.core.sockets import base_url, listen
+from market_pipeline.core.sockets import LOOPBACK, base_url, listen
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.routes import create_app
-
-LOOPBACK = "127.0.0.1"
 
 
 class NotLoopbackError(UsageError):

@@ -1,7 +1,7 @@
-"""The keys of the read API: made, found again and revoked, and the record of what was done with them.
+"""Keys of the API: making, accepting and revoking them, and the audit trail of their use.
 
-They are kept in a schema of their own, `access`, which neither analysts nor the API's reading role may look into. A key
-is shown once; what is kept of it is a hash. Which request needs which scope, the API says.
+They are kept in a schema of their own, `access`, closed to analysts and to the API's reading role. A key is shown once;
+only a hash of it is kept. The API knows which request needs which scope.
 """
 
 import hashlib
@@ -42,7 +42,7 @@ from market_pipeline.warehouse.tables import metadata as warehouse_metadata
 SCHEMA = "access"
 _SHAPE = re.compile(r"mdw_([0-9a-f]{12})_([0-9a-f]{64})", re.ASCII)
 _STALE = timedelta(minutes=1)
-"""How exact `last_used` is: a write for every request would cost more than the request."""
+"""Precision of `last_used`: a write for every request would cost more than the request."""
 
 access_metadata = MetaData(schema=SCHEMA, naming_convention=warehouse_metadata.naming_convention)
 _Instant = DateTime(timezone=True)
@@ -77,23 +77,23 @@ api_key_audit = Table(
 
 
 class Scope(StrEnum):
-    """What a key is good for: reading, or reading and changing things."""
+    """The scope of a key: reading, or reading and administration."""
 
     READ = "read"
     ADMIN = "admin"
 
 
 class KeyRequestError(UsageError):
-    """A key that can't be made."""
+    """A request for a key that can't be made."""
 
 
 class UnknownKeyError(UsageError):
-    """There is no key of this id."""
+    """No key has this id."""
 
 
 @dataclass(frozen=True)
 class ApiKey:
-    """A key that was accepted."""
+    """An accepted key."""
 
     id: str
     name: str
@@ -119,20 +119,20 @@ def create_key(engine: Engine, name: str, scope: Scope, lifetime: timedelta | No
     return SecretStr(key)
 
 
-def accepted_key(engine: Engine, key: SecretStr) -> ApiKey | None:
-    """The key, if it is one that is neither revoked nor expired; None if not."""
+def accept_key(engine: Engine, key: SecretStr) -> ApiKey | None:
+    """Return the key if it is known and neither revoked nor expired; else None."""
     shape = _SHAPE.fullmatch(key.get_secret_value())
     if shape is None:
         return None
     columns = api_keys.c
-    mine = columns.id == shape[1]
-    query = select(columns.id, columns.key_hash, columns.name, columns.scope).where(mine & _current())
+    is_key = columns.id == shape[1]
+    query = select(columns.id, columns.key_hash, columns.name, columns.scope).where(is_key & _is_accepted())
     with engine.begin() as connection:
         row = connection.execute(query).first()
         if row is None or not hmac.compare_digest(row.key_hash, _hash(key.get_secret_value())):
             return None
         unused = columns.last_used.is_(None) | (columns.last_used < func.now() - _STALE)
-        connection.execute(update(api_keys).where(mine, unused).values(last_used=func.now()))
+        connection.execute(update(api_keys).where(is_key, unused).values(last_used=func.now()))
     return ApiKey(row.id, row.name, Scope(row.scope))
 
 
@@ -144,35 +144,35 @@ def record_use(engine: Engine, key: ApiKey, method: str, endpoint: str, status_c
 
 
 def list_keys(engine: Engine) -> Sequence[Row]:  # type: ignore[type-arg]
-    """Every key there ever was, oldest first, without its hash.
+    """Return every key there ever was, oldest first, without its hash.
 
-    `request_count` is the lines of its audit trail, `active` whether it would be accepted now.
+    `request_count` is the number of lines in its audit trail, `active` is true if it would be accepted now.
     """
     with engine.connect() as connection:
-        return connection.execute(_shown().order_by(api_keys.c.created_at, api_keys.c.id)).all()
+        return connection.execute(_select_shown().order_by(api_keys.c.created_at, api_keys.c.id)).all()
 
 
 def find_key(engine: Engine, key_id: str) -> Row:  # type: ignore[type-arg]
-    """One key, as `list_keys` has it.
+    """Return one key with the columns of `list_keys`.
 
     Raises:
         UnknownKeyError: there is no such key.
     """
     with engine.connect() as connection:
-        row = connection.execute(_shown().where(api_keys.c.id == key_id)).first()
+        row = connection.execute(_select_shown().where(api_keys.c.id == key_id)).first()
     if row is None:
         raise UnknownKeyError(f"there is no key {key_id!r}: `market-pipeline keys list` shows what there is")
     return row
 
 
-def _shown() -> Select:  # type: ignore[type-arg]
+def _select_shown() -> Select:  # type: ignore[type-arg]
     shown = [column for column in api_keys.c if column is not api_keys.c.key_hash]
     lines = select(func.count()).where(api_key_audit.c.api_key_id == api_keys.c.id).scalar_subquery()
-    return select(*shown, lines.label("request_count"), _current().label("active"))
+    return select(*shown, lines.label("request_count"), _is_accepted().label("active"))
 
 
 def audit_trail(engine: Engine, key_id: str, limit: int, offset: int = 0) -> Sequence[Row]:  # type: ignore[type-arg]
-    """The lines of a key's audit trail behind the newest `offset`, newest first.
+    """Return the lines of a key's audit trail, newest first, after skipping `offset` of them.
 
     Raises:
         UnknownKeyError: there is no such key.
@@ -191,21 +191,23 @@ def audit_trail(engine: Engine, key_id: str, limit: int, offset: int = 0) -> Seq
 
 
 def revoke_key(engine: Engine, key_id: str) -> datetime:
-    """Refuse a key from now on, and tell from when on it is; its audit trail stays.
+    """Reject a key from now on, keep its audit trail, and return the instant of its revocation.
 
     Raises:
         UnknownKeyError: there is no such key.
     """
     find_key(engine, key_id)
-    mine = api_keys.c.id == key_id
+    is_key = api_keys.c.id == key_id
     with engine.begin() as connection:
-        connection.execute(update(api_keys).where(mine, api_keys.c.revoked_at.is_(None)).values(revoked_at=func.now()))
-        revoked: datetime = connection.execute(select(api_keys.c.revoked_at).where(mine)).scalar_one()
+        connection.execute(
+            update(api_keys).where(is_key, api_keys.c.revoked_at.is_(None)).values(revoked_at=func.now())
+        )
+        revoked: datetime = connection.execute(select(api_keys.c.revoked_at).where(is_key)).scalar_one()
     return revoked
 
 
 def restore_key(engine: Engine, key_id: str) -> None:
-    """Accept a key that was revoked, if it has not expired.
+    """Accept a revoked key again, if it has not expired.
 
     Raises:
         UnknownKeyError: there is no such key.
@@ -215,8 +217,8 @@ def restore_key(engine: Engine, key_id: str) -> None:
         connection.execute(update(api_keys).where(api_keys.c.id == key_id).values(revoked_at=None))
 
 
-def _current() -> ColumnElement[bool]:
-    """Whether a key is one that is accepted."""
+def _is_accepted() -> ColumnElement[bool]:
+    """Return the SQL condition that a key is accepted now."""
     columns = api_keys.c
     return columns.revoked_at.is_(None) & or_(columns.expires_at.is_(None), columns.expires_at > func.now())
 

@@ -1,7 +1,7 @@
-"""Bars in PostgreSQL's binary COPY format, built and read as one array.
+"""Bars in PostgreSQL's binary COPY format, encoded and decoded as one array.
 
-A row of fixed-width columns is a fixed-width record, so numpy lays out all rows at once, where a Python tuple a row
-would take seconds a million. Format: PostgreSQL documentation, "COPY", section "Binary Format".
+A row of fixed-width columns is a fixed-width record, so numpy lays out all rows at once; a Python tuple per row would
+take seconds per million. Format: PostgreSQL documentation, "COPY", section "Binary Format".
 """
 
 from collections.abc import Mapping
@@ -23,11 +23,11 @@ _BAR = {"date": ">i4", "time": ">i8", **dict.fromkeys(VALUE_COLUMNS, ">f8")}
 _NULLABLE = {"vwap": ">f8", "transactions": ">i8"}  # what they are in market_data
 
 Kinds = Mapping[str, str | None]
-"""The kind and width of each column, in order, as numpy names them; None for one that is NULL in all rows."""
+"""Numpy's type of each column, in order; None for a column that is NULL in all rows."""
 
 
 def encode_bars(bars: Columns) -> bytes:
-    """The bars (NaN allowed in numbers, no missing date or time) as `staged_bars` takes them."""
+    """Encode bars (NaN allowed in numbers, no missing date or time) in the layout of `staged_bars`."""
     return _HEADER + _encoded(_values(bars), _BAR, len(bars["date"])) + _TRAILER
 
 
@@ -51,7 +51,7 @@ def encode_new_bars(bars: Columns, about: Mapping[str, str | datetime]) -> bytes
 
 
 def decode_bars(records: bytes) -> tuple[Columns, NDArray[np.bool_]]:
-    """What `sql/held_bars.sql` answers with: `date` and VALUE_COLUMNS, NaN where there is no number; which are odd."""
+    """Decode `sql/held_bars.sql`'s result: bars with `date` and VALUE_COLUMNS (NaN for NULL), and which are flagged."""
     bars = np.frombuffer(records, dtype=np.dtype([*_BAR.items(), ("validated", "?")]))
     days = _FIRST_DAY + bars["date"].astype("timedelta64[D]")
     return {"date": days, **{name: bars[name].astype("float64") for name in VALUE_COLUMNS}}, ~bars["validated"]
@@ -80,7 +80,7 @@ def _encoded(values: Mapping[str, Any], kinds: Kinds, count: int) -> bytes:
 
 
 def _record(kinds: Kinds) -> "np.dtype[np.void]":
-    """A row: the number of its fields, then each field's length in bytes (-1 for NULL, which has none) and bytes."""
+    """Return a row's dtype: the number of fields, then each field's length in bytes (-1 for NULL) and its bytes."""
     fields = [("fields", ">i2")]
     for name, kind in kinds.items():
         fields += [(_length(name), ">i4"), *([(name, kind)] if kind is not None else [])]

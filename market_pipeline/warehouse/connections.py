@@ -1,8 +1,8 @@
-"""Connections to PostgreSQL: which servers are used at all, and the settings that each connection is given.
+"""Connections to PostgreSQL: the supported servers, and the settings that each connection gets.
 
-Everything that behaviour or safety rests on is set by SQL, in one round trip a connection. The server, the database and
-the role may have settings of their own, which are for others, and options given at connecting are dropped or rejected
-by poolers. With every driver alike: psycopg, its asynchronous half, and psycopg2 for Dagster's own database.
+Everything that behaviour or safety rests on is set by SQL, in one round trip per connection. The server, the database
+and the role may have settings of their own, which are for others, and poolers drop or reject connection options. With
+every driver alike: psycopg, its asynchronous half, and psycopg2 for Dagster's own database.
 """
 
 from collections.abc import Mapping
@@ -16,9 +16,10 @@ from market_pipeline.warehouse.database_errors import UnsupportedDatabaseError
 from market_pipeline.warehouse.poolers import check_pooler
 
 OLDEST_SERVER = 15
-"""The oldest PostgreSQL that is used: the oldest that its makers still fix, https://www.postgresql.org/support/versioning/.
+"""Oldest PostgreSQL that is supported: the oldest that its makers fix, https://www.postgresql.org/support/versioning/.
 
-NULLS NOT DISTINCT, which the tables need, came with it too."""
+NULLS NOT DISTINCT, which the tables need, came with it too.
+"""
 
 SCHEMA = "public"
 """Schema of the project's tables, and of Dagster's in its own database."""
@@ -41,23 +42,24 @@ SETTINGS = {
 }
 """Settings of every connection, in PostgreSQL's own spelling.
 
-Not `default_transaction_read_only`: who sets that, after a failover or on a full disk, means it."""
+Not `default_transaction_read_only`: it is set on purpose, after a failover or on a full disk.
+"""
 
 SINCE_17 = {"transaction_timeout": "0"}
 
 CONNECT_TIMEOUT = "10"
-"""Seconds, where the address doesn't say."""
+"""Seconds, unless the address sets its own."""
 
 
 def session_statement(settings: Mapping[str, str], version: int, *, also: str = "''") -> str:
-    """The statement that sets `settings` for a session, for a server of that `server_version_num`.
+    """Return the statement that sets `settings` for a session, for a server of that `server_version_num`.
 
     Its one row, read once they are set: the server process's id, `session_replication_role`, the current role, whether
     transactions are read-only from now on, and `also`.
     """
     known = {**settings, **(SINCE_17 if version >= 170_000 else {})}
     changes = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in known.items())
-    return (  # nobody else's words are in it
+    return (  # of our own text alone
         "SELECT pg_backend_pid(), current_setting('session_replication_role'), "  # noqa: S608
         f"current_user::text, current_setting('default_transaction_read_only'), {also} "
         f"FROM (SELECT {changes} OFFSET 0) AS changes"
@@ -65,13 +67,13 @@ def session_statement(settings: Mapping[str, str], version: int, *, also: str = 
 
 
 def parameters_of(address: DatabaseAddress, name: str | None = None) -> dict[str, str]:
-    """Parameters for libpq: the address, and what poolers let through. `name` is the application's."""
+    """Return libpq's parameters: the address, and options that poolers accept. `name` is the application's."""
     ours = {"client_encoding": ENCODING, **({"application_name": name} if name else {})}
     return {"connect_timeout": CONNECT_TIMEOUT, **address.parameters, **ours}
 
 
 def check_server(address: DatabaseAddress, version: int, encoding: str | None) -> None:
-    """Make sure that the server is new enough and the database holds any text. Costs nothing: both are known by then.
+    """Check that the server is new enough and the database holds any text. It costs nothing: both are known by then.
 
     Raises:
         UnsupportedDatabaseError: it isn't, or doesn't.
@@ -89,12 +91,12 @@ def check_server(address: DatabaseAddress, version: int, encoding: str | None) -
 
 
 def check_session(address: DatabaseAddress, connected_to: int, row: tuple[Any, ...]) -> None:
-    """Make sure that what was set stays set, of the row of `session_statement`.
+    """Check that the session's settings last, by the row of `session_statement`.
 
     Args:
-        address: for the error, and to look closer at a pooler.
-        connected_to: the server process as the driver knows it: a pooler hands out another number.
-        row: what the statement returned.
+        address: for the error, and for the check of a pooler.
+        connected_to: the server process by the driver, to which a pooler gives another number.
+        row: the statement's row.
 
     Raises:
         UnsupportedDatabaseError: a pooler shares sessions, or the role's settings turn constraints off.
@@ -110,7 +112,7 @@ def check_session(address: DatabaseAddress, connected_to: int, row: tuple[Any, .
 
 
 def connect(address: DatabaseAddress, *, any_encoding: bool = False, context: Any = None) -> psycopg.Connection[Any]:
-    """A connection through psycopg with `SETTINGS` in force, in no transaction.
+    """Open a connection through psycopg with `SETTINGS` in force, outside any transaction.
 
     Raises:
         UnsupportedDatabaseError: the server or the database can't be used.
@@ -133,13 +135,13 @@ def connect(address: DatabaseAddress, *, any_encoding: bool = False, context: An
 
 
 def connect_with_psycopg2(address: DatabaseAddress) -> Any:
-    """The same through psycopg2, the one driver that dagster-postgres works with.
+    """Open the same connection through psycopg2, the one driver that dagster-postgres works with.
 
     Raises:
         UnsupportedDatabaseError: the server or the database can't be used.
         psycopg2.Error: it can't be reached.
     """
-    import psycopg2  # needed where Dagster is
+    import psycopg2  # installed with Dagster
 
     connection = psycopg2.connect(**parameters_of(address, "market_pipeline_dagster"))
     try:
@@ -157,32 +159,32 @@ def connect_with_psycopg2(address: DatabaseAddress) -> Any:
 
 
 def address_in_use(connection: Connection) -> DatabaseAddress:
-    """The address of the one server that an engine's connection has led to: host, port, user and password are there.
+    """Return the address of the server that an engine's connection has led to, with host, port, user and password.
 
     An address may name several servers or none, and leave the user and the password to libpq.
     """
-    address = DatabaseAddress.of_engine(connection.engine.url)
+    address = DatabaseAddress.from_engine_url(connection.engine.url)
     session: Any = connection.connection.driver_connection
     info = session.info
     here = {"host": info.host, "port": str(info.port), "user": info.user, "password": info.password}
     several = "," in address.parameters.get("host", "")
     kept = {name: value for name, value in address.items if not (several and name == "hostaddr")}
-    return DatabaseAddress.made_of({**kept, **{name: value for name, value in here.items() if value}})
+    return DatabaseAddress.from_parameters({**kept, **{name: value for name, value in here.items() if value}})
 
 
 def is_direct(connection: Connection) -> bool:
-    """True if an engine's connection leads to PostgreSQL itself, and not to a pooler."""
+    """Return True if an engine's connection leads to PostgreSQL itself, and not to a pooler."""
     session: Any = connection.connection.driver_connection
     return bool(connection.scalar(text("SELECT pg_backend_pid()")) == session.info.backend_pid)
 
 
-def connect_by(engine: Engine, *, any_encoding: bool = False) -> None:
-    """Have an engine open its connections by the functions above, whichever its driver is."""
-    address = DatabaseAddress.of_engine(engine.url)
+def install_connector(engine: Engine, *, any_encoding: bool = False) -> None:
+    """Open an engine's connections by the functions above, with either driver."""
+    address = DatabaseAddress.from_engine_url(engine.url)
 
-    def opened(dialect: Any, _record: object, _arguments: object, parameters: dict[str, Any]) -> Any:
+    def open_connection(dialect: Any, _record: object, _arguments: object, parameters: dict[str, Any]) -> Any:
         if dialect.driver == "psycopg2":
             return connect_with_psycopg2(address)
         return connect(address, any_encoding=any_encoding, context=parameters.get("context"))
 
-    event.listen(engine, "do_connect", opened)
+    event.listen(engine, "do_connect", open_connection)

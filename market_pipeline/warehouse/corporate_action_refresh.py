@@ -1,6 +1,6 @@
-"""What a refresh of splits and dividends asks the vendor for, which depends on what it was asked for before.
+"""Plans of refreshes of splits and dividends, which depend on earlier requests.
 
-Knows which actions there are to ask for; what is made of the answer, `corporate_actions` says.
+`corporate_actions` stores the responses.
 """
 
 from collections.abc import Hashable, Iterable, Mapping
@@ -16,25 +16,25 @@ from market_pipeline.core.symbols import AssetClass, Symbol
 from market_pipeline.warehouse.tables import corporate_action_inquiries, dividends, splits
 
 FIRST_DAY, LAST_DAY = calendar("XNYS").first_session, date(2099, 12, 31)
-"""All history, and whatever is announced."""
+"""All history, and all announcements."""
 
 RECENT = timedelta(days=30)
-"""How far back the whole market's actions are asked for."""
+"""Days back for which the whole market's actions are requested."""
 
 HISTORIES_A_RUN = 5
-"""Symbols whose whole history is asked for again in each run, so that late corrections come through in turn."""
+"""Symbols whose whole history is requested again in each run, so that late corrections come through in turn."""
 
 Action = Mapping[str, Any]
-"""One split or dividend: what the vendor says of it, under the names of its table's columns."""
+"""One split or dividend: the vendor's values, under the names of its table's columns."""
 
 Key = tuple[Hashable, ...]
 
-_OURS = ("id", "source", "fetched_at", "run_id")
+_OUR_COLUMNS = ("id", "source", "fetched_at", "run_id")
 
 
 @dataclass(frozen=True)
 class ActionTable:
-    """One of the two tables: which of its columns is the action's date, and which ones tell actions apart."""
+    """One of the two tables, with its date column and the columns that identify an action."""
 
     table: Table
     date: str
@@ -47,11 +47,11 @@ class ActionTable:
 
     @property
     def columns(self) -> list[str]:
-        """What the vendor says of an action."""
-        return [column.name for column in self.table.columns if column.name not in _OURS]
+        """Columns with the vendor's values."""
+        return [column.name for column in self.table.columns if column.name not in _OUR_COLUMNS]
 
     def key_of(self, action: Action) -> Key:
-        """What tells it apart."""
+        """Return the values that identify an action."""
         return tuple(action[name] for name in self.key)
 
 
@@ -61,10 +61,10 @@ DIVIDENDS = ActionTable(dividends, "ex_dividend_date", ("symbol", "ex_dividend_d
 
 @dataclass(frozen=True)
 class RefreshPlan:
-    """What one refresh asks for.
+    """The requests of one refresh.
 
-    `in_full` are the symbols whose whole history is asked for, one request each; `recent` those for which the whole
-    market's actions from `since` on do. `holding` names the symbols of which the table holds any of what is asked for.
+    `in_full` are the symbols whose whole history is requested, one request each; `recent` those for which the whole
+    market's actions from `since` on are enough. `holding` are the symbols with requested rows in the table.
     """
 
     at: datetime
@@ -74,46 +74,46 @@ class RefreshPlan:
 
     @property
     def since(self) -> date:
-        """Where the recent days begin."""
+        """The start of the recent days."""
         return self.at.date() - RECENT
 
     def start(self, symbol: str) -> date:
-        """The first day asked for of a symbol."""
+        """Return the first day requested for a symbol."""
         return self.since if symbol in self.recent else FIRST_DAY
 
 
-def next_refresh(engine: Engine, actions: ActionTable, symbols: Iterable[Symbol], now: datetime) -> RefreshPlan:
-    """What to ask for at `now`, of those of `symbols` that are equities.
+def plan_refresh(engine: Engine, actions: ActionTable, symbols: Iterable[Symbol], now: datetime) -> RefreshPlan:
+    """Plan the requests at `now` for those of `symbols` that are equities.
 
-    In full: every symbol not asked for since the recent days began, new ones included, and of the others the few whose
-    history was asked for longest ago. Of the rest, the recent days: a few pages of the whole market, however many
+    In full: every symbol not requested since the recent days began, new ones included, and of the others the few whose
+    history was requested longest ago. For the rest, the recent days: a few pages of the whole market, however many
     symbols are tracked.
     """
     names = sorted(symbol.name for symbol in symbols if symbol.asset_class is not AssetClass.CRYPTO)
-    asked = corporate_action_inquiries.c
-    query = select(asked.symbol, asked.asked_at, asked.history_asked_at).where(asked.kind == actions.name)
+    requests = corporate_action_inquiries.c
+    query = select(requests.symbol, requests.asked_at, requests.history_asked_at).where(requests.kind == actions.name)
     with engine.connect() as connection:
         known = {row.symbol: row for row in connection.execute(query) if row.asked_at.date() >= now.date() - RECENT}
         by_age = sorted((name for name in names if name in known), key=lambda name: known[name].history_asked_at)
         due = [name for name in names if name not in known]
-        inquiry = RefreshPlan(now, (*due, *by_age[:HISTORIES_A_RUN]), frozenset(by_age[HISTORIES_A_RUN:]))
-        held = select(actions.table.c.symbol).where(asked_for(actions, inquiry)).distinct()
-        return replace(inquiry, holding=frozenset(connection.execute(held).scalars()))
+        plan = RefreshPlan(now, (*due, *by_age[:HISTORIES_A_RUN]), frozenset(by_age[HISTORIES_A_RUN:]))
+        held = select(actions.table.c.symbol).where(requested_rows(actions, plan)).distinct()
+        return replace(plan, holding=frozenset(connection.execute(held).scalars()))
 
 
-def asked_for(actions: ActionTable, inquiry: RefreshPlan) -> ColumnElement[bool]:
-    """The rows that the inquiry is about."""
+def requested_rows(actions: ActionTable, plan: RefreshPlan) -> ColumnElement[bool]:
+    """Return the condition on the table's rows that the plan requests."""
     columns = actions.table.c
-    recent = and_(columns.symbol.in_(inquiry.recent), columns[actions.date] >= inquiry.since)
-    return or_(columns.symbol.in_(inquiry.in_full), recent)
+    recent = and_(columns.symbol.in_(plan.recent), columns[actions.date] >= plan.since)
+    return or_(columns.symbol.in_(plan.in_full), recent)
 
 
-def note(connection: Connection, actions: ActionTable, inquiry: RefreshPlan) -> None:
-    """Remember what was asked for, and when."""
+def record_refresh(connection: Connection, actions: ActionTable, plan: RefreshPlan) -> None:
+    """Record the requests and their time."""
     statement = upsert(corporate_action_inquiries)
-    for symbols, renewed in ((inquiry.in_full, ("asked_at", "history_asked_at")), (inquiry.recent, ("asked_at",))):
+    for symbols, renewed in ((plan.in_full, ("asked_at", "history_asked_at")), (plan.recent, ("asked_at",))):
         rows = [
-            {"kind": actions.name, "symbol": symbol, **dict.fromkeys(("asked_at", "history_asked_at"), inquiry.at)}
+            {"kind": actions.name, "symbol": symbol, **dict.fromkeys(("asked_at", "history_asked_at"), plan.at)}
             for symbol in symbols
         ]
         if rows:

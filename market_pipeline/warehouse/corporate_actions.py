@@ -1,7 +1,7 @@
-"""The tables `splits` and `dividends` made to hold what the vendor lists of the symbols it was asked for.
+"""Refreshes of the tables `splits` and `dividends` from the vendor's newest lists.
 
-Their content follows from its newest answer alone. What contradicts itself is refused; what it corrects or no longer
-lists is taken out, and kept in `rejected_corporate_actions`. What to ask for, `corporate_action_inquiries` says.
+The tables' content follows from its newest response alone. Contradictory actions are rejected; corrected and withdrawn
+ones are taken out, and kept in `rejected_corporate_actions`. `corporate_action_refresh` plans the requests.
 """
 
 from collections import defaultdict
@@ -23,11 +23,11 @@ from market_pipeline.warehouse.corporate_action_refresh import (
     ActionTable,
     Key,
     RefreshPlan,
-    asked_for,
-    note,
+    record_refresh,
+    requested_rows,
 )
 from market_pipeline.warehouse.database_errors import first_line
-from market_pipeline.warehouse.flagging import Examine, flag_again
+from market_pipeline.warehouse.flagging import FindFlags, reflag_symbols
 from market_pipeline.warehouse.load_history import LoadCounters
 from market_pipeline.warehouse.loading import claim_source
 from market_pipeline.warehouse.tables import rejected_corporate_actions
@@ -35,13 +35,13 @@ from market_pipeline.warehouse.tables import rejected_corporate_actions
 CONTRADICTED = "the vendor lists it more than once, with different values"
 AMOUNTS = ("split_from", "split_to", "cash_amount")
 NOT_POSITIVE = "its factor or amount is zero or negative"
-OUT_OF_RANGE = "its date is not among those asked for"
+OUT_OF_RANGE = "its date is not among those requested"
 CORRECTED = "the vendor has corrected it"
 WITHDRAWN = "the vendor no longer lists it"
 
 
 class RejectedActionsError(MarketPipelineError):
-    """PostgreSQL refuses a value that the vendor gave."""
+    """PostgreSQL rejects a value that the vendor gave."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,69 +59,69 @@ class RefreshResult(LoadCounters):
 
 @dataclass(frozen=True)
 class _Change:
-    """The way from the rows held to those the vendor lists: some go, for a reason each, and some come."""
+    """The difference between the held rows and the vendor's: rows to delete, each with a reason, and rows to insert."""
 
-    gone: list[tuple[Action, str]]
-    come: list[Action]
+    deleted: list[tuple[Action, str]]
+    inserted: list[Action]
 
     @property
     def symbols(self) -> set[str]:
-        """Whose actions differ."""
-        return {action["symbol"] for action in (*(gone for gone, _ in self.gone), *self.come)}
+        """Symbols whose actions differ."""
+        return {action["symbol"] for action in (*(deleted for deleted, _ in self.deleted), *self.inserted)}
 
 
 def refresh(
     engine: Engine,
     actions: ActionTable,
-    inquiry: RefreshPlan,
+    plan: RefreshPlan,
     listed: Sequence[Action],
     *,
     source: Source,
     run_id: str,
-    examine: Examine,
+    find_flags: FindFlags,
 ) -> RefreshResult:
     """Make the table hold what the vendor lists, and keep what that takes out of it, in one transaction.
 
     Args:
         engine: the warehouse.
         actions: the table.
-        inquiry: what was asked.
-        listed: what the vendor lists of the symbols asked for.
-        source: who answered.
-        run_id: who asked.
-        examine: says what is odd about bars, which the splits have a say in.
+        plan: the requests.
+        listed: the vendor's list for the requested symbols.
+        source: the source of that list.
+        run_id: the run that requested it.
+        find_flags: finds suspicious bars, which depend on splits.
 
     Raises:
         MixedSourcesError: the database holds the other source's data.
-        RefusedActionsError: a value doesn't fit its column; nothing is changed.
+        RejectedActionsError: a value doesn't fit its column; nothing is changed.
     """
-    accepted, rejected = sort_out(actions, inquiry, listed)
-    by_whom = {"source": source, "run_id": run_id}
+    accepted, rejected = separate_rejected(actions, plan, listed)
+    origin = {"source": source, "run_id": run_id}
     try:
         with engine.begin() as connection:
             # Two refreshes take turns, so that neither compares with what the other is changing; readers don't wait.
             connection.execute(text(f"LOCK TABLE {actions.name} IN SHARE ROW EXCLUSIVE MODE"))
             claim_source(connection, source)
-            change = _change(actions, _held(connection, actions, inquiry), accepted)
-            _apply(connection, actions, change, by_whom)
-            _keep(connection, actions, [*change.gone, *rejected], by_whom)
-            note(connection, actions, inquiry)
+            change = _change(actions, _held(connection, actions, plan), accepted)
+            _apply(connection, actions, change, origin)
+            _keep_rejected(connection, actions, [*change.deleted, *rejected], origin)
+            record_refresh(connection, actions, plan)
             if actions is SPLITS:
-                flag_again(connection, change.symbols, examine)
-            return _account(connection, actions, change, len(accepted), len(rejected))
+                reflag_symbols(connection, change.symbols, find_flags)
+            return _count(connection, actions, change, len(accepted), len(rejected))
     except (DataError, IntegrityError) as error:
         raise RejectedActionsError(
-            f"the database refused the vendor's {actions.name}, and keeps those it has: {first_line(error)}. Report it"
+            f"the database rejected the vendor's {actions.name}, and keeps those it has: {first_line(error)}. Report it"
         ) from None
 
 
-def sort_out(
-    actions: ActionTable, inquiry: RefreshPlan, listed: Iterable[Action]
+def separate_rejected(
+    actions: ActionTable, plan: RefreshPlan, listed: Iterable[Action]
 ) -> tuple[list[Action], list[tuple[Action, str]]]:
-    """What can be trusted of an answer, and what can't, with the reason.
+    """Return the trusted actions of a response, and the rejected ones with their reasons.
 
-    An action listed twice with the same values, whatever its vendor_id, is one. Listed with different values, there is
-    no telling which is true, so that none is taken.
+    An action listed twice with the same values, whatever its vendor_id, is one. Of those listed with different values,
+    none can be trusted.
     """
     listings: defaultdict[Key, dict[Key, Action]] = defaultdict(dict)
     rejected: list[tuple[Action, str]] = []
@@ -134,7 +134,7 @@ def sort_out(
     accepted: list[Action] = []
     for versions in listings.values():
         for action in versions.values():
-            if not inquiry.start(action["symbol"]) <= action[actions.date] <= LAST_DAY:
+            if not plan.start(action["symbol"]) <= action[actions.date] <= LAST_DAY:
                 rejected.append((action, OUT_OF_RANGE))
             elif len(versions) > 1:
                 rejected.append((action, CONTRADICTED))
@@ -143,41 +143,41 @@ def sort_out(
     return accepted, rejected
 
 
-def _held(connection: Connection, actions: ActionTable, inquiry: RefreshPlan) -> dict[Key, Action]:
+def _held(connection: Connection, actions: ActionTable, plan: RefreshPlan) -> dict[Key, Action]:
     columns = (actions.table.c[name] for name in actions.columns)
-    rows = connection.execute(select(*columns).where(asked_for(actions, inquiry))).mappings()
+    rows = connection.execute(select(*columns).where(requested_rows(actions, plan))).mappings()
     return {actions.key_of(action): action for action in map(dict, rows)}
 
 
 def _change(actions: ActionTable, held: Mapping[Key, Action], accepted: Sequence[Action]) -> _Change:
-    wanted = {actions.key_of(action): action for action in accepted}
+    listed = {actions.key_of(action): action for action in accepted}
     return _Change(
-        gone=[
-            (action, CORRECTED if key in wanted else WITHDRAWN)
+        deleted=[
+            (action, CORRECTED if key in listed else WITHDRAWN)
             for key, action in held.items()
-            if wanted.get(key) != action
+            if listed.get(key) != action
         ],
-        come=[action for key, action in wanted.items() if held.get(key) != action],
+        inserted=[action for key, action in listed.items() if held.get(key) != action],
     )
 
 
-def _apply(connection: Connection, actions: ActionTable, change: _Change, by_whom: Mapping[str, str]) -> None:
+def _apply(connection: Connection, actions: ActionTable, change: _Change, origin: Mapping[str, str]) -> None:
     table = actions.table
-    if change.gone:
-        # A dividend's kind may be missing, and nothing equals NULL.
+    if change.deleted:
+        # A dividend's kind may be NULL, which equals nothing.
         same = (table.c[name].is_not_distinct_from(bindparam(f"gone_{name}")) for name in actions.key)
-        gone = [{f"gone_{name}": action[name] for name in actions.key} for action, _ in change.gone]
+        gone = [{f"gone_{name}": action[name] for name in actions.key} for action, _ in change.deleted]
         connection.execute(delete(table).where(*same), gone)
-    if change.come:
+    if change.inserted:
         connection.execute(
-            insert(table).values(fetched_at=func.now()), [{**action, **by_whom} for action in change.come]
+            insert(table).values(fetched_at=func.now()), [{**action, **origin} for action in change.inserted]
         )
 
 
-def _keep(
-    connection: Connection, actions: ActionTable, out: Sequence[tuple[Action, str]], by_whom: Mapping[str, str]
+def _keep_rejected(
+    connection: Connection, actions: ActionTable, out: Sequence[tuple[Action, str]], origin: Mapping[str, str]
 ) -> None:
-    """Keep what is not, or no longer, in the table. The same values once more only renew their row."""
+    """Keep actions that are not, or no longer, in the table. The same values again only renew their row."""
     rows = [
         {
             "kind": actions.name,
@@ -185,7 +185,7 @@ def _keep(
             "date": action[actions.date],
             "reasons": [reason],
             "payload": {name: _storable(action[name]) for name in actions.columns},
-            **by_whom,
+            **origin,
         }
         for action, reason in out
     ]
@@ -200,19 +200,19 @@ def _storable(value: Any) -> Any:
     return value.isoformat() if isinstance(value, date) else value
 
 
-def _account(
+def _count(
     connection: Connection, actions: ActionTable, change: _Change, accepted: int, rejected: int
 ) -> RefreshResult:
     later = actions.table.c[actions.date] > func.date(func.timezone("America/New_York", func.now()))
     counts = select(func.count(), func.count().filter(later)).select_from(actions.table)
     held, announced = connection.execute(counts).one()
-    revised = sum(reason == CORRECTED for _, reason in change.gone)
+    revised = sum(reason == CORRECTED for _, reason in change.deleted)
     return RefreshResult(
-        loaded=len(change.come) - revised,
+        loaded=len(change.inserted) - revised,
         revised=revised,
-        unchanged=accepted - len(change.come),
+        unchanged=accepted - len(change.inserted),
         rejected=rejected,
-        removed=len(change.gone) - revised,
+        removed=len(change.deleted) - revised,
         held=held,
         announced=announced,
     )

@@ -1,4 +1,4 @@
-"""What is missing of which symbol, and why: the views `session_states` and `coverage`, asked from Python."""
+"""Coverage of the tracked symbols: missing sessions and their states, by `session_states` and `coverage`."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -12,17 +12,17 @@ from market_pipeline.warehouse.statements import statement
 from market_pipeline.warehouse.tables import backfill_history, market_data, tracked_symbols
 
 Row = dict[str, Any]
-"""A row, by the names of its columns."""
+"""A row by column names."""
 
 NIGHTLY = ("never_asked", "failed", "not_yet_available")
-"""The states that a night tries to mend: what may well be there the next time it is asked for."""
+"""States that a night tries to fill: a bar may well be there at the next request."""
 
 FILLABLE = (*NIGHTLY, "rejected")
-"""The states that are worth another request on demand."""
+"""States that are worth another request on demand."""
 
 
 def gaps(engine: Engine, symbols: Sequence[str]) -> list[Row]:
-    """The sessions without a bar of these symbols, as ranges.
+    """Return the sessions without a bar of these symbols, as ranges.
 
     Returns:
         One row a range of sessions with the same state and reason: `symbol`, `first_session`, `last_session`,
@@ -32,39 +32,39 @@ def gaps(engine: Engine, symbols: Sequence[str]) -> list[Row]:
         return [dict(row) for row in connection.execute(statement("gaps"), {"symbols": list(symbols)}).mappings()]
 
 
-def never_loaded(engine: Engine, symbols: Sequence[str]) -> list[str]:
-    """Those of these symbols that nobody has asked for yet, in order: they have no first session to count from."""
-    names, asked = tracked_symbols.c.symbol, backfill_history.c.symbol
-    query = select(names).where(names.in_(symbols), ~exists().where(asked == names)).order_by(names)
+def find_never_loaded(engine: Engine, symbols: Sequence[str]) -> list[str]:
+    """Return those of these symbols that no run has requested yet, in order: they have no first session."""
+    names, requested = tracked_symbols.c.symbol, backfill_history.c.symbol
+    query = select(names).where(names.in_(symbols), ~exists().where(requested == names)).order_by(names)
     with engine.connect() as connection:
         return list(connection.execute(query).scalars())
 
 
 def coverage(engine: Engine, symbols: Sequence[str]) -> list[Row]:
-    """The rows of the view `coverage` of these symbols, in order of symbol."""
+    """Return the rows of the view `coverage` for these symbols, in order of symbol."""
     query = text("SELECT * FROM coverage WHERE symbol = ANY(:symbols) ORDER BY symbol")
     with engine.connect() as connection:
         return [dict(row) for row in connection.execute(query, {"symbols": list(symbols)}).mappings()]
 
 
 def oldest_gaps(engine: Engine, symbols: Sequence[str], since: date, until: date) -> Mapping[str, Gap]:
-    """By symbol, what a night should mend of its sessions from `since` to `until`, where there is any.
+    """Return by symbol the gap that a night should fill between `since` and `until`, if there is any.
 
-    Of a symbol that was never asked for, that is all of them.
+    For a symbol that no run has requested, that is all of the range.
     """
     spans = _spans(engine, symbols, NIGHTLY, since, until)
     begins = select(market_data.c.symbol, func.min(market_data.c.date).label("first")).group_by(market_data.c.symbol)
     with engine.connect() as connection:
         rows = connection.execute(begins.where(market_data.c.symbol.in_(spans)))
         first_bars: Mapping[str, date] = {row.symbol: row.first for row in rows}
-    holes = {name: Gap(oldest, first_bars.get(name)) for name, (oldest, _) in spans.items()}
-    return {**holes, **dict.fromkeys(never_loaded(engine, symbols), Gap(since, None))}
+    found = {name: Gap(oldest, first_bars.get(name)) for name, (oldest, _) in spans.items()}
+    return {**found, **dict.fromkeys(find_never_loaded(engine, symbols), Gap(since, None))}
 
 
 def missing_spans(
     engine: Engine, symbols: Sequence[Symbol], since: date, until: date
 ) -> Mapping[Symbol, tuple[date, date]]:
-    """The first and the last session from `since` to `until` that is worth asking for, of the symbols that have any."""
+    """Return the first and the last session worth a request from `since` to `until`, of each symbol that has any."""
     spans = _spans(engine, [symbol.name for symbol in symbols], FILLABLE, since, until)
     return {symbol: spans[symbol.name] for symbol in symbols if symbol.name in spans}
 
@@ -75,7 +75,7 @@ def _spans(
     query = text(
         "SELECT symbol, min(date) AS first, max(date) AS last FROM session_states "
         "WHERE symbol = ANY(:symbols) AND date BETWEEN :since AND :until AND state = ANY(:states) "
-        "AND state <> 'loaded' "  # a constant, which lets the planner skip the sessions that are there
+        "AND state <> 'loaded' "  # a constant, by which the planner skips loaded sessions
         "GROUP BY symbol"
     )
     parameters = {"symbols": list(symbols), "states": list(states), "since": since, "until": until}

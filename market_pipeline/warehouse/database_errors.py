@@ -1,4 +1,4 @@
-"""What can be wrong with a database, in one line each and without a password."""
+"""Errors of databases, each as one line without a password, with the next step."""
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
@@ -10,7 +10,8 @@ from market_pipeline.core.errors import MarketPipelineError
 CONNECTIONS_OF_A_RUN = 9
 """Connections that a run takes of the warehouse's database and Dagster's together, as a test measures.
 
-Five to load (three loads, a request's slot, the account), one each for Dagster's runs and schedules, two for events."""
+Five to load (three loads, a request's slot, a load record), one each for Dagster's runs and schedules, two for events.
+"""
 
 _READ_ONLY = (
     "It is a standby, or an administrator has set default_transaction_read_only: set DATABASE_URL to the primary, or "
@@ -57,7 +58,7 @@ _REMEDIES = {
     "57P02": _PASSES,
     "57P03": _PASSES,
 }
-"""The next step by PostgreSQL's code: https://www.postgresql.org/docs/current/errcodes-appendix.html."""
+"""Next steps by PostgreSQL's code: https://www.postgresql.org/docs/current/errcodes-appendix.html."""
 
 _REMEDIES_BY_WORDS = {
     "too many": _NO_CONNECTION_LEFT,
@@ -71,29 +72,29 @@ _REMEDIES_BY_WORDS = {
     "terminating connection": _PASSES,
     "server closed the connection": _PASSES,
 }
-"""The same where connecting failed, of which libpq keeps no code."""
+"""Next steps by words of the message, for failed connections, of which libpq keeps no code."""
 
 
 class DatabaseUnavailableError(MarketPipelineError):
-    """The database can't be reached, or refuses us."""
+    """The database can't be reached, or rejects us."""
 
 
 class UnsupportedDatabaseError(DatabaseUnavailableError):
-    """The database can be reached, and is one that nothing can be kept in safely."""
+    """The database can be reached, but can't keep data safely."""
 
 
 class SchemaError(MarketPipelineError):
-    """The database's schema is not the one this version works with."""
+    """The database's schema is not the one that this version works with."""
 
 
-def unavailable(error: DBAPIError, engine: Engine) -> DatabaseUnavailableError:
-    """`error` in one line without a password: the server's own words, and where we looked."""
-    where = DatabaseAddress.of_engine(engine.url).where
+def unavailable_error(error: DBAPIError, engine: Engine) -> DatabaseUnavailableError:
+    """Return `error` as one line without a password: the server's message, the address and the next step."""
+    where = DatabaseAddress.from_engine_url(engine.url).where
     return DatabaseUnavailableError(f"the database at {where} can't be used: {first_line(error)}. {remedy(error)}")
 
 
 def database_problem(error: BaseException) -> str | None:
-    """An error of PostgreSQL's in one line, through whichever driver; None where it is no such error."""
+    """Return an error of PostgreSQL's, from any driver, as one line; None for any other error."""
     if isinstance(error, DBAPIError) or hasattr(error, "sqlstate") or hasattr(error, "pgcode"):
         return f"the database can't be used: {first_line(error)}. {remedy(error)}"
     if isinstance(error, PoolTimeoutError):
@@ -102,20 +103,20 @@ def database_problem(error: BaseException) -> str | None:
 
 
 def remedy(error: BaseException) -> str:
-    """The next step after an error of PostgreSQL's."""
-    said = first_line(error)
-    by_words = (step for words, step in _REMEDIES_BY_WORDS.items() if words in said)
+    """Return the next step after an error of PostgreSQL's."""
+    message = first_line(error)
+    by_words = (step for words, step in _REMEDIES_BY_WORDS.items() if words in message)
     return _REMEDIES.get(_code(error) or "") or next(by_words, "Check that it runs and that DATABASE_URL is right.")
 
 
 def first_line(error: BaseException) -> str:
-    """What PostgreSQL said, in one line."""
-    said = str(_driver_error(error) or "").strip().splitlines()
-    return said[0].strip() if said else type(error).__name__
+    """Return the first line of PostgreSQL's message."""
+    lines = str(_driver_error(error) or "").strip().splitlines()
+    return lines[0].strip() if lines else type(error).__name__
 
 
 def _code(error: BaseException) -> str | None:
-    """PostgreSQL's code. psycopg, which the warehouse is asked by, names it otherwise than Dagster's psycopg2."""
+    """Return PostgreSQL's code. psycopg, for the warehouse, names it otherwise than Dagster's psycopg2."""
     driver = _driver_error(error)
     return getattr(driver, "sqlstate", None) or getattr(driver, "pgcode", None)
 

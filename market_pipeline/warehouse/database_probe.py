@@ -1,6 +1,6 @@
-"""The warehouse's database as it is: where, whether it takes connections, and which revision its schema is at.
+"""Probe of the warehouse's database: its address, whether it accepts connections, and its schema's revision.
 
-For those who look on: nothing is started, made or migrated here, as `open_warehouse` would.
+Nothing is started, made or migrated here, as `open_warehouse` would.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from market_pipeline.core.database_address import describe
 from market_pipeline.core.settings import Settings
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database import create_warehouse_engine
-from market_pipeline.warehouse.database_errors import UnsupportedDatabaseError, unavailable
+from market_pipeline.warehouse.database_errors import UnsupportedDatabaseError, unavailable_error
 from market_pipeline.warehouse.embedded.server_errors import EmbeddedServerError
 from market_pipeline.warehouse.schema import current_revision, head_revision
 
@@ -22,10 +22,10 @@ NOT_STARTED = "the embedded PostgreSQL is not running: start it with `market-pip
 
 
 @dataclass(frozen=True)
-class Found:
-    """What was found. `where` holds no password, `engine` is None where the database can't be used.
+class WarehouseProbe:
+    """The result of a probe. `where` holds no password, `engine` is None if the database can't be used.
 
-    `revision` is None where it can't, or where there are no tables yet; `needed` is this version's.
+    `revision` is None if it can't, or if there are no tables yet; `needed` is this version's.
     """
 
     where: str
@@ -37,12 +37,12 @@ class Found:
 
     @property
     def ready(self) -> bool:
-        """Whether its tables can be read."""
+        """True if its tables can be read."""
         return self.engine is not None and self.revision == self.needed
 
     @property
     def problem(self) -> str | None:
-        """Why they can't, with the command that mends it; None where they can."""
+        """The reason why they can't, with the command that fixes it; None if they can."""
         if self.error or self.ready:
             return self.error
         state = f"is at revision {self.revision}" if self.revision else "has no tables yet"
@@ -50,8 +50,8 @@ class Found:
 
 
 @contextmanager
-def probe_warehouse(settings: Settings) -> Iterator[Found]:
-    """Look at the database of the settings; its connections are closed on leaving."""
+def probe_warehouse(settings: Settings) -> Iterator[WarehouseProbe]:
+    """Probe the settings' database; its connections are closed on leaving."""
     needed = head_revision()
     if settings.database_url is not None:
         url, where = settings.database_url, describe(settings.database_url)
@@ -59,25 +59,25 @@ def probe_warehouse(settings: Settings) -> Iterator[Found]:
         try:
             server = embedded.running(settings.market_pipeline_data_dir)
         except EmbeddedServerError as error:
-            yield Found(str(settings.market_pipeline_data_dir), True, None, None, needed, str(error))
+            yield WarehouseProbe(str(settings.market_pipeline_data_dir), True, None, None, needed, str(error))
             return
         if server is None:
-            yield Found(str(settings.market_pipeline_data_dir), True, None, None, needed, NOT_STARTED)
+            yield WarehouseProbe(str(settings.market_pipeline_data_dir), True, None, None, needed, NOT_STARTED)
             return
         url = server.url()
         where = f"{describe(url)}, data in {server.data_dir}"
     engine = create_warehouse_engine(url)
     try:
-        yield _found(engine, where, needed, is_embedded=settings.database_url is None)
+        yield _probe(engine, where, needed, is_embedded=settings.database_url is None)
     finally:
         engine.dispose()
 
 
-def _found(engine: Engine, where: str, needed: str, *, is_embedded: bool) -> Found:
+def _probe(engine: Engine, where: str, needed: str, *, is_embedded: bool) -> WarehouseProbe:
     try:
         with engine.connect() as connection:
-            return Found(where, is_embedded, engine, current_revision(connection), needed, None)
+            return WarehouseProbe(where, is_embedded, engine, current_revision(connection), needed, None)
     except UnsupportedDatabaseError as error:
-        return Found(where, is_embedded, None, None, needed, str(error))
+        return WarehouseProbe(where, is_embedded, None, None, needed, str(error))
     except DBAPIError as error:
-        return Found(where, is_embedded, None, None, needed, str(unavailable(error, engine)))
+        return WarehouseProbe(where, is_embedded, None, None, needed, str(unavailable_error(error, engine)))

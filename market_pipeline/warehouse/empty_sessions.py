@@ -1,7 +1,7 @@
-"""Empty sessions: those of which the vendor has answered that there is no bar, told from those whose bar is missing.
+"""Empty sessions: those for which the vendor has confirmed that there is no bar.
 
-A failed request, a rejected bar, and a session that the plan doesn't give say nothing of whether there is one. What is
-known of every session over all runs, the view `session_states` says.
+A failed request, a rejected bar, and a session that the plan doesn't give say nothing about a bar. The view
+`session_states` combines what is known of a session over all runs.
 """
 
 from bisect import bisect_left
@@ -14,32 +14,32 @@ LATE_BARS = timedelta(days=7)
 """Days in which a session's bar may still come, as nights fetch five sessions again."""
 
 
-def empty_sessions(attempt: LoadRequest, held: Sequence[date], rejected: Sequence[date | None]) -> dict[date, str]:
-    """The sessions that the vendor answered for with nothing, each with the reason, oldest first.
+def empty_sessions(load_request: LoadRequest, held: Sequence[date], rejected: Sequence[date | None]) -> dict[date, str]:
+    """Return the sessions that the vendor answered for without a bar, each with the reason, oldest first.
 
     Args:
-        attempt: what was asked and answered.
-        held: the sessions of the symbol's stored bars, oldest first: the attempt's, and some before and after them.
+        load_request: with the dates that the vendor answered for.
+        held: the sessions of the symbol's stored bars, oldest first: requested ones, and some before and after.
         rejected: the sessions of the rejected bars, None where unreadable.
     """
-    doubtful = {*held, *_claimed(attempt.sessions, rejected)}
-    settled = attempt.started_at.date() - LATE_BARS
+    doubtful = {*held, *_claimed(load_request.sessions, rejected)}
+    settled = load_request.started_at.date() - LATE_BARS
     newest = held[-1] if held else date.min
     return {
-        session: _reason(session, attempt.listed_on, held)
-        for session in attempt.answered_sessions
+        session: _reason(session, load_request.listed_on, held)
+        for session in load_request.answered_sessions
         if session not in doubtful and (session < newest or session < settled)
     }
 
 
-def ended_sessions(attempt: LoadRequest) -> dict[date, str]:
-    """The attempt's sessions after the symbol's last day on the market, each with the reason, oldest first."""
-    reason = f"after its last day on the market, {attempt.delisted_on}"
-    return dict.fromkeys(attempt.sessions[len(attempt.due) :], reason)
+def ended_sessions(load_request: LoadRequest) -> dict[date, str]:
+    """Return the sessions after the symbol's last day on the market, each with the reason, oldest first."""
+    reason = f"after its last day on the market, {load_request.delisted_on}"
+    return dict.fromkeys(load_request.sessions[len(load_request.due) :], reason)
 
 
 def _claimed(sessions: Sequence[date], rejected: Sequence[date | None]) -> Iterator[date]:
-    """The sessions that rejected bars may be of: all for an unreadable date, both neighbours for a day without one."""
+    """Yield the sessions that rejected bars may be of: all if unreadable, else the session or its neighbours."""
     for day in rejected:
         if day is None:
             yield from sessions

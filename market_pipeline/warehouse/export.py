@@ -1,7 +1,7 @@
-"""Bars into a file, CSV or Parquet, with a second file beside it that says exactly what is in the first.
+"""Export of bars to a CSV or Parquet file, with a manifest beside it that describes the content exactly.
 
 The rows are streamed by COPY out of one snapshot of the database, so that memory doesn't grow with their number, and a
-file takes its name only once it is whole. What adjusted prices are, the dbt project says.
+file takes its name only once it is whole. The dbt project defines adjusted prices.
 """
 
 import gzip
@@ -29,23 +29,23 @@ from market_pipeline.warehouse.export_query import (
     ExportRequestError,
     Selection,
     Summary,
-    blocks,
-    described_columns,
-    summary,
+    describe_columns,
+    read_blocks,
+    summarize,
 )
 
-Watch = Callable[[int, int], None]
-"""Told how many rows are written, of how many."""
+ProgressCallback = Callable[[int, int], None]
+"""Called with the number of rows written and the number of all."""
 
 
-class Format(StrEnum):
-    """What kind of file."""
+class FileFormat(StrEnum):
+    """The format of a file."""
 
     PARQUET = "parquet"
     CSV = "csv"
 
 
-SUFFIXES = {".parquet": Format.PARQUET, ".csv": Format.CSV, ".csv.gz": Format.CSV}
+SUFFIXES = {".parquet": FileFormat.PARQUET, ".csv": FileFormat.CSV, ".csv.gz": FileFormat.CSV}
 """File suffixes and their formats."""
 
 
@@ -54,14 +54,14 @@ class ExportError(MarketPipelineError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Manifest:
-    """What is in a file: the contents of the JSON beside it.
+class ExportManifest:
+    """The manifest of an exported file, written as JSON beside it.
 
-    The selection, the summary of what was found, and the file's format, hash and columns.
+    The selection, its summary, and the file's format, hash and columns.
     """
 
     file: str
-    format: Format
+    format: FileFormat
     symbols: Sequence[str]
     start: date | None
     end: date | None
@@ -77,40 +77,40 @@ class Manifest:
     columns: Sequence[ColumnMeaning]
 
 
-def format_of(target: Path, named: Format | None) -> Format:
-    """The format of a file: the one that is named, else the one that its name ends with.
+def choose_format(target: Path, given: FileFormat | None) -> FileFormat:
+    """Return the format of a file: the given one, else the one that its name ends with.
 
     Raises:
         ExportRequestError: the two contradict each other, or there is neither.
     """
     suffix = next((suffix for suffix in SUFFIXES if target.name.lower().endswith(suffix)), None)
-    if suffix is None and named is None:
+    if suffix is None and given is None:
         known = ", ".join(SUFFIXES)
         raise ExportRequestError(f"the format of {target} is not known: let its name end with {known}, or add --format")
-    if suffix is None or named is None:
-        return named or SUFFIXES[str(suffix)]
-    if SUFFIXES[suffix] is not named:
+    if suffix is None or given is None:
+        return given or SUFFIXES[str(suffix)]
+    if SUFFIXES[suffix] is not given:
         raise ExportRequestError(
-            f"{target} is not the name of a {named} file: leave --format {named} out, or choose another --output"
+            f"{target} is not the name of a {given} file: leave --format {given} out, or choose another --output"
         )
-    return named
+    return given
 
 
 def manifest_path(target: Path) -> Path:
-    """Where the description of a file is: beside it, with `.json` after its whole name."""
+    """Return the path of a file's manifest: beside it, with `.json` after its whole name."""
     return target.with_name(f"{target.name}.json")
 
 
 def export(
     engine: Engine,
     selection: Selection,
-    kind: Format,
+    kind: FileFormat,
     target: Path,
     *,
     overwrite: bool = False,
-    progress: Watch = lambda _done, _total: None,
-) -> Manifest:
-    """Write the bars of a selection to `target`, by symbol and date, and what they are to `manifest_path(target)`.
+    progress: ProgressCallback = lambda _done, _total: None,
+) -> ExportManifest:
+    """Write the bars of a selection to `target`, by symbol and date, and the manifest to `manifest_path(target)`.
 
     Columns are COLUMNS of the adjustment; missing values are empty in CSV and null in Parquet, times are UTC. In CSV a
     text that a spreadsheet would take for a formula has an apostrophe before it.
@@ -120,44 +120,44 @@ def export(
         NoMartsError: adjusted prices have never been computed.
         ExportError: the disk or the database failed.
     """
-    description = manifest_path(target)
-    _check_place([target, description], overwrite=overwrite)
-    with _explained(target), _whole_or_nothing(description) as described, _whole_or_nothing(target) as partial:
+    manifest_file = manifest_path(target)
+    _check_place([target, manifest_file], overwrite=overwrite)
+    with _translate_errors(target), _atomic_file(manifest_file) as partial_manifest, _atomic_file(target) as partial:
         manifest = _write(engine, selection, kind, target.name, partial, progress)
-        described.write_text(json.dumps(asdict(manifest), indent=2, default=_iso) + "\n", encoding="utf-8")
-        description.unlink(missing_ok=True)  # which would be of another file for a moment
+        partial_manifest.write_text(json.dumps(asdict(manifest), indent=2, default=_iso) + "\n", encoding="utf-8")
+        manifest_file.unlink(missing_ok=True)  # it would be of another file for a moment
     return manifest
 
 
 def export_stream(
     engine: Engine,
     selection: Selection,
-    kind: Format,
+    kind: FileFormat,
     stream: BinaryIO,
     *,
-    progress: Watch = lambda _done, _total: None,
+    progress: ProgressCallback = lambda _done, _total: None,
 ) -> Summary:
-    """Write the bars of a selection to a stream, as `export` does to a file, without a description.
+    """Write the bars of a selection to a stream, as `export` does to a file, without a manifest.
 
     Raises:
         NoMartsError: adjusted prices have never been computed.
         ExportError: the database failed, or the stream did.
-        BrokenPipeError: nobody reads the stream any more.
+        BrokenPipeError: the stream's reader is gone.
     """
-    with _explained("standard output"):
+    with _translate_errors("standard output"):
         return _copy(engine, selection, kind, stream, progress)[1]
 
 
 @contextmanager
-def _explained(target: object) -> Iterator[None]:
-    """Failures of the disk and of the database as errors of the export."""
+def _translate_errors(target: object) -> Iterator[None]:
+    """Raise failures of the disk and of the database as errors of the export."""
     try:
         yield
     except BrokenPipeError:
         raise
     except OSError as error:
         raise ExportError(
-            f"{target} can't be written: {error.strerror or error}. Free or choose another place"
+            f"{target} can't be written: {error.strerror or error}. Free space or choose another --output"
         ) from None
     except DBAPIError as error:
         raise _broken_off(first_line(error)) from None
@@ -166,7 +166,7 @@ def _explained(target: object) -> Iterator[None]:
 
 
 def _broken_off(why: str) -> ExportError:
-    return ExportError(f"the database broke off the export: {why}. Once that is mended, run the same command again")
+    return ExportError(f"the database broke off the export: {why}. Once that is fixed, run the same command again")
 
 
 def _check_place(files: Sequence[Path], *, overwrite: bool) -> None:
@@ -179,8 +179,8 @@ def _check_place(files: Sequence[Path], *, overwrite: bool) -> None:
 
 
 @contextmanager
-def _whole_or_nothing(target: Path) -> Iterator[Path]:
-    """A file beside `target` to write to, which takes its place if all went well and is gone if not."""
+def _atomic_file(target: Path) -> Iterator[Path]:
+    """Yield a path beside `target` to write to, which replaces it on success and is deleted on failure."""
     partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
     try:
         yield partial
@@ -189,18 +189,20 @@ def _whole_or_nothing(target: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
-def _write(engine: Engine, selection: Selection, kind: Format, name: str, partial: Path, progress: Watch) -> Manifest:
+def _write(
+    engine: Engine, selection: Selection, kind: FileFormat, name: str, partial: Path, progress: ProgressCallback
+) -> ExportManifest:
     with partial.open("xb") as file, _compressed(file, name) as stream:
         columns, found = _copy(engine, selection, kind, stream, progress)
     with partial.open("rb") as written:
         digest = hashlib.file_digest(written, "sha256").hexdigest()
     parts = {**asdict(selection), **asdict(found)}
-    return Manifest(file=name, format=kind, sha256=digest, columns=columns, **parts)
+    return ExportManifest(file=name, format=kind, sha256=digest, columns=columns, **parts)
 
 
 @contextmanager
 def _compressed(file: BinaryIO, name: str) -> Iterator[BinaryIO]:
-    """The file, or what compresses into it where its name says so."""
+    """Yield the file, or a stream that compresses into it if its name says so."""
     if not name.lower().endswith(".gz"):
         yield file
         return
@@ -209,16 +211,16 @@ def _compressed(file: BinaryIO, name: str) -> Iterator[BinaryIO]:
 
 
 def _copy(
-    engine: Engine, selection: Selection, kind: Format, stream: BinaryIO, progress: Watch
+    engine: Engine, selection: Selection, kind: FileFormat, stream: BinaryIO, progress: ProgressCallback
 ) -> tuple[Sequence[ColumnMeaning], Summary]:
     options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
     with engine.connect().execution_options(**options) as connection:
-        columns = described_columns(connection, selection.adjustment)
-        found = summary(connection, selection)
-        write = _write_csv if kind is Format.CSV else _write_parquet
-        # Closed before the connection is, which would wait for ever for a COPY that nobody reads to its end.
-        with closing(blocks(connection, selection, for_spreadsheets=kind is Format.CSV)) as rows:
-            write(stream, columns, _counted(rows, found.rows, progress))
+        columns = describe_columns(connection, selection.adjustment)
+        found = summarize(connection, selection)
+        write = _write_csv if kind is FileFormat.CSV else _write_parquet
+        # Closed before the connection, which would wait for ever for a COPY that isn't read to its end.
+        with closing(read_blocks(connection, selection, for_spreadsheets=kind is FileFormat.CSV)) as rows:
+            write(stream, columns, _report_progress(rows, found.rows, progress))
     return columns, found
 
 
@@ -226,7 +228,7 @@ def _iso(value: date) -> str:
     return value.isoformat()
 
 
-def _counted(stream: Iterator[list[bytes]], total: int, progress: Watch) -> Iterator[bytes]:
+def _report_progress(stream: Iterator[list[bytes]], total: int, progress: ProgressCallback) -> Iterator[bytes]:
     done = 0
     for block in stream:
         yield b"".join(block)

@@ -1,7 +1,7 @@
-"""What an export is made of: which bars, which columns of them, and their rows as a stream of CSV.
+"""Queries of an export: the selected bars, their columns, and their rows as a stream of CSV.
 
-Rows come by COPY: building Python objects of them would take many times as long. What becomes of them, export.py says;
-what adjusted prices are, the dbt project.
+Rows come by COPY: building Python objects of them would take many times as long. `export` writes them; the dbt project
+defines adjusted prices.
 """
 
 from collections.abc import Generator, Mapping, Sequence
@@ -14,54 +14,55 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Engine, Select, column, func, inspect, literal_column, select, table
 from sqlalchemy.sql.selectable import FromClause
 
+from market_pipeline.core.bars import PRICE_COLUMNS, VALUE_COLUMNS
 from market_pipeline.core.errors import MarketPipelineError, UsageError
 from market_pipeline.core.sessions import check_order
 from market_pipeline.warehouse.spreadsheets import plain_text
 from market_pipeline.warehouse.tables import bar_source, market_data, tracked_symbols
-from market_pipeline.warehouse.tracked_symbols import UntrackedSymbolError, with_near_misses
+from market_pipeline.warehouse.tracked_symbols import UntrackedSymbolError, suggest_names
 
 BLOCK_ROWS = 50_000
 """Rows held in memory at once, some 5 MB."""
 
 
 class Adjustment(StrEnum):
-    """What the prices are adjusted for: nothing (as traded), splits, or splits and dividends."""
+    """Adjustment of the prices: none (as traded), for splits, or for splits and dividends."""
 
     NONE = "none"
     SPLITS = "splits"
     ALL = "all"
 
 
-_BAR = ("symbol", "date", "open", "high", "low", "close", "volume", "vwap", "transactions")
-_ADJUSTED = ("symbol", "date", "adj_open", "adj_high", "adj_low", "adj_close", "volume", "transactions")
+_BAR = ("symbol", "date", *VALUE_COLUMNS)
+_ADJUSTED = ("symbol", "date", *(f"adj_{name}" for name in PRICE_COLUMNS), "volume", "transactions")
 COLUMNS: Mapping[Adjustment, Sequence[str]] = {
     Adjustment.NONE: (*_BAR, "validated", "flags", "source", "fetched_at"),
     Adjustment.SPLITS: (*_BAR, "split_factor", "validated", "flags"),
     Adjustment.ALL: (*_ADJUSTED, "split_factor", "dividend_factor", "validated", "flags"),
 }
-"""The columns of a file, under the names that they have in the table they come from."""
+"""Columns of a file, under the names that they have in the table they come from."""
 
 ADJUSTED_BARS = table("daily_bars_adjusted", *map(column, {*_BAR, *_ADJUSTED}), schema="analytics")
 
 # CSV has no lists and no common way to write true.
 _EXPRESSIONS = {"flags": "array_to_string(flags, ' ')", "validated": "validated::text"}
 _TEXTS = ("symbol", "source")
-_MEANINGS = {"flags": "The rules that found the bar odd, with a blank between; empty if none."}
+_MEANINGS = {"flags": "The rules that flagged the bar, with a blank between; empty if none."}
 
 
 class ExportRequestError(UsageError):
-    """What was asked for can't be had."""
+    """A request for an export that can't be met."""
 
 
 class NoMartsError(MarketPipelineError):
-    """The table of adjusted bars isn't there."""
+    """The mart of adjusted bars doesn't exist."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """Which bars: of these symbols, from `start` to `end`, both included and None for no limit.
+    """The bars to export: of these symbols, from `start` to `end`, both included and None for no limit.
 
-    `as_of` asks for the bars as they were stored at that instant (with a time zone) rather than now.
+    `as_of` selects the bars as they were stored at that instant (with a time zone) rather than now.
 
     Raises:
         NoSessionError: `start` is after `end`.
@@ -87,7 +88,7 @@ class Selection:
 
 @dataclass(frozen=True, kw_only=True)
 class ColumnMeaning:
-    """A column of the file, its PostgreSQL type and what it means."""
+    """A column of the file, its PostgreSQL type and its meaning."""
 
     name: str
     type: str
@@ -96,7 +97,7 @@ class ColumnMeaning:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a selection comes to, at the time of the snapshot that it is read from.
+    """Summary of a selection, at the time of the snapshot that it is read from.
 
     `first_date` and `last_date` are those of the bars found, None without any; `rows_not_adjusted` counts those whose
     prices are NULL because the splits or dividends of their symbols aren't known; `source` is polygon or sandbox.
@@ -110,8 +111,8 @@ class Summary:
     rows_not_adjusted: int
 
 
-def exportable_symbols(engine: Engine, names: Sequence[str] | None) -> list[str]:
-    """The symbols of these names, each once, or all that were ever tracked; those no longer tracked have bars too.
+def find_exportable_symbols(engine: Engine, names: Sequence[str] | None) -> list[str]:
+    """Return the symbols of these names, each once, or all that were ever tracked; removed ones have bars too.
 
     Raises:
         UntrackedSymbolError: one never was.
@@ -119,21 +120,21 @@ def exportable_symbols(engine: Engine, names: Sequence[str] | None) -> list[str]
     with engine.connect() as connection:
         query = select(tracked_symbols.c.symbol).order_by(tracked_symbols.c.symbol)
         known: list[str] = list(connection.scalars(query))
-    wanted = known if names is None else list(dict.fromkeys(names))
-    if unknown := [name for name in wanted if name not in known]:
+    selected = known if names is None else list(dict.fromkeys(names))
+    if unknown := [name for name in selected if name not in known]:
         raise UntrackedSymbolError(
-            f"no bars of {with_near_misses(unknown, known)}: never tracked; "
+            f"no bars of {suggest_names(unknown, known)}: never tracked; "
             "see `market-pipeline coverage` for what is there"
         )
-    if not wanted:
+    if not selected:
         raise ExportRequestError(
             "there is no symbol to export: name some, or load some with `market-pipeline backfill`"
         )
-    return wanted
+    return selected
 
 
-def described_columns(connection: Connection, adjustment: Adjustment) -> list[ColumnMeaning]:
-    """The columns of the file, with what the database's own comments say of them."""
+def describe_columns(connection: Connection, adjustment: Adjustment) -> list[ColumnMeaning]:
+    """Return the columns of the file, with the database's own comments on them."""
     held = market_data if adjustment is Adjustment.NONE else ADJUSTED_BARS
     if not inspect(connection).has_table(held.name, held.schema):
         raise NoMartsError("adjusted prices are not there yet: build them with `market-pipeline marts`")
@@ -156,15 +157,15 @@ def _source(selection: Selection) -> FromClause:
     return func.market_data_as_of(selection.as_of).table_valued(*market_data.columns)
 
 
-def _wanted(query: Select[Any], bars: FromClause, selection: Selection) -> Select[Any]:
+def _filter(query: Select[Any], bars: FromClause, selection: Selection) -> Select[Any]:
     query = query.select_from(bars).where(bars.c.symbol.in_(selection.symbols))
     if selection.start:
         query = query.where(bars.c.date >= selection.start)
     return query.where(bars.c.date <= selection.end) if selection.end else query
 
 
-def summary(connection: Connection, selection: Selection) -> Summary:
-    """What a selection comes to."""
+def summarize(connection: Connection, selection: Selection) -> Summary:
+    """Return the summary of a selection."""
     bars = _source(selection)
     price = bars.c.adj_close if selection.adjustment is Adjustment.ALL else bars.c.close
     query = select(
@@ -175,13 +176,13 @@ def summary(connection: Connection, selection: Selection) -> Summary:
         func.count().label("rows"),
         (func.count() - func.count(price)).label("rows_not_adjusted"),
     )
-    return Summary(**connection.execute(_wanted(query, bars, selection)).mappings().one())
+    return Summary(**connection.execute(_filter(query, bars, selection)).mappings().one())
 
 
-def blocks(connection: Connection, selection: Selection, *, for_spreadsheets: bool) -> Generator[list[bytes]]:
-    """The rows by symbol and date as lines of CSV, so many at a time.
+def read_blocks(connection: Connection, selection: Selection, *, for_spreadsheets: bool) -> Generator[list[bytes]]:
+    """Yield the rows by symbol and date as lines of CSV, in blocks.
 
-    `for_spreadsheets`: no text in them is one that a spreadsheet would take for a formula.
+    With `for_spreadsheets`, no text in them is one that a spreadsheet would take for a formula.
     """
     bars = _source(selection)
     expressions = {
@@ -191,7 +192,7 @@ def blocks(connection: Connection, selection: Selection, *, for_spreadsheets: bo
     values: list[ColumnElement[Any]] = [
         literal_column(expressions.get(name, name)) for name in COLUMNS[selection.adjustment]
     ]
-    query = _wanted(select(*values), bars, selection).order_by(bars.c.symbol, bars.c.date)
+    query = _filter(select(*values), bars, selection).order_by(bars.c.symbol, bars.c.date)
     compiled = query.compile(connection, compile_kwargs={"render_postcompile": True})
     driver = connection.connection.driver_connection
     assert driver is not None  # noqa: S101 - a connection in use has one

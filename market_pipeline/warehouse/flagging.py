@@ -1,6 +1,6 @@
-"""Keeping the flags of stored bars true, after bars have come in and after splits have changed.
+"""Flags of stored bars, brought up to date after bars were loaded and after splits have changed.
 
-What is odd about a bar is for the caller's `examine` to say; here is which bars have to be looked at again.
+The caller's `find_flags` finds the suspicious bars; this module knows which bars it has to see again.
 """
 
 import json
@@ -18,25 +18,25 @@ from market_pipeline.warehouse.statements import statement
 from market_pipeline.warehouse.tables import market_data, splits, tracked_symbols
 from market_pipeline.warehouse.tracked_symbols import lock_symbol
 
-Examine = Callable[[Symbol, Columns, Mapping[date, float]], Sequence[FlaggedBar]]
-"""What is odd in a symbol's bars (in order), given its splits: by day, the factor for earlier prices."""
+FindFlags = Callable[[Symbol, Columns, Mapping[date, float]], Sequence[FlaggedBar]]
+"""Finds the suspicious ones of a symbol's bars (in order), given its splits: by day, the factor for earlier prices."""
 
 
-def flag(
-    connection: Connection, symbol: Symbol, bars: Columns, examine: Examine, at: datetime, *, since: date
+def flag_bars(
+    connection: Connection, symbol: Symbol, bars: Columns, find_flags: FindFlags, at: datetime, *, since: date
 ) -> frozenset[date]:
-    """Bring the flags of the bars from `since` to the last of `bars` up to date; the sessions of those that are odd.
+    """Update the flags of the bars from `since` to the last of `bars`, and return the sessions of the flagged ones.
 
     Args:
         connection: in a transaction that holds the symbol's lock.
         symbol: whose bars they are.
         bars: `date` and VALUE_COLUMNS, in order, as stored now: all there are from LOOK_BACK stored sessions before
             `since` on, and the LOOK_BACK after the newest that has changed, which are compared with it.
-        examine: says what is odd.
-        at: when the bars were loaded.
+        find_flags: finds the suspicious bars.
+        at: the instant of the load.
         since: the oldest bar that has changed.
     """
-    found = [bar for bar in examine(symbol, bars, _splits(connection, symbol)) if bar.session >= since]
+    found = [bar for bar in find_flags(symbol, bars, _splits(connection, symbol)) if bar.session >= since]
     parameters = {
         "symbol": symbol.name,
         "first": since,
@@ -48,13 +48,13 @@ def flag(
     return frozenset(bar.session for bar in found)
 
 
-def flag_again(connection: Connection, names: Iterable[str], examine: Examine) -> None:
-    """Bring the flags of all bars of these symbols up to date, once their splits have changed.
+def reflag_symbols(connection: Connection, names: Iterable[str], find_flags: FindFlags) -> None:
+    """Update the flags of all bars of these symbols, once their splits have changed.
 
     Holds the symbols' locks until the transaction ends.
     """
     columns = tracked_symbols.c
-    for name in sorted(names):  # always in the same order, so that two transactions can't wait for each other
+    for name in sorted(names):  # in a fixed order, so that two transactions can't wait for each other
         kind: str = connection.execute(select(columns.asset_class).where(columns.symbol == name)).scalar_one()
         symbol = Symbol.of(name, kind)
         at = lock_symbol(connection, symbol)
@@ -62,7 +62,7 @@ def flag_again(connection: Connection, names: Iterable[str], examine: Examine) -
         stored = select(*(bars[column] for column in BAR_COLUMNS)).where(bars.symbol == name).order_by(bars.date)
         frame = _frame(connection.execute(stored))
         if not frame.empty:
-            flag(connection, symbol, columns_of(frame), examine, at, since=date.min)
+            flag_bars(connection, symbol, columns_of(frame), find_flags, at, since=date.min)
 
 
 def _splits(connection: Connection, symbol: Symbol) -> Mapping[date, float]:

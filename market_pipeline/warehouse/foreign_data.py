@@ -1,4 +1,4 @@
-"""Foreign data on an embedded server: before it is deleted, its owner has to be asked about it."""
+"""Foreign data on an embedded server, which are reported to the owner before the server is deleted."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,15 +16,15 @@ from market_pipeline.warehouse.statements import VIEW_KEYS, statement
 from market_pipeline.warehouse.tables import metadata
 
 KINDS = ("symbol", "bar", "API key", "database", "role", "table")
-"""In the order that they are told in."""
+"""Kinds of data, in the order of the report."""
 
 NAMED = 5
-"""The most things of a kind that are named."""
+"""Limit on the names of a kind in the report."""
 
 
 @dataclass(frozen=True)
 class KnownData:
-    """Data a server may hold: bars of one source by symbol and first date, up to a last date, and dbt's tables."""
+    """Data that a server may hold: bars of one source by symbol and first date, up to a last date, and the marts."""
 
     source: Source
     first_dates: Mapping[str, date]
@@ -32,12 +32,12 @@ class KnownData:
     marts: Sequence[str]
 
 
-def foreign_data(engine: Engine, known: KnownData) -> list[str]:
-    """Foreign data on the server: `1 symbol (NVDA)`, `61 bars (NVDA)`, `1 table (public.mine)`.
+def find_foreign_data(engine: Engine, known: KnownData) -> list[str]:
+    """Return the foreign data on the server as text: `1 symbol (NVDA)`, `61 bars (NVDA)`, `1 table (public.mine)`.
 
     Args:
         engine: on the server's warehouse; its tables may be missing.
-        known: what is expected there.
+        known: the data expected there.
     """
     tables = [
         *(f"public.{name}" for name in (*metadata.tables, *VIEW_KEYS, "alembic_version")),
@@ -59,12 +59,12 @@ def foreign_data(engine: Engine, known: KnownData) -> list[str]:
         found = list(connection.execute(statement("foreign_objects"), objects))
         if connection.scalar(text("SELECT to_regclass('public.market_data') IS NOT NULL")):
             found = [*connection.execute(statement("foreign_rows"), rows), *found]
-    told = []
+    report = []
     for kind, group in groupby(
         sorted(found, key=lambda row: (KINDS.index(row.kind), row.name)), key=lambda row: row.kind
     ):
         members = list(group)
         names = [row.name for row in members]
         more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
-        told.append(f"{counted(sum(row.number for row in members), kind)} ({', '.join(names[:NAMED])}{more})")
-    return told
+        report.append(f"{counted(sum(row.number for row in members), kind)} ({', '.join(names[:NAMED])}{more})")
+    return report

@@ -129,41 +129,41 @@ _RESULT_COLUMNS = ("symbol", "sessions", "answered", "refused", "requests", *BAR
 """Columns of `backfill_history` with the value of the attribute of `LoadResult` that has their name."""
 
 
-def record_failure(engine: Engine, request: LoadRequest, error: str) -> LoadResult:
-    """Record a load request that failed, of which nothing is stored, and return its result."""
-    result = LoadResult(
-        symbol=request.symbol.name,
-        first_session=request.sessions[0],
-        last_session=request.sessions[-1],
-        sessions=len(request.due),
-        requests=request.requests,
+def record_failure(engine: Engine, load_request: LoadRequest, error: str) -> LoadResult:
+    """Record a load request that failed, of which nothing is stored, and return its load_result."""
+    load_result = LoadResult(
+        symbol=load_request.symbol.name,
+        first_session=load_request.sessions[0],
+        last_session=load_request.sessions[-1],
+        sessions=len(load_request.due),
+        requests=load_request.requests,
         error=error,
-        waited_seconds=request.waited_seconds,
+        waited_seconds=load_request.waited_seconds,
     )
     with engine.begin() as connection:
-        record_load(connection, replace(request, answered=None), result)
-    return result
+        record_load(connection, replace(load_request, answered=None), load_result)
+    return load_result
 
 
-def record_load(connection: Connection, request: LoadRequest, result: LoadResult) -> None:
+def record_load(connection: Connection, load_request: LoadRequest, load_result: LoadResult) -> None:
     """Write the load record and the symbol's state in one round trip.
 
     Writes nothing if the symbol's name has become another instrument's meanwhile.
     """
-    answered, success = request.answered_sessions, result.error is None
+    answered, success = load_request.answered_sessions, load_result.error is None
     known = {
-        **{name: getattr(result, name) for name in _RESULT_COLUMNS},
-        "run_id": request.run_id,
-        "trigger": request.trigger,
-        "start_date": result.first_session,
-        "end_date": result.last_session,
+        **{name: getattr(load_result, name) for name in _RESULT_COLUMNS},
+        "run_id": load_request.run_id,
+        "trigger": load_request.trigger,
+        "start_date": load_result.first_session,
+        "end_date": load_result.last_session,
         "answered_from": answered[0] if answered else None,
         "answered_to": answered[-1] if answered else None,
-        "records_imported": result.loaded + result.revised,
-        "started_at": request.started_at,
+        "records_imported": load_result.loaded + load_result.revised,
+        "started_at": load_request.started_at,
         "success": success,
-        "error_details": result.error,
-        "notes": "; ".join(result.notes) or None,
+        "error_details": load_result.error,
+        "notes": "; ".join(load_result.notes) or None,
     }
     columns, symbol, kind = backfill_history.c, tracked_symbols.c.symbol, tracked_symbols.c.asset_class
     values = {name: literal(value, columns[name].type) for name, value in known.items()}
@@ -173,11 +173,11 @@ def record_load(connection: Connection, request: LoadRequest, result: LoadResult
         "backfill_timestamp": now,
         "duration_seconds": func.extract("epoch", now - values["started_at"]),
     }
-    asset_class = request.symbol.asset_class.value
-    is_other = exists().where(symbol == result.symbol, kind != asset_class)
+    asset_class = load_request.symbol.asset_class.value
+    is_other = exists().where(symbol == load_result.symbol, kind != asset_class)
     record = insert(backfill_history).from_select(list(row), select(*row.values()).where(~is_other)).cte("load_record")
     state = {"backfill_status": "completed", "last_backfill": func.now()} if success else {"backfill_status": "failed"}
-    is_same = (symbol == result.symbol) & (kind == asset_class)
+    is_same = (symbol == load_result.symbol) & (kind == asset_class)
     connection.execute(update(tracked_symbols).where(is_same).values(state).add_cte(record))
 
 

@@ -1,7 +1,7 @@
-"""Poolers between us and PostgreSQL, such as PgBouncer: whether one keeps a server's session for each client.
+"""Check of poolers before PostgreSQL, such as PgBouncer: each client needs a server session of its own.
 
-One that doesn't (pool_mode transaction or statement) hands what a session has set, its role, limits and prepared
-statements, to whoever comes next, so nothing can rest on them there.
+With pool_mode transaction or statement, a pooler hands a session's settings, its role, limits and prepared statements,
+to the next client, so that nothing can rest on them.
 """
 
 from functools import cache
@@ -12,15 +12,15 @@ from market_pipeline.core.database_address import DatabaseAddress
 from market_pipeline.warehouse.database_errors import UnsupportedDatabaseError
 
 ROUNDS = 3
-"""Number of looks: other users of the pooler may take the session that we would have met."""
+"""Number of tries: another user of the pooler may take the session that we would have met."""
 
 _PROTOCOL_VIOLATION = "08P01"
-"""PgBouncer's answer to a transaction in statement mode."""
+"""PgBouncer's response to a transaction in statement mode."""
 
 
 @cache  # of a good result: what raises is looked at again
 def check_pooler(address: DatabaseAddress) -> None:
-    """Make sure that the pooler at an address gives each client a session of its own.
+    """Check that the pooler at an address gives each client a session of its own.
 
     Raises:
         UnsupportedDatabaseError: it doesn't.

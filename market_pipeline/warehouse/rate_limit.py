@@ -2,8 +2,8 @@
 
 Each request takes the next free slot from a table, first come first served, and waits until the slot's instant. All
 instants are the database server's, so neither time zones nor differing clocks matter. That server's clock may be set
-back: no slot is handed out before the one handed out last, and where the table says otherwise, it is the table that is
-set back with the clock.
+back: no slot is handed out before the one handed out last, and if the table says otherwise, the table is set back with
+the clock.
 """
 
 import logging
@@ -16,8 +16,8 @@ from market_pipeline.warehouse.locks import AdvisoryLock, wait_for_lock
 
 log = logging.getLogger(__name__)
 
-WORTH_TELLING = 1.0
-"""Seconds from which on a user should see what is being waited for."""
+LOGGED_SECONDS = 1.0
+"""Seconds of waiting from which on a user should see a message."""
 
 _FOLLOW_CLOCK = text("""
     UPDATE request_slots SET at = at - clock.set_back, taken_at = taken_at - clock.set_back
@@ -35,7 +35,7 @@ _FORGET = text("DELETE FROM request_slots WHERE at < clock_timestamp() - make_in
 
 
 class SharedLimiter:
-    """At most so many requests in any rolling window, among all processes on one database.
+    """Allows a number of requests in any rolling window, among all processes on one database.
 
     Args:
         engine: the warehouse.
@@ -47,7 +47,7 @@ class SharedLimiter:
         self._engine = engine
         self._most = requests_per_minute
         self._window = window_seconds
-        self._asking = threading.Lock()
+        self._taking = threading.Lock()
 
     def acquire(self) -> float:
         """Wait until one request may be sent, and return the seconds waited.
@@ -55,14 +55,14 @@ class SharedLimiter:
         After the server's clock was set back that is at most a window longer than the requests before this one take.
         """
         wait = self._take_slot()
-        if wait >= WORTH_TELLING:
+        if wait >= LOGGED_SECONDS:
             log.info("waiting for the rate limit, %.0f s", wait)
         stop_signals.pause(wait)
         return wait
 
     def _take_slot(self) -> float:
-        # One at a time gets a slot, so that more than one connection of this process would only wait.
-        with self._asking, self._engine.begin() as connection:
+        # One thread at a time takes a slot: further connections of this process would only wait.
+        with self._taking, self._engine.begin() as connection:
             wait_for_lock(connection, AdvisoryLock.REQUEST_SLOTS)
             connection.execute(_FOLLOW_CLOCK)
             connection.execute(_FORGET, {"window": self._window})

@@ -1,4 +1,4 @@
-"""Connections that may only read: of the user of DATABASE_URL, turned into the reading role for the whole session."""
+"""Connections of DATABASE_URL's user that only read: they take the reading role for the whole session."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,19 +12,19 @@ from market_pipeline.warehouse.database_errors import UnsupportedDatabaseError
 
 
 def reading_settings(role: str, seconds: float) -> dict[str, str]:
-    """Settings of a session of `role`, whose statements may take so many seconds."""
+    """Return the settings of a session of `role`, with a time limit on its statements."""
     return SETTINGS | {
         "role": role,
         "default_transaction_read_only": "on",
         "default_transaction_isolation": "repeatable read",
         "statement_timeout": f"{round(seconds * 1000)}",
         "idle_in_transaction_session_timeout": "60s",
-        "jit": "off",  # compiling takes longer than a question here does
+        "jit": "off",  # compiling takes longer than a query here
     }
 
 
 def check_reading_session(address: DatabaseAddress, connected_to: int, row: tuple[Any, ...], role: str) -> None:
-    """Make sure that a session is one that only reads, of the row of `session_statement`; the rest as `check_session`.
+    """Check that a session only reads, by the row of `session_statement`; the rest as `check_session`.
 
     Raises:
         UnsupportedDatabaseError: it isn't.
@@ -36,7 +36,7 @@ def check_reading_session(address: DatabaseAddress, connected_to: int, row: tupl
 
 @contextmanager
 def reading_connection(address: DatabaseAddress, role: str, seconds: float) -> Iterator[psycopg.Connection[Any]]:
-    """One such connection, checked as those of the API's pools are.
+    """Open one such connection, checked as those of the API's pools are.
 
     Raises:
         UnsupportedDatabaseError: the server, the database or a pooler before it can't be used.

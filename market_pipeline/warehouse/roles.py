@@ -1,8 +1,8 @@
-"""The roles that only read: the one that analysts connect as, and the one that the read API works as.
+"""Roles that only read: the one that analysts connect as, and the one that the API works as.
 
-They read the warehouse's tables and the analysts' tables, and nothing else. What keeps them from writing is that they
-hold no right to; their settings only say so sooner. Roles belong to the server and rights to a database, so another
-database on the same server needs a call of its own.
+They read the warehouse's tables and the marts, and nothing else. They hold no right to write; their settings only say
+so sooner. Roles belong to the server and rights to a database, so another database on the same server needs a call of
+its own.
 """
 
 import secrets
@@ -17,15 +17,15 @@ from sqlalchemy.exc import DBAPIError
 
 from market_pipeline.core.database_address import DatabaseAddress
 from market_pipeline.core.errors import MarketPipelineError
-from market_pipeline.warehouse.database_errors import first_line, unavailable
+from market_pipeline.warehouse.database_errors import first_line, unavailable_error
 from market_pipeline.warehouse.locks import AdvisoryLock, wait_for_lock
 
 ANALYST = "market_analyst"
 READER = "market_reader"
-"""What the API's connections turn into. Nobody can connect as it."""
+"""The role that the API's connections take. Nobody can connect as it."""
 
 SCHEMAS = ("public", "analytics")
-"""What the role may read. The models between the two are dbt's business."""
+"""Schemas that the roles may read. The models between the two are dbt's own."""
 
 _MAY_WORK_AS = """
     SELECT pg_has_role(:role, CASE WHEN current_setting('server_version_num')::integer < 160000
@@ -35,27 +35,27 @@ _MAY_WORK_AS = """
 
 SETTINGS = {
     "default_transaction_read_only": "on",
-    "search_path": "public",  # what the documentation's queries count on, whatever the database says
+    "search_path": "public",  # which the documentation's queries rest on
     "statement_timeout": "5min",
-    "idle_in_transaction_session_timeout": "10min",  # a reader that sleeps keeps tables from being built anew
+    "idle_in_transaction_session_timeout": "10min",  # a sleeping reader keeps tables from being rebuilt
 }
-"""What the role is made with. Made once, so that what an administrator changes stays."""
+"""Settings that the role is made with. Made once, so that an administrator's changes stay."""
 
 
 class RoleError(MarketPipelineError):
-    """The role can't be made, or isn't one that may only read."""
+    """The role can't be made, or may do more than read."""
 
 
 @dataclass(frozen=True)
-class Access:
-    """An address for analysts. Its password is known only when it is new: the server keeps no more than a hash."""
+class AnalystAccess:
+    """An address for analysts. Its password is known only when it is new: the server keeps a hash alone."""
 
     url: SecretStr
     has_password: bool
 
 
-def analysts_access(engine: Engine, *, new_password: bool = False) -> Access:
-    """Make the role if need be, let it read what is there and what will be, and tell its address.
+def grant_analyst_access(engine: Engine, *, new_password: bool = False) -> AnalystAccess:
+    """Make the analysts' role if need be, grant it reading of present and future tables, and return its address.
 
     Raises:
         RoleError: it takes an administrator, and the message has the SQL; the tables are another's; or the role that
@@ -64,19 +64,19 @@ def analysts_access(engine: Engine, *, new_password: bool = False) -> Access:
     """
     try:
         with engine.begin() as connection:
-            password = _role(connection, new_password=new_password)
-            _let_read(connection, ANALYST)
-            _check_that_it_only_reads(connection, ANALYST)
+            password = _make_analyst_role(connection, new_password=new_password)
+            _grant_reading(connection, ANALYST)
+            _check_read_only(connection, ANALYST)
     except DBAPIError as error:
         if isinstance(error.orig, InsufficientPrivilege):
-            raise _not_ours(ANALYST, error) from None
-        raise unavailable(error, engine) from None
-    address = DatabaseAddress.of_engine(engine.url).of_role(ANALYST, password)
-    return Access(address.url(), password is not None)
+            raise _ownership_error(ANALYST, error) from None
+        raise unavailable_error(error, engine) from None
+    address = DatabaseAddress.from_engine_url(engine.url).for_role(ANALYST, password)
+    return AnalystAccess(address.url(), password is not None)
 
 
-def reading_role(engine: Engine) -> str:
-    """Make the role that the API works as if need be, and let it read what is there and what will be.
+def make_reading_role(engine: Engine) -> str:
+    """Make the role that the API works as if need be, and grant it reading of present and future tables.
 
     Returns:
         Its name, for `SET ROLE` by the user of `engine`.
@@ -88,20 +88,20 @@ def reading_role(engine: Engine) -> str:
     """
     try:
         with engine.begin() as connection:
-            _become_able_to_read(connection)
-            if not _may_read_all(connection, READER):  # granting again would get in the way of a build of the marts
-                _let_read(connection, READER)
-            _check_that_it_only_reads(connection, READER)
+            _take_reading_role(connection)
+            if not _may_read_all(connection, READER):  # granting again would block a build of the marts
+                _grant_reading(connection, READER)
+            _check_read_only(connection, READER)
     except DBAPIError as error:
         if isinstance(error.orig, InsufficientPrivilege):
-            raise _not_ours(READER, error) from None
-        raise unavailable(error, engine) from None
+            raise _ownership_error(READER, error) from None
+        raise unavailable_error(error, engine) from None
     return READER
 
 
-def _become_able_to_read(connection: Connection) -> None:
-    """Make sure that there is the reading role, and that we may work as it."""
-    # Roles are of the whole server: another process may be making it for another database.
+def _take_reading_role(connection: Connection) -> None:
+    """Make the reading role if it is missing, and make sure that we may work as it."""
+    # Roles belong to the whole server: another process may be making it for another database.
     wait_for_lock(connection, AdvisoryLock.ROLES)
     there = connection.execute(text("SELECT FROM pg_roles WHERE rolname = :role"), {"role": READER}).first() is not None
     able = there and connection.execute(text(_MAY_WORK_AS), {"role": READER}).scalar_one()
@@ -123,7 +123,7 @@ def _become_able_to_read(connection: Connection) -> None:
 
 
 def _may_read_all(connection: Connection, role: str) -> bool:
-    """Whether there is nothing left to grant: in both schemas there is something, and the role may read all of it."""
+    """Return True if no right is missing: both schemas have tables, and the role may read all of them."""
     readable = text(
         "SELECT count(DISTINCT relnamespace) = :schemas AND bool_and(has_table_privilege(:role, oid, 'SELECT')) "
         "FROM pg_class WHERE relkind IN ('r', 'p', 'v', 'm') AND relnamespace::regnamespace::text = ANY(:names)"
@@ -132,15 +132,15 @@ def _may_read_all(connection: Connection, role: str) -> bool:
     return bool(connection.execute(readable, known).scalar_one())
 
 
-def _not_ours(role: str, error: DBAPIError) -> RoleError:
+def _ownership_error(role: str, error: DBAPIError) -> RoleError:
     return RoleError(
         f"the database's user may not let {role} read: {first_line(error)}. Run this with a DATABASE_URL "
         "that names the user whom the tables belong to"
     )
 
 
-def _role(connection: Connection, *, new_password: bool) -> str | None:
-    """Make sure that there is the role, and return its password where it is new."""
+def _make_analyst_role(connection: Connection, *, new_password: bool) -> str | None:
+    """Make the analysts' role if it is missing, and return its password if it is new."""
     known = {"role": ANALYST}
     there = connection.execute(text("SELECT FROM pg_roles WHERE rolname = :role"), known).first() is not None
     if there and not new_password:
@@ -175,7 +175,7 @@ def _run(connection: Connection, statement: LiteralString, *values: sql.Composab
     connection.exec_driver_sql(sql.SQL(statement).format(*values).as_string())
 
 
-def _let_read(connection: Connection, role: str) -> None:
+def _grant_reading(connection: Connection, role: str) -> None:
     database = sql.Identifier(connection.execute(text("SELECT current_database()")).scalar_one())
     connection.execute(text("CREATE SCHEMA IF NOT EXISTS analytics"))
     # Before PostgreSQL 15 everyone may make tables there.
@@ -187,8 +187,8 @@ def _let_read(connection: Connection, role: str) -> None:
         connection.execute(text(f"ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT SELECT ON TABLES TO {role}"))
 
 
-def _check_that_it_only_reads(connection: Connection, role: str) -> None:
-    """Roles are somebody else's to change too, and a role of this name may have been there before."""
+def _check_read_only(connection: Connection, role: str) -> None:
+    """Check that the role may not write: others may change it, and one of its name may have existed before."""
     writable = connection.execute(
         text(
             "SELECT oid::regclass::text FROM pg_class WHERE relkind IN ('r', 'p', 'v', 'm', 'f') "

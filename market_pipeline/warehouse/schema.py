@@ -15,7 +15,7 @@ from psycopg.errors import DuplicateTable
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from market_pipeline.warehouse.database_errors import SchemaError, first_line, unavailable
+from market_pipeline.warehouse.database_errors import SchemaError, first_line, unavailable_error
 from market_pipeline.warehouse.locks import AdvisoryLock, wait_for_lock
 from market_pipeline.warehouse.session_calendar import record_sessions
 from market_pipeline.warehouse.statements import views
@@ -102,7 +102,7 @@ def migrate(engine: Engine) -> str:
                 f"the database holds tables of another application ({first_line(error)}): use another database "
                 "(DATABASE_URL)"
             ) from None
-        raise unavailable(error, engine) from None
+        raise unavailable_error(error, engine) from None
     return head_revision()
 
 
@@ -135,7 +135,7 @@ def plan_migration(engine: Engine) -> MigrationPlan:
         with engine.connect() as connection:
             current = current_revision(connection)
     except (OperationalError, ProgrammingError) as error:
-        raise unavailable(error, engine) from None
+        raise unavailable_error(error, engine) from None
     if current is not None:
         check_known(current)
     scripts = ScriptDirectory.from_config(alembic_config())

@@ -1,4 +1,4 @@
-"""The table `sessions`: the calendars where SQL can see them. What a session is, sessions.py says."""
+"""The table `sessions`: every calendar's sessions, so that queries can find missing ones."""
 
 from datetime import date
 
@@ -9,7 +9,7 @@ from market_pipeline.warehouse.statements import statement
 
 
 def record_sessions(connection: Connection, today: date) -> None:
-    """Make the table hold every session of every calendar to the end of next year, and no other.
+    """Make the table `sessions` hold every calendar's sessions up to the end of next year.
 
     A closure that becomes known later, as for a state funeral, takes its session out again.
     """

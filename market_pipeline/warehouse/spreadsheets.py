@@ -1,4 +1,4 @@
-"""Texts in CSV, which spreadsheets take for formulas where they begin like one: CWE-1236."""
+"""Protection of texts in CSV, which spreadsheets take for formulas if they begin like one: CWE-1236."""
 
 FORMULA_STARTS = "=+-@\t\r\n\uff1d\uff0b\uff0d\uff20"
 """First characters of a text that a spreadsheet computes, by OWASP's list; the last four are full-width."""
@@ -8,11 +8,11 @@ _NUMBER = r"'^[-+]?[0-9]*\.?[0-9]+([eE][-+]?[0-9]+)?$'"
 
 
 def is_textual(type_name: str) -> bool:
-    """True if a column of this PostgreSQL type may hold any text; no number, date or list does."""
+    """Return True if a column of this PostgreSQL type may hold any text; no number, date or list does."""
     return type_name.lower().startswith(("text", "character", "varchar", "name", "citext")) and "[" not in type_name
 
 
 def plain_text(column: str) -> str:
-    """The SQL of a text column with an apostrophe before a text that begins like a formula and is no number."""
+    """Return the SQL of a text column with an apostrophe before texts that begin like a formula and are no number."""
     text = f"{column}::text"
     return f"CASE WHEN ascii({text}) IN ({_CODES}) AND {text} !~ {_NUMBER} THEN '''' || {text} ELSE {text} END"

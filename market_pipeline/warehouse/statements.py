@@ -1,4 +1,4 @@
-"""The SQL that is longer than a line: each statement in a file of its own, in the folder `sql`."""
+"""SQL longer than a line: each statement in a file of its own, in the folder `sql`."""
 
 from functools import cache
 from importlib.resources import files
@@ -11,17 +11,17 @@ VIEW_KEYS = {
     "runs": ["run_id"],
     "session_states": ["symbol", "date"],
 }
-"""The views, and the columns that tell the rows of each apart, which PostgreSQL doesn't know."""
+"""The views and their keys, which PostgreSQL doesn't know."""
 
 
 @cache
 def statement(name: str) -> TextClause:
-    """The statement in `sql/<name>.sql`; its first lines say what it does and which parameters it takes."""
+    """Return the statement in `sql/<name>.sql`; its first lines name its purpose and its parameters."""
     return text(_read(f"{name}.sql"))
 
 
 def views() -> list[str]:
-    """The statements that make the views and functions, in the order they build on each other."""
+    """Return the statements that make the views and functions, in the order they build on each other."""
     folder = files("market_pipeline.warehouse") / "sql" / "views"
     return [file.read_text(encoding="utf-8") for file in sorted(folder.iterdir(), key=lambda file: file.name)]
 

@@ -1,6 +1,7 @@
-"""Giving a tracked symbol its other name: a coin's pair, where a fund is to have the coin's own name.
+"""Renaming of a tracked coin to its pair or back, so that a fund can have the coin's own name.
 
-The instrument stays the same, its ticker at the vendor too; a company that changes its ticker is another matter.
+The instrument stays the same, and so does its ticker at the vendor; a company that changes its ticker is another
+matter.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,7 +22,7 @@ class OtherInstrumentError(SymbolError):
 
 @dataclass(frozen=True)
 class Renaming:
-    """A symbol as it was and as it will be, and the sessions that it has a bar of, oldest first."""
+    """A symbol before and after the renaming, and the sessions of its bars, oldest first."""
 
     old: Symbol
     new: Symbol
@@ -29,10 +30,8 @@ class Renaming:
 
 
 @contextmanager
-def renaming(engine: Engine, name: str, new_name: str) -> Iterator[Renaming]:
-    """Rename a symbol in every table, removed or not, in one transaction that commits where the block ends well.
-
-    Loads of the symbol that are under way end first; later ones under the old name are rejected.
+def rename_symbol(engine: Engine, name: str, new_name: str) -> Iterator[Renaming]:
+    """Rename a symbol in every table, removed or not, in one transaction that commits if the block succeeds.
 
     Raises:
         UntrackedSymbolError: there is no symbol of the old name.
@@ -48,9 +47,9 @@ def renaming(engine: Engine, name: str, new_name: str) -> Iterator[Renaming]:
             raise UntrackedSymbolError(f"{name} is not tracked; `market-pipeline symbols list` shows what is")
         old = Symbol.of(name, kinds[name])
         if new_name != old.other_name:
-            can = f"{name} can become {old.other_name}" if old.other_name else f"{name} has no other name"
+            possible = f"{name} can become {old.other_name}" if old.other_name else f"{name} has no other name"
             raise OtherInstrumentError(
-                f"{new_name} is not another name of {name}: {can}. A coin has two, such as BTC and BTC-USD; "
+                f"{new_name} is not another name of {name}: {possible}. A coin has two, such as BTC and BTC-USD; "
                 f"`market-pipeline symbols add {new_name}` tracks another ticker"
             )
         if new_name in kinds:

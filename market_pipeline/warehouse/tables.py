@@ -36,7 +36,7 @@ metadata = MetaData(
 Instant = DateTime(timezone=True)
 
 INTERNAL = {"internal": True}
-"""What marks a table that is of use to the project's own processes only, and is shown to nobody."""
+"""Marks a table for the project's own processes, which is shown to nobody."""
 
 
 def _required(name: str, kind: Any, comment: str, **options: Any) -> Column[Any]:
@@ -48,7 +48,7 @@ def _optional(name: str, kind: Any, comment: str, **options: Any) -> Column[Any]
 
 
 def _bar_columns() -> list[Column[Any]]:
-    """What a bar says, wherever it is kept: in `market_data` and, once replaced, in `market_data_revisions`."""
+    """Return the columns of a bar in `market_data` and, once replaced, in `market_data_revisions`."""
     return [
         _required("time", Instant, "When the session's day begins: midnight in New York for equities, UTC for crypto."),
         _required("open", Double, "First price of the session, US dollars, as traded."),

@@ -1,6 +1,6 @@
-"""Which symbols are tracked: listing, adding and removing them, and what the vendor has said of each.
+"""Tracked symbols: listing, adding and removing them, and the vendor's reference data on each.
 
-What a symbol is, symbols.py says; how the vendor is asked, listing.py.
+`core.symbols` knows what a symbol is; `reference_data` asks the vendor.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,7 +20,7 @@ from market_pipeline.warehouse.tables import tracked_symbols
 
 
 class UntrackedSymbolError(UsageError):
-    """A symbol that was asked for is not tracked."""
+    """A requested symbol is not tracked."""
 
 
 class NameTakenError(SymbolError):
@@ -33,9 +33,9 @@ class NotTrackedError(MarketPipelineError):
 
 @dataclass(frozen=True, kw_only=True)
 class Reference:
-    """What the vendor says of a symbol; the fields are the columns of `tracked_symbols`.
+    """The vendor's reference data of a symbol; the fields are columns of `tracked_symbols`.
 
-    `delisted_on` is the last day it traded, None while it is listed or where the vendor doesn't say.
+    `delisted_on` is the last day it traded, None while it is listed or if the vendor gives none.
     """
 
     name: str | None
@@ -58,7 +58,7 @@ class Reference:
 
 
 def active_symbols(engine: Engine) -> list[Symbol]:
-    """Every active symbol, in alphabetical order."""
+    """Return every active symbol, in alphabetical order."""
     columns = tracked_symbols.c
     query = select(columns.symbol, columns.asset_class).where(columns.active).order_by(columns.symbol)
     with engine.connect() as connection:
@@ -66,7 +66,7 @@ def active_symbols(engine: Engine) -> list[Symbol]:
 
 
 def removed_symbols(engine: Engine) -> list[Symbol]:
-    """Every symbol that was tracked and no longer is, in alphabetical order."""
+    """Return every symbol that was tracked and no longer is, in alphabetical order."""
     columns = tracked_symbols.c
     query = select(columns.symbol, columns.asset_class).where(~columns.active).order_by(columns.symbol)
     with engine.connect() as connection:
@@ -74,7 +74,7 @@ def removed_symbols(engine: Engine) -> list[Symbol]:
 
 
 def find_active(engine: Engine, names: Sequence[str]) -> list[Symbol]:
-    """The active symbols of these names, in the order given, each once.
+    """Return the active symbols of these names, in the given order, each once.
 
     Raises:
         UntrackedSymbolError: one is not tracked; the message names the command that adds it.
@@ -87,24 +87,24 @@ def find_active(engine: Engine, names: Sequence[str]) -> list[Symbol]:
             for name in unknown[:3]
         )
         raise UntrackedSymbolError(
-            f"not tracked: {with_near_misses(unknown, known)}. Add with {commands} (or --asset-class etf, crypto), "
+            f"not tracked: {suggest_names(unknown, known)}. Add with {commands} (or --asset-class etf, crypto), "
             "or track the starting set with `market-pipeline symbols init`"
         )
     return [known[name] for name in dict.fromkeys(names)]
 
 
-def with_near_misses(unknown: Iterable[str], known: Iterable[str]) -> str:
-    """Names that are not known, each with the known one that it may be meant for: `APPL (did you mean AAPL?), NVDA`."""
+def suggest_names(unknown: Iterable[str], known: Iterable[str]) -> str:
+    """Return unknown names, each with the known one that it may be meant for: `APPL (did you mean AAPL?), NVDA`."""
     names = list(known)
-    told = []
+    suggestions = []
     for name in unknown:
         near = get_close_matches(name.upper(), names, 1)
-        told.append(f"{name} (did you mean {near[0]}?)" if near else name)
-    return ", ".join(told)
+        suggestions.append(f"{name} (did you mean {near[0]}?)" if near else name)
+    return ", ".join(suggestions)
 
 
 def symbol_records(engine: Engine, *, name: str | None = None, active_only: bool = False) -> Sequence[Row]:  # type: ignore[type-arg]
-    """The rows of `tracked_symbols`, or that of one symbol, with how many bars there are of each and from when to when.
+    """Return the rows of `tracked_symbols`, or that of one symbol, with the number and the dates of its bars.
 
     Columns: id, symbol, asset_class, active, date_added, last_backfill, backfill_status, record_count, start, end,
     validation_rate (0 to 1, None without bars), gaps_detected.
@@ -116,19 +116,17 @@ def symbol_records(engine: Engine, *, name: str | None = None, active_only: bool
 def add_symbols(engine: Engine, symbols: Iterable[Symbol], *, revive: bool = True) -> list[str]:
     """Track these symbols and return the names that were not active before.
 
-    A removed one becomes active again, unless `revive` is false: then all that is there stays as it is.
-
     Raises:
-        NameTakenError: with `revive`, one can't be had beside what is tracked, removed symbols included; none is added.
+        NameTakenError: with `revive`, one conflicts with a tracked or removed symbol; none is added.
     """
     added = []
     with engine.begin() as connection:
         lock_names(connection)
-        for symbol in sorted(symbols):  # always in the same order, so that two transactions can't wait for each other
-            taken = _in_the_way(connection, symbol)
-            if taken is not None:
+        for symbol in sorted(symbols):  # in a fixed order, so that two transactions can't wait for each other
+            conflict = _find_conflict(connection, symbol)
+            if conflict is not None:
                 if revive:
-                    raise taken
+                    raise conflict
                 continue
             row = upsert(tracked_symbols).values(**_row(symbol))
             statement = row.on_conflict_do_update(
@@ -142,7 +140,7 @@ def add_symbols(engine: Engine, symbols: Iterable[Symbol], *, revive: bool = Tru
 
 
 def lock_names(connection: Connection) -> None:
-    """Have names given and changed by one transaction at a time: an instrument has one name, and a name one."""
+    """Let one transaction at a time give and change names: an instrument has one name, and a name one instrument."""
     wait_for_lock(connection, AdvisoryLock.SYMBOL_NAMES)
 
 
@@ -155,28 +153,28 @@ def _row(symbol: Symbol) -> dict[str, str]:
     }
 
 
-def _in_the_way(connection: Connection, symbol: Symbol) -> NameTakenError | None:
-    """Why a symbol can't be tracked beside what is, and the command that makes room; None if it can."""
+def _find_conflict(connection: Connection, symbol: Symbol) -> NameTakenError | None:
+    """Return the reason why a symbol can't be tracked, with the command that makes room; None if it can."""
     columns = tracked_symbols.c
     same_coin = (columns.symbol == symbol.other_name) & (columns.asset_class == symbol.asset_class)
     query = select(columns.symbol, columns.asset_class).where((columns.symbol == symbol.name) | same_coin)
     held = {row.symbol: Symbol(row.symbol, AssetClass(row.asset_class)) for row in connection.execute(query)}
     same = held.get(symbol.name)
     if same is None or same.asset_class is symbol.asset_class:
-        return _other_name_in_the_way(symbol, held)
-    told = f"{same.name} is tracked as {same.asset_class}; its bars can't become {symbol.asset_class} ones"
+        return _find_other_name_conflict(symbol, held)
+    message = f"{same.name} is tracked as {same.asset_class}; its bars can't become {symbol.asset_class} ones"
     if same.other_name:
-        told += f". To track both, call the coin {same.other_name}: " + (
+        message += f". To track both, call the coin {same.other_name}: " + (
             f"`market-pipeline symbols rename {same.name} {same.other_name}`"
         )
     if symbol.other_name:
-        told += f". To track both, add the coin as {symbol.other_name}: " + (
+        message += f". To track both, add the coin as {symbol.other_name}: " + (
             f"`market-pipeline symbols add {symbol.other_name} --asset-class {symbol.asset_class}`"
         )
-    return NameTakenError(told)
+    return NameTakenError(message)
 
 
-def _other_name_in_the_way(symbol: Symbol, held: Mapping[str, Symbol]) -> NameTakenError | None:
+def _find_other_name_conflict(symbol: Symbol, held: Mapping[str, Symbol]) -> NameTakenError | None:
     other = held.get(symbol.other_name or "")
     if other is None:
         return None
@@ -185,16 +183,16 @@ def _other_name_in_the_way(symbol: Symbol, held: Mapping[str, Symbol]) -> NameTa
 
 
 def lock_symbol(connection: Connection, symbol: Symbol) -> datetime:
-    """Hold the symbol's lock until the transaction ends, and tell the time from when it is held.
+    """Hold the symbol's lock until the transaction ends, and return the instant from which it is held.
 
-    Two runs on one symbol take turns, and neither reads what the other is changing. The time is the database's, asked
-    for once it is our turn, so that what is stored later also has the later time.
+    Two runs on one symbol take turns, and neither reads what the other is changing. The instant is the database's, read
+    once the lock is held, so that a later load also has the later time.
 
     Raises:
         NotTrackedError: the symbol is not in tracked_symbols, or is another instrument there by now.
     """
     row = select(tracked_symbols.c.id).where(_is(symbol)).with_for_update().subquery()
-    # Rows of a query that locks are locked before anything is made of them.
+    # A query that locks rows locks them before it computes the select list.
     now: datetime | None = connection.scalar(select(func.clock_timestamp()).select_from(row))
     if now is None:
         command = pasteable("market-pipeline", "symbols", "add", symbol.name, "--asset-class", symbol.asset_class)
@@ -205,12 +203,12 @@ def lock_symbol(connection: Connection, symbol: Symbol) -> datetime:
 
 
 def _is(symbol: Symbol) -> ColumnElement[bool]:
-    """The row of a symbol, and not of another instrument that has come by its name."""
+    """Return the condition for a symbol's row, and not for another instrument that has taken its name."""
     return (tracked_symbols.c.symbol == symbol.name) & (tracked_symbols.c.asset_class == symbol.asset_class)
 
 
 def record_reference(engine: Engine, symbol: Symbol, reference: Reference) -> None:
-    """Keep what the vendor has just said of a symbol, in place of what it said before."""
+    """Store the vendor's newest reference data of a symbol in place of the earlier ones."""
     with engine.begin() as connection:
         connection.execute(
             update(tracked_symbols).where(_is(symbol)).values(**asdict(reference), checked_at=func.now())
@@ -218,7 +216,7 @@ def record_reference(engine: Engine, symbol: Symbol, reference: Reference) -> No
 
 
 def delistings(engine: Engine) -> Mapping[str, Reference]:
-    """What the vendor has said of those symbols that are known to have left the market, by the symbol's name."""
+    """Return the reference data of those symbols that are known to have left the market, by name."""
     columns = tracked_symbols.c
     stated = [columns[name] for name in Reference.__dataclass_fields__]
     query = select(columns.symbol, *stated).where(columns.delisted_on.is_not(None))
@@ -239,5 +237,5 @@ def remove_symbol(engine: Engine, name: str) -> None:
     if not found:
         known = [symbol.name for symbol in active_symbols(engine)]
         raise UntrackedSymbolError(
-            f"not tracked: {with_near_misses([name], known)}; `market-pipeline symbols list` shows what is"
+            f"not tracked: {suggest_names([name], known)}; `market-pipeline symbols list` shows what is"
         )

@@ -1,8 +1,8 @@
-"""One symbol's checked bars into `market_data`: new ones are inserted, different ones replace the old, equal ones stay.
+"""Upsert of one symbol's checked bars into `market_data`: insert new ones, replace different ones, keep equal ones.
 
-What is stored is read, compared here and only what differs is written: reading as many bars as are fetched takes
+Stored bars are read and compared here, and only differences are written: reading as many bars as are fetched takes
 PostgreSQL a fraction of the time of writing them to a staging table and joining it. The symbol's lock is held all the
-while, so what was read is what is replaced.
+while, so that the bars read are the bars replaced.
 """
 
 from dataclasses import dataclass
@@ -29,10 +29,10 @@ REPLACING_BARS = "COPY staged_bars FROM STDIN (FORMAT binary)"
 
 @dataclass(frozen=True)
 class UpsertResult:
-    """How many bars came in new, how many replaced another, and all that the symbol now holds of the run's sessions.
+    """Numbers of new and of replaced bars, and the bars that the symbol now holds of the run's sessions.
 
-    `held` (`date` and VALUE_COLUMNS, in order) reaches LOOK_BACK stored bars further on either side, where there are so
-    many. `flagged` are the sessions of which the bar, as it was before, was found odd.
+    `held` (`date` and VALUE_COLUMNS, in order) reaches LOOK_BACK stored bars further on either side, if there are so
+    many. `flagged` are the sessions whose bar was flagged before.
     """
 
     loaded: int
@@ -41,56 +41,56 @@ class UpsertResult:
     flagged: frozenset[date]
 
 
-def upsert_bars(connection: Connection, attempt: LoadRequest, accepted: Columns, at: datetime) -> UpsertResult:
+def upsert_bars(connection: Connection, load_request: LoadRequest, accepted: Columns, at: datetime) -> UpsertResult:
     """Store the accepted bars.
 
     Args:
         connection: in a transaction that holds the symbol's lock.
-        attempt: what was asked.
-        accepted: ordered by date, one a session, all within the attempt's.
-        at: the time that is stored with them.
+        load_request: the symbol and its sessions.
+        accepted: ordered by date, one a session, all within the requested sessions.
+        at: the instant that is stored with them.
     """
-    about = {"symbol": attempt.symbol.name, "source": attempt.source, "run_id": attempt.run_id}
-    held, odd = _held(connection, attempt)
-    is_new, differs = _compared(accepted, held)
+    common = {"symbol": load_request.symbol.name, "source": load_request.source, "run_id": load_request.run_id}
+    held, is_flagged = _held(connection, load_request)
+    is_new, differs = _compare(accepted, held)
     if is_new.any():
-        of_all: dict[str, str | datetime] = {**about, "fetched_at": at, "updated_at": at}
+        of_all: dict[str, str | datetime] = {**common, "fetched_at": at, "updated_at": at}
         _copy_in(connection, NEW_BARS, encode_new_bars(_rows(accepted, is_new), of_all))
     if differs.any():
         connection.execute(statement("create_staged_bars"))
         _copy_in(connection, REPLACING_BARS, encode_bars(_rows(accepted, differs)))
-        connection.execute(statement("revise_staged_bars"), {**about, "at": at})
-    flagged = frozenset(held["date"][odd].tolist())
-    now = _with(accepted, held) if is_new.any() or differs.any() else held
+        connection.execute(statement("revise_staged_bars"), {**common, "at": at})
+    flagged = frozenset(held["date"][is_flagged].tolist())
+    now = _merge(accepted, held) if is_new.any() or differs.any() else held
     return UpsertResult(int(is_new.sum()), int(differs.sum()), now, flagged)
 
 
-def _held(connection: Connection, attempt: LoadRequest) -> tuple[Columns, NDArray[np.bool_]]:
-    """The symbol's stored bars around the attempt's sessions, and which of them are odd."""
-    wanted = {
-        "symbol": attempt.symbol.name,
-        "first": attempt.sessions[0],
-        "last": attempt.sessions[-1],
+def _held(connection: Connection, load_request: LoadRequest) -> tuple[Columns, NDArray[np.bool_]]:
+    """Read the symbol's stored bars around the requested sessions, and which of them are flagged."""
+    parameters = {
+        "symbol": load_request.symbol.name,
+        "first": load_request.sessions[0],
+        "last": load_request.sessions[-1],
         "look_back": LOOK_BACK,
     }
-    return decode_bars(connection.execute(statement("held_bars"), wanted).scalar_one() or b"")
+    return decode_bars(connection.execute(statement("held_bars"), parameters).scalar_one() or b"")
 
 
-def _compared(accepted: Columns, held: Columns) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Of each accepted bar, whether its session has no bar yet, and whether it has one with other values."""
-    days, wanted = held["date"], accepted["date"]
-    place = np.searchsorted(days, wanted)
+def _compare(accepted: Columns, held: Columns) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return for each accepted bar if its session has no bar yet, and if it has one with other values."""
+    days, accepted_days = held["date"], accepted["date"]
+    place = np.searchsorted(days, accepted_days)
     at = np.minimum(place, len(days) - 1)
-    is_new = days[at] != wanted if len(days) else np.ones(len(wanted), dtype=bool)
-    differs = np.zeros(len(wanted), dtype=bool)
+    is_new = days[at] != accepted_days if len(days) else np.ones(len(accepted_days), dtype=bool)
+    differs = np.zeros(len(accepted_days), dtype=bool)
     for name in VALUE_COLUMNS if len(days) else ():
         ours, theirs = accepted[name], held[name][at]
         differs |= (ours != theirs) & ~(np.isnan(ours) & np.isnan(theirs))
     return is_new, differs & ~is_new
 
 
-def _with(accepted: Columns, held: Columns) -> Columns:
-    """What is held once the accepted bars have come in or taken others' places, in order."""
+def _merge(accepted: Columns, held: Columns) -> Columns:
+    """Return the held bars after the accepted ones have been added or have replaced others, in order."""
     others = ~np.isin(held["date"], accepted["date"])
     together = {name: np.concatenate([accepted[name], values[others]]) for name, values in held.items()}
     return _rows(together, np.argsort(together["date"]))
@@ -106,5 +106,5 @@ def _copy_in(connection: Connection, command: str, rows: bytes) -> None:
     try:
         with driver.cursor() as cursor, cursor.copy(command) as copy:
             copy.write(rows)
-    except psycopg.Error as error:  # as SQLAlchemy, which knows no COPY, would raise it
+    except psycopg.Error as error:  # as SQLAlchemy raises it for other statements
         raise DBAPIError.instance(command, None, error, psycopg.Error, hide_parameters=True) from None

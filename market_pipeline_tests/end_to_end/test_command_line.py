@@ -157,7 +157,7 @@ def test_a_database_of_sandbox_bars_refuses_the_markets(run: Run, warehouse: Eng
     run("market-pipeline", "symbols", "add", "AAPL")
     done = run("market-pipeline", "backfill", "--symbols", "AAPL", *MARCH)
     assert done.returncode == 1
-    assert "this database holds polygon bars and refuses sandbox ones" in done.stdout
+    assert "this database holds polygon bars and accepts no sandbox ones" in done.stdout
 
 
 def test_symbols_are_listed_added_removed_and_taken_up_again(run: Run) -> None:

@@ -13,7 +13,7 @@ from dagster import DagsterRunStatus
 from sqlalchemy import Engine, func, select
 
 from market_pipeline.core.bars import VALUE_COLUMNS
-from market_pipeline.core.run_planning import range_runs
+from market_pipeline.core.run_planning import plan_range_runs
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.orchestration.run_launch import open_instance
@@ -68,7 +68,7 @@ def test_the_same_command_after_a_kill_ends_in_the_content_of_an_undisturbed_run
 
     done = symbols_done(warehouse)
     assert done < len(NAMES)
-    sessions = len(range_runs([Symbol.of("AAPL", "stock")], *dates(), pd.Timestamp.now("UTC"))[0].sessions)
+    sessions = len(plan_range_runs([Symbol.of("AAPL", "stock")], *dates(), pd.Timestamp.now("UTC"))[0].sessions)
     assert content(warehouse).groupby("symbol").size().tolist() == [sessions] * done
 
     again = run("market-pipeline", *COMMAND)

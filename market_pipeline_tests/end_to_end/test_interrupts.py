@@ -51,7 +51,7 @@ import sys, time
 from market_pipeline import interruption
 
 interruption.GRACE_SECONDS = {grace}
-with interruption.watched():
+with interruption.watch_signals():
     try:
         print("working", flush=True)
         time.sleep(600)
@@ -66,7 +66,7 @@ import time
 from market_pipeline import interruption
 from market_pipeline.cli.up import _handle_signals
 
-with interruption.watched():
+with interruption.watch_signals():
     stopping = _handle_signals()
     print("working", flush=True)
     stopping.wait()

@@ -15,7 +15,7 @@ from market_pipeline.api.server import running_api
 from market_pipeline.core.sessions import sessions_between
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
-from market_pipeline.quality.rules import examine
+from market_pipeline.quality.rules import find_flags
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.api_keys import Scope, create_key
 from market_pipeline.warehouse.loading import load
@@ -62,7 +62,7 @@ def fill(warehouse: Engine) -> None:
 def keep(warehouse: Engine, symbol: Symbol, bars: Any) -> None:
     sessions = sessions_between("XNYS", FIRST, bars["date"].max().date())
     run = replace(attempt(symbol, sessions), source="sandbox", started_at=datetime.now(UTC))
-    load(warehouse, run, bars, (), examine)
+    load(warehouse, run, bars, (), find_flags)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, select, text
 
 from market_pipeline.core.sessions import session_starts, sessions_between
 from market_pipeline.core.symbols import Symbol
-from market_pipeline.quality.rules import examine
+from market_pipeline.quality.rules import find_flags
 from market_pipeline.warehouse.load_history import LoadRequest, LoadResult, record_failure
 from market_pipeline.warehouse.loading import RejectedBar, load
 from market_pipeline.warehouse.tables import market_data
@@ -52,7 +52,7 @@ def loaded(
 ) -> LoadResult:
     """Load a frame as the answer for `sessions`, by default those from its first to its last bar."""
     asked = sessions or sessions_between(symbol.calendar, frame["date"].min().date(), frame["date"].max().date())
-    return load(warehouse, attempt(symbol, asked, run_id, **known), frame, rejected, examine)
+    return load(warehouse, attempt(symbol, asked, run_id, **known), frame, rejected, find_flags)
 
 
 def failed(

@@ -156,7 +156,7 @@ def test_a_channel_that_is_down_misses_nothing_and_the_other_is_told_nothing_twi
 
 def test_without_a_channel_the_ui_says_which_settings_make_one(settings: Settings, instance: DagsterInstance) -> None:
     for sensor in (of_runs(settings, instance), of_symbols(settings, instance)):
-        assert "nobody is told: set ALERT_WEBHOOK_URL, or ALERT_EMAIL_TO and SMTP_URL" in sensor.tick()
+        assert "nobody is notified: set ALERT_WEBHOOK_URL, or ALERT_EMAIL_TO and SMTP_URL" in sensor.tick()
 
 
 def test_stale_symbols_are_told_when_they_become_so_and_when_all_are_well_again(

@@ -10,7 +10,7 @@ import trustme
 from pydantic import SecretStr
 
 from market_pipeline.cli.main import main
-from market_pipeline.core.notifications import Alert, AlertError, Mail, channels
+from market_pipeline.core.notifications import Alert, AlertError, Mail, alert_channels
 from market_pipeline.core.settings import Settings, SettingsError, load_settings
 from market_pipeline_tests.receivers import (
     PASSWORD,
@@ -50,7 +50,7 @@ def by_mail(port: int, login: str = "", host: str = "127.0.0.1") -> Settings:
 
 
 def test_the_webhook_gets_one_text_for_people_and_the_facts_for_programs(receiver: Receiver) -> None:
-    [channel] = channels(by_webhook(receiver))
+    [channel] = alert_channels(by_webhook(receiver))
     channel.send(ALERT)
     assert receiver.bodies == [
         {
@@ -66,7 +66,7 @@ def test_the_webhook_gets_one_text_for_people_and_the_facts_for_programs(receive
 
 def test_a_webhook_that_is_busy_is_asked_again(receiver: Receiver) -> None:
     receiver.statuses = [503, 429, 200]
-    channels(by_webhook(receiver))[0].send(ALERT)
+    alert_channels(by_webhook(receiver))[0].send(ALERT)
     assert len(receiver.bodies) == 3
 
 
@@ -79,7 +79,7 @@ def test_a_webhook_that_refuses_is_named_by_its_host_alone(
 ) -> None:
     receiver.statuses = [status]
     with pytest.raises(AlertError, match=f"the webhook at 127.0.0.1 {told}") as refused:
-        channels(by_webhook(receiver))[0].send(ALERT)
+        alert_channels(by_webhook(receiver))[0].send(ALERT)
     assert "ALERT_WEBHOOK_URL" in str(refused.value)
     assert TOKEN not in str(refused.value)
     assert len(receiver.bodies) == attempts
@@ -88,13 +88,13 @@ def test_a_webhook_that_refuses_is_named_by_its_host_alone(
 def test_a_webhook_where_nobody_answers_is_named_by_its_host_alone() -> None:
     settings = Settings(_env_file=None, alert_webhook_url=SecretStr(f"http://127.0.0.1:9/{TOKEN}"))
     with pytest.raises(AlertError, match=r"gave no response \(ConnectionError\), 3 times") as refused:
-        channels(settings)[0].send(ALERT)
+        alert_channels(settings)[0].send(ALERT)
     assert TOKEN not in str(refused.value)
     assert refused.value.__suppress_context__
 
 
 def test_an_e_mail_says_the_same(mailbox: Mailbox) -> None:
-    channels(by_mail(mailbox.port, LOGIN))[0].send(ALERT)
+    alert_channels(by_mail(mailbox.port, LOGIN))[0].send(ALERT)
     [mail] = mailbox.mails
     assert mail["Subject"] == "Market Pipeline: a run failed"
     assert (mail["From"], mail["To"]) == ("ann@example.com", "ann@example.com, bob@example.com")
@@ -107,14 +107,14 @@ def test_an_e_mail_says_the_same(mailbox: Mailbox) -> None:
 
 def test_a_mail_server_that_refuses_or_is_away_is_named_without_the_password(mailbox: Mailbox) -> None:
     with pytest.raises(
-        AlertError, match=r"the mail server 127\.0\.0\.1 refuses the user or the password: fix SMTP_URL"
+        AlertError, match=r"the mail server 127\.0\.0\.1 rejects the user or the password: fix SMTP_URL"
     ):
-        channels(by_mail(mailbox.port, "robot:wrong"))[0].send(ALERT)
+        alert_channels(by_mail(mailbox.port, "robot:wrong"))[0].send(ALERT)
     mailbox.refuses = True
     with pytest.raises(AlertError, match=r"the mail server 127\.0\.0\.1 answered 550: .*ann@example\.com"):
-        channels(by_mail(mailbox.port, LOGIN))[0].send(ALERT)
+        alert_channels(by_mail(mailbox.port, LOGIN))[0].send(ALERT)
     with pytest.raises(AlertError, match=r"can't be used \(ConnectionRefusedError\)") as refused:
-        channels(by_mail(9, LOGIN))[0].send(ALERT)
+        alert_channels(by_mail(9, LOGIN))[0].send(ALERT)
     assert "hunter2" not in str(refused.value)
 
 
@@ -127,10 +127,10 @@ def test_the_connection_is_encrypted_where_the_server_can_and_its_certificate_is
     with running_mail_server(context) as mailbox:
         settings = by_mail(mailbox.port, LOGIN, host="localhost")
         with pytest.raises(AlertError, match="SSLCertVerificationError"):
-            channels(settings)[0].send(ALERT)
+            alert_channels(settings)[0].send(ALERT)
         authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
-        channels(settings)[0].send(ALERT)
+        alert_channels(settings)[0].send(ALERT)
         assert mailbox.encrypted == [True]
 
 

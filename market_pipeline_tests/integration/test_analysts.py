@@ -18,7 +18,7 @@ from market_pipeline.core.symbols import Symbol
 from market_pipeline.sandbox.recorded import RECORDED
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database import create_warehouse_engine
-from market_pipeline.warehouse.roles import RoleError, analysts_access
+from market_pipeline.warehouse.roles import RoleError, grant_analyst_access
 from market_pipeline.warehouse.schema import migrate
 from market_pipeline_tests.integration.mart_cases import (
     add_recorded_actions,
@@ -48,7 +48,7 @@ def load_recorded(warehouse: Engine) -> None:
 def marts(server: embedded.Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Engine, str]]:
     """The recorded stocks' marts, made by dbt after the role was, and the role's address."""
     with role_set_aside(server), database(server, "marts_for_analysts") as warehouse:
-        access = analysts_access(warehouse)
+        access = grant_analyst_access(warehouse)
         assert access.has_password
         load_recorded(warehouse)
         dbt(settings_of(warehouse, tmp_path_factory.mktemp("analysts")), "run", today=LAST)
@@ -186,17 +186,17 @@ def test_who_may_make_no_roles_is_told_what_an_administrator_has_to_run(
     without_role: None, humble: Engine, server: embedded.Server
 ) -> None:
     with pytest.raises(RoleError, match="once an administrator has run: ") as refused:
-        analysts_access(humble)
+        grant_analyst_access(humble)
     statements = str(refused.value).partition("has run: ")[2]
     with administrator(server) as connection:
         connection.execute(statements.replace("<a password>", "chosen"))
     try:
-        assert not analysts_access(humble).has_password
+        assert not grant_analyst_access(humble).has_password
         with psycopg.connect(f"postgresql://market_analyst:chosen@{server.host}:{server.port}/humble") as connection:
             assert connection.execute("SHOW default_transaction_read_only").fetchone() == ("on",)
             assert connection.execute("SELECT count(*) FROM market_data").fetchone() == (0,)
         with pytest.raises(RoleError, match=r"ALTER ROLE market_analyst LOGIN PASSWORD '<a password>'$"):
-            analysts_access(humble, new_password=True)
+            grant_analyst_access(humble, new_password=True)
     finally:
         with administrator(server, "humble") as connection:
             forget_role(connection)
@@ -219,7 +219,7 @@ def test_no_address_is_given_out_of_a_role_that_may_write(
         connection.execute(text("GRANT INSERT ON splits TO market_analyst"))
     try:
         with pytest.raises(RoleError, match="may write, to splits for one"):
-            analysts_access(warehouse)
+            grant_analyst_access(warehouse)
     finally:
         with administrator(server, str(warehouse.url.database)) as connection:
             forget_role(connection)

@@ -9,7 +9,7 @@ import pytest
 from dagster import AssetCheckKey, DagsterInstance
 from sqlalchemy import Engine, create_engine, text
 
-from market_pipeline.core.run_planning import range_runs
+from market_pipeline.core.run_planning import plan_range_runs
 from market_pipeline.core.sessions import latest_ended_session, sessions_between
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
@@ -50,7 +50,7 @@ def results(instance: DagsterInstance, symbol: Symbol) -> Mapping[str, tuple[str
 def backfilled(
     settings: Settings, instance: DagsterInstance, warehouse: Engine, symbols: Sequence[Symbol], start: date, end: date
 ) -> None:
-    [range_run] = range_runs(symbols, start, end, datetime.now(UTC))
+    [range_run] = plan_range_runs(symbols, start, end, datetime.now(UTC))
     launch(build_loading(settings), range_run, instance, warehouse)
 
 

@@ -11,7 +11,7 @@ from dagster import DagsterInstance
 from sqlalchemy import Engine, func, select
 
 from market_pipeline.core.plans import PlanName, years_before
-from market_pipeline.core.run_planning import range_runs
+from market_pipeline.core.run_planning import plan_range_runs
 from market_pipeline.core.sessions import sessions_between
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol, starting_symbols
@@ -45,7 +45,7 @@ def run(
     settings: Settings, instance: DagsterInstance, warehouse: Engine, symbols: Sequence[Symbol], start: date, end: date
 ) -> LaunchedRun:
     add_symbols(warehouse, symbols)
-    [range_run] = range_runs(symbols, start, end, datetime.now(UTC))
+    [range_run] = plan_range_runs(symbols, start, end, datetime.now(UTC))
     return launch(build_loading(settings), range_run, instance, warehouse)
 
 

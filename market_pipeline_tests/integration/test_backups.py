@@ -22,7 +22,7 @@ from pydantic import SecretStr
 from sqlalchemy import Connection, Engine, event, text
 
 from market_pipeline.cli.main import main
-from market_pipeline.core.run_planning import range_runs
+from market_pipeline.core.run_planning import plan_range_runs
 from market_pipeline.core.sessions import sessions_between
 from market_pipeline.core.settings import Settings
 from market_pipeline.dbt_project import run_dbt
@@ -30,11 +30,11 @@ from market_pipeline.orchestration.assets import asset_key
 from market_pipeline.orchestration.build import build_loading
 from market_pipeline.orchestration.instance_storage import dagster_database_url
 from market_pipeline.orchestration.run_launch import launch, open_instance
-from market_pipeline.quality.rules import examine
+from market_pipeline.quality.rules import find_flags
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline.warehouse import embedded
-from market_pipeline.warehouse.api_keys import Scope, accepted_key, create_key
+from market_pipeline.warehouse.api_keys import Scope, accept_key, create_key
 from market_pipeline.warehouse.backup.backup import (
     DAGSTER,
     WAREHOUSE,
@@ -43,15 +43,15 @@ from market_pipeline.warehouse.backup.backup import (
     back_up,
     backups_in,
     find_backup,
-    remove_old,
+    remove_old_backups,
 )
-from market_pipeline.warehouse.backup.client_programs import ClientProgramError, program_for
-from market_pipeline.warehouse.backup.dump import DumpError, Table, beside, contents, snapshot_of
+from market_pipeline.warehouse.backup.client_programs import ClientProgramError, find_program
+from market_pipeline.warehouse.backup.dump import DumpError, TableContent, open_snapshot, sibling_url, table_contents
 from market_pipeline.warehouse.backup.restore import restore
 from market_pipeline.warehouse.database import create_warehouse_engine
 from market_pipeline.warehouse.database_errors import DatabaseUnavailableError, SchemaError
 from market_pipeline.warehouse.loading import RejectedBar, load
-from market_pipeline.warehouse.roles import ANALYST, READER, analysts_access, reading_role
+from market_pipeline.warehouse.roles import ANALYST, READER, grant_analyst_access, make_reading_role
 from market_pipeline.warehouse.schema import head_revision
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.integration.stored_bars import AAPL, attempt, loaded, query, recorded
@@ -68,7 +68,7 @@ Command = Callable[..., tuple[int, str, str]]
 
 
 def silent(_message: str) -> None:
-    """Told what is being done, and doesn't pass it on."""
+    """Report what is being done, and doesn't pass it on."""
 
 
 @pytest.fixture
@@ -116,20 +116,20 @@ def fill(settings: Settings, warehouse: Engine) -> None:
     add_symbols(warehouse, [AAPL])
     with running_sandbox(SandboxConfig()) as base_url, open_instance(settings) as instance:
         on_sandbox = settings.model_copy(update={"polygon_base_url": base_url})
-        [run] = range_runs([AAPL], FIRST, LAST, datetime.now(UTC))
+        [run] = plan_range_runs([AAPL], FIRST, LAST, datetime.now(UTC))
         assert launch(build_loading(on_sandbox), run, instance, warehouse).success
     bars = recorded("AAPL", FIRST, LAST)
     bars.loc[bars.index[30], "volume"] *= 90
     again = replace(attempt(AAPL, run.sessions, "run-2"), source="sandbox")
-    load(warehouse, again, bars, [RejectedBar(LAST, ["high below low"], {"h": 1, "l": 2})], examine)
+    load(warehouse, again, bars, [RejectedBar(LAST, ["high below low"], {"h": 1, "l": 2})], find_flags)
     run_dbt(settings, "run", "--quiet", "--select", "+daily_returns")
 
 
-def everything(addresses: Mapping[str, SecretStr]) -> dict[str, dict[str, Table]]:
+def everything(addresses: Mapping[str, SecretStr]) -> dict[str, dict[str, TableContent]]:
     found = {}
     for name, url in addresses.items():
-        with snapshot_of(url) as snapshot:
-            found[name] = contents(snapshot.connection)
+        with open_snapshot(url) as snapshot:
+            found[name] = table_contents(snapshot.connection)
     return found
 
 
@@ -159,8 +159,8 @@ def test_a_lost_warehouse_and_dagsters_history_come_back_as_they_were(
 ) -> None:
     fill(settings, warehouse)
     key = create_key(warehouse, "operations", Scope.ADMIN)
-    reading_role(warehouse)
-    analysts_access(warehouse)
+    make_reading_role(warehouse)
+    grant_analyst_access(warehouse)
     assert query(warehouse, "SELECT count(*) > 0 AS flagged FROM market_data WHERE NOT validated") == [
         {"flagged": True}
     ]
@@ -186,7 +186,7 @@ def test_a_lost_warehouse_and_dagsters_history_come_back_as_they_were(
     assert [query(warehouse, f"SELECT * FROM {view} ORDER BY 1, 2, 3") for view in VIEWS] == views
     with open_instance(settings) as instance:
         assert history(instance) == (runs, partitions)
-    assert accepted_key(warehouse, key) is not None
+    assert accept_key(warehouse, key) is not None
     for role in (READER, ANALYST):
         assert query(warehouse, f"SELECT has_table_privilege('{role}', 'market_data', 'SELECT') AS may") == [
             {"may": True}
@@ -199,7 +199,7 @@ def loaded_again(warehouse: Engine) -> dict[str, int]:
     bars = recorded("AAPL", FIRST, LAST)
     bars.loc[bars.index[30], "volume"] *= 90
     sessions = sessions_between("XNYS", FIRST, LAST)
-    outcome = load(warehouse, replace(attempt(AAPL, sessions, "run-3"), source="sandbox"), bars, [], examine)
+    outcome = load(warehouse, replace(attempt(AAPL, sessions, "run-3"), source="sandbox"), bars, [], find_flags)
     return {"unchanged": outcome.unchanged, "loaded": outcome.loaded}
 
 
@@ -213,7 +213,7 @@ def stocked(warehouse: Engine) -> Engine:
 
 @pytest.fixture
 def saved(stocked: Engine, addresses: dict[str, SecretStr], folder: Path) -> Backup:
-    return back_up(addresses, folder, NOW, verify=False, told=silent)
+    return back_up(addresses, folder, NOW, verify=False, report=silent)
 
 
 def test_the_manifest_says_what_was_saved_and_no_password_is_anywhere(
@@ -243,7 +243,7 @@ def test_rows_that_come_while_it_is_made_are_in_neither_dump_nor_count(
         if message.startswith("dumping"):
             loaded(stocked, AAPL, recorded("AAPL", date(2012, 3, 1), date(2012, 3, 30)), run_id="run-2")
 
-    made = back_up(addresses, folder, NOW, told=add_more)
+    made = back_up(addresses, folder, NOW, report=add_more)
     assert made.manifest.databases[WAREHOUSE].tables["public.market_data"].rows == len(recorded("AAPL", FIRST, LAST))
 
 
@@ -261,7 +261,7 @@ def test_a_database_in_use_is_left_alone_unless_it_is_to_be_replaced_and_is_kept
     told = json.loads(out)
     assert code == 0
     assert query(warehouse, "SELECT count(*) AS bars FROM market_data") == was
-    old = create_warehouse_engine(beside(SecretStr(os.environ["DATABASE_URL"]), told["kept"]["warehouse"]))
+    old = create_warehouse_engine(sibling_url(SecretStr(os.environ["DATABASE_URL"]), told["kept"]["warehouse"]))
     assert query(old, "SELECT count(*) AS bars FROM market_data") == now
     old.dispose()
 
@@ -282,10 +282,10 @@ def test_a_dump_that_holds_something_else_than_was_counted_is_not_put_in_place(
     saved: Backup, addresses: dict[str, SecretStr], warehouse: Engine
 ) -> None:
     dump = saved.manifest.databases[WAREHOUSE]
-    tables = {**dump.tables, "public.market_data": Table(7, "7")}
+    tables = {**dump.tables, "public.market_data": TableContent(7, "7")}
     wrong = replace(saved, manifest=replace(saved.manifest, databases={WAREHOUSE: replace(dump, tables=tables)}))
     with pytest.raises(DumpError, match=r"public\.market_data"):
-        restore(wrong, [WAREHOUSE], addresses, NOW, replace=True, told=silent)
+        restore(wrong, [WAREHOUSE], addresses, NOW, replace=True, report=silent)
     assert query(warehouse, "SELECT count(*) > 7 AS there FROM market_data") == [{"there": True}]
     assert query(warehouse, "SELECT datname FROM pg_database WHERE datname LIKE current_database() || '\\_%'") == []
 
@@ -293,7 +293,7 @@ def test_a_dump_that_holds_something_else_than_was_counted_is_not_put_in_place(
 def test_a_backup_of_a_version_newer_than_this_is_refused(saved: Backup, addresses: dict[str, SecretStr]) -> None:
     newer = replace(saved, manifest=replace(saved.manifest, revision="9999"))
     with pytest.raises(SchemaError, match="9999"):
-        restore(newer, [WAREHOUSE], addresses, NOW, replace=True, told=silent)
+        restore(newer, [WAREHOUSE], addresses, NOW, replace=True, report=silent)
 
 
 def test_one_database_alone_is_restored_from_its_dump(saved: Backup, folder: Path) -> None:
@@ -311,8 +311,8 @@ def test_what_is_no_backup_is_said_to_be_none(folder: Path, command: Command) ->
 def test_the_oldest_go_and_nothing_else_does(saved: Backup, addresses: dict[str, SecretStr], folder: Path) -> None:
     (folder / "mine").mkdir()
     for days in (1, 2, 3):
-        back_up(addresses, folder, NOW + timedelta(days=days), verify=False, told=silent)
-    assert [path.name for path in remove_old(folder, 2)] == ["20240301T040000Z", "20240302T040000Z"]
+        back_up(addresses, folder, NOW + timedelta(days=days), verify=False, report=silent)
+    assert [path.name for path in remove_old_backups(folder, 2)] == ["20240301T040000Z", "20240302T040000Z"]
     assert [path.name for path in backups_in(folder)] == ["20240303T040000Z", "20240304T040000Z"]
     assert (folder / "mine").is_dir()
 
@@ -389,7 +389,7 @@ def test_of_a_backup_that_is_killed_nothing_is_taken_for_one_and_the_next_clears
     assert backups_in(folder) == []
     assert files(folder) != []
     with pytest.raises(BackupError):
-        back_up({**addresses, WAREHOUSE: beside(addresses[WAREHOUSE], "postgres")}, folder, NOW, told=silent)
+        back_up({**addresses, WAREHOUSE: sibling_url(addresses[WAREHOUSE], "postgres")}, folder, NOW, report=silent)
     assert files(folder) == []
 
 
@@ -403,7 +403,7 @@ def test_two_at_once_in_one_folder_are_one_backup_and_one_refusal(
 def test_a_restore_right_after_a_killed_one_succeeds_while_that_one_still_works(
     saved: Backup, environment: dict[str, str], addresses: dict[str, SecretStr]
 ) -> None:
-    new = {WAREHOUSE: beside(addresses[WAREHOUSE], f"restored_{uuid4().hex}")}  # where there is nothing to replace
+    new = {WAREHOUSE: sibling_url(addresses[WAREHOUSE], f"restored_{uuid4().hex}")}  # where there is nothing to replace
     dump = saved.folder / saved.manifest.databases[WAREHOUSE].file
     program = str(Path(sys.executable).with_name("market-pipeline"))
     with subprocess.Popen(
@@ -415,10 +415,10 @@ def test_a_restore_right_after_a_killed_one_succeeds_while_that_one_still_works(
             assert killed.poll() is None
         at_work[0].suspend()
         with pytest.raises(DumpError, match="another backup or restore is at work in the database restored_"):
-            restore(saved, [WAREHOUSE], new, NOW, told=silent)
+            restore(saved, [WAREHOUSE], new, NOW, report=silent)
         killed.kill()
     try:
-        assert restore(saved, [WAREHOUSE], new, NOW, told=silent).databases == [WAREHOUSE]
+        assert restore(saved, [WAREHOUSE], new, NOW, report=silent).databases == [WAREHOUSE]
         assert at_work[0].status() == psutil.STATUS_STOPPED
     finally:
         at_work[0].resume()
@@ -452,7 +452,7 @@ def test_a_disk_that_is_full_is_said_to_be_and_the_older_backup_stays(
 
 def test_a_database_with_nothing_of_ours_is_not_saved(addresses: dict[str, SecretStr], folder: Path) -> None:
     with pytest.raises(BackupError, match="nothing to save"):
-        back_up({**addresses, WAREHOUSE: beside(addresses[WAREHOUSE], "postgres")}, folder, NOW, told=silent)
+        back_up({**addresses, WAREHOUSE: sibling_url(addresses[WAREHOUSE], "postgres")}, folder, NOW, report=silent)
 
 
 @pytest.fixture
@@ -471,12 +471,12 @@ def test_a_server_newer_than_every_program_is_named_with_what_to_install(newest:
     with pytest.raises(
         ClientProgramError, match="there is no pg_dump for it: install the client programs of PostgreSQL 99"
     ):
-        program_for(newest, "pg_dump")
+        find_program(newest, "pg_dump")
 
 
 def test_a_server_that_is_not_there_is_one_line(addresses: dict[str, SecretStr], folder: Path) -> None:
     nowhere = {name: SecretStr("postgresql://user:hunter2@127.0.0.1:1/nowhere") for name in addresses}
     with pytest.raises(DatabaseUnavailableError) as refused:
-        back_up(nowhere, folder, NOW, told=silent)
+        back_up(nowhere, folder, NOW, report=silent)
     assert "hunter2" not in str(refused.value)
     assert files(folder) == []

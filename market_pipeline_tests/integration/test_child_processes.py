@@ -9,13 +9,13 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]
 import pytest
 
-from market_pipeline.core.child_processes import guarded, run_child
+from market_pipeline.core.child_processes import run_child, run_if_killed
 
 SECONDS = 30
 PARENT = """
 import sys
-from market_pipeline.core.child_processes import guarded, run_child
-with guarded("touch", sys.argv[2]):
+from market_pipeline.core.child_processes import run_if_killed, run_child
+with run_if_killed("touch", sys.argv[2]):
     run_child([sys.executable, "-c", "import os, time; print(os.getpid(), flush=True); time.sleep(600)"])
 """
 
@@ -37,10 +37,10 @@ def test_a_killed_process_takes_its_child_with_it_and_its_guard_acts(tmp_path: P
 
 def test_what_ends_in_order_leaves_nothing_behind(tmp_path: Path) -> None:
     mark = tmp_path / "guard-has-acted"
-    with guarded("touch", str(mark)):
+    with run_if_killed("touch", str(mark)):
         done = run_child([sys.executable, "-c", "print(1); raise SystemExit(3)"], stdout=subprocess.PIPE)
     assert (done.returncode, done.stdout) == (3, b"1\n")
-    with pytest.raises(FileNotFoundError), guarded("touch", str(mark)):
+    with pytest.raises(FileNotFoundError), run_if_killed("touch", str(mark)):
         run_child([tmp_path / "no-such-program"])
     assert psutil.Process().children() == []
     assert not mark.exists()

@@ -18,12 +18,12 @@ from market_pipeline.core.database_address import DatabaseAddress
 from market_pipeline.core.settings import Settings
 from market_pipeline.orchestration.instance_storage import dagster_database_url, open_storage
 from market_pipeline.warehouse import connections, embedded
-from market_pipeline.warehouse.backup.client_programs import environment_for
+from market_pipeline.warehouse.backup.client_programs import client_environment
 from market_pipeline.warehouse.connections import OLDEST_SERVER, SETTINGS, check_server
 from market_pipeline.warehouse.database import create_warehouse_engine, warehouse_of
 from market_pipeline.warehouse.database_errors import UnsupportedDatabaseError
 from market_pipeline.warehouse.read_only_connections import reading_connection
-from market_pipeline.warehouse.roles import READER, reading_role
+from market_pipeline.warehouse.roles import READER, make_reading_role
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.integration.stored_bars import AAPL, loaded, recorded
 
@@ -95,8 +95,8 @@ def test_whatever_the_role_is_set_to_a_load_marts_and_reads_find_our_settings(ow
             connection.execution_options(isolation_level="REPEATABLE READ").execute(text("SELECT 1"))
         with warehouse.connect() as connection:
             assert connection.scalar(text("SHOW transaction_isolation")) == "read committed"
-        role = reading_role(warehouse)
-    with reading_connection(DatabaseAddress.of(own.url), role, 15.0) as reader:
+        role = make_reading_role(warehouse)
+    with reading_connection(DatabaseAddress.parse(own.url), role, 15.0) as reader:
         names = ("search_path", "transaction_read_only", "transaction_isolation", "statement_timeout", "timezone")
         found = [reader.execute(f"SHOW {name}").fetchone() for name in names]
         assert found == [("public",), ("on",), ("repeatable read",), ("15s",), ("UTC",)]
@@ -135,7 +135,7 @@ def test_constraints_that_are_turned_off_are_rejected(own: Own) -> None:
 
 @pytest.mark.parametrize(("number", "rejected"), [(90_624, True), (140_019, True), (150_000, False), (180_004, False)])
 def test_the_oldest_server_is_held_in_one_place(number: int, rejected: bool) -> None:
-    address = DatabaseAddress.of(SecretStr("postgresql://user:hunter2@db/market"))
+    address = DatabaseAddress.parse(SecretStr("postgresql://user:hunter2@db/market"))
     if not rejected:
         check_server(address, number, "UTF8")
         return
@@ -189,7 +189,7 @@ def test_dagsters_own_database_is_made_in_utf8_and_rejected_in_another_encoding(
 ) -> None:
     settings = settings_of(database_url)
     with psycopg.connect(server.url("postgres").get_secret_value(), autocommit=True) as connection:
-        name = DatabaseAddress.of(dagster_database_url(settings)).database
+        name = DatabaseAddress.parse(dagster_database_url(settings)).database
         connection.execute(f"CREATE DATABASE {name} ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
         with pytest.raises(UnsupportedDatabaseError, match=f"{name} has the encoding SQL_ASCII"):
             open_storage(settings)
@@ -204,9 +204,9 @@ def test_a_password_of_the_environments_own_leads_programs_where_the_address_has
 ) -> None:
     monkeypatch.setenv("PGPASSWORD", "of the environment")
     monkeypatch.setenv("PGHOST", "elsewhere")
-    with_one = environment_for(SecretStr("postgresql://ann:own%3A@db:6543/market?options=-c%20a%3Db"))
+    with_one = client_environment(SecretStr("postgresql://ann:own%3A@db:6543/market?options=-c%20a%3Db"))
     assert (with_one["PGPASSWORD"], with_one["PGPORT"], with_one["PGOPTIONS"]) == ("own:", "6543", "-c a=b")
-    without = environment_for(SecretStr("postgresql:///market?host=/a,/b&port=1,2"), {"search_path": "public"})
+    without = client_environment(SecretStr("postgresql:///market?host=/a,/b&port=1,2"), {"search_path": "public"})
     assert (without["PGPASSWORD"], without["PGHOST"], without["PGPORT"]) == ("of the environment", "/a,/b", "1,2")
     assert without["PGOPTIONS"] == "-c search_path=public"
 

@@ -151,12 +151,12 @@ def test_announced_splits_are_kept_and_counted_until_their_day(warehouse: Engine
 def test_dates_that_were_not_asked_for_and_others_tickers_stay_out(warehouse: Engine) -> None:
     strays = [{**SPLIT, "execution_date": "1987-06-16"}, {**SPLIT, "ticker": "AApL"}, {**SPLIT, "ticker": "MSFT"}]
     assert counts(after(warehouse, listing(*strays, SPLIT))) == {"loaded": 1, "rejected": 1}
-    assert refusals(warehouse) == [("splits", "its date is not among those asked for", 4.0)]
+    assert refusals(warehouse) == [("splits", "its date is not among those requested", 4.0)]
 
 
 def test_a_value_that_the_database_can_not_hold_changes_nothing_and_is_told(warehouse: Engine) -> None:
     after(warehouse, listing(DIVIDEND), actions=DIVIDENDS)
-    with pytest.raises(RejectedActionsError, match="refused the vendor's dividends, and keeps those it has"):
+    with pytest.raises(RejectedActionsError, match="rejected the vendor's dividends, and keeps those it has"):
         after(warehouse, listing({**DIVIDEND, "frequency": 10**12}), actions=DIVIDENDS)
     assert [row["frequency"] for row in rows(warehouse, dividends)] == [4]
 

@@ -11,7 +11,7 @@ from market_pipeline.core.sessions import calendar, sessions_between
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.operations.status import find_data_problems
 from market_pipeline.quality.symbol_health import NewestLoad, check_symbol
-from market_pipeline.warehouse.coverage import coverage, gaps, missing_spans, never_loaded, oldest_gaps
+from market_pipeline.warehouse.coverage import coverage, find_never_loaded, gaps, missing_spans, oldest_gaps
 from market_pipeline.warehouse.loading import RejectedBar
 from market_pipeline.warehouse.session_calendar import record_sessions
 from market_pipeline.warehouse.statements import statement
@@ -42,14 +42,14 @@ def reason(warehouse: Engine, session: date) -> Any:
 
 def test_a_symbol_that_was_never_asked_for_has_no_sessions_yet(warehouse: Engine) -> None:
     assert states(warehouse) == {}
-    assert never_loaded(warehouse, ["AAPL", "IBM"]) == ["AAPL"]
+    assert find_never_loaded(warehouse, ["AAPL", "IBM"]) == ["AAPL"]
     [row] = coverage(warehouse, ["AAPL"])
     assert (row["sessions"], row["loaded"], row["first_session"], row["last_session"]) == (0, 0, None, None)
 
 
 def test_a_session_with_its_bar_is_loaded(warehouse: Engine) -> None:
     loaded(warehouse, AAPL, BARS)
-    assert never_loaded(warehouse, ["AAPL"]) == []
+    assert find_never_loaded(warehouse, ["AAPL"]) == []
     assert states(warehouse) == {"loaded": OCTOBER}
 
 

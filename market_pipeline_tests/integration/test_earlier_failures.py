@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, text
 
 from market_pipeline.core.errors import MarketPipelineError
-from market_pipeline.core.run_planning import range_runs
+from market_pipeline.core.run_planning import plan_range_runs
 from market_pipeline.core.sessions import session_starts, sessions_between
 from market_pipeline.core.settings import Settings, load_settings
 from market_pipeline.core.symbols import Symbol, starting_symbols
@@ -30,7 +30,7 @@ from market_pipeline.orchestration.schedules import tonight
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.fetcher import Fetcher
 from market_pipeline.polygon.rate_limit import WINDOW_SECONDS
-from market_pipeline.reference_data import refresh
+from market_pipeline.reference_data import refresh_reference
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline.warehouse import embedded
@@ -95,7 +95,7 @@ def ingested(warehouse: Engine, symbol: Symbol, sessions: Sequence[date], *recor
             [symbol],
             sessions,
             vendor=Fetcher(client, [symbol], sessions, datetime.now(UTC)),
-            who_is=partial(refresh, client, warehouse),
+            fetch_reference=partial(refresh_reference, client, warehouse),
             delisted={},
             warehouse=warehouse,
             run=Run("run-1", "manual"),
@@ -121,10 +121,10 @@ def test_the_bar_of_a_session_that_is_not_over_is_kept_out_until_it_is_and_mende
 ) -> None:
     start, today = date(2024, 11, 27), date(2024, 12, 2)
     unfinished, finished, corrected = (record(AAPL, today, v=volume) for volume in (5, 1_000, 1_001))
-    [run] = range_runs([AAPL], start, today, datetime(2024, 12, 2, 20, tzinfo=UTC))  # an hour before the close
+    [run] = plan_range_runs([AAPL], start, today, datetime(2024, 12, 2, 20, tzinfo=UTC))  # an hour before the close
     early = ingested(warehouse, AAPL, run.sessions, *(record(AAPL, day) for day in run.sessions), unfinished)
     assert (early.last_session, early.loaded, early.rejected) == (date(2024, 11, 29), 2, 1)
-    [run] = range_runs([AAPL], start, today, datetime(2024, 12, 3, 2, tzinfo=UTC))
+    [run] = plan_range_runs([AAPL], start, today, datetime(2024, 12, 3, 2, tzinfo=UTC))
     late = ingested(warehouse, AAPL, run.sessions, *(record(AAPL, day) for day in run.sessions[:-1]), finished)
     assert (late.last_session, late.loaded, late.unchanged, late.rejected) == (today, 1, 2, 0)
     assert ingested(warehouse, AAPL, [today], corrected).revised == 1
@@ -243,11 +243,13 @@ def load_decade(address: str, base_url: str, started: Any) -> None:
     symbols = [AAPL, MSFT]
     with PolygonClient(base_url, None, source="sandbox", limiter=limiter) as client:
         fetcher = Fetcher(client, symbols, DECADE, datetime.now(UTC))
-        who_is = partial(refresh, client, engine)
+        find = partial(refresh_reference, client, engine)
         run = Run(f"run-{multiprocessing.current_process().name}", "cli")
         started.wait(timeout=120)
         outcomes = list(
-            ingest(symbols, DECADE, vendor=fetcher, who_is=who_is, delisted={}, warehouse=engine, run=run, at_once=2)
+            ingest(
+                symbols, DECADE, vendor=fetcher, fetch_reference=find, delisted={}, warehouse=engine, run=run, at_once=2
+            )
         )
     engine.dispose()
     assert [outcome.error for outcome in outcomes] == [None, None]

@@ -21,7 +21,7 @@ from market_pipeline.cli.main import main
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.dbt_project import run_dbt
 from market_pipeline.warehouse import embedded
-from market_pipeline.warehouse.export import ExportError, Format, export
+from market_pipeline.warehouse.export import ExportError, FileFormat, export
 from market_pipeline.warehouse.export_query import BLOCK_ROWS, COLUMNS, Adjustment, Selection
 from market_pipeline.warehouse.stored_bars import bars
 from market_pipeline.warehouse.tracked_symbols import add_symbols, remove_symbol
@@ -37,7 +37,7 @@ from market_pipeline_tests.integration.stored_bars import AAPL, loaded, recorded
 
 IBM = Symbol.of("IBM", "stock")
 FIRST, SPLIT, LAST = date(2005, 1, 3), date(2005, 2, 28), date(2005, 3, 31)
-KINDS = pytest.mark.parametrize("kind", list(Format))
+KINDS = pytest.mark.parametrize("kind", list(FileFormat))
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -103,7 +103,7 @@ def said_of(file: Path) -> dict[str, Any]:
 
 @KINDS
 def test_the_file_holds_what_the_database_holds(
-    quarter: Engine, command: Command, tmp_path: Path, kind: Format
+    quarter: Engine, command: Command, tmp_path: Path, kind: FileFormat
 ) -> None:
     file = tmp_path / f"bars.{kind}"
     code, said, _ = command("--symbols", "IBM,AAPL", "--end", "2005-03-15", "--format", kind, "--output", file)
@@ -119,7 +119,9 @@ def test_the_file_holds_what_the_database_holds(
 
 
 @KINDS
-def test_flags_and_what_is_not_known_are_told_apart_from_nothing(quarter: Engine, tmp_path: Path, kind: Format) -> None:
+def test_flags_and_what_is_not_known_are_told_apart_from_nothing(
+    quarter: Engine, tmp_path: Path, kind: FileFormat
+) -> None:
     with quarter.begin() as connection:
         connection.execute(
             text("UPDATE market_data SET flags = '{repeated,zero_volume}', transactions = 7 WHERE date = '2005-01-04'")
@@ -128,12 +130,12 @@ def test_flags_and_what_is_not_known_are_told_apart_from_nothing(quarter: Engine
     export(quarter, Selection(symbols=["AAPL"], end=date(2005, 1, 5)), kind, file)
     found = frame_of(file)
     assert found["transactions"].astype("Float64").tolist() == [pd.NA, 7, pd.NA]
-    flags = found["flags"].fillna("") if kind is Format.CSV else found["flags"]
+    flags = found["flags"].fillna("") if kind is FileFormat.CSV else found["flags"]
     assert flags.tolist() == ["", "repeated zero_volume", ""]
 
 
 def test_parquet_has_the_types_of_the_tables(quarter: Engine, tmp_path: Path) -> None:
-    export(quarter, Selection(symbols=["AAPL"]), Format.PARQUET, tmp_path / "bars.parquet")
+    export(quarter, Selection(symbols=["AAPL"]), FileFormat.PARQUET, tmp_path / "bars.parquet")
     types = {field.name: str(field.type) for field in pq.read_schema(tmp_path / "bars.parquet")}
     assert types == {
         "symbol": "string", "date": "date32[day]", **dict.fromkeys(("open", "high", "low", "close"), "double"),
@@ -145,7 +147,7 @@ def test_parquet_has_the_types_of_the_tables(quarter: Engine, tmp_path: Path) ->
 @KINDS
 @pytest.mark.parametrize("adjustment", [Adjustment.SPLITS, Adjustment.ALL])
 def test_adjusted_prices_are_those_of_the_mart(
-    marts: Engine, tmp_path: Path, kind: Format, adjustment: Adjustment
+    marts: Engine, tmp_path: Path, kind: FileFormat, adjustment: Adjustment
 ) -> None:
     file = tmp_path / f"bars.{kind}"
     made = export(marts, Selection(symbols=["AAPL", "IBM"], adjustment=adjustment), kind, file)
@@ -184,7 +186,7 @@ def test_all_symbols_are_those_no_longer_tracked_too(quarter: Engine, command: C
 
 @KINDS
 def test_the_description_says_what_is_in_the_file(
-    quarter: Engine, command: Command, tmp_path: Path, kind: Format
+    quarter: Engine, command: Command, tmp_path: Path, kind: FileFormat
 ) -> None:
     file = tmp_path / f"bars.{kind}"
     command("--symbols", "AAPL", "--start", "2005-02-19", "--end", "2005-03-13", "--format", kind, "--output", file)
@@ -222,14 +224,15 @@ def test_one_bar_of_one_symbol_is_said_as_one(quarter: Engine, command: Command,
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [("bars.csv", Format.CSV), ("bars.PARQUET", Format.PARQUET), ("bars.csv.gz", Format.CSV)]
+    ("name", "kind"),
+    [("bars.csv", FileFormat.CSV), ("bars.PARQUET", FileFormat.PARQUET), ("bars.csv.gz", FileFormat.CSV)],
 )
 def test_the_format_follows_the_name_of_the_file(
-    quarter: Engine, command: Command, tmp_path: Path, name: str, kind: Format
+    quarter: Engine, command: Command, tmp_path: Path, name: str, kind: FileFormat
 ) -> None:
     assert command("--symbols", "AAPL", "--output", tmp_path / name)[0] == 0
     assert said_of(tmp_path / name)["format"] == kind
-    read = pd.read_csv if kind is Format.CSV else pd.read_parquet
+    read = pd.read_csv if kind is FileFormat.CSV else pd.read_parquet
     assert len(read(tmp_path / name)) == said_of(tmp_path / name)["rows"] == 61
 
 
@@ -239,7 +242,7 @@ def test_a_name_without_a_format_takes_one_that_is_named(quarter: Engine, comman
 
 
 def test_nothing_found_is_an_empty_file_that_says_so(quarter: Engine, tmp_path: Path) -> None:
-    for kind in Format:
+    for kind in FileFormat:
         file = tmp_path / f"bars.{kind}"
         made = export(quarter, Selection(symbols=["AAPL"], start=date(2020, 1, 1)), kind, file)
         assert (made.rows, made.first_date, len(frame_of(file))) == (0, None, 0)
@@ -326,7 +329,7 @@ def test_a_pipe_takes_parquet_and_may_be_left_early(quarter: Engine, environment
         arguments = [program, "export", "--symbols", "*", "--output", "-"]
         lost = subprocess.run(arguments, env=environment, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert (lost.returncode, lost.stderr.splitlines()[0]) == (
-        1, "error: standard output can't be written: No space left on device. Free or choose another place",
+        1, "error: standard output can't be written: No space left on device. Free space or choose another --output",
     )  # fmt: skip
 
 
@@ -334,7 +337,7 @@ def test_a_pipe_takes_parquet_and_may_be_left_early(quarter: Engine, environment
 
 
 @KINDS
-def test_an_export_that_breaks_off_leaves_what_was_there(many: Engine, tmp_path: Path, kind: Format) -> None:
+def test_an_export_that_breaks_off_leaves_what_was_there(many: Engine, tmp_path: Path, kind: FileFormat) -> None:
     file = tmp_path / f"bars.{kind}"
     before = export(many, Selection(symbols=["A00"]), kind, file)
 
@@ -369,7 +372,9 @@ def many(server: embedded.Server) -> Iterator[Engine]:
 
 
 @KINDS
-def test_memory_does_not_grow_with_the_rows_and_progress_is_told(many: Engine, tmp_path: Path, kind: Format) -> None:
+def test_memory_does_not_grow_with_the_rows_and_progress_is_told(
+    many: Engine, tmp_path: Path, kind: FileFormat
+) -> None:
     told: list[tuple[int, int]] = []
     export(many, Selection(symbols=["A00"]), kind, tmp_path / "warm")
     tracemalloc.start()

@@ -14,7 +14,7 @@ from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.fetcher import Fetcher
 from market_pipeline.polygon.http import RetryPolicy
 from market_pipeline.polygon.rate_limit import LocalLimiter
-from market_pipeline.reference_data import refresh
+from market_pipeline.reference_data import refresh_reference
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.faults import FAULTS
 from market_pipeline.sandbox.loopback_server import running_sandbox
@@ -61,7 +61,7 @@ def test_a_fault_does_what_the_table_says(
             [AAPL],
             MAY,
             vendor=vendor,
-            who_is=lambda symbol: refresh(client, warehouse, symbol),
+            fetch_reference=lambda symbol: refresh_reference(client, warehouse, symbol),
             delisted={},
             warehouse=warehouse,
             run=Run("run-1", "manual"),

@@ -5,7 +5,7 @@ from datetime import date
 from sqlalchemy import Engine, text
 
 from market_pipeline.core.settings import Source
-from market_pipeline.warehouse.foreign_data import KnownData, foreign_data
+from market_pipeline.warehouse.foreign_data import KnownData, find_foreign_data
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.integration.stored_bars import AAPL, loaded, recorded
 
@@ -14,7 +14,7 @@ FIRST, LAST = date(2012, 1, 3), date(2012, 1, 31)
 
 def bars_beside(warehouse: Engine, source: Source, first: date, last: date) -> list[str]:
     known = KnownData(source, {"AAPL": first}, last, [])
-    return [told for told in foreign_data(warehouse, known) if "bar" in told and "table" not in told]
+    return [told for told in find_foreign_data(warehouse, known) if "bar" in told and "table" not in told]
 
 
 def test_bars_of_other_dates_sources_and_symbols_are_counted(warehouse: Engine) -> None:
@@ -29,4 +29,4 @@ def test_bars_of_other_dates_sources_and_symbols_are_counted(warehouse: Engine) 
     assert bars_beside(warehouse, source, date(2012, 1, 5), LAST) == ["2 bars (AAPL)"]
     assert bars_beside(warehouse, other, FIRST, LAST) == ["20 bars (AAPL)"]
     unknown = KnownData(source, {"MSFT": FIRST}, LAST, [])
-    assert {"1 symbol (AAPL)", "20 bars (AAPL)"} <= set(foreign_data(warehouse, unknown))
+    assert {"1 symbol (AAPL)", "20 bars (AAPL)"} <= set(find_foreign_data(warehouse, unknown))

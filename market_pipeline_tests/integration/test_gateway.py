@@ -16,7 +16,7 @@ from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.fetcher import Fetcher
 from market_pipeline.polygon.key_check import check_key
 from market_pipeline.polygon.rate_limit import LocalLimiter
-from market_pipeline.reference_data import refresh
+from market_pipeline.reference_data import refresh_reference
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline.warehouse.tables import bar_source, market_data
@@ -69,7 +69,7 @@ def test_its_bars_are_the_markets(settings: Settings, gateway: ScriptedVendor, w
             [AAPL],
             [APRIL_1, APRIL_4],
             vendor=Fetcher(client, [AAPL], [APRIL_1, APRIL_4], datetime(2024, 6, 15, tzinfo=UTC)),
-            who_is=partial(refresh, client, warehouse),
+            fetch_reference=partial(refresh_reference, client, warehouse),
             delisted={},
             warehouse=warehouse,
             run=Run("run-1", "cli"),

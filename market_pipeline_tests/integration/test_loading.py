@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from market_pipeline.core.sessions import session_starts, sessions_between
 from market_pipeline.core.settings import Source
 from market_pipeline.core.symbols import Symbol
-from market_pipeline.quality.rules import examine
+from market_pipeline.quality.rules import find_flags
 from market_pipeline.warehouse.load_history import LoadRequest, LoadResult, record_failure
 from market_pipeline.warehouse.loading import MixedSourcesError, RejectedBar
 from market_pipeline.warehouse.loading import load as load_examined
@@ -60,7 +60,7 @@ def attempt(sessions: Sequence[date] = WEEK, *, run_id: str = "run-1", source: S
 
 
 def load(warehouse: Engine, asked: LoadRequest, accepted: pd.DataFrame, rejected: Sequence[RejectedBar]) -> LoadResult:
-    return load_examined(warehouse, asked, accepted, rejected, examine)
+    return load_examined(warehouse, asked, accepted, rejected, find_flags)
 
 
 def counts(outcome: LoadResult) -> tuple[int, int, int, int, int]:

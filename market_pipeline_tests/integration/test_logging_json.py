@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine
 
 from market_pipeline.cli.main import main
-from market_pipeline.core.logging_json import JsonFormatter, relayed, said_once
+from market_pipeline.core.logging_json import JsonFormatter, limit_repeats, wrap_line
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
@@ -69,9 +69,9 @@ def test_a_record_has_its_instant_in_utc_its_level_its_message_and_its_symbol() 
 
 
 def test_what_a_program_writes_is_relayed_as_an_object_that_names_it() -> None:
-    [told] = objects(relayed("\x1b[34mplain\x1b[0m", "daemon"))
+    [told] = objects(wrap_line("\x1b[34mplain\x1b[0m", "daemon"))
     assert (told["program"], told["message"], told["level"]) == ("daemon", "plain", "info")
-    [told] = objects(relayed('{"event": "a tick", "timestamp": "2026-03-02T02:00:00", "level": "info"}', "daemon"))
+    [told] = objects(wrap_line('{"event": "a tick", "timestamp": "2026-03-02T02:00:00", "level": "info"}', "daemon"))
     assert told == {"program": "daemon", "message": "a tick", "time": "2026-03-02T02:00:00", "level": "info"}
 
 
@@ -81,7 +81,7 @@ def test_what_is_said_over_and_over_is_said_once_a_minute_and_counted(capsys: py
     logger = logging.getLogger("market_pipeline.said_often")
     logging.getLogger().addHandler(handler)
     try:
-        with said_once():
+        with limit_repeats():
             for minute in (0, 61):
                 for number in range(1_000):
                     record = logger.makeRecord(

@@ -265,9 +265,9 @@ def test_the_environment_is_made_of_the_settings_and_names_the_server_that_was_f
     settings: Settings, server: embedded.Server
 ) -> None:
     assert settings.database_url is not None
-    known = DatabaseAddress.of(settings.database_url)
+    known = DatabaseAddress.parse(settings.database_url)
     nobody_is_there = {"host": f"127.0.0.1,{server.host}", "port": f"1,{server.port}", "sslmode": "prefer"}
-    address = DatabaseAddress.made_of({**known.parameters, **nobody_is_there, "options": "-c jit=off"})
+    address = DatabaseAddress.from_parameters({**known.parameters, **nobody_is_there, "options": "-c jit=off"})
     with dbt_environment(settings.model_copy(update={"database_url": address.url()})) as environment:
         assert environment["MARKET_PIPELINE_DBT_HOST"] == server.host
         assert environment["MARKET_PIPELINE_DBT_PORT"] == str(server.port)
@@ -285,7 +285,7 @@ def test_the_environment_is_made_of_the_settings_and_names_the_server_that_was_f
 def test_sessions_of_dbt_have_our_settings_whatever_the_role_has_and_whatever_its_password_is(
     settings: Settings, server: embedded.Server, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    known = DatabaseAddress.of(server.url("postgres"))
+    known = DatabaseAddress.parse(server.url("postgres"))
     role, password = f"2{uuid4().hex}", "a:b\\c 'x' 100%/@"
     contrary = {"search_path": "nowhere", "timezone": "Asia/Tokyo", "statement_timeout": "30s",
                 "default_transaction_isolation": "serializable"}  # fmt: skip
@@ -297,7 +297,7 @@ def test_sessions_of_dbt_have_our_settings_whatever_the_role_has_and_whatever_it
         names = [*contrary, "transaction_isolation", "work_mem", "role"]
         shown = ", ".join(f"current_setting('{name}') AS {name}" for name in names)
         assert settings.database_url is not None
-        address = DatabaseAddress.of(settings.database_url).of_role(role, password)
+        address = DatabaseAddress.parse(settings.database_url).for_role(role, password)
         own = settings.model_copy(update={"database_url": address.url()})
         run_dbt(own, "--quiet", "show", "--output", "json", "--inline", f"SELECT {shown}")
         said = capfd.readouterr().out

@@ -114,7 +114,7 @@ def test_one_chosen_model_is_built_and_checked_alone_whatever_the_password_is(
 ) -> None:
     with warehouse.begin() as connection:  # dbt would blot out these characters in its own names of models and tests
         connection.exec_driver_sql("CREATE ROLE t LOGIN SUPERUSER PASSWORD 't'")
-    address = DatabaseAddress.of_engine(warehouse.url).of_role("t", "t")
+    address = DatabaseAddress.from_engine_url(warehouse.url).for_role("t", "t")
     repository = build_definitions(settings.model_copy(update={"database_url": address.url()})).get_repository_def()
     chosen = dg.AssetKey(["analytics_staging", "stg_sessions"])
     own = {key for key in repository.asset_graph.asset_check_keys if key.asset_key == chosen}

@@ -6,7 +6,7 @@ from pydantic import SecretStr
 from sqlalchemy import Engine
 
 from market_pipeline.cli.main import main
-from market_pipeline.warehouse.backup.dump import contents, snapshot_of
+from market_pipeline.warehouse.backup.dump import open_snapshot, table_contents
 from market_pipeline.warehouse.schema import head_revision
 from market_pipeline_tests.integration.stored_bars import query
 
@@ -33,8 +33,8 @@ def test_the_sql_it_prints_for_an_empty_database_makes_the_tables_and_printing_i
     environment: dict[str, str],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with snapshot_of(database_url) as migrated:
-        tables = set(contents(migrated.connection)) - {"public.alembic_version"}
+    with open_snapshot(database_url) as migrated:
+        tables = set(table_contents(migrated.connection)) - {"public.alembic_version"}
     with psycopg.connect(database_url.get_secret_value(), autocommit=True) as connection:
         connection.execute("DROP SCHEMA public, access CASCADE")
         connection.execute("CREATE SCHEMA public")
@@ -43,5 +43,5 @@ def test_the_sql_it_prints_for_an_empty_database_makes_the_tables_and_printing_i
         assert said.index("would run 0001") < said.index("would run 0002")
         assert query(warehouse, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'") == []
         connection.execute(statements.encode())
-    with snapshot_of(database_url) as made:
-        assert set(contents(made.connection)) == tables
+    with open_snapshot(database_url) as made:
+        assert set(table_contents(made.connection)) == tables

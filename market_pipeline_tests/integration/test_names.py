@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, func, select
 
 from market_pipeline.cli.main import main
-from market_pipeline.core.run_planning import range_runs
+from market_pipeline.core.run_planning import plan_range_runs
 from market_pipeline.core.sessions import sessions_between
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import AssetClass, Symbol, starting_symbols
@@ -26,7 +26,7 @@ from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.api_keys import Scope, create_key
 from market_pipeline.warehouse.load_history import record_failure
-from market_pipeline.warehouse.symbol_renaming import renaming
+from market_pipeline.warehouse.symbol_renaming import rename_symbol
 from market_pipeline.warehouse.tables import backfill_history, market_data, metadata, tracked_symbols
 from market_pipeline.warehouse.tracked_symbols import (
     NameTakenError,
@@ -66,7 +66,7 @@ def load(settings: Settings, sandbox: str, warehouse: Engine, symbols: list[Symb
     add_symbols(warehouse, symbols)
     on_sandbox = settings.model_copy(update={"polygon_base_url": sandbox})
     with opened(settings) as instance:
-        for run in range_runs(symbols, FIRST, LAST, datetime.now(UTC)):
+        for run in plan_range_runs(symbols, FIRST, LAST, datetime.now(UTC)):
             assert launch(build_loading(on_sandbox), run, instance, warehouse).success
 
 
@@ -241,7 +241,7 @@ def test_a_name_that_is_taken_is_not_given(settings: Settings, warehouse: Engine
 
 def test_a_rename_that_fails_half_way_changes_nothing(warehouse: Engine) -> None:
     add_symbols(warehouse, [COIN])
-    with pytest.raises(RuntimeError), renaming(warehouse, "BTC", "BTC-USD"):
+    with pytest.raises(RuntimeError), rename_symbol(warehouse, "BTC", "BTC-USD"):
         raise RuntimeError
     assert active_symbols(warehouse) == [COIN]
 

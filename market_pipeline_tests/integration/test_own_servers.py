@@ -22,7 +22,7 @@ from market_pipeline.orchestration.instance_storage import open_storage
 from market_pipeline.warehouse.database import create_warehouse_engine, warehouse_of
 from market_pipeline.warehouse.database_errors import UnsupportedDatabaseError
 from market_pipeline.warehouse.rate_limit import SharedLimiter
-from market_pipeline.warehouse.roles import READER, reading_role
+from market_pipeline.warehouse.roles import READER, make_reading_role
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.integration.stored_bars import AAPL, loaded, recorded
 from market_pipeline_tests.own_servers import OwnServer, oldest_server, pooler
@@ -81,7 +81,7 @@ def test_loads_reads_and_dagsters_records_work(way: Settings) -> None:
         with warehouse.connect() as connection:
             assert connection.scalar(text("SELECT count(*) FROM public.market_data")) == 20
             assert connection.scalar(text("SHOW transaction_isolation")) == "read committed"
-        role = reading_role(warehouse)
+        role = make_reading_role(warehouse)
     storage = open_storage(way)
     assert storage.run_storage.get_runs_count() == 0
     for part in (storage.run_storage, storage.event_log_storage, storage.schedule_storage):

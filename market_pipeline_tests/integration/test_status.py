@@ -48,7 +48,7 @@ def instance(settings: Settings, environment: dict[str, str]) -> Iterator[Dagste
         yield opened
 
 
-def as_json(told: Told) -> dict[str, Any]:
+def to_json(told: Told) -> dict[str, Any]:
     return dict(json.loads(told[1]))
 
 
@@ -79,7 +79,7 @@ def test_the_last_run_and_what_is_missing_are_told_with_the_commands_that_mend_i
     loaded(warehouse, AAPL, bars.drop(index=[4, 5]), sessions=OCTOBER, run_id="run-0")
     loaded(warehouse, AAPL, bars[:3], run_id="run-1")
     failed(warehouse, MSFT, OCTOBER, "MSFT: the vendor said no", run_id="run-1")
-    state = as_json(status("--json"))
+    state = to_json(status("--json"))
     assert state["ok"] is False
     assert (state["last_run"]["run_id"], state["last_run"]["trigger"]) == ("run-1", "cli")
     assert [state["last_run"][name] for name in ("symbols", "succeeded", "failed", "loaded")] == [2, 1, 1, 0]
@@ -109,7 +109,7 @@ def test_the_daemon_the_api_and_data_that_is_up_to_date_are_told_as_they_are(
         DaemonHeartbeat(datetime.now(UTC).timestamp(), SchedulerDaemon.daemon_type(), "daemon", [])
     )
     with running_api(settings) as api:
-        state = as_json(status("--json", "--api-url", api))
+        state = to_json(status("--json", "--api-url", api))
     assert state["api"] == {"url": api, "answers": True}
     assert state["symbols"]["behind"] == ["AAPL"], "the coming night's session is told, and nothing to worry about"
     assert not [problem for problem in state["problems"] if "missing" in problem or "API" in problem]
@@ -119,7 +119,7 @@ def test_the_daemon_the_api_and_data_that_is_up_to_date_are_told_as_they_are(
 
 def test_the_last_run_is_wrong_if_it_failed_and_nobody_typed_it(status: Ask, instance: DagsterInstance) -> None:
     def told() -> list[str]:
-        return [problem for problem in as_json(status("--json"))["problems"] if "last run" in problem]
+        return [problem for problem in to_json(status("--json"))["problems"] if "last run" in problem]
 
     def ended(reason: str | None, **tags: str) -> str:
         run = create_run_for_test(instance, status=DagsterRunStatus.STARTED, tags=tags)
@@ -162,7 +162,7 @@ def test_an_embedded_server_that_does_not_run_is_not_started_by_looking(
 def test_an_older_schema_names_the_migration(status: Ask, warehouse: Engine) -> None:
     with warehouse.begin() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
-    state = as_json(status("--json"))
+    state = to_json(status("--json"))
     assert state["database"]["revision"] == "0001"
     assert state["problems"][0].endswith("run `market-pipeline db migrate`")
     assert state["symbols"] is None

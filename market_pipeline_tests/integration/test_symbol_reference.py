@@ -22,7 +22,7 @@ from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.fetcher import Fetcher
 from market_pipeline.polygon.rate_limit import LocalLimiter
 from market_pipeline.polygon.vendor_errors import UnknownTickerError
-from market_pipeline.reference_data import asset_class_of, look_up, refresh
+from market_pipeline.reference_data import asset_class_of, fetch_reference, refresh_reference
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline.warehouse.coverage import oldest_gaps
@@ -78,7 +78,7 @@ def outcome_of(symbol: Symbol, sessions: Sequence[date], client: PolygonClient, 
         [symbol],
         sessions,
         vendor=Fetcher(client, [symbol], sessions, NOW),
-        who_is=partial(refresh, client, warehouse),
+        fetch_reference=partial(refresh_reference, client, warehouse),
         delisted=delistings(warehouse),
         warehouse=warehouse,
         run=Run("run-1", "cli"),
@@ -92,7 +92,7 @@ def outcome_of(symbol: Symbol, sessions: Sequence[date], client: PolygonClient, 
 def test_a_ticker_whose_company_goes_on_under_another_is_told_as_renamed() -> None:
     replies = (ok([]), ok([OLD]), ok([NEW]), ok({"name": NAME, "events": CHANGES}))
     with scripted_vendor(*replies) as vendor, client_of(vendor) as client:
-        found = look_up(client, FB)
+        found = fetch_reference(client, FB)
     assert vendor.paths[3] == "/vX/reference/tickers/META/events?types=ticker_change"
     assert (found.listed, found.delisted_on, found.renamed_to) == (False, date(2022, 6, 9), "META")
     assert found.ending == "renamed to META after 2022-06-09"
@@ -101,7 +101,7 @@ def test_a_ticker_whose_company_goes_on_under_another_is_told_as_renamed() -> No
 def test_where_the_vendor_gives_no_last_day_it_is_the_one_before_the_renaming() -> None:
     replies = (ok([]), ok([{**OLD, "delisted_utc": None}]), ok([NEW]), ok({"events": CHANGES}))
     with scripted_vendor(*replies) as vendor, client_of(vendor) as client:
-        assert look_up(client, FB).delisted_on == date(2022, 6, 8)
+        assert fetch_reference(client, FB).delisted_on == date(2022, 6, 8)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_where_the_vendor_gives_no_last_day_it_is_the_one_before_the_renaming() 
 )
 def test_a_delisting_is_told_where_nothing_is_known_to_come_after(after: tuple[Reply, ...]) -> None:
     with scripted_vendor(ok([]), ok([OLD]), *after) as vendor, client_of(vendor) as client:
-        found = look_up(client, FB)
+        found = fetch_reference(client, FB)
     assert len(vendor.paths) == 2 + len(after)
     assert found.ending == "delisted on 2022-06-09"
 
@@ -140,10 +140,10 @@ def test_a_later_answer_takes_the_place_of_an_earlier_one(client: PolygonClient,
     add_symbols(warehouse, [AAPL, NOSUCH])
     record_reference(warehouse, AAPL, reference(name="An Apple", delisted_on=LAST_DAY, renamed_to="PEAR"))
     assert set(delistings(warehouse)) == {"AAPL"}
-    assert refresh(client, warehouse, AAPL).name == "AAPL (sandbox)"
+    assert refresh_reference(client, warehouse, AAPL).name == "AAPL (sandbox)"
     assert not delistings(warehouse)
     with pytest.raises(UnknownTickerError):
-        refresh(client, warehouse, NOSUCH)
+        refresh_reference(client, warehouse, NOSUCH)
     with warehouse.connect() as connection:
         rows = {row.symbol: row for row in connection.execute(select(tracked_symbols))}
     assert (rows["AAPL"].name, rows["AAPL"].listed, rows["AAPL"].renamed_to) == ("AAPL (sandbox)", True, None)
@@ -167,7 +167,7 @@ def test_a_run_after_a_known_delisting_asks_nothing_and_is_no_failure(
     sandbox: str, client: PolygonClient, warehouse: Engine
 ) -> None:
     add_symbols(warehouse, [GONECO])
-    refresh(client, warehouse, GONECO)
+    refresh_reference(client, warehouse, GONECO)
     before = asked(sandbox)
     outcome = outcome_of(GONECO, AFTER, client, warehouse)
     assert asked(sandbox) == before
@@ -235,7 +235,7 @@ def test_a_symbol_that_has_ended_does_not_make_every_night_reach_back_to_its_end
     outcome_of(GONECO, AROUND[:2], client, warehouse)
     outcome_of(AAPL, AFTER, client, warehouse)
     assert set(holes()) == {"GONECO"}
-    refresh(client, warehouse, GONECO)
+    refresh_reference(client, warehouse, GONECO)
     assert holes() == {}
 
 
@@ -244,7 +244,7 @@ def test_partitions_after_a_delisting_hold_no_row_and_the_run_is_good(
 ) -> None:
     on_sandbox = settings.model_copy(update={"polygon_base_url": sandbox})
     add_symbols(warehouse, [AAPL, GONECO])
-    refresh(client, warehouse, GONECO)
+    refresh_reference(client, warehouse, GONECO)
     with open_instance(settings) as instance:
         for sessions in (AROUND, AFTER):
             covered = RangeRun("XNYS", [AAPL, GONECO], sessions)

@@ -9,7 +9,7 @@ from market_pipeline.core.settings import SettingsError, load_settings
 
 
 def read(url: str) -> DatabaseAddress:
-    return DatabaseAddress.of(SecretStr(url))
+    return DatabaseAddress.parse(SecretStr(url))
 
 
 @pytest.mark.parametrize(
@@ -51,13 +51,15 @@ def test_an_address_means_what_libpq_says_and_is_described_without_who_we_are(
 def test_written_again_it_is_the_same_address_for_libpq_and_for_sqlalchemy(url: str) -> None:
     written = read(url).url("postgresql+psycopg").get_secret_value()
     assert read(written) == read(url)
-    assert DatabaseAddress.of_engine(make_url(written)) == read(url)
+    assert DatabaseAddress.from_engine_url(make_url(written)) == read(url)
 
 
 def test_another_database_and_another_role_keep_what_is_the_servers() -> None:
     address = read("postgresql://ann:hunter2@a,b/market?sslmode=require&sslkey=/ann.key&passfile=/ann")
-    assert address.beside("other").url().get_secret_value().startswith("postgresql://ann:hunter2@/other?host=a%2Cb")
-    assert address.of_role("eve", "x").parameters == {
+    assert (
+        address.for_database("other").url().get_secret_value().startswith("postgresql://ann:hunter2@/other?host=a%2Cb")
+    )
+    assert address.for_role("eve", "x").parameters == {
         "user": "eve", "password": "x", "host": "a,b", "dbname": "market", "sslmode": "require",
     }  # fmt: skip
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from market_pipeline.core.symbols import AssetClass
-from market_pipeline.quality.rules import IMPOSSIBLE, SUSPICIOUS, Suspicious
+from market_pipeline.quality.rules import IMPOSSIBLE, SUSPICIOUS, SuspiciousRule
 from market_pipeline.quality.symbol_health import CHECKS
 
 TRUST = Path(__file__).parents[2] / "docs" / "trust.md"
@@ -16,7 +16,7 @@ def rows(marker: str) -> list[list[str]]:
     return [[cell.strip().strip("`") for cell in line.strip("|").split("|")] for line in table[2:]]
 
 
-def thresholds(rule: Suspicious) -> str:
+def thresholds(rule: SuspiciousRule) -> str:
     return ", ".join(f"{rule.thresholds[kind]:g}" for kind in AssetClass) if rule.thresholds else ""
 
 

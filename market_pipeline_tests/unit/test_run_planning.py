@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from market_pipeline.core.run_planning import Gap, RangeRun, nightly_runs, range_runs, runs_for_missing
+from market_pipeline.core.run_planning import Gap, RangeRun, plan_missing_runs, plan_nightly_runs, plan_range_runs
 from market_pipeline.core.sessions import NoSessionError, last_sessions
 from market_pipeline.core.symbols import Symbol
 
@@ -16,7 +16,7 @@ AAPL, SPY, BTC = Symbol.of("AAPL", "stock"), Symbol.of("SPY", "etf"), Symbol.of(
 
 
 def test_any_symbols_of_a_calendar_are_one_run() -> None:
-    runs = range_runs([AAPL, BTC, SPY], date(2024, 1, 1), date(2024, 1, 7), NOW)
+    runs = plan_range_runs([AAPL, BTC, SPY], date(2024, 1, 1), date(2024, 1, 7), NOW)
     assert [(run.calendar, list(run.symbols), len(run.sessions)) for run in runs] == [
         ("24/7", [BTC], 7),
         ("XNYS", [AAPL, SPY], 4),
@@ -24,12 +24,12 @@ def test_any_symbols_of_a_calendar_are_one_run() -> None:
 
 
 def test_a_run_ends_with_the_newest_session_that_is_over() -> None:
-    [run] = range_runs([AAPL], date(2024, 11, 1), date(2030, 1, 1), NOW)
+    [run] = plan_range_runs([AAPL], date(2024, 11, 1), date(2030, 1, 1), NOW)
     assert run.sessions[-1] == date(2024, 11, 29)
 
 
 def test_a_run_starts_no_earlier_than_the_calendar() -> None:
-    [run] = range_runs([BTC], date(1990, 1, 1), date(2013, 11, 3), NOW)
+    [run] = plan_range_runs([BTC], date(1990, 1, 1), date(2013, 11, 3), NOW)
     assert run.sessions == [date(2013, 11, 1), date(2013, 11, 2), date(2013, 11, 3)]
 
 
@@ -38,7 +38,7 @@ def test_a_run_starts_no_earlier_than_the_calendar() -> None:
 )
 def test_dates_without_a_session_that_is_over_are_refused(start: str, end: str) -> None:
     with pytest.raises(NoSessionError):
-        range_runs([AAPL], date.fromisoformat(start), date.fromisoformat(end), NOW)
+        plan_range_runs([AAPL], date.fromisoformat(start), date.fromisoformat(end), NOW)
 
 
 def test_symbols_missing_about_the_same_share_a_run() -> None:
@@ -49,7 +49,7 @@ def test_symbols_missing_about_the_same_share_a_run() -> None:
         msft: (date(2019, 1, 2), date(2024, 3, 6)),
         BTC: (date(2024, 1, 6), date(2024, 1, 6)),
     }
-    runs = {tuple(run.symbols): (run.calendar, run.sessions[0], run.sessions[-1]) for run in runs_for_missing(spans)}
+    runs = {tuple(run.symbols): (run.calendar, run.sessions[0], run.sessions[-1]) for run in plan_missing_runs(spans)}
     assert runs == {
         (AAPL, SPY): ("XNYS", date(2024, 1, 2), date(2024, 3, 8)),
         (msft,): ("XNYS", date(2019, 1, 2), date(2024, 3, 6)),
@@ -64,7 +64,7 @@ MANY = [Symbol.of(name, "stock") for name in ("A", "B", "C", "D", "E", "F")]
 
 def night(oldest: Mapping[str, date], first_bar: date | None = RECENT[0], reach_back: int = 260) -> list[RangeRun]:
     holes = {name: Gap(day, first_bar) for name, day in oldest.items()}
-    return nightly_runs(MANY, holes, FRIDAY, look_back=5, reach_back=reach_back)
+    return plan_nightly_runs(MANY, holes, FRIDAY, look_back=5, reach_back=reach_back)
 
 
 @pytest.mark.parametrize("holes", [{}, {symbol.name: FRIDAY for symbol in MANY}])
@@ -98,7 +98,7 @@ def test_a_night_reaches_no_further_back_than_it_may() -> None:
 
 
 def test_a_crypto_night_covers_weekends() -> None:
-    [run] = nightly_runs([BTC], {}, date(2024, 12, 1), look_back=3, reach_back=260)
+    [run] = plan_nightly_runs([BTC], {}, date(2024, 12, 1), look_back=3, reach_back=260)
     assert run.sessions == [date(2024, 11, 29), date(2024, 11, 30), date(2024, 12, 1)]
 
 

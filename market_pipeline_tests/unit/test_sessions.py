@@ -10,10 +10,12 @@ import pandas as pd
 import pytest
 from bokeh_sampledata import stocks
 
-from market_pipeline.core.closures import RECORD, RECORDED_TO, closures
 from market_pipeline.core.sessions import (
+    CLOSURES_FILE,
+    LAST_RECORDED_YEAR,
     UnknownCalendarError,
     calendar,
+    closures,
     days_without_session,
     latest_ended_session,
     session_starts,
@@ -38,20 +40,20 @@ def test_the_exchange_has_no_session_on_a_day_it_was_closed(closed: str) -> None
 
 @pytest.mark.parametrize("name", ["XNYS", "24/7"])
 def test_the_sessions_are_those_of_the_installed_library(name: str) -> None:
-    first, last = calendar(name).first_session, date(RECORDED_TO, 12, 31)
+    first, last = calendar(name).first_session, date(LAST_RECORDED_YEAR, 12, 31)
     by_library = exchange_calendars.get_calendar(name, start=str(first), end=str(last)).sessions
     assert sessions_between(name, first, last) == list(by_library.date)
 
 
 def test_the_recorded_closures_are_of_the_installed_library() -> None:
-    # If not, they are worked out anew in every process: run `python -m market_pipeline.core.closures`.
-    assert json.loads(RECORD.read_text(encoding="utf-8"))["exchange_calendars"] == version("exchange_calendars")
+    # If not, they are worked out anew in every process: run `python -m market_pipeline.core.sessions`.
+    assert json.loads(CLOSURES_FILE.read_text(encoding="utf-8"))["exchange_calendars"] == version("exchange_calendars")
 
 
 def test_a_library_of_another_version_is_asked_itself(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     outdated = tmp_path / "closures.json"
     outdated.write_text(json.dumps({"exchange_calendars": "0", "closures": ["2024-01-02"]}), encoding="utf-8")
-    monkeypatch.setattr("market_pipeline.core.closures.RECORD", outdated)
+    monkeypatch.setattr("market_pipeline.core.sessions.CLOSURES_FILE", outdated)
     found = closures.__wrapped__(2029)
     assert date(2025, 1, 9) in found
     assert date(2024, 1, 2) not in found

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from market_pipeline.core.bars import LOOK_BACK, FlaggedBar, columns_of
 from market_pipeline.core.sessions import session_starts, sessions_between
 from market_pipeline.core.symbols import AssetClass, Symbol
-from market_pipeline.quality.rules import SUSPICIOUS, examine
+from market_pipeline.quality.rules import SUSPICIOUS, find_flags
 
 STOCK, FUND, COIN = Symbol.of("AAPL", "stock"), Symbol.of("SPY", "etf"), Symbol.of("BTC", "crypto")
 MONTH = sessions_between("XNYS", date(2024, 1, 1), date(2024, 2, 5))
@@ -43,7 +43,7 @@ def bars(*changes: tuple[int, dict[str, Any]]) -> pd.DataFrame:
 
 def flags(frame: pd.DataFrame, symbol: Symbol = STOCK, splits: dict[date, float] | None = None) -> dict[int, set[str]]:
     """What was found, by row."""
-    return {MONTH.index(bar.session): set(bar.flags) for bar in examine(symbol, columns_of(frame), splits or {})}
+    return {MONTH.index(bar.session): set(bar.flags) for bar in find_flags(symbol, columns_of(frame), splits or {})}
 
 
 def test_a_quiet_month_has_no_flags() -> None:
@@ -77,7 +77,7 @@ def test_a_split_of_the_days_between_two_stored_sessions_explains_the_move_too()
 
 
 def test_a_split_that_does_not_show_is_flagged_and_not_as_a_move() -> None:
-    [found] = examine(STOCK, columns_of(bars()), {MONTH[12]: 0.5})
+    [found] = find_flags(STOCK, columns_of(bars()), {MONTH[12]: 0.5})
     assert (found.session, found.flags, found.gap_detected) == (MONTH[12], ("split_without_move",), True)
 
 
@@ -141,7 +141,7 @@ def test_an_average_price_that_is_not_given_is_not_odd() -> None:
 
 def test_the_note_says_what_is_odd_and_the_score_what_it_costs() -> None:
     frame = bars((LAST, {"close": 50.5, "low": 50.0, "volume": 2e7}))
-    [found] = examine(STOCK, columns_of(frame), {})
+    [found] = find_flags(STOCK, columns_of(frame), {})
     assert found == FlaggedBar(
         session=MONTH[LAST],
         flags=("unexplained_move", "volume_outlier"),
@@ -171,5 +171,5 @@ def test_a_verdict_needs_no_more_than_the_bars_looked_back_on(
     frame = bars(*enumerate(changes))
     splits = {MONTH[15]: 0.5} if split else {}
     part = frame.iloc[max(row - LOOK_BACK, 0) : row + 1]
-    whole = [bar for bar in examine(STOCK, columns_of(frame), splits) if bar.session == MONTH[row]]
-    assert [bar for bar in examine(STOCK, columns_of(part), splits) if bar.session == MONTH[row]] == whole
+    whole = [bar for bar in find_flags(STOCK, columns_of(frame), splits) if bar.session == MONTH[row]]
+    assert [bar for bar in find_flags(STOCK, columns_of(part), splits) if bar.session == MONTH[row]] == whole

@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from market_pipeline.api.context import Context, context_of
 from market_pipeline.api.problems import ProblemError, as_problem
 from market_pipeline.api.request_bodies import with_body
-from market_pipeline.warehouse.api_keys import ApiKey, Scope, accepted_key, record_use
+from market_pipeline.warehouse.api_keys import ApiKey, Scope, accept_key, record_use
 from market_pipeline.warehouse.database_errors import DatabaseUnavailableError
 
 HEADER = "X-API-Key"
@@ -88,7 +88,7 @@ def _password(authorization: str) -> str | None:
 def _accepted(context: Context, key: str | None) -> ApiKey:
     if not key:
         raise _unauthorized(f"Missing {HEADER} header")
-    accepted = accepted_key(context.warehouse, SecretStr(key))
+    accepted = accept_key(context.warehouse, SecretStr(key))
     if accepted is None:
         raise _unauthorized("Invalid or inactive API key")
     return accepted

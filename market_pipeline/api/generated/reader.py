@@ -182,7 +182,7 @@ def connection_pool(url: SecretStr, role: str, size: int, wait: float, seconds: 
     `wait`: seconds until a request for a connection is refused. `seconds`: how long a statement may take. `plan`:
     PostgreSQL's plan_cache_mode.
     """
-    address = DatabaseAddress.of(url)
+    address = DatabaseAddress.parse(url)
     settings = reading_settings(role, seconds) | {"plan_cache_mode": plan}
 
     async def prepare(connection: Connection) -> None:

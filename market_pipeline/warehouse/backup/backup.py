@@ -21,12 +21,12 @@ from market_pipeline.core.errors import MarketPipelineError, UsageError
 from market_pipeline.warehouse.backup.dump import (
     Dump,
     Snapshot,
-    exists,
-    explained,
-    restored,
-    save,
-    snapshot_of,
-    suffixed,
+    database_exists,
+    open_snapshot,
+    restore_copy,
+    suffixed_name,
+    translate_errors,
+    write_dump,
 )
 from market_pipeline.warehouse.schema import current_revision
 
@@ -39,8 +39,8 @@ LATEST = "latest"
 _PARTIAL = ".partial-"
 _NAME = re.compile(r"\d{8}T\d{6}Z")
 
-Told = Callable[[str], None]
-"""Told what is being done."""
+Report = Callable[[str], None]
+"""Report what is being done."""
 
 
 class BackupError(MarketPipelineError):
@@ -52,7 +52,7 @@ class NoSuchBackupError(UsageError):
 
 
 @dataclass(frozen=True)
-class Manifest:
+class BackupManifest:
     """What a backup is: when it was made, by which version, at which revision of the schema, and of which dumps."""
 
     made_at: datetime
@@ -67,11 +67,11 @@ class Backup:
     """A backup that is whole, and where it is."""
 
     folder: Path
-    manifest: Manifest
+    manifest: BackupManifest
 
 
 def back_up(
-    addresses: Mapping[str, SecretStr], folder: Path, now: datetime, *, verify: bool = True, told: Told
+    addresses: Mapping[str, SecretStr], folder: Path, now: datetime, *, verify: bool = True, report: Report
 ) -> Backup:
     """Save the databases in a new folder below `folder`.
 
@@ -83,7 +83,7 @@ def back_up(
         folder: where the backups are; made if need be.
         now: what the backup is called after.
         verify: restore each dump into a database of its own beside the original, compare and drop it.
-        told: told what is being done.
+        report: report what is being done.
 
     Raises:
         BackupError: there is nothing to save, no room, or another backup at work.
@@ -94,18 +94,20 @@ def back_up(
     with _partial(folder, f"{now:%Y%m%dT%H%M%SZ}") as (partial, final):
         with ExitStack() as held:
             snapshots = {
-                name: held.enter_context(snapshot_of(addresses[name]))
+                name: held.enter_context(open_snapshot(addresses[name]))
                 for name in (DAGSTER, WAREHOUSE)
-                if name == WAREHOUSE or exists(addresses[name])
+                if name == WAREHOUSE or database_exists(addresses[name])
             }
             revision = _revision(snapshots[WAREHOUSE])
-            dumps = {name: _save(name, snapshot, partial, told) for name, snapshot in snapshots.items()}
+            dumps = {name: _save(name, snapshot, partial, report) for name, snapshot in snapshots.items()}
         if verify:
             for name, dump in dumps.items():
-                told(f"verifying {dump.file}: restoring it into a database of its own")
-                with restored(addresses[name], partial / dump.file, dump, suffixed(addresses[name], "_verifying")):
+                report(f"verifying {dump.file}: restoring it into a database of its own")
+                with restore_copy(
+                    addresses[name], partial / dump.file, dump, suffixed_name(addresses[name], "_verifying")
+                ):
                     pass
-        manifest = Manifest(now, __version__, revision, verify, dumps)
+        manifest = BackupManifest(now, __version__, revision, verify, dumps)
         text = json.dumps(asdict(manifest), indent=2, default=datetime.isoformat)
         (partial / MANIFEST).write_text(text + "\n", encoding="utf-8")
         partial.rename(final)
@@ -113,17 +115,17 @@ def back_up(
 
 
 def _revision(snapshot: Snapshot) -> str:
-    with explained(snapshot.connection.engine):
+    with translate_errors(snapshot.connection.engine):
         revision = current_revision(snapshot.connection)
     if revision is None:
         raise BackupError("the warehouse has no tables yet, so there is nothing to save: load something first")
     return revision
 
 
-def _save(name: str, snapshot: Snapshot, folder: Path, told: Told) -> Dump:
+def _save(name: str, snapshot: Snapshot, folder: Path, report: Report) -> Dump:
     dump = folder / f"{name}.dump"
-    told(f"dumping {name}")
-    return save(snapshot, dump)
+    report(f"dumping {name}")
+    return write_dump(snapshot, dump)
 
 
 @contextmanager
@@ -153,7 +155,7 @@ def backups_in(folder: Path) -> list[Path]:
     return sorted(path.parent for path in folder.glob(f"*/{MANIFEST}") if _NAME.fullmatch(path.parent.name))
 
 
-def remove_old(folder: Path, keep: int) -> Sequence[Path]:
+def remove_old_backups(folder: Path, keep: int) -> Sequence[Path]:
     """Delete all backups but the `keep` newest, and return those that are gone."""
     old = backups_in(folder)[:-keep]
     for backup in old:
@@ -177,7 +179,7 @@ def find_backup(what: str, folder: Path) -> tuple[Backup, Sequence[str]]:
     path = _path(what, folder)
     home = path if path.is_dir() else path.parent
     try:
-        manifest = TypeAdapter(Manifest).validate_json((home / MANIFEST).read_bytes())
+        manifest = TypeAdapter(BackupManifest).validate_json((home / MANIFEST).read_bytes())
     except OSError:
         raise NoSuchBackupError(f"{what} is no backup: there is no {home / MANIFEST}") from None
     except ValidationError:

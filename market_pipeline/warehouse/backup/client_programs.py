@@ -37,7 +37,7 @@ class ClientProgramError(MarketPipelineError):
     """A program failed, or there is none that fits the server."""
 
 
-def environment_for(url: SecretStr, options: Mapping[str, str] = NO_OPTIONS) -> dict[str, str]:
+def client_environment(url: SecretStr, options: Mapping[str, str] = NO_OPTIONS) -> dict[str, str]:
     """Our environment with what leads a program to `url`, its password included, in place of any PG* variables.
 
     A password of the environment's own stays where `url` has none, as it does for every other connection of ours.
@@ -46,7 +46,7 @@ def environment_for(url: SecretStr, options: Mapping[str, str] = NO_OPTIONS) -> 
         url: the database's address.
         options: settings for the program's sessions, in addition to those that `url` has.
     """
-    address = DatabaseAddress.of(url)
+    address = DatabaseAddress.parse(url)
     variables = {option.keyword.decode(): option.envvar.decode() for option in Conninfo.get_defaults() if option.envvar}
     replaced = set(variables.values()) - (set() if "password" in address.parameters else {"PGPASSWORD", "PGPASSFILE"})
     wanted = {variables[name]: value for name, value in address.parameters.items() if name in variables}
@@ -61,7 +61,7 @@ def session_options(connection: Connection) -> Mapping[str, str]:
     return OPTIONS if is_direct(connection) else NO_OPTIONS
 
 
-def program_for(connection: Connection, name: str) -> Path:
+def find_program(connection: Connection, name: str) -> Path:
     """The program that fits the server of `connection`: the wheel's, or where that doesn't, the one on the PATH.
 
     The wheel's has no TLS. No program fits a server newer than it is, and from version 17 on none fits a server before
@@ -110,7 +110,7 @@ def run_program(
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=subprocess.PIPE,
-        env=environment_for(url) | {"LC_ALL": "C"},
+        env=client_environment(url) | {"LC_ALL": "C"},
     )
     if done.returncode != 0:
         lines = [line.strip() for line in done.stderr.decode(errors="replace").splitlines() if line.strip()]

@@ -18,10 +18,10 @@ from sqlalchemy.exc import DBAPIError
 
 from market_pipeline.core.database_address import DatabaseAddress, describe
 from market_pipeline.core.errors import MarketPipelineError
-from market_pipeline.warehouse.backup.client_programs import program_for, run_program
+from market_pipeline.warehouse.backup.client_programs import find_program, run_program
 from market_pipeline.warehouse.connections import ENCODING
 from market_pipeline.warehouse.database import create_warehouse_engine
-from market_pipeline.warehouse.database_errors import first_line, unavailable
+from market_pipeline.warehouse.database_errors import first_line, unavailable_error
 from market_pipeline.warehouse.statements import statement
 
 MAINTENANCE = "postgres"
@@ -35,7 +35,7 @@ class DumpError(MarketPipelineError):
 
 
 @dataclass(frozen=True)
-class Table:
+class TableContent:
     """What a table held. `content` is the sum of the first 64 bits of the md5 of each row's text: order has no say."""
 
     rows: int
@@ -50,7 +50,7 @@ class Dump:
     database: str
     bytes: int
     sha256: str
-    tables: Mapping[str, Table]
+    tables: Mapping[str, TableContent]
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Snapshot:
 
 
 @contextmanager
-def connected(url: SecretStr, *, any_encoding: bool = False) -> Iterator[Connection]:
+def open_connection(url: SecretStr, *, any_encoding: bool = False) -> Iterator[Connection]:
     """A connection to the database at `url`, without making or migrating anything.
 
     Raises:
@@ -71,7 +71,7 @@ def connected(url: SecretStr, *, any_encoding: bool = False) -> Iterator[Connect
     """
     engine = create_warehouse_engine(url, any_encoding=any_encoding)
     try:
-        with explained(engine):
+        with translate_errors(engine):
             connection = engine.connect()
         with connection:
             yield connection
@@ -80,79 +80,79 @@ def connected(url: SecretStr, *, any_encoding: bool = False) -> Iterator[Connect
 
 
 @contextmanager
-def explained(engine: Engine) -> Iterator[None]:
+def translate_errors(engine: Engine) -> Iterator[None]:
     """Turns what the server says against it into one line."""
     try:
         yield
     except DBAPIError as error:
-        raise unavailable(error, engine) from None
+        raise unavailable_error(error, engine) from None
 
 
-def server_of(url: SecretStr) -> AbstractContextManager[Connection]:
-    """A connection to the server of `url`, to make, rename and drop databases on it; the rest as `connected`."""
-    return connected(beside(url, MAINTENANCE), any_encoding=True)
+def open_server_connection(url: SecretStr) -> AbstractContextManager[Connection]:
+    """A connection to the server of `url`, to make, rename and drop databases on it; the rest as `open_connection`."""
+    return open_connection(sibling_url(url, MAINTENANCE), any_encoding=True)
 
 
-def beside(url: SecretStr, database: str) -> SecretStr:
+def sibling_url(url: SecretStr, database: str) -> SecretStr:
     """The address of another database on the same server."""
-    return DatabaseAddress.of(url).beside(database).url()
+    return DatabaseAddress.parse(url).for_database(database).url()
 
 
-def named(url: SecretStr) -> str:
+def database_name(url: SecretStr) -> str:
     """The name of the database at `url`."""
-    return DatabaseAddress.of(url).database
+    return DatabaseAddress.parse(url).database
 
 
-def suffixed(url: SecretStr, suffix: str) -> str:
+def suffixed_name(url: SecretStr, suffix: str) -> str:
     """The name of the database at `url` with `suffix`, cut to what PostgreSQL takes as a name."""
-    return named(url)[: LONGEST_NAME - len(suffix)] + suffix
+    return database_name(url)[: LONGEST_NAME - len(suffix)] + suffix
 
 
-def exists(url: SecretStr) -> bool:
+def database_exists(url: SecretStr) -> bool:
     """Whether the server of `url` has that database.
 
     Raises:
         DatabaseUnavailableError: the server can't be asked.
     """
-    with server_of(url) as connection, explained(connection.engine):
-        found = connection.execute(text("SELECT FROM pg_database WHERE datname = :name"), {"name": named(url)})
+    with open_server_connection(url) as connection, translate_errors(connection.engine):
+        found = connection.execute(text("SELECT FROM pg_database WHERE datname = :name"), {"name": database_name(url)})
         return found.first() is not None
 
 
 @contextmanager
-def snapshot_of(url: SecretStr) -> Iterator[Snapshot]:
+def open_snapshot(url: SecretStr) -> Iterator[Snapshot]:
     """The database at `url` as it is now; others go on writing meanwhile.
 
     Raises:
         DatabaseUnavailableError: it can't be reached.
     """
-    with connected(url) as connection:
+    with open_connection(url) as connection:
         connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-        with explained(connection.engine):
+        with translate_errors(connection.engine):
             connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
             name: str = connection.execute(text("SELECT pg_export_snapshot()")).scalar_one()
         yield Snapshot(url, connection, name)
 
 
-def save(snapshot: Snapshot, path: Path) -> Dump:
+def write_dump(snapshot: Snapshot, path: Path) -> Dump:
     """Write what the snapshot shows to `path`, which only we may read.
 
     Raises:
         ClientProgramError: pg_dump failed: the disk is full, the server is gone.
         DatabaseUnavailableError: the server is gone.
     """
-    with explained(snapshot.connection.engine):
-        program = program_for(snapshot.connection, "pg_dump")
+    with translate_errors(snapshot.connection.engine):
+        program = find_program(snapshot.connection, "pg_dump")
         path.touch(mode=0o600, exist_ok=False)
         with path.open("wb") as output:
             arguments = ("--format=custom", "--no-password", f"--snapshot={snapshot.name}")
             run_program(program, snapshot.url, *arguments, output=output)
             os.fsync(output.fileno())
-        tables = contents(snapshot.connection)
-    return Dump(path.name, named(snapshot.url), path.stat().st_size, _sha256(path), tables)
+        tables = table_contents(snapshot.connection)
+    return Dump(path.name, database_name(snapshot.url), path.stat().st_size, _sha256(path), tables)
 
 
-def contents(connection: Connection) -> dict[str, Table]:
+def table_contents(connection: Connection) -> dict[str, TableContent]:
     """What is in every table and materialized view of the database, by schema and name."""
     connection.execute(text("SET LOCAL statement_timeout = 0"))
     connection.execute(text("SET LOCAL extra_float_digits = 1"))  # what the text of a row depends on, and may be set
@@ -160,13 +160,13 @@ def contents(connection: Connection) -> dict[str, Table]:
     return {f"{table.nspname}.{table.relname}": _content(connection, table.nspname, table.relname) for table in tables}
 
 
-def _content(connection: Connection, schema: str, name: str) -> Table:
+def _content(connection: Connection, schema: str, name: str) -> TableContent:
     query = statement("table_content").text.format(sql.Identifier(schema, name).as_string())
     found = connection.exec_driver_sql(query).one()
-    return Table(found.rows, str(found.content))
+    return TableContent(found.rows, str(found.content))
 
 
-def check_whole(path: Path, dump: Dump) -> None:
+def check_dump(path: Path, dump: Dump) -> None:
     """Make sure that the file is the one that was written.
 
     Raises:
@@ -179,7 +179,7 @@ def check_whole(path: Path, dump: Dump) -> None:
 
 
 @contextmanager
-def restored(url: SecretStr, path: Path, dump: Dump, name: str) -> Iterator[SecretStr]:
+def restore_copy(url: SecretStr, path: Path, dump: Dump, name: str) -> Iterator[SecretStr]:
     """The address of a new database `name`, on the server of `url`, that holds what was dumped: it is compared.
 
     It is dropped on leaving, unless it goes by another name by then; so is one that an earlier, killed process left.
@@ -188,21 +188,21 @@ def restored(url: SecretStr, path: Path, dump: Dump, name: str) -> Iterator[Secr
         DumpError: it may not be made, or holds something else than was dumped.
         ClientProgramError: pg_restore failed.
     """
-    copy = beside(url, name)
+    copy = sibling_url(url, name)
     with _new_database(url, name):
-        with connected(copy) as connection, explained(connection.engine):
-            program = program_for(connection, "pg_restore")
+        with open_connection(copy) as connection, translate_errors(connection.engine):
+            program = find_program(connection, "pg_restore")
         arguments = ("--no-owner", "--no-privileges", "--exit-on-error", "--no-password")
         run_program(program, copy, *arguments, f"--dbname={name}", str(path))
-        with connected(copy) as connection, explained(connection.engine):
-            _compare(dump, contents(connection))
+        with open_connection(copy) as connection, translate_errors(connection.engine):
+            _compare(dump, table_contents(connection))
         yield copy
 
 
 @contextmanager
 def _new_database(url: SecretStr, name: str) -> Iterator[None]:
     quoted = sql.Identifier(name).as_string()
-    with server_of(url) as connection:
+    with open_server_connection(url) as connection:
         connection.execution_options(isolation_level="AUTOCOMMIT")
         _reserve(connection, url, name)
         try:
@@ -217,7 +217,7 @@ def _new_database(url: SecretStr, name: str) -> Iterator[None]:
         try:
             yield
         finally:  # on a connection of its own: minutes have passed
-            with server_of(url) as ending, explained(ending.engine):
+            with open_server_connection(url) as ending, translate_errors(ending.engine):
                 ending.execution_options(isolation_level="AUTOCOMMIT")
                 ending.exec_driver_sql(f"DROP DATABASE IF EXISTS {quoted} WITH (FORCE)")
 
@@ -228,7 +228,7 @@ def _reserve(connection: Connection, url: SecretStr, name: str) -> None:
     Raises:
         DumpError: another process is about it.
     """
-    with explained(connection.engine):
+    with translate_errors(connection.engine):
         if not connection.scalar(text("SELECT pg_try_advisory_lock(hashtext(:name))"), {"name": name}):
             raise DumpError(
                 f"another backup or restore is at work in the database {name} on {describe(url)}: wait until it has "
@@ -236,7 +236,7 @@ def _reserve(connection: Connection, url: SecretStr, name: str) -> None:
             )
 
 
-def _compare(dump: Dump, found: Mapping[str, Table]) -> None:
+def _compare(dump: Dump, found: Mapping[str, TableContent]) -> None:
     for name in sorted(dump.tables.keys() | found.keys()):
         if dump.tables.get(name) != found.get(name):
             raise DumpError(

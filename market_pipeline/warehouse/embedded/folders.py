@@ -17,7 +17,7 @@ from filelock import FileLock
 
 from market_pipeline.warehouse.embedded import postmaster
 from market_pipeline.warehouse.embedded.server_errors import EmbeddedServerError
-from market_pipeline.warehouse.embedded.system_account import Account
+from market_pipeline.warehouse.embedded.system_account import SystemAccount
 
 _OUTSIDE = Path("/var/lib/market-pipeline")
 _MARKER = "made-by-market-pipeline"
@@ -80,7 +80,7 @@ class Folders:
         """
         self.data_dir.mkdir(parents=True, exist_ok=True)
         self.root.mkdir(mode=0o700, exist_ok=True)
-        refuse_if_foreign(self.root)
+        check_ownership(self.root)
         return FileLock(self.root / _LOCK, timeout=_LOCK_SECONDS)
 
     def claim(self) -> None:
@@ -90,7 +90,7 @@ class Folders:
         home = "."
         if os.geteuid() == 0:
             self.root.chmod(0o711)
-            if not Account.for_new_cluster().can_run("test", "-x", self.root):
+            if not SystemAccount.for_new_cluster().can_run("test", "-x", self.root):
                 self._set_aside()
                 home = str(self._outside)
         partial = self.root / f"{_MARKER}.partial"
@@ -115,7 +115,7 @@ class Folders:
         known = {*_OUTSIDE.glob(f"{self._outside.name}*"), *([self.home] if self.claimed else [])} - {self.root}
         found = [folder for folder in (*sorted(known), self.root) if folder.exists()]
         for folder in found:
-            refuse_if_foreign(folder)
+            check_ownership(folder)
         return found
 
     def remove(self) -> None:
@@ -140,7 +140,7 @@ class Folders:
             self._outside.rename(f"{self._outside}-{datetime.now(UTC):%Y%m%dT%H%M%S%f}")
 
 
-def refuse_if_foreign(folder: Path) -> None:
+def check_ownership(folder: Path) -> None:
     """Let a folder of ours pass, and an empty one.
 
     Raises:

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 
+from market_pipeline.core.sockets import LOOPBACK
 from market_pipeline.warehouse.embedded.server_errors import EmbeddedServerError
 
-HOST = "127.0.0.1"
 PID_FILE = "postmaster.pid"
 
 # "May we talk TLS?", the shortest message that every PostgreSQL answers, before any password and with all connections
@@ -40,7 +40,7 @@ class Postmaster:
         if not self.ready:
             return False
         try:
-            with socket.create_connection((HOST, self.port), timeout=2) as connection:
+            with socket.create_connection((LOOPBACK, self.port), timeout=2) as connection:
                 connection.sendall(_QUESTION)
                 return connection.recv(1) in (b"N", b"S")
         except OSError:
@@ -65,7 +65,7 @@ def find(cluster: Path) -> Postmaster | None:
     return Postmaster(process, int(lines[3]) if ready else 0, ready)
 
 
-def settled(cluster: Path, log: Path) -> Postmaster | None:
+def wait_until_settled(cluster: Path, log: Path) -> Postmaster | None:
     """As `find`, once a server that is starting or stopping has got there.
 
     Raises:

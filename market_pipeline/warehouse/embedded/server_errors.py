@@ -12,7 +12,7 @@ class EmbeddedServerError(MarketPipelineError):
 
 
 @contextmanager
-def explained(data_dir: Path) -> Iterator[None]:
+def translate_os_errors(data_dir: Path) -> Iterator[None]:
     """Turn what the system refuses (rights, space, a lock never freed) into an error that names the way out.
 
     Raises:

@@ -17,14 +17,14 @@ _SERVANTS = ("postgres", "nobody")
 
 
 @dataclass(frozen=True)
-class Account:
+class SystemAccount:
     """An account of this machine."""
 
     uid: int
     gid: int
 
     @classmethod
-    def for_cluster(cls, cluster: Path) -> "Account":
+    def for_cluster(cls, cluster: Path) -> "SystemAccount":
         """Whoever owns the cluster, which may have been made by another user than root; else as for a new one."""
         if os.geteuid() == 0 and cluster.exists():
             owner = cluster.stat()
@@ -32,7 +32,7 @@ class Account:
         return cls.for_new_cluster()
 
     @classmethod
-    def for_new_cluster(cls) -> "Account":
+    def for_new_cluster(cls) -> "SystemAccount":
         """Ourselves, or as root one of the accounts without rights.
 
         Raises:
