@@ -22,7 +22,7 @@ from typing import Any
 import requests
 
 from benchmarks.campaigns.api_load import BIN, SYMBOLS, command
-from market_pipeline.core.sockets import free_port
+from market_pipeline.core.sockets import find_free_port
 from market_pipeline.warehouse import embedded
 
 POSTS = 200
@@ -75,7 +75,7 @@ def ended(url: str, key: str) -> list[dict[str, Any]]:
 @contextmanager
 def running(environment: Mapping[str, str]) -> Iterator[str]:
     """`up --sandbox`, and the API's address."""
-    ports = ("--api-port", str(free_port()), "--ui-port", str(free_port()))
+    ports = ("--api-port", str(find_free_port()), "--ui-port", str(find_free_port()))
     up = subprocess.Popen(
         [BIN / "market-pipeline", "up", "--sandbox", *ports], env=environment, stdout=subprocess.PIPE, text=True
     )
