@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+import psutil  # type: ignore[import-untyped]
+
 from benchmarks.campaigns.outcomes import Kind, Outcomes
 
 TICK = 1.0
@@ -65,8 +67,9 @@ class SlowClients:
     def _run(self) -> None:
         connections = [self._opened(kind, number) for number, kind in enumerate(self._kinds)]
         while not self._over.wait(TICK):
+            peers = self._peers()
             for number, each in enumerate(connections):
-                if self._has_ended(each):
+                if self._has_ended(each, peers):
                     each.connection.close()
                     connections[number] = self._opened(each.kind, number)
         for each in connections:
@@ -83,19 +86,24 @@ class SlowClients:
         connection.setblocking(False)
         return _Slow(kind, address, connection, time.monotonic())
 
-    def _has_ended(self, slow: _Slow) -> bool:
+    def _peers(self) -> set[tuple[str, int]]:
+        """The clients that the API has a connection to. One that takes nothing isn't told that it has none."""
+        port = self._place[1]
+        return {tuple(each.raddr) for each in psutil.net_connections("tcp4") if each.laddr.port == port and each.raddr}
+
+    def _has_ended(self, slow: _Slow, peers: set[tuple[str, int]]) -> bool:
         """Send or take a byte; True once the connection is over, and its end counted."""
-        end = self._end_of(slow)
+        end = self._end_of(slow, peers)
         if end is not None:
             self._outcomes.add(*end)
         return end is not None
 
     @staticmethod
-    def _end_of(slow: _Slow) -> tuple[Kind, str] | None:
+    def _end_of(slow: _Slow, peers: set[tuple[str, int]]) -> tuple[Kind, str] | None:
         if time.monotonic() - slow.since > LONGEST[slow.kind]:
             return Kind.FAULT, f"{slow.kind}: still open after {LONGEST[slow.kind]:.0f} s"
         dropped = Kind.LIMIT, f"{slow.kind}: dropped"
-        if slow.connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+        if slow.kind == READER and slow.connection.getsockname() not in peers:
             return dropped
         try:
             if slow.kind != READER:
