@@ -318,13 +318,13 @@ ELSEWHERE = "postgresql://user:password@host:5432/db"
 BACKFILL = "python scripts/backfill.py"
 PSQL = "docker exec market_data_postgres psql -U market_user -d market_data -c"
 STEPS: list[tuple[str, str, Check]] = [
-    ("curl http://localhost:8000/health", '`"scheduler_running": true`, looked up in Dagster', is_healthy),
-    ("curl http://localhost:8000/api/v1/metrics", "`last_backfill` of whichever process ran it", has_metrics),
-    ("BACKFILL_SCHEDULE_HOUR=2", "read by what is started afterwards", is_set),
+    ("curl http://localhost:8000/health", '`"scheduler_running": true`, read from Dagster', is_healthy),
+    ("curl http://localhost:8000/api/v1/metrics", "`last_backfill`, of any process", has_metrics),
+    ("BACKFILL_SCHEDULE_HOUR=2", "read by services started afterwards", is_set),
     ("BACKFILL_SCHEDULE_MINUTE=0", "the same", is_set),
-    (RESTART_API, "the API answers again; here `up` starts it again", answers_again),
+    (RESTART_API, "the API responds again; here `up` restarts it", answers_again),
     ("python scripts/init_symbols.py", "65 stocks, ETFs and crypto pairs are tracked", tracks_the_set),
-    ('"symbol":"AAPL"', "409, as the command above has added it: it is tracked, once", is_tracked_already),
+    ('"symbol":"AAPL"', "409: the command above has added it already", is_tracked_already),
     (BACKFILL, "five years of 15 stocks", loaded(LARGE_CAPS, FIVE_YEARS)),
     ("--symbols AAPL,MSFT,GOOGL", "five years of three", loaded("AAPL,MSFT,GOOGL", FIVE_YEARS)),
     (
@@ -346,24 +346,24 @@ STEPS: list[tuple[str, str, Check]] = [
     (f"docker exec market_data_api {BACKFILL}", "the same inside the container", loaded("AAPL,MSFT", FIVE_YEARS)),
     (
         f"DATABASE_URL={ELSEWHERE}",
-        "that database is filled, once it tracks symbols; until then it says how",
+        "that database is filled once it tracks symbols; until then an error names the command",
         fills_the_other,
     ),
-    ("FROM backfill_history", "the newest 20 accounts", lists_history),
+    ("FROM backfill_history", "the newest 20 load records", lists_history),
     ("grep POLYGON_API_KEY .env", "the key's line", finds_the_key),
-    ('echo "POLYGON_API_KEY=your_key_here"', "read by what is started next", adds_the_key),
+    ('echo "POLYGON_API_KEY=your_key_here"', "read by commands started afterwards", adds_the_key),
     ("docker-compose ps", "the database runs", says_it_runs),
-    ("docker-compose restart database", "the others find it again by themselves", restarts),
-    ("--symbols AMZN,NVDA,TSLA", "at the same time as its neighbours", loaded("AMZN,NVDA,TSLA", FIVE_YEARS)),
-    ("--symbols META,NFLX,AMD", "at the same time as its neighbours", loaded("META,NFLX,AMD", FIVE_YEARS)),
+    ("docker-compose restart database", "the other services reconnect", restarts),
+    ("--symbols AMZN,NVDA,TSLA", "at the same time as the others of its block", loaded("AMZN,NVDA,TSLA", FIVE_YEARS)),
+    ("--symbols META,NFLX,AMD", "at the same time as the others of its block", loaded("META,NFLX,AMD", FIVE_YEARS)),
     ("--start 2019-11-11", "254 sessions", loaded("AAPL", 254, "2019-11-11", "2020-11-11")),
     ("--start 2020-11-11", "253 sessions", loaded("AAPL", 253, "2020-11-11", "2021-11-11")),
     ("--start 2021-11-11", "253 sessions", loaded("AAPL", 253, "2021-11-11", "2022-11-11")),
     ("historical/AAPL", "218 bars, with source and quality", gives_history),
-    ("curl http://localhost:8000/api/v1/symbols", "what is tracked, and what of it is held", gives_symbols),
-    ("BACKFILL_SCHEDULE_HOUR=3", "03:00, once `up` or the containers are started again", moves_the_schedule),
-    ("0 2 * * * cd", "works; the nightly runs make it needless", loaded(LARGE_CAPS, FIVE_YEARS)),
-    ("0 14 * * * cd", "works; a second load of a day changes nothing", loaded(LARGE_CAPS, FIVE_YEARS)),
+    ("curl http://localhost:8000/api/v1/symbols", "the tracked symbols, and their stored bars", gives_symbols),
+    ("BACKFILL_SCHEDULE_HOUR=3", "03:00, once `up` or the containers are restarted", moves_the_schedule),
+    ("0 2 * * * cd", "works; the nightly runs replace it", loaded(LARGE_CAPS, FIVE_YEARS)),
+    ("0 14 * * * cd", "works; loading a session twice changes nothing", loaded(LARGE_CAPS, FIVE_YEARS)),
     (f"{BACKFILL} --help", "the options it names", has_help),
 ]
 """For each command, once and in the runbook's order: how to tell it, what it does here, and the check of that."""
@@ -427,7 +427,7 @@ def test_every_command_of_the_runbook_does_what_it_promises(place: Place) -> Non
 def passes(command: str) -> str:
     """What the document says of how a command was tried."""
     if command == RESTART_API:
-        return "passes; the API is ended for it"
+        return "passes; the API is killed for it"
     here = next((here for there, here in WITHOUT_CONTAINERS.items() if there in command), None)
     return "passes" if here is None else f"passes, as `{here or BACKFILL}`"
 
