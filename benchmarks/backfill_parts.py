@@ -23,7 +23,7 @@ def main() -> None:
     spent = defaultdict(float, importing=time.time() - float(started))
     parts: list[tuple[ModuleType, str, str, Callable[..., Any]]] = [
         (runs, "build_loading", "definitions", timed),
-        (runs, "launch", "run", timed),
+        (runs, "launch_range_run", "run", timed),
         (runs, "launch_runs", "launch_runs", timed),
         (execution, "ingest", "ingest", timed_items),
     ]

@@ -5,7 +5,7 @@ from datetime import date
 
 from market_pipeline.cli.runs import launch_runs
 from market_pipeline.core.settings import load_settings
-from market_pipeline.orchestration.schedules import tonight
+from market_pipeline.orchestration.schedules import plan_night
 from market_pipeline.warehouse.database import warehouse_of
 from market_pipeline.warehouse.tracked_symbols import active_symbols
 
@@ -14,7 +14,7 @@ def main() -> None:
     """Launch the runs of the night whose newest session the first argument says."""
     settings = load_settings()
     with warehouse_of(settings) as warehouse:
-        runs = tonight(settings, active_symbols(warehouse), date.fromisoformat(sys.argv[1]))
+        runs = plan_night(settings, active_symbols(warehouse), date.fromisoformat(sys.argv[1]))
         accounts = launch_runs(settings, warehouse, runs, quiet=True)
     sys.exit(0 if len(runs) == 1 and all(account["success"] for account in accounts) else 1)
 

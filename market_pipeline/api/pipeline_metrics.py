@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from market_pipeline.api.generated.reader import Reader
 from market_pipeline.api.problems import ProblemError
-from market_pipeline.orchestration.scheduler_status import scheduler_state
+from market_pipeline.orchestration.scheduler_status import read_scheduler_state
 from market_pipeline.warehouse.statements import statement
 
 PREFIX = "market_pipeline_"
@@ -124,7 +124,7 @@ class PipelineMetrics(Collector):
         try:
             async with asyncio.timeout(LONGEST_READ):
                 rows = await self._reader.rows(METRICS)
-                scheduler = await asyncio.to_thread(scheduler_state, self._instance, datetime.now(UTC))
+                scheduler = await asyncio.to_thread(read_scheduler_state, self._instance, datetime.now(UTC))
         except GONE:
             return [is_up]
         series = [(str(name), labels, float(value)) for name, labels, value in rows]

@@ -16,7 +16,7 @@ from market_pipeline.api.admin.auth import may_read
 from market_pipeline.api.context import Context, InContext
 from market_pipeline.api.problems import ProblemError
 from market_pipeline.core.settings import Settings
-from market_pipeline.orchestration.scheduler_status import SchedulerState, scheduler_state
+from market_pipeline.orchestration.scheduler_status import SchedulerState, read_scheduler_state
 from market_pipeline.warehouse.statements import statement
 
 health_router = APIRouter(tags=["overview"])
@@ -250,4 +250,4 @@ def _configured_time(settings: Settings) -> str:
 
 
 async def _scheduler(context: Context) -> SchedulerState:
-    return await run_in_threadpool(scheduler_state, context.instance, datetime.now(UTC))
+    return await run_in_threadpool(read_scheduler_state, context.instance, datetime.now(UTC))

@@ -25,7 +25,7 @@ from market_pipeline.core.settings import Settings
 from market_pipeline.dagster_storage.pooling import giving_up_once_lost
 from market_pipeline.orchestration.build import build_analytics, build_loading
 from market_pipeline.orchestration.mart_assets import JOB as MARTS_JOB
-from market_pipeline.orchestration.run_launch import close_abandoned_runs, launch, launch_job, open_instance
+from market_pipeline.orchestration.run_launch import close_abandoned_runs, launch_job, launch_range_run, open_instance
 from market_pipeline.orchestration.schedules import CORPORATE_ACTIONS_JOB
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.rate_limit import LocalLimiter
@@ -110,8 +110,8 @@ def _launch(
         run.results[result.symbol] = result
         report_progress(result)
 
-    definitions = build_loading(settings, after_load, also=run.range.symbols)
-    run.error = launch(definitions, run.range, instance, warehouse, run.run_id).error
+    definitions = build_loading(settings, after_load, extra_symbols=run.range.symbols)
+    run.error = launch_range_run(definitions, run.range, instance, warehouse, run.run_id).error
 
 
 def _read_stored(warehouse: Engine, runs: Sequence[_LaunchedRun]) -> Mapping[tuple[str, str], LoadRecord]:

@@ -164,14 +164,14 @@ def rename(
 ) -> None:
     """Rename a crypto pair with all its data, so that a fund can use its present name."""
     from market_pipeline.orchestration.asset_renaming import rename_asset
-    from market_pipeline.orchestration.instance import existing_instance
+    from market_pipeline.orchestration.instance import open_existing_instance
     from market_pipeline.orchestration.run_launch import close_abandoned_runs  # importing Dagster takes a second
 
     settings = load_settings()
     with (
         warehouse_of(settings) as engine,
         rename_symbol(engine, symbol, new_name) as renamed,
-        existing_instance(settings, engine) as instance,
+        open_existing_instance(settings, engine) as instance,
     ):
         if instance is not None:
             close_abandoned_runs(instance, engine)

@@ -10,8 +10,8 @@ from sqlalchemy import Engine
 from market_pipeline.core.run_planning import trigger_of
 from market_pipeline.core.settings import Settings
 from market_pipeline.dagster_storage.internals import FINISHED_STATUSES
-from market_pipeline.orchestration.instance import existing_instance
-from market_pipeline.orchestration.scheduler_status import ScheduleState, scheduler_state
+from market_pipeline.orchestration.instance import open_existing_instance
+from market_pipeline.orchestration.scheduler_status import ScheduleState, read_scheduler_state
 from market_pipeline.orchestration.sensors import UNDER_WAY
 
 NEWEST_RUNS = 20
@@ -40,10 +40,10 @@ def probe_dagster(settings: Settings, warehouse: Engine, now: datetime) -> Dagst
     Raises:
         DagsterDatabaseError: the database can't be used.
     """
-    with existing_instance(settings, warehouse) as instance:
+    with open_existing_instance(settings, warehouse) as instance:
         if instance is None:
             return None
-        scheduler = scheduler_state(instance, now)
+        scheduler = read_scheduler_state(instance, now)
         return DagsterState(
             running=scheduler.running,
             problem=scheduler.reason,

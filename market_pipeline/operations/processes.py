@@ -23,7 +23,7 @@ from market_pipeline.dagster_storage.internals import GRPC_INFO_TAG
 from market_pipeline.operations.service_probes import API, DAGSTER_UI, is_listening
 from market_pipeline.operations.supervisor import Service
 from market_pipeline.orchestration.instance_home import dagster_home
-from market_pipeline.orchestration.scheduler_status import scheduler_state
+from market_pipeline.orchestration.scheduler_status import read_scheduler_state
 
 LOCATION = "market_pipeline.definitions"
 """Name of the code location: that which `dagster dev` gives it, so that schedules keep their state."""
@@ -147,7 +147,7 @@ def _heartbeat_probe(instance: DagsterInstance) -> Callable[[], bool]:
     now = datetime.now(UTC)
 
     def has_beaten() -> bool:
-        last = scheduler_state(instance, datetime.now(UTC)).last_heartbeat
+        last = read_scheduler_state(instance, datetime.now(UTC)).last_heartbeat
         return last is not None and last > now
 
     return has_beaten

@@ -1,1 +1,1 @@
-"""Dagster, one concept a module: thin, with the work itself in the domain code."""
+"""Dagster definitions and instance: assets, schedules, sensors, runs and backfills. The work itself is domain code."""

@@ -1,7 +1,7 @@
-"""The sensors that have people told: of runs that failed, and of symbols that have fallen behind.
+"""Alert sensors: they notify people of failed runs and of stale symbols.
 
-Each channel has its own place in a sensor's cursor, which moves on once it has taken the alert: one that is down misses
-nothing, and has the others tell nothing twice. How alerts are sent, core/notifications.py says. Concept:
+A sensor's cursor holds a position of its own for each channel, moved on once the channel has taken an alert. A channel
+that is down misses nothing, and the others send nothing twice. core/notifications.py sends. Concept:
 https://docs.dagster.io/guides/automate/sensors
 """
 
@@ -21,8 +21,8 @@ from market_pipeline.core.run_planning import trigger_of
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.wording import are, counted
 from market_pipeline.dagster_storage.internals import WILL_RETRY_TAG
-from market_pipeline.orchestration.failure_causes import cause_of
-from market_pipeline.orchestration.freshness import Stale, freshness_changed_at, stale_symbols
+from market_pipeline.orchestration.failure_causes import describe_failure
+from market_pipeline.orchestration.freshness import StaleSymbol, find_freshness_change, find_stale_symbols
 from market_pipeline.warehouse.database import warehouse_of
 from market_pipeline.warehouse.load_history import run_history
 
@@ -30,166 +30,171 @@ FAILED_RUNS, STALE_SYMBOLS = "alert_of_failed_runs", "alert_of_stale_symbols"
 RUNS_EVERY, STALENESS_EVERY = 30, 300
 RUNS_AT_ONCE = 20
 LONGEST_TICK = 16.0
-"""Seconds, shared by the channels, after which the rest is left to the next tick. Dagster gives one a minute, forgets
-what a longer one has told, and each channel may take its time over one more alert."""
+"""Seconds of a tick that the channels share; the next tick sends the rest.
 
-TOO_OLD = timedelta(days=1)
-"""Nobody needs to hear of an older failure, where a channel was down all the time or the daemon was."""
+Dagster ends a tick after a minute and then drops its cursor, and each channel may need its timeout for one more alert.
+"""
+
+MAX_AGE = timedelta(days=1)
+"""Older failures send no alert: a channel or the daemon was down all the time."""
 
 MOST_LINES = 10
 
-Told = dict[str, Any]
-"""What each channel was told last, by its name."""
+Cursor = dict[str, Any]
+"""By channel name, the position that its alerts have reached: an event's number, or the names of stale symbols."""
 
 Send = Callable[[Channel], str | None]
-"""Sends what a channel has not been told, and says what that was; None where there was nothing."""
+"""Sends a channel its new alerts and returns a description of them; None if there are none."""
 
 
 def build_alert_sensors(settings: Settings) -> list[dg.SensorDefinition]:
-    """Both sensors. They are there and on without a channel too, so that the UI says which settings make one."""
-    return [_failed_runs_sensor(settings), _stale_symbols_sensor(settings)]
+    """Build both sensors. They run without a channel too: their ticks then name the settings that make one."""
+    return [_build_failed_runs_sensor(settings), _build_stale_symbols_sensor(settings)]
 
 
-def _failed_runs_sensor(settings: Settings) -> dg.SensorDefinition:
+def _build_failed_runs_sensor(settings: Settings) -> dg.SensorDefinition:
     @dg.sensor(
         name=FAILED_RUNS,
         minimum_interval_seconds=RUNS_EVERY,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Sends an alert for each run that failed, by webhook and e-mail as far as they are set.",
+        description="Sends an alert for each failed run, by webhook and by e-mail, whichever is set.",
     )
     def alert_of_failed_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         if not (found := alert_channels(settings)):
             return dg.SkipReason(f"Where runs fail, {NO_CHANNEL}.")
-        before = _before(context)
-        newest = _newest_failure(context.instance)
-        told = {channel.name: before.get(channel.name, newest) for channel in found}
-        alerts = list(_failures(context.instance, settings, min(told.values())))
+        before = _read_cursor(context)
+        newest = _find_newest_failure(context.instance)
+        cursor = {channel.name: before.get(channel.name, newest) for channel in found}
+        alerts = list(_list_failure_alerts(context.instance, settings, min(cursor.values())))
 
         def send(channel: Channel) -> str | None:
-            return _send_failures(channel, told, alerts, LONGEST_TICK / len(found))
+            return _send_failures(channel, cursor, alerts, LONGEST_TICK / len(found))
 
-        return _tell(context, found, told, send, nothing="No run has failed.")
+        return _send_to_all(context, found, cursor, send, nothing="No run has failed.")
 
     return alert_of_failed_runs
 
 
-def _stale_symbols_sensor(settings: Settings) -> dg.SensorDefinition:
+def _build_stale_symbols_sensor(settings: Settings) -> dg.SensorDefinition:
     @dg.sensor(
         name=STALE_SYMBOLS,
         minimum_interval_seconds=STALENESS_EVERY,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Sends an alert when symbols fall behind, and one when all are up to date again.",
+        description="Sends an alert when symbols become stale, and one when all are up to date again.",
     )
     def alert_of_stale_symbols(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         if not (found := alert_channels(settings)):
             return dg.SkipReason(f"Where symbols are stale, {NO_CHANNEL}.")
-        before = _before(context)
-        told = {channel.name: before.get(channel.name, []) for channel in found}
+        before = _read_cursor(context)
+        cursor = {channel.name: before.get(channel.name, []) for channel in found}
         now = datetime.now(UTC)
         with warehouse_of(settings) as warehouse:
-            stale = stale_symbols(warehouse, settings, now)
-            at = freshness_changed_at(warehouse, settings, now)
+            stale = find_stale_symbols(warehouse, settings, now)
+            at = find_freshness_change(warehouse, settings, now)
 
         def send(channel: Channel) -> str | None:
-            known = set(told[channel.name])
-            alert = _staleness(known, stale, settings, at)
+            alert = _build_staleness_alert(set(cursor[channel.name]), stale, settings, at)
             if alert is not None:
                 channel.send(alert)
-            told[channel.name] = sorted(stale)
-            return f"that {alert.title}" if alert is not None else None
+            cursor[channel.name] = sorted(stale)
+            return alert.title if alert is not None else None
 
-        return _tell(
-            context, found, told, send, nothing=f"{counted(len(stale), 'symbol')} {are(len(stale))} stale, as was told."
-        )
+        count = len(stale)
+        nothing = f"{counted(count, 'symbol')} {are(count)} stale: nothing new."
+        return _send_to_all(context, found, cursor, send, nothing=nothing)
 
     return alert_of_stale_symbols
 
 
-def _before(context: dg.SensorEvaluationContext) -> Told:
-    told: Told = json.loads(context.cursor or "{}")
-    return told
+def _read_cursor(context: dg.SensorEvaluationContext) -> Cursor:
+    cursor: Cursor = json.loads(context.cursor or "{}")
+    return cursor
 
 
-def _tell(
-    context: dg.SensorEvaluationContext, found: Sequence[Channel], told: Told, send: Send, *, nothing: str
+def _send_to_all(
+    context: dg.SensorEvaluationContext, found: Sequence[Channel], cursor: Cursor, send: Send, *, nothing: str
 ) -> dg.SkipReason:
-    """Have each channel told what it doesn't know, and keep what it knows then.
+    """Send each channel its new alerts and store the cursor, which `send` moves on.
 
     Raises:
-        AlertError: one could not be told, and nothing else has come of this tick that had to be kept.
+        AlertError: a channel failed, and the cursor has not changed.
     """
-    before = dict(told)
+    before = dict(cursor)
     sent, problems = [], []
     for channel in found:
         try:
-            words = send(channel)
+            description = send(channel)
         except AlertError as error:
             problems.append(str(error))
         else:
-            sent += [f"Told by {channel.name} {words}."] if words else []
-    if problems and told == before and told.keys() <= _before(context).keys():
+            sent += [f"Sent by {channel.name}: {description}."] if description else []
+    if problems and cursor == before and cursor.keys() <= _read_cursor(context).keys():
         raise AlertError("; ".join(problems))
-    # A tick that fails keeps no cursor, and those that were told would be told again. The next one fails, if still due.
-    context.update_cursor(json.dumps(told, sort_keys=True))
-    return dg.SkipReason(" ".join([*sent, *(f"Not told: {problem}." for problem in problems)]) or nothing)
+    # A failed tick stores no cursor, and would send again. So this one succeeds; the next fails if it must still send.
+    context.update_cursor(json.dumps(cursor, sort_keys=True))
+    return dg.SkipReason(" ".join([*sent, *(f"Not sent: {problem}." for problem in problems)]) or nothing)
 
 
-def _newest_failure(instance: DagsterInstance) -> int:
+def _find_newest_failure(instance: DagsterInstance) -> int:
     newest = instance.fetch_run_status_changes(DagsterEventType.RUN_FAILURE, limit=1).records
     return newest[0].storage_id if newest else 0
 
 
-def _failures(instance: DagsterInstance, settings: Settings, after: int) -> Iterator[tuple[int, Alert | None]]:
-    """What to say of the runs that failed since, oldest first, by the number of the event; None where nothing."""
+def _list_failure_alerts(
+    instance: DagsterInstance, settings: Settings, after: int
+) -> Iterator[tuple[int, Alert | None]]:
+    """Yield the number of each failure's event, oldest first, and its alert; None if it needs none."""
     since = RunStatusChangeRecordsFilter(event_type=DagsterEventType.RUN_FAILURE, after_storage_id=after)
     for record in instance.fetch_run_status_changes(since, limit=RUNS_AT_ONCE, ascending=True).records:
         run = instance.get_run_by_id(record.run_id)
-        wanted = run is not None and _concerns_people(run, record)
-        yield record.storage_id, _of_run(run, record, settings) if run is not None and wanted else None
+        needed = run is not None and _needs_alert(run, record)
+        yield record.storage_id, _build_failure_alert(run, record, settings) if run is not None and needed else None
 
 
-def _concerns_people(run: DagsterRun, record: EventLogRecord) -> bool:
-    """Whether nobody knows yet: the command line tells whoever typed it, and a run that is retried isn't lost."""
+def _needs_alert(run: DagsterRun, record: EventLogRecord) -> bool:
+    """Return False for an old failure, a run that is retried, and a run whose command reports the failure itself."""
     age = datetime.now(UTC) - datetime.fromtimestamp(record.timestamp, UTC)
-    return age < TOO_OLD and trigger_of(run.tags) != "cli" and run.tags.get(WILL_RETRY_TAG) != "true"
+    return age < MAX_AGE and trigger_of(run.tags) != "cli" and run.tags.get(WILL_RETRY_TAG) != "true"
 
 
 def _send_failures(
-    channel: Channel, told: Told, alerts: Sequence[tuple[int, Alert | None]], seconds: float
+    channel: Channel, cursor: Cursor, alerts: Sequence[tuple[int, Alert | None]], seconds: float
 ) -> str | None:
     sent, end = 0, time.monotonic() + seconds
     for number, alert in alerts:
-        if number <= told[channel.name]:
+        if number <= cursor[channel.name]:
             continue
         if time.monotonic() > end:
             break
         if alert is not None:
             channel.send(alert)
             sent += 1
-        told[channel.name] = number
-    return f"of {counted(sent, 'failed run')}" if sent else None
+        cursor[channel.name] = number
+    return counted(sent, "failed run") if sent else None
 
 
-def _of_run(run: DagsterRun, record: EventLogRecord, settings: Settings) -> Alert:
-    accounts = _accounts(settings, run.run_id)
-    failed = {name: error for name, error in accounts.items() if error is not None}
+def _build_failure_alert(run: DagsterRun, record: EventLogRecord, settings: Settings) -> Alert:
+    errors = _read_errors(settings, run.run_id)
+    failed = [f"{name}: {error}" for name, error in errors.items() if error is not None]
     job = "chosen assets" if run.job_name.startswith("__") else run.job_name
     facts = {"job": run.job_name, "run": run.run_id, "trigger": trigger_of(run.tags)}
-    if accounts:
-        facts["symbols failed"] = f"{len(failed)} of {len(accounts)}"
-    told = [f"{name}: {error}" for name, error in failed.items()]
+    if errors:
+        facts["symbols failed"] = f"{len(failed)} of {len(errors)}"
     return Alert(
         kind="run_failure",
         title=f"Market Pipeline: run {run.run_id[:8]} of {job} failed",
-        text=_lines(told) or cause_of(record.event_log_entry.get_dagster_event()),
+        text=_join_lines(failed) or describe_failure(record.event_log_entry.get_dagster_event()),
         at=datetime.fromtimestamp(record.timestamp, UTC),
         facts=facts,
-        link=f"{_ui(settings)}/runs/{run.run_id}",
+        link=f"{_ui_url(settings)}/runs/{run.run_id}",
     )
 
 
-def _accounts(settings: Settings, run_id: str) -> Mapping[str, str | None]:
-    """Of each symbol that the run accounted for, why it failed; empty where it got to none, or nobody can say."""
+def _read_errors(settings: Settings, run_id: str) -> Mapping[str, str | None]:
+    """Return the error of each symbol with a load record of the run, None for one loaded well.
+
+    Empty if the run has no load record, or the warehouse can't be read.
+    """
     try:
         with warehouse_of(settings) as warehouse:
             return {row.symbol: row.error_details for row in run_history(warehouse, [run_id])}
@@ -197,32 +202,34 @@ def _accounts(settings: Settings, run_id: str) -> Mapping[str, str | None]:
         return {}
 
 
-def _staleness(known: set[str], stale: Mapping[str, Stale], settings: Settings, at: datetime) -> Alert | None:
-    """What to say to whoever knows these symbols to be stale; None where that is nothing.
+def _build_staleness_alert(
+    known: set[str], stale: Mapping[str, StaleSymbol], settings: Settings, at: datetime
+) -> Alert | None:
+    """Return the alert for a channel that knows these symbols as stale; None if nothing is new to it.
 
-    `at` stays the same from tick to tick: an alert that is sent again is the same, and so is its Idempotency-Key.
+    `at` stays the same from tick to tick: an alert that is sent again keeps its Idempotency-Key.
     """
     new = [name for name in stale if name not in known]
     if new:
         return Alert(
             kind="stale",
             title=f"Market Pipeline: {new[0] if len(new) == 1 else f'{len(new):,} symbols'} {are(len(new))} stale",
-            text=_lines([stale[name].told for name in new]),
+            text=_join_lines([stale[name].description for name in new]),
             at=at,
             facts={"symbols": ", ".join(new), "stale in all": str(len(stale))},
-            link=_ui(settings),
+            link=_ui_url(settings),
         )
     if known and not stale:
         return Alert(
-            "fresh", "Market Pipeline: all symbols are up to date again", "None is stale.", at, link=_ui(settings)
+            "fresh", "Market Pipeline: all symbols are up to date again", "None is stale.", at, link=_ui_url(settings)
         )
     return None
 
 
-def _lines(told: Sequence[str]) -> str:
-    more = [f"And {len(told) - MOST_LINES} more."] if len(told) > MOST_LINES else []
-    return "\n".join([*told[:MOST_LINES], *more])
+def _join_lines(lines: Sequence[str]) -> str:
+    more = [f"And {len(lines) - MOST_LINES} more."] if len(lines) > MOST_LINES else []
+    return "\n".join([*lines[:MOST_LINES], *more])
 
 
-def _ui(settings: Settings) -> str:
+def _ui_url(settings: Settings) -> str:
     return settings.dagster_ui_url or settings.dagster_webserver_url

@@ -1,4 +1,4 @@
-"""Renaming a symbol in Dagster: another asset, with the sessions that the warehouse holds of the symbol."""
+"""Renaming of a symbol's asset: the new asset gets the materializations of the sessions in the warehouse."""
 
 from collections.abc import Iterator
 
@@ -17,25 +17,25 @@ class RunUnderWayError(MarketPipelineError):
 
 
 def rename_asset(instance: DagsterInstance, renaming: Renaming) -> None:
-    """Report the symbol's settled sessions as materialized under its new name, and wipe the asset of the old one.
+    """Report the symbol's settled sessions as materialized under its new name, and wipe the old asset.
 
-    What comes to have the old name begins with grey cells. The old asset's runs stay.
+    A symbol that later takes the old name begins with grey cells. The old asset's runs stay.
 
     Raises:
-        RunUnderWayError: a run has not ended that covers the symbol; nothing is changed.
+        RunUnderWayError: a run that covers the symbol has not ended; nothing is changed.
     """
-    if run_id := _run_of(instance, renaming.old):
+    if run_id := _find_run(instance, renaming.old):
         raise RunUnderWayError(
             f"the run {run_id} covers {renaming.old.name} and has not ended: rename it afterwards, or end the run in "
             "the Dagster UI"
         )
-    if groups := list(_recorded(instance, renaming)):
+    if groups := list(_group_sessions(instance, renaming)):
         report_materializations(instance, asset_key(renaming.new), groups)
     instance.wipe_assets([asset_key(renaming.old)])
 
 
-def _recorded(instance: DagsterInstance, renaming: Renaming) -> Iterator[Materialized]:
-    """The sessions without a bar that the old asset has as materialized, and those with one."""
+def _group_sessions(instance: DagsterInstance, renaming: Renaming) -> Iterator[Materialized]:
+    """Yield the old asset's materialized sessions that have no bar, then the sessions that have one."""
     loaded = [session.isoformat() for session in renaming.sessions]
     without_bar = sorted(instance.get_materialized_partitions(asset_key(renaming.old)).difference(loaded))
     metadata = {"renamed_from": renaming.old.name}
@@ -45,8 +45,8 @@ def _recorded(instance: DagsterInstance, renaming: Renaming) -> Iterator[Materia
         yield Materialized(loaded, {**ONE_ROW, **metadata})
 
 
-def _run_of(instance: DagsterInstance, symbol: Symbol) -> str | None:
-    """A run under way that covers a symbol."""
+def _find_run(instance: DagsterInstance, symbol: Symbol) -> str | None:
+    """Return the id of a run under way that covers a symbol."""
     key = asset_key(symbol)
     runs = instance.get_runs(RunsFilter(statuses=NOT_FINISHED_STATUSES))
     return next((run.run_id for run in runs if key in (run.asset_selection or ())), None)

@@ -1,8 +1,8 @@
-"""The assets: `market_data/<SYMBOL>`, one a tracked symbol, partitioned by session.
+"""Assets `market_data/<SYMBOL>`: one per tracked symbol, partitioned by session.
 
-Declared as multi-assets of up to 50 symbols of one calendar: a multi-asset's cost grows with the square of its outputs,
-a run's with its number of steps. What a step does is in steps.py, which is imported when one is executed: frames and
-HTTP take half a second, which declaring the assets needn't. Concept:
+They are multi-assets (steps) of up to 50 symbols of one calendar: a multi-asset's cost grows with the square of its
+outputs, a run's with its number of steps. execution.py executes a step and is imported only then: frames and HTTP take
+half a second, which declaring the assets does not need. Concept:
 https://docs.dagster.io/guides/build/assets/defining-assets
 """
 
@@ -24,17 +24,17 @@ GROUPS = {"stock": "stocks", "etf": "etfs", "crypto": "crypto"}
 
 
 def asset_key(symbol: Symbol) -> dg.AssetKey:
-    """The asset of a symbol."""
+    """Return the key of a symbol's asset."""
     return dg.AssetKey(["market_data", symbol.name])
 
 
 def build_assets(symbols: Sequence[Symbol], today: date, *, in_one_process: bool = True) -> list[dg.AssetsDefinition]:
-    """The assets of these symbols, in steps of one calendar each.
+    """Build the assets of these symbols, in steps of one calendar each.
 
     Args:
-        symbols: the tracked ones.
+        symbols: the tracked symbols.
         today: the last day that may have a session.
-        in_one_process: whether a run's steps share what one of them has fetched. Else each plans for itself.
+        in_one_process: True if the steps of a run share a process, and with it one fetcher. Else each step plans alone.
     """
     steps = []
     for calendar_name in sorted({symbol.calendar for symbol in symbols}):
@@ -43,11 +43,11 @@ def build_assets(symbols: Sequence[Symbol], today: date, *, in_one_process: bool
         for number, first in enumerate(range(0, len(members), SYMBOLS_PER_STEP), start=1):
             name = f"bars_{calendar(calendar_name).market}_{number}"
             own = members[first : first + SYMBOLS_PER_STEP]
-            steps.append(_step(name, own, members if in_one_process else own, partitions))
+            steps.append(_build_step(name, own, members if in_one_process else own, partitions))
     return steps
 
 
-def _spec(symbol: Symbol) -> dg.AssetSpec:
+def _build_spec(symbol: Symbol) -> dg.AssetSpec:
     return dg.AssetSpec(
         asset_key(symbol),
         description=(
@@ -69,7 +69,7 @@ def _spec(symbol: Symbol) -> dg.AssetSpec:
 
 @cache
 def column_schema(table: Table) -> dg.TableSchema:
-    """A table's columns, as Dagster shows them."""
+    """Return a table's columns as Dagster shows them."""
     return dg.TableSchema(
         [
             dg.TableColumn(
@@ -83,12 +83,12 @@ def column_schema(table: Table) -> dg.TableSchema:
     )
 
 
-def _step(
+def _build_step(
     name: str, symbols: Sequence[Symbol], fetched_together: Sequence[Symbol], partitions: dg.DailyPartitionsDefinition
 ) -> dg.AssetsDefinition:
     @dg.multi_asset(
         name=name,
-        specs=[_spec(symbol) for symbol in symbols],
+        specs=[_build_spec(symbol) for symbol in symbols],
         check_specs=[check for symbol in symbols for check in check_specs(asset_key(symbol))],
         partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.single_run(),
@@ -101,15 +101,15 @@ def _step(
         if context.selected_asset_keys:
             load_symbols(
                 context,
-                _among(symbols, context.selected_asset_keys),
-                _among(fetched_together, context.job_def.asset_layer.selected_asset_keys),
+                _select(symbols, context.selected_asset_keys),
+                _select(fetched_together, context.job_def.asset_layer.selected_asset_keys),
             )
         else:
-            check_symbols(context, _among(symbols, {check.asset_key for check in context.selected_asset_check_keys}))
-        yield from ()  # no result: it would be of all sessions, where what was recorded is of those that are settled
+            check_symbols(context, _select(symbols, {check.asset_key for check in context.selected_asset_check_keys}))
+        yield from ()  # a result would cover all sessions of the run; execution.py records only the settled ones
 
     return step
 
 
-def _among(symbols: Sequence[Symbol], keys: Set[dg.AssetKey]) -> list[Symbol]:
+def _select(symbols: Sequence[Symbol], keys: Set[dg.AssetKey]) -> list[Symbol]:
     return [symbol for symbol in symbols if asset_key(symbol) in keys]

@@ -1,6 +1,6 @@
-"""Backfills that Dagster's daemon executes: starting one over a range of sessions, finding it again, cancelling it.
+"""Backfills executed by Dagster's daemon: start one over a range of sessions, find it, cancel it.
 
-They are backfills like those started in the Dagster UI, which are found here too. How one goes, backfill_jobs.py says.
+They equal backfills started in the Dagster UI, which are found here too. backfill_status.py reads their status.
 Concept: https://docs.dagster.io/guides/build/partitions-and-backfills/backfilling-data
 """
 
@@ -25,14 +25,14 @@ from market_pipeline.dagster_storage.internals import (
     make_new_backfill_id,
 )
 from market_pipeline.orchestration.assets import asset_key
-from market_pipeline.orchestration.backfill_status import ENDED, BackfillJob, jobs_of
+from market_pipeline.orchestration.backfill_status import ENDED, BackfillJob, describe_backfills
 from market_pipeline.orchestration.code_location import WebserverUnreachableError, ensure_loaded
 from market_pipeline.orchestration.partitions import session_partitions
-from market_pipeline.orchestration.rejected_backfills import MAX_WAIT, REFUSED, awaits_reload
+from market_pipeline.orchestration.rejected_backfills import MAX_WAIT, REJECTED, awaits_reload
 
 
 class NothingToBackfillError(UsageError):
-    """A backfill of no symbol was asked for."""
+    """A backfill was requested without a symbol."""
 
 
 def start_backfill(
@@ -46,22 +46,22 @@ def start_backfill(
     trigger: str = "api",
     now: datetime,
 ) -> BackfillJob:
-    """Hand Dagster's daemon a backfill of these symbols: one run a calendar. Returns at once, or after a reload.
+    """Start a backfill of these symbols, one run per calendar, in Dagster's daemon; return before it begins.
 
-    A symbol that Dagster's webserver doesn't know yet is loaded first, which takes seconds.
+    If Dagster's webserver has not loaded a symbol yet, it reloads the definitions first, which takes seconds.
 
     Args:
-        settings: where the webserver is.
-        instance: Dagster's.
-        warehouse: the database that the runs account to.
-        symbols: tracked ones; of any calendars.
+        settings: hold the webserver's URL.
+        instance: Dagster's instance.
+        warehouse: the database in which the runs store their load records.
+        symbols: tracked symbols, of any calendars.
         start: the first day.
         end: the last day; sessions that are not over at `now` are left out.
-        trigger: what `backfill_history` says started the runs. Not `cli`, whose runs are closed when no command runs.
-        now: the time, with a time zone.
+        trigger: the `trigger` of the load records. Not `cli`, whose runs are closed when no command runs.
+        now: the current time, with a time zone.
 
     Raises:
-        NothingToBackfillError: there are no symbols.
+        NothingToBackfillError: `symbols` is empty.
         NoSessionError: `start` is after `end`, or a calendar has no session that is over between them.
         ReloadError: Dagster can't load the symbols; nothing is started then.
     """
@@ -69,64 +69,64 @@ def start_backfill(
     if not symbols:
         raise NothingToBackfillError("there is no symbol to backfill: name at least one")
     runs = plan_range_runs(symbols, start, end, now)
-    unsure = _made_known(settings, symbols)
+    warning = _ensure_loaded(settings, symbols)
     backfill = PartitionBackfill.from_asset_graph_subset(
         backfill_id=make_new_backfill_id(),
         backfill_timestamp=now.timestamp(),
         tags={TRIGGER_TAG: trigger},
         dynamic_partitions_store=instance,
-        asset_graph_subset=_target(runs, now),
-        title=_title(symbols, start, end),
+        asset_graph_subset=_build_target(runs, now),
+        title=_build_title(symbols, start, end),
         description=None,
         run_config=None,
     )
     instance.add_backfill(backfill)
-    [job] = jobs_of(instance, warehouse, [backfill])
-    return replace(job, note=" ".join(note for note in (job.note, unsure) if note) or None)
+    [job] = describe_backfills(instance, warehouse, [backfill])
+    return replace(job, note=" ".join(note for note in (job.note, warning) if note) or None)
 
 
-def backfill_job(instance: DagsterInstance, warehouse: Engine, backfill_id: str) -> BackfillJob | None:
-    """The backfill of that id; None where there is none of any symbol."""
+def find_backfill(instance: DagsterInstance, warehouse: Engine, backfill_id: str) -> BackfillJob | None:
+    """Return the backfill with that id; None if there is none that covers a symbol."""
     found = instance.get_backfill(backfill_id)
-    return next(iter(jobs_of(instance, warehouse, [found] if found else [])), None)
+    return next(iter(describe_backfills(instance, warehouse, [found] if found else [])), None)
 
 
-def backfill_jobs(instance: DagsterInstance, warehouse: Engine, limit: int) -> list[BackfillJob]:
-    """The backfills of symbols among the newest `limit` of Dagster's, newest first."""
-    return jobs_of(instance, warehouse, instance.get_backfills(limit=limit))
+def list_backfills(instance: DagsterInstance, warehouse: Engine, limit: int) -> list[BackfillJob]:
+    """Return the backfills of symbols among Dagster's newest `limit`, newest first."""
+    return describe_backfills(instance, warehouse, instance.get_backfills(limit=limit))
 
 
-def unfinished_backfills(instance: DagsterInstance, warehouse: Engine) -> list[BackfillJob]:
-    """The backfills of symbols that have not ended, whoever started them."""
+def list_unfinished_backfills(instance: DagsterInstance, warehouse: Engine) -> list[BackfillJob]:
+    """Return the backfills of symbols that have not ended, including those started in the UI."""
     filters = (
         BulkActionsFilter(statuses=[BulkActionStatus.REQUESTED, BulkActionStatus.CANCELING]),
-        BulkActionsFilter(statuses=REFUSED, created_after=datetime.now(UTC) - MAX_WAIT),
+        BulkActionsFilter(statuses=REJECTED, created_after=datetime.now(UTC) - MAX_WAIT),
     )
     found = [backfill for each in filters for backfill in instance.get_backfills(filters=each)]
-    return [job for job in jobs_of(instance, warehouse, found) if job.status not in ENDED]
+    return [job for job in describe_backfills(instance, warehouse, found) if job.status not in ENDED]
 
 
-def same_backfill(
+def find_same_backfill(
     jobs: Sequence[BackfillJob], symbols: Sequence[Symbol], start: date, end: date, now: datetime
 ) -> BackfillJob | None:
-    """The one of these that covers what `start_backfill` would, and that nobody has cancelled; None if none does.
+    """Return the job that covers the same symbols and sessions and is not being cancelled; None if none does.
 
     Raises:
-        NoSessionError: there is nothing to cover.
+        NoSessionError: `start` is after `end`, or a calendar has no session that is over between them.
     """
     runs = plan_range_runs(sorted(set(symbols)), start, end, now)
     names = sorted({symbol.name for symbol in symbols})
     first, last = min(run.sessions[0] for run in runs), max(run.sessions[-1] for run in runs)
-    alike = (job for job in jobs if (job.symbols, job.start, job.end) == (names, first, last))
-    return next((job for job in alike if job.status != "cancelling"), None)
+    same = (job for job in jobs if (job.symbols, job.start, job.end) == (names, first, last))
+    return next((job for job in same if job.status != "cancelling"), None)
 
 
 def cancel_backfill(instance: DagsterInstance, warehouse: Engine, backfill_id: str) -> BackfillJob | None:
-    """Have Dagster's daemon cancel a backfill and its runs, unless it has ended; None where there is none.
+    """Cancel a backfill and its runs, unless it has ended, and return it; None if there is none.
 
-    What was loaded stays.
+    Dagster's daemon cancels them. Loaded bars stay.
     """
-    job = backfill_job(instance, warehouse, backfill_id)
+    job = find_backfill(instance, warehouse, backfill_id)
     backfill = instance.get_backfill(backfill_id)
     if job is None or backfill is None:
         return None
@@ -134,20 +134,20 @@ def cancel_backfill(instance: DagsterInstance, warehouse: Engine, backfill_id: s
         instance.update_backfill(backfill._replace(status=BulkActionStatus.CANCELING))
     elif backfill.status is BulkActionStatus.FAILED and awaits_reload(backfill):
         instance.update_backfill(backfill._replace(status=BulkActionStatus.CANCELED))
-    return backfill_job(instance, warehouse, backfill_id)
+    return find_backfill(instance, warehouse, backfill_id)
 
 
-def _made_known(settings: Settings, symbols: Sequence[Symbol]) -> str | None:
-    """See to it that Dagster knows the symbols; a note where it can't be asked."""
+def _ensure_loaded(settings: Settings, symbols: Sequence[Symbol]) -> str | None:
+    """Load the symbols in Dagster if needed; return a note for the user if its webserver can't be reached."""
     try:
         ensure_loaded(settings, symbols)
     except WebserverUnreachableError as error:
-        return f"Whether Dagster has loaded these symbols could not be asked: {error}. It waits for those that are new."
+        return f"Dagster was not asked to load these symbols: {error}. The backfill waits for those that are new."
     return None
 
 
-def _target(runs: Sequence[RangeRun], now: datetime) -> AssetGraphSubset:
-    """What the runs cover, as Dagster writes it down."""
+def _build_target(runs: Sequence[RangeRun], now: datetime) -> AssetGraphSubset:
+    """Return the symbols and sessions of the runs as Dagster stores them."""
     covered: dict[AssetKey, PartitionsSubset] = {}
     for run in runs:
         partitions = session_partitions(run.calendar, now.date())
@@ -157,6 +157,6 @@ def _target(runs: Sequence[RangeRun], now: datetime) -> AssetGraphSubset:
     return AssetGraphSubset(partitions_subsets_by_asset_key=covered)  # type: ignore[call-arg]
 
 
-def _title(symbols: Sequence[Symbol], start: date, end: date) -> str:
+def _build_title(symbols: Sequence[Symbol], start: date, end: date) -> str:
     named = ", ".join(symbol.name for symbol in symbols) if len(symbols) <= 4 else counted(len(symbols), "symbol")
     return f"{named}, {start} to {end}"

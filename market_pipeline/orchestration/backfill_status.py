@@ -1,7 +1,7 @@
-"""How a backfill of Dagster's goes, told by the accounts that its runs leave in the warehouse.
+"""Status of backfills, from the load records that their runs leave in the warehouse.
 
-Dagster fails a backfill for a missing bar that no run could load, and is half a minute late to say that one has ended;
-the accounts do neither. Knows backfills of symbols only. Starting and cancelling them is backfills.py's business.
+Dagster fails a backfill for a missing bar that no run could load, and notices its end half a minute late; the load
+records avoid both. Only backfills of symbols have a status here. backfill_launch.py starts and cancels them.
 """
 
 from collections import defaultdict
@@ -20,23 +20,23 @@ from market_pipeline.dagster_storage.internals import (
     PartitionBackfill,
     TimeWindowPartitionsSubset,
 )
-from market_pipeline.orchestration.failure_causes import cause_of, innermost
+from market_pipeline.orchestration.failure_causes import describe_failure, describe_root_cause
 from market_pipeline.orchestration.rejected_backfills import awaits_reload
-from market_pipeline.orchestration.scheduler_status import NOT_RUNNING, backfill_daemon_alive
+from market_pipeline.orchestration.scheduler_status import NOT_RUNNING, is_backfill_daemon_alive
 from market_pipeline.warehouse.load_history import COUNTERS, LoadCounters, run_history
 
 Status = Literal["requested", "running", "succeeded", "failed", "cancelling", "cancelled"]
-Account = Row
+LoadRecord = Row
 NOT_ALL_THERE = "Dagster shows it as failed, because bars are missing: `market-pipeline gaps` says which and why"
 ENDED: frozenset[Status] = frozenset({"succeeded", "failed", "cancelled"})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Progress(LoadCounters):
-    """How far a backfill has come: a session is done once its symbol is accounted for, whether well or not.
+class BackfillProgress(LoadCounters):
+    """Counters of a backfill. A session is done once a load record covers it, loaded well or not.
 
-    `sessions_*` are symbols times sessions. The last five are bars, and sessions without one after the load, of what
-    is done: the columns of `backfill_history`.
+    `sessions_*` are symbols times sessions. The others sum columns of `backfill_history` over the load records:
+    bars, and `missing`, sessions without a bar after the load.
     """
 
     sessions_total: int
@@ -49,9 +49,9 @@ class Progress(LoadCounters):
 
 @dataclass(frozen=True)
 class BackfillJob:
-    """A backfill and how it goes. Instants are in UTC; `start` and `end` are its first and last session.
+    """A backfill and its status. Times are in UTC; `start` and `end` are its first and last session.
 
-    `errors` says of each failed symbol why it failed, `error` why the backfill itself did, `note` what else to know.
+    `errors` holds the reason of each failed symbol, `error` that of the backfill itself, `note` a remark for the user.
     """
 
     id: str
@@ -62,62 +62,64 @@ class BackfillJob:
     created_at: datetime
     ended_at: datetime | None
     run_ids: Sequence[str]
-    progress: Progress
+    progress: BackfillProgress
     errors: Mapping[str, str]
     error: str | None
     note: str | None
 
 
-def jobs_of(instance: DagsterInstance, warehouse: Engine, backfills: Iterable[PartitionBackfill]) -> list[BackfillJob]:
-    """How these backfills go, in their order, but for those of no symbol."""
-    found = [(backfill, targets) for backfill in backfills if (targets := _targets(backfill))]
+def describe_backfills(
+    instance: DagsterInstance, warehouse: Engine, backfills: Iterable[PartitionBackfill]
+) -> list[BackfillJob]:
+    """Return the status of these backfills, in their order, without those that cover no symbol."""
+    found = [(backfill, targets) for backfill in backfills if (targets := _read_targets(backfill))]
     if not found:
         return []
-    runs = _runs(instance, [backfill.backfill_id for backfill, _ in found])
-    accounts = _accounts(warehouse, [run for several in runs.values() for run in several])
-    alive = backfill_daemon_alive(instance, datetime.now(UTC))
-    known = [
-        _Known(backfill, targets, runs[backfill.backfill_id], accounts[backfill.backfill_id])
+    runs = _read_runs(instance, [backfill.backfill_id for backfill, _ in found])
+    records = _read_load_records(warehouse, [run for several in runs.values() for run in several])
+    alive = is_backfill_daemon_alive(instance, datetime.now(UTC))
+    facts = [
+        _BackfillFacts(backfill, targets, runs[backfill.backfill_id], records[backfill.backfill_id])
         for backfill, targets in found
     ]
-    return [_job(instance, facts, alive=alive) for facts in known]
+    return [_build_job(instance, each, alive=alive) for each in facts]
 
 
 @dataclass(frozen=True)
-class _Known:
-    """What is known of a backfill: which sessions of which symbol it covers, its runs, and their newest accounts."""
+class _BackfillFacts:
+    """The stored facts of a backfill: the sessions it covers by symbol, its runs and their newest load records."""
 
     backfill: PartitionBackfill
     targets: Mapping[str, TimeWindowPartitionsSubset]
     runs: Sequence[RunRecord]
-    accounts: Sequence[Account]
+    records: Sequence[LoadRecord]
 
     @cached_property
     def done(self) -> Mapping[str, int]:
-        """How many sessions of each symbol are accounted for."""
-        of_symbol = defaultdict(list)
-        for account in self.accounts:
-            of_symbol[account.symbol].append(account)
-        return {name: _done(target, of_symbol[name]) for name, target in self.targets.items()}
+        """Number of sessions that are done, by symbol."""
+        by_symbol = defaultdict(list)
+        for record in self.records:
+            by_symbol[record.symbol].append(record)
+        return {name: _count_done(target, by_symbol[name]) for name, target in self.targets.items()}
 
     @cached_property
     def failures(self) -> Mapping[str, str]:
-        """Why symbols failed that were accounted for."""
-        return {account.symbol: account.error_details for account in self.accounts if not account.success}
+        """Error of each symbol whose load failed."""
+        return {record.symbol: record.error_details for record in self.records if not record.success}
 
     @property
     def unreached(self) -> list[str]:
-        """The symbols that are not wholly accounted for."""
+        """Symbols with sessions that are not done."""
         return [name for name, target in self.targets.items() if self.done[name] < len(target)]
 
     @property
     def all_done(self) -> bool:
-        """Whether nothing is left to do, however it went."""
+        """True if every session is done and every run has ended."""
         return not self.unreached and all(run.dagster_run.is_finished for run in self.runs)
 
     @property
     def status(self) -> Status:
-        """In one word."""
+        """Status of the backfill. The load records decide first, then Dagster's own status."""
         if self.all_done and not self.failures:
             return "succeeded"
         if self.backfill.status is BulkActionStatus.CANCELING:
@@ -131,72 +133,72 @@ class _Known:
         return "failed"
 
 
-def _job(instance: DagsterInstance, known: _Known, *, alive: bool) -> BackfillJob:
-    backfill, status = known.backfill, known.status
-    unreached = known.unreached if status == "failed" else []
-    error = _error(instance, known) if unreached else None
+def _build_job(instance: DagsterInstance, facts: _BackfillFacts, *, alive: bool) -> BackfillJob:
+    backfill, status = facts.backfill, facts.status
+    unreached = facts.unreached if status == "failed" else []
+    error = _find_error(instance, facts) if unreached else None
     missed = dict.fromkeys(unreached, f"its run ended before it was reached: {error}")
-    ended = max((run.end_time for run in known.runs if run.end_time), default=backfill.backfill_end_timestamp)
-    spans = [_span(target) for target in known.targets.values()]
+    ended = max((run.end_time for run in facts.runs if run.end_time), default=backfill.backfill_end_timestamp)
+    spans = [_span(target) for target in facts.targets.values()]
     return BackfillJob(
         id=backfill.backfill_id,
         status=status,
-        symbols=sorted(known.targets),
+        symbols=sorted(facts.targets),
         start=min(first for first, _ in spans),
         end=max(last for _, last in spans),
-        created_at=_instant(backfill.backfill_timestamp),
-        ended_at=_instant(ended) if ended and status in ENDED else None,
-        run_ids=[run.dagster_run.run_id for run in known.runs],
-        progress=_progress(known, failed=len({*known.failures, *missed})),
-        errors={**missed, **known.failures},
+        created_at=_utc(backfill.backfill_timestamp),
+        ended_at=_utc(ended) if ended and status in ENDED else None,
+        run_ids=[run.dagster_run.run_id for run in facts.runs],
+        progress=_sum_progress(facts, failed=len({*facts.failures, *missed})),
+        errors={**missed, **facts.failures},
         error=error,
-        note=_note(known, status, alive=alive),
+        note=_build_note(facts, status, alive=alive),
     )
 
 
-def _progress(known: _Known, *, failed: int) -> Progress:
-    succeeded = set(known.targets) - set(known.unreached) - set(known.failures)
-    return Progress(
-        sessions_total=sum(len(target) for target in known.targets.values()),
-        sessions_done=sum(known.done.values()),
-        symbols_total=len(known.targets),
+def _sum_progress(facts: _BackfillFacts, *, failed: int) -> BackfillProgress:
+    succeeded = set(facts.targets) - set(facts.unreached) - set(facts.failures)
+    return BackfillProgress(
+        sessions_total=sum(len(target) for target in facts.targets.values()),
+        sessions_done=sum(facts.done.values()),
+        symbols_total=len(facts.targets),
         symbols_succeeded=len(succeeded),
         symbols_failed=failed,
-        **{name: sum(getattr(account, name) for account in known.accounts) for name in (*COUNTERS, "missing")},
+        **{name: sum(getattr(record, name) for record in facts.records) for name in (*COUNTERS, "missing")},
     )
 
 
-def _note(known: _Known, status: Status, *, alive: bool) -> str | None:
+def _build_note(facts: _BackfillFacts, status: Status, *, alive: bool) -> str | None:
     if status in ENDED:
-        # Not before Dagster has noticed that it has ended, and only of what it then says.
-        differs = status == "succeeded" and known.backfill.status is BulkActionStatus.COMPLETED_FAILED
+        # Only once Dagster has noticed the end, and only if it then shows another status.
+        differs = status == "succeeded" and facts.backfill.status is BulkActionStatus.COMPLETED_FAILED
         return NOT_ALL_THERE if differs else None
     if not alive:
-        verb = "is cancelled" if status == "cancelling" else "goes on" if known.runs else "begins"
+        verb = "is cancelled" if status == "cancelling" else "goes on" if facts.runs else "begins"
         return f"{NOT_RUNNING}: start it with `market-pipeline up`; the backfill {verb} when it does"
-    if awaits_reload(known.backfill):
+    if awaits_reload(facts.backfill):
         return "Dagster's daemon has not loaded all of its symbols yet; it begins when they are, in a minute or two"
     return None
 
 
-def _error(instance: DagsterInstance, known: _Known) -> str:
-    """Why a backfill ended that did not come to the end of its work, in one line."""
-    if known.backfill.error is not None:
-        return innermost(known.backfill.error)
-    causes = [cause for run in known.runs if (cause := _run_error(instance, run))]
-    return causes[0] if causes else "its page in the Dagster UI says why"
+def _find_error(instance: DagsterInstance, facts: _BackfillFacts) -> str:
+    """Return the reason, in one line, for which a backfill ended before all its sessions were done."""
+    if facts.backfill.error is not None:
+        return describe_root_cause(facts.backfill.error)
+    causes = [cause for run in facts.runs if (cause := _find_run_error(instance, run))]
+    return causes[0] if causes else "see its page in the Dagster UI"
 
 
-def _run_error(instance: DagsterInstance, run: RunRecord) -> str | None:
+def _find_run_error(instance: DagsterInstance, run: RunRecord) -> str | None:
     if run.dagster_run.status is DagsterRunStatus.CANCELED:
         return f"the run {run.dagster_run.run_id} was cancelled"
     ended = instance.get_records_for_run(run.dagster_run.run_id, of_type=DagsterEventType.RUN_FAILURE, limit=1).records
     if not ended:
         return None
-    return cause_of(ended[0].event_log_entry.get_dagster_event())
+    return describe_failure(ended[0].event_log_entry.get_dagster_event())
 
 
-def _targets(backfill: PartitionBackfill) -> dict[str, TimeWindowPartitionsSubset]:
+def _read_targets(backfill: PartitionBackfill) -> dict[str, TimeWindowPartitionsSubset]:
     data = backfill.asset_backfill_data
     covered = data.target_subset.partitions_subsets_by_asset_key.items() if data else ()
     return {
@@ -206,39 +208,39 @@ def _targets(backfill: PartitionBackfill) -> dict[str, TimeWindowPartitionsSubse
     }
 
 
-def _runs(instance: DagsterInstance, backfill_ids: Sequence[str]) -> Mapping[str, Sequence[RunRecord]]:
-    """The runs of each backfill, oldest first."""
+def _read_runs(instance: DagsterInstance, backfill_ids: Sequence[str]) -> Mapping[str, Sequence[RunRecord]]:
+    """Return the runs of each backfill, oldest first."""
     runs = defaultdict(list)
     for run in instance.get_run_records(RunsFilter(tags={BACKFILL_ID_TAG: list(backfill_ids)}), ascending=True):
         runs[run.dagster_run.tags[BACKFILL_ID_TAG]].append(run)
     return runs
 
 
-def _accounts(warehouse: Engine, runs: Sequence[RunRecord]) -> Mapping[str, Sequence[Account]]:
-    """The accounts of each backfill; of a symbol and sessions that were tried again, the newest."""
-    of_run = {run.dagster_run.run_id: run.dagster_run.tags[BACKFILL_ID_TAG] for run in runs}
+def _read_load_records(warehouse: Engine, runs: Sequence[RunRecord]) -> Mapping[str, Sequence[LoadRecord]]:
+    """Return the load records of each backfill; of retries of the same symbol and sessions, the newest."""
+    backfill_of_run = {run.dagster_run.run_id: run.dagster_run.tags[BACKFILL_ID_TAG] for run in runs}
     newest = {
-        (of_run[row.run_id], row.symbol, row.start_date, row.end_date): row
-        for row in run_history(warehouse, list(of_run))
+        (backfill_of_run[row.run_id], row.symbol, row.start_date, row.end_date): row
+        for row in run_history(warehouse, list(backfill_of_run))
     }
-    accounts = defaultdict(list)
+    records = defaultdict(list)
     for (backfill_id, *_), row in newest.items():
-        accounts[backfill_id].append(row)
-    return accounts
+        records[backfill_id].append(row)
+    return records
 
 
-def _done(target: TimeWindowPartitionsSubset, accounts: Sequence[Account]) -> int:
-    """How many sessions of one symbol are accounted for. An account leaves out those after a delisting."""
+def _count_done(target: TimeWindowPartitionsSubset, records: Sequence[LoadRecord]) -> int:
+    """Count the done sessions of one symbol. A load record leaves out sessions after a delisting."""
     first, last = _span(target)
-    if any(account.start_date <= first and account.end_date >= last for account in accounts):
+    if any(record.start_date <= first and record.end_date >= last for record in records):
         return len(target)
-    return min(len(target), sum(int(account.sessions) for account in accounts))
+    return min(len(target), sum(int(record.sessions) for record in records))
 
 
 def _span(target: TimeWindowPartitionsSubset) -> tuple[date, date]:
-    """The first and the last day."""
+    """Return the first and the last day."""
     return target.first_start.date(), (target.included_time_windows[-1].end - timedelta(days=1)).date()
 
 
-def _instant(timestamp: float) -> datetime:
+def _utc(timestamp: float) -> datetime:
     return datetime.fromtimestamp(timestamp, UTC)

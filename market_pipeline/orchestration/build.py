@@ -1,4 +1,4 @@
-"""Dagster's definitions, built afresh from the settings and the tracked symbols."""
+"""Dagster's definitions, built from the settings and the tracked symbols at each load."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -11,18 +11,18 @@ from market_pipeline.orchestration.alert_sensors import build_alert_sensors
 from market_pipeline.orchestration.assets import build_assets
 from market_pipeline.orchestration.corporate_action_assets import build_corporate_actions
 from market_pipeline.orchestration.mart_assets import build_marts, marts_job
-from market_pipeline.orchestration.removed_symbols import symbols_under_way
-from market_pipeline.orchestration.resources import Loaded, pipeline_resource
+from market_pipeline.orchestration.removed_symbols import find_symbols_under_way
+from market_pipeline.orchestration.resources import OnLoaded, pipeline_resource
 from market_pipeline.orchestration.run_logs import set_run_logger
 from market_pipeline.orchestration.schedules import build_schedules
-from market_pipeline.orchestration.sensors import build_sensors, build_symbols_sensor
+from market_pipeline.orchestration.sensors import build_marts_sensor, build_symbols_sensor
 from market_pipeline.warehouse.database import warehouse_of
 from market_pipeline.warehouse.session_calendar import record_sessions
 from market_pipeline.warehouse.tracked_symbols import active_symbols, removed_symbols
 
 
 def build_definitions(settings: Settings) -> dg.Definitions:
-    """Everything Dagster needs to know, for the symbols tracked now.
+    """Build all definitions, for the symbols tracked now.
 
     Raises:
         MarketPipelineError: the database can't be read, or dbt can't read its project.
@@ -33,11 +33,11 @@ def build_definitions(settings: Settings) -> dg.Definitions:
 
 
 def step_executor(settings: Settings) -> dg.ExecutorDefinition:
-    """What executes the steps of Dagster's runs: the run's own process, or the workers if STEPS_ON_WORKERS says so."""
+    """Return the executor of a run's steps: in the run's process, or on workers if STEPS_ON_WORKERS is set."""
     if not settings.steps_on_workers:
-        # Fetching is bound by the vendor, loading by PostgreSQL: a process a step would cost seconds for nothing.
+        # The vendor bounds fetching, PostgreSQL loading: one process per step would cost seconds and gain nothing.
         return dg.in_process_executor
-    # One machine needs no Celery.
+    # Celery is an extra: installations on one machine lack it.
     from market_pipeline.orchestration.workers import steps_on_workers
 
     return steps_on_workers
@@ -45,25 +45,26 @@ def step_executor(settings: Settings) -> dg.ExecutorDefinition:
 
 def build_loading(
     settings: Settings,
-    loaded: Loaded = lambda _outcome: None,
+    on_loaded: OnLoaded = lambda _result: None,
     executor: dg.ExecutorDefinition = dg.in_process_executor,
-    also: Sequence[Symbol] = (),
+    extra_symbols: Sequence[Symbol] = (),
 ) -> dg.Definitions:
-    """What loads the warehouse: the symbols, splits and dividends, and what starts it.
+    """Build the assets of symbols, splits and dividends, their schedules, and the sensors of symbols and alerts.
 
     Args:
-        settings: say where the warehouse and the vendor are.
-        loaded: told each symbol's outcome.
-        executor: what executes the steps of runs.
-        also: symbols that have an asset though they may have been removed: a run that covers them accounts for that.
+        settings: name the warehouse and the vendor.
+        on_loaded: called with each symbol's load result.
+        executor: executes the steps of runs.
+        extra_symbols: symbols that get an asset though they may have been removed, so that a run covering them records
+            their failure.
 
     Raises:
-        MarketPipelineError: the database can't be read. No assets at all would be a lie about what is tracked.
+        MarketPipelineError: the database can't be read. Definitions without assets would hide the tracked symbols.
     """
     today = datetime.now(UTC).date()
     with warehouse_of(settings) as warehouse:
-        under_way = symbols_under_way(settings, removed_symbols(warehouse))
-        symbols = sorted({*active_symbols(warehouse), *under_way, *also})
+        under_way = find_symbols_under_way(settings, removed_symbols(warehouse))
+        symbols = sorted({*active_symbols(warehouse), *under_way, *extra_symbols})
         with warehouse.begin() as connection:
             record_sessions(connection, today)
     return dg.Definitions(
@@ -73,13 +74,13 @@ def build_loading(
         ],
         schedules=build_schedules(symbols, settings),
         sensors=[build_symbols_sensor(settings, symbols), *build_alert_sensors(settings)],
-        resources={"pipeline": pipeline_resource(settings, loaded)},
+        resources={"pipeline": pipeline_resource(settings, on_loaded)},
         executor=executor,
     )
 
 
 def build_analytics(settings: Settings, executor: dg.ExecutorDefinition = dg.in_process_executor) -> dg.Definitions:
-    """What is made of the warehouse's tables: the analysts' tables, built after the loads.
+    """Build the marts, the analysts' tables, with their job and the sensor that starts it after the loads.
 
     Raises:
         MarketPipelineError: the database can't be read, or dbt can't read its project.
@@ -90,6 +91,6 @@ def build_analytics(settings: Settings, executor: dg.ExecutorDefinition = dg.in_
     return dg.Definitions(
         assets=build_marts(settings, symbols),
         jobs=[job],
-        sensors=build_sensors(settings, job),
+        sensors=[build_marts_sensor(settings, job)],
         executor=executor,
     )

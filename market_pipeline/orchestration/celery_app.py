@@ -1,7 +1,7 @@
-"""The Celery app that those who hand out work and those who take it share, and whether a task is still being worked on.
+"""Celery app, shared by the launcher, the executor and the workers, and detection of lost tasks.
 
-Tasks are of two queues, `runs` and `steps`, and a worker serves one of them: a run that waits for its steps can't hold
-the place that they need. What the tasks do is dagster-celery's; who hands them out, workers.py says.
+Tasks have two queues, `runs` and `steps`, and a worker serves one of them, so that a run waiting for its steps does not
+take up the worker that they need. dagster-celery defines the tasks; workers.py submits them.
 """
 
 from typing import Any, Literal
@@ -15,52 +15,52 @@ from market_pipeline.dagster_storage.celery_internals import make_app
 
 Queue = Literal["runs", "steps"]
 
-TRIES, ANSWER_SECONDS = 3, 3.0
-"""A worker is gone once it has left this many questions without an answer, for so long each."""
+INSPECTIONS, RESPONSE_SECONDS = 3, 3.0
+"""A worker is lost after this many inspections without a response, each with this timeout."""
 
 CONNECT_SECONDS, SOCKET_SECONDS = 5.0, 10.0
-"""For Redis to take a connection and to answer. Workers wait for tasks a second at a time, and so within these."""
+"""Timeouts of Redis for connecting and for a response. Workers wait for tasks in calls of one second."""
 
 WAITING, BEGUN = "PENDING", "STARTED"
 
 _CONFIGURATION: dict[str, Any] = {
-    # Only a task that has begun tells who works on it.
+    # Celery stores a task's worker only if the start is tracked.
     "task_track_started": True,
-    # A worker takes a task when it can begin it, and never one that another worker could begin first.
+    # A worker takes a task only when it can begin it, so that no task waits while another worker is idle.
     "worker_prefetch_multiplier": 1,
     "worker_disable_prefetch": True,
-    # A process a task, as Dagster has without workers: no definitions of yesterday, and no memory kept.
+    # One process per task, as Dagster has without workers: the definitions are current, and no memory is kept.
     "worker_max_tasks_per_child": 1,
-    # Tasks are acknowledged as they begin, so this is for one whose worker died in the instant between.
+    # Tasks are acknowledged as they begin; this returns a task whose worker died between taking and beginning it.
     "broker_transport_options": {"visibility_timeout": 60},
     "broker_connection_retry_on_startup": True,
     "worker_redirect_stdouts": False,
-    # Who works on a run must be known for as long as it may take.
+    # Redis keeps a task's worker as long as a run may take: two days.
     "result_expires": 2 * 86_400,
 }
 
 
 class NoBrokerError(UsageError):
-    """There is no Redis to hand out work by."""
+    """No Redis is set for the queues."""
 
 
 def app_arguments(settings: Settings, queue: Queue) -> dict[str, Any]:
-    """What dagster-celery makes its Celery app of. It holds the broker's password: it is for this process alone.
+    """Return the arguments of dagster-celery's `make_app`. They hold the broker's password and stay in this process.
 
     Raises:
         NoBrokerError: CELERY_BROKER_URL is not set.
     """
     if settings.celery_broker_url is None:
         raise NoBrokerError(
-            "CELERY_BROKER_URL is not set: give the Redis that hands out work, as redis://:password@host:6379/0"
+            "CELERY_BROKER_URL is not set: set it to the Redis of the workers' queues, as redis://:password@host:6379/0"
         )
     url = settings.celery_broker_url.get_secret_value()
-    configuration = {**_CONFIGURATION, **_timeouts(), "task_default_queue": queue}
+    configuration = {**_CONFIGURATION, **_connection_options(), "task_default_queue": queue}
     return {"broker": url, "backend": url, "include": [], "config_source": configuration}
 
 
-def _timeouts() -> dict[str, Any]:
-    """Time limits of the connections to Redis: a machine that is gone without a word would hold the daemon for ever."""
+def _connection_options() -> dict[str, Any]:
+    """Return the time limits of connections to Redis: a machine that vanished would block the daemon for ever."""
     limits = {
         "socket_connect_timeout": CONNECT_SECONDS,
         "socket_timeout": SOCKET_SECONDS,
@@ -71,7 +71,7 @@ def _timeouts() -> dict[str, Any]:
 
 
 def celery_app(settings: Settings, queue: Queue) -> Celery:
-    """The app, for tasks of that queue.
+    """Return the app for tasks of that queue.
 
     Raises:
         NoBrokerError: CELERY_BROKER_URL is not set.
@@ -79,23 +79,23 @@ def celery_app(settings: Settings, queue: Queue) -> Celery:
     return make_app(app_arguments(settings, queue))  # type: ignore[no-untyped-call]
 
 
-def lost(task: AsyncResult) -> str | None:
-    """Why a task that was begun will never end; None where it may still. Takes 9 seconds where its worker is gone.
+def explain_loss(task: AsyncResult) -> str | None:
+    """Return why a begun task will never end; None while it may. Takes 9 seconds if its worker is lost.
 
-    Asks the worker itself whether it holds the task: an answer alone isn't enough, as a worker that was restarted
-    answers too. A task of which Redis has forgotten who began it is asked after everywhere.
+    It asks the worker for the task itself: a restarted worker responds too, without the task. If Redis has no record of
+    the task's worker, it asks all workers.
 
     Raises:
-        Exception: Redis can't be reached, which says nothing about the worker; of its client's types.
+        Exception: Redis can't be reached, which says nothing about the worker; an error of its client.
     """
     worker = None
-    for _ in range(TRIES):
-        known = task.backend.get_task_meta(task.id)
-        if known["status"] not in (WAITING, BEGUN):
+    for _ in range(INSPECTIONS):
+        meta = task.backend.get_task_meta(task.id)
+        if meta["status"] not in (WAITING, BEGUN):
             return None
-        worker = known["result"]["hostname"] if known["status"] == BEGUN else None
-        asked = task.app.control.inspect([worker] if worker else None, timeout=ANSWER_SECONDS)
-        answers = asked.query_task(task.id) or {}
-        if any(task.id in held for held in answers.values()):
+        worker = meta["result"]["hostname"] if meta["status"] == BEGUN else None
+        inspection = task.app.control.inspect([worker] if worker else None, timeout=RESPONSE_SECONDS)
+        responses = inspection.query_task(task.id) or {}
+        if any(task.id in held for held in responses.values()):
             return None
-    return f"The worker {worker} is gone" if worker else "No worker knows of it any more"
+    return f"The worker {worker} is gone" if worker else "No worker has it any more"

@@ -1,7 +1,8 @@
-"""Asset checks: what health.py asks of a symbol, answered at the end of each load.
+"""Asset checks: the checks of a symbol's health (quality/symbol_health.py), run at the end of each load.
 
-One unpartitioned check a question and asset, answered by the step that loads it, so that a symbol that fails has its
-answers too; executed alone, it answers without loading. Red is for what someone has to act on. Concept: https://docs.dagster.io/guides/test/asset-checks
+Each asset has one unpartitioned check per kind. The step that loads the asset runs it, so that a failed symbol is
+checked too; executed alone, it checks without loading. Only findings that need action are red. Concept:
+https://docs.dagster.io/guides/test/asset-checks
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,12 +19,12 @@ from market_pipeline.warehouse.load_history import LastLoad, last_loads
 
 
 def check_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
-    """The checks of one symbol's asset."""
+    """Return the checks of one symbol's asset."""
     return [dg.AssetCheckSpec(name, asset=key, description=statement) for name, statement in CHECKS.items()]
 
 
 def check_results(warehouse: Engine, symbols: Sequence[Symbol]) -> Iterator[dg.AssetCheckEvaluation]:
-    """The answers for some symbols of one calendar, at least one, as of now."""
+    """Yield the check results of symbols of one calendar, at least one, as of now."""
     names = [symbol.name for symbol in symbols]
     latest = latest_ended_session(symbols[0].calendar, datetime.now(UTC)) or date.max
     loads = last_loads(warehouse, names)

@@ -1,7 +1,7 @@
-"""Having Dagster load the project's definitions again, through its webserver, once other symbols are tracked.
+"""Reloads of the project's code location, requested from Dagster's webserver by GraphQL.
 
-A code location is loaded at its start and keeps the symbols of that moment. Which symbols are tracked, and when to ask,
-is the callers' business. GraphQL: https://docs.dagster.io/api/graphql
+A code location keeps the symbols that were tracked when it was loaded. Callers decide when to reload. GraphQL:
+https://docs.dagster.io/api/graphql
 """
 
 import json
@@ -14,16 +14,16 @@ from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.orchestration.assets import asset_key
 
-SENSOR = "tracked_symbols_changed"
-"""The sensor by which the project's code location is told from others."""
+TRACKED_SYMBOLS_SENSOR = "tracked_symbols_changed"
+"""A sensor of the project alone, which identifies its code location."""
 
 CONNECT_SECONDS = 2.0
-ANSWER_SECONDS = 15.0
+RESPONSE_SECONDS = 15.0
 ACCEPT_SECONDS = 1.0
-"""How long a request to reload is given to be refused. A reload takes longer."""
+"""Time in which the webserver rejects a reload that it can't start. A reload takes longer."""
 RELOAD_SECONDS = 120.0
 MOST_BYTES = 64_000_000
-"""An asset takes some 100 bytes of the largest response."""
+"""The largest response has some 100 bytes per asset."""
 
 _LOCATIONS = """
 query {
@@ -58,11 +58,11 @@ query ($keys: [AssetKeyInput!]) { assetNodes(assetKeys: $keys) { assetKey { path
 
 
 class WebserverUnreachableError(MarketPipelineError):
-    """No Dagster webserver answers at the address that the settings give."""
+    """No Dagster webserver responds at DAGSTER_WEBSERVER_URL."""
 
 
 class SlowWebserverError(WebserverUnreachableError):
-    """It doesn't answer in time."""
+    """The webserver does not respond in time."""
 
 
 class ReloadError(MarketPipelineError):
@@ -74,40 +74,40 @@ class ReloadUnfinishedError(ReloadError):
 
 
 def reload_code_location(url: str, timeout: float) -> None:
-    """Have the project's definitions loaded again; returns once they are.
+    """Reload the project's definitions in Dagster, and return once they are loaded.
 
     Args:
-        url: the webserver's address.
-        timeout: how many seconds the reload may take.
+        url: the webserver's URL.
+        timeout: seconds that the reload may take.
 
     Raises:
-        WebserverUnreachableError: no webserver answers there.
+        WebserverUnreachableError: no webserver responds there.
         ReloadUnfinishedError: the reload takes longer; it goes on.
-        ReloadError: the definitions can't be loaded. Dagster then has none until they can.
+        ReloadError: the definitions can't be loaded. Dagster has none until they can.
     """
-    for name in _locations(url):
+    for name in _find_locations(url):
         try:
-            answer = _ask(url, _RELOAD, timeout, name=name)["reloadRepositoryLocation"]
+            response = _query(url, _RELOAD, timeout, name=name)["reloadRepositoryLocation"]
         except SlowWebserverError:
             raise ReloadUnfinishedError(
                 f"Dagster has not loaded {name} again within {timeout:g} s: try again in a minute"
             ) from None
-        loaded = answer.get("locationOrLoadError") or answer
+        loaded = response.get("locationOrLoadError") or response
         if loaded["__typename"] != "RepositoryLocation":
             raise ReloadError(
-                f"Dagster can't load {name} again: {_cause(loaded)}. Mend that, then reload it on the Deployment page "
-                "of the Dagster UI"
+                f"Dagster can't load {name} again: {_describe_cause(loaded)}. Fix that, then reload it on the "
+                "Deployment page of the Dagster UI"
             )
 
 
 def request_reload(url: str) -> None:
-    """Have the project's definitions loaded again, without waiting until they are.
+    """Request a reload of the project's definitions without waiting for it.
 
     For code that runs in the code location itself, which ends with the reload.
 
     Raises:
-        WebserverUnreachableError: no webserver answers there.
-        ReloadError: the webserver refuses.
+        WebserverUnreachableError: no webserver responds there.
+        ReloadError: the webserver rejects the request.
     """
     try:
         reload_code_location(url, ACCEPT_SECONDS)
@@ -116,61 +116,61 @@ def request_reload(url: str) -> None:
 
 
 def ensure_loaded(settings: Settings, symbols: Sequence[Symbol]) -> None:
-    """Have the definitions loaded again unless Dagster's webserver knows the assets of all these symbols.
+    """Reload the definitions unless Dagster's webserver has the assets of all these symbols.
 
-    Dagster's daemon, which executes backfills, knows them seconds after its webserver with `dagster dev`, and up to a
+    Dagster's daemon, which executes backfills, has them seconds after its webserver with `dagster dev`, and up to a
     minute after it otherwise.
 
     Raises:
-        WebserverUnreachableError: no webserver answers at DAGSTER_WEBSERVER_URL.
+        WebserverUnreachableError: no webserver responds at DAGSTER_WEBSERVER_URL.
         ReloadError: the definitions can't be loaded, or don't hold the symbols all the same.
     """
     url = settings.dagster_webserver_url
-    if not _unknown(url, symbols):
+    if not _find_unknown(url, symbols):
         return
     reload_code_location(url, RELOAD_SECONDS)
-    if unknown := _unknown(url, symbols):
+    if unknown := _find_unknown(url, symbols):
         raise ReloadError(
-            f"Dagster, at {url}, has no asset of {', '.join(unknown)}: see with `market-pipeline symbols list` whether "
+            f"Dagster, at {url}, has no asset of {', '.join(unknown)}: check with `market-pipeline symbols list` that "
             "they are tracked, and that Dagster uses the same DATABASE_URL"
         )
 
 
-def _unknown(url: str, symbols: Sequence[Symbol]) -> list[str]:
+def _find_unknown(url: str, symbols: Sequence[Symbol]) -> list[str]:
     keys = {tuple(asset_key(symbol).path): symbol.name for symbol in symbols}
-    nodes = _ask(url, _ASSETS, ANSWER_SECONDS, keys=[{"path": path} for path in keys])["assetNodes"]
+    nodes = _query(url, _ASSETS, RESPONSE_SECONDS, keys=[{"path": path} for path in keys])["assetNodes"]
     known = {tuple(node["assetKey"]["path"]) for node in nodes}
     return [name for path, name in keys.items() if path not in known]
 
 
-def _locations(url: str) -> list[str]:
-    """The code locations of the project; where none is loaded, those that could not be."""
-    workspace = _ask(url, _LOCATIONS, ANSWER_SECONDS)["workspaceOrError"]
+def _find_locations(url: str) -> list[str]:
+    """Return the project's code locations; if none is loaded, those that failed to load."""
+    workspace = _query(url, _LOCATIONS, RESPONSE_SECONDS)["workspaceOrError"]
     entries = {entry["name"]: entry["locationOrLoadError"] for entry in workspace.get("locationEntries", [])}
-    ours = [name for name, loaded in entries.items() if loaded and SENSOR in _sensors(loaded)]
+    ours = [name for name, loaded in entries.items() if loaded and TRACKED_SYMBOLS_SENSOR in _sensor_names(loaded)]
     found = ours or [name for name, loaded in entries.items() if loaded and loaded["__typename"] == "PythonError"]
     if not found:
         raise ReloadError(f"the Dagster at {url} doesn't hold this project: set DAGSTER_WEBSERVER_URL to one that does")
     return found
 
 
-def _sensors(location: dict[str, Any]) -> set[str]:
+def _sensor_names(location: dict[str, Any]) -> set[str]:
     return {sensor["name"] for repository in location.get("repositories", []) for sensor in repository["sensors"]}
 
 
-def _cause(error: dict[str, Any]) -> str:
+def _describe_cause(error: dict[str, Any]) -> str:
     causes = [error, *error.get("causes", [])]
     return (str(causes[-1].get("message") or error["__typename"]).strip().splitlines()[0]).rstrip(".")
 
 
-def _ask(url: str, query: str, timeout: float, **variables: Any) -> dict[str, Any]:
-    import requests  # which the definitions, that are loaded often, ask nothing with
+def _query(url: str, query: str, timeout: float, **variables: Any) -> dict[str, Any]:
+    import requests  # imported here: loading the definitions, which is done often, needs no HTTP
     from urllib3.exceptions import HTTPError
 
     from market_pipeline.core.outbound_http import open_session, send
 
     unreachable = (
-        f"no Dagster webserver answers at {url}: start it with `market-pipeline up`, or set DAGSTER_WEBSERVER_URL to "
+        f"no Dagster webserver responds at {url}: start it with `market-pipeline up`, or set DAGSTER_WEBSERVER_URL to "
         "where it is"
     )
     try:

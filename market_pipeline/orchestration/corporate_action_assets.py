@@ -1,6 +1,6 @@
-"""The assets `splits` and `dividends`: one table each, of all tracked equities, refreshed as a whole.
+"""Assets `splits` and `dividends`: one table each, of all tracked equities, refreshed as a whole.
 
-What a run of them does is in corporate_action_steps.py, which is imported when one is executed.
+corporate_action_execution.py executes them, and is imported only then.
 """
 
 import dagster as dg
@@ -9,18 +9,18 @@ from market_pipeline.orchestration.assets import column_schema
 from market_pipeline.warehouse.corporate_action_refresh import DIVIDENDS, SPLITS, ActionTable
 
 GROUP = "corporate_actions"
-KEYS = [dg.AssetKey([actions.name]) for actions in (SPLITS, DIVIDENDS)]
+CORPORATE_ACTION_KEYS = [dg.AssetKey([actions.name]) for actions in (SPLITS, DIVIDENDS)]
 
 
 def build_corporate_actions() -> list[dg.AssetsDefinition]:
-    """Both assets."""
+    """Build both assets."""
     return [
-        _asset(SPLITS, "Stock splits of the tracked equities, announced ones included."),
-        _asset(DIVIDENDS, "Cash dividends of the tracked equities as paid, announced ones included."),
+        _build_asset(SPLITS, "Stock splits of the tracked equities, announced ones included."),
+        _build_asset(DIVIDENDS, "Cash dividends of the tracked equities as paid, announced ones included."),
     ]
 
 
-def _asset(actions: ActionTable, description: str) -> dg.AssetsDefinition:
+def _build_asset(actions: ActionTable, description: str) -> dg.AssetsDefinition:
     @dg.asset(
         key=[actions.name],
         description=description,
@@ -31,8 +31,8 @@ def _asset(actions: ActionTable, description: str) -> dg.AssetsDefinition:
         required_resource_keys={"pipeline"},
     )
     def table(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
-        from market_pipeline.orchestration.corporate_action_execution import refreshed
+        from market_pipeline.orchestration.corporate_action_execution import refresh_asset
 
-        return refreshed(context, actions)
+        return refresh_asset(context, actions)
 
     return table

@@ -1,6 +1,6 @@
-"""What a run of the assets `splits` and `dividends` does: ask the vendor for what is due, and store the answers.
+"""Execution of the assets `splits` and `dividends`: fetch what is due from the vendor, and store it.
 
-Which symbols are tracked is read at the start of each run, so that a new one needs no reload.
+Each run reads the tracked symbols at its start, so that a new one needs no reload.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -27,76 +27,77 @@ from market_pipeline.warehouse.corporate_action_refresh import (
 from market_pipeline.warehouse.corporate_actions import RefreshResult, refresh
 from market_pipeline.warehouse.tracked_symbols import active_symbols
 
-Ask = Callable[[date, date, Symbol | None], Iterable[Split | Dividend]]
+FetchActions = Callable[[date, date, Symbol | None], Iterable[Split | Dividend]]
 
-ASKED_BY: Mapping[str, Callable[[PolygonClient], Ask]] = {
+FETCHED_BY: Mapping[str, Callable[[PolygonClient], FetchActions]] = {
     SPLITS.name: lambda client: client.splits,
     DIVIDENDS.name: lambda client: client.dividends,
 }
-"""What of the vendor's client asks for each table."""
+"""The method of the vendor's client that fetches each table's rows."""
 
 
-def refreshed(context: dg.AssetExecutionContext, actions: ActionTable) -> dg.MaterializeResult[None]:
-    """Refresh one table, and say what came of it."""
+def refresh_asset(context: dg.AssetExecutionContext, actions: ActionTable) -> dg.MaterializeResult[None]:
+    """Refresh one table, and return the counters as metadata."""
     pipeline: Pipeline = context.resources.pipeline
-    ask = ASKED_BY[actions.name](pipeline.client)
-    inquiry, outcome = refresh_actions(pipeline, actions, ask, run_id=context.run.run_id, now=datetime.now(UTC))
-    if outcome.rejected or outcome.removed:
+    fetch = FETCHED_BY[actions.name](pipeline.client)
+    plan, result = refresh_actions(pipeline, actions, fetch, run_id=context.run.run_id, now=datetime.now(UTC))
+    if result.rejected or result.removed:
         context.log.warning(
-            "%d %s refused and %d taken out: see the table rejected_corporate_actions",
-            outcome.rejected,
+            "%d %s rejected and %d removed: see the table rejected_corporate_actions",
+            result.rejected,
             actions.name,
-            outcome.removed,
+            result.removed,
         )
-    return dg.MaterializeResult(metadata=_summary(inquiry, outcome))
+    return dg.MaterializeResult(metadata=_summarize(plan, result))
 
 
 def refresh_actions(
-    pipeline: Pipeline, actions: ActionTable, ask: Ask, *, run_id: str, now: datetime
+    pipeline: Pipeline, actions: ActionTable, fetch: FetchActions, *, run_id: str, now: datetime
 ) -> tuple[RefreshPlan, RefreshResult]:
-    """Bring one table to what the vendor lists; what was asked for, and what came of it.
+    """Refresh one table from the vendor's lists; return the plan of the requests, and the counters.
 
     Raises:
-        PolygonError: an answer can't be had; nothing is changed then.
-        MarketPipelineError: the database can't take what was answered; nothing is changed then.
+        PolygonError: a request failed; nothing is changed then.
+        MarketPipelineError: the database can't store a row; nothing is changed then.
     """
     symbols = {symbol.name: symbol for symbol in active_symbols(pipeline.warehouse)}
-    inquiry = plan_refresh(pipeline.warehouse, actions, symbols.values(), now)
-    listed = list(_listed(inquiry, symbols, ask))
+    plan = plan_refresh(pipeline.warehouse, actions, symbols.values(), now)
+    listed = list(_fetch_listed(plan, symbols, fetch))
     source = pipeline.client.source
-    outcome = refresh(pipeline.warehouse, actions, inquiry, listed, source=source, run_id=run_id, find_flags=find_flags)
-    return inquiry, outcome
+    result = refresh(pipeline.warehouse, actions, plan, listed, source=source, run_id=run_id, find_flags=find_flags)
+    return plan, result
 
 
-def _listed(inquiry: RefreshPlan, symbols: Mapping[str, Symbol], ask: Ask) -> Iterable[Action]:
-    """What the vendor lists of the symbols asked for, under the tables' names."""
-    for name in inquiry.in_full:
-        yield from _of([symbols[name]], _asked(FIRST_DAY, symbols[name], ask, again=name in inquiry.holding))
-    if inquiry.recent:
-        held = not inquiry.recent.isdisjoint(inquiry.holding)
-        yield from _of([symbols[name] for name in inquiry.recent], _asked(inquiry.since, None, ask, again=held))
+def _fetch_listed(plan: RefreshPlan, symbols: Mapping[str, Symbol], fetch: FetchActions) -> Iterable[Action]:
+    """Fetch the events of the plan's symbols, and name them as the tables do."""
+    for name in plan.in_full:
+        events = _fetch(FIRST_DAY, symbols[name], fetch, retry=name in plan.holding)
+        yield from _select([symbols[name]], events)
+    if plan.recent:
+        events = _fetch(plan.since, None, fetch, retry=not plan.recent.isdisjoint(plan.holding))
+        yield from _select([symbols[name] for name in plan.recent], events)
 
 
-def _asked(start: date, symbol: Symbol | None, ask: Ask, *, again: bool) -> Iterable[Split | Dividend]:
-    """An answer; a second one where the first lists nothing of what there was: under load the vendor does that."""
-    answer = ask(start, LAST_DAY, symbol)
-    return ask(start, LAST_DAY, symbol) if again and not answer else answer
+def _fetch(start: date, symbol: Symbol | None, fetch: FetchActions, *, retry: bool) -> Iterable[Split | Dividend]:
+    """Fetch events, twice if the first response is empty though rows are stored: under load the vendor sends that."""
+    events = fetch(start, LAST_DAY, symbol)
+    return fetch(start, LAST_DAY, symbol) if retry and not events else events
 
 
-def _of(symbols: Iterable[Symbol], answer: Iterable[Split | Dividend]) -> Iterable[Action]:
+def _select(symbols: Iterable[Symbol], events: Iterable[Split | Dividend]) -> Iterable[Action]:
     names = {symbol.vendor_ticker: symbol.name for symbol in symbols}
-    for event in answer:
+    for event in events:
         if event.ticker in names:
             values = asdict(event)
             yield {"symbol": names[values.pop("ticker")], **values}
 
 
-def _summary(inquiry: RefreshPlan, outcome: RefreshResult) -> dict[str, int]:
-    counts = asdict(outcome)
+def _summarize(plan: RefreshPlan, result: RefreshResult) -> dict[str, int]:
+    counts = asdict(result)
     return {
         "dagster/row_count": counts.pop("held"),
-        "symbols_asked_in_full": len(inquiry.in_full),
-        "symbols_asked_for_recent": len(inquiry.recent),
-        "listed": outcome.total,
+        "symbols_asked_in_full": len(plan.in_full),
+        "symbols_asked_for_recent": len(plan.recent),
+        "listed": result.total,
         **counts,
     }

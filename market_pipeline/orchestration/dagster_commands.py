@@ -1,6 +1,6 @@
-"""Checks of Dagster's own commands: `dagster asset materialize`, `dagster job execute`, `dg launch`.
+"""Check of Dagster's own commands `dagster asset materialize`, `dagster job execute` and `dg launch`.
 
-They load the definitions in their own process, and end with a traceback where partitions were not chosen.
+They load the definitions in their own process, and end with a traceback if no partition was chosen.
 """
 
 import click
@@ -12,10 +12,10 @@ _COMMANDS = ("materialize", "execute", "launch")
 
 
 def check_command(definitions: dg.Definitions) -> None:
-    """Check that the command that loads the definitions, if one of Dagster's does, says which partitions it means.
+    """Check that one of Dagster's commands, if it loads the definitions, names the partitions to materialize.
 
     Raises:
-        PartitionError: it doesn't, and what it selects is partitioned.
+        PartitionError: it names none, and its selection is partitioned.
     """
     command = click.get_current_context(silent=True)
     if command is None or command.info_name not in _COMMANDS:

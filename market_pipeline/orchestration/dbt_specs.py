@@ -1,7 +1,7 @@
-"""dbt's models and tests as Dagster's specs of assets and checks, read from dbt's manifest.
+"""Specs of assets and checks for dbt's models and tests, read from dbt's manifest.
 
-They are those that dagster-dbt makes, to the last tag: a test compares them. But importing that brings dbt, which takes
-a second of every process that loads the definitions; so it is imported only when a build runs, by marts_build.py.
+They equal those of dagster-dbt to the last tag: a test compares them. Importing dagster-dbt brings dbt, a second of
+every process that loads the definitions; so only mart_build.py imports it, when a build runs.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,24 +14,24 @@ import dagster as dg
 OWNERS = ["team:market-data"]
 
 Node = Mapping[str, Any]
-"""A model, source or test of the manifest. https://docs.getdbt.com/reference/artifacts/manifest-json"""
+"""A model, source or test in the manifest. https://docs.getdbt.com/reference/artifacts/manifest-json"""
 
 
 def node_key(node: Node) -> dg.AssetKey:
-    """Models are named by schema and table, sources as the assets that load them."""
+    """Return a node's asset key: schema and table of a model, the name of the asset that loads a source."""
     is_source = node["resource_type"] == "source"
     return dg.AssetKey([node["name"]]) if is_source else dg.AssetKey([node["schema"], node["name"]])
 
 
-def model_specs(manifest: Mapping[str, Any]) -> Iterator[dg.AssetSpec]:
-    """A spec of each model."""
+def dbt_model_specs(manifest: Mapping[str, Any]) -> Iterator[dg.AssetSpec]:
+    """Yield the spec of each model."""
     database = manifest["metadata"]["adapter_type"]
     for node in manifest["nodes"].values():
         if node["resource_type"] == "model":
             code = node["raw_code"]
             yield dg.AssetSpec(
                 node_key(node),
-                deps=list(_deps(manifest, node)),
+                deps=list(_build_deps(manifest, node)),
                 description=f"{node['description']}\n\n#### Raw SQL:\n```sql\n{indent(code, '    ')}\n```",
                 metadata={
                     "dagster-dbt/materialization_type": node["config"]["materialized"],
@@ -49,11 +49,11 @@ def model_specs(manifest: Mapping[str, Any]) -> Iterator[dg.AssetSpec]:
             )
 
 
-def check_specs(manifest: Mapping[str, Any]) -> Iterator[dg.AssetCheckSpec]:
-    """A spec of each test of the models' content, on the model that it is of."""
+def dbt_check_specs(manifest: Mapping[str, Any]) -> Iterator[dg.AssetCheckSpec]:
+    """Yield the spec of each data test, on the model that it tests."""
     for unique_id, test in manifest["nodes"].items():
-        if test["resource_type"] == "test" and (model := _tested(manifest, test)):
-            parents = {node_key(_node(manifest, parent)) for parent in test["depends_on"]["nodes"]}
+        if test["resource_type"] == "test" and (model := _find_tested(manifest, test)):
+            parents = {node_key(_find_node(manifest, parent)) for parent in test["depends_on"]["nodes"]}
             yield dg.AssetCheckSpec(
                 test["name"],
                 asset=node_key(model),
@@ -65,7 +65,7 @@ def check_specs(manifest: Mapping[str, Any]) -> Iterator[dg.AssetCheckSpec]:
 
 
 def table_metadata(node: Node) -> dict[str, Any]:
-    """The table that a model makes, or a source is, and its columns."""
+    """Return the metadata that names the table of a model or source, and its columns."""
     columns = [
         dg.TableColumn(name, column["data_type"] or "?", column["description"], tags=dict.fromkeys(column["tags"], ""))
         for name, column in node["columns"].items()
@@ -74,24 +74,24 @@ def table_metadata(node: Node) -> dict[str, Any]:
     return {"dagster/column_schema": dg.TableSchema(columns), "dagster/table_name": ".".join(table)}
 
 
-def _deps(manifest: Mapping[str, Any], model: Node) -> Iterator[dg.AssetDep]:
+def _build_deps(manifest: Mapping[str, Any], model: Node) -> Iterator[dg.AssetDep]:
     storage = {"dagster/storage_kind": manifest["metadata"]["adapter_type"]}
     for parent in dict.fromkeys(model["depends_on"]["nodes"]):
-        node = _node(manifest, parent)
+        node = _find_node(manifest, parent)
         is_source = node["resource_type"] == "source"
         yield dg.AssetDep(node_key(node), metadata={**table_metadata(node), **storage} if is_source else None)
 
 
-def _tested(manifest: Mapping[str, Any], test: Node) -> Node | None:
-    """What a test is of: the model that it stands at, the only one that it reads, or the one that it names."""
+def _find_tested(manifest: Mapping[str, Any], test: Node) -> Node | None:
+    """Return the tested node: the one named, else the only one read, else the one declaring the test."""
     if named := test["config"]["meta"].get("dagster", {}).get("ref"):
         models = (node for node in manifest["nodes"].values() if node["resource_type"] == "model")
         return next((model for model in models if model["name"] == named["name"]), None)
     parents = test["depends_on"]["nodes"]
     unique_id = parents[0] if len(parents) == 1 else test.get("attached_node")
-    return _node(manifest, unique_id) if unique_id else None
+    return _find_node(manifest, unique_id) if unique_id else None
 
 
-def _node(manifest: Mapping[str, Any], unique_id: str) -> Node:
+def _find_node(manifest: Mapping[str, Any], unique_id: str) -> Node:
     found: Node = manifest["nodes"].get(unique_id) or manifest["sources"][unique_id]
     return found

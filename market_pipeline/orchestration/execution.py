@@ -1,6 +1,6 @@
-"""What a step of the assets does when it is executed: load its symbols, say so, and answer their checks.
+"""Execution of a step of the assets: load its symbols, record materializations, and run their checks.
 
-The work itself is `market_pipeline.ingest`; here it is told to Dagster.
+`market_pipeline.ingest` does the loading; this module connects it with Dagster.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,8 +32,8 @@ from market_pipeline.warehouse.tracked_symbols import NotTrackedError, Reference
 
 
 @dataclass(frozen=True)
-class _OfTracked:
-    """A vendor that isn't asked about symbols that were removed since the run was requested."""
+class _TrackedVendor:
+    """A vendor that gets no request for a symbol removed since the run was requested."""
 
     vendor: Vendor
     tracked: frozenset[Symbol]
@@ -45,18 +45,19 @@ class _OfTracked:
     def bars(self, symbol: Symbol, last: date) -> FetchedBars:
         if symbol not in self.tracked:
             raise NotTrackedError(
-                f"{symbol.name} is no longer tracked: `market-pipeline symbols add {symbol.name}` takes it up again"
+                f"{symbol.name} is no longer tracked: `market-pipeline symbols add {symbol.name}` tracks it again"
             )
         return self.vendor.bars(symbol, last)
 
 
 def load_symbols(context: dg.AssetExecutionContext, symbols: Sequence[Symbol], in_run: Sequence[Symbol]) -> None:
-    """Load the run's sessions of a step's symbols, one materialization event a session that is settled.
+    """Load the run's sessions of a step's symbols, and record one materialization per settled session.
 
-    Settled is a session whose bar is there, or of which the vendor has answered that there is none.
+    A session is settled if its bar is stored, or if the vendor has confirmed that there is none. Requests are planned
+    for all symbols of the run that share a process (`in_run`).
 
-    What to ask of the vendor is planned for all symbols of the run that share a process. A symbol that fails leaves its
-    partitions failed and the run red; its neighbours are loaded and stay materialized.
+    Raises:
+        dagster.Failure: no partition was chosen, or symbols failed. The others are loaded and stay materialized.
     """
     try:
         check_partitions_chosen(context.run.tags)
@@ -66,10 +67,10 @@ def load_symbols(context: dg.AssetExecutionContext, symbols: Sequence[Symbol], i
     sessions = [date.fromisoformat(key) for key in context.partition_keys]
     delisted = delistings(pipeline.warehouse)
     run = Run(context.run.run_id, trigger_of(context.run.tags))
-    fetcher = pipeline.fetcher(_trading(in_run, delisted, sessions[0]) or in_run, sessions)
-    vendor = _OfTracked(fetcher, frozenset(active_symbols(pipeline.warehouse)))
-    outcomes = []
-    for outcome in ingest(
+    fetcher = pipeline.fetcher(_select_trading(in_run, delisted, sessions[0]) or in_run, sessions)
+    vendor = _TrackedVendor(fetcher, frozenset(active_symbols(pipeline.warehouse)))
+    results = []
+    for result in ingest(
         symbols,
         sessions,
         vendor=vendor,
@@ -80,57 +81,57 @@ def load_symbols(context: dg.AssetExecutionContext, symbols: Sequence[Symbol], i
         at_once=pipeline.at_once,
         fetch_list_date=pipeline.client.list_date,
     ):
-        outcomes.append(outcome)
-        pipeline.loaded(outcome)  # first: it is loaded, whether Dagster's database can still take that or not
-        _record(context, outcome)
+        results.append(result)
+        pipeline.on_loaded(result)  # first: the bars are stored, even if Dagster's database fails now
+        _record(context, result)
     check_symbols(context, symbols)
-    failures = [under(outcome.symbol, outcome.error) for outcome in outcomes if outcome.error is not None]
+    failures = [under(result.symbol, result.error) for result in results if result.error is not None]
     if failures:
-        # Asking again at once can't help: what could be retried, the client has retried.
+        # No retry of the step: the client has retried the requests already.
         raise dg.Failure(
             f"{len(failures)} of {counted(len(symbols), 'symbol')} failed. " + " ".join(failures), allow_retries=False
         )
 
 
 def check_symbols(context: dg.AssetExecutionContext, symbols: Sequence[Symbol]) -> None:
-    """Answer the checks of these symbols, which are of one calendar."""
+    """Run the checks of these symbols, which are of one calendar."""
     pipeline: Pipeline = context.resources.pipeline
     record_check_results(context, list(check_results(pipeline.warehouse, symbols)))
 
 
-def _trading(symbols: Sequence[Symbol], delisted: Mapping[str, Reference], first: date) -> list[Symbol]:
-    """Those that were still on the market at the run's first session: the others need no request."""
+def _select_trading(symbols: Sequence[Symbol], delisted: Mapping[str, Reference], first: date) -> list[Symbol]:
+    """Return the symbols that were not delisted before the run's first session: the others need no request."""
     ended = {name for name, known in delisted.items() if known.delisted_on is not None and known.delisted_on < first}
     return [symbol for symbol in symbols if symbol.name not in ended]
 
 
-def _record(context: dg.AssetExecutionContext, outcome: LoadResult) -> None:
-    """Record the sessions whose bar is there, and with no rows those of which the vendor has answered that none is.
+def _record(context: dg.AssetExecutionContext, result: LoadResult) -> None:
+    """Record sessions with a bar as materialized with one row, and empty sessions with none.
 
-    Dagster's own result would be of all that the run covers. The newest session's event, which the UI shows first, says
-    what the run did in all.
+    Dagster's own result would cover all sessions of the run. The newest session's event, which the UI shows first,
+    holds the counters of the whole load.
     """
-    groups = [Materialized([str(day) for day in sorted(outcome.present)], ONE_ROW)] if outcome.present else []
-    without_bar = {**outcome.empty, **outcome.ended}
+    groups = [Materialized([str(day) for day in sorted(result.present)], ONE_ROW)] if result.present else []
+    without_bar = {**result.empty, **result.ended}
     for reason in dict.fromkeys(without_bar.values()):
         sessions = [str(day) for day, why in without_bar.items() if why == reason]
         groups.append(Materialized(sessions, {**NO_ROW, "reason": reason}))
     if groups:
         groups.sort(key=lambda group: group.partitions[-1])
-        record_materializations(context, dg.AssetKey(["market_data", outcome.symbol]), groups, _summary(outcome))
+        record_materializations(context, dg.AssetKey(["market_data", result.symbol]), groups, _summarize(result))
 
 
-def _summary(outcome: LoadResult) -> dict[str, int | float | str]:
-    waited = {"waited_seconds": round(outcome.waited_seconds, 3)} if outcome.waited_seconds else {}
+def _summarize(result: LoadResult) -> dict[str, int | float | str]:
+    waited = {"waited_seconds": round(result.waited_seconds, 3)} if result.waited_seconds else {}
     return {
-        "first_session": outcome.first_session.isoformat(),
-        "last_session": outcome.last_session.isoformat(),
-        "sessions": outcome.sessions,
-        "sessions_answered": outcome.answered,
-        "sessions_refused": outcome.refused,
-        "sessions_empty": len(outcome.empty),
-        "sessions_missing": outcome.missing - len(outcome.empty),
-        "requests": outcome.requests,
-        **{name: getattr(outcome, name) for name in BAR_COUNTERS},
+        "first_session": result.first_session.isoformat(),
+        "last_session": result.last_session.isoformat(),
+        "sessions": result.sessions,
+        "sessions_answered": result.answered,
+        "sessions_refused": result.refused,
+        "sessions_empty": len(result.empty),
+        "sessions_missing": result.missing - len(result.empty),
+        "requests": result.requests,
+        **{name: getattr(result, name) for name in BAR_COUNTERS},
         **waited,
     }

@@ -1,4 +1,4 @@
-"""Dagster's instance for those who only look on: opening it as the others do would make its database and tables."""
+"""Dagster's instance for read-only commands: unlike run_launch.open_instance, it makes no database and no tables."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,12 +16,12 @@ from market_pipeline.warehouse.database_errors import unavailable_error
 
 
 @contextmanager
-def existing_instance(settings: Settings, warehouse: Engine) -> Iterator[DagsterInstance | None]:
-    """Dagster's instance, None where no Dagster has ever made its tables.
+def open_existing_instance(settings: Settings, warehouse: Engine) -> Iterator[DagsterInstance | None]:
+    """Open Dagster's instance; None if its tables have never been made.
 
     Args:
-        settings: say where its database is.
-        warehouse: reachable; it may be on the same server.
+        settings: name its database.
+        warehouse: the warehouse, which must be reachable; it may be on the same server.
 
     Raises:
         DagsterDatabaseError: the database can't be used.

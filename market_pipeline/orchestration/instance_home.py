@@ -1,4 +1,4 @@
-"""Dagster's home: the folder in which its own programs find dagster.yaml and keep what little they write to files."""
+"""DAGSTER_HOME: the folder in which Dagster's services find dagster.yaml and keep their few files."""
 
 import os
 import shutil
@@ -9,12 +9,12 @@ from market_pipeline.core.settings import Settings, project_dir
 
 
 def dagster_home(settings: Settings) -> Path:
-    """Return DAGSTER_HOME, else a folder below the data folder, with the project's dagster.yaml as it is now."""
+    """Return DAGSTER_HOME, else a folder below the data folder, with the project's current dagster.yaml."""
     if given := os.environ.get("DAGSTER_HOME"):
         return Path(given)
     home = settings.dagster_dir
     home.mkdir(parents=True, exist_ok=True)
-    partial = home / f"{uuid4().hex}.partial"  # others may be reading the one that is there
+    partial = home / f"{uuid4().hex}.partial"  # other processes may be reading the present file
     shutil.copyfile(project_dir() / "dagster.yaml", partial)
     partial.replace(home / "dagster.yaml")
     return home

@@ -1,7 +1,7 @@
-"""The analysts' tables in Dagster: dbt's models as assets, its tests as their checks, downstream of every symbol.
+"""Marts, the analysts' tables, in Dagster: dbt's models as assets, its tests as their checks.
 
-Between the two are the warehouse's tables, which the loads write and the models read. All models are built together,
-once what feeds them has changed. What they are is in `dbt/`, how they are built in marts_build.py. Concept:
+They are downstream of the warehouse's tables, which are downstream of every symbol. All models are built together, once
+their inputs have changed. `dbt/` defines them, mart_build.py builds them. Concept:
 https://docs.dagster.io/integrations/libraries/dbt
 """
 
@@ -16,12 +16,12 @@ from market_pipeline.core.symbols import Symbol
 from market_pipeline.dagster_storage.internals import UnresolvedAssetJobDefinition
 from market_pipeline.dbt_project import manifest
 from market_pipeline.orchestration.assets import asset_key
-from market_pipeline.orchestration.dbt_specs import OWNERS, check_specs, model_specs, table_metadata
+from market_pipeline.orchestration.dbt_specs import OWNERS, dbt_check_specs, dbt_model_specs, table_metadata
 
 Job = UnresolvedAssetJobDefinition
 JOB = "marts_job"
 
-MADE_OF = {
+UPSTREAM = {
     "market_data": [],  # of all symbols' assets
     "market_data_revisions": ["market_data"],
     "backfill_history": ["market_data"],
@@ -31,11 +31,11 @@ MADE_OF = {
     "tracked_symbols": [],
     "corporate_action_inquiries": ["splits", "dividends"],
 }
-"""The warehouse's tables that the models read, and what each is written with. The others are assets of their own."""
+"""The warehouse's tables that the models read, and the assets that each is loaded from. Others have their own asset."""
 
 
 def build_marts(settings: Settings, symbols: Sequence[Symbol]) -> list[dg.AssetsDefinition | dg.AssetSpec]:
-    """The models as assets, and the warehouse's tables that they read.
+    """Build the models' assets, and those of the warehouse's tables that they read.
 
     Raises:
         DbtError: the dbt project can't be read.
@@ -44,28 +44,28 @@ def build_marts(settings: Settings, symbols: Sequence[Symbol]) -> list[dg.Assets
 
     @dg.multi_asset(
         name="marts",
-        specs=list(model_specs(project)),
-        check_specs=list(check_specs(project)),
+        specs=list(dbt_model_specs(project)),
+        dbt_check_specs=list(dbt_check_specs(project)),
         can_subset=True,
         op_tags={"dagster_dbt/select": "fqn:*"},
         allow_arbitrary_check_specs=True,
     )
     def marts(context: dg.AssetExecutionContext) -> Iterator[Any]:
-        from market_pipeline.orchestration.mart_build import built
+        from market_pipeline.orchestration.mart_build import build_selected_models
 
-        yield from built(context, settings)
+        yield from build_selected_models(context, settings)
 
-    return [marts, *_tables(project, symbols)]
+    return [marts, *_build_table_specs(project, symbols)]
 
 
-def _tables(project: Mapping[str, Any], symbols: Sequence[Symbol]) -> Iterator[dg.AssetSpec]:
+def _build_table_specs(project: Mapping[str, Any], symbols: Sequence[Symbol]) -> Iterator[dg.AssetSpec]:
     for source in project["sources"].values():
         name = source["name"]
-        if name in MADE_OF:
-            made_of = [asset_key(symbol) for symbol in symbols] if name == "market_data" else MADE_OF[name]
+        if name in UPSTREAM:
+            upstream = [asset_key(symbol) for symbol in symbols] if name == "market_data" else UPSTREAM[name]
             yield dg.AssetSpec(
                 name,
-                deps=made_of,
+                deps=upstream,
                 description=source["description"],
                 group_name="warehouse",
                 kinds={"postgres"},
@@ -75,5 +75,5 @@ def _tables(project: Mapping[str, Any], symbols: Sequence[Symbol]) -> Iterator[d
 
 
 def marts_job() -> Job:
-    """The job that builds all models and runs all their tests."""
+    """Return the job that builds all models and runs all their tests."""
     return dg.define_asset_job(JOB, selection=dg.AssetSelection.groups("analytics", "analytics_staging"))

@@ -1,6 +1,6 @@
-"""What a build of the analysts' tables does: run dbt, and tell Dagster what dbt tells, by dagster-dbt.
+"""Build of the marts: run dbt, and pass its results on to Dagster by dagster-dbt.
 
-Importing this takes more than a second; it is imported when a build runs.
+Importing this takes more than a second, so it is imported only when a build runs.
 """
 
 import os
@@ -22,34 +22,36 @@ from market_pipeline.warehouse.database import warehouse_of
 from market_pipeline.warehouse.locks import AdvisoryLock
 
 BUILD = ["build", "--exclude-resource-type", "unit_test"]
-"""Models and the tests of their content. Unit tests are of the code alone, which a night doesn't change."""
+"""dbt's command: models and data tests. Unit tests check the code alone, which a night does not change."""
 
 
-def built(context: dg.AssetExecutionContext, settings: Settings) -> Iterator[Any]:
-    """Build the models that a step has selected, and run their tests; what Dagster is to record."""
-    with warehouse_of(settings) as warehouse, _alone(warehouse), _environment(settings):
-        build = _dbt().cli(BUILD, context=_Context(context, settings), target_path=output_folder(settings) / "target")
+def build_selected_models(context: dg.AssetExecutionContext, settings: Settings) -> Iterator[Any]:
+    """Build the models selected in a step, run their tests, and yield the events for Dagster."""
+    with warehouse_of(settings) as warehouse, _build_lock(warehouse), _dbt_environment(settings):
+        build = _dbt_resource().cli(
+            BUILD, context=_Context(context, settings), target_path=output_folder(settings) / "target"
+        )
         with terminate_with_us(build.process.pid):
             yield from build.stream()
 
 
-def assets_by_dagster_dbt(settings: Settings) -> dg.AssetsDefinition:
-    """All models and tests as dagster-dbt declares them."""
+def declare_with_dagster_dbt(settings: Settings) -> dg.AssetsDefinition:
+    """Return all models and tests as dagster-dbt declares them."""
 
     @dbt_assets(manifest=manifest(settings), dagster_dbt_translator=_Translator(), name="marts")
     def marts() -> Iterator[Any]:
-        yield from ()  # what they do is `built`
+        yield from ()  # build_selected_models builds them
 
     return marts
 
 
 class _Context(dg.AssetExecutionContext):
-    """A step's context with the same assets as dagster-dbt declares them: it looks into their metadata for dbt's."""
+    """A step's context whose assets are declared by dagster-dbt, which reads dbt's nodes from their metadata."""
 
     def __init__(self, context: dg.AssetExecutionContext, settings: Settings) -> None:
         super().__init__(context.op_execution_context)
         selected = context.assets_def
-        self._by_dagster_dbt = assets_by_dagster_dbt(settings).subset_for(selected.keys, set(selected.check_keys))
+        self._by_dagster_dbt = declare_with_dagster_dbt(settings).subset_for(selected.keys, set(selected.check_keys))
 
     @property
     def assets_def(self) -> dg.AssetsDefinition:
@@ -69,15 +71,15 @@ class _Translator(DagsterDbtTranslator):
         return super().get_asset_spec(manifest, unique_id, project).replace_attributes(owners=OWNERS)
 
 
-def _dbt() -> DbtCliResource:
+def _dbt_resource() -> DbtCliResource:
     folder = str(project_folder())
     executable = str(Path(sys.executable).with_name("dbt"))
     return DbtCliResource(project_dir=folder, profiles_dir=folder, dbt_executable=executable)
 
 
 @contextmanager
-def _alone(warehouse: Engine) -> Iterator[None]:
-    """Wait for another build of the same tables to end, and keep others out: two at once would undo each other."""
+def _build_lock(warehouse: Engine) -> Iterator[None]:
+    """Hold the lock of the marts, after waiting for another build: two at once would undo each other's tables."""
     with warehouse.connect() as connection:
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": AdvisoryLock.MART_BUILD})
         connection.commit()
@@ -85,8 +87,8 @@ def _alone(warehouse: Engine) -> Iterator[None]:
 
 
 @contextmanager
-def _environment(settings: Settings) -> Iterator[None]:
-    """Set for this process what dbt, its child, finds in its environment: there is no other way to hand it over."""
+def _dbt_environment(settings: Settings) -> Iterator[None]:
+    """Set dbt's environment variables in this process: DbtCliResource passes on no others."""
     before = dict(os.environ)
     with dbt_environment(settings) as environment:
         os.environ.update(environment)

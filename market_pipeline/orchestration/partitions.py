@@ -1,6 +1,6 @@
-"""A partition is a trading session: each calendar's partitions are exactly its sessions.
+"""Partitions: a partition is a trading session, and each calendar's partitions are exactly its sessions.
 
-One definition a calendar, shared by all its symbols, so that any symbols over any range are one run. Concept:
+All symbols of a calendar share one definition, so that any of them over any range are one run. Concept:
 https://docs.dagster.io/guides/build/partitions-and-backfills
 """
 
@@ -28,23 +28,22 @@ NO_PARTITIONS = (
 
 
 class PartitionError(UsageError, click.ClickException):
-    """A run's partitions are no sessions, or none were chosen. Dagster's commands print it as one line."""
+    """A partition is no session, or none was chosen. Dagster's commands print it as one line."""
 
     exit_code = 2
 
 
 class SessionPartitions(dg.DailyPartitionsDefinition):
-    """Daily partitions whose hash is computed once, and whose unknown keys are told the nearest known ones.
+    """Daily partitions that compute their hash once and name the nearest keys when rejecting an unknown one.
 
-    Dagster asks for the hash several times an asset and a partition, and takes it each time of the text of all
-    exclusions.
+    Dagster takes the hash several times per asset and partition, each time of the text of all exclusions.
     """
 
     def validate_partition_key(self, partition_key: str, context: Any) -> None:  # noqa: ARG002
-        """Check that a partition has that key.
+        """Check that the key is a partition.
 
         Raises:
-            PartitionError: none has.
+            PartitionError: it is none; the message names the nearest ones.
         """
         check_partition_key(self, partition_key)
 
@@ -57,10 +56,10 @@ class SessionPartitions(dg.DailyPartitionsDefinition):
 
 
 def session_partitions(calendar_name: str, today: date) -> SessionPartitions:
-    """The partitions of a calendar: its sessions from its first on, each existing once its day is over in UTC.
+    """Return a calendar's partitions: its sessions from the first on, each once its day is over in UTC.
 
-    Weekends and holidays are left out by exclusion: a weekday schedule would hide Friday until Monday. Holidays are
-    known to the end of next year; `today` only says which year that is.
+    Weekends and holidays are exclusions: a weekday schedule would hide Friday until Monday. Holidays are known to the
+    end of next year; `today` only determines that year.
     """
     first = calendar(calendar_name).first_session
     closed_days = (
@@ -73,10 +72,10 @@ def session_partitions(calendar_name: str, today: date) -> SessionPartitions:
 
 
 def check_partition_key(partitions: dg.TimeWindowPartitionsDefinition, key: str) -> None:
-    """Check that a partition has that key. Dagster takes another day for the first session after it.
+    """Check that the key is a partition. Dagster would replace another day by the first session after it.
 
     Raises:
-        PartitionError: none has; the message names the nearest ones.
+        PartitionError: it is none; the message names the nearest ones.
     """
     if partitions.has_partition_key(key):
         return
@@ -87,17 +86,17 @@ def check_partition_key(partitions: dg.TimeWindowPartitionsDefinition, key: str)
 
 
 def check_partitions_chosen(tags: Mapping[str, str]) -> None:
-    """Check that a run with these tags has partitions.
+    """Check that the tags of a run select partitions.
 
     Raises:
-        PartitionError: it has none.
+        PartitionError: they select none.
     """
     if PARTITION_TAG not in tags and not tags.keys() >= set(RANGE_TAGS):
         raise PartitionError(NO_PARTITIONS)
 
 
 def partition_range_tags(start: date, end: date) -> dict[str, str]:
-    """The run tags that make one run cover the partitions from `start` to `end`, both included."""
+    """Return the tags of one run that covers the partitions from `start` to `end`, both included."""
     return dict(zip(RANGE_TAGS, (start.isoformat(), end.isoformat()), strict=True))
 
 

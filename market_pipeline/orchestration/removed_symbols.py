@@ -1,7 +1,7 @@
-"""Removed symbols that still need an asset, because a run under way covers them.
+"""Removed symbols that keep an asset because a run or backfill under way covers them.
 
-A run loads the definitions anew, and Dagster fails the whole run where one of its assets isn't among them. The asset is
-there until the runs and backfills that cover it have ended; they account for the symbol as removed.
+A run loads the definitions anew, and Dagster fails the whole run if one of its assets is not among them. So the asset
+stays until the runs and backfills that cover it have ended; their load records name the symbol as removed.
 """
 
 from collections.abc import Sequence
@@ -15,15 +15,15 @@ from market_pipeline.dagster_storage.internals import NOT_FINISHED_STATUSES, Bul
 from market_pipeline.orchestration.assets import asset_key
 
 
-def symbols_under_way(settings: Settings, removed: Sequence[Symbol]) -> list[Symbol]:
-    """Those of the removed symbols that a run or a backfill covers which has not ended.
+def find_symbols_under_way(settings: Settings, removed: Sequence[Symbol]) -> list[Symbol]:
+    """Return the removed symbols that a run or backfill under way covers.
 
     Raises:
         DagsterDatabaseError: Dagster's database can't be used.
     """
     if not removed:
         return []
-    from market_pipeline.orchestration.instance_storage import open_storage  # which the definitions needn't otherwise
+    from market_pipeline.orchestration.instance_storage import open_storage  # otherwise not needed here
 
     storage = open_storage(settings)
     with ExitStack() as stack:

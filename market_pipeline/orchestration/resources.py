@@ -1,4 +1,4 @@
-"""What the assets are handed: the warehouse and the vendor, opened for a run and closed after it."""
+"""The resource `pipeline`: the warehouse and the vendor's client, opened for a run and closed after it."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,42 +14,42 @@ from market_pipeline.core.symbols import Symbol
 from market_pipeline.warehouse.database import warehouse_of
 from market_pipeline.warehouse.load_history import LoadResult
 
-if TYPE_CHECKING:  # frames and HTTP, half a second, for runs alone
+if TYPE_CHECKING:  # frames and HTTP take half a second, and only runs need them
     from market_pipeline.polygon.client import PolygonClient
     from market_pipeline.polygon.fetcher import Fetcher
 
-Loaded = Callable[[LoadResult], None]
-"""Called with each symbol's outcome as soon as it is loaded."""
+OnLoaded = Callable[[LoadResult], None]
+"""Called with each symbol's load result as soon as it is stored."""
 
 FAST_PLAN = 60
-"""Requests a minute from which on it pays to have several under way: below, they would only wait for each other."""
+"""Requests per minute from which on several run at once; below, they would only wait for the rate limit."""
 
 REQUESTS_AT_ONCE = 8
 
 
 class Pipeline:
-    """The two ends of the main job, open for one run.
+    """The vendor's client and the warehouse, open for one run.
 
     Args:
-        client: asks the vendor.
+        client: the vendor's client.
         warehouse: the database.
-        at_once: how many symbols may be fetched at the same time.
-        loaded: told each symbol's outcome.
-        plan: the account's, where it is known.
+        at_once: the most symbols fetched at the same time.
+        on_loaded: called with each symbol's load result.
+        plan: the vendor's plan, if known.
     """
 
     def __init__(
-        self, client: "PolygonClient", warehouse: Engine, at_once: int, loaded: Loaded, plan: Plan | None = None
+        self, client: "PolygonClient", warehouse: Engine, at_once: int, on_loaded: OnLoaded, plan: Plan | None = None
     ) -> None:
         self.warehouse = warehouse
         self.at_once = at_once
-        self.loaded = loaded
+        self.on_loaded = on_loaded
         self.client = client
         self._plan = plan
         self._fetcher: Fetcher | None = None
 
     def fetcher(self, symbols: Sequence[Symbol], sessions: Sequence[date]) -> "Fetcher":
-        """The run's fetcher for all its symbols, the same for each of its steps: what one fetches serves the others."""
+        """Return the run's fetcher for all its symbols: its steps share one, and the market days that it fetched."""
         from market_pipeline.polygon.fetcher import Fetcher
 
         if self._fetcher is None:
@@ -58,8 +58,8 @@ class Pipeline:
 
 
 @contextmanager
-def open_pipeline(settings: Settings, loaded: Loaded) -> Iterator[Pipeline]:
-    """The pipeline as the settings describe it, closed on leaving."""
+def open_pipeline(settings: Settings, on_loaded: OnLoaded) -> Iterator[Pipeline]:
+    """Open the pipeline that the settings describe, and close it at the end."""
     from market_pipeline.polygon.client import PolygonClient
     from market_pipeline.polygon.rate_limit import WINDOW_SECONDS
     from market_pipeline.warehouse.rate_limit import SharedLimiter
@@ -68,16 +68,16 @@ def open_pipeline(settings: Settings, loaded: Loaded) -> Iterator[Pipeline]:
     with warehouse_of(settings) as warehouse:
         limiter = SharedLimiter(warehouse, settings.requests_per_minute, window_seconds=WINDOW_SECONDS)
         with PolygonClient.from_settings(settings, limiter) as client:
-            yield Pipeline(client, warehouse, at_once, loaded, settings.plan)
+            yield Pipeline(client, warehouse, at_once, on_loaded, settings.plan)
 
 
-def pipeline_resource(settings: Settings, loaded: Loaded) -> dg.ResourceDefinition:
-    """The resource `pipeline`: one `Pipeline` a run. It takes no configuration that could be stored with the run."""
+def pipeline_resource(settings: Settings, on_loaded: OnLoaded) -> dg.ResourceDefinition:
+    """Build the resource: one `Pipeline` per run, without configuration, which would be stored with the run."""
 
     @dg.resource(description="The vendor's client and the warehouse's engine.")  # type: ignore[untyped-decorator, unused-ignore]
     @contextmanager
     def pipeline(_context: dg.InitResourceContext) -> Iterator[Pipeline]:
-        with open_pipeline(settings, loaded) as opened:
+        with open_pipeline(settings, on_loaded) as opened:
             yield opened
 
     return pipeline

@@ -1,6 +1,6 @@
-"""Launching partition-range runs from this process, as the command line does: one run a calendar.
+"""Launch of runs in this process, as the command line does: one run per calendar, over a range of partitions.
 
-A run launched here is a run like any other: the UI shows it, its partitions and its logs.
+The Dagster UI shows such a run, its partitions and its logs like any other.
 """
 
 import signal
@@ -25,12 +25,12 @@ from market_pipeline.dagster_storage.internals import (
     is_dagster_home_set,
 )
 from market_pipeline.orchestration.assets import asset_key
-from market_pipeline.orchestration.failure_causes import innermost
+from market_pipeline.orchestration.failure_causes import describe_root_cause
 from market_pipeline.orchestration.partitions import partition_range_tags
 from market_pipeline.orchestration.run_output import on_the_terminal
 
 LAUNCHED_BY = {TRIGGER_TAG: "cli"}
-STOPPED = "the command was told to stop"
+STOPPED = "the command was stopped"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -41,12 +41,12 @@ class LaunchedRun:
     run_id: str
     success: bool
     error: str | None
-    """Why it failed, where that was the run's own failure and not a symbol's."""
+    """Reason of the run's own failure; None if only symbols failed."""
 
 
 @contextmanager
 def open_instance(settings: Settings) -> Iterator[DagsterInstance]:
-    """Dagster's instance: DAGSTER_HOME's where it is set, else the one the project's dagster.yaml describes."""
+    """Open Dagster's instance: that of DAGSTER_HOME if set, else the one of the project's dagster.yaml."""
     if is_dagster_home_set():
         instance = DagsterInstance.get()
     else:
@@ -57,31 +57,34 @@ def open_instance(settings: Settings) -> Iterator[DagsterInstance]:
         yield instance
 
 
-def launch(
+def launch_range_run(
     definitions: dg.Definitions,
     range_run: RangeRun,
     instance: DagsterInstance,
     warehouse: Engine,
     run_id: str | None = None,
 ) -> LaunchedRun:
-    """Load the symbols of a range run in this process; returns once it has ended, whether well or not.
+    """Load the symbols of a range run in this process, and return its result once it has ended.
 
-    A command that is told to stop ends the run too, which is canceled then; what it has loaded stays.
+    A stop signal to the command cancels the run too; loaded bars stay.
+
+    Raises:
+        MarketPipelineError: a symbol is not among the definitions.
     """
     keys = [asset_key(symbol) for symbol in range_run.symbols]
     job = definitions.get_repository_def().get_implicit_job_def_for_assets(keys)
     if job is None:
         raise MarketPipelineError("the symbols changed while the run was being prepared: run the command again")
     tags = partition_range_tags(range_run.sessions[0], range_run.sessions[-1])
-    return _executed(job, keys, tags, instance, warehouse, run_id)
+    return _execute(job, keys, tags, instance, warehouse, run_id)
 
 
 def launch_job(definitions: dg.Definitions, name: str, instance: DagsterInstance, warehouse: Engine) -> LaunchedRun:
-    """Run a job in this process; returns once it has ended, whether well or not."""
-    return _executed(definitions.resolve_job_def(name), None, {}, instance, warehouse)
+    """Run a job in this process, and return its result once it has ended."""
+    return _execute(definitions.resolve_job_def(name), None, {}, instance, warehouse)
 
 
-def _executed(
+def _execute(
     job: dg.JobDefinition,
     keys: Sequence[dg.AssetKey] | None,
     tags: Mapping[str, str],
@@ -91,7 +94,7 @@ def _executed(
 ) -> LaunchedRun:
     run_id = run_id or str(uuid4())
     error = None
-    with _alive(warehouse, run_id), _terminated_as_before(), on_the_terminal(instance):
+    with _run_lock(warehouse, run_id), _kept_sigterm_handler(), on_the_terminal(instance):
         try:
             run = instance.create_run_for_job(
                 job,
@@ -101,12 +104,12 @@ def _executed(
                 asset_selection=frozenset(keys) if keys else None,
             )
             canceling = False
-            # One event after another: the events of a long range together would fill the memory.
+            # An iterator: the events of a long range would fill the memory.
             for event in execute_run_iterator(InMemoryJob(job), run, instance):
-                error = error or _cause(event)
+                error = error or _describe_error(event)
                 if stop_signals.requested() and not canceling:
                     canceling = True
-                    instance.report_run_canceling(run)  # else Dagster would record a failure, and alerts be sent
+                    instance.report_run_canceling(run)  # else Dagster records a failure, and alerts are sent
         except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
             error = STOPPED
         if error == STOPPED or stop_signals.requested():
@@ -120,15 +123,15 @@ def _cancel(instance: DagsterInstance, run_id: str) -> None:
     """Record the end of a run that was stopped before Dagster could."""
     run = instance.get_run_by_id(run_id)
     if run is not None and not run.is_finished:
-        instance.report_run_canceled(run, "The command that executed this run was told to stop.")
+        instance.report_run_canceled(run, "The command that executed this run was stopped.")
 
 
 def close_abandoned_runs(instance: DagsterInstance, warehouse: Engine) -> list[str]:
-    """Mark as failed the runs launched here whose process is gone without a word, and return their ids.
+    """Mark the runs of killed commands as failed, and return their ids.
 
-    Without this a run killed half-way would stay "started" in the UI for ever.
+    Without this such a run would stay "started" in the UI for ever.
     """
-    # A run is not started yet while its plan is recorded, which takes seconds.
+    # A run stays NOT_STARTED for seconds, while its plan is recorded.
     unfinished = [DagsterRunStatus.NOT_STARTED, DagsterRunStatus.STARTING, DagsterRunStatus.STARTED]
     started = RunsFilter(statuses=unfinished, tags=LAUNCHED_BY)
     abandoned: list[str] = []
@@ -137,23 +140,23 @@ def close_abandoned_runs(instance: DagsterInstance, warehouse: Engine) -> list[s
             taken = connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": _lock_key(run.run_id)})
             if not taken.scalar_one():
                 continue
-            now = instance.get_run_by_id(run.run_id)  # which may have ended well in the meantime
-            if now is not None and not now.is_finished:
-                instance.report_run_failed(now, "The process that executed this run ended without finishing it.")
+            current = instance.get_run_by_id(run.run_id)  # it may have ended in the meantime
+            if current is not None and not current.is_finished:
+                instance.report_run_failed(current, "The process that executed this run ended without finishing it.")
                 abandoned.append(run.run_id)
             connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _lock_key(run.run_id)})
     return abandoned
 
 
-def _cause(event: dg.DagsterEvent) -> str | None:
-    """The innermost reason of a failure, in one line; None where the event is none."""
+def _describe_error(event: dg.DagsterEvent) -> str | None:
+    """Return the root cause of a failure event, in one line; None for other events."""
     error = getattr(event.event_specific_data, "error", None)
-    return None if error is None else innermost(error)
+    return None if error is None else describe_root_cause(error)
 
 
 @contextmanager
-def _alive(warehouse: Engine, run_id: str) -> Iterator[None]:
-    """Hold a lock for the run: PostgreSQL releases it when this process ends, however it ends."""
+def _run_lock(warehouse: Engine, run_id: str) -> Iterator[None]:
+    """Hold the run's advisory lock, which PostgreSQL releases even if this process is killed."""
     with warehouse.connect() as connection:
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _lock_key(run_id)})
         connection.commit()
@@ -161,16 +164,18 @@ def _alive(warehouse: Engine, run_id: str) -> Iterator[None]:
 
 
 @contextmanager
-def _terminated_as_before() -> Iterator[None]:
-    """Give SIGTERM back its meaning: Dagster makes it an interrupt, and leaves it one once the run has ended.
+def _kept_sigterm_handler() -> Iterator[None]:
+    """Restore the SIGTERM handler that Dagster replaces during a run and does not put back.
 
-    A command that is about to end would then tell of an interrupt where it should simply end.
+    Dagster's handler raises KeyboardInterrupt: a command about to end would report an interrupt.
     """
     before = signal.getsignal(signal.SIGTERM)
     try:
         yield
     finally:
-        if threading.current_thread() is threading.main_thread():  # the only one that may, and in which Dagster does
+        if (
+            threading.current_thread() is threading.main_thread()
+        ):  # only there may a handler be set, and only there Dagster sets one
             signal.signal(signal.SIGTERM, before)
 
 

@@ -1,4 +1,4 @@
-"""How runs log on standard error, beside their event log: as text, as Dagster does by itself, or as JSON."""
+"""Logs of runs on standard error, beside their event log: as text, Dagster's own format, or as JSON."""
 
 import logging
 import sys
@@ -7,11 +7,11 @@ from dagster import InitLoggerContext, colored_console_logger
 
 from market_pipeline.core.settings import Settings
 
-_as_text = colored_console_logger.logger_fn
+_text_logger = colored_console_logger.logger_fn
 
 
-def _as_json(context: InitLoggerContext) -> logging.Logger:
-    from market_pipeline.core.logging_json import JsonFormatter  # structlog, which text is written without
+def _build_json_logger(context: InitLoggerContext) -> logging.Logger:
+    from market_pipeline.core.logging_json import JsonFormatter  # structlog, not needed for text
 
     level = logging.getLevelName(context.logger_config["log_level"])
     logger = logging.Logger(context.logger_config["name"], level)  # noqa: LOG001 - as Dagster makes its own: one a run
@@ -22,10 +22,10 @@ def _as_json(context: InitLoggerContext) -> logging.Logger:
 
 
 def set_run_logger(settings: Settings) -> None:
-    """Have the runs of this process log as LOG_FORMAT says.
+    """Set the format of the logs of this process's runs to LOG_FORMAT.
 
-    Dagster uses its own console logger for every run whose configuration names none, whatever loggers the definitions
-    have (seen with 1.13), and only a run's own configuration could name one: so what that logger does is replaced.
+    Dagster ignores the definitions' loggers for a run whose configuration names none (seen with 1.13) and uses its own
+    console logger: so the function behind that one is replaced.
     """
-    as_set = _as_json if settings.log_format == "json" else _as_text
-    colored_console_logger._logger_fn = as_set  # noqa: SLF001 - has no other way in
+    build_logger = _build_json_logger if settings.log_format == "json" else _text_logger
+    colored_console_logger._logger_fn = build_logger  # noqa: SLF001 - Dagster has no public way

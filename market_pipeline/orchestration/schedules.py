@@ -1,6 +1,7 @@
-"""The nightly runs, at BACKFILL_SCHEDULE_HOUR:MINUTE UTC: one schedule a calendar, and one for splits and dividends.
+"""Nightly schedules, at BACKFILL_SCHEDULE_HOUR:MINUTE UTC: one per calendar, and one for splits and dividends.
 
-On by default. Dagster doesn't catch up missed nights, so each night reaches back itself; how far, runs.py says.
+They are on by default. Dagster skips missed nights, so each night also loads their sessions; core/run_planning.py
+determines how far back.
 Concept: https://docs.dagster.io/guides/automate/schedules
 """
 
@@ -15,7 +16,7 @@ from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.core.wording import counted
 from market_pipeline.orchestration.assets import asset_key
-from market_pipeline.orchestration.corporate_action_assets import KEYS as CORPORATE_ACTIONS
+from market_pipeline.orchestration.corporate_action_assets import CORPORATE_ACTION_KEYS
 from market_pipeline.orchestration.partitions import partition_range_tags
 from market_pipeline.warehouse.coverage import oldest_gaps
 from market_pipeline.warehouse.database import warehouse_of
@@ -25,41 +26,41 @@ CORPORATE_ACTIONS_JOB = "nightly_corporate_actions_job"
 
 
 def build_schedules(symbols: Sequence[Symbol], settings: Settings) -> list[dg.ScheduleDefinition]:
-    """One schedule a calendar in use, and one of the corporate actions where there are equities to have any."""
+    """Build one schedule per calendar in use, and one of the corporate actions if equities are tracked."""
     calendars = sorted({symbol.calendar for symbol in symbols})
-    bars = [_nightly(name, [s for s in symbols if s.calendar == name], settings) for name in calendars]
-    return [*bars, _corporate_actions(settings)] if "XNYS" in calendars else bars
+    bars = [_build_nightly(name, [s for s in symbols if s.calendar == name], settings) for name in calendars]
+    return [*bars, _build_corporate_actions(settings)] if "XNYS" in calendars else bars
 
 
-def every_night(settings: Settings) -> str:
-    """When the nightly runs are due (UTC), as a cron expression."""
+def nightly_cron(settings: Settings) -> str:
+    """Return the cron expression (UTC) of the nightly runs."""
     return f"{settings.backfill_schedule_minute} {settings.backfill_schedule_hour} * * *"
 
 
-def _corporate_actions(settings: Settings) -> dg.ScheduleDefinition:
+def _build_corporate_actions(settings: Settings) -> dg.ScheduleDefinition:
     return dg.ScheduleDefinition(
         name="nightly_corporate_actions",
-        job=dg.define_asset_job(CORPORATE_ACTIONS_JOB, selection=dg.AssetSelection.assets(*CORPORATE_ACTIONS)),
-        cron_schedule=every_night(settings),
+        job=dg.define_asset_job(CORPORATE_ACTIONS_JOB, selection=dg.AssetSelection.assets(*CORPORATE_ACTION_KEYS)),
+        cron_schedule=nightly_cron(settings),
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description="Every night: the splits and dividends of every active equity.",
     )
 
 
-def _nightly(calendar_name: str, symbols: Sequence[Symbol], settings: Settings) -> dg.ScheduleDefinition:
+def _build_nightly(calendar_name: str, symbols: Sequence[Symbol], settings: Settings) -> dg.ScheduleDefinition:
     name = f"nightly_{calendar(calendar_name).market}"
     keys = [asset_key(symbol) for symbol in symbols]
 
     @dg.schedule(
         name=name,
         job=dg.define_asset_job(f"{name}_job", selection=dg.AssetSelection.assets(*keys)),
-        cron_schedule=every_night(settings),
+        cron_schedule=nightly_cron(settings),
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description=(
             f"Every night: the last {counted(settings.backfill_look_back_sessions, 'session')} of every active symbol "
-            f"of the calendar {calendar_name}, and all that earlier nights missed or failed to get."
+            f"of the calendar {calendar_name}, and the sessions that earlier nights missed or failed to load."
         ),
     )
     def nightly(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
@@ -67,9 +68,9 @@ def _nightly(calendar_name: str, symbols: Sequence[Symbol], settings: Settings) 
         if latest is None:
             yield dg.SkipReason(f"The calendar {calendar_name} has had no session in the last two weeks.")
             return
-        for run in tonight(settings, symbols, latest):
+        for run in plan_night(settings, symbols, latest):
             yield dg.RunRequest(
-                # Dagster wants one where there are several; with the tick's own time in it, no later night is skipped.
+                # Dagster needs a key for several requests; with the tick's time in it, no later night is skipped.
                 run_key=f"{context.scheduled_execution_time.isoformat()} {len(run.sessions)} sessions",
                 asset_selection=[asset_key(symbol) for symbol in run.symbols],
                 tags=partition_range_tags(run.sessions[0], run.sessions[-1]),
@@ -78,10 +79,10 @@ def _nightly(calendar_name: str, symbols: Sequence[Symbol], settings: Settings) 
     return nightly
 
 
-def tonight(settings: Settings, symbols: Sequence[Symbol], latest: date) -> list[RangeRun]:
-    """The runs of a night, for symbols of one calendar of which `latest` is the newest session that is over.
+def plan_night(settings: Settings, symbols: Sequence[Symbol], latest: date) -> list[RangeRun]:
+    """Return the runs of a night for symbols of one calendar, whose newest session that is over is `latest`.
 
-    Symbols that were removed since the definitions were loaded are left out.
+    Symbols removed since the definitions were loaded are left out.
     """
     reach_back = settings.backfill_reach_back_sessions
     oldest = last_sessions(symbols[0].calendar, latest, reach_back)[0]
@@ -90,7 +91,7 @@ def tonight(settings: Settings, symbols: Sequence[Symbol], latest: date) -> list
         symbols = [symbol for symbol in symbols if symbol in tracked]
         if not symbols:
             return []
-        holes = oldest_gaps(warehouse, [symbol.name for symbol in symbols], oldest, latest)
+        gaps = oldest_gaps(warehouse, [symbol.name for symbol in symbols], oldest, latest)
     return plan_nightly_runs(
-        symbols, holes, latest, look_back=settings.backfill_look_back_sessions, reach_back=reach_back
+        symbols, gaps, latest, look_back=settings.backfill_look_back_sessions, reach_back=reach_back
     )

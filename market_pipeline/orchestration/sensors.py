@@ -1,6 +1,6 @@
-"""The sensors: one has the analysts' tables built once the loads are over, one has newly tracked symbols loaded.
+"""Sensors, as Dagster declares them: `marts_after_loads` and `tracked_symbols_changed`. Alerts are in alert_sensors.py.
 
-However many symbols and runs a night has, the tables are built once after them. Concept:
+However many symbols and runs a night has, the marts are built once after them. Concept:
 https://docs.dagster.io/guides/automate/sensors
 """
 
@@ -13,7 +13,7 @@ from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.core.wording import are, counted
 from market_pipeline.dagster_storage.internals import UnresolvedAssetJobDefinition
-from market_pipeline.orchestration.code_location import SENSOR
+from market_pipeline.orchestration.code_location import TRACKED_SYMBOLS_SENSOR
 from market_pipeline.warehouse.database import warehouse_of
 from market_pipeline.warehouse.load_history import newest_load
 
@@ -23,24 +23,24 @@ UNDER_WAY = [
     DagsterRunStatus.STARTING,
     DagsterRunStatus.STARTED,
 ]
-SECONDS = 30
+INTERVAL_SECONDS = 30
 
 
-def build_sensors(settings: Settings, marts_job: UnresolvedAssetJobDefinition) -> list[dg.SensorDefinition]:
-    """The sensor that requests runs of `marts_job`."""
+def build_marts_sensor(settings: Settings, marts_job: UnresolvedAssetJobDefinition) -> dg.SensorDefinition:
+    """Build the sensor that requests a run of `marts_job` once no other run is under way."""
 
     @dg.sensor(
         name="marts_after_loads",
         job=marts_job,
-        minimum_interval_seconds=SECONDS,
+        minimum_interval_seconds=INTERVAL_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Builds the analysts' tables once after the runs that loaded something.",
+        description="Builds the marts once after the runs that loaded something.",
     )
     def marts_after_loads(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         with warehouse_of(settings) as warehouse:
             newest = newest_load(warehouse)
         if newest is None or newest == context.cursor:
-            return dg.SkipReason("Nothing was loaded since the tables were last built.")
+            return dg.SkipReason("Nothing was loaded since the marts were last built.")
         runs = context.instance.get_runs(RunsFilter(statuses=UNDER_WAY))
         loading = [run for run in runs if run.job_name != marts_job.name]
         if loading:
@@ -48,25 +48,24 @@ def build_sensors(settings: Settings, marts_job: UnresolvedAssetJobDefinition) -
         context.update_cursor(newest)
         return dg.RunRequest(run_key=newest)
 
-    return [marts_after_loads]
+    return marts_after_loads
 
 
 def build_symbols_sensor(settings: Settings, loaded: Sequence[Symbol]) -> dg.SensorDefinition:
-    """The sensor that has the definitions, which hold the symbols `loaded`, loaded again once others are tracked.
+    """Build the sensor that requests a reload of the definitions once other symbols are tracked than `loaded`.
 
-    It also keeps what Dagster's database says of the schedules at what these definitions say.
+    Its evaluation is in symbols_sensor.py.
     """
 
     @dg.sensor(
-        name=SENSOR,
-        minimum_interval_seconds=SECONDS,
+        name=TRACKED_SYMBOLS_SENSOR,
+        minimum_interval_seconds=INTERVAL_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Has the project loaded again when a symbol was added to tracked_symbols or removed from it.",
+        description="Requests a reload of the definitions when a symbol was added to tracked_symbols or removed.",
     )
     def tracked_symbols_changed(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        from market_pipeline.orchestration.symbols_sensor import (
-            request_reload_for_changes,  # 0.2 s that declaring it needn't
-        )
+        # Imported here: it takes 0.2 s, which loading the definitions need not.
+        from market_pipeline.orchestration.symbols_sensor import request_reload_for_changes
 
         return request_reload_for_changes(context, settings, loaded)
 

@@ -1,7 +1,6 @@
-"""What the sensor of the tracked symbols does: where other symbols are tracked than are loaded, ask for a reload.
+"""Evaluation of the sensor `tracked_symbols_changed`: request a reload if other symbols are tracked than loaded.
 
-It also hands over once more what waited for a reload, and keeps what Dagster's database says of the schedules at what
-these definitions say.
+It also starts the backfills again that waited for a reload, and updates the schedules' due times in Dagster's database.
 """
 
 from collections.abc import Sequence, Set
@@ -17,77 +16,76 @@ from market_pipeline.core.wording import are, counted
 from market_pipeline.dagster_storage.internals import NOT_FINISHED_STATUSES, BulkActionsFilter, BulkActionStatus
 from market_pipeline.orchestration.assets import asset_key
 from market_pipeline.orchestration.code_location import ReloadError, WebserverUnreachableError, request_reload
-from market_pipeline.orchestration.rejected_backfills import resume_refused
-from market_pipeline.orchestration.scheduler_status import keep_due_times
-from market_pipeline.orchestration.schedules import every_night
+from market_pipeline.orchestration.rejected_backfills import resume_rejected
+from market_pipeline.orchestration.scheduler_status import update_stored_crons
+from market_pipeline.orchestration.schedules import nightly_cron
 from market_pipeline.warehouse.database import warehouse_of
 from market_pipeline.warehouse.tracked_symbols import active_symbols
 
-ASK_AGAIN = timedelta(minutes=10)
-"""How long a reload that was asked for is given before the same one is asked for again."""
+RETRY_AFTER = timedelta(minutes=10)
+"""Time that a requested reload is given before the same one is requested again."""
 
 
 def request_reload_for_changes(
     context: dg.SensorEvaluationContext, settings: Settings, loaded: Sequence[Symbol]
 ) -> dg.SkipReason:
-    """Compare the symbols tracked with those that the definitions hold, and do what that takes; what was done."""
-    keep_due_times(context.instance, every_night(settings))
+    """Request a reload if the tracked symbols differ from those `loaded`; the skip reason reports the result."""
+    update_stored_crons(context.instance, nightly_cron(settings))
     with warehouse_of(settings) as warehouse:
         tracked = active_symbols(warehouse)
     if set(tracked) == set(loaded):
-        all_loaded = f"All {counted(len(loaded), 'active symbol')} {are(len(loaded))} loaded."
-        return dg.SkipReason(f"{all_loaded}{_resumed(context.instance, loaded)}")
-    if busy := _covering(context.instance, set(loaded) - set(tracked)):
+        resumed = resume_rejected(context.instance, loaded)
+        started = f" Backfills that waited for one of them begin: {', '.join(resumed)}." if resumed else ""
+        return dg.SkipReason(f"All {counted(len(loaded), 'active symbol')} {are(len(loaded))} loaded.{started}")
+    changes = _describe_changes(tracked, loaded)
+    if covering := _find_covering(context.instance, set(loaded) - set(tracked)):
         return dg.SkipReason(
-            f"{_changes(tracked, loaded)}. A reload now would end the {busy[0]}, which covers that: it "
-            "is asked for afterwards."
+            f"{changes}. A reload now would end the {covering[0]}, which covers that: it is requested afterwards."
         )
-    return dg.SkipReason(f"{_changes(tracked, loaded)}{_asked(context, settings, tracked)}")
+    return dg.SkipReason(f"{changes}{_request(context, settings, tracked)}")
 
 
-def _resumed(instance: dg.DagsterInstance, loaded: Sequence[Symbol]) -> str:
-    resumed = resume_refused(instance, loaded)
-    return f" Backfills that waited for one of them begin: {', '.join(resumed)}." if resumed else ""
+def _find_covering(instance: dg.DagsterInstance, removed: Set[Symbol]) -> list[str]:
+    """Return the backfills and runs under way that cover removed symbols.
 
-
-def _covering(instance: dg.DagsterInstance, removed: Set[Symbol]) -> list[str]:
-    """The backfills and runs under way that cover removed symbols: Dagster would give them up with all their others."""
+    A reload without those assets makes Dagster give them up, with all their other symbols.
+    """
     if not removed:
         return []
-    gone = {asset_key(symbol) for symbol in removed}
-    under_way = instance.get_backfills(BulkActionsFilter(statuses=[BulkActionStatus.REQUESTED]))
-    unfinished = instance.get_runs(RunsFilter(statuses=NOT_FINISHED_STATUSES))
+    keys = {asset_key(symbol) for symbol in removed}
+    backfills = instance.get_backfills(BulkActionsFilter(statuses=[BulkActionStatus.REQUESTED]))
+    runs = instance.get_runs(RunsFilter(statuses=NOT_FINISHED_STATUSES))
     return [
-        *(f"backfill {each.backfill_id}" for each in under_way if not gone.isdisjoint(each.asset_selection or [])),
-        *(f"run {each.run_id}" for each in unfinished if not gone.isdisjoint(each.asset_selection or [])),
+        *(f"backfill {each.backfill_id}" for each in backfills if not keys.isdisjoint(each.asset_selection or [])),
+        *(f"run {each.run_id}" for each in runs if not keys.isdisjoint(each.asset_selection or [])),
     ]
 
 
-def _asked(context: dg.SensorEvaluationContext, settings: Settings, tracked: Sequence[Symbol]) -> str:
-    """Ask for a reload, unless that was done for the very same symbols a little while ago; what came of it.
+def _request(context: dg.SensorEvaluationContext, settings: Settings, tracked: Sequence[Symbol]) -> str:
+    """Request a reload, unless that was done for the same symbols less than RETRY_AFTER ago; return the result.
 
-    The reload ends the process that this runs in, so it isn't waited for.
+    The reload ends the process that this runs in, so there is no waiting for it.
     """
-    wanted, now = _fingerprint(tracked), datetime.now(UTC)
+    fingerprint, now = _fingerprint(tracked), datetime.now(UTC)
     before, _, at = (context.cursor or "").partition(" ")
-    if before == wanted and now < datetime.fromisoformat(at) + ASK_AGAIN:
+    if before == fingerprint and now < datetime.fromisoformat(at) + RETRY_AFTER:
         return (
-            f": a reload was asked for at {at} and has not come about. If it doesn't, the Deployment page of the "
-            "Dagster UI says why."
+            f": a reload was requested at {at} and has not happened yet. If it doesn't, see the Deployment page of the "
+            "Dagster UI for the reason."
         )
     try:
         request_reload(settings.dagster_webserver_url)
     except WebserverUnreachableError as error:
         return f", but {error}. Without one, restart Dagster's daemon."
     except ReloadError as error:
-        refused = f", but {error}."
+        result = f", but {error}."
     else:
-        refused = ""
-    context.update_cursor(f"{wanted} {now.isoformat(timespec='seconds')}")
-    return refused or ": a reload was asked for."
+        result = ": a reload was requested."
+    context.update_cursor(f"{fingerprint} {now.isoformat(timespec='seconds')}")
+    return result
 
 
-def _changes(tracked: Sequence[Symbol], loaded: Sequence[Symbol]) -> str:
+def _describe_changes(tracked: Sequence[Symbol], loaded: Sequence[Symbol]) -> str:
     added = sorted(symbol.name for symbol in set(tracked) - set(loaded))
     removed = sorted(symbol.name for symbol in set(loaded) - set(tracked))
     kinds = (("new", added), ("no longer tracked", removed))
@@ -95,6 +93,6 @@ def _changes(tracked: Sequence[Symbol], loaded: Sequence[Symbol]) -> str:
 
 
 def _fingerprint(symbols: Sequence[Symbol]) -> str:
-    """What tells one set of symbols from another, short enough for a cursor."""
+    """Return a hash of a set of symbols, short enough for a cursor."""
     listed = sorted(f"{symbol.asset_class}/{symbol.name}" for symbol in symbols)
     return sha256(" ".join(listed).encode()).hexdigest()

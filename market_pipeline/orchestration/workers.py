@@ -1,8 +1,8 @@
-"""Runs and steps on workers, several machines wide: dagster-celery's launcher and executor, which notice a lost worker.
+"""Runs and steps on workers of several machines: dagster-celery's launcher and executor, with lost workers detected.
 
-As shipped, a run whose worker was killed counts as running until its longest time is over, and a run waits for ever
-for a step whose worker was. Here the run is marked as failed, so that Dagster starts it again, and the step is handed
-to another worker. Both may be done twice so: loading what is loaded changes nothing.
+As shipped, a run whose worker was killed counts as running until its time limit, and a run waits for ever for a step
+whose worker was killed. Here the run is marked as failed, so that Dagster starts it again, and the step goes to another
+worker. Both may run twice that way: a second load changes nothing.
 Concept: https://docs.dagster.io/deployment/execution/celery
 """
 
@@ -39,21 +39,21 @@ from market_pipeline.dagster_storage.internals import (
     RetryMode,
     WorkerStatus,
 )
-from market_pipeline.orchestration.celery_app import WAITING, app_arguments, lost
+from market_pipeline.orchestration.celery_app import WAITING, app_arguments, explain_loss
 
-ASK_AFTER_SECONDS = 5.0
-"""How often a run asks after a step of its own."""
+CHECK_SECONDS = 5.0
+"""Time between two checks of a step's worker by its run."""
 
 ATTEMPTS = 3
-"""How often a step is begun in all: one that takes its worker down each time must not do so for ever."""
+"""The most attempts of a step: one that kills its worker each time must not do so for ever."""
 
 
 class WorkerGoneError(MarketPipelineError):
-    """A step took one worker after another with it."""
+    """A step lost its worker in every attempt."""
 
 
 class WatchedRunLauncher(CeleryRunLauncher):
-    """Sends runs to the queue `runs`. Named in dagster.yaml; where Redis is, the settings say."""
+    """Launcher that sends runs to the queue `runs`. dagster.yaml names it; the settings name Redis."""
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:
@@ -66,10 +66,10 @@ class WatchedRunLauncher(CeleryRunLauncher):
         inst_data: ConfigurableClassData,
         config_value: Mapping[str, Any],  # noqa: ARG003
     ) -> "WatchedRunLauncher":
-        """The launcher that the settings describe.
+        """Build the launcher from the settings.
 
         Raises:
-            MarketPipelineError: the settings are wrong, or name no Redis.
+            MarketPipelineError: a setting is invalid, or CELERY_BROKER_URL is not set.
         """
         return cls(default_queue="runs", inst_data=inst_data, **app_arguments(load_settings(), "runs"))
 
@@ -79,63 +79,63 @@ class WatchedRunLauncher(CeleryRunLauncher):
         super().launch_run(context)
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
-        """Whether a run that has begun is still being worked on. Dagster's daemon marks it as failed where it isn't."""
+        """Return the health of a begun run's worker. Dagster's daemon marks the run as failed if it is lost."""
         task_id = run.tags.get(DAGSTER_CELERY_TASK_ID_TAG)
-        if task_id is None:  # a command's own run, which runs in its own process
+        if task_id is None:  # a run of the command line, in the command's process
             return CheckRunHealthResult(WorkerStatus.RUNNING)
         task = self.celery.AsyncResult(task_id)
         if task.ready():
             return CheckRunHealthResult(WorkerStatus.FAILED, "The worker's process ended without finishing the run.")
-        reason = lost(task)
+        reason = explain_loss(task)
         if reason is not None:
             return CheckRunHealthResult(WorkerStatus.FAILED, f"{reason}; the run was not finished.")
         return CheckRunHealthResult(WorkerStatus.RUNNING)
 
     def get_run_worker_debug_info(self, run: dg.DagsterRun, include_container_logs: bool | None = True) -> str | None:  # noqa: ARG002
-        """Nothing: the reason that the health check gives says it all."""
+        """Return None: the health check's reason is complete."""
         return None
 
     def terminate(self, run_id: str) -> bool:
-        """Stop a run: its process is interrupted, as Ctrl-C would; one that still waits for a worker never begins."""
+        """Stop a run: interrupt its process as Ctrl-C would, or drop it if no worker has begun it."""
         run = self._instance.get_run_by_id(run_id)
         if run is None or run.is_finished or DAGSTER_CELERY_TASK_ID_TAG not in run.tags:
             return False
         task = self.celery.AsyncResult(run.tags[DAGSTER_CELERY_TASK_ID_TAG])
-        waits = task.state == WAITING
+        is_waiting = task.state == WAITING
         self._instance.report_run_canceling(run)
         task.revoke(terminate=True)
-        if waits:
+        if is_waiting:
             self._instance.report_run_canceled(run)
         return True
 
 
 @dg.executor(name="workers", requirements=dg.multiple_process_executor_requirements())
 def steps_on_workers(_context: dg.InitExecutorContext) -> Executor:
-    """Sends the steps of a run to the queue `steps`."""
+    """Send the steps of a run to the queue `steps`."""
     return WatchedExecutor(app_arguments(load_settings(), "steps"))
 
 
 class WatchedExecutor(Executor):
-    """dagster-celery's loop over the steps of a run, with steps that leave a lost worker for another one."""
+    """Executor with dagster-celery's loop over the steps of a run, whose steps leave a lost worker for another."""
 
     def __init__(self, arguments: dict[str, Any]) -> None:
         self._arguments = arguments
 
     @property
     def retries(self) -> RetryMode:
-        """Retries that a step asks for are given."""
+        """Retries are on, if a step requests one."""
         return RetryMode.ENABLED
 
     def app_args(self) -> dict[str, Any]:
-        """What dagster-celery's loop makes its Celery app of."""
+        """Return the arguments of the Celery app, for dagster-celery's loop."""
         return self._arguments
 
     def execute(self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan) -> Iterator[DagsterEvent]:
-        """Hand out the steps and yield what became of them."""
-        yield from core_celery_execution_loop(plan_context, execution_plan, _handed_over)  # type: ignore[no-untyped-call]
+        """Submit the steps and yield their events."""
+        yield from core_celery_execution_loop(plan_context, execution_plan, _submit_step)  # type: ignore[no-untyped-call]
 
 
-def _handed_over(
+def _submit_step(
     app: Celery,
     context: PlanOrchestrationContext,
     step: ExecutionStep,
@@ -154,17 +154,17 @@ def _handed_over(
 
 
 def _forget_tasks(app: Celery) -> None:
-    """dagster-celery declares its task anew for each one it sends, and Celery warns of each."""
+    """Remove dagster-celery's tasks from the app: it declares them for each submission, and Celery warns each time."""
     for name in (TASK_EXECUTE_JOB_NAME, TASK_EXECUTE_PLAN_NAME):
         app.tasks.pop(name, None)
 
 
 class StepOnWorker:
-    """A step's result, as far as dagster-celery's loop uses one.
+    """The result of a submitted step, with the methods that dagster-celery's loop calls.
 
     Args:
-        key: the step's.
-        submit: hands it to the workers; called again where the one that took it is gone.
+        key: the step's key.
+        submit: submits the step to the workers; called again when its worker is lost.
         report: writes to the run's log.
     """
 
@@ -173,54 +173,54 @@ class StepOnWorker:
         self._submit = submit
         self._report = report
         self._task = submit()
-        self._begun = 1
-        self._asked_at = time.monotonic()
+        self._attempt = 1
+        self._checked_at = time.monotonic()
         self._failure: WorkerGoneError | None = None
 
     def ready(self) -> bool:
-        """Whether it has ended, or won't."""
+        """Return True if the step has ended or has no attempt left."""
         try:
-            reason = self._lost()
+            reason = self._explain_loss()
             if reason is None:
                 return bool(self._task.ready())
-        except (RedisError, OperationalError):  # it says nothing about the step
+        except (RedisError, OperationalError):  # no sign of a lost worker
             return False
-        self._hand_over(reason)
+        self._resubmit(reason)
         return self._failure is not None
 
     def get(self) -> list[str]:
-        """What happened in it: events, serialized. They are taken out of Redis, where they'd lie for days.
+        """Return the step's events, serialized, and remove them from Redis, which would keep them for days.
 
         Raises:
-            WorkerGoneError: no worker survived it.
-            Exception: what it failed with on the worker.
+            WorkerGoneError: the worker was lost in every attempt.
+            Exception: the step's own error on the worker.
         """
         if self._failure is not None:
             raise self._failure
         try:
-            # The run may be a task itself; it holds no place that the step could be waiting for.
+            # Celery forbids waiting inside a task, as a run is; but runs take up no worker of the queue `steps`.
             events: list[str] = self._task.get(disable_sync_subtasks=False)
         finally:
             self._task.forget()
         return events
 
     def revoke(self) -> None:
-        """Interrupt it, as Ctrl-C would."""
+        """Interrupt the step, as Ctrl-C would."""
         self._task.revoke(terminate=True)
 
-    def _lost(self) -> str | None:
+    def _explain_loss(self) -> str | None:
         if isinstance(self._task.result, WorkerLostError):
             return "The worker's process was killed"
-        if self._task.state == WAITING or time.monotonic() < self._asked_at + ASK_AFTER_SECONDS:
+        if self._task.state == WAITING or time.monotonic() < self._checked_at + CHECK_SECONDS:
             return None
-        self._asked_at = time.monotonic()
-        return lost(self._task)
+        self._checked_at = time.monotonic()
+        return explain_loss(self._task)
 
-    def _hand_over(self, reason: str) -> None:
-        if self._begun == ATTEMPTS:
-            self._failure = WorkerGoneError(f"{reason}. {self._key} was begun {ATTEMPTS} times and is given up.")
+    def _resubmit(self, reason: str) -> None:
+        if self._attempt == ATTEMPTS:
+            self._failure = WorkerGoneError(f"{reason}. {self._key} failed after {ATTEMPTS} attempts.")
             return
-        self._begun += 1
-        self._report(f"{reason}: {self._key} is handed to another one, attempt {self._begun} of {ATTEMPTS}.")
+        self._attempt += 1
+        self._report(f"{reason}: {self._key} goes to another worker, attempt {self._attempt} of {ATTEMPTS}.")
         self._task = self._submit()
-        self._asked_at = time.monotonic()
+        self._checked_at = time.monotonic()

@@ -19,10 +19,10 @@ from sqlalchemy import Engine, func, select
 from market_pipeline.core.sessions import sessions_between
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
-from market_pipeline.orchestration.backfill_launch import backfill_job, start_backfill
+from market_pipeline.orchestration.backfill_launch import find_backfill, start_backfill
 from market_pipeline.orchestration.backfill_status import BackfillJob
 from market_pipeline.orchestration.run_launch import open_instance
-from market_pipeline.orchestration.scheduler_status import scheduler_state
+from market_pipeline.orchestration.scheduler_status import read_scheduler_state
 from market_pipeline.warehouse.tables import backfill_history, market_data
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.end_to_end.conftest import CHECKOUT
@@ -98,7 +98,7 @@ def test_a_new_symbol_is_backfilled_at_once_and_another_becomes_an_asset_meanwhi
     until(lambda: is_asset(dagster, NVDA), "loading a new symbol")
 
     def ended() -> BackfillJob | None:
-        job = backfill_job(instance, warehouse, started.id)
+        job = find_backfill(instance, warehouse, started.id)
         return job if job and job.ended_at else None
 
     job = until(ended, "the backfill")
@@ -110,4 +110,4 @@ def test_a_new_symbol_is_backfilled_at_once_and_another_becomes_an_asset_meanwhi
     with warehouse.connect() as connection:
         assert dict(connection.execute(query).all()) == {symbol.name: n for symbol, n in sessions.items()}
         assert set(connection.execute(select(backfill_history.c.trigger)).scalars()) == {"api"}
-    assert scheduler_state(instance, datetime.now(UTC)).running
+    assert read_scheduler_state(instance, datetime.now(UTC)).running

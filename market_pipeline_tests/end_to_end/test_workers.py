@@ -212,7 +212,7 @@ def test_a_step_whose_worker_is_killed_is_done_by_another_one_and_the_run_succee
     killed = time.monotonic()
     kill(fleet.workers[victim])
 
-    until(lambda: any("is handed to another one, attempt 2 of 3" in said for said in operator.said(run)), "notice")
+    until(lambda: any("goes to another worker, attempt 2 of 3" in said for said in operator.said(run)), "notice")
     noticed = time.monotonic() - killed
     assert operator.ended(run).status is DagsterRunStatus.SUCCESS
     done = time.monotonic() - killed
@@ -227,7 +227,7 @@ def test_a_step_whose_worker_is_killed_is_done_by_another_one_and_the_run_succee
 def test_without_a_broker_a_worker_says_what_to_set(run: Run, tmp_path: Path) -> None:
     refused = run("market-pipeline", "worker", DAGSTER_HOME=str(tmp_path))
     assert (refused.returncode, refused.stdout) == (2, "")
-    assert refused.stderr.startswith("error: CELERY_BROKER_URL is not set: give the Redis")
+    assert refused.stderr.startswith("error: CELERY_BROKER_URL is not set: set it to the Redis")
 
 
 def test_without_dagsters_home_a_worker_says_what_to_set(run: Run) -> None:

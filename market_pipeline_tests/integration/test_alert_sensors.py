@@ -16,7 +16,7 @@ from market_pipeline.core.symbols import Symbol
 from market_pipeline.dagster_storage.internals import WILL_RETRY_TAG
 from market_pipeline.orchestration import alert_sensors
 from market_pipeline.orchestration.alert_sensors import build_alert_sensors
-from market_pipeline.orchestration.freshness import stale_symbols
+from market_pipeline.orchestration.freshness import find_stale_symbols
 from market_pipeline.orchestration.run_launch import open_instance
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.dagster_internals import create_run_for_test
@@ -95,7 +95,7 @@ def test_a_run_that_failed_is_told_once_with_its_symbols_reasons_and_page(
     run_id = fail(instance, "one of its steps failed")
     loaded(warehouse, AAPL, AUTUMN, run_id=run_id)
     failed(warehouse, MSFT, [FRIDAY], "MSFT: the vendor answered 500, 5 times", run_id=run_id)
-    assert sensor.tick() == "Told by webhook of 1 failed run."
+    assert sensor.tick() == "Sent by webhook: 1 failed run."
     assert sensor.tick() == "No run has failed."
     [body] = receiver.bodies
     assert body["title"] == f"Market Pipeline: run {run_id[:8]} of nightly_equities_job failed"
@@ -125,7 +125,7 @@ def test_nobody_is_told_what_is_known_retried_or_old(
     fail(instance, "typed by someone, who has read it", market_pipeline__trigger="cli")
     fail(instance, "to be run again", **{WILL_RETRY_TAG: "true"})
     assert sensor.tick() == "No run has failed."
-    monkeypatch.setattr(alert_sensors, "TOO_OLD", timedelta(0))
+    monkeypatch.setattr(alert_sensors, "MAX_AGE", timedelta(0))
     fail(instance, "long ago")
     assert sensor.tick() == "No run has failed."
     assert receiver.bodies == []
@@ -142,14 +142,14 @@ def test_a_channel_that_is_down_misses_nothing_and_the_other_is_told_nothing_twi
     receiver.statuses = [403]
     fail(instance, "the first")
     said = sensor.tick()
-    assert "Told by e-mail of 1 failed run." in said
-    assert "Not told: the webhook at 127.0.0.1 answered 403" in said
+    assert "Sent by e-mail: 1 failed run." in said
+    assert "Not sent: the webhook at 127.0.0.1 answered 403" in said
     with pytest.raises(AlertError, match="answered 403"):
         sensor.tick()
     receiver.statuses, tried = [200], len(receiver.bodies)
     fail(instance, "the second")
     said = sensor.tick()
-    assert "Told by webhook of 2 failed runs." in said
+    assert "Sent by webhook: 2 failed runs." in said
     assert [body["text"].splitlines()[1] for body in receiver.bodies[tried:]] == ["the first", "the second"]
     assert len(mailbox.mails) == 2
 
@@ -163,11 +163,11 @@ def test_stale_symbols_are_told_when_they_become_so_and_when_all_are_well_again(
     told_by_webhook: Settings, instance: DagsterInstance, receiver: Receiver, warehouse: Engine
 ) -> None:
     sensor = of_symbols(told_by_webhook, instance)
-    assert sensor.tick() == "0 symbols are stale, as was told."
+    assert sensor.tick() == "0 symbols are stale: nothing new."
     add_symbols(warehouse, [AAPL])
     loaded(warehouse, AAPL, AUTUMN)
-    assert sensor.tick() == "Told by webhook that Market Pipeline: AAPL is stale."
-    assert sensor.tick() == "1 symbol is stale, as was told."
+    assert sensor.tick() == "Sent by webhook: Market Pipeline: AAPL is stale."
+    assert sensor.tick() == "1 symbol is stale: nothing new."
     add_symbols(warehouse, [MSFT])
     failed(warehouse, MSFT, [FRIDAY], "it rained")
     sensor.tick()
@@ -232,5 +232,5 @@ def test_a_symbol_is_stale_once_the_night_that_should_have_loaded_it_is_over(
         "behind": len(recorded("AAPL", MONDAY, (now - timedelta(days=1)).date())),
     }  # fmt: skip
     monkeypatch.setattr("market_pipeline.orchestration.freshness.coverage", lambda *_: [covered])
-    stale = stale_symbols(warehouse, settings, now)
-    assert (stale["AAPL"].behind if stale else None) == behind
+    stale = find_stale_symbols(warehouse, settings, now)
+    assert (stale["AAPL"].sessions_behind if stale else None) == behind

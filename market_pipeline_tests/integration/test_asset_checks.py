@@ -16,8 +16,8 @@ from market_pipeline.core.symbols import Symbol
 from market_pipeline.dagster_storage.internals import AssetCheckExecutionRecordStatus
 from market_pipeline.orchestration.assets import asset_key
 from market_pipeline.orchestration.build import build_loading
-from market_pipeline.orchestration.run_launch import launch, open_instance
-from market_pipeline.orchestration.schedules import tonight
+from market_pipeline.orchestration.run_launch import launch_range_run, open_instance
+from market_pipeline.orchestration.schedules import plan_night
 from market_pipeline.quality.symbol_health import CHECKS
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
@@ -51,7 +51,7 @@ def backfilled(
     settings: Settings, instance: DagsterInstance, warehouse: Engine, symbols: Sequence[Symbol], start: date, end: date
 ) -> None:
     [range_run] = plan_range_runs(symbols, start, end, datetime.now(UTC))
-    launch(build_loading(settings), range_run, instance, warehouse)
+    launch_range_run(build_loading(settings), range_run, instance, warehouse)
 
 
 def test_a_night_that_goes_well_leaves_every_check_green(
@@ -62,8 +62,8 @@ def test_a_night_that_goes_well_leaves_every_check_green(
         on_sandbox = settings.model_copy(update={"polygon_base_url": base_url})
         latest = latest_ended_session("XNYS", datetime.now(UTC))
         assert latest is not None
-        [night] = tonight(on_sandbox, [MSFT], latest)
-        assert launch(build_loading(on_sandbox), night, instance, warehouse).success
+        [night] = plan_night(on_sandbox, [MSFT], latest)
+        assert launch_range_run(build_loading(on_sandbox), night, instance, warehouse).success
     assert {name: status for name, (status, _, _) in results(instance, MSFT).items()} == dict.fromkeys(
         CHECKS, "SUCCEEDED"
     )

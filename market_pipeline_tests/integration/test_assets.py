@@ -17,8 +17,8 @@ from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol, starting_symbols
 from market_pipeline.orchestration.assets import SYMBOLS_PER_STEP, asset_key, build_assets
 from market_pipeline.orchestration.build import build_loading
-from market_pipeline.orchestration.run_launch import LaunchedRun, launch, open_instance
-from market_pipeline.orchestration.schedules import tonight
+from market_pipeline.orchestration.run_launch import LaunchedRun, launch_range_run, open_instance
+from market_pipeline.orchestration.schedules import plan_night
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline.warehouse.coverage import coverage
@@ -46,7 +46,7 @@ def run(
 ) -> LaunchedRun:
     add_symbols(warehouse, symbols)
     [range_run] = plan_range_runs(symbols, start, end, datetime.now(UTC))
-    return launch(build_loading(settings), range_run, instance, warehouse)
+    return launch_range_run(build_loading(settings), range_run, instance, warehouse)
 
 
 def materialized(instance: DagsterInstance, symbol: Symbol) -> Mapping[str, dg.AssetMaterialization]:
@@ -201,8 +201,8 @@ def test_a_night_of_60_equities_and_20_crypto_pairs_takes_10_requests(
             members = [symbol for symbol in symbols if symbol.calendar == calendar_name]
             # Nothing is held yet, so that it would go back for all that it may.
             usual = settings.model_copy(update={"backfill_reach_back_sessions": 5})
-            [night] = tonight(usual, members, date(2024, 6, 14))
-            assert launch(definitions, night, instance, warehouse).success
+            [night] = plan_night(usual, members, date(2024, 6, 14))
+            assert launch_range_run(definitions, night, instance, warehouse).success
         assert requests.get(f"{base_url}/_sandbox/stats", timeout=10).json()["requests"] == 10
     with warehouse.connect() as connection:
         assert connection.execute(select(func.count()).select_from(market_data)).scalar_one() == 80 * 5

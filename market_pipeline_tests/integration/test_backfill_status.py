@@ -15,13 +15,13 @@ from market_pipeline.core.symbols import Symbol
 from market_pipeline.dagster_storage.internals import BulkActionStatus
 from market_pipeline.orchestration.assets import asset_key
 from market_pipeline.orchestration.backfill_launch import (
-    backfill_job,
-    backfill_jobs,
     cancel_backfill,
+    find_backfill,
+    list_backfills,
     start_backfill,
 )
 from market_pipeline.orchestration.backfill_status import BackfillJob
-from market_pipeline.orchestration.rejected_backfills import resume_refused
+from market_pipeline.orchestration.rejected_backfills import resume_rejected
 from market_pipeline.orchestration.run_launch import open_instance
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
@@ -64,7 +64,7 @@ def again(instance: DagsterInstance, warehouse: Engine) -> Again:
     """What is told of a backfill now."""
 
     def _again(job: BackfillJob) -> BackfillJob:
-        found = backfill_job(instance, warehouse, job.id)
+        found = find_backfill(instance, warehouse, job.id)
         assert found is not None
         return found
 
@@ -147,7 +147,7 @@ def test_a_backfill_is_followed_to_its_end_and_its_status_is_true(
     assert {row.trigger for row in run_history(warehouse, failed.run_ids)} == {"api"}
 
     assert cancel_backfill(instance, warehouse, mixed.id) == failed
-    assert [job.id for job in backfill_jobs(instance, warehouse, 2)] == [unwanted.id, mixed.id]
+    assert [job.id for job in list_backfills(instance, warehouse, 2)] == [unwanted.id, mixed.id]
 
 
 def test_a_symbol_that_is_removed_while_its_backfill_waits_costs_itself_and_no_other(
@@ -160,7 +160,7 @@ def test_a_symbol_that_is_removed_while_its_backfill_waits_costs_itself_and_no_o
     for _ in range(2):
         daemon.looks_at_backfills()
     job = again(started)
-    told = "FB is no longer tracked: `market-pipeline symbols add FB` takes it up again"
+    told = "FB is no longer tracked: `market-pipeline symbols add FB` tracks it again"
     assert (job.status, job.error, job.errors) == ("failed", None, {"FB": told})
     assert (job.progress.symbols_succeeded, job.progress.loaded) == (1, SESSIONS)
     assert len(instance.get_materialized_partitions(asset_key(AAPL))) == SESSIONS
@@ -202,15 +202,15 @@ def test_a_backfill_of_a_symbol_that_the_daemon_has_yet_to_load_waits_for_it(
 ) -> None:
     add_symbols(warehouse, [MSFT])
     started = start(MSFT)
-    assert "no Dagster webserver answers at http://127.0.0.1:9" in str(started.note)
+    assert "no Dagster webserver responds at http://127.0.0.1:9" in str(started.note)
     for _ in range(3):  # it fails the backfill, ends what it has of it, and looks no more
         daemon.looks_at_backfills()
         assert (again(started).status, again(started).ended_at) == ("requested", None)
         assert "has not loaded all of its symbols yet" in str(again(started).note)
-    assert resume_refused(instance, [AAPL]) == []
+    assert resume_rejected(instance, [AAPL]) == []
     daemon.loads_the_symbols()
-    assert resume_refused(instance, [AAPL, MSFT]) == [started.id]
-    assert resume_refused(instance, [AAPL, MSFT]) == []
+    assert resume_rejected(instance, [AAPL, MSFT]) == [started.id]
+    assert resume_rejected(instance, [AAPL, MSFT]) == []
     daemon.looks_at_backfills()
     daemon.runs_what_is_queued()
     assert (again(started).status, again(started).progress.loaded) == ("succeeded", SESSIONS)
@@ -246,9 +246,9 @@ def test_without_a_daemon_a_backfill_waits_and_says_so(
 
 
 def test_there_is_no_backfill_of_an_id_that_nobody_was_given(instance: DagsterInstance, warehouse: Engine) -> None:
-    assert backfill_job(instance, warehouse, "nosuch") is None
+    assert find_backfill(instance, warehouse, "nosuch") is None
     assert cancel_backfill(instance, warehouse, "nosuch") is None
-    assert backfill_jobs(instance, warehouse, 10) == []
+    assert list_backfills(instance, warehouse, 10) == []
 
 
 @pytest.mark.parametrize(

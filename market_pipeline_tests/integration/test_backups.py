@@ -29,7 +29,7 @@ from market_pipeline.dbt_project import run_dbt
 from market_pipeline.orchestration.assets import asset_key
 from market_pipeline.orchestration.build import build_loading
 from market_pipeline.orchestration.instance_storage import dagster_database_url
-from market_pipeline.orchestration.run_launch import launch, open_instance
+from market_pipeline.orchestration.run_launch import launch_range_run, open_instance
 from market_pipeline.quality.rules import find_flags
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
@@ -117,7 +117,7 @@ def fill(settings: Settings, warehouse: Engine) -> None:
     with running_sandbox(SandboxConfig()) as base_url, open_instance(settings) as instance:
         on_sandbox = settings.model_copy(update={"polygon_base_url": base_url})
         [run] = plan_range_runs([AAPL], FIRST, LAST, datetime.now(UTC))
-        assert launch(build_loading(on_sandbox), run, instance, warehouse).success
+        assert launch_range_run(build_loading(on_sandbox), run, instance, warehouse).success
     bars = recorded("AAPL", FIRST, LAST)
     bars.loc[bars.index[30], "volume"] *= 90
     again = replace(attempt(AAPL, run.sessions, "run-2"), source="sandbox")

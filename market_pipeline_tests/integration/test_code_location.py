@@ -124,9 +124,9 @@ def test_a_reload_that_takes_long_is_not_waited_for_longer_than_was_asked(webser
     [
         (
             {"__typename": "WorkspaceLocationEntry", "locationOrLoadError": BROKEN},
-            "can't load ours again: no dbt. Mend",
+            "can't load ours again: no dbt. Fix",
         ),
-        ({"__typename": "ReloadNotSupported", "message": "Not here"}, "can't load ours again: Not here. Mend"),
+        ({"__typename": "ReloadNotSupported", "message": "Not here"}, "can't load ours again: Not here. Fix"),
     ],
 )
 def test_a_reload_that_fails_says_why(webserver: Webserver, answer: dict[str, Any], told: str) -> None:
@@ -188,14 +188,14 @@ def test_the_sensor_says_that_all_is_loaded(tick: Tick, webserver: Webserver) ->
 def test_the_sensor_asks_once_for_the_same_change(tick: Tick, webserver: Webserver, warehouse: Engine) -> None:
     add_symbols(warehouse, [NVDA])
     first = tick()
-    assert first.skip_message == "1 new (NVDA): a reload was asked for."
+    assert first.skip_message == "1 new (NVDA): a reload was requested."
     second = tick(first.cursor)
-    assert "1 new (NVDA): a reload was asked for at" in str(second.skip_message)
-    assert "has not come about" in str(second.skip_message)
+    assert "1 new (NVDA): a reload was requested at" in str(second.skip_message)
+    assert "has not happened yet" in str(second.skip_message)
     assert (webserver.reloaded, second.cursor) == (["ours"], first.cursor)
     remove_symbol(warehouse, "MSFT")
     third = tick(second.cursor)
-    assert third.skip_message == "1 new (NVDA); 1 no longer tracked (MSFT): a reload was asked for."
+    assert third.skip_message == "1 new (NVDA); 1 no longer tracked (MSFT): a reload was requested."
     wanted = str(third.cursor).split()[0]
     tick(f"{wanted} {(datetime.now(UTC) - timedelta(minutes=11)).isoformat()}")
     assert len(webserver.reloaded) == 3
@@ -204,7 +204,7 @@ def test_the_sensor_asks_once_for_the_same_change(tick: Tick, webserver: Webserv
 def test_the_sensor_names_an_address_where_nothing_answers(tick: Tick, warehouse: Engine) -> None:
     add_symbols(warehouse, [NVDA])
     told = tick(url="http://127.0.0.1:9")
-    assert "1 new (NVDA), but no Dagster webserver answers at http://127.0.0.1:9" in str(told.skip_message)
+    assert "1 new (NVDA), but no Dagster webserver responds at http://127.0.0.1:9" in str(told.skip_message)
     assert "DAGSTER_WEBSERVER_URL" in str(told.skip_message)
     assert told.cursor is None  # it is asked again at the next tick
 
@@ -216,7 +216,7 @@ def test_the_sensor_does_not_reload_in_a_loop_where_that_fails(
     add_symbols(warehouse, [NVDA])
     told = tick()
     assert "1 new (NVDA), but Dagster can't load ours again: Not here" in str(told.skip_message)
-    assert "has not come about" in str(tick(told.cursor).skip_message)
+    assert "has not happened yet" in str(tick(told.cursor).skip_message)
     assert webserver.reloaded == ["ours"]
 
 

@@ -26,7 +26,7 @@ from market_pipeline.core.symbols import Symbol, starting_symbols
 from market_pipeline.dagster_storage.internals import schedule_execution_time_iterator
 from market_pipeline.ingest import Run, ingest
 from market_pipeline.orchestration.build import build_loading
-from market_pipeline.orchestration.schedules import tonight
+from market_pipeline.orchestration.schedules import plan_night
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.fetcher import Fetcher
 from market_pipeline.polygon.rate_limit import WINDOW_SECONDS
@@ -301,7 +301,7 @@ def test_the_night_begins_at_the_hour_and_minute_of_the_environment_in_utc_where
 
 def test_one_night_reaches_back_over_an_outage_of_half_a_year(settings: Settings, warehouse: Engine) -> None:
     loaded(warehouse, AAPL, recorded("AAPL", date(2012, 1, 3), date(2012, 5, 31)))
-    [night] = tonight(settings, [AAPL], date(2012, 11, 30))
+    [night] = plan_night(settings, [AAPL], date(2012, 11, 30))
     assert night.sessions[0] < date(2012, 6, 1)
     assert night.sessions[-1] == date(2012, 11, 30)
 

@@ -18,7 +18,7 @@ from market_pipeline.dbt_project import manifest, project_folder
 from market_pipeline.orchestration.assets import asset_key
 from market_pipeline.orchestration.build import build_definitions
 from market_pipeline.orchestration.mart_assets import JOB, build_marts
-from market_pipeline.orchestration.mart_build import assets_by_dagster_dbt
+from market_pipeline.orchestration.mart_build import declare_with_dagster_dbt
 from market_pipeline.orchestration.run_launch import launch_job, open_instance
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.dagster_internals import RepositorySnap, SensorExecutionData
@@ -81,7 +81,7 @@ def told_to_the_ui(assets: Sequence[dg.AssetsDefinition | dg.AssetSpec]) -> tupl
 
 def test_models_and_tests_are_declared_as_dagster_dbt_would(settings: Settings, warehouse: Engine) -> None:
     declared, checks = told_to_the_ui(build_marts(settings, [])[:1])
-    by_dagster_dbt, its_checks = told_to_the_ui([assets_by_dagster_dbt(settings)])
+    by_dagster_dbt, its_checks = told_to_the_ui([declare_with_dagster_dbt(settings)])
     assert declared == by_dagster_dbt
     assert checks == its_checks
     assert len(checks) == len(names_of_tests(settings))

@@ -20,7 +20,7 @@ from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import AssetClass, Symbol, starting_symbols
 from market_pipeline.orchestration.assets import asset_key
 from market_pipeline.orchestration.build import build_loading
-from market_pipeline.orchestration.run_launch import launch, open_instance
+from market_pipeline.orchestration.run_launch import launch_range_run, open_instance
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline.warehouse import embedded
@@ -67,7 +67,7 @@ def load(settings: Settings, sandbox: str, warehouse: Engine, symbols: list[Symb
     on_sandbox = settings.model_copy(update={"polygon_base_url": sandbox})
     with opened(settings) as instance:
         for run in plan_range_runs(symbols, FIRST, LAST, datetime.now(UTC)):
-            assert launch(build_loading(on_sandbox), run, instance, warehouse).success
+            assert launch_range_run(build_loading(on_sandbox), run, instance, warehouse).success
 
 
 def green(settings: Settings, name: str) -> set[str]:

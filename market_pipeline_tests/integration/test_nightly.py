@@ -17,8 +17,8 @@ from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.orchestration.assets import asset_key
 from market_pipeline.orchestration.build import build_loading
-from market_pipeline.orchestration.run_launch import launch, open_instance
-from market_pipeline.orchestration.schedules import tonight
+from market_pipeline.orchestration.run_launch import launch_range_run, open_instance
+from market_pipeline.orchestration.schedules import plan_night
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline.warehouse.api_keys import Scope, create_key
@@ -66,8 +66,8 @@ def live_through(
         with running_sandbox(config) as base_url:
             on_sandbox = settings.model_copy(update={"polygon_base_url": base_url})
             definitions = build_loading(on_sandbox)
-            for run in tonight(on_sandbox, symbols, latest):
-                launch(definitions, run, instance, warehouse)
+            for run in plan_night(on_sandbox, symbols, latest):
+                launch_range_run(definitions, run, instance, warehouse)
                 done.append(run)
     return done
 

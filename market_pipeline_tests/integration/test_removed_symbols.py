@@ -31,7 +31,7 @@ def test_a_removed_symbol_costs_itself_and_no_other(
         accounts = {account["symbol"]: account for account in launch_runs(on_sandbox, warehouse, chosen, quiet=True)}
     assert (accounts["AAPL"]["success"], accounts["AAPL"]["loaded"]) == (True, 4)
     for name in ("IBM", "BTC"):
-        told = f"{name} is no longer tracked: `market-pipeline symbols add {name}` takes it up again"
+        told = f"{name} is no longer tracked: `market-pipeline symbols add {name}` tracks it again"
         assert accounts[name]["error"] == told
     kept = query(warehouse, "SELECT symbol, success FROM backfill_history ORDER BY symbol")
     assert [tuple(row.values()) for row in kept] == [("AAPL", True), ("BTC", False), ("IBM", False)]

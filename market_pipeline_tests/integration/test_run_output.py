@@ -15,7 +15,7 @@ from market_pipeline.core.sessions import sessions_between
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.orchestration.build import build_loading
-from market_pipeline.orchestration.run_launch import launch, open_instance
+from market_pipeline.orchestration.run_launch import launch_range_run, open_instance
 from market_pipeline.orchestration.run_output import ON_THE_TERMINAL
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
@@ -72,7 +72,9 @@ def test_the_tabs_show_what_a_run_printed_or_where_that_is_and_old_output_is_del
         assert str(warehouse.url.password) not in str(output)
 
         sessions = sessions_between("XNYS", date(2012, 11, 1), date(2012, 11, 2))
-        of_command = launch(build_loading(on_sandbox), RangeRun("XNYS", [AAPL], sessions), instance, warehouse)
+        of_command = launch_range_run(
+            build_loading(on_sandbox), RangeRun("XNYS", [AAPL], sessions), instance, warehouse
+        )
         assert of_command.success
         assert shown(daemon, of_command.run_id) == {"stdout": ON_THE_TERMINAL, "stderr": ON_THE_TERMINAL}
 

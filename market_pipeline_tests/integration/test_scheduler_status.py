@@ -15,7 +15,7 @@ from market_pipeline.core.symbols import Symbol
 from market_pipeline.dagster_storage.internals import BackfillDaemon, DaemonHeartbeat, SchedulerDaemon
 from market_pipeline.orchestration.build import build_loading
 from market_pipeline.orchestration.run_launch import open_instance
-from market_pipeline.orchestration.scheduler_status import backfill_daemon_alive, scheduler_state
+from market_pipeline.orchestration.scheduler_status import is_backfill_daemon_alive, read_scheduler_state
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.dagster_internals import RemoteSchedule, launch_scheduled_runs
 from market_pipeline_tests.integration.code_location import loaded_location
@@ -54,7 +54,7 @@ def test_a_changed_time_is_told_once_the_definitions_have_been_heard(
     sensor = moved.get_repository_def().get_sensor_def("tracked_symbols_changed")
     for _ in range(2):  # the second has nothing to change
         sensor.evaluate_tick(dg.build_sensor_context(instance=instance))
-        state = scheduler_state(instance, NOW)
+        state = read_scheduler_state(instance, NOW)
         assert state.time_of_day == "03:05"
         assert {(schedule.name, schedule.cron, schedule.next_run) for schedule in state.schedules} == {
             (name, "5 3 * * *", datetime(2024, 10, 23, 3, 5, tzinfo=UTC)) for name in NAMES
@@ -62,15 +62,15 @@ def test_a_changed_time_is_told_once_the_definitions_have_been_heard(
 
 
 def test_without_a_daemon_ever_nothing_will_run(instance: DagsterInstance) -> None:
-    state = scheduler_state(instance, NOW)
+    state = read_scheduler_state(instance, NOW)
     assert (state.running, state.last_heartbeat, state.next_run, state.schedules) == (False, None, None, [])
     assert state.reason == "Dagster's daemon is not running and never has: start it with `market-pipeline up`"
-    assert not backfill_daemon_alive(instance, NOW)
+    assert not is_backfill_daemon_alive(instance, NOW)
 
 
 def test_a_daemon_without_schedules_is_not_running_them(instance: DagsterInstance) -> None:
     beat(instance, SCHEDULER, NOW)
-    state = scheduler_state(instance, NOW)
+    state = read_scheduler_state(instance, NOW)
     assert (state.running, state.last_heartbeat) == (False, NOW)
     assert state.reason is not None
     assert "no nightly schedule" in state.reason
@@ -94,39 +94,39 @@ def test_a_part_of_the_daemon_is_alive_by_its_last_sign_of_life(
     for part, age in ((BACKFILLS, own), ("SENSOR", other)):
         if age is not None:
             beat(instance, part, NOW - age)
-    assert backfill_daemon_alive(instance, NOW) is alive
+    assert is_backfill_daemon_alive(instance, NOW) is alive
 
 
 def test_the_state_follows_the_daemon_and_the_schedules(
     instance: DagsterInstance, schedules: dict[str, RemoteSchedule]
 ) -> None:
-    unseen = scheduler_state(instance, NOW)
+    unseen = read_scheduler_state(instance, NOW)
     assert [(schedule.name, schedule.on, schedule.next_run) for schedule in unseen.schedules] == [
         (name, True, None) for name in NAMES
     ]
     assert not unseen.running
 
     beat(instance, SCHEDULER, NOW)
-    fresh = scheduler_state(instance, NOW)
+    fresh = read_scheduler_state(instance, NOW)
     assert (fresh.running, fresh.reason, fresh.last_heartbeat) == (True, None, NOW)
     assert {(schedule.cron, schedule.next_run) for schedule in fresh.schedules} == {
         ("0 2 * * *", datetime(2024, 10, 23, 2, tzinfo=UTC))
     }
     assert fresh.next_run == datetime(2024, 10, 23, 2, tzinfo=UTC)
 
-    gone = scheduler_state(instance, NOW + timedelta(hours=1))
+    gone = read_scheduler_state(instance, NOW + timedelta(hours=1))
     assert (gone.running, gone.last_heartbeat, gone.next_run) == (False, NOW, None)
     assert gone.reason == (
         "Dagster's daemon is not running, last heard of at 2024-10-23 01:30 UTC: start it with `market-pipeline up`"
     )
     beat(instance, BACKFILLS, NOW + timedelta(hours=1))
-    hanging = scheduler_state(instance, NOW + timedelta(hours=1))
+    hanging = read_scheduler_state(instance, NOW + timedelta(hours=1))
     assert not hanging.running
-    assert "has not answered since 2024-10-23 01:30 UTC" in str(hanging.reason)
+    assert "has not responded since 2024-10-23 01:30 UTC" in str(hanging.reason)
 
     equities = schedules["nightly_equities"]
     instance.stop_schedule(equities.get_remote_origin_id(), equities.selector_id, equities)
-    stopped = scheduler_state(instance, NOW)
+    stopped = read_scheduler_state(instance, NOW)
     assert not stopped.running
     assert stopped.reason == "nightly_equities stopped: start it on the Automation page of the Dagster UI"
     assert [(schedule.on, schedule.next_run is None) for schedule in stopped.schedules] == [
@@ -134,6 +134,6 @@ def test_the_state_follows_the_daemon_and_the_schedules(
     ]  # fmt: skip
 
     instance.start_schedule(equities)
-    again = scheduler_state(instance, NOW)
+    again = read_scheduler_state(instance, NOW)
     assert again.running
     assert all(schedule.on for schedule in again.schedules)

@@ -134,7 +134,7 @@ def test_a_webserver_that_never_ends_its_response_holds_up_no_reload(
     at_once: bytes, then: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(code_location, "CONNECT_SECONDS", 0.1)
-    monkeypatch.setattr(code_location, "ANSWER_SECONDS", LIMIT)
+    monkeypatch.setattr(code_location, "RESPONSE_SECONDS", LIMIT)
     with slow_server(dripping(at_once, then)) as server, in_time(), pytest.raises(SlowWebserverError):
         code_location.request_reload(server.url)
 

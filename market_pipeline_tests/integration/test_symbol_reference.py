@@ -17,7 +17,7 @@ from market_pipeline.core.symbols import AssetClass, Symbol
 from market_pipeline.ingest import Run, ingest
 from market_pipeline.orchestration.assets import asset_key
 from market_pipeline.orchestration.build import build_loading
-from market_pipeline.orchestration.run_launch import launch, open_instance
+from market_pipeline.orchestration.run_launch import launch_range_run, open_instance
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.fetcher import Fetcher
 from market_pipeline.polygon.rate_limit import LocalLimiter
@@ -248,7 +248,7 @@ def test_partitions_after_a_delisting_hold_no_row_and_the_run_is_good(
     with open_instance(settings) as instance:
         for sessions in (AROUND, AFTER):
             covered = RangeRun("XNYS", [AAPL, GONECO], sessions)
-            assert launch(build_loading(on_sandbox), covered, instance, warehouse).success
+            assert launch_range_run(build_loading(on_sandbox), covered, instance, warehouse).success
         assert rows(instance, AAPL) == dict.fromkeys([*AROUND, *AFTER], 1)
         assert rows(instance, GONECO) == {
             **dict.fromkeys(AROUND[:2], 1),

@@ -11,12 +11,12 @@ from market_pipeline.api.admin.auth import NO_NULL, AuditedRoute, key_header
 from market_pipeline.api.context import Context, InContext
 from market_pipeline.api.problems import ProblemError
 from market_pipeline.orchestration.backfill_launch import (
-    backfill_job,
-    backfill_jobs,
     cancel_backfill,
-    same_backfill,
+    find_backfill,
+    find_same_backfill,
+    list_backfills,
+    list_unfinished_backfills,
     start_backfill,
-    unfinished_backfills,
 )
 from market_pipeline.orchestration.backfill_status import BackfillJob
 from market_pipeline.warehouse.tracked_symbols import active_symbols, find_active
@@ -109,8 +109,8 @@ def _started(context: Context, wanted: Wanted) -> tuple[BackfillJob, bool]:
     symbols = active_symbols(warehouse) if wanted.symbols == "*" else find_active(warehouse, wanted.symbols)
     if not symbols:
         raise ProblemError(400, "there is no symbol to backfill: name some that are tracked")
-    unfinished = unfinished_backfills(instance, warehouse)
-    if known := same_backfill(unfinished, symbols, wanted.start, wanted.end, now):
+    unfinished = list_unfinished_backfills(instance, warehouse)
+    if known := find_same_backfill(unfinished, symbols, wanted.start, wanted.end, now):
         return known, False
     most = context.settings.api_max_backfills
     if len(unfinished) >= most:
@@ -125,13 +125,13 @@ def newest(
     limit: Annotated[int, Query(ge=1, le=100, description="How many.")] = 20,
 ) -> list[Job]:
     """The newest backfills, whoever started them."""
-    return [Job.model_validate(job) for job in backfill_jobs(context.instance, context.warehouse, limit)]
+    return [Job.model_validate(job) for job in list_backfills(context.instance, context.warehouse, limit)]
 
 
 @router.get("/{backfill_id}", operation_id="show_backfill")
 def show(context: InContext, backfill_id: Id) -> Job:
     """How a backfill goes."""
-    return _known(backfill_job(context.instance, context.warehouse, backfill_id), backfill_id)
+    return _known(find_backfill(context.instance, context.warehouse, backfill_id), backfill_id)
 
 
 @router.post("/{backfill_id}/cancel", status_code=202, operation_id="cancel_backfill")

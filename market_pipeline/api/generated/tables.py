@@ -19,7 +19,7 @@ from market_pipeline.api.generated.catalog import Relation
 from market_pipeline.api.generated.query_params import parse_query
 from market_pipeline.api.generated.responses import query_string, respond, wanted_format
 from market_pipeline.api.problems import ProblemError
-from market_pipeline.orchestration.last_mart_build import last_built
+from market_pipeline.orchestration.freshness import last_mart_builds
 from market_pipeline.warehouse.statements import statement
 
 PATH = "/api/v1/tables"
@@ -67,7 +67,7 @@ async def list_tables(context: InContext) -> Tables:
     relations = context.catalog.relations.values()
     loaded: dict[str, datetime] = dict(await context.reader.rows(LAST_LOADED))
     marts = [relation.name for relation in relations if relation.kind == "mart"]
-    built = await run_in_threadpool(last_built, context.instance, marts)
+    built = await run_in_threadpool(last_mart_builds, context.instance, marts)
     when = {**loaded, **built}
     return Tables(tables=[_described(relation, when.get(relation.name)) for relation in relations])
 
