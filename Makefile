@@ -62,9 +62,11 @@ bench: install-dev ## Measure the project and its peers, in under 20 minutes, an
 	$(call install_lock,benchmarks)
 	@$(BIN)/python -m benchmarks
 
-check: install-dev ## Check formatting, lint, types and import rules.
+check: install-dev ## Check formatting, lint of Python, SQL and JavaScript, types and imports.
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/oxlint market_pipeline/api/static
+	$(BIN)/sqlfluff lint --disable-progress-bar market_pipeline/warehouse/sql dbt/models dbt/tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

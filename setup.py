@@ -106,7 +106,9 @@ setup(
             "import-linter",
             "mypy",
             "myst-parser",  # the documentation is written in Markdown
+            "oxlint",  # checks the JavaScript of the page; a single program, without Node
             "pandas-stubs",
+            "pre-commit",
             "promql-parser",  # the queries of the dashboard and the alert rules
             "pytest",
             "pytest-timeout",
@@ -115,9 +117,12 @@ setup(
             "ruff",
             "schemathesis",  # the API against its own documentation
             "sphinx",  # the documentation
+            "sqlfluff",  # checks the SQL
             "trustme",  # a mail server's certificate for the tests
+            "types-psutil",
             "types-pyyaml",
             "types-requests",
+            "types-setuptools",
         ],
     },
     entry_points={"console_scripts": ["market-pipeline = market_pipeline.cli.main:main"]},

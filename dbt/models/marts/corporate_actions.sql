@@ -75,7 +75,7 @@ SELECT
     CASE
         WHEN session IS NULL THEN 'announced'
         WHEN kind = 'split' OR dividend_factor IS NOT NULL THEN NULL
-        WHEN currency IS DISTINCT FROM 'USD' THEN 'not in US dollars'
+        WHEN (currency IS DISTINCT FROM 'USD') THEN 'not in US dollars'
         WHEN previous_close IS NULL THEN 'no close in the ten sessions before'
         ELSE 'cannot be combined with another of that day, or exceeds the close before'
     END AS not_applied_because,

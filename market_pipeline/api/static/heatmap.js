@@ -60,8 +60,6 @@ export class Heatmap {
 
   /** The rightmost cell with something loaded, or the rightmost of all. */
   newestLoaded() {
-    const rightmost = (cells) =>
-      [...cells].reduce((one, other) => (other.cellIndex > (one?.cellIndex ?? 0) ? other : one), null);
     return (
       rightmost(this.frame.querySelectorAll(".month:not([data-level='0'])")) ??
       rightmost(this.frame.querySelectorAll(".month"))
@@ -185,4 +183,8 @@ function move(cell, down, right) {
   cell.tabIndex = -1;
   target.tabIndex = 0;
   target.focus();
+}
+
+function rightmost(cells) {
+  return [...cells].reduce((one, other) => (other.cellIndex > (one?.cellIndex ?? 0) ? other : one), null);
 }

@@ -10,7 +10,7 @@ SELECT
     (
         SELECT array_agg(part.attname::text ORDER BY array_position(key.indkey::int2[], part.attnum))
         FROM pg_index AS key
-        JOIN pg_attribute AS part ON part.attrelid = relation.oid AND part.attnum = ANY (key.indkey)
+        JOIN pg_attribute AS part ON part.attrelid = relation.oid AND part.attnum = ANY(key.indkey)
         WHERE key.indrelid = relation.oid AND key.indisprimary
     ) AS key,
     json_agg(json_build_object(
@@ -25,8 +25,8 @@ JOIN pg_attribute AS attribute
 WHERE relation.relkind IN ('r', 'p', 'v', 'm')
     AND (
         relation.relnamespace = to_regnamespace('analytics')
-        OR relation.relnamespace = 'public'::regnamespace AND relation.relname = ANY (CAST(:relations AS text[]))
+        OR relation.relnamespace = 'public'::regnamespace AND relation.relname = ANY(CAST(:relations AS text[]))
     )
     AND has_table_privilege(relation.oid, 'SELECT')
 GROUP BY relation.oid, relation.relname, relation.relnamespace, relation.relkind, relation.reltuples
-ORDER BY schema DESC, name
+ORDER BY schema DESC, name ASC

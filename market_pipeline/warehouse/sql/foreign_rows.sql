@@ -2,7 +2,7 @@
 -- Parameters: symbols and first_dates, arrays of the same length, last_date, source (whose bars are known).
 SELECT 'symbol' AS kind, symbol AS name, 1 AS number
 FROM tracked_symbols
-WHERE symbol <> ALL (CAST(:symbols AS text[]))
+WHERE symbol <> ALL(CAST(:symbols AS text[]))
 UNION ALL
 SELECT 'bar', symbol, count(*)
 FROM market_data
