@@ -10,9 +10,9 @@ COPY requirements requirements
 RUN for lock in install run $(echo "$EXTRAS" | tr , ' '); do \
         pip install --no-cache-dir --no-deps --require-hashes --requirement "requirements/$lock.txt" || exit 1; \
     done
-COPY setup.py pyproject.toml ./
-RUN mkdir market_pipeline && touch market_pipeline/__init__.py \
-    && pip install --no-cache-dir --no-deps --no-build-isolation --editable .
+COPY setup.py pyproject.toml README.md LICENSE ./
+COPY market_pipeline/__init__.py market_pipeline/
+RUN pip install --no-cache-dir --no-deps --no-build-isolation --editable .
 
 FROM python:3.11-slim
 RUN useradd --uid 10001 --create-home market \

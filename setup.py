@@ -4,14 +4,15 @@ A bound ends before the release that may break: the next major one, the next min
 keeps its promises no longer than that (SQLAlchemy) or is used from within (Dagster).
 """
 
+import re
 import shutil
 from pathlib import Path
 
-from setuptools import find_packages, setup  # type: ignore[import-untyped]
-from setuptools.command.build_py import build_py  # type: ignore[import-untyped]
+from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 
-class BuildPackage(build_py):  # type: ignore[misc]
+class BuildPackage(build_py):
     """Put what stands beside the package in a checkout into it, where `settings.project_dir` finds it in a wheel."""
 
     def run(self) -> None:
@@ -24,17 +25,38 @@ class BuildPackage(build_py):  # type: ignore[misc]
             shutil.copyfile("dagster.yaml", project / "dagster.yaml")
 
 
+def read_version() -> str:
+    """Return `__version__` of the package, without importing it."""
+    text = Path("market_pipeline", "__init__.py").read_text(encoding="utf-8")
+    [version] = re.findall(r'^__version__ = "(.+)"$', text, re.MULTILINE)
+    return str(version)
+
+
 setup(
     name="market-pipeline",
-    version="0.1.0",
+    version=read_version(),
     description="A warehouse of daily market data that runs itself: Polygon.io bars in PostgreSQL, by Dagster",
+    long_description=Path("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    author="the Market Pipeline developers",
+    keywords=["market data", "stocks", "Dagster", "PostgreSQL", "dbt", "Polygon.io", "backfill"],
     license="Apache-2.0",
+    license_files=["LICENSE"],
     classifiers=[
+        "Development Status :: 4 - Beta",
+        "Environment :: Console",
+        "Framework :: FastAPI",
+        "Intended Audience :: Developers",
+        "Intended Audience :: Financial and Insurance Industry",
         "Operating System :: MacOS",
         "Operating System :: POSIX :: Linux",
         "Programming Language :: Python :: 3.11",
         "Programming Language :: Python :: 3.12",
         "Programming Language :: Python :: 3.13",
+        "Programming Language :: SQL",
+        "Topic :: Database",
+        "Topic :: Office/Business :: Financial :: Investment",
+        "Typing :: Typed",
     ],
     python_requires=">=3.11.2,<3.14",  # from Debian 12's on; dagster-dbt allows no 3.14
     packages=find_packages(include=["market_pipeline", "market_pipeline.*"]),

@@ -15,7 +15,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import IO
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 from market_pipeline.core.child_processes import run_if_killed
 from market_pipeline.core.errors import MarketPipelineError

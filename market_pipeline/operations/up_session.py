@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from uuid import uuid4
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 from market_pipeline.core.settings import Settings
 from market_pipeline.operations.service_probes import API, DAGSTER_UI, SANDBOX, ServiceState, is_listening, probe_urls

@@ -6,10 +6,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 from market_pipeline.operations.supervisor import MARK
 from market_pipeline_tests.end_to_end.conftest import CHECKOUT
@@ -59,7 +59,7 @@ class Up:
         self.process.wait()
 
 
-def started_by(mark: str) -> dict[int, Sequence[str]]:
+def started_by(mark: str) -> dict[int, list[str]]:
     """The processes that carry the mark of an `up`: their command lines by process id."""
     found = {}
     for process in psutil.process_iter():

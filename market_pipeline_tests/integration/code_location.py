@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
-from psutil import NoSuchProcess, Process, wait_procs  # type: ignore[import-untyped]
+from psutil import NoSuchProcess, Process, wait_procs
 
 from market_pipeline.dagster_storage.internals import BackfillDaemon, DaemonHeartbeat
 from market_pipeline_tests.dagster_internals import (

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import psutil  # type: ignore[import-untyped]
+import psutil
 import pyarrow as pa
 import pytest
 import requests

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 import psycopg
 import pytest
 from dagster import DagsterInstance

@@ -19,7 +19,7 @@ from market_pipeline_tests.end_to_end.conftest import CHECKOUT
 
 DOCS = CHECKOUT / "docs"
 README = CHECKOUT / "README.md"
-PAGES = sorted([README, CHECKOUT / "CHANGELOG.md", *DOCS.glob("*.md")])
+PAGES = sorted([*CHECKOUT.glob("*.md"), *DOCS.rglob("*.md"), *(CHECKOUT / "market_pipeline").rglob("README.md")])
 OTHERS = {
     "DAGSTER_HOME", "DAGSTER_CODE_HOST", "DAGSTER_CODE_PORT", "POSTGRES_PASSWORD", "REDIS_PASSWORD", "EXTRAS",
     "FORCE",
@@ -32,7 +32,7 @@ def text(page: Path) -> str:
     return page.read_text(encoding="utf-8")
 
 
-@pytest.fixture(params=PAGES, ids=lambda page: page.name)
+@pytest.fixture(params=PAGES, ids=lambda page: str(page.relative_to(CHECKOUT)))
 def page(request: pytest.FixtureRequest) -> Path:
     return Path(request.param)
 
@@ -134,3 +134,47 @@ def test_services_and_containers_are_those_of_the_compose_file() -> None:
     told = dict(re.findall(r"^\| `(\w+)` \| (?:`(\w+)`)? ?\|", text(DOCS / "deployment.md"), re.MULTILINE))
     known = {name: service.get("container_name", "") for name, service in services.items()}
     assert {name: told.get(name) for name in known} == known
+
+
+def test_the_glossary_is_in_order() -> None:
+    words = re.findall(r"^\| ([a-z ,A-Z]+) \| ", text(DOCS / "glossary.md"), re.MULTILINE)[1:]
+    assert words == sorted(words, key=str.lower)
+    assert len(words) > 30
+
+
+def test_every_decision_is_listed_and_has_its_three_parts() -> None:
+    folder = DOCS / "decisions"
+    listed = re.findall(r"^\| \[.*\]\(([\w-]+\.md)\)", text(folder / "index.md"), re.MULTILINE)
+    assert set(listed) == {page.name for page in folder.glob("*.md")} - {"index.md"}
+    for name in listed:
+        assert re.findall(r"^\*\*(\w+)\.\*\*", text(folder / name), re.MULTILINE) == [
+            "Context", "Decision", "Consequences",
+        ], name  # fmt: skip
+
+
+def test_the_guide_names_files_that_exist() -> None:
+    roots = (
+        CHECKOUT,
+        CHECKOUT / "market_pipeline",
+        CHECKOUT / "market_pipeline" / "api",
+        CHECKOUT / "market_pipeline_tests",
+    )
+    named = re.findall(r"`([\w./-]+/[\w.*-]+\.(?:py|md|sql|yml)|[\w/]+/[\w]+)`", text(CHECKOUT / "CONTRIBUTING.md"))
+    assert len(named) > 30
+    for name in named:
+        assert any(list(root.glob(name)) for root in roots), name
+
+
+def test_the_workflow_runs_what_the_checkout_has() -> None:
+    workflow = yaml.safe_load(text(CHECKOUT / ".github" / "workflows" / "ci.yml"))
+    [job] = workflow["jobs"].values()
+    commands = [step["run"] for step in job["steps"] if "run" in step]
+    assert commands == ["bash .ci/run"]
+    assert (CHECKOUT / ".ci" / "run").exists()
+
+
+def test_the_hooks_are_the_checks_of_make_check() -> None:
+    [hooks] = yaml.safe_load(text(CHECKOUT / ".pre-commit-config.yaml"))["repos"]
+    tools = {hook["entry"].split()[0].removeprefix(".venv/bin/") for hook in hooks["hooks"]}
+    check = text(CHECKOUT / "Makefile").partition("\ncheck: ")[2].partition("\n\n")[0]
+    assert tools == set(re.findall(r"\$\(BIN\)/([\w-]+)", check))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 import pytest
 
 from market_pipeline.operations import supervisor

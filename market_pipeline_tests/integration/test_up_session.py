@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Iterator
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 import pytest
 
 from market_pipeline.cli.main import main

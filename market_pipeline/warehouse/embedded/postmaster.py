@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 from market_pipeline.core.sockets import LOOPBACK
 from market_pipeline.warehouse.embedded.server_errors import EmbeddedServerError
