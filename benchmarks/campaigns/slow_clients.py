@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 from benchmarks.campaigns.outcomes import Kind, Outcomes
 
@@ -89,7 +89,11 @@ class SlowClients:
     def _peers(self) -> set[tuple[str, int]]:
         """The clients that the API has a connection to. One that takes nothing isn't told that it has none."""
         port = self._place[1]
-        return {tuple(each.raddr) for each in psutil.net_connections("tcp4") if each.laddr.port == port and each.raddr}
+        return {
+            (each.raddr.ip, each.raddr.port)
+            for each in psutil.net_connections("tcp4")
+            if each.laddr and each.laddr.port == port and each.raddr
+        }
 
     def _has_ended(self, slow: _Slow, peers: set[tuple[str, int]]) -> bool:
         """Send or take a byte; True once the connection is over, and its end counted."""

@@ -301,7 +301,7 @@ def held_for(api: Api, clients: Sequence[socket.socket]) -> list[object]:
     return [
         each
         for each in psutil.net_connections("tcp4")
-        if each.laddr.port == port and each.raddr and tuple(each.raddr) in names and each.status != "TIME_WAIT"
+        if each.laddr and each.laddr.port == port and tuple(each.raddr) in names and each.status != "TIME_WAIT"
     ]
 
 
