@@ -1,8 +1,8 @@
-"""Writes `models/staging` from the warehouse's own catalog: one view a source, with its columns, types and comments.
+"""Writer of `models/staging` from the warehouse's own catalog: a view per source, with columns, types and comments.
 
     python dbt/write_staging.py
 
-Run it after a change of the warehouse's tables or views; a test holds the folder equal to what it writes.
+Run it after a change of the warehouse's tables or views; a test holds the folder equal to its output.
 """
 
 from pathlib import Path
@@ -27,10 +27,10 @@ SOURCES = {
     "coverage": ["symbol"],
     "backfill_history": ["id"],
 }
-"""What the models read, and which columns tell its rows apart."""
+"""Sources of the models, with the columns that identify their rows."""
 
 WITHOUT_FOREIGN_KEY = {"market_data", "market_data_revisions", "splits", "dividends", "corporate_action_inquiries"}
-"""Tables whose `symbol` PostgreSQL doesn't hold to those tracked, so that a test does."""
+"""Tables without a foreign key for `symbol`, which a test replaces."""
 
 COLUMNS = text("""
     SELECT attname AS name, format_type(atttypid, atttypmod) AS data_type, col_description(attrelid, attnum) AS comment
@@ -44,7 +44,7 @@ Column = dict[str, str]
 
 
 def staging(connection: Connection) -> dict[str, str]:
-    """The files of `models/staging`, names and texts."""
+    """Return the files of `models/staging` by name."""
     columns = {source: _columns(connection, source) for source in SOURCES}
     about = {source: connection.execute(COMMENT, {"relation": source}).scalar_one() for source in SOURCES}
     models = {f"stg_{source}.sql": _model(source, columns[source]) for source in SOURCES}

@@ -127,7 +127,7 @@ def ingest(
 def _load_ahead(
     fetched: Iterator[tuple[LoadRequest, FetchedSymbol]], explain: Explain, warehouse: Engine
 ) -> Generator["Future[LoadResult]", None, None]:
-    """Yield the load of each request, in their order, once it has ended; a few are under way at the same time.
+    """Yield the load of each request, in their order, once it has ended; a few run at once.
 
     None waits for a response that is still on its way, so that all of them end soon whenever the run does.
     """

@@ -31,7 +31,7 @@ class NoDataError(MarketPipelineError):
 
 
 def end_at_delisting(load_request: LoadRequest, known: Reference | None) -> LoadRequest:
-    """Return the load request up to the symbol's last day, with a note if the run's sessions go on after it."""
+    """Return the load request up to the symbol's last day, with a note if the run's sessions go on."""
     last = known.delisted_on if known else None
     if known is None or last is None or last >= load_request.sessions[-1]:
         return load_request

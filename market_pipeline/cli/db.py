@@ -57,7 +57,7 @@ def status() -> None:
         _connect(settings.database_url)
         typer.echo("it accepts connections")
         return
-    server = embedded.running(settings.market_pipeline_data_dir)
+    server = embedded.running_server(settings.market_pipeline_data_dir)
     if server is None:
         typer.echo(f"not running (data folder {settings.market_pipeline_data_dir})")
         raise typer.Exit(1)

@@ -132,7 +132,7 @@ def _check_demo_only(settings: Settings) -> None:
     """
     data_dir = settings.market_pipeline_data_dir
     first_dates = {name: first for first, names in RANGES.items() for name in names}
-    was_running = embedded.running(data_dir) is not None
+    was_running = embedded.running_server(data_dir) is not None
     try:
         engine = create_warehouse_engine(embedded.ensure_running(data_dir).url())
         try:

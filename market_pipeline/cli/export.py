@@ -16,8 +16,9 @@ from market_pipeline.cli.parameters import SymbolChoice, parse_date, parse_insta
 from market_pipeline.core.settings import load_settings
 from market_pipeline.core.wording import are, counted
 from market_pipeline.warehouse.database import warehouse_of
-from market_pipeline.warehouse.export import ExportManifest, FileFormat, ProgressCallback, choose_format, export_stream
+from market_pipeline.warehouse.export import ExportManifest, ProgressCallback, export_stream
 from market_pipeline.warehouse.export import export as write_file
+from market_pipeline.warehouse.export_formats import FileFormat, choose_format
 from market_pipeline.warehouse.export_query import (
     Adjustment,
     ExportRequestError,

@@ -123,7 +123,7 @@ def _read_tables(found: WarehouseProbe) -> tuple[Sequence[Row] | None, LastRun |
     try:
         rows = coverage(found.engine, [symbol.name for symbol in active_symbols(found.engine)])
         with found.engine.connect() as connection:
-            last = connection.execute(statement("last_account")).mappings().first()
+            last = connection.execute(statement("newest_run")).mappings().first()
     except DBAPIError as error:
         return None, None, str(unavailable_error(error, found.engine))
     return rows, LastRun(**{name: _as_plain(value) for name, value in last.items()}) if last else None, None

@@ -1,1 +1,1 @@
-"""The rules a bar must pass: pure functions on frames that know neither vendor nor database."""
+"""Rules for bars: pure functions on frames that know neither vendor nor database."""

@@ -1,6 +1,6 @@
-"""What no true bar of the asked symbol and sessions can be: one predicate a rule, on a whole answer at once.
+"""Predicates for impossible bars, one per rule, on a whole response at once.
 
-The rules' meanings and reasons are declared in rules.py.
+`rules` declares the rules' meanings and reasons.
 """
 
 from collections.abc import Sequence
@@ -13,29 +13,27 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from market_pipeline.core.bars import VALUE_COLUMNS
+from market_pipeline.core.bars import PRICE_COLUMNS, VALUE_COLUMNS
 from market_pipeline.core.sessions import session_starts
 from market_pipeline.core.symbols import Symbol
 
 MOST_TRANSACTIONS = 1e12
-"""More trades than a symbol can have in a session, and within what a bigint holds."""
+"""More trades than a symbol can have in a session, and within a bigint's range."""
 
 Verdicts = NDArray[np.bool_]
-"""One verdict a row."""
-
-_PRICES = ("open", "high", "low", "close")
+"""One verdict per row."""
 
 
 @dataclass(frozen=True)
 class BarBatch:
-    """A frame under examination: BAR_COLUMNS, with what was asked for."""
+    """Bars to check: a frame of BAR_COLUMNS, with the requested symbol and sessions."""
 
     bars: pd.DataFrame
     symbol: Symbol
     sessions: Sequence[date]
 
     def __getitem__(self, column: str) -> NDArray[Any]:
-        """A column's values; for a night's few bars arrays are ten times as quick as the frame."""
+        """Return a column's values; for a night's few bars arrays are ten times as fast as the frame."""
         return self._columns[column]
 
     @cached_property
@@ -43,71 +41,71 @@ class BarBatch:
         return {name: self.bars[name].to_numpy() for name in ("date", *VALUE_COLUMNS)}
 
 
-def missing_field(answer: BarBatch) -> Verdicts:
+def missing_field(batch: BarBatch) -> Verdicts:
     """The date, a price or the volume is NaN or NaT."""
-    return _any(np.isnat(answer["date"]), *(np.isnan(answer[name]) for name in (*_PRICES, "volume")))
+    return _any(np.isnat(batch["date"]), *(np.isnan(batch[name]) for name in (*PRICE_COLUMNS, "volume")))
 
 
-def not_finite(answer: BarBatch) -> Verdicts:
+def not_finite(batch: BarBatch) -> Verdicts:
     """A number is infinite."""
-    return _any(*(np.isinf(answer[name]) for name in VALUE_COLUMNS))
+    return _any(*(np.isinf(batch[name]) for name in VALUE_COLUMNS))
 
 
-def not_positive(answer: BarBatch) -> Verdicts:
+def not_positive(batch: BarBatch) -> Verdicts:
     """A price is zero or less."""
-    return _any(*(answer[name] <= 0 for name in _PRICES))
+    return _any(*(batch[name] <= 0 for name in PRICE_COLUMNS))
 
 
-def high_too_low(answer: BarBatch) -> Verdicts:
+def high_too_low(batch: BarBatch) -> Verdicts:
     """The high is not the highest price."""
-    return _any(*(answer["high"] < answer[name] for name in ("open", "low", "close")))
+    return _any(*(batch["high"] < batch[name] for name in ("open", "low", "close")))
 
 
-def low_too_high(answer: BarBatch) -> Verdicts:
+def low_too_high(batch: BarBatch) -> Verdicts:
     """The low is not the lowest price."""
-    return _any(*(answer["low"] > answer[name] for name in ("open", "high", "close")))
+    return _any(*(batch["low"] > batch[name] for name in ("open", "high", "close")))
 
 
-def negative_volume(answer: BarBatch) -> Verdicts:
+def negative_volume(batch: BarBatch) -> Verdicts:
     """The volume or the number of trades is less than zero."""
-    return _any(answer["volume"] < 0, answer["transactions"] < 0)
+    return _any(batch["volume"] < 0, batch["transactions"] < 0)
 
 
-def not_a_count(answer: BarBatch) -> Verdicts:
+def not_a_count(batch: BarBatch) -> Verdicts:
     """The number of trades has a fraction, or is beyond MOST_TRANSACTIONS. It may be missing."""
-    count = answer["transactions"]
+    count = batch["transactions"]
     found: Verdicts = ~np.isnan(count) & _any(np.floor(count) != count, count > MOST_TRANSACTIONS)
     return found
 
 
-def outside_request(answer: BarBatch) -> Verdicts:
-    """The date is before the first or after the last session asked for."""
-    days = answer["date"]
-    return _any(days < np.datetime64(answer.sessions[0]), days > np.datetime64(answer.sessions[-1]))
+def outside_request(batch: BarBatch) -> Verdicts:
+    """The date is before the first or after the last requested session."""
+    days = batch["date"]
+    return _any(days < np.datetime64(batch.sessions[0]), days > np.datetime64(batch.sessions[-1]))
 
 
-def no_session(answer: BarBatch) -> Verdicts:
-    """The date is between sessions asked for, and none itself."""
-    days = answer["date"]
-    sessions = _midnights(tuple(answer.sessions))
+def no_session(batch: BarBatch) -> Verdicts:
+    """The date is between requested sessions, and none itself."""
+    days = batch["date"]
+    sessions = _midnights(tuple(batch.sessions))
     nearest = sessions[np.searchsorted(sessions[:-1], days)]
-    return ~_any(np.isnat(days), outside_request(answer), nearest == days)
+    return ~_any(np.isnat(days), outside_request(batch), nearest == days)
 
 
-def misplaced(answer: BarBatch) -> Verdicts:
-    """The time is not where the date's session begins."""
-    starts = session_starts(answer.symbol.calendar, pd.DatetimeIndex(answer.bars["date"]))
-    found: Verdicts = ~np.isnat(answer["date"]) & (pd.DatetimeIndex(answer.bars["time"]) != starts)
+def misplaced(batch: BarBatch) -> Verdicts:
+    """The time is not the start of the date's session."""
+    starts = session_starts(batch.symbol.calendar, pd.DatetimeIndex(batch.bars["date"]))
+    found: Verdicts = ~np.isnat(batch["date"]) & (pd.DatetimeIndex(batch.bars["time"]) != starts)
     return found
 
 
-def contradicted(answer: BarBatch) -> Verdicts:
+def contradicted(batch: BarBatch) -> Verdicts:
     """Another row has the same date."""
-    found: Verdicts = ~np.isnat(answer["date"]) & answer.bars["date"].duplicated(keep=False).to_numpy()
+    found: Verdicts = ~np.isnat(batch["date"]) & batch.bars["date"].duplicated(keep=False).to_numpy()
     return found
 
 
-@lru_cache(maxsize=8)  # of all symbols of a run the same
+@lru_cache(maxsize=8)  # the same for all symbols of a run
 def _midnights(sessions: tuple[date, ...]) -> NDArray[np.datetime64]:
     return pd.DatetimeIndex(list(sessions)).to_numpy("datetime64[us]")
 

@@ -1,8 +1,8 @@
-"""Every rule a bar is held against, declared in two tables, and the two ways they are applied.
+"""Rules for bars, declared in two tables, and the two ways they are applied.
 
-An impossible bar can't be true and is kept out of `market_data`, with the vendor's record and the reasons. A suspicious
-one can, so it is stored and flagged. Pure functions on frames; what the predicates compute is in the modules of those
-names.
+An impossible bar can't be true; it is rejected and kept out of `market_data`, with the vendor's record and the reasons.
+A suspicious one can, so it is stored and flagged. Pure functions on frames; the modules `impossible` and `suspicious`
+hold the predicates.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +22,7 @@ from market_pipeline.quality.suspicious import History
 
 @dataclass(frozen=True)
 class ImpossibleRule:
-    """`broken` gives one verdict a row; `meaning` is what a person reads of a bar that broke it."""
+    """A rule that rejects bars: `broken` gives one verdict per row, `meaning` tells people what is wrong."""
 
     name: str
     meaning: str
@@ -32,10 +32,10 @@ class ImpossibleRule:
 
 @dataclass(frozen=True)
 class SuspiciousRule:
-    """`found` gives one verdict a row of a history, for the threshold of the asset class.
+    """A rule that flags bars: `found` gives one verdict per row of a history, for the asset class's threshold.
 
-    `meaning` is what a person reads of a bar it found, with that row's values filled in. `penalty` is what the finding
-    takes off the bar's quality score, `column` the one of `market_data` that is true for it, besides `flags`.
+    `meaning` tells people what is suspicious, with the row's values filled in. `penalty` is subtracted from the bar's
+    quality score; `column` is the one of `market_data` that is true for it, besides `flags`.
     """
 
     name: str
@@ -81,8 +81,8 @@ IMPOSSIBLE = (
     ),
     ImpossibleRule(
         "outside_request",
-        "its date is outside the dates asked for",
-        "An answer to another question proves nothing about this one.",
+        "its date is outside the requested dates",
+        "A response to another request proves nothing about this one.",
         impossible.outside_request,
     ),
     ImpossibleRule(
@@ -99,7 +99,7 @@ IMPOSSIBLE = (
     ),
     ImpossibleRule(
         "contradicted",
-        "the same answer has another bar for its date",
+        "the same response has another bar for its date",
         "There is no telling which of the two is true.",
         impossible.contradicted,
     ),
@@ -176,40 +176,41 @@ class CheckedBars:
 
 
 def check_bars(fetched: FetchedBars, symbol: Symbol, sessions: Sequence[date]) -> CheckedBars:
-    """Split an answer into bars that can be stored and bars that can't be true.
+    """Split a response into bars that can be stored and bars that can't be true.
 
-    A bar repeated word for word counts once; repeated with other values, neither can be trusted and both are refused.
+    A bar repeated with the same values counts once; repeated with other values, neither can be trusted and both are
+    rejected.
 
     Args:
-        fetched: the vendor's answer for `symbol`.
-        symbol: whose bars they are.
-        sessions: the sessions of its calendar within the dates asked for, oldest first, at least one.
+        fetched: the vendor's response for `symbol`.
+        symbol: the bars' symbol.
+        sessions: the sessions of its calendar within the requested dates, oldest first, at least one.
     """
     frame = fetched.frame
-    # Without a date nothing says that two alike are one and the same.
+    # Two equal records without a date may be of two sessions.
     bars = frame[~(frame.duplicated() & frame["date"].notna())] if frame["date"].duplicated().any() else frame
-    answer = BarBatch(bars, symbol, sessions)
-    verdicts = [rule.broken(answer) for rule in IMPOSSIBLE]
-    refused = np.logical_or.reduce(verdicts)
+    batch = BarBatch(bars, symbol, sessions)
+    verdicts = [rule.broken(batch) for rule in IMPOSSIBLE]
+    is_rejected = np.logical_or.reduce(verdicts)
     reasons = [
         [f"{rule.name}: {rule.meaning}" for rule, verdict in zip(IMPOSSIBLE, verdicts, strict=True) if verdict[row]]
-        for row in np.flatnonzero(refused)
+        for row in np.flatnonzero(is_rejected)
     ]
-    accepted = bars if not refused.any() else bars[~refused]
+    accepted = bars if not is_rejected.any() else bars[~is_rejected]
     in_order = accepted["date"].is_monotonic_increasing
-    return CheckedBars(accepted if in_order else accepted.sort_values("date"), bars[refused], reasons)
+    return CheckedBars(accepted if in_order else accepted.sort_values("date"), bars[is_rejected], reasons)
 
 
 def find_flags(symbol: Symbol, bars: Columns, splits: Mapping[date, float]) -> list[FlaggedBar]:
-    """What is suspicious in a symbol's stored bars.
+    """Find the suspicious ones of a symbol's stored bars.
 
-    The verdict on a bar is final where `bars` holds the LOOK_BACK stored sessions before it, or all there are.
+    The verdict on a bar is final if `bars` holds the LOOK_BACK stored sessions before it, or all there are.
 
     Args:
-        symbol: whose bars they are.
+        symbol: the bars' symbol.
         bars: `date` and VALUE_COLUMNS, ordered by date, without a stored session left out between the first and the
             last.
-        splits: by execution date, what an earlier price is to be multiplied with.
+        splits: by execution date, the factor for earlier prices.
     """
     compared = suspicious.history(bars, splits)
     verdicts = [rule.found(compared, rule.thresholds.get(symbol.asset_class, 0.0)) for rule in SUSPICIOUS]

@@ -1,7 +1,7 @@
-"""What a true bar can be but seldom is: one predicate a rule, on a symbol's stored bars in order.
+"""Predicates for suspicious bars, one per rule, on a symbol's stored bars in order.
 
-A verdict follows from the bar, at most LOOK_BACK stored sessions before it and the splits, never from what was loaded
-with it. The rules' meanings, reasons and thresholds are declared in rules.py.
+A verdict follows from the bar, at most LOOK_BACK stored sessions before it and the splits, never from the bars loaded
+with it. `rules` declares the rules' meanings, reasons and thresholds.
 """
 
 from collections.abc import Mapping
@@ -12,26 +12,26 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from market_pipeline.core.bars import LOOK_BACK, VALUE_COLUMNS, Columns
+from market_pipeline.core.bars import LOOK_BACK, PRICE_COLUMNS, VALUE_COLUMNS, Columns
 from market_pipeline.quality.impossible import Verdicts
 
 FEWEST_VOLUMES = 10
-"""With fewer sessions before it, nothing is said of a bar's volume."""
+"""Sessions before a bar that are needed to judge its volume."""
 
-_REPEATED = ["open", "high", "low", "close", "volume"]
+_REPEATED = (*PRICE_COLUMNS, "volume")
 
 
 History = Mapping[str, NDArray[Any]]
-"""A symbol's bars in order, a column a name: date, VALUE_COLUMNS, and what each bar is compared with."""
+"""A symbol's bars in order by column: date, VALUE_COLUMNS, and the values that each bar is compared with."""
 
 
 def history(bars: Columns, splits: Mapping[date, float]) -> History:
-    """A symbol's bars with what each is compared with.
+    """Return a symbol's bars with the values that each is compared with.
 
     Args:
         bars: `date` and VALUE_COLUMNS, ordered by date, one row a session, none missing between the first and the last
             stored.
-        splits: by execution date, what an earlier price is to be multiplied with (0.5 for a 2-for-1 split).
+        splits: by execution date, the factor for earlier prices (0.5 for a 2-for-1 split).
 
     Returns:
         The columns of `bars`, and `previous_date`, `previous_close` (dollars as traded), `split` (the factor
@@ -57,19 +57,19 @@ def history(bars: Columns, splits: Mapping[date, float]) -> History:
 
 
 def unexplained_move(bars: History, threshold: float) -> Verdicts:
-    """The close moved by more than the threshold, and it isn't that a split failed to show."""
+    """The close moved by more than the threshold, and not because a split failed to show."""
     found: Verdicts = (abs(bars["move"]) > threshold) & ~split_without_move(bars, threshold)
     return found
 
 
 def split_without_move(bars: History, threshold: float) -> Verdicts:
-    """There was a split, and the close is where it would be without."""
+    """There was a split, and the close is at the price it would have without one."""
     found: Verdicts = (bars["split"] != 1) & (abs(bars["move"]) > threshold) & (abs(bars["raw_move"]) <= threshold)
     return found
 
 
 def volume_outlier(bars: History, threshold: float) -> Verdicts:
-    """More, or less, than the usual volume by more than the factor `threshold`. No volume at all is another rule's."""
+    """The volume is above or below the usual one by more than the factor `threshold`. Zero has a rule of its own."""
     times = bars["volume_times"]
     return (times > threshold) | ((times > 0) & (times < 1 / threshold))
 
@@ -81,7 +81,7 @@ def zero_volume(bars: History, _threshold: float) -> Verdicts:
 
 
 def repeated(bars: History, _threshold: float) -> Verdicts:
-    """All prices and the volume are the session's before."""
+    """All prices and the volume are equal to the previous session's."""
     found: Verdicts = np.logical_and.reduce([bars[name] == _previous(bars[name]) for name in _REPEATED])
     return found
 
@@ -92,7 +92,7 @@ def vwap_outside(bars: History, threshold: float) -> Verdicts:
 
 
 def _factor(days: NDArray[Any], splits: Mapping[date, float]) -> NDArray[Any]:
-    """What each day's price is to be multiplied with to compare with the last day's."""
+    """Return for each day the factor that makes its price comparable with the last day's."""
     factor = np.ones(len(days))
     for executed, ratio in splits.items():
         factor[days < np.datetime64(executed)] *= ratio
@@ -100,5 +100,5 @@ def _factor(days: NDArray[Any], splits: Mapping[date, float]) -> NDArray[Any]:
 
 
 def _previous(values: NDArray[Any], first: Any = (np.nan,)) -> NDArray[Any]:
-    """Each row's predecessor; `first` for the row that has none."""
+    """Return each row's predecessor; `first` for the row that has none."""
     return np.concatenate([first, values[:-1]])

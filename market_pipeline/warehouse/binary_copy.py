@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sqlalchemy import BigInteger
 
 from market_pipeline.core.bars import VALUE_COLUMNS, Columns
+from market_pipeline.warehouse.tables import market_data
 
 _HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)  # signature, then no flags and no header extension
 _TRAILER = b"\xff\xff"
@@ -20,7 +22,11 @@ _EPOCH = np.datetime64("2000-01-01", "us")  # PostgreSQL counts days and microse
 _FIRST_DAY = _EPOCH.astype("datetime64[D]")
 
 _BAR = {"date": ">i4", "time": ">i8", **dict.fromkeys(VALUE_COLUMNS, ">f8")}
-_NULLABLE = {"vwap": ">f8", "transactions": ">i8"}  # what they are in market_data
+_NULLABLE = {
+    name: ">i8" if isinstance(market_data.c[name].type, BigInteger) else ">f8"
+    for name in VALUE_COLUMNS
+    if market_data.c[name].nullable
+}
 
 Kinds = Mapping[str, str | None]
 """Numpy's type of each column, in order; None for a column that is NULL in all rows."""

@@ -57,7 +57,7 @@ def probe_warehouse(settings: Settings) -> Iterator[WarehouseProbe]:
         url, where = settings.database_url, describe(settings.database_url)
     else:
         try:
-            server = embedded.running(settings.market_pipeline_data_dir)
+            server = embedded.running_server(settings.market_pipeline_data_dir)
         except EmbeddedServerError as error:
             yield WarehouseProbe(str(settings.market_pipeline_data_dir), True, None, None, needed, str(error))
             return

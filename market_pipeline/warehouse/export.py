@@ -4,18 +4,15 @@ The rows are streamed by COPY out of one snapshot of the database, so that memor
 file takes its name only once it is whole. The dbt project defines adjusted prices.
 """
 
-import gzip
 import hashlib
-import io
 import json
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
-from enum import StrEnum
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 import psycopg
 from sqlalchemy import Engine
@@ -23,6 +20,7 @@ from sqlalchemy.exc import DBAPIError
 
 from market_pipeline.core.errors import MarketPipelineError
 from market_pipeline.warehouse.database_errors import first_line
+from market_pipeline.warehouse.export_formats import FileFormat, compressed, write_csv, write_parquet
 from market_pipeline.warehouse.export_query import (
     Adjustment,
     ColumnMeaning,
@@ -36,17 +34,6 @@ from market_pipeline.warehouse.export_query import (
 
 ProgressCallback = Callable[[int, int], None]
 """Called with the number of rows written and the number of all."""
-
-
-class FileFormat(StrEnum):
-    """The format of a file."""
-
-    PARQUET = "parquet"
-    CSV = "csv"
-
-
-SUFFIXES = {".parquet": FileFormat.PARQUET, ".csv": FileFormat.CSV, ".csv.gz": FileFormat.CSV}
-"""File suffixes and their formats."""
 
 
 class ExportError(MarketPipelineError):
@@ -75,25 +62,6 @@ class ExportManifest:
     source: str | None
     made_at: datetime
     columns: Sequence[ColumnMeaning]
-
-
-def choose_format(target: Path, given: FileFormat | None) -> FileFormat:
-    """Return the format of a file: the given one, else the one that its name ends with.
-
-    Raises:
-        ExportRequestError: the two contradict each other, or there is neither.
-    """
-    suffix = next((suffix for suffix in SUFFIXES if target.name.lower().endswith(suffix)), None)
-    if suffix is None and given is None:
-        known = ", ".join(SUFFIXES)
-        raise ExportRequestError(f"the format of {target} is not known: let its name end with {known}, or add --format")
-    if suffix is None or given is None:
-        return given or SUFFIXES[str(suffix)]
-    if SUFFIXES[suffix] is not given:
-        raise ExportRequestError(
-            f"{target} is not the name of a {given} file: leave --format {given} out, or choose another --output"
-        )
-    return given
 
 
 def manifest_path(target: Path) -> Path:
@@ -192,22 +160,12 @@ def _atomic_file(target: Path) -> Iterator[Path]:
 def _write(
     engine: Engine, selection: Selection, kind: FileFormat, name: str, partial: Path, progress: ProgressCallback
 ) -> ExportManifest:
-    with partial.open("xb") as file, _compressed(file, name) as stream:
+    with partial.open("xb") as file, compressed(file, name) as stream:
         columns, found = _copy(engine, selection, kind, stream, progress)
     with partial.open("rb") as written:
         digest = hashlib.file_digest(written, "sha256").hexdigest()
     parts = {**asdict(selection), **asdict(found)}
     return ExportManifest(file=name, format=kind, sha256=digest, columns=columns, **parts)
-
-
-@contextmanager
-def _compressed(file: BinaryIO, name: str) -> Iterator[BinaryIO]:
-    """Yield the file, or a stream that compresses into it if its name says so."""
-    if not name.lower().endswith(".gz"):
-        yield file
-        return
-    with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as stream:  # the same bars are the same bytes
-        yield cast("BinaryIO", stream)
 
 
 def _copy(
@@ -217,7 +175,7 @@ def _copy(
     with engine.connect().execution_options(**options) as connection:
         columns = describe_columns(connection, selection.adjustment)
         found = summarize(connection, selection)
-        write = _write_csv if kind is FileFormat.CSV else _write_parquet
+        write = write_csv if kind is FileFormat.CSV else write_parquet
         # Closed before the connection, which would wait for ever for a COPY that isn't read to its end.
         with closing(read_blocks(connection, selection, for_spreadsheets=kind is FileFormat.CSV)) as rows:
             write(stream, columns, _report_progress(rows, found.rows, progress))
@@ -234,27 +192,3 @@ def _report_progress(stream: Iterator[list[bytes]], total: int, progress: Progre
         yield b"".join(block)
         done += len(block)
         progress(done, total)
-
-
-def _write_csv(file: BinaryIO, columns: Sequence[ColumnMeaning], lines: Iterator[bytes]) -> None:
-    file.write(",".join(column.name for column in columns).encode() + b"\n")
-    file.writelines(lines)
-
-
-def _write_parquet(file: BinaryIO, columns: Sequence[ColumnMeaning], lines: Iterator[bytes]) -> None:
-    # Takes half a second that other commands needn't. It has no types.
-    import pyarrow as pa
-    from pyarrow import csv, parquet
-
-    types = {
-        "TEXT": pa.string(), "DATE": pa.date32(), "DOUBLE PRECISION": pa.float64(), "BIGINT": pa.int64(),
-        "BOOLEAN": pa.bool_(), "TIMESTAMP": pa.timestamp("us", "UTC"),
-    }  # fmt: skip
-    schema = pa.schema([pa.field(column.name, types[column.type]) for column in columns])
-    names = csv.ReadOptions(column_names=schema.names)
-    values = csv.ConvertOptions(
-        column_types=schema, null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False
-    )
-    with parquet.ParquetWriter(file, schema) as writer:
-        for block in lines:
-            writer.write_table(csv.read_csv(io.BytesIO(block), names, convert_options=values))

@@ -25,7 +25,7 @@ FindFlags = Callable[[Symbol, Columns, Mapping[date, float]], Sequence[FlaggedBa
 def flag_bars(
     connection: Connection, symbol: Symbol, bars: Columns, find_flags: FindFlags, at: datetime, *, since: date
 ) -> frozenset[date]:
-    """Update the flags of the bars from `since` to the last of `bars`, and return the sessions of the flagged ones.
+    """Update the flags of the bars from `since` to the last one, and return the sessions of flagged bars.
 
     Args:
         connection: in a transaction that holds the symbol's lock.

@@ -24,7 +24,7 @@ NAMED = 5
 
 @dataclass(frozen=True)
 class KnownData:
-    """Data that a server may hold: bars of one source by symbol and first date, up to a last date, and the marts."""
+    """Expected data: bars of one source by symbol and first date, up to a last date, and the marts."""
 
     source: Source
     first_dates: Mapping[str, date]

@@ -1,4 +1,4 @@
-"""Advisory locks of the warehouse's database: the number of each and the work that it lets one process do at a time.
+"""Advisory locks of the warehouse's database: the number and the purpose of each.
 
 Locks whose number is computed from a name are not here: those of runs (of their ids) and of databases being restored.
 """

@@ -13,6 +13,6 @@ def is_textual(type_name: str) -> bool:
 
 
 def plain_text(column: str) -> str:
-    """Return the SQL of a text column with an apostrophe before texts that begin like a formula and are no number."""
+    """Return the SQL of a text column that puts an apostrophe before formulas, but not before numbers."""
     text = f"{column}::text"
     return f"CASE WHEN ascii({text}) IN ({_CODES}) AND {text} !~ {_NUMBER} THEN '''' || {text} ELSE {text} END"

@@ -12,19 +12,26 @@ from typing import Any
 import numpy as np
 import psycopg
 from numpy.typing import NDArray
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from market_pipeline.core.bars import LOOK_BACK, VALUE_COLUMNS, Columns
+from market_pipeline.core.bars import BAR_COLUMNS, LOOK_BACK, VALUE_COLUMNS, Columns
 from market_pipeline.warehouse.binary_copy import decode_bars, encode_bars, encode_new_bars
 from market_pipeline.warehouse.load_history import LoadRequest
 from market_pipeline.warehouse.statements import statement
 
-NEW_BARS = """COPY market_data (
-    symbol, source, run_id, fetched_at, updated_at,
-    date, time, open, high, low, close, volume, vwap, transactions
-) FROM STDIN (FORMAT binary)"""
+NEW_BARS = (
+    f"COPY market_data (symbol, source, run_id, fetched_at, updated_at, {', '.join(BAR_COLUMNS)}) "
+    "FROM STDIN (FORMAT binary)"
+)
 REPLACING_BARS = "COPY staged_bars FROM STDIN (FORMAT binary)"
+
+# Every column has a fixed width, so that COPY can be fed from arrays; NaN stands for NULL until bars are revised. The
+# table stays for as long as the connection: making it takes longer than replacing a night's few bars.
+CREATE_STAGED_BARS = text(
+    "CREATE TEMPORARY TABLE IF NOT EXISTS staged_bars (date date NOT NULL, time timestamptz NOT NULL, "
+    f"{', '.join(f'{name} double precision NOT NULL' for name in VALUE_COLUMNS)}) ON COMMIT DELETE ROWS"
+)
 
 
 @dataclass(frozen=True)
@@ -57,7 +64,7 @@ def upsert_bars(connection: Connection, load_request: LoadRequest, accepted: Col
         of_all: dict[str, str | datetime] = {**common, "fetched_at": at, "updated_at": at}
         _copy_in(connection, NEW_BARS, encode_new_bars(_rows(accepted, is_new), of_all))
     if differs.any():
-        connection.execute(statement("create_staged_bars"))
+        connection.execute(CREATE_STAGED_BARS)
         _copy_in(connection, REPLACING_BARS, encode_bars(_rows(accepted, differs)))
         connection.execute(statement("revise_staged_bars"), {**common, "at": at})
     flagged = frozenset(held["date"][is_flagged].tolist())

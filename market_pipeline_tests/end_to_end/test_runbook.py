@@ -400,7 +400,7 @@ def place(sandbox: str) -> Iterator[Place]:
 
 
 def embedded_url(place: Place, database: str) -> str:
-    server = embedded.running(place.folder / "data")
+    server = embedded.running_server(place.folder / "data")
     assert server is not None
     return server.url(database).get_secret_value()
 

@@ -152,7 +152,7 @@ def test_everything_runs_comes_back_after_crashes_heals_and_is_gone_at_the_end(
             [killed, *_] = [pid for pid, line in started_by(mark(settings)).items() if words in " ".join(line)]
             os.kill(killed, signal.SIGKILL)
             first.until_it_says(f"{name:<9} | was killed by SIGKILL: it is started again in 1 s")
-        server = embedded.running(settings.market_pipeline_data_dir)
+        server = embedded.running_server(settings.market_pipeline_data_dir)
         assert server is not None
         os.kill(server.pid, signal.SIGKILL)
         first.until_it_says("up        | the embedded PostgreSQL had ended; it runs again")
@@ -194,7 +194,7 @@ def test_everything_runs_comes_back_after_crashes_heals_and_is_gone_at_the_end(
         ]  # fmt: skip
         assert not started_by(last)
         # The embedded server ran already when the second began, and outlives it therefore.
-        assert embedded.running(settings.market_pipeline_data_dir) is not None
+        assert embedded.running_server(settings.market_pipeline_data_dir) is not None
     finally:
         for running in (first, second):
             if running is not None:

@@ -153,7 +153,7 @@ class Stage:
         if how in _TO_POSTGRES:
             os.kill(self.server.pid, _TO_POSTGRES[how])
             deadline = time.monotonic() + _STOPPING_SECONDS
-            while embedded.running(self.data) is not None:
+            while embedded.running_server(self.data) is not None:
                 if time.monotonic() > deadline:
                     raise StageError(f"PostgreSQL has not ended {_STOPPING_SECONDS} seconds after {how}")
                 time.sleep(0.01)

@@ -96,7 +96,7 @@ def test_without_any_bar_the_first_session_asked_for_counts_too(warehouse: Engin
 
 
 def test_a_rejected_bar_that_nobody_asked_for_says_nothing_of_its_session(warehouse: Engine) -> None:
-    uninvited = RejectedBar(OCTOBER[6], ["outside_request: its date is outside the dates asked for"], {})
+    uninvited = RejectedBar(OCTOBER[6], ["outside_request: its date is outside the requested dates"], {})
     loaded(warehouse, AAPL, BARS[:6], rejected=[uninvited])
     loaded(warehouse, AAPL, BARS[7:], run_id="run-2")
     assert states(warehouse)["never_asked"] == [OCTOBER[6]]

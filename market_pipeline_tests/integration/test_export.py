@@ -21,7 +21,8 @@ from market_pipeline.cli.main import main
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.dbt_project import run_dbt
 from market_pipeline.warehouse import embedded
-from market_pipeline.warehouse.export import ExportError, FileFormat, export
+from market_pipeline.warehouse.export import ExportError, export
+from market_pipeline.warehouse.export_formats import FileFormat
 from market_pipeline.warehouse.export_query import BLOCK_ROWS, COLUMNS, Adjustment, Selection
 from market_pipeline.warehouse.stored_bars import bars
 from market_pipeline.warehouse.tracked_symbols import add_symbols, remove_symbol

@@ -163,9 +163,9 @@ def test_a_failure_is_accounted_for_and_loads_nothing(warehouse: Engine) -> None
     assert (symbol["backfill_status"], symbol["last_backfill"], bars_held) == ("failed", None, 0)
 
 
-def test_a_database_of_one_source_refuses_the_other_and_keeps_what_it_has(warehouse: Engine) -> None:
+def test_a_database_of_one_source_rejects_the_other_and_keeps_what_it_has(warehouse: Engine) -> None:
     load(warehouse, attempt(), bars(WEEK), [])
-    with pytest.raises(MixedSourcesError, match="holds sandbox bars and refuses polygon"):
+    with pytest.raises(MixedSourcesError, match="holds sandbox bars and accepts no polygon"):
         load(warehouse, attempt(source="polygon"), bars(WEEK, close=99.0), [])
     with warehouse.connect() as connection:
         assert connection.execute(select(market_data.c.close).distinct()).scalars().all() == [10.0]

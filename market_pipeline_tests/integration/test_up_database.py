@@ -100,7 +100,7 @@ def embedded_settings() -> Iterator[Settings]:
 
 
 def kill_server(data_dir: Path) -> embedded.Server:
-    server = embedded.running(data_dir)
+    server = embedded.running_server(data_dir)
     assert server is not None
     os.kill(server.pid, signal.SIGKILL)
     return server
@@ -121,7 +121,7 @@ def test_the_embedded_server_is_back_within_seconds_of_its_kill_and_one_line_say
         database.watch()
         assert answers(database)
         assert time.monotonic() - began < BACK_SECONDS
-        after = embedded.running(data_dir)
+        after = embedded.running_server(data_dir)
         assert after is not None
         assert (after.port, after.pid != before.pid) == (before.port, True)
         database.watch()

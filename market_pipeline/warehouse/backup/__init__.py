@@ -1,1 +1,1 @@
-"""Backups: dump every database of the pipeline into one folder, check it whole, and restore it."""
+"""Backups: dump every database of the pipeline into one folder, check the dumps, and restore them."""

@@ -1,7 +1,7 @@
-"""Backups: the dumps of all our databases in one folder, with a manifest, made whole or not at all.
+"""Backups: dumps of all our databases in one folder, with a manifest, complete or absent.
 
 A backup is a folder named by the time in UTC. It is written under a hidden name and gets its own only when every dump
-in it has been restored once and found to be the same. How one is brought back, `restoring` says.
+in it has been restored once and found to be equal. `restore` brings one back.
 """
 
 import json
@@ -31,7 +31,7 @@ from market_pipeline.warehouse.backup.dump import (
 from market_pipeline.warehouse.schema import current_revision
 
 WAREHOUSE, DAGSTER = "warehouse", "dagster"
-"""Our databases, as a backup calls them."""
+"""Names of our databases in a backup."""
 
 MANIFEST = "manifest.json"
 LATEST = "latest"
@@ -40,20 +40,20 @@ _PARTIAL = ".partial-"
 _NAME = re.compile(r"\d{8}T\d{6}Z")
 
 Report = Callable[[str], None]
-"""Report what is being done."""
+"""Reports a step of the work."""
 
 
 class BackupError(MarketPipelineError):
-    """A backup can't be made; nothing of it is left, and those that were there are."""
+    """A backup can't be made; nothing of it is left, and earlier ones are untouched."""
 
 
 class NoSuchBackupError(UsageError):
-    """There is no backup where one was asked for."""
+    """The requested backup does not exist."""
 
 
 @dataclass(frozen=True)
 class BackupManifest:
-    """What a backup is: when it was made, by which version, at which revision of the schema, and of which dumps."""
+    """A backup's time, the package's version, the schema's revision, and the dumps."""
 
     made_at: datetime
     version: str
@@ -64,7 +64,7 @@ class BackupManifest:
 
 @dataclass(frozen=True)
 class Backup:
-    """A backup that is whole, and where it is."""
+    """A complete backup and its folder."""
 
     folder: Path
     manifest: BackupManifest
@@ -75,18 +75,18 @@ def back_up(
 ) -> Backup:
     """Save the databases in a new folder below `folder`.
 
-    Dagster's is dumped as of a moment before the warehouse's: what it says is loaded is in the warehouse's dump. It is
-    left out where there is none.
+    Dagster's is dumped as of a moment before the warehouse's, so that all that it records as loaded is in the
+    warehouse's dump. It is left out if there is none.
 
     Args:
-        addresses: of WAREHOUSE and DAGSTER.
-        folder: where the backups are; made if need be.
-        now: what the backup is called after.
+        addresses: those of WAREHOUSE and DAGSTER.
+        folder: the folder of the backups; made if need be.
+        now: the time that names the backup.
         verify: restore each dump into a database of its own beside the original, compare and drop it.
-        report: report what is being done.
+        report: called with each step.
 
     Raises:
-        BackupError: there is nothing to save, no room, or another backup at work.
+        BackupError: there is nothing to save, no space, or another backup at work.
         DumpError: a dump, restored, is not what was dumped.
         ClientProgramError: pg_dump or pg_restore failed.
         DatabaseUnavailableError: a database can't be reached, or no longer.
@@ -130,7 +130,7 @@ def _save(name: str, snapshot: Snapshot, folder: Path, report: Report) -> Dump:
 
 @contextmanager
 def _partial(folder: Path, name: str) -> Iterator[tuple[Path, Path]]:
-    """A new folder to write to, and what it is to be called when it is whole; it is gone on leaving, if it isn't."""
+    """Yield a new folder to write to and the path it takes once complete; it is deleted on failure."""
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with FileLock(folder / ".lock", timeout=0):
@@ -147,31 +147,31 @@ def _partial(folder: Path, name: str) -> Iterator[tuple[Path, Path]]:
     except Timeout:
         raise BackupError(f"another backup is being made in {folder}: wait for its end") from None
     except OSError as error:
-        raise BackupError(f"{folder} can't be written to: {error}. Make room or name another --folder") from None
+        raise BackupError(f"{folder} can't be written to: {error}. Free space or name another --folder") from None
 
 
 def backups_in(folder: Path) -> list[Path]:
-    """The backups that are whole, oldest first."""
+    """Return the complete backups, oldest first."""
     return sorted(path.parent for path in folder.glob(f"*/{MANIFEST}") if _NAME.fullmatch(path.parent.name))
 
 
 def remove_old_backups(folder: Path, keep: int) -> Sequence[Path]:
-    """Delete all backups but the `keep` newest, and return those that are gone."""
+    """Delete all backups but the `keep` newest, and return the deleted ones."""
     old = backups_in(folder)[:-keep]
     for backup in old:
-        hidden = backup.with_name(f"{_PARTIAL}{backup.name}")  # so that no half of it is ever taken for a backup
+        hidden = backup.with_name(f"{_PARTIAL}{backup.name}")  # so that half a backup is never taken for one
         backup.rename(hidden)
         shutil.rmtree(hidden)
     return old
 
 
 def find_backup(what: str, folder: Path) -> tuple[Backup, Sequence[str]]:
-    """The backup that `what` names, and which of its databases are meant.
+    """Return the backup that `what` names, and the names of its databases that are meant.
 
     Args:
         what: a backup's folder, its name in `folder`, or its manifest: all of its databases; one of its dumps: that one
             alone; or LATEST: the newest in `folder`.
-        folder: where the backups are.
+        folder: the folder of the backups.
 
     Raises:
         NoSuchBackupError: there is none.
@@ -184,15 +184,15 @@ def find_backup(what: str, folder: Path) -> tuple[Backup, Sequence[str]]:
         raise NoSuchBackupError(f"{what} is no backup: there is no {home / MANIFEST}") from None
     except ValidationError:
         raise NoSuchBackupError(f"{home / MANIFEST} is damaged: restore another backup") from None
-    of_file = [name for name, dump in manifest.databases.items() if dump.file == path.name]
-    return Backup(home, manifest), of_file or list(manifest.databases)
+    in_file = [name for name, dump in manifest.databases.items() if dump.file == path.name]
+    return Backup(home, manifest), in_file or list(manifest.databases)
 
 
 def _path(what: str, folder: Path) -> Path:
     if what == LATEST:
-        there = backups_in(folder)
-        if not there:
+        backups = backups_in(folder)
+        if not backups:
             raise NoSuchBackupError(f"there is no backup in {folder}: make one with `market-pipeline backup`")
-        return there[-1]
+        return backups[-1]
     in_folder = folder / what
     return in_folder if in_folder.exists() else Path(what)

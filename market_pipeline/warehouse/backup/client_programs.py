@@ -1,7 +1,6 @@
-"""PostgreSQL's client programs (psql, pg_dump, pg_restore): which one fits a server, and how it is run.
+"""PostgreSQL's client programs (psql, pg_dump, pg_restore): finding one that fits a server, and running it.
 
-They are told where to connect by the environment: a program's arguments can be read by every user of the machine. What
-is in the files they write is not said here.
+The environment holds the address: every user of the machine can read a program's arguments.
 """
 
 import os
@@ -24,23 +23,24 @@ from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.connections import SCHEMA, is_direct
 
 TRANSACTION_TIMEOUT = 17
-"""The version of PostgreSQL that brought this setting."""
+"""Version of PostgreSQL that brought this setting."""
 
 
 OPTIONS: Mapping[str, str] = MappingProxyType({"search_path": SCHEMA})
-"""Settings of our connections that psql needs; the others are left to its user."""
+"""Settings of our connections that psql needs; its user chooses the others."""
 
 NO_OPTIONS: Mapping[str, str] = MappingProxyType({})
 
 
 class ClientProgramError(MarketPipelineError):
-    """A program failed, or there is none that fits the server."""
+    """A program failed, or none fits the server."""
 
 
 def client_environment(url: SecretStr, options: Mapping[str, str] = NO_OPTIONS) -> dict[str, str]:
-    """Our environment with what leads a program to `url`, its password included, in place of any PG* variables.
+    """Return our environment with the variables that lead a program to `url`, in place of any PG* variables.
 
-    A password of the environment's own stays where `url` has none, as it does for every other connection of ours.
+    The password is among them. One of the environment's own stays if `url` has none, as for every other connection of
+    ours.
 
     Args:
         url: the database's address.
@@ -49,20 +49,20 @@ def client_environment(url: SecretStr, options: Mapping[str, str] = NO_OPTIONS) 
     address = DatabaseAddress.parse(url)
     variables = {option.keyword.decode(): option.envvar.decode() for option in Conninfo.get_defaults() if option.envvar}
     replaced = set(variables.values()) - (set() if "password" in address.parameters else {"PGPASSWORD", "PGPASSFILE"})
-    wanted = {variables[name]: value for name, value in address.parameters.items() if name in variables}
+    ours = {variables[name]: value for name, value in address.parameters.items() if name in variables}
     if options:
-        ours = " ".join(f"-c {name}={value}" for name, value in options.items())
-        wanted["PGOPTIONS"] = f"{wanted.get('PGOPTIONS', '')} {ours}".strip()
-    return {name: value for name, value in os.environ.items() if name not in replaced} | wanted
+        settings = " ".join(f"-c {name}={value}" for name, value in options.items())
+        ours["PGOPTIONS"] = f"{ours.get('PGOPTIONS', '')} {settings}".strip()
+    return {name: value for name, value in os.environ.items() if name not in replaced} | ours
 
 
 def session_options(connection: Connection) -> Mapping[str, str]:
-    """Settings for programs on the server of `connection`: none through a pooler, which takes no options."""
+    """Return settings for programs on the server of `connection`: none through a pooler, which takes no options."""
     return OPTIONS if is_direct(connection) else NO_OPTIONS
 
 
 def find_program(connection: Connection, name: str) -> Path:
-    """The program that fits the server of `connection`: the wheel's, or where that doesn't, the one on the PATH.
+    """Return the program that fits the server of `connection`: the wheel's, else the one on the PATH.
 
     The wheel's has no TLS. No program fits a server newer than it is, and from version 17 on none fits a server before
     17: what pg_restore says to the server begins with a setting that came with 17.
@@ -72,9 +72,9 @@ def find_program(connection: Connection, name: str) -> Path:
     """
     server = int(connection.execute(text("SHOW server_version_num")).scalar_one()) // 10_000
     encrypted = connection.execute(text("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")).scalar()
-    ours, on_path = embedded.binary(name), shutil.which(name)
-    if not encrypted and _fits(ours, server):
-        return ours
+    in_wheel, on_path = embedded.binary(name), shutil.which(name)
+    if not encrypted and _fits(in_wheel, server):
+        return in_wheel
     if on_path is not None and _fits(Path(on_path), server):
         return Path(on_path)
     raise ClientProgramError(
@@ -89,8 +89,8 @@ def _fits(program: Path, server: int) -> bool:
 
 
 def _major(program: Path) -> int:
-    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout  # noqa: S603
-    found = re.search(r"\d+", said)
+    output = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout  # noqa: S603
+    found = re.search(r"\d+", output)
     return int(found.group()) if found else 0
 
 
@@ -103,16 +103,16 @@ def run_program(
     """Run a program on the database at `url` to its end, with its standard output in `output`.
 
     Raises:
-        ClientProgramError: it failed; the message has its own first words.
+        ClientProgramError: it failed; the message holds the first lines of its output.
     """
-    done = run_child(
+    result = run_child(
         [program, *arguments],
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=subprocess.PIPE,
         env=client_environment(url) | {"LC_ALL": "C"},
     )
-    if done.returncode != 0:
-        lines = [line.strip() for line in done.stderr.decode(errors="replace").splitlines() if line.strip()]
-        said = " ".join(lines[:2]) or f"nothing (exit code {done.returncode})"
-        raise ClientProgramError(f"{program.name} failed, saying: {said}. Mend that and run the command again.")
+    if result.returncode != 0:
+        lines = [line.strip() for line in result.stderr.decode(errors="replace").splitlines() if line.strip()]
+        output_text = " ".join(lines[:2]) or f"nothing (exit code {result.returncode})"
+        raise ClientProgramError(f"{program.name} failed, saying: {output_text}. Fix that and run the command again.")

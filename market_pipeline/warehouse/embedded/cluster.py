@@ -1,4 +1,4 @@
-"""Making a cluster and starting a server on it. The caller holds the lock and knows that none is running."""
+"""Clusters: making one and starting a server on it. The caller holds the lock and knows that none is running."""
 
 import secrets
 import shlex
@@ -33,14 +33,14 @@ _SETTINGS = {
 }
 """Written to the new cluster's postgresql.conf, where they can be changed."""
 
-# The server's own words, English whatever LANG is, for what passes: somebody else was faster at the port, or what a
-# killed server or starter left behind has not ended yet.
+# The server's messages, English with any LANG, about problems that pass: another process took the port, or the remains
+# of a killed server or starter have not ended yet.
 _PASSING = ("Address already in use", "pre-existing shared memory block", f'lock file "{PID_FILE}" already exists')
 _PASSING_SECONDS = 30.0
 
 
 def start(folders: Folders) -> None:
-    """Bring the server up, making first whatever is missing: the cluster, its databases, the password.
+    """Start the server, after making what is missing: the cluster, its databases, the password.
 
     Raises:
         EmbeddedServerError: a step failed. What was done stays, and the next start goes on from there.
@@ -50,7 +50,7 @@ def start(folders: Folders) -> None:
         try:
             _try_to_start(folders)
         except ProgramError as error:
-            if time.monotonic() > deadline or not any(words in error.output for words in _PASSING):
+            if time.monotonic() > deadline or not any(message in error.output for message in _PASSING):
                 raise
             time.sleep(0.1)
 
@@ -61,20 +61,20 @@ def _try_to_start(folders: Folders) -> None:
     account = SystemAccount.for_cluster(cluster)
     programs = Programs(account, installation_for(account, folders.home), folders.log)
     if not cluster.exists():
-        folders.password_file.unlink(missing_ok=True)  # of a cluster that someone deleted
+        folders.password_file.unlink(missing_ok=True)  # of a deleted cluster
         _create(programs, cluster)
-    # It names no live server of ours, but while it names any live process PostgreSQL refuses to start. What keeps two
-    # servers off one cluster is its shared memory, which is looked for with or without this file.
+    # It names no live server of ours, but while it names any live process PostgreSQL does not start. Its shared memory
+    # keeps two servers off one cluster, with or without this file.
     (cluster / PID_FILE).unlink(missing_ok=True)
     if not folders.password_file.exists():
         _set_password(programs, cluster, folders.password_file)
-    port = _free_port(folders.port_file)
+    port = _choose_port(folders.port_file)
     _launch(programs, cluster, port)
     folders.port_file.write_text(str(port))
 
 
 def _create(programs: Programs, cluster: Path) -> None:
-    """Make a cluster with its databases, under another name until it is whole.
+    """Make a cluster with its databases, under another name until it is complete.
 
     The name is a new one each time: the initdb of a starter that was killed may still be at work under the last.
     """
@@ -99,7 +99,7 @@ def _create(programs: Programs, cluster: Path) -> None:
 
 
 def _set_password(programs: Programs, cluster: Path, file: Path) -> None:
-    """Give the user a new random password. It is kept last, so that a file there is a password that works."""
+    """Set a new random password for the user. It is kept last, so that a password in the file works."""
     password = secrets.token_urlsafe(24)
     statement = sql.SQL("ALTER USER {} PASSWORD {}").format(sql.Identifier(USER), sql.Literal(password))
     _run_single(programs, cluster, statement)
@@ -125,12 +125,12 @@ def _launch(programs: Programs, cluster: Path, port: int) -> None:
     programs.run(cluster, "pg_ctl", *command, keep_stdout=True)  # which the server inherits
 
 
-def _free_port(port_file: Path) -> int:
-    """The port of the last start, else the preferred one, else any: the first that nobody listens on."""
-    wanted = [_PREFERRED_PORT]
+def _choose_port(port_file: Path) -> int:
+    """Return the first free one of the last start's port, the preferred one, and any other."""
+    ports = [_PREFERRED_PORT]
     with suppress(FileNotFoundError, ValueError):
-        wanted.insert(0, int(port_file.read_text()))
-    for port in wanted:
+        ports.insert(0, int(port_file.read_text()))
+    for port in ports:
         with suppress(PortTakenError, OverflowError):
             listen(LOOPBACK, port).close()
             return port

@@ -1,8 +1,8 @@
-"""Where a server keeps what it has, and which of that is ours to delete.
+"""Folders of a server, and the check that they are ours to delete.
 
-Everything is below `<data folder>/postgres`, with one exception. Run by root, the server is another account, and where
-that account can't enter the data folder the cluster is kept in /var/lib/market-pipeline instead. The marker file, which
-says that the folder is ours, holds the way there.
+Everything is below `<data folder>/postgres`, with one exception. If root runs it, the server uses another account, and
+if that account can't enter the data folder, the cluster is in /var/lib/market-pipeline instead. The marker file, which
+declares that the folder is ours, holds the path to it.
 """
 
 import hashlib
@@ -23,18 +23,18 @@ _OUTSIDE = Path("/var/lib/market-pipeline")
 _MARKER = "made-by-market-pipeline"
 _LOCK = "lock"
 _LOCK_SECONDS = 180.0
-"""The longest wait for another process that is starting or stopping the same server."""
+"""Longest wait for another process that is starting or stopping the same server."""
 
 
 @dataclass(frozen=True)
 class Folders:
-    """The places of one server. `data_dir` is resolved, so that every way to a folder leads to the same server."""
+    """The folders of one server. `data_dir` is resolved, so that every path to a folder leads to the same server."""
 
     data_dir: Path
 
     @classmethod
     def of(cls, data_dir: Path) -> "Folders":
-        """The places of the server whose data folder that is."""
+        """Return the folders of the server whose data folder that is."""
         return cls(data_dir.resolve())
 
     @property
@@ -44,7 +44,7 @@ class Folders:
 
     @property
     def password_file(self) -> Path:
-        """The server's password, for our eyes only."""
+        """The server's password, which only we may read."""
         return self.root / "password"
 
     @property
@@ -54,7 +54,7 @@ class Folders:
 
     @property
     def log(self) -> Path:
-        """What the server and the programs that made it wrote."""
+        """The log of the server and of the programs that made it."""
         return self.root / "server.log"
 
     @property
@@ -69,11 +69,11 @@ class Folders:
 
     @property
     def claimed(self) -> bool:
-        """Whether a server was ever started here."""
+        """True if a server was ever started here."""
         return (self.root / _MARKER).is_file()
 
     def lock(self) -> FileLock:
-        """Held by whoever starts, stops or deletes the server; makes `root`, where the lock is a file.
+        """Return the lock for starting, stopping and deleting the server; makes `root`, which holds its file.
 
         Raises:
             EmbeddedServerError: there is something else in that folder.
@@ -84,7 +84,7 @@ class Folders:
         return FileLock(self.root / _LOCK, timeout=_LOCK_SECONDS)
 
     def claim(self) -> None:
-        """Mark `root` as ours and settle where the cluster goes. Call it under the lock."""
+        """Mark `root` as ours and decide where the cluster goes. Call it under the lock."""
         if self.claimed:
             return
         home = "."
@@ -98,7 +98,7 @@ class Folders:
         partial.rename(self.root / _MARKER)
 
     def make_home(self) -> None:
-        """Make the cluster's folder and the one above it where they are missing, open to the server's account."""
+        """Make the cluster's folder and its parent if they are missing, open to the server's account."""
         for folder in (self.home.parent, self.home):
             if not folder.exists():
                 folder.mkdir()
@@ -107,7 +107,7 @@ class Folders:
             (self.home / _MARKER).write_text(str(self.data_dir))
 
     def homes(self) -> list[Path]:
-        """Every folder that holds, or once held, a cluster of this data folder; `root` comes last.
+        """Return every folder that holds, or once held, a cluster of this data folder; `root` comes last.
 
         Raises:
             EmbeddedServerError: one of them is not ours.
@@ -121,7 +121,7 @@ class Folders:
     def remove(self) -> None:
         """Delete every folder of the stopped server, and the folders above them that are then empty."""
         for home in self.homes():
-            for path in home.iterdir():  # all but marker and lock, so that it can be tried again until the end
+            for path in home.iterdir():  # all but marker and lock, so that it can be repeated until it succeeds
                 if not path.name.startswith((_LOCK, _MARKER)):
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
             shutil.rmtree(home)
@@ -134,14 +134,14 @@ class Folders:
         return _OUTSIDE / hashlib.sha256(os.fsencode(self.data_dir)).hexdigest()[:16]
 
     def _set_aside(self) -> None:
-        """Move the cluster of a data folder that someone deleted out of a new one's way. Its password is lost."""
+        """Move the cluster of a deleted data folder out of a new one's way. Its password is lost."""
         if self._outside.exists():
             postmaster.stop(self._outside / "cluster", self.log)
             self._outside.rename(f"{self._outside}-{datetime.now(UTC):%Y%m%dT%H%M%S%f}")
 
 
 def check_ownership(folder: Path) -> None:
-    """Let a folder of ours pass, and an empty one.
+    """Check that a folder is ours, or empty.
 
     Raises:
         EmbeddedServerError: there is something in it, and not our marker.

@@ -1,7 +1,7 @@
-"""The server's process: finding the one that serves a cluster, asking whether it answers, stopping it.
+"""The server's process: finding the one that serves a cluster, probing it, stopping it.
 
 A process is the cluster's only if its own command line says so. A pid file alone proves nothing: after a crash the
-system may give the same pid to anyone, and nobody else's process is ever signalled.
+system may give the same pid to any process, and no other process is ever signalled.
 """
 
 import signal
@@ -18,9 +18,9 @@ from market_pipeline.warehouse.embedded.server_errors import EmbeddedServerError
 
 PID_FILE = "postmaster.pid"
 
-# "May we talk TLS?", the shortest message that every PostgreSQL answers, before any password and with all connections
+# The request for TLS: the shortest message that every PostgreSQL answers, before any password and with all connections
 # in use. https://www.postgresql.org/docs/18/protocol-message-formats.html, SSLRequest
-_QUESTION = struct.pack("!ii", 8, 80877103)
+_SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 
 _PATIENCE = 60.0
 """Seconds that a server may take to recover from a crash or to shut down."""
@@ -28,7 +28,7 @@ _PATIENCE = 60.0
 
 @dataclass(frozen=True)
 class Postmaster:
-    """A live server process of a cluster. `ready` is what it says of itself."""
+    """A live server process of a cluster; `ready` is its own status."""
 
     process: psutil.Process
     port: int
@@ -36,19 +36,19 @@ class Postmaster:
 
     @property
     def answers(self) -> bool:
-        """Whether it takes connections now."""
+        """True if it takes connections now."""
         if not self.ready:
             return False
         try:
             with socket.create_connection((LOOPBACK, self.port), timeout=2) as connection:
-                connection.sendall(_QUESTION)
+                connection.sendall(_SSL_REQUEST)
                 return connection.recv(1) in (b"N", b"S")
         except OSError:
             return False
 
 
 def find(cluster: Path) -> Postmaster | None:
-    """The live server of `cluster`, be it starting, ready or stopping; None where there is none.
+    """Return the live server of `cluster`, be it starting, ready or stopping; None if there is none.
 
     Source: https://www.postgresql.org/docs/18/storage-file-layout.html, postmaster.pid: pid, data folder, start time,
     port, socket folder, address, shared memory, status, a line each.
@@ -66,7 +66,7 @@ def find(cluster: Path) -> Postmaster | None:
 
 
 def wait_until_settled(cluster: Path, log: Path) -> Postmaster | None:
-    """As `find`, once a server that is starting or stopping has got there.
+    """Return the result of `find` once the server has finished starting or stopping.
 
     Raises:
         EmbeddedServerError: it has not, within a minute.
@@ -75,7 +75,7 @@ def wait_until_settled(cluster: Path, log: Path) -> Postmaster | None:
     while (found := find(cluster)) and not found.answers:
         if time.monotonic() > deadline:
             raise EmbeddedServerError(
-                f"the embedded PostgreSQL (pid {found.process.pid}) runs but does not answer; see {log}, "
+                f"the embedded PostgreSQL (pid {found.process.pid}) runs but does not respond; see {log}, "
                 "then run `market-pipeline db stop` and start it again."
             )
         time.sleep(0.05)
@@ -86,7 +86,7 @@ def stop(cluster: Path, log: Path) -> bool:
     """Shut the cluster's server down, ending its clients' connections, and wait for its end.
 
     Returns:
-        Whether one was running.
+        True if one was running.
 
     Raises:
         EmbeddedServerError: it still runs after a minute.

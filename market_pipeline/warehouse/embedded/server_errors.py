@@ -1,4 +1,4 @@
-"""The embedded server's errors, and how the system's own become one of them. Nothing else."""
+"""Errors of the embedded server, and the translation of the system's own into them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,12 +8,12 @@ from market_pipeline.core.errors import MarketPipelineError
 
 
 class EmbeddedServerError(MarketPipelineError):
-    """The embedded server can't be started, stopped or deleted; the message says why and what to do."""
+    """The embedded server can't be started, stopped or deleted; the message names the reason and the next step."""
 
 
 @contextmanager
 def translate_os_errors(data_dir: Path) -> Iterator[None]:
-    """Turn what the system refuses (rights, space, a lock never freed) into an error that names the way out.
+    """Raise an error of the system (rights, space, a lock never freed) as one that names the way out.
 
     Raises:
         EmbeddedServerError: in place of any OSError from inside.

@@ -1,6 +1,6 @@
-"""Whom the server runs as. PostgreSQL refuses to run as root, so root gives the job to an account without rights.
+"""The account that the server runs as. PostgreSQL does not run as root, so root uses an account without rights.
 
-Only questions and `subprocess` options: nothing here changes an owner or a mode.
+Only checks and `subprocess` options: nothing here changes an owner or a mode.
 """
 
 import os
@@ -25,7 +25,7 @@ class SystemAccount:
 
     @classmethod
     def for_cluster(cls, cluster: Path) -> "SystemAccount":
-        """Whoever owns the cluster, which may have been made by another user than root; else as for a new one."""
+        """Return the owner of the cluster, which another user than root may have made; else as for a new one."""
         if os.geteuid() == 0 and cluster.exists():
             owner = cluster.stat()
             return cls(owner.st_uid, owner.st_gid)
@@ -33,7 +33,7 @@ class SystemAccount:
 
     @classmethod
     def for_new_cluster(cls) -> "SystemAccount":
-        """Ourselves, or as root one of the accounts without rights.
+        """Return our own account, or for root one of the accounts without rights.
 
         Raises:
             EmbeddedServerError: we are root and this machine has no such account.
@@ -53,7 +53,7 @@ class SystemAccount:
 
     @property
     def process_options(self) -> dict[str, Any]:
-        """The `subprocess` arguments under which a child runs as this account, away from our folder and terminal."""
+        """Arguments of `subprocess` that run a child as this account, away from our folder and terminal."""
         options: dict[str, Any] = {"cwd": "/", "start_new_session": True}
         if os.geteuid() == 0:
             options |= {"user": self.uid, "group": self.gid, "extra_groups": []}

@@ -1,4 +1,4 @@
-"""How alembic runs here: on the connection it is handed, inside the caller's transaction."""
+"""Alembic's environment: the caller's connection and transaction."""
 
 from alembic import context
 

@@ -1,6 +1,5 @@
 -- Every relation that the API may serve, with its columns. Parameter: relations (names in the schema public).
--- Whatever is in the schema analytics is meant to be read. An estimate of the rows is only known of tables that were
--- analyzed.
+-- The API serves everything in the schema analytics. The number of rows is an estimate, known for analyzed tables only.
 SELECT
     relation.relname AS name,
     relation.relnamespace::regnamespace::text AS schema,

@@ -1,4 +1,4 @@
--- Makes the flags of one symbol's bars from :first to :last those of :found, a JSON list of flagged bars, and no others.
+-- Flags one symbol's bars from :first to :last that are in :found, a JSON list of flagged bars, and unflags the others.
 -- Parameters: symbol, first, last, found, at.
 WITH found AS (
     SELECT *

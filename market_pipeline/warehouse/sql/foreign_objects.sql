@@ -1,4 +1,4 @@
--- What the server holds that this project didn't make: kind (role, database, table) and name.
+-- Objects on the server that this project didn't make: kind (role, database, table) and name.
 -- Parameters: known_roles, known_databases, known_tables (schema.name), each an array.
 SELECT 'role' AS kind, rolname::text AS name, 1 AS number
 FROM pg_roles

@@ -1,5 +1,5 @@
--- What the warehouse holds beside the bars of some symbols and dates: kind (symbol, bar, API key), name and number.
--- Parameters: symbols and first_dates, arrays of the same length, last_date, source (whose bars are known).
+-- Data in the warehouse beside the bars of some symbols and dates: kind (symbol, bar, API key), name and number.
+-- Parameters: symbols and first_dates, arrays of the same length, last_date, source (of the known bars).
 SELECT 'symbol' AS kind, symbol AS name, 1 AS number
 FROM tracked_symbols
 WHERE symbol <> ALL(CAST(:symbols AS text[]))

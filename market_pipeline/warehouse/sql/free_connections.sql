@@ -1,4 +1,4 @@
--- How many more connections the server, the database and the role take; NULL where there is no limit.
+-- Free connections of the server, the database and the role; NULL if there is no limit.
 WITH used AS (
     SELECT
         count(*) AS of_server,

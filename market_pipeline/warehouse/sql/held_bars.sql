@@ -1,7 +1,6 @@
 -- One symbol's stored bars from :first to :last, and as many as :look_back before and after, oldest first, as one value:
--- a record of a fixed width each, as binary COPY has its fields; the last says whether nothing about the bar is odd.
--- NaN stands for a missing vwap or transactions.
--- A row each would take Python several times as long to read. Parameters: symbol, first, last, look_back.
+-- a fixed-width record each, with fields as in binary COPY; the last is true if the bar is not flagged. NaN stands for
+-- a NULL vwap or transactions. A row each would take Python several times as long to read. Parameters: symbol, first, last, look_back.
 SELECT string_agg(
     date_send(date) || timestamptz_send(time)
     || float8send(open) || float8send(high) || float8send(low) || float8send(close) || float8send(volume)

@@ -1,4 +1,4 @@
--- When each table was last loaded: by a run, or by the asking for splits and dividends.
+-- The last load of each table: by a run, or by a refresh of splits and dividends.
 SELECT loaded.name, loaded.at
 FROM (
     SELECT unnest(ARRAY['market_data', 'market_data_revisions', 'rejected_bars', 'backfill_history']) AS name,

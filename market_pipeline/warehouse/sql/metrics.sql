@@ -1,4 +1,4 @@
--- What Prometheus is told of the pipeline, a row a series: its metric, the values of its labels in order, and its value.
+-- Metrics of the pipeline for Prometheus, one row per series: metric, values of its labels in order, value.
 WITH covered AS MATERIALIZED (
     SELECT * FROM coverage
 ),

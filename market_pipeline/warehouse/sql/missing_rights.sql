@@ -1,4 +1,5 @@
--- Rights of the current role, one a column. Parameters: the reading role; true if Dagster's database is elsewhere.
+-- Rights of the current role, one per column. Parameters: reader (the reading role), elsewhere (true if Dagster's database
+-- is on another server).
 SELECT
     quote_ident(current_user) AS role,
     quote_ident(current_database()) AS database,

@@ -1,4 +1,4 @@
--- Makes the table hold these sessions of a calendar and no other. Nothing is written where it does already.
+-- Makes the table hold exactly these sessions of a calendar. Writes differences only.
 -- Parameters: calendar, days.
 WITH given AS (
     SELECT unnest(CAST(:days AS date[])) AS date

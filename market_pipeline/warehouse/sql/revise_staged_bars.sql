@@ -1,4 +1,4 @@
--- The staged bars, all of which differ from one symbol's stored ones, take their place, and those are kept in
+-- Replaces one symbol's stored bars by the staged ones, all of which differ, and keeps the replaced ones in
 -- market_data_revisions. Parameters: symbol, source, run_id, at.
 -- Both parts see the table as it was before the statement, so neither disturbs the other.
 WITH staged AS (

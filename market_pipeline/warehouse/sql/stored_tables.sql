@@ -1,4 +1,4 @@
--- The tables and materialized views of a database, those that are the server's own excepted: schema and name.
+-- The tables and materialized views of a database except the server's own: schema and name.
 SELECT nspname, relname
 FROM pg_class
 JOIN pg_namespace ON pg_namespace.oid = relnamespace

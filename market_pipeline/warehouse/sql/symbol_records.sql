@@ -1,4 +1,4 @@
--- Tracked symbols with what is there of each. Parameters: name (NULL for all), active_only.
+-- Tracked symbols with the number and the dates of their bars. Parameters: name (NULL for all), active_only.
 SELECT
     tracked.id, tracked.symbol, tracked.asset_class, tracked.active, tracked.date_added, tracked.last_backfill,
     tracked.backfill_status, held.bars AS record_count, held.first_date AS start, held.last_date AS "end",

@@ -1,4 +1,4 @@
--- Every symbol that was ever tracked, with its first and last bar and how many there are.
+-- Every symbol that was ever tracked, with its first and last bar and the number of its bars.
 SELECT
     tracked.symbol, tracked.asset_class, tracked.calendar, tracked.name, tracked.active,
     held.first_date, held.last_date, coalesce(held.bars, 0) AS bars

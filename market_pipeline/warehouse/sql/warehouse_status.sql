@@ -1,4 +1,4 @@
--- How much is in market_data: symbols, newest session, bars, bars that no rule found odd, bars after an unexplained jump.
+-- Totals of market_data: symbols, newest session, bars, bars without a flag, bars after an unexplained jump.
 SELECT
     count(*) FILTER (WHERE held.newest IS NOT NULL) AS symbols,
     max(held.newest) AS newest,

@@ -1,4 +1,4 @@
-"""The instant each slot of the rate limit is handed out: a later one before it shows a clock that was set back."""
+"""The instant each slot of the rate limit is handed out, which shows a clock that was set back."""
 
 import sqlalchemy as sa
 from alembic import op
