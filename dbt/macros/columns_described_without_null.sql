@@ -1,5 +1,5 @@
 {#
-    The columns whose description says nothing of NULL, of the model that a test is of. Not in the test itself, to which
+    The columns of the tested model whose description doesn't mention NULL. Not in the test itself, to which
     `model` is the relation.
 #}
 {% macro columns_described_without_null() %}

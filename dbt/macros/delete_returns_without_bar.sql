@@ -1,6 +1,6 @@
 {#
-    What delete+insert leaves in daily_returns: the rows of bars that are gone. Afterwards, as the next bars' returns
-    are found by them. Not looked for where the numbers agree, as every bar has its row by then.
+    Deletes the rows of removed bars, which delete+insert leaves in daily_returns. Afterwards, as the next bars' returns
+    are found by them. Skipped if the numbers agree, as every bar has its row by then.
 #}
 {% macro delete_returns_without_bar() %}
     {% if is_incremental() %}

@@ -1,8 +1,8 @@
 {#
-    The incremental strategy `difference`: the table becomes what its query says, by changing only the rows that differ.
+    The incremental strategy `difference`: the table becomes its query's result by changing only the rows that differ.
 
     The whole query is computed and compared with the table row by row, so that a nightly build leaves exactly what a
-    full one would, whatever has happened since the last: new bars, revised ones, one that came late or was taken out.
+    full one would, after any change since the last: new, revised, late or removed bars.
     In place, because a table that is replaced takes every view on it with it.
 #}
 {% macro get_incremental_difference_sql(arg_dict) %}

@@ -1,6 +1,6 @@
 {#
     Bars of whole weeks or months, from the daily ones: `period` is the column of int_sessions that names a session's.
-    Which sessions a period has, int_sessions says; what is not known of all of those loaded is not known of the period.
+    int_sessions gives a period's sessions; a value that is unknown for one of the loaded ones is unknown for the period.
 #}
 {% macro period_bars(period) %}
 SELECT

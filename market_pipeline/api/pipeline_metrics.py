@@ -57,7 +57,7 @@ GAUGES: Mapping[str, Meaning] = {
         "The date, at midnight UTC, of the symbol's newest bar; absent where there is none.", ("symbol", "calendar")
     ),
     "sessions": Meaning("Sessions of active symbols that are over, by what is known of their bars.", ("state",)),
-    "bars_flagged": Meaning("Stored bars of active symbols that a rule found odd."),
+    "bars_flagged": Meaning("Stored bars of active symbols that a rule flagged."),
     "last_run_start_timestamp_seconds": Meaning("When the last run to load bars began.", ("trigger", "calendar")),
     "last_run_duration_seconds": Meaning("How long it took.", ("trigger", "calendar")),
     "last_run_failed_symbols": Meaning("How many of its symbols failed.", ("trigger", "calendar")),

@@ -50,13 +50,13 @@ _Instant = DateTime(timezone=True)
 api_keys = Table(
     "api_keys",
     access_metadata,
-    Column("id", Text, primary_key=True, comment="What tells the key from others; its first part, and no secret."),
+    Column("id", Text, primary_key=True, comment="Identifies the key: its first part, and no secret."),
     Column("key_hash", Text, nullable=False, comment="SHA-256 of the whole key, in hex."),
-    Column("name", Text, nullable=False, comment="Whose it is, for people."),
+    Column("name", Text, nullable=False, comment="Its owner or purpose, for people."),
     Column("scope", Text, nullable=False, comment="read or admin."),
     Column("created_at", _Instant, nullable=False, server_default=func.now(), comment="When it was made."),
-    Column("expires_at", _Instant, comment="From when it is refused; NULL for never."),
-    Column("revoked_at", _Instant, comment="From when it is refused because it was revoked; NULL if it wasn't."),
+    Column("expires_at", _Instant, comment="From when it is rejected; NULL for never."),
+    Column("revoked_at", _Instant, comment="From when it is rejected because it was revoked; NULL if it wasn't."),
     Column("last_used", _Instant, comment="When it was last accepted, to the minute; NULL if never."),
     CheckConstraint("scope IN ('read', 'admin')", name="scope"),
     comment="The API's keys. A revoked one stays, so that its audit trail does.",
@@ -70,9 +70,9 @@ api_key_audit = Table(
     Column("at", _Instant, nullable=False, server_default=func.now(), comment="When the request was answered."),
     Column("method", Text, nullable=False, comment="e.g. POST."),
     Column("endpoint", Text, nullable=False, comment="The path, without a query."),
-    Column("status_code", Integer, nullable=False, comment="What it was answered with."),
+    Column("status_code", Integer, nullable=False, comment="The response's status."),
     Index(None, "api_key_id", "at"),
-    comment="Every request that a key was given for to an endpoint for administrators.",
+    comment="Every request with a key to an endpoint for administrators.",
 )
 
 

@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING
 from psycopg.errors import DuplicateTable
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy.schema import SetColumnComment, SetTableComment
 
+from market_pipeline.warehouse.api_keys import access_metadata
 from market_pipeline.warehouse.database_errors import SchemaError, first_line, unavailable_error
 from market_pipeline.warehouse.locks import AdvisoryLock, wait_for_lock
 from market_pipeline.warehouse.session_calendar import record_sessions
 from market_pipeline.warehouse.statements import views
+from market_pipeline.warehouse.tables import metadata
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -75,8 +78,8 @@ def alembic_config() -> "Config":
 def migrate(engine: Engine) -> str:
     """Bring the schema to this version's and return its revision. Safe with several processes at once.
 
-    Views and functions are made anew each time. All of it is one transaction: a migration that fails leaves the
-    database as it was.
+    Views, functions and comments are written anew each time. All of it is one transaction: a migration that fails
+    leaves the database as it was.
 
     Raises:
         DatabaseUnavailableError: it can't be reached, or the role may not make tables in it.
@@ -95,6 +98,7 @@ def migrate(engine: Engine) -> str:
             command.upgrade(config, "head")
             for view in views():
                 connection.exec_driver_sql(view)
+            _write_comments(connection)
             record_sessions(connection, datetime.now(UTC).date())
     except (OperationalError, ProgrammingError) as error:
         if isinstance(error.orig, DuplicateTable):
@@ -106,12 +110,20 @@ def migrate(engine: Engine) -> str:
     return head_revision()
 
 
+def _write_comments(connection: Connection) -> None:
+    """Write the declared comments of all tables and columns, so that a change of words needs no migration."""
+    for table in (*metadata.tables.values(), *access_metadata.tables.values()):
+        connection.execute(SetTableComment(table))
+        for column in table.columns:
+            connection.execute(SetColumnComment(column))
+
+
 @dataclass(frozen=True)
 class MigrationPlan:
     """The migrations that a database lacks, in the order they would run, and their SQL.
 
-    `current` is None for a database without tables of ours. `statements` leave out views and functions, which every
-    migration makes anew.
+    `current` is None for a database without tables of ours. `statements` leave out views, functions and
+    comments, which every migration makes anew.
     """
 
     current: str | None

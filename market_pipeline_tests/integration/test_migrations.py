@@ -51,6 +51,17 @@ def test_every_table_and_column_has_its_comment_in_the_database(warehouse: Engin
     assert date_comment.startswith("The session")
 
 
+def test_migrating_writes_the_declared_comments_over_older_ones(warehouse: Engine) -> None:
+    query = text("SELECT obj_description('market_data'::regclass), obj_description('access.api_keys'::regclass)")
+    with warehouse.begin() as connection:
+        declared = connection.execute(query).one()
+        connection.execute(text("COMMENT ON TABLE market_data IS 'old words'"))
+        connection.execute(text("COMMENT ON TABLE access.api_keys IS NULL"))
+    migrate(warehouse)
+    with warehouse.connect() as connection:
+        assert connection.execute(query).one() == declared
+
+
 def test_the_known_revisions_are_those_that_the_migrations_make_one_after_the_other() -> None:
     made = [script.revision for script in ScriptDirectory.from_config(alembic_config()).walk_revisions()]
     assert revisions() == made[::-1]

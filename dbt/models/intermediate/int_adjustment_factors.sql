@@ -4,7 +4,8 @@
     post_hook="ANALYZE {{ this }}",
 ) }}
 
--- Every action ends a stretch of days, and the last stretch never ends. What was never asked for is not known to be 1.
+-- Every action ends a stretch of days, and the last stretch never ends. A factor is unknown, not 1, if the actions were
+-- never requested.
 WITH stretches AS (
     SELECT symbol, session AS to_date, split_factor, dividend_factor
     FROM {{ ref("int_corporate_actions") }}

@@ -38,7 +38,7 @@ WITH actions AS (
     FROM {{ ref("stg_dividends") }}
 ),
 
--- The session with which each takes effect, and what was made of all that does so then.
+-- The session with which each takes effect, and the joint effect of all actions of that session.
 placed AS (
     SELECT actions.*, applied.session, applied.previous_date, applied.previous_close, applied.dividend_factor
     FROM actions

@@ -6,7 +6,7 @@
     indexes=[{"columns": ["date"]}],
 ) }}
 
--- All that a return is made of, of this bar and the one before.
+-- The values of this bar and the one before that make a return.
 WITH bars AS NOT MATERIALIZED (
     SELECT
         bars.symbol,
@@ -27,7 +27,7 @@ WITH bars AS NOT MATERIALIZED (
 ),
 
 {% if is_incremental() %}
--- From where on each symbol's bars are not those that the table was made of.
+-- The first bar of each symbol that differs from the one that the table was made from.
 changed AS (
     SELECT symbol, min(date) AS since
     FROM bars

@@ -18,8 +18,8 @@ bars AS (
     GROUP BY symbols.asset_class, bars.date
 ),
 
--- A bar that no rule found odd has the quality score 1.
-odd_bars AS (
+-- A bar without flags has the quality score 1.
+flagged_bars AS (
     SELECT
         symbols.asset_class,
         bars.date,
@@ -68,14 +68,14 @@ SELECT
     coalesce(without_bar.not_in_plan, 0) AS not_in_plan,
     coalesce(without_bar.failed, 0) AS failed,
     coalesce(without_bar.never_asked, 0) AS never_asked,
-    coalesce(odd_bars.flagged, 0) AS flagged,
-    coalesce(odd_bars.gaps, 0) AS gaps,
-    coalesce(odd_bars.volume_anomalies, 0) AS volume_anomalies,
+    coalesce(flagged_bars.flagged, 0) AS flagged,
+    coalesce(flagged_bars.gaps, 0) AS gaps,
+    coalesce(flagged_bars.volume_anomalies, 0) AS volume_anomalies,
     coalesce(revised.revised, 0) AS revised,
-    1 - coalesce(odd_bars.lost_quality, 0) / bars.loaded AS mean_quality_score,
+    1 - coalesce(flagged_bars.lost_quality, 0) / bars.loaded AS mean_quality_score,
     coalesce(bars.loaded, 0)::double precision / (coalesce(bars.loaded, 0) + coalesce(without_bar.missing, 0))
         AS completeness
 FROM bars
 FULL JOIN without_bar USING (asset_class, date)
-LEFT JOIN odd_bars USING (asset_class, date)
+LEFT JOIN flagged_bars USING (asset_class, date)
 LEFT JOIN revised USING (asset_class, date)

@@ -1,4 +1,4 @@
-{# A value lies between two bounds, either of which may be left out; a missing value is not looked at. #}
+{# A value lies between two bounds, either of which may be left out; NULL is allowed. #}
 {% test accepted_range(model, column_name, min_value=none, max_value=none, inclusive=true) %}
     {%- set equal = "=" if inclusive else "" %}
     SELECT {{ column_name }}

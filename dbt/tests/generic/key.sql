@@ -1,4 +1,4 @@
-{# The columns together tell the rows apart and are never missing; and in every row a condition holds, where given. #}
+{# The columns together identify the rows and are never NULL; a condition, if given, holds in every row. #}
 {% test key(model, columns, condition=none) %}
     SELECT {{ columns | join(", ") }}, count(*) AS rows
     FROM {{ model }}

@@ -1,4 +1,4 @@
-{# A column is NULL only where its description says when: what describes no NULL has none. #}
+{# A column has NULLs only if its description mentions NULL. #}
 {% test null_only_where_described(model) %}
     SELECT *
     FROM {{ model }}

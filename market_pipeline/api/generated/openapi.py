@@ -123,7 +123,7 @@ def _historical() -> Json:
         _query("adjustment", "Adjusted for splits, for nothing (as traded), or for splits and dividends. If left out: "
                "splits, or as traded where the splits are not known yet, and `adjustment` says which.", adjustment),
         _query("as_of", "The bars as traded as they were stored at this instant.", instant),
-        _query("validated_only", "Leave out bars that a rule found odd.", {"type": "boolean", "default": False}),
+        _query("validated_only", "Leave out bars that a rule flagged.", {"type": "boolean", "default": False}),
         _query("min_quality", "Leave out bars of a lower quality_score.",
                {"type": "number", "minimum": 0, "maximum": 1, "default": 0}),
         _query("limit", "The most bars.", {"type": "integer", "minimum": 1, "maximum": WHOLE, "default": WHOLE}),

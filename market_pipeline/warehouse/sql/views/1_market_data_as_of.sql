@@ -1,5 +1,5 @@
--- The bars as they were stored at an instant. Flags are derived and not kept: they are those of now, or of when the bar
--- was replaced.
+-- Bars as they were stored at an instant. Flags are derived and not kept: they are those of now, or of the time when the
+-- bar was replaced.
 CREATE OR REPLACE FUNCTION market_data_as_of(instant timestamptz) RETURNS SETOF market_data
 LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC

@@ -1,5 +1,5 @@
--- Every session that an active symbol should have a bar of, and why it has none where it has none. A symbol's span is
--- worked out once (MATERIALIZED) and not for every session, but what is asked of the view still reaches its parts.
+-- Every session for which an active symbol should have a bar, with the reason if it has none. A symbol's span is computed
+-- once (MATERIALIZED) and not for every session, but conditions on the view still reach its parts.
 CREATE OR REPLACE VIEW session_states AS
 WITH span AS MATERIALIZED (
     SELECT
@@ -52,7 +52,7 @@ explained AS (
         SELECT r.reasons, r.run_id, r.last_rejected_at
         FROM rejected_bars AS r
         WHERE r.symbol = without_bar.symbol AND r.date = without_bar.date
-          -- A bar that nobody asked for says nothing of its session, nor does one that the vendor has withdrawn since.
+          -- A bar outside the request says nothing about its session, nor does one that the vendor has withdrawn since.
           AND NOT EXISTS (SELECT FROM unnest(r.reasons) AS broken WHERE starts_with(broken, 'outside_request:'))
           AND (answered.run_id IS NULL OR r.run_id = answered.run_id OR r.last_rejected_at > answered.backfill_timestamp)
         ORDER BY r.last_rejected_at DESC
@@ -72,18 +72,18 @@ JOIN market_data AS m ON m.symbol = over.symbol AND m.date = over.date
 UNION ALL
 SELECT symbol, calendar, date, state, reason, run_id, asked_at
 FROM explained
--- Before the first bar a session is expected only if something is known to have gone wrong with it.
+-- Before the first bar a session is expected only if its load is known to have gone wrong.
 WHERE date >= first OR state IN ('failed', 'rejected', 'not_yet_available');
 
 COMMENT ON VIEW session_states IS
-    'Every session that is over, of every active symbol since its first bar (or since it was first asked for), and what '
+    'Every session that is over, of every active symbol since its first bar (or the first request), and what '
     'is known of it.';
 COMMENT ON COLUMN session_states.symbol IS 'The symbol, as in tracked_symbols.';
 COMMENT ON COLUMN session_states.calendar IS 'Its trading calendar.';
 COMMENT ON COLUMN session_states.date IS 'The session.';
 COMMENT ON COLUMN session_states.state IS
-    'loaded; rejected (its bar can''t be true); empty (asked, and the vendor has none); not_yet_available and '
+    'loaded; rejected (its bar can''t be true); empty (the vendor has confirmed that there is none); not_yet_available and '
     'not_in_plan (the vendor''s plan doesn''t give it yet, or at all); failed; never_asked.';
-COMMENT ON COLUMN session_states.reason IS 'Why there is no bar, where that is known.';
-COMMENT ON COLUMN session_states.run_id IS 'The run that this is known from; NULL if never asked.';
-COMMENT ON COLUMN session_states.asked_at IS 'When it became known; NULL if never asked.';
+COMMENT ON COLUMN session_states.reason IS 'Why there is no bar, if that is known.';
+COMMENT ON COLUMN session_states.run_id IS 'The run that established the state; NULL if never requested.';
+COMMENT ON COLUMN session_states.asked_at IS 'The time of that run; NULL if never requested.';

@@ -21,7 +21,7 @@ WITH counted AS (
         last.error_details AS last_error,
         coalesce(counted.sessions - counted.loaded, 0) AS missing,
         coalesce(counted.failed + counted.rejected + counted.never_asked, 0) AS fetchable,
-        -- The newest session, where no run has asked for it yet, is the next run's to fetch.
+        -- The newest session, if no run has requested it yet, is the next run's to fetch.
         coalesce(counted.last_never_asked = counted.last_expected, false)::int AS awaited
     FROM tracked_symbols AS tracked
     LEFT JOIN LATERAL (
@@ -80,25 +80,25 @@ SELECT
     ), '') AS health_reason
 FROM counted;
 
-COMMENT ON VIEW coverage IS 'One row per active symbol: what is there of it since its first session, and what is missing.';
+COMMENT ON VIEW coverage IS 'One row per active symbol: its loaded and missing sessions since its first, and its health.';
 COMMENT ON COLUMN coverage.symbol IS 'The symbol, as in tracked_symbols.';
 COMMENT ON COLUMN coverage.asset_class IS 'stock, etf or crypto.';
 COMMENT ON COLUMN coverage.calendar IS 'Its trading calendar.';
-COMMENT ON COLUMN coverage.first_session IS 'Where its sessions begin here; NULL if none was ever asked for.';
+COMMENT ON COLUMN coverage.first_session IS 'The first of its sessions here; NULL if none was ever requested.';
 COMMENT ON COLUMN coverage.last_session IS 'The newest session that is loaded; NULL if none is.';
 COMMENT ON COLUMN coverage.sessions IS 'Sessions since the first that are over = the sum of the next seven columns.';
 COMMENT ON COLUMN coverage.loaded IS 'Sessions whose bar is in market_data.';
-COMMENT ON COLUMN coverage.rejected IS 'Sessions whose bar can''t be true and was kept aside.';
-COMMENT ON COLUMN coverage.empty IS 'Sessions that the vendor was asked for and has no bar of.';
-COMMENT ON COLUMN coverage.not_yet_available IS 'Sessions that the vendor''s plan didn''t give yet when asked for.';
+COMMENT ON COLUMN coverage.rejected IS 'Sessions whose bar was rejected: it can''t be true.';
+COMMENT ON COLUMN coverage.empty IS 'Sessions for which the vendor has confirmed that there is no bar.';
+COMMENT ON COLUMN coverage.not_yet_available IS 'Sessions that the vendor''s plan didn''t give yet when requested.';
 COMMENT ON COLUMN coverage.not_in_plan IS 'Sessions before the history that the vendor''s plan gives.';
 COMMENT ON COLUMN coverage.failed IS 'Sessions whose fetching or loading failed.';
-COMMENT ON COLUMN coverage.never_asked IS 'Sessions that nobody has asked the vendor for yet.';
-COMMENT ON COLUMN coverage.flagged IS 'Bars that a rule found odd; they are among the loaded ones.';
-COMMENT ON COLUMN coverage.behind IS 'Fetchable sessions since the newest bar, or all of them where there is no bar; 0 where up to date.';
+COMMENT ON COLUMN coverage.never_asked IS 'Sessions that no run has requested yet.';
+COMMENT ON COLUMN coverage.flagged IS 'Bars that a rule flagged; they are among the loaded ones.';
+COMMENT ON COLUMN coverage.behind IS 'Fetchable sessions since the newest bar, or all of them if there is no bar; 0 if up to date.';
 COMMENT ON COLUMN coverage.last_loaded_at IS 'When the symbol was last loaded successfully; NULL if never.';
 COMMENT ON COLUMN coverage.last_error IS 'Why its last load failed; NULL if it didn''t.';
-COMMENT ON COLUMN coverage.missing IS 'Sessions without a bar, for whichever reason = sessions - loaded.';
+COMMENT ON COLUMN coverage.missing IS 'Sessions without a bar, for any reason = sessions - loaded.';
 COMMENT ON COLUMN coverage.fetchable IS 'Sessions without a bar that a request may bring = failed + rejected + never_asked.';
 COMMENT ON COLUMN coverage.health IS
     'fine; behind (the next run fetches what there is to fetch); or attention (somebody has to act).';

@@ -1,4 +1,4 @@
--- The account of every run, over all its symbols.
+-- The load records of every run, summed over its symbols.
 CREATE OR REPLACE VIEW runs AS
 SELECT
     run_id,
@@ -29,22 +29,22 @@ COMMENT ON VIEW runs IS 'One row per run: backfill_history summed over its symbo
 COMMENT ON COLUMN runs.run_id IS 'The run, as Dagster''s UI shows it.';
 COMMENT ON COLUMN runs.trigger IS 'What started it: cli, schedule, api, backfill (from the UI) or manual.';
 COMMENT ON COLUMN runs.started_at IS 'When work on its first symbol began.';
-COMMENT ON COLUMN runs.ended_at IS 'When its last symbol was accounted for.';
-COMMENT ON COLUMN runs.start_date IS 'First session asked for.';
-COMMENT ON COLUMN runs.end_date IS 'Last session asked for.';
-COMMENT ON COLUMN runs.symbols IS 'Symbols accounted for = succeeded + failed.';
+COMMENT ON COLUMN runs.ended_at IS 'When its last symbol was recorded.';
+COMMENT ON COLUMN runs.start_date IS 'First requested session.';
+COMMENT ON COLUMN runs.end_date IS 'Last requested session.';
+COMMENT ON COLUMN runs.symbols IS 'Recorded symbols = succeeded + failed.';
 COMMENT ON COLUMN runs.succeeded IS 'Symbols that were loaded.';
 COMMENT ON COLUMN runs.failed IS 'Symbols that failed; backfill_history.error_details says why.';
-COMMENT ON COLUMN runs.sessions IS 'Symbols times sessions asked for = answered + refused.';
-COMMENT ON COLUMN runs.answered IS 'Of those, the ones that the vendor answered for, be it with nothing.';
+COMMENT ON COLUMN runs.sessions IS 'Symbols times requested sessions = answered + refused.';
+COMMENT ON COLUMN runs.answered IS 'Of those, the ones that the vendor answered for, be it with no bar.';
 COMMENT ON COLUMN runs.refused IS 'Of those, the ones that failed or that the plan doesn''t give, or not yet.';
 COMMENT ON COLUMN runs.requests IS 'HTTP requests it took, retries included.';
-COMMENT ON COLUMN runs.fetched IS 'Different bars in the vendor''s answers = loaded + revised + unchanged + rejected.';
+COMMENT ON COLUMN runs.fetched IS 'Different bars in the vendor''s responses = loaded + revised + unchanged + rejected.';
 COMMENT ON COLUMN runs.loaded IS 'Bars that were new.';
 COMMENT ON COLUMN runs.revised IS 'Bars that replaced another.';
 COMMENT ON COLUMN runs.unchanged IS 'Bars that were there already.';
 COMMENT ON COLUMN runs.rejected IS 'Bars that can''t be true.';
-COMMENT ON COLUMN runs.flagged IS 'Bars that are odd.';
-COMMENT ON COLUMN runs.missing IS 'Sessions asked for that had no bar after the load.';
+COMMENT ON COLUMN runs.flagged IS 'Bars that are flagged.';
+COMMENT ON COLUMN runs.missing IS 'Requested sessions without a bar after the load.';
 COMMENT ON COLUMN runs.waited_seconds IS
     'How long its requests waited for the rate limit, those that waited side by side added up.';

@@ -1,4 +1,4 @@
--- What is there of every active symbol month by month. Asked for some symbols, it counts no others.
+-- Coverage of every active symbol by month. Restricted to some symbols, it counts no others.
 CREATE OR REPLACE VIEW coverage_by_month AS
 WITH counted AS (
     SELECT
@@ -33,10 +33,10 @@ COMMENT ON COLUMN coverage_by_month.symbol IS 'The symbol, as in tracked_symbols
 COMMENT ON COLUMN coverage_by_month.month IS 'The month, by its first day.';
 COMMENT ON COLUMN coverage_by_month.sessions IS 'Sessions that are over = the sum of the next seven columns.';
 COMMENT ON COLUMN coverage_by_month.loaded IS 'Sessions whose bar is in market_data.';
-COMMENT ON COLUMN coverage_by_month.rejected IS 'Sessions whose bar can''t be true and was kept aside.';
-COMMENT ON COLUMN coverage_by_month.empty IS 'Sessions that the vendor was asked for and has no bar of.';
+COMMENT ON COLUMN coverage_by_month.rejected IS 'Sessions whose bar was rejected: it can''t be true.';
+COMMENT ON COLUMN coverage_by_month.empty IS 'Sessions for which the vendor has confirmed that there is no bar.';
 COMMENT ON COLUMN coverage_by_month.not_yet_available IS 'Sessions that the vendor''s plan didn''t give yet.';
 COMMENT ON COLUMN coverage_by_month.not_in_plan IS 'Sessions before the history that the vendor''s plan gives.';
 COMMENT ON COLUMN coverage_by_month.failed IS 'Sessions whose fetching or loading failed.';
-COMMENT ON COLUMN coverage_by_month.never_asked IS 'Sessions that nobody has asked the vendor for yet.';
-COMMENT ON COLUMN coverage_by_month.flagged IS 'Bars that a rule found odd; they are among the loaded ones.';
+COMMENT ON COLUMN coverage_by_month.never_asked IS 'Sessions that no run has requested yet.';
+COMMENT ON COLUMN coverage_by_month.flagged IS 'Bars that a rule flagged; they are among the loaded ones.';
