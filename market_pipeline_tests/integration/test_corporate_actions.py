@@ -164,7 +164,7 @@ def test_a_value_that_the_database_can_not_hold_changes_nothing_and_is_told(ware
 def test_a_database_of_the_sandbox_refuses_the_markets_actions(warehouse: Engine) -> None:
     with warehouse.begin() as connection:
         connection.execute(insert(bar_source).values(source="sandbox"))
-    with pytest.raises(MixedSourcesError, match="holds sandbox bars and refuses polygon"):
+    with pytest.raises(MixedSourcesError, match="holds sandbox bars and accepts no polygon"):
         after(warehouse, listing(SPLIT))
     assert factors(warehouse) == []
 
