@@ -1,4 +1,4 @@
-"""Shared fixtures: one embedded PostgreSQL a process, and for each test databases copied from templates."""
+"""Shared fixtures: one embedded PostgreSQL for each process, and databases copied from templates for each test."""
 
 import os
 import shutil
@@ -34,13 +34,13 @@ def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _ctrl_c_reaches_children() -> None:
-    """A shell starts what it has in the background deaf to Ctrl-C, and the tests' children would inherit that."""
+    """Make child processes of the tests receive Ctrl-C, which a shell's background jobs ignore."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[embedded.Server]:
-    """A PostgreSQL of this test process's own, with a migrated database `template_warehouse`.
+    """A PostgreSQL of this test process, with a migrated database `template_warehouse`.
 
     It does not wait for the disk: a test may crash the server's clients, and never the machine.
     """
@@ -61,7 +61,7 @@ def server() -> Iterator[embedded.Server]:
 
 @pytest.fixture(scope="session")
 def dagster_template(server: embedded.Server) -> str:
-    """The name of a database with Dagster's tables and no record, made once: making them takes a second."""
+    """Name of a database with Dagster's empty tables, created once: creating them takes a second."""
     from market_pipeline.orchestration.instance_storage import open_storage  # Dagster, which few tests need
 
     settings = Settings(_env_file=None, database_url=server.url("template"), market_pipeline_data_dir=server.data_dir)
@@ -73,7 +73,7 @@ def dagster_template(server: embedded.Server) -> str:
 
 @pytest.fixture
 def database_url(server: embedded.Server) -> Iterator[SecretStr]:
-    """The address of a migrated, empty warehouse that only this test uses."""
+    """URL of a migrated, empty warehouse that only this test uses."""
     name = f"test_{uuid4().hex}"
     _execute(server, f"CREATE DATABASE {name} TEMPLATE template_warehouse")
     yield server.url(name)
@@ -83,7 +83,7 @@ def database_url(server: embedded.Server) -> Iterator[SecretStr]:
 
 @pytest.fixture
 def dagster_database(server: embedded.Server, database_url: SecretStr, dagster_template: str) -> None:
-    """Dagster's own database beside this test's warehouse; `database_url` drops it. Tests of its making have none."""
+    """Dagster's own database beside this test's warehouse; `database_url` drops it."""
     name = DatabaseAddress.parse(database_url).database
     _execute(server, f"CREATE DATABASE {name}_dagster TEMPLATE {dagster_template}")
 
@@ -98,7 +98,7 @@ def warehouse(database_url: SecretStr) -> Iterator[Engine]:
 
 @pytest.fixture
 def settings(database_url: SecretStr, tmp_path: Path) -> Settings:
-    """Settings of this test's warehouse, with a vendor address that answers nothing."""
+    """Settings of this test's warehouse, with a vendor URL at which nothing responds."""
     return Settings(
         _env_file=None,
         database_url=database_url,
@@ -109,7 +109,7 @@ def settings(database_url: SecretStr, tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def environment(settings: Settings, dagster_database: None, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """The environment of a child process that is to work on this test's warehouse; this process's is set too."""
+    """The environment of a child process on this test's warehouse; it is set in this process too."""
     assert settings.database_url is not None
     monkeypatch.setenv("DATABASE_URL", settings.database_url.get_secret_value())
     monkeypatch.setenv("MARKET_PIPELINE_DATA_DIR", str(settings.market_pipeline_data_dir))

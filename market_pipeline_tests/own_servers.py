@@ -1,4 +1,4 @@
-"""PostgreSQL servers of one's own, as users have them: Debian's PostgreSQL 15, and PgBouncer before it.
+"""PostgreSQL servers of one's own, as users have them: Debian's PostgreSQL 15, and PgBouncer in front of it.
 
 Both are of packages that a machine may lack; tests that need them are skipped there, and `.ci/run` installs them.
 """
@@ -34,7 +34,7 @@ class OwnServer:
     sockets: Path
 
     def url(self, database: str, user: str = ADMINISTRATOR, password: str = "market") -> SecretStr:
-        """The address of a database, over TCP."""
+        """Return the URL of a database, over TCP."""
         return SecretStr(f"postgresql://{user}:{password}@127.0.0.1:{self.port}/{database}")
 
     def execute(self, *statements: str, database: str = "postgres") -> None:
@@ -46,7 +46,7 @@ class OwnServer:
 
 @contextmanager
 def oldest_server() -> Iterator[OwnServer]:
-    """The oldest PostgreSQL that is used, new and empty. Skips the test where this machine hasn't got it."""
+    """Run the oldest supported PostgreSQL, new and empty. Skips the test on machines without it."""
     if not PROGRAMS.is_dir():
         pytest.skip(f"PostgreSQL {OLDEST_SERVER} is not on this machine: apt-get install postgresql-{OLDEST_SERVER}")
     with _folder() as folder:
@@ -72,7 +72,7 @@ def oldest_server() -> Iterator[OwnServer]:
 
 @contextmanager
 def pooler(server: OwnServer, mode: str, users: Mapping[str, str]) -> Iterator[OwnServer]:
-    """PgBouncer before a server, for these users and their passwords. Skips the test where there is none."""
+    """Run PgBouncer in front of a server, for these users and passwords. Skips the test on machines without it."""
     if not PGBOUNCER.is_file():
         pytest.skip("PgBouncer is not on this machine: apt-get install pgbouncer")
     with _folder() as folder:
@@ -102,7 +102,7 @@ def pooler(server: OwnServer, mode: str, users: Mapping[str, str]) -> Iterator[O
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    """A folder that the account that runs servers for root can write to."""
+    """Create a folder that is writable for the account that runs servers for root."""
     folder = Path(tempfile.mkdtemp(prefix="market-pipeline-tests-"))
     account = SystemAccount.for_new_cluster()
     shutil.chown(folder, account.uid, account.gid)

@@ -1,4 +1,4 @@
-"""Who is told, for the tests of alerts: a webhook's receiver and a mail server, real ones on loopback."""
+"""Receivers of alerts for tests: a webhook and a mail server, real ones on loopback."""
 
 import asyncio
 import json
@@ -21,14 +21,14 @@ PASSWORD = "hunter2 of the mail"
 
 @dataclass
 class Receiver:
-    """A webhook's receiver: what it got, and what it answers, one status after the other and the last for ever."""
+    """A webhook: the bodies that it got, and the statuses of its responses, in order; the last one repeats."""
 
     url: str = ""
     statuses: list[int] = field(default_factory=lambda: [200])
     bodies: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
 
-    def answer(self, body: bytes, key: str) -> int:
+    def record(self, body: bytes, key: str) -> int:
         self.bodies.append(json.loads(body))
         self.keys.append(key)
         return self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
@@ -39,16 +39,16 @@ class _Handler(BaseHTTPRequestHandler):
         receiver: Receiver = self.server.receiver  # type: ignore[attr-defined]
         assert self.headers["Content-Type"] == "application/json"
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.send_response(receiver.answer(body, self.headers["Idempotency-Key"]))
+        self.send_response(receiver.record(body, self.headers["Idempotency-Key"]))
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextmanager
 def running_receiver() -> Iterator[Receiver]:
-    """A webhook while the block runs; a secret is in its path."""
+    """Run a webhook with a secret in its path."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     receiver = Receiver(f"http://127.0.0.1:{server.server_address[1]}/services/{TOKEN}")
     server.receiver = receiver  # type: ignore[attr-defined]
@@ -64,7 +64,7 @@ def running_receiver() -> Iterator[Receiver]:
 
 @dataclass
 class Mailbox:
-    """A mail server, what it got, and whether the connections were encrypted."""
+    """A mail server: the mails that it got, and if their connections were encrypted."""
 
     port: int = 0
     mails: list[EmailMessage] = field(default_factory=list)
@@ -94,7 +94,7 @@ class Mailbox:
 
 
 class _Controller(Controller):
-    """One that is found where the system has put it."""
+    """A controller that listens on the port that the system chose."""
 
     def _trigger_server(self) -> None:
         self.port = self.server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
@@ -103,7 +103,7 @@ class _Controller(Controller):
 
 @contextmanager
 def running_mail_server(tls: ssl.SSLContext | None = None) -> Iterator[Mailbox]:
-    """A mail server while the block runs, that knows the user robot; with a context it offers STARTTLS."""
+    """Run a mail server that knows the user robot; with a context it offers STARTTLS."""
     mailbox = Mailbox()
     controller = _Controller(
         mailbox, hostname="127.0.0.1", port=0, tls_context=tls, authenticator=mailbox.authenticate,

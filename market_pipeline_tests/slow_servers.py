@@ -1,4 +1,4 @@
-"""Servers that never come to an end: what they send they drip, or send without limit, until the client has gone."""
+"""Servers whose responses never end: they send single bytes slowly, or bytes without limit, until the client closes."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"
 
 @dataclass
 class SlowServer:
-    """The server: its port, and the first bytes of each request it got."""
+    """A server: its port, and the first bytes of each request."""
 
     port: int
     requests: list[bytes] = field(default_factory=list)
@@ -29,18 +29,18 @@ Pieces = Callable[[], Iterator[bytes]]
 
 
 def dripping(at_once: bytes = b"", then: bytes = b"x") -> Pieces:
-    """Some bytes at once, and others one by one, again and again."""
+    """Send some bytes at once, then others one by one, repeatedly."""
     return lambda: chain([at_once], (bytes([byte]) for byte in chain.from_iterable(repeat(then))))
 
 
 def flooding(at_once: bytes, then: bytes) -> Pieces:
-    """Some bytes, and others again and again as fast as they are taken."""
+    """Send some bytes, then others repeatedly, as fast as the client reads."""
     return lambda: chain([at_once], repeat(then))
 
 
 @contextmanager
 def slow_server(pieces: Pieces, *, waits_for_request: bool = True) -> Iterator[SlowServer]:
-    """A server on loopback that sends these pieces to each client; single bytes are dripped."""
+    """Run a server on loopback that sends these pieces to each client; single bytes are sent slowly."""
 
     class Handler(BaseRequestHandler):
         def handle(self) -> None:

@@ -1,1 +1,1 @@
-"""Tests of the whole, as a user uses it: commands, the UI, crashes."""
+"""End-to-end tests: commands, the UI and crashes, as a user meets them."""

@@ -1,4 +1,4 @@
-"""A real browser for tests: Chromium, driven over a pipe in its own protocol, without a driver to install.
+"""Browser for tests: Chromium, driven over a pipe in its own protocol, without a driver to install.
 
 See https://chromedevtools.github.io/devtools-protocol/
 """
@@ -26,7 +26,7 @@ UNTIL = """new Promise((done, failed) => {
 
 
 class Browser:
-    """Chromium, told what to do in its DevTools protocol over a pipe."""
+    """Chromium, controlled by its DevTools protocol over a pipe."""
 
     def __init__(self, program: str, folder: Path) -> None:
         for_it, self._to = os.pipe()
@@ -43,13 +43,13 @@ class Browser:
 
     def call(self, method: str, session: str | None = None, **parameters: Any) -> Any:
         self._calls += 1
-        told = {
+        result = {
             "id": self._calls,
             "method": method,
             "params": parameters,
             **({"sessionId": session} if session else {}),
         }
-        os.write(self._to, json.dumps(told).encode() + b"\0")
+        os.write(self._to, json.dumps(result).encode() + b"\0")
         while (message := self._next()).get("id") != self._calls:
             self.events.append(message)
         assert "error" not in message, message
@@ -72,7 +72,7 @@ class Browser:
 
 
 class Tab:
-    """One page of the browser, as wide as told, and what happened in it."""
+    """A page of the browser with a given width, and the events that happened in it."""
 
     def __init__(self, browser: Browser, *, width: int = 1280, dark: bool = False) -> None:
         self._browser = browser
@@ -90,14 +90,14 @@ class Tab:
     def call(self, method: str, **parameters: Any) -> Any:
         return self._browser.call(method, self._session, **parameters)
 
-    def tell(self, script: str) -> Any:
-        """What a script comes to."""
-        told = self.call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
-        assert "exceptionDetails" not in told, told
-        return told["result"].get("value")
+    def evaluate(self, script: str) -> Any:
+        """Evaluate a script and return its value."""
+        result = self.call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
+        assert "exceptionDetails" not in result, result
+        return result["result"].get("value")
 
     def until(self, condition: str) -> None:
-        self.tell(UNTIL % condition)
+        self.evaluate(UNTIL % condition)
 
     def open(self, address: str) -> "Tab":
         self.call("Page.navigate", url=address)
@@ -105,20 +105,20 @@ class Tab:
         return self
 
     def state(self, part: str) -> dict[str, str]:
-        found: dict[str, str] = self.tell(f"({{...document.getElementById('{part}').dataset}})")
+        found: dict[str, str] = self.evaluate(f"({{...document.getElementById('{part}').dataset}})")
         return found
 
     def shown(self, selector: str) -> str:
-        return str(self.tell(f"document.querySelector('{selector}').innerText"))
+        return str(self.evaluate(f"document.querySelector('{selector}').innerText"))
 
     def click(self, selector: str) -> None:
-        self.tell(f"document.querySelector('{selector}').click()")
+        self.evaluate(f"document.querySelector('{selector}').click()")
 
     def press(self, *keys: str) -> None:
         for key in keys:
             self.call("Input.dispatchKeyEvent", type="keyDown", key=key)
 
-    def told(self, kind: str) -> list[Mapping[str, Any]]:
-        """Events of this kind, such as requests that were sent."""
+    def events(self, kind: str) -> list[Mapping[str, Any]]:
+        """Return the events of a kind, such as requests that were sent."""
         events = self._browser.events
         return [e["params"] for e in events if e.get("method") == kind and e.get("sessionId") == self._session]

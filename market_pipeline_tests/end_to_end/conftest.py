@@ -1,4 +1,4 @@
-"""The command line as a user runs it: child processes on this test's database and a sandbox on loopback."""
+"""Fixtures that run the command line in child processes, on this test's database and a sandbox on loopback."""
 
 import subprocess
 import sys
@@ -19,20 +19,20 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture(scope="session")
 def sandbox() -> Iterator[str]:
-    """The address of a sandbox that knows no ticker NOSUCH."""
+    """URL of a sandbox that does not know the ticker NOSUCH."""
     with running_sandbox(SandboxConfig()) as base_url:
         yield base_url
 
 
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Wheel:
-    """The project as a wheel, installed where there is no checkout."""
+    """The project's wheel, installed in an environment without a checkout."""
     return Wheel.built_and_installed(tmp_path_factory.mktemp("installed"))
 
 
 @pytest.fixture
 def run(environment: dict[str, str], sandbox: str) -> Run:
-    """Runs a program of the project's environment with the arguments and environment variables given."""
+    """Function that runs a program of the project's environment with the given arguments and environment variables."""
 
     def _run(program: str, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

@@ -1,4 +1,4 @@
-"""What the runbook types as `curl`: a machine need not have one. As a program it prints the answer, as curl does."""
+"""Replacement for `curl`, which a machine may lack: as a program it prints the response, as curl does."""
 
 import sys
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ import requests
 
 
 def fetched(words: Sequence[str]) -> str:
-    """The answer's body, for curl's words: an address, -X, -H and -d."""
+    """Return the body of the response to curl's arguments: a URL, -X, -H and -d."""
     options = list(pairwise(words))
     headers = dict(value.split(": ", 1) for option, value in options if option == "-H")
     method = next((value for option, value in options if option == "-X"), "GET")

@@ -1,4 +1,4 @@
-"""Dagster with workers, for the tests of them: a real Redis, a code server, the daemon, `market-pipeline worker`s."""
+"""Dagster with workers for tests: a real Redis, a code server, the daemon, `market-pipeline worker`s."""
 
 import os
 import secrets
@@ -56,7 +56,7 @@ def until(condition: Callable[[], Any], what: str, seconds: float = SECONDS) -> 
 
 @contextmanager
 def running(arguments: Sequence[str | Path], env: Mapping[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A program with a process group of its own, of which nothing is left afterwards."""
+    """Run a program in a process group of its own, and end the whole group afterwards."""
     with log.open("wb") as file:
         process = subprocess.Popen(
             [str(argument) for argument in arguments],
@@ -73,7 +73,7 @@ def running(arguments: Sequence[str | Path], env: Mapping[str, str], log: Path) 
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:
-    """End a program and all that it started, as `kill -9` or a machine's end does."""
+    """Kill a program and its child processes, as `kill -9` or the loss of a machine does."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -81,7 +81,7 @@ def kill(process: subprocess.Popen[bytes]) -> None:
 
 @contextmanager
 def running_redis(folder: Path) -> Iterator[str]:
-    """The address of the Redis that deploy/celery/compose.yaml has, on loopback."""
+    """URL of a Redis on loopback with the options of deploy/celery/compose.yaml."""
     port, password = free_port(), secrets.token_hex(16)
     compose = yaml.safe_load((CHECKOUT / "deploy/celery/compose.yaml").read_text(encoding="utf-8"))
     words = [
@@ -102,7 +102,7 @@ def running_redis(folder: Path) -> Iterator[str]:
 
 @dataclass
 class Fleet:
-    """All of it. `workers` by the names that they were given, `env` what all processes share."""
+    """The running parts: `workers` by name, and `env`, the environment of all processes."""
 
     folder: Path
     env: Mapping[str, str]
@@ -111,7 +111,7 @@ class Fleet:
     workers: dict[str, subprocess.Popen[bytes]]
 
     def start_workers(self, **queues: str) -> None:
-        """Start workers that don't run yet, by name and queue, one task at a time; returns once they take tasks."""
+        """Start the workers that are not running, by name and queue, and wait until they take tasks."""
         for name, queue in queues.items():
             if name not in self.workers or self.workers[name].poll() is not None:
                 self.workers[name] = self.stack.enter_context(self.run(name, queue))
@@ -122,7 +122,7 @@ class Fleet:
         return running(command, self.env, self.folder / f"{name}.log")
 
     def node(self, name: str, queue: str = "runs") -> str:
-        """What Celery calls a worker."""
+        """Name of a worker in Celery."""
         return f"{queue}-{self.workers[name].pid}@{socket.gethostname()}"
 
     def log(self, name: str) -> str:
@@ -148,7 +148,7 @@ def _listens(port: int) -> bool:
 
 @contextmanager
 def running_fleet(folder: Path, settings: Mapping[str, str]) -> Iterator[Fleet]:
-    """Redis, code server and daemon, as deploy/celery/dagster.yaml has them but for how often the daemon looks."""
+    """Run Redis, code server and daemon as deploy/celery/dagster.yaml has them, with a shorter poll."""
     with ExitStack() as stack:
         broker = stack.enter_context(running_redis(folder))
         config = yaml.safe_load((CHECKOUT / "deploy/celery/dagster.yaml").read_text(encoding="utf-8"))

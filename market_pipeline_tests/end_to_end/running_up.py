@@ -1,4 +1,4 @@
-"""`market-pipeline up` as a child process, for the tests of it."""
+"""`market-pipeline up` as a child process, for its tests."""
 
 import os
 import queue
@@ -19,10 +19,10 @@ SECONDS = 120
 
 
 class Up:
-    """The command, and what it says."""
+    """The command's process, and its output."""
 
     def __init__(self, *arguments: str, cwd: Path = CHECKOUT, env: Mapping[str, str] | None = None) -> None:
-        self.said: list[str] = []
+        self.output: list[str] = []
         self._lines: queue.Queue[str] = queue.Queue()
         self.process = subprocess.Popen(
             [COMMAND, "up", *arguments],
@@ -47,20 +47,20 @@ class Up:
                 line = self._lines.get(timeout=max(0.1, deadline - time.monotonic()))
             except queue.Empty:
                 line = ""
-            self.said.append(line)
+            self.output.append(line)
             if words in line:
                 return line
-            assert line or self.process.poll() is None, "\n".join(self.said)
-            assert time.monotonic() < deadline, "\n".join(self.said)
+            assert line or self.process.poll() is None, "\n".join(self.output)
+            assert time.monotonic() < deadline, "\n".join(self.output)
 
     def kill(self) -> None:
-        """End the command alone, as `kill -9` does; what it started stays."""
+        """Kill the command only, as `kill -9` does."""
         self.process.kill()
         self.process.wait()
 
 
 def started_by(mark: str) -> dict[int, list[str]]:
-    """The processes that carry the mark of an `up`: their command lines by process id."""
+    """Return the command lines of the processes with the mark of an `up`, by process id."""
     found = {}
     for process in psutil.process_iter():
         try:
@@ -72,6 +72,6 @@ def started_by(mark: str) -> dict[int, list[str]]:
 
 
 def end_all(mark: str) -> None:
-    """Kill whatever an `up` has left behind."""
+    """Kill the processes that an `up` has left behind."""
     for pid in started_by(mark):
         os.kill(pid, 9)

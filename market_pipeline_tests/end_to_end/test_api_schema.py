@@ -1,4 +1,4 @@
-"""The API against its own documentation: whatever that allows is answered as it says, and never with a 5xx.
+"""The API against its own OpenAPI document: every allowed request gets a documented response, never a 5xx.
 
 Schemathesis makes the requests: the documentation's examples, the edges of every parameter, random ones, and sequences
 along its links.
@@ -43,7 +43,7 @@ inference.algorithms = []
 
 @pytest.fixture
 def api(settings: Settings, environment: dict[str, str], warehouse: Engine) -> Iterator[str]:
-    """An API over a warehouse with some bars, and without a limit of requests."""
+    """URL of an API over a warehouse with some bars, without a limit of requests."""
     add_symbols(warehouse, [AAPL])
     loaded(warehouse, AAPL, recorded("AAPL", date(2000, 9, 1), date(2001, 2, 1)))
     with running_api(settings.model_copy(update={"api_requests_per_minute": 0})) as url:
@@ -51,7 +51,7 @@ def api(settings: Settings, environment: dict[str, str], warehouse: Engine) -> I
 
 
 def documentation(api: str) -> dict[str, Any]:
-    """The API's documentation without cursors: those are given out by it, and none that is made up is good."""
+    """The OpenAPI document without cursors, which only the API can make."""
     found: dict[str, Any] = requests.get(f"{api}/openapi.json", timeout=30).json()
     for path in found["paths"].values():
         for operation in path.values():

@@ -1,4 +1,4 @@
-"""A vendor that fails a fifth of all answers, and a key that must turn up nowhere."""
+"""A vendor that fails a fifth of all requests, and a key that must appear nowhere."""
 
 import json
 import subprocess
@@ -60,26 +60,26 @@ MATERIALIZE = (
     [(BACKFILL, "unknown_key"), (BACKFILL, "foreign_next_url@MSFT"), (MATERIALIZE, "500@MSFT*1")],
     ids=["unknown_key", "foreign_next_url", "500"],
 )
-def test_the_key_turns_up_nowhere(
+def test_the_key_appears_nowhere(
     run: Run, warehouse: Engine, database_url: SecretStr, settings: Settings, command: Sequence[str], fault: str
 ) -> None:
     add_symbols(warehouse, [Symbol.of(name, "stock") for name in ("AAPL", "MSFT")])
     with running_sandbox(SandboxConfig(faults=(fault,))) as base_url:
         where = {"POLYGON_BASE_URL": base_url, "POLYGON_API_KEY": KEY}
         done = run(*command, **where)
-    said = done.stdout + done.stderr
+    output = done.stdout + done.stderr
     stored = "".join(dump(url) for url in (database_url, dagster_database_url(settings)))
     files = b"".join(path.read_bytes() for path in settings.market_pipeline_data_dir.rglob("*") if path.is_file())
     with warehouse.connect() as connection:
         assert connection.execute(select(backfill_history)).all()
     assert len(stored) > 10_000
-    assert KEY not in said
+    assert KEY not in output
     assert KEY not in stored
     assert KEY.encode() not in files
 
 
 def dump(url: SecretStr) -> str:
-    """Everything a database holds."""
+    """Return the content of a database as text."""
     program = embedded.binary("pg_dump")
     done = subprocess.run(
         [program, "--dbname", url.get_secret_value().replace("+psycopg2", "")],

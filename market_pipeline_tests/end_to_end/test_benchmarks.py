@@ -1,4 +1,4 @@
-"""Benchmarks run: some are asked on a little work, whose figures mean nothing. To measure is `make bench`'s job."""
+"""Benchmarks run on little work; their figures mean nothing. `make bench` measures."""
 
 import os
 import subprocess
@@ -22,12 +22,12 @@ def findings(module: str) -> str:
 
 @pytest.mark.parametrize("module", QUICK)
 def test_a_benchmark_compares_what_it_measures_with_its_goals(module: str) -> None:
-    told = findings(module)
-    assert "| what | measured | rounds | goal | verdict |" in told
-    assert told.startswith("## ")
+    result = findings(module)
+    assert "| what | measured | rounds | goal | verdict |" in result
+    assert result.startswith("## ")
 
 
 @pytest.mark.skipif(find_spec("dlt") is None, reason="dlt comes with the extra `benchmarks`")
 def test_every_way_of_loading_stores_the_same_bars() -> None:
-    told = findings("load_bars")  # which ends with an error otherwise
-    assert told.count("| 90 |") == 4
+    result = findings("load_bars")  # which ends with an error otherwise
+    assert result.count("| 90 |") == 4

@@ -1,4 +1,4 @@
-"""The command line: what a user types, reads and finds in the database afterwards."""
+"""The command line: typed commands, their output, and the database afterwards."""
 
 import json
 import sys
@@ -57,11 +57,11 @@ def test_the_runbooks_two_scripts_and_two_queries_work_as_written(run: Run, ware
         assert dict(connection.execute(text(rows)).all()) == {"market_data": 60, "tracked_symbols": 65}
         found = [(row.symbol, str(row.latest_date), row.records) for row in connection.execute(text(latest))]
         assert found == [(name, "2024-03-28 04:00:00+00:00", 20) for name in ("AAPL", "GOOGL", "MSFT")]
-        told = {(row.symbol, row.records_imported, row.success) for row in connection.execute(text(history))}
-        assert told == {("AAPL", 20, True), ("GOOGL", 20, True), ("MSFT", 20, True)}
+        result = {(row.symbol, row.records_imported, row.success) for row in connection.execute(text(history))}
+        assert result == {("AAPL", 20, True), ("GOOGL", 20, True), ("MSFT", 20, True)}
 
 
-def test_a_backfill_again_says_that_nothing_changed(run: Run) -> None:
+def test_a_backfill_again_reports_that_nothing_changed(run: Run) -> None:
     run("market-pipeline", "symbols", "add", "AAPL")
     first = json.loads(run("market-pipeline", "backfill", "--symbols", "AAPL", *MARCH, "--json").stdout)
     again = json.loads(run("market-pipeline", "backfill", "--symbols", "AAPL", *MARCH, "--json").stdout)
@@ -83,7 +83,7 @@ def test_stocks_and_crypto_together_become_a_run_each(run: Run, warehouse: Engin
     assert len({row.run_id for row in rows}) == 2
 
 
-def test_a_symbol_that_fails_leaves_the_others_loaded_and_is_told(run: Run, warehouse: Engine) -> None:
+def test_a_symbol_that_fails_leaves_the_others_loaded_and_is_reported(run: Run, warehouse: Engine) -> None:
     for name in ("AAPL", "NOSUCH", "MSFT"):
         run("market-pipeline", "symbols", "add", name, "--no-check")
     done = run("market-pipeline", "backfill", "--symbols", "AAPL,NOSUCH,MSFT", *MARCH)
@@ -97,7 +97,7 @@ def test_a_symbol_that_fails_leaves_the_others_loaded_and_is_told(run: Run, ware
     assert run("market-pipeline", "backfill", "--symbols", "NOSUCH", *MARCH).returncode == 1
 
 
-def test_a_plan_asks_for_nothing(run: Run, warehouse: Engine) -> None:
+def test_a_plan_sends_no_request(run: Run, warehouse: Engine) -> None:
     run("market-pipeline", "symbols", "init")
     done = run(
         "market-pipeline", "backfill", "--symbols", "*", *MARCH, "--dry-run", "--json", POLYGON_REQUESTS_PER_MINUTE="5"
@@ -115,7 +115,7 @@ def test_a_plan_asks_for_nothing(run: Run, warehouse: Engine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "result"),
     [
         (["backfill", "--symbols", "NVDA"], "market-pipeline symbols add NVDA"),
         (["backfill", "--symbols", "*"], "symbols init"),
@@ -126,14 +126,14 @@ def test_a_plan_asks_for_nothing(run: Run, warehouse: Engine) -> None:
         (["symbols", "remove", "AAPL"], "not tracked"),
     ],
 )
-def test_a_wrong_command_exits_with_2_and_says_what_to_do(run: Run, arguments: list[str], told: str) -> None:
+def test_a_wrong_command_exits_with_2_and_names_the_next_step(run: Run, arguments: list[str], result: str) -> None:
     done = run("market-pipeline", *arguments)
     assert done.returncode == 2
-    assert told in done.stderr
+    assert result in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_without_a_key_the_vendor_is_not_asked(run: Run) -> None:
+def test_without_a_key_no_request_is_sent(run: Run) -> None:
     run("market-pipeline", "symbols", "add", "AAPL")
     done = run("market-pipeline", "backfill", "--symbols", "AAPL", *MARCH, POLYGON_BASE_URL="https://api.massive.com")
     assert done.returncode == 1
@@ -151,7 +151,7 @@ def test_a_database_that_is_down_is_one_line_and_no_success(run: Run) -> None:
     assert "hunter2" not in done.stderr
 
 
-def test_a_database_of_sandbox_bars_refuses_the_markets(run: Run, warehouse: Engine) -> None:
+def test_a_database_of_sandbox_bars_rejects_market_bars(run: Run, warehouse: Engine) -> None:
     with warehouse.begin() as connection:
         connection.execute(text("INSERT INTO bar_source (source) VALUES ('polygon')"))
     run("market-pipeline", "symbols", "add", "AAPL")
@@ -160,7 +160,7 @@ def test_a_database_of_sandbox_bars_refuses_the_markets(run: Run, warehouse: Eng
     assert "this database holds polygon bars and accepts no sandbox ones" in done.stdout
 
 
-def test_symbols_are_listed_added_removed_and_taken_up_again(run: Run) -> None:
+def test_symbols_are_listed_added_removed_and_added_again(run: Run) -> None:
     assert "Tracking BTC (crypto)" in run("market-pipeline", "symbols", "add", "BTC", "--asset-class", "crypto").stdout
     assert "tracked already" in run("market-pipeline", "symbols", "add", "BTC", "--asset-class", "crypto").stdout
     clash = run("market-pipeline", "symbols", "add", "BTC")
@@ -172,7 +172,7 @@ def test_symbols_are_listed_added_removed_and_taken_up_again(run: Run) -> None:
     assert "Tracking BTC" in run("market-pipeline", "symbols", "add", "BTC", "--asset-class", "crypto").stdout
 
 
-def test_a_symbol_is_added_once_the_vendor_has_said_who_it_is(run: Run, warehouse: Engine) -> None:
+def test_a_symbol_is_looked_up_before_it_is_added(run: Run, warehouse: Engine) -> None:
     added = run("market-pipeline", "symbols", "add", "AAPL")
     assert added.stdout.splitlines() == [
         "AAPL: AAPL (sandbox), CS, XNAS",
@@ -190,15 +190,15 @@ def test_a_symbol_is_added_once_the_vendor_has_said_who_it_is(run: Run, warehous
 
 def test_without_a_key_a_symbol_can_be_added_unchecked(run: Run) -> None:
     market = {"POLYGON_BASE_URL": "https://api.massive.com"}
-    refused = run("market-pipeline", "symbols", "add", "AAPL", **market)
-    assert refused.returncode == 1
-    assert "POLYGON_API_KEY not set" in refused.stderr
-    assert "or use --no-check" in refused.stderr
+    rejected = run("market-pipeline", "symbols", "add", "AAPL", **market)
+    assert rejected.returncode == 1
+    assert "POLYGON_API_KEY not set" in rejected.stderr
+    assert "or use --no-check" in rejected.stderr
     assert run("market-pipeline", "symbols", "add", "AAPL", "--no-check", **market).returncode == 0
     assert "AAPL" in run("market-pipeline", "symbols", "list").stdout
 
 
-def test_a_vendor_that_is_down_is_said_with_the_way_around_it(run: Run) -> None:
+def test_a_vendor_that_is_down_is_an_error_that_names_the_option(run: Run) -> None:
     with scripted_vendor(*[Reply(b"", 503, {"Retry-After": "0"})] * 5) as down:
         done = run("market-pipeline", "symbols", "add", "AAPL", POLYGON_BASE_URL=down.base_url)
     assert done.returncode == 1
@@ -206,7 +206,7 @@ def test_a_vendor_that_is_down_is_said_with_the_way_around_it(run: Run) -> None:
     assert "or use --no-check to track AAPL without looking it up" in done.stderr
 
 
-def test_a_check_tells_who_has_left_the_market_and_who_is_unknown(run: Run, warehouse: Engine) -> None:
+def test_a_check_reports_delisted_and_unknown_symbols(run: Run, warehouse: Engine) -> None:
     for name in ("AAPL", "GONECO", "NOSUCH", "SPY"):
         run("market-pipeline", "symbols", "add", name, "--no-check")
     done = run("market-pipeline", "symbols", "check")
@@ -225,13 +225,13 @@ def test_a_check_tells_who_has_left_the_market_and_who_is_unknown(run: Run, ware
     assert run("market-pipeline", "symbols", "check", "MSFT").returncode == 2
 
 
-def test_the_starting_set_is_not_asked_about_but_can_be(run: Run) -> None:
+def test_the_starting_set_is_looked_up_on_demand_only(run: Run) -> None:
     done = run("market-pipeline", "symbols", "init", POLYGON_REQUESTS_PER_MINUTE="5")
     assert "`market-pipeline symbols check` looks them up at the vendor" in done.stderr
     assert "some 12 minutes" in done.stderr
 
 
-def test_a_backfill_after_a_delisting_is_no_failure_and_says_so(run: Run, warehouse: Engine) -> None:
+def test_a_backfill_after_a_delisting_succeeds_with_a_note(run: Run, warehouse: Engine) -> None:
     run("market-pipeline", "symbols", "add", "GONECO", "--no-check")
     for _ in range(2):  # the second time it is known
         done = run("market-pipeline", "backfill", "--symbols", "GONECO", *MARCH)
@@ -244,9 +244,9 @@ def test_a_backfill_after_a_delisting_is_no_failure_and_says_so(run: Run, wareho
 
 
 def test_help_names_every_command(run: Run) -> None:
-    told = run("market-pipeline", "--help").stdout
+    result = run("market-pipeline", "--help").stdout
     for name in ("backfill", "symbols", "db", "sandbox", "demo"):
-        assert name in told
+        assert name in result
 
 
 def test_the_command_is_installed_beside_python() -> None:

@@ -1,4 +1,4 @@
-"""docker-compose.yml: it is one, and what its services run works, each as a local process with the same command."""
+"""docker-compose.yml: valid, and each service works as a local process with the same command."""
 
 import os
 import re
@@ -62,7 +62,7 @@ def test_containers_are_called_as_the_runbook_calls_them() -> None:
     )
 
 
-def test_one_image_is_built_runs_as_nobody_special_and_holds_no_secret() -> None:
+def test_one_image_is_built_runs_unprivileged_and_holds_no_secret() -> None:
     assert {SERVICES[name]["build"] for name in OURS} == {"."}
     lines = (CHECKOUT / "Dockerfile").read_text(encoding="utf-8").splitlines()
     assert [line for line in lines if line.startswith("USER")] == ["USER market"]
@@ -99,7 +99,7 @@ def test_there_is_no_password_to_guess_and_the_database_is_not_published() -> No
     assert published == ["127.0.0.1:3000:3000", "127.0.0.1:8000:8000"]
 
 
-def test_what_lasts_is_restarted_and_asked_for_its_health() -> None:
+def test_lasting_services_are_restarted_and_have_a_health_check() -> None:
     for name in ("database", *LASTING):
         assert SERVICES[name]["restart"] == "unless-stopped"
         assert SERVICES[name]["healthcheck"]["test"][0] == "CMD"
@@ -107,7 +107,7 @@ def test_what_lasts_is_restarted_and_asked_for_its_health() -> None:
 
 @dataclass(frozen=True)
 class Host:
-    """A machine without containers, that stands for them: where things are on it, and what .env says."""
+    """A machine without containers in their place: the ports and folders, and the settings of .env."""
 
     replaced: Mapping[str, str]
     settings: Mapping[str, str]
@@ -126,7 +126,7 @@ class Host:
         return text
 
     def executes(self, name: str, *words: str, seconds: float = SECONDS) -> subprocess.CompletedProcess[str]:
-        """As `docker exec` would in the container of a service."""
+        """Run a command as `docker exec` does in the container of a service."""
         return subprocess.run(
             self.command(words), env=self.environment(name), cwd=CHECKOUT, capture_output=True, text=True,
             timeout=seconds, check=False,
@@ -137,7 +137,7 @@ class Host:
 
     @contextmanager
     def running(self, name: str) -> Iterator[None]:
-        """A service, from when it is healthy."""
+        """Run a service, and wait until it is healthy."""
         process = subprocess.Popen(
             self.command(SERVICES[name]["command"]), env=self.environment(name), cwd=CHECKOUT, start_new_session=True,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,

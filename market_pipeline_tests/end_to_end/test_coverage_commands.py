@@ -1,4 +1,4 @@
-"""`coverage`, `gaps` and `backfill --missing`: what a user is told is missing, and that one command fetches it."""
+"""`coverage`, `gaps` and `backfill --missing`: reported gaps, filled by one command."""
 
 import json
 from typing import Any
@@ -11,8 +11,8 @@ from market_pipeline_tests.end_to_end.conftest import Run
 
 
 @pytest.fixture
-def with_a_hole(run: Run) -> Run:
-    """AAPL with a hole from 11 to 15 March 2024, and IBM without."""
+def with_a_gap(run: Run) -> Run:
+    """AAPL with a gap from 11 to 15 March 2024, and IBM without one."""
     for name in ("AAPL", "IBM"):
         run("market-pipeline", "symbols", "add", name)
     run("market-pipeline", "backfill", "--symbols", "AAPL,IBM", "--start", "2024-03-01", "--end", "2024-03-08")
@@ -26,8 +26,8 @@ def gaps_in_march(run: Run) -> list[dict[str, Any]]:
     return [gap for gap in found if gap["last_session"] < "2024-04-01"]
 
 
-def test_what_is_there_and_what_is_missing_is_told_and_filled_by_one_command(with_a_hole: Run) -> None:
-    run = with_a_hole
+def test_stored_and_missing_sessions_are_reported_and_filled_by_one_command(with_a_gap: Run) -> None:
+    run = with_a_gap
     assert gaps_in_march(run) == [
         {
             "symbol": "AAPL", "first_session": "2024-03-11", "last_session": "2024-03-15", "sessions": 5,
@@ -37,7 +37,7 @@ def test_what_is_there_and_what_is_missing_is_told_and_filled_by_one_command(wit
     shown = run("market-pipeline", "gaps")
     assert "| AAPL   | 2024-03-11 | 2024-03-15 | never_asked |" in shown.stdout
     assert "`market-pipeline backfill --missing`" in shown.stdout
-    coverage_counts_what_is_there(run)
+    coverage_counts_stored_bars(run)
 
     filling = run("market-pipeline", "backfill", "--missing", "--end", "2024-03-28", "--json")
     assert filling.returncode == 0, filling.stderr
@@ -48,13 +48,13 @@ def test_what_is_there_and_what_is_missing_is_told_and_filled_by_one_command(wit
     assert run("market-pipeline", "backfill", "--missing", "--end", "2024-03-28").stdout == "Nothing is missing.\n"
 
 
-def coverage_counts_what_is_there(run: Run) -> None:
-    told = json.loads(run("market-pipeline", "coverage", "--json").stdout)["symbols"]
-    assert [(row["symbol"], row["loaded"], row["first_session"], row["last_session"]) for row in told] == [
+def coverage_counts_stored_bars(run: Run) -> None:
+    result = json.loads(run("market-pipeline", "coverage", "--json").stdout)["symbols"]
+    assert [(row["symbol"], row["loaded"], row["first_session"], row["last_session"]) for row in result] == [
         ("AAPL", 15, "2024-03-01", "2024-03-28"),
         ("IBM", 20, "2024-03-01", "2024-03-28"),
     ]
-    for row in told:
+    for row in result:
         states = ("loaded", "rejected", "empty", "not_yet_available", "not_in_plan", "failed", "never_asked")
         assert row["sessions"] == sum(row[name] for name in states)
     shown = run("market-pipeline", "coverage", "--symbols", "IBM").stdout
@@ -62,7 +62,7 @@ def coverage_counts_what_is_there(run: Run) -> None:
     assert "AAPL" not in shown
 
 
-def test_a_failure_shows_with_its_reason_until_it_is_mended(run: Run) -> None:
+def test_a_failure_shows_with_its_reason_until_it_is_fixed(run: Run) -> None:
     run("market-pipeline", "symbols", "add", "AAPL")
     month = ("--symbols", "AAPL", "--start", "2024-03-01", "--end", "2024-03-28")
     with running_sandbox(SandboxConfig(faults=("unknown_key",))) as refusing:
@@ -74,7 +74,7 @@ def test_a_failure_shows_with_its_reason_until_it_is_mended(run: Run) -> None:
     assert gaps_in_march(run) == []
 
 
-def test_a_symbol_that_was_never_loaded_is_told_with_the_command_that_loads_it(run: Run) -> None:
+def test_a_symbol_that_was_never_loaded_is_reported_with_the_command_that_loads_it(run: Run) -> None:
     run("market-pipeline", "symbols", "add", "AAPL")
     command = "`market-pipeline backfill --symbols AAPL`"
     assert run("market-pipeline", "gaps").stdout == f"Never loaded yet: load with {command}.\n"
@@ -83,7 +83,7 @@ def test_a_symbol_that_was_never_loaded_is_told_with_the_command_that_loads_it(r
 
 
 @pytest.mark.parametrize("command", ["gaps", "coverage"])
-def test_a_symbol_that_is_not_tracked_is_refused_with_the_command_that_adds_it(run: Run, command: str) -> None:
+def test_a_symbol_that_is_not_tracked_is_rejected_with_the_command_that_adds_it(run: Run, command: str) -> None:
     done = run("market-pipeline", command, "--symbols", "NVDA")
     assert done.returncode == 2
     assert "market-pipeline symbols add NVDA" in done.stderr

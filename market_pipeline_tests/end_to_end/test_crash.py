@@ -1,4 +1,4 @@
-"""A backfill killed half-way: nothing is half-loaded, Dagster is told, and the same command mends it."""
+"""A backfill killed half-way: no symbol is half loaded, Dagster knows of it, and the same command loads the rest."""
 
 import os
 import signal
@@ -35,7 +35,7 @@ def content(warehouse: Engine) -> pd.DataFrame:
 
 
 def undisturbed(sandbox: str) -> pd.DataFrame:
-    """What the vendor says, symbol by symbol, without any of our loading."""
+    """The vendor's bars, symbol by symbol, without any loading."""
     frames = []
     with PolygonClient(sandbox, None, source="sandbox", limiter=LocalLimiter(60_000)) as client:
         for name in NAMES:

@@ -55,7 +55,7 @@ def test_dg_checks_and_lists_the_definitions_and_launches_a_range(run: Run, ware
         assert connection.execute(select(backfill_history.c.trigger)).scalar_one() == "manual"
 
 
-def test_a_code_location_without_its_database_says_so_and_drops_no_asset(run: Run) -> None:
+def test_a_code_location_without_its_database_shows_the_error_and_drops_no_asset(run: Run) -> None:
     down = "postgresql://user:hunter2@127.0.0.1:1/nowhere"
     done = run("dagster", "asset", "list", "-m", "market_pipeline.definitions", DATABASE_URL=down)
     assert done.returncode != 0
@@ -65,7 +65,7 @@ def test_a_code_location_without_its_database_says_so_and_drops_no_asset(run: Ru
 
 @pytest.fixture
 def ui(environment: dict[str, str], sandbox: str, warehouse: Engine) -> Iterator[Ask]:
-    """`dagster dev` on this test's database, with AAPL, MSFT, FB and BTC tracked; asks its GraphQL."""
+    """Function that queries a `dagster dev` on this test's database, with AAPL, MSFT, FB and BTC tracked."""
     add_symbols(warehouse, [AAPL, MSFT, FB, BTC])
     port = free_port()
     server = subprocess.Popen(
@@ -79,9 +79,9 @@ def ui(environment: dict[str, str], sandbox: str, warehouse: Engine) -> Iterator
     address = f"http://127.0.0.1:{port}/graphql"
 
     def ask(query: str, **variables: Any) -> dict[str, Any]:
-        answer = requests.post(address, json={"query": query, "variables": variables}, timeout=30).json()
-        assert "errors" not in answer, answer
-        return dict(answer["data"])
+        response = requests.post(address, json={"query": query, "variables": variables}, timeout=30).json()
+        assert "errors" not in response, response
+        return dict(response["data"])
 
     try:
         until(lambda: answers(address), "the UI's start")
@@ -98,8 +98,8 @@ def ui(environment: dict[str, str], sandbox: str, warehouse: Engine) -> Iterator
 def answers(address: str) -> bool:
     try:
         query = "{ workspaceOrError { ... on Workspace { locationEntries { locationOrLoadError { __typename } } } } }"
-        answer = requests.post(address, json={"query": query}, timeout=5).json()
-        entries = answer["data"]["workspaceOrError"]["locationEntries"]
+        response = requests.post(address, json={"query": query}, timeout=5).json()
+        entries = response["data"]["workspaceOrError"]["locationEntries"]
         return [entry["locationOrLoadError"]["__typename"] for entry in entries] == ["RepositoryLocation"]
     except (requests.ConnectionError, requests.Timeout, TypeError):
         return False
@@ -197,10 +197,10 @@ def test_the_ui_shows_assets_backfills_ranges_and_schedules(ui: Ask, warehouse: 
     assert asset["partitionStats"]["numFailed"] == 0
     assert {"dagster/table_name", "dagster/column_schema"} <= {entry["label"] for entry in asset["metadataEntries"]}
     [newest] = asset["assetMaterializations"]
-    told = {entry["label"]: entry.get("intValue") for entry in newest["metadataEntries"]}
+    result = {entry["label"]: entry.get("intValue") for entry in newest["metadataEntries"]}
     assert newest["partition"] == sessions[-1]
-    assert (told["loaded"], told["unchanged"], told["rejected"], told["requests"]) == (len(sessions), 0, 0, 1)
-    assert told["dagster/partition_row_count"] == 1
+    assert (result["loaded"], result["unchanged"], result["rejected"], result["requests"]) == (len(sessions), 0, 0, 1)
+    assert result["dagster/partition_row_count"] == 1
 
     schedules = ui(SCHEDULES, repository=REPOSITORY)["schedulesOrError"]["results"]
     assert [schedule["name"] for schedule in schedules] == [

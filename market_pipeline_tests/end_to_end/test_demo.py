@@ -1,4 +1,4 @@
-"""The newcomer's way: the demo, what it loads, the README's tour after it, and that nothing is left behind."""
+"""The demo: loaded bars, the README's tour after it, and that nothing is left behind."""
 
 import os
 import re
@@ -25,7 +25,7 @@ QUERIES = re.findall(r"\*\*(\d+)\. .*?```sql\n(.*?)```\n\n```\n(.*?)```", ANALYS
 
 
 class Newcomer:
-    """A user whose data folder has a space in its path and whose language is not English."""
+    """A user with a space in the data folder's path and a language other than English."""
 
     def __init__(self, folder: Path) -> None:
         self.data_dir = folder / "data folder"
@@ -52,7 +52,7 @@ class Newcomer:
 
 @pytest.fixture(scope="module")
 def newcomer(tmp_path_factory: pytest.TempPathFactory, wheel: Wheel) -> Iterator[Newcomer]:
-    """Someone who has just run the demo of an installed wheel, and does all that follows in a checkout."""
+    """A user who has just run the demo of an installed wheel, and continues in a checkout."""
     folder = tmp_path_factory.mktemp("new comer")
     someone = Newcomer(folder)
     first = someone.types(str(wheel.program("market-pipeline")), "demo", cwd=wheel.folder)
@@ -68,7 +68,7 @@ def newcomer(tmp_path_factory: pytest.TempPathFactory, wheel: Wheel) -> Iterator
     assert left == [], "the tour's own data is deleted by force, and all that the demo made with it"
 
 
-def test_the_demo_again_says_that_nothing_changed(newcomer: Newcomer) -> None:
+def test_the_demo_again_reports_that_nothing_changed(newcomer: Newcomer) -> None:
     again = newcomer.types("market-pipeline", "demo")
     assert again.returncode == 0, again.stderr
     assert "Nothing changed: every bar is stored already." in again.stdout
@@ -79,12 +79,12 @@ def test_the_demo_again_says_that_nothing_changed(newcomer: Newcomer) -> None:
 
 def test_the_demo_loads_every_recorded_session(newcomer: Newcomer) -> None:
     query = "select symbol, count(*), min(date), max(date), min(source) from market_data group by 1 order by 1"
-    told = newcomer.types("market-pipeline", "db", "psql", "-At", "-c", query)
+    result = newcomer.types("market-pipeline", "db", "psql", "-At", "-c", query)
     expected = [
         f"{name}|{count}|{'2012-05-18' if name == 'FB' else '2008-01-02'}|2013-03-01|sandbox"
         for name, count in SESSIONS.items()
     ]
-    assert told.stdout.splitlines() == expected
+    assert result.stdout.splitlines() == expected
 
 
 @pytest.mark.parametrize("name", list(SESSIONS))
@@ -105,7 +105,7 @@ def test_the_analysts_page_has_ten_queries_and_an_example_in_pandas() -> None:
     assert (ANALYSTS.count("```sql"), ANALYSTS.count("```python")) == (10, 1)
 
 
-def test_what_the_analysts_page_prints_is_what_the_demo_gives(newcomer: Newcomer) -> None:
+def test_the_output_on_the_analysts_page_is_that_of_the_demo(newcomer: Newcomer) -> None:
     url = newcomer.types("market-pipeline", "db", "analysts").stdout.strip()
     for number, query, output in QUERIES:
         done = newcomer.types("psql", "-X", url, "-c", query, PATH=f"{embedded.binary('psql').parent}")
@@ -143,7 +143,7 @@ def test_the_demo_leaves_a_database_of_the_users_own_alone(newcomer: Newcomer) -
 
 @pytest.fixture
 def owner(tmp_path: Path) -> Iterator[Newcomer]:
-    """Someone who has tracked a symbol of the demo's."""
+    """A user who has tracked a symbol in the demo's database."""
     someone = Newcomer(tmp_path)
     assert someone.types("market-pipeline", "symbols", "add", "AAPL", "--no-check").returncode == 0
     yield someone
@@ -158,7 +158,7 @@ def test_cleaning_up_leaves_nothing_behind(owner: Newcomer) -> None:
     assert "There was no database" in owner.types("market-pipeline", "demo", "--clean").stdout
 
 
-def test_what_is_not_the_demos_is_deleted_only_by_force(owner: Newcomer, tmp_path: Path) -> None:
+def test_data_that_is_not_the_demos_is_deleted_only_by_force(owner: Newcomer, tmp_path: Path) -> None:
     owner.types("market-pipeline", "symbols", "add", "NVDA", "--no-check")
     owner.types("market-pipeline", "keys", "create", "ops")
     statements = "create table mine (x int); create role bob; create schema analytics create table notes (x int)"
@@ -175,13 +175,13 @@ def test_what_is_not_the_demos_is_deleted_only_by_force(owner: Newcomer, tmp_pat
     program.chmod(0o755)
     make = ("make", "-C", str(checkout), "demo-clean")
 
-    refused = owner.types(*make)
-    assert refused.returncode == 2
+    rejected = owner.types(*make)
+    assert rejected.returncode == 2
     assert (
         "1 symbol (NVDA), 1 API key (ops), 1 role (bob), 2 tables (analytics.notes, public.mine). Nothing is removed"
-        in refused.stderr
+        in rejected.stderr
     )
-    assert "make demo-clean FORCE=1" in refused.stderr
+    assert "make demo-clean FORCE=1" in rejected.stderr
     assert program.exists()
     assert owner.types("market-pipeline", "db", "status").returncode == 1, "it was stopped before"
     assert "NVDA" in owner.types("market-pipeline", "symbols", "list").stdout
@@ -193,12 +193,12 @@ def test_what_is_not_the_demos_is_deleted_only_by_force(owner: Newcomer, tmp_pat
     assert [path.name for path in owner.data_dir.rglob("*")] == ["dbt", "dbt_project.yml"]
 
 
-def test_a_folder_of_somebody_elses_is_left_alone(tmp_path: Path) -> None:
+def test_other_files_in_the_data_folder_are_kept(tmp_path: Path) -> None:
     someone = Newcomer(tmp_path)
     (someone.data_dir / "dbt" / "logs").mkdir(parents=True)
     (someone.data_dir / "postgres").mkdir()
     (someone.data_dir / "postgres" / "theirs").touch()
     for force in ((), ("--force",)):
-        refused = someone.types("market-pipeline", "demo", "--clean", *force)
-        assert (refused.returncode, "left alone" in refused.stderr) == (1, True)
+        rejected = someone.types("market-pipeline", "demo", "--clean", *force)
+        assert (rejected.returncode, "left alone" in rejected.stderr) == (1, True)
     assert (someone.data_dir / "dbt" / "logs").exists()

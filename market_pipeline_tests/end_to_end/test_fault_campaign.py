@@ -1,4 +1,4 @@
-"""The fault campaign in small: each kind of disturbance once, and that it would see what it is there to see."""
+"""A small fault campaign: each kind of disturbance once, and a check that disturbances are detected."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -61,14 +61,14 @@ def expected(stage: Stage) -> str:
     return reference(stage)
 
 
-def test_one_undisturbed_run_mends_every_kind_of_disturbance(stage: Stage, expected: str) -> None:
+def test_one_undisturbed_run_repairs_every_kind_of_disturbance(stage: Stage, expected: str) -> None:
     trials = [tried(stage, scenario, expected) for scenario in SCENARIOS]
     assert [trial.wrong for trial in trials] == [[], []], "\n".join(map(str, trials))
     assert [tuple(trial.struck) for trial in trials] == [scenario.blows for scenario in SCENARIOS]
 
 
 @pytest.mark.parametrize(("suffix", "damage"), [("", DAMAGE), ("_dagster", DAMAGE_IN_DAGSTER)])
-def test_what_no_crash_may_leave_behind_is_seen(
+def test_forbidden_leftovers_of_a_crash_are_detected(
     stage: Stage, expected: str, suffix: str, damage: Mapping[LiteralString, Sequence[str]]
 ) -> None:
     for number, (statement, seen) in enumerate(damage.items()):

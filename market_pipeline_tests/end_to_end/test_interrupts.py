@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM at every stage of a command: one line, the exit code a shell expects, and nothing done is lost."""
+"""Ctrl-C and SIGTERM at every stage of a command: one line, the right exit code, and loaded bars stay."""
 
 import signal
 import subprocess
@@ -80,7 +80,7 @@ Started = Callable[..., subprocess.Popen[str]]
 
 @pytest.fixture
 def start(environment: dict[str, str], sandbox: str) -> Iterator[Started]:
-    """Starts the command line in the background; what is left in the end is killed."""
+    """Function that starts the command line in the background; processes that are left are killed."""
     started: list[subprocess.Popen[str]] = []
 
     def _start(*arguments: str, **changes: str) -> subprocess.Popen[str]:
@@ -101,19 +101,19 @@ def start(environment: dict[str, str], sandbox: str) -> Iterator[Started]:
         process.communicate()
 
 
-def read_until(process: subprocess.Popen[str], *wanted: str) -> None:
-    """Read what the command says on standard error until it has said all that is wanted."""
-    left, said = set(wanted), ""
+def read_until(process: subprocess.Popen[str], *expected: str) -> None:
+    """Read the command's standard error until all expected words have come."""
+    left, output = set(expected), ""
     assert process.stderr is not None
     while left:
         line = process.stderr.readline()
-        assert line, said
-        said += line
+        assert line, output
+        output += line
         left -= {words for words in left if words in line}
 
 
 def stop(process: subprocess.Popen[str], number: signal.Signals) -> tuple[str, str]:
-    """Output of the command after the signal, on standard output and error."""
+    """Send the signal, and return standard output and error."""
     before = time.monotonic()
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
@@ -125,7 +125,7 @@ def stop(process: subprocess.Popen[str], number: signal.Signals) -> tuple[str, s
 
 
 def loaded_and_not_reached(table: str) -> tuple[list[str], list[str]]:
-    """The symbols that a backfill's table shows as loaded, and those that it names as not reached."""
+    """Return the symbols that a backfill's table has as loaded, and those named as not reached."""
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines() if line.startswith("| ")]
     counts = [dict(zip(rows[0], row, strict=True)) for row in rows[1:] if row[0] != "total"]
     not_reached = [
@@ -136,7 +136,7 @@ def loaded_and_not_reached(table: str) -> tuple[list[str], list[str]]:
 
 @contextmanager
 def locked(url: SecretStr, table: str) -> Iterator[Callable[[], None]]:
-    """Locks a table; the function that is yielded returns once somebody waits for it."""
+    """Lock a table, and yield a function that returns once another session waits for it."""
     with (
         psycopg.connect(url.get_secret_value()) as holder,
         psycopg.connect(url.get_secret_value(), autocommit=True) as observer,
@@ -183,7 +183,7 @@ def test_while_a_response_is_awaited(start: Started, settings: Settings, tracked
     assert canceled(settings)
 
 
-def test_while_a_request_is_tried_again(start: Started, settings: Settings, tracked: None) -> None:
+def test_while_a_request_is_retried(start: Started, settings: Settings, tracked: None) -> None:
     with running_sandbox(SandboxConfig(faults=("429=60@MSFT",))) as limited:
         backfill = start(*BACKFILL, POLYGON_BASE_URL=limited)
         read_until(backfill, "Successfully backfilled AAPL", "Asking again in 60")
@@ -257,7 +257,7 @@ def test_a_second_ctrl_c_ends_it_at_once() -> None:
         assert (process.returncode, process.stderr.read()) == (130, LAST_WORDS[signal.SIGINT] + "\n")
 
 
-def test_it_ends_in_time_though_it_has_not_tidied_up() -> None:
+def test_it_ends_in_time_even_if_cleaning_up_hangs() -> None:
     with started(TIDYING_UP.format(grace=0.1)) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "working\n"

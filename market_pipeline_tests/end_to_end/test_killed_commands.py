@@ -1,4 +1,4 @@
-"""`db migrate` and `db prune` killed inside their work: nothing is half done, and the same command does it."""
+"""`db migrate` and `db prune` killed in their transaction: nothing is half done, and the same command does it."""
 
 import subprocess
 import sys
@@ -31,7 +31,7 @@ def command(*words: str) -> list[str]:
 
 @contextmanager
 def killed_while_it_waits_for(engine: Engine, table: str, environment: dict[str, str], *words: str) -> Iterator[None]:
-    """The block runs once a command has been killed at that table, in the middle of its transaction."""
+    """Kill a command at a locked table, in the middle of its transaction, before the block runs."""
     with engine.connect() as holder:
         holder.execute(text(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"))
         with subprocess.Popen(command(*words), env=environment, cwd=CHECKOUT, stdout=subprocess.DEVNULL) as process:
@@ -60,7 +60,7 @@ def until_waiting(engine: Engine, process: subprocess.Popen[bytes]) -> None:
     raise AssertionError("the command never got there")
 
 
-def test_a_killed_migration_has_changed_nothing_and_the_next_is_whole(
+def test_a_killed_migration_changes_nothing_and_the_next_is_complete(
     warehouse: Engine, environment: dict[str, str]
 ) -> None:
     with warehouse.begin() as connection:

@@ -1,4 +1,4 @@
-"""A server of one's own that is killed in the middle of a backfill: one line, the next step, and a full account."""
+"""An own PostgreSQL killed during a backfill: one line, the next step, and all load records."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ from market_pipeline_tests.end_to_end.test_interrupts import BACKFILL, Started, 
 __all__ = ["start"]
 
 
-def test_a_server_killed_in_a_backfill_is_one_line_with_the_next_step_and_a_full_account(
+def test_a_server_killed_in_a_backfill_is_one_line_with_the_next_step_and_all_load_records(
     start: Started, tmp_path: Path
 ) -> None:
     folder = Path(tempfile.mkdtemp(prefix="market-pipeline-tests-"))
@@ -53,7 +53,7 @@ def test_a_server_killed_in_a_backfill_is_one_line_with_the_next_step_and_a_full
 
 
 def loaded_and_failed(table: str) -> tuple[list[str], list[str]]:
-    """The symbols that a backfill's table shows as loaded in full, and those that it names as failed."""
+    """Return the symbols that a backfill's table has as fully loaded, and those named as failed."""
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines() if line.startswith("| ")]
     counts = [dict(zip(rows[0], row, strict=True)) for row in rows[1:] if row[0] != "total"]
     failed = [line.split(": ")[1] for line in table.splitlines() if line.startswith("failed: ")]

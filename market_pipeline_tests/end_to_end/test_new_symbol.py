@@ -1,4 +1,4 @@
-"""A symbol that is added while Dagster runs: fetched and backfilled without anybody restarting anything."""
+"""A symbol that is added while Dagster runs: fetched and backfilled without a restart."""
 
 import os
 import signal
@@ -38,7 +38,7 @@ ASSETS = "query ($keys: [AssetKeyInput!]) { assetNodes(assetKeys: $keys) { id } 
 
 @pytest.fixture
 def dagster(environment: dict[str, str], sandbox: str, warehouse: Engine, settings: Settings) -> Iterator[Settings]:
-    """`dagster dev` with AAPL tracked, and the settings that say where it is."""
+    """`dagster dev` with AAPL tracked, and settings with its URL."""
     add_symbols(warehouse, [AAPL])
     port = free_port()
     url = f"http://127.0.0.1:{port}"
@@ -80,9 +80,9 @@ def until(condition: Callable[[], Any], what: str) -> Any:
 
 def is_asset(dagster: Settings, symbol: Symbol) -> bool:
     keys = [{"path": ["market_data", symbol.name]}]
-    asked = {"query": ASSETS, "variables": {"keys": keys}}
-    answer = requests.post(f"{dagster.dagster_webserver_url}/graphql", json=asked, timeout=30).json()
-    return bool(answer["data"]["assetNodes"])
+    requested = {"query": ASSETS, "variables": {"keys": keys}}
+    response = requests.post(f"{dagster.dagster_webserver_url}/graphql", json=requested, timeout=30).json()
+    return bool(response["data"]["assetNodes"])
 
 
 def test_a_new_symbol_is_backfilled_at_once_and_another_becomes_an_asset_meanwhile(

@@ -1,4 +1,4 @@
-"""The page as people see it: in a real browser, on the real API, on a database with gaps, flags and a failure."""
+"""The web page in a real browser, on the real API, with gaps, flags and a failure in the database."""
 
 import json
 import shutil
@@ -48,7 +48,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 
 def fill(warehouse: Engine) -> None:
-    """AAPL with an odd bar and IBM with a month that failed, both delisted, so that nothing else is missing."""
+    """Store AAPL with a flagged bar and IBM with a failed month, both delisted, so that nothing else is missing."""
     add_symbols(warehouse, [AAPL, IBM])
     bars = recorded("AAPL", FIRST, LAST)
     bars.loc[bars["date"] == "2012-06-15", ["open", "high", "low", "close"]] *= 2
@@ -84,7 +84,7 @@ def test_every_symbol_has_a_row_and_the_verdict_names_the_one_that_failed(seen: 
     sessions = len(sessions_between("XNYS", FIRST, LAST))
     assert seen.state("overview") == {"state": "ready", "rows": "2"}
     assert seen.shown("#overview .verdict").startswith("1 of 2 symbols needs attention: 1 with a failed load")
-    aapl, ibm = seen.tell("[...document.querySelectorAll('#overview tbody tr')].map((row) => row.innerText)")
+    aapl, ibm = seen.evaluate("[...document.querySelectorAll('#overview tbody tr')].map((row) => row.innerText)")
     assert f"{sessions} / {sessions}" in aapl
     assert "484 / 504" in ibm
     assert "20 failed" in ibm
@@ -101,47 +101,47 @@ def test_every_symbol_has_a_row_and_the_verdict_names_the_one_that_failed(seen: 
 )
 def test_the_verdict_follows_the_health_of_the_symbols(seen: Tab, health: str, verdict: str) -> None:
     row = json.dumps({"loaded": 8, "fetchable": 1, "last_error": None, "health": health})
-    assert seen.tell(f"import('/static/attention.js').then(({{ verdict }}) => verdict([{row}]))") == verdict
+    assert seen.evaluate(f"import('/static/attention.js').then(({{ verdict }}) => verdict([{row}]))") == verdict
 
 
 def test_what_comes_from_data_is_never_read_as_markup(seen: Tab) -> None:
-    assert seen.tell("document.querySelectorAll('main img').length") == 0
+    assert seen.evaluate("document.querySelectorAll('main img').length") == 0
     assert not [request for request in requests(seen) if "gone" in request]
 
 
 def requests(tab: Tab) -> list[str]:
-    return [told["request"]["url"] for told in tab.told("Network.requestWillBeSent")]
+    return [result["request"]["url"] for result in tab.events("Network.requestWillBeSent")]
 
 
-def test_nothing_is_asked_of_another_host_and_nothing_is_refused_or_fails(seen: Tab, page: str) -> None:
-    asked = requests(seen)
-    assert f"{page}/static/vendor/lightweight-charts.standalone.production.js" in asked
-    assert [url for url in asked if not url.startswith((page, "data:"))] == []
-    assert seen.told("Runtime.exceptionThrown") == []
-    assert [told["entry"]["text"] for told in seen.told("Log.entryAdded")] == []
+def test_every_request_goes_to_the_api_and_none_is_rejected_or_fails(seen: Tab, page: str) -> None:
+    requested = requests(seen)
+    assert f"{page}/static/vendor/lightweight-charts.standalone.production.js" in requested
+    assert [url for url in requested if not url.startswith((page, "data:"))] == []
+    assert seen.events("Runtime.exceptionThrown") == []
+    assert [result["entry"]["text"] for result in seen.events("Log.entryAdded")] == []
 
 
-def test_filtering_and_sorting_show_what_is_looked_for(seen: Tab) -> None:
+def test_filtering_and_sorting_show_the_right_rows(seen: Tab) -> None:
     seen.click("#only-attention")
     assert seen.shown("#overview tbody th") == "IBM"
     seen.until("document.querySelector('#heatmap tbody').rows.length === 1")
     seen.click("#only-attention")
     seen.click("#overview thead button")
     assert seen.shown("#overview tbody th") == "IBM"
-    assert seen.tell("document.querySelector('[aria-sort=descending]').innerText") == "Symbol"
+    assert seen.evaluate("document.querySelector('[aria-sort=descending]').innerText") == "Symbol"
     filter_by = (
         "const box = document.getElementById('filter'); box.value = '%s'; box.dispatchEvent(new Event('input'));"
     )
-    seen.tell(filter_by % "aap")
+    seen.evaluate(filter_by % "aap")
     assert seen.state("overview")["rows"] == "1"
     assert seen.shown("#overview .count") == "1 of 2 symbols"
 
 
-def test_the_heatmap_tells_every_months_numbers_and_the_sessions_behind_them(seen: Tab) -> None:
+def test_the_heatmap_shows_every_months_numbers_and_its_sessions(seen: Tab) -> None:
     label = "document.querySelector(`[data-focus='%s']`).getAttribute('aria-label')"
-    assert seen.tell(label % "AAPL 2012-03-01") == "AAPL, March 2012: 22 of 22 sessions loaded."
-    assert seen.tell(label % "AAPL 2012-06-01") == "AAPL, June 2012: 21 of 21 sessions loaded, 2 flagged."
-    seen.tell("document.querySelector(`[data-focus='AAPL 2013-01-01']`).focus()")
+    assert seen.evaluate(label % "AAPL 2012-03-01") == "AAPL, March 2012: 22 of 22 sessions loaded."
+    assert seen.evaluate(label % "AAPL 2012-06-01") == "AAPL, June 2012: 21 of 21 sessions loaded, 2 flagged."
+    seen.evaluate("document.querySelector(`[data-focus='AAPL 2013-01-01']`).focus()")
     seen.press("ArrowDown", "ArrowRight")
     assert seen.shown("#heatmap .told") == "IBM, February 2013: 0 of 19 sessions loaded, 19 failed."
     seen.press("Enter")
@@ -150,37 +150,37 @@ def test_the_heatmap_tells_every_months_numbers_and_the_sessions_behind_them(see
     assert seen.shown("#month tbody tr").split("\t") == ["2013-02-01", "failed", HOSTILE]
 
 
-def test_a_run_leads_to_itself_in_the_dagster_ui(seen: Tab) -> None:
+def test_a_run_links_to_its_page_in_the_dagster_ui(seen: Tab) -> None:
     assert seen.state("runs") == {"state": "ready", "rows": "2"}
-    links = seen.tell("[...document.querySelectorAll('#runs tbody td:last-child a')].map((link) => link.href)")
+    links = seen.evaluate("[...document.querySelectorAll('#runs tbody td:last-child a')].map((link) => link.href)")
     assert "http://127.0.0.1:3000/runs/run-of%2FFebruary" in links
     assert "0 ok, 1 failed" in seen.shown("#runs table")
 
 
 def test_clicking_a_symbol_shows_its_candles_under_an_address_of_their_own(seen: Tab, browser: Browser) -> None:
-    seen.tell("document.querySelector('[name=adjustment][value=none]').click()")
+    seen.evaluate("document.querySelector('[name=adjustment][value=none]').click()")
     seen.until("document.getElementById('candles').dataset.adjustment === 'none'")
     seen.click("[data-symbol=IBM]")
     seen.until("document.getElementById('candles').dataset.symbol === 'IBM'")
     bars = len(sessions_between("XNYS", date(2012, 1, 31), date(2013, 1, 31)))
     assert seen.state("candles")["bars"] == str(bars)
     assert seen.shown("#candles .sandbox") == "Sandbox data: not the market"
-    assert seen.tell("document.querySelectorAll('.chart canvas').length") > 0
-    shared = Tab(browser).open(seen.tell("location.href"))
+    assert seen.evaluate("document.querySelectorAll('.chart canvas').length") > 0
+    shared = Tab(browser).open(seen.evaluate("location.href"))
     assert shared.state("candles") == seen.state("candles")
 
 
-def test_the_arrow_keys_read_the_bars_and_the_flagged_one_says_why(browser: Browser, page: str) -> None:
+def test_the_arrow_keys_read_the_bars_and_a_flagged_one_shows_its_reason(browser: Browser, page: str) -> None:
     tab = Tab(browser).open(f"{page}/?symbol=AAPL&adjustment=none&range=All")
     assert tab.state("candles")["bars"] == str(len(sessions_between("XNYS", FIRST, LAST)))
     assert int(tab.state("candles")["flagged"]) >= 1
-    assert "2012-06-15: " in tab.tell("document.querySelector('.flags').textContent")
-    tab.tell("document.querySelector('.chart').focus()")
+    assert "2012-06-15: " in tab.evaluate("document.querySelector('.flags').textContent")
+    tab.evaluate("document.querySelector('.chart').focus()")
     tab.press("Home", "ArrowRight")
     assert tab.shown("#candles .bar").split()[:5] == ["2011-03-02", "open", "349.96", "high", "354.35"]
 
 
-def test_an_adjustment_that_isnt_there_yet_says_so_and_offers_the_bars_as_traded(browser: Browser, page: str) -> None:
+def test_an_adjustment_that_is_not_built_yet_offers_the_bars_as_traded(browser: Browser, page: str) -> None:
     tab = Tab(browser).open(f"{page}/?symbol=AAPL&adjustment=all&range=6M")
     assert tab.state("candles")["state"] == "error"
     assert "marts" in tab.shown("#candles .note")
@@ -192,12 +192,12 @@ def test_an_adjustment_that_isnt_there_yet_says_so_and_offers_the_bars_as_traded
 @pytest.mark.parametrize("width", [1280, 390, 360])
 def test_the_page_itself_never_scrolls_sideways(browser: Browser, page: str, width: int) -> None:
     tab = Tab(browser, width=width).open(f"{page}/?symbol=AAPL&adjustment=none")
-    assert tab.tell("document.documentElement.scrollWidth") <= width
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_dark_is_dark(browser: Browser, page: str) -> None:
     grounds = [
-        Tab(browser, dark=dark).open(page).tell("getComputedStyle(document.body).backgroundColor")
+        Tab(browser, dark=dark).open(page).evaluate("getComputedStyle(document.body).backgroundColor")
         for dark in (False, True)
     ]
     light, dark = (sum(map(int, ground.strip("rgb()").split(","))) for ground in grounds)
@@ -205,24 +205,24 @@ def test_dark_is_dark(browser: Browser, page: str) -> None:
     assert dark < 150
 
 
-def test_an_empty_warehouse_says_what_to_run(browser: Browser, settings: Settings) -> None:
+def test_an_empty_warehouse_names_the_next_command(browser: Browser, settings: Settings) -> None:
     with environment_of(settings), running_api(settings) as address:
         tab = Tab(browser).open(address)
         assert tab.shown("#overview .note") == "Nothing is loaded yet: run market-pipeline backfill."
         assert tab.state("candles")["state"] == tab.state("runs")["state"] == "empty"
 
 
-def test_where_reading_takes_a_key_the_page_asks_for_it(
+def test_the_page_prompts_for_a_key_where_reading_requires_one(
     browser: Browser, warehouse: Engine, settings: Settings
 ) -> None:
     key = create_key(warehouse, "a reader's", Scope.READ).get_secret_value()
     with environment_of(settings), running_api(settings.model_copy(update={"api_key_required": True})) as address:
         tab = Tab(browser).open(address)
         assert "Use it in this tab" in tab.shown("body")
-        for told in ("What is loaded", "Missing", "Nothing to show", "can't be", "not accepted"):
-            assert told not in tab.shown("body")
+        for result in ("What is loaded", "Missing", "Nothing to show", "can't be", "not accepted"):
+            assert result not in tab.shown("body")
         for tried, locked in (("wrong", True), (key, False)):
-            tab.tell(f"document.querySelector('#key input').value = '{tried}'")
+            tab.evaluate(f"document.querySelector('#key input').value = '{tried}'")
             tab.click("#key button")
             tab.until(f"document.getElementById('key-rejected').checkVisibility() === {str(locked).lower()}")
             tab.until(f"document.getElementById('key').hidden === {str(not locked).lower()}")
@@ -234,8 +234,8 @@ def test_the_documentation_shows_under_the_security_policy(browser: Browser, pag
         tab = Tab(browser)
         tab.call("Page.navigate", url=f"{page}/{path}")
         tab.until(f"document.querySelector('{shown}') !== null")
-        told = [entry["entry"]["text"] for entry in tab.told("Log.entryAdded")]
-        assert [text for text in told if "Content Security Policy" in text] == []
+        result = [entry["entry"]["text"] for entry in tab.events("Log.entryAdded")]
+        assert [text for text in result if "Content Security Policy" in text] == []
 
 
 def test_five_hundred_symbols_are_pages_of_thirty_in_the_heatmap(
@@ -250,11 +250,11 @@ def test_five_hundred_symbols_are_pages_of_thirty_in_the_heatmap(
         tab = Tab(browser).open(address)
         assert tab.state("overview")["rows"] == "500"
         assert tab.shown(".pager .count") == "1 to 30 of 61"  # of the others nobody has asked for anything
-        asked = [url for url in requests(tab) if "coverage_by_month" in url]
-        assert [url.count("%22%2C%22") for url in asked] == [29]
+        requested = [url for url in requests(tab) if "coverage_by_month" in url]
+        assert [url.count("%22%2C%22") for url in requested] == [29]
 
 
-def test_a_database_that_goes_away_leaves_what_was_shown_and_marks_it_as_old(
+def test_a_lost_database_leaves_the_page_as_it_was_and_marks_it_as_old(
     browser: Browser, warehouse: Engine, settings: Settings, server: embedded.Server
 ) -> None:
     fill(warehouse)
@@ -263,7 +263,7 @@ def test_a_database_that_goes_away_leaves_what_was_shown_and_marks_it_as_old(
         with psycopg.connect(server.url("postgres").get_secret_value(), autocommit=True) as connection:
             connection.execute(f"ALTER DATABASE {warehouse.url.database} ALLOW_CONNECTIONS false")
             connection.execute(STOP, [warehouse.url.database])
-        tab.tell(A_MINUTE_LATER)
+        tab.evaluate(A_MINUTE_LATER)
         tab.until("!document.getElementById('banner').hidden")
         assert "the database can't be reached" in tab.shown("#banner").lower()
         assert tab.shown("#health .facts").startswith("Database\nunreachable")

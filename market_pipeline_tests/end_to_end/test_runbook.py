@@ -55,7 +55,7 @@ SECONDS = 240
 
 
 def commands(runbook: str) -> Iterator[list[str]]:
-    """The commands of each block, in order, as they are typed; those of several terminals are one block's."""
+    """Return the commands of each block, in order; those of several terminals are one block."""
     for block in re.findall(r"```bash\n(.*?)```", runbook, re.DOTALL):
         found, typed = [], ""
         for line in block.splitlines():
@@ -77,13 +77,13 @@ def _whole(typed: str) -> bool:
 
 
 def short(command: str) -> str:
-    """A command on one line, without the remark behind it."""
+    """Return a command in one line, without the comment after it."""
     return re.sub(r" # .*", "", " ".join(command.replace("\\\n", " ").split()))
 
 
 @dataclass(frozen=True)
 class Done:
-    """What a command came to."""
+    """Result of a command."""
 
     code: int
     printed: str
@@ -95,7 +95,7 @@ class Done:
 
 
 class Place:
-    """The folder in which a user types, the running service, and the way to look at what is stored."""
+    """The folder of the user, the running service, and access to the stored data."""
 
     def __init__(self, folder: Path, sandbox: str) -> None:
         self.folder = folder
@@ -115,7 +115,7 @@ class Place:
         self.replaced: dict[str, str] = {}
 
     def start(self) -> None:
-        """Start the service, as the folder's `.env` has it now."""
+        """Start the service with the settings of the folder's `.env`."""
         ports = ("--api-port", str(self.api_port), "--ui-port", str(self._ui_port))
         self.up = Up(*ports, cwd=self.folder, env=self._environment)
         self.up.until_it_says("all is running")
@@ -126,7 +126,7 @@ class Place:
         self.up.until_it_says("everything has stopped")
 
     def restart_api(self) -> None:
-        """What restarting the API's container does: it ends, and whoever keeps it running starts it again."""
+        """End the API, as restarting its container does; `up` restarts it."""
         session = json.loads((self.folder / "data" / "dagster" / "up" / "session.json").read_text(encoding="utf-8"))
         [api] = [pid for pid, words in started_by(session["mark"]).items() if words[2:3] == ["api"]]
         os.kill(api, signal.SIGTERM)
@@ -134,7 +134,7 @@ class Place:
         wait_for(lambda: self.get("/health").ok)
 
     def type(self, command: str) -> Done:
-        """Type a command, and what comes of it."""
+        """Type a command, and return its result."""
         if edit := EDIT.match(command):
             set_key(
                 self.folder / ".env", edit[1], command.partition("=")[2].partition("#")[0].strip(), quote_mode="never"
@@ -153,7 +153,7 @@ class Place:
         return Done(done.returncode, done.stdout, done.stderr)
 
     def bars(self, symbol: str, start: str | None = None, end: str | None = None) -> int:
-        """How many bars of a symbol are stored, of these dates or of the last five years."""
+        """Return the number of stored bars of a symbol, of these dates or of the last five years."""
         query = text(
             "SELECT count(*) FROM market_data WHERE symbol = :symbol AND date BETWEEN "
             "coalesce(:start, current_date - interval '5 years') AND coalesce(:end, current_date)"
@@ -186,7 +186,7 @@ Check = Callable[[Place, Done], None]
 
 
 def loaded(symbols: str, expected: int | range, start: str | None = None, end: str | None = None) -> Check:
-    """The command succeeded, told of each symbol, and each has its bars of these dates, or of the last five years."""
+    """Return a check that the command loaded each symbol's bars of these dates, or of the last five years."""
 
     def check(place: Place, done: Done) -> None:
         assert done.code == 0, done.logged
@@ -285,9 +285,9 @@ def restarts(place: Place, done: Done) -> None:
 
 
 def gives_history(_place: Place, done: Done) -> None:
-    told = done.json
-    assert (told["symbol"], told["count"], len(told["data"])) == ("AAPL", 218, 218)
-    assert set(told["data"][0]) >= {"time", "open", "high", "low", "close", "volume", "validated", "quality_score"}
+    result = done.json
+    assert (result["symbol"], result["count"], len(result["data"])) == ("AAPL", 218, 218)
+    assert set(result["data"][0]) >= {"time", "open", "high", "low", "close", "volume", "validated", "quality_score"}
 
 
 def gives_symbols(_place: Place, done: Done) -> None:
@@ -406,8 +406,8 @@ def embedded_url(place: Place, database: str) -> str:
 
 
 @pytest.mark.timeout(900)
-def test_every_command_of_the_runbook_does_what_it_promises(place: Place) -> None:
-    told = iter(STEPS)
+def test_every_command_of_the_runbook_works(place: Place) -> None:
+    result = iter(STEPS)
     done: dict[str, Done] = {}
     for block in commands(RUNBOOK.read_text(encoding="utf-8")):
         if '"symbol":"NVDA"' in block[0]:  # which the runbook takes for new
@@ -417,22 +417,22 @@ def test_every_command_of_the_runbook_does_what_it_promises(place: Place) -> Non
         with ThreadPoolExecutor(at_once) as terminals:
             for command, outcome in zip(typed, terminals.map(place.type, typed), strict=True):
                 if short(command) not in done:
-                    expected, _, check = next(told)
+                    expected, _, check = next(result)
                     assert expected in short(command)
                     check(place, outcome)
                 done[short(command)] = outcome
-    assert next(told, None) is None
+    assert next(result, None) is None
 
 
 def passes(command: str) -> str:
-    """What the document says of how a command was tried."""
+    """Return the document's text about the test of a command."""
     if command == RESTART_API:
         return "passes; the API is killed for it"
     here = next((here for there, here in WITHOUT_CONTAINERS.items() if there in command), None)
     return "passes" if here is None else f"passes, as `{here or BACKFILL}`"
 
 
-def test_the_document_lists_every_command_what_it_does_and_that_it_passes() -> None:
+def test_the_document_lists_every_command_with_its_result() -> None:
     unique = dict.fromkeys(short(c) for block in commands(RUNBOOK.read_text(encoding="utf-8")) for c in block)
     rows = zip((command.replace("|", r"\|") for command in unique), STEPS, strict=True)
     table = "\n".join(f"| `{command}` | {does} | {passes(command)} |" for command, (_, does, _) in rows)

@@ -1,4 +1,4 @@
-"""The runbook's curl commands as docs/api.md has them: each made to a live server, and answered as it says there."""
+"""The runbook's curl commands in docs/api.md, each run on a live server and compared with the documented response."""
 
 import json
 import re
@@ -26,21 +26,21 @@ CHANGING = (
 
 @dataclass(frozen=True)
 class Example:
-    """A command of the document and the answer beneath it."""
+    """A command of the document, and the response beneath it."""
 
     command: str
-    answer: str
+    response: str
 
 
 def examples(text: str) -> list[Example]:
-    """The runbook's commands, in order."""
+    """Return the runbook's commands, in order."""
     part = text.partition("<!-- runbook -->")[2].partition("<!-- end -->")[0]
     blocks = re.findall(r"```bash\n(.*?)```\n+(?:```json\n(.*?)```)?", part, re.DOTALL)
-    return [Example(command.strip(), answer.strip()) for command, answer in blocks]
+    return [Example(command.strip(), response.strip()) for command, response in blocks]
 
 
-def answered(command: str, url: str, key: str) -> str:
-    """What a command prints: curl with -X, -H and -d, and behind it the pipes that the document has."""
+def run_example(command: str, url: str, key: str) -> str:
+    """Return the output of a command: curl with -X, -H and -d, and the pipes of the document."""
     curl, *pipes = command.replace("\\\n", " ").replace("YOUR_KEY", key).replace(HERE, url).split(" | ")
     text = fetched(shlex.split(curl)[1:])
     for pipe in pipes:
@@ -57,7 +57,7 @@ PIPES: dict[str, Callable[[str, str], str]] = {
 
 
 def prepared(run: Run) -> None:
-    """What the document says was done before."""
+    """Run the preparations that the document names."""
     done = run("market-pipeline", "symbols", "add", "AAPL", "--no-check")
     assert done.returncode == 0, done.stderr
     arguments = ["--symbols", "AAPL", "--start", "2024-01-01", "--end", "2024-11-11"]
@@ -65,16 +65,16 @@ def prepared(run: Run) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_the_runbooks_curls_are_answered_as_the_document_says(
+def test_responses_to_the_runbooks_curls_are_those_of_the_document(
     run: Run, settings: Settings, warehouse: Engine, environment: dict[str, str]
 ) -> None:
     prepared(run)
     key = create_key(warehouse, "operations", Scope.ADMIN).get_secret_value()
-    told = examples(DOCUMENT.read_text(encoding="utf-8"))
-    assert len(told) == 6
+    result = examples(DOCUMENT.read_text(encoding="utf-8"))
+    assert len(result) == 6
     with running_api(settings) as url:
-        for example in told:
-            assert answered(example.command, url, key) == example.answer, example.command
+        for example in result:
+            assert run_example(example.command, url, key) == example.response, example.command
 
 
 @pytest.mark.parametrize(

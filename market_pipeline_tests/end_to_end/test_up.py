@@ -1,4 +1,4 @@
-"""`market-pipeline up --sandbox`: everything is started, kept running, and gone at the end, whatever ended it."""
+"""`market-pipeline up --sandbox`: starts everything, keeps it running, and leaves no process behind."""
 
 import json
 import os
@@ -59,7 +59,7 @@ mutation ($params: ExecutionParams!) {
 
 @pytest.fixture
 def settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
-    """Settings of an embedded server of this test's own, which has AAPL tracked and isn't running."""
+    """Settings of a stopped embedded server of this test's own, with AAPL tracked."""
     folder = Path(tempfile.mkdtemp(prefix="market-pipeline-up-"))
     folder.chmod(0o755)
     monkeypatch.setenv("MARKET_PIPELINE_DATA_DIR", str(folder / "data"))
@@ -76,7 +76,7 @@ def mark(settings: Settings) -> str:
     return str(json.loads((settings.dagster_dir / "up" / "session.json").read_text())["mark"])
 
 
-def refused(api_port: int, ui_port: int) -> str:
+def rejected(api_port: int, ui_port: int) -> str:
     done = subprocess.run(
         [COMMAND, "up", "--api-port", str(api_port), "--ui-port", str(ui_port)],
         capture_output=True, text=True, cwd=CHECKOUT, timeout=SECONDS, check=False,
@@ -86,25 +86,25 @@ def refused(api_port: int, ui_port: int) -> str:
 
 
 def ask(ui: str, query: str, **variables: Any) -> Any:
-    answer = requests.post(f"{ui}/graphql", json={"query": query, "variables": variables}, timeout=60).json()
-    assert "errors" not in answer, answer
-    return answer["data"]
+    response = requests.post(f"{ui}/graphql", json={"query": query, "variables": variables}, timeout=60).json()
+    assert "errors" not in response, response
+    return response["data"]
 
 
 def reachable_code_server(ui: str) -> bool:
     """Return True once the webserver reaches the code server: it shows assets from memory, but evaluates nothing."""
-    answer = requests.post(f"{ui}/graphql", json={"query": TICK, "variables": NIGHTLY}, timeout=60).text
-    return "Could not reach user code server" not in answer and "RepositoryLocationNotFound" not in answer
+    response = requests.post(f"{ui}/graphql", json={"query": TICK, "variables": NIGHTLY}, timeout=60).text
+    return "Could not reach user code server" not in response and "RepositoryLocationNotFound" not in response
 
 
 def night(ui: str) -> list[str]:
-    """Launch what the schedule asks for on the night of 10 July 2012, as the daemon does; the ids of the runs."""
+    """Launch the runs of the schedule for the night of 10 July 2012, as the daemon does, and return their ids."""
     tick = ask(ui, TICK, **NIGHTLY)["scheduleDryRun"]["evaluationResult"]
     assert tick["error"] is None, tick["error"]
     launched = []
-    for wanted in tick["runRequests"]:
-        job = {**REPOSITORY, "jobName": "nightly_equities_job", "assetSelection": wanted["assetSelection"]}
-        params = {"selector": job, "executionMetadata": {"tags": wanted["tags"]}}
+    for expected in tick["runRequests"]:
+        job = {**REPOSITORY, "jobName": "nightly_equities_job", "assetSelection": expected["assetSelection"]}
+        params = {"selector": job, "executionMetadata": {"tags": expected["tags"]}}
         launched.append(ask(ui, LAUNCH_RUN, params=params)["launchPipelineExecution"]["run"]["runId"])
     return launched
 
@@ -116,7 +116,7 @@ def bars(warehouse: Engine) -> dict[str, int]:
 
 
 @pytest.mark.timeout(600)
-def test_everything_runs_comes_back_after_crashes_heals_and_is_gone_at_the_end(
+def test_everything_runs_restarts_after_crashes_fills_gaps_and_is_gone_at_the_end(
     settings: Settings,
 ) -> None:
     api_port, ui_port = free_port(), free_port()
@@ -133,10 +133,10 @@ def test_everything_runs_comes_back_after_crashes_heals_and_is_gone_at_the_end(
             [COMMAND, "status", "--json"],
             capture_output=True, text=True, cwd=CHECKOUT, timeout=SECONDS, check=False,
         )  # fmt: skip
-        told = json.loads(status.stdout)
-        assert (status.returncode, told["problems"]) == (0, []), status.stdout
-        assert (told["api"]["url"], told["dagster_ui"]["url"]) == (api, ui), "where `up` has them"
-        assert "another `market-pipeline up` is running on" in refused(api_port, ui_port)
+        result = json.loads(status.stdout)
+        assert (status.returncode, result["problems"]) == (0, []), status.stdout
+        assert (result["api"]["url"], result["dagster_ui"]["url"]) == (api, ui), "where `up` has them"
+        assert "another `market-pipeline up` is running on" in rejected(api_port, ui_port)
 
         added = [COMMAND, "symbols", "add", "MSFT", "--asset-class", "stock", "--no-check"]
         subprocess.run(added, check=True, capture_output=True, cwd=CHECKOUT, timeout=SECONDS)
@@ -189,7 +189,7 @@ def test_everything_runs_comes_back_after_crashes_heals_and_is_gone_at_the_end(
         second.process.send_signal(signal.SIGINT)
         second.until_it_says("everything has stopped")
         assert second.process.wait(SECONDS) == 0
-        assert [line.split()[0] for line in second.said if line.endswith("| stopped")] == [
+        assert [line.split()[0] for line in second.output if line.endswith("| stopped")] == [
             "api", "daemon", "webserver", "code", "sandbox",
         ]  # fmt: skip
         assert not started_by(last)
@@ -205,12 +205,14 @@ def test_everything_runs_comes_back_after_crashes_heals_and_is_gone_at_the_end(
         socket.create_server(("127.0.0.1", port)).close()
 
 
-def test_a_port_that_is_taken_is_told_before_anything_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_port_that_is_taken_is_an_error_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MARKET_PIPELINE_DATA_DIR", str(tmp_path / "data"))
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = int(taken.getsockname()[1])
         for ports, option in (((port, free_port()), "--api-port"), ((free_port(), port), "--ui-port")):
-            said = refused(*ports)
-            assert said.startswith(f"error: can't listen on 127.0.0.1:{port}")
-            assert f"choose another with {option}\n" in said
+            output = rejected(*ports)
+            assert output.startswith(f"error: can't listen on 127.0.0.1:{port}")
+            assert f"choose another with {option}\n" in output
     assert not (tmp_path / "data" / "postgres").exists()

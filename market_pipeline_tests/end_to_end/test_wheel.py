@@ -1,4 +1,4 @@
-"""The wheel is whole: what is done from a checkout can be done from any folder without one."""
+"""The wheel is complete: all of a checkout's commands work in any folder without a checkout."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ SECONDS = 300
 
 
 def sources(folder: str) -> set[str]:
-    """The files of the checkout that are, or are to be, committed."""
+    """Files of the checkout that are committed or will be."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", folder]
     listed = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=True)
     return set(listed.stdout.splitlines())
@@ -59,7 +59,7 @@ def test_bars_are_loaded_and_the_marts_built_without_a_checkout(
 
 @contextmanager
 def running(wheel: Wheel, environment: Mapping[str, str], *command: str) -> Iterator[None]:
-    """A command that runs until Ctrl-C."""
+    """Run a command until Ctrl-C."""
     server = subprocess.Popen(
         [wheel.program(command[0]), *command[1:]],
         env=environment, cwd=wheel.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,

@@ -1,4 +1,4 @@
-"""Runs and steps on several workers, over a real Redis: where they run, and what happens when a worker is killed."""
+"""Runs and steps on several workers over a real Redis, also if a worker is killed."""
 
 import asyncio
 import logging
@@ -69,7 +69,7 @@ def runs_on_workers(server: Server, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 class Operator:
-    """Who starts runs and looks at what becomes of them."""
+    """Starts runs and reads their states."""
 
     def __init__(self, fleet: Fleet, instance: DagsterInstance, warehouse: Engine) -> None:
         self.fleet = fleet
@@ -77,15 +77,15 @@ class Operator:
         self.warehouse = warehouse
 
     def launch(self, *names: str) -> str:
-        """Queue a run over the range; its id."""
-        wanted = RunRequest(
+        """Queue a run over the range, and return its id."""
+        expected = RunRequest(
             asset_selection=[asset_key(SYMBOLS[name]) for name in names],
             tags=partition_range_tags(SESSIONS[0], SESSIONS[-1]),
         )
         with self.fleet.workspace(self.instance) as context:
             workspace = context.create_request_context()
             log = logging.getLogger(__name__)
-            run = asyncio.run(submit_asset_run(None, wanted, 0, self.instance, context, workspace, {}, {}, log))
+            run = asyncio.run(submit_asset_run(None, expected, 0, self.instance, context, workspace, {}, {}, log))
         return run.run_id
 
     def run(self, run_id: str) -> DagsterRun:
@@ -101,11 +101,11 @@ class Operator:
         again = until(lambda: self.instance.get_runs(RunsFilter(tags={"dagster/parent_run_id": run_id})), "the retry")
         return str(again[0].run_id)
 
-    def said(self, run_id: str) -> list[str]:
+    def output(self, run_id: str) -> list[str]:
         return [event.message for event in self.instance.all_logs(run_id)]
 
     def worker_of(self, *names: str, queue: Queue = "runs") -> str:
-        """Which of the workers is at work, by its name."""
+        """Return the name of the worker that executes a run."""
         return str(until(lambda: next(iter(self.busy(*names, queue=queue)), None), "the start of a task"))
 
     def busy(self, *names: str, queue: Queue = "runs") -> list[str]:
@@ -120,7 +120,7 @@ class Operator:
         return {name: held[name] for name in names if name in held}
 
     def is_complete(self, *names: str) -> None:
-        """All bars are there, every attempt accounts for what it fetched, and every partition is green."""
+        """Check that all bars are stored, all load records add up, and every partition is green."""
         assert self.bars(*names) == dict.fromkeys(names, len(SESSIONS))
         account = select(backfill_history).where(backfill_history.c.symbol.in_(names))
         with self.warehouse.connect() as connection:
@@ -158,7 +158,7 @@ def test_two_runs_at_once_run_on_two_workers(operator: Operator) -> None:
     operator.is_complete("AAPL", "AMD", "AMZN", "IBM")
 
 
-def test_a_run_whose_worker_is_killed_fails_by_its_name_and_is_done_by_another_one(
+def test_a_run_whose_worker_is_killed_fails_with_its_name_and_is_retried_by_another_one(
     operator: Operator, capsys: pytest.CaptureFixture[str]
 ) -> None:
     operator.fleet.start_workers(first="runs", second="runs")
@@ -170,7 +170,7 @@ def test_a_run_whose_worker_is_killed_fails_by_its_name_and_is_done_by_another_o
 
     assert operator.ended(run).status is DagsterRunStatus.FAILURE
     noticed = time.monotonic() - killed
-    [verdict] = [said for said in operator.said(run) if "is gone" in said]
+    [verdict] = [output for output in operator.output(run) if "is gone" in output]
     assert f"The worker {operator.fleet.node(victim)} is gone; the run was not finished." in verdict
     again = operator.ended(operator.retry_of(run))
     done = time.monotonic() - killed
@@ -185,7 +185,7 @@ def test_a_run_that_is_stopped_ends_as_canceled_whether_it_runs_or_waits(operato
     for name in set(operator.fleet.workers) - {"first"}:
         kill(operator.fleet.workers.pop(name))
     running = operator.launch("NVDA")
-    until(lambda: any("Backfilling NVDA" in said for said in operator.said(running)), "the run's request")
+    until(lambda: any("Backfilling NVDA" in output for output in operator.output(running)), "the run's request")
     waiting = operator.launch("GOOGL")
     until(lambda: operator.run(waiting).status is DagsterRunStatus.STARTING, "the wait for a worker")
     for run in (waiting, running):
@@ -201,7 +201,7 @@ def operator_of_steps(server: Server, tmp_path: Path, monkeypatch: pytest.Monkey
         yield found
 
 
-def test_a_step_whose_worker_is_killed_is_done_by_another_one_and_the_run_succeeds(
+def test_a_step_whose_worker_is_killed_is_retried_by_another_one_and_the_run_succeeds(
     operator_of_steps: Operator, capsys: pytest.CaptureFixture[str]
 ) -> None:
     operator, fleet = operator_of_steps, operator_of_steps.fleet
@@ -212,11 +212,11 @@ def test_a_step_whose_worker_is_killed_is_done_by_another_one_and_the_run_succee
     killed = time.monotonic()
     kill(fleet.workers[victim])
 
-    until(lambda: any("goes to another worker, attempt 2 of 3" in said for said in operator.said(run)), "notice")
+    until(lambda: any("goes to another worker, attempt 2 of 3" in output for output in operator.output(run)), "notice")
     noticed = time.monotonic() - killed
     assert operator.ended(run).status is DagsterRunStatus.SUCCESS
     done = time.monotonic() - killed
-    assert any(f"The worker {fleet.node(victim, 'steps')} is gone" in said for said in operator.said(run))
+    assert any(f"The worker {fleet.node(victim, 'steps')} is gone" in output for output in operator.output(run))
     operator.is_complete("INTC", "MSFT")
     with capsys.disabled():
         sys.stdout.write(
@@ -224,13 +224,13 @@ def test_a_step_whose_worker_is_killed_is_done_by_another_one_and_the_run_succee
         )
 
 
-def test_without_a_broker_a_worker_says_what_to_set(run: Run, tmp_path: Path) -> None:
-    refused = run("market-pipeline", "worker", DAGSTER_HOME=str(tmp_path))
-    assert (refused.returncode, refused.stdout) == (2, "")
-    assert refused.stderr.startswith("error: CELERY_BROKER_URL is not set: set it to the Redis")
+def test_without_a_broker_a_worker_names_the_setting(run: Run, tmp_path: Path) -> None:
+    rejected = run("market-pipeline", "worker", DAGSTER_HOME=str(tmp_path))
+    assert (rejected.returncode, rejected.stdout) == (2, "")
+    assert rejected.stderr.startswith("error: CELERY_BROKER_URL is not set: set it to the Redis")
 
 
-def test_without_dagsters_home_a_worker_says_what_to_set(run: Run) -> None:
-    refused = run("market-pipeline", "worker", CELERY_BROKER_URL="redis://:hunter2@127.0.0.1:1/0")
-    assert (refused.returncode, refused.stdout) == (2, "")
-    assert refused.stderr.startswith("error: DAGSTER_HOME is not set: give it the full path")
+def test_without_dagster_home_a_worker_names_the_variable(run: Run) -> None:
+    rejected = run("market-pipeline", "worker", CELERY_BROKER_URL="redis://:hunter2@127.0.0.1:1/0")
+    assert (rejected.returncode, rejected.stdout) == (2, "")
+    assert rejected.stderr.startswith("error: DAGSTER_HOME is not set: give it the full path")

@@ -1,4 +1,4 @@
-"""The project's wheel, built and installed for the tests, on the dependencies that are there already."""
+"""The project's wheel, built and installed for tests, on the dependencies that are installed already."""
 
 import shutil
 import subprocess
@@ -23,7 +23,7 @@ class Wheel:
 
     @classmethod
     def built_and_installed(cls, place: Path) -> "Wheel":
-        """Build it as pip does, of what a source distribution holds, and install it; all below `place`."""
+        """Build it as pip does, from the files of a source distribution, and install it below `place`."""
         ignored = shutil.ignore_patterns(".*", "build", "*.egg-info", "__pycache__")
         source = shutil.copytree(CHECKOUT, place / "checkout", ignore=ignored)
         shutil.unpack_archive(_built("build_sdist", source, "*.tar.gz"), place / "unpacked")
@@ -34,7 +34,7 @@ class Wheel:
         return cls(file, _environment_with(file, place / "environment"), folder)
 
     def program(self, name: str) -> Path:
-        """A program of the environment."""
+        """Return the path of a program of the environment."""
         return self.environment / "bin" / name
 
 
@@ -48,7 +48,7 @@ def _built(what: str, source: Path, name: str) -> Path:
 
 
 def _environment_with(file: Path, environment: Path) -> Path:
-    """Install it where a path file leads to the dependencies, and not on to the checkout that is editable there."""
+    """Install it with a path file that leads to the dependencies, but not to the editable checkout."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
     python = environment / "bin" / "python"
     options = ("--quiet", "--disable-pip-version-check", "--no-deps", "--no-index")

@@ -1,4 +1,4 @@
-"""`market-pipeline doctor` on real databases, well and ill."""
+"""`market-pipeline doctor` on real databases, with and without problems."""
 
 import json
 import re
@@ -24,12 +24,12 @@ SECRET = "a-key-nobody-may-see"
 
 @pytest.fixture
 def dagster_database() -> None:
-    """None there yet, as in a new warehouse."""
+    """None, as in a new warehouse."""
 
 
 @pytest.fixture
 def doctor(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Ask:
-    """The command's exit code and its findings by check, none of which shows the key or the database's password."""
+    """Function that returns the exit code and the findings by check; it asserts that no secret is shown."""
     monkeypatch.setenv("POLYGON_BASE_URL", "http://127.0.0.1:9")
 
     def _doctor(*arguments: str, **changes: str) -> tuple[int, Findings]:
@@ -37,17 +37,17 @@ def doctor(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, capfd: 
             monkeypatch.setenv(name, value)
         with pytest.raises(SystemExit) as ended:
             main(["doctor", "--json", *arguments])
-        said = capfd.readouterr().out
-        assert SECRET not in said
-        assert "hunter2" not in said
-        told = json.loads(said[said.index("{") :])
-        assert told["ok"] is not bool(ended.value.code)
-        return int(str(ended.value.code or 0)), {finding["check"]: finding for finding in told["findings"]}
+        output = capfd.readouterr().out
+        assert SECRET not in output
+        assert "hunter2" not in output
+        result = json.loads(output[output.index("{") :])
+        assert result["ok"] is not bool(ended.value.code)
+        return int(str(ended.value.code or 0)), {finding["check"]: finding for finding in result["findings"]}
 
     return _doctor
 
 
-def test_a_new_warehouse_is_well_but_for_what_has_never_run(doctor: Ask) -> None:
+def test_a_new_warehouse_has_only_the_warnings_of_parts_that_never_ran(doctor: Ask) -> None:
     code, findings = doctor()
     assert code == 0
     levels = {check: finding["level"] for check, finding in findings.items()}
@@ -62,14 +62,14 @@ def test_a_new_warehouse_is_well_but_for_what_has_never_run(doctor: Ask) -> None
     assert "`market-pipeline marts`" in findings["analysts' tables"]["mend"]
 
 
-def test_a_variable_that_can_not_be_used_is_all_that_is_said(doctor: Ask) -> None:
+def test_an_invalid_setting_is_the_only_finding(doctor: Ask) -> None:
     code, findings = doctor(BACKFILL_SCHEDULE_HOUR="25")
     assert code == 1
     assert list(findings) == ["settings"]
     assert "BACKFILL_SCHEDULE_HOUR" in findings["settings"]["found"]
 
 
-def test_a_database_that_is_down_is_an_error_and_the_rest_is_still_looked_at(doctor: Ask) -> None:
+def test_a_database_that_is_down_is_an_error_and_the_rest_is_still_checked(doctor: Ask) -> None:
     code, findings = doctor(DATABASE_URL="postgresql://user:hunter2@127.0.0.1:9/market_data")
     assert code == 1
     assert "127.0.0.1:9/market_data can't be used" in findings["database"]["found"]
@@ -77,13 +77,13 @@ def test_a_database_that_is_down_is_an_error_and_the_rest_is_still_looked_at(doc
     assert "schema" not in findings
 
 
-def test_the_market_takes_a_key(doctor: Ask) -> None:
+def test_the_market_requires_a_key(doctor: Ask) -> None:
     without = doctor(POLYGON_BASE_URL="https://api.massive.com")[1]["vendor key"]
     assert (without["level"], "POLYGON_API_KEY not set" in without["found"]) == ("error", True)
     assert doctor(POLYGON_API_KEY=SECRET)[1]["vendor key"]["found"] == "POLYGON_API_KEY is set; --ask tries it"
 
 
-def test_asking_says_whether_the_key_is_good_and_what_time_it_is_there(doctor: Ask) -> None:
+def test_asking_checks_the_key_and_the_vendors_clock(doctor: Ask) -> None:
     with running_sandbox(SandboxConfig(keys=(SecretStr("good"),))) as url:
         code, findings = doctor("--ask", POLYGON_BASE_URL=url, POLYGON_API_KEY="good")
         assert (code, findings["vendor"]["level"], findings["vendor's clock"]["level"]) == (0, "ok", "ok")
@@ -95,7 +95,7 @@ def test_asking_says_whether_the_key_is_good_and_what_time_it_is_there(doctor: A
     assert "no answer from" in findings["vendor"]["found"]
 
 
-def test_an_older_schema_and_a_role_without_rights_are_told_with_what_they_lack(
+def test_an_older_schema_and_a_role_without_rights_are_reported_with_the_fix(
     doctor: Ask, warehouse: Engine, server: embedded.Server
 ) -> None:
     with warehouse.begin() as connection:
@@ -120,9 +120,7 @@ def test_an_older_schema_and_a_role_without_rights_are_told_with_what_they_lack(
     assert findings["rights"]["mend"].endswith("ALTER ROLE doctors_patient CREATEDB")
 
 
-def test_an_embedded_server_is_not_started_for_being_looked_at(
-    doctor: Ask, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_embedded_server_is_not_started(doctor: Ask, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DATABASE_URL")
     code, findings = doctor()
     assert code == 1
@@ -130,17 +128,17 @@ def test_an_embedded_server_is_not_started_for_being_looked_at(
     assert not (settings.market_pipeline_data_dir / "postgres").exists()
 
 
-def test_people_get_a_line_for_each_finding_and_how_to_mend_it(
+def test_text_has_a_line_for_each_finding_and_its_fix(
     environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://user:hunter2@127.0.0.1:9/market_data")
     with pytest.raises(SystemExit) as ended:
         main(["doctor"])
     assert ended.value.code == 1
-    said = capfd.readouterr().out
-    assert re.search(r"^ok +settings +every", said, re.MULTILINE)
-    assert re.search(r"^error +database +.*DATABASE_URL is right", said, re.MULTILINE)
-    assert re.search(r"^2 errors to fix, \d warnings?$", said, re.MULTILINE)  # as many warnings as this machine has
+    output = capfd.readouterr().out
+    assert re.search(r"^ok +settings +every", output, re.MULTILINE)
+    assert re.search(r"^error +database +.*DATABASE_URL is right", output, re.MULTILINE)
+    assert re.search(r"^2 errors to fix, \d warnings?$", output, re.MULTILINE)  # as many warnings as this machine has
 
 
 def test_a_database_set_read_only_after_a_failover_is_an_error(doctor: Ask, warehouse: Engine) -> None:

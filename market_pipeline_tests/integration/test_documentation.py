@@ -1,4 +1,4 @@
-"""The documentation can be built, leads nowhere that isn't there, and types no command that doesn't exist."""
+"""The documentation can be built, and its links and commands exist."""
 
 import re
 import shlex
@@ -37,7 +37,7 @@ def page(request: pytest.FixtureRequest) -> Path:
     return Path(request.param)
 
 
-def test_it_is_built_without_a_warning(tmp_path: Path) -> None:
+def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     options: list[str | Path] = ["--quiet", "--fail-on-warning", "--keep-going", "-d", tmp_path / "read"]
     arguments = [sys.executable, "-m", "sphinx", *options, DOCS, tmp_path / "site"]
     done = subprocess.run(arguments, capture_output=True, text=True, check=False)
@@ -45,24 +45,24 @@ def test_it_is_built_without_a_warning(tmp_path: Path) -> None:
     assert (tmp_path / "site" / "index.html").exists()
 
 
-def test_the_readme_leads_to_every_page() -> None:
+def test_the_readme_links_every_page() -> None:
     assert {page.name for page in DOCS.glob("*.md")} - set(re.findall(r"\(docs/([\w-]+\.md)", text(README))) == {
         "index.md"
     }
 
 
-def test_the_picture_is_drawn_from_the_code_as_it_is() -> None:
+def test_the_picture_matches_the_code() -> None:
     drawn = subprocess.run([sys.executable, DOCS / "picture.py"], capture_output=True, text=True, check=True).stdout
     assert drawn == text(DOCS / "architecture.svg"), "run `make docs`"
 
 
 def anchors(page: Path) -> set[str]:
-    """The anchors of a page's headings, as GitHub and MyST make them."""
+    """Return the anchors of a page's headings, as GitHub and MyST make them."""
     headings = re.findall(r"^#+ (.*)$", re.sub(r"```.*?```", "", text(page), flags=re.DOTALL), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def test_every_link_leads_to_a_file_and_a_heading_that_is_there(page: Path) -> None:
+def test_every_link_has_an_existing_file_and_heading(page: Path) -> None:
     for link in re.findall(r"\]\(([^)\s]+)\)", text(page)):
         if re.match(r"https?://|mailto:", link):
             continue
@@ -73,7 +73,7 @@ def test_every_link_leads_to_a_file_and_a_heading_that_is_there(page: Path) -> N
 
 
 def typed(page: Path) -> Iterator[str]:
-    """What a page has its readers type: lines of its shell blocks, and code within its text."""
+    """Yield the commands of a page: lines of its shell blocks, and code within its text."""
     blocks = re.findall(r"```(?:bash|ini)?\n(.*?)```", text(page), re.DOTALL)
     for block in blocks:
         yield from block.replace("\\\n", " ").splitlines()
@@ -81,7 +81,7 @@ def typed(page: Path) -> Iterator[str]:
 
 
 def ours(page: Path) -> Iterator[list[str]]:
-    """The words of each `market-pipeline` command, without the program."""
+    """Yield the words of each `market-pipeline` command, without the program."""
     for line in typed(page):
         for part in re.split(r"\||&&|\s&(?:\s|$)|\s#\s", line.replace(r"\|", "|")):
             found = re.search(r"(?:^|[\s/])market-pipeline (.*)", part)
@@ -90,7 +90,7 @@ def ours(page: Path) -> Iterator[list[str]]:
 
 
 def unknown(words: list[str]) -> str | None:
-    """The first word of a command that the command line doesn't know; commands named in passing lack arguments."""
+    """Return the first word of a command that the command line does not know; arguments may be left out."""
     command = COMMANDS
     while words and hasattr(command, "commands") and not words[0].startswith("--"):
         if words[0] not in command.commands:
@@ -131,9 +131,9 @@ def test_every_file_that_is_named_exists(page: Path) -> None:
 
 def test_services_and_containers_are_those_of_the_compose_file() -> None:
     services = yaml.safe_load(text(CHECKOUT / "docker-compose.yml"))["services"]
-    told = dict(re.findall(r"^\| `(\w+)` \| (?:`(\w+)`)? ?\|", text(DOCS / "deployment.md"), re.MULTILINE))
+    result = dict(re.findall(r"^\| `(\w+)` \| (?:`(\w+)`)? ?\|", text(DOCS / "deployment.md"), re.MULTILINE))
     known = {name: service.get("container_name", "") for name, service in services.items()}
-    assert {name: told.get(name) for name in known} == known
+    assert {name: result.get(name) for name in known} == known
 
 
 def test_the_glossary_is_in_order() -> None:

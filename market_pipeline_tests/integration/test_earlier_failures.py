@@ -1,4 +1,4 @@
-"""Failures of the earlier service that no other test shows to be gone; docs/earlier-failures.md lists them all."""
+"""Failures of the earlier service without a test elsewhere; docs/earlier-failures.md lists all of them."""
 
 import multiprocessing
 import subprocess
@@ -60,7 +60,7 @@ def _tracked(warehouse: Engine) -> None:
 
 @pytest.fixture(params=["America/New_York", "Asia/Tokyo"])
 def elsewhere(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A time zone that this process and PostgreSQL's client library are in."""
+    """A time zone for this process and PostgreSQL's client library."""
     with monkeypatch.context() as changed:
         changed.setenv("TZ", request.param)
         changed.setenv("PGTZ", request.param)
@@ -71,7 +71,7 @@ def elsewhere(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.fixture
 def ordinary(server: embedded.Server) -> Iterator[SecretStr]:
-    """The address of a new database for the role that owns it and may do nothing else."""
+    """URL of a new database for the role that owns it and has no other rights."""
     name = f"ordinary_{uuid4().hex}"
     with psycopg.connect(server.url("postgres").get_secret_value(), autocommit=True) as connection:
         connection.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'hunter2'")
@@ -82,15 +82,15 @@ def ordinary(server: embedded.Server) -> Iterator[SecretStr]:
 
 
 def record(symbol: Symbol, session: date, **changes: Any) -> dict[str, Any]:
-    """A quiet bar of a session as the vendor sends it, with some values changed."""
+    """Return an ordinary bar of a session as the vendor sends it, with some values changed."""
     [start] = session_starts(symbol.calendar, pd.DatetimeIndex([session]).as_unit("ms")).asi8.tolist()
     return {"t": start, "o": 100, "h": 102, "l": 99, "c": 101, "v": 1000 + start % 997, "vw": 100.5, "n": 7, **changes}
 
 
-def ingested(warehouse: Engine, symbol: Symbol, sessions: Sequence[date], *records: dict[str, Any]) -> LoadResult:
-    """What comes of a run over these sessions if the vendor answers with these records."""
-    answer = {"status": "OK", "ticker": symbol.vendor_ticker, "adjusted": False, "results": list(records)}
-    with scripted_vendor(Reply(answer)) as vendor, client_of(vendor) as client:
+def ingest_records(warehouse: Engine, symbol: Symbol, sessions: Sequence[date], *records: dict[str, Any]) -> LoadResult:
+    """Run these sessions with these records as the vendor's response, and return the load result."""
+    response = {"status": "OK", "ticker": symbol.vendor_ticker, "adjusted": False, "results": list(records)}
+    with scripted_vendor(Reply(response)) as vendor, client_of(vendor) as client:
         return only(ingest(
             [symbol],
             sessions,
@@ -116,18 +116,18 @@ def test_a_jump_on_a_monday_or_after_a_holiday_is_flagged_like_any_other(
     assert flags(warehouse, symbol)[day] == ("unexplained_move",)
 
 
-def test_the_bar_of_a_session_that_is_not_over_is_kept_out_until_it_is_and_mended_when_corrected(
+def test_the_bar_of_an_unfinished_session_is_stored_once_it_is_over_and_replaced_when_corrected(
     warehouse: Engine,
 ) -> None:
     start, today = date(2024, 11, 27), date(2024, 12, 2)
     unfinished, finished, corrected = (record(AAPL, today, v=volume) for volume in (5, 1_000, 1_001))
     [run] = plan_range_runs([AAPL], start, today, datetime(2024, 12, 2, 20, tzinfo=UTC))  # an hour before the close
-    early = ingested(warehouse, AAPL, run.sessions, *(record(AAPL, day) for day in run.sessions), unfinished)
+    early = ingest_records(warehouse, AAPL, run.sessions, *(record(AAPL, day) for day in run.sessions), unfinished)
     assert (early.last_session, early.loaded, early.rejected) == (date(2024, 11, 29), 2, 1)
     [run] = plan_range_runs([AAPL], start, today, datetime(2024, 12, 3, 2, tzinfo=UTC))
-    late = ingested(warehouse, AAPL, run.sessions, *(record(AAPL, day) for day in run.sessions[:-1]), finished)
+    late = ingest_records(warehouse, AAPL, run.sessions, *(record(AAPL, day) for day in run.sessions[:-1]), finished)
     assert (late.last_session, late.loaded, late.unchanged, late.rejected) == (today, 1, 2, 0)
-    assert ingested(warehouse, AAPL, [today], corrected).revised == 1
+    assert ingest_records(warehouse, AAPL, [today], corrected).revised == 1
     assert query(warehouse, "SELECT volume FROM market_data WHERE date = :day", day=today) == [{"volume": 1_001.0}]
 
 
@@ -139,23 +139,23 @@ def test_times_are_the_vendors_instants_in_whatever_zone_machine_and_database_ar
         connection.execute(text(f"ALTER DATABASE {name} SET timezone = '{elsewhere}'"))
     warehouse.dispose()
     records = [record(AAPL, day) for day in WEEK]
-    ingested(warehouse, AAPL, WEEK, *records)
+    ingest_records(warehouse, AAPL, WEEK, *records)
     stored = query(warehouse, "SELECT date, extract(epoch FROM time) * 1000 AS ms FROM market_data ORDER BY date")
     assert [(row["date"], int(row["ms"])) for row in stored] == [
         (day, sent["t"]) for day, sent in zip(WEEK, records, strict=True)
     ]
     read = bars(warehouse, ["AAPL"], WEEK[0], WEEK[-1])
     assert [instant.tz_convert("UTC").hour for instant in read["time"]] == [5, 5, 4, 4, 4]
-    assert ingested(warehouse, AAPL, WEEK, *records).unchanged == len(WEEK)
+    assert ingest_records(warehouse, AAPL, WEEK, *records).unchanged == len(WEEK)
 
 
 @pytest.mark.parametrize("odd", [{"v": -1}, {"v": None}, {"l": -1}, {"o": 0}, {"c": 1e6}], ids=str)
-def test_an_impossible_bar_costs_no_other_and_nothing_is_compared_with_it(
+def test_an_impossible_bar_is_rejected_alone_and_no_bar_is_compared_with_it(
     warehouse: Engine, odd: dict[str, Any]
 ) -> None:
     records = [record(AAPL, day) for day in WEEK]
     records[2] |= odd
-    outcome = ingested(warehouse, AAPL, WEEK, *records)
+    outcome = ingest_records(warehouse, AAPL, WEEK, *records)
     assert (outcome.loaded, outcome.rejected, outcome.flagged, outcome.error) == (4, 1, 0, None)
     [refused] = query(warehouse, "SELECT date, payload FROM rejected_bars")
     assert refused == {"date": WEEK[2], "payload": records[2]}
@@ -179,7 +179,7 @@ def test_fractions_of_a_coin_and_prices_of_a_millionth_of_a_cent_are_kept_exactl
     day = date(2024, 3, 10)
     sent = {"o": 1e-8, "h": 1.23456789e-8, "l": 9.87654321e-9, "c": 1.1e-8, "vw": 1.0987654321e-8, "n": 12_345,
             "v": 123_456_789_012.12346}  # fmt: skip
-    assert ingested(warehouse, SHIB, [day], record(SHIB, day, **sent)).loaded == 1
+    assert ingest_records(warehouse, SHIB, [day], record(SHIB, day, **sent)).loaded == 1
     [held] = query(warehouse, "SELECT open, high, low, close, vwap, transactions, volume FROM market_data")
     assert list(held.values()) == list(sent.values())
 
@@ -187,11 +187,11 @@ def test_fractions_of_a_coin_and_prices_of_a_millionth_of_a_cent_are_kept_exactl
 def test_a_role_needs_no_more_than_a_database_of_its_own(settings: Settings, ordinary: SecretStr) -> None:
     with warehouse_of(settings.model_copy(update={"database_url": ordinary})) as warehouse:
         add_symbols(warehouse, [AAPL])
-        assert ingested(warehouse, AAPL, WEEK, *(record(AAPL, day) for day in WEEK)).loaded == len(WEEK)
+        assert ingest_records(warehouse, AAPL, WEEK, *(record(AAPL, day) for day in WEEK)).loaded == len(WEEK)
 
 
-def refusal(settings: Settings) -> str:
-    """What a user reads in the end where the database can't be used: opening it may tell to migrate it."""
+def rejection(settings: Settings) -> str:
+    """Return the message of the error if the database can't be used."""
     assert settings.database_url is not None
     engine = create_warehouse_engine(settings.database_url)
     with pytest.raises(MarketPipelineError) as opened:
@@ -199,9 +199,9 @@ def refusal(settings: Settings) -> str:
     with pytest.raises(MarketPipelineError) as migrated:
         migrate(engine)
     engine.dispose()
-    told = [str(opened.value), str(migrated.value)]
-    assert all(message.isprintable() and "hunter2" not in message for message in told)
-    return told[-1]
+    result = [str(opened.value), str(migrated.value)]
+    assert all(message.isprintable() and "hunter2" not in message for message in result)
+    return result[-1]
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ def refusal(settings: Settings) -> str:
     ],
     ids=["market_data", "alembic_version"],
 )
-def test_a_database_with_tables_of_another_application_is_refused_and_left_alone(
+def test_a_database_with_tables_of_another_application_is_rejected_and_not_changed(
     settings: Settings, ordinary: SecretStr, table: str, values: str
 ) -> None:
     name = table.split(maxsplit=1)[0]
@@ -223,18 +223,18 @@ def test_a_database_with_tables_of_another_application_is_refused_and_left_alone
         connection.execute(f"CREATE TABLE {table}")
         connection.execute(f"INSERT INTO {name} VALUES {values}")
         held = connection.execute(f"SELECT * FROM {name}").fetchall()
-        assert "another database" in refusal(settings.model_copy(update={"database_url": ordinary}))
+        assert "another database" in rejection(settings.model_copy(update={"database_url": ordinary}))
         assert connection.execute(f"SELECT * FROM {name}").fetchall() == held
         tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
     assert tables == [(name,)]
 
 
-def test_a_role_without_rights_on_the_tables_is_told_so_in_one_line(
+def test_a_role_without_rights_on_the_tables_gets_an_error_in_one_line(
     settings: Settings, warehouse: Engine, ordinary: SecretStr
 ) -> None:
     name = warehouse.url.database
     address = SecretStr(f"{ordinary.get_secret_value().rsplit('/', 1)[0]}/{name}")
-    assert "permission denied" in refusal(settings.model_copy(update={"database_url": address}))
+    assert "permission denied" in rejection(settings.model_copy(update={"database_url": address}))
 
 
 def load_decade(address: str, base_url: str, started: Any) -> None:
@@ -255,7 +255,7 @@ def load_decade(address: str, base_url: str, started: Any) -> None:
     assert [outcome.error for outcome in outcomes] == [None, None]
 
 
-def test_processes_that_load_the_same_at_once_store_it_once_and_each_says_what_it_did(
+def test_processes_that_load_the_same_at_once_store_it_once_with_a_load_record_each(
     warehouse: Engine, database_url: SecretStr
 ) -> None:
     context = multiprocessing.get_context("forkserver")
@@ -271,14 +271,14 @@ def test_processes_that_load_the_same_at_once_store_it_once_and_each_says_what_i
         for child in children:
             child.join()
     assert [child.exitcode for child in children] == [0] * PROCESSES
-    told = query(
+    result = query(
         warehouse,
         "SELECT symbol, count(*) AS runs, sum(loaded) AS loaded, sum(unchanged) AS unchanged, sum(revised) AS revised "
         "FROM backfill_history GROUP BY symbol ORDER BY symbol",
     )
     bars_each = len(DECADE)
     once = {"runs": PROCESSES, "loaded": bars_each, "unchanged": bars_each * (PROCESSES - 1), "revised": 0}
-    assert told == [{"symbol": name, **once} for name in ("AAPL", "MSFT")]
+    assert result == [{"symbol": name, **once} for name in ("AAPL", "MSFT")]
     assert query(warehouse, "SELECT count(*) AS bars FROM market_data") == [{"bars": 2 * bars_each}]
 
 

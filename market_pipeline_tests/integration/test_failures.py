@@ -1,4 +1,4 @@
-"""Errors that nobody expects, settings that can't be read, and output that can't be written: one line each."""
+"""Defects, unreadable settings and unwritable output: one line each."""
 
 import os
 import subprocess
@@ -29,9 +29,9 @@ def test_a_defect_is_one_line_that_names_its_log_which_holds_no_secret(
     with pytest.raises(SystemExit) as ended:
         main(["coverage"])
     log = tmp_path / "data" / "defects.log"
-    said = capfd.readouterr()
-    assert (ended.value.code, said.out) == (1, "")
-    assert said.err == (
+    output = capfd.readouterr()
+    assert (ended.value.code, output.out) == (1, "")
+    assert output.err == (
         f"error: a defect of Market Pipeline (RuntimeError): report it with its traceback, which is in {log}\n"
     )
     written = log.read_text(encoding="utf-8")
@@ -43,21 +43,21 @@ def test_a_defect_is_one_line_that_names_its_log_which_holds_no_secret(
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "output"),
     [(b"LOG_FORMAT=\xff\xfe\n", ".env can't be read"), (b"BACKFILL_SCHEDULE_HOUR=noon\n", "BACKFILL_SCHEDULE_HOUR: ")],
 )
-def test_an_env_file_that_cannot_be_used_is_one_line(content: bytes, said: str, tmp_path: Path) -> None:
+def test_an_env_file_that_cannot_be_used_is_one_line(content: bytes, output: str, tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(content)
     done = subprocess.run(
         [COMMAND, "db", "url"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
         env=without_database(tmp_path),
     )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
-    assert said in done.stderr
+    assert output in done.stderr
 
 
 def without_database(folder: Path) -> dict[str, str]:
-    """The environment of a command that needs none."""
+    """The environment of a command that needs no database."""
     known = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     return {**known, "DATABASE_URL": "postgresql://127.0.0.1:9/market", "MARKET_PIPELINE_DATA_DIR": str(folder)}
 

@@ -1,4 +1,4 @@
-"""A gateway in front of the vendor: what is asked of it, and that its bars are the market's."""
+"""A gateway in front of the vendor: its requests, and the source of its bars."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -40,7 +40,7 @@ def gateway() -> Iterator[ScriptedVendor]:
 
 
 def through(gateway: ScriptedVendor, settings: Settings, **changes: object) -> Settings:
-    """Settings that declare the gateway, below a path of its host."""
+    """Return settings with the gateway, below a path of its host."""
     declared = {
         "polygon_base_url": "https://api.massive.com",
         "polygon_gateway_url": f"{gateway.base_url}/polygon",
@@ -50,7 +50,7 @@ def through(gateway: ScriptedVendor, settings: Settings, **changes: object) -> S
 
 
 @pytest.mark.parametrize("link", LINKS.values(), ids=LINKS)
-def test_every_page_is_asked_of_the_gateway_with_the_key(
+def test_every_page_is_requested_from_the_gateway_with_the_key(
     settings: Settings, gateway: ScriptedVendor, link: str
 ) -> None:
     gateway.replies += [Reply(body(BARS[:1], next_url=link.format(gateway=gateway.base_url))), Reply(body(BARS[1:]))]
@@ -58,7 +58,7 @@ def test_every_page_is_asked_of_the_gateway_with_the_key(
         fetched = client.daily_bars(AAPL, APRIL_1, APRIL_4)
     assert len(fetched.frame) == 2
     assert gateway.paths == [FIRST, f"/polygon{NEXT}?adjusted=false&cursor=abc"]
-    assert {asked.headers["Authorization"] for asked in gateway.asked} == {f"Bearer {KEY}"}
+    assert {requested.headers["Authorization"] for requested in gateway.asked} == {f"Bearer {KEY}"}
 
 
 def test_its_bars_are_the_markets(settings: Settings, gateway: ScriptedVendor, warehouse: Engine) -> None:
@@ -80,7 +80,7 @@ def test_its_bars_are_the_markets(settings: Settings, gateway: ScriptedVendor, w
         assert connection.scalars(select(bar_source.c.source)).all() == ["polygon"]
 
 
-def test_a_gateway_takes_the_vendors_key(settings: Settings, gateway: ScriptedVendor) -> None:
+def test_a_gateway_requires_the_vendor_key(settings: Settings, gateway: ScriptedVendor) -> None:
     with pytest.raises(vendor_errors.MissingKeyError):
         PolygonClient.from_settings(through(gateway, settings, polygon_api_key=None), LocalLimiter(9))
 
@@ -97,7 +97,7 @@ def test_a_sandbox_behind_a_gateway_is_not_the_market(settings: Settings) -> Non
             client.daily_bars(AAPL, APRIL_1, APRIL_4)
 
 
-def test_one_that_is_not_declared_is_told_how_to_be(settings: Settings, gateway: ScriptedVendor) -> None:
+def test_an_undeclared_gateway_is_an_error_that_names_the_setting(settings: Settings, gateway: ScriptedVendor) -> None:
     gateway.replies += [Reply(body(BARS))]
     undeclared = settings.model_copy(update={"polygon_base_url": gateway.base_url})
     with (
@@ -107,7 +107,7 @@ def test_one_that_is_not_declared_is_told_how_to_be(settings: Settings, gateway:
         client.daily_bars(AAPL, APRIL_1, APRIL_4)
 
 
-def test_the_key_goes_to_no_host_in_the_internet_that_is_not_declared(
+def test_the_key_is_sent_to_no_undeclared_host_on_the_internet(
     settings: Settings, gateway: ScriptedVendor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", gateway.base_url)  # which sees what is sent to a host that isn't there
@@ -120,12 +120,12 @@ def test_the_key_goes_to_no_host_in_the_internet_that_is_not_declared(
         pytest.raises(vendor_errors.BadResponseError, match="neither the vendor nor a sandbox"),
     ):
         client.daily_bars(AAPL, APRIL_1, APRIL_4)
-    [asked] = gateway.asked
-    assert asked.path.startswith("http://api.massive.example/v2/aggs/")
-    assert asked.headers["Authorization"] == "Bearer sandbox"
+    [requested] = gateway.asked
+    assert requested.path.startswith("http://api.massive.example/v2/aggs/")
+    assert requested.headers["Authorization"] == "Bearer sandbox"
 
 
-def test_one_that_is_down_is_called_the_gateway(settings: Settings, gateway: ScriptedVendor) -> None:
+def test_a_gateway_that_is_down_is_named_in_the_error(settings: Settings, gateway: ScriptedVendor) -> None:
     down = through(gateway, settings, polygon_gateway_url="http://127.0.0.1:9/polygon")
     with pytest.raises(vendor_errors.VendorDownError, match=r"http://127\.0\.0\.1:9/polygon.*POLYGON_GATEWAY_URL"):
         check_key(down, LocalLimiter(9))
@@ -139,7 +139,7 @@ def test_one_that_is_down_is_called_the_gateway(settings: Settings, gateway: Scr
         client.daily_bars(AAPL, APRIL_1, APRIL_4)
 
 
-def test_the_doctor_says_what_it_is(settings: Settings, gateway: ScriptedVendor) -> None:
+def test_doctor_reports_the_gateway(settings: Settings, gateway: ScriptedVendor) -> None:
     gateway.replies += [Reply({"status": "OK", "request_id": "1", "results": {}})]
     findings = {found.check: found for found in run_checks(through(gateway, settings), ask_vendor=True)}
     named = f"the vendor's gateway at {gateway.base_url}/polygon"

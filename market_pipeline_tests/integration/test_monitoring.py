@@ -1,4 +1,4 @@
-"""deploy/monitoring: what the dashboard and the alarms ask Prometheus for is what `/metrics` tells, and explained."""
+"""deploy/monitoring: the dashboard and the alarms query only metrics that `/metrics` exports and the page explains."""
 
 import json
 import re
@@ -30,7 +30,7 @@ GIVEN_BY_PROMETHEUS = {"instance", "job"}
 
 
 def parts(expression: object) -> Iterator[Any]:
-    """An expression and all that it is made of."""
+    """Yield an expression and all its parts."""
     if type(expression).__module__ == promql_parser.__name__:
         yield expression
         for name in ("expr", "lhs", "rhs", "param", "args", "vector_selector"):
@@ -39,23 +39,23 @@ def parts(expression: object) -> Iterator[Any]:
                 yield from parts(part)
 
 
-def asked(query: str) -> Iterator[tuple[str, set[str]]]:
-    """The metrics of a query, each with the labels that its selector names."""
+def queried(query: str) -> Iterator[tuple[str, set[str]]]:
+    """Yield the metrics of a query, each with the labels of its selector."""
     for part in parts(promql_parser.parse(query)):
         if isinstance(part, promql_parser.VectorSelector):
             yield str(part.name), {matcher.name for matcher in part.matchers.matchers}
 
 
 def grouped(query: str) -> set[str]:
-    """The labels that a query groups or joins by."""
+    """Return the labels that a query groups or joins by."""
     return {
         label.strip() for listed in re.findall(r"\b(?:by|on) \(([^)]*)\)", query) for label in listed.split(",")
     }  # fmt: skip
 
 
 @pytest.fixture
-def told(settings: Settings, environment: dict[str, str], warehouse: Engine) -> dict[str, set[str]]:
-    """The labels of each series that `/metrics` tells, where something is loaded and something failed."""
+def exported(settings: Settings, environment: dict[str, str], warehouse: Engine) -> dict[str, set[str]]:
+    """Labels of each series that `/metrics` exports, with a load and a failure in the database."""
     add_symbols(warehouse, [AAPL])
     bars = recorded("AAPL", date(2000, 9, 20), date(2000, 10, 10))
     loaded(warehouse, AAPL, bars)
@@ -69,31 +69,31 @@ def told(settings: Settings, environment: dict[str, str], warehouse: Engine) -> 
     return found
 
 
-def test_every_metric_and_label_that_is_asked_for_is_told(told: dict[str, set[str]]) -> None:
+def test_every_queried_metric_and_label_is_exported(exported: dict[str, set[str]]) -> None:
     for query in [*QUERIES, *(rule["expr"] for rule in RULES)]:
         known = set(GIVEN_BY_PROMETHEUS)
-        for metric, labels in asked(query):
-            assert metric in told, f"{query}: there is no {metric}"
-            assert labels <= told[metric], query
-            known |= told[metric]
+        for metric, labels in queried(query):
+            assert metric in exported, f"{query}: there is no {metric}"
+            assert labels <= exported[metric], query
+            known |= exported[metric]
         assert grouped(query) <= known, query
 
 
-def test_what_a_legend_names_is_left_by_its_query(told: dict[str, set[str]]) -> None:
+def test_labels_of_a_legend_are_kept_by_its_query(exported: dict[str, set[str]]) -> None:
     for target in (target for panel in PANELS for target in panel["targets"]):
         named = set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]))
-        left = grouped(target["expr"]) or {label for metric, _ in asked(target["expr"]) for label in told[metric]}
+        left = grouped(target["expr"]) or {label for metric, _ in queried(target["expr"]) for label in exported[metric]}
         assert named <= left | GIVEN_BY_PROMETHEUS, target
 
 
-def test_what_the_pipeline_tells_is_all_on_the_dashboard_but_for_what_is_for_alarms(told: dict[str, set[str]]) -> None:
-    shown = {metric for query in QUERIES for metric, _ in asked(query)}
-    ours = {name for name in told if name.startswith("market_pipeline_")}
+def test_every_exported_metric_is_on_the_dashboard_except_those_for_alarms(exported: dict[str, set[str]]) -> None:
+    shown = {metric for query in QUERIES for metric, _ in queried(query)}
+    ours = {name for name in exported if name.startswith("market_pipeline_")}
     rest = {name.removeprefix("market_pipeline_") for name in ours - shown if not name.endswith(("_sum", "_count"))}
     assert rest == {"last_run_start_timestamp_seconds", "last_run_success"}
 
 
-def test_panels_stand_beside_each_other_and_ask_the_datasource_that_is_chosen() -> None:
+def test_panels_do_not_overlap_and_use_the_selected_datasource() -> None:
     taken: set[tuple[int, int]] = set()
     for panel in DASHBOARD["panels"]:
         at = panel["gridPos"]
@@ -106,14 +106,14 @@ def test_panels_stand_beside_each_other_and_ask_the_datasource_that_is_chosen() 
     assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])
 
 
-def test_each_alarm_says_what_to_do() -> None:
+def test_each_alarm_names_the_action() -> None:
     assert all(set(rule["annotations"]) == {"summary", "action"} for rule in RULES)
     config = yaml.safe_load((FOLDER / "prometheus.yml").read_text(encoding="utf-8"))
     assert all((FOLDER / file).exists() for file in config["rule_files"])
 
 
-def test_the_page_explains_every_metric(told: dict[str, set[str]]) -> None:
+def test_the_page_explains_every_metric(exported: dict[str, set[str]]) -> None:
     page = (CHECKOUT / "docs" / "monitoring.md").read_text(encoding="utf-8")
     explained = set(re.findall(r"^\| `(market_pipeline_\w+)`", page, re.MULTILINE))
-    ours = {re.sub("_(bucket|sum|count)$", "", name) for name in told if name.startswith("market_pipeline_")}
+    ours = {re.sub("_(bucket|sum|count)$", "", name) for name in exported if name.startswith("market_pipeline_")}
     assert explained == ours

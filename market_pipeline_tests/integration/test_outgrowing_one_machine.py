@@ -1,4 +1,4 @@
-"""The files for more than one machine: what they share with the one machine's, and that Dagster takes them."""
+"""Files for more than one machine: their differences to those of one machine, and that Dagster accepts them."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -36,7 +36,7 @@ API: list[Mapping[str, Any]] = list(
 )
 
 
-def test_with_workers_only_the_launcher_the_retries_the_poll_and_the_output_are_other() -> None:
+def test_with_workers_only_the_launcher_the_retries_the_poll_and_the_output_differ() -> None:
     assert set(WORKERS) - set(ONE_MACHINE) == {"run_launcher", "run_retries"}
     changed = {key for key in ONE_MACHINE if WORKERS[key] != ONE_MACHINE[key]}
     assert changed == {"run_monitoring", "compute_logs"}
@@ -45,7 +45,7 @@ def test_with_workers_only_the_launcher_the_retries_the_poll_and_the_output_are_
     assert WORKERS["run_retries"]["retry_on_asset_or_op_failure"] is False
 
 
-def test_on_kubernetes_only_the_storages_are_other_than_with_workers() -> None:
+def test_on_kubernetes_only_the_storages_differ_from_those_with_workers() -> None:
     config = VALUES["additionalInstanceConfig"]
     storages = {"run_storage", "event_log_storage", "schedule_storage"}
     assert set(config) == storages | {
@@ -72,21 +72,21 @@ def on_workers(
         yield instance
 
 
-def test_what_is_handed_to_workers_holds_no_secret(on_workers: DagsterInstance, server: Server) -> None:
+def test_tasks_for_workers_hold_no_secret(on_workers: DagsterInstance, server: Server) -> None:
     assert isinstance(on_workers.run_launcher, WatchedRunLauncher)
-    told = serialize_value(on_workers.get_ref()) + on_workers.info_str()
-    assert "WatchedRunLauncher" in told
-    assert "hunter2" not in told
-    assert server.password.get_secret_value() not in told
+    result = serialize_value(on_workers.get_ref()) + on_workers.info_str()
+    assert "WatchedRunLauncher" in result
+    assert "hunter2" not in result
+    assert server.password.get_secret_value() not in result
 
 
-def test_a_commands_own_run_is_none_of_the_workers_business(on_workers: DagsterInstance) -> None:
+def test_a_commands_own_run_does_not_go_to_workers(on_workers: DagsterInstance) -> None:
     run = DagsterRun(job_name="job", status=DagsterRunStatus.STARTED, tags={"market_pipeline/trigger": "cli"})
     assert on_workers.run_launcher.check_run_worker_health(run).status is WorkerStatus.RUNNING
     assert not on_workers.run_launcher.terminate(run.run_id)
 
 
-def test_without_a_broker_the_launcher_says_what_to_set(
+def test_without_a_broker_the_launcher_names_the_setting(
     on_workers: DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("CELERY_BROKER_URL")
@@ -96,11 +96,11 @@ def test_without_a_broker_the_launcher_says_what_to_set(
 
 @pytest.fixture
 def dagster_database() -> None:
-    """None there yet: making it is tested here."""
+    """None: creating it is tested here."""
 
 
 def written_by_the_chart() -> str:
-    """The dagster.yaml of the chart with these values: its own storages, and then the additional configuration."""
+    """Return the chart's dagster.yaml with these values: its own storages, then the additional configuration."""
     database = {
         "username": VALUES["postgresql"]["postgresqlUsername"],
         "password": {"env": "DAGSTER_PG_PASSWORD"},
@@ -151,7 +151,7 @@ def test_the_file_that_the_chart_writes_gives_an_instance_on_the_projects_storag
 
 
 def every(found: Any, key: str) -> Iterator[Any]:
-    """The values of a key, wherever it stands."""
+    """Yield the values of a key at any depth."""
     if isinstance(found, Mapping):
         for name, value in found.items():
             if name == key:
@@ -162,7 +162,7 @@ def every(found: Any, key: str) -> Iterator[Any]:
             yield from every(value, key)
 
 
-def test_on_kubernetes_all_is_one_image_with_known_settings_and_no_secret_written_down() -> None:
+def test_on_kubernetes_all_use_one_image_with_known_settings_and_no_secret() -> None:
     images = [image for image in every(VALUES, "image") if image]
     assert images == [IMAGE] * 3
     assert set(every(API, "image")) == {f"{IMAGE['repository']}:{IMAGE['tag']}"}
@@ -239,7 +239,7 @@ TOP = {
 }  # fmt: skip
 
 
-def test_the_values_are_ones_that_the_chart_knows() -> None:
+def test_the_chart_knows_all_values() -> None:
     assert set(VALUES) <= TOP
     for part, known in CLOSED.items():
         assert set(VALUES[part]) <= known, part
@@ -248,7 +248,7 @@ def test_the_values_are_ones_that_the_chart_knows() -> None:
     assert set(VALUES["dagsterWebserver"]["service"]) <= {"annotations", "port", "type"}
 
 
-def test_on_kubernetes_what_refers_to_another_thing_finds_it() -> None:
+def test_on_kubernetes_all_references_resolve() -> None:
     _, deployment, service = API
     assert [each["kind"] for each in API] == ["Job", "Deployment", "Service"]
     assert service["spec"]["selector"] == deployment["spec"]["template"]["metadata"]["labels"]
@@ -265,12 +265,12 @@ def test_on_kubernetes_the_commands_exist(command: list[str]) -> None:
     program, *words = command
     names = [word for word in words if not word.startswith("--")][:2]
     names = names if names[0] == "db" else names[:1]
-    told = CliRunner().invoke(app, [*names, "--help"], env={"COLUMNS": "200"})
-    assert (program, told.exit_code) == ("market-pipeline", 0)
-    assert all(word in re.sub(r"\x1b\[[0-9;]*m", "", told.stdout) for word in words if word.startswith("--"))
+    result = CliRunner().invoke(app, [*names, "--help"], env={"COLUMNS": "200"})
+    assert (program, result.exit_code) == ("market-pipeline", 0)
+    assert all(word in re.sub(r"\x1b\[[0-9;]*m", "", result.stdout) for word in words if word.startswith("--"))
 
 
-def test_the_compose_override_is_one_and_every_process_has_the_workers_instance_and_redis() -> None:
+def test_the_compose_override_is_valid_and_every_process_has_the_workers_instance_and_redis() -> None:
     override, base = read("deploy/celery/compose.yaml"), read("docker-compose.yml")
     parsed = PyCompose.from_yaml(yaml.safe_dump(override))
     ours = {name for name, service in base["services"].items() if service["image"] == "market-pipeline"}

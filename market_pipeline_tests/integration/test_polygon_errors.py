@@ -130,7 +130,7 @@ def test_a_sandbox_in_the_vendors_place_is_refused() -> None:
 
 
 @pytest.mark.parametrize("key", [None, SecretStr(""), SecretStr("  ")])
-def test_without_a_key_the_vendor_is_not_asked(key: SecretStr | None) -> None:
+def test_without_a_key_no_request_is_sent(key: SecretStr | None) -> None:
     with scripted_vendor() as vendor:
         with pytest.raises(vendor_errors.MissingKeyError, match=r"^POLYGON_API_KEY not set: set it in \.env"):
             PolygonClient(vendor.base_url, key, source="polygon", limiter=LocalLimiter(9))

@@ -1,4 +1,4 @@
-"""Symbols that are removed between the choice of a backfill's symbols and its run."""
+"""Symbols that are removed after a backfill has selected them and before its run."""
 
 from datetime import date
 
@@ -18,20 +18,20 @@ from market_pipeline_tests.integration.stored_bars import query
 AAPL, IBM, BTC = Symbol.of("AAPL", "stock"), Symbol.of("IBM", "stock"), Symbol.of("BTC", "crypto")
 
 
-def test_a_removed_symbol_costs_itself_and_no_other(
+def test_a_removed_symbol_fails_alone(
     settings: Settings, environment: dict[str, str], warehouse: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_symbols(warehouse, [AAPL, IBM, BTC])
     sessions = sessions_between("XNYS", date(2012, 10, 26), date(2012, 11, 2))
-    chosen = [RangeRun("XNYS", [AAPL, IBM], sessions), RangeRun("24/7", [BTC], [date(2014, 1, 1)])]
+    selected = [RangeRun("XNYS", [AAPL, IBM], sessions), RangeRun("24/7", [BTC], [date(2014, 1, 1)])]
     for name in ("IBM", "BTC"):
         remove_symbol(warehouse, name)
     with running_sandbox(SandboxConfig()) as base_url:
         on_sandbox = settings.model_copy(update={"polygon_base_url": base_url})
-        accounts = {account["symbol"]: account for account in launch_runs(on_sandbox, warehouse, chosen, quiet=True)}
+        accounts = {account["symbol"]: account for account in launch_runs(on_sandbox, warehouse, selected, quiet=True)}
     assert (accounts["AAPL"]["success"], accounts["AAPL"]["loaded"]) == (True, 4)
     for name in ("IBM", "BTC"):
-        told = f"{name} is no longer tracked: `market-pipeline symbols add {name}` tracks it again"
-        assert accounts[name]["error"] == told
+        result = f"{name} is no longer tracked: `market-pipeline symbols add {name}` tracks it again"
+        assert accounts[name]["error"] == result
     kept = query(warehouse, "SELECT symbol, success FROM backfill_history ORDER BY symbol")
     assert [tuple(row.values()) for row in kept] == [("AAPL", True), ("BTC", False), ("IBM", False)]

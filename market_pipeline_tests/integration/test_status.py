@@ -1,4 +1,4 @@
-"""`market-pipeline status`: what it says of a warehouse in every state, and that looking changes nothing."""
+"""`market-pipeline status` on warehouses in every state; it changes nothing."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -31,7 +31,7 @@ Ask = Callable[..., Told]
 
 @pytest.fixture
 def status(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ask:
-    """The command's exit code and what it prints."""
+    """Function that returns the command's exit code and output."""
     monkeypatch.setenv("DAGSTER_WEBSERVER_URL", "http://127.0.0.1:9")
 
     def _status(*arguments: str) -> Told:
@@ -48,30 +48,30 @@ def instance(settings: Settings, environment: dict[str, str]) -> Iterator[Dagste
         yield opened
 
 
-def to_json(told: Told) -> dict[str, Any]:
-    return dict(json.loads(told[1]))
+def to_json(result: Told) -> dict[str, Any]:
+    return dict(json.loads(result[1]))
 
 
 def databases(warehouse: Engine) -> set[str]:
     return {row["datname"] for row in query(warehouse, "SELECT datname FROM pg_database")}
 
 
-def test_a_new_warehouse_lacks_symbols_and_servers_and_looking_makes_nothing(status: Ask, warehouse: Engine) -> None:
+def test_a_new_warehouse_lacks_symbols_and_services_and_nothing_is_created(status: Ask, warehouse: Engine) -> None:
     before = databases(warehouse)
-    code, said = status("--api-url", "http://127.0.0.1:9")
+    code, output = status("--api-url", "http://127.0.0.1:9")
     assert code == 1
-    assert said.split("What is wrong\n")[1].splitlines() == [
+    assert output.split("What is wrong\n")[1].splitlines() == [
         "  Dagster's daemon is not running and never has: start it with `market-pipeline up`",
         "  Dagster's UI does not respond at http://127.0.0.1:9: start it with `market-pipeline up`, "
         "or set DAGSTER_WEBSERVER_URL",
         "  the API does not respond at http://127.0.0.1:9: start it with `market-pipeline up`, or give --api-url",
         "  no symbols are tracked: run `market-pipeline symbols init`",
     ]
-    assert "last run    none yet" in said
+    assert "last run    none yet" in output
     assert databases(warehouse) == before
 
 
-def test_the_last_run_and_what_is_missing_are_told_with_the_commands_that_mend_it(
+def test_the_last_run_and_missing_sessions_are_reported_with_the_commands_that_fix_them(
     status: Ask, warehouse: Engine
 ) -> None:
     add_symbols(warehouse, [AAPL, MSFT, FB])
@@ -95,7 +95,7 @@ def test_the_last_run_and_what_is_missing_are_told_with_the_commands_that_mend_i
     assert "sessions of AAPL are missing" in by_command["market-pipeline backfill --missing"]
 
 
-def test_the_daemon_the_api_and_data_that_is_up_to_date_are_told_as_they_are(
+def test_a_running_daemon_and_api_and_current_data_are_reported(
     status: Ask, warehouse: Engine, settings: Settings, instance: DagsterInstance
 ) -> None:
     latest = latest_ended_session("XNYS", datetime.now(UTC))
@@ -117,8 +117,8 @@ def test_the_daemon_the_api_and_data_that_is_up_to_date_are_told_as_they_are(
     assert any("no nightly schedule" in problem for problem in state["problems"])
 
 
-def test_the_last_run_is_wrong_if_it_failed_and_nobody_typed_it(status: Ask, instance: DagsterInstance) -> None:
-    def told() -> list[str]:
+def test_a_failed_last_run_is_a_problem_unless_a_command_started_it(status: Ask, instance: DagsterInstance) -> None:
+    def result() -> list[str]:
         return [problem for problem in to_json(status("--json"))["problems"] if "last run" in problem]
 
     def ended(reason: str | None, **tags: str) -> str:
@@ -131,31 +131,33 @@ def test_the_last_run_is_wrong_if_it_failed_and_nobody_typed_it(status: Ask, ins
 
     run_id = ended("The process that executed this run ended without finishing it.")
     ended("typed by someone, who has read it", **{TRIGGER_TAG: "cli"})
-    assert told() == [f"Dagster's last run failed: see http://127.0.0.1:9/runs/{run_id}; the next night loads the rest"]
+    assert result() == [
+        f"Dagster's last run failed: see http://127.0.0.1:9/runs/{run_id}; the next night loads the rest"
+    ]
     ended(None)
-    assert told() == []
+    assert result() == []
 
 
 def test_a_database_that_is_down_is_one_problem_without_its_password(
     status: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://user:hunter2@127.0.0.1:9/market_data")
-    code, said = status("--json")
-    state = json.loads(said)
+    code, output = status("--json")
+    state = json.loads(output)
     assert code == 1
     assert "127.0.0.1:9/market_data can't be used" in state["problems"][0]
     assert [state[name] for name in ("dagster", "last_run", "symbols", "sessions_to_fetch")] == [None] * 4
-    assert "hunter2" not in said
+    assert "hunter2" not in output
     assert "hunter2" not in status()[1]
 
 
-def test_an_embedded_server_that_does_not_run_is_not_started_by_looking(
+def test_an_embedded_server_that_does_not_run_is_not_started(
     status: Ask, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("DATABASE_URL")
-    code, said = status()
+    code, output = status()
     assert code == 1
-    assert "start it with `market-pipeline db start`" in said
+    assert "start it with `market-pipeline db start`" in output
     assert not settings.market_pipeline_data_dir.exists()
 
 

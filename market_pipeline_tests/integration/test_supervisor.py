@@ -1,4 +1,4 @@
-"""Children of the supervisor: started, restarted and ended, with small programs in place of the real ones."""
+"""Services of the supervisor: started, restarted and stopped, with small programs in place of the real ones."""
 
 import os
 import sys
@@ -28,25 +28,25 @@ HAS_CHILDREN = (
 
 @dataclass
 class Stage:
-    """A supervisor with its children's folder and all that was said."""
+    """A supervisor with the folder of its services and all lines that it wrote."""
 
     folder: Path
     mark: str = field(default_factory=lambda: uuid4().hex)
     stopping: threading.Event = field(default_factory=threading.Event)
-    said: list[tuple[str, str]] = field(default_factory=list)
+    output: list[tuple[str, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.supervisor = Supervisor(self.mark, lambda name, line: self.said.append((name, line)), self.stopping)
+        self.supervisor = Supervisor(self.mark, lambda name, line: self.output.append((name, line)), self.stopping)
 
-    def child(self, name: str, program: str, after_crash: Callable[[], None] = lambda: None) -> Service:
-        """A child that answers once it has left a file in a folder of its own."""
+    def service(self, name: str, program: str, after_crash: Callable[[], None] = lambda: None) -> Service:
+        """Return a service that is ready once it has created a file in a folder of its own."""
         folder = self.folder / name
         folder.mkdir()
         command = [sys.executable, "-c", f"import os; os.chdir({str(folder)!r}); {program}"]
         return Service(name, command, dict(os.environ), (folder / "ready").exists, after_crash)
 
     def starts(self, name: str) -> int:
-        """How often a child has started."""
+        """Return the number of times that a service has started."""
         return len((self.folder / name / "ready").read_text())
 
     def alive(self) -> list[psutil.Process]:
@@ -74,42 +74,42 @@ def until(condition: Callable[[], object]) -> None:
         time.sleep(0.05)
 
 
-def test_children_are_stopped_in_reverse_and_what_they_wrote_has_their_names(stage: Stage) -> None:
+def test_services_are_stopped_in_reverse_and_their_output_has_their_names(stage: Stage) -> None:
     for name in ("one", "two"):
-        stage.supervisor.start(stage.child(name, SLEEPS))
+        stage.supervisor.start(stage.service(name, SLEEPS))
     stage.supervisor.stop()
     assert not stage.alive()
-    assert [said for said in stage.said if said[1] in ("up", "stopped")] == [
+    assert [output for output in stage.output if output[1] in ("up", "stopped")] == [
         ("one", "up"), ("two", "up"), ("two", "stopped"), ("one", "stopped"),
     ]  # fmt: skip
 
 
-def test_a_child_that_ignores_signals_and_grandchildren_of_any_session_are_ended(
+def test_a_service_that_ignores_signals_and_child_processes_of_any_session_are_ended(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
         supervisor, "STOP_SIGNALS", [(number, min(seconds, 0.5)) for number, seconds in supervisor.STOP_SIGNALS]
     )
-    stage.supervisor.start(stage.child("deaf", IGNORES))
-    stage.supervisor.start(stage.child("parent", HAS_CHILDREN))
+    stage.supervisor.start(stage.service("deaf", IGNORES))
+    stage.supervisor.start(stage.service("parent", HAS_CHILDREN))
     assert len(stage.alive()) == 4
     stage.supervisor.stop()
     assert not stage.alive()
 
 
-def test_a_child_that_ends_before_it_answers_is_an_error_and_its_last_words_are_shown(stage: Stage) -> None:
+def test_a_service_that_ends_before_it_is_ready_is_an_error_and_its_output_is_shown(stage: Stage) -> None:
     with pytest.raises(ServiceError, match="broken ended with exit code 3 at its start"):
-        stage.supervisor.start(stage.child("broken", "print('no database'); raise SystemExit(3)"))
-    assert ("broken", "no database") in stage.said
+        stage.supervisor.start(stage.service("broken", "print('no database'); raise SystemExit(3)"))
+    assert ("broken", "no database") in stage.output
     stage.supervisor.stop()
 
 
-def test_a_child_that_keeps_crashing_is_started_again_after_ever_longer_pauses(stage: Stage) -> None:
+def test_a_service_that_keeps_crashing_is_restarted_after_ever_longer_pauses(stage: Stage) -> None:
     crashes: list[int] = []
-    crasher = stage.child(
+    crasher = stage.service(
         "weak", f"{READY}; import time; time.sleep(1); raise SystemExit(1)", lambda: crashes.append(1)
     )
-    stage.supervisor.start(stage.child("steady", SLEEPS))
+    stage.supervisor.start(stage.service("steady", SLEEPS))
     stage.supervisor.start(crasher)
     watching = threading.Thread(target=stage.supervisor.watch)
     watching.start()
@@ -119,13 +119,13 @@ def test_a_child_that_keeps_crashing_is_started_again_after_ever_longer_pauses(s
     stage.supervisor.stop()
     assert len(crashes) >= 2
     assert stage.starts("steady") == 1
-    pauses = [line.split()[-2] for name, line in stage.said if name == "weak" and "started again" in line]
+    pauses = [line.split()[-2] for name, line in stage.output if name == "weak" and "started again" in line]
     assert pauses[:2] == ["1", "2"]
     assert not stage.alive()
 
 
-def test_what_a_killed_supervisor_left_is_found_by_its_mark_and_nothing_else_is(stage: Stage) -> None:
-    stage.supervisor.start(stage.child("orphan", HAS_CHILDREN))
+def test_leftovers_of_a_killed_supervisor_are_found_by_its_mark(stage: Stage) -> None:
+    stage.supervisor.start(stage.service("orphan", HAS_CHILDREN))
     assert end_leftovers(uuid4().hex) == 0
     assert len(stage.alive()) == 3
     assert end_leftovers(stage.mark) == 3

@@ -1,4 +1,4 @@
-"""The database of `market-pipeline up`: one `up` at a time, and an embedded server that comes back by itself."""
+"""Database of `market-pipeline up`: one `up` at a time, and an embedded server that is restarted."""
 
 import os
 import shutil
@@ -39,7 +39,7 @@ def _looks_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def said() -> list[str]:
+def output() -> list[str]:
     return []
 
 
@@ -55,38 +55,38 @@ def lose_lock(warehouse: Engine) -> None:
         assert ended.scalars().all() == [True]
 
 
-def test_a_second_up_on_one_database_is_told_who_has_it_until_the_first_is_gone(
-    settings: Settings, environment: dict[str, str], said: list[str]
+def test_a_second_up_on_one_database_is_an_error_that_names_the_first(
+    settings: Settings, environment: dict[str, str], output: list[str]
 ) -> None:
     with subprocess.Popen([sys.executable, "-c", HOLDER], env=environment, stdout=subprocess.PIPE, text=True) as first:
         assert first.stdout is not None
         assert first.stdout.readline() == "held\n"
         whom = rf"on {socket.gethostname()[:36]}, process {first.pid}, since 20\d\d-\d\d-\d\d \d\d:\d\d UTC"
-        with pytest.raises(AnotherUpError, match=whom), open_up_database(settings, said.append):
+        with pytest.raises(AnotherUpError, match=whom), open_up_database(settings, output.append):
             pass
         first.kill()
     with (
-        open_up_database(settings, said.append),
+        open_up_database(settings, output.append),
         pytest.raises(AnotherUpError),
-        open_up_database(settings, said.append),
+        open_up_database(settings, output.append),
     ):
         pass
-    with open_up_database(settings, said.append) as database:
+    with open_up_database(settings, output.append) as database:
         database.watch()
-    assert said == []
+    assert output == []
 
 
 def test_a_lock_that_is_lost_with_its_connection_is_taken_again(
-    settings: Settings, warehouse: Engine, said: list[str]
+    settings: Settings, warehouse: Engine, output: list[str]
 ) -> None:
-    with open_up_database(settings, said.append) as database:
+    with open_up_database(settings, output.append) as database:
         lose_lock(warehouse)
         database.watch()
-        with pytest.raises(AnotherUpError), open_up_database(settings, said.append):
+        with pytest.raises(AnotherUpError), open_up_database(settings, output.append):
             pass
         # Once more, and this time another is faster.
         lose_lock(warehouse)
-        with open_up_database(settings, said.append), pytest.raises(AnotherUpError):
+        with open_up_database(settings, output.append), pytest.raises(AnotherUpError):
             database.watch()
 
 
@@ -111,12 +111,12 @@ def answers(database: UpDatabase) -> bool:
         return bool(connection.scalar(text("SELECT true")))
 
 
-def test_the_embedded_server_is_back_within_seconds_of_its_kill_and_one_line_says_so(
-    embedded_settings: Settings, said: list[str]
+def test_a_killed_embedded_server_is_restarted_within_seconds_with_one_line(
+    embedded_settings: Settings, output: list[str]
 ) -> None:
     data_dir = embedded_settings.market_pipeline_data_dir
-    with open_up_database(embedded_settings, said.append) as database:
-        assert said == [f"starting the embedded PostgreSQL in {data_dir}"]
+    with open_up_database(embedded_settings, output.append) as database:
+        assert output == [f"starting the embedded PostgreSQL in {data_dir}"]
         before, began = kill_server(data_dir), time.monotonic()
         database.watch()
         assert answers(database)
@@ -125,10 +125,10 @@ def test_the_embedded_server_is_back_within_seconds_of_its_kill_and_one_line_say
         assert after is not None
         assert (after.port, after.pid != before.pid) == (before.port, True)
         database.watch()
-        assert len(said) == 2
-        assert said[1].startswith("the embedded PostgreSQL had ended; it runs again, ")
+        assert len(output) == 2
+        assert output[1].startswith("the embedded PostgreSQL had ended; it runs again, ")
         with pytest.raises(AnotherUpError):
-            UpDatabase(embedded_settings, create_warehouse_engine(after.url()), said.append).take_lock()
+            UpDatabase(embedded_settings, create_warehouse_engine(after.url()), output.append).take_lock()
 
         # What can't be started is said once, however often it is tried.
         kill_server(data_dir)
@@ -137,11 +137,11 @@ def test_the_embedded_server_is_back_within_seconds_of_its_kill_and_one_line_say
         cluster.write_text("no folder")
         for _ in range(3):
             database.watch()
-        assert len(said) == 3
+        assert len(output) == 3
         cluster.unlink()
         cluster.with_name("away").rename(cluster)
 
         # Everything has been started with the old port.
         with socket.create_server(("127.0.0.1", before.port)), pytest.raises(MovedServerError, match=r"start .* again"):
             database.watch()
-    assert said[-1] == "the embedded PostgreSQL has stopped; its data stays"
+    assert output[-1] == "the embedded PostgreSQL has stopped; its data stays"

@@ -1,4 +1,4 @@
-"""The sandbox of a running `up --sandbox`, as other commands on the data folder find it, and when they must not."""
+"""The sandbox of a running `up --sandbox`, as other commands on the data folder find and use it."""
 
 import json
 import os
@@ -18,7 +18,7 @@ MARKET = "https://api.massive.com"
 
 @pytest.fixture
 def sandbox(environment: dict[str, str], settings: Settings) -> Iterator[str]:
-    """A sandbox that an `up`, which is this process, has left word of in the data folder."""
+    """A sandbox with a session file in the data folder, as an `up` in this process would write it."""
     up_folder(settings).mkdir(parents=True)
     with running_sandbox() as url:
         UpSession.begin(1, "http://127.0.0.1:9", "http://127.0.0.1:9", url).write(settings)
@@ -31,44 +31,44 @@ def run(*arguments: str) -> int:
     return int(ended.value.code or 0)
 
 
-def test_commands_ask_the_sandbox_and_say_so_in_a_line(sandbox: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_commands_use_the_sandbox_and_report_it_in_a_line(sandbox: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("symbols", "add", "AAPL") == 0
-    said = capsys.readouterr()
-    assert said.err == f"{NOTE}{sandbox}.\n"
-    assert said.out.startswith("AAPL: AAPL (sandbox)")
+    output = capsys.readouterr()
+    assert output.err == f"{NOTE}{sandbox}.\n"
+    assert output.out.startswith("AAPL: AAPL (sandbox)")
     dates = ("--start", "2012-01-03", "--end", "2012-01-31")
     assert run("backfill", "--symbols", "AAPL", *dates, "--json", "--quiet") == 0
-    said = capsys.readouterr()
-    assert (json.loads(said.out)["symbols"][0]["loaded"], said.err) == (20, "")
+    output = capsys.readouterr()
+    assert (json.loads(output.out)["symbols"][0]["loaded"], output.err) == (20, "")
     assert run("backfill", "--symbols", "AAPL", *dates, "--dry-run") == 0
-    said = capsys.readouterr()
-    assert (said.err, "1 request in all. At 60,000 a minute" in said.out) == (f"{NOTE}{sandbox}.\n", True)
+    output = capsys.readouterr()
+    assert (output.err, "1 request in all. At 60,000 a minute" in output.out) == (f"{NOTE}{sandbox}.\n", True)
 
 
-def test_doctor_and_status_know_of_it(sandbox: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_doctor_and_status_use_the_sandbox(sandbox: str, capsys: pytest.CaptureFixture[str]) -> None:
     run("doctor", "--json")
-    said = capsys.readouterr()
-    [key] = [finding for finding in json.loads(said.out)["findings"] if finding["check"] == "vendor key"]
+    output = capsys.readouterr()
+    [key] = [finding for finding in json.loads(output.out)["findings"] if finding["check"] == "vendor key"]
     assert (key["level"], key["found"]) == ("ok", f"not needed: bars come from the sandbox at {sandbox}")
-    assert said.err == f"{NOTE}{sandbox}.\n"
+    assert output.err == f"{NOTE}{sandbox}.\n"
     run("status", "--json")
     state = json.loads(capsys.readouterr().out)
     assert (state["vendor"], state["vendor_is_sandbox"]) == (sandbox, True)
 
 
-def test_the_vendors_key_does_not_go_to_it(sandbox: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_vendor_key_is_not_sent_to_the_sandbox(sandbox: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POLYGON_API_KEY", "the-vendors")
     found = use_running_sandbox(load_settings())
     assert (found.polygon_base_url, found.polygon_api_key, found.source) == (sandbox, None, "sandbox")
 
 
-def test_an_address_of_the_users_own_wins(sandbox: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_polygon_base_url_overrides_the_sandbox(sandbox: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POLYGON_BASE_URL", MARKET)
     assert use_running_sandbox(load_settings()).polygon_base_url == MARKET
 
 
 @pytest.mark.parametrize("gone", ["up", "its process id, taken by another", "sandbox", "the file"])
-def test_one_that_is_gone_is_not_asked(sandbox: str, settings: Settings, gone: str) -> None:
+def test_a_sandbox_that_is_gone_is_not_used(sandbox: str, settings: Settings, gone: str) -> None:
     me = psutil.Process()
     urls = ("http://127.0.0.1:9", "http://127.0.0.1:9")
     if gone == "up":

@@ -14,7 +14,7 @@ Run = Callable[..., tuple[int, str]]
 
 
 def commands(command: object, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], typer.core.TyperCommand]]:
-    """Every command that reads its arguments, with the words that it is typed by."""
+    """Yield every command that parses its arguments, with its words."""
     if hasattr(command, "commands"):
         for name, found in command.commands.items():
             yield from commands(found, (*words, name))
@@ -41,20 +41,20 @@ DATES = [words for words in OPTIONS if words[-1] in ("--start", "--end")]
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> Run:
-    """A command's exit code and what it writes to standard error; nothing may go to standard output."""
+    """Function that returns a command's exit code and standard error, and asserts that standard output is empty."""
     monkeypatch.setenv("MARKET_PIPELINE_DATA_DIR", f"{tmp_path}/data")
 
     def _run(*arguments: str) -> tuple[int, str]:
         with pytest.raises(SystemExit) as ended:
             main(list(arguments))
-        said = capsys.readouterr()
-        assert said.out == ""
-        return int(ended.value.code or 0), said.err
+        output = capsys.readouterr()
+        assert output.out == ""
+        return int(ended.value.code or 0), output.err
 
     return _run
 
 
-def test_there_are_such_commands() -> None:
+def test_commands_with_these_parameters_exist() -> None:
     assert {words[0] for words in SYMBOLS} == {"backfill", "coverage", "gaps", "export"}
     assert {words[0] for words in DATES} == {"backfill", "export"}
     assert ("symbols", "check") in ARGUMENTS
@@ -64,15 +64,15 @@ def test_there_are_such_commands() -> None:
 @pytest.mark.parametrize("words", OPTIONS, ids=" ".join)
 @pytest.mark.parametrize("value", ["", " "])
 def test_an_empty_value_is_a_wrong_command(run: Run, words: tuple[str, ...], value: str) -> None:
-    told = (2, f"error: {words[-1]} is empty: give it a value (is a variable of the shell not set?)\n")
-    assert run(*words, value) == told
-    assert run(*words[:-1], f"{words[-1]}={value}") == told
+    result = (2, f"error: {words[-1]} is empty: give it a value (is a variable of the shell not set?)\n")
+    assert run(*words, value) == result
+    assert run(*words[:-1], f"{words[-1]}={value}") == result
 
 
 @pytest.mark.parametrize("words", ARGUMENTS, ids=" ".join)
 def test_an_empty_argument_is_a_wrong_command(run: Run, words: tuple[str, ...]) -> None:
-    code, said = run(*words, "")
-    assert (code, said.splitlines()) == (
+    code, output = run(*words, "")
+    assert (code, output.splitlines()) == (
         2,
         ["error: an argument is empty: give it a value (is a variable of the shell not set?)"],
     )
@@ -94,21 +94,21 @@ def test_an_empty_argument_is_a_wrong_command(run: Run, words: tuple[str, ...]) 
         ("AAPL MSFT", "put commas between symbols"),
     ],
 )
-def test_symbols_are_read_alike(run: Run, words: tuple[str, ...], symbols: str, why: str) -> None:
-    code, said = run(*words, symbols)
-    assert (code, len(said.splitlines()), why in said) == (2, 1, True), said
+def test_symbols_are_parsed_the_same_way_everywhere(run: Run, words: tuple[str, ...], symbols: str, why: str) -> None:
+    code, output = run(*words, symbols)
+    assert (code, len(output.splitlines()), why in output) == (2, 1, True), output
 
 
 @pytest.mark.parametrize("words", DATES, ids=" ".join)
 @pytest.mark.parametrize("value", ["01/02/2024", "20240102", "2024-02-30", "today", "2024-01-02T00:00", " 2024-01-02"])
-def test_dates_are_read_alike(run: Run, words: tuple[str, ...], value: str) -> None:
+def test_dates_are_parsed_the_same_way_everywhere(run: Run, words: tuple[str, ...], value: str) -> None:
     assert run(*words, value) == (2, f"error: {words[-1]}: {value!r} is not a date: write it as YYYY-MM-DD\n")
 
 
 @pytest.mark.parametrize("command", ["check", "remove", "add"])
-def test_one_symbol_in_lower_case_is_told_at_once(run: Run, command: str) -> None:
-    code, said = run("symbols", command, "aapl")
-    assert (code, "did you mean AAPL?" in said) == (2, True)
+def test_one_symbol_in_lower_case_is_an_error_with_a_suggestion(run: Run, command: str) -> None:
+    code, output = run("symbols", command, "aapl")
+    assert (code, "did you mean AAPL?" in output) == (2, True)
 
 
 def test_blanks_and_duplicates_in_a_list_do_not_matter() -> None:
@@ -116,7 +116,7 @@ def test_blanks_and_duplicates_in_a_list_do_not_matter() -> None:
     assert str(parameters.parse_symbols(" * ")) == "*"
 
 
-def test_what_takes_a_symbol_completes_it() -> None:
+def test_every_symbol_parameter_is_completed() -> None:
     completed = {
         words
         for words, command in COMMANDS.items()

@@ -13,7 +13,7 @@ NAMED = re.compile(r"`(\w+/\w+\.py)::(\w+)`")
 
 
 def rows() -> list[list[str]]:
-    """The table's cells: number, what went wrong, what happens here, shown by."""
+    """Return the table's cells: number, failure there, here, tests."""
     lines = DOCUMENT.read_text(encoding="utf-8").splitlines()
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if re.match(r"\| \d", line)]
 
@@ -28,7 +28,7 @@ def test_each_failure_has_its_row() -> None:
 
 
 @pytest.mark.parametrize("row", rows(), ids=lambda row: str(row[0]))
-def test_a_row_says_what_went_wrong_and_what_happens_and_names_tests_that_exist(row: list[str]) -> None:
+def test_a_row_has_all_cells_and_names_tests_that_exist(row: list[str]) -> None:
     _, wrong, here, shown = row
     assert wrong
     assert here

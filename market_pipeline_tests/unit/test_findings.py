@@ -1,4 +1,4 @@
-"""What the doctor makes of its measures."""
+"""Limits of doctor's findings."""
 
 import pytest
 
@@ -18,18 +18,18 @@ from market_pipeline.operations.findings import (
 @pytest.mark.parametrize(
     ("free", "level"), [(10**9 - 1, "error"), (10**9, "warning"), (5 * 10**9 - 1, "warning"), (5 * 10**9, "ok")]
 )
-def test_a_disk_is_near_its_end_before_it_is_there(free: int, level: Level) -> None:
+def test_little_free_space_is_a_warning_before_it_is_an_error(free: int, level: Level) -> None:
     assert judge_space("data folder", "/data", free).level == level
 
 
 @pytest.mark.parametrize(
-    ("ahead", "level", "said"),
+    ("ahead", "level", "output"),
     [(0.2, "ok", "0.2 s ahead of"), (-5.0, "ok", "5.0 s behind"), (5.1, "warning", "ahead"), (-7, "warning", "behind")],
 )
-def test_clocks_may_be_a_little_apart_either_way(ahead: float, level: Level, said: str) -> None:
+def test_clocks_may_differ_by_some_seconds(ahead: float, level: Level, output: str) -> None:
     finding = judge_clock("clock", "the database's clock", ahead)
     assert finding.level == level
-    assert said in finding.found
+    assert output in finding.found
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_a_warning_is_no_error() -> None:
     assert any_error([judge_space("data folder", "/data", 0)])
 
 
-def test_a_server_that_takes_no_writes_is_an_error() -> None:
+def test_a_server_that_accepts_no_writes_is_an_error() -> None:
     assert judge_writable("writing", standby=False, read_only=False).level == "ok"
     assert judge_writable("writing", standby=False, read_only=True).level == "error"
     standby = judge_writable("writing", standby=True, read_only=True)

@@ -1,4 +1,4 @@
-"""A long outage in few lines, and nothing else kept back."""
+"""A long outage in few lines, with all other lines shown."""
 
 from market_pipeline.operations.repeated_errors import RepeatedErrors
 
@@ -13,7 +13,7 @@ ERROR = [
 
 
 def outage(times: int, *, every: float) -> tuple[list[str], list[str]]:
-    """Lines shown of an error that comes so many times, and of the chatter between."""
+    """Return the lines shown of an error that comes so many times, and of the lines between."""
     now = [0.0]
     errors = RepeatedErrors(lambda: now[0])
     shown: list[str] = []
@@ -26,7 +26,7 @@ def outage(times: int, *, every: float) -> tuple[list[str], list[str]]:
     return shown, chatter
 
 
-def test_an_error_that_repeats_is_said_once_and_counted() -> None:
+def test_a_repeated_error_is_shown_once_and_counted() -> None:
     shown, chatter = outage(250, every=2)
     assert shown == [line.format(n=0) for line in ERROR]
     assert len(chatter) == 250
@@ -36,7 +36,7 @@ def test_an_error_that_repeats_is_said_once_and_counted() -> None:
     assert len(shown) <= 3 * len(ERROR) + 2
 
 
-def test_another_error_or_another_program_is_said() -> None:
+def test_another_error_or_another_service_is_shown() -> None:
     errors = RepeatedErrors(lambda: 0.0)
     for program in ("daemon", "api"):
         assert errors.filter_line(program, "ERROR:root:no database") == ["ERROR:root:no database"]
@@ -48,7 +48,7 @@ def test_another_error_or_another_program_is_said() -> None:
         assert errors.filter_line("api", "") == [""]
 
 
-def test_objects_are_counted_as_lines_are() -> None:
+def test_json_lines_are_counted_too() -> None:
     errors = RepeatedErrors(lambda: 0.0)
     line = '{"time": "2026-03-02T02:00:0%dZ", "level": "error", "message": "no database"}'
     assert [errors.filter_line("daemon", line % second) for second in range(3)] == [[line % 0], [], []]

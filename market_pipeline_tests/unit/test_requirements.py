@@ -1,4 +1,4 @@
-"""Pins and bounds: setup.py's, and locks with hashes that name no index."""
+"""Pins and bounds of setup.py, and locks with hashes that name no index."""
 
 import re
 import subprocess
@@ -41,13 +41,13 @@ def test_every_pin_has_hashes_and_no_lock_names_a_host_or_a_folder() -> None:
         assert "/" not in lock, name
 
 
-def test_what_running_takes_has_both_bounds_and_is_locked_within_them(given: dict[str, Any]) -> None:
+def test_requirements_of_running_have_both_bounds_and_are_locked_within_them(given: dict[str, Any]) -> None:
     locked = {canonicalize_name(pin.name): next(iter(pin.specifier)).version for pin in pins("run")}
-    for wanted in map(Requirement, given["install_requires"]):
-        operators = {each.operator for each in wanted.specifier}
-        assert operators in ({"~="}, {">=", "<"}), wanted
-        assert wanted.specifier.contains(locked[canonicalize_name(wanted.name)]), wanted
-        assert wanted.name != "dbt-core" or not wanted.specifier.contains("1.12.0")
+    for expected in map(Requirement, given["install_requires"]):
+        operators = {each.operator for each in expected.specifier}
+        assert operators in ({"~="}, {">=", "<"}), expected
+        assert expected.specifier.contains(locked[canonicalize_name(expected.name)]), expected
+        assert expected.name != "dbt-core" or not expected.specifier.contains("1.12.0")
 
 
 def test_every_extra_is_locked(given: dict[str, Any]) -> None:
@@ -57,7 +57,7 @@ def test_every_extra_is_locked(given: dict[str, Any]) -> None:
         assert {canonicalize_name(Requirement(each).name) for each in requirements} <= locked, extra
 
 
-def test_the_tests_run_on_what_is_locked() -> None:
+def test_the_tests_run_on_the_locked_versions() -> None:
     for pin in (*pins("run"), *pins("dev")):
         if pin.marker is None or pin.marker.evaluate():
             try:
