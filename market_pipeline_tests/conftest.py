@@ -20,7 +20,7 @@ from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database import create_warehouse_engine
 from market_pipeline.warehouse.schema import migrate
 
-# How long an example takes says something about the machine, and nothing about the code.
+# The duration of an example depends on the machine, not on the code.
 hypothesis_settings.register_profile("untimed", deadline=None)
 hypothesis_settings.load_profile("untimed")
 

@@ -9,6 +9,6 @@ from market_pipeline.orchestration.instance_home import dagster_home
 def print_dagster_home() -> None:
     """Print the folder for DAGSTER_HOME, so that Dagster's own tools use this project's Dagster instance.
 
-    Tools that are started in a checkout find it without.
+    Tools that are started in a checkout need no DAGSTER_HOME.
     """
     typer.echo(dagster_home(load_settings()))

@@ -58,7 +58,7 @@ def _open_client(settings: Settings, engine: Engine) -> Iterator[PolygonClient]:
 
 @app.command("init")
 def init() -> None:
-    """Track the starting set: 65 stocks, ETFs and crypto pairs. Symbols that are tracked or were removed stay so."""
+    """Track the starting set: 65 stocks, ETFs and crypto pairs. Symbols that you have removed are not added again."""
     settings, symbols = vendor_settings(), starting_symbols()
     with warehouse_of(settings) as engine:
         added = set(add_symbols(engine, symbols, revive=False))

@@ -36,9 +36,9 @@ def test_a_backfill_through_failures_ends_in_the_content_of_an_undisturbed_one(r
     with running_sandbox(SandboxConfig(faults=FAULTS, seed=7)) as base_url:
         disturbed = run("market-pipeline", "backfill", *RANGE, "--json", POLYGON_BASE_URL=base_url)
     assert disturbed.returncode == 0, disturbed.stderr
-    accounts = json.loads(disturbed.stdout)["symbols"]
-    assert {account["fetched"] for account in accounts} == {61}
-    retries = sum(account["requests"] for account in accounts) - len(DEFAULT_BACKFILL)
+    records = json.loads(disturbed.stdout)["symbols"]
+    assert {record["fetched"] for record in records} == {61}
+    retries = sum(record["requests"] for record in records) - len(DEFAULT_BACKFILL)
     assert retries == disturbed.stderr.count("Asking again")
     assert retries > 0
     after = content(warehouse)

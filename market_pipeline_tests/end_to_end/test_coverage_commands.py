@@ -41,9 +41,9 @@ def test_stored_and_missing_sessions_are_reported_and_filled_by_one_command(with
 
     filling = run("market-pipeline", "backfill", "--missing", "--end", "2024-03-28", "--json")
     assert filling.returncode == 0, filling.stderr
-    [account] = json.loads(filling.stdout)["symbols"]
-    assert (account["symbol"], account["loaded"], account["requests"]) == ("AAPL", 5, 1)
-    assert (account["sessions"], account["answered"], account["refused"]) == (5, 5, 0)
+    [record] = json.loads(filling.stdout)["symbols"]
+    assert (record["symbol"], record["loaded"], record["requests"]) == ("AAPL", 5, 1)
+    assert (record["sessions"], record["answered"], record["refused"]) == (5, 5, 0)
     assert gaps_in_march(run) == []
     assert run("market-pipeline", "backfill", "--missing", "--end", "2024-03-28").stdout == "Nothing is missing.\n"
 
@@ -65,8 +65,8 @@ def coverage_counts_stored_bars(run: Run) -> None:
 def test_a_failure_shows_with_its_reason_until_it_is_fixed(run: Run) -> None:
     run("market-pipeline", "symbols", "add", "AAPL")
     month = ("--symbols", "AAPL", "--start", "2024-03-01", "--end", "2024-03-28")
-    with running_sandbox(SandboxConfig(faults=("unknown_key",))) as refusing:
-        assert run("market-pipeline", "backfill", *month, POLYGON_BASE_URL=refusing).returncode == 1
+    with running_sandbox(SandboxConfig(faults=("unknown_key",))) as rejecting:
+        assert run("market-pipeline", "backfill", *month, POLYGON_BASE_URL=rejecting).returncode == 1
     [gap] = gaps_in_march(run)
     assert (gap["state"], gap["sessions"]) == ("failed", 20)
     assert "POLYGON_API_KEY" in gap["reason"]

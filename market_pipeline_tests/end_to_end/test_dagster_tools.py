@@ -78,14 +78,14 @@ def ui(environment: dict[str, str], sandbox: str, warehouse: Engine) -> Iterator
     )
     address = f"http://127.0.0.1:{port}/graphql"
 
-    def ask(query: str, **variables: Any) -> dict[str, Any]:
+    def query_graphql(query: str, **variables: Any) -> dict[str, Any]:
         response = requests.post(address, json={"query": query, "variables": variables}, timeout=30).json()
         assert "errors" not in response, response
         return dict(response["data"])
 
     try:
         until(lambda: answers(address), "the UI's start")
-        yield ask
+        yield query_graphql
     finally:
         server.terminate()
         try:
@@ -218,5 +218,5 @@ def test_the_ui_shows_assets_backfills_ranges_and_schedules(ui: Ask, warehouse: 
         {tag["key"]: tag["value"] for tag in request["tags"]} for request in tick["evaluationResult"]["runRequests"]
     ]
     ranges = [tuple(given[f"dagster/asset_partition_range_{end}"] for end in ("start", "end")) for given in tags]
-    # AAPL and MSFT end on 29 June: what was missed since, and what was to be fetched again. FB was never asked for.
+    # AAPL and MSFT end on 29 June: sessions missed since, and the last ones again. FB was never requested.
     assert ranges == [("2012-06-26", "2012-07-09"), ("2011-06-28", "2012-07-09")]

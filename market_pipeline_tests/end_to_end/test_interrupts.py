@@ -59,7 +59,7 @@ with interruption.watch_signals():
         print("tidying up", flush=True)
         time.sleep(600)
 """
-"""A command that takes too long to tidy up."""
+"""A command whose cleaning up takes too long."""
 
 STOPPING_ALL = """
 import time
@@ -223,7 +223,7 @@ def test_while_dbt_builds(start: Started, settings: Settings, tracked: None, dat
     assert canceled(settings)
     with psycopg.connect(database_url.get_secret_value()) as connection:
         left = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'dbt'"
-        while connection.execute(left).fetchone() != (0,):  # dbt is gone, and with it what it had asked for
+        while connection.execute(left).fetchone() != (0,):  # dbt is gone, and so are its queries
             connection.rollback()
             time.sleep(0.05)
 

@@ -249,7 +249,7 @@ def test_five_hundred_symbols_are_pages_of_thirty_in_the_heatmap(
     with environment_of(settings), running_api(settings) as address:
         tab = Tab(browser).open(address)
         assert tab.state("overview")["rows"] == "500"
-        assert tab.shown(".pager .count") == "1 to 30 of 61"  # of the others nobody has asked for anything
+        assert tab.shown(".pager .count") == "1 to 30 of 61"  # the others were never requested
         requested = [url for url in requests(tab) if "coverage_by_month" in url]
         assert [url.count("%22%2C%22") for url in requested] == [29]
 

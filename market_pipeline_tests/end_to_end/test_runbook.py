@@ -374,7 +374,7 @@ def place(sandbox: str) -> Iterator[Place]:
     folder = Path(tempfile.mkdtemp(prefix="market-pipeline-runbook-"))
     folder.chmod(0o755)
     there = Place(folder, sandbox)
-    # Its users have had it for a while: the first thing that the runbook asks is what is scheduled.
+    # The runbook first queries the schedule, so a symbol is tracked before.
     assert there.type("market-pipeline symbols add AAPL --no-check").code == 0
     there.start()
     try:

@@ -85,7 +85,7 @@ def rejected(api_port: int, ui_port: int) -> str:
     return done.stderr
 
 
-def ask(ui: str, query: str, **variables: Any) -> Any:
+def query_graphql(ui: str, query: str, **variables: Any) -> Any:
     response = requests.post(f"{ui}/graphql", json={"query": query, "variables": variables}, timeout=60).json()
     assert "errors" not in response, response
     return response["data"]
@@ -98,14 +98,14 @@ def reachable_code_server(ui: str) -> bool:
 
 
 def night(ui: str) -> list[str]:
-    """Launch the runs of the schedule for the night of 10 July 2012, as the daemon does, and return their ids."""
-    tick = ask(ui, TICK, **NIGHTLY)["scheduleDryRun"]["evaluationResult"]
+    """Launch the runs of the night of 10 July 2012, as the daemon does, and return their ids."""
+    tick = query_graphql(ui, TICK, **NIGHTLY)["scheduleDryRun"]["evaluationResult"]
     assert tick["error"] is None, tick["error"]
     launched = []
     for expected in tick["runRequests"]:
         job = {**REPOSITORY, "jobName": "nightly_equities_job", "assetSelection": expected["assetSelection"]}
         params = {"selector": job, "executionMetadata": {"tags": expected["tags"]}}
-        launched.append(ask(ui, LAUNCH_RUN, params=params)["launchPipelineExecution"]["run"]["runId"])
+        launched.append(query_graphql(ui, LAUNCH_RUN, params=params)["launchPipelineExecution"]["run"]["runId"])
     return launched
 
 
@@ -141,7 +141,7 @@ def test_everything_runs_restarts_after_crashes_fills_gaps_and_is_gone_at_the_en
         added = [COMMAND, "symbols", "add", "MSFT", "--asset-class", "stock", "--no-check"]
         subprocess.run(added, check=True, capture_output=True, cwd=CHECKOUT, timeout=SECONDS)
         key = [{"path": asset_key(MSFT).path}]
-        until(lambda: ask(ui, ASSETS, keys=key)["assetNodes"], "the new symbol's asset")
+        until(lambda: query_graphql(ui, ASSETS, keys=key)["assetNodes"], "the new symbol's asset")
 
         [webserver] = [pid for pid, words in started_by(mark(settings)).items() if "dagster-webserver" in str(words)]
         os.kill(webserver, signal.SIGKILL)
@@ -159,7 +159,7 @@ def test_everything_runs_restarts_after_crashes_fills_gaps_and_is_gone_at_the_en
         until(lambda: is_listening(api, API), "the return of the API")
         until(lambda: requests.get(f"{api}/health", timeout=10).json()["scheduler_running"], "the return of everything")
         until(lambda: reachable_code_server(ui), "the code server's return")
-        assert ask(ui, ASSETS, keys=key)["assetNodes"]
+        assert query_graphql(ui, ASSETS, keys=key)["assetNodes"]
 
         before = mark(settings)
         elsewhere = json.dumps({"host": "127.0.0.1", "port": 1})
@@ -179,9 +179,9 @@ def test_everything_runs_restarts_after_crashes_fills_gaps_and_is_gone_at_the_en
             assert (statuses[nightly], statuses[others.run_id]) == (DagsterRunStatus.FAILURE, DagsterRunStatus.STARTED)
             assert bars(warehouse) == {"AAPL": NIGHT}
 
-            healing = night(ui)
-            until(lambda: {instance.get_run_by_id(run).is_finished for run in healing} == {True}, "the next night")  # type: ignore[union-attr]
-            assert {instance.get_run_by_id(run).status for run in healing} == {DagsterRunStatus.SUCCESS}  # type: ignore[union-attr]
+            second_night = night(ui)
+            until(lambda: {instance.get_run_by_id(run).is_finished for run in second_night} == {True}, "the next night")  # type: ignore[union-attr]
+            assert {instance.get_run_by_id(run).status for run in second_night} == {DagsterRunStatus.SUCCESS}  # type: ignore[union-attr]
             assert bars(warehouse) == {"AAPL": NIGHT, "MSFT": NIGHT}
 
         last = mark(settings)

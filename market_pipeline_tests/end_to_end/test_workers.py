@@ -122,9 +122,9 @@ class Operator:
     def is_complete(self, *names: str) -> None:
         """Check that all bars are stored, all load records add up, and every partition is green."""
         assert self.bars(*names) == dict.fromkeys(names, len(SESSIONS))
-        account = select(backfill_history).where(backfill_history.c.symbol.in_(names))
+        history = select(backfill_history).where(backfill_history.c.symbol.in_(names))
         with self.warehouse.connect() as connection:
-            for row in connection.execute(account).mappings():
+            for row in connection.execute(history).mappings():
                 assert row["fetched"] == row["loaded"] + row["revised"] + row["unchanged"] + row["rejected"], row
         for name in names:
             green = self.instance.get_materialized_partitions(asset_key(SYMBOLS[name]))

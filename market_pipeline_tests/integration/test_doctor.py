@@ -17,7 +17,7 @@ from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline.warehouse import embedded
 
 Findings = dict[str, dict[str, Any]]
-Ask = Callable[..., tuple[int, Findings]]
+RunCommand = Callable[..., tuple[int, Findings]]
 
 SECRET = "a-key-nobody-may-see"
 
@@ -28,7 +28,9 @@ def dagster_database() -> None:
 
 
 @pytest.fixture
-def doctor(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Ask:
+def doctor(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> RunCommand:
     """Function that returns the exit code and the findings by check; it asserts that no secret is shown."""
     monkeypatch.setenv("POLYGON_BASE_URL", "http://127.0.0.1:9")
 
@@ -47,7 +49,7 @@ def doctor(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, capfd: 
     return _doctor
 
 
-def test_a_new_warehouse_has_only_the_warnings_of_parts_that_never_ran(doctor: Ask) -> None:
+def test_a_new_warehouse_has_only_the_warnings_of_parts_that_never_ran(doctor: RunCommand) -> None:
     code, findings = doctor()
     assert code == 0
     levels = {check: finding["level"] for check, finding in findings.items()}
@@ -62,14 +64,14 @@ def test_a_new_warehouse_has_only_the_warnings_of_parts_that_never_ran(doctor: A
     assert "`market-pipeline marts`" in findings["analysts' tables"]["mend"]
 
 
-def test_an_invalid_setting_is_the_only_finding(doctor: Ask) -> None:
+def test_an_invalid_setting_is_the_only_finding(doctor: RunCommand) -> None:
     code, findings = doctor(BACKFILL_SCHEDULE_HOUR="25")
     assert code == 1
     assert list(findings) == ["settings"]
     assert "BACKFILL_SCHEDULE_HOUR" in findings["settings"]["found"]
 
 
-def test_a_database_that_is_down_is_an_error_and_the_rest_is_still_checked(doctor: Ask) -> None:
+def test_a_database_that_is_down_is_an_error_and_the_rest_is_still_checked(doctor: RunCommand) -> None:
     code, findings = doctor(DATABASE_URL="postgresql://user:hunter2@127.0.0.1:9/market_data")
     assert code == 1
     assert "127.0.0.1:9/market_data can't be used" in findings["database"]["found"]
@@ -77,13 +79,13 @@ def test_a_database_that_is_down_is_an_error_and_the_rest_is_still_checked(docto
     assert "schema" not in findings
 
 
-def test_the_market_requires_a_key(doctor: Ask) -> None:
+def test_the_market_requires_a_key(doctor: RunCommand) -> None:
     without = doctor(POLYGON_BASE_URL="https://api.massive.com")[1]["vendor key"]
     assert (without["level"], "POLYGON_API_KEY not set" in without["found"]) == ("error", True)
     assert doctor(POLYGON_API_KEY=SECRET)[1]["vendor key"]["found"] == "POLYGON_API_KEY is set; --ask tries it"
 
 
-def test_asking_checks_the_key_and_the_vendors_clock(doctor: Ask) -> None:
+def test_asking_checks_the_key_and_the_vendors_clock(doctor: RunCommand) -> None:
     with running_sandbox(SandboxConfig(keys=(SecretStr("good"),))) as url:
         code, findings = doctor("--ask", POLYGON_BASE_URL=url, POLYGON_API_KEY="good")
         assert (code, findings["vendor"]["level"], findings["vendor's clock"]["level"]) == (0, "ok", "ok")
@@ -96,31 +98,33 @@ def test_asking_checks_the_key_and_the_vendors_clock(doctor: Ask) -> None:
 
 
 def test_an_older_schema_and_a_role_without_rights_are_reported_with_the_fix(
-    doctor: Ask, warehouse: Engine, server: embedded.Server
+    doctor: RunCommand, warehouse: Engine, server: embedded.Server
 ) -> None:
     with warehouse.begin() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
         connection.exec_driver_sql("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
         connection.exec_driver_sql("GRANT SELECT ON ALL TABLES IN SCHEMA public TO pg_monitor")
     with psycopg.connect(server.url("postgres").get_secret_value(), autocommit=True) as connection:
-        connection.execute("DROP ROLE IF EXISTS doctors_patient")
-        connection.execute("CREATE ROLE doctors_patient LOGIN PASSWORD 'hunter2' IN ROLE pg_monitor")
-    address = make_url(warehouse.url).set(drivername="postgresql", username="doctors_patient", password="hunter2")
+        connection.execute("DROP ROLE IF EXISTS doctor_role")
+        connection.execute("CREATE ROLE doctor_role LOGIN PASSWORD 'hunter2' IN ROLE pg_monitor")
+    address = make_url(warehouse.url).set(drivername="postgresql", username="doctor_role", password="hunter2")
     try:
         code, findings = doctor(DATABASE_URL=address.render_as_string(hide_password=False))
     finally:
         with psycopg.connect(server.url("postgres").get_secret_value(), autocommit=True) as connection:
-            connection.execute("DROP ROLE doctors_patient")
+            connection.execute("DROP ROLE doctor_role")
     assert code == 1
     assert findings["schema"]["found"].endswith("run `market-pipeline db migrate`")
     lacking = findings["rights"]["found"]
-    assert "doctors_patient may not make tables in public, make schemas, read and write all tables" in lacking
+    assert "doctor_role may not make tables in public, make schemas, read and write all tables" in lacking
     assert lacking.endswith("make dagsters own database")
-    assert "GRANT CREATE ON SCHEMA public TO doctors_patient; " in findings["rights"]["mend"]
-    assert findings["rights"]["mend"].endswith("ALTER ROLE doctors_patient CREATEDB")
+    assert "GRANT CREATE ON SCHEMA public TO doctor_role; " in findings["rights"]["mend"]
+    assert findings["rights"]["mend"].endswith("ALTER ROLE doctor_role CREATEDB")
 
 
-def test_the_embedded_server_is_not_started(doctor: Ask, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_embedded_server_is_not_started(
+    doctor: RunCommand, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("DATABASE_URL")
     code, findings = doctor()
     assert code == 1
@@ -141,7 +145,7 @@ def test_text_has_a_line_for_each_finding_and_its_fix(
     assert re.search(r"^2 errors to fix, \d warnings?$", output, re.MULTILINE)  # as many warnings as this machine has
 
 
-def test_a_database_set_read_only_after_a_failover_is_an_error(doctor: Ask, warehouse: Engine) -> None:
+def test_a_database_set_read_only_after_a_failover_is_an_error(doctor: RunCommand, warehouse: Engine) -> None:
     with warehouse.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql(
             f'ALTER DATABASE "{connection.engine.url.database}" SET default_transaction_read_only = on'

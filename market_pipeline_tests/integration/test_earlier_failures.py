@@ -112,7 +112,7 @@ def test_a_jump_on_a_monday_or_after_a_holiday_is_flagged_like_any_other(
     warehouse: Engine, symbol: Symbol, day: date
 ) -> None:
     assert (day - sessions_between("XNYS", date(2000, 1, 3), day)[-2]).days > 2
-    loaded(warehouse, symbol, recorded(symbol.name, day.replace(day=1), day))  # split 2 for 1, and not told so
+    loaded(warehouse, symbol, recorded(symbol.name, day.replace(day=1), day))  # a split of 2 for 1 that is not known
     assert flags(warehouse, symbol)[day] == ("unexplained_move",)
 
 
@@ -149,18 +149,18 @@ def test_times_are_the_vendors_instants_in_whatever_zone_machine_and_database_ar
     assert ingest_records(warehouse, AAPL, WEEK, *records).unchanged == len(WEEK)
 
 
-@pytest.mark.parametrize("odd", [{"v": -1}, {"v": None}, {"l": -1}, {"o": 0}, {"c": 1e6}], ids=str)
+@pytest.mark.parametrize("changed_fields", [{"v": -1}, {"v": None}, {"l": -1}, {"o": 0}, {"c": 1e6}], ids=str)
 def test_an_impossible_bar_is_rejected_alone_and_no_bar_is_compared_with_it(
-    warehouse: Engine, odd: dict[str, Any]
+    warehouse: Engine, changed_fields: dict[str, Any]
 ) -> None:
     records = [record(AAPL, day) for day in WEEK]
-    records[2] |= odd
+    records[2] |= changed_fields
     outcome = ingest_records(warehouse, AAPL, WEEK, *records)
     assert (outcome.loaded, outcome.rejected, outcome.flagged, outcome.error) == (4, 1, 0, None)
-    [refused] = query(warehouse, "SELECT date, payload FROM rejected_bars")
-    assert refused == {"date": WEEK[2], "payload": records[2]}
-    [account] = query(warehouse, "SELECT fetched, loaded, rejected, missing, success FROM backfill_history")
-    assert account == {"fetched": 5, "loaded": 4, "rejected": 1, "missing": 1, "success": True}
+    [rejected_bar] = query(warehouse, "SELECT date, payload FROM rejected_bars")
+    assert rejected_bar == {"date": WEEK[2], "payload": records[2]}
+    [load_record] = query(warehouse, "SELECT fetched, loaded, rejected, missing, success FROM backfill_history")
+    assert load_record == {"fetched": 5, "loaded": 4, "rejected": 1, "missing": 1, "success": True}
 
 
 def test_a_window_that_begins_with_a_flagged_bar_leaves_its_flags(warehouse: Engine) -> None:

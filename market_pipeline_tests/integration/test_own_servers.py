@@ -112,7 +112,7 @@ def test_the_doctor_finds_nothing_wrong_with_it(
     findings = {finding["check"]: finding for finding in json.loads(said[said.index("{") :])["findings"]}
     for check in ("database", "PostgreSQL", "pooler", "schema", "API's sessions", "rights", "dbt project"):
         assert findings[check]["level"] == "ok", findings[check]
-    assert ("keeps a session" in findings["pooler"]["found"]) is ("[pooler]" in request.node.name)
+    assert ("in session mode" in findings["pooler"]["found"]) is ("[pooler]" in request.node.name)
     assert f":{PASSWORD}@" not in said
 
 

@@ -28,10 +28,10 @@ def test_a_removed_symbol_fails_alone(
         remove_symbol(warehouse, name)
     with running_sandbox(SandboxConfig()) as base_url:
         on_sandbox = settings.model_copy(update={"polygon_base_url": base_url})
-        accounts = {account["symbol"]: account for account in launch_runs(on_sandbox, warehouse, selected, quiet=True)}
-    assert (accounts["AAPL"]["success"], accounts["AAPL"]["loaded"]) == (True, 4)
+        records = {record["symbol"]: record for record in launch_runs(on_sandbox, warehouse, selected, quiet=True)}
+    assert (records["AAPL"]["success"], records["AAPL"]["loaded"]) == (True, 4)
     for name in ("IBM", "BTC"):
         result = f"{name} is no longer tracked: `market-pipeline symbols add {name}` tracks it again"
-        assert accounts[name]["error"] == result
+        assert records[name]["error"] == result
     kept = query(warehouse, "SELECT symbol, success FROM backfill_history ORDER BY symbol")
     assert [tuple(row.values()) for row in kept] == [("AAPL", True), ("BTC", False), ("IBM", False)]

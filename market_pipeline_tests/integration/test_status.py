@@ -25,16 +25,18 @@ from market_pipeline_tests.integration.stored_bars import AAPL, failed, loaded, 
 MSFT, FB = Symbol.of("MSFT", "stock"), Symbol.of("FB", "stock")
 OCTOBER = sessions_between("XNYS", date(2012, 10, 1), date(2012, 10, 31))
 
-Told = tuple[int, str]
-Ask = Callable[..., Told]
+Result = tuple[int, str]
+RunCommand = Callable[..., Result]
 
 
 @pytest.fixture
-def status(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ask:
+def status(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> RunCommand:
     """Function that returns the command's exit code and output."""
     monkeypatch.setenv("DAGSTER_WEBSERVER_URL", "http://127.0.0.1:9")
 
-    def _status(*arguments: str) -> Told:
+    def _status(*arguments: str) -> Result:
         with pytest.raises(SystemExit) as ended:
             main(["status", *arguments])
         return int(str(ended.value.code or 0)), capsys.readouterr().out
@@ -48,7 +50,7 @@ def instance(settings: Settings, environment: dict[str, str]) -> Iterator[Dagste
         yield opened
 
 
-def to_json(result: Told) -> dict[str, Any]:
+def to_json(result: Result) -> dict[str, Any]:
     return dict(json.loads(result[1]))
 
 
@@ -56,7 +58,9 @@ def databases(warehouse: Engine) -> set[str]:
     return {row["datname"] for row in query(warehouse, "SELECT datname FROM pg_database")}
 
 
-def test_a_new_warehouse_lacks_symbols_and_services_and_nothing_is_created(status: Ask, warehouse: Engine) -> None:
+def test_a_new_warehouse_lacks_symbols_and_services_and_nothing_is_created(
+    status: RunCommand, warehouse: Engine
+) -> None:
     before = databases(warehouse)
     code, output = status("--api-url", "http://127.0.0.1:9")
     assert code == 1
@@ -72,7 +76,7 @@ def test_a_new_warehouse_lacks_symbols_and_services_and_nothing_is_created(statu
 
 
 def test_the_last_run_and_missing_sessions_are_reported_with_the_commands_that_fix_them(
-    status: Ask, warehouse: Engine
+    status: RunCommand, warehouse: Engine
 ) -> None:
     add_symbols(warehouse, [AAPL, MSFT, FB])
     bars = recorded("AAPL", OCTOBER[0], OCTOBER[-1])
@@ -96,7 +100,7 @@ def test_the_last_run_and_missing_sessions_are_reported_with_the_commands_that_f
 
 
 def test_a_running_daemon_and_api_and_current_data_are_reported(
-    status: Ask, warehouse: Engine, settings: Settings, instance: DagsterInstance
+    status: RunCommand, warehouse: Engine, settings: Settings, instance: DagsterInstance
 ) -> None:
     latest = latest_ended_session("XNYS", datetime.now(UTC))
     assert latest is not None
@@ -111,13 +115,15 @@ def test_a_running_daemon_and_api_and_current_data_are_reported(
     with running_api(settings) as api:
         state = to_json(status("--json", "--api-url", api))
     assert state["api"] == {"url": api, "answers": True}
-    assert state["symbols"]["behind"] == ["AAPL"], "the coming night's session is told, and nothing to worry about"
+    assert state["symbols"]["behind"] == ["AAPL"], "the coming night's session is reported, and is no problem"
     assert not [problem for problem in state["problems"] if "missing" in problem or "API" in problem]
     assert datetime.fromisoformat(state["dagster"]["last_heartbeat"]) > datetime.now(UTC) - timedelta(minutes=5)
     assert any("no nightly schedule" in problem for problem in state["problems"])
 
 
-def test_a_failed_last_run_is_a_problem_unless_a_command_started_it(status: Ask, instance: DagsterInstance) -> None:
+def test_a_failed_last_run_is_a_problem_unless_a_command_started_it(
+    status: RunCommand, instance: DagsterInstance
+) -> None:
     def result() -> list[str]:
         return [problem for problem in to_json(status("--json"))["problems"] if "last run" in problem]
 
@@ -139,7 +145,7 @@ def test_a_failed_last_run_is_a_problem_unless_a_command_started_it(status: Ask,
 
 
 def test_a_database_that_is_down_is_one_problem_without_its_password(
-    status: Ask, monkeypatch: pytest.MonkeyPatch
+    status: RunCommand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://user:hunter2@127.0.0.1:9/market_data")
     code, output = status("--json")
@@ -152,7 +158,7 @@ def test_a_database_that_is_down_is_one_problem_without_its_password(
 
 
 def test_an_embedded_server_that_does_not_run_is_not_started(
-    status: Ask, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    status: RunCommand, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("DATABASE_URL")
     code, output = status()
@@ -161,7 +167,7 @@ def test_an_embedded_server_that_does_not_run_is_not_started(
     assert not settings.market_pipeline_data_dir.exists()
 
 
-def test_an_older_schema_names_the_migration(status: Ask, warehouse: Engine) -> None:
+def test_an_older_schema_names_the_migration(status: RunCommand, warehouse: Engine) -> None:
     with warehouse.begin() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
     state = to_json(status("--json"))

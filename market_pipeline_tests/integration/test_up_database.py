@@ -130,7 +130,7 @@ def test_a_killed_embedded_server_is_restarted_within_seconds_with_one_line(
         with pytest.raises(AnotherUpError):
             UpDatabase(embedded_settings, create_warehouse_engine(after.url()), output.append).take_lock()
 
-        # What can't be started is said once, however often it is tried.
+        # A failed start is reported once, however often it is tried.
         kill_server(data_dir)
         cluster = data_dir / "postgres" / "cluster"
         cluster.rename(cluster.with_name("away"))
