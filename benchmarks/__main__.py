@@ -1,6 +1,6 @@
-"""Asks all questions and writes docs/performance.md: `make bench`, or `python -m benchmarks`.
+"""Run all benchmarks and write docs/performance.md: `make bench`, or `python -m benchmarks`.
 
-`--tiny` asks them on a little work and prints the document instead: to see that it all runs.
+`--tiny` runs them on little work and prints the document instead, to check that all of it runs.
 """
 
 import argparse
@@ -42,7 +42,7 @@ BENCHMARKS: Sequence[Any] = (
 
 
 def main() -> None:
-    """Measure and write."""
+    """Run the benchmarks and write the document."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tiny", action="store_true")
     tiny = parser.parse_args().tiny
@@ -54,7 +54,7 @@ def main() -> None:
         run: Callable[[Any], Finding] = benchmark.run
         findings.append(run(benchmark.TINY if tiny else benchmark.FULL))
         print(f"{benchmark.__name__}: {time.perf_counter() - at:.0f} s", file=sys.stderr, flush=True)
-    written = document(findings, machine.described(postgres, begun), load)
+    written = document(findings, machine.describe(postgres, begun), load)
     if tiny:
         print(written)
     else:
@@ -62,29 +62,29 @@ def main() -> None:
 
 
 def postgres_version() -> str:
-    """The embedded server's version."""
+    """Return the embedded server's version."""
     with fresh_warehouse() as (_, engine), engine.connect() as connection:
         return str(connection.execute(text("SHOW server_version")).scalar_one())
 
 
-def document(findings: Sequence[Finding], described: str, load: str) -> str:
-    """The whole document."""
-    verdicts = [[finding.question, *goal.cells] for finding in findings for goal in finding.goals]
+def document(findings: Sequence[Finding], description: str, load: str) -> str:
+    """Return the document in Markdown."""
+    verdicts = [[finding.title, *goal.cells] for finding in findings for goal in finding.goals]
     met = sum(goal.met for finding in findings for goal in finding.goals)
     return "\n".join(
         [
             "# How fast it is",
             "",
-            "Written by `make bench`. What is measured is in `benchmarks/`, a module a question; each is measured",
+            "Written by `make bench`. Each module of `benchmarks/` is one benchmark; each is measured",
             "beside a reference in the same run on the same work, in rounds that take turns. A ratio is the median of",
             "the rounds' ratios, whose span stands beside it. Where two systems store the same bars or events, they",
             "are compared row by row before any time is reported.",
             "",
-            f"{described} The machine's load average was {load} when it began.",
+            f"{description} The machine's load average was {load} when it began.",
             "",
             f"{met} of {len(verdicts)} goals are met.",
             "",
-            table(["question", *GOALS], verdicts),
+            table(["benchmark", *GOALS], verdicts),
             "",
             *[finding.markdown() for finding in findings],
         ]

@@ -1,4 +1,4 @@
-"""The read API beside the least that could answer, and beside an answer of pydantic models: requests/s and p99.
+"""The read API beside the smallest server that could do it, and beside pydantic models: requests/s and p99.
 
     python -m benchmarks.api
 
@@ -46,19 +46,19 @@ CASES = {
 }
 SERVERS = ("api", "floor", "models")
 Load = tuple[float, float]
-"""Requests a second, and the 99th percentile in ms."""
+"""Requests per second, and the 99th percentile in ms."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """How often each server is asked, and how long each time."""
+    """Number of rounds per server, and seconds of each."""
 
     rounds: int = 8
     seconds: float = 1.5
 
 
 def run(size: Size) -> Finding:
-    """Ask all servers in turns."""
+    """Send requests to all servers in turns."""
     with fresh_warehouse() as (settings, engine), ExitStack() as stack:
         make_reading_role(engine)
         statements(engine, *SEED.split(";")[:-1], "VACUUM ANALYZE market_data")
@@ -75,7 +75,7 @@ def run(size: Size) -> Finding:
 
 
 def finding(found: dict[str, list[dict[str, Load]]]) -> Finding:
-    """The figures, and what was promised."""
+    """Return the figures and the goals."""
 
     def ratios(case: str, other: str) -> list[float]:
         return [loads["api"][0] / loads[other][0] for loads in found[case]]
@@ -93,11 +93,11 @@ def finding(found: dict[str, list[dict[str, Load]]]) -> Finding:
     ]
     return Finding(
         "8. The read API",
-        f"{CLIENTS} clients ask one server process for the same over and over; the servers take turns. The floor is an "
-        "ASGI handler that knows nothing but the statement that the API sends, and sends what PostgreSQL returns; "
+        f"{CLIENTS} clients repeat the same request to one server process; the servers take turns. The floor is an "
+        "ASGI handler that runs the API's statement and sends what PostgreSQL returns, no more; "
         "models is FastAPI with a pydantic model a bar, which knows JSON only and so stands beside CSV and Arrow too. "
         "The same bars come from all three.",
-        ["answer", *(f"{name}, requests/s (p99, ms)" for name in SERVERS)],
+        ["response", *(f"{name}, requests/s (p99, ms)" for name in SERVERS)],
         rows,
         [
             goal
@@ -126,7 +126,7 @@ def finding(found: dict[str, list[dict[str, Load]]]) -> Finding:
 
 
 def path(server: str, bars: int, kind: Format) -> str:
-    """What a server is asked for."""
+    """Return the path of the request to a server."""
     if server == "api":
         return f"/api/v1/historical/AAA?start={FIRST}&end={last_day(bars)}&adjustment=none&format={kind}"
     return f"/{kind}/{bars}"
@@ -134,7 +134,7 @@ def path(server: str, bars: int, kind: Format) -> str:
 
 @contextmanager
 def running(name: str, settings: Settings) -> Iterator[int]:
-    """One of the servers in a process of its own; its port."""
+    """Run one of the servers in a process of its own, and yield its port."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     own: list[str | Path] = [sys.executable, "-m", "benchmarks.api_servers", name, str(port)]
@@ -150,7 +150,7 @@ def running(name: str, settings: Settings) -> Iterator[int]:
 
 
 def wait_for(port: int) -> None:
-    """Wait until a server takes connections."""
+    """Wait until a server accepts connections."""
     for _ in range(600):
         try:
             socket.create_connection(("127.0.0.1", port)).close()
@@ -161,18 +161,18 @@ def wait_for(port: int) -> None:
     raise SystemExit("a server has not started within a minute")
 
 
-def load(port: int, asked: str, seconds: float) -> tuple[float, float]:
-    """Ask for the same over and over on some connections: requests a second, and the 99th percentile in ms."""
+def load(port: int, path: str, seconds: float) -> tuple[float, float]:
+    """Send one request again and again on CLIENTS connections; return requests per second and the p99 in ms."""
     took: list[float] = []
 
     def client() -> None:
-        with socket.create_connection(("127.0.0.1", port)) as door:
-            door.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            request = f"GET {asked} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
             while time.perf_counter() < end:
                 begun = time.perf_counter()
-                door.sendall(request)
-                read_answer(door)
+                connection.sendall(request)
+                read_response(connection)
                 took.append(time.perf_counter() - begun)
 
     begun = time.perf_counter()
@@ -185,18 +185,18 @@ def load(port: int, asked: str, seconds: float) -> tuple[float, float]:
     return len(took) / (time.perf_counter() - begun), 1000 * statistics.quantiles(took, n=100)[98]
 
 
-def read_answer(door: socket.socket) -> None:
-    """Read one answer to its end; a client of few instructions, so that it is the server that is measured."""
-    head, _, body = door.recv(1 << 18).partition(b"\r\n\r\n")
+def read_response(connection: socket.socket) -> None:
+    """Read one response to its end, with few instructions, so that the server is measured and not the client."""
+    head, _, body = connection.recv(1 << 18).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200"), head
     length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
     have = len(body)
     while have < length:
-        have += len(door.recv(1 << 20))
+        have += len(connection.recv(1 << 20))
 
 
 def check_equal(ports: dict[str, int]) -> None:
-    """Make sure that all three give the same bars."""
+    """Check that all three serve the same bars."""
     api, floor, model = (
         requests.get(f"http://127.0.0.1:{ports[name]}{path(name, 390, Format.JSON)}", timeout=30).json()["data"]
         for name in SERVERS

@@ -1,4 +1,4 @@
-"""The two that the read API is compared with, each serving the same bars from a process of its own. For api.py alone.
+"""The two servers that the read API is compared with, each in a process of its own. For api.py alone.
 
 * floor: an ASGI handler that knows nothing but the very statement that the API sends, and sends what it returns;
 * models: FastAPI with a pydantic model a bar. It knows JSON only.
@@ -34,13 +34,13 @@ FIRST = date(1999, 1, 1)
 
 
 def last_day(bars: int) -> date:
-    """The last of so many days."""
+    """Return the last of so many days."""
     return date.fromordinal(FIRST.toordinal() + bars - 1)
 
 
 @cache
 def query(bars: int) -> Query:
-    """What the API makes of its request."""
+    """Return the query that the API makes of its request."""
     conditions = [
         Condition("symbol = %s", ["AAA"]),
         Condition("date >= %s::date", [FIRST]),
@@ -54,13 +54,13 @@ def _column(name: str) -> Column:
 
 
 class Floor:
-    """An ASGI application that answers with what a statement returns."""
+    """An ASGI application that responds with the rows of a statement."""
 
     def __init__(self, settings: Settings) -> None:
         self._pool = connection_pool(database_url(settings), READER, CLIENTS, 10, 60, PLANNED_ONCE)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answer an ASGI request."""
+        """Respond to an ASGI request."""
         if scope["type"] == "lifespan":
             await self._live(receive, send)
             return
@@ -153,7 +153,7 @@ def models(settings: Settings) -> FastAPI:
 
 
 def main() -> None:
-    """Serve one of the two on a port, until told to stop."""
+    """Serve one of the two on a port, until it is stopped."""
     name, port = sys.argv[1:]
     make: Callable[[Settings], Any] = {"floor": Floor, "models": models}[name]
     uvicorn.run(make(load_settings()), port=int(port), log_config=None, access_log=False, ws="none")

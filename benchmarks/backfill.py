@@ -1,4 +1,4 @@
-"""A first backfill by the command line, from typing to prompt: how long, and what of it takes how long.
+"""A first backfill by the command line, from typing to prompt: its seconds, and those of its parts.
 
 python -m benchmarks.backfill
 """
@@ -23,7 +23,7 @@ from market_pipeline.warehouse.tracked_symbols import add_symbols
 
 @dataclass(frozen=True)
 class Size:
-    """Which symbols and dates, and how often."""
+    """Symbols, dates and rounds of the backfill."""
 
     symbols: Sequence[str] = DEFAULT_BACKFILL
     start: str = "2020-01-01"
@@ -32,24 +32,26 @@ class Size:
 
 
 def run(size: Size) -> Finding:
-    """Run it as it is and with its parts timed, in turns, each time into a new database."""
-    asked = ["backfill", "--symbols", ",".join(size.symbols), "--start", size.start, "--end", size.end]
+    """Run the backfill as it is and with its parts timed, in turns, each time into a new database."""
+    arguments = ["backfill", "--symbols", ",".join(size.symbols), "--start", size.start, "--end", size.end]
     walls: list[float] = []
     parts: list[dict[str, float]] = []
     with sandbox() as base_url:
         for _ in range(size.rounds):
             with fresh_warehouse(base_url) as (settings, engine):
                 track(engine, size.symbols)
-                walls.append(wall_seconds([program("market-pipeline"), *asked, "--quiet"], environment_of(settings)))
+                walls.append(
+                    wall_seconds([program("market-pipeline"), *arguments, "--quiet"], environment_of(settings))
+                )
                 bars = count(engine)
             with fresh_warehouse(base_url) as (settings, engine):
                 track(engine, size.symbols)
-                parts.append(timed_parts(settings, asked))
+                parts.append(time_parts(settings, arguments))
                 assert count(engine) == bars
     shares = [max(each.values()) / sum(each.values()) for each in parts]
     return Finding(
         f"4. A first backfill of {len(size.symbols)} symbols x 5 years by the command line",
-        f"`market-pipeline {' '.join(asked)}` into an empty warehouse and an empty Dagster database: {bars:,} bars, "
+        f"`market-pipeline {' '.join(arguments)}` into an empty warehouse and Dagster database: {bars:,} bars, "
         "fetched from the sandbox, checked, loaded and recorded as one Dagster run of as many partitions. In every "
         "other run the parts are timed, with a clock around the functions that do them; some symbols are fetched "
         "while others are checked and loaded, so these are one part.",
@@ -82,17 +84,17 @@ def track(engine: Engine, names: Sequence[str]) -> None:
 
 
 def count(engine: Engine) -> int:
-    """How many bars are loaded."""
+    """Count the loaded bars."""
     with engine.connect() as connection:
         return int(connection.execute(text("SELECT count(*) FROM market_data")).scalar_one())
 
 
-def timed_parts(settings: Settings, asked: Sequence[str]) -> dict[str, float]:
-    """Run it in a new process whose parts are timed."""
-    child = [sys.executable, "-m", "benchmarks.backfill_parts", str(time.time()), *asked]
+def time_parts(settings: Settings, arguments: Sequence[str]) -> dict[str, float]:
+    """Run the backfill in a new process, and return the seconds of its parts."""
+    child = [sys.executable, "-m", "benchmarks.backfill_parts", str(time.time()), *arguments]
     folder = Path(__file__).parents[1]
-    told = subprocess.check_output(child, env=environment_of(settings), cwd=folder, text=True)
-    found: dict[str, float] = json.loads(told.splitlines()[-1])
+    output = subprocess.check_output(child, env=environment_of(settings), cwd=folder, text=True)
+    found: dict[str, float] = json.loads(output.splitlines()[-1])
     return found
 
 

@@ -1,6 +1,7 @@
-"""Runs `market-pipeline backfill` with its parts timed, and prints their seconds as JSON. For backfill.py alone.
+"""Run `market-pipeline backfill` with its parts timed, and print their seconds as JSON. For backfill.py alone.
 
-The first argument is when the process was started; the others are the command's. Imports stand where they are timed.
+The first argument is the time when the process was started; the others are the command's. Imports are where they are
+timed.
 """
 
 import json
@@ -14,7 +15,7 @@ from typing import Any
 
 
 def main() -> None:
-    """Run it."""
+    """Run the backfill and print the seconds of its parts."""
     started, *arguments = sys.argv[1:]
     from market_pipeline.cli import backfill, runs
     from market_pipeline.cli.commands import app
@@ -33,19 +34,19 @@ def main() -> None:
     assert backfill
     app([*arguments, "--quiet", "--json"], standalone_mode=False)
     whole = time.perf_counter() - begun
-    told = {
+    seconds = {
         "Python and imports": spent["importing"],
         "plan: settings, database, symbols, sessions, definitions": (
             whole - spent["launch_runs"] + spent["definitions"]
         ),
-        "fetching, rules, merge, account": spent["ingest"],
+        "fetching, rules, merge, load record": spent["ingest"],
         "Dagster's run and its events": spent["launch_runs"] - spent["definitions"] - spent["ingest"],
     }
-    print("\n" + json.dumps(told))
+    print("\n" + json.dumps(seconds))
 
 
 def timed(function: Callable[..., Any], part: str, spent: dict[str, float]) -> Callable[..., Any]:
-    """The function, with its seconds added up under `part`."""
+    """Wrap the function: its seconds add up under `part`."""
 
     def call(*args: Any, **kwargs: Any) -> Any:
         begun = time.perf_counter()
@@ -58,7 +59,7 @@ def timed(function: Callable[..., Any], part: str, spent: dict[str, float]) -> C
 
 
 def timed_items(function: Callable[..., Iterator[Any]], part: str, spent: dict[str, float]) -> Callable[..., Any]:
-    """The function, with the seconds in which what it returns is iterated added up under `part`."""
+    """Wrap the function: the seconds spent on its iterator add up under `part`."""
 
     def call(*args: Any, **kwargs: Any) -> Iterator[Any]:
         items = timed(iter(function(*args, **kwargs)).__next__, part, spent)

@@ -1,4 +1,4 @@
-"""What Dagster's bookkeeping of a range run costs: the storage that dagster-postgres ships beside the project's.
+"""Dagster's records of a range run: the storage shipped by dagster-postgres beside the project's.
 
     python -m benchmarks.bookkeeping
 
@@ -44,23 +44,23 @@ class Size:
 
 @dataclass(frozen=True)
 class Recorded:
-    """A range run that was recorded, and how often each kind of event was for each asset and partition."""
+    """A recorded range run: its seconds, and the number of events by kind, asset and partition."""
 
     seconds: float
     events: Counter[tuple[str, ...]]
 
 
 Storage = Callable[[str], Mapping[str, Any]]
-"""What dagster.yaml would say, given the database's address."""
+"""Builds the `storage` of dagster.yaml from a database's URL."""
 
 
 def shipped(url: str) -> Mapping[str, Any]:
-    """As dagster-postgres' documentation has it."""
+    """Return the storage of dagster-postgres' documentation."""
     return {"postgres": {"postgres_url": url}}
 
 
 def the_projects(_url: str) -> Mapping[str, Any]:
-    """As the project's dagster.yaml has it; the address comes from the environment."""
+    """Return the storage of the project's dagster.yaml; the environment holds the database's URL."""
     return {
         "custom": {
             "module": "market_pipeline.orchestration.instance_storage",
@@ -76,7 +76,7 @@ def record(storage: Storage, batch_size: int, server: str, symbols: int, first: 
     os.environ["DAGSTER_EVENT_BATCH_SIZE"] = str(batch_size)
     with open_instance(storage, new_database(server)) as instance:
         job = job_of(symbols)
-        execute(job, instance, first, first)  # so that nothing is imported on the clock
+        execute(job, instance, first, first)  # so that no import is timed
         run = measured_here(lambda: execute(job, instance, first, last))
         with instance.event_log_storage.index_connection() as connection:  # type: ignore[attr-defined]
             query = text("SELECT dagster_event_type, asset_key, partition FROM event_logs WHERE run_id = :run_id")
@@ -85,7 +85,7 @@ def record(storage: Storage, batch_size: int, server: str, symbols: int, first: 
 
 
 def job_of(symbols: int) -> dg.JobDefinition:
-    """Assets that are materialized without any work, declared as the project's are."""
+    """Return a job of assets that are materialized without work, declared as the project's are."""
     specs = [dg.AssetSpec(["market_data", f"SYMBOL_{number}"], skippable=True) for number in range(symbols)]
 
     @dg.multi_asset(
@@ -105,14 +105,14 @@ def job_of(symbols: int) -> dg.JobDefinition:
 
 
 def execute(job: dg.JobDefinition, instance: DagsterInstance, first: date, last: date) -> str:
-    """Materialize all assets from `first` to `last` in one run; its id."""
+    """Materialize all assets from `first` to `last` in one run, and return its id."""
     tags = {"dagster/asset_partition_range_start": str(first), "dagster/asset_partition_range_end": str(last)}
     return job.execute_in_process(instance=instance, tags=tags, run_config=QUIET).run_id
 
 
 @contextmanager
 def open_instance(storage: Storage, url: str) -> Iterator[DagsterInstance]:
-    """An instance that keeps its records that way, in that database."""
+    """Open an instance with that storage, in that database."""
     os.environ["DAGSTER_DATABASE_URL"] = url
     no_logs = {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
     overrides = {
@@ -128,7 +128,7 @@ def open_instance(storage: Storage, url: str) -> Iterator[DagsterInstance]:
 
 
 def new_database(server: str) -> str:
-    """The address of a new, empty database, for Dagster's driver."""
+    """Create an empty database, and return its URL for Dagster's driver."""
     name = f"benchmark_{uuid4().hex}"
     address = make_url(server).set(drivername="postgresql+psycopg2")
     engine = create_engine(address)
@@ -138,7 +138,7 @@ def new_database(server: str) -> str:
 
 
 def run(size: Size) -> Finding:
-    """Record in turns, make sure that both say the same of the first symbol, and compare per event."""
+    """Record in turns, check that both have the same events of the first symbol, and compare per event."""
     ours: list[Recorded] = []
     theirs: list[Recorded] = []
     with fresh_warehouse() as (settings, _):
@@ -184,10 +184,10 @@ def run(size: Size) -> Finding:
 
 
 def check_equal(theirs: Counter[tuple[str, ...]], ours: Counter[tuple[str, ...]]) -> None:
-    """Make sure that the first asset's events are the same in both."""
+    """Check that the first asset's events are the same in both."""
     asset = {key: count for key, count in ours.items() if key[1] == '["market_data", "SYMBOL_0"]'}
     if asset != {key: count for key, count in theirs.items() if key[1] in {each[1] for each in asset}}:
-        raise SystemExit("the two storages have recorded different events: no time of them means anything")
+        raise SystemExit("the two storages have recorded different events, so their times can't be compared")
 
 
 FULL = Size()

@@ -17,13 +17,13 @@ from market_pipeline.warehouse.tracked_symbols import add_symbols
 
 @dataclass(frozen=True)
 class Size:
-    """How often each is started."""
+    """Number of starts of each command."""
 
     rounds: int = 7
 
 
 def run(size: Size) -> Finding:
-    """Start both in turns."""
+    """Start both commands in turns."""
     day = str(latest_ended_session("XNYS", datetime.now(UTC)))
     session = ["--symbols", "AAPL", "--start", day, "--end", day]
     backfill: list[str | Path] = [program("market-pipeline"), "backfill", *session, "--quiet"]
@@ -33,14 +33,14 @@ def run(size: Size) -> Finding:
     with sandbox() as base_url, fresh_warehouse(base_url) as (settings, engine):
         add_symbols(engine, [Symbol.of("AAPL", "stock")])
         environment = environment_of(settings)
-        wall_seconds(backfill, environment)  # which makes Dagster's database, and compiles what isn't yet
+        wall_seconds(backfill, environment)  # creates Dagster's database and the byte code
         for _ in range(size.rounds):
             dagster.append(wall_seconds(importing, environment))
             ours.append(wall_seconds(backfill, environment))
     return Finding(
         "10. One symbol's latest session by the command line",
-        f"`market-pipeline backfill --symbols AAPL --start {day} --end {day}`: a process that starts, asks the sandbox "
-        "for one bar, loads and accounts for it as a Dagster run, and ends. The embedded PostgreSQL is running.",
+        f"`market-pipeline backfill --symbols AAPL --start {day} --end {day}`: a process that starts, fetches one bar "
+        "from the sandbox, loads and records it as a Dagster run, and ends. The embedded PostgreSQL is running.",
         ["process", "time"],
         [["`python -c 'import dagster'`", seconds(dagster)], ["the command", seconds(ours)]],
         [

@@ -1,4 +1,4 @@
-"""How long Dagster waits for the project's definitions, by the number of tracked symbols.
+"""Seconds that Dagster waits for the project's definitions, by the number of tracked symbols.
 
 python -m benchmarks.definitions_load
 """
@@ -16,22 +16,22 @@ from market_pipeline.core.settings import Settings
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 
 GOALS = {15: 0.5, 500: 1.0, 2_000: 3.0}
-"""The most seconds for so many symbols, importing Dagster not counted."""
+"""The most seconds by number of symbols, without the import of Dagster."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """Numbers of symbols, and how often they are loaded."""
+    """Numbers of symbols, and the loads of each."""
 
     symbols: tuple[int, ...] = tuple(GOALS)
     rounds: int = 3
 
 
 def run(size: Size) -> Finding:
-    """Load for each number of symbols."""
+    """Load the definitions for each number of symbols."""
     taken: defaultdict[int, list[dict[str, float]]] = defaultdict(list)
     with fresh_warehouse() as (settings, engine):
-        load(settings)  # dbt reads its project once after each change of it
+        load(settings)  # dbt parses its project once after each change
         for count in size.symbols:
             statements(engine, "TRUNCATE tracked_symbols")
             add_symbols(engine, stocks(count))
@@ -41,14 +41,14 @@ def run(size: Size) -> Finding:
 
 
 def load(settings: Settings) -> dict[str, float]:
-    """Load them in a new process: seconds of each part."""
+    """Load the definitions in a new process, and return the seconds of each part."""
     command = [sys.executable, "-m", "benchmarks.definitions_parts"]
     parts: dict[str, float] = json.loads(subprocess.check_output(command, env=environment_of(settings)))
     return parts
 
 
 def finding(taken: dict[int, list[dict[str, float]]]) -> Finding:
-    """The figures, and what was promised."""
+    """Return the figures and the goals."""
     parts = list(next(iter(taken.values()))[0])
     beyond = {
         count: [sum(each.values()) - each["import dagster"] for each in several] for count, several in taken.items()

@@ -1,6 +1,6 @@
-"""Loads the project's definitions and prints the seconds of each part as JSON. For definitions_load.py alone.
+"""Load the project's definitions and print the seconds of each part as JSON. For definitions_load.py alone.
 
-Imports stand where they are timed.
+Imports are where they are timed.
 """
 
 import json
@@ -8,7 +8,7 @@ import time
 
 
 def main() -> None:
-    """Load them as a code location does."""
+    """Load the definitions as a code location does."""
     parts: dict[str, float] = {}
     last = time.perf_counter()
 

@@ -1,4 +1,4 @@
-"""The same load with dlt (https://dlthub.com), by its tutorial and at its best.
+"""Loads of the same bars with dlt (https://dlthub.com), by its tutorial and at its best.
 
 Both merge on (symbol, date), as the project does; neither keeps what it replaces. At its best: Arrow tables instead of
 Python dicts, fetched on eight threads, handed to PostgreSQL as CSV by COPY into a staging table.
@@ -28,7 +28,7 @@ MERGE: dict[str, Any] = {"name": "bars", "write_disposition": "merge", "primary_
 
 
 def dlt_by_default(work: Work) -> int:
-    """A resource that yields dicts."""
+    """Load with a resource that yields dicts."""
 
     @dlt.resource(**MERGE)
     def bars() -> Iterator[list[dict[str, Any]]]:
@@ -40,7 +40,7 @@ def dlt_by_default(work: Work) -> int:
 
 
 def dlt_at_its_best(work: Work) -> int:
-    """A transformer that yields Arrow tables."""
+    """Load with a transformer that yields Arrow tables."""
     os.environ.update(AT_BEST)
     session = work.session()
 
@@ -56,7 +56,7 @@ def dlt_at_its_best(work: Work) -> int:
 
 
 def arrow(symbol: Symbol, records: list[dict[str, Any]]) -> pa.Table:
-    """A symbol's bars as an Arrow table with the columns of market_data that the vendor gives."""
+    """Return a symbol's bars as an Arrow table with the columns of market_data that the vendor gives."""
     milliseconds = np.array([record["t"] for record in records]).astype("datetime64[ms]")
     kinds = dict.fromkeys(NUMBERS, "float64") | {"transactions": "int64"}
     return pa.table(

@@ -1,4 +1,4 @@
-"""Does a load's time grow in proportion to the number of symbols, and its memory not at all?
+"""Growth: a load's time should grow in proportion to the number of symbols, and its memory not at all.
 
 python -m benchmarks.growth
 """
@@ -35,9 +35,9 @@ def run(size: Size) -> Finding:
     """Load for each number of symbols in turns, each in a process of its own."""
     sessions = sessions_between("XNYS", size.first, size.last)
     taken: defaultdict[int, list[Measured]] = defaultdict(list)
-    asked: dict[int, int] = {}
+    requests: dict[int, int] = {}
     everyone = SandboxConfig(also_listed=frozenset(symbol.name for symbol in stocks(max(size.symbols))))
-    with sandbox(everyone, remembered=True) as base_url, fresh_warehouse() as (settings, engine):
+    with sandbox(everyone, cached=True) as base_url, fresh_warehouse() as (settings, engine):
         assert settings.database_url is not None
         for number in range(size.rounds + 1):
             for count in size.symbols:
@@ -47,34 +47,34 @@ def run(size: Size) -> Finding:
                 work = Work(base_url, settings.database_url.get_secret_value(), symbols, sessions)
                 found = measured(market_pipeline, work)
                 assert found.result == count * len(sessions), found
-                asked[count] = requests_made(engine)
-                if number:  # in the first round the sandbox makes its answers
+                requests[count] = requests_made(engine)
+                if number:  # in the first round the sandbox makes its responses
                     taken[count].append(found)
-    return finding(taken, asked, len(sessions))
+    return finding(taken, requests, len(sessions))
 
 
 def requests_made(engine: Engine) -> int:
-    """What the account says of the requests."""
+    """Return the requests of all load records."""
     with engine.connect() as connection:
         return int(connection.execute(text("SELECT sum(requests) FROM backfill_history")).scalar_one())
 
 
-def finding(taken: dict[int, list[Measured]], asked: dict[int, int], sessions: int) -> Finding:
-    """The figures, and what was promised."""
+def finding(taken: dict[int, list[Measured]], requests: dict[int, int], sessions: int) -> Finding:
+    """Return the figures and the goals."""
     least, most = min(taken), max(taken)
     middle = sorted(taken)[len(taken) // 2]
     each = {count: [found.seconds / count for found in several] for count, several in taken.items()}
     mib = {count: [found.mib for found in several] for count, several in taken.items()}
     return Finding(
         f"7. Growth: {', '.join(f'{count:,}' for count in taken)} symbols x {sessions} sessions",
-        "The main job, with rules, revisions and account, from the sandbox's remembered answers into PostgreSQL. Up to "
-        "as many symbols as there are sessions it asks symbol by symbol, beyond that session by session for all.",
+        "The main job, with rules, revisions and load records, from the sandbox's cached responses into PostgreSQL. Up "
+        "to as many symbols as sessions it fetches symbol by symbol, beyond that session by session for all.",
         ["symbols", "bars", "requests", "time", "a symbol", "bars/s", "memory"],
         [
             [
                 f"{count:,}",
                 f"{count * sessions:,}",
-                f"{asked[count]:,}",
+                f"{requests[count]:,}",
                 seconds([found.seconds for found in several]),
                 f"{1000 * statistics.median(each[count]):.1f} ms",
                 f"{sessions / statistics.median(each[count]):,.0f}",

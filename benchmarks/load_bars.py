@@ -2,8 +2,8 @@
 
     python -m benchmarks.load_bars
 
-Every load is a process of its own, into an empty table, in turns. What each stored is compared with what the project
-stored, row by row and in both directions, in the first round; what it says it stored is counted in each.
+Every load is a process of its own, into an empty table, in turns. In the first round the rows of each are compared with
+the project's, in both directions; in later rounds the number that each load returns is checked.
 """
 
 import statistics
@@ -32,7 +32,7 @@ EMPTY = (
 
 @dataclass(frozen=True)
 class Size:
-    """How much is loaded. The slow ways load only the first so many symbols, and are compared by rows a second."""
+    """Symbols, sessions and rounds. The slow loads take only the first symbols, and are compared by rows per second."""
 
     symbols: int = 200
     sessions: int = 5_000
@@ -43,7 +43,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Way:
-    """A way of loading, of how many symbols, and the table it ends in."""
+    """A way of loading, its number of symbols, and its table."""
 
     name: str
     load: Callable[[Work], int]
@@ -52,7 +52,7 @@ class Way:
 
 
 def run(size: Size) -> Finding:
-    """Load it all each way in turns, and compare."""
+    """Load the bars each way in turns, and compare."""
     ways = [
         Way("the project's", market_pipeline, size.symbols),
         Way("bare COPY", bare_copy, size.symbols),
@@ -62,13 +62,13 @@ def run(size: Size) -> Finding:
     ]
     taken: defaultdict[str, list[Measured]] = defaultdict(list)
     sizes: dict[str, int] = {}
-    with sandbox(remembered=True) as base_url, fresh_warehouse() as (settings, engine):
+    with sandbox(cached=True) as base_url, fresh_warehouse() as (settings, engine):
         assert settings.database_url is not None
         symbols = stocks(size.symbols)
         sessions = sessions_between("XNYS", date(2003, 9, 10), date(2026, 1, 1))[: size.sessions]
         work = Work(base_url, settings.database_url.get_secret_value(), symbols, sessions)
         add_symbols(engine, symbols)
-        remember(work)
+        cache_responses(work)
         for number in range(size.rounds):
             for way in ways:
                 statements(engine, *EMPTY)
@@ -77,14 +77,14 @@ def run(size: Size) -> Finding:
                     if number == 0:
                         keep_as_expected(engine)
                     taken["again, nothing changed"].append(load(way, work))
-                if number == 0:  # later rounds are counted, which takes a fraction of the minutes
+                if number == 0:  # in later rounds the count suffices: a comparison takes minutes
                     check_equal(engine, way, work)
-                sizes[way.name] = bytes_a_million(engine, way)
+                sizes[way.name] = bytes_per_million(engine, way)
     return finding(size, ways, taken, sizes)
 
 
-def remember(work: Work) -> None:
-    """Have the sandbox make all its answers, so that making them is on nobody's clock."""
+def cache_responses(work: Work) -> None:
+    """Fetch every response once, so that the sandbox has cached all of them before any load is timed."""
     with work.session() as session:
         for symbol in work.symbols:
             session.get(work.url(symbol)).raise_for_status()
@@ -92,38 +92,38 @@ def remember(work: Work) -> None:
 
 
 def load(way: Way, work: Work) -> Measured:
-    """One load in a process of its own."""
+    """Run one load in a process of its own."""
     part = replace(work, symbols=work.symbols[: way.symbols])
     found = measured(way.load, part)
     if found.result != len(part.symbols) * len(part.sessions):
-        raise SystemExit(f"{way.name} says it loaded {found.result} bars")
+        raise SystemExit(f"{way.name} returned {found.result} bars")
     return found
 
 
 def keep_as_expected(engine: Engine) -> None:
-    """What the project has stored, for the others to be compared with."""
+    """Copy the rows of the project to a table, for comparison with the others."""
     statements(engine, "DROP TABLE IF EXISTS expected", f"CREATE TABLE expected AS SELECT {COLUMNS} FROM market_data")
 
 
 def check_equal(engine: Engine, way: Way, work: Work) -> None:
-    """Make sure that the table holds the expected rows of its symbols and no others, the same in every column."""
+    """Check that the table holds the expected rows of its symbols and no others, the same in every column."""
     expected = f"SELECT {COLUMNS} FROM expected WHERE symbol <= '{work.symbols[way.symbols - 1].name}'"
     found = f"SELECT {COLUMNS} FROM {way.table}"
     query = f"SELECT count(*) FROM (({expected} EXCEPT ALL {found}) UNION ALL ({found} EXCEPT ALL {expected})) AS other"
     with engine.connect() as connection:
         if differing := int(connection.execute(text(query)).scalar_one()):
-            raise SystemExit(f"{way.name} has stored {differing} rows that differ: no time of it means anything")
+            raise SystemExit(f"{way.name} has stored {differing} rows that differ, so its time can't be compared")
 
 
-def bytes_a_million(engine: Engine, way: Way) -> int:
-    """What a million rows of the table take with its indexes."""
+def bytes_per_million(engine: Engine, way: Way) -> int:
+    """Return the bytes of a million rows of the table with its indexes."""
     query = text(f"SELECT pg_total_relation_size('{way.table}') * 1e6 / count(*) FROM {way.table}")
     with engine.connect() as connection:
         return int(connection.execute(query).scalar_one())
 
 
 def finding(size: Size, ways: Sequence[Way], taken: dict[str, list[Measured]], sizes: dict[str, int]) -> Finding:
-    """The figures, and what was promised."""
+    """Return the figures and the goals."""
     bars = {way.name: way.symbols * size.sessions for way in ways}
     bars["again, nothing changed"] = bars["the project's"]
     rates = {name: [bars[name] / each.seconds for each in several] for name, several in taken.items()}
@@ -152,11 +152,11 @@ def finding(size: Size, ways: Sequence[Way], taken: dict[str, list[Measured]], s
     return Finding(
         "1, 2. From HTTP into PostgreSQL, and the same again",
         f"{size.symbols} stocks x {size.sessions:,} sessions of New York's exchange, {bars[ours]:,} daily bars in "
-        f"{size.symbols} answers. (No symbol has 50,000 daily bars: that would take two centuries. So it is more "
+        f"{size.symbols} responses. (No symbol has 50,000 daily bars: that would take two centuries. So it is more "
         "symbols.) All get the same compressed bytes from the same sandbox in a process of its own, which has made its "
-        "answers beforehand. The project's load has its rules, quarantine, merge, kept revisions, flags, shared rate "
-        "limit and account on, and commits each symbol by itself; bare COPY reads the JSON with the fastest parser, "
-        "lays the rows out as arrays, fetches ahead as the project does, and knows nothing of duplicates.",
+        "responses beforehand. The project's load has its rules, rejected bars, merge, revisions, flags, shared rate "
+        "limit and load records on, and commits each symbol by itself; bare COPY reads the JSON with the fastest "
+        "parser, lays the rows out as arrays, fetches ahead as the project does, and knows nothing of duplicates.",
         ["way", "bars", "time", "rows/s", "memory", "table and indexes, a million bars"],
         rows,
         goals,
@@ -169,10 +169,10 @@ def finding(size: Size, ways: Sequence[Way], taken: dict[str, list[Measured]], s
             "Python wait for each other; decoding the JSON into typed structures, which saves a millisecond of 26 a "
             "symbol and would need a second way for values that are of no such type. Kept: what is stored is read as "
             "one value and compared in arrays, what is new goes by COPY straight into the table, three symbols are "
-            "loaded at a time, in nine round trips each, and pooled connections are looked at, not asked. Bare COPY "
+            "loaded at a time, in nine round trips each, and pooled connections are checked without a query. Bare COPY "
             "keeps both cores busy, so that being within 0.8 of it leaves a quarter of its time for all else; and as "
             "nothing is written the second time, what is left of that is Python's part of the first.",
-            "Where a peer wins: " + "; ".join(where_a_peer_wins(taken, rates, sizes)) + ".",
+            "Where a peer wins: " + "; ".join(list_wins_of_peers(taken, rates, sizes)) + ".",
             f"dlt by default and row by row load {bars['dlt by default']:,} and {bars['row by row']:,} of these bars; "
             "their rows/s are those of that part. The memory is the peak, beyond Python and the imported libraries. "
             "dlt's table has the vendor's ten columns and no second index; `market_data` has 20 columns, the source, "
@@ -181,10 +181,10 @@ def finding(size: Size, ways: Sequence[Way], taken: dict[str, list[Measured]], s
     )
 
 
-def where_a_peer_wins(
+def list_wins_of_peers(
     taken: dict[str, list[Measured]], rates: dict[str, list[float]], sizes: dict[str, int]
 ) -> Iterator[str]:
-    """What the others are better at."""
+    """Yield the figures in which others are better than the project."""
     mib = {name: statistics.median(each.mib for each in several) for name, several in taken.items()}
     fewer: dict[str, dict[str, float]] = {"memory": mib, "bytes a bar": {**sizes}}
     faster = [name for name in sizes if statistics.median(rates[name]) > statistics.median(rates["the project's"])]

@@ -1,6 +1,6 @@
-"""Ways of loading daily bars from HTTP into PostgreSQL: the project's, and without any of its care.
+"""Loads of daily bars from HTTP into PostgreSQL: the project's, and simpler ones without its checks.
 
-All ask the same server for the same bytes, eight requests at a time where that helps, each for all bars of a symbol.
+All fetch the same bytes from the same server, each request all bars of a symbol, up to eight requests at a time.
 """
 
 import json
@@ -36,7 +36,7 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True)
 class Work:
-    """What is to be loaded, from where, to where."""
+    """Symbols and sessions to load, the server to load from, and the database to load into."""
 
     base_url: str
     database: str
@@ -44,12 +44,12 @@ class Work:
     sessions: Sequence[date]
 
     def url(self, symbol: Symbol) -> str:
-        """Where a symbol's bars are: the very request that the project makes."""
+        """Return the URL of a symbol's bars, the same that the project requests."""
         path = f"/v2/aggs/ticker/{symbol.vendor_ticker}/range/1/day/{self.sessions[0]}/{self.sessions[-1]}"
         return f"{self.base_url}{path}?adjusted=false&sort=asc&limit=50000"
 
     def session(self) -> requests.Session:
-        """What asks for them."""
+        """Return the HTTP session of the requests."""
         session = requests.Session()
         session.trust_env = False
         session.headers["Authorization"] = "Bearer sandbox"
@@ -57,9 +57,9 @@ class Work:
 
 
 def market_pipeline(work: Work) -> int:
-    """The project's main job: rules, quarantine, merge, revisions, flags and account, a transaction a symbol.
+    """Run the project's main job, and return the number of bars loaded or unchanged.
 
-    Returns the number of bars loaded or unchanged.
+    It applies rules, merges, keeps revisions and rejected bars, flags, and records each load: one transaction a symbol.
     """
     engine = create_warehouse_engine(SecretStr(work.database))
     limiter = SharedLimiter(engine, ANY_RATE, window_seconds=WINDOW_SECONDS)
@@ -80,7 +80,7 @@ def market_pipeline(work: Work) -> int:
 
 
 def bare_copy(work: Work) -> int:
-    """The least there is: read the JSON and COPY it into market_data. Fails on any bar that is there already."""
+    """Read the JSON and COPY it into market_data, no more. It fails on any bar that is stored already."""
     names = ", ".join([*CONSTANT_TEXT, *CONSTANT_TIME, *KINDS])
     with psycopg.connect(work.database) as connection, connection.cursor() as cursor, work.session() as session:
 
@@ -106,7 +106,7 @@ POSTGRES_EPOCH = np.datetime64("2000-01-01", "ms")
 
 
 def encoded(symbol: str, records: Sequence[Record]) -> bytes:
-    """A symbol's rows as COPY reads them in its binary format: one array of records of a fixed width."""
+    """Return a symbol's rows in COPY's binary format, built as one array of records of fixed width."""
     constant = {"symbol": symbol, "source": "sandbox", "run_id": "copy"}
     kinds = {name: f"S{len(value)}" for name, value in constant.items()}
     kinds |= dict.fromkeys(CONSTANT_TIME, ">i8") | KINDS
@@ -130,7 +130,7 @@ def encoded(symbol: str, records: Sequence[Record]) -> bytes:
 
 
 def row_by_row(work: Work) -> int:
-    """An upsert a bar, prepared, committed a symbol: what the earlier service did."""
+    """Upsert bar by bar with a prepared statement, committed per symbol, as the earlier service did."""
     bars = 0
     with psycopg.connect(work.database) as connection, work.session() as session:
         for symbol in work.symbols:
@@ -157,7 +157,7 @@ ON CONFLICT (symbol, date) DO UPDATE SET
 
 
 def rows_of(symbol: Symbol, records: Sequence[Record]) -> Iterator[Record]:
-    """A symbol's bars as dicts, a key a column."""
+    """Yield a symbol's bars as dicts by column."""
     for record in records:
         time = datetime.fromtimestamp(record["t"] / 1000, UTC)
         yield {

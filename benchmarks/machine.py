@@ -1,4 +1,4 @@
-"""On what it was measured."""
+"""Description of the machine that ran the benchmarks."""
 
 import os
 import platform
@@ -12,8 +12,8 @@ import psutil
 PACKAGES = ("dagster", "dagster-postgres", "dlt", "fastapi", "numpy", "orjson", "pandas", "psycopg", "sqlalchemy")
 
 
-def described(postgres: str, begun: float) -> str:
-    """The machine, the versions and the date, as a paragraph.
+def describe(postgres: str, begun: float) -> str:
+    """Return the machine, the versions and the date, as a paragraph.
 
     Args:
         postgres: the server's version.
@@ -30,12 +30,12 @@ def described(postgres: str, begun: float) -> str:
 
 
 def load() -> str:
-    """How busy the machine is with other things."""
+    """Return the machine's load average of the last minute."""
     return f"{os.getloadavg()[0]:.1f}"
 
 
 def _processor() -> str:
-    """What the processor calls itself."""
+    """Return the processor's model name."""
     about = Path("/proc/cpuinfo")
     lines = about.read_text(encoding="utf-8").splitlines() if about.exists() else []
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

@@ -1,8 +1,8 @@
-"""The analysts' tables at 500 symbols x 5 years: a full build, a night's, and the ten queries of docs/analysts.md.
+"""Marts of 500 symbols x 5 years: a full build, a night's build, and the ten queries of docs/analysts.md.
 
 Run it with `python -m benchmarks.marts`. The bars are generated in the database, in a PostgreSQL of its own.
-Each build is timed as dbt runs it, its fixed seconds included; queries are medians of seven. What a night touches is
-counted by the database.
+Each build is timed with dbt's fixed seconds; queries are medians of seven. The database counts the rows that a night
+touches.
 """
 
 import re
@@ -105,25 +105,25 @@ def execute(warehouse: Engine, statements: str) -> None:
 
 
 def build(settings: Settings, *options: str) -> float:
-    """Build all models and run the tests of their content; the seconds it took."""
+    """Build all models and run their data tests, and return the seconds."""
     start = time.perf_counter()
     run_dbt(settings, "--quiet", "build", "--exclude-resource-type", "unit_test", *options)
     return time.perf_counter() - start
 
 
 def rows(warehouse: Engine) -> Row[Any]:
-    """How many rows the models' tables hold, and how many were inserted, updated or deleted so far."""
+    """Return the row counts of the models' tables: live rows, and rows inserted, updated or deleted so far."""
     with warehouse.connect() as connection:
         return connection.execute(text(ROWS)).one()
 
 
 def documented_queries() -> list[str]:
-    """The SQL of docs/analysts.md, in its order."""
+    """Return the SQL of docs/analysts.md, in its order."""
     return re.findall(r"```sql\n(select.*?|with.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)[:10]
 
 
 def milliseconds(warehouse: Engine, query: str) -> float:
-    """The median time of a query and its whole answer."""
+    """Return the median time of a query and its whole result."""
     times = []
     with warehouse.connect() as connection:
         for _ in range(7):

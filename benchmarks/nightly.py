@@ -1,4 +1,4 @@
-"""A night's run of many symbols: how many requests, and how long.
+"""A nightly run of many symbols: its requests and its seconds.
 
 python -m benchmarks.nightly
 """
@@ -17,14 +17,14 @@ from market_pipeline.warehouse.tracked_symbols import add_symbols
 
 @dataclass(frozen=True)
 class Size:
-    """How many symbols, and how many nights are measured."""
+    """Number of symbols, and of nights measured."""
 
     symbols: int = 500
     rounds: int = 3
 
 
 def run(size: Size) -> Finding:
-    """Live through some nights, of which the first, which has no history to look back on, doesn't count."""
+    """Run some nights. The first does not count: it has no history to look back on."""
     latest = latest_ended_session("XNYS", datetime.now(UTC))
     assert latest is not None
     walls: list[float] = []
@@ -33,7 +33,7 @@ def run(size: Size) -> Finding:
         add_symbols(engine, stocks(size.symbols))
         look_back = settings.backfill_look_back_sessions
         environment = environment_of(settings)
-        # A night's usual sessions, where a symbol's first would bring a year.
+        # Only a night's usual sessions: a symbol's first night would load a year.
         reach_back = {"BACKFILL_REACH_BACK_SESSIONS": str(look_back)}
         for night in last_sessions("XNYS", latest, size.rounds + 1):
             requests.post(f"{base_url}/_sandbox/reset", timeout=10).raise_for_status()
@@ -47,8 +47,8 @@ def run(size: Size) -> Finding:
     return Finding(
         f"5. A nightly run of {size.symbols} symbols",
         f"{size.symbols} stocks, the last {look_back} sessions of each, {look_back * size.symbols:,} bars of which a "
-        "night's are new: a process that starts, works out what the night has to fetch, asks the sandbox for each "
-        "session of the whole market, loads, checks and accounts for every symbol in a Dagster run, and ends.",
+        "night's are new: a process that starts, plans the night's requests, fetches each session of the "
+        "whole market from the sandbox, loads, checks and records every symbol in a Dagster run, and ends.",
         ["night", "time", "requests"],
         [
             [f"{number}", seconds([wall]), f"{count:.0f}"]

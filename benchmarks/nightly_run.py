@@ -11,7 +11,7 @@ from market_pipeline.warehouse.tracked_symbols import active_symbols
 
 
 def main() -> None:
-    """Launch the runs of the night whose newest session the first argument says."""
+    """Launch the runs of the night whose newest session is the first argument."""
     settings = load_settings()
     with warehouse_of(settings) as warehouse:
         runs = plan_night(settings, active_symbols(warehouse), date.fromisoformat(sys.argv[1]))

@@ -1,4 +1,4 @@
-"""What a benchmark has to say: figures, and each promise held against its figure; and how that is written down."""
+"""Report of a benchmark: its figures, the goals with their verdicts, and both in Markdown."""
 
 import argparse
 import statistics
@@ -11,7 +11,7 @@ Size = TypeVar("Size")
 
 @dataclass(frozen=True)
 class Goal:
-    """A promise and what was measured. `rounds` are the figure of each round; the median counts."""
+    """A goal and its measured figure. `rounds` holds the figure of each round; the median counts."""
 
     of: str
     rounds: Sequence[float]
@@ -21,17 +21,17 @@ class Goal:
 
     @property
     def figure(self) -> float:
-        """The median of the rounds."""
+        """Median of the rounds."""
         return statistics.median(self.rounds)
 
     @property
     def met(self) -> bool:
-        """Whether the promise is kept."""
+        """True if the figure meets the goal."""
         return self.figure >= self.bound if self.at_least else self.figure <= self.bound
 
     @property
     def cells(self) -> list[str]:
-        """What was measured, its spread, the goal, and the verdict."""
+        """The cells of a table row: what is measured, figure, spread, goal and verdict."""
         spread = f"{_number(min(self.rounds))} to {_number(max(self.rounds))}" if len(self.rounds) > 1 else ""
         goal = f"{'>=' if self.at_least else '<='} {_number(self.bound)} {self.unit}"
         off = abs(self.figure / self.bound - 1) if self.bound else 1.0
@@ -45,20 +45,20 @@ class Goal:
 
 
 def at_least(of: str, rounds: Sequence[float], bound: float, unit: str = "x") -> Goal:
-    """A promise of no less."""
+    """Return a goal of at least `bound`."""
     return Goal(of, rounds, bound, True, unit)
 
 
 def at_most(of: str, rounds: Sequence[float], bound: float, unit: str = "x") -> Goal:
-    """A promise of no more."""
+    """Return a goal of at most `bound`."""
     return Goal(of, rounds, bound, False, unit)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A benchmark's answer: the question, what was done, a table of figures, the goals, and what else to know."""
+    """The result of a benchmark: its title, the work done, a table of figures, the goals, and notes."""
 
-    question: str
+    title: str
     work: str
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -66,23 +66,23 @@ class Finding:
     notes: Sequence[str] = field(default=())
 
     def markdown(self) -> str:
-        """A section of the document."""
+        """Return a section of the document."""
         goals = table(GOALS, [goal.cells for goal in self.goals])
         notes = "".join(f"\n\n{note}" for note in self.notes)
-        return f"## {self.question}\n\n{self.work}\n\n{table(self.header, self.rows)}\n\n{goals}{notes}\n"
+        return f"## {self.title}\n\n{self.work}\n\n{table(self.header, self.rows)}\n\n{goals}{notes}\n"
 
 
 GOALS = ("what", "measured", "rounds", "goal", "verdict")
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown."""
+    """Return a table in Markdown."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def seconds(rounds: Sequence[float]) -> str:
-    """The median of some seconds, as a cell."""
+    """Return the median of some seconds, as a cell."""
     return f"{statistics.median(rounds):.2f} s"
 
 
@@ -91,7 +91,7 @@ def _number(value: float) -> str:
 
 
 def command(run: Callable[[Size], Finding], full: Size, tiny: Size) -> None:
-    """The command line of one benchmark: `--tiny` tries it out on a little work, whose figures mean nothing."""
+    """Run the command line of one benchmark. `--tiny` is a trial on little work, whose figures mean nothing."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--tiny", action="store_true", help="a little work, to see that it runs")
     print(run(tiny if parser.parse_args().tiny else full).markdown())

@@ -1,4 +1,4 @@
-"""How many requests the planner needs for symbols x sessions, beside asking symbol by symbol and day by day.
+"""Requests that the planner needs for symbols x sessions, beside one per symbol and one per session.
 
 python -m benchmarks.requests_needed
 """
@@ -16,32 +16,32 @@ from market_pipeline.core.symbols import Symbol
 from market_pipeline.polygon.request_planning import plan_requests
 
 SESSIONS = sessions_between("XNYS", date(2004, 1, 2), date(2023, 12, 29))
-Wanted = Mapping[Symbol, Collection[date]]
+Missing = Mapping[Symbol, Collection[date]]
 
 
 @dataclass(frozen=True)
 class Size:
-    """Rectangles of symbols x sessions, and how many ragged cases are compared with the best of all plans."""
+    """Rectangles of symbols x sessions, and the number of ragged cases compared with the best of all plans."""
 
     rectangles: Sequence[tuple[int, int]] = ((1, 1_260), (15, 1_260), (500, 5), (500, 1_260), (5_000, 21), (1_500, 252))
     ragged: int = 300
 
 
 def run(size: Size) -> Finding:
-    """Count."""
+    """Count the requests of each case."""
     rows = []
     over: list[float] = []
     for symbols, sessions in size.rectangles:
-        wanted = dict.fromkeys(stocks(symbols), SESSIONS[-sessions:])
-        ours = len(plan_requests(wanted).requests)
+        missing = dict.fromkeys(stocks(symbols), SESSIONS[-sessions:])
+        ours = len(plan_requests(missing).requests)
         over.append(ours - min(symbols, sessions))
         rows.append([f"{symbols:,} x {sessions:,}", f"{ours:,}", f"{symbols:,}", f"{sessions:,}"])
     chance = random.Random(1)
-    ragged = [anyhow(chance) for _ in range(size.ragged)]
+    ragged = [draw_ragged(chance) for _ in range(size.ragged)]
     ours, best, by_symbol, by_day = (
         sum(map(count, ragged)) for count in (planned, fewest, symbol_by_symbol, day_by_day)
     )
-    over += [planned(wanted) - fewest(wanted) for wanted in ragged]
+    over += [planned(missing) - fewest(missing) for missing in ragged]
     rows.append([f"{size.ragged} ragged cases together", f"{ours:,}", f"{by_symbol:,}", f"{by_day:,}"])
     return Finding(
         "6. Requests for symbols x sessions",
@@ -54,31 +54,31 @@ def run(size: Size) -> Finding:
     )
 
 
-def anyhow(chance: random.Random) -> Wanted:
-    """Some symbols that want some sessions each."""
+def draw_ragged(chance: random.Random) -> Missing:
+    """Return some symbols with some missing sessions each."""
     return {symbol: chance.sample(SESSIONS[:7], chance.randint(1, 7)) for symbol in stocks(6)[: chance.randint(1, 6)]}
 
 
-def planned(wanted: Wanted) -> int:
-    """What the project asks."""
-    return len(plan_requests(wanted).requests)
+def planned(missing: Missing) -> int:
+    """Count the project's requests."""
+    return len(plan_requests(missing).requests)
 
 
-def symbol_by_symbol(wanted: Wanted) -> int:
-    """A request a symbol."""
-    return len(wanted)
+def symbol_by_symbol(missing: Missing) -> int:
+    """Count one request per symbol."""
+    return len(missing)
 
 
-def day_by_day(wanted: Wanted) -> int:
-    """A request a session that any symbol wants."""
-    return len({day for days in wanted.values() for day in days})
+def day_by_day(missing: Missing) -> int:
+    """Count one request per session that any symbol misses."""
+    return len({day for days in missing.values() for day in days})
 
 
-def fewest(wanted: Wanted) -> int:
-    """The least there can be: for each choice of days that are asked as a whole, the symbols that want others too."""
-    days = {day for wants in wanted.values() for day in wants}
+def fewest(missing: Missing) -> int:
+    """Count the fewest possible: for each choice of whole sessions to request, add the symbols that miss others."""
+    days = {day for sessions in missing.values() for day in sessions}
     return min(
-        len(whole) + sum(not set(wants) <= set(whole) for wants in wanted.values())
+        len(whole) + sum(not set(sessions) <= set(whole) for sessions in missing.values())
         for count in range(len(days) + 1)
         for whole in combinations(days, count)
     )

@@ -1,6 +1,6 @@
-"""What the benchmarks stand on: a database of their own, a sandbox in its own process, and processes to measure in.
+"""Environment of the benchmarks: a database, a sandbox in its own process, and processes to measure in.
 
-Everything is on this machine and gone afterwards.
+Everything is on this machine and removed afterwards.
 """
 
 import multiprocessing
@@ -36,7 +36,7 @@ SPAWN = multiprocessing.get_context("spawn")
 
 @contextmanager
 def fresh_warehouse(polygon_base_url: str = "http://127.0.0.1:9") -> Iterator[tuple[Settings, Engine]]:
-    """An empty warehouse in a PostgreSQL of its own: the settings that name it, and its engine."""
+    """Open an empty warehouse in a PostgreSQL of its own; yield settings that name it, and its engine."""
     with tempfile.TemporaryDirectory(prefix="market-pipeline-benchmark-") as folder:
         Path(folder).chmod(0o755)
         home = Path(folder) / "home"
@@ -57,7 +57,7 @@ def fresh_warehouse(polygon_base_url: str = "http://127.0.0.1:9") -> Iterator[tu
 
 
 def environment_of(settings: Settings) -> dict[str, str]:
-    """The environment in which a command works on that warehouse and asks that sandbox, whatever else is set here."""
+    """Return the environment of a command on that warehouse and sandbox, without the project's variables set here."""
     ours = {field.upper() for field in Settings.model_fields} | {"DAGSTER_HOME", "DAGSTER_EVENT_BATCH_SIZE"}
     assert settings.database_url is not None
     return {
@@ -68,51 +68,51 @@ def environment_of(settings: Settings) -> dict[str, str]:
     }
 
 
-class Remembered:
-    """A sandbox that makes each answer once and sends the same bytes from then on, so that it is hardly measured."""
+class CachingSandbox:
+    """A sandbox that makes each response once and then sends the cached bytes, so that it costs little time."""
 
     def __init__(self, sandbox: ASGIApp) -> None:
         self._sandbox = sandbox
-        self._answers: dict[tuple[str, bytes], list[Message]] = {}
+        self._responses: dict[tuple[str, bytes], list[Message]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer an ASGI request."""
-        asked = (scope["path"], scope["query_string"])
-        if asked not in self._answers:
+        """Respond to an ASGI request."""
+        request = (scope["path"], scope["query_string"])
+        if request not in self._responses:
             sent: list[Message] = []
 
             async def keep(message: Message) -> None:
                 sent.append(message)
 
             await self._sandbox(scope, receive, keep)
-            self._answers[asked] = sent
-        for message in self._answers[asked]:
+            self._responses[request] = sent
+        for message in self._responses[request]:
             await send(message)
 
 
-def _serve(config: SandboxConfig, remembered: bool, told: Connection) -> None:
+def _serve(config: SandboxConfig, cached: bool, parent: Connection) -> None:
     server = sandbox_server(config)
-    if remembered:
-        server.config.app = Remembered(server.config.app)  # type: ignore[arg-type]
+    if cached:
+        server.config.app = CachingSandbox(server.config.app)  # type: ignore[arg-type]
     with listen(LOOPBACK, 0) as door:
-        told.send(base_url(door))
+        parent.send(base_url(door))
         server.run([door])
 
 
 @contextmanager
-def sandbox(config: SandboxConfig | None = None, *, remembered: bool = False) -> Iterator[str]:
-    """The project's sandbox in a process of its own; its address.
+def sandbox(config: SandboxConfig | None = None, *, cached: bool = False) -> Iterator[str]:
+    """Run the project's sandbox in a process of its own, and yield its URL.
 
     Args:
         config: its options.
-        remembered: whether it sends again what it has sent before. Only for one who asks nothing but bars: its answers
-            don't change, and it counts no requests.
+        cached: True to send each response again from a cache. Only for requests of bars: such responses don't change,
+            and it counts no requests.
     """
-    told, tell = SPAWN.Pipe(duplex=False)
-    process = SPAWN.Process(target=_serve, args=(config or SandboxConfig(), remembered, tell), daemon=True)
+    receiver, sender = SPAWN.Pipe(duplex=False)
+    process = SPAWN.Process(target=_serve, args=(config or SandboxConfig(), cached, sender), daemon=True)
     process.start()
     try:
-        yield told.recv()
+        yield receiver.recv()
     finally:
         process.terminate()
         process.join()
@@ -120,7 +120,7 @@ def sandbox(config: SandboxConfig | None = None, *, remembered: bool = False) ->
 
 @dataclass(frozen=True)
 class Measured:
-    """What a function took in a process of its own, beyond what its imports had: seconds, and MiB at its peak."""
+    """A measured call: seconds, peak memory in MiB beyond that of the imports, and the result."""
 
     seconds: float
     mib: float
@@ -128,7 +128,7 @@ class Measured:
 
 
 def measured(function: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> Measured:
-    """Call a function in a process of its own, once everything it needs is imported."""
+    """Measure a function's call in a process of its own, after its imports."""
     with ProcessPoolExecutor(1, mp_context=SPAWN) as process:
         return process.submit(_measure, function, args, kwargs).result()
 
@@ -138,7 +138,7 @@ def _measure(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[
 
 
 def measured_here(function: Callable[[], Any]) -> Measured:
-    """Call a function in this process."""
+    """Measure a function's call in this process."""
     imported = peak_mib()
     begun = time.perf_counter()
     result = function()
@@ -146,19 +146,19 @@ def measured_here(function: Callable[[], Any]) -> Measured:
 
 
 def peak_mib() -> float:
-    """The most memory this process has held, in MiB."""
+    """Return the peak memory of this process, in MiB."""
     status = Path("/proc/self/status")
     if not status.exists():  # macOS, which counts in bytes
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    # On Linux what getrusage says has the parent's peak in it.
+    # On Linux getrusage includes the parent's peak.
     return int(status.read_text(encoding="ascii").partition("VmHWM:")[2].split()[0]) / 1024
 
 
 def wall_seconds(command: Sequence[str | Path], environment: Mapping[str, str]) -> float:
-    """How long a command takes from its start to its end, as whoever types it waits for it.
+    """Run a command, and return the seconds from its start to its end.
 
     Raises:
-        CalledProcessError: it failed.
+        CalledProcessError: the command failed.
     """
     begun = time.perf_counter()
     subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True)
@@ -166,19 +166,19 @@ def wall_seconds(command: Sequence[str | Path], environment: Mapping[str, str]) 
 
 
 def program(name: str) -> Path:
-    """A program of this environment."""
+    """Return the path of a program of this environment."""
     return Path(sys.executable).with_name(name)
 
 
 def statements(engine: Engine, *several: str) -> None:
-    """Run statements, each committed by itself, as VACUUM needs it."""
+    """Run statements outside of a transaction, as VACUUM requires."""
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         for statement in several:
             connection.execute(text(statement))
 
 
 def stocks(count: int) -> list[Symbol]:
-    """So many stocks that only the sandbox knows: its bars of them are generated."""
+    """Return so many stocks that exist only in the sandbox, which generates their bars."""
     letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
     names = [f"Z{one}{two}{three}" for one in letters for two in letters for three in letters]
     return [Symbol.of(name, "stock") for name in names[:count]]

@@ -1,1 +1,1 @@
-"""Long runs that show how the whole behaves under load and faults, each its own command, no part of `make bench`."""
+"""Campaigns: long runs under load and faults, each a command of its own. `make bench` leaves them out."""

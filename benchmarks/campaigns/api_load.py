@@ -105,7 +105,7 @@ def served(environment: Mapping[str, str]) -> Iterator[tuple[str, psutil.Process
 
 
 def answers(url: str) -> bool:
-    """Whether the API answers yet."""
+    """Return True if the API responds."""
     try:
         return requests.get(f"{url}/health", timeout=5).ok
     except requests.RequestException:

@@ -1,4 +1,4 @@
-"""Two hundred backfills posted at once, half of them the same: how they are answered, and how many runs come of them.
+"""Two hundred backfills posted at once, half of them the same: the responses, and the runs.
 
 Run it with `python -m benchmarks.campaigns.backfill_posts`; it takes two minutes. `market-pipeline up --sandbox` runs
 beside it, in a data folder of its own. It exits with 1 if any was answered with an error that isn't a documented limit,

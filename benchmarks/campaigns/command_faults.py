@@ -22,7 +22,7 @@ from market_pipeline.warehouse.schema import migrate
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 
 SECONDS, GRACE = 20, 40
-"""A command is told to stop after so long, as `up` and `api` have to be, and has so long to end."""
+"""Seconds until a command is stopped, as `up` and `api` must be, and seconds for it to end."""
 
 ROLE = "campaign"
 COMMANDS = (

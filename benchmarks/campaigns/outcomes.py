@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """Whose doing an outcome is."""
+    """Cause of an outcome."""
 
     ANSWERED = "answered"
     LIMIT = "by a documented limit"

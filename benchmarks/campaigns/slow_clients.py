@@ -1,4 +1,4 @@
-"""Slow clients of the API: they send or take a byte a second, and open another connection once theirs is ended."""
+"""Slow clients of the API: they send or read a byte a second, and reconnect when disconnected."""
 
 import socket
 import threading
@@ -15,8 +15,9 @@ from benchmarks.campaigns.outcomes import Kind, Outcomes
 TICK = 1.0
 HEAD, BODY, READER = "header at a byte a second", "body at a byte a second", "response at a byte a second"
 LONGEST = {HEAD: 20.0, BODY: 20.0, READER: 75.0}
-"""Seconds after which a slow connection should have been ended: twice the documented limits, and for a reader the 30 s
-that it may wait for its place."""
+"""Seconds until the API should have ended a slow connection.
+
+They are twice the documented limits, and for a reader also the 30 s that it may wait for its place."""
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""A small fault campaign: each kind of disturbance once, and a check that disturbances are detected."""
+"""The fault campaign in small: each kind of disturbance once, and a test that it detects each kind of damage."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,10 +7,17 @@ from typing import LiteralString
 import psycopg
 import pytest
 
-from market_pipeline_tests.fault_campaign.checks import REFERENCE, wrong
-from market_pipeline_tests.fault_campaign.scenarios import Blow, Command, How, Moment, Scenario, drawn
+from market_pipeline_tests.fault_campaign.checks import REFERENCE, list_problems
+from market_pipeline_tests.fault_campaign.scenarios import (
+    Command,
+    Interruption,
+    Method,
+    Moment,
+    Scenario,
+    draw_scenario,
+)
 from market_pipeline_tests.fault_campaign.stage import Stage, running_stage
-from market_pipeline_tests.fault_campaign.trial import reference, tried
+from market_pipeline_tests.fault_campaign.trial import load_reference, try_scenario
 
 SECOND = Command(
     ("backfill", "--symbols", "MU,SQ,AAPL", "--start", "2023-03-01", "--end", "2023-06-30", "--quiet"), 0.5
@@ -18,24 +25,24 @@ SECOND = Command(
 SCENARIOS = (
     Scenario(
         1,
-        (Blow(How.KILL, Moment("symbols", 5)),),
+        (Interruption(Method.KILL, Moment("symbols", 5)),),
         ("500:0.1", "missing_fields:0.3", "impossible_bars:0.3"),
         (Command(), SECOND),
     ),
-    Scenario(2, (Blow(How.POSTGRES_KILLED, Moment("symbols", 3)),), ("slow=0*9", "unknown_key")),
+    Scenario(2, (Interruption(Method.POSTGRES_KILLED, Moment("symbols", 3)),), ("slow=0*9", "unknown_key")),
 )
 
 DAMAGE = {
     "DELETE FROM market_data WHERE symbol = 'MU' AND date = '2023-05-03'": (
         "the content's hash is",
         "1 cells of MU have another colour",
-        "-1 bars more than accounts say",
-        "1 sessions that are said to have no bar",
+        "-1 bars more than load records count",
+        "1 sessions whose state is not loaded",
     ),
     "UPDATE market_data SET vwap = vwap + 0.01 WHERE symbol = 'SQ' AND date = '2023-05-03'": ("the content's hash is",),
-    "UPDATE market_data SET flags = '{odd}' WHERE symbol = 'SQ' AND date = '2023-05-03'": ("bars are flagged",),
+    "UPDATE market_data SET flags = '{odd}' WHERE symbol = 'SQ' AND date = '2023-05-03'": ("flags differ",),
     "UPDATE backfill_history SET loaded = 249, records_imported = 249, unchanged = 1 WHERE symbol = 'MU'": (
-        "1 bars more than accounts say",
+        "1 bars more than load records count",
     ),
     "UPDATE tracked_symbols SET backfill_status = 'failed' WHERE symbol = 'MU'": ("1 symbols not completed",),
 }
@@ -45,7 +52,7 @@ DAMAGE_IN_DAGSTER = {
     "DROP TABLE kvs": ("Dagster's tables are not all there",),
     "DELETE FROM event_logs WHERE asset_key LIKE '%MU%'": ("250 cells of MU have another colour",),
 }
-"""What no crash may leave behind, and how the campaign names it."""
+"""Damage that no crash may cause, and the campaign's description of it."""
 
 
 @pytest.fixture(scope="module")
@@ -58,13 +65,13 @@ def stage() -> Iterator[Stage]:
 @pytest.fixture(scope="module")
 def expected(stage: Stage) -> str:
     """The reference's hash."""
-    return reference(stage)
+    return load_reference(stage)
 
 
 def test_one_undisturbed_run_repairs_every_kind_of_disturbance(stage: Stage, expected: str) -> None:
-    trials = [tried(stage, scenario, expected) for scenario in SCENARIOS]
-    assert [trial.wrong for trial in trials] == [[], []], "\n".join(map(str, trials))
-    assert [tuple(trial.struck) for trial in trials] == [scenario.blows for scenario in SCENARIOS]
+    trials = [try_scenario(stage, scenario, expected) for scenario in SCENARIOS]
+    assert [trial.problems for trial in trials] == [[], []], "\n".join(map(str, trials))
+    assert [tuple(trial.made) for trial in trials] == [scenario.interruptions for scenario in SCENARIOS]
 
 
 @pytest.mark.parametrize(("suffix", "damage"), [("", DAMAGE), ("_dagster", DAMAGE_IN_DAGSTER)])
@@ -75,17 +82,17 @@ def test_forbidden_leftovers_of_a_crash_are_detected(
         damaged = f"damaged{suffix}_{number}"
         stage.create(damaged, REFERENCE)
         stage.create(f"{damaged}_dagster", f"{REFERENCE}_dagster")
-        assert list(wrong(stage, damaged, Scenario(0), expected)) == []
+        assert list(list_problems(stage, damaged, Scenario(0), expected)) == []
         with psycopg.connect(stage.server.url(f"{damaged}{suffix}").get_secret_value()) as connection:
             connection.execute(statement)
-        found = "; ".join(wrong(stage, damaged, Scenario(0), expected))
+        found = "; ".join(list_problems(stage, damaged, Scenario(0), expected))
         assert [words for words in seen if words not in found] == [], found
 
 
 def test_a_seed_is_always_the_same_scenario_and_fifty_hold_every_kind() -> None:
-    scenarios = [drawn(seed) for seed in range(1, 51)]
-    assert scenarios == [drawn(seed) for seed in range(1, 51)]
-    hits = Counter(blow.how for scenario in scenarios for blow in scenario.blows)
-    assert min(hits[how] for how in How) >= 3
+    scenarios = [draw_scenario(seed) for seed in range(1, 51)]
+    assert scenarios == [draw_scenario(seed) for seed in range(1, 51)]
+    hits = Counter(each.method for scenario in scenarios for each in scenario.interruptions)
+    assert min(hits[method] for method in Method) >= 3
     assert sum(len(scenario.commands) > 1 for scenario in scenarios) >= 10
     assert sum(bool(scenario.faults) for scenario in scenarios) >= 10

@@ -1,5 +1,5 @@
-"""The fault campaign: random interruptions of a year's load of 15 symbols, and what must hold after one quiet run.
+"""Fault campaign: random interruptions of a year's load of 15 symbols, and checks after one undisturbed run.
 
-`scenarios` says what happens, `stage` is where, `play` makes it happen, `checks` looks at what is left, `campaign` is
-the command.
+`scenarios` draws the interruptions, `stage` has the servers, `play` runs a scenario, `checks` compares the results,
+`trial` does all of it for one scenario, and `campaign` is the command.
 """

@@ -1,4 +1,4 @@
-"""What must hold once a scenario is over and one undisturbed run has mended it. Looks only."""
+"""Checks of a warehouse after a scenario and one undisturbed run. They only read."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ from market_pipeline_tests.fault_campaign.scenarios import FIRST_DAY, LAST_DAY, 
 from market_pipeline_tests.fault_campaign.stage import SYMBOLS, Stage
 
 REFERENCE = "reference"
-"""The warehouse of every stage that one undisturbed run has filled."""
+"""Name of the warehouse, on every stage, that one undisturbed run has filled."""
 
 CONTENT: LiteralString = """
 SELECT symbol, date, time, open, high, low, close, volume, vwap, transactions
@@ -48,7 +48,7 @@ SELECT table_name::text FROM information_schema.tables WHERE table_schema = 'pub
 UNION ALL SELECT name FROM secondary_indexes WHERE migration_completed IS NOT NULL
 ORDER BY 1
 """
-"""Dagster's tables, and the marks without which it takes them for older than they are."""
+"""Dagster's tables, and the marks of finished data migrations, without which it reads them as older tables."""
 
 WAITING_CHECKS: LiteralString = """
 SELECT count(*) FROM (
@@ -59,62 +59,62 @@ SELECT count(*) FROM (
 
 NONE_OF: dict[str, LiteralString] = {
     "bars twice": "SELECT count(*) - count(DISTINCT (symbol, date)) FROM market_data",
-    "accounts that don't reconcile": """
+    "load records that don't reconcile": """
         SELECT count(*) FROM backfill_history WHERE fetched <> loaded + revised + unchanged + rejected
     """,
-    "bars more than accounts say were loaded": """
+    "bars more than load records count as loaded": """
         SELECT (SELECT count(*) FROM market_data) - (SELECT coalesce(sum(loaded), 0) FROM backfill_history)
     """,
-    "revisions more than accounts say": """
+    "revisions more than load records count": """
         SELECT (SELECT count(*) FROM market_data_revisions) - (SELECT coalesce(sum(revised), 0) FROM backfill_history)
     """,
     "revisions equal to what replaced them": UNCHANGED_REVISIONS,
-    "sessions that are said to have no bar": """
+    "sessions whose state is not loaded": """
         SELECT count(*) FROM session_states WHERE date <= '2023-12-31' AND state <> 'loaded'
     """,
     "symbols not completed": "SELECT count(*) FROM tracked_symbols WHERE backfill_status <> 'completed'",
 }
-"""What a warehouse must hold none of, and how it is counted."""
+"""Queries that count problems; each must return 0."""
 
 ONLY_WITH: dict[LiteralString, Sequence[str]] = {
     "SELECT count(*) FROM market_data_revisions": ("missing_fields:",),
     "SELECT count(*) FROM rejected_bars": ("missing_fields=c:", "out_of_range_bars:", "impossible_bars:"),
 }
-"""Counts of what there can only be where the vendor's answers had one of these faults."""
+"""Queries that may return more than 0 only if the vendor's responses had one of these faults."""
 
 
 def content_hash(stage: Stage, database: str) -> str:
-    """One word for all bars of a warehouse: any value of any bar changes it."""
+    """Return a hash of all bars of a warehouse; any value of any bar changes it."""
     [(found,)] = _rows(stage, database, HASH)
     return str(found)
 
 
-def wrong(stage: Stage, database: str, scenario: Scenario, reference: str) -> Iterator[str]:
-    """What is not as it must be, each in a few words; nothing if all is well."""
+def list_problems(stage: Stage, database: str, scenario: Scenario, reference: str) -> Iterator[str]:
+    """Yield a description of each problem in the warehouse and in Dagster."""
     found = content_hash(stage, database)
     if found != reference:
         yield f"the content's hash is {found}"
     if _rows(stage, database, FLAGS) != _rows(stage, REFERENCE, FLAGS):
-        yield "bars are flagged otherwise than in the reference"
+        yield "flags differ from the reference"
     for name, query in NONE_OF.items():
         if count := _count(stage, database, query):
             yield f"{count} {name}"
     for query, faults in ONLY_WITH.items():
         blamed = any(rule.startswith(fault) for rule in scenario.faults for fault in faults)
         if not blamed and (count := _count(stage, database, query)):
-            yield f"{count} {query.split()[-1]} though the vendor gave no cause"
-    yield from _wrong_in_dagster(stage, database)
+            yield f"{count} {query.split()[-1]} without such a fault of the vendor"
+    yield from _list_problems_in_dagster(stage, database)
 
 
-def unfinished(stage: Stage, database: str, reference: str) -> Iterator[str]:
-    """What is amiss where a load of the whole year has just said that it is done."""
+def list_unfinished(stage: Stage, database: str, reference: str) -> Iterator[str]:
+    """Yield a description of what is missing after a load of the whole year has reported success."""
     if content_hash(stage, database) != reference:
-        yield "a load that said it was done has not loaded everything"
-    yield from _wrong_cells(stage, database)
+        yield "a load that reported success has not loaded everything"
+    yield from _list_wrong_cells(stage, database)
 
 
-def _wrong_in_dagster(stage: Stage, database: str) -> Iterator[str]:
-    """Missing tables, and runs that never end."""
+def _list_problems_in_dagster(stage: Stage, database: str) -> Iterator[str]:
+    """Yield missing tables, waiting checks, runs that never end, and wrong cells."""
     if _rows(stage, f"{database}_dagster", MADE_IN_DAGSTER) != _rows(stage, f"{REFERENCE}_dagster", MADE_IN_DAGSTER):
         yield "Dagster's tables are not all there"
     if count := _count(stage, f"{database}_dagster", WAITING_CHECKS):
@@ -122,19 +122,19 @@ def _wrong_in_dagster(stage: Stage, database: str) -> Iterator[str]:
     with _storage(stage, database) as storage:
         for run in storage.run_storage.get_runs(RunsFilter(statuses=NOT_FINISHED_STATUSES)):
             yield f"run {run.run_id} is {run.status.value} for ever"
-    yield from _wrong_cells(stage, database)
+    yield from _list_wrong_cells(stage, database)
 
 
-def _wrong_cells(stage: Stage, database: str) -> Iterator[str]:
-    """Cells of the UI that are green without a bar, or grey with one."""
+def _list_wrong_cells(stage: Stage, database: str) -> Iterator[str]:
+    """Yield cells of the UI that are green without a bar, or grey with one."""
     held: defaultdict[str, set[str]] = defaultdict(set)
     for symbol, session in _rows(stage, database, "SELECT symbol, date::text FROM market_data"):
         held[symbol].add(session)
     with _storage(stage, database) as storage:
         for name in DEFAULT_BACKFILL:
             green = storage.event_log_storage.get_materialized_partitions(AssetKey(["market_data", name]))
-            if amiss := len(green ^ held[name]):
-                yield f"{amiss} cells of {name} have another colour than market_data says"
+            if count := len(green ^ held[name]):
+                yield f"{count} cells of {name} have another colour than market_data says"
 
 
 @contextmanager
@@ -148,16 +148,16 @@ def _storage(stage: Stage, database: str) -> Iterator[MarketPipelineStorage]:
 
 
 def differs_from_vendor(stage: Stage, database: str) -> bool:
-    """Whether a warehouse holds anything but what the vendor answers, asked symbol by symbol without any loading."""
+    """Return True if a warehouse's bars differ from the vendor's, fetched symbol by symbol without loading."""
     frames = []
     with PolygonClient(stage.calm, None, source="sandbox", limiter=LocalLimiter(60_000)) as client:
         for symbol in sorted(SYMBOLS):
             frame = client.daily_bars(symbol, FIRST_DAY, LAST_DAY).frame
             frames.append(frame.assign(symbol=symbol.name))
     columns = ["symbol", "date", "time", *VALUE_COLUMNS]
-    said = pd.concat(frames, ignore_index=True)[columns]
+    sent = pd.concat(frames, ignore_index=True)[columns]
     held = pd.DataFrame(_rows(stage, database, CONTENT), columns=columns)
-    return not held.astype(said.dtypes.to_dict()).equals(said)
+    return not held.astype(sent.dtypes.to_dict()).equals(sent)
 
 
 def _count(stage: Stage, database: str, query: LiteralString) -> int:

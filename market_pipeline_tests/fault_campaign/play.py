@@ -1,4 +1,4 @@
-"""Playing a scenario: its commands are started, and each blow falls at its moment. What is left then, `checks` sees."""
+"""Execution of a scenario: start its commands, and interrupt them at the scenario's moments."""
 
 import signal
 import time
@@ -9,28 +9,28 @@ import psycopg
 
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
-from market_pipeline_tests.fault_campaign.scenarios import Blow, How, Measure, Moment, Scenario
+from market_pipeline_tests.fault_campaign.scenarios import Interruption, Measure, Method, Moment, Scenario
 from market_pipeline_tests.fault_campaign.stage import COMMAND_SECONDS, Backfill, Ended, Stage, StageError
 
-_TO_BACKFILL = {How.KILL: signal.SIGKILL, How.TERMINATE: signal.SIGTERM}
+_TO_BACKFILL = {Method.KILL: signal.SIGKILL, Method.TERMINATE: signal.SIGTERM}
 _COUNTS: dict[Measure, tuple[str, str]] = {
     "tables": ("_dagster", "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"),
     "events": ("_dagster", "SELECT count(*) FROM event_logs"),
     "symbols": ("", "SELECT count(*) FROM backfill_history"),
 }
-_BETWEEN_LOOKS = 0.005
+_POLL_SECONDS = 0.005
 
 
 @dataclass(frozen=True)
 class Played:
-    """What came of a scenario's commands, and the blows that fell before all had ended."""
+    """The results of a scenario's commands, and the interruptions made before all had ended."""
 
     ended: Sequence[Ended]
-    struck: Sequence[Blow]
+    made: Sequence[Interruption]
 
 
 class Gauge:
-    """How far a scenario has got, from its beginning on. A database that isn't there, or is down, holds nothing."""
+    """Progress of a scenario since its start. A database that is missing or down counts as empty."""
 
     def __init__(self, stage: Stage, database: str) -> None:
         self._stage = stage
@@ -40,11 +40,11 @@ class Gauge:
 
     @property
     def seconds(self) -> float:
-        """Since the beginning."""
+        """Seconds since the start."""
         return time.monotonic() - self._began
 
     def reached(self, moment: Moment) -> bool:
-        """Whether it has got that far."""
+        """Return True if the scenario has reached that moment."""
         far = self.seconds if moment.measure == "seconds" else self._count(*_COUNTS[moment.measure])
         return far >= moment.amount
 
@@ -69,62 +69,64 @@ class Gauge:
 
 
 class Play:
-    """One scenario under way: the commands started so far, the blows that fell, and those that are still to come."""
+    """One scenario under way: the commands started, the interruptions made, and those to come."""
 
     def __init__(self, stage: Stage, database: str, scenario: Scenario, vendor: str) -> None:
         self._stage = stage
         self._database = database
         self._vendor = vendor
         self._to_start = list(scenario.commands)
-        self._to_fall = list(scenario.blows)
+        self._to_make = list(scenario.interruptions)
         self._gauge = Gauge(stage, database)
         self._backfills: list[Backfill] = []
-        self._struck: list[Blow] = []
+        self._made: list[Interruption] = []
 
-    def to_its_end(self) -> Played:
-        """Start and strike until all commands have ended.
+    def run_to_end(self) -> Played:
+        """Start and interrupt commands until all have ended.
 
         Raises:
-            StageError: one takes too long.
+            StageError: a command takes more than COMMAND_SECONDS.
         """
         while self._to_start or any(backfill.under_way for backfill in self._backfills):
             if self._gauge.seconds > COMMAND_SECONDS:
                 raise StageError(f"a disturbed backfill has not ended after {COMMAND_SECONDS} seconds")
             if self._to_start and self._gauge.seconds >= self._to_start[0].after:
                 self._backfills.append(self._stage.start(self._to_start.pop(0), self._database, self._vendor))
-            for blow in [blow for blow in self._to_fall if self._gauge.reached(blow.when)]:
-                self._strike(blow)
-            time.sleep(_BETWEEN_LOOKS)
-        return Played([backfill.wait(0) for backfill in self._backfills], self._struck)
+            for interruption in [
+                interruption for interruption in self._to_make if self._gauge.reached(interruption.when)
+            ]:
+                self._interrupt(interruption)
+            time.sleep(_POLL_SECONDS)
+        return Played([backfill.wait(0) for backfill in self._backfills], self._made)
 
     def close(self) -> None:
-        """End what has not ended."""
+        """End the commands that have not ended."""
         self._gauge.close()
         for backfill in self._backfills:
             backfill.end()
 
-    def _strike(self, blow: Blow) -> None:
-        if blow.how in _TO_BACKFILL:
-            if blow.command >= len(self._backfills):
-                return  # it falls as soon as there is somebody to hit
-            if self._backfills[blow.command].under_way:
-                self._backfills[blow.command].send(_TO_BACKFILL[blow.how])
-                self._struck.append(blow)
+    def _interrupt(self, interruption: Interruption) -> None:
+        if interruption.method in _TO_BACKFILL:
+            if interruption.command >= len(self._backfills):
+                return  # its command has not started yet
+            if self._backfills[interruption.command].under_way:
+                self._backfills[interruption.command].send(_TO_BACKFILL[interruption.method])
+                self._made.append(interruption)
         else:
-            self._stage.restart(blow.how)
-            self._struck.append(blow)
-        self._to_fall.remove(blow)
+            self._stage.restart(interruption.method)
+            self._made.append(interruption)
+        self._to_make.remove(interruption)
 
 
 def play(stage: Stage, database: str, scenario: Scenario) -> Played:
-    """The disturbed part of a scenario, until its last command has ended.
+    """Run the disturbed part of a scenario, until its last command has ended.
 
     Raises:
-        StageError: a command takes too long.
+        StageError: a command takes more than COMMAND_SECONDS.
     """
     with running_sandbox(SandboxConfig(faults=scenario.faults, seed=scenario.seed)) as vendor:
         under_way = Play(stage, database, scenario, vendor)
         try:
-            return under_way.to_its_end()
+            return under_way.run_to_end()
         finally:
             under_way.close()

@@ -1,4 +1,4 @@
-"""What happens in a scenario, drawn from its seed. Data only: nothing is started or broken here."""
+"""Scenarios, drawn from a seed: data only, nothing is started or interrupted here."""
 
 import random
 from collections.abc import Sequence
@@ -18,11 +18,11 @@ Measure = Literal["seconds", "tables", "events", "symbols"]
 
 Kind = Literal["killed", "postgres", "faults", "outage", "two at once"]
 KINDS: dict[Kind, int] = {"killed": 3, "postgres": 2, "faults": 2, "outage": 1, "two at once": 2}
-"""What can happen, and how often beside the others."""
+"""Kinds of disturbance with their weights."""
 
 
-class How(StrEnum):
-    """What a blow does: the first two to a backfill, the others to PostgreSQL, which is started again at once."""
+class Method(StrEnum):
+    """Method of an interruption: the first two hit a backfill, the others PostgreSQL, which restarts at once."""
 
     KILL = "kill -9"
     TERMINATE = "SIGTERM"
@@ -31,12 +31,12 @@ class How(StrEnum):
     POSTGRES_FAST = "PostgreSQL restarted"
 
 
-ON_POSTGRES = (How.POSTGRES_KILLED, How.POSTGRES_IMMEDIATE, How.POSTGRES_FAST)
+ON_POSTGRES = (Method.POSTGRES_KILLED, Method.POSTGRES_IMMEDIATE, Method.POSTGRES_FAST)
 
 
 @dataclass(frozen=True)
 class Moment:
-    """When a blow falls: as soon as what is measured has got that far."""
+    """Moment of an interruption: as soon as `measure` has reached `amount`."""
 
     measure: Measure
     amount: float
@@ -46,15 +46,15 @@ class Moment:
 
 
 @dataclass(frozen=True)
-class Blow:
-    """One interruption. `command` is the place of the backfill that is hit; it means nothing where PostgreSQL is."""
+class Interruption:
+    """One interruption. `command` is the index of the backfill it hits, without meaning for PostgreSQL."""
 
-    how: How
+    method: Method
     when: Moment
     command: int = 0
 
     def __str__(self) -> str:
-        return f"{self.how}{f' of backfill {self.command + 1}' if self.command else ''} at {self.when}"
+        return f"{self.method}{f' of backfill {self.command + 1}' if self.command else ''} at {self.when}"
 
 
 @dataclass(frozen=True)
@@ -70,49 +70,53 @@ class Scenario:
     """Disturbed backfills of one database: the commands, what hits them, and the sandbox's fault rules."""
 
     seed: int
-    blows: tuple[Blow, ...] = ()
+    interruptions: tuple[Interruption, ...] = ()
     faults: tuple[str, ...] = ()
     commands: tuple[Command, ...] = (Command(),)
 
     def __str__(self) -> str:
         two = [f"a second backfill at {command.after:g} seconds" for command in self.commands[1:]]
         vendor = [f"vendor {' '.join(self.faults)}"] if self.faults else []
-        return "; ".join([*two, *map(str, self.blows), *vendor])
+        return "; ".join([*two, *map(str, self.interruptions), *vendor])
 
 
 PASSING = ("429=0", "500", "html", "truncate", "bad_json", "reset", "slow=0.5")
-"""Faults after which the client asks again, which takes it a second or more."""
+"""Faults that the client retries, after a second or more."""
 
 WRONG = (
     "empty", "results_null", "not_authorized_200", "eod403", "history403", "plan403", "unknown_key", "wrong_adjusted",
     "foreign_next_url", "repeated_next_url", "trailing_empty_page", "duplicate_rows", "missing_fields",
     "missing_fields=c", "out_of_range_bars", "impossible_bars",
 )  # fmt: skip
-"""Faults that an answer is refused for, or that leave bars out, spoil them or change nothing."""
+"""Faults for which a response is rejected, or that omit bars, spoil them or change nothing."""
 
 OUTAGES = ("500", "reset", "429=0", "unknown_key", "plan403", "hang")
-"""Ways in which a vendor goes away."""
+"""Faults of a vendor that goes away."""
 
 
-def drawn(seed: int) -> Scenario:
-    """The scenario of a seed, always the same: one to three kinds of disturbance, at random times."""
+def draw_scenario(seed: int) -> Scenario:
+    """Return the scenario of a seed, always the same: one to three kinds of disturbance, at random times."""
     chance = random.Random(seed)
     kinds = chance.sample(list(KINDS), chance.randint(1, 3), counts=KINDS.values())
     commands = (Command(), _second(chance)) if "two at once" in kinds else (Command(),)
-    blows = []
+    interruptions = []
     if "killed" in kinds:
-        how = chance.choices((How.KILL, How.TERMINATE), (4, 1))[0]
-        blows.append(Blow(how, _any_moment(chance), chance.randrange(len(commands))))
+        method = chance.choices((Method.KILL, Method.TERMINATE), (4, 1))[0]
+        interruptions.append(Interruption(method, _any_moment(chance), chance.randrange(len(commands))))
     if "postgres" in kinds:
-        blows.append(Blow(chance.choice(ON_POSTGRES), chance.choice([_while_loading, _any_moment])(chance)))
+        interruptions.append(
+            Interruption(chance.choice(ON_POSTGRES), chance.choice([_while_loading, _any_moment])(chance))
+        )
     faults = _faults(chance) if "faults" in kinds else ()
     if "outage" in kinds:
         outage = _outage(chance)
         faults += outage
         if "hang" in outage or len(commands) > 1:
-            # Its user gives up: through all its retries and timeouts, this would take minutes.
-            blows += [Blow(How.KILL, Moment("seconds", _seconds(chance, 5, 9)), n) for n in range(len(commands))]
-    return Scenario(seed, tuple(blows), faults, commands)
+            # A user would stop it: with all its retries and timeouts it takes minutes.
+            interruptions += [
+                Interruption(Method.KILL, Moment("seconds", _seconds(chance, 5, 9)), n) for n in range(len(commands))
+            ]
+    return Scenario(seed, tuple(interruptions), faults, commands)
 
 
 def _seconds(chance: random.Random, least: float, most: float) -> float:
@@ -120,12 +124,12 @@ def _seconds(chance: random.Random, least: float, most: float) -> float:
 
 
 def _any_moment(chance: random.Random) -> Moment:
-    """From the imports on, through the making of Dagster's tables and the planning, to the last symbol."""
+    """Return a moment between the imports and the last symbol."""
     return chance.choice(
         [
             Moment("seconds", _seconds(chance, 0.1, 9)),
             Moment("tables", chance.randint(1, 22)),
-            Moment("events", chance.randint(1, 3750)),  # one a symbol and session is planned
+            Moment("events", chance.randint(1, 3750)),  # one planned event per symbol and session
             _while_loading(chance),
         ]
     )
@@ -142,12 +146,12 @@ def _faults(chance: random.Random) -> tuple[str, ...]:
 
 
 def _outage(chance: random.Random) -> tuple[str, ...]:
-    """So many good answers, marked by a fault that does nothing, and then no more."""
+    """Return rules for so many good responses, counted by a fault without effect, and then an outage."""
     return (f"slow=0*{chance.randint(8, 14)}", chance.choice(OUTAGES))
 
 
 def _second(chance: random.Random) -> Command:
-    """Some of the same symbols over a part of the same year, while the first is at work."""
+    """Return a second backfill of some of the symbols over a part of the year, during the first."""
     symbols = chance.sample(DEFAULT_BACKFILL, chance.randint(2, 15))
     start = FIRST_DAY + timedelta(days=chance.randint(0, 350))
     end = min(start + timedelta(days=chance.choice([7, 30, 120, 365])), LAST_DAY)

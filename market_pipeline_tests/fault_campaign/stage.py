@@ -1,4 +1,4 @@
-"""Where scenarios are played: a PostgreSQL and a sandbox of one's own, databases copied from a template, real commands.
+"""Stages of scenarios: a PostgreSQL and a sandbox each, databases copied from a template, and real commands.
 
 Everything started here is ended here, by its own id.
 """
@@ -26,22 +26,22 @@ from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database import create_warehouse_engine
 from market_pipeline.warehouse.schema import migrate
 from market_pipeline.warehouse.tracked_symbols import add_symbols
-from market_pipeline_tests.fault_campaign.scenarios import Command, How
+from market_pipeline_tests.fault_campaign.scenarios import Command, Method
 
 SYMBOLS = tuple(Symbol.of(name, "stock") for name in DEFAULT_BACKFILL)
 VARIABLES = frozenset({*(name.upper() for name in Settings.model_fields), "DAGSTER_HOME", "DAGSTER_EVENT_BATCH_SIZE"})
-"""What of this machine's environment would reach the commands, and must not."""
+"""Environment variables of this machine that must not reach the commands."""
 
 COMMAND_SECONDS = 180
-"""The longest that a command may take, disturbed or not."""
+"""The most seconds of a command, disturbed or not."""
 
 EMPTY = "template_empty"
 _STOPPING_SECONDS = 30
-_TO_POSTGRES = {How.POSTGRES_KILLED: signal.SIGKILL, How.POSTGRES_IMMEDIATE: signal.SIGQUIT}
+_TO_POSTGRES = {Method.POSTGRES_KILLED: signal.SIGKILL, Method.POSTGRES_IMMEDIATE: signal.SIGQUIT}
 
 
 class StageError(Exception):
-    """The campaign itself can't go on."""
+    """The campaign itself can't continue."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Ended:
     """A command that has ended: its exit code, or minus the signal that ended it, and its standard error."""
 
     code: int
-    said: str
+    stderr: str
 
 
 class Backfill:
@@ -68,23 +68,23 @@ class Backfill:
 
     @property
     def under_way(self) -> bool:
-        """Whether it has not ended."""
+        """True until the command has ended."""
         return self._process.poll() is None
 
     def send(self, number: signal.Signals) -> None:
-        """Send it a signal."""
+        """Send the command a signal."""
         self._process.send_signal(number)
 
     def end(self) -> None:
-        """Kill it if it has not ended."""
+        """Kill the command if it has not ended."""
         self._process.kill()
         self._process.wait()
 
     def wait(self, seconds: float) -> Ended:
-        """What came of it.
+        """Wait for the end of the command, and return its result.
 
         Raises:
-            subprocess.TimeoutExpired: it has not ended within that time.
+            subprocess.TimeoutExpired: the command has not ended within that time.
         """
         self._process.wait(seconds)
         return Ended(self._process.returncode, self._log.read_text(errors="replace"))
@@ -99,20 +99,20 @@ class Stage:
 
     @property
     def data(self) -> Path:
-        """The data folder of its PostgreSQL."""
+        """Data folder of PostgreSQL."""
         return self.folder / "data"
 
     @property
     def server(self) -> embedded.Server:
-        """Its PostgreSQL, started again if it is down."""
+        """PostgreSQL of the stage, started again if it is down."""
         return embedded.ensure_running(self.data)
 
     def settings(self, database: str) -> Settings:
-        """The settings of a warehouse here."""
+        """Return the settings of a warehouse on this stage."""
         return Settings(_env_file=None, database_url=self.server.url(database), market_pipeline_data_dir=self.folder)
 
     def create(self, database: str, template: str = EMPTY) -> None:
-        """Make a database like another, by default a warehouse that tracks the symbols and holds no bar."""
+        """Copy a database, by default a warehouse that tracks the symbols and holds no bar."""
         statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
         self._execute(statement.format(sql.Identifier(database), sql.Identifier(template)))
 
@@ -133,10 +133,10 @@ class Stage:
         return Backfill(command, self.folder, environment)
 
     def run(self, command: Command, database: str) -> Ended:
-        """A command undisturbed, to its end.
+        """Run a command undisturbed to its end.
 
         Raises:
-            subprocess.TimeoutExpired: it takes too long.
+            subprocess.TimeoutExpired: it takes more than COMMAND_SECONDS.
         """
         backfill = self.start(command, database, self.calm)
         try:
@@ -144,25 +144,25 @@ class Stage:
         finally:
             backfill.end()
 
-    def restart(self, how: How) -> None:
-        """End PostgreSQL in one of three ways and start it again.
+    def restart(self, method: Method) -> None:
+        """Stop PostgreSQL by the given method and start it again.
 
         Raises:
-            StageError: it doesn't end.
+            StageError: PostgreSQL doesn't stop.
         """
-        if how in _TO_POSTGRES:
-            os.kill(self.server.pid, _TO_POSTGRES[how])
+        if method in _TO_POSTGRES:
+            os.kill(self.server.pid, _TO_POSTGRES[method])
             deadline = time.monotonic() + _STOPPING_SECONDS
             while embedded.running_server(self.data) is not None:
                 if time.monotonic() > deadline:
-                    raise StageError(f"PostgreSQL has not ended {_STOPPING_SECONDS} seconds after {how}")
+                    raise StageError(f"PostgreSQL has not ended {_STOPPING_SECONDS} seconds after {method}")
                 time.sleep(0.01)
         else:
             embedded.stop(self.data)
         embedded.ensure_running(self.data)
 
-    def make_empty(self) -> None:
-        """Make the warehouse that `create` copies."""
+    def make_template(self) -> None:
+        """Make the empty warehouse that `create` copies."""
         self._execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(EMPTY)))
         engine = create_warehouse_engine(self.server.url(EMPTY))
         migrate(engine)
@@ -176,13 +176,13 @@ class Stage:
 
 @contextmanager
 def running_stage(*, keep: bool = False) -> Iterator[Stage]:
-    """A stage that is gone afterwards, or only stopped where its folder is to be kept."""
+    """Open a stage, and remove it afterwards, or only stop it if `keep` is set."""
     folder = Path(tempfile.mkdtemp(prefix="market-pipeline-campaign-"))
     folder.chmod(0o755)
     try:
         with running_sandbox(SandboxConfig()) as calm:
             stage = Stage(folder, calm)
-            stage.make_empty()
+            stage.make_template()
             yield stage
     finally:
         if keep:

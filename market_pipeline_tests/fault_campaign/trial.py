@@ -1,98 +1,104 @@
-"""One scenario from an empty warehouse to the verdict: disturbed, mended by one undisturbed run, and looked at."""
+"""Trial of a scenario in an empty warehouse: disturbed, completed by one undisturbed run, and checked."""
 
 import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from market_pipeline_tests.fault_campaign.checks import REFERENCE, content_hash, differs_from_vendor, unfinished, wrong
+from market_pipeline_tests.fault_campaign.checks import (
+    REFERENCE,
+    content_hash,
+    differs_from_vendor,
+    list_problems,
+    list_unfinished,
+)
 from market_pipeline_tests.fault_campaign.play import play
-from market_pipeline_tests.fault_campaign.scenarios import Blow, Command, Scenario
+from market_pipeline_tests.fault_campaign.scenarios import Command, Interruption, Scenario
 from market_pipeline_tests.fault_campaign.stage import Ended, Stage, StageError
 
 DONE = 0
 DISTURBED = (DONE, 1, 3, -9, -15)
-"""How a disturbed command may end: with an exit code that is documented, or by the signal it was sent."""
+"""Exit codes of a disturbed command: those documented, and minus the signals it may be sent."""
 
 _LOST_CONNECTION = re.compile(
     r"^Exception during reset or similar\n.*?^psycopg2\.InterfaceError: connection already closed\n",
     re.MULTILINE | re.DOTALL,
 )
-"""What SQLAlchemy logs of a connection of Dagster's that PostgreSQL took with it; it is replaced by another."""
+"""SQLAlchemy's log of a connection of Dagster that ended with PostgreSQL; another one replaces it."""
 
 _TRACEBACK = re.compile(r"^Traceback \(most recent call last\):\n(?:[ ].*\n|\n)*(\S.*)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What came of a scenario: the blows that fell, how its commands ended and the quiet run last, what is wrong."""
+    """Result of a scenario: interruptions made, results of its commands (the undisturbed run last), and problems."""
 
     scenario: Scenario
-    struck: Sequence[Blow]
+    made: Sequence[Interruption]
     ended: Sequence[Ended]
-    wrong: Sequence[str]
+    problems: Sequence[str]
     seconds: float
 
     def __str__(self) -> str:
         codes = ", ".join(str(ended.code) for ended in self.ended)
-        verdict = f"FAILED: {'; '.join(self.wrong)}" if self.wrong else "hash ok"
-        missed = len(self.scenario.blows) - len(self.struck)
+        verdict = f"FAILED: {'; '.join(self.problems)}" if self.problems else "hash ok"
+        missed = len(self.scenario.interruptions) - len(self.made)
         late = f" ({missed} too late)" if missed else ""
         return (
             f"seed {self.scenario.seed:>3} {self.seconds:5.1f} s  {verdict}  exit codes {codes}: {self.scenario}{late}"
         )
 
 
-def reference(stage: Stage) -> str:
-    """The hash of what an undisturbed run loads into an empty warehouse.
+def load_reference(stage: Stage) -> str:
+    """Load an empty warehouse by an undisturbed run, and return its content's hash.
 
     Raises:
-        StageError: it fails, or what it loads isn't what the vendor answers.
+        StageError: the run fails, or its bars differ from the vendor's.
     """
     stage.create(REFERENCE)
     ended = stage.run(Command(), REFERENCE)
     if ended.code != DONE:
-        raise StageError(f"the undisturbed run ended with exit code {ended.code}: {ended.said}")
+        raise StageError(f"the undisturbed run ended with exit code {ended.code}: {ended.stderr}")
     if differs_from_vendor(stage, REFERENCE):
-        raise StageError("the undisturbed run has not loaded what the vendor answers")
+        raise StageError("the undisturbed run has not loaded the bars that the vendor sends")
     return content_hash(stage, REFERENCE)
 
 
-def tried(stage: Stage, scenario: Scenario, expected: str, *, keep: bool = False) -> Trial:
-    """Play a scenario in a warehouse of its own, mend it, and compare it with the reference's hash.
+def try_scenario(stage: Stage, scenario: Scenario, expected: str, *, keep: bool = False) -> Trial:
+    """Run a scenario in a warehouse of its own, complete it, and compare it with the reference's hash.
 
-    The warehouse is dropped afterwards, unless it is to be kept.
+    The warehouse is dropped afterwards, unless `keep` is set.
     """
     database = f"scenario_{scenario.seed}"
     began = time.monotonic()
     stage.create(database)
-    struck: Sequence[Blow] = ()
+    made: Sequence[Interruption] = ()
     ended: list[Ended] = []
-    amiss: list[str] = []
+    problems: list[str] = []
     try:
         played = play(stage, database, scenario)
-        struck, ended = played.struck, [*played.ended]
-        amiss += badly_ended(played.ended, DISTURBED)
+        made, ended = played.made, [*played.ended]
+        problems += list_bad_ends(played.ended, DISTURBED)
         if played.ended[0].code == DONE and not scenario.faults:
-            amiss += unfinished(stage, database, expected)
+            problems += list_unfinished(stage, database, expected)
         ended.append(stage.run(Command(), database))
-        amiss += badly_ended(ended[-1:], (DONE,))
-        amiss += wrong(stage, database, scenario, expected)
-    except Exception as error:  # whatever it is, it is this scenario's finding, and the others go on
-        amiss.append(f"{type(error).__name__}: {_line(str(error))}")
+        problems += list_bad_ends(ended[-1:], (DONE,))
+        problems += list_problems(stage, database, scenario, expected)
+    except Exception as error:  # any error is a finding of this scenario; the others go on
+        problems.append(f"{type(error).__name__}: {_shorten(str(error))}")
     finally:
         if not keep:
             stage.drop(database)
-    return Trial(scenario, struck, ended, amiss, time.monotonic() - began)
+    return Trial(scenario, made, ended, problems, time.monotonic() - began)
 
 
-def badly_ended(commands: Iterable[Ended], allowed: Sequence[int]) -> Iterator[str]:
-    """Exit codes other than those allowed, and tracebacks, where a message is what a user could act on."""
+def list_bad_ends(commands: Iterable[Ended], allowed: Sequence[int]) -> Iterator[str]:
+    """Yield exit codes other than those allowed, and tracebacks: a user needs a message instead."""
     for ended in commands:
         if ended.code not in allowed:
-            yield f"exit code {ended.code}: {_line(ended.said)}"
-        yield from (f"traceback: {error}" for error in _TRACEBACK.findall(_LOST_CONNECTION.sub("", ended.said)))
+            yield f"exit code {ended.code}: {_shorten(ended.stderr)}"
+        yield from (f"traceback: {error}" for error in _TRACEBACK.findall(_LOST_CONNECTION.sub("", ended.stderr)))
 
 
-def _line(said: str) -> str:
-    return " ".join(said.split())[-300:]
+def _shorten(output: str) -> str:
+    return " ".join(output.split())[-300:]

@@ -1,4 +1,4 @@
-"""What the tests share that need Dagster to load the project: a code location quicker to load than the real one."""
+"""Code location for tests, quicker to load than the real one, and Dagster's daemon step by step."""
 
 import logging
 import time
@@ -32,14 +32,14 @@ from market_pipeline.core.settings import load_settings
 def defs() -> dg.Definitions:
     return build_loading(load_settings())
 """
-"""What loads the warehouse, without the analysts' tables, which take seconds."""
+"""Definitions that load the warehouse, without the marts, which take seconds."""
 
 
 RUN_SECONDS = 60
 
 
 class Daemon:
-    """Dagster's daemon, a step at a time."""
+    """Dagster's daemon, executed step by step."""
 
     def __init__(self, workspace: WorkspaceProcessContext) -> None:
         self.workspace = workspace
@@ -68,14 +68,14 @@ class Daemon:
         self.workspace.reload_workspace()
 
     def answers(self, query: str, **variables: Any) -> Any:
-        """Response of the UI's GraphQL."""
+        """Return the UI's GraphQL response."""
         result = execute_dagster_graphql(self.workspace.create_request_context(), query, variables)
         assert not result.errors, result.errors
         return result.data
 
 
 def kill_run_processes() -> None:
-    """End the processes of the runs that a code server of this process executes, and nothing else, by `kill -9`."""
+    """Kill the processes of runs executed by a code server of this process, and no others, with SIGKILL."""
     runs = [process for process in Process().children(recursive=True) if "spawn_main" in " ".join(process.cmdline())]
     assert runs
     for process in runs:
@@ -84,7 +84,7 @@ def kill_run_processes() -> None:
 
 @contextmanager
 def loaded_location(instance: DagsterInstance, folder: Path) -> Iterator[WorkspaceProcessContext]:
-    """The workspace of a daemon that has loaded the symbols tracked now; `folder` is for a file of its own."""
+    """Open the workspace of a daemon that has loaded the symbols tracked now; `folder` gets a file of it."""
     module = folder / "location.py"
     module.write_text(LOCATION, encoding="utf-8")
     target = PythonFileTarget(str(module), None, None, None)

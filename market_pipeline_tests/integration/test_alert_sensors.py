@@ -1,4 +1,4 @@
-"""The sensors that have people told, on a real instance and a real receiver: what is told, when, once, not in vain."""
+"""Alert sensors on a real instance and a real receiver: content and time of alerts, each sent once."""
 
 import json
 from collections.abc import Iterator
@@ -54,14 +54,14 @@ def instance(settings: Settings, environment: dict[str, str]) -> Iterator[Dagste
 
 
 class Ticks:
-    """A sensor's ticks, one after the other, each with the cursor that the one before has left."""
+    """A sensor's ticks, one after another, each with the cursor of the one before."""
 
     def __init__(self, sensor: dg.SensorDefinition, instance: DagsterInstance) -> None:
         self._sensor, self._instance = sensor, instance
         self.cursor: str | None = None
 
     def tick(self) -> str:
-        """What the tick says in the UI."""
+        """Evaluate the sensor once, and return the tick's message in the UI."""
         with dg.build_sensor_context(instance=self._instance, cursor=self.cursor) as context:
             result = self._sensor.evaluate_tick(context)
         self.cursor = result.cursor
@@ -78,7 +78,7 @@ def of_symbols(settings: Settings, instance: DagsterInstance) -> Ticks:
 
 
 def fail(instance: DagsterInstance, reason: str, **tags: str) -> str:
-    """A run that fails; its id."""
+    """Record a failed run, and return its id."""
     given = {**NIGHTLY, **{name.replace("__", "/"): value for name, value in tags.items()}}
     run = create_run_for_test(instance, "nightly_equities_job", status=DagsterRunStatus.STARTED, tags=given)
     instance.report_run_failed(run, reason)

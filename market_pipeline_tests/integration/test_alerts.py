@@ -1,4 +1,4 @@
-"""Sending alerts: what a webhook and a mail server get, what is said where one fails, and that no secret is."""
+"""Alerts sent to a real webhook and mail server: their content, the errors, and no secret in either."""
 
 import ssl
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""docs/analysts.md as an analyst follows it, over the read-only role, and what that role may and may not."""
+"""docs/analysts.md as an analyst follows it, over the read-only role, and the permissions of that role."""
 
 import contextlib
 import re
@@ -46,7 +46,7 @@ def load_recorded(warehouse: Engine) -> None:
 
 @pytest.fixture(scope="module")
 def marts(server: embedded.Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Engine, str]]:
-    """The recorded stocks' marts, made by dbt after the role was, and the role's address."""
+    """Marts of the recorded stocks, built after the role was made, and the role's URL."""
     with role_set_aside(server), database(server, "marts_for_analysts") as warehouse:
         access = grant_analyst_access(warehouse)
         assert access.has_password
@@ -59,7 +59,7 @@ def marts(server: embedded.Server, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture
 def analyst(marts: tuple[Engine, str]) -> Iterator[psycopg.Connection]:
-    """A connection of the role, as far from read-only as it can make itself."""
+    """A connection of the role with every setting that could lift its read-only mode."""
     with psycopg.connect(marts[1], autocommit=True) as connection:
         connection.execute("SET default_transaction_read_only = off")
         yield connection
@@ -67,14 +67,14 @@ def analyst(marts: tuple[Engine, str]) -> Iterator[psycopg.Connection]:
 
 @pytest.fixture
 def without_role(server: embedded.Server) -> Iterator[None]:
-    """While a test runs, the server has no role of that name."""
+    """Rename roles of that name on the server during a test."""
     with role_set_aside(server):
         yield
 
 
 @contextlib.contextmanager
 def role_set_aside(server: embedded.Server) -> Iterator[None]:
-    """For a while, a role that other tests have made on the server has another name."""
+    """Rename a role that other tests have made on the server, and restore its name."""
     other_name = f"analyst_{uuid4().hex}"
     with administrator(server) as connection:
         there = connection.execute("SELECT FROM pg_roles WHERE rolname = 'market_analyst'").fetchone() is not None
@@ -160,7 +160,7 @@ def test_the_password_is_shown_once_and_made_anew_on_demand(
 
 
 def command(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """What a command prints."""
+    """Return the output of a command."""
     with pytest.raises(SystemExit) as ended:
         main(list(arguments))
     said = capsys.readouterr()
@@ -170,7 +170,7 @@ def command(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 @pytest.fixture
 def humble(server: embedded.Server) -> Iterator[Engine]:
-    """A warehouse by way of a user whose own it is, and who may make no roles."""
+    """A warehouse over its owner's URL, a user who may not create roles."""
     with administrator(server) as connection:
         connection.execute("CREATE ROLE humble LOGIN PASSWORD 'humble'")
         connection.execute("CREATE DATABASE humble OWNER humble")

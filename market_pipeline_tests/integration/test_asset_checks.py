@@ -1,4 +1,4 @@
-"""The asset checks as the UI shows them, after runs that succeed, fail, and find something odd."""
+"""Asset checks as the UI shows them, after runs that succeed, fail, and flag bars."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
@@ -34,7 +34,7 @@ def instance(settings: Settings, environment: dict[str, str]) -> Iterator[Dagste
 
 
 def results(instance: DagsterInstance, symbol: Symbol) -> Mapping[str, tuple[str, str, str]]:
-    """By check, its status, severity and words."""
+    """Return the status, severity and description of each check, by its name."""
     keys = [AssetCheckKey(asset_key(symbol), name) for name in CHECKS]
     latest = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
     found = {}

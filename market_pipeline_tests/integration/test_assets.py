@@ -1,4 +1,4 @@
-"""The assets: what a range run leaves in the tables and in Dagster, for symbols that succeed, fail, or have no bars."""
+"""Assets: the rows and events of a range run, for symbols that succeed, fail, or have no bars."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -90,7 +90,7 @@ def test_a_run_says_nothing_of_missing_outputs(
 
 
 def rows(instance: DagsterInstance, symbol: Symbol) -> dict[str, int]:
-    """Row count of each materialized partition."""
+    """Return the row count of each materialized partition."""
     found: dict[str, Any] = {day: event.metadata for day, event in materialized(instance, symbol).items()}
     return {day: found[day]["dagster/partition_row_count"].value for day in sorted(found)}
 

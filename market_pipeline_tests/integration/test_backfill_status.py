@@ -1,4 +1,4 @@
-"""Backfills for Dagster's daemon: what is handed to it, what becomes of it, and what is told of it meanwhile."""
+"""Backfills executed by Dagster's daemon: their start, their execution, and their status meanwhile."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -41,7 +41,7 @@ Again = Callable[[BackfillJob], BackfillJob]
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    """Where no webserver answers."""
+    """Settings with a webserver URL that nothing listens on."""
     return settings.model_copy(update={"dagster_webserver_url": "http://127.0.0.1:9"})
 
 
@@ -61,7 +61,7 @@ def start(settings: Settings, instance: DagsterInstance, warehouse: Engine) -> S
 
 @pytest.fixture
 def again(instance: DagsterInstance, warehouse: Engine) -> Again:
-    """What is told of a backfill now."""
+    """Return the status of a backfill, read again."""
 
     def _again(job: BackfillJob) -> BackfillJob:
         found = find_backfill(instance, warehouse, job.id)
@@ -93,7 +93,7 @@ def vendor(request: pytest.FixtureRequest) -> str:
 def daemon(
     vendor: str, instance: DagsterInstance, warehouse: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Daemon]:
-    """A daemon that knows all symbols but MSFT."""
+    """A daemon that has loaded all symbols but MSFT."""
     add_symbols(warehouse, [AAPL, FB, NOSUCH, BTC])
     monkeypatch.setenv("POLYGON_BASE_URL", vendor)
     with loaded_location(instance, tmp_path) as workspace:

@@ -1,4 +1,4 @@
-"""Runs over partitions that are no sessions, or over none: refused in one line that says what to choose."""
+"""Runs over partitions that are no sessions, or over none: rejected in one line that names partitions to choose."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -49,14 +49,14 @@ def instance(settings: Settings, environment: dict[str, str], warehouse: Engine)
 
 @pytest.fixture
 def daemon(instance: DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Daemon]:
-    """Settings of a vendor that answers nothing: whoever asks it fails with other words."""
+    """Settings of a vendor that nothing listens for: a request to it fails with another message."""
     monkeypatch.setenv("POLYGON_BASE_URL", "http://127.0.0.1:9")
     with loaded_location(instance, tmp_path) as workspace:
         yield Daemon(workspace)
 
 
 def launched(daemon: Daemon, symbol: str, **tags: str) -> Mapping[str, Any]:
-    """Response of the UI's GraphQL to the launch of a run of one asset with these tags."""
+    """Launch a run of one asset with these tags as the UI does, and return the GraphQL response."""
     params = {
         "selector": {
             "repositoryLocationName": "location.py",
@@ -101,7 +101,7 @@ def test_a_launch_over_no_session_or_none_at_all_says_what_to_choose(daemon: Dae
 
 
 def failure(instance: DagsterInstance, run_id: str) -> str:
-    """Why the run's step failed, in Dagster's words."""
+    """Return the error of the run's failed step."""
     records = instance.get_records_for_run(run_id, of_type=DagsterEventType.STEP_FAILURE).records
     [error] = [record.event_log_entry.get_dagster_event().step_failure_data.error for record in records]
     assert error is not None

@@ -1,4 +1,4 @@
-"""Asking Dagster's webserver for a reload where it is not there, refuses or takes long; how that works, end_to_end."""
+"""Reload requests to a webserver that is down, rejects them or is slow. Successful reloads are tested end to end."""
 
 import json
 import threading
@@ -40,7 +40,7 @@ BROKEN = {"__typename": "PythonError", "message": "DagsterUserCodeLoadError", "c
 
 @dataclass
 class Webserver:
-    """A webserver with these code locations, that answers a reload so; where that is None, it never does."""
+    """A webserver with these code locations and this response to a reload; None for no response."""
 
     locations: dict[str, Any] = field(default_factory=lambda: {"another": ANOTHERS, "ours": OURS})
     reload: dict[str, Any] | None = None
@@ -71,7 +71,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
@@ -166,7 +166,7 @@ Tick = Callable[..., SensorExecutionData]
 
 @pytest.fixture
 def tick(webserver: Webserver, settings: Settings, instance: DagsterInstance, warehouse: Engine) -> Tick:
-    """What the sensor of definitions with AAPL and MSFT says, its webserver being the one above."""
+    """Evaluate the sensor of definitions with AAPL and MSFT, against the webserver above."""
     add_symbols(warehouse, [AAPL, MSFT])
 
     def _tick(cursor: str | None = None, url: str = webserver.url) -> SensorExecutionData:

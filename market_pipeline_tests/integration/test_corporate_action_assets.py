@@ -1,4 +1,4 @@
-"""The assets of splits and dividends: what a refresh asks the vendor, and what it is in Dagster."""
+"""Assets of splits and dividends: the requests of a refresh, and its results in Dagster."""
 
 from collections.abc import Sequence
 from datetime import date, timedelta
@@ -73,7 +73,7 @@ def test_a_failure_half_way_leaves_the_table_as_it_was(warehouse: Engine) -> Non
 
 
 def night(warehouse: Engine, replies: Sequence[Reply], days: int) -> list[str | None]:
-    """The tickers asked for, None being the whole market, so many days after the first night."""
+    """Return the requested tickers, None for the whole market, so many days after the first night."""
     with scripted_vendor(*replies) as vendor:
         refreshed(warehouse, vendor, at=NOW + timedelta(days=days))
         return asked_tickers(vendor)
@@ -123,7 +123,7 @@ def test_a_symbol_no_longer_tracked_keeps_its_splits_and_is_not_asked_for(wareho
 
 
 def nightly_run(settings: Settings, instance: DagsterInstance) -> dict[str, dict[str, Any]]:
-    """The metadata of both assets after the nightly job."""
+    """Return the metadata of both assets after the nightly job."""
     job = build_loading(settings).resolve_job_def("nightly_corporate_actions_job")
     result = job.execute_in_process(instance=instance, raise_on_error=False)
     assert result.success

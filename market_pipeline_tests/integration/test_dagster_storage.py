@@ -1,4 +1,4 @@
-"""Dagster's storage finds its database by the settings, makes it where it may, and tells no one its password."""
+"""Dagster's storage: its database is named by the settings, created if permitted, and its password stays secret."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -29,7 +29,7 @@ def settings_with(**values: object) -> Settings:
 
 @pytest.fixture
 def dagster_database() -> None:
-    """None there yet: making it is tested here."""
+    """Settings whose database does not exist yet, as its creation is tested here."""
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_the_tools_may_all_start_at_once_on_a_server_that_has_nothing_yet(databa
 
 @pytest.fixture
 def modest_role(server: embedded.Server) -> SecretStr:
-    """The address of an empty database for a role that may not make databases."""
+    """URL of an empty database for a role that may not create databases."""
     name = f"modest_{uuid4().hex}"
     with psycopg.connect(server.url("postgres").get_secret_value(), autocommit=True) as connection:
         connection.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'hunter2'")

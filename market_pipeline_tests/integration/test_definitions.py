@@ -1,4 +1,4 @@
-"""Loading the definitions, which every process of Dagster's does: what it must not bring with it."""
+"""Loading of the definitions, done by every process of Dagster: modules that it must not import."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.integration.stored_bars import AAPL
 
 SLOW = {"alembic", "dagster_dbt", "dbt", "exchange_calendars", "numpy", "pandas", "requests", "structlog", "tenacity"}
-"""Up to a second each with what they bring, and needed by runs alone."""
+"""Modules that only runs need; with their imports, up to a second each."""
 
 LOAD = """
 import sys

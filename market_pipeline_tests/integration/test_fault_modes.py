@@ -1,4 +1,4 @@
-"""Every fault the sandbox knows, against the table in docs/faults.md: what the client does, and what is stored then."""
+"""Every fault of the sandbox against the table in docs/faults.md: the client's requests and the stored bars."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -29,11 +29,11 @@ PATIENT = RetryPolicy(
     connect=30, read=30, whole_answer=60, attempts=3, first_wait=0.01, longest_wait=0.5, rate_limit_wait=0.02
 )
 HURRIED = replace(PATIENT, read=0.3, whole_answer=2)
-"""For faults that only end by a timeout. With any other, a busy machine must not look like one."""
+"""Short timeouts, for faults that end only by one. Others get long ones, so that a busy machine causes no timeout."""
 
 
 def documented() -> list[list[str]]:
-    """The table's rows: fault rule, requests, loaded, rejected, outcome."""
+    """Return the table's rows: fault rule, requests, loaded, rejected, result."""
     lines = DOCUMENT.read_text(encoding="utf-8").splitlines()
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| `")]
     return [

@@ -1,4 +1,4 @@
-"""The analysts' tables in Dagster: lineage from every symbol, one build after the loads, tests as checks."""
+"""Marts in Dagster: lineage from every symbol, one build after the loads, tests as checks."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -34,7 +34,7 @@ def instance(settings: Settings, environment: dict[str, str]) -> Iterator[Dagste
 
 
 def names_of_tests(settings: Settings) -> set[str]:
-    """The names of the dbt project's tests of content."""
+    """Return the names of the dbt project's data tests."""
     nodes = json.loads(manifest(settings).read_text(encoding="utf-8"))["nodes"].values()
     return {node["name"] for node in nodes if node["resource_type"] == "test"}
 
@@ -61,7 +61,7 @@ def test_every_test_of_the_project_is_a_check(settings: Settings, warehouse: Eng
 
 
 def told_to_the_ui(assets: Sequence[dg.AssetsDefinition | dg.AssetSpec]) -> tuple[dict[Any, Any], dict[Any, Any]]:
-    """What Dagster's UI is told of the models and of their tests, but for what dagster-dbt keeps for itself."""
+    """Return the specs of models and tests as the UI shows them, without dagster-dbt's internal metadata."""
     private = {"dagster_dbt/manifest", "dagster_dbt/dagster_dbt_translator"}
     snap = RepositorySnap.from_def(dg.Definitions(assets=assets).get_repository_def())
     models = {

@@ -1,4 +1,4 @@
-"""Nights, one after another on a clock of the test's own: what the schedules ask for, and what an outage leaves."""
+"""Nights, one after another on the test's own clock: the schedules' requests, and the gaps after an outage."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
@@ -30,7 +30,7 @@ from market_pipeline_tests.integration.stored_bars import failed, query
 SYMBOLS = [Symbol.of(name, "stock") for name in ("AAPL", "MSFT", "NVDA")]
 FIRST_NIGHT, LAST_NIGHT = date(2024, 10, 8), date(2024, 10, 23)
 YEAR = 260
-"""The most sessions that a night goes back for, and all of them for a symbol that was never asked for."""
+"""The most sessions that a night reaches back, all of them for a symbol never requested."""
 VALUES = "symbol, date, time, open, high, low, close, volume, vwap, transactions, flags, validation_notes, source"
 
 
@@ -57,7 +57,7 @@ def live_through(
     symbols: Sequence[Symbol] = SYMBOLS,
     faults: tuple[str, ...] = (),
 ) -> list[RangeRun]:
-    """What these nights ran, against a vendor who is still correcting each session's volume for a day."""
+    """Run these nights against a vendor that corrects each session's volume for a day; return their runs."""
     done: list[RangeRun] = []
     for night in several:
         config = SandboxConfig(now=at_two(night), revisions=True, faults=faults)
@@ -80,7 +80,7 @@ def content(warehouse: Engine) -> list[Mapping[str, Any]]:
 def undisturbed(
     server: Server, settings: Settings, instance: DagsterInstance, environment: dict[str, str]
 ) -> Iterator[list[Mapping[str, Any]]]:
-    """What the table holds after all nights, none of which was missed."""
+    """Return the bars stored after all nights, none of which was missed."""
     admin = create_warehouse_engine(server.url("postgres")).execution_options(isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
         connection.execute(text("CREATE DATABASE undisturbed TEMPLATE template_warehouse"))

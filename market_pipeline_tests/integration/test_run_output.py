@@ -44,7 +44,7 @@ def instance(settings: Settings, environment: dict[str, str], warehouse: Engine)
 
 
 def shown(daemon: Daemon, run_id: str) -> dict[str, str]:
-    """Text of the two tabs of a run's page."""
+    """Return the text of the two tabs of a run's page."""
     records = daemon.instance.get_records_for_run(run_id, of_type=DagsterEventType.LOGS_CAPTURED).records
     [event] = [record.event_log_entry.get_dagster_event() for record in records]
     key = [run_id, "compute_logs", event.logs_captured_data.file_key]

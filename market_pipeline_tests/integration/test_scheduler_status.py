@@ -1,4 +1,4 @@
-"""Whether the nightly runs will happen, as Dagster's own database tells it."""
+"""Status of the scheduler, read from Dagster's database."""
 
 import logging
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ def instance(settings: Settings, environment: dict[str, str]) -> Iterator[Dagste
 
 @pytest.fixture
 def schedules(instance: DagsterInstance, warehouse: Engine, tmp_path: Path) -> Iterator[dict[str, RemoteSchedule]]:
-    """The project's schedules by name, as Dagster's daemon knows them once it has seen them."""
+    """The project's schedules by name, as Dagster's daemon stores them."""
     add_symbols(warehouse, [Symbol.of("AAPL", "stock"), Symbol.of("BTC", "crypto")])
     with loaded_location(instance, tmp_path) as workspace:
         list(launch_scheduled_runs(workspace, logging.getLogger(__name__), NOW, {}))

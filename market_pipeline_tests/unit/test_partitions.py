@@ -1,4 +1,4 @@
-"""Partitions: exactly the sessions, each there once it is over, and any range of them one range."""
+"""Partitions: exactly the sessions, each from its end on, and one range for any sessions in a row."""
 
 from datetime import UTC, date, datetime
 
