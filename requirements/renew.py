@@ -1,8 +1,8 @@
-"""Write the locks beside this file anew from setup.py: `make pins`. It takes uv, which nothing else does.
+"""Write the locks beside this file from setup.py: `make pins`. It is the only use of uv.
 
-One resolution covers all that setup.py names, for every Python and platform it claims. `install.txt` is what installs,
-`run.txt` what running takes, and each other lock what an extra of setup.py takes on top of these two. Versions stay as
-they are where setup.py still allows them; arguments are handed on to uv, such as `--upgrade`.
+One resolution covers all that setup.py names, for every Python and platform it supports. `install.txt` holds the
+installers, `run.txt` the requirements of the package, and each other lock those of an extra on top of these two.
+Versions that setup.py still allows are kept; arguments, such as `--upgrade`, go to uv.
 """
 
 import re
@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> None:
     }.items():
         part = split(resolve(everything, *inputs))
         if not part.items() <= split(everything).items():
-            raise SystemExit(f"{name} was resolved to other versions than everything together")
+            raise SystemExit(f"{name} was resolved to other versions than all requirements together")
         own = {first: pin for first, pin in part.items() if first not in there}
         (FOLDER / f"{name}.txt").write_text(HEADER + "".join(own.values()), encoding="utf-8")
         if name in ("install", "run"):
@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> None:
 
 
 def resolve(before: str, *inputs: str) -> str:
-    """Return the lock of `inputs`, in the versions of the lock `before` where they are allowed."""
+    """Return the lock of `inputs`, with the versions of the lock `before` that are still allowed."""
     with tempfile.TemporaryDirectory() as folder:
         lock = Path(folder, "lock.txt")
         lock.write_text(before, encoding="utf-8")
@@ -52,7 +52,7 @@ def resolve(before: str, *inputs: str) -> str:
 
 
 def split(lock: str) -> dict[str, str]:
-    """Return the lines of each pin of a lock, by the first: the hashes follow."""
+    """Return the pins of a lock: by a pin's first line, all of its lines with the hashes."""
     return {pin.partition("\n")[0]: pin for pin in re.findall(r"^\S+==(?:.*\\\n)*.*\n", lock, re.MULTILINE)}
 
 
