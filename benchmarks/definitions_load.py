@@ -71,8 +71,8 @@ def finding(taken: dict[int, list[dict[str, float]]]) -> Finding:
         [
             "What bounds it: of few symbols, importing SQLAlchemy, psycopg and what Dagster doesn't import by itself; "
             "of many, Dagster, which makes an output of each asset and each check and looks through the type of each. "
-            "Kept of what was tried: frames, HTTP, alembic and the parts of Dagster's daemon are imported by whoever "
-            "runs something; the exchange's closures are recorded, not worked out; dbt's models and tests are "
+            "Kept of what was tried: frames, HTTP, alembic and the parts of Dagster's daemon are imported only by "
+            "runs; the exchange's closures are recorded, not computed; dbt's models and tests are "
             "declared from its manifest just as dagster-dbt would declare them, which brings dbt and a second; each "
             "calendar's partitions are hashed once, where Dagster hashes the text of all holidays three times an "
             "asset; and Python looks for garbage seldom, and never again through what was made here. Looking seldom "

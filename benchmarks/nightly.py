@@ -64,8 +64,8 @@ def run(size: Size) -> Finding:
             "symbol, but what was materialized is recorded at once; a load in nine round trips instead of fifteen, "
             "without frames of its few bars; lines of the log that aren't waited for until they are on the disk; and, "
             "found by EXPLAIN ANALYZE, counting the coverage of a step's fifty symbols, not ten times that of all. "
-            "Tried and dropped, because it made no difference: recording the outcomes of several symbols together, and "
-            "having Python's threads take turns more often.",
+            "Tried and dropped, because it made no difference: recording the load results of several symbols "
+            "together, and having Python's threads take turns more often.",
         ],
     )
 
