@@ -45,7 +45,7 @@ def build_marts(settings: Settings, symbols: Sequence[Symbol]) -> list[dg.Assets
     @dg.multi_asset(
         name="marts",
         specs=list(dbt_model_specs(project)),
-        dbt_check_specs=list(dbt_check_specs(project)),
+        check_specs=list(dbt_check_specs(project)),
         can_subset=True,
         op_tags={"dagster_dbt/select": "fqn:*"},
         allow_arbitrary_check_specs=True,
