@@ -70,16 +70,16 @@ class Mailbox:
     mails: list[EmailMessage] = field(default_factory=list)
     receivers: list[list[str]] = field(default_factory=list)
     encrypted: list[bool] = field(default_factory=list)
-    refuses: bool = False
-    says_goodbye: bool = True
+    rejects: bool = False
+    responds_to_quit: bool = True
 
     async def handle_QUIT(self, *_: Any) -> str:  # noqa: N802 - aiosmtpd's name
-        if not self.says_goodbye:
+        if not self.responds_to_quit:
             await asyncio.sleep(3600)  # until the client has gone
         return "221 bye"
 
     async def handle_DATA(self, _server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
-        if self.refuses:
+        if self.rejects:
             return "550 not here"
         assert isinstance(envelope.content, bytes)
         self.mails.append(message_from_bytes(envelope.content, policy=policy.default))

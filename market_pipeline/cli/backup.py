@@ -81,8 +81,8 @@ def restore(
     """
     settings = load_settings()
     found, names = find_backup(what, _backup_folder(settings, folder))
-    told = _note_printer(quiet=quiet)
-    result = restore_backup(found, names, _database_urls(settings), datetime.now(UTC), replace=replace, report=told)
+    report = _note_printer(quiet=quiet)
+    result = restore_backup(found, names, _database_urls(settings), datetime.now(UTC), replace=replace, report=report)
     if as_json:
         typer.echo(json.dumps({"folder": str(found.folder), **asdict(result)}, indent=2))
         return

@@ -110,7 +110,7 @@ def test_a_mail_server_that_refuses_or_is_away_is_named_without_the_password(mai
         AlertError, match=r"the mail server 127\.0\.0\.1 rejects the user or the password: fix SMTP_URL"
     ):
         alert_channels(by_mail(mailbox.port, "robot:wrong"))[0].send(ALERT)
-    mailbox.refuses = True
+    mailbox.rejects = True
     with pytest.raises(AlertError, match=r"the mail server 127\.0\.0\.1 answered 550: .*ann@example\.com"):
         alert_channels(by_mail(mailbox.port, LOGIN))[0].send(ALERT)
     with pytest.raises(AlertError, match=r"can't be used \(ConnectionRefusedError\)") as refused:

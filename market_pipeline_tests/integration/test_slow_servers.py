@@ -100,7 +100,7 @@ def test_a_mail_server_that_never_ends_its_greeting_is_given_up(pieces: Pieces) 
 def test_a_mail_that_is_taken_is_told_whatever_becomes_of_the_goodbye(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(notifications, "MAIL_SECONDS", LIMITS["MAIL_SECONDS"])
     with running_mail_server() as mailbox, in_time():
-        mailbox.says_goodbye = False
+        mailbox.responds_to_quit = False
         mail_to(mailbox.port).send(ALERT)
         assert len(mailbox.mails) == 1
 
