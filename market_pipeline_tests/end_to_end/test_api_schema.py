@@ -21,7 +21,7 @@ from market_pipeline.api.server import running_api
 from market_pipeline.core.settings import Settings
 from market_pipeline.warehouse.api_keys import Scope, create_key
 from market_pipeline.warehouse.tracked_symbols import add_symbols
-from market_pipeline_tests.integration.stored_bars import AAPL, loaded, recorded
+from market_pipeline_tests.integration.stored_bars import AAPL, load_frame, recorded
 
 CASES = 2_000
 CONFIGURATION = """
@@ -45,7 +45,7 @@ inference.algorithms = []
 def api(settings: Settings, environment: dict[str, str], warehouse: Engine) -> Iterator[str]:
     """URL of an API over a warehouse with some bars, without a limit of requests."""
     add_symbols(warehouse, [AAPL])
-    loaded(warehouse, AAPL, recorded("AAPL", date(2000, 9, 1), date(2001, 2, 1)))
+    load_frame(warehouse, AAPL, recorded("AAPL", date(2000, 9, 1), date(2001, 2, 1)))
     with running_api(settings.model_copy(update={"api_requests_per_minute": 0})) as url:
         yield url
 

@@ -23,7 +23,7 @@ from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.end_to_end.browser import PROGRAMS, Browser, Tab
 from market_pipeline_tests.integration.api_cases import environment_of
 from market_pipeline_tests.integration.mart_cases import database, settings_of
-from market_pipeline_tests.integration.stored_bars import attempt, failed, recorded
+from market_pipeline_tests.integration.stored_bars import load_failure, recorded, request_for
 
 A_MINUTE_LATER = """{
   const now = Date.now;
@@ -54,14 +54,14 @@ def fill(warehouse: Engine) -> None:
     bars.loc[bars["date"] == "2012-06-15", ["open", "high", "low", "close"]] *= 2
     keep(warehouse, AAPL, bars)
     keep(warehouse, IBM, recorded("IBM", FIRST, date(2013, 1, 31)))
-    failed(warehouse, IBM, sessions_between("XNYS", date(2013, 2, 1), LAST), HOSTILE, run_id="run-of/February")
+    load_failure(warehouse, IBM, sessions_between("XNYS", date(2013, 2, 1), LAST), HOSTILE, run_id="run-of/February")
     with warehouse.begin() as connection:
         connection.execute(text("UPDATE tracked_symbols SET delisted_on = :last"), {"last": LAST})
 
 
 def keep(warehouse: Engine, symbol: Symbol, bars: Any) -> None:
     sessions = sessions_between("XNYS", FIRST, bars["date"].max().date())
-    run = replace(attempt(symbol, sessions), source="sandbox", started_at=datetime.now(UTC))
+    run = replace(request_for(symbol, sessions), source="sandbox", started_at=datetime.now(UTC))
     load(warehouse, run, bars, (), find_flags)
 
 
@@ -245,7 +245,7 @@ def test_five_hundred_symbols_are_pages_of_thirty_in_the_heatmap(
     add_symbols(warehouse, [AAPL, *others])
     keep(warehouse, AAPL, recorded("AAPL", FIRST, LAST))
     for symbol in others[:60]:
-        failed(warehouse, symbol, [LAST], "the vendor answered 500")
+        load_failure(warehouse, symbol, [LAST], "the vendor answered 500")
     with environment_of(settings), running_api(settings) as address:
         tab = Tab(browser).open(address)
         assert tab.state("overview")["rows"] == "500"

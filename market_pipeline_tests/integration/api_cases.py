@@ -19,7 +19,7 @@ from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.warehouse import embedded
 from market_pipeline_tests.integration.mart_cases import add_dividends, add_splits, database, settings_of, track
-from market_pipeline_tests.integration.stored_bars import AAPL, loaded, recorded
+from market_pipeline_tests.integration.stored_bars import AAPL, load_frame, recorded
 
 TABLES = "/api/v1/tables"
 HISTORICAL = "/api/v1/historical"
@@ -114,7 +114,7 @@ def load_autumn(warehouse: Engine) -> None:
     add_splits(warehouse, [("AAPL", date(2000, 6, 21), 1, 2), ("AAPL", date(2005, 2, 28), 1, 2)])
     add_dividends(warehouse, [("IBM", date(2000, 8, 8), 0.13, "CD"), ("IBM", date(2000, 11, 8), 0.13, "CD")])
     for symbol in (AAPL, IBM, MSFT):
-        loaded(warehouse, symbol, recorded(symbol.name, FIRST, LAST))
+        load_frame(warehouse, symbol, recorded(symbol.name, FIRST, LAST))
 
 
 def until_served(api: Api, table: str) -> None:

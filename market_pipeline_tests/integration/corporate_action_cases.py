@@ -1,4 +1,4 @@
-"""What the tests of splits and dividends share: records as the vendor sends them, refreshes, and what is stored."""
+"""Shared by the tests of splits and dividends: the vendor's records, refreshes, and the stored rows."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -33,7 +33,7 @@ def listing(*records: dict[str, Any]) -> Reply:
     return Reply({"status": "OK", "request_id": "1", "results": list(records)})
 
 
-def refreshed(
+def refresh_once(
     warehouse: Engine, vendor: ScriptedVendor, actions: ActionTable = SPLITS, *, at: datetime = NOW, run: str = "run-1"
 ) -> RefreshResult:
     with client_of(vendor) as client:
@@ -42,10 +42,12 @@ def refreshed(
         return refresh_actions(pipeline, actions, ask, run_id=run, now=at)[1]
 
 
-def after(warehouse: Engine, *replies: Reply, actions: ActionTable = SPLITS, run: str = "run-1") -> RefreshResult:
-    """What a refresh that gets these answers comes to; all of them are asked for."""
+def refresh_from(
+    warehouse: Engine, *replies: Reply, actions: ActionTable = SPLITS, run: str = "run-1"
+) -> RefreshResult:
+    """Return the result of a refresh that gets these replies, all of which it requests."""
     with scripted_vendor(*replies) as vendor:
-        outcome = refreshed(warehouse, vendor, actions, run=run)
+        outcome = refresh_once(warehouse, vendor, actions, run=run)
         assert not vendor.replies
     return outcome
 
@@ -65,8 +67,8 @@ def factors(warehouse: Engine) -> list[tuple[Any, ...]]:
     return [tuple(row[name] for name in names) for row in rows(warehouse, splits)]
 
 
-def refusals(warehouse: Engine) -> list[tuple[str, str, Any]]:
-    """Kind and reason, and the value that tells the cases apart."""
+def rejected_reasons(warehouse: Engine) -> list[tuple[str, str, Any]]:
+    """Return kind, reason and distinguishing value of each rejected action."""
     found = rows(warehouse, rejected_corporate_actions)
     return [(row["kind"], *row["reasons"], row["payload"].get("split_to")) for row in found]
 

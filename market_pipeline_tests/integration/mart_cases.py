@@ -1,4 +1,4 @@
-"""What the tests of the marts share: a warehouse filled row by row, a dbt run, and what is in a mart after it."""
+"""Shared by the tests of the marts: a warehouse filled row by row, a dbt run, and a mart's rows."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -33,7 +33,7 @@ BY_WHOM = {"source": "sandbox", "fetched_at": LOADED_AT, "run_id": "run-1"}
 
 @contextmanager
 def database(server: embedded.Server, name: str, *, template: str = "template_warehouse") -> Iterator[Engine]:
-    """A copy of another database, and an engine on it; it is gone afterwards."""
+    """Yield an engine on a copy of another database, which is dropped afterwards."""
     with psycopg.connect(server.url("postgres").get_secret_value(), autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         engine = create_warehouse_engine(server.url(name))
@@ -45,13 +45,13 @@ def database(server: embedded.Server, name: str, *, template: str = "template_wa
 
 
 def settings_of(engine: Engine, folder: Path) -> Settings:
-    """The settings of a warehouse."""
+    """Return the settings of a warehouse."""
     url = SecretStr(engine.url.set(drivername="postgresql").render_as_string(hide_password=False))
     return Settings(_env_file=None, database_url=url, market_pipeline_data_dir=folder)
 
 
 def track(warehouse: Engine, symbols: Sequence[Symbol], *, first: date, last: date) -> None:
-    """Symbols whose bars of these sessions, splits and dividends the vendor was asked for, successfully."""
+    """Track symbols whose bars of these sessions, splits and dividends were requested successfully."""
     add_symbols(warehouse, symbols)
     asked = {"asked_at": LOADED_AT, "history_asked_at": LOADED_AT}
     kinds = [{"kind": kind, "symbol": symbol.name, **asked} for symbol in symbols for kind in ("splits", "dividends")]
@@ -70,7 +70,7 @@ def track(warehouse: Engine, symbols: Sequence[Symbol], *, first: date, last: da
 
 
 def add_bars(warehouse: Engine, symbol: Symbol, bars: pd.DataFrame) -> None:
-    """Bars of one symbol: columns date, open, high, low, close and volume, with vwap and transactions or without."""
+    """Add bars of one symbol: date, open, high, low, close and volume, and perhaps vwap and transactions."""
     days = pd.DatetimeIndex(bars["date"])
     starts = session_starts(symbol.calendar, days).to_pydatetime()
     rows = bars.astype(object).where(bars.notna(), None).to_dict("records")
@@ -86,14 +86,14 @@ def add_bars(warehouse: Engine, symbol: Symbol, bars: pd.DataFrame) -> None:
 
 
 def add_splits(warehouse: Engine, rows: Iterable[tuple[str, date, float, float]]) -> None:
-    """Splits: symbol, execution date, shares before and after."""
+    """Add splits: symbol, execution date, shares before and after."""
     names = ("symbol", "execution_date", "split_from", "split_to")
     with warehouse.begin() as connection:
         connection.execute(insert(splits), [{**dict(zip(names, row, strict=True)), **BY_WHOM} for row in rows])
 
 
 def add_dividends(warehouse: Engine, rows: Iterable[tuple[str, date, float, str]], currency: str = "USD") -> None:
-    """Dividends: symbol, ex-date, amount a share and kind."""
+    """Add dividends: symbol, ex-date, amount per share and kind."""
     names = ("symbol", "ex_dividend_date", "cash_amount", "dividend_type")
     facts = {"currency": currency, **BY_WHOM}
     with warehouse.begin() as connection:
@@ -101,7 +101,7 @@ def add_dividends(warehouse: Engine, rows: Iterable[tuple[str, date, float, str]
 
 
 def add_recorded_actions(warehouse: Engine) -> None:
-    """The real splits and dividends of the recorded symbols."""
+    """Add the real splits and dividends of the recorded symbols."""
     rows = [(row, date.fromisoformat(row["ex_date"])) for symbol in RECORDED for row in recorded_actions(symbol)]
     numbers = [
         (row["symbol"], day, float(row["split_from"]), float(row["split_to"])) for row, day in rows if row["split_to"]
@@ -117,6 +117,6 @@ def dbt(settings: Settings, command: str, *, today: date, full: bool = False) ->
 
 
 def read(warehouse: Engine, query: str, **values: Any) -> pd.DataFrame:
-    """The answer to a query."""
+    """Return the result of a query."""
     with warehouse.connect() as connection:
         return pd.read_sql(text(query), connection, params=values)

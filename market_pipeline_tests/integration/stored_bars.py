@@ -1,4 +1,4 @@
-"""What the tests of stored bars share: recorded bars to load, loads of them, and what is in the table then."""
+"""Shared by the tests of stored bars: recorded bars to load, loads of them, and the table's rows."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
@@ -19,7 +19,7 @@ AAPL = Symbol.of("AAPL", "stock")
 
 
 def recorded(name: str, start: date, end: date) -> pd.DataFrame:
-    """The bars of a recorded stock, as traded, with BAR_COLUMNS."""
+    """Return the bars of a recorded stock, as traded, with BAR_COLUMNS."""
     data = pd.DataFrame(getattr(stocks, name))
     days = pd.DatetimeIndex(pd.to_datetime(data["date"]))
     frame = pd.DataFrame(
@@ -34,13 +34,13 @@ def recorded(name: str, start: date, end: date) -> pd.DataFrame:
     return frame[frame["date"].between(pd.Timestamp(start), pd.Timestamp(end))].reset_index(drop=True)
 
 
-def attempt(symbol: Symbol, sessions: Sequence[date], run_id: str = "run-1", **known: Any) -> LoadRequest:
-    """A run's attempt at these sessions, all answered for unless `known` says otherwise."""
+def request_for(symbol: Symbol, sessions: Sequence[date], run_id: str = "run-1", **known: Any) -> LoadRequest:
+    """Return a load request for these sessions, all answered for unless `known` says otherwise."""
     known = {"answered": (sessions[0], sessions[-1]), "requests": 1, **known}
     return LoadRequest(symbol, sessions, "polygon", run_id, "cli", datetime.now(UTC), **known)
 
 
-def loaded(
+def load_frame(
     warehouse: Engine,
     symbol: Symbol,
     frame: pd.DataFrame,
@@ -50,20 +50,20 @@ def loaded(
     run_id: str = "run-1",
     **known: Any,
 ) -> LoadResult:
-    """Load a frame as the answer for `sessions`, by default those from its first to its last bar."""
+    """Load a frame as the response for `sessions`, by default those from its first to its last bar."""
     asked = sessions or sessions_between(symbol.calendar, frame["date"].min().date(), frame["date"].max().date())
-    return load(warehouse, attempt(symbol, asked, run_id, **known), frame, rejected, find_flags)
+    return load(warehouse, request_for(symbol, asked, run_id, **known), frame, rejected, find_flags)
 
 
-def failed(
+def load_failure(
     warehouse: Engine, symbol: Symbol, sessions: Sequence[date], error: str, run_id: str = "run-1"
 ) -> LoadResult:
-    """Account for a failed attempt at these sessions."""
-    return record_failure(warehouse, attempt(symbol, sessions, run_id), error)
+    """Record a failed load request for these sessions."""
+    return record_failure(warehouse, request_for(symbol, sessions, run_id), error)
 
 
 def flags(warehouse: Engine, symbol: Symbol) -> dict[date, tuple[str, ...]]:
-    """The flags of the symbol's flagged bars."""
+    """Return the flags of the symbol's flagged bars."""
     query = select(market_data.c.date, market_data.c.flags).where(
         market_data.c.symbol == symbol.name, ~market_data.c.validated
     )
@@ -72,6 +72,6 @@ def flags(warehouse: Engine, symbol: Symbol) -> dict[date, tuple[str, ...]]:
 
 
 def query(warehouse: Engine, statement: str, **parameters: Any) -> list[Mapping[str, Any]]:
-    """The rows of a query, as mappings."""
+    """Return the rows of a query, as mappings."""
     with warehouse.connect() as connection:
         return [dict(row) for row in connection.execute(text(statement), parameters).mappings()]

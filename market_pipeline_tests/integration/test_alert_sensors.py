@@ -20,7 +20,7 @@ from market_pipeline.orchestration.freshness import find_stale_symbols
 from market_pipeline.orchestration.run_launch import open_instance
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.dagster_internals import create_run_for_test
-from market_pipeline_tests.integration.stored_bars import AAPL, failed, loaded, recorded
+from market_pipeline_tests.integration.stored_bars import AAPL, load_failure, load_frame, recorded
 from market_pipeline_tests.receivers import TOKEN, Mailbox, Receiver, running_mail_server, running_receiver
 
 MSFT = Symbol.of("MSFT", "stock")
@@ -93,8 +93,8 @@ def test_a_run_that_failed_is_told_once_with_its_symbols_reasons_and_page(
     assert sensor.tick() == "No run has failed."
     add_symbols(warehouse, [AAPL, MSFT])
     run_id = fail(instance, "one of its steps failed")
-    loaded(warehouse, AAPL, AUTUMN, run_id=run_id)
-    failed(warehouse, MSFT, [FRIDAY], "MSFT: the vendor answered 500, 5 times", run_id=run_id)
+    load_frame(warehouse, AAPL, AUTUMN, run_id=run_id)
+    load_failure(warehouse, MSFT, [FRIDAY], "MSFT: the vendor answered 500, 5 times", run_id=run_id)
     assert sensor.tick() == "Sent by webhook: 1 failed run."
     assert sensor.tick() == "No run has failed."
     [body] = receiver.bodies
@@ -165,11 +165,11 @@ def test_stale_symbols_are_told_when_they_become_so_and_when_all_are_well_again(
     sensor = of_symbols(told_by_webhook, instance)
     assert sensor.tick() == "0 symbols are stale: nothing new."
     add_symbols(warehouse, [AAPL])
-    loaded(warehouse, AAPL, AUTUMN)
+    load_frame(warehouse, AAPL, AUTUMN)
     assert sensor.tick() == "Sent by webhook: Market Pipeline: AAPL is stale."
     assert sensor.tick() == "1 symbol is stale: nothing new."
     add_symbols(warehouse, [MSFT])
-    failed(warehouse, MSFT, [FRIDAY], "it rained")
+    load_failure(warehouse, MSFT, [FRIDAY], "it rained")
     sensor.tick()
     with warehouse.begin() as connection:
         connection.exec_driver_sql("UPDATE tracked_symbols SET active = false")
@@ -186,13 +186,13 @@ def test_an_alert_of_staleness_that_is_sent_again_has_the_same_key_and_the_next_
     sensor = of_symbols(told_by_webhook, instance)
     sensor.tick()
     add_symbols(warehouse, [AAPL])
-    loaded(warehouse, AAPL, AUTUMN)
+    load_frame(warehouse, AAPL, AUTUMN)
     receiver.statuses = [400, 200]
     with pytest.raises(AlertError):
         sensor.tick()
     sensor.tick()
     add_symbols(warehouse, [MSFT])
-    failed(warehouse, MSFT, [FRIDAY], "it rained")
+    load_failure(warehouse, MSFT, [FRIDAY], "it rained")
     sensor.tick()
     with warehouse.begin() as connection:
         connection.exec_driver_sql("UPDATE tracked_symbols SET active = false")
@@ -225,7 +225,7 @@ def test_a_symbol_is_stale_once_the_night_that_should_have_loaded_it_is_over(
     now: datetime, behind: int | None, warehouse: Engine, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_symbols(warehouse, [AAPL])
-    loaded(warehouse, AAPL, AUTUMN)
+    load_frame(warehouse, AAPL, AUTUMN)
     covered = {
         "symbol": "AAPL", "calendar": "XNYS", "loaded": len(AUTUMN), "last_session": FRIDAY, "last_error": None,
         "not_yet_available": 0, "rejected": 0, "failed": 0, "never_asked": 0,

@@ -28,7 +28,7 @@ from market_pipeline_tests.integration.mart_cases import (
     settings_of,
     track,
 )
-from market_pipeline_tests.integration.stored_bars import loaded, recorded
+from market_pipeline_tests.integration.stored_bars import load_frame, recorded
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "analysts.md").read_text(encoding="utf-8")
 TABLES = "SELECT relname FROM pg_class WHERE relnamespace = 'analytics'::regnamespace AND relkind IN ('r', 'v')"
@@ -41,7 +41,7 @@ def load_recorded(warehouse: Engine) -> None:
     track(warehouse, symbols, first=FIRST, last=LAST)
     add_recorded_actions(warehouse)
     for symbol in symbols:
-        loaded(warehouse, symbol, recorded(symbol.name, FIRST, LAST))
+        load_frame(warehouse, symbol, recorded(symbol.name, FIRST, LAST))
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.warehouse.api_keys import Scope, audit_trail, create_key, list_keys, revoke_key
 from market_pipeline.warehouse.tracked_symbols import active_symbols, add_symbols
-from market_pipeline_tests.integration.stored_bars import AAPL, loaded, query, recorded
+from market_pipeline_tests.integration.stored_bars import AAPL, load_frame, query, recorded
 
 SYMBOLS, KEYS = "/api/v1/admin/symbols", "/api/v1/admin/api-keys"
 
@@ -108,7 +108,7 @@ def test_the_runbooks_symbol_is_added_shown_changed_and_removed(
 
 def test_a_symbols_stats_are_what_is_stored(api: str, admin: dict[str, str], warehouse: Engine) -> None:
     add_symbols(warehouse, [AAPL])
-    loaded(warehouse, AAPL, recorded("AAPL", date(2000, 9, 20), date(2000, 10, 10)))
+    load_frame(warehouse, AAPL, recorded("AAPL", date(2000, 9, 20), date(2000, 10, 10)))
     shown = requests.get(f"{api}{SYMBOLS}/AAPL", headers=admin, timeout=10).json()
     [counts] = query(
         warehouse,

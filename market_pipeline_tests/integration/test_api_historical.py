@@ -29,7 +29,7 @@ from market_pipeline_tests.integration.api_cases import (
     serving,
 )
 from market_pipeline_tests.integration.mart_cases import add_dividends
-from market_pipeline_tests.integration.stored_bars import AAPL, loaded, recorded
+from market_pipeline_tests.integration.stored_bars import AAPL, load_frame, recorded
 
 QUARTER = date(2005, 1, 3), date(2005, 3, 31)
 SPLIT = date(2005, 2, 28)
@@ -59,7 +59,7 @@ def api(server: embedded.Server, tmp_path_factory: pytest.TempPathFactory) -> It
         load_autumn(api.warehouse)
         add_dividends(api.warehouse, [("IBM", EX_DATE, 0.18, "CD")])
         for symbol in (AAPL, IBM):
-            loaded(api.warehouse, symbol, recorded(symbol.name, *QUARTER))
+            load_frame(api.warehouse, symbol, recorded(symbol.name, *QUARTER))
         run_dbt(api.settings, "run", "--quiet", "--select", "+daily_bars_adjusted")
         yield api
 
@@ -178,7 +178,7 @@ def test_before_marts_an_adjustment_that_is_asked_for_is_refused(traded: Api, ad
 
 def test_bars_whose_splits_nobody_asked_for_are_as_traded_even_with_marts(api: Api) -> None:
     add_symbols(api.warehouse, [GOOG])
-    loaded(api.warehouse, GOOG, recorded("GOOG", *QUARTER))
+    load_frame(api.warehouse, GOOG, recorded("GOOG", *QUARTER))
     assert ask(api, "GOOG", *QUARTER).json()["adjustment"] == "none"
     problem(ask(api, "GOOG", *QUARTER, adjustment="splits"), 409)
 
@@ -191,7 +191,7 @@ def corrected(traded: Api) -> datetime:
     """The instant before the vendor corrected all closes of MSFT to its lows."""
     [(instant,)] = traded.sql("SELECT clock_timestamp()")
     week = recorded("MSFT", FIRST, LAST)
-    loaded(traded.warehouse, MSFT, week.assign(close=week["low"]), run_id="run-2")
+    load_frame(traded.warehouse, MSFT, week.assign(close=week["low"]), run_id="run-2")
     assert isinstance(instant, datetime)
     return instant
 

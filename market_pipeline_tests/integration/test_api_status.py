@@ -20,7 +20,7 @@ from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.api_keys import Scope, create_key
 from market_pipeline.warehouse.database import warehouse_of
 from market_pipeline.warehouse.tracked_symbols import add_symbols
-from market_pipeline_tests.integration.stored_bars import AAPL, failed, loaded, query, recorded
+from market_pipeline_tests.integration.stored_bars import AAPL, load_failure, load_frame, query, recorded
 
 MSFT = Symbol.of("MSFT", "stock")
 AUTUMN = recorded("AAPL", date(2000, 9, 20), date(2000, 10, 10))
@@ -74,9 +74,9 @@ def test_a_path_that_there_is_not_is_told_the_way_to_those_there_are(api: str) -
 
 def test_status_metrics_and_symbols_are_what_is_stored(api: str, warehouse: Engine) -> None:
     add_symbols(warehouse, [AAPL, MSFT])
-    loaded(warehouse, AAPL, AUTUMN, run_id="first")
-    loaded(warehouse, AAPL, AUTUMN, run_id="second")
-    failed(warehouse, MSFT, [date(2000, 9, 20)], "out of order", run_id="second")
+    load_frame(warehouse, AAPL, AUTUMN, run_id="first")
+    load_frame(warehouse, AAPL, AUTUMN, run_id="second")
+    load_failure(warehouse, MSFT, [date(2000, 9, 20)], "out of order", run_id="second")
     [stored] = query(warehouse, "SELECT count(*) AS bars, count(*) FILTER (WHERE validated) AS good FROM market_data")
     status = get(f"{api}/api/v1/status").json()
     assert status["database"] == {
@@ -159,7 +159,7 @@ def test_an_outage_of_the_database_is_never_anything_else_and_ends_by_itself(
     try:
         with warehouse_of(mine) as warehouse:
             add_symbols(warehouse, [AAPL])
-            loaded(warehouse, AAPL, AUTUMN)
+            load_frame(warehouse, AAPL, AUTUMN)
             key = create_key(warehouse, "operations", Scope.ADMIN).get_secret_value()
         with running_api(mine) as url:
             asked = [

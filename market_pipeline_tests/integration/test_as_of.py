@@ -1,4 +1,4 @@
-"""Reading back what was stored at an instant, after any number of corrections."""
+"""Reading back bars as they were stored at an instant, after any number of corrections."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -13,7 +13,7 @@ from market_pipeline.core.bars import BAR_COLUMNS
 from market_pipeline.warehouse.stored_bars import NoInstantError, bars
 from market_pipeline.warehouse.tables import market_data, market_data_revisions
 from market_pipeline.warehouse.tracked_symbols import add_symbols
-from market_pipeline_tests.integration.stored_bars import AAPL, loaded, query, recorded
+from market_pipeline_tests.integration.stored_bars import AAPL, load_frame, query, recorded
 
 WEEK = recorded("AAPL", date(2012, 10, 22), date(2012, 11, 2))  # New York was closed on 29 and 30 October
 
@@ -34,9 +34,9 @@ def closes(warehouse: Engine, as_of: datetime) -> list[float]:
 
 
 def test_a_corrected_bar_can_be_read_as_it_was_and_says_what_replaced_it(warehouse: Engine) -> None:
-    loaded(warehouse, AAPL, WEEK)
+    load_frame(warehouse, AAPL, WEEK)
     before = now(warehouse)
-    loaded(warehouse, AAPL, WEEK.assign(close=WEEK["close"].where(WEEK.index != 3, 612.25)), run_id="run-2")
+    load_frame(warehouse, AAPL, WEEK.assign(close=WEEK["close"].where(WEEK.index != 3, 612.25)), run_id="run-2")
     corrected = WEEK["close"].where(WEEK.index != 3, 612.25)
     assert closes(warehouse, before) == list(WEEK["close"])
     assert closes(warehouse, now(warehouse)) == list(corrected)
@@ -48,7 +48,7 @@ def test_a_corrected_bar_can_be_read_as_it_was_and_says_what_replaced_it(warehou
 
 def test_before_the_first_load_there_was_nothing(warehouse: Engine) -> None:
     early = now(warehouse)
-    loaded(warehouse, AAPL, WEEK)
+    load_frame(warehouse, AAPL, WEEK)
     assert closes(warehouse, early) == []
 
 
@@ -58,7 +58,7 @@ def test_a_time_without_a_zone_is_refused(warehouse: Engine) -> None:
 
 
 def test_in_python_bars_come_as_a_frame_by_symbol_and_date(warehouse: Engine) -> None:
-    loaded(warehouse, AAPL, WEEK)
+    load_frame(warehouse, AAPL, WEEK)
     found = bars(warehouse, ["AAPL", "MSFT"], date(2012, 10, 24), date(2012, 10, 31))
     assert found.index.names == ["symbol", "date"]
     assert [day.isoformat()[:10] for _, day in found.index] == ["2012-10-24", "2012-10-25", "2012-10-26", "2012-10-31"]
@@ -67,7 +67,7 @@ def test_in_python_bars_come_as_a_frame_by_symbol_and_date(warehouse: Engine) ->
 
 
 def test_the_function_is_as_quick_as_the_table(warehouse: Engine) -> None:
-    """The planner sees through it, so that an index serves a question about one symbol."""
+    """The planner inlines it, so that an index serves a query for one symbol."""
     question = "EXPLAIN SELECT * FROM market_data_as_of(now()) WHERE symbol = 'AAPL' AND date = '2012-10-31'"
     plan = "\n".join(row["QUERY PLAN"] for row in query(warehouse, question))
     assert "market_data_pkey" in plan
@@ -85,7 +85,7 @@ def test_every_state_that_ever_was_can_be_read_back(warehouse: Engine, correctio
     for number, changes in enumerate(corrections):
         for row, close in changes.items():
             state.loc[row, "close"] = close
-        loaded(warehouse, AAPL, state, run_id=f"run-{number}")
+        load_frame(warehouse, AAPL, state, run_id=f"run-{number}")
         history.append((now(warehouse), list(state["close"])))
     assert [closes(warehouse, instant) for instant, _ in history] == [values for _, values in history]
     assert closes(warehouse, datetime.now(UTC) + timedelta(days=1)) == history[-1][1]

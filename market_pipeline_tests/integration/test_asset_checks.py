@@ -22,7 +22,7 @@ from market_pipeline.quality.symbol_health import CHECKS
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline.warehouse.tracked_symbols import add_symbols
-from market_pipeline_tests.integration.stored_bars import failed, query
+from market_pipeline_tests.integration.stored_bars import load_failure, query
 
 AAPL, MSFT, NOSUCH = (Symbol.of(name, "stock") for name in ("AAPL", "MSFT", "NOSUCH"))
 
@@ -112,7 +112,7 @@ def test_checks_can_be_executed_without_loading_anything(
     settings: Settings, instance: DagsterInstance, warehouse: Engine
 ) -> None:
     add_symbols(warehouse, [AAPL])
-    failed(warehouse, AAPL, sessions_between("XNYS", date(2024, 3, 4), date(2024, 3, 8)), "it rained")
+    load_failure(warehouse, AAPL, sessions_between("XNYS", date(2024, 3, 4), date(2024, 3, 8)), "it rained")
     with running_sandbox(SandboxConfig()) as base_url:
         definitions = build_loading(settings.model_copy(update={"polygon_base_url": base_url}))
         keys = [AssetCheckKey(asset_key(AAPL), name) for name in CHECKS]

@@ -1,4 +1,4 @@
-"""`market-pipeline backup` and `restore`: a lost database comes back whole, and nothing is ever half-written."""
+"""`market-pipeline backup` and `restore`: a lost database is restored completely, and nothing is half-written."""
 
 import hashlib
 import json
@@ -54,7 +54,7 @@ from market_pipeline.warehouse.loading import RejectedBar, load
 from market_pipeline.warehouse.roles import ANALYST, READER, grant_analyst_access, make_reading_role
 from market_pipeline.warehouse.schema import head_revision
 from market_pipeline.warehouse.tracked_symbols import add_symbols
-from market_pipeline_tests.integration.stored_bars import AAPL, attempt, loaded, query, recorded
+from market_pipeline_tests.integration.stored_bars import AAPL, load_frame, query, recorded, request_for
 
 NOW = datetime(2024, 3, 1, 4, tzinfo=UTC)
 FIRST, LAST = date(2012, 1, 3), date(2012, 2, 29)
@@ -68,12 +68,12 @@ Command = Callable[..., tuple[int, str, str]]
 
 
 def silent(_message: str) -> None:
-    """Report what is being done, and doesn't pass it on."""
+    """Report nothing."""
 
 
 @pytest.fixture
 def dagster_database() -> None:
-    """None there yet, as in a new warehouse."""
+    """Give Dagster no database yet, as in a new warehouse."""
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def command(environment: dict[str, str], capsys: pytest.CaptureFixture[str]) -> Command:
-    """Runs `market-pipeline` on this test's warehouse: exit code, standard output and error."""
+    """Run `market-pipeline` on this test's warehouse: exit code, standard output and error."""
 
     def _run(*arguments: object) -> tuple[int, str, str]:
         with pytest.raises(SystemExit) as ended:
@@ -103,7 +103,7 @@ def command(environment: dict[str, str], capsys: pytest.CaptureFixture[str]) -> 
 
 @pytest.fixture
 def in_the_way(server: embedded.Server, database_url: SecretStr) -> Iterator[None]:
-    """Drops what a restore keeps, when the test is over."""
+    """Drop the databases that a restore keeps, when the test is over."""
     yield
     name = database_url.get_secret_value().rsplit("/", 1)[1]
     with psycopg.connect(server.url("postgres").get_secret_value(), autocommit=True) as connection:
@@ -112,7 +112,7 @@ def in_the_way(server: embedded.Server, database_url: SecretStr) -> Iterator[Non
 
 
 def fill(settings: Settings, warehouse: Engine) -> None:
-    """Bars by a real run of Dagster's, then revised ones, a flagged and a rejected one, and the analysts' tables."""
+    """Load bars by a real run of Dagster's, then revised ones, a flagged and a rejected one, and build the marts."""
     add_symbols(warehouse, [AAPL])
     with running_sandbox(SandboxConfig()) as base_url, open_instance(settings) as instance:
         on_sandbox = settings.model_copy(update={"polygon_base_url": base_url})
@@ -120,7 +120,7 @@ def fill(settings: Settings, warehouse: Engine) -> None:
         assert launch_range_run(build_loading(on_sandbox), run, instance, warehouse).success
     bars = recorded("AAPL", FIRST, LAST)
     bars.loc[bars.index[30], "volume"] *= 90
-    again = replace(attempt(AAPL, run.sessions, "run-2"), source="sandbox")
+    again = replace(request_for(AAPL, run.sessions, "run-2"), source="sandbox")
     load(warehouse, again, bars, [RejectedBar(LAST, ["high below low"], {"h": 1, "l": 2})], find_flags)
     run_dbt(settings, "run", "--quiet", "--select", "+daily_returns")
 
@@ -199,15 +199,15 @@ def loaded_again(warehouse: Engine) -> dict[str, int]:
     bars = recorded("AAPL", FIRST, LAST)
     bars.loc[bars.index[30], "volume"] *= 90
     sessions = sessions_between("XNYS", FIRST, LAST)
-    outcome = load(warehouse, replace(attempt(AAPL, sessions, "run-3"), source="sandbox"), bars, [], find_flags)
+    outcome = load(warehouse, replace(request_for(AAPL, sessions, "run-3"), source="sandbox"), bars, [], find_flags)
     return {"unchanged": outcome.unchanged, "loaded": outcome.loaded}
 
 
 @pytest.fixture
 def stocked(warehouse: Engine) -> Engine:
-    """Bars alone, and nothing in Dagster."""
+    """Return a warehouse with bars, and nothing in Dagster."""
     add_symbols(warehouse, [AAPL])
-    loaded(warehouse, AAPL, recorded("AAPL", FIRST, LAST))
+    load_frame(warehouse, AAPL, recorded("AAPL", FIRST, LAST))
     return warehouse
 
 
@@ -241,7 +241,7 @@ def test_rows_that_come_while_it_is_made_are_in_neither_dump_nor_count(
 ) -> None:
     def add_more(message: str) -> None:
         if message.startswith("dumping"):
-            loaded(stocked, AAPL, recorded("AAPL", date(2012, 3, 1), date(2012, 3, 30)), run_id="run-2")
+            load_frame(stocked, AAPL, recorded("AAPL", date(2012, 3, 1), date(2012, 3, 30)), run_id="run-2")
 
     made = back_up(addresses, folder, NOW, report=add_more)
     assert made.manifest.databases[WAREHOUSE].tables["public.market_data"].rows == len(recorded("AAPL", FIRST, LAST))
@@ -251,7 +251,7 @@ def test_a_database_in_use_is_left_alone_unless_it_is_to_be_replaced_and_is_kept
     saved: Backup, warehouse: Engine, command: Command, folder: Path, in_the_way: None
 ) -> None:
     was = query(warehouse, "SELECT count(*) AS bars FROM market_data")
-    loaded(warehouse, AAPL, recorded("AAPL", date(2012, 3, 1), date(2012, 3, 30)), run_id="run-2")
+    load_frame(warehouse, AAPL, recorded("AAPL", date(2012, 3, 1), date(2012, 3, 30)), run_id="run-2")
     now = query(warehouse, "SELECT count(*) AS bars FROM market_data")
     code, _, err = command("restore", saved.folder)
     assert (code, "--replace" in err) == (1, True)
@@ -333,7 +333,7 @@ def test_an_older_backup_goes_only_when_the_new_one_is_verified(saved: Backup, f
 
 @pytest.fixture
 def halfway(stocked: Engine, folder: Path, environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
-    """A backup in a process of its own whose pg_dump has begun and waits for a table."""
+    """Yield a backup in a process of its own whose pg_dump has begun and waits for a table."""
     arguments = [str(Path(sys.executable).with_name("market-pipeline")), "backup", "--folder", str(folder)]
     with stocked.begin() as connection:
         connection.execute(text("LOCK TABLE market_data IN ACCESS EXCLUSIVE MODE"))
@@ -427,7 +427,7 @@ def test_a_restore_right_after_a_killed_one_succeeds_while_that_one_still_works(
 
 
 def restoring(parent: int) -> list[psutil.Process]:
-    """The pg_restore that a process has at work."""
+    """Return the pg_restore processes of a parent."""
     found = []
     for child in psutil.Process(parent).children():
         with suppress(psutil.NoSuchProcess):  # one that only said its version
@@ -457,7 +457,7 @@ def test_a_database_with_nothing_of_ours_is_not_saved(addresses: dict[str, Secre
 
 @pytest.fixture
 def newest(warehouse: Engine) -> Iterator[Connection]:
-    """A connection whose server says that it is of a version that nobody has."""
+    """Yield a connection whose server reports a future version."""
     with warehouse.connect() as connection:
 
         def _say_so(*_: object) -> tuple[str, tuple[()]]:

@@ -1,4 +1,4 @@
-"""Children end with the process that started them, whatever ends it, and go on to their end otherwise."""
+"""Child processes: they end with the process that started them, however it ends, and complete otherwise."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""DATABASE_MAX_CONNECTIONS, and the connections that a run takes: what the documentation says is measured."""
+"""DATABASE_MAX_CONNECTIONS, and the connections that a run takes: the documented numbers are measured."""
 
 import subprocess
 import sys
@@ -26,7 +26,7 @@ SYMBOLS = ("AAPL", "AMZN", "GOOGL", "JPM", "META", "MSFT", "NVDA", "TSLA")
 
 @contextmanager
 def counting(url: SecretStr) -> Iterator[list[int]]:
-    """Counts of the connections to the warehouse and Dagster's database, taken every few milliseconds."""
+    """Count the connections to the warehouse and Dagster's database every few milliseconds."""
     counts: list[int] = []
     over = threading.Event()
     query = "SELECT count(*) FROM pg_stat_activity WHERE datname = ANY(%s)"
@@ -67,7 +67,7 @@ def test_a_run_takes_no_more_connections_than_is_documented(
 
 @pytest.fixture
 def narrow(database_url: SecretStr) -> Iterator[Engine]:
-    """An engine that two threads may use at once."""
+    """Yield an engine that two threads may use at once."""
     engine = create_warehouse_engine(database_url, most=2)
     yield engine
     engine.dispose()

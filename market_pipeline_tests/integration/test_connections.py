@@ -25,7 +25,7 @@ from market_pipeline.warehouse.database_errors import UnsupportedDatabaseError
 from market_pipeline.warehouse.read_only_connections import reading_connection
 from market_pipeline.warehouse.roles import READER, make_reading_role
 from market_pipeline.warehouse.tracked_symbols import add_symbols
-from market_pipeline_tests.integration.stored_bars import AAPL, loaded, recorded
+from market_pipeline_tests.integration.stored_bars import AAPL, load_frame, recorded
 
 CONTRARY = {
     "search_path": "elsewhere",
@@ -48,7 +48,7 @@ CONTRARY = {
 
 @dataclass(frozen=True)
 class Own:
-    """A database of one's own: its address, and a connection of an administrator's to its server."""
+    """A database of a test's own: its address, and an administrator's connection to its server."""
 
     url: SecretStr
     role: str
@@ -57,7 +57,7 @@ class Own:
 
 @pytest.fixture
 def own(server: embedded.Server) -> Iterator[Own]:
-    """The database of a role that may make roles and databases, owns a schema of its name, and has those settings."""
+    """Yield a database whose role may make roles and databases, with contrary settings and a schema of its name."""
     name = f"own_{uuid4().hex}"
     with psycopg.connect(server.url("postgres").get_secret_value(), autocommit=True) as connection:
         connection.execute(f"CREATE ROLE {name} LOGIN CREATEROLE CREATEDB PASSWORD 'hunter2'")
@@ -84,7 +84,7 @@ def test_whatever_the_role_is_set_to_a_load_marts_and_reads_find_our_settings(ow
     settings = settings_of(own.url)
     with warehouse_of(settings) as warehouse:
         add_symbols(warehouse, [AAPL])
-        assert loaded(warehouse, AAPL, recorded("AAPL", date(2012, 1, 3), date(2012, 1, 31))).loaded == 20
+        assert load_frame(warehouse, AAPL, recorded("AAPL", date(2012, 1, 3), date(2012, 1, 31))).loaded == 20
         with warehouse.connect() as connection:
             for name, value in (*SETTINGS.items(), ("client_encoding", "UTF8"), ("transaction_timeout", "0")):
                 assert connection.scalar(text(f"SHOW {name}")) == value, name

@@ -26,12 +26,12 @@ from market_pipeline_tests.integration.corporate_action_cases import (
     MSFT,
     NOW,
     SPLIT,
-    after,
     asked_tickers,
     counts,
     factors,
     listing,
-    refreshed,
+    refresh_from,
+    refresh_once,
     rows,
 )
 from market_pipeline_tests.scripted_vendor import Reply, scripted_vendor
@@ -47,7 +47,7 @@ def _tracked(warehouse: Engine) -> None:
 
 def test_only_equities_are_asked_for_each_from_the_first_session_on(warehouse: Engine) -> None:
     with scripted_vendor(listing(SPLIT)) as vendor:
-        refreshed(warehouse, vendor)
+        refresh_once(warehouse, vendor)
     [path] = vendor.paths
     query = dict(parse_qsl(urlsplit(path).query))
     dates = query["execution_date.gte"], query["execution_date.lte"]
@@ -55,27 +55,27 @@ def test_only_equities_are_asked_for_each_from_the_first_session_on(warehouse: E
 
 
 def test_an_empty_answer_where_there_was_something_is_asked_for_again(warehouse: Engine) -> None:
-    after(warehouse, listing(SPLIT))
-    assert counts(after(warehouse, listing(), listing(SPLIT))) == {"unchanged": 1}
-    assert counts(after(warehouse, listing(), listing())) == {"removed": 1}
-    assert counts(after(warehouse, listing())) == {}
+    refresh_from(warehouse, listing(SPLIT))
+    assert counts(refresh_from(warehouse, listing(), listing(SPLIT))) == {"unchanged": 1}
+    assert counts(refresh_from(warehouse, listing(), listing())) == {"removed": 1}
+    assert counts(refresh_from(warehouse, listing())) == {}
 
 
 def test_a_failure_half_way_leaves_the_table_as_it_was(warehouse: Engine) -> None:
-    after(warehouse, listing(SPLIT))
+    refresh_from(warehouse, listing(SPLIT))
     add_symbols(warehouse, [MSFT])
     refused = Reply({"status": "ERROR", "error": "Unknown API Key"}, 401)
     with pytest.raises(PolygonError):
-        after(warehouse, listing({**SPLIT, "ticker": "MSFT"}), refused)
+        refresh_from(warehouse, listing({**SPLIT, "ticker": "MSFT"}), refused)
     assert factors(warehouse) == [("AAPL", date(2020, 8, 31), 1.0, 4.0)]
-    after(warehouse, listing({**SPLIT, "ticker": "MSFT"}), listing(SPLIT))  # MSFT still counts as new
+    refresh_from(warehouse, listing({**SPLIT, "ticker": "MSFT"}), listing(SPLIT))  # MSFT still counts as new
     assert [symbol for symbol, *_ in factors(warehouse)] == ["AAPL", "MSFT"]
 
 
 def night(warehouse: Engine, replies: Sequence[Reply], days: int) -> list[str | None]:
     """Return the requested tickers, None for the whole market, so many days after the first night."""
     with scripted_vendor(*replies) as vendor:
-        refreshed(warehouse, vendor, at=NOW + timedelta(days=days))
+        refresh_once(warehouse, vendor, at=NOW + timedelta(days=days))
         return asked_tickers(vendor)
 
 
@@ -113,9 +113,9 @@ def test_the_markets_recent_days_change_only_what_they_cover(warehouse: Engine) 
 
 
 def test_a_symbol_no_longer_tracked_keeps_its_splits_and_is_not_asked_for(warehouse: Engine) -> None:
-    after(warehouse, listing(SPLIT))
+    refresh_from(warehouse, listing(SPLIT))
     remove_symbol(warehouse, "AAPL")
-    assert counts(after(warehouse)) == {}
+    assert counts(refresh_from(warehouse)) == {}
     assert len(factors(warehouse)) == 1
 
 

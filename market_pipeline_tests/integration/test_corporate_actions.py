@@ -1,4 +1,4 @@
-"""Splits and dividends: what is in the tables after each kind of answer."""
+"""Splits and dividends: the tables' content after each kind of response."""
 
 import logging
 from collections.abc import Sequence
@@ -18,11 +18,11 @@ from market_pipeline_tests.integration.corporate_action_cases import (
     BTC,
     DIVIDEND,
     SPLIT,
-    after,
     counts,
     factors,
     listing,
-    refusals,
+    refresh_from,
+    rejected_reasons,
     rows,
 )
 
@@ -33,7 +33,7 @@ def _tracked(warehouse: Engine) -> None:
 
 
 def test_a_split_is_stored_with_where_it_came_from(warehouse: Engine) -> None:
-    assert counts(after(warehouse, listing(SPLIT))) == {"loaded": 1}
+    assert counts(refresh_from(warehouse, listing(SPLIT))) == {"loaded": 1}
     [row] = rows(warehouse, splits)
     assert row.pop("fetched_at").tzinfo is not None
     assert row == {
@@ -43,7 +43,7 @@ def test_a_split_is_stored_with_where_it_came_from(warehouse: Engine) -> None:
 
 
 def test_a_dividend_is_stored_with_all_its_dates(warehouse: Engine) -> None:
-    assert counts(after(warehouse, listing(DIVIDEND), actions=DIVIDENDS)) == {"loaded": 1}
+    assert counts(refresh_from(warehouse, listing(DIVIDEND), actions=DIVIDENDS)) == {"loaded": 1}
     [row] = rows(warehouse, dividends)
     assert (row["symbol"], row["ex_dividend_date"], row["cash_amount"]) == ("AAPL", date(2024, 5, 10), 0.25)
     assert (row["currency"], row["dividend_type"], row["frequency"]) == ("USD", "recurring", 4)
@@ -55,60 +55,60 @@ def test_a_dividend_is_stored_with_all_its_dates(warehouse: Engine) -> None:
 def test_the_same_answer_again_changes_nothing_and_says_so(
     warehouse: Engine, actions: ActionTable, record: dict[str, Any]
 ) -> None:
-    after(warehouse, listing(record), actions=actions)
+    refresh_from(warehouse, listing(record), actions=actions)
     before = rows(warehouse, actions.table)
-    assert counts(after(warehouse, listing(record), actions=actions, run="run-2")) == {"unchanged": 1}
+    assert counts(refresh_from(warehouse, listing(record), actions=actions, run="run-2")) == {"unchanged": 1}
     assert rows(warehouse, actions.table) == before
-    assert refusals(warehouse) == []
+    assert rejected_reasons(warehouse) == []
 
 
 def test_a_correction_replaces_the_row_and_the_former_values_are_kept(warehouse: Engine) -> None:
-    after(warehouse, listing(SPLIT))
-    assert counts(after(warehouse, listing({**SPLIT, "split_to": 5}), run="run-2")) == {"revised": 1}
+    refresh_from(warehouse, listing(SPLIT))
+    assert counts(refresh_from(warehouse, listing({**SPLIT, "split_to": 5}), run="run-2")) == {"revised": 1}
     assert factors(warehouse) == [("AAPL", date(2020, 8, 31), 1.0, 5.0)]
     assert rows(warehouse, splits)[0]["run_id"] == "run-2"
-    assert refusals(warehouse) == [("splits", "the vendor has corrected it", 4.0)]
+    assert rejected_reasons(warehouse) == [("splits", "the vendor has corrected it", 4.0)]
 
 
 def test_what_the_vendor_no_longer_lists_is_taken_out_and_kept_aside(warehouse: Engine) -> None:
-    after(warehouse, listing(SPLIT, {**SPLIT, "execution_date": "2014-06-09", "split_to": 7}))
-    assert counts(after(warehouse, listing(SPLIT))) == {"unchanged": 1, "removed": 1}
+    refresh_from(warehouse, listing(SPLIT, {**SPLIT, "execution_date": "2014-06-09", "split_to": 7}))
+    assert counts(refresh_from(warehouse, listing(SPLIT))) == {"unchanged": 1, "removed": 1}
     assert factors(warehouse) == [("AAPL", date(2020, 8, 31), 1.0, 4.0)]
-    assert refusals(warehouse) == [("splits", "the vendor no longer lists it", 7.0)]
+    assert rejected_reasons(warehouse) == [("splits", "the vendor no longer lists it", 7.0)]
 
 
 def test_one_day_with_two_splits_is_trusted_in_neither_and_both_are_kept_aside(warehouse: Engine) -> None:
     other = {**SPLIT, "execution_date": "2014-06-09", "split_to": 7}
-    outcome = after(warehouse, listing(SPLIT, {**SPLIT, "split_to": 3, "id": "E9"}, other))
+    outcome = refresh_from(warehouse, listing(SPLIT, {**SPLIT, "split_to": 3, "id": "E9"}, other))
     assert counts(outcome) == {"loaded": 1, "rejected": 2}
     assert factors(warehouse) == [("AAPL", date(2014, 6, 9), 1.0, 7.0)]
     reason = "the vendor lists it more than once, with different values"
-    assert sorted(refusals(warehouse)) == [("splits", reason, 3.0), ("splits", reason, 4.0)]
+    assert sorted(rejected_reasons(warehouse)) == [("splits", reason, 3.0), ("splits", reason, 4.0)]
 
 
 def test_a_split_that_comes_to_be_contradicted_is_taken_out(warehouse: Engine) -> None:
-    after(warehouse, listing(SPLIT))
-    again = after(warehouse, listing(SPLIT, {**SPLIT, "split_to": 3}))
+    refresh_from(warehouse, listing(SPLIT))
+    again = refresh_from(warehouse, listing(SPLIT, {**SPLIT, "split_to": 3}))
     assert counts(again) == {"rejected": 2, "removed": 1}
     assert factors(warehouse) == []
-    assert {reason for _, reason, _ in refusals(warehouse)} == {
+    assert {reason for _, reason, _ in rejected_reasons(warehouse)} == {
         "the vendor lists it more than once, with different values"
     }
-    assert counts(after(warehouse, listing(SPLIT))) == {"loaded": 1}
+    assert counts(refresh_from(warehouse, listing(SPLIT))) == {"loaded": 1}
 
 
 def test_repeats_count_once_whatever_their_ids_and_order(warehouse: Engine) -> None:
     twin = {**SPLIT, "id": "E0"}
-    assert counts(after(warehouse, listing(SPLIT, twin, SPLIT))) == {"loaded": 1}
-    assert counts(after(warehouse, listing(twin, SPLIT))) == {"unchanged": 1}
+    assert counts(refresh_from(warehouse, listing(SPLIT, twin, SPLIT))) == {"loaded": 1}
+    assert counts(refresh_from(warehouse, listing(twin, SPLIT))) == {"unchanged": 1}
 
 
 @pytest.mark.parametrize("odd", [{"split_to": 0}, {"split_from": -1}])
 def test_a_factor_that_can_not_be_is_kept_aside_with_the_reason(warehouse: Engine, odd: dict[str, Any]) -> None:
     bad = {**SPLIT, "execution_date": "2014-06-09", **odd}
-    assert counts(after(warehouse, listing(bad, SPLIT))) == {"loaded": 1, "rejected": 1}
+    assert counts(refresh_from(warehouse, listing(bad, SPLIT))) == {"loaded": 1, "rejected": 1}
     assert factors(warehouse) == [("AAPL", date(2020, 8, 31), 1.0, 4.0)]
-    [(kind, reason, _)] = refusals(warehouse)
+    [(kind, reason, _)] = rejected_reasons(warehouse)
     assert (kind, reason) == ("splits", "its factor or amount is zero or negative")
 
 
@@ -116,48 +116,48 @@ def test_a_split_that_can_not_be_read_is_not_stored_and_the_log_says_so(
     warehouse: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
     bad = {**SPLIT, "execution_date": "2014-06-09", "split_from": None}
-    assert counts(after(warehouse, listing(bad, SPLIT))) == {"loaded": 1}
+    assert counts(refresh_from(warehouse, listing(bad, SPLIT))) == {"loaded": 1}
     assert factors(warehouse) == [("AAPL", date(2020, 8, 31), 1.0, 4.0)]
     assert any(record.levelno == logging.WARNING and "left out" in record.message for record in caplog.records)
 
 
 @pytest.mark.parametrize("amount", [0, -0.25, None])
 def test_a_dividend_of_nothing_or_less_is_not_stored(warehouse: Engine, amount: float | None) -> None:
-    after(warehouse, listing({**DIVIDEND, "cash_amount": amount}), actions=DIVIDENDS)
+    refresh_from(warehouse, listing({**DIVIDEND, "cash_amount": amount}), actions=DIVIDENDS)
     assert rows(warehouse, dividends) == []
 
 
 def test_two_kinds_of_dividend_on_one_day_are_two_dividends(warehouse: Engine) -> None:
     special = {**DIVIDEND, "distribution_type": "special", "cash_amount": 3.0}
-    assert counts(after(warehouse, listing(DIVIDEND, special), actions=DIVIDENDS)) == {"loaded": 2}
+    assert counts(refresh_from(warehouse, listing(DIVIDEND, special), actions=DIVIDENDS)) == {"loaded": 2}
 
 
 def test_dividends_without_a_kind_are_told_apart_by_their_date_and_corrected_too(warehouse: Engine) -> None:
     kindless = {**DIVIDEND, "distribution_type": None}
-    after(warehouse, listing(kindless), actions=DIVIDENDS)
-    outcome = after(warehouse, listing({**kindless, "cash_amount": 0.26}), actions=DIVIDENDS)
+    refresh_from(warehouse, listing(kindless), actions=DIVIDENDS)
+    outcome = refresh_from(warehouse, listing({**kindless, "cash_amount": 0.26}), actions=DIVIDENDS)
     assert counts(outcome) == {"revised": 1}
     assert [row["cash_amount"] for row in rows(warehouse, dividends)] == [0.26]
-    contradicted = after(warehouse, listing(kindless, {**kindless, "cash_amount": 0.3}), actions=DIVIDENDS)
+    contradicted = refresh_from(warehouse, listing(kindless, {**kindless, "cash_amount": 0.3}), actions=DIVIDENDS)
     assert counts(contradicted) == {"rejected": 2, "removed": 1}
 
 
 def test_announced_splits_are_kept_and_counted_until_their_day(warehouse: Engine) -> None:
-    outcome = after(warehouse, listing(SPLIT, {**SPLIT, "execution_date": "2098-01-02"}))
+    outcome = refresh_from(warehouse, listing(SPLIT, {**SPLIT, "execution_date": "2098-01-02"}))
     assert (outcome.held, outcome.announced) == (2, 1)
     assert [day for _, day, *_ in factors(warehouse)] == [date(2020, 8, 31), date(2098, 1, 2)]
 
 
 def test_dates_that_were_not_asked_for_and_others_tickers_stay_out(warehouse: Engine) -> None:
     strays = [{**SPLIT, "execution_date": "1987-06-16"}, {**SPLIT, "ticker": "AApL"}, {**SPLIT, "ticker": "MSFT"}]
-    assert counts(after(warehouse, listing(*strays, SPLIT))) == {"loaded": 1, "rejected": 1}
-    assert refusals(warehouse) == [("splits", "its date is not among those requested", 4.0)]
+    assert counts(refresh_from(warehouse, listing(*strays, SPLIT))) == {"loaded": 1, "rejected": 1}
+    assert rejected_reasons(warehouse) == [("splits", "its date is not among those requested", 4.0)]
 
 
 def test_a_value_that_the_database_can_not_hold_changes_nothing_and_is_told(warehouse: Engine) -> None:
-    after(warehouse, listing(DIVIDEND), actions=DIVIDENDS)
+    refresh_from(warehouse, listing(DIVIDEND), actions=DIVIDENDS)
     with pytest.raises(RejectedActionsError, match="rejected the vendor's dividends, and keeps those it has"):
-        after(warehouse, listing({**DIVIDEND, "frequency": 10**12}), actions=DIVIDENDS)
+        refresh_from(warehouse, listing({**DIVIDEND, "frequency": 10**12}), actions=DIVIDENDS)
     assert [row["frequency"] for row in rows(warehouse, dividends)] == [4]
 
 
@@ -165,12 +165,12 @@ def test_a_database_of_the_sandbox_refuses_the_markets_actions(warehouse: Engine
     with warehouse.begin() as connection:
         connection.execute(insert(bar_source).values(source="sandbox"))
     with pytest.raises(MixedSourcesError, match="holds sandbox bars and accepts no polygon"):
-        after(warehouse, listing(SPLIT))
+        refresh_from(warehouse, listing(SPLIT))
     assert factors(warehouse) == []
 
 
 def test_what_is_announced_can_be_read_off_the_date_alone(warehouse: Engine) -> None:
-    after(warehouse, listing(SPLIT, {**SPLIT, "execution_date": "2098-01-02"}))
+    refresh_from(warehouse, listing(SPLIT, {**SPLIT, "execution_date": "2098-01-02"}))
     rule = "execution_date > (now() AT TIME ZONE 'America/New_York')::date"
     with warehouse.connect() as connection:
         found: Sequence[date] = (

@@ -1,4 +1,4 @@
-"""What is known of every session: the views session_states, coverage and runs after all that can happen to one."""
+"""Coverage: the views session_states, coverage and runs after everything that can happen to a session."""
 
 from datetime import UTC, date, datetime
 from typing import Any
@@ -16,7 +16,7 @@ from market_pipeline.warehouse.loading import RejectedBar
 from market_pipeline.warehouse.session_calendar import record_sessions
 from market_pipeline.warehouse.statements import statement
 from market_pipeline.warehouse.tracked_symbols import add_symbols, remove_symbol
-from market_pipeline_tests.integration.stored_bars import AAPL, failed, loaded, query, recorded
+from market_pipeline_tests.integration.stored_bars import AAPL, load_failure, load_frame, query, recorded
 
 METRICS = f"SELECT * FROM ({statement('metrics')}) AS series WHERE metric = 'symbols_by_health'"
 OCTOBER = sessions_between("XNYS", date(2012, 10, 1), date(2012, 10, 31))
@@ -29,7 +29,7 @@ def _tracked(warehouse: Engine) -> None:
 
 
 def states(warehouse: Engine, until: date = OCTOBER[-1]) -> dict[str, list[date]]:
-    """The sessions to the end of October 2012, by state."""
+    """Return the sessions to the end of October 2012, by state."""
     found: dict[str, list[date]] = {}
     for row in query(warehouse, "SELECT * FROM session_states WHERE date <= :until ORDER BY date", until=until):
         found.setdefault(row["state"], []).append(row["date"])
@@ -48,30 +48,30 @@ def test_a_symbol_that_was_never_asked_for_has_no_sessions_yet(warehouse: Engine
 
 
 def test_a_session_with_its_bar_is_loaded(warehouse: Engine) -> None:
-    loaded(warehouse, AAPL, BARS)
+    load_frame(warehouse, AAPL, BARS)
     assert find_never_loaded(warehouse, ["AAPL"]) == []
     assert states(warehouse) == {"loaded": OCTOBER}
 
 
 def test_a_session_between_two_loads_was_never_asked_for(warehouse: Engine) -> None:
-    loaded(warehouse, AAPL, BARS[:5])
-    loaded(warehouse, AAPL, BARS[8:])
+    load_frame(warehouse, AAPL, BARS[:5])
+    load_frame(warehouse, AAPL, BARS[8:])
     assert states(warehouse) == {"loaded": [*OCTOBER[:5], *OCTOBER[8:]], "never_asked": OCTOBER[5:8]}
 
 
 def test_a_session_that_the_vendor_has_nothing_of_is_empty(warehouse: Engine) -> None:
-    loaded(warehouse, AAPL, BARS.drop(index=6), sessions=OCTOBER)
+    load_frame(warehouse, AAPL, BARS.drop(index=6), sessions=OCTOBER)
     assert states(warehouse)["empty"] == [OCTOBER[6]]
 
 
 def test_the_time_before_a_symbol_was_listed_is_no_gap(warehouse: Engine) -> None:
-    loaded(warehouse, AAPL, BARS[10:], sessions=OCTOBER)
+    load_frame(warehouse, AAPL, BARS[10:], sessions=OCTOBER)
     assert states(warehouse) == {"loaded": OCTOBER[10:]}
 
 
 def test_a_bar_that_can_not_be_true_leaves_its_session_rejected_with_the_reasons(warehouse: Engine) -> None:
     refused = RejectedBar(OCTOBER[6], ["high_too_low: its high is below its open, low or close"], {"h": 1})
-    loaded(warehouse, AAPL, BARS.drop(index=6), sessions=OCTOBER, rejected=[refused])
+    load_frame(warehouse, AAPL, BARS.drop(index=6), sessions=OCTOBER, rejected=[refused])
     assert states(warehouse)["rejected"] == [OCTOBER[6]]
     assert reason(warehouse, OCTOBER[6]).startswith("high_too_low")
 
@@ -79,48 +79,48 @@ def test_a_bar_that_can_not_be_true_leaves_its_session_rejected_with_the_reasons
 def test_a_rejected_bar_that_the_vendor_withdraws_leaves_its_session_empty(warehouse: Engine) -> None:
     refused = RejectedBar(OCTOBER[6], ["high_too_low: its high is below its open, low or close"], {"h": 1})
     others = BARS.drop(index=6)
-    loaded(warehouse, AAPL, others, sessions=OCTOBER, rejected=[refused])
-    failed(warehouse, AAPL, OCTOBER, "it rained", run_id="run-2")
+    load_frame(warehouse, AAPL, others, sessions=OCTOBER, rejected=[refused])
+    load_failure(warehouse, AAPL, OCTOBER, "it rained", run_id="run-2")
     assert states(warehouse)["rejected"] == [OCTOBER[6]]
-    loaded(warehouse, AAPL, others, sessions=OCTOBER, run_id="run-3")
+    load_frame(warehouse, AAPL, others, sessions=OCTOBER, run_id="run-3")
     assert states(warehouse) == {"loaded": [*OCTOBER[:6], *OCTOBER[7:]], "empty": [OCTOBER[6]]}
-    loaded(warehouse, AAPL, others, sessions=OCTOBER, rejected=[refused], run_id="run-4")
+    load_frame(warehouse, AAPL, others, sessions=OCTOBER, rejected=[refused], run_id="run-4")
     assert states(warehouse)["rejected"] == [OCTOBER[6]]
 
 
 def test_without_any_bar_the_first_session_asked_for_counts_too(warehouse: Engine) -> None:
     refused = RejectedBar(OCTOBER[3], ["x"], {})
-    loaded(warehouse, AAPL, BARS[:0], sessions=OCTOBER[:5], rejected=[refused])
+    load_frame(warehouse, AAPL, BARS[:0], sessions=OCTOBER[:5], rejected=[refused])
     found = states(warehouse, OCTOBER[4])
     assert found == {"empty": [*OCTOBER[:3], OCTOBER[4]], "rejected": [OCTOBER[3]]}
 
 
 def test_a_rejected_bar_that_nobody_asked_for_says_nothing_of_its_session(warehouse: Engine) -> None:
     uninvited = RejectedBar(OCTOBER[6], ["outside_request: its date is outside the requested dates"], {})
-    loaded(warehouse, AAPL, BARS[:6], rejected=[uninvited])
-    loaded(warehouse, AAPL, BARS[7:], run_id="run-2")
+    load_frame(warehouse, AAPL, BARS[:6], rejected=[uninvited])
+    load_frame(warehouse, AAPL, BARS[7:], run_id="run-2")
     assert states(warehouse)["never_asked"] == [OCTOBER[6]]
 
 
 def test_a_failed_attempt_says_why_until_another_is_answered(warehouse: Engine) -> None:
-    failed(warehouse, AAPL, OCTOBER, "the vendor answered 500")
+    load_failure(warehouse, AAPL, OCTOBER, "the vendor answered 500")
     assert states(warehouse) == {"failed": OCTOBER}
     assert reason(warehouse, OCTOBER[0]) == "the vendor answered 500"
-    loaded(warehouse, AAPL, BARS, run_id="run-2")
+    load_frame(warehouse, AAPL, BARS, run_id="run-2")
     assert states(warehouse) == {"loaded": OCTOBER}
 
 
 def test_what_is_known_to_be_empty_stays_so_when_a_later_attempt_fails(warehouse: Engine) -> None:
-    loaded(warehouse, AAPL, BARS.drop(index=6), sessions=OCTOBER)
-    failed(warehouse, AAPL, OCTOBER, "the vendor answered 500", run_id="run-2")
+    load_frame(warehouse, AAPL, BARS.drop(index=6), sessions=OCTOBER)
+    load_failure(warehouse, AAPL, OCTOBER, "the vendor answered 500", run_id="run-2")
     assert states(warehouse)["empty"] == [OCTOBER[6]]
 
 
 def test_what_the_plan_does_not_give_is_told_apart_from_what_there_is_not(warehouse: Engine) -> None:
     answered = (OCTOBER[5], OCTOBER[-2])
     notes = ("your plan starts at 2012-10-08",)
-    loaded(warehouse, AAPL, BARS[5:-1], sessions=OCTOBER, answered=answered, notes=notes)
-    loaded(warehouse, AAPL, BARS[:2], run_id="run-2")  # from another source of knowledge, as after an upgrade
+    load_frame(warehouse, AAPL, BARS[5:-1], sessions=OCTOBER, answered=answered, notes=notes)
+    load_frame(warehouse, AAPL, BARS[:2], run_id="run-2")  # from another source of knowledge, as after an upgrade
     assert states(warehouse) == {
         "loaded": [*OCTOBER[:2], *OCTOBER[5:-1]],
         "not_in_plan": OCTOBER[2:5],
@@ -132,7 +132,7 @@ def test_what_the_plan_does_not_give_is_told_apart_from_what_there_is_not(wareho
 
 
 def test_a_symbol_ends_with_its_delisting_and_with_its_removal(warehouse: Engine) -> None:
-    loaded(warehouse, AAPL, BARS[:10])
+    load_frame(warehouse, AAPL, BARS[:10])
     with warehouse.begin() as connection:
         connection.execute(text("UPDATE tracked_symbols SET delisted_on = :day"), {"day": OCTOBER[11]})
     assert states(warehouse, date.max) == {"loaded": OCTOBER[:10], "never_asked": OCTOBER[10:12]}
@@ -142,7 +142,7 @@ def test_a_symbol_ends_with_its_delisting_and_with_its_removal(warehouse: Engine
 
 @pytest.mark.parametrize(("until", "behind"), [(date(2012, 10, 30), 0), (date(2012, 10, 31), 1)])
 def test_no_weekend_and_no_day_of_a_hurricane_puts_a_symbol_behind(warehouse: Engine, until: date, behind: int) -> None:
-    loaded(warehouse, AAPL, BARS[BARS["date"] <= "2012-10-26"])  # a Friday; New York opened again on Wednesday
+    load_frame(warehouse, AAPL, BARS[BARS["date"] <= "2012-10-26"])  # a Friday; New York opened again on Wednesday
     with warehouse.begin() as connection:
         connection.execute(text("UPDATE tracked_symbols SET delisted_on = :day"), {"day": until})
     assert coverage(warehouse, ["AAPL"])[0]["behind"] == behind
@@ -150,7 +150,7 @@ def test_no_weekend_and_no_day_of_a_hurricane_puts_a_symbol_behind(warehouse: En
 
 def test_coverage_counts_every_session_once(warehouse: Engine) -> None:
     refused = RejectedBar(OCTOBER[6], ["x"], {})
-    loaded(warehouse, AAPL, BARS.drop(index=[6, 7]), sessions=OCTOBER, rejected=[refused])
+    load_frame(warehouse, AAPL, BARS.drop(index=[6, 7]), sessions=OCTOBER, rejected=[refused])
     with warehouse.begin() as connection:
         connection.execute(text("UPDATE tracked_symbols SET delisted_on = :day"), {"day": date(2012, 11, 5)})
     [row] = coverage(warehouse, ["AAPL"])
@@ -160,9 +160,9 @@ def test_coverage_counts_every_session_once(warehouse: Engine) -> None:
 
 
 def test_gaps_are_ranges_of_one_state_and_reason(warehouse: Engine) -> None:
-    loaded(warehouse, AAPL, BARS[:3])
-    failed(warehouse, AAPL, OCTOBER[3:6], "it rained", run_id="run-2")
-    loaded(warehouse, AAPL, BARS[8:], run_id="run-3")
+    load_frame(warehouse, AAPL, BARS[:3])
+    load_failure(warehouse, AAPL, OCTOBER[3:6], "it rained", run_id="run-2")
+    load_frame(warehouse, AAPL, BARS[8:], run_id="run-3")
     found = [row for row in gaps(warehouse, ["AAPL"]) if row["last_session"] <= OCTOBER[-1]]
     assert [tuple(row.values()) for row in found] == [
         ("AAPL", OCTOBER[3], OCTOBER[5], 3, "failed", "it rained"),
@@ -171,9 +171,9 @@ def test_gaps_are_ranges_of_one_state_and_reason(warehouse: Engine) -> None:
 
 
 def test_what_is_worth_asking_for_is_told_from_the_first_to_the_last(warehouse: Engine) -> None:
-    loaded(warehouse, AAPL, BARS[:8].drop(index=[2, 6]), sessions=OCTOBER[:8])
-    failed(warehouse, AAPL, OCTOBER[8:10], "it rained", run_id="run-2")
-    loaded(warehouse, AAPL, BARS[12:], run_id="run-3")
+    load_frame(warehouse, AAPL, BARS[:8].drop(index=[2, 6]), sessions=OCTOBER[:8])
+    load_failure(warehouse, AAPL, OCTOBER[8:10], "it rained", run_id="run-2")
+    load_frame(warehouse, AAPL, BARS[12:], run_id="run-3")
     other = Symbol.of("IBM", "stock")
     add_symbols(warehouse, [other])
     assert missing_spans(warehouse, [AAPL, other], date.min, OCTOBER[-1]) == {AAPL: (OCTOBER[8], OCTOBER[11])}
@@ -185,7 +185,7 @@ def test_what_is_worth_asking_for_is_told_from_the_first_to_the_last(warehouse: 
 
 def test_a_night_does_not_go_back_to_a_rejected_bar_but_a_user_may(warehouse: Engine) -> None:
     refused = RejectedBar(OCTOBER[2], ["x"], {})
-    loaded(warehouse, AAPL, BARS.drop(index=2), sessions=OCTOBER, rejected=[refused])
+    load_frame(warehouse, AAPL, BARS.drop(index=2), sessions=OCTOBER, rejected=[refused])
     assert oldest_gaps(warehouse, ["AAPL"], OCTOBER[0], OCTOBER[-1]) == {}
     assert missing_spans(warehouse, [AAPL], date.min, OCTOBER[-1]) == {AAPL: (OCTOBER[2], OCTOBER[2])}
 
@@ -193,8 +193,8 @@ def test_a_night_does_not_go_back_to_a_rejected_bar_but_a_user_may(warehouse: En
 def test_the_account_of_a_run_is_the_sum_of_its_symbols(warehouse: Engine) -> None:
     other = Symbol.of("IBM", "stock")
     add_symbols(warehouse, [other])
-    loaded(warehouse, AAPL, BARS)
-    failed(warehouse, other, OCTOBER, "it rained")
+    load_frame(warehouse, AAPL, BARS)
+    load_failure(warehouse, other, OCTOBER, "it rained")
     [run] = query(warehouse, "SELECT * FROM runs")
     assert (run["run_id"], run["trigger"], run["symbols"], run["succeeded"], run["failed"]) == ("run-1", "cli", 2, 1, 1)
     assert (run["sessions"], run["answered"], run["refused"]) == (42, 21, 21)
@@ -242,26 +242,26 @@ def health(warehouse: Engine) -> tuple[str, str | None]:
 @pytest.mark.usefixtures("_delisted")
 def test_a_symbol_is_fine_behind_or_in_need_of_attention_and_the_reason_says_why(warehouse: Engine) -> None:
     assert health(warehouse) == ("behind", "no session was requested yet")
-    loaded(warehouse, AAPL, BARS[:-2])
+    load_frame(warehouse, AAPL, BARS[:-2])
     assert health(warehouse) == ("attention", "2 never requested of 21 sessions")
-    loaded(warehouse, AAPL, BARS[-2:-1])
+    load_frame(warehouse, AAPL, BARS[-2:-1])
     assert health(warehouse) == ("behind", "the next run fetches the newest session")
-    failed(warehouse, AAPL, OCTOBER[-1:], "it rained", run_id="run-2")
+    load_failure(warehouse, AAPL, OCTOBER[-1:], "it rained", run_id="run-2")
     assert health(warehouse) == ("attention", "the last load failed: it rained; 1 failed of 21 sessions")
-    loaded(warehouse, AAPL, BARS[-1:])
+    load_frame(warehouse, AAPL, BARS[-1:])
     assert health(warehouse) == ("fine", None)
 
 
 @pytest.mark.usefixtures("_delisted")
 def test_a_symbol_without_any_bar_at_the_vendor_needs_attention(warehouse: Engine) -> None:
-    loaded(warehouse, AAPL, BARS[:0], sessions=OCTOBER)
+    load_frame(warehouse, AAPL, BARS[:0], sessions=OCTOBER)
     assert health(warehouse) == ("attention", "the vendor has no bar of any session")
 
 
 @pytest.mark.usefixtures("_delisted")
 def test_three_rejected_bars_are_judged_alike_everywhere(warehouse: Engine) -> None:
     rejected = [RejectedBar(day, ["high_too_low: its high is below its low"], {"d": str(day)}) for day in OCTOBER[6:9]]
-    loaded(warehouse, AAPL, BARS.drop(index=[6, 7, 8]), sessions=OCTOBER, rejected=rejected)
+    load_frame(warehouse, AAPL, BARS.drop(index=[6, 7, 8]), sessions=OCTOBER, rejected=rejected)
     [row] = coverage(warehouse, ["AAPL"])
     assert (row["missing"], row["fetchable"], row["behind"]) == (3, 3, 0)
     assert (row["health"], row["health_reason"]) == ("attention", "3 rejected of 21 sessions")

@@ -42,7 +42,7 @@ from market_pipeline.warehouse.schema import migrate
 from market_pipeline.warehouse.stored_bars import bars
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.integration.polygon_cases import client_of
-from market_pipeline_tests.integration.stored_bars import flags, loaded, query, recorded
+from market_pipeline_tests.integration.stored_bars import flags, load_frame, query, recorded
 from market_pipeline_tests.scripted_vendor import Reply, scripted_vendor
 
 AAPL, MSFT, SHIB = Symbol.of("AAPL", "stock"), Symbol.of("MSFT", "stock"), Symbol.of("SHIB", "crypto")
@@ -112,7 +112,7 @@ def test_a_jump_on_a_monday_or_after_a_holiday_is_flagged_like_any_other(
     warehouse: Engine, symbol: Symbol, day: date
 ) -> None:
     assert (day - sessions_between("XNYS", date(2000, 1, 3), day)[-2]).days > 2
-    loaded(warehouse, symbol, recorded(symbol.name, day.replace(day=1), day))  # a split of 2 for 1 that is not known
+    load_frame(warehouse, symbol, recorded(symbol.name, day.replace(day=1), day))  # a split of 2 for 1 that is not known
     assert flags(warehouse, symbol)[day] == ("unexplained_move",)
 
 
@@ -164,14 +164,14 @@ def test_an_impossible_bar_is_rejected_alone_and_no_bar_is_compared_with_it(
 
 
 def test_a_window_that_begins_with_a_flagged_bar_leaves_its_flags(warehouse: Engine) -> None:
-    loaded(warehouse, AAPL, AUTUMN)
+    load_frame(warehouse, AAPL, AUTUMN)
     before = flags(warehouse, AAPL)
     assert "unexplained_move" in before[CRASH]
     window = AUTUMN[AUTUMN["date"] >= pd.Timestamp(CRASH)].reset_index(drop=True)
-    assert loaded(warehouse, AAPL, window, run_id="run-2").unchanged == len(window)
+    assert load_frame(warehouse, AAPL, window, run_id="run-2").unchanged == len(window)
     assert flags(warehouse, AAPL) == before
     window["volume"] = window["volume"] + (window.index == 0)
-    assert loaded(warehouse, AAPL, window, run_id="run-3").revised == 1
+    assert load_frame(warehouse, AAPL, window, run_id="run-3").revised == 1
     assert flags(warehouse, AAPL) == before
 
 
@@ -300,7 +300,7 @@ def test_the_night_begins_at_the_hour_and_minute_of_the_environment_in_utc_where
 
 
 def test_one_night_reaches_back_over_an_outage_of_half_a_year(settings: Settings, warehouse: Engine) -> None:
-    loaded(warehouse, AAPL, recorded("AAPL", date(2012, 1, 3), date(2012, 5, 31)))
+    load_frame(warehouse, AAPL, recorded("AAPL", date(2012, 1, 3), date(2012, 5, 31)))
     [night] = plan_night(settings, [AAPL], date(2012, 11, 30))
     assert night.sessions[0] < date(2012, 6, 1)
     assert night.sessions[-1] == date(2012, 11, 30)
@@ -317,7 +317,7 @@ CONTENT = [
 
 def test_migrating_again_four_times_at_once_and_the_starting_set_again_touch_no_row(warehouse: Engine) -> None:
     add_symbols(warehouse, starting_symbols())
-    loaded(warehouse, AAPL, AUTUMN)
+    load_frame(warehouse, AAPL, AUTUMN)
     with warehouse.begin() as connection:
         connection.execute(text("UPDATE tracked_symbols SET name = 'Mine' WHERE symbol = 'MSFT'"))
     before = [query(warehouse, statement) for statement in (STORED, *CONTENT)]
@@ -330,7 +330,7 @@ def test_migrating_again_four_times_at_once_and_the_starting_set_again_touch_no_
 def test_a_dump_restored_elsewhere_is_the_same_warehouse(
     warehouse: Engine, database_url: SecretStr, settings: Settings, ordinary: SecretStr, tmp_path: Path
 ) -> None:
-    loaded(warehouse, AAPL, AUTUMN)
+    load_frame(warehouse, AAPL, AUTUMN)
     dump = tmp_path / "warehouse.dump"
     source, target = database_url.get_secret_value(), ordinary.get_secret_value()
     saving = ["pg_dump", "--format=custom", "--no-owner", "--file", str(dump), "--dbname", source]
@@ -341,4 +341,4 @@ def test_a_dump_restored_elsewhere_is_the_same_warehouse(
         for view in ("market_data", "backfill_history", "session_states", "market_data_as_of(now())"):
             everything = f"SELECT * FROM {view} ORDER BY 1, 2, 3"
             assert query(restored, everything) == query(warehouse, everything), view
-        assert loaded(restored, AAPL, AUTUMN, run_id="run-2").unchanged == len(AUTUMN)
+        assert load_frame(restored, AAPL, AUTUMN, run_id="run-2").unchanged == len(AUTUMN)

@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL, with real servers: how it is made, found, protected, brought back and deleted."""
+"""The embedded PostgreSQL, with real servers: making, finding, protecting, restarting and deleting them."""
 
 import os
 import shutil
@@ -61,7 +61,7 @@ db.app(["psql", *sys.argv[1:]])
 
 @contextmanager
 def new_data_dir(mode: int) -> Iterator[Path]:
-    """A data folder, not made yet, with a space in its path and below a folder of that mode."""
+    """Yield a data folder that doesn't exist yet, with a space in its path and below a folder of that mode."""
     above = Path(tempfile.mkdtemp(prefix="embedded server "))
     above.chmod(mode)
     try:
@@ -73,7 +73,7 @@ def new_data_dir(mode: int) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def data_dir() -> Iterator[Path]:
-    """A data folder for the tests that can share one: each of them starts the server itself."""
+    """Yield a data folder for the tests that can share one: each of them starts the server itself."""
     with new_data_dir(0o755) as folder:
         yield folder
 
@@ -86,14 +86,14 @@ def own_data_dir() -> Iterator[Path]:
 
 @pytest.fixture
 def closed_data_dir() -> Iterator[Path]:
-    """A data folder below one that nobody but root can enter."""
+    """Yield a data folder below one that only root can enter."""
     with new_data_dir(0o700) as folder:
         yield folder
 
 
 @pytest.fixture(scope="module")
 def wheel_copy() -> Iterator[Path]:
-    """A folder for PYTHONPATH that holds the wheel with the programs, readable to all."""
+    """Yield a folder for PYTHONPATH that holds the wheel with the programs, readable to all."""
     installation = embedded.binary("initdb").parents[1]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -145,7 +145,7 @@ def alive(pid: int) -> bool:
 
 
 def postmasters(cluster: Path) -> list[int]:
-    """The processes whose command line says that they serve the cluster."""
+    """Return the processes whose command line names the cluster."""
     return [each.pid for each in psutil.process_iter(["cmdline"]) if str(cluster) in (each.info["cmdline"] or [])]
 
 
@@ -462,7 +462,7 @@ def test_the_wheels_programs_can_be_had_by_name() -> None:
 
 @pytest.fixture
 def db_command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """Runs `market-pipeline db ...` with these settings and no others."""
+    """Run `market-pipeline db ...` with these settings and no others."""
 
     def run(*arguments: str, **settings: Any) -> Result:
         monkeypatch.setattr(db, "load_settings", lambda: Settings(_env_file=None, **settings))

@@ -1,4 +1,4 @@
-"""`market-pipeline export`: what is in the files, what is said of them, and that none is ever half-written."""
+"""`market-pipeline export`: the files' content, their manifests, and that no file is half-written."""
 
 import hashlib
 import io
@@ -34,7 +34,7 @@ from market_pipeline_tests.integration.mart_cases import (
     settings_of,
     track,
 )
-from market_pipeline_tests.integration.stored_bars import AAPL, loaded, recorded
+from market_pipeline_tests.integration.stored_bars import AAPL, load_frame, recorded
 
 IBM = Symbol.of("IBM", "stock")
 FIRST, SPLIT, LAST = date(2005, 1, 3), date(2005, 2, 28), date(2005, 3, 31)
@@ -44,17 +44,17 @@ Command = Callable[..., tuple[int, str, str]]
 
 
 def load_quarter(warehouse: Engine) -> None:
-    """A quarter of two stocks, with a split of AAPL and a dividend of IBM."""
+    """Load a quarter of two stocks, with a split of AAPL and a dividend of IBM."""
     track(warehouse, [AAPL, IBM], first=FIRST, last=LAST)
     add_splits(warehouse, [("AAPL", SPLIT, 1, 2)])
     add_dividends(warehouse, [("IBM", date(2005, 2, 8), 0.18, "CD")])
     for symbol in (AAPL, IBM):
-        loaded(warehouse, symbol, recorded(symbol.name, FIRST, LAST))
+        load_frame(warehouse, symbol, recorded(symbol.name, FIRST, LAST))
 
 
 @pytest.fixture(scope="module")
 def marts(server: embedded.Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """The quarter with its adjusted bars."""
+    """Yield the quarter with its adjusted bars."""
     with database(server, "marts_to_export") as engine:
         load_quarter(engine)
         run_dbt(
@@ -65,14 +65,14 @@ def marts(server: embedded.Server, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture
 def quarter(warehouse: Engine) -> Engine:
-    """The quarter before any mart was made."""
+    """Return the quarter before any mart was built."""
     load_quarter(warehouse)
     return warehouse
 
 
 @pytest.fixture
 def command(environment: dict[str, str], capsys: pytest.CaptureFixture[str]) -> Command:
-    """Runs `market-pipeline export` on this test's warehouse: exit code, standard output and error."""
+    """Run `market-pipeline export` on this test's warehouse: exit code, standard output and error."""
 
     def _run(*arguments: object) -> tuple[int, str, str]:
         with pytest.raises(SystemExit) as ended:
@@ -85,7 +85,7 @@ def command(environment: dict[str, str], capsys: pytest.CaptureFixture[str]) -> 
 
 
 def frame_of(file: Path) -> pd.DataFrame:
-    """A file as an analyst reads it."""
+    """Read a file as an analyst does."""
     if file.suffix == ".parquet":
         frame = pd.read_parquet(file)
     else:
@@ -165,7 +165,7 @@ def test_adjusted_prices_are_those_of_the_mart(
 def test_bars_can_be_had_as_they_were_stored_then(quarter: Engine, command: Command, tmp_path: Path) -> None:
     then = read(quarter, "SELECT clock_timestamp() AS now")["now"].item()
     week = recorded("AAPL", FIRST, date(2005, 1, 7))
-    loaded(quarter, AAPL, week.assign(close=week["low"]), run_id="run-2")
+    load_frame(quarter, AAPL, week.assign(close=week["low"]), run_id="run-2")
     as_it_was, as_it_is = tmp_path / "then.csv", tmp_path / "now.csv"
     options = "--symbols", "AAPL", "--end", "2005-01-07", "--format", "csv"
     assert command(*options, "--as-of", then.isoformat(), "--output", as_it_was)[0] == 0
@@ -358,7 +358,7 @@ EVERYTHING = Selection(symbols=NAMES)
 
 @pytest.fixture(scope="module")
 def many(server: embedded.Server) -> Iterator[Engine]:
-    """A warehouse with 300,000 bars."""
+    """Yield a warehouse with 300,000 bars."""
     with database(server, "bars_to_export") as engine:
         add_symbols(engine, [Symbol.of(name, "stock") for name in NAMES])
         with engine.begin() as connection:

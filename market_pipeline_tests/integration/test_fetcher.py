@@ -1,4 +1,4 @@
-"""Fetching for a run: the fewest requests, the same bars either way, and what a plan refuses left out and said."""
+"""Fetching for a run: the fewest requests, the same bars in any way, and notes on what the plan lacks."""
 
 import os
 import subprocess
@@ -81,7 +81,7 @@ def test_a_bar_is_the_same_from_the_whole_markets_days_and_from_its_own_range() 
 
 @pytest.fixture
 def temporary_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder for temporary files, a test's own."""
+    """Return the folder for temporary files, a test's own."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     return tmp_path
 

@@ -1,4 +1,4 @@
-"""Flags of stored bars: they follow from what is stored and from the splits, however it came there."""
+"""Flags of stored bars: they follow from the stored bars and the splits, in any order of loading."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -13,8 +13,8 @@ from sqlalchemy import Engine
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.warehouse.tables import market_data
 from market_pipeline.warehouse.tracked_symbols import add_symbols
-from market_pipeline_tests.integration.corporate_action_cases import after, counts, listing
-from market_pipeline_tests.integration.stored_bars import AAPL, flags, loaded, query, recorded
+from market_pipeline_tests.integration.corporate_action_cases import counts, listing, refresh_from
+from market_pipeline_tests.integration.stored_bars import AAPL, flags, load_frame, query, recorded
 
 CRASH, SPLIT = date(2000, 9, 29), date(2005, 2, 28)
 RECORDED = {
@@ -40,7 +40,7 @@ def verdicts(warehouse: Engine, symbol: Symbol) -> list[Mapping[str, Any]]:
 
 
 def test_a_crash_is_stored_and_flagged(warehouse: Engine) -> None:
-    outcome = loaded(warehouse, AAPL, recorded("AAPL", date(2000, 9, 1), date(2000, 10, 31)))
+    outcome = load_frame(warehouse, AAPL, recorded("AAPL", date(2000, 9, 1), date(2000, 10, 31)))
     assert (outcome.loaded, outcome.flagged) == (42, 2)
     row = query(warehouse, "SELECT * FROM market_data WHERE date = :day", day=CRASH)[0]
     assert row["close"] == 25.75
@@ -52,27 +52,27 @@ def test_a_crash_is_stored_and_flagged(warehouse: Engine) -> None:
 
 
 def test_a_split_day_is_flagged_until_the_split_is_known_and_again_when_it_is_withdrawn(warehouse: Engine) -> None:
-    loaded(warehouse, AAPL, recorded("AAPL", date(2005, 1, 3), date(2005, 4, 29)))
+    load_frame(warehouse, AAPL, recorded("AAPL", date(2005, 1, 3), date(2005, 4, 29)))
     assert flags(warehouse, AAPL)[SPLIT] == ("unexplained_move",)
-    assert counts(after(warehouse, listing(LISTED))) == {"loaded": 1}
+    assert counts(refresh_from(warehouse, listing(LISTED))) == {"loaded": 1}
     assert SPLIT not in flags(warehouse, AAPL)
-    assert counts(after(warehouse, listing(), listing())) == {"removed": 1}
+    assert counts(refresh_from(warehouse, listing(), listing())) == {"removed": 1}
     assert flags(warehouse, AAPL)[SPLIT] == ("unexplained_move",)
     assert query(warehouse, "SELECT count(*) AS n FROM market_data_revisions") == [{"n": 0}]
 
 
 def test_a_split_known_beforehand_explains_the_move_at_once(warehouse: Engine) -> None:
-    after(warehouse, listing(LISTED))
-    loaded(warehouse, AAPL, recorded("AAPL", date(2005, 1, 3), date(2005, 4, 29)))
+    refresh_from(warehouse, listing(LISTED))
+    load_frame(warehouse, AAPL, recorded("AAPL", date(2005, 1, 3), date(2005, 4, 29)))
     assert SPLIT not in flags(warehouse, AAPL)
 
 
 def test_a_neighbour_that_arrives_later_changes_the_verdict(warehouse: Engine) -> None:
     bars = recorded("AAPL", date(2000, 9, 25), date(2000, 10, 6))
     before = bars["date"] < pd.Timestamp(CRASH)
-    loaded(warehouse, AAPL, bars[~before])
+    load_frame(warehouse, AAPL, bars[~before])
     assert flags(warehouse, AAPL) == {}  # nothing to compare the crash with
-    loaded(warehouse, AAPL, bars[before])
+    load_frame(warehouse, AAPL, bars[before])
     assert flags(warehouse, AAPL) == {CRASH: ("unexplained_move",)}
 
 
@@ -80,9 +80,9 @@ def test_a_correction_lifts_the_flag_and_the_revision_keeps_it(warehouse: Engine
     bars = recorded("IBM", date(2002, 6, 3), date(2002, 6, 28))
     wrong = bars.copy()
     wrong.loc[5, ["open", "high", "low", "close"]] *= 10
-    loaded(warehouse, AAPL, wrong)
+    load_frame(warehouse, AAPL, wrong)
     assert {day.isoformat() for day in flags(warehouse, AAPL)} == {"2002-06-10", "2002-06-11"}
-    loaded(warehouse, AAPL, bars, run_id="run-2")
+    load_frame(warehouse, AAPL, bars, run_id="run-2")
     assert flags(warehouse, AAPL) == {}
     [kept] = query(warehouse, "SELECT * FROM market_data_revisions")
     assert (kept["flags"], kept["validated"]) == (["unexplained_move"], False)
@@ -90,9 +90,9 @@ def test_a_correction_lifts_the_flag_and_the_revision_keeps_it(warehouse: Engine
 
 def test_loading_the_same_again_changes_no_row(warehouse: Engine) -> None:
     bars = recorded("AAPL", date(2000, 9, 1), date(2000, 10, 31))
-    loaded(warehouse, AAPL, bars)
+    load_frame(warehouse, AAPL, bars)
     before = query(warehouse, "SELECT *, xmin::text FROM market_data ORDER BY date")
-    outcome = loaded(warehouse, AAPL, bars, run_id="run-2")
+    outcome = load_frame(warehouse, AAPL, bars, run_id="run-2")
     assert (outcome.unchanged, outcome.flagged) == (42, 2)
     assert query(warehouse, "SELECT *, xmin::text FROM market_data ORDER BY date") == before
 
@@ -102,9 +102,9 @@ def test_a_year_session_by_session_has_the_flags_of_a_year_in_one_go(warehouse: 
     in_one_go, one_by_one = AAPL, Symbol.of("DAILY", "stock")
     add_symbols(warehouse, [one_by_one])
     year = recorded(name, *RECORDED[name])
-    loaded(warehouse, in_one_go, year)
+    load_frame(warehouse, in_one_go, year)
     for row in range(len(year)):
-        loaded(warehouse, one_by_one, year.iloc[[row]])
+        load_frame(warehouse, one_by_one, year.iloc[[row]])
     assert verdicts(warehouse, in_one_go) == verdicts(warehouse, one_by_one)
     assert flags(warehouse, in_one_go)
 
@@ -122,26 +122,26 @@ def test_whenever_a_split_becomes_known_the_flags_are_those_of_a_split_known_bef
     beforehand, halfway = AAPL, Symbol.of("DAILY", "stock")
     year = recorded(name, start, end)
     known = {**LISTED, "execution_date": split}
-    after(warehouse, listing(known))
-    loaded(warehouse, beforehand, year)
+    refresh_from(warehouse, listing(known))
+    load_frame(warehouse, beforehand, year)
     add_symbols(warehouse, [halfway])
     for row in range(len(year)):
         if row == len(year) // 2:
             assert flags(warehouse, halfway)[date.fromisoformat(split)] == ("unexplained_move",)
-            after(warehouse, listing({**known, "ticker": "DAILY", "id": "E2"}), listing(known))
-        loaded(warehouse, halfway, year.iloc[[row]])
+            refresh_from(warehouse, listing({**known, "ticker": "DAILY", "id": "E2"}), listing(known))
+        load_frame(warehouse, halfway, year.iloc[[row]])
     assert verdicts(warehouse, halfway) == verdicts(warehouse, beforehand)
     assert date.fromisoformat(split) not in flags(warehouse, beforehand)
 
 
 def test_a_split_that_does_not_show_is_flagged_until_it_is_withdrawn(warehouse: Engine) -> None:
-    loaded(warehouse, AAPL, recorded("AAPL", date(2006, 1, 3), date(2006, 4, 28)))
+    load_frame(warehouse, AAPL, recorded("AAPL", date(2006, 1, 3), date(2006, 4, 28)))
     assert flags(warehouse, AAPL) == {}
-    after(warehouse, listing({**LISTED, "execution_date": "2006-02-28"}))
+    refresh_from(warehouse, listing({**LISTED, "execution_date": "2006-02-28"}))
     [odd] = [bar for bar in verdicts(warehouse, AAPL) if bar["gap_detected"]]
     assert (odd["date"], odd["flags"][0]) == (date(2006, 2, 28), "split_without_move")
     assert odd["validation_notes"].startswith("split_without_move: a split multiplies earlier prices by 0.5, yet")
-    after(warehouse, listing(), listing())
+    refresh_from(warehouse, listing(), listing())
     assert flags(warehouse, AAPL) == {}
 
 
@@ -154,9 +154,9 @@ def test_in_whatever_order_bars_arrive_their_flags_are_the_same(warehouse: Engin
     with warehouse.begin() as connection:
         connection.execute(market_data.delete())
     for part in sorted(set(part_of), key=lambda part: (part * 7) % 4):
-        loaded(warehouse, AAPL, QUARTER[[number == part for number in part_of]])
+        load_frame(warehouse, AAPL, QUARTER[[number == part for number in part_of]])
     scattered = verdicts(warehouse, AAPL)
     with warehouse.begin() as connection:
         connection.execute(market_data.delete())
-    loaded(warehouse, AAPL, QUARTER)
+    load_frame(warehouse, AAPL, QUARTER)
     assert verdicts(warehouse, AAPL) == scattered

@@ -1,4 +1,4 @@
-"""Detection of somebody's own data in a warehouse, before it is deleted as the demo's."""
+"""Detection of a user's own data in a warehouse, before it is deleted as the demo's."""
 
 from datetime import date
 
@@ -7,7 +7,7 @@ from sqlalchemy import Engine, text
 from market_pipeline.core.settings import Source
 from market_pipeline.warehouse.foreign_data import KnownData, find_foreign_data
 from market_pipeline.warehouse.tracked_symbols import add_symbols
-from market_pipeline_tests.integration.stored_bars import AAPL, loaded, recorded
+from market_pipeline_tests.integration.stored_bars import AAPL, load_frame, recorded
 
 FIRST, LAST = date(2012, 1, 3), date(2012, 1, 31)
 
@@ -19,7 +19,7 @@ def bars_beside(warehouse: Engine, source: Source, first: date, last: date) -> l
 
 def test_bars_of_other_dates_sources_and_symbols_are_counted(warehouse: Engine) -> None:
     add_symbols(warehouse, [AAPL])
-    loaded(warehouse, AAPL, recorded("AAPL", FIRST, LAST))
+    load_frame(warehouse, AAPL, recorded("AAPL", FIRST, LAST))
     with warehouse.connect() as connection:
         source = connection.scalar(text("SELECT source FROM bar_source"))
     assert source in ("polygon", "sandbox")

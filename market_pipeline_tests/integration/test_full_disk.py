@@ -14,7 +14,7 @@ from sqlalchemy.exc import OperationalError
 from market_pipeline.warehouse.database_errors import unavailable_error
 from market_pipeline.warehouse.embedded import Server
 from market_pipeline.warehouse.tracked_symbols import add_symbols
-from market_pipeline_tests.integration.stored_bars import AAPL, loaded, query, recorded
+from market_pipeline_tests.integration.stored_bars import AAPL, load_frame, query, recorded
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a disk of a given size")
 
@@ -24,7 +24,7 @@ WHOLE = recorded("AAPL", date(2000, 3, 1), date(2013, 3, 1))  # some 600 KiB as 
 
 @pytest.fixture
 def small_disk(server: Server, warehouse: Engine) -> Iterator[Path]:
-    """Where the bars are kept now: a disk too small for all of them."""
+    """Keep the bars on a disk too small for all of them."""
     disk = Path(f"/tmp/market-pipeline-disk-{os.getpid()}")
     disk.mkdir()
     process = psutil.Process(server.pid)
@@ -44,9 +44,9 @@ def small_disk(server: Server, warehouse: Engine) -> Iterator[Path]:
 
 def test_nothing_is_half_loaded_and_with_room_again_the_same_load_succeeds(warehouse: Engine, small_disk: Path) -> None:
     add_symbols(warehouse, [AAPL])
-    loaded(warehouse, AAPL, WHOLE[:500])
+    load_frame(warehouse, AAPL, WHOLE[:500])
     with pytest.raises(OperationalError) as caught:
-        loaded(warehouse, AAPL, WHOLE, run_id="run-2")
+        load_frame(warehouse, AAPL, WHOLE, run_id="run-2")
     told = str(unavailable_error(caught.value, warehouse))
     assert "No space left on device" in told
     assert told.endswith("Make room on its disk.")
@@ -54,5 +54,5 @@ def test_nothing_is_half_loaded_and_with_room_again_the_same_load_succeeds(wareh
     assert query(warehouse, "SELECT DISTINCT run_id FROM backfill_history") == [{"run_id": "run-1"}]
 
     subprocess.run(["mount", "-o", "remount,size=8m", small_disk], check=True)
-    outcome = loaded(warehouse, AAPL, WHOLE, run_id="run-3")
+    outcome = load_frame(warehouse, AAPL, WHOLE, run_id="run-3")
     assert (outcome.loaded, outcome.unchanged) == (len(WHOLE) - 500, 500)

@@ -1,4 +1,4 @@
-"""The main job: what one symbol's misfortune is to the others."""
+"""The main job: the effect of one symbol's failure on the others."""
 
 from datetime import date
 
@@ -18,12 +18,12 @@ OCTOBER = sessions_between("XNYS", date(2012, 10, 1), date(2012, 10, 31))
 
 
 class DefectiveVendor:
-    """Has everybody's bars but IBM's, which it breaks over."""
+    """A vendor with everybody's bars but IBM's, on which it fails."""
 
     source: Source = "polygon"
 
     def bars(self, symbol: Symbol, last: date) -> FetchedBars:
-        """The recorded bars of October 2012."""
+        """Return the recorded bars of October 2012."""
         if symbol == IBM:
             raise ZeroDivisionError(f"something with s3cret in it, about {last}")
         frame = recorded(symbol.name, OCTOBER[0], OCTOBER[-1])

@@ -1,4 +1,4 @@
-"""Loading: what is in the tables after each kind of load, and that the account always reconciles."""
+"""Loading: the tables' content after each kind of load, and that the load record always reconciles."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor

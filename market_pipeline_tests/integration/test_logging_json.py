@@ -1,4 +1,4 @@
-"""LOG_FORMAT=json: what is logged is one object a line, with the run and the symbol it is about, and no secret."""
+"""LOG_FORMAT=json: one object per line, with its run and symbol, and no secret."""
 
 import json
 import logging
@@ -76,7 +76,7 @@ def test_what_a_program_writes_is_relayed_as_an_object_that_names_it() -> None:
 
 
 def test_what_is_said_over_and_over_is_said_once_a_minute_and_counted(capsys: pytest.CaptureFixture[str]) -> None:
-    """By its words without what is put into them; what is only told is let through."""
+    """Messages are compared without their arguments; those below a warning all pass."""
     handler = logging.StreamHandler(sys.stderr)
     logger = logging.getLogger("market_pipeline.said_often")
     logging.getLogger().addHandler(handler)

@@ -1,4 +1,4 @@
-"""The dbt project as it is built night after night, and what it takes for granted of the warehouse."""
+"""The dbt project, built night after night, and its assumptions on the warehouse."""
 
 import json
 import runpy
@@ -66,7 +66,7 @@ NIGHT = """
 
 
 def bars(sessions: Sequence[date], start: float) -> pd.DataFrame:
-    """Bars of a price that wanders, the same for a session whatever other sessions are asked for."""
+    """Return bars of a price that wanders, the same for a session in any range of sessions."""
     close = np.array([round(start + 5 * np.sin(day.toordinal()), 2) for day in sessions])
     volume = 1000.0 + np.arange(len(sessions))
     return pd.DataFrame(
@@ -80,7 +80,7 @@ def sessions_of(symbol: Symbol, first: date = FIRST, last: date = FRIDAY) -> lis
 
 @pytest.fixture(scope="module")
 def quarter(server: embedded.Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The name of a database with the bars of a quarter, and the marts that were made of them on its last Friday."""
+    """Yield the name of a database with a quarter's bars and the marts built of them on its last Friday."""
     with database(server, "marts_of_a_quarter") as warehouse:
         load_quarter(warehouse)
         dbt(settings_of(warehouse, tmp_path_factory.mktemp("quarter")), "run", today=FRIDAY)
@@ -90,7 +90,7 @@ def quarter(server: embedded.Server, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture
 def built(server: embedded.Server, quarter: str) -> Iterator[Engine]:
-    """A copy of that database, of this test's own."""
+    """Yield a copy of that database, of this test's own."""
     with database(server, f"{quarter}_copy", template=quarter) as warehouse:
         yield warehouse
 
@@ -108,7 +108,7 @@ def load_quarter(warehouse: Engine) -> None:
 
 
 def a_night(warehouse: Engine) -> None:
-    """All that can have happened since: new bars, a late one, a new dividend, and what NIGHT says."""
+    """Make every change that a night can bring: new bars, a late one, a new dividend, and those in NIGHT."""
     for symbol, start in START.items():
         add_bars(warehouse, symbol, bars(sessions_of(symbol, date(2024, 3, 30), TUESDAY), start))
     add_bars(warehouse, AAA, bars([MISSING], START[AAA]))
@@ -158,14 +158,14 @@ def test_a_split_dated_today_changes_adjusted_history_and_nothing_stored(built: 
 
 
 def everything_stored(warehouse: Engine) -> dict[str, str]:
-    """A hash of each of the warehouse's own tables."""
+    """Return a hash of each of the warehouse's own tables."""
     tables = read(warehouse, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'")["tablename"]
     content = "SELECT md5(coalesce(string_agg(line::text, ' ' ORDER BY line::text), '')) AS hash FROM {} AS line"
     return {table: read(warehouse, content.format(table))["hash"].item() for table in tables}
 
 
 def touched(warehouse: Engine) -> dict[tuple[str, date], str]:
-    """Which transaction wrote each row of daily_returns last."""
+    """Return the transaction that wrote each row of daily_returns last."""
     rows = read(warehouse, "SELECT symbol, date, xmin::text AS version FROM analytics.daily_returns")
     return dict(zip(zip(rows["symbol"], rows["date"], strict=True), rows["version"], strict=True))
 

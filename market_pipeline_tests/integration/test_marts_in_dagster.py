@@ -22,7 +22,7 @@ from market_pipeline.orchestration.mart_build import declare_with_dagster_dbt
 from market_pipeline.orchestration.run_launch import launch_job, open_instance
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.dagster_internals import RepositorySnap, SensorExecutionData
-from market_pipeline_tests.integration.stored_bars import AAPL, loaded, query, recorded
+from market_pipeline_tests.integration.stored_bars import AAPL, load_frame, query, recorded
 
 ADJUSTED = dg.AssetKey(["analytics", "daily_bars_adjusted"])
 
@@ -91,7 +91,7 @@ def test_a_build_makes_every_table_downstream_of_the_symbols_and_checks_it(
     settings: Settings, instance: DagsterInstance, warehouse: Engine
 ) -> None:
     add_symbols(warehouse, [AAPL])
-    loaded(warehouse, AAPL, recorded("AAPL", date(2012, 10, 1), date(2012, 10, 31)))
+    load_frame(warehouse, AAPL, recorded("AAPL", date(2012, 10, 1), date(2012, 10, 31)))
     definitions = build_definitions(settings)
     graph = definitions.get_repository_def().asset_graph
 
@@ -142,7 +142,7 @@ def test_the_tables_are_built_once_after_whatever_was_loaded(
         return sensor.evaluate_tick(context)
 
     assert not tick(None).run_requests
-    loaded(warehouse, AAPL, recorded("AAPL", date(2012, 10, 1), date(2012, 10, 31)))
+    load_frame(warehouse, AAPL, recorded("AAPL", date(2012, 10, 1), date(2012, 10, 31)))
     job = repository.get_implicit_job_def_for_assets([dg.AssetKey(["market_data", "AAPL"])])
     assert job is not None
     loading = instance.create_run_for_job(job, status=DagsterRunStatus.STARTED)
@@ -153,5 +153,5 @@ def test_the_tables_are_built_once_after_whatever_was_loaded(
     due = tick(None)
     assert len(due.run_requests or []) == 1
     assert not tick(due.cursor).run_requests
-    loaded(warehouse, AAPL, recorded("AAPL", date(2012, 11, 1), date(2012, 11, 2)), run_id="run-2")
+    load_frame(warehouse, AAPL, recorded("AAPL", date(2012, 11, 1), date(2012, 11, 2)), run_id="run-2")
     assert len(tick(due.cursor).run_requests or []) == 1

@@ -1,4 +1,4 @@
-"""The marts against somebody else's: real bars, splits and dividends, and the adjusted closes published with the bars.
+"""The marts against independent numbers: real bars, splits and dividends, and the published adjusted closes.
 
 The bars' package took its adjusted closes from Quandl's WIKI prices, which reinvest a dividend at the close of its
 ex-date, as CRSP's returns do. Ours, as Yahoo's, reinvest it at the close before. The returns have to agree to the last
@@ -34,7 +34,7 @@ DOCUMENT = (Path(__file__).parents[2] / "docs" / "analysts.md").read_text(encodi
 
 
 def published(symbol: str) -> pd.DataFrame:
-    """The package's bars: date, open, high, low, close, volume, adj_close."""
+    """Return the package's bars: date, open, high, low, close, volume, adj_close."""
     from bokeh_sampledata import stocks  # reads its file on import
 
     bars = pd.DataFrame(getattr(stocks, symbol))
@@ -43,7 +43,7 @@ def published(symbol: str) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def marts(server: embedded.Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """A warehouse with the recorded symbols' bars and actions, and the marts that `dbt build` makes of them."""
+    """Yield a warehouse with the recorded symbols' bars and actions, and the marts that `dbt build` makes of them."""
     with database(server, "marts_of_recorded_symbols") as engine:
         load_recorded(engine)
         dbt(settings_of(engine, tmp_path_factory.mktemp("marts")), "build", today=LAST)
@@ -92,9 +92,9 @@ def in_per_cent(difference: float) -> str:
 
 
 def relative_difference(marts: Engine, symbol: str) -> "pd.Series[float]":
-    """Of our adjusted closes and the published ones, by session.
+    """Return the difference of our adjusted closes and the published ones, by session.
 
-    Each is taken relative to its last, as the published ones are also adjusted for what came after it.
+    Each is taken relative to its last, as the published ones are also adjusted for later actions.
     """
     query = "SELECT date, adj_close FROM analytics.daily_bars_adjusted WHERE symbol = :symbol ORDER BY date"
     ours = read(marts, query, symbol=symbol).set_index("date")["adj_close"]

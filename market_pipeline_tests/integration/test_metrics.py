@@ -20,7 +20,7 @@ from market_pipeline.warehouse.api_keys import Scope, create_key
 from market_pipeline.warehouse.database import warehouse_of
 from market_pipeline.warehouse.loading import RejectedBar
 from market_pipeline.warehouse.tracked_symbols import add_symbols
-from market_pipeline_tests.integration.stored_bars import AAPL, failed, loaded, recorded
+from market_pipeline_tests.integration.stored_bars import AAPL, load_failure, load_frame, recorded
 
 MSFT = Symbol.of("MSFT", "stock")
 FIRST, LAST = date(2000, 9, 20), date(2000, 10, 10)
@@ -70,9 +70,9 @@ def test_an_empty_warehouse_has_its_series_too(api: str) -> None:
 def test_what_is_told_is_what_is_stored(api: str, warehouse: Engine) -> None:
     add_symbols(warehouse, [AAPL, MSFT])
     broken = RejectedBar(LAST, ["high_below_low: it is"], {"h": 1})
-    loaded(warehouse, AAPL, AUTUMN.iloc[:-1], rejected=[broken], sessions=sessions_between("XNYS", FIRST, LAST),
+    load_frame(warehouse, AAPL, AUTUMN.iloc[:-1], rejected=[broken], sessions=sessions_between("XNYS", FIRST, LAST),
            waited_seconds=2.5, requests=3)  # fmt: skip
-    failed(warehouse, MSFT, [FIRST], "out of order", run_id="run-1")
+    load_failure(warehouse, MSFT, [FIRST], "out of order", run_id="run-1")
     told = scrape(api)
     latest = latest_ended_session("XNYS", datetime.now(UTC))
     assert latest is not None
@@ -99,10 +99,10 @@ def test_what_is_told_is_what_is_stored(api: str, warehouse: Engine) -> None:
 @pytest.mark.usefixtures("_read_each_time")
 def test_counters_count_what_every_process_has_loaded_and_the_last_run_is_the_last(api: str, warehouse: Engine) -> None:
     add_symbols(warehouse, [AAPL])
-    failed(warehouse, AAPL, [FIRST], "it rained", run_id="first")
+    load_failure(warehouse, AAPL, [FIRST], "it rained", run_id="first")
     before = scrape(api)
-    loaded(warehouse, AAPL, AUTUMN, run_id="second")
-    loaded(warehouse, AAPL, AUTUMN, run_id="third")
+    load_frame(warehouse, AAPL, AUTUMN, run_id="second")
+    load_frame(warehouse, AAPL, AUTUMN, run_id="third")
     after = scrape(api)
     assert after["bars_total"][("unchanged",)] == after["bars_total"][("loaded",)] == len(AUTUMN)
     for name in (name for name in before if name.endswith("_total")):
@@ -113,7 +113,7 @@ def test_counters_count_what_every_process_has_loaded_and_the_last_run_is_the_la
 def test_a_scrape_a_moment_later_asks_the_database_for_nothing(api: str, warehouse: Engine) -> None:
     assert scrape(api)["symbol_loads_total"][("success",)] == 0
     add_symbols(warehouse, [AAPL])
-    loaded(warehouse, AAPL, AUTUMN)
+    load_frame(warehouse, AAPL, AUTUMN)
     assert scrape(api)["symbol_loads_total"][("success",)] == 0
 
 

@@ -1,4 +1,4 @@
-"""`market-pipeline db migrate --dry-run`: what would run is said, and nothing does."""
+"""`market-pipeline db migrate --dry-run`: it prints the migrations that would run, and runs none."""
 
 import psycopg
 import pytest

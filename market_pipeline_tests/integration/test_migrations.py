@@ -1,4 +1,4 @@
-"""Migrations: a migrated database is what tables.py declares, and what it says of itself."""
+"""Migrations: a migrated database is equal to the declarations in tables.py."""
 
 from collections.abc import Iterable
 

@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 from market_pipeline.api.server import running_api
 from market_pipeline.core.settings import Settings
 from market_pipeline.warehouse.tracked_symbols import add_symbols
-from market_pipeline_tests.integration.stored_bars import AAPL, failed, loaded, recorded
+from market_pipeline_tests.integration.stored_bars import AAPL, load_failure, load_frame, recorded
 
 CHECKOUT = Path(__file__).parents[2]
 FOLDER = CHECKOUT / "deploy" / "monitoring"
@@ -58,8 +58,8 @@ def exported(settings: Settings, environment: dict[str, str], warehouse: Engine)
     """Labels of each series that `/metrics` exports, with a load and a failure in the database."""
     add_symbols(warehouse, [AAPL])
     bars = recorded("AAPL", date(2000, 9, 20), date(2000, 10, 10))
-    loaded(warehouse, AAPL, bars)
-    failed(warehouse, AAPL, [date(2000, 10, 11)], "it rained", run_id="run-2")
+    load_frame(warehouse, AAPL, bars)
+    load_failure(warehouse, AAPL, [date(2000, 10, 11)], "it rained", run_id="run-2")
     found: dict[str, set[str]] = {}
     with running_api(settings) as url:
         requests.get(f"{url}/health", timeout=10)

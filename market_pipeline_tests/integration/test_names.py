@@ -1,4 +1,4 @@
-"""Names: every form of the consolidated tape from the sandbox to the reader, and a coin and a fund of one name."""
+"""Names: every form of the consolidated tape from sandbox to reader, and a coin and a fund of one name."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -36,7 +36,7 @@ from market_pipeline.warehouse.tracked_symbols import (
     remove_symbol,
 )
 from market_pipeline_tests.integration.api_cases import HISTORICAL, Api, environment_of, problem, serving
-from market_pipeline_tests.integration.stored_bars import attempt, loaded
+from market_pipeline_tests.integration.stored_bars import load_frame, request_for
 from market_pipeline_tests.unit.test_symbols import names_of
 
 COIN, PAIR, FUND = Symbol.of("BTC", "crypto"), Symbol.of("BTC-USD", "crypto"), Symbol.of("BTC", "etf")
@@ -84,7 +84,7 @@ def api(server: embedded.Server, sandbox: str, tmp_path_factory: pytest.TempPath
 
 @pytest.fixture
 def command(capsys: pytest.CaptureFixture[str]) -> Command:
-    """Runs `market-pipeline` on the warehouse of these settings: exit code, standard output and error."""
+    """Run `market-pipeline` on the warehouse of these settings: exit code, standard output and error."""
 
     def _run(settings: Settings, *arguments: object) -> tuple[int, str, str]:
         with environment_of(settings), pytest.raises(SystemExit) as ended:
@@ -180,7 +180,7 @@ def test_a_coin_is_renamed_with_all_that_is_stored_and_the_fund_begins_anew(
 
 
 def contents(warehouse: Engine, name: str) -> dict[str, int]:
-    """Number of rows of a symbol in each table."""
+    """Return the number of rows of a symbol in each table."""
     tables = [table for table in metadata.sorted_tables if "symbol" in table.c]
     assert len(tables) >= 8
     with warehouse.connect() as connection:
@@ -266,8 +266,8 @@ def test_a_run_that_still_takes_a_fund_for_the_coin_leaves_no_trace_of_it(wareho
     add_symbols(warehouse, [FUND])
     days = sessions_between("24/7", FIRST, LAST)
     with pytest.raises(NotTrackedError, match="not tracked as crypto"):
-        loaded(warehouse, COIN, pd.DataFrame(columns=["date"]), sessions=days)
-    record_failure(warehouse, attempt(COIN, days), "not tracked as crypto")
+        load_frame(warehouse, COIN, pd.DataFrame(columns=["date"]), sessions=days)
+    record_failure(warehouse, request_for(COIN, days), "not tracked as crypto")
     with warehouse.connect() as connection:
         assert connection.execute(select(func.count()).select_from(backfill_history)).scalar_one() == 0
         assert connection.execute(select(func.count()).select_from(market_data)).scalar_one() == 0

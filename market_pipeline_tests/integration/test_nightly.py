@@ -25,7 +25,7 @@ from market_pipeline.warehouse.api_keys import Scope, create_key
 from market_pipeline.warehouse.database import create_warehouse_engine
 from market_pipeline.warehouse.embedded import Server
 from market_pipeline.warehouse.tracked_symbols import active_symbols, add_symbols
-from market_pipeline_tests.integration.stored_bars import failed, query
+from market_pipeline_tests.integration.stored_bars import load_failure, query
 
 SYMBOLS = [Symbol.of(name, "stock") for name in ("AAPL", "MSFT", "NVDA")]
 FIRST_NIGHT, LAST_NIGHT = date(2024, 10, 8), date(2024, 10, 23)
@@ -182,7 +182,7 @@ def test_the_schedule_may_ask_for_several_runs_and_never_for_the_same_twice(
     settings: Settings, instance: DagsterInstance, warehouse: Engine
 ) -> None:
     add_symbols(warehouse, SYMBOLS)
-    failed(warehouse, SYMBOLS[0], sessions_between("XNYS", date(2024, 10, 1), date(2024, 10, 22)), "it rained")
+    load_failure(warehouse, SYMBOLS[0], sessions_between("XNYS", date(2024, 10, 1), date(2024, 10, 22)), "it rained")
     both = requests_of(settings, instance, LAST_NIGHT)
     starts = {request.tags["dagster/asset_partition_range_start"]: request.asset_selection for request in both}
     assert starts == {

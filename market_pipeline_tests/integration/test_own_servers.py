@@ -1,4 +1,4 @@
-"""Servers of one's own: the oldest PostgreSQL that is used, poolers before it, sockets, and several hosts."""
+"""Users' own servers: the oldest PostgreSQL that is supported, poolers before it, sockets, and several hosts."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ from market_pipeline.warehouse.database_errors import UnsupportedDatabaseError
 from market_pipeline.warehouse.rate_limit import SharedLimiter
 from market_pipeline.warehouse.roles import READER, make_reading_role
 from market_pipeline.warehouse.tracked_symbols import add_symbols
-from market_pipeline_tests.integration.stored_bars import AAPL, loaded, recorded
+from market_pipeline_tests.integration.stored_bars import AAPL, load_frame, recorded
 from market_pipeline_tests.own_servers import OwnServer, oldest_server, pooler
 
 OWNER, PASSWORD = "trader", "test"
@@ -33,7 +33,7 @@ JANUARY = recorded("AAPL", date(2012, 1, 3), date(2012, 1, 31))
 
 @pytest.fixture(scope="module")
 def oldest() -> Iterator[OwnServer]:
-    """A server whose user `trader` may make roles and databases, and has a schema of its name in its `market`."""
+    """Yield a server whose user `trader` may make roles and databases, and has a schema of its name in its `market`."""
     with oldest_server() as server:
         server.execute(
             f"CREATE ROLE {OWNER} LOGIN CREATEDB CREATEROLE PASSWORD '{PASSWORD}'",
@@ -46,13 +46,13 @@ def oldest() -> Iterator[OwnServer]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The data folder of all, as dbt needs to read its project only once for one database."""
+    """Return the data folder of all, as dbt needs to read its project only once for one database."""
     return tmp_path_factory.mktemp("data")
 
 
 @pytest.fixture(scope="module", params=["PostgreSQL itself", "pooler", "socket", "several hosts"])
 def way(request: pytest.FixtureRequest, oldest: OwnServer, folder: Path) -> Iterator[Settings]:
-    """Settings that lead to the same database each way."""
+    """Yield settings that lead to the same database in different ways."""
     who = f"postgresql://{OWNER}:{PASSWORD}@"
 
     def settings(url: str) -> Settings:
@@ -76,7 +76,7 @@ def test_loads_reads_and_dagsters_records_work(way: Settings) -> None:
     assert way.database_url is not None
     with warehouse_of(way) as warehouse:
         add_symbols(warehouse, [AAPL])
-        loaded(warehouse, AAPL, JANUARY)
+        load_frame(warehouse, AAPL, JANUARY)
         SharedLimiter(warehouse, 10, window_seconds=1.0).acquire()
         with warehouse.connect() as connection:
             assert connection.scalar(text("SELECT count(*) FROM public.market_data")) == 20
@@ -159,4 +159,4 @@ def test_a_server_that_has_never_been_used_may_be_reached_through_a_pooler_too(o
         settings = Settings(_env_file=None, database_url=before.url("unused", OWNER, PASSWORD))
         with warehouse_of(settings) as warehouse:
             add_symbols(warehouse, [AAPL])
-            assert loaded(warehouse, AAPL, JANUARY).loaded == 20
+            assert load_frame(warehouse, AAPL, JANUARY).loaded == 20

@@ -1,4 +1,4 @@
-"""The shared rate limit: several processes together stay under it, use it, and take turns. Windows of two seconds."""
+"""The shared rate limit: several processes stay under it, use it fully, and take turns. Windows of two seconds."""
 
 import multiprocessing
 import time
@@ -62,7 +62,7 @@ def test_slots_are_handed_out_in_order_and_a_window_apart(warehouse: Engine) -> 
 
 
 def set_clock_back(warehouse: Engine, hours: float) -> None:
-    """Leave what a server's clock leaves that was set back: instants that lie ahead of it."""
+    """Leave the instants of a server's clock that was set back: they lie ahead of it."""
     with warehouse.begin() as connection:
         instants: Sequence[str] = connection.execute(text("SELECT column_name FROM information_schema.columns WHERE "
             "table_name = 'request_slots' AND data_type = 'timestamp with time zone'")).scalars().all()  # fmt: skip

@@ -1,4 +1,4 @@
-"""`market-pipeline db prune`: what newer records have replaced goes, and the UI says the same as before."""
+"""`market-pipeline db prune`: replaced records are deleted, and the UI shows the same as before."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -36,7 +36,7 @@ LOST = "SELECT count(*) FROM asset_event_tags WHERE event_id NOT IN (SELECT id F
 
 @pytest.fixture
 def instance(environment: dict[str, str], tmp_path: Path) -> Iterator[DagsterInstance]:
-    """Ten days of three assets, of which the last five were made again, and the last day of one in vain since."""
+    """Yield an instance with ten days of three assets, five of them made again, and one failed since."""
     with open_instance(tmp_path, STORAGE) as opened:
         assert run_range(opened, FIRST_RUN, "2024-01-01", "2024-01-10")
         assert run_range(opened, SECOND_RUN, "2024-01-06", "2024-01-10")
@@ -53,7 +53,7 @@ def records(database_url: SecretStr) -> Iterator[Engine]:
 
 
 def later() -> datetime:
-    """When all that is recorded by now is old enough."""
+    """Return an instant at which all present records are old enough."""
     return datetime.now(UTC) + timedelta(days=DAYS, minutes=1)
 
 
@@ -64,7 +64,7 @@ def counted(records: Engine) -> dict[str, int]:
 
 
 def stated(instance: DagsterInstance) -> dict[str, Any]:
-    """What the UI says of each asset; of its materializations, the newest."""
+    """Return the UI's state of each asset; of its materializations, the newest."""
     told = ask_the_ui(instance)
     return {name: {**node, "assetMaterializations": node["assetMaterializations"][:1]} for name, node in told.items()}
 

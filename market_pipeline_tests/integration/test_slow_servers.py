@@ -1,4 +1,4 @@
-"""Every call to webhook, mail server, Dagster and vendor ends, and keeps little in memory, whatever they do."""
+"""Calls to webhook, mail server, Dagster and vendor end, and keep little in memory, whatever those do."""
 
 import gzip
 import socket
@@ -47,7 +47,7 @@ def _short_limits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def in_time() -> Iterator[None]:
-    """The block ends in time, and none of its calls is left behind."""
+    """Check that the block ends in time and leaves none of its calls behind."""
     began = time.monotonic()
     yield
     while any(thread.name == "network call" for thread in threading.enumerate()):
@@ -173,7 +173,7 @@ def test_a_gzip_bomb_from_the_vendor_is_cut_off(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_call_is_given_up_where_no_socket_is_there_yet() -> None:
-    """A name server that doesn't answer holds up getaddrinfo, which nothing can end."""
+    """A name server that doesn't respond holds up getaddrinfo, which can't be ended."""
     looked_up = threading.Event()
     with pytest.raises(DeadlineError, match=r"no end after 0\.1 s"):
         call_within(0.1, looked_up.wait)

@@ -20,7 +20,7 @@ from market_pipeline.operations.status import find_data_problems
 from market_pipeline.orchestration.run_launch import open_instance
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.dagster_internals import create_run_for_test
-from market_pipeline_tests.integration.stored_bars import AAPL, failed, loaded, query, recorded
+from market_pipeline_tests.integration.stored_bars import AAPL, load_failure, load_frame, query, recorded
 
 MSFT, FB = Symbol.of("MSFT", "stock"), Symbol.of("FB", "stock")
 OCTOBER = sessions_between("XNYS", date(2012, 10, 1), date(2012, 10, 31))
@@ -80,9 +80,9 @@ def test_the_last_run_and_missing_sessions_are_reported_with_the_commands_that_f
 ) -> None:
     add_symbols(warehouse, [AAPL, MSFT, FB])
     bars = recorded("AAPL", OCTOBER[0], OCTOBER[-1])
-    loaded(warehouse, AAPL, bars.drop(index=[4, 5]), sessions=OCTOBER, run_id="run-0")
-    loaded(warehouse, AAPL, bars[:3], run_id="run-1")
-    failed(warehouse, MSFT, OCTOBER, "MSFT: the vendor said no", run_id="run-1")
+    load_frame(warehouse, AAPL, bars.drop(index=[4, 5]), sessions=OCTOBER, run_id="run-0")
+    load_frame(warehouse, AAPL, bars[:3], run_id="run-1")
+    load_failure(warehouse, MSFT, OCTOBER, "MSFT: the vendor said no", run_id="run-1")
     state = to_json(status("--json"))
     assert state["ok"] is False
     assert (state["last_run"]["run_id"], state["last_run"]["trigger"]) == ("run-1", "cli")
@@ -108,7 +108,7 @@ def test_a_running_daemon_and_api_and_current_data_are_reported(
     add_symbols(warehouse, [AAPL])
     bars = recorded("AAPL", OCTOBER[0], OCTOBER[-1])[:1]
     moved = bars.assign(date=[before], time=bars["time"] + (before - OCTOBER[0]))
-    loaded(warehouse, AAPL, moved.astype({"date": "datetime64[us]"}), sessions=[before])
+    load_frame(warehouse, AAPL, moved.astype({"date": "datetime64[us]"}), sessions=[before])
     instance.add_daemon_heartbeat(
         DaemonHeartbeat(datetime.now(UTC).timestamp(), SchedulerDaemon.daemon_type(), "daemon", [])
     )

@@ -1,4 +1,4 @@
-"""Who a symbol is at the vendor, and that one which has left the market is told apart from one that fails."""
+"""Reference data of symbols, and the difference between a symbol that was delisted and one that fails."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
@@ -259,7 +259,7 @@ def test_partitions_after_a_delisting_hold_no_row_and_the_run_is_good(
 
 
 def rows(instance: DagsterInstance, symbol: Symbol) -> dict[date, Any]:
-    """Row count of each materialized partition, or the reason for none."""
+    """Return the row count of each materialized partition, or the reason for none."""
     records = instance.fetch_materializations(asset_key(symbol), limit=100).records
     found = [record.asset_materialization for record in records if record.asset_materialization is not None]
     return {

@@ -1,4 +1,4 @@
-"""A warehouse of the first schema, with data in it, becomes one of this version: nothing is lost, and work goes on."""
+"""Upgrade of a warehouse of the first schema: no data is lost, and work goes on."""
 
 from collections.abc import Iterator
 from datetime import date
@@ -17,14 +17,14 @@ from market_pipeline.warehouse.database import create_warehouse_engine
 from market_pipeline.warehouse.embedded import Server
 from market_pipeline.warehouse.schema import head_revision
 from market_pipeline.warehouse.tables import metadata
-from market_pipeline_tests.integration.stored_bars import AAPL, loaded, query, recorded
+from market_pipeline_tests.integration.stored_bars import AAPL, load_frame, query, recorded
 
 FIRST = Path(__file__).parents[1] / "data" / "first_schema.sql"
 ROWS = {
     "backfill_history": 7, "bar_source": 1, "corporate_action_inquiries": 4, "market_data": 108,
     "market_data_revisions": 3, "rejected_bars": 3, "sessions": 305, "splits": 3, "tracked_symbols": 3,
 }  # fmt: skip
-"""What is in the dump."""
+"""The rows of the dump."""
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def old(server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iter
 
 
 def columns(warehouse: Engine) -> dict[str, list[str]]:
-    """The columns of each table with rows."""
+    """Return the columns of each table with rows."""
     found: dict[str, list[str]] = {}
     for row in query(
         warehouse,
@@ -57,7 +57,7 @@ def columns(warehouse: Engine) -> dict[str, list[str]]:
 
 
 def rows(warehouse: Engine, table: str, names: list[str]) -> set[str]:
-    """Each row's text, of these columns."""
+    """Return each row's text, of these columns."""
     listed = ", ".join(f'"{name}"' for name in names)
     return {row["row"] for row in query(warehouse, f"SELECT ROW({listed})::text AS row FROM {table}")}
 
@@ -104,5 +104,5 @@ def test_work_goes_on_where_it_was(old: Engine) -> None:
     with old.begin() as connection:
         connection.exec_driver_sql("UPDATE bar_source SET source = 'polygon'")  # as which the recorded bars are loaded
     more = recorded("AAPL", date(2012, 1, 3), date(2012, 1, 31))
-    assert loaded(old, AAPL, more, run_id="after").loaded == len(more)
+    assert load_frame(old, AAPL, more, run_id="after").loaded == len(more)
     assert query(old, "SELECT loaded FROM coverage WHERE symbol = 'AAPL'") == [{"loaded": 31 + len(more)}]

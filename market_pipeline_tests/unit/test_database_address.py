@@ -1,4 +1,4 @@
-"""Addresses of databases: read as libpq reads them, and nothing of one that can't be read is ever shown."""
+"""Addresses of databases: parsed as libpq does, and no part of an unreadable one is ever shown."""
 
 import pytest
 from pydantic import SecretStr

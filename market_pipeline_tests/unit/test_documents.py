@@ -1,4 +1,4 @@
-"""What the documents say of the code is so."""
+"""Documents agree with the code that they describe."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ TRUST = Path(__file__).parents[2] / "docs" / "trust.md"
 
 
 def rows(marker: str) -> list[list[str]]:
-    """The cells of the table after a marker, without its head."""
+    """Return the cells of the table after a marker, without its head."""
     lines = TRUST.read_text(encoding="utf-8").split(f"<!-- {marker} -->\n")[1].splitlines()
     table = lines[: next((number for number, line in enumerate(lines) if not line.startswith("|")), len(lines))]
     return [[cell.strip().strip("`") for cell in line.strip("|").split("|")] for line in table[2:]]

@@ -1,4 +1,4 @@
-"""The rules: each on a bar that must pass and on bars that must not."""
+"""The rules, each on a bar that must pass and on bars that must not."""
 
 from datetime import date
 from typing import Any
@@ -19,7 +19,7 @@ GOOD = {"open": 10.0, "high": 12.0, "low": 9.0, "close": 11.0, "volume": 100.5, 
 
 
 def fetched(*changes: dict[str, Any]) -> FetchedBars:
-    """A bar for each of the week's sessions, bar i with `changes[i]`."""
+    """Return a bar for each of the week's sessions, bar i with `changes[i]`."""
     frame = pd.DataFrame({"date": pd.DatetimeIndex(WEEK), **GOOD})
     for row, change in enumerate(changes):
         for column, value in change.items():
@@ -62,7 +62,7 @@ KEPT_BY: dict[str, list[dict[str, Any]]] = {
     "misplaced": [{"time": pd.Timestamp("2024-01-02 05:00", tz="UTC")}],
     "contradicted": [{"close": 11.5}],
 }
-"""For each rule what breaks it, and what is as near as can be and doesn't: changes of a good bar of 2 January."""
+"""For each rule, changes of a good bar of 2 January that break it, and the nearest ones that don't."""
 
 
 def cases(of: dict[str, list[dict[str, Any]]]) -> list[tuple[str, dict[str, Any]]]:

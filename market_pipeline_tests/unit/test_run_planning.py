@@ -1,4 +1,4 @@
-"""Which runs a backfill becomes, and which a night."""
+"""Runs of a backfill and of a night."""
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime

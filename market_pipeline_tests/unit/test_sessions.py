@@ -1,4 +1,4 @@
-"""Sessions: which exist, when they begin, which are over. Facts checked against the exchange's published closures."""
+"""Sessions of the calendars, checked against the exchange's published closures."""
 
 import json
 from datetime import UTC, date, datetime

@@ -1,4 +1,4 @@
-"""Settings: defaults, the example file, and what a user reads when a value can't be used."""
+"""Settings: defaults, the example file, and the error for an unusable value."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ EXAMPLE = Path(__file__).parents[2] / ".env.example"
 
 @pytest.fixture
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A current folder without a .env, and no checkout's .env either."""
+    """Change to a folder without a .env, and hide the checkout's."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("market_pipeline.core.settings.checkout_dir", lambda: None)
 

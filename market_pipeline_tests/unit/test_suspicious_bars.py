@@ -1,4 +1,4 @@
-"""The rules that flag a bar: each on bars that must pass and bars that must not, worked out by hand."""
+"""The rules that flag a bar, each on bars that must pass and bars that must not, computed by hand."""
 
 from datetime import date
 from typing import Any
@@ -19,7 +19,7 @@ LAST = len(MONTH) - 1
 
 
 def bars(*changes: tuple[int, dict[str, Any]]) -> pd.DataFrame:
-    """A quiet month: bars around 100 dollars and a million shares, no two alike, with some values changed by row."""
+    """Return a quiet month: bars around 100 dollars and a million shares, no two equal, with changed rows."""
     days = pd.DatetimeIndex(MONTH)
     closes = [100 + row % 3 for row in range(len(days))]
     frame = pd.DataFrame(
@@ -42,7 +42,7 @@ def bars(*changes: tuple[int, dict[str, Any]]) -> pd.DataFrame:
 
 
 def flags(frame: pd.DataFrame, symbol: Symbol = STOCK, splits: dict[date, float] | None = None) -> dict[int, set[str]]:
-    """What was found, by row."""
+    """Return the flags by row."""
     return {MONTH.index(bar.session): set(bar.flags) for bar in find_flags(symbol, columns_of(frame), splits or {})}
 
 

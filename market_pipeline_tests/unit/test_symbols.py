@@ -1,4 +1,4 @@
-"""Symbols: what is a ticker, what it is called at the vendor, and what is refused."""
+"""Symbols: valid tickers, their names at the vendor, and rejected names."""
 
 import re
 from urllib.parse import quote
@@ -22,7 +22,7 @@ from market_pipeline.sandbox.listings import market_listing
 
 
 def names_of(kind: AssetClass) -> st.SearchStrategy[str]:
-    """Every name that a symbol of an asset class can have, in ASCII as `Symbol.of` wants it."""
+    """Generate every name that a symbol of an asset class can have, in ASCII as `Symbol.of` requires."""
     return st.from_regex(re.compile(TICKERS[kind], re.ASCII), fullmatch=True)
 
 
