@@ -112,7 +112,9 @@ def test_a_jump_on_a_monday_or_after_a_holiday_is_flagged_like_any_other(
     warehouse: Engine, symbol: Symbol, day: date
 ) -> None:
     assert (day - sessions_between("XNYS", date(2000, 1, 3), day)[-2]).days > 2
-    load_frame(warehouse, symbol, recorded(symbol.name, day.replace(day=1), day))  # a split of 2 for 1 that is not known
+    load_frame(
+        warehouse, symbol, recorded(symbol.name, day.replace(day=1), day)
+    )  # a split of 2 for 1 that is not known
     assert flags(warehouse, symbol)[day] == ("unexplained_move",)
 
 
