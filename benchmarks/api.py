@@ -23,7 +23,7 @@ import requests
 from benchmarks.api_servers import BARS, CLIENTS, FIRST, last_day
 from benchmarks.report import Finding, at_least, command
 from benchmarks.stage import environment_of, fresh_warehouse, program, statements
-from market_pipeline.api.generated.formats import Format
+from market_pipeline.api.generated.formats import ResponseFormat
 from market_pipeline.core.settings import Settings
 from market_pipeline.warehouse.roles import make_reading_role
 
@@ -39,10 +39,10 @@ FROM tracked_symbols, generate_series(timestamptz '1999-01-01', '2026-10-31', '1
 """
 
 CASES = {
-    "390 bars, JSON": (390, Format.JSON),
-    "one bar, JSON": (1, Format.JSON),
-    "10,000 bars, CSV": (BARS, Format.CSV),
-    "10,000 bars, Arrow": (BARS, Format.ARROW),
+    "390 bars, JSON": (390, ResponseFormat.JSON),
+    "one bar, JSON": (1, ResponseFormat.JSON),
+    "10,000 bars, CSV": (BARS, ResponseFormat.CSV),
+    "10,000 bars, Arrow": (BARS, ResponseFormat.ARROW),
 }
 SERVERS = ("api", "floor", "models")
 Load = tuple[float, float]
@@ -125,7 +125,7 @@ def finding(found: dict[str, list[dict[str, Load]]]) -> Finding:
     )
 
 
-def path(server: str, bars: int, kind: Format) -> str:
+def path(server: str, bars: int, kind: ResponseFormat) -> str:
     """Return the path of the request to a server."""
     if server == "api":
         return f"/api/v1/historical/AAA?start={FIRST}&end={last_day(bars)}&adjustment=none&format={kind}"
@@ -198,7 +198,7 @@ def read_response(connection: socket.socket) -> None:
 def check_equal(ports: dict[str, int]) -> None:
     """Check that all three serve the same bars."""
     api, floor, model = (
-        requests.get(f"http://127.0.0.1:{ports[name]}{path(name, 390, Format.JSON)}", timeout=30).json()["data"]
+        requests.get(f"http://127.0.0.1:{ports[name]}{path(name, 390, ResponseFormat.JSON)}", timeout=30).json()["data"]
         for name in SERVERS
     )
     assert api == floor

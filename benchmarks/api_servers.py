@@ -19,11 +19,17 @@ from psycopg_pool import AsyncConnectionPool
 from pydantic import BaseModel
 
 from market_pipeline.api.generated.catalog import Column
-from market_pipeline.api.generated.formats import MEDIA_TYPES, ArrowWriter, CsvWriter, Format, copied_expressions
-from market_pipeline.api.generated.historical import COLUMNS, SOURCES
+from market_pipeline.api.generated.copied_rows import copy_rows
+from market_pipeline.api.generated.formats import (
+    MEDIA_TYPES,
+    ArrowWriter,
+    CsvWriter,
+    ResponseFormat,
+    copied_expressions,
+)
+from market_pipeline.api.generated.history_params import COLUMNS, SOURCES
 from market_pipeline.api.generated.query_sql import Condition, Order, Query
 from market_pipeline.api.generated.reader import PLANNED_ONCE, connection_pool
-from market_pipeline.api.generated.responses import copied
 from market_pipeline.core.settings import Settings, load_settings
 from market_pipeline.warehouse.database import database_url
 from market_pipeline.warehouse.roles import READER
@@ -65,8 +71,11 @@ class Floor:
             await self._live(receive, send)
             return
         _, kind, bars = scope["path"].split("/")
-        body = await (self._json(int(bars)) if kind == "json" else self._file(int(bars), Format(kind)))
-        headers = [(b"content-type", MEDIA_TYPES[Format(kind)].encode()), (b"content-length", b"%d" % len(body))]
+        body = await (self._json(int(bars)) if kind == "json" else self._file(int(bars), ResponseFormat(kind)))
+        headers = [
+            (b"content-type", MEDIA_TYPES[ResponseFormat(kind)].encode()),
+            (b"content-length", b"%d" % len(body)),
+        ]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
@@ -84,12 +93,12 @@ class Floor:
             found: Any = await (await connection.execute(statement, values, prepare=True)).fetchone()
         return b"".join((b'{"data":[', found[0].encode(), b"]}"))
 
-    async def _file(self, bars: int, kind: Format) -> bytes:
-        writer = CsvWriter(COLUMNS) if kind is Format.CSV else ArrowWriter(COLUMNS, parquet=False)
+    async def _file(self, bars: int, kind: ResponseFormat) -> bytes:
+        writer = CsvWriter(COLUMNS) if kind is ResponseFormat.CSV else ArrowWriter(COLUMNS, parquet=False)
         parts = [writer.begin()]
         async with self._pool.connection() as connection:
             shown = copied_expressions(COLUMNS, kind)
-            blocks = copied(connection, query(bars), shown, "FORMAT csv")
+            blocks = copy_rows(connection, query(bars), shown, "FORMAT csv")
             parts += [writer.block(lines) async for lines in blocks]
         return b"".join([*parts, writer.end()])
 

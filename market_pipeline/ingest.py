@@ -59,7 +59,7 @@ class Vendor(Protocol):
         """The vendor or the sandbox."""
         ...
 
-    def bars(self, symbol: Symbol, last: date) -> FetchedBars:
+    def fetch_bars(self, symbol: Symbol, last: date) -> FetchedBars:
         """Return the symbol's daily bars of the run's sessions up to `last`, as traded."""
         ...
 
@@ -177,7 +177,7 @@ def _fetch(load_request: LoadRequest, vendor: Vendor) -> tuple[FetchedBars, Chec
     if due:
         with bound_contextvars(symbol=load_request.symbol.name):  # for what is logged of its requests and waits too
             log.info("Backfilling %s: %s to %s", load_request.symbol.name, due[0], due[-1])
-            fetched = vendor.bars(load_request.symbol, due[-1])
+            fetched = vendor.fetch_bars(load_request.symbol, due[-1])
     else:
         fetched = FetchedBars(empty_frame(), (), requests=0)
     return fetched, check_bars(fetched, load_request.symbol, due or load_request.sessions)

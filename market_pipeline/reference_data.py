@@ -36,7 +36,7 @@ def fetch_reference(client: PolygonClient, symbol: Symbol) -> Reference:
         UnknownTickerError: it knows no such ticker; the message names the nearest ones.
         PolygonError: there is no usable response.
     """
-    ticker = client.ticker(symbol)
+    ticker = client.fetch_ticker(symbol)
     change = None if ticker.active else _find_renaming(client, symbol, ticker)
     ended = ticker.delisted or (change.date - timedelta(days=1) if change else None)
     return Reference(
@@ -76,7 +76,7 @@ def _find_renaming(client: PolygonClient, symbol: Symbol, ticker: Ticker) -> Tic
         return None
     try:
         for successor in _equities(client.search_tickers(ticker.name, symbol.asset_class)[:CANDIDATES]):
-            for former, change in pairwise(client.ticker_changes(successor)):
+            for former, change in pairwise(client.fetch_ticker_changes(successor)):
                 if former.ticker == ticker.ticker:
                     return change
     except PolygonError as error:

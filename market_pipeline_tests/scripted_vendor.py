@@ -1,4 +1,4 @@
-"""A real HTTP server on loopback that gives the answers it was told, in order, and remembers what it was asked.
+"""A real HTTP server on loopback that sends scripted replies in order and records its requests.
 
 For the precise cases: what one odd answer makes of the client. Whole conversations are the sandbox's.
 """
@@ -14,7 +14,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer. `cut_after` closes the connection after so many bytes of a body announced as longer."""
+    """One reply. `cut_after` closes the connection after that many bytes of a body announced as longer."""
 
     body: Any = b""
     status: int = 200
@@ -34,13 +34,13 @@ class Reply:
 
     @property
     def framing(self) -> dict[str, str]:
-        """The header that says where the body ends."""
+        """Return the header that marks the end of the body."""
         return {"Transfer-Encoding": "chunked"} if self.chunked else {"Content-Length": str(len(self.wire))}
 
 
 @dataclass(frozen=True)
 class Asked:
-    """One request as it came in."""
+    """One request as received."""
 
     path: str
     headers: dict[str, str]
@@ -48,7 +48,7 @@ class Asked:
 
 @dataclass
 class ScriptedVendor:
-    """The server: its address, the replies still to give, and the requests so far."""
+    """The server: its URL, the remaining replies, and the requests so far."""
 
     base_url: str
     replies: list[Reply]
@@ -62,7 +62,7 @@ class ScriptedVendor:
 
 @contextmanager
 def scripted_vendor(*replies: Reply) -> Iterator[ScriptedVendor]:
-    """A server that gives these replies in order, and 418 to whatever is asked after them."""
+    """Run a server that sends these replies in order, and 418 after them."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     server.daemon_threads = True
     vendor = ScriptedVendor(f"http://127.0.0.1:{server.server_address[1]}", list(replies))
@@ -102,4 +102,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = reply.cut_after is not None or reply.drip_seconds is not None
 
     def log_message(self, *_: object) -> None:
-        """Say nothing: the test's own assertions do."""
+        """Log nothing."""

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.polygon.client import PolygonClient
-from market_pipeline.polygon.rate_limit import WINDOW_SECONDS
+from market_pipeline.polygon.limiter import WINDOW_SECONDS
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline.warehouse import embedded
@@ -36,7 +36,8 @@ def fetch(address: SecretStr, base_url: str, first_letter: str) -> None:
     with PolygonClient(base_url, None, source="sandbox", limiter=limiter) as client, ThreadPoolExecutor(4) as pool:
         list(
             pool.map(
-                lambda name: client.daily_bars(Symbol.of(name, "stock"), date(2024, 1, 2), date(2024, 1, 5)), names
+                lambda name: client.fetch_daily_bars(Symbol.of(name, "stock"), date(2024, 1, 2), date(2024, 1, 5)),
+                names,
             )
         )
     engine.dispose()

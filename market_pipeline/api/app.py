@@ -1,10 +1,10 @@
-"""The API as an ASGI application: its routes, what every request passes, and what is opened and closed with it.
+"""The API as an ASGI application: its routes, its middleware, and its start and end.
 
-The generated routes, which carry the load, are plain Starlette; what they don't match is FastAPI's.
+The generated routes, which have most of the load, are plain Starlette; FastAPI serves the others.
 """
 
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Any
@@ -17,23 +17,24 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from market_pipeline.api import status
 from market_pipeline.api.admin import backfills, keys, symbols
 from market_pipeline.api.admin.auth import check_reader
-from market_pipeline.api.client_rate_limit import RequestLimit
-from market_pipeline.api.compression import Compressed
+from market_pipeline.api.client_rate_limit import RateLimitMiddleware
+from market_pipeline.api.compression import CompressionMiddleware
 from market_pipeline.api.context import Context
 from market_pipeline.api.documentation import document_routes
 from market_pipeline.api.generated import historical, tables
-from market_pipeline.api.generated.openapi import DESCRIPTION, PROBLEM, with_generated
+from market_pipeline.api.generated.openapi import DESCRIPTION, PROBLEM, add_generated_routes
 from market_pipeline.api.metrics import PATH as METRICS
-from market_pipeline.api.metrics import Counted, RequestMetrics, metrics_routes
+from market_pipeline.api.metrics import CountingMiddleware, RequestMetrics, metrics_routes
 from market_pipeline.api.page import page_routes
 from market_pipeline.api.pipeline_metrics import PipelineMetrics
 from market_pipeline.api.problems import ProblemError, respond_with_problem
-from market_pipeline.api.route_shortcut import Shortcut
 from market_pipeline.core.errors import MarketPipelineError
 from market_pipeline.core.settings import Settings
 
@@ -42,12 +43,12 @@ HANDLERS: dict[Any, Any] = dict.fromkeys(ERRORS, respond_with_problem)
 
 
 def create_app(context: Context) -> Starlette:
-    """The API over this context, whose reader it opens and closes."""
+    """Create the API over a context, whose reader it opens and closes."""
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         await context.reader.open()
-        # What is imported stays: looking through it for garbage, again and again, would hold up every request.
+        # Imported objects stay alive: scanning them again and again in garbage collections would delay requests.
         gc.collect()
         gc.freeze()
         try:
@@ -56,13 +57,16 @@ def create_app(context: Context) -> Starlette:
             gc.unfreeze()
             await context.reader.close()
 
-    documented = _documented(context)
-    disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each, of no use to anyone
+    documented = _fastapi_app(context)
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # it would add a second series for each counter
     registry = CollectorRegistry()
 
-    busy = [Route(historical.PATH, historical.historical), Route(tables.PATH + "/{table}", tables.read_table)]
+    shortcut_routes = [
+        Route(historical.PATH, historical.historical),
+        Route(tables.PATH + "/{table}", tables.read_table),
+    ]
     routes = [
-        *busy,
+        *shortcut_routes,
         *document_routes(),
         *metrics_routes(PipelineMetrics(context.reader, context.instance), registry),
         *page_routes(),
@@ -70,9 +74,9 @@ def create_app(context: Context) -> Starlette:
     app = Starlette(
         routes=routes,
         middleware=[
-            Middleware(Counted, metrics=RequestMetrics(registry)),
+            Middleware(CountingMiddleware, metrics=RequestMetrics(registry)),
             *_middleware(context.settings),
-            Middleware(Shortcut, routes=busy),
+            Middleware(RouteShortcut, routes=shortcut_routes),
         ],
         exception_handlers=HANDLERS,
         lifespan=lifespan,
@@ -84,10 +88,10 @@ def create_app(context: Context) -> Starlette:
     return app
 
 
-def _documented(context: Context) -> FastAPI:
-    """The endpoints that are not generated, and the documentation of all."""
+def _fastapi_app(context: Context) -> FastAPI:
+    """Create the application of the endpoints that are not generated, and of the documentation."""
     app = FastAPIOffline(
-        docs_url=None,  # it has a script in the page; documents.py has pages without
+        docs_url=None,  # it has an inline script; `documentation` has pages without
         redoc_url=None,
         title="Market Pipeline",
         version=version("market-pipeline"),
@@ -96,28 +100,56 @@ def _documented(context: Context) -> FastAPI:
         redirect_slashes=False,
         exception_handlers=HANDLERS,
     )
-    app.include_router(status.health_router)  # which a load balancer asks without a key
+    app.include_router(status.health_router)  # for load balancers, without a key
     for router in (status.router, tables.router):
         app.include_router(router, dependencies=[Depends(check_reader)])
     app.include_router(symbols.router)
     app.include_router(backfills.router)
     app.include_router(keys.router)
-    written = app.openapi
+    fastapi_openapi = app.openapi
 
     def openapi() -> dict[str, Any]:
-        return with_generated(written(), context.catalog.relations.values(), context.settings)
+        return add_generated_routes(fastapi_openapi(), context.catalog.relations.values(), context.settings)
 
     app.openapi = openapi  # type: ignore[method-assign]  # as FastAPI's documentation has it
     return app
 
 
 def _middleware(settings: Settings) -> list[Middleware]:
-    """What every request that was counted passes, the outermost first."""
-    found = []
+    """Return the middleware of every counted request, the outermost first."""
+    middleware = []
     if origins := [origin.strip() for origin in settings.api_cors_origins.split(",") if origin.strip()]:
         exposed, headers = ["Link", "ETag", "X-Adjustment"], ["X-API-Key"]
-        found.append(Middleware(CORSMiddleware, allow_origins=origins, allow_headers=headers, expose_headers=exposed))
+        middleware.append(
+            Middleware(CORSMiddleware, allow_origins=origins, allow_headers=headers, expose_headers=exposed)
+        )
     if settings.api_requests_per_minute:
         limit = settings.api_requests_per_minute
-        found.append(Middleware(RequestLimit, requests_per_minute=limit, but_for=METRICS))
-    return [*found, Middleware(Compressed)]
+        middleware.append(Middleware(RateLimitMiddleware, requests_per_minute=limit, but_for=METRICS))
+    return [*middleware, Middleware(CompressionMiddleware)]
+
+
+class RouteShortcut:
+    """Serves GET on routes of the form `/fixed/path/{name}` without Starlette's router.
+
+    The router takes as long as parsing the request. The application has the same routes, for other methods.
+    """
+
+    def __init__(self, app: ASGIApp, routes: Sequence[Route]) -> None:
+        self._app = app
+        self._routes: Mapping[str, Route] = {route.path.rpartition("/")[0]: route for route in routes}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle an ASGI request."""
+        folder, _, name = scope["path"].rpartition("/") if scope["type"] == "http" else ("", "", "")
+        route = self._routes.get(folder)
+        if route is None or not name or scope["method"] != "GET":
+            await self._app(scope, receive, send)
+            return
+        scope["route"], scope["path_params"] = route, dict.fromkeys(route.param_convertors, name)
+        request = Request(scope, receive)
+        try:
+            response = await route.endpoint(request)
+        except Exception as error:
+            response = await respond_with_problem(request, error)
+        await response(scope, receive, send)

@@ -9,13 +9,13 @@ from market_pipeline.api.problems import ProblemError, problem_response
 from market_pipeline.core.wording import counted
 
 WINDOW = 60.0
-"""Seconds. One window is everyone's, so that what is counted can be forgotten at once."""
+"""Seconds. All clients share one window, so that all counts are reset together."""
 
 
-class RequestLimit:
-    """Answers 429 to a client that asks too often, and tells everyone how many requests are left to them.
+class RateLimitMiddleware:
+    """Responds with 429 to a client above the limit, and adds the number of remaining requests to every response.
 
-    The path `but_for` is nobody's request: it isn't counted.
+    Requests for the path `but_for` are not counted.
     """
 
     def __init__(self, app: ASGIApp, requests_per_minute: int, but_for: str) -> None:
@@ -26,27 +26,27 @@ class RequestLimit:
         self._ends = float("-inf")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer an ASGI request."""
+        """Handle an ASGI request."""
         if scope["type"] != "http" or scope["path"] == self._but_for:
             await self._app(scope, receive, send)
             return
         left, seconds = self._count((scope["client"] or ("unknown",))[0])
-        told = (b"ratelimit", b'"minute";r=%d;t=%d' % (max(0, left), seconds))
+        header = (b"ratelimit", b'"minute";r=%d;t=%d' % (max(0, left), seconds))
 
-        async def telling(message: Message) -> None:
+        async def send_with_header(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], self._policy, told]
+                message["headers"] = [*message["headers"], self._policy, header]
             await send(message)
 
         if left >= 0:
-            await self._app(scope, receive, telling)
+            await self._app(scope, receive, send_with_header)
             return
         detail = f"more than {counted(self._most, 'request')} in a minute: wait {counted(seconds, 'second')}"
         problem = ProblemError(429, detail, headers={"Retry-After": str(seconds)})
-        await problem_response(problem, scope["path"])(scope, receive, telling)
+        await problem_response(problem, scope["path"])(scope, receive, send_with_header)
 
     def _count(self, client: str) -> tuple[int, int]:
-        """Count a request: how many are left to the client behind it, below 0 for too many, and for how long."""
+        """Count a request; return the number still allowed (below 0: too many) and the seconds left of the window."""
         now = monotonic()
         if now >= self._ends:
             self._counts.clear()

@@ -4,21 +4,21 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 SMALL = 1_000
-"""Bytes: what is shorter goes as it is."""
+"""Bytes: a shorter response is not compressed."""
 
 LEVEL = 4
-"""Of 9. More costs a lot of time and saves little."""
+"""Of 9. A higher level costs much time and saves little."""
 
 
-class Compressed:
-    """Passes a request through Starlette's middleware where the client accepts gzip; it costs the others too."""
+class CompressionMiddleware:
+    """Uses Starlette's middleware only if the client accepts gzip, since it costs time for other clients too."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._plain = app
         self._zipped = GZipMiddleware(app, minimum_size=SMALL, compresslevel=LEVEL)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer an ASGI request."""
+        """Handle an ASGI request."""
         for name, value in scope.get("headers", ()):
             if name == b"accept-encoding" and b"gzip" in value:
                 await self._zipped(scope, receive, send)

@@ -1,6 +1,6 @@
-"""The documentation: `/openapi.json`, and two pages that show it, which take a key where reading does.
+"""The documentation: `/openapi.json`, and two pages that show it. They need a key if reading does.
 
-Their files are in the folder `static`, without a script of their own in the page: one security policy is for all.
+Their files are in the folder `static`, without inline scripts, so one security policy is for all pages.
 """
 
 from collections.abc import Awaitable, Callable
@@ -17,13 +17,13 @@ from market_pipeline.api.problems import ProblemError
 
 
 def document_routes() -> list[BaseRoute]:
-    """The document and its pages."""
+    """Return the routes of the document and its pages."""
     return [Route("/openapi.json", _document), Route("/docs", _page("docs.html")), Route("/redoc", _page("redoc.html"))]
 
 
 async def _document(request: Request) -> Response:
     context = await check_reader(request)
-    with suppress(ProblemError):  # without a database there is still something to document
+    with suppress(ProblemError):  # without a database the other routes are still documented
         await context.catalog.refresh()
     return Response(orjson.dumps(request.app.state.openapi()), media_type="application/json")
 

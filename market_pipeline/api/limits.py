@@ -1,6 +1,6 @@
-"""The limits that every client of the API meets, whatever it sends, doesn't send or doesn't take.
+"""Limits for every client of the API: sizes of requests, time to send them and to receive responses.
 
-`docs/api.md` lists them in a table. Those that depend on the machine or on the clients are settings instead.
+`docs/api.md` lists them in a table. Limits that depend on the machine or on the clients are settings.
 """
 
 URL_BYTES = 64 * 1024
@@ -13,13 +13,13 @@ HEADER_FIELDS = 100
 """Of a request: 431 above."""
 
 HEAD_SECONDS = 10.0
-"""From the first byte of a request to the end of its header: 408 after. Without a first byte the door is closed."""
+"""From the first byte of a request to the end of its header: 408 after. Without a first byte it is closed."""
 
 IDLE_SECONDS = 5
 """A connection is kept open after a response, for the next request."""
 
 ENDING_SECONDS = 2
-"""For requests under way to be answered once the API is told to stop; then they are dropped."""
+"""For requests in progress to end once the API is stopped; then they are dropped."""
 
 PIPELINED_REQUESTS = 32
 """Sent ahead of their responses on one connection; it ends after these."""
@@ -37,13 +37,13 @@ LINGER_SECONDS = 2.0
 """Seconds in which bytes sent after the response are read and dropped, so that the response arrives."""
 
 QUERY_SECONDS = 15.0
-"""For PostgreSQL to answer a query: 503 after."""
+"""For PostgreSQL to execute a query: 503 after."""
 
 STREAM_SECONDS = 300.0
-"""For a download of more rows than a response has that is made whole, from its first row to its last."""
+"""For a streamed download, from its first row to its last."""
 
 DOWNLOADS, DOWNLOADS_OF_ONE = 4, 3
-"""Such downloads at once: in all, and of one address, so that none takes all places."""
+"""Streamed downloads at once: in total, and of one address, so that no client takes all slots."""
 
 DOWNLOAD_WAIT = 30.0
-"""Seconds that a download waits for one of these places: 503 after."""
+"""Seconds that a download waits for a slot: 503 after."""

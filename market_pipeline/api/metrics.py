@@ -1,6 +1,6 @@
-"""`/metrics`, what Prometheus scrapes: the API's own requests, counted here, and the pipeline's metrics.
+"""The endpoint `/metrics` for Prometheus: counts of the API's requests, and the pipeline's metrics.
 
-The runbook's `/api/v1/metrics` is something else, and in overview.py.
+The runbook's `/api/v1/metrics` is another endpoint, in `status`.
 """
 
 from asyncio import CancelledError
@@ -22,22 +22,22 @@ from market_pipeline.api.problems import CLIENT_GONE
 PATH = "/metrics"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 100.0)
-"""Seconds: one bar is answered in less than the first, a download of 100,000 rows streams for some."""
+"""Seconds: one bar takes less than the first bucket, a download of 100,000 rows a few seconds."""
 
 NO_ROUTE = "none"
-"""The route of a request that reached none, because there is no such path or the client asks too often."""
+"""The route of a request that reached no route: its path doesn't exist, or the client is above the rate limit."""
 
 
 class RequestMetrics:
-    """Counts requests and how long they took, by route and never by path: anyone can make paths up."""
+    """Counts and times requests by route, not by path, as clients can send any number of paths."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._requests = Counter(
-            f"{PREFIX}api_requests", "Requests answered.", ("method", "route", "status"), registry=registry
+            f"{PREFIX}api_requests", "Requests that had a response.", ("method", "route", "status"), registry=registry
         )
         self._duration = Histogram(
             f"{PREFIX}api_request_duration_seconds",
-            "From a request's first byte to its answer's last.",
+            "From a request's first byte to its response's last.",
             ("method", "route"),
             buckets=BUCKETS,
             registry=registry,
@@ -45,41 +45,41 @@ class RequestMetrics:
         self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def count(self, scope: Scope, status: int, seconds: float) -> None:
-        """Count a request that was answered."""
+        """Count a request that had a response."""
         method = scope["method"] if scope["method"] in METHODS else "other"
-        # Looking the labels up costs more than counting.
+        # Looking up the labels takes longer than counting.
         key = (method, _route(scope), status)
-        found = self._children.get(key)
-        if found is None:
-            found = self._requests.labels(*key), self._duration.labels(*key[:2])
-            self._children[key] = found
-        requests, duration = found
+        counters = self._children.get(key)
+        if counters is None:
+            counters = self._requests.labels(*key), self._duration.labels(*key[:2])
+            self._children[key] = counters
+        requests, duration = counters
         requests.inc()
         duration.observe(seconds)
 
 
-class Counted:
-    """Has every request counted, the refused ones included."""
+class CountingMiddleware:
+    """Counts every request, rejected ones included."""
 
     def __init__(self, app: ASGIApp, metrics: RequestMetrics) -> None:
         self._app, self._metrics = app, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer an ASGI request."""
+        """Handle an ASGI request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        status = 500  # of an error that is only answered further out
+        status = 500  # of an error that is handled outside
         begun = perf_counter()
 
-        async def sending(message: Message) -> None:
+        async def send_and_record(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
             await send(message)
 
         try:
-            await self._app(scope, receive, sending)
+            await self._app(scope, receive, send_and_record)
         except CancelledError:
             status = CLIENT_GONE
             raise
@@ -88,14 +88,14 @@ class Counted:
 
 
 def _route(scope: Scope) -> str:
-    """The template of the path, e.g. /api/v1/tables/{table}; routing has left it in the scope."""
+    """Return the template of the path, e.g. /api/v1/tables/{table}, which routing has put into the scope."""
     route = scope.get("route")
     path: str = getattr(route, "path", NO_ROUTE)
     return f"{path}/{{path}}" if isinstance(route, Mount) else path
 
 
 def metrics_routes(pipeline: PipelineMetrics, registry: CollectorRegistry) -> Sequence[BaseRoute]:
-    """The endpoint. Whether it takes a key follows the other reads; the clients' rate limit doesn't count it."""
+    """Return the endpoint's route. It needs a key if reading does; the clients' rate limit doesn't count it."""
     registry.register(pipeline)
     ProcessCollector(registry=registry)
 

@@ -1,6 +1,6 @@
-"""The page for people at `/`, whose files are in the folder `static`; programs get a list of what there is instead.
+"""The web page at `/`, from the folder `static`; clients other than browsers get a list of the endpoints.
 
-The earlier service's other addresses are answered here too: with the way to what took their place.
+Removed paths of the earlier service respond with 410 and the name of their replacement.
 """
 
 from http import HTTPStatus
@@ -16,8 +16,8 @@ from market_pipeline.api.problems import ProblemError
 
 STATIC = Path(__file__).parent / "static"
 HEADERS = [
-    # The chart library and the documentation set styles of their own; the latter has pictures in its styles, too, and
-    # a worker that searches it.
+    # The chart library and the documentation have inline styles; the documentation also has images in its styles, and a
+    # worker for its search.
     (
         "content-security-policy",
         "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; worker-src 'self' blob:; "
@@ -28,7 +28,7 @@ HEADERS = [
 ]
 """Headers of every response."""
 
-NO_CACHE = "nothing is cached, every answer is the database's: /metrics says how long they take"
+NO_CACHE = "nothing is cached, every response is read from the database: /metrics has their durations"
 GONE = {
     "/api/v1/observability/metrics": "/metrics counts and times requests, in the form that Prometheus reads",
     "/api/v1/observability/alerts": "alerts go out by webhook and e-mail; /api/v1/tables/runs has the runs that failed",
@@ -36,11 +36,11 @@ GONE = {
     "/api/v1/performance/queries": NO_CACHE,
     "/api/v1/performance/summary": NO_CACHE,
 }
-"""Addresses of the earlier service that told of one process's memory, and what tells more."""
+"""Paths of the earlier service that showed one process's memory, and their replacements."""
 
 
 def page_routes() -> list[BaseRoute]:
-    """The page, its files, and its earlier addresses."""
+    """Return the routes of the page, its files, and the earlier paths."""
     return [
         Route("/", _front),
         Mount("/static", StaticFiles(directory=STATIC)),

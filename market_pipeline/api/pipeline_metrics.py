@@ -1,7 +1,7 @@
-"""The pipeline's metrics for Prometheus: what they are, and how they are read from the database.
+"""The pipeline's metrics for Prometheus: their names, labels and descriptions, and their collection.
 
-Runs happen in many processes that come and go, so that the warehouse is their source: what is stored is what is told,
-whoever loaded it. Their counters are sums over the accounts of all loads, of which none is ever deleted.
+Runs happen in many short-lived processes, so the metrics are read from the warehouse. Counters are sums over the load
+records, which are never deleted.
 """
 
 import asyncio
@@ -24,10 +24,10 @@ from market_pipeline.warehouse.statements import statement
 PREFIX = "market_pipeline_"
 FRESH_SECONDS = 15.0
 SHARE = 30
-"""What is read is told again for so long; longer where reading is slow, so that it takes no more than 1/SHARE."""
+"""Values are reused for this long; longer if reading them is slow, so that it takes at most 1/SHARE of the time."""
 
-LONGEST_SIGN_OF_LIFE, LONGEST_READ = 2.0, 7.0
-"""Seconds, of the database and of all that is told. Prometheus itself waits for ten, and would then hear nothing."""
+PROBE_SECONDS, READ_SECONDS = 2.0, 7.0
+"""Time limits in seconds, of the probe and of all reads. Prometheus's own limit is ten, for the whole response."""
 
 GONE = (ProblemError, SQLAlchemyError, TimeoutError)
 
@@ -36,52 +36,56 @@ Series = tuple[str, Sequence[str], float]
 
 
 @dataclass(frozen=True)
-class Meaning:
-    """What a metric says, and its labels."""
+class MetricDescription:
+    """A metric's description and labels."""
 
-    told: str
+    description: str
     labels: Sequence[str] = ()
 
 
-GAUGES: Mapping[str, Meaning] = {
-    "symbols": Meaning("Symbols that are fetched.", ("asset_class",)),
-    "symbol_sessions_behind": Meaning(
+GAUGES: Mapping[str, MetricDescription] = {
+    "symbols": MetricDescription("Symbols that are fetched.", ("asset_class",)),
+    "symbol_sessions_behind": MetricDescription(
         "Sessions since the symbol's newest bar that could have one; all that could where there is no bar.",
         ("symbol", "calendar"),
     ),
-    "symbols_by_health": Meaning(
+    "symbols_by_health": MetricDescription(
         "Symbols that are fine, behind (the next run fetches it) or need attention, as the view coverage judges.",
         ("health",),
     ),
-    "symbol_newest_bar_timestamp_seconds": Meaning(
+    "symbol_newest_bar_timestamp_seconds": MetricDescription(
         "The date, at midnight UTC, of the symbol's newest bar; absent where there is none.", ("symbol", "calendar")
     ),
-    "sessions": Meaning("Sessions of active symbols that are over, by what is known of their bars.", ("state",)),
-    "bars_flagged": Meaning("Stored bars of active symbols that a rule flagged."),
-    "last_run_start_timestamp_seconds": Meaning("When the last run to load bars began.", ("trigger", "calendar")),
-    "last_run_duration_seconds": Meaning("How long it took.", ("trigger", "calendar")),
-    "last_run_failed_symbols": Meaning("How many of its symbols failed.", ("trigger", "calendar")),
-    "last_run_success": Meaning("1 if none of its symbols failed.", ("trigger", "calendar")),
+    "sessions": MetricDescription(
+        "Sessions of active symbols that are over, by what is known of their bars.", ("state",)
+    ),
+    "bars_flagged": MetricDescription("Flagged bars of active symbols."),
+    "last_run_start_timestamp_seconds": MetricDescription(
+        "Start of the last run that loaded bars.", ("trigger", "calendar")
+    ),
+    "last_run_duration_seconds": MetricDescription("Duration of that run.", ("trigger", "calendar")),
+    "last_run_failed_symbols": MetricDescription("Symbols of that run that failed.", ("trigger", "calendar")),
+    "last_run_success": MetricDescription("1 if no symbol of that run failed.", ("trigger", "calendar")),
 }
-COUNTERS: Mapping[str, Meaning] = {
-    "bars": Meaning("Different bars in the vendor's answers, by what came of them.", ("outcome",)),
-    "symbol_loads": Meaning("Loads of a symbol that were tried, by whether they succeeded.", ("outcome",)),
-    "vendor_requests": Meaning("HTTP requests for bars that were sent to the vendor, retries included."),
-    "rate_limit_wait_seconds": Meaning("How long requests for bars waited for the rate limit, added up."),
+COUNTERS: Mapping[str, MetricDescription] = {
+    "bars": MetricDescription("Distinct bars in the vendor's responses, by outcome.", ("outcome",)),
+    "symbol_loads": MetricDescription("Loads of a symbol, by outcome.", ("outcome",)),
+    "vendor_requests": MetricDescription("HTTP requests for bars that were sent to the vendor, retries included."),
+    "rate_limit_wait_seconds": MetricDescription("Total time that requests for bars waited for the rate limit."),
 }
-OWN: Mapping[str, Meaning] = {
-    "info": Meaning("1; its label is the project's version.", ("version",)),
-    "database_up": Meaning("1 if the database answers. Without it the pipeline's other series are absent."),
-    "scheduler_up": Meaning("1 if the nightly runs will happen; /health says why where they won't."),
-    "collection_duration_seconds": Meaning("How long it took to read all this from the database."),
+OWN: Mapping[str, MetricDescription] = {
+    "info": MetricDescription("1; its label is the project's version.", ("version",)),
+    "database_up": MetricDescription("1 if the database responds. Without it the pipeline's other series are absent."),
+    "scheduler_up": MetricDescription("1 if the nightly runs will happen; /health has the reason if they won't."),
+    "collection_duration_seconds": MetricDescription("Time taken to read these metrics from the database."),
 }
-"""Those that aren't read from the warehouse's tables; gauges too."""
+"""Gauges that aren't read from the warehouse's tables."""
 
 METRICS = str(statement("metrics")).replace("%", "%%")
 
 
 class PipelineMetrics(Collector):
-    """What was last read. `refresh` reads it again, `collect` tells it."""
+    """The metrics that were last read. `refresh` reads them again, `collect` returns them."""
 
     def __init__(self, reader: Reader, instance: DagsterInstance) -> None:
         self._reader, self._instance = reader, instance
@@ -90,7 +94,7 @@ class PipelineMetrics(Collector):
         self._series: Sequence[Series] = ()
 
     async def refresh(self) -> None:
-        """Read it again if it is old. A database that is away is told, and no error."""
+        """Read the metrics again if they are old. An unreachable database is a metric, not an error."""
         async with self._reading:
             begun = time.monotonic()
             if begun < self._fresh_until:
@@ -101,28 +105,28 @@ class PipelineMetrics(Collector):
             self._fresh_until = begun + max(FRESH_SECONDS, SHARE * took)
 
     def collect(self) -> Iterator[Metric]:
-        """The metrics as they were last read."""
+        """Yield the metrics as they were last read."""
         families: dict[str, GaugeMetricFamily | CounterMetricFamily] = {}
         for kind, meanings in ((GaugeMetricFamily, {**GAUGES, **OWN}), (CounterMetricFamily, COUNTERS)):
             for name, meaning in meanings.items():
-                families[name] = kind(PREFIX + name, meaning.told, labels=meaning.labels)
+                families[name] = kind(PREFIX + name, meaning.description, labels=meaning.labels)
         for name, labels, value in (("info", [version("market-pipeline")], 1.0), *self._series):
             families[name].add_metric(labels, value)
         yield from families.values()
 
     def describe(self) -> Iterator[Metric]:
-        """None by name: registering must not ask for what isn't read yet."""
+        """Yield nothing, so that registration needs no metrics that aren't read yet."""
         yield from ()
 
     async def _read(self) -> Sequence[Series]:
         try:
-            async with asyncio.timeout(LONGEST_SIGN_OF_LIFE):
+            async with asyncio.timeout(PROBE_SECONDS):
                 await self._reader.row("SELECT 1")
         except GONE:
             return [("database_up", (), 0.0)]
         is_up: Series = ("database_up", (), 1.0)
         try:
-            async with asyncio.timeout(LONGEST_READ):
+            async with asyncio.timeout(READ_SECONDS):
                 rows = await self._reader.rows(METRICS)
                 scheduler = await asyncio.to_thread(read_scheduler_state, self._instance, datetime.now(UTC))
         except GONE:

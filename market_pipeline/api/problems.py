@@ -1,4 +1,4 @@
-"""Errors as the API answers with them: RFC 9457's problem+json, with a reason for every field that is wrong."""
+"""Errors of the API as RFC 9457's problem+json, with a reason for every wrong field."""
 
 import asyncio
 import json
@@ -34,19 +34,19 @@ STATUSES = (
     (UsageError, HTTPStatus.BAD_REQUEST),
     (MarketPipelineError, HTTPStatus.SERVICE_UNAVAILABLE),
 )
-"""What the project's errors are answered with; the first that fits."""
+"""The status for each of the project's errors; the first that fits."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong with one parameter, or with one field of the body."""
+    """An error in one parameter, or in one field of the body."""
 
     parameter: str
     reason: str
 
 
 class Problem(BaseModel):
-    """What is wrong, as in RFC 9457, and what to do."""
+    """An error and the next step, as in RFC 9457."""
 
     type: Literal["about:blank"] = "about:blank"
     title: str
@@ -57,7 +57,7 @@ class Problem(BaseModel):
 
 
 class ProblemError(Exception):
-    """A request that can't be answered as it stands: the status, and in words why and what to do."""
+    """A rejected request: the status, the reason and the next step."""
 
     def __init__(
         self, status: int, detail: str, faults: Sequence[Fault] = (), headers: Mapping[str, str] | None = None
@@ -66,20 +66,23 @@ class ProblemError(Exception):
         self.status, self.detail, self.faults, self.headers = status, detail, faults, headers
 
 
-def wrong_parameters(faults: Sequence[Fault]) -> ProblemError:
-    """The problem of a request with these parameters wrong."""
-    told = "; ".join(f"{fault.parameter}: {fault.reason}" for fault in faults)
-    return ProblemError(HTTPStatus.BAD_REQUEST, told, faults)
+def parameter_problem(faults: Sequence[Fault]) -> ProblemError:
+    """Return the problem of a request with wrong parameters."""
+    return ProblemError(HTTPStatus.BAD_REQUEST, _join_faults(faults), faults)
 
 
-def database_away() -> ProblemError:
-    """The problem of a database that can't be reached. It says nothing of where it is: anyone may read it."""
-    detail = "the database can't be reached, or has too much to do: ask again in a while"
+def _join_faults(faults: Sequence[Fault]) -> str:
+    return "; ".join(f"{fault.parameter}: {fault.reason}" for fault in faults)
+
+
+def database_unavailable() -> ProblemError:
+    """Return the problem of an unreachable database. It has no address, since anyone may read it."""
+    detail = "the database can't be reached, or is overloaded: try again in a while"
     return ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": "5"})
 
 
-def as_problem(error: BaseException) -> ProblemError:  # noqa: PLR0911 - one for each kind of error
-    """What a client is told of an error. Of one that nobody has thought of, no more than that it happened."""
+def to_problem(error: BaseException) -> ProblemError:  # noqa: PLR0911 - one for each kind of error
+    """Convert an error to the problem for the client. An unexpected error's problem has no details."""
     match error:
         case asyncio.CancelledError():
             return ProblemError(CLIENT_GONE, "the client has closed the connection")
@@ -87,23 +90,22 @@ def as_problem(error: BaseException) -> ProblemError:  # noqa: PLR0911 - one for
             return error
         case RequestValidationError():
             faults = [_fault(found) for found in error.errors()]
-            told = "; ".join(f"{fault.parameter}: {fault.reason}" for fault in faults)
-            return ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, told, faults)
+            return ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, _join_faults(faults), faults)
         case HTTPException(status_code=HTTPStatus.NOT_FOUND):
-            return ProblemError(error.status_code, "there is no such path: /docs lists those there are")
+            return ProblemError(error.status_code, "there is no such path: /docs lists all paths")
         case HTTPException():
             return ProblemError(error.status_code, str(error.detail), headers=error.headers)
         case DataError():
-            return ProblemError(HTTPStatus.BAD_REQUEST, "a value is one that the database can't hold")
+            return ProblemError(HTTPStatus.BAD_REQUEST, "the database can't store one of the values")
         case OperationalError() | InterfaceError() | DatabaseUnavailableError():
-            return database_away()
+            return database_unavailable()
         case MarketPipelineError():
             return ProblemError(next(status for kind, status in STATUSES if isinstance(error, kind)), str(error))
-    return ProblemError(HTTPStatus.INTERNAL_SERVER_ERROR, "something went wrong here; the server's log says what")
+    return ProblemError(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error: the server's log has the details")
 
 
 def _methods(request: Request) -> list[str]:
-    """The methods that the path of a request takes. A route knows only its own, and a path may have several."""
+    """Return all methods of a request's path, which may have several routes."""
     paths = request.app.state.openapi()["paths"]
     taken = [methods for path, methods in paths.items() if compile_path(path)[0].match(request.scope["path"])]
     return sorted({method.upper() for methods in taken for method in methods}) or ["GET"]
@@ -116,8 +118,8 @@ def _fault(found: Mapping[str, object]) -> Fault:
 
 
 async def respond_with_problem(request: Request, error: Exception) -> Response:
-    """The answer to a request that has met an error."""
-    problem = as_problem(error)
+    """Return the response to a request that raised an error."""
+    problem = to_problem(error)
     if problem.status == HTTPStatus.METHOD_NOT_ALLOWED:
         problem = ProblemError(problem.status, problem.detail, headers={"Allow": ", ".join(_methods(request))})
     if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -126,8 +128,8 @@ async def respond_with_problem(request: Request, error: Exception) -> Response:
 
 
 def problem_response(problem: ProblemError, path: str) -> Response:
-    """The answer to a request that has met a problem."""
-    told = Problem.model_construct(  # unchecked: what is wrong may be a text that is none
+    """Return the response for a problem."""
+    body = Problem.model_construct(  # unchecked: the wrong value may be invalid text
         type="about:blank",
         title=HTTPStatus(problem.status).phrase,
         status=problem.status,
@@ -136,4 +138,4 @@ def problem_response(problem: ProblemError, path: str) -> Response:
         errors=list(problem.faults),
     )
     headers = {"cache-control": "no-store", **(problem.headers or {})}
-    return Response(json.dumps(told.model_dump()), problem.status, headers, MEDIA_TYPE)
+    return Response(json.dumps(body.model_dump()), problem.status, headers, MEDIA_TYPE)

@@ -1,4 +1,4 @@
-"""Bodies of requests, read within limits: how large they may be, and how long they may take to arrive."""
+"""Bodies of requests, read within limits of size and time."""
 
 import asyncio
 
@@ -11,14 +11,14 @@ from market_pipeline.api.problems import ProblemError
 TOO_LARGE = f"the body has more than {BODY_BYTES:,} bytes: send less at once"
 
 
-async def with_body(request: Request) -> Request:
-    """The same request with its whole body in memory.
+async def load_body(request: Request) -> Request:
+    """Return the same request with its whole body in memory.
 
     Raises:
-        ProblemError: it is too large (413), compressed (415) or not there in time (408); the rest of it is not read.
+        ProblemError: the body is too large (413), compressed (415) or late (408); the rest of it is not read.
     """
     if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
-        raise ProblemError(415, "the body is compressed: send it as it is", headers={"Accept-Encoding": "identity"})
+        raise ProblemError(415, "the body is compressed: send it uncompressed", headers={"Accept-Encoding": "identity"})
     if int(request.headers.get("content-length", 0)) > BODY_BYTES:
         raise ProblemError(413, TOO_LARGE)
     try:
@@ -27,7 +27,7 @@ async def with_body(request: Request) -> Request:
     except TimeoutError:
         raise ProblemError(408, f"the body took more than {BODY_SECONDS:.0f} seconds to arrive") from None
     except ClientDisconnect:
-        raise ProblemError(400, "the body ended before its end") from None
+        raise ProblemError(400, "the body is incomplete") from None
 
     async def read_again() -> Message:
         return {"type": "http.request", "body": body, "more_body": False}

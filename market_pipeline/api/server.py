@@ -1,4 +1,4 @@
-"""Running the API: in the foreground, or beside a test."""
+"""The API's server: in the foreground, or in a thread for tests."""
 
 import threading
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from market_pipeline.api.app import create_app
 from market_pipeline.api.context import Context
 from market_pipeline.api.generated.catalog import Catalog
 from market_pipeline.api.generated.reader import Reader
-from market_pipeline.api.http_protocol import Connection, Server
+from market_pipeline.api.http_protocol import ApiServer, HttpConnection
 from market_pipeline.api.limits import ENDING_SECONDS, IDLE_SECONDS
 from market_pipeline.api.page import HEADERS
 from market_pipeline.core.logging_json import limit_repeats
@@ -23,18 +23,18 @@ from market_pipeline.warehouse.roles import make_reading_role
 
 
 @contextmanager
-def api_server(settings: Settings, *, access_log: bool = False) -> Iterator[Server]:
-    """The API, ready to be run: `run([door])` takes requests from a door of `listen` until it is told to stop.
+def api_server(settings: Settings, *, access_log: bool = False) -> Iterator[ApiServer]:
+    """Open the API's server. Its `run([socket])` serves requests until it is stopped.
 
     Raises:
-        MarketPipelineError: the database can't be used, or its reading role not be made.
+        MarketPipelineError: the database can't be used, or its reading role can't be created.
     """
     with warehouse_of(settings) as warehouse, open_instance(settings) as instance:
         reader = Reader(database_url(settings), make_reading_role(warehouse), most=settings.database_max_connections)
         context = Context(settings, reader, Catalog(reader), warehouse, instance)
         options = uvicorn.Config(
             create_app(context),
-            http=partial(Connection, most=settings.api_max_connections),  # type: ignore[arg-type]  # it only calls it
+            http=partial(HttpConnection, most=settings.api_max_connections),  # type: ignore[arg-type]  # it only calls it
             ws="none",
             log_config=None,
             log_level="info" if access_log else "warning",
@@ -47,23 +47,23 @@ def api_server(settings: Settings, *, access_log: bool = False) -> Iterator[Serv
             timeout_graceful_shutdown=ENDING_SECONDS,
         )
         with limit_repeats():
-            yield Server(options)
+            yield ApiServer(options)
 
 
 @contextmanager
 def running_api(settings: Settings, host: str = LOOPBACK, port: int = 0) -> Iterator[str]:
-    """The API while the block runs, in a thread of this process; its base URL.
+    """Run the API in a thread while the block runs; yield its base URL.
 
     Raises:
         MarketPipelineError: the database can't be used.
         PortTakenError: something else listens on the port.
     """
-    with api_server(settings) as server, listen(host, port) as door:
-        thread = threading.Thread(target=server.run, args=([door],), name="api", daemon=True)
+    with api_server(settings) as server, listen(host, port) as listener:
+        thread = threading.Thread(target=server.run, args=([listener],), name="api", daemon=True)
         thread.start()
         try:
-            # The kernel keeps connections until the server takes them, so there is nothing to wait for.
-            yield base_url(door)
+            # The kernel queues connections until the server accepts them, so there is nothing to wait for.
+            yield base_url(listener)
         finally:
             server.should_exit = True
             thread.join()

@@ -1,6 +1,6 @@
-"""What the whole is like: health, status, metrics and symbols, under the runbook's paths and names.
+"""The endpoints of health, status, metrics, symbols and links, under the runbook's paths and names.
 
-Every value is looked up when it is asked for: none is a constant, and none is of this process only.
+Every value is read at the time of the request; none is a constant or of this process only.
 """
 
 from datetime import UTC, date, datetime
@@ -26,7 +26,7 @@ STATUS, SYMBOLS, LAST_RUN = (str(statement(name)) for name in ("warehouse_status
 
 
 class Scheduler(BaseModel):
-    """Whether the nightly runs will happen; `reason` says why not, and what to do."""
+    """State of the nightly runs' scheduler; `reason` has the cause and the next step if it isn't running."""
 
     running: bool
     reason: str | None
@@ -35,9 +35,9 @@ class Scheduler(BaseModel):
 
 
 class Health(BaseModel):
-    """unhealthy: the database can't be reached (503). degraded: it can, and the nightly runs won't happen.
+    """Health: unhealthy if the database can't be reached (503), degraded if only the nightly runs won't happen.
 
-    `scheduler` is for who may read: absent where that takes a key, and the request has none.
+    `scheduler` is absent if reading needs a key and the request has none.
     """
 
     status: Literal["healthy", "degraded", "unhealthy"]
@@ -48,7 +48,7 @@ class Health(BaseModel):
 
 
 class Records(BaseModel):
-    """What is in market_data. `latest_data` is the newest session that any symbol has a bar of."""
+    """Contents of market_data. `latest_data` is the newest session of any symbol's bars."""
 
     symbols_available: int
     latest_data: date | None
@@ -58,7 +58,7 @@ class Records(BaseModel):
 
 
 class DataQuality(BaseModel):
-    """`last_backfill` is when the last run ended."""
+    """Data quality. `last_backfill` is the end of the last run."""
 
     records_with_gaps_flagged: int
     scheduler_status: Literal["running", "stopped"]
@@ -75,7 +75,7 @@ class Status(BaseModel):
 
 
 class Schedule(BaseModel):
-    """When the nightly runs begin, by Dagster or, before it knows of them, by the settings."""
+    """Start of the nightly runs, from Dagster or, before they are deployed there, from the settings."""
 
     running: bool
     schedule: str
@@ -83,7 +83,7 @@ class Schedule(BaseModel):
 
 
 class LastBackfill(BaseModel):
-    """The last run that ended, whoever started it. All null before the first."""
+    """The last run that ended, by any trigger. All null before the first."""
 
     time: datetime | None
     successful_symbols: int | None
@@ -94,7 +94,7 @@ class LastBackfill(BaseModel):
 
 
 class ApiHealth(BaseModel):
-    """`no_data`: the database is there and holds no bar."""
+    """Health of API and database. `no_data`: the database is reachable and has no bar."""
 
     api: Literal["healthy", "degraded"]
     database: Literal["healthy", "no_data"]
@@ -111,7 +111,7 @@ class Metrics(BaseModel):
 
 
 class HeldSymbol(BaseModel):
-    """A tracked symbol, and the bars that there are of it."""
+    """A symbol and its stored bars."""
 
     symbol: str
     asset_class: str
@@ -124,7 +124,7 @@ class HeldSymbol(BaseModel):
 
 
 class Symbols(BaseModel):
-    """`symbols_available` counts those with bars, as the status does; `symbols` lists all that were ever tracked."""
+    """Symbols: `symbols_available` counts those with bars, as in the status; `symbols` lists all ever tracked."""
 
     symbols_available: int
     latest_data: date | None
@@ -132,7 +132,7 @@ class Symbols(BaseModel):
 
 
 class Links(BaseModel):
-    """Where else to look."""
+    """URLs of the documentation and of Dagster's UI."""
 
     docs: str
     dagster: str
@@ -145,7 +145,7 @@ class Links(BaseModel):
     responses={503: {"model": Health, "description": "The database can't be reached."}},
 )
 async def health(context: InContext, request: Request, response: Response) -> Health:
-    """Whether the database can be reached, and whether the nightly runs will really happen."""
+    """Check that the database can be reached and that the nightly runs will happen."""
     found = await _health_of(context, response)
     return found if await may_read(request) else Health(**found.model_dump(exclude={"scheduler"}))
 
@@ -173,7 +173,7 @@ def _health(scheduler: Scheduler, *, reachable: bool) -> Health:
 
 @router.get("/api/v1/status", operation_id="status")
 async def status(context: InContext) -> Status:
-    """How much there is, how much of it a rule found odd, and whether the nightly runs go on."""
+    """Return the number of symbols and bars, of flagged gaps, and the state of the scheduler."""
     records, gaps = await _records(context)
     scheduler, last = await _scheduler(context), await _last_backfill(context)
     return Status(
@@ -190,7 +190,7 @@ async def status(context: InContext) -> Status:
 
 @router.get("/api/v1/metrics", operation_id="metrics")
 async def metrics(context: InContext) -> Metrics:
-    """The last run, the schedule and how much there is."""
+    """Return the last run, the schedule, and the number of symbols and bars."""
     records, _ = await _records(context)
     scheduler = await _scheduler(context)
     return Metrics(
@@ -211,7 +211,7 @@ async def metrics(context: InContext) -> Metrics:
 
 @router.get("/api/v1/symbols", operation_id="symbols")
 async def symbols(context: InContext) -> Symbols:
-    """Every symbol that was ever tracked, and which bars there are of it."""
+    """List every symbol that was ever tracked, with its stored bars."""
     rows = await context.reader.rows(SYMBOLS)
     held = [HeldSymbol(**dict(zip(HeldSymbol.model_fields, row, strict=True))) for row in rows]
     return Symbols(
@@ -223,7 +223,7 @@ async def symbols(context: InContext) -> Symbols:
 
 @router.get("/api/v1/links", operation_id="links")
 async def links(context: InContext) -> Links:
-    """Where the documentation is, and Dagster's own pages."""
+    """Return the URLs of the documentation and of Dagster's UI."""
     return Links(docs="/docs", dagster=context.settings.dagster_ui_url or context.settings.dagster_webserver_url)
 
 

@@ -28,7 +28,7 @@ from market_pipeline.orchestration.mart_assets import JOB as MARTS_JOB
 from market_pipeline.orchestration.run_launch import close_abandoned_runs, launch_job, launch_range_run, open_instance
 from market_pipeline.orchestration.schedules import CORPORATE_ACTIONS_JOB
 from market_pipeline.polygon.client import PolygonClient
-from market_pipeline.polygon.rate_limit import LocalLimiter
+from market_pipeline.polygon.limiter import LocalLimiter
 from market_pipeline.warehouse.database_errors import database_problem
 from market_pipeline.warehouse.load_history import LoadResult, run_history
 

@@ -16,7 +16,7 @@ from market_pipeline.core.settings import Settings, load_settings
 from market_pipeline.core.symbols import AssetClass, Symbol, starting_symbols
 from market_pipeline.core.wording import counted, pasteable
 from market_pipeline.polygon.client import PolygonClient
-from market_pipeline.polygon.rate_limit import WINDOW_SECONDS
+from market_pipeline.polygon.limiter import WINDOW_SECONDS
 from market_pipeline.polygon.request_planning import waiting_seconds
 from market_pipeline.polygon.vendor_errors import PolygonError, UnknownTickerError
 from market_pipeline.reference_data import asset_class_of, fetch_reference, refresh_reference

@@ -23,7 +23,7 @@ from market_pipeline.operations.service_probes import ServiceState
 from market_pipeline.operations.up_session import probe_services
 from market_pipeline.polygon.key import usable_key
 from market_pipeline.polygon.key_check import check_key
-from market_pipeline.polygon.rate_limit import WINDOW_SECONDS
+from market_pipeline.polygon.limiter import WINDOW_SECONDS
 from market_pipeline.polygon.vendor_errors import BadKeyError, MissingKeyError
 from market_pipeline.warehouse.database_errors import first_line
 from market_pipeline.warehouse.database_probe import WarehouseProbe, probe_warehouse

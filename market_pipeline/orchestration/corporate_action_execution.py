@@ -30,8 +30,8 @@ from market_pipeline.warehouse.tracked_symbols import active_symbols
 FetchActions = Callable[[date, date, Symbol | None], Iterable[Split | Dividend]]
 
 FETCHED_BY: Mapping[str, Callable[[PolygonClient], FetchActions]] = {
-    SPLITS.name: lambda client: client.splits,
-    DIVIDENDS.name: lambda client: client.dividends,
+    SPLITS.name: lambda client: client.fetch_splits,
+    DIVIDENDS.name: lambda client: client.fetch_dividends,
 }
 """The method of the vendor's client that fetches each table's rows."""
 

@@ -42,12 +42,12 @@ class _TrackedVendor:
     def source(self) -> Source:
         return self.vendor.source
 
-    def bars(self, symbol: Symbol, last: date) -> FetchedBars:
+    def fetch_bars(self, symbol: Symbol, last: date) -> FetchedBars:
         if symbol not in self.tracked:
             raise NotTrackedError(
                 f"{symbol.name} is no longer tracked: `market-pipeline symbols add {symbol.name}` tracks it again"
             )
-        return self.vendor.bars(symbol, last)
+        return self.vendor.fetch_bars(symbol, last)
 
 
 def load_symbols(context: dg.AssetExecutionContext, symbols: Sequence[Symbol], in_run: Sequence[Symbol]) -> None:
@@ -79,7 +79,7 @@ def load_symbols(context: dg.AssetExecutionContext, symbols: Sequence[Symbol], i
         warehouse=pipeline.warehouse,
         run=run,
         at_once=pipeline.at_once,
-        fetch_list_date=pipeline.client.list_date,
+        fetch_list_date=pipeline.client.fetch_list_date,
     ):
         results.append(result)
         pipeline.on_loaded(result)  # first: the bars are stored, even if Dagster's database fails now

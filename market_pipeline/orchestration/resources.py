@@ -61,7 +61,7 @@ class Pipeline:
 def open_pipeline(settings: Settings, on_loaded: OnLoaded) -> Iterator[Pipeline]:
     """Open the pipeline that the settings describe, and close it at the end."""
     from market_pipeline.polygon.client import PolygonClient
-    from market_pipeline.polygon.rate_limit import WINDOW_SECONDS
+    from market_pipeline.polygon.limiter import WINDOW_SECONDS
     from market_pipeline.warehouse.rate_limit import SharedLimiter
 
     at_once = REQUESTS_AT_ONCE if settings.requests_per_minute >= FAST_PLAN else 1

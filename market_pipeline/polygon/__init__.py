@@ -1,1 +1,1 @@
-"""The vendor: client, errors, rate limit, request planning and parsing. Knows HTTP, and no database."""
+"""The vendor Polygon.io (Massive): client, errors, rate limit, request planning, parsing. Uses HTTP, no database."""

@@ -1,6 +1,6 @@
-"""How the vendor is asked: with the key, within the rate limit and in bounded time, again where that can help.
+"""Requests to the vendor: authenticated, within the rate limit, with deadlines, retries and pages.
 
-Knows requests, pages and waits; what is asked for and what the answers hold is `client`'s business.
+Endpoints and the contents of their responses are in `client`.
 """
 
 import logging
@@ -19,7 +19,7 @@ from market_pipeline.core.settings import Source
 from market_pipeline.core.sockets import LOOPBACK_HOSTS
 from market_pipeline.core.vendor_url import POLYGON_HOSTS, is_vendor
 from market_pipeline.polygon.key import BearerAuth, usable_key, without_key
-from market_pipeline.polygon.rate_limit import WINDOW_SECONDS, Limiter
+from market_pipeline.polygon.limiter import WINDOW_SECONDS, Limiter
 from market_pipeline.polygon.response_body import Body, VendorResponse, read_body
 from market_pipeline.polygon.vendor_errors import (
     BadRequestError,
@@ -28,30 +28,30 @@ from market_pipeline.polygon.vendor_errors import (
     RateLimitedError,
     TransientError,
     VendorDownError,
-    quoted,
+    quote_text,
 )
 
 log = logging.getLogger(__name__)
 
 MAX_PAGES = 1_000
 MAX_BODY_BYTES = 64 * 1024 * 1024
-"""Decompressed. The longest are some 6 MB: 50,000 bars, the most of one page."""
+"""Decompressed. The longest have some 6 MB: 50,000 bars, the most of one page."""
 
 OnWait = Callable[[float, str], None]
-"""Told of every wait worth telling: its seconds and its reason."""
+"""Called for each wait, with its seconds and its reason."""
 
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How long to wait for an answer and how often to ask again. All waits in seconds.
+    """Timeouts, number of attempts and waits between them. All times in seconds.
 
-    `rate_limit_wait` is for a 429 that doesn't say how long to wait. An answer that asks for more than `longest_wait`
-    is taken as a no: somebody waits for the run.
+    `rate_limit_wait` is for a 429 without `Retry-After`. A response that demands more than `longest_wait` is an error
+    at once, since a run waits for it.
     """
 
     connect: float = 10.0
     read: float = 30.0
-    whole_answer: float = 120.0
+    whole_response: float = 120.0
     attempts: int = 5
     first_wait: float = 1.0
     longest_wait: float = 120.0
@@ -60,9 +60,9 @@ class RetryPolicy:
 
 @dataclass
 class RequestTrace:
-    """One thing wanted from the vendor, in however many requests it takes. `about` names it in messages.
+    """Counts of the requests made for one purpose, which `about` names in messages.
 
-    `waited_seconds` is how long those requests waited for the rate limit.
+    `waited_seconds` is the time that those requests waited for the rate limit.
     """
 
     about: str
@@ -72,29 +72,29 @@ class RequestTrace:
 
 @contextmanager
 def request_trace(about: str) -> Iterator[RequestTrace]:
-    """A question whose requests and waits are counted, on the error too where there is no answer."""
-    asked = RequestTrace(about)
+    """Count the requests and waits of the block; copy the counts to a `PolygonError` that it raises."""
+    trace = RequestTrace(about)
     try:
-        yield asked
+        yield trace
     except PolygonError as error:
-        error.requests, error.waited_seconds = asked.requests, asked.waited_seconds
+        error.requests, error.waited_seconds = trace.requests, trace.waited_seconds
         raise
 
 
-class Connection:
-    """The way to one vendor address, kept open between requests. Safe to share between threads.
+class VendorConnection:
+    """Connection to one vendor URL, kept open between requests. Safe to share between threads.
 
     Args:
-        base_url: `https://host` or `http://host:port`, of a gateway with a path after it.
-        api_key: the account's key; a sandbox needs none.
-        source: who is expected to answer there.
-        limiter: asked before every request.
-        patience: timeouts and retries.
-        on_wait: told of waits.
+        base_url: `https://host` or `http://host:port`, for a gateway with a path after it.
+        api_key: the vendor key; a sandbox needs none.
+        source: the expected sender of responses.
+        limiter: acquired before every request.
+        retry_policy: timeouts and retries.
+        on_wait: called for each wait.
 
     Raises:
-        MissingKeyError: the vendor is to be asked without a key.
-        BadKeyError: the key can't be one.
+        MissingKeyError: the vendor needs a key and there is none.
+        BadKeyError: the key has characters that no key has.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class Connection:
         *,
         source: Source,
         limiter: Limiter,
-        patience: RetryPolicy,
+        retry_policy: RetryPolicy,
         on_wait: OnWait,
     ) -> None:
         self._base_url = base_url.rstrip("/")
@@ -112,72 +112,72 @@ class Connection:
         self._key = usable_key(api_key, source)
         self._source = source
         self._limiter = limiter
-        self._patience = patience
+        self._retry_policy = retry_policy
         self._on_wait = on_wait
-        # A proxy from the environment is for the world outside, and would keep a sandbox's answers away.
+        # A proxy from the environment is for other hosts, and can't reach a sandbox on loopback.
         self._session = open_session(trust_env=self._host not in LOOPBACK_HOSTS)
         self._session.headers.update(
             {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "market-pipeline"}
         )
         self._backoff = tenacity.wait_exponential(
-            multiplier=patience.first_wait, max=patience.longest_wait
-        ) + tenacity.wait_random(0, patience.first_wait)
+            multiplier=retry_policy.first_wait, max=retry_policy.longest_wait
+        ) + tenacity.wait_random(0, retry_policy.first_wait)
 
     def close(self) -> None:
-        """Close the sockets kept open."""
+        """Close the open sockets."""
         self._session.close()
 
-    def get(self, path: str, params: Mapping[str, str], asked: RequestTrace) -> Body:
-        """The body of one successful answer, asked for again while the failure may pass.
+    def get(self, path: str, params: Mapping[str, str], trace: RequestTrace) -> Body:
+        """Return the body of a successful response; retry after transient errors.
 
         Raises:
-            PolygonError: of the kind that fits.
+            PolygonError: of the subclass that fits.
         """
-        ask = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(self._may_pass),
-            stop=tenacity.stop_after_attempt(self._patience.attempts),
+        send_with_retries = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(self._is_retryable),
+            stop=tenacity.stop_after_attempt(self._retry_policy.attempts),
             wait=self._wait,
             sleep=stop_signals.pause,
-            before_sleep=self._announce,
+            before_sleep=self._report_retry,
             reraise=True,
         )
-        return ask(self._attempt, f"{self._base_url}{path}?{urlencode(params)}", asked)
+        return send_with_retries(self._send_once, f"{self._base_url}{path}?{urlencode(params)}", trace)
 
     def pages(
         self,
         path: str,
         params: Mapping[str, str],
-        asked: RequestTrace,
+        trace: RequestTrace,
         *,
         keep: Mapping[str, str] | None = None,
-        most: int = MAX_PAGES,
+        max_pages: int = MAX_PAGES,
     ) -> Iterator[Body]:
-        """The bodies of an answer's pages, first to last.
+        """Yield the bodies of a response's pages, first to last.
 
         Args:
             path: the endpoint.
             params: the first page's query.
-            asked: what it is for.
-            keep: what every later page's query must hold, should the vendor's link have lost it.
-            most: how many pages there can be.
+            trace: the trace that counts the requests.
+            keep: parameters that every later page's query must have, should the vendor's link have lost them.
+            max_pages: the most pages that are read.
 
         Raises:
-            PolygonError: a page can't be had, or the pages don't end.
+            PolygonError: a page can't be fetched, or the pages don't end.
         """
         seen: set[str] = set()
         while True:
-            body = self.get(path, params, asked)
+            body = self.get(path, params, trace)
             yield body
             link = body.get("next_url")
             if not link:
                 return
-            parts = self._next_page(link, asked)
-            if link in seen or len(seen) >= most:
-                raise BadResponseError(f"{asked.about}: the vendor's pages don't end. Try again later")
+            parts = self._check_next_url(link, trace)
+            if link in seen or len(seen) >= max_pages:
+                raise BadResponseError(f"{trace.about}: the vendor's pages don't end. Try again later")
             seen.add(link)
-            path, params = self._path(parts), {**(keep or {}), **_query(parts)}
+            path, params = self._own_path(parts), {**(keep or {}), **_query_without_key(parts)}
 
-    def _next_page(self, link: object, asked: RequestTrace) -> SplitResult:
+    def _check_next_url(self, link: object, trace: RequestTrace) -> SplitResult:
         """A link to a next page, fit to be resolved against our own address: the key goes nowhere else."""
         try:
             parts = urlsplit(link if isinstance(link, str) else "")
@@ -185,79 +185,79 @@ class Connection:
         except ValueError:
             known = False
         if not known:
-            where = quoted(str(link).partition("?")[0])
+            where = quote_text(str(link).partition("?")[0])
             raise BadResponseError(
-                f'{asked.about}: the next page, "{where}", is not at the vendor\'s address. Report it'
+                f'{trace.about}: the next page, "{where}", is not at the vendor\'s address. Report it'
             )
         return parts
 
-    def _path(self, parts: SplitResult) -> str:
-        """Path of a next page below our address; a gateway may have written its own path into the vendor's link."""
+    def _own_path(self, parts: SplitResult) -> str:
+        """Return a next page's path below our base URL; a gateway may have put its own path before the vendor's."""
         own = urlsplit(self._base_url).path
         written = parts.hostname == self._host and parts.path.startswith(f"{own}/")
         return parts.path.removeprefix(own) if written else parts.path
 
-    def _attempt(self, url: str, asked: RequestTrace) -> Body:
+    def _send_once(self, url: str, trace: RequestTrace) -> Body:
         waited = self._limiter.acquire()
-        asked.waited_seconds += waited
+        trace.waited_seconds += waited
         if waited > 0:
             self._on_wait(waited, "rate limit")
-        asked.requests += 1
+        trace.requests += 1
         try:
-            return read_body(self._send(url, asked.about), self._source, asked.about)
+            return read_body(self._send(url, trace.about), self._source, trace.about)
         except PolygonError as error:
             error.args = (without_key(str(error), self._key),)
             raise
 
     def _send(self, url: str, about: str) -> VendorResponse:
-        """One request. What is raised carries nothing of the request, whose headers hold the key."""
+        """Send one request. Errors hold nothing of the request, whose headers have the key."""
         try:
             response = send(
                 self._session,
                 "GET",
                 url,
-                seconds=self._patience.whole_answer,
+                seconds=self._retry_policy.whole_response,
                 most_bytes=MAX_BODY_BYTES,
                 auth=BearerAuth(self._key),
-                timeout=(self._patience.connect, self._patience.read),
+                timeout=(self._retry_policy.connect, self._retry_policy.read),
             )
         except ValueError:
-            raise BadRequestError(
-                f"{about}: {self._base_url} is no address that can be asked. Fix it in .env"
-            ) from None
+            raise BadRequestError(f"{about}: {self._base_url} is not a valid URL. Fix it in .env") from None
         except BodyTooLargeError:
             raise BadResponseError(
-                f"{about}: the answer is larger than {MAX_BODY_BYTES // 1024**2} MB, and cut off. Check "
+                f"{about}: the response is larger than {MAX_BODY_BYTES // 1024**2} MB and was not read. Check "
                 "POLYGON_BASE_URL, or report it"
             ) from None
         except (OSError, urllib3.exceptions.HTTPError) as problem:
-            raise VendorDownError(f"{about}: {self._no_answer(problem)}") from None
+            raise VendorDownError(f"{about}: {self._describe_no_response(problem)}") from None
         return VendorResponse(response.status, response.headers, response.content)
 
-    def _no_answer(self, problem: Exception) -> str:
+    def _describe_no_response(self, problem: Exception) -> str:
         if self._source == "sandbox":
-            return f"no answer from {self._base_url} ({type(problem).__name__}). Is `market-pipeline sandbox` running?"
+            return (
+                f"no response from {self._base_url} ({type(problem).__name__}). Is `market-pipeline sandbox` running?"
+            )
         if not is_vendor(self._base_url):
             gateway = f"the gateway at {self._base_url} ({type(problem).__name__})"
-            return f"no answer from {gateway}. Check POLYGON_GATEWAY_URL and that the gateway runs"
-        return f"no answer from {self._host} ({type(problem).__name__}). Check the network, or try again later"
+            return f"no response from {gateway}. Check POLYGON_GATEWAY_URL and that the gateway runs"
+        return f"no response from {self._host} ({type(problem).__name__}). Check the network, or try again later"
 
-    def _may_pass(self, error: BaseException) -> bool:
-        return isinstance(error, TransientError) and (error.retry_after or 0) <= self._patience.longest_wait
+    def _is_retryable(self, error: BaseException) -> bool:
+        return isinstance(error, TransientError) and (error.retry_after or 0) <= self._retry_policy.longest_wait
 
     def _wait(self, state: tenacity.RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
-        asked_for = error.retry_after if isinstance(error, TransientError) else None
-        if asked_for is not None:
-            return asked_for
-        return self._patience.rate_limit_wait if isinstance(error, RateLimitedError) else self._backoff(state)
+        retry_after = error.retry_after if isinstance(error, TransientError) else None
+        if retry_after is not None:
+            return retry_after
+        return self._retry_policy.rate_limit_wait if isinstance(error, RateLimitedError) else self._backoff(state)
 
-    def _announce(self, state: tenacity.RetryCallState) -> None:
+    def _report_retry(self, state: tenacity.RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
         wait = state.next_action.sleep if state.next_action else 0.0
-        log.warning("Asking again in %.1f s (attempt %d failed): %s", wait, state.attempt_number, error)
+        log.warning("Retrying in %.1f s (attempt %d failed): %s", wait, state.attempt_number, error)
         self._on_wait(wait, "retry")
 
 
-def _query(parts: SplitResult) -> dict[str, str]:
+def _query_without_key(parts: SplitResult) -> dict[str, str]:
     return {name: value for name, value in parse_qsl(parts.query, keep_blank_values=True) if name != "apiKey"}

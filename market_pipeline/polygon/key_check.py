@@ -1,4 +1,4 @@
-"""One request to the vendor that says whether the key is good and what time it is there. For bars, see `client`."""
+"""Check of the vendor key and of the clock, by one request. For bars, see `client`."""
 
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -8,44 +8,44 @@ from urllib3.exceptions import HTTPError
 from market_pipeline.core.outbound_http import open_session, send
 from market_pipeline.core.settings import Settings
 from market_pipeline.polygon.key import BearerAuth, usable_key, without_key
-from market_pipeline.polygon.rate_limit import Limiter
+from market_pipeline.polygon.limiter import Limiter
 from market_pipeline.polygon.response_body import VendorResponse, read_body
 from market_pipeline.polygon.vendor_errors import PolygonError, VendorDownError
 
 PATH = "/v3/reference/tickers/AAPL"
-"""Every plan has it, and its answer is short: https://massive.com/docs/rest/stocks/tickers/ticker-overview"""
+"""In every plan, with a short response: https://massive.com/docs/rest/stocks/tickers/ticker-overview"""
 SECONDS = 10.0
-MOST_BYTES = 1_000_000
+MAX_BYTES = 1_000_000
 
 
 def check_key(settings: Settings, limiter: Limiter) -> float | None:
-    """Ask the vendor once, with the key.
+    """Send one request with the key and return how far this machine's clock is ahead of the vendor's, in seconds.
 
     Returns:
-        By how many seconds this machine's clock is ahead of the vendor's; None where the answer has no date.
+        None if the response has no date.
 
     Raises:
         MissingKeyError: there is no key for the vendor.
         BadKeyError: the vendor doesn't know the key.
-        PolygonError: there is no usable answer.
+        PolygonError: there is no usable response.
     """
     key = usable_key(settings.vendor_key, settings.source)
     limiter.acquire()
     try:
         with open_session() as session:
             url, auth = f"{settings.vendor_url}{PATH}", BearerAuth(key)
-            response = send(session, "GET", url, seconds=SECONDS, most_bytes=MOST_BYTES, auth=auth, timeout=SECONDS)
-        answer = VendorResponse(response.status, response.headers, response.content)
-    except (OSError, HTTPError, ValueError) as problem:  # the message of either could show the request, key and all
+            response = send(session, "GET", url, seconds=SECONDS, most_bytes=MAX_BYTES, auth=auth, timeout=SECONDS)
+    except (OSError, HTTPError, ValueError) as problem:  # their messages could show the request with the key
         raise VendorDownError(
-            f"no answer from {settings.vendor_url} ({type(problem).__name__}). Check POLYGON_BASE_URL, "
+            f"no response from {settings.vendor_url} ({type(problem).__name__}). Check POLYGON_BASE_URL, "
             "POLYGON_GATEWAY_URL and the network"
         ) from None
     now = datetime.now(UTC)
     try:
-        read_body(answer, settings.source, "the key")
-    except PolygonError as refused:
-        refused.args = (without_key(str(refused), key),)
+        vendor_response = VendorResponse(response.status, response.headers, response.content)
+        read_body(vendor_response, settings.source, "the key")
+    except PolygonError as error:
+        error.args = (without_key(str(error), key),)
         raise
-    date = answer.headers.get("Date")
+    date = response.headers.get("Date")
     return (now - parsedate_to_datetime(date)).total_seconds() if date else None

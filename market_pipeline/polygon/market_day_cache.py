@@ -1,7 +1,7 @@
-"""Days of the whole market, as far as a run wants them, kept on disk while its symbols are loaded one after another.
+"""Disk cache of grouped responses: the bars of a run's symbols, while they are loaded one after another.
 
-A run of many symbols holds a year of theirs. All of it is written to one temporary file as it comes, a block a day, and
-a symbol's bars are read from each block when it is loaded; in memory is only where a symbol's rows begin on each day.
+Each session's bars are appended to one temporary file as a block; a symbol's bars are read from every block when it is
+loaded. Memory holds only the positions: for each session, the first row of each symbol.
 """
 
 import os
@@ -32,79 +32,80 @@ ROW = np.dtype(
         ("payload_bytes", "int64"),
     ]
 )
-"""A bar on disk: BAR_COLUMNS, `time` in UTC, and where in the file the vendor's record of it is, pickled."""
+"""A bar on disk: BAR_COLUMNS, `time` in UTC, and the place in the file of the vendor's pickled record."""
 
 Rows = NDArray[np.void]
 
 
-class NoRoomError(MarketPipelineError):
-    """The market's days can't be kept on disk."""
+class NoDiskSpaceError(MarketPipelineError):
+    """The grouped responses can't be cached on disk."""
 
 
 @dataclass(frozen=True)
-class _Day:
-    """Where a day's rows are: the first one's place in the file, and of each ticker the number of its first row."""
+class _Block:
+    """Position of one session's rows: the place of the first in the file, and each ticker's first row number."""
 
     place: int
     first_rows: "array[int]"
 
-    def of(self, ticker: int) -> tuple[int, int]:
-        """Where a ticker's rows are, and how many bytes they take."""
-        first, behind = self.first_rows[ticker], self.first_rows[ticker + 1]
-        return self.place + first * ROW.itemsize, (behind - first) * ROW.itemsize
+    def locate(self, ticker: int) -> tuple[int, int]:
+        """Return the place in the file and the length in bytes of a ticker's rows."""
+        first, end = self.first_rows[ticker], self.first_rows[ticker + 1]
+        return self.place + first * ROW.itemsize, (end - first) * ROW.itemsize
 
 
-class MarketDays:
-    """The bars of some tickers on the days that were added. Its file is nameless, so it goes with the process.
+class MarketDayCache:
+    """Bars of some tickers on the sessions that were added. Its file has no name and ends with the process.
 
     Args:
-        tickers: the vendor's; of the market's twelve thousand bars a day only theirs are kept.
+        tickers: the vendor's; only their bars are kept, of the market's twelve thousand a day.
     """
 
     def __init__(self, tickers: Collection[str]) -> None:
         self._tickers = {ticker: number for number, ticker in enumerate(tickers)}
-        self._days: dict[date, _Day] = {}
+        self._blocks: dict[date, _Block] = {}
         self._file = _File()
 
     def __contains__(self, session: date) -> bool:
-        return session in self._days
+        return session in self._blocks
 
     def add(self, session: date, market: GroupedBars) -> None:
-        """Keep what is wanted of a day.
+        """Store the tickers' bars of one session.
 
         Raises:
-            NoRoomError: there is no room for it.
+            NoDiskSpaceError: the file can't be written.
         """
-        frame, records = market.of(self._tickers)
-        numbers = [self._tickers[record["T"]] for record in records]  # ascending, as `of` gives them
+        frame, records = market.select(self._tickers)
+        numbers = [self._tickers[record["T"]] for record in records]  # ascending, as `select` returns them
         first_rows = array("i", np.searchsorted(numbers, np.arange(len(self._tickers) + 1)).tolist())
         payloads = [pickle.dumps(record) for record in records]  # a tenth of the time of JSON
         try:
-            self._days[session] = _Day(self._file.append(_rows(frame), payloads), first_rows)
+            self._blocks[session] = _Block(self._file.append(_rows(frame), payloads), first_rows)
         except OSError as error:
-            raise NoRoomError(
-                f"the market's days can't be kept in a temporary file ({error.strerror or error}): make room in the "
-                "folder for such files, or let TMPDIR name one that has room, and run the same again"
+            raise NoDiskSpaceError(
+                f"the vendor's responses can't be cached in a temporary file ({error.strerror or error}): make room in "
+                "the folder for such files, or let TMPDIR name one that has room, and run the same again"
             ) from None
 
-    def bars(self, ticker: str, last: date) -> FetchedBars:
-        """A ticker's bars of the days up to `last`, oldest first, as `FetchedBars` with no requests of its own."""
-        rows = np.frombuffer(b"".join(self._file.read(*place) for place in self._places(ticker, last)), ROW)
+    def read_bars(self, ticker: str, last: date) -> FetchedBars:
+        """Return a ticker's bars of the sessions up to `last`, oldest first; `requests` is 0."""
+        blocks = (self._file.read(*place) for place in self._locate_rows(ticker, last))
+        rows = np.frombuffer(b"".join(blocks), ROW)
         columns: dict[str, Any] = {column: rows[column] for column in BAR_COLUMNS}
         columns["time"] = pd.DatetimeIndex(rows["time"], tz="UTC")
         return FetchedBars(pd.DataFrame(columns), _Payloads(self._file, rows), requests=0)
 
-    def _places(self, ticker: str, last: date) -> Iterator[tuple[int, int]]:
-        """Where a ticker's rows are, and how many bytes they take, on each day up to `last`."""
+    def _locate_rows(self, ticker: str, last: date) -> Iterator[tuple[int, int]]:
+        """Yield the place and the length in bytes of a ticker's rows, for each session up to `last`."""
         if ticker in self._tickers:
             number = self._tickers[ticker]
-            for session in sorted(self._days):
+            for session in sorted(self._blocks):
                 if session <= last:
-                    yield self._days[session].of(number)
+                    yield self._blocks[session].locate(number)
 
 
 def _rows(frame: pd.DataFrame) -> Rows:
-    """The rows of a frame, nothing said of their payloads yet."""
+    """Convert a frame to rows; their payload columns are not set yet."""
     rows = np.empty(len(frame), ROW)
     for column in BAR_COLUMNS:
         rows[column] = frame[column].to_numpy(ROW[column])
@@ -112,23 +113,23 @@ def _rows(frame: pd.DataFrame) -> Rows:
 
 
 class _File:
-    """A temporary file without a name, closed and gone with the last reference to it, or with the process."""
+    """A temporary file without a name; it is closed and removed with the last reference to it."""
 
     def __init__(self) -> None:
         self._end = 0
 
     @cached_property
-    def _number(self) -> int:
-        """The operating system's, of the file that is opened when there is something to be written."""
+    def _descriptor(self) -> int:
+        """The file descriptor. The file is opened when it is first written to."""
         file = tempfile.TemporaryFile(prefix="market-pipeline-", buffering=0)  # noqa: SIM115 - closed just below
         weakref.finalize(self, file.close)
         return file.fileno()
 
     def append(self, rows: Rows, payloads: Sequence[bytes]) -> int:
-        """Write a block of rows with their payloads behind them; where the first row is.
+        """Write a block of rows followed by their payloads; return the place of the first row.
 
         Raises:
-            OSError: there is no room, or no folder for such files. What was written of it is overwritten by the next.
+            OSError: the disk is full, or there is no folder for such files. The next block overwrites a partial one.
         """
         begin = self._end
         rows["payload_bytes"] = lengths = np.array([len(payload) for payload in payloads], dtype=np.int64)
@@ -136,17 +137,17 @@ class _File:
         block = memoryview(b"".join((rows.tobytes(), *payloads)))
         written = 0
         while written < len(block):
-            written += os.pwrite(self._number, block[written:], begin + written)
+            written += os.pwrite(self._descriptor, block[written:], begin + written)
         self._end = begin + written
         return begin
 
     def read(self, place: int, length: int) -> bytes:
-        """What was written there."""
-        return os.pread(self._number, length, place)
+        """Return `length` bytes from `place`."""
+        return os.pread(self._descriptor, length, place)
 
 
 class _Payloads(Sequence[Mapping[str, Any]]):
-    """The vendor's records of some rows, read when one is asked for."""
+    """The vendor's records of some rows, read from the file on access."""
 
     def __init__(self, file: _File, rows: Rows) -> None:
         self._file = file
@@ -165,5 +166,5 @@ class _Payloads(Sequence[Mapping[str, Any]]):
         if isinstance(row, slice):
             return _Payloads(self._file, self._rows[row])
         written = self._file.read(int(self._rows["payload"][row]), int(self._rows["payload_bytes"][row]))
-        record: Mapping[str, Any] = pickle.loads(written)  # noqa: S301 - what nobody but this process can have written
+        record: Mapping[str, Any] = pickle.loads(written)  # noqa: S301 - only this process can have written it
         return record

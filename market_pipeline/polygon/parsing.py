@@ -1,7 +1,7 @@
-"""From the bodies of the bar endpoints to frames, whole columns at a time.
+"""Parsing of bars: from the bodies of the range and grouped endpoints to frames, whole columns at a time.
 
-A bar that can't be right is not refused here: its unreadable values become NaN or NaT, and the quality rules set it
-aside with its payload. Only an answer whose shape is wrong is an error.
+Unreadable values become NaN or NaT; the quality rules then reject the bar and keep its payload. Only a response of the
+wrong shape is an error.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ import pandas as pd
 from market_pipeline.core.bars import BAR_COLUMNS, FetchedBars, empty_frame
 from market_pipeline.core.sessions import Calendar, session_starts
 from market_pipeline.polygon.response_body import Body
-from market_pipeline.polygon.vendor_errors import BadResponseError, quoted
+from market_pipeline.polygon.vendor_errors import BadResponseError, quote_text
 
 Record = Mapping[str, Any]
 Floats = npt.NDArray[np.float64]
@@ -29,49 +29,49 @@ _LATEST_MS = pd.Timestamp.max.value // 1_000_000
 
 
 def bar_records(body: Body, about: str, *, ticker: str | None = None) -> list[Record]:
-    """The vendor's records of one body of as-traded bars; none where `results` is missing, null or empty.
+    """Return the vendor's records in a body of as-traded bars; none if `results` is missing, null or empty.
 
     Args:
         body: of the range or the grouped endpoint.
-        about: what was asked, for messages.
-        ticker: whose bars were asked for, with the range endpoint.
+        about: the request's subject, for messages.
+        ticker: the ticker in a range request's path.
 
     Raises:
-        BadAnswerError: the body is another ticker's, is adjusted, or doesn't hold a list of objects.
+        BadResponseError: the body is another ticker's, is adjusted, or has no list of objects.
     """
     if ticker is not None and body.get("ticker") != ticker:
         raise BadResponseError(
-            f"{about}: the answer is for {quoted(repr(body.get('ticker')))}, not {ticker}. Report it"
+            f"{about}: the response is for {quote_text(repr(body.get('ticker')))}, not {ticker}. Report it"
         )
     if body.get("adjusted") is not False:
-        raise BadResponseError(f"{about}: as-traded bars were asked for and adjusted ones answered. Report it")
+        raise BadResponseError(f"{about}: the response has adjusted bars, not as-traded ones. Report it")
     return list_of_objects(body, about)
 
 
 def list_of_objects(body: Body, about: str) -> list[Record]:
-    """The objects in `results`; none where it is missing or null.
+    """Return the objects in `results`; none if it is missing or null.
 
     Raises:
-        BadAnswerError: it holds anything else.
+        BadResponseError: `results` is anything else.
     """
     results = body.get("results")
     if results is None:
         return []
     if not isinstance(results, list) or not all(isinstance(record, dict) for record in results):
-        raise BadResponseError(f"{about}: the answer's results are no list of objects. Report it")
+        raise BadResponseError(f"{about}: the response's `results` is not a list of objects. Report it")
     return results
 
 
 def range_bars(
     records: Sequence[Record], timezone: ZoneInfo, requests: int, waited_seconds: float = 0.0
 ) -> FetchedBars:
-    """One symbol's bars from the range endpoint, in the vendor's order.
+    """Parse one symbol's bars from the range endpoint, in the vendor's order.
 
     Args:
         records: the vendor's, of all pages.
-        timezone: the calendar's, in which a bar's `t` is the midnight its day begins.
-        requests: how many requests they took.
-        waited_seconds: how long those waited for the rate limit.
+        timezone: the calendar's; a bar's `t` is midnight there.
+        requests: the number of requests made.
+        waited_seconds: the time that they waited for the rate limit.
     """
     if not records:
         return FetchedBars(empty_frame(), [], requests, waited_seconds=waited_seconds)
@@ -83,8 +83,8 @@ def range_bars(
 class GroupedBars(Mapping[str, FetchedBars]):
     """One session's bars of the whole market, by vendor ticker.
 
-    A ticker the vendor lists twice has two rows. A row whose `t` is missing or of another day has no date (NaT).
-    Each ticker's `FetchedBars.requests` is 0, as they share the `requests` made for all; so is its `waited_seconds`.
+    A ticker that the vendor lists twice has two rows. A row whose `t` is missing or of another day has no date (NaT).
+    A ticker's `FetchedBars.requests` and `waited_seconds` are 0: those of this object count for all tickers.
     """
 
     def __init__(
@@ -109,8 +109,8 @@ class GroupedBars(Mapping[str, FetchedBars]):
             self._frame.take(rows).reset_index(drop=True), [self._records[row] for row in rows], requests=0
         )
 
-    def of(self, tickers: Iterable[str]) -> tuple[pd.DataFrame, list[Record]]:
-        """The rows of these tickers with their records, in any order of tickers."""
+    def select(self, tickers: Iterable[str]) -> tuple[pd.DataFrame, list[Record]]:
+        """Return the rows of these tickers and their records, in the order of `tickers`."""
         rows = [row for ticker in tickers for row in self._rows.get(ticker, ())]
         return self._frame.take(rows).reset_index(drop=True), [self._records[row] for row in rows]
 
@@ -122,13 +122,13 @@ class GroupedBars(Mapping[str, FetchedBars]):
 
 
 def _session_frame(records: Sequence[Record], calendar: Calendar, session: date) -> pd.DataFrame:
-    """The frame of a grouped answer, where `t` is the end of the day and so only tells whether it is the day asked."""
+    """Return the frame of a grouped response. Its `t` is the end of the day, so `time` comes from the calendar."""
     if not records:
         return empty_frame()
     day = pd.DatetimeIndex([session]).as_unit("us")
-    asked = _local_midnights(_times(records), calendar.timezone) == day[0]
+    same_day = _local_midnights(_times(records), calendar.timezone) == day[0]
     start = session_starts(calendar.name, day)
-    return _frame(day.repeat(len(records)).where(asked), start.repeat(len(records)).where(asked), records)
+    return _frame(day.repeat(len(records)).where(same_day), start.repeat(len(records)).where(same_day), records)
 
 
 def _frame(day: "pd.Index[Any]", time: "pd.Index[Any]", records: Sequence[Record]) -> pd.DataFrame:
@@ -137,7 +137,7 @@ def _frame(day: "pd.Index[Any]", time: "pd.Index[Any]", records: Sequence[Record
 
 
 def _times(records: Sequence[Record]) -> pd.DatetimeIndex:
-    """Each record's `t`, milliseconds since 1970, as an instant; NaT where it is none."""
+    """Convert each record's `t`, milliseconds since 1970, to an instant; NaT if it is missing or unreadable."""
     milliseconds = _numbers(records, "t")
     readable = np.abs(milliseconds) <= _LATEST_MS
     instants = np.where(readable, milliseconds, 0).astype("int64").astype("datetime64[ms]").astype("datetime64[us]")
@@ -150,7 +150,7 @@ def _local_midnights(time: pd.DatetimeIndex, timezone: ZoneInfo) -> pd.DatetimeI
 
 
 def _numbers(records: Sequence[Record], key: str) -> Floats:
-    """A column of JSON numbers; NaN for whatever else stands there. A boolean is no number, nor is text."""
+    """Return a field as a column of numbers; NaN for anything else, booleans and text included."""
     try:
         values = list(map(itemgetter(key), records))
     except KeyError:

@@ -1,8 +1,8 @@
-"""Which requests to make: the fewest that bring every bar wanted. Pure functions; nothing is asked here.
+"""Request planning: the fewest requests that fetch all bars of a run. Pure functions without HTTP.
 
-One request brings all of one symbol's sessions, another one session of all symbols. Wanted bars are thus the edges
-between symbols and sessions, and the requests chosen must touch every edge: a minimum vertex cover of a bipartite
-graph, which is as large as its maximum matching (Koenig, 1931).
+A range request fetches all sessions of one symbol, a grouped request one session of all symbols. The bars are the edges
+of a bipartite graph of symbols and sessions, and the requests must cover every edge: a minimum vertex cover, which is
+as large as a maximum matching (Koenig, 1931).
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -11,7 +11,7 @@ from datetime import date
 
 from market_pipeline.core.errors import UsageError
 from market_pipeline.core.symbols import Symbol
-from market_pipeline.polygon.rate_limit import WINDOW_SECONDS
+from market_pipeline.polygon.limiter import WINDOW_SECONDS
 
 
 @dataclass(frozen=True)
@@ -32,54 +32,55 @@ class GroupedRequest:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """The requests to make. A symbol that has a range request gets all it wants from that."""
+class RequestPlan:
+    """The requests to make. A symbol with a range request gets all its bars from that one."""
 
     requests: tuple[RangeRequest | GroupedRequest, ...]
 
 
 def waiting_seconds(requests: int, requests_per_minute: int) -> float:
-    """How long the rate limit holds up so many requests, if nothing else is asked and nothing goes wrong.
+    """Return how many seconds the rate limit delays so many requests, without other requests or retries.
 
-    The first minute's worth goes out at once; each further one waits for the window to pass.
+    The first window's requests are sent at once; each further window's wait for the one before.
     """
     return max(requests - 1, 0) // requests_per_minute * WINDOW_SECONDS
 
 
-def plan_requests(wanted: Mapping[Symbol, Collection[date]]) -> Plan:
-    """The fewest requests for the wanted bars; among equals, those with the most range requests, which are smaller.
+def plan_requests(sessions_by_symbol: Mapping[Symbol, Collection[date]]) -> RequestPlan:
+    """Plan the fewest requests; among equal plans, the one with the most range requests, which are smaller.
 
     Args:
-        wanted: the sessions wanted of each symbol; all of one calendar.
+        sessions_by_symbol: the sessions to fetch of each symbol; all of one calendar.
 
     Raises:
         UsageError: the symbols are of several calendars.
     """
-    calendars = {symbol.calendar for symbol in wanted}
+    calendars = {symbol.calendar for symbol in sessions_by_symbol}
     if len(calendars) > 1:
         raise UsageError(f"bars of several calendars can't be planned together: {', '.join(sorted(calendars))}")
-    distinct = {id(sessions): sessions for sessions in wanted.values()}  # most often all symbols share theirs
+    distinct = {id(sessions): sessions for sessions in sessions_by_symbol.values()}  # most often only one
     days = sorted({day for sessions in distinct.values() for day in sessions})
     place = {day: 1 << number for number, day in enumerate(days)}
     masks_of = {key: sum(place[day] for day in set(sessions)) for key, sessions in distinct.items()}
-    masks = [masks_of[id(sessions)] for sessions in wanted.values()]
-    grouped = _days_for_all(masks)
+    masks = [masks_of[id(sessions)] for sessions in sessions_by_symbol.values()]
+    grouped = _find_grouped_days(masks)
     ranges = [
         RangeRequest(symbol, min(sessions), max(sessions))
-        for (symbol, sessions), mask in zip(wanted.items(), masks, strict=True)
+        for (symbol, sessions), mask in zip(sessions_by_symbol.items(), masks, strict=True)
         if mask & ~grouped
     ]
-    return Plan((*ranges, *(GroupedRequest(calendar, days[day]) for calendar in calendars for day in _bits(grouped))))
+    grouped_requests = (GroupedRequest(calendar, days[day]) for calendar in calendars for day in _bits(grouped))
+    return RequestPlan((*ranges, *grouped_requests))
 
 
-def _days_for_all(masks: Sequence[int]) -> int:
-    """The days to fetch for all symbols at once, as a set of bits; symbols with other days need their own request.
+def _find_grouped_days(masks: Sequence[int]) -> int:
+    """Return the days for grouped requests, as a set of bits; symbols with other days need a range request.
 
-    By Koenig's theorem these are the days that alternating paths reach from the symbols a maximum matching leaves out.
-    A search that finds no partner for its symbol has reached such days, and no later one needs to come by there.
+    By Koenig's theorem these are the days that alternating paths reach from the symbols without a partner in a maximum
+    matching. A search that finds no partner for its symbol reaches such days, and no later search needs to visit them.
 
     Args:
-        masks: each symbol's wanted days, a bit each.
+        masks: each symbol's days, a bit each.
     """
     matching = _Matching(masks)
     for symbol in range(len(masks)):
@@ -88,7 +89,7 @@ def _days_for_all(masks: Sequence[int]) -> int:
 
 
 class _Matching:
-    """A matching of symbols with days, grown one augmenting path at a time. Sets of days are the bits of an int."""
+    """A matching of symbols with days, extended by augmenting paths. Sets of days are the bits of an int."""
 
     def __init__(self, masks: Sequence[int]) -> None:
         self._masks = masks
@@ -98,7 +99,7 @@ class _Matching:
         self.settled = 0
 
     def find_partner(self, start: int) -> None:
-        """Match the symbol, moving others to other days where needed; where impossible, settle the days it reaches."""
+        """Match the symbol, moving others to other days if needed; if impossible, settle the days it reaches."""
         reached = self.settled
         came_from: dict[int, int] = {}
         queue = [start]
@@ -115,7 +116,7 @@ class _Matching:
         self.settled = reached
 
     def _rematch(self, symbol: int, day: int, came_from: Mapping[int, int]) -> None:
-        """Give `symbol` the free `day`, its old day to the symbol it was reached from, and so on to the start."""
+        """Assign the free `day` to `symbol`, its former day to its predecessor, and so on up to the start."""
         self._taken |= 1 << day
         taker: int | None = symbol
         while taker is not None:
@@ -127,7 +128,7 @@ class _Matching:
 
 
 def _bits(mask: int) -> Iterator[int]:
-    """The numbers of the bits that are set, lowest first."""
+    """Yield the numbers of the bits that are set, lowest first."""
     while mask:
         lowest = mask & -mask
         yield lowest.bit_length() - 1

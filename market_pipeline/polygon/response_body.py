@@ -1,6 +1,6 @@
-"""From an HTTP answer to its JSON body, or to the typed error that says why there is none.
+"""Reading of response bodies: from an HTTP response to its JSON body, or to a typed error.
 
-What is the same for every endpoint; what is inside `results` is read by `parsing` and `reference`.
+The same for every endpoint; `results` is read by `parsing` and `reference`.
 """
 
 import json
@@ -19,23 +19,23 @@ from market_pipeline.polygon.vendor_errors import (
     PolygonError,
     TransientError,
     UnknownEndpointError,
-    quoted,
-    refusal,
+    error_for_status,
+    quote_text,
 )
 
 SANDBOX_HEADER = "X-Market-Pipeline-Sandbox"
-"""Carried by each of a sandbox's answers and by none of the vendor's."""
+"""Header of every response of a sandbox, and of none of the vendor's."""
 
 Body = dict[str, Any]
 
 _SUCCESS = ("OK", "DELAYED")
-# The vendor has been seen refusing with HTTP 200; the body's status then says what was meant.
-_MEANT = {"NOT_AUTHORIZED": 403, "NOT_FOUND": 404, "ERROR": 400}
+# The vendor has been seen to send errors with HTTP 200; the body's status then has the kind.
+_STATUS_IN_BODY = {"NOT_AUTHORIZED": 403, "NOT_FOUND": 404, "ERROR": 400}
 
 
 @dataclass(frozen=True)
 class VendorResponse:
-    """An HTTP answer, its body read and decompressed."""
+    """An HTTP response, its body read and decompressed."""
 
     status: int
     headers: Mapping[str, str]
@@ -46,32 +46,32 @@ class _NotANumberError(ValueError):
     """NaN or Infinity, which JSON doesn't have."""
 
 
-def read_body(answer: VendorResponse, source: Source, about: str) -> Body:
-    """The JSON body of a successful answer.
+def read_body(response: VendorResponse, source: Source, about: str) -> Body:
+    """Return the JSON body of a successful response.
 
     Args:
-        answer: what came back.
-        source: what is expected to answer: the vendor or a sandbox.
-        about: what was asked, for messages.
+        response: the HTTP response.
+        source: the expected sender: the vendor or a sandbox.
+        about: the request's subject, for messages.
 
     Raises:
-        PolygonError: of the kind that fits; nothing else.
+        PolygonError: of the subclass that fits; nothing else.
     """
-    if answer.status < 500:
-        _check_source(answer, source, about)
-    if answer.status != 200:
-        raise _refused(answer, about)
-    body = _decode(answer.content, about)
+    if response.status < 500:
+        _check_source(response, source, about)
+    if response.status != 200:
+        raise _error_of(response, about)
+    body = _decode(response.content, about)
     status = body.get("status")
     if status in _SUCCESS:
         return body
-    if status in _MEANT:
-        raise refusal(_MEANT[status], _words(body), about)
-    raise BadResponseError(f"{about}: the answer's status is {quoted(repr(status))}, not OK or DELAYED. Report it")
+    if status in _STATUS_IN_BODY:
+        raise error_for_status(_STATUS_IN_BODY[status], _message(body), about)
+    raise BadResponseError(f"{about}: the body's status is {quote_text(repr(status))}, not OK or DELAYED. Report it")
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
-    """The seconds to wait that a `Retry-After` header asks for, as a number or a date; None if there is none."""
+    """Return the wait in seconds of a `Retry-After` header, a number or a date; None if there is none."""
     value = headers.get("Retry-After", "").strip()
     if value.isdecimal():
         return float(value)
@@ -82,71 +82,71 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds())
 
 
-def _check_source(answer: VendorResponse, source: Source, about: str) -> None:
-    """A bar must never be taken for the market's if it isn't, nor the other way round."""
-    from_sandbox = SANDBOX_HEADER in answer.headers
+def _check_source(response: VendorResponse, source: Source, about: str) -> None:
+    """Reject a sandbox's response from the vendor's URL and the reverse, so that their bars are never mixed up."""
+    from_sandbox = SANDBOX_HEADER in response.headers
     if from_sandbox and source == "polygon":
         raise BadResponseError(
-            f"{about}: a sandbox answered where the vendor should have. Check POLYGON_BASE_URL and POLYGON_GATEWAY_URL"
+            f"{about}: the response is a sandbox's, not the vendor's. Check POLYGON_BASE_URL and POLYGON_GATEWAY_URL"
         )
     if source == "sandbox" and not from_sandbox:
         raise BadResponseError(
-            f"{about}: POLYGON_BASE_URL is neither the vendor nor a sandbox, so its answers can't be used. Set it to "
+            f"{about}: POLYGON_BASE_URL is neither the vendor nor a sandbox, so its responses can't be used. Set it to "
             "https://api.massive.com or to the address that `market-pipeline sandbox` prints; a gateway to the vendor "
             "is declared by POLYGON_GATEWAY_URL"
         )
 
 
-def _refused(answer: VendorResponse, about: str) -> PolygonError:
+def _error_of(response: VendorResponse, about: str) -> PolygonError:
     try:
-        words = _words(_decode(answer.content, about))
+        message = _message(_decode(response.content, about))
     except BadResponseError:
-        words = ""  # a proxy's HTML page, or nothing at all
-    if answer.status == 404 and not words:
+        message = ""  # a proxy's HTML page, or an empty body
+    if response.status == 404 and not message:
         return UnknownEndpointError(
             f"{about}: the vendor has no such endpoint. Check POLYGON_BASE_URL and POLYGON_GATEWAY_URL"
         )
-    error = refusal(answer.status, words, about)
+    error = error_for_status(response.status, message, about)
     if isinstance(error, TransientError):
-        error.retry_after = retry_after(answer.headers, datetime.now(UTC))
+        error.retry_after = retry_after(response.headers, datetime.now(UTC))
     return error
 
 
-def _words(body: Body) -> str:
-    """The vendor's message: in `error` where the status is ERROR, in `message` otherwise."""
-    words = body.get("error") or body.get("message")
-    return words if isinstance(words, str) else ""
+def _message(body: Body) -> str:
+    """Return the vendor's message: `error` if the status is ERROR, otherwise `message`."""
+    message = body.get("error") or body.get("message")
+    return message if isinstance(message, str) else ""
 
 
 def _decode(content: bytes, about: str) -> Body:
     try:
-        body = _loaded(content)
+        body = _load_json(content)
     except _NotANumberError as problem:
-        raise BadResponseError(f"{about}: the answer holds {problem}, which is no JSON. Report it") from None
+        raise BadResponseError(f"{about}: the response has {problem}, which is not JSON. Report it") from None
     except (ValueError, RecursionError):
-        raise _no_json(content, about) from None
+        raise _not_json_error(content, about) from None
     if not isinstance(body, dict):
         raise BadResponseError(
-            f"{about}: the answer is JSON but no object. Check POLYGON_BASE_URL and POLYGON_GATEWAY_URL"
+            f"{about}: the response is JSON but not an object. Check POLYGON_BASE_URL and POLYGON_GATEWAY_URL"
         )
     return body
 
 
-def _loaded(content: bytes) -> Any:
+def _load_json(content: bytes) -> Any:
     try:
         return orjson.loads(content)  # three times as fast, and stricter
-    except orjson.JSONDecodeError:  # which the other may still read, or say better what is wrong
-        return json.loads(content, parse_constant=_refuse_constant)
+    except orjson.JSONDecodeError:  # json reads NaN, of which the error can name the constant
+        return json.loads(content, parse_constant=_reject_constant)
 
 
-def _refuse_constant(name: str) -> NoReturn:
+def _reject_constant(name: str) -> NoReturn:
     raise _NotANumberError(name)
 
 
-def _no_json(content: bytes, about: str) -> BadResponseError:
+def _not_json_error(content: bytes, about: str) -> BadResponseError:
     start = content.lstrip()[:1]
     if start in (b"", b"{"):
-        return CutShortError(f"{about}: the answer breaks off in the middle. Try again later")
+        return CutShortError(f"{about}: the response is cut off. Try again later")
     return BadResponseError(
-        f"{about}: the answer is no JSON. Check POLYGON_BASE_URL, POLYGON_GATEWAY_URL and the network's proxy"
+        f"{about}: the response is not JSON. Check POLYGON_BASE_URL, POLYGON_GATEWAY_URL and the network's proxy"
     )

@@ -1,19 +1,18 @@
-"""What can go wrong at the vendor, one type for each thing a user would do about it.
+"""Errors of the vendor: one type for each next step of a user, chosen by HTTP status.
 
-Only the types, and the choice of one for an answer that is no success. Reading answers is `answers`' business, asking
-again is `http`'s.
+Bodies are read in `response_body`; retries are in `http`.
 """
 
 from market_pipeline.core.errors import MarketPipelineError
 
 LONGEST_QUOTE = 200
-"""Characters of the vendor's own words that a message repeats at most."""
+"""The most characters of the vendor's text that a message repeats."""
 
 
 class PolygonError(MarketPipelineError):
-    """The vendor gave no usable answer. `requests` says how many HTTP requests that took.
+    """There is no usable response. `requests` is the number of HTTP requests made.
 
-    `waited_seconds` says how long they waited for the rate limit.
+    `waited_seconds` is the time that they waited for the rate limit.
     """
 
     requests: int = 0
@@ -21,7 +20,7 @@ class PolygonError(MarketPipelineError):
 
 
 class MissingKeyError(PolygonError):
-    """There is no API key, so that the vendor isn't asked at all."""
+    """There is no vendor key, so no request is sent."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -31,15 +30,15 @@ class MissingKeyError(PolygonError):
 
 
 class BadKeyError(PolygonError):
-    """The vendor doesn't know the API key, or no key can look like this one."""
+    """The vendor doesn't know the key, or the key has characters that no key has."""
 
 
 class PlanError(PolygonError):
-    """The account's plan doesn't cover what was asked: dates too old or in the future, or the endpoint itself."""
+    """The plan doesn't cover the request: its dates are too old or in the future, or the endpoint is excluded."""
 
 
 class NotYetAvailableError(PolygonError):
-    """The session's bar can't be had yet: the plan gives it after the end of the day. No failure of anything."""
+    """The session's bar isn't available yet: the plan serves it after the end of the day. This is no failure."""
 
 
 class UnknownTickerError(PolygonError):
@@ -51,15 +50,15 @@ class UnknownEndpointError(PolygonError):
 
 
 class BadRequestError(PolygonError):
-    """The vendor can't use the request as it was made."""
+    """The vendor rejects the request as malformed."""
 
 
 class BadResponseError(PolygonError):
-    """The answer is not what the vendor documents, so that nothing in it can be trusted."""
+    """The response is not as the vendor documents it, so nothing of it is used."""
 
 
 class TransientError(PolygonError):
-    """Asking again may help. `retry_after` is the wait in seconds that the answer asked for, if it did."""
+    """A retry may succeed. `retry_after` is the response's `Retry-After` in seconds, if it has one."""
 
     retry_after: float | None = None
 
@@ -69,55 +68,55 @@ class RateLimitedError(TransientError):
 
 
 class VendorDownError(TransientError):
-    """The vendor can't be reached, or fails on its side."""
+    """The vendor can't be reached, or has an internal error."""
 
 
 class CutShortError(BadResponseError, TransientError):
-    """The answer ended in the middle."""
+    """The response is cut off."""
 
 
-_REFUSALS: dict[int, tuple[type[PolygonError], str]] = {
-    400: (BadRequestError, "Check the symbol and dates asked for"),
+_BY_STATUS: dict[int, tuple[type[PolygonError], str]] = {
+    400: (BadRequestError, "Check the symbol and the dates"),
     401: (BadKeyError, "Check POLYGON_API_KEY in .env"),
-    403: (PlanError, "Ask for dates and data that your plan covers, or change the plan"),
+    403: (PlanError, "Request dates and data that your plan covers, or change the plan"),
     404: (UnknownTickerError, "Check the ticker; tickers are case-sensitive"),
     408: (VendorDownError, "Try again later"),
     429: (RateLimitedError, "Lower POLYGON_REQUESTS_PER_MINUTE, or stop what else uses the key"),
 }
-_BY_WORDS: dict[str, tuple[type[PolygonError], str]] = {
-    "before end of day": (NotYetAvailableError, "Ask again after midnight New York, or change the plan"),
-    "exceeded the maximum requests": _REFUSALS[429],
+_BY_MESSAGE: dict[str, tuple[type[PolygonError], str]] = {
+    "before end of day": (NotYetAvailableError, "Try again after midnight in New York, or change the plan"),
+    "exceeded the maximum requests": _BY_STATUS[429],
     "page not found": (UnknownEndpointError, "Check POLYGON_BASE_URL and POLYGON_GATEWAY_URL"),
 }
-"""Where the status doesn't tell cases apart, the vendor's words do."""
+"""Phrases of the vendor's message; they take precedence over the status."""
 
 
-def refusal(status: int, words: str, about: str) -> PolygonError:
-    """The typed error for an answer that is no success.
+def error_for_status(status: int, message: str, about: str) -> PolygonError:
+    """Create the typed error for an unsuccessful response.
 
     Args:
         status: the HTTP status.
-        words: the vendor's own message, or "".
-        about: what was asked, e.g. `AAPL 2024-01-02 to 2024-03-28`.
+        message: the vendor's message, or "".
+        about: the request's subject, e.g. `AAPL 2024-01-02 to 2024-03-28`.
     """
-    kind, advice = _kind_of(status, words)
-    said = f' "{quoted(words)}"' if words.strip() else ""
-    return kind(f"{about}: the vendor answered {status}{said}. {advice}")
+    kind, advice = _kind_and_advice(status, message)
+    quote = f' "{quote_text(message)}"' if message.strip() else ""
+    return kind(f"{about}: the vendor returned {status}{quote}. {advice}")
 
 
-def _kind_of(status: int, words: str) -> tuple[type[PolygonError], str]:
-    for phrase, found in _BY_WORDS.items():
-        if phrase in words:
-            return found
+def _kind_and_advice(status: int, message: str) -> tuple[type[PolygonError], str]:
+    for phrase, kind_and_advice in _BY_MESSAGE.items():
+        if phrase in message:
+            return kind_and_advice
     if status >= 500:
         return VendorDownError, "Try again later"
     if status < 400:
-        return BadResponseError, "Check that POLYGON_BASE_URL is the vendor's address or a sandbox's"
-    return _REFUSALS.get(status, _REFUSALS[400])
+        return BadResponseError, "Check that POLYGON_BASE_URL is the URL of the vendor or of a sandbox"
+    return _BY_STATUS.get(status, _BY_STATUS[400])
 
 
-def quoted(words: str) -> str:
-    """Somebody else's words made safe to repeat: one line, printable, not too long."""
-    line = "".join(letter if letter.isprintable() else " " for letter in words)
+def quote_text(text: str) -> str:
+    """Make text from outside safe to repeat in a message: one line, printable, at most LONGEST_QUOTE characters."""
+    line = "".join(letter if letter.isprintable() else " " for letter in text)
     line = " ".join(line.split())
     return line if len(line) <= LONGEST_QUOTE else f"{line[:LONGEST_QUOTE]}..."

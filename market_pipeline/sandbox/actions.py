@@ -5,19 +5,19 @@ Source: the vendor's OpenAPI documents and recorded bodies.
 
 from collections.abc import Callable, Iterable
 
-from market_pipeline.sandbox.dividends import DECLARED_BEFORE, PAID_AFTER, QUARTERLY, RECORD_AFTER, Dividend
+from market_pipeline.sandbox.dividends import DECLARED_BEFORE, PAID_AFTER, QUARTERLY, RECORD_AFTER, DividendEvent
 from market_pipeline.sandbox.endpoint_responses import EndpointResponse
 from market_pipeline.sandbox.listings import Listing
-from market_pipeline.sandbox.market import VisibleBars
+from market_pipeline.sandbox.market import ListedSplit
 from market_pipeline.sandbox.pages import (
     ListEndpoint,
     Reader,
     Record,
-    a_date,
-    a_flag,
-    listed,
-    on_the_wire,
-    wanted_tickers,
+    list_page,
+    parse_date,
+    parse_flag,
+    requested_tickers,
+    select_fields,
 )
 from market_pipeline.sandbox.request import ApiRequest
 
@@ -25,7 +25,7 @@ FACTOR_DECIMALS = 6
 
 OLDER_SPLITS = ListEndpoint(
     fields=("execution_date", "id", "split_from", "split_to", "ticker"),
-    filters={"ticker": str, "execution_date": a_date, "reverse_split": a_flag},
+    filters={"ticker": str, "execution_date": parse_date, "reverse_split": parse_flag},
     sort="execution_date",
     descending=True,
     limit=10,
@@ -33,15 +33,15 @@ OLDER_SPLITS = ListEndpoint(
 )
 NEWER_SPLITS = ListEndpoint(
     fields=("adjustment_type", "execution_date", "historical_adjustment_factor", *OLDER_SPLITS.fields[1:]),
-    filters={"ticker": str, "execution_date": a_date, "adjustment_type": str},
+    filters={"ticker": str, "execution_date": parse_date, "adjustment_type": str},
     sort="execution_date.desc",
     descending=False,
     limit=100,
     most=5_000,
 )
 
-_PAID: dict[str, Reader] = {"ticker": str, "ex_dividend_date": a_date, "frequency": int}
-_OTHER_DATES: dict[str, Reader] = dict.fromkeys(("record_date", "declaration_date", "pay_date"), a_date)
+_PAID: dict[str, Reader] = {"ticker": str, "ex_dividend_date": parse_date, "frequency": int}
+_OTHER_DATES: dict[str, Reader] = dict.fromkeys(("record_date", "declaration_date", "pay_date"), parse_date)
 
 OLDER_DIVIDENDS = ListEndpoint(
     fields=(
@@ -67,60 +67,62 @@ NEWER_DIVIDENDS = ListEndpoint(
 )  # fmt: skip
 
 
-def older_splits(call: ApiRequest) -> EndpointResponse:
-    """Splits as /v3/reference/splits lists them: newest first, ten a page.
+def older_splits(request: ApiRequest) -> EndpointResponse:
+    """List splits as /v3/reference/splits does: newest first, ten a page.
 
     Raises:
         RejectedRequestError: a parameter can't be read.
     """
-    return _answer(call, OLDER_SPLITS, _splits)
+    return _list_response(request, OLDER_SPLITS, _splits)
 
 
-def newer_splits(call: ApiRequest) -> EndpointResponse:
-    """Splits as /stocks/v1/splits lists them: with their cumulative factors.
-
-    Raises:
-        RejectedRequestError: a parameter can't be read.
-    """
-    return _answer(call, NEWER_SPLITS, _splits)
-
-
-def older_dividends(call: ApiRequest) -> EndpointResponse:
-    """Dividends as /v3/reference/dividends lists them: newest first, ten a page.
+def newer_splits(request: ApiRequest) -> EndpointResponse:
+    """List splits as /stocks/v1/splits does: with their cumulative factors.
 
     Raises:
         RejectedRequestError: a parameter can't be read.
     """
-    return _answer(call, OLDER_DIVIDENDS, _dividends)
+    return _list_response(request, NEWER_SPLITS, _splits)
 
 
-def newer_dividends(call: ApiRequest) -> EndpointResponse:
-    """Dividends as /stocks/v1/dividends lists them: with their cumulative factors.
+def older_dividends(request: ApiRequest) -> EndpointResponse:
+    """List dividends as /v3/reference/dividends does: newest first, ten a page.
 
     Raises:
         RejectedRequestError: a parameter can't be read.
     """
-    return _answer(call, NEWER_DIVIDENDS, _dividends)
+    return _list_response(request, OLDER_DIVIDENDS, _dividends)
 
 
-def _answer(
-    call: ApiRequest, endpoint: ListEndpoint, records_of: Callable[[ApiRequest, Listing], Iterable[Record]]
+def newer_dividends(request: ApiRequest) -> EndpointResponse:
+    """List dividends as /stocks/v1/dividends does: with their cumulative factors.
+
+    Raises:
+        RejectedRequestError: a parameter can't be read.
+    """
+    return _list_response(request, NEWER_DIVIDENDS, _dividends)
+
+
+def _list_response(
+    request: ApiRequest, endpoint: ListEndpoint, records_of: Callable[[ApiRequest, Listing], Iterable[Record]]
 ) -> EndpointResponse:
-    universe = call.market.universe
-    named = [universe.find(ticker) for ticker in wanted_tickers(call)]
+    universe = request.market.universe
+    named = [universe.find(ticker) for ticker in requested_tickers(request)]
     listings = [listing for listing in named or universe.all() if listing is not None]
-    found, more = listed(call, endpoint, (record for listing in listings for record in records_of(call, listing)))
-    body = {"results": [on_the_wire(endpoint, record) for record in found], **call.envelope(**more)}
+    found, more = list_page(
+        request, endpoint, (record for listing in listings for record in records_of(request, listing))
+    )
+    body = {"results": [select_fields(endpoint, record) for record in found], **request.envelope(**more)}
     if not found:
         return EndpointResponse(body)
     return EndpointResponse(body, "recorded" if all(record["recorded"] for record in found) else "generated")
 
 
-def _splits(call: ApiRequest, listing: Listing) -> list[Record]:
-    return [_split_record(shown, listing) for shown in call.market.splits(listing)]
+def _splits(request: ApiRequest, listing: Listing) -> list[Record]:
+    return [_split_record(shown, listing) for shown in request.market.splits(listing)]
 
 
-def _split_record(shown: VisibleBars, listing: Listing) -> Record:
+def _split_record(shown: ListedSplit, listing: Listing) -> Record:
     split = shown.split
     return {
         "adjustment_type": split.kind,
@@ -135,11 +137,11 @@ def _split_record(shown: VisibleBars, listing: Listing) -> Record:
     }
 
 
-def _dividends(call: ApiRequest, listing: Listing) -> list[Record]:
-    return [_dividend_record(dividend, listing) for dividend in call.market.dividends(listing)]
+def _dividends(request: ApiRequest, listing: Listing) -> list[Record]:
+    return [_dividend_record(dividend, listing) for dividend in request.market.dividends(listing)]
 
 
-def _dividend_record(dividend: Dividend, listing: Listing) -> Record:
+def _dividend_record(dividend: DividendEvent, listing: Listing) -> Record:
     recorded = {
         "cash_amount": dividend.cash,
         "currency": "USD",
@@ -152,11 +154,11 @@ def _dividend_record(dividend: Dividend, listing: Listing) -> Record:
         "ticker": dividend.ticker,
         "recorded": listing.recorded,
     }
-    return recorded if listing.recorded else {**recorded, **_made_up(dividend)}
+    return recorded if listing.recorded else {**recorded, **_generated_fields(dividend)}
 
 
-def _made_up(dividend: Dividend) -> Record:
-    """What isn't recorded of a real dividend: the vendor leaves out what it doesn't know."""
+def _generated_fields(dividend: DividendEvent) -> Record:
+    """Return the fields of generated dividends only; a recorded one lacks them, as the vendor omits unknown fields."""
     return {
         "declaration_date": str(dividend.ex_date - DECLARED_BEFORE),
         "frequency": QUARTERLY,

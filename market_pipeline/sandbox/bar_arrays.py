@@ -1,6 +1,6 @@
-"""The array that bars are kept in, and their rows in an answer. Not where the bars come from.
+"""Arrays of bars, and their conversion to rows of a response.
 
-One structured array holds one ticker's daily bars, a row a session, oldest first: slices of it are cheap.
+One structured array holds one ticker's daily bars, a row for each session, oldest first; its slices are cheap.
 """
 
 from collections.abc import Iterable
@@ -27,23 +27,23 @@ BAR = np.dtype(
         ("recorded", "?"),
     ]
 )
-"""A bar under the vendor's names. `vw` is NaN and `n` is 0 where they aren't known. Prices in US dollars."""
+"""A bar under the vendor's field names. `vw` is NaN and `n` is 0 if unknown. Prices in US dollars."""
 
 Row = dict[str, Any]
 
 
-def empty(count: int = 0) -> Bars:
-    """That many bars, all zero."""
+def zero_bars(count: int = 0) -> Bars:
+    """Return `count` bars, all zero."""
     return np.zeros(count, dtype=BAR)
 
 
-def rows(bars: Bars, times: Iterable[int], ticker: str | None = None) -> list[Row]:
-    """The bars as they are on the wire, in its order of keys.
+def to_rows(bars: Bars, times: Iterable[int], ticker: str | None = None) -> list[Row]:
+    """Convert bars to rows of a response, with the vendor's order of keys.
 
     Args:
         bars: any bars.
         times: each bar's `t`, in milliseconds since the epoch.
-        ticker: what `T` says, in answers that have it.
+        ticker: the value of `T`, in responses that have it.
     """
     named = {} if ticker is None else {"T": ticker}
     columns = [bars[name].tolist() for name in ("v", "vw", *PRICES, "n")]
@@ -63,8 +63,8 @@ def rows(bars: Bars, times: Iterable[int], ticker: str | None = None) -> list[Ro
     ]
 
 
-def label(bars: Bars) -> Data | None:
-    """Recorded if every bar is; None if there is none."""
+def data_label(bars: Bars) -> Data | None:
+    """Return "recorded" if every bar is, otherwise "generated"; None without bars."""
     if not len(bars):
         return None
     return "recorded" if bool(bars["recorded"].all()) else "generated"

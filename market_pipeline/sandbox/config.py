@@ -1,4 +1,4 @@
-"""What one sandbox is told when it starts. Holds options only; what they do is in the modules named beside them."""
+"""Options of a sandbox. Their effects are in the modules named beside them."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,44 +13,44 @@ HistoryEdge = Literal["refuse", "clip"]
 
 
 class ClockError(UsageError):
-    """An instant that no clock can show."""
+    """The clock's instant has no time zone."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SandboxConfig:
-    """A sandbox's options. By default there are no limits, no faults and no revisions: all answers are final."""
+    """A sandbox's options. By default there are no limits, no faults and no revisions."""
 
     now: datetime | None = None
-    """The sandbox's clock, standing still (with a time zone). None: the real one."""
+    """The instant that the sandbox's clock is stopped at (with a time zone). None: the real time."""
 
     keys: tuple[SecretStr, ...] = ()
     """The API keys that are accepted. Empty: any."""
 
     plan: PlanName = PlanName.ADVANCED
-    """The vendor plan whose limits hold (`plans`)."""
+    """The vendor plan whose limits apply (`plan_limits`)."""
 
     history_edge: HistoryEdge = "refuse"
-    """What a range that begins before the plan's history gets: a 403, or silently its rest. Both were observed."""
+    """Response to a range that begins before the plan's history: a 403, or the rest of it. Both were observed."""
 
     revisions: bool = False
-    """Whether a session's volume, vwap and transactions are provisional until a day later (`seen`)."""
+    """A session's volume, vwap and transactions are provisional until a day later (`visibility`)."""
 
     unknown: frozenset[str] = frozenset({"NOSUCH"})
     """Tickers that don't exist. Every other well-formed ticker does."""
 
     also_listed: frozenset[str] = frozenset()
-    """Tickers that answers about the whole market hold from the start. Others are in them once they were asked for."""
+    """Tickers in responses about the whole market from the start. Others are added when they are first requested."""
 
     faults: tuple[str, ...] = ()
-    """Fault rules (`fault_rules`), such as `truncate:0.1`; the first that hits a request is applied."""
+    """Fault rules (`fault_rules`), such as `truncate:0.1`; the first that matches a request is applied."""
 
     seed: int = 0
-    """What the fault rules' draws are made from: the same seed and requests give the same faults."""
+    """Seed of the fault rules' random draws: the same seed and requests give the same faults."""
 
     def __post_init__(self) -> None:
         if self.now is not None and self.now.tzinfo is None:
-            raise ClockError(f"the sandbox's clock can't stop at {self.now}: give the instant a time zone")
+            raise ClockError(f"the sandbox's clock can't be set to {self.now}: give the instant a time zone")
 
     def clock(self) -> datetime:
-        """The instant it is for the sandbox."""
+        """Return the sandbox's current instant."""
         return self.now if self.now is not None else datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""Cash dividends: the recorded ones of the recorded tickers, made-up ones of some others, which pay every quarter."""
+"""Cash dividends: recorded ones of the recorded tickers, generated quarterly ones of some others."""
 
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -10,20 +10,20 @@ from market_pipeline.sandbox.generated import Character
 from market_pipeline.sandbox.listings import Listing
 from market_pipeline.sandbox.random_numbers import identifier, number
 from market_pipeline.sandbox.recorded import recorded_actions
-from market_pipeline.sandbox.splits import executed, splits_of
+from market_pipeline.sandbox.splits import executed_splits, splits_of
 
 SHARE_THAT_PAYS = 0.4
 QUARTERLY = 4
 MONTHS, EARLIEST_DAY = (2, 5, 8, 11), 8
 FIRST_YIELD, YEARLY_RAISE = 0.004, 1.04
-"""A quarter's payment as a share of the ticker's start price, and what it is multiplied with each year."""
+"""A quarter's payment as a share of the ticker's start price, and its yearly growth factor."""
 
 DECLARED_BEFORE, RECORD_AFTER, PAID_AFTER = timedelta(days=14), timedelta(days=1), timedelta(days=10)
 
 
 @dataclass(frozen=True)
-class Dividend:
-    """A dividend in US dollars a share, as paid, with the vendor's factors for those who adjust by it."""
+class DividendEvent:
+    """A dividend in US dollars per share, as paid, with the vendor's adjustment factors."""
 
     ticker: str
     ex_date: date
@@ -34,37 +34,37 @@ class Dividend:
 
     @property
     def vendor_id(self) -> str:
-        """An id of the vendor's form."""
+        """An id in the vendor's form."""
         kind = ("special",) if self.special else ()
         return f"E{identifier('dividend', self.ticker, self.ex_date, *kind)}"
 
 
 @dataclass(frozen=True)
 class _Payment:
-    """Which of the bars is the ex-date's, and what was paid."""
+    """A payment: the index of the ex-date's bar, and the amount."""
 
     place: int
     cash: float
     special: bool = False
 
 
-def dividends_of(listing: Listing, bars: Bars, today: date, until: date) -> list[Dividend]:
-    """A ticker's dividends with an ex-date up to `until`, oldest first.
+def dividends_of(listing: Listing, bars: Bars, today: date, until: date) -> list[DividendEvent]:
+    """Return a ticker's dividends with an ex-date up to `until`, oldest first.
 
     Args:
         listing: the ticker.
-        bars: all of its bars as traded, past `until`.
-        today: those that are later don't count in the factors yet.
-        until: the last ex-date known of.
+        bars: all of its bars as traded, to beyond `until`.
+        today: dividends after it are not in the factors yet.
+        until: the last announced ex-date.
     """
-    dividends: list[Dividend] = []
+    dividends: list[DividendEvent] = []
     factor = 1.0
     for payment in reversed(_payments(listing, bars, until)):
         ex_date, cash = bars["day"][payment.place].item(), payment.cash
         if ex_date <= today:
             factor *= 1 - cash / float(bars["c"][payment.place - 1])
         adjusted = round(cash * _split_factor(listing, ex_date, today), 6)
-        dividends.append(Dividend(listing.ticker, ex_date, cash, adjusted, round(factor, 6), payment.special))
+        dividends.append(DividendEvent(listing.ticker, ex_date, cash, adjusted, round(factor, 6), payment.special))
     return dividends[::-1]
 
 
@@ -74,7 +74,7 @@ def _payments(listing: Listing, bars: Bars, until: date) -> list[_Payment]:
     if listing.is_crypto or number(listing.ticker, "dividends") >= SHARE_THAT_PAYS:
         return []
     places = _ex_places(listing, bars, until)
-    return [_Payment(place, _cash(listing, bars["day"][place].item())) for place in places]
+    return [_Payment(place, _cash_amount(listing, bars["day"][place].item())) for place in places]
 
 
 def _recorded(listing: Listing, bars: Bars, until: date) -> list[_Payment]:
@@ -89,20 +89,20 @@ def _recorded(listing: Listing, bars: Bars, until: date) -> list[_Payment]:
 
 
 def _ex_places(listing: Listing, bars: Bars, until: date) -> list[int]:
-    """Where among the bars the ex-dates are: in each month of payment, the first session from the 8th on."""
+    """Return the indexes of the ex-dates' bars: in each month of payment, the first session from the 8th on."""
     years = range(listing.first.year + 1, until.year + 1)
     wanted = np.array([date(year, month, EARLIEST_DAY) for year in years for month in MONTHS], dtype="M8[D]")
     places = np.searchsorted(bars["day"], wanted)
     return [int(place) for place in places if place < len(bars) and bars["day"][place] <= np.datetime64(until)]
 
 
-def _cash(listing: Listing, ex_date: date) -> float:
+def _cash_amount(listing: Listing, ex_date: date) -> float:
     raised = YEARLY_RAISE ** (ex_date.year - listing.first.year)
-    shares = 1 / np.prod([split.price_factor for split in executed(splits_of(listing), ex_date)])
+    shares = 1 / np.prod([split.price_factor for split in executed_splits(splits_of(listing), ex_date)])
     return max(0.01, round(Character.of(listing).start * FIRST_YIELD * raised / float(shares), 2))
 
 
 def _split_factor(listing: Listing, ex_date: date, today: date) -> float:
-    """What an amount of that date is to be multiplied with, for the splits executed since."""
-    splits = executed(splits_of(listing), today)
+    """Return the factor that adjusts an amount of that date for the splits executed since."""
+    splits = executed_splits(splits_of(listing), today)
     return float(np.prod([split.price_factor for split in splits if split.execution_date > ex_date]))

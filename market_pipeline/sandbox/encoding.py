@@ -1,4 +1,4 @@
-"""How the vendor writes its answers: JSON with Go's numbers, and cursors. Knows text only, no bars and no HTTP.
+"""The vendor's encoding: JSON with Go's number format, and cursors. Text only, no bars and no HTTP.
 
 Source: recorded bodies of the vendor's (`"v":7.0790813e+07`, `"l":18`, `cursor=bGltaXQ9MTAmc29ydD1hc2M`).
 """
@@ -15,7 +15,7 @@ MILLION = 1e6
 
 
 def go_number(value: float) -> str:
-    """A float as Go's strconv.FormatFloat(value, 'g', -1, 64) writes it: shortest, an exponent from a million up."""
+    """Format a float as Go's strconv.FormatFloat(value, 'g', -1, 64) does: shortest, an exponent from a million up."""
     text = repr(value).removesuffix(".0")
     if value < MILLION or "e" in text:
         return text  # below a million Python writes what Go writes, small exponents included
@@ -25,7 +25,7 @@ def go_number(value: float) -> str:
 
 
 def to_json(value: object) -> str:
-    """JSON in the order the keys have, without blanks, with Go's numbers."""
+    """Encode a value as JSON in the order of its keys, without blanks, with Go's numbers."""
     if isinstance(value, float):
         return go_number(value)
     if type(value) is int:
@@ -38,15 +38,15 @@ def to_json(value: object) -> str:
 
 
 def to_cursor(parameters: Mapping[str, object]) -> str:
-    """A cursor: a query string in base64url without padding."""
+    """Encode parameters as a cursor: a query string in base64url without padding."""
     return base64.urlsafe_b64encode(urlencode(parameters).encode()).rstrip(b"=").decode()
 
 
 def from_cursor(cursor: str) -> dict[str, str]:
-    """The parameters a cursor stands for.
+    """Decode a cursor to its parameters.
 
     Raises:
-        RejectedRequestError: it is no cursor of the vendor's form.
+        RejectedRequestError: the text is not a cursor in the vendor's form.
     """
     try:
         query = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()

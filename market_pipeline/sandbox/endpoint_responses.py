@@ -1,4 +1,4 @@
-"""What an endpoint gives back: an answer, or a refusal in the vendor's own words. Not how either is written or sent.
+"""Results of endpoints: a response, or an error with the vendor's own text. Encoding and sending are elsewhere.
 
 Source of the texts: the vendor's error bodies as recorded or observed.
 """
@@ -9,14 +9,14 @@ from typing import Any, Literal
 from market_pipeline.core.errors import MarketPipelineError
 
 Data = Literal["recorded", "generated"]
-"""Whether what an answer says of the market is real (all of it), or made up (any of it)."""
+"""Origin of the market data in a response: "recorded" if all of it is real, "generated" if any is made up."""
 
 Body = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class EndpointResponse:
-    """A body still to be written as JSON (or a text to be sent as it is), and what goes with it."""
+    """A body to be encoded as JSON (or a text to be sent as it is), with status and headers."""
 
     body: Body | list[Any] | str
     data: Data | None = None
@@ -27,25 +27,25 @@ class EndpointResponse:
 
 @dataclass(frozen=True)
 class ErrorBody:
-    """What the vendor says when it refuses: the HTTP status, the body's `status` and its text."""
+    """An error of the vendor: the HTTP status, the body's `status` and its text."""
 
     http: int
     status: str
     text: str
 
-    def answer(self, request_id: str, **headers: str) -> EndpointResponse:
-        """The refusal as the vendor sends it: its text is `error` where the status is ERROR, otherwise `message`."""
+    def to_response(self, request_id: str, **headers: str) -> EndpointResponse:
+        """Return the error as a response; its text is `error` if the status is ERROR, otherwise `message`."""
         key = "error" if self.status == "ERROR" else "message"
         body = {"status": self.status, "request_id": request_id, key: self.text}
         return EndpointResponse(body, status=self.http, headers=headers)
 
 
 class RejectedRequestError(MarketPipelineError):
-    """Ends the answering of a request with a refusal."""
+    """Ends the handling of a request with an error response."""
 
-    def __init__(self, refusal: ErrorBody) -> None:
-        super().__init__(refusal.text)
-        self.refusal = refusal
+    def __init__(self, body: ErrorBody) -> None:
+        super().__init__(body.text)
+        self.body = body
 
 
 NO_KEY = ErrorBody(401, "ERROR", "API Key was not provided")
@@ -74,12 +74,12 @@ NO_DATA = ErrorBody(404, "NOT_FOUND", "Data not found.")
 
 
 def bad_time(parameter: str) -> ErrorBody:
-    """A date or timestamp that can't be read."""
+    """Return the error for a date or timestamp that can't be parsed."""
     return ErrorBody(
         400, "ERROR", f"Could not parse the time parameter: '{parameter}'. Use YYYY-MM-DD or Unix MS Timestamps"
     )
 
 
 def bad_parameter(parameter: str, expected: str) -> ErrorBody:
-    """A query parameter that can't be used. The wording is the sandbox's own."""
+    """Return the error for a query parameter that can't be used. Its text is the sandbox's own."""
     return ErrorBody(400, "ERROR", f"Could not parse the parameter '{parameter}': expected {expected}")

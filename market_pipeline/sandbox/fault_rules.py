@@ -1,7 +1,7 @@
-"""When a fault is applied: to a request that asks for it, or by the rules of a scenario, repeatably.
+"""Fault rules: the choice of a fault for each request, the same in every repetition.
 
-A rule is written `name[=argument][:probability][@ticker][*times]`: `truncate:0.1` cuts a tenth of the answers short,
-`500@MSFT` fails all about one ticker, `429=30*2` the first two requests.
+A rule is written `name[=argument][:probability][@ticker][*times]`: `truncate:0.1` truncates a tenth of the responses,
+`500@MSFT` fails every request about one ticker, `429=30*2` the first two requests.
 """
 
 import re
@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from market_pipeline.sandbox.faults import Fault, FaultError, find_fault
+from market_pipeline.sandbox.faults import FaultError, VendorFault, find_fault
 from market_pipeline.sandbox.random_numbers import number
 
 RULE_FORM = re.compile(
@@ -19,9 +19,9 @@ RULE_FORM = re.compile(
 
 @dataclass(frozen=True)
 class Rule:
-    """One fault, and which requests meet it. `ticker` None: any; `times` None: without end."""
+    """One fault and the requests it applies to. `ticker` None: any; `times` None: without end."""
 
-    fault: Fault
+    fault: VendorFault
     argument: str
     probability: float = 1.0
     ticker: str | None = None
@@ -29,10 +29,10 @@ class Rule:
 
 
 def read_rule(text: str) -> Rule:
-    """A rule as it is written.
+    """Parse a rule.
 
     Raises:
-        FaultError: it can't be read, or there is no such fault.
+        FaultError: the text has another form, or there is no such fault.
     """
     found = RULE_FORM.fullmatch(text)
     if found is None:
@@ -48,7 +48,7 @@ def read_rule(text: str) -> Rule:
 
 
 class Scenario:
-    """The rules of one sandbox. Draws depend on the seed and on how often the same thing was asked, nothing else."""
+    """The rules of one sandbox. Draws depend only on the seed and on the number of equal requests so far."""
 
     def __init__(self, rules: Iterable[str], seed: int) -> None:
         self._rules = [read_rule(rule) for rule in rules]
@@ -56,25 +56,25 @@ class Scenario:
         self.reset()
 
     def reset(self) -> None:
-        """Begin again."""
-        self._asked: Counter[str] = Counter()
+        """Forget all requests."""
+        self._requests: Counter[str] = Counter()
         self._applied: Counter[int] = Counter()
 
     def rule_for(self, target: str, ticker: str | None) -> Rule | None:
-        """The first rule that this request meets. Asking counts as a request.
+        """Count the request and return the first rule that applies to it.
 
         Args:
-            target: what is asked for, its query included.
-            ticker: what it is about; None for all.
+            target: path and query.
+            ticker: the ticker it is about; None for the whole market.
         """
-        self._asked[target] += 1
+        self._requests[target] += 1
         for place, rule in enumerate(self._rules):
-            if self._hits(place, rule, target, ticker):
+            if self._matches(place, rule, target, ticker):
                 self._applied[place] += 1
                 return rule
         return None
 
-    def _hits(self, place: int, rule: Rule, target: str, ticker: str | None) -> bool:
+    def _matches(self, place: int, rule: Rule, target: str, ticker: str | None) -> bool:
         if rule.ticker not in (None, ticker) or (rule.times is not None and self._applied[place] >= rule.times):
             return False
-        return number(self._seed, place, target, self._asked[target]) < rule.probability
+        return number(self._seed, place, target, self._requests[target]) < rule.probability

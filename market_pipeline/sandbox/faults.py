@@ -1,6 +1,6 @@
-"""The faults that the sandbox can show: the one table of them, and what each does to an answer.
+"""Faults of the vendor that the sandbox can simulate: the table of them, and their effects on a response.
 
-When a fault is applied is not decided here but by `fault_rules`.
+`fault_rules` chooses the requests that they apply to.
 """
 
 from collections.abc import Callable
@@ -12,63 +12,75 @@ from market_pipeline.core.errors import UsageError
 from market_pipeline.sandbox import corruptions, endpoint_responses
 from market_pipeline.sandbox.endpoint_responses import EndpointResponse, ErrorBody
 from market_pipeline.sandbox.request import ApiRequest
-from market_pipeline.sandbox.transmission import Broken, CutShort, Late, Reset, Silent, whole, written
+from market_pipeline.sandbox.transmission import (
+    BrokenResponse,
+    CutShortResponse,
+    LateResponse,
+    ResetConnection,
+    SilentConnection,
+    encode_body,
+    to_http_response,
+)
 
-Proper = Callable[[], EndpointResponse]
-"""Works out what would have been answered without the fault."""
+ProperResponse = Callable[[], EndpointResponse]
+"""Returns the response without the fault."""
 
-Act = Callable[[ApiRequest, Proper, str], Response]
-"""What a fault does: from a call, its proper answer and the fault's argument to a response."""
+FaultAction = Callable[[ApiRequest, ProperResponse, str], Response]
+"""Effect of a fault: from a request, its proper response and the argument of the fault to an HTTP response."""
 
 
 class FaultError(UsageError):
-    """A fault or a rule for one that can't be used."""
+    """A fault or a fault rule can't be used."""
 
 
 @dataclass(frozen=True)
-class Fault:
-    """One fault: its name, what the client meets, what it does, and what its argument is if none is given."""
+class VendorFault:
+    """One fault: its name, its description, its effect, and the default of its argument."""
 
     name: str
     meaning: str
-    act: Act
+    act: FaultAction
     default: str = ""
     check: Callable[[str], object] = str
-    """Fails with a ValueError where the argument can't be used."""
+    """Raises ValueError if the argument can't be used."""
 
 
 HTML = EndpointResponse("<html><body><h1>502 Bad Gateway</h1></body></html>", status=502, media_type="text/html")
 SERVER_ERROR = EndpointResponse({"status": "ERROR", "error": "Internal Server Error"}, status=500)
 
 
-def _instead(answer: EndpointResponse) -> Act:
-    return lambda call, _proper, _argument: whole(answer, call)
+def _instead(response: EndpointResponse) -> FaultAction:
+    return lambda request, _proper_response, _argument: to_http_response(response, request)
 
 
-def _refused(refusal: ErrorBody) -> Act:
-    return lambda call, _proper, _argument: whole(refusal.answer(call.request_id), call)
+def _error(error: ErrorBody) -> FaultAction:
+    return lambda request, _proper_response, _argument: to_http_response(error.to_response(request.request_id), request)
 
 
-def _damaged(how: corruptions.Damage) -> Act:
-    return lambda call, proper, argument: whole(corruptions.damaged(proper(), call, how, argument), call)
+def _damaged(how: corruptions.Corruption) -> FaultAction:
+    return lambda request, proper, argument: to_http_response(
+        corruptions.corrupt_body(proper(), request, how, argument), request
+    )
 
 
-def _broken(kind: type[Broken]) -> Act:
-    return lambda call, proper, argument: kind(whole(proper(), call), float(argument or 0))
+def _broken(kind: type[BrokenResponse]) -> FaultAction:
+    return lambda request, proper, argument: kind(to_http_response(proper(), request), float(argument or 0))
 
 
-def _too_many(call: ApiRequest, _proper: Proper, argument: str) -> Response:
+def _too_many(request: ApiRequest, _proper_response: ProperResponse, argument: str) -> Response:
     headers = {"Retry-After": argument} if argument else {}
-    return whole(endpoint_responses.TOO_MANY.answer(call.request_id, **headers), call)
+    return to_http_response(endpoint_responses.TOO_MANY.to_response(request.request_id, **headers), request)
 
 
-def _not_authorized_200(call: ApiRequest, _proper: Proper, _argument: str) -> Response:
-    return whole(replace(endpoint_responses.NOT_ENTITLED.answer(call.request_id), status=200), call)
+def _not_authorized_200(request: ApiRequest, _proper_response: ProperResponse, _argument: str) -> Response:
+    return to_http_response(
+        replace(endpoint_responses.NOT_ENTITLED.to_response(request.request_id), status=200), request
+    )
 
 
-def _bad_json(call: ApiRequest, proper: Proper, _argument: str) -> Response:
-    answer = proper()
-    return whole(answer, call, written(answer)[:-3])
+def _bad_json(request: ApiRequest, proper: ProperResponse, _argument: str) -> Response:
+    response = proper()
+    return to_http_response(response, request, encode_body(response)[:-3])
 
 
 def _seconds(text: str) -> None:
@@ -82,59 +94,69 @@ def _share(text: str) -> None:
 
 
 _TABLE = (
-    Fault("429", "429, too many requests; =SECONDS adds the header Retry-After", _too_many, check=_seconds),
-    Fault("429_empty", "429 with an empty body", _instead(EndpointResponse("", status=429))),
-    Fault("500", "500 with a JSON body", _instead(SERVER_ERROR)),
-    Fault("html", "502 with a proxy's HTML page", _instead(HTML)),
-    Fault(
-        "truncate", "the body cut after =SHARE of it, under its full Content-Length", _broken(CutShort), "0.5", _share
+    VendorFault("429", "429, too many requests; =SECONDS adds the header Retry-After", _too_many, check=_seconds),
+    VendorFault("429_empty", "429 with an empty body", _instead(EndpointResponse("", status=429))),
+    VendorFault("500", "500 with a JSON body", _instead(SERVER_ERROR)),
+    VendorFault("html", "502 with a proxy's HTML page", _instead(HTML)),
+    VendorFault(
+        "truncate",
+        "the body cut after =SHARE of it, under its full Content-Length",
+        _broken(CutShortResponse),
+        "0.5",
+        _share,
     ),
-    Fault("bad_json", "a complete answer whose JSON doesn't end", _bad_json),
-    Fault("reset", "the connection reset instead of an answer", _broken(Reset)),
-    Fault("slow", "nothing for =SECONDS, then the answer", _broken(Late), "1", _seconds),
-    Fault("hang", "no answer, ever; the connection stays open", _broken(Silent)),
-    Fault("not_authorized_200", "200 whose body says NOT_AUTHORIZED", _not_authorized_200),
-    Fault("eod403", "403, today's data before end of day", _refused(endpoint_responses.BEFORE_END_OF_DAY)),
-    Fault("history403", "403, the plan doesn't include this timeframe", _refused(endpoint_responses.OUTSIDE_TIMEFRAME)),
-    Fault("plan403", "403, the plan doesn't include this endpoint", _refused(endpoint_responses.NOT_ENTITLED)),
-    Fault("unknown_key", "401, unknown API key", _refused(endpoint_responses.UNKNOWN_KEY)),
-    Fault("wrong_adjusted", "`adjusted` in the body contradicts the request", _damaged(corruptions.wrong_adjusted)),
-    Fault(
+    VendorFault("bad_json", "a complete response whose JSON is cut off", _bad_json),
+    VendorFault("reset", "the connection reset instead of a response", _broken(ResetConnection)),
+    VendorFault("slow", "nothing for =SECONDS, then the response", _broken(LateResponse), "1", _seconds),
+    VendorFault("hang", "no response, ever; the connection stays open", _broken(SilentConnection)),
+    VendorFault("not_authorized_200", "200 whose body says NOT_AUTHORIZED", _not_authorized_200),
+    VendorFault("eod403", "403, today's data before end of day", _error(endpoint_responses.BEFORE_END_OF_DAY)),
+    VendorFault(
+        "history403", "403, the plan doesn't include this timeframe", _error(endpoint_responses.OUTSIDE_TIMEFRAME)
+    ),
+    VendorFault("plan403", "403, the plan doesn't include this endpoint", _error(endpoint_responses.NOT_ENTITLED)),
+    VendorFault("unknown_key", "401, unknown API key", _error(endpoint_responses.UNKNOWN_KEY)),
+    VendorFault(
+        "wrong_adjusted", "`adjusted` in the body contradicts the request", _damaged(corruptions.wrong_adjusted)
+    ),
+    VendorFault(
         "foreign_next_url",
         "`next_url` leads to =HOST, present on the last page of a range too",
         _damaged(corruptions.foreign_next_url),
         "foreign.invalid",
     ),
-    Fault("repeated_next_url", "every page names the same next page", _damaged(corruptions.repeated_next_url)),
-    Fault(
+    VendorFault("repeated_next_url", "every page names the same next page", _damaged(corruptions.repeated_next_url)),
+    VendorFault(
         "endless_next_url", "every page names another next page, without end", _damaged(corruptions.endless_next_url)
     ),
-    Fault(
+    VendorFault(
         "trailing_empty_page",
         "a range's last page names one more, which is empty",
         _damaged(corruptions.trailing_empty_page),
     ),
-    Fault("duplicate_rows", "every record twice", _damaged(corruptions.duplicate_rows)),
-    Fault("missing_fields", "records lack the fields =A,B", _damaged(corruptions.missing_fields), "vw,n"),
-    Fault("out_of_range_bars", "two more bars, 30 years before and after", _damaged(corruptions.out_of_range_bars)),
-    Fault(
+    VendorFault("duplicate_rows", "every record twice", _damaged(corruptions.duplicate_rows)),
+    VendorFault("missing_fields", "records lack the fields =A,B", _damaged(corruptions.missing_fields), "vw,n"),
+    VendorFault(
+        "out_of_range_bars", "two more bars, 30 years before and after", _damaged(corruptions.out_of_range_bars)
+    ),
+    VendorFault(
         "impossible_bars",
         "first bar: high below low; second: close 0; third: negative volume",
         _damaged(corruptions.impossible_bars),
     ),
-    Fault("empty", "200 without `results` though there are some", _damaged(corruptions.empty)),
-    Fault("results_null", "200 with `results` null though there are some", _damaged(corruptions.results_null)),
+    VendorFault("empty", "200 without `results` though there are some", _damaged(corruptions.empty)),
+    VendorFault("results_null", "200 with `results` null though there are some", _damaged(corruptions.results_null)),
 )
 
 FAULTS = {fault.name: fault for fault in _TABLE}
 """Every fault, by name."""
 
 
-def find_fault(name: str, argument: str | None) -> tuple[Fault, str]:
-    """A fault and the argument it gets.
+def find_fault(name: str, argument: str | None) -> tuple[VendorFault, str]:
+    """Return a fault and its argument.
 
     Raises:
-        FaultError: there is no such fault, or it can't have that argument.
+        FaultError: there is no such fault, or its argument can't be used.
     """
     fault = FAULTS.get(name)
     if fault is None:

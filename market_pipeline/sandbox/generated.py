@@ -1,7 +1,7 @@
-"""Bars that are made up: the same for a ticker and session whatever range is asked for, on any machine.
+"""Generated bars: the same for a ticker and session in any range and on any machine.
 
-A ticker's price walks from session to session with bounded steps and turns around at a sixth and at six times its
-start. What is generated is the whole series up to some date; a later date only makes it longer.
+A ticker's price is a random walk with bounded steps, reflected at a sixth and at six times its start. The whole series
+up to a date is generated; a later date only appends bars.
 """
 
 import math
@@ -13,14 +13,14 @@ from typing import Self
 import numpy as np
 
 from market_pipeline.core.sessions import sessions_between
-from market_pipeline.sandbox.bar_arrays import PRICES, Bars, Days, Floats, empty
+from market_pipeline.sandbox.bar_arrays import PRICES, Bars, Days, Floats, zero_bars
 from market_pipeline.sandbox.listings import Listing
 from market_pipeline.sandbox.random_numbers import normals, number, uniforms
 from market_pipeline.sandbox.recorded import recorded_bars
-from market_pipeline.sandbox.splits import later_factor, splits_of
+from market_pipeline.sandbox.splits import later_price_factors, splits_of
 
 REACH = math.log(6.0)
-"""How far the walk gets from its start, in the logarithm of the price."""
+"""The walk's greatest distance from its start, in the logarithm of the price."""
 
 LAST_RECORDED_YEAR = -250
 VOLUME_DECIMALS = 6
@@ -28,10 +28,10 @@ VOLUME_DECIMALS = 6
 
 @dataclass(frozen=True)
 class Character:
-    """What sets one ticker's made-up bars apart.
+    """Parameters of one ticker's generated bars.
 
     Start price (dollars), spread of a session's step (as a share of the price), usual volume (shares or coins), usual
-    size of a trade, decimals of a price.
+    size of a trade, decimals of prices.
     """
 
     start: float
@@ -42,7 +42,7 @@ class Character:
 
     @classmethod
     def of(cls, listing: Listing) -> Self:
-        """A ticker's character: after recorded bars, what continues them."""
+        """Return a ticker's parameters; those of a recorded ticker continue its recorded bars."""
         level, size, spread = (number(listing.ticker, word) for word in ("level", "size", "spread"))
         if listing.recorded:
             last_year = recorded_bars(listing.ticker)[LAST_RECORDED_YEAR:]
@@ -57,7 +57,7 @@ class Character:
 
 @lru_cache(maxsize=2048)
 def history(listing: Listing, until: date) -> Bars:
-    """A ticker's bars as traded from its first session to `until`: the recorded ones, then generated ones."""
+    """Return a ticker's bars as traded from its first session to `until`: recorded ones, then generated ones."""
     last = until if listing.last is None else min(until, listing.last)
     days = sessions(listing.calendar.name, listing.first, last)
     if not listing.recorded:
@@ -68,41 +68,41 @@ def history(listing: Listing, until: date) -> Bars:
 
 @lru_cache(maxsize=64)
 def sessions(calendar_name: str, first: date, last: date) -> Days:
-    """The sessions of a calendar from `first` to `last`, both included."""
+    """Return the sessions of a calendar from `first` to `last`, both included."""
     return np.array(sessions_between(calendar_name, first, last), dtype="M8[D]")
 
 
 def generated_bars(listing: Listing, days: Days) -> Bars:
-    """Made-up bars as traded on these sessions, which are all of the ticker's generated ones up to some day."""
+    """Generate bars as traded on `days`, which must be all of the ticker's generated sessions up to a date."""
     ticker, character, count = listing.ticker, Character.of(listing), len(days)
     steps = character.spread * normals(count, ticker, "steps")
-    level = character.start * np.exp(turned_around(np.cumsum(steps)))
+    level = character.start * np.exp(reflect(np.cumsum(steps)))
     before = np.concatenate([[character.start], level[:-1]])[:count]
     gap = character.spread * (uniforms(count, ticker, "gap") - 0.5)
     split = _split_ratio(listing, days)
 
-    bars = empty(count)
+    bars = zero_bars(count)
     bars["day"] = days
     bars["o"], bars["c"] = before * np.exp(gap) / split, level / split
-    _spread_out(bars, ticker, character)
+    _add_high_low_vwap(bars, ticker, character)
     volume = character.volume * np.exp(0.35 * normals(count, ticker, "volume")) * split
     bars["v"] = np.round(volume, VOLUME_DECIMALS)
     bars["n"] = np.maximum(1, volume / character.trade_size)
     return bars
 
 
-def turned_around(walk: Floats) -> Floats:
-    """The walk reflected wherever it would get further than REACH from 0; no step gets longer."""
+def reflect(walk: Floats) -> Floats:
+    """Reflect the walk at a distance of REACH from 0; no step gets longer."""
     return np.abs((walk - REACH) % (4 * REACH) - 2 * REACH) - REACH
 
 
 def _split_ratio(listing: Listing, days: Days) -> Floats:
-    """Into how many shares a share of the first of these days has become by each of them."""
-    factor = later_factor(splits_of(listing), days)
+    """Return the number of shares, on each of these days, that one share of the first day has become."""
+    factor = later_price_factors(splits_of(listing), days)
     return factor / factor[:1]
 
 
-def _spread_out(bars: Bars, ticker: str, character: Character) -> None:
+def _add_high_low_vwap(bars: Bars, ticker: str, character: Character) -> None:
     """Add high, low and vwap to bars that have open and close, and round all of them."""
     count, spread = len(bars), character.spread
     above = 1 + spread * uniforms(count, ticker, "high")

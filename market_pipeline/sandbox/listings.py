@@ -1,4 +1,4 @@
-"""Which tickers exist, from when and until when. A ticker's bars and corporate actions are elsewhere."""
+"""Listings: the existing tickers with their first and last day. Bars and corporate actions are elsewhere."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -10,7 +10,7 @@ from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.recorded import RECORDED, recorded_bars
 
 FIRST_STOCK_SESSION = date(2003, 9, 10)
-"""Where the vendor's stock bars begin."""
+"""The first session of the vendor's stock bars."""
 
 
 @dataclass(frozen=True)
@@ -24,21 +24,21 @@ class Listing:
 
     @property
     def is_crypto(self) -> bool:
-        """Whether it is a crypto pair, which trades every day."""
+        """True for a crypto pair, which trades every day."""
         return is_crypto(self.ticker)
 
     @property
     def recorded(self) -> bool:
-        """Whether its beginnings are the market's own."""
+        """True if its first bars are recorded from the market."""
         return self.ticker in RECORDED
 
     @property
     def calendar(self) -> Calendar:
-        """When it trades."""
+        """Its trading calendar."""
         return calendar_of(self.ticker)
 
     def trades_on(self, day: date) -> bool:
-        """Whether it is listed on that day."""
+        """Return True if the ticker is listed on that day."""
         return self.first <= day and (self.last is None or day <= self.last)
 
 
@@ -47,25 +47,25 @@ FINISHED = (
     Listing("OLDCO", FIRST_STOCK_SESSION, date(2018, 4, 30)),
     Listing("NEWCO", date(2018, 5, 1), was="OLDCO"),
 )
-"""Made up, like their bars: one delisted, one renamed. As at the vendor, the bars of a renamed one are not stitched."""
+"""Fictitious tickers: one delisted, one renamed. As at the vendor, the bars of a renamed one are not joined."""
 
 _FIXED = {listing.ticker: listing for listing in FINISHED}
 _CRYPTO_PREFIX, _CRYPTO_QUOTE = "X:", "USD"
 
 
 def is_crypto(ticker: str) -> bool:
-    """Whether it has the form of a crypto pair."""
+    """Return True if the ticker has the form of a crypto pair."""
     return ticker.startswith(_CRYPTO_PREFIX)
 
 
 def calendar_of(ticker: str) -> Calendar:
-    """The trading calendar of any ticker, existing or not."""
+    """Return the trading calendar of any ticker, existing or not."""
     return calendar("24/7" if is_crypto(ticker) else "XNYS")
 
 
 @lru_cache
 def market_listing(ticker: str) -> Listing | None:
-    """The listing of any ticker with the form of a US equity's or of a crypto pair in US dollars; else None."""
+    """Return the listing of a ticker with the form of a US equity or a crypto pair; else None."""
     if ticker in _FIXED:
         return _FIXED[ticker]
     if ticker in RECORDED:
@@ -81,7 +81,7 @@ def market_listing(ticker: str) -> Listing | None:
 
 
 def _first_session(symbol: Symbol) -> date:
-    """Where the vendor's bars of that kind begin."""
+    """Return the first session of the vendor's bars of that asset class."""
     return max(FIRST_STOCK_SESSION, calendar(symbol.calendar).first_session)
 
 
@@ -94,13 +94,13 @@ class Universe:
         self._tickers = {*RECORDED, *_FIXED, *start, *config.also_listed} - config.unknown
 
     def find(self, ticker: str) -> Listing | None:
-        """The ticker's listing. It is one of `all` from now on: the market's answers hold what was once asked for."""
+        """Return the ticker's listing. From now on it is in `all`, so in responses about the whole market."""
         listing = None if ticker in self._unknown else market_listing(ticker)
         if listing is not None:
             self._tickers.add(ticker)
         return listing
 
     def all(self) -> list[Listing]:
-        """What answers about the whole market hold, by ticker."""
+        """Return the listings in responses about the whole market, by ticker."""
         found = map(market_listing, sorted(self._tickers))
         return [listing for listing in found if listing is not None]

@@ -1,4 +1,4 @@
-"""Running the sandbox: on a loopback address only, in the foreground or beside a test."""
+"""The sandbox's server: on a loopback address only, in the foreground or in a thread for tests."""
 
 import ipaddress
 import socket
@@ -17,50 +17,50 @@ from market_pipeline.sandbox.routes import create_app
 
 
 class NotLoopbackError(UsageError):
-    """The sandbox was to listen where others could reach it."""
+    """The sandbox may listen on loopback addresses only."""
 
 
 class _Protocol(H11Protocol):
-    """Lets a fault get at its connection, as `transport` in the request's state; ASGI itself has no way for it."""
+    """Puts the connection into the request's state as `transport`, for faults; ASGI has no other access to it."""
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as the base class has it
         self.app_state = {**self.app_state, "transport": transport}
-        # Without it, head and body in two writes cost 40 ms: the second waits for the first to be acknowledged.
+        # Without it, header and body in two writes cost 40 ms: the second waits for the first's acknowledgement.
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         super().connection_made(transport)
 
     def shutdown(self) -> None:
-        """Close the connection when the server stops, even under a request that a fault never answers."""
+        """Close the connection when the server stops, even during a request without a response."""
         super().shutdown()
         self.transport.abort()
 
 
 @contextmanager
 def running_sandbox(config: SandboxConfig | None = None, port: int = 0) -> Iterator[str]:
-    """A sandbox on 127.0.0.1 while the block runs, in a thread of this process; its base URL.
+    """Run a sandbox on 127.0.0.1 in a thread while the block runs; yield its base URL.
 
     Args:
         config: its options; None for the defaults.
-        port: 0 for any that is free.
+        port: 0 for any free port.
 
     Raises:
         FaultError: a fault rule can't be used.
         PortTakenError: something else listens on the port.
     """
     server = sandbox_server(config or SandboxConfig())
-    with listen(LOOPBACK, port) as door:
-        thread = threading.Thread(target=server.run, args=([door],), name="sandbox", daemon=True)
+    with listen(LOOPBACK, port) as listener:
+        thread = threading.Thread(target=server.run, args=([listener],), name="sandbox", daemon=True)
         thread.start()
         try:
-            # The kernel keeps connections until the server takes them, so there is nothing to wait for.
-            yield base_url(door)
+            # The kernel queues connections until the server accepts them, so there is nothing to wait for.
+            yield base_url(listener)
         finally:
             server.should_exit = True
             thread.join()
 
 
 def sandbox_server(config: SandboxConfig) -> uvicorn.Server:
-    """A sandbox that is ready to be run: `run([door])` takes requests from a door until it is told to stop.
+    """Create a sandbox's server. Its `run([socket])` serves requests until it is stopped.
 
     Raises:
         FaultError: a fault rule can't be used.
@@ -78,10 +78,10 @@ def sandbox_server(config: SandboxConfig) -> uvicorn.Server:
 
 
 def listen_on_loopback(host: str, port: int) -> socket.socket:
-    """A socket that listens on a loopback address; a context manager that closes it.
+    """Return a socket that listens on a loopback address; a context manager that closes it.
 
     Raises:
-        NotLoopbackError: the address isn't one.
+        NotLoopbackError: the address isn't a loopback address.
         PortTakenError: something else listens there.
     """
     return listen(str(_loopback(host)), port)

@@ -1,4 +1,4 @@
-"""The endpoints about the market's hours: whether it is open now, and the holidays ahead.
+"""The endpoints about the market's hours: its current status, and the upcoming holidays.
 
 Source: the vendor's OpenAPI documents. Holidays are the exchange's published ones, by exchange_calendars.
 """
@@ -19,12 +19,12 @@ NAMES = {
     1: "Martin Luther King, Jr. Day", 2: "Washington's Birthday", 3: "Good Friday", 4: "Good Friday",
     5: "Memorial Day", 6: "Juneteenth", 7: "Independence Day", 9: "Labor Day", 11: "Thanksgiving", 12: "Christmas",
 }  # fmt: skip
-"""What the exchange is closed or closes early for, by month, but for New Year's Day."""
+"""Names of the exchange's holidays by month, except New Year's Day."""
 
 
-def upcoming(call: ApiRequest) -> EndpointResponse:
-    """The holidays and early closes of the year ahead: a bare list, a row for each exchange."""
-    today = call.market.today(calendar("XNYS"))
+def upcoming(request: ApiRequest) -> EndpointResponse:
+    """Return the next year's holidays and early closes: a plain list, a row for each exchange."""
+    today = request.market.today(calendar("XNYS"))
     closed = [(day, {"status": "closed"}) for day in days_without_session("XNYS", today, today + AHEAD)]
     short = [(day, _early_close(day, close)) for day, close in _early_closes(today, today + AHEAD).items()]
     return EndpointResponse(
@@ -36,9 +36,9 @@ def upcoming(call: ApiRequest) -> EndpointResponse:
     )
 
 
-def now(call: ApiRequest) -> EndpointResponse:
-    """Which markets are open at this instant."""
-    local = call.market.config.clock().astimezone(calendar("XNYS").timezone)
+def now(request: ApiRequest) -> EndpointResponse:
+    """Return the status of the markets at this instant."""
+    local = request.market.config.clock().astimezone(calendar("XNYS").timezone)
     session = bool(sessions_between("XNYS", local.date(), local.date()))
     clock = local.time()
     close = _early_close_time(local.date())
@@ -69,7 +69,7 @@ def _early_close_time(day: date) -> time:
 
 @lru_cache(maxsize=8)
 def _early_closes(first: date, last: date) -> dict[date, datetime]:
-    """When the exchange closes early, from `first` to `last`, both included; in UTC."""
+    """Return the exchange's early closes from `first` to `last`, both included, in UTC by date."""
     import exchange_calendars  # 0.2 s that only this function needs
 
     start, end = first - timedelta(days=7), last + timedelta(days=7)  # a calendar must hold some session

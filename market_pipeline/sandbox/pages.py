@@ -1,4 +1,4 @@
-"""Filters, order and pages of the endpoints that list records. Knows records as dictionaries, not what they are of."""
+"""Filters, order and pages of the endpoints that list records. Records are dictionaries of any kind."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -12,23 +12,23 @@ Record = dict[str, Any]
 Reader = Callable[[str], Any]
 
 
-def a_date(text: str) -> str:
-    """A date as it is compared: as text."""
+def parse_date(text: str) -> str:
+    """Check a date and return it as text, in which form it is compared."""
     if not DATE.fullmatch(text):
         raise ValueError(text)
     return text
 
 
-def a_flag(text: str) -> bool:
-    """True or false, as the vendor writes them."""
+def parse_flag(text: str) -> bool:
+    """Parse true or false, as the vendor writes them."""
     return {"true": True, "false": False}[text.lower()]
 
 
 @dataclass(frozen=True)
 class ListEndpoint:
-    """How one endpoint lists records.
+    """Options of one endpoint that lists records.
 
-    `fields` are those it shows, in the wire's order; `filters` those it filters by, and how their values are read.
+    `fields` are the fields of a response, in order; `filters` the fields that can be filtered by, and their parsers.
     Sorting is written `sort=a.asc,b.desc` in the vendor's newer generation, `sort=a` and `order=asc` in the older one.
     """
 
@@ -50,38 +50,40 @@ OPERATIONS: dict[str, Callable[[Any, Any], bool]] = {
 }
 
 
-def listed(call: ApiRequest, endpoint: ListEndpoint, records: Iterable[Record]) -> tuple[list[Record], dict[str, str]]:
-    """The page of the records that was asked for, all fields still there, and `next_url` if it isn't the last.
+def list_page(
+    request: ApiRequest, endpoint: ListEndpoint, records: Iterable[Record]
+) -> tuple[list[Record], dict[str, str]]:
+    """Return the requested page of the records with all fields, and `next_url` if it isn't the last.
 
     Raises:
-        RejectedRequestError: a parameter can't be read.
+        RejectedRequestError: a parameter can't be parsed.
     """
-    found = _sorted(call, endpoint, _filtered(call, endpoint, records))
-    limit = call.limit(endpoint.limit, endpoint.most)
-    start = _number(call.parameters.get("page_marker", "0"))
+    found = _sorted(request, endpoint, _filtered(request, endpoint, records))
+    limit = request.limit(endpoint.limit, endpoint.most)
+    start = _number(request.parameters.get("page_marker", "0"))
     following = start + limit
     if following >= len(found):
         return found[start:], {}
-    again = {**call.parameters, "limit": limit, "page_marker": following}
+    again = {**request.parameters, "limit": limit, "page_marker": following}
     cursor = to_cursor(dict(sorted(again.items())))
-    return found[start:following], {"next_url": f"{call.address}{call.target}?cursor={cursor}"}
+    return found[start:following], {"next_url": f"{request.address}{request.target}?cursor={cursor}"}
 
 
-def on_the_wire(endpoint: ListEndpoint, record: Record) -> Record:
-    """The fields of a record that the endpoint shows."""
+def select_fields(endpoint: ListEndpoint, record: Record) -> Record:
+    """Return the fields of a record that are in the endpoint's responses."""
     return {name: record[name] for name in endpoint.fields if name in record}
 
 
-def wanted_tickers(call: ApiRequest) -> list[str]:
-    """The tickers a request names; none if it asks about the whole market."""
-    parameters = call.parameters
+def requested_tickers(request: ApiRequest) -> list[str]:
+    """Return the tickers that a request names; none if it is about the whole market."""
+    parameters = request.parameters
     named = [parameters["ticker"]] if "ticker" in parameters else []
     return named + [ticker for ticker in parameters.get("ticker.any_of", "").split(",") if ticker]
 
 
-def _filtered(call: ApiRequest, endpoint: ListEndpoint, records: Iterable[Record]) -> list[Record]:
+def _filtered(request: ApiRequest, endpoint: ListEndpoint, records: Iterable[Record]) -> list[Record]:
     kept = list(records)
-    for parameter, text in call.parameters.items():
+    for parameter, text in request.parameters.items():
         name, _, operation = parameter.partition(".")
         if name in endpoint.filters and operation in OPERATIONS:
             wanted = _read(endpoint.filters[name], parameter, operation, text)
@@ -97,9 +99,9 @@ def _read(reader: Reader, parameter: str, operation: str, text: str) -> Any:
         raise RejectedRequestError(bad_parameter(parameter, "a value of its kind")) from None
 
 
-def _sorted(call: ApiRequest, endpoint: ListEndpoint, records: list[Record]) -> list[Record]:
-    order = call.parameters.get("order", "desc" if endpoint.descending else "asc")
-    keys = [key.partition(".") for key in call.parameters.get("sort", endpoint.sort).split(",")]
+def _sorted(request: ApiRequest, endpoint: ListEndpoint, records: list[Record]) -> list[Record]:
+    order = request.parameters.get("order", "desc" if endpoint.descending else "asc")
+    keys = [key.partition(".") for key in request.parameters.get("sort", endpoint.sort).split(",")]
     for name, _, direction in reversed(keys):
         records = sorted(
             records,

@@ -1,6 +1,6 @@
-"""What each vendor plan lets a key do: how often, how fresh, how far back.
+"""Limits of each vendor plan: requests per minute, delay, years of history.
 
-Source: the vendor's price list for stocks. The same plan is taken to hold for crypto, whose days end in UTC.
+Source: the vendor's price list for stocks. The same limits are used for crypto, whose days end in UTC.
 """
 
 from dataclasses import dataclass
@@ -13,30 +13,30 @@ from market_pipeline.sandbox.endpoint_responses import BEFORE_END_OF_DAY, OUTSID
 
 
 @dataclass(frozen=True)
-class Plan:
+class PlanLimits:
     """A plan's limits."""
 
     calls_per_minute: int | None = None
     years: int | None = None
     delay: timedelta = timedelta(0)
     end_of_day: bool = False
-    """A session can be had from midnight on, in its own time zone."""
+    """A session is served from the next midnight on, in its own time zone."""
 
     def oldest(self, today: date) -> date:
-        """The first date of the plan's history."""
+        """Return the first date of the plan's history."""
         if self.years is None:
             return date.min
         return years_before(today, self.years)
 
     def status(self, last: date, today: date) -> Literal["OK", "DELAYED"]:
-        """The status of an answer that reaches `last`."""
+        """Return the status of a response that reaches `last`."""
         return "DELAYED" if self.delay and last >= today else "OK"
 
     def check_day(self, day: date, today: date) -> None:
-        """Pass where the plan holds the day.
+        """Check that the plan serves the day.
 
         Raises:
-            RejectedRequestError: it is too old, in the future, or today on an end-of-day plan.
+            RejectedRequestError: the day is too old, in the future, or today on an end-of-day plan.
         """
         if day == today and self.end_of_day:
             raise RejectedRequestError(BEFORE_END_OF_DAY)
@@ -44,7 +44,7 @@ class Plan:
             raise RejectedRequestError(OUTSIDE_TIMEFRAME)
 
     def first_day(self, first: date, last: date, today: date, *, clip: bool) -> date:
-        """Where the answer to a range begins: at `first`, or clipped to the plan's history.
+        """Return the first date of a range's response: `first`, or the start of the plan's history.
 
         Raises:
             RejectedRequestError: the range is too old (without `clip`: its first day), or today on an end-of-day plan.
@@ -59,14 +59,14 @@ class Plan:
 
 DELAY = timedelta(minutes=15)
 
-PLANS = {
-    PlanName.BASIC: Plan(calls_per_minute=5, years=2, end_of_day=True),
-    PlanName.STARTER: Plan(years=5, delay=DELAY),
-    PlanName.DEVELOPER: Plan(years=10, delay=DELAY),
-    PlanName.ADVANCED: Plan(),
+PLAN_LIMITS = {
+    PlanName.BASIC: PlanLimits(calls_per_minute=5, years=2, end_of_day=True),
+    PlanName.STARTER: PlanLimits(years=5, delay=DELAY),
+    PlanName.DEVELOPER: PlanLimits(years=10, delay=DELAY),
+    PlanName.ADVANCED: PlanLimits(),
 }
 
 
 def local_date(instant: datetime, zone: ZoneInfo) -> date:
-    """The date it is in a time zone."""
+    """Return the date of an instant in a time zone."""
     return instant.astimezone(zone).date()

@@ -1,7 +1,7 @@
-"""Numbers that look random and are the same on any machine, in any process, on any day.
+"""Pseudo-random numbers, the same on any machine, in any process, on any day.
 
-They come from a keyed hash and from a bit generator whose stream numpy guarantees, never from `hash()`, nor from
-numpy's distributions, whose streams may change between versions.
+They come from a hash and from a bit generator whose stream numpy guarantees; `hash()` and numpy's distributions may
+differ between processes or versions.
 """
 
 from hashlib import blake2b
@@ -12,23 +12,23 @@ from market_pipeline.sandbox.bar_arrays import Floats
 
 
 def number(*words: object) -> float:
-    """A number in [0, 1) that belongs to these words."""
+    """Return the number in [0, 1) that belongs to these words."""
     return int.from_bytes(_digest(*words)[:8], "big") / 2**64
 
 
 def identifier(*words: object) -> str:
-    """32 lower-case hex digits twice over, as in the vendor's ids of splits and dividends."""
-    return blake2b(_joined(*words), digest_size=32).hexdigest()
+    """Return 64 lower-case hex digits, as in the vendor's ids of splits and dividends."""
+    return blake2b(_join_words(*words), digest_size=32).hexdigest()
 
 
 def uniforms(count: int, *words: object) -> Floats:
-    """The first `count` of the endless series of numbers in [0, 1) that belongs to these words."""
+    """Return the first `count` numbers of the series in [0, 1) that belongs to these words."""
     raw = np.random.PCG64(int.from_bytes(_digest(*words), "big")).random_raw(count)
     return (raw >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def normals(count: int, *words: object) -> Floats:
-    """The first `count` of an endless series with mean 0, variance 1 and a bell's shape, none beyond 3.5.
+    """Return the first `count` numbers of a bell-shaped series with mean 0 and variance 1, none beyond 3.5.
 
     Each is the sum of four uniform numbers (the Irwin-Hall distribution, centred and scaled).
     """
@@ -36,9 +36,9 @@ def normals(count: int, *words: object) -> Floats:
     return np.asarray((sums - 2.0) * 3.0**0.5)
 
 
-def _joined(*words: object) -> bytes:
+def _join_words(*words: object) -> bytes:
     return "|".join(map(str, words)).encode()
 
 
 def _digest(*words: object) -> bytes:
-    return blake2b(_joined(*words), digest_size=16).digest()
+    return blake2b(_join_words(*words), digest_size=16).digest()

@@ -1,7 +1,7 @@
-"""The market's own: five stocks of 2000 to 2013, as traded, and what splits and dividends they had.
+"""Recorded market data: bars as traded, splits and dividends of five stocks, 2000 to 2013.
 
-The bars are those of the package bokeh_sampledata (public domain); where the splits and dividends are from,
-corporate_actions.csv says.
+The bars are those of the package bokeh_sampledata (public domain); the sources of the splits and dividends are in
+corporate_actions.csv.
 """
 
 import csv
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from market_pipeline.sandbox.bar_arrays import Bars, empty
+from market_pipeline.sandbox.bar_arrays import Bars, zero_bars
 
 RECORDED = ("AAPL", "FB", "GOOG", "IBM", "MSFT")
 """Recorded from 2000-03-01 (GOOG from 2004-08-19, FB from 2012-05-18, their first sessions) to 2013-03-01."""
@@ -22,11 +22,11 @@ COLUMNS = {"o": "open", "h": "high", "l": "low", "c": "close", "v": "volume"}
 
 @lru_cache
 def recorded_bars(ticker: str) -> Bars:
-    """One recorded ticker's bars, without vwap and transactions, which were not recorded."""
+    """Return one recorded ticker's bars, without vwap and transactions, which were not recorded."""
     from bokeh_sampledata import stocks  # reads its file on import
 
     data = getattr(stocks, ticker)
-    bars = empty(len(data["date"]))
+    bars = zero_bars(len(data["date"]))
     bars["day"] = np.array(data["date"], dtype="M8[D]")
     for ours, theirs in COLUMNS.items():
         bars[ours] = data[theirs]
@@ -37,6 +37,6 @@ def recorded_bars(ticker: str) -> Bars:
 
 @lru_cache
 def recorded_actions(ticker: str) -> Sequence[Mapping[str, str]]:
-    """One recorded ticker's splits and dividends, oldest first, as the file's columns have them."""
+    """Return one recorded ticker's splits and dividends, oldest first, by the file's column names."""
     lines = [line for line in ACTIONS.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
     return [row for row in csv.DictReader(lines) if row["symbol"] == ticker]

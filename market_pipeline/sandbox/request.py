@@ -1,4 +1,4 @@
-"""One request to one of the vendor's endpoints, as the endpoints see it. Knows nothing of the web framework."""
+"""A request to one of the vendor's endpoints, independent of the web framework."""
 
 import re
 from collections.abc import Mapping
@@ -15,16 +15,16 @@ DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 @dataclass(frozen=True)
 class ApiRequest:
-    """A request: its address in parts, what it came with, and the market it asks."""
+    """A request: the parts of its URL, its headers' values, and the market it reads."""
 
     market: Market
     path: Mapping[str, str]
     query: Mapping[str, str]
     address: str
-    """The sandbox's own address as the client wrote it, without a path."""
+    """The sandbox's base URL as the client wrote it."""
 
     target: str
-    """The path that was asked for, as it was written."""
+    """The path as the client wrote it."""
 
     key: str | None = None
     accepts_gzip: bool = False
@@ -32,52 +32,52 @@ class ApiRequest:
 
     @property
     def parameters(self) -> dict[str, str]:
-        """The query's parameters, those within a cursor included; what is written out counts.
+        """The query's parameters, those within a cursor included; the query takes precedence.
 
         Raises:
-            RejectedRequestError: the cursor can't be read.
+            RejectedRequestError: the cursor can't be decoded.
         """
         written = {name: value for name, value in self.query.items() if name not in ("cursor", "apiKey")}
         return {**from_cursor(self.query["cursor"]), **written} if self.is_continued else written
 
     @property
     def is_continued(self) -> bool:
-        """Whether it asks for a later page."""
+        """True for a later page."""
         return "cursor" in self.query
 
     @property
     def adjusted(self) -> bool:
-        """Whether prices are to be adjusted for splits; the vendor's default."""
+        """True if prices are to be adjusted for splits; the vendor's default."""
         return self.parameters.get("adjusted", "true").lower() != "false"
 
     def envelope(self, **last: object) -> dict[str, object]:
-        """What ends most bodies: status and request_id, then anything else."""
+        """Return the fields that end most bodies: status and request_id, then `last`."""
         return {"status": "OK", "request_id": self.request_id, **last}
 
     def day(self) -> date:
-        """The date in the path.
+        """Parse the date in the path.
 
         Raises:
-            RejectedRequestError: it is none.
+            RejectedRequestError: it is not a date.
         """
-        return moment(self.path["date"], "date", UTC)
+        return parse_time(self.path["date"], "date", UTC)
 
     def time_range(self, zone: tzinfo) -> tuple[date, date]:
-        """The dates that the path's `from` and `to` fall on, so snapped to the bars; both included.
+        """Parse the path's `from` and `to`, dates or milliseconds, to dates in the time zone; both included.
 
         Raises:
-            RejectedRequestError: one can't be read, or they are the wrong way round (except on a page behind the last).
+            RejectedRequestError: one can't be parsed, or `to` is before `from` (which is allowed after the last page).
         """
-        first, last = (moment(self.path[name], name, zone) for name in ("from", "to"))
+        first, last = (parse_time(self.path[name], name, zone) for name in ("from", "to"))
         if last < first and not self.is_continued:
             raise RejectedRequestError(TO_BEFORE_FROM)
         return first, last
 
     def limit(self, default: int, most: int) -> int:
-        """The `limit`; beyond `most` it is `most`, and below one it is the default.
+        """Parse `limit`; above `most` it is `most`, below one it is the default.
 
         Raises:
-            RejectedRequestError: it is no number.
+            RejectedRequestError: it is not a number.
         """
         try:
             limit = int(self.parameters.get("limit", default))
@@ -86,8 +86,8 @@ class ApiRequest:
         return min(limit, most) if limit > 0 else default
 
 
-def moment(text: str, name: str, zone: tzinfo) -> date:
-    """The date that a date or a time in milliseconds falls on in a time zone.
+def parse_time(text: str, name: str, zone: tzinfo) -> date:
+    """Parse a date, or a time in milliseconds, to the date in a time zone.
 
     Raises:
         RejectedRequestError: it is neither.

@@ -1,4 +1,4 @@
-"""The vendor's rate limit: so many requests in any window of 60 seconds, for each key."""
+"""The vendor's rate limit: a number of requests in any window of 60 seconds, for each key."""
 
 import time
 from collections import defaultdict, deque
@@ -8,10 +8,10 @@ WINDOW_SECONDS = 60.0
 
 
 class RollingLimit:
-    """Counts each key's granted requests. Rejected ones don't count.
+    """Counts each key's accepted requests; rejected ones don't count.
 
     Args:
-        calls: how many a window holds; None for no limit.
+        calls: the most requests in a window; None for no limit.
         clock: seconds, monotonic.
     """
 
@@ -21,7 +21,7 @@ class RollingLimit:
         self._granted: defaultdict[str, deque[float]] = defaultdict(deque)
 
     def grant(self, key: str) -> bool:
-        """Whether this key may make one more request now; if so, it is counted."""
+        """Count one more request of this key and return True; return False at the limit."""
         if self._calls is None:
             return True
         now, granted = self._clock(), self._granted[key]

@@ -1,4 +1,4 @@
-"""The sandbox as a web application: which path is which endpoint, and what happens to every request on its way."""
+"""The sandbox as an ASGI application: its routes, and the steps that every request passes."""
 
 import secrets
 from collections.abc import Awaitable, Callable
@@ -21,13 +21,13 @@ from market_pipeline.sandbox.endpoint_responses import (
     RejectedRequestError,
 )
 from market_pipeline.sandbox.fault_rules import Scenario
-from market_pipeline.sandbox.faults import Fault, FaultError, find_fault
+from market_pipeline.sandbox.faults import FaultError, VendorFault, find_fault
 from market_pipeline.sandbox.market import Market
-from market_pipeline.sandbox.plan_limits import PLANS
+from market_pipeline.sandbox.plan_limits import PLAN_LIMITS
 from market_pipeline.sandbox.request import ApiRequest
 from market_pipeline.sandbox.rolling_limit import RollingLimit
-from market_pipeline.sandbox.stats import Stats
-from market_pipeline.sandbox.transmission import SANDBOX_HEADER, whole
+from market_pipeline.sandbox.stats import RequestStats
+from market_pipeline.sandbox.transmission import SANDBOX_HEADER, to_http_response
 
 Endpoint = Callable[[ApiRequest], EndpointResponse]
 
@@ -50,57 +50,59 @@ ENDPOINTS: tuple[tuple[str, str, Endpoint], ...] = (
     ("market_status", "/v1/marketstatus/upcoming", market_status.upcoming),
     ("market_status", "/v1/marketstatus/now", market_status.now),
 )
-"""The vendor's endpoints: the kind they are counted as, the path, and what answers."""
+"""The vendor's endpoints: the kind they are counted as, the path, and the handler."""
 
 
 class RequestPipeline:
-    """What every request to the vendor's endpoints passes: counting, faults, key and rate limit."""
+    """The steps of every request to the vendor's endpoints: count, fault, key, rate limit, endpoint."""
 
     def __init__(self, config: SandboxConfig) -> None:
         self.market = Market(config)
-        self.stats = Stats()
+        self.stats = RequestStats()
         self._keys = [key.get_secret_value() for key in config.keys]
-        self._limit = RollingLimit(PLANS[config.plan].calls_per_minute)
+        self._limit = RollingLimit(PLAN_LIMITS[config.plan].calls_per_minute)
         self._scenario = Scenario(config.faults, config.seed)
 
     def reset(self) -> None:
-        """Forget all requests there were."""
+        """Forget all requests."""
         self.stats.reset()
         self._limit.reset()
         self._scenario.reset()
 
-    def pass_on(self, kind: str, request: Request, endpoint: Endpoint) -> Response:
-        """The response to a request, its fault included."""
-        self.stats.arrived(kind)
-        call = _call(request, self.market)
+    def handle_request(self, kind: str, request: Request, endpoint: Endpoint) -> Response:
+        """Return the response to a request, or its fault's."""
+        self.stats.count_request(kind)
+        api_request = _call(request, self.market)
         try:
-            found = self._fault(request, call)
+            found = self._fault(request, api_request)
         except FaultError as error:
-            return whole(ErrorBody(400, "ERROR", str(error)).answer(call.request_id), call)
+            return to_http_response(
+                ErrorBody(400, "ERROR", str(error)).to_response(api_request.request_id), api_request
+            )
         if found is None:
-            return whole(self._proper(call, endpoint), call)
+            return to_http_response(self._proper_response(api_request, endpoint), api_request)
         fault, argument = found
-        self.stats.applied(fault.name)
-        return fault.act(call, lambda: self._proper(call, endpoint), argument)
+        self.stats.count_fault(fault.name)
+        return fault.act(api_request, lambda: self._proper_response(api_request, endpoint), argument)
 
-    def _fault(self, request: Request, call: ApiRequest) -> tuple[Fault, str] | None:
-        """The fault that this request meets, and its argument."""
+    def _fault(self, request: Request, api_request: ApiRequest) -> tuple[VendorFault, str] | None:
+        """Return the fault for this request and its argument, if any."""
         if FAULT_HEADER in request.headers:
             name, _, argument = request.headers[FAULT_HEADER].partition("=")
             return find_fault(name, argument or None)
-        query = {name: value for name, value in call.query.items() if name != "apiKey"}
-        ticker = call.path.get("ticker") or call.query.get("ticker")
-        rule = self._scenario.rule_for(f"{call.target}?{urlencode(sorted(query.items()))}", ticker)
+        query = {name: value for name, value in api_request.query.items() if name != "apiKey"}
+        ticker = api_request.path.get("ticker") or api_request.query.get("ticker")
+        rule = self._scenario.rule_for(f"{api_request.target}?{urlencode(sorted(query.items()))}", ticker)
         return (rule.fault, rule.argument) if rule else None
 
-    def _proper(self, call: ApiRequest, endpoint: Endpoint) -> EndpointResponse:
+    def _proper_response(self, api_request: ApiRequest, endpoint: Endpoint) -> EndpointResponse:
         try:
-            self._admit(call.key)
-            return endpoint(call)
-        except RejectedRequestError as refused:
-            return refused.refusal.answer(call.request_id)
+            self._check_key(api_request.key)
+            return endpoint(api_request)
+        except RejectedRequestError as error:
+            return error.body.to_response(api_request.request_id)
 
-    def _admit(self, key: str | None) -> None:
+    def _check_key(self, key: str | None) -> None:
         if not key:
             raise RejectedRequestError(NO_KEY)
         if self._keys and not any(secrets.compare_digest(key.encode(), known.encode()) for known in self._keys):
@@ -109,14 +111,14 @@ class RequestPipeline:
             raise RejectedRequestError(TOO_MANY)
 
 
-class Labelled:
-    """Puts the sandbox's header on every response, whoever made it."""
+class SandboxHeaderMiddleware:
+    """Adds the sandbox's header to every response, errors of the framework included."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer an ASGI request."""
+        """Handle an ASGI request."""
 
         async def send_labelled(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -127,38 +129,38 @@ class Labelled:
 
 
 def create_app(config: SandboxConfig) -> Starlette:
-    """The sandbox as an ASGI application. It is to be run by `server`, which faults in the connection need.
+    """Create the sandbox's application. It needs `loopback_server`, which faults of the connection rely on.
 
     Raises:
         FaultError: a fault rule can't be used.
     """
-    gate = RequestPipeline(config)
+    pipeline = RequestPipeline(config)
 
     async def stats(_request: Request) -> Response:
-        return JSONResponse(gate.stats.report())
+        return JSONResponse(pipeline.stats.report())
 
     async def reset(_request: Request) -> Response:
-        gate.reset()
+        pipeline.reset()
         return JSONResponse({"status": "OK"})
 
     async def not_found(_request: Request, _error: Exception) -> Response:
-        gate.stats.arrived("unknown")
+        pipeline.stats.count_request("unknown")
         return Response("404 page not found", 404, media_type="text/plain")
 
     routes = [
         Route("/_sandbox/stats", stats),
         Route("/_sandbox/reset", reset, methods=["POST"]),
-        *(Route(path, _handler(gate, kind, endpoint)) for kind, path, endpoint in ENDPOINTS),
+        *(Route(path, _handler(pipeline, kind, endpoint)) for kind, path, endpoint in ENDPOINTS),
     ]
     app = Starlette(routes=routes, exception_handlers={404: not_found})
     app.router.redirect_slashes = False
-    app.add_middleware(Labelled)
+    app.add_middleware(SandboxHeaderMiddleware)
     return app
 
 
-def _handler(gate: RequestPipeline, kind: str, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
+def _handler(pipeline: RequestPipeline, kind: str, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
     async def handle(request: Request) -> Response:
-        return gate.pass_on(kind, request, endpoint)
+        return pipeline.handle_request(kind, request, endpoint)
 
     return handle
 

@@ -1,4 +1,4 @@
-"""What the sandbox tells of the requests it got, for tests and the curious."""
+"""Statistics of the sandbox's requests, served at /_sandbox/stats."""
 
 import time
 from collections import Counter, deque
@@ -7,7 +7,7 @@ from typing import Any
 MOST_TIMESTAMPS = 10_000
 
 
-class Stats:
+class RequestStats:
     """Counts the requests to the vendor's endpoints since the start or the last reset."""
 
     def __init__(self) -> None:
@@ -19,17 +19,17 @@ class Stats:
         self._faults: Counter[str] = Counter()
         self._times: deque[float] = deque(maxlen=MOST_TIMESTAMPS)
 
-    def arrived(self, kind: str) -> None:
+    def count_request(self, kind: str) -> None:
         """Count a request to one kind of endpoint."""
         self._kinds[kind] += 1
         self._times.append(time.time())
 
-    def applied(self, fault: str) -> None:
+    def count_fault(self, fault: str) -> None:
         """Count a fault."""
         self._faults[fault] += 1
 
     def report(self) -> dict[str, Any]:
-        """All counts, and when the last requests arrived (seconds since the epoch)."""
+        """Return all counts, and the arrival times of the last requests (seconds since the epoch)."""
         return {
             "requests": self._kinds.total(),
             "by_path_kind": dict(self._kinds),

@@ -1,7 +1,7 @@
 """The endpoints about tickers: the list, one ticker's details, and its changes of name.
 
-Source: the vendor's OpenAPI documents and recorded bodies. Names are the sandbox's own and say so; what isn't known of
-a ticker (its CIK, its FIGI, mostly its exchange) is left out, as the vendor does.
+Source: the vendor's OpenAPI documents and recorded bodies. Names are the sandbox's own and end in "(sandbox)"; unknown
+fields (CIK, FIGI, mostly the exchange) are left out, as the vendor does.
 """
 
 from datetime import date
@@ -9,8 +9,8 @@ from datetime import date
 from market_pipeline.core.symbols import STARTING_SET, AssetClass
 from market_pipeline.sandbox.endpoint_responses import NO_SUCH_TICKER, EndpointResponse, RejectedRequestError
 from market_pipeline.sandbox.listings import FIRST_STOCK_SESSION, Listing, market_listing
-from market_pipeline.sandbox.pages import ListEndpoint, Record, listed, on_the_wire, wanted_tickers
-from market_pipeline.sandbox.request import ApiRequest, moment
+from market_pipeline.sandbox.pages import ListEndpoint, Record, list_page, requested_tickers, select_fields
+from market_pipeline.sandbox.request import ApiRequest, parse_time
 
 EXCHANGES = {"AAPL": "XNAS", "FB": "XNAS", "GOOG": "XNAS", "IBM": "XNYS", "MSFT": "XNAS"}
 ETFS = frozenset(STARTING_SET[AssetClass.ETF])
@@ -28,57 +28,59 @@ TICKERS = ListEndpoint(
 )  # fmt: skip
 
 
-def tickers(call: ApiRequest) -> EndpointResponse:
-    """The tickers that trade (or, with `active=false`, no longer do), today or on `date`.
+def tickers(request: ApiRequest) -> EndpointResponse:
+    """List the tickers that trade (or, with `active=false`, no longer do), today or on `date`.
 
     Raises:
-        RejectedRequestError: a parameter can't be read.
+        RejectedRequestError: a parameter can't be parsed.
     """
-    universe, parameters = call.market.universe, call.parameters
-    named = [universe.find(ticker) for ticker in wanted_tickers(call)]
+    universe, parameters = request.market.universe, request.parameters
+    named = [universe.find(ticker) for ticker in requested_tickers(request)]
     listings = [listing for listing in named or universe.all() if listing is not None]
-    records = [_record(listing, _day(call, listing)) for listing in listings if listing.first <= _day(call, listing)]
+    records = [
+        _record(listing, _day(request, listing)) for listing in listings if listing.first <= _day(request, listing)
+    ]
     active = parameters.get("active", "true").lower() == "true"
     search = parameters.get("search", "").lower()
     wanted = [record for record in records if record["active"] == active and search in record["name"].lower()]
-    found, more = listed(call, TICKERS, wanted)
-    rows = [on_the_wire(TICKERS, record) for record in found]
-    return EndpointResponse({"results": rows, **call.envelope(count=len(rows), **more)}, "generated")
+    found, more = list_page(request, TICKERS, wanted)
+    rows = [select_fields(TICKERS, record) for record in found]
+    return EndpointResponse({"results": rows, **request.envelope(count=len(rows), **more)}, "generated")
 
 
-def ticker_details(call: ApiRequest) -> EndpointResponse:
-    """One ticker, if it trades today, or on `date`.
-
-    Raises:
-        RejectedRequestError: it doesn't, or the date can't be read.
-    """
-    listing = _trading(call)
-    record = on_the_wire(TICKERS, _record(listing, _day(call, listing)))
-    return EndpointResponse({"results": {**record, **_list_date(listing)}, **call.envelope()}, "generated")
-
-
-def ticker_events(call: ApiRequest) -> EndpointResponse:
-    """The tickers that the company which has this one now has traded as, newest first.
+def ticker_details(request: ApiRequest) -> EndpointResponse:
+    """Return one ticker that trades today, or on `date`.
 
     Raises:
-        RejectedRequestError: nobody has it now.
+        RejectedRequestError: it doesn't trade, or the date can't be parsed.
     """
-    listing = _trading(call)
+    listing = _trading(request)
+    record = select_fields(TICKERS, _record(listing, _day(request, listing)))
+    return EndpointResponse({"results": {**record, **_list_date(listing)}, **request.envelope()}, "generated")
+
+
+def ticker_events(request: ApiRequest) -> EndpointResponse:
+    """List all tickers of the company that has this one now, newest first.
+
+    Raises:
+        RejectedRequestError: no company has it now.
+    """
+    listing = _trading(request)
     former = market_listing(listing.was) if listing.was else None
     events = [_change(held) for held in (listing, former) if held is not None]
-    return EndpointResponse({"results": {"name": _name(listing), "events": events}, **call.envelope()}, "generated")
+    return EndpointResponse({"results": {"name": _name(listing), "events": events}, **request.envelope()}, "generated")
 
 
-def _day(call: ApiRequest, listing: Listing) -> date:
-    """The day that is asked about."""
-    if "date" in call.parameters:
-        return moment(call.parameters["date"], "date", listing.calendar.timezone)
-    return call.market.today(listing.calendar)
+def _day(request: ApiRequest, listing: Listing) -> date:
+    """Return the day in the request, by default today."""
+    if "date" in request.parameters:
+        return parse_time(request.parameters["date"], "date", listing.calendar.timezone)
+    return request.market.today(listing.calendar)
 
 
-def _trading(call: ApiRequest) -> Listing:
-    listing = call.market.universe.find(call.path["ticker"])
-    if listing is None or not listing.trades_on(_day(call, listing)):
+def _trading(request: ApiRequest) -> Listing:
+    listing = request.market.universe.find(request.path["ticker"])
+    if listing is None or not listing.trades_on(_day(request, listing)):
         raise RejectedRequestError(NO_SUCH_TICKER)
     return listing
 
@@ -96,7 +98,7 @@ def _record(listing: Listing, day: date) -> Record:
 
 
 def _list_date(listing: Listing) -> Record:
-    """List date of a stock, unless its first bar is only where the records begin."""
+    """Return the list date of a stock, unless its first bar is that of the vendor's whole history."""
     return {} if listing.is_crypto or listing.first <= FIRST_STOCK_SESSION else {"list_date": str(listing.first)}
 
 

@@ -1,4 +1,4 @@
-"""From an answer to bytes on the wire: compressed, labelled, and whole; or, where a fault asks for it, not whole.
+"""Transmission of responses: encoded, compressed and labelled; or interrupted, for faults of the connection.
 
 Source: headers as recorded from the vendor. Those beginning with X-Sandbox and X-Market-Pipeline are the sandbox's own.
 """
@@ -16,37 +16,37 @@ from market_pipeline.sandbox.endpoint_responses import EndpointResponse
 from market_pipeline.sandbox.request import ApiRequest
 
 SANDBOX_HEADER = (b"x-market-pipeline-sandbox", b"1")
-"""On each of the sandbox's answers, errors included, so that nobody takes it for the vendor."""
+"""Header of every response of the sandbox, errors included, so that it can't be mistaken for the vendor."""
 
 DATA_HEADER = "X-Sandbox-Data"
 FASTEST = 1
 
 
-def whole(answer: EndpointResponse, call: ApiRequest, content: bytes | None = None) -> Response:
-    """The answer as the vendor sends it.
+def to_http_response(response: EndpointResponse, request: ApiRequest, content: bytes | None = None) -> Response:
+    """Convert an endpoint's response to an HTTP response as the vendor sends it.
 
     Args:
-        answer: what to send.
-        call: what it answers.
-        content: sent instead of the answer's own body.
+        response: the endpoint's.
+        request: its request.
+        content: sent instead of the response's own body.
     """
-    headers = {"Vary": "Accept-Encoding", "X-Request-Id": call.request_id, **answer.headers}
-    if answer.data is not None:
-        headers[DATA_HEADER] = answer.data
-    body = written(answer) if content is None else content
-    if call.accepts_gzip and body:
+    headers = {"Vary": "Accept-Encoding", "X-Request-Id": request.request_id, **response.headers}
+    if response.data is not None:
+        headers[DATA_HEADER] = response.data
+    body = encode_body(response) if content is None else content
+    if request.accepts_gzip and body:
         body = gzip.compress(body, FASTEST, mtime=0)
         headers["Content-Encoding"] = "gzip"
-    return Response(body, answer.status, headers, answer.media_type)
+    return Response(body, response.status, headers, response.media_type)
 
 
-def written(answer: EndpointResponse) -> bytes:
-    """The answer's body, not compressed."""
-    return (answer.body if isinstance(answer.body, str) else to_json(answer.body)).encode()
+def encode_body(response: EndpointResponse) -> bytes:
+    """Encode the response's body, without compression."""
+    return (response.body if isinstance(response.body, str) else to_json(response.body)).encode()
 
 
-class Broken(Response):
-    """A response that doesn't arrive as it should. What it sends before that is `response`'s."""
+class BrokenResponse(Response):
+    """A response whose transmission is faulty. Its content is `response`'s."""
 
     def __init__(self, response: Response, argument: float) -> None:
         super().__init__(response.body, response.status_code)
@@ -54,22 +54,22 @@ class Broken(Response):
         self.argument = argument
 
 
-class Late(Broken):
+class LateResponse(BrokenResponse):
     """Waits `argument` seconds before the first byte."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer an ASGI request."""
+        """Handle an ASGI request."""
         try:
             await asyncio.wait_for(disconnected(receive), self.argument)
         except TimeoutError:  # the client is still there
             await super().__call__(scope, receive, send)
 
 
-class CutShort(Broken):
+class CutShortResponse(BrokenResponse):
     """Announces the full length, sends the share `argument` of the body, and closes the connection."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer an ASGI request."""
+        """Handle an ASGI request."""
         sent = bytes(self.body)[: int(len(self.body) * self.argument)]
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         await send({"type": "http.response.body", "body": sent, "more_body": True})
@@ -77,28 +77,28 @@ class CutShort(Broken):
         await disconnected(receive)
 
 
-class Reset(Broken):
-    """Resets the connection without an answer."""
+class ResetConnection(BrokenResponse):
+    """Resets the connection without a response."""
 
     async def __call__(self, scope: Scope, receive: Receive, _send: Send) -> None:
-        """Answer an ASGI request."""
+        """Handle an ASGI request."""
         transport = connection(scope)
-        # Closing at once, without lingering over unsent data, is what makes the kernel send a reset.
+        # Closing without lingering for unsent data makes the kernel send a reset.
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         transport.abort()
         await disconnected(receive)
 
 
-class Silent(Broken):
-    """Never answers."""
+class SilentConnection(BrokenResponse):
+    """Sends no response."""
 
     async def __call__(self, _scope: Scope, receive: Receive, _send: Send) -> None:
-        """Answer an ASGI request."""
+        """Handle an ASGI request."""
         await disconnected(receive)
 
 
 def connection(scope: Scope) -> asyncio.Transport:
-    """The connection a request came by; `server` puts it there."""
+    """Return a request's connection, which `loopback_server` put into its state."""
     transport: asyncio.Transport = scope["state"]["transport"]
     return transport
 

@@ -1,8 +1,8 @@
-"""What of a session can be seen at an instant: nothing yet, a bar that still forms, a provisional one, the final one.
+"""Visibility of a session's bar at an instant: none yet, forming, provisional, or final.
 
-Stock sessions are taken to run from 09:30 to 16:00 New York, early closes included; crypto days from midnight to
-midnight UTC. A bar is provisional until 24 hours after its date has passed in UTC. What was recorded are final bars:
-any other look of them is made up.
+Stock sessions last from 09:30 to 16:00 in New York, even on days of early closes; crypto days from midnight to midnight
+UTC. A bar is provisional until 24 hours after its date has passed in UTC. Recorded bars are final; their forming and
+provisional forms are generated.
 """
 
 from dataclasses import dataclass
@@ -12,65 +12,65 @@ import numpy as np
 
 from market_pipeline.core.sessions import Calendar
 from market_pipeline.sandbox.bar_arrays import Bars
-from market_pipeline.sandbox.plan_limits import Plan, local_date
+from market_pipeline.sandbox.plan_limits import PlanLimits, local_date
 
 HOURS = {"XNYS": (time(9, 30), timedelta(hours=6, minutes=30)), "24/7": (time(0), timedelta(hours=24))}
-"""When a session begins, in its calendar's time zone, and how long it lasts."""
+"""Start of a session in its calendar's time zone, and its length."""
 
 DECIMALS = 6
 PROVISIONAL_VOLUME, PROVISIONAL_TRANSACTIONS = 1.004, 1.003
-"""The first counts are a little too high: corrections mostly take trades away."""
+"""The first counts are slightly too high, since corrections mostly remove trades."""
 
 
 @dataclass(frozen=True)
 class SessionView:
-    """Who looks, and when."""
+    """The observer: a clock and a vendor plan, which decide how much of a session is visible."""
 
     now: datetime
-    plan: Plan
+    plan: PlanLimits
     revisions: bool
 
-    def newest(self, market: Calendar) -> date:
-        """The last date of which anything can be seen."""
+    def newest_date(self, market: Calendar) -> date:
+        """Return the last date with a visible bar."""
         today = local_date(self.now, market.timezone)
-        begun = not self.plan.end_of_day and self.formed(market, today) > 0
+        begun = not self.plan.end_of_day and self.share_formed(market, today) > 0
         return today if begun else today - timedelta(days=1)
 
-    def formed(self, market: Calendar, day: date) -> float:
-        """How much of a session is over, as the plan shows it: 0 to 1."""
+    def share_formed(self, market: Calendar, day: date) -> float:
+        """Return the share of a session that is over, with the plan's delay: 0 to 1."""
         opens, length = HOURS[market.name]
         start = datetime.combine(day, opens, tzinfo=market.timezone)
-        # Subtracted in UTC: within one zone Python ignores changes of the clock.
+        # Subtracted in UTC: within one zone Python ignores changes to and from summer time.
         gone = self.now.astimezone(UTC) - self.plan.delay - start.astimezone(UTC)
         return min(max(gone / length, 0.0), 1.0)
 
-    def look(self, market: Calendar, bars: Bars) -> Bars:
-        """The bars, all of days up to `newest`, as they look now."""
+    def apply(self, market: Calendar, bars: Bars) -> Bars:
+        """Return the bars as visible now; all must be of days up to `newest_date`."""
         fresh = [index for index in range(max(len(bars) - 2, 0), len(bars)) if self._is_fresh(market, bars[index])]
         if not fresh:
             return bars
         result = bars.copy()
         for index in fresh:
-            result[index : index + 1] = self._as_seen(market, bars[index : index + 1])
+            result[index : index + 1] = self._visible_bar(market, bars[index : index + 1])
         return result
 
     def _is_fresh(self, market: Calendar, bar: np.void) -> bool:
         day = bar["day"].item()
-        return self.formed(market, day) < 1 or self._is_provisional(day)
+        return self.share_formed(market, day) < 1 or self._is_provisional(day)
 
     def _is_provisional(self, day: date) -> bool:
         final = datetime.combine(day + timedelta(days=2), time(0), tzinfo=UTC)
         return self.revisions and self.now < final
 
-    def _as_seen(self, market: Calendar, bar: Bars) -> Bars:
+    def _visible_bar(self, market: Calendar, bar: Bars) -> Bars:
         day = bar["day"][0].item()
-        seen = provisional(bar) if self._is_provisional(day) else bar
-        share = self.formed(market, day)
-        return forming(seen, share) if share < 1 else seen
+        seen = make_provisional(bar) if self._is_provisional(day) else bar
+        share = self.share_formed(market, day)
+        return make_forming(seen, share) if share < 1 else seen
 
 
-def provisional(bars: Bars) -> Bars:
-    """The bars with the volume, vwap and transactions of the evening: what is corrected the day after."""
+def make_provisional(bars: Bars) -> Bars:
+    """Return the bars with the provisional volume, vwap and transactions, which are corrected the day after."""
     result = bars.copy()
     result["v"] = np.round(bars["v"] * PROVISIONAL_VOLUME, DECIMALS)
     result["vw"] = np.round((bars["vw"] + bars["c"]) / 2, DECIMALS)
@@ -79,8 +79,8 @@ def provisional(bars: Bars) -> Bars:
     return result
 
 
-def forming(bars: Bars, share: float) -> Bars:
-    """The bars when only this share of the session is over."""
+def make_forming(bars: Bars, share: float) -> Bars:
+    """Return the bars when only this share of the session is over."""
     result = bars.copy()
     result["c"] = np.round(bars["o"] + (bars["c"] - bars["o"]) * share, DECIMALS)
     result["h"] = np.maximum(bars["o"], result["c"])

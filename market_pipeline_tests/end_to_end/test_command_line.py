@@ -202,7 +202,7 @@ def test_a_vendor_that_is_down_is_an_error_that_names_the_option(run: Run) -> No
     with scripted_vendor(*[Reply(b"", 503, {"Retry-After": "0"})] * 5) as down:
         done = run("market-pipeline", "symbols", "add", "AAPL", POLYGON_BASE_URL=down.base_url)
     assert done.returncode == 1
-    assert "the vendor answered 503" in done.stderr
+    assert "the vendor returned 503" in done.stderr
     assert "or use --no-check to track AAPL without looking it up" in done.stderr
 
 

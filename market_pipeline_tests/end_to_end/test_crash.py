@@ -18,7 +18,7 @@ from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.orchestration.run_launch import open_instance
 from market_pipeline.polygon.client import PolygonClient
-from market_pipeline.polygon.rate_limit import LocalLimiter
+from market_pipeline.polygon.limiter import LocalLimiter
 from market_pipeline.warehouse.tables import backfill_history, market_data
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.end_to_end.conftest import CHECKOUT, Run
@@ -39,7 +39,7 @@ def undisturbed(sandbox: str) -> pd.DataFrame:
     frames = []
     with PolygonClient(sandbox, None, source="sandbox", limiter=LocalLimiter(60_000)) as client:
         for name in NAMES:
-            frame = client.daily_bars(Symbol.of(name, "stock"), *dates()).frame
+            frame = client.fetch_daily_bars(Symbol.of(name, "stock"), *dates()).frame
             frames.append(frame.assign(symbol=name, date=[day.date() for day in frame["date"]]))
     return pd.concat(frames, ignore_index=True)[["symbol", "date", *VALUE_COLUMNS]]
 

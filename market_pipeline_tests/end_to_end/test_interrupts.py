@@ -186,7 +186,7 @@ def test_while_a_response_is_awaited(start: Started, settings: Settings, tracked
 def test_while_a_request_is_retried(start: Started, settings: Settings, tracked: None) -> None:
     with running_sandbox(SandboxConfig(faults=("429=60@MSFT",))) as limited:
         backfill = start(*BACKFILL, POLYGON_BASE_URL=limited)
-        read_until(backfill, "Successfully backfilled AAPL", "Asking again in 60")
+        read_until(backfill, "Successfully backfilled AAPL", "Retrying in 60")
         out, _ = stop(backfill, signal.SIGINT)
     assert loaded_and_not_reached(out) == (["AAPL"], ["MSFT"])
     assert canceled(settings)

@@ -34,7 +34,7 @@ STOP = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %
 
 AAPL, IBM = Symbol.of("AAPL", "stock"), Symbol.of("IBM", "stock")
 FIRST, LAST = date(2011, 3, 1), date(2013, 3, 1)
-HOSTILE = "<img src=/gone onerror=alert(1)> the vendor answered 500"
+HOSTILE = "<img src=/gone onerror=alert(1)> the vendor returned 500"
 
 
 @pytest.fixture(scope="module")
@@ -219,7 +219,7 @@ def test_the_page_prompts_for_a_key_where_reading_requires_one(
     with environment_of(settings), running_api(settings.model_copy(update={"api_key_required": True})) as address:
         tab = Tab(browser).open(address)
         assert "Use it in this tab" in tab.shown("body")
-        for result in ("What is loaded", "Missing", "Nothing to show", "can't be", "not accepted"):
+        for result in ("Overview", "Missing", "Nothing to show", "can't be", "not accepted"):
             assert result not in tab.shown("body")
         for tried, locked in (("wrong", True), (key, False)):
             tab.evaluate(f"document.querySelector('#key input').value = '{tried}'")
@@ -245,7 +245,11 @@ def test_five_hundred_symbols_are_pages_of_thirty_in_the_heatmap(
     add_symbols(warehouse, [AAPL, *others])
     keep(warehouse, AAPL, recorded("AAPL", FIRST, LAST))
     for symbol in others[:60]:
-        load_failure(warehouse, symbol, [LAST], "the vendor answered 500")
+<<<<<<< HEAD
+        load_failure(warehouse, symbol, [LAST], "the vendor returned 500")
+=======
+        failed(warehouse, symbol, [LAST], "the vendor returned 500")
+>>>>>>> a1d4287 (Split the API's responses into modules that a request passes in order, and rewrite the texts of client, sandbox and API in standard terms)
     with environment_of(settings), running_api(settings) as address:
         tab = Tab(browser).open(address)
         assert tab.state("overview")["rows"] == "500"

@@ -1,4 +1,4 @@
-"""What the tests of the API's data share: a warehouse that is served over loopback, and bars and a small mart in it."""
+"""Fixtures of the API's tests: a warehouse with bars and a small mart, served over loopback."""
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,7 +26,7 @@ HISTORICAL = "/api/v1/historical"
 IBM, MSFT = Symbol.of("IBM", "stock"), Symbol.of("MSFT", "stock")
 FIRST, LAST = date(2000, 9, 11), date(2000, 10, 10)
 FLAGGED = date(2000, 9, 29)
-"""The session on which AAPL lost half its price, no split explains it, and 19 times the usual volume was traded."""
+"""The session on which AAPL lost half its price without a split, at 19 times the usual volume."""
 
 Parameters = Sequence[tuple[str, str]]
 
@@ -41,24 +41,24 @@ class Api:
     session: requests.Session
 
     def get(self, path: str, parameters: Parameters = (), **headers: str) -> requests.Response:
-        """The answer to a request; `if_none_match` is the header If-None-Match."""
+        """Send a request; `if_none_match` is the header If-None-Match."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return self.session.get(self.url + path, params=list(parameters), headers=named, timeout=60)
 
     def rows(self, table: str, *parameters: tuple[str, str]) -> list[dict[str, Any]]:
-        """The rows of a table that these parameters ask for."""
+        """Request the rows of a table."""
         response = self.get(f"{TABLES}/{table}", parameters)
         assert response.status_code == 200, response.text
         data: list[dict[str, Any]] = response.json()["data"]
         return data
 
     def sql(self, statement: str, **values: object) -> list[tuple[Any, ...]]:
-        """The rows of a question that the API has no part in."""
+        """Query the warehouse directly."""
         with self.warehouse.connect() as connection:
             return [tuple(row) for row in connection.execute(text(statement), values)]
 
     def execute(self, *statements: str) -> None:
-        """Change the warehouse, as the user whom it belongs to."""
+        """Change the warehouse as its owner."""
         with self.warehouse.begin() as connection:
             for statement in statements:
                 connection.exec_driver_sql(statement)
@@ -74,7 +74,7 @@ class Api:
 
 @contextmanager
 def warehouse_to_serve(server: embedded.Server, folder: Path, **changes: Any) -> Iterator[tuple[Engine, Settings]]:
-    """A warehouse of its own and the settings of an API over it, in the environment too; both are gone afterwards."""
+    """Create a warehouse and the settings of an API over it, also in the environment; remove both afterwards."""
     name = f"api_{uuid4().hex}"
     with database(server, name) as warehouse, pytest.MonkeyPatch.context() as environment:
         settings = settings_of(warehouse, folder).model_copy(update={"api_requests_per_minute": 0, **changes})
@@ -100,7 +100,7 @@ def serving(server: embedded.Server, folder: Path, **changes: Any) -> Iterator[A
 
 @contextmanager
 def environment_of(settings: Settings) -> Iterator[None]:
-    """The environment that Dagster's storage reads; it would use the checkout's own database without."""
+    """Set the environment of Dagster's storage, which would otherwise use the checkout's own database."""
     assert settings.database_url is not None
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DATABASE_URL", settings.database_url.get_secret_value())
@@ -109,7 +109,7 @@ def environment_of(settings: Settings) -> Iterator[None]:
 
 
 def load_autumn(warehouse: Engine) -> None:
-    """Three stocks' 66 bars of the autumn of 2000, with odd ones of AAPL, and splits and dividends."""
+    """Load three stocks' 66 bars of the autumn of 2000, with flagged ones of AAPL, and splits and dividends."""
     track(warehouse, [AAPL, IBM, MSFT], first=FIRST, last=LAST)
     add_splits(warehouse, [("AAPL", date(2000, 6, 21), 1, 2), ("AAPL", date(2005, 2, 28), 1, 2)])
     add_dividends(warehouse, [("IBM", date(2000, 8, 8), 0.13, "CD"), ("IBM", date(2000, 11, 8), 0.13, "CD")])
@@ -118,14 +118,14 @@ def load_autumn(warehouse: Engine) -> None:
 
 
 def until_served(api: Api, table: str) -> None:
-    """Wait until a table that was just made is known, which takes a second at most."""
+    """Wait until a new table is in the API's catalog, which takes a second at most."""
     end = time.monotonic() + 20
     while api.get(f"{TABLES}/{table}").status_code != 200:
         assert time.monotonic() < end, f"{table} is not served"
 
 
 def problem(response: requests.Response, status: int) -> dict[str, Any]:
-    """What an answer says is wrong; it is of this status and in the form of a problem."""
+    """Check that the response is a problem of this status, and return it."""
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"
     body: dict[str, Any] = response.json()
@@ -134,5 +134,5 @@ def problem(response: requests.Response, status: int) -> dict[str, Any]:
 
 
 def faults(response: requests.Response) -> list[str]:
-    """The parameters that an answer with 400 says are wrong."""
+    """Return the parameters that a response with 400 names as wrong."""
     return [fault["parameter"] for fault in problem(response, 400)["errors"]]

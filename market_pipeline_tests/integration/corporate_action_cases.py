@@ -38,7 +38,7 @@ def refresh_once(
 ) -> RefreshResult:
     with client_of(vendor) as client:
         pipeline = Pipeline(client, warehouse, 1, lambda _outcome: None)
-        ask = client.splits if actions is SPLITS else client.dividends
+        ask = client.fetch_splits if actions is SPLITS else client.fetch_dividends
         return refresh_actions(pipeline, actions, ask, run_id=run, now=at)[1]
 
 

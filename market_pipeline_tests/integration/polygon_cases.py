@@ -1,4 +1,4 @@
-"""What the tests of the client share: a symbol's recorded bars, the vendor's wording, and clients in a hurry."""
+"""Fixtures of the client's tests: recorded bars, responses in the vendor's form, clients with short waits."""
 
 from datetime import date
 from typing import Any
@@ -10,7 +10,7 @@ from market_pipeline.core.symbols import Symbol
 from market_pipeline.polygon import vendor_errors
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.http import RetryPolicy
-from market_pipeline.polygon.rate_limit import LocalLimiter
+from market_pipeline.polygon.limiter import LocalLimiter
 from market_pipeline_tests.scripted_vendor import Reply, ScriptedVendor, scripted_vendor
 
 KEY = "kEy0123456789abcdefTOPSECRET"
@@ -18,7 +18,7 @@ AAPL = Symbol.of("AAPL", "stock")
 BTC = Symbol.of("BTC", "crypto")
 APRIL_1, APRIL_4 = date(2005, 4, 1), date(2005, 4, 4)
 HURRY = RetryPolicy(
-    connect=2, read=2, whole_answer=5, attempts=3, first_wait=0.001, longest_wait=5, rate_limit_wait=0.002
+    connect=2, read=2, whole_response=5, attempts=3, first_wait=0.001, longest_wait=5, rate_limit_wait=0.002
 )
 BARS = [
     {"v": 6.4264639e08, "vw": 1.46, "o": 1.5032, "c": 1.4604, "h": 1.5064, "l": 1.4489, "t": 1112331600000, "n": 82132},
@@ -27,7 +27,7 @@ BARS = [
 
 
 def body(results: Any = None, **fields: Any) -> dict[str, Any]:
-    """A range answer for AAPL as the vendor words it: without results where there are none."""
+    """Build a range response for AAPL as the vendor does: without bars it has no `results`."""
     found = {} if results is None else {"results": results}
     return {"ticker": "AAPL", "adjusted": False, "status": "OK", "request_id": "1", **found, **fields}
 
@@ -39,13 +39,13 @@ def refused(status: int, text: str, **headers: str) -> Reply:
 
 
 def client_of(vendor: ScriptedVendor, **options: Any) -> PolygonClient:
-    options = {"source": "polygon", "limiter": LocalLimiter(10_000), "patience": HURRY, **options}
+    options = {"source": "polygon", "limiter": LocalLimiter(10_000), "retry_policy": HURRY, **options}
     return PolygonClient(vendor.base_url, SecretStr(KEY), **options)
 
 
 def failure(*replies: Reply, **options: Any) -> tuple[vendor_errors.PolygonError, ScriptedVendor]:
-    """The error that asking for AAPL's bars ends with."""
+    """Fetch AAPL's bars and return the error that is raised."""
     with scripted_vendor(*replies) as vendor, client_of(vendor, **options) as client:
         with pytest.raises(vendor_errors.PolygonError) as caught:
-            client.daily_bars(AAPL, APRIL_1, APRIL_4)
+            client.fetch_daily_bars(AAPL, APRIL_1, APRIL_4)
         return caught.value, vendor

@@ -1,4 +1,4 @@
-"""Administrators' endpoints: who may use them, what they do to symbols, and what is kept of it."""
+"""Administrators' endpoints: authorization, changes of symbols and keys, and the audit trail."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -49,12 +49,12 @@ def test_without_a_key_nothing_is_changed(api: str, warehouse: Engine) -> None:
 @pytest.mark.parametrize(
     "key", ["x", "mdw_0123456789ab_" + 64 * "0", "mdw_" + 64 * "0", "é".encode().decode("latin-1")]
 )
-def test_a_key_that_is_none_is_refused(api: str, key: str) -> None:
+def test_a_key_that_is_none_is_rejected(api: str, key: str) -> None:
     response = requests.get(api + SYMBOLS, headers={"X-API-Key": key}, timeout=10)
     assert problem(response) == (401, "Invalid or inactive API key")
 
 
-def test_a_key_with_one_wrong_character_is_refused(api: str, admin: dict[str, str]) -> None:
+def test_a_key_with_one_wrong_character_is_rejected(api: str, admin: dict[str, str]) -> None:
     key = admin["X-API-Key"]
     wrong = key[:-1] + ("0" if key[-1] != "0" else "1")
     assert requests.get(api + SYMBOLS, headers={"X-API-Key": wrong}, timeout=10).status_code == 401
@@ -68,7 +68,7 @@ def test_a_key_for_reading_is_not_one_for_administration(api: str, warehouse: En
     assert active_symbols(warehouse) == []
 
 
-def test_a_revoked_key_and_an_expired_one_are_refused_at_once(api: str, warehouse: Engine) -> None:
+def test_a_revoked_key_and_an_expired_one_are_rejected_at_once(api: str, warehouse: Engine) -> None:
     revoked, expired = (create_key(warehouse, name, Scope.ADMIN, timedelta(days=1)) for name in ("a", "b"))
     ids = [row.id for row in list_keys(warehouse)]
     headers = [{"X-API-Key": key.get_secret_value()} for key in (revoked, expired)]
@@ -130,7 +130,7 @@ def test_a_symbols_stats_are_what_is_stored(api: str, admin: dict[str, str], war
         ({"symbol": "aapl"}, "did you mean AAPL?"),
     ],
 )
-def test_what_is_no_ticker_is_refused_with_the_reason(
+def test_an_invalid_ticker_is_rejected_with_the_reason(
     api: str, admin: dict[str, str], body: dict[str, Any], reason: str
 ) -> None:
     status, detail = problem(requests.post(api + SYMBOLS, json=body, headers=admin, timeout=10))
@@ -141,7 +141,7 @@ def test_what_is_no_ticker_is_refused_with_the_reason(
 @pytest.mark.parametrize(
     "body", [{}, {"symbol": ""}, {"symbol": "A", "asset_class": "bond"}, {"symbol": "A", "x": 1}, []]
 )
-def test_a_body_that_is_wrong_is_refused_with_the_field(api: str, admin: dict[str, str], body: Any) -> None:
+def test_a_body_that_is_wrong_is_rejected_with_the_field(api: str, admin: dict[str, str], body: Any) -> None:
     response = requests.post(api + SYMBOLS, json=body, headers=admin, timeout=10)
     assert problem(response)[0] == 422
     assert response.json()["errors"][0]["parameter"]
@@ -208,7 +208,7 @@ def test_keys_are_made_listed_and_revoked_on_the_command_line(
     assert "there is no key 'nosuch'" in capsys.readouterr().err
 
 
-def test_keys_are_made_listed_refused_and_accepted_again_over_http(
+def test_keys_are_made_listed_rejected_and_accepted_again_over_http(
     api: str, admin: dict[str, str], warehouse: Engine
 ) -> None:
     made = requests.post(api + KEYS, json={"name": "night shift", "scope": "admin"}, headers=admin, timeout=10)
@@ -240,7 +240,7 @@ def test_keys_are_made_listed_refused_and_accepted_again_over_http(
     assert (entry["endpoint"], entry["method"], entry["status_code"]) == (SYMBOLS, "GET", 200)
 
 
-def test_a_key_does_not_refuse_itself(api: str, admin: dict[str, str]) -> None:
+def test_a_key_does_not_reject_itself(api: str, admin: dict[str, str]) -> None:
     [mine] = requests.get(api + KEYS, headers=admin, timeout=10).json()
     one = f"{api}{KEYS}/{mine['id']}"
     for response in (
@@ -252,7 +252,7 @@ def test_a_key_does_not_refuse_itself(api: str, admin: dict[str, str]) -> None:
     assert requests.get(api + SYMBOLS, headers=admin, timeout=10).status_code == 200
 
 
-def test_a_key_is_for_reading_unless_more_is_asked_for(api: str, admin: dict[str, str]) -> None:
+def test_a_key_is_for_reading_unless_more_is_requested(api: str, admin: dict[str, str]) -> None:
     made = requests.post(api + KEYS, json={"name": "notebook", "days": 30}, headers=admin, timeout=10).json()
     assert (made["scope"], made["active"], made["request_count"]) == ("read", True, 0)
     assert made["expires_at"] > made["created_at"]
@@ -288,7 +288,7 @@ def test_no_name_in_a_path_does_harm_and_its_request_is_recorded(
         assert (line.endpoint, line.status_code) == (path, status)
 
 
-def test_a_text_that_is_none_is_refused(api: str, admin: dict[str, str]) -> None:
+def test_a_text_that_is_none_is_rejected(api: str, admin: dict[str, str]) -> None:
     body = b'{"symbols": ["\\ud800"], "start": "2024-01-01", "end": "2024-01-31"}'
     headers = {**admin, "Content-Type": "application/json"}
     response = requests.post(f"{api}/api/v1/admin/backfills", data=body, headers=headers, timeout=10)
@@ -365,7 +365,7 @@ def test_the_same_backfill_is_started_once_and_no_more_than_a_number_of_others(
     assert (cancelled.status_code, again.status_code) == (202, 429)  # it is being cancelled still
 
 
-def test_a_client_that_asks_too_often_is_told_how_long_to_wait(settings: Settings, environment: dict[str, str]) -> None:
+def test_a_client_above_the_rate_limit_gets_the_wait(settings: Settings, environment: dict[str, str]) -> None:
     with running_api(settings.model_copy(update={"api_requests_per_minute": 3})) as url:
         answers = [requests.get(f"{url}/api/v1/links", timeout=10) for _ in range(5)]  # a minute begins with the first
         assert requests.get(f"{url}/metrics", timeout=10).status_code == 200

@@ -1,4 +1,4 @@
-"""Clients that take much and give little: each is dropped within its limits, and the others notice nothing."""
+"""Clients that hold connections or memory: each is dropped at its limits, without effect on the others."""
 
 import gzip
 import re
@@ -27,12 +27,12 @@ SYMBOLS = "/api/v1/admin/symbols"
 MANY = "/api/v1/tables/many"
 HEAD = b"GET /api/v1/links HTTP/1.1\r\nHost: here\r\n"
 SOON = 1.0
-"""Seconds, in place of the ten or thirty that clients are really given."""
+"""Seconds, in place of the real limits of ten or thirty."""
 
 
 @pytest.fixture(scope="module")
 def api(server: embedded.Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    """An API that is short of patience, over a table of 60 MB."""
+    """An API with short time limits, over a table of 60 MB."""
     with pytest.MonkeyPatch.context() as patch:
         for module, name in (
             (http_protocol, "HEAD_SECONDS"), (http_protocol, "SEND_SECONDS"), (http_protocol, "LINGER_SECONDS"),
@@ -61,7 +61,7 @@ def door(api: Api, address: str = "127.0.0.1") -> socket.socket:
 
 
 def said(connection: socket.socket) -> bytes:
-    """All that comes until the other side closes."""
+    """Return all bytes until the other side closes."""
     parts: list[bytes] = []
     while True:
         try:
@@ -74,7 +74,7 @@ def said(connection: socket.socket) -> bytes:
 
 
 def answered(api: Api, request: bytes) -> bytes:
-    """Response to these bytes until the connection is closed."""
+    """Return the response to these bytes until the connection is closed."""
     with closing(door(api)) as connection:
         connection.sendall(request)
         return said(connection)
@@ -141,7 +141,7 @@ def test_an_endless_header_costs_neither_memory_nor_the_others_time(api: Api) ->
 
 
 def slowest(api: Api) -> float:
-    """Of 30 requests one after the other, the seconds of the slowest but one."""
+    """Return the seconds of the second slowest of 30 requests in a row."""
     took = []
     for _ in range(30):
         begun = time.perf_counter()
@@ -151,7 +151,7 @@ def slowest(api: Api) -> float:
 
 
 def test_a_header_that_does_not_end_is_ended(api: Api) -> None:
-    """A byte at a time, all at once and then nothing, nothing at all, line feeds: of each some."""
+    """Headers sent a byte at a time, partly and then nothing, not at all, or as line feeds: some of each."""
     with ExitStack() as stack:
         silent, stuck, slow, feeding = ([stack.enter_context(closing(door(api))) for _ in range(10)] for _ in range(4))
         begun = time.monotonic()
@@ -181,7 +181,7 @@ def test_a_header_that_does_not_end_is_ended(api: Api) -> None:
 
 
 def test_a_body_is_not_read_before_the_key_is_known(api: Api, admin: dict[str, str]) -> None:
-    """However it is announced, and though the client goes on sending, it gets its response."""
+    """The client gets its response, however the body is announced, even if it goes on sending."""
     sized = b"POST %s HTTP/1.1\r\nHost: here\r\nContent-Length: 500000000\r\n%s\r\n"
     chunked = b"POST %s HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n%s\r\n"
     key = b"X-API-Key: %s\r\n" % admin["X-API-Key"].encode()
@@ -245,7 +245,7 @@ def test_requests_sent_ahead_are_answered_in_their_order_up_to_a_number(api: Api
 
 
 def test_who_opens_connections_without_end_loses_them_to_the_others(api: Api) -> None:
-    """Sixty are the most here; another address still gets in, and the one that holds most loses its oldest."""
+    """Sixty is the maximum here; another address can connect, and the one with most connections loses its oldest."""
     with ExitStack() as stack:
         idle = [stack.enter_context(closing(door(api))) for _ in range(80)]
         other = stack.enter_context(closing(door(api, "127.0.0.2")))
@@ -264,7 +264,7 @@ def test_a_websocket_and_another_protocol_are_answered_as_http(api: Api) -> None
 
 
 def test_downloads_that_nobody_reads_end_and_the_others_wait_for_their_place(api: Api) -> None:
-    """More of them than there are places, from several addresses; and one that reads, which is served after them."""
+    """More downloads than slots, from several addresses; a client that reads is served after them."""
     asked = f"GET {MANY}?limit=60000 HTTP/1.1\r\nHost: here\r\n\r\n".encode()
     with ExitStack() as stack:
         unread = [stack.enter_context(closing(door(api, f"127.0.0.{2 + n}"))) for n in range(DOWNLOADS + 2)]
@@ -306,7 +306,7 @@ def held_for(api: Api, clients: Sequence[socket.socket]) -> list[object]:
 
 
 def test_a_client_that_leaves_takes_its_query_with_it(api: Api) -> None:
-    """One that is streamed, and one whose rows take long to find."""
+    """One query that is streamed, and one whose rows take long to find."""
     asked = "/api/v1/tables/slow?limit=5&order=none.desc", f"{MANY}?limit=60000&order=long.desc"
     for path in asked:
         with closing(door(api)) as connection:
@@ -317,7 +317,7 @@ def test_a_client_that_leaves_takes_its_query_with_it(api: Api) -> None:
 
 
 def streams(api: Api) -> int:
-    """Number of the API's statements that run on the two large tables."""
+    """Return the number of the API's running statements on the two large tables."""
     [(number,)] = api.sql(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state <> 'idle' "
         "AND application_name = 'market_pipeline_api' AND (query LIKE '%many%' OR query LIKE '%slow%')"
@@ -326,7 +326,7 @@ def streams(api: Api) -> int:
 
 
 def eventually(condition: Callable[[], bool], seconds: float = 20) -> bool:
-    """True if something comes true in time."""
+    """Return True if the condition becomes true in time."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if condition():
@@ -335,8 +335,8 @@ def eventually(condition: Callable[[], bool], seconds: float = 20) -> bool:
     return False
 
 
-def test_the_host_that_is_asked_for_has_no_say(api: Api) -> None:
-    """Neither in the next page's address nor in a problem."""
+def test_the_host_that_is_requested_has_no_say(api: Api) -> None:
+    """The header Host is neither in the next page's URL nor in a problem."""
     add_symbols(api.warehouse, [IBM, MSFT])
     shown = api.get("/api/v1/tables/tracked_symbols", [("limit", "1")], host="evil.example").json()
     assert shown["next"].startswith("/api/v1/tables/tracked_symbols?")

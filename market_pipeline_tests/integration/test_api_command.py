@@ -1,4 +1,4 @@
-"""`market-pipeline api` as it is typed: what it prints, what it refuses, how it stops."""
+"""The command `market-pipeline api`: its output, its errors, and its end."""
 
 import signal
 import socket

@@ -1,4 +1,4 @@
-"""Hostile requests: whatever is put wherever, it is answered or refused, and nothing is executed, changed or shown."""
+"""Hostile requests: each is served or rejected, and nothing is executed, changed or disclosed."""
 
 import asyncio
 import csv
@@ -29,7 +29,7 @@ SPECIAL = [
     "\r\n", "E'\\x27'", "U&'\\0027'", "\uff07", "\u02bc", "\ufeff", "\u202e", "NULL", "NaN", "{", "}", ",", "(",
     '"a",b', "😀",
 ]  # fmt: skip
-"""What has a meaning in SQL, in lists and files, or to placeholders."""
+"""Text with a meaning in SQL, in lists, in files or in placeholders."""
 
 INJECTIONS = [
     "'; DROP TABLE public.canary; --", "`); drop table public.canary; --", '"; DROP TABLE public.canary; --',
@@ -88,7 +88,7 @@ MANY = settings(max_examples=200, suppress_health_check=[HealthCheck.function_sc
 
 @pytest.fixture(scope="module")
 def api(server: embedded.Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    """An API over the autumn's bars, with a table beside them that nobody is to see or to change."""
+    """An API over the autumn's bars, with another table that no request may read or change."""
     with serving(server, tmp_path_factory.mktemp("api")) as api:
         load_autumn(api.warehouse)
         create_key(api.warehouse, SECRET, Scope.ADMIN)
@@ -102,14 +102,14 @@ def api(server: embedded.Server, tmp_path_factory: pytest.TempPathFactory) -> It
 
 @pytest.fixture(autouse=True)
 def _nothing_changed(api: Api) -> Iterator[None]:
-    """Whatever a test asked, the warehouse is what it was."""
+    """Check after each test that the warehouse is unchanged."""
     before = state(api)
     yield
     assert state(api) == before
 
 
 def state(api: Api) -> list[tuple[Any, ...]]:
-    """What there is, and how much of it."""
+    """Return the tables with their numbers of rows."""
     return api.sql(
         "SELECT (SELECT array_agg(secret) FROM public.canary), (SELECT count(*) FROM market_data), "
         "(SELECT count(*) FROM splits), (SELECT count(*) FROM access.api_keys), (SELECT count(*) FROM pg_class), "
@@ -118,7 +118,7 @@ def state(api: Api) -> list[tuple[Any, ...]]:
 
 
 def send(api: Api, target: str, **headers: str) -> http.client.HTTPResponse:
-    """The answer to a request for exactly this target: other clients put paths in order before they send them."""
+    """Return the response for exactly this target; other clients normalize paths before they send them."""
     address = urlsplit(api.url)
     connection = http.client.HTTPConnection(str(address.hostname), address.port or 80, timeout=30)
     connection.request("GET", target, headers=headers)
@@ -126,7 +126,7 @@ def send(api: Api, target: str, **headers: str) -> http.client.HTTPResponse:
 
 
 def assert_answered_or_refused(api: Api, target: str, **headers: str) -> int:
-    """Make sure that the answer is one, or a problem, and nothing that nobody may see; its status."""
+    """Check that the response is rows or a problem and discloses nothing; return its status."""
     response = send(api, target, **headers)
     body = response.read()
     assert 200 <= response.status < 500, (target, response.status, body)
@@ -191,7 +191,7 @@ def test_many_conditions_are_answered_like_few(api: Api) -> None:
 
 @pytest.mark.parametrize("kind", ["json", "csv"])
 def test_what_is_special_in_sql_is_a_text_like_any_other(api: Api, kind: str) -> None:
-    """A value is found again as it was stored, in the formats that travel with and without placeholders.
+    """A value is returned as it was stored, in formats read with and without placeholders.
 
     In CSV an apostrophe keeps a spreadsheet from computing it.
     """
@@ -214,7 +214,7 @@ def test_no_header_does_harm(api: Api, name: str) -> None:
 
 @pytest.fixture
 def reading(api: Api) -> Iterator[psycopg.Connection]:
-    """A connection like the API's, as far from read-only as it can make itself."""
+    """A connection like the API's, with the read-only settings undone as far as its role can."""
     assert api.settings.database_url is not None
     url = api.settings.database_url.get_secret_value()
     with psycopg.connect(url, options=f"-c role={READER}", autocommit=True) as connection:
@@ -267,7 +267,7 @@ def test_the_apis_connections_are_of_the_reading_role_and_read_only(api: Api) ->
         "DO $$ BEGIN LOCK TABLE market_data; END $$",
     ],
 )
-def test_postgresql_refuses_the_role_all_that_is_not_reading(reading: psycopg.Connection, statement: str) -> None:
+def test_postgresql_rejects_the_role_all_that_is_not_reading(reading: psycopg.Connection, statement: str) -> None:
     for again in ("SELECT", "RESET ROLE"):  # which leads back to the role, not to the user behind it
         reading.execute(again)
         with pytest.raises(errors.InsufficientPrivilege):

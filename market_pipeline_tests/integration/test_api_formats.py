@@ -1,4 +1,4 @@
-"""The formats of an answer: the same values in each, whole or streamed, and what HTTP lets a client save."""
+"""Formats of a response: the same values in each, complete or streamed; ETags and compression."""
 
 import csv
 import gzip
@@ -19,12 +19,12 @@ import pytest
 import requests
 from pyarrow import parquet
 
-from market_pipeline.api.generated.formats import MEDIA_TYPES, Format
-from market_pipeline.api.generated.responses import WHOLE
+from market_pipeline.api.generated.formats import MEDIA_TYPES, ResponseFormat
+from market_pipeline.api.generated.responses import MAX_COMPLETE_ROWS
 from market_pipeline.warehouse import embedded
 from market_pipeline_tests.integration.api_cases import TABLES, Api, problem, serving, until_served, warehouse_to_serve
 
-FORMATS = pytest.mark.parametrize("kind", list(Format))
+FORMATS = pytest.mark.parametrize("kind", list(ResponseFormat))
 ODD = f"{TABLES}/odd"
 MANY = f"{TABLES}/many"
 ROWS = 100_000
@@ -64,34 +64,34 @@ FROM generate_series(1, {ROWS}) AS number
 
 @pytest.fixture(scope="module")
 def api(server: embedded.Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    """An API over a table of odd values and one of many rows."""
+    """An API over a table of unusual values and one of many rows."""
     with serving(server, tmp_path_factory.mktemp("api")) as api:
         api.execute(CREATE_ODD, *CREATE_MANY)
         api.insert("analytics.odd", ODD_ROWS)
         yield api
 
 
-def rows_of(kind: Format, content: bytes) -> list[dict[str, Any]]:
-    """The rows of an answer, in the types that its format has."""
-    readers: Mapping[Format, Callable[[bytes], list[dict[str, Any]]]] = {
+def rows_of(kind: ResponseFormat, content: bytes) -> list[dict[str, Any]]:
+    """Return the rows of a response, in the types of its format."""
+    readers: Mapping[ResponseFormat, Callable[[bytes], list[dict[str, Any]]]] = {
         # Which Python would read as the number 0, without a sign.
-        Format.JSON: lambda content: json.loads(content, parse_int=lambda text: -0.0 if text == "-0" else int(text))[
-            "data"
-        ],
-        Format.CSV: lambda content: list(csv.DictReader(io.StringIO(content.decode(), newline=""))),
-        Format.ARROW: lambda content: pa.ipc.open_stream(content).read_all().to_pylist(),
-        Format.PARQUET: lambda content: parquet.read_table(io.BytesIO(content)).to_pylist(),
+        ResponseFormat.JSON: lambda content: json.loads(
+            content, parse_int=lambda text: -0.0 if text == "-0" else int(text)
+        )["data"],
+        ResponseFormat.CSV: lambda content: list(csv.DictReader(io.StringIO(content.decode(), newline=""))),
+        ResponseFormat.ARROW: lambda content: pa.ipc.open_stream(content).read_all().to_pylist(),
+        ResponseFormat.PARQUET: lambda content: parquet.read_table(io.BytesIO(content)).to_pylist(),
     }
     return readers[kind](content)
 
 
 def exactly(row: Sequence[Any]) -> tuple[Any, ...]:
-    """A row to compare bit for bit: not even -0.0 and 0.0 are equal."""
+    """Convert a row for a comparison in which even -0.0 and 0.0 differ."""
     return tuple(value.hex() if isinstance(value, float) else value for value in row)
 
 
 def from_json(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    """A row of JSON in the types of the table, but for `payload`, which is a value in it and not a text."""
+    """Convert a row of JSON to the table's types, except `payload`, which is a value and not text."""
     types: Mapping[str, Callable[[Any], Any]] = {
         "day": date.fromisoformat, "at": datetime.fromisoformat, "price": float,
     }  # fmt: skip
@@ -101,16 +101,18 @@ def from_json(row: Mapping[str, Any]) -> tuple[Any, ...]:
 # --- the values
 
 
-@pytest.mark.parametrize("kind", [Format.ARROW, Format.PARQUET])
-def test_typed_formats_hold_exactly_what_the_table_holds(api: Api, kind: Format) -> None:
+@pytest.mark.parametrize("kind", [ResponseFormat.ARROW, ResponseFormat.PARQUET])
+def test_typed_formats_hold_exactly_what_the_table_holds(api: Api, kind: ResponseFormat) -> None:
     found = rows_of(kind, api.get(ODD, [("format", kind)]).content)
     assert [exactly(tuple(row.values())) for row in found] == [exactly(row) for row in ODD_ROWS]
 
 
-@pytest.mark.parametrize("kind", [Format.ARROW, Format.PARQUET])
-def test_typed_formats_have_the_tables_types(api: Api, kind: Format) -> None:
+@pytest.mark.parametrize("kind", [ResponseFormat.ARROW, ResponseFormat.PARQUET])
+def test_typed_formats_have_the_tables_types(api: Api, kind: ResponseFormat) -> None:
     content = api.get(ODD, [("format", kind), ("id", "eq.-1")]).content  # which even an answer without rows has
-    schema = pa.ipc.open_stream(content).schema if kind is Format.ARROW else parquet.read_schema(io.BytesIO(content))
+    schema = (
+        pa.ipc.open_stream(content).schema if kind is ResponseFormat.ARROW else parquet.read_schema(io.BytesIO(content))
+    )
     assert {field.name: str(field.type).replace("element:", "item:") for field in schema} == {
         "id": "int32", "words": "string", "price": "double", "trades": "int64", "day": "date32[day]",
         "at": "timestamp[us, tz=UTC]", "good": "bool", "flags": "list<item: string>", "payload": "string",
@@ -118,13 +120,13 @@ def test_typed_formats_have_the_tables_types(api: Api, kind: Format) -> None:
     assert [field.name for field in schema if not field.nullable] == ["id"]
 
 
-@pytest.mark.parametrize("kind", [Format.CSV, Format.ARROW, Format.PARQUET])
-def test_pandas_reads_it_in_one_line(api: Api, kind: Format) -> None:
+@pytest.mark.parametrize("kind", [ResponseFormat.CSV, ResponseFormat.ARROW, ResponseFormat.PARQUET])
+def test_pandas_reads_it_in_one_line(api: Api, kind: ResponseFormat) -> None:
     address = f"{api.url}{ODD}?id=in.(1,3)&select=id,words,price,day,at&format={kind}"
     match kind:
-        case Format.CSV:
+        case ResponseFormat.CSV:
             frame = pd.read_csv(address)
-        case Format.ARROW:
+        case ResponseFormat.ARROW:
             frame = pa.ipc.open_stream(requests.get(address, timeout=30).content).read_pandas()
         case _:
             frame = pd.read_parquet(address)
@@ -133,7 +135,7 @@ def test_pandas_reads_it_in_one_line(api: Api, kind: Format) -> None:
 
 
 def test_json_holds_exactly_what_the_table_holds(api: Api) -> None:
-    found = [from_json(row) for row in rows_of(Format.JSON, api.get(ODD).content)]
+    found = [from_json(row) for row in rows_of(ResponseFormat.JSON, api.get(ODD).content)]
     assert [exactly(row[:-1]) for row in found] == [exactly(row[:-1]) for row in ODD_ROWS]
     payloads = [None if row[-1] is None else json.loads(row[-1]) for row in ODD_ROWS]
     assert [row[-1] for row in found] == payloads
@@ -141,7 +143,7 @@ def test_json_holds_exactly_what_the_table_holds(api: Api) -> None:
 
 def test_csv_holds_exactly_what_the_table_holds_with_lists_as_json(api: Api) -> None:
     rows = ODD_ROWS[:8]  # the next has a text that is longer than Python's reader takes
-    found = rows_of(Format.CSV, api.get(ODD, [("format", "csv"), ("id", "lte.8")]).content)
+    found = rows_of(ResponseFormat.CSV, api.get(ODD, [("format", "csv"), ("id", "lte.8")]).content)
     for row, (number, words, price, trades, day, at, good, flags, payload) in zip(found, rows, strict=True):
         assert (row["id"], row["words"], row["payload"]) == (str(number), words or "", payload or "")
         assert row["price"] == "" if price is None else float(row["price"]).hex() == price.hex()
@@ -177,7 +179,7 @@ def test_csv_holds_no_text_that_a_spreadsheet_would_compute_and_every_number_as_
         assert [row["words"] for row in told] == [row["short"] for row in told] == list(texts.values())
         assert [json.loads(row["list"]) for row in told] == [[text] for text in texts]
         assert {(row["less"], row["lesser"], row["least"]) for row in told} == {("-1.5", "-2.25", "-3")}
-    for kind in (Format.ARROW, Format.PARQUET, Format.JSON):  # which have types
+    for kind in (ResponseFormat.ARROW, ResponseFormat.PARQUET, ResponseFormat.JSON):  # which have types
         content = api.get(f"{TABLES}/formulas", [("order", "key"), ("format", kind)]).content
         assert [row["words"] for row in rows_of(kind, content)] == list(texts)
 
@@ -187,28 +189,28 @@ def test_csv_says_that_it_is_utf_8(api: Api) -> None:
 
 
 @pytest.mark.parametrize("column", ["words", "price", "day", "flags", "good"])
-@pytest.mark.parametrize("kind", [Format.JSON, Format.ARROW, Format.PARQUET])
-def test_a_single_column_has_all_its_rows_those_with_null_too(api: Api, kind: Format, column: str) -> None:
+@pytest.mark.parametrize("kind", [ResponseFormat.JSON, ResponseFormat.ARROW, ResponseFormat.PARQUET])
+def test_a_single_column_has_all_its_rows_those_with_null_too(api: Api, kind: ResponseFormat, column: str) -> None:
     found = rows_of(kind, api.get(ODD, [("format", kind), ("select", column), ("order", "id")]).content)
     assert [row[column] is None for row in found] == [row[0] == 3 for row in ODD_ROWS]
 
 
-@pytest.mark.parametrize("kind", [Format.ARROW, Format.PARQUET])
-def test_numbers_that_are_none_are_told_from_null(api: Api, kind: Format) -> None:
+@pytest.mark.parametrize("kind", [ResponseFormat.ARROW, ResponseFormat.PARQUET])
+def test_numbers_that_are_none_are_told_from_null(api: Api, kind: ResponseFormat) -> None:
     api.execute("CREATE TABLE analytics.not_finite (id int PRIMARY KEY, price float)")
     try:
         api.insert("analytics.not_finite", enumerate([float("nan"), float("inf"), float("-inf"), None]))
         until_served(api, "not_finite")
         found = rows_of(kind, api.get(f"{TABLES}/not_finite", [("format", kind)]).content)
         assert [str(row["price"]) for row in found] == ["nan", "inf", "-inf", "None"]
-        as_json = rows_of(Format.JSON, api.get(f"{TABLES}/not_finite").content)
+        as_json = rows_of(ResponseFormat.JSON, api.get(f"{TABLES}/not_finite").content)
         assert [row["price"] for row in as_json] == ["NaN", "Infinity", "-Infinity", None]
     finally:
         api.execute("DROP TABLE analytics.not_finite")
 
 
 @FORMATS
-def test_no_rows_are_an_answer_too(api: Api, kind: Format) -> None:
+def test_no_rows_are_a_response_too(api: Api, kind: ResponseFormat) -> None:
     response = api.get(ODD, [("format", kind), ("id", "eq.-1")])
     assert (response.status_code, rows_of(kind, response.content)) == (200, [])
 
@@ -219,24 +221,24 @@ def test_no_rows_are_an_answer_too(api: Api, kind: Format) -> None:
 @pytest.mark.parametrize(
     ("accept", "kind"),
     [
-        ("", Format.JSON),
-        ("*/*", Format.JSON),
-        ("application/json", Format.JSON),
-        ("application/*", Format.JSON),
-        ("text/csv", Format.CSV),
-        ("text/*", Format.CSV),
-        ("TEXT/CSV; charset=utf-8", Format.CSV),
-        ("application/vnd.apache.arrow.stream", Format.ARROW),
-        ("application/vnd.apache.parquet", Format.PARQUET),
-        ("application/json;q=0.5, text/csv", Format.CSV),
-        ("application/json;q=0.5,text/csv;q=0.4,*/*;q=0.1", Format.JSON),
-        ("text/html, application/xhtml+xml, application/xml;q=0.9, */*;q=0.8", Format.JSON),
-        ("image/png, application/vnd.apache.parquet;q=0.001", Format.PARQUET),
-        ("application/json;q=0, text/csv", Format.CSV),
-        ("application/json;q=many, text/csv;q=0.1", Format.CSV),
+        ("", ResponseFormat.JSON),
+        ("*/*", ResponseFormat.JSON),
+        ("application/json", ResponseFormat.JSON),
+        ("application/*", ResponseFormat.JSON),
+        ("text/csv", ResponseFormat.CSV),
+        ("text/*", ResponseFormat.CSV),
+        ("TEXT/CSV; charset=utf-8", ResponseFormat.CSV),
+        ("application/vnd.apache.arrow.stream", ResponseFormat.ARROW),
+        ("application/vnd.apache.parquet", ResponseFormat.PARQUET),
+        ("application/json;q=0.5, text/csv", ResponseFormat.CSV),
+        ("application/json;q=0.5,text/csv;q=0.4,*/*;q=0.1", ResponseFormat.JSON),
+        ("text/html, application/xhtml+xml, application/xml;q=0.9, */*;q=0.8", ResponseFormat.JSON),
+        ("image/png, application/vnd.apache.parquet;q=0.001", ResponseFormat.PARQUET),
+        ("application/json;q=0, text/csv", ResponseFormat.CSV),
+        ("application/json;q=many, text/csv;q=0.1", ResponseFormat.CSV),
     ],
 )
-def test_the_format_is_the_one_accepted_best(api: Api, accept: str, kind: Format) -> None:
+def test_the_format_is_the_one_accepted_best(api: Api, accept: str, kind: ResponseFormat) -> None:
     response = api.get(ODD, [("limit", "1")], accept=accept)
     assert response.headers["content-type"].partition(";")[0] == MEDIA_TYPES[kind]
     assert "Accept" in response.headers["vary"]
@@ -244,7 +246,7 @@ def test_the_format_is_the_one_accepted_best(api: Api, accept: str, kind: Format
 
 
 @FORMATS
-def test_a_format_that_is_named_is_taken_whatever_is_accepted(api: Api, kind: Format) -> None:
+def test_a_format_that_is_named_is_taken_whatever_is_accepted(api: Api, kind: ResponseFormat) -> None:
     response = api.get(ODD, [("limit", "1"), ("format", kind)], accept="image/png")
     assert response.headers["content-type"].partition(";")[0] == MEDIA_TYPES[kind]
 
@@ -252,13 +254,13 @@ def test_a_format_that_is_named_is_taken_whatever_is_accepted(api: Api, kind: Fo
 @pytest.mark.parametrize(
     "accept", ["image/png", "application/json;q=0", "text/html", "nonsense", ";;,", "text/csv;q=x"]
 )
-def test_where_nothing_accepted_can_be_had_the_formats_are_told(api: Api, accept: str) -> None:
+def test_without_an_accepted_format_the_available_ones_are_named(api: Api, accept: str) -> None:
     told = problem(api.get(ODD, accept=accept), 406)["detail"]
     assert all(media_type in told for media_type in MEDIA_TYPES.values())
 
 
 @pytest.mark.parametrize("named", ["xml", "JSON", "", "csv,json"])
-def test_a_format_that_there_is_not_is_refused(api: Api, named: str) -> None:
+def test_a_format_that_there_is_not_is_rejected(api: Api, named: str) -> None:
     assert "json, csv, arrow, parquet" in problem(api.get(ODD, [("format", named)]), 400)["detail"]
 
 
@@ -266,8 +268,8 @@ def test_a_format_that_there_is_not_is_refused(api: Api, named: str) -> None:
 
 
 @FORMATS
-@pytest.mark.parametrize("rows", [WHOLE + 1, 2 * WHOLE])
-def test_many_rows_are_streamed_and_whole(api: Api, kind: Format, rows: int) -> None:
+@pytest.mark.parametrize("rows", [MAX_COMPLETE_ROWS + 1, 2 * MAX_COMPLETE_ROWS])
+def test_many_rows_are_streamed_and_whole(api: Api, kind: ResponseFormat, rows: int) -> None:
     response = api.get(MANY, [("format", kind), ("limit", str(rows))], accept_encoding="identity")
     assert response.headers["transfer-encoding"] == "chunked"
     assert "etag" not in response.headers
@@ -279,26 +281,31 @@ def test_many_rows_are_streamed_and_whole(api: Api, kind: Format, rows: int) -> 
 
 
 @FORMATS
-def test_streamed_rows_are_those_of_pages_that_are_made_whole(api: Api, kind: Format) -> None:
-    asked = [("format", kind), ("order", "day.desc"), ("id", f"lte.{WHOLE + 50}")]
-    streamed = rows_of(kind, api.get(MANY, [*asked, ("limit", str(WHOLE + 1))]).content)
-    first = api.get(MANY, [*asked, ("limit", str(WHOLE))])
+def test_streamed_rows_are_those_of_pages_that_are_made_whole(api: Api, kind: ResponseFormat) -> None:
+    asked = [("format", kind), ("order", "day.desc"), ("id", f"lte.{MAX_COMPLETE_ROWS + 50}")]
+    streamed = rows_of(kind, api.get(MANY, [*asked, ("limit", str(MAX_COMPLETE_ROWS + 1))]).content)
+    first = api.get(MANY, [*asked, ("limit", str(MAX_COMPLETE_ROWS))])
     second = api.get(first.links["next"]["url"]).content
-    assert streamed == [*rows_of(kind, first.content), *rows_of(kind, second)][: WHOLE + 1]
+    assert streamed == [*rows_of(kind, first.content), *rows_of(kind, second)][: MAX_COMPLETE_ROWS + 1]
 
 
-def test_a_streamed_answer_in_json_has_the_same_frame_as_another(api: Api) -> None:
-    asked = [("limit", str(ROWS)), ("select", "id"), ("id", f"lte.{WHOLE}")]
+def test_a_streamed_response_in_json_has_the_same_frame_as_another(api: Api) -> None:
+    asked = [("limit", str(ROWS)), ("select", "id"), ("id", f"lte.{MAX_COMPLETE_ROWS}")]
     few = api.get(MANY, asked).json()
-    assert (few["count"], few["truncated"], few["next"], len(few["data"])) == (WHOLE, False, None, WHOLE)
-    many = api.get(MANY, [("limit", str(WHOLE + 1)), ("select", "id")]).json()
-    assert (many["count"], many["truncated"]) == (WHOLE + 1, True)
-    assert api.get(many["next"]).json()["data"][0] == {"id": WHOLE + 2}
+    assert (few["count"], few["truncated"], few["next"], len(few["data"])) == (
+        MAX_COMPLETE_ROWS,
+        False,
+        None,
+        MAX_COMPLETE_ROWS,
+    )
+    many = api.get(MANY, [("limit", str(MAX_COMPLETE_ROWS + 1)), ("select", "id")]).json()
+    assert (many["count"], many["truncated"]) == (MAX_COMPLETE_ROWS + 1, True)
+    assert api.get(many["next"]).json()["data"][0] == {"id": MAX_COMPLETE_ROWS + 2}
     none = api.get(MANY, [("limit", str(ROWS)), ("id", "eq.0")]).json()
     assert none == {"data": [], "count": 0, "truncated": False, "next": None}
 
 
-def test_more_rows_than_the_cap_are_refused_and_the_cap_is_told(
+def test_more_rows_than_the_maximum_are_rejected_and_the_maximum_is_named(
     server: embedded.Server, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     with serving(server, tmp_path_factory.mktemp("capped"), api_max_rows=3) as capped:
@@ -314,7 +321,7 @@ def test_more_rows_than_the_cap_are_refused_and_the_cap_is_told(
 
 
 @FORMATS
-def test_what_a_client_has_is_not_sent_again_until_a_row_changes(api: Api, kind: Format) -> None:
+def test_what_a_client_has_is_not_sent_again_until_a_row_changes(api: Api, kind: ResponseFormat) -> None:
     asked = [("format", kind), ("id", "lte.7")]
     first = api.get(ODD, asked)
     tag = first.headers["etag"]
@@ -333,8 +340,8 @@ def test_what_a_client_has_is_not_sent_again_until_a_row_changes(api: Api, kind:
 
 
 @FORMATS
-@pytest.mark.parametrize("rows", [WHOLE, WHOLE + 1], ids=["whole", "streamed"])
-def test_what_is_compressed_on_demand_is_the_same(api: Api, kind: Format, rows: int) -> None:
+@pytest.mark.parametrize("rows", [MAX_COMPLETE_ROWS, MAX_COMPLETE_ROWS + 1], ids=["whole", "streamed"])
+def test_what_is_compressed_on_demand_is_the_same(api: Api, kind: ResponseFormat, rows: int) -> None:
     asked = [("format", kind), ("limit", str(rows))]
     plain = api.get(MANY, asked, accept_encoding="identity")
     assert "content-encoding" not in plain.headers
@@ -353,7 +360,7 @@ def test_what_is_compressed_on_demand_is_the_same(api: Api, kind: Format, rows: 
 
 @contextmanager
 def started(server: embedded.Server, folder: Path) -> Iterator[tuple[str, psutil.Process]]:
-    """The command `market-pipeline api` over a table of many rows: its address and its process."""
+    """The command `market-pipeline api` over a table of many rows: its URL and its process."""
     with warehouse_to_serve(server, folder) as (warehouse, _):
         with warehouse.begin() as connection:
             for statement in ("CREATE SCHEMA analytics", *CREATE_MANY):
@@ -367,14 +374,14 @@ def started(server: embedded.Server, folder: Path) -> Iterator[tuple[str, psutil
                 process.terminate()
 
 
-def test_a_long_answer_takes_no_more_memory_than_a_short_one(
+def test_a_long_response_takes_no_more_memory_than_a_short_one(
     server: embedded.Server, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     with started(server, tmp_path_factory.mktemp("memory")) as (url, process):
-        for kind in Format:
-            asked = {"format": kind, "limit": str(WHOLE + 1)}
+        for kind in ResponseFormat:
+            asked = {"format": kind, "limit": str(MAX_COMPLETE_ROWS + 1)}
             assert requests.get(url + MANY, params=asked, timeout=60).status_code == 200
-        for kind in Format:
+        for kind in ResponseFormat:
             before = process.memory_info().rss
             asked = {"format": kind, "limit": str(ROWS)}
             most, size = before, 0

@@ -1,4 +1,4 @@
-"""`/api/v1/historical/{symbol}`: the runbook's answer, as traded or adjusted, now or as it was stored then."""
+"""`/api/v1/historical/{symbol}`: the runbook's response, as traded or adjusted, now or as of an instant."""
 
 import csv
 import io
@@ -33,9 +33,9 @@ from market_pipeline_tests.integration.stored_bars import AAPL, load_frame, reco
 
 QUARTER = date(2005, 1, 3), date(2005, 3, 31)
 SPLIT = date(2005, 2, 28)
-"""The first session that AAPL traded after its split of 2 for 1."""
+"""AAPL's first session after its split of 2 for 1."""
 EX_DATE = date(2005, 2, 8)
-"""The first session that IBM traded without its dividend of 0.18."""
+"""The ex-date of IBM's dividend of 0.18."""
 GOOG = Symbol.of("GOOG", "stock")
 RUNBOOK = {
     "time", "symbol", "open", "high", "low", "close", "volume", "source", "validated", "quality_score",
@@ -46,7 +46,7 @@ PRICES = ("open", "high", "low", "close", "volume")
 
 @pytest.fixture(scope="module")
 def traded(server: embedded.Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    """An API over the autumn's bars, before any mart was made."""
+    """An API over the autumn's bars, before any mart is built."""
     with serving(server, tmp_path_factory.mktemp("traded")) as api:
         load_autumn(api.warehouse)
         yield api
@@ -54,7 +54,7 @@ def traded(server: embedded.Server, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="module")
 def api(server: embedded.Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    """An API over the autumn's bars and those of a quarter with a split and a dividend, with their marts."""
+    """An API over bars with a split and a dividend, and over their marts."""
     with serving(server, tmp_path_factory.mktemp("api")) as api:
         load_autumn(api.warehouse)
         add_dividends(api.warehouse, [("IBM", EX_DATE, 0.18, "CD")])
@@ -65,13 +65,13 @@ def api(server: embedded.Server, tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 def ask(api: Api, symbol: str, start: date, end: date, **parameters: object) -> requests.Response:
-    """The answer for a symbol's bars."""
+    """Request a symbol's bars."""
     asked = {"start": start, "end": end, **parameters}
     return api.get(f"{HISTORICAL}/{symbol}", [(name, str(value)) for name, value in asked.items()])
 
 
 def bars(api: Api, symbol: str, start: date, end: date, **parameters: object) -> list[dict[str, Any]]:
-    """The bars of a symbol."""
+    """Return a symbol's bars."""
     response = ask(api, symbol, start, end, **parameters)
     assert response.status_code == 200, response.text
     data: list[dict[str, Any]] = response.json()["data"]
@@ -89,7 +89,7 @@ def sessions(name: str, start: date, end: date) -> list[date]:
 # --- the answer
 
 
-def test_an_answer_is_the_runbooks_and_more(api: Api) -> None:
+def test_a_response_is_the_runbooks_and_more(api: Api) -> None:
     answer = ask(api, "AAPL", FIRST, LAST).json()
     assert {name: answer[name] for name in ("symbol", "start_date", "end_date", "count", "truncated", "next")} == {
         "symbol": "AAPL", "start_date": "2000-09-11", "end_date": "2000-10-10", "count": 22, "truncated": False,
@@ -161,7 +161,7 @@ def test_where_the_splits_are_known_prices_are_adjusted_for_them_unless_asked_ot
     assert answer.json()["data"] == bars(api, "AAPL", *QUARTER, adjustment="splits")
 
 
-def test_before_marts_prices_are_as_traded_and_the_answer_says_so(traded: Api) -> None:
+def test_before_marts_prices_are_as_traded_and_the_response_says_so(traded: Api) -> None:
     answer = ask(traded, "AAPL", FIRST, LAST)
     assert answer.json()["adjustment"] == "none"
     assert "the splits of AAPL are not known yet" in answer.json()["note"]
@@ -170,13 +170,13 @@ def test_before_marts_prices_are_as_traded_and_the_answer_says_so(traded: Api) -
 
 
 @pytest.mark.parametrize("adjustment", ["splits", "all"])
-def test_before_marts_an_adjustment_that_is_asked_for_is_refused(traded: Api, adjustment: str) -> None:
+def test_before_marts_an_adjustment_that_is_requested_is_rejected(traded: Api, adjustment: str) -> None:
     told = problem(ask(traded, "AAPL", FIRST, LAST, adjustment=adjustment), 409)["detail"]
     assert "the splits of AAPL are not known yet" in told
     assert "adjustment=none gives prices as traded" in told
 
 
-def test_bars_whose_splits_nobody_asked_for_are_as_traded_even_with_marts(api: Api) -> None:
+def test_bars_whose_splits_nobody_requested_are_as_traded_even_with_marts(api: Api) -> None:
     add_symbols(api.warehouse, [GOOG])
     load_frame(api.warehouse, GOOG, recorded("GOOG", *QUARTER))
     assert ask(api, "GOOG", *QUARTER).json()["adjustment"] == "none"
@@ -220,7 +220,7 @@ def test_as_of_is_as_traded_without_a_note(api: Api) -> None:
 
 
 @pytest.mark.parametrize("adjustment", ["splits", "none", "all"])
-def test_an_odd_bar_is_there_unless_it_is_left_out_on_demand(api: Api, adjustment: str) -> None:
+def test_a_flagged_bar_is_returned_unless_it_is_left_out_on_demand(api: Api, adjustment: str) -> None:
     everything = bars(api, "AAPL", FIRST, LAST, adjustment=adjustment)
     odd = {row["date"]: row["quality_score"] for row in everything if not row["validated"]}
     assert odd == {FLAGGED.isoformat(): 0.85, "2000-10-02": 0.95}
@@ -247,7 +247,7 @@ def test_an_odd_bar_is_there_unless_it_is_left_out_on_demand(api: Api, adjustmen
     ("symbol", "hint"),
     [("AAPL", ""), ("aapl", ": did you mean AAPL?"), ("NOPE", ": NOPE is not tracked"), ("%", ": % is not tracked")],
 )
-def test_where_there_is_no_bar_the_runbooks_words_say_so_with_a_hint(api: Api, symbol: str, hint: str) -> None:
+def test_without_a_bar_the_runbooks_message_has_a_hint(api: Api, symbol: str, hint: str) -> None:
     response = ask(api, symbol, date(2001, 1, 1), date(2001, 1, 31))
     assert problem(response, 404)["detail"] == f"No data found for {symbol} (2001-01-01 to 2001-01-31){hint}"
     for kind in ("csv", "arrow"):
@@ -282,7 +282,7 @@ DAYS = [("start", "2000-09-20"), ("end", "2000-10-10")]
         ([("start", "x"), ("end", "y"), ("z", "1")], ["start", "end", "z"], "is not a date"),
     ],
 )
-def test_what_cannot_be_asked_is_told_with_each_parameter_and_the_reason(
+def test_an_invalid_request_is_rejected_with_a_reason_for_each_parameter(
     api: Api, parameters: list[tuple[str, str]], where: list[str], why: str
 ) -> None:
     response = api.get(f"{HISTORICAL}/AAPL", parameters)
@@ -328,5 +328,5 @@ def test_files_hold_the_same_bars_and_a_header_says_how_they_are_adjusted(api: A
     assert [day.isoformat() for day in frame["date"].to_pylist()] == [row["date"] for row in rows]
 
 
-def test_an_unadjusted_file_that_was_not_asked_for_is_told_of_in_the_header(traded: Api) -> None:
+def test_the_header_names_the_adjustment_of_a_file_that_could_not_be_adjusted(traded: Api) -> None:
     assert ask(traded, "AAPL", FIRST, LAST, format="parquet").headers["x-adjustment"] == "none"

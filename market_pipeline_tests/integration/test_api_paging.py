@@ -1,4 +1,4 @@
-"""Pages: following `next` or the header `Link` to the end gives the rows and the order of one statement, none twice."""
+"""Pages: `next` and the header `Link` lead through the rows of one statement, each once."""
 
 import base64
 import csv
@@ -53,12 +53,12 @@ IN_SQL = {
     "asc": "ASC", "desc": "DESC", "asc.nullsfirst": "ASC NULLS FIRST", "asc.nullslast": "ASC NULLS LAST",
     "desc.nullsfirst": "DESC NULLS FIRST", "desc.nullslast": "DESC NULLS LAST",
 }  # fmt: skip
-"""The directions that rows can be ordered in, and what they mean."""
+"""The directions of an order, with their SQL."""
 
 
 @dataclass(frozen=True)
 class Question:
-    """A question for rows: how many a page, in which order (with the direction), by which filter."""
+    """A request for rows: page size, order with directions, filter."""
 
     limit: int
     order: Sequence[tuple[str, str]]
@@ -67,14 +67,14 @@ class Question:
 
     @property
     def asked(self) -> Parameters:
-        """As the API is asked."""
+        """Return it as parameters of the API."""
         written = [f"{name}.{direction}" for name, direction in self.order]
         order = [("order", ",".join(written))] if written else []
         return [*self.parameters, *order, ("limit", str(self.limit))]
 
     @property
     def sql(self) -> str:
-        """As one statement."""
+        """Return it as one statement."""
         named = [name for name, _ in self.order]
         order = [f"{name} {IN_SQL[direction]}" for name, direction in self.order]
         order += [name for name in KEY if name not in named]
@@ -90,7 +90,7 @@ TIES = [(7, "a", 0.1, None, None, True)] * 3 + [(None, None, math.nan, date(2024
 
 @pytest.fixture(scope="module")
 def api(server: embedded.Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    """An API over a table to turn the pages of."""
+    """An API over a table with several pages."""
     with serving(server, tmp_path_factory.mktemp("api")) as api:
         api.execute(CREATE)
         yield api
@@ -98,7 +98,7 @@ def api(server: embedded.Server, tmp_path_factory: pytest.TempPathFactory) -> It
 
 @pytest.fixture
 def pages_of_two(api: Api) -> str:
-    """The address of the second page of three."""
+    """The URL of the second page of three."""
     fill(api, TIES)
     following: str = api.get(PAGED, [("order", "price,day.desc"), ("limit", "2")]).json()["next"]
     return following
@@ -157,7 +157,7 @@ def test_what_is_ordered_by_needs_not_be_shown_to_go_on(api: Api) -> None:
 
 
 def test_rows_that_come_and_go_between_pages_disturb_no_others(api: Api, pages_of_two: str) -> None:
-    """A page begins behind a row and not at a number of rows."""
+    """A page begins after a row, not at a row number."""
     before = [row["number"] for row in api.get(pages_of_two).json()["data"]]
     [(first,)] = api.sql("SELECT min(number) FROM analytics.paged WHERE price = 0.1")
     api.execute(
@@ -172,11 +172,11 @@ def cursor_of(url: str) -> str:
 
 
 def made(*told: object) -> str:
-    """A cursor as somebody might make it who has seen one."""
+    """Forge a cursor after the form of a real one."""
     return base64.urlsafe_b64encode(json.dumps(told).encode()).decode().rstrip("=")
 
 
-def test_a_cursor_of_another_order_is_refused(api: Api, pages_of_two: str) -> None:
+def test_a_cursor_of_another_order_is_rejected(api: Api, pages_of_two: str) -> None:
     other = [("order", "price,day"), ("limit", "2"), ("cursor", cursor_of(pages_of_two))]
     assert faults(api.get(PAGED, other)) == ["cursor"]
     assert faults(api.get(PAGED, other[1:])) == ["cursor"]
@@ -184,7 +184,7 @@ def test_a_cursor_of_another_order_is_refused(api: Api, pages_of_two: str) -> No
 
 
 @pytest.mark.parametrize("mangle", [lambda c: c[:-5], lambda c: c[5:], lambda c: c[::-1], lambda c: c + "é", str.upper])
-def test_a_mangled_cursor_is_refused(api: Api, pages_of_two: str, mangle: Any) -> None:
+def test_a_mangled_cursor_is_rejected(api: Api, pages_of_two: str, mangle: Any) -> None:
     cursor = mangle(cursor_of(pages_of_two))
     assert faults(api.get(PAGED, [("order", "price,day.desc"), ("cursor", cursor)])) == ["cursor"]
 
@@ -198,5 +198,5 @@ def test_a_mangled_cursor_is_refused(api: Api, pages_of_two: str, mangle: Any) -
      base64.urlsafe_b64encode(b"7").decode(), base64.urlsafe_b64encode(b"\xff\xfe").decode()],
     ids=lambda cursor: cursor[:24],
 )  # fmt: skip
-def test_a_cursor_that_was_not_given_out_or_of_other_types_is_refused(api: Api, cursor: str) -> None:
+def test_a_cursor_that_was_not_given_out_or_of_other_types_is_rejected(api: Api, cursor: str) -> None:
     assert faults(api.get(PAGED, [("order", "number"), ("cursor", cursor)])) == ["cursor"]

@@ -1,4 +1,4 @@
-"""What the API says of the whole: values that are true, and a database that is away never passed over."""
+"""Health, status and metrics: true values, and an error whenever the database is unreachable."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -36,7 +36,7 @@ def get(url: str) -> requests.Response:
     return requests.get(url, timeout=30)
 
 
-def test_an_empty_warehouse_is_said_to_be_empty(api: str) -> None:
+def test_an_empty_warehouse_is_reported_as_empty(api: str) -> None:
     database = get(f"{api}/api/v1/status").json()["database"]
     assert database == {
         "symbols_available": 0,
@@ -51,7 +51,7 @@ def test_an_empty_warehouse_is_said_to_be_empty(api: str) -> None:
     assert get(f"{api}/api/v1/symbols").json() == {"symbols_available": 0, "latest_data": None, "symbols": []}
 
 
-def test_the_root_tells_programs_where_everything_is_and_that_all_of_it_is_there(api: str) -> None:
+def test_the_root_lists_endpoints_that_all_exist(api: str) -> None:
     told = get(f"{api}/").json()
     for path in (told["dashboard"], told["dashboard_direct"], told["docs"]):
         assert requests.get(api + path, headers={"Accept": "text/html"}, timeout=30).status_code == 200
@@ -61,13 +61,13 @@ def test_the_root_tells_programs_where_everything_is_and_that_all_of_it_is_there
 
 
 @pytest.mark.parametrize("path", GONE)
-def test_what_the_earlier_service_told_of_itself_is_gone_and_says_where_to_look(api: str, path: str) -> None:
+def test_removed_paths_of_the_earlier_service_name_their_replacement(api: str, path: str) -> None:
     answer = get(api + path)
     assert (answer.status_code, answer.headers["content-type"]) == (410, "application/problem+json")
     assert answer.json()["detail"] == GONE[path]
 
 
-def test_a_path_that_there_is_not_is_told_the_way_to_those_there_are(api: str) -> None:
+def test_an_unknown_path_is_a_404_that_names_the_docs(api: str) -> None:
     answer = get(f"{api}/api/v1/symbol")
     assert (answer.status_code, answer.json()["detail"]) == (404, "there is no such path: /docs lists those there are")
 
@@ -105,7 +105,7 @@ def test_status_metrics_and_symbols_are_what_is_stored(api: str, warehouse: Engi
     ]
 
 
-def test_health_says_whether_the_nightly_runs_will_happen(
+def test_health_reports_that_the_nightly_runs_will_happen(
     api: str, settings: Settings, environment: dict[str, str]
 ) -> None:
     answer = get(f"{api}/health")

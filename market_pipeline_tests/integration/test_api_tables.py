@@ -1,4 +1,4 @@
-"""`/api/v1/tables`: what is listed, what is served, and that filters, columns and order are those of plain SQL."""
+"""`/api/v1/tables`: the list, the served tables, and filters, columns and order equal to plain SQL."""
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -275,7 +275,7 @@ def test_filters_hold_together_even_two_of_one_column(api: Api) -> None:
         ("limit", "1e3", "is not a number"),
     ],
 )
-def test_what_cannot_be_asked_is_told_with_the_parameter_and_the_reason(
+def test_an_invalid_query_is_rejected_with_the_parameter_and_the_reason(
     api: Api, column: str, value: str, why: str
 ) -> None:
     [fault] = problem(api.get(f"{TABLES}/kinds", [(column, value)]), 400)["errors"]
@@ -283,7 +283,7 @@ def test_what_cannot_be_asked_is_told_with_the_parameter_and_the_reason(
     assert why in fault["reason"]
 
 
-def test_all_that_is_wrong_is_told_at_once(api: Api) -> None:
+def test_all_errors_are_reported_together(api: Api) -> None:
     wrong = [("id", "eq.x"), ("colour", "eq.red"), ("order", "id.up"), ("limit", "5"), ("limit", "6")]
     assert faults(api.get(f"{TABLES}/kinds", wrong)) == ["id", "colour", "limit", "order"]
 
@@ -322,7 +322,7 @@ def test_without_an_order_rows_come_by_the_key(api: Api) -> None:
     assert len(keys) == 66
 
 
-def test_a_limit_is_kept_and_more_rows_are_told_of(api: Api) -> None:
+def test_a_limit_is_kept_and_further_rows_are_reported(api: Api) -> None:
     first = api.get(f"{TABLES}/market_data", [("limit", "65")]).json()
     assert (first["count"], len(first["data"]), first["truncated"]) == (65, 65, True)
     last = api.get(first["next"]).json()
@@ -361,7 +361,7 @@ def test_a_table_of_a_name_that_is_taken_is_served_under_its_full_name(api: Api)
     assert api.rows("splits")[0]["symbol"] == "AAPL"
 
 
-def test_odd_names_of_tables_and_columns_are_served_too(api: Api) -> None:
+def test_unusual_names_of_tables_and_columns_are_served_too(api: Api) -> None:
     api.execute('CREATE TABLE analytics."Odd ""%%s"" table" ("a %%b" int PRIMARY KEY, "select" text, "c""d" float)')
     api.execute("""INSERT INTO analytics."Odd ""%%s"" table" VALUES (1, 'x', 0.5), (2, 'y', 1.5)""")
     path = 'Odd "%25s" table'

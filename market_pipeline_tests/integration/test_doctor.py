@@ -94,7 +94,7 @@ def test_asking_checks_the_key_and_the_vendors_clock(doctor: RunCommand) -> None
         assert "POLYGON_API_KEY" in findings["vendor"]["found"]
     code, findings = doctor("--ask")
     assert code == 1
-    assert "no answer from" in findings["vendor"]["found"]
+    assert "no response from" in findings["vendor"]["found"]
 
 
 def test_an_older_schema_and_a_role_without_rights_are_reported_with_the_fix(

@@ -29,7 +29,7 @@ from market_pipeline.orchestration.build import build_loading
 from market_pipeline.orchestration.schedules import plan_night
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.fetcher import Fetcher
-from market_pipeline.polygon.rate_limit import WINDOW_SECONDS
+from market_pipeline.polygon.limiter import WINDOW_SECONDS
 from market_pipeline.reference_data import refresh_reference
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox

@@ -13,7 +13,7 @@ from market_pipeline.ingest import Run, ingest
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.fetcher import Fetcher
 from market_pipeline.polygon.http import RetryPolicy
-from market_pipeline.polygon.rate_limit import LocalLimiter
+from market_pipeline.polygon.limiter import LocalLimiter
 from market_pipeline.reference_data import refresh_reference
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.faults import FAULTS
@@ -26,9 +26,9 @@ AAPL = Symbol.of("AAPL", "stock")
 MAY = sessions_between("XNYS", date(2024, 5, 1), date(2024, 5, 31))
 NOW = datetime(2024, 6, 15, 2, tzinfo=UTC)
 PATIENT = RetryPolicy(
-    connect=30, read=30, whole_answer=60, attempts=3, first_wait=0.01, longest_wait=0.5, rate_limit_wait=0.02
+    connect=30, read=30, whole_response=60, attempts=3, first_wait=0.01, longest_wait=0.5, rate_limit_wait=0.02
 )
-HURRIED = replace(PATIENT, read=0.3, whole_answer=2)
+HURRIED = replace(PATIENT, read=0.3, whole_response=2)
 """Short timeouts, for faults that end only by one. Others get long ones, so that a busy machine causes no timeout."""
 
 
@@ -54,7 +54,7 @@ def test_a_fault_does_what_the_table_says(
     patience = HURRIED if rule.startswith(("hang", "slow=5")) else PATIENT
     with (
         running_sandbox(SandboxConfig(now=NOW, faults=(rule,))) as base_url,
-        PolygonClient(base_url, None, source="sandbox", limiter=LocalLimiter(100_000), patience=patience) as client,
+        PolygonClient(base_url, None, source="sandbox", limiter=LocalLimiter(100_000), retry_policy=patience) as client,
     ):
         vendor = Fetcher(client, [AAPL], MAY, NOW)
         [found] = ingest(

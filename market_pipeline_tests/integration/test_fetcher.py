@@ -18,8 +18,8 @@ from market_pipeline.core.symbols import Symbol, starting_symbols
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.fetcher import Fetcher
 from market_pipeline.polygon.http import RetryPolicy
-from market_pipeline.polygon.market_day_cache import NoRoomError
-from market_pipeline.polygon.rate_limit import LocalLimiter
+from market_pipeline.polygon.limiter import LocalLimiter
+from market_pipeline.polygon.market_day_cache import NoDiskSpaceError
 from market_pipeline.polygon.vendor_errors import NotYetAvailableError, PlanError, PolygonError
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
@@ -54,28 +54,28 @@ def requests_made(base_url: str) -> int:
 def test_a_run_takes_the_fewest_requests(symbols: Sequence[Symbol], sessions: list[date], expected: int) -> None:
     with client_of() as (client, base_url):
         fetcher = Fetcher(client, symbols, sessions, NOW)
-        answers = [fetcher.bars(symbol) for symbol in symbols]
+        answers = [fetcher.fetch_bars(symbol) for symbol in symbols]
         assert requests_made(base_url) == expected
     assert sum(answer.requests for answer in answers) == expected
     assert all(len(answer.frame) == len(sessions) for answer in answers)
 
 
 def test_a_day_that_was_given_up_on_is_not_tried_again_for_every_symbol() -> None:
-    hurried = RetryPolicy(connect=30, read=30, whole_answer=60, attempts=2, first_wait=0.01, longest_wait=0.01)
+    hurried = RetryPolicy(connect=30, read=30, whole_response=60, attempts=2, first_wait=0.01, longest_wait=0.01)
     with running_sandbox(SandboxConfig(now=NOW, faults=("500",))) as base_url:
         limiter = LocalLimiter(100_000)
-        with PolygonClient(base_url, None, source="sandbox", limiter=limiter, patience=hurried) as client:
+        with PolygonClient(base_url, None, source="sandbox", limiter=limiter, retry_policy=hurried) as client:
             fetcher = Fetcher(client, EQUITIES, WEEK, NOW)
             for symbol in EQUITIES:
-                with pytest.raises(PolygonError, match="the vendor answered 500"):
-                    fetcher.bars(symbol)
+                with pytest.raises(PolygonError, match="the vendor returned 500"):
+                    fetcher.fetch_bars(symbol)
         assert requests_made(base_url) == 2
 
 
 def test_a_bar_is_the_same_from_the_whole_markets_days_and_from_its_own_range() -> None:
     with client_of() as (client, _):
-        by_day = Fetcher(client, EQUITIES, WEEK, NOW).bars(EQUITIES[0])
-        by_range = Fetcher(client, EQUITIES[:1], WEEK, NOW).bars(EQUITIES[0])
+        by_day = Fetcher(client, EQUITIES, WEEK, NOW).fetch_bars(EQUITIES[0])
+        by_range = Fetcher(client, EQUITIES[:1], WEEK, NOW).fetch_bars(EQUITIES[0])
     pd.testing.assert_frame_equal(by_day.frame, by_range.frame, check_exact=True)
 
 
@@ -89,9 +89,9 @@ def temporary_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_markets_days_are_in_a_file_that_no_ending_leaves_behind(temporary_files: Path) -> None:
     with client_of() as (client, _):
         fetcher = Fetcher(client, EQUITIES, WEEK, NOW)
-        assert len(fetcher.bars(EQUITIES[0]).frame) == len(WEEK)
+        assert len(fetcher.fetch_bars(EQUITIES[0]).frame) == len(WEEK)
         assert list(temporary_files.iterdir()) == []  # it has no name any more while it is in use
-        assert len(fetcher.bars(EQUITIES[1]).frame) == len(WEEK)
+        assert len(fetcher.fetch_bars(EQUITIES[1]).frame) == len(WEEK)
 
 
 def test_without_a_folder_for_temporary_files_each_symbol_says_so_and_nothing_is_asked_twice(
@@ -102,9 +102,9 @@ def test_without_a_folder_for_temporary_files_each_symbol_says_so_and_nothing_is
         fetcher = Fetcher(client, EQUITIES, WEEK, NOW)
         for symbol in EQUITIES[:3]:
             with pytest.raises(
-                NoRoomError, match=r"\(No such file or directory\): make room .* or let TMPDIR name one"
+                NoDiskSpaceError, match=r"\(No such file or directory\): make room .* or let TMPDIR name one"
             ):
-                fetcher.bars(symbol)
+                fetcher.fetch_bars(symbol)
         assert requests_made(base_url) == 1
 
 
@@ -117,11 +117,11 @@ def test_a_disk_too_small_for_the_markets_days_is_told_and_with_room_the_next_ru
         with client_of() as (client, base_url):
             fetcher = Fetcher(client, EQUITIES, WEEK, NOW)
             for symbol in EQUITIES[:3]:
-                with pytest.raises(NoRoomError, match="No space left on device"):
-                    fetcher.bars(symbol)
+                with pytest.raises(NoDiskSpaceError, match="No space left on device"):
+                    fetcher.fetch_bars(symbol)
             assert requests_made(base_url) == 1
             subprocess.run(["mount", "-o", "remount,size=8m", temporary_files], check=True)
-            assert len(Fetcher(client, EQUITIES, WEEK, NOW).bars(EQUITIES[0]).frame) == len(WEEK)
+            assert len(Fetcher(client, EQUITIES, WEEK, NOW).fetch_bars(EQUITIES[0]).frame) == len(WEEK)
     finally:
         subprocess.run(["umount", "--lazy", temporary_files], check=True)
 
@@ -129,37 +129,37 @@ def test_a_disk_too_small_for_the_markets_days_is_told_and_with_room_the_next_ru
 def test_on_the_free_plan_the_session_just_ended_is_left_to_the_next_run() -> None:
     with client_of(PlanName.BASIC) as (client, base_url):
         fetcher = Fetcher(client, EQUITIES, WEEK[2:], NOW)
-        first, second = (fetcher.bars(symbol) for symbol in EQUITIES[:2])
+        first, second = (fetcher.fetch_bars(symbol) for symbol in EQUITIES[:2])
         assert requests_made(base_url) == 3
     assert [day.date() for day in first.frame["date"]] == WEEK[2:4]
     assert first.notes == second.notes == (
-        "the bars of 2024-06-14 can't be had yet on your plan; the next run picks them up",
+        "the bars of 2024-06-14 are not available yet on your plan; the next run fetches them",
     )  # fmt: skip
 
 
 def test_what_a_known_plan_does_not_give_is_not_even_asked_for() -> None:
     sessions = sessions_between("XNYS", date(2022, 1, 3), date(2024, 6, 14))
     with client_of(PlanName.BASIC) as (client, base_url):
-        answer = Fetcher(client, EQUITIES[:1], sessions, NOW, PLANS[PlanName.BASIC]).bars(EQUITIES[0])
+        answer = Fetcher(client, EQUITIES[:1], sessions, NOW, PLANS[PlanName.BASIC]).fetch_bars(EQUITIES[0])
         assert requests_made(base_url) == 1
     days = [day.date() for day in answer.frame["date"]]
     assert (days[0], days[-1]) == (date(2022, 6, 15), date(2024, 6, 13))
     assert answer.notes == (
         "your plan starts at 2022-06-15",
-        "the bars of 2024-06-14 can't be had yet on your plan; the next run picks them up",
+        "the bars of 2024-06-14 are not available yet on your plan; the next run fetches them",
     )
 
 
 def test_only_a_session_that_can_not_be_had_yet_is_an_error_that_says_so() -> None:
     with client_of(PlanName.BASIC) as (client, _), pytest.raises(NotYetAvailableError):
-        Fetcher(client, EQUITIES[:1], WEEK[4:], NOW).bars(EQUITIES[0])
+        Fetcher(client, EQUITIES[:1], WEEK[4:], NOW).fetch_bars(EQUITIES[0])
 
 
 def test_history_older_than_the_plan_is_left_out_and_said_and_the_rest_fetched() -> None:
     sessions = sessions_between("XNYS", date(2016, 1, 4), date(2024, 6, 13))
     with client_of(PlanName.STARTER) as (client, _):
         fetcher = Fetcher(client, EQUITIES[:1], sessions, NOW)
-        answer = fetcher.bars(EQUITIES[0])
+        answer = fetcher.fetch_bars(EQUITIES[0])
     assert answer.frame["date"].iloc[0] == pd.Timestamp("2019-06-17")
     assert answer.notes == ("your plan starts at 2019-06-15",)
 
@@ -170,7 +170,7 @@ def test_history_that_the_vendor_cuts_off_in_silence_is_said_too() -> None:
     with running_sandbox(config) as base_url:
         limiter = LocalLimiter(100_000)
         with PolygonClient(base_url, None, source="sandbox", limiter=limiter) as client:
-            answer = Fetcher(client, EQUITIES[:1], sessions, NOW).bars(EQUITIES[0])
+            answer = Fetcher(client, EQUITIES[:1], sessions, NOW).fetch_bars(EQUITIES[0])
     assert answer.notes == (
         "the bars begin at 2022-06-14, where a plan of 2 years would: yours may start there",
     )  # fmt: skip
@@ -179,4 +179,4 @@ def test_history_that_the_vendor_cuts_off_in_silence_is_said_too() -> None:
 def test_history_wholly_older_than_the_plan_is_an_error() -> None:
     sessions = sessions_between("XNYS", date(2010, 1, 4), date(2010, 12, 31))
     with client_of(PlanName.BASIC) as (client, _), pytest.raises(PlanError):
-        Fetcher(client, EQUITIES[:1], sessions, NOW).bars(EQUITIES[0])
+        Fetcher(client, EQUITIES[:1], sessions, NOW).fetch_bars(EQUITIES[0])

@@ -15,7 +15,7 @@ from market_pipeline.polygon import vendor_errors
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.fetcher import Fetcher
 from market_pipeline.polygon.key_check import check_key
-from market_pipeline.polygon.rate_limit import LocalLimiter
+from market_pipeline.polygon.limiter import LocalLimiter
 from market_pipeline.reference_data import refresh_reference
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
@@ -55,7 +55,7 @@ def test_every_page_is_requested_from_the_gateway_with_the_key(
 ) -> None:
     gateway.replies += [Reply(body(BARS[:1], next_url=link.format(gateway=gateway.base_url))), Reply(body(BARS[1:]))]
     with PolygonClient.from_settings(through(gateway, settings), LocalLimiter(9)) as client:
-        fetched = client.daily_bars(AAPL, APRIL_1, APRIL_4)
+        fetched = client.fetch_daily_bars(AAPL, APRIL_1, APRIL_4)
     assert len(fetched.frame) == 2
     assert gateway.paths == [FIRST, f"/polygon{NEXT}?adjusted=false&cursor=abc"]
     assert {requested.headers["Authorization"] for requested in gateway.asked} == {f"Bearer {KEY}"}
@@ -92,9 +92,9 @@ def test_a_sandbox_behind_a_gateway_is_not_the_market(settings: Settings) -> Non
         )
         with (
             PolygonClient.from_settings(declared, LocalLimiter(9)) as client,
-            pytest.raises(vendor_errors.BadResponseError, match="a sandbox answered where the vendor should have"),
+            pytest.raises(vendor_errors.BadResponseError, match="the response is a sandbox's, not the vendor's"),
         ):
-            client.daily_bars(AAPL, APRIL_1, APRIL_4)
+            client.fetch_daily_bars(AAPL, APRIL_1, APRIL_4)
 
 
 def test_an_undeclared_gateway_is_an_error_that_names_the_setting(settings: Settings, gateway: ScriptedVendor) -> None:
@@ -104,7 +104,7 @@ def test_an_undeclared_gateway_is_an_error_that_names_the_setting(settings: Sett
         PolygonClient.from_settings(undeclared, LocalLimiter(9)) as client,
         pytest.raises(vendor_errors.BadResponseError, match="declared by POLYGON_GATEWAY_URL"),
     ):
-        client.daily_bars(AAPL, APRIL_1, APRIL_4)
+        client.fetch_daily_bars(AAPL, APRIL_1, APRIL_4)
 
 
 def test_the_key_is_sent_to_no_undeclared_host_on_the_internet(
@@ -119,7 +119,7 @@ def test_the_key_is_sent_to_no_undeclared_host_on_the_internet(
         PolygonClient.from_settings(mistyped, LocalLimiter(9)) as client,
         pytest.raises(vendor_errors.BadResponseError, match="neither the vendor nor a sandbox"),
     ):
-        client.daily_bars(AAPL, APRIL_1, APRIL_4)
+        client.fetch_daily_bars(AAPL, APRIL_1, APRIL_4)
     [requested] = gateway.asked
     assert requested.path.startswith("http://api.massive.example/v2/aggs/")
     assert requested.headers["Authorization"] == "Bearer sandbox"
@@ -131,12 +131,12 @@ def test_a_gateway_that_is_down_is_named_in_the_error(settings: Settings, gatewa
         check_key(down, LocalLimiter(9))
     url, limiter = down.vendor_url, LocalLimiter(9)
     with (
-        PolygonClient(url, SecretStr(KEY), source="polygon", limiter=limiter, patience=HURRY) as client,
+        PolygonClient(url, SecretStr(KEY), source="polygon", limiter=limiter, retry_policy=HURRY) as client,
         pytest.raises(
-            vendor_errors.VendorDownError, match=r"no answer from the gateway at http://127\.0\.0\.1:9/polygon"
+            vendor_errors.VendorDownError, match=r"no response from the gateway at http://127\.0\.0\.1:9/polygon"
         ),
     ):
-        client.daily_bars(AAPL, APRIL_1, APRIL_4)
+        client.fetch_daily_bars(AAPL, APRIL_1, APRIL_4)
 
 
 def test_doctor_reports_the_gateway(settings: Settings, gateway: ScriptedVendor) -> None:

@@ -22,8 +22,13 @@ class DefectiveVendor:
 
     source: Source = "polygon"
 
+<<<<<<< HEAD
     def bars(self, symbol: Symbol, last: date) -> FetchedBars:
         """Return the recorded bars of October 2012."""
+=======
+    def fetch_bars(self, symbol: Symbol, last: date) -> FetchedBars:
+        """The recorded bars of October 2012."""
+>>>>>>> a1d4287 (Split the API's responses into modules that a request passes in order, and rewrite the texts of client, sandbox and API in standard terms)
         if symbol == IBM:
             raise ZeroDivisionError(f"something with s3cret in it, about {last}")
         frame = recorded(symbol.name, OCTOBER[0], OCTOBER[-1])
@@ -47,4 +52,4 @@ def test_a_defect_that_one_symbol_meets_fails_it_and_costs_the_others_nothing(
     accounts = query(warehouse, "SELECT symbol, success, error_details FROM backfill_history WHERE NOT success")
     told = "a defect of Market Pipeline (ZeroDivisionError): report it with the log of the run"
     assert accounts == [{"symbol": "IBM", "success": False, "error_details": told}]
-    assert "in bars" in caplog.text  # where it broke
+    assert "in fetch_bars" in caplog.text  # where it broke

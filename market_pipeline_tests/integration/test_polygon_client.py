@@ -1,4 +1,4 @@
-"""The client's bars over real HTTP: what is asked, and what comes of good answers."""
+"""The client's bars over real HTTP: its requests, and the frames of good responses."""
 
 import gzip
 import json
@@ -26,7 +26,7 @@ from market_pipeline_tests.scripted_vendor import Reply, scripted_vendor
 
 def test_bars_arrive_with_their_sessions_values_and_payloads() -> None:
     with scripted_vendor(Reply(body(BARS))) as vendor, client_of(vendor) as client:
-        fetched = client.daily_bars(AAPL, APRIL_1, APRIL_4)
+        fetched = client.fetch_daily_bars(AAPL, APRIL_1, APRIL_4)
     assert [str(day.date()) for day in fetched.frame["date"]] == ["2005-04-01", "2005-04-04"]
     assert [time.hour for time in fetched.frame["time"]] == [5, 4]  # daylight saving began between them
     assert list(fetched.frame["high"]) == [1.5064, 2.0]
@@ -36,9 +36,9 @@ def test_bars_arrive_with_their_sessions_values_and_payloads() -> None:
     assert fetched.requests == 1
 
 
-def test_as_traded_bars_are_asked_for_by_date_with_the_key_in_the_header_only() -> None:
+def test_as_traded_bars_are_requested_by_date_with_the_key_in_the_header_only() -> None:
     with scripted_vendor(Reply(body(BARS))) as vendor, client_of(vendor) as client:
-        client.daily_bars(AAPL, APRIL_1, APRIL_4)
+        client.fetch_daily_bars(AAPL, APRIL_1, APRIL_4)
     [asked] = vendor.asked
     assert asked.path == "/v2/aggs/ticker/AAPL/range/1/day/2005-04-01/2005-04-04?adjusted=false&sort=asc&limit=50000"
     assert asked.headers["Authorization"] == f"Bearer {KEY}"
@@ -48,22 +48,22 @@ def test_as_traded_bars_are_asked_for_by_date_with_the_key_in_the_header_only() 
 def test_crypto_days_are_utc_days() -> None:
     bar = {**BARS[0], "t": 1640995200000}
     with scripted_vendor(Reply({**body([bar]), "ticker": "X:BTCUSD"})) as vendor, client_of(vendor) as client:
-        fetched = client.daily_bars(BTC, date(2022, 1, 1), date(2022, 1, 1))
+        fetched = client.fetch_daily_bars(BTC, date(2022, 1, 1), date(2022, 1, 1))
     assert str(fetched.frame["date"][0]) == "2022-01-01 00:00:00"
     assert vendor.paths[0].startswith("/v2/aggs/ticker/X:BTCUSD/range/1/day/")
 
 
 @pytest.mark.parametrize("chunked", [True, False])
-def test_a_compressed_answer_is_read(chunked: bool) -> None:
+def test_a_compressed_response_is_read(chunked: bool) -> None:
     content = gzip.compress(json.dumps(body(BARS)).encode())
     packed = Reply(content, headers={"Content-Encoding": "gzip"}, chunked=chunked)
     with scripted_vendor(packed) as vendor, client_of(vendor) as client:
-        assert len(client.daily_bars(AAPL, APRIL_1, APRIL_4).frame) == 2
+        assert len(client.fetch_daily_bars(AAPL, APRIL_1, APRIL_4).frame) == 2
 
 
-def test_a_delayed_answer_is_a_success() -> None:
+def test_a_delayed_response_is_a_success() -> None:
     with scripted_vendor(Reply(body(BARS, status="DELAYED"))) as vendor, client_of(vendor) as client:
-        assert len(client.daily_bars(AAPL, APRIL_1, APRIL_4).frame) == 2
+        assert len(client.fetch_daily_bars(AAPL, APRIL_1, APRIL_4).frame) == 2
 
 
 def test_threads_can_share_a_client() -> None:
@@ -72,21 +72,21 @@ def test_threads_can_share_a_client() -> None:
         client_of(vendor) as client,
         ThreadPoolExecutor(8) as pool,
     ):
-        answers = list(pool.map(lambda _: client.daily_bars(AAPL, APRIL_1, APRIL_4), range(16)))
+        answers = list(pool.map(lambda _: client.fetch_daily_bars(AAPL, APRIL_1, APRIL_4), range(16)))
     assert [(len(fetched.frame), fetched.requests) for fetched in answers] == [(2, 1)] * 16
 
 
 # --- pages
 
 
-def test_later_pages_are_asked_as_traded_at_our_own_address_and_end_with_an_empty_one() -> None:
+def test_later_pages_are_requested_as_traded_at_our_own_url_and_end_with_an_empty_one() -> None:
     link = (
         "https://api.polygon.io:443:443/v2/aggs/ticker/AAPL/range/1/day/1112418000000/2005-04-04?cursor=bGlt&apiKey=x"
     )
     last = "https://api.massive.com/v2/aggs/ticker/AAPL/range/1/day/1112587200001/2005-04-04?cursor=c29y"
     replies = [Reply(body(BARS[:1], next_url=link)), Reply(body(BARS[1:], next_url=last)), Reply(body())]
     with scripted_vendor(*replies) as vendor, client_of(vendor) as client:
-        fetched = client.daily_bars(AAPL, APRIL_1, APRIL_4)
+        fetched = client.fetch_daily_bars(AAPL, APRIL_1, APRIL_4)
     assert vendor.paths[1:] == [
         "/v2/aggs/ticker/AAPL/range/1/day/1112418000000/2005-04-04?adjusted=false&cursor=bGlt",
         "/v2/aggs/ticker/AAPL/range/1/day/1112587200001/2005-04-04?adjusted=false&cursor=c29y",
@@ -104,7 +104,7 @@ def test_the_key_is_never_taken_to_a_foreign_address() -> None:
 
 
 @pytest.mark.parametrize("link", ["https://[", "mailto:api.polygon.io", 7, {"url": 1}])
-def test_a_link_that_is_no_address_is_refused(link: Any) -> None:
+def test_a_link_that_is_no_address_is_rejected(link: Any) -> None:
     error, vendor = failure(Reply(body(BARS, next_url=link)))
     assert isinstance(error, vendor_errors.BadResponseError)
     assert len(vendor.asked) == 1
@@ -118,7 +118,7 @@ def test_a_page_that_links_to_itself_ends_with_an_error() -> None:
     assert len(vendor.asked) == error.requests == 2
 
 
-def test_an_adjusted_second_page_spoils_the_whole_answer() -> None:
+def test_an_adjusted_second_page_spoils_the_whole_response() -> None:
     first = body(BARS[:1], next_url="https://api.polygon.io/v2/aggs/ticker/AAPL/range/1/day/1/2?cursor=a")
     error, _ = failure(Reply(first), Reply(body(BARS[1:], adjusted=True)))
     assert isinstance(error, vendor_errors.BadResponseError)
@@ -130,9 +130,9 @@ def test_an_adjusted_second_page_spoils_the_whole_answer() -> None:
 
 
 @pytest.mark.parametrize("empty", [body(), body([]), {**body(), "results": None, "resultsCount": 0}])
-def test_no_bars_on_days_with_sessions_is_asked_twice_before_it_is_believed(empty: dict[str, Any]) -> None:
+def test_an_empty_response_for_sessions_is_requested_twice_before_it_is_accepted(empty: dict[str, Any]) -> None:
     with scripted_vendor(Reply(empty), Reply(empty)) as vendor, client_of(vendor) as client:
-        fetched = client.daily_bars(AAPL, APRIL_1, APRIL_4)
+        fetched = client.fetch_daily_bars(AAPL, APRIL_1, APRIL_4)
     assert fetched.frame.empty
     assert (fetched.frame.dtypes == empty_frame().dtypes).all()
     assert fetched.requests == 2
@@ -140,11 +140,11 @@ def test_no_bars_on_days_with_sessions_is_asked_twice_before_it_is_believed(empt
 
 def test_a_passing_emptiness_is_overcome() -> None:
     with scripted_vendor(Reply(body()), Reply(body(BARS))) as vendor, client_of(vendor) as client:
-        fetched = client.daily_bars(AAPL, APRIL_1, APRIL_4)
+        fetched = client.fetch_daily_bars(AAPL, APRIL_1, APRIL_4)
     assert len(fetched.frame) == 2
     assert fetched.requests == 2
 
 
-def test_no_bars_on_a_weekend_is_believed_at_once() -> None:
+def test_an_empty_response_for_a_weekend_is_accepted_at_once() -> None:
     with scripted_vendor(Reply(body())) as vendor, client_of(vendor) as client:
-        assert client.daily_bars(AAPL, date(2005, 4, 2), date(2005, 4, 3)).requests == 1
+        assert client.fetch_daily_bars(AAPL, date(2005, 4, 2), date(2005, 4, 3)).requests == 1

@@ -1,4 +1,4 @@
-"""What is not believed: refusals, answers of another shape or from elsewhere. And where the key goes: nowhere."""
+"""The client's errors: rejected requests, unusable responses, other senders; and the secrecy of the key."""
 
 import logging
 import traceback
@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from market_pipeline.core.settings import Settings
 from market_pipeline.polygon import vendor_errors
 from market_pipeline.polygon.client import PolygonClient
-from market_pipeline.polygon.rate_limit import LocalLimiter
+from market_pipeline.polygon.limiter import LocalLimiter
 from market_pipeline_tests.integration.polygon_cases import (
     AAPL,
     APRIL_1,
@@ -43,7 +43,7 @@ TODAY = "Attempted to request today's data before end of day. Please upgrade you
         (404, "Ticker not found.", vendor_errors.UnknownTickerError),
     ],
 )
-def test_a_refusal_is_asked_once_and_names_the_symbol_the_dates_and_the_vendors_words(
+def test_a_rejected_request_is_not_retried_and_its_error_names_symbol_dates_and_the_vendors_message(
     status: int, text: str, kind: type[vendor_errors.PolygonError]
 ) -> None:
     error, vendor = failure(refused(status, text))
@@ -53,7 +53,7 @@ def test_a_refusal_is_asked_once_and_names_the_symbol_the_dates_and_the_vendors_
     assert len(vendor.asked) == error.requests == 1
 
 
-def test_a_refusal_with_http_200_is_a_refusal() -> None:
+def test_an_error_with_http_200_is_an_error() -> None:
     error, _ = failure(Reply({"status": "NOT_AUTHORIZED", "message": "You are not entitled to this data."}))
     assert type(error) is vendor_errors.PlanError
 
@@ -93,7 +93,7 @@ def test_a_redirect_is_not_followed() -> None:
         b'{"status": "OK", "ticker": "AAPL", "adjusted": false, "results": [{"c": NaN}]}',
     ],
 )
-def test_an_answer_of_another_shape_is_refused_and_not_asked_again(content: bytes) -> None:
+def test_a_response_of_another_shape_is_rejected_and_not_retried(content: bytes) -> None:
     error, vendor = failure(Reply(content))
     assert type(error) is vendor_errors.BadResponseError
     assert len(vendor.asked) == 1
@@ -102,28 +102,28 @@ def test_an_answer_of_another_shape_is_refused_and_not_asked_again(content: byte
 # --- whose answer it is
 
 
-def test_a_sandbox_is_asked_without_a_key_of_ones_own_and_believed_by_its_header() -> None:
+def test_a_sandbox_needs_no_key_and_is_recognized_by_its_header() -> None:
     reply = Reply(body(BARS), headers={"X-Market-Pipeline-Sandbox": "1"})
     with (
         scripted_vendor(reply) as vendor,
         PolygonClient(vendor.base_url, None, source="sandbox", limiter=LocalLimiter(9)) as client,
     ):
-        assert len(client.daily_bars(AAPL, APRIL_1, APRIL_4).frame) == 2
+        assert len(client.fetch_daily_bars(AAPL, APRIL_1, APRIL_4).frame) == 2
     assert vendor.asked[0].headers["Authorization"] == "Bearer sandbox"
 
 
 @pytest.mark.parametrize("reply", [Reply(body(BARS)), Reply(b"404 page not found", 404)])
-def test_an_address_that_is_neither_vendor_nor_sandbox_is_refused(reply: Reply) -> None:
+def test_an_address_that_is_neither_vendor_nor_sandbox_is_rejected(reply: Reply) -> None:
     error, vendor = failure(reply, source="sandbox")
     assert type(error) is vendor_errors.BadResponseError
     assert "POLYGON_BASE_URL is neither the vendor nor a sandbox" in str(error)
     assert len(vendor.asked) == 1
 
 
-def test_a_sandbox_in_the_vendors_place_is_refused() -> None:
+def test_a_sandbox_in_the_vendors_place_is_rejected() -> None:
     error, _ = failure(Reply(body(BARS), headers={"X-Market-Pipeline-Sandbox": "1"}))
     assert type(error) is vendor_errors.BadResponseError
-    assert "a sandbox answered where the vendor should have" in str(error)
+    assert "the response is a sandbox's, not the vendor's" in str(error)
 
 
 # --- the key
@@ -142,12 +142,12 @@ def test_the_settings_key_and_address_are_used() -> None:
     with scripted_vendor(reply) as vendor:
         settings = Settings(_env_file=None, polygon_base_url=vendor.base_url, polygon_api_key=SecretStr(KEY))
         with PolygonClient.from_settings(settings, LocalLimiter(9)) as client:
-            client.daily_bars(AAPL, APRIL_1, APRIL_4)
+            client.fetch_daily_bars(AAPL, APRIL_1, APRIL_4)
     assert vendor.asked[0].headers["Authorization"] == f"Bearer {KEY}"
 
 
 @pytest.mark.parametrize("key", [f"{KEY}\nX-Evil: 1", f"{KEY} {KEY}", f"{KEY}é"])
-def test_a_key_that_no_header_can_hold_is_refused_without_being_shown(key: str) -> None:
+def test_a_key_that_no_header_can_hold_is_rejected_without_being_shown(key: str) -> None:
     with pytest.raises(vendor_errors.BadKeyError) as caught:
         PolygonClient("http://127.0.0.1:1", SecretStr(key), source="polygon", limiter=LocalLimiter(9))
     assert KEY not in "".join(traceback.format_exception(caught.value))
@@ -182,6 +182,6 @@ def test_neither_netrc_nor_a_proxy_from_the_environment_has_a_say(
     with scripted_vendor() as proxy, scripted_vendor(Reply(body(BARS))) as vendor, client_of(vendor) as client:
         monkeypatch.setenv("HTTP_PROXY", proxy.base_url)
         monkeypatch.setenv("http_proxy", proxy.base_url)
-        client.daily_bars(AAPL, APRIL_1, APRIL_4)
+        client.fetch_daily_bars(AAPL, APRIL_1, APRIL_4)
         assert not proxy.asked
     assert vendor.asked[0].headers["Authorization"] == f"Bearer {KEY}"

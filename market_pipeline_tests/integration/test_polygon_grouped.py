@@ -1,4 +1,4 @@
-"""Whole-market days over real HTTP."""
+"""Grouped requests over real HTTP."""
 
 from datetime import date
 from typing import Any
@@ -24,7 +24,7 @@ def grouped(*records: dict[str, Any], **fields: Any) -> Reply:
 
 def test_one_request_brings_a_session_of_every_ticker() -> None:
     with scripted_vendor(grouped(TTMI, {**TTMI, "T": "AAPL"})) as vendor, client_of(vendor) as client:
-        market = client.grouped_bars("XNYS", SESSION)
+        market = client.fetch_grouped_bars("XNYS", SESSION)
     assert vendor.paths == ["/v2/aggs/grouped/locale/us/market/stocks/2023-01-09?adjusted=false"]
     assert set(market) == {"TTMI", "AAPL"}
     assert market.requests == 1
@@ -33,28 +33,30 @@ def test_one_request_brings_a_session_of_every_ticker() -> None:
 
 def test_crypto_has_a_market_of_its_own() -> None:
     with scripted_vendor(grouped({**TTMI, "T": "X:BTCUSD"})) as vendor, client_of(vendor) as client:
-        assert "X:BTCUSD" in client.grouped_bars("24/7", SESSION)
+        assert "X:BTCUSD" in client.fetch_grouped_bars("24/7", SESSION)
     assert vendor.paths == ["/v2/aggs/grouped/locale/global/market/crypto/2023-01-09?adjusted=false"]
 
 
-def test_an_empty_market_is_asked_twice_on_a_session_and_once_on_a_sunday() -> None:
+def test_an_empty_market_is_requested_twice_on_a_session_and_once_on_a_sunday() -> None:
     with scripted_vendor(grouped(), grouped(), grouped()) as vendor, client_of(vendor) as client:
-        assert client.grouped_bars("XNYS", SESSION).requests == 2
-        sunday = client.grouped_bars("XNYS", date(2023, 1, 8))
+        assert client.fetch_grouped_bars("XNYS", SESSION).requests == 2
+        sunday = client.fetch_grouped_bars("XNYS", date(2023, 1, 8))
     assert len(sunday) == 0
     assert sunday.requests == 1
 
 
-def test_an_adjusted_market_is_refused() -> None:
+def test_an_adjusted_market_is_rejected() -> None:
     with (
         scripted_vendor(grouped(TTMI, adjusted=True)) as vendor,
         client_of(vendor) as client,
-        pytest.raises(vendor_errors.BadResponseError, match="all of XNYS on 2023-01-09: as-traded bars were asked for"),
+        pytest.raises(
+            vendor_errors.BadResponseError, match="all of XNYS on 2023-01-09: the response has adjusted bars"
+        ),
     ):
-        client.grouped_bars("XNYS", SESSION)
+        client.fetch_grouped_bars("XNYS", SESSION)
 
 
-def test_an_unknown_calendar_is_not_asked_for() -> None:
+def test_an_unknown_calendar_is_not_requested() -> None:
     with scripted_vendor() as vendor, client_of(vendor) as client, pytest.raises(UnknownCalendarError):
-        client.grouped_bars("XLON", SESSION)
+        client.fetch_grouped_bars("XLON", SESSION)
     assert not vendor.asked

@@ -47,11 +47,11 @@ def query(path: str) -> dict[str, str]:
 # --- splits and dividends
 
 
-def test_splits_are_asked_by_date_over_all_pages_and_each_is_given_once() -> None:
+def test_splits_are_requested_by_date_over_all_pages_and_each_is_returned_once() -> None:
     first = ok([SPLIT], next_url="https://api.massive.com/stocks/v1/splits?cursor=YWN0")
     later = {**SPLIT, "execution_date": "2022-06-22", "split_from": 2.5, "split_to": 1}
     with scripted_vendor(first, ok([SPLIT, later])) as vendor, client_of(vendor) as client:
-        splits = client.splits(START, END, AAPL)
+        splits = client.fetch_splits(START, END, AAPL)
     assert splits == [
         Split("AAPL", date(2020, 8, 31), 1.0, 4.0, str(SPLIT["id"])),
         Split("AAPL", date(2022, 6, 22), 2.5, 1.0, str(SPLIT["id"])),
@@ -67,18 +67,18 @@ def test_splits_are_asked_by_date_over_all_pages_and_each_is_given_once() -> Non
     assert vendor.paths[1] == "/stocks/v1/splits?cursor=YWN0"
 
 
-def test_without_a_symbol_the_whole_markets_are_asked_for() -> None:
+def test_without_a_symbol_the_whole_markets_actions_are_requested() -> None:
     with scripted_vendor(ok([])) as vendor, client_of(vendor) as client:
-        assert client.dividends(START, END) == []
+        assert client.fetch_dividends(START, END) == []
     assert "ticker" not in query(vendor.paths[0])
 
 
 @pytest.mark.parametrize("refusal", [NO_ENDPOINT, NOT_ENTITLED, NO_TICKER])
-def test_where_the_newer_endpoints_are_missing_the_older_ones_answer_from_then_on(refusal: Reply) -> None:
+def test_without_the_newer_endpoints_the_older_ones_are_used_from_then_on(refusal: Reply) -> None:
     without_id = {name: value for name, value in SPLIT.items() if name != "id"}
     with scripted_vendor(refusal, ok([without_id]), ok([])) as vendor, client_of(vendor) as client:
-        [split] = client.splits(START, END, AAPL)
-        client.dividends(START, END, AAPL)
+        [split] = client.fetch_splits(START, END, AAPL)
+        client.fetch_dividends(START, END, AAPL)
     assert split.vendor_id is None
     assert [urlsplit(path).path for path in vendor.paths] == [
         "/stocks/v1/splits",
@@ -90,19 +90,19 @@ def test_where_the_newer_endpoints_are_missing_the_older_ones_answer_from_then_o
     assert query(vendor.paths[1])["limit"] == "1000"
 
 
-def test_where_neither_generation_may_be_asked_the_refusal_is_told() -> None:
+def test_without_either_generation_the_error_is_reported() -> None:
     with (
         scripted_vendor(NOT_ENTITLED, NOT_ENTITLED) as vendor,
         client_of(vendor) as client,
         pytest.raises(vendor_errors.PlanError, match="splits of AAPL 2005-01-01 to 2025-12-31") as caught,
     ):
-        client.splits(START, END, AAPL)
+        client.fetch_splits(START, END, AAPL)
     assert caught.value.requests == 2
 
 
 def test_dividends_of_both_generations_read_alike() -> None:
     with scripted_vendor(ok([DIVIDEND, OLDER_DIVIDEND])) as vendor, client_of(vendor) as client:
-        newer, older = client.dividends(START, END, AAPL)
+        newer, older = client.fetch_dividends(START, END, AAPL)
     assert newer == Dividend(
         ticker="AAPL",
         ex_dividend_date=date(2025, 8, 11),
@@ -134,15 +134,15 @@ def test_dividends_of_both_generations_read_alike() -> None:
 )
 def test_a_split_that_can_not_be_is_left_out_and_logged(odd: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
     with scripted_vendor(ok([{**SPLIT, **odd}, SPLIT])) as vendor, client_of(vendor) as client:
-        assert len(client.splits(START, END, AAPL)) == 1
+        assert len(client.fetch_splits(START, END, AAPL)) == 1
     [record] = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert record.getMessage().startswith("splits of AAPL 2005-01-01 to 2025-12-31: left out")
 
 
-def test_crypto_has_neither_and_nothing_is_asked() -> None:
+def test_crypto_has_neither_and_no_request_is_sent() -> None:
     with scripted_vendor() as vendor, client_of(vendor) as client:
-        assert client.splits(START, END, BTC) == []
-        assert client.dividends(START, END, BTC) == []
+        assert client.fetch_splits(START, END, BTC) == []
+        assert client.fetch_dividends(START, END, BTC) == []
     assert not vendor.asked
 
 
@@ -156,7 +156,7 @@ AGILENT = {
 
 def test_a_ticker_is_described() -> None:
     with scripted_vendor(ok([AGILENT])) as vendor, client_of(vendor) as client:
-        found = client.ticker(Symbol.of("A", "stock"))
+        found = client.fetch_ticker(Symbol.of("A", "stock"))
     assert (found.ticker, found.name, found.kind) == ("A", "Agilent Technologies Inc.", "CS")
     assert (found.market, found.primary_exchange, found.active, found.delisted) == ("stocks", "XNYS", True, None)
 
@@ -168,7 +168,7 @@ def test_a_delisted_ticker_is_found_with_its_last_day() -> None:
         {"ticker": "ES", "active": False},
     ]
     with scripted_vendor(ok([]), ok(gone)) as vendor, client_of(vendor) as client:
-        found = client.ticker(Symbol.of("ES", "stock"))
+        found = client.fetch_ticker(Symbol.of("ES", "stock"))
     assert not found.active
     assert found.delisted == date(2015, 2, 18)
     assert [query(path)["active"] for path in vendor.paths] == ["true", "false"]
@@ -183,7 +183,7 @@ def test_an_unknown_ticker_is_met_with_the_nearest_ones() -> None:
             vendor_errors.UnknownTickerError, match=r"knows no ticker APPL\. Did you mean one of AAPL, APLE\?"
         ) as caught,
     ):
-        client.ticker(Symbol.of("APPL", "stock"))
+        client.fetch_ticker(Symbol.of("APPL", "stock"))
     assert caught.value.requests == 3
 
 
@@ -200,14 +200,14 @@ def test_ticker_changes_come_oldest_first() -> None:
         {"ticker_change": {"ticker": "FB"}, "type": "ticker_change", "date": "2012-05-18"},
     ]
     with scripted_vendor(ok({"name": "Meta Platforms", "events": events})) as vendor, client_of(vendor) as client:
-        changes = client.ticker_changes(META)
+        changes = client.fetch_ticker_changes(META)
     assert changes == [TickerChange("FB", date(2012, 5, 18)), TickerChange("META", date(2022, 6, 9))]
     assert vendor.paths == ["/vX/reference/tickers/META/events?types=ticker_change"]
 
 
-def test_ticker_changes_of_an_unknown_ticker_are_refused_and_of_another_shape_too() -> None:
+def test_ticker_changes_of_an_unknown_ticker_are_rejected_and_of_another_shape_too() -> None:
     with scripted_vendor(NO_TICKER, ok([])) as vendor, client_of(vendor) as client:
         with pytest.raises(vendor_errors.UnknownTickerError):
-            client.ticker_changes(META)
+            client.fetch_ticker_changes(META)
         with pytest.raises(vendor_errors.BadResponseError):
-            client.ticker_changes(META)
+            client.fetch_ticker_changes(META)

@@ -1,4 +1,4 @@
-"""What is asked again, how often and after what wait."""
+"""Retries: their conditions, their number and their waits."""
 
 import gzip
 import logging
@@ -42,17 +42,17 @@ from market_pipeline_tests.scripted_vendor import Reply, scripted_vendor
         Reply(b""),
     ],
 )
-def test_passing_trouble_is_overcome_and_every_request_counted(trouble: Reply) -> None:
+def test_transient_errors_are_retried_and_every_request_is_counted(trouble: Reply) -> None:
     limiter = CountingLimiter()
     replies = [trouble, trouble, Reply(body(BARS))]
     with scripted_vendor(*replies) as vendor, client_of(vendor, limiter=limiter) as client:
-        fetched = client.daily_bars(AAPL, APRIL_1, APRIL_4)
+        fetched = client.fetch_daily_bars(AAPL, APRIL_1, APRIL_4)
     assert len(fetched.frame) == 2
     assert fetched.requests == len(vendor.asked) == limiter.acquired == 3
 
 
 class CountingLimiter:
-    """Lets everything pass, and counts."""
+    """A limiter that counts requests and never waits."""
 
     acquired = 0
 
@@ -69,7 +69,7 @@ class CountingLimiter:
         (Reply(b'{"status"'), vendor_errors.CutShortError),
     ],
 )
-def test_lasting_trouble_ends_after_the_last_attempt(reply: Reply, kind: type[vendor_errors.PolygonError]) -> None:
+def test_a_lasting_error_ends_after_the_last_attempt(reply: Reply, kind: type[vendor_errors.PolygonError]) -> None:
     error, vendor = failure(*[reply] * 9)
     assert type(error) is kind
     assert len(vendor.asked) == error.requests == HURRY.attempts
@@ -78,25 +78,25 @@ def test_lasting_trouble_ends_after_the_last_attempt(reply: Reply, kind: type[ve
 def test_an_unreachable_address_is_the_vendors_trouble() -> None:
     with scripted_vendor() as vendor:
         pass
-    with client_of(vendor) as client, pytest.raises(vendor_errors.VendorDownError, match="no answer") as caught:
-        client.daily_bars(AAPL, APRIL_1, APRIL_4)
+    with client_of(vendor) as client, pytest.raises(vendor_errors.VendorDownError, match="no response") as caught:
+        client.fetch_daily_bars(AAPL, APRIL_1, APRIL_4)
     assert caught.value.requests == HURRY.attempts
 
 
-def test_an_unreachable_sandbox_is_said_to_be_one() -> None:
+def test_an_unreachable_sandbox_is_named_as_one() -> None:
     with scripted_vendor() as vendor:
         pass
     with (
         client_of(vendor, source="sandbox") as client,
         pytest.raises(vendor_errors.VendorDownError, match="Is `market-pipeline sandbox` running"),
     ):
-        client.daily_bars(AAPL, APRIL_1, APRIL_4)
+        client.fetch_daily_bars(AAPL, APRIL_1, APRIL_4)
 
 
 @pytest.mark.parametrize("chunked", [True, False])
 def test_a_body_that_never_ends_is_given_up_at_the_deadline(chunked: bool) -> None:
-    patience = RetryPolicy(connect=2, read=2, whole_answer=0.2, attempts=1)
-    error, _ = failure(Reply(body(BARS), drip_seconds=0.02, chunked=chunked), patience=patience)
+    patience = RetryPolicy(connect=2, read=2, whole_response=0.2, attempts=1)
+    error, _ = failure(Reply(body(BARS), drip_seconds=0.02, chunked=chunked), retry_policy=patience)
     assert isinstance(error, vendor_errors.VendorDownError)
     assert "DeadlineError" in str(error)
 
@@ -107,11 +107,11 @@ def waits_after(reply: Reply, **options: Any) -> list[tuple[float, str]]:
         scripted_vendor(reply, Reply(body(BARS))) as vendor,
         client_of(vendor, on_wait=lambda seconds, reason: waits.append((seconds, reason)), **options) as client,
     ):
-        client.daily_bars(AAPL, APRIL_1, APRIL_4)
+        client.fetch_daily_bars(AAPL, APRIL_1, APRIL_4)
     return waits
 
 
-def test_the_wait_that_the_vendor_asks_for_is_kept() -> None:
+def test_the_wait_that_the_vendor_demands_is_kept() -> None:
     assert waits_after(Reply(b"", 429, {"Retry-After": "0"})) == [(0.0, "retry")]
     assert waits_after(Reply(b"", 503, {"Retry-After": "1"})) == [(1.0, "retry")]
 
@@ -126,7 +126,7 @@ def test_a_rate_limit_without_a_wait_is_waited_out_for_a_window() -> None:
     assert waits_after(Reply(b"", 429, {"Retry-After": "soon"})) == [(HURRY.rate_limit_wait, "retry")]
 
 
-def test_a_wait_of_an_hour_is_taken_as_a_no() -> None:
+def test_a_wait_of_an_hour_is_an_error() -> None:
     error, vendor = failure(Reply(b"", 429, {"Retry-After": "3600"}))
     assert type(error) is vendor_errors.RateLimitedError
     assert len(vendor.asked) == 1
@@ -136,4 +136,4 @@ def test_retries_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "market_pipeline.polygon"):
         waits_after(Reply(b"", 503))
     [record] = caplog.records
-    assert "AAPL 2005-04-01 to 2005-04-04: the vendor answered 503" in record.getMessage()
+    assert "AAPL 2005-04-01 to 2005-04-04: the vendor returned 503" in record.getMessage()

@@ -57,7 +57,7 @@ def test_a_body_is_written_like_the_vendors(url: str) -> None:
     assert re.search(tail + "$", shown)
 
 
-def test_every_answer_says_that_it_is_the_sandboxs_and_whether_it_is_real(url: str) -> None:
+def test_every_response_says_that_it_is_the_sandboxs_and_whether_it_is_real(url: str) -> None:
     labels = {
         "/v2/aggs/ticker/AAPL/range/1/day/2013-02-25/2013-03-01": "recorded",
         "/v2/aggs/ticker/AAPL/range/1/day/2013-02-25/2013-03-04": "generated",
@@ -94,7 +94,7 @@ def test_the_request_id_is_in_the_header_too_and_gzip_is_used_only_if_accepted(u
         ("SPY", "2024-06-04", "2024-06-30"),  # the future
     ],
 )
-def test_where_there_is_nothing_the_answer_has_no_results(url: str, ticker: str, first: str, last: str) -> None:
+def test_where_there_is_nothing_the_response_has_no_results(url: str, ticker: str, first: str, last: str) -> None:
     body = bars(url, ticker, first, last)
     assert list(body) == ["ticker", "queryCount", "resultsCount", "adjusted", "status", "request_id"]
     assert (body["queryCount"], body["resultsCount"], body["status"]) == (0, 0, "OK")
@@ -164,7 +164,7 @@ def test_the_next_page_is_addressed_as_recorded_and_forgets_adjusted_and_the_key
         ("AAPL/range/1/day/2024-01-02/2024-01-03?cursor=!", "cursor"),
     ],
 )
-def test_a_request_that_cannot_be_read_is_refused_in_the_vendors_words(url: str, path: str, words: str) -> None:
+def test_a_request_that_cannot_be_read_is_rejected_in_the_vendors_words(url: str, path: str, words: str) -> None:
     response = ask(url, f"/v2/aggs/ticker/{path}")
     assert response.status_code == 400
     assert response.json()["status"] == "ERROR"
@@ -191,7 +191,7 @@ def test_grouped_bars_are_the_ranges_but_for_their_time(url: str, path: str, cal
         assert {**alone, "T": bar["T"], "t": ends} == bar
 
 
-def test_grouped_has_nothing_on_a_day_without_session_and_refuses_the_future(url: str) -> None:
+def test_grouped_has_nothing_on_a_day_without_session_and_rejects_the_future(url: str) -> None:
     holiday = ask(url, f"{GROUPED}/2024-05-27").json()
     assert list(holiday) == ["queryCount", "resultsCount", "adjusted", "status", "request_id"]
     future = ask(url, f"{GROUPED}/2024-06-05")
@@ -199,7 +199,7 @@ def test_grouped_has_nothing_on_a_day_without_session_and_refuses_the_future(url
     assert future.json()["message"].startswith("Your plan doesn't include this data timeframe")
 
 
-def test_the_markets_answers_hold_every_ticker_that_was_asked_for() -> None:
+def test_the_markets_responses_hold_every_ticker_that_was_requested() -> None:
     with running_sandbox(SandboxConfig(now=NOW, also_listed=frozenset({"ALSO"}))) as url:
         before = {bar["T"] for bar in ask(url, f"{GROUPED}/2024-06-03").json()["results"]}
         bars(url, "NEWONE", "2024-06-03", "2024-06-03")

@@ -1,4 +1,4 @@
-"""`market-pipeline sandbox` as it is typed: what it prints, how it stops, what it refuses."""
+"""The command `market-pipeline sandbox`: its output, its end, and its errors."""
 
 import signal
 import socket

@@ -1,4 +1,4 @@
-"""Every fault of the sandbox, as a client meets it on a real socket."""
+"""Every fault of the sandbox, as a client receives it on a real socket."""
 
 import json
 import socket
@@ -58,7 +58,7 @@ def body_of(url: str, fault: str, path: str = PATH) -> dict[str, Any]:
         ("not_authorized_200", 200, '"status":"NOT_AUTHORIZED"'),
     ],
 )
-def test_a_refusal_comes_instead_of_the_answer(url: str, fault: str, status: int, words: str) -> None:
+def test_an_error_comes_instead_of_the_response(url: str, fault: str, status: int, words: str) -> None:
     response = ask(url, fault)
     assert response.status_code == status
     assert words in response.text
@@ -92,18 +92,18 @@ def test_bad_json_arrives_whole_and_cannot_be_read(url: str) -> None:
         json.loads(response.text)
 
 
-def test_a_reset_connection_gives_no_answer(url: str) -> None:
+def test_a_reset_connection_gives_no_response(url: str) -> None:
     with pytest.raises(requests.ConnectionError, match="reset by peer"):
         ask(url, "reset")
 
 
-def test_a_slow_answer_is_the_right_one_and_late(url: str, good: dict[str, Any]) -> None:
+def test_a_slow_response_is_the_right_one_and_late(url: str, good: dict[str, Any]) -> None:
     started = time.monotonic()
     assert body_of(url, "slow=0.4")["results"] == good["results"]
     assert time.monotonic() - started >= 0.4
 
 
-def test_a_hanging_request_gets_no_answer_and_holds_up_nobody_else(url: str) -> None:
+def test_a_hanging_request_gets_no_response_and_holds_up_nobody_else(url: str) -> None:
     with pytest.raises(requests.ReadTimeout):
         ask(url, "hang", timeout=0.3)
     assert requests.get(url + PATH, headers=KEY, timeout=20).status_code == 200
@@ -192,7 +192,7 @@ def test_an_unknown_fault_is_a_bad_request_that_names_the_known_ones(url: str) -
 
 
 @pytest.mark.parametrize("fault", [name for name in FAULTS if name not in ("hang", "reset", "slow", "truncate")])
-def test_a_fault_in_an_answer_without_bars_is_harmless(url: str, fault: str) -> None:
+def test_a_fault_in_a_response_without_bars_is_harmless(url: str, fault: str) -> None:
     for path in ("/v2/aggs/ticker/NOSUCH/prev", "/v3/reference/splits?ticker=AAPL", "/v1/marketstatus/upcoming"):
         assert ask(url, fault, path).status_code in (200, 401, 403, 429, 500, 502), path
 

@@ -1,4 +1,4 @@
-"""The vendor's plans as the sandbox keeps them, over a real socket."""
+"""The vendor's plans as the sandbox enforces them, over a real socket."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -15,7 +15,7 @@ MONDAY_EVENING, AFTER_MIDNIGHT = "2024-06-04 02:00", "2024-06-04 04:00"  # in Ne
 
 
 def ask(path: str, now: str, key: str = "any", **config: Any) -> list[requests.Response]:
-    """The answers to one or more paths, separated by blanks, of a sandbox of its own."""
+    """Return the responses to one or more paths, separated by blanks, from a new sandbox."""
     clock = datetime.fromisoformat(now).replace(tzinfo=UTC)
     with running_sandbox(SandboxConfig(now=clock, **config)) as url:
         return [requests.get(url + one, headers={"Authorization": f"Bearer {key}"}, timeout=20) for one in path.split()]
@@ -53,7 +53,7 @@ def test_paid_plans_have_no_limit(plan: PlanName) -> None:
     assert {answer.status_code for answer in answers} == {200}
 
 
-def test_the_free_plan_refuses_a_session_until_midnight_in_new_york() -> None:
+def test_the_free_plan_rejects_a_session_until_midnight_in_new_york() -> None:
     paths = f"{GROUPED}/2024-06-03 {span('2024-06-03', '2024-06-03')} /v1/open-close/SPY/2024-06-03"
     for answer in ask(paths, MONDAY_EVENING, plan=PlanName.BASIC):
         assert answer.status_code == 403
@@ -67,7 +67,7 @@ def test_a_range_up_to_today_is_answered_up_to_yesterday_on_the_free_plan() -> N
     assert len(answer.json()["results"]) == 2
 
 
-def test_a_range_that_begins_before_the_history_is_refused_or_clipped() -> None:
+def test_a_range_that_begins_before_the_history_is_rejected_or_clipped() -> None:
     path = span("2018-01-01", "2024-05-31")
     (refused,) = ask(path, MONDAY_EVENING, plan=PlanName.STARTER)
     assert refused.status_code == 403
@@ -83,7 +83,7 @@ def test_a_range_that_begins_before_the_history_is_refused_or_clipped() -> None:
     assert [answer.status_code for answer in wholly_old] == [403, 403]
 
 
-def test_a_delayed_plan_says_so_where_an_answer_reaches_today_and_shows_it_later() -> None:
+def test_a_delayed_plan_says_so_where_a_response_reaches_today_and_shows_it_later() -> None:
     paths = f"{span('2024-05-30', '2024-06-03')} {span('2024-05-30', '2024-05-31')} {GROUPED}/2024-06-03"
     during = "2024-06-03 13:40"  # ten minutes after the open
     delayed, old, grouped = ask(paths, during, plan=PlanName.DEVELOPER)

@@ -23,7 +23,7 @@ from market_pipeline.orchestration.code_location import ReloadError, SlowWebserv
 from market_pipeline.polygon import http, vendor_errors
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.http import RetryPolicy
-from market_pipeline.polygon.rate_limit import LocalLimiter
+from market_pipeline.polygon.limiter import LocalLimiter
 from market_pipeline_tests.integration.polygon_cases import AAPL, APRIL_1, APRIL_4, client_of
 from market_pipeline_tests.receivers import running_mail_server
 from market_pipeline_tests.scripted_vendor import Reply, scripted_vendor
@@ -149,11 +149,11 @@ def test_a_webserver_that_sends_without_limit_is_none(monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("at_once", [OPEN_HEAD, HEAD, HEAD[:-2] + b"Transfer-Encoding: chunked\r\n\r\n"])
 def test_a_vendor_that_drips_is_given_up_at_the_deadline(at_once: bytes) -> None:
-    patience = RetryPolicy(connect=2, read=2, whole_answer=LIMIT, attempts=1)
+    patience = RetryPolicy(connect=2, read=2, whole_response=LIMIT, attempts=1)
     with slow_server(dripping(at_once, b"0")) as server, in_time():
-        client = PolygonClient(server.url, None, source="sandbox", limiter=LocalLimiter(10_000), patience=patience)
+        client = PolygonClient(server.url, None, source="sandbox", limiter=LocalLimiter(10_000), retry_policy=patience)
         with client, pytest.raises(vendor_errors.VendorDownError, match="DeadlineError"):
-            client.daily_bars(AAPL, APRIL_1, APRIL_4)
+            client.fetch_daily_bars(AAPL, APRIL_1, APRIL_4)
     assert len(server.requests) == 1
 
 
@@ -164,7 +164,7 @@ def test_a_gzip_bomb_from_the_vendor_is_cut_off(monkeypatch: pytest.MonkeyPatch)
         tracemalloc.start()
         try:
             with pytest.raises(vendor_errors.BadResponseError, match="larger than 64 MB"):
-                client.daily_bars(AAPL, APRIL_1, APRIL_4)
+                client.fetch_daily_bars(AAPL, APRIL_1, APRIL_4)
             assert tracemalloc.get_traced_memory()[1] < MOST_MEMORY
         finally:
             tracemalloc.stop()

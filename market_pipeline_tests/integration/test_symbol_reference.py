@@ -20,7 +20,7 @@ from market_pipeline.orchestration.build import build_loading
 from market_pipeline.orchestration.run_launch import launch_range_run, open_instance
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.fetcher import Fetcher
-from market_pipeline.polygon.rate_limit import LocalLimiter
+from market_pipeline.polygon.limiter import LocalLimiter
 from market_pipeline.polygon.vendor_errors import UnknownTickerError
 from market_pipeline.reference_data import asset_class_of, fetch_reference, refresh_reference
 from market_pipeline.sandbox.config import SandboxConfig
@@ -206,7 +206,7 @@ def test_a_failure_says_once_whose_it_is(warehouse: Engine, caplog: pytest.LogCa
     with scripted_vendor(refused(403, "Your plan doesn't cover that")) as vendor, client_of(vendor) as client:
         error = outcome_of(FB, AFTER, client, warehouse).error
     assert error is not None
-    assert error.startswith("2021-03-01 to 2021-03-05: the vendor answered 403")
+    assert error.startswith("2021-03-01 to 2021-03-05: the vendor returned 403")
     assert f"Failed FB: {error}" in caplog.messages
 
 
@@ -222,7 +222,7 @@ def test_one_that_was_delisted_later_but_has_no_data_stays_a_failure(warehouse: 
 def test_neither_way_of_fetching_brings_what_comes_after_the_last_day(client: PolygonClient) -> None:
     many = [Symbol.of(f"AA{letter}", "stock") for letter in "ABCDEFGH"]
     for symbols in (many, many[:1]):
-        fetched = Fetcher(client, symbols, AROUND, NOW).bars(many[0], LAST_DAY)
+        fetched = Fetcher(client, symbols, AROUND, NOW).fetch_bars(many[0], LAST_DAY)
         assert [day.date() for day in fetched.frame["date"]] == AROUND[:2]
 
 

@@ -1,4 +1,4 @@
-"""What becomes of the vendor's records, odd ones included."""
+"""Parsing of the vendor's records, malformed ones included."""
 
 import math
 from datetime import UTC, date, datetime, timedelta
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from market_pipeline.core.bars import FetchedBars, empty_frame
 from market_pipeline.core.sessions import calendar
-from market_pipeline.polygon.market_day_cache import MarketDays
+from market_pipeline.polygon.market_day_cache import MarketDayCache
 from market_pipeline.polygon.parsing import GroupedBars, bar_records, range_bars
 from market_pipeline.polygon.response_body import VendorResponse, read_body, retry_after
 from market_pipeline.polygon.vendor_errors import PolygonError
@@ -86,7 +86,7 @@ json_values: st.SearchStrategy[Any] = (
 
 
 @given(st.lists(st.dictionaries(st.sampled_from([*list("ohlcvtn"), "vw"]), json_values), max_size=5))
-def test_no_record_however_odd_breaks_the_frame(records: list[dict[str, Any]]) -> None:
+def test_no_malformed_record_breaks_the_frame(records: list[dict[str, Any]]) -> None:
     fetched = parsed(*records)
     assert (fetched.frame.dtypes == empty_frame().dtypes).all()
     assert list(fetched.frame.columns) == list(empty_frame().columns)
@@ -148,23 +148,23 @@ def test_market_days_give_each_ticker_its_own_bars_in_order_with_their_payloads(
         return GroupedBars(records, NEW_YORK, session, 1)
 
     second, third = SESSION + timedelta(days=1), SESSION + timedelta(days=2)
-    days = MarketDays({"A", "B", "NONE"})
+    days = MarketDayCache({"A", "B", "NONE"})
     days.add(third, GroupedBars([], NEW_YORK, third, 1))
     days.add(second, on(second, 1, OTHER=7, B=5, A=2))
     days.add(SESSION, on(SESSION, 0, A=1, OTHER=8))
-    found = days.bars("A", date.max)
+    found = days.read_bars("A", date.max)
     assert list(found.frame["open"]) == [1, 2]
     assert list(found.frame.index) == [0, 1]
     assert [payload["o"] for payload in found.payloads] == [1, 2]
     assert found.payloads[1]["T"] == "A"
-    assert list(days.bars("A", SESSION).frame["open"]) == [1]
-    assert list(days.bars("B", date.max).frame["open"]) == [5]
-    nothing = days.bars("NONE", date.max)
+    assert list(days.read_bars("A", SESSION).frame["open"]) == [1]
+    assert list(days.read_bars("B", date.max).frame["open"]) == [5]
+    nothing = days.read_bars("NONE", date.max)
     assert len(nothing.payloads) == len(nothing.frame) == 0
     assert (nothing.frame.dtypes == found.frame.dtypes).all()
     assert SESSION in days
-    assert len(days.bars("OTHER", date.max).frame) == 0  # which the run doesn't want
-    assert (MarketDays({"A"}).bars("A", date.max).frame.dtypes == empty_frame().dtypes).all()
+    assert len(days.read_bars("OTHER", date.max).frame) == 0  # which the run doesn't want
+    assert (MarketDayCache({"A"}).read_bars("A", date.max).frame.dtypes == empty_frame().dtypes).all()
 
 
 # --- the wait an answer asks for
@@ -188,6 +188,6 @@ def test_retry_after_is_seconds_or_a_date(value: str, seconds: float | None) -> 
     assert retry_after({"Retry-After": value}, datetime(2025, 1, 1, tzinfo=UTC)) == seconds
 
 
-def test_an_answer_nested_too_deep_is_an_error_of_ours() -> None:
+def test_a_response_nested_too_deep_is_an_error_of_ours() -> None:
     with pytest.raises(PolygonError):
         read_body(VendorResponse(200, {}, b'{"results":' + b"[" * 100_000), "polygon", "A")

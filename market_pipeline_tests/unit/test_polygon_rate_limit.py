@@ -1,4 +1,4 @@
-"""The limiter of one process, on a clock of its own and with threads."""
+"""The limiter of one process, on a simulated clock and with threads."""
 
 import threading
 import time
@@ -6,11 +6,11 @@ import time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from market_pipeline.polygon.rate_limit import LocalLimiter
+from market_pipeline.polygon.limiter import LocalLimiter
 
 
 class Clock:
-    """A clock that goes on only when somebody sleeps or a test says so."""
+    """A clock that advances only by sleeps and by the test."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -64,7 +64,7 @@ def test_no_window_ever_holds_more_requests_than_allowed(limit: int, pauses: lis
 
 
 def test_waiting_threads_go_in_the_order_they_came() -> None:
-    """With 1 request per window each waits for the one before; nobody overtakes, and nobody blocks the others' turn."""
+    """With 1 request per window each waits for the one before, in order of arrival."""
     waits: list[float] = []
     limiter = LocalLimiter(1, window_seconds=60, clock=lambda: 0.0, sleep=waits.append)
     for _ in range(5):

@@ -1,4 +1,4 @@
-"""The planner: every wanted bar is brought, in the fewest requests there can be."""
+"""Request planning: every bar is fetched, in the fewest possible requests."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 
 from market_pipeline.core.errors import UsageError
 from market_pipeline.core.symbols import Symbol
-from market_pipeline.polygon.request_planning import GroupedRequest, Plan, RangeRequest, plan_requests, waiting_seconds
+from market_pipeline.polygon.request_planning import (
+    GroupedRequest,
+    RangeRequest,
+    RequestPlan,
+    plan_requests,
+    waiting_seconds,
+)
 
 Wanted = Mapping[Symbol, Collection[date]]
 
@@ -23,7 +29,7 @@ def rectangle(symbols: int, sessions: int) -> Wanted:
     return dict.fromkeys(SYMBOLS[:symbols], DAYS[:sessions])
 
 
-def kinds(plan: Plan) -> Counter[str]:
+def kinds(plan: RequestPlan) -> Counter[str]:
     return Counter(type(request).__name__ for request in plan.requests)
 
 
@@ -54,7 +60,7 @@ def test_grouped_requests_name_the_calendar() -> None:
 
 
 @pytest.mark.parametrize("wanted", [{}, {SYMBOLS[0]: []}])
-def test_nothing_wanted_is_nothing_asked(wanted: Wanted) -> None:
+def test_no_sessions_need_no_requests(wanted: Wanted) -> None:
     plan = plan_requests(wanted)
     assert plan.requests == ()
 
@@ -73,7 +79,7 @@ ragged = st.dictionaries(
 )  # fmt: skip
 
 
-def brings(plan: Plan, symbol: Symbol, day: date) -> bool:
+def brings(plan: RequestPlan, symbol: Symbol, day: date) -> bool:
     return any(
         request.symbol == symbol and request.start <= day <= request.end
         if isinstance(request, RangeRequest)
@@ -98,7 +104,7 @@ def test_a_symbol_with_a_range_needs_no_grouped_request(wanted: Wanted) -> None:
 
 
 def fewest(wanted: Wanted) -> tuple[int, int]:
-    """By trying all: the fewest requests, and of those how few grouped ones."""
+    """Find the fewest requests, and then the fewest grouped ones, by trying all plans."""
     days = sorted({day for sessions in wanted.values() for day in sessions})
     choices = [set(chosen) for count in range(len(days) + 1) for chosen in combinations(days, count)]
     return min(

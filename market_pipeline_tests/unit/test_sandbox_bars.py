@@ -1,4 +1,4 @@
-"""The sandbox's bars: recorded ones as they were recorded, generated ones independent of how they are asked for."""
+"""The sandbox's bars: recorded ones unchanged, generated ones independent of the requested range."""
 
 import subprocess
 import sys
@@ -139,7 +139,7 @@ def test_a_split_rewrites_the_adjusted_history_on_its_day_and_leaves_the_traded_
     assert new["v"] == pytest.approx(old["v"] * 3)
 
 
-def test_the_last_bars_are_provisional_for_a_day_if_asked_for() -> None:
+def test_the_last_bars_are_provisional_for_a_day_if_requested() -> None:
     def seen(now: str) -> Bars:
         clock = datetime.fromisoformat(now).replace(tzinfo=UTC)
         market = Market(SandboxConfig(now=clock, revisions=True))
@@ -211,7 +211,7 @@ def test_dividends_are_made_up_for_some_generated_tickers(market: Market) -> Non
     assert 0 < factors[0] < factors[-1] <= 1
 
 
-def test_a_clock_without_a_time_zone_is_refused() -> None:
+def test_a_clock_without_a_time_zone_is_rejected() -> None:
     with pytest.raises(ClockError, match="time zone"):
         SandboxConfig(now=datetime(2024, 6, 4, 2))  # noqa: DTZ001 - without a zone is the point
 

@@ -1,4 +1,4 @@
-"""The sandbox's wire format: numbers and cursors as recorded from the vendor."""
+"""The sandbox's encoding: numbers and cursors as recorded from the vendor."""
 
 import json
 import math
@@ -51,6 +51,6 @@ def test_a_cursor_reads_back_as_what_it_was_made_of(parameters: dict[str, str]) 
 
 
 @pytest.mark.parametrize("cursor", ["%%%", "bGlt!", "bm9ub25l", "_w"])
-def test_what_is_no_cursor_is_refused(cursor: str) -> None:
+def test_what_is_no_cursor_is_rejected(cursor: str) -> None:
     with pytest.raises(RejectedRequestError, match="cursor"):
         from_cursor(cursor)

@@ -1,4 +1,4 @@
-"""What the sandbox decides by itself: rate limit, plan windows, which request meets a fault, filters and pages."""
+"""The sandbox's rules: rate limit, limits of plans, and the choice of faults."""
 
 from collections import Counter
 from datetime import date
@@ -9,7 +9,7 @@ from market_pipeline.core.plans import PlanName
 from market_pipeline.sandbox.endpoint_responses import BEFORE_END_OF_DAY, OUTSIDE_TIMEFRAME, RejectedRequestError
 from market_pipeline.sandbox.fault_rules import Scenario, read_rule
 from market_pipeline.sandbox.faults import FAULTS, FaultError, find_fault
-from market_pipeline.sandbox.plan_limits import PLANS
+from market_pipeline.sandbox.plan_limits import PLAN_LIMITS
 from market_pipeline.sandbox.rolling_limit import RollingLimit
 
 TODAY = date(2024, 6, 3)
@@ -17,7 +17,7 @@ YESTERDAY = date(2024, 6, 2)
 
 
 class Clock:
-    """Seconds that pass when told."""
+    """A clock that is set by the test."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -45,18 +45,18 @@ def test_each_key_has_a_limit_of_its_own_and_a_plan_without_one_grants_all() -> 
     assert all(RollingLimit(None).grant("a") for _ in range(1000))
 
 
-def test_an_end_of_day_plan_refuses_today_and_what_is_older_than_two_years() -> None:
-    plan = PLANS[PlanName.BASIC]
+def test_an_end_of_day_plan_rejects_today_and_what_is_older_than_two_years() -> None:
+    plan = PLAN_LIMITS[PlanName.BASIC]
     plan.check_day(YESTERDAY, TODAY)
     plan.check_day(date(2022, 6, 3), TODAY)
     for day, refusal in ((TODAY, BEFORE_END_OF_DAY), (date(2022, 6, 2), OUTSIDE_TIMEFRAME)):
         with pytest.raises(RejectedRequestError) as refused:
             plan.check_day(day, TODAY)
-        assert refused.value.refusal == refusal
+        assert refused.value.body == refusal
 
 
-def test_a_range_across_the_edge_of_history_is_refused_or_clipped() -> None:
-    plan, old, edge = PLANS[PlanName.STARTER], date(2018, 1, 1), date(2019, 6, 3)
+def test_a_range_across_the_edge_of_history_is_rejected_or_clipped() -> None:
+    plan, old, edge = PLAN_LIMITS[PlanName.STARTER], date(2018, 1, 1), date(2019, 6, 3)
     assert plan.first_day(old, YESTERDAY, TODAY, clip=True) == edge
     assert plan.first_day(edge, YESTERDAY, TODAY, clip=False) == edge
     for last, clip in ((YESTERDAY, False), (date(2018, 12, 31), True)):
@@ -65,13 +65,13 @@ def test_a_range_across_the_edge_of_history_is_refused_or_clipped() -> None:
 
 
 def test_the_history_of_a_leap_day_begins_on_the_28th() -> None:
-    assert PLANS[PlanName.DEVELOPER].oldest(date(2024, 2, 29)) == date(2014, 2, 28)
+    assert PLAN_LIMITS[PlanName.DEVELOPER].oldest(date(2024, 2, 29)) == date(2014, 2, 28)
 
 
 @pytest.mark.parametrize(("plan", "status"), [("basic", "OK"), ("starter", "DELAYED"), ("advanced", "OK")])
-def test_only_delayed_plans_answer_delayed_and_only_up_to_today(plan: str, status: str) -> None:
-    assert PLANS[PlanName(plan)].status(TODAY, TODAY) == status
-    assert PLANS[PlanName(plan)].status(YESTERDAY, TODAY) == "OK"
+def test_only_delayed_plans_respond_delayed_and_only_up_to_today(plan: str, status: str) -> None:
+    assert PLAN_LIMITS[PlanName(plan)].status(TODAY, TODAY) == status
+    assert PLAN_LIMITS[PlanName(plan)].status(YESTERDAY, TODAY) == "OK"
 
 
 def test_a_rule_is_read_in_all_its_parts() -> None:
@@ -83,12 +83,12 @@ def test_a_rule_is_read_in_all_its_parts() -> None:
 
 
 @pytest.mark.parametrize("text", ["nope", "500:2", "500:1.2.3", "slow=soon", "truncate=2", "500*x", ""])
-def test_a_rule_that_cannot_be_used_says_why(text: str) -> None:
+def test_an_invalid_rule_is_rejected_with_the_reason(text: str) -> None:
     with pytest.raises(FaultError, match="fault"):
         read_rule(text)
 
 
-def test_an_unknown_fault_is_told_all_that_exist() -> None:
+def test_the_error_of_an_unknown_fault_names_all_faults() -> None:
     with pytest.raises(FaultError, match=", ".join(FAULTS)):
         find_fault("nope", None)
 

@@ -1,6 +1,6 @@
-"""Who may do what: the key that a request comes with, and the record of what it was used for.
+"""Authentication and authorization by API key, and the audit trail of administrators' requests.
 
-Keys are made and kept by warehouse/api_keys.py; here they are asked for.
+Keys are stored by `warehouse.api_keys`.
 """
 
 import asyncio
@@ -17,56 +17,56 @@ from pydantic import SecretStr
 from sqlalchemy.exc import SQLAlchemyError
 
 from market_pipeline.api.context import Context, context_of
-from market_pipeline.api.problems import ProblemError, as_problem
-from market_pipeline.api.request_bodies import with_body
+from market_pipeline.api.problems import ProblemError, to_problem
+from market_pipeline.api.request_bodies import load_body
 from market_pipeline.warehouse.api_keys import ApiKey, Scope, accept_key, record_use
 from market_pipeline.warehouse.database_errors import DatabaseUnavailableError
 
 HEADER = "X-API-Key"
 NO_NULL = r"^[^\x00]*$"
-"""The pattern of a text that PostgreSQL can hold."""
+"""Pattern of text that PostgreSQL can store."""
 
 BASIC = 'Basic realm="Market Pipeline: an API key as the password", charset="UTF-8"'
 
 key_header = APIKeyHeader(
     name=HEADER, auto_error=False, description="Made with `market-pipeline keys create NAME --scope admin`."
 )
-"""Documents that a route takes a key. Which it is, is asked before the body of a request is read."""
+"""Documents that a route needs a key. `AuditedRoute` checks it before the request's body is read."""
 
 
-def _administrator(request: Request) -> ApiKey:
-    """The key of an administrator that the request comes with; kept for the audit trail, as one for reading is.
+def _check_administrator(request: Request) -> ApiKey:
+    """Return the request's key if its scope is admin. A valid key is kept for the audit trail in any case.
 
     Raises:
-        ProblemError: 401 without a key that is good, 403 with one that may only read.
+        ProblemError: 401 without a valid key, 403 with one of scope read.
     """
-    accepted = _accepted(context_of(request), request.headers.get(HEADER))
-    request.state.key = accepted
-    if accepted.scope is not Scope.ADMIN:
-        raise ProblemError(403, f"the key {accepted.id} may only read: this takes one of the scope admin")
-    return accepted
+    key = _check_key(context_of(request), request.headers.get(HEADER))
+    request.state.key = key
+    if key.scope is not Scope.ADMIN:
+        raise ProblemError(403, f"the key {key.id} may only read: this needs one of the scope admin")
+    return key
 
 
 async def check_reader(request: Request) -> Context:
-    """The context of a request that may read, where reading takes a key.
+    """Check the request's key if reading needs one; return the request's context.
 
     Raises:
-        ProblemError: 401 without a key that is good.
+        ProblemError: 401 without a valid key.
     """
     context = context_of(request)
     if context.settings.api_key_required:
         key = request.headers.get(HEADER) or _password(request.headers.get("authorization", ""))
         try:
-            await run_in_threadpool(_accepted, context, key)
+            await run_in_threadpool(_check_key, context, key)
         except ProblemError as problem:
-            if "text/html" in request.headers.get("accept", ""):  # a browser, which can ask for a password
+            if "text/html" in request.headers.get("accept", ""):  # a browser, which can prompt for a password
                 raise ProblemError(problem.status, problem.detail, headers={"WWW-Authenticate": BASIC}) from None
             raise
     return context
 
 
 async def may_read(request: Request) -> bool:
-    """True if a request may read."""
+    """Return True if a request may read."""
     try:
         await check_reader(request)
     except (ProblemError, DatabaseUnavailableError, SQLAlchemyError):
@@ -75,7 +75,7 @@ async def may_read(request: Request) -> bool:
 
 
 def _password(authorization: str) -> str | None:
-    """The password of HTTP Basic, in whose place a browser sends a key."""
+    """Return the password of HTTP Basic, by which a browser sends a key."""
     scheme, _, encoded = authorization.partition(" ")
     if scheme.lower() != "basic":
         return None
@@ -85,32 +85,32 @@ def _password(authorization: str) -> str | None:
         return None
 
 
-def _accepted(context: Context, key: str | None) -> ApiKey:
+def _check_key(context: Context, key: str | None) -> ApiKey:
     if not key:
-        raise _unauthorized(f"Missing {HEADER} header")
+        raise _unauthorized_problem(f"Missing {HEADER} header")
     accepted = accept_key(context.warehouse, SecretStr(key))
     if accepted is None:
-        raise _unauthorized("Invalid or inactive API key")
+        raise _unauthorized_problem("Invalid or inactive API key")
     return accepted
 
 
-def _unauthorized(detail: str) -> ProblemError:
+def _unauthorized_problem(detail: str) -> ProblemError:
     return ProblemError(401, detail, headers={"WWW-Authenticate": f'ApiKey header="{HEADER}"'})
 
 
 class AuditedRoute(APIRoute):
-    """A route for administrators, whose requests are recorded in the audit trail of the key that they came with."""
+    """A route for administrators: its requests are recorded in the audit trail of their key."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The handler, with the key asked for and the body read before it, and the recording behind it."""
+        """Return a handler that checks the key, reads the body, handles the request and records it."""
         handle = super().get_route_handler()
 
         async def audited(request: Request) -> Response:
             try:
-                await run_in_threadpool(_administrator, request)
-                response = await handle(await with_body(request))
+                await run_in_threadpool(_check_administrator, request)
+                response = await handle(await load_body(request))
             except (Exception, asyncio.CancelledError) as error:
-                await _record(request, as_problem(error).status)
+                await _record(request, to_problem(error).status)
                 raise
             await _record(request, response.status_code)
             return response
@@ -121,5 +121,7 @@ class AuditedRoute(APIRoute):
 async def _record(request: Request, status: int) -> None:
     key: ApiKey | None = getattr(request.state, "key", None)
     if key is not None:
-        path = request.scope["raw_path"].decode("latin-1")  # as it was sent: decoded, it may hold what no table can
+        path = request.scope["raw_path"].decode(
+            "latin-1"
+        )  # as it was sent: decoded, it may have characters that can't be stored
         await run_in_threadpool(record_use, context_of(request).warehouse, key, request.method, path, status)

@@ -1,4 +1,4 @@
-"""Backfills over HTTP: each is a backfill of Dagster's over a range of partitions, as if launched in its UI."""
+"""Endpoints of backfills: each is a Dagster backfill over a range of partitions, as if launched in its UI."""
 
 from datetime import UTC, date, datetime
 from typing import Annotated, Literal
@@ -27,8 +27,8 @@ router = APIRouter(prefix=PREFIX, tags=["administration"], route_class=AuditedRo
 Id = Annotated[str, Path(description="The backfill's id, as in Dagster's UI.", max_length=100, pattern=NO_NULL)]
 
 
-class Wanted(BaseModel):
-    """What to backfill."""
+class BackfillRequest(BaseModel):
+    """The symbols and dates to backfill."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -40,7 +40,7 @@ class Wanted(BaseModel):
 
 
 class Progress(BaseModel):
-    """How far it has come: sessions are symbols times sessions, the last five are bars."""
+    """Progress of a backfill: sessions are symbols times sessions, the last five are counts of bars."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -57,7 +57,7 @@ class Progress(BaseModel):
 
 
 class Job(BaseModel):
-    """A backfill and how it goes. `errors` says why symbols failed, `error` why the backfill did."""
+    """A backfill and its state. `errors` has the reason for each failed symbol, `error` that of the backfill."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -90,33 +90,33 @@ _LINKS = {
         202: {"links": _LINKS},
     },
 )
-async def start(context: InContext, response: Response, wanted: Wanted) -> Job:
+async def start(context: InContext, response: Response, backfill: BackfillRequest) -> Job:
     """Start a backfill of some symbols over some dates, both included; its status is at the `Location`.
 
-    The same again, before it has ended, is answered with the one there is.
+    If the same backfill has not ended yet, it is returned instead.
     """
     async with context.one_backfill:
-        job, is_new = await run_in_threadpool(_started, context, wanted)
+        job, is_new = await run_in_threadpool(_start_or_find, context, backfill)
     if not is_new:
         response.status_code = 200
     response.headers["location"] = f"{PREFIX}/{job.id}"
     return Job.model_validate(job)
 
 
-def _started(context: Context, wanted: Wanted) -> tuple[BackfillJob, bool]:
-    """The backfill that is wanted, and whether it is a new one."""
+def _start_or_find(context: Context, backfill: BackfillRequest) -> tuple[BackfillJob, bool]:
+    """Start the backfill, or find the same unfinished one; return it, and True if it is new."""
     warehouse, instance, now = context.warehouse, context.instance, datetime.now(UTC)
-    symbols = active_symbols(warehouse) if wanted.symbols == "*" else find_active(warehouse, wanted.symbols)
+    symbols = active_symbols(warehouse) if backfill.symbols == "*" else find_active(warehouse, backfill.symbols)
     if not symbols:
         raise ProblemError(400, "there is no symbol to backfill: name some that are tracked")
     unfinished = list_unfinished_backfills(instance, warehouse)
-    if known := find_same_backfill(unfinished, symbols, wanted.start, wanted.end, now):
+    if known := find_same_backfill(unfinished, symbols, backfill.start, backfill.end, now):
         return known, False
     most = context.settings.api_max_backfills
     if len(unfinished) >= most:
         detail = f"{len(unfinished)} backfills have not ended, and {most} are the most at once: wait, or cancel some"
         raise ProblemError(429, detail, headers={"Retry-After": "60"})
-    return start_backfill(context.settings, instance, warehouse, symbols, wanted.start, wanted.end, now=now), True
+    return start_backfill(context.settings, instance, warehouse, symbols, backfill.start, backfill.end, now=now), True
 
 
 @router.get("", operation_id="list_backfills")
@@ -124,19 +124,19 @@ def newest(
     context: InContext,
     limit: Annotated[int, Query(ge=1, le=100, description="How many.")] = 20,
 ) -> list[Job]:
-    """The newest backfills, whoever started them."""
+    """List the newest backfills, started by anyone."""
     return [Job.model_validate(job) for job in list_backfills(context.instance, context.warehouse, limit)]
 
 
 @router.get("/{backfill_id}", operation_id="show_backfill")
 def show(context: InContext, backfill_id: Id) -> Job:
-    """How a backfill goes."""
+    """Return a backfill's state and progress."""
     return _known(find_backfill(context.instance, context.warehouse, backfill_id), backfill_id)
 
 
 @router.post("/{backfill_id}/cancel", status_code=202, operation_id="cancel_backfill")
 def cancel(context: InContext, backfill_id: Id) -> Job:
-    """Cancel a backfill. What it has loaded stays."""
+    """Cancel a backfill. Bars that it has loaded are kept."""
     return _known(cancel_backfill(context.instance, context.warehouse, backfill_id), backfill_id)
 
 

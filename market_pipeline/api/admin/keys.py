@@ -1,6 +1,6 @@
-"""Administrators' endpoints for the API's keys, by the earlier service's paths and names; each takes a key of theirs.
+"""Administrators' endpoints for API keys, under the earlier service's paths and names; each needs a key of scope admin.
 
-The command line does the same, and makes the first one: `market-pipeline keys create NAME --scope admin`.
+The command line does the same, and creates the first key: `market-pipeline keys create NAME --scope admin`.
 """
 
 from datetime import datetime, timedelta
@@ -26,29 +26,29 @@ PREFIX = "/api/v1/admin/api-keys"
 router = APIRouter(prefix=PREFIX, tags=["administration"], route_class=AuditedRoute, dependencies=[Depends(key_header)])
 
 Id = Annotated[
-    str, Path(description="The key's id, which is its first part and no secret.", max_length=100, pattern=NO_NULL)
+    str, Path(description="The key's id, which is its first part and not secret.", max_length=100, pattern=NO_NULL)
 ]
 
 
 class NewKey(BaseModel):
-    """A key to make."""
+    """A key to create."""
 
     model_config = ConfigDict(extra="forbid")
 
     name: str = Field(
         max_length=100,
         pattern=r"^[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$",
-        description="Whose it is, or what for.",
+        description="Its owner or purpose.",
         examples=["notebook"],
     )
-    scope: Scope = Field(Scope.READ, description="What it is good for; admin may read too.")
-    days: int | None = Field(None, ge=1, le=36_500, description="Days until it expires; never if left out.")
+    scope: Scope = Field(Scope.READ, description="Its permissions; admin includes reading.")
+    days: int | None = Field(None, ge=1, le=36_500, description="Days until it expires; by default it never does.")
 
 
 class Key(BaseModel):
-    """A key without what is secret of it.
+    """A key without its secret part.
 
-    `active`: it is accepted. `last_used` is to the minute, `request_count` how often it was used for administration.
+    `active`: it is accepted. `last_used` is to the minute, `request_count` the number of administrators' requests.
     """
 
     model_config = ConfigDict(from_attributes=True)
@@ -64,14 +64,14 @@ class Key(BaseModel):
 
 
 class MadeKey(Key):
-    """A new key: `api_key` is the key itself, and is not shown again."""
+    """A new key: `api_key` is the key itself, which is not shown again."""
 
     api_key: str
     key_preview: str
 
 
 class Entry(BaseModel):
-    """A request that a key was used for."""
+    """A request made with a key."""
 
     id: int
     endpoint: str
@@ -81,7 +81,7 @@ class Entry(BaseModel):
 
 
 class Trail(BaseModel):
-    """A part of a key's audit trail, newest first; `total` is the lines of the whole."""
+    """A part of a key's audit trail, newest first; `total` is the number of all entries."""
 
     key_id: str
     entries: list[Entry]
@@ -90,16 +90,16 @@ class Trail(BaseModel):
     offset: int
 
 
-class Wanted(BaseModel):
-    """What is to become of a key."""
+class KeyChange(BaseModel):
+    """A change of a key."""
 
     model_config = ConfigDict(extra="forbid")
 
-    active: bool = Field(strict=True, description="Whether it is to be accepted.")
+    active: bool = Field(strict=True, description="True to accept the key, false to reject it.")
 
 
 class Done(BaseModel):
-    """What became of a key."""
+    """Result of a key's change."""
 
     status: Literal["success"] = "success"
     message: str
@@ -114,19 +114,19 @@ _LINKS = {
 
 
 @router.post("", status_code=201, operation_id="create_key", responses={201: {"links": _LINKS}})
-def make(context: InContext, wanted: NewKey) -> MadeKey:
-    """Make a key. It can't be shown again: what is kept of it is a hash."""
-    lifetime = timedelta(days=wanted.days) if wanted.days else None
-    key = create_key(context.warehouse, wanted.name, wanted.scope, lifetime).get_secret_value()
+def make(context: InContext, new_key: NewKey) -> MadeKey:
+    """Create a key. It can't be shown again, since only its hash is stored."""
+    lifetime = timedelta(days=new_key.days) if new_key.days else None
+    key = create_key(context.warehouse, new_key.name, new_key.scope, lifetime).get_secret_value()
     made = Key.model_validate(find_key(context.warehouse, key.split("_")[1]))
     return MadeKey(**made.model_dump(), api_key=key, key_preview=f"{key[:12]}...")
 
 
 @router.get("", operation_id="list_keys")
 def list_all(
-    context: InContext, active_only: Annotated[bool, Query(description="Leave out those refused.")] = False
+    context: InContext, active_only: Annotated[bool, Query(description="Leave out rejected keys.")] = False
 ) -> list[Key]:
-    """Every key there ever was, oldest first."""
+    """List all keys, revoked ones included, oldest first."""
     keys = map(Key.model_validate, list_keys(context.warehouse))
     return [key for key in keys if key.active or not active_only]
 
@@ -135,10 +135,10 @@ def list_all(
 def audit(
     context: InContext,
     key_id: Id,
-    limit: Annotated[int, Query(ge=1, le=1_000, description="How many lines.")] = 100,
-    offset: Annotated[int, Query(ge=0, le=10**9, description="How many of the newest to leave out.")] = 0,
+    limit: Annotated[int, Query(ge=1, le=1_000, description="The number of entries.")] = 100,
+    offset: Annotated[int, Query(ge=0, le=10**9, description="The number of newest entries to leave out.")] = 0,
 ) -> Trail:
-    """What a key was used for: every request of it to an administrators' endpoint, refused ones too."""
+    """Return a key's audit trail: all its requests to administrators' endpoints, rejected ones included."""
     lines = audit_trail(context.warehouse, key_id, limit, offset)
     entries = [Entry(**line._asdict(), timestamp=line.at) for line in lines]
     total = find_key(context.warehouse, key_id).request_count
@@ -146,29 +146,29 @@ def audit(
 
 
 @router.put("/{key_id}", operation_id="change_key")
-def change(context: InContext, request: Request, key_id: Id, wanted: Wanted) -> Done:
-    """Refuse a key from now on, or accept it again; one that has expired stays refused, and none refuses itself."""
-    if not wanted.active:
+def change(context: InContext, request: Request, key_id: Id, change_request: KeyChange) -> Done:
+    """Reject a key from now on, or accept it again. An expired key stays rejected; no key can reject itself."""
+    if not change_request.active:
         _check_other(request, key_id)
-    (restore_key if wanted.active else revoke_key)(context.warehouse, key_id)
+    (restore_key if change_request.active else revoke_key)(context.warehouse, key_id)
     active = find_key(context.warehouse, key_id).active
-    told = "is accepted" if active else "has expired, and is refused" if wanted.active else "is refused"
-    return Done(message=f"The key {key_id} {told}", key_id=key_id, active=active)
+    state = "is accepted" if active else "has expired, and is rejected" if change_request.active else "is rejected"
+    return Done(message=f"The key {key_id} {state}", key_id=key_id, active=active)
 
 
 @router.delete("/{key_id}", operation_id="revoke_key")
 def revoke(context: InContext, request: Request, key_id: Id) -> Done:
-    """Refuse a key from now on. Its audit trail stays. None refuses itself."""
+    """Reject a key from now on. Its audit trail is kept. No key can reject itself."""
     _check_other(request, key_id)
     revoke_key(context.warehouse, key_id)
-    return Done(message=f"The key {key_id} is refused; its audit trail stays", key_id=key_id, active=False)
+    return Done(message=f"The key {key_id} is rejected; its audit trail is kept", key_id=key_id, active=False)
 
 
 def _check_other(request: Request, key_id: str) -> None:
-    """A key that refused itself could be the last one.
+    """Check that the key is not the request's own, which could be the last one.
 
     Raises:
-        ProblemError: the request came with the key that it is about.
+        ProblemError: the request has the key that it is about.
     """
     if request.state.key.id == key_id:
         raise ProblemError(

@@ -1,4 +1,4 @@
-"""Administrators' endpoints for tracked symbols, by the runbook's paths and names. Each takes a key of scope admin."""
+"""Administrators' endpoints for tracked symbols, under the runbook's paths and names. Each needs an admin key."""
 
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
@@ -19,7 +19,7 @@ Name = Annotated[str, Path(description="The symbol, e.g. AAPL; case-sensitive.",
 
 
 def _tickers(schema: dict[str, Any]) -> None:
-    """Document what a ticker of each asset class looks like."""
+    """Document the form of each asset class's tickers."""
     schema["anyOf"] = [
         {
             "properties": {"asset_class": {"enum": [str(kind)]}, "symbol": {"pattern": f"^(?:{pattern})$"}},
@@ -35,18 +35,18 @@ class NewSymbol(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra=_tickers)
 
     symbol: str = Field(min_length=1, max_length=30, description="Its ticker: AAPL, BRK.B, BTC.", examples=["NVDA"])
-    asset_class: AssetClass = Field(AssetClass.STOCK, description="What it is; decides its calendar.")
+    asset_class: AssetClass = Field(AssetClass.STOCK, description="Its asset class, which determines its calendar.")
 
 
 class DateRange(BaseModel):
-    """The first and the last session there is a bar of."""
+    """The first and the last session with a bar."""
 
     start: date | None
     end: date | None
 
 
 class Stats(BaseModel):
-    """What is there of a symbol; `validation_rate` is from 0 to 1, null without bars."""
+    """Counts of a symbol's stored bars; `validation_rate` is from 0 to 1, null without bars."""
 
     record_count: int
     date_range: DateRange
@@ -68,7 +68,7 @@ class TrackedSymbol(BaseModel):
 
 
 class Removed(BaseModel):
-    """What became of a symbol that is no longer fetched."""
+    """Result of removing a symbol."""
 
     status: Literal["success"] = "success"
     message: str
@@ -82,67 +82,67 @@ _LINKS = {
 
 
 @router.post("", status_code=201, operation_id="add_symbol", responses={201: {"links": _LINKS}})
-def track(context: InContext, wanted: NewSymbol) -> TrackedSymbol:
+def track(context: InContext, new_symbol: NewSymbol) -> TrackedSymbol:
     """Track a symbol: the next nightly run fetches it, and it can be backfilled at once.
 
-    One that was removed is taken up again.
+    A symbol that was removed is tracked again.
     """
-    symbol = Symbol.of(wanted.symbol, wanted.asset_class)
+    symbol = Symbol.of(new_symbol.symbol, new_symbol.asset_class)
     if not add_symbols(context.warehouse, [symbol]):
         raise ProblemError(409, f"Symbol {symbol.name} already tracked")
-    return _one(context, symbol.name)
+    return _get_symbol(context, symbol.name)
 
 
 @router.get("", operation_id="list_symbols")
-def list_tracked(
+def list_to_model(
     context: InContext,
     active_only: Annotated[bool, Query(description="Leave out those that are no longer fetched.")] = True,
-    include_stats: Annotated[bool, Query(description="Tell what is there of each.")] = False,
+    include_stats: Annotated[bool, Query(description="Include the counts of stored bars.")] = False,
 ) -> list[TrackedSymbol]:
-    """Every tracked symbol, in alphabetical order."""
+    """List tracked symbols in alphabetical order."""
     records = symbol_records(context.warehouse, active_only=active_only)
-    return [_tracked(record, stats=include_stats) for record in records]
+    return [_to_model(record, stats=include_stats) for record in records]
 
 
 @router.get("/{symbol}", operation_id="show_symbol")
 def show(context: InContext, symbol: Name) -> TrackedSymbol:
-    """One symbol, and what is there of it."""
-    return _one(context, symbol)
+    """Return one symbol, with the counts of its stored bars."""
+    return _get_symbol(context, symbol)
 
 
 @router.put("/{symbol}", operation_id="change_symbol")
 def change(
     context: InContext,
     symbol: Name,
-    active: Annotated[bool, Query(description="Whether it is to be fetched.")],
+    active: Annotated[bool, Query(description="True to fetch it, false to stop.")],
 ) -> TrackedSymbol:
-    """Fetch a symbol, or no longer. Its bars are kept."""
-    known = _one(context, symbol)
+    """Start or stop fetching a symbol. Its bars are kept."""
+    known = _get_symbol(context, symbol)
     if active:
         add_symbols(context.warehouse, [Symbol.of(known.symbol, known.asset_class)])
     elif known.active:
         remove_symbol(context.warehouse, symbol)
-    return _one(context, symbol)
+    return _get_symbol(context, symbol)
 
 
 @router.delete("/{symbol}", operation_id="remove_symbol")
 def untrack(context: InContext, symbol: Name) -> Removed:
-    """Fetch a symbol no longer. Its bars are kept."""
-    if _one(context, symbol).active:
+    """Stop fetching a symbol. Its bars are kept."""
+    if _get_symbol(context, symbol).active:
         remove_symbol(context.warehouse, symbol)
     return Removed(message=f"Symbol {symbol} is no longer fetched; its bars are kept")
 
 
-def _one(context: Context, name: str) -> TrackedSymbol:
+def _get_symbol(context: Context, name: str) -> TrackedSymbol:
     found = symbol_records(context.warehouse, name=name)
     if not found:
         known = symbol_records(context.warehouse, name=name.upper())
         hint = f": did you mean {name.upper()}?" if known else ": add it by a POST to " + PREFIX
         raise ProblemError(404, f"Symbol {name} not tracked{hint}")
-    return _tracked(found[0], stats=True)
+    return _to_model(found[0], stats=True)
 
 
-def _tracked(record: Any, *, stats: bool) -> TrackedSymbol:
+def _to_model(record: Any, *, stats: bool) -> TrackedSymbol:
     values = record._asdict()
-    told = Stats(date_range=DateRange(start=values["start"], end=values["end"]), **values) if stats else None
-    return TrackedSymbol(**values, stats=told)
+    stats_model = Stats(date_range=DateRange(start=values["start"], end=values["end"]), **values) if stats else None
+    return TrackedSymbol(**values, stats=stats_model)

@@ -1,7 +1,7 @@
-"""What the API serves: the warehouse's declared tables and views and the analysts' tables, as the database has them.
+"""The catalog of served relations: the warehouse's declared tables and views, and the marts, as the database has them.
 
-Their columns, types and comments are read from the database's own catalog, so that a table that is declared, or a dbt
-model that is built, is served without a line of code for it.
+Columns, types and comments are read from PostgreSQL's catalog, so a new table or a new dbt model is served without code
+of its own.
 """
 
 import asyncio
@@ -20,12 +20,12 @@ from market_pipeline.warehouse.tables import metadata
 
 STALE_SECONDS = 30.0
 SOON_SECONDS = 1.0
-"""After how long the catalog is read again: at any rate, and for a table that it doesn't have."""
+"""Age at which the catalog is read again: in general, and for a table that it lacks."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column, its PostgreSQL type and what it means."""
+    """A column, its PostgreSQL type and its meaning."""
 
     name: str
     type: str
@@ -34,18 +34,18 @@ class Column:
 
     @cached_property
     def sql(self) -> str:
-        """Its name in a statement."""
+        """Its quoted name."""
         return _identifier(self.name)
 
     @property
     def is_ordered(self) -> bool:
-        """Whether rows can be ordered by it, and compared with it."""
+        """True if rows can be ordered by it and compared with it."""
         return self.type not in ("json", "jsonb") and not self.type.endswith("[]")
 
 
 @dataclass(frozen=True, eq=False)
 class Relation:
-    """A table, a view or a mart. `key` names the columns that tell its rows apart; None where that isn't known."""
+    """A table, a view or a mart. `key` names the columns that identify its rows; None if unknown."""
 
     name: str
     schema: str
@@ -57,12 +57,12 @@ class Relation:
 
     @cached_property
     def sql(self) -> str:
-        """Its name in a statement."""
+        """Its quoted name."""
         return f"{_identifier(self.schema)}.{_identifier(self.relation_name)}"
 
     @property
     def relation_name(self) -> str:
-        """Its name in the database, where another of the same name is served under the plain one."""
+        """Its name in the database; `name` has the schema too if another relation has the same name."""
         return self.name.rpartition(".")[2]
 
 
@@ -71,7 +71,7 @@ def _identifier(name: str) -> str:
 
 
 class Catalog:
-    """The relations by the names they are served under; read again as time goes by."""
+    """The relations by the names that they are served under. It is read again when it gets old."""
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
@@ -80,7 +80,7 @@ class Catalog:
         self.relations: Mapping[str, Relation] = {}
 
     async def find(self, name: str) -> Relation | None:
-        """The relation of this name.
+        """Return the relation of this name; None if there is none.
 
         Raises:
             ProblemError: the database can't be reached.
@@ -89,7 +89,7 @@ class Catalog:
         return self.relations.get(name)
 
     async def refresh(self, older_than: float = STALE_SECONDS) -> None:
-        """Read it again if it is older than so many seconds.
+        """Read the catalog again if it is older than this many seconds.
 
         Raises:
             ProblemError: the database can't be reached.
@@ -105,7 +105,7 @@ class Catalog:
         found: dict[str, Relation] = {}
         keys = {**VIEW_KEYS, **await asyncio.to_thread(model_keys)}
         for name, schema, is_view, description, rows, own_key, columns in await self._reader.rows(
-            _CATALOG, [_exposed()]
+            _CATALOG, [_served_names()]
         ):
             served_as = f"{schema}.{name}" if name in found else name
             key = own_key or keys.get(name)
@@ -121,14 +121,14 @@ class Catalog:
         return found
 
 
-def _column(told: Mapping[str, Any], key: Sequence[str]) -> Column:
-    # Of a view's columns PostgreSQL knows no more than that they may be null; those of its key are not.
-    return Column(**{**told, "nullable": told["nullable"] and told["name"] not in key})
+def _column(record: Mapping[str, Any], key: Sequence[str]) -> Column:
+    # PostgreSQL reports every column of a view as nullable; those of its key are not.
+    return Column(**{**record, "nullable": record["nullable"] and record["name"] not in key})
 
 
 _CATALOG = str(statement("catalog")).replace("%", "%%").replace(":relations", "%s")
 
 
-def _exposed() -> list[str]:
+def _served_names() -> list[str]:
     declared = [table.name for table in metadata.tables.values() if not table.info.get("internal")]
     return [*declared, *VIEW_KEYS]

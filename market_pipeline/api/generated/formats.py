@@ -1,13 +1,13 @@
-"""The formats that rows are given in: JSON, CSV, an Arrow stream and Parquet.
+"""Formats of rows: JSON, CSV, an Arrow stream and Parquet.
 
-Rows come out of PostgreSQL as text, by COPY or as JSON made there: a Python object for every bar would take many times
-as long. Formats turn blocks of such lines into blocks of bytes; which rows, others say.
+PostgreSQL returns rows as text, by COPY or as JSON, since a Python object for every bar would take many times as long.
+Writers convert blocks of such lines to blocks of bytes.
 """
 
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
@@ -16,8 +16,8 @@ from market_pipeline.api.generated.catalog import Column
 from market_pipeline.warehouse.spreadsheets import is_textual, plain_text
 
 
-class Format(StrEnum):
-    """By the name that `format=` takes."""
+class ResponseFormat(StrEnum):
+    """Formats by their names in the parameter `format`."""
 
     JSON = "json"
     CSV = "csv"
@@ -25,106 +25,81 @@ class Format(StrEnum):
     PARQUET = "parquet"
 
 
-MEDIA_TYPES: Mapping[Format, str] = {
-    Format.JSON: "application/json",
-    Format.CSV: "text/csv",
-    Format.ARROW: "application/vnd.apache.arrow.stream",
-    Format.PARQUET: "application/vnd.apache.parquet",
+MEDIA_TYPES: Mapping[ResponseFormat, str] = {
+    ResponseFormat.JSON: "application/json",
+    ResponseFormat.CSV: "text/csv",
+    ResponseFormat.ARROW: "application/vnd.apache.arrow.stream",
+    ResponseFormat.PARQUET: "application/vnd.apache.parquet",
 }
 
 
-_NAMED = {str(kind): kind for kind in Format}
-
-
 class Writer(Protocol):
-    """Makes a file of lines of CSV: what it begins with, each block, and what it ends with."""
+    """Converts lines of CSV to a file, block by block."""
 
     def begin(self) -> bytes:
-        """The first bytes."""
+        """Return the first bytes."""
 
     def block(self, lines: Sequence[bytes]) -> bytes:
-        """The bytes of some more rows."""
+        """Return the bytes of these rows."""
 
     def end(self) -> bytes:
-        """The last bytes."""
+        """Return the last bytes."""
 
 
-def chosen_format(named: str | None, accept: str) -> Format | None:
-    """The format that a request wants: `format=`, else what it accepts best; None where that is none of ours."""
-    if named is not None:
-        return _NAMED.get(named)
-    if not accept or accept == "*/*":
-        return Format.JSON
-    known = {media_type: kind for kind, media_type in MEDIA_TYPES.items()}
-    known |= {"*/*": Format.JSON, "application/*": Format.JSON, "text/*": Format.CSV}
-    wanted = sorted(_accepted(accept), key=lambda entry: -entry[1])
-    return next((known[kind] for kind, weight in wanted if kind in known and weight > 0), None)
+def copied_expressions(columns: Sequence[Column], kind: ResponseFormat) -> str:
+    """Return the columns' SQL expressions for a COPY as CSV, for a file of this format."""
+    expression = _spreadsheet_expression if kind is ResponseFormat.CSV else _csv_expression
+    return ", ".join(f"{expression(column)} AS {column.sql}" for column in columns)
 
 
-def _accepted(accept: str) -> Iterator[tuple[str, float]]:
-    for entry in accept.split(","):
-        kind, *parameters = (part.strip() for part in entry.split(";"))
-        weights = [parameter[2:] for parameter in parameters if parameter.startswith("q=")]
-        try:
-            yield kind.lower(), float(weights[0]) if weights else 1.0
-        except ValueError:
-            yield kind.lower(), 0.0
-
-
-def copied_expressions(columns: Sequence[Column], kind: Format) -> str:
-    """The columns in a COPY as CSV, for a file of this format."""
-    copied = _for_spreadsheets if kind is Format.CSV else _copied
-    return ", ".join(f"{copied(column)} AS {column.sql}" for column in columns)
-
-
-def _copied(column: Column) -> str:
-    """CSV has no lists (they are JSON there) and no common way to write true."""
+def _csv_expression(column: Column) -> str:
+    """Convert lists to JSON and booleans to text, as CSV has neither."""
     if column.type.endswith("[]"):
         return f"array_to_json({column.sql})"
     return f"{column.sql}::text" if column.type == "boolean" else column.sql
 
 
-def _for_spreadsheets(column: Column) -> str:
-    """The same, but for texts that a spreadsheet would take for a formula."""
-    return plain_text(column.sql) if is_textual(column.type) else _copied(column)
+def _spreadsheet_expression(column: Column) -> str:
+    """Return the same expression, with text that a spreadsheet would compute as a formula made plain."""
+    return plain_text(column.sql) if is_textual(column.type) else _csv_expression(column)
 
 
-def writer(kind: Format, columns: Sequence[Column]) -> Writer:
-    """What makes a file of the format of lines that hold these columns."""
-    makers: Mapping[Format, Callable[[Sequence[Column]], Writer]] = {
-        Format.CSV: CsvWriter,
-        Format.ARROW: lambda columns: ArrowWriter(columns, parquet=False),
-        Format.PARQUET: lambda columns: ArrowWriter(columns, parquet=True),
+def open_writer(kind: ResponseFormat, columns: Sequence[Column]) -> Writer:
+    """Create the writer of a format for lines with these columns."""
+    makers: Mapping[ResponseFormat, Callable[[Sequence[Column]], Writer]] = {
+        ResponseFormat.CSV: CsvWriter,
+        ResponseFormat.ARROW: lambda columns: ArrowWriter(columns, parquet=False),
+        ResponseFormat.PARQUET: lambda columns: ArrowWriter(columns, parquet=True),
     }
     return makers[kind](columns)
 
 
 @dataclass(frozen=True)
 class CsvWriter:
-    """The columns' names and then the lines as they come."""
+    """Writes a line of column names, and then the lines unchanged."""
 
     columns: Sequence[Column]
 
     def begin(self) -> bytes:
-        """The line of names."""
+        """Return the line of names."""
         line = io.StringIO()
         csv.writer(line, lineterminator="\n").writerow(column.name for column in self.columns)
         return line.getvalue().encode()
 
     def block(self, lines: Sequence[bytes]) -> bytes:
-        """The lines."""
+        """Return the lines."""
         return b"".join(lines)
 
     def end(self) -> bytes:
-        """Nothing."""
+        """Return no bytes."""
         return b""
 
 
 class ArrowWriter:
-    """Columns of Arrow, as a stream of record batches or as the row groups of a Parquet file."""
+    """Writes a stream of Arrow record batches, or the row groups of a Parquet file."""
 
     def __init__(self, columns: Sequence[Column], *, parquet: bool) -> None:
-        import pyarrow as pa  # half a second that starting the API needn't take
+        import pyarrow as pa  # the import takes half a second
         from pyarrow import parquet as pq
 
         self._pa = pa
@@ -135,19 +110,19 @@ class ArrowWriter:
         self._file = made(self._sink, self._schema)
 
     def begin(self) -> bytes:
-        """What is written already."""
-        return self._sink.taken()
+        """Return the bytes written so far."""
+        return self._sink.take()
 
     def block(self, lines: Sequence[bytes]) -> bytes:
-        """The rows as one batch."""
+        """Return the rows as one batch."""
         if lines:
             self._file.write_table(self._table(b"".join(lines)))
-        return self._sink.taken()
+        return self._sink.take()
 
     def end(self) -> bytes:
-        """What closes the file."""
+        """Close the file and return its last bytes."""
         self._file.close()
-        return self._sink.taken()
+        return self._sink.take()
 
     def _table(self, lines: bytes) -> Any:
         from pyarrow import csv as arrow_csv
@@ -158,26 +133,26 @@ class ArrowWriter:
         }
         table = arrow_csv.read_csv(
             io.BytesIO(lines),
-            # One block, for a row to be of any length. An empty line is a row too: of one column, which is NULL.
+            # One block, so that a row can have any length. An empty line is a row: of one column, which is NULL.
             arrow_csv.ReadOptions(column_names=self._schema.names, use_threads=False, block_size=len(lines) + 1),
             arrow_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
             arrow_csv.ConvertOptions(
                 column_types=flat, null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False
             ),
         )
-        columns = [self._lists(column) if self._pa.types.is_list(field.type) else column
+        columns = [self._parse_lists(column) if self._pa.types.is_list(field.type) else column
                    for field, column in zip(self._schema, table.columns, strict=True)]  # fmt: skip
         return self._pa.table(columns, schema=self._schema)
 
-    def _lists(self, column: Any) -> Any:
-        """Lists of JSON as lists; there are few different ones, so each is read once."""
+    def _parse_lists(self, column: Any) -> Any:
+        """Parse lists written as JSON; there are few different ones, so each is parsed once."""
         coded = column.combine_chunks().dictionary_encode()
         lists = [json.loads(text) for text in coded.dictionary.to_pylist()]
         return self._pa.array(lists, self._pa.list_(self._pa.string())).take(coded.indices)
 
 
 class _Sink(io.RawIOBase):
-    """A file that gives away what is written to it. Parquet's footer holds places in the file, so `tell` goes on."""
+    """A file whose content can be taken out. `tell` counts on, since Parquet's footer has offsets in the file."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
@@ -194,8 +169,8 @@ class _Sink(io.RawIOBase):
     def tell(self) -> int:
         return self._length
 
-    def taken(self) -> bytes:
-        """What was written since the last time."""
+    def take(self) -> bytes:
+        """Return the bytes written since the last call."""
         parts, self._parts = self._parts, []
         return b"".join(parts)
 

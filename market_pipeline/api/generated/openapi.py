@@ -1,6 +1,6 @@
-"""The documentation of the generated routes, in OpenAPI: made from the catalog, like the routes themselves.
+"""OpenAPI documentation of the generated routes, built from the catalog like the routes themselves.
 
-FastAPI documents the others; both together are `/openapi.json`, which clients can be generated from.
+FastAPI documents the other routes; both together are `/openapi.json`, from which clients can be generated.
 """
 
 import re
@@ -9,56 +9,56 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
-from market_pipeline.api.generated import historical, tables
+from market_pipeline.api.generated import historical, history_params, tables
 from market_pipeline.api.generated.catalog import Column, Relation
-from market_pipeline.api.generated.formats import MEDIA_TYPES, Format
-from market_pipeline.api.generated.query_params import COMPARISONS, DEFAULT_ROWS, PATTERNS, is_values, operators
-from market_pipeline.api.generated.responses import WHOLE
-from market_pipeline.api.generated.value_types import KINDS, kind_of
+from market_pipeline.api.generated.formats import MEDIA_TYPES, ResponseFormat
+from market_pipeline.api.generated.query_params import COMPARISONS, DEFAULT_ROWS, PATTERNS, is_values_of, operators_of
+from market_pipeline.api.generated.responses import MAX_COMPLETE_ROWS
+from market_pipeline.api.generated.value_types import VALUE_KINDS, value_kind
 from market_pipeline.api.problems import MEDIA_TYPE, Problem
 from market_pipeline.core.settings import Settings
 
 DESCRIPTION = """\
-Daily market data, checked and complete, and what is known of it.
+Daily market data, checked and complete, with its quality and its history of loads.
 
-**Start here:** `/api/v1/historical/AAPL?start=2024-01-01&end=2024-12-31` gives a symbol's bars, `/api/v1/tables` lists
-every table, and each is served at `/api/v1/tables/{table}`.
+**Start here:** `/api/v1/historical/AAPL?start=2024-01-01&end=2024-12-31` returns a symbol's bars, `/api/v1/tables`
+lists all tables, and each is served at `/api/v1/tables/{table}`.
 
 **Filters** are PostgREST's: `symbol=eq.AAPL`, `symbol=in.(AAPL,MSFT)`, `date=gte.2024-01-01`, `validated=is.false`,
-`name=like.App*`, `flags=cs.price_jump`; `not.` before an operator turns it round, and a column may be there twice.
+`name=like.App*`, `flags=cs.unexplained_move`; `not.` before an operator negates it, and a column may be given twice.
 `select=symbol,date,close` chooses columns, `order=date.desc` sorts.
 
-**Formats** by `format=json|csv|arrow|parquet` or `Accept`. **Pages:** an answer with more rows behind it says
-`truncated` and has the next page at `next`, which is in the header `Link` too. **ETag** and `If-None-Match` save asking
-twice. Errors are `application/problem+json`, with a reason for every parameter.
+**Formats** by `format=json|csv|arrow|parquet` or `Accept`. **Pages:** a response that is followed by more rows has
+`truncated` and the URL of the next page in `next`, also in the header `Link`. **ETag** and `If-None-Match` save a
+repeated transfer. Errors are `application/problem+json`, with a reason for every parameter.
 
-Reading takes no key unless the server says so; changing anything takes one of scope admin, in `X-API-Key`.
+Reading needs no key unless the server requires one; changes need a key of scope admin, in `X-API-Key`.
 """
 
 PROBLEM: dict[str, Any] = {
-    "description": "What is wrong, and what to do.",
+    "description": "The error, and the next step.",
     "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
 }
 TAGS = {
     "bars": "One symbol's history, for charts and programs.",
-    "overview": "What the whole is like, under the runbook's names.",
-    "marts": "The analysts' tables, which dbt builds: adjusted prices, returns, weeks, months, coverage, quality.",
-    "tables": "What is loaded, as it is stored.",
-    "views": "What is there, what is missing and why, and how runs went.",
-    "administration": "Symbols and backfills. Takes a key of scope admin, and leaves an audit trail.",
+    "overview": "Status of the pipeline and its data, under the runbook's names.",
+    "marts": "Marts, the analysts' tables: adjusted prices, returns, weeks, months, coverage, quality.",
+    "tables": "Loaded data as it is stored.",
+    "views": "Coverage, missing sessions with their reasons, and results of runs.",
+    "administration": "Symbols, backfills and keys. Needs a key of scope admin; every request is in an audit trail.",
 }
 Json = dict[str, Any]
 _, _problem = models_json_schema([(Problem, "serialization")], ref_template="#/components/schemas/{model}")
 
 
-def with_generated(document: Json, relations: Iterable[Relation], settings: Settings) -> Json:
-    """The document with the routes of these relations and the bars of a symbol."""
+def add_generated_routes(document: Json, relations: Iterable[Relation], settings: Settings) -> Json:
+    """Return the document with the routes of these relations and of a symbol's bars."""
     paths: Json = {
-        historical.PATH: {"get": _historical()},
+        historical.PATH: {"get": _historical_operation()},
         tables.PATH: document["paths"][tables.PATH],
-        **{f"{tables.PATH}/{relation.name}": {"get": _table(relation, settings)} for relation in relations},
+        **{f"{tables.PATH}/{relation.name}": {"get": _table_operation(relation, settings)} for relation in relations},
     }
-    schemas = {f"{relation.name}.row": _row(relation.columns.values()) for relation in relations}
+    schemas = {f"{relation.name}.row": _row_schema(relation.columns.values()) for relation in relations}
     components = document.get("components", {})
     return {
         **document,
@@ -68,7 +68,7 @@ def with_generated(document: Json, relations: Iterable[Relation], settings: Sett
             **components,
             "schemas": {
                 **_problem["$defs"],
-                "historical.row": _row(historical.COLUMNS),
+                "historical.row": _row_schema(history_params.COLUMNS),
                 **schemas,
                 **components.get("schemas", {}),
             },
@@ -77,26 +77,26 @@ def with_generated(document: Json, relations: Iterable[Relation], settings: Sett
     }
 
 
-def _table(relation: Relation, settings: Settings) -> Json:
+def _table_operation(relation: Relation, settings: Settings) -> Json:
     names = list(relation.columns)
     ordered = [column.name for column in relation.columns.values() if column.is_ordered]
     most = settings.api_max_rows
     parameters = [
-        *(_filter(column) for column in relation.columns.values()),
-        _query("select", "The columns, with commas between; all if left out.", _listed(names), example=names[0]),
+        *(_filter_parameter(column) for column in relation.columns.values()),
+        _query("select", "The columns, separated by commas; all by default.", _list_schema(names), example=names[0]),
         _query(
             "order",
-            "Columns to order by, each with .asc or .desc, .nullsfirst or .nullslast behind it; the key if left out.",
-            _listed(ordered, behind=r"(?:\.asc|\.desc)?(?:\.nullsfirst|\.nullslast)?"),
+            "Columns to order by, each followed by .asc or .desc, .nullsfirst or .nullslast; the key by default.",
+            _list_schema(ordered, suffix=r"(?:\.asc|\.desc)?(?:\.nullsfirst|\.nullslast)?"),
             example=f"{(relation.key or ordered)[0]}.desc",
         ),
         _query(
             "limit", "The most rows.",
             {"type": "integer", "minimum": 1, "maximum": most, "default": min(DEFAULT_ROWS, most)},
         ),
-        *_paging(),
+        *_paging_parameters(),
     ]  # fmt: skip
-    envelope = _envelope(f"{relation.name}.row", {})
+    envelope = _envelope_schema(f"{relation.name}.row", {})
     return {
         "tags": [{"table": "tables", "view": "views", "mart": "marts"}[relation.kind]],
         "operationId": f"read_{relation.name.replace('.', '_')}",
@@ -111,25 +111,26 @@ def _first_sentence(text: str) -> str:
     return re.split(r"[.:;,](?:\s|$)", " ".join(text.split()), maxsplit=1)[0]
 
 
-def _historical() -> Json:
-    day = {"type": "string", "format": "date", "pattern": f"^{KINDS['date'].pattern}$"}
-    instant = {"type": "string", "pattern": f"^{KINDS['timestamp with time zone'].pattern}$"}
-    adjustment = {"type": "string", "enum": list(historical.SOURCES)}
+def _historical_operation() -> Json:
+    day = {"type": "string", "format": "date", "pattern": f"^{VALUE_KINDS['date'].pattern}$"}
+    instant = {"type": "string", "pattern": f"^{VALUE_KINDS['timestamp with time zone'].pattern}$"}
+    adjustment = {"type": "string", "enum": list(history_params.SOURCES)}
     parameters = [
         {"name": "symbol", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1},
          "example": "AAPL"},
         _query("start", "The first date.", day, required=True, example="2024-01-01"),
         _query("end", "The last date, included.", day, required=True, example="2024-12-31"),
-        _query("adjustment", "Adjusted for splits, for nothing (as traded), or for splits and dividends. If left out: "
-               "splits, or as traded where the splits are not known yet, and `adjustment` says which.", adjustment),
-        _query("as_of", "The bars as traded as they were stored at this instant.", instant),
-        _query("validated_only", "Leave out bars that a rule flagged.", {"type": "boolean", "default": False}),
+        _query("adjustment", "Adjusted for splits, for nothing (as traded), or for splits and dividends. Default: "
+               "splits, or as traded if the splits are not known yet; the response has it in `adjustment`.", adjustment),
+        _query("as_of", "The bars as traded, as they were stored at this instant.", instant),
+        _query("validated_only", "Leave out flagged bars.", {"type": "boolean", "default": False}),
         _query("min_quality", "Leave out bars of a lower quality_score.",
                {"type": "number", "minimum": 0, "maximum": 1, "default": 0}),
-        _query("limit", "The most bars.", {"type": "integer", "minimum": 1, "maximum": WHOLE, "default": WHOLE}),
-        *_paging(),
+        _query("limit", "The most bars.", {"type": "integer", "minimum": 1,
+               "maximum": MAX_COMPLETE_ROWS, "default": MAX_COMPLETE_ROWS}),
+        *_paging_parameters(),
     ]  # fmt: skip
-    envelope = _envelope(
+    envelope = _envelope_schema(
         "historical.row",
         {
             "symbol": {"type": "string"},
@@ -143,29 +144,29 @@ def _historical() -> Json:
         "tags": ["bars"],
         "operationId": "read_historical",
         "summary": "A symbol's daily bars",
-        "description": "By date. Times are UTC; prices are US dollars, null where an adjustment can't be worked out. "
-        "404 where there is no bar; 409 where an adjustment is asked for that is not known yet.",
+        "description": "By date. Times are UTC; prices are US dollars, null if an adjustment can't be computed. "
+        "404 without bars; 409 if the requested adjustment is not known yet.",
         "parameters": parameters,
         "responses": _responses(envelope),
     }
 
 
-def _filter(column: Column) -> Json:
-    kind = kind_of(column.type)
-    alternatives = [_pattern(operator, column) for operator in operators(column)]
-    text = f"{column.description} ({column.type}) Compared as op.value; op is one of {', '.join(operators(column))}."
-    example = "is.null" if "eq" not in operators(column) else f"eq.{kind.example}"
+def _filter_parameter(column: Column) -> Json:
+    kind = value_kind(column.type)
+    alternatives = [_pattern(operator, column) for operator in operators_of(column)]
+    text = f"{column.description} ({column.type}) Compared as op.value; op is one of {', '.join(operators_of(column))}."
+    example = "is.null" if "eq" not in operators_of(column) else f"eq.{kind.example}"
     return _query(
         column.name, text, {"type": "string", "pattern": f"^(?:not\\.)?(?:{'|'.join(alternatives)})$"}, example=example
     )
 
 
 def _pattern(operator: str, column: Column) -> str:
-    value = kind_of(column.type).pattern
+    value = value_kind(column.type).pattern
     if operator == "is":
-        return f"is\\.(?:{'|'.join(is_values(column))})"
+        return f"is\\.(?:{'|'.join(is_values_of(column))})"
     if operator == "in":
-        # What is quoted may hold anything; the plain form is what is promised.
+        # A quoted value may hold anything; only the plain form is documented.
         part = '[^\\x00-\\x1f(),"\\\\]+' if column.type == "text" else f"(?:{value})"
         return f"in\\.\\({part}(?:,{part})*\\)"
     if operator in PATTERNS:
@@ -175,56 +176,58 @@ def _pattern(operator: str, column: Column) -> str:
 
 
 def _query(name: str, text: str, schema: Json, *, required: bool = False, example: str | None = None) -> Json:
-    told = {"name": name, "in": "query", "description": text, "required": required, "schema": schema}
-    return told if example is None else {**told, "example": example}
+    parameter = {"name": name, "in": "query", "description": text, "required": required, "schema": schema}
+    return parameter if example is None else {**parameter, "example": example}
 
 
-def _listed(names: Sequence[str], behind: str = "") -> Json:
-    """One or more of these names, with what may be behind each."""
-    one = f"(?:{'|'.join(map(_literal, names))}){behind}"
+def _list_schema(names: Sequence[str], suffix: str = "") -> Json:
+    """Return the schema of one or more of these names, each followed by the pattern `suffix`."""
+    one = f"(?:{'|'.join(map(_escape, names))}){suffix}"
     return {"type": "string", "pattern": f"^{one}(?:,{one})*$"}
 
 
-def _literal(text: str) -> str:
-    """A pattern of just this text, in the little that all kinds of regular expressions agree on."""
+def _escape(text: str) -> str:
+    """Escape text for a pattern, in the syntax common to all kinds of regular expressions."""
     return re.sub(r"[.\\()\[\]{}*+?^$|]", r"\\\g<0>", text)
 
 
-def _paging() -> list[Json]:
-    formats = {"type": "string", "enum": [str(kind) for kind in Format], "default": "json"}
+def _paging_parameters() -> list[Json]:
+    formats = {"type": "string", "enum": [str(kind) for kind in ResponseFormat], "default": "json"}
     return [
-        _query("cursor", "Where to go on: as in `next`.", {"type": "string"}),
-        _query("format", "The format, whatever is accepted.", formats),
+        _query("cursor", "The cursor of the page, as in `next`.", {"type": "string"}),
+        _query("format", "The format; it takes precedence over Accept.", formats),
     ]
 
 
-def _envelope(row: str, around: Mapping[str, Any]) -> Json:
+def _envelope_schema(row: str, around: Mapping[str, Any]) -> Json:
     rows = {
         "data": {"type": "array", "items": {"$ref": f"#/components/schemas/{row}"}},
         "count": {"type": "integer", "description": "The rows in `data`."},
-        "truncated": {"type": "boolean", "description": "Whether there are more."},
-        "next": {"type": ["string", "null"], "description": "Where they are."},
+        "truncated": {"type": "boolean", "description": "True if there are more rows."},
+        "next": {"type": ["string", "null"], "description": "URL of the next page; null on the last."},
     }
     return {"type": "object", "required": [*around, *rows], "properties": {**around, **rows}}
 
 
 def _responses(envelope: Json) -> Json:
-    files = {MEDIA_TYPES[kind]: {"schema": {"type": "string"}} for kind in Format if kind is not Format.JSON}
+    files = {
+        MEDIA_TYPES[kind]: {"schema": {"type": "string"}} for kind in ResponseFormat if kind is not ResponseFormat.JSON
+    }
     content = {"application/json": {"schema": envelope}, **files}
     return {
         "200": {"description": "The rows.", "content": content},
-        "304": {"description": "What the client has is what there is."},
+        "304": {"description": "The client's copy is current."},
         "default": PROBLEM,
     }
 
 
-def _row(columns: Iterable[Column]) -> Json:
-    properties = {column.name: _property(column) for column in columns}
+def _row_schema(columns: Iterable[Column]) -> Json:
+    properties = {column.name: _column_schema(column) for column in columns}
     return {"type": "object", "properties": properties}
 
 
-def _property(column: Column) -> Json:
-    schema = {**kind_of(column.type).schema, "description": column.description}
+def _column_schema(column: Column) -> Json:
+    schema = {**value_kind(column.type).schema, "description": column.description}
     if column.nullable and "type" in schema:
         schema["type"] = [schema["type"], "null"]
     return schema

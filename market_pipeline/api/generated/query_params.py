@@ -1,4 +1,4 @@
-"""What a request asks of a table, read from its parameters in PostgREST's conventions.
+"""Parsing of a table request's parameters, in PostgREST's conventions, to a query.
 
 `select=a,b`, `column=op.value`, `order=a.desc,b`, `limit=n`, `cursor=...`. See
 https://docs.postgrest.org/en/stable/references/api/tables_views.html
@@ -15,10 +15,12 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
 
+from starlette.requests import Request
+
 from market_pipeline.api.generated.catalog import Column, Relation
-from market_pipeline.api.generated.query_sql import Condition, Order, Query, written_order
-from market_pipeline.api.generated.value_types import is_not_finite, is_valid, kind_of
-from market_pipeline.api.problems import Fault, wrong_parameters
+from market_pipeline.api.generated.query_sql import Condition, Order, Query, format_order
+from market_pipeline.api.generated.value_types import is_not_finite, is_valid, value_kind
+from market_pipeline.api.problems import Fault, parameter_problem
 
 COMPARISONS: Mapping[str, str] = {"eq": "=", "neq": "<>", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 PATTERNS: Mapping[str, str] = {"like": "LIKE", "ilike": "ILIKE"}
@@ -27,57 +29,65 @@ IS_BOOLEAN: Mapping[str, str] = {**IS, "true": "TRUE", "false": "FALSE", "unknow
 RESERVED = frozenset({"select", "order", "limit", "cursor", "format"})
 DEFAULT_ROWS = 1_000
 
-KEPT = 1_000
-"""How many of the last requests' readings are kept: clients ask for the same again and again."""
+CACHED_QUERIES = 1_000
+"""Size of the cache of parsed requests: clients repeat the same requests."""
 
 
-def parameters(query_string: str) -> list[tuple[str, str]]:
-    """The parameters of a request as they are written."""
+def parse_parameters(query_string: str) -> list[tuple[str, str]]:
+    """Return the parameters of a query string as name and value, in order."""
     return parse_qsl(query_string, keep_blank_values=True)
 
 
-@lru_cache(KEPT)
-def parse_query(relation: Relation, query_string: str, most: int) -> Query:
-    """What a request asks of a relation, of which there can be `most` rows at once.
+def query_string(request: Request) -> str:
+    """Return a request's query string as it was sent."""
+    encoded: bytes = request.scope["query_string"]
+    return encoded.decode("latin-1")
+
+
+@lru_cache(CACHED_QUERIES)
+def parse_query(relation: Relation, text: str, max_rows: int) -> Query:
+    """Parse a query string to the query of a relation, of at most `max_rows` rows.
 
     Raises:
         ProblemError: parameters are wrong; each is named with the reason.
     """
-    reading = _Reading(relation, most)
-    for name, value in parameters(query_string):
-        reading.take(name, value)
-    return reading.query()
+    parser = _QueryParser(relation, max_rows)
+    for name, value in parse_parameters(text):
+        parser.add(name, value)
+    return parser.build_query()
 
 
-class _Reading:
-    """The reading of one request's parameters; what is wrong with them is collected, so that it is told at once."""
+class _QueryParser:
+    """Parser of one request's parameters. It collects all errors, so that one response reports them together."""
 
-    def __init__(self, relation: Relation, most: int) -> None:
+    def __init__(self, relation: Relation, max_rows: int) -> None:
         self._relation = relation
-        self._most = most
+        self._max_rows = max_rows
         self._faults: list[Fault] = []
         self._conditions: list[Condition] = []
         self._plain: dict[str, str] = {}
 
-    def take(self, name: str, value: str) -> None:
+    def add(self, name: str, value: str) -> None:
         if name in RESERVED:
             if name in self._plain:
-                self._faults.append(Fault(name, "is there more than once"))
+                self._faults.append(Fault(name, "is given more than once"))
             self._plain[name] = value
             return
         column = self._relation.columns.get(name)
         if column is None:
-            self._faults.append(Fault(name, f"{self._relation.name} has no such column: it has {self._names()}"))
+            self._faults.append(Fault(name, f"{self._relation.name} has no such column: it has {self._column_names()}"))
             return
         try:
-            self._conditions.append(condition(column, value))
+            self._conditions.append(parse_condition(column, value))
         except ValueError as error:
             self._faults.append(Fault(name, str(error)))
 
-    def query(self) -> Query:
-        columns = self._try("select", self._select, tuple(self._relation.columns.values()))
-        order = self._try("order", self._order, tuple(map(Order, self._key())))
-        limit = self._try("limit", lambda text: read_limit(text, self._most), min(DEFAULT_ROWS, self._most))
+    def build_query(self) -> Query:
+        columns = self._parse_with("select", self._parse_select, tuple(self._relation.columns.values()))
+        order = self._parse_with("order", self._parse_order, tuple(map(Order, self._key())))
+        limit = self._parse_with(
+            "limit", lambda text: parse_limit(text, self._max_rows), min(DEFAULT_ROWS, self._max_rows)
+        )
         query = Query(
             source=self._relation.sql,
             columns=columns,
@@ -87,35 +97,35 @@ class _Reading:
             can_be_continued=self._relation.key is not None,
             format=self._plain.get("format"),
         )
-        last: list[str | None] | None = self._try("cursor", lambda text: read_cursor(text, order), None)
+        last: list[str | None] | None = self._parse_with("cursor", lambda text: parse_cursor(text, order), None)
         if self._faults:
-            raise wrong_parameters(self._faults)
+            raise parameter_problem(self._faults)
         return query.after(last) if last else query
 
-    def _try(self, name: str, read: Any, otherwise: Any) -> Any:
+    def _parse_with(self, name: str, parse: Any, default: Any) -> Any:
         if name not in self._plain:
-            return otherwise
+            return default
         try:
-            return read(self._plain[name])
+            return parse(self._plain[name])
         except ValueError as error:
             self._faults.append(Fault(name, str(error)))
-            return otherwise
+            return default
 
-    def _select(self, text: str) -> Sequence[Column]:
+    def _parse_select(self, text: str) -> Sequence[Column]:
         if text == "*":
             return tuple(self._relation.columns.values())
         return [self._column(name) for name in dict.fromkeys(text.split(","))]
 
-    def _order(self, text: str) -> Sequence[Order]:
-        named = [self._ordered(part) for part in text.split(",")]
-        # With the key behind it no two rows are equal, and a page can begin behind any. Of a column that is there
-        # twice, what comes later decides nothing.
+    def _parse_order(self, text: str) -> Sequence[Order]:
+        named = [self._parse_order_part(part) for part in text.split(",")]
+        # With the key appended, no two rows are equal, so a page can begin after any row. The second occurrence of a
+        # column has no effect.
         order: dict[str, Order] = {}
         for part in (*named, *map(Order, self._key())):
             order.setdefault(part.column.name, part)
         return [*order.values()]
 
-    def _ordered(self, part: str) -> Order:
+    def _parse_order_part(self, part: str) -> Order:
         form = re.fullmatch(r"([^.]*)(\.asc|\.desc)?(\.nullsfirst|\.nullslast)?", part)
         if form is None:
             raise ValueError(f"{part!r} is not of the form column, column.asc or column.desc, with .nullsfirst or so")
@@ -131,29 +141,29 @@ class _Reading:
     def _column(self, name: str) -> Column:
         column = self._relation.columns.get(name)
         if column is None:
-            raise ValueError(f"{self._relation.name} has no column {name!r}: it has {self._names()}")
+            raise ValueError(f"{self._relation.name} has no column {name!r}: it has {self._column_names()}")
         return column
 
-    def _names(self) -> str:
+    def _column_names(self) -> str:
         return ", ".join(self._relation.columns)
 
 
-def condition(column: Column, text: str) -> Condition:
-    """The condition of `column=text`.
+def parse_condition(column: Column, text: str) -> Condition:
+    """Parse the condition `column=text`.
 
     Raises:
-        ValueError: it isn't one; the message says what is.
+        ValueError: the text is not a condition; the message names the expected form.
     """
     negated = text.startswith("not.")
     operator, dot, value = text.removeprefix("not.").partition(".")
     if not dot:
-        raise ValueError(f"is not of the form op.value, such as eq.{kind_of(column.type).example}")
-    made = _condition(column, operator, value)
-    return replace(made, sql=f"NOT ({made.sql})") if negated else made
+        raise ValueError(f"is not of the form op.value, such as eq.{value_kind(column.type).example}")
+    condition = _build_condition(column, operator, value)
+    return replace(condition, sql=f"NOT ({condition.sql})") if negated else condition
 
 
-def operators(column: Column) -> Sequence[str]:
-    """The operators that a column can be compared with."""
+def operators_of(column: Column) -> Sequence[str]:
+    """Return the operators for a column's type."""
     if column.type.endswith("[]"):
         return ("cs", "is")
     if not column.is_ordered:
@@ -161,22 +171,22 @@ def operators(column: Column) -> Sequence[str]:
     return (*COMPARISONS, "in", *(PATTERNS if column.type == "text" else ()), "is")
 
 
-def is_values(column: Column) -> Mapping[str, str]:
-    """What a column can be, by the words behind `is.`."""
+def is_values_of(column: Column) -> Mapping[str, str]:
+    """Return the words after `is.` for a column's type, each with its SQL."""
     return IS_BOOLEAN if column.type == "boolean" else IS
 
 
-def _condition(column: Column, operator: str, value: str) -> Condition:
-    known = operators(column)
+def _build_condition(column: Column, operator: str, value: str) -> Condition:
+    known = operators_of(column)
     if operator not in known:
         raise ValueError(f"{operator!r} is no operator for {column.type}: use one of {', '.join(known)}")
     if operator == "is":
-        if value not in is_values(column):
-            raise ValueError(f"is. takes one of {', '.join(is_values(column))}")
-        return Condition(f"{column.sql} IS {is_values(column)[value]}", ())
+        if value not in is_values_of(column):
+            raise ValueError(f"is. takes one of {', '.join(is_values_of(column))}")
+        return Condition(f"{column.sql} IS {is_values_of(column)[value]}", ())
     if operator == "in":
-        return Condition(f"{column.sql} = ANY (%s::{column.type}[])", [_listed(column, value)])
-    _check(column, value)
+        return Condition(f"{column.sql} = ANY (%s::{column.type}[])", [_parse_list(column, value)])
+    _check_value(column, value)
     if operator == "cs":
         return Condition(f"{column.sql} @> %s::{column.type}", [value.strip("{}").split(",")])
     if operator in PATTERNS:
@@ -184,8 +194,8 @@ def _condition(column: Column, operator: str, value: str) -> Condition:
     return Condition(f"{column.sql} {COMPARISONS[operator]} %s::{column.type}", [value])
 
 
-def _listed(column: Column, text: str) -> list[str]:
-    """The values of `(a,b,"c,d")`; none of `()`."""
+def _parse_list(column: Column, text: str) -> list[str]:
+    """Parse the values of `(a,b,"c,d")`; `()` has none."""
     if text == "()":
         return []
     if not (text.startswith("(") and text.endswith(")") and len(text) > 2):
@@ -194,44 +204,44 @@ def _listed(column: Column, text: str) -> list[str]:
         raise ValueError("a list is one line")
     values = next(csv.reader([text[1:-1]], doublequote=False, escapechar="\\"))
     for value in values:
-        _check(column, value)
+        _check_value(column, value)
     return values
 
 
-def _check(column: Column, value: str) -> None:
+def _check_value(column: Column, value: str) -> None:
     if not is_valid(column.type, value):
-        raise ValueError(f"{value!r} is not {kind_of(column.type).called}")
+        raise ValueError(f"{value!r} is not {value_kind(column.type).called}")
 
 
-def read_limit(text: str, most: int) -> int:
-    """How many rows are wanted.
+def parse_limit(text: str, most: int) -> int:
+    """Parse the number of rows.
 
     Raises:
-        ValueError: it is no number, or too large a one.
+        ValueError: the text is not a number from 1 to `most`.
     """
     if not re.fullmatch("[1-9][0-9]{0,8}", text) or int(text) > most:
         raise ValueError(f"{text!r} is not a number from 1 to {most}")
     return int(text)
 
 
-def read_cursor(text: str, order: Sequence[Order]) -> list[str | None]:
-    """The values in the columns of the order that a cursor continues behind.
+def parse_cursor(text: str, order: Sequence[Order]) -> list[str | None]:
+    """Decode a cursor to the values of the sort key after which the page begins.
 
     Raises:
-        ValueError: it is no cursor of this API's, or one of another order.
+        ValueError: it is not a cursor of this API, or one of another order.
     """
     try:
-        written, *found = json.loads(base64.urlsafe_b64decode(text.encode("ascii") + b"=="))
+        order_text, *found = json.loads(base64.urlsafe_b64decode(text.encode("ascii") + b"=="))
     except (ValueError, TypeError, binascii.Error, RecursionError):
-        raise ValueError("is not one that this API has given out: follow `next`") from None
-    if written != written_order(order) or len(found) != len(order) or not order:
+        raise ValueError("is not a cursor of this API: follow `next`") from None
+    if order_text != format_order(order) or len(found) != len(order) or not order:
         raise ValueError("is of another order: follow `next`, which holds both")
-    values: list[str | None] = [value for part, value in zip(order, found, strict=True) if _fits(part, value)]
+    values: list[str | None] = [value for part, value in zip(order, found, strict=True) if _is_key_value(part, value)]
     if len(values) != len(found):
-        raise ValueError("is not one that this API has given out: follow `next`")
+        raise ValueError("is not a cursor of this API: follow `next`")
     return values
 
 
-def _fits(order: Order, value: object) -> bool:
+def _is_key_value(order: Order, value: object) -> bool:
     kind = order.column.type
     return value is None or (isinstance(value, str) and (is_valid(kind, value) or is_not_finite(kind, value)))

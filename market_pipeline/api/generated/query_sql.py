@@ -1,11 +1,11 @@
-"""A query for a page of rows, and its SQL. How a request says one is in parameters.py.
+"""Queries for a page of rows, and their SQL. `query_params` builds them from requests.
 
-Names come from the catalog and never from a request; values travel apart from the statement.
+Names come from the catalog and never from a request; values are parameters of the statement.
 """
 
 import base64
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -15,7 +15,7 @@ from market_pipeline.api.generated.catalog import Column
 
 @dataclass(frozen=True)
 class Condition:
-    """One part of a WHERE, with the values for its placeholders."""
+    """One condition of a WHERE clause, with the values of its placeholders."""
 
     sql: str
     values: Sequence[Any]
@@ -23,7 +23,7 @@ class Condition:
 
 @dataclass(frozen=True)
 class Order:
-    """One column to order by. NULLs are the largest of all, as PostgreSQL has it, unless `nulls_first` says where."""
+    """One column to order by. NULLs are the largest values, as in PostgreSQL, unless `nulls_first` is set."""
 
     column: Column
     descending: bool = False
@@ -31,29 +31,29 @@ class Order:
 
     @property
     def sql(self) -> str:
-        """As in ORDER BY."""
-        # What is said needlessly would keep PostgreSQL from using an index.
+        """Its form in ORDER BY."""
+        # A needless NULLS clause would keep PostgreSQL from using an index.
         elsewhere = self.column.nullable and self.nulls_first not in (None, self.descending)
         nulls = f" NULLS {'FIRST' if self.nulls_first else 'LAST'}" if elsewhere else ""
         return self.column.sql + (" DESC" if self.descending else "") + nulls
 
     @property
-    def nulls_behind(self) -> bool:
-        """Whether NULLs come behind what is none."""
+    def nulls_last(self) -> bool:
+        """True if NULLs come after other values."""
         return self.column.nullable and not (self.descending if self.nulls_first is None else self.nulls_first)
 
     @property
-    def written(self) -> str:
-        """As in a request."""
+    def as_parameter(self) -> str:
+        """Its form in a request."""
         nulls = {None: "", True: ".nullsfirst", False: ".nullslast"}[self.nulls_first]
         return self.column.name + (".desc" if self.descending else "") + nulls
 
 
 @dataclass(frozen=True)
 class Query:
-    """Which rows of what, in which order, how many, and the format if one is named. `source` is SQL for FROM.
+    """A query: source (SQL for FROM), columns, conditions, order, limit, and the format if one is named.
 
-    `by_key`: the conditions are on the key's first columns, so that one plan is as good as another.
+    `by_key`: the conditions are on the key's first columns, so a generic plan is as good as a specific one.
     """
 
     source: str
@@ -67,11 +67,11 @@ class Query:
     format: str | None = None
 
     def statement(self, columns: Iterable[Column], rows: str) -> tuple[str, list[Any]]:
-        """The SELECT of some columns, with `rows` as its LIMIT clause, and its values."""
+        """Return the SELECT of some columns, with `rows` as its LIMIT clause, and its values."""
         parts = ["SELECT", ", ".join(column.sql for column in columns), "FROM", self.source]
         values = [*self.source_values]
-        for word, condition in zip(_words(), self.conditions, strict=False):
-            parts += [word, condition.sql]
+        for number, condition in enumerate(self.conditions):
+            parts += ["AND" if number else "WHERE", condition.sql]
             values += condition.values
         if self.order:
             parts += ["ORDER BY", ", ".join(order.sql for order in self.order)]
@@ -79,9 +79,9 @@ class Query:
 
     @cached_property
     def json_statement(self) -> tuple[str, Sequence[Any]]:
-        """One statement for the page: its rows as JSON, how many with the one behind it, the last one's key.
+        """One statement for the page: rows as JSON, their number with the next row, the last row's sort key.
 
-        What is ordered by has to be read even where it isn't shown, for the cursor.
+        Columns of the order are read even if they are not selected, for the cursor.
         """
         hidden = [part.column for part in self.order if part.column not in self.columns]
         page, values = self.statement([*self.columns, *hidden], "LIMIT %s")
@@ -89,53 +89,47 @@ class Query:
         key = ", ".join(f"{part.column.sql}::text" for part in self.order)
         last = f"(SELECT ARRAY[{key}] FROM page OFFSET %s LIMIT 1)" if key else "NULL"  # noqa: S608 - as below
         statement = (
-            f"WITH page AS MATERIALIZED ({page}) "  # noqa: S608 - names are the catalog's, values travel apart
+            f"WITH page AS MATERIALIZED ({page}) "  # noqa: S608 - names are the catalog's, values parameters
             "SELECT (SELECT string_agg(row_to_json(shown)::text, ',') "
             f"FROM (SELECT {shown} FROM page LIMIT %s) AS shown), (SELECT count(*) FROM page), {last}"
         )
         return statement, [*values, self.limit + 1, self.limit, *([self.limit - 1] if key else [])]
 
     def after(self, values: Sequence[str | None]) -> "Query":
-        """The query of the rows behind the one that has these values in the columns it is ordered by."""
-        return replace(self, conditions=[*self.conditions, _behind(self.order, values)])
+        """Return the query of the rows after the one with this sort key."""
+        return replace(self, conditions=[*self.conditions, _condition_after(self.order, values)])
 
     def cursor(self, values: Sequence[str | None]) -> str:
-        """What `cursor=` continues from: behind the row with these values."""
-        told = json.dumps([written_order(self.order), *values], separators=(",", ":"))
-        return base64.urlsafe_b64encode(told.encode()).decode().rstrip("=")
+        """Encode the cursor of the page after the row with this sort key."""
+        order_and_key = json.dumps([format_order(self.order), *values], separators=(",", ":"))
+        return base64.urlsafe_b64encode(order_and_key.encode()).decode().rstrip("=")
 
 
-def _words() -> Iterator[str]:
-    yield "WHERE"
-    while True:
-        yield "AND"
+def format_order(order: Sequence[Order]) -> str:
+    """Return an order in its form in a request."""
+    return ",".join(part.as_parameter for part in order)
 
 
-def written_order(order: Sequence[Order]) -> str:
-    """An order as in a request."""
-    return ",".join(part.written for part in order)
-
-
-def _behind(order: Sequence[Order], values: Sequence[str | None]) -> Condition:
-    """What holds for the rows behind the one with these values: behind it in one column, and equal in those before."""
+def _condition_after(order: Sequence[Order], values: Sequence[str | None]) -> Condition:
+    """Return the condition for rows after a sort key: after it in one column, and equal in the columns before."""
     first = order[0]
     if not any(part.column.nullable or part.descending != first.descending for part in order):
-        # The common case, in a form that an index answers at once.
+        # The common case, as a row comparison, which an index supports.
         names = ", ".join(part.column.sql for part in order)
         marks = ", ".join(f"%s::{part.column.type}" for part in order)
         return Condition(f"({names}) {'<' if first.descending else '>'} ({marks})", list(values))
     alternatives: list[str] = []
     given: list[Any] = []
     for number, (part, value) in enumerate(zip(order, values, strict=True)):
-        further = _further(part, value)
-        if further is None:
+        after = _value_after(part, value)
+        if after is None:
             continue
-        alternatives.append("(" + " AND ".join([*map(_equal, order[:number]), further.sql]) + ")")
-        given += [*values[:number], *further.values]
+        alternatives.append("(" + " AND ".join([*map(_equal, order[:number]), after.sql]) + ")")
+        given += [*values[:number], *after.values]
     condition = "(" + " OR ".join(alternatives) + ")" if alternatives else "FALSE"
     if first.column.nullable:
         return Condition(condition, given)
-    # It follows from the rest, but only so does an index know where to begin.
+    # It follows from the rest, but an index needs it to find its first entry.
     begin = f"{first.column.sql} {'<=' if first.descending else '>='} %s::{first.column.type}"
     return Condition(f"{begin} AND {condition}", [values[0], *given])
 
@@ -145,10 +139,10 @@ def _equal(order: Order) -> str:
     return f"{order.column.sql} {equals} %s::{order.column.type}"
 
 
-def _further(order: Order, value: str | None) -> Condition | None:
-    """What holds for values behind this one. None where nothing is behind it."""
+def _value_after(order: Order, value: str | None) -> Condition | None:
+    """Return the condition for values after this one; None if there are none."""
     name, kind = order.column.sql, order.column.type
     if value is None:
-        return None if order.nulls_behind else Condition(f"{name} IS NOT NULL", ())
-    further = f"{name} {'<' if order.descending else '>'} %s::{kind}"
-    return Condition(f"({further} OR {name} IS NULL)" if order.nulls_behind else further, [value])
+        return None if order.nulls_last else Condition(f"{name} IS NOT NULL", ())
+    after = f"{name} {'<' if order.descending else '>'} %s::{kind}"
+    return Condition(f"({after} OR {name} IS NULL)" if order.nulls_last else after, [value])

@@ -1,7 +1,7 @@
-"""The API's connections to the warehouse: pooled, asynchronous, and with no right to change anything.
+"""The API's connections to the warehouse: pooled, asynchronous and read-only.
 
-They are of the user of DATABASE_URL, turned into the reading role before their first statement. What is asked is said
-elsewhere; here it is only sent, and what can go wrong with a database becomes a problem that a client understands.
+They log in as the user of DATABASE_URL and take the reading role before their first statement. Errors of the database
+become problems that a client understands.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -17,55 +17,55 @@ from psycopg_pool import AsyncConnectionPool
 from pydantic import SecretStr
 
 from market_pipeline.api.limits import DOWNLOADS, QUERY_SECONDS, STREAM_SECONDS
-from market_pipeline.api.problems import ProblemError, database_away
+from market_pipeline.api.problems import ProblemError, database_unavailable
 from market_pipeline.core.database_address import DatabaseAddress
 from market_pipeline.core.settings import MOST_CONNECTIONS
 from market_pipeline.warehouse.connections import check_server, parameters_of, session_statement
 from market_pipeline.warehouse.read_only_connections import check_reading_session, reading_settings
 
 QUICK_WAIT = 10.0
-"""Seconds that a request waits for a connection to be free."""
+"""Seconds that a request waits for a free connection."""
 
 OUTAGE_WAIT = 1.0
-"""The same while the database is known to be away: then there is nothing to wait for."""
+"""The same while the database is known to be unreachable."""
 
 PLANNED_ONCE = "force_generic_plan"
 
 CONNECT_TIMEOUT = "3"
-"""Seconds: who asks over HTTP waits for less than a load does."""
+"""Seconds: an HTTP client waits for less time than a load does."""
 
-AT_A_TIME = 64_000
-"""Bytes: what a connection reads at a time, or more."""
+READ_BYTES = 64_000
+"""Bytes that a connection reads at a time, at least."""
 
-LARGE = 100_000
-"""Characters: a longer answer isn't kept by the connection that it came by."""
+LARGE_RESULT = 100_000
+"""Characters: a longer result is not kept by its connection."""
 
 CHANGING = (errors.UndefinedTable, errors.UndefinedColumn, errors.InsufficientPrivilege)
-UNASKABLE = (psycopg.DataError, errors.UndefinedFunction)
-AWAY = (psycopg.OperationalError, psycopg.InterfaceError)
-FAILURES = (*CHANGING, *UNASKABLE, *AWAY)
-"""What can be wrong: with tables that are built anew, with what was asked, and with the database or its pool."""
+INVALID = (psycopg.DataError, errors.UndefinedFunction)
+UNREACHABLE = (psycopg.OperationalError, psycopg.InterfaceError)
+FAILURES = (*CHANGING, *INVALID, *UNREACHABLE)
+"""Errors of tables that are being rebuilt, of invalid statements, and of the database or its pool."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How long a statement may take, in seconds: one that a client waits for, and one that is streamed to it."""
+    """Time limits of statements, in seconds: one that a client waits for, and one that is streamed."""
 
     statement: float = QUERY_SECONDS
     stream: float = STREAM_SECONDS
 
 
 class Reader:
-    """The pools. Open it before the first request, close it after the last.
+    """The connection pools. Open them before the first request, close them after the last.
 
-    Large downloads have connections of their own, one a place, so that they keep nobody else waiting. No request asks a
-    pool for a second connection while it has one of it, so that none waits for itself.
+    Large downloads have a pool of their own, with a connection for each download slot, so they delay no other request.
+    No request takes a second connection of a pool while it has one, so none waits for itself.
 
     Args:
-        url: the warehouse's address.
-        role: the one that only reads.
-        limits: how long statements may take.
-        most: connections of all pools together, more than there are places for downloads.
+        url: the warehouse's URL.
+        role: the reading role.
+        limits: time limits of statements.
+        most: connections of all pools together, more than download slots.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Reader:
         limits = limits or Limits()
         quick = (most - DOWNLOADS) // 2
         self._quick = connection_pool(url, role, quick, QUICK_WAIT, limits.statement)
-        # Making a plan takes longer than finding some bars by it.
+        # Planning takes longer than finding some bars by the plan.
         self._keyed = connection_pool(url, role, quick, QUICK_WAIT, limits.statement, plan=PLANNED_ONCE)
         self._bulk = connection_pool(url, role, DOWNLOADS, QUICK_WAIT, limits.stream)
         self._is_away = False
@@ -84,7 +84,7 @@ class Reader:
         return self._quick, self._keyed, self._bulk
 
     async def open(self) -> None:
-        """Start connecting; a database that is away is no reason not to start."""
+        """Start to connect. The API starts even if the database is unreachable."""
         for pool in self._pools:
             await pool.open()
 
@@ -94,20 +94,20 @@ class Reader:
             await pool.close()
 
     async def row(self, statement: str, values: Sequence[Any] = (), *, by_key: bool = False) -> tuple[Any, ...]:
-        """The one row that a statement returns, which finds what it reads `by_key` or not.
+        """Return the single row of a statement. `by_key`: it finds its rows by their key.
 
         Raises:
             ProblemError: the database can't be reached, or took too long.
         """
         pool = self._keyed if by_key else self._quick
         try:
-            # As `pool.connection()` and `connection.execute` do it, without what they prepare anew every time.
-            connection = await pool.getconn(self._patience)
+            # As `pool.connection()` and `connection.execute`, without the objects that these create every time.
+            connection = await pool.getconn(self._wait_seconds)
             try:
-                await connection.asking.execute(statement, values or None, prepare=True)
-                row = await connection.asking.fetchone()
-                if row and isinstance(row[0], str) and len(row[0]) > LARGE:
-                    del connection.asking  # it would keep the row until it is asked again
+                await connection.reused_cursor.execute(statement, values or None, prepare=True)
+                row = await connection.reused_cursor.fetchone()
+                if row and isinstance(row[0], str) and len(row[0]) > LARGE_RESULT:
+                    del connection.reused_cursor  # it would keep the row until its next statement
             finally:
                 await pool.putconn(connection)
         except FAILURES as error:
@@ -117,80 +117,80 @@ class Reader:
         return row
 
     async def rows(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """All rows that a statement returns.
+        """Return all rows of a statement.
 
         Raises:
             ProblemError: the database can't be reached, or took too long.
         """
-        async with self._connected(self._quick) as connection:
+        async with self._connect(self._quick) as connection:
             cursor = await connection.execute(statement, values or None, prepare=True)
             return await cursor.fetchall()
 
     @asynccontextmanager
     async def snapshot(self, *, long: bool) -> AsyncIterator[AsyncConnection]:
-        """A connection on which every statement sees the same state of the database.
+        """Yield a connection on which every statement sees the same state of the database.
 
         Raises:
             ProblemError: the database can't be reached, or took too long.
         """
-        async with self._connected(self._bulk if long else self._quick) as connection, connection.transaction():
+        async with self._connect(self._bulk if long else self._quick) as connection, connection.transaction():
             yield connection
 
     @property
-    def _patience(self) -> float | None:
+    def _wait_seconds(self) -> float | None:
         return OUTAGE_WAIT if self._is_away else None
 
     @asynccontextmanager
-    async def _connected(self, pool: "Pool") -> AsyncIterator[AsyncConnection]:
+    async def _connect(self, pool: "Pool") -> AsyncIterator[AsyncConnection]:
         try:
-            async with pool.connection(self._patience) as connection:
+            async with pool.connection(self._wait_seconds) as connection:
                 yield connection
             self._is_away = False
         except FAILURES as error:
             raise await self._problem(error) from None
 
     async def _problem(self, error: psycopg.Error) -> ProblemError:
-        """What a client is told of an error."""
+        """Return the problem for an error of the database."""
         if isinstance(error, errors.QueryCanceled):
-            return ProblemError(503, "the question took too long: ask for fewer rows, or filter by symbol")
+            return ProblemError(503, "the query took too long: request fewer rows, or filter by symbol")
         if isinstance(error, CHANGING):
-            return ProblemError(503, "the tables are being changed: ask again", headers={"Retry-After": "5"})
-        if isinstance(error, UNASKABLE):
-            return ProblemError(400, f"that can't be asked: {error.diag.message_primary or 'see the types'}")
+            return ProblemError(503, "the tables are being changed: try again", headers={"Retry-After": "5"})
+        if isinstance(error, INVALID):
+            return ProblemError(400, f"the query is invalid: {error.diag.message_primary or 'see the types'}")
         if not self._is_away:
             self._is_away = True
-            for pool in (self._quick, self._keyed):  # other connections are gone too, and would fail one by one
+            for pool in (self._quick, self._keyed):  # other connections are lost too, and would fail one by one
                 await pool.drain()
-        return database_away()
+        return database_unavailable()
 
 
-class Connection(AsyncConnection[TupleRow]):
-    """A connection with a cursor that is used again: making one takes a third of the time of a question."""
+class PooledConnection(AsyncConnection[TupleRow]):
+    """A connection with a reused cursor: creating one takes a third of the time of a query."""
 
     @cached_property
-    def asking(self) -> AsyncCursor[TupleRow]:
-        """The cursor. It holds its last answer."""
+    def reused_cursor(self) -> AsyncCursor[TupleRow]:
+        """The cursor. It keeps its last result."""
         return self.cursor()
 
 
-Pool = AsyncConnectionPool[Connection]
+Pool = AsyncConnectionPool[PooledConnection]
 
 
 def connection_pool(url: SecretStr, role: str, size: int, wait: float, seconds: float, plan: str = "auto") -> Pool:
-    """A pool of at most so many connections of a role that only reads, not opened yet.
+    """Create a pool of at most `size` connections of the reading role. It is not opened yet.
 
-    `wait`: seconds until a request for a connection is refused. `seconds`: how long a statement may take. `plan`:
-    PostgreSQL's plan_cache_mode.
+    `wait`: seconds until a request for a connection fails. `seconds`: time limit of a statement. `plan`: PostgreSQL's
+    plan_cache_mode.
     """
     address = DatabaseAddress.parse(url)
     settings = reading_settings(role, seconds) | {"plan_cache_mode": plan}
 
-    async def prepare(connection: Connection) -> None:
+    async def prepare(connection: PooledConnection) -> None:
         info = connection.info
         check_server(address, info.server_version, info.parameter_status("server_encoding"))
-        # libpq's buffer starts small and keeps the size that a value once needed. With a small one, rows come a few at
-        # a time, and a long answer is waited for again and again.
-        statement = session_statement(settings, info.server_version, also=f"repeat(' ', {AT_A_TIME})")
+        # libpq's buffer starts small and keeps the size that a value once needed. A small one receives a few rows at a
+        # time, with a wait for each.
+        statement = session_statement(settings, info.server_version, also=f"repeat(' ', {READ_BYTES})")
         row = await (await connection.execute(statement.encode())).fetchone()
         assert row is not None  # noqa: S101 - it returns one
         check_reading_session(address, info.backend_pid, row, role)
@@ -201,12 +201,12 @@ def connection_pool(url: SecretStr, role: str, size: int, wait: float, seconds: 
             "connect_timeout": CONNECT_TIMEOUT,
             "autocommit": True,
         },
-        connection_class=Connection,
+        connection_class=PooledConnection,
         configure=prepare,
         min_size=1,
         max_size=size,
         timeout=wait,
         max_idle=600,
-        reconnect_timeout=1.0,  # the next request tries again, rather than the pool in ever longer intervals
+        reconnect_timeout=1.0,  # the next request retries; the pool's own intervals would grow
         open=False,
     )

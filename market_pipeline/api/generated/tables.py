@@ -1,6 +1,6 @@
-"""Every table and mart, listed and served: one handler for all of them, made for each from the catalog.
+"""Endpoints of tables and marts: their list, and one handler that serves all of them from the catalog.
 
-What can be asked of them is in queries.py, how they are documented in openapi.py.
+Queries are in `query_sql`, their documentation in `openapi`.
 """
 
 from collections.abc import Sequence
@@ -14,10 +14,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from market_pipeline.api.admin.auth import check_reader
-from market_pipeline.api.context import Context, InContext
+from market_pipeline.api.context import InContext
 from market_pipeline.api.generated.catalog import Relation
-from market_pipeline.api.generated.query_params import parse_query
-from market_pipeline.api.generated.responses import query_string, respond, wanted_format
+from market_pipeline.api.generated.negotiation import negotiate_format
+from market_pipeline.api.generated.query_params import parse_query, query_string
+from market_pipeline.api.generated.responses import respond
 from market_pipeline.api.problems import ProblemError
 from market_pipeline.orchestration.freshness import last_mart_builds
 from market_pipeline.warehouse.statements import statement
@@ -27,7 +28,7 @@ LAST_LOADED = str(statement("last_loaded"))
 
 
 class ListedColumn(BaseModel):
-    """A column, its PostgreSQL type and what it means."""
+    """A column, its PostgreSQL type and its meaning."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -38,7 +39,7 @@ class ListedColumn(BaseModel):
 
 
 class Table(BaseModel):
-    """A table, a view or a mart. `key` tells its rows apart; estimate and time are null where nobody knows them."""
+    """A table, a view or a mart. `key` identifies its rows; estimate and time are null if unknown."""
 
     name: str
     schema_name: str = Field(serialization_alias="schema")
@@ -62,7 +63,7 @@ router = APIRouter(tags=["tables"])
 
 @router.get(PATH, operation_id="list_tables", summary="Every table and mart")
 async def list_tables(context: InContext) -> Tables:
-    """With columns, types, an estimate of the rows, and when it was last loaded or built."""
+    """List tables and marts with columns, types, estimated rows, and the time of the last load or build."""
     await context.catalog.refresh()
     relations = context.catalog.relations.values()
     loaded: dict[str, datetime] = dict(await context.reader.rows(LAST_LOADED))
@@ -87,15 +88,11 @@ def _described(relation: Relation, when: datetime | None) -> Table:
 
 
 async def read_table(request: Request) -> Response:
-    """The rows of a table that a request asks for."""
+    """Return the rows of a table that match a request."""
     context = await check_reader(request)
-    relation = await _relation(context, request.path_params["table"])
-    query = parse_query(relation, query_string(request), context.settings.api_max_rows)
-    return await respond(request, context, query, wanted_format(request, query.format))
-
-
-async def _relation(context: Context, name: str) -> Relation:
+    name = request.path_params["table"]
     relation = await context.catalog.find(name)
     if relation is None:
-        raise ProblemError(404, f"there is no table {name!r}: {PATH} lists those there are; marts are there once built")
-    return relation
+        raise ProblemError(404, f"there is no table {name!r}: {PATH} lists all tables; a mart exists once it is built")
+    query = parse_query(relation, query_string(request), context.settings.api_max_rows)
+    return await respond(request, context, query, negotiate_format(request, query.format))

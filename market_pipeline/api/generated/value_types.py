@@ -1,6 +1,6 @@
-"""The values that a request compares columns with: which texts each type takes, for the parser and the documentation.
+"""Types of values in conditions: the texts that each PostgreSQL type accepts, for the parser and for OpenAPI.
 
-Patterns are as narrow as the parser, so that a client made from the documentation sends nothing that is refused.
+The documented patterns are no wider than the parser, so a client generated from them sends nothing that is rejected.
 """
 
 import math
@@ -20,11 +20,11 @@ _ANYTHING = r"[^\x00]*"
 
 
 @dataclass(frozen=True)
-class Kind:
-    """What values of a type look like.
+class ValueKind:
+    """Form of a type's values.
 
-    `shape` and `check` say what is taken; `pattern` is what the documentation promises, a part of that which a regular
-    expression can tell; `schema` is that of the values in an answer.
+    `shape` and `check` decide in the parser. `pattern` is documented, and narrower, since a regular expression
+    can't check everything; `schema` is that of the values in responses.
     """
 
     called: str
@@ -55,14 +55,14 @@ def _instant(text: str) -> None:
 
 
 def _free(text: str) -> None:
-    text.encode()  # lone surrogates have no place in a database
+    text.encode()  # lone surrogates can't be stored
 
 
 def _shape(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern, re.ASCII | re.DOTALL)
 
 
-_NUMBER = Kind(
+_NUMBER = ValueKind(
     "a number such as 100.5",
     "100.5",
     _shape(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"),
@@ -71,16 +71,16 @@ _NUMBER = Kind(
     {"type": "number"},
 )
 _WHOLE = _shape(r"[+-]?\d{1,30}")
-_TEXT = Kind("text without a null character", "AAPL", _shape(_ANYTHING), _free, _ANYTHING, {"type": "string"})
-KINDS: Mapping[str, Kind] = {
+_TEXT = ValueKind("text without a null character", "AAPL", _shape(_ANYTHING), _free, _ANYTHING, {"type": "string"})
+VALUE_KINDS: Mapping[str, ValueKind] = {
     "text": _TEXT,
-    "text[]": replace(_TEXT, example="price_jump", schema={"type": "array", "items": {"type": "string"}}),
+    "text[]": replace(_TEXT, example="unexplained_move", schema={"type": "array", "items": {"type": "string"}}),
     "json": replace(_TEXT, schema={}),
-    "date": Kind(
+    "date": ValueKind(
         "a date such as 2024-01-31", "2024-01-31", _shape(r"\d{4}-\d\d-\d\d"), date.fromisoformat, _DATE,
         {"type": "string", "format": "date"},
     ),
-    "timestamp with time zone": Kind(
+    "timestamp with time zone": ValueKind(
         "an instant with a time zone such as 2024-01-31T12:00:00Z (a + is written as %2B)",
         "2024-01-31T12:00:00Z",
         _shape(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d(:?\d\d)?)"),
@@ -90,26 +90,26 @@ KINDS: Mapping[str, Kind] = {
     ),
     "double precision": _NUMBER,
     "numeric": _NUMBER,
-    "bigint": Kind(
+    "bigint": ValueKind(
         "a whole number", "1000", _WHOLE, _whole(64), r"-?(?:0|[1-9][0-9]{0,17})",
         {"type": "integer", "format": "int64"},
     ),
-    "integer": Kind(
+    "integer": ValueKind(
         "a whole number", "1000", _WHOLE, _whole(32), r"-?(?:0|[1-9][0-9]{0,8})",
         {"type": "integer", "format": "int32"},
     ),
-    "boolean": Kind("true or false", "true", _shape("true|false|t|f"), str, "true|false", {"type": "boolean"}),
+    "boolean": ValueKind("true or false", "true", _shape("true|false|t|f"), str, "true|false", {"type": "boolean"}),
 }  # fmt: skip
 
 
-def kind_of(type_name: str) -> Kind:
-    """What values of a PostgreSQL type look like; those of a type that isn't known here are texts."""
-    return KINDS.get(type_name, _TEXT)
+def value_kind(type_name: str) -> ValueKind:
+    """Return the form of a PostgreSQL type's values; values of unknown types are text."""
+    return VALUE_KINDS.get(type_name, _TEXT)
 
 
 def is_valid(type_name: str, value: str) -> bool:
-    """Whether PostgreSQL would take the text for a value of the type."""
-    kind = kind_of(type_name)
+    """Return True if PostgreSQL accepts the text as a value of the type."""
+    kind = value_kind(type_name)
     try:
         kind.check(value)
     except ValueError:
@@ -118,5 +118,5 @@ def is_valid(type_name: str, value: str) -> bool:
 
 
 def is_not_finite(type_name: str, value: str) -> bool:
-    """Whether the text is a number that nobody compares with, but that a table may hold."""
-    return kind_of(type_name) is _NUMBER and value in ("NaN", "Infinity", "-Infinity")
+    """Return True for NaN and infinities, which a table may hold but no condition takes."""
+    return value_kind(type_name) is _NUMBER and value in ("NaN", "Infinity", "-Infinity")

@@ -1,26 +1,26 @@
-// What the counts of a symbol mean to someone who has to act. Works on rows of `coverage`, and of `coverage_by_month`
-// where it says so.
+// Attention: the symbols that need it, and the reasons. Works on rows of `coverage`; some functions also on rows of
+// `coverage_by_month`.
 
 import { plural, whole } from "./format.js";
 
-/** Why a session has no bar: the column of the count, and the words for it. The urgent ones come first. */
+/** Reasons for sessions without a bar: the column of the count, and the label. The urgent ones come first. */
 export const REASONS = [
   ["failed", "failed"],
   ["rejected", "rejected"],
-  ["never_asked", "never asked for"],
+  ["never_asked", "never fetched"],
   ["not_yet_available", "not yet available"],
   ["not_in_plan", "not in the plan"],
   ["empty", "none at the vendor"],
 ];
 
-// Kinds of symbols that need attention; each symbol counts with every kind it belongs to.
+// Kinds of symbols that need attention; a symbol is counted in each of its kinds.
 const KINDS = [
   ["with a failed load", (row) => row.last_error !== null],
   ["with missing sessions", (row) => row.fetchable > 0],
   ["without any bar", (row) => row.loaded === 0],
 ];
 
-/** The reasons that a row of either counts any sessions of, in words: ["3 failed", "12 not in the plan"]. */
+/** Labels of a row's reasons with their counts: ["3 failed", "12 not in the plan"]. */
 export function missingOf(row) {
   return REASONS.filter(([column]) => row[column] > 0).map(([column, words]) => `${whole(row[column])} ${words}`);
 }

@@ -1,4 +1,4 @@
-// One symbol: its candles with volume. What is shown stands in the address, so that a view can be shared.
+// One symbol: its candles with volume. The view is in the page's URL, so that it can be shared.
 
 import { ask, askAll } from "./client.js";
 import { Chart } from "./chart.js";
@@ -8,7 +8,7 @@ import { Part } from "./part.js";
 
 const ADJUSTMENTS = { splits: "adjusted for splits", all: "adjusted for splits and dividends", none: "as traded" };
 const RANGES = { "6M": 6, "1Y": 12, "5Y": 60, All: Infinity };
-// Without a symbol the first one with bars is shown, without an adjustment the best that there is.
+// Default symbol: the first with bars. Default adjustment: the best available.
 const DEFAULTS = { symbol: null, adjustment: null, range: "1Y" };
 const CANT_BE_ADJUSTED = 409;
 const FAR_BACK = "2000-01-01";
@@ -39,7 +39,7 @@ export class Candles {
     if (Object.hasOwn(RANGES, given.range)) this.view.range = given.range;
   }
 
-  /** Shows another symbol, adjustment or range, and puts it into the address. */
+  /** Shows another symbol, adjustment or range, and puts it into the URL. */
   choose(changes) {
     Object.assign(this.view, changes);
     const told = Object.entries(this.view).filter(([, value]) => value !== null);
@@ -47,7 +47,7 @@ export class Candles {
     return this.refresh({ fresh: true });
   }
 
-  /** Brings the part into view, for someone who asked for a symbol elsewhere on the page. */
+  /** Scrolls to this part, for a symbol chosen elsewhere on the page. */
   reveal() {
     const title = document.getElementById("candles-title");
     title.focus({ preventScroll: true });
@@ -108,7 +108,7 @@ export class Candles {
   }
 
   drawChart(bars, fresh) {
-    this.part.body.hidden = false; // the chart measures its room
+    this.part.body.hidden = false; // the chart measures its container
     const first = this.chart === null;
     this.chart ??= new Chart(this.part.body.querySelector(".chart"), (bar) => this.tell(bar));
     this.newest = bars.at(-1);
@@ -136,7 +136,7 @@ export class Candles {
   }
 }
 
-/** The address of the bars of a view; a range counts back from the newest bar, which needn't be of today. */
+/** The URL of a view's bars; a range counts back from the newest bar, which may be older than today. */
 function barsAddress({ symbol, adjustment, range }, known) {
   const end = known?.last_date ?? new Date().toISOString().slice(0, 10);
   const start = RANGES[range] === Infinity ? (known?.first_date ?? FAR_BACK) : monthsBefore(end, RANGES[range]);

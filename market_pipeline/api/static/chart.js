@@ -1,4 +1,4 @@
-// The drawing of candles and volume, on top of the vendored chart library. Knows bars and colours, no requests.
+// The chart of candles and volume, with the vendored chart library. It gets bars, and makes no requests.
 
 import { decimals } from "./format.js";
 
@@ -7,7 +7,7 @@ import { decimals } from "./format.js";
 const VOLUME_SHARE = 0.22;
 
 export class Chart {
-  /** `onBar(bar)`: the bar pointed at, or null when none is. */
+  /** `onBar(bar)`: called with the bar under the pointer, or null. */
   constructor(container, onBar) {
     const { createChart, createSeriesMarkers, CandlestickSeries, HistogramSeries } = LightweightCharts;
     this.onBar = onBar;
@@ -30,7 +30,7 @@ export class Chart {
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.show(this.bars, false));
   }
 
-  /** Draws bars, which ascend by date; `fit` shows all of them, else the view stays where it is. */
+  /** Draws bars in ascending order of date; `fit` shows all of them, otherwise the view is unchanged. */
   show(bars, fit) {
     const colours = readColours();
     const precision = decimals(Math.min(...bars.map((bar) => bar.low)));
@@ -82,7 +82,7 @@ function fixedOptions() {
     autoSize: true,
     layout: { attributionLogo: true, fontFamily: getComputedStyle(document.body).fontFamily, fontSize: 12 },
     localization: { locale: "en-US", dateFormat: "yyyy-MM-dd" },
-    // The wheel and vertical swipes scroll the page, which would otherwise be caught in the chart.
+    // The wheel and vertical swipes scroll the page, not the chart.
     handleScroll: { mouseWheel: false, vertTouchDrag: false },
     handleScale: { mouseWheel: false },
     timeScale: { borderVisible: false, fixLeftEdge: true, fixRightEdge: true },

@@ -1,12 +1,12 @@
-// Asking the read API, with the reader's key where it takes one. Answers are plain objects; whatever goes wrong is a
-// Problem with a text for people.
+// Requests to the read API, with the user's key if reading needs one. Responses are plain objects; every failure is a
+// Problem with a message for the user.
 
 const KEY = "market-pipeline-key";
 const TIMEOUT_MS = 30_000;
 const ROWS_A_PAGE = 10_000;
 const MOST_PAGES = 50;
 
-/** Why there is no answer: `status` is the HTTP status, or 0 where nothing answered. */
+/** A failed request: `status` is the HTTP status, or 0 without a response. */
 export class Problem extends Error {
   constructor(status, title, detail) {
     super(sentence(detail || title));
@@ -15,27 +15,27 @@ export class Problem extends Error {
   }
 }
 
-/** The key to ask with from now on; it is forgotten with the tab. */
+/** Sets the key for further requests; it is kept until the tab is closed. */
 export function useKey(key) {
   sessionStorage.setItem(KEY, key);
 }
 
-/** Whether there is a key to ask with. */
+/** True if a key is set. */
 export const hasKey = () => sessionStorage.getItem(KEY) !== null;
 
-/** The JSON at an address relative to the page. `accept` lists statuses besides 2xx whose body is an answer too. */
+/** Fetches JSON from a URL relative to the page. `accept` lists statuses besides 2xx whose body is returned too. */
 export async function ask(address, accept = []) {
   const response = await reach(address);
   const body = await response.json().catch(() => null);
   if (body !== null && (response.ok || accept.includes(response.status))) return body;
-  const title = body?.title ?? `The API answered ${response.status}.`;
+  const title = body?.title ?? `The API returned ${response.status}.`;
   throw new Problem(response.status, title, body?.detail);
 }
 
-/** All rows of a paged answer. */
+/** All rows of a paged response. */
 export const askRows = async (address) => (await askAll(address)).data;
 
-/** A paged answer with the rows of all its pages in `data`, following `next` to the end. */
+/** A paged response with the rows of all its pages in `data`, following `next` to the end. */
 export async function askAll(address) {
   const first = await firstPage(address);
   const rows = [...first.data];
@@ -48,7 +48,7 @@ export async function askAll(address) {
   return { ...first, data: rows };
 }
 
-/** With as many rows as can be, or, where the server is set up to give fewer at once, with as many as it gives. */
+/** Fetches the first page with the most rows, or with the server's default if its maximum is lower. */
 async function firstPage(address) {
   const large = new URL(address, document.baseURI);
   large.searchParams.set("limit", ROWS_A_PAGE);
@@ -60,12 +60,12 @@ async function firstPage(address) {
   }
 }
 
-/** A table's address; conditions are pairs, as a column may have two. */
+/** A table's URL; conditions are pairs, as a column may have two. */
 export function tableAddress(table, conditions) {
   return `api/v1/tables/${encodeURIComponent(table)}?${new URLSearchParams(conditions)}`;
 }
 
-/** A list for `in.(...)`; quoted, since a ticker like BRK.B holds a character that means something there. */
+/** A list for `in.(...)`; quoted, since the dot of a ticker like BRK.B has a meaning there. */
 export const listed = (values) => `in.(${values.map((value) => `"${value}"`).join(",")})`;
 
 async function reach(address) {
@@ -77,18 +77,18 @@ async function reach(address) {
     const late = error.name === "TimeoutError";
     throw new Problem(
       0,
-      late ? `No answer within ${TIMEOUT_MS / 1000} s.` : "The API can't be reached. Is it running?",
+      late ? `No response within ${TIMEOUT_MS / 1000} s.` : "The API can't be reached. Is it running?",
     );
   }
 }
 
-/** An address of the API without its host: behind a proxy the API may know itself by another. */
+/** A URL of the API without its host, which may differ behind a proxy. */
 function withoutHost(address) {
   const { pathname, search } = new URL(address, document.baseURI);
   return pathname + search;
 }
 
-/** As a sentence of its own: the API's texts begin small and end without a full stop, for use in logs. */
+/** Formats a message as a sentence: the API's messages begin in lower case and have no full stop, as in logs. */
 function sentence(text) {
   const begun = text[0].toUpperCase() + text.slice(1);
   return /[.!?]$/.test(begun) ? begun : `${begun}.`;

@@ -1,4 +1,4 @@
-// The documentation to try things out in: Swagger UI over the API's own document.
+// The interactive documentation: Swagger UI with the API's own document.
 
 window.SwaggerUIBundle({
   url: "openapi.json",

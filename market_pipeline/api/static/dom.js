@@ -1,4 +1,4 @@
-// Building the document. Every text goes in as text, so nothing that comes from data is ever read as markup.
+// Building of the document. Text is inserted as text only, so data is never parsed as markup.
 
 /** An element with attributes (null and false are left out) and children: elements or text. */
 export function element(name, attributes = {}, ...children) {
@@ -11,20 +11,20 @@ export function element(name, attributes = {}, ...children) {
   return made;
 }
 
-/** A link; an address that isn't http or https becomes plain text. */
+/** A link; a URL that isn't http or https becomes plain text. */
 export function link(address, attributes, ...children) {
   const safe = ["http:", "https:"].includes(new URL(address, document.baseURI).protocol);
   return safe ? element("a", { href: address, ...attributes }, ...children) : element("span", attributes, ...children);
 }
 
-/** Puts children in place of what a parent holds; the focus stays on the element with the same `data-focus`. */
+/** Replaces a parent's children; the focus stays on the element with the same `data-focus`. */
 export function replace(parent, ...children) {
   const focused = parent.contains(document.activeElement) ? document.activeElement.dataset.focus : undefined;
   parent.replaceChildren(...children);
   if (focused !== undefined) parent.querySelector(`[data-focus="${CSS.escape(focused)}"]`)?.focus();
 }
 
-/** A text as children; what stands between backticks in it is something to type. */
+/** Text as children; parts between backticks are shown as code. */
 export function prose(text) {
   return text.split("`").map((part, index) => (index % 2 ? element("code", {}, part) : part));
 }

@@ -1,4 +1,4 @@
-// How numbers, dates and durations are written. Instants are in UTC, as everywhere in the project.
+// Formats of numbers, dates and durations. Instants are in UTC, as everywhere in the project.
 
 const WHOLE = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
 const COMPACT = new Intl.NumberFormat("en-US", { notation: "compact", maximumFractionDigits: 1 });
@@ -8,13 +8,13 @@ export const NONE = "–";
 
 export const whole = (number) => WHOLE.format(number);
 
-/** 19.7M; small numbers as they are, for volumes of fractions of a coin. */
+/** 19.7M; small numbers unchanged, for volumes of fractions of a coin. */
 export const compact = (number) => (Math.abs(number) < 1 && number !== 0 ? String(number) : COMPACT.format(number));
 
 /** 1 symbol, 2 symbols. */
 export const plural = (number, one, many = `${one}s`) => `${whole(number)} ${number === 1 ? one : many}`;
 
-/** A share in percent that says 100 only if nothing is missing, and 0 only if nothing is there. */
+/** A share in percent; 100 only if it is complete, and 0 only if it is empty. */
 export function percent(part, total) {
   if (total === 0) return NONE;
   if (part === total || part === 0) return `${part === total ? 100 : 0}%`;

@@ -1,4 +1,4 @@
-// The head of the page: whether the database and the scheduler are up, when the next run is, and the ways elsewhere.
+// The head of the page: state of database and scheduler, time of the next run, and links.
 
 import { ask } from "./client.js";
 import { element, fact, prose, replace } from "./dom.js";
@@ -13,7 +13,7 @@ export class Health {
     this.dagster = null;
   }
 
-  /** Whether the API answers and reaches its database. */
+  /** True if the API responds and reaches its database. */
   get isWell() {
     return this.part.state === "ready" && this.part.section.dataset.health !== "bad";
   }
@@ -45,7 +45,7 @@ export class Health {
     );
   }
 
-  /** Learns where the docs and the Dagster UI are; returns the error, or null. The links stay then. */
+  /** Fetches the URLs of the docs and the Dagster UI; returns the error, which leaves the links as they are, or null. */
   async findLinks() {
     const links = await ask("api/v1/links").catch((error) => error);
     if (links instanceof Error) return links;

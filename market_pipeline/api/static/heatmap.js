@@ -1,4 +1,4 @@
-// Coverage as a heatmap: a row per symbol, a cell per month. Thirty symbols at a time, those that the overview shows.
+// Coverage as a heatmap: a row per symbol, a cell per month. Thirty of the overview's symbols at a time.
 
 import { missingOf } from "./attention.js";
 import { askRows, listed, tableAddress } from "./client.js";
@@ -11,7 +11,7 @@ const PROBLEMS = ["failed", "rejected", "never_asked"];
 const STEPS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
 
 export class Heatmap {
-  /** `onOpen(symbol, month)`: the sessions behind a cell are asked for. */
+  /** `onOpen(symbol, month)`: called when a cell is opened for its sessions. */
   constructor({ onOpen }) {
     this.part = new Part("heatmap");
     this.symbols = [];
@@ -28,7 +28,7 @@ export class Heatmap {
     this.frame.addEventListener("keydown", (event) => this.pressed(event));
   }
 
-  /** Asks anew; from the first page where they are other symbols, or in another order. */
+  /** Fetches again; from the first page if the symbols or their order changed. */
   show(symbols) {
     const same = symbols.join() === this.symbols.join();
     this.symbols = symbols;
@@ -47,7 +47,7 @@ export class Heatmap {
     this.page = page;
     this.drawPager(symbols.length);
     this.part.section.dataset.cells = months.length;
-    if (months.length === 0) return "Nothing was ever asked for of these symbols: run `market-pipeline backfill`.";
+    if (months.length === 0) return "No session of these symbols was ever fetched: run `market-pipeline backfill`.";
     const first = this.frame.childElementCount === 0;
     this.byCell = new Map(months.map((row) => [`${row.symbol} ${row.month}`, row]));
     const axis = monthsBetween(months.map((row) => row.month).sort());
@@ -58,7 +58,7 @@ export class Heatmap {
     return undefined;
   }
 
-  /** The rightmost cell with something loaded, or the rightmost of all. */
+  /** The rightmost cell with loaded sessions, or the rightmost of all. */
   newestLoaded() {
     return (
       rightmost(this.frame.querySelectorAll(".month:not([data-level='0'])")) ??
@@ -66,7 +66,7 @@ export class Heatmap {
     );
   }
 
-  /** Brings a cell to the right of the frame, with some of what comes after it. */
+  /** Scrolls a cell to the right of the frame, with some of the later cells. */
   scrollTo(cell) {
     this.frame.scrollLeft = cell.offsetLeft - 0.8 * this.frame.clientWidth;
   }
@@ -145,7 +145,7 @@ function drawCell(row) {
   return cell;
 }
 
-/** 0 for nothing loaded, 4 for complete, and three steps between. */
+/** 0 for nothing loaded, 4 for complete, and three levels between. */
 function level({ loaded, sessions }) {
   if (loaded === 0 || loaded === sessions) return loaded === 0 ? 0 : 4;
   return loaded / sessions >= 0.9 ? 3 : loaded / sessions >= 0.5 ? 2 : 1;
@@ -168,7 +168,7 @@ function monthsBetween(sorted) {
   return axis;
 }
 
-/** Moves the focus by rows and columns, over what has no cell, and stays where there is no more. */
+/** Moves the focus by rows and columns, skipping missing cells, and stays at the edge. */
 function move(cell, down, right) {
   const rows = [...cell.closest("tbody").rows];
   let line = rows.indexOf(cell.parentElement);

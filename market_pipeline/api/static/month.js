@@ -1,4 +1,4 @@
-// The sessions behind a cell of the heatmap: those without a bar and why, and the bars that are flagged.
+// The sessions of a cell of the heatmap: those without a bar, with the reason, and the flagged bars.
 
 import { REASONS } from "./attention.js";
 import { askRows, tableAddress } from "./client.js";
@@ -19,7 +19,7 @@ export class Month {
     const { section, body } = this.part;
     this.opener = `[data-focus="${CSS.escape(`${symbol} ${month}`)}"]`;
     section.hidden = false;
-    body.hidden = true; // it is of another month
+    body.hidden = true; // it shows another month
     this.title.textContent = `${symbol}, ${monthName(month)}`;
     this.title.focus();
     await this.part.show(
@@ -62,7 +62,7 @@ function nextMonth(month) {
 }
 
 function drawTable(rows) {
-  const headings = ["Session", "State", "Why"].map((name) => element("th", { scope: "col" }, name));
+  const headings = ["Session", "State", "Reason"].map((name) => element("th", { scope: "col" }, name));
   return element(
     "table",
     {},

@@ -1,4 +1,4 @@
-// What is loaded: the verdict, the totals, and a table of one row per symbol that can be filtered and sorted.
+// The overview: the verdict, the totals, and a table of symbols that can be filtered and sorted.
 
 import { missingOf, needsAttention, verdict } from "./attention.js";
 import { askRows, tableAddress } from "./client.js";
@@ -11,7 +11,7 @@ const EMPTY = "Nothing is loaded yet: run `market-pipeline backfill`.";
 const NEXT_STEP =
   "`market-pipeline gaps` lists the sessions that are missing, `market-pipeline backfill --missing` fetches them.";
 
-// Heading, what it sorts by, what a cell shows, and whether that is a number.
+// Heading, sort key, content of a cell, and true for numbers.
 const COLUMNS = [
   ["Symbol", (row) => row.symbol, null, false],
   ["Class", (row) => row.asset_class, (row) => [row.asset_class], false],
@@ -26,7 +26,7 @@ const COLUMNS = [
 ];
 
 export class Overview {
-  /** `onChoose(symbol)`: one was clicked. `onFilter()`: the user shows others, or in another order. */
+  /** `onChoose(symbol)`: called when a symbol is clicked. `onFilter()`: called when filter or order changes. */
   constructor({ onChoose, onFilter }) {
     this.part = new Part("overview");
     this.rows = [];
@@ -73,7 +73,7 @@ export class Overview {
     this.onFilter();
   }
 
-  /** The symbols that are shown and that any session is known of, in their order. */
+  /** The shown symbols with any known session, in their order. */
   get symbols() {
     return this.visible().flatMap((row) => (row.sessions > 0 ? [row.symbol] : []));
   }
@@ -90,7 +90,7 @@ export class Overview {
     return element(
       "table",
       {},
-      element("caption", { class: "hidden" }, "Tracked symbols and what is loaded of them"),
+      element("caption", { class: "hidden" }, "Tracked symbols and their coverage"),
       element("thead", {}, element("tr", {}, ...COLUMNS.map((column, index) => this.heading(column, index)))),
       element("tbody", {}, ...rows.map(drawRow)),
     );
@@ -161,7 +161,7 @@ function totals(rows) {
   ];
 }
 
-/** Ascending or descending; what isn't there comes last either way. */
+/** Ascending or descending; missing values come last in both. */
 function compare(one, other, descending) {
   if (one === other) return 0;
   if (one === null || other === null) return one === null ? 1 : -1;

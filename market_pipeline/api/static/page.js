@@ -1,4 +1,4 @@
-// The page as a whole: makes its parts, refreshes them every minute while it is seen, and says when all is not well.
+// The page: creates its parts, refreshes them every minute while it is visible, and shows a banner for failures.
 
 import { Candles } from "./candles.js";
 import { hasKey, useKey } from "./client.js";
@@ -32,13 +32,13 @@ function chooseSymbol(symbol) {
   candles.choose({ symbol });
 }
 
-/** Follows the overview once typing pauses. */
+/** Updates the heatmap from the overview once typing pauses. */
 function filterHeatmap() {
   clearTimeout(filtering);
   filtering = setTimeout(() => heatmap.show(overview.symbols), TYPING_MS);
 }
 
-/** Asks for everything anew. A part that fails says so itself and leaves the others alone. */
+/** Refreshes all parts. A part that fails shows its own error and doesn't affect the others. */
 async function refresh() {
   refreshedAt = Date.now();
   const links = health.findLinks();
@@ -55,7 +55,7 @@ async function refresh() {
   document.body.dataset.state = "settled";
 }
 
-/** Shows the question for a key in the place of everything else where there is no reading without one. */
+/** Shows the form for a key instead of everything else if reading needs one. */
 function showLocked(locked) {
   keyForm.hidden = !locked;
   for (const part of parts) part.hidden = locked;
@@ -74,7 +74,7 @@ async function refreshCoverage() {
   return error;
 }
 
-/** Says what keeps the whole page from being read, which the parts then needn't. */
+/** Shows an error that affects the whole page, in place of the parts' own errors. */
 function showBanner(error) {
   const banner = document.getElementById("banner");
   banner.hidden = !error;

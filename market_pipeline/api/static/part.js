@@ -1,4 +1,4 @@
-// One part of the page and its states: loading, then ready, empty or error; stale once a refresh of it has failed.
+// One part of the page and its states: loading, then ready, empty or error; stale after a failed refresh.
 
 import { element, prose } from "./dom.js";
 import { instant } from "./format.js";
@@ -6,7 +6,7 @@ import { instant } from "./format.js";
 const LOADING = "Loading…";
 
 export class Part {
-  /** `id` is the section's; inside it are a `.note` for messages and a `.body` for what is shown. */
+  /** `id` is the section's; inside it are a `.note` for messages and a `.body` for the content. */
   constructor(id) {
     this.section = document.getElementById(id);
     this.note = this.section.querySelector(".note");
@@ -17,9 +17,9 @@ export class Part {
   }
 
   /**
-   * Loads and renders. `render(data)` returns a message where there is nothing to show, else nothing.
-   * What was shown stays when loading fails, marked as old. `fresh` says that it answered another question: then it
-   * stays only until there is an answer, or a failure, so that the page doesn't jump.
+   * Loads and renders. `render(data)` returns a message if there is nothing to show, otherwise nothing.
+   * The earlier content stays if loading fails, marked as old. With `fresh` it is of another request: then it stays
+   * only until the response or the failure, so that the page doesn't jump.
    * Returns the error, or null.
    */
   async show(load, render, { fresh = false } = {}) {

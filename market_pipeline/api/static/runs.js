@@ -1,4 +1,4 @@
-// The last runs: what started each, how it went, and the way to it in the Dagster UI.
+// The last runs: trigger, result, and link to the Dagster UI.
 
 import { ask, tableAddress } from "./client.js";
 import { element, link, replace } from "./dom.js";
@@ -16,7 +16,7 @@ export class Runs {
     this.part = new Part("runs");
   }
 
-  /** `dagster` is the Dagster UI's address, or null where it isn't known. */
+  /** `dagster` is the Dagster UI's URL, or null if unknown. */
   refresh(dagster) {
     const address = tableAddress("runs", [
       ["order", "started_at.desc"],
@@ -64,7 +64,7 @@ function drawRow(run, dagster) {
   );
 }
 
-/** "5 ok" and, where there are any, the failed ones with the way to why. */
+/** "5 ok" and the number of failed symbols, with a link to their errors. */
 function outcome(run) {
   const told = element("span", {}, `${whole(run.succeeded)} ok`);
   if (run.failed === 0) return told;

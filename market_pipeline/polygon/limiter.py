@@ -1,7 +1,6 @@
-"""When a request may be sent, so that the plan's requests per minute are never exceeded.
+"""The rate limit: the interface of a limiter, and the limiter of a single process.
 
-Only the interface and the limiter of one process; one shared between processes needs a database, which this package
-doesn't know.
+The limiter shared between processes needs a database, so it is in `warehouse.rate_limit`.
 """
 
 import threading
@@ -13,19 +12,19 @@ from typing import Protocol
 from market_pipeline.core import stop_signals
 
 WINDOW_SECONDS = 61.0
-"""The vendor counts requests per rolling minute as they arrive; the extra second is for the way there."""
+"""The vendor counts requests per rolling minute on arrival; the extra second covers different travel times."""
 
 
 class Limiter(Protocol):
     """Decides when requests may be sent."""
 
     def acquire(self) -> float:
-        """Wait until one request may be sent, and return the seconds waited."""
+        """Wait until one request may be sent; return the seconds waited."""
         ...
 
 
 class LocalLimiter:
-    """At most so many requests in any rolling window, first come first served, among the threads of one process.
+    """Limits the requests of one process's threads in any rolling window; first come, first served.
 
     Args:
         requests_per_minute: the most requests within one window, at least 1.
@@ -49,13 +48,13 @@ class LocalLimiter:
         self._lock = threading.Lock()
 
     def acquire(self) -> float:
-        """Wait until one request may be sent, and return the seconds waited."""
+        """Wait until one request may be sent; return the seconds waited."""
         with self._lock:
             now = self._clock()
             full = len(self._slots) == self._slots.maxlen
             slot = max(now, self._slots[0] + self._window) if full else now
             self._slots.append(slot)
-        # Each caller has taken its slot by now, so that they can sleep side by side and still go in order.
+        # Each caller has its slot by now, so callers can sleep at the same time and still go in order.
         wait = slot - now
         if wait > 0:
             self._sleep(wait)

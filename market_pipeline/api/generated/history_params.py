@@ -1,0 +1,153 @@
+"""Parsing of a request for a symbol's bars, and the query for them in each adjustment."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import cached_property, lru_cache
+from typing import Any
+
+from market_pipeline.api.generated.catalog import Column
+from market_pipeline.api.generated.query_params import CACHED_QUERIES, parse_cursor, parse_limit, parse_parameters
+from market_pipeline.api.generated.query_sql import Condition, Order, Query
+from market_pipeline.api.generated.responses import MAX_COMPLETE_ROWS
+from market_pipeline.api.generated.value_types import is_valid, value_kind
+from market_pipeline.api.problems import Fault, parameter_problem
+
+MART = "daily_bars_adjusted"
+
+_TYPES: Mapping[str, str] = {
+    "time": "timestamp with time zone", "date": "date", "symbol": "text", "open": "double precision",
+    "high": "double precision", "low": "double precision", "close": "double precision", "volume": "double precision",
+    "vwap": "double precision", "transactions": "bigint", "source": "text", "validated": "boolean",
+    "quality_score": "double precision", "validation_notes": "text", "flags": "text[]", "gap_detected": "boolean",
+    "volume_anomaly": "boolean", "fetched_at": "timestamp with time zone", "run_id": "text",
+}  # fmt: skip
+_NULLABLE = ("open", "high", "low", "close", "volume", "vwap", "transactions", "validation_notes")
+COLUMNS = [Column(name, kind, name in _NULLABLE, "") for name, kind in _TYPES.items()]
+"""The columns of a response, the runbook's among them. Prices are null if an adjustment can't be computed."""
+
+_BY_DATE = (Order(next(column for column in COLUMNS if column.name == "date")),)
+_WITH_DIVIDENDS = {name: f"adj_{name} AS {name}" for name in ("open", "high", "low", "close")} | {
+    "vwap": "vwap * dividend_factor AS vwap"
+}
+SOURCES: Mapping[str, str] = {
+    "splits": f"analytics.{MART}",
+    "none": "public.market_data",
+    "all": f"(SELECT {', '.join(_WITH_DIVIDENDS.get(name, name) for name in _TYPES)}, split_factor "  # noqa: S608
+    f"FROM analytics.{MART}) AS bars",
+}
+"""The source of each adjustment, the default first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HistoryRequest:
+    """The parameters of a request; `adjustment` is None if the API is to choose it."""
+
+    symbol: str
+    start: date
+    end: date
+    adjustment: str | None = None
+    as_of: datetime | None = None
+    validated_only: bool = False
+    min_quality: float = 0.0
+    limit: int = MAX_COMPLETE_ROWS
+    cursor: Sequence[str | None] | None = None
+    format: str | None = None
+
+    @cached_property
+    def queries(self) -> Mapping[str, Query]:
+        """The query for the bars in each adjustment."""
+        return {adjustment: self._build_query(adjustment) for adjustment in SOURCES}
+
+    def _build_query(self, adjustment: str) -> Query:
+        conditions = [
+            Condition("symbol = %s", [self.symbol]),
+            Condition("date >= %s::date", [self.start]),
+            Condition("date <= %s::date", [self.end]),
+            *([Condition("validated", ())] if self.validated_only else ()),
+            *([Condition("quality_score >= %s", [self.min_quality])] if self.min_quality > 0 else ()),
+            *([Condition("split_factor IS NOT NULL", ())] if adjustment != "none" else ()),
+        ]
+        source, values = SOURCES[adjustment], list[Any]()
+        if self.as_of is not None:
+            source, values = "public.market_data_as_of(%s::timestamptz)", [self.as_of]
+        query = Query(source, COLUMNS, conditions, _BY_DATE, self.limit, values, by_key=True)
+        return query.after(self.cursor) if self.cursor else query
+
+
+@lru_cache(CACHED_QUERIES)
+def parse_history_request(symbol: str, text: str) -> HistoryRequest:
+    """Parse the parameters of a request.
+
+    Raises:
+        ProblemError: parameters are wrong; each is named with the reason.
+    """
+    faults = [] if is_valid("text", symbol) else [Fault("symbol", f"is not {value_kind('text').called}")]
+    values: dict[str, Any] = {}
+    for name, value in parse_parameters(text):
+        if name in values:
+            faults.append(Fault(name, "is given more than once"))
+        try:
+            values[name] = _parse_parameter(name, value)
+        except ValueError as error:
+            faults.append(Fault(name, str(error)))
+    wrong = {fault.parameter for fault in faults}
+    required = [name for name in ("start", "end") if name not in values and name not in wrong]
+    faults += [Fault(name, "is missing: write it as 2024-01-31") for name in required]
+    faults += [] if faults else _find_contradictions(values)
+    if faults:
+        raise parameter_problem(faults)
+    return HistoryRequest(symbol=symbol, **values)
+
+
+def _parse_parameter(name: str, text: str) -> Any:
+    if name not in PARSERS:
+        raise ValueError(f"there is no such parameter, only {', '.join(PARSERS)}")
+    return PARSERS[name](text)
+
+
+def _parser_of(kind: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if not is_valid(kind, text):
+            raise ValueError(f"{text!r} is not {value_kind(kind).called}")
+        return text
+
+    return parse
+
+
+def _one_of(*names: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in names:
+            raise ValueError(f"{text!r} is not one of {', '.join(names)}")
+        return text
+
+    return parse
+
+
+def _parse_quality(text: str) -> float:
+    if not is_valid("double precision", text) or not 0 <= float(text) <= 1:
+        raise ValueError(f"{text!r} is not a number from 0 to 1")
+    return float(text)
+
+
+PARSERS: Mapping[str, Callable[[str], Any]] = {
+    "start": lambda text: date.fromisoformat(_parser_of("date")(text)),
+    "end": lambda text: date.fromisoformat(_parser_of("date")(text)),
+    "adjustment": _one_of(*SOURCES),
+    "as_of": lambda text: datetime.fromisoformat(_parser_of("timestamp with time zone")(text)),
+    "validated_only": lambda text: _one_of("true", "false")(text) == "true",
+    "min_quality": _parse_quality,
+    "limit": lambda text: parse_limit(text, MAX_COMPLETE_ROWS),
+    "cursor": lambda text: parse_cursor(text, _BY_DATE),
+    "format": str,
+}
+"""The parser of each parameter."""
+
+
+def _find_contradictions(values: Mapping[str, Any]) -> list[Fault]:
+    faults = []
+    if values["start"] > values["end"]:
+        faults.append(Fault("start", f"{values['start']} is after the end {values['end']}: swap them"))
+    if values.get("as_of") and values.get("adjustment", "none") != "none":
+        faults.append(Fault("as_of", "adjusted prices are current, and earlier ones are not kept: use adjustment=none"))
+    return faults
