@@ -17,7 +17,7 @@ from market_pipeline_tests.fault_campaign.scenarios import Command, Interruption
 from market_pipeline_tests.fault_campaign.stage import Ended, Stage, StageError
 
 DONE = 0
-DISTURBED = (DONE, 1, 3, -9, -15)
+DISTURBED = (DONE, 1, 3, 143, -9, -15)
 """Exit codes of a disturbed command: those documented, and minus the signals it may be sent."""
 
 _LOST_CONNECTION = re.compile(
