@@ -245,11 +245,7 @@ def test_five_hundred_symbols_are_pages_of_thirty_in_the_heatmap(
     add_symbols(warehouse, [AAPL, *others])
     keep(warehouse, AAPL, recorded("AAPL", FIRST, LAST))
     for symbol in others[:60]:
-<<<<<<< HEAD
         load_failure(warehouse, symbol, [LAST], "the vendor returned 500")
-=======
-        failed(warehouse, symbol, [LAST], "the vendor returned 500")
->>>>>>> a1d4287 (Split the API's responses into modules that a request passes in order, and rewrite the texts of client, sandbox and API in standard terms)
     with environment_of(settings), running_api(settings) as address:
         tab = Tab(browser).open(address)
         assert tab.state("overview")["rows"] == "500"

@@ -93,13 +93,8 @@ def test_a_run_that_failed_is_told_once_with_its_symbols_reasons_and_page(
     assert sensor.tick() == "No run has failed."
     add_symbols(warehouse, [AAPL, MSFT])
     run_id = fail(instance, "one of its steps failed")
-<<<<<<< HEAD
     load_frame(warehouse, AAPL, AUTUMN, run_id=run_id)
     load_failure(warehouse, MSFT, [FRIDAY], "MSFT: the vendor returned 500, 5 times", run_id=run_id)
-=======
-    loaded(warehouse, AAPL, AUTUMN, run_id=run_id)
-    failed(warehouse, MSFT, [FRIDAY], "MSFT: the vendor returned 500, 5 times", run_id=run_id)
->>>>>>> a1d4287 (Split the API's responses into modules that a request passes in order, and rewrite the texts of client, sandbox and API in standard terms)
     assert sensor.tick() == "Sent by webhook: 1 failed run."
     assert sensor.tick() == "No run has failed."
     [body] = receiver.bodies

@@ -103,28 +103,16 @@ def test_a_rejected_bar_that_nobody_asked_for_says_nothing_of_its_session(wareho
 
 
 def test_a_failed_attempt_says_why_until_another_is_answered(warehouse: Engine) -> None:
-<<<<<<< HEAD
     load_failure(warehouse, AAPL, OCTOBER, "the vendor returned 500")
     assert states(warehouse) == {"failed": OCTOBER}
     assert reason(warehouse, OCTOBER[0]) == "the vendor returned 500"
     load_frame(warehouse, AAPL, BARS, run_id="run-2")
-=======
-    failed(warehouse, AAPL, OCTOBER, "the vendor returned 500")
-    assert states(warehouse) == {"failed": OCTOBER}
-    assert reason(warehouse, OCTOBER[0]) == "the vendor returned 500"
-    loaded(warehouse, AAPL, BARS, run_id="run-2")
->>>>>>> a1d4287 (Split the API's responses into modules that a request passes in order, and rewrite the texts of client, sandbox and API in standard terms)
     assert states(warehouse) == {"loaded": OCTOBER}
 
 
 def test_what_is_known_to_be_empty_stays_so_when_a_later_attempt_fails(warehouse: Engine) -> None:
-<<<<<<< HEAD
     load_frame(warehouse, AAPL, BARS.drop(index=6), sessions=OCTOBER)
     load_failure(warehouse, AAPL, OCTOBER, "the vendor returned 500", run_id="run-2")
-=======
-    loaded(warehouse, AAPL, BARS.drop(index=6), sessions=OCTOBER)
-    failed(warehouse, AAPL, OCTOBER, "the vendor returned 500", run_id="run-2")
->>>>>>> a1d4287 (Split the API's responses into modules that a request passes in order, and rewrite the texts of client, sandbox and API in standard terms)
     assert states(warehouse)["empty"] == [OCTOBER[6]]
 
 

@@ -22,13 +22,8 @@ class DefectiveVendor:
 
     source: Source = "polygon"
 
-<<<<<<< HEAD
-    def bars(self, symbol: Symbol, last: date) -> FetchedBars:
-        """Return the recorded bars of October 2012."""
-=======
     def fetch_bars(self, symbol: Symbol, last: date) -> FetchedBars:
-        """The recorded bars of October 2012."""
->>>>>>> a1d4287 (Split the API's responses into modules that a request passes in order, and rewrite the texts of client, sandbox and API in standard terms)
+        """Return the recorded bars of October 2012."""
         if symbol == IBM:
             raise ZeroDivisionError(f"something with s3cret in it, about {last}")
         frame = recorded(symbol.name, OCTOBER[0], OCTOBER[-1])
