@@ -7,6 +7,7 @@ on headers, and neither parser has one on time. Both limits are enforced here, w
 import asyncio
 import re
 import socket
+import struct
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any

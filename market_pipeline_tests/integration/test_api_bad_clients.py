@@ -151,7 +151,7 @@ def slowest(api: Api) -> float:
 
 
 def test_a_header_that_does_not_end_is_ended(api: Api) -> None:
-    """Headers sent a byte at a time, partly and then nothing, not at all, or as line feeds: some of each."""
+    """Headers sent slowly, only in part, not at all, or as line feeds: some of each."""
     with ExitStack() as stack:
         silent, stuck, slow, feeding = ([stack.enter_context(closing(door(api))) for _ in range(10)] for _ in range(4))
         begun = time.monotonic()

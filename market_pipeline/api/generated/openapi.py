@@ -121,7 +121,7 @@ def _historical_operation() -> Json:
         _query("start", "The first date.", day, required=True, example="2024-01-01"),
         _query("end", "The last date, included.", day, required=True, example="2024-12-31"),
         _query("adjustment", "Adjusted for splits, for nothing (as traded), or for splits and dividends. Default: "
-               "splits, or as traded if the splits are not known yet; the response has it in `adjustment`.", adjustment),
+               "splits, or as traded if the splits are not known yet (see `adjustment`).", adjustment),
         _query("as_of", "The bars as traded, as they were stored at this instant.", instant),
         _query("validated_only", "Leave out flagged bars.", {"type": "boolean", "default": False}),
         _query("min_quality", "Leave out bars of a lower quality_score.",

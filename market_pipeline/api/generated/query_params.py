@@ -157,7 +157,9 @@ def parse_condition(column: Column, text: str) -> Condition:
     negated = text.startswith("not.")
     operator, dot, value = text.removeprefix("not.").partition(".")
     if not dot:
-        raise ValueError(f"is not of the form op.value, such as eq.{value_kind(column.type).example}")
+        operator = operators_of(column)[0]
+        example = "null" if operator == "is" else value_kind(column.type).example
+        raise ValueError(f"is not of the form op.value, such as {operator}.{example}")
     condition = _build_condition(column, operator, value)
     return replace(condition, sql=f"NOT ({condition.sql})") if negated else condition
 
