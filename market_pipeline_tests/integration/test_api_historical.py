@@ -267,7 +267,7 @@ DAYS = [("start", "2000-09-20"), ("end", "2000-10-10")]
         ([("start", "2000-09-20T00:00"), ("end", "")], ["start", "end"], "is not a date"),
         ([("start", "2000-10-11"), DAYS[1]], ["start"], "is after the end 2000-10-10: swap them"),
         ([*DAYS, ("adjusted", "true")], ["adjusted"], "there is no such parameter, only start, end, adjustment"),
-        ([*DAYS, ("start", "2000-09-20")], ["start"], "is there more than once"),
+        ([*DAYS, ("start", "2000-09-20")], ["start"], "is given more than once"),
         ([*DAYS, ("adjustment", "dividends")], ["adjustment"], "is not one of splits, none, all"),
         ([*DAYS, ("validated_only", "yes")], ["validated_only"], "is not one of true, false"),
         ([*DAYS, ("min_quality", "1.1")], ["min_quality"], "is not a number from 0 to 1"),

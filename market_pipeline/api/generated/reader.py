@@ -113,7 +113,7 @@ class Reader:
         except FAILURES as error:
             raise await self._problem(error) from None
         self._is_away = False
-        assert row is not None  # noqa: S101 - every statement asked this way returns one
+        assert row is not None  # noqa: S101 - every statement sent this way returns one
         return row
 
     async def rows(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
