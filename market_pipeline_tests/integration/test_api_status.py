@@ -69,7 +69,7 @@ def test_removed_paths_of_the_earlier_service_name_their_replacement(api: str, p
 
 def test_an_unknown_path_is_a_404_that_names_the_docs(api: str) -> None:
     answer = get(f"{api}/api/v1/symbol")
-    assert (answer.status_code, answer.json()["detail"]) == (404, "there is no such path: /docs lists those there are")
+    assert (answer.status_code, answer.json()["detail"]) == (404, "there is no such path: /docs lists all paths")
 
 
 def test_status_metrics_and_symbols_are_what_is_stored(api: str, warehouse: Engine) -> None:

@@ -101,7 +101,7 @@ def test_what_is_internal_or_not_there_is_neither_listed_nor_served(
     api: Api, listed: Mapping[str, Any], table: str
 ) -> None:
     assert table not in listed
-    assert f"{TABLES} lists those there are" in problem(api.get(f"{TABLES}/{table}"), 404)["detail"]
+    assert f"{TABLES} lists all tables" in problem(api.get(f"{TABLES}/{table}"), 404)["detail"]
 
 
 def test_a_tables_row_estimate_is_that_of_its_last_analysis_and_null_before(api: Api) -> None:
