@@ -114,7 +114,7 @@ def test_health_reports_that_the_nightly_runs_will_happen(
     assert "start it with `market-pipeline up`" in answer.json()["scheduler"]["reason"]
     with open_instance(settings) as instance:
         beat(instance, datetime.now(UTC) - timedelta(days=1))
-        assert "last heard of at" in get(f"{api}/health").json()["scheduler"]["reason"]
+        assert "last alive at" in get(f"{api}/health").json()["scheduler"]["reason"]
         beat(instance, datetime.now(UTC))
         # A daemon alone is not enough: it knows no schedule yet.
         assert get(f"{api}/health").json()["scheduler_running"] is False
