@@ -62,7 +62,7 @@ def _columns(connection: Connection, source: str) -> list[Column]:
 
 def _sources(columns: dict[str, list[Column]], about: dict[str, str]) -> dict[str, object]:
     tables = [{"name": name, "description": about[name], "columns": columns[name]} for name in SOURCES]
-    description = "What the nightly runs load; market_pipeline/warehouse says how."
+    description = "Tables that the nightly runs load, declared in market_pipeline/warehouse."
     return {"name": "warehouse", "schema": "public", "description": description, "tables": tables}
 
 

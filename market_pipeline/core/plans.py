@@ -22,7 +22,7 @@ class PlanName(StrEnum):
 
 
 @dataclass(frozen=True)
-class Plan:
+class VendorPlan:
     """Limits of a plan; None for no limit."""
 
     requests_per_minute: int
@@ -41,10 +41,10 @@ class Plan:
 
 
 PLANS = {
-    PlanName.BASIC: Plan(5, stock_years=2, crypto_years=2, end_of_day=True),
-    PlanName.STARTER: Plan(FAIR_USE, stock_years=5, crypto_years=None),
-    PlanName.DEVELOPER: Plan(FAIR_USE, stock_years=10, crypto_years=None),
-    PlanName.ADVANCED: Plan(FAIR_USE, stock_years=None, crypto_years=None),
+    PlanName.BASIC: VendorPlan(5, stock_years=2, crypto_years=2, end_of_day=True),
+    PlanName.STARTER: VendorPlan(FAIR_USE, stock_years=5, crypto_years=None),
+    PlanName.DEVELOPER: VendorPlan(FAIR_USE, stock_years=10, crypto_years=None),
+    PlanName.ADVANCED: VendorPlan(FAIR_USE, stock_years=None, crypto_years=None),
 }
 
 

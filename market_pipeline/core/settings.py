@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from market_pipeline.core.errors import UsageError
-from market_pipeline.core.plans import PLANS, Plan, PlanName
+from market_pipeline.core.plans import PLANS, PlanName, VendorPlan
 from market_pipeline.core.setting_types import (
     DatabaseUrl,
     MailAddresses,
@@ -213,7 +213,7 @@ class Settings(BaseSettings):
         return SANDBOX_REQUESTS_PER_MINUTE if self.source == "sandbox" else self.polygon_requests_per_minute
 
     @property
-    def plan(self) -> Plan | None:
+    def plan(self) -> VendorPlan | None:
         """The limits of the account's plan, if it is known."""
         return PLANS[self.polygon_plan] if self.polygon_plan is not None else None
 

@@ -19,7 +19,7 @@ from market_pipeline.core.errors import MarketPipelineError
 from market_pipeline.core.notifications import NO_CHANNEL, Alert, AlertError, Channel, alert_channels
 from market_pipeline.core.run_planning import trigger_of
 from market_pipeline.core.settings import Settings
-from market_pipeline.core.wording import are, counted
+from market_pipeline.core.wording import are, counted, under
 from market_pipeline.dagster_storage.internals import WILL_RETRY_TAG
 from market_pipeline.orchestration.failure_causes import describe_failure
 from market_pipeline.orchestration.freshness import StaleSymbol, find_freshness_change, find_stale_symbols
@@ -175,7 +175,7 @@ def _send_failures(
 
 def _build_failure_alert(run: DagsterRun, record: EventLogRecord, settings: Settings) -> Alert:
     errors = _read_errors(settings, run.run_id)
-    failed = [f"{name}: {error}" for name, error in errors.items() if error is not None]
+    failed = [under(name, error) for name, error in errors.items() if error is not None]
     job = "chosen assets" if run.job_name.startswith("__") else run.job_name
     facts = {"job": run.job_name, "run": run.run_id, "trigger": trigger_of(run.tags)}
     if errors:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from sqlalchemy import Engine
 
-from market_pipeline.core.plans import Plan
+from market_pipeline.core.plans import VendorPlan
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.warehouse.database import warehouse_of
@@ -39,7 +39,12 @@ class Pipeline:
     """
 
     def __init__(
-        self, client: "PolygonClient", warehouse: Engine, at_once: int, on_loaded: OnLoaded, plan: Plan | None = None
+        self,
+        client: "PolygonClient",
+        warehouse: Engine,
+        at_once: int,
+        on_loaded: OnLoaded,
+        plan: VendorPlan | None = None,
     ) -> None:
         self.warehouse = warehouse
         self.at_once = at_once

@@ -13,7 +13,7 @@ import pandas as pd
 
 from market_pipeline.core.bars import FetchedBars, empty_frame
 from market_pipeline.core.errors import MarketPipelineError
-from market_pipeline.core.plans import Plan, years_before
+from market_pipeline.core.plans import VendorPlan, years_before
 from market_pipeline.core.sessions import calendar
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.polygon.client import PolygonClient
@@ -61,7 +61,7 @@ class Fetcher:
         symbols: Sequence[Symbol],
         sessions: Sequence[date],
         now: datetime,
-        plan: Plan | None = None,
+        plan: VendorPlan | None = None,
     ) -> None:
         self.source = client.source
         self._client = client
@@ -178,7 +178,7 @@ class Fetcher:
 
 
 def _sessions_of_plan(
-    plan: Plan | None, calendar_name: str, sessions: Sequence[date], now: datetime
+    plan: VendorPlan | None, calendar_name: str, sessions: Sequence[date], now: datetime
 ) -> tuple[list[date], list[str]]:
     """Return the sessions that a known plan serves, and notes on the others.
 

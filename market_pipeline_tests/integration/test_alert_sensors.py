@@ -99,7 +99,7 @@ def test_a_run_that_failed_is_told_once_with_its_symbols_reasons_and_page(
     assert sensor.tick() == "No run has failed."
     [body] = receiver.bodies
     assert body["title"] == f"Market Pipeline: run {run_id[:8]} of nightly_equities_job failed"
-    assert body["text"] == f"{body['title']}\nMSFT: MSFT: the vendor returned 500, 5 times\n{UI}/runs/{run_id}"
+    assert body["text"] == f"{body['title']}\nMSFT: the vendor returned 500, 5 times\n{UI}/runs/{run_id}"
     assert body["facts"] == {
         "job": "nightly_equities_job", "run": run_id, "trigger": "schedule", "symbols failed": "1 of 2",
     }  # fmt: skip

@@ -112,7 +112,7 @@ def in_the_way(server: embedded.Server, database_url: SecretStr) -> Iterator[Non
 
 
 def fill(settings: Settings, warehouse: Engine) -> None:
-    """Load bars by a real run of Dagster's, then revised ones, a flagged and a rejected one, and build the marts."""
+    """Load bars by a run of Dagster's, revised, flagged and rejected ones, and build the marts."""
     add_symbols(warehouse, [AAPL])
     with running_sandbox(SandboxConfig()) as base_url, open_instance(settings) as instance:
         on_sandbox = settings.model_copy(update={"polygon_base_url": base_url})

@@ -61,7 +61,7 @@ db.app(["psql", *sys.argv[1:]])
 
 @contextmanager
 def new_data_dir(mode: int) -> Iterator[Path]:
-    """Yield a data folder that doesn't exist yet, with a space in its path and below a folder of that mode."""
+    """Yield a data folder that doesn't exist yet, with a space in its path, below a folder of that mode."""
     above = Path(tempfile.mkdtemp(prefix="embedded server "))
     above.chmod(mode)
     try:

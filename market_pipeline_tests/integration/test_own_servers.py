@@ -33,7 +33,7 @@ JANUARY = recorded("AAPL", date(2012, 1, 3), date(2012, 1, 31))
 
 @pytest.fixture(scope="module")
 def oldest() -> Iterator[OwnServer]:
-    """Yield a server whose user `trader` may make roles and databases, and has a schema of its name in its `market`."""
+    """Yield a server whose user `trader` may make roles and databases and has a schema of its name."""
     with oldest_server() as server:
         server.execute(
             f"CREATE ROLE {OWNER} LOGIN CREATEDB CREATEROLE PASSWORD '{PASSWORD}'",

@@ -65,7 +65,7 @@ def find_program(connection: Connection, name: str) -> Path:
     """Return the program that fits the server of `connection`: the wheel's, else the one on the PATH.
 
     The wheel's has no TLS. No program fits a server newer than it is, and from version 17 on none fits a server before
-    17: what pg_restore says to the server begins with a setting that came with 17.
+    17: pg_restore's first statement is a setting that came with 17.
 
     Raises:
         ClientProgramError: neither the wheel's nor the one on the PATH does.
