@@ -143,14 +143,19 @@ def manifest(settings: Settings) -> Path:
     Raises:
         DbtError: it can't be read; the message names the output to read.
     """
-    folder = output_folder(settings) / "manifests"
-    path = folder / f"{_fingerprint(settings)}.json"
+    path = manifest_file(settings)
+    folder = path.parent
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / "lock"):  # of several processes that need it at once, one writes it
         if not path.is_file():
             run_dbt(settings, "--quiet", "parse", "--target-path", str(folder / "target"))
             (folder / "target" / "manifest.json").replace(path)
     return path
+
+
+def manifest_file(settings: Settings) -> Path:
+    """Return the file of the manifest, whether it is there or not: its name changes with what the manifest says."""
+    return output_folder(settings) / "manifests" / f"{_fingerprint(settings)}.json"
 
 
 def _fingerprint(settings: Settings) -> str:

@@ -16,13 +16,17 @@ from sqlalchemy import Engine
 
 from market_pipeline.core.database_address import DatabaseAddress
 from market_pipeline.core.settings import Settings
+from market_pipeline.dbt_project import manifest, manifest_file
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database import create_warehouse_engine
+from market_pipeline.warehouse.database import database_url as database_url_of
 from market_pipeline.warehouse.schema import migrate
 
 # The duration of an example depends on the machine, not on the code.
 hypothesis_settings.register_profile("untimed", deadline=None)
 hypothesis_settings.load_profile("untimed")
+
+TEMPLATE = "template_warehouse"
 
 
 @pytest.fixture(autouse=True)
@@ -50,8 +54,8 @@ def server() -> Iterator[embedded.Server]:
     for setting in ("fsync", "full_page_writes", "synchronous_commit"):
         _execute(started, f"ALTER SYSTEM SET {setting} = off")
     _execute(started, "SELECT pg_reload_conf()")
-    _execute(started, "CREATE DATABASE template_warehouse")
-    engine = create_warehouse_engine(started.url("template_warehouse"))
+    _execute(started, f"CREATE DATABASE {TEMPLATE}")
+    engine = create_warehouse_engine(started.url(TEMPLATE))
     migrate(engine)
     engine.dispose()
     yield started
@@ -75,7 +79,7 @@ def dagster_template(server: embedded.Server) -> str:
 def database_url(server: embedded.Server) -> Iterator[SecretStr]:
     """URL of a migrated, empty warehouse that only this test uses."""
     name = f"test_{uuid4().hex}"
-    _execute(server, f"CREATE DATABASE {name} TEMPLATE template_warehouse")
+    _execute(server, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
     yield server.url(name)
     _execute(server, f"DROP DATABASE {name} WITH (FORCE)")
     _execute(server, f"DROP DATABASE IF EXISTS {name}_dagster WITH (FORCE)")
@@ -86,6 +90,29 @@ def dagster_database(server: embedded.Server, database_url: SecretStr, dagster_t
     """Dagster's own database beside this test's warehouse; `database_url` drops it."""
     name = DatabaseAddress.parse(database_url).database
     _execute(server, f"CREATE DATABASE {name}_dagster TEMPLATE {dagster_template}")
+
+
+@pytest.fixture(scope="session")
+def parsed_project(server: embedded.Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Dbt's manifest of the project for the database `template_warehouse`, made once for all workers: dbt takes 5 s."""
+    own = tmp_path_factory.getbasetemp()
+    folder = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    url = server.url(TEMPLATE)
+    return manifest(Settings(_env_file=None, database_url=url, market_pipeline_data_dir=folder / "parsed"))
+
+
+@pytest.fixture
+def dbt_manifest(settings: Settings, parsed_project: Path) -> None:
+    """The same for this test's warehouse, as dbt would have made it, for tests of something else than dbt."""
+    keep_manifest(settings, parsed_project)
+
+
+def keep_manifest(settings: Settings, parsed_project: Path) -> None:
+    """Put the manifest where the project looks for it before it has dbt read the models."""
+    file = manifest_file(settings)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    name = DatabaseAddress.of(database_url_of(settings)).database
+    file.write_text(parsed_project.read_text(encoding="utf-8").replace(TEMPLATE, name), encoding="utf-8")
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import pytest
 
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
+from market_pipeline_tests.end_to_end.forked_commands import run_forked
 from market_pipeline_tests.end_to_end.wheel import Wheel
 
 CHECKOUT = Path(__file__).parents[2]
@@ -31,13 +32,16 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Wheel:
 
 
 @pytest.fixture
-def run(environment: dict[str, str], sandbox: str) -> Run:
+def run(environment: dict[str, str], dbt_manifest: None, sandbox: str) -> Run:
     """Function that runs a program of the project's environment with the given arguments and environment variables."""
 
     def _run(program: str, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
+        env = {**environment, "POLYGON_BASE_URL": sandbox, **changes}
+        if program == "market-pipeline":
+            return run_forked(arguments, env, CHECKOUT, COMMAND_SECONDS)
         return subprocess.run(
             [Path(sys.executable).with_name(program), *arguments],
-            env={**environment, "POLYGON_BASE_URL": sandbox, **changes},
+            env=env,
             cwd=CHECKOUT,
             capture_output=True,
             text=True,

@@ -64,7 +64,7 @@ def test_a_code_location_without_its_database_shows_the_error_and_drops_no_asset
 
 
 @pytest.fixture
-def ui(environment: dict[str, str], sandbox: str, warehouse: Engine) -> Iterator[Ask]:
+def ui(environment: dict[str, str], dbt_manifest: None, sandbox: str, warehouse: Engine) -> Iterator[Ask]:
     """Function that queries a `dagster dev` on this test's database, with AAPL, MSFT, FB and BTC tracked."""
     add_symbols(warehouse, [AAPL, MSFT, FB, BTC])
     port = free_port()

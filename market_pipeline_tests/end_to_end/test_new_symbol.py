@@ -37,7 +37,9 @@ ASSETS = "query ($keys: [AssetKeyInput!]) { assetNodes(assetKeys: $keys) { id } 
 
 
 @pytest.fixture
-def dagster(environment: dict[str, str], sandbox: str, warehouse: Engine, settings: Settings) -> Iterator[Settings]:
+def dagster(
+    environment: dict[str, str], dbt_manifest: None, sandbox: str, warehouse: Engine, settings: Settings
+) -> Iterator[Settings]:
     """`dagster dev` with AAPL tracked, and settings with its URL."""
     add_symbols(warehouse, [AAPL])
     port = free_port()

@@ -27,6 +27,7 @@ from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database import warehouse_of
 from market_pipeline.warehouse.tables import market_data
 from market_pipeline.warehouse.tracked_symbols import add_symbols
+from market_pipeline_tests.conftest import keep_manifest
 from market_pipeline_tests.dagster_internals import create_run_for_test
 from market_pipeline_tests.end_to_end.conftest import CHECKOUT
 from market_pipeline_tests.end_to_end.running_up import COMMAND, SECONDS, Up, end_all, started_by
@@ -58,7 +59,7 @@ mutation ($params: ExecutionParams!) {
 
 
 @pytest.fixture
-def settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+def settings(monkeypatch: pytest.MonkeyPatch, parsed_project: Path) -> Iterator[Settings]:
     """Settings of a stopped embedded server of this test's own, with AAPL tracked."""
     folder = Path(tempfile.mkdtemp(prefix="market-pipeline-up-"))
     folder.chmod(0o755)
@@ -66,6 +67,7 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
     known = Settings(_env_file=None, market_pipeline_data_dir=folder / "data")
     with warehouse_of(known) as warehouse:
         add_symbols(warehouse, [AAPL])
+    keep_manifest(known, parsed_project)
     embedded.stop(folder / "data")
     yield known
     embedded.destroy(folder / "data")

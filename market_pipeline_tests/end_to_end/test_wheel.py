@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from zipfile import ZipFile
 
+import pytest
 import requests
 from sqlalchemy import Engine, text
 
@@ -91,6 +92,7 @@ def test_dagsters_tools_find_the_projects_records_by_the_home_that_is_printed(
     assert "BulkPostgresEventLogStorage" in info.stdout, info.stderr
 
 
+@pytest.mark.usefixtures("dbt_manifest")
 def test_up_starts_everything_without_a_checkout(wheel: Wheel, environment: dict[str, str]) -> None:
     api, ui = free_port(), free_port()
     ports = ("--api-port", str(api), "--ui-port", str(ui))

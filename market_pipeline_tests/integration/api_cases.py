@@ -108,6 +108,16 @@ def environment_of(settings: Settings) -> Iterator[None]:
         yield
 
 
+def empty(warehouse: Engine) -> None:
+    """Delete every row of the project's own tables, which leaves a warehouse as it was made."""
+    tables = (
+        "SELECT string_agg(format('%I.%I', schemaname, tablename), ', ') FROM pg_tables "
+        "WHERE schemaname IN ('public', 'access') AND tablename <> 'alembic_version'"
+    )
+    with warehouse.begin() as connection:
+        connection.exec_driver_sql(f"TRUNCATE {connection.scalar(text(tables))}")
+
+
 def load_autumn(warehouse: Engine) -> None:
     """Load three stocks' 66 bars of the autumn of 2000, with flagged ones of AAPL, and splits and dividends."""
     track(warehouse, [AAPL, IBM, MSFT], first=FIRST, last=LAST)

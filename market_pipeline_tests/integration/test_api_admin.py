@@ -14,17 +14,41 @@ from market_pipeline.api.server import running_api
 from market_pipeline.cli.main import main
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
+from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.api_keys import Scope, audit_trail, create_key, list_keys, revoke_key
 from market_pipeline.warehouse.tracked_symbols import active_symbols, add_symbols
+from market_pipeline_tests.integration.api_cases import Api, empty, serving
 from market_pipeline_tests.integration.stored_bars import AAPL, load_frame, query, recorded
 
 SYMBOLS, KEYS = "/api/v1/admin/symbols", "/api/v1/admin/api-keys"
 
 
+@pytest.fixture(scope="module")
+def served(server: embedded.Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """One API for all tests here: what each of them stores is gone before the next."""
+    with serving(server, tmp_path_factory.mktemp("admin")) as api:
+        yield api
+
+
 @pytest.fixture
-def api(settings: Settings, environment: dict[str, str]) -> Iterator[str]:
-    with running_api(settings) as url:
-        yield url
+def warehouse(served: Api) -> Engine:
+    empty(served.warehouse)
+    return served.warehouse
+
+
+@pytest.fixture
+def settings(served: Api, warehouse: Engine) -> Settings:
+    return served.settings
+
+
+@pytest.fixture
+def dagster_database() -> None:
+    """It is there since the API was started."""
+
+
+@pytest.fixture
+def api(served: Api, warehouse: Engine) -> str:
+    return served.url
 
 
 @pytest.fixture

@@ -121,6 +121,7 @@ COMMANDS = (
 )
 
 
+@pytest.mark.usefixtures("dbt_manifest")
 @pytest.mark.filterwarnings("ignore:Function .* is superseded")
 def test_dagsters_commands_refuse_in_one_line(
     instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import pytest
 from sqlalchemy import Engine
 
 from market_pipeline.warehouse.tracked_symbols import add_symbols
@@ -13,12 +14,15 @@ SLOW = {"alembic", "dagster_dbt", "dbt", "exchange_calendars", "numpy", "pandas"
 
 LOAD = """
 import sys
+
+import pytest
 from market_pipeline.definitions import defs
 defs().get_repository_def()
 print(*{name.partition(".")[0] for name in sys.modules})
 """
 
 
+@pytest.mark.usefixtures("dbt_manifest")
 def test_what_only_runs_need_is_not_imported(warehouse: Engine, environment: dict[str, str]) -> None:
     add_symbols(warehouse, [AAPL])
     ended = subprocess.run(

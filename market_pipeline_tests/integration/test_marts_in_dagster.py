@@ -24,6 +24,8 @@ from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.dagster_internals import RepositorySnap, SensorExecutionData
 from market_pipeline_tests.integration.stored_bars import AAPL, load_frame, query, recorded
 
+pytestmark = pytest.mark.usefixtures("dbt_manifest")
+
 ADJUSTED = dg.AssetKey(["analytics", "daily_bars_adjusted"])
 
 
