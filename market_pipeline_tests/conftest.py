@@ -28,6 +28,20 @@ hypothesis_settings.load_profile("untimed")
 
 TEMPLATE = "template_warehouse"
 
+LONGEST_FIRST = (
+    "test_up.py", "test_runbook.py", "test_workers.py", "test_wheel.py", "test_dagster_tools.py", "test_interrupts.py",
+    "test_new_symbol.py", "test_marts_in_dagster.py", "test_demo.py", "test_api_schema.py", "test_backups.py",
+    "test_marts.py", "test_api_command.py", "test_own_servers.py", "test_nightly.py", "test_benchmarks.py",
+    "test_scheduler_status.py", "test_page.py", "test_containers.py", "test_command_line.py",
+)  # fmt: skip
+"""The files that take longest, in order: a worker takes a file at a time, and so all workers end together."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests of the longest files first."""
+    places = {name: place for place, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))
+
 
 @pytest.fixture(autouse=True)
 def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,7 +125,7 @@ def keep_manifest(settings: Settings, parsed_project: Path) -> None:
     """Put the manifest where the project looks for it before it has dbt read the models."""
     file = manifest_file(settings)
     file.parent.mkdir(parents=True, exist_ok=True)
-    name = DatabaseAddress.of(database_url_of(settings)).database
+    name = DatabaseAddress.parse(database_url_of(settings)).database
     file.write_text(parsed_project.read_text(encoding="utf-8").replace(TEMPLATE, name), encoding="utf-8")
 
 

@@ -1,7 +1,7 @@
-"""Commands in processes that are forked from one that has imported the project, which else takes seconds of each.
+"""Commands in processes that are forked from one that has imported the project: importing takes 2 s of each.
 
-A command has its own environment, folder, streams and exit code all the same. Tests of starting and of signals, and
-those that follow the documents, run the installed program instead.
+A command has an environment, a folder, streams and an exit code of its own. Tests of starting and of signals, and tests
+that follow the documents, run the installed program instead.
 """
 
 import multiprocessing
@@ -12,16 +12,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from market_pipeline.cli import backfill, commands, runs, symbols
 from market_pipeline.cli.main import main
+from market_pipeline.orchestration import build, run_launch
 
-IMPORTED = [
-    "market_pipeline.cli.backfill",
-    "market_pipeline.cli.commands",
-    "market_pipeline.cli.runs",
-    "market_pipeline.cli.symbols",
-    "market_pipeline.orchestration.build",
-    "market_pipeline.orchestration.run_launch",
-]
+IMPORTED = [module.__name__ for module in (backfill, commands, runs, symbols, build, run_launch)]
 """Modules that most commands import sooner or later; they have no side effects."""
 
 _FORKING = multiprocessing.get_context("forkserver")

@@ -14,8 +14,6 @@ SLOW = {"alembic", "dagster_dbt", "dbt", "exchange_calendars", "numpy", "pandas"
 
 LOAD = """
 import sys
-
-import pytest
 from market_pipeline.definitions import defs
 defs().get_repository_def()
 print(*{name.partition(".")[0] for name in sys.modules})
