@@ -53,9 +53,7 @@ def doctor(
     return _doctor
 
 
-def test_a_new_warehouse_has_only_the_warnings_of_parts_that_never_ran(
-    doctor: RunCommand, settings: Settings
-) -> None:
+def test_a_new_warehouse_has_only_the_warnings_of_parts_that_never_ran(doctor: RunCommand, settings: Settings) -> None:
     manifest_file(settings).unlink()
     code, findings = doctor()
     assert code == 0
