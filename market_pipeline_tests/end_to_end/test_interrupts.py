@@ -48,10 +48,10 @@ main({arguments!r})
 
 TIDYING_UP = """
 import sys, time
-from market_pipeline import interruption
+from market_pipeline.core import stop_signals
 
-interruption.GRACE_SECONDS = {grace}
-with interruption.watch_signals():
+stop_signals.GRACE_SECONDS = {grace}
+with stop_signals.watch_signals():
     try:
         print("working", flush=True)
         time.sleep(600)
@@ -63,10 +63,10 @@ with interruption.watch_signals():
 
 STOPPING_ALL = """
 import time
-from market_pipeline import interruption
+from market_pipeline.core import stop_signals
 from market_pipeline.cli.up import _handle_signals
 
-with interruption.watch_signals():
+with stop_signals.watch_signals():
     stopping = _handle_signals()
     print("working", flush=True)
     stopping.wait()
