@@ -1,6 +1,6 @@
 # The project's commands; `make` lists them. Paths are relative, so the path of a checkout may hold spaces.
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo demo-clean up test test-fast coverage bench check format docs release pins
+.PHONY: help install install-dev demo demo-clean up test test-fast coverage bench compatibility check format docs release pins
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -70,6 +70,9 @@ coverage: install-dev ## Run the whole test suite and show which lines no test r
 bench: install-dev ## Measure the project and its peers, in under 20 minutes, and write docs/performance.md.
 	$(call install_lock,benchmarks)
 	@$(BIN)/python -m benchmarks
+
+compatibility: install-dev ## Test the storage with the oldest, pinned and newest Dagster; write docs/compatibility.md.
+	@$(BIN)/python -m market_pipeline_tests.dagster_storage.compatibility
 
 check: install-dev ## Check formatting, lint of Python, SQL and JavaScript, types and imports.
 	$(BIN)/ruff format --check .

@@ -89,6 +89,12 @@ def dagster_template(server: embedded.Server) -> str:
     return "template_dagster"
 
 
+@pytest.fixture(scope="session")
+def postgres_url(server: embedded.Server) -> str:
+    """The address of a PostgreSQL server, with a role that may create databases."""
+    return server.url("postgres").get_secret_value()
+
+
 @pytest.fixture
 def database_url(server: embedded.Server) -> Iterator[SecretStr]:
     """URL of a migrated, empty warehouse that only this test uses."""

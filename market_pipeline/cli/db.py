@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from market_pipeline.cli.lazy import PassthroughCommand
 from market_pipeline.core.database_address import describe
+from market_pipeline.core.errors import MarketPipelineError, UsageError
 from market_pipeline.core.settings import load_settings
 from market_pipeline.core.wording import counted
 from market_pipeline.warehouse import embedded
@@ -111,13 +112,18 @@ def prune(
 
     The materialized partitions, the results of checks and the list of runs stay the same.
     """
-    from market_pipeline.dagster_storage.retention import delete_replaced
+    from market_pipeline.dagster_storage.retention import OtherStorageError, TooSoonError, delete_replaced
     from market_pipeline.orchestration.run_launch import open_instance  # importing Dagster takes a second
     from market_pipeline.orchestration.run_output import delete_run_output
 
     now = datetime.now(UTC)
     with open_instance(load_settings()) as instance:
-        deleted = delete_replaced(instance, days, now)
+        try:
+            deleted = delete_replaced(instance, days, now)
+        except TooSoonError as error:
+            raise UsageError(str(error)) from None
+        except OtherStorageError as error:
+            raise MarketPipelineError(f"{error}: use the project's dagster.yaml") from None
         runs = delete_run_output(instance, now - timedelta(days=days))
     typer.echo(
         f"deleted {counted(deleted.events, 'event')} and {counted(deleted.results, 'check result')} that newer ones "

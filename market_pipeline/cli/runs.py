@@ -169,7 +169,7 @@ def _open_instance(settings: Settings, warehouse: Engine, *, quiet: bool) -> Ite
     for name in ("dagster", "sqlalchemy.pool"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
-        with giving_up_once_lost(), open_instance(settings) as instance:
+        with giving_up_once_lost(stop_signals.requested), open_instance(settings) as instance:
             for run_id in close_abandoned_runs(instance, warehouse):
                 if not quiet:
                     typer.echo(f"Run {run_id} was interrupted earlier; it is marked as failed now.", err=True)

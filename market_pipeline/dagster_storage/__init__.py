@@ -1,1 +1,1 @@
-"""Where Dagster keeps its runs, events and schedules: in PostgreSQL, pooled, and in bulk."""
+"""Dagster's storage on PostgreSQL: events written in bulk, kept connections, and the door to Dagster's internals."""

@@ -1,6 +1,6 @@
-"""An event for each of many partitions, made of one of them: they differ in nothing but the partition.
+"""Insert one event row per partition from a single serialized template; SQL substitutes the partition key.
 
-Dagster makes and serializes an object for every event, and of a range run nearly all events are such.
+Dagster makes and serializes an object for every event, and nearly all events of a range run differ only in that key.
 """
 
 import json
@@ -18,7 +18,7 @@ from market_pipeline.dagster_storage.internals import (
 )
 
 EACH = "<each partition>"
-"""Stands for the partition in the event of which the others are made."""
+"""The partition key of the template."""
 
 _COLUMNS = ("run_id", "event", "dagster_event_type", "timestamp", "step_key", "asset_key")
 _INSERT = text(f"""
@@ -32,7 +32,7 @@ _INSERT = text(f"""
 
 
 def planned_partitions(event: EventLogEntry) -> Sequence[str] | None:
-    """The partitions for which an event plans an asset all at once; None where it is another event."""
+    """Return the partitions that one event plans for an asset; None for other events."""
     if event.dagster_event_type is not DagsterEventType.ASSET_MATERIALIZATION_PLANNED:
         return None
     subset = event.get_dagster_event().asset_materialization_planned_data.partitions_subset
@@ -40,7 +40,11 @@ def planned_partitions(event: EventLogEntry) -> Sequence[str] | None:
 
 
 def of_partition(event: EventLogEntry, partition: str) -> EventLogEntry:
-    """The same event of one partition: that an asset is planned or was materialized."""
+    """Return the event, which plans or reports a materialization, for one partition.
+
+    Raises:
+        TypeError: the event is of another type.
+    """
     dagster_event: DagsterEvent = event.get_dagster_event()
     data = dagster_event.event_specific_data
     if isinstance(data, AssetMaterializationPlannedData):
@@ -53,11 +57,11 @@ def of_partition(event: EventLogEntry, partition: str) -> EventLogEntry:
 
 
 def insert_each(connection: Connection, row: Mapping[str, Any], partitions: Sequence[str]) -> "array[int]":
-    """Write a row for each partition, in their order; their ids, which ascend.
+    """Insert a row for each partition, in their order, and return the ids, which ascend.
 
     Args:
         connection: in a transaction.
-        row: that of `of_partition(event, EACH)`, as the event log lays it out.
+        row: the row of `of_partition(event, EACH)` in the event log.
         partitions: at least one.
     """
     values = {name: row[name] for name in _COLUMNS}

@@ -1,7 +1,8 @@
-"""Recording what a step has to say of its assets in bulk: materializations of partitions, and results of checks.
+"""Recording of materialized partitions and check results in bulk, from within a step.
 
-Dagster makes, logs and serializes an event for every partition of a result, writes those of some partitions only one
-by one, and yields an output, with its type checks and events, for every check.
+A Dagster expert expects the step to yield a result for each asset. Dagster would make, log and serialize an event for
+every partition of the run, also for those that were not loaded, and an output with type checks for every check.
+Measured: docs/performance.md, section 3.
 """
 
 import logging
@@ -30,7 +31,7 @@ ONE_ROW, NO_ROW = {"dagster/partition_row_count": 1}, {"dagster/partition_row_co
 
 @dataclass(frozen=True)
 class Materialized:
-    """Partitions, at least one, that were materialized with the same metadata."""
+    """Partitions, at least one, with the metadata that their materializations share."""
 
     partitions: Sequence[str]
     metadata: Mapping[str, Any]
@@ -42,10 +43,10 @@ def record_materializations(
     """Record in the run's event log that partitions of an asset were materialized, as `context.log_event` would.
 
     Args:
-        context: the step's.
-        key: the asset's.
-        groups: at least one; the last partition of the last one is the newest that the UI shows.
-        of_the_last: metadata that only that one has.
+        context: of the step.
+        key: of the asset.
+        groups: at least one; the UI shows the last partition of the last group as the newest.
+        of_the_last: metadata of that partition alone.
     """
     *others, last = groups
     *before, newest = last.partitions
@@ -66,13 +67,11 @@ def record_materializations(
 
 
 def report_materializations(instance: dg.DagsterInstance, key: dg.AssetKey, groups: Sequence[Materialized]) -> None:
-    """Report partitions of an asset as materialized outside of any run.
-
-    As `DagsterInstance.report_runless_asset_event` does for one partition.
+    """Report partitions as materialized outside of any run, as `report_runless_asset_event` does for one.
 
     Args:
-        instance: Dagster's.
-        key: the asset's.
+        instance: of Dagster.
+        key: of the asset.
         groups: at least one.
     """
     storage = instance.event_log_storage
@@ -107,7 +106,7 @@ def _runless(materialization: dg.AssetMaterialization) -> EventLogEntry:
 
 
 def _entry(context: Context, materialization: dg.AssetMaterialization) -> EventLogEntry:
-    """What `context.log_event` would have the instance store."""
+    """Return the entry that `context.log_event` would store."""
     step = context.get_step_execution_context()
     event = DagsterEvent(
         DagsterEventType.ASSET_MATERIALIZATION.value,
@@ -134,7 +133,7 @@ def _entry(context: Context, materialization: dg.AssetMaterialization) -> EventL
 
 def record_check_results(context: dg.AssetExecutionContext, results: Sequence[dg.AssetCheckEvaluation]) -> None:
     """Record the results of checks in the run's event log, as yielding an `AssetCheckResult` each would."""
-    # As none is yielded, Dagster would log at the step's end that the outputs of all checks are missing.
+    # No check yields an output, and Dagster would log at the end of the step that all of them are missing.
     context.log.addFilter(lambda record: "did not yield or return expected outputs" not in record.getMessage())
     batch = generate_event_batch_id()  # type: ignore[no-untyped-call]
     step = context.get_step_execution_context()

@@ -1,19 +1,17 @@
-"""Where Dagster keeps its runs, events and schedules: PostgreSQL, as the project's settings say.
+"""Dagster's storage in the project's PostgreSQL: runs, events and schedules at the address that the settings give.
 
-Named in dagster.yaml as `storage: custom:`. Every process of Dagster's makes its own from there and asks the settings
-for the address, so neither that file nor what Dagster hands to its child processes holds one.
+dagster.yaml names it as `storage: custom:`. Every process of Dagster makes its own storage and reads the address from
+the settings, so neither that file nor the copy that Dagster hands to its child processes holds one.
 """
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from dagster import DagsterRun, Field
-from dagster_postgres import PostgresRunStorage, PostgresScheduleStorage
+from dagster import DagsterRun
 from psycopg.errors import InsufficientPrivilege
 from pydantic import SecretStr
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from market_pipeline.core.database_address import DatabaseAddress, describe
@@ -21,47 +19,65 @@ from market_pipeline.core.errors import MarketPipelineError
 from market_pipeline.core.settings import MOST_CONNECTIONS, Settings, load_settings
 from market_pipeline.dagster_storage.event_log import BulkPostgresEventLogStorage
 from market_pipeline.dagster_storage.internals import (
-    ConfigurableClass,
     ConfigurableClassData,
-    DagsterStorage,
     TimeWindowPartitionsSubset,
     UserConfigSchema,
 )
 from market_pipeline.dagster_storage.pooling import Pooled
+from market_pipeline.dagster_storage.storage import (
+    BulkPostgresStorage,
+    PooledRunStorage,
+    PooledScheduleStorage,
+    set_batch_size,
+)
 from market_pipeline.orchestration.partitions import PARTITION_TAG, RANGE_TAGS, check_partition_key
+from market_pipeline.quality.symbol_health import CHECKS
 from market_pipeline.warehouse import embedded
-from market_pipeline.warehouse.connections import ENCODING
+from market_pipeline.warehouse.connection_pools import BoundedPool
+from market_pipeline.warehouse.connections import ENCODING, install_connector
 from market_pipeline.warehouse.database import create_warehouse_engine
 from market_pipeline.warehouse.database_errors import first_line, remedy, unavailable_error
-
-BATCH_SIZE_VARIABLE = "DAGSTER_EVENT_BATCH_SIZE"
-DEFAULT_BATCH_SIZE = 1000
-
-TABLES = {"runs", "instance_info", "event_logs", "jobs"}
-"""The tables by which the parts of the storage tell whether theirs are there; each part's are made all at once."""
-
-_TABLES_LOCK = 7_310_532  # any constant that nobody else locks
+from market_pipeline.warehouse.lost_connections import replace_lost_connections
 
 
 class DagsterDatabaseError(MarketPipelineError):
     """Dagster's own database can't be used."""
 
 
-class PooledRunStorage(Pooled, PostgresRunStorage):
-    """The shipped run storage on a kept connection. It takes no run whose partitions are no sessions."""
+class BoundedConnections(Pooled):
+    """Mixin that opens connections as the warehouse does. List it before a part of the storage.
 
-    _has_times = False
+    DATABASE_MAX_CONNECTIONS limits the threads of a process that have connections, of the warehouse or of Dagster; each
+    connection has the session settings of warehouse/connections.py; one that was lost is replaced without a query.
+    """
 
-    def has_run_stats_index_cols(self) -> bool:
-        """Whether runs have columns for their times; asked of the database only until they do, as it is asked often."""
-        self._has_times = self._has_times or super().has_run_stats_index_cols()
-        return self._has_times
+    def __init__(self, postgres_url: str, *, most: int = MOST_CONNECTIONS, **options: Any) -> None:
+        self._most = most
+        super().__init__(postgres_url, **options)
+
+    def pool_options(self) -> dict[str, Any]:
+        """Return SQLAlchemy's options of the pool."""
+        return {"poolclass": BoundedPool, "most": self._most}
+
+    def prepare_engine(self, engine: Engine) -> None:
+        """Give each connection the session settings of warehouse/connections.py."""
+        install_connector(engine)
+
+    def create_engine(self, postgres_url: str) -> Engine:
+        """Return the engine whose connections are kept."""
+        engine = super().create_engine(postgres_url)
+        replace_lost_connections(engine)
+        return engine
+
+
+class RunStorage(BoundedConnections, PooledRunStorage):
+    """Runs, their tags, backfills and daemon heartbeats. Runs over partitions that are no sessions are rejected."""
 
     def add_run(self, dagster_run: DagsterRun) -> DagsterRun:
-        """Store a new run. Every process of Dagster's that starts one comes by here, before anything of it is planned.
+        """Store a new run. Every process that starts one calls this before anything of the run is planned.
 
         Raises:
-            PartitionError: a partition that it is to cover, or to cover from or to, is no session.
+            PartitionError: a partition that the run covers, or a bound of its range, is no session.
         """
         if isinstance(dagster_run.partitions_subset, TimeWindowPartitionsSubset):
             for tag in (PARTITION_TAG, *RANGE_TAGS):
@@ -70,98 +86,48 @@ class PooledRunStorage(Pooled, PostgresRunStorage):
         return super().add_run(dagster_run)
 
 
-class PooledScheduleStorage(Pooled, PostgresScheduleStorage):
-    """The shipped schedule storage on a kept connection."""
+class EventLogStorage(BoundedConnections, BulkPostgresEventLogStorage):
+    """Events, and the tables of assets and checks that follow from them."""
+
+    def checks_whole_asset(self, check_name: str) -> bool:
+        """Return True for the checks of a symbol: they look at all sessions, whichever the run has loaded."""
+        return check_name in CHECKS
 
 
-class MarketPipelineStorage(DagsterStorage, ConfigurableClass):
-    """All of Dagster's storage in one database of PostgreSQL's, with events written in bulk.
+class ScheduleStorage(BoundedConnections, PooledScheduleStorage):
+    """The state and ticks of schedules and sensors."""
 
-    Args:
-        url: the database's address.
-        inst_data: what dagster.yaml says of this class.
-        make_tables: whether each part is to look, on two connections of its own, for its tables, and to make them.
-        most: the most connections of the process at once, as DATABASE_MAX_CONNECTIONS.
-    """
 
-    def __init__(
-        self,
-        url: SecretStr,
-        inst_data: ConfigurableClassData | None = None,
-        *,
-        make_tables: bool = True,
-        most: int = MOST_CONNECTIONS,
-    ) -> None:
-        address = url.get_secret_value()
-        options: dict[str, Any] = {"should_autocreate_tables": make_tables, "most": most}
-        self._inst_data = inst_data
-        self._run_storage = PooledRunStorage(address, **options)
-        self._event_log_storage = BulkPostgresEventLogStorage(address, **options)
-        self._schedule_storage = PooledScheduleStorage(address, **options)
-        super().__init__()  # type: ignore[no-untyped-call]
+class MarketPipelineStorage(BulkPostgresStorage):
+    """Dagster's storage, in the database that the settings name."""
 
-    def finish(self) -> None:
-        """Mark what new tables have no need of, where the maker of the tables was killed before it did."""
-        if self._run_storage.get_run_ids(limit=1):
-            return  # in use for long: bringing older records up to date is for `dagster instance migrate`
-        self._run_storage.migrate()
-        self._run_storage.optimize()
-        self._event_log_storage.reindex_events()
-        self._event_log_storage.reindex_assets()
-        self._schedule_storage.migrate()
-        self._schedule_storage.optimize()
-
-    @property
-    def inst_data(self) -> ConfigurableClassData | None:
-        """What dagster.yaml says of this class; Dagster makes it again from that in every process."""
-        return self._inst_data
+    run_storage_class = RunStorage
+    event_log_storage_class = EventLogStorage
+    schedule_storage_class = ScheduleStorage
 
     @classmethod
     def config_type(cls) -> UserConfigSchema:
-        """The keys under `config:` in dagster.yaml."""
-        return {
-            "event_batch_size": Field(
-                int,
-                default_value=DEFAULT_BATCH_SIZE,
-                description=f"The most events written in one transaction; the variable {BATCH_SIZE_VARIABLE} wins.",
-            )
-        }
+        """Return the fields of `config:` in dagster.yaml."""
+        return cls.batch_size_field()
 
     @classmethod
     def from_config_value(
         cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
     ) -> "MarketPipelineStorage":
-        """The storage that the settings describe, its database and tables made where they are missing.
+        """Return the storage that the settings describe; make its database and tables if they are missing.
 
         Raises:
             MarketPipelineError: the settings are wrong, or the database can't be reached or made.
         """
-        # Dagster asks the environment whether and how much to batch, each time it stores an event; there is no other
-        # way to tell it.
-        os.environ.setdefault(BATCH_SIZE_VARIABLE, str(config_value["event_batch_size"]))
+        set_batch_size(config_value["event_batch_size"])
         return open_storage(load_settings(), inst_data)
-
-    @property
-    def run_storage(self) -> PooledRunStorage:
-        """Runs, their tags, backfills and daemon heartbeats."""
-        return self._run_storage
-
-    @property
-    def event_log_storage(self) -> BulkPostgresEventLogStorage:
-        """Events, and what is derived from them about assets and checks."""
-        return self._event_log_storage
-
-    @property
-    def schedule_storage(self) -> PooledScheduleStorage:
-        """The state and ticks of schedules and sensors."""
-        return self._schedule_storage
 
 
 def dagster_database_url(settings: Settings) -> SecretStr:
-    """The address of Dagster's own database, as SQLAlchemy's for psycopg2, the driver that dagster-postgres works with.
+    """Return the address of Dagster's own database, for SQLAlchemy and psycopg2, the driver of dagster-postgres.
 
-    That is DAGSTER_DATABASE_URL; else `<database>_dagster` beside the one of DATABASE_URL; else the embedded server's,
-    which is started if it isn't running.
+    It is DAGSTER_DATABASE_URL; else `<database>_dagster` beside the database of DATABASE_URL; else a database of the
+    embedded server, which is started if it isn't running.
     """
     if settings.dagster_database_url is not None:
         address = DatabaseAddress.parse(settings.dagster_database_url)
@@ -175,10 +141,10 @@ def dagster_database_url(settings: Settings) -> SecretStr:
 
 
 def open_storage(settings: Settings, inst_data: ConfigurableClassData | None = None) -> MarketPipelineStorage:
-    """The storage in Dagster's own database, which is made, beside the one of DATABASE_URL, where it is missing.
+    """Return the storage in Dagster's own database; make a missing one beside the database of DATABASE_URL.
 
     Raises:
-        DagsterDatabaseError: it can't be reached or made, or is the warehouse's.
+        DagsterDatabaseError: the database can't be reached or made, or is the warehouse's.
     """
     url = dagster_database_url(settings)
     if settings.database_url is not None:
@@ -191,19 +157,15 @@ def open_storage(settings: Settings, inst_data: ConfigurableClassData | None = N
             with _connected(settings.database_url) as connection:
                 create_database(connection, DatabaseAddress.parse(url).database)
     with _connected(url) as connection:
-        # Whoever finds no tables makes them, and of several processes that do so at once all but one would fail.
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _TABLES_LOCK})
-        made = TABLES.issubset(inspect(connection).get_table_names())
-        storage = MarketPipelineStorage(url, inst_data, make_tables=not made, most=settings.database_max_connections)
-        storage.finish()
-        return storage
+        address, most = url.get_secret_value(), settings.database_max_connections
+        return MarketPipelineStorage.open(connection, address, inst_data, most=most)
 
 
 def create_database(connection: Connection, name: str) -> None:
-    """Make the database `name` on the server of `connection`, unless it is there.
+    """Create the database `name` on the server of `connection`, unless it exists.
 
     Raises:
-        DagsterDatabaseError: it can't be made, for instance because the role may not.
+        DagsterDatabaseError: it can't be created, for example because the role may not.
     """
     connection.execution_options(isolation_level="AUTOCOMMIT")
     if _has_database(connection, name):
@@ -212,7 +174,7 @@ def create_database(connection: Connection, name: str) -> None:
     try:
         connection.execute(text(f"CREATE DATABASE {quoted} ENCODING '{ENCODING}' TEMPLATE template0"))
     except DBAPIError as error:
-        if not _has_database(connection, name):  # else another process was quicker
+        if not _has_database(connection, name):  # else another process has just created it
             may_not = isinstance(error.orig, InsufficientPrivilege)
             step = (
                 f"Have a role that may run CREATE DATABASE {quoted}, or set DAGSTER_DATABASE_URL to a database that is "

@@ -1,6 +1,6 @@
-"""Output of runs' processes, kept in the data folder for the Dagster UI's stdout and stderr tabs.
+"""Output of the processes of runs, kept in the data folder for the stdout and stderr tabs of the Dagster UI.
 
-Named in dagster.yaml as `compute_logs:`. A command's own runs print to its terminal, which the tabs then say.
+dagster.yaml names the manager as `compute_logs:`. Runs of a command print to its terminal, and the tabs refer to it.
 """
 
 import shutil
@@ -24,16 +24,16 @@ ON_THE_TERMINAL = "A command executed this run in its own process: what it print
 
 
 class RunOutputManager(LocalComputeLogManager):
-    """Dagster's own manager of files, in the folder that the settings name.
+    """Dagster's own manager of local files, in the folder that the settings name.
 
-    `captures` says whether this process's runs are written to files, and mirrored to its standard output and error.
+    While `captures` is True, the output of this process's runs goes to files, mirrored to standard output and error.
     """
 
     captures = True
 
     @classmethod
     def config_type(cls) -> UserConfigSchema:
-        """The keys under `config:` in dagster.yaml: none."""
+        """Return the fields of `config:` in dagster.yaml: none."""
         return {}
 
     @classmethod
@@ -42,7 +42,7 @@ class RunOutputManager(LocalComputeLogManager):
         inst_data: ConfigurableClassData | None,
         config_value: Mapping[str, Any],  # noqa: ARG003
     ) -> "RunOutputManager":
-        """The manager that the settings describe.
+        """Return the manager that the settings describe.
 
         Raises:
             MarketPipelineError: the settings are wrong.
@@ -51,19 +51,19 @@ class RunOutputManager(LocalComputeLogManager):
 
     @contextmanager
     def capture_logs(self, log_key: Sequence[str]) -> Generator[CapturedLogContext, None, None]:
-        """Write what this process prints meanwhile to files; else only where that is to be found."""
+        """Write what this process prints to files, or a note that it is on the terminal."""
         if self.captures:
             with super().capture_logs(log_key) as context:
                 yield context
             return
-        for extension, said in (("out", ON_THE_TERMINAL), ("err", ON_THE_TERMINAL), ("complete", "")):
+        for extension, note in (("out", ON_THE_TERMINAL), ("err", ON_THE_TERMINAL), ("complete", "")):
             file = Path(self.get_captured_local_path(log_key, extension))
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(said, encoding="utf-8")
+            file.write_text(note, encoding="utf-8")
         yield CapturedLogContext(log_key)
 
     def delete_before(self, instant: datetime) -> int:
-        """Delete the output of the runs that have printed nothing since; of how many that was."""
+        """Delete the output of runs that have printed nothing since, and return their number."""
         folder = Path(self._base_dir)
         old = [run for run in folder.iterdir() if _newest(run) < instant.timestamp()] if folder.is_dir() else []
         for run in old:
@@ -73,7 +73,7 @@ class RunOutputManager(LocalComputeLogManager):
 
 @contextmanager
 def on_the_terminal(instance: DagsterInstance) -> Iterator[None]:
-    """Leave on this process's terminal what its runs print meanwhile: a file would take the progress bar off it."""
+    """Leave the output of runs on this process's terminal: capture to files would take the progress bar off it."""
     manager = instance.compute_log_manager
     if not isinstance(manager, RunOutputManager):
         yield
@@ -86,7 +86,7 @@ def on_the_terminal(instance: DagsterInstance) -> Iterator[None]:
 
 
 def delete_run_output(instance: DagsterInstance, before: datetime) -> int:
-    """Delete the output of runs that are older; of how many that was, 0 where Dagster keeps it elsewhere."""
+    """Delete the output of older runs and return their number, 0 if Dagster keeps it elsewhere."""
     manager = instance.compute_log_manager
     return manager.delete_before(before) if isinstance(manager, RunOutputManager) else 0
 

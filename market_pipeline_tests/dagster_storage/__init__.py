@@ -1,1 +1,1 @@
-"""Tests of the bulk storage, which need nothing of the project but the package `dagster_storage`."""
+"""Tests of the bulk storage. They need nothing of the project but `dagster_storage` and the fixture `postgres_url`."""

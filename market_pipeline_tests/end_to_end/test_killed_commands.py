@@ -14,8 +14,8 @@ from sqlalchemy import Engine, create_engine, text
 from market_pipeline.core.settings import Settings
 from market_pipeline.orchestration.run_launch import open_instance
 from market_pipeline.warehouse.schema import current_revision, head_revision
+from market_pipeline_tests.dagster_storage.event_log_cases import FIRST_RUN, SECOND_RUN, run_range
 from market_pipeline_tests.end_to_end.conftest import CHECKOUT
-from market_pipeline_tests.integration.event_log_cases import FIRST_RUN, SECOND_RUN, run_range
 
 SECONDS = 120
 BEFORE = "0003"

@@ -143,8 +143,7 @@ def _storage(stage: Stage, database: str) -> Iterator[MarketPipelineStorage]:
     try:
         yield storage
     finally:
-        storage.run_storage.dispose()
-        storage.event_log_storage.dispose()
+        storage.dispose()
 
 
 def differs_from_vendor(stage: Stage, database: str) -> bool:

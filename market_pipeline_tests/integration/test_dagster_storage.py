@@ -7,17 +7,22 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+import sqlalchemy
 from dagster import DagsterInstance, serialize_value
 from pydantic import SecretStr
 
+from market_pipeline.cli.main import main
 from market_pipeline.core.settings import Settings, project_dir
 from market_pipeline.dagster_storage.event_log import BulkPostgresEventLogStorage
 from market_pipeline.dagster_storage.internals import InstanceRef
 from market_pipeline.orchestration.instance_storage import (
     DagsterDatabaseError,
+    EventLogStorage,
     dagster_database_url,
     open_storage,
 )
+from market_pipeline.orchestration.run_output import RunOutputManager
+from market_pipeline.quality.symbol_health import CHECKS
 from market_pipeline.warehouse import embedded
 
 CLOUD = "postgres://user:p%40ss@db.example:6543/market?sslmode=require"
@@ -132,3 +137,62 @@ def test_a_server_that_is_not_there_is_named_without_its_password(variable: str)
 def test_the_warehouses_own_database_is_refused(database_url: SecretStr) -> None:
     with pytest.raises(DagsterDatabaseError, match="another database"):
         open_storage(settings_with(database_url=database_url, dagster_database_url=database_url))
+
+
+def test_prune_reports_its_numbers_and_rejects_days_in_which_runs_may_go_on(
+    environment: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["db", "prune"])
+    assert not ended.value.code
+    assert capsys.readouterr().out.startswith("deleted 0 events and 0 check results")
+    with pytest.raises(SystemExit) as ended:
+        main(["db", "prune", "--days", "1"])
+    assert ended.value.code == 2
+    assert "give 2 days or more" in capsys.readouterr().err
+
+
+def test_a_dagster_yaml_of_an_earlier_release_gives_the_same_storage(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    former = "market_pipeline.orchestration.storage"
+    text = (project_dir() / "dagster.yaml").read_text(encoding="utf-8")
+    for now, before in (("instance_storage", "whole"), ("run_output", "run_output")):
+        assert f"market_pipeline.orchestration.{now}\n" in text
+        text = text.replace(f"market_pipeline.orchestration.{now}\n", f"{former}.{before}\n")
+    (tmp_path / "dagster.yaml").write_text(text, encoding="utf-8")
+    with DagsterInstance.from_ref(InstanceRef.from_dir(str(tmp_path))) as instance:
+        assert type(instance.event_log_storage) is EventLogStorage
+        assert type(instance.compute_log_manager) is RunOutputManager
+    (tmp_path / "dagster.yaml").write_text(
+        "".join(
+            f"{part}_storage: {{module: {former}.parts, class: {name}, config: {{}}}}\n"
+            for part, name in (
+                ("run", "SeparateRunStorage"),
+                ("event_log", "SeparateEventLogStorage"),
+                ("schedule", "SeparateScheduleStorage"),
+            )
+        ),
+        encoding="utf-8",
+    )
+    with DagsterInstance.from_ref(InstanceRef.from_dir(str(tmp_path))) as instance:
+        assert isinstance(instance.event_log_storage, EventLogStorage)
+        assert instance.get_runs_count() == 0
+
+
+def test_the_checks_of_a_symbol_alone_are_of_a_whole_asset(database_url: SecretStr) -> None:
+    storage = open_storage(settings_with(database_url=database_url)).event_log_storage
+    assert [storage.checks_whole_asset(name) for name in (*CHECKS, "a check of partitions")] == [True] * len(CHECKS) + [
+        False
+    ]
+    storage.dispose()
+
+
+def test_a_connection_that_the_server_has_closed_is_replaced(database_url: SecretStr) -> None:
+    storage = open_storage(settings_with(database_url=database_url))
+    storage.run_storage.set_cursor_values({"key": "value"})
+    with storage.event_log_storage.index_connection() as connection:
+        ended = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND "
+        assert all(connection.scalars(sqlalchemy.text(ended + "datname = current_database()")))
+    assert storage.run_storage.get_cursor_values({"key"}) == {"key": "value"}
+    storage.dispose()

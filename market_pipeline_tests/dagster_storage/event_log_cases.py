@@ -20,12 +20,14 @@ from market_pipeline.dagster_storage.internals import (
 )
 from market_pipeline_tests.dagster_storage.internals import (
     DATA_VERSION_TAG,
+    AssetCheckEvaluationTargetMaterializationData,
     AssetObservationData,
     LoadableTargetOrigin,
     execute_dagster_graphql,
     in_process_test_workspace,
 )
 
+BULK = {"module": "market_pipeline.dagster_storage.storage", "class": "BulkPostgresStorage"}
 PARTITIONS = dg.DailyPartitionsDefinition("2024-01-01", end_date="2024-02-01")
 SPECS = [dg.AssetSpec(["market_data", name], skippable=True) for name in ("AAPL", "MSFT", "TSLA")]
 KILLED = 9
@@ -54,6 +56,11 @@ def bars(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Non
 
 
 defs = dg.Definitions(assets=[bars], executor=dg.in_process_executor)
+
+
+def bulk_storage(url: str) -> dict[str, Any]:
+    """The entry `storage:` of a dagster.yaml that names the bulk storage."""
+    return {"custom": {**BULK, "config": {"postgres_url": url}}}
 
 
 @contextmanager
@@ -121,7 +128,8 @@ FROM asset_event_tags t JOIN event_logs e ON e.id = t.event_id ORDER BY t.id
 """
 CHECKS = """
 SELECT c.asset_key, check_name, c.partition, c.run_id, execution_status, e.dagster_event_type
-FROM asset_check_executions c JOIN event_logs e ON e.id = evaluation_event_storage_id ORDER BY c.run_id, c.asset_key
+FROM asset_check_executions c JOIN event_logs e ON e.id = evaluation_event_storage_id
+ORDER BY c.run_id, c.asset_key, c.partition
 """
 WITHOUT_TIMES_AND_IDS = {"events": EVENTS, "assets": ASSETS, "tags": TAGS, "checks": CHECKS}
 WHOLE_TABLES = (
@@ -129,7 +137,8 @@ WHOLE_TABLES = (
     "SELECT asset_key, last_materialization, last_run_id, last_materialization_timestamp FROM asset_keys ORDER BY 1",
     "SELECT event_id, asset_key, key, value, event_timestamp FROM asset_event_tags ORDER BY event_id, key",
     """SELECT asset_key, check_name, partition, run_id, execution_status, evaluation_event, evaluation_event_timestamp,
-    evaluation_event_storage_id FROM asset_check_executions ORDER BY evaluation_event_storage_id, partition""",
+    evaluation_event_storage_id, materialization_event_storage_id
+    FROM asset_check_executions ORDER BY evaluation_event_storage_id, partition""",
 )
 
 # From here on PostgreSQL refuses whatever concerns several assets, after having taken its events.
@@ -191,6 +200,20 @@ def with_metadata(event: EventLogEntry, metadata: Mapping[str, int]) -> EventLog
     return event._replace(dagster_event=own)
 
 
-def planned_check(asset: str, run_id: str = "run") -> EventLogEntry:
-    data = AssetCheckEvaluationPlanned(asset_key=dg.AssetKey(asset), check_name="sane", partitions_subset=None)
+def planned_check(asset: str, run_id: str = "run", partitions: Sequence[str] = ()) -> EventLogEntry:
+    subset = PARTITIONS.empty_subset().with_partition_keys(partitions).to_serializable_subset() if partitions else None
+    data = AssetCheckEvaluationPlanned(asset_key=dg.AssetKey(asset), check_name="sane", partitions_subset=subset)
     return _entry(DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED, data, run_id)
+
+
+def check_result(
+    asset: str, run_id: str = "run", *, passed: bool = True, partition: str | None = None, of_event: int | None = None
+) -> EventLogEntry:
+    target = None
+    if of_event is not None:
+        target = AssetCheckEvaluationTargetMaterializationData(storage_id=of_event, run_id="run", timestamp=1.0)
+    data = dg.AssetCheckEvaluation(
+        asset_key=dg.AssetKey(asset), check_name="sane", passed=passed, partition=partition, metadata={},
+        target_materialization_data=target,
+    )  # fmt: skip
+    return _entry(DagsterEventType.ASSET_CHECK_EVALUATION, data, run_id)

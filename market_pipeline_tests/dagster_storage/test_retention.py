@@ -1,43 +1,36 @@
-"""`market-pipeline db prune`: replaced records are deleted, and the UI shows the same as before."""
+"""Retention: records that newer ones have replaced are deleted, and the UI shows the same as before."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from dagster import DagsterInstance
-from pydantic import SecretStr
 from sqlalchemy import Engine, create_engine, text
 
-from market_pipeline.cli.main import main
 from market_pipeline.dagster_storage import retention
-from market_pipeline.dagster_storage.retention import Deleted, delete_replaced
-from market_pipeline_tests.integration.event_log_cases import (
+from market_pipeline.dagster_storage.retention import Deleted, OtherStorageError, TooSoonError, delete_replaced
+from market_pipeline_tests.dagster_storage.event_log_cases import (
     FIRST_RUN,
     SECOND_RUN,
     THIRD_RUN,
     ask_the_ui,
+    bulk_storage,
     open_instance,
     run_range,
 )
 
-STORAGE = {
-    "custom": {
-        "module": "market_pipeline.orchestration.instance_storage",
-        "class": "MarketPipelineStorage",
-        "config": {"event_batch_size": 1000},
-    }
-}
 DAYS = 30
 COUNTS = "SELECT dagster_event_type, count(*) FROM event_logs WHERE dagster_event_type LIKE 'ASSET%' GROUP BY 1"
 LOST = "SELECT count(*) FROM asset_event_tags WHERE event_id NOT IN (SELECT id FROM event_logs)"
 
 
 @pytest.fixture
-def instance(environment: dict[str, str], tmp_path: Path) -> Iterator[DagsterInstance]:
+def instance(url: str, tmp_path: Path) -> Iterator[DagsterInstance]:
     """Yield an instance with ten days of three assets, five of them made again, and one failed since."""
-    with open_instance(tmp_path, STORAGE) as opened:
+    with open_instance(tmp_path, bulk_storage(url)) as opened:
         assert run_range(opened, FIRST_RUN, "2024-01-01", "2024-01-10")
         assert run_range(opened, SECOND_RUN, "2024-01-06", "2024-01-10")
         assert not run_range(opened, THIRD_RUN, "2024-01-10", "2024-01-10", fails="MSFT")
@@ -45,9 +38,8 @@ def instance(environment: dict[str, str], tmp_path: Path) -> Iterator[DagsterIns
 
 
 @pytest.fixture
-def records(database_url: SecretStr) -> Iterator[Engine]:
-    address = database_url.get_secret_value().replace("postgresql://", "postgresql+psycopg://") + "_dagster"
-    engine = create_engine(address)
+def records(url: str) -> Iterator[Engine]:
+    engine = create_engine(url)
     yield engine
     engine.dispose()
 
@@ -72,7 +64,7 @@ def stated(instance: DagsterInstance) -> dict[str, Any]:
 def test_what_was_replaced_goes_and_the_ui_says_the_same(
     instance: DagsterInstance, records: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retention, "AT_ONCE", 7)
+    monkeypatch.setattr(retention, "ROWS_AT_ONCE", 7)
     before, told = counted(records), stated(instance)
     deleted = delete_replaced(instance, DAYS, later())
     after = counted(records)
@@ -90,14 +82,9 @@ def test_what_is_younger_stays(instance: DagsterInstance, records: Engine) -> No
     assert counted(records) == before
 
 
-def test_the_command_says_what_it_did_and_refuses_days_in_which_runs_may_go_on(
-    instance: DagsterInstance, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(["db", "prune"])
-    assert not ended.value.code
-    assert capsys.readouterr().out.startswith("deleted 0 events and 0 check results")
-    with pytest.raises(SystemExit) as ended:
-        main(["db", "prune", "--days", "1"])
-    assert ended.value.code == 2
-    assert "give 2 days or more" in capsys.readouterr().err
+def test_days_in_which_runs_may_go_on_and_other_storages_are_rejected(instance: DagsterInstance) -> None:
+    with pytest.raises(TooSoonError, match="give 2 days or more"):
+        delete_replaced(instance, 1, later())
+    elsewhere: Any = SimpleNamespace(event_log_storage=object())  # Dagster's own are all in SQL
+    with pytest.raises(OtherStorageError, match="in object"):
+        delete_replaced(elsewhere, DAYS, later())

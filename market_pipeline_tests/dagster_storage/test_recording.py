@@ -1,11 +1,12 @@
 """What a step records in bulk is what Dagster would have recorded of the same, one by one."""
 
+from pathlib import Path
+
 import dagster as dg
 from dagster import DagsterInstance, EventLogEntry
 
-from market_pipeline.core.settings import Settings
 from market_pipeline.dagster_storage.recording import Materialized, record_materializations
-from market_pipeline.orchestration.run_launch import open_instance
+from market_pipeline_tests.dagster_storage.event_log_cases import bulk_storage, open_instance
 
 KEY = dg.AssetKey(["market_data", "AAPL"])
 RUN = "11111111-1111-4111-8111-111111111111"
@@ -31,10 +32,8 @@ def recorded(instance: DagsterInstance) -> list[EventLogEntry]:
     return [record.event_log_entry._replace(timestamp=0) for record in found]
 
 
-def test_partitions_recorded_in_bulk_are_those_that_dagster_would_have_logged(
-    settings: Settings, environment: dict[str, str]
-) -> None:
-    with open_instance(settings) as ours:
+def test_partitions_recorded_in_bulk_are_those_that_dagster_would_have_logged(url: str, tmp_path: Path) -> None:
+    with open_instance(tmp_path, bulk_storage(url)) as ours:
         in_bulk = recorded(ours)
     with DagsterInstance.ephemeral() as shipped:
         assert in_bulk == recorded(shipped)

@@ -1,32 +1,25 @@
 """The bulk event log records what the shipped one records, as a whole or not at all, and outlives its connections."""
 
-import multiprocessing
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
-import psycopg
 import pytest
+from dagster import AssetKey, DagsterInvariantViolationError
 from dagster_postgres import PostgresEventLogStorage
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from market_pipeline.dagster_storage.event_log import BulkPostgresEventLogStorage
 from market_pipeline.dagster_storage.partition_events import of_partition
-from market_pipeline.warehouse import embedded
-from market_pipeline_tests.integration.event_log_cases import (
+from market_pipeline_tests.dagster_storage.event_log_cases import (
     FIRST_RUN,
-    KILLED,
     REFUSE_BATCHES,
-    SECOND_RUN,
-    THIRD_RUN,
     WHOLE_TABLES,
-    WITHOUT_TIMES_AND_IDS,
-    ask_the_ui,
+    bulk_storage,
+    check_result,
     materialized,
     observed,
     open_instance,
@@ -34,123 +27,9 @@ from market_pipeline_tests.integration.event_log_cases import (
     planned_check,
     planned_for,
     rows,
-    run_and_die,
     run_range,
     with_metadata,
 )
-
-
-@pytest.fixture(scope="module")
-def new_database(server: embedded.Server) -> Iterator[Any]:
-    """Makes an empty database and returns its address for Dagster."""
-    made: list[str] = []
-    with psycopg.connect(server.url("postgres").get_secret_value(), autocommit=True) as connection:
-
-        def make() -> str:
-            made.append(f"dagster_{uuid4().hex}")
-            connection.execute(f"CREATE DATABASE {made[-1]}")
-            return server.url(made[-1]).get_secret_value().replace("postgresql://", "postgresql+psycopg2://")
-
-        yield make
-        for name in made:
-            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-
-
-@pytest.fixture
-def url(new_database: Any) -> str:
-    return str(new_database())
-
-
-@pytest.fixture
-def storage(url: str) -> Iterator[BulkPostgresEventLogStorage]:
-    opened = BulkPostgresEventLogStorage(url)
-    yield opened
-    opened.dispose()
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """What three range runs left behind: one that succeeded, one that failed an asset, one that was killed midway."""
-
-    rows: dict[str, list[tuple[Any, ...]]]
-    while_it_seems_to_run: dict[str, Any]
-    once_it_is_given_up: dict[str, Any]
-
-
-@pytest.fixture(scope="module")
-def ours(new_database: Any, tmp_path_factory: pytest.TempPathFactory) -> Recorded:
-    custom = {
-        "module": "market_pipeline.orchestration.instance_storage",
-        "class": "MarketPipelineStorage",
-        "config": {},
-    }
-    with pytest.MonkeyPatch.context() as environment:
-        url = new_database()
-        environment.setenv("DAGSTER_DATABASE_URL", url)
-        environment.setenv("DAGSTER_EVENT_BATCH_SIZE", "3")  # so that plans and assets end in the middle of one
-        return record(tmp_path_factory.mktemp("ours"), {"custom": custom}, url)
-
-
-@pytest.fixture(scope="module")
-def shipped(new_database: Any, tmp_path_factory: pytest.TempPathFactory) -> Recorded:
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("DAGSTER_EVENT_BATCH_SIZE", "0")
-        url = new_database()
-        return record(tmp_path_factory.mktemp("shipped"), {"postgres": {"postgres_url": url}}, url)
-
-
-def record(home: Path, storage: dict[str, Any], url: str) -> Recorded:
-    with open_instance(home, storage) as instance:
-        assert run_range(instance, FIRST_RUN, "2024-01-01", "2024-01-04")
-        assert not run_range(instance, SECOND_RUN, "2024-01-04", "2024-01-07", fails="MSFT")
-        span = ("2024-01-08", "2024-01-09")
-        process = multiprocessing.get_context("spawn").Process(
-            target=run_and_die, args=(home, storage, THIRD_RUN, *span)
-        )
-        process.start()
-        process.join()
-        assert process.exitcode == KILLED
-        during = ask_the_ui(instance)
-        killed = instance.get_run_by_id(THIRD_RUN)
-        assert killed is not None
-        instance.report_run_failed(killed)
-        return Recorded(
-            {name: rows(url, query) for name, query in WITHOUT_TIMES_AND_IDS.items()}, during, ask_the_ui(instance)
-        )
-
-
-def test_a_run_a_failed_run_and_a_killed_run_leave_the_rows_that_the_shipped_log_has(
-    ours: Recorded, shipped: Recorded
-) -> None:
-    for table in ("events", "assets", "tags"):
-        assert shipped.rows[table], table
-        assert ours.rows[table] == shipped.rows[table]
-
-
-def test_a_check_has_one_row_a_run_where_the_shipped_log_has_one_more_for_every_partition(
-    ours: Recorded, shipped: Recorded
-) -> None:
-    def with_result(checks: list[Any]) -> list[Any]:
-        return [check for check in checks if check[4] != "PLANNED"]
-
-    assert with_result(ours.rows["checks"])
-    assert with_result(ours.rows["checks"]) == with_result(shipped.rows["checks"])
-    assert all(partition is None for _, _, partition, *_ in ours.rows["checks"])
-    assert len(ours.rows["checks"]) == 3 * 3 < len(shipped.rows["checks"])
-
-
-def test_the_ui_says_the_same_of_every_partition_even_after_a_crash(ours: Recorded, shipped: Recorded) -> None:
-    assert ours.while_it_seems_to_run == shipped.while_it_seems_to_run
-    assert ours.once_it_is_given_up == shipped.once_it_is_given_up
-
-
-def test_partitions_are_seen_to_be_in_progress_then_failed_where_the_run_died(ours: Recorded) -> None:
-    def stats(answers: dict[str, Any]) -> dict[str, list[int]]:
-        return {name: list(node["partitionStats"].values()) for name, node in answers.items()}
-
-    # materialized, failed, in progress, existing
-    assert stats(ours.while_it_seems_to_run) == {"AAPL": [9, 0, 0, 31], "MSFT": [3, 4, 2, 31], "TSLA": [7, 0, 2, 31]}
-    assert stats(ours.once_it_is_given_up) == {"AAPL": [9, 0, 0, 31], "MSFT": [3, 6, 0, 31], "TSLA": [7, 2, 0, 31]}
 
 
 def test_a_batch_of_all_kinds_and_assets_is_stored_as_if_written_one_by_one(new_database: Any) -> None:
@@ -199,6 +78,61 @@ def test_what_is_written_for_each_partition_at_once_is_stored_as_if_written_one_
     ours.dispose()
 
 
+def test_checks_of_partitions_are_stored_as_if_written_one_by_one(new_database: Any) -> None:
+    ours, shipped = BulkPostgresEventLogStorage(new_database()), PostgresEventLogStorage(new_database())
+    days = ["2024-01-01", "2024-01-02", "2024-01-04"]
+    events = [
+        planned_check("A", partitions=days),
+        planned_check("B"),
+        check_result("A", partition=days[2], passed=False, of_event=7),
+        check_result("A", partition=days[0]),
+        check_result("A", partition="2024-01-31"),  # of a partition that was not planned
+        check_result("A"),  # of the whole asset, planned by partition
+        check_result("B", passed=False),
+        check_result("B"),  # evaluated again
+        check_result("C", run_id=""),  # outside of any run, twice
+        check_result("C", run_id=""),
+    ]
+    ours.store_event_batch(events)
+    for event in events:
+        shipped.store_event(event)
+    checks = "SELECT * FROM asset_check_executions"
+    assert len(rows(ours.postgres_url, checks)) == 8
+    check_same_rows(ours, shipped)
+    ours.dispose()
+
+
+def test_a_check_that_is_said_to_be_of_the_whole_asset_has_one_row_a_run(url: str) -> None:
+    class Whole(BulkPostgresEventLogStorage):
+        def checks_whole_asset(self, check_name: str) -> bool:
+            return check_name == "sane"
+
+    storage = Whole(url)
+    storage.store_event_batch([planned_check("A", partitions=["2024-01-01", "2024-01-02"]), planned_check("B")])
+    storage.store_event_batch([check_result("A")])
+    found = rows(url, "SELECT asset_key, partition, execution_status FROM asset_check_executions ORDER BY asset_key")
+    assert found == [('["A"]', None, "SUCCEEDED"), ('["B"]', None, "PLANNED")]
+    storage.dispose()
+
+
+def test_planned_partitions_without_a_materialization_are_those_that_were_never_materialized_since(
+    storage: BulkPostgresEventLogStorage,
+) -> None:
+    for run_id in ("run", "another"):
+        storage.store_event_batch([planned_for("A", ["2024-01-01", "2024-01-02", "2024-01-04"], run_id)])
+    storage.store_materializations([(materialized("A", "2024-01-01", "another"), ["2024-01-01"])],
+                                   materialized("A", "2024-01-04", "another"))  # fmt: skip
+    attempts = storage.get_latest_asset_partition_materialization_attempts_without_materializations(AssetKey("A"))
+    assert {partition: run_id for partition, (run_id, _) in attempts.items()} == {"2024-01-02": "another"}
+
+
+def test_a_check_that_was_planned_twice_takes_no_result(storage: BulkPostgresEventLogStorage, url: str) -> None:
+    storage.store_event_batch([planned_check("A"), planned_check("A")])
+    with pytest.raises(DagsterInvariantViolationError, match="Updated 2 rows for asset check evaluation"):
+        storage.store_event(check_result("A"))
+    assert rows(url, "SELECT DISTINCT execution_status FROM asset_check_executions") == [("PLANNED",)]
+
+
 def test_an_asset_that_is_planned_for_no_partition_leaves_nothing(
     storage: BulkPostgresEventLogStorage, url: str
 ) -> None:
@@ -219,14 +153,8 @@ def test_a_batch_that_fails_halfway_leaves_nothing(storage: BulkPostgresEventLog
 def test_after_a_failed_batch_dagsters_one_by_one_writing_doubles_nothing(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("DAGSTER_DATABASE_URL", url)
     monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "1000")
-    custom = {
-        "module": "market_pipeline.orchestration.instance_storage",
-        "class": "MarketPipelineStorage",
-        "config": {},
-    }
-    with open_instance(tmp_path, {"custom": custom}) as instance:
+    with open_instance(tmp_path, bulk_storage(url)) as instance:
         with instance.event_log_storage.index_connection() as connection:  # type: ignore[attr-defined]
             connection.execute(text(REFUSE_BATCHES))
         assert run_range(instance, FIRST_RUN, "2024-01-01", "2024-01-04")
@@ -296,9 +224,8 @@ def test_an_event_of_another_kind_is_refused_in_a_batch(storage: BulkPostgresEve
 
 def check_same_rows(ours: PostgresEventLogStorage, shipped: PostgresEventLogStorage) -> None:
     for query in WHOLE_TABLES:
-        found = rows(ours.postgres_url, query)
-        assert found
-        assert found == rows(shipped.postgres_url, query)
+        assert rows(ours.postgres_url, query) == rows(shipped.postgres_url, query)
+    assert rows(ours.postgres_url, WHOLE_TABLES[0])
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 10) -> bool:
