@@ -16,6 +16,7 @@ DOORS = {
     "market_pipeline/dagster_storage/celery_internals.py",
     "market_pipeline_tests/dagster_internals.py",
     "market_pipeline_tests/dagster_storage/internals.py",
+    "market_pipeline_tests/dagster_storage/shipped_cases.py",
 }
 FOLDERS = ("benchmarks", "docs", "market_pipeline", "market_pipeline_tests", "scripts")
 DOCUMENTED = {"dagster", "dagster_dbt", "dagster_postgres"}
