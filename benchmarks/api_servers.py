@@ -1,7 +1,7 @@
 """The two servers that the read API is compared with, each in a process of its own. For api.py alone.
 
-* floor: an ASGI handler that knows nothing but the very statement that the API sends, and sends what it returns;
-* models: FastAPI with a pydantic model a bar. It knows JSON only.
+* floor: an ASGI handler that runs the API's statement and sends its result, no more;
+* models: FastAPI with one pydantic model per bar, as JSON only.
 """
 
 import sys

@@ -188,10 +188,10 @@ def list_wins_of_peers(
     mib = {name: statistics.median(each.mib for each in several) for name, several in taken.items()}
     fewer: dict[str, dict[str, float]] = {"memory": mib, "bytes a bar": {**sizes}}
     faster = [name for name in sizes if statistics.median(rates[name]) > statistics.median(rates["the project's"])]
-    yield f"in rows/s {', '.join(faster) or 'nobody'}"
+    yield f"in rows/s {', '.join(faster) or 'none'}"
     for what, figures in fewer.items():
         less = [name for name in sizes if figures[name] < figures["the project's"]]
-        yield f"in {what} {', '.join(less) or 'nobody'}"
+        yield f"in {what} {', '.join(less) or 'none'}"
 
 
 FULL = Size()

@@ -64,7 +64,7 @@ def market_pipeline(work: Work) -> int:
     engine = create_warehouse_engine(SecretStr(work.database))
     limiter = SharedLimiter(engine, ANY_RATE, window_seconds=WINDOW_SECONDS)
     with PolygonClient(work.base_url, None, source="sandbox", limiter=limiter) as client:
-        outcomes = ingest(
+        results = ingest(
             work.symbols,
             work.sessions,
             vendor=Fetcher(client, work.symbols, work.sessions, datetime.now(UTC)),
@@ -74,7 +74,7 @@ def market_pipeline(work: Work) -> int:
             run=Run("benchmark", "manual"),
             at_once=AT_ONCE,
         )
-        bars = sum(outcome.loaded + outcome.unchanged for outcome in outcomes)
+        bars = sum(result.loaded + result.unchanged for result in results)
     engine.dispose()
     return bars
 

@@ -142,7 +142,7 @@ def _ensure_loaded(settings: Settings, symbols: Sequence[Symbol]) -> str | None:
     try:
         ensure_loaded(settings, symbols)
     except WebserverUnreachableError as error:
-        return f"Dagster was not asked to load these symbols: {error}. The backfill waits for those that are new."
+        return f"Dagster may not have loaded these symbols: {error}. The backfill waits for those that are new."
     return None
 
 

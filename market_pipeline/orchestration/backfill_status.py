@@ -27,7 +27,9 @@ from market_pipeline.warehouse.load_history import COUNTERS, LoadCounters, run_h
 
 Status = Literal["requested", "running", "succeeded", "failed", "cancelling", "cancelled"]
 LoadRecord = Row
-NOT_ALL_THERE = "Dagster shows it as failed, because bars are missing: `market-pipeline gaps` says which and why"
+NOT_ALL_THERE = (
+    "Dagster shows it as failed, because bars are missing: `market-pipeline gaps` lists them with the reasons"
+)
 ENDED: frozenset[Status] = frozenset({"succeeded", "failed", "cancelled"})
 
 

@@ -12,14 +12,13 @@ from typing import Any
 
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DbtCliResource, DbtProject, dbt_assets
-from sqlalchemy import Engine, text
 
 from market_pipeline.core.child_processes import terminate_with_us
 from market_pipeline.core.settings import Settings
 from market_pipeline.dbt_project import dbt_environment, manifest, output_folder, project_folder
 from market_pipeline.orchestration.dbt_specs import OWNERS, node_key
 from market_pipeline.warehouse.database import warehouse_of
-from market_pipeline.warehouse.locks import AdvisoryLock
+from market_pipeline.warehouse.locks import AdvisoryLock, hold_lock
 
 BUILD = ["build", "--exclude-resource-type", "unit_test"]
 """dbt's command: models and data tests. Unit tests check the code alone, which a night does not change."""
@@ -27,7 +26,9 @@ BUILD = ["build", "--exclude-resource-type", "unit_test"]
 
 def build_selected_models(context: dg.AssetExecutionContext, settings: Settings) -> Iterator[Any]:
     """Build the models selected in a step, run their tests, and yield the events for Dagster."""
-    with warehouse_of(settings) as warehouse, _build_lock(warehouse), _dbt_environment(settings):
+    # Two builds at once would undo each other's tables.
+    lock = AdvisoryLock.MART_BUILD
+    with warehouse_of(settings) as warehouse, hold_lock(warehouse, lock), _dbt_environment(settings):
         build = _dbt_resource().cli(
             BUILD, context=_Context(context, settings), target_path=output_folder(settings) / "target"
         )
@@ -75,15 +76,6 @@ def _dbt_resource() -> DbtCliResource:
     folder = str(project_folder())
     executable = str(Path(sys.executable).with_name("dbt"))
     return DbtCliResource(project_dir=folder, profiles_dir=folder, dbt_executable=executable)
-
-
-@contextmanager
-def _build_lock(warehouse: Engine) -> Iterator[None]:
-    """Hold the lock of the marts, after waiting for another build: two at once would undo each other's tables."""
-    with warehouse.connect() as connection:
-        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": AdvisoryLock.MART_BUILD})
-        connection.commit()
-        yield
 
 
 @contextmanager

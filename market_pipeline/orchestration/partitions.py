@@ -6,7 +6,7 @@ https://docs.dagster.io/guides/build/partitions-and-backfills
 
 from bisect import bisect_left
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from functools import cached_property
 from typing import Any
 
@@ -63,7 +63,7 @@ def session_partitions(calendar_name: str, today: date) -> SessionPartitions:
     """
     first = calendar(calendar_name).first_session
     closed_days = (
-        [] if calendar_name == "24/7" else days_without_session(calendar_name, first, _end_of_next_year(today))
+        [] if calendar_name == "24/7" else days_without_session(calendar_name, first, date(today.year + 1, 12, 31))
     )
     return SessionPartitions(
         start_date=first.isoformat(),
@@ -98,7 +98,3 @@ def check_partitions_chosen(tags: Mapping[str, str]) -> None:
 def partition_range_tags(start: date, end: date) -> dict[str, str]:
     """Return the tags of one run that covers the partitions from `start` to `end`, both included."""
     return dict(zip(RANGE_TAGS, (start.isoformat(), end.isoformat()), strict=True))
-
-
-def _end_of_next_year(today: date) -> date:
-    return date(today.year + 2, 1, 1) - timedelta(days=1)

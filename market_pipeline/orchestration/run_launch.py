@@ -28,6 +28,7 @@ from market_pipeline.orchestration.assets import asset_key
 from market_pipeline.orchestration.failure_causes import describe_root_cause
 from market_pipeline.orchestration.partitions import partition_range_tags
 from market_pipeline.orchestration.run_output import on_the_terminal
+from market_pipeline.warehouse.locks import hold_lock
 
 LAUNCHED_BY = {TRIGGER_TAG: "cli"}
 STOPPED = "the command was stopped"
@@ -94,7 +95,7 @@ def _execute(
 ) -> LaunchedRun:
     run_id = run_id or str(uuid4())
     error = None
-    with _run_lock(warehouse, run_id), _kept_sigterm_handler(), on_the_terminal(instance):
+    with hold_lock(warehouse, _lock_key(run_id)), _kept_sigterm_handler(), on_the_terminal(instance):
         try:
             run = instance.create_run_for_job(
                 job,
@@ -106,7 +107,8 @@ def _execute(
             canceling = False
             # An iterator: the events of a long range would fill the memory.
             for event in execute_run_iterator(InMemoryJob(job), run, instance):
-                error = error or _describe_error(event)
+                failure = getattr(event.event_specific_data, "error", None)
+                error = error or (failure and describe_root_cause(failure))
                 if stop_signals.requested() and not canceling:
                     canceling = True
                     instance.report_run_canceling(run)  # else Dagster records a failure, and alerts are sent
@@ -146,21 +148,6 @@ def close_abandoned_runs(instance: DagsterInstance, warehouse: Engine) -> list[s
                 abandoned.append(run.run_id)
             connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _lock_key(run.run_id)})
     return abandoned
-
-
-def _describe_error(event: dg.DagsterEvent) -> str | None:
-    """Return the root cause of a failure event, in one line; None for other events."""
-    error = getattr(event.event_specific_data, "error", None)
-    return None if error is None else describe_root_cause(error)
-
-
-@contextmanager
-def _run_lock(warehouse: Engine, run_id: str) -> Iterator[None]:
-    """Hold the run's advisory lock, which PostgreSQL releases even if this process is killed."""
-    with warehouse.connect() as connection:
-        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _lock_key(run_id)})
-        connection.commit()
-        yield
 
 
 @contextmanager

@@ -142,7 +142,7 @@ def _explain_idle(schedules: Sequence[ScheduleState]) -> str | None:
         return f"{', '.join(off)} stopped: start it on the Automation page of the Dagster UI"
     if not schedules:
         return (
-            "Dagster knows no nightly schedule: track symbols with `market-pipeline symbols init`, or see the "
+            "Dagster has no nightly schedule: track symbols with `market-pipeline symbols init`, or see the "
             "Deployment page of the Dagster UI for the error that kept the project from loading"
         )
     return None

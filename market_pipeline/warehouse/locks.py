@@ -3,9 +3,11 @@
 Locks whose number is computed from a name are not here: those of runs (of their ids) and of databases being restored.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import IntEnum, unique
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Engine, text
 
 
 @unique
@@ -29,3 +31,15 @@ class AdvisoryLock(IntEnum):
 def wait_for_lock(connection: Connection, lock: AdvisoryLock) -> None:
     """Hold a lock until the transaction ends, once every other holder has released it."""
     connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": lock})
+
+
+@contextmanager
+def hold_lock(warehouse: Engine, key: int) -> Iterator[None]:
+    """Hold a lock on a connection of its own, once every other holder has released it.
+
+    PostgreSQL releases it at the end of the connection, even if this process is killed.
+    """
+    with warehouse.connect() as connection:
+        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": key})
+        connection.commit()  # no transaction stays open meanwhile
+        yield
