@@ -117,7 +117,7 @@ def test_the_state_follows_the_daemon_and_the_schedules(
     gone = read_scheduler_state(instance, NOW + timedelta(hours=1))
     assert (gone.running, gone.last_heartbeat, gone.next_run) == (False, NOW, None)
     assert gone.reason == (
-        "Dagster's daemon is not running, last heard of at 2024-10-23 01:30 UTC: start it with `market-pipeline up`"
+        "Dagster's daemon is not running, last alive at 2024-10-23 01:30 UTC: start it with `market-pipeline up`"
     )
     beat(instance, BACKFILLS, NOW + timedelta(hours=1))
     hanging = read_scheduler_state(instance, NOW + timedelta(hours=1))
