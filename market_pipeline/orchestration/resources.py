@@ -30,6 +30,8 @@ REQUESTS_AT_ONCE = 8
 class Pipeline:
     """The vendor's client and the warehouse, open for one run.
 
+    It is no ConfigurableResource: it has no configuration of Dagster's, as all settings come from the environment.
+
     Args:
         client: the vendor's client.
         warehouse: the database.
