@@ -106,8 +106,8 @@ def _build_step(
             )
         else:
             check_symbols(context, _select(symbols, {check.asset_key for check in context.selected_asset_check_keys}))
-        # A result would cover all sessions of the run, also those that were not loaded. So execution.py records the settled
-        # ones itself, in bulk, and nothing is yielded. As shipped that takes 112 times as long: docs/performance.md, 3.
+        # A result would cover all sessions of the run, also those that were not loaded. So execution.py records the
+        # settled ones in bulk, and nothing is yielded. As shipped that takes 112 times as long: docs/performance.md, 3.
         yield from ()
 
     return step

@@ -97,8 +97,8 @@ def _execute(
     error = None
     with hold_lock(warehouse, _lock_key(run_id)), _kept_sigterm_handler(), on_the_terminal(instance):
         try:
-            # Dagster's own mutation hands a run to the daemon. A command works with no service running, and ends with its
-            # run. Dagster's GraphQL alone would add 0.7 s of imports to it.
+            # Dagster's own mutation hands a run to the daemon. A command works with no service running, and ends with
+            # its run. Dagster's GraphQL alone would add 0.7 s of imports to it.
             run = instance.create_run_for_job(
                 job,
                 run_id=run_id,
