@@ -66,6 +66,7 @@ setup(
             "api/static/*",
             "api/static/vendor/*",
             "core/closures.json",
+            "dagster_storage/README.md",
             "sandbox/corporate_actions.csv",
             "warehouse/migrations/*.mako",
             "warehouse/sql/*.sql",
