@@ -83,11 +83,11 @@ def build(version: str) -> tuple[Path, Path]:
     archive = PLACE / "source.zip"
     run("git", "archive", "--output", archive, "HEAD")
     shutil.unpack_archive(archive, source)
-    run_quietly(sys.executable, "-c", BUILD, "build_sdist", PLACE, cwd=source)
+    run(sys.executable, "-c", BUILD, "build_sdist", PLACE, cwd=source)
     sdist = PLACE / f"market_pipeline-{version}.tar.gz"
     shutil.unpack_archive(sdist, PLACE / "unpacked")
     [unpacked] = (PLACE / "unpacked").iterdir()
-    run_quietly(sys.executable, "-c", BUILD, "build_wheel", PLACE, cwd=unpacked)
+    run(sys.executable, "-c", BUILD, "build_wheel", PLACE, cwd=unpacked)
     for left in (archive, source, PLACE / "unpacked"):
         shutil.rmtree(left) if left.is_dir() else left.unlink()
     return sdist, PLACE / f"market_pipeline-{version}-py3-none-any.whl"
@@ -116,26 +116,16 @@ def try_installed(file: Path, version: str) -> None:
     variables = {name: os.environ[name] for name in INHERITED if name in os.environ}
     variables["MARKET_PIPELINE_DATA_DIR"] = str(folder / "data")
     try:
-        run_quietly(command, "demo", cwd=folder, env=variables)
+        run(command, "demo", cwd=folder, env=variables)
     finally:
-        run_quietly(command, "demo", "--clean", cwd=folder, env=variables)
+        run(command, "demo", "--clean", cwd=folder, env=variables)
     if left_over := [path.name for path in folder.iterdir()]:
         raise SystemExit(f"the demo of {file.name} left files behind: {', '.join(left_over)}")
     shutil.rmtree(environment)
     folder.rmdir()
 
 
-def run(*command: str | Path) -> None:
-    """Run a command in the checkout.
-
-    Raises:
-        SystemExit: it has failed, and has said why.
-    """
-    if subprocess.run(command, cwd=CHECKOUT, check=False).returncode != 0:
-        raise SystemExit(f"{Path(command[0]).name} {command[1]} has failed")
-
-
-def run_quietly(*command: str | Path, cwd: Path, env: Mapping[str, str] | None = None) -> None:
+def run(*command: str | Path, cwd: Path = CHECKOUT, env: Mapping[str, str] | None = None) -> None:
     """Run a command, and show what it printed only if it fails.
 
     Raises:
