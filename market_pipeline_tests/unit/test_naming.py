@@ -1,0 +1,63 @@
+"""The naming rule of CONTRIBUTING.md: one name for one thing, and docstrings that can be understood alone."""
+
+import ast
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import market_pipeline
+
+PACKAGE = Path(market_pipeline.__file__).parent
+MODULES = [file for file in sorted(PACKAGE.rglob("*.py")) if "migrations" not in file.parts]
+FRONTS = ("cli", "api")
+"""Packages whose modules may carry the name of the subject that they front, such as `cli/backups.py`."""
+QUESTION = re.compile(r"(what|who|whom|whose|whether|where|when|which|why|how)\b", re.IGNORECASE)
+MOST_WORDS = 20
+
+Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def trees() -> Iterator[tuple[str, ast.Module]]:
+    for file in MODULES:
+        yield str(file.relative_to(PACKAGE.parent)), ast.parse(file.read_text(encoding="utf-8"))
+
+
+def docstrings() -> Iterator[tuple[str, str]]:
+    """The first paragraph of every docstring, each with the place where it begins."""
+    for name, tree in trees():
+        for node in ast.walk(tree):
+            if isinstance(node, Documented) and (docstring := ast.get_docstring(node)):
+                yield f"{name}:{getattr(node, 'lineno', 1)}", " ".join(docstring.partition("\n\n")[0].split())
+
+
+def several(places: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    return {name: found for name, found in places.items() if len(found) > 1}
+
+
+def test_a_base_name_stands_for_one_module() -> None:
+    places: dict[str, list[str]] = defaultdict(list)
+    for file in MODULES:
+        inside = file.relative_to(PACKAGE)
+        if not file.stem.startswith("__"):
+            front = inside.parts[0] if inside.parts[0] in FRONTS else "the rest"
+            places[f"{file.stem} in {front}"].append(str(inside))
+    assert several(places) == {}
+
+
+def test_a_class_name_stands_for_one_class() -> None:
+    places: dict[str, list[str]] = defaultdict(list)
+    for name, tree in trees():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef):
+                places[node.name].append(f"{name}:{node.lineno}")
+    assert several(places) == {}
+
+
+def test_no_docstring_begins_with_a_question_word() -> None:
+    assert {place: text for place, text in docstrings() if QUESTION.match(text)} == {}
+
+
+def test_the_first_sentence_of_a_docstring_has_at_most_20_words() -> None:
+    first = {place: re.split(r"\. ", text)[0] for place, text in docstrings()}
+    assert {place: text for place, text in first.items() if len(text.split()) > MOST_WORDS} == {}
