@@ -35,7 +35,10 @@ _Repeated = tuple[EventLogEntry, Sequence[str] | None]
 
 @dataclass(frozen=True)
 class _Written:
-    """A stored event, its row and its ids: one id, or one for each partition; the event is of the last one."""
+    """A stored event, its row and its ids: one id, or one for each partition.
+
+    The event is that of the last partition.
+    """
 
     event: EventLogEntry
     row: Row

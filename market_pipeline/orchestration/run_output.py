@@ -1,4 +1,4 @@
-"""Output of the processes of runs, kept in the data folder for the stdout and stderr tabs of the Dagster UI.
+"""Output of runs' processes, kept in the data folder for the stdout and stderr tabs of the Dagster UI.
 
 dagster.yaml names the manager as `compute_logs:`. Runs of a command print to its terminal, and the tabs refer to it.
 """

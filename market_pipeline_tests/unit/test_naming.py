@@ -12,6 +12,8 @@ PACKAGE = Path(market_pipeline.__file__).parent
 MODULES = [file for file in sorted(PACKAGE.rglob("*.py")) if "migrations" not in file.parts]
 FRONTS = ("cli", "api")
 """Packages whose modules may carry the name of the subject that they front, such as `cli/backups.py`."""
+ALIASES = {"orchestration/storage.py"}
+"""Modules that only keep a former name of another one working, until the release that their docstring names."""
 QUESTION = re.compile(r"(what|who|whom|whose|whether|where|when|which|why|how)\b", re.IGNORECASE)
 MOST_WORDS = 20
 
@@ -39,7 +41,7 @@ def test_a_base_name_stands_for_one_module() -> None:
     places: dict[str, list[str]] = defaultdict(list)
     for file in MODULES:
         inside = file.relative_to(PACKAGE)
-        if not file.stem.startswith("__"):
+        if not file.stem.startswith("__") and str(inside) not in ALIASES:
             front = inside.parts[0] if inside.parts[0] in FRONTS else "the rest"
             places[f"{file.stem} in {front}"].append(str(inside))
     assert several(places) == {}
