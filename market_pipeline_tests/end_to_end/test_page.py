@@ -219,6 +219,7 @@ def test_the_page_prompts_for_a_key_where_reading_requires_one(
     with environment_of(settings), running_api(settings.model_copy(update={"api_key_required": True})) as address:
         tab = Tab(browser).open(address)
         assert "Use it in this tab" in tab.shown("body")
+        assert tab.evaluate("document.activeElement.name") == "key"
         for result in ("Overview", "Missing", "Nothing to show", "can't be", "not accepted"):
             assert result not in tab.shown("body")
         for tried, locked in (("wrong", True), (key, False)):

@@ -57,7 +57,9 @@ async function refresh() {
 
 /** Shows the form for a key instead of everything else if reading needs one. */
 function showLocked(locked) {
+  const appears = locked && keyForm.hidden;
   keyForm.hidden = !locked;
+  if (appears) keyForm.elements.key.focus();
   for (const part of parts) part.hidden = locked;
   if (locked) {
     rejected.hidden = !hasKey();
