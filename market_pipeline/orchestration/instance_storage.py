@@ -70,7 +70,7 @@ class BoundedConnections(Pooled):
         return engine
 
 
-class RunStorage(BoundedConnections, PooledRunStorage):
+class MarketPipelineRunStorage(BoundedConnections, PooledRunStorage):
     """Runs, their tags, backfills and daemon heartbeats. Runs over partitions that are no sessions are rejected."""
 
     def add_run(self, dagster_run: DagsterRun) -> DagsterRun:
@@ -86,7 +86,7 @@ class RunStorage(BoundedConnections, PooledRunStorage):
         return super().add_run(dagster_run)
 
 
-class EventLogStorage(BoundedConnections, BulkPostgresEventLogStorage):
+class MarketPipelineEventLogStorage(BoundedConnections, BulkPostgresEventLogStorage):
     """Events, and the tables of assets and checks that follow from them."""
 
     def checks_whole_asset(self, check_name: str) -> bool:
@@ -94,16 +94,16 @@ class EventLogStorage(BoundedConnections, BulkPostgresEventLogStorage):
         return check_name in CHECKS
 
 
-class ScheduleStorage(BoundedConnections, PooledScheduleStorage):
+class MarketPipelineScheduleStorage(BoundedConnections, PooledScheduleStorage):
     """The state and ticks of schedules and sensors."""
 
 
 class MarketPipelineStorage(BulkPostgresStorage):
     """Dagster's storage, in the database that the settings name."""
 
-    run_storage_class = RunStorage
-    event_log_storage_class = EventLogStorage
-    schedule_storage_class = ScheduleStorage
+    run_storage_class = MarketPipelineRunStorage
+    event_log_storage_class = MarketPipelineEventLogStorage
+    schedule_storage_class = MarketPipelineScheduleStorage
 
     @classmethod
     def config_type(cls) -> UserConfigSchema:

@@ -8,10 +8,10 @@ from typing import Any, Self
 
 from market_pipeline.dagster_storage.internals import ConfigurableClassData, UserConfigSchema
 from market_pipeline.orchestration.instance_storage import (
-    EventLogStorage,
+    MarketPipelineEventLogStorage,
+    MarketPipelineRunStorage,
+    MarketPipelineScheduleStorage,
     MarketPipelineStorage,
-    RunStorage,
-    ScheduleStorage,
 )
 
 
@@ -37,13 +37,13 @@ class StorageFromSettings:
         return part
 
 
-class SeparateRunStorage(StorageFromSettings, RunStorage):
+class SeparateRunStorage(StorageFromSettings, MarketPipelineRunStorage):
     """Runs, their tags, backfills and daemon heartbeats."""
 
 
-class SeparateEventLogStorage(StorageFromSettings, EventLogStorage):
+class SeparateEventLogStorage(StorageFromSettings, MarketPipelineEventLogStorage):
     """Events, and the tables of assets and checks that follow from them."""
 
 
-class SeparateScheduleStorage(StorageFromSettings, ScheduleStorage):
+class SeparateScheduleStorage(StorageFromSettings, MarketPipelineScheduleStorage):
     """The state and ticks of schedules and sensors."""

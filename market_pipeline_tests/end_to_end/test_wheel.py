@@ -89,7 +89,7 @@ def test_dagsters_tools_find_the_projects_records_by_the_home_that_is_printed(
     home = types(wheel, environment, "market-pipeline", "dagster-home").stdout.strip()
     assert home == str(settings.dagster_dir)
     info = types(wheel, environment | {"DAGSTER_HOME": home}, "dagster", "instance", "info")
-    assert "BulkPostgresEventLogStorage" in info.stdout, info.stderr
+    assert "MarketPipelineEventLogStorage" in info.stdout, info.stderr
 
 
 @pytest.mark.usefixtures("dbt_manifest")

@@ -17,7 +17,7 @@ from market_pipeline.dagster_storage.event_log import BulkPostgresEventLogStorag
 from market_pipeline.dagster_storage.internals import InstanceRef
 from market_pipeline.orchestration.instance_storage import (
     DagsterDatabaseError,
-    EventLogStorage,
+    MarketPipelineEventLogStorage,
     dagster_database_url,
     open_storage,
 )
@@ -162,7 +162,7 @@ def test_a_dagster_yaml_of_an_earlier_release_gives_the_same_storage(
         text = text.replace(f"market_pipeline.orchestration.{now}\n", f"{former}.{before}\n")
     (tmp_path / "dagster.yaml").write_text(text, encoding="utf-8")
     with DagsterInstance.from_ref(InstanceRef.from_dir(str(tmp_path))) as instance:
-        assert type(instance.event_log_storage) is EventLogStorage
+        assert type(instance.event_log_storage) is MarketPipelineEventLogStorage
         assert type(instance.compute_log_manager) is RunOutputManager
     (tmp_path / "dagster.yaml").write_text(
         "".join(
@@ -176,7 +176,7 @@ def test_a_dagster_yaml_of_an_earlier_release_gives_the_same_storage(
         encoding="utf-8",
     )
     with DagsterInstance.from_ref(InstanceRef.from_dir(str(tmp_path))) as instance:
-        assert isinstance(instance.event_log_storage, EventLogStorage)
+        assert isinstance(instance.event_log_storage, MarketPipelineEventLogStorage)
         assert instance.get_runs_count() == 0
 
 
