@@ -99,13 +99,17 @@ def test(version: str) -> dict[str, Result]:
         fetch_tests(python, folder, version)
         report = folder / "report.xml"
         command = [
-            python, "-m", "pytest", "-q", "--numprocesses", "2", "--dist", "loadfile", f"--junitxml={report}",
-            "-p", "no:cacheprovider", "-o", "markers=flaky", str(FOLDER), str(FOLDER / "shipped_cases.py"),
+            python, "-m", "pytest", "-q", "--numprocesses", "2", "--dist", "loadscope", f"--junitxml={report}",
+            "-p", "no:cacheprovider", "-o", "markers=flaky",
+            "-o", "python_files=test_*.py shipped_cases.py", str(FOLDER),
         ]  # fmt: skip
         done = subprocess.run(command, cwd=CHECKOUT, env={"PYTHONPATH": f"{CHECKOUT}:{folder}"}, check=False)
         if done.returncode not in (0, 1):
             raise SystemExit(f"pytest ended with {done.returncode} with Dagster {version}")
-        return by_group(report)
+        results = by_group(report)
+        if missing := {*GROUPS.values(), OWN} - results.keys():
+            raise SystemExit(f"nothing was run with Dagster {version} of: {', '.join(sorted(missing))}")
+        return results
 
 
 def make_environment(folder: Path, version: str) -> str:
@@ -179,7 +183,7 @@ def lines(roles: Mapping[str, str], results: Mapping[str, Mapping[str, Result]])
     yield "| tests | " + " | ".join(f"Dagster {version} ({role})" for version, role in roles.items()) + " |"
     yield "| --- |" + " --- |" * len(roles)
     for group in (*GROUPS.values(), OWN):
-        yield f"| {group} | " + " | ".join(str(results[version].get(group, "none")) for version in roles) + " |"
+        yield f"| {group} | " + " | ".join(str(results[version][group]) for version in roles) + " |"
     for version, groups in results.items():
         if failed := [name for result in groups.values() for name in result.failed]:
             yield ""
