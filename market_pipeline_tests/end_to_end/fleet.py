@@ -27,7 +27,7 @@ from market_pipeline_tests.dagster_internals import (
 from market_pipeline_tests.end_to_end.conftest import CHECKOUT
 from market_pipeline_tests.end_to_end.test_dagster_tools import free_port
 
-SECONDS = 60
+SECONDS = 180
 POLL_SECONDS = 1
 LOCATION = """
 import dagster as dg

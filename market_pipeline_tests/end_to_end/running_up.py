@@ -15,7 +15,7 @@ from market_pipeline.operations.supervisor import MARK
 from market_pipeline_tests.end_to_end.conftest import CHECKOUT
 
 COMMAND = str(Path(sys.executable).with_name("market-pipeline"))
-SECONDS = 120
+SECONDS = 300
 
 
 class Up:

@@ -29,7 +29,7 @@ SERVICES: Mapping[str, Any] = COMPOSE["services"]
 CELERY: Mapping[str, Any] = yaml.safe_load((CHECKOUT / "deploy/celery/compose.yaml").read_text(encoding="utf-8"))
 OURS = [name for name, service in SERVICES.items() if service["image"] == "market-pipeline"]
 LASTING = ["code", "webserver", "daemon", "api"]
-SECONDS = 150
+SECONDS = 300
 COUNTS = """
   SELECT
     'market_data' as table_name,

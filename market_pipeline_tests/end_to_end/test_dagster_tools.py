@@ -29,7 +29,7 @@ AAPL, MSFT, FB, BTC = (
     Symbol.of("FB", "stock"),
     Symbol.of("BTC", "crypto"),
 )
-READY_SECONDS = 120
+READY_SECONDS = 300
 
 Ask = Callable[..., dict[str, Any]]
 

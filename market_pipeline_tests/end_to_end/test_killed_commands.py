@@ -17,7 +17,7 @@ from market_pipeline.warehouse.schema import current_revision, head_revision
 from market_pipeline_tests.dagster_storage.event_log_cases import FIRST_RUN, SECOND_RUN, run_range
 from market_pipeline_tests.end_to_end.conftest import CHECKOUT
 
-SECONDS = 120
+SECONDS = 300
 BEFORE = "0003"
 WAITING = text(
     "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' "

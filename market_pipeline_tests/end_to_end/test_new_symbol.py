@@ -31,7 +31,7 @@ from market_pipeline_tests.end_to_end.test_dagster_tools import answers, free_po
 AAPL, MSFT, NVDA = (Symbol.of(name, "stock") for name in ("AAPL", "MSFT", "NVDA"))
 BTC = Symbol.of("BTC", "crypto")
 START, END = date(2024, 3, 1), date(2024, 3, 8)
-SECONDS = 120
+SECONDS = 300
 
 ASSETS = "query ($keys: [AssetKeyInput!]) { assetNodes(assetKeys: $keys) { id } }"
 
