@@ -1,4 +1,4 @@
-"""Former module names of the storage, for a dagster.yaml written for 0.1; dropped in release 0.3.
+"""Former module names of the storage, for files of Dagster and Helm written before they moved; dropped in release 0.3.
 
 Dagster imports `market_pipeline.orchestration.storage.whole` by that name, which Python finds here once this module is
 imported: https://docs.python.org/3/library/importlib.html#importlib.import_module

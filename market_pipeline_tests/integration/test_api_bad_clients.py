@@ -370,7 +370,7 @@ def test_the_documented_limits_are_those_in_force() -> None:
             limits.DOWNLOADS, limits.DOWNLOADS_OF_ONE, limits.DOWNLOAD_WAIT
         ],
         "such a download as a whole": [limits.STREAM_SECONDS],
-        "time to take a response": [limits.SEND_BYTES, limits.SEND_SECONDS],
+        "time to receive a response": [limits.SEND_BYTES, limits.SEND_SECONDS],
         "backfills that have not ended": [default["api_max_backfills"]],
     }  # fmt: skip
     for what, numbers in documented.items():

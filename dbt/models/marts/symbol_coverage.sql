@@ -1,19 +1,13 @@
-{{ config(
-    materialized="incremental",
-    unique_key=["symbol"],
-    post_hook="ANALYZE {{ this }}",
-) }}
-
 SELECT
-    coverage.symbol,
-    coverage.asset_class,
-    coverage.calendar,
+    symbols.symbol,
+    symbols.asset_class,
+    symbols.calendar,
     symbols.name,
     symbols.listed,
     symbols.delisted_on,
     coverage.first_session,
     coverage.last_session,
-    coverage.sessions AS expected,
+    coverage.expected,
     coverage.loaded,
     coverage.missing,
     coverage.rejected,
@@ -24,12 +18,12 @@ SELECT
     coverage.never_asked,
     coverage.flagged,
     coverage.behind,
-    coverage.last_loaded_at,
+    symbols.last_loaded_at,
     symbols.splits_asked_at,
     symbols.dividends_asked_at,
     coverage.last_error,
     coverage.fetchable,
     coverage.health,
     coverage.health_reason
-FROM {{ ref("stg_coverage") }} AS coverage
+FROM {{ ref("int_symbol_coverage") }} AS coverage
 JOIN {{ ref("int_symbols") }} AS symbols ON symbols.symbol = coverage.symbol

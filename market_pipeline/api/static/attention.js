@@ -7,7 +7,7 @@ import { plural, whole } from "./format.js";
 export const REASONS = [
   ["failed", "failed"],
   ["rejected", "rejected"],
-  ["never_asked", "never fetched"],
+  ["never_asked", "never requested"],
   ["not_yet_available", "not yet available"],
   ["not_in_plan", "not in the plan"],
   ["empty", "none at the vendor"],
