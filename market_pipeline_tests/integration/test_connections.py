@@ -213,5 +213,5 @@ def test_a_password_of_the_environments_own_leads_programs_where_the_address_has
 
 def test_the_documentation_says_which_server_is_the_oldest() -> None:
     page = (Path(__file__).parents[2] / "docs" / "deployment.md").read_text(encoding="utf-8")
-    assert f"| PostgreSQL {OLDEST_SERVER} | the oldest that is used" in page
+    assert f"| PostgreSQL {OLDEST_SERVER} | the oldest supported" in page
     assert f"| PostgreSQL {OLDEST_SERVER - 1} and older | rejected" in page
