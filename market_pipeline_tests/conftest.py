@@ -5,6 +5,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
@@ -166,3 +167,34 @@ def environment(settings: Settings, dagster_database: None, monkeypatch: pytest.
 def _execute(server: embedded.Server, statement: str) -> None:
     with psycopg.connect(server.url("postgres").get_secret_value(), autocommit=True) as connection:
         connection.execute(statement)
+
+
+@dataclass(frozen=True)
+class OwnCluster:
+    """An embedded PostgreSQL of one test, which may stop it and start it again, and settings that name it."""
+
+    folder: Path
+    port: int
+    settings: Settings
+
+    def stop(self) -> None:
+        """Stop the server."""
+        embedded.stop(self.folder)
+
+    def start(self) -> embedded.Server:
+        """Start the server again."""
+        return embedded.ensure_running(self.folder)
+
+
+@pytest.fixture
+def own_cluster(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[OwnCluster]:
+    """A new PostgreSQL of this test alone, which the environment names too."""
+    folder = tmp_path / "cluster"
+    tmp_path.chmod(0o755)
+    server = embedded.ensure_running(folder)
+    monkeypatch.setenv("DATABASE_URL", server.url().get_secret_value())
+    monkeypatch.setenv("MARKET_PIPELINE_DATA_DIR", str(tmp_path))
+    try:
+        yield OwnCluster(folder, server.port, settings.model_copy(update={"database_url": server.url()}))
+    finally:
+        embedded.destroy(folder)

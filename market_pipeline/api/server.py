@@ -1,6 +1,5 @@
 """The API's server: in the foreground, or in a thread for tests."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -16,7 +15,7 @@ from market_pipeline.api.limits import ENDING_SECONDS, IDLE_SECONDS
 from market_pipeline.api.page import HEADERS
 from market_pipeline.core.logging_json import limit_repeats
 from market_pipeline.core.settings import Settings
-from market_pipeline.core.sockets import LOOPBACK, base_url, listen
+from market_pipeline.core.sockets import LOOPBACK, serve_in_thread
 from market_pipeline.orchestration.run_launch import open_instance
 from market_pipeline.warehouse.database import database_url, warehouse_of
 from market_pipeline.warehouse.roles import make_reading_role
@@ -58,12 +57,5 @@ def running_api(settings: Settings, host: str = LOOPBACK, port: int = 0) -> Iter
         MarketPipelineError: the database can't be used.
         PortTakenError: something else listens on the port.
     """
-    with api_server(settings) as server, listen(host, port) as listener:
-        thread = threading.Thread(target=server.run, args=([listener],), name="api", daemon=True)
-        thread.start()
-        try:
-            # The kernel queues connections until the server accepts them, so there is nothing to wait for.
-            yield base_url(listener)
-        finally:
-            server.should_exit = True
-            thread.join()
+    with api_server(settings) as server, serve_in_thread(server, host, port, name="api") as url:
+        yield url

@@ -3,8 +3,11 @@
 import os
 import random
 import socket
-from contextlib import suppress
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Protocol
 
 from market_pipeline.core.errors import MarketPipelineError
 
@@ -17,6 +20,15 @@ _CANDIDATES = range(20_000, 32_768)
 
 class PortTakenError(MarketPipelineError):
     """Something else listens there already, or the address isn't one of this machine's."""
+
+
+class StoppableServer(Protocol):
+    """A server such as uvicorn's: `run` serves on the sockets until `should_exit` is set."""
+
+    should_exit: bool
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve on these sockets."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -67,3 +79,21 @@ def base_url(listener: socket.socket) -> str:
     """Return the URL of a server that listens on this socket."""
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+@contextmanager
+def serve_in_thread(server: StoppableServer, host: str, port: int, *, name: str) -> Iterator[str]:
+    """Run a server in a thread of this name while the block runs; yield its base URL.
+
+    Raises:
+        PortTakenError: something else listens on the port.
+    """
+    with listen(host, port) as listener:
+        thread = threading.Thread(target=server.run, args=([listener],), name=name, daemon=True)
+        thread.start()
+        try:
+            # The kernel queues connections until the server accepts them, so there is nothing to wait for.
+            yield base_url(listener)
+        finally:
+            server.should_exit = True
+            thread.join()

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     )
     from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
     from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
+    from dagster._core.storage.runs.base import RunStorage
     from dagster._daemon.controller import (
         DEFAULT_DAEMON_HEARTBEAT_TOLERANCE_SECONDS,
         DEFAULT_HEARTBEAT_INTERVAL_SECONDS,
@@ -79,6 +80,7 @@ LATE_NAMES = {
     "SqlEventLogStorageTable": "dagster._core.storage.event_log.schema",
     "SqlEventLogStorage": "dagster._core.storage.event_log.sql_event_log",
     "LocalComputeLogManager": "dagster._core.storage.local_compute_log_manager",
+    "RunStorage": "dagster._core.storage.runs.base",
     "DEFAULT_DAEMON_HEARTBEAT_TOLERANCE_SECONDS": "dagster._daemon.controller",
     "DEFAULT_HEARTBEAT_INTERVAL_SECONDS": "dagster._daemon.controller",
     "BackfillDaemon": "dagster._daemon.daemon",

@@ -8,15 +8,14 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
 import dagster as dg
-from dagster import RunsFilter
 
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.core.wording import are, counted
-from market_pipeline.dagster_storage.internals import NOT_FINISHED_STATUSES, BulkActionsFilter, BulkActionStatus
 from market_pipeline.orchestration.assets import asset_key
 from market_pipeline.orchestration.code_location import ReloadError, WebserverUnreachableError, request_reload
 from market_pipeline.orchestration.rejected_backfills import resume_rejected
+from market_pipeline.orchestration.removed_symbols import list_selections_under_way
 from market_pipeline.orchestration.scheduler_status import update_stored_crons
 from market_pipeline.orchestration.schedules import nightly_cron
 from market_pipeline.warehouse.database import warehouse_of
@@ -53,12 +52,8 @@ def _find_covering(instance: dg.DagsterInstance, removed: Set[Symbol]) -> list[s
     if not removed:
         return []
     keys = {asset_key(symbol) for symbol in removed}
-    backfills = instance.get_backfills(BulkActionsFilter(statuses=[BulkActionStatus.REQUESTED]))
-    runs = instance.get_runs(RunsFilter(statuses=NOT_FINISHED_STATUSES))
-    return [
-        *(f"backfill {each.backfill_id}" for each in backfills if not keys.isdisjoint(each.asset_selection or [])),
-        *(f"run {each.run_id}" for each in runs if not keys.isdisjoint(each.asset_selection or [])),
-    ]
+    selections = list_selections_under_way(instance.run_storage)
+    return [description for description, selection in selections.items() if not keys.isdisjoint(selection)]
 
 
 def _request(context: dg.SensorEvaluationContext, settings: Settings, tracked: Sequence[Symbol]) -> str:

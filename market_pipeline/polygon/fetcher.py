@@ -26,7 +26,7 @@ LIMITED_HISTORIES = (10, 5, 2)
 """Years of history of the vendor's limited plans, longest first; tried in this order if the plan isn't known."""
 
 DAY_ENDS_WITHIN = timedelta(days=1)
-"""How long a session may be rejected as not over: before midnight in New York it is the next day in UTC."""
+"""Longest time a session may be rejected as not over: before midnight in New York it is the next day in UTC."""
 
 LONG_WEEKEND = timedelta(days=4)
 """The most days without a session, except for the rare long closures such as that of September 2001."""

@@ -2,7 +2,6 @@
 
 import ipaddress
 import socket
-import threading
 from asyncio import Transport
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from market_pipeline.core.errors import UsageError
-from market_pipeline.core.sockets import LOOPBACK, base_url, listen
+from market_pipeline.core.sockets import LOOPBACK, listen, serve_in_thread
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.routes import create_app
 
@@ -48,15 +47,8 @@ def running_sandbox(config: SandboxConfig | None = None, port: int = 0) -> Itera
         PortTakenError: something else listens on the port.
     """
     server = sandbox_server(config or SandboxConfig())
-    with listen(LOOPBACK, port) as listener:
-        thread = threading.Thread(target=server.run, args=([listener],), name="sandbox", daemon=True)
-        thread.start()
-        try:
-            # The kernel queues connections until the server accepts them, so there is nothing to wait for.
-            yield base_url(listener)
-        finally:
-            server.should_exit = True
-            thread.join()
+    with serve_in_thread(server, LOOPBACK, port, name="sandbox") as url:
+        yield url
 
 
 def sandbox_server(config: SandboxConfig) -> uvicorn.Server:

@@ -109,7 +109,7 @@ PARTITION_QUERY = """
 
 
 def ask_the_ui(instance: DagsterInstance) -> dict[str, Any]:
-    """What the UI's GraphQL says of each asset's partitions, by the asset's name."""
+    """The UI's GraphQL response about each asset's partitions, by the asset's name."""
     origin = LoadableTargetOrigin(module_name=__name__, attribute="defs")
     with in_process_test_workspace(instance, origin) as context:
         nodes = execute_dagster_graphql(context, PARTITION_QUERY).data["assetNodes"]
@@ -185,7 +185,7 @@ def planned(asset: str, partition: str, run_id: str = "run") -> EventLogEntry:
 
 
 def planned_for(asset: str, partitions: Sequence[str], run_id: str = "run") -> EventLogEntry:
-    """What Dagster hands to a storage that takes an asset's partitions together."""
+    """The data that Dagster hands to a storage that takes an asset's partitions together."""
     subset = PARTITIONS.empty_subset().with_partition_keys(partitions).to_serializable_subset()
     data = AssetMaterializationPlannedData(dg.AssetKey(asset), partitions_subset=subset)
     return _entry(DagsterEventType.ASSET_MATERIALIZATION_PLANNED, data, run_id)

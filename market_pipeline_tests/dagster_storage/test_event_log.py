@@ -229,7 +229,7 @@ def check_same_rows(ours: PostgresEventLogStorage, shipped: PostgresEventLogStor
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 10) -> bool:
-    """Whether it becomes true: a server takes a moment to notice that a connection was closed."""
+    """Return True once the condition holds: a server takes a moment to notice that a connection was closed."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:

@@ -24,7 +24,7 @@ from market_pipeline_tests.dagster_storage.event_log_cases import (
 
 @dataclass(frozen=True)
 class Recorded:
-    """What three range runs left behind: one that succeeded, one that failed an asset, one that was killed midway."""
+    """Records of three range runs: one that succeeded, one that failed an asset, one that was killed midway."""
 
     rows: dict[str, list[tuple[Any, ...]]]
     while_it_seems_to_run: dict[str, Any]

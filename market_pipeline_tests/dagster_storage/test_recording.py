@@ -1,4 +1,4 @@
-"""What a step records in bulk is what Dagster would have recorded of the same, one by one."""
+"""Bulk records of a step equal those that Dagster would have made one by one."""
 
 from pathlib import Path
 

@@ -41,7 +41,7 @@ def defs() -> dg.Definitions:
     settings = load_settings()
     return build_loading(settings, executor=step_executor(settings))
 """
-"""What loads the warehouse, as build_definitions has it, without the analysts' tables, which take seconds."""
+"""Definitions that load the warehouse, as build_definitions has them, without the marts, which take seconds."""
 
 
 def until(condition: Callable[[], Any], what: str, seconds: float = SECONDS) -> Any:

@@ -40,7 +40,7 @@ RUNBOOK = CHECKOUT / "market_pipeline_tests" / "data" / "runbook.md"
 DOCUMENT = CHECKOUT / "docs" / "runbook.md"
 LARGE_CAPS = "AAPL,MSFT,GOOGL,AMZN,NVDA,TSLA,META,NFLX,AMD,INTC,PYPL,SQ,CRM,ADBE,MU"
 FIVE_YEARS = range(1_240, 1_265)
-"""How many sessions a stock has in five years: 365.25 x 5 days, less weekends and some ten holidays a year."""
+"""Bounds of a stock's sessions in five years: 365.25 x 5 days, less weekends and some ten holidays a year."""
 EDIT = re.compile(r"^([A-Z_]+)=\S+(\s+#.*)?$")
 CRON = re.compile(r"^\S+ \S+ \* \* \* ")
 WITHOUT_CONTAINERS = {
@@ -49,7 +49,7 @@ WITHOUT_CONTAINERS = {
     "docker-compose ps": "market-pipeline db status",
     "docker-compose restart database": "market-pipeline db stop && market-pipeline db start",
 }
-"""What does the same on a machine without containers."""
+"""Commands that do the same on a machine without containers."""
 RESTART_API = "docker-compose restart api"
 SECONDS = 240
 

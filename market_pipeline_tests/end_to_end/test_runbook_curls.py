@@ -21,7 +21,7 @@ CHANGING = (
     (r"20(?:2[5-9]|[3-9]\d)-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)", "2026-11-24T02:00:00Z"),
     (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "00000000-0000-0000-0000-000000000000"),
 )
-"""What is another every time, and what stands for it in the document."""
+"""Patterns of values that differ every time, and their stand-ins in the document."""
 
 
 @dataclass(frozen=True)

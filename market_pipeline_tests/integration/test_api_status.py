@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 
 import pytest
 import requests
@@ -16,10 +15,10 @@ from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.dagster_storage.internals import BackfillDaemon, DaemonHeartbeat, SchedulerDaemon
 from market_pipeline.orchestration.run_launch import open_instance
-from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.api_keys import Scope, create_key
 from market_pipeline.warehouse.database import warehouse_of
 from market_pipeline.warehouse.tracked_symbols import add_symbols
+from market_pipeline_tests.conftest import OwnCluster
 from market_pipeline_tests.integration.stored_bars import AAPL, load_failure, load_frame, query, recorded
 
 MSFT = Symbol.of("MSFT", "stock")
@@ -147,51 +146,40 @@ def test_downloads_that_nobody_reads_keep_nobody_else_waiting(api: str, warehous
         answer.close()
 
 
-def test_an_outage_of_the_database_is_never_anything_else_and_ends_by_itself(
-    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = tmp_path / "cluster"
-    tmp_path.chmod(0o755)
-    server = embedded.ensure_running(folder)
-    mine = settings.model_copy(update={"database_url": server.url()})
-    monkeypatch.setenv("DATABASE_URL", server.url().get_secret_value())
-    monkeypatch.setenv("MARKET_PIPELINE_DATA_DIR", str(tmp_path))
-    try:
-        with warehouse_of(mine) as warehouse:
-            add_symbols(warehouse, [AAPL])
-            load_frame(warehouse, AAPL, AUTUMN)
-            key = create_key(warehouse, "operations", Scope.ADMIN).get_secret_value()
-        with running_api(mine) as url:
-            asked = [
-                f"{url}/health",
-                f"{url}/api/v1/status",
-                f"{url}/api/v1/metrics",
-                f"{url}/api/v1/symbols",
-                f"{url}/api/v1/tables",
-                f"{url}/api/v1/tables/market_data?limit=3",
-                f"{url}/api/v1/tables/market_data?limit=3&format=arrow",
-                f"{url}/api/v1/tables/market_data?limit=50000",
-                f"{url}/api/v1/tables/market_data?limit=50000&format=csv",
-                f"{url}/api/v1/historical/AAPL?start=2000-09-20&end=2000-10-10&adjustment=none",
-                f"{url}/api/v1/admin/symbols",
-                f"{url}/api/v1/historical/AAPL?start=2000-09-20&end=2000-10-10&format=parquet",
-                f"{url}/api/v1/admin/symbols/AAPL",
-                f"{url}/api/v1/admin/api-keys",
-                f"{url}/api/v1/admin/backfills",
-            ]
-            answers = [requests.get(path, headers={"X-API-Key": key}, timeout=30) for path in asked]
-            assert [answer.status_code for answer in answers] == [200] * len(asked)
-            embedded.stop(folder)
-            for path in asked:
-                answer = requests.get(path, headers={"X-API-Key": key}, timeout=30)
-                assert answer.status_code == 503, path
-                if path.endswith("/health"):
-                    assert (answer.json()["status"], answer.json()["database"]) == ("unhealthy", "unreachable")
-                else:
-                    assert answer.json()["detail"].startswith("the database can't be reached"), path
-                    assert answer.headers["retry-after"] == "5"
-            assert embedded.ensure_running(folder).port == server.port
-            again = [requests.get(path, headers={"X-API-Key": key}, timeout=30).status_code for path in asked]
-            assert again == [200] * len(asked)
-    finally:
-        embedded.destroy(folder)
+def test_an_outage_of_the_database_is_never_anything_else_and_ends_by_itself(own_cluster: OwnCluster) -> None:
+    with warehouse_of(own_cluster.settings) as warehouse:
+        add_symbols(warehouse, [AAPL])
+        load_frame(warehouse, AAPL, AUTUMN)
+        key = create_key(warehouse, "operations", Scope.ADMIN).get_secret_value()
+    with running_api(own_cluster.settings) as url:
+        asked = [
+            f"{url}/health",
+            f"{url}/api/v1/status",
+            f"{url}/api/v1/metrics",
+            f"{url}/api/v1/symbols",
+            f"{url}/api/v1/tables",
+            f"{url}/api/v1/tables/market_data?limit=3",
+            f"{url}/api/v1/tables/market_data?limit=3&format=arrow",
+            f"{url}/api/v1/tables/market_data?limit=50000",
+            f"{url}/api/v1/tables/market_data?limit=50000&format=csv",
+            f"{url}/api/v1/historical/AAPL?start=2000-09-20&end=2000-10-10&adjustment=none",
+            f"{url}/api/v1/admin/symbols",
+            f"{url}/api/v1/historical/AAPL?start=2000-09-20&end=2000-10-10&format=parquet",
+            f"{url}/api/v1/admin/symbols/AAPL",
+            f"{url}/api/v1/admin/api-keys",
+            f"{url}/api/v1/admin/backfills",
+        ]
+        answers = [requests.get(path, headers={"X-API-Key": key}, timeout=30) for path in asked]
+        assert [answer.status_code for answer in answers] == [200] * len(asked)
+        own_cluster.stop()
+        for path in asked:
+            answer = requests.get(path, headers={"X-API-Key": key}, timeout=30)
+            assert answer.status_code == 503, path
+            if path.endswith("/health"):
+                assert (answer.json()["status"], answer.json()["database"]) == ("unhealthy", "unreachable")
+            else:
+                assert answer.json()["detail"].startswith("the database can't be reached"), path
+                assert answer.headers["retry-after"] == "5"
+        assert own_cluster.start().port == own_cluster.port
+        again = [requests.get(path, headers={"X-API-Key": key}, timeout=30).status_code for path in asked]
+        assert again == [200] * len(asked)

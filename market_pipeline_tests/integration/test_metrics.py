@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
-from pathlib import Path
 
 import pytest
 import requests
@@ -15,11 +14,11 @@ from market_pipeline.api.server import running_api
 from market_pipeline.core.sessions import latest_ended_session, sessions_between
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
-from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.api_keys import Scope, create_key
 from market_pipeline.warehouse.database import warehouse_of
 from market_pipeline.warehouse.loading import RejectedBar
 from market_pipeline.warehouse.tracked_symbols import add_symbols
+from market_pipeline_tests.conftest import OwnCluster
 from market_pipeline_tests.integration.stored_bars import AAPL, load_failure, load_frame, recorded
 
 MSFT = Symbol.of("MSFT", "stock")
@@ -148,26 +147,15 @@ def test_scraping_takes_a_key_where_reading_does_and_is_not_limited(
 
 
 @pytest.mark.usefixtures("_read_each_time")
-def test_a_database_that_is_away_is_told_in_time_and_its_return_too(
-    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = tmp_path / "cluster"
-    tmp_path.chmod(0o755)
-    server = embedded.ensure_running(folder)
-    mine = settings.model_copy(update={"database_url": server.url()})
-    monkeypatch.setenv("DATABASE_URL", server.url().get_secret_value())
-    monkeypatch.setenv("MARKET_PIPELINE_DATA_DIR", str(tmp_path))
-    try:
-        with warehouse_of(mine) as warehouse:
-            add_symbols(warehouse, [AAPL])
-        with running_api(mine) as url:
-            assert scrape(url)["symbols"] == {("stock",): 1}
-            embedded.stop(folder)
-            away = scrape(url)
-            assert away["database_up"] == {(): 0}
-            assert not {"symbols", "sessions", "bars_total", "scheduler_up"} & set(away)
-            assert away["api_requests_total"][("GET", "/metrics", "200")] == 1
-            embedded.ensure_running(folder)
-            assert scrape(url)["symbols"] == {("stock",): 1}
-    finally:
-        embedded.destroy(folder)
+def test_a_database_that_is_away_is_told_in_time_and_its_return_too(own_cluster: OwnCluster) -> None:
+    with warehouse_of(own_cluster.settings) as warehouse:
+        add_symbols(warehouse, [AAPL])
+    with running_api(own_cluster.settings) as url:
+        assert scrape(url)["symbols"] == {("stock",): 1}
+        own_cluster.stop()
+        away = scrape(url)
+        assert away["database_up"] == {(): 0}
+        assert not {"symbols", "sessions", "bars_total", "scheduler_up"} & set(away)
+        assert away["api_requests_total"][("GET", "/metrics", "200")] == 1
+        own_cluster.start()
+        assert scrape(url)["symbols"] == {("stock",): 1}
