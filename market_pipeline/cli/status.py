@@ -105,7 +105,7 @@ def _describe_run(run: "LastRun | None") -> str:
     ended = f"{_format_instant(run.ended_at)} by {run.trigger}"
     return (
         f"{ended}: {counted(run.succeeded, 'symbol')} loaded, {run.failed:,} failed; "
-        f"{counted(run.loaded, 'bar')} new, {run.revised:,} revised, {run.rejected:,} rejected"
+        f"{counted(run.loaded, 'bar')} loaded, {run.revised:,} revised, {run.rejected:,} rejected"
     )
 
 

@@ -1,7 +1,7 @@
 """Nightly schedules, at BACKFILL_SCHEDULE_HOUR:MINUTE UTC: one per calendar, and one for splits and dividends.
 
-They are on by default. Dagster skips missed nights, so each night also loads their sessions; core/run_planning.py
-determines how far back.
+They are on by default. Dagster does not catch up on missed nights, so each night also loads the sessions that they
+missed; core/run_planning.py determines how far back.
 Concept: https://docs.dagster.io/guides/automate/schedules
 """
 

@@ -178,7 +178,7 @@ class VendorConnection:
             path, params = self._own_path(parts), {**(keep or {}), **_query_without_key(parts)}
 
     def _check_next_url(self, link: object, trace: RequestTrace) -> SplitResult:
-        """A link to a next page, fit to be resolved against our own address: the key goes nowhere else."""
+        """Check that the next page is at the vendor's address, so that the key goes nowhere else."""
         try:
             parts = urlsplit(link if isinstance(link, str) else "")
             known = parts.hostname in POLYGON_HOSTS | {self._host} and parts.path.startswith("/")

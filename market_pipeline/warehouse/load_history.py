@@ -66,13 +66,13 @@ class LoadCounters:
     """Numbers of the vendor's records by what a load did with them: `backfill_history` has a column for each."""
 
     loaded: int = 0
-    """New ones."""
+    """Records of sessions that had none."""
     revised: int = 0
-    """Those that replaced an earlier version."""
+    """Records that replaced an earlier version."""
     unchanged: int = 0
-    """Those that were stored already, equal in every value."""
+    """Records that were stored already, equal in every value."""
     rejected: int = 0
-    """Those that break a rule."""
+    """Records that break a rule."""
 
     @property
     def total(self) -> int:

@@ -40,7 +40,7 @@ class BackfillRequest(BaseModel):
 
 
 class Progress(BaseModel):
-    """Progress of a backfill: sessions are symbols times sessions, the last five are counts of bars."""
+    """Progress of a backfill: `sessions_*` count sessions of each symbol, the last five fields count bars."""
 
     model_config = ConfigDict(from_attributes=True)
 

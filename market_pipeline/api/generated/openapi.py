@@ -21,10 +21,10 @@ from market_pipeline.core.settings import Settings
 DESCRIPTION = """\
 Daily market data, checked and complete, with its quality and its history of loads.
 
-**Start here:** `/api/v1/historical/AAPL?start=2024-01-01&end=2024-12-31` returns a symbol's bars, `/api/v1/tables`
+**Start here:** `/api/v1/historical/AAPL?start=2012-01-01&end=2012-12-31` returns a symbol's bars, `/api/v1/tables`
 lists all tables, and each is served at `/api/v1/tables/{table}`.
 
-**Filters** are PostgREST's: `symbol=eq.AAPL`, `symbol=in.(AAPL,MSFT)`, `date=gte.2024-01-01`, `validated=is.false`,
+**Filters** are PostgREST's: `symbol=eq.AAPL`, `symbol=in.(AAPL,MSFT)`, `date=gte.2012-01-01`, `validated=is.false`,
 `name=like.App*`, `flags=cs.unexplained_move`; `not.` before an operator negates it, and a column may be given twice.
 `select=symbol,date,close` chooses columns, `order=date.desc` sorts.
 
@@ -118,8 +118,8 @@ def _historical_operation() -> Json:
     parameters = [
         {"name": "symbol", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1},
          "example": "AAPL"},
-        _query("start", "The first date.", day, required=True, example="2024-01-01"),
-        _query("end", "The last date, included.", day, required=True, example="2024-12-31"),
+        _query("start", "The first date.", day, required=True, example="2012-01-01"),
+        _query("end", "The last date, included.", day, required=True, example="2012-12-31"),
         _query("adjustment", "Adjusted for splits, for nothing (as traded), or for splits and dividends. Default: "
                "splits, or as traded if the splits are not known yet (see `adjustment`).", adjustment),
         _query("as_of", "The bars as traded, as they were stored at this instant.", instant),
