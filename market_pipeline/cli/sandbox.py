@@ -44,8 +44,9 @@ def sandbox(
     fault: Annotated[
         list[str] | None,
         typer.Option(
-            help="Apply a fault to a share of the requests, to one ticker, or a number of times (repeatable).",
-            metavar="NAME[=ARG][:SHARE][@TICKER][*TIMES]",
+            help="Apply a fault to a share of the requests, to one ticker or kind of endpoint, or a number of times "
+            "(repeatable).",
+            metavar="NAME[=ARG][:SHARE][@SUBJECT][*TIMES]",
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the random faults.")] = 0,

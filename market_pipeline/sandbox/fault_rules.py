@@ -1,7 +1,8 @@
 """Fault rules: the choice of a fault for each request, the same in every repetition.
 
-A rule is written `name[=argument][:probability][@ticker][*times]`: `truncate:0.1` truncates a tenth of the responses,
-`500@MSFT` fails every request about one ticker, `429=30*2` the first two requests.
+A rule is written `name[=argument][:probability][@subject][*times]`: `truncate:0.1` truncates a tenth of the responses,
+`500@MSFT` fails every request about that ticker alone, `500@splits` those to the endpoints of that kind (as
+/_sandbox/stats counts them), `429=30*2` the first two requests.
 """
 
 import re
@@ -13,18 +14,18 @@ from market_pipeline.sandbox.faults import FaultError, VendorFault, find_fault
 from market_pipeline.sandbox.random_numbers import number
 
 RULE_FORM = re.compile(
-    r"(?P<name>\w+)(=(?P<argument>[^:@*]+))?(:(?P<probability>[0-9.]+))?(@(?P<ticker>[^*]+))?(\*(?P<times>[0-9]+))?"
+    r"(?P<name>\w+)(=(?P<argument>[^:@*]+))?(:(?P<probability>[0-9.]+))?(@(?P<subject>[^*]+))?(\*(?P<times>[0-9]+))?"
 )
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One fault and the requests it applies to. `ticker` None: any; `times` None: without end."""
+    """One fault and the requests it applies to. `subject` None: any; `times` None: without end."""
 
     fault: VendorFault
     argument: str
     probability: float = 1.0
-    ticker: str | None = None
+    subject: str | None = None
     times: int | None = None
 
 
@@ -36,7 +37,7 @@ def read_rule(text: str) -> Rule:
     """
     found = RULE_FORM.fullmatch(text)
     if found is None:
-        raise FaultError(f"fault rule {text!r} is not of the form name[=argument][:probability][@ticker][*times]")
+        raise FaultError(f"fault rule {text!r} is not of the form name[=argument][:probability][@subject][*times]")
     fault, argument = find_fault(found["name"], found["argument"])
     try:
         probability = float(found["probability"] or 1)
@@ -44,7 +45,7 @@ def read_rule(text: str) -> Rule:
         raise FaultError(f"fault rule {text!r}: the probability is a number from 0 to 1") from None
     if probability > 1:
         raise FaultError(f"fault rule {text!r}: the probability is a number from 0 to 1")
-    return Rule(fault, argument, probability, found["ticker"], int(found["times"]) if found["times"] else None)
+    return Rule(fault, argument, probability, found["subject"], int(found["times"]) if found["times"] else None)
 
 
 class Scenario:
@@ -60,21 +61,22 @@ class Scenario:
         self._requests: Counter[str] = Counter()
         self._applied: Counter[int] = Counter()
 
-    def rule_for(self, target: str, ticker: str | None) -> Rule | None:
+    def rule_for(self, target: str, ticker: str | None, kind: str | None = None) -> Rule | None:
         """Count the request and return the first rule that applies to it.
 
         Args:
             target: path and query.
-            ticker: the ticker it is about; None for the whole market.
+            ticker: the ticker it is about; None for several or the whole market.
+            kind: the kind of endpoint.
         """
         self._requests[target] += 1
         for place, rule in enumerate(self._rules):
-            if self._matches(place, rule, target, ticker):
+            if self._matches(place, rule, target, (None, ticker, kind)):
                 self._applied[place] += 1
                 return rule
         return None
 
-    def _matches(self, place: int, rule: Rule, target: str, ticker: str | None) -> bool:
-        if rule.ticker not in (None, ticker) or (rule.times is not None and self._applied[place] >= rule.times):
+    def _matches(self, place: int, rule: Rule, target: str, subjects: tuple[str | None, ...]) -> bool:
+        if rule.subject not in subjects or (rule.times is not None and self._applied[place] >= rule.times):
             return False
         return number(self._seed, place, target, self._requests[target]) < rule.probability

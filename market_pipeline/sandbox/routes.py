@@ -74,7 +74,7 @@ class RequestPipeline:
         self.stats.count_request(kind)
         api_request = _call(request, self.market)
         try:
-            found = self._fault(request, api_request)
+            found = self._fault(request, api_request, kind)
         except FaultError as error:
             return to_http_response(
                 ErrorBody(400, "ERROR", str(error)).to_response(api_request.request_id), api_request
@@ -85,14 +85,14 @@ class RequestPipeline:
         self.stats.count_fault(fault.name)
         return fault.act(api_request, lambda: self._proper_response(api_request, endpoint), argument)
 
-    def _fault(self, request: Request, api_request: ApiRequest) -> tuple[VendorFault, str] | None:
+    def _fault(self, request: Request, api_request: ApiRequest, kind: str) -> tuple[VendorFault, str] | None:
         """Return the fault for this request and its argument, if any."""
         if FAULT_HEADER in request.headers:
             name, _, argument = request.headers[FAULT_HEADER].partition("=")
             return find_fault(name, argument or None)
         query = {name: value for name, value in api_request.query.items() if name != "apiKey"}
         ticker = api_request.path.get("ticker") or api_request.query.get("ticker")
-        rule = self._scenario.rule_for(f"{api_request.target}?{urlencode(sorted(query.items()))}", ticker)
+        rule = self._scenario.rule_for(f"{api_request.target}?{urlencode(sorted(query.items()))}", ticker, kind)
         return (rule.fault, rule.argument) if rule else None
 
     def _proper_response(self, api_request: ApiRequest, endpoint: Endpoint) -> EndpointResponse:

@@ -77,9 +77,9 @@ def test_only_delayed_plans_respond_delayed_and_only_up_to_today(plan: str, stat
 def test_a_rule_is_read_in_all_its_parts() -> None:
     rule = read_rule("429=30:0.5@X:BTCUSD*2")
     assert (rule.fault.name, rule.argument) == ("429", "30")
-    assert (rule.probability, rule.ticker, rule.times) == (0.5, "X:BTCUSD", 2)
+    assert (rule.probability, rule.subject, rule.times) == (0.5, "X:BTCUSD", 2)
     plain = read_rule("truncate")
-    assert (plain.argument, plain.probability, plain.ticker, plain.times) == ("0.5", 1.0, None, None)
+    assert (plain.argument, plain.probability, plain.subject, plain.times) == ("0.5", 1.0, None, None)
 
 
 @pytest.mark.parametrize("text", ["nope", "500:2", "500:1.2.3", "slow=soon", "truncate=2", "500*x", ""])
