@@ -1,5 +1,6 @@
 """`market-pipeline export`: bars in a Parquet or CSV file, or on standard output."""
 
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,11 +13,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from market_pipeline.cli.completion import complete_symbols
+from market_pipeline.cli.output import print_note
 from market_pipeline.cli.parameters import SymbolChoice, parse_date, parse_instant, parse_symbols
 from market_pipeline.core.settings import load_settings
-from market_pipeline.core.wording import are, counted
+from market_pipeline.core.wording import are, counted, name_some
 from market_pipeline.warehouse.database import warehouse_of
-from market_pipeline.warehouse.export import ExportManifest, ProgressCallback, export_stream
+from market_pipeline.warehouse.export import HOW_TO_ADJUST, ExportManifest, ProgressCallback, export_stream
 from market_pipeline.warehouse.export import export as write_file
 from market_pipeline.warehouse.export_formats import FileFormat, choose_format
 from market_pipeline.warehouse.export_query import (
@@ -27,6 +29,7 @@ from market_pipeline.warehouse.export_query import (
     find_exportable_symbols,
 )
 
+PARTIAL = 3
 STANDARD_OUTPUT = Path("-")
 
 
@@ -76,6 +79,8 @@ def export(
 ) -> None:
     """Write bars to a Parquet or CSV file, with a JSON file that describes them, or to standard output.
 
+    Exit code 3 if adjusted prices of some bars are not known; if none is known, nothing is written.
+
     Example: market-pipeline export --symbols AAPL,MSFT --start 2020-01-01 --adjustment all --output bars.parquet
     """
     to_stream = output == STANDARD_OUTPUT
@@ -103,15 +108,13 @@ def export(
     elif not quiet:
         typer.echo(count, err=True)
     if result.rows_not_adjusted:
-        _warn_of_unadjusted(result.rows_not_adjusted)
-
-
-def _warn_of_unadjusted(rows: int) -> None:
-    typer.echo(
-        f"{rows:,} of them {'has' if rows == 1 else 'have'} no prices: the splits or dividends of the symbols are not "
-        "known. Dagster's nightly runs fetch them; analytics.symbol_coverage has the time when they did.",
-        err=True,
-    )
+        print_note(
+            f"warning: {counted(result.rows_not_adjusted, 'bar')} of {name_some(result.symbols_not_adjusted)} "
+            f"{'has' if result.rows_not_adjusted == 1 else 'have'} no adjusted prices, as their splits or dividends "
+            f"are not known: {HOW_TO_ADJUST}",
+            logging.WARNING,
+        )
+        raise typer.Exit(PARTIAL)
 
 
 @contextmanager

@@ -1,7 +1,11 @@
-"""Parts of messages: numbers with their nouns, commands to paste, a symbol in front of a text."""
+"""Parts of messages: numbers with their nouns, lists of names, commands to paste, a symbol in front of a text."""
 
 import re
 import shlex
+from collections.abc import Sequence
+
+NAMED = 5
+"""The most names that a message lists."""
 
 
 def counted(number: int, noun: str, plural: str | None = None) -> str:
@@ -28,3 +32,9 @@ def pasteable(*words: object) -> str:
 def under(symbol: str, text: str) -> str:
     """Return a text with the symbol's name in front, once: `MSFT: no data`, `MSFT was delisted`."""
     return text if re.match(rf"{re.escape(symbol)}[ :,]", text) else f"{symbol}: {text}"
+
+
+def name_some(names: Sequence[str]) -> str:
+    """Return the first few of some names, and how many more there are: `AAPL, MSFT and 13 more`."""
+    rest = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {rest:,} more" if rest > 0 else "")

@@ -19,17 +19,24 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from market_pipeline.core.errors import MarketPipelineError
+from market_pipeline.core.wording import name_some
 from market_pipeline.warehouse.database_errors import first_line
 from market_pipeline.warehouse.export_formats import FileFormat, compressed, write_csv, write_parquet
 from market_pipeline.warehouse.export_query import (
     Adjustment,
     ColumnMeaning,
     ExportRequestError,
+    NotAdjustedError,
     Selection,
     Summary,
     describe_columns,
     read_blocks,
     summarize,
+)
+
+HOW_TO_ADJUST = (
+    "`market-pipeline status` has the reason, `market-pipeline backfill --missing` fetches what was never fetched, and "
+    "--adjustment none needs neither"
 )
 
 ProgressCallback = Callable[[int, int], None]
@@ -58,6 +65,7 @@ class ExportManifest:
     last_date: date | None
     rows: int
     rows_not_adjusted: int
+    symbols_not_adjusted: Sequence[str]
     sha256: str
     source: str | None
     made_at: datetime
@@ -86,6 +94,7 @@ def export(
     Raises:
         ExportRequestError: one of the files is there already and not to be overwritten, or their folder isn't.
         NoMartsError: adjusted prices have never been computed.
+        NotAdjustedError: no adjusted price of the selection is known.
         ExportError: the disk or the database failed.
     """
     manifest_file = manifest_path(target)
@@ -109,6 +118,7 @@ def export_stream(
 
     Raises:
         NoMartsError: adjusted prices have never been computed.
+        NotAdjustedError: no adjusted price of the selection is known.
         ExportError: the database failed, or the stream did.
         BrokenPipeError: the stream's reader is gone.
     """
@@ -175,6 +185,11 @@ def _copy(
     with engine.connect().execution_options(**options) as connection:
         columns = describe_columns(connection, selection.adjustment)
         found = summarize(connection, selection)
+        if found.rows and found.rows_not_adjusted == found.rows:
+            raise NotAdjustedError(
+                f"no adjusted price of {name_some(found.symbols_not_adjusted)} is known, as their splits or dividends "
+                f"are not, and nothing was written: {HOW_TO_ADJUST}"
+            )
         write = write_csv if kind is FileFormat.CSV else write_parquet
         # Closed before the connection, which would wait for ever for a COPY that isn't read to its end.
         with closing(read_blocks(connection, selection, for_spreadsheets=kind is FileFormat.CSV)) as rows:

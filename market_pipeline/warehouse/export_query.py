@@ -12,6 +12,7 @@ from itertools import islice
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, Select, column, func, inspect, literal_column, select, table
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.sql.selectable import FromClause
 
 from market_pipeline.core.bars import PRICE_COLUMNS, VALUE_COLUMNS
@@ -52,6 +53,10 @@ _MEANINGS = {"flags": "The rules that flagged the bar, with a blank between; emp
 
 class ExportRequestError(UsageError):
     """A request for an export that can't be met."""
+
+
+class NotAdjustedError(MarketPipelineError):
+    """No adjusted price of the selection is known."""
 
 
 class NoMartsError(MarketPipelineError):
@@ -100,7 +105,8 @@ class Summary:
     """Summary of a selection, at the time of the snapshot that it is read from.
 
     `first_date` and `last_date` are those of the bars found, None without any; `rows_not_adjusted` counts those whose
-    prices are NULL because the splits or dividends of their symbols aren't known; `source` is polygon or sandbox.
+    prices are NULL because the splits or dividends of their symbols, which `symbols_not_adjusted` names, aren't known;
+    `source` is polygon or sandbox.
     """
 
     made_at: datetime
@@ -109,6 +115,7 @@ class Summary:
     last_date: date | None
     rows: int
     rows_not_adjusted: int
+    symbols_not_adjusted: Sequence[str]
 
 
 def find_exportable_symbols(engine: Engine, names: Sequence[str] | None) -> list[str]:
@@ -175,6 +182,10 @@ def summarize(connection: Connection, selection: Selection) -> Summary:
         func.max(bars.c.date).label("last_date"),
         func.count().label("rows"),
         (func.count() - func.count(price)).label("rows_not_adjusted"),
+        func.coalesce(
+            func.array_agg(aggregate_order_by(bars.c.symbol.distinct(), bars.c.symbol)).filter(price.is_(None)),
+            literal_column("'{}'::text[]"),
+        ).label("symbols_not_adjusted"),
     )
     return Summary(**connection.execute(_filter(query, bars, selection)).mappings().one())
 

@@ -200,7 +200,8 @@ def test_the_description_says_what_is_in_the_file(
     assert said == {
         "file": file.name, "format": kind, "symbols": ["AAPL"], "start": "2005-02-19", "end": "2005-03-13",
         "adjustment": "none", "as_of": None, "first_date": "2005-02-22", "last_date": "2005-03-11", "rows": 14,
-        "rows_not_adjusted": 0, "source": "polygon", "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+        "rows_not_adjusted": 0, "symbols_not_adjusted": [], "source": "polygon",
+        "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
     }  # fmt: skip
 
 
@@ -214,8 +215,17 @@ def test_prices_that_are_not_known_are_counted_and_said(
             unknown = "UPDATE analytics_staging.int_adjustment_factors SET dividend_factor = NULL WHERE symbol = 'IBM'"
             connection.execute(text(unknown))
         code, _, error = command("--symbols", "*", "--adjustment", "all", "--output", tmp_path / "bars.parquet")
-    assert (code, "61 of them have no prices" in error) == (0, True)
-    assert said_of(tmp_path / "bars.parquet")["rows_not_adjusted"] == 61
+        assert code == 3
+        assert "61 bars of IBM have no adjusted prices" in error
+        assert "`market-pipeline backfill --missing`" in error
+        manifest = said_of(tmp_path / "bars.parquet")
+        assert (manifest["rows_not_adjusted"], manifest["symbols_not_adjusted"]) == (61, ["IBM"])
+        code, said, error = command(
+            "--symbols", "IBM", "--adjustment", "all", "--quiet", "--output", tmp_path / "none.csv"
+        )
+        assert (code, said) == (1, "")
+        assert "no adjusted price of IBM is known" in error
+        assert [file.name for file in sorted(tmp_path.glob("*.*"))] == ["bars.parquet", "bars.parquet.json"]
 
 
 def test_one_bar_of_one_symbol_is_said_as_one(quarter: Engine, command: Command, tmp_path: Path) -> None:
