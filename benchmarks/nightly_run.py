@@ -15,8 +15,8 @@ def main() -> None:
     settings = load_settings()
     with warehouse_of(settings) as warehouse:
         runs = plan_night(settings, active_symbols(warehouse), date.fromisoformat(sys.argv[1]))
-        results = launch_runs(settings, warehouse, runs, quiet=True)
-    sys.exit(0 if len(runs) == 1 and all(result["success"] for result in results) else 1)
+        result = launch_runs(settings, warehouse, runs, quiet=True)
+    sys.exit(0 if len(runs) == 1 and all(record["success"] for record in result.records) else 1)
 
 
 if __name__ == "__main__":

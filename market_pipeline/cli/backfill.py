@@ -1,17 +1,18 @@
 """`market-pipeline backfill`: fetch and load the history of symbols over a range of dates, as partition-range runs."""
 
 import json
-from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from market_pipeline.cli.backfill_plan import find_symbols_behind, plan_backfill, print_plan
 from market_pipeline.cli.completion import complete_symbols
 from market_pipeline.cli.coverage import describe_never_loaded
 from market_pipeline.cli.output import print_note
 from market_pipeline.cli.parameters import EVERY, SymbolChoice, parse_date, parse_symbols
-from market_pipeline.cli.summary import LoadRecord, print_plan, print_records
+from market_pipeline.cli.summary import describe_actions, print_records
 from market_pipeline.cli.symbol_option import select_symbols
 from market_pipeline.cli.vendor_option import vendor_settings
 from market_pipeline.core import stop_signals
@@ -20,6 +21,9 @@ from market_pipeline.core.sessions import check_order
 from market_pipeline.core.symbols import DEFAULT_BACKFILL
 from market_pipeline.warehouse.coverage import find_never_loaded, missing_spans
 from market_pipeline.warehouse.database import warehouse_of
+
+if TYPE_CHECKING:
+    from market_pipeline.cli.runs import LaunchResult
 
 DEFAULT_DAYS = 1825
 DONE, FAILED, PARTIAL = 0, 1, 3
@@ -48,13 +52,17 @@ def backfill(
     ] = None,
     missing: Annotated[
         bool,
-        typer.Option("--missing", help="Fetch only the missing sessions that `market-pipeline gaps` lists."),
+        typer.Option(
+            "--missing",
+            help="Fetch only the missing sessions that `market-pipeline gaps` lists, and splits and dividends that are "
+            "not known.",
+        ),
     ] = False,
     marts: Annotated[
         bool,
         typer.Option(
             "--marts",
-            help="Also fetch splits and dividends and build the marts; otherwise Dagster's daemon does.",
+            help="Also build the marts; otherwise Dagster's daemon does.",
         ),
     ] = False,
     dry_run: Annotated[
@@ -63,7 +71,7 @@ def backfill(
     as_json: Annotated[bool, typer.Option("--json", help="Print the load records or the plan as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print only the result and errors.")] = False,
 ) -> None:
-    """Load the history of symbols, by default five years of 15 large-cap stocks.
+    """Load the history of symbols, by default five years of 15 large-cap stocks, with their splits and dividends.
 
     It is safe to run again: stored bars that are equal stay unchanged; a bar that the vendor has corrected replaces the
     stored one, which is kept as a revision.
@@ -82,32 +90,41 @@ def backfill(
         else:
             runs = plan_range_runs(selected, first, last, now)
         if dry_run:
-            print_plan(runs, settings.requests_per_minute, as_json=as_json)
+            plan = plan_backfill(warehouse, runs, selected, now, missing=missing)
+            print_plan(plan, settings.requests_per_minute, as_json=as_json)
             return
         # Importing Dagster takes a second; a plan or a wrong option needn't wait for it.
-        from market_pipeline.cli.runs import build_marts, launch_runs, refresh_actions
+        from market_pipeline.cli.runs import LaunchResult, build_marts, launch_runs, refresh_actions
 
-        records = launch_runs(settings, warehouse, runs, quiet=quiet) if runs else []
-        _print(records, as_json=as_json)
+        result = launch_runs(settings, warehouse, runs, quiet=quiet) if runs else LaunchResult([])
+        requested = {name for each in result.actions for name in each.plan.symbols}
+        behind = find_symbols_behind(warehouse, selected, now).difference(requested) if missing else set()
+        if behind and not stop_signals.requested():
+            refreshed = refresh_actions(settings, warehouse, quiet=quiet)
+            result = replace(result, actions=[*result.actions, *refreshed])
+        _print(result, as_json=as_json)
         stop_signals.check()
         if marts:
-            refresh_actions(settings, warehouse, quiet=quiet)
             build_marts(settings, warehouse, quiet=quiet)
-    raise typer.Exit(exit_code(records))
+    raise typer.Exit(exit_code(result))
 
 
-def _print(records: Sequence[LoadRecord], *, as_json: bool) -> None:
+def _print(result: "LaunchResult", *, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps({"symbols": records}, indent=2))
-    elif records:
-        print_records(records)
+        actions = [describe_actions(each) for each in result.actions]
+        typer.echo(json.dumps({"symbols": result.records, "corporate_actions": actions}, indent=2))
+    elif result.records or result.actions:
+        print_records(result.records, result.actions)
     else:
         typer.echo("Nothing is missing.")
 
 
-def exit_code(records: Sequence[LoadRecord]) -> int:
-    """Return the exit code: 0 if all symbols were loaded, 1 if none was, 3 if some failed."""
-    failures = sum(not record["success"] for record in records)
-    if failures == 0:
-        return DONE
-    return FAILED if failures == len(records) else PARTIAL
+def exit_code(result: "LaunchResult") -> int:
+    """Return the exit code: 0 if all was loaded, 1 if nothing was, 3 if symbols, splits or dividends failed."""
+    failures = [not record["success"] for record in result.records] or [
+        each.error is not None for each in result.actions
+    ]
+    if any(failures) and all(failures):
+        return FAILED
+    incomplete = any(failures) or any(each.error is not None for each in result.actions)
+    return PARTIAL if incomplete else DONE

@@ -5,14 +5,14 @@ from collections.abc import Collection
 from contextlib import suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from market_pipeline.cli.backfill import exit_code
-from market_pipeline.cli.summary import LoadRecord, print_records
+from market_pipeline.cli.summary import print_records
 from market_pipeline.core import stop_signals
 from market_pipeline.core.errors import UsageError
 from market_pipeline.core.run_planning import plan_range_runs
@@ -27,6 +27,9 @@ from market_pipeline.warehouse.database_errors import first_line
 from market_pipeline.warehouse.embedded.server_errors import EmbeddedServerError
 from market_pipeline.warehouse.foreign_data import KnownData, find_foreign_data
 from market_pipeline.warehouse.tracked_symbols import add_symbols
+
+if TYPE_CHECKING:
+    from market_pipeline.cli.runs import LaunchResult
 
 RANGES = {
     date(2008, 1, 2): ("AAPL", "IBM", "MSFT", "GOOG"),
@@ -93,14 +96,15 @@ def demo(
         # Importing Dagster takes a second.
         from market_pipeline.cli.runs import build_marts
 
-        records = _load(settings, warehouse)
-        print_records(records)
+        result = _load(settings, warehouse)
+        records = result.records
+        print_records(records, result.actions)
         stop_signals.check()
         if all(record["success"] and record["loaded"] == record["revised"] == 0 for record in records):
             typer.echo("Nothing changed: every bar is stored already.")
         typer.echo("Building and testing the marts, the analysts' tables", err=True)
         build_marts(settings, warehouse, quiet=True)
-    code = exit_code(records)
+    code = exit_code(result)
     if code == 0:
         typer.echo(NEXT_STEPS.format(**IN_A_CHECKOUT if checkout_dir() else ANYWHERE))
     raise typer.Exit(code)
@@ -159,8 +163,8 @@ def _remove(folder: Path, names: Collection[str]) -> None:
         folder.rmdir()
 
 
-def _load(settings: Settings, warehouse: Engine) -> list[LoadRecord]:
-    from market_pipeline.cli.runs import launch_runs, refresh_actions
+def _load(settings: Settings, warehouse: Engine) -> "LaunchResult":
+    from market_pipeline.cli.runs import launch_runs
 
     runs = []
     for first_session, names in RANGES.items():
@@ -169,8 +173,4 @@ def _load(settings: Settings, warehouse: Engine) -> list[LoadRecord]:
         runs += plan_range_runs(symbols, first_session, LAST_SESSION, datetime.now(UTC))
     with running_sandbox() as base_url:
         on_sandbox = settings.model_copy(update={"polygon_base_url": base_url})
-        records = launch_runs(on_sandbox, warehouse, runs, quiet=False)
-        if stop_signals.requested():
-            return records
-        refresh_actions(on_sandbox, warehouse)
-    return records
+        return launch_runs(on_sandbox, warehouse, runs, quiet=False)

@@ -22,6 +22,7 @@ from market_pipeline.core import stop_signals
 from market_pipeline.core.errors import MarketPipelineError
 from market_pipeline.core.run_planning import RangeRun
 from market_pipeline.core.settings import Settings
+from market_pipeline.corporate_action_requests import ActionsResult
 from market_pipeline.dagster_storage.pooling import giving_up_once_lost
 from market_pipeline.orchestration.build import build_analytics, build_loading
 from market_pipeline.orchestration.mart_assets import JOB as MARTS_JOB
@@ -38,7 +39,7 @@ class DatabaseLostError(MarketPipelineError):
 
 
 class ActionsError(MarketPipelineError):
-    """The splits and dividends could not be fetched."""
+    """The run that fetches splits and dividends could not be executed."""
 
 
 class MartsError(MarketPipelineError):
@@ -47,11 +48,12 @@ class MartsError(MarketPipelineError):
 
 @dataclass
 class _LaunchedRun:
-    """A run to launch: the load results of its symbols so far, and the error if it ended early."""
+    """A run to launch: its results so far, and the error if it ended early."""
 
     range: RangeRun
     run_id: str = field(default_factory=lambda: str(uuid4()))
     results: dict[str, LoadResult] = field(default_factory=dict)
+    actions: list[ActionsResult] = field(default_factory=list)
     error: str | None = None
 
     def records(self, stored: Mapping[tuple[str, str], LoadRecord]) -> Iterator[LoadRecord]:
@@ -65,8 +67,16 @@ class _LaunchedRun:
                 yield record_unreached(symbol.name, self.run_id, self.range.sessions, self.error)
 
 
-def launch_runs(settings: Settings, warehouse: Engine, runs: Sequence[RangeRun], *, quiet: bool) -> list[LoadRecord]:
-    """Launch runs one after the other, and return each symbol's load record.
+@dataclass(frozen=True)
+class LaunchResult:
+    """The load records of all symbols of some runs, and the results of their requests for splits and dividends."""
+
+    records: Sequence[LoadRecord]
+    actions: Sequence[ActionsResult] = ()
+
+
+def launch_runs(settings: Settings, warehouse: Engine, runs: Sequence[RangeRun], *, quiet: bool) -> LaunchResult:
+    """Launch runs one after the other, and return each symbol's load record and the results for its actions.
 
     If the database is lost or the command is stopped, the records of symbols that were not reached have that error.
 
@@ -96,7 +106,8 @@ def launch_runs(settings: Settings, warehouse: Engine, runs: Sequence[RangeRun],
     for run in to_launch[len(launched) :]:
         run.error = launched[-1].error
     stored = _read_stored(warehouse, launched)
-    return [record for run in to_launch for record in run.records(stored)]
+    records = [record for run in to_launch for record in run.records(stored)]
+    return LaunchResult(records, [result for run in launched for result in run.actions])
 
 
 def _launch(
@@ -110,7 +121,7 @@ def _launch(
         run.results[result.symbol] = result
         report_progress(result)
 
-    definitions = build_loading(settings, after_load, extra_symbols=run.range.symbols)
+    definitions = build_loading(settings, after_load, extra_symbols=run.range.symbols, on_refreshed=run.actions.append)
     run.error = launch_range_run(definitions, run.range, instance, warehouse, run.run_id).error
 
 
@@ -123,19 +134,23 @@ def _read_stored(warehouse: Engine, runs: Sequence[_LaunchedRun]) -> Mapping[tup
     return {(row.run_id, row.symbol): read_row(row) for row in rows}
 
 
-def refresh_actions(settings: Settings, warehouse: Engine, *, quiet: bool = False) -> None:
-    """Fetch the splits and dividends of all tracked symbols, which adjusted prices need.
+def refresh_actions(settings: Settings, warehouse: Engine, *, quiet: bool) -> list[ActionsResult]:
+    """Fetch the splits and dividends of all tracked symbols, as the nightly job does, and return the results.
 
     Raises:
-        ActionsError: the vendor gave no usable response.
+        MissingKeyError: there is no vendor key; nothing is launched.
+        ActionsError: the run could not be executed.
         DatabaseLostError: the connection to a database was lost.
     """
+    PolygonClient.from_settings(settings, LocalLimiter(settings.requests_per_minute)).close()
+    results: list[ActionsResult] = []
+    definitions = build_loading(settings, on_refreshed=results.append)
     with _open_instance(settings, warehouse, quiet=quiet) as instance:
-        result = launch_job(build_loading(settings), CORPORATE_ACTIONS_JOB, instance, warehouse)
-    stop_signals.check()
-    if not result.success:
-        message = f"the splits and dividends could not be fetched: {result.error}. Run the same command again"
+        run = launch_job(definitions, CORPORATE_ACTIONS_JOB, instance, warehouse)
+    if not run.success and not any(result.error for result in results) and not stop_signals.requested():
+        message = f"the splits and dividends could not be fetched: {run.error}. Run the same command again"
         raise ActionsError(message)
+    return results
 
 
 def build_marts(settings: Settings, warehouse: Engine, *, quiet: bool = False) -> None:

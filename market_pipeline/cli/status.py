@@ -1,7 +1,7 @@
 """`market-pipeline status`: the state of everything, as text on one screen or as JSON."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from market_pipeline.operations.dagster_state import DagsterState
     from market_pipeline.operations.service_probes import ServiceState
     from market_pipeline.operations.status import LastRun, PipelineState
+    from market_pipeline.warehouse.corporate_action_refresh import ActionsBehind
 
 WRONG = 1
 WIDTH = 12
@@ -79,6 +80,8 @@ def _describe(state: "PipelineState") -> Iterator[tuple[str, str]]:
         )
     if state.sessions_to_fetch is not None:
         yield "to fetch", _describe_sessions(state.sessions_to_fetch)
+    if state.actions_behind is not None:
+        yield "actions", _describe_actions(state.actions_behind)
 
 
 def _describe_dagster(dagster: "DagsterState") -> Iterator[tuple[str, str]]:
@@ -113,6 +116,13 @@ def _describe_sessions(by_state: Mapping[str, int]) -> str:
     counts = {name: count for name, count in by_state.items() if count}
     detail = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items())
     return f"{counted(sum(counts.values()), 'session')} ({detail})" if counts else "nothing"
+
+
+def _describe_actions(behind: "Sequence[ActionsBehind]") -> str:
+    if not behind:
+        return "splits and dividends known and up to date"
+    unknown, late = ({each.symbol for each in behind if each.never is never} for never in (True, False))
+    return f"splits or dividends of {counted(len(unknown), 'symbol')} not known, of {len(late):,} behind"
 
 
 def _format_instant(instant: datetime) -> str:

@@ -1,18 +1,21 @@
-"""Plan of a backfill, and its load records: one dictionary for each symbol, printed as a table or as JSON."""
+"""Results of a backfill: its load records, a dictionary for each symbol, and those for its splits and dividends.
 
-import json
+Printed as a table or as JSON.
+"""
+
 from collections.abc import Sequence
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from sqlalchemy import Row
 
 from market_pipeline.cli.output import print_columns
-from market_pipeline.core.run_planning import RangeRun
 from market_pipeline.core.wording import counted, under
-from market_pipeline.polygon.request_planning import plan_requests, waiting_seconds
-from market_pipeline.warehouse.load_history import BAR_COUNTERS, LoadResult
+from market_pipeline.warehouse.load_history import BAR_COUNTERS, COUNTERS, LoadResult
+
+if TYPE_CHECKING:  # frames and HTTP take half a second
+    from market_pipeline.corporate_action_requests import ActionsResult
 
 COUNTS = (*BAR_COUNTERS, "missing", "requests")
 
@@ -75,8 +78,24 @@ def record_unreached(symbol: str, run_id: str, sessions: Sequence[date], cause: 
     }
 
 
-def print_records(records: Sequence[LoadRecord]) -> None:
-    """Print a table with a line for each symbol and the totals, then notes and errors."""
+def print_records(records: Sequence[LoadRecord], actions: Sequence["ActionsResult"] = ()) -> None:
+    """Print a table with a line for each symbol and the totals, then splits and dividends, notes and errors."""
+    if records:
+        _print_table(records)
+    for result in actions:
+        if result.stored is not None:
+            typer.echo(_describe_stored(result))
+    for record in records:
+        if notes := _other_notes(record, actions):
+            typer.echo(f"note: {under(record['symbol'], notes)}")
+        if not record["success"]:
+            typer.echo(f"failed: {under(record['symbol'], record['error'])}")
+    for result in actions:
+        if result.error is not None:
+            typer.echo(f"failed: {result.failure}")
+
+
+def _print_table(records: Sequence[LoadRecord]) -> None:
     waits = ["waited_seconds"] if any(record["waited_seconds"] for record in records) else []
     print_columns(
         ("symbol", "first_session", "last_session"),
@@ -85,39 +104,32 @@ def print_records(records: Sequence[LoadRecord]) -> None:
         # Seconds have no total: symbols are fetched in parallel.
         totals={name: sum(record[name] for record in records) for name in COUNTS},
     )
-    for record in records:
-        if record["notes"]:
-            typer.echo(f"note: {under(record['symbol'], record['notes'])}")
-        if not record["success"]:
-            typer.echo(f"failed: {under(record['symbol'], record['error'])}")
 
 
-def print_plan(runs: Sequence[RangeRun], requests_per_minute: int, *, as_json: bool) -> None:
-    """Print the plan of a backfill: symbols, sessions, requests, and their seconds of waiting for the rate limit."""
-    listed = [_plan(run) for run in runs]
-    requests = sum(run["requests"] for run in listed)
-    wait = round(waiting_seconds(requests, requests_per_minute))
-    if as_json:
-        totals = {"requests": requests, "requests_per_minute": requests_per_minute, "estimated_seconds": wait}
-        typer.echo(json.dumps({"runs": listed, **totals}, indent=2))
-        return
-    for run in listed:
-        typer.echo(
-            f"{run['calendar']}: {counted(run['sessions'], 'session')}, {run['first_session']} to "
-            f"{run['last_session']}, in {counted(run['requests'], 'request')}, of {', '.join(run['symbols'])}"
-        )
-    typer.echo(
-        f"{counted(requests, 'request')} in all. At {requests_per_minute:,} a minute the rate limit makes "
-        f"{'it' if requests == 1 else 'them'} wait {wait:,} s. Nothing was requested or changed."
-    )
+def _describe_stored(result: "ActionsResult") -> str:
+    stored = result.stored
+    assert stored is not None  # noqa: S101 - for mypy
+    counters = ", ".join(f"{getattr(stored, name):,} {name}" for name in (*COUNTERS, "removed"))
+    symbols = counted(len(result.plan.symbols), "symbol")
+    return f"{result.kind} of {symbols}: {counted(result.requests, 'request')}, {counters}"
 
 
-def _plan(run: RangeRun) -> dict[str, Any]:
+def _other_notes(record: LoadRecord, actions: Sequence["ActionsResult"]) -> str:
+    """Return a load record's notes without those of failed requests for actions, which are printed once for all."""
+    notes: str = record["notes"] or ""
+    for result in actions:
+        notes = notes.replace(result.note or "", "")
+    return notes.strip("; ")
+
+
+def describe_actions(result: "ActionsResult") -> dict[str, Any]:
+    """Return a result for splits or dividends with the field names of the JSON output; counters are null on failure."""
     return {
-        "calendar": run.calendar,
-        "symbols": [symbol.name for symbol in run.symbols],
-        "first_session": run.sessions[0].isoformat(),
-        "last_session": run.sessions[-1].isoformat(),
-        "sessions": len(run.sessions),
-        "requests": len(plan_requests(dict.fromkeys(run.symbols, run.sessions)).requests),
+        "kind": result.kind,
+        "symbols": result.plan.symbols,
+        "requests": result.requests,
+        "waited_seconds": round(result.waited_seconds, 3),
+        **{name: getattr(result.stored, name, None) for name in (*COUNTERS, "removed")},
+        "success": result.error is None,
+        "error": result.error,
     }

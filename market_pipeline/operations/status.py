@@ -1,5 +1,6 @@
 """State of the pipeline for `status`: database, Dagster, services, last run, missing sessions, problems. Read-only."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,19 +11,17 @@ from sqlalchemy.exc import DBAPIError
 
 from market_pipeline.core.errors import MarketPipelineError
 from market_pipeline.core.settings import Settings
-from market_pipeline.core.wording import are, counted, pasteable
+from market_pipeline.core.wording import are, counted, name_some, pasteable
 from market_pipeline.operations.dagster_state import DagsterState, probe_dagster
 from market_pipeline.operations.service_probes import ServiceState
 from market_pipeline.operations.up_session import probe_services
 from market_pipeline.orchestration.scheduler_status import NOT_RUNNING
+from market_pipeline.warehouse.corporate_action_refresh import ActionsBehind, find_actions_behind
 from market_pipeline.warehouse.coverage import FILLABLE, Row, coverage
 from market_pipeline.warehouse.database_errors import unavailable_error
 from market_pipeline.warehouse.database_probe import WarehouseProbe, probe_warehouse
 from market_pipeline.warehouse.statements import statement
 from market_pipeline.warehouse.tracked_symbols import active_symbols
-
-NAMED_SYMBOLS = 5
-"""The most symbols that a problem names."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +79,7 @@ class PipelineState:
     last_run: LastRun | None
     symbols: SymbolsState | None
     sessions_to_fetch: Mapping[str, int] | None
+    actions_behind: Sequence[ActionsBehind] | None
     problems: Sequence[str]
 
 
@@ -94,7 +94,7 @@ def pipeline_state(settings: Settings, api_url: str | None, now: datetime) -> Pi
     api, ui = probe_services(settings, api_url)
     with probe_warehouse(settings) as found:
         dagster = _read_dagster(settings, found.engine, now) if found.engine else None
-        rows, last_run, read_error = _read_tables(found)
+        rows, last_run, behind, read_error = _read_tables(found, now)
     database = DatabaseState(
         found.where, found.embedded, found.engine is not None, found.revision, found.needed, found.problem or read_error
     )
@@ -109,24 +109,30 @@ def pipeline_state(settings: Settings, api_url: str | None, now: datetime) -> Pi
         last_run=last_run,
         symbols=_summarize_symbols(rows) if rows is not None else None,
         sessions_to_fetch={name: sum(row[name] for row in rows) for name in FILLABLE} if rows is not None else None,
+        actions_behind=behind,
         problems=[
             *_find_service_problems(database, dagster, ui, api),
             *(find_data_problems(rows) if rows is not None else []),
+            *find_action_problems(behind or []),
         ],
     )
 
 
-def _read_tables(found: WarehouseProbe) -> tuple[Sequence[Row] | None, LastRun | None, str | None]:
-    """Read the coverage of every tracked symbol and the last run, or the error if they can't be read."""
+def _read_tables(
+    found: WarehouseProbe, now: datetime
+) -> tuple[Sequence[Row] | None, LastRun | None, Sequence[ActionsBehind] | None, str | None]:
+    """Read every symbol's coverage, the last run, and splits and dividends behind, or the error if that fails."""
     if found.engine is None or not found.ready:
-        return None, None, None
+        return None, None, None, None
     try:
         rows = coverage(found.engine, [symbol.name for symbol in active_symbols(found.engine)])
+        behind = find_actions_behind(found.engine, now)
         with found.engine.connect() as connection:
             last = connection.execute(statement("newest_run")).mappings().first()
     except DBAPIError as error:
-        return None, None, str(unavailable_error(error, found.engine))
-    return rows, LastRun(**{name: _as_plain(value) for name, value in last.items()}) if last else None, None
+        return None, None, None, str(unavailable_error(error, found.engine))
+    last_run = LastRun(**{name: _as_plain(value) for name, value in last.items()}) if last else None
+    return rows, last_run, behind, None
 
 
 def _as_plain(value: Any) -> Any:
@@ -184,22 +190,34 @@ def find_data_problems(rows: Sequence[Row]) -> list[str]:
     problems = []
     if failed:
         problems.append(
-            f"the last load of {_list_symbols(list(failed))} failed ({next(iter(failed.values()))}): "
+            f"the last load of {name_some(list(failed))} failed ({next(iter(failed.values()))}): "
             f"run `{pasteable('market-pipeline', 'backfill', '--missing', '--symbols', ','.join(failed))}`"
         )
     if total := sum(fetchable.values()):
         problems.append(
-            f"{counted(total, 'session')} of {_list_symbols(list(fetchable))} {are(total)} missing and can be fetched: "
+            f"{counted(total, 'session')} of {name_some(list(fetchable))} {are(total)} missing and can be fetched: "
             "run `market-pipeline backfill --missing`"
         )
     if without_bar:
         problems.append(
-            f"the vendor has no bar of {_list_symbols(without_bar)}: "
+            f"the vendor has no bar of {name_some(without_bar)}: "
             f"run `{pasteable('market-pipeline', 'symbols', 'check', ','.join(without_bar))}`"
         )
     return problems
 
 
-def _list_symbols(names: Sequence[str]) -> str:
-    rest = len(names) - NAMED_SYMBOLS
-    return ", ".join(names[:NAMED_SYMBOLS]) + (f" and {rest} more" if rest > 0 else "")
+def find_action_problems(behind: Sequence[ActionsBehind]) -> list[str]:
+    """Return the problems of splits and dividends that are not known or behind: one line for those in one state."""
+    kinds: defaultdict[tuple[bool, str], list[str]] = defaultdict(list)
+    for each in behind:
+        kinds[each.never, each.symbol].append(each.kind)
+    names: defaultdict[tuple[bool, str], list[str]] = defaultdict(list)
+    for (never, symbol), missing in sorted(kinds.items()):
+        names[never, " and ".join(missing)].append(symbol)
+    return [
+        f"the {missing} of {name_some(symbols)} "
+        f"{'have never been fetched, and there are bars since' if never else 'were last fetched on'} "
+        f"{min(each.since for each in behind if each.symbol in symbols):%Y-%m-%d %H:%M} UTC: "
+        "run `market-pipeline backfill --missing`"
+        for (never, missing), symbols in names.items()
+    ]

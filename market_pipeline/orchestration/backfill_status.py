@@ -14,6 +14,7 @@ from typing import Literal
 from dagster import DagsterEventType, DagsterInstance, DagsterRunStatus, RunRecord, RunsFilter
 from sqlalchemy import Engine, Row
 
+from market_pipeline.core.wording import name_some
 from market_pipeline.dagster_storage.internals import (
     BACKFILL_ID_TAG,
     BulkActionStatus,
@@ -23,6 +24,7 @@ from market_pipeline.dagster_storage.internals import (
 from market_pipeline.orchestration.failure_causes import describe_failure, describe_root_cause
 from market_pipeline.orchestration.rejected_backfills import awaits_reload
 from market_pipeline.orchestration.scheduler_status import NOT_RUNNING, is_backfill_daemon_alive
+from market_pipeline.warehouse.corporate_action_refresh import NEXT_STEP
 from market_pipeline.warehouse.load_history import COUNTERS, LoadCounters, run_history
 
 Status = Literal["requested", "running", "succeeded", "failed", "cancelling", "cancelled"]
@@ -174,13 +176,22 @@ def _build_note(facts: _BackfillFacts, status: Status, *, alive: bool) -> str | 
     if status in ENDED:
         # Only once Dagster has noticed the end, and only if it then shows another status.
         differs = status == "succeeded" and facts.backfill.status is BulkActionStatus.COMPLETED_FAILED
-        return NOT_ALL_THERE if differs else None
+        return " ".join([NOT_ALL_THERE] * differs + _find_action_failures(facts)) or None
     if not alive:
         verb = "is cancelled" if status == "cancelling" else "goes on" if facts.runs else "begins"
         return f"{NOT_RUNNING}: start it with `market-pipeline up`; the backfill {verb} when it does"
     if awaits_reload(facts.backfill):
         return "Dagster's daemon has not loaded all of its symbols yet; it begins when they are, in a minute or two"
     return None
+
+
+def _find_action_failures(facts: _BackfillFacts) -> list[str]:
+    names = [record.symbol for record in facts.records if NEXT_STEP in (record.notes or "")]
+    if not names:
+        return []
+    return [
+        f"The splits or dividends of {name_some(names)} could not be fetched, as backfill_history says; {NEXT_STEP}"
+    ]
 
 
 def _find_error(instance: DagsterInstance, facts: _BackfillFacts) -> str:

@@ -12,7 +12,7 @@ from market_pipeline.orchestration.assets import build_assets
 from market_pipeline.orchestration.corporate_action_assets import build_corporate_actions
 from market_pipeline.orchestration.mart_assets import build_marts, marts_job
 from market_pipeline.orchestration.removed_symbols import find_symbols_under_way
-from market_pipeline.orchestration.resources import OnLoaded, pipeline_resource
+from market_pipeline.orchestration.resources import OnLoaded, OnRefreshed, pipeline_resource
 from market_pipeline.orchestration.run_logs import set_run_logger
 from market_pipeline.orchestration.schedules import build_schedules
 from market_pipeline.orchestration.sensors import build_marts_sensor, build_symbols_sensor
@@ -48,6 +48,7 @@ def build_loading(
     on_loaded: OnLoaded = lambda _result: None,
     executor: dg.ExecutorDefinition = dg.in_process_executor,
     extra_symbols: Sequence[Symbol] = (),
+    on_refreshed: OnRefreshed = lambda _result: None,
 ) -> dg.Definitions:
     """Build the assets of symbols, splits and dividends, their schedules, and the sensors of symbols and alerts.
 
@@ -57,6 +58,7 @@ def build_loading(
         executor: executes the steps of runs.
         extra_symbols: symbols that get an asset though they may have been removed, so that a run covering them records
             their failure.
+        on_refreshed: called with the results of a run's requests for splits and dividends.
 
     Raises:
         MarketPipelineError: the database can't be read. Definitions without assets would hide the tracked symbols.
@@ -74,7 +76,7 @@ def build_loading(
         ],
         schedules=build_schedules(symbols, settings),
         sensors=[build_symbols_sensor(settings, symbols), *build_alert_sensors(settings)],
-        resources={"pipeline": pipeline_resource(settings, on_loaded)},
+        resources={"pipeline": pipeline_resource(settings, on_loaded, on_refreshed)},
         executor=executor,
     )
 

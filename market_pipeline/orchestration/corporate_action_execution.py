@@ -1,103 +1,85 @@
-"""Execution of the assets `splits` and `dividends`: fetch what is due from the vendor, and store it.
+"""Execution of the assets `splits` and `dividends`, and the events of the requests that runs of bars make for them.
 
-Each run reads the tracked symbols at its start, so that a new one needs no reload.
+`market_pipeline.corporate_action_requests` does the work. Each run reads the tracked symbols at its start, so that a
+new one needs no reload.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 
 import dagster as dg
 
 from market_pipeline.core.symbols import Symbol
+from market_pipeline.corporate_action_requests import ActionsResult, RunActions, try_refresh
 from market_pipeline.orchestration.resources import Pipeline
-from market_pipeline.polygon.client import PolygonClient
-from market_pipeline.polygon.reference import Dividend, Split
-from market_pipeline.quality.rules import find_flags
-from market_pipeline.warehouse.corporate_action_refresh import (
-    DIVIDENDS,
-    FIRST_DAY,
-    LAST_DAY,
-    SPLITS,
-    Action,
-    ActionTable,
-    RefreshPlan,
-    plan_refresh,
-)
-from market_pipeline.warehouse.corporate_actions import RefreshResult, refresh
+from market_pipeline.warehouse.corporate_action_refresh import ActionTable, plan_refresh
+from market_pipeline.warehouse.corporate_actions import RefreshResult
+from market_pipeline.warehouse.load_history import add_note
 from market_pipeline.warehouse.tracked_symbols import active_symbols
-
-FetchActions = Callable[[date, date, Symbol | None], Iterable[Split | Dividend]]
-
-FETCHED_BY: Mapping[str, Callable[[PolygonClient], FetchActions]] = {
-    SPLITS.name: lambda client: client.fetch_splits,
-    DIVIDENDS.name: lambda client: client.fetch_dividends,
-}
-"""The method of the vendor's client that fetches each table's rows."""
 
 
 def refresh_asset(context: dg.AssetExecutionContext, actions: ActionTable) -> dg.MaterializeResult[None]:
-    """Refresh one table, and return the counters as metadata."""
-    pipeline: Pipeline = context.resources.pipeline
-    fetch = FETCHED_BY[actions.name](pipeline.client)
-    plan, result = refresh_actions(pipeline, actions, fetch, run_id=context.run.run_id, now=datetime.now(UTC))
-    if result.rejected or result.removed:
-        context.log.warning(
-            "%d %s rejected and %d removed: see the table rejected_corporate_actions",
-            result.rejected,
-            actions.name,
-            result.removed,
-        )
-    return dg.MaterializeResult(metadata=_summarize(plan, result))
-
-
-def refresh_actions(
-    pipeline: Pipeline, actions: ActionTable, fetch: FetchActions, *, run_id: str, now: datetime
-) -> tuple[RefreshPlan, RefreshResult]:
-    """Refresh one table from the vendor's lists; return the plan of the requests, and the counters.
+    """Refresh one table for all tracked symbols, and return the counters as metadata.
 
     Raises:
-        PolygonError: a request failed; nothing is changed then.
-        MarketPipelineError: the database can't store a row; nothing is changed then.
+        dagster.Failure: a request failed, or the response can't be stored; nothing is changed then.
     """
-    symbols = {symbol.name: symbol for symbol in active_symbols(pipeline.warehouse)}
-    plan = plan_refresh(pipeline.warehouse, actions, symbols.values(), now)
-    listed = list(_fetch_listed(plan, symbols, fetch))
-    source = pipeline.client.source
-    result = refresh(pipeline.warehouse, actions, plan, listed, source=source, run_id=run_id, find_flags=find_flags)
-    return plan, result
+    pipeline: Pipeline = context.resources.pipeline
+    symbols = active_symbols(pipeline.warehouse)
+    plan = plan_refresh(pipeline.warehouse, actions, symbols, datetime.now(UTC))
+    result = try_refresh(pipeline.client, pipeline.warehouse, actions, plan, symbols, run_id=context.run.run_id)
+    pipeline.on_refreshed(result)
+    if result.failure:
+        raise dg.Failure(result.failure)
+    _warn_of_rejected(context, result)
+    return dg.MaterializeResult(metadata=_summarize(result))
 
 
-def _fetch_listed(plan: RefreshPlan, symbols: Mapping[str, Symbol], fetch: FetchActions) -> Iterable[Action]:
-    """Fetch the events of the plan's symbols, and name them as the tables do."""
-    for name in plan.in_full:
-        events = _fetch(FIRST_DAY, symbols[name], fetch, retry=name in plan.holding)
-        yield from _select([symbols[name]], events)
-    if plan.recent:
-        events = _fetch(plan.since, None, fetch, retry=not plan.recent.isdisjoint(plan.holding))
-        yield from _select([symbols[name] for name in plan.recent], events)
+def report_actions(context: dg.AssetExecutionContext, symbols: Sequence[Symbol], actions: RunActions) -> None:
+    """Wait for a run's splits and dividends, and record them: the run's as events, a failure in the load records.
+
+    The first step of the run to come here records the events, each step the notes of its symbols.
+
+    Raises:
+        MarketPipelineError: the database can't be used.
+    """
+    pipeline: Pipeline = context.resources.pipeline
+    for result in actions.collect():
+        if result.error is None:
+            context.log_event(dg.AssetMaterialization(dg.AssetKey([result.kind]), metadata=_summarize(result)))
+            _warn_of_rejected(context, result)
+        else:
+            context.log.error("%s", result.failure)
+        pipeline.on_refreshed(result)
+    for result in actions.results():
+        concerned = [symbol.name for symbol in symbols if symbol.name in result.plan.symbols]
+        if result.note and concerned:
+            add_note(pipeline.warehouse, context.run.run_id, concerned, result.note)
 
 
-def _fetch(start: date, symbol: Symbol | None, fetch: FetchActions, *, retry: bool) -> Iterable[Split | Dividend]:
-    """Fetch events, twice if the first response is empty though rows are stored: under load the vendor sends that."""
-    events = fetch(start, LAST_DAY, symbol)
-    return fetch(start, LAST_DAY, symbol) if retry and not events else events
+def _warn_of_rejected(context: dg.AssetExecutionContext, result: ActionsResult) -> None:
+    stored = result.stored
+    if stored is not None and (stored.rejected or stored.removed):
+        context.log.warning(
+            "%d %s rejected and %d removed: see the table rejected_corporate_actions",
+            stored.rejected,
+            result.kind,
+            stored.removed,
+        )
 
 
-def _select(symbols: Iterable[Symbol], events: Iterable[Split | Dividend]) -> Iterable[Action]:
-    names = {symbol.vendor_ticker: symbol.name for symbol in symbols}
-    for event in events:
-        if event.ticker in names:
-            values = asdict(event)
-            yield {"symbol": names[values.pop("ticker")], **values}
-
-
-def _summarize(plan: RefreshPlan, result: RefreshResult) -> dict[str, int]:
-    counts = asdict(result)
+def _summarize(result: ActionsResult) -> dict[str, int]:
+    assert result.stored is not None  # noqa: S101 - for mypy
     return {
-        "dagster/row_count": counts.pop("held"),
-        "symbols_asked_in_full": len(plan.in_full),
-        "symbols_asked_for_recent": len(plan.recent),
-        "listed": result.total,
-        **counts,
+        "symbols_asked_in_full": len(result.plan.in_full),
+        "symbols_asked_for_recent": len(result.plan.recent),
+        "requests": result.requests,
+        "listed": result.stored.total,
+        **_counts(result.stored),
     }
+
+
+def _counts(stored: RefreshResult) -> dict[str, int]:
+    counts = asdict(stored)
+    return {"dagster/row_count": counts.pop("held"), **counts}

@@ -24,6 +24,7 @@ from market_pipeline.dagster_storage.recording import (
 )
 from market_pipeline.ingest import Run, Vendor, ingest
 from market_pipeline.orchestration.checks import check_results
+from market_pipeline.orchestration.corporate_action_execution import report_actions
 from market_pipeline.orchestration.partitions import PartitionError, check_partitions_chosen
 from market_pipeline.orchestration.resources import Pipeline
 from market_pipeline.reference_data import refresh_reference
@@ -54,7 +55,7 @@ def load_symbols(context: dg.AssetExecutionContext, symbols: Sequence[Symbol], i
     """Load the run's sessions of a step's symbols, and record one materialization per settled session.
 
     A session is settled if its bar is stored, or if the vendor has confirmed that there is none. Requests are planned
-    for all symbols of the run that share a process (`in_run`).
+    for all symbols of the run that share a process (`in_run`), with their splits and dividends beside the bars.
 
     Raises:
         dagster.Failure: no partition was chosen, or symbols failed. The others are loaded and stay materialized.
@@ -68,7 +69,11 @@ def load_symbols(context: dg.AssetExecutionContext, symbols: Sequence[Symbol], i
     delisted = delistings(pipeline.warehouse)
     run = Run(context.run.run_id, trigger_of(context.run.tags))
     fetcher = pipeline.fetcher(_select_trading(in_run, delisted, sessions[0]) or in_run, sessions)
-    vendor = _TrackedVendor(fetcher, frozenset(active_symbols(pipeline.warehouse)))
+    tracked = frozenset(active_symbols(pipeline.warehouse))
+    vendor = _TrackedVendor(fetcher, tracked)
+    actions = pipeline.run_actions(
+        [symbol for symbol in in_run if symbol in tracked], run_id=run.run_id, scheduled=run.trigger == "schedule"
+    )
     results = []
     for result in ingest(
         symbols,
@@ -84,6 +89,7 @@ def load_symbols(context: dg.AssetExecutionContext, symbols: Sequence[Symbol], i
         results.append(result)
         pipeline.on_loaded(result)  # first: the bars are stored, even if Dagster's database fails now
         _record(context, result)
+    report_actions(context, symbols, actions)
     check_symbols(context, symbols)
     failures = [under(result.symbol, result.error) for result in results if result.error is not None]
     if failures:

@@ -1,7 +1,7 @@
 """The resource `pipeline`: the warehouse and the vendor's client, opened for a run and closed after it."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
@@ -15,11 +15,15 @@ from market_pipeline.warehouse.database import warehouse_of
 from market_pipeline.warehouse.load_history import LoadResult
 
 if TYPE_CHECKING:  # frames and HTTP take half a second, and only runs need them
+    from market_pipeline.corporate_action_requests import ActionsResult, RunActions
     from market_pipeline.polygon.client import PolygonClient
     from market_pipeline.polygon.fetcher import Fetcher
 
 OnLoaded = Callable[[LoadResult], None]
 """Called with each symbol's load result as soon as it is stored."""
+
+OnRefreshed = Callable[["ActionsResult"], None]
+"""Called with the result of a run's requests for splits, and of those for dividends."""
 
 FAST_PLAN = 60
 """Requests per minute from which on several run at once; below, they would only wait for the rate limit."""
@@ -38,6 +42,7 @@ class Pipeline:
         at_once: the most symbols fetched at the same time.
         on_loaded: called with each symbol's load result.
         plan: the vendor's plan, if known.
+        on_refreshed: called with the results for splits and dividends.
     """
 
     def __init__(
@@ -47,13 +52,16 @@ class Pipeline:
         at_once: int,
         on_loaded: OnLoaded,
         plan: VendorPlan | None = None,
+        on_refreshed: OnRefreshed = lambda _result: None,
     ) -> None:
         self.warehouse = warehouse
         self.at_once = at_once
         self.on_loaded = on_loaded
+        self.on_refreshed = on_refreshed
         self.client = client
         self._plan = plan
         self._fetcher: Fetcher | None = None
+        self._actions: RunActions | None = None
 
     def fetcher(self, symbols: Sequence[Symbol], sessions: Sequence[date]) -> "Fetcher":
         """Return the run's fetcher for all its symbols: its steps share one, and the market days that it fetched."""
@@ -63,9 +71,22 @@ class Pipeline:
             self._fetcher = Fetcher(self.client, symbols, sessions, datetime.now(UTC), self._plan)
         return self._fetcher
 
+    def run_actions(self, symbols: Sequence[Symbol], *, run_id: str, scheduled: bool) -> "RunActions":
+        """Return the run's requests for splits and dividends of all its symbols; the first step starts them."""
+        from market_pipeline.corporate_action_requests import RunActions
+
+        if self._actions is None:
+            self._actions = RunActions(self.client, self.warehouse, symbols, run_id=run_id, scheduled=scheduled)
+        return self._actions
+
+    def close(self) -> None:
+        """Start no further request."""
+        if self._actions is not None:
+            self._actions.close()
+
 
 @contextmanager
-def open_pipeline(settings: Settings, on_loaded: OnLoaded) -> Iterator[Pipeline]:
+def open_pipeline(settings: Settings, on_loaded: OnLoaded, on_refreshed: OnRefreshed) -> Iterator[Pipeline]:
     """Open the pipeline that the settings describe, and close it at the end."""
     from market_pipeline.polygon.client import PolygonClient
     from market_pipeline.polygon.limiter import WINDOW_SECONDS
@@ -74,17 +95,22 @@ def open_pipeline(settings: Settings, on_loaded: OnLoaded) -> Iterator[Pipeline]
     at_once = REQUESTS_AT_ONCE if settings.requests_per_minute >= FAST_PLAN else 1
     with warehouse_of(settings) as warehouse:
         limiter = SharedLimiter(warehouse, settings.requests_per_minute, window_seconds=WINDOW_SECONDS)
-        with PolygonClient.from_settings(settings, limiter) as client:
-            yield Pipeline(client, warehouse, at_once, on_loaded, settings.plan)
+        with (
+            PolygonClient.from_settings(settings, limiter) as client,
+            closing(Pipeline(client, warehouse, at_once, on_loaded, settings.plan, on_refreshed)) as opened,
+        ):
+            yield opened
 
 
-def pipeline_resource(settings: Settings, on_loaded: OnLoaded) -> dg.ResourceDefinition:
+def pipeline_resource(
+    settings: Settings, on_loaded: OnLoaded, on_refreshed: OnRefreshed = lambda _result: None
+) -> dg.ResourceDefinition:
     """Build the resource: one `Pipeline` per run, without configuration, which would be stored with the run."""
 
     @dg.resource(description="The vendor's client and the warehouse's engine.")  # type: ignore[untyped-decorator, unused-ignore]
     @contextmanager
     def pipeline(_context: dg.InitResourceContext) -> Iterator[Pipeline]:
-        with open_pipeline(settings, on_loaded) as opened:
+        with open_pipeline(settings, on_loaded, on_refreshed) as opened:
             yield opened
 
     return pipeline

@@ -4,6 +4,7 @@ Requests are made by `http`; bodies are read by `parsing` and `reference`.
 """
 
 import logging
+from collections.abc import Sequence
 from datetime import date
 from types import TracebackType
 from typing import Self, TypeVar
@@ -22,6 +23,7 @@ from market_pipeline.polygon.reference import (
     SPLITS,
     Dividend,
     EventEndpoint,
+    FetchedEvents,
     Split,
     Ticker,
     TickerChange,
@@ -29,6 +31,7 @@ from market_pipeline.polygon.reference import (
     read_list_date,
     read_ticker,
     read_ticker_changes,
+    separate_unreadable,
 )
 from market_pipeline.polygon.vendor_errors import PlanError, UnknownEndpointError, UnknownTickerError
 
@@ -149,23 +152,27 @@ class PolygonClient:
                 records = self._fetch_grouped(calendar_name, session, trace)
             return GroupedBars(records, market, session, trace.requests, trace.waited_seconds)
 
-    def fetch_splits(self, start: date, end: date, symbol: Symbol | None = None) -> list[Split]:
-        """Fetch splits executed from `start` to `end`, both included, oldest first, of one symbol or the whole market.
+    def fetch_splits(self, start: date, end: date, symbols: Sequence[Symbol] | None = None) -> FetchedEvents[Split]:
+        """Fetch splits executed from `start` to `end`, both included: of these symbols, or of the whole market.
+
+        Of up to TICKERS_PER_REQUEST symbols in one request; if only the older endpoints are there, in one each.
 
         Raises:
             PolygonError: there is no usable response.
         """
-        return self._fetch_events(SPLITS, start, end, symbol)
+        return self._fetch_events(SPLITS, start, end, symbols)
 
-    def fetch_dividends(self, start: date, end: date, symbol: Symbol | None = None) -> list[Dividend]:
-        """Fetch dividends with an ex-date from `start` to `end`, both included, oldest first.
+    def fetch_dividends(
+        self, start: date, end: date, symbols: Sequence[Symbol] | None = None
+    ) -> FetchedEvents[Dividend]:
+        """Fetch dividends with an ex-date from `start` to `end`, both included: of these symbols, or of all.
 
-        Of one symbol, or of the whole market.
+        Requests are as those of `fetch_splits`.
 
         Raises:
             PolygonError: there is no usable response.
         """
-        return self._fetch_events(DIVIDENDS, start, end, symbol)
+        return self._fetch_events(DIVIDENDS, start, end, symbols)
 
     def fetch_ticker(self, symbol: Symbol) -> Ticker:
         """Fetch the vendor's reference data of a symbol. Of a ticker that was delisted more than once, the last.
@@ -218,26 +225,35 @@ class PolygonClient:
             path = f"/vX/reference/tickers/{symbol.vendor_ticker}/events"
             return read_ticker_changes(self._connection.get(path, {"types": "ticker_change"}, trace), trace.about)
 
-    def _fetch_events(self, endpoint: EventEndpoint[T], start: date, end: date, symbol: Symbol | None) -> list[T]:
-        if symbol is not None and symbol.asset_class is AssetClass.CRYPTO:
-            return []
-        ticker = symbol.vendor_ticker if symbol else None
-        with request_trace(f"{endpoint.name} of {ticker or 'all'} {start} to {end}") as trace:
-            if not self._older_api:
-                try:
-                    return self._fetch_all(endpoint, endpoint.request(start, end, ticker, older=False), trace)
-                except (PlanError, UnknownEndpointError, UnknownTickerError) as error:
-                    log.info("Using the older endpoint: %s", error)
-            events = self._fetch_all(endpoint, endpoint.request(start, end, ticker, older=True), trace)
-            self._older_api = True
-            return events
+    def _fetch_events(
+        self, endpoint: EventEndpoint[T], start: date, end: date, symbols: Sequence[Symbol] | None
+    ) -> FetchedEvents[T]:
+        equities = [symbol for symbol in symbols or () if symbol.asset_class is not AssetClass.CRYPTO]
+        tickers = None if symbols is None else [symbol.vendor_ticker for symbol in equities]
+        with request_trace(f"{endpoint.name} of {_name_tickers(tickers)} {start} to {end}") as trace:
+            records = self._fetch_records(endpoint, start, end, tickers, trace)
+            events, unreadable = separate_unreadable(endpoint.read, records, trace.about)
+            return FetchedEvents(events, unreadable, trace.requests, trace.waited_seconds)
 
-    def _fetch_all(
-        self, endpoint: EventEndpoint[T], request: tuple[str, dict[str, str]], trace: RequestTrace
-    ) -> list[T]:
-        pages = self._connection.pages(*request, trace)
-        records = [record for body in pages for record in list_of_objects(body, trace.about)]
-        return read_all(endpoint.read, records, trace.about)
+    def _fetch_records(
+        self, endpoint: EventEndpoint[T], start: date, end: date, tickers: Sequence[str] | None, trace: RequestTrace
+    ) -> list[Record]:
+        if not self._older_api:
+            try:
+                return self._fetch_pages(endpoint.requests(start, end, tickers, older=False), trace)
+            except (PlanError, UnknownEndpointError, UnknownTickerError) as error:
+                log.info("Using the older endpoint: %s", error)
+        records = self._fetch_pages(endpoint.requests(start, end, tickers, older=True), trace)
+        self._older_api = True
+        return records
+
+    def _fetch_pages(self, requests: Sequence[tuple[str, dict[str, str]]], trace: RequestTrace) -> list[Record]:
+        return [
+            record
+            for path, params in requests
+            for body in self._connection.pages(path, params, trace)
+            for record in list_of_objects(body, trace.about)
+        ]
 
     def _fetch_tickers(self, params: dict[str, str], trace: RequestTrace) -> list[Ticker]:
         body = self._connection.get("/v3/reference/tickers", params, trace)
@@ -254,6 +270,12 @@ class PolygonClient:
     def _fetch_grouped(self, calendar_name: str, session: date, trace: RequestTrace) -> list[Record]:
         path = f"/v2/aggs/grouped/locale/{_GROUPED_MARKETS[calendar_name]}/{session}"
         return bar_records(self._connection.get(path, AS_TRADED, trace), trace.about)
+
+
+def _name_tickers(tickers: Sequence[str] | None) -> str:
+    if tickers is None:
+        return "all"
+    return ", ".join(tickers) if len(tickers) <= 3 else f"{tickers[0]} and {len(tickers) - 1} more"
 
 
 def _search_params(words: str, asset_class: AssetClass) -> dict[str, str]:

@@ -6,13 +6,14 @@ into the same types.
 
 import logging
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Generic, TypeVar
 
 from market_pipeline.polygon.parsing import Record
+from market_pipeline.polygon.request_planning import TICKERS_PER_REQUEST, batches
 from market_pipeline.polygon.response_body import Body
 from market_pipeline.polygon.vendor_errors import BadResponseError, quote_text
 
@@ -83,25 +84,59 @@ class EventEndpoint(Generic[T]):
     date_field: str
     read: Callable[[Record], T]
 
-    def request(self, start: date, end: date, ticker: str | None, *, older: bool) -> tuple[str, dict[str, str]]:
-        """Return path and query for the events from `start` to `end`, both included, of one ticker or of all."""
-        params = {f"{self.date_field}.gte": str(start), f"{self.date_field}.lte": str(end)}
-        if ticker is not None:
-            params["ticker"] = ticker
+    def requests(
+        self, start: date, end: date, tickers: Sequence[str] | None, *, older: bool
+    ) -> list[tuple[str, dict[str, str]]]:
+        """Return path and query of each request for the events from `start` to `end`, both included.
+
+        Of these tickers, or of the whole market if `tickers` is None. The older endpoint takes one ticker a request.
+        """
+        dates = {f"{self.date_field}.gte": str(start), f"{self.date_field}.lte": str(end)}
+        batch = 1 if older else TICKERS_PER_REQUEST
         if older:
-            return f"/v3/reference/{self.name}", {**params, "sort": self.date_field, "order": "asc", "limit": "1000"}
-        return f"/stocks/v1/{self.name}", {**params, "sort": f"{self.date_field}.asc", "limit": "5000"}
+            path = f"/v3/reference/{self.name}"
+            page = {"sort": self.date_field, "order": "asc", "limit": "1000"}
+        else:
+            path = f"/stocks/v1/{self.name}"
+            page = {"sort": f"{self.date_field}.asc", "limit": "5000"}
+        filters = [_filter_tickers(each) for each in batches(tickers, batch)] if tickers is not None else [{}]
+        return [(path, {**dates, **tickers_filter, **page}) for tickers_filter in filters]
+
+
+@dataclass(frozen=True)
+class FetchedEvents(Generic[T]):
+    """Events of one kind, oldest first within each request, and the requests that they took.
+
+    `unreadable` are the vendor's records of which a needed field can't be read, as received.
+    """
+
+    events: Sequence[T]
+    unreadable: Sequence[Record]
+    requests: int
+    waited_seconds: float
+
+
+def _filter_tickers(tickers: Sequence[str]) -> dict[str, str]:
+    return {"ticker": tickers[0]} if len(tickers) == 1 else {"ticker.any_of": ",".join(tickers)}
 
 
 def read_all(read: Callable[[Record], T], records: Iterable[Record], about: str) -> list[T]:
     """Read every record, without duplicates, in the vendor's order. An unreadable one is logged and left out."""
-    found = []
+    return separate_unreadable(read, records, about)[0]
+
+
+def separate_unreadable(
+    read: Callable[[Record], T], records: Iterable[Record], about: str
+) -> tuple[list[T], list[Record]]:
+    """Read every record, without duplicates, in the vendor's order; return the unreadable ones, logged, too."""
+    found, unreadable = [], []
     for record in records:
         try:
             found.append(read(record))
         except (KeyError, TypeError, ValueError, OverflowError) as problem:
             log.warning("%s: left out %s (%s)", about, quote_text(repr(record)), quote_text(repr(problem)))
-    return list(dict.fromkeys(found))
+            unreadable.append(record)
+    return list(dict.fromkeys(found)), unreadable
 
 
 def read_ticker(record: Record) -> Ticker:

@@ -13,6 +13,9 @@ from market_pipeline.core.errors import UsageError
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.polygon.limiter import WINDOW_SECONDS
 
+TICKERS_PER_REQUEST = 250
+"""Tickers of one `ticker.any_of`: the vendor's own limit where it documents one (snapshots); some 2 kB of URL."""
+
 
 @dataclass(frozen=True)
 class RangeRequest:
@@ -44,6 +47,11 @@ def waiting_seconds(requests: int, requests_per_minute: int) -> float:
     The first window's requests are sent at once; each further window's wait for the one before.
     """
     return max(requests - 1, 0) // requests_per_minute * WINDOW_SECONDS
+
+
+def batches(names: Sequence[str], size: int = TICKERS_PER_REQUEST) -> list[Sequence[str]]:
+    """Return the names in batches of at most `size`, one a request."""
+    return [names[first : first + size] for first in range(0, len(names), size)]
 
 
 def plan_requests(sessions_by_symbol: Mapping[Symbol, Collection[date]]) -> RequestPlan:

@@ -5,7 +5,7 @@
 
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, Table, and_, or_, select
@@ -13,16 +13,25 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from market_pipeline.core.sessions import calendar
 from market_pipeline.core.symbols import AssetClass, Symbol
+from market_pipeline.warehouse.statements import statement
 from market_pipeline.warehouse.tables import corporate_action_inquiries, dividends, splits
 
-FIRST_DAY, LAST_DAY = calendar("XNYS").first_session, date(2099, 12, 31)
+EXCHANGE = calendar("XNYS")
+FIRST_DAY, LAST_DAY = EXCHANGE.first_session, date(2099, 12, 31)
 """All history, and all announcements."""
 
 RECENT = timedelta(days=30)
 """Days back for which the whole market's actions are requested."""
 
-HISTORIES_A_RUN = 5
-"""Symbols whose whole history is requested again in each run, so that late corrections come through in turn."""
+HISTORIES_A_RUN = 50
+"""Symbols whose whole history is requested in one run, new ones included, so that late corrections come through in
+turn. Their dividends fit a page of 5,000: a hundred each, 25 years of quarters."""
+
+BEHIND_AFTER = timedelta(days=2)
+"""Time since a symbol's last request after which it counts as behind: two nights have not taken place, or failed."""
+
+NEXT_STEP = "`market-pipeline backfill --missing` requests them again, and so do the next run and the next night"
+"""The end of each message about actions that could not be fetched, those in `backfill_history.notes` included."""
 
 Action = Mapping[str, Any]
 """One split or dividend: the vendor's values, under the names of its table's columns."""
@@ -57,14 +66,15 @@ class ActionTable:
 
 SPLITS = ActionTable(splits, "execution_date", ("symbol", "execution_date"))
 DIVIDENDS = ActionTable(dividends, "ex_dividend_date", ("symbol", "ex_dividend_date", "dividend_type"))
+TABLES = (SPLITS, DIVIDENDS)
 
 
 @dataclass(frozen=True)
 class RefreshPlan:
     """The requests of one refresh.
 
-    `in_full` are the symbols whose whole history is requested, one request each; `recent` those for which the whole
-    market's actions from `since` on are enough. `holding` are the symbols with requested rows in the table.
+    `in_full` are the symbols whose whole history is requested; `recent` those for which the whole market's actions from
+    `since` on are enough. `holding` are the symbols with requested rows in the table.
     """
 
     at: datetime
@@ -77,28 +87,62 @@ class RefreshPlan:
         """The start of the recent days."""
         return self.at.date() - RECENT
 
+    @property
+    def symbols(self) -> list[str]:
+        """All symbols of the plan."""
+        return [*self.in_full, *sorted(self.recent)]
+
     def start(self, symbol: str) -> date:
         """Return the first day requested for a symbol."""
         return self.since if symbol in self.recent else FIRST_DAY
 
 
-def plan_refresh(engine: Engine, actions: ActionTable, symbols: Iterable[Symbol], now: datetime) -> RefreshPlan:
+def plan_refresh(
+    engine: Engine,
+    actions: ActionTable,
+    symbols: Iterable[Symbol],
+    now: datetime,
+    *,
+    not_since: datetime | None = None,
+) -> RefreshPlan:
     """Plan the requests at `now` for those of `symbols` that are equities.
 
-    In full: every symbol not requested since the recent days began, new ones included, and of the others the few whose
-    history was requested longest ago. For the rest, the recent days: a few pages of the whole market, however many
-    symbols are tracked.
+    In full: every symbol not requested since the recent days began, new ones included, and of the others those whose
+    history was requested longest ago, up to HISTORIES_A_RUN in all. For the rest, the recent days: a few pages of the
+    whole market, however many symbols are tracked.
+
+    Args:
+        engine: the warehouse.
+        actions: the table.
+        symbols: of any asset class.
+        now: with a time zone.
+        not_since: symbols requested at or after this instant are left out.
     """
     names = sorted(symbol.name for symbol in symbols if symbol.asset_class is not AssetClass.CRYPTO)
     requests = corporate_action_inquiries.c
     query = select(requests.symbol, requests.asked_at, requests.history_asked_at).where(requests.kind == actions.name)
     with engine.connect() as connection:
         known = {row.symbol: row for row in connection.execute(query) if row.asked_at.date() >= now.date() - RECENT}
+        if not_since is not None:
+            names = [name for name in names if name not in known or known[name].asked_at < not_since]
         by_age = sorted((name for name in names if name in known), key=lambda name: known[name].history_asked_at)
         due = [name for name in names if name not in known]
-        plan = RefreshPlan(now, (*due, *by_age[:HISTORIES_A_RUN]), frozenset(by_age[HISTORIES_A_RUN:]))
+        more = max(HISTORIES_A_RUN - len(due), 0)
+        plan = RefreshPlan(now, (*due, *by_age[:more]), frozenset(by_age[more:]))
         held = select(actions.table.c.symbol).where(requested_rows(actions, plan)).distinct()
         return replace(plan, holding=frozenset(connection.execute(held).scalars()))
+
+
+def plan_run_refresh(
+    engine: Engine, actions: ActionTable, symbols: Iterable[Symbol], now: datetime, *, scheduled: bool
+) -> RefreshPlan:
+    """Plan the requests that a run of bars makes for its symbols: for those that were not requested today.
+
+    Today is the date in New York. In a scheduled run, which a refresh of all symbols accompanies, only those behind.
+    """
+    today = now.astimezone(EXCHANGE.timezone).date()
+    midnight = datetime.combine(today, time(), EXCHANGE.timezone)
+    return plan_refresh(engine, actions, symbols, now, not_since=now - BEHIND_AFTER if scheduled else midnight)
 
 
 def requested_rows(actions: ActionTable, plan: RefreshPlan) -> ColumnElement[bool]:
@@ -119,3 +163,23 @@ def record_refresh(connection: Connection, actions: ActionTable, plan: RefreshPl
         if rows:
             again = {name: statement.excluded[name] for name in renewed}
             connection.execute(statement.on_conflict_do_update(index_elements=["kind", "symbol"], set_=again), rows)
+
+
+@dataclass(frozen=True)
+class ActionsBehind:
+    """Splits or dividends of a symbol with bars that were never requested successfully, or not for BEHIND_AFTER.
+
+    `since` is the last successful request or, if `never` there was one, the symbol's first load of bars.
+    """
+
+    kind: str
+    symbol: str
+    never: bool
+    since: datetime
+
+
+def find_actions_behind(engine: Engine, now: datetime) -> list[ActionsBehind]:
+    """Return the tracked equities with bars whose splits or dividends are behind at `now`, by kind and symbol."""
+    with engine.connect() as connection:
+        rows = connection.execute(statement("actions_behind"), {"before": now - BEHIND_AFTER})
+        return [ActionsBehind(**row) for row in rows.mappings()]

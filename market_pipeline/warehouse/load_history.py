@@ -181,6 +181,15 @@ def record_load(connection: Connection, load_request: LoadRequest, load_result: 
     connection.execute(update(tracked_symbols).where(is_same).values(state).add_cte(record))
 
 
+def add_note(engine: Engine, run_id: str, symbols: Sequence[str], note: str) -> None:
+    """Add a note to the load records of these symbols in a run."""
+    columns = backfill_history.c
+    notes = func.concat_ws("; ", columns.notes, literal(note))
+    concerned = (columns.run_id == run_id) & columns.symbol.in_(symbols)
+    with engine.begin() as connection:
+        connection.execute(update(backfill_history).where(concerned).values(notes=notes))
+
+
 def run_history(engine: Engine, run_ids: Sequence[str]) -> Sequence[Row]:  # type: ignore[type-arg]
     """Return the rows of `backfill_history` of these runs, in the order they were written."""
     query = select(backfill_history).where(backfill_history.c.run_id.in_(run_ids)).order_by(backfill_history.c.id)

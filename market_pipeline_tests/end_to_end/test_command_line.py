@@ -107,9 +107,9 @@ def test_a_plan_sends_no_request(run: Run, warehouse: Engine) -> None:
         ("24/7", 20, 31),
         ("XNYS", 45, 20),
     ]
-    # 31 days of 20 pairs are fewest by pair, 20 sessions of 45 equities by session.
-    assert [run["requests"] for run in plan["runs"]] == [20, 20]
-    assert (plan["requests"], plan["requests_per_minute"], plan["estimated_seconds"]) == (40, 5, 7 * 61)
+    # 31 days of 20 pairs are fewest by pair, 20 sessions of 45 equities by session; 2 are for splits and dividends.
+    assert [run["requests"] for run in plan["runs"]] == [20, 22]
+    assert (plan["requests"], plan["requests_per_minute"], plan["estimated_seconds"]) == (42, 5, 8 * 61)
     with warehouse.connect() as connection:
         assert connection.execute(select(backfill_history)).all() == []
 

@@ -7,11 +7,11 @@ from urllib.parse import parse_qsl, urlsplit
 from sqlalchemy import Engine, Table, select
 
 from market_pipeline.core.symbols import Symbol
-from market_pipeline.orchestration.corporate_action_execution import refresh_actions
-from market_pipeline.orchestration.resources import Pipeline
-from market_pipeline.warehouse.corporate_action_refresh import SPLITS, ActionTable
+from market_pipeline.corporate_action_requests import refresh_actions
+from market_pipeline.warehouse.corporate_action_refresh import SPLITS, ActionTable, plan_refresh
 from market_pipeline.warehouse.corporate_actions import RefreshResult
 from market_pipeline.warehouse.tables import rejected_corporate_actions, splits
+from market_pipeline.warehouse.tracked_symbols import active_symbols
 from market_pipeline_tests.integration.polygon_cases import client_of
 from market_pipeline_tests.scripted_vendor import Reply, ScriptedVendor, scripted_vendor
 
@@ -37,9 +37,11 @@ def refresh_once(
     warehouse: Engine, vendor: ScriptedVendor, actions: ActionTable = SPLITS, *, at: datetime = NOW, run: str = "run-1"
 ) -> RefreshResult:
     with client_of(vendor) as client:
-        pipeline = Pipeline(client, warehouse, 1, lambda _outcome: None)
-        ask = client.fetch_splits if actions is SPLITS else client.fetch_dividends
-        return refresh_actions(pipeline, actions, ask, run_id=run, now=at)[1]
+        symbols = active_symbols(warehouse)
+        plan = plan_refresh(warehouse, actions, symbols, at)
+        result = refresh_actions(client, warehouse, actions, plan, symbols, run_id=run)
+    assert result.stored is not None
+    return result.stored
 
 
 def refresh_from(
@@ -73,5 +75,8 @@ def rejected_reasons(warehouse: Engine) -> list[tuple[str, str, Any]]:
     return [(row["kind"], *row["reasons"], row["payload"].get("split_to")) for row in found]
 
 
-def asked_tickers(vendor: ScriptedVendor) -> list[str | None]:
-    return [dict(parse_qsl(urlsplit(path).query)).get("ticker") for path in vendor.paths]
+def asked_tickers(vendor: ScriptedVendor) -> list[list[str] | None]:
+    """Return the tickers of each request, None for the whole market."""
+    queries = [dict(parse_qsl(urlsplit(path).query)) for path in vendor.paths]
+    named = [query.get("ticker.any_of", query.get("ticker")) for query in queries]
+    return [names.split(",") if names else None for names in named]

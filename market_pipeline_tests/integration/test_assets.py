@@ -203,6 +203,7 @@ def test_a_night_of_60_equities_and_20_crypto_pairs_takes_10_requests(
             usual = settings.model_copy(update={"backfill_reach_back_sessions": 5})
             [night] = plan_night(usual, members, date(2024, 6, 14))
             assert launch_range_run(definitions, night, instance, warehouse).success
-        assert requests.get(f"{base_url}/_sandbox/stats", timeout=10).json()["requests"] == 10
+        by_kind = requests.get(f"{base_url}/_sandbox/stats", timeout=10).json()["by_path_kind"]
+        assert by_kind == {"grouped": 10, "splits": 1, "dividends": 1}
     with warehouse.connect() as connection:
         assert connection.execute(select(func.count()).select_from(market_data)).scalar_one() == 80 * 5

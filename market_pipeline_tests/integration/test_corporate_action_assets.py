@@ -16,7 +16,7 @@ from market_pipeline.orchestration.corporate_action_assets import build_corporat
 from market_pipeline.polygon.vendor_errors import PolygonError
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
-from market_pipeline.warehouse.corporate_action_refresh import HISTORIES_A_RUN
+from market_pipeline.warehouse import corporate_action_refresh
 from market_pipeline.warehouse.tables import dividends, splits
 from market_pipeline.warehouse.tracked_symbols import add_symbols, remove_symbol
 from market_pipeline_tests.integration.corporate_action_cases import (
@@ -35,6 +35,8 @@ from market_pipeline_tests.integration.corporate_action_cases import (
     rows,
 )
 from market_pipeline_tests.scripted_vendor import Reply, scripted_vendor
+
+NEXT = "https://api.massive.com/stocks/v1/splits?cursor=YWN0"
 
 
 @pytest.fixture(autouse=True)
@@ -66,46 +68,64 @@ def test_a_failure_half_way_leaves_the_table_as_it_was(warehouse: Engine) -> Non
     add_symbols(warehouse, [MSFT])
     refused = Reply({"status": "ERROR", "error": "Unknown API Key"}, 401)
     with pytest.raises(PolygonError):
-        refresh_from(warehouse, listing({**SPLIT, "ticker": "MSFT"}), refused)
+        refresh_from(warehouse, Reply({**listing({**SPLIT, "ticker": "MSFT"}).body, "next_url": NEXT}), refused)
     assert factors(warehouse) == [("AAPL", date(2020, 8, 31), 1.0, 4.0)]
-    refresh_from(warehouse, listing({**SPLIT, "ticker": "MSFT"}), listing(SPLIT))  # MSFT still counts as new
+    refresh_from(warehouse, listing({**SPLIT, "ticker": "MSFT"}, SPLIT))  # MSFT still counts as new
     assert [symbol for symbol, *_ in factors(warehouse)] == ["AAPL", "MSFT"]
 
 
-def night(warehouse: Engine, replies: Sequence[Reply], days: int) -> list[str | None]:
-    """Return the requested tickers, None for the whole market, so many days after the first night."""
+def night(warehouse: Engine, replies: Sequence[Reply], days: int) -> list[list[str] | None]:
+    """Return the tickers of each request, None for the whole market, so many days after the first night."""
     with scripted_vendor(*replies) as vendor:
         refresh_once(warehouse, vendor, at=NOW + timedelta(days=days))
         return asked_tickers(vendor)
 
 
-def test_many_symbols_share_one_question_and_take_turns_with_their_histories(warehouse: Engine) -> None:
+@pytest.fixture
+def five_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let eight symbols be more than one run requests in full."""
+    monkeypatch.setattr(corporate_action_refresh, "HISTORIES_A_RUN", 5)
+
+
+@pytest.mark.usefixtures("five_a_run")
+def test_many_symbols_share_one_request_and_take_turns_with_their_histories(warehouse: Engine) -> None:
     remove_symbol(warehouse, "AAPL")
     add_symbols(warehouse, MANY)
     names = [symbol.name for symbol in MANY]
-    assert night(warehouse, [listing()] * 8, 0) == names
-    assert night(warehouse, [listing()] * 6, 1) == [*names[:HISTORIES_A_RUN], None]
-    assert night(warehouse, [listing()] * 6, 2) == ["SF", "SG", "SH", "SA", "SB", None]
+    assert night(warehouse, [listing()], 0) == [names]
+    assert night(warehouse, [listing()] * 2, 1) == [names[:5], None]
+    assert night(warehouse, [listing()] * 2, 2) == [["SF", "SG", "SH", "SA", "SB"], None]
     add_symbols(warehouse, [AAPL])
-    assert night(warehouse, [listing()] * 7, 3)[0] == "AAPL"
+    assert night(warehouse, [listing()] * 2, 3) == [["AAPL", "SC", "SD", "SE", "SA"], None]
 
 
 def test_after_a_long_pause_every_history_is_asked_for_again(warehouse: Engine) -> None:
     remove_symbol(warehouse, "AAPL")
     add_symbols(warehouse, MANY)
-    night(warehouse, [listing()] * 8, 0)
-    assert night(warehouse, [listing()] * 8, 40) == [symbol.name for symbol in MANY]
+    night(warehouse, [listing()], 0)
+    assert night(warehouse, [listing()], 40) == [[symbol.name for symbol in MANY]]
 
 
+def test_only_symbols_left_out_of_a_response_are_requested_again(warehouse: Engine) -> None:
+    add_symbols(warehouse, [MSFT])
+    both = listing(SPLIT, {**SPLIT, "ticker": "MSFT"})
+    refresh_from(warehouse, both)
+    with scripted_vendor(listing(SPLIT), listing({**SPLIT, "ticker": "MSFT"})) as vendor:
+        refresh_once(warehouse, vendor)
+    assert asked_tickers(vendor) == [["AAPL", "MSFT"], ["MSFT"]]
+    assert len(factors(warehouse)) == 2
+
+
+@pytest.mark.usefixtures("five_a_run")
 def test_the_markets_recent_days_change_only_what_they_cover(warehouse: Engine) -> None:
     remove_symbol(warehouse, "AAPL")
     add_symbols(warehouse, MANY)
     old, recent = ({"ticker": "SH", "execution_date": day, "split_from": 1, "split_to": 2} for day in
                    ("2010-01-04", "2024-06-03"))  # fmt: skip
-    night(warehouse, [*[listing()] * 7, listing(old, recent)], 0)
+    night(warehouse, [listing(old, recent)], 0)
     announced = {**recent, "execution_date": "2024-07-01"}
     stranger = {**recent, "ticker": "ZZZ"}
-    night(warehouse, [*[listing()] * 5, listing(announced, stranger)], 1)
+    night(warehouse, [listing(), listing(announced, stranger)], 1)
     assert [(symbol, str(day)) for symbol, day, *_ in factors(warehouse)] == [
         ("SH", "2010-01-04"),
         ("SH", "2024-07-01"),
@@ -148,7 +168,7 @@ def test_the_nightly_run_brings_both_tables_up_to_date_and_tells_what_it_did(
     ]
     for name, table in (("splits", splits), ("dividends", dividends)):
         assert first[name]["loaded"] == first[name]["dagster/row_count"] == len(held[name]) > 0
-        assert (first[name]["symbols_asked_in_full"], again[name]["symbols_asked_in_full"]) == (10, HISTORIES_A_RUN)
+        assert (first[name]["symbols_asked_in_full"], again[name]["symbols_asked_in_full"]) == (10, 10)
         assert (again[name]["loaded"], again[name]["revised"], again[name]["removed"]) == (0, 0, 0)
         assert rows(warehouse, table) == held[name]
         assert {row["source"] for row in held[name]} == {"sandbox"}

@@ -51,7 +51,7 @@ def test_splits_are_requested_by_date_over_all_pages_and_each_is_returned_once()
     first = ok([SPLIT], next_url="https://api.massive.com/stocks/v1/splits?cursor=YWN0")
     later = {**SPLIT, "execution_date": "2022-06-22", "split_from": 2.5, "split_to": 1}
     with scripted_vendor(first, ok([SPLIT, later])) as vendor, client_of(vendor) as client:
-        splits = client.fetch_splits(START, END, AAPL)
+        splits = client.fetch_splits(START, END, [AAPL]).events
     assert splits == [
         Split("AAPL", date(2020, 8, 31), 1.0, 4.0, str(SPLIT["id"])),
         Split("AAPL", date(2022, 6, 22), 2.5, 1.0, str(SPLIT["id"])),
@@ -69,16 +69,34 @@ def test_splits_are_requested_by_date_over_all_pages_and_each_is_returned_once()
 
 def test_without_a_symbol_the_whole_markets_actions_are_requested() -> None:
     with scripted_vendor(ok([])) as vendor, client_of(vendor) as client:
-        assert client.fetch_dividends(START, END) == []
+        assert client.fetch_dividends(START, END).events == []
     assert "ticker" not in query(vendor.paths[0])
+
+
+def test_many_symbols_share_requests_of_250_tickers() -> None:
+    symbols = [Symbol.of(f"S{chr(65 + number // 26)}{chr(65 + number % 26)}", "stock") for number in range(251)]
+    with scripted_vendor(ok([SPLIT]), ok([])) as vendor, client_of(vendor) as client:
+        fetched = client.fetch_splits(START, END, [*symbols[:100], BTC, *symbols[100:]])
+    named = [query(path)["ticker.any_of"] if "ticker.any_of" in query(path) else query(path)["ticker"]
+             for path in vendor.paths]  # fmt: skip
+    assert ",".join(named).split(",") == [symbol.name for symbol in symbols]
+    assert (named[1], len(max(vendor.paths, key=len)) < 2_000) == (symbols[-1].name, True)
+    assert (len(fetched.events), fetched.requests) == (1, 2)
+
+
+def test_the_older_endpoints_take_a_request_for_each_symbol() -> None:
+    with scripted_vendor(NO_ENDPOINT, ok([SPLIT]), ok([])) as vendor, client_of(vendor) as client:
+        fetched = client.fetch_splits(START, END, [AAPL, META])
+    assert [query(path).get("ticker") for path in vendor.paths] == [None, "AAPL", "META"]
+    assert (len(fetched.events), fetched.requests) == (1, 3)
 
 
 @pytest.mark.parametrize("refusal", [NO_ENDPOINT, NOT_ENTITLED, NO_TICKER])
 def test_without_the_newer_endpoints_the_older_ones_are_used_from_then_on(refusal: Reply) -> None:
     without_id = {name: value for name, value in SPLIT.items() if name != "id"}
     with scripted_vendor(refusal, ok([without_id]), ok([])) as vendor, client_of(vendor) as client:
-        [split] = client.fetch_splits(START, END, AAPL)
-        client.fetch_dividends(START, END, AAPL)
+        [split] = client.fetch_splits(START, END, [AAPL]).events
+        client.fetch_dividends(START, END, [AAPL])
     assert split.vendor_id is None
     assert [urlsplit(path).path for path in vendor.paths] == [
         "/stocks/v1/splits",
@@ -96,13 +114,13 @@ def test_without_either_generation_the_error_is_reported() -> None:
         client_of(vendor) as client,
         pytest.raises(vendor_errors.PlanError, match="splits of AAPL 2005-01-01 to 2025-12-31") as caught,
     ):
-        client.fetch_splits(START, END, AAPL)
+        client.fetch_splits(START, END, [AAPL])
     assert caught.value.requests == 2
 
 
 def test_dividends_of_both_generations_read_alike() -> None:
     with scripted_vendor(ok([DIVIDEND, OLDER_DIVIDEND])) as vendor, client_of(vendor) as client:
-        newer, older = client.fetch_dividends(START, END, AAPL)
+        newer, older = client.fetch_dividends(START, END, [AAPL]).events
     assert newer == Dividend(
         ticker="AAPL",
         ex_dividend_date=date(2025, 8, 11),
@@ -134,15 +152,16 @@ def test_dividends_of_both_generations_read_alike() -> None:
 )
 def test_a_split_that_can_not_be_is_left_out_and_logged(odd: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
     with scripted_vendor(ok([{**SPLIT, **odd}, SPLIT])) as vendor, client_of(vendor) as client:
-        assert len(client.fetch_splits(START, END, AAPL)) == 1
+        fetched = client.fetch_splits(START, END, [AAPL])
+    assert (len(fetched.events), fetched.unreadable) == (1, [{**SPLIT, **odd}])
     [record] = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert record.getMessage().startswith("splits of AAPL 2005-01-01 to 2025-12-31: left out")
 
 
 def test_crypto_has_neither_and_no_request_is_sent() -> None:
     with scripted_vendor() as vendor, client_of(vendor) as client:
-        assert client.fetch_splits(START, END, BTC) == []
-        assert client.fetch_dividends(START, END, BTC) == []
+        assert client.fetch_splits(START, END, [BTC]).events == []
+        assert client.fetch_dividends(START, END, [BTC]).events == []
     assert not vendor.asked
 
 

@@ -28,7 +28,9 @@ def test_a_removed_symbol_fails_alone(
         remove_symbol(warehouse, name)
     with running_sandbox(SandboxConfig()) as base_url:
         on_sandbox = settings.model_copy(update={"polygon_base_url": base_url})
-        records = {record["symbol"]: record for record in launch_runs(on_sandbox, warehouse, selected, quiet=True)}
+        records = {
+            record["symbol"]: record for record in launch_runs(on_sandbox, warehouse, selected, quiet=True).records
+        }
     assert (records["AAPL"]["success"], records["AAPL"]["loaded"]) == (True, 4)
     for name in ("IBM", "BTC"):
         result = f"{name} is no longer tracked: `market-pipeline symbols add {name}` tracks it again"

@@ -92,6 +92,10 @@ def test_the_last_run_and_missing_sessions_are_reported_with_the_commands_that_f
     assert state["symbols"]["never_loaded"] == ["FB", "MSFT"]
     assert state["symbols"]["behind"] == ["AAPL"]
     assert state["sessions_to_fetch"]["never_asked"] > 1000
+    assert [(each["kind"], each["symbol"], each["never"]) for each in state["actions_behind"]] == [
+        ("splits", "AAPL", True), ("dividends", "AAPL", True),
+    ]  # fmt: skip
+    assert "the splits and dividends of AAPL have never been fetched" in state["problems"].pop()
     by_command = {problem.rsplit("`")[-2]: problem for problem in state["problems"]}
     assert "the last load of MSFT failed (MSFT: the vendor said no)" in by_command[
         "market-pipeline backfill --missing --symbols MSFT"
@@ -116,7 +120,7 @@ def test_a_running_daemon_and_api_and_current_data_are_reported(
         state = to_json(status("--json", "--api-url", api))
     assert state["api"] == {"url": api, "answers": True}
     assert state["symbols"]["behind"] == ["AAPL"], "the coming night's session is reported, and is no problem"
-    assert not [problem for problem in state["problems"] if "missing" in problem or "API" in problem]
+    assert not [problem for problem in state["problems"] if "missing and" in problem or "API" in problem]
     assert datetime.fromisoformat(state["dagster"]["last_heartbeat"]) > datetime.now(UTC) - timedelta(minutes=5)
     assert any("no nightly schedule" in problem for problem in state["problems"])
 

@@ -1,0 +1,237 @@
+"""Splits and dividends from the vendor into the warehouse: of all tracked symbols, or of a run's beside its bars.
+
+`warehouse.corporate_action_refresh` plans the requests, `warehouse.corporate_actions` stores the responses.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import InterfaceError, OperationalError
+
+from market_pipeline.core.errors import MarketPipelineError
+from market_pipeline.core.symbols import AssetClass, Symbol
+from market_pipeline.core.wording import name_some
+from market_pipeline.polygon.client import PolygonClient
+from market_pipeline.polygon.reference import FetchedEvents
+from market_pipeline.polygon.vendor_errors import PolygonError
+from market_pipeline.quality.rules import find_flags
+from market_pipeline.warehouse.corporate_action_refresh import (
+    DIVIDENDS,
+    FIRST_DAY,
+    LAST_DAY,
+    NEXT_STEP,
+    SPLITS,
+    TABLES,
+    Action,
+    ActionTable,
+    RefreshPlan,
+    plan_run_refresh,
+)
+from market_pipeline.warehouse.corporate_actions import RefreshResult, refresh
+from market_pipeline.warehouse.database_errors import unavailable_error
+
+log = logging.getLogger(__name__)
+
+UNSHARED: AbstractContextManager[Any] = nullcontext()
+
+FetchActions = Callable[[date, date, Sequence[Symbol] | None], FetchedEvents[Any]]
+
+FETCHED_BY: Mapping[str, Callable[[PolygonClient], FetchActions]] = {
+    SPLITS.name: lambda client: client.fetch_splits,
+    DIVIDENDS.name: lambda client: client.fetch_dividends,
+}
+"""The method of the vendor's client that fetches each table's rows."""
+
+
+@dataclass(frozen=True)
+class ActionsResult:
+    """Result of the requests for one table's actions of some symbols.
+
+    `stored` are the counters of the refresh, None after a failure, whose reason is `error`. `requests` is the number of
+    HTTP requests, `waited_seconds` the time that they waited for the rate limit.
+    """
+
+    kind: str
+    plan: RefreshPlan
+    requests: int
+    waited_seconds: float
+    stored: RefreshResult | None = None
+    error: str | None = None
+
+    @property
+    def note(self) -> str | None:
+        """The failure, for the load record of each symbol."""
+        return self.error and f"its {self.kind} could not be fetched ({self.error}); {NEXT_STEP}"
+
+    @property
+    def failure(self) -> str | None:
+        """The failure, for the run as a whole."""
+        names = name_some(self.plan.symbols)
+        return self.error and f"the {self.kind} of {names} could not be fetched ({self.error}); {NEXT_STEP}"
+
+
+def refresh_actions(
+    client: PolygonClient,
+    warehouse: Engine,
+    actions: ActionTable,
+    plan: RefreshPlan,
+    symbols: Iterable[Symbol],
+    *,
+    run_id: str,
+    storing: AbstractContextManager[Any] = UNSHARED,
+) -> ActionsResult:
+    """Make the requests of a plan, and store the responses.
+
+    Args:
+        client: the vendor's client.
+        warehouse: the database.
+        actions: the table.
+        plan: the requests.
+        symbols: all symbols of the plan, and maybe others.
+        run_id: the run.
+        storing: held while the responses are stored.
+
+    Raises:
+        PolygonError: a request failed; nothing is changed then.
+        MarketPipelineError: the database can't store a row; nothing is changed then.
+    """
+    by_name = {symbol.name: symbol for symbol in symbols}
+    fetched = list(_fetch_planned(plan, by_name, FETCHED_BY[actions.name](client)))
+    listed = list(_name_actions([by_name[name] for name in plan.symbols], fetched))
+    with storing:
+        stored = refresh(warehouse, actions, plan, listed, source=client.source, run_id=run_id, find_flags=find_flags)
+    requests, waited = (sum(getattr(each, name) for each in fetched) for name in ("requests", "waited_seconds"))
+    return ActionsResult(actions.name, plan, requests, waited, stored)
+
+
+def try_refresh(
+    client: PolygonClient,
+    warehouse: Engine,
+    actions: ActionTable,
+    plan: RefreshPlan,
+    symbols: Iterable[Symbol],
+    *,
+    run_id: str,
+    storing: AbstractContextManager[Any] = UNSHARED,
+) -> ActionsResult:
+    """Refresh as `refresh_actions` does, with its arguments; a failure is a result with an `error`.
+
+    Raises:
+        sqlalchemy.exc.OperationalError: the database can't be used.
+        sqlalchemy.exc.InterfaceError: the same.
+    """
+    requests, waited = 0, 0.0
+    try:
+        return refresh_actions(client, warehouse, actions, plan, symbols, run_id=run_id, storing=storing)
+    except (OperationalError, InterfaceError):
+        raise
+    except PolygonError as failed:
+        requests, waited, error = failed.requests, failed.waited_seconds, str(failed)
+    except MarketPipelineError as failed:
+        error = str(failed)
+    except Exception as failed:  # a defect of ours, which must not cost the symbols their bars
+        log.exception("A defect in loading %s", actions.name)
+        error = f"a defect of Market Pipeline ({type(failed).__name__}): report it with the log of the run"
+    return ActionsResult(actions.name, plan, requests, waited, error=error)
+
+
+def _fetch_planned(
+    plan: RefreshPlan, symbols: Mapping[str, Symbol], fetch: FetchActions
+) -> Iterator[FetchedEvents[Any]]:
+    if plan.in_full:
+        histories = [symbols[name] for name in plan.in_full]
+        whole = fetch(FIRST_DAY, LAST_DAY, histories)
+        yield whole
+        yield from _fetch_again(plan, FIRST_DAY, histories, whole, fetch)
+    if plan.recent:
+        market = fetch(plan.since, LAST_DAY, None)
+        yield market
+        yield from _fetch_again(plan, plan.since, [symbols[name] for name in sorted(plan.recent)], market, fetch)
+
+
+def _fetch_again(
+    plan: RefreshPlan, start: date, symbols: Iterable[Symbol], first: FetchedEvents[Any], fetch: FetchActions
+) -> Iterator[FetchedEvents[Any]]:
+    """Request symbols again that have rows, and none in the response: under load the vendor leaves some out."""
+    listed = {event.ticker for event in first.events}
+    absent = [symbol for symbol in symbols if symbol.name in plan.holding and symbol.vendor_ticker not in listed]
+    if absent:
+        yield fetch(start, LAST_DAY, absent)
+
+
+def _name_actions(symbols: Iterable[Symbol], fetched: Iterable[FetchedEvents[Any]]) -> Iterator[Action]:
+    """Yield these symbols' events under the names of their table's columns."""
+    names = {symbol.vendor_ticker: symbol.name for symbol in symbols}
+    for each in fetched:
+        for event in each.events:
+            if event.ticker in names:
+                values = asdict(event)
+                yield {"symbol": names[values.pop("ticker")], **values}
+
+
+class RunActions:
+    """Requests for the splits and dividends of a run's symbols, in threads beside the requests for its bars.
+
+    Each table is requested once, for the symbols for which it is due. A failure costs no bars: it is a result.
+
+    Args:
+        client: the vendor's client.
+        warehouse: the database.
+        symbols: the run's, of any asset class.
+        run_id: the run.
+        scheduled: True for a nightly run.
+    """
+
+    def __init__(
+        self, client: PolygonClient, warehouse: Engine, symbols: Sequence[Symbol], *, run_id: str, scheduled: bool
+    ) -> None:
+        self._client = client
+        self._warehouse = warehouse
+        self._symbols = [symbol for symbol in symbols if symbol.asset_class is not AssetClass.CRYPTO]
+        self._run_id = run_id
+        self._scheduled = scheduled
+        self._storing = threading.Lock()  # both tables' changes concern the same symbols' bars
+        self._pool = ThreadPoolExecutor(len(TABLES), thread_name_prefix="actions")
+        self._results: list[Future[ActionsResult | None]] = [
+            self._pool.submit(self._request, actions) for actions in TABLES if self._symbols
+        ]
+        self._collected = False
+
+    def close(self) -> None:
+        """Start no further request; one under way ends by itself."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def results(self) -> list[ActionsResult]:
+        """Wait for the responses and return the results, without the tables that were due for no symbol.
+
+        Raises:
+            MarketPipelineError: the database can't be used.
+        """
+        return [result for future in self._results if (result := future.result())]
+
+    def collect(self) -> list[ActionsResult]:
+        """Return the results to the first caller, and none to later ones."""
+        results = [] if self._collected else self.results()
+        self._collected = True
+        return results
+
+    def _request(self, actions: ActionTable) -> ActionsResult | None:
+        try:
+            plan = plan_run_refresh(
+                self._warehouse, actions, self._symbols, datetime.now(UTC), scheduled=self._scheduled
+            )
+            if not plan.symbols:
+                return None
+            log.info("Requesting the %s of %d symbols", actions.name, len(plan.symbols))
+            return try_refresh(
+                self._client, self._warehouse, actions, plan, self._symbols, run_id=self._run_id, storing=self._storing
+            )
+        except (OperationalError, InterfaceError) as error:
+            raise unavailable_error(error, self._warehouse) from None
