@@ -10,6 +10,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
+from functools import reduce
+from operator import add
 from typing import Any
 
 from sqlalchemy import Engine
@@ -20,6 +22,7 @@ from market_pipeline.core.symbols import AssetClass, Symbol
 from market_pipeline.core.wording import name_some
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.reference import FetchedEvents
+from market_pipeline.polygon.request_planning import TICKERS_PER_REQUEST
 from market_pipeline.polygon.vendor_errors import PolygonError
 from market_pipeline.quality.rules import find_flags
 from market_pipeline.warehouse.corporate_action_refresh import (
@@ -111,35 +114,61 @@ def refresh_actions(
     return ActionsResult(actions.name, plan, requests, waited, stored)
 
 
-def try_refresh(
+def refresh_in_parts(
     client: PolygonClient,
     warehouse: Engine,
     actions: ActionTable,
     plan: RefreshPlan,
-    symbols: Iterable[Symbol],
+    symbols: Sequence[Symbol],
     *,
     run_id: str,
     storing: AbstractContextManager[Any] = UNSHARED,
-) -> ActionsResult:
-    """Refresh as `refresh_actions` does, with its arguments; a failure is a result with an `error`.
+) -> list[ActionsResult]:
+    """Refresh as `refresh_actions` does, TICKERS_PER_REQUEST symbols at a time, so that memory doesn't grow with them.
+
+    Returns one result for the parts stored and, if a part failed, one with the `error` for it and those after it.
 
     Raises:
         sqlalchemy.exc.OperationalError: the database can't be used.
         sqlalchemy.exc.InterfaceError: the same.
     """
-    requests, waited = 0, 0.0
-    try:
-        return refresh_actions(client, warehouse, actions, plan, symbols, run_id=run_id, storing=storing)
-    except (OperationalError, InterfaceError):
-        raise
-    except PolygonError as failed:
-        requests, waited, error = failed.requests, failed.waited_seconds, str(failed)
-    except MarketPipelineError as failed:
-        error = str(failed)
-    except Exception as failed:  # a defect of ours, which must not cost the symbols their bars
-        log.exception("A defect in loading %s", actions.name)
-        error = f"a defect of Market Pipeline ({type(failed).__name__}): report it with the log of the run"
-    return ActionsResult(actions.name, plan, requests, waited, error=error)
+    done: list[ActionsResult] = []
+    parts = plan.parts(TICKERS_PER_REQUEST)
+    for number, part in enumerate(parts):
+        try:
+            result = refresh_actions(client, warehouse, actions, part, symbols, run_id=run_id, storing=storing)
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception as error:
+            rest = reduce(add, parts[number:])
+            return [*done, _describe_failure(actions, rest, error)]
+        done = [_join(*done, result)]
+    return done
+
+
+def _describe_failure(actions: ActionTable, plan: RefreshPlan, error: Exception) -> ActionsResult:
+    if isinstance(error, PolygonError):
+        return ActionsResult(actions.name, plan, error.requests, error.waited_seconds, error=str(error))
+    if isinstance(error, MarketPipelineError):
+        return ActionsResult(actions.name, plan, 0, 0.0, error=str(error))
+    # A defect of ours, which must not cost the symbols their bars.
+    log.error("A defect in loading %s", actions.name, exc_info=error)
+    defect = f"a defect of Market Pipeline ({type(error).__name__}): report it with the log of the run"
+    return ActionsResult(actions.name, plan, 0, 0.0, error=defect)
+
+
+def _join(first: ActionsResult, *others: ActionsResult) -> ActionsResult:
+    """Return the result of two parts, or of one."""
+    for other in others:
+        assert first.stored is not None and other.stored is not None  # noqa: S101, PT018 - for mypy
+        first = ActionsResult(
+            first.kind,
+            first.plan + other.plan,
+            first.requests + other.requests,
+            first.waited_seconds + other.waited_seconds,
+            first.stored + other.stored,
+        )
+    return first
 
 
 def _fetch_planned(
@@ -199,7 +228,7 @@ class RunActions:
         self._scheduled = scheduled
         self._storing = threading.Lock()  # both tables' changes concern the same symbols' bars
         self._pool = ThreadPoolExecutor(len(TABLES), thread_name_prefix="actions")
-        self._results: list[Future[ActionsResult | None]] = [
+        self._results: list[Future[list[ActionsResult]]] = [
             self._pool.submit(self._request, actions) for actions in TABLES if self._symbols
         ]
         self._collected = False
@@ -209,12 +238,12 @@ class RunActions:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def results(self) -> list[ActionsResult]:
-        """Wait for the responses and return the results, without the tables that were due for no symbol.
+        """Wait for the responses and return the results; there is none for a table that was due for no symbol.
 
         Raises:
             MarketPipelineError: the database can't be used.
         """
-        return [result for future in self._results if (result := future.result())]
+        return [result for future in self._results for result in future.result()]
 
     def collect(self) -> list[ActionsResult]:
         """Return the results to the first caller, and none to later ones."""
@@ -222,15 +251,15 @@ class RunActions:
         self._collected = True
         return results
 
-    def _request(self, actions: ActionTable) -> ActionsResult | None:
+    def _request(self, actions: ActionTable) -> list[ActionsResult]:
         try:
             plan = plan_run_refresh(
                 self._warehouse, actions, self._symbols, datetime.now(UTC), scheduled=self._scheduled
             )
             if not plan.symbols:
-                return None
+                return []
             log.info("Requesting the %s of %d symbols", actions.name, len(plan.symbols))
-            return try_refresh(
+            return refresh_in_parts(
                 self._client, self._warehouse, actions, plan, self._symbols, run_id=self._run_id, storing=self._storing
             )
         except (OperationalError, InterfaceError) as error:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from market_pipeline.core.symbols import Symbol
-from market_pipeline.corporate_action_requests import ActionsResult, RunActions, try_refresh
+from market_pipeline.corporate_action_requests import ActionsResult, RunActions, refresh_in_parts
 from market_pipeline.orchestration.resources import Pipeline
 from market_pipeline.warehouse.corporate_action_refresh import ActionTable, plan_refresh
 from market_pipeline.warehouse.corporate_actions import RefreshResult
@@ -23,17 +23,18 @@ def refresh_asset(context: dg.AssetExecutionContext, actions: ActionTable) -> dg
     """Refresh one table for all tracked symbols, and return the counters as metadata.
 
     Raises:
-        dagster.Failure: a request failed, or the response can't be stored; nothing is changed then.
+        dagster.Failure: a request failed, or a response can't be stored; nothing is changed for its symbols then.
     """
     pipeline: Pipeline = context.resources.pipeline
     symbols = active_symbols(pipeline.warehouse)
     plan = plan_refresh(pipeline.warehouse, actions, symbols, datetime.now(UTC))
-    result = try_refresh(pipeline.client, pipeline.warehouse, actions, plan, symbols, run_id=context.run.run_id)
-    pipeline.on_refreshed(result)
-    if result.failure:
-        raise dg.Failure(result.failure)
-    _warn_of_rejected(context, result)
-    return dg.MaterializeResult(metadata=_summarize(result))
+    results = refresh_in_parts(pipeline.client, pipeline.warehouse, actions, plan, symbols, run_id=context.run.run_id)
+    for result in results:
+        pipeline.on_refreshed(result)
+        _warn_of_rejected(context, result)
+    if results[-1].failure:
+        raise dg.Failure(results[-1].failure)
+    return dg.MaterializeResult(metadata=_summarize(results[-1]))
 
 
 def report_actions(context: dg.AssetExecutionContext, symbols: Sequence[Symbol], actions: RunActions) -> None:

@@ -13,7 +13,7 @@ from datetime import date
 from typing import Any, Generic, TypeVar
 
 from market_pipeline.polygon.parsing import Record
-from market_pipeline.polygon.request_planning import TICKERS_PER_REQUEST, batches
+from market_pipeline.polygon.request_planning import batches
 from market_pipeline.polygon.response_body import Body
 from market_pipeline.polygon.vendor_errors import BadResponseError, quote_text
 
@@ -92,15 +92,15 @@ class EventEndpoint(Generic[T]):
         Of these tickers, or of the whole market if `tickers` is None. The older endpoint takes one ticker a request.
         """
         dates = {f"{self.date_field}.gte": str(start), f"{self.date_field}.lte": str(end)}
-        batch = 1 if older else TICKERS_PER_REQUEST
         if older:
             path = f"/v3/reference/{self.name}"
             page = {"sort": self.date_field, "order": "asc", "limit": "1000"}
+            filters = [{"ticker": ticker} for ticker in tickers or ()]
         else:
             path = f"/stocks/v1/{self.name}"
             page = {"sort": f"{self.date_field}.asc", "limit": "5000"}
-        filters = [_filter_tickers(each) for each in batches(tickers, batch)] if tickers is not None else [{}]
-        return [(path, {**dates, **tickers_filter, **page}) for tickers_filter in filters]
+            filters = [{"ticker.any_of": ",".join(batch)} for batch in batches(tickers or ())]
+        return [(path, {**dates, **by_ticker, **page}) for by_ticker in ([{}] if tickers is None else filters)]
 
 
 @dataclass(frozen=True)
@@ -114,10 +114,6 @@ class FetchedEvents(Generic[T]):
     unreadable: Sequence[Record]
     requests: int
     waited_seconds: float
-
-
-def _filter_tickers(tickers: Sequence[str]) -> dict[str, str]:
-    return {"ticker": tickers[0]} if len(tickers) == 1 else {"ticker.any_of": ",".join(tickers)}
 
 
 def read_all(read: Callable[[Record], T], records: Iterable[Record], about: str) -> list[T]:

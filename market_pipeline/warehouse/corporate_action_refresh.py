@@ -92,6 +92,16 @@ class RefreshPlan:
         """All symbols of the plan."""
         return [*self.in_full, *sorted(self.recent)]
 
+    def parts(self, size: int) -> "list[RefreshPlan]":
+        """Return plans that make up this one, each of at most `size` histories."""
+        firsts = range(0, max(len(self.in_full), 1), size)
+        plans = [replace(self, in_full=self.in_full[first : first + size], recent=frozenset()) for first in firsts]
+        return [*plans[:-1], replace(plans[-1], recent=self.recent)]
+
+    def __add__(self, other: "RefreshPlan") -> "RefreshPlan":
+        """Return the plan that two parts make up."""
+        return replace(self, in_full=self.in_full + other.in_full, recent=self.recent | other.recent)
+
     def start(self, symbol: str) -> date:
         """Return the first day requested for a symbol."""
         return self.since if symbol in self.recent else FIRST_DAY

@@ -6,7 +6,7 @@ ones are taken out, and kept in `rejected_corporate_actions`. `corporate_action_
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -28,7 +28,7 @@ from market_pipeline.warehouse.corporate_action_refresh import (
 )
 from market_pipeline.warehouse.database_errors import first_line
 from market_pipeline.warehouse.flagging import FindFlags, reflag_symbols
-from market_pipeline.warehouse.load_history import LoadCounters
+from market_pipeline.warehouse.load_history import COUNTERS, LoadCounters
 from market_pipeline.warehouse.loading import claim_source
 from market_pipeline.warehouse.tables import rejected_corporate_actions
 
@@ -55,6 +55,11 @@ class RefreshResult(LoadCounters):
     removed: int
     held: int
     announced: int
+
+    def __add__(self, later: "RefreshResult") -> "RefreshResult":
+        """Return the result of two refreshes, one after the other."""
+        counters = {name: getattr(self, name) + getattr(later, name) for name in (*COUNTERS, "removed")}
+        return replace(later, **counters)
 
 
 @dataclass(frozen=True)

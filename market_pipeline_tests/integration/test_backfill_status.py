@@ -6,13 +6,13 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
-from dagster import DagsterInstance
+from dagster import DagsterEvent, DagsterEventType, DagsterInstance, DagsterRunStatus
 from sqlalchemy import Engine
 
 from market_pipeline.core.errors import UsageError
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
-from market_pipeline.dagster_storage.internals import BulkActionStatus
+from market_pipeline.dagster_storage.internals import BACKFILL_ID_TAG, BulkActionStatus
 from market_pipeline.orchestration.assets import asset_key
 from market_pipeline.orchestration.backfill_launch import (
     cancel_backfill,
@@ -25,10 +25,13 @@ from market_pipeline.orchestration.rejected_backfills import resume_rejected
 from market_pipeline.orchestration.run_launch import open_instance
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
-from market_pipeline.warehouse.load_history import run_history
+from market_pipeline.warehouse.corporate_action_refresh import NEXT_STEP
+from market_pipeline.warehouse.load_history import add_note, run_history
 from market_pipeline.warehouse.tracked_symbols import add_symbols, remove_symbol
+from market_pipeline_tests.dagster_internals import create_run_for_test
 from market_pipeline_tests.end_to_end.test_dagster_tools import bars_held
 from market_pipeline_tests.integration.code_location import RUN_SECONDS, Daemon, kill_run_processes, loaded_location
+from market_pipeline_tests.integration.stored_bars import load_frame, recorded
 
 AAPL, MSFT, FB, NOSUCH = (Symbol.of(name, "stock") for name in ("AAPL", "MSFT", "FB", "NOSUCH"))
 BTC = Symbol.of("BTC", "crypto")
@@ -273,3 +276,19 @@ def test_what_can_not_be_backfilled_is_refused(
 def test_sessions_before_the_first_and_after_the_newest_are_left_out(start: Start) -> None:
     job = start(AAPL, first=date(1999, 1, 1), last=date(2000, 1, 7))
     assert (job.start, job.end, job.progress.sessions_total) == (date(2000, 1, 3), date(2000, 1, 7), 5)
+
+
+def test_a_backfill_whose_splits_could_not_be_fetched_says_so(
+    start: Start, again: Again, instance: DagsterInstance, warehouse: Engine
+) -> None:
+    add_symbols(warehouse, [AAPL])
+    job = start(AAPL)
+    run = create_run_for_test(instance, status=DagsterRunStatus.STARTED, tags={BACKFILL_ID_TAG: job.id})
+    load_frame(warehouse, AAPL, recorded("AAPL", START, END), run_id=run.run_id)
+    add_note(warehouse, run.run_id, ["AAPL"], f"its splits could not be fetched (the vendor returned 403); {NEXT_STEP}")
+    instance.report_dagster_event(DagsterEvent(DagsterEventType.RUN_SUCCESS.value, run.job_name), run.run_id)
+    ended = again(job)
+    assert ended.status == "succeeded"
+    assert ended.note == (
+        f"The splits or dividends of AAPL could not be fetched, as backfill_history says; {NEXT_STEP}"
+    )

@@ -53,7 +53,7 @@ def test_only_equities_are_asked_for_each_from_the_first_session_on(warehouse: E
     [path] = vendor.paths
     query = dict(parse_qsl(urlsplit(path).query))
     dates = query["execution_date.gte"], query["execution_date.lte"]
-    assert (query["ticker"], *dates) == ("AAPL", "2000-01-03", "2099-12-31")
+    assert (query["ticker.any_of"], *dates) == ("AAPL", "2000-01-03", "2099-12-31")
 
 
 def test_an_empty_answer_where_there_was_something_is_asked_for_again(warehouse: Engine) -> None:

@@ -11,10 +11,11 @@ import requests
 from dagster import DagsterInstance
 from sqlalchemy import Engine, insert, text
 
+from market_pipeline import corporate_action_requests
 from market_pipeline.core.run_planning import plan_range_runs
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
-from market_pipeline.corporate_action_requests import ActionsResult, RunActions
+from market_pipeline.corporate_action_requests import ActionsResult, RunActions, refresh_in_parts
 from market_pipeline.operations.status import find_action_problems
 from market_pipeline.orchestration import assets
 from market_pipeline.orchestration.build import build_loading
@@ -26,10 +27,12 @@ from market_pipeline.warehouse.corporate_action_refresh import (
     SPLITS,
     TABLES,
     find_actions_behind,
+    plan_refresh,
     plan_run_refresh,
 )
 from market_pipeline.warehouse.tables import corporate_action_inquiries
 from market_pipeline.warehouse.tracked_symbols import add_symbols
+from market_pipeline_tests.integration.corporate_action_cases import SPLIT
 from market_pipeline_tests.integration.polygon_cases import HURRY, client_of
 from market_pipeline_tests.integration.stored_bars import load_frame, query, recorded
 from market_pipeline_tests.scripted_vendor import Reply, scripted_vendor
@@ -180,6 +183,22 @@ def test_each_failure_is_a_result_with_its_reason(warehouse: Engine, failure: st
 
 def inquiry(kind: str, at: datetime, symbol: str = "AAPL") -> dict[str, Any]:
     return {"kind": kind, "symbol": symbol, "asked_at": at, "history_asked_at": at}
+
+
+def test_what_was_stored_before_a_failure_stays(warehouse: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corporate_action_requests, "TICKERS_PER_REQUEST", 2)
+    symbols = [Symbol.of(name, "stock") for name in ("A", "B", "C", "D", "E", "F")]
+    add_symbols(warehouse, symbols)
+    none, one = [Reply({"status": "OK", "results": found}) for found in ([], [{**SPLIT, "ticker": "C"}])]
+    broken = Reply({"status": "ERROR", "error": "Unknown API Key"}, 401)
+    with scripted_vendor(none, one, broken) as scripted, client_of(scripted) as client:
+        plan = plan_refresh(warehouse, SPLITS, symbols, MONDAY_NOON)
+        done, failed = refresh_in_parts(client, warehouse, SPLITS, plan, symbols, run_id="run-1")
+    assert (done.plan.symbols, done.requests) == (["A", "B", "C", "D"], 2)
+    assert done.stored is not None
+    assert (done.stored.loaded, done.stored.held) == (1, 1)
+    assert (failed.plan.symbols, failed.requests) == (["E", "F"], 1)
+    assert known(warehouse)["splits"] == ["A", "B", "C", "D"]
 
 
 # --- when they are due
