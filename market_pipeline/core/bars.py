@@ -63,6 +63,9 @@ class FlaggedBar:
 LOOK_BACK = 20
 """Stored sessions before a bar that, with the splits, decide about its flags: about a trading month."""
 
+LOOK_AHEAD = 4
+"""Stored sessions after a bar that decide about its flags too: with the bar itself a trading week."""
+
 
 def columns_of(frame: pd.DataFrame) -> Columns:
     """Return a frame of BAR_COLUMNS as arrays."""

@@ -1,7 +1,7 @@
 """Predicates for suspicious bars, one per rule, on a symbol's stored bars in order.
 
-A verdict follows from the bar, at most LOOK_BACK stored sessions before it and the splits, never from the bars loaded
-with it. `rules` declares the rules' meanings, reasons and thresholds.
+A verdict follows from the bar, at most LOOK_BACK stored sessions before it, LOOK_AHEAD after it and the splits, never
+from the bars loaded with it. `rules` declares the rules' meanings, reasons and thresholds.
 """
 
 from collections.abc import Mapping
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from market_pipeline.core.bars import LOOK_BACK, PRICE_COLUMNS, VALUE_COLUMNS, Columns
 from market_pipeline.quality.impossible import Verdicts
+from market_pipeline.quality.inferred_splits import infer_splits
 
 FEWEST_VOLUMES = 10
 """Sessions before a bar that are needed to judge its volume."""
@@ -36,14 +37,16 @@ def history(bars: Columns, splits: Mapping[date, float]) -> History:
     Returns:
         The columns of `bars`, and `previous_date`, `previous_close` (dollars as traded), `split` (the factor
         between the two closes, 1 where there is none), `move` (the close's change that no split explains, a fraction),
-        `raw_move` (its change as traded) and `volume_times` (the volume as a multiple of the median of the sessions
-        before, in shares of its own day). NaN where there is nothing to compare with.
+        `raw_move` (its change as traded), `volume_times` (the volume as a multiple of the median of the sessions
+        before, in shares of its own day), and `inferred_factor` and `move_for_volume` of `infer_splits`. NaN where
+        there is nothing to compare with.
     """
     days, close, volume = (bars[name] for name in ("date", "close", "volume"))
     factor = _factor(days, splits)
     previous = _previous(close)
     split = _previous(factor, first=factor[:1]) / factor
     in_last_shares = pd.Series(volume / factor)
+    inferred, move_for_volume = infer_splits(bars, factor)
     usual = in_last_shares.rolling(LOOK_BACK, min_periods=FEWEST_VOLUMES, closed="left").median()
     return {
         **{name: bars[name] for name in ("date", *VALUE_COLUMNS)},
@@ -52,13 +55,21 @@ def history(bars: Columns, splits: Mapping[date, float]) -> History:
         "split": split,
         "raw_move": close / previous - 1,
         "move": close / (previous * split) - 1,
+        "inferred_factor": inferred,
+        "move_for_volume": move_for_volume,
         "volume_times": (in_last_shares / usual.where(usual > 0)).to_numpy(),
     }
 
 
 def unexplained_move(bars: History, threshold: float) -> Verdicts:
-    """The close moved by more than the threshold, and not because a split failed to show."""
-    found: Verdicts = (abs(bars["move"]) > threshold) & ~split_without_move(bars, threshold)
+    """The close moved by more than the threshold."""
+    found: Verdicts = abs(bars["move"]) > threshold
+    return found
+
+
+def unlisted_split(bars: History, threshold: float) -> Verdicts:
+    """The move has the shape of a split, and is at least so many times more unusual than the volume."""
+    found: Verdicts = bars["move_for_volume"] >= threshold
     return found
 
 

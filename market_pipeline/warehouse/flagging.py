@@ -9,10 +9,11 @@ from dataclasses import asdict
 from datetime import date, datetime
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from sqlalchemy import Connection, Row, select
 
-from market_pipeline.core.bars import BAR_COLUMNS, VALUE_COLUMNS, Columns, FlaggedBar, columns_of
+from market_pipeline.core.bars import BAR_COLUMNS, LOOK_AHEAD, LOOK_BACK, VALUE_COLUMNS, Columns, FlaggedBar, columns_of
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.warehouse.statements import statement
 from market_pipeline.warehouse.tables import market_data, splits, tracked_symbols
@@ -21,26 +22,39 @@ from market_pipeline.warehouse.tracked_symbols import lock_symbol
 FindFlags = Callable[[Symbol, Columns, Mapping[date, float]], Sequence[FlaggedBar]]
 """Finds the suspicious ones of a symbol's bars (in order), given its splits: by day, the factor for earlier prices."""
 
+REACH = LOOK_BACK + LOOK_AHEAD
+"""Stored bars on either side of a changed one that are needed to update flags: those compared with it, and theirs."""
+
 
 def flag_bars(
-    connection: Connection, symbol: Symbol, bars: Columns, find_flags: FindFlags, at: datetime, *, since: date
+    connection: Connection,
+    symbol: Symbol,
+    bars: Columns,
+    find_flags: FindFlags,
+    at: datetime,
+    *,
+    changed: tuple[date, date],
 ) -> frozenset[date]:
-    """Update the flags of the bars from `since` to the last one, and return the sessions of flagged bars.
+    """Update the flags of changed bars and of those compared with them; return the flagged sessions.
 
     Args:
         connection: in a transaction that holds the symbol's lock.
         symbol: whose bars they are.
-        bars: `date` and VALUE_COLUMNS, in order, as stored now: all there are from LOOK_BACK stored sessions before
-            `since` on, and the LOOK_BACK after the newest that has changed, which are compared with it.
+        bars: `date` and VALUE_COLUMNS, in order, as stored now: the bars that changed and the REACH stored ones on
+            either side of them, or all there are.
         find_flags: finds the suspicious bars.
         at: the instant of the load.
-        since: the oldest bar that has changed.
+        changed: the first and the last session whose bar may have changed.
     """
-    found = [bar for bar in find_flags(symbol, bars, _splits(connection, symbol)) if bar.session >= since]
+    days = bars["date"]
+    first, last = (int(np.searchsorted(days, np.datetime64(day))) for day in changed)
+    first, last = days[max(first - LOOK_AHEAD, 0)].item(), days[min(last + LOOK_BACK, len(days) - 1)].item()
+    flagged = find_flags(symbol, bars, _splits(connection, symbol))
+    found = [bar for bar in flagged if first <= bar.session <= last]
     parameters = {
         "symbol": symbol.name,
-        "first": since,
-        "last": bars["date"][-1].item(),
+        "first": first,
+        "last": last,
         "found": json.dumps([asdict(bar) for bar in found], default=str),
         "at": at,
     }
@@ -62,7 +76,9 @@ def reflag_symbols(connection: Connection, names: Iterable[str], find_flags: Fin
         stored = select(*(bars[column] for column in BAR_COLUMNS)).where(bars.symbol == name).order_by(bars.date)
         frame = _frame(connection.execute(stored))
         if not frame.empty:
-            flag_bars(connection, symbol, columns_of(frame), find_flags, at, since=date.min)
+            held = columns_of(frame)
+            changed = (held["date"][0].item(), held["date"][-1].item())
+            flag_bars(connection, symbol, held, find_flags, at, changed=changed)
 
 
 def _splits(connection: Connection, symbol: Symbol) -> Mapping[date, float]:

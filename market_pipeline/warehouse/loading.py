@@ -65,8 +65,8 @@ def load(
         merged = upsert_bars(connection, load_request, columns, at)
         flagged = merged.flagged
         if merged.loaded or merged.revised:
-            since = columns["date"][0].item()
-            flagged = flag_bars(connection, load_request.symbol, merged.held, find_flags, at, since=since)
+            changed = (columns["date"][0].item(), columns["date"][-1].item())
+            flagged = flag_bars(connection, load_request.symbol, merged.held, find_flags, at, changed=changed)
         _store_rejected(connection, load_request, rejected)
         held = merged.held["date"].tolist()
         load_result = LoadResult(

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from market_pipeline.core.bars import BAR_COLUMNS, LOOK_BACK, VALUE_COLUMNS, Columns
+from market_pipeline.core.bars import BAR_COLUMNS, VALUE_COLUMNS, Columns
 from market_pipeline.warehouse.binary_copy import decode_bars, encode_bars, encode_new_bars
+from market_pipeline.warehouse.flagging import REACH
 from market_pipeline.warehouse.load_history import LoadRequest
 from market_pipeline.warehouse.statements import statement
 
@@ -38,7 +39,7 @@ CREATE_STAGED_BARS = text(
 class UpsertResult:
     """Numbers of new and of replaced bars, and the bars that the symbol now holds of the run's sessions.
 
-    `held` (`date` and VALUE_COLUMNS, in order) reaches LOOK_BACK stored bars further on either side, if there are so
+    `held` (`date` and VALUE_COLUMNS, in order) reaches REACH stored bars further on either side, if there are so
     many. `flagged` are the sessions whose bar was flagged before.
     """
 
@@ -78,7 +79,7 @@ def _held(connection: Connection, load_request: LoadRequest) -> tuple[Columns, N
         "symbol": load_request.symbol.name,
         "first": load_request.sessions[0],
         "last": load_request.sessions[-1],
-        "look_back": LOOK_BACK,
+        "reach": REACH,
     }
     return decode_bars(connection.execute(statement("held_bars"), parameters).scalar_one() or b"")
 

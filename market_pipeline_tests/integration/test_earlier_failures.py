@@ -115,7 +115,7 @@ def test_a_jump_on_a_monday_or_after_a_holiday_is_flagged_like_any_other(
     load_frame(
         warehouse, symbol, recorded(symbol.name, day.replace(day=1), day)
     )  # a split of 2 for 1 that is not known
-    assert flags(warehouse, symbol)[day] == ("unexplained_move",)
+    assert flags(warehouse, symbol)[day] == ("unlisted_split",)
 
 
 def test_the_bar_of_an_unfinished_session_is_stored_once_it_is_over_and_replaced_when_corrected(

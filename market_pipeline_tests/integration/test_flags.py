@@ -53,11 +53,11 @@ def test_a_crash_is_stored_and_flagged(warehouse: Engine) -> None:
 
 def test_a_split_day_is_flagged_until_the_split_is_known_and_again_when_it_is_withdrawn(warehouse: Engine) -> None:
     load_frame(warehouse, AAPL, recorded("AAPL", date(2005, 1, 3), date(2005, 4, 29)))
-    assert flags(warehouse, AAPL)[SPLIT] == ("unexplained_move",)
+    assert flags(warehouse, AAPL)[SPLIT] == ("unlisted_split",)
     assert counts(refresh_from(warehouse, listing(LISTED))) == {"loaded": 1}
     assert SPLIT not in flags(warehouse, AAPL)
     assert counts(refresh_from(warehouse, listing(), listing())) == {"removed": 1}
-    assert flags(warehouse, AAPL)[SPLIT] == ("unexplained_move",)
+    assert flags(warehouse, AAPL)[SPLIT] == ("unlisted_split",)
     assert query(warehouse, "SELECT count(*) AS n FROM market_data_revisions") == [{"n": 0}]
 
 
@@ -127,7 +127,7 @@ def test_whenever_a_split_becomes_known_the_flags_are_those_of_a_split_known_bef
     add_symbols(warehouse, [halfway])
     for row in range(len(year)):
         if row == len(year) // 2:
-            assert flags(warehouse, halfway)[date.fromisoformat(split)] == ("unexplained_move",)
+            assert flags(warehouse, halfway)[date.fromisoformat(split)] == ("unlisted_split",)
             refresh_from(warehouse, listing({**known, "ticker": "DAILY", "id": "E2"}), listing(known))
         load_frame(warehouse, halfway, year.iloc[[row]])
     assert verdicts(warehouse, halfway) == verdicts(warehouse, beforehand)
@@ -145,18 +145,56 @@ def test_a_split_that_does_not_show_is_flagged_until_it_is_withdrawn(warehouse: 
     assert flags(warehouse, AAPL) == {}
 
 
-QUARTER = recorded("AAPL", date(2000, 8, 1), date(2000, 10, 31))
+QUARTERS = {
+    "crash": recorded("AAPL", date(2000, 8, 1), date(2000, 10, 31)),
+    "unlisted split": recorded("AAPL", date(2005, 1, 18), date(2005, 4, 18)),
+}
 
 
-@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.integers(0, 3), min_size=len(QUARTER), max_size=len(QUARTER)))
-def test_in_whatever_order_bars_arrive_their_flags_are_the_same(warehouse: Engine, part_of: list[int]) -> None:
+@pytest.mark.parametrize("name", QUARTERS)
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.integers(0, 3), min_size=60, max_size=63))
+def test_in_whatever_order_bars_arrive_their_flags_are_the_same(
+    warehouse: Engine, name: str, part_of: list[int]
+) -> None:
+    quarter = QUARTERS[name].iloc[: len(part_of)]
     with warehouse.begin() as connection:
         connection.execute(market_data.delete())
     for part in sorted(set(part_of), key=lambda part: (part * 7) % 4):
-        load_frame(warehouse, AAPL, QUARTER[[number == part for number in part_of]])
+        load_frame(warehouse, AAPL, quarter[[number == part for number in part_of]])
     scattered = verdicts(warehouse, AAPL)
     with warehouse.begin() as connection:
         connection.execute(market_data.delete())
-    load_frame(warehouse, AAPL, QUARTER)
+    load_frame(warehouse, AAPL, quarter)
     assert verdicts(warehouse, AAPL) == scattered
+
+
+def test_later_bars_confirm_a_split_or_withdraw_the_flag(warehouse: Engine) -> None:
+    bars = recorded("AAPL", date(2005, 1, 18), date(2005, 3, 31))
+    day = int(bars.index[bars["date"] == pd.Timestamp(SPLIT)][0])
+    load_frame(warehouse, AAPL, bars.iloc[: day + 1])
+    [found] = [bar for bar in verdicts(warehouse, AAPL) if bar["gap_detected"]]
+    assert (found["date"], found["flags"]) == (SPLIT, ["unlisted_split"])
+    assert found["validation_notes"] == (
+        "unlisted_split: the close 44.86 is -49.6% from 88.99 on 2005-02-25 and looks like a 2-for-1 split that is not "
+        "listed, or like a distribution of 50% of the price (not confirmed yet: 0 of 4 later sessions stored)"
+    )
+    back = bars.iloc[day + 1 :].copy()
+    back[["open", "high", "low", "close"]] *= 2  # so that one bar is wrong, and no split
+    load_frame(warehouse, AAPL, back.iloc[:4])
+    assert flags(warehouse, AAPL)[SPLIT] == ("unexplained_move",)
+    load_frame(warehouse, AAPL, bars.iloc[day + 1 :])
+    [found] = [bar for bar in verdicts(warehouse, AAPL) if bar["gap_detected"]]
+    assert found["flags"] == ["unlisted_split"]
+    assert found["validation_notes"].endswith("or like a distribution of 50% of the price")
+
+
+def test_a_split_listed_a_day_late_is_flagged_on_both_days_with_the_other_one(warehouse: Engine) -> None:
+    load_frame(warehouse, AAPL, recorded("AAPL", date(2005, 1, 3), date(2005, 4, 29)))
+    refresh_from(warehouse, listing({**LISTED, "execution_date": "2005-03-01"}))
+    moved, listed = [bar for bar in verdicts(warehouse, AAPL) if bar["gap_detected"]]
+    assert (moved["date"], moved["flags"][0]) == (SPLIT, "unlisted_split")
+    assert moved["validation_notes"].endswith("looks like the 2-for-1 split that is listed for 2005-03-01")
+    assert (listed["date"], listed["flags"][0]) == (date(2005, 3, 1), "split_without_move")
+    assert listed["validation_notes"].endswith("; the price moved so on 2005-02-28")
+    assert query(warehouse, "SELECT count(*) AS n FROM market_data_revisions") == [{"n": 0}]

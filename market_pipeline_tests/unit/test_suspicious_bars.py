@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from market_pipeline.core.bars import LOOK_BACK, FlaggedBar, columns_of
+from market_pipeline.core.bars import LOOK_AHEAD, LOOK_BACK, FlaggedBar, columns_of
 from market_pipeline.core.sessions import session_starts, sessions_between
 from market_pipeline.core.symbols import AssetClass, Symbol
 from market_pipeline.quality.rules import SUSPICIOUS, find_flags
@@ -67,7 +67,7 @@ def test_a_move_over_the_threshold_of_its_asset_class_is_flagged(symbol: Symbol,
 def test_a_split_explains_the_move_it_makes() -> None:
     halved = bars(*((row, {"open": 50.0, "high": 52.0, "low": 49.0, "close": 50.0 + row % 2, "vwap": 50.5, "volume":
                            2_000_000.0 + row}) for row in range(12, len(MONTH))))  # fmt: skip
-    assert flags(halved) == {12: {"unexplained_move"}}
+    assert flags(halved) == {12: {"unlisted_split"}}
     assert flags(halved, splits={MONTH[12]: 0.5}) == {}
 
 
@@ -161,15 +161,18 @@ def test_every_rule_says_what_it_means_and_why_and_has_a_threshold_for_all_asset
     assert 0 < rule.penalty < 1
 
 
-CHANGES = st.sampled_from([{}, {"close": 50.0}, {"close": 200.0}, {"volume": 0.0}, {"volume": 1e8}, {"vwap": 1.0}])
+HALVED = {"open": 50.0, "close": 50.0}
+CHANGES = st.sampled_from(
+    [{}, HALVED, HALVED, {"close": 50.0}, {"close": 200.0}, {"volume": 0.0}, {"volume": 1e8}, {"vwap": 1.0}]
+)
 
 
 @given(st.lists(CHANGES, min_size=len(MONTH), max_size=len(MONTH)), st.integers(0, LAST), st.booleans())
-def test_a_verdict_needs_no_more_than_the_bars_looked_back_on(
+def test_a_verdict_needs_no_more_than_the_bars_looked_back_on_and_ahead_to(
     changes: list[dict[str, Any]], row: int, split: bool
 ) -> None:
     frame = bars(*enumerate(changes))
     splits = {MONTH[15]: 0.5} if split else {}
-    part = frame.iloc[max(row - LOOK_BACK, 0) : row + 1]
+    part = frame.iloc[max(row - LOOK_BACK, 0) : row + 1 + LOOK_AHEAD]
     whole = [bar for bar in find_flags(STOCK, columns_of(frame), splits) if bar.session == MONTH[row]]
     assert [bar for bar in find_flags(STOCK, columns_of(part), splits) if bar.session == MONTH[row]] == whole
