@@ -66,6 +66,7 @@ setup(
             "api/static/*",
             "api/static/vendor/*",
             "core/closures.json",
+            "core/ticker_corrections.csv",
             "dagster_storage/README.md",
             "sandbox/corporate_actions.csv",
             "warehouse/migrations/*.mako",

@@ -5,12 +5,14 @@
 
 import logging
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from functools import reduce
+from itertools import chain
 from operator import add
 from typing import Any
 
@@ -18,7 +20,8 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from market_pipeline.core.errors import MarketPipelineError
-from market_pipeline.core.symbols import AssetClass, Symbol
+from market_pipeline.core.symbols import AssetClass, Symbol, ticker_symbol
+from market_pipeline.core.ticker_history import TickerHistory
 from market_pipeline.core.wording import name_some
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.reference import FetchedEvents
@@ -39,6 +42,7 @@ from market_pipeline.warehouse.corporate_action_refresh import (
 )
 from market_pipeline.warehouse.corporate_actions import RefreshResult, refresh
 from market_pipeline.warehouse.database_errors import unavailable_error
+from market_pipeline.warehouse.securities import read_securities
 
 log = logging.getLogger(__name__)
 
@@ -106,8 +110,14 @@ def refresh_actions(
         MarketPipelineError: the database can't store a row; nothing is changed then.
     """
     by_name = {symbol.name: symbol for symbol in symbols}
-    fetched = list(_fetch_planned(plan, by_name, FETCHED_BY[actions.name](client)))
-    listed = list(_name_actions([by_name[name] for name in plan.symbols], fetched))
+    records = read_securities(warehouse, [by_name[name] for name in plan.symbols])
+    histories = {symbol.name: record.history for symbol, record in records.items()}
+    tickers = {
+        symbol.name: [ticker_symbol(ticker, symbol.asset_class) for ticker in sorted(record.history.tickers)]
+        for symbol, record in records.items()
+    }
+    fetched = list(_fetch_planned(plan, tickers, FETCHED_BY[actions.name](client)))
+    listed = list(_name_actions(actions, histories, fetched))
     with storing:
         stored = refresh(warehouse, actions, plan, listed, source=client.source, run_id=run_id, find_flags=find_flags)
     requests, waited = (sum(getattr(each, name) for each in fetched) for name in ("requests", "waited_seconds"))
@@ -172,37 +182,58 @@ def _join(first: ActionsResult, *others: ActionsResult) -> ActionsResult:
 
 
 def _fetch_planned(
-    plan: RefreshPlan, symbols: Mapping[str, Symbol], fetch: FetchActions
+    plan: RefreshPlan, tickers: Mapping[str, Sequence[Symbol]], fetch: FetchActions
 ) -> Iterator[FetchedEvents[Any]]:
+    """Yield the responses for a plan's symbols, each requested under all its tickers."""
     if plan.in_full:
-        histories = [symbols[name] for name in plan.in_full]
-        whole = fetch(FIRST_DAY, LAST_DAY, histories)
+        whole = fetch(FIRST_DAY, LAST_DAY, _list_tickers([tickers[name] for name in plan.in_full]))
         yield whole
-        yield from _fetch_again(plan, FIRST_DAY, histories, whole, fetch)
+        yield from _fetch_again(plan, FIRST_DAY, {name: tickers[name] for name in plan.in_full}, whole, fetch)
     if plan.recent:
         market = fetch(plan.since, LAST_DAY, None)
         yield market
-        yield from _fetch_again(plan, plan.since, [symbols[name] for name in sorted(plan.recent)], market, fetch)
+        recent = {name: tickers[name] for name in sorted(plan.recent)}
+        yield from _fetch_again(plan, plan.since, recent, market, fetch)
+
+
+def _list_tickers(tickers: Iterable[Sequence[Symbol]]) -> list[Symbol]:
+    """Return all tickers, each once, in order."""
+    return list(dict.fromkeys(chain.from_iterable(tickers)))
 
 
 def _fetch_again(
-    plan: RefreshPlan, start: date, symbols: Iterable[Symbol], first: FetchedEvents[Any], fetch: FetchActions
+    plan: RefreshPlan,
+    start: date,
+    tickers: Mapping[str, Sequence[Symbol]],
+    first: FetchedEvents[Any],
+    fetch: FetchActions,
 ) -> Iterator[FetchedEvents[Any]]:
     """Request symbols again that have rows, and none in the response: under load the vendor leaves some out."""
     listed = {event.ticker for event in first.events}
-    absent = [symbol for symbol in symbols if symbol.name in plan.holding and symbol.vendor_ticker not in listed]
+    absent = [
+        own
+        for name, own in tickers.items()
+        if name in plan.holding and listed.isdisjoint(ticker.vendor_ticker for ticker in own)
+    ]
     if absent:
-        yield fetch(start, LAST_DAY, absent)
+        yield fetch(start, LAST_DAY, _list_tickers(absent))
 
 
-def _name_actions(symbols: Iterable[Symbol], fetched: Iterable[FetchedEvents[Any]]) -> Iterator[Action]:
-    """Yield these symbols' events under the names of their table's columns."""
-    names = {symbol.vendor_ticker: symbol.name for symbol in symbols}
+def _name_actions(
+    actions: ActionTable, histories: Mapping[str, TickerHistory], fetched: Iterable[FetchedEvents[Any]]
+) -> Iterator[Action]:
+    """Yield these symbols' events under the names of their table's columns; not those of a ticker's other holders."""
+    holders: defaultdict[str, list[str]] = defaultdict(list)
+    for name, history in histories.items():
+        for ticker in history.tickers:
+            holders[ticker].append(name)
     for each in fetched:
         for event in each.events:
-            if event.ticker in names:
-                values = asdict(event)
-                yield {"symbol": names[values.pop("ticker")], **values}
+            values = asdict(event)
+            ticker, day = values.pop("ticker"), values[actions.date]
+            for name in holders.get(ticker, ()):
+                if histories[name].has_event(ticker, day):
+                    yield {"symbol": name, **values}
 
 
 class RunActions:

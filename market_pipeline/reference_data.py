@@ -1,6 +1,6 @@
-"""Reference data of symbols at the vendor, fetched and stored: their names, delistings and renamings.
+"""Reference data of symbols at the vendor: their names, delistings and renamings.
 
-`warehouse.tracked_symbols` lists the tracked symbols; `ingest` knows the effect of a delisting on a run.
+`security_lookup` stores them; `ingest` knows the effect of a delisting on a run.
 """
 
 import logging
@@ -9,13 +9,11 @@ from contextlib import suppress
 from datetime import timedelta
 from itertools import pairwise
 
-from sqlalchemy import Engine
-
 from market_pipeline.core.symbols import AssetClass, Symbol, SymbolError
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.reference import Ticker, TickerChange
 from market_pipeline.polygon.vendor_errors import PolygonError
-from market_pipeline.warehouse.tracked_symbols import Reference, record_reference
+from market_pipeline.warehouse.tracked_symbols import Reference
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +35,7 @@ def fetch_reference(client: PolygonClient, symbol: Symbol) -> Reference:
         PolygonError: there is no usable response.
     """
     ticker = client.fetch_ticker(symbol)
-    change = None if ticker.active else _find_renaming(client, symbol, ticker)
+    change = None if ticker.active else find_renaming(client, symbol, ticker)
     ended = ticker.delisted or (change.date - timedelta(days=1) if change else None)
     return Reference(
         name=ticker.name,
@@ -49,24 +47,12 @@ def fetch_reference(client: PolygonClient, symbol: Symbol) -> Reference:
     )
 
 
-def refresh_reference(client: PolygonClient, warehouse: Engine, symbol: Symbol) -> Reference:
-    """Fetch a tracked symbol's reference data, store it and return it.
-
-    Raises:
-        UnknownTickerError: it knows no such ticker; the stored data stay.
-        PolygonError: there is no usable response; the stored data stay.
-    """
-    reference = fetch_reference(client, symbol)
-    record_reference(warehouse, symbol, reference)
-    return reference
-
-
 def asset_class_of(reference: Reference) -> AssetClass | None:
     """Return the asset class that the vendor's type stands for; None if it is ambiguous."""
     return ASSET_CLASSES.get(reference.vendor_type or "")
 
 
-def _find_renaming(client: PolygonClient, symbol: Symbol, ticker: Ticker) -> TickerChange | None:
+def find_renaming(client: PolygonClient, symbol: Symbol, ticker: Ticker) -> TickerChange | None:
     """Return the change that ended a ticker, if its company trades on under another.
 
     The vendor lists a company's changes under its present ticker, so the company is searched by name, and only its own
@@ -76,7 +62,7 @@ def _find_renaming(client: PolygonClient, symbol: Symbol, ticker: Ticker) -> Tic
         return None
     try:
         for successor in _equities(client.search_tickers(ticker.name, symbol.asset_class)[:CANDIDATES]):
-            for former, change in pairwise(client.fetch_ticker_changes(successor)):
+            for former, change in pairwise(client.fetch_ticker_events(successor).changes):
                 if former.ticker == ticker.ticker:
                     return change
     except PolygonError as error:

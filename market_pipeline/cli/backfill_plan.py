@@ -1,7 +1,7 @@
 """Plan of a backfill: its runs and its requests, those for splits and dividends included, as text or as JSON."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 
 from market_pipeline.core.run_planning import RangeRun
 from market_pipeline.core.symbols import Symbol
+from market_pipeline.core.ticker_history import TickerHistory, spans_of
 from market_pipeline.core.wording import counted
 from market_pipeline.polygon.request_planning import batches, plan_requests, waiting_seconds
 from market_pipeline.warehouse.corporate_action_refresh import (
@@ -20,14 +21,19 @@ from market_pipeline.warehouse.corporate_action_refresh import (
     plan_refresh,
     plan_run_refresh,
 )
+from market_pipeline.warehouse.securities import read_securities
 from market_pipeline.warehouse.tracked_symbols import active_symbols
 
 
 @dataclass(frozen=True)
 class BackfillPlan:
-    """The runs of a backfill, the requests of each for splits and dividends, and those of a refresh after them."""
+    """The runs of a backfill, the requests of each for splits and dividends, and those of a refresh after them.
+
+    `histories` are the known ticker histories; look-ups of symbols that are loaded for the first time are not planned.
+    """
 
     runs: Sequence[RangeRun]
+    histories: Mapping[Symbol, TickerHistory]
     action_requests: Sequence[int]
     refresh_requests: int = 0
 
@@ -44,7 +50,9 @@ def plan_backfill(
     refreshed = missing and find_symbols_behind(warehouse, symbols, now).difference(in_runs)
     tracked = active_symbols(warehouse) if refreshed else []
     refresh = sum(_count(plan_refresh(warehouse, actions, tracked, now)) for actions in TABLES)
-    return BackfillPlan(runs, of_runs, refresh)
+    records = read_securities(warehouse, {symbol for run in runs for symbol in run.symbols})
+    histories = {symbol: record.history for symbol, record in records.items()}
+    return BackfillPlan(runs, histories, of_runs, refresh)
 
 
 def find_symbols_behind(warehouse: Engine, symbols: Iterable[Symbol], now: datetime) -> set[str]:
@@ -61,7 +69,7 @@ def _count(plan: RefreshPlan) -> int:
 
 def print_plan(plan: BackfillPlan, requests_per_minute: int, *, as_json: bool) -> None:
     """Print the plan of a backfill: symbols, sessions, requests, and their seconds of waiting for the rate limit."""
-    listed = [_plan(run, actions) for run, actions in zip(plan.runs, plan.action_requests, strict=True)]
+    listed = [_plan(run, plan.histories, actions) for run, actions in zip(plan.runs, plan.action_requests, strict=True)]
     requests = sum(run["requests"] for run in listed) + plan.refresh_requests
     wait = round(waiting_seconds(requests, requests_per_minute))
     if as_json:
@@ -87,8 +95,8 @@ def print_plan(plan: BackfillPlan, requests_per_minute: int, *, as_json: bool) -
     )
 
 
-def _plan(run: RangeRun, action_requests: int) -> dict[str, Any]:
-    bars = plan_requests(dict.fromkeys(run.symbols, run.sessions)).requests
+def _plan(run: RangeRun, histories: Mapping[Symbol, TickerHistory], action_requests: int) -> dict[str, Any]:
+    bars = plan_requests(spans_of({symbol: histories[symbol] for symbol in run.symbols}, run.sessions)).requests
     return {
         "calendar": run.calendar,
         "symbols": [symbol.name for symbol in run.symbols],

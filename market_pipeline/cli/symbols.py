@@ -3,36 +3,45 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 from sqlalchemy import Engine
 
 from market_pipeline.cli.completion import complete_symbol
+from market_pipeline.cli.output import print_note
 from market_pipeline.cli.parameters import parse_symbol
+from market_pipeline.cli.security_history import describe_security, print_history
 from market_pipeline.cli.vendor_option import vendor_settings
 from market_pipeline.core.errors import MarketPipelineError, UsageError
 from market_pipeline.core.settings import Settings, load_settings
 from market_pipeline.core.symbols import AssetClass, Symbol, starting_symbols
+from market_pipeline.core.ticker_corrections import corrections_of
 from market_pipeline.core.wording import counted, pasteable
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.limiter import WINDOW_SECONDS
 from market_pipeline.polygon.request_planning import waiting_seconds
 from market_pipeline.polygon.vendor_errors import PolygonError, UnknownTickerError
-from market_pipeline.reference_data import asset_class_of, fetch_reference, refresh_reference
+from market_pipeline.reference_data import asset_class_of
+from market_pipeline.security_lookup import SecurityFinding, look_up_fully, store_finding
 from market_pipeline.warehouse.database import warehouse_of
 from market_pipeline.warehouse.rate_limit import SharedLimiter
+from market_pipeline.warehouse.securities import SecurityRecord, read_securities
+from market_pipeline.warehouse.symbol_names import find_active, find_aliases, resolve_active
 from market_pipeline.warehouse.symbol_renaming import rename_symbol
 from market_pipeline.warehouse.tracked_symbols import (
-    Reference,
     active_symbols,
     add_symbols,
-    find_active,
-    record_reference,
     remove_symbol,
 )
 
 SOME_FAILED = 3
+COMMAND = "symbols"
+"""Stands for the run where a command finds that stored bars are another security's."""
+
+REQUESTS_A_SYMBOL = 2
+"""Reference data and ticker events."""
 
 app = typer.Typer(help="Tracked symbols.", no_args_is_help=True)
 
@@ -71,20 +80,50 @@ def init() -> None:
 
 @app.command("list")
 def list_symbols(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Print the tracked symbols: symbol, asset class, the vendor's ticker, calendar."""
+    """Print the tracked symbols: symbol, asset class, the vendor's present ticker, calendar."""
     with warehouse_of(load_settings()) as engine:
         symbols = active_symbols(engine)
+        histories = {symbol: record.history for symbol, record in read_securities(engine, symbols).items()}
     rows = [
-        {"symbol": s.name, "asset_class": s.asset_class.value, "vendor_ticker": s.vendor_ticker, "calendar": s.calendar}
-        for s in symbols
+        {
+            "symbol": symbol.name,
+            "asset_class": symbol.asset_class.value,
+            "vendor_ticker": histories[symbol].current.ticker,
+            "calendar": symbol.calendar,
+        }
+        for symbol in symbols
     ]
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return
-    for row in rows:
-        typer.echo(f"{row['symbol']:<14} {row['asset_class']:<7} {row['vendor_ticker']:<17} {row['calendar']}")
+    for symbol, row in zip(symbols, rows, strict=True):
+        change = histories[symbol].describe_change(symbol.vendor_ticker)
+        line = f"{row['symbol']:<14} {row['asset_class']:<7} {row['vendor_ticker']:<17} {row['calendar']}"
+        typer.echo(f"{line}  {change}" if change else line)
     if not rows:
         typer.echo("No symbol is tracked: run `market-pipeline symbols init` or `symbols add SYMBOL`.", err=True)
+
+
+@app.command("history")
+def history(
+    symbol: Annotated[
+        str,
+        typer.Argument(
+            help="The symbol, or a ticker that it has had.", parser=parse_symbol, autocompletion=complete_symbol
+        ),
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Print the tickers that a symbol's company or fund has had, and what is certain of them."""
+    with warehouse_of(load_settings()) as engine:
+        [(tracked, alias)] = resolve_active(engine, [symbol])
+        record = read_securities(engine, [tracked])[tracked]
+    if alias is not None:
+        print_note(alias.note)
+    if as_json:
+        typer.echo(json.dumps(describe_security(record), indent=2))
+        return
+    print_history(record)
 
 
 @app.command("add")
@@ -95,12 +134,18 @@ def add(
 ) -> None:
     """Track a symbol after looking it up at the vendor. The next nightly run fetches it."""
     new_symbol = Symbol.of(symbol, asset_class)
-    with warehouse_of(load_settings()) as engine:
-        reference = None if no_check else _look_up(engine, new_symbol)
+    settings = load_settings()
+    with warehouse_of(settings) as engine:
+        known = find_aliases(engine, [symbol]).get(symbol)
+        if known is not None and known.symbol != new_symbol and known.symbol.asset_class is asset_class:
+            typer.echo(f"{known.note}. Nothing was added.")
+            return
+        found = None if no_check else _look_up(engine, settings, new_symbol)
         added = add_symbols(engine, [new_symbol])
-        if reference is not None:
-            record_reference(engine, new_symbol, reference)
-            typer.echo(_describe(new_symbol, reference))
+        if found is not None:
+            record = read_securities(engine, [new_symbol])[new_symbol]
+            store_finding(engine, record, found, run_id=COMMAND)
+            typer.echo(_describe(new_symbol, found))
     typer.echo(
         f"Tracking {symbol} ({asset_class}). Load its history with "
         f"`{pasteable('market-pipeline', 'backfill', '--symbols', symbol)}`."
@@ -127,17 +172,19 @@ def check(
     unknown = 0
     with warehouse_of(settings) as engine, _open_client(settings, engine) as client:
         selected = find_active(engine, symbols) if symbols else active_symbols(engine)
-        wait = _describe_wait(len(selected), settings)
+        records, corrections = read_securities(engine, selected), corrections_of(settings)
+        wait = _describe_wait(REQUESTS_A_SYMBOL * len(selected), settings)
         typer.echo(f"Looking {counted(len(selected), 'symbol')} up at the vendor{wait}.", err=True)
         for symbol in selected:
             try:
-                reference = refresh_reference(client, engine, symbol)
+                found = look_up_fully(client, records[symbol], corrections)
             except UnknownTickerError as error:
                 unknown += 1
                 typer.echo(str(error))
                 continue
-            other = f"; tracked as {symbol.asset_class}" if _find_other_class(symbol, reference) else ""
-            typer.echo(f"{_describe(symbol, reference)}{other}")
+            store_finding(engine, records[symbol], found, run_id=COMMAND)
+            other = f"; tracked as {symbol.asset_class}" if _find_other_class(symbol, found) else ""
+            typer.echo(f"{_describe(symbol, found)}{other}")
     if unknown:
         raise typer.Exit(SOME_FAILED)
 
@@ -158,11 +205,11 @@ def remove(
 @app.command("rename")
 def rename(
     symbol: Annotated[
-        str, typer.Argument(help="Present name, e.g. BTC.", parser=parse_symbol, autocompletion=complete_symbol)
+        str, typer.Argument(help="Present name, e.g. BTC or SQ.", parser=parse_symbol, autocompletion=complete_symbol)
     ],
-    new_name: Annotated[str, typer.Argument(help="New name, e.g. BTC-USD.", parser=parse_symbol)],
+    new_name: Annotated[str, typer.Argument(help="New name, e.g. BTC-USD or XYZ.", parser=parse_symbol)],
 ) -> None:
-    """Rename a crypto pair with all its data, so that a fund can use its present name."""
+    """Rename a symbol with all its data: a crypto pair, or a company to another of its tickers."""
     from market_pipeline.orchestration.asset_renaming import rename_asset
     from market_pipeline.orchestration.instance import open_existing_instance
     from market_pipeline.orchestration.run_launch import close_abandoned_runs  # importing Dagster takes a second
@@ -182,33 +229,34 @@ def rename(
     )
 
 
-def _look_up(engine: Engine, symbol: Symbol) -> Reference:
-    """Fetch the reference data of a symbol that is not tracked yet.
+def _look_up(engine: Engine, settings: Settings, symbol: Symbol) -> SecurityFinding:
+    """Look up a symbol that is not tracked yet.
 
     Raises:
         UnknownSymbolError: the vendor has no such ticker.
         WrongAssetClassError: it lists the ticker in another asset class.
         NotCheckedError: the request failed.
     """
+    record = SecurityRecord.assume(symbol, datetime.now(UTC).date())
     try:
         with _open_client(vendor_settings(), engine) as client:
-            reference = fetch_reference(client, symbol)
+            found = look_up_fully(client, record, corrections_of(settings))
     except UnknownTickerError as error:
         raise UnknownSymbolError(f"{error} (--no-check tracks it anyway)") from None
     except PolygonError as error:
         raise NotCheckedError(f"{error} (or use --no-check to track {symbol.name} without looking it up)") from None
-    kind = _find_other_class(symbol, reference)
+    kind = _find_other_class(symbol, found)
     if kind is not None:
         raise WrongAssetClassError(
-            f"{_describe(symbol, reference)}: not of asset class {symbol.asset_class}. Add it with "
+            f"{_describe(symbol, found)}: not of asset class {symbol.asset_class}. Add it with "
             f"--asset-class {kind}, or with --no-check if the vendor is wrong"
         )
-    return reference
+    return found
 
 
-def _find_other_class(symbol: Symbol, reference: Reference) -> AssetClass | None:
+def _find_other_class(symbol: Symbol, found: SecurityFinding) -> AssetClass | None:
     """Return the vendor's asset class of a symbol if it differs from the tracked one."""
-    kind = asset_class_of(reference)
+    kind = asset_class_of(found.reference) if found.reference else None
     return None if kind is symbol.asset_class else kind
 
 
@@ -218,8 +266,10 @@ def _describe_wait(requests: int, settings: Settings) -> str:
     return f", which takes about {counted(round(minutes), 'minute')} by the rate limit" if minutes >= 1 else ""
 
 
-def _describe(symbol: Symbol, reference: Reference) -> str:
-    """Describe a symbol in one line: its name, type and exchange, and its delisting if it was delisted."""
-    facts = (reference.name, reference.vendor_type, reference.primary_exchange)
+def _describe(symbol: Symbol, found: SecurityFinding) -> str:
+    """Describe a symbol in one line: its name, type and exchange, its present ticker, and its delisting."""
+    reference = found.reference
+    facts = (reference.name, reference.vendor_type, reference.primary_exchange) if reference else ()
     description = ", ".join(fact for fact in facts if fact) or "known to the vendor"
-    return f"{symbol.name}: {description}{f'; {reference.ending}' if reference.ending else ''}"
+    later = (found.history.describe_change(symbol.vendor_ticker), reference.ending if reference else None)
+    return "; ".join((f"{symbol.name}: {description}", *(clause for clause in later if clause)))

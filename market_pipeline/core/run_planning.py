@@ -22,12 +22,16 @@ TRIGGER_TAG = "market_pipeline/trigger"
 """The tag that names the trigger of a run that Dagster didn't start itself."""
 
 
+SCHEDULE = "schedule"
+"""The trigger of a nightly run."""
+
+
 def trigger_of(tags: Mapping[str, str]) -> str:
     """Return what started a run with these tags: cli, schedule, api, backfill (from the UI) or manual."""
     if TRIGGER_TAG in tags:
         return tags[TRIGGER_TAG]
     if "dagster/schedule_name" in tags:
-        return "schedule"
+        return SCHEDULE
     return "backfill" if "dagster/backfill" in tags else "manual"
 
 

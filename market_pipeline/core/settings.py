@@ -106,6 +106,9 @@ class Settings(BaseSettings):
     polygon_requests_per_minute: int = Field(
         5, ge=1, description="The most requests per minute that your plan allows; 5 is the free plan's limit."
     )
+    ticker_corrections: Annotated[Path, AfterValidator(_absolute)] | None = Field(
+        None, description="CSV of ticker histories that win over the vendor's. Unset: those in the package only."
+    )
     backfill_schedule_hour: int = Field(2, ge=0, le=23, description="Hour of the nightly run, UTC.")
     backfill_schedule_minute: int = Field(0, ge=0, le=59, description="Minute of the nightly run, UTC.")
     backfill_look_back_sessions: int = Field(

@@ -79,6 +79,16 @@ class Symbol:
         return CALENDARS[self.asset_class]
 
 
+def ticker_symbol(ticker: str, asset_class: AssetClass) -> Symbol:
+    """Return the symbol whose ticker at the vendor is this one, such as META or X:BTCUSD.
+
+    Raises:
+        SymbolError: it is no ticker of that asset class.
+    """
+    is_pair = asset_class is AssetClass.CRYPTO and ticker.startswith("X:") and ticker.endswith("USD")
+    return Symbol.of(ticker.removeprefix("X:").removesuffix("USD") if is_pair else ticker, asset_class)
+
+
 def _coin(name: str) -> str:
     return name.removesuffix("-USD")
 

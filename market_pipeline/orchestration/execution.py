@@ -6,12 +6,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import partial
 
 import dagster as dg
 
 from market_pipeline.core.bars import FetchedBars
-from market_pipeline.core.run_planning import trigger_of
+from market_pipeline.core.run_planning import SCHEDULE, trigger_of
 from market_pipeline.core.settings import Source
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.core.wording import counted, under
@@ -27,7 +26,6 @@ from market_pipeline.orchestration.checks import check_results
 from market_pipeline.orchestration.corporate_action_execution import report_actions
 from market_pipeline.orchestration.partitions import PartitionError, check_partitions_chosen
 from market_pipeline.orchestration.resources import Pipeline
-from market_pipeline.reference_data import refresh_reference
 from market_pipeline.warehouse.load_history import BAR_COUNTERS, LoadResult
 from market_pipeline.warehouse.tracked_symbols import NotTrackedError, Reference, active_symbols, delistings
 
@@ -68,23 +66,26 @@ def load_symbols(context: dg.AssetExecutionContext, symbols: Sequence[Symbol], i
     sessions = [date.fromisoformat(key) for key in context.partition_keys]
     delisted = delistings(pipeline.warehouse)
     run = Run(context.run.run_id, trigger_of(context.run.tags))
-    fetcher = pipeline.fetcher(_select_trading(in_run, delisted, sessions[0]) or in_run, sessions)
+    series = pipeline.vendor(
+        _select_trading(in_run, delisted, sessions[0]) or in_run, sessions, run.run_id, nightly=run.trigger == SCHEDULE
+    )
+    delisted = delistings(pipeline.warehouse)  # with those that the look-ups have found
     tracked = frozenset(active_symbols(pipeline.warehouse))
-    vendor = _TrackedVendor(fetcher, tracked)
+    vendor = _TrackedVendor(series, tracked)
     actions = pipeline.run_actions(
-        [symbol for symbol in in_run if symbol in tracked], run_id=run.run_id, scheduled=run.trigger == "schedule"
+        [symbol for symbol in in_run if symbol in tracked], run_id=run.run_id, scheduled=run.trigger == SCHEDULE
     )
     results = []
     for result in ingest(
         symbols,
         sessions,
         vendor=vendor,
-        fetch_reference=partial(refresh_reference, pipeline.client, pipeline.warehouse),
+        fetch_reference=series.lookups.fetch_reference,
         delisted=delisted,
         warehouse=pipeline.warehouse,
         run=run,
         at_once=pipeline.at_once,
-        fetch_list_date=pipeline.client.fetch_list_date,
+        fetch_list_date=series.lookups.fetch_list_date,
     ):
         results.append(result)
         pipeline.on_loaded(result)  # first: the bars are stored, even if Dagster's database fails now

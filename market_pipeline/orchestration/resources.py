@@ -11,13 +11,14 @@ from sqlalchemy import Engine
 from market_pipeline.core.plans import VendorPlan
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
+from market_pipeline.core.ticker_corrections import TickerCorrections, corrections_of
 from market_pipeline.warehouse.database import warehouse_of
 from market_pipeline.warehouse.load_history import LoadResult
 
 if TYPE_CHECKING:  # frames and HTTP take half a second, and only runs need them
     from market_pipeline.corporate_action_requests import ActionsResult, RunActions
     from market_pipeline.polygon.client import PolygonClient
-    from market_pipeline.polygon.fetcher import Fetcher
+    from market_pipeline.series_vendor import SeriesVendor
 
 OnLoaded = Callable[[LoadResult], None]
 """Called with each symbol's load result as soon as it is stored."""
@@ -43,6 +44,7 @@ class Pipeline:
         on_loaded: called with each symbol's load result.
         plan: the vendor's plan, if known.
         on_refreshed: called with the results for splits and dividends.
+        corrections: manual ticker histories.
     """
 
     def __init__(
@@ -53,6 +55,8 @@ class Pipeline:
         on_loaded: OnLoaded,
         plan: VendorPlan | None = None,
         on_refreshed: OnRefreshed = lambda _result: None,
+        *,
+        corrections: TickerCorrections | None = None,
     ) -> None:
         self.warehouse = warehouse
         self.at_once = at_once
@@ -60,16 +64,23 @@ class Pipeline:
         self.on_refreshed = on_refreshed
         self.client = client
         self._plan = plan
-        self._fetcher: Fetcher | None = None
+        self._corrections = corrections or TickerCorrections({})
+        self._vendor: SeriesVendor | None = None
         self._actions: RunActions | None = None
 
-    def fetcher(self, symbols: Sequence[Symbol], sessions: Sequence[date]) -> "Fetcher":
-        """Return the run's fetcher for all its symbols: its steps share one, and the market days that it fetched."""
+    def vendor(
+        self, symbols: Sequence[Symbol], sessions: Sequence[date], run_id: str, *, nightly: bool
+    ) -> "SeriesVendor":
+        """Return the run's vendor for all its symbols: its steps share one, and the market days that it fetched."""
         from market_pipeline.polygon.fetcher import Fetcher
+        from market_pipeline.series_vendor import SecurityLookups, SeriesVendor
 
-        if self._fetcher is None:
-            self._fetcher = Fetcher(self.client, symbols, sessions, datetime.now(UTC), self._plan)
-        return self._fetcher
+        if self._vendor is None:
+            lookups = SecurityLookups(self.client, self.warehouse, self._corrections, run_id)
+            histories = lookups.prepare(symbols, sessions, nightly=nightly)
+            fetcher = Fetcher(self.client, symbols, sessions, datetime.now(UTC), self._plan, histories)
+            self._vendor = SeriesVendor(fetcher, lookups)
+        return self._vendor
 
     def run_actions(self, symbols: Sequence[Symbol], *, run_id: str, scheduled: bool) -> "RunActions":
         """Return the run's requests for splits and dividends of all its symbols; the first step starts them."""
@@ -95,9 +106,12 @@ def open_pipeline(settings: Settings, on_loaded: OnLoaded, on_refreshed: OnRefre
     at_once = REQUESTS_AT_ONCE if settings.requests_per_minute >= FAST_PLAN else 1
     with warehouse_of(settings) as warehouse:
         limiter = SharedLimiter(warehouse, settings.requests_per_minute, window_seconds=WINDOW_SECONDS)
+        corrections = corrections_of(settings)
         with (
             PolygonClient.from_settings(settings, limiter) as client,
-            closing(Pipeline(client, warehouse, at_once, on_loaded, settings.plan, on_refreshed)) as opened,
+            closing(
+                Pipeline(client, warehouse, at_once, on_loaded, settings.plan, on_refreshed, corrections=corrections)
+            ) as opened,
         ):
             yield opened
 

@@ -6,11 +6,11 @@ Concept: https://docs.dagster.io/guides/automate/schedules
 """
 
 from collections.abc import Iterator, Sequence
-from datetime import date
+from datetime import date, timedelta
 
 import dagster as dg
 
-from market_pipeline.core.run_planning import RangeRun, plan_nightly_runs
+from market_pipeline.core.run_planning import RangeRun, plan_missing_runs, plan_nightly_runs
 from market_pipeline.core.sessions import calendar, last_sessions, latest_ended_session
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
@@ -18,7 +18,7 @@ from market_pipeline.core.wording import counted
 from market_pipeline.orchestration.assets import asset_key
 from market_pipeline.orchestration.corporate_action_assets import CORPORATE_ACTION_KEYS
 from market_pipeline.orchestration.partitions import partition_range_tags
-from market_pipeline.warehouse.coverage import oldest_gaps
+from market_pipeline.warehouse.coverage import oldest_gaps, reassigned_spans
 from market_pipeline.warehouse.database import warehouse_of
 from market_pipeline.warehouse.tracked_symbols import active_symbols
 
@@ -71,7 +71,7 @@ def _build_nightly(calendar_name: str, symbols: Sequence[Symbol], settings: Sett
         for run in plan_night(settings, symbols, latest):
             yield dg.RunRequest(
                 # Dagster needs a key for several requests; with the tick's time in it, no later night is skipped.
-                run_key=f"{context.scheduled_execution_time.isoformat()} {len(run.sessions)} sessions",
+                run_key=f"{context.scheduled_execution_time.isoformat()} {run.sessions[0]} to {run.sessions[-1]}",
                 asset_selection=[asset_key(symbol) for symbol in run.symbols],
                 tags=partition_range_tags(run.sessions[0], run.sessions[-1]),
             )
@@ -82,16 +82,20 @@ def _build_nightly(calendar_name: str, symbols: Sequence[Symbol], settings: Sett
 def plan_night(settings: Settings, symbols: Sequence[Symbol], latest: date) -> list[RangeRun]:
     """Return the runs of a night for symbols of one calendar, whose newest session that is over is `latest`.
 
-    Symbols removed since the definitions were loaded are left out.
+    Symbols removed since the definitions were loaded are left out. Sessions whose ticker turned out to be another one
+    are fetched however old they are.
     """
     reach_back = settings.backfill_reach_back_sessions
     oldest = last_sessions(symbols[0].calendar, latest, reach_back)[0]
+    day_before = oldest - timedelta(days=1)
     with warehouse_of(settings) as warehouse:
         tracked = set(active_symbols(warehouse))
         symbols = [symbol for symbol in symbols if symbol in tracked]
         if not symbols:
             return []
         gaps = oldest_gaps(warehouse, [symbol.name for symbol in symbols], oldest, latest)
-    return plan_nightly_runs(
+        reassigned = plan_missing_runs(reassigned_spans(warehouse, symbols, day_before))
+    nightly = plan_nightly_runs(
         symbols, gaps, latest, look_back=settings.backfill_look_back_sessions, reach_back=reach_back
     )
+    return [*nightly, *reassigned]

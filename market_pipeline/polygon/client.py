@@ -26,11 +26,11 @@ from market_pipeline.polygon.reference import (
     FetchedEvents,
     Split,
     Ticker,
-    TickerChange,
+    TickerEvents,
     read_all,
     read_list_date,
     read_ticker,
-    read_ticker_changes,
+    read_ticker_events,
     separate_unreadable,
 )
 from market_pipeline.polygon.vendor_errors import PlanError, UnknownEndpointError, UnknownTickerError
@@ -212,10 +212,10 @@ class PolygonClient:
         with request_trace("ticker search") as trace:
             return self._fetch_tickers(_search_params(words, asset_class), trace)
 
-    def fetch_ticker_changes(self, symbol: Symbol) -> list[TickerChange]:
-        """Fetch all tickers of the company that has this one now, oldest first.
+    def fetch_ticker_events(self, symbol: Symbol) -> TickerEvents:
+        """Fetch all tickers of the security that has this one now.
 
-        Bars are stored under the ticker traded at the time, so bars from before the last change are another company's.
+        Bars are stored under the ticker traded at the time, so bars from before the last change are another security's.
 
         Raises:
             UnknownTickerError: the vendor has no such ticker.
@@ -223,7 +223,17 @@ class PolygonClient:
         """
         with request_trace(f"ticker changes of {symbol.vendor_ticker}") as trace:
             path = f"/vX/reference/tickers/{symbol.vendor_ticker}/events"
-            return read_ticker_changes(self._connection.get(path, {"types": "ticker_change"}, trace), trace.about)
+            return read_ticker_events(self._connection.get(path, {"types": "ticker_change"}, trace), trace.about)
+
+    def fetch_holder(self, symbol: Symbol, day: date) -> Ticker | None:
+        """Fetch the reference data of the security that had a ticker on a date; None if none had it.
+
+        Raises:
+            PolygonError: there is no usable response.
+        """
+        with request_trace(f"ticker {symbol.vendor_ticker} on {day}") as trace:
+            tickers = self._fetch_tickers({"ticker": symbol.vendor_ticker, "date": str(day), "active": "true"}, trace)
+            return tickers[0] if tickers else None
 
     def _fetch_events(
         self, endpoint: EventEndpoint[T], start: date, end: date, symbols: Sequence[Symbol] | None

@@ -1,11 +1,13 @@
 """Fetching for one run: the planned requests, each made when its bars are first needed, and only once.
 
+A symbol's bars are requested under each ticker that it has had, each for its own sessions.
 Sessions that the vendor's plan excludes are left out with a note and the others are fetched: the newest session on a
 plan that serves it only after the end of the day, and sessions older than the plan's history.
 """
 
 import threading
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
@@ -16,10 +18,12 @@ from market_pipeline.core.errors import MarketPipelineError
 from market_pipeline.core.plans import VendorPlan, years_before
 from market_pipeline.core.sessions import calendar
 from market_pipeline.core.symbols import Symbol
+from market_pipeline.core.ticker_history import TickerHistory, TickerSpan, spans_of
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.market_day_cache import MarketDayCache, NoDiskSpaceError
 from market_pipeline.polygon.parsing import GroupedBars
 from market_pipeline.polygon.request_planning import GroupedRequest, RangeRequest, plan_requests
+from market_pipeline.polygon.series import join_series
 from market_pipeline.polygon.vendor_errors import BadKeyError, NotYetAvailableError, PlanError, PolygonError
 
 LIMITED_HISTORIES = (10, 5, 2)
@@ -53,6 +57,7 @@ class Fetcher:
         sessions: the sessions to fetch for each symbol, oldest first, at least one.
         now: the instant that the plan's limits are counted from.
         plan: the vendor plan if it is known; if None, its limits are learnt from rejected requests.
+        histories: ticker histories of the symbols; one that is missing has always had its own ticker.
     """
 
     def __init__(
@@ -62,20 +67,24 @@ class Fetcher:
         sessions: Sequence[date],
         now: datetime,
         plan: VendorPlan | None = None,
+        histories: Mapping[Symbol, TickerHistory] | None = None,
     ) -> None:
         self.source = client.source
         self._client = client
         self._today = now.date()
         self._sessions, self._notes = _sessions_of_plan(plan, symbols[0].calendar, sessions, now)
         self._key_error: PolygonError | None = None
-        requests = plan_requests(dict.fromkeys(symbols, self._sessions)).requests
-        self._ranged = {request.symbol for request in requests if isinstance(request, RangeRequest)}
+        self._histories = {symbol: (histories or {}).get(symbol) or TickerHistory.assume(symbol) for symbol in symbols}
+        spans = spans_of(self._histories, self._sessions)
+        requests = plan_requests(spans).requests
+        ranged = {request.symbol.ticker.vendor_ticker for request in requests if isinstance(request, RangeRequest)}
+        self._by_day = {span.ticker.vendor_ticker for span in spans} - ranged
         self._grouped_requests = [request for request in requests if isinstance(request, GroupedRequest)]
-        self._market_days = MarketDayCache({symbol.vendor_ticker for symbol in symbols})
+        self._market_days = MarketDayCache(self._by_day)
         self._failed_days: dict[date, MarketPipelineError] = {}
         self._lock = threading.RLock()
 
-    def fetch_bars(self, symbol: Symbol, last: date = date.max) -> FetchedBars:
+    def fetch_bars(self, symbol: Symbol, last: date = date.max, history: TickerHistory | None = None) -> FetchedBars:
         """Fetch the symbol's bars of the run's sessions; `notes` names sessions that the plan doesn't serve.
 
         Requests made for all symbols are counted with the symbol that first needed them.
@@ -83,6 +92,7 @@ class Fetcher:
         Args:
             symbol: one of the run's.
             last: the last day it traded; no later session is fetched for it.
+            history: its ticker history, if that was found out since the run began.
 
         Raises:
             PolygonError: there is no usable response.
@@ -94,26 +104,34 @@ class Fetcher:
             if last < sessions[0]:  # it traded only on sessions that the plan doesn't serve
                 return replace(FetchedBars(empty_frame(), (), 0, tuple(self._notes)), **vars(cost))
             try:
-                if symbol in self._ranged:
-                    fetched = self._fetch_range(symbol, sessions, last)
-                else:
-                    fetched = self._fetch_from_market_days(symbol, last)
-                    if fetched.frame.empty:  # missing on all market days: confirmed by a request for the symbol
-                        cost.add(fetched)
-                        fetched = self._fetch_range(symbol, sessions, last)
+                fetched = self._fetch_series(symbol, history or self._histories[symbol], sessions, last, cost)
             except PolygonError as error:
                 cost.add(error)
                 if not self._narrow_sessions(sessions, error):
                     error.requests, error.waited_seconds = cost.requests, cost.waited_seconds
                     raise
             else:
-                cost.add(fetched)
                 cut_off = self._note_cut_history(fetched, sessions)
                 notes = (*self._notes, *cut_off)
                 # A history that may be cut off confirms no empty session before it.
                 first = fetched.frame["date"].min().date() if cut_off else sessions[0]
                 answered = (first, min(sessions[-1], last))
                 return replace(fetched, **vars(cost), notes=notes, answered=answered)
+
+    def _fetch_series(
+        self, symbol: Symbol, history: TickerHistory, sessions: Sequence[date], last: date, cost: _RequestCost
+    ) -> FetchedBars:
+        """Fetch the bars under each of the symbol's tickers, and join them. Adds to `cost` what it takes."""
+        spans = [span for span in history.spans(symbol, sessions) if span.sessions[0] <= last]
+        by_day = [span.ticker.vendor_ticker in self._by_day for span in spans]
+        fetched = [
+            self._fetch_from_market_days(span, last, cost) if grouped else self._fetch_range(span, last, cost)
+            for span, grouped in zip(spans, by_day, strict=True)
+        ]
+        if all(by_day) and all(part.frame.empty for part in fetched):
+            # Missing on all market days: confirmed by requests for the symbol.
+            fetched = [self._fetch_range(span, last, cost) for span in spans]
+        return join_series(history, list(zip(spans, fetched, strict=True)))
 
     def _note_cut_history(self, fetched: FetchedBars, sessions: Sequence[date]) -> list[str]:
         """Return a note if the bars begin where a plan's history does, since the vendor may cut it off."""
@@ -126,19 +144,21 @@ class Fetcher:
             if abs(first.date() - years_before(self._today, years)) <= LONG_WEEKEND
         ]
 
-    def _fetch_range(self, symbol: Symbol, sessions: Sequence[date], last: date) -> FetchedBars:
+    def _fetch_range(self, span: TickerSpan, last: date, cost: _RequestCost) -> FetchedBars:
         if self._key_error is not None:
             raise type(self._key_error)(str(self._key_error))
-        return self._client.fetch_daily_bars(symbol, sessions[0], min(sessions[-1], last))
+        fetched = self._client.fetch_daily_bars(span.ticker, span.sessions[0], min(span.sessions[-1], last))
+        cost.add(fetched)
+        return fetched
 
-    def _fetch_from_market_days(self, symbol: Symbol, last: date) -> FetchedBars:
-        """Return the symbol's bars out of the grouped responses; fetch those that are not cached yet."""
-        cost = _RequestCost()
+    def _fetch_from_market_days(self, span: TickerSpan, last: date, cost: _RequestCost) -> FetchedBars:
+        """Return the span's bars out of the grouped responses; fetch those that are not cached yet."""
         with self._lock:
             for request in self._grouped_requests:
                 if request.session not in self._market_days and request.session in self._sessions:
                     cost.add(self._fetch_market_day(request))
-            return replace(self._market_days.read_bars(symbol.vendor_ticker, last), **vars(cost))
+            traded = span.sessions[: bisect_right(span.sessions, last)]
+            return self._market_days.read_bars(span.ticker.vendor_ticker, traded)
 
     def _fetch_market_day(self, request: GroupedRequest) -> GroupedBars:
         """Fetch and cache one session of the whole market. A failed session is not fetched again for other symbols."""

@@ -87,20 +87,20 @@ class MarketDayCache:
                 "the folder for such files, or let TMPDIR name one that has room, and run the same again"
             ) from None
 
-    def read_bars(self, ticker: str, last: date) -> FetchedBars:
-        """Return a ticker's bars of the sessions up to `last`, oldest first; `requests` is 0."""
-        blocks = (self._file.read(*place) for place in self._locate_rows(ticker, last))
+    def read_bars(self, ticker: str, sessions: Sequence[date]) -> FetchedBars:
+        """Return a ticker's bars of those sessions that were added, in their order; `requests` is 0."""
+        blocks = (self._file.read(*place) for place in self._locate_rows(ticker, sessions))
         rows = np.frombuffer(b"".join(blocks), ROW)
         columns: dict[str, Any] = {column: rows[column] for column in BAR_COLUMNS}
         columns["time"] = pd.DatetimeIndex(rows["time"], tz="UTC")
         return FetchedBars(pd.DataFrame(columns), _Payloads(self._file, rows), requests=0)
 
-    def _locate_rows(self, ticker: str, last: date) -> Iterator[tuple[int, int]]:
-        """Yield the place and the length in bytes of a ticker's rows, for each session up to `last`."""
+    def _locate_rows(self, ticker: str, sessions: Sequence[date]) -> Iterator[tuple[int, int]]:
+        """Yield the place and the length in bytes of a ticker's rows, for each of the sessions."""
         if ticker in self._tickers:
             number = self._tickers[ticker]
-            for session in sorted(self._blocks):
-                if session <= last:
+            for session in sessions:
+                if session in self._blocks:
                     yield self._blocks[session].locate(number)
 
 

@@ -66,6 +66,9 @@ class Ticker:
     primary_exchange: str | None
     active: bool
     delisted: date | None
+    composite_figi: str | None = None
+    share_class_figi: str | None = None
+    cik: str | None = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,16 @@ class TickerChange:
 
     ticker: str
     date: date
+
+
+@dataclass(frozen=True)
+class TickerEvents:
+    """All tickers of the security that has a ticker now, oldest first, and its identifiers, None where unknown."""
+
+    name: str | None
+    composite_figi: str | None
+    cik: str | None
+    changes: tuple[TickerChange, ...]
 
 
 @dataclass(frozen=True)
@@ -145,6 +158,7 @@ def read_ticker(record: Record) -> Ticker:
         _read_optional(_read_text, record.get("primary_exchange")),
         record.get("active") is not False,
         _read_optional(_read_date, record.get("delisted_utc")),
+        *(_read_optional(_read_text, record.get(name)) for name in ("composite_figi", "share_class_figi", "cik")),
     )
 
 
@@ -157,17 +171,23 @@ def read_list_date(body: Body) -> date | None:
     return None
 
 
-def read_ticker_changes(body: Body, about: str) -> list[TickerChange]:
-    """Read the ticker changes of one company, oldest first.
+def read_ticker_events(body: Body, about: str) -> TickerEvents:
+    """Read the ticker changes of one security.
 
     Raises:
         BadResponseError: the body has no list of events.
     """
     results = body.get("results")
     events = results.get("events", []) if isinstance(results, dict) else None
-    if not isinstance(events, list):
+    if not isinstance(results, dict) or not isinstance(events, list):
         raise BadResponseError(f"{about}: the response's `results` has no list of events. Report it")
-    return sorted(read_all(_read_change, events, about), key=lambda change: change.date)
+    changes = sorted(read_all(_read_change, events, about), key=lambda change: change.date)
+    name, figi, cik = (_text_or_none(results.get(name)) for name in ("name", "composite_figi", "cik"))
+    return TickerEvents(name, figi, cik, tuple(changes))
+
+
+def _text_or_none(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
 
 
 def _read_split(record: Record) -> Split:

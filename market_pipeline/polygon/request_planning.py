@@ -8,20 +8,34 @@ as large as a maximum matching (Koenig, 1931).
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Generic, Protocol, TypeVar
 
 from market_pipeline.core.errors import UsageError
-from market_pipeline.core.symbols import Symbol
 from market_pipeline.polygon.limiter import WINDOW_SECONDS
 
 TICKERS_PER_REQUEST = 250
 """Tickers of one `ticker.any_of`: the vendor's own limit where it documents one (snapshots); some 2 kB of URL."""
 
 
-@dataclass(frozen=True)
-class RangeRequest:
-    """All bars of one symbol from `start` to `end`, both included."""
+class Planned(Protocol):
+    """A symbol, or one of its tickers: its bars are requested together."""
 
-    symbol: Symbol
+    @property
+    def calendar(self) -> str:
+        """The trading calendar."""
+        ...
+
+    def __hash__(self) -> int: ...
+
+
+P = TypeVar("P", bound=Planned)
+
+
+@dataclass(frozen=True)
+class RangeRequest(Generic[P]):
+    """All bars of one symbol, or of one of its tickers, from `start` to `end`, both included."""
+
+    symbol: P
     start: date
     end: date
 
@@ -35,10 +49,10 @@ class GroupedRequest:
 
 
 @dataclass(frozen=True)
-class RequestPlan:
+class RequestPlan(Generic[P]):
     """The requests to make. A symbol with a range request gets all its bars from that one."""
 
-    requests: tuple[RangeRequest | GroupedRequest, ...]
+    requests: tuple[RangeRequest[P] | GroupedRequest, ...]
 
 
 def waiting_seconds(requests: int, requests_per_minute: int) -> float:
@@ -54,7 +68,7 @@ def batches(names: Sequence[str], size: int = TICKERS_PER_REQUEST) -> list[Seque
     return [names[first : first + size] for first in range(0, len(names), size)]
 
 
-def plan_requests(sessions_by_symbol: Mapping[Symbol, Collection[date]]) -> RequestPlan:
+def plan_requests(sessions_by_symbol: Mapping[P, Collection[date]]) -> RequestPlan[P]:
     """Plan the fewest requests; among equal plans, the one with the most range requests, which are smaller.
 
     Args:

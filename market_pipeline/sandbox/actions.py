@@ -107,8 +107,8 @@ def _list_response(
     request: ApiRequest, endpoint: ListEndpoint, records_of: Callable[[ApiRequest, Listing], Iterable[Record]]
 ) -> EndpointResponse:
     universe = request.market.universe
-    named = [universe.find(ticker) for ticker in requested_tickers(request)]
-    listings = [listing for listing in named or universe.all() if listing is not None]
+    named = requested_tickers(request)
+    listings = [listing for ticker in named for listing in universe.find(ticker)] if named else universe.all()
     found, more = list_page(
         request, endpoint, (record for listing in listings for record in records_of(request, listing))
     )

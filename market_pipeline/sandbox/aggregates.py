@@ -67,10 +67,7 @@ def previous_day(request: ApiRequest) -> EndpointResponse:
     """Return the ticker's last bar before today."""
     ticker = request.path["ticker"]
     yesterday = request.market.today(calendar_of(ticker)) - timedelta(days=1)
-    listing = request.market.universe.find(ticker)
-    bars = zero_bars()
-    if listing is not None:
-        bars = request.market.bars(listing, yesterday - timedelta(days=14), yesterday, adjust=request.adjusted)[-1:]
+    bars = request.market.bars(ticker, yesterday - timedelta(days=14), yesterday, adjust=request.adjusted)[-1:]
     return _bars_response(request, list(_whole_day_rows(bars, ticker)), data_label(bars), ticker=ticker)
 
 
@@ -129,8 +126,8 @@ def _grouped(request: ApiRequest, calendar_name: str) -> EndpointResponse:
     market, day = calendar(calendar_name), request.day()
     today = request.market.today(market)
     request.market.plan.check_day(day, today)
-    listings = [listing for listing in request.market.universe.all() if listing.calendar == market]
-    bars = {listing.ticker: request.market.bars(listing, day, day, adjust=request.adjusted) for listing in listings}
+    tickers = {listing.ticker for listing in request.market.universe.all() if listing.calendar == market}
+    bars = {ticker: request.market.bars(ticker, day, day, adjust=request.adjusted) for ticker in tickers}
     shuffled = sorted(bars, key=lambda ticker: number(ticker, day))
     found = [row for ticker in shuffled for row in _whole_day_rows(bars[ticker], ticker)]
     data = data_label(np.concatenate([zero_bars(), *bars.values()]))
@@ -142,15 +139,13 @@ def _bars_in(request: ApiRequest, first: date, last: date) -> Bars:
     ticker, market = request.path["ticker"], request.market
     clip = market.config.history_edge == "clip"
     first = market.plan.first_day(first, last, market.today(calendar_of(ticker)), clip=clip)
-    listing = market.universe.find(ticker)
-    return zero_bars() if listing is None else market.bars(listing, first, last, adjust=request.adjusted)
+    return market.bars(ticker, first, last, adjust=request.adjusted)
 
 
 def _bar_of(request: ApiRequest, ticker: str) -> Bars:
     day = request.day()
     request.market.plan.check_day(day, request.market.today(calendar_of(ticker)))
-    listing = request.market.universe.find(ticker)
-    bars = zero_bars() if listing is None else request.market.bars(listing, day, day, adjust=request.adjusted)
+    bars = request.market.bars(ticker, day, day, adjust=request.adjusted)
     if not len(bars):
         raise RejectedRequestError(NO_DATA)
     return bars

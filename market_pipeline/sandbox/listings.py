@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
+from itertools import chain
 
 from market_pipeline.core.sessions import Calendar, calendar
 from market_pipeline.core.symbols import AssetClass, Symbol, SymbolError, starting_symbols
@@ -15,12 +16,21 @@ FIRST_STOCK_SESSION = date(2003, 9, 10)
 
 @dataclass(frozen=True)
 class Listing:
-    """A ticker's time on the market, `last` included; `last` is None while it trades. `was` is its former ticker."""
+    """A security's time on the market under one ticker, `last` included; `last` is None while it trades.
+
+    `security` is the whole time of a security that has had several tickers, under its first: its bars, splits and
+    dividends are made for that, and each ticker has those of its own days. None if it has had this ticker alone.
+    """
 
     ticker: str
     first: date
     last: date | None = None
-    was: str | None = None
+    security: "Listing | None" = None
+
+    @property
+    def whole(self) -> "Listing":
+        """The security's whole time on the market."""
+        return self.security or self
 
     @property
     def is_crypto(self) -> bool:
@@ -42,14 +52,37 @@ class Listing:
         return self.first <= day and (self.last is None or day <= self.last)
 
 
+def _tickers(*periods: tuple[str, date, date | None]) -> tuple[Listing, ...]:
+    """Return the listings of one security, oldest first."""
+    whole = Listing(periods[0][0], periods[0][1], periods[-1][2])
+    return tuple(Listing(ticker, first, last, whole) for ticker, first, last in periods)
+
+
+RENAMED = (
+    _tickers(("OLDCO", FIRST_STOCK_SESSION, date(2018, 4, 30)), ("NEWCO", date(2018, 5, 1), None)),
+    _tickers(("FB", date(2012, 5, 18), date(2022, 6, 8)), ("META", date(2022, 6, 9), None)),
+    _tickers(("META", date(2021, 6, 30), date(2022, 1, 30)), ("METV", date(2022, 1, 31), None)),
+    _tickers(("SQ", date(2015, 11, 19), date(2025, 1, 20)), ("XYZ", date(2025, 1, 21), None)),
+    _tickers(
+        ("QQQ", FIRST_STOCK_SESSION, date(2004, 11, 30)), ("QQQQ", date(2004, 12, 1), date(2011, 3, 22)),
+        ("QQQ", date(2011, 3, 23), None),
+    ),
+    _tickers(("SECONDCO", date(2012, 1, 3), date(2014, 12, 31)), ("REUSED", date(2015, 1, 2), None)),
+    _tickers(("SPLITCO", FIRST_STOCK_SESSION, date(2020, 12, 10)), ("SPLITNEW", date(2020, 12, 11), None)),
+)  # fmt: skip
+"""Securities with several tickers. As in the market: Facebook, a fund that had the ticker META before it, Block and
+Invesco QQQ. Fictitious: one that takes a ticker that another gave up, one renamed on the day of its split. As at the
+vendor, the bars of the tickers are not joined."""
+
 FINISHED = (
     Listing("GONECO", FIRST_STOCK_SESSION, date(2020, 3, 31)),
-    Listing("OLDCO", FIRST_STOCK_SESSION, date(2018, 4, 30)),
-    Listing("NEWCO", date(2018, 5, 1), was="OLDCO"),
+    Listing("REUSED", FIRST_STOCK_SESSION, date(2008, 6, 30)),
 )
-"""Fictitious tickers: one delisted, one renamed. As at the vendor, the bars of a renamed one are not joined."""
+"""Fictitious tickers that were delisted."""
 
-_FIXED = {listing.ticker: listing for listing in FINISHED}
+_FIXED: dict[str, list[Listing]] = {}
+for _listing in (*FINISHED, *chain.from_iterable(RENAMED)):
+    _FIXED.setdefault(_listing.ticker, []).append(_listing)
 _CRYPTO_PREFIX, _CRYPTO_QUOTE = "X:", "USD"
 
 
@@ -64,20 +97,23 @@ def calendar_of(ticker: str) -> Calendar:
 
 
 @lru_cache
-def market_listing(ticker: str) -> Listing | None:
-    """Return the listing of a ticker with the form of a US equity or a crypto pair; else None."""
+def market_listings(ticker: str) -> tuple[Listing, ...]:
+    """Return the listings of a ticker, oldest first; none without the form of an equity or a crypto pair."""
     if ticker in _FIXED:
-        return _FIXED[ticker]
+        return tuple(sorted(_FIXED[ticker], key=lambda listing: listing.first))
     if ticker in RECORDED:
-        return Listing(ticker, recorded_bars(ticker)["day"][0].item())
+        return (Listing(ticker, recorded_bars(ticker)["day"][0].item()),)
     base = ticker.removeprefix(_CRYPTO_PREFIX).removesuffix(_CRYPTO_QUOTE)
     try:
         symbol = Symbol.of(base, AssetClass.CRYPTO) if is_crypto(ticker) else Symbol.of(ticker, AssetClass.STOCK)
     except SymbolError:
-        return None
-    if symbol.vendor_ticker != ticker:
-        return None
-    return Listing(ticker, _first_session(symbol))
+        return ()
+    return (Listing(ticker, _first_session(symbol)),) if symbol.vendor_ticker == ticker else ()
+
+
+def tickers_of(listing: Listing) -> tuple[Listing, ...]:
+    """Return all listings of a listing's security, oldest first."""
+    return next((listings for listings in RENAMED if listing in listings), (listing,))
 
 
 def _first_session(symbol: Symbol) -> date:
@@ -93,14 +129,13 @@ class Universe:
         start = {symbol.vendor_ticker for symbol in starting_symbols()}
         self._tickers = {*RECORDED, *_FIXED, *start, *config.also_listed} - config.unknown
 
-    def find(self, ticker: str) -> Listing | None:
-        """Return the ticker's listing. From now on it is in `all`, so in responses about the whole market."""
-        listing = None if ticker in self._unknown else market_listing(ticker)
-        if listing is not None:
+    def find(self, ticker: str) -> tuple[Listing, ...]:
+        """Return the ticker's listings, oldest first. From now on it is in `all`, so in responses about the market."""
+        listings = () if ticker in self._unknown else market_listings(ticker)
+        if listings:
             self._tickers.add(ticker)
-        return listing
+        return listings
 
     def all(self) -> list[Listing]:
         """Return the listings in responses about the whole market, by ticker."""
-        found = map(market_listing, sorted(self._tickers))
-        return [listing for listing in found if listing is not None]
+        return [listing for ticker in sorted(self._tickers) for listing in market_listings(ticker)]

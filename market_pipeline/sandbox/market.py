@@ -4,13 +4,13 @@ Combines the listings, the bars as traded, the visibility by clock and plan, and
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 import numpy as np
 
 from market_pipeline.core.sessions import Calendar
-from market_pipeline.sandbox.bar_arrays import Bars
+from market_pipeline.sandbox.bar_arrays import Bars, zero_bars
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.dividends import DividendEvent, dividends_of
 from market_pipeline.sandbox.generated import history
@@ -43,21 +43,27 @@ class Market:
         """Return the current date in the calendar's time zone."""
         return local_date(self.config.clock(), calendar.timezone)
 
-    def bars(self, listing: Listing, first: date, last: date, *, adjust: bool) -> Bars:
-        """Return the ticker's bars of `first` to `last`, both included, as visible now; oldest first."""
+    def bars(self, ticker: str, first: date, last: date, *, adjust: bool) -> Bars:
+        """Return the ticker's bars of `first` to `last`, both included, as visible now; oldest first.
+
+        They are of each security that had the ticker, in turn.
+        """
+        listings = self.universe.find(ticker)
+        parts = [self._bars_of(listing, first, last, adjust=adjust) for listing in listings]
+        return parts[0] if len(parts) == 1 else np.concatenate([zero_bars(), *parts])
+
+    def _bars_of(self, listing: Listing, first: date, last: date, *, adjust: bool) -> Bars:
         view = SessionView(self.config.clock(), self.plan, self.config.revisions)
-        last = min(last, view.newest_date(listing.calendar))
-        everything = self.history(listing)
+        first, last = max(first, listing.first), min(last, listing.last or last, view.newest_date(listing.calendar))
+        everything = self.history(listing.whole)
         start, stop = np.searchsorted(everything["day"], np.array([first, last + timedelta(days=1)], dtype="M8[D]"))
         bars = view.apply(listing.calendar, everything[start:stop])
-        return (
-            adjust_for_splits(bars, executed_splits(splits_of(listing), self.today(listing.calendar)))
-            if adjust
-            else bars
-        )
+        if not adjust:
+            return bars
+        return adjust_for_splits(bars, executed_splits(splits_of(listing.whole), self.today(listing.calendar)))
 
     def history(self, listing: Listing) -> Bars:
-        """Return all of the ticker's bars as traded, to the end of next year."""
+        """Return all of a security's bars as traded, to the end of next year."""
         return history(listing, date(self.config.clock().year + 1, 12, 31))
 
     def splits(self, listing: Listing) -> list[ListedSplit]:
@@ -65,12 +71,15 @@ class Market:
         today = self.today(listing.calendar)
         shown: list[ListedSplit] = []
         factor = 1.0
-        for split in reversed(executed_splits(splits_of(listing), today + ANNOUNCED)):
+        for split in reversed(executed_splits(splits_of(listing.whole), today + ANNOUNCED)):
             factor *= split.price_factor
-            shown.insert(0, ListedSplit(split, factor))
+            if listing.trades_on(split.execution_date):
+                shown.insert(0, ListedSplit(replace(split, ticker=listing.ticker), factor))
         return shown
 
     def dividends(self, listing: Listing) -> Sequence[DividendEvent]:
         """Return the ticker's dividends, announced ones included, oldest first."""
         today = self.today(listing.calendar)
-        return dividends_of(listing, self.history(listing), today, today + ANNOUNCED)
+        whole = listing.whole
+        paid = dividends_of(whole, self.history(whole), today, today + ANNOUNCED)
+        return [replace(event, ticker=listing.ticker) for event in paid if listing.trades_on(event.ex_date)]

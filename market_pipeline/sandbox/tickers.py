@@ -1,15 +1,16 @@
 """The endpoints about tickers: the list, one ticker's details, and its changes of name.
 
 Source: the vendor's OpenAPI documents and recorded bodies. Names are the sandbox's own and end in "(sandbox)"; unknown
-fields (CIK, FIGI, mostly the exchange) are left out, as the vendor does.
+fields (CIK, mostly FIGI and the exchange) are left out, as the vendor does.
 """
 
 from datetime import date
 
 from market_pipeline.core.symbols import STARTING_SET, AssetClass
 from market_pipeline.sandbox.endpoint_responses import NO_SUCH_TICKER, EndpointResponse, RejectedRequestError
-from market_pipeline.sandbox.listings import FIRST_STOCK_SESSION, Listing, market_listing
+from market_pipeline.sandbox.listings import FIRST_STOCK_SESSION, Listing, tickers_of
 from market_pipeline.sandbox.pages import ListEndpoint, Record, list_page, requested_tickers, select_fields
+from market_pipeline.sandbox.random_numbers import identifier
 from market_pipeline.sandbox.request import ApiRequest, parse_time
 
 EXCHANGES = {"AAPL": "XNAS", "FB": "XNAS", "GOOG": "XNAS", "IBM": "XNYS", "MSFT": "XNAS"}
@@ -18,7 +19,7 @@ ETFS = frozenset(STARTING_SET[AssetClass.ETF])
 TICKERS = ListEndpoint(
     fields=(
         "ticker", "name", "market", "locale", "primary_exchange", "type", "active", "currency_symbol", "currency_name",
-        "base_currency_symbol", "base_currency_name", "last_updated_utc", "delisted_utc",
+        "base_currency_symbol", "base_currency_name", "composite_figi", "last_updated_utc", "delisted_utc",
     ),
     filters=dict.fromkeys(("ticker", "type", "market", "exchange", "cusip", "cik"), str),
     sort="ticker",
@@ -35,8 +36,8 @@ def tickers(request: ApiRequest) -> EndpointResponse:
         RejectedRequestError: a parameter can't be parsed.
     """
     universe, parameters = request.market.universe, request.parameters
-    named = [universe.find(ticker) for ticker in requested_tickers(request)]
-    listings = [listing for listing in named or universe.all() if listing is not None]
+    named = requested_tickers(request)
+    listings = [listing for ticker in named for listing in universe.find(ticker)] if named else universe.all()
     records = [
         _record(listing, _day(request, listing)) for listing in listings if listing.first <= _day(request, listing)
     ]
@@ -60,15 +61,16 @@ def ticker_details(request: ApiRequest) -> EndpointResponse:
 
 
 def ticker_events(request: ApiRequest) -> EndpointResponse:
-    """List all tickers of the company that has this one now, newest first.
+    """List all tickers of the security that has this one now, newest first.
 
     Raises:
-        RejectedRequestError: no company has it now.
+        RejectedRequestError: no security has it now.
     """
     listing = _trading(request)
-    former = market_listing(listing.was) if listing.was else None
-    events = [_change(held) for held in (listing, former) if held is not None]
-    return EndpointResponse({"results": {"name": _name(listing), "events": events}, **request.envelope()}, "generated")
+    today = request.market.today(listing.calendar)
+    events = [_change(held) for held in reversed(tickers_of(listing)) if held.first <= today]
+    results = {"name": _name(listing), **_identifiers(listing), "events": events}
+    return EndpointResponse({"results": results, **request.envelope()}, "generated")
 
 
 def _day(request: ApiRequest, listing: Listing) -> date:
@@ -79,10 +81,10 @@ def _day(request: ApiRequest, listing: Listing) -> date:
 
 
 def _trading(request: ApiRequest) -> Listing:
-    listing = request.market.universe.find(request.path["ticker"])
-    if listing is None or not listing.trades_on(_day(request, listing)):
-        raise RejectedRequestError(NO_SUCH_TICKER)
-    return listing
+    for listing in request.market.universe.find(request.path["ticker"]):
+        if listing.trades_on(_day(request, listing)):
+            return listing
+    raise RejectedRequestError(NO_SUCH_TICKER)
 
 
 def _record(listing: Listing, day: date) -> Record:
@@ -90,7 +92,7 @@ def _record(listing: Listing, day: date) -> Record:
     record = {
         "ticker": listing.ticker,
         "name": _name(listing),
-        **(_crypto(listing.ticker) if listing.is_crypto else _stock(listing.ticker)),
+        **(_crypto(listing.ticker) if listing.is_crypto else _stock(listing)),
         "active": active,
         "last_updated_utc": f"{day}T00:00:00Z",
     }
@@ -99,17 +101,27 @@ def _record(listing: Listing, day: date) -> Record:
 
 def _list_date(listing: Listing) -> Record:
     """Return the list date of a stock, unless its first bar is that of the vendor's whole history."""
-    return {} if listing.is_crypto or listing.first <= FIRST_STOCK_SESSION else {"list_date": str(listing.first)}
+    first = listing.whole.first
+    return {} if listing.is_crypto or first <= FIRST_STOCK_SESSION else {"list_date": str(first)}
 
 
 def _name(listing: Listing) -> str:
-    return f"{listing.was or listing.ticker} (sandbox)"  # a renamed ticker is the same company's
+    """Return the name, which a renamed ticker keeps. The fund that was META before Facebook is called METV."""
+    first = listing.whole
+    return f"{'METV' if first.ticker == 'META' else first.ticker} (sandbox)"
 
 
-def _stock(ticker: str) -> Record:
+def _identifiers(listing: Listing) -> Record:
+    """Return the identifiers of a security with several tickers; as at the vendor, others lack them."""
+    return {"composite_figi": f"BBG{identifier('figi', _name(listing))[:9].upper()}"} if listing.security else {}
+
+
+def _stock(listing: Listing) -> Record:
+    ticker = listing.ticker
     exchange = {"primary_exchange": EXCHANGES[ticker], "exchange": EXCHANGES[ticker]} if ticker in EXCHANGES else {}
-    kind = "ETF" if ticker in ETFS else "CS"
-    return {"market": "stocks", "locale": "us", **exchange, "type": kind, "currency_name": "usd"}
+    kind = "ETF" if listing.whole.ticker in ETFS or _name(listing) == "METV (sandbox)" else "CS"
+    identifiers = _identifiers(listing) if listing.last is None else {}
+    return {"market": "stocks", "locale": "us", **exchange, "type": kind, "currency_name": "usd", **identifiers}
 
 
 def _crypto(ticker: str) -> Record:

@@ -69,6 +69,22 @@ def missing_spans(
     return {symbol: spans[symbol.name] for symbol in symbols if symbol.name in spans}
 
 
+def reassigned_spans(engine: Engine, symbols: Sequence[Symbol], until: date) -> Mapping[Symbol, tuple[date, date]]:
+    """Return the first and the last session up to `until` still to be fetched since a symbol's ticker history changed.
+
+    Such a change is rare, and may concern years: they are fetched however long ago they are.
+    """
+    named = {symbol.name: symbol for symbol in symbols}
+    with engine.connect() as connection:
+        changed: Sequence[str] = (
+            connection.execute(statement("reassigned_symbols"), {"symbols": list(named)}).scalars().all()
+        )
+        if not changed:
+            return {}
+        spans = connection.execute(statement("reassigned_spans"), {"symbols": changed, "until": until})
+        return {named[row.symbol]: (row.first, row.last) for row in spans}
+
+
 def _spans(
     engine: Engine, symbols: Sequence[str], states: Sequence[str], since: date, until: date
 ) -> Mapping[str, tuple[date, date]]:

@@ -1,7 +1,7 @@
-"""Renaming of a tracked coin to its pair or back, so that a fund can have the coin's own name.
+"""Renaming of a tracked symbol: a coin to its pair or back, a company to another of its tickers.
 
-The instrument stays the same, and so does its ticker at the vendor; a company that changes its ticker is another
-matter.
+The security stays the same, and so do its tickers at the vendor. A symbol needs no renaming to be fetched under a new
+ticker.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Connection, Engine, select, update
 
-from market_pipeline.core.symbols import Symbol, SymbolError
+from market_pipeline.core.symbols import Symbol, SymbolError, ticker_symbol
+from market_pipeline.warehouse.securities import select_securities
 from market_pipeline.warehouse.tables import market_data, metadata, tracked_symbols
 from market_pipeline.warehouse.tracked_symbols import NameTakenError, UntrackedSymbolError, lock_names, lock_symbol
 
@@ -46,8 +47,9 @@ def rename_symbol(engine: Engine, name: str, new_name: str) -> Iterator[Renaming
         if name not in kinds:
             raise UntrackedSymbolError(f"{name} is not tracked; `market-pipeline symbols list` shows what is")
         old = Symbol.of(name, kinds[name])
-        if new_name != old.other_name:
-            possible = f"{name} can become {old.other_name}" if old.other_name else f"{name} has no other name"
+        others = sorted(_other_names(connection, old))
+        if new_name not in others:
+            possible = f"{name} can become {' or '.join(others)}" if others else f"{name} has no other name"
             raise OtherInstrumentError(
                 f"{new_name} is not another name of {name}: {possible}. A coin has two, such as BTC and BTC-USD; "
                 f"`market-pipeline symbols add {new_name}` tracks another ticker"
@@ -61,4 +63,16 @@ def rename_symbol(engine: Engine, name: str, new_name: str) -> Iterator[Renaming
             if "symbol" in table.c:
                 changed = {"symbol": new_name} | ({"updated_at": at} if "updated_at" in table.c else {})
                 connection.execute(update(table).where(table.c.symbol == name).values(changed))
+        is_old_name = tracked_symbols.c.renamed_to == new_name
+        connection.execute(
+            update(tracked_symbols).where(is_old_name, symbols.symbol == new_name).values(renamed_to=None)
+        )
         yield Renaming(old, Symbol.of(new_name, old.asset_class), sessions)
+
+
+def _other_names(connection: Connection, symbol: Symbol) -> set[str]:
+    """Return the names that a symbol can have instead: a coin's other name, and the tickers of its security."""
+    if symbol.other_name is not None:
+        return {symbol.other_name}
+    tickers = select_securities(connection, [symbol])[symbol].history.tickers
+    return {ticker_symbol(ticker, symbol.asset_class).name for ticker in tickers} - {symbol.name}

@@ -76,13 +76,52 @@ def _bar_columns() -> list[Column[Any]]:
     ]  # fmt: skip
 
 
+securities = Table(
+    "securities",
+    metadata,
+    Column("id", BigInteger, primary_key=True, comment="Permanent id; tickers and names change, this doesn't."),
+    _optional("name", Text, "The company's or fund's name; NULL if no source gives one."),
+    _optional("type", Text, "The vendor's type code, e.g. CS, ADRC, ETF; NULL where it gives none."),
+    _optional("composite_figi", Text, "Composite FIGI; NULL where the vendor gives none, as for most delisted ones."),
+    _optional("share_class_figi", Text, "Share class FIGI; NULL where the vendor gives none."),
+    _optional("cik", Text, "CIK of the company at the SEC; NULL where the vendor gives none."),
+    _optional("checked_at", Instant, "When its ticker history was last looked up; NULL if never."),
+    comment="The security master: shares, funds and coins by a permanent id. Their tickers are in security_tickers.",
+)
+
+security_tickers = Table(
+    "security_tickers",
+    metadata,
+    Column("id", BigInteger, primary_key=True, comment="Surrogate key."),
+    _required("security_id", BigInteger, "The security, as in securities."),
+    _required("ticker", Text, "The vendor's ticker, e.g. META, X:BTCUSD; its bars of these days are the security's."),
+    _optional("first_day", Date, "First day under the ticker; NULL since the beginning of the vendor's bars."),
+    _optional("last_day", Date, "Last day under the ticker; NULL until today."),
+    _required(
+        "source", Text, "Where the period comes from: manual, vendor events, vendor reference, or assumed (none)."
+    ),
+    _required("certain", Boolean, "True if a source states the period, false if it is assumed."),
+    _optional("note", Text, "Remarks: of a manual correction who, why and its source; NULL if there is none."),
+    _optional(
+        "known_since", Instant, "Earlier loads of these days requested another ticker. NULL if none did."
+    ),
+    Index(
+        "security_tickers_period_key", "security_id", "ticker", "first_day",
+        unique=True, postgresql_nulls_not_distinct=True,
+    ),
+    Index(None, "ticker"),
+    CheckConstraint("first_day <= last_day", name="days"),
+    CheckConstraint("source IN ('manual', 'vendor events', 'vendor reference', 'assumed')", name="source"),
+    comment="The tickers of each security, with the days it had them. A ticker can be several securities' in turn.",
+)  # fmt: skip
+
 tracked_symbols = Table(
     "tracked_symbols",
     metadata,
     Column("id", BigInteger, primary_key=True, comment="Surrogate key, kept for older queries."),
     _required("symbol", Text, "The symbol's name here, e.g. AAPL, BRK.B, BTC; case-sensitive.", unique=True),
     _required("asset_class", Text, "stock, etf or crypto."),
-    _required("vendor_ticker", Text, "The ticker in the vendor's requests, e.g. AAPL, X:BTCUSD."),
+    _required("vendor_ticker", Text, "Its present ticker at the vendor, e.g. AAPL, X:BTCUSD."),
     _required("calendar", Text, "Trading calendar: XNYS, or 24/7 for crypto."),
     _required("active", Boolean, "False once removed: no longer fetched, its bars kept.", server_default=text("true")),
     _required("date_added", Instant, "When the symbol was first tracked.", server_default=func.now()),
@@ -96,8 +135,9 @@ tracked_symbols = Table(
     _optional("primary_exchange", Text, "Its exchange by ISO 10383 code, e.g. XNAS; NULL where there is none."),
     _optional("listed", Boolean, "True if the vendor lists it as trading."),
     _optional("delisted_on", Date, "The last day it traded; later sessions are not requested. NULL while it trades."),
-    _optional("renamed_to", Text, "The ticker that its company trades as since delisted_on; NULL if none is known."),
+    _optional("renamed_to", Text, "The ticker that it trades as now, if that isn't the symbol; NULL if none is known."),
     _optional("checked_at", Instant, "When these reference data were last fetched; NULL, like them, if never."),
+    _optional("security_id", BigInteger, "The security, as in securities; its tickers are in security_tickers."),
     CheckConstraint("asset_class IN ('stock', 'etf', 'crypto')", name="asset_class"),
     CheckConstraint("backfill_status IN ('pending', 'completed', 'failed')", name="backfill_status"),
     comment="The symbols whose bars are fetched; one Dagster asset each.",
@@ -133,8 +173,9 @@ market_data_revisions = Table(
     *_bar_columns(),
     _required("replaced_at", Instant, "When another bar took this one's place in market_data."),
     _required("replaced_by_run_id", Text, "The run that replaced it."),
+    _optional("reason", Text, "Why it was taken out of market_data; NULL if the vendor has corrected it."),
     Index(None, "symbol", "date", "replaced_at"),
-    comment="Bars that a correction by the vendor has replaced, as they were.",
+    comment="Bars that a correction by the vendor has replaced, or that were another security's, as they were.",
 )
 
 rejected_bars = Table(

@@ -15,7 +15,7 @@ from market_pipeline.core.errors import MarketPipelineError, UsageError
 from market_pipeline.core.symbols import AssetClass, Symbol, SymbolError
 from market_pipeline.core.wording import pasteable
 from market_pipeline.warehouse.locks import AdvisoryLock, wait_for_lock
-from market_pipeline.warehouse.statements import statement
+from market_pipeline.warehouse.statements import statement as sql_statement
 from market_pipeline.warehouse.tables import tracked_symbols
 
 
@@ -73,26 +73,6 @@ def removed_symbols(engine: Engine) -> list[Symbol]:
         return [Symbol.of(row.symbol, row.asset_class) for row in connection.execute(query)]
 
 
-def find_active(engine: Engine, names: Sequence[str]) -> list[Symbol]:
-    """Return the active symbols of these names, in the given order, each once.
-
-    Raises:
-        UntrackedSymbolError: one is not tracked; the message names the command that adds it.
-    """
-    known = {symbol.name: symbol for symbol in active_symbols(engine)}
-    unknown = [name for name in dict.fromkeys(names) if name not in known]
-    if unknown:
-        commands = "; ".join(
-            f"`{pasteable('market-pipeline', 'symbols', 'add', name, '--asset-class', 'stock')}`"
-            for name in unknown[:3]
-        )
-        raise UntrackedSymbolError(
-            f"not tracked: {suggest_names(unknown, known)}. Add with {commands} (or --asset-class etf, crypto), "
-            "or track the starting set with `market-pipeline symbols init`"
-        )
-    return [known[name] for name in dict.fromkeys(names)]
-
-
 def suggest_names(unknown: Iterable[str], known: Iterable[str]) -> str:
     """Return unknown names, each with the known one that it may be meant for: `APPL (did you mean AAPL?), NVDA`."""
     names = list(known)
@@ -110,7 +90,7 @@ def symbol_records(engine: Engine, *, name: str | None = None, active_only: bool
     validation_rate (0 to 1, None without bars), gaps_detected.
     """
     with engine.connect() as connection:
-        return connection.execute(statement("symbol_records"), {"name": name, "active_only": active_only}).all()
+        return connection.execute(sql_statement("symbol_records"), {"name": name, "active_only": active_only}).all()
 
 
 def add_symbols(engine: Engine, symbols: Iterable[Symbol], *, revive: bool = True) -> list[str]:
@@ -136,6 +116,7 @@ def add_symbols(engine: Engine, symbols: Iterable[Symbol], *, revive: bool = Tru
             ).returning(tracked_symbols.c.symbol)
             if connection.execute(statement).first() is not None:
                 added.append(symbol.name)
+        connection.execute(sql_statement("add_securities"))
     return added
 
 

@@ -30,9 +30,9 @@ from market_pipeline.orchestration.schedules import plan_night
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.fetcher import Fetcher
 from market_pipeline.polygon.limiter import WINDOW_SECONDS
-from market_pipeline.reference_data import refresh_reference
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
+from market_pipeline.security_lookup import refresh_reference
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database import create_warehouse_engine, open_warehouse, warehouse_of
 from market_pipeline.warehouse.load_history import LoadResult

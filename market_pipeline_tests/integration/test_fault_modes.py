@@ -14,10 +14,10 @@ from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.fetcher import Fetcher
 from market_pipeline.polygon.http import RetryPolicy
 from market_pipeline.polygon.limiter import LocalLimiter
-from market_pipeline.reference_data import refresh_reference
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.faults import FAULTS
 from market_pipeline.sandbox.loopback_server import running_sandbox
+from market_pipeline.security_lookup import refresh_reference
 from market_pipeline.warehouse.tables import backfill_history, market_data, rejected_bars
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 

@@ -51,7 +51,8 @@ Command = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[str]:
-    with running_sandbox(SandboxConfig()) as base_url:
+    listed = frozenset(symbol.vendor_ticker for symbol in BESIDE)  # in its market days from the start
+    with running_sandbox(SandboxConfig(also_listed=listed)) as base_url:
         yield base_url
 
 

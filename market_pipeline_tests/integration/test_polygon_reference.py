@@ -218,7 +218,7 @@ def test_ticker_changes_come_oldest_first() -> None:
         {"ticker_change": {"ticker": "FB"}, "type": "ticker_change", "date": "2012-05-18"},
     ]
     with scripted_vendor(ok({"name": "Meta Platforms", "events": events})) as vendor, client_of(vendor) as client:
-        changes = client.fetch_ticker_changes(META)
+        changes = list(client.fetch_ticker_events(META).changes)
     assert changes == [TickerChange("FB", date(2012, 5, 18)), TickerChange("META", date(2022, 6, 9))]
     assert vendor.paths == ["/vX/reference/tickers/META/events?types=ticker_change"]
 
@@ -226,6 +226,6 @@ def test_ticker_changes_come_oldest_first() -> None:
 def test_ticker_changes_of_an_unknown_ticker_are_rejected_and_of_another_shape_too() -> None:
     with scripted_vendor(NO_TICKER, ok([])) as vendor, client_of(vendor) as client:
         with pytest.raises(vendor_errors.UnknownTickerError):
-            client.fetch_ticker_changes(META)
+            client.fetch_ticker_events(META)
         with pytest.raises(vendor_errors.BadResponseError):
-            client.fetch_ticker_changes(META)
+            client.fetch_ticker_events(META)

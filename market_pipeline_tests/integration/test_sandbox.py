@@ -332,9 +332,10 @@ def test_tickers_are_listed_by_whether_they_trade_on_a_date(url: str) -> None:
     assert {"AAPL", "NEWCO", "X:BTCUSD"} <= set(now)
     assert not {"OLDCO", "GONECO"} & set(now)
     assert {ticker: row["delisted_utc"][:10] for ticker, row in gone.items()} == {
-        "OLDCO": "2018-04-30",
-        "GONECO": "2020-03-31",
-    }
+        "OLDCO": "2018-04-30", "GONECO": "2020-03-31", "FB": "2022-06-08", "META": "2022-01-30",
+        "QQQ": "2004-11-30", "QQQQ": "2011-03-22", "REUSED": "2008-06-30", "SECONDCO": "2014-12-31",
+        "SPLITCO": "2020-12-10",
+    }  # fmt: skip
     then = listed("date=2017-06-01")
     assert {"OLDCO", "GONECO"} <= set(then)
     assert "NEWCO" not in then

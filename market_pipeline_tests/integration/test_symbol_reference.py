@@ -22,9 +22,10 @@ from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.fetcher import Fetcher
 from market_pipeline.polygon.limiter import LocalLimiter
 from market_pipeline.polygon.vendor_errors import UnknownTickerError
-from market_pipeline.reference_data import asset_class_of, fetch_reference, refresh_reference
+from market_pipeline.reference_data import asset_class_of, fetch_reference
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
+from market_pipeline.security_lookup import refresh_reference
 from market_pipeline.warehouse.coverage import oldest_gaps
 from market_pipeline.warehouse.load_history import LoadResult
 from market_pipeline.warehouse.tables import backfill_history, market_data, tracked_symbols
@@ -195,10 +196,10 @@ def test_an_unknown_ticker_stays_a_failure_and_is_called_one(client: PolygonClie
 
 
 def test_a_listed_symbol_without_data_stays_a_failure(client: PolygonClient, warehouse: Engine) -> None:
-    before_its_first = sessions_between("XNYS", date(2012, 5, 1), date(2012, 5, 4))
-    error = outcome_of(FB, before_its_first, client, warehouse).error
+    before_its_first = sessions_between("XNYS", date(2004, 8, 2), date(2004, 8, 6))
+    error = outcome_of(Symbol.of("GOOG", "stock"), before_its_first, client, warehouse).error
     assert error == (
-        "No data returned for symbol (2012-05-01 to 2012-05-04): the vendor knows FB; check that it was listed then"
+        "No data returned for symbol (2004-08-02 to 2004-08-06): the vendor knows GOOG; check that it was listed then"
     )
 
 

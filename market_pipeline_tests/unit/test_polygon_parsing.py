@@ -152,19 +152,20 @@ def test_market_days_give_each_ticker_its_own_bars_in_order_with_their_payloads(
     days.add(third, GroupedBars([], NEW_YORK, third, 1))
     days.add(second, on(second, 1, OTHER=7, B=5, A=2))
     days.add(SESSION, on(SESSION, 0, A=1, OTHER=8))
-    found = days.read_bars("A", date.max)
+    all_of_them = [SESSION, second, third]
+    found = days.read_bars("A", all_of_them)
     assert list(found.frame["open"]) == [1, 2]
     assert list(found.frame.index) == [0, 1]
     assert [payload["o"] for payload in found.payloads] == [1, 2]
     assert found.payloads[1]["T"] == "A"
-    assert list(days.read_bars("A", SESSION).frame["open"]) == [1]
-    assert list(days.read_bars("B", date.max).frame["open"]) == [5]
-    nothing = days.read_bars("NONE", date.max)
+    assert list(days.read_bars("A", [SESSION]).frame["open"]) == [1]
+    assert list(days.read_bars("B", all_of_them).frame["open"]) == [5]
+    nothing = days.read_bars("NONE", all_of_them)
     assert len(nothing.payloads) == len(nothing.frame) == 0
     assert (nothing.frame.dtypes == found.frame.dtypes).all()
     assert SESSION in days
-    assert len(days.read_bars("OTHER", date.max).frame) == 0  # which the run doesn't want
-    assert (MarketDayCache({"A"}).read_bars("A", date.max).frame.dtypes == empty_frame().dtypes).all()
+    assert len(days.read_bars("OTHER", all_of_them).frame) == 0  # which the run doesn't want
+    assert (MarketDayCache({"A"}).read_bars("A", all_of_them).frame.dtypes == empty_frame().dtypes).all()
 
 
 # --- the wait an answer asks for

@@ -29,7 +29,7 @@ def rectangle(symbols: int, sessions: int) -> Wanted:
     return dict.fromkeys(SYMBOLS[:symbols], DAYS[:sessions])
 
 
-def kinds(plan: RequestPlan) -> Counter[str]:
+def kinds(plan: RequestPlan[Symbol]) -> Counter[str]:
     return Counter(type(request).__name__ for request in plan.requests)
 
 
@@ -79,7 +79,7 @@ ragged = st.dictionaries(
 )  # fmt: skip
 
 
-def brings(plan: RequestPlan, symbol: Symbol, day: date) -> bool:
+def brings(plan: RequestPlan[Symbol], symbol: Symbol, day: date) -> bool:
     return any(
         request.symbol == symbol and request.start <= day <= request.end
         if isinstance(request, RangeRequest)

@@ -15,7 +15,7 @@ from market_pipeline.core.sessions import sessions_between
 from market_pipeline.sandbox.bar_arrays import PRICES, Bars
 from market_pipeline.sandbox.config import ClockError, SandboxConfig
 from market_pipeline.sandbox.generated import history
-from market_pipeline.sandbox.listings import Listing, market_listing
+from market_pipeline.sandbox.listings import Listing, market_listings
 from market_pipeline.sandbox.market import Market
 from market_pipeline.sandbox.recorded import RECORDED
 from market_pipeline.sandbox.splits import splits_of
@@ -32,14 +32,12 @@ def market() -> Market:
 
 
 def listing_of(ticker: str) -> Listing:
-    found = market_listing(ticker)
-    assert found is not None
-    return found
+    return market_listings(ticker)[-1].whole
 
 
 @pytest.mark.parametrize("ticker", RECORDED)
 def test_recorded_bars_are_the_recorded_numbers(market: Market, ticker: str) -> None:
-    bars = market.bars(listing_of(ticker), EVER, date(2013, 3, 1), adjust=False)
+    bars = market.bars(ticker, EVER, date(2013, 3, 1), adjust=False)
     data = getattr(stocks, ticker)
     assert [str(day) for day in bars["day"]] == data["date"]
     for ours, theirs in (("o", "open"), ("h", "high"), ("l", "low"), ("c", "close"), ("v", "volume")):
@@ -51,15 +49,16 @@ def test_recorded_bars_are_the_recorded_numbers(market: Market, ticker: str) -> 
 
 @pytest.mark.parametrize("ticker", RECORDED)
 def test_a_recorded_ticker_goes_on_with_generated_bars_from_its_last_close(market: Market, ticker: str) -> None:
-    bars = market.bars(listing_of(ticker), date(2013, 3, 1), LAST, adjust=False)
+    bars = market.bars(ticker, date(2013, 3, 1), LAST, adjust=False)
     assert not bars["recorded"][1:].any()
-    assert [day.item() for day in bars["day"]] == sessions_between("XNYS", date(2013, 3, 1), LAST)
+    last = market_listings(ticker)[-1].last or LAST
+    assert [day.item() for day in bars["day"]] == sessions_between("XNYS", date(2013, 3, 1), last)
     assert bars["o"][1] == pytest.approx(bars["c"][0], rel=0.02)
 
 
 @pytest.mark.parametrize("ticker", ["AAPL", "MSFT"])
 def test_adjusting_recorded_bars_agrees_with_their_independent_adjusted_close(market: Market, ticker: str) -> None:
-    adjusted = market.bars(listing_of(ticker), EVER, date(2013, 3, 1), adjust=True)["c"]
+    adjusted = market.bars(ticker, EVER, date(2013, 3, 1), adjust=True)["c"]
     oracle = np.array(getattr(stocks, ticker)["adj_close"])
     # The oracle is adjusted for dividends and later splits too, which are a steady scale around a recorded split.
     for split in splits_of(listing_of(ticker)):
@@ -72,9 +71,9 @@ def test_adjusting_recorded_bars_agrees_with_their_independent_adjusted_close(ma
 def test_any_range_is_a_slice_of_the_whole(ticker: str, first: date, length: int, adjust: bool) -> None:
     market = Market(SandboxConfig(now=NOW))
     last = first + timedelta(days=length)
-    whole = market.bars(listing_of(ticker), EVER, LAST, adjust=adjust)
+    whole = market.bars(ticker, EVER, LAST, adjust=adjust)
     inside = whole[(whole["day"] >= np.datetime64(first)) & (whole["day"] <= np.datetime64(last))]
-    assert same(market.bars(listing_of(ticker), first, min(last, LAST), adjust=adjust), inside)
+    assert same(market.bars(ticker, first, min(last, LAST), adjust=adjust), inside)
 
 
 @settings(max_examples=60)
@@ -98,7 +97,7 @@ def test_a_longer_history_only_adds_bars(ticker: str, year: int) -> None:
 
 def test_every_session_has_a_bar_and_nothing_else_has(market: Market) -> None:
     for ticker, calendar, first in (("SPY", "XNYS", date(2003, 9, 10)), ("X:BTCUSD", "24/7", date(2013, 11, 1))):
-        bars = market.bars(listing_of(ticker), EVER, LAST, adjust=False)
+        bars = market.bars(ticker, EVER, LAST, adjust=False)
         assert [day.item() for day in bars["day"]] == sessions_between(calendar, first, LAST)
 
 
@@ -106,8 +105,8 @@ def test_generated_bars_are_the_same_in_every_process_and_version() -> None:
     code = (
         "from datetime import date\n"
         "from market_pipeline.sandbox.generated import history\n"
-        "from market_pipeline.sandbox.listings import market_listing\n"
-        "print(history(market_listing('SPY'), date(2004, 1, 5))[-1])"
+        "from market_pipeline.sandbox.listings import market_listings\n"
+        "print(history(market_listings('SPY')[0], date(2004, 1, 5))[-1])"
     )
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert other.stdout.strip() == str(history(listing_of("SPY"), date(2004, 1, 5))[-1])
@@ -118,7 +117,7 @@ def test_a_made_up_split_shows_in_the_price_and_vanishes_when_adjusted(market: M
     (split,) = splits_of(listing_of("BRK.B"))
     day = split.execution_date
     traded, adjusted = (
-        market.bars(listing_of("BRK.B"), day - timedelta(days=5), day, adjust=adjust)["c"] for adjust in (False, True)
+        market.bars("BRK.B", day - timedelta(days=5), day, adjust=adjust)["c"] for adjust in (False, True)
     )
     assert traded[-2] / traded[-1] == pytest.approx(split.split_to / split.split_from, rel=0.06)
     assert adjusted[-2] / adjusted[-1] == pytest.approx(1, rel=0.06)
@@ -133,8 +132,8 @@ def test_a_split_rewrites_the_adjusted_history_on_its_day_and_leaves_the_traded_
         for days in (-1, 2)
     )
     span = (date(2020, 1, 1), date(2020, 12, 31))
-    assert same(*(then.bars(listing_of("TSLA"), *span, adjust=False) for then in (before, after)))
-    old, new = (then.bars(listing_of("TSLA"), *span, adjust=True) for then in (before, after))
+    assert same(*(then.bars("TSLA", *span, adjust=False) for then in (before, after)))
+    old, new = (then.bars("TSLA", *span, adjust=True) for then in (before, after))
     assert new["c"] == pytest.approx(old["c"] / 3, abs=1e-4)
     assert new["v"] == pytest.approx(old["v"] * 3)
 
@@ -143,7 +142,7 @@ def test_the_last_bars_are_provisional_for_a_day_if_requested() -> None:
     def seen(now: str) -> Bars:
         clock = datetime.fromisoformat(now).replace(tzinfo=UTC)
         market = Market(SandboxConfig(now=clock, revisions=True))
-        return market.bars(listing_of("SPY"), date(2024, 5, 31), date(2024, 6, 3), adjust=False)
+        return market.bars("SPY", date(2024, 5, 31), date(2024, 6, 3), adjust=False)
 
     that_night, next_night, later = seen("2024-06-04 02:00"), seen("2024-06-05 02:00"), seen("2024-07-01 02:00")
     assert that_night["v"][-1] > next_night["v"][-1]
@@ -163,7 +162,7 @@ def test_the_last_bars_are_provisional_for_a_day_if_requested() -> None:
 )
 def test_todays_bar_forms_while_the_market_is_open(ticker: str, now: str, newest: str, share: float) -> None:
     market = Market(SandboxConfig(now=datetime.fromisoformat(now).replace(tzinfo=UTC)))
-    last = market.bars(listing_of(ticker), date(2024, 5, 20), date(2024, 6, 30), adjust=False)[-1]
+    last = market.bars(ticker, date(2024, 5, 20), date(2024, 6, 30), adjust=False)[-1]
     final = history(listing_of(ticker), date(2024, 12, 31))
     assert str(last["day"]) == newest
     assert last["v"] == pytest.approx(share * final["v"][final["day"] == last["day"]][0])
@@ -173,12 +172,12 @@ def test_todays_bar_forms_while_the_market_is_open(ticker: str, now: str, newest
 @pytest.mark.parametrize("ticker", ["AAPL", "NEWCO", "X:BTCUSD"])
 def test_nothing_is_seen_before_a_tickers_first_session(ticker: str) -> None:
     market = Market(SandboxConfig(now=datetime(2000, 1, 20, tzinfo=UTC)))
-    assert not len(market.bars(listing_of(ticker), EVER, LAST, adjust=True))
+    assert not len(market.bars(ticker, EVER, LAST, adjust=True))
 
 
 @pytest.mark.parametrize("ticker", ["aapl", "NO SUCH", "C:EURUSD", "X:BTC", "X:btcUSD", "I:SPX", "", "1ABC"])
 def test_what_is_no_ticker_is_not_listed(ticker: str) -> None:
-    assert market_listing(ticker) is None
+    assert market_listings(ticker) == ()
 
 
 def test_recorded_dividends_are_the_markets_own(market: Market) -> None:

@@ -20,5 +20,6 @@ SELECT
     fetched_at,
     run_id,
     replaced_at,
-    replaced_by_run_id
+    replaced_by_run_id,
+    reason
 FROM {{ source('warehouse', 'market_data_revisions') }}

@@ -14,5 +14,6 @@ SELECT
     listed,
     delisted_on,
     renamed_to,
-    checked_at
+    checked_at,
+    security_id
 FROM {{ source('warehouse', 'tracked_symbols') }}

@@ -19,7 +19,8 @@ from market_pipeline.orchestration.backfill_launch import (
     start_backfill,
 )
 from market_pipeline.orchestration.backfill_status import BackfillJob
-from market_pipeline.warehouse.tracked_symbols import active_symbols, find_active
+from market_pipeline.warehouse.symbol_names import find_active
+from market_pipeline.warehouse.tracked_symbols import active_symbols
 
 PREFIX = "/api/v1/admin/backfills"
 router = APIRouter(prefix=PREFIX, tags=["administration"], route_class=AuditedRoute, dependencies=[Depends(key_header)])

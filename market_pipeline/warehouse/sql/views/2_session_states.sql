@@ -3,14 +3,15 @@
 CREATE OR REPLACE VIEW session_states AS
 WITH span AS MATERIALIZED (
     SELECT
-        tracked.symbol, tracked.calendar, tracked.delisted_on,
+        tracked.symbol, tracked.calendar, tracked.delisted_on, tracked.security_id,
         (SELECT min(start_date) FROM backfill_history AS h WHERE h.symbol = tracked.symbol) AS first_asked,
         (SELECT min(date) FROM market_data AS m WHERE m.symbol = tracked.symbol) AS first_bar
     FROM tracked_symbols AS tracked
     WHERE tracked.active
 ),
 over AS NOT MATERIALIZED (
-    SELECT span.symbol, span.calendar, session.date, coalesce(span.first_bar, span.first_asked) AS first
+    SELECT
+        span.symbol, span.calendar, span.security_id, session.date, coalesce(span.first_bar, span.first_asked) AS first
     FROM span
     JOIN sessions AS session
         ON session.calendar = span.calendar
@@ -19,13 +20,22 @@ over AS NOT MATERIALIZED (
         AND session.date <= coalesce(span.delisted_on, 'infinity')
 ),
 without_bar AS (
-    SELECT over.*
+    SELECT
+        over.*,
+        -- Loads before that requested another ticker, and say nothing about the session.
+        (
+            SELECT max(t.known_since)
+            FROM security_tickers AS t
+            WHERE t.security_id = over.security_id
+                AND over.date BETWEEN coalesce(t.first_day, '-infinity') AND coalesce(t.last_day, 'infinity')
+        ) AS known_since
     FROM over
     WHERE NOT EXISTS (SELECT FROM market_data AS m WHERE m.symbol = over.symbol AND m.date = over.date)
 ),
 explained AS (
     SELECT
         without_bar.symbol, without_bar.calendar, without_bar.date, without_bar.first,
+        without_bar.known_since IS NOT NULL AND asked.run_id IS NULL AS is_reassigned,
         CASE
             WHEN rejected.run_id IS NOT NULL THEN 'rejected'
             WHEN answered.run_id IS NOT NULL THEN 'empty'
@@ -45,6 +55,7 @@ explained AS (
         SELECT h.run_id, h.backfill_timestamp
         FROM backfill_history AS h
         WHERE h.symbol = without_bar.symbol AND without_bar.date BETWEEN h.answered_from AND h.answered_to
+            AND h.backfill_timestamp >= coalesce(without_bar.known_since, '-infinity')
         ORDER BY h.backfill_timestamp DESC
         LIMIT 1
     ) AS answered ON true
@@ -54,6 +65,7 @@ explained AS (
         WHERE r.symbol = without_bar.symbol AND r.date = without_bar.date
           -- A bar outside the request says nothing about its session, nor does one that the vendor has withdrawn since.
           AND NOT EXISTS (SELECT FROM unnest(r.reasons) AS broken WHERE starts_with(broken, 'outside_request:'))
+          AND r.last_rejected_at >= coalesce(without_bar.known_since, '-infinity')
           AND (answered.run_id IS NULL OR r.run_id = answered.run_id OR r.last_rejected_at > answered.backfill_timestamp)
         ORDER BY r.last_rejected_at DESC
         LIMIT 1
@@ -62,6 +74,7 @@ explained AS (
         SELECT h.run_id, h.success, h.answered_to, h.error_details, h.notes, h.backfill_timestamp
         FROM backfill_history AS h
         WHERE h.symbol = without_bar.symbol AND without_bar.date BETWEEN h.start_date AND h.end_date
+            AND h.backfill_timestamp >= coalesce(without_bar.known_since, '-infinity')
         ORDER BY h.backfill_timestamp DESC
         LIMIT 1
     ) AS asked ON true
@@ -72,8 +85,8 @@ JOIN market_data AS m ON m.symbol = over.symbol AND m.date = over.date
 UNION ALL
 SELECT symbol, calendar, date, state, reason, run_id, asked_at
 FROM explained
--- Before the first bar a session is expected only if its load is known to have gone wrong.
-WHERE date >= first OR state IN ('failed', 'rejected', 'not_yet_available');
+-- Before the first bar a session is expected only if its load is known to have gone wrong, or requested another ticker.
+WHERE date >= first OR state IN ('failed', 'rejected', 'not_yet_available') OR is_reassigned;
 
 COMMENT ON VIEW session_states IS
     'Every session that is over, of every active symbol since its first bar (or the first request), and what '

@@ -1,0 +1,61 @@
+"""One symbol's bars put together from the responses under each ticker that it has had.
+
+A session's bar is that of the ticker the security had then. Where the responses disagree with a change that only the
+vendor's events date, by a few days, the ticker with a bar is taken.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from market_pipeline.core.bars import FetchedBars, empty_frame
+from market_pipeline.core.ticker_history import TickerHistory, TickerSpan
+
+
+def join_series(history: TickerHistory, parts: Sequence[tuple[TickerSpan, FetchedBars]]) -> FetchedBars:
+    """Return the bars of all parts as one, without those of sessions on which the ticker was not the symbol's.
+
+    `requests`, `waited_seconds` and `answered` are left to the caller.
+    """
+    if len(parts) == 1:
+        return parts[0][1]
+    dates = [set(fetched.frame["date"].dropna()) for _, fetched in parts]
+    frames, payloads = [], []
+    for place, (span, fetched) in enumerate(parts):
+        kept = _select(history, span, fetched, dates, [other for other, _ in parts], place)
+        frames.append(fetched.frame[kept])
+        payloads += [fetched.payloads[row] for row in np.flatnonzero(kept).tolist()]
+    filled = [frame for frame in frames if not frame.empty]
+    together = pd.concat(filled, ignore_index=True) if filled else empty_frame()
+    return FetchedBars(together, payloads, requests=0)
+
+
+def _select(
+    history: TickerHistory,
+    span: TickerSpan,
+    fetched: FetchedBars,
+    dates: Sequence[set[pd.Timestamp]],
+    spans: Sequence[TickerSpan],
+    place: int,
+) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
+    """Return for each row of a part if it belongs to the series.
+
+    Rows without a readable date, or of other sessions than were requested, are kept: the rules reject them.
+    """
+    requested = set(span.sessions)
+
+    def belongs(stamp: pd.Timestamp) -> bool:
+        if pd.isna(stamp):
+            return True
+        day = stamp.date()
+        own = history.ticker_on(day)
+        if day not in requested or own == span.ticker.vendor_ticker:
+            return True
+        return not any(
+            stamp in dates[other]
+            for other in range(len(spans))
+            if other != place and (spans[other].ticker.vendor_ticker == own)
+        )
+
+    return np.fromiter((belongs(stamp) for stamp in fetched.frame["date"]), bool, len(fetched.frame))
