@@ -131,6 +131,17 @@ def prune(
     )
 
 
+@app.command()
+def reflag() -> None:
+    """Flag all stored bars by the rules of this version, once after an upgrade; loads flag their own bars."""
+    from market_pipeline.quality.rules import find_flags  # imports pandas, 0.3 s
+    from market_pipeline.warehouse.flagging import reflag_all
+
+    with warehouse_of(load_settings()) as warehouse:
+        symbols = reflag_all(warehouse, find_flags)
+    typer.echo(f"flagged the bars of {counted(symbols, 'symbol')} by the rules of this version")
+
+
 def _print_plan(plan: MigrationPlan) -> None:
     typer.echo(f"the tables are at revision {plan.current}, this version needs {plan.needed}", err=True)
     for revision in plan.revisions:

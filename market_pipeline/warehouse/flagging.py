@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Engine, Row, select
 
 from market_pipeline.core.bars import BAR_COLUMNS, LOOK_AHEAD, LOOK_BACK, VALUE_COLUMNS, Columns, FlaggedBar, columns_of
 from market_pipeline.core.symbols import Symbol
@@ -79,6 +79,19 @@ def reflag_symbols(connection: Connection, names: Iterable[str], find_flags: Fin
             held = columns_of(frame)
             changed = (held["date"][0].item(), held["date"][-1].item())
             flag_bars(connection, symbol, held, find_flags, at, changed=changed)
+
+
+def reflag_all(engine: Engine, find_flags: FindFlags) -> int:
+    """Update the flags of all stored bars, after the rules have changed; return the number of symbols.
+
+    Each symbol is a transaction of its own, so that loads wait for no more than one.
+    """
+    with engine.connect() as connection:
+        names: Sequence[str] = connection.scalars(select(tracked_symbols.c.symbol)).all()
+    for name in names:
+        with engine.begin() as connection:
+            reflag_symbols(connection, [name], find_flags)
+    return len(names)
 
 
 def _splits(connection: Connection, symbol: Symbol) -> Mapping[date, float]:

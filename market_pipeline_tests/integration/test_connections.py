@@ -147,7 +147,7 @@ def test_the_oldest_server_is_held_in_one_place(number: int, rejected: bool) -> 
 COMMANDS = [
     "symbols list", "symbols init", "coverage", "gaps", "backfill --dry-run", "marts", "dbt debug", "api --port 0",
     "export --symbols AAPL --output bars.csv", "keys list", "db migrate", "db migrate --dry-run", "db status",
-    "db analysts", "db psql -c nothing", "db prune", "backup",
+    "db analysts", "db psql -c nothing", "db prune", "db reflag", "backup",
 ]  # fmt: skip
 
 

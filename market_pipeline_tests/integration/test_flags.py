@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
+from market_pipeline.cli.main import main
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.warehouse.tables import market_data
 from market_pipeline.warehouse.tracked_symbols import add_symbols
@@ -143,6 +144,20 @@ def test_a_split_that_does_not_show_is_flagged_until_it_is_withdrawn(warehouse: 
     assert odd["validation_notes"].startswith("split_without_move: a split multiplies earlier prices by 0.5, yet")
     refresh_from(warehouse, listing(), listing())
     assert flags(warehouse, AAPL) == {}
+
+
+def test_bars_of_an_earlier_version_are_flagged_by_todays_rules_on_request(
+    warehouse: Engine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    load_frame(warehouse, AAPL, recorded("AAPL", date(2005, 1, 3), date(2005, 4, 29)))
+    expected = verdicts(warehouse, AAPL)
+    with warehouse.begin() as connection:
+        connection.execute(market_data.update().values(flags=["unexplained_move"], validated=False))
+    monkeypatch.setenv("DATABASE_URL", warehouse.url.render_as_string(hide_password=False))
+    with pytest.raises(SystemExit, match="0"):
+        main(["db", "reflag"])
+    assert capsys.readouterr().out == "flagged the bars of 1 symbol by the rules of this version\n"
+    assert verdicts(warehouse, AAPL) == expected
 
 
 QUARTERS = {
