@@ -21,7 +21,11 @@ SOURCES = {
     "market_data_revisions": ["id"],
     "splits": ["symbol", "execution_date"],
     "dividends": ["id"],
-    "corporate_action_inquiries": ["kind", "symbol"],
+    "rejected_corporate_actions": ["id"],
+    "session_actions": ["symbol", "session"],
+    "adjustment_states": ["symbol"],
+    "adjustment_factors": ["symbol", "from_date"],
+    "daily_bars_adjusted": ["symbol", "date"],
     "sessions": ["calendar", "date"],
     "session_states": ["symbol", "date"],
     "coverage": ["symbol"],
@@ -29,8 +33,13 @@ SOURCES = {
 }
 """Sources of the models, with the columns that identify their rows."""
 
-WITHOUT_FOREIGN_KEY = {"market_data", "market_data_revisions", "splits", "dividends", "corporate_action_inquiries"}
+WITHOUT_FOREIGN_KEY = {
+    "market_data", "market_data_revisions", "splits", "dividends", "rejected_corporate_actions", "adjustment_factors",
+}  # fmt: skip
 """Tables without a foreign key for `symbol`, which a test replaces."""
+
+CHECKED_AS_MODELS = {"coverage", "session_actions", "daily_bars_adjusted"}
+"""Views that take seconds to evaluate; the models that are made of them check the key."""
 
 COLUMNS = text("""
     SELECT attname AS name, format_type(atttypid, atttypmod) AS data_type, col_description(attrelid, attnum) AS comment
@@ -70,8 +79,7 @@ def _properties(source: str, columns: list[Column], about: str) -> dict[str, obj
     key: dict[str, object] = {"arguments": {"columns": SOURCES[source]}}
     if source == "session_states":  # the others are market_data's, and too many to look at twice
         key["config"] = {"where": "state <> 'loaded'"}
-    # The view `coverage` takes seconds to evaluate; the mart that is made of it checks the key.
-    tests: list[object] = [] if source == "coverage" else [{"key": key}]
+    tests: list[object] = [] if source in CHECKED_AS_MODELS else [{"key": key}]
     if source in WITHOUT_FOREIGN_KEY:
         known = {"to": "ref('stg_tracked_symbols')", "field": "symbol"}
         tests.append({"relationships": {"arguments": {"column_name": "symbol", **known}}})

@@ -38,6 +38,7 @@ from market_pipeline.warehouse.corporate_action_refresh import (
     Action,
     ActionTable,
     RefreshPlan,
+    UnreadableAction,
     plan_run_refresh,
 )
 from market_pipeline.warehouse.corporate_actions import RefreshResult, refresh
@@ -221,13 +222,23 @@ def _fetch_again(
 
 def _name_actions(
     actions: ActionTable, histories: Mapping[str, TickerHistory], fetched: Iterable[FetchedEvents[Any]]
-) -> Iterator[Action]:
-    """Yield these symbols' events under the names of their table's columns; not those of a ticker's other holders."""
+) -> Iterator[Action | UnreadableAction]:
+    """Yield these symbols' events under the names of their table's columns; not those of a ticker's other holders.
+
+    One without a readable ticker counts for each that was requested, as it may be any of theirs; one without a readable
+    date for each holder of its ticker.
+    """
     holders: defaultdict[str, list[str]] = defaultdict(list)
     for name, history in histories.items():
         for ticker in history.tickers:
             holders[ticker].append(name)
     for each in fetched:
+        for one in each.unreadable:
+            tickers = (each.tickers or ()) if one.ticker is None else [one.ticker]
+            concerned = dict.fromkeys(name for ticker in tickers for name in holders.get(ticker, ()))
+            for name in concerned:
+                if one.ticker is None or one.date is None or histories[name].has_event(one.ticker, one.date):
+                    yield UnreadableAction(name, one.date, one.record, one.problem)
         for event in each.events:
             values = asdict(event)
             ticker, day = values.pop("ticker"), values[actions.date]

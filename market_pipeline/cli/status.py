@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from operator import methodcaller
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,9 +18,12 @@ if TYPE_CHECKING:
     from market_pipeline.operations.dagster_state import DagsterState
     from market_pipeline.operations.service_probes import ServiceState
     from market_pipeline.operations.status import LastRun, PipelineState
+    from market_pipeline.warehouse.adjustment import UnknownAdjustment
     from market_pipeline.warehouse.corporate_action_refresh import ActionsBehind
 
 WRONG = 1
+NAMED = 3
+"""The most symbols that the line of adjusted prices names."""
 WIDTH = 12
 """Width of the column with the names, in characters."""
 
@@ -40,7 +44,7 @@ def status(
 
     state = pipeline_state(settings, api_url and api_url.rstrip("/"), datetime.now(UTC))
     if as_json:
-        typer.echo(json.dumps({"ok": not state.problems, **asdict(state)}, indent=2, default=datetime.isoformat))
+        typer.echo(json.dumps({"ok": not state.problems, **asdict(state)}, indent=2, default=methodcaller("isoformat")))
     else:
         for name, text in _describe(state):
             typer.echo(f"{name:<{WIDTH}}{text}")
@@ -78,10 +82,19 @@ def _describe(state: "PipelineState") -> Iterator[tuple[str, str]]:
             f"{symbols.tracked:,} tracked, {len(symbols.behind):,} behind, {len(symbols.never_loaded):,} without bars, "
             f"{len(symbols.failed):,} failed in their last load",
         )
+    if state.unknown_adjustments is not None:
+        yield "adjusted", _describe_adjustments(state.unknown_adjustments)
     if state.sessions_to_fetch is not None:
         yield "to fetch", _describe_sessions(state.sessions_to_fetch)
     if state.actions_behind is not None:
         yield "actions", _describe_actions(state.actions_behind)
+
+
+def _describe_adjustments(unknown: "Sequence[UnknownAdjustment]") -> str:
+    if not unknown:
+        return "all prices"
+    more = f"; and {len(unknown) - NAMED:,} more" if len(unknown) > NAMED else ""
+    return f"not all prices of {counted(len(unknown), 'symbol')}: {'; '.join(map(str, unknown[:NAMED]))}{more}"
 
 
 def _describe_dagster(dagster: "DagsterState") -> Iterator[tuple[str, str]]:

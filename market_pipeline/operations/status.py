@@ -16,6 +16,7 @@ from market_pipeline.operations.dagster_state import DagsterState, probe_dagster
 from market_pipeline.operations.service_probes import ServiceState
 from market_pipeline.operations.up_session import probe_services
 from market_pipeline.orchestration.scheduler_status import NOT_RUNNING
+from market_pipeline.warehouse.adjustment import UnknownAdjustment, find_unknown_adjustments
 from market_pipeline.warehouse.corporate_action_refresh import ActionsBehind, find_actions_behind
 from market_pipeline.warehouse.coverage import FILLABLE, Row, coverage
 from market_pipeline.warehouse.database_errors import unavailable_error
@@ -80,6 +81,7 @@ class PipelineState:
     symbols: SymbolsState | None
     sessions_to_fetch: Mapping[str, int] | None
     actions_behind: Sequence[ActionsBehind] | None
+    unknown_adjustments: Sequence[UnknownAdjustment] | None
     problems: Sequence[str]
 
 
@@ -94,7 +96,7 @@ def pipeline_state(settings: Settings, api_url: str | None, now: datetime) -> Pi
     api, ui = probe_services(settings, api_url)
     with probe_warehouse(settings) as found:
         dagster = _read_dagster(settings, found.engine, now) if found.engine else None
-        rows, last_run, behind, read_error = _read_tables(found, now)
+        rows, last_run, behind, unknown, read_error = _read_tables(found, now)
     database = DatabaseState(
         found.where, found.embedded, found.engine is not None, found.revision, found.needed, found.problem or read_error
     )
@@ -110,6 +112,7 @@ def pipeline_state(settings: Settings, api_url: str | None, now: datetime) -> Pi
         symbols=_summarize_symbols(rows) if rows is not None else None,
         sessions_to_fetch={name: sum(row[name] for row in rows) for name in FILLABLE} if rows is not None else None,
         actions_behind=behind,
+        unknown_adjustments=unknown,
         problems=[
             *_find_service_problems(database, dagster, ui, api),
             *(find_data_problems(rows) if rows is not None else []),
@@ -120,19 +123,22 @@ def pipeline_state(settings: Settings, api_url: str | None, now: datetime) -> Pi
 
 def _read_tables(
     found: WarehouseProbe, now: datetime
-) -> tuple[Sequence[Row] | None, LastRun | None, Sequence[ActionsBehind] | None, str | None]:
-    """Read every symbol's coverage, the last run, and splits and dividends behind, or the error if that fails."""
+) -> tuple[
+    Sequence[Row] | None, LastRun | None, Sequence[ActionsBehind] | None, Sequence[UnknownAdjustment] | None, str | None
+]:
+    """Read symbols' coverage, the last run, actions behind and unknown adjustments, or the error if that fails."""
     if found.engine is None or not found.ready:
-        return None, None, None, None
+        return None, None, None, None, None
     try:
         rows = coverage(found.engine, [symbol.name for symbol in active_symbols(found.engine)])
         behind = find_actions_behind(found.engine, now)
         with found.engine.connect() as connection:
             last = connection.execute(statement("newest_run")).mappings().first()
+        unknown = find_unknown_adjustments(found.engine)
     except DBAPIError as error:
-        return None, None, None, str(unavailable_error(error, found.engine))
+        return None, None, None, None, str(unavailable_error(error, found.engine))
     last_run = LastRun(**{name: _as_plain(value) for name, value in last.items()}) if last else None
-    return rows, last_run, behind, None
+    return rows, last_run, behind, unknown, None
 
 
 def _as_plain(value: Any) -> Any:

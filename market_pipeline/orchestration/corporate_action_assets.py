@@ -3,12 +3,16 @@
 corporate_action_execution.py executes them, and is imported only then.
 """
 
+from collections.abc import Iterator
+
 import dagster as dg
 
 from market_pipeline.orchestration.assets import column_schema
 from market_pipeline.warehouse.corporate_action_refresh import DIVIDENDS, SPLITS, ActionTable
 
 GROUP = "corporate_actions"
+KNOWN_EFFECTS = "known_effects"
+KNOWN_EFFECTS_STATEMENT = "The adjusted prices of every stored bar are known."
 CORPORATE_ACTION_KEYS = [dg.AssetKey([actions.name]) for actions in (SPLITS, DIVIDENDS)]
 
 
@@ -29,10 +33,11 @@ def _build_asset(actions: ActionTable, description: str) -> dg.AssetsDefinition:
         owners=["team:market-data"],
         metadata={"dagster/table_name": actions.name, "dagster/column_schema": column_schema(actions.table)},
         required_resource_keys={"pipeline"},
+        check_specs=[dg.AssetCheckSpec(KNOWN_EFFECTS, asset=[actions.name], description=KNOWN_EFFECTS_STATEMENT)],
     )
-    def table(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+    def table(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
         from market_pipeline.orchestration.corporate_action_execution import refresh_asset
 
-        return refresh_asset(context, actions)
+        yield refresh_asset(context, actions)
 
     return table

@@ -11,9 +11,12 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from market_pipeline.core.symbols import Symbol
+from market_pipeline.core.wording import name_some
 from market_pipeline.corporate_action_requests import ActionsResult, RunActions, refresh_in_parts
+from market_pipeline.orchestration.corporate_action_assets import KNOWN_EFFECTS
 from market_pipeline.orchestration.resources import Pipeline
-from market_pipeline.warehouse.corporate_action_refresh import ActionTable, plan_refresh
+from market_pipeline.warehouse.adjustment import UnknownAdjustment, find_unknown_adjustments
+from market_pipeline.warehouse.corporate_action_refresh import SPLITS, ActionTable, plan_refresh
 from market_pipeline.warehouse.corporate_actions import RefreshResult
 from market_pipeline.warehouse.load_history import add_note
 from market_pipeline.warehouse.tracked_symbols import active_symbols
@@ -34,7 +37,20 @@ def refresh_asset(context: dg.AssetExecutionContext, actions: ActionTable) -> dg
         _warn_of_rejected(context, result)
     if results[-1].failure:
         raise dg.Failure(results[-1].failure)
-    return dg.MaterializeResult(metadata=_summarize(results[-1]))
+    check = _check_effects(actions, find_unknown_adjustments(pipeline.warehouse))
+    return dg.MaterializeResult(metadata=_summarize(results[-1]), check_results=[check])
+
+
+def _check_effects(actions: ActionTable, unknown: Sequence[UnknownAdjustment]) -> dg.AssetCheckResult:
+    """Return the check that all adjusted prices are known: adjusted for splits alone, or for both."""
+    concerned = [symbol for symbol in unknown if not (actions is SPLITS and symbol.splits_known)]
+    return dg.AssetCheckResult(
+        passed=not concerned,
+        check_name=KNOWN_EFFECTS,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"Not known: {name_some(list(map(str, concerned)))}." if concerned else "All are known.",
+        metadata={"symbols": len(concerned)},
+    )
 
 
 def report_actions(context: dg.AssetExecutionContext, symbols: Sequence[Symbol], actions: RunActions) -> None:

@@ -29,7 +29,18 @@ UPSTREAM = {
     "coverage": ["market_data", "backfill_history", "sessions", "tracked_symbols"],
     "sessions": [],
     "tracked_symbols": [],
-    "corporate_action_inquiries": ["splits", "dividends"],
+    "rejected_corporate_actions": ["splits", "dividends"],
+    "session_actions": [
+        "market_data",
+        "splits",
+        "dividends",
+        "rejected_corporate_actions",
+        "sessions",
+        "tracked_symbols",
+    ],
+    "adjustment_states": ["splits", "dividends", "rejected_corporate_actions", "tracked_symbols"],
+    "adjustment_factors": ["session_actions", "adjustment_states"],
+    "daily_bars_adjusted": ["market_data", "adjustment_factors"],
 }
 """The warehouse's tables that the models read, and the assets that each is loaded from. Others have their own asset."""
 

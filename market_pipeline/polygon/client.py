@@ -31,7 +31,6 @@ from market_pipeline.polygon.reference import (
     read_list_date,
     read_ticker,
     read_ticker_events,
-    separate_unreadable,
 )
 from market_pipeline.polygon.vendor_errors import PlanError, UnknownEndpointError, UnknownTickerError
 
@@ -242,8 +241,8 @@ class PolygonClient:
         tickers = None if symbols is None else [symbol.vendor_ticker for symbol in equities]
         with request_trace(f"{endpoint.name} of {_name_tickers(tickers)} {start} to {end}") as trace:
             records = self._fetch_records(endpoint, start, end, tickers, trace)
-            events, unreadable = separate_unreadable(endpoint.read, records, trace.about)
-            return FetchedEvents(events, unreadable, trace.requests, trace.waited_seconds)
+            events, unreadable = endpoint.read_all(records, trace.about)
+            return FetchedEvents(tickers, events, unreadable, trace.requests, trace.waited_seconds)
 
     def _fetch_records(
         self, endpoint: EventEndpoint[T], start: date, end: date, tickers: Sequence[str] | None, trace: RequestTrace

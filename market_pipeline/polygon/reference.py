@@ -19,6 +19,9 @@ from market_pipeline.polygon.vendor_errors import BadResponseError, quote_text
 
 log = logging.getLogger(__name__)
 
+UNREADABLE = (KeyError, TypeError, ValueError, OverflowError)
+"""Errors of reading a record that is not as documented."""
+
 T = TypeVar("T")
 
 
@@ -53,6 +56,16 @@ class Dividend:
     record_date: date | None
     pay_date: date | None
     vendor_id: str | None
+
+
+@dataclass(frozen=True, eq=False)
+class UnreadableEvent:
+    """A split or dividend that can't be read: its ticker and date if these can be, and the problem."""
+
+    ticker: str | None
+    date: date | None
+    record: Record
+    problem: str
 
 
 @dataclass(frozen=True)
@@ -115,37 +128,44 @@ class EventEndpoint(Generic[T]):
             filters = [{"ticker.any_of": ",".join(batch)} for batch in batches(tickers or ())]
         return [(path, {**dates, **by_ticker, **page}) for by_ticker in ([{}] if tickers is None else filters)]
 
+    def read_all(self, records: Iterable[Record], about: str) -> tuple[list[T], list[UnreadableEvent]]:
+        """Read every record, without duplicates, in the vendor's order; return the unreadable ones, logged, too."""
+        found, unreadable = [], []
+        for record in records:
+            try:
+                found.append(self.read(record))
+            except UNREADABLE as error:
+                problem = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
+                log.warning("%s: can't read %s (%s)", about, quote_text(repr(record)), quote_text(problem))
+                ticker = _try_to_read(_read_text, record, "ticker")
+                day = _try_to_read(_read_date, record, self.date_field)
+                unreadable.append(UnreadableEvent(ticker, day, record, quote_text(problem)))
+        return list(dict.fromkeys(found)), unreadable
+
 
 @dataclass(frozen=True)
 class FetchedEvents(Generic[T]):
     """Events of one kind, oldest first within each request, and the requests that they took.
 
-    `unreadable` are the vendor's records of which a needed field can't be read, as received.
+    `unreadable` are those of which a needed field can't be read; `tickers` are the requested ones, None for all.
     """
 
+    tickers: Sequence[str] | None
     events: Sequence[T]
-    unreadable: Sequence[Record]
+    unreadable: Sequence[UnreadableEvent]
     requests: int
     waited_seconds: float
 
 
 def read_all(read: Callable[[Record], T], records: Iterable[Record], about: str) -> list[T]:
     """Read every record, without duplicates, in the vendor's order. An unreadable one is logged and left out."""
-    return separate_unreadable(read, records, about)[0]
-
-
-def separate_unreadable(
-    read: Callable[[Record], T], records: Iterable[Record], about: str
-) -> tuple[list[T], list[Record]]:
-    """Read every record, without duplicates, in the vendor's order; return the unreadable ones, logged, too."""
-    found, unreadable = [], []
+    found = []
     for record in records:
         try:
             found.append(read(record))
-        except (KeyError, TypeError, ValueError, OverflowError) as problem:
+        except UNREADABLE as problem:
             log.warning("%s: left out %s (%s)", about, quote_text(repr(record)), quote_text(repr(problem)))
-            unreadable.append(record)
-    return list(dict.fromkeys(found)), unreadable
+    return list(dict.fromkeys(found))
 
 
 def read_ticker(record: Record) -> Ticker:
@@ -217,6 +237,12 @@ def _read_dividend(record: Record) -> Dividend:
 
 def _read_change(record: Record) -> TickerChange:
     return TickerChange(_read_text(record["ticker_change"]["ticker"]), _read_date(record["date"]))
+
+
+def _try_to_read(read: Callable[[Any], T], record: Record, name: str) -> T | None:
+    with suppress(*UNREADABLE):
+        return read(record[name])
+    return None
 
 
 def _read_optional(read: Callable[[Any], T], value: Any) -> T | None:

@@ -38,6 +38,17 @@ Action = Mapping[str, Any]
 
 Key = tuple[Hashable, ...]
 
+
+@dataclass(frozen=True)
+class UnreadableAction:
+    """A vendor's record of a symbol that can't be read: its date where that can be, and the problem."""
+
+    symbol: str
+    date: date | None
+    record: Mapping[str, Any]
+    problem: str
+
+
 _OUR_COLUMNS = ("id", "source", "fetched_at", "run_id")
 
 
@@ -65,7 +76,11 @@ class ActionTable:
 
 
 SPLITS = ActionTable(splits, "execution_date", ("symbol", "execution_date"))
-DIVIDENDS = ActionTable(dividends, "ex_dividend_date", ("symbol", "ex_dividend_date", "dividend_type"))
+DIVIDENDS = ActionTable(
+    dividends,
+    "ex_dividend_date",
+    ("symbol", "ex_dividend_date", "cash_amount", "currency", "dividend_type", "pay_date"),
+)
 TABLES = (SPLITS, DIVIDENDS)
 
 

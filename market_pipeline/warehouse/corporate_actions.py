@@ -1,41 +1,40 @@
 """Refreshes of the tables `splits` and `dividends` from the vendor's newest lists.
 
-The tables' content follows from its newest response alone. Contradictory actions are rejected; corrected and withdrawn
-ones are taken out, and kept in `rejected_corporate_actions`. `corporate_action_refresh` plans the requests.
+The tables' content follows from its newest response alone. What can't be trusted is rejected; corrected and withdrawn
+actions are taken out; both are kept in `rejected_corporate_actions`. `corporate_action_refresh` plans the requests,
+`corporate_action_trust` has the rules.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from math import inf
 from typing import Any
 
-from sqlalchemy import Connection, Engine, bindparam, delete, func, insert, select, text
+from sqlalchemy import Connection, Engine, and_, bindparam, delete, func, insert, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import DataError, IntegrityError
 
 from market_pipeline.core.errors import MarketPipelineError
 from market_pipeline.core.settings import Source
+from market_pipeline.warehouse.adjustment import refresh_stale_factors
 from market_pipeline.warehouse.corporate_action_refresh import (
-    LAST_DAY,
     SPLITS,
     Action,
     ActionTable,
     Key,
     RefreshPlan,
+    UnreadableAction,
     record_refresh,
     requested_rows,
 )
+from market_pipeline.warehouse.corporate_action_trust import RejectedAction, reject, separate_rejected
 from market_pipeline.warehouse.database_errors import first_line
 from market_pipeline.warehouse.flagging import FindFlags, reflag_symbols
 from market_pipeline.warehouse.load_history import COUNTERS, LoadCounters
 from market_pipeline.warehouse.loading import claim_source
 from market_pipeline.warehouse.tables import rejected_corporate_actions
 
-CONTRADICTED = "the vendor lists it more than once, with different values"
-AMOUNTS = ("split_from", "split_to", "cash_amount")
-NOT_POSITIVE = "its factor or amount is zero or negative"
-OUT_OF_RANGE = "its date is not among those requested"
 CORRECTED = "the vendor has corrected it"
 WITHDRAWN = "the vendor no longer lists it"
 
@@ -79,7 +78,7 @@ def refresh(
     engine: Engine,
     actions: ActionTable,
     plan: RefreshPlan,
-    listed: Sequence[Action],
+    listed: Sequence[Action | UnreadableAction],
     *,
     source: Source,
     run_id: str,
@@ -109,8 +108,13 @@ def refresh(
             claim_source(connection, source)
             change = _change(actions, _held(connection, actions, plan), accepted)
             _apply(connection, actions, change, origin)
-            _keep_rejected(connection, actions, [*change.deleted, *rejected], origin)
+            unlisted = _unlist_rejected(connection, actions, plan)
+            deleted = [reject(actions, action, reason, listed=False) for action, reason in change.deleted]
+            _keep_rejected(connection, actions, [*deleted, *rejected], origin)
             record_refresh(connection, actions, plan)
+            concerned = change.symbols | unlisted | {action.symbol for action in rejected}
+            # It takes all locks, so it comes before the flags.
+            refresh_stale_factors(connection, concerned, among=plan.symbols)
             if actions is SPLITS:
                 reflag_symbols(connection, change.symbols, find_flags)
             return _count(connection, actions, change, len(accepted), len(rejected))
@@ -118,34 +122,6 @@ def refresh(
         raise RejectedActionsError(
             f"the database rejected the vendor's {actions.name}, and keeps those it has: {first_line(error)}. Report it"
         ) from None
-
-
-def separate_rejected(
-    actions: ActionTable, plan: RefreshPlan, listed: Iterable[Action]
-) -> tuple[list[Action], list[tuple[Action, str]]]:
-    """Return the trusted actions of a response, and the rejected ones with their reasons.
-
-    An action listed twice with the same values, whatever its vendor_id, is one. Of those listed with different values,
-    none can be trusted.
-    """
-    listings: defaultdict[Key, dict[Key, Action]] = defaultdict(dict)
-    rejected: list[tuple[Action, str]] = []
-    for action in sorted(listed, key=lambda action: action["vendor_id"] or ""):
-        if any(action.get(name, 1) <= 0 for name in AMOUNTS):
-            rejected.append((action, NOT_POSITIVE))
-            continue
-        values = tuple(action[name] for name in actions.columns if name != "vendor_id")
-        listings[actions.key_of(action)].setdefault(values, action)
-    accepted: list[Action] = []
-    for versions in listings.values():
-        for action in versions.values():
-            if not plan.start(action["symbol"]) <= action[actions.date] <= LAST_DAY:
-                rejected.append((action, OUT_OF_RANGE))
-            elif len(versions) > 1:
-                rejected.append((action, CONTRADICTED))
-            else:
-                accepted.append(action)
-    return accepted, rejected
 
 
 def _held(connection: Connection, actions: ActionTable, plan: RefreshPlan) -> dict[Key, Action]:
@@ -156,14 +132,26 @@ def _held(connection: Connection, actions: ActionTable, plan: RefreshPlan) -> di
 
 def _change(actions: ActionTable, held: Mapping[Key, Action], accepted: Sequence[Action]) -> _Change:
     listed = {actions.key_of(action): action for action in accepted}
-    return _Change(
-        deleted=[
-            (action, CORRECTED if key in listed else WITHDRAWN)
-            for key, action in held.items()
-            if listed.get(key) != action
-        ],
-        inserted=[action for key, action in listed.items() if held.get(key) != action],
-    )
+    inserted = [action for key, action in listed.items() if held.get(key) != action]
+    replacements = list(inserted)
+    deleted = []
+    for key, action in held.items():
+        if listed.get(key) != action:
+            successor = next((other for other in replacements if _succeeds(actions, other, action)), None)
+            if successor is not None:
+                replacements.remove(successor)
+            deleted.append((action, CORRECTED if successor is not None else WITHDRAWN))
+    return _Change(deleted, inserted)
+
+
+def _succeeds(actions: ActionTable, action: Action, former: Action) -> bool:
+    """Return True if an action is a later version of another: same id, or same day and kind."""
+    if action["symbol"] != former["symbol"]:
+        return False
+    if None not in (action["vendor_id"], former["vendor_id"]) and action["vendor_id"] == former["vendor_id"]:
+        return True
+    same = (actions.date, "dividend_type") if "dividend_type" in former else (actions.date,)
+    return all(action[name] == former[name] for name in same)
 
 
 def _apply(connection: Connection, actions: ActionTable, change: _Change, origin: Mapping[str, str]) -> None:
@@ -179,30 +167,50 @@ def _apply(connection: Connection, actions: ActionTable, change: _Change, origin
         )
 
 
+def _unlist_rejected(connection: Connection, actions: ActionTable, plan: RefreshPlan) -> set[str]:
+    """Mark all rejected actions that the plan requests as no longer listed, and return their symbols.
+
+    Those that are listed still are marked again as they are kept.
+    """
+    columns = rejected_corporate_actions.c
+    recent = and_(columns.symbol.in_(plan.recent), columns.date >= plan.since)
+    requested = or_(columns.symbol.in_(plan.in_full), recent)
+    marked = update(rejected_corporate_actions).where(columns.kind == actions.name, columns.listed, requested)
+    return set(connection.execute(marked.values(listed=False).returning(columns.symbol)).scalars())
+
+
 def _keep_rejected(
-    connection: Connection, actions: ActionTable, out: Sequence[tuple[Action, str]], origin: Mapping[str, str]
+    connection: Connection, actions: ActionTable, out: Sequence[RejectedAction], origin: Mapping[str, str]
 ) -> None:
     """Keep actions that are not, or no longer, in the table. The same values again only renew their row."""
     rows = [
         {
             "kind": actions.name,
-            "symbol": action["symbol"],
-            "date": action[actions.date],
-            "reasons": [reason],
-            "payload": {name: _storable(action[name]) for name in actions.columns},
+            "symbol": action.symbol,
+            "date": action.date,
+            "reasons": [action.reason],
+            "payload": _storable(action.payload),
+            "listed": action.listed,
             **origin,
         }
-        for action, reason in out
+        for action in out
     ]
     statement = upsert(rejected_corporate_actions).values(first_rejected_at=func.now(), last_rejected_at=func.now())
-    renewed = {name: statement.excluded[name] for name in ("reasons", "last_rejected_at", "run_id")}
+    renewed = {name: statement.excluded[name] for name in ("date", "reasons", "listed", "last_rejected_at", "run_id")}
     record: list[Any] = ["kind", "symbol", text("md5(payload::text)")]
     if rows:
         connection.execute(statement.on_conflict_do_update(index_elements=record, set_=renewed), rows)
 
 
 def _storable(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, date) else value
+    """Return values as PostgreSQL's JSON holds them: dates and infinities as text, no NUL and no half a character."""
+    if isinstance(value, Mapping):
+        return {_storable(name): _storable(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_storable(part) for part in value]
+    if isinstance(value, str):
+        return value.replace("\0", " ").encode(errors="replace").decode()
+    return str(value) if isinstance(value, date) or value in (inf, -inf) else value
 
 
 def _count(

@@ -1,7 +1,7 @@
 """Export of bars to a CSV or Parquet file, with a manifest beside it that describes the content exactly.
 
 The rows are streamed by COPY out of one snapshot of the database, so that memory doesn't grow with their number, and a
-file takes its name only once it is whole. The dbt project defines adjusted prices.
+file takes its name only once it is whole. The view `daily_bars_adjusted` defines adjusted prices.
 """
 
 import hashlib
@@ -93,7 +93,6 @@ def export(
 
     Raises:
         ExportRequestError: one of the files is there already and not to be overwritten, or their folder isn't.
-        NoMartsError: adjusted prices have never been computed.
         NotAdjustedError: no adjusted price of the selection is known.
         ExportError: the disk or the database failed.
     """
@@ -117,7 +116,6 @@ def export_stream(
     """Write the bars of a selection to a stream, as `export` does to a file, without a manifest.
 
     Raises:
-        NoMartsError: adjusted prices have never been computed.
         NotAdjustedError: no adjusted price of the selection is known.
         ExportError: the database failed, or the stream did.
         BrokenPipeError: the stream's reader is gone.

@@ -1,7 +1,7 @@
 """Queries of an export: the selected bars, their columns, and their rows as a stream of CSV.
 
-Rows come by COPY: building Python objects of them would take many times as long. `export` writes them; the dbt project
-defines adjusted prices.
+Rows come by COPY: building Python objects of them would take many times as long. `export` writes them; the view
+`daily_bars_adjusted` defines adjusted prices.
 """
 
 from collections.abc import Generator, Mapping, Sequence
@@ -43,7 +43,7 @@ COLUMNS: Mapping[Adjustment, Sequence[str]] = {
 }
 """Columns of a file, under the names that they have in the table they come from."""
 
-ADJUSTED_BARS = table("daily_bars_adjusted", *map(column, {*_BAR, *_ADJUSTED}), schema="analytics")
+ADJUSTED_BARS = table("daily_bars_adjusted", *map(column, {*_BAR, *_ADJUSTED}))
 
 # CSV has no lists and no common way to write true.
 _EXPRESSIONS = {"flags": "array_to_string(flags, ' ')", "validated": "validated::text"}
@@ -57,10 +57,6 @@ class ExportRequestError(UsageError):
 
 class NotAdjustedError(MarketPipelineError):
     """No adjusted price of the selection is known."""
-
-
-class NoMartsError(MarketPipelineError):
-    """The mart of adjusted bars doesn't exist."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,9 +139,7 @@ def find_exportable_symbols(engine: Engine, names: Sequence[str] | None) -> list
 def describe_columns(connection: Connection, adjustment: Adjustment) -> list[ColumnMeaning]:
     """Return the columns of the file, with the database's own comments on them."""
     held = market_data if adjustment is Adjustment.NONE else ADJUSTED_BARS
-    if not inspect(connection).has_table(held.name, held.schema):
-        raise NoMartsError("adjusted prices are not there yet: build them with `market-pipeline marts`")
-    known = {column["name"]: column for column in inspect(connection).get_columns(held.name, held.schema)}
+    known = {column["name"]: column for column in inspect(connection).get_columns(held.name)}
     return [
         ColumnMeaning(
             name=name,

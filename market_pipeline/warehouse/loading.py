@@ -1,7 +1,8 @@
 """Loading of one symbol's checked bars, with its load record, in one transaction.
 
-The bars are merged into `market_data` and flagged if suspicious; rejected ones go to `rejected_bars`; the
-`backfill_history` row that reconciles them is written last. A crash leaves all of it or none.
+The bars are merged into `market_data` and flagged if suspicious, and the symbol's adjustment factors follow; rejected
+bars go to `rejected_bars`; the `backfill_history` row that reconciles them is written last. A crash leaves all of it or
+none.
 """
 
 import json
@@ -17,6 +18,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from market_pipeline.core.bars import columns_of
 from market_pipeline.core.errors import MarketPipelineError
 from market_pipeline.core.settings import Source
+from market_pipeline.warehouse.adjustment import refresh_factors_after_load
 from market_pipeline.warehouse.empty_sessions import empty_sessions, ended_sessions
 from market_pipeline.warehouse.flagging import FindFlags, flag_bars
 from market_pipeline.warehouse.load_history import LoadRequest, LoadResult, record_load
@@ -67,6 +69,7 @@ def load(
         if merged.loaded or merged.revised:
             changed = (columns["date"][0].item(), columns["date"][-1].item())
             flagged = flag_bars(connection, load_request.symbol, merged.held, find_flags, at, changed=changed)
+            refresh_factors_after_load(connection, load_request.symbol.name, changed[0])
         _store_rejected(connection, load_request, rejected)
         held = merged.held["date"].tolist()
         load_result = LoadResult(

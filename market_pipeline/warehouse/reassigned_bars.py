@@ -12,6 +12,7 @@ from sqlalchemy import Connection, select
 
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.core.ticker_history import TickerHistory
+from market_pipeline.warehouse.adjustment import refresh_factors
 from market_pipeline.warehouse.flagging import FindFlags, reflag_symbols
 from market_pipeline.warehouse.statements import statement
 from market_pipeline.warehouse.tables import market_data
@@ -32,7 +33,8 @@ def move_reassigned_bars(
 ) -> list[date]:
     """Move the bars of sessions for which another ticker was requested than is right, and return those sessions.
 
-    The connection is in a transaction that holds the symbol's lock. Flags of the bars that stay are found anew.
+    The connection is in a transaction that holds the symbol's lock. Flags and adjustment factors of the bars that stay
+    are found anew.
     """
     stored = select(market_data.c.date).where(market_data.c.symbol == symbol.name).order_by(market_data.c.date)
     days: Sequence[date] = connection.scalars(stored).all()
@@ -51,4 +53,5 @@ def move_reassigned_bars(
         connection.execute(statement("move_reassigned_bars"), parameters)
     if wrong:
         reflag_symbols(connection, [symbol.name], find_flags)
+        refresh_factors(connection, [symbol.name])
     return wrong

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.schema import SetColumnComment, SetTableComment
 
+from market_pipeline.warehouse.adjustment import refresh_stale_factors
 from market_pipeline.warehouse.api_keys import access_metadata
 from market_pipeline.warehouse.database_errors import SchemaError, first_line, unavailable_error
 from market_pipeline.warehouse.locks import AdvisoryLock, wait_for_lock
@@ -78,8 +79,8 @@ def alembic_config() -> "Config":
 def migrate(engine: Engine) -> str:
     """Bring the schema to this version's and return its revision. Safe with several processes at once.
 
-    Views, functions and comments are written anew each time. All of it is one transaction: a migration that fails
-    leaves the database as it was.
+    Views, functions and comments are written anew each time, and missing adjustment factors are filled in. All of it is
+    one transaction: a migration that fails leaves the database as it was.
 
     Raises:
         DatabaseUnavailableError: it can't be reached, or the role may not make tables in it.
@@ -100,6 +101,7 @@ def migrate(engine: Engine) -> str:
                 connection.exec_driver_sql(view)
             _write_comments(connection)
             record_sessions(connection, datetime.now(UTC).date())
+            refresh_stale_factors(connection)
     except (OperationalError, ProgrammingError) as error:
         if isinstance(error.orig, DuplicateTable):
             raise SchemaError(

@@ -6,9 +6,12 @@ from importlib.resources import files
 from sqlalchemy import TextClause, text
 
 VIEW_KEYS = {
+    "adjustment_states": ["symbol"],
     "coverage": ["symbol"],
     "coverage_by_month": ["symbol", "month"],
+    "daily_bars_adjusted": ["symbol", "date"],
     "runs": ["run_id"],
+    "session_actions": ["symbol", "session"],
     "session_states": ["symbol", "date"],
 }
 """The views and their keys, which PostgreSQL doesn't know."""

@@ -238,11 +238,12 @@ dividends = Table(
     _required("fetched_at", Instant, "When the response that first held these values was loaded."),
     _required("run_id", Text, "The run that loaded them."),
     Index(
-        "dividends_event_key", "symbol", "ex_dividend_date", "dividend_type",
+        "dividends_event_key",
+        "symbol", "ex_dividend_date", "cash_amount", "currency", "dividend_type", "pay_date",
         unique=True, postgresql_nulls_not_distinct=True,
     ),
     CheckConstraint("cash_amount > 0", name="cash_amount"),
-    comment="Cash dividends as the vendor lists them now, one a symbol, ex-date and kind. "
+    comment="Cash dividends as the vendor lists them now; a day may have several, such as a regular and a special one. "
     "What it corrects, withdraws or contradicts is in rejected_corporate_actions.",
 )  # fmt: skip
 
@@ -252,17 +253,56 @@ rejected_corporate_actions = Table(
     Column("id", BigInteger, primary_key=True, comment="Surrogate key."),
     _required("kind", Text, "splits or dividends: the table it is kept or taken out of."),
     _required("symbol", Text, "The symbol, as in tracked_symbols."),
-    _required("date", Date, "Its execution date or ex-date."),
+    _optional("date", Date, "Its execution date or ex-date; NULL if it can't be read: then no day's prices are known."),
     _required("reasons", ARRAY(Text), "Why, in words."),
-    _required("payload", JSON, "Its values, under the names of that table's columns."),
+    _required(
+        "payload", JSON, "Its values, under the names of that table's columns; the vendor's record if it can't be read."
+    ),
     _required("source", Text, "polygon or sandbox."),
     _required("first_rejected_at", Instant, "When these very values were first rejected or taken out."),
     _required("last_rejected_at", Instant, "When they last were."),
     _required("run_id", Text, "The run that last rejected them or took them out."),
+    _required(
+        "listed", Boolean,
+        "True while the vendor lists it: adjusted prices before its date are not known then. False once it is "
+        "corrected or withdrawn.",
+        server_default=text("false"),
+    ),
     Index("rejected_corporate_actions_record_key", "kind", "symbol", text("md5(payload::text)"), unique=True),
     Index(None, "symbol", "date"),
     comment="Splits and dividends that were rejected, or taken out again as the vendor corrected or withdrew them.",
-)
+)  # fmt: skip
+
+adjustment_factors = Table(
+    "adjustment_factors",
+    metadata,
+    Column("symbol", Text, primary_key=True, comment="The symbol, as in tracked_symbols."),
+    Column("from_date", Date, primary_key=True, comment="The first day of the stretch; 0001-01-01 for the first one."),
+    _required(
+        "to_date", Date,
+        "The first day after it, on which a split or dividend takes effect; 9999-12-31 for the last stretch.",
+    ),
+    _optional(
+        "split_factor", Double,
+        "Factor that makes a price of these days comparable with today's: the product of split_from / split_to over "
+        "all later splits in effect. NULL where it is not known.",
+    ),
+    _optional(
+        "dividend_factor", Double,
+        "Further factor, with which a price's change is a holder's return: the product of 1 - dividend / close before "
+        "the ex-date over all later dividends in effect. NULL where it is not known.",
+    ),
+    _optional(
+        "unknown_because", Text,
+        "Why a factor is not known: the latest split or dividend without a known effect, its date and the reason; NULL "
+        "where both are known.",
+    ),
+    CheckConstraint("from_date < to_date", name="stretch"),
+    CheckConstraint("split_factor > 0 AND dividend_factor > 0", name="factors"),
+    comment="Each symbol's adjustment factors and from when to when they hold. Every day is in one stretch, which ends "
+    "with the session that first trades after a split or dividend; those before the first bar are left out. Made of "
+    "the view session_actions.",
+)  # fmt: skip
 
 corporate_action_inquiries = Table(
     "corporate_action_inquiries",

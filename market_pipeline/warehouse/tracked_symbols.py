@@ -183,6 +183,15 @@ def lock_symbol(connection: Connection, symbol: Symbol) -> datetime:
     return now
 
 
+def lock_symbols(connection: Connection, names: Iterable[str]) -> None:
+    """Hold the locks of these symbols until the transaction ends.
+
+    They are taken in order, so that no two transactions wait for each other.
+    """
+    column = tracked_symbols.c.symbol
+    connection.execute(select(column).where(column.in_(sorted(names))).order_by(column).with_for_update())
+
+
 def _is(symbol: Symbol) -> ColumnElement[bool]:
     """Return the condition for a symbol's row, and not for another instrument that has taken its name."""
     return (tracked_symbols.c.symbol == symbol.name) & (tracked_symbols.c.asset_class == symbol.asset_class)

@@ -17,7 +17,8 @@ from market_pipeline.core.symbols import Symbol
 from market_pipeline.dbt_project import run_dbt
 from market_pipeline.sandbox.recorded import RECORDED, recorded_actions
 from market_pipeline.warehouse import embedded
-from market_pipeline.warehouse.database import create_warehouse_engine
+from market_pipeline.warehouse.adjustment import refresh_factors
+from market_pipeline.warehouse.database import create_warehouse_engine, warehouse_of
 from market_pipeline.warehouse.tables import (
     backfill_history,
     corporate_action_inquiries,
@@ -111,9 +112,26 @@ def add_recorded_actions(warehouse: Engine) -> None:
     add_dividends(warehouse, paid)
 
 
+def set_today(warehouse: Engine, today: date) -> None:
+    """Make a day today in New York for the database's next sessions, and bring all adjustment factors up to date."""
+    name = warehouse.url.database
+    with warehouse.begin() as connection:
+        connection.exec_driver_sql(f"ALTER DATABASE {name} SET market_pipeline.today = '{today}'")
+    warehouse.dispose()
+    refresh_all_factors(warehouse)
+
+
+def refresh_all_factors(warehouse: Engine) -> None:
+    """Bring the adjustment factors up to date, as a load or a refresh does, after rows were added one by one."""
+    with warehouse.begin() as connection:
+        refresh_factors(connection, connection.execute(text("SELECT symbol FROM tracked_symbols")).scalars())
+
+
 def dbt(settings: Settings, command: str, *, today: date, full: bool = False) -> None:
     """Run dbt as of a day."""
-    run_dbt(settings, command, "--quiet", "--vars", f"today: {today}", *(["--full-refresh"] if full else []))
+    with warehouse_of(settings) as warehouse:
+        set_today(warehouse, today)
+    run_dbt(settings, command, "--quiet", *(["--full-refresh"] if full else []))
 
 
 def read(warehouse: Engine, query: str, **values: Any) -> pd.DataFrame:

@@ -46,9 +46,11 @@ PRICES = ("open", "high", "low", "close", "volume")
 
 @pytest.fixture(scope="module")
 def traded(server: embedded.Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    """An API over the autumn's bars, before any mart is built."""
+    """An API over the autumn's bars, and those of GOOG, whose splits nobody requested, before any mart is built."""
     with serving(server, tmp_path_factory.mktemp("traded")) as api:
         load_autumn(api.warehouse)
+        add_symbols(api.warehouse, [GOOG])
+        load_frame(api.warehouse, GOOG, recorded("GOOG", *QUARTER))
         yield api
 
 
@@ -161,26 +163,27 @@ def test_where_the_splits_are_known_prices_are_adjusted_for_them_unless_asked_ot
     assert answer.json()["data"] == bars(api, "AAPL", *QUARTER, adjustment="splits")
 
 
-def test_before_marts_prices_are_as_traded_and_the_response_says_so(traded: Api) -> None:
-    answer = ask(traded, "AAPL", FIRST, LAST)
+def test_prices_are_adjusted_before_any_mart_is_built(traded: Api) -> None:
+    answer = ask(traded, "AAPL", FIRST, LAST).json()
+    assert (answer["adjustment"], answer["note"]) == ("splits", None)
+    halved = recorded("AAPL", FIRST, LAST)["close"] / 2  # the split of 2005
+    assert [row["close"] for row in answer["data"]] == halved.tolist()
+
+
+def test_prices_whose_splits_nobody_requested_are_as_traded_and_the_response_says_so(traded: Api) -> None:
+    answer = ask(traded, "GOOG", *QUARTER)
     assert answer.json()["adjustment"] == "none"
-    assert "the splits of AAPL are not known yet" in answer.json()["note"]
-    assert [row["close"] for row in answer.json()["data"]] == recorded("AAPL", FIRST, LAST)["close"].tolist()
-    assert ask(traded, "AAPL", FIRST, LAST, adjustment="none").json()["note"] is None
+    reason = "the adjusted prices of GOOG are not known: splits and dividends were never requested"
+    assert answer.json()["note"] == f"As traded: {reason} (the next load or night requests them)."
+    assert [row["close"] for row in answer.json()["data"]] == recorded("GOOG", *QUARTER)["close"].tolist()
+    assert ask(traded, "GOOG", *QUARTER, adjustment="none").json()["note"] is None
 
 
 @pytest.mark.parametrize("adjustment", ["splits", "all"])
-def test_before_marts_an_adjustment_that_is_requested_is_rejected(traded: Api, adjustment: str) -> None:
-    told = problem(ask(traded, "AAPL", FIRST, LAST, adjustment=adjustment), 409)["detail"]
-    assert "the splits of AAPL are not known yet" in told
+def test_an_adjustment_that_is_requested_and_not_known_is_rejected(traded: Api, adjustment: str) -> None:
+    told = problem(ask(traded, "GOOG", *QUARTER, adjustment=adjustment), 409)["detail"]
+    assert "the adjusted prices of GOOG are not known: splits and dividends were never requested" in told
     assert "adjustment=none gives prices as traded" in told
-
-
-def test_bars_whose_splits_nobody_requested_are_as_traded_even_with_marts(api: Api) -> None:
-    add_symbols(api.warehouse, [GOOG])
-    load_frame(api.warehouse, GOOG, recorded("GOOG", *QUARTER))
-    assert ask(api, "GOOG", *QUARTER).json()["adjustment"] == "none"
-    problem(ask(api, "GOOG", *QUARTER, adjustment="splits"), 409)
 
 
 # --- as it was stored then
@@ -329,4 +332,4 @@ def test_files_hold_the_same_bars_and_a_header_says_how_they_are_adjusted(api: A
 
 
 def test_the_header_names_the_adjustment_of_a_file_that_could_not_be_adjusted(traded: Api) -> None:
-    assert ask(traded, "AAPL", FIRST, LAST, format="parquet").headers["x-adjustment"] == "none"
+    assert ask(traded, "GOOG", *QUARTER, format="parquet").headers["x-adjustment"] == "none"

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, insert, text
 from market_pipeline.warehouse.corporate_action_refresh import DIVIDENDS, SPLITS, ActionTable
 from market_pipeline.warehouse.corporate_actions import RejectedActionsError
 from market_pipeline.warehouse.loading import MixedSourcesError
-from market_pipeline.warehouse.tables import bar_source, dividends, splits
+from market_pipeline.warehouse.tables import bar_source, dividends, rejected_corporate_actions, splits
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.integration.corporate_action_cases import (
     AAPL,
@@ -71,14 +71,14 @@ def test_a_correction_replaces_the_row_and_the_former_values_are_kept(warehouse:
 
 
 def test_what_the_vendor_no_longer_lists_is_taken_out_and_kept_aside(warehouse: Engine) -> None:
-    refresh_from(warehouse, listing(SPLIT, {**SPLIT, "execution_date": "2014-06-09", "split_to": 7}))
+    refresh_from(warehouse, listing(SPLIT, {**SPLIT, "execution_date": "2014-06-09", "split_to": 7, "id": "E7"}))
     assert counts(refresh_from(warehouse, listing(SPLIT))) == {"unchanged": 1, "removed": 1}
     assert factors(warehouse) == [("AAPL", date(2020, 8, 31), 1.0, 4.0)]
     assert rejected_reasons(warehouse) == [("splits", "the vendor no longer lists it", 7.0)]
 
 
 def test_one_day_with_two_splits_is_trusted_in_neither_and_both_are_kept_aside(warehouse: Engine) -> None:
-    other = {**SPLIT, "execution_date": "2014-06-09", "split_to": 7}
+    other = {**SPLIT, "execution_date": "2014-06-09", "split_to": 7, "id": "E7"}
     outcome = refresh_from(warehouse, listing(SPLIT, {**SPLIT, "split_to": 3, "id": "E9"}, other))
     assert counts(outcome) == {"loaded": 1, "rejected": 2}
     assert factors(warehouse) == [("AAPL", date(2014, 6, 9), 1.0, 7.0)]
@@ -116,9 +116,10 @@ def test_a_split_that_can_not_be_read_is_not_stored_and_the_log_says_so(
     warehouse: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
     bad = {**SPLIT, "execution_date": "2014-06-09", "split_from": None}
-    assert counts(refresh_from(warehouse, listing(bad, SPLIT))) == {"loaded": 1}
+    assert counts(refresh_from(warehouse, listing(bad, SPLIT))) == {"loaded": 1, "rejected": 1}
     assert factors(warehouse) == [("AAPL", date(2020, 8, 31), 1.0, 4.0)]
-    assert any(record.levelno == logging.WARNING and "left out" in record.message for record in caplog.records)
+    assert rejected_reasons(warehouse) == [("splits", "it can't be read: None is no number", 4)]
+    assert any(record.levelno == logging.WARNING and "can't read" in record.message for record in caplog.records)
 
 
 @pytest.mark.parametrize("amount", [0, -0.25, None])
@@ -128,7 +129,7 @@ def test_a_dividend_of_nothing_or_less_is_not_stored(warehouse: Engine, amount: 
 
 
 def test_two_kinds_of_dividend_on_one_day_are_two_dividends(warehouse: Engine) -> None:
-    special = {**DIVIDEND, "distribution_type": "special", "cash_amount": 3.0}
+    special = {**DIVIDEND, "distribution_type": "special", "cash_amount": 3.0, "id": "E3"}
     assert counts(refresh_from(warehouse, listing(DIVIDEND, special), actions=DIVIDENDS)) == {"loaded": 2}
 
 
@@ -143,13 +144,17 @@ def test_dividends_without_a_kind_are_told_apart_by_their_date_and_corrected_too
 
 
 def test_announced_splits_are_kept_and_counted_until_their_day(warehouse: Engine) -> None:
-    outcome = refresh_from(warehouse, listing(SPLIT, {**SPLIT, "execution_date": "2098-01-02"}))
+    outcome = refresh_from(warehouse, listing(SPLIT, {**SPLIT, "execution_date": "2098-01-02", "id": "E8"}))
     assert (outcome.held, outcome.announced) == (2, 1)
     assert [day for _, day, *_ in factors(warehouse)] == [date(2020, 8, 31), date(2098, 1, 2)]
 
 
 def test_dates_that_were_not_asked_for_and_others_tickers_stay_out(warehouse: Engine) -> None:
-    strays = [{**SPLIT, "execution_date": "1987-06-16"}, {**SPLIT, "ticker": "AApL"}, {**SPLIT, "ticker": "MSFT"}]
+    strays = [
+        {**SPLIT, "execution_date": "1987-06-16", "id": "E7"},
+        {**SPLIT, "ticker": "AApL"},
+        {**SPLIT, "ticker": "MSFT"},
+    ]
     assert counts(refresh_from(warehouse, listing(*strays, SPLIT))) == {"loaded": 1, "rejected": 1}
     assert rejected_reasons(warehouse) == [("splits", "its date is not among those requested", 4.0)]
 
@@ -170,7 +175,7 @@ def test_a_database_of_the_sandbox_refuses_the_markets_actions(warehouse: Engine
 
 
 def test_what_is_announced_can_be_read_off_the_date_alone(warehouse: Engine) -> None:
-    refresh_from(warehouse, listing(SPLIT, {**SPLIT, "execution_date": "2098-01-02"}))
+    refresh_from(warehouse, listing(SPLIT, {**SPLIT, "execution_date": "2098-01-02", "id": "E8"}))
     rule = "execution_date > (now() AT TIME ZONE 'America/New_York')::date"
     with warehouse.connect() as connection:
         found: Sequence[date] = (
@@ -179,3 +184,26 @@ def test_what_is_announced_can_be_read_off_the_date_alone(warehouse: Engine) -> 
         said: str = connection.execute(text("SELECT col_description('splits'::regclass, 2)")).scalar_one()
     assert found == [date(2098, 1, 2)]
     assert "later than today in New York: announced" in said
+
+
+def test_a_record_without_a_ticker_counts_for_the_symbol_that_was_requested(warehouse: Engine) -> None:
+    assert counts(refresh_from(warehouse, listing({**SPLIT, "ticker": None}))) == {"rejected": 1}
+    [row] = rows(warehouse, rejected_corporate_actions)
+    assert (row["symbol"], row["date"], row["listed"]) == ("AAPL", date(2020, 8, 31), True)
+
+
+def test_a_rejected_action_is_listed_until_the_vendor_lists_it_no_longer(warehouse: Engine) -> None:
+    bad = {**SPLIT, "split_to": 0}
+    refresh_from(warehouse, listing(bad))
+    assert [row["listed"] for row in rows(warehouse, rejected_corporate_actions)] == [True]
+    refresh_from(warehouse, listing())
+    assert [row["listed"] for row in rows(warehouse, rejected_corporate_actions)] == [False]
+    refresh_from(warehouse, listing(bad))
+    assert [row["listed"] for row in rows(warehouse, rejected_corporate_actions)] == [True]
+
+
+def test_a_record_of_any_content_is_kept_as_far_as_the_database_holds_it(warehouse: Engine) -> None:
+    record = {**SPLIT, "split_to": "x", "note": ["a\0b", "\ud800", {"c": None}]}
+    assert counts(refresh_from(warehouse, listing(record))) == {"rejected": 1}
+    [row] = rows(warehouse, rejected_corporate_actions)
+    assert row["payload"]["note"] == ["a b", "?", {"c": None}]

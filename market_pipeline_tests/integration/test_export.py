@@ -19,8 +19,8 @@ from sqlalchemy import Engine, text
 
 from market_pipeline.cli.main import main
 from market_pipeline.core.symbols import Symbol
-from market_pipeline.dbt_project import run_dbt
 from market_pipeline.warehouse import embedded
+from market_pipeline.warehouse.adjustment import refresh_factors
 from market_pipeline.warehouse.export import ExportError, export
 from market_pipeline.warehouse.export_formats import FileFormat
 from market_pipeline.warehouse.export_query import BLOCK_ROWS, COLUMNS, Adjustment, Selection
@@ -31,7 +31,6 @@ from market_pipeline_tests.integration.mart_cases import (
     add_splits,
     database,
     read,
-    settings_of,
     track,
 )
 from market_pipeline_tests.integration.stored_bars import AAPL, load_frame, recorded
@@ -52,20 +51,9 @@ def load_quarter(warehouse: Engine) -> None:
         load_frame(warehouse, symbol, recorded(symbol.name, FIRST, LAST))
 
 
-@pytest.fixture(scope="module")
-def marts(server: embedded.Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """Yield the quarter with its adjusted bars."""
-    with database(server, "marts_to_export") as engine:
-        load_quarter(engine)
-        run_dbt(
-            settings_of(engine, tmp_path_factory.mktemp("marts")), "run", "--quiet", "--select", "+daily_bars_adjusted"
-        )
-        yield engine
-
-
 @pytest.fixture
 def quarter(warehouse: Engine) -> Engine:
-    """Return the quarter before any mart was built."""
+    """Return the quarter, of which no mart was ever built."""
     load_quarter(warehouse)
     return warehouse
 
@@ -147,12 +135,12 @@ def test_parquet_has_the_types_of_the_tables(quarter: Engine, tmp_path: Path) ->
 
 @KINDS
 @pytest.mark.parametrize("adjustment", [Adjustment.SPLITS, Adjustment.ALL])
-def test_adjusted_prices_are_those_of_the_mart(
-    marts: Engine, tmp_path: Path, kind: FileFormat, adjustment: Adjustment
+def test_adjusted_prices_are_those_of_the_view(
+    quarter: Engine, tmp_path: Path, kind: FileFormat, adjustment: Adjustment
 ) -> None:
     file = tmp_path / f"bars.{kind}"
-    made = export(marts, Selection(symbols=["AAPL", "IBM"], adjustment=adjustment), kind, file)
-    expected = read(marts, "SELECT * FROM analytics.daily_bars_adjusted ORDER BY symbol, date")
+    made = export(quarter, Selection(symbols=["AAPL", "IBM"], adjustment=adjustment), kind, file)
+    expected = read(quarter, "SELECT * FROM daily_bars_adjusted ORDER BY symbol, date")
     found = frame_of(file)
     assert (len(found), made.rows_not_adjusted) == (len(expected), 0)
     assert list(found.columns) == list(COLUMNS[adjustment])
@@ -205,27 +193,20 @@ def test_the_description_says_what_is_in_the_file(
     }  # fmt: skip
 
 
-def test_prices_that_are_not_known_are_counted_and_said(
-    server: embedded.Server, marts: Engine, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    marts.dispose()  # nobody may be in a database that is copied
-    with database(server, "marts_not_known", template=str(marts.url.database)) as copy:
-        monkeypatch.setenv("DATABASE_URL", server.url("marts_not_known").get_secret_value())
-        with copy.begin() as connection:
-            unknown = "UPDATE analytics_staging.int_adjustment_factors SET dividend_factor = NULL WHERE symbol = 'IBM'"
-            connection.execute(text(unknown))
-        code, _, error = command("--symbols", "*", "--adjustment", "all", "--output", tmp_path / "bars.parquet")
-        assert code == 3
-        assert "61 bars of IBM have no adjusted prices" in error
-        assert "`market-pipeline backfill --missing`" in error
-        manifest = said_of(tmp_path / "bars.parquet")
-        assert (manifest["rows_not_adjusted"], manifest["symbols_not_adjusted"]) == (61, ["IBM"])
-        code, said, error = command(
-            "--symbols", "IBM", "--adjustment", "all", "--quiet", "--output", tmp_path / "none.csv"
-        )
-        assert (code, said) == (1, "")
-        assert "no adjusted price of IBM is known" in error
-        assert [file.name for file in sorted(tmp_path.glob("*.*"))] == ["bars.parquet", "bars.parquet.json"]
+def test_prices_that_are_not_known_are_counted_and_said(quarter: Engine, command: Command, tmp_path: Path) -> None:
+    with quarter.begin() as connection:
+        connection.execute(text("DELETE FROM corporate_action_inquiries WHERE symbol = 'IBM' AND kind = 'dividends'"))
+        refresh_factors(connection, ["IBM"])
+    code, _, error = command("--symbols", "*", "--adjustment", "all", "--output", tmp_path / "bars.parquet")
+    assert code == 3
+    assert "61 bars of IBM have no adjusted prices" in error
+    assert "`market-pipeline backfill --missing`" in error
+    manifest = said_of(tmp_path / "bars.parquet")
+    assert (manifest["rows_not_adjusted"], manifest["symbols_not_adjusted"]) == (61, ["IBM"])
+    code, said, error = command("--symbols", "IBM", "--adjustment", "all", "--quiet", "--output", tmp_path / "none.csv")
+    assert (code, said) == (1, "")
+    assert "no adjusted price of IBM is known" in error
+    assert [file.name for file in sorted(tmp_path.glob("*.*"))] == ["bars.parquet", "bars.parquet.json"]
 
 
 def test_one_bar_of_one_symbol_is_said_as_one(quarter: Engine, command: Command, tmp_path: Path) -> None:
@@ -303,13 +284,6 @@ def test_a_file_that_is_there_is_replaced_only_on_demand(quarter: Engine, comman
     assert command(*arguments, "--overwrite")[0] == 0
     assert said_of(file)["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
     assert sorted(tmp_path.glob("*bars*")) == [file, tmp_path / "bars.csv.json"]
-
-
-def test_without_marts_the_command_that_makes_them_is_named(quarter: Engine, command: Command, tmp_path: Path) -> None:
-    code, _, error = command("--symbols", "AAPL", "--adjustment", "splits", "--output", tmp_path / "bars.parquet")
-    assert code == 1
-    assert "build them with `market-pipeline marts`" in error
-    assert not list(tmp_path.glob("*bars*"))
 
 
 # --- to standard output

@@ -132,29 +132,36 @@ def test_dividends_of_both_generations_read_alike() -> None:
         pay_date=date(2025, 8, 14),
         vendor_id="Ed2c9da60",
     )
+    assert isinstance(older, Dividend)
     assert older.dividend_type == "CD"
     assert {older.pay_date, older.record_date, older.declaration_date, older.vendor_id} == {None}
 
 
 @pytest.mark.parametrize(
-    "odd",
+    ("wrong", "problem"),
     [
-        {"split_to": "4"},
-        {"split_to": True},
-        {"split_to": None},
-        {"split_to": 10**400},
-        {"execution_date": "soon"},
-        {"execution_date": None},
-        {"ticker": ""},
-        {"ticker": 7},
+        ({"split_to": "4"}, "'4' is no number"),
+        ({"split_to": True}, "True is no number"),
+        ({"split_to": None}, "None is no number"),
+        ({"split_to": 10**400}, "int too large to convert to float"),
+        ({"execution_date": "soon"}, "Invalid isoformat string: 'soon'"),
+        ({"execution_date": None}, "None is no text"),
+        ({"ticker": ""}, "'' is no text"),
+        ({"ticker": 7}, "7 is no text"),
     ],
 )
-def test_a_split_that_can_not_be_is_left_out_and_logged(odd: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
-    with scripted_vendor(ok([{**SPLIT, **odd}, SPLIT])) as vendor, client_of(vendor) as client:
+def test_a_split_that_can_not_be_read_is_returned_as_such_and_logged(
+    wrong: dict[str, Any], problem: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with scripted_vendor(ok([{**SPLIT, **wrong}, SPLIT])) as vendor, client_of(vendor) as client:
         fetched = client.fetch_splits(START, END, [AAPL])
-    assert (len(fetched.events), fetched.unreadable) == (1, [{**SPLIT, **odd}])
+    [unreadable] = fetched.unreadable
+    assert (len(fetched.events), fetched.tickers) == (1, ["AAPL"])
+    assert unreadable.record == {**SPLIT, **wrong}
+    assert (unreadable.ticker is None, unreadable.date is None) == ("ticker" in wrong, "execution_date" in wrong)
+    assert unreadable.problem == problem
     [record] = [record for record in caplog.records if record.levelno == logging.WARNING]
-    assert record.getMessage().startswith("splits of AAPL 2005-01-01 to 2025-12-31: left out")
+    assert record.getMessage().startswith("splits of AAPL 2005-01-01 to 2025-12-31: can't read")
 
 
 def test_crypto_has_neither_and_no_request_is_sent() -> None:

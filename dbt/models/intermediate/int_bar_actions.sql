@@ -10,14 +10,10 @@ WITH actions AS (
         actions.symbol,
         bar.date,
         actions.split_factor,
-        -- in shares of the bar, should a split have followed
-        actions.cash_amount * coalesce(
-            {{ product("actions.split_factor") }} OVER (
-                PARTITION BY actions.symbol, bar.date ORDER BY actions.session DESC
-                ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-            ),
-            1
-        ) AS cash_amount
+        actions.cash_amount,
+        -- a dividend is in shares of the bar, should a split have followed
+        coalesce(public.product(actions.split_factor) OVER later, 1) AS later_splits,
+        coalesce(bool_and(actions.split_factor IS NOT NULL) OVER later, true) AS later_splits_known
     FROM {{ ref("int_corporate_actions") }} AS actions
     JOIN LATERAL (
         SELECT bars.date
@@ -26,12 +22,26 @@ WITH actions AS (
         ORDER BY bars.date
         LIMIT 1
     ) AS bar ON true
+    WINDOW later AS (
+        PARTITION BY actions.symbol, bar.date ORDER BY actions.session DESC
+        ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+    )
+),
+
+in_its_shares AS (
+    SELECT
+        symbol,
+        date,
+        split_factor,
+        CASE WHEN later_splits_known OR cash_amount = 0 THEN cash_amount * later_splits END AS cash_amount
+    FROM actions
 )
 
 SELECT
     symbol,
     date,
-    {{ product("split_factor ORDER BY split_factor") }} AS split_factor,
+    CASE WHEN bool_and(split_factor IS NOT NULL) THEN public.product(split_factor ORDER BY split_factor) END
+        AS split_factor,
     CASE WHEN bool_and(cash_amount IS NOT NULL) THEN sum(cash_amount ORDER BY cash_amount) END AS cash_amount
-FROM actions
+FROM in_its_shares
 GROUP BY symbol, date

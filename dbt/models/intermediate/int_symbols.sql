@@ -11,12 +11,9 @@ SELECT
     symbols.delisted_on,
     symbols.renamed_to,
     symbols.last_backfill AS last_loaded_at,
-    splits.asked_at AS splits_asked_at,
-    dividends.asked_at AS dividends_asked_at,
-    symbols.asset_class = 'crypto' OR splits.asked_at IS NOT NULL AS splits_known,
-    symbols.asset_class = 'crypto' OR dividends.asked_at IS NOT NULL AS dividends_known
+    states.splits_asked_at,
+    states.dividends_asked_at,
+    states.splits_known,
+    states.dividends_known
 FROM {{ ref("stg_tracked_symbols") }} AS symbols
-LEFT JOIN {{ ref("stg_corporate_action_inquiries") }} AS splits
-    ON splits.symbol = symbols.symbol AND splits.kind = 'splits'
-LEFT JOIN {{ ref("stg_corporate_action_inquiries") }} AS dividends
-    ON dividends.symbol = symbols.symbol AND dividends.kind = 'dividends'
+JOIN {{ ref("stg_adjustment_states") }} AS states ON states.symbol = symbols.symbol

@@ -13,7 +13,11 @@ WITH bars AS NOT MATERIALIZED (
         bars.date,
         sessions.number AS session_number,
         bars.close,
-        CASE WHEN symbols.splits_known THEN coalesce(actions.split_factor, 1) END AS split_factor,
+        CASE
+            WHEN NOT symbols.splits_known THEN NULL
+            WHEN actions.symbol IS NULL THEN 1
+            ELSE actions.split_factor
+        END AS split_factor,
         CASE
             WHEN NOT symbols.dividends_known THEN NULL
             WHEN actions.symbol IS NULL THEN 0

@@ -1,11 +1,13 @@
 """The endpoint `/api/v1/historical/{symbol}`: a symbol's bars, as traded or adjusted, now or as stored at an instant.
 
-It is a query like a table's, over a source that depends on the adjustment. Adjusted prices are defined in dbt/.
+It is a query like a table's, over a source that depends on the adjustment. The view `daily_bars_adjusted` defines
+adjusted prices.
 """
 
 import asyncio
+import re
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,19 +16,22 @@ from market_pipeline.api.admin.auth import check_reader
 from market_pipeline.api.context import Context
 from market_pipeline.api.generated.envelopes import envelope_with
 from market_pipeline.api.generated.formats import ResponseFormat
-from market_pipeline.api.generated.history_params import MART, HistoryRequest, parse_history_request
+from market_pipeline.api.generated.history_params import HistoryRequest, parse_history_request
 from market_pipeline.api.generated.negotiation import negotiate_format
 from market_pipeline.api.generated.query_params import query_string
 from market_pipeline.api.generated.responses import NoRowsError, respond
 from market_pipeline.api.problems import Fault, ProblemError, parameter_problem
+from market_pipeline.warehouse.statements import statement
 from market_pipeline.warehouse.symbol_names import find_aliases
 
 PATH = "/api/v1/historical/{symbol}"
 
-AS_TRADED = (
-    "As traded: the splits of {symbol} are not known yet. Dagster fetches them every night, `market-pipeline backfill "
-    "--marts` at once."
-)
+KNOWN = re.sub(r"(?<!:):(\w+)", r"%(\1)s", str(statement("known_adjustment")))
+
+NOT_KNOWN = "the adjusted prices of {symbol} are not known: {reason}"
+UNADJUSTED = "their factors are not computed (the next load or night computes them)"
+NEVER_REQUESTED, REQUESTED_BY = "never requested", " (the next load or night requests them)"
+NULL_BEFORE = "The adjusted prices of {symbol} before {day} are not known, and null: {reason}."
 
 
 async def historical(request: Request) -> Response:
@@ -51,42 +56,73 @@ async def historical(request: Request) -> Response:
 async def _respond(
     request: Request, context: Context, history: HistoryRequest, kind: ResponseFormat, note: str | None = None
 ) -> Response | None:
-    """Return the response in the first adjustment that has rows; None if none has."""
-    adjustments = [history.adjustment] if history.adjustment else ["none"] if history.as_of else ["splits", "none"]
-    for adjustment in adjustments:
-        if adjustment != "none" and await context.catalog.find(MART) is None:
-            continue
-        as_traded = AS_TRADED.format(symbol=history.symbol) if adjustment != adjustments[0] else None
-        envelope = envelope_with(
-            {
-                "symbol": history.symbol,
-                "start_date": history.start,
-                "end_date": history.end,
-                "adjustment": adjustment,
-                "note": ". ".join(part for part in (note, as_traded) if part) or None,
-            }
-        )
-        headers = [(b"x-adjustment", adjustment.encode())]  # for files, which have no envelope
-        try:
-            query = history.queries[adjustment]
-            return await respond(request, context, query, kind, envelope, headers, needs_rows=True)
-        except NoRowsError:
-            continue
-    return None
+    """Return the response with the symbol's bars; None if it has none. `note` comes before ours.
+
+    Raises:
+        ProblemError: the requested adjustment is not known.
+    """
+    adjustment = history.adjustment or ("none" if history.as_of else "splits")
+    known_from, reason = await _find_known(context, history, adjustment)
+    unknown: str | None = None
+    if adjustment != "none" and known_from is None:
+        if history.adjustment:
+            await _check_not_stored(context, history, reason)
+            return None
+        adjustment, unknown = "none", f"As traded: {_describe_unknown(history.symbol, reason)}."
+    elif reason:
+        unknown = NULL_BEFORE.format(symbol=history.symbol, day=known_from, reason=reason)
+    is_null_before = adjustment != "none" and reason is not None
+    envelope = envelope_with(
+        {
+            "symbol": history.symbol,
+            "start_date": history.start,
+            "end_date": history.end,
+            "adjustment": adjustment,
+            "known_from": known_from if is_null_before else None,
+            "note": ". ".join(part for part in (note, unknown) if part) or None,
+        }
+    )
+    headers = [(b"x-adjustment", adjustment.encode())]  # for files, which have no envelope
+    if is_null_before:
+        headers.append((b"x-known-from", str(known_from).encode()))
+    try:
+        return await respond(request, context, history.queries[adjustment], kind, envelope, headers, needs_rows=True)
+    except NoRowsError:
+        return None
+
+
+async def _find_known(context: Context, history: HistoryRequest, adjustment: str) -> tuple[date | None, str | None]:
+    """Return from which day on the adjusted prices of the requested bars are known, and why not before."""
+    if adjustment == "none":
+        return None, None
+    values = {
+        "symbol": history.symbol, "start": history.start, "end": history.end, "with_dividends": adjustment == "all",
+    }  # fmt: skip
+    known_from, reason = await context.reader.row(KNOWN, values, by_key=True)
+    return known_from, reason
+
+
+async def _check_not_stored(context: Context, history: HistoryRequest, reason: str | None) -> None:
+    """Check that no bars of the request are stored, so that their adjustment is not what is missing.
+
+    Raises:
+        ProblemError: there are some.
+    """
+    query = history.queries["none"]
+    first, values = query.statement(query.columns[:1], "LIMIT 1")
+    [is_stored] = await context.reader.row(f"SELECT EXISTS ({first})", values)
+    if is_stored:
+        unknown = _describe_unknown(history.symbol, reason)
+        raise ProblemError(409, f"{unknown}; adjustment=none gives prices as traded")
+
+
+def _describe_unknown(symbol: str, reason: str | None) -> str:
+    next_step = REQUESTED_BY if reason and NEVER_REQUESTED in reason else ""
+    return NOT_KNOWN.format(symbol=symbol, reason=reason or UNADJUSTED) + next_step
 
 
 async def _no_rows_problem(context: Context, history: HistoryRequest) -> ProblemError:
     """Find out why there are no bars, and return the problem."""
-    if history.adjustment not in (None, "none"):
-        query = history.queries["none"]
-        statement, values = query.statement(query.columns[:1], "LIMIT 1")
-        [is_stored] = await context.reader.row(f"SELECT EXISTS ({statement})", values)
-        if is_stored:
-            return ProblemError(
-                409,
-                f"the splits of {history.symbol} are not known yet: Dagster fetches them every night, "
-                "`market-pipeline backfill --marts` at once; adjustment=none gives prices as traded",
-            )
     detail = f"No data found for {history.symbol} ({history.start} to {history.end})"
     tracked, capital = await context.reader.row(
         "SELECT count(*) FILTER (WHERE symbol = %s), count(*) FILTER (WHERE symbol = upper(%s)) FROM tracked_symbols",

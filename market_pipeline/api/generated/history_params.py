@@ -13,8 +13,6 @@ from market_pipeline.api.generated.responses import MAX_COMPLETE_ROWS
 from market_pipeline.api.generated.value_types import is_valid, value_kind
 from market_pipeline.api.problems import Fault, parameter_problem
 
-MART = "daily_bars_adjusted"
-
 _TYPES: Mapping[str, str] = {
     "time": "timestamp with time zone", "date": "date", "symbol": "text", "open": "double precision",
     "high": "double precision", "low": "double precision", "close": "double precision", "volume": "double precision",
@@ -24,17 +22,17 @@ _TYPES: Mapping[str, str] = {
 }  # fmt: skip
 _NULLABLE = ("open", "high", "low", "close", "volume", "vwap", "transactions", "validation_notes")
 COLUMNS = [Column(name, kind, name in _NULLABLE, "") for name, kind in _TYPES.items()]
-"""The columns of a response, the runbook's among them. Prices are null if an adjustment can't be computed."""
+"""The columns of a response, the runbook's among them. Prices are null where an adjustment isn't known."""
 
 _BY_DATE = (Order(next(column for column in COLUMNS if column.name == "date")),)
 _WITH_DIVIDENDS = {name: f"adj_{name} AS {name}" for name in ("open", "high", "low", "close")} | {
     "vwap": "vwap * dividend_factor AS vwap"
 }
 SOURCES: Mapping[str, str] = {
-    "splits": f"analytics.{MART}",
+    "splits": "public.daily_bars_adjusted",
     "none": "public.market_data",
-    "all": f"(SELECT {', '.join(_WITH_DIVIDENDS.get(name, name) for name in _TYPES)}, split_factor "  # noqa: S608
-    f"FROM analytics.{MART}) AS bars",
+    "all": f"(SELECT {', '.join(_WITH_DIVIDENDS.get(name, name) for name in _TYPES)} "  # noqa: S608
+    "FROM public.daily_bars_adjusted) AS bars",
 }
 """The source of each adjustment, the default first."""
 
@@ -66,7 +64,6 @@ class HistoryRequest:
             Condition("date <= %s::date", [self.end]),
             *([Condition("validated", ())] if self.validated_only else ()),
             *([Condition("quality_score >= %s", [self.min_quality])] if self.min_quality > 0 else ()),
-            *([Condition("split_factor IS NOT NULL", ())] if adjustment != "none" else ()),
         ]
         source, values = SOURCES[adjustment], list[Any]()
         if self.as_of is not None:

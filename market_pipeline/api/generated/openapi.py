@@ -121,7 +121,7 @@ def _historical_operation() -> Json:
         _query("start", "The first date.", day, required=True, example="2012-01-01"),
         _query("end", "The last date, included.", day, required=True, example="2012-12-31"),
         _query("adjustment", "Adjusted for splits, for nothing (as traded), or for splits and dividends. Default: "
-               "splits, or as traded if the splits are not known yet (see `adjustment`).", adjustment),
+               "splits, or as traded if that is known for none of the bars (see `adjustment`).", adjustment),
         _query("as_of", "The bars as traded, as they were stored at this instant.", instant),
         _query("validated_only", "Leave out flagged bars.", {"type": "boolean", "default": False}),
         _query("min_quality", "Leave out bars of a lower quality_score.",
@@ -137,6 +137,7 @@ def _historical_operation() -> Json:
             "start_date": {"type": "string", "format": "date"},
             "end_date": {"type": "string", "format": "date"},
             "adjustment": adjustment,
+            "known_from": {"type": ["string", "null"], "format": "date"},
             "note": {"type": ["string", "null"]},
         },
     )
@@ -144,8 +145,9 @@ def _historical_operation() -> Json:
         "tags": ["bars"],
         "operationId": "read_historical",
         "summary": "A symbol's daily bars",
-        "description": "By date. Times are UTC; prices are US dollars, null if an adjustment can't be computed. "
-        "404 without bars; 409 if the requested adjustment is not known yet.",
+        "description": "By date. Times are UTC; prices are US dollars, null before `known_from`, where their "
+        "adjustment isn't known: `note` has the reason. 404 without bars; 409 if the requested adjustment is not known "
+        "at all.",
         "parameters": parameters,
         "responses": _responses(envelope),
     }

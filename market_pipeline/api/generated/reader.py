@@ -4,7 +4,7 @@ They log in as the user of DATABASE_URL and take the reading role before their f
 become problems that a client understands.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -93,7 +93,9 @@ class Reader:
         for pool in self._pools:
             await pool.close()
 
-    async def row(self, statement: str, values: Sequence[Any] = (), *, by_key: bool = False) -> tuple[Any, ...]:
+    async def row(
+        self, statement: str, values: Sequence[Any] | Mapping[str, Any] = (), *, by_key: bool = False
+    ) -> tuple[Any, ...]:
         """Return the single row of a statement. `by_key`: it finds its rows by their key.
 
         Raises:

@@ -17,4 +17,4 @@ WHERE
     AND tracked.asset_class <> 'crypto'
     AND (requests.asked_at IS NULL OR requests.asked_at < :before)
     AND EXISTS (SELECT 1 FROM market_data AS m WHERE m.symbol = tracked.symbol)
-ORDER BY kinds.kind DESC, tracked.symbol
+ORDER BY kinds.kind DESC, tracked.symbol ASC

@@ -1,0 +1,8 @@
+SELECT
+    symbol,
+    from_date,
+    to_date,
+    split_factor,
+    dividend_factor,
+    unknown_because
+FROM {{ source('warehouse', 'adjustment_factors') }}

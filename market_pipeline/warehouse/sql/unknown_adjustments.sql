@@ -1,0 +1,10 @@
+-- Active symbols with bars whose adjusted prices are not all known: from which day on they are, and why not before.
+SELECT
+    states.symbol, states.split_adjusted_from, states.fully_adjusted_from, states.unknown_because,
+    coalesce(states.split_adjusted_from = DATE '0001-01-01', false) AS splits_known
+FROM tracked_symbols AS tracked
+JOIN adjustment_states AS states ON states.symbol = tracked.symbol
+WHERE tracked.active
+    AND coalesce(states.fully_adjusted_from > DATE '0001-01-01', true)
+    AND EXISTS (SELECT FROM market_data AS m WHERE m.symbol = tracked.symbol)
+ORDER BY states.symbol
