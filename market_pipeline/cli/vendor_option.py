@@ -2,13 +2,19 @@
 
 from market_pipeline.cli.output import print_note
 from market_pipeline.core.settings import Settings, load_settings
+from market_pipeline.core.ticker_corrections import corrections_of
 from market_pipeline.operations.up_session import use_running_sandbox
 
 
 def vendor_settings(*, quiet: bool = False) -> Settings:
-    """Return the settings of a command that uses the vendor; unless `quiet`, report a sandbox in its place."""
+    """Return the settings of a command that uses the vendor; unless `quiet`, report a sandbox in its place.
+
+    Raises:
+        TickerCorrectionsError: the file of ticker corrections can't be used; runs would fail by it.
+    """
     settings = load_settings()
     used = use_running_sandbox(settings)
+    corrections_of(used)
     if used is not settings and not quiet:
         print_note(f"The sandbox of `market-pipeline up` is used in place of the vendor, at {used.polygon_base_url}.")
     return used

@@ -9,14 +9,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 
-from sqlalchemy import Connection, Engine, Row, delete, insert, select, update
+from sqlalchemy import Connection, Engine, Row, delete, exists, insert, select, update
 
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.core.ticker_history import TickerHistory, TickerPeriod, TickerSource
 from market_pipeline.warehouse.flagging import FindFlags
 from market_pipeline.warehouse.reassigned_bars import HistoryChange, move_reassigned_bars
 from market_pipeline.warehouse.statements import statement
-from market_pipeline.warehouse.tables import securities, security_tickers, tracked_symbols
+from market_pipeline.warehouse.tables import backfill_history, securities, security_tickers, tracked_symbols
 from market_pipeline.warehouse.tracked_symbols import lock_symbol
 
 
@@ -139,7 +139,8 @@ def store_history(
             connection.execute(update(securities).where(securities.c.id == identity).values(stated))
         if history == known.history:
             return []
-        _replace_periods(connection, identity, history, at)
+        was_loaded = connection.scalar(select(exists().where(backfill_history.c.symbol == symbol.name)))
+        _replace_periods(connection, identity, history, at if was_loaded else None)
         own = tracked_symbols.c.symbol == symbol.name
         current = history.current.ticker
         renamed = {"renamed_to": current if current != symbol.vendor_ticker else None}
@@ -158,7 +159,8 @@ def _ensure_security(connection: Connection, symbol: Symbol) -> int:
     return identity
 
 
-def _replace_periods(connection: Connection, identity: int, history: TickerHistory, at: datetime) -> None:
+def _replace_periods(connection: Connection, identity: int, history: TickerHistory, at: datetime | None) -> None:
+    """Store a history; `at` is the instant from which loads request new periods rightly, None without earlier loads."""
     columns = security_tickers.c
     of_it = columns.security_id == identity
     since = select(columns.ticker, columns.first_day, columns.last_day, columns.known_since).where(of_it)
@@ -166,7 +168,6 @@ def _replace_periods(connection: Connection, identity: int, history: TickerHisto
     connection.execute(delete(security_tickers).where(of_it))
     for period in history.periods:
         covering = [row for row in rows if row.ticker == period.ticker and _contains(row, period)]
-        # The days of a first period on which the security had no ticker before were requested all the same.
         known_since = covering[0].known_since if covering else at
         connection.execute(insert(security_tickers).values(_to_row(identity, period, known_since)))
 

@@ -28,7 +28,8 @@ class Alias:
     @property
     def note(self) -> str:
         """Describe the alias: `FB is tracked as META: META since 2022-06-09`."""
-        change = self.history.describe_change(self.ticker)
+        current = self.history.current
+        change = f"{current.ticker} since {current.first}" if current.first else None
         return f"{self.ticker} is tracked as {self.symbol.name}" + (f": {change}" if change else "")
 
 

@@ -258,7 +258,7 @@ def test_a_company_is_one_series_under_each_of_its_tickers(run: Run, warehouse: 
     assert "SQ: SQ (sandbox), CS; XYZ since 2025-01-21" in added.stdout
     assert "FB (sandbox), CS, XNAS; META since 2022-06-09" in run("market-pipeline", "symbols", "add", "FB").stdout
     again = run("market-pipeline", "symbols", "add", "META")
-    assert (again.returncode, again.stdout) == (0, "META is tracked as FB. Nothing was added.\n")
+    assert (again.returncode, again.stdout) == (0, "META is tracked as FB: META since 2022-06-09. Nothing was added.\n")
     listed = run("market-pipeline", "symbols", "list").stdout.splitlines()
     assert listed[1].split() == ["SQ", "stock", "XYZ", "XNYS", "XYZ", "since", "2025-01-21"]
     history = json.loads(run("market-pipeline", "symbols", "history", "META", "--json").stdout)
@@ -273,3 +273,11 @@ def test_a_company_is_one_series_under_each_of_its_tickers(run: Run, warehouse: 
     with warehouse.connect() as connection:
         found = connection.execute(text("SELECT symbol, count(*) FROM market_data GROUP BY 1")).all()
     assert [tuple(row) for row in found] == [("XYZ", 9)]
+
+
+def test_a_wrong_file_of_ticker_corrections_is_named_before_anything_is_requested(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "own.csv"
+    file.write_text("ticker,day\n", encoding="utf-8")
+    done = run("market-pipeline", "backfill", TICKER_CORRECTIONS=str(file))
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert f"{file}: the first line is not the header security,asset_class,ticker" in done.stderr

@@ -11,10 +11,12 @@ import pytest
 from sqlalchemy import Engine, text
 
 from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.core.ticker_corrections import COLUMNS, TickerCorrections, load_corrections
 from market_pipeline.corporate_action_requests import refresh_actions
 from market_pipeline.ingest import Run, ingest
+from market_pipeline.orchestration.schedules import plan_night
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.fetcher import Fetcher
 from market_pipeline.polygon.limiter import LocalLimiter
@@ -314,7 +316,7 @@ def test_a_symbol_is_found_by_every_ticker_it_has_had(client: PolygonClient, war
     found = resolve_active(warehouse, ["FB", "XYZ", "META"])
     assert [(symbol.name, alias.note if alias else None) for symbol, alias in found] == [
         ("META", "FB is tracked as META: META since 2022-06-09"),
-        ("SQ", "XYZ is tracked as SQ"),
+        ("SQ", "XYZ is tracked as SQ: XYZ since 2025-01-21"),
     ]
     assert find_aliases(warehouse, ["NONE"]) == {}
 
@@ -336,3 +338,32 @@ def test_the_api_answers_alike_for_every_ticker_a_symbol_has_had_with_a_note(
         assert [(row["ticker"], row["source"], row["certain"]) for row in stored] == [
             ("FB", "vendor events", True), ("META", "vendor events", True),
         ]  # fmt: skip
+
+
+def test_the_next_night_fetches_the_right_bars_however_old_they_are(
+    client: PolygonClient, warehouse: Engine, settings: Settings
+) -> None:
+    add_symbols(warehouse, [AAPL, META])
+    load_under_own_ticker(client, warehouse, META, AROUND_META)
+    recent = settings.model_copy(update={"backfill_reach_back_sessions": 5})
+    latest = date(2025, 5, 30)
+    assert all(run.sessions[0] >= date(2025, 5, 23) for run in plan_night(recent, [AAPL, META], latest))
+    refresh_security(client, warehouse, META, NONE, run_id="run-1")
+    [*_, caught_up] = plan_night(recent, [AAPL, META], latest)
+    assert (caught_up.symbols, caught_up.sessions[0]) == ([META], AROUND_META[0])
+    assert caught_up.sessions[-1] == date(2022, 6, 8)
+    load(client, warehouse, [META], caught_up.sessions, run_id="run-2")
+    assert all(run.sessions[0] >= date(2025, 5, 23) for run in plan_night(recent, [AAPL, META], latest))
+
+
+def test_a_correction_that_is_withdrawn_gives_way_to_the_vendors_history(
+    client: PolygonClient, warehouse: Engine, tmp_path: Path
+) -> None:
+    file = tmp_path / "own.csv"
+    file.write_text(f"{','.join(COLUMNS)}\nOne,stock,SQ,2015-11-19,,Ann,mistaken,\n", encoding="utf-8")
+    add_symbols(warehouse, [SQ])
+    sessions = sessions_between("XNYS", date(2025, 1, 2), date(2025, 1, 31))
+    load(client, warehouse, [SQ], sessions, corrections=load_corrections(file, packaged=False))
+    assert periods(warehouse, SQ) == [("SQ", date(2015, 11, 19), None)]
+    assert load(client, warehouse, [SQ], sessions, run_id="run-2")["SQ"].missing == 0
+    assert periods(warehouse, SQ)[-1] == ("XYZ", date(2025, 1, 21), None)
