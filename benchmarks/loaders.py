@@ -23,7 +23,7 @@ from market_pipeline.ingest import Run, ingest
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.fetcher import Fetcher
 from market_pipeline.polygon.limiter import WINDOW_SECONDS
-from market_pipeline.security_lookup import refresh_reference
+from market_pipeline.security_refresh import refresh_reference
 from market_pipeline.warehouse.database import create_warehouse_engine
 from market_pipeline.warehouse.rate_limit import SharedLimiter
 

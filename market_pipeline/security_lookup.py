@@ -8,9 +8,6 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from itertools import pairwise
-
-from sqlalchemy import Engine
 
 from market_pipeline.core.symbols import AssetClass, Symbol, SymbolError, ticker_symbol
 from market_pipeline.core.ticker_corrections import TickerCorrections
@@ -24,10 +21,9 @@ from market_pipeline.polygon.vendor_errors import (
     UnknownEndpointError,
     UnknownTickerError,
 )
-from market_pipeline.quality.rules import find_flags
 from market_pipeline.reference_data import fetch_reference, find_renaming
-from market_pipeline.warehouse.securities import SecurityFacts, SecurityRecord, read_securities, store_history
-from market_pipeline.warehouse.tracked_symbols import Reference, record_reference
+from market_pipeline.warehouse.securities import SecurityFacts, SecurityRecord
+from market_pipeline.warehouse.tracked_symbols import Reference
 
 log = logging.getLogger(__name__)
 
@@ -213,63 +209,3 @@ def fetch_present_reference(client: PolygonClient, symbol: Symbol, history: Tick
     reference = fetch_reference(client, ticker_symbol(ticker, symbol.asset_class))
     is_renamed = reference.listed and ticker != symbol.vendor_ticker
     return replace(reference, renamed_to=ticker) if is_renamed else reference
-
-
-def refresh_reference(
-    client: PolygonClient, warehouse: Engine, symbol: Symbol, history: TickerHistory | None = None
-) -> Reference:
-    """Fetch the reference data of a tracked symbol's present ticker, store and return them.
-
-    Args:
-        client: the vendor's client.
-        warehouse: the database.
-        symbol: the symbol.
-        history: its ticker history; None if it has always had its own ticker.
-
-    Raises:
-        UnknownTickerError: the vendor has no such ticker; the stored data stay.
-        PolygonError: there is no usable response; the stored data stay.
-    """
-    reference = fetch_present_reference(client, symbol, history or TickerHistory.assume(symbol))
-    record_reference(warehouse, symbol, reference)
-    return reference
-
-
-def refresh_security(
-    client: PolygonClient,
-    warehouse: Engine,
-    symbol: Symbol,
-    corrections: TickerCorrections,
-    *,
-    run_id: str,
-    thorough: bool = True,
-) -> SecurityRecord:
-    """Look a tracked symbol's security up, store what was found, and return it.
-
-    A manual correction needs no request, and wins.
-
-    Raises:
-        UnknownTickerError: the vendor has no such ticker; the stored history stays.
-        PolygonError: there is no usable response; the stored history stays.
-    """
-    record = read_securities(warehouse, [symbol])[symbol]
-    finding = find_correction(corrections, symbol) or look_up(client, record, thorough=thorough)
-    return store_finding(warehouse, record, finding, run_id=run_id)
-
-
-def store_finding(
-    warehouse: Engine, record: SecurityRecord, finding: SecurityFinding, *, run_id: str
-) -> SecurityRecord:
-    """Store what was found out about a security, and return its record."""
-    symbol, history = record.symbol, finding.history
-    if finding.reference is not None:
-        record_reference(warehouse, symbol, finding.reference)
-    moved = store_history(warehouse, symbol, finding.facts, history, run_id=run_id, find_flags=find_flags)
-    for before, period in pairwise(history.periods) if history != record.history else ():
-        log.info("%s: its ticker is %s since %s, and was %s", symbol.name, period.ticker, period.first, before.ticker)
-    if moved:
-        log.warning(
-            "%s: %d bars from %s to %s were another security's; they are in market_data_revisions",
-            symbol.name, len(moved), moved[0], moved[-1],
-        )  # fmt: skip
-    return read_securities(warehouse, [symbol])[symbol]

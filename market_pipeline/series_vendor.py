@@ -12,6 +12,7 @@ from threading import Lock
 
 from sqlalchemy import Engine
 
+from market_pipeline.core import stop_signals
 from market_pipeline.core.bars import FetchedBars
 from market_pipeline.core.settings import Source
 from market_pipeline.core.symbols import AssetClass, Symbol, ticker_symbol
@@ -21,13 +22,9 @@ from market_pipeline.core.wording import counted
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.fetcher import Fetcher
 from market_pipeline.polygon.request_planning import RangeRequest, plan_requests
-from market_pipeline.polygon.vendor_errors import BadKeyError, MissingKeyError, PolygonError, UnknownTickerError
-from market_pipeline.security_lookup import (
-    find_correction,
-    refresh_reference,
-    refresh_security,
-    store_finding,
-)
+from market_pipeline.polygon.vendor_errors import PolygonError, UnknownTickerError
+from market_pipeline.security_lookup import find_correction
+from market_pipeline.security_refresh import refresh_reference, refresh_security, store_finding
 from market_pipeline.warehouse.securities import SecurityRecord, read_securities
 from market_pipeline.warehouse.tracked_symbols import Reference
 
@@ -116,16 +113,19 @@ class SecurityLookups:
         return record.checked_at is None or datetime.now(UTC) - record.checked_at > AGAIN_AFTER
 
     def _look_up(self, symbols: Sequence[Symbol]) -> None:
-        """Look symbols up. One that fails keeps its history and is due again; a bad key ends the look-ups."""
+        """Look symbols up, until a request fails: those left keep their histories, and are due again."""
         if symbols:
             log.info("Looking the ticker history of %s up", counted(len(symbols), "symbol"))
         for symbol in symbols:
+            if stop_signals.requested():
+                return
             try:
                 self._refresh(symbol, thorough=False)
-            except (BadKeyError, MissingKeyError):
-                return  # the bars' own requests report it
+            except UnknownTickerError:
+                continue  # reported with the response that it explains
             except PolygonError as error:
                 log.warning("%s: its ticker history could not be looked up: %s", symbol.name, error)
+                return  # the vendor is down, or rejects the key: each further request would wait for its retries
 
     def _refresh(self, symbol: Symbol, *, thorough: bool) -> SecurityRecord:
         found = refresh_security(

@@ -1,33 +1,25 @@
 """`market-pipeline symbols`: track and rename symbols, and look up their reference data at the vendor."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
-from sqlalchemy import Engine
 
 from market_pipeline.cli.completion import complete_symbol
 from market_pipeline.cli.output import print_note
 from market_pipeline.cli.parameters import parse_symbol
 from market_pipeline.cli.security_history import describe_security, print_history
+from market_pipeline.cli.symbol_lookup import describe, describe_wait, find_other_class, look_up_new, open_client
 from market_pipeline.cli.vendor_option import vendor_settings
-from market_pipeline.core.errors import MarketPipelineError, UsageError
-from market_pipeline.core.settings import Settings, load_settings
+from market_pipeline.core.settings import load_settings
 from market_pipeline.core.symbols import AssetClass, Symbol, starting_symbols
 from market_pipeline.core.ticker_corrections import corrections_of
 from market_pipeline.core.wording import counted, pasteable
-from market_pipeline.polygon.client import PolygonClient
-from market_pipeline.polygon.limiter import WINDOW_SECONDS
-from market_pipeline.polygon.request_planning import waiting_seconds
-from market_pipeline.polygon.vendor_errors import PolygonError, UnknownTickerError
-from market_pipeline.reference_data import asset_class_of
-from market_pipeline.security_lookup import SecurityFinding, look_up_fully, store_finding
+from market_pipeline.polygon.vendor_errors import UnknownTickerError
+from market_pipeline.security_lookup import look_up_fully
+from market_pipeline.security_refresh import store_finding
 from market_pipeline.warehouse.database import warehouse_of
-from market_pipeline.warehouse.rate_limit import SharedLimiter
-from market_pipeline.warehouse.securities import SecurityRecord, read_securities
+from market_pipeline.warehouse.securities import read_securities
 from market_pipeline.warehouse.symbol_names import find_active, find_aliases, resolve_active
 from market_pipeline.warehouse.symbol_renaming import rename_symbol
 from market_pipeline.warehouse.tracked_symbols import (
@@ -40,29 +32,7 @@ SOME_FAILED = 3
 COMMAND = "symbols"
 """Stands for the run where a command finds that stored bars are another security's."""
 
-REQUESTS_A_SYMBOL = 2
-"""Reference data and ticker events."""
-
 app = typer.Typer(help="Tracked symbols.", no_args_is_help=True)
-
-
-class UnknownSymbolError(UsageError):
-    """The vendor has no such ticker."""
-
-
-class WrongAssetClassError(UsageError):
-    """The vendor lists the symbol in another asset class."""
-
-
-class NotCheckedError(MarketPipelineError):
-    """The reference data of a symbol could not be fetched."""
-
-
-@contextmanager
-def _open_client(settings: Settings, engine: Engine) -> Iterator[PolygonClient]:
-    limiter = SharedLimiter(engine, settings.requests_per_minute, window_seconds=WINDOW_SECONDS)
-    with PolygonClient.from_settings(settings, limiter) as client:
-        yield client
 
 
 @app.command("init")
@@ -74,7 +44,7 @@ def init() -> None:
     for symbol in symbols:
         typer.echo(f"{'+' if symbol.name in added else '-'} {symbol.name} ({symbol.asset_class})")
     typer.echo(f"Inserted: {len(added)}  Skipped: {len(symbols) - len(added)}  Total: {len(symbols)}")
-    note = f"`market-pipeline symbols check` looks them up at the vendor{_describe_wait(len(symbols), settings)}."
+    note = f"`market-pipeline symbols check` looks them up at the vendor{describe_wait(len(symbols), settings)}."
     typer.echo(note, err=True)
 
 
@@ -140,12 +110,12 @@ def add(
         if known is not None and known.symbol != new_symbol and known.symbol.asset_class is asset_class:
             typer.echo(f"{known.note}. Nothing was added.")
             return
-        found = None if no_check else _look_up(engine, settings, new_symbol)
+        found = None if no_check else look_up_new(engine, settings, new_symbol)
         added = add_symbols(engine, [new_symbol])
         if found is not None:
             record = read_securities(engine, [new_symbol])[new_symbol]
             store_finding(engine, record, found, run_id=COMMAND)
-            typer.echo(_describe(new_symbol, found))
+            typer.echo(describe(new_symbol, found))
     typer.echo(
         f"Tracking {symbol} ({asset_class}). Load its history with "
         f"`{pasteable('market-pipeline', 'backfill', '--symbols', symbol)}`."
@@ -170,10 +140,10 @@ def check(
     """Look tracked symbols up at the vendor, and print which are delisted, renamed or unknown there."""
     settings = vendor_settings()
     unknown = 0
-    with warehouse_of(settings) as engine, _open_client(settings, engine) as client:
+    with warehouse_of(settings) as engine, open_client(settings, engine) as client:
         selected = find_active(engine, symbols) if symbols else active_symbols(engine)
         records, corrections = read_securities(engine, selected), corrections_of(settings)
-        wait = _describe_wait(REQUESTS_A_SYMBOL * len(selected), settings)
+        wait = describe_wait(len(selected), settings)
         typer.echo(f"Looking {counted(len(selected), 'symbol')} up at the vendor{wait}.", err=True)
         for symbol in selected:
             try:
@@ -183,8 +153,8 @@ def check(
                 typer.echo(str(error))
                 continue
             store_finding(engine, records[symbol], found, run_id=COMMAND)
-            other = f"; tracked as {symbol.asset_class}" if _find_other_class(symbol, found) else ""
-            typer.echo(f"{_describe(symbol, found)}{other}")
+            other = f"; tracked as {symbol.asset_class}" if find_other_class(symbol, found) else ""
+            typer.echo(f"{describe(symbol, found)}{other}")
     if unknown:
         raise typer.Exit(SOME_FAILED)
 
@@ -195,6 +165,11 @@ def remove(
 ) -> None:
     """Stop tracking a symbol: it is no longer fetched. Its bars stay in the database."""
     with warehouse_of(load_settings()) as engine:
+        is_own = any(tracked.name == symbol for tracked in active_symbols(engine))
+        alias = None if is_own else find_aliases(engine, [symbol]).get(symbol)
+        if alias is not None:
+            print_note(alias.note)
+            symbol = alias.symbol.name
         remove_symbol(engine, symbol)
     typer.echo(
         f"{symbol} is no longer fetched. Its bars are kept; "
@@ -227,49 +202,3 @@ def rename(
         f"{symbol} is called {new_name}, with {counted(len(renamed.sessions), 'bar')}. The marts follow "
         "with their next build: `market-pipeline marts`."
     )
-
-
-def _look_up(engine: Engine, settings: Settings, symbol: Symbol) -> SecurityFinding:
-    """Look up a symbol that is not tracked yet.
-
-    Raises:
-        UnknownSymbolError: the vendor has no such ticker.
-        WrongAssetClassError: it lists the ticker in another asset class.
-        NotCheckedError: the request failed.
-    """
-    record = SecurityRecord.assume(symbol, datetime.now(UTC).date())
-    try:
-        with _open_client(vendor_settings(), engine) as client:
-            found = look_up_fully(client, record, corrections_of(settings))
-    except UnknownTickerError as error:
-        raise UnknownSymbolError(f"{error} (--no-check tracks it anyway)") from None
-    except PolygonError as error:
-        raise NotCheckedError(f"{error} (or use --no-check to track {symbol.name} without looking it up)") from None
-    kind = _find_other_class(symbol, found)
-    if kind is not None:
-        raise WrongAssetClassError(
-            f"{_describe(symbol, found)}: not of asset class {symbol.asset_class}. Add it with "
-            f"--asset-class {kind}, or with --no-check if the vendor is wrong"
-        )
-    return found
-
-
-def _find_other_class(symbol: Symbol, found: SecurityFinding) -> AssetClass | None:
-    """Return the vendor's asset class of a symbol if it differs from the tracked one."""
-    kind = asset_class_of(found.reference) if found.reference else None
-    return None if kind is symbol.asset_class else kind
-
-
-def _describe_wait(requests: int, settings: Settings) -> str:
-    """Return a clause with the minutes that the rate limit takes for the requests; empty under one minute."""
-    minutes = waiting_seconds(requests, settings.requests_per_minute) / 60
-    return f", which takes about {counted(round(minutes), 'minute')} by the rate limit" if minutes >= 1 else ""
-
-
-def _describe(symbol: Symbol, found: SecurityFinding) -> str:
-    """Describe a symbol in one line: its name, type and exchange, its present ticker, and its delisting."""
-    reference = found.reference
-    facts = (reference.name, reference.vendor_type, reference.primary_exchange) if reference else ()
-    description = ", ".join(fact for fact in facts if fact) or "known to the vendor"
-    later = (found.history.describe_change(symbol.vendor_ticker), reference.ending if reference else None)
-    return "; ".join((f"{symbol.name}: {description}", *(clause for clause in later if clause)))

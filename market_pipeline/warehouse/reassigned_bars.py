@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, delete, select
 
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.core.ticker_history import TickerHistory
 from market_pipeline.warehouse.adjustment import refresh_factors
 from market_pipeline.warehouse.flagging import FindFlags, reflag_symbols
 from market_pipeline.warehouse.statements import statement
-from market_pipeline.warehouse.tables import market_data
+from market_pipeline.warehouse.tables import corporate_action_inquiries, market_data
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def move_reassigned_bars(
     """Move the bars of sessions for which another ticker was requested than is right, and return those sessions.
 
     The connection is in a transaction that holds the symbol's lock. Flags and adjustment factors of the bars that stay
-    are found anew.
+    are found anew; splits and dividends count as never requested, since they were the other security's too.
     """
     stored = select(market_data.c.date).where(market_data.c.symbol == symbol.name).order_by(market_data.c.date)
     days: Sequence[date] = connection.scalars(stored).all()
@@ -52,6 +52,8 @@ def move_reassigned_bars(
         }
         connection.execute(statement("move_reassigned_bars"), parameters)
     if wrong:
+        requests = corporate_action_inquiries
+        connection.execute(delete(requests).where(requests.c.symbol == symbol.name))
         reflag_symbols(connection, [symbol.name], find_flags)
         refresh_factors(connection, [symbol.name])
     return wrong

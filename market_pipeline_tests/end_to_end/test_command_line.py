@@ -273,6 +273,9 @@ def test_a_company_is_one_series_under_each_of_its_tickers(run: Run, warehouse: 
     with warehouse.connect() as connection:
         found = connection.execute(text("SELECT symbol, count(*) FROM market_data GROUP BY 1")).all()
     assert [tuple(row) for row in found] == [("XYZ", 9)]
+    removed = run("market-pipeline", "symbols", "remove", "SQ")
+    assert (removed.returncode, removed.stderr) == (0, "SQ is tracked as XYZ: XYZ since 2025-01-21\n")
+    assert "XYZ is no longer fetched" in removed.stdout
 
 
 def test_a_wrong_file_of_ticker_corrections_is_named_before_anything_is_requested(run: Run, tmp_path: Path) -> None:

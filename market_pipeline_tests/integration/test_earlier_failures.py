@@ -32,7 +32,7 @@ from market_pipeline.polygon.fetcher import Fetcher
 from market_pipeline.polygon.limiter import WINDOW_SECONDS
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
-from market_pipeline.security_lookup import refresh_reference
+from market_pipeline.security_refresh import refresh_reference
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database import create_warehouse_engine, open_warehouse, warehouse_of
 from market_pipeline.warehouse.load_history import LoadResult

@@ -17,7 +17,7 @@ from market_pipeline.polygon.limiter import LocalLimiter
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.faults import FAULTS
 from market_pipeline.sandbox.loopback_server import running_sandbox
-from market_pipeline.security_lookup import refresh_reference
+from market_pipeline.security_refresh import refresh_reference
 from market_pipeline.warehouse.tables import backfill_history, market_data, rejected_bars
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 

@@ -18,7 +18,7 @@ from market_pipeline.polygon.key_check import check_key
 from market_pipeline.polygon.limiter import LocalLimiter
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
-from market_pipeline.security_lookup import refresh_reference
+from market_pipeline.security_refresh import refresh_reference
 from market_pipeline.warehouse.tables import bar_source, market_data
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.integration.polygon_cases import AAPL, APRIL_1, APRIL_4, BARS, HURRY, KEY, body

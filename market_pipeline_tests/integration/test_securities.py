@@ -22,7 +22,7 @@ from market_pipeline.polygon.fetcher import Fetcher
 from market_pipeline.polygon.limiter import LocalLimiter
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
-from market_pipeline.security_lookup import refresh_security
+from market_pipeline.security_refresh import refresh_security
 from market_pipeline.series_vendor import SecurityLookups, SeriesVendor
 from market_pipeline.warehouse.corporate_action_refresh import DIVIDENDS, SPLITS, plan_refresh
 from market_pipeline.warehouse.embedded import Server

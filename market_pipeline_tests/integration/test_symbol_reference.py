@@ -25,7 +25,7 @@ from market_pipeline.polygon.vendor_errors import UnknownTickerError
 from market_pipeline.reference_data import asset_class_of, fetch_reference
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
-from market_pipeline.security_lookup import refresh_reference
+from market_pipeline.security_refresh import refresh_reference
 from market_pipeline.warehouse.coverage import oldest_gaps
 from market_pipeline.warehouse.load_history import LoadResult
 from market_pipeline.warehouse.tables import backfill_history, market_data, tracked_symbols

@@ -53,6 +53,7 @@ revised AS (
     SELECT symbols.asset_class, revisions.date, count(DISTINCT revisions.symbol) AS revised
     FROM {{ ref("stg_market_data_revisions") }} AS revisions
     JOIN symbols ON symbols.symbol = revisions.symbol
+    WHERE revisions.reason IS NULL  -- else the vendor has corrected nothing: the bar was another security's
     GROUP BY symbols.asset_class, revisions.date
 )
 
