@@ -228,7 +228,7 @@ def test_a_check_reports_delisted_and_unknown_symbols(run: Run, warehouse: Engin
 def test_the_starting_set_is_looked_up_on_demand_only(run: Run) -> None:
     done = run("market-pipeline", "symbols", "init", POLYGON_REQUESTS_PER_MINUTE="5")
     assert "`market-pipeline symbols check` looks them up at the vendor" in done.stderr
-    assert "about 12 minutes" in done.stderr
+    assert "about 25 minutes" in done.stderr
 
 
 def test_a_backfill_after_a_delisting_succeeds_with_a_note(run: Run, warehouse: Engine) -> None:
