@@ -257,8 +257,12 @@ def test_bars_stored_of_another_security_move_to_the_revisions_and_the_right_one
     load_under_own_ticker(client, warehouse, META, AROUND_META)
     wrong = {day: close for day, close in closes(warehouse, "META").items() if day < CHANGE}
     assert len(wrong) == 19
+    refresh_actions(
+        client, warehouse, DIVIDENDS, plan_refresh(warehouse, DIVIDENDS, [META], NOW), [META], run_id="run-0"
+    )
     [before] = query(warehouse, "SELECT clock_timestamp() AS at")
     moved_by = refresh_security(client, warehouse, META, NONE, run_id="run-1")
+    assert query(warehouse, "SELECT symbol FROM corporate_action_inquiries") == []  # they were the fund's too
     assert moved_by.history.current.first == CHANGE
     revisions = query(warehouse, "SELECT date, close, reason, replaced_by_run_id FROM market_data_revisions ORDER BY 1")
     assert {row["date"]: row["close"] for row in revisions} == wrong
