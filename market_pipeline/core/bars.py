@@ -66,6 +66,9 @@ LOOK_BACK = 20
 LOOK_AHEAD = 4
 """Stored sessions after a bar that decide about its flags too: with the bar itself a trading week."""
 
+LARGE_DISTRIBUTION = 0.1
+"""Share of the price from which a listed distribution counts as the reason of a move; smaller ones don't show."""
+
 
 def columns_of(frame: pd.DataFrame) -> Columns:
     """Return a frame of BAR_COLUMNS as arrays."""

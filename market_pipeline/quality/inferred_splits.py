@@ -40,22 +40,23 @@ _LOGARITHMS = np.concatenate([-np.log(RATIOS), np.log(RATIOS)])
 _NORMAL = 1.4826  # a normal distribution's standard deviation, as a multiple of its median absolute value
 
 
-def infer_splits(bars: Columns, factor: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+def infer_splits(bars: Columns, factor: NDArray[Any], price_factor: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return the split that each bar looks like, and how far its volume fails to explain the move.
 
     Args:
         bars: `date`, `open`, `close` and `volume`, ordered by date, none missing between the first and the last stored.
-        factor: for each bar the factor that makes its price comparable with the last bar's, from the listed splits.
+        factor: for each bar the factor that makes its shares comparable with the last bar's, from the listed splits.
+        price_factor: the same for its price, from listed distributions too.
 
     Returns:
         `inferred_factor`, the price factor (0.25 for a 4-for-1 split, beyond any listed one), and `move_for_volume`,
         the move over the usual move, divided by the volume over the usual volume. NaN where a move has no such shape.
     """
     inferred, move_for_volume = (np.full(len(factor), np.nan) for _ in range(2))
-    rows = _candidates(bars["close"], factor)
+    rows = _candidates(bars["close"], price_factor)
     if len(rows):
         with np.errstate(divide="ignore", invalid="ignore"):  # a usual volume of zero explains nothing
-            ratio, found, unusual = _judge(bars, factor, rows)
+            ratio, found, unusual = _judge(bars, factor, price_factor, rows)
         inferred[rows[found]] = np.exp(ratio[found])
         move_for_volume[rows[found]] = unusual[found]
     return inferred, move_for_volume
@@ -71,11 +72,11 @@ def _candidates(close: NDArray[Any], factor: NDArray[Any]) -> NDArray[np.intp]:
 
 
 def _judge(
-    bars: Columns, factor: NDArray[Any], rows: NDArray[np.intp]
+    bars: Columns, factor: NDArray[Any], price_factor: NDArray[Any], rows: NDArray[np.intp]
 ) -> tuple[NDArray[Any], NDArray[np.bool_], NDArray[Any]]:
     """Return for each row the nearest ratio's logarithm, if the move has its shape, and the move for its volume."""
-    price = np.log(bars["close"] * factor)
-    gap = np.log(bars["open"][rows] * factor[rows]) - price[rows - 1]
+    price = np.log(bars["close"] * price_factor)
+    gap = np.log(bars["open"][rows] * price_factor[rows]) - price[rows - 1]
     ratio = _LOGARITHMS[np.abs(gap[:, np.newaxis] - _LOGARITHMS).argmin(axis=1)]
     size = np.abs(ratio)
     usual_move = _usual_move(price, rows) * np.sqrt(_sessions_apart(bars["date"], rows))

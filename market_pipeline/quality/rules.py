@@ -17,7 +17,7 @@ from market_pipeline.core.bars import Columns, FetchedBars, FlaggedBar
 from market_pipeline.core.symbols import AssetClass, Symbol
 from market_pipeline.quality import impossible, suspicious
 from market_pipeline.quality.impossible import BarBatch, Verdicts
-from market_pipeline.quality.split_notes import describe_inferred, describe_shown
+from market_pipeline.quality.split_notes import describe_distribution, describe_inferred, describe_shown
 from market_pipeline.quality.suspicious import History
 
 
@@ -121,6 +121,7 @@ SUSPICIOUS = (
         penalty=0.1,
         column="gap_detected",
         thresholds=_MOVES,
+        detail=describe_distribution,
     ),
     SuspiciousRule(
         "split_without_move",
@@ -184,6 +185,8 @@ SUSPICIOUS = (
 )
 """Every rule that flags a bar."""
 
+NO_DISTRIBUTIONS: Mapping[date, float] = {}
+
 
 @dataclass(frozen=True)
 class CheckedBars:
@@ -220,7 +223,9 @@ def check_bars(fetched: FetchedBars, symbol: Symbol, sessions: Sequence[date]) -
     return CheckedBars(accepted if in_order else accepted.sort_values("date"), bars[is_rejected], reasons)
 
 
-def find_flags(symbol: Symbol, bars: Columns, splits: Mapping[date, float]) -> list[FlaggedBar]:
+def find_flags(
+    symbol: Symbol, bars: Columns, splits: Mapping[date, float], distributions: Mapping[date, float] = NO_DISTRIBUTIONS
+) -> list[FlaggedBar]:
     """Find the suspicious ones of a symbol's stored bars.
 
     The verdict on a bar is final if `bars` holds the LOOK_BACK stored sessions before it and the LOOK_AHEAD after it,
@@ -231,8 +236,9 @@ def find_flags(symbol: Symbol, bars: Columns, splits: Mapping[date, float]) -> l
         bars: `date` and VALUE_COLUMNS, ordered by date, without a stored session left out between the first and the
             last.
         splits: by execution date, the factor for earlier prices.
+        distributions: by ex-date, the cash a share in dollars.
     """
-    compared = suspicious.history(bars, splits)
+    compared = suspicious.history(bars, splits, distributions)
     verdicts = {rule.name: rule.found(compared, rule.thresholds.get(symbol.asset_class, 0.0)) for rule in SUSPICIOUS}
     for rule in SUSPICIOUS:
         if rule.supersedes:

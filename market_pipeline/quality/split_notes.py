@@ -28,6 +28,12 @@ def describe_inferred(bars: History, row: int, splits: Mapping[date, float]) -> 
     return text if later >= LOOK_AHEAD else f"{text} (not confirmed yet: {later} of {LOOK_AHEAD} later sessions stored)"
 
 
+def describe_distribution(bars: History, row: int, _splits: Mapping[date, float]) -> str:
+    """Return the large distribution that is listed for a bar, or nothing."""
+    cash = bars["distributed"][row]
+    return f", and a distribution of {cash:g} a share too" if cash else ""
+
+
 def describe_shown(bars: History, row: int, _splits: Mapping[date, float]) -> str:
     """Return the session within a week of a listed split whose close moved like it, if any."""
     first = max(row - WEEK, 1)

@@ -5,7 +5,7 @@ actions are taken out; both are kept in `rejected_corporate_actions`. `corporate
 `corporate_action_trust` has the rules.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from math import inf
@@ -30,7 +30,7 @@ from market_pipeline.warehouse.corporate_action_refresh import (
 )
 from market_pipeline.warehouse.corporate_action_trust import RejectedAction, reject, separate_rejected
 from market_pipeline.warehouse.database_errors import first_line
-from market_pipeline.warehouse.flagging import FindFlags, reflag_symbols
+from market_pipeline.warehouse.flagging import FindFlags, reflag_symbols, symbols_with_large
 from market_pipeline.warehouse.load_history import COUNTERS, LoadCounters
 from market_pipeline.warehouse.loading import claim_source
 from market_pipeline.warehouse.tables import rejected_corporate_actions
@@ -93,7 +93,7 @@ def refresh(
         listed: the vendor's list for the requested symbols.
         source: the source of that list.
         run_id: the run that requested it.
-        find_flags: finds suspicious bars, which depend on splits.
+        find_flags: finds suspicious bars, which depend on splits and large dividends.
 
     Raises:
         MixedSourcesError: the database holds the other source's data.
@@ -115,13 +115,20 @@ def refresh(
             concerned = change.symbols | unlisted | {action.symbol for action in rejected}
             # It takes all locks, so it comes before the flags.
             refresh_stale_factors(connection, concerned, among=plan.symbols)
-            if actions is SPLITS:
-                reflag_symbols(connection, change.symbols, find_flags)
+            reflag_symbols(connection, _to_reflag(connection, actions, change), find_flags)
             return _count(connection, actions, change, len(accepted), len(rejected))
     except (DataError, IntegrityError) as error:
         raise RejectedActionsError(
             f"the database rejected the vendor's {actions.name}, and keeps those it has: {first_line(error)}. Report it"
         ) from None
+
+
+def _to_reflag(connection: Connection, actions: ActionTable, change: _Change) -> Collection[str]:
+    """Return the symbols whose flags may differ now: those of changed splits and of large changed dividends."""
+    if actions is SPLITS:
+        return change.symbols
+    changed = [*(action for action, _ in change.deleted), *change.inserted]
+    return symbols_with_large(connection, changed) if changed else ()
 
 
 def _held(connection: Connection, actions: ActionTable, plan: RefreshPlan) -> dict[Key, Action]:

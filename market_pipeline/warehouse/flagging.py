@@ -13,14 +13,24 @@ import numpy as np
 import pandas as pd
 from sqlalchemy import Connection, Engine, Row, select
 
-from market_pipeline.core.bars import BAR_COLUMNS, LOOK_AHEAD, LOOK_BACK, VALUE_COLUMNS, Columns, FlaggedBar, columns_of
+from market_pipeline.core.bars import (
+    BAR_COLUMNS,
+    LARGE_DISTRIBUTION,
+    LOOK_AHEAD,
+    LOOK_BACK,
+    VALUE_COLUMNS,
+    Columns,
+    FlaggedBar,
+    columns_of,
+)
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.warehouse.statements import statement
-from market_pipeline.warehouse.tables import market_data, splits, tracked_symbols
+from market_pipeline.warehouse.tables import market_data, tracked_symbols
 from market_pipeline.warehouse.tracked_symbols import lock_symbol
 
-FindFlags = Callable[[Symbol, Columns, Mapping[date, float]], Sequence[FlaggedBar]]
-"""Finds the suspicious ones of a symbol's bars (in order), given its splits: by day, the factor for earlier prices."""
+FindFlags = Callable[[Symbol, Columns, Mapping[date, float], Mapping[date, float]], Sequence[FlaggedBar]]
+"""Finds the suspicious ones of a symbol's bars (in order), given its splits (by day, the factor for earlier prices) and
+its distributions (by day, dollars a share)."""
 
 REACH = LOOK_BACK + LOOK_AHEAD
 """Stored bars on either side of a changed one that are needed to update flags: those compared with it, and theirs."""
@@ -49,7 +59,7 @@ def flag_bars(
     days = bars["date"]
     first, last = (int(np.searchsorted(days, np.datetime64(day))) for day in changed)
     first, last = days[max(first - LOOK_AHEAD, 0)].item(), days[min(last + LOOK_BACK, len(days) - 1)].item()
-    flagged = find_flags(symbol, bars, _splits(connection, symbol))
+    flagged = find_flags(symbol, bars, *_actions(connection, symbol, float(bars["close"].min())))
     found = [bar for bar in flagged if first <= bar.session <= last]
     parameters = {
         "symbol": symbol.name,
@@ -81,6 +91,19 @@ def reflag_symbols(connection: Connection, names: Iterable[str], find_flags: Fin
             flag_bars(connection, symbol, held, find_flags, at, changed=changed)
 
 
+def symbols_with_large(connection: Connection, distributions: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the symbols for which one of some dividends may be large enough to count as a move's reason.
+
+    Half as large is enough, as a day may have two.
+    """
+    changed = [
+        {"symbol": each["symbol"], "ex_date": each["ex_dividend_date"], "cash": each["cash_amount"]}
+        for each in distributions
+    ]
+    parameters = {"changed": json.dumps(changed, default=str), "share": LARGE_DISTRIBUTION / 2}
+    return list(connection.scalars(statement("symbols_with_large_distributions"), parameters))
+
+
 def reflag_all(engine: Engine, find_flags: FindFlags) -> int:
     """Update the flags of all stored bars, after the rules have changed; return the number of symbols.
 
@@ -94,11 +117,17 @@ def reflag_all(engine: Engine, find_flags: FindFlags) -> int:
     return len(names)
 
 
-def _splits(connection: Connection, symbol: Symbol) -> Mapping[date, float]:
-    held = select(splits.c.execution_date, (splits.c.split_from / splits.c.split_to).label("factor")).where(
-        splits.c.symbol == symbol.name
+def _actions(
+    connection: Connection, symbol: Symbol, lowest_close: float
+) -> tuple[Mapping[date, float], Mapping[date, float]]:
+    """Return a symbol's splits and those distributions that are large for one of its bars, in one round trip."""
+    rows = connection.execute(
+        statement("actions_of_bars"), {"symbol": symbol.name, "least_cash": LARGE_DISTRIBUTION * lowest_close}
+    ).all()
+    splits, distributions = (
+        {row.date: row.value for row in rows if row.kind == kind} for kind in ("split", "distribution")
     )
-    return {row.execution_date: row.factor for row in connection.execute(held)}
+    return splits, distributions
 
 
 def _frame(rows: Iterable[Row[Any]]) -> pd.DataFrame:

@@ -12,9 +12,10 @@ from sqlalchemy import Engine
 
 from market_pipeline.cli.main import main
 from market_pipeline.core.symbols import Symbol
+from market_pipeline.warehouse.corporate_action_refresh import DIVIDENDS
 from market_pipeline.warehouse.tables import market_data
 from market_pipeline.warehouse.tracked_symbols import add_symbols
-from market_pipeline_tests.integration.corporate_action_cases import counts, listing, refresh_from
+from market_pipeline_tests.integration.corporate_action_cases import DIVIDEND, counts, listing, refresh_from
 from market_pipeline_tests.integration.stored_bars import AAPL, flags, load_frame, query, recorded
 
 CRASH, SPLIT = date(2000, 9, 29), date(2005, 2, 28)
@@ -158,6 +159,22 @@ def test_bars_of_an_earlier_version_are_flagged_by_todays_rules_on_request(
         main(["db", "reflag"])
     assert capsys.readouterr().out == "flagged the bars of 1 symbol by the rules of this version\n"
     assert verdicts(warehouse, AAPL) == expected
+
+
+def test_a_large_distribution_explains_its_move_from_its_listing_until_it_is_withdrawn(warehouse: Engine) -> None:
+    bars = recorded("IBM", date(2002, 6, 3), date(2002, 7, 31))
+    day = bars.index[bars["date"] == pd.Timestamp("2002-07-01")][0]
+    before = float(bars.loc[day - 1, "close"])
+    bars.loc[day:, ["open", "high", "low", "close"]] *= 0.6
+    load_frame(warehouse, AAPL, bars)
+    paid = date(2002, 7, 1)
+    assert flags(warehouse, AAPL)[paid][0] == "unlisted_split"
+    special = {**DIVIDEND, "ex_dividend_date": str(paid), "cash_amount": round(0.4 * before, 2)}
+    ordinary = {**DIVIDEND, "ex_dividend_date": "2002-07-10", "id": "E3"}
+    refresh_from(warehouse, listing(special, ordinary), actions=DIVIDENDS)
+    assert paid not in flags(warehouse, AAPL)
+    refresh_from(warehouse, listing(), listing(), actions=DIVIDENDS)
+    assert flags(warehouse, AAPL)[paid][0] == "unlisted_split"
 
 
 QUARTERS = {

@@ -136,6 +136,26 @@ def test_another_ratio_than_the_listed_one_is_named_with_it() -> None:
     assert "looks like a 4-for-1 split, not like the 2-for-1 split that is listed" in bar.notes
 
 
+def test_a_listed_distribution_is_no_split_and_one_that_does_not_show_is_named() -> None:
+    bars = quiet((AT, 0.6), volume={AT: 1})
+    cash = 0.4 * bars["close"][AT - 1]
+    assert rules(bars) == {AT: UNLISTED}
+    assert find_flags(STOCK, bars, {}, {DAYS[AT]: cash}) == []
+    for later in range(1, LOOK_AHEAD):  # whose sessions a split follows that is not listed
+        again = quiet((AT, 0.6), (AT + later, 0.5))
+        found_again = find_flags(STOCK, again, {}, {DAYS[AT]: cash})
+        assert [(bar.session, bar.flags[0]) for bar in found_again] == [(DAYS[AT + later], UNLISTED)]
+    [bar] = find_flags(STOCK, quiet(), {}, {DAYS[AT]: 40})
+    assert bar.flags == ("unexplained_move",)
+    assert bar.notes.endswith("splits considered, and a distribution of 40 a share too")
+
+
+def test_an_ordinary_dividend_changes_no_flag() -> None:
+    bars = quiet((AT, 0.5))
+    expected = find_flags(STOCK, bars, {})
+    assert find_flags(STOCK, bars, {}, {DAYS[AT]: 0.05 * bars["close"][AT - 1]}) == expected
+
+
 def test_bars_on_another_basis_are_flagged_where_it_changes_with_the_split_they_are_adjusted_for() -> None:
     executed = AT + 15
     [bar] = found(quiet((AT, 4.0), (executed, 1 / 4)), {executed: 1 / 4}).values()
