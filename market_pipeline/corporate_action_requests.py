@@ -5,9 +5,10 @@
 
 import logging
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
@@ -46,6 +47,9 @@ from market_pipeline.warehouse.database_errors import unavailable_error
 from market_pipeline.warehouse.securities import read_securities
 
 log = logging.getLogger(__name__)
+
+SPLITS_FIRST_SECONDS = 5.0
+"""Longest delay of a run's first load until its splits are stored: a jump that one explains is then never flagged."""
 
 UNSHARED: AbstractContextManager[Any] = nullcontext()
 
@@ -268,6 +272,7 @@ class RunActions:
         self._symbols = [symbol for symbol in symbols if symbol.asset_class is not AssetClass.CRYPTO]
         self._run_id = run_id
         self._scheduled = scheduled
+        self._deadline = time.monotonic() + SPLITS_FIRST_SECONDS
         self._storing = threading.Lock()  # both tables' changes concern the same symbols' bars
         self._pool = ThreadPoolExecutor(len(TABLES), thread_name_prefix="actions")
         self._results: list[Future[list[ActionsResult]]] = [
@@ -278,6 +283,10 @@ class RunActions:
     def close(self) -> None:
         """Start no further request; one under way ends by itself."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def wait_for_splits(self) -> None:
+        """Wait until the splits are stored or have failed, but no longer than SPLITS_FIRST_SECONDS after the start."""
+        wait(self._results[:1], timeout=max(self._deadline - time.monotonic(), 0.0))
 
     def results(self) -> list[ActionsResult]:
         """Wait for the responses and return the results; there is none for a table that was due for no symbol.

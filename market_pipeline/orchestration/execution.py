@@ -14,6 +14,7 @@ from market_pipeline.core.run_planning import SCHEDULE, trigger_of
 from market_pipeline.core.settings import Source
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.core.wording import counted, under
+from market_pipeline.corporate_action_requests import RunActions
 from market_pipeline.dagster_storage.recording import (
     NO_ROW,
     ONE_ROW,
@@ -32,10 +33,14 @@ from market_pipeline.warehouse.tracked_symbols import NotTrackedError, Reference
 
 @dataclass(frozen=True)
 class _TrackedVendor:
-    """A vendor that gets no request for a symbol removed since the run was requested."""
+    """A vendor that gets no request for a symbol removed since the run was requested.
+
+    Bars are returned once the run's splits are stored, as long as these are not late.
+    """
 
     vendor: Vendor
     tracked: frozenset[Symbol]
+    actions: RunActions
 
     @property
     def source(self) -> Source:
@@ -46,7 +51,9 @@ class _TrackedVendor:
             raise NotTrackedError(
                 f"{symbol.name} is no longer tracked: `market-pipeline symbols add {symbol.name}` tracks it again"
             )
-        return self.vendor.fetch_bars(symbol, last)
+        fetched = self.vendor.fetch_bars(symbol, last)
+        self.actions.wait_for_splits()
+        return fetched
 
 
 def load_symbols(context: dg.AssetExecutionContext, symbols: Sequence[Symbol], in_run: Sequence[Symbol]) -> None:
@@ -71,10 +78,10 @@ def load_symbols(context: dg.AssetExecutionContext, symbols: Sequence[Symbol], i
     )
     delisted = delistings(pipeline.warehouse)  # with those that the look-ups have found
     tracked = frozenset(active_symbols(pipeline.warehouse))
-    vendor = _TrackedVendor(series, tracked)
     actions = pipeline.run_actions(
         [symbol for symbol in in_run if symbol in tracked], run_id=run.run_id, scheduled=run.trigger == SCHEDULE
     )
+    vendor = _TrackedVendor(series, tracked, actions)
     results = []
     for result in ingest(
         symbols,

@@ -108,7 +108,7 @@ def _list_response(
 ) -> EndpointResponse:
     universe = request.market.universe
     named = requested_tickers(request)
-    listings = [listing for ticker in named for listing in universe.find(ticker)] if named else universe.all()
+    listings = [listing for ticker in named for listing in universe.listings_of(ticker)] if named else universe.all()
     found, more = list_page(
         request, endpoint, (record for listing in listings for record in records_of(request, listing))
     )

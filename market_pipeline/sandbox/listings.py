@@ -131,10 +131,13 @@ class Universe:
 
     def find(self, ticker: str) -> tuple[Listing, ...]:
         """Return the ticker's listings, oldest first. From now on it is in `all`, so in responses about the market."""
-        listings = () if ticker in self._unknown else market_listings(ticker)
-        if listings:
+        if listings := self.listings_of(ticker):
             self._tickers.add(ticker)
         return listings
+
+    def listings_of(self, ticker: str) -> tuple[Listing, ...]:
+        """Return the ticker's listings, oldest first, and leave `all` as it is."""
+        return () if ticker in self._unknown else market_listings(ticker)
 
     def all(self) -> list[Listing]:
         """Return the listings in responses about the whole market, by ticker."""

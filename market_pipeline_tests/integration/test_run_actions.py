@@ -201,6 +201,20 @@ def test_what_was_stored_before_a_failure_stays(warehouse: Engine, monkeypatch: 
     assert known(warehouse)["splits"] == ["A", "B", "C", "D"]
 
 
+def test_loads_can_wait_for_the_splits(warehouse: Engine) -> None:
+    add_symbols(warehouse, [AAPL, BTC])
+    none = Reply({"status": "OK", "results": []})
+    with scripted_vendor(none, none) as scripted, client_of(scripted) as client:
+        actions = RunActions(client, warehouse, [AAPL], run_id="run-1", scheduled=False)
+        actions.wait_for_splits()
+        assert known(warehouse)["splits"] == ["AAPL"]
+        actions.results()
+        actions.close()
+        coins = RunActions(client, warehouse, [BTC], run_id="run-1", scheduled=False)
+        coins.wait_for_splits()
+        assert coins.results() == []
+
+
 # --- when they are due
 
 
