@@ -51,7 +51,7 @@ def _build_spec(symbol: Symbol) -> dg.AssetSpec:
     return dg.AssetSpec(
         asset_key(symbol),
         description=(
-            f"Daily bars of {symbol.name} as traded, from the vendor's `{symbol.vendor_ticker}`. "
+            f"Daily bars of {symbol.name} as traded, under each ticker that it has had at the vendor. "
             f"A partition is one session of the calendar {symbol.calendar}."
         ),
         group_name=GROUPS[symbol.asset_class],
@@ -61,7 +61,6 @@ def _build_spec(symbol: Symbol) -> dg.AssetSpec:
         metadata={
             "dagster/table_name": "market_data",
             "dagster/column_schema": column_schema(market_data),
-            "vendor_ticker": symbol.vendor_ticker,
             "calendar": symbol.calendar,
         },
     )

@@ -13,10 +13,14 @@ from pydantic import SecretStr
 from sqlalchemy import Engine
 
 from market_pipeline.cli.main import main
+from market_pipeline.core.symbols import Symbol
+from market_pipeline.core.ticker_history import TickerHistory
 from market_pipeline.warehouse.database import create_warehouse_engine
 from market_pipeline.warehouse.embedded import Server
 from market_pipeline.warehouse.schema import head_revision
+from market_pipeline.warehouse.securities import read_securities
 from market_pipeline.warehouse.tables import metadata
+from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.integration.stored_bars import AAPL, load_frame, query, recorded
 
 FIRST = Path(__file__).parents[1] / "data" / "first_schema.sql"
@@ -106,3 +110,22 @@ def test_work_goes_on_where_it_was(old: Engine) -> None:
     more = recorded("AAPL", date(2012, 1, 3), date(2012, 1, 31))
     assert load_frame(old, AAPL, more, run_id="after").loaded == len(more)
     assert query(old, "SELECT loaded FROM coverage WHERE symbol = 'AAPL'") == [{"loaded": 31 + len(more)}]
+
+
+def test_each_symbol_becomes_a_security_and_a_renamed_one_goes_on(old: Engine) -> None:
+    with old.begin() as connection:
+        connection.exec_driver_sql(
+            "UPDATE tracked_symbols SET delisted_on = '2022-06-08', renamed_to = 'META', listed = false WHERE symbol = "
+            "'AAPL'"
+        )
+    migrated()
+    tracked = query(old, "SELECT symbol, delisted_on, renamed_to, security_id FROM tracked_symbols ORDER BY 1")
+    assert {(row["delisted_on"], row["renamed_to"]) for row in tracked} == {(None, None)}
+    records = read_securities(old, [AAPL])
+    assert records[AAPL].history == TickerHistory.assume(AAPL)
+    assert records[AAPL].checked_at is None  # so that the next run looks it up
+    assert len({row["security_id"] for row in tracked}) == len(tracked)
+    added = Symbol.of("NVDA", "stock")
+    add_symbols(old, [added])  # gets an id that no other has
+    [new] = query(old, "SELECT security_id FROM tracked_symbols WHERE symbol = 'NVDA'")
+    assert new["security_id"] not in {row["security_id"] for row in tracked}
