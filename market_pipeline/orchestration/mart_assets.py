@@ -41,6 +41,7 @@ UPSTREAM = {
     "adjustment_states": ["splits", "dividends", "rejected_corporate_actions", "tracked_symbols"],
     "adjustment_factors": ["session_actions", "adjustment_states"],
     "daily_bars_adjusted": ["market_data", "adjustment_factors"],
+    "reconciliations": ["market_data"],
 }
 """The warehouse's tables that the models read, and the assets that each is loaded from. Others have their own asset."""
 

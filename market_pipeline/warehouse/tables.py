@@ -353,6 +353,34 @@ backfill_history = Table(
     comment="Load records, one per symbol and run: request and result. Written with the bars, in one transaction.",
 )
 
+reconciliations = Table(
+    "reconciliations",
+    metadata,
+    Column("file", Text, primary_key=True, comment="Name of the file that the stored bars were compared with."),
+    Column("symbol", Text, primary_key=True, comment="The symbol, as in tracked_symbols."),
+    Column(
+        "field", Text, primary_key=True,
+        comment="The file's column, e.g. close or adj_close; bar for dates that only one side has.",
+    ),
+    Column("first_session", Date, primary_key=True, comment="First date of the range."),
+    _required("last_session", Date, "Last date of the range."),
+    _required("sessions", Integer, "Dates of the range; others with another explanation may lie between."),
+    _required("found_in", Text, "both; or file or warehouse, if only that side has the dates."),
+    _required("adjustment", Text, "The stored series that was compared: none (as traded), splits or all."),
+    _required("tolerance", Double, "Relative difference up to which two values agree."),
+    _required("explanation", Text, "agreed, or the likely reason of the difference; unexplained if there is none."),
+    _required("explained", Boolean, "False if there is no likely reason."),
+    _optional("detail", Text, "More about the reason; NULL if there is no more."),
+    _optional("lowest_ratio", Double, "Smallest file / stored value; NULL where one is missing."),
+    _optional("highest_ratio", Double, "Largest file / stored value; NULL where one is missing."),
+    _required("made_at", Instant, "When the comparison was made."),
+    Index(None, "symbol"),
+    CheckConstraint("found_in IN ('both', 'file', 'warehouse')", name="found_in"),
+    CheckConstraint("adjustment IN ('none', 'splits', 'all')", name="adjustment"),
+    comment="The last comparison with each file by `market-pipeline reconcile`: every date of each symbol and field in "
+    "one range, with the explanation.",
+)  # fmt: skip
+
 bar_source = Table(
     "bar_source",
     metadata,

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from psycopg import sql
 from pydantic import SecretStr
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, insert, text
 
 from market_pipeline.core.database_address import DatabaseAddress
 from market_pipeline.core.sessions import sessions_between
@@ -22,7 +22,9 @@ from market_pipeline.core.symbols import Symbol
 from market_pipeline.dbt_project import DbtError, dbt_environment, output_folder, project_folder, run_dbt
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database_errors import DatabaseUnavailableError
+from market_pipeline.warehouse.tables import reconciliations
 from market_pipeline_tests.integration.mart_cases import (
+    LOADED_AT,
     add_bars,
     add_dividends,
     add_splits,
@@ -51,8 +53,16 @@ MARTS = {
     "corporate_actions": "action_id",
     "latest_bars": "symbol",
     "missing_sessions": "symbol, date",
+    "reconciliation": "file, symbol, field, first_session",
     "data_quality_daily": "asset_class, date",
 }
+
+COMPARED = {
+    "file": "closes.csv", "symbol": "AAA", "field": "close", "first_session": FIRST, "last_session": FRIDAY,
+    "sessions": 60, "found_in": "both", "adjustment": "none", "tolerance": 0.0005, "explanation": "unexplained",
+    "explained": False, "lowest_ratio": 0.9, "highest_ratio": 1.1, "made_at": LOADED_AT,
+}  # fmt: skip
+"""A result of `market-pipeline reconcile`."""
 
 NIGHT = """
     -- the vendor corrects a bar, the rules find another odd, and a bar is taken out
@@ -107,6 +117,8 @@ def load_quarter(warehouse: Engine) -> None:
         warehouse, [("AAA", date(2024, 2, 9), 0.25, "recurring"), ("BBB", date(2024, 3, 1), 0.10, "recurring")]
     )
     add_dividends(warehouse, [("CCC", date(2024, 2, 20), 0.30, "recurring")], currency="EUR")
+    with warehouse.begin() as connection:
+        connection.execute(insert(reconciliations), COMPARED)
 
 
 def a_night(warehouse: Engine) -> None:
@@ -225,6 +237,12 @@ def test_coverage_is_what_the_warehouse_says(built: Engine) -> None:
     assert missing.to_dict("records") == [{"symbol": "AAA", "date": MISSING}]
     quality = read(built, "SELECT sum(expected) AS expected, sum(missing) AS missing FROM analytics.data_quality_daily")
     assert quality["expected"].item() == ours["expected"].sum()
+
+
+def test_the_results_of_reconciliation_are_shown(built: Engine) -> None:
+    [row] = read(built, "SELECT * FROM analytics.reconciliation").to_dict("records")
+    assert {name: row[name] for name in COMPARED} == COMPARED
+    assert row["detail"] is None
 
 
 def test_staging_is_what_the_warehouse_holds(warehouse: Engine) -> None:

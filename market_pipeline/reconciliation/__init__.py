@@ -1,0 +1,1 @@
+"""A second opinion: compares stored bars with a file from elsewhere, and explains the differences."""
