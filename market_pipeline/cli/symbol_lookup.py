@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from market_pipeline.cli.vendor_option import vendor_settings
 from market_pipeline.core.errors import MarketPipelineError, UsageError
 from market_pipeline.core.settings import Settings
-from market_pipeline.core.symbols import AssetClass, Symbol
+from market_pipeline.core.symbols import AssetClass, Symbol, ticker_symbol
 from market_pipeline.core.ticker_corrections import corrections_of
 from market_pipeline.core.wording import counted
 from market_pipeline.polygon.client import PolygonClient
@@ -19,7 +19,8 @@ from market_pipeline.polygon.vendor_errors import PolygonError, UnknownTickerErr
 from market_pipeline.reference_data import asset_class_of
 from market_pipeline.security_lookup import SecurityFinding, look_up_fully
 from market_pipeline.warehouse.rate_limit import SharedLimiter
-from market_pipeline.warehouse.securities import SecurityRecord
+from market_pipeline.warehouse.securities import SecurityRecord, read_securities
+from market_pipeline.warehouse.tracked_symbols import active_symbols
 
 REQUESTS_A_SYMBOL = 2
 """Reference data and ticker events."""
@@ -68,6 +69,14 @@ def look_up_new(engine: Engine, settings: Settings, symbol: Symbol) -> SecurityF
             f"--asset-class {kind}, or with --no-check if the vendor is wrong"
         )
     return found
+
+
+def find_same(engine: Engine, symbol: Symbol, found: SecurityFinding) -> Symbol | None:
+    """Return the tracked symbol that is the same security under another of its tickers, if there is one."""
+    others = {ticker_symbol(ticker, symbol.asset_class) for ticker in found.history.tickers} - {symbol}
+    tracked = sorted(others.intersection(active_symbols(engine)))
+    records = read_securities(engine, tracked)
+    return next((other for other in tracked if not records[other].facts.contradicts(found.facts)), None)
 
 
 def find_other_class(symbol: Symbol, found: SecurityFinding) -> AssetClass | None:

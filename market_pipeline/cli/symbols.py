@@ -9,7 +9,14 @@ from market_pipeline.cli.completion import complete_symbol
 from market_pipeline.cli.output import print_note
 from market_pipeline.cli.parameters import parse_symbol
 from market_pipeline.cli.security_history import describe_security, print_history
-from market_pipeline.cli.symbol_lookup import describe, describe_wait, find_other_class, look_up_new, open_client
+from market_pipeline.cli.symbol_lookup import (
+    describe,
+    describe_wait,
+    find_other_class,
+    find_same,
+    look_up_new,
+    open_client,
+)
 from market_pipeline.cli.vendor_option import vendor_settings
 from market_pipeline.core.settings import load_settings
 from market_pipeline.core.symbols import AssetClass, Symbol, starting_symbols
@@ -40,7 +47,9 @@ def init() -> None:
     """Track the starting set: 65 stocks, ETFs and crypto pairs. Symbols that you have removed are not added again."""
     settings, symbols = vendor_settings(), starting_symbols()
     with warehouse_of(settings) as engine:
-        added = set(add_symbols(engine, symbols, revive=False))
+        aliases = find_aliases(engine, [symbol.name for symbol in symbols])
+        new = [symbol for symbol in symbols if symbol.name not in aliases]  # not what is tracked under another ticker
+        added = set(add_symbols(engine, new, revive=False))
     for symbol in symbols:
         typer.echo(f"{'+' if symbol.name in added else '-'} {symbol.name} ({symbol.asset_class})")
     typer.echo(f"Inserted: {len(added)}  Skipped: {len(symbols) - len(added)}  Total: {len(symbols)}")
@@ -111,6 +120,9 @@ def add(
             typer.echo(f"{known.note}. Nothing was added.")
             return
         found = None if no_check else look_up_new(engine, settings, new_symbol)
+        if found is not None and (same := find_same(engine, new_symbol, found)):
+            typer.echo(f"{describe(new_symbol, found)}. It is tracked as {same.name}. Nothing was added.")
+            return
         added = add_symbols(engine, [new_symbol])
         if found is not None:
             record = read_securities(engine, [new_symbol])[new_symbol]

@@ -259,6 +259,10 @@ def test_a_company_is_one_series_under_each_of_its_tickers(run: Run, warehouse: 
     assert "FB (sandbox), CS, XNAS; META since 2022-06-09" in run("market-pipeline", "symbols", "add", "FB").stdout
     again = run("market-pipeline", "symbols", "add", "META")
     assert (again.returncode, again.stdout) == (0, "META is tracked as FB: META since 2022-06-09. Nothing was added.\n")
+    run("market-pipeline", "symbols", "add", "QQQQ", "--asset-class", "etf", "--no-check")
+    same = run("market-pipeline", "symbols", "add", "QQQ", "--asset-class", "etf")
+    assert "It is tracked as QQQQ. Nothing was added." in same.stdout
+    run("market-pipeline", "symbols", "remove", "QQQQ")
     listed = run("market-pipeline", "symbols", "list").stdout.splitlines()
     assert listed[1].split() == ["SQ", "stock", "XYZ", "XNYS", "XYZ", "since", "2025-01-21"]
     history = json.loads(run("market-pipeline", "symbols", "history", "META", "--json").stdout)

@@ -43,12 +43,11 @@ async def historical(request: Request) -> Response:
     kind = negotiate_format(request, history.format)
     if response := await _respond(request, context, history, kind):
         return response
-    alias = (await asyncio.to_thread(find_aliases, context.warehouse, [history.symbol], active_only=False)).get(
-        history.symbol
-    )
-    if alias is not None and alias.symbol.name != history.symbol:
-        named = replace(history, symbol=alias.symbol.name)
-        if response := await _respond(request, context, named, kind, note=alias.note):
+    ticker = history.symbol
+    alias = (await asyncio.to_thread(find_aliases, context.warehouse, [ticker], active_only=False)).get(ticker)
+    if alias is not None and alias.symbol.name != ticker:
+        history = replace(history, symbol=alias.symbol.name)
+        if response := await _respond(request, context, history, kind, note=alias.note):
             return response
     raise await _no_rows_problem(context, history)
 
