@@ -108,15 +108,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     print("\nThe same in the S&P 500 and Nasdaq indices, by which no threshold was chosen\n")
     indices = index_series()
-    elsewhere = {
-        kind.__name__: compare_all(seeded(kind, seed, indices) for seed in seeds[::2]) for kind in KINDS if indices
-    }
+    elsewhere = {kind.__name__: compare_all(seeded(kind, seed, indices) for seed in seeds[::2]) for kind in KINDS}
     print(table(HEADER, [each.row(name) for name, each in elsewhere.items()]))
 
     print("\nBars without a fault\n")
-    real = {"recorded stocks": compare_all(recorded())}
-    if indices:
-        real["indices"] = compare_all(Case(each.name, each.bars, {}) for each in indices)
+    real = {
+        "recorded stocks": compare_all(recorded()),
+        "indices": compare_all(Case(each.name, each.bars, {}) for each in indices),
+    }
     made = {f"recorded stocks, moves x {times:g}": compare_all(amplified(times)) for times in (1.5, 2, 3)}
     made |= {kind.__name__: compare_all(seeded(kind, seed) for seed in seeds) for kind in CONTROLS}
     print(table(HEADER, [each.row(name) for name, each in (real | made).items()]))

@@ -91,11 +91,9 @@ CONTROLS: Sequence[Kind] = (squeeze, news, first_days, volatile)
 
 
 def index_series() -> tuple[Series, ...]:
-    """Return the S&P 500 and Nasdaq indices, 1999 to 2018; none if the package `arch` is missing."""
-    try:
-        from arch.data import nasdaq, sp500
-    except ImportError:
-        return ()
+    """Return the S&P 500 and Nasdaq indices of the package `arch`, 1999 to 2018."""
+    from arch.data import nasdaq, sp500  # imports SciPy and statsmodels
+
     return tuple(
         Series(name, _index_columns(package.load()), {}) for name, package in (("S&P 500", sp500), ("Nasdaq", nasdaq))
     )

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from benchmarks.campaigns.inferred_splits import Confusion, compare_all
-from benchmarks.campaigns.split_controls import CONTROLS, amplified, first_days, recorded, squeeze
-from benchmarks.campaigns.split_faults import KINDS, UNLISTED, WITHOUT_MOVE, seeded
+from benchmarks.campaigns.split_controls import CONTROLS, amplified, first_days, index_series, recorded, squeeze
+from benchmarks.campaigns.split_faults import KINDS, UNLISTED, WITHOUT_MOVE, Case, seeded
 from market_pipeline.core.bars import LOOK_AHEAD, PRICE_COLUMNS, Columns, FlaggedBar
 from market_pipeline.core.sessions import sessions_between
 from market_pipeline.core.symbols import Symbol
@@ -194,6 +194,13 @@ def test_seeded_faults_are_found() -> None:
     assert total.recall >= 0.99
     assert total.precision >= 0.95
     assert total.right_ratio / total.unlisted >= 0.98
+
+
+def test_faults_in_bars_that_no_threshold_was_chosen_by_are_found() -> None:
+    indices = index_series()
+    assert compare_all(Case(each.name, each.bars, {}) for each in indices) == Confusion(2, 10_062)  # no flag
+    total = sum((compare_all(seeded(kind, seed, indices) for seed in range(15)) for kind in KINDS), Confusion())
+    assert (total.missed, total.false) == (0, 0)
 
 
 def test_no_recorded_bar_and_no_larger_move_is_flagged() -> None:
