@@ -3,13 +3,14 @@
 `/historical/FB` and `--symbols FB` mean the symbol META, whose security had the ticker FB until 2022.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
 from sqlalchemy import Engine, func, select
 
-from market_pipeline.core.symbols import Symbol
+from market_pipeline.core.symbols import TICKERS, Symbol
 from market_pipeline.core.ticker_history import TickerHistory
 from market_pipeline.core.wording import pasteable
 from market_pipeline.warehouse.securities import read_securities
@@ -35,11 +36,15 @@ class Alias:
 
 def find_aliases(engine: Engine, names: Sequence[str], *, active_only: bool = True) -> Mapping[str, Alias]:
     """Return the tracked symbols whose securities have or had these tickers, by ticker; the latest holder of each."""
+    # Any text may be requested over HTTP, even such as PostgreSQL can't be sent.
+    possible = [name for name in names if any(re.fullmatch(form, name, re.ASCII) for form in TICKERS.values())]
+    if not possible:
+        return {}
     tracked, period = tracked_symbols.c, security_tickers.c
     query = (
         select(period.ticker, tracked.symbol, tracked.asset_class)
         .join_from(security_tickers, tracked_symbols, tracked.security_id == period.security_id)
-        .where(period.ticker.in_(names))
+        .where(period.ticker.in_(possible))
         .order_by(func.coalesce(period.last_day, date.max), tracked.symbol)
     )
     if active_only:
