@@ -42,8 +42,8 @@ def refresh_asset(context: dg.AssetExecutionContext, actions: ActionTable) -> dg
 
 
 def _check_effects(actions: ActionTable, unknown: Sequence[UnknownAdjustment]) -> dg.AssetCheckResult:
-    """Return the check that all adjusted prices are known: adjusted for splits alone, or for both."""
-    concerned = [symbol for symbol in unknown if not (actions is SPLITS and symbol.splits_known)]
+    """Return the check that the adjustment of all stored bars for these actions is known."""
+    concerned = [each for each in unknown if not (each.splits_known if actions is SPLITS else each.dividends_known)]
     return dg.AssetCheckResult(
         passed=not concerned,
         check_name=KNOWN_EFFECTS,

@@ -18,7 +18,7 @@ from market_pipeline.warehouse.tracked_symbols import lock_symbols
 class UnknownAdjustment:
     """A symbol whose adjusted prices are not all known: the first days with known ones, and the reason.
 
-    The days are None if no price is known. `splits_known` is true if prices adjusted for splits alone are all known.
+    The days are None if no price is known. `splits_known` and `dividends_known`: the factors of all bars are known.
     """
 
     symbol: str
@@ -26,6 +26,7 @@ class UnknownAdjustment:
     fully_adjusted_from: date | None
     unknown_because: str | None
     splits_known: bool
+    dividends_known: bool
 
     def __str__(self) -> str:
         since = f" before {self.fully_adjusted_from}" if self.fully_adjusted_from else ""

@@ -174,7 +174,7 @@ def test_prices_whose_splits_nobody_requested_are_as_traded_and_the_response_say
     answer = ask(traded, "GOOG", *QUARTER)
     assert answer.json()["adjustment"] == "none"
     reason = "the adjusted prices of GOOG are not known: splits and dividends were never requested"
-    assert answer.json()["note"] == f"As traded: {reason} (the next load or night requests them)."
+    assert answer.json()["note"] == f"As traded: {reason}; `market-pipeline backfill --missing` requests them."
     assert [row["close"] for row in answer.json()["data"]] == recorded("GOOG", *QUARTER)["close"].tolist()
     assert ask(traded, "GOOG", *QUARTER, adjustment="none").json()["note"] is None
 

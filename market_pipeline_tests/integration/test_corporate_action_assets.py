@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import dagster as dg
+import pandas as pd
 import pytest
 from dagster import DagsterInstance
 from sqlalchemy import Engine
@@ -34,8 +35,10 @@ from market_pipeline_tests.integration.corporate_action_cases import (
     refresh_once,
     rows,
 )
+from market_pipeline_tests.integration.mart_cases import add_bars
 from market_pipeline_tests.scripted_vendor import Reply, scripted_vendor
 
+PRICES = {"open": 500.0, "high": 500.0, "low": 500.0, "close": 500.0, "volume": 1000.0}
 NEXT = "https://api.massive.com/stocks/v1/splits?cursor=YWN0"
 
 
@@ -172,6 +175,19 @@ def test_the_nightly_run_brings_both_tables_up_to_date_and_tells_what_it_did(
         assert (again[name]["loaded"], again[name]["revised"], again[name]["removed"]) == (0, 0, 0)
         assert rows(warehouse, table) == held[name]
         assert {row["source"] for row in held[name]} == {"sandbox"}
+
+
+def test_a_check_names_the_symbols_whose_adjusted_prices_are_not_known(settings: Settings, warehouse: Engine) -> None:
+    days = [date(2012, 7, 2), date(2013, 2, 8)]  # and no bar in the ten sessions before Apple's three dividends between
+    add_bars(warehouse, AAPL, pd.DataFrame({"date": days, **PRICES}))
+    with running_sandbox(SandboxConfig(now=NOW)) as base_url, DagsterInstance.ephemeral() as instance:
+        on_sandbox = settings.model_copy(update={"polygon_base_url": base_url})
+        job = build_loading(on_sandbox).resolve_job_def("nightly_corporate_actions_job")
+        checks = job.execute_in_process(instance=instance).get_asset_check_evaluations()
+    found = {check.asset_key.to_user_string(): check for check in checks if check.check_name == "known_effects"}
+    assert {name: check.passed for name, check in found.items()} == {"splits": True, "dividends": False}
+    assert found["dividends"].severity is dg.AssetCheckSeverity.WARN
+    assert "dividend of 2013-02-07: no close in the ten sessions before" in (found["dividends"].description or "")
 
 
 def test_both_assets_show_their_tables_columns_and_belong_to_the_team() -> None:

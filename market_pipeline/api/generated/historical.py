@@ -29,8 +29,8 @@ PATH = "/api/v1/historical/{symbol}"
 KNOWN = re.sub(r"(?<!:):(\w+)", r"%(\1)s", str(statement("known_adjustment")))
 
 NOT_KNOWN = "the adjusted prices of {symbol} are not known: {reason}"
-UNADJUSTED = "their factors are not computed (the next load or night computes them)"
-NEVER_REQUESTED, REQUESTED_BY = "never requested", " (the next load or night requests them)"
+UNADJUSTED = "their factors are not computed; `market-pipeline db migrate` computes them"
+NEVER_REQUESTED, REQUESTED_BY = "never requested", "; `market-pipeline backfill --missing` requests them"
 NULL_BEFORE = "The adjusted prices of {symbol} before {day} are not known, and null: {reason}."
 
 
