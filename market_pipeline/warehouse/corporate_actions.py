@@ -106,7 +106,7 @@ def refresh(
             # Two refreshes take turns, so that neither compares with what the other is changing; readers don't wait.
             connection.execute(text(f"LOCK TABLE {actions.name} IN SHARE ROW EXCLUSIVE MODE"))
             claim_source(connection, source)
-            change = _change(actions, _held(connection, actions, plan), accepted)
+            change = _change(actions, _held(connection, actions, plan, accepted), accepted)
             _apply(connection, actions, change, origin)
             unlisted = _unlist_rejected(connection, actions, plan)
             deleted = [reject(actions, action, reason, listed=False) for action, reason in change.deleted]
@@ -131,9 +131,14 @@ def _to_reflag(connection: Connection, actions: ActionTable, change: _Change) ->
     return symbols_with_large(connection, changed) if changed else ()
 
 
-def _held(connection: Connection, actions: ActionTable, plan: RefreshPlan) -> dict[Key, Action]:
-    columns = (actions.table.c[name] for name in actions.columns)
-    rows = connection.execute(select(*columns).where(requested_rows(actions, plan))).mappings()
+def _held(
+    connection: Connection, actions: ActionTable, plan: RefreshPlan, accepted: Sequence[Action]
+) -> dict[Key, Action]:
+    """Return the rows that the plan requests, and earlier ones that the vendor has moved into the recent days."""
+    columns = actions.table.c
+    moved = [action["vendor_id"] for action in accepted if action["symbol"] in plan.recent]
+    concerned = requested_rows(actions, plan) | (columns.symbol.in_(plan.recent) & columns.vendor_id.in_(moved))
+    rows = connection.execute(select(*(columns[name] for name in actions.columns)).where(concerned)).mappings()
     return {actions.key_of(action): action for action in map(dict, rows)}
 
 

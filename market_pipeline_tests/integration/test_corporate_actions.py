@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, insert, text
 
-from market_pipeline.warehouse.corporate_action_refresh import DIVIDENDS, SPLITS, ActionTable
-from market_pipeline.warehouse.corporate_actions import RejectedActionsError
+from market_pipeline.quality.rules import find_flags
+from market_pipeline.warehouse.corporate_action_refresh import DIVIDENDS, SPLITS, ActionTable, RefreshPlan
+from market_pipeline.warehouse.corporate_actions import RejectedActionsError, refresh
 from market_pipeline.warehouse.loading import MixedSourcesError
 from market_pipeline.warehouse.tables import bar_source, dividends, rejected_corporate_actions, splits
 from market_pipeline.warehouse.tracked_symbols import add_symbols
@@ -17,6 +18,7 @@ from market_pipeline_tests.integration.corporate_action_cases import (
     AAPL,
     BTC,
     DIVIDEND,
+    NOW,
     SPLIT,
     counts,
     factors,
@@ -207,3 +209,13 @@ def test_a_record_of_any_content_is_kept_as_far_as_the_database_holds_it(warehou
     assert counts(refresh_from(warehouse, listing(record))) == {"rejected": 1}
     [row] = rows(warehouse, rejected_corporate_actions)
     assert row["payload"]["note"] == ["a b", "?", {"c": None}]
+
+
+def test_an_action_that_the_vendor_moves_into_the_recent_days_is_one_and_not_two(warehouse: Engine) -> None:
+    refresh_from(warehouse, listing({**SPLIT, "execution_date": "2024-03-15"}))
+    day = date(2024, 6, 3)
+    moved = {"symbol": "AAPL", "execution_date": day, "split_from": 1.0, "split_to": 4.0, "vendor_id": "E1"}
+    recent = RefreshPlan(NOW, (), frozenset({"AAPL"}))
+    result = refresh(warehouse, SPLITS, recent, [moved], source="polygon", run_id="run-2", find_flags=find_flags)
+    assert counts(result) == {"revised": 1}
+    assert factors(warehouse) == [("AAPL", day, 1.0, 4.0)]
