@@ -5,12 +5,14 @@ Recorded ones are the market's; the others are made of recorded bars, and say ho
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from benchmarks.campaigns.split_faults import Case, Cut, Kind, Series, recorded_series
 from market_pipeline.core.bars import PRICE_COLUMNS, Columns
+from market_pipeline_tests.published_prices import index_bars
 
 
 def recorded() -> Iterator[Case]:
@@ -90,16 +92,15 @@ def volatile(cut: Cut) -> Case:
 CONTROLS: Sequence[Kind] = (squeeze, news, first_days, volatile)
 
 
+INDICES: Sequence[tuple[str, Literal["sp500", "nasdaq"]]] = (("S&P 500", "sp500"), ("Nasdaq", "nasdaq"))
+
+
 def index_series() -> tuple[Series, ...]:
     """Return the S&P 500 and Nasdaq indices of the package `arch`, 1999 to 2018."""
-    from arch.data import nasdaq, sp500  # imports SciPy and statsmodels
-
-    return tuple(
-        Series(name, _index_columns(package.load()), {}) for name, package in (("S&P 500", sp500), ("Nasdaq", nasdaq))
-    )
+    return tuple(Series(name, _index_columns(index_bars(file)), {}) for name, file in INDICES)
 
 
 def _index_columns(frame: pd.DataFrame) -> Columns:
-    values = {name: frame[name.title()].to_numpy(float) for name in (*PRICE_COLUMNS, "volume")}
+    values = {name: frame[name].to_numpy(float) for name in (*PRICE_COLUMNS, "volume")}
     unknown = np.full(len(frame), np.nan)
     return {"date": frame.index.to_numpy("datetime64[D]"), **values, "vwap": unknown, "transactions": unknown}
