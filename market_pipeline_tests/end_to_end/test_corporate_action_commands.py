@@ -33,6 +33,18 @@ def test_a_backfill_brings_splits_and_dividends_in_the_requests_that_its_plan_na
     assert json.loads(run(*BACKFILL, "--dry-run", "--json").stdout)["requests"] == 2
 
 
+def test_dagsters_own_command_brings_them_too(run: Run, warehouse: Engine) -> None:
+    run("market-pipeline", "symbols", "add", "AAPL", "--no-check")
+    done = run(
+        "dagster", "asset", "materialize", "--select", "key:market_data/AAPL", "--partition", "2005-02-28",
+        "-m", "market_pipeline.definitions",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert len(query(warehouse, "SELECT symbol FROM splits")) == 2
+    [bar] = query(warehouse, "SELECT split_factor, unknown_because FROM daily_bars_adjusted")
+    assert bar["split_factor"] == 1
+
+
 def test_a_failure_is_reported_with_exit_code_3_and_missing_fetches_them(run: Run, warehouse: Engine) -> None:
     for name in ("AAPL", "MSFT"):
         run("market-pipeline", "symbols", "add", name, "--no-check")

@@ -19,7 +19,7 @@ from sqlalchemy import Engine, func, select
 
 from market_pipeline.core.sessions import sessions_between
 from market_pipeline.core.symbols import Symbol
-from market_pipeline.warehouse.tables import backfill_history, market_data
+from market_pipeline.warehouse.tables import backfill_history, corporate_action_inquiries, market_data
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.end_to_end.conftest import CHECKOUT, Run
 
@@ -189,6 +189,10 @@ def test_the_ui_shows_assets_backfills_ranges_and_schedules(ui: Ask, warehouse: 
     assert bars_held(warehouse) == {"AAPL": len(sessions), "MSFT": len(sessions)}
     with warehouse.connect() as connection:
         assert set(connection.execute(select(backfill_history.c.trigger)).scalars()) == {"backfill"}
+        requested = select(corporate_action_inquiries.c.kind, corporate_action_inquiries.c.symbol)
+        assert {tuple(row) for row in connection.execute(requested)} == {
+            (kind, symbol) for kind in ("splits", "dividends") for symbol in ("AAPL", "MSFT")
+        }
 
     asset = ui(ASSET, path=["market_data", "AAPL"])["assetNodeOrError"]
     assert asset["groupName"] == "stocks"
