@@ -2,7 +2,7 @@
 
 A rule is written `name[=argument][:probability][@subject][*times]`: `truncate:0.1` truncates a tenth of the responses,
 `500@MSFT` fails every request about that ticker alone, `500@splits` those to the endpoints of that kind (as
-/_sandbox/stats counts them), `429=30*2` the first two requests.
+/_sandbox/stats counts them), `500@range/MSFT` those of both, `429=30*2` the first two requests.
 """
 
 import re
@@ -71,7 +71,7 @@ class Scenario:
         """
         self._requests[target] += 1
         for place, rule in enumerate(self._rules):
-            if self._matches(place, rule, target, (None, ticker, kind)):
+            if self._matches(place, rule, target, (None, ticker, kind, f"{kind}/{ticker}")):
                 self._applied[place] += 1
                 return rule
         return None

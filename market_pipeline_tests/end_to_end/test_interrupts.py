@@ -175,7 +175,7 @@ def test_while_it_imports(environment: dict[str, str], tracked: None, module: st
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_while_a_response_is_awaited(start: Started, settings: Settings, tracked: None, number: signal.Signals) -> None:
-    with running_sandbox(SandboxConfig(faults=("hang@MSFT",))) as hanging:
+    with running_sandbox(SandboxConfig(faults=("hang@range/MSFT",))) as hanging:
         backfill = start(*BACKFILL, POLYGON_BASE_URL=hanging)
         read_until(backfill, "Successfully backfilled AAPL", "Backfilling MSFT")
         out, _ = stop(backfill, number)
@@ -184,7 +184,7 @@ def test_while_a_response_is_awaited(start: Started, settings: Settings, tracked
 
 
 def test_while_a_request_is_retried(start: Started, settings: Settings, tracked: None) -> None:
-    with running_sandbox(SandboxConfig(faults=("429=60@MSFT",))) as limited:
+    with running_sandbox(SandboxConfig(faults=("429=60@range/MSFT",))) as limited:
         backfill = start(*BACKFILL, POLYGON_BASE_URL=limited)
         read_until(backfill, "Successfully backfilled AAPL", "Retrying in 60")
         out, _ = stop(backfill, signal.SIGINT)

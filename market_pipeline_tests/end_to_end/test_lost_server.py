@@ -29,7 +29,7 @@ def test_a_server_killed_in_a_backfill_is_one_line_with_the_next_step_and_all_lo
         migrate(engine)
         add_symbols(engine, [Symbol.of(name, "stock") for name in ("AAPL", "MSFT")])
         engine.dispose()
-        with running_sandbox(SandboxConfig(faults=("slow=10@MSFT",))) as slow:
+        with running_sandbox(SandboxConfig(faults=("slow=10@range/MSFT",))) as slow:
             backfill = start(
                 *BACKFILL,
                 POLYGON_BASE_URL=slow,

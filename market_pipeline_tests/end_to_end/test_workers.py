@@ -35,8 +35,8 @@ NAMES = ("AAPL", "AMD", "AMZN", "GOOGL", "IBM", "INTC", "MSFT", "NVDA")
 SYMBOLS = {name: Symbol.of(name, "stock") for name in NAMES}
 START, END = date(2012, 5, 1), date(2012, 5, 31)
 SESSIONS = sessions_between("XNYS", START, END)
-SLOW = ("slow=3@AMD*1", "slow=3@AMZN*1", "slow=60@MSFT*1", "slow=60@NVDA*1")
-"""The first request for each of these takes so many seconds: time to see where a run is, and to kill its worker."""
+SLOW = ("slow=3@range/AMD*1", "slow=3@range/AMZN*1", "slow=60@range/MSFT*1", "slow=60@range/NVDA*1")
+"""The first request for the bars of each takes so many seconds: time to see where a run is, and to kill its worker."""
 
 
 @contextmanager

@@ -155,7 +155,7 @@ def test_a_session_without_a_bar_gets_its_row_once_the_vendor_has_it(
     day = date(2012, 10, 31)
     for around in (date(2012, 10, 26), date(2012, 11, 1)):
         assert run(on_sandbox, instance, warehouse, [AAPL], around, around).success
-    with running_sandbox(SandboxConfig(faults=("empty@AAPL*2",))) as base_url:  # it is asked once more
+    with running_sandbox(SandboxConfig(faults=("empty@range/AAPL*2",))) as base_url:  # it is asked once more
         forgetful = on_sandbox.model_copy(update={"polygon_base_url": base_url})
         assert run(forgetful, instance, warehouse, [AAPL], day, day).success
     assert rows(instance, AAPL) == {"2012-10-26": 1, "2012-10-31": 0, "2012-11-01": 1}

@@ -82,8 +82,8 @@ def sandbox() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def slow_once() -> Iterator[str]:
-    """A sandbox that takes a minute for the first request for FB."""
-    with running_sandbox(SandboxConfig(faults=("slow=60@FB*1",))) as base_url:
+    """A sandbox that takes a minute for the first request for the bars of FB."""
+    with running_sandbox(SandboxConfig(faults=("slow=60@range/FB*1",))) as base_url:
         yield base_url
 
 

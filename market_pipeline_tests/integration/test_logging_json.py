@@ -40,7 +40,7 @@ def test_a_backfill_tells_of_each_symbol_with_its_run(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     add_symbols(warehouse, [AAPL, NVDA])
-    with running_sandbox(SandboxConfig(faults=("eod403@NVDA",))) as url:
+    with running_sandbox(SandboxConfig(faults=("eod403@range/NVDA",))) as url:
         for name, value in (("LOG_FORMAT", "json"), ("POLYGON_API_KEY", KEY), ("POLYGON_BASE_URL", url)):
             monkeypatch.setenv(name, value)
         with pytest.raises(SystemExit):

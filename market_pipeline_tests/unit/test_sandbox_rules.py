@@ -119,6 +119,13 @@ def test_a_rule_meets_its_ticker_only_and_as_often_as_it_says() -> None:
     assert asked(scenario, targets) == [False, True, True, False]
 
 
+def test_a_rule_may_name_a_kind_of_endpoint_or_a_kind_and_a_ticker() -> None:
+    scenario = Scenario(["500@splits", "reset@range/MSFT"], 0)
+    about = [("MSFT", "splits"), (None, "splits"), ("MSFT", "range"), ("AAPL", "range"), ("MSFT", "ticker_events")]
+    rules = [scenario.rule_for("x", ticker, kind) for ticker, kind in about]
+    assert [rule and rule.fault.name for rule in rules] == ["500", "500", "reset", None, None]
+
+
 def test_the_first_rule_that_hits_is_applied() -> None:
     found = Scenario(["reset@MSFT", "500"], 0)
     assert [found.rule_for("x", ticker).fault.name for ticker in ("MSFT", "AAPL")] == ["reset", "500"]  # type: ignore[union-attr]
