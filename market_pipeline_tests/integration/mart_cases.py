@@ -14,7 +14,6 @@ from sqlalchemy import Engine, insert, text
 from market_pipeline.core.sessions import session_starts
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
-from market_pipeline.dbt_project import run_dbt
 from market_pipeline.sandbox.recorded import RECORDED, recorded_actions
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.adjustment import refresh_factors
@@ -27,6 +26,7 @@ from market_pipeline.warehouse.tables import (
     splits,
 )
 from market_pipeline.warehouse.tracked_symbols import add_symbols
+from market_pipeline_tests.dbt_server import run_forked_dbt
 
 LOADED_AT = datetime(2024, 4, 1, tzinfo=UTC)
 BY_WHOM = {"source": "sandbox", "fetched_at": LOADED_AT, "run_id": "run-1"}
@@ -131,7 +131,7 @@ def dbt(settings: Settings, command: str, *, today: date, full: bool = False) ->
     """Run dbt as of a day."""
     with warehouse_of(settings) as warehouse:
         set_today(warehouse, today)
-    run_dbt(settings, command, "--quiet", *(["--full-refresh"] if full else []))
+    run_forked_dbt(settings, command, "--quiet", *(["--full-refresh"] if full else []))
 
 
 def read(warehouse: Engine, query: str, **values: Any) -> pd.DataFrame:

@@ -17,12 +17,12 @@ from market_pipeline.cli.main import main
 from market_pipeline.core.sessions import session_starts, sessions_between
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
-from market_pipeline.dbt_project import run_dbt
 from market_pipeline.polygon.vendor_errors import PolygonError
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.adjustment import find_unknown_adjustments
 from market_pipeline.warehouse.corporate_action_refresh import DIVIDENDS, SPLITS, ActionTable
 from market_pipeline.warehouse.tracked_symbols import add_symbols
+from market_pipeline_tests.dbt_server import run_forked_dbt
 from market_pipeline_tests.integration.adjustment_cases import CASES, CONTRADICTED, DAY, FIRST, LAST, Case, Record
 from market_pipeline_tests.integration.api_cases import HISTORICAL, environment_of
 from market_pipeline_tests.integration.corporate_action_cases import NOW, listing, refresh_once
@@ -63,7 +63,9 @@ def series(server: embedded.Server, folder: Path) -> Iterator[Engine]:
         for case in (case for case in CASES if not case.requested):
             add_symbols(warehouse, [Symbol.of(case.symbol, "stock")])
             load_bars(warehouse, case)
-        run_dbt(settings_of(warehouse, folder), "run", "--quiet", "--select", "+daily_returns", "+corporate_actions")
+        run_forked_dbt(
+            settings_of(warehouse, folder), "run", "--quiet", "--select", "+daily_returns", "+corporate_actions"
+        )
         yield warehouse
 
 

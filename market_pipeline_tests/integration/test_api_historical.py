@@ -11,9 +11,9 @@ import pytest
 import requests
 
 from market_pipeline.core.symbols import Symbol
-from market_pipeline.dbt_project import run_dbt
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.tracked_symbols import add_symbols
+from market_pipeline_tests.dbt_server import run_forked_dbt
 from market_pipeline_tests.integration.api_cases import (
     FIRST,
     FLAGGED,
@@ -62,7 +62,7 @@ def api(server: embedded.Server, tmp_path_factory: pytest.TempPathFactory) -> It
         add_dividends(api.warehouse, [("IBM", EX_DATE, 0.18, "CD")])
         for symbol in (AAPL, IBM):
             load_frame(api.warehouse, symbol, recorded(symbol.name, *QUARTER))
-        run_dbt(api.settings, "run", "--quiet", "--select", "+daily_bars_adjusted")
+        run_forked_dbt(api.settings, "run", "--quiet", "--select", "+daily_bars_adjusted")
         yield api
 
 

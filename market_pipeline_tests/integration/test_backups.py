@@ -25,7 +25,6 @@ from market_pipeline.cli.main import main
 from market_pipeline.core.run_planning import plan_range_runs
 from market_pipeline.core.sessions import sessions_between
 from market_pipeline.core.settings import Settings
-from market_pipeline.dbt_project import run_dbt
 from market_pipeline.orchestration.assets import asset_key
 from market_pipeline.orchestration.build import build_loading
 from market_pipeline.orchestration.instance_storage import dagster_database_url
@@ -54,6 +53,7 @@ from market_pipeline.warehouse.loading import RejectedBar, load
 from market_pipeline.warehouse.roles import ANALYST, READER, grant_analyst_access, make_reading_role
 from market_pipeline.warehouse.schema import head_revision
 from market_pipeline.warehouse.tracked_symbols import add_symbols
+from market_pipeline_tests.dbt_server import run_forked_dbt
 from market_pipeline_tests.integration.stored_bars import AAPL, load_frame, query, recorded, request_for
 from market_pipeline_tests.processes import wait_for_ends
 
@@ -123,7 +123,7 @@ def fill(settings: Settings, warehouse: Engine) -> None:
     bars.loc[bars.index[30], "volume"] *= 90
     again = replace(request_for(AAPL, run.sessions, "run-2"), source="sandbox")
     load(warehouse, again, bars, [RejectedBar(LAST, ["high below low"], {"h": 1, "l": 2})], find_flags)
-    run_dbt(settings, "run", "--quiet", "--select", "+daily_returns")
+    run_forked_dbt(settings, "run", "--quiet", "--select", "+daily_returns")
 
 
 def everything(addresses: Mapping[str, SecretStr]) -> dict[str, dict[str, TableContent]]:

@@ -1,0 +1,82 @@
+"""dbt in processes forked from one that has imported dbt and read the project: the two take 6 s of CPU in each run.
+
+For tests that need marts. Tests of how the project runs dbt use `market_pipeline.dbt_project.run_dbt`.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from market_pipeline.core.settings import Settings
+from market_pipeline.dbt_project import dbt_environment, project_folder
+
+
+def run_forked_dbt(settings: Settings, *arguments: str) -> None:
+    """Run dbt on the settings' warehouse with these arguments, as `run_dbt` does.
+
+    Raises:
+        AssertionError: dbt has failed; its output is that of this process.
+    """
+    server = _start_server()
+    assert server.stdin is not None
+    assert server.stdout is not None
+    with dbt_environment(settings) as environment:
+        server.stdin.write(json.dumps([environment, arguments]) + "\n")
+        server.stdin.flush()
+        assert server.stdout.readline() == "0\n", f"`dbt {' '.join(arguments)}` failed"
+
+
+@cache
+def _start_server() -> "subprocess.Popen[str]":
+    """Start the server of this test process; it ends at the end of its input, with this process."""
+    return subprocess.Popen(
+        [sys.executable, "-P", __file__],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=project_folder(),
+    )
+
+
+def _serve() -> None:
+    responses = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # dbt prints its messages
+    project: Any = None
+    for line in sys.stdin:
+        environment, arguments = json.loads(line)
+        os.environ.clear()
+        os.environ.update(environment)
+        project = project or _read_project()
+        if not (child := os.fork()):
+            os._exit(0 if _run(project, arguments) else 1)
+        responses.write(f"{os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}\n")
+        responses.flush()
+
+
+def _read_project() -> Any:
+    """Return dbt's manifest of the project."""
+    from dbt.cli.main import dbtRunner  # takes 2 s
+
+    read = dbtRunner().invoke(["--quiet", "--no-write-json", "parse"])
+    assert read.success, read.exception
+    return read.result
+
+
+def _run(project: Any, arguments: Sequence[str]) -> bool:
+    """Run dbt with a manifest, after replacing the database in it, which was another run's."""
+    from dbt.cli.main import dbtRunner
+
+    database = os.environ["MARKET_PIPELINE_DBT_DATABASE"]
+    for node in (*project.nodes.values(), *project.sources.values()):
+        if node.relation_name:
+            node.relation_name = node.relation_name.replace(f'"{node.database}"', f'"{database}"', 1)
+        node.database = database
+    return bool(dbtRunner(manifest=project).invoke(["--no-write-json", *arguments]).success)
+
+
+if __name__ == "__main__":
+    _serve()
