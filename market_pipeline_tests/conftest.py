@@ -31,9 +31,9 @@ TEMPLATE = "template_warehouse"
 
 LONGEST_FIRST = (
     "test_up.py", "test_runbook.py", "test_workers.py", "test_wheel.py", "test_dagster_tools.py", "test_interrupts.py",
-    "test_new_symbol.py", "test_marts_in_dagster.py", "test_demo.py", "test_api_schema.py", "test_backups.py",
-    "test_marts.py", "test_api_command.py", "test_own_servers.py", "test_nightly.py", "test_benchmarks.py",
-    "test_scheduler_status.py", "test_page.py", "test_containers.py", "test_command_line.py",
+    "test_new_symbol.py", "test_backfill_status.py", "test_demo.py", "test_api_schema.py", "test_backups.py",
+    "test_chosen_partitions.py", "test_embedded.py", "test_nightly.py", "test_marts_in_dagster.py",
+    "test_benchmarks.py", "test_scheduler_status.py", "test_page.py", "test_containers.py", "test_command_line.py",
 )  # fmt: skip
 """The files that take longest, in order: a worker takes a file at a time, and so all workers end together."""
 

@@ -9,25 +9,31 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from market_pipeline.core.settings import Settings
 from market_pipeline.dbt_project import dbt_environment, project_folder
 
 
-def run_forked_dbt(settings: Settings, *arguments: str) -> None:
-    """Run dbt on the settings' warehouse with these arguments, as `run_dbt` does.
+def run_forked_dbt(settings: Settings, *arguments: str) -> str:
+    """Run dbt on the settings' warehouse with these arguments, in the environment of `run_dbt`; return its output.
 
     Raises:
-        AssertionError: dbt has failed; its output is that of this process.
+        AssertionError: dbt has failed; the message has its output.
     """
     server = _start_server()
     assert server.stdin is not None
     assert server.stdout is not None
-    with dbt_environment(settings) as environment:
-        server.stdin.write(json.dumps([environment, arguments]) + "\n")
+    with dbt_environment(settings) as environment, TemporaryDirectory() as folder:
+        output = Path(folder, "output")
+        server.stdin.write(json.dumps([environment, arguments, str(output)]) + "\n")
         server.stdin.flush()
-        assert server.stdout.readline() == "0\n", f"`dbt {' '.join(arguments)}` failed"
+        ended = server.stdout.readline()
+        found = output.read_text(encoding="utf-8") if output.exists() else "see the output of the server"
+    assert ended == "0\n", f"`dbt {' '.join(arguments)}` failed: {found}"
+    return found
 
 
 @cache
@@ -44,15 +50,18 @@ def _start_server() -> "subprocess.Popen[str]":
 
 def _serve() -> None:
     responses = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # dbt prints its messages
+    os.dup2(2, 1)  # dbt prints its messages while it reads the project
     project: Any = None
     for line in sys.stdin:
-        environment, arguments = json.loads(line)
+        environment, arguments, output = json.loads(line)
         os.environ.clear()
         os.environ.update(environment)
         project = project or _read_project()
         if not (child := os.fork()):
-            os._exit(0 if _run(project, arguments) else 1)
+            os.dup2(os.open(output, os.O_WRONLY | os.O_CREAT), 1)
+            success = _run(project, arguments)
+            sys.stdout.flush()
+            os._exit(0 if success else 1)
         responses.write(f"{os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}\n")
         responses.flush()
 

@@ -15,6 +15,8 @@ import pytest
 import requests
 from pydantic import SecretStr
 
+from market_pipeline.cli.main import main
+
 COMMAND: list[str | Path] = [Path(sys.executable).with_name("market-pipeline"), "api"]
 
 
@@ -80,19 +82,20 @@ def test_listening_beyond_this_machine_without_keys_is_pointed_out(environment: 
         assert "API_KEY_REQUIRED=true requires a key" in api.stderr.readline()
 
 
-def test_a_port_that_is_taken_and_a_database_that_is_down_are_one_line_each(environment: dict[str, str]) -> None:
+def test_a_port_that_is_taken_and_a_database_that_is_down_are_one_line_each(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def error_of(port: int) -> str:
+        with pytest.raises(SystemExit) as ended:
+            main(["api", "--port", str(port)])
+        assert ended.value.code == 1
+        return capfd.readouterr().err
+
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
-        refused = subprocess.run(
-            [*COMMAND, "--port", port], env=environment, capture_output=True, text=True, timeout=60, check=False
-        )
-    assert refused.returncode == 1
-    assert refused.stderr.startswith(f"error: can't listen on 127.0.0.1:{port}")
-    away = {**environment, "DATABASE_URL": "postgresql://user:hunter2@127.0.0.1:9/market_data"}
-    refused = subprocess.run(
-        [*COMMAND, "--port", "0"], env=away, capture_output=True, text=True, timeout=60, check=False
-    )
-    assert refused.returncode == 1
-    assert refused.stderr.count("\n") == 1
-    assert "127.0.0.1:9/market_data can't be used" in refused.stderr
-    assert "hunter2" not in refused.stderr
+        port = taken.getsockname()[1]
+        assert error_of(port).startswith(f"error: can't listen on 127.0.0.1:{port}")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://user:hunter2@127.0.0.1:9/market_data")
+    error = error_of(0)
+    assert error.count("\n") == 1
+    assert "127.0.0.1:9/market_data can't be used" in error
+    assert "hunter2" not in error

@@ -139,6 +139,7 @@ def test_a_gateway_that_is_down_is_named_in_the_error(settings: Settings, gatewa
         client.fetch_daily_bars(AAPL, APRIL_1, APRIL_4)
 
 
+@pytest.mark.usefixtures("dbt_manifest")
 def test_doctor_reports_the_gateway(settings: Settings, gateway: ScriptedVendor) -> None:
     gateway.replies += [Reply({"status": "OK", "request_id": "1", "results": {}})]
     findings = {found.check: found for found in run_checks(through(gateway, settings), ask_vendor=True)}

@@ -23,6 +23,7 @@ from market_pipeline.dbt_project import DbtError, dbt_environment, output_folder
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database_errors import DatabaseUnavailableError
 from market_pipeline.warehouse.tables import reconciliations
+from market_pipeline_tests.dbt_server import run_forked_dbt
 from market_pipeline_tests.integration.mart_cases import (
     LOADED_AT,
     add_bars,
@@ -304,7 +305,7 @@ def test_the_environment_is_made_of_the_settings_and_names_the_server_that_was_f
 
 
 def test_sessions_of_dbt_have_our_settings_whatever_the_role_has_and_whatever_its_password_is(
-    settings: Settings, server: embedded.Server, capfd: pytest.CaptureFixture[str]
+    settings: Settings, server: embedded.Server
 ) -> None:
     known = DatabaseAddress.parse(server.url("postgres"))
     role, password = f"2{uuid4().hex}", "a:b\\c 'x' 100%/@"
@@ -320,8 +321,7 @@ def test_sessions_of_dbt_have_our_settings_whatever_the_role_has_and_whatever_it
         assert settings.database_url is not None
         address = DatabaseAddress.parse(settings.database_url).for_role(role, password)
         own = settings.model_copy(update={"database_url": address.url()})
-        run_dbt(own, "--quiet", "show", "--output", "json", "--inline", f"SELECT {shown}")
-        said = capfd.readouterr().out
+        said = run_forked_dbt(own, "--quiet", "show", "--output", "json", "--inline", f"SELECT {shown}")
         connection.execute(f'DROP ROLE "{role}"'.encode())
     assert json.loads(said)["show"] == [{
         "search_path": "public", "timezone": "UTC", "statement_timeout": "0",

@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 import requests
 from dagster import DagsterInstance
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
 from market_pipeline.api.server import running_api
 from market_pipeline.core.run_planning import RangeRun
@@ -22,9 +22,10 @@ from market_pipeline.orchestration.schedules import plan_night
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline.warehouse.api_keys import Scope, create_key
-from market_pipeline.warehouse.database import create_warehouse_engine
 from market_pipeline.warehouse.embedded import Server
 from market_pipeline.warehouse.tracked_symbols import active_symbols, add_symbols
+from market_pipeline_tests.integration.api_cases import environment_of
+from market_pipeline_tests.integration.mart_cases import database, settings_of
 from market_pipeline_tests.integration.stored_bars import load_failure, query
 
 SYMBOLS = [Symbol.of(name, "stock") for name in ("AAPL", "MSFT", "NVDA")]
@@ -76,23 +77,20 @@ def content(warehouse: Engine) -> list[Mapping[str, Any]]:
     return query(warehouse, f"SELECT {VALUES} FROM market_data ORDER BY symbol, date")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def undisturbed(
-    server: Server, settings: Settings, instance: DagsterInstance, environment: dict[str, str]
-) -> Iterator[list[Mapping[str, Any]]]:
+    server: Server, dagster_template: str, tmp_path_factory: pytest.TempPathFactory
+) -> list[Mapping[str, Any]]:
     """Return the bars stored after all nights, none of which was missed."""
-    admin = create_warehouse_engine(server.url("postgres")).execution_options(isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.execute(text("CREATE DATABASE undisturbed TEMPLATE template_warehouse"))
-    elsewhere = settings.model_copy(update={"database_url": server.url("undisturbed")})
-    engine = create_warehouse_engine(server.url("undisturbed"))
-    add_symbols(engine, SYMBOLS)
-    live_through(elsewhere, instance, engine, nights(FIRST_NIGHT, LAST_NIGHT))
-    yield content(engine)
-    engine.dispose()
-    with admin.connect() as connection:
-        connection.execute(text("DROP DATABASE undisturbed WITH (FORCE)"))
-    admin.dispose()
+    with (
+        database(server, "undisturbed") as warehouse,
+        database(server, "undisturbed_dagster", template=dagster_template),
+    ):
+        settings = settings_of(warehouse, tmp_path_factory.mktemp("undisturbed"))
+        add_symbols(warehouse, SYMBOLS)
+        with environment_of(settings), open_instance(settings) as instance:
+            live_through(settings, instance, warehouse, nights(FIRST_NIGHT, LAST_NIGHT))
+        return content(warehouse)
 
 
 def test_nine_nights_without_a_daemon_are_made_good_by_the_next(

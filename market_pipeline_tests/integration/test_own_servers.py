@@ -17,13 +17,14 @@ from sqlalchemy import text
 from market_pipeline.api.generated.reader import Reader
 from market_pipeline.cli.main import main
 from market_pipeline.core.settings import Settings
-from market_pipeline.dbt_project import run_dbt
 from market_pipeline.orchestration.instance_storage import open_storage
 from market_pipeline.warehouse.database import create_warehouse_engine, warehouse_of
 from market_pipeline.warehouse.database_errors import UnsupportedDatabaseError
 from market_pipeline.warehouse.rate_limit import SharedLimiter
 from market_pipeline.warehouse.roles import READER, make_reading_role
 from market_pipeline.warehouse.tracked_symbols import add_symbols
+from market_pipeline_tests.conftest import keep_manifest
+from market_pipeline_tests.dbt_server import run_forked_dbt
 from market_pipeline_tests.integration.stored_bars import AAPL, load_frame, recorded
 from market_pipeline_tests.own_servers import OwnServer, oldest_server, pooler
 
@@ -45,9 +46,12 @@ def oldest() -> Iterator[OwnServer]:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the data folder of all, as dbt needs to read its project only once for one database."""
-    return tmp_path_factory.mktemp("data")
+def folder(tmp_path_factory: pytest.TempPathFactory, parsed_project: Path) -> Path:
+    """Return the data folder of all, with dbt's manifest for the one database that they lead to."""
+    folder = tmp_path_factory.mktemp("data")
+    anywhere = SecretStr("postgresql://127.0.0.1/market")
+    keep_manifest(Settings(_env_file=None, database_url=anywhere, market_pipeline_data_dir=folder), parsed_project)
+    return folder
 
 
 @pytest.fixture(scope="module", params=["PostgreSQL itself", "pooler", "socket", "several hosts"])
@@ -117,10 +121,10 @@ def test_the_doctor_finds_nothing_wrong_with_it(
 
 
 @pytest.mark.parametrize("way", ["pooler", "socket"], indirect=True)
-def test_dbt_gets_there_with_the_same_settings(way: Settings, capfd: pytest.CaptureFixture[str]) -> None:
+def test_dbt_gets_there_with_the_same_settings(way: Settings) -> None:
     query = "SELECT count(*) AS bars, current_setting('transaction_isolation') AS level FROM market_data"
-    run_dbt(way, "--quiet", "show", "--output", "json", "--inline", query)
-    assert json.loads(capfd.readouterr().out)["show"] == [{"bars": 20, "level": "read committed"}]
+    found = run_forked_dbt(way, "--quiet", "show", "--output", "json", "--inline", query)
+    assert json.loads(found)["show"] == [{"bars": 20, "level": "read committed"}]
 
 
 @pytest.mark.parametrize("mode", ["transaction", "statement"])

@@ -45,6 +45,7 @@ def test_commands_use_the_sandbox_and_report_it_in_a_line(sandbox: str, capsys: 
     assert (output.err, "1 request in all. At 60,000 a minute" in output.out) == (f"{NOTE}{sandbox}.\n", True)
 
 
+@pytest.mark.usefixtures("dbt_manifest")
 def test_doctor_and_status_use_the_sandbox(sandbox: str, capsys: pytest.CaptureFixture[str]) -> None:
     run("doctor", "--json")
     output = capsys.readouterr()
