@@ -42,10 +42,8 @@ class SecurityFinding:
 
 def find_correction(corrections: TickerCorrections, symbol: Symbol) -> SecurityFinding | None:
     """Return the manual history of a symbol's security, if there is one."""
-    corrected = corrections.find(symbol.vendor_ticker)
-    if corrected is None or corrected.asset_class.value != symbol.asset_class.value:
-        return None
-    return SecurityFinding(SecurityFacts(name=corrected.name), corrected.history)
+    corrected = corrections.find_for(symbol)
+    return SecurityFinding(SecurityFacts(name=corrected.name), corrected.history) if corrected else None
 
 
 def look_up(client: PolygonClient, record: SecurityRecord, *, thorough: bool) -> SecurityFinding:

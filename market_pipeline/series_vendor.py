@@ -17,11 +17,11 @@ from market_pipeline.core.bars import FetchedBars
 from market_pipeline.core.settings import Source
 from market_pipeline.core.symbols import AssetClass, Symbol, ticker_symbol
 from market_pipeline.core.ticker_corrections import TickerCorrections
-from market_pipeline.core.ticker_history import TickerHistory, spans_of
+from market_pipeline.core.ticker_history import TickerHistory
 from market_pipeline.core.wording import counted
+from market_pipeline.lookup_planning import plan_lookups
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.fetcher import Fetcher
-from market_pipeline.polygon.request_planning import RangeRequest, plan_requests
 from market_pipeline.polygon.vendor_errors import PolygonError, UnknownTickerError
 from market_pipeline.security_lookup import find_correction
 from market_pipeline.security_refresh import refresh_reference, refresh_security, store_finding
@@ -64,8 +64,7 @@ class SecurityLookups:
     ) -> Mapping[Symbol, TickerHistory]:
         """Return the histories of a run's symbols, after those that are due were looked up.
 
-        A symbol that was never looked up is, if it takes a request of its own anyway: so a run takes twice as many
-        requests at most, and a night that fetches whole market days no more than LOOKED_UP_A_NIGHT.
+        A night that fetches whole market days looks no more than LOOKED_UP_A_NIGHT symbols up.
 
         Args:
             symbols: of the run.
@@ -74,9 +73,7 @@ class SecurityLookups:
         """
         self._records = dict(read_securities(self._warehouse, symbols))
         self._apply_corrections()
-        plan = plan_requests(spans_of(self._histories(), sessions))
-        ranged = {request.symbol.symbol for request in plan.requests if isinstance(request, RangeRequest)}
-        self._look_up([symbol for symbol in symbols if symbol in ranged and self._is_unknown(symbol)])
+        self._look_up(plan_lookups(self._records, self._corrections, sessions))
         if nightly:
             self._look_up(self._next_in_turn())
         return self._histories()
@@ -89,14 +86,6 @@ class SecurityLookups:
             correction = find_correction(self._corrections, symbol)
             if correction is not None and correction.history != record.history:
                 self._records[symbol] = store_finding(self._warehouse, record, correction, run_id=self._run_id)
-
-    def _is_unknown(self, symbol: Symbol) -> bool:
-        record = self._records.get(symbol)
-        is_equity = symbol.asset_class is not AssetClass.CRYPTO
-        if not is_equity or record is None or record.ended:
-            return False
-        is_withdrawn = record.is_manual and find_correction(self._corrections, symbol) is None
-        return record.checked_at is None or is_withdrawn
 
     def _next_in_turn(self) -> list[Symbol]:
         begin = datetime.min.replace(tzinfo=UTC)

@@ -19,6 +19,7 @@ from market_pipeline.core import stop_signals
 from market_pipeline.core.run_planning import plan_missing_runs, plan_range_runs
 from market_pipeline.core.sessions import check_order
 from market_pipeline.core.symbols import DEFAULT_BACKFILL
+from market_pipeline.core.ticker_corrections import corrections_of
 from market_pipeline.warehouse.coverage import find_never_loaded, missing_spans
 from market_pipeline.warehouse.database import warehouse_of
 
@@ -90,7 +91,7 @@ def backfill(
         else:
             runs = plan_range_runs(selected, first, last, now)
         if dry_run:
-            plan = plan_backfill(warehouse, runs, selected, now, missing=missing)
+            plan = plan_backfill(warehouse, runs, selected, corrections_of(settings), now, missing=missing)
             print_plan(plan, settings.requests_per_minute, as_json=as_json)
             return
         # Importing Dagster takes a second; a plan or a wrong option needn't wait for it.

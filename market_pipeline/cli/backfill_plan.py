@@ -1,7 +1,7 @@
-"""Plan of a backfill: its runs and its requests, those for splits and dividends included, as text or as JSON."""
+"""Plan of a backfill: its runs and its requests, those beside the bars included, as text or as JSON."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,8 +11,10 @@ from sqlalchemy import Engine
 
 from market_pipeline.core.run_planning import RangeRun
 from market_pipeline.core.symbols import Symbol
-from market_pipeline.core.ticker_history import TickerHistory, spans_of
+from market_pipeline.core.ticker_corrections import TickerCorrections
+from market_pipeline.core.ticker_history import spans_of
 from market_pipeline.core.wording import counted
+from market_pipeline.lookup_planning import known_histories, plan_lookups
 from market_pipeline.polygon.request_planning import batches, plan_requests, waiting_seconds
 from market_pipeline.warehouse.corporate_action_refresh import (
     TABLES,
@@ -27,32 +29,50 @@ from market_pipeline.warehouse.tracked_symbols import active_symbols
 
 @dataclass(frozen=True)
 class BackfillPlan:
-    """The runs of a backfill, the requests of each for splits and dividends, and those of a refresh after them.
+    """The runs of a backfill with their requests, and those of a refresh of splits and dividends after them."""
 
-    `histories` are the known ticker histories; look-ups of symbols that are loaded for the first time are not planned.
-    """
-
-    runs: Sequence[RangeRun]
-    histories: Mapping[Symbol, TickerHistory]
-    action_requests: Sequence[int]
+    runs: Sequence["RunPlan"]
     refresh_requests: int = 0
 
 
+@dataclass(frozen=True)
+class RunPlan:
+    """A run, and its requests for bars, for splits and dividends, and for look-ups of ticker histories."""
+
+    run: RangeRun
+    bars: int
+    actions: int
+    lookups: int
+
+    @property
+    def requests(self) -> int:
+        """All requests, if each response fits a page, each look-up takes one, and nothing is retried."""
+        return self.bars + self.actions + self.lookups
+
+
 def plan_backfill(
-    warehouse: Engine, runs: Sequence[RangeRun], symbols: Iterable[Symbol], now: datetime, *, missing: bool
+    warehouse: Engine,
+    runs: Sequence[RangeRun],
+    symbols: Iterable[Symbol],
+    corrections: TickerCorrections,
+    now: datetime,
+    *,
+    missing: bool,
 ) -> BackfillPlan:
     """Plan the requests of a backfill of `symbols`; with `missing`, those for all splits and dividends behind too."""
-    of_runs = [
-        sum(_count(plan_run_refresh(warehouse, actions, run.symbols, now, scheduled=False)) for actions in TABLES)
-        for run in runs
-    ]
     in_runs = {symbol.name for run in runs for symbol in run.symbols}
     refreshed = missing and find_symbols_behind(warehouse, symbols, now).difference(in_runs)
     tracked = active_symbols(warehouse) if refreshed else []
     refresh = sum(_count(plan_refresh(warehouse, actions, tracked, now)) for actions in TABLES)
-    records = read_securities(warehouse, {symbol for run in runs for symbol in run.symbols})
-    histories = {symbol: record.history for symbol, record in records.items()}
-    return BackfillPlan(runs, histories, of_runs, refresh)
+    return BackfillPlan([_plan_run(warehouse, run, corrections, now) for run in runs], refresh)
+
+
+def _plan_run(warehouse: Engine, run: RangeRun, corrections: TickerCorrections, now: datetime) -> RunPlan:
+    records = read_securities(warehouse, run.symbols)
+    bars = plan_requests(spans_of(known_histories(records, corrections), run.sessions)).requests
+    refreshes = [plan_run_refresh(warehouse, actions, run.symbols, now, scheduled=False) for actions in TABLES]
+    lookups = plan_lookups(records, corrections, run.sessions)
+    return RunPlan(run, len(bars), sum(map(_count, refreshes)), len(lookups))
 
 
 def find_symbols_behind(warehouse: Engine, symbols: Iterable[Symbol], now: datetime) -> set[str]:
@@ -69,21 +89,19 @@ def _count(plan: RefreshPlan) -> int:
 
 def print_plan(plan: BackfillPlan, requests_per_minute: int, *, as_json: bool) -> None:
     """Print the plan of a backfill: symbols, sessions, requests, and their seconds of waiting for the rate limit."""
-    listed = [_plan(run, plan.histories, actions) for run, actions in zip(plan.runs, plan.action_requests, strict=True)]
-    requests = sum(run["requests"] for run in listed) + plan.refresh_requests
+    requests = sum(run.requests for run in plan.runs) + plan.refresh_requests
     wait = round(waiting_seconds(requests, requests_per_minute))
     if as_json:
         totals = {"requests": requests, "requests_per_minute": requests_per_minute, "estimated_seconds": wait}
-        refresh = {"corporate_action_requests": sum(plan.action_requests) + plan.refresh_requests}
-        typer.echo(json.dumps({"runs": listed, **refresh, **totals}, indent=2))
+        refresh = {"corporate_action_requests": sum(run.actions for run in plan.runs) + plan.refresh_requests}
+        typer.echo(json.dumps({"runs": list(map(_describe, plan.runs)), **refresh, **totals}, indent=2))
         return
-    for run in listed:
-        actions = run["corporate_action_requests"]
-        for_actions = f" ({actions} of them for splits and dividends)" if actions else ""
+    for each in plan.runs:
+        sessions = each.run.sessions
         typer.echo(
-            f"{run['calendar']}: {counted(run['sessions'], 'session')}, {run['first_session']} to "
-            f"{run['last_session']}, in {counted(run['requests'], 'request')}{for_actions}, "
-            f"of {', '.join(run['symbols'])}"
+            f"{each.run.calendar}: {counted(len(sessions), 'session')}, {sessions[0]} to {sessions[-1]}, "
+            f"in {counted(each.requests, 'request')}{_describe_others(each)}, "
+            f"of {', '.join(symbol.name for symbol in each.run.symbols)}"
         )
     if plan.refresh_requests:
         typer.echo(
@@ -95,14 +113,28 @@ def print_plan(plan: BackfillPlan, requests_per_minute: int, *, as_json: bool) -
     )
 
 
-def _plan(run: RangeRun, histories: Mapping[Symbol, TickerHistory], action_requests: int) -> dict[str, Any]:
-    bars = plan_requests(spans_of({symbol: histories[symbol] for symbol in run.symbols}, run.sessions)).requests
+def _describe_others(plan: RunPlan) -> str:
+    """Return the requests for something else than bars in parentheses; nothing if there is none."""
+    others = [
+        f"{number} {purpose}"
+        for number, purpose in (
+            (plan.actions, "for splits and dividends"),
+            (plan.lookups, "to look up who has had which ticker"),
+        )
+        if number
+    ]
+    return f" ({', '.join(others)})" if others else ""
+
+
+def _describe(plan: RunPlan) -> dict[str, Any]:
+    run = plan.run
     return {
         "calendar": run.calendar,
         "symbols": [symbol.name for symbol in run.symbols],
         "first_session": run.sessions[0].isoformat(),
         "last_session": run.sessions[-1].isoformat(),
         "sessions": len(run.sessions),
-        "requests": len(bars) + action_requests,
-        "corporate_action_requests": action_requests,
+        "requests": plan.requests,
+        "corporate_action_requests": plan.actions,
+        "lookup_requests": plan.lookups,
     }

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from market_pipeline.core.errors import UsageError
 from market_pipeline.core.settings import Settings
-from market_pipeline.core.symbols import AssetClass, SymbolError, ticker_symbol
+from market_pipeline.core.symbols import AssetClass, Symbol, SymbolError, ticker_symbol
 from market_pipeline.core.ticker_history import TickerHistory, TickerPeriod, TickerSource
 
 COLUMNS = ("security", "asset_class", "ticker", "first_day", "last_day", "who", "why", "source")
@@ -48,6 +48,11 @@ class TickerCorrections:
             if period.ticker == ticker
         ]
         return max(holders, key=lambda holder: holder[0])[1] if holders else None
+
+    def find_for(self, symbol: Symbol) -> CorrectedSecurity | None:
+        """Return the security of a symbol, which is of its asset class."""
+        found = self.find(symbol.vendor_ticker)
+        return found if found is not None and found.asset_class is symbol.asset_class else None
 
 
 def corrections_of(settings: Settings) -> TickerCorrections:

@@ -20,8 +20,10 @@ def test_a_backfill_brings_splits_and_dividends_in_the_requests_that_its_plan_na
     for name in ("AAPL", "MSFT"):
         run("market-pipeline", "symbols", "add", name, "--no-check")
     plan = json.loads(run(*BACKFILL, "--dry-run", "--json").stdout)
-    assert (plan["requests"], plan["corporate_action_requests"]) == (4, 2)
-    assert "in 4 requests (2 of them for splits and dividends), of AAPL, MSFT" in run(*BACKFILL, "--dry-run").stdout
+    assert (plan["requests"], plan["corporate_action_requests"]) == (6, 2)
+    assert [each["lookup_requests"] for each in plan["runs"]] == [2]
+    others = "2 for splits and dividends, 2 to look up who has had which ticker"
+    assert f"in 6 requests ({others}), of AAPL, MSFT" in run(*BACKFILL, "--dry-run").stdout
     done = run(*BACKFILL, "--quiet")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
