@@ -133,7 +133,7 @@ def _describe_sessions(by_state: Mapping[str, int]) -> str:
 
 def _describe_actions(behind: "Sequence[ActionsBehind]") -> str:
     if not behind:
-        return "splits and dividends known and up to date"
+        return "the splits and dividends of all symbols were requested lately"
     unknown, late = ({each.symbol for each in behind if each.never is never} for never in (True, False))
     return f"splits or dividends of {counted(len(unknown), 'symbol')} not known, of {len(late):,} behind"
 

@@ -25,6 +25,9 @@ UNREADABLE = (KeyError, TypeError, ValueError, OverflowError)
 T = TypeVar("T")
 
 
+MOST_PAYMENTS_A_YEAR = 366
+
+
 @dataclass(frozen=True)
 class Split:
     """A stock split: `split_from` shares became `split_to`; `execution_date` is the first session after it.
@@ -227,7 +230,7 @@ def _read_dividend(record: Record) -> Dividend:
         _read_number(record["cash_amount"]),
         _read_optional(_read_text, record.get("currency")),
         _read_optional(_read_text, record.get("distribution_type", record.get("dividend_type"))),
-        _read_optional(int, record.get("frequency")),
+        _read_optional(_read_frequency, record.get("frequency")),
         _read_optional(_read_date, record.get("declaration_date")),
         _read_optional(_read_date, record.get("record_date")),
         _read_optional(_read_date, record.get("pay_date")),
@@ -250,8 +253,11 @@ def _read_optional(read: Callable[[Any], T], value: Any) -> T | None:
 
 
 def _read_text(value: Any) -> str:
+    """Read a text that PostgreSQL can store: without NUL, and without half a character."""
     if not isinstance(value, str) or not value:
         raise TypeError(f"{value!r} is no text")
+    if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
+        raise ValueError(f"{value!r} has characters that no text has")
     return value
 
 
@@ -260,8 +266,15 @@ def _read_date(value: Any) -> date:
     return date.fromisoformat(_read_text(value)[:10])
 
 
+def _read_frequency(value: Any) -> int:
+    frequency = int(value)
+    if not 0 <= frequency <= MOST_PAYMENTS_A_YEAR:
+        raise ValueError(f"{value!r} is no number of payments a year")
+    return frequency
+
+
 def _read_number(value: Any) -> float:
-    """Read a finite number. Its range is checked by the tables' constraints."""
+    """Read a finite number. Its range is checked with the rules of trust."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise ValueError(f"{value!r} is no number")
     return float(value)

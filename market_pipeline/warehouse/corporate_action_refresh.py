@@ -14,7 +14,12 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from market_pipeline.core.sessions import calendar
 from market_pipeline.core.symbols import AssetClass, Symbol
 from market_pipeline.warehouse.statements import statement
-from market_pipeline.warehouse.tables import corporate_action_inquiries, dividends, splits
+from market_pipeline.warehouse.tables import (
+    corporate_action_inquiries,
+    dividends,
+    rejected_corporate_actions,
+    splits,
+)
 
 EXCHANGE = calendar("XNYS")
 FIRST_DAY, LAST_DAY = EXCHANGE.first_session, date(2099, 12, 31)
@@ -133,7 +138,8 @@ def plan_refresh(
     """Plan the requests at `now` for those of `symbols` that are equities.
 
     In full: every symbol not requested since the recent days began, new ones included, and of the others those whose
-    history was requested longest ago, up to HISTORIES_A_RUN in all. For the rest, the recent days: a few pages of the
+    prices are unknown for a rejected action, and whose history was requested longest ago, up to HISTORIES_A_RUN in all.
+    For the rest, the recent days: a few pages of the
     whole market, however many symbols are tracked.
 
     Args:
@@ -150,7 +156,13 @@ def plan_refresh(
         known = {row.symbol: row for row in connection.execute(query) if row.asked_at.date() >= now.date() - RECENT}
         if not_since is not None:
             names = [name for name in names if name not in known or known[name].asked_at < not_since]
-        by_age = sorted((name for name in names if name in known), key=lambda name: known[name].history_asked_at)
+        rejected = rejected_corporate_actions.c
+        in_doubt = select(rejected.symbol).where(rejected.kind == actions.name, rejected.listed).distinct()
+        doubtful = frozenset(connection.execute(in_doubt).scalars())
+        by_age = sorted(
+            (name for name in names if name in known),
+            key=lambda name: (name not in doubtful, known[name].history_asked_at),
+        )
         due = [name for name in names if name not in known]
         more = max(HISTORIES_A_RUN - len(due), 0)
         plan = RefreshPlan(now, (*due, *by_age[:more]), frozenset(by_age[more:]))

@@ -23,8 +23,11 @@ from market_pipeline.warehouse.corporate_action_refresh import (
 
 CONTRADICTED = "the vendor lists it more than once, with different values"
 NOT_POSITIVE = "its factor or amount is zero or negative"
+IMPLAUSIBLE = "its factor or amount is outside all that is possible, 1e-9 to 1e12"
 OUT_OF_RANGE = "its date is not among those requested"
 AMOUNTS = ("split_from", "split_to", "cash_amount")
+SMALLEST, LARGEST = 1e-9, 1e12
+"""Bounds of amounts and of a split's factor: beyond them, factors and prices would leave a double's range."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +60,13 @@ def separate_rejected(
         if isinstance(action, UnreadableAction):
             reason = f"it can't be read: {action.problem}"
             rejected.append(RejectedAction(action.symbol, action.date, reason, action.record, listed=True))
+        elif action["symbol"] in plan.recent and action[actions.date] < plan.since:
+            continue  # known from the symbol's history: a response with more than was requested proves nothing
         elif any(action.get(name, 1) <= 0 for name in AMOUNTS):
             rejected.append(reject(actions, action, NOT_POSITIVE, listed=True))
+        elif not all(SMALLEST <= value <= LARGEST for value in _magnitudes(action)):
+            rejected.append(reject(actions, action, IMPLAUSIBLE, listed=True))
         elif not plan.start(action["symbol"]) <= action[actions.date] <= LAST_DAY:
-            # Part of a response to another request, which proves nothing about this one.
             rejected.append(reject(actions, action, OUT_OF_RANGE, listed=False))
         else:
             candidates[tuple(action[name] for name in actions.columns)] = action
@@ -71,6 +77,12 @@ def separate_rejected(
         else:
             accepted += _merge_repeats(actions, group.actions)
     return accepted, rejected
+
+
+def _magnitudes(action: Action) -> list[float]:
+    """Return an action's amounts, and the factor of a split."""
+    values = [action[name] for name in AMOUNTS if name in action]
+    return [*values, action["split_to"] / action["split_from"]] if "split_to" in action else values
 
 
 def reject(actions: ActionTable, action: Action, reason: str, *, listed: bool) -> RejectedAction:

@@ -2,18 +2,26 @@
 
 import logging
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine, insert, text
 
+from market_pipeline.core.symbols import Symbol
 from market_pipeline.quality.rules import find_flags
-from market_pipeline.warehouse.corporate_action_refresh import DIVIDENDS, SPLITS, ActionTable, RefreshPlan
-from market_pipeline.warehouse.corporate_actions import RejectedActionsError, refresh
+from market_pipeline.warehouse import corporate_action_refresh
+from market_pipeline.warehouse.corporate_action_refresh import (
+    DIVIDENDS,
+    SPLITS,
+    ActionTable,
+    RefreshPlan,
+    plan_refresh,
+)
+from market_pipeline.warehouse.corporate_actions import refresh
 from market_pipeline.warehouse.loading import MixedSourcesError
 from market_pipeline.warehouse.tables import bar_source, dividends, rejected_corporate_actions, splits
-from market_pipeline.warehouse.tracked_symbols import add_symbols
+from market_pipeline.warehouse.tracked_symbols import active_symbols, add_symbols
 from market_pipeline_tests.integration.corporate_action_cases import (
     AAPL,
     BTC,
@@ -161,11 +169,52 @@ def test_dates_that_were_not_asked_for_and_others_tickers_stay_out(warehouse: En
     assert rejected_reasons(warehouse) == [("splits", "its date is not among those requested", 4.0)]
 
 
-def test_a_value_that_the_database_can_not_hold_changes_nothing_and_is_told(warehouse: Engine) -> None:
-    refresh_from(warehouse, listing(DIVIDEND), actions=DIVIDENDS)
-    with pytest.raises(RejectedActionsError, match="rejected the vendor's dividends, and keeps those it has"):
-        refresh_from(warehouse, listing({**DIVIDEND, "frequency": 10**12}), actions=DIVIDENDS)
-    assert [row["frequency"] for row in rows(warehouse, dividends)] == [4]
+@pytest.mark.parametrize(
+    "values",
+    [{"frequency": 10**12}, {"id": "E\0"}, {"currency": "\ud800"}, {"cash_amount": 1.7e308}, {"cash_amount": 1e-300}],
+    ids=lambda values: next(iter(values)),
+)
+def test_a_dividend_with_a_value_beyond_all_bounds_is_rejected_and_costs_no_other(
+    warehouse: Engine, values: dict[str, Any]
+) -> None:
+    bad = {**DIVIDEND, "ex_dividend_date": "2024-02-09", "id": "E9", **values}
+    outcome = refresh_from(warehouse, listing(DIVIDEND, bad), actions=DIVIDENDS)
+    assert counts(outcome) == {"loaded": 1, "rejected": 1}
+    assert [row["ex_dividend_date"] for row in rows(warehouse, dividends)] == [date(2024, 5, 10)]
+    [rejected] = rows(warehouse, rejected_corporate_actions)
+    assert (rejected["date"], rejected["listed"]) == (date(2024, 2, 9), True)
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 1e305), (1e300, 1), (1e-300, 1e300), (1e-8, 1e11)])
+def test_a_split_with_a_factor_beyond_all_bounds_is_rejected(warehouse: Engine, before: float, after: float) -> None:
+    bad = {**SPLIT, "execution_date": "2022-08-31", "id": "E9", "split_from": before, "split_to": after}
+    assert counts(refresh_from(warehouse, listing(SPLIT, bad))) == {"loaded": 1, "rejected": 1}
+    assert [day for _, day, *_ in factors(warehouse)] == [date(2020, 8, 31)]
+
+
+def test_a_response_with_more_than_the_recent_days_leaves_a_rejected_action_as_it_is(warehouse: Engine) -> None:
+    contradictory = [SPLIT, {**SPLIT, "split_to": 5}]
+    assert counts(refresh_from(warehouse, listing(*contradictory))) == {"rejected": 2}
+    recent = RefreshPlan(NOW, (), frozenset({"AAPL"}))
+    listed = [
+        {"symbol": "AAPL", "execution_date": date(2020, 8, 31), "split_from": 1.0, "split_to": to, "vendor_id": "E1"}
+        for to in (4.0, 5.0)
+    ]
+    result = refresh(warehouse, SPLITS, recent, listed, source="polygon", run_id="run-2", find_flags=find_flags)
+    assert counts(result) == {}
+    assert [(row["listed"], row["run_id"]) for row in rows(warehouse, rejected_corporate_actions)] == [
+        (True, "run-1"), (True, "run-1"),
+    ]  # fmt: skip
+
+
+def test_a_symbol_with_a_rejected_action_is_requested_in_full_before_others(
+    warehouse: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_symbols(warehouse, [Symbol.of("MSFT", "stock")])
+    refresh_from(warehouse, listing({**SPLIT, "ticker": "MSFT", "split_to": -4}))
+    monkeypatch.setattr(corporate_action_refresh, "HISTORIES_A_RUN", 1)
+    plan = plan_refresh(warehouse, SPLITS, active_symbols(warehouse), NOW + timedelta(days=1))
+    assert (plan.in_full, plan.recent) == (("MSFT",), frozenset({"AAPL"}))
 
 
 def test_a_database_of_the_sandbox_refuses_the_markets_actions(warehouse: Engine) -> None:
