@@ -114,12 +114,17 @@ def dagster_database(server: embedded.Server, database_url: SecretStr, dagster_t
 
 
 @pytest.fixture(scope="session")
-def parsed_project(server: embedded.Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Dbt's manifest of the project for the database `template_warehouse`, made once for all workers: dbt takes 5 s."""
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of files that one worker makes for all; it holds a lock meanwhile."""
     own = tmp_path_factory.getbasetemp()
-    folder = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session")
+def parsed_project(server: embedded.Server, shared_folder: Path) -> Path:
+    """Dbt's manifest of the project for the database `template_warehouse`, made once for all workers: dbt takes 5 s."""
     url = server.url(TEMPLATE)
-    return manifest(Settings(_env_file=None, database_url=url, market_pipeline_data_dir=folder / "parsed"))
+    return manifest(Settings(_env_file=None, database_url=url, market_pipeline_data_dir=shared_folder / "parsed"))
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
@@ -26,9 +27,15 @@ def sandbox() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Wheel:
-    """The project's wheel, installed in an environment without a checkout."""
-    return Wheel.built_and_installed(tmp_path_factory.mktemp("installed"))
+def wheel(shared_folder: Path) -> Wheel:
+    """The project's wheel, installed in an environment without a checkout, once for all workers."""
+    place = shared_folder / "installed"
+    done = place / "done"
+    with FileLock(shared_folder / "installed.lock"):
+        if not done.exists():
+            Wheel.build_and_install(place)
+            done.touch()
+    return Wheel.installed_in(place)
 
 
 @pytest.fixture

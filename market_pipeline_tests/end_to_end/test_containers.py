@@ -3,15 +3,16 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import requests
 import yaml
@@ -20,8 +21,10 @@ from pydantic import SecretStr
 from sqlalchemy import make_url
 
 from market_pipeline.warehouse import embedded
+from market_pipeline_tests.dagster_internals import DagsterGrpcClient
 from market_pipeline_tests.end_to_end.conftest import CHECKOUT
-from market_pipeline_tests.end_to_end.test_dagster_tools import free_port
+from market_pipeline_tests.end_to_end.forked_commands import run_forked
+from market_pipeline_tests.end_to_end.test_dagster_tools import free_port, until
 
 FILE = CHECKOUT / "docker-compose.yml"
 COMPOSE: Mapping[str, Any] = yaml.safe_load(FILE.read_text(encoding="utf-8"))
@@ -126,14 +129,31 @@ class Host:
         return text
 
     def executes(self, name: str, *words: str, seconds: float = SECONDS) -> subprocess.CompletedProcess[str]:
-        """Run a command as `docker exec` does in the container of a service."""
+        """Run a command as `docker exec` does in the container of a service. Scripts are forked: the import is slow."""
+        program, *arguments = self.command(words)
+        environment = self.environment(name)
+        if program == "python" and arguments[0].startswith("scripts/"):
+            return run_forked(arguments[1:], environment, CHECKOUT, seconds, script=arguments[0])
         return subprocess.run(
-            self.command(words), env=self.environment(name), cwd=CHECKOUT, capture_output=True, text=True,
-            timeout=seconds, check=False,
+            [program, *arguments], env=environment, cwd=CHECKOUT, capture_output=True, text=True, timeout=seconds,
+            check=False,
         )  # fmt: skip
 
     def is_healthy(self, name: str) -> bool:
         return self.executes(name, *SERVICES[name]["healthcheck"]["test"][1:]).returncode == 0
+
+    def is_up(self, name: str) -> bool:
+        """Return True once a health check, whose process may take seconds to import Dagster, will pass or nearly so."""
+        words = self.command(SERVICES[name]["command"])
+        if name == "daemon":
+            with psycopg.connect(f"{self.environment(name)['DATABASE_URL']}_dagster") as connection:
+                return connection.execute("SELECT count(*) FROM daemon_heartbeats").fetchone() != (0,)
+        port = int(words[words.index("--port") + 1])
+        if name == "code":
+            client = DagsterGrpcClient(port=port, host="127.0.0.1")
+            return bool(client.health_check_query() == "SERVING")  # type: ignore[no-untyped-call]
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
 
     @contextmanager
     def running(self, name: str) -> Iterator[None]:
@@ -143,11 +163,9 @@ class Host:
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         try:
-            end = time.monotonic() + SECONDS
-            while not self.is_healthy(name):
-                assert process.poll() is None, f"{name} has ended"
-                assert time.monotonic() < end, f"{name} is not healthy"
-                time.sleep(0.5)
+            until(lambda: process.poll() is not None or self.is_up(name), f"the start of {name}")
+            until(lambda: process.poll() is not None or self.is_healthy(name), f"the health of {name}")
+            assert process.poll() is None, f"{name} has ended"
             yield
         finally:
             process.terminate()
@@ -160,7 +178,7 @@ class Host:
 
 
 @pytest.fixture
-def host(database_url: SecretStr, sandbox: str, tmp_path: Path) -> Host:
+def host(database_url: SecretStr, dbt_manifest: None, sandbox: str, tmp_path: Path) -> Host:
     home = tmp_path / "app"
     home.mkdir()
     (home / "dagster.yaml").write_bytes((CHECKOUT / "dagster.yaml").read_bytes())

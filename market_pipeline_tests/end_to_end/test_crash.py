@@ -1,9 +1,6 @@
 """A backfill killed half-way: no symbol is half loaded, Dagster knows of it, and the same command loads the rest."""
 
 import os
-import signal
-import subprocess
-import sys
 import time
 from datetime import date
 from pathlib import Path
@@ -22,6 +19,7 @@ from market_pipeline.polygon.limiter import LocalLimiter
 from market_pipeline.warehouse.tables import backfill_history, market_data
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.end_to_end.conftest import CHECKOUT, Run
+from market_pipeline_tests.end_to_end.forked_commands import ForkedCommand
 
 NAMES = ("AAPL", "AMZN", "GOOGL", "IBM", "MSFT", "NVDA")
 START, END = "2010-01-04", "2012-12-31"
@@ -53,18 +51,12 @@ def test_the_same_command_after_a_kill_ends_in_the_content_of_an_undisturbed_run
     run: Run, environment: dict[str, str], settings: Settings, sandbox: str, warehouse: Engine
 ) -> None:
     add_symbols(warehouse, [Symbol.of(name, "stock") for name in NAMES])
-    killed = subprocess.Popen(
-        [Path(sys.executable).with_name("market-pipeline"), *COMMAND],
-        env={**environment, "POLYGON_BASE_URL": sandbox},
-        cwd=CHECKOUT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    nowhere = Path(os.devnull)
+    killed = ForkedCommand(COMMAND, {**environment, "POLYGON_BASE_URL": sandbox}, CHECKOUT, out=nowhere, err=nowhere)
     while symbols_done(warehouse) == 0:
         assert killed.poll() is None, "the backfill ended before it could be killed"
         time.sleep(0.01)
-    os.kill(killed.pid, signal.SIGKILL)
-    killed.wait()
+    killed.kill()
 
     done = symbols_done(warehouse)
     assert done < len(NAMES)

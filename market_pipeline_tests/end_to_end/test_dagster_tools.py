@@ -152,6 +152,14 @@ query ($id: String!) {
 }
 """
 REPOSITORY = {"repositoryLocationName": "market_pipeline.definitions", "repositoryName": "__repository__"}
+SENSOR = """
+query ($selector: SensorSelector!) { sensorOrError(sensorSelector: $selector) { ... on Sensor { id } } }
+"""
+STOP_SENSOR = """
+mutation ($id: String!) {
+  stopSensor(id: $id) { ... on StopSensorMutationResult { instigationState { status } } }
+}
+"""
 SCHEDULES = """
 query ($repository: RepositorySelector!) {
   schedulesOrError(repositorySelector: $repository) {
@@ -167,6 +175,18 @@ mutation ($selector: ScheduleSelector!, $timestamp: Float!) {
   }
 }
 """
+
+
+def stop_marts_sensor(address: str) -> None:
+    """Stop building the marts after loads, which takes 17 s of the processor, once the UI has the definitions."""
+    until(lambda: answers(address), "the definitions")
+
+    def query_graphql(query: str, **variables: Any) -> Any:
+        return requests.post(address, json={"query": query, "variables": variables}, timeout=30).json()["data"]
+
+    found = query_graphql(SENSOR, selector={**REPOSITORY, "sensorName": "marts_after_loads"})["sensorOrError"]
+    stopped = query_graphql(STOP_SENSOR, id=found["id"])["stopSensor"]
+    assert stopped["instigationState"]["status"] == "STOPPED", stopped
 
 
 def test_the_ui_shows_assets_backfills_ranges_and_schedules(ui: Ask, warehouse: Engine) -> None:

@@ -15,6 +15,7 @@ from bokeh_sampledata import stocks
 
 from market_pipeline.warehouse import embedded
 from market_pipeline_tests.end_to_end.conftest import CHECKOUT
+from market_pipeline_tests.end_to_end.forked_commands import run_forked
 from market_pipeline_tests.end_to_end.wheel import Wheel
 
 BIN = Path(sys.executable).parent
@@ -25,7 +26,10 @@ QUERIES = re.findall(r"\*\*(\d+)\. .*?```sql\n(.*?)```\n\n```\n(.*?)```", ANALYS
 
 
 class Newcomer:
-    """A user with a space in the data folder's path and a language other than English."""
+    """A user with a space in the data folder's path and a language other than English.
+
+    The commands of `market-pipeline` are forked from a process that has imported it; those of a shell are not.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.data_dir = folder / "data folder"
@@ -39,9 +43,12 @@ class Newcomer:
         self.environment.pop("DATABASE_URL", None)
 
     def types(self, *command: str, cwd: Path = CHECKOUT, **changes: str) -> subprocess.CompletedProcess[str]:
+        environment = {**self.environment, **changes}
+        if command[0] == "market-pipeline":
+            return run_forked(command[1:], environment, cwd, SECONDS)
         return subprocess.run(
             command,
-            env={**self.environment, **changes},
+            env=environment,
             cwd=cwd,
             capture_output=True,
             text=True,

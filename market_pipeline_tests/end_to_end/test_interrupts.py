@@ -1,11 +1,12 @@
 """Ctrl-C and SIGTERM at every stage of a command: one line, the right exit code, and loaded bars stay."""
 
+import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import psycopg
@@ -21,6 +22,7 @@ from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.end_to_end.conftest import CHECKOUT
+from market_pipeline_tests.end_to_end.forked_commands import ForkedCommand
 
 SECONDS = 5.0
 """Seconds that a command may take to end."""
@@ -75,53 +77,64 @@ with stop_signals.watch_signals():
 """
 """Signal handling of `up`, while it takes too long to stop what it has started."""
 
-Started = Callable[..., subprocess.Popen[str]]
+
+class BackgroundCommand:
+    """The command line in the background, whose standard error is read while it runs."""
+
+    def __init__(self, arguments: Sequence[str], env: Mapping[str, str], folder: Path) -> None:
+        self._out, err = folder / "out", folder / "err"
+        os.mkfifo(err)
+        self._process = ForkedCommand(arguments, env, CHECKOUT, out=self._out, err=err)
+        self._err = err.open(encoding="utf-8")
+
+    def read_until(self, *expected: str) -> None:
+        """Read standard error until all expected words have come."""
+        left, output = set(expected), ""
+        while left:
+            line = self._err.readline()
+            assert line, output
+            output += line
+            left -= {words for words in left if words in line}
+
+    def end(self) -> tuple[int, str, str]:
+        """Wait for its end, and return its exit code, and its output and the rest of standard error."""
+        code, err = self._process.wait(60), self._err.read()
+        return code, self._out.read_text(encoding="utf-8"), err
+
+    def stop(self, number: signal.Signals) -> str:
+        """Send the signal, check how it ends, and return its output."""
+        before = time.monotonic()
+        self._process.send_signal(number)
+        code, out, err = self.end()
+        assert time.monotonic() - before < SECONDS
+        assert code == 128 + number
+        assert "Traceback" not in out + err
+        assert err.splitlines()[-1] == LAST_WORDS[number]
+        return out
+
+    def close(self) -> None:
+        """Kill it if it is left."""
+        self._process.kill()
+        self._err.close()
+
+
+Start = Callable[..., BackgroundCommand]
 
 
 @pytest.fixture
-def start(environment: dict[str, str], sandbox: str) -> Iterator[Started]:
+def start(
+    environment: dict[str, str], dbt_manifest: None, sandbox: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Start]:
     """Function that starts the command line in the background; processes that are left are killed."""
-    started: list[subprocess.Popen[str]] = []
+    with ExitStack() as started:
 
-    def _start(*arguments: str, **changes: str) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [Path(sys.executable).with_name("market-pipeline"), *arguments],
-            env={**environment, "POLYGON_BASE_URL": sandbox, **changes},
-            cwd=CHECKOUT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        started.append(process)
-        return process
+        def _start(*arguments: str, **changes: str) -> BackgroundCommand:
+            env = {**environment, "POLYGON_BASE_URL": sandbox, **changes}
+            command = BackgroundCommand(arguments, env, tmp_path_factory.mktemp("command"))
+            started.callback(command.close)
+            return command
 
-    yield _start
-    for process in started:
-        process.kill()
-        process.communicate()
-
-
-def read_until(process: subprocess.Popen[str], *expected: str) -> None:
-    """Read the command's standard error until all expected words have come."""
-    left, output = set(expected), ""
-    assert process.stderr is not None
-    while left:
-        line = process.stderr.readline()
-        assert line, output
-        output += line
-        left -= {words for words in left if words in line}
-
-
-def stop(process: subprocess.Popen[str], number: signal.Signals) -> tuple[str, str]:
-    """Send the signal, and return standard output and error."""
-    before = time.monotonic()
-    process.send_signal(number)
-    out, err = process.communicate(timeout=60)
-    assert time.monotonic() - before < SECONDS
-    assert process.returncode == 128 + number
-    assert "Traceback" not in out + err
-    assert err.splitlines()[-1] == LAST_WORDS[number]
-    return out, err
+        yield _start
 
 
 def loaded_and_not_reached(table: str) -> tuple[list[str], list[str]]:
@@ -174,52 +187,53 @@ def test_while_it_imports(environment: dict[str, str], tracked: None, module: st
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_while_a_response_is_awaited(start: Started, settings: Settings, tracked: None, number: signal.Signals) -> None:
+def test_while_a_response_is_awaited(start: Start, settings: Settings, tracked: None, number: signal.Signals) -> None:
     with running_sandbox(SandboxConfig(faults=("hang@range/MSFT",))) as hanging:
         backfill = start(*BACKFILL, POLYGON_BASE_URL=hanging)
-        read_until(backfill, "Successfully backfilled AAPL", "Backfilling MSFT")
-        out, _ = stop(backfill, number)
+        backfill.read_until("Successfully backfilled AAPL", "Backfilling MSFT")
+        out = backfill.stop(number)
     assert loaded_and_not_reached(out) == (["AAPL"], ["MSFT"])
     assert canceled(settings)
 
 
-def test_while_a_request_is_retried(start: Started, settings: Settings, tracked: None) -> None:
+def test_while_a_request_is_retried(start: Start, settings: Settings, tracked: None) -> None:
     with running_sandbox(SandboxConfig(faults=("429=60@range/MSFT",))) as limited:
         backfill = start(*BACKFILL, POLYGON_BASE_URL=limited)
-        read_until(backfill, "Successfully backfilled AAPL", "Retrying in 60")
-        out, _ = stop(backfill, signal.SIGINT)
+        backfill.read_until("Successfully backfilled AAPL", "Retrying in 60")
+        out = backfill.stop(signal.SIGINT)
     assert loaded_and_not_reached(out) == (["AAPL"], ["MSFT"])
     assert canceled(settings)
 
 
-def test_while_the_rate_limit_is_waited_for(start: Started, settings: Settings, tracked: None) -> None:
-    backfill = start(*BACKFILL, POLYGON_REQUESTS_PER_MINUTE="1")
-    read_until(backfill, "Successfully backfilled AAPL", "waiting for the rate limit")
-    out, _ = stop(backfill, signal.SIGTERM)
+def test_while_the_rate_limit_is_waited_for(start: Start, settings: Settings, tracked: None) -> None:
+    # AAPL's bars are the third request, after one of each symbol for its tickers.
+    backfill = start(*BACKFILL, POLYGON_REQUESTS_PER_MINUTE="3")
+    backfill.read_until("Successfully backfilled AAPL", "waiting for the rate limit")
+    out = backfill.stop(signal.SIGTERM)
     assert loaded_and_not_reached(out) == (["AAPL"], ["MSFT"])
     assert canceled(settings)
 
 
 def test_while_it_loads_and_the_same_command_loads_the_rest(
-    start: Started, settings: Settings, tracked: None, database_url: SecretStr
+    start: Start, settings: Settings, tracked: None, database_url: SecretStr
 ) -> None:
     with locked(database_url, "market_data") as wait_for_a_waiter:
         backfill = start(*BACKFILL, "--json")
         wait_for_a_waiter()
-        out, _ = stop(backfill, signal.SIGINT)
+        out = backfill.stop(signal.SIGINT)
         assert out.count("before it was reached") == 2
     assert canceled(settings)
     again = start(*BACKFILL)
-    out, err = again.communicate(timeout=60)
-    assert (again.returncode, "was interrupted earlier" in err) == (0, False)
+    code, out, err = again.end()
+    assert (code, "was interrupted earlier" in err) == (0, False)
     assert loaded_and_not_reached(out) == (["AAPL", "MSFT"], [])
 
 
-def test_while_dbt_builds(start: Started, settings: Settings, tracked: None, database_url: SecretStr) -> None:
+def test_while_dbt_builds(start: Start, settings: Settings, tracked: None, database_url: SecretStr) -> None:
     with locked(database_url, "market_data") as wait_for_a_waiter:
         marts = start("marts")
         wait_for_a_waiter()
-        stop(marts, signal.SIGTERM)
+        marts.stop(signal.SIGTERM)
     assert canceled(settings)
     with psycopg.connect(database_url.get_secret_value()) as connection:
         left = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'dbt'"
@@ -230,12 +244,12 @@ def test_while_dbt_builds(start: Started, settings: Settings, tracked: None, dat
 
 @pytest.mark.parametrize("arguments", [("coverage",), ("dbt", "run", "--select", "stg_market_data", "--quiet")])
 def test_while_the_database_is_waited_for(
-    start: Started, tracked: None, database_url: SecretStr, arguments: tuple[str, ...]
+    start: Start, tracked: None, database_url: SecretStr, arguments: tuple[str, ...]
 ) -> None:
     with locked(database_url, "market_data") as wait_for_a_waiter:
         process = start(*arguments)
         wait_for_a_waiter()
-        stop(process, signal.SIGINT)
+        process.stop(signal.SIGINT)
 
 
 def started(code: str) -> subprocess.Popen[str]:

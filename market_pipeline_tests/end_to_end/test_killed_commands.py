@@ -1,21 +1,22 @@
 """`db migrate` and `db prune` killed in their transaction: nothing is half done, and the same command does it."""
 
-import subprocess
-import sys
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import alembic.command
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import Engine, create_engine, text
 
 from market_pipeline.core.settings import Settings
 from market_pipeline.orchestration.run_launch import open_instance
-from market_pipeline.warehouse.schema import current_revision, head_revision
+from market_pipeline.warehouse.schema import alembic_config, current_revision, head_revision
 from market_pipeline_tests.dagster_storage.event_log_cases import FIRST_RUN, SECOND_RUN, run_range
 from market_pipeline_tests.end_to_end.conftest import CHECKOUT
+from market_pipeline_tests.end_to_end.forked_commands import ForkedCommand, run_forked
 
 SECONDS = 300
 BEFORE = "0003"
@@ -25,18 +26,17 @@ WAITING = text(
 )
 
 
-def command(*words: str) -> list[str]:
-    return [str(Path(sys.executable).with_name("market-pipeline")), *words]
-
-
 @contextmanager
 def killed_while_it_waits_for(engine: Engine, table: str, environment: dict[str, str], *words: str) -> Iterator[None]:
     """Kill a command at a locked table, in the middle of its transaction, before the block runs."""
     with engine.connect() as holder:
         holder.execute(text(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"))
-        with subprocess.Popen(command(*words), env=environment, cwd=CHECKOUT, stdout=subprocess.DEVNULL) as process:
-            until_waiting(engine, process)
-            process.kill()
+        nowhere = Path(os.devnull)
+        command = ForkedCommand(words, environment, CHECKOUT, out=nowhere, err=nowhere)
+        try:
+            until_waiting(engine, command)
+        finally:
+            command.kill()
     with engine.connect() as connection:  # the server finds nobody there when it has got its lock
         end = time.monotonic() + SECONDS
         others = text(
@@ -49,13 +49,13 @@ def killed_while_it_waits_for(engine: Engine, table: str, environment: dict[str,
     yield
 
 
-def until_waiting(engine: Engine, process: subprocess.Popen[bytes]) -> None:
+def until_waiting(engine: Engine, command: ForkedCommand) -> None:
     end = time.monotonic() + SECONDS
     while time.monotonic() < end:
         with engine.connect() as connection:
             if connection.execute(WAITING).first() is not None:
                 return
-        assert process.poll() is None
+        assert command.poll() is None
         time.sleep(0.05)
     raise AssertionError("the command never got there")
 
@@ -64,8 +64,11 @@ def test_a_killed_migration_changes_nothing_and_the_next_is_complete(
     warehouse: Engine, environment: dict[str, str]
 ) -> None:
     with warehouse.begin() as connection:
-        connection.execute(text("ALTER TABLE request_slots DROP COLUMN taken_at"))
-        connection.execute(text("UPDATE alembic_version SET version_num = :before"), {"before": BEFORE})
+        connection.execute(text("DROP SCHEMA public, access CASCADE"))
+        connection.execute(text("CREATE SCHEMA public"))
+        config = alembic_config()
+        config.attributes["connection"] = connection
+        alembic.command.upgrade(config, BEFORE)
         views = "SELECT count(*) FROM pg_views WHERE schemaname = 'public'"
         before = connection.scalar(text(views))
     with (
@@ -74,7 +77,7 @@ def test_a_killed_migration_changes_nothing_and_the_next_is_complete(
     ):
         assert current_revision(connection) == BEFORE
         assert connection.scalar(text(views)) == before
-    done = subprocess.run(command("db", "migrate"), env=environment, cwd=CHECKOUT, capture_output=True, check=False)
+    done = run_forked(("db", "migrate"), environment, CHECKOUT, SECONDS)
     assert done.returncode == 0, done.stderr
     with warehouse.connect() as connection:
         assert current_revision(connection) == head_revision()
@@ -106,9 +109,7 @@ def test_a_killed_prune_has_deleted_no_event_without_its_tags_and_the_next_does_
         before = connection.execute(text(COUNTS)).one()
     with killed_while_it_waits_for(records, "asset_event_tags", environment, "db", "prune"), records.connect() as now:
         assert now.execute(text(COUNTS)).one() == before
-    done = subprocess.run(
-        command("db", "prune"), env=environment, cwd=CHECKOUT, capture_output=True, text=True, check=False
-    )
+    done = run_forked(("db", "prune"), environment, CHECKOUT, SECONDS)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("deleted 30 events"), "3 assets on 5 days, planned and done"
     with records.connect() as now:

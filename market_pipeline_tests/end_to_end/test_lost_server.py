@@ -13,13 +13,13 @@ from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database import create_warehouse_engine
 from market_pipeline.warehouse.schema import migrate
 from market_pipeline.warehouse.tracked_symbols import add_symbols
-from market_pipeline_tests.end_to_end.test_interrupts import BACKFILL, Started, read_until, start
+from market_pipeline_tests.end_to_end.test_interrupts import BACKFILL, Start, start
 
 __all__ = ["start"]
 
 
 def test_a_server_killed_in_a_backfill_is_one_line_with_the_next_step_and_all_load_records(
-    start: Started, tmp_path: Path
+    start: Start, tmp_path: Path
 ) -> None:
     folder = Path(tempfile.mkdtemp(prefix="market-pipeline-tests-"))
     folder.chmod(0o755)
@@ -36,13 +36,13 @@ def test_a_server_killed_in_a_backfill_is_one_line_with_the_next_step_and_all_lo
                 DATABASE_URL=server.url().get_secret_value(),
                 MARKET_PIPELINE_DATA_DIR=str(tmp_path / "data"),
             )
-            read_until(backfill, "Successfully backfilled AAPL", "Backfilling MSFT")
+            backfill.read_until("Successfully backfilled AAPL", "Backfilling MSFT")
             os.kill(server.pid, signal.SIGKILL)
-            out, err = backfill.communicate(timeout=60)  # 10 s of them the vendor's, at most
+            code, out, err = backfill.end()  # 10 s of them the vendor's, at most
     finally:
         embedded.destroy(folder / "data")
         shutil.rmtree(folder, ignore_errors=True)
-    assert backfill.returncode == 3
+    assert code == 3
     assert "Traceback" not in out + err
     assert "Retrying" not in err
     errors = [line for line in err.splitlines() if line.startswith("error: ")]

@@ -2,7 +2,8 @@
 
 The commands are taken from the runbook's own text and run in a shell as they stand there, in a folder with its `.env`
 and `scripts`. Only what no shell here can know is put in their place: the port, the key, an address of a database, and
-for `docker` what does the same without containers.
+for `docker` what does the same without containers. A script starts as a user starts it the first time; later times it
+is forked from a process that has imported the project.
 """
 
 import json
@@ -31,10 +32,12 @@ from sqlalchemy import text
 from market_pipeline.core.settings import Settings
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database import create_warehouse_engine, database_url
+from market_pipeline_tests.conftest import keep_manifest
 from market_pipeline_tests.end_to_end import curl as curl_program
 from market_pipeline_tests.end_to_end.conftest import CHECKOUT
+from market_pipeline_tests.end_to_end.forked_programs import forked_programs
 from market_pipeline_tests.end_to_end.running_up import Up, end_all, started_by
-from market_pipeline_tests.end_to_end.test_dagster_tools import free_port
+from market_pipeline_tests.end_to_end.test_dagster_tools import free_port, stop_marts_sensor
 
 RUNBOOK = CHECKOUT / "market_pipeline_tests" / "data" / "runbook.md"
 DOCUMENT = CHECKOUT / "docs" / "runbook.md"
@@ -43,6 +46,7 @@ FIVE_YEARS = range(1_240, 1_265)
 """Bounds of a stock's sessions in five years: 365.25 x 5 days, less weekends and some ten holidays a year."""
 EDIT = re.compile(r"^([A-Z_]+)=\S+(\s+#.*)?$")
 CRON = re.compile(r"^\S+ \S+ \* \* \* ")
+SCRIPT = re.compile(r"python (scripts/\w+\.py)")
 WITHOUT_CONTAINERS = {
     "docker exec market_data_postgres psql": "market-pipeline db psql",
     "docker exec market_data_api ": "",
@@ -95,11 +99,13 @@ class Done:
 
 
 class Place:
-    """The folder of the user, the running service, and access to the stored data."""
+    """The folder of the user, the running service, and access to the stored data; `programs` are the forked ones."""
 
-    def __init__(self, folder: Path, sandbox: str) -> None:
+    def __init__(self, folder: Path, sandbox: str, programs: Path) -> None:
         self.folder = folder
-        self.api_port, self._ui_port = free_port(), free_port()
+        self._programs = programs
+        self._scripts: set[str] = set()
+        self.api_port, self.ui_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.api_port}"
         (folder / "scripts").symlink_to(CHECKOUT / "scripts")
         curl = folder / "bin" / "curl"
@@ -116,7 +122,7 @@ class Place:
 
     def start(self) -> None:
         """Start the service with the settings of the folder's `.env`."""
-        ports = ("--api-port", str(self.api_port), "--ui-port", str(self._ui_port))
+        ports = ("--api-port", str(self.api_port), "--ui-port", str(self.ui_port))
         self.up = Up(*ports, cwd=self.folder, env=self._environment)
         self.up.until_it_says("all is running")
 
@@ -147,10 +153,18 @@ class Place:
         for there, here in self.replaced.items():
             typed = typed.replace(there, here)
         done = subprocess.run(
-            ["bash", "-c", typed], cwd=self.folder, env=self._environment, capture_output=True, text=True,
+            ["bash", "-c", typed], cwd=self.folder, env=self._environment_of(command), capture_output=True, text=True,
             timeout=SECONDS, check=False,
         )  # fmt: skip
         return Done(done.returncode, done.stdout, done.stderr)
+
+    def _environment_of(self, command: str) -> dict[str, str]:
+        """Return the environment of a command: one with the forked programs, except for a script's first time."""
+        script = SCRIPT.search(command)
+        if script and script[1] not in self._scripts:
+            self._scripts.add(script[1])
+            return self._environment
+        return {**self._environment, "PATH": f"{self._programs}:{self._environment['PATH']}"}
 
     def bars(self, symbol: str, start: str | None = None, end: str | None = None) -> int:
         """Return the number of stored bars of a symbol, of these dates or of the last five years."""
@@ -370,14 +384,22 @@ STEPS: list[tuple[str, str, Check]] = [
 
 
 @pytest.fixture
-def place(sandbox: str) -> Iterator[Place]:
+def programs() -> Iterator[Path]:
+    with forked_programs() as folder:
+        yield folder
+
+
+@pytest.fixture
+def place(sandbox: str, programs: Path, parsed_project: Path) -> Iterator[Place]:
     folder = Path(tempfile.mkdtemp(prefix="market-pipeline-runbook-"))
     folder.chmod(0o755)
-    there = Place(folder, sandbox)
+    there = Place(folder, sandbox, programs)
     # The runbook first queries the schedule, so a symbol is tracked before.
     assert there.type("market-pipeline symbols add AAPL --no-check").code == 0
+    keep_manifest(there.settings, parsed_project)
     there.start()
     try:
+        stop_marts_sensor(f"http://127.0.0.1:{there.ui_port}/graphql")
         with psycopg.connect(embedded_url(there, "postgres"), autocommit=True) as connection:
             connection.execute("CREATE DATABASE elsewhere")
         elsewhere = embedded_url(there, "elsewhere")

@@ -42,6 +42,7 @@ def types(wheel: Wheel, environment: Mapping[str, str], *command: str) -> subpro
     )  # fmt: skip
 
 
+@pytest.mark.usefixtures("dbt_manifest")  # test_demo.py has dbt make it without a checkout
 def test_bars_are_loaded_and_the_marts_built_without_a_checkout(
     wheel: Wheel, environment: dict[str, str], sandbox: str, warehouse: Engine
 ) -> None:
@@ -76,6 +77,7 @@ def running(wheel: Wheel, environment: Mapping[str, str], *command: str) -> Iter
                 os.killpg(server.pid, signal.SIGKILL)
 
 
+@pytest.mark.usefixtures("dbt_manifest")
 def test_dagster_dev_loads_the_definitions_in_an_empty_folder(wheel: Wheel, environment: dict[str, str]) -> None:
     port = free_port()
     where = ("--host", "127.0.0.1", "--port", str(port))

@@ -22,16 +22,21 @@ class Wheel:
     folder: Path
 
     @classmethod
-    def built_and_installed(cls, place: Path) -> "Wheel":
+    def installed_in(cls, place: Path) -> "Wheel":
+        """Return the wheel that is installed below `place`."""
+        [file] = place.glob("unpacked/*/built/*.whl")
+        return cls(file, place / "environment", place / "an empty folder")
+
+    @staticmethod
+    def build_and_install(place: Path) -> None:
         """Build it as pip does, from the files of a source distribution, and install it below `place`."""
         ignored = shutil.ignore_patterns(".*", "build", "*.egg-info", "__pycache__")
         source = shutil.copytree(CHECKOUT, place / "checkout", ignore=ignored)
         shutil.unpack_archive(_built("build_sdist", source, "*.tar.gz"), place / "unpacked")
         [unpacked] = (place / "unpacked").iterdir()
         file = _built("build_wheel", unpacked, "*.whl")
-        folder = place / "an empty folder"
-        folder.mkdir()
-        return cls(file, _environment_with(file, place / "environment"), folder)
+        _install(file, place / "environment")
+        (place / "an empty folder").mkdir()
 
     def program(self, name: str) -> Path:
         """Return the path of a program of the environment."""
@@ -47,7 +52,7 @@ def _built(what: str, source: Path, name: str) -> Path:
     return file
 
 
-def _environment_with(file: Path, environment: Path) -> Path:
+def _install(file: Path, environment: Path) -> None:
     """Install it with a path file that leads to the dependencies, but not to the editable checkout."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
     python = environment / "bin" / "python"
@@ -60,4 +65,3 @@ def _environment_with(file: Path, environment: Path) -> Path:
         program = environment / "bin" / name
         program.write_text(text.replace(sys.executable, str(python)), encoding="utf-8")
         program.chmod(0o755)
-    return environment
