@@ -22,7 +22,9 @@ _WITH_ACTIONS = text(
 def choose_adjustment(
     connection: Connection, symbols: Iterable[str], name: str, first: date, last: date, tolerance: float
 ) -> Adjustment:
-    """Return the adjustment under which the ratio of file and stored values jumps least; of equal ones the simplest.
+    """Return the adjustment under which the ratio of file and stored values jumps least.
+
+    Of equal ones, that with the ratio nearest to 1, as between two dividends; else the simplest.
 
     Args:
         connection: with the file in its temporary table.
@@ -33,12 +35,22 @@ def choose_adjustment(
         tolerance: relative difference that is none.
     """
     deciding = connection.scalars(_WITH_ACTIONS, {"symbols": list(symbols), "most": MOST_SYMBOLS}).all()
-    totals = dict.fromkeys(Adjustment, 0.0)
+    jumps, distances = dict.fromkeys(Adjustment, 0.0), dict.fromkeys(Adjustment, 0.0)
     for rows in read_rows(connection, deciding, first, last):
         for adjustment in Adjustment:
-            totals[adjustment] += measure_jumps(rows.series(name, adjustment, tolerance, any_unit=True))
-    least = min(totals.values())
-    return next(adjustment for adjustment, total in totals.items() if total <= least + 1e-9)
+            series = rows.series(name, adjustment, tolerance, any_unit=True)
+            jumps[adjustment] += measure_jumps(series)
+            distances[adjustment] += measure_distance(series)
+    least = min(jumps.values())
+    equal = [adjustment for adjustment in Adjustment if jumps[adjustment] <= least + 1e-9]
+    return min(equal, key=lambda adjustment: round(distances[adjustment], 9))
+
+
+def measure_distance(series: FieldSeries) -> float:
+    """Return the distance of the file's values from the stored ones, as the median logarithm of their ratio."""
+    ratio = np.log(series.file / series.stored)
+    known = np.abs(ratio[np.isfinite(ratio)])
+    return float(np.median(known)) if len(known) else 0.0
 
 
 def measure_jumps(series: FieldSeries) -> float:

@@ -158,7 +158,7 @@ def plan_refresh(
             names = [name for name in names if name not in known or known[name].asked_at < not_since]
         rejected = rejected_corporate_actions.c
         in_doubt = select(rejected.symbol).where(rejected.kind == actions.name, rejected.listed).distinct()
-        doubtful = frozenset(connection.execute(in_doubt).scalars())
+        doubtful: frozenset[str] = frozenset(connection.execute(in_doubt).scalars())
         by_age = sorted(
             (name for name in names if name in known),
             key=lambda name: (name not in doubtful, known[name].history_asked_at),

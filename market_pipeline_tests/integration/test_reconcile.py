@@ -122,6 +122,20 @@ def test_a_close_and_an_adjusted_close_are_compared_each_with_its_series(reconci
     assert dividend["last_session"] == "2004-11-12"
 
 
+def test_closes_between_two_dividends_are_compared_with_the_series_that_they_equal(
+    published: Engine, reconcile: Command, tmp_path: Path
+) -> None:
+    query = (
+        "SELECT symbol, date, adj_close AS close FROM daily_bars_adjusted WHERE symbol = 'AAPL' AND date > '2010-01-01'"
+    )
+    bars = pd.read_sql(query, published)
+    file = tmp_path / "adjusted.csv"
+    bars[bars["date"] < date(2012, 8, 1)].to_csv(file, index=False)
+    described = json.loads(reconcile(file, "--json", "--quiet").output)
+    assert described["adjustments"] == {"close": "all"}
+    assert [row["agreed"] for row in described["symbols"] if row["field"] == "close"] == [650]
+
+
 # --- published bars with errors put in
 
 
