@@ -15,7 +15,7 @@ from market_pipeline.cli.completion import complete_symbols
 from market_pipeline.cli.output import print_columns, print_note
 from market_pipeline.cli.parameters import EVERY, SymbolChoice, parse_date, parse_symbols
 from market_pipeline.core.settings import load_settings
-from market_pipeline.core.wording import counted
+from market_pipeline.core.wording import counted, name_some
 from market_pipeline.reconciliation.comparison import Reconciliation, ReconciliationRequest, reconcile
 from market_pipeline.reconciliation.field_series import Explanation
 from market_pipeline.reconciliation.ranges import COVERAGE, ReconciledRange
@@ -156,7 +156,7 @@ def _print_tables(result: Reconciliation) -> None:
     rows = _summarize(result.ranges)
     print_columns(("symbol", "field"), numbers, rows, totals={name: sum(row[name] for row in rows) for name in numbers})
     differences = [found for found in result.ranges if found.explanation is not Explanation.AGREED]
-    differences.sort(key=lambda found: found.explained)  # those without an explanation first
+    differences.sort(key=lambda found: (found.explained, -found.sessions))  # those without an explanation first
     if not differences:
         return
     shown = [{**asdict(found), "likely reason": _format_reason(found)} for found in differences[:MOST_LINES]]
@@ -188,13 +188,17 @@ def _print_result(
     not_compared: Sequence[str],
 ) -> None:
     if result.unknown_symbols:
-        print_note(f"{counted(len(result.unknown_symbols), 'symbol')} of the file are not tracked and left out")
+        number = len(result.unknown_symbols)
+        print_note(
+            f"not tracked, and left out: {counted(number, 'symbol')} of the file: {name_some(result.unknown_symbols)}"
+        )
     if not_compared:
         print_note(f"nothing could be compared of {', '.join(not_compared)}")
     compared = ", ".join(f"{name} {_SERIES[adjustment]}" for name, adjustment in result.adjustments.items())
     sessions = sum(found.sessions for found in unexplained)
     found = f"{sessions:,} values or bars have no explanation" if unexplained else "every difference is explained"
-    typer.echo(f"{counted(len(result.symbols), 'symbol')} compared with {request.file} ({compared}): {found}.")
+    number = len(result.symbols) - len(not_compared)
+    typer.echo(f"{counted(number, 'symbol')} compared with {request.file} ({compared}): {found}.")
 
 
 _SERIES = {

@@ -282,7 +282,7 @@ def test_each_files_last_result_is_kept(reconcile: Command, published: Engine, t
 def test_symbols_that_are_not_tracked_are_left_out(reconcile: Command) -> None:
     result = reconcile(published_file("skfolio", STOCKS), "--start", "2014-12-01", "--end", "2014-12-31")
     assert result.code == 3  # there is no bar of AAPL and MSFT to compare
-    assert "17 symbols of the file are not tracked and left out" in result.error
+    assert "not tracked, and left out: 17 symbols of the file: " in result.error
     assert "nothing could be compared of AAPL, MSFT" in result.error
     assert "| KO     | close |       22 |     22 |         0 |           0 |" in result.output
 
@@ -378,4 +378,4 @@ def test_compressed_and_wide_files_are_read(reconcile: Command, tmp_path: Path) 
     for file in (zipped, tmp_path / "wide.parquet"):
         result = reconcile(file)
         assert result.code == 0
-        assert "1 symbol of the file are not tracked" in result.error
+        assert "not tracked, and left out: 1 symbol of the file: " in result.error

@@ -7,5 +7,5 @@ JOIN security_tickers AS period
     AND period.known_since IS NOT NULL
     AND states.date BETWEEN coalesce(period.first_day, '-infinity') AND coalesce(period.last_day, 'infinity')
 WHERE states.symbol = ANY(CAST(:symbols AS text[])) AND states.date <= :until
-    AND states.state = 'never_asked' AND states.state <> 'loaded'
+    AND states.state = 'never_asked'
 GROUP BY states.symbol
