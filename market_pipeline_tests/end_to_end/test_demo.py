@@ -137,7 +137,8 @@ def test_the_readmes_tour_works_as_written(newcomer: Newcomer) -> None:
     assert re.search(r"AAPL +\| +1300 \| 2008-01-02 \| 2013-03-01", done.stdout)
     assert re.search(r"MSFT +\| 2013-02-06 \| +[\d.]+ \| +[\d.]+", done.stdout), "the adjusted closes"
     assert "Tracking NVDA (stock)" in done.stdout
-    requests = "in 3 requests (2 of them for splits and dividends), of NVDA\n3 requests in all"
+    others = "2 for splits and dividends, 1 to look up who has had which ticker"
+    requests = f"in 4 requests ({others}), of NVDA\n4 requests in all"
     assert f"XNYS: 61 sessions, 2024-01-02 to 2024-03-28, {requests}" in done.stdout
     assert re.search(r"FB +\| \d{4}-\d\d-\d\d .* \| +\d+ \| t", done.stdout), "the last runs"
     assert re.search(r"\| NVDA +\| 2024-01-02 \| 2024-03-28 \| +61 \| +61 ", done.stdout)

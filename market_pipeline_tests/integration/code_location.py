@@ -77,7 +77,10 @@ class Daemon:
 
 def kill_run_processes() -> None:
     """Kill the processes of runs executed by a code server of this process, and no others, with SIGKILL."""
-    runs = [process for process in Process().children(recursive=True) if "spawn_main" in " ".join(process.cmdline())]
+    runs = []
+    for process in Process().children(recursive=True):
+        with suppress(NoSuchProcess):  # it has ended meanwhile
+            runs += [process] if "spawn_main" in " ".join(process.cmdline()) else []
     assert runs
     for process in runs:
         process.kill()
