@@ -1,6 +1,7 @@
 """A vendor that fails a fifth of all requests, and a key that must appear nowhere."""
 
 import json
+import re
 import subprocess
 from collections.abc import Sequence
 
@@ -39,7 +40,8 @@ def test_a_backfill_through_failures_ends_in_the_content_of_an_undisturbed_one(r
     records = json.loads(disturbed.stdout)["symbols"]
     assert {record["fetched"] for record in records} == {61}
     retries = sum(record["requests"] for record in records) - len(DEFAULT_BACKFILL)
-    assert retries == disturbed.stderr.count("Retrying")
+    # Of requests for bars alone: look-ups, splits and dividends are in no symbol's record.
+    assert retries == len(re.findall(r"Retrying .*: \w+ 2024-01-02 to 2024-03-28", disturbed.stderr))
     assert retries > 0
     after = content(warehouse)
     # The undisturbed sandbox's answers, compared with what is held value by value, change nothing.
