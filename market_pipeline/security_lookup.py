@@ -5,7 +5,6 @@ The vendor's history is incomplete: what it doesn't state stays assumed. `wareho
 """
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
@@ -13,7 +12,7 @@ from market_pipeline.core.symbols import AssetClass, Symbol, SymbolError, ticker
 from market_pipeline.core.ticker_corrections import TickerCorrections
 from market_pipeline.core.ticker_history import DATE_TOLERANCE, TickerHistory, TickerPeriod, TickerSource
 from market_pipeline.polygon.client import PolygonClient
-from market_pipeline.polygon.reference import Ticker, TickerChange, TickerEvents
+from market_pipeline.polygon.reference import Ticker, TickerEvents
 from market_pipeline.polygon.vendor_errors import (
     BadRequestError,
     PlanError,
@@ -145,7 +144,10 @@ def _is_same(holder: Ticker, events: TickerEvents) -> bool:
 
 def _history_of(client: PolygonClient, symbol: Symbol, events: TickerEvents) -> TickerHistory:
     """Return the history that a security's ticker events state."""
-    changes = [change for at, change in enumerate(events.changes) if at == 0 or _is_change(events.changes, at)]
+    last_of_day = list({change.date: change for change in events.changes}.values())
+    changes = [
+        change for at, change in enumerate(last_of_day) if at == 0 or change.ticker != last_of_day[at - 1].ticker
+    ]
     starts = [change.date for change in changes[1:]]
     lasts = [*(start - timedelta(days=1) for start in starts), None]
     periods = [
@@ -153,10 +155,6 @@ def _history_of(client: PolygonClient, symbol: Symbol, events: TickerEvents) -> 
         for change, last in zip(changes, lasts, strict=True)
     ]
     return TickerHistory((_check_first(client, symbol, events, periods[0]), *periods[1:]))
-
-
-def _is_change(changes: Sequence[TickerChange], at: int) -> bool:
-    return changes[at].ticker != changes[at - 1].ticker and changes[at].date > changes[at - 1].date
 
 
 def _check_first(client: PolygonClient, symbol: Symbol, events: TickerEvents, period: TickerPeriod) -> TickerPeriod:

@@ -87,10 +87,11 @@ class TickerHistory:
     def has_event(self, ticker: str, day: date) -> bool:
         """Return True if a split or dividend that the vendor lists under a ticker on that day is the security's.
 
-        On the first day under a new ticker it may be listed under the former one.
+        On the first day under a new ticker it may be listed under the former one. Later ones are not taken, however
+        vague the day of the change is: from then on the ticker may be another security's.
         """
-        reaches = (self._reach(place) for place, period in enumerate(self.periods) if period.ticker == ticker)
-        return any(first <= day <= last or day - timedelta(days=1) == last for first, last in reaches)
+        periods = [period for period in self.periods if period.ticker == ticker]
+        return any(period.covers(day) or period.covers(day - timedelta(days=1)) for period in periods)
 
     def spans(self, symbol: Symbol, sessions: Sequence[date]) -> list[TickerSpan]:
         """Return the requests' spans for these sessions of a symbol, oldest first.

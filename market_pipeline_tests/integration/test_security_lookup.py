@@ -51,6 +51,13 @@ def test_the_vendors_events_make_the_history_once_nobody_else_had_the_first_tick
     assert (finding.facts.composite_figi, finding.facts.cik) == ("BBG000MM2P62", "0001326801")
 
 
+def test_of_two_events_on_one_day_the_last_counts() -> None:
+    changes = (("FB", "2012-05-18"), ("MVRS", "2022-06-09"), ("META", "2022-06-09"))
+    finding = found(META, events(*changes, **FACEBOOK), listing())
+    assert [period.ticker for period in finding.history.periods] == ["FB", "META"]
+    assert finding.history.current.first == date(2022, 6, 9)
+
+
 def test_a_first_day_that_is_only_where_the_vendors_events_begin_cuts_nothing_off() -> None:
     earlier = {"ticker": "GOOG", "name": "Alphabet Inc.", "active": True, "composite_figi": "BBG1"}
     finding = found(GOOG, events(("GOOG", "2015-10-05"), name="Alphabet", composite_figi="BBG1"), listing(earlier))

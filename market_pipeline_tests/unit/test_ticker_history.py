@@ -52,6 +52,14 @@ def test_around_a_change_that_the_vendor_dates_both_tickers_are_requested() -> N
     ]
 
 
+def test_an_action_is_taken_from_the_ticker_of_its_day_alone() -> None:
+    former = TickerPeriod("AOLD", date(2020, 1, 2), date(2026, 10, 14), TickerSource.EVENTS, certain=True)
+    history = TickerHistory((former, TickerPeriod("ANEW", date(2026, 10, 15), None, TickerSource.EVENTS, certain=True)))
+    days = {day: date(2026, 10, day) for day in (8, 14, 15, 16, 20)}
+    assert {day for day, at in days.items() if history.has_event("AOLD", at)} == {8, 14, 15}
+    assert {day for day, at in days.items() if history.has_event("ANEW", at)} == {15, 16, 20}
+
+
 def test_a_symbol_of_which_nothing_is_known_is_requested_by_its_own_name() -> None:
     [span] = TickerHistory.assume(META).spans(META, JUNE)
     assert span.ticker is META
