@@ -144,10 +144,11 @@ def _is_same(holder: Ticker, events: TickerEvents) -> bool:
 
 def _history_of(client: PolygonClient, symbol: Symbol, events: TickerEvents) -> TickerHistory:
     """Return the history that a security's ticker events state."""
-    last_of_day = list({change.date: change for change in events.changes}.values())
-    changes = [
-        change for at, change in enumerate(last_of_day) if at == 0 or change.ticker != last_of_day[at - 1].ticker
-    ]
+    by_day = {change.date: change for change in events.changes}  # of several on one day, the last
+    changes: list[TickerChange] = []
+    for change in by_day.values():
+        if not changes or change.ticker != changes[-1].ticker:
+            changes.append(change)
     starts = [change.date for change in changes[1:]]
     lasts = [*(start - timedelta(days=1) for start in starts), None]
     periods = [

@@ -117,7 +117,7 @@ class Stage:
         self._execute(statement.format(sql.Identifier(database), sql.Identifier(template)))
         # A copied sequence counts on without WAL, by the values that its original has logged ahead, until a checkpoint:
         # a crash before that would give out values twice. No database of a user's is a copy.
-        self._execute(sql.SQL("CHECKPOINT"))
+        self._execute(sql.Composed([sql.SQL("CHECKPOINT")]))
 
     def drop(self, database: str) -> None:
         """Drop a warehouse, and Dagster's database beside it."""
