@@ -12,7 +12,7 @@ from market_pipeline.core.symbols import AssetClass, Symbol, SymbolError, ticker
 from market_pipeline.core.ticker_corrections import TickerCorrections
 from market_pipeline.core.ticker_history import DATE_TOLERANCE, TickerHistory, TickerPeriod, TickerSource
 from market_pipeline.polygon.client import PolygonClient
-from market_pipeline.polygon.reference import Ticker, TickerEvents
+from market_pipeline.polygon.reference import Ticker, TickerChange, TickerEvents
 from market_pipeline.polygon.vendor_errors import (
     BadRequestError,
     PlanError,
