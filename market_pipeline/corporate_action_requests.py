@@ -7,13 +7,13 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
-from functools import reduce
-from itertools import chain
+from functools import partial, reduce
+from itertools import chain, pairwise
 from operator import add
 from typing import Any
 
@@ -225,7 +225,7 @@ def _fetch_again(
 
 
 def _name_actions(
-    actions: ActionTable, histories: Mapping[str, TickerHistory], fetched: Iterable[FetchedEvents[Any]]
+    actions: ActionTable, histories: Mapping[str, TickerHistory], fetched: Sequence[FetchedEvents[Any]]
 ) -> Iterator[Action | UnreadableAction]:
     """Yield these symbols' events under the names of their table's columns; not those of a ticker's other holders.
 
@@ -236,19 +236,52 @@ def _name_actions(
     for name, history in histories.items():
         for ticker in history.tickers:
             holders[ticker].append(name)
+    late = _find_late_splits(actions, histories, fetched)
+    is_own = partial(_is_own, histories, late)
     for each in fetched:
         for one in each.unreadable:
             tickers = (each.tickers or ()) if one.ticker is None else [one.ticker]
             concerned = dict.fromkeys(name for ticker in tickers for name in holders.get(ticker, ()))
             for name in concerned:
-                if one.ticker is None or one.date is None or histories[name].has_event(one.ticker, one.date):
+                if one.ticker is None or one.date is None or is_own(name, one.ticker, one.date):
                     yield UnreadableAction(name, one.date, one.record, one.problem)
         for event in each.events:
             values = asdict(event)
             ticker, day = values.pop("ticker"), values[actions.date]
             for name in holders.get(ticker, ()):
-                if histories[name].has_event(ticker, day):
+                if is_own(name, ticker, day):
                     yield {"symbol": name, **values}
+
+
+def _is_own(
+    histories: Mapping[str, TickerHistory], late: Set[tuple[str, str, date]], name: str, ticker: str, day: date
+) -> bool:
+    """Return True if what is listed under a ticker on a day is the symbol's."""
+    return histories[name].has_event(ticker, day) or (name, ticker, day) in late
+
+
+def _find_late_splits(
+    actions: ActionTable, histories: Mapping[str, TickerHistory], fetched: Sequence[FetchedEvents[Any]]
+) -> frozenset[tuple[str, str, date]]:
+    """Find splits listed under the former ticker on the first day under a new one: symbol, former ticker and date.
+
+    None where the new ticker has a split on that day, or another of these symbols has the former ticker. Dividends have
+    no such exception: without one of its own a series is slightly off, with another company's it is wrong.
+    """
+    if actions is not SPLITS:
+        return frozenset()
+    listed = {(event.ticker, event.execution_date) for each in fetched for event in each.events}
+    listed |= {(one.ticker, one.date) for each in fetched for one in each.unreadable if one.ticker and one.date}
+    return frozenset(
+        (name, before.ticker, day)
+        for name, history in histories.items()
+        for before, day in ((before, period.first) for before, period in pairwise(history.periods))
+        if day is not None
+        and (before.ticker, day) in listed
+        and history.is_first_day_after(before.ticker, day)
+        and (history.ticker_on(day), day) not in listed
+        and not any(other.has_event(before.ticker, day) for other in histories.values())
+    )
 
 
 class RunActions:

@@ -87,11 +87,13 @@ class TickerHistory:
     def has_event(self, ticker: str, day: date) -> bool:
         """Return True if a split or dividend that the vendor lists under a ticker on that day is the security's.
 
-        On the first day under a new ticker it may be listed under the former one. Later ones are not taken, however
-        vague the day of the change is: from then on the ticker may be another security's.
+        Each ticker counts on its own days alone, without DATE_TOLERANCE: on others its events may be another company's.
         """
-        periods = [period for period in self.periods if period.ticker == ticker]
-        return any(period.covers(day) or period.covers(day - timedelta(days=1)) for period in periods)
+        return self.ticker_on(day) == ticker
+
+    def is_first_day_after(self, ticker: str, day: date) -> bool:
+        """Return True if that day is the security's first under another ticker, right after its last under this one."""
+        return self.ticker_on(day - timedelta(days=1)) == ticker and self.ticker_on(day) not in {None, ticker}
 
     def spans(self, symbol: Symbol, sessions: Sequence[date]) -> list[TickerSpan]:
         """Return the requests' spans for these sessions of a symbol, oldest first.

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,23 +14,26 @@ from market_pipeline.core.sessions import sessions_between
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.core.ticker_corrections import COLUMNS, TickerCorrections, load_corrections
+from market_pipeline.core.ticker_history import TickerHistory, TickerPeriod, TickerSource
 from market_pipeline.corporate_action_requests import refresh_actions
 from market_pipeline.ingest import Run, ingest
 from market_pipeline.orchestration.schedules import plan_night
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.fetcher import Fetcher
 from market_pipeline.polygon.limiter import LocalLimiter
+from market_pipeline.quality.rules import find_flags
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline.security_refresh import refresh_security
 from market_pipeline.series_vendor import SecurityLookups, SeriesVendor
-from market_pipeline.warehouse.corporate_action_refresh import DIVIDENDS, SPLITS, plan_refresh
+from market_pipeline.warehouse.corporate_action_refresh import DIVIDENDS, SPLITS, ActionTable, plan_refresh
 from market_pipeline.warehouse.embedded import Server
 from market_pipeline.warehouse.load_history import LoadResult
-from market_pipeline.warehouse.securities import read_securities
+from market_pipeline.warehouse.securities import SecurityFacts, read_securities, store_history
 from market_pipeline.warehouse.symbol_names import find_aliases, resolve_active
 from market_pipeline.warehouse.tracked_symbols import add_symbols, delistings
 from market_pipeline_tests.integration.api_cases import HISTORICAL, serving
+from market_pipeline_tests.integration.corporate_action_cases import DIVIDEND, SPLIT, listing, refresh_from
 from market_pipeline_tests.integration.stored_bars import query
 
 NOW = datetime(2025, 6, 2, 12, tzinfo=UTC)
@@ -237,6 +240,67 @@ def test_splits_and_dividends_are_those_under_each_ticker_on_its_own_days(
     fund = client.fetch_dividends(date(2021, 6, 30), date(2022, 1, 30), [META]).events
     paid = query(warehouse, "SELECT ex_dividend_date FROM dividends WHERE symbol = 'META' ORDER BY 1")
     assert not {row["ex_dividend_date"] for row in paid}.intersection(event.ex_dividend_date for event in fund)
+
+
+RENAMING = date(2020, 10, 15)
+
+
+def change_ticker(former: str, present: str) -> TickerHistory:
+    """Return a history whose only change is dated by the vendor's events."""
+    before = TickerPeriod(former, date(2012, 1, 3), RENAMING - timedelta(days=1), TickerSource.EVENTS, certain=True)
+    return TickerHistory((before, TickerPeriod(present, RENAMING, None, TickerSource.EVENTS, certain=True)))
+
+
+def listed_for(
+    warehouse: Engine, actions: ActionTable, histories: Mapping[str, TickerHistory], *listed: tuple[str, str, float]
+) -> set[tuple[str, str, float]]:
+    """Return the stored actions of symbols with these histories, of those that the vendor lists under each ticker."""
+    symbols = [Symbol.of(name, "stock") for name in histories]
+    add_symbols(warehouse, symbols)
+    for symbol in symbols:
+        store_history(warehouse, symbol, SecurityFacts(), histories[symbol.name], run_id="run-0", find_flags=find_flags)
+    records = [
+        {**SPLIT, "ticker": ticker, "execution_date": day, "split_to": value, "id": f"{ticker}{day}"}
+        if actions is SPLITS else
+        {**DIVIDEND, "ticker": ticker, "ex_dividend_date": day, "cash_amount": value, "id": f"{ticker}{day}"}
+        for ticker, day, value in listed
+    ]  # fmt: skip
+    refresh_from(warehouse, listing(*records), actions=actions)
+    value = "split_to" if actions is SPLITS else "cash_amount"
+    rows = query(warehouse, f"SELECT symbol, {actions.date} AS day, {value} AS value FROM {actions.name}")
+    return {(row["symbol"], str(row["day"]), row["value"]) for row in rows}
+
+
+@pytest.mark.parametrize("actions", [SPLITS, DIVIDENDS], ids=lambda actions: actions.name)
+def test_the_next_holder_of_a_former_ticker_keeps_its_splits_and_dividends(
+    warehouse: Engine, actions: ActionTable
+) -> None:
+    listed = [("AOLD", "2020-10-14", 2.0), ("ANEW", "2020-10-16", 3.0), ("AOLD", "2020-10-20", 50.0)]
+    stored = listed_for(warehouse, actions, {"ANEW": change_ticker("AOLD", "ANEW")}, *listed)
+    assert stored == {("ANEW", "2020-10-14", 2.0), ("ANEW", "2020-10-16", 3.0)}
+
+
+@pytest.mark.parametrize("actions", [SPLITS, DIVIDENDS], ids=lambda actions: actions.name)
+@pytest.mark.parametrize("day", ["2020-10-15", "2020-10-20"])
+@pytest.mark.parametrize("number", [1, 2])
+def test_classes_of_shares_that_swap_their_tickers_keep_their_own_splits_and_dividends(
+    warehouse: Engine, actions: ActionTable, day: str, number: int
+) -> None:
+    histories = {"SWA": change_ticker("SWB", "SWA"), "SWB": change_ticker("SWA", "SWB")}
+    listed = [("SWA", day, 2.0), ("SWB", day, 20.0)][:number]
+    assert listed_for(warehouse, actions, histories, *listed) == set(listed)
+
+
+@pytest.mark.parametrize(
+    ("actions", "tickers", "stored"),
+    [(SPLITS, ["AOLD"], [2.0]), (SPLITS, ["AOLD", "ANEW"], [3.0]), (DIVIDENDS, ["AOLD"], [])],
+)
+def test_only_a_split_on_the_day_of_a_renaming_counts_under_the_former_ticker_if_the_new_one_has_none(
+    warehouse: Engine, actions: ActionTable, tickers: Sequence[str], stored: Sequence[float]
+) -> None:
+    listed = [(ticker, str(RENAMING), value) for ticker, value in zip(tickers, (2.0, 3.0), strict=False)]
+    found = listed_for(warehouse, actions, {"ANEW": change_ticker("AOLD", "ANEW")}, *listed)
+    assert found == {("ANEW", str(RENAMING), value) for value in stored}
 
 
 # --- what is found out later

@@ -78,6 +78,32 @@ def test_a_first_day_that_could_not_be_checked_is_not_certain() -> None:
 
 
 @pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ([("GOOGL", "2026-10-15"), ("GOOG", "2026-10-15")], [("GOOG", date(2026, 10, 15), None)]),
+        (
+            [("GOOGL", "2020-01-02"), ("GOOGL", "2026-10-15"), ("GOOG", "2026-10-15")],
+            [("GOOGL", date(2020, 1, 2), date(2026, 10, 14)), ("GOOG", date(2026, 10, 15), None)],
+        ),
+        (
+            [("OLD", "2020-01-02"), ("GOOGL", "2026-10-15"), ("GOOG", "2026-10-15")],
+            [("OLD", date(2020, 1, 2), date(2026, 10, 14)), ("GOOG", date(2026, 10, 15), None)],
+        ),
+        (
+            [("GOOG", "2020-01-02"), ("GOOGL", "2026-10-15"), ("GOOG", "2026-10-15")],
+            [("GOOG", date(2020, 1, 2), None)],
+        ),
+    ],
+)
+def test_a_history_ends_with_the_present_ticker_after_events_on_one_day(
+    changes: list[tuple[str, str]], expected: list[Any]
+) -> None:
+    record = SecurityRecord.assume(GOOG, date(2026, 11, 2))
+    history = found(GOOG, events(*changes), listing(), record=record).history
+    assert [(period.ticker, period.first, period.last) for period in history.periods] == expected
+
+
+@pytest.mark.parametrize(
     "reply",
     [
         refused(403, "You are not entitled to this data."),

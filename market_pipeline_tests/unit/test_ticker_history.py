@@ -52,12 +52,21 @@ def test_around_a_change_that_the_vendor_dates_both_tickers_are_requested() -> N
     ]
 
 
-def test_an_action_is_taken_from_the_ticker_of_its_day_alone() -> None:
-    former = TickerPeriod("AOLD", date(2020, 1, 2), date(2026, 10, 14), TickerSource.EVENTS, certain=True)
-    history = TickerHistory((former, TickerPeriod("ANEW", date(2026, 10, 15), None, TickerSource.EVENTS, certain=True)))
-    days = {day: date(2026, 10, day) for day in (8, 14, 15, 16, 20)}
-    assert {day for day, at in days.items() if history.has_event("AOLD", at)} == {8, 14, 15}
-    assert {day for day, at in days.items() if history.has_event("ANEW", at)} == {15, 16, 20}
+@pytest.mark.parametrize("source", [TickerSource.EVENTS, TickerSource.MANUAL])
+def test_splits_and_dividends_count_under_the_ticker_of_their_day_alone(source: TickerSource) -> None:
+    history = renamed(source)
+    last, change = date(2022, 6, 8), date(2022, 6, 9)
+    near = [date(2022, 6, day) for day in range(1, 18)]
+    assert [day for day in near if history.has_event("FB", day)] == [day for day in near if day <= last]
+    assert [day for day in near if history.has_event("META", day)] == [day for day in near if day >= change]
+    assert [day for day in near if history.is_first_day_after("FB", day)] == [change]
+    assert not any(history.is_first_day_after("META", day) for day in near)
+
+
+def test_a_security_that_has_ended_has_no_first_day_under_another_ticker() -> None:
+    ended = TickerHistory((TickerPeriod("FB", None, date(2022, 6, 8), TickerSource.REFERENCE, certain=True),))
+    assert not ended.is_first_day_after("FB", date(2022, 6, 9))
+    assert not ended.has_event("FB", date(2022, 6, 9))
 
 
 def test_a_symbol_of_which_nothing_is_known_is_requested_by_its_own_name() -> None:
