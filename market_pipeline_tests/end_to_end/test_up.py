@@ -124,8 +124,9 @@ def test_everything_runs_restarts_after_crashes_fills_gaps_and_is_gone_at_the_en
     api_port, ui_port = free_port(), free_port()
     api, ui = f"http://127.0.0.1:{api_port}", f"http://127.0.0.1:{ui_port}"
     arguments = ("--sandbox", "--api-port", str(api_port), "--ui-port", str(ui_port))
-    # A run of two symbols waits for a minute between them, and is killed there.
-    first = Up(*arguments, env={**os.environ, "POLYGON_REQUESTS_PER_MINUTE": "1"})
+    # A run of two symbols waits for a minute between their bars, and is killed there: five requests are for their
+    # ticker histories, their splits, their dividends and the first one's bars.
+    first = Up(*arguments, env={**os.environ, "POLYGON_REQUESTS_PER_MINUTE": "5"})
     second = None
     try:
         assert api in first.until_it_says("all is running")
