@@ -20,7 +20,7 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.exc import InterfaceError, OperationalError
 
-from market_pipeline.core.errors import MarketPipelineError
+from market_pipeline.core.errors import MarketPipelineError, describe_defect
 from market_pipeline.core.symbols import AssetClass, Symbol, ticker_symbol
 from market_pipeline.core.ticker_history import TickerHistory
 from market_pipeline.core.wording import name_some
@@ -76,6 +76,17 @@ class ActionsResult:
     waited_seconds: float
     stored: RefreshResult | None = None
     error: str | None = None
+
+    def __add__(self, later: "ActionsResult") -> "ActionsResult":
+        """Return the result of two parts, both stored."""
+        assert self.stored is not None and later.stored is not None  # noqa: S101, PT018 - for mypy
+        return ActionsResult(
+            self.kind,
+            self.plan + later.plan,
+            self.requests + later.requests,
+            self.waited_seconds + later.waited_seconds,
+            self.stored + later.stored,
+        )
 
     @property
     def note(self) -> str | None:
@@ -147,7 +158,7 @@ def refresh_in_parts(
         sqlalchemy.exc.OperationalError: the database can't be used.
         sqlalchemy.exc.InterfaceError: the same.
     """
-    done: list[ActionsResult] = []
+    stored: list[ActionsResult] = []
     parts = plan.parts(TICKERS_PER_REQUEST)
     for number, part in enumerate(parts):
         try:
@@ -155,10 +166,10 @@ def refresh_in_parts(
         except (OperationalError, InterfaceError):
             raise
         except Exception as error:
-            rest = reduce(add, parts[number:])
-            return [*done, _describe_failure(actions, rest, error)]
-        done = [_join(*done, result)]
-    return done
+            failed = _describe_failure(actions, reduce(add, parts[number:]), error)
+            return [*([reduce(add, stored)] if stored else []), failed]
+        stored.append(result)
+    return [reduce(add, stored)]
 
 
 def _describe_failure(actions: ActionTable, plan: RefreshPlan, error: Exception) -> ActionsResult:
@@ -168,22 +179,7 @@ def _describe_failure(actions: ActionTable, plan: RefreshPlan, error: Exception)
         return ActionsResult(actions.name, plan, 0, 0.0, error=str(error))
     # A defect of ours, which must not cost the symbols their bars.
     log.error("A defect in loading %s", actions.name, exc_info=error)
-    defect = f"a defect of Market Pipeline ({type(error).__name__}): report it with the log of the run"
-    return ActionsResult(actions.name, plan, 0, 0.0, error=defect)
-
-
-def _join(first: ActionsResult, *others: ActionsResult) -> ActionsResult:
-    """Return the result of two parts, or of one."""
-    for other in others:
-        assert first.stored is not None and other.stored is not None  # noqa: S101, PT018 - for mypy
-        first = ActionsResult(
-            first.kind,
-            first.plan + other.plan,
-            first.requests + other.requests,
-            first.waited_seconds + other.waited_seconds,
-            first.stored + other.stored,
-        )
-    return first
+    return ActionsResult(actions.name, plan, 0, 0.0, error=describe_defect(error))
 
 
 def _fetch_planned(

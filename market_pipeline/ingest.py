@@ -24,7 +24,7 @@ from structlog.contextvars import bound_contextvars
 
 from market_pipeline.core import stop_signals
 from market_pipeline.core.bars import FetchedBars, empty_frame
-from market_pipeline.core.errors import MarketPipelineError
+from market_pipeline.core.errors import MarketPipelineError, describe_defect
 from market_pipeline.core.settings import Source
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.core.wording import counted, under
@@ -215,8 +215,7 @@ def _load_or_record_failure(
         raise
     except Exception as error:  # a defect of ours, which must not cost the other symbols their bars
         log.exception("A defect in loading %s", load_request.symbol.name)
-        defect = f"a defect of Market Pipeline ({type(error).__name__}): report it with the log of the run"
-        return record_failure(warehouse, load_request, defect)
+        return record_failure(warehouse, load_request, describe_defect(error))
 
 
 def _rejected(checked: CheckedBars, fetched: FetchedBars) -> list[RejectedBar]:

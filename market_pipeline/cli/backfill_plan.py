@@ -28,14 +28,6 @@ from market_pipeline.warehouse.tracked_symbols import active_symbols
 
 
 @dataclass(frozen=True)
-class BackfillPlan:
-    """The runs of a backfill with their requests, and those of a refresh of splits and dividends after them."""
-
-    runs: Sequence["RunPlan"]
-    refresh_requests: int = 0
-
-
-@dataclass(frozen=True)
 class RunPlan:
     """A run, and its requests for bars, for splits and dividends, and for look-ups of ticker histories."""
 
@@ -48,6 +40,14 @@ class RunPlan:
     def requests(self) -> int:
         """All requests, if each response fits a page, each look-up takes one, and nothing is retried."""
         return self.bars + self.actions + self.lookups
+
+
+@dataclass(frozen=True)
+class BackfillPlan:
+    """The runs of a backfill with their requests, and those of a refresh of splits and dividends after them."""
+
+    runs: Sequence[RunPlan]
+    refresh_requests: int = 0
 
 
 def plan_backfill(

@@ -84,7 +84,7 @@ def launch_runs(settings: Settings, warehouse: Engine, runs: Sequence[RangeRun],
         MissingKeyError: there is no vendor key; nothing is launched.
         DatabaseLostError: a database can't be used, and nothing was launched.
     """
-    PolygonClient.from_settings(settings, LocalLimiter(settings.requests_per_minute)).close()
+    _check_vendor_key(settings)
     total = sum(len(run.symbols) * len(run.sessions) for run in runs)
     to_launch = [_LaunchedRun(run) for run in runs]
     launched: list[_LaunchedRun] = []
@@ -108,6 +108,10 @@ def launch_runs(settings: Settings, warehouse: Engine, runs: Sequence[RangeRun],
     stored = _read_stored(warehouse, launched)
     records = [record for run in to_launch for record in run.records(stored)]
     return LaunchResult(records, [result for run in launched for result in run.actions])
+
+
+def _check_vendor_key(settings: Settings) -> None:
+    PolygonClient.from_settings(settings, LocalLimiter(settings.requests_per_minute)).close()
 
 
 def _launch(
@@ -142,7 +146,7 @@ def refresh_actions(settings: Settings, warehouse: Engine, *, quiet: bool) -> li
         ActionsError: the run could not be executed.
         DatabaseLostError: the connection to a database was lost.
     """
-    PolygonClient.from_settings(settings, LocalLimiter(settings.requests_per_minute)).close()
+    _check_vendor_key(settings)
     results: list[ActionsResult] = []
     definitions = build_loading(settings, on_refreshed=results.append)
     with _open_instance(settings, warehouse, quiet=quiet) as instance:

@@ -11,3 +11,8 @@ class MarketPipelineError(Exception):
 
 class UsageError(MarketPipelineError):
     """A request that is at fault itself: the command line exits with code 2, the API responds with a 4xx."""
+
+
+def describe_defect(error: Exception) -> str:
+    """Describe an unexpected error in a run, a defect of ours, with the next step."""
+    return f"a defect of Market Pipeline ({type(error).__name__}): report it with the log of the run"

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, text
 
 from market_pipeline.core.errors import UsageError
 from market_pipeline.reconciliation.file_layout import VALUES, FileLayout, find_layout
-from market_pipeline.warehouse.statements import statement
+from market_pipeline.warehouse.statements import open_copy, statement
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
 BATCH_BYTES, BATCH_ROWS = 1 << 22, 1 << 16
@@ -170,11 +170,9 @@ def _parse_numbers(column: Any, name: str) -> Any:
 
 
 def _copy(connection: Connection, tables: Iterator[pa.Table]) -> None:
-    driver = connection.connection.driver_connection
-    assert driver is not None  # noqa: S101 - a connection in use has one
     without_header = arrow_csv.WriteOptions(include_header=False)
     rows = 0
-    with driver.cursor() as cursor, cursor.copy(f"COPY {STAGED} FROM STDIN (FORMAT csv)") as copy:
+    with open_copy(connection, f"COPY {STAGED} FROM STDIN (FORMAT csv)") as copy:
         for table in tables:
             lines = io.BytesIO()
             arrow_csv.write_csv(table, lines, without_header)

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, delete, insert, select, text
+from sqlalchemy import Connection, Engine, delete, insert, text
 
 from market_pipeline.core.errors import UsageError
 from market_pipeline.core.sessions import CALENDARS, check_order
@@ -24,8 +24,8 @@ from market_pipeline.reconciliation.symbol_rows import SymbolRows, read_rows, st
 from market_pipeline.warehouse.export_query import Adjustment
 from market_pipeline.warehouse.statements import statement
 from market_pipeline.warehouse.symbol_names import find_aliases
-from market_pipeline.warehouse.tables import reconciliations, tracked_symbols
-from market_pipeline.warehouse.tracked_symbols import UntrackedSymbolError, suggest_names
+from market_pipeline.warehouse.tables import reconciliations
+from market_pipeline.warehouse.tracked_symbols import never_tracked_error, read_names, suggest_names
 
 SAMPLE, SHARE_OF_SAMPLE = 20, 0.9
 """Dates on which another security is looked for, and the share of them that it has to match."""
@@ -115,13 +115,10 @@ def reconcile(engine: Engine, request: ReconciliationRequest) -> Reconciliation:
 def _resolve_names(engine: Engine, names: Sequence[str]) -> list[str]:
     """Return the symbols of these names, tracked now or once, or of their tickers."""
     with engine.connect() as connection:
-        known: set[str] = set(connection.scalars(select(tracked_symbols.c.symbol)))
+        known = read_names(connection)
     aliases = find_aliases(engine, [name for name in names if name not in known], active_only=False)
     if unknown := [name for name in names if name not in known and name not in aliases]:
-        raise UntrackedSymbolError(
-            f"no bars of {suggest_names(unknown, known)}: never tracked; "
-            "see `market-pipeline coverage` for what is there"
-        )
+        raise never_tracked_error(unknown, known)
     return list(dict.fromkeys(aliases[name].symbol.name if name in aliases else name for name in names))
 
 
@@ -136,7 +133,7 @@ def _select_symbols(
             shown = suggest_names(missing, in_file)
             raise NothingToCompareError(f"{file} has no rows of {shown} on these dates: leave it out of --symbols")
         return list(names), []
-    known: set[str] = set(connection.scalars(select(tracked_symbols.c.symbol)))
+    known = set(read_names(connection))
     if not in_file:
         raise NothingToCompareError(f"{file} has no rows on these dates: change --start or --end")
     if not in_file & known:

@@ -21,7 +21,7 @@ MOST_OF_DIVIDEND = 1.05
 """Largest step at a dividend, as a multiple of its effect: all of it, and 5 % for another close to divide it by."""
 
 MOST_DAYS_LATE = timedelta(days=7)
-"""How much later than here the file may date a split."""
+"""Longest delay, compared with here, of the file's date of a split."""
 
 SHARE_OF_CONSTANT = 0.5
 """Share of the sessions that a constant factor has to explain."""

@@ -16,7 +16,7 @@ from market_pipeline.reconciliation.explanations import Replaced
 from market_pipeline.reconciliation.field_series import Dates, FieldSeries, Flags, Floats
 from market_pipeline.reconciliation.file_layout import VALUES
 from market_pipeline.warehouse.export_query import Adjustment
-from market_pipeline.warehouse.statements import statement
+from market_pipeline.warehouse.statements import open_copy, statement
 from market_pipeline.warehouse.tables import market_data_revisions
 
 SYMBOLS_AT_ONCE = 20
@@ -97,11 +97,9 @@ _TYPES = {
 def _read_table(connection: Connection, symbols: Sequence[str], first: date, last: date) -> pa.Table:
     query = statement("reconciled_bars").bindparams(symbols=list(symbols), first=first, last=last)
     compiled = query.compile(connection)
-    driver = connection.connection.driver_connection
-    assert driver is not None  # noqa: S101 - a connection in use has one
     command = f"COPY ({compiled}) TO STDOUT (FORMAT csv, HEADER)"
     lines = io.BytesIO()
-    with driver.cursor() as cursor, cursor.copy(command, compiled.params) as copy:
+    with open_copy(connection, command, compiled.params) as copy:
         lines.writelines(copy)
     lines.seek(0)
     convert = arrow_csv.ConvertOptions(

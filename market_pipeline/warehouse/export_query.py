@@ -19,8 +19,9 @@ from market_pipeline.core.bars import PRICE_COLUMNS, VALUE_COLUMNS
 from market_pipeline.core.errors import MarketPipelineError, UsageError
 from market_pipeline.core.sessions import check_order
 from market_pipeline.warehouse.spreadsheets import plain_text
-from market_pipeline.warehouse.tables import bar_source, market_data, tracked_symbols
-from market_pipeline.warehouse.tracked_symbols import UntrackedSymbolError, suggest_names
+from market_pipeline.warehouse.statements import open_copy
+from market_pipeline.warehouse.tables import bar_source, market_data
+from market_pipeline.warehouse.tracked_symbols import never_tracked_error, read_names
 
 BLOCK_ROWS = 50_000
 """Rows held in memory at once, some 5 MB."""
@@ -121,14 +122,10 @@ def find_exportable_symbols(engine: Engine, names: Sequence[str] | None) -> list
         UntrackedSymbolError: one never was.
     """
     with engine.connect() as connection:
-        query = select(tracked_symbols.c.symbol).order_by(tracked_symbols.c.symbol)
-        known: list[str] = list(connection.scalars(query))
+        known = read_names(connection)
     selected = known if names is None else list(dict.fromkeys(names))
     if unknown := [name for name in selected if name not in known]:
-        raise UntrackedSymbolError(
-            f"no bars of {suggest_names(unknown, known)}: never tracked; "
-            "see `market-pipeline coverage` for what is there"
-        )
+        raise never_tracked_error(unknown, known)
     if not selected:
         raise ExportRequestError(
             "there is no symbol to export: name some, or load some with `market-pipeline backfill`"
@@ -199,10 +196,8 @@ def read_blocks(connection: Connection, selection: Selection, *, for_spreadsheet
     ]
     query = _filter(select(*values), bars, selection).order_by(bars.c.symbol, bars.c.date)
     compiled = query.compile(connection, compile_kwargs={"render_postcompile": True})
-    driver = connection.connection.driver_connection
-    assert driver is not None  # noqa: S101 - a connection in use has one
-    statement = f"COPY ({compiled}) TO STDOUT (FORMAT csv, ENCODING 'UTF8')"
-    with driver.cursor() as cursor, cursor.copy(statement, compiled.params) as copy:
+    command = f"COPY ({compiled}) TO STDOUT (FORMAT csv, ENCODING 'UTF8')"
+    with open_copy(connection, command, compiled.params) as copy:
         lines = map(bytes, copy)
         while block := list(islice(lines, BLOCK_ROWS)):
             yield block

@@ -26,7 +26,7 @@ from market_pipeline.core.bars import (
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.warehouse.statements import statement
 from market_pipeline.warehouse.tables import market_data, tracked_symbols
-from market_pipeline.warehouse.tracked_symbols import lock_symbol
+from market_pipeline.warehouse.tracked_symbols import lock_symbol, read_names
 
 FindFlags = Callable[[Symbol, Columns, Mapping[date, float], Mapping[date, float]], Sequence[FlaggedBar]]
 """Finds the suspicious ones of a symbol's bars (in order), given its splits (by day, the factor for earlier prices) and
@@ -110,7 +110,7 @@ def reflag_all(engine: Engine, find_flags: FindFlags) -> int:
     Each symbol is a transaction of its own, so that loads wait for no more than one.
     """
     with engine.connect() as connection:
-        names: Sequence[str] = connection.scalars(select(tracked_symbols.c.symbol)).all()
+        names = read_names(connection)
     for name in names:
         with engine.begin() as connection:
             reflag_symbols(connection, [name], find_flags)

@@ -1,9 +1,13 @@
-"""SQL longer than a line: each statement in a file of its own, in the folder `sql`."""
+"""SQL longer than a line, each statement in a file in the folder `sql`, and the execution of COPY."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
-from sqlalchemy import TextClause, text
+import psycopg
+from sqlalchemy import Connection, TextClause, text
 
 VIEW_KEYS = {
     "adjustment_states": ["symbol"],
@@ -21,6 +25,21 @@ VIEW_KEYS = {
 def statement(name: str) -> TextClause:
     """Return the statement in `sql/<name>.sql`; its first lines name its purpose and its parameters."""
     return text(_read(f"{name}.sql"))
+
+
+@contextmanager
+def open_copy(
+    connection: Connection, command: str, parameters: Mapping[str, Any] | None = None
+) -> Iterator[psycopg.Copy]:
+    """Execute a COPY, for which SQLAlchemy has nothing, in the connection's transaction, and yield its data channel.
+
+    Raises:
+        psycopg.Error: PostgreSQL rejects the command or the data.
+    """
+    driver = connection.connection.driver_connection
+    assert driver is not None  # noqa: S101 - a connection in use has one
+    with driver.cursor() as cursor, cursor.copy(command, parameters) as copy:
+        yield copy
 
 
 def views() -> list[str]:

@@ -57,6 +57,19 @@ class Reference:
         return f"renamed to {self.renamed_to} after {self.delisted_on}"
 
 
+def read_names(connection: Connection) -> list[str]:
+    """Return the names of all symbols that were ever tracked, in alphabetical order."""
+    columns = tracked_symbols.c
+    return list(connection.scalars(select(columns.symbol).order_by(columns.symbol)))
+
+
+def never_tracked_error(unknown: Iterable[str], known: Iterable[str]) -> UntrackedSymbolError:
+    """Return the error for names of which there can be no bars, given the known ones."""
+    return UntrackedSymbolError(
+        f"no bars of {suggest_names(unknown, known)}: never tracked; see `market-pipeline coverage` for what is there"
+    )
+
+
 def active_symbols(engine: Engine) -> list[Symbol]:
     """Return every active symbol, in alphabetical order."""
     columns = tracked_symbols.c

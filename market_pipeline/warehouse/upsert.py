@@ -19,7 +19,7 @@ from market_pipeline.core.bars import BAR_COLUMNS, VALUE_COLUMNS, Columns
 from market_pipeline.warehouse.binary_copy import decode_bars, encode_bars, encode_new_bars
 from market_pipeline.warehouse.flagging import REACH
 from market_pipeline.warehouse.load_history import LoadRequest
-from market_pipeline.warehouse.statements import statement
+from market_pipeline.warehouse.statements import open_copy, statement
 
 NEW_BARS = (
     f"COPY market_data (symbol, source, run_id, fetched_at, updated_at, {', '.join(BAR_COLUMNS)}) "
@@ -109,10 +109,8 @@ def _rows(bars: Columns, which: NDArray[Any]) -> Columns:
 
 
 def _copy_in(connection: Connection, command: str, rows: bytes) -> None:
-    driver = connection.connection.driver_connection
-    assert driver is not None  # noqa: S101 - a connection in use has one
     try:
-        with driver.cursor() as cursor, cursor.copy(command) as copy:
+        with open_copy(connection, command) as copy:
             copy.write(rows)
     except psycopg.Error as error:  # as SQLAlchemy raises it for other statements
         raise DBAPIError.instance(command, None, error, psycopg.Error, hide_parameters=True) from None
