@@ -1,5 +1,6 @@
 """Dagster's internals that only tests use: test helpers, and the entry points of its daemon and command line."""
 
+from dagster._cli import cli
 from dagster._cli.asset import asset_materialize_command
 from dagster._cli.job import job_execute_command
 from dagster._core.definitions.sensor_definition import SensorExecutionData

@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -30,7 +29,8 @@ from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.conftest import keep_manifest
 from market_pipeline_tests.dagster_internals import create_run_for_test
 from market_pipeline_tests.end_to_end.conftest import CHECKOUT
-from market_pipeline_tests.end_to_end.running_up import COMMAND, SECONDS, Up, end_all, started_by
+from market_pipeline_tests.end_to_end.forked_commands import run_forked
+from market_pipeline_tests.end_to_end.running_up import SECONDS, Up, end_all, started_by
 from market_pipeline_tests.end_to_end.test_dagster_tools import REPOSITORY, free_port, until
 
 AAPL, MSFT = Symbol.of("AAPL", "stock"), Symbol.of("MSFT", "stock")
@@ -79,10 +79,7 @@ def mark(settings: Settings) -> str:
 
 
 def rejected(api_port: int, ui_port: int) -> str:
-    done = subprocess.run(
-        [COMMAND, "up", "--api-port", str(api_port), "--ui-port", str(ui_port)],
-        capture_output=True, text=True, cwd=CHECKOUT, timeout=SECONDS, check=False,
-    )  # fmt: skip
+    done = run_forked(("up", "--api-port", str(api_port), "--ui-port", str(ui_port)), os.environ, CHECKOUT, SECONDS)
     assert done.returncode == 1
     return done.stderr
 
@@ -132,17 +129,14 @@ def test_everything_runs_restarts_after_crashes_fills_gaps_and_is_gone_at_the_en
         assert api in first.until_it_says("all is running")
         assert is_listening(ui, DAGSTER_UI)
         until(lambda: requests.get(f"{api}/health", timeout=10).json()["scheduler_running"], "the schedules")
-        status = subprocess.run(
-            [COMMAND, "status", "--json"],
-            capture_output=True, text=True, cwd=CHECKOUT, timeout=SECONDS, check=False,
-        )  # fmt: skip
+        status = run_forked(("status", "--json"), os.environ, CHECKOUT, SECONDS)
         result = json.loads(status.stdout)
         assert (status.returncode, result["problems"]) == (0, []), status.stdout
         assert (result["api"]["url"], result["dagster_ui"]["url"]) == (api, ui), "where `up` has them"
         assert "another `market-pipeline up` is running on" in rejected(api_port, ui_port)
 
-        added = [COMMAND, "symbols", "add", "MSFT", "--asset-class", "stock", "--no-check"]
-        subprocess.run(added, check=True, capture_output=True, cwd=CHECKOUT, timeout=SECONDS)
+        added = ("symbols", "add", "MSFT", "--asset-class", "stock", "--no-check")
+        assert run_forked(added, os.environ, CHECKOUT, SECONDS).returncode == 0
         key = [{"path": asset_key(MSFT).path}]
         until(lambda: query_graphql(ui, ASSETS, keys=key)["assetNodes"], "the new symbol's asset")
 

@@ -5,8 +5,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 from psutil import NoSuchProcess, Process
@@ -20,6 +22,7 @@ from market_pipeline_tests.dagster_internals import (
     execute_backfill_iteration,
 )
 from market_pipeline_tests.dagster_storage.internals import execute_dagster_graphql
+from market_pipeline_tests.integration.forked_code_server import ForkedCodeServer
 from market_pipeline_tests.processes import wait_for_ends
 
 LOCATION = """
@@ -45,6 +48,7 @@ class Daemon:
     def __init__(self, workspace: WorkspaceProcessContext) -> None:
         self.workspace = workspace
         self.instance = workspace.instance
+        self._without_runs = children()
 
     def looks_at_backfills(self) -> None:
         now = datetime.now(UTC).timestamp()
@@ -65,6 +69,13 @@ class Daemon:
             assert time.monotonic() < deadline
             time.sleep(0.1)
 
+    def kills_runs(self) -> None:
+        """Kill the processes of runs, the only ones started since the code server, with SIGKILL."""
+        runs = children() - self._without_runs
+        assert runs
+        for process in runs:
+            process.kill()
+
     def loads_the_symbols(self) -> None:
         self.workspace.reload_workspace()
 
@@ -75,15 +86,9 @@ class Daemon:
         return result.data
 
 
-def kill_run_processes() -> None:
-    """Kill the processes of runs executed by a code server of this process, and no others, with SIGKILL."""
-    runs = []
-    for process in Process().children(recursive=True):
-        with suppress(NoSuchProcess):  # it has ended meanwhile
-            runs += [process] if "spawn_main" in " ".join(process.cmdline()) else []
-    assert runs
-    for process in runs:
-        process.kill()
+def children() -> set[Process]:
+    """Return the child processes of this process, and theirs."""
+    return set(Process().children(recursive=True))
 
 
 @contextmanager
@@ -92,13 +97,17 @@ def loaded_location(instance: DagsterInstance, folder: Path) -> Iterator[Workspa
     module = folder / "location.py"
     module.write_text(LOCATION, encoding="utf-8")
     target = PythonFileTarget(str(module), None, None, None)
-    others = set(Process().children(recursive=True))
+    forkserver.ensure_running()
+    others = children()
     try:
-        with create_test_daemon_workspace_context(target, instance) as workspace:
+        with (
+            patch("dagster._grpc.server.open_ipc_subprocess", ForkedCodeServer),
+            create_test_daemon_workspace_context(target, instance) as workspace,
+        ):
             yield workspace
     finally:
         # A code server that has executed runs may wait for them for ever once their database is gone.
-        servers = set(Process().children(recursive=True)) - others
+        servers = children() - others
         for server in servers:
             with suppress(NoSuchProcess):
                 server.kill()

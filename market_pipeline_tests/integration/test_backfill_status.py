@@ -30,7 +30,7 @@ from market_pipeline.warehouse.load_history import add_note, run_history
 from market_pipeline.warehouse.tracked_symbols import add_symbols, remove_symbol
 from market_pipeline_tests.dagster_internals import create_run_for_test
 from market_pipeline_tests.end_to_end.test_dagster_tools import bars_held
-from market_pipeline_tests.integration.code_location import RUN_SECONDS, Daemon, kill_run_processes, loaded_location
+from market_pipeline_tests.integration.code_location import RUN_SECONDS, Daemon, loaded_location
 from market_pipeline_tests.integration.stored_bars import load_frame, recorded
 
 AAPL, MSFT, FB, NOSUCH = (Symbol.of(name, "stock") for name in ("AAPL", "MSFT", "FB", "NOSUCH"))
@@ -180,7 +180,7 @@ def test_a_run_whose_own_process_is_killed_ends_as_failed_at_once_and_the_next_b
     while again(started).progress.symbols_succeeded == 0:
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    kill_run_processes()
+    daemon.kills_runs()
     daemon.waits_for_runs()
     daemon.looks_at_backfills()
     failed = again(started)

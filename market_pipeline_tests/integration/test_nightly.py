@@ -1,8 +1,12 @@
 """Nights, one after another on the test's own clock: the schedules' requests, and the gaps after an outage."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import dagster as dg
 import pytest
@@ -78,54 +82,98 @@ def content(warehouse: Engine) -> list[Mapping[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(
-    server: Server, dagster_template: str, tmp_path_factory: pytest.TempPathFactory
-) -> list[Mapping[str, Any]]:
-    """Return the bars stored after all nights, none of which was missed."""
+def six_nights(server: Server, dagster_template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Name of a warehouse after the first six nights, which are the same in several tests; Dagster's is beside it."""
+    name = "six_nights"
     with (
-        database(server, "undisturbed") as warehouse,
-        database(server, "undisturbed_dagster", template=dagster_template),
+        database(server, name) as warehouse,
+        database(server, f"{name}_dagster", template=dagster_template),
     ):
-        settings = settings_of(warehouse, tmp_path_factory.mktemp("undisturbed"))
+        settings = settings_of(warehouse, tmp_path_factory.mktemp(name))
         add_symbols(warehouse, SYMBOLS)
         with environment_of(settings), open_instance(settings) as instance:
-            live_through(settings, instance, warehouse, nights(FIRST_NIGHT, LAST_NIGHT))
-        return content(warehouse)
+            live_through(settings, instance, warehouse, nights(FIRST_NIGHT, FIRST_NIGHT + timedelta(days=5)))
+        query(
+            warehouse,
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = :name",
+            name=f"{name}_dagster",
+        )
+        warehouse.dispose()
+        yield name
+
+
+@dataclass(frozen=True)
+class Later:
+    """A warehouse after the first six nights, and Dagster's instance."""
+
+    settings: Settings
+    instance: DagsterInstance
+    warehouse: Engine
+
+    def live_through(self, several: Sequence[date], *, faults: tuple[str, ...] = ()) -> list[RangeRun]:
+        """Run these nights, and return their runs."""
+        return live_through(self.settings, self.instance, self.warehouse, several, faults=faults)
+
+    def content(self) -> list[Mapping[str, Any]]:
+        """Return all bars."""
+        return content(self.warehouse)
+
+
+@contextmanager
+def copied(server: Server, template: str, folder: Path) -> Iterator[Later]:
+    """Copy the warehouse and Dagster's database after the first six nights."""
+    name = f"later_{uuid4().hex}"
+    with (
+        database(server, name, template=template) as warehouse,
+        database(server, f"{name}_dagster", template=f"{template}_dagster"),
+    ):
+        settings = settings_of(warehouse, folder)
+        with environment_of(settings), open_instance(settings) as instance:
+            yield Later(settings, instance, warehouse)
+
+
+@pytest.fixture
+def later(server: Server, six_nights: str, tmp_path: Path) -> Iterator[Later]:
+    with copied(server, six_nights, tmp_path) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def undisturbed(server: Server, six_nights: str, tmp_path_factory: pytest.TempPathFactory) -> list[Mapping[str, Any]]:
+    """Return the bars stored after all nights, none of which was missed."""
+    with copied(server, six_nights, tmp_path_factory.mktemp("undisturbed")) as found:
+        found.live_through(nights(FIRST_NIGHT + timedelta(days=6), LAST_NIGHT))
+        return found.content()
 
 
 def test_nine_nights_without_a_daemon_are_made_good_by_the_next(
-    settings: Settings, instance: DagsterInstance, warehouse: Engine, undisturbed: list[Mapping[str, Any]]
+    later: Later, undisturbed: list[Mapping[str, Any]]
 ) -> None:
-    add_symbols(warehouse, SYMBOLS)
-    live_through(settings, instance, warehouse, nights(FIRST_NIGHT, FIRST_NIGHT + timedelta(days=5)))
-    [healing] = live_through(settings, instance, warehouse, [LAST_NIGHT])
+    [healing] = later.live_through([LAST_NIGHT])
     # The seven sessions of the nine days, and the four before them, which were to be fetched again.
     assert healing.sessions == sessions_between("XNYS", date(2024, 10, 8), date(2024, 10, 22))
-    assert content(warehouse) == undisturbed
+    assert later.content() == undisturbed
     states = query(
-        warehouse,
+        later.warehouse,
         "SELECT DISTINCT state FROM session_states WHERE date <= :latest",
         latest=healing.sessions[-1],
     )
     assert states == [{"state": "loaded"}]
-    again = live_through(settings, instance, warehouse, [LAST_NIGHT])
+    again = later.live_through([LAST_NIGHT])
     assert [len(run.sessions) for run in again] == [5]
 
 
 def test_nights_without_a_vendor_are_made_good_by_the_next_with_one(
-    settings: Settings, instance: DagsterInstance, warehouse: Engine, undisturbed: list[Mapping[str, Any]]
+    later: Later, undisturbed: list[Mapping[str, Any]]
 ) -> None:
-    add_symbols(warehouse, SYMBOLS)
-    live_through(settings, instance, warehouse, nights(FIRST_NIGHT, FIRST_NIGHT + timedelta(days=9)))
-    live_through(
-        settings, instance, warehouse, nights(FIRST_NIGHT + timedelta(days=10), LAST_NIGHT - timedelta(days=1)),
-        faults=("unknown_key",),
-    )  # fmt: skip
-    failures = query(warehouse, "SELECT DISTINCT symbol, error_details FROM backfill_history WHERE NOT success")
+    later.live_through(nights(FIRST_NIGHT + timedelta(days=6), FIRST_NIGHT + timedelta(days=9)))
+    unreachable = nights(FIRST_NIGHT + timedelta(days=10), LAST_NIGHT - timedelta(days=1))
+    later.live_through(unreachable, faults=("unknown_key",))
+    failures = query(later.warehouse, "SELECT DISTINCT symbol, error_details FROM backfill_history WHERE NOT success")
     assert {row["symbol"] for row in failures} == {symbol.name for symbol in SYMBOLS}
     assert all("Check POLYGON_API_KEY" in row["error_details"] for row in failures)
-    live_through(settings, instance, warehouse, [LAST_NIGHT])
-    assert content(warehouse) == undisturbed
+    later.live_through([LAST_NIGHT])
+    assert later.content() == undisturbed
 
 
 def test_a_symbol_that_always_fails_neither_blocks_nor_burdens_the_others(
