@@ -70,6 +70,7 @@ setup(
             "dagster_storage/README.md",
             "sandbox/corporate_actions.csv",
             "warehouse/migrations/*.mako",
+            "warehouse/migrations/sql/*.sql",
             "warehouse/sql/*.sql",
             "warehouse/sql/views/*.sql",
         ]

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from market_pipeline.cli.lazy import PassthroughCommand
+from market_pipeline.cli.output import print_note
 from market_pipeline.core.database_address import describe
 from market_pipeline.core.errors import MarketPipelineError, UsageError
 from market_pipeline.core.settings import load_settings
@@ -21,7 +22,8 @@ from market_pipeline.warehouse.backup.client_programs import NO_OPTIONS, client_
 from market_pipeline.warehouse.database import create_warehouse_engine, database_url, warehouse_of
 from market_pipeline.warehouse.database_errors import unavailable_error
 from market_pipeline.warehouse.roles import grant_analyst_access
-from market_pipeline.warehouse.schema import MigrationPlan, migrate, plan_migration
+from market_pipeline.warehouse.schema import MigrationPlan, plan_migration
+from market_pipeline.warehouse.upgrade import upgrade
 
 app = typer.Typer(
     help="The database: the embedded PostgreSQL, or the one that DATABASE_URL names.", no_args_is_help=True
@@ -92,14 +94,22 @@ def migrate_tables(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the revisions that would run and their SQL; change nothing.")
     ] = False,
+    backup: Annotated[
+        bool, typer.Option("--backup/--no-backup", help="Save the warehouse before an upgrade that rewrites every bar.")
+    ] = True,
 ) -> None:
-    """Upgrade the tables to this version's revision. In a new database the first command creates them."""
-    engine = create_warehouse_engine(database_url(load_settings()))
+    """Upgrade the tables to this version's revision. In a new database the first command creates them.
+
+    An upgrade that is interrupted goes on where it was when the command is run again.
+    """
+    settings = load_settings()
+    engine = create_warehouse_engine(database_url(settings))
     try:
         if dry_run:
             _print_plan(plan_migration(engine))
         else:
-            typer.echo(f"the tables are at revision {migrate(engine)}")
+            revision = upgrade(engine, settings, backup=backup, report=print_note)
+            typer.echo(f"the tables are at revision {revision}")
     finally:
         engine.dispose()
 

@@ -17,7 +17,7 @@ from market_pipeline.core.sessions import calendar
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.orchestration.checks import check_specs
 from market_pipeline.orchestration.partitions import session_partitions
-from market_pipeline.warehouse.tables import market_data
+from market_pipeline.warehouse.bar_tables import market_data
 
 SYMBOLS_PER_STEP = 50
 GROUPS = {"stock": "stocks", "etf": "etfs", "crypto": "crypto"}

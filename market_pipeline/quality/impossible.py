@@ -17,8 +17,8 @@ from market_pipeline.core.bars import PRICE_COLUMNS, VALUE_COLUMNS
 from market_pipeline.core.sessions import session_starts
 from market_pipeline.core.symbols import Symbol
 
-MOST_TRANSACTIONS = 1e12
-"""More trades than a symbol can have in a session, and within a bigint's range."""
+MOST_TRANSACTIONS = 2**31 - 1
+"""The largest number in a bar's four bytes for it. All US stocks together have some 100 million a session."""
 
 Verdicts = NDArray[np.bool_]
 """One verdict per row."""

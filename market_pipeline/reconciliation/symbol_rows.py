@@ -15,9 +15,9 @@ from sqlalchemy import Connection, func, select
 from market_pipeline.reconciliation.explanations import Replaced
 from market_pipeline.reconciliation.field_series import Dates, FieldSeries, Flags, Floats
 from market_pipeline.reconciliation.file_layout import VALUES
+from market_pipeline.warehouse.bar_tables import market_data_revisions
 from market_pipeline.warehouse.export_query import Adjustment
 from market_pipeline.warehouse.statements import open_copy, statement
-from market_pipeline.warehouse.tables import market_data_revisions
 
 SYMBOLS_AT_ONCE = 20
 """Symbols whose rows are in memory at once: 20 years of 20 symbols are 100,000 rows, some 15 MB."""

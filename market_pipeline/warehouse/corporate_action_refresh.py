@@ -54,7 +54,7 @@ class UnreadableAction:
     problem: str
 
 
-_OUR_COLUMNS = ("id", "source", "fetched_at", "run_id")
+_OUR_COLUMNS = ("id", "source", "fetched_at", "run_id", "load_id")
 
 
 @dataclass(frozen=True)

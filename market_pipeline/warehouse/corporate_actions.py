@@ -33,7 +33,9 @@ from market_pipeline.warehouse.database_errors import first_line
 from market_pipeline.warehouse.flagging import FindFlags, reflag_symbols, symbols_with_large
 from market_pipeline.warehouse.load_history import COUNTERS, LoadCounters
 from market_pipeline.warehouse.loading import claim_source
+from market_pipeline.warehouse.loads import open_load
 from market_pipeline.warehouse.tables import rejected_corporate_actions
+from market_pipeline.warehouse.tracked_symbols import lock_symbols
 
 CORRECTED = "the vendor has corrected it"
 WITHDRAWN = "the vendor no longer lists it"
@@ -103,17 +105,19 @@ def refresh(
     origin = {"source": source, "run_id": run_id}
     try:
         with engine.begin() as connection:
+            lock_symbols(connection, plan.symbols)
             # Two refreshes take turns, so that neither compares with what the other is changing; readers don't wait.
             connection.execute(text(f"LOCK TABLE {actions.name} IN SHARE ROW EXCLUSIVE MODE"))
             claim_source(connection, source)
             change = _change(actions, _held(connection, actions, plan, accepted), accepted)
+            if change.symbols:
+                open_load(connection, run_id, source)
             _apply(connection, actions, change, origin)
             unlisted = _unlist_rejected(connection, actions, plan)
             deleted = [reject(actions, action, reason, listed=False) for action, reason in change.deleted]
             _keep_rejected(connection, actions, [*deleted, *rejected], origin)
             record_refresh(connection, actions, plan)
             concerned = change.symbols | unlisted | {action.symbol for action in rejected}
-            # It takes all locks, so it comes before the flags.
             refresh_stale_factors(connection, concerned, among=plan.symbols)
             reflag_symbols(connection, _to_reflag(connection, actions, change), find_flags)
             return _count(connection, actions, change, len(accepted), len(rejected))

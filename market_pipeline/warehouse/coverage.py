@@ -8,8 +8,9 @@ from sqlalchemy import Engine, exists, func, select, text
 
 from market_pipeline.core.run_planning import Gap
 from market_pipeline.core.symbols import Symbol
+from market_pipeline.warehouse.bar_tables import bars
 from market_pipeline.warehouse.statements import statement
-from market_pipeline.warehouse.tables import backfill_history, market_data, tracked_symbols
+from market_pipeline.warehouse.tables import backfill_history, tracked_symbols
 
 Row = dict[str, Any]
 """A row by column names."""
@@ -53,9 +54,15 @@ def oldest_gaps(engine: Engine, symbols: Sequence[str], since: date, until: date
     For a symbol that no run has requested, that is all of the range.
     """
     spans = _spans(engine, symbols, NIGHTLY, since, until)
-    begins = select(market_data.c.symbol, func.min(market_data.c.date).label("first")).group_by(market_data.c.symbol)
+    tracked = tracked_symbols.c
+    begins = (
+        select(tracked.symbol, func.min(bars.c.date).label("first"))
+        .join_from(bars, tracked_symbols, tracked.id == bars.c.symbol_id)
+        .where(tracked.symbol.in_(spans))
+        .group_by(tracked.symbol)
+    )
     with engine.connect() as connection:
-        rows = connection.execute(begins.where(market_data.c.symbol.in_(spans)))
+        rows = connection.execute(begins)
         first_bars: Mapping[str, date] = {row.symbol: row.first for row in rows}
     found = {name: Gap(oldest, first_bars.get(name)) for name, (oldest, _) in spans.items()}
     return {**found, **dict.fromkeys(find_never_loaded(engine, symbols), Gap(since, None))}

@@ -17,7 +17,8 @@ from market_pipeline.warehouse.connection_pools import BoundedPool
 from market_pipeline.warehouse.connections import install_connector
 from market_pipeline.warehouse.database_errors import SchemaError, unavailable_error
 from market_pipeline.warehouse.lost_connections import replace_lost_connections
-from market_pipeline.warehouse.schema import check_known, current_revision, head_revision, migrate
+from market_pipeline.warehouse.schema import check_known, current_revision, head_revision
+from market_pipeline.warehouse.upgrade import upgrade
 
 KEPT = 5
 """Idle connections that an engine keeps, if it may have so many."""
@@ -62,7 +63,7 @@ def open_warehouse(settings: Settings) -> Engine:
 
     Raises:
         DatabaseUnavailableError: it can't be reached.
-        SchemaError: it holds an older or newer schema.
+        SchemaError: it holds an older or newer schema, or there is no space for the upgrade.
     """
     engine = create_warehouse_engine(database_url(settings), most=settings.database_max_connections)
     try:
@@ -78,7 +79,7 @@ def open_warehouse(settings: Settings) -> Engine:
             f"the database's schema is revision {revision}, this version needs {head_revision()}: "
             "run `market-pipeline db migrate`"
         )
-    migrate(engine)
+    upgrade(engine, settings)
     return engine
 
 

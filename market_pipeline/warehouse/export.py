@@ -33,6 +33,7 @@ from market_pipeline.warehouse.export_query import (
     read_blocks,
     summarize,
 )
+from market_pipeline.warehouse.loads import settle
 
 HOW_TO_ADJUST = (
     "`market-pipeline status` has the reason, `market-pipeline backfill --missing` fetches what was never fetched, and "
@@ -92,6 +93,8 @@ def export(
     text that a spreadsheet would take for a formula has an apostrophe before it.
 
     Raises:
+        NoInstantError: the selection's instant is in the future.
+        UnsettledError: loads under way may still change what is stored as of it.
         ExportRequestError: one of the files is there already and not to be overwritten, or their folder isn't.
         NotAdjustedError: no adjusted price of the selection is known.
         ExportError: the disk or the database failed.
@@ -179,6 +182,8 @@ def _write(
 def _copy(
     engine: Engine, selection: Selection, kind: FileFormat, stream: BinaryIO, progress: ProgressCallback
 ) -> tuple[Sequence[ColumnMeaning], Summary]:
+    if selection.as_of is not None:
+        settle(engine, selection.as_of)
     options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
     with engine.connect().execution_options(**options) as connection:
         columns = describe_columns(connection, selection.adjustment)

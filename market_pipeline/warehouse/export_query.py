@@ -6,21 +6,23 @@ Rows come by COPY: building Python objects of them would take many times as long
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from enum import StrEnum
 from itertools import islice
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, Select, column, func, inspect, literal_column, select, table
 from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.selectable import FromClause
 
 from market_pipeline.core.bars import PRICE_COLUMNS, VALUE_COLUMNS
 from market_pipeline.core.errors import MarketPipelineError, UsageError
 from market_pipeline.core.sessions import check_order
+from market_pipeline.warehouse.bar_tables import market_data
 from market_pipeline.warehouse.spreadsheets import plain_text
 from market_pipeline.warehouse.statements import open_copy
-from market_pipeline.warehouse.tables import bar_source, market_data
+from market_pipeline.warehouse.tables import bar_source
 from market_pipeline.warehouse.tracked_symbols import never_tracked_error, read_names
 
 BLOCK_ROWS = 50_000
@@ -64,11 +66,10 @@ class NotAdjustedError(MarketPipelineError):
 class Selection:
     """The bars to export: of these symbols, from `start` to `end`, both included and None for no limit.
 
-    `as_of` selects the bars as they were stored at that instant (with a time zone) rather than now.
+    `as_of` selects the bars and their adjustment as they were at that instant, which is settled, rather than now.
 
     Raises:
         NoSessionError: `start` is after `end`.
-        ExportRequestError: it contradicts itself, or asks for what isn't kept.
     """
 
     symbols: Sequence[str]
@@ -79,13 +80,6 @@ class Selection:
 
     def __post_init__(self) -> None:
         check_order(self.start, self.end)
-        if self.as_of and self.adjustment is not Adjustment.NONE:
-            raise ExportRequestError(
-                "adjusted prices are of now, and what they were at an instant isn't kept: "
-                "use the adjustment none with an as-of, or leave the as-of out"
-            )
-        if self.as_of and self.as_of > datetime.now(UTC):
-            raise ExportRequestError(f"the as-of {self.as_of.isoformat()} is in the future: take one that is over")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,11 +142,11 @@ def describe_columns(connection: Connection, adjustment: Adjustment) -> list[Col
 
 
 def _source(selection: Selection) -> FromClause:
-    if selection.adjustment is not Adjustment.NONE:
-        return ADJUSTED_BARS
+    source = market_data if selection.adjustment is Adjustment.NONE else ADJUSTED_BARS
     if selection.as_of is None:
-        return market_data
-    return func.market_data_as_of(selection.as_of).table_valued(*market_data.columns)
+        return source
+    rows: FunctionElement[Any] = getattr(func, f"{source.name}_as_of")(selection.as_of)
+    return rows.table_valued(*source.columns)
 
 
 def _filter(query: Select[Any], bars: FromClause, selection: Selection) -> Select[Any]:

@@ -6,26 +6,24 @@ The caller's `find_flags` finds the suspicious bars; this module knows which bar
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from sqlalchemy import Connection, Engine, Row, select
 
 from market_pipeline.core.bars import (
-    BAR_COLUMNS,
     LARGE_DISTRIBUTION,
     LOOK_AHEAD,
     LOOK_BACK,
     VALUE_COLUMNS,
     Columns,
     FlaggedBar,
-    columns_of,
 )
 from market_pipeline.core.symbols import Symbol
+from market_pipeline.warehouse.bar_tables import bars
 from market_pipeline.warehouse.statements import statement
-from market_pipeline.warehouse.tables import market_data, tracked_symbols
+from market_pipeline.warehouse.tables import tracked_symbols
 from market_pipeline.warehouse.tracked_symbols import lock_symbol, read_names
 
 FindFlags = Callable[[Symbol, Columns, Mapping[date, float], Mapping[date, float]], Sequence[FlaggedBar]]
@@ -39,9 +37,9 @@ REACH = LOOK_BACK + LOOK_AHEAD
 def flag_bars(
     connection: Connection,
     symbol: Symbol,
+    symbol_id: int,
     bars: Columns,
     find_flags: FindFlags,
-    at: datetime,
     *,
     changed: tuple[date, date],
 ) -> frozenset[date]:
@@ -50,10 +48,10 @@ def flag_bars(
     Args:
         connection: in a transaction that holds the symbol's lock.
         symbol: whose bars they are.
+        symbol_id: the symbol's id in tracked_symbols.
         bars: `date` and VALUE_COLUMNS, in order, as stored now: the bars that changed and the REACH stored ones on
             either side of them, or all there are.
         find_flags: finds the suspicious bars.
-        at: the instant of the load.
         changed: the first and the last session whose bar may have changed.
     """
     days = bars["date"]
@@ -62,11 +60,10 @@ def flag_bars(
     flagged = find_flags(symbol, bars, *_actions(connection, symbol, float(bars["close"].min())))
     found = [bar for bar in flagged if first <= bar.session <= last]
     parameters = {
-        "symbol": symbol.name,
+        "symbol_id": symbol_id,
         "first": first,
         "last": last,
         "found": json.dumps([asdict(bar) for bar in found], default=str),
-        "at": at,
     }
     connection.execute(statement("flag_bars"), parameters)
     return frozenset(bar.session for bar in found)
@@ -81,14 +78,12 @@ def reflag_symbols(connection: Connection, names: Iterable[str], find_flags: Fin
     for name in sorted(names):  # in a fixed order, so that two transactions can't wait for each other
         kind: str = connection.execute(select(columns.asset_class).where(columns.symbol == name)).scalar_one()
         symbol = Symbol.of(name, kind)
-        at = lock_symbol(connection, symbol)
-        bars = market_data.c
-        stored = select(*(bars[column] for column in BAR_COLUMNS)).where(bars.symbol == name).order_by(bars.date)
-        frame = _frame(connection.execute(stored))
-        if not frame.empty:
-            held = columns_of(frame)
+        locked = lock_symbol(connection, symbol)
+        stored = select(bars).where(bars.c.symbol_id == locked.id).order_by(bars.c.date)
+        held = _columns(connection.execute(stored).all())
+        if len(held["date"]):
             changed = (held["date"][0].item(), held["date"][-1].item())
-            flag_bars(connection, symbol, held, find_flags, at, changed=changed)
+            flag_bars(connection, symbol, locked.id, held, find_flags, changed=changed)
 
 
 def symbols_with_large(connection: Connection, distributions: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -130,7 +125,7 @@ def _actions(
     return splits, distributions
 
 
-def _frame(rows: Iterable[Row[Any]]) -> pd.DataFrame:
-    frame = pd.DataFrame(rows, columns=list(BAR_COLUMNS))
-    numbers = dict.fromkeys(VALUE_COLUMNS, "float64")
-    return frame.astype({"date": "datetime64[us]", "time": "datetime64[us, UTC]", **numbers})
+def _columns(rows: Sequence[Row[Any]]) -> Columns:
+    held = {name: [getattr(row, name) for row in rows] for name in ("date", *VALUE_COLUMNS)}
+    kinds = {"date": "datetime64[D]"}
+    return {name: np.array(values, dtype=kinds.get(name, "float64")) for name, values in held.items()}

@@ -15,12 +15,8 @@ from sqlalchemy.dialects.postgresql import distinct_on
 
 from market_pipeline.core.settings import Source
 from market_pipeline.core.symbols import Symbol
-from market_pipeline.warehouse.tables import (
-    backfill_history,
-    corporate_action_inquiries,
-    market_data,
-    tracked_symbols,
-)
+from market_pipeline.warehouse.bar_tables import bar_flags
+from market_pipeline.warehouse.tables import backfill_history, corporate_action_inquiries, tracked_symbols
 
 
 @dataclass(frozen=True)
@@ -220,13 +216,16 @@ def last_loads(engine: Engine, symbols: Sequence[str]) -> Mapping[str, LastLoad]
         .where(history.symbol.in_(symbols))
         .order_by(history.symbol, history.backfill_timestamp.desc())
     )
-    bars = market_data.c
-    last = newest.subquery()
+    last, flags = newest.subquery(), bar_flags.c
     flagged = (
-        select(bars.symbol, bars.date, bars.validation_notes)
-        .join(last, (last.c.symbol == bars.symbol) & bars.date.between(last.c.start_date, last.c.end_date))
-        .where(~bars.validated, bars.gap_detected)
-        .order_by(bars.symbol, bars.date)
+        select(last.c.symbol, flags.date, flags.validation_notes)
+        .join(tracked_symbols, tracked_symbols.c.symbol == last.c.symbol)
+        .join(
+            bar_flags,
+            (flags.symbol_id == tracked_symbols.c.id) & flags.date.between(last.c.start_date, last.c.end_date),
+        )
+        .where(flags.gap_detected)
+        .order_by(last.c.symbol, flags.date)
     )
     jumps: defaultdict[str, list[tuple[date, str]]] = defaultdict(list)
     with engine.connect() as connection:

@@ -62,13 +62,13 @@ def load(
     """
     with engine.begin() as connection:
         claim_source(connection, load_request.source)
-        at = lock_symbol(connection, load_request.symbol)
+        symbol = lock_symbol(connection, load_request.symbol)
         columns = columns_of(accepted)
-        merged = upsert_bars(connection, load_request, columns, at)
+        merged = upsert_bars(connection, load_request, columns, symbol)
         flagged = merged.flagged
         if merged.loaded or merged.revised:
             changed = (columns["date"][0].item(), columns["date"][-1].item())
-            flagged = flag_bars(connection, load_request.symbol, merged.held, find_flags, at, changed=changed)
+            flagged = flag_bars(connection, load_request.symbol, symbol.id, merged.held, find_flags, changed=changed)
             refresh_factors_after_load(connection, load_request.symbol.name, changed[0])
         _store_rejected(connection, load_request, rejected)
         held = merged.held["date"].tolist()

@@ -6,16 +6,17 @@ then. The sessions are missing afterwards, and requested under the right ticker.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 
 from sqlalchemy import Connection, delete, select
 
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.core.ticker_history import TickerHistory
 from market_pipeline.warehouse.adjustment import refresh_factors
+from market_pipeline.warehouse.bar_tables import bars
 from market_pipeline.warehouse.flagging import FindFlags, reflag_symbols
 from market_pipeline.warehouse.statements import statement
-from market_pipeline.warehouse.tables import corporate_action_inquiries, market_data
+from market_pipeline.warehouse.tables import corporate_action_inquiries
 
 
 @dataclass(frozen=True)
@@ -24,33 +25,27 @@ class HistoryChange:
 
     known: TickerHistory
     right: TickerHistory
-    at: datetime
-    run_id: str
 
 
 def move_reassigned_bars(
-    connection: Connection, symbol: Symbol, change: HistoryChange, find_flags: FindFlags
+    connection: Connection, symbol: Symbol, symbol_id: int, change: HistoryChange, find_flags: FindFlags
 ) -> list[date]:
     """Move the bars of sessions for which another ticker was requested than is right, and return those sessions.
 
     The connection is in a transaction that holds the symbol's lock. Flags and adjustment factors of the bars that stay
     are found anew; splits and dividends count as never requested, since they were the other security's too.
     """
-    stored = select(market_data.c.date).where(market_data.c.symbol == symbol.name).order_by(market_data.c.date)
+    stored = select(bars.c.date).where(bars.c.symbol_id == symbol_id).order_by(bars.c.date)
     days: Sequence[date] = connection.scalars(stored).all()
     wrong = [day for day in days if change.known.ticker_on(day) != change.right.ticker_on(day)]
     for ticker in dict.fromkeys(change.right.ticker_on(day) for day in wrong):
         requested = [day for day in wrong if change.right.ticker_on(day) == ticker]
         under = " and ".join(dict.fromkeys(str(change.known.ticker_on(day)) for day in requested))
         traded = f"it traded as {ticker} then" if ticker else "it had no ticker then"
-        parameters = {
-            "symbol": symbol.name,
-            "dates": requested,
-            "reason": f"a bar of another security, from the vendor's {under}: {traded}",
-            "at": change.at,
-            "run_id": change.run_id,
-        }
+        reason = f"a bar of another security, from the vendor's {under}: {traded}"
+        parameters = {"symbol_id": symbol_id, "dates": requested}
         connection.execute(statement("move_reassigned_bars"), parameters)
+        connection.execute(statement("explain_taken_bars"), {**parameters, "reason": reason})
     if wrong:
         requests = corporate_action_inquiries
         connection.execute(delete(requests).where(requests.c.symbol == symbol.name))

@@ -4,13 +4,14 @@ alembic is imported only where something is migrated: its import takes longer th
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from psycopg import sql
 from psycopg.errors import DuplicateTable
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError, ProgrammingError
@@ -18,14 +19,19 @@ from sqlalchemy.schema import SetColumnComment, SetTableComment
 
 from market_pipeline.warehouse.adjustment import refresh_stale_factors
 from market_pipeline.warehouse.api_keys import access_metadata
+from market_pipeline.warehouse.bar_tables import readable
 from market_pipeline.warehouse.database_errors import SchemaError, first_line, unavailable_error
 from market_pipeline.warehouse.locks import AdvisoryLock, wait_for_lock
+from market_pipeline.warehouse.migrations.bar_conversion import convert_ahead
 from market_pipeline.warehouse.session_calendar import record_sessions
 from market_pipeline.warehouse.statements import views
 from market_pipeline.warehouse.tables import metadata
 
 if TYPE_CHECKING:
     from alembic.config import Config
+
+BEFORE_CONVERSION = "0008"
+"""The revision at which bars are converted ahead of the next."""
 
 
 @cache
@@ -76,32 +82,31 @@ def alembic_config() -> "Config":
     return config
 
 
-def migrate(engine: Engine) -> str:
+def migrate(engine: Engine, report: Callable[[str], None] = lambda _message: None) -> str:
     """Bring the schema to this version's and return its revision. Safe with several processes at once.
 
     Views, functions and comments are written anew each time, and missing adjustment factors are filled in. All of it is
-    one transaction: a migration that fails leaves the database as it was.
+    one transaction: a migration that fails leaves the database as it was. Only the conversion of bars that revision
+    0009 needs is done ahead, in parts, and goes on where it was interrupted; `report` is called with its progress.
 
     Raises:
         DatabaseUnavailableError: it can't be reached, or the role may not make tables in it.
         SchemaError: it holds another application's tables, or a schema that this version doesn't know.
     """
-    from alembic import command
-
     try:
         with engine.begin() as connection:
             wait_for_lock(connection, AdvisoryLock.MIGRATION)
             revision = current_revision(connection)
             if revision is not None:
                 check_known(revision)
-            config = alembic_config()
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-            for view in views():
-                connection.exec_driver_sql(view)
-            _write_comments(connection)
-            record_sessions(connection, datetime.now(UTC).date())
-            refresh_stale_factors(connection)
+            is_to_convert = revision is not None and revision <= BEFORE_CONVERSION
+            if is_to_convert:
+                run_migrations(connection, BEFORE_CONVERSION)
+        if is_to_convert:
+            convert_ahead(engine, report)
+        with engine.begin() as connection:
+            wait_for_lock(connection, AdvisoryLock.MIGRATION)
+            _migrate(connection)
     except (OperationalError, ProgrammingError) as error:
         if isinstance(error.orig, DuplicateTable):
             raise SchemaError(
@@ -112,11 +117,33 @@ def migrate(engine: Engine) -> str:
     return head_revision()
 
 
+def run_migrations(connection: Connection, until: str) -> None:
+    """Run the migrations up to a revision, in the connection's transaction."""
+    from alembic import command
+
+    config = alembic_config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, until)
+
+
+def _migrate(connection: Connection) -> None:
+    run_migrations(connection, "head")
+    for view in views():
+        connection.exec_driver_sql(view)
+    _write_comments(connection)
+    record_sessions(connection, datetime.now(UTC).date())
+    refresh_stale_factors(connection)
+
+
 def _write_comments(connection: Connection) -> None:
     """Write the declared comments of all tables and columns, so that a change of words needs no migration."""
     for table in (*metadata.tables.values(), *access_metadata.tables.values()):
         connection.execute(SetTableComment(table))
-        for column in table.columns:
+    for view in readable.tables.values():
+        comment = sql.SQL("COMMENT ON VIEW {} IS {}").format(sql.Identifier(view.name), sql.Literal(view.comment))
+        connection.exec_driver_sql(comment.as_string().replace("%", "%%"))
+    for relation in (*metadata.tables.values(), *access_metadata.tables.values(), *readable.tables.values()):
+        for column in relation.columns:
             connection.execute(SetColumnComment(column))
 
 

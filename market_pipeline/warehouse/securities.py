@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, Row, delete, exists, insert, select, 
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.core.ticker_history import TickerHistory, TickerPeriod, TickerSource
 from market_pipeline.warehouse.flagging import FindFlags
+from market_pipeline.warehouse.loads import open_load
 from market_pipeline.warehouse.reassigned_bars import HistoryChange, move_reassigned_bars
 from market_pipeline.warehouse.statements import statement
 from market_pipeline.warehouse.tables import backfill_history, securities, security_tickers, tracked_symbols
@@ -129,7 +130,9 @@ def store_history(
         NotTrackedError: the symbol is not in tracked_symbols.
     """
     with engine.begin() as connection:
-        at = lock_symbol(connection, symbol)
+        locked = lock_symbol(connection, symbol)
+        open_load(connection, run_id)
+        at = locked.at
         known = select_securities(connection, [symbol])[symbol]
         identity = _ensure_security(connection, symbol)
         stated = {name: value for name, value in asdict(facts).items() if value is not None}
@@ -148,8 +151,8 @@ def store_history(
             "delisted_on": history.current.last, "listed": False,
         }  # fmt: skip
         connection.execute(update(tracked_symbols).where(own).values(vendor_ticker=current, **renamed, **ends))
-        change = HistoryChange(known.history, history, at, run_id)
-        return move_reassigned_bars(connection, symbol, change, find_flags)
+        change = HistoryChange(known.history, history)
+        return move_reassigned_bars(connection, symbol, locked.id, change, find_flags)
 
 
 def _ensure_security(connection: Connection, symbol: Symbol) -> int:

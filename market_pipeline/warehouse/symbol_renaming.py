@@ -12,8 +12,9 @@ from datetime import date
 from sqlalchemy import Connection, Engine, select, update
 
 from market_pipeline.core.symbols import Symbol, SymbolError, ticker_symbol
+from market_pipeline.warehouse.bar_tables import REVISIONS, bars, symbol_identities
 from market_pipeline.warehouse.securities import select_securities
-from market_pipeline.warehouse.tables import market_data, metadata, tracked_symbols
+from market_pipeline.warehouse.tables import metadata, tracked_symbols
 from market_pipeline.warehouse.tracked_symbols import NameTakenError, UntrackedSymbolError, lock_names, lock_symbol
 
 
@@ -56,13 +57,13 @@ def rename_symbol(engine: Engine, name: str, new_name: str) -> Iterator[Renaming
             )
         if new_name in kinds:
             raise NameTakenError(f"{new_name} is tracked already, as {kinds[new_name]}")
-        at = lock_symbol(connection, old)
-        bars = select(market_data.c.date).where(market_data.c.symbol == name).order_by(market_data.c.date)
-        sessions: Sequence[date] = connection.scalars(bars).all()
+        locked = lock_symbol(connection, old)
+        stored = select(bars.c.date).where(bars.c.symbol_id == locked.id).order_by(bars.c.date)
+        sessions: Sequence[date] = connection.scalars(stored).all()
+        kept = {symbol_identities, *REVISIONS.values()}  # PostgreSQL updates the identity, and earlier versions stay
         for table in metadata.sorted_tables:
-            if "symbol" in table.c:
-                changed = {"symbol": new_name} | ({"updated_at": at} if "updated_at" in table.c else {})
-                connection.execute(update(table).where(table.c.symbol == name).values(changed))
+            if "symbol" in table.c and table not in kept:
+                connection.execute(update(table).where(table.c.symbol == name).values(symbol=new_name))
         is_old_name = tracked_symbols.c.renamed_to == new_name
         connection.execute(
             update(tracked_symbols).where(is_old_name, symbols.symbol == new_name).values(renamed_to=None)

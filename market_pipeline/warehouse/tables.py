@@ -39,53 +39,33 @@ INTERNAL = {"internal": True}
 """Marks a table for the project's own processes, which is shown to nobody."""
 
 
-def _required(name: str, kind: Any, comment: str, **options: Any) -> Column[Any]:
+def required(name: str, kind: Any, comment: str, **options: Any) -> Column[Any]:
+    """Return a column that is never NULL."""
     return Column(name, kind, nullable=False, comment=comment, **options)
 
 
-def _optional(name: str, kind: Any, comment: str, **options: Any) -> Column[Any]:
+def optional(name: str, kind: Any, comment: str, **options: Any) -> Column[Any]:
+    """Return a column that may be NULL."""
     return Column(name, kind, nullable=True, comment=comment, **options)
 
 
-def _bar_columns() -> list[Column[Any]]:
-    """Return the columns of a bar in `market_data` and, once replaced, in `market_data_revisions`."""
-    return [
-        _required("time", Instant, "When the session's day begins: midnight in New York for equities, UTC for crypto."),
-        _required("open", Double, "First price of the session, US dollars, as traded."),
-        _required("high", Double, "Highest price of the session, US dollars, as traded."),
-        _required("low", Double, "Lowest price of the session, US dollars, as traded."),
-        _required("close", Double, "Last price of the session, US dollars, as traded."),
-        _required("volume", Double, "Shares or coins traded; fractional for crypto and, since 2026, for stocks."),
-        _optional("vwap", Double, "Volume-weighted average price, US dollars; NULL where the vendor gives none."),
-        _optional("transactions", BigInteger, "Number of trades; NULL where the vendor gives none."),
-        _required("source", Text, "Where the bar came from: polygon (the market) or sandbox (not the market)."),
-        _required("validated", Boolean, "True if no rule flagged the bar.", server_default=text("true")),
-        _required("quality_score", Double, "From 0 to 1; 1 for a bar without flags.", server_default=text("1")),
-        _required("flags", ARRAY(Text), "The rules that flagged the bar; {} if none.", server_default=text("'{}'")),
-        _optional("validation_notes", Text, "The flags in words; NULL if there is none."),
-        _required(
-            "gap_detected", Boolean, "A price jump that no split explains, or a split without one.",
-            server_default=text("false"),
-        ),
-        _required(
-            "volume_anomaly", Boolean, "No volume, or one far from the symbol's usual one.",
-            server_default=text("false"),
-        ),
-        _required("fetched_at", Instant, "When these values were first loaded."),
-        _required("run_id", Text, "The run that loaded these values."),
-    ]  # fmt: skip
+def load_reference() -> Column[Any]:
+    """Return the column of a versioned table that names the load of the row's values; PostgreSQL fills it in."""
+    given = text("current_load()")
+    return required("load_id", Integer, "The load that brought these values, as in loads.", server_default=given)
 
 
 securities = Table(
     "securities",
     metadata,
     Column("id", BigInteger, primary_key=True, comment="Permanent id; tickers and names change, this doesn't."),
-    _optional("name", Text, "The company's or fund's name; NULL if no source gives one."),
-    _optional("type", Text, "The vendor's type code, e.g. CS, ADRC, ETF; NULL where it gives none."),
-    _optional("composite_figi", Text, "Composite FIGI; NULL where the vendor gives none, as for most delisted ones."),
-    _optional("share_class_figi", Text, "Share class FIGI; NULL where the vendor gives none."),
-    _optional("cik", Text, "CIK of the company at the SEC; NULL where the vendor gives none."),
-    _optional("checked_at", Instant, "When its ticker history was last looked up; NULL if never."),
+    optional("name", Text, "The company's or fund's name; NULL if no source gives one."),
+    optional("type", Text, "The vendor's type code, e.g. CS, ADRC, ETF; NULL where it gives none."),
+    optional("composite_figi", Text, "Composite FIGI; NULL where the vendor gives none, as for most delisted ones."),
+    optional("share_class_figi", Text, "Share class FIGI; NULL where the vendor gives none."),
+    optional("cik", Text, "CIK of the company at the SEC; NULL where the vendor gives none."),
+    optional("checked_at", Instant, "When its ticker history was last looked up; NULL if never."),
+    load_reference(),
     comment="The security master: shares, funds and coins by a permanent id. Their tickers are in security_tickers.",
 )
 
@@ -93,18 +73,19 @@ security_tickers = Table(
     "security_tickers",
     metadata,
     Column("id", BigInteger, primary_key=True, comment="Surrogate key."),
-    _required("security_id", BigInteger, "The security, as in securities."),
-    _required("ticker", Text, "The vendor's ticker, e.g. META, X:BTCUSD; its bars of these days are the security's."),
-    _optional("first_day", Date, "First day under the ticker; NULL since the beginning of the vendor's bars."),
-    _optional("last_day", Date, "Last day under the ticker; NULL until today."),
-    _required(
+    required("security_id", BigInteger, "The security, as in securities."),
+    required("ticker", Text, "The vendor's ticker, e.g. META, X:BTCUSD; its bars of these days are the security's."),
+    optional("first_day", Date, "First day under the ticker; NULL since the beginning of the vendor's bars."),
+    optional("last_day", Date, "Last day under the ticker; NULL until today."),
+    required(
         "source", Text, "Where the period comes from: manual, vendor events, vendor reference, or assumed (none)."
     ),
-    _required("certain", Boolean, "True if a source states the period, false if it is assumed."),
-    _optional("note", Text, "Remarks: of a manual correction who, why and its source; NULL if there is none."),
-    _optional(
+    required("certain", Boolean, "True if a source states the period, false if it is assumed."),
+    optional("note", Text, "Remarks: of a manual correction who, why and its source; NULL if there is none."),
+    optional(
         "known_since", Instant, "Earlier loads of these days requested another ticker. NULL if none did."
     ),
+    load_reference(),
     Index(
         "security_tickers_period_key", "security_id", "ticker", "first_day",
         unique=True, postgresql_nulls_not_distinct=True,
@@ -119,25 +100,25 @@ tracked_symbols = Table(
     "tracked_symbols",
     metadata,
     Column("id", BigInteger, primary_key=True, comment="Surrogate key, kept for older queries."),
-    _required("symbol", Text, "The symbol's name here, e.g. AAPL, BRK.B, BTC; case-sensitive.", unique=True),
-    _required("asset_class", Text, "stock, etf or crypto."),
-    _required("vendor_ticker", Text, "Its present ticker at the vendor, e.g. AAPL, X:BTCUSD."),
-    _required("calendar", Text, "Trading calendar: XNYS, or 24/7 for crypto."),
-    _required("active", Boolean, "False once removed: no longer fetched, its bars kept.", server_default=text("true")),
-    _required("date_added", Instant, "When the symbol was first tracked.", server_default=func.now()),
-    _optional("last_backfill", Instant, "When bars of the symbol were last loaded successfully; NULL if never."),
-    _required(
+    required("symbol", Text, "The symbol's name here, e.g. AAPL, BRK.B, BTC; case-sensitive.", unique=True),
+    required("asset_class", Text, "stock, etf or crypto."),
+    required("vendor_ticker", Text, "Its present ticker at the vendor, e.g. AAPL, X:BTCUSD."),
+    required("calendar", Text, "Trading calendar: XNYS, or 24/7 for crypto."),
+    required("active", Boolean, "False once removed: no longer fetched, its bars kept.", server_default=text("true")),
+    required("date_added", Instant, "When the symbol was first tracked.", server_default=func.now()),
+    optional("last_backfill", Instant, "When bars of the symbol were last loaded successfully; NULL if never."),
+    required(
         "backfill_status", Text, "State of its last load: pending (none yet), completed or failed.",
         server_default=text("'pending'"),
     ),
-    _optional("name", Text, "The company's or fund's name at the vendor."),
-    _optional("vendor_type", Text, "The vendor's own type code, e.g. CS, ADRC, ETF; NULL where it gives none."),
-    _optional("primary_exchange", Text, "Its exchange by ISO 10383 code, e.g. XNAS; NULL where there is none."),
-    _optional("listed", Boolean, "True if the vendor lists it as trading."),
-    _optional("delisted_on", Date, "The last day it traded; later sessions are not requested. NULL while it trades."),
-    _optional("renamed_to", Text, "The ticker that it trades as now, if that isn't the symbol; NULL if none is known."),
-    _optional("checked_at", Instant, "When these reference data were last fetched; NULL, like them, if never."),
-    _optional("security_id", BigInteger, "The security, as in securities; its tickers are in security_tickers."),
+    optional("name", Text, "The company's or fund's name at the vendor."),
+    optional("vendor_type", Text, "The vendor's own type code, e.g. CS, ADRC, ETF; NULL where it gives none."),
+    optional("primary_exchange", Text, "Its exchange by ISO 10383 code, e.g. XNAS; NULL where there is none."),
+    optional("listed", Boolean, "True if the vendor lists it as trading."),
+    optional("delisted_on", Date, "The last day it traded; later sessions are not requested. NULL while it trades."),
+    optional("renamed_to", Text, "The ticker that it trades as now, if that isn't the symbol; NULL if none is known."),
+    optional("checked_at", Instant, "When these reference data were last fetched; NULL, like them, if never."),
+    optional("security_id", BigInteger, "The security, as in securities; its tickers are in security_tickers."),
     CheckConstraint("asset_class IN ('stock', 'etf', 'crypto')", name="asset_class"),
     CheckConstraint("backfill_status IN ('pending', 'completed', 'failed')", name="backfill_status"),
     comment="The symbols whose bars are fetched; one Dagster asset each.",
@@ -151,45 +132,18 @@ sessions = Table(
     comment="Every session of every calendar in use, those of the near future included.",
 )
 
-market_data = Table(
-    "market_data",
-    metadata,
-    Column("symbol", Text, primary_key=True, comment="The symbol, as in tracked_symbols."),
-    Column("date", Date, primary_key=True, comment="The session: New York's date for equities, UTC's for crypto."),
-    *_bar_columns(),
-    _required("updated_at", Instant, "When anything of the row last changed, flags included."),
-    Index(None, "time"),
-    Index("market_data_flagged_idx", "symbol", "date", postgresql_where=text("NOT validated")),
-    CheckConstraint("source IN ('polygon', 'sandbox')", name="source"),
-    comment="Daily bars as traded (adjusted for nothing), one a symbol and session: the newest the vendor has given.",
-)
-
-market_data_revisions = Table(
-    "market_data_revisions",
-    metadata,
-    Column("id", BigInteger, primary_key=True, comment="Surrogate key."),
-    _required("symbol", Text, "The symbol, as in tracked_symbols."),
-    _required("date", Date, "The session."),
-    *_bar_columns(),
-    _required("replaced_at", Instant, "When another bar took this one's place in market_data."),
-    _required("replaced_by_run_id", Text, "The run that replaced it."),
-    _optional("reason", Text, "Why it was taken out of market_data; NULL if the vendor has corrected it."),
-    Index(None, "symbol", "date", "replaced_at"),
-    comment="Bars that a correction by the vendor has replaced, or that were another security's, as they were.",
-)
-
 rejected_bars = Table(
     "rejected_bars",
     metadata,
     Column("id", BigInteger, primary_key=True, comment="Surrogate key."),
-    _required("symbol", Text, "The requested symbol."),
-    _optional("date", Date, "The session the bar claims; NULL where its timestamp can't be read."),
-    _required("reasons", ARRAY(Text), "The rules it broke, in words."),
-    _required("payload", JSON, "The vendor's record as it came."),
-    _required("source", Text, "polygon or sandbox."),
-    _required("first_rejected_at", Instant, "When this very record was first rejected."),
-    _required("last_rejected_at", Instant, "When it was last rejected."),
-    _required("run_id", Text, "The run that last rejected it."),
+    required("symbol", Text, "The requested symbol."),
+    optional("date", Date, "The session the bar claims; NULL where its timestamp can't be read."),
+    required("reasons", ARRAY(Text), "The rules it broke, in words."),
+    required("payload", JSON, "The vendor's record as it came."),
+    required("source", Text, "polygon or sandbox."),
+    required("first_rejected_at", Instant, "When this very record was first rejected."),
+    required("last_rejected_at", Instant, "When it was last rejected."),
+    required("run_id", Text, "The run that last rejected it."),
     Index("rejected_bars_record_key", "symbol", text("md5(payload::text)"), unique=True),
     Index(None, "symbol", "date"),
     comment="Bars that can't be true, kept out of market_data, with the vendor's record and the reasons.",
@@ -205,12 +159,13 @@ splits = Table(
         primary_key=True,
         comment="First session that trades after the split; later than today in New York: announced, not in effect.",
     ),
-    _required("split_from", Double, "Shares before, e.g. 1 of a 2-for-1 split."),
-    _required("split_to", Double, "Shares after, e.g. 2 of a 2-for-1 split."),
-    _optional("vendor_id", Text, "The vendor's id of the event; NULL where it gives none."),
-    _required("source", Text, "polygon or sandbox."),
-    _required("fetched_at", Instant, "When the response that first held these values was loaded."),
-    _required("run_id", Text, "The run that loaded them."),
+    required("split_from", Double, "Shares before, e.g. 1 of a 2-for-1 split."),
+    required("split_to", Double, "Shares after, e.g. 2 of a 2-for-1 split."),
+    optional("vendor_id", Text, "The vendor's id of the event; NULL where it gives none."),
+    required("source", Text, "polygon or sandbox."),
+    required("fetched_at", Instant, "When the response that first held these values was loaded."),
+    required("run_id", Text, "The run that loaded them."),
+    load_reference(),
     CheckConstraint("split_from > 0 AND split_to > 0", name="factor"),
     comment="Stock splits as the vendor lists them now, one a symbol and day; prices before execution_date times "
     "split_from / split_to compare. What it corrects, withdraws or contradicts is in rejected_corporate_actions.",
@@ -220,23 +175,24 @@ dividends = Table(
     "dividends",
     metadata,
     Column("id", BigInteger, primary_key=True, comment="Surrogate key."),
-    _required("symbol", Text, "The symbol, as in tracked_symbols."),
-    _required(
+    required("symbol", Text, "The symbol, as in tracked_symbols."),
+    required(
         "ex_dividend_date",
         Date,
         "First session that trades without the dividend; later than today in New York: announced, not in effect.",
     ),
-    _required("cash_amount", Double, "Per share, in `currency`, as paid (not adjusted for later splits)."),
-    _optional("currency", Text, "ISO 4217 code; NULL where the vendor gives none."),
-    _optional("dividend_type", Text, "The vendor's own kind, e.g. recurring, special, CD; NULL where it gives none."),
-    _optional("frequency", Integer, "Payments a year as the vendor says; 0 for once only."),
-    _optional("declaration_date", Date, "When it was announced."),
-    _optional("record_date", Date, "Holders of shares on this day are paid."),
-    _optional("pay_date", Date, "When it is paid."),
-    _optional("vendor_id", Text, "The vendor's id of the event; NULL where it gives none."),
-    _required("source", Text, "polygon or sandbox."),
-    _required("fetched_at", Instant, "When the response that first held these values was loaded."),
-    _required("run_id", Text, "The run that loaded them."),
+    required("cash_amount", Double, "Per share, in `currency`, as paid (not adjusted for later splits)."),
+    optional("currency", Text, "ISO 4217 code; NULL where the vendor gives none."),
+    optional("dividend_type", Text, "The vendor's own kind, e.g. recurring, special, CD; NULL where it gives none."),
+    optional("frequency", Integer, "Payments a year as the vendor says; 0 for once only."),
+    optional("declaration_date", Date, "When it was announced."),
+    optional("record_date", Date, "Holders of shares on this day are paid."),
+    optional("pay_date", Date, "When it is paid."),
+    optional("vendor_id", Text, "The vendor's id of the event; NULL where it gives none."),
+    required("source", Text, "polygon or sandbox."),
+    required("fetched_at", Instant, "When the response that first held these values was loaded."),
+    required("run_id", Text, "The run that loaded them."),
+    load_reference(),
     Index(
         "dividends_event_key",
         "symbol", "ex_dividend_date", "cash_amount", "currency", "dividend_type", "pay_date",
@@ -251,18 +207,18 @@ rejected_corporate_actions = Table(
     "rejected_corporate_actions",
     metadata,
     Column("id", BigInteger, primary_key=True, comment="Surrogate key."),
-    _required("kind", Text, "splits or dividends: the table it is kept or taken out of."),
-    _required("symbol", Text, "The symbol, as in tracked_symbols."),
-    _optional("date", Date, "Its execution date or ex-date; NULL if it can't be read: then no day's prices are known."),
-    _required("reasons", ARRAY(Text), "Why, in words."),
-    _required(
+    required("kind", Text, "splits or dividends: the table it is kept or taken out of."),
+    required("symbol", Text, "The symbol, as in tracked_symbols."),
+    optional("date", Date, "Its execution date or ex-date; NULL if it can't be read: then no day's prices are known."),
+    required("reasons", ARRAY(Text), "Why, in words."),
+    required(
         "payload", JSON, "Its values, under the names of that table's columns; the vendor's record if it can't be read."
     ),
-    _required("source", Text, "polygon or sandbox."),
-    _required("first_rejected_at", Instant, "When these very values were first rejected or taken out."),
-    _required("last_rejected_at", Instant, "When they last were."),
-    _required("run_id", Text, "The run that last rejected them or took them out."),
-    _required(
+    required("source", Text, "polygon or sandbox."),
+    required("first_rejected_at", Instant, "When these very values were first rejected or taken out."),
+    required("last_rejected_at", Instant, "When they last were."),
+    required("run_id", Text, "The run that last rejected them or took them out."),
+    required(
         "listed", Boolean,
         "True while the vendor lists it: adjusted prices before its date are not known then. False once it is "
         "corrected or withdrawn.",
@@ -278,25 +234,26 @@ adjustment_factors = Table(
     metadata,
     Column("symbol", Text, primary_key=True, comment="The symbol, as in tracked_symbols."),
     Column("from_date", Date, primary_key=True, comment="The first day of the stretch; 0001-01-01 for the first one."),
-    _required(
+    required(
         "to_date", Date,
         "The first day after it, on which a split or dividend takes effect; 9999-12-31 for the last stretch.",
     ),
-    _optional(
+    optional(
         "split_factor", Double,
         "Factor that makes a price of these days comparable with today's: the product of split_from / split_to over "
         "all later splits in effect. NULL where it is not known.",
     ),
-    _optional(
+    optional(
         "dividend_factor", Double,
         "Further factor, with which a price's change is a holder's return: the product of 1 - dividend / close before "
         "the ex-date over all later dividends in effect. NULL where it is not known.",
     ),
-    _optional(
+    optional(
         "unknown_because", Text,
         "Why a factor is not known: the latest split or dividend without a known effect, its date and the reason; NULL "
         "where both are known.",
     ),
+    load_reference(),
     CheckConstraint("from_date < to_date", name="stretch"),
     CheckConstraint("split_factor > 0 AND dividend_factor > 0", name="factors"),
     comment="Each symbol's adjustment factors and from when to when they hold. Every day is in one stretch, which ends "
@@ -309,8 +266,8 @@ corporate_action_inquiries = Table(
     metadata,
     Column("kind", Text, primary_key=True, comment="splits or dividends."),
     Column("symbol", Text, primary_key=True, comment="The symbol, as in tracked_symbols."),
-    _required("asked_at", Instant, "When its recent and announced ones were last requested."),
-    _required("history_asked_at", Instant, "When all of them were last requested."),
+    required("asked_at", Instant, "When its recent and announced ones were last requested."),
+    required("history_asked_at", Instant, "When all of them were last requested."),
     comment="The last requests for a symbol's splits and dividends, which decide what a night requests.",
 )
 
@@ -318,32 +275,32 @@ backfill_history = Table(
     "backfill_history",
     metadata,
     Column("id", BigInteger, primary_key=True, comment="Surrogate key."),
-    _required("run_id", Text, "The run, as Dagster's UI shows it."),
-    _required("trigger", Text, "What started the run: cli, schedule, api, backfill (from the UI) or manual."),
-    _required("symbol", Text, "The symbol, as in tracked_symbols."),
-    _required("start_date", Date, "First requested session."),
-    _required("end_date", Date, "Last requested session."),
-    _required("sessions", Integer, "Requested sessions, but for those after a delisting = answered + refused."),
-    _required("answered", Integer, "Of those, the sessions that the vendor answered for, be it with no bar."),
-    _required("refused", Integer, "Of those, the ones that failed or that the plan doesn't give, or not yet."),
-    _optional("answered_from", Date, "First session answered for; NULL where none was."),
-    _optional("answered_to", Date, "Last session answered for; NULL where none was."),
-    _required("requests", Integer, "HTTP requests it took, retries included."),
-    _required("fetched", Integer, "Different bars in the vendor's response = loaded + revised + unchanged + rejected."),
-    _required("loaded", Integer, "Bars that were new."),
-    _required("revised", Integer, "Bars that replaced another; the other is in market_data_revisions."),
-    _required("unchanged", Integer, "Bars that were there already, equal in every value."),
-    _required("rejected", Integer, "Bars that can't be true; they are in rejected_bars."),
-    _required("flagged", Integer, "Of the bars loaded, revised or unchanged, those that a rule flagged."),
-    _required("missing", Integer, "Requested sessions without a bar in market_data after the load."),
-    _required("records_imported", Integer, "loaded + revised, under the name that older queries use."),
-    _required("started_at", Instant, "When work on the symbol began."),
-    _required("duration_seconds", Double, "How long it took, waits for the rate limit included."),
-    _required("backfill_timestamp", Instant, "When it ended.", server_default=func.now()),
-    _required("success", Boolean, "False if the symbol failed; nothing was loaded then."),
-    _optional("error_details", Text, "Why it failed; NULL if it did not."),
-    _optional("notes", Text, "Sessions that a plan or a delisting left out, and why; NULL if none."),
-    _required("waited_seconds", Double, "How long its requests waited for the rate limit.", server_default=text("0")),
+    required("run_id", Text, "The run, as Dagster's UI shows it."),
+    required("trigger", Text, "What started the run: cli, schedule, api, backfill (from the UI) or manual."),
+    required("symbol", Text, "The symbol, as in tracked_symbols."),
+    required("start_date", Date, "First requested session."),
+    required("end_date", Date, "Last requested session."),
+    required("sessions", Integer, "Requested sessions, but for those after a delisting = answered + refused."),
+    required("answered", Integer, "Of those, the sessions that the vendor answered for, be it with no bar."),
+    required("refused", Integer, "Of those, the ones that failed or that the plan doesn't give, or not yet."),
+    optional("answered_from", Date, "First session answered for; NULL where none was."),
+    optional("answered_to", Date, "Last session answered for; NULL where none was."),
+    required("requests", Integer, "HTTP requests it took, retries included."),
+    required("fetched", Integer, "Different bars in the vendor's response = loaded + revised + unchanged + rejected."),
+    required("loaded", Integer, "Bars that were new."),
+    required("revised", Integer, "Bars that replaced another; the other is in market_data_revisions."),
+    required("unchanged", Integer, "Bars that were there already, equal in every value."),
+    required("rejected", Integer, "Bars that can't be true; they are in rejected_bars."),
+    required("flagged", Integer, "Of the bars loaded, revised or unchanged, those that a rule flagged."),
+    required("missing", Integer, "Requested sessions without a bar in market_data after the load."),
+    required("records_imported", Integer, "loaded + revised, under the name that older queries use."),
+    required("started_at", Instant, "When work on the symbol began."),
+    required("duration_seconds", Double, "How long it took, waits for the rate limit included."),
+    required("backfill_timestamp", Instant, "When it ended.", server_default=func.now()),
+    required("success", Boolean, "False if the symbol failed; nothing was loaded then."),
+    optional("error_details", Text, "Why it failed; NULL if it did not."),
+    optional("notes", Text, "Sessions that a plan or a delisting left out, and why; NULL if none."),
+    required("waited_seconds", Double, "How long its requests waited for the rate limit.", server_default=text("0")),
     Index(None, "symbol", "backfill_timestamp"),
     Index(None, "run_id"),
     CheckConstraint("fetched = loaded + revised + unchanged + rejected", name="reconciles"),
@@ -363,17 +320,17 @@ reconciliations = Table(
         comment="The file's column, e.g. close or adj_close; bar for dates that only one side has.",
     ),
     Column("first_session", Date, primary_key=True, comment="First date of the range."),
-    _required("last_session", Date, "Last date of the range."),
-    _required("sessions", Integer, "Dates of the range; others with another explanation may lie between."),
-    _required("found_in", Text, "both; or file or warehouse, if only that side has the dates."),
-    _required("adjustment", Text, "The stored series that was compared: none (as traded), splits or all."),
-    _required("tolerance", Double, "Relative difference up to which two values agree."),
-    _required("explanation", Text, "agreed, or the likely reason of the difference; unexplained if there is none."),
-    _required("explained", Boolean, "False if there is no likely reason."),
-    _optional("detail", Text, "More about the reason; NULL if there is no more."),
-    _optional("lowest_ratio", Double, "Smallest file / stored value; NULL where one is missing."),
-    _optional("highest_ratio", Double, "Largest file / stored value; NULL where one is missing."),
-    _required("made_at", Instant, "When the comparison was made."),
+    required("last_session", Date, "Last date of the range."),
+    required("sessions", Integer, "Dates of the range; others with another explanation may lie between."),
+    required("found_in", Text, "both; or file or warehouse, if only that side has the dates."),
+    required("adjustment", Text, "The stored series that was compared: none (as traded), splits or all."),
+    required("tolerance", Double, "Relative difference up to which two values agree."),
+    required("explanation", Text, "agreed, or the likely reason of the difference; unexplained if there is none."),
+    required("explained", Boolean, "False if there is no likely reason."),
+    optional("detail", Text, "More about the reason; NULL if there is no more."),
+    optional("lowest_ratio", Double, "Smallest file / stored value; NULL where one is missing."),
+    optional("highest_ratio", Double, "Largest file / stored value; NULL where one is missing."),
+    required("made_at", Instant, "When the comparison was made."),
     Index(None, "symbol"),
     CheckConstraint("found_in IN ('both', 'file', 'warehouse')", name="found_in"),
     CheckConstraint("adjustment IN ('none', 'splits', 'all')", name="adjustment"),
@@ -387,7 +344,7 @@ bar_source = Table(
     Column(
         "only_row", Boolean, primary_key=True, server_default=text("true"), comment="Holds this table to one row."
     ),
-    _required("source", Text, "polygon or sandbox: the only source this database accepts."),
+    required("source", Text, "polygon or sandbox: the only source this database accepts."),
     CheckConstraint("only_row", name="only_row"),
     comment="The source of the first bar. Bars from the other are not accepted.",
     info=INTERNAL,
@@ -397,8 +354,8 @@ request_slots = Table(
     "request_slots",
     metadata,
     Column("id", BigInteger, primary_key=True, comment="Surrogate key."),
-    _required("at", Instant, "When the request may be sent.", index=True),
-    _required(
+    required("at", Instant, "When the request may be sent.", index=True),
+    required(
         "taken_at", Instant, "When the slot was handed out, in the order of ids.", server_default=func.clock_timestamp()
     ),
     comment="The rate limit that all processes share: when the latest requests were, or will be, sent.",

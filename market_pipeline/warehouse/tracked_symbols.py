@@ -31,6 +31,14 @@ class NotTrackedError(MarketPipelineError):
     """A bar of a symbol that the warehouse doesn't track."""
 
 
+@dataclass(frozen=True)
+class LockedSymbol:
+    """A symbol's id in tracked_symbols, and the instant since which its lock is held."""
+
+    id: int
+    at: datetime
+
+
 @dataclass(frozen=True, kw_only=True)
 class Reference:
     """The vendor's reference data of a symbol; the fields are columns of `tracked_symbols`.
@@ -176,24 +184,24 @@ def _find_other_name_conflict(symbol: Symbol, held: Mapping[str, Symbol]) -> Nam
     return NameTakenError(f"the coin {symbol.name} is tracked as {other.name}; {rename} calls it {symbol.name}")
 
 
-def lock_symbol(connection: Connection, symbol: Symbol) -> datetime:
-    """Hold the symbol's lock until the transaction ends, and return the instant from which it is held.
+def lock_symbol(connection: Connection, symbol: Symbol) -> LockedSymbol:
+    """Hold the symbol's lock until the transaction ends, and return its id and the instant from which it is held.
 
     Two runs on one symbol take turns, and neither reads what the other is changing. The instant is the database's, read
-    once the lock is held, so that a later load also has the later time.
+    once the lock is held.
 
     Raises:
         NotTrackedError: the symbol is not in tracked_symbols, or is another instrument there by now.
     """
     row = select(tracked_symbols.c.id).where(_is(symbol)).with_for_update().subquery()
     # A query that locks rows locks them before it computes the select list.
-    now: datetime | None = connection.scalar(select(func.clock_timestamp()).select_from(row))
-    if now is None:
+    found = connection.execute(select(row.c.id, func.clock_timestamp())).one_or_none()
+    if found is None:
         command = pasteable("market-pipeline", "symbols", "add", symbol.name, "--asset-class", symbol.asset_class)
         raise NotTrackedError(
             f"not tracked as {symbol.asset_class}: see `market-pipeline symbols list`, or `{command}`"
         )
-    return now
+    return LockedSymbol(found[0], found[1])
 
 
 def lock_symbols(connection: Connection, names: Iterable[str]) -> None:

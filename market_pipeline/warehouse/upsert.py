@@ -1,4 +1,4 @@
-"""Upsert of one symbol's checked bars into `market_data`: insert new ones, replace different ones, keep equal ones.
+"""Upsert of one symbol's checked bars into `bars`: insert new ones, replace different ones, keep equal ones.
 
 Stored bars are read and compared here, and only differences are written: reading as many bars as are fetched takes
 PostgreSQL a fraction of the time of writing them to a staging table and joining it. The symbol's lock is held all the
@@ -6,7 +6,7 @@ while, so that the bars read are the bars replaced.
 """
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -15,22 +15,21 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from market_pipeline.core.bars import BAR_COLUMNS, VALUE_COLUMNS, Columns
-from market_pipeline.warehouse.binary_copy import decode_bars, encode_bars, encode_new_bars
+from market_pipeline.core.bars import VALUE_COLUMNS, Columns
+from market_pipeline.warehouse.binary_copy import NEW_BAR_COLUMNS, decode_bars, encode_bars, encode_new_bars
 from market_pipeline.warehouse.flagging import REACH
 from market_pipeline.warehouse.load_history import LoadRequest
+from market_pipeline.warehouse.loads import open_load
 from market_pipeline.warehouse.statements import open_copy, statement
+from market_pipeline.warehouse.tracked_symbols import LockedSymbol
 
-NEW_BARS = (
-    f"COPY market_data (symbol, source, run_id, fetched_at, updated_at, {', '.join(BAR_COLUMNS)}) "
-    "FROM STDIN (FORMAT binary)"
-)
+NEW_BARS = f"COPY bars ({', '.join(NEW_BAR_COLUMNS)}) FROM STDIN (FORMAT binary)"
 REPLACING_BARS = "COPY staged_bars FROM STDIN (FORMAT binary)"
 
 # Every column has a fixed width, so that COPY can be fed from arrays; NaN stands for NULL until bars are revised. The
 # table stays for as long as the connection: making it takes longer than replacing a night's few bars.
 CREATE_STAGED_BARS = text(
-    "CREATE TEMPORARY TABLE IF NOT EXISTS staged_bars (date date NOT NULL, time timestamptz NOT NULL, "
+    "CREATE TEMPORARY TABLE IF NOT EXISTS staged_bars (date date NOT NULL, "
     f"{', '.join(f'{name} double precision NOT NULL' for name in VALUE_COLUMNS)}) ON COMMIT DELETE ROWS"
 )
 
@@ -49,34 +48,36 @@ class UpsertResult:
     flagged: frozenset[date]
 
 
-def upsert_bars(connection: Connection, load_request: LoadRequest, accepted: Columns, at: datetime) -> UpsertResult:
-    """Store the accepted bars.
+def upsert_bars(
+    connection: Connection, load_request: LoadRequest, accepted: Columns, symbol: LockedSymbol
+) -> UpsertResult:
+    """Store the accepted bars, as those of a load.
 
     Args:
         connection: in a transaction that holds the symbol's lock.
         load_request: the symbol and its sessions.
         accepted: ordered by date, one a session, all within the requested sessions.
-        at: the instant that is stored with them.
+        symbol: the symbol.
     """
-    common = {"symbol": load_request.symbol.name, "source": load_request.source, "run_id": load_request.run_id}
-    held, is_flagged = _held(connection, load_request)
+    held, is_flagged = _held(connection, load_request, symbol)
     is_new, differs = _compare(accepted, held)
+    if is_new.any() or differs.any():
+        load = open_load(connection, load_request.run_id, load_request.source)
     if is_new.any():
-        of_all: dict[str, str | datetime] = {**common, "fetched_at": at, "updated_at": at}
-        _copy_in(connection, NEW_BARS, encode_new_bars(_rows(accepted, is_new), of_all))
+        _copy_in(connection, NEW_BARS, encode_new_bars(_rows(accepted, is_new), symbol.id, load))
     if differs.any():
         connection.execute(CREATE_STAGED_BARS)
         _copy_in(connection, REPLACING_BARS, encode_bars(_rows(accepted, differs)))
-        connection.execute(statement("revise_staged_bars"), {**common, "at": at})
+        connection.execute(statement("revise_staged_bars"), {"symbol_id": symbol.id})
     flagged = frozenset(held["date"][is_flagged].tolist())
     now = _merge(accepted, held) if is_new.any() or differs.any() else held
     return UpsertResult(int(is_new.sum()), int(differs.sum()), now, flagged)
 
 
-def _held(connection: Connection, load_request: LoadRequest) -> tuple[Columns, NDArray[np.bool_]]:
+def _held(connection: Connection, load_request: LoadRequest, symbol: LockedSymbol) -> tuple[Columns, NDArray[np.bool_]]:
     """Read the symbol's stored bars around the requested sessions, and which of them are flagged."""
     parameters = {
-        "symbol": load_request.symbol.name,
+        "symbol_id": symbol.id,
         "first": load_request.sessions[0],
         "last": load_request.sessions[-1],
         "reach": REACH,

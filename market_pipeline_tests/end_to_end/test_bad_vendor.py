@@ -17,7 +17,8 @@ from market_pipeline.orchestration.instance_storage import dagster_database_url
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline.warehouse import embedded
-from market_pipeline.warehouse.tables import backfill_history, market_data
+from market_pipeline.warehouse.bar_tables import market_data
+from market_pipeline.warehouse.tables import backfill_history
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.end_to_end.conftest import Run
 

@@ -16,7 +16,8 @@ from market_pipeline.core.symbols import Symbol
 from market_pipeline.orchestration.run_launch import open_instance
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.limiter import LocalLimiter
-from market_pipeline.warehouse.tables import backfill_history, market_data
+from market_pipeline.warehouse.bar_tables import market_data
+from market_pipeline.warehouse.tables import backfill_history
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.end_to_end.conftest import CHECKOUT, Run
 from market_pipeline_tests.end_to_end.forked_commands import ForkedCommand

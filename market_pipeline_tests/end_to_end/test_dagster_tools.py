@@ -19,7 +19,8 @@ from sqlalchemy import Engine, func, select
 
 from market_pipeline.core.sessions import sessions_between
 from market_pipeline.core.symbols import Symbol
-from market_pipeline.warehouse.tables import backfill_history, corporate_action_inquiries, market_data
+from market_pipeline.warehouse.bar_tables import market_data
+from market_pipeline.warehouse.tables import backfill_history, corporate_action_inquiries
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.end_to_end.conftest import CHECKOUT, Run
 

@@ -23,7 +23,8 @@ from market_pipeline.orchestration.backfill_launch import find_backfill, start_b
 from market_pipeline.orchestration.backfill_status import BackfillJob
 from market_pipeline.orchestration.run_launch import open_instance
 from market_pipeline.orchestration.scheduler_status import read_scheduler_state
-from market_pipeline.warehouse.tables import backfill_history, market_data
+from market_pipeline.warehouse.bar_tables import market_data
+from market_pipeline.warehouse.tables import backfill_history
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.end_to_end.conftest import CHECKOUT
 from market_pipeline_tests.end_to_end.test_dagster_tools import answers, free_port

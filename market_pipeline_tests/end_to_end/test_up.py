@@ -23,8 +23,8 @@ from market_pipeline.operations.service_probes import API, DAGSTER_UI, is_listen
 from market_pipeline.orchestration.assets import asset_key
 from market_pipeline.orchestration.run_launch import open_instance
 from market_pipeline.warehouse import embedded
+from market_pipeline.warehouse.bar_tables import market_data
 from market_pipeline.warehouse.database import warehouse_of
-from market_pipeline.warehouse.tables import market_data
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.conftest import keep_manifest
 from market_pipeline_tests.dagster_internals import create_run_for_test

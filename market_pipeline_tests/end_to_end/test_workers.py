@@ -23,9 +23,10 @@ from market_pipeline.orchestration.celery_app import Queue, celery_app
 from market_pipeline.orchestration.partitions import partition_range_tags
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
+from market_pipeline.warehouse.bar_tables import market_data
 from market_pipeline.warehouse.database import create_warehouse_engine
 from market_pipeline.warehouse.embedded import Server
-from market_pipeline.warehouse.tables import backfill_history, market_data
+from market_pipeline.warehouse.tables import backfill_history
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.dagster_internals import submit_asset_run
 from market_pipeline_tests.end_to_end.conftest import Run

@@ -112,7 +112,7 @@ def empty(warehouse: Engine) -> None:
     """Delete every row of the project's own tables, which leaves a warehouse as it was made."""
     tables = (
         "SELECT string_agg(format('%I.%I', schemaname, tablename), ', ') FROM pg_tables "
-        "WHERE schemaname IN ('public', 'access') AND tablename <> 'alembic_version'"
+        "WHERE schemaname IN ('public', 'access') AND tablename NOT IN ('alembic_version', 'settled')"
     )
     with warehouse.begin() as connection:
         connection.exec_driver_sql(f"TRUNCATE {connection.scalar(text(tables))}")

@@ -17,14 +17,9 @@ from market_pipeline.core.symbols import Symbol
 from market_pipeline.sandbox.recorded import RECORDED, recorded_actions
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.adjustment import refresh_factors
+from market_pipeline.warehouse.bar_tables import market_data
 from market_pipeline.warehouse.database import create_warehouse_engine, warehouse_of
-from market_pipeline.warehouse.tables import (
-    backfill_history,
-    corporate_action_inquiries,
-    dividends,
-    market_data,
-    splits,
-)
+from market_pipeline.warehouse.tables import backfill_history, corporate_action_inquiries, dividends, splits
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.dbt_server import run_forked_dbt
 

@@ -101,7 +101,7 @@ def test_what_dbt_makes_later_can_be_read(marts: tuple[Engine, str], analyst: ps
     tables = read(marts[0], TABLES)
     for table in tables["relname"]:
         analyst.execute(f"SELECT * FROM analytics.{table} LIMIT 1")
-    assert analyst.execute("SELECT count(*) FROM market_data_as_of(now())").fetchone() == (12_154,)
+    assert analyst.execute("SELECT count(*) FROM market_data_as_of(settled_point())").fetchone() == (12_154,)
 
 
 @pytest.mark.parametrize(

@@ -276,5 +276,5 @@ def test_postgresql_rejects_the_role_all_that_is_not_reading(reading: psycopg.Co
 
 
 def test_the_role_reads_what_is_served(reading: psycopg.Connection) -> None:
-    assert reading.execute("SELECT count(*) FROM market_data_as_of(now())").fetchone() == (66,)
+    assert reading.execute("SELECT count(*) FROM market_data_as_of(settled_point())").fetchone() == (66,)
     assert reading.execute("SELECT count(*) > 0 FROM coverage_by_month").fetchone() == (True,)

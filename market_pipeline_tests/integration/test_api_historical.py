@@ -280,8 +280,6 @@ DAYS = [("start", "2000-09-20"), ("end", "2000-10-10")]
         ([*DAYS, ("cursor", "x")], ["cursor"], "follow `next`"),
         ([*DAYS, ("as_of", "2020-01-01")], ["as_of"], "with a time zone"),
         ([*DAYS, ("as_of", "2999-01-01T00:00:00Z")], ["as_of"], "is in the future"),
-        ([*DAYS, ("as_of", "2020-01-01T00:00:00Z"), ("adjustment", "splits")], ["as_of"], "use adjustment=none"),
-        ([*DAYS, ("as_of", "2020-01-01T00:00:00Z"), ("adjustment", "all")], ["as_of"], "use adjustment=none"),
         ([("start", "x"), ("end", "y"), ("z", "1")], ["start", "end", "z"], "is not a date"),
     ],
 )

@@ -21,8 +21,8 @@ from market_pipeline.orchestration.run_launch import LaunchedRun, launch_range_r
 from market_pipeline.orchestration.schedules import plan_night
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
+from market_pipeline.warehouse.bar_tables import market_data
 from market_pipeline.warehouse.coverage import coverage
-from market_pipeline.warehouse.tables import market_data
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.integration.stored_bars import query
 

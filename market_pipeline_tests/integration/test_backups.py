@@ -60,10 +60,10 @@ from market_pipeline_tests.processes import wait_for_ends
 NOW = datetime(2024, 3, 1, 4, tzinfo=UTC)
 FIRST, LAST = date(2012, 1, 3), date(2012, 2, 29)
 TABLES_WITH_ROWS = {
-    "public.market_data", "public.market_data_revisions", "public.rejected_bars", "public.backfill_history",
+    "public.bars", "public.bars_revisions", "public.rejected_bars", "public.backfill_history",
     "public.tracked_symbols", "access.api_keys", "analytics.daily_returns",
 }  # fmt: skip
-VIEWS = ("session_states", "coverage", "market_data_as_of(now())")
+VIEWS = ("session_states", "coverage", "market_data_as_of(settled_point())")
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -229,7 +229,7 @@ def test_the_manifest_says_what_was_saved_and_no_password_is_anywhere(
     dump = told["databases"]["warehouse"]
     content = Path(told["folder"], dump["file"]).read_bytes()
     assert (dump["bytes"], dump["sha256"]) == (len(content), hashlib.sha256(content).hexdigest())
-    assert dump["tables"]["public.market_data"]["rows"] == len(recorded("AAPL", FIRST, LAST))
+    assert dump["tables"]["public.bars"]["rows"] == len(recorded("AAPL", FIRST, LAST))
     assert list(told["databases"]) == ["warehouse"]  # Dagster has none yet
     secret = server.password.get_secret_value()
     assert secret not in out + err + manifest
@@ -245,7 +245,7 @@ def test_rows_that_come_while_it_is_made_are_in_neither_dump_nor_count(
             load_frame(stocked, AAPL, recorded("AAPL", date(2012, 3, 1), date(2012, 3, 30)), run_id="run-2")
 
     made = back_up(addresses, folder, NOW, report=add_more)
-    assert made.manifest.databases[WAREHOUSE].tables["public.market_data"].rows == len(recorded("AAPL", FIRST, LAST))
+    assert made.manifest.databases[WAREHOUSE].tables["public.bars"].rows == len(recorded("AAPL", FIRST, LAST))
 
 
 def test_a_database_in_use_is_left_alone_unless_it_is_to_be_replaced_and_is_kept_even_then(
@@ -283,9 +283,9 @@ def test_a_dump_that_holds_something_else_than_was_counted_is_not_put_in_place(
     saved: Backup, addresses: dict[str, SecretStr], warehouse: Engine
 ) -> None:
     dump = saved.manifest.databases[WAREHOUSE]
-    tables = {**dump.tables, "public.market_data": TableContent(7, "7")}
+    tables = {**dump.tables, "public.bars": TableContent(7, "7")}
     wrong = replace(saved, manifest=replace(saved.manifest, databases={WAREHOUSE: replace(dump, tables=tables)}))
-    with pytest.raises(DumpError, match=r"public\.market_data"):
+    with pytest.raises(DumpError, match=r"public\.bars"):
         restore(wrong, [WAREHOUSE], addresses, NOW, replace=True, report=silent)
     assert query(warehouse, "SELECT count(*) > 7 AS there FROM market_data") == [{"there": True}]
     assert query(warehouse, "SELECT datname FROM pg_database WHERE datname LIKE current_database() || '\\_%'") == []
@@ -337,7 +337,7 @@ def halfway(stocked: Engine, folder: Path, environment: dict[str, str]) -> Itera
     """Yield a backup in a process of its own whose pg_dump has begun and waits for a table."""
     arguments = [str(Path(sys.executable).with_name("market-pipeline")), "backup", "--folder", str(folder)]
     with stocked.begin() as connection:
-        connection.execute(text("LOCK TABLE market_data IN ACCESS EXCLUSIVE MODE"))
+        connection.execute(text("LOCK TABLE bars IN ACCESS EXCLUSIVE MODE"))
         process = subprocess.Popen(
             arguments, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
         )

@@ -46,6 +46,7 @@ def test_a_split_is_stored_with_where_it_came_from(warehouse: Engine) -> None:
     assert counts(refresh_from(warehouse, listing(SPLIT))) == {"loaded": 1}
     [row] = rows(warehouse, splits)
     assert row.pop("fetched_at").tzinfo is not None
+    assert row.pop("load_id") > 0
     assert row == {
         "symbol": "AAPL", "execution_date": date(2020, 8, 31), "split_from": 1.0, "split_to": 4.0, "vendor_id": "E1",
         "source": "polygon", "run_id": "run-1",

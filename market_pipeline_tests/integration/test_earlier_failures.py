@@ -312,9 +312,7 @@ STORED = (
     "SELECT relname, oid, relfilenode FROM pg_class "
     "WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'i') ORDER BY relname"
 )
-CONTENT = [
-    f"SELECT *, xmin::text FROM {table} ORDER BY 1, 2" for table in ("market_data", "tracked_symbols", "sessions")
-]
+CONTENT = [f"SELECT *, xmin::text FROM {table} ORDER BY 1, 2" for table in ("bars", "tracked_symbols", "sessions")]
 
 
 def test_migrating_again_four_times_at_once_and_the_starting_set_again_touch_no_row(warehouse: Engine) -> None:
@@ -340,7 +338,7 @@ def test_a_dump_restored_elsewhere_is_the_same_warehouse(
     for program, *arguments in (saving, restoring):
         subprocess.run([embedded.binary(program), *arguments], check=True)
     with warehouse_of(settings.model_copy(update={"database_url": ordinary})) as restored:
-        for view in ("market_data", "backfill_history", "session_states", "market_data_as_of(now())"):
+        for view in ("market_data", "backfill_history", "session_states", "market_data_as_of(settled_point())"):
             everything = f"SELECT * FROM {view} ORDER BY 1, 2, 3"
             assert query(restored, everything) == query(warehouse, everything), view
         assert load_frame(restored, AAPL, AUTUMN, run_id="run-2").unchanged == len(AUTUMN)

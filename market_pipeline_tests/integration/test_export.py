@@ -257,7 +257,6 @@ def test_nothing_found_is_an_empty_file_that_says_so(quarter: Engine, tmp_path: 
         (["--symbols", "AAPL", "--as-of", "yesterday"], "not an instant"),
         (["--symbols", "AAPL", "--as-of", "2026-01-01T12:00"], "no time zone"),
         (["--symbols", "AAPL", "--as-of", "2999-01-01T12:00Z"], "in the future"),
-        (["--symbols", "AAPL", "--as-of", "2026-01-01T12:00Z", "--adjustment", "all"], "leave the as-of out"),
         (["--symbols", "AAPL", "--adjustment", "some"], "some"),
         (["--symbols", "AAPL", "--output", "no/such/folder/bars.csv"], "there is no folder"),
     ],

@@ -18,7 +18,8 @@ from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.faults import FAULTS
 from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline.security_refresh import refresh_reference
-from market_pipeline.warehouse.tables import backfill_history, market_data, rejected_bars
+from market_pipeline.warehouse.bar_tables import market_data
+from market_pipeline.warehouse.tables import backfill_history, rejected_bars
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "faults.md"

@@ -12,8 +12,8 @@ from sqlalchemy import Engine
 
 from market_pipeline.cli.main import main
 from market_pipeline.core.symbols import Symbol
+from market_pipeline.warehouse.bar_tables import market_data
 from market_pipeline.warehouse.corporate_action_refresh import DIVIDENDS
-from market_pipeline.warehouse.tables import market_data
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.integration.corporate_action_cases import DIVIDEND, counts, listing, refresh_from
 from market_pipeline_tests.integration.stored_bars import AAPL, flags, load_frame, query, recorded
@@ -93,10 +93,10 @@ def test_a_correction_lifts_the_flag_and_the_revision_keeps_it(warehouse: Engine
 def test_loading_the_same_again_changes_no_row(warehouse: Engine) -> None:
     bars = recorded("AAPL", date(2000, 9, 1), date(2000, 10, 31))
     load_frame(warehouse, AAPL, bars)
-    before = query(warehouse, "SELECT *, xmin::text FROM market_data ORDER BY date")
+    before = query(warehouse, "SELECT *, xmin::text FROM bars ORDER BY date")
     outcome = load_frame(warehouse, AAPL, bars, run_id="run-2")
     assert (outcome.unchanged, outcome.flagged) == (42, 2)
-    assert query(warehouse, "SELECT *, xmin::text FROM market_data ORDER BY date") == before
+    assert query(warehouse, "SELECT *, xmin::text FROM bars ORDER BY date") == before
 
 
 @pytest.mark.parametrize("name", RECORDED)

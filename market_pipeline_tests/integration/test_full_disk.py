@@ -18,8 +18,8 @@ from market_pipeline_tests.integration.stored_bars import AAPL, load_frame, quer
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a disk of a given size")
 
-DISK_KIB = 512
-WHOLE = recorded("AAPL", date(2000, 3, 1), date(2013, 3, 1))  # some 600 KiB as a table
+DISK_KIB = 200
+WHOLE = recorded("AAPL", date(2000, 3, 1), date(2013, 3, 1))  # some 300 KiB as a table
 
 
 @pytest.fixture
@@ -33,10 +33,10 @@ def small_disk(server: Server, warehouse: Engine) -> Iterator[Path]:
     apart = warehouse.execution_options(isolation_level="AUTOCOMMIT")
     with apart.connect() as connection:
         connection.execute(text(f"CREATE TABLESPACE small LOCATION '{disk}'"))
-        connection.execute(text("ALTER TABLE market_data SET TABLESPACE small"))
+        connection.execute(text("ALTER TABLE bars SET TABLESPACE small"))
     yield disk
     with apart.connect() as connection:
-        connection.execute(text("ALTER TABLE market_data SET TABLESPACE pg_default"))
+        connection.execute(text("ALTER TABLE bars SET TABLESPACE pg_default"))
         connection.execute(text("DROP TABLESPACE small"))
     subprocess.run(["umount", disk], check=True)
     disk.rmdir()

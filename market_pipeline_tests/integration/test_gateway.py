@@ -19,7 +19,8 @@ from market_pipeline.polygon.limiter import LocalLimiter
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline.security_refresh import refresh_reference
-from market_pipeline.warehouse.tables import bar_source, market_data
+from market_pipeline.warehouse.bar_tables import market_data
+from market_pipeline.warehouse.tables import bar_source
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.integration.polygon_cases import AAPL, APRIL_1, APRIL_4, BARS, HURRY, KEY, body
 from market_pipeline_tests.scripted_vendor import Reply, ScriptedVendor, scripted_vendor

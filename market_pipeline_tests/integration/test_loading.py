@@ -13,16 +13,11 @@ from market_pipeline.core.sessions import session_starts, sessions_between
 from market_pipeline.core.settings import Source
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.quality.rules import find_flags
+from market_pipeline.warehouse.bar_tables import market_data, market_data_revisions
 from market_pipeline.warehouse.load_history import LoadRequest, LoadResult, record_failure
 from market_pipeline.warehouse.loading import MixedSourcesError, RejectedBar
 from market_pipeline.warehouse.loading import load as load_examined
-from market_pipeline.warehouse.tables import (
-    backfill_history,
-    market_data,
-    market_data_revisions,
-    rejected_bars,
-    tracked_symbols,
-)
+from market_pipeline.warehouse.tables import backfill_history, rejected_bars, tracked_symbols
 from market_pipeline.warehouse.tracked_symbols import NotTrackedError, add_symbols, lock_symbol
 
 AAPL = Symbol.of("AAPL", "stock")

@@ -55,7 +55,7 @@ def test_migrating_writes_the_declared_comments_over_older_ones(warehouse: Engin
     query = text("SELECT obj_description('market_data'::regclass), obj_description('access.api_keys'::regclass)")
     with warehouse.begin() as connection:
         declared = connection.execute(query).one()
-        connection.execute(text("COMMENT ON TABLE market_data IS 'old words'"))
+        connection.execute(text("COMMENT ON VIEW market_data IS 'old words'"))
         connection.execute(text("COMMENT ON TABLE access.api_keys IS NULL"))
     migrate(warehouse)
     with warehouse.connect() as connection:

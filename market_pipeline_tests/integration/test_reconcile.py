@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from sqlalchemy import Engine, insert, text
+from sqlalchemy import Engine, select, text, update
 
 from market_pipeline.cli.main import main
 from market_pipeline.warehouse import embedded
-from market_pipeline.warehouse.tables import market_data_revisions
-from market_pipeline_tests.integration.mart_cases import BY_WHOM, LOADED_AT, database, read
+from market_pipeline.warehouse.bar_tables import market_data
+from market_pipeline_tests.integration.mart_cases import database, read
 from market_pipeline_tests.integration.reconciliation_cases import KO_SPLIT, fill_warehouse, ko_bars, write_long
 from market_pipeline_tests.published_prices import INDEX, STOCKS, index_bars, published_file
 
@@ -224,13 +224,13 @@ def test_corrections_and_another_symbols_closes_are_explained(
     closes = closes.mask(closes.index == pd.Timestamp(corrected), 39.5)
     run = (closes.index >= pd.Timestamp("2014-02-03")) & (closes.index <= pd.Timestamp("2014-03-14"))
     closes = closes.mask(run, index_bars("sp500")["close"].reindex(closes.index))
-    prices = dict.fromkeys(("open", "high", "low", "close"), 39.5)
-    instants = {"time": LOADED_AT, "replaced_at": LOADED_AT, "replaced_by_run_id": "run-2"}
-    with published.begin() as connection:
-        connection.execute(
-            insert(market_data_revisions),
-            {"symbol": "KO", "date": corrected, **prices, "volume": 1.0, **instants, **BY_WHOM},
-        )
+    bar = (market_data.c.symbol == "KO") & (market_data.c.date == corrected)
+    prices = [market_data.c[name] for name in ("open", "high", "low", "close")]
+    with published.connect() as connection:
+        right = dict(connection.execute(select(*prices).where(bar)).mappings().one())
+    for values in (dict.fromkeys(right, 39.5), right):  # each transaction is a load of its own
+        with published.begin() as connection:
+            connection.execute(update(market_data).where(bar).values(values))
     result = reconcile(write_ko(tmp_path / "mixed.csv", closes), "--json")
     assert result.code == 0
     assert result.found("correction") == [("2013-06-03", "2013-06-03", 1)]

@@ -26,9 +26,10 @@ from market_pipeline.reference_data import asset_class_of, fetch_reference
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline.security_refresh import refresh_reference
+from market_pipeline.warehouse.bar_tables import market_data
 from market_pipeline.warehouse.coverage import oldest_gaps
 from market_pipeline.warehouse.load_history import LoadResult
-from market_pipeline.warehouse.tables import backfill_history, market_data, tracked_symbols
+from market_pipeline.warehouse.tables import backfill_history, tracked_symbols
 from market_pipeline.warehouse.tracked_symbols import Reference, add_symbols, delistings, record_reference
 from market_pipeline_tests.integration.polygon_cases import client_of, refused
 from market_pipeline_tests.scripted_vendor import Reply, scripted_vendor

@@ -56,7 +56,7 @@ KEPT_BY: dict[str, list[dict[str, Any]]] = {
     "high_too_low": [{"high": 11.0}, {"open": 12.0, "high": 12.0}],
     "low_too_high": [{"low": 10.0}, {"close": 9.0, "low": 9.0}],
     "negative_volume": [{"volume": 0.0, "transactions": 0.0}, {"volume": 1e-8}],
-    "not_a_count": [{"transactions": 1e12}],
+    "not_a_count": [{"transactions": 2**31 - 1}],
     "outside_request": [{"date": pd.Timestamp("2024-01-02")}],
     "no_session": [{"date": pd.Timestamp("2024-01-02")}],
     "misplaced": [{"time": pd.Timestamp("2024-01-02 05:00", tz="UTC")}],

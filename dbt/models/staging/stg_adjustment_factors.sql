@@ -4,5 +4,6 @@ SELECT
     to_date,
     split_factor,
     dividend_factor,
-    unknown_because
+    unknown_because,
+    load_id
 FROM {{ source('warehouse', 'adjustment_factors') }}

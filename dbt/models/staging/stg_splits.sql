@@ -6,5 +6,6 @@ SELECT
     vendor_id,
     source,
     fetched_at,
-    run_id
+    run_id,
+    load_id
 FROM {{ source('warehouse', 'splits') }}

@@ -15,6 +15,7 @@ from psycopg import sql
 
 from market_pipeline.api.generated.reader import Reader
 from market_pipeline.dbt_project import model_keys
+from market_pipeline.warehouse.bar_tables import readable
 from market_pipeline.warehouse.statements import VIEW_KEYS, statement
 from market_pipeline.warehouse.tables import metadata
 
@@ -54,6 +55,13 @@ class Relation:
     columns: Mapping[str, Column]
     key: Sequence[str] | None
     row_estimate: int | None
+    is_versioned: bool = False
+    """True if its rows can be read as of an instant."""
+
+    @property
+    def sql_as_of(self) -> str:
+        """The function that returns its rows as of an instant, with a placeholder."""
+        return f"{_identifier(self.schema)}.{_identifier(f'{self.relation_name}_as_of')}(%s::timestamptz)"
 
     @cached_property
     def sql(self) -> str:
@@ -103,8 +111,9 @@ class Catalog:
 
     async def _read(self) -> Mapping[str, Relation]:
         found: dict[str, Relation] = {}
-        keys = {**VIEW_KEYS, **await asyncio.to_thread(model_keys)}
-        for name, schema, is_view, description, rows, own_key, columns in await self._reader.rows(
+        declared = {name: [column.name for column in table.primary_key] for name, table in readable.tables.items()}
+        keys = {**VIEW_KEYS, **declared, **await asyncio.to_thread(model_keys)}
+        for name, schema, is_view, is_versioned, description, rows, own_key, columns in await self._reader.rows(
             _CATALOG, [_served_names()]
         ):
             served_as = f"{schema}.{name}" if name in found else name
@@ -112,23 +121,36 @@ class Catalog:
             found[served_as] = Relation(
                 name=served_as,
                 schema=schema,
-                kind="mart" if schema == "analytics" else "view" if is_view else "table",
+                kind=_kind(name, schema, is_view=is_view),
                 description=description,
-                columns={column["name"]: _column(column, key or ()) for column in columns},
+                columns={column["name"]: _column(column, _never_null(name) or key or ()) for column in columns},
                 key=key,
                 row_estimate=rows,
+                is_versioned=is_versioned,
             )
         return found
 
 
-def _column(record: Mapping[str, Any], key: Sequence[str]) -> Column:
+def _kind(name: str, schema: str, *, is_view: bool) -> str:
+    if schema == "analytics":
+        return "mart"
+    return "view" if is_view and name not in readable.tables else "table"
+
+
+def _never_null(name: str) -> Sequence[str]:
+    """Return the columns without NULL of a view that is declared as a table; none of another relation."""
+    table = readable.tables.get(name)
+    return [] if table is None else [column.name for column in table.columns if not column.nullable]
+
+
+def _column(record: Mapping[str, Any], never_null: Sequence[str]) -> Column:
     # PostgreSQL reports every column of a view as nullable; those of its key are not.
-    return Column(**{**record, "nullable": record["nullable"] and record["name"] not in key})
+    return Column(**{**record, "nullable": record["nullable"] and record["name"] not in never_null})
 
 
 _CATALOG = str(statement("catalog")).replace("%", "%%").replace(":relations", "%s")
 
 
 def _served_names() -> list[str]:
-    declared = [table.name for table in metadata.tables.values() if not table.info.get("internal")]
-    return [*declared, *VIEW_KEYS]
+    tables = [*metadata.tables.values(), *readable.tables.values()]
+    return [*(table.name for table in tables if not table.info.get("internal")), *VIEW_KEYS]

@@ -7,7 +7,7 @@ adjusted prices.
 import asyncio
 import re
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import date
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -20,13 +20,15 @@ from market_pipeline.api.generated.history_params import HistoryRequest, parse_h
 from market_pipeline.api.generated.negotiation import negotiate_format
 from market_pipeline.api.generated.query_params import query_string
 from market_pipeline.api.generated.responses import NoRowsError, respond
-from market_pipeline.api.problems import Fault, ProblemError, parameter_problem
+from market_pipeline.api.problems import ProblemError
+from market_pipeline.warehouse.loads import settle
 from market_pipeline.warehouse.statements import statement
 from market_pipeline.warehouse.symbol_names import find_aliases
 
 PATH = "/api/v1/historical/{symbol}"
 
 KNOWN = re.sub(r"(?<!:):(\w+)", r"%(\1)s", str(statement("known_adjustment")))
+KNOWN_AS_OF = re.sub(r"FROM (adjustment_factors|bars) AS", r"FROM \1_as_of(%(as_of)s::timestamptz) AS", KNOWN)
 
 NOT_KNOWN = "the adjusted prices of {symbol} are not known: {reason}"
 UNADJUSTED = "their factors are not computed; `market-pipeline db migrate` computes them"
@@ -38,8 +40,8 @@ async def historical(request: Request) -> Response:
     """Return the bars of a symbol from `start` to `end`, both included, by date."""
     context = await check_reader(request)
     history = parse_history_request(request.path_params["symbol"], query_string(request))
-    if history.as_of and history.as_of > datetime.now(UTC):
-        raise parameter_problem([Fault("as_of", "is in the future: use an instant in the past")])
+    if history.as_of is not None:
+        await asyncio.to_thread(settle, context.warehouse, history.as_of)
     kind = negotiate_format(request, history.format)
     if response := await _respond(request, context, history, kind):
         return response
@@ -96,8 +98,9 @@ async def _find_known(context: Context, history: HistoryRequest, adjustment: str
         return None, None
     values = {
         "symbol": history.symbol, "start": history.start, "end": history.end, "with_dividends": adjustment == "all",
+        "as_of": history.as_of,
     }  # fmt: skip
-    known_from, reason = await context.reader.row(KNOWN, values, by_key=True)
+    known_from, reason = await context.reader.row(KNOWN_AS_OF if history.as_of else KNOWN, values, by_key=True)
     return known_from, reason
 
 

@@ -1,5 +1,6 @@
 """Parsing of a request for a symbol's bars, and the query for them in each adjustment."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -7,7 +8,13 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from market_pipeline.api.generated.catalog import Column
-from market_pipeline.api.generated.query_params import CACHED_QUERIES, parse_cursor, parse_limit, parse_parameters
+from market_pipeline.api.generated.query_params import (
+    CACHED_QUERIES,
+    parse_cursor,
+    parse_instant,
+    parse_limit,
+    parse_parameters,
+)
 from market_pipeline.api.generated.query_sql import Condition, Order, Query
 from market_pipeline.api.generated.responses import MAX_COMPLETE_ROWS
 from market_pipeline.api.generated.value_types import is_valid, value_kind
@@ -67,8 +74,9 @@ class HistoryRequest:
         ]
         source, values = SOURCES[adjustment], list[Any]()
         if self.as_of is not None:
-            source, values = "public.market_data_as_of(%s::timestamptz)", [self.as_of]
-        query = Query(source, COLUMNS, conditions, _BY_DATE, self.limit, values, by_key=True)
+            # The function with the rows of an instant has the name of the view that it stands for.
+            source, values = re.sub(r"public\.\w+", r"\g<0>_as_of(%s::timestamptz)", source), [self.as_of]
+        query = Query(source, COLUMNS, conditions, _BY_DATE, self.limit, values, by_key=True, as_of=self.as_of)
         return query.after(self.cursor) if self.cursor else query
 
 
@@ -131,7 +139,7 @@ PARSERS: Mapping[str, Callable[[str], Any]] = {
     "start": lambda text: date.fromisoformat(_parser_of("date")(text)),
     "end": lambda text: date.fromisoformat(_parser_of("date")(text)),
     "adjustment": _one_of(*SOURCES),
-    "as_of": lambda text: datetime.fromisoformat(_parser_of("timestamp with time zone")(text)),
+    "as_of": parse_instant,
     "validated_only": lambda text: _one_of("true", "false")(text) == "true",
     "min_quality": _parse_quality,
     "limit": lambda text: parse_limit(text, MAX_COMPLETE_ROWS),
@@ -145,6 +153,4 @@ def _find_contradictions(values: Mapping[str, Any]) -> list[Fault]:
     faults = []
     if values["start"] > values["end"]:
         faults.append(Fault("start", f"{values['start']} is after the end {values['end']}: swap them"))
-    if values.get("as_of") and values.get("adjustment", "none") != "none":
-        faults.append(Fault("as_of", "adjusted prices are current, and earlier ones are not kept: use adjustment=none"))
     return faults

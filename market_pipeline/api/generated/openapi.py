@@ -122,7 +122,7 @@ def _historical_operation() -> Json:
         _query("end", "The last date, included.", day, required=True, example="2012-12-31"),
         _query("adjustment", "Adjusted for splits, for nothing (as traded), or for splits and dividends. Default: "
                "splits, or as traded if that is known for none of the bars (see `adjustment`).", adjustment),
-        _query("as_of", "The bars as traded, as they were stored at this instant.", instant),
+        _query("as_of", "The bars and their adjustment as they were at this instant; as traded by default.", instant),
         _query("validated_only", "Leave out flagged bars.", {"type": "boolean", "default": False}),
         _query("min_quality", "Leave out bars of a lower quality_score.",
                {"type": "number", "minimum": 0, "maximum": 1, "default": 0}),

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
@@ -26,11 +27,26 @@ COMPARISONS: Mapping[str, str] = {"eq": "=", "neq": "<>", "gt": ">", "gte": ">="
 PATTERNS: Mapping[str, str] = {"like": "LIKE", "ilike": "ILIKE"}
 IS: Mapping[str, str] = {"null": "NULL", "not_null": "NOT NULL"}
 IS_BOOLEAN: Mapping[str, str] = {**IS, "true": "TRUE", "false": "FALSE", "unknown": "UNKNOWN"}
-RESERVED = frozenset({"select", "order", "limit", "cursor", "format"})
+RESERVED = frozenset({"select", "order", "limit", "cursor", "format", "as_of"})
 DEFAULT_ROWS = 1_000
 
 CACHED_QUERIES = 1_000
 """Size of the cache of parsed requests: clients repeat the same requests."""
+
+
+def parse_instant(text: str) -> datetime:
+    """Return the instant that a parameter stands for.
+
+    Raises:
+        ValueError: it is not one, or in the future.
+    """
+    kind = "timestamp with time zone"
+    if not is_valid(kind, text):
+        raise ValueError(f"{text!r} is not {value_kind(kind).called}")
+    instant = datetime.fromisoformat(text)
+    if instant > datetime.now(UTC):
+        raise ValueError("is in the future: use an instant in the past")
+    return instant
 
 
 def parse_parameters(query_string: str) -> list[tuple[str, str]]:
@@ -88,8 +104,11 @@ class _QueryParser:
         limit = self._parse_with(
             "limit", lambda text: parse_limit(text, self._max_rows), min(DEFAULT_ROWS, self._max_rows)
         )
+        as_of: datetime | None = self._parse_with("as_of", self._parse_as_of, None)
         query = Query(
-            source=self._relation.sql,
+            source=self._relation.sql if as_of is None else self._relation.sql_as_of,
+            source_values=[] if as_of is None else [as_of],
+            as_of=as_of,
             columns=columns,
             conditions=self._conditions,
             order=order,
@@ -110,6 +129,11 @@ class _QueryParser:
         except ValueError as error:
             self._faults.append(Fault(name, str(error)))
             return default
+
+    def _parse_as_of(self, text: str) -> datetime:
+        if not self._relation.is_versioned:
+            raise ValueError(f"earlier states of {self._relation.name} are not kept")
+        return parse_instant(text)
 
     def _parse_select(self, text: str) -> Sequence[Column]:
         if text == "*":

@@ -7,6 +7,7 @@ import base64
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -65,6 +66,7 @@ class Query:
     can_be_continued: bool = True
     by_key: bool = False
     format: str | None = None
+    as_of: datetime | None = None
 
     def statement(self, columns: Iterable[Column], rows: str) -> tuple[str, list[Any]]:
         """Return the SELECT of some columns, with `rows` as its LIMIT clause, and its values."""
@@ -79,7 +81,7 @@ class Query:
 
     @cached_property
     def json_statement(self) -> tuple[str, Sequence[Any]]:
-        """One statement for the page: rows as JSON, their number with the next row, the last row's sort key.
+        """One statement for the page: rows as JSON, their number with the next row, the last sort key, the point.
 
         Columns of the order are read even if they are not selected, for the cursor.
         """
@@ -91,7 +93,7 @@ class Query:
         statement = (
             f"WITH page AS MATERIALIZED ({page}) "  # noqa: S608 - names are the catalog's, values parameters
             "SELECT (SELECT string_agg(row_to_json(shown)::text, ',') "
-            f"FROM (SELECT {shown} FROM page LIMIT %s) AS shown), (SELECT count(*) FROM page), {last}"
+            f"FROM (SELECT {shown} FROM page LIMIT %s) AS shown), (SELECT count(*) FROM page), {last}, settled_point()"
         )
         return statement, [*values, self.limit + 1, self.limit, *([self.limit - 1] if key else [])]
 
@@ -114,10 +116,12 @@ def _condition_after(order: Sequence[Order], values: Sequence[str | None]) -> Co
     """Return the condition for rows after a sort key: after it in one column, and equal in the columns before."""
     first = order[0]
     if not any(part.column.nullable or part.descending != first.descending for part in order):
-        # The common case, as a row comparison, which an index supports.
+        # The common case, as a row comparison, which an index supports. That of a view's first column is one by itself.
         names = ", ".join(part.column.sql for part in order)
         marks = ", ".join(f"%s::{part.column.type}" for part in order)
-        return Condition(f"({names}) {'<' if first.descending else '>'} ({marks})", list(values))
+        sign = "<" if first.descending else ">"
+        begin = f"{first.column.sql} {sign}= %s::{first.column.type}"
+        return Condition(f"{begin} AND ({names}) {sign} ({marks})", [values[0], *values])
     alternatives: list[str] = []
     given: list[Any] = []
     for number, (part, value) in enumerate(zip(order, values, strict=True)):

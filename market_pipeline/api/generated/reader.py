@@ -7,6 +7,7 @@ become problems that a client understands.
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -45,6 +46,14 @@ INVALID = (psycopg.DataError, errors.UndefinedFunction)
 UNREACHABLE = (psycopg.OperationalError, psycopg.InterfaceError)
 FAILURES = (*CHANGING, *INVALID, *UNREACHABLE)
 """Errors of tables that are being rebuilt, of invalid statements, and of the database or its pool."""
+
+
+@dataclass(frozen=True)
+class ReadSnapshot:
+    """A connection in a transaction that sees one state of the database, and the settled point of that state."""
+
+    connection: AsyncConnection
+    point: datetime
 
 
 @dataclass(frozen=True)
@@ -129,14 +138,20 @@ class Reader:
             return await cursor.fetchall()
 
     @asynccontextmanager
-    async def snapshot(self, *, long: bool) -> AsyncIterator[AsyncConnection]:
-        """Yield a connection on which every statement sees the same state of the database.
+    async def snapshot(self, *, long: bool) -> AsyncIterator["ReadSnapshot"]:
+        """Yield a connection on which every statement sees the same state of the database, with the state's point.
 
         Raises:
             ProblemError: the database can't be reached, or took too long.
         """
-        async with self._connect(self._bulk if long else self._quick) as connection, connection.transaction():
-            yield connection
+        async with self._connect(self._bulk if long else self._quick) as connection:
+            cursor = await connection.execute("BEGIN; SELECT settled_point()")  # in one round trip
+            cursor.nextset()
+            try:
+                yield ReadSnapshot(connection, (await cursor.fetchall())[0][0])
+            finally:
+                if not connection.closed:
+                    await connection.rollback()
 
     @property
     def _wait_seconds(self) -> float | None:

@@ -6,6 +6,7 @@ Up to MAX_COMPLETE_ROWS rows are one complete response; more are streamed. Both 
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from datetime import datetime
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -20,6 +21,7 @@ from market_pipeline.api.generated.next_page import find_next_url, next_url
 from market_pipeline.api.generated.query_sql import Query
 from market_pipeline.api.generated.reader import Reader
 from market_pipeline.api.generated.streaming import stream_rows
+from market_pipeline.warehouse.loads import describe_point
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -59,16 +61,16 @@ async def respond(
         NoRowsError: a complete response would have no rows although it `needs_rows`.
     """
     if query.limit > MAX_COMPLETE_ROWS:
-        response, following = await stream_rows(request, context, query, kind, envelope)
-        response.raw_headers = _all_headers(kind, following, headers)
+        response, following, point = await stream_rows(request, context, query, kind, envelope)
+        response.raw_headers = _all_headers(kind, following, query.as_of or point, headers)
         return response
     if kind is ResponseFormat.JSON:
-        body, count, following = await _build_json(request, context.reader, query, envelope)
+        body, count, following, point = await _build_json(request, context.reader, query, envelope)
     else:
-        body, count, following = await _build_file(request, context.reader, query, kind)
+        body, count, following, point = await _build_file(request, context.reader, query, kind)
     if needs_rows and not count:
         raise NoRowsError
-    all_headers = _all_headers(kind, following, headers)
+    all_headers = _all_headers(kind, following, query.as_of or point, headers)
     # Hashing is as fast as reading the body. The ETag is weak, since gzip changes the bytes and keeps the tag.
     tag = f'"{xxh3_128_hexdigest(body)}"'
     all_headers.append((b"etag", f"W/{tag}".encode()))
@@ -81,25 +83,26 @@ async def respond(
 
 async def _build_json(
     request: Request, reader: Reader, query: Query, envelope: Envelope
-) -> tuple[bytes, int, str | None]:
-    """Return the body, the number of rows and the next page's URL, by one statement."""
+) -> tuple[bytes, int, str | None, datetime]:
+    """Return the body, the number of rows, the next page's URL and the rows' point, by one statement."""
     statement, values = query.json_statement
-    rows, count, last_key = await reader.row(statement, values, by_key=query.by_key)
+    rows, count, last_key, point = await reader.row(statement, values, by_key=query.by_key)
     truncated = count > query.limit
     following = next_url(request, query, last_key) if truncated and query.can_be_continued else None
     before, after = envelope(min(count, query.limit), truncated, f'"{following}"' if following else "null")
-    return b"".join((before, (rows or "").encode(), after)), count, following
+    return b"".join((before, (rows or "").encode(), after)), count, following, point
 
 
 async def _build_file(
     request: Request, reader: Reader, query: Query, kind: ResponseFormat
-) -> tuple[bytes, int, str | None]:
-    """Return the body, the number of rows and the next page's URL."""
+) -> tuple[bytes, int, str | None, datetime]:
+    """Return the body, the number of rows, the next page's URL and the rows' point."""
     writer = open_writer(kind, query.columns)
     parts = [writer.begin()]
     count = 0
     following = None
-    async with reader.snapshot(long=False) as connection:
+    async with reader.snapshot(long=False) as snapshot:
+        connection = snapshot.connection
         # One row more than the page is read: only if it exists, the next page's key is looked up.
         async with aclosing(copy_csv(connection, replace(query, limit=query.limit + 1), kind)) as blocks:
             async for lines in blocks:
@@ -107,12 +110,14 @@ async def _build_file(
                 parts.append(writer.block(lines[: len(lines) - max(0, count - query.limit)]))
         if count > query.limit:
             following = await find_next_url(request, connection, query)
-    return b"".join([*parts, writer.end()]), count, following
+    return b"".join([*parts, writer.end()]), count, following, snapshot.point
 
 
-def _all_headers(kind: ResponseFormat, following: str | None, headers: Headers) -> list[tuple[bytes, bytes]]:
+def _all_headers(
+    kind: ResponseFormat, following: str | None, point: datetime, headers: Headers
+) -> list[tuple[bytes, bytes]]:
     link = [(b"link", f'<{following}>; rel="next"'.encode())] if following else []
-    return [*HEADERS[kind], *link, *headers]
+    return [*HEADERS[kind], (b"x-as-of", describe_point(point).encode()), *link, *headers]
 
 
 class _BytesResponse(Response):

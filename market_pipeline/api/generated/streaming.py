@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, aclosing
+from datetime import datetime
 
 from psycopg import AsyncConnection
 from starlette.requests import Request
@@ -18,8 +19,8 @@ from market_pipeline.api.generated.query_sql import Query
 
 async def stream_rows(
     request: Request, context: Context, query: Query, kind: ResponseFormat, envelope: Envelope
-) -> tuple[Response, str | None]:
-    """Start to stream a query's rows; return the response without headers, and the next page's URL.
+) -> tuple[Response, str | None, datetime]:
+    """Start to stream a query's rows; return the response without headers, the next page's URL, and the rows' point.
 
     The first part is awaited here, so that an error up to then is still sent as a problem.
 
@@ -28,7 +29,8 @@ async def stream_rows(
     """
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(context.downloads.acquire(request.scope["client"][0]))
-        connection = await stack.enter_async_context(context.reader.snapshot(long=True))
+        snapshot = await stack.enter_async_context(context.reader.snapshot(long=True))
+        connection = snapshot.connection
         following = await find_next_url(request, connection, query)
         if kind is ResponseFormat.JSON:
             parts = _json_parts(connection, query, following, envelope)
@@ -36,7 +38,7 @@ async def stream_rows(
             parts = _file_parts(connection, query, kind)
         await stack.enter_async_context(aclosing(parts))
         first = await anext(parts)
-        return _StreamedResponse(first, parts, stack.pop_all()), following
+        return _StreamedResponse(first, parts, stack.pop_all()), following, snapshot.point
 
 
 class _StreamedResponse(StreamingResponse):

@@ -79,7 +79,7 @@ def back_up(
     warehouse's dump. It is left out if there is none.
 
     Args:
-        addresses: those of WAREHOUSE and DAGSTER.
+        addresses: those of WAREHOUSE and, unless it is to be left out, of DAGSTER.
         folder: the folder of the backups; made if need be.
         now: the time that names the backup.
         verify: restore each dump into a database of its own beside the original, compare and drop it.
@@ -96,7 +96,7 @@ def back_up(
             snapshots = {
                 name: held.enter_context(open_snapshot(addresses[name]))
                 for name in (DAGSTER, WAREHOUSE)
-                if name == WAREHOUSE or database_exists(addresses[name])
+                if name in addresses and (name == WAREHOUSE or database_exists(addresses[name]))
             }
             revision = _revision(snapshots[WAREHOUSE])
             dumps = {name: _save(name, snapshot, partial, report) for name, snapshot in snapshots.items()}

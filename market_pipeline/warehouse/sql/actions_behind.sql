@@ -16,5 +16,5 @@ WHERE
     tracked.active
     AND tracked.asset_class <> 'crypto'
     AND (requests.asked_at IS NULL OR requests.asked_at < :before)
-    AND EXISTS (SELECT 1 FROM market_data AS m WHERE m.symbol = tracked.symbol)
+    AND EXISTS (SELECT 1 FROM bars AS b WHERE b.symbol_id = tracked.id)
 ORDER BY kinds.kind DESC, tracked.symbol ASC

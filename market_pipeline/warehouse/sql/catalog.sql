@@ -4,8 +4,19 @@ SELECT
     relation.relname AS name,
     relation.relnamespace::regnamespace::text AS schema,
     relation.relkind IN ('v', 'm') AS is_view,
+    to_regprocedure(quote_ident(relation.relnamespace::regnamespace::text) || '.' || quote_ident(relation.relname || '_as_of')
+        || '(timestamptz)') IS NOT NULL AS is_versioned,
     coalesce(obj_description(relation.oid, 'pg_class'), '') AS description,
-    CASE WHEN relation.relkind IN ('r', 'p') AND relation.reltuples >= 0 THEN relation.reltuples::bigint END AS row_estimate,
+    (
+        -- market_data has a row for each of bars, and so on
+        SELECT counted.reltuples::bigint
+        FROM pg_class AS counted
+        WHERE counted.oid = CASE relation.oid
+            WHEN 'public.market_data'::regclass THEN 'public.bars'::regclass
+            WHEN 'public.market_data_revisions'::regclass THEN 'public.bars_revisions'::regclass
+            ELSE relation.oid
+        END AND counted.relkind IN ('r', 'p') AND counted.reltuples >= 0
+    ) AS row_estimate,
     (
         SELECT array_agg(part.attname::text ORDER BY array_position(key.indkey::int2[], part.attnum))
         FROM pg_index AS key

@@ -1,5 +1,5 @@
 -- Flags one symbol's bars from :first to :last that are in :found, a JSON list of flagged bars, and unflags the others.
--- Parameters: symbol, first, last, found, at.
+-- Parameters: symbol_id, first, last, found.
 WITH found AS (
     SELECT *
     FROM jsonb_to_recordset(CAST(:found AS jsonb)) AS bar (
@@ -10,18 +10,25 @@ WITH found AS (
 concerned AS (
     SELECT session FROM found
     UNION
-    SELECT date FROM market_data WHERE symbol = :symbol AND date BETWEEN :first AND :last AND NOT validated
+    SELECT date FROM bar_flags WHERE symbol_id = :symbol_id AND date BETWEEN :first AND :last AND flags <> '{}'
 )
-UPDATE market_data AS held
-SET flags = coalesce(found.flags, '{}'),
-    validated = found.flags IS NULL,
-    quality_score = coalesce(found.quality_score, 1),
-    validation_notes = found.notes,
-    gap_detected = coalesce(found.gap_detected, false),
-    volume_anomaly = coalesce(found.volume_anomaly, false),
-    updated_at = :at
+INSERT INTO bar_flags AS held (
+    symbol_id, date, flags, quality_score, validation_notes, gap_detected, volume_anomaly
+)
+SELECT
+    :symbol_id,
+    session,
+    coalesce(found.flags, '{}'),
+    coalesce(found.quality_score, 1),
+    found.notes,
+    coalesce(found.gap_detected, false),
+    coalesce(found.volume_anomaly, false)
 FROM concerned
 LEFT JOIN found USING (session)
-WHERE held.symbol = :symbol
-  AND held.date = concerned.session
-  AND (held.flags, held.validation_notes) IS DISTINCT FROM (coalesce(found.flags, '{}'), found.notes)
+ON CONFLICT (symbol_id, date) DO UPDATE
+SET flags = excluded.flags,
+    quality_score = excluded.quality_score,
+    validation_notes = excluded.validation_notes,
+    gap_detected = excluded.gap_detected,
+    volume_anomaly = excluded.volume_anomaly
+WHERE (held.flags, held.validation_notes) IS DISTINCT FROM (excluded.flags, excluded.validation_notes)

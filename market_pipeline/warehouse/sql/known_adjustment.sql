@@ -13,8 +13,8 @@ FROM (
 ) AS stretches
 WHERE is_known
     OR EXISTS (
-        SELECT FROM market_data AS m
-        WHERE m.symbol = :symbol
-            AND m.date BETWEEN greatest(stretches.from_date, CAST(:start AS date))
+        SELECT FROM bars AS b
+        WHERE b.symbol_id = (SELECT id FROM tracked_symbols WHERE symbol = :symbol)
+            AND b.date BETWEEN greatest(stretches.from_date, CAST(:start AS date))
                 AND least(stretches.to_date - 1, CAST(:end AS date))
     )

@@ -1,12 +1,12 @@
 -- The symbol, other than :symbol, whose stored values of :field are these on the most of these dates, at least :least.
--- The time, which is indexed, finds a date's bars. Parameters: symbol, field, by_splits, by_dividends, dates, file_values, noise, least.
-SELECT bars.symbol
+-- Parameters: symbol, field, by_splits, by_dividends, dates, file_values, noise, least.
+SELECT tracked.symbol
 FROM unnest(CAST(:dates AS date[]), CAST(:file_values AS double precision[]), CAST(:noise AS double precision[]))
     AS file (date, value, noise)
-JOIN market_data AS bars
-    ON bars.time >= file.date - 1 AND bars.time < file.date + 2 AND bars.date = file.date AND bars.symbol <> :symbol
+JOIN bars ON bars.date = file.date
+JOIN tracked_symbols AS tracked ON tracked.id = bars.symbol_id AND tracked.symbol <> :symbol
 LEFT JOIN adjustment_factors AS factors
-    ON factors.symbol = bars.symbol AND bars.date >= factors.from_date AND bars.date < factors.to_date
+    ON factors.symbol = tracked.symbol AND bars.date >= factors.from_date AND bars.date < factors.to_date
 WHERE abs(
     CASE CAST(:field AS text)
         WHEN 'open' THEN bars.open WHEN 'high' THEN bars.high WHEN 'low' THEN bars.low
@@ -16,7 +16,7 @@ WHERE abs(
     * CASE WHEN :by_dividends AND :field <> 'volume' THEN factors.dividend_factor ELSE 1 END
     / file.value - 1
 ) <= file.noise
-GROUP BY bars.symbol
+GROUP BY tracked.symbol
 HAVING count(*) >= :least
-ORDER BY count(*) DESC, bars.symbol
+ORDER BY count(*) DESC, tracked.symbol
 LIMIT 1

@@ -5,7 +5,12 @@ WITH stretches AS (
     SELECT symbol, session AS to_date, split_factor, dividend_factor, unknown_because
     FROM session_actions
     WHERE symbol = ANY(CAST(:symbols AS text[]))
-        AND session > (SELECT min(m.date) FROM market_data AS m WHERE m.symbol = session_actions.symbol)
+        AND session > (
+            SELECT min(b.date)
+            FROM tracked_symbols AS tracked
+            JOIN bars AS b ON b.symbol_id = tracked.id
+            WHERE tracked.symbol = session_actions.symbol
+        )
     UNION ALL
     SELECT
         symbol, DATE '9999-12-31', CASE WHEN splits_known THEN 1 END, CASE WHEN dividends_known THEN 1 END, all_unknown_because

@@ -31,7 +31,7 @@ WHERE (CAST(:symbols AS text[]) IS NULL OR tracked.symbol = ANY(CAST(:symbols AS
                 ) AS session
             ) AS placed
             WHERE actions.ex_date <= new_york_today()
-                AND placed.session > (SELECT min(m.date) FROM market_data AS m WHERE m.symbol = tracked.symbol)
+                AND placed.session > (SELECT min(b.date) FROM bars AS b WHERE b.symbol_id = tracked.id)
                 AND NOT EXISTS (
                     SELECT FROM adjustment_factors AS f WHERE f.symbol = tracked.symbol AND f.to_date = placed.session
                 )

@@ -6,10 +6,11 @@ SELECT
 FROM tracked_symbols AS tracked
 CROSS JOIN LATERAL (
     SELECT
-        count(*) AS bars, min(date) AS first_date, max(date) AS last_date,
-        count(*) FILTER (WHERE NOT validated) AS flagged, count(*) FILTER (WHERE gap_detected) AS gaps
-    FROM market_data AS bar
-    WHERE bar.symbol = tracked.symbol
+        count(*) AS bars, min(b.date) AS first_date, max(b.date) AS last_date,
+        count(*) FILTER (WHERE f.flags <> '{}') AS flagged, count(*) FILTER (WHERE f.gap_detected) AS gaps
+    FROM bars AS b
+    LEFT JOIN bar_flags AS f ON f.symbol_id = b.symbol_id AND f.date = b.date
+    WHERE b.symbol_id = tracked.id
 ) AS held
 WHERE (CAST(:name AS text) IS NULL OR tracked.symbol = :name) AND (tracked.active OR NOT :active_only)
 ORDER BY tracked.symbol

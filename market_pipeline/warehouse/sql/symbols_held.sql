@@ -4,8 +4,8 @@ SELECT
     held.first_date, held.last_date, coalesce(held.bars, 0) AS bars
 FROM tracked_symbols AS tracked
 LEFT JOIN (
-    SELECT symbol, min(date) AS first_date, max(date) AS last_date, count(*) AS bars
-    FROM market_data
-    GROUP BY symbol
-) AS held ON held.symbol = tracked.symbol
+    SELECT symbol_id, min(date) AS first_date, max(date) AS last_date, count(*) AS bars
+    FROM bars
+    GROUP BY symbol_id
+) AS held ON held.symbol_id = tracked.id
 ORDER BY tracked.symbol

@@ -9,5 +9,5 @@ FROM tracked_symbols AS tracked
 JOIN adjustment_states AS states ON states.symbol = tracked.symbol
 WHERE tracked.active
     AND coalesce(states.fully_adjusted_from > DATE '0001-01-01', true)
-    AND EXISTS (SELECT FROM market_data AS m WHERE m.symbol = tracked.symbol)
+    AND EXISTS (SELECT FROM bars AS b WHERE b.symbol_id = tracked.id)
 ORDER BY states.symbol

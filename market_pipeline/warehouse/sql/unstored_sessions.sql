@@ -6,7 +6,9 @@ WITH states AS MATERIALIZED (
     WHERE symbol = :symbol AND date BETWEEN :first AND :last AND state <> 'loaded'
 ),
 stored AS MATERIALIZED (
-    SELECT date FROM market_data WHERE symbol = :symbol AND date BETWEEN :first AND :last
+    SELECT date
+    FROM bars
+    WHERE symbol_id = (SELECT id FROM tracked_symbols WHERE symbol = :symbol) AND date BETWEEN :first AND :last
 )
 SELECT file.date, symbols.calendar, sessions.date IS NOT NULL AS is_session, states.state, states.reason
 FROM staged_prices AS file

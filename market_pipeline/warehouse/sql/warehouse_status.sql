@@ -2,8 +2,8 @@
 SELECT
     count(*) FILTER (WHERE held.newest IS NOT NULL) AS symbols,
     max(held.newest) AS newest,
-    (SELECT count(*) FROM market_data) AS bars,
-    (SELECT count(*) FROM market_data) - (SELECT count(*) FROM market_data WHERE NOT validated) AS validated,
-    (SELECT count(*) FROM market_data WHERE NOT validated AND gap_detected) AS gaps
+    (SELECT count(*) FROM bars) AS bars,
+    (SELECT count(*) FROM bars) - (SELECT count(*) FROM bar_flags WHERE flags <> '{}') AS validated,
+    (SELECT count(*) FROM bar_flags WHERE gap_detected) AS gaps
 FROM tracked_symbols AS tracked
-CROSS JOIN LATERAL (SELECT max(date) AS newest FROM market_data AS m WHERE m.symbol = tracked.symbol) AS held
+CROSS JOIN LATERAL (SELECT max(date) AS newest FROM bars AS b WHERE b.symbol_id = tracked.id) AS held

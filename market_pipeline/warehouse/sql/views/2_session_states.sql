@@ -3,15 +3,15 @@
 CREATE OR REPLACE VIEW session_states AS
 WITH span AS MATERIALIZED (
     SELECT
-        tracked.symbol, tracked.calendar, tracked.delisted_on, tracked.security_id,
+        tracked.id, tracked.symbol, tracked.calendar, tracked.delisted_on, tracked.security_id,
         (SELECT min(start_date) FROM backfill_history AS h WHERE h.symbol = tracked.symbol) AS first_asked,
-        (SELECT min(date) FROM market_data AS m WHERE m.symbol = tracked.symbol) AS first_bar
+        (SELECT min(date) FROM bars AS b WHERE b.symbol_id = tracked.id) AS first_bar
     FROM tracked_symbols AS tracked
     WHERE tracked.active
 ),
 over AS NOT MATERIALIZED (
     SELECT
-        span.symbol, span.calendar, span.security_id, session.date, coalesce(span.first_bar, span.first_asked) AS first
+        span.id, span.symbol, span.calendar, span.security_id, session.date, coalesce(span.first_bar, span.first_asked) AS first
     FROM span
     JOIN sessions AS session
         ON session.calendar = span.calendar
@@ -30,7 +30,7 @@ without_bar AS (
                 AND over.date BETWEEN coalesce(t.first_day, '-infinity') AND coalesce(t.last_day, 'infinity')
         ) AS known_since
     FROM over
-    WHERE NOT EXISTS (SELECT FROM market_data AS m WHERE m.symbol = over.symbol AND m.date = over.date)
+    WHERE NOT EXISTS (SELECT FROM bars AS b WHERE b.symbol_id = over.id AND b.date = over.date)
 ),
 explained AS (
     SELECT
@@ -79,9 +79,10 @@ explained AS (
         LIMIT 1
     ) AS asked ON true
 )
-SELECT over.symbol, over.calendar, over.date, 'loaded' AS state, NULL AS reason, m.run_id, m.fetched_at AS asked_at
+SELECT over.symbol, over.calendar, over.date, 'loaded' AS state, NULL AS reason, loads.run_id, loads.point AS asked_at
 FROM over
-JOIN market_data AS m ON m.symbol = over.symbol AND m.date = over.date
+JOIN bars AS b ON b.symbol_id = over.id AND b.date = over.date
+LEFT JOIN loads ON loads.id = b.load_id
 UNION ALL
 SELECT symbol, calendar, date, state, reason, run_id, asked_at
 FROM explained

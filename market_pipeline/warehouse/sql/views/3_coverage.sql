@@ -14,7 +14,7 @@ WITH counted AS (
         coalesce(counted.failed, 0) AS failed,
         coalesce(counted.never_asked, 0) AS never_asked,
         (
-            SELECT count(*) FROM market_data AS m WHERE m.symbol = tracked.symbol AND NOT m.validated
+            SELECT count(*) FROM bar_flags AS f WHERE f.symbol_id = tracked.id AND f.flags <> '{}'
         ) AS flagged,
         coalesce(counted.behind, 0) AS behind,
         tracked.last_backfill AS last_loaded_at,
@@ -41,7 +41,7 @@ WITH counted AS (
             count(*) FILTER (WHERE state IN ('failed', 'rejected', 'never_asked') AND date > newest_bar) AS behind
         FROM session_states AS session
         CROSS JOIN (
-            SELECT coalesce(max(m.date), '-infinity') AS newest_bar FROM market_data AS m WHERE m.symbol = tracked.symbol
+            SELECT coalesce(max(b.date), '-infinity') AS newest_bar FROM bars AS b WHERE b.symbol_id = tracked.id
         ) AS newest
         WHERE session.symbol = tracked.symbol
     ) AS counted ON true

@@ -20,10 +20,11 @@ SELECT
     counted.not_yet_available, counted.not_in_plan, counted.failed, counted.never_asked,
     (
         SELECT count(*)
-        FROM market_data AS m
-        WHERE m.symbol = counted.symbol
-            AND m.date >= counted.month AND m.date < (counted.month + interval '1 month')::date
-            AND NOT m.validated
+        FROM tracked_symbols AS tracked
+        JOIN bar_flags AS f ON f.symbol_id = tracked.id
+        WHERE tracked.symbol = counted.symbol
+            AND f.date >= counted.month AND f.date < (counted.month + interval '1 month')::date
+            AND f.flags <> '{}'
     ) AS flagged
 FROM counted;
 

@@ -95,10 +95,10 @@ CROSS JOIN LATERAL (
         LEFT JOIN LATERAL (
             SELECT newest.date, newest.close
             FROM (
-                SELECT m.date, m.close
-                FROM market_data AS m
-                WHERE m.symbol = tracked.symbol AND m.date < by_session.session AND m.date > by_session.session - 40
-                ORDER BY m.date DESC
+                SELECT b.date, b.close
+                FROM bars AS b
+                WHERE b.symbol_id = tracked.id AND b.date < by_session.session AND b.date > by_session.session - 40
+                ORDER BY b.date DESC
                 LIMIT 1
             ) AS newest
             WHERE CASE
@@ -300,3 +300,45 @@ COMMENT ON COLUMN daily_bars_adjusted.fetched_at IS 'When these values were firs
 COMMENT ON COLUMN daily_bars_adjusted.run_id IS 'The run that loaded these values.';
 COMMENT ON COLUMN daily_bars_adjusted.unknown_because IS
     'Why a factor is not known: the split or dividend, its date and the reason; NULL where both are known.';
+
+CREATE OR REPLACE FUNCTION daily_bars_adjusted_as_of(instant timestamptz) RETURNS SETOF daily_bars_adjusted
+LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT
+        bars.symbol,
+        bars.date,
+        bars.open * factors.split_factor AS open,
+        bars.high * factors.split_factor AS high,
+        bars.low * factors.split_factor AS low,
+        bars.close * factors.split_factor AS close,
+        bars.volume / factors.split_factor AS volume,
+        bars.vwap * factors.split_factor AS vwap,
+        bars.transactions,
+        bars.open * factors.split_factor * factors.dividend_factor AS adj_open,
+        bars.high * factors.split_factor * factors.dividend_factor AS adj_high,
+        bars.low * factors.split_factor * factors.dividend_factor AS adj_low,
+        bars.close * factors.split_factor * factors.dividend_factor AS adj_close,
+        factors.split_factor,
+        factors.dividend_factor,
+        bars.validated,
+        bars.flags,
+        bars.quality_score,
+        bars.validation_notes,
+        bars.gap_detected,
+        bars.volume_anomaly,
+        bars.time,
+        bars.source,
+        bars.fetched_at,
+        bars.run_id,
+        CASE
+            WHEN factors.symbol IS NULL THEN 'the adjustment factors of that instant were not kept'
+            ELSE factors.unknown_because
+        END
+    FROM market_data_as_of(instant) AS bars
+    LEFT JOIN adjustment_factors_as_of(instant) AS factors
+        ON factors.symbol = bars.symbol AND bars.date >= factors.from_date AND bars.date < factors.to_date;
+END;
+
+COMMENT ON FUNCTION daily_bars_adjusted_as_of(timestamptz) IS
+    'The rows of daily_bars_adjusted as they were at an instant: with the bars, the splits and dividends in effect and the names '
+    'of then. The instant has to be settled: no later than settled_point().';

@@ -1,0 +1,67 @@
+"""Loads: the transactions that change what is stored, in the order of their commits, and the instants they settle.
+
+PostgreSQL keeps the order itself (`sql/views/0_loads.sql`): a load takes its point as its last act.
+"""
+
+from datetime import UTC, datetime
+
+from psycopg.errors import LockNotAvailable, ReadOnlySqlTransaction
+from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy.exc import InternalError, OperationalError
+
+from market_pipeline.core.errors import MarketPipelineError, UsageError
+
+
+class NoInstantError(UsageError):
+    """An instant that nothing can be read as of: it has no time zone, or is in the future."""
+
+
+class UnsettledError(MarketPipelineError):
+    """Loads under way may still change what is stored as of an instant."""
+
+
+def open_load(connection: Connection, run_id: str, source: str | None = None) -> int:
+    """Open a load for the changes of the connection's transaction, and return its id.
+
+    The symbols concerned are locked, so that a symbol's loads have the order of their ids.
+    """
+    load: int = connection.execute(select(func.open_load(run_id, source))).scalar_one()
+    return load
+
+
+def settled_point(connection: Connection) -> datetime:
+    """Return the settled point: what is stored now, as of that instant."""
+    point: datetime = connection.execute(select(func.settled_point())).scalar_one()
+    return point
+
+
+def settle(engine: Engine, instant: datetime) -> None:
+    """Make sure that what is stored as of an instant never changes; wait some seconds for loads under way.
+
+    Raises:
+        NoInstantError: it has no time zone, or is in the future of the database's clock.
+        UnsettledError: a load takes longer, or the database is read-only and has no load since.
+    """
+    if instant.tzinfo is None:
+        raise NoInstantError(f"as_of {instant} is no instant: give it a time zone, such as UTC")
+    with engine.connect() as connection:
+        point = settled_point(connection)
+        if instant <= point:
+            return
+        try:
+            reached: datetime = connection.execute(select(func.settle(instant))).scalar_one()
+            connection.commit()
+        except (OperationalError, InternalError) as error:
+            if not isinstance(error.orig, LockNotAvailable | ReadOnlySqlTransaction):
+                raise
+            raise UnsettledError(
+                f"{instant.isoformat()} is not settled, as a load is being stored: try again, or use "
+                f"{describe_point(point)}, the newest settled point"
+            ) from None
+    if reached < instant:
+        raise NoInstantError(f"as_of {instant.isoformat()} is in the future: use an instant in the past")
+
+
+def describe_point(point: datetime) -> str:
+    """Return a point as text that stands for exactly that instant, in UTC."""
+    return point.astimezone(UTC).isoformat(timespec="microseconds")

@@ -1,0 +1,129 @@
+-- Loads, the order of their commits, and the versions of what they change.
+--
+-- A transaction that changes a versioned table belongs to a load, which is opened by hand (open_load) or at the first change
+-- (current_load). As its last act it takes the next point, under a lock on the one row of `settled` that is released once it
+-- is visible: so points have the order of commits, and whoever sees a load sees all before it. A clock that is set back delays
+-- no point: the next is at least a microsecond later than the last.
+CREATE OR REPLACE FUNCTION open_load(run_id text, source text) RETURNS integer
+LANGUAGE plpgsql AS $$
+DECLARE
+    opened integer;
+BEGIN
+    INSERT INTO public.loads (run_id, source) VALUES (open_load.run_id, open_load.source) RETURNING id INTO opened;
+    PERFORM set_config('market_pipeline.load', opened::text, true);
+    RETURN opened;
+END;
+$$;
+COMMENT ON FUNCTION open_load(text, text) IS
+    'Opens a load for the changes of this transaction, and returns its id. Hold the locks of the symbols concerned before: a '
+    'symbol''s loads have the order of their ids.';
+
+CREATE OR REPLACE FUNCTION current_load() RETURNS integer
+LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN coalesce(nullif(current_setting('market_pipeline.load', true), '')::integer, public.open_load(NULL, NULL));
+END;
+$$;
+COMMENT ON FUNCTION current_load() IS 'The load of this transaction; opens one if need be.';
+
+-- The database's clock, in one place, so that a test can set it.
+CREATE OR REPLACE FUNCTION database_clock() RETURNS timestamptz
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+    SELECT clock_timestamp();
+END;
+
+CREATE OR REPLACE FUNCTION take_point() RETURNS trigger
+LANGUAGE plpgsql AS $$
+DECLARE
+    taken timestamptz;
+BEGIN
+    INSERT INTO public.settled AS held (point)
+    VALUES (public.database_clock())
+    ON CONFLICT (only_row) DO UPDATE
+    SET point = greatest(excluded.point, held.point + interval '1 microsecond')
+    RETURNING point INTO taken;
+    UPDATE public.loads SET point = taken WHERE id = NEW.id;
+    RETURN NULL;
+END;
+$$;
+COMMENT ON FUNCTION take_point() IS 'Gives a load the next point, at the very end of its transaction.';
+
+CREATE OR REPLACE FUNCTION keep_version() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF OLD.load_id <> public.current_load() THEN  -- else nobody else has ever seen the version
+        EXECUTE 'INSERT INTO ' || quote_ident(TG_TABLE_SCHEMA) || '.' || quote_ident(TG_TABLE_NAME || '_revisions')
+            || ' SELECT ($1).*, $2'
+        USING OLD, public.current_load();
+    END IF;
+    IF TG_OP = 'DELETE' THEN
+        RETURN OLD;
+    END IF;
+    NEW.load_id := public.current_load();
+    RETURN NEW;
+END;
+$$;
+COMMENT ON FUNCTION keep_version() IS 'Keeps a row''s version before it is replaced or deleted.';
+
+CREATE OR REPLACE FUNCTION keep_identity() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'DELETE' THEN
+        DELETE FROM public.symbol_identities WHERE symbol_id = OLD.id;
+        RETURN NULL;
+    END IF;
+    INSERT INTO public.symbol_identities AS held (symbol_id, symbol, asset_class, calendar, security_id)
+    VALUES (NEW.id, NEW.symbol, NEW.asset_class, NEW.calendar, NEW.security_id)
+    ON CONFLICT (symbol_id) DO UPDATE
+    SET symbol = excluded.symbol,
+        asset_class = excluded.asset_class,
+        calendar = excluded.calendar,
+        security_id = excluded.security_id
+    WHERE (held.symbol, held.asset_class, held.calendar, held.security_id)
+        IS DISTINCT FROM (excluded.symbol, excluded.asset_class, excluded.calendar, excluded.security_id);
+    RETURN NULL;
+END;
+$$;
+COMMENT ON FUNCTION keep_identity() IS 'Keeps symbol_identities equal to tracked_symbols.';
+
+CREATE OR REPLACE FUNCTION settled_point() RETURNS timestamptz
+LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT point FROM settled;
+END;
+COMMENT ON FUNCTION settled_point() IS
+    'The newest settled point: what is stored as of it, or as of an earlier instant, never changes. What is stored now is what '
+    'is stored as of it.';
+
+CREATE OR REPLACE FUNCTION check_settled(instant timestamptz) RETURNS timestamptz
+LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
+BEGIN
+    IF instant > public.settled_point() THEN
+        RAISE EXCEPTION USING
+            MESSAGE = instant || ' is not settled: the newest settled point is ' || public.settled_point(),
+            ERRCODE = 'object_not_in_prerequisite_state',
+            HINT = 'Use settled_point(), or call settle() first, which settles the present.';
+    END IF;
+    RETURN instant;
+END;
+$$;
+COMMENT ON FUNCTION check_settled(timestamptz) IS 'Returns the instant, or raises an error if it is not settled.';
+
+CREATE OR REPLACE FUNCTION settle(instant timestamptz DEFAULT 'infinity') RETURNS timestamptz
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '5s' AS $$
+DECLARE
+    reached timestamptz;
+BEGIN
+    IF instant <= public.settled_point() THEN
+        RETURN instant;
+    END IF;
+    UPDATE public.settled
+    SET point = greatest(point, least(instant, public.database_clock()))
+    RETURNING point INTO reached;
+    RETURN least(instant, reached);
+END;
+$$;
+COMMENT ON FUNCTION settle(timestamptz) IS
+    'Settles an instant up to the present, and returns it, or the present if it is later: all loads to come get later points. '
+    'Waits up to five seconds for loads that are being committed.';

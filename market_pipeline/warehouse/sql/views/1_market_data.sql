@@ -1,0 +1,190 @@
+-- Bars for readers: the present ones, replaced ones, and those of an instant.
+CREATE OR REPLACE VIEW market_data AS
+SELECT
+    tracked.symbol,
+    bars.date,
+    bars.date::timestamp AT TIME ZONE CASE tracked.calendar WHEN '24/7' THEN 'UTC' ELSE 'America/New_York' END AS time,
+    bars.open,
+    bars.high,
+    bars.low,
+    bars.close,
+    bars.volume,
+    bars.vwap,
+    bars.transactions::bigint AS transactions,
+    loads.source,
+    coalesce(flagged.flags, '{}') = '{}' AS validated,
+    coalesce(flagged.quality_score, 1) AS quality_score,
+    coalesce(flagged.flags, '{}') AS flags,
+    flagged.validation_notes,
+    coalesce(flagged.gap_detected, false) AS gap_detected,
+    coalesce(flagged.volume_anomaly, false) AS volume_anomaly,
+    loads.point AS fetched_at,
+    loads.run_id,
+    greatest(loads.point, flagging.point) AS updated_at
+FROM bars
+JOIN tracked_symbols AS tracked ON tracked.id = bars.symbol_id
+LEFT JOIN loads ON loads.id = bars.load_id
+LEFT JOIN bar_flags AS flagged ON flagged.symbol_id = bars.symbol_id AND flagged.date = bars.date
+LEFT JOIN loads AS flagging ON flagging.id = flagged.load_id;
+
+-- A correction by hand: rows of market_data can be inserted, updated and deleted by SQL, and earlier versions are kept as for
+-- every load. What a bar's load says (source, run_id, fetched_at) is that of the transaction: its first row's, if it is inserted.
+CREATE OR REPLACE FUNCTION write_market_data() RETURNS trigger
+LANGUAGE plpgsql AS $$
+DECLARE
+    written integer := (
+        SELECT id FROM public.tracked_symbols WHERE symbol = CASE TG_OP WHEN 'DELETE' THEN OLD.symbol ELSE NEW.symbol END
+    );
+BEGIN
+    IF TG_OP = 'DELETE' THEN
+        DELETE FROM public.bar_flags WHERE symbol_id = written AND date = OLD.date;
+        DELETE FROM public.bars WHERE symbol_id = written AND date = OLD.date;
+        RETURN OLD;
+    END IF;
+    IF written IS NULL THEN
+        RAISE EXCEPTION USING
+            MESSAGE = NEW.symbol || ' is not in tracked_symbols',
+            HINT = 'Track it with `market-pipeline symbols add` first.';
+    END IF;
+    IF TG_OP = 'INSERT' THEN
+        IF nullif(current_setting('market_pipeline.load', true), '') IS NULL THEN
+            PERFORM public.open_load(NEW.run_id, NEW.source);
+        END IF;
+        INSERT INTO public.bars (symbol_id, date, transactions, open, high, low, close, volume, vwap)
+        VALUES (written, NEW.date, NEW.transactions, NEW.open, NEW.high, NEW.low, NEW.close, NEW.volume, NEW.vwap);
+    ELSIF (OLD.symbol, OLD.date) <> (NEW.symbol, NEW.date) THEN
+        RAISE EXCEPTION USING
+            MESSAGE = 'a bar can''t become that of another symbol or date', HINT = 'Delete it and insert another one.';
+    ELSE
+        UPDATE public.bars
+        SET transactions = NEW.transactions, open = NEW.open, high = NEW.high, low = NEW.low, close = NEW.close,
+            volume = NEW.volume, vwap = NEW.vwap
+        WHERE symbol_id = written AND date = NEW.date;
+    END IF;
+    INSERT INTO public.bar_flags AS held (
+        symbol_id, date, quality_score, flags, validation_notes, gap_detected, volume_anomaly
+    )
+    SELECT
+        written, NEW.date, coalesce(NEW.quality_score, 1), coalesce(NEW.flags, '{}'), NEW.validation_notes,
+        coalesce(NEW.gap_detected, false), coalesce(NEW.volume_anomaly, false)
+    WHERE NEW.flags <> '{}' OR EXISTS (SELECT FROM public.bar_flags WHERE symbol_id = written AND date = NEW.date)
+    ON CONFLICT (symbol_id, date) DO UPDATE
+    SET flags = excluded.flags,
+        quality_score = excluded.quality_score,
+        validation_notes = excluded.validation_notes,
+        gap_detected = excluded.gap_detected,
+        volume_anomaly = excluded.volume_anomaly;
+    RETURN NEW;
+END;
+$$;
+COMMENT ON FUNCTION write_market_data() IS 'Writes a row of market_data to the tables that it is made of.';
+CREATE OR REPLACE TRIGGER market_data_written INSTEAD OF INSERT OR UPDATE OR DELETE ON market_data
+    FOR EACH ROW EXECUTE FUNCTION write_market_data();
+
+-- The flags of a replaced bar are those that it had last.
+CREATE OR REPLACE VIEW market_data_revisions AS
+SELECT
+    bars.id,
+    tracked.symbol,
+    bars.date,
+    bars.date::timestamp AT TIME ZONE CASE tracked.calendar WHEN '24/7' THEN 'UTC' ELSE 'America/New_York' END AS time,
+    bars.open,
+    bars.high,
+    bars.low,
+    bars.close,
+    bars.volume,
+    bars.vwap,
+    bars.transactions::bigint AS transactions,
+    loads.source,
+    coalesce(flagged.flags, '{}') = '{}' AS validated,
+    coalesce(flagged.quality_score, 1) AS quality_score,
+    coalesce(flagged.flags, '{}') AS flags,
+    flagged.validation_notes,
+    coalesce(flagged.gap_detected, false) AS gap_detected,
+    coalesce(flagged.volume_anomaly, false) AS volume_anomaly,
+    loads.point AS fetched_at,
+    loads.run_id,
+    replacing.point AS replaced_at,
+    replacing.run_id AS replaced_by_run_id,
+    bars.reason
+FROM bars_revisions AS bars
+JOIN tracked_symbols AS tracked ON tracked.id = bars.symbol_id
+LEFT JOIN loads ON loads.id = bars.load_id
+LEFT JOIN loads AS replacing ON replacing.id = bars.replaced_by
+LEFT JOIN LATERAL (
+    SELECT flags, quality_score, validation_notes, gap_detected, volume_anomaly
+    FROM (
+        SELECT load_id, flags, quality_score, validation_notes, gap_detected, volume_anomaly
+        FROM bar_flags AS f
+        WHERE f.symbol_id = bars.symbol_id AND f.date = bars.date AND f.load_id < bars.replaced_by
+        UNION ALL
+        SELECT load_id, flags, quality_score, validation_notes, gap_detected, volume_anomaly
+        FROM bar_flags_revisions AS f
+        WHERE f.symbol_id = bars.symbol_id AND f.date = bars.date
+            AND f.load_id < bars.replaced_by AND f.replaced_by >= bars.replaced_by
+    ) AS versions
+    ORDER BY load_id DESC
+    LIMIT 1
+) AS flagged ON true;
+
+-- For each versioned table a function with the rows as they were at an instant, such as splits_as_of(instant).
+DO $$
+DECLARE
+    versioned text;
+    listed text;
+BEGIN
+    FOR versioned IN
+        SELECT relname::text
+        FROM pg_class
+        WHERE relnamespace = 'public'::regnamespace AND to_regclass(quote_ident(relname || '_revisions')) IS NOT NULL
+            AND relkind = 'r'
+    LOOP
+        SELECT string_agg('v.' || quote_ident(attname), ', ' ORDER BY attnum) INTO listed
+        FROM pg_attribute
+        WHERE attrelid = to_regclass(quote_ident(versioned)) AND attnum > 0 AND NOT attisdropped;
+        EXECUTE 'CREATE OR REPLACE FUNCTION ' || versioned || '_as_of(instant timestamptz) RETURNS SETOF ' || versioned
+            || ' LANGUAGE sql STABLE PARALLEL SAFE BEGIN ATOMIC SELECT ' || listed || ' FROM ' || versioned || ' AS v'
+            || ' JOIN loads AS began ON began.id = v.load_id WHERE began.point <= (SELECT check_settled(instant))'
+            || ' UNION ALL SELECT ' || listed || ' FROM ' || versioned || '_revisions AS v'
+            || ' JOIN loads AS began ON began.id = v.load_id JOIN loads AS ended ON ended.id = v.replaced_by'
+            || ' WHERE began.point <= (SELECT check_settled(instant)) AND ended.point > instant; END';
+        EXECUTE 'COMMENT ON FUNCTION ' || versioned || '_as_of(timestamptz) IS '
+            || quote_literal('The rows of ' || versioned || ' as they were at an instant, which has to be settled.');
+    END LOOP;
+END;
+$$;
+
+CREATE OR REPLACE FUNCTION market_data_as_of(instant timestamptz) RETURNS SETOF market_data
+LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT
+        named.symbol,
+        bars.date,
+        bars.date::timestamp AT TIME ZONE CASE named.calendar WHEN '24/7' THEN 'UTC' ELSE 'America/New_York' END AS time,
+        bars.open,
+        bars.high,
+        bars.low,
+        bars.close,
+        bars.volume,
+        bars.vwap,
+        bars.transactions::bigint AS transactions,
+        loads.source,
+        coalesce(flagged.flags, '{}') = '{}' AS validated,
+        coalesce(flagged.quality_score, 1) AS quality_score,
+        coalesce(flagged.flags, '{}') AS flags,
+        flagged.validation_notes,
+        coalesce(flagged.gap_detected, false) AS gap_detected,
+        coalesce(flagged.volume_anomaly, false) AS volume_anomaly,
+        loads.point AS fetched_at,
+        loads.run_id,
+        greatest(loads.point, flagging.point)
+    FROM bars_as_of(instant) AS bars
+    JOIN symbol_identities_as_of(instant) AS named ON named.symbol_id = bars.symbol_id
+    LEFT JOIN loads ON loads.id = bars.load_id
+    LEFT JOIN bar_flags_as_of(instant) AS flagged ON flagged.symbol_id = bars.symbol_id AND flagged.date = bars.date
+    LEFT JOIN loads AS flagging ON flagging.id = flagged.load_id;
+END;
+
+COMMENT ON FUNCTION market_data_as_of(timestamptz) IS
+    'The rows of market_data as they were at an instant: select * from market_data_as_of(''2026-03-01 12:00+00''). Every '
+    'column is as it was. The instant has to be settled: no later than settled_point().';

@@ -1,0 +1,75 @@
+"""Upgrade of a warehouse to this version's schema: checks the disk, makes a backup, then migrates.
+
+`schema` knows the migrations. The parts before them are for the one that rewrites every bar, and left out without bars.
+"""
+
+import logging
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from sqlalchemy import Engine
+
+from market_pipeline.core.settings import Settings
+from market_pipeline.warehouse.database_errors import SchemaError
+from market_pipeline.warehouse.migrations.bar_conversion import stored_bytes
+from market_pipeline.warehouse.schema import current_revision, migrate
+
+log = logging.getLogger(__name__)
+
+REWRITES_BARS = "0009"
+"""The revision that rewrites every bar."""
+
+SPACE_NEEDED = 1.5
+"""Free space for it, as a share of the bars' size: 0.6 for the new tables, 0.6 for the log, 0.3 for the backup."""
+
+
+def upgrade(
+    engine: Engine, settings: Settings, *, backup: bool = True, report: Callable[[str], None] = log.info
+) -> str:
+    """Bring a warehouse's schema to this version's, and return its revision.
+
+    Args:
+        engine: the warehouse.
+        settings: of the warehouse.
+        backup: make a backup before bars are rewritten.
+        report: called with each step.
+
+    Raises:
+        DatabaseUnavailableError: the warehouse can't be reached, or the role may not make tables in it.
+        SchemaError: it holds tables that this version doesn't know, or the disk is too full.
+        BackupError, DumpError, ClientProgramError: the backup can't be made; nothing is changed.
+    """
+    with engine.connect() as connection:
+        revision = current_revision(connection)
+    size = stored_bytes(engine) if revision is not None and revision < REWRITES_BARS else 0
+    if size:
+        if settings.database_url is None:
+            _check_space(settings, size)
+        if backup:
+            _make_backup(settings, report)
+    return migrate(engine, report)
+
+
+def _check_space(settings: Settings, size: int) -> None:
+    """Check that the embedded server's disk has room for the migration; another server's can't be seen from here.
+
+    Raises:
+        SchemaError: it has not.
+    """
+    free, needed = shutil.disk_usage(settings.market_pipeline_data_dir).free, int(SPACE_NEEDED * size)
+    if free < needed:
+        raise SchemaError(
+            f"the upgrade of the bars needs {needed / 1e9:.1f} GB of free space, and the disk of "
+            f"{settings.market_pipeline_data_dir} has {free / 1e9:.1f} GB: free some, then run `market-pipeline db "
+            "migrate`. Nothing is changed"
+        )
+
+
+def _make_backup(settings: Settings, report: Callable[[str], None]) -> None:
+    from market_pipeline.warehouse.backup.backup import WAREHOUSE, back_up  # it needs the module that opens warehouses
+    from market_pipeline.warehouse.database import database_url
+
+    folder = settings.market_pipeline_data_dir / "backups"
+    made = back_up({WAREHOUSE: database_url(settings)}, folder, datetime.now(UTC), verify=False, report=report)
+    report(f"the warehouse as it was is in {made.folder}")
