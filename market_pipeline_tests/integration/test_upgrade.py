@@ -1,5 +1,6 @@
 """Upgrade of a warehouse of the first schema: no data is lost, and work goes on."""
 
+import shutil
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -10,17 +11,21 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from pydantic import SecretStr
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from market_pipeline.cli.main import main
+from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.core.ticker_history import TickerHistory
 from market_pipeline.warehouse.database import create_warehouse_engine
+from market_pipeline.warehouse.database_errors import SchemaError
 from market_pipeline.warehouse.embedded import Server
-from market_pipeline.warehouse.schema import head_revision
+from market_pipeline.warehouse.migrations.bar_conversion import convert_ahead
+from market_pipeline.warehouse.schema import BEFORE_CONVERSION, head_revision, run_migrations
 from market_pipeline.warehouse.securities import read_securities
 from market_pipeline.warehouse.tables import metadata
 from market_pipeline.warehouse.tracked_symbols import add_symbols
+from market_pipeline.warehouse.upgrade import upgrade
 from market_pipeline_tests.integration.stored_bars import AAPL, load_frame, query, recorded
 
 FIRST = Path(__file__).parents[1] / "data" / "first_schema.sql"
@@ -110,6 +115,96 @@ def test_work_goes_on_where_it_was(old: Engine) -> None:
     more = recorded("AAPL", date(2012, 1, 3), date(2012, 1, 31))
     assert load_frame(old, AAPL, more, run_id="after").loaded == len(more)
     assert query(old, "SELECT loaded FROM coverage WHERE symbol = 'AAPL'") == [{"loaded": 31 + len(more)}]
+
+
+def at_revision(engine: Engine, revision: str) -> None:
+    with engine.begin() as connection:
+        run_migrations(connection, revision)
+
+
+def test_versions_that_a_clock_set_back_had_put_in_the_wrong_order_follow_each_other(old: Engine) -> None:
+    at_revision(old, BEFORE_CONVERSION)
+    [bar] = query(old, "SELECT symbol, date, fetched_at FROM market_data WHERE symbol = 'AAPL' ORDER BY date LIMIT 1")
+    columns = "symbol, date, time, open, high, low, close, volume, source, run_id, fetched_at, replaced_at, replaced_by_run_id"
+    with old.begin() as connection:  # each began after it was replaced
+        connection.execute(
+            text(
+                f"INSERT INTO market_data_revisions ({columns}) SELECT symbol, date, time, open, high, low, close + n, "
+                "volume, source, 'run-' || n, fetched_at + n * interval '1 hour', fetched_at, run_id "
+                "FROM market_data CROSS JOIN generate_series(1, 2) AS n WHERE (symbol, date) = (:symbol, :date)"
+            ),
+            {"symbol": bar["symbol"], "date": bar["date"]},
+        )
+    migrated()
+    versions = query(
+        old,
+        "SELECT fetched_at, replaced_at FROM market_data_revisions WHERE (symbol, date) = (:symbol, :date) ORDER BY id",
+        symbol=bar["symbol"], date=bar["date"],
+    )  # fmt: skip
+    begun = [row["fetched_at"] for row in versions] + [bar["fetched_at"]]
+    assert begun == sorted(set(begun))
+    assert [row["replaced_at"] for row in versions] == begun[1:]
+    for instant in begun:
+        held = "SELECT count(*) AS bars FROM market_data_as_of(:at) WHERE (symbol, date) = (:symbol, :date)"
+        assert query(old, held, at=instant, symbol=bar["symbol"], date=bar["date"]) == [{"bars": 1}]
+
+
+def test_an_interrupted_conversion_is_resumed_and_finds_what_was_loaded_since(old: Engine) -> None:
+    at_revision(old, BEFORE_CONVERSION)
+    convert_ahead(old, lambda _message: None)
+    with old.begin() as connection:  # a load of the version before; and a symbol whose conversion was not reached
+        connection.exec_driver_sql(
+            "UPDATE market_data SET close = close + 1, fetched_at = now(), updated_at = now() WHERE symbol = 'AAPL'"
+        )
+        connection.exec_driver_sql("DELETE FROM converted_symbols WHERE symbol <> 'AAPL'")
+        connection.exec_driver_sql(
+            "DELETE FROM bars WHERE symbol_id IN (SELECT id FROM tracked_symbols WHERE symbol <> 'AAPL')"
+        )
+    known = columns(old)["market_data"]
+    before = rows(old, "market_data", known)
+    migrated()
+    assert rows(old, "market_data", known) == before
+
+
+def test_views_of_others_their_rights_and_comments_are_kept(old: Engine) -> None:
+    at_revision(old, BEFORE_CONVERSION)
+    role = f"reader_{uuid4().hex[:8]}"
+    with old.begin() as connection:
+        for statement in (
+            f"CREATE ROLE {role}",
+            "CREATE SCHEMA mine",
+            "CREATE VIEW mine.highest AS SELECT symbol, max(close) AS close FROM market_data GROUP BY symbol",
+            "CREATE MATERIALIZED VIEW mine.ranks AS SELECT symbol, rank() OVER (ORDER BY close) AS rank FROM mine.highest",
+            "CREATE UNIQUE INDEX ranks_key ON mine.ranks (symbol)",
+            "COMMENT ON COLUMN mine.highest.close IS 'The highest ever.'",
+            f"GRANT SELECT ON mine.highest, market_data TO {role}",
+        ):
+            connection.exec_driver_sql(statement)
+    before = [query(old, f"SELECT * FROM mine.{name} ORDER BY 1") for name in ("highest", "ranks")]
+    migrated()
+    assert [query(old, f"SELECT * FROM mine.{name} ORDER BY 1") for name in ("highest", "ranks")] == before
+    [kept] = query(
+        old,
+        "SELECT col_description('mine.highest'::regclass, 2) AS comment, to_regclass('mine.ranks_key') IS NOT NULL AS key, "
+        f"has_table_privilege('{role}', 'mine.highest', 'SELECT') AND has_table_privilege('{role}', 'market_data', 'SELECT') "
+        "AS readable",
+    )
+    assert kept == {"comment": "The highest ever.", "key": True, "readable": True}
+    with old.begin() as connection:
+        connection.exec_driver_sql(f"DROP OWNED BY {role}")
+        connection.exec_driver_sql(f"DROP ROLE {role}")
+
+
+def test_a_disk_without_room_for_the_conversion_is_told_before_anything_changes(
+    old: Engine, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: shutil._ntuple_diskusage(100, 99, 1))  # type: ignore[attr-defined]
+    embedded_one = settings.model_copy(update={"database_url": None})
+    with pytest.raises(
+        SchemaError, match=r"needs 0.0 GB of free space, .*: free some, then run `market-pipeline db mig"
+    ):
+        upgrade(old, embedded_one)
+    assert query(old, "SELECT version_num FROM alembic_version") == [{"version_num": "0001"}]
 
 
 def test_each_symbol_becomes_a_security_and_a_renamed_one_goes_on(old: Engine) -> None:

@@ -1,0 +1,169 @@
+"""The order of loads: an instant that was answered for never changes, and every version is kept."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.errors import CheckViolation, ExclusionViolation
+from pydantic import SecretStr
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from benchmarks.campaigns.instants import STEPPED_CLOCK, SYMBOLS, attack
+from market_pipeline.core.symbols import Symbol
+from market_pipeline.warehouse.corporate_action_refresh import SPLITS
+from market_pipeline.warehouse.export_query import Adjustment, Selection, read_blocks
+from market_pipeline.warehouse.loads import NoInstantError, UnsettledError, settle, settled_point
+from market_pipeline.warehouse.stored_bars import bars
+from market_pipeline.warehouse.symbol_renaming import rename_symbol
+from market_pipeline.warehouse.tracked_symbols import add_symbols
+from market_pipeline_tests.integration.stored_bars import AAPL, load_frame, query, recorded
+
+WEEK = recorded("AAPL", date(2012, 10, 22), date(2012, 10, 26))
+
+
+@pytest.fixture
+def week(warehouse: Engine) -> Engine:
+    add_symbols(warehouse, [AAPL])
+    load_frame(warehouse, AAPL, WEEK)
+    return warehouse
+
+
+def point(warehouse: Engine) -> datetime:
+    with warehouse.connect() as connection:
+        return settled_point(connection)
+
+
+def execute(warehouse: Engine, *statements: str) -> None:
+    with warehouse.begin() as connection:
+        for statement in statements:
+            connection.execute(text(statement))
+
+
+def stored_at(warehouse: Engine, instant: datetime) -> list[Any]:
+    return [dict(row) for row in query(warehouse, "SELECT * FROM market_data_as_of(:at) ORDER BY 1, 2", at=instant)]
+
+
+@pytest.mark.parametrize("stepped", [False, True], ids=["steady clock", "clock set back and forth"])
+def test_no_answer_changes_while_writers_revise_the_same_bars(warehouse: Engine, stepped: bool) -> None:
+    add_symbols(warehouse, SYMBOLS)
+    if stepped:
+        with warehouse.begin() as connection:
+            connection.exec_driver_sql(STEPPED_CLOCK)
+    outcome = attack(warehouse, lambda done: len(done.answers) >= 60 and done.loads >= 20, writers=4, stepped=stepped)
+    assert (outcome.changed, outcome.doubled) == ([], [])
+
+
+def test_points_follow_each_other_even_if_the_clock_is_set_back(week: Engine) -> None:
+    with week.begin() as connection:
+        connection.exec_driver_sql(STEPPED_CLOCK)
+    execute(week, "UPDATE clock_step SET step = '-1 hour'")
+    before = stored_at(week, point(week))
+    load_frame(week, AAPL, WEEK.assign(close=WEEK["close"] + 1, high=WEEK["high"] + 1), run_id="run-2")
+    points = [row["point"] for row in query(week, "SELECT point FROM loads ORDER BY id")]
+    assert points == sorted(set(points))
+    assert points[-1] - points[-2] == timedelta(microseconds=1)
+    assert stored_at(week, points[-2]) == before
+    assert stored_at(week, points[-1]) != before
+
+
+def test_what_is_stored_now_is_what_is_stored_as_of_the_settled_point(week: Engine) -> None:
+    assert stored_at(week, point(week)) == query(week, "SELECT * FROM market_data ORDER BY 1, 2")
+
+
+def test_an_instant_that_is_not_settled_says_so_and_names_the_point_that_is(week: Engine) -> None:
+    newest = point(week)
+    with pytest.raises(DBAPIError, match=r"is not settled: the newest settled point is .*\n.*call settle\(\)"):
+        query(week, "SELECT * FROM market_data_as_of(now())")
+    settle(week, datetime.now(UTC))
+    assert point(week) > newest
+    with pytest.raises(NoInstantError, match="is in the future"):
+        settle(week, datetime.now(UTC) + timedelta(days=1))
+
+
+def test_while_a_load_is_held_up_at_its_end_an_instant_waits_and_then_says_so(
+    week: Engine, database_url: SecretStr
+) -> None:
+    newest = point(week)
+    execute(week, "ALTER FUNCTION settle(timestamptz) SET lock_timeout = '50ms'")
+    with psycopg.connect(database_url.get_secret_value()) as holder:
+        holder.execute("LOCK TABLE settled IN SHARE MODE")
+        instant = datetime.now(UTC)
+        with pytest.raises(UnsettledError, match=f"as a load is being stored: .* {newest.isoformat()[:19]}"):
+            bars(week, ["AAPL"], date(2012, 1, 1), date(2012, 12, 31), as_of=instant)
+        assert len(stored_at(week, newest)) == len(WEEK)
+    settle(week, instant)
+
+
+def test_a_correction_by_sql_is_a_load_of_its_own_and_keeps_what_was(week: Engine) -> None:
+    before, was = point(week), query(week, "SELECT * FROM market_data ORDER BY date")
+    execute(week, "UPDATE market_data SET close = 612.25 WHERE date = '2012-10-24'")
+    [kept] = query(week, "SELECT date, close, run_id, replaced_by_run_id FROM market_data_revisions")
+    assert (kept["date"], kept["run_id"], kept["replaced_by_run_id"]) == (date(2012, 10, 24), "run-1", None)
+    execute(week, "DELETE FROM market_data WHERE date = '2012-10-22'")
+    assert len(query(week, "SELECT date FROM market_data")) == len(WEEK) - 1
+    assert stored_at(week, before) == was
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "violated"),
+    [("load_id - 1", "replaced_by + 5", ExclusionViolation), ("replaced_by", "load_id", CheckViolation)],
+    ids=["two at one instant", "ended before it began"],
+)
+def test_no_bar_can_have_versions_that_cannot_have_been(
+    week: Engine, begin: str, end: str, violated: type[psycopg.Error]
+) -> None:
+    execute(week, "UPDATE market_data SET close = 612.25 WHERE date = '2012-10-24'")
+    copied = (
+        f"INSERT INTO bars_revisions SELECT symbol_id, date, {begin}, transactions, open, high, low, close, volume, "
+        f"vwap, {end} FROM bars_revisions"
+    )
+    with pytest.raises(IntegrityError) as caught:
+        execute(week, copied)
+    assert isinstance(caught.value.orig, violated)
+
+
+def test_adjusted_prices_of_an_instant_have_its_splits(week: Engine) -> None:
+    execute(
+        week,
+        "INSERT INTO corporate_action_inquiries (kind, symbol, asked_at, history_asked_at) "
+        "SELECT kind, 'AAPL', now(), now() FROM unnest(ARRAY['splits', 'dividends']) AS kind",
+        "UPDATE adjustment_factors SET split_factor = 1, dividend_factor = 1, unknown_because = NULL",
+    )
+    before = point(week)
+    execute(
+        week,
+        f"INSERT INTO {SPLITS.name} (symbol, execution_date, split_from, split_to, source, fetched_at, run_id) "
+        "VALUES ('AAPL', '2014-06-09', 1, 7, 'polygon', now(), 'run-2')",
+        "UPDATE adjustment_factors SET split_factor = 1.0 / 7",
+    )
+    after = point(week)
+    closes = "SELECT close FROM daily_bars_adjusted_as_of(:at) WHERE date = '2012-10-26'"
+    traded = WEEK["close"].iloc[-1]
+    assert query(week, closes, at=before) == [{"close": traded}]
+    assert query(week, closes, at=after) == [{"close": pytest.approx(traded / 7)}]
+    assert [len(query(week, "SELECT * FROM splits_as_of(:at)", at=at)) for at in (before, after)] == [0, 1]
+    with week.connect() as connection:
+        exported = [
+            b"".join(b"".join(block) for block in read_blocks(connection, Selection(
+                symbols=["AAPL"], adjustment=Adjustment.SPLITS, as_of=at), for_spreadsheets=False))
+            for at in (before, after)
+        ]  # fmt: skip
+    assert str(traded).encode() in exported[0]
+    assert str(traded).encode() not in exported[1]
+
+
+def test_a_symbol_has_the_name_of_the_instant(warehouse: Engine) -> None:
+    coin = Symbol.of("BTC", "crypto")
+    add_symbols(warehouse, [coin])
+    execute(
+        warehouse,
+        "INSERT INTO market_data (symbol, date, open, high, low, close, volume, source, run_id) "
+        "VALUES ('BTC', '2024-01-01', 1, 1, 1, 1, 1, 'sandbox', 'run-1')",
+    )
+    before = point(warehouse)
+    with rename_symbol(warehouse, "BTC", "BTC-USD"):
+        pass
+    assert [row["symbol"] for row in stored_at(warehouse, before)] == ["BTC"]
+    assert [row["symbol"] for row in stored_at(warehouse, point(warehouse))] == ["BTC-USD"]
