@@ -7,7 +7,7 @@ never into the checkout. The orchestration decides when the marts are built.
 import hashlib
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,6 +28,12 @@ from market_pipeline.warehouse.database import database_url
 
 DBT_SETTINGS = {**SETTINGS, "work_mem": "64MB"}
 """Settings of dbt's sessions. The marts sort and hash all bars, which the default of 4 MB spills to disk."""
+
+PARSED = "partial_parse.msgpack"
+"""File of the parsed project, which dbt reads in its target folder instead of parsing unchanged files."""
+
+DBT = "from market_pipeline.core.gc_tuning import collect_rarely; collect_rarely(); from dbt.cli.main import cli; cli()"
+"""dbt's program, which takes an eighth less time if it collects garbage rarely."""
 
 
 class DbtError(MarketPipelineError):
@@ -107,7 +113,7 @@ def run_dbt(settings: Settings, *arguments: str) -> None:
     Raises:
         DbtError: dbt failed, or one of its models or tests did; the message names the output to read.
     """
-    command = [sys.executable, "-P", "-c", "from dbt.cli.main import cli; cli()", *arguments]
+    command = [sys.executable, "-P", "-c", DBT, *arguments]
     with dbt_environment(settings) as environment:
         result = run_child(command, env=environment, cwd=project_folder())
     if result.returncode != 0:
@@ -150,6 +156,10 @@ def manifest(settings: Settings) -> Path:
         if not path.is_file():
             run_dbt(settings, "--quiet", "parse", "--target-path", str(folder / "target"))
             (folder / "target" / "manifest.json").replace(path)
+            target = output_folder(settings) / "target"
+            target.mkdir(exist_ok=True)
+            with suppress(FileNotFoundError):  # dbt may be told to keep none
+                (folder / "target" / PARSED).replace(target / PARSED)  # spares the first build 4 s of parsing
     return path
 
 

@@ -3,6 +3,7 @@
 For tests that need marts. Tests of how the project runs dbt use `market_pipeline.dbt_project.run_dbt`.
 """
 
+import gc
 import json
 import os
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from market_pipeline.core.gc_tuning import collect_rarely
 from market_pipeline.core.settings import Settings
 from market_pipeline.dbt_project import dbt_environment, project_folder
 
@@ -49,6 +51,7 @@ def _start_server() -> "subprocess.Popen[str]":
 
 
 def _serve() -> None:
+    collect_rarely()
     responses = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # dbt prints its messages while it reads the project
     project: Any = None
@@ -56,7 +59,9 @@ def _serve() -> None:
         environment, arguments, output = json.loads(line)
         os.environ.clear()
         os.environ.update(environment)
-        project = project or _read_project()
+        if project is None:
+            project = _read_project()
+            gc.freeze()
         if not (child := os.fork()):
             os.dup2(os.open(output, os.O_WRONLY | os.O_CREAT), 1)
             success = _run(project, arguments)

@@ -67,6 +67,8 @@ def newcomer(tmp_path_factory: pytest.TempPathFactory, wheel: Wheel) -> Iterator
         assert first.returncode == 0, first.stderr
         assert "market-pipeline up --sandbox" in first.stdout
         assert "market-pipeline demo --clean" in first.stdout
+        log = (someone.data_dir / "dbt" / "logs" / "dbt.log").read_text(encoding="utf-8")
+        assert log.count("Starting full parse") == 1, "once for the definitions and the marts"
         yield someone
     finally:
         someone.types("market-pipeline", "demo", "--clean", "--force")

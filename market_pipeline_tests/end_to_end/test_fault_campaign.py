@@ -1,12 +1,15 @@
 """The fault campaign in small: each kind of disturbance once, and a test that it detects each kind of damage."""
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import LiteralString
 
 import psycopg
 import pytest
 
+from market_pipeline_tests.end_to_end.forked_commands import ForkedCommand
 from market_pipeline_tests.fault_campaign.checks import REFERENCE, list_problems
 from market_pipeline_tests.fault_campaign.scenarios import (
     Command,
@@ -55,10 +58,15 @@ DAMAGE_IN_DAGSTER = {
 """Damage that no crash may cause, and the campaign's description of it."""
 
 
+def start_forked(arguments: Sequence[str], env: Mapping[str, str], folder: Path, log: Path) -> ForkedCommand:
+    """Fork a command from a process that has imported the project; the campaign itself starts the program."""
+    return ForkedCommand(arguments, env, folder, out=Path(os.devnull), err=log)
+
+
 @pytest.fixture(scope="module")
 def stage() -> Iterator[Stage]:
     """A stage with its reference."""
-    with running_stage() as opened:
+    with running_stage(start_command=start_forked) as opened:
         yield opened
 
 

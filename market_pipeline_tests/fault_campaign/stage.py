@@ -10,10 +10,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import psycopg
 from psycopg import sql
@@ -52,19 +53,32 @@ class Ended:
     stderr: str
 
 
+class Process(Protocol):
+    """A process of a command, as `subprocess.Popen` has it."""
+
+    def poll(self) -> int | None: ...
+    def send_signal(self, sig: signal.Signals, /) -> None: ...
+    def kill(self) -> None: ...
+    def wait(self, seconds: float, /) -> int: ...
+
+
+Start = Callable[[Sequence[str], Mapping[str, str], Path, Path], Process]
+"""Function that starts `market-pipeline` with arguments, an environment, a folder, and a file for standard error."""
+
+
+def start_program(arguments: Sequence[str], env: Mapping[str, str], folder: Path, log: Path) -> Process:
+    """Start the installed program."""
+    program = Path(sys.executable).with_name("market-pipeline")
+    with log.open("wb") as stderr:
+        return subprocess.Popen([program, *arguments], env=env, cwd=folder, stdout=subprocess.DEVNULL, stderr=stderr)
+
+
 class Backfill:
     """A command under way, in a process of its own whose standard error is kept in a file."""
 
-    def __init__(self, command: Command, folder: Path, environment: dict[str, str]) -> None:
+    def __init__(self, start: Start, command: Command, folder: Path, environment: Mapping[str, str]) -> None:
         self._log = Path(tempfile.mkstemp(suffix=".stderr", dir=folder)[1])
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                [Path(sys.executable).with_name("market-pipeline"), *command.arguments],
-                env=environment,
-                cwd=folder,
-                stdout=subprocess.DEVNULL,
-                stderr=log,
-            )
+        self._process = start(command.arguments, environment, folder, self._log)
 
     @property
     def under_way(self) -> bool:
@@ -78,7 +92,7 @@ class Backfill:
     def end(self) -> None:
         """Kill the command if it has not ended."""
         self._process.kill()
-        self._process.wait()
+        self._process.wait(COMMAND_SECONDS)
 
     def wait(self, seconds: float) -> Ended:
         """Wait for the end of the command, and return its result.
@@ -86,16 +100,16 @@ class Backfill:
         Raises:
             subprocess.TimeoutExpired: the command has not ended within that time.
         """
-        self._process.wait(seconds)
-        return Ended(self._process.returncode, self._log.read_text(errors="replace"))
+        return Ended(self._process.wait(seconds), self._log.read_text(errors="replace"))
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One PostgreSQL, in `folder`, and the address `calm` of a sandbox without faults."""
+    """One PostgreSQL, in `folder`, the address `calm` of a sandbox without faults, and how commands are started."""
 
     folder: Path
     calm: str
+    start_command: Start = start_program
 
     @property
     def data(self) -> Path:
@@ -133,7 +147,7 @@ class Stage:
             "POLYGON_BASE_URL": vendor,
             "POLYGON_REQUESTS_PER_MINUTE": "60000",
         }
-        return Backfill(command, self.folder, environment)
+        return Backfill(self.start_command, command, self.folder, environment)
 
     def run(self, command: Command, database: str) -> Ended:
         """Run a command undisturbed to its end.
@@ -178,13 +192,13 @@ class Stage:
 
 
 @contextmanager
-def running_stage(*, keep: bool = False) -> Iterator[Stage]:
+def running_stage(*, keep: bool = False, start_command: Start = start_program) -> Iterator[Stage]:
     """Open a stage, and remove it afterwards, or only stop it if `keep` is set."""
     folder = Path(tempfile.mkdtemp(prefix="market-pipeline-campaign-"))
     folder.chmod(0o755)
     try:
         with running_sandbox(SandboxConfig()) as calm:
-            stage = Stage(folder, calm)
+            stage = Stage(folder, calm, start_command)
             stage.make_template()
             yield stage
     finally:

@@ -21,6 +21,7 @@ from market_pipeline.warehouse.bar_tables import market_data
 from market_pipeline.warehouse.database import create_warehouse_engine, warehouse_of
 from market_pipeline.warehouse.tables import backfill_history, corporate_action_inquiries, dividends, splits
 from market_pipeline.warehouse.tracked_symbols import add_symbols
+from market_pipeline_tests.conftest import AS_FILES
 from market_pipeline_tests.dbt_server import run_forked_dbt
 
 LOADED_AT = datetime(2024, 4, 1, tzinfo=UTC)
@@ -31,7 +32,7 @@ BY_WHOM = {"source": "sandbox", "fetched_at": LOADED_AT, "run_id": "run-1"}
 def database(server: embedded.Server, name: str, *, template: str = "template_warehouse") -> Iterator[Engine]:
     """Yield an engine on a copy of another database, which is dropped afterwards."""
     with psycopg.connect(server.url("postgres").get_secret_value(), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} {AS_FILES}")
         engine = create_warehouse_engine(server.url(name))
         try:
             yield engine
