@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 from uuid import uuid4
 
 import psycopg
@@ -125,11 +126,12 @@ def at_revision(engine: Engine, revision: str) -> None:
 def test_versions_that_a_clock_set_back_had_put_in_the_wrong_order_follow_each_other(old: Engine) -> None:
     at_revision(old, BEFORE_CONVERSION)
     [bar] = query(old, "SELECT symbol, date, fetched_at FROM market_data WHERE symbol = 'AAPL' ORDER BY date LIMIT 1")
-    columns = "symbol, date, time, open, high, low, close, volume, source, run_id, fetched_at, replaced_at, replaced_by_run_id"
+    names = "symbol, date, time, open, high, low, close, volume, source, run_id, fetched_at, replaced_at"
     with old.begin() as connection:  # each began after it was replaced
         connection.execute(
             text(
-                f"INSERT INTO market_data_revisions ({columns}) SELECT symbol, date, time, open, high, low, close + n, "
+                f"INSERT INTO market_data_revisions ({names}, replaced_by_run_id) "
+                "SELECT symbol, date, time, open, high, low, close + n, "
                 "volume, source, 'run-' || n, fetched_at + n * interval '1 hour', fetched_at, run_id "
                 "FROM market_data CROSS JOIN generate_series(1, 2) AS n WHERE (symbol, date) = (:symbol, :date)"
             ),
@@ -174,7 +176,7 @@ def test_views_of_others_their_rights_and_comments_are_kept(old: Engine) -> None
             f"CREATE ROLE {role}",
             "CREATE SCHEMA mine",
             "CREATE VIEW mine.highest AS SELECT symbol, max(close) AS close FROM market_data GROUP BY symbol",
-            "CREATE MATERIALIZED VIEW mine.ranks AS SELECT symbol, rank() OVER (ORDER BY close) AS rank FROM mine.highest",
+            "CREATE MATERIALIZED VIEW mine.ranks AS SELECT symbol, rank() OVER (ORDER BY close) FROM mine.highest",
             "CREATE UNIQUE INDEX ranks_key ON mine.ranks (symbol)",
             "COMMENT ON COLUMN mine.highest.close IS 'The highest ever.'",
             f"GRANT SELECT ON mine.highest, market_data TO {role}",
@@ -185,9 +187,10 @@ def test_views_of_others_their_rights_and_comments_are_kept(old: Engine) -> None
     assert [query(old, f"SELECT * FROM mine.{name} ORDER BY 1") for name in ("highest", "ranks")] == before
     [kept] = query(
         old,
-        "SELECT col_description('mine.highest'::regclass, 2) AS comment, to_regclass('mine.ranks_key') IS NOT NULL AS key, "
-        f"has_table_privilege('{role}', 'mine.highest', 'SELECT') AND has_table_privilege('{role}', 'market_data', 'SELECT') "
-        "AS readable",
+        "SELECT col_description('mine.highest'::regclass, 2) AS comment, "
+        "to_regclass('mine.ranks_key') IS NOT NULL AS key, "
+        f"has_table_privilege('{role}', 'mine.highest', 'SELECT') "
+        f"AND has_table_privilege('{role}', 'market_data', 'SELECT') AS readable",
     )
     assert kept == {"comment": "The highest ever.", "key": True, "readable": True}
     with old.begin() as connection:
@@ -198,7 +201,8 @@ def test_views_of_others_their_rights_and_comments_are_kept(old: Engine) -> None
 def test_a_disk_without_room_for_the_conversion_is_told_before_anything_changes(
     old: Engine, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shutil, "disk_usage", lambda _path: shutil._ntuple_diskusage(100, 99, 1))  # type: ignore[attr-defined]
+    full = SimpleNamespace(total=100, used=99, free=1)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: full)
     embedded_one = settings.model_copy(update={"database_url": None})
     with pytest.raises(
         SchemaError, match=r"needs 0.0 GB of free space, .*: free some, then run `market-pipeline db mig"
