@@ -217,7 +217,7 @@ def test_while_the_rate_limit_is_waited_for(start: Start, settings: Settings, tr
 def test_while_it_loads_and_the_same_command_loads_the_rest(
     start: Start, settings: Settings, tracked: None, database_url: SecretStr
 ) -> None:
-    with locked(database_url, "market_data") as wait_for_a_waiter:
+    with locked(database_url, "bars") as wait_for_a_waiter:
         backfill = start(*BACKFILL, "--json")
         wait_for_a_waiter()
         out = backfill.stop(signal.SIGINT)
@@ -230,7 +230,7 @@ def test_while_it_loads_and_the_same_command_loads_the_rest(
 
 
 def test_while_dbt_builds(start: Start, settings: Settings, tracked: None, database_url: SecretStr) -> None:
-    with locked(database_url, "market_data") as wait_for_a_waiter:
+    with locked(database_url, "bars") as wait_for_a_waiter:
         marts = start("marts")
         wait_for_a_waiter()
         marts.stop(signal.SIGTERM)
@@ -246,7 +246,7 @@ def test_while_dbt_builds(start: Start, settings: Settings, tracked: None, datab
 def test_while_the_database_is_waited_for(
     start: Start, tracked: None, database_url: SecretStr, arguments: tuple[str, ...]
 ) -> None:
-    with locked(database_url, "market_data") as wait_for_a_waiter:
+    with locked(database_url, "bars") as wait_for_a_waiter:
         process = start(*arguments)
         wait_for_a_waiter()
         process.stop(signal.SIGINT)
