@@ -17,6 +17,7 @@ COMMANDS = {
     "coverage": LazyCommand("coverage", "coverage"),
     "gaps": LazyCommand("coverage", "gaps"),
     "export": LazyCommand("export", "export"),
+    "snapshots": LazyCommand("snapshots", "app"),
     "reconcile": LazyCommand("reconcile", "reconcile_file"),
     "backup": LazyCommand("backup", "backup"),
     "restore": LazyCommand("backup", "restore"),

@@ -28,6 +28,8 @@ from market_pipeline.warehouse.export_query import (
     Summary,
     find_exportable_symbols,
 )
+from market_pipeline.warehouse.loads import describe_point
+from market_pipeline.warehouse.snapshots import find_snapshot
 
 PARTIAL = 3
 STANDARD_OUTPUT = Path("-")
@@ -70,6 +72,10 @@ def export(
             help="Bars as stored at this instant, e.g. 2026-03-01T12:00Z.", parser=parse_instant, metavar="INSTANT"
         ),
     ] = None,
+    snapshot: Annotated[
+        str | None,
+        typer.Option(help="Bars as of a snapshot, as in `snapshots list`, instead of --as-of.", metavar="NAME"),
+    ] = None,
     kind: Annotated[
         FileFormat | None,
         typer.Option("--format", help="Parquet or CSV.", show_default="by the file's name; CSV to standard output"),
@@ -83,17 +89,22 @@ def export(
 
     Example: market-pipeline export --symbols AAPL,MSFT --start 2020-01-01 --adjustment all --output bars.parquet
     """
+    if as_of is not None and snapshot is not None:
+        raise ExportRequestError("--as-of and --snapshot each name an instant: give one of them")
     to_stream = output == STANDARD_OUTPUT
     file_format = (kind or FileFormat.CSV) if to_stream else choose_format(output, kind)
     if to_stream and file_format is FileFormat.PARQUET and sys.stdout.isatty():
         raise ExportRequestError("a terminal can't show Parquet: write it to a file or a pipe, or add --format csv")
     with warehouse_of(load_settings()) as warehouse:
+        if snapshot is not None:
+            as_of = find_snapshot(warehouse, snapshot).point
         selection = Selection(
-            symbols=find_exportable_symbols(warehouse, symbols.names),
+            symbols=find_exportable_symbols(warehouse, symbols.names, as_of),
             start=start,
             end=end,
             adjustment=adjustment,
             as_of=as_of,
+            snapshot=snapshot,
         )
         with _show_progress(quiet=quiet) as progress:
             result: ExportManifest | Summary
@@ -106,7 +117,7 @@ def export(
     if not to_stream:
         typer.echo(f"{count} {are(result.rows)} in {output}, described in {output}.json")
     elif not quiet:
-        typer.echo(count, err=True)
+        typer.echo(f"{count}, as of {describe_point(result.as_of)}", err=True)
     if result.rows_not_adjusted:
         print_note(
             f"warning: {counted(result.rows_not_adjusted, 'bar')} of {name_some(result.symbols_not_adjusted)} "

@@ -20,6 +20,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    func,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, ExcludeConstraint
@@ -120,6 +121,16 @@ settled = Table(
     info=INTERNAL,
 )  # fmt: skip
 
+snapshots = Table(
+    "snapshots",
+    metadata,
+    Column("name", Text, primary_key=True, comment="Its name."),
+    required("point", Instant, "The instant that it stands for, which is settled."),
+    required("created_at", Instant, "When it was created.", server_default=func.now()),
+    optional("note", Text, "A remark by its creator; NULL without one."),
+    comment="Names of instants. Data are read and exported as of a snapshot's point; it holds none itself.",
+)
+
 symbol_identities = Table(
     "symbol_identities",
     metadata,
@@ -193,6 +204,7 @@ bars_revisions.append_column(Column("id", BigInteger, Identity(), nullable=False
 bars_revisions.append_column(
     optional("reason", Text, "Why it was taken out of market_data; NULL if the vendor has corrected it.")
 )
+Index("bars_revisions_date_idx", bars_revisions.c.date)  # the corrections of one session of all symbols
 bars_revisions.append_constraint(
     ExcludeConstraint(
         (text("int8range((symbol_id::bigint << 32) + (date - '1970-01-01'::date), "

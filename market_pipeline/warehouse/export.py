@@ -52,7 +52,8 @@ class ExportError(MarketPipelineError):
 class ExportManifest:
     """The manifest of an exported file, written as JSON beside it.
 
-    The selection, its summary, and the file's format, hash and columns.
+    The selection, its summary, and the file's format, hash and columns. `as_of` is always there: an export as of it is
+    the same file.
     """
 
     file: str
@@ -61,7 +62,8 @@ class ExportManifest:
     start: date | None
     end: date | None
     adjustment: Adjustment
-    as_of: datetime | None
+    as_of: datetime
+    snapshot: str | None
     first_date: date | None
     last_date: date | None
     rows: int

@@ -20,10 +20,16 @@ from market_pipeline.core.bars import PRICE_COLUMNS, VALUE_COLUMNS
 from market_pipeline.core.errors import MarketPipelineError, UsageError
 from market_pipeline.core.sessions import check_order
 from market_pipeline.warehouse.bar_tables import market_data
+from market_pipeline.warehouse.loads import settle
 from market_pipeline.warehouse.spreadsheets import plain_text
 from market_pipeline.warehouse.statements import open_copy
 from market_pipeline.warehouse.tables import bar_source
-from market_pipeline.warehouse.tracked_symbols import never_tracked_error, read_names
+from market_pipeline.warehouse.tracked_symbols import (
+    named_otherwise_error,
+    never_tracked_error,
+    read_former_names,
+    read_names,
+)
 
 BLOCK_ROWS = 50_000
 """Rows held in memory at once, some 5 MB."""
@@ -46,7 +52,7 @@ COLUMNS: Mapping[Adjustment, Sequence[str]] = {
 }
 """Columns of a file, under the names that they have in the table they come from."""
 
-ADJUSTED_BARS = table("daily_bars_adjusted", *map(column, {*_BAR, *_ADJUSTED}))
+ADJUSTED_BARS = table("daily_bars_adjusted", *map(column, {*COLUMNS[Adjustment.SPLITS], *COLUMNS[Adjustment.ALL]}))
 
 # CSV has no lists and no common way to write true.
 _EXPRESSIONS = {"flags": "array_to_string(flags, ' ')", "validated": "validated::text"}
@@ -66,7 +72,8 @@ class NotAdjustedError(MarketPipelineError):
 class Selection:
     """The bars to export: of these symbols, from `start` to `end`, both included and None for no limit.
 
-    `as_of` selects the bars and their adjustment as they were at that instant, which is settled, rather than now.
+    `as_of` selects the bars and their adjustment as they were at that instant, which is settled, rather than now;
+    `snapshot` is the name of the snapshot that it comes from.
 
     Raises:
         NoSessionError: `start` is after `end`.
@@ -77,6 +84,7 @@ class Selection:
     end: date | None = None
     adjustment: Adjustment = Adjustment.NONE
     as_of: datetime | None = None
+    snapshot: str | None = None
 
     def __post_init__(self) -> None:
         check_order(self.start, self.end)
@@ -93,14 +101,16 @@ class ColumnMeaning:
 
 @dataclass(frozen=True)
 class Summary:
-    """Summary of a selection, at the time of the snapshot that it is read from.
+    """Summary of a selection, at the time of the database's state that it is read from.
 
-    `first_date` and `last_date` are those of the bars found, None without any; `rows_not_adjusted` counts those whose
-    prices are NULL because the splits or dividends of their symbols, which `symbols_not_adjusted` names, aren't known;
-    `source` is polygon or sandbox.
+    `as_of` is the instant of the bars: the selection's, else the settled point of that state. `first_date` and
+    `last_date` are those of the bars found, None without any; `rows_not_adjusted` counts those whose prices are NULL
+    because the splits or dividends of their symbols, which `symbols_not_adjusted` names, aren't known; `source` is
+    polygon or sandbox.
     """
 
     made_at: datetime
+    as_of: datetime
     source: str | None
     first_date: date | None
     last_date: date | None
@@ -109,17 +119,24 @@ class Summary:
     symbols_not_adjusted: Sequence[str]
 
 
-def find_exportable_symbols(engine: Engine, names: Sequence[str] | None) -> list[str]:
+def find_exportable_symbols(engine: Engine, names: Sequence[str] | None, as_of: datetime | None = None) -> list[str]:
     """Return the symbols of these names, each once, or all that were ever tracked; removed ones have bars too.
 
+    With `as_of` they are named as they were at that instant.
+
     Raises:
-        UntrackedSymbolError: one never was.
+        UntrackedSymbolError: one never was, or not under this name.
+        NoInstantError: `as_of` has no time zone, or is in the future.
+        UnsettledError: loads under way may still change what is stored as of it.
     """
+    if as_of is not None:
+        settle(engine, as_of)
     with engine.connect() as connection:
-        known = read_names(connection)
-    selected = known if names is None else list(dict.fromkeys(names))
-    if unknown := [name for name in selected if name not in known]:
-        raise never_tracked_error(unknown, known)
+        known = read_names(connection, as_of)
+        selected = known if names is None else list(dict.fromkeys(names))
+        if unknown := [name for name in selected if name not in known]:
+            former = read_former_names(connection, unknown, as_of) if as_of else {}
+            raise named_otherwise_error(former) if former else never_tracked_error(unknown, known)
     if not selected:
         raise ExportRequestError(
             "there is no symbol to export: name some, or load some with `market-pipeline backfill`"
@@ -141,11 +158,12 @@ def describe_columns(connection: Connection, adjustment: Adjustment) -> list[Col
     ]
 
 
-def _source(selection: Selection) -> FromClause:
-    source = market_data if selection.adjustment is Adjustment.NONE else ADJUSTED_BARS
-    if selection.as_of is None:
+def bars_source(adjustment: Adjustment, as_of: datetime | None) -> FromClause:
+    """Return the relation to read bars from: as traded or adjusted, now or as of an instant."""
+    source = market_data if adjustment is Adjustment.NONE else ADJUSTED_BARS
+    if as_of is None:
         return source
-    rows: FunctionElement[Any] = getattr(func, f"{source.name}_as_of")(selection.as_of)
+    rows: FunctionElement[Any] = getattr(func, f"{source.name}_as_of")(as_of)
     return rows.table_valued(*source.columns)
 
 
@@ -158,10 +176,11 @@ def _filter(query: Select[Any], bars: FromClause, selection: Selection) -> Selec
 
 def summarize(connection: Connection, selection: Selection) -> Summary:
     """Return the summary of a selection."""
-    bars = _source(selection)
+    bars = bars_source(selection.adjustment, selection.as_of)
     price = bars.c.adj_close if selection.adjustment is Adjustment.ALL else bars.c.close
     query = select(
         func.now().label("made_at"),
+        func.coalesce(selection.as_of, func.settled_point()).label("as_of"),
         select(bar_source.c.source).scalar_subquery().label("source"),
         func.min(bars.c.date).label("first_date"),
         func.max(bars.c.date).label("last_date"),
@@ -180,7 +199,7 @@ def read_blocks(connection: Connection, selection: Selection, *, for_spreadsheet
 
     With `for_spreadsheets`, no text in them is one that a spreadsheet would take for a formula.
     """
-    bars = _source(selection)
+    bars = bars_source(selection.adjustment, selection.as_of)
     expressions = {
         **_EXPRESSIONS,
         **(dict(zip(_TEXTS, map(plain_text, _TEXTS), strict=True)) if for_spreadsheets else {}),
@@ -188,7 +207,8 @@ def read_blocks(connection: Connection, selection: Selection, *, for_spreadsheet
     values: list[ColumnElement[Any]] = [
         literal_column(expressions.get(name, name)) for name in COLUMNS[selection.adjustment]
     ]
-    query = _filter(select(*values), bars, selection).order_by(bars.c.symbol, bars.c.date)
+    # By bytes, so that a database with another collation gives the same file.
+    query = _filter(select(*values), bars, selection).order_by(bars.c.symbol.collate("C"), bars.c.date)
     compiled = query.compile(connection, compile_kwargs={"render_postcompile": True})
     command = f"COPY ({compiled}) TO STDOUT (FORMAT csv, ENCODING 'UTF8')"
     with open_copy(connection, command, compiled.params) as copy:

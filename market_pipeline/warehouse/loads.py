@@ -35,31 +35,37 @@ def settled_point(connection: Connection) -> datetime:
     return point
 
 
-def settle(engine: Engine, instant: datetime) -> None:
+def settle(engine: Engine, instant: datetime | None = None) -> datetime:
     """Make sure that what is stored as of an instant never changes; wait some seconds for loads under way.
+
+    Returns:
+        The instant, or the present by the database's clock if it is None.
 
     Raises:
         NoInstantError: it has no time zone, or is in the future of the database's clock.
         UnsettledError: a load takes longer, or the database is read-only and has no load since.
     """
-    if instant.tzinfo is None:
+    if instant is not None and instant.tzinfo is None:
         raise NoInstantError(f"as_of {instant} is no instant: give it a time zone, such as UTC")
     with engine.connect() as connection:
         point = settled_point(connection)
-        if instant <= point:
-            return
+        if instant is not None and instant <= point:
+            return instant
         try:
-            reached: datetime = connection.execute(select(func.settle(instant))).scalar_one()
+            settling = func.settle() if instant is None else func.settle(instant)
+            reached: datetime = connection.execute(select(settling)).scalar_one()
             connection.commit()
         except (OperationalError, InternalError) as error:
             if not isinstance(error.orig, LockNotAvailable | ReadOnlySqlTransaction):
                 raise
             raise UnsettledError(
-                f"{instant.isoformat()} is not settled, as a load is being stored: try again, or use "
+                f"{instant.isoformat() if instant else 'the present'} is not settled, as a load is being stored: try "
+                "again, or use "
                 f"{describe_point(point)}, the newest settled point"
             ) from None
-    if reached < instant:
+    if instant is not None and reached < instant:
         raise NoInstantError(f"as_of {instant.isoformat()} is in the future: use an instant in the past")
+    return reached
 
 
 def describe_point(point: datetime) -> str:

@@ -1,13 +1,14 @@
-"""Stored bars, read back as traded: as they are now, or as they were at an instant."""
+"""Stored bars, read back as traded or adjusted: as they are now, or as they were at an instant."""
 
 from collections.abc import Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Engine, exists, func, select
+from sqlalchemy import Engine, exists, select
 
 from market_pipeline.warehouse.bar_tables import bars as stored
 from market_pipeline.warehouse.bar_tables import market_data
+from market_pipeline.warehouse.export_query import COLUMNS, Adjustment, bars_source
 from market_pipeline.warehouse.loads import settle
 from market_pipeline.warehouse.tables import tracked_symbols
 
@@ -16,19 +17,27 @@ if TYPE_CHECKING:
 
 
 def bars(
-    engine: Engine, symbols: Sequence[str], start: date, end: date, *, as_of: datetime | None = None
+    engine: Engine,
+    symbols: Sequence[str],
+    start: date,
+    end: date,
+    *,
+    adjustment: Adjustment = Adjustment.NONE,
+    as_of: datetime | None = None,
 ) -> "pd.DataFrame":
-    """Return the stored bars of some symbols from `start` to `end`, both included, as traded.
+    """Return the stored bars of some symbols from `start` to `end`, both included.
 
     Args:
         engine: the warehouse.
         symbols: by their names here; one that isn't there has no rows.
         start: first session.
         end: last session.
-        as_of: return the bars as they were at that instant (with a time zone) rather than now.
+        adjustment: adjustment of the prices; as traded by default. Unknown ones are NaN.
+        as_of: return the bars, and their adjustment, as they were at that instant (with a time zone) rather than now.
 
     Returns:
-        Indexed by `symbol` and `date` (datetime64), in that order; the other columns are those of `market_data`.
+        Indexed by `symbol` and `date` (datetime64), in that order; the other columns are those of `market_data` or, of
+        adjusted prices, those of an export: COLUMNS of the adjustment.
 
     Raises:
         NoInstantError: `as_of` has no time zone, or is in the future.
@@ -38,9 +47,10 @@ def bars(
 
     if as_of is not None:
         settle(engine, as_of)
-    source = market_data if as_of is None else func.market_data_as_of(as_of).table_valued(*market_data.columns)
+    source = bars_source(adjustment, as_of)
+    names = market_data.c.keys() if adjustment is Adjustment.NONE else COLUMNS[adjustment]
     selected = source.c.symbol.in_(symbols) & source.c.date.between(start, end)
-    query = select(*source.c).where(selected).order_by(source.c.symbol, source.c.date)
+    query = select(*(source.c[name] for name in names)).where(selected).order_by(source.c.symbol, source.c.date)
     with engine.connect() as connection:
         frame = pd.read_sql(query, connection, parse_dates=["date"])
     return frame.set_index(["symbol", "date"])

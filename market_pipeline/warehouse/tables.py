@@ -302,6 +302,9 @@ backfill_history = Table(
     optional("notes", Text, "Sessions that a plan or a delisting left out, and why; NULL if none."),
     required("waited_seconds", Double, "How long its requests waited for the rate limit.", server_default=text("0")),
     Index(None, "symbol", "backfill_timestamp"),
+    # A symbol's first and last requested session, which every query for missing sessions begins with.
+    Index(None, "symbol", "start_date"),
+    Index(None, "symbol", "end_date"),
     Index(None, "run_id"),
     CheckConstraint("fetched = loaded + revised + unchanged + rejected", name="reconciles"),
     CheckConstraint("sessions = answered + refused", name="answered"),

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from difflib import get_close_matches
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, func, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Row, TableValuedAlias, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from market_pipeline.core.errors import MarketPipelineError, UsageError
@@ -65,10 +65,27 @@ class Reference:
         return f"renamed to {self.renamed_to} after {self.delisted_on}"
 
 
-def read_names(connection: Connection) -> list[str]:
-    """Return the names of all symbols that were ever tracked, in alphabetical order."""
-    columns = tracked_symbols.c
-    return list(connection.scalars(select(columns.symbol).order_by(columns.symbol)))
+def read_names(connection: Connection, as_of: datetime | None = None) -> list[str]:
+    """Return the names of all symbols that were ever tracked, in alphabetical order; with `as_of`, their names then."""
+    name: ColumnElement[str] = tracked_symbols.c.symbol if as_of is None else _identities_as_of(as_of).c.symbol
+    return list(connection.scalars(select(name).order_by(name)))
+
+
+def read_former_names(connection: Connection, names: Sequence[str], as_of: datetime) -> Mapping[str, str]:
+    """Return the names that symbols of these present names had at an instant, by present name."""
+    tracked, then = tracked_symbols.c, _identities_as_of(as_of)
+    query = select(tracked.symbol, then.c.symbol.label("former")).join(then, then.c.symbol_id == tracked.id)
+    return {row.symbol: row.former for row in connection.execute(query.where(tracked.symbol.in_(names)))}
+
+
+def _identities_as_of(as_of: datetime) -> TableValuedAlias:
+    return func.symbol_identities_as_of(as_of).table_valued("symbol_id", "symbol")
+
+
+def named_otherwise_error(former: Mapping[str, str]) -> UntrackedSymbolError:
+    """Return the error for symbols that had another name at an instant, given those names by present name."""
+    names = ", ".join(f"{present} was {name}" for present, name in former.items())
+    return UntrackedSymbolError(f"symbols had other names as of that instant: {names}. Use those, or * for all")
 
 
 def never_tracked_error(unknown: Iterable[str], known: Iterable[str]) -> UntrackedSymbolError:

@@ -70,7 +70,8 @@ OPERATORS = (
     "not.not.",
 )
 HISTORICAL_NAMES = (
-    "start", "end", "adjustment", "as_of", "validated_only", "min_quality", "limit", "cursor", "format",
+    "start", "end", "adjustment", "as_of", "snapshot", "validated_only", "min_quality", "limit", "cursor",
+    "format",
 )  # fmt: skip
 
 HOSTILE = (

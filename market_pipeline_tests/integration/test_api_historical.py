@@ -12,6 +12,7 @@ import requests
 
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.warehouse import embedded
+from market_pipeline.warehouse.snapshots import create_snapshot
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.dbt_server import run_forked_dbt
 from market_pipeline_tests.integration.api_cases import (
@@ -208,6 +209,23 @@ def test_bars_can_be_had_as_they_were_before_a_correction(traded: Api, corrected
     assert [row["close"] for row in bars(traded, "MSFT", FIRST, LAST)] == expected["low"].tolist()
 
 
+def test_bars_can_be_had_as_of_a_snapshot_page_by_page(traded: Api, corrected: datetime) -> None:
+    snapshot = create_snapshot(traded.warehouse, "before-the-correction", as_of=corrected)
+    whole = ask(traded, "MSFT", FIRST, LAST, snapshot=snapshot.name)
+    assert [row["close"] for row in whole.json()["data"]] == recorded("MSFT", FIRST, LAST)["close"].tolist()
+    assert datetime.fromisoformat(whole.headers["x-as-of"]) == corrected
+    page = ask(traded, "MSFT", FIRST, LAST, snapshot=snapshot.name, limit=20).json()
+    rest = traded.get(page["next"]).json()
+    assert "snapshot=before-the-correction" in page["next"]
+    assert page["data"] + rest["data"] == whole.json()["data"]
+    rows = traded.rows("market_data", ("snapshot", snapshot.name), ("symbol", "eq.MSFT"), ("select", "close"))
+    assert [row["close"] for row in rows] == recorded("MSFT", FIRST, LAST)["close"].tolist()
+    [listed] = traded.rows("snapshots")
+    assert (listed["name"], datetime.fromisoformat(listed["point"])) == (snapshot.name, corrected)
+    told = problem(traded.get(f"{TABLES}/rejected_bars", [("snapshot", snapshot.name)]), 400)["detail"]
+    assert "earlier states of rejected_bars are not kept" in told
+
+
 def test_before_the_first_load_there_was_nothing(traded: Api) -> None:
     problem(ask(traded, "MSFT", FIRST, LAST, as_of="2020-01-01T00:00:00Z"), 404)
 
@@ -280,6 +298,9 @@ DAYS = [("start", "2000-09-20"), ("end", "2000-10-10")]
         ([*DAYS, ("cursor", "x")], ["cursor"], "follow `next`"),
         ([*DAYS, ("as_of", "2020-01-01")], ["as_of"], "with a time zone"),
         ([*DAYS, ("as_of", "2999-01-01T00:00:00Z")], ["as_of"], "is in the future"),
+        ([*DAYS, ("snapshot", "none")], ["snapshot"], "there is no snapshot 'none': /api/v1/tables/snapshots lists"),
+        ([*DAYS, ("snapshot", "a"), ("snapshot", "a")], ["snapshot"], "is given more than once"),
+        ([*DAYS, ("snapshot", "a"), ("as_of", "2020-01-01T00:00:00Z")], ["snapshot"], "give one of them"),
         ([("start", "x"), ("end", "y"), ("z", "1")], ["start", "end", "z"], "is not a date"),
     ],
 )

@@ -181,13 +181,14 @@ def test_the_description_says_what_is_in_the_file(
     command("--symbols", "AAPL", "--start", "2005-02-19", "--end", "2005-03-13", "--format", kind, "--output", file)
     said = said_of(file)
     made_at = datetime.fromisoformat(said.pop("made_at"))
+    assert datetime.fromisoformat(said.pop("as_of")) == read(quarter, "SELECT settled_point() AS p")["p"].item()
     assert made_at.utcoffset() == UTC.utcoffset(None)
     columns = {column["name"]: column["meaning"] for column in said.pop("columns")}
     assert list(columns) == list(COLUMNS[Adjustment.NONE])
     assert columns["close"] == "Last price of the session, US dollars, as traded."
     assert said == {
         "file": file.name, "format": kind, "symbols": ["AAPL"], "start": "2005-02-19", "end": "2005-03-13",
-        "adjustment": "none", "as_of": None, "first_date": "2005-02-22", "last_date": "2005-03-11", "rows": 14,
+        "adjustment": "none", "snapshot": None, "first_date": "2005-02-22", "last_date": "2005-03-11", "rows": 14,
         "rows_not_adjusted": 0, "symbols_not_adjusted": [], "source": "polygon",
         "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
     }  # fmt: skip
@@ -257,6 +258,8 @@ def test_nothing_found_is_an_empty_file_that_says_so(quarter: Engine, tmp_path: 
         (["--symbols", "AAPL", "--as-of", "yesterday"], "not an instant"),
         (["--symbols", "AAPL", "--as-of", "2026-01-01T12:00"], "no time zone"),
         (["--symbols", "AAPL", "--as-of", "2999-01-01T12:00Z"], "in the future"),
+        (["--symbols", "AAPL", "--snapshot", "none"], "there is no snapshot 'none'"),
+        (["--symbols", "AAPL", "--snapshot", "a", "--as-of", "2026-01-01T12:00Z"], "give one of them"),
         (["--symbols", "AAPL", "--adjustment", "some"], "some"),
         (["--symbols", "AAPL", "--output", "no/such/folder/bars.csv"], "there is no folder"),
     ],
@@ -294,7 +297,7 @@ def test_standard_output_gets_the_bars_and_nothing_else(
     monkeypatch.chdir(tmp_path)
     command("--symbols", "AAPL,IBM", "--output", "bars.csv")
     code, said, error = command("--symbols", "AAPL,IBM", "--output", "-")
-    assert (code, error) == (0, "122 bars of 2 symbols\n")
+    assert (code, error) == (0, f"122 bars of 2 symbols, as of {said_of(Path('bars.csv'))['as_of']}\n")
     assert said == (tmp_path / "bars.csv").read_text(encoding="utf-8")
     assert sorted(file.name for file in tmp_path.iterdir()) == ["bars.csv", "bars.csv.json"]
     assert command("--symbols", "AAPL,IBM", "--output", "-", "--quiet")[2] == ""

@@ -17,11 +17,11 @@ from market_pipeline.api.context import Context
 from market_pipeline.api.generated.envelopes import envelope_with
 from market_pipeline.api.generated.formats import ResponseFormat
 from market_pipeline.api.generated.history_params import HistoryRequest, parse_history_request
+from market_pipeline.api.generated.instants import resolve_snapshot, settle_instant
 from market_pipeline.api.generated.negotiation import negotiate_format
 from market_pipeline.api.generated.query_params import query_string
 from market_pipeline.api.generated.responses import NoRowsError, respond
 from market_pipeline.api.problems import ProblemError
-from market_pipeline.warehouse.loads import settle
 from market_pipeline.warehouse.statements import statement
 from market_pipeline.warehouse.symbol_names import find_aliases
 
@@ -39,9 +39,9 @@ NULL_BEFORE = "The adjusted prices of {symbol} before {day} are not known, and n
 async def historical(request: Request) -> Response:
     """Return the bars of a symbol from `start` to `end`, both included, by date."""
     context = await check_reader(request)
-    history = parse_history_request(request.path_params["symbol"], query_string(request))
-    if history.as_of is not None:
-        await asyncio.to_thread(settle, context.warehouse, history.as_of)
+    text = await resolve_snapshot(context, query_string(request))
+    history = parse_history_request(request.path_params["symbol"], text)
+    await settle_instant(context, history.as_of)
     kind = negotiate_format(request, history.format)
     if response := await _respond(request, context, history, kind):
         return response

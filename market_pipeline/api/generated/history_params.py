@@ -107,7 +107,7 @@ def parse_history_request(symbol: str, text: str) -> HistoryRequest:
 
 def _parse_parameter(name: str, text: str) -> Any:
     if name not in PARSERS:
-        raise ValueError(f"there is no such parameter, only {', '.join(PARSERS)}")
+        raise ValueError(f"there is no such parameter, only {', '.join(PARSERS)}, snapshot")
     return PARSERS[name](text)
 
 

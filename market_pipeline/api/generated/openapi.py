@@ -17,6 +17,7 @@ from market_pipeline.api.generated.responses import MAX_COMPLETE_ROWS
 from market_pipeline.api.generated.value_types import VALUE_KINDS, value_kind
 from market_pipeline.api.problems import MEDIA_TYPE, Problem
 from market_pipeline.core.settings import Settings
+from market_pipeline.warehouse.snapshots import NAME
 
 DESCRIPTION = """\
 Daily market data, checked and complete, with its quality and its history of loads.
@@ -94,6 +95,7 @@ def _table_operation(relation: Relation, settings: Settings) -> Json:
             "limit", "The most rows.",
             {"type": "integer", "minimum": 1, "maximum": most, "default": min(DEFAULT_ROWS, most)},
         ),
+        *(_instant_parameters() if relation.is_versioned else ()),
         *_paging_parameters(),
     ]  # fmt: skip
     envelope = _envelope_schema(f"{relation.name}.row", {})
@@ -107,13 +109,27 @@ def _table_operation(relation: Relation, settings: Settings) -> Json:
     }
 
 
+def _instant_parameters() -> list[Json]:
+    instant, name = _instant_schemas()
+    return [
+        _query("as_of", "The rows as they were at this instant.", instant),
+        _query("snapshot", "The rows as of a snapshot, by its name; instead of as_of.", name),
+    ]
+
+
+def _instant_schemas() -> tuple[Json, Json]:
+    """Return the schemas of an instant and of a snapshot's name."""
+    kind = VALUE_KINDS["timestamp with time zone"]
+    return {"type": "string", "pattern": f"^{kind.pattern}$"}, {"type": "string", "pattern": f"^{NAME.pattern}$"}
+
+
 def _first_sentence(text: str) -> str:
     return re.split(r"[.:;,](?:\s|$)", " ".join(text.split()), maxsplit=1)[0]
 
 
 def _historical_operation() -> Json:
     day = {"type": "string", "format": "date", "pattern": f"^{VALUE_KINDS['date'].pattern}$"}
-    instant = {"type": "string", "pattern": f"^{VALUE_KINDS['timestamp with time zone'].pattern}$"}
+    instant, name = _instant_schemas()
     adjustment = {"type": "string", "enum": list(history_params.SOURCES)}
     parameters = [
         {"name": "symbol", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1},
@@ -123,6 +139,7 @@ def _historical_operation() -> Json:
         _query("adjustment", "Adjusted for splits, for nothing (as traded), or for splits and dividends. Default: "
                "splits, or as traded if that is known for none of the bars (see `adjustment`).", adjustment),
         _query("as_of", "The bars and their adjustment as they were at this instant; as traded by default.", instant),
+        _query("snapshot", "The same as of a snapshot, by its name; instead of as_of.", name),
         _query("validated_only", "Leave out flagged bars.", {"type": "boolean", "default": False}),
         _query("min_quality", "Leave out bars of a lower quality_score.",
                {"type": "number", "minimum": 0, "maximum": 1, "default": 0}),

@@ -16,12 +16,12 @@ from starlette.responses import Response
 from market_pipeline.api.admin.auth import check_reader
 from market_pipeline.api.context import InContext
 from market_pipeline.api.generated.catalog import Relation
+from market_pipeline.api.generated.instants import resolve_snapshot, settle_instant
 from market_pipeline.api.generated.negotiation import negotiate_format
 from market_pipeline.api.generated.query_params import parse_query, query_string
 from market_pipeline.api.generated.responses import respond
 from market_pipeline.api.problems import ProblemError
 from market_pipeline.orchestration.freshness import last_mart_builds
-from market_pipeline.warehouse.loads import settle
 from market_pipeline.warehouse.statements import statement
 
 PATH = "/api/v1/tables"
@@ -95,7 +95,7 @@ async def read_table(request: Request) -> Response:
     relation = await context.catalog.find(name)
     if relation is None:
         raise ProblemError(404, f"there is no table {name!r}: {PATH} lists all tables; a mart exists once it is built")
-    query = parse_query(relation, query_string(request), context.settings.api_max_rows)
-    if query.as_of is not None:
-        await run_in_threadpool(settle, context.warehouse, query.as_of)
+    text = await resolve_snapshot(context, query_string(request))
+    query = parse_query(relation, text, context.settings.api_max_rows)
+    await settle_instant(context, query.as_of)
     return await respond(request, context, query, negotiate_format(request, query.format))
