@@ -13,6 +13,7 @@ VIEW_KEYS = {
     "adjustment_states": ["symbol"],
     "coverage": ["symbol"],
     "coverage_by_month": ["symbol", "month"],
+    "day_conditions": ["calendar", "date"],
     "daily_bars_adjusted": ["symbol", "date"],
     "runs": ["run_id"],
     "session_actions": ["symbol", "session"],

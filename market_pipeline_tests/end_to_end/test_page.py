@@ -253,6 +253,9 @@ def test_five_hundred_symbols_are_pages_of_thirty_in_the_heatmap(
         assert tab.shown(".pager .count") == "1 to 30 of 61"  # the others were never requested
         requested = [url for url in requests(tab) if "coverage_by_month" in url]
         assert [url.count("%22%2C%22") for url in requested] == [29]
+        # Of the tenth last session no bar was requested, of the 61 symbols that ever were.
+        cells = "[...document.querySelectorAll('#days tbody tr:nth-child(10) td')].map((cell) => cell.innerText)"
+        assert tab.evaluate(cells)[:2] == ["missing", "0 / 61"]
 
 
 def test_a_lost_database_leaves_the_page_as_it_was_and_marks_it_as_old(

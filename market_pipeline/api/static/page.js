@@ -2,6 +2,7 @@
 
 import { Candles } from "./candles.js";
 import { hasKey, useKey } from "./client.js";
+import { Days } from "./days.js";
 import { prose } from "./dom.js";
 import { Health } from "./health.js";
 import { Heatmap } from "./heatmap.js";
@@ -18,6 +19,7 @@ const health = new Health();
 const month = new Month();
 const candles = new Candles();
 const runs = new Runs();
+const days = new Days();
 const heatmap = new Heatmap({ onOpen: (symbol, day) => month.open(symbol, day) });
 const overview = new Overview({ onChoose: chooseSymbol, onFilter: filterHeatmap });
 
@@ -47,6 +49,7 @@ async function refresh() {
   const errors = await Promise.all([
     healthKnown,
     healthKnown.then(refreshCoverage),
+    days.refresh(),
     runs.refresh(health.dagster),
     candles.refresh(),
   ]);

@@ -5,13 +5,15 @@ WITH span AS MATERIALIZED (
     SELECT
         tracked.id, tracked.symbol, tracked.calendar, tracked.delisted_on, tracked.security_id,
         (SELECT min(start_date) FROM backfill_history AS h WHERE h.symbol = tracked.symbol) AS first_asked,
+        (SELECT max(end_date) FROM backfill_history AS h WHERE h.symbol = tracked.symbol) AS last_asked,
         (SELECT min(date) FROM bars AS b WHERE b.symbol_id = tracked.id) AS first_bar
     FROM tracked_symbols AS tracked
     WHERE tracked.active
 ),
 over AS NOT MATERIALIZED (
     SELECT
-        span.id, span.symbol, span.calendar, span.security_id, session.date, coalesce(span.first_bar, span.first_asked) AS first
+        span.id, span.symbol, span.calendar, span.security_id, span.last_asked, session.date,
+        coalesce(span.first_bar, span.first_asked) AS first
     FROM span
     JOIN sessions AS session
         ON session.calendar = span.calendar
@@ -55,6 +57,7 @@ explained AS (
         SELECT h.run_id, h.backfill_timestamp
         FROM backfill_history AS h
         WHERE h.symbol = without_bar.symbol AND without_bar.date BETWEEN h.answered_from AND h.answered_to
+            AND without_bar.date <= without_bar.last_asked  -- else there is nothing to look for among all its loads
             AND h.backfill_timestamp >= coalesce(without_bar.known_since, '-infinity')
         ORDER BY h.backfill_timestamp DESC
         LIMIT 1
@@ -74,6 +77,7 @@ explained AS (
         SELECT h.run_id, h.success, h.answered_to, h.error_details, h.notes, h.backfill_timestamp
         FROM backfill_history AS h
         WHERE h.symbol = without_bar.symbol AND without_bar.date BETWEEN h.start_date AND h.end_date
+            AND without_bar.date <= without_bar.last_asked
             AND h.backfill_timestamp >= coalesce(without_bar.known_since, '-infinity')
         ORDER BY h.backfill_timestamp DESC
         LIMIT 1
