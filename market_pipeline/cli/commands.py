@@ -16,6 +16,7 @@ COMMANDS = {
     "backfill": LazyCommand("backfill", "backfill"),
     "coverage": LazyCommand("coverage", "coverage"),
     "gaps": LazyCommand("coverage", "gaps"),
+    "changes": LazyCommand("changes", "changes"),
     "export": LazyCommand("export", "export"),
     "snapshots": LazyCommand("snapshots", "app"),
     "reconcile": LazyCommand("reconcile", "reconcile_file"),

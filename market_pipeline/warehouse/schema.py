@@ -129,7 +129,7 @@ def run_migrations(connection: Connection, until: str) -> None:
 def _migrate(connection: Connection) -> None:
     run_migrations(connection, "head")
     for view in views():
-        connection.exec_driver_sql(view)
+        connection.exec_driver_sql(view.replace("%", "%%"))
     _write_comments(connection)
     record_sessions(connection, datetime.now(UTC).date())
     refresh_stale_factors(connection)

@@ -42,6 +42,7 @@ PROBLEM: dict[str, Any] = {
 }
 TAGS = {
     "bars": "One symbol's history, for charts and programs.",
+    "changes": "Every row that came, changed or went, for copies elsewhere that follow.",
     "overview": "Status of the pipeline and its data, under the runbook's names.",
     "marts": "Marts, the analysts' tables: adjusted prices, returns, weeks, months, coverage, quality.",
     "tables": "Loaded data as it is stored.",

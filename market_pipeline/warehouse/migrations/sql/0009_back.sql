@@ -23,6 +23,7 @@ END;
 $$;
 DROP TABLE bars, bar_flags, symbol_identities, settled CASCADE;
 DROP TABLE loads CASCADE;
+DROP FUNCTION IF EXISTS changed_keys(timestamptz, jsonb, bigint, text[], text) CASCADE;
 DROP FUNCTION settled_point() CASCADE;
 DROP FUNCTION check_settled(timestamptz), settle(timestamptz), take_point(), keep_version(), keep_identity(), current_load(),
     open_load(text, text), database_clock();

@@ -1,0 +1,196 @@
+"""The endpoint `/api/v1/changes`: rows that came, changed or went since a point, a page at a time."""
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal
+from urllib.parse import urlencode
+
+import orjson
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, Field
+
+from market_pipeline.api.context import InContext
+from market_pipeline.api.generated.negotiation import read_header
+from market_pipeline.api.generated.query_params import parse_instant, parse_limit, parse_parameters, query_string
+from market_pipeline.api.generated.responses import MAX_COMPLETE_ROWS
+from market_pipeline.api.generated.value_types import is_valid, value_kind
+from market_pipeline.api.problems import Fault, ProblemError, parameter_problem
+from market_pipeline.warehouse.changes import BEGINNING, KINDS, STATEMENT, decode_cursor, encode_cursor
+from market_pipeline.warehouse.loads import describe_point, settle
+
+PATH = "/api/v1/changes"
+DEFAULT_CHANGES = 1_000
+NDJSON = "application/x-ndjson"
+PAGE = STATEMENT.format(since="%s::timestamptz", after="%s", most="%s", kinds="%s", symbol="%s")
+
+router = APIRouter(tags=["changes"])
+
+
+class Change(BaseModel):
+    """A row that came, changed or went by the load of a point. `values` are the row's; of one that went, its last."""
+
+    point: datetime
+    kind: Literal["symbol", "security", "ticker", "bar", "split", "dividend", "factor"]
+    change: Literal["came", "changed", "went"]
+    key: dict[str, Any]
+    values: dict[str, Any] | None
+
+
+class Changes(BaseModel):
+    """A page of changes. `next` is the URL of the following ones, also where there are none yet."""
+
+    settled: datetime = Field(description="The settled point: no load to come has a point up to it.")
+    count: int = Field(description="The changes in `data`.")
+    truncated: bool = Field(description="True if there are more changes up to the settled point.")
+    next: str
+    data: list[Change]
+
+
+def _parse_kinds(text: str) -> list[str]:
+    kinds = text.split(",")
+    for kind in kinds:
+        if kind not in KINDS:
+            raise ValueError(f"{kind!r} is not one of {', '.join(KINDS)}")
+    return kinds
+
+
+def _parse_symbol(text: str) -> str:
+    if not is_valid("text", text):
+        raise ValueError(f"is not {value_kind('text').called}")
+    return text
+
+
+def _parse_format(text: str) -> str:
+    if text not in ("json", "ndjson"):
+        raise ValueError(f"{text!r} is not one of json, ndjson")
+    return text
+
+
+PARSERS: Mapping[str, Callable[[str], Any]] = {
+    "since": parse_instant,
+    "kind": _parse_kinds,
+    "symbol": _parse_symbol,
+    "limit": lambda text: parse_limit(text, MAX_COMPLETE_ROWS),
+    "cursor": decode_cursor,
+    "format": _parse_format,
+}
+
+
+def _parameter(name: str, description: str, example: str | None = None, **schema: Any) -> dict[str, Any]:
+    documented = {"name": name, "in": "query", "description": description, "schema": {"type": "string", **schema}}
+    return documented if example is None else {**documented, "example": example}
+
+
+PARAMETERS = [
+    _parameter(
+        "since", "The changes after this instant; all by default.", "2024-01-31T12:00:00Z",
+        pattern=f"^{value_kind('timestamp with time zone').pattern}$",
+    ),
+    _parameter(
+        "kind", "Kinds of rows, separated by commas; all by default.", "bar,split",
+        pattern=f"^(?:{'|'.join(KINDS)})(?:,(?:{'|'.join(KINDS)}))*$",
+    ),
+    _parameter("symbol", "Those of one symbol, by its present name.", "AAPL", pattern=r"^[^\x00]*$"),
+    _parameter(
+        "limit", "The most changes.", type="integer", minimum=1, maximum=MAX_COMPLETE_ROWS, default=DEFAULT_CHANGES
+    ),
+    _parameter("cursor", "The cursor of the page, as in `next`. It takes precedence over `since`."),
+    _parameter("format", "JSON, or a line of JSON for each change.", enum=["json", "ndjson"], default="json"),
+]  # fmt: skip
+
+
+@router.get(
+    PATH,
+    operation_id="changes",
+    summary="Every row that came, changed or went since a point",
+    response_model=None,
+    openapi_extra={"parameters": PARAMETERS},
+    responses={
+        200: {"model": Changes, "content": {NDJSON: {"schema": {"type": "string"}}}, "description": "The changes."}
+    },
+)
+async def changes(request: Request, context: InContext) -> Response:
+    """Return the bars, splits, dividends, factors and identities that loads since a point have changed, in their order.
+
+    Follow `next`: after the last change it leads to those of loads to come. A consumer that applies every change by its
+    kind and key has the rows as of `settled` once a page is not truncated. As lines, the last one has the other fields.
+    """
+    values = _parse_request(query_string(request))
+    since: datetime = values.get("since", BEGINNING)
+    limit: int = values.get("limit", DEFAULT_CHANGES)
+    cursor = values.get("cursor")
+    if cursor is None:
+        await asyncio.to_thread(settle, context.warehouse, since)
+    await _check_tracked(context, values.get("symbol"))
+    async with context.reader.snapshot(long=False) as snapshot:
+        if cursor is not None:
+            await _check_cursor(snapshot.connection, cursor)
+        parameters = [
+            since if cursor is None else BEGINNING, cursor and json.dumps(cursor), limit + 1, values.get("kind"),
+            values.get("symbol"),
+        ]  # fmt: skip
+        rows = await (await snapshot.connection.execute(PAGE, parameters)).fetchall()
+    truncated, page = len(rows) > limit, rows[:limit]
+    settled = describe_point(snapshot.point)
+    following = {"cursor": encode_cursor(page[-1][1])} if truncated else {"since": settled.replace("+00:00", "Z")}
+    url = _next_url(request, following)
+    envelope = {"settled": settled, "count": len(page), "truncated": truncated, "next": url}
+    is_lines = values.get("format") == "ndjson" or (
+        "format" not in values and NDJSON in read_header(request, b"accept")
+    )
+    headers = {"X-As-Of": settled, "Link": f'<{url}>; rel="next"', "Cache-Control": "no-cache", "Vary": "Accept"}
+    body = _lines(page, envelope) if is_lines else _object(page, envelope)
+    return Response(body, headers=headers, media_type=NDJSON if is_lines else "application/json")
+
+
+def _lines(page: Sequence[tuple[str, Any]], envelope: Mapping[str, Any]) -> bytes:
+    return "".join(f"{change}\n" for change, _ in page).encode() + orjson.dumps(envelope) + b"\n"
+
+
+def _object(page: Sequence[tuple[str, Any]], envelope: Mapping[str, Any]) -> bytes:
+    return orjson.dumps(envelope)[:-1] + b',"data":[' + ",".join(change for change, _ in page).encode() + b"]}"
+
+
+def _next_url(request: Request, following: Mapping[str, str]) -> str:
+    given = parse_parameters(query_string(request))
+    kept = [(name, value) for name, value in given if name not in ("since", "cursor")]
+    return f"{PATH}?{urlencode([*kept, *following.items()])}"
+
+
+def _parse_request(query: str) -> dict[str, Any]:
+    """Parse the parameters.
+
+    Raises:
+        ProblemError: some are wrong; each is named with the reason.
+    """
+    faults: list[Fault] = []
+    values: dict[str, Any] = {}
+    for name, value in parse_parameters(query):
+        if name not in PARSERS:
+            faults.append(Fault(name, f"there is no such parameter, only {', '.join(PARSERS)}"))
+        elif name in values:
+            faults.append(Fault(name, "is given more than once"))
+        else:
+            try:
+                values[name] = PARSERS[name](value)
+            except ValueError as error:
+                faults.append(Fault(name, str(error)))
+    if faults:
+        raise parameter_problem(faults)
+    return values
+
+
+async def _check_tracked(context: InContext, symbol: str | None) -> None:
+    if symbol is None:
+        return
+    [is_tracked] = await context.reader.row("SELECT EXISTS (SELECT FROM tracked_symbols WHERE symbol = %s)", [symbol])
+    if not is_tracked:
+        raise ProblemError(404, f"{symbol} is not tracked: /api/v1/symbols lists all symbols")
+
+
+async def _check_cursor(connection: Any, cursor: Sequence[Any]) -> None:
+    found = await connection.execute("SELECT FROM loads WHERE id = %s", [cursor[0]])
+    if not found.rowcount:
+        raise parameter_problem([Fault("cursor", "is not one of this database: begin again with `since`")])
