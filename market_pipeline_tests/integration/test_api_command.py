@@ -59,9 +59,9 @@ def test_it_ends_within_five_seconds_though_requests_are_open(
         psycopg.connect(database_url.get_secret_value(), autocommit=True) as observer,
         ThreadPoolExecutor(1) as client,
     ):
-        holder.execute("LOCK TABLE market_data IN ACCESS EXCLUSIVE MODE")
+        holder.execute("LOCK TABLE bars IN ACCESS EXCLUSIVE MODE")
         asked = client.submit(requests.get, f"{line.split()[4]}/api/v1/tables/market_data", timeout=60)
-        query = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'market_data'::regclass"
+        query = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'bars'::regclass"
         while observer.execute(query).fetchone() == (0,):
             assert not asked.done(), asked.result().text
             time.sleep(0.02)
