@@ -17,8 +17,8 @@ from market_pipeline.api.generated.query_params import parse_instant, parse_limi
 from market_pipeline.api.generated.responses import MAX_COMPLETE_ROWS
 from market_pipeline.api.generated.value_types import is_valid, value_kind
 from market_pipeline.api.problems import Fault, ProblemError, parameter_problem
-from market_pipeline.warehouse.changes import BEGINNING, KINDS, STATEMENT, decode_cursor, encode_cursor
-from market_pipeline.warehouse.loads import describe_point, settle
+from market_pipeline.warehouse.changes import BEGINNING, KINDS, STATEMENT, decode_cursor, encode_cursor, settle_since
+from market_pipeline.warehouse.loads import describe_point
 
 PATH = "/api/v1/changes"
 DEFAULT_CHANGES = 1_000
@@ -122,7 +122,7 @@ async def changes(request: Request, context: InContext) -> Response:
     limit: int = values.get("limit", DEFAULT_CHANGES)
     cursor = values.get("cursor")
     if cursor is None:
-        await asyncio.to_thread(settle, context.warehouse, since)
+        await asyncio.to_thread(settle_since, context.warehouse, since)
     await _check_tracked(context, values.get("symbol"))
     async with context.reader.snapshot(long=False) as snapshot:
         if cursor is not None:

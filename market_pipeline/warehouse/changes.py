@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Engine, text
 
-from market_pipeline.warehouse.loads import settle, settled_point
+from market_pipeline.warehouse.loads import NoInstantError, settle, settled_point
 from market_pipeline.warehouse.tracked_symbols import never_tracked_error, read_names
 
 KINDS = ("symbol", "security", "ticker", "bar", "split", "dividend", "factor")
@@ -51,7 +51,7 @@ def read_changes(engine: Engine, since: datetime, chosen: ChangeFilter) -> Itera
     """
     if chosen.symbol is not None:
         _check_tracked(engine, chosen.symbol)
-    settle(engine, since)
+    settle_since(engine, since)
     statement = text(STATEMENT.format(since=":since", after=":after", most=":most", kinds=":kinds", symbol=":symbol"))
     values = {"since": since, "most": BLOCK, "kinds": chosen.kinds and list(chosen.kinds), "symbol": chosen.symbol}
     place: Place | None = None
@@ -65,6 +65,19 @@ def read_changes(engine: Engine, since: datetime, chosen: ChangeFilter) -> Itera
             yield point
             return
         place = rows[-1][1]
+
+
+def settle_since(engine: Engine, since: datetime) -> None:
+    """Settle the point from which on changes are read.
+
+    Raises:
+        NoInstantError: it is in the future.
+        UnsettledError: loads under way may still change what is stored as of it.
+    """
+    try:
+        settle(engine, since)
+    except NoInstantError:
+        raise NoInstantError(f"since: {since.isoformat()} is in the future: use an instant in the past") from None
 
 
 def _check_tracked(engine: Engine, symbol: str) -> None:
