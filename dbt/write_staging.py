@@ -43,6 +43,9 @@ WITHOUT_FOREIGN_KEY = {
 CHECKED_AS_MODELS = {"coverage", "session_actions", "daily_bars_adjusted"}
 """Views that take seconds to evaluate; the models that are made of them check the key."""
 
+CHECKED_BY_CHANGES = {"market_data", "market_data_revisions"}
+"""Large tables, whose symbols a night doesn't check: that of each changed bar is, with its return."""
+
 COLUMNS = text("""
     SELECT attname AS name, format_type(atttypid, atttypmod) AS data_type, col_description(attrelid, attnum) AS comment
     FROM pg_attribute
@@ -84,7 +87,8 @@ def _properties(source: str, columns: list[Column], about: str) -> dict[str, obj
     tests: list[object] = [] if source in CHECKED_AS_MODELS else [{"key": key}]
     if source in WITHOUT_FOREIGN_KEY:
         known = {"to": "ref('stg_tracked_symbols')", "field": "symbol"}
-        tests.append({"relationships": {"arguments": {"column_name": "symbol", **known}}})
+        nightly = {} if source in CHECKED_BY_CHANGES else {"config": {"tags": ["nightly"]}}
+        tests.append({"relationships": {"arguments": {"column_name": "symbol", **known}, **nightly}})
     return {"name": f"stg_{source}", "description": about, "data_tests": tests, "columns": columns}
 
 

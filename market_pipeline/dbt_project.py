@@ -8,6 +8,7 @@ import hashlib
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,6 +27,16 @@ from market_pipeline.warehouse.backup.dump import open_connection
 from market_pipeline.warehouse.connections import ENCODING, SETTINGS, address_in_use, session_statement
 from market_pipeline.warehouse.database import database_url
 
+BUILD = ["build", "--exclude-resource-type", "unit_test"]
+"""dbt's command: models and data tests. Unit tests check the code alone, which a night does not change."""
+
+NIGHTLY = ["--indirect-selection=empty", "--select=config.materialized:incremental,resource_type:model tag:nightly"]
+NIGHTLY_BUILD = [*BUILD, *NIGHTLY]
+"""dbt's command for a night, whose scope is `changes`: the models that are tables, and the tests tagged `nightly`."""
+
+BUILD_RECORDS = ["changed_bars", "complete_builds"]
+"""Tables in analytics_staging that dbt's macros make: the last complete build, and the bars that have changed since."""
+
 DBT_SETTINGS = {**SETTINGS, "work_mem": "64MB"}
 """Settings of dbt's sessions. The marts sort and hash all bars, which the default of 4 MB spills to disk."""
 
@@ -40,6 +51,13 @@ class DbtError(MarketPipelineError):
     """dbt has failed."""
 
 
+class BuildScope(StrEnum):
+    """Rows that a build of the marts reads: all, or what has changed since the last complete build."""
+
+    EVERYTHING = "everything"
+    CHANGES = "changes"
+
+
 def project_folder() -> Path:
     """Return the folder of the dbt project, which nothing writes to."""
     return project_dir() / "dbt"
@@ -48,6 +66,11 @@ def project_folder() -> Path:
 def model_names() -> list[str]:
     """Return the names of all models, which are those of their tables and views."""
     return sorted(file.stem for file in (project_folder() / "models").rglob("*.sql"))
+
+
+def relation_names() -> list[str]:
+    """Return the names of all tables and views that dbt makes: the models, and the records of builds."""
+    return sorted([*model_names(), *BUILD_RECORDS])
 
 
 def model_keys() -> dict[str, list[str]]:
@@ -63,9 +86,8 @@ def model_keys() -> dict[str, list[str]]:
 def _key(model: Mapping[str, Any]) -> list[str] | None:
     declared = [rule["columns"] for rule in model.get("constraints") or () if rule["type"] == "primary_key"]
     tests = [test for test in model.get("data_tests") or () if isinstance(test, dict)]
-    tested = [test["key"]["arguments"]["columns"] for test in tests if "key" in test]
-    unique = [[column["name"]] for column in model.get("columns") or () if "unique" in (column.get("data_tests") or ())]
-    return next(iter([*declared, *tested, *unique]), None)
+    tested = [test["valid_rows"]["arguments"]["key"] for test in tests if "key" in test["valid_rows"]["arguments"]]
+    return next(iter([*declared, *tested]), None)
 
 
 def output_folder(settings: Settings) -> Path:
@@ -74,7 +96,7 @@ def output_folder(settings: Settings) -> Path:
 
 
 @contextmanager
-def dbt_environment(settings: Settings) -> Iterator[dict[str, str]]:
+def dbt_environment(settings: Settings, scope: BuildScope = BuildScope.EVERYTHING) -> Iterator[dict[str, str]]:
     """Yield the environment variables that dbt takes from the settings, for as long as it runs.
 
     They name a file with the password, which is deleted on leaving: dbt rewrites its own output wherever a secret's
@@ -96,6 +118,10 @@ def dbt_environment(settings: Settings) -> Iterator[dict[str, str]]:
             "MARKET_PIPELINE_DBT_USER": place["user"],
             "MARKET_PIPELINE_DBT_DATABASE": address.database,
             "MARKET_PIPELINE_DBT_SESSION": session,
+            "MARKET_PIPELINE_DBT_SCOPE": scope,
+            # Each night's manifest is the same, and takes 0.5 s to write.
+            "DBT_WRITE_JSON": str(scope is BuildScope.EVERYTHING),
+            "MARKET_PIPELINE_DBT_PROJECT": project_hash(settings),
             "PGPASSFILE": str(_password_file(Path(folder), place.get("password", ""))),
             "PGCLIENTENCODING": ENCODING,
             "DBT_PROJECT_DIR": str(project),
@@ -107,14 +133,14 @@ def dbt_environment(settings: Settings) -> Iterator[dict[str, str]]:
         }
 
 
-def run_dbt(settings: Settings, *arguments: str) -> None:
+def run_dbt(settings: Settings, *arguments: str, scope: BuildScope = BuildScope.EVERYTHING) -> None:
     """Run dbt with these arguments, e.g. `build --select daily_bars+`, and wait for its end.
 
     Raises:
         DbtError: dbt failed, or one of its models or tests did; the message names the output to read.
     """
     command = [sys.executable, "-P", "-c", DBT, *arguments]
-    with dbt_environment(settings) as environment:
+    with dbt_environment(settings, scope) as environment:
         result = run_child(command, env=environment, cwd=project_folder())
     if result.returncode != 0:
         log = output_folder(settings) / "logs" / "dbt.log"
@@ -165,10 +191,10 @@ def manifest(settings: Settings) -> Path:
 
 def manifest_file(settings: Settings) -> Path:
     """Return the file of the manifest, whether it is there or not: its name changes with what the manifest says."""
-    return output_folder(settings) / "manifests" / f"{_fingerprint(settings)}.json"
+    return output_folder(settings) / "manifests" / f"{project_hash(settings)}.json"
 
 
-def _fingerprint(settings: Settings) -> str:
+def project_hash(settings: Settings) -> str:
     """Return a hash of the project's files, dbt's version and the database, which the manifest names."""
     digest = hashlib.sha256(f"{version('dbt-core')} {DatabaseAddress.parse(database_url(settings)).database}".encode())
     for file in sorted(project_folder().rglob("*")):

@@ -16,10 +16,10 @@ from typing import Any
 
 from market_pipeline.core.gc_tuning import collect_rarely
 from market_pipeline.core.settings import Settings
-from market_pipeline.dbt_project import dbt_environment, project_folder
+from market_pipeline.dbt_project import BuildScope, dbt_environment, project_folder
 
 
-def run_forked_dbt(settings: Settings, *arguments: str) -> str:
+def run_forked_dbt(settings: Settings, *arguments: str, scope: BuildScope = BuildScope.EVERYTHING) -> str:
     """Run dbt on the settings' warehouse with these arguments, in the environment of `run_dbt`; return its output.
 
     Raises:
@@ -28,7 +28,7 @@ def run_forked_dbt(settings: Settings, *arguments: str) -> str:
     server = _start_server()
     assert server.stdin is not None
     assert server.stdout is not None
-    with dbt_environment(settings) as environment, TemporaryDirectory() as folder:
+    with dbt_environment(settings, scope) as environment, TemporaryDirectory() as folder:
         output = Path(folder, "output")
         server.stdin.write(json.dumps([environment, arguments, str(output)]) + "\n")
         server.stdin.flush()

@@ -1,4 +1,4 @@
-{{ config(meta={"dagster": {"ref": {"name": "stg_adjustment_factors"}}}) }}
+{{ config(tags=["nightly"], meta={"dagster": {"ref": {"name": "stg_adjustment_factors"}}}) }}
 
 -- Each symbol's stretches begin with the first day there is, touch each other and never end: a bar joins exactly one.
 WITH stretches AS (

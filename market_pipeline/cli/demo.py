@@ -18,7 +18,7 @@ from market_pipeline.core.errors import UsageError
 from market_pipeline.core.run_planning import plan_range_runs
 from market_pipeline.core.settings import Settings, checkout_dir, load_settings
 from market_pipeline.core.symbols import Symbol
-from market_pipeline.dbt_project import model_names, output_folder
+from market_pipeline.dbt_project import output_folder, relation_names
 from market_pipeline.operations.up_session import UpSession
 from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline.warehouse import embedded
@@ -140,7 +140,7 @@ def _check_demo_only(settings: Settings) -> None:
     try:
         engine = create_warehouse_engine(embedded.ensure_running(data_dir).url())
         try:
-            other_data = find_foreign_data(engine, KnownData("sandbox", first_dates, LAST_SESSION, model_names()))
+            other_data = find_foreign_data(engine, KnownData("sandbox", first_dates, LAST_SESSION, relation_names()))
         finally:
             engine.dispose()
     except DBAPIError as error:

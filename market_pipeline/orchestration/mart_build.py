@@ -5,11 +5,11 @@ Importing this takes more than a second, so it is imported only when a build run
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from functools import cached_property
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -18,25 +18,57 @@ from packaging.version import Version
 
 from market_pipeline.core.child_processes import terminate_with_us
 from market_pipeline.core.settings import Settings
-from market_pipeline.dbt_project import dbt_environment, manifest, output_folder, project_folder
+from market_pipeline.dbt_project import (
+    BUILD,
+    DBT,
+    BuildScope,
+    dbt_environment,
+    manifest,
+    output_folder,
+    project_folder,
+)
 from market_pipeline.orchestration.dbt_specs import OWNERS, node_key
+from market_pipeline.orchestration.mart_scope import SCOPE_TAG, choose_scope, nightly_models
 from market_pipeline.warehouse.database import warehouse_of
 from market_pipeline.warehouse.locks import AdvisoryLock, hold_lock
-
-BUILD = ["build", "--exclude-resource-type", "unit_test"]
-"""dbt's command: models and data tests. Unit tests check the code alone, which a night does not change."""
 
 
 def build_selected_models(context: dg.AssetExecutionContext, settings: Settings) -> Iterator[Any]:
     """Build the models selected in a step, run their tests, and yield the events for Dagster."""
     # Two builds at once would undo each other's tables.
     lock = AdvisoryLock.MART_BUILD
-    with warehouse_of(settings) as warehouse, hold_lock(warehouse, lock), _dbt_environment(settings):
-        build = _dbt_resource().cli(
-            BUILD, context=_Context(context, settings), target_path=output_folder(settings) / "target"
-        )
-        with terminate_with_us(build.process.pid):
-            yield from build.stream()
+    with warehouse_of(settings) as warehouse, hold_lock(warehouse, lock):
+        scope = BuildScope.EVERYTHING
+        if context.run.tags.get(SCOPE_TAG) == BuildScope.CHANGES:
+            with warehouse.connect() as connection:
+                scope = choose_scope(settings, connection)
+        selected = _Context(context, settings, scope)
+        with _dbt_environment(settings, scope):
+            build = _dbt_resource().cli(BUILD, context=selected, target_path=output_folder(settings) / "target")
+            with terminate_with_us(build.process.pid):
+                views = context.selected_asset_keys - selected.selected_asset_keys
+                yield from _add_views(build.stream(), views, context)
+
+
+def _add_views(
+    events: Iterable[Any], views: AbstractSet[dg.AssetKey], context: dg.AssetExecutionContext
+) -> Iterator[Any]:
+    """Yield a build's events and those of unchanged views, each before the models that are made of it."""
+    parents, due = context.assets_def.asset_deps, set(views)
+
+    def materialize(key: dg.AssetKey) -> Iterator[dg.MaterializeResult[Any]]:
+        for parent in sorted(parents.get(key, ())):
+            yield from materialize(parent)
+        if key in due:
+            due.remove(key)
+            yield dg.MaterializeResult(asset_key=key, metadata={"view": "unchanged, on tables of this build"})
+
+    for event in events:
+        if isinstance(event, dg.Output):
+            yield from materialize(context.asset_key_for_output(event.output_name))
+        yield event
+    for view in sorted(views):
+        yield from materialize(view)
 
 
 def declare_with_dagster_dbt(settings: Settings) -> dg.AssetsDefinition:
@@ -52,14 +84,24 @@ def declare_with_dagster_dbt(settings: Settings) -> dg.AssetsDefinition:
 class _Context(dg.AssetExecutionContext):
     """A step's context whose assets are declared by dagster-dbt, which reads dbt's nodes from their metadata."""
 
-    def __init__(self, context: dg.AssetExecutionContext, settings: Settings) -> None:
+    def __init__(self, context: dg.AssetExecutionContext, settings: Settings, scope: BuildScope) -> None:
         super().__init__(context.op_execution_context)
-        selected = context.assets_def
-        self._by_dagster_dbt = declare_with_dagster_dbt(settings).subset_for(selected.keys, set(selected.check_keys))
+        models, checks = set(context.selected_asset_keys), set(context.selected_asset_check_keys)
+        if scope is BuildScope.CHANGES:
+            models &= nightly_models(settings)
+        self._by_dagster_dbt = declare_with_dagster_dbt(settings).subset_for(models, checks)
 
     @property
     def assets_def(self) -> dg.AssetsDefinition:
         return self._by_dagster_dbt
+
+    @property
+    def selected_asset_keys(self) -> AbstractSet[dg.AssetKey]:
+        return self._by_dagster_dbt.keys
+
+    @property
+    def selected_asset_check_keys(self) -> AbstractSet[dg.AssetCheckKey]:
+        return set(self._by_dagster_dbt.check_keys)
 
 
 class _Translator(DagsterDbtTranslator):
@@ -85,15 +127,16 @@ class _InstalledDbt(DbtCliResource):
 
 def _dbt_resource() -> DbtCliResource:
     folder = str(project_folder())
-    executable = str(Path(sys.executable).with_name("dbt"))
-    return _InstalledDbt(project_dir=folder, profiles_dir=folder, dbt_executable=executable)
+    return _InstalledDbt(
+        project_dir=folder, profiles_dir=folder, dbt_executable=sys.executable, global_config_flags=["-P", "-c", DBT]
+    )
 
 
 @contextmanager
-def _dbt_environment(settings: Settings) -> Iterator[None]:
+def _dbt_environment(settings: Settings, scope: BuildScope) -> Iterator[None]:
     """Set dbt's environment variables in this process: DbtCliResource passes on no others."""
     before = dict(os.environ)
-    with dbt_environment(settings) as environment:
+    with dbt_environment(settings, scope) as environment:
         os.environ.update(environment)
         try:
             yield

@@ -14,6 +14,7 @@ from market_pipeline.core.symbols import Symbol
 from market_pipeline.core.wording import are, counted
 from market_pipeline.dagster_storage.internals import UnresolvedAssetJobDefinition
 from market_pipeline.orchestration.code_location import TRACKED_SYMBOLS_SENSOR
+from market_pipeline.orchestration.mart_scope import request_run
 from market_pipeline.warehouse.database import warehouse_of
 from market_pipeline.warehouse.load_history import newest_load
 
@@ -45,8 +46,10 @@ def build_marts_sensor(settings: Settings, marts_job: UnresolvedAssetJobDefiniti
         loading = [run for run in runs if run.job_name != marts_job.name]
         if loading:
             return dg.SkipReason(f"{counted(len(loading), 'run')} {are(len(loading))} still under way.")
+        with warehouse_of(settings) as warehouse:
+            request = request_run(settings, warehouse, run_key=newest)
         context.update_cursor(newest)
-        return dg.RunRequest(run_key=newest)
+        return request
 
     return marts_after_loads
 

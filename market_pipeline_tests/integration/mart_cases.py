@@ -14,6 +14,7 @@ from sqlalchemy import Engine, insert, text
 from market_pipeline.core.sessions import session_starts
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
+from market_pipeline.dbt_project import BuildScope
 from market_pipeline.sandbox.recorded import RECORDED, recorded_actions
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.adjustment import refresh_factors
@@ -123,11 +124,13 @@ def refresh_all_factors(warehouse: Engine) -> None:
         refresh_factors(connection, connection.execute(text("SELECT symbol FROM tracked_symbols")).scalars())
 
 
-def dbt(settings: Settings, command: str, *, today: date, full: bool = False) -> None:
+def dbt(
+    settings: Settings, *command: str, today: date, full: bool = False, scope: BuildScope = BuildScope.EVERYTHING
+) -> None:
     """Run dbt as of a day."""
     with warehouse_of(settings) as warehouse:
         set_today(warehouse, today)
-    run_forked_dbt(settings, command, "--quiet", *(["--full-refresh"] if full else []))
+    run_forked_dbt(settings, *command, "--quiet", *(["--full-refresh"] if full else []), scope=scope)
 
 
 def read(warehouse: Engine, query: str, **values: Any) -> pd.DataFrame:

@@ -19,9 +19,20 @@ from market_pipeline.core.database_address import DatabaseAddress
 from market_pipeline.core.sessions import sessions_between
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
-from market_pipeline.dbt_project import DbtError, dbt_environment, output_folder, project_folder, run_dbt
+from market_pipeline.dbt_project import (
+    BUILD,
+    NIGHTLY,
+    NIGHTLY_BUILD,
+    BuildScope,
+    DbtError,
+    dbt_environment,
+    output_folder,
+    project_folder,
+    run_dbt,
+)
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database_errors import DatabaseUnavailableError
+from market_pipeline.warehouse.symbol_renaming import rename_symbol
 from market_pipeline.warehouse.tables import reconciliations
 from market_pipeline_tests.dbt_server import run_forked_dbt
 from market_pipeline_tests.integration.mart_cases import (
@@ -66,6 +77,7 @@ COMPARED = {
 """A result of `market-pipeline reconcile`."""
 
 NIGHT = """
+    SELECT open_load('run-2', 'sandbox');
     -- the vendor corrects a bar, the rules find another odd, and a bar is taken out
     UPDATE market_data SET close = open, updated_at = now()
     WHERE symbol = 'BTC' AND date = '2024-01-10';
@@ -74,6 +86,20 @@ NIGHT = """
     DELETE FROM market_data WHERE symbol = 'CCC' AND date = '2024-03-05';
     -- a dividend is withdrawn
     DELETE FROM dividends WHERE symbol = 'BBB' AND ex_dividend_date = '2024-03-01';
+"""
+
+
+OTHER_CHANGES = """
+    SELECT open_load('run-2', 'sandbox');
+    -- a symbol is renamed; of another it is not known any more what splits there were
+    DELETE FROM corporate_action_inquiries WHERE symbol = 'CCC' AND kind = 'splits';
+    -- a bar is corrected by the side of one that is removed, and a late one comes, so that the numbers stay
+    UPDATE market_data SET close = open WHERE symbol = 'AAA' AND date = '2024-01-03';
+    DELETE FROM market_data WHERE symbol = 'AAA' AND date = '2024-01-10';
+    INSERT INTO market_data (symbol, date, time, open, high, low, close, volume, source, fetched_at, run_id, updated_at)
+    SELECT symbol, '2024-02-14', time, open, high, low, close, volume, source, now(), 'late', now()
+    FROM market_data
+    WHERE symbol = 'AAA' AND date = '2024-02-13';
 """
 
 
@@ -95,7 +121,7 @@ def quarter(server: embedded.Server, tmp_path_factory: pytest.TempPathFactory) -
     """Yield the name of a database with a quarter's bars and the marts built of them on its last Friday."""
     with database(server, "marts_of_a_quarter") as warehouse:
         load_quarter(warehouse)
-        dbt(settings_of(warehouse, tmp_path_factory.mktemp("quarter")), "run", today=FRIDAY)
+        dbt(settings_of(warehouse, tmp_path_factory.mktemp("quarter")), *BUILD, today=FRIDAY)
         warehouse.dispose()  # nobody may be in a database that is copied
         yield "marts_of_a_quarter"
 
@@ -132,8 +158,13 @@ def a_night(warehouse: Engine) -> None:
         connection.execute(text(NIGHT))
 
 
-def test_a_nightly_build_gives_what_a_full_one_gives_and_touches_only_what_changed(
-    built: Engine, tmp_path: Path
+@pytest.mark.parametrize(
+    ("command", "scope"),
+    [(NIGHTLY_BUILD, BuildScope.CHANGES), (BUILD, BuildScope.EVERYTHING)],
+    ids=["nightly", "by hand"],
+)
+def test_a_build_gives_what_a_full_one_gives_and_touches_only_what_changed(
+    built: Engine, tmp_path: Path, command: Sequence[str], scope: BuildScope
 ) -> None:
     settings = settings_of(built, tmp_path)
     with built.begin() as connection:
@@ -144,8 +175,11 @@ def test_a_nightly_build_gives_what_a_full_one_gives_and_touches_only_what_chang
     assert (adjusted["split_factor"] == 1).all()  # Tuesday's split is only announced
 
     a_night(built)
-    dbt(settings, "run", today=TUESDAY)
+    dbt(settings, *command, today=TUESDAY, scope=scope)
 
+    if scope is BuildScope.CHANGES:
+        looked_at = read(built, "SELECT symbol, date FROM analytics_staging.changed_bars")
+        assert set(looked_at.itertuples(index=False, name=None)) == changed_bars()
     nightly = {mart: contents(built, mart) for mart in MARTS}
     changed = {row for row, version in touched(built).items() if before.get(row) != version}
     gone = before.keys() - touched(built).keys()
@@ -158,6 +192,33 @@ def test_a_nightly_build_gives_what_a_full_one_gives_and_touches_only_what_chang
     dbt(settings, "run", today=TUESDAY, full=True)
     for mart, found in nightly.items():
         pd.testing.assert_frame_equal(found, contents(built, mart), obj=mart)
+
+
+def test_a_night_follows_names_sessions_and_what_is_known_of_splits_and_tests_what_changed(
+    built: Engine, tmp_path: Path
+) -> None:
+    settings = settings_of(built, tmp_path)
+    with rename_symbol(built, "BTC", "BTC-USD"):
+        pass
+    execute(built, OTHER_CHANGES)
+    dbt(settings, *NIGHTLY_BUILD, today=FRIDAY, scope=BuildScope.CHANGES)
+    nightly = {mart: contents(built, mart) for mart in MARTS}
+    assert set(nightly["daily_returns"]["symbol"]) == {"AAA", "BBB", "CCC", "BTC-USD"}
+    of_splits = read(built, "SELECT count(split_factor) AS known FROM analytics.daily_returns WHERE symbol = 'CCC'")
+    assert of_splits["known"].item() == 0
+
+    execute(built, "UPDATE analytics.daily_returns SET simple_return = -2 WHERE symbol = 'AAA' AND date = '2024-01-03'")
+    with pytest.raises(AssertionError, match="daily_returns_rows_are_valid"):
+        dbt(settings, "test", *NIGHTLY, today=FRIDAY, scope=BuildScope.CHANGES)
+
+    dbt(settings, "run", today=FRIDAY, full=True)
+    for mart, found in nightly.items():
+        pd.testing.assert_frame_equal(found, contents(built, mart), obj=mart)
+
+
+def execute(warehouse: Engine, statement: str) -> None:
+    with warehouse.begin() as connection:
+        connection.execute(text(statement))
 
 
 def test_a_split_dated_today_changes_adjusted_history_and_nothing_stored(built: Engine, tmp_path: Path) -> None:
@@ -189,10 +250,19 @@ def touched(warehouse: Engine) -> dict[tuple[str, date], str]:
     return dict(zip(zip(rows["symbol"], rows["date"], strict=True), rows["version"], strict=True))
 
 
+def new_bars() -> set[tuple[str, date]]:
+    return {(symbol.name, day) for symbol in START for day in sessions_of(symbol, date(2024, 3, 30), TUESDAY)}
+
+
+def changed_bars() -> set[tuple[str, date]]:
+    """Return the bars that a_night adds, corrects, flags or removes."""
+    corrected, flagged, removed = ("BTC", date(2024, 1, 10)), ("BTC", date(2024, 2, 3)), ("CCC", date(2024, 3, 5))
+    return new_bars() | {("AAA", MISSING), corrected, flagged, removed}
+
+
 def expected_changes() -> set[tuple[str, date]]:
-    new = {
-        (symbol.name, day) for symbol in (AAA, BBB, CCC, BTC) for day in sessions_of(symbol, date(2024, 3, 30), TUESDAY)
-    }
+    """Return the returns that change with it."""
+    new = new_bars()
     late = {("AAA", MISSING), ("AAA", date(2024, 2, 15))}
     corrected = {("BTC", date(2024, 1, 10)), ("BTC", date(2024, 1, 11))}
     dividends = {("BBB", date(2024, 3, 1)), ("BBB", date(2024, 3, 20))}

@@ -14,11 +14,12 @@ from market_pipeline.core.database_address import DatabaseAddress
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.dagster_storage.internals import copy_record
-from market_pipeline.dbt_project import manifest, project_folder
+from market_pipeline.dbt_project import BuildScope, manifest, project_folder
 from market_pipeline.orchestration.assets import asset_key
 from market_pipeline.orchestration.build import build_definitions
 from market_pipeline.orchestration.mart_assets import JOB, build_marts
 from market_pipeline.orchestration.mart_build import declare_with_dagster_dbt
+from market_pipeline.orchestration.mart_scope import choose_scope, request_run
 from market_pipeline.orchestration.run_launch import launch_job, open_instance
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.dagster_internals import RepositorySnap, SensorExecutionData
@@ -109,6 +110,34 @@ def test_a_build_makes_every_table_downstream_of_the_symbols_and_checks_it(
     built = [record for record in ran if record.run_id == ended.run_id]
     assert len(built) == len(names_of_tests(settings))
     assert {record.status.value for record in built} == {"SUCCEEDED"}
+
+    # A night builds what is of that night, and says of every mart that it is up to date.
+    load_frame(warehouse, AAPL, recorded("AAPL", date(2012, 11, 1), date(2012, 11, 2)), run_id="run-2")
+    request = request_run(settings, warehouse, "run-2")
+    night = definitions.get_repository_def().get_job(JOB).get_subset(
+        asset_selection=set(request.asset_selection or ()), asset_check_selection=set(request.asset_check_keys or ())
+    )  # fmt: skip
+    result = night.execute_in_process(instance=instance, tags=request.tags)
+    materialized = {event.asset_key for event in result.get_asset_materialization_events()}
+    assert materialized == {key for key in graph.get_all_asset_keys() if key.path[0].startswith("analytics")}
+    evaluated = {evaluation.asset_check_key for evaluation in result.get_asset_check_evaluations()}
+    assert evaluated == set(request.asset_check_keys or ())
+    assert dg.AssetCheckKey(dg.AssetKey(["analytics", "daily_returns"]), "every_bar_has_its_return") in evaluated
+    assert len(evaluated) < len(built)
+    assert query(warehouse, "SELECT count(*) AS returns FROM analytics.daily_returns")[0]["returns"] == 23
+
+    # Everything is built again once a week, where a mart is gone, and by another version of the project.
+    with warehouse.connect() as connection:
+        assert choose_scope(settings, connection) is BuildScope.CHANGES
+    for change in (
+        "DROP VIEW analytics.latest_bars",
+        "UPDATE analytics_staging.complete_builds SET settled_at = now() - interval '8 days'",
+        "UPDATE analytics_staging.complete_builds SET project = 'another'",
+        "DROP TABLE analytics_staging.complete_builds",
+    ):
+        with warehouse.connect() as connection:
+            connection.exec_driver_sql(change)
+            assert choose_scope(settings, connection) is BuildScope.EVERYTHING, change
 
 
 def test_one_chosen_model_is_built_and_checked_alone_whatever_the_password_is(

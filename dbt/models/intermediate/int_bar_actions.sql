@@ -1,7 +1,7 @@
 {{ config(
     materialized="incremental",
     unique_key=["symbol", "date"],
-    post_hook="ANALYZE {{ this }}",
+    post_hook="{{ analyze() }}",
 ) }}
 
 -- On the session itself, or on one without a bar just before it.

@@ -1,7 +1,7 @@
 {{ config(
     materialized="incremental",
     unique_key=["symbol", "session"],
-    post_hook="ANALYZE {{ this }}",
+    post_hook="{{ analyze() }}",
 ) }}
 
 -- The view `session_actions` looks up a close for each action, so each build keeps what it says.

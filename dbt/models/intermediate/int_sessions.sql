@@ -1,7 +1,7 @@
 {{ config(
     materialized="incremental",
     unique_key=["calendar", "date"],
-    post_hook="ANALYZE {{ this }}",
+    post_hook="{{ analyze() }}",
     indexes=[{"columns": ["calendar", "week"]}, {"columns": ["calendar", "month"]}],
 ) }}
 

@@ -1,7 +1,7 @@
 {{ config(
     materialized="incremental",
     unique_key=["symbol"],
-    post_hook="ANALYZE {{ this }}",
+    post_hook="{{ analyze() }}",
 ) }}
 
 -- The view `coverage` takes seconds to evaluate, so each build keeps what it says.

@@ -2,69 +2,56 @@
     materialized="incremental",
     incremental_strategy="delete+insert",
     unique_key=["symbol", "date"],
-    post_hook=["{{ delete_returns_without_bar() }}", "ANALYZE {{ this }}"],
+    post_hook=["{{ delete_returns_without_bar() }}", "{{ analyze() }}"],
     indexes=[{"columns": ["date"]}],
 ) }}
 
--- The values of this bar and the one before that make a return.
-WITH bars AS NOT MATERIALIZED (
-    SELECT
-        bars.symbol,
-        bars.date,
-        sessions.number AS session_number,
-        bars.close,
-        CASE
-            WHEN NOT symbols.splits_known THEN NULL
-            WHEN actions.symbol IS NULL THEN 1
-            ELSE actions.split_factor
-        END AS split_factor,
-        CASE
-            WHEN NOT symbols.dividends_known THEN NULL
-            WHEN actions.symbol IS NULL THEN 0
-            ELSE actions.cash_amount
-        END AS dividend
-    FROM {{ ref("stg_market_data") }} AS bars
-    JOIN {{ ref("int_symbols") }} AS symbols ON symbols.symbol = bars.symbol
-    LEFT JOIN {{ ref("int_sessions") }} AS sessions
-        ON sessions.calendar = symbols.calendar AND sessions.date = bars.date
-    LEFT JOIN {{ ref("int_bar_actions") }} AS actions ON actions.symbol = bars.symbol AND actions.date = bars.date
-),
-
+WITH
 {% if is_incremental() %}
--- The first bar of each symbol that differs from the one that the table was made from.
+-- The first bar of each symbol that differs.
 changed AS (
     SELECT symbol, min(date) AS since
-    FROM bars
-    FULL JOIN {{ this }} AS held USING (symbol, date)
-    WHERE (bars.session_number, bars.close, bars.split_factor, bars.dividend)
-        IS DISTINCT FROM (held.session_number, held.close, held.split_factor, held.dividend)
+    FROM ({{ changed_returns() }}) AS differing
     GROUP BY symbol
 ),
 
--- From the bar before, which the first return needs.
-due AS (
+-- From the bar before, which the first return needs. MATERIALIZED, so that it is looked up once and not for each bar.
+due AS MATERIALIZED (
     SELECT
         symbol,
         since,
         coalesce(
             (
                 SELECT max(earlier.date)
-                FROM {{ ref("stg_market_data") }} AS earlier
+                FROM {{ this }} AS earlier
                 WHERE earlier.symbol = changed.symbol AND earlier.date < changed.since
             ),
             since
-        ) AS bar_before
+        ) AS bar_before,
+        date 'infinity' AS last
     FROM changed
+),
+
+-- One symbol after the other (OFFSET 0), so that no other bars are read. PostgreSQL takes a range for a short one.
+due_closes AS (
+    SELECT bar.*
+    FROM due
+    CROSS JOIN LATERAL (
+        SELECT bars.symbol, bars.date, bars.close
+        FROM {{ ref("stg_market_data") }} AS bars
+        WHERE bars.symbol = due.symbol AND bars.date BETWEEN due.bar_before AND due.last
+        OFFSET 0
+    ) AS bar
 ),
 
 due_bars AS (
     SELECT bars.*, bars.date >= due.since AS is_due
-    FROM due
-    JOIN bars ON bars.symbol = due.symbol AND bars.date >= due.bar_before
+    FROM ({{ return_inputs("due_closes") }}) AS bars
+    JOIN due ON due.symbol = bars.symbol
 ),
 {% else %}
 due_bars AS (
-    SELECT bars.*, true AS is_due FROM bars
+    SELECT bars.*, true AS is_due FROM ({{ return_inputs(ref("stg_market_data")) }}) AS bars
 ),
 {% endif %}
 

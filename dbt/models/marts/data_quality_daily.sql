@@ -1,7 +1,7 @@
 {{ config(
     materialized="incremental",
     unique_key=["asset_class", "date"],
-    post_hook="ANALYZE {{ this }}",
+    post_hook="{{ analyze() }}",
     indexes=[{"columns": ["date"]}],
 ) }}
 
