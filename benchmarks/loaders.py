@@ -74,7 +74,7 @@ def market_pipeline(work: Work) -> int:
             run=Run("benchmark", "manual"),
             at_once=AT_ONCE,
         )
-        bars = sum(result.loaded + result.unchanged for result in results)
+        bars = sum(result.loaded + result.unchanged for together in results for result in together)
     engine.dispose()
     return bars
 

@@ -59,13 +59,13 @@ def run(size: Size) -> Finding:
             at_most("the process, from start to end", walls[1:], 15, "s"),
         ],
         [
-            "What bounds it: Python, which is busy nine tenths of the time: a third is Dagster's run and its events, a "
-            "quarter the loads, a sixth the checks of what was fetched, a sixth importing. Tried and kept: no output a "
-            "symbol, but what was materialized is recorded at once; a load in nine round trips instead of fifteen, "
-            "without frames of its few bars; lines of the log that aren't waited for until they are on the disk; and, "
-            "found by EXPLAIN ANALYZE, counting the coverage of a step's fifty symbols, not ten times that of all. "
-            "Tried and dropped, because it made no difference: recording the load results of several symbols "
-            "together, and having Python's threads take turns more often.",
+            "What bounds it: Python, which is busy nine tenths of the time: more than a third is importing, a third "
+            "Dagster's run and its events, the rest fetching, checking and loading. Tried and kept: symbols with few "
+            "bars are loaded together, so that each step of the load is one statement for all of them, and what was "
+            "materialized is recorded together too; the run's plan is looked for without reading it back; no output a "
+            "symbol; no frames of a load's few bars; lines of the log that aren't waited for until they are on the "
+            "disk; and, found by EXPLAIN ANALYZE, counting the coverage of a step's fifty symbols, not ten times that "
+            "of all. Tried and dropped, because it made no difference: having Python's threads take turns more often.",
         ],
     )
 

@@ -4,9 +4,9 @@ A range run plans and records one event for every partition; the shipped storage
 connection on most of them. Reading, and all else that a storage does, is inherited.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any
 
 from dagster import DagsterEventType, EventLogEntry
@@ -24,13 +24,22 @@ from market_pipeline.dagster_storage.internals import (
     SqlEventLogStorageTable,
     copy_record,
 )
-from market_pipeline.dagster_storage.partition_events import EACH, insert_each, of_partition, planned_partitions
+from market_pipeline.dagster_storage.partition_events import (
+    EACH,
+    Repeated,
+    insert_each,
+    of_partition,
+    repeat_row,
+    with_planned_partitions,
+)
 from market_pipeline.dagster_storage.pooling import Pooled
 
 Row = dict[str, Any]
 
-_Repeated = tuple[EventLogEntry, Sequence[str] | None]
-"""An event, and the partitions to write it for, one row each; None for an event that is written once."""
+FEW_PARTITIONS = 20
+"""The most partitions of an event whose rows are made here, and written with those of its neighbours by one statement.
+
+Of more partitions, PostgreSQL makes the rows itself, in a statement for each event."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +139,7 @@ class BulkPostgresEventLogStorage(Pooled, PostgresEventLogStorage):
                 if self.single_wait is None:
                     raise
             return
-        self._write([(event, planned_partitions(event))])
+        self._write(list(with_planned_partitions([event])))
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Write events of the kinds that Dagster batches, mixed or not, with ids that ascend in their order.
@@ -144,15 +153,13 @@ class BulkPostgresEventLogStorage(Pooled, PostgresEventLogStorage):
             raise ValueError(f"events of these kinds can't be written as a batch: {names}")
         stored = [event for event in events if not event.get_dagster_event().is_asset_failed_to_materialize]
         if stored:
-            self._write([(event, planned_partitions(event)) for event in stored])
+            self._write(list(with_planned_partitions(stored)))
 
-    def store_materializations(
-        self, groups: Sequence[tuple[EventLogEntry, Sequence[str]]], last: EventLogEntry
-    ) -> None:
-        """Write each group's materialization for each of its partitions, then `last`, as one batch."""
-        self._write([*groups, (last, None)])
+    def store_materializations(self, materialized: Iterable[tuple[Sequence[Repeated], EventLogEntry]]) -> None:
+        """Write assets' materializations as one batch: for each asset its events of many partitions, then its last."""
+        self._write([event for groups, last in materialized for event in (*groups, (last, None))])
 
-    def _write(self, events: Sequence[_Repeated]) -> None:
+    def _write(self, events: Sequence[Repeated]) -> None:
         with self.index_transaction() as connection:
             written = list(self._insert(connection, events))
             tagged = [
@@ -164,21 +171,31 @@ class BulkPostgresEventLogStorage(Pooled, PostgresEventLogStorage):
             if assets := self._asset_rows(written):
                 connection.execute(_UPSERT_ASSETS, _arrays(assets, _ASSET_COLUMNS))
 
-    def _insert(self, connection: Connection, events: Sequence[_Repeated]) -> Iterator[_Written]:
-        for each_is_alone, neighbours in groupby(events, lambda repeated: repeated[1] is None):
-            if each_is_alone:
-                alone = [self._as_stored(event) for event, _ in neighbours]
-                rows = [self._event_to_row(event) for event in alone]
-                # Ids follow the order of the events, but RETURNING may give them in another.
-                ids = sorted(connection.scalars(_INSERT_EVENTS, _arrays(rows, _EVENT_COLUMNS)))
-                yield from (_Written(event, row, [id_]) for event, row, id_ in zip(alone, rows, ids, strict=True))
+    def _insert(self, connection: Connection, events: Sequence[Repeated]) -> Iterator[_Written]:
+        for by_value, neighbours in groupby(events, lambda repeated: len(repeated[1] or ()) <= FEW_PARTITIONS):
+            if by_value:
+                yield from self._insert_by_value(connection, neighbours)
             else:
                 for event, partitions in neighbours:
-                    if partitions:
-                        row = self._event_to_row(of_partition(event, EACH))
-                        yield _Written(
-                            of_partition(event, partitions[-1]), row, insert_each(connection, row, partitions)
-                        )
+                    assert partitions is not None  # noqa: S101 - for mypy
+                    row = self._event_to_row(of_partition(event, EACH))
+                    ids = insert_each(connection, row, partitions)
+                    yield _Written(of_partition(event, partitions[-1]), row, ids)
+
+    def _insert_by_value(self, connection: Connection, events: Iterable[Repeated]) -> Iterator[_Written]:
+        """Insert all rows of events of few partitions by one statement."""
+        of_events: list[tuple[EventLogEntry, list[Row]]] = []
+        for event, partitions in events:
+            if partitions is None:
+                stored = self._as_stored(event)
+                of_events.append((stored, [self._event_to_row(stored)]))
+            elif partitions:
+                row = self._event_to_row(of_partition(event, EACH))
+                of_events.append((of_partition(event, partitions[-1]), list(repeat_row(row, partitions))))
+        rows = [row for _, own in of_events for row in own]
+        # Ids follow the order of the events, but RETURNING may give them in another.
+        ids = iter(sorted(connection.scalars(_INSERT_EVENTS, _arrays(rows, _EVENT_COLUMNS))) if rows else ())
+        yield from (_Written(event, own[-1], list(islice(ids, len(own)))) for event, own in of_events)
 
     def _as_stored(self, event: EventLogEntry) -> EventLogEntry:
         """Return the event, without partitions if it plans a check of a whole asset."""

@@ -18,10 +18,8 @@ from dagster._core.events import (
     ASSET_EVENTS,
     BATCH_WRITABLE_EVENTS,
     AssetMaterializationPlannedData,
-    DagsterEventBatchMetadata,
     JobFailureData,
     StepMaterializationData,
-    generate_event_batch_id,
 )
 from dagster._core.execution.api import execute_run_iterator
 from dagster._core.execution.context.system import PlanOrchestrationContext

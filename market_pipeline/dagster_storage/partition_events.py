@@ -5,7 +5,7 @@ Dagster makes and serializes an object for every event, and nearly all events of
 
 import json
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from dagster import DagsterEvent, DagsterEventType, EventLogEntry
@@ -16,6 +16,9 @@ from market_pipeline.dagster_storage.internals import (
     SqlEventLogStorageTable,
     StepMaterializationData,
 )
+
+Repeated = tuple[EventLogEntry, Sequence[str] | None]
+"""An event, and the partitions to write it for, one row each; None for an event that is written once."""
 
 EACH = "<each partition>"
 """The partition key of the template."""
@@ -31,12 +34,17 @@ _INSERT = text(f"""
 """)  # noqa: S608 - names of columns
 
 
-def planned_partitions(event: EventLogEntry) -> Sequence[str] | None:
-    """Return the partitions that one event plans for an asset; None for other events."""
-    if event.dagster_event_type is not DagsterEventType.ASSET_MATERIALIZATION_PLANNED:
-        return None
-    subset = event.get_dagster_event().asset_materialization_planned_data.partitions_subset
-    return None if subset is None else list(subset.get_partition_keys())
+def with_planned_partitions(events: Iterable[EventLogEntry]) -> Iterator[Repeated]:
+    """Yield each event with the partitions that it plans for an asset, or None."""
+    known, keys = None, []
+    for event in events:
+        if event.dagster_event_type is not DagsterEventType.ASSET_MATERIALIZATION_PLANNED:
+            yield event, None
+            continue
+        subset = event.get_dagster_event().asset_materialization_planned_data.partitions_subset
+        if subset is not None and subset is not known:  # a run's assets share one
+            known, keys = subset, list(subset.get_partition_keys())
+        yield event, None if subset is None else keys
 
 
 def of_partition(event: EventLogEntry, partition: str) -> EventLogEntry:
@@ -54,6 +62,13 @@ def of_partition(event: EventLogEntry, partition: str) -> EventLogEntry:
     else:
         raise TypeError(f"{dagster_event.event_type_value} is no event of a partition")
     return event._replace(dagster_event=dagster_event._replace(event_specific_data=own))
+
+
+def repeat_row(row: Mapping[str, Any], partitions: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Yield the row of `of_partition(event, EACH)` for each partition, as `insert_each` inserts it."""
+    before, *after = row["event"].split(json.dumps(EACH))
+    for partition in partitions:
+        yield {**row, "event": json.dumps(partition).join((before, *after)), "partition": partition}
 
 
 def insert_each(connection: Connection, row: Mapping[str, Any], partitions: Sequence[str]) -> "array[int]":

@@ -19,10 +19,9 @@ from market_pipeline.dagster_storage.event_log import BulkPostgresEventLogStorag
 from market_pipeline.dagster_storage.internals import (
     RUNLESS_JOB_NAME,
     RUNLESS_RUN_ID,
-    DagsterEventBatchMetadata,
     StepMaterializationData,
-    generate_event_batch_id,
 )
+from market_pipeline.dagster_storage.partition_events import Repeated
 
 Context = dg.OpExecutionContext | dg.AssetExecutionContext
 
@@ -37,33 +36,50 @@ class Materialized:
     metadata: Mapping[str, Any]
 
 
-def record_materializations(
-    context: Context, key: dg.AssetKey, groups: Sequence[Materialized], of_the_last: Mapping[str, Any]
-) -> None:
-    """Record in the run's event log that partitions of an asset were materialized, as `context.log_event` would.
+@dataclass(frozen=True)
+class MaterializedAsset:
+    """An asset's partitions in groups, at least one, and the metadata of the last partition of the last group alone.
 
-    Args:
-        context: of the step.
-        key: of the asset.
-        groups: at least one; the UI shows the last partition of the last group as the newest.
-        of_the_last: metadata of that partition alone.
+    The UI shows that partition as the newest.
     """
-    *others, last = groups
-    *before, newest = last.partitions
-    groups = [group for group in (*others, replace(last, partitions=before)) if group.partitions]
-    finally_ = dg.AssetMaterialization(key, partition=newest, metadata={**last.metadata, **of_the_last})
+
+    key: dg.AssetKey
+    groups: Sequence[Materialized]
+    of_the_last: Mapping[str, Any]
+
+    def split(self) -> tuple[list[Materialized], dg.AssetMaterialization]:
+        """Return the groups without the last partition, and its materialization."""
+        *others, last = self.groups
+        *before, newest = last.partitions
+        groups = [group for group in (*others, replace(last, partitions=before)) if group.partitions]
+        metadata = {**last.metadata, **self.of_the_last}
+        return groups, dg.AssetMaterialization(self.key, partition=newest, metadata=metadata)
+
+
+def record_materializations(context: Context, assets: Sequence[MaterializedAsset]) -> None:
+    """Record in the run's event log that partitions of assets were materialized, as `context.log_event` would."""
     storage = context.instance.event_log_storage
     if isinstance(storage, BulkPostgresEventLogStorage):
-        entries = [
-            (_entry(context, dg.AssetMaterialization(key, partition=newest, metadata=group.metadata)), group.partitions)
-            for group in groups
-        ]
-        storage.store_materializations(entries, _entry(context, finally_))
+        storage.store_materializations([_entries(context, asset) for asset in assets])
         return
-    for group in groups:
-        for partition in group.partitions:
-            context.log_event(dg.AssetMaterialization(key, partition=partition, metadata=group.metadata))
-    context.log_event(finally_)
+    for asset in assets:
+        groups, finally_ = asset.split()
+        for group in groups:
+            for partition in group.partitions:
+                context.log_event(dg.AssetMaterialization(asset.key, partition=partition, metadata=group.metadata))
+        context.log_event(finally_)
+
+
+def _entries(context: Context, asset: MaterializedAsset) -> tuple[list[Repeated], EventLogEntry]:
+    groups, finally_ = asset.split()
+    templates = [
+        dg.AssetMaterialization(asset.key, partition=group.partitions[-1], metadata=group.metadata) for group in groups
+    ]
+    repeated: list[Repeated] = [
+        (_materialization_entry(context, template), group.partitions)
+        for template, group in zip(templates, groups, strict=True)
+    ]
+    return repeated, _materialization_entry(context, finally_)
 
 
 def report_materializations(instance: dg.DagsterInstance, key: dg.AssetKey, groups: Sequence[Materialized]) -> None:
@@ -79,7 +95,7 @@ def report_materializations(instance: dg.DagsterInstance, key: dg.AssetKey, grou
         templates = [dg.AssetMaterialization(key, partition=g.partitions[-1], metadata=g.metadata) for g in groups]
         *others, last = [(_runless(event), group.partitions) for event, group in zip(templates, groups, strict=True)]
         before = [(last[0], last[1][:-1])] if len(last[1]) > 1 else []
-        storage.store_materializations([*others, *before], last[0])
+        storage.store_materializations([([*others, *before], last[0])])
         return
     for group in groups:
         for partition in group.partitions:
@@ -105,24 +121,31 @@ def _runless(materialization: dg.AssetMaterialization) -> EventLogEntry:
     )
 
 
-def _entry(context: Context, materialization: dg.AssetMaterialization) -> EventLogEntry:
+def _materialization_entry(context: Context, materialization: dg.AssetMaterialization) -> EventLogEntry:
     """Return the entry that `context.log_event` would store."""
+    message = f"Materialized value {materialization.label}."
+    data = StepMaterializationData(materialization)
+    return _entry(context, DagsterEventType.ASSET_MATERIALIZATION, data, message)
+
+
+def _entry(context: Context, kind: DagsterEventType, data: Any, message: str) -> EventLogEntry:
+    """Return the entry that Dagster would store for an event of the step."""
     step = context.get_step_execution_context()
     event = DagsterEvent(
-        DagsterEventType.ASSET_MATERIALIZATION.value,
+        kind.value,
         step.job_name,
         step_handle=step.step.handle,
         node_handle=step.step.node_handle,
         step_kind_value=step.step.kind.value,
         logging_tags=step.event_tags,
-        event_specific_data=StepMaterializationData(materialization),
-        message=f"Materialized value {materialization.label}.",
+        event_specific_data=data,
+        message=message,
         pid=os.getpid(),
     )
     return EventLogEntry(  # type: ignore[no-untyped-call]
         error_info=None,
         level=logging.DEBUG,
-        user_message=event.message,
+        user_message=message,
         run_id=step.run_id,
         timestamp=time.time(),
         step_key=step.step.key,
@@ -135,14 +158,15 @@ def record_check_results(context: dg.AssetExecutionContext, results: Sequence[dg
     """Record the results of checks in the run's event log, as yielding an `AssetCheckResult` each would."""
     # No check yields an output, and Dagster would log at the end of the step that all of them are missing.
     context.log.addFilter(lambda record: "did not yield or return expected outputs" not in record.getMessage())
-    batch = generate_event_batch_id()  # type: ignore[no-untyped-call]
+    kind, storage = DagsterEventType.ASSET_CHECK_EVALUATION, context.instance.event_log_storage
+    if isinstance(storage, BulkPostgresEventLogStorage):
+        storage.store_event_batch([_entry(context, kind, result, _describe(result)) for result in results])
+        return
     step = context.get_step_execution_context()
-    for number, result in enumerate(results, start=1):
-        verdict = "passed" if result.passed else "did not pass"
-        DagsterEvent.from_step(
-            DagsterEventType.ASSET_CHECK_EVALUATION,
-            step,
-            result,
-            f"Asset check '{result.check_name}' {verdict}. {result.description}",
-            DagsterEventBatchMetadata(batch, number == len(results)),
-        )
+    for result in results:
+        DagsterEvent.from_step(kind, step, result, _describe(result))
+
+
+def _describe(result: dg.AssetCheckEvaluation) -> str:
+    verdict = "passed" if result.passed else "did not pass"
+    return f"Asset check '{result.check_name}' {verdict}. {result.description}"

@@ -37,6 +37,10 @@ class PooledRunStorage(Pooled, PostgresRunStorage):
         self._has_times = self._has_times or super().has_run_stats_index_cols()
         return self._has_times
 
+    def has_execution_plan_snapshot(self, execution_plan_snapshot_id: str) -> bool:
+        """Return True if the plan is stored, without reading it, which takes a second for thousands of assets."""
+        return self._has_snapshot_id(execution_plan_snapshot_id)
+
 
 class PooledScheduleStorage(Pooled, PostgresScheduleStorage):
     """The shipped schedule storage on kept connections."""

@@ -101,7 +101,7 @@ def _build_step(
             load_symbols(
                 context,
                 _select(symbols, context.selected_asset_keys),
-                _select(fetched_together, context.job_def.asset_layer.selected_asset_keys),
+                lambda: _select(fetched_together, context.job_def.asset_layer.selected_asset_keys),
             )
         else:
             check_symbols(context, _select(symbols, {check.asset_key for check in context.selected_asset_check_keys}))

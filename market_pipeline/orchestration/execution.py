@@ -3,7 +3,7 @@
 `market_pipeline.ingest` does the loading; this module connects it with Dagster.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -19,6 +19,7 @@ from market_pipeline.dagster_storage.recording import (
     NO_ROW,
     ONE_ROW,
     Materialized,
+    MaterializedAsset,
     record_check_results,
     record_materializations,
 )
@@ -28,7 +29,7 @@ from market_pipeline.orchestration.corporate_action_execution import report_acti
 from market_pipeline.orchestration.partitions import PartitionError, check_partitions_chosen
 from market_pipeline.orchestration.resources import Pipeline
 from market_pipeline.warehouse.load_history import BAR_COUNTERS, LoadResult
-from market_pipeline.warehouse.tracked_symbols import NotTrackedError, Reference, active_symbols, delistings
+from market_pipeline.warehouse.tracked_symbols import NotTrackedError, active_symbols, delistings
 
 
 @dataclass(frozen=True)
@@ -56,11 +57,14 @@ class _TrackedVendor:
         return fetched
 
 
-def load_symbols(context: dg.AssetExecutionContext, symbols: Sequence[Symbol], in_run: Sequence[Symbol]) -> None:
+def load_symbols(
+    context: dg.AssetExecutionContext, symbols: Sequence[Symbol], find_in_run: Callable[[], Sequence[Symbol]]
+) -> None:
     """Load the run's sessions of a step's symbols, and record one materialization per settled session.
 
     A session is settled if its bar is stored, or if the vendor has confirmed that there is none. Requests are planned
-    for all symbols of the run that share a process (`in_run`), with their splits and dividends beside the bars.
+    by the first step for all symbols of the run that share a process (`find_in_run`), with their splits and dividends
+    beside the bars.
 
     Raises:
         dagster.Failure: no partition was chosen, or symbols failed. The others are loaded and stay materialized.
@@ -71,32 +75,26 @@ def load_symbols(context: dg.AssetExecutionContext, symbols: Sequence[Symbol], i
         raise dg.Failure(str(error), allow_retries=False) from None
     pipeline: Pipeline = context.resources.pipeline
     sessions = [date.fromisoformat(key) for key in context.partition_keys]
-    delisted = delistings(pipeline.warehouse)
     run = Run(context.run.run_id, trigger_of(context.run.tags))
-    series = pipeline.vendor(
-        _select_trading(in_run, delisted, sessions[0]) or in_run, sessions, run.run_id, nightly=run.trigger == SCHEDULE
-    )
-    delisted = delistings(pipeline.warehouse)  # with those that the look-ups have found
-    tracked = frozenset(active_symbols(pipeline.warehouse))
-    actions = pipeline.run_actions(
-        [symbol for symbol in in_run if symbol in tracked], run_id=run.run_id, scheduled=run.trigger == SCHEDULE
-    )
+    series, actions = pipeline.open_run(find_in_run, sessions, run.run_id, scheduled=run.trigger == SCHEDULE)
+    tracked = frozenset(active_symbols(pipeline.warehouse, [symbol.name for symbol in symbols]))
     vendor = _TrackedVendor(series, tracked, actions)
     results = []
-    for result in ingest(
+    for loaded in ingest(
         symbols,
         sessions,
         vendor=vendor,
         fetch_reference=series.lookups.fetch_reference,
-        delisted=delisted,
+        delisted=delistings(pipeline.warehouse),  # with those that the look-ups have found
         warehouse=pipeline.warehouse,
         run=run,
         at_once=pipeline.at_once,
         fetch_list_date=series.lookups.fetch_list_date,
     ):
-        results.append(result)
-        pipeline.on_loaded(result)  # first: the bars are stored, even if Dagster's database fails now
-        _record(context, result)
+        results.extend(loaded)
+        for result in loaded:
+            pipeline.on_loaded(result)  # first: the bars are stored, even if Dagster's database fails now
+        _record(context, loaded)
     report_actions(context, symbols, actions)
     check_symbols(context, symbols)
     failures = [under(result.symbol, result.error) for result in results if result.error is not None]
@@ -113,26 +111,28 @@ def check_symbols(context: dg.AssetExecutionContext, symbols: Sequence[Symbol]) 
     record_check_results(context, list(check_results(pipeline.warehouse, symbols)))
 
 
-def _select_trading(symbols: Sequence[Symbol], delisted: Mapping[str, Reference], first: date) -> list[Symbol]:
-    """Return the symbols that were not delisted before the run's first session: the others need no request."""
-    ended = {name for name, known in delisted.items() if known.delisted_on is not None and known.delisted_on < first}
-    return [symbol for symbol in symbols if symbol.name not in ended]
-
-
-def _record(context: dg.AssetExecutionContext, result: LoadResult) -> None:
+def _record(context: dg.AssetExecutionContext, results: Iterable[LoadResult]) -> None:
     """Record sessions with a bar as materialized with one row, and empty sessions with none.
 
     Dagster's own result would cover all sessions of the run. The newest session's event, which the UI shows first,
     holds the counters of the whole load.
     """
+    settled = [
+        MaterializedAsset(dg.AssetKey(["market_data", result.symbol]), groups, _summarize(result))
+        for result in results
+        if (groups := _group_settled(result))
+    ]
+    if settled:
+        record_materializations(context, settled)
+
+
+def _group_settled(result: LoadResult) -> list[Materialized]:
     groups = [Materialized([str(day) for day in sorted(result.present)], ONE_ROW)] if result.present else []
     without_bar = {**result.empty, **result.ended}
     for reason in dict.fromkeys(without_bar.values()):
         sessions = [str(day) for day, why in without_bar.items() if why == reason]
         groups.append(Materialized(sessions, {**NO_ROW, "reason": reason}))
-    if groups:
-        groups.sort(key=lambda group: group.partitions[-1])
-        record_materializations(context, dg.AssetKey(["market_data", result.symbol]), groups, _summarize(result))
+    return sorted(groups, key=lambda group: group.partitions[-1])
 
 
 def _summarize(result: LoadResult) -> dict[str, int | float | str]:

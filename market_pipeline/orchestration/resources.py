@@ -1,6 +1,6 @@
 """The resource `pipeline`: the warehouse and the vendor's client, opened for a run and closed after it."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from market_pipeline.core.symbols import Symbol
 from market_pipeline.core.ticker_corrections import TickerCorrections, corrections_of
 from market_pipeline.warehouse.database import warehouse_of
 from market_pipeline.warehouse.load_history import LoadResult
+from market_pipeline.warehouse.tracked_symbols import Reference, active_symbols, delistings
 
 if TYPE_CHECKING:  # frames and HTTP take half a second, and only runs need them
     from market_pipeline.corporate_action_requests import ActionsResult, RunActions
@@ -65,35 +66,50 @@ class Pipeline:
         self.client = client
         self._plan = plan
         self._corrections = corrections or TickerCorrections({})
-        self._vendor: SeriesVendor | None = None
-        self._actions: RunActions | None = None
+        self._run: tuple[SeriesVendor, RunActions] | None = None
 
-    def vendor(
+    def open_run(
+        self, find_symbols: Callable[[], Sequence[Symbol]], sessions: Sequence[date], run_id: str, *, scheduled: bool
+    ) -> tuple["SeriesVendor", "RunActions"]:
+        """Return the run's vendor, and its requests for splits and dividends, of all its symbols.
+
+        The first step plans and starts them. All steps share them, and the market days that were fetched.
+        """
+        if self._run is None:
+            symbols = find_symbols()
+            vendor = self._open_vendor(symbols, sessions, run_id, nightly=scheduled)
+            self._run = vendor, self._start_actions(symbols, run_id, scheduled=scheduled)
+        return self._run
+
+    def _open_vendor(
         self, symbols: Sequence[Symbol], sessions: Sequence[date], run_id: str, *, nightly: bool
     ) -> "SeriesVendor":
-        """Return the run's vendor for all its symbols: its steps share one, and the market days that it fetched."""
         from market_pipeline.polygon.fetcher import Fetcher
         from market_pipeline.series_vendor import SecurityLookups, SeriesVendor
 
-        if self._vendor is None:
-            lookups = SecurityLookups(self.client, self.warehouse, self._corrections, run_id)
-            histories = lookups.prepare(symbols, sessions, nightly=nightly)
-            fetcher = Fetcher(self.client, symbols, sessions, datetime.now(UTC), self._plan, histories)
-            self._vendor = SeriesVendor(fetcher, lookups)
-        return self._vendor
+        trading = _select_trading(symbols, delistings(self.warehouse), sessions[0]) or symbols
+        lookups = SecurityLookups(self.client, self.warehouse, self._corrections, run_id)
+        histories = lookups.prepare(trading, sessions, nightly=nightly)
+        fetcher = Fetcher(self.client, trading, sessions, datetime.now(UTC), self._plan, histories)
+        return SeriesVendor(fetcher, lookups)
 
-    def run_actions(self, symbols: Sequence[Symbol], *, run_id: str, scheduled: bool) -> "RunActions":
-        """Return the run's requests for splits and dividends of all its symbols; the first step starts them."""
+    def _start_actions(self, symbols: Sequence[Symbol], run_id: str, *, scheduled: bool) -> "RunActions":
         from market_pipeline.corporate_action_requests import RunActions
 
-        if self._actions is None:
-            self._actions = RunActions(self.client, self.warehouse, symbols, run_id=run_id, scheduled=scheduled)
-        return self._actions
+        tracked = frozenset(active_symbols(self.warehouse))
+        known = [symbol for symbol in symbols if symbol in tracked]
+        return RunActions(self.client, self.warehouse, known, run_id=run_id, scheduled=scheduled)
 
     def close(self) -> None:
         """Start no further request."""
-        if self._actions is not None:
-            self._actions.close()
+        if self._run is not None:
+            self._run[1].close()
+
+
+def _select_trading(symbols: Sequence[Symbol], delisted: Mapping[str, Reference], first: date) -> list[Symbol]:
+    """Return the symbols that were not delisted before the run's first session: the others need no request."""
+    ended = {name for name, known in delisted.items() if known.delisted_on is not None and known.delisted_on < first}
+    return [symbol for symbol in symbols if symbol.name not in ended]
 
 
 @contextmanager

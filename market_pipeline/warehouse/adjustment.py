@@ -4,7 +4,7 @@ The view `session_actions` defines the effects of splits and dividends; the view
 factors.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -45,13 +45,16 @@ def refresh_factors(connection: Connection, symbols: Iterable[str]) -> None:
     connection.execute(statement("refresh_adjustment_factors"), {"symbols": sorted(symbols)})
 
 
-def refresh_factors_after_load(connection: Connection, symbol: str, since: date) -> None:
-    """Bring a symbol's factors up to date after bars from `since` on were stored, if these can change them.
+def refresh_factors_after_load(connection: Connection, since: Mapping[str, date]) -> None:
+    """Bring the factors of symbols up to date after bars from a date on were stored, where these can change them.
 
-    The caller's transaction holds the symbol's lock.
+    Args:
+        connection: in a transaction that holds the symbols' locks.
+        since: the date by symbol.
     """
-    if connection.execute(statement("is_adjustment_affected"), {"symbol": symbol, "since": since}).scalar_one():
-        refresh_factors(connection, [symbol])
+    parameters = {"symbols": list(since), "since": list(since.values())}
+    if affected := connection.scalars(statement("affected_adjustments"), parameters).all():
+        refresh_factors(connection, affected)
 
 
 def refresh_stale_factors(

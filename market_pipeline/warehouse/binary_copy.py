@@ -4,12 +4,11 @@ A row of fixed-width columns is a fixed-width record, so numpy lays out all rows
 take seconds per million. Format: PostgreSQL documentation, "COPY", section "Binary Format".
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import Date, Double, Integer
 
 from market_pipeline.core.bars import VALUE_COLUMNS, Columns
@@ -19,8 +18,8 @@ _HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)  # signature, then no flags and no he
 _TRAILER = b"\xff\xff"
 _FIRST_DAY = np.datetime64("2000-01-01", "D")  # PostgreSQL counts days from here
 
-_STAGED = {"date": ">i4", **dict.fromkeys(VALUE_COLUMNS, ">f8")}
-_HELD = {**_STAGED, "validated": "?"}
+_HELD = np.dtype([("date", ">i4"), *((name, ">f8") for name in VALUE_COLUMNS)])
+_STAGED = {"symbol_id": ">i4", "date": ">i4", **dict.fromkeys(VALUE_COLUMNS, ">f8")}
 _KINDS = {Integer: ">i4", Date: ">i4", Double: ">f8"}
 _NEW = {column.name: _KINDS[type(column.type)] for column in bars_table.columns}
 _NULLABLE = [column.name for column in bars_table.columns if column.nullable]
@@ -32,36 +31,38 @@ Kinds = Mapping[str, str | None]
 
 
 def encode_bars(bars: Columns) -> bytes:
-    """Encode bars (NaN allowed in numbers, no missing date) in the layout of `staged_bars`."""
+    """Encode bars with `symbol_id` (NaN allowed in numbers, no missing date) in the layout of `staged_bars`."""
     return _HEADER + _encoded(_values(bars), _STAGED, len(bars["date"])) + _TRAILER
 
 
-def encode_new_bars(bars: Columns, symbol_id: int, load_id: int) -> bytes:
-    """Encode bars of one symbol and load in the layout of `bars`.
+def encode_new_bars(bars: Columns, load_id: int) -> bytes:
+    """Encode bars of one load, with `symbol_id`, in the layout of `bars`.
 
     Missing numbers become NULL. Rows of which the same numbers are missing come together, in their order.
     """
-    values = {**_values(bars), "symbol_id": symbol_id, "load_id": load_id}
+    values = _values(bars)
     missing = [np.isnan(bars[name]) for name in _NULLABLE]
     parts = []
     for pattern in product((False, True), repeat=len(_NULLABLE)):
         alike = np.logical_and.reduce([null == wanted for null, wanted in zip(missing, pattern, strict=True)])
         if alike.any():
             absent = {name: None for name, null in zip(_NULLABLE, pattern, strict=True) if null}
-            part = {name: value[alike] if isinstance(value, np.ndarray) else value for name, value in values.items()}
+            part = {**{name: value[alike] for name, value in values.items()}, "load_id": load_id}
             parts.append(_encoded(part, {**_NEW, **absent}, int(alike.sum())))
     return _HEADER + b"".join(parts) + _TRAILER
 
 
-def decode_bars(records: bytes) -> tuple[Columns, NDArray[np.bool_]]:
-    """Decode `sql/held_bars.sql`'s result: bars with `date` and VALUE_COLUMNS (NaN for NULL), and which are flagged."""
-    bars = np.frombuffer(records, dtype=np.dtype(list(_HELD.items())))
+def decode_bars(records: Sequence[bytes]) -> Columns:
+    """Decode the bars of `sql/held_bars.sql`: `date`, VALUE_COLUMNS (NaN for NULL), and `place`, each one's record."""
+    bars = np.frombuffer(b"".join(records), dtype=_HELD)
     days = _FIRST_DAY + bars["date"].astype("timedelta64[D]")
-    return {"date": days, **{name: bars[name].astype("float64") for name in VALUE_COLUMNS}}, ~bars["validated"]
+    places = np.repeat(np.arange(len(records)), [len(record) // _HELD.itemsize for record in records])
+    return {"place": places, "date": days, **{name: bars[name].astype("float64") for name in VALUE_COLUMNS}}
 
 
 def _values(bars: Columns) -> dict[str, Any]:
     return {
+        "symbol_id": bars["symbol_id"],
         "date": (bars["date"] - _FIRST_DAY).astype(np.int64),
         **{name: bars[name] for name in VALUE_COLUMNS},
     }

@@ -4,8 +4,9 @@ The caller's `find_flags` finds the suspicious bars; this module knows which bar
 """
 
 import json
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any
 
@@ -34,39 +35,53 @@ REACH = LOOK_BACK + LOOK_AHEAD
 """Stored bars on either side of a changed one that are needed to update flags: those compared with it, and theirs."""
 
 
-def flag_bars(
-    connection: Connection,
-    symbol: Symbol,
-    symbol_id: int,
-    bars: Columns,
-    find_flags: FindFlags,
-    *,
-    changed: tuple[date, date],
-) -> frozenset[date]:
-    """Update the flags of changed bars and of those compared with them; return the flagged sessions.
+@dataclass(frozen=True)
+class ChangedBars:
+    """A symbol's stored bars, of which those from `first` to `last` may have changed.
+
+    `bars` are `date` and VALUE_COLUMNS, in order, as stored now: those that changed and the REACH stored ones on either
+    side of them, or all there are. `symbol_id` is the symbol's in tracked_symbols.
+    """
+
+    symbol: Symbol
+    symbol_id: int
+    bars: Columns
+    first: date
+    last: date
+
+    @property
+    def compared(self) -> tuple[date, date]:
+        """The dates of the first and the last bar whose flags rest on a changed one."""
+        days = self.bars["date"]
+        first, last = (int(np.searchsorted(days, np.datetime64(day))) for day in (self.first, self.last))
+        return days[max(first - LOOK_AHEAD, 0)].item(), days[min(last + LOOK_BACK, len(days) - 1)].item()
+
+
+def flag_bars(connection: Connection, changed: Sequence[ChangedBars], find_flags: FindFlags) -> list[frozenset[date]]:
+    """Update the flags of changed bars and of those compared with them; return each symbol's flagged sessions.
 
     Args:
-        connection: in a transaction that holds the symbol's lock.
-        symbol: whose bars they are.
-        symbol_id: the symbol's id in tracked_symbols.
-        bars: `date` and VALUE_COLUMNS, in order, as stored now: the bars that changed and the REACH stored ones on
-            either side of them, or all there are.
+        connection: in a transaction that holds the symbols' locks.
+        changed: of each symbol at least one bar.
         find_flags: finds the suspicious bars.
-        changed: the first and the last session whose bar may have changed.
     """
-    days = bars["date"]
-    first, last = (int(np.searchsorted(days, np.datetime64(day))) for day in changed)
-    first, last = days[max(first - LOOK_AHEAD, 0)].item(), days[min(last + LOOK_BACK, len(days) - 1)].item()
-    flagged = find_flags(symbol, bars, *_actions(connection, symbol, float(bars["close"].min())))
-    found = [bar for bar in flagged if first <= bar.session <= last]
+    actions = _read_actions(connection, changed)
+    spans = [each.compared for each in changed]
+    found = [
+        [bar for bar in find_flags(each.symbol, each.bars, *actions[each.symbol.name]) if first <= bar.session <= last]
+        for each, (first, last) in zip(changed, spans, strict=True)
+    ]
+    flagged = [
+        {"symbol_id": each.symbol_id, **asdict(bar)} for each, bars in zip(changed, found, strict=True) for bar in bars
+    ]
     parameters = {
-        "symbol_id": symbol_id,
-        "first": first,
-        "last": last,
-        "found": json.dumps([asdict(bar) for bar in found], default=str),
+        "symbol_ids": [each.symbol_id for each in changed],
+        "firsts": [first for first, _ in spans],
+        "lasts": [last for _, last in spans],
+        "found": json.dumps(flagged, default=str),
     }
     connection.execute(statement("flag_bars"), parameters)
-    return frozenset(bar.session for bar in found)
+    return [frozenset(bar.session for bar in bars) for bars in found]
 
 
 def reflag_symbols(connection: Connection, names: Iterable[str], find_flags: FindFlags) -> None:
@@ -82,8 +97,8 @@ def reflag_symbols(connection: Connection, names: Iterable[str], find_flags: Fin
         stored = select(bars).where(bars.c.symbol_id == locked.id).order_by(bars.c.date)
         held = _columns(connection.execute(stored).all())
         if len(held["date"]):
-            changed = (held["date"][0].item(), held["date"][-1].item())
-            flag_bars(connection, symbol, locked.id, held, find_flags, changed=changed)
+            first, last = held["date"][0].item(), held["date"][-1].item()
+            flag_bars(connection, [ChangedBars(symbol, locked.id, held, first, last)], find_flags)
 
 
 def symbols_with_large(connection: Connection, distributions: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -112,17 +127,19 @@ def reflag_all(engine: Engine, find_flags: FindFlags) -> int:
     return len(names)
 
 
-def _actions(
-    connection: Connection, symbol: Symbol, lowest_close: float
-) -> tuple[Mapping[date, float], Mapping[date, float]]:
-    """Return a symbol's splits and those distributions that are large for one of its bars, in one round trip."""
-    rows = connection.execute(
-        statement("actions_of_bars"), {"symbol": symbol.name, "least_cash": LARGE_DISTRIBUTION * lowest_close}
-    ).all()
-    splits, distributions = (
-        {row.date: row.value for row in rows if row.kind == kind} for kind in ("split", "distribution")
-    )
-    return splits, distributions
+_Actions = tuple[dict[date, float], dict[date, float]]
+
+
+def _read_actions(connection: Connection, changed: Sequence[ChangedBars]) -> Mapping[str, _Actions]:
+    """Return symbols' splits and those distributions that are large for one of their bars, in one round trip."""
+    parameters = {
+        "symbols": [each.symbol.name for each in changed],
+        "least_cash": [LARGE_DISTRIBUTION * float(each.bars["close"].min()) for each in changed],
+    }
+    actions: defaultdict[str, _Actions] = defaultdict(lambda: ({}, {}))
+    for row in connection.execute(statement("actions_of_bars"), parameters):
+        actions[row.symbol][row.kind != "split"][row.date] = row.value
+    return actions
 
 
 def _columns(rows: Sequence[Row[Any]]) -> Columns:

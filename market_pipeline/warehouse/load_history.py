@@ -4,18 +4,21 @@ A record is one row per symbol and run. It is written in the transaction that st
 always agree.
 """
 
+import json
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import date, datetime
+from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, exists, func, insert, literal, select, update
+from sqlalchemy import Connection, Engine, Row, func, literal, select, update
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from market_pipeline.core.settings import Source
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.warehouse.bar_tables import bar_flags
+from market_pipeline.warehouse.statements import statement
 from market_pipeline.warehouse.tables import backfill_history, corporate_action_inquiries, tracked_symbols
 
 
@@ -124,6 +127,8 @@ class LoadResult(LoadCounters):
 _RESULT_COLUMNS = ("symbol", "sessions", "answered", "refused", "requests", *BAR_COUNTERS, "missing", "waited_seconds")
 """Columns of `backfill_history` with the value of the attribute of `LoadResult` that has their name."""
 
+LoadRecord = tuple[LoadRequest, LoadResult]
+
 
 def record_failure(engine: Engine, load_request: LoadRequest, error: str) -> LoadResult:
     """Record a load request that failed, of which nothing is stored, and return its load_result."""
@@ -137,17 +142,23 @@ def record_failure(engine: Engine, load_request: LoadRequest, error: str) -> Loa
         waited_seconds=load_request.waited_seconds,
     )
     with engine.begin() as connection:
-        record_load(connection, replace(load_request, answered=None), load_result)
+        record_loads(connection, [(replace(load_request, answered=None), load_result)])
     return load_result
 
 
-def record_load(connection: Connection, load_request: LoadRequest, load_result: LoadResult) -> None:
-    """Write the load record and the symbol's state in one round trip.
+def record_loads(connection: Connection, records: Sequence[LoadRecord]) -> None:
+    """Write load records and the symbols' states in one round trip.
 
-    Writes nothing if the symbol's name has become another instrument's meanwhile.
+    Writes none of a symbol whose name has become another instrument's meanwhile.
     """
-    answered, success = load_request.answered_sessions, load_result.error is None
-    known = {
+    rows = [_row(load_request, load_result) for load_request, load_result in records]
+    connection.execute(statement("record_loads"), {"records": json.dumps(rows, default=str)})
+
+
+def _row(load_request: LoadRequest, load_result: LoadResult) -> dict[str, Any]:
+    """Return the columns of a load record, but for its end, and the symbol's asset class."""
+    answered = load_request.answered_sessions
+    return {
         **{name: getattr(load_result, name) for name in _RESULT_COLUMNS},
         "run_id": load_request.run_id,
         "trigger": load_request.trigger,
@@ -157,24 +168,11 @@ def record_load(connection: Connection, load_request: LoadRequest, load_result: 
         "answered_to": answered[-1] if answered else None,
         "records_imported": load_result.loaded + load_result.revised,
         "started_at": load_request.started_at,
-        "success": success,
+        "success": load_result.error is None,
         "error_details": load_result.error,
         "notes": "; ".join(load_result.notes) or None,
+        "asset_class": load_request.symbol.asset_class,
     }
-    columns, symbol, kind = backfill_history.c, tracked_symbols.c.symbol, tracked_symbols.c.asset_class
-    values = {name: literal(value, columns[name].type) for name, value in known.items()}
-    now = func.clock_timestamp()
-    row = {
-        **values,
-        "backfill_timestamp": now,
-        "duration_seconds": func.extract("epoch", now - values["started_at"]),
-    }
-    asset_class = load_request.symbol.asset_class.value
-    is_other = exists().where(symbol == load_result.symbol, kind != asset_class)
-    record = insert(backfill_history).from_select(list(row), select(*row.values()).where(~is_other)).cte("load_record")
-    state = {"backfill_status": "completed", "last_backfill": func.now()} if success else {"backfill_status": "failed"}
-    is_same = (symbol == load_result.symbol) & (kind == asset_class)
-    connection.execute(update(tracked_symbols).where(is_same).values(state).add_cte(record))
 
 
 def add_note(engine: Engine, run_id: str, symbols: Sequence[str], note: str) -> None:

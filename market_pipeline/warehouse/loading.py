@@ -1,34 +1,43 @@
-"""Loading of one symbol's checked bars, with its load record, in one transaction.
+"""Loading of checked bars, of some symbols at once, with their load records, in one transaction.
 
-The bars are merged into `market_data` and flagged if suspicious, and the symbol's adjustment factors follow; rejected
-bars go to `rejected_bars`; the `backfill_history` row that reconciles them is written last. A crash leaves all of it or
-none.
+The bars are merged into `bars` and flagged if suspicious, and the symbols' adjustment factors follow; rejected bars go
+to `rejected_bars`; the rows of `backfill_history` that reconcile them are written last. A crash leaves all of it or
+none. Each step is one statement for all symbols, so that a night's few bars of each take no round trips of their own.
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
 from sqlalchemy import Connection, Engine, func, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from market_pipeline.core.bars import columns_of
+from market_pipeline.core.bars import Columns, columns_of
 from market_pipeline.core.errors import MarketPipelineError
 from market_pipeline.core.settings import Source
 from market_pipeline.warehouse.adjustment import refresh_factors_after_load
 from market_pipeline.warehouse.empty_sessions import empty_sessions, ended_sessions
-from market_pipeline.warehouse.flagging import FindFlags, flag_bars
-from market_pipeline.warehouse.load_history import LoadRequest, LoadResult, record_load
+from market_pipeline.warehouse.flagging import ChangedBars, FindFlags, flag_bars
+from market_pipeline.warehouse.load_history import LoadRequest, LoadResult, record_loads
 from market_pipeline.warehouse.tables import bar_source, rejected_bars
-from market_pipeline.warehouse.tracked_symbols import lock_symbol
-from market_pipeline.warehouse.upsert import upsert_bars
+from market_pipeline.warehouse.tracked_symbols import NotTrackedError, lock_tracked, not_tracked
+from market_pipeline.warehouse.upsert import OfferedBars, UpsertResult, upsert_bars
 
 
 class MixedSourcesError(MarketPipelineError):
     """Bars of one source were offered to a database that holds another's."""
+
+
+_NOW = {"first_rejected_at": func.now(), "last_rejected_at": func.now()}
+_INSERT_REJECTED = upsert(rejected_bars).values(_NOW)
+_INSERT_REJECTED = _INSERT_REJECTED.on_conflict_do_update(
+    index_elements=[rejected_bars.c.symbol, text("md5(payload::text)")],
+    set_={name: _INSERT_REJECTED.excluded[name] for name in ("reasons", "last_rejected_at", "run_id")},
+)
 
 
 @dataclass(frozen=True)
@@ -40,6 +49,20 @@ class RejectedBar:
     payload: Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class CheckedLoad:
+    """A load request with its bars: the accepted ones (BAR_COLUMNS, in order, one a session) and the rejected ones."""
+
+    load_request: LoadRequest
+    accepted: pd.DataFrame
+    rejected: Sequence[RejectedBar] = ()
+
+    @cached_property
+    def columns(self) -> Columns:
+        """The accepted bars as arrays."""
+        return columns_of(self.accepted)
+
+
 def load(
     engine: Engine,
     load_request: LoadRequest,
@@ -47,51 +70,101 @@ def load(
     rejected: Sequence[RejectedBar],
     find_flags: FindFlags,
 ) -> LoadResult:
-    """Load accepted bars, flag suspicious ones, store rejected ones and record the load, in one transaction.
-
-    Args:
-        engine: the warehouse.
-        load_request: the symbol and its sessions.
-        accepted: BAR_COLUMNS, one row a session, sessions within the requested ones.
-        rejected: the bars that break a rule.
-        find_flags: finds the suspicious bars.
+    """Load one symbol's bars in one transaction, as `load_together` does.
 
     Raises:
         MixedSourcesError: the database holds bars of the other source.
         NotTrackedError: the symbol is not in tracked_symbols.
     """
+    [result] = load_together(engine, [CheckedLoad(load_request, accepted, rejected)], find_flags)
+    if isinstance(result, NotTrackedError):
+        raise result
+    return result
+
+
+def load_together(
+    engine: Engine, loads: Sequence[CheckedLoad], find_flags: FindFlags
+) -> list[LoadResult | NotTrackedError]:
+    """Load accepted bars, flag suspicious ones, store rejected ones and record the loads, in one transaction.
+
+    Args:
+        engine: the warehouse.
+        loads: at least one, of different symbols, one run and one source.
+        find_flags: finds the suspicious bars.
+
+    Returns:
+        For each load its result, or the error if its symbol is not in tracked_symbols; the others are loaded.
+
+    Raises:
+        MixedSourcesError: the database holds bars of the other source.
+    """
     with engine.begin() as connection:
-        claim_source(connection, load_request.source)
-        symbol = lock_symbol(connection, load_request.symbol)
-        columns = columns_of(accepted)
-        merged = upsert_bars(connection, load_request, columns, symbol)
-        flagged = merged.flagged
-        if merged.loaded or merged.revised:
-            changed = (columns["date"][0].item(), columns["date"][-1].item())
-            flagged = flag_bars(connection, load_request.symbol, symbol.id, merged.held, find_flags, changed=changed)
-            refresh_factors_after_load(connection, load_request.symbol.name, changed[0])
-        _store_rejected(connection, load_request, rejected)
-        held = merged.held["date"].tolist()
-        load_result = LoadResult(
-            symbol=load_request.symbol.name,
-            first_session=load_request.sessions[0],
-            last_session=load_request.sessions[-1],
-            sessions=len(load_request.due),
-            answered=len(load_request.answered_sessions),
-            requests=load_request.requests,
-            loaded=merged.loaded,
-            revised=merged.revised,
-            unchanged=len(accepted) - merged.loaded - merged.revised,
-            rejected=len(rejected),
-            flagged=len(flagged.intersection(columns["date"].tolist())),
-            present=frozenset(held).intersection(load_request.due),
-            empty=empty_sessions(load_request, held, [bar.session for bar in rejected]),
-            ended=ended_sessions(load_request),
-            notes=load_request.notes,
-            waited_seconds=load_request.waited_seconds,
+        claim_source(connection, loads[0].load_request.source)
+        locked = lock_tracked(connection, [each.load_request.symbol for each in loads])
+        tracked = [each for each in loads if each.load_request.symbol in locked]
+        ids = [locked[each.load_request.symbol].id for each in tracked]
+        results = iter(_store(connection, tracked, ids, find_flags) if tracked else [])
+    return [
+        next(results) if each.load_request.symbol in locked else not_tracked(each.load_request.symbol) for each in loads
+    ]
+
+
+def _store(
+    connection: Connection, loads: Sequence[CheckedLoad], ids: Sequence[int], find_flags: FindFlags
+) -> list[LoadResult]:
+    """Store loads of symbols that are locked, given their ids, and return the results."""
+    offered = [OfferedBars(each.load_request, id_, each.columns) for each, id_ in zip(loads, ids, strict=True)]
+    upserted = upsert_bars(connection, offered)
+    flagged = _flag(connection, offered, upserted, find_flags)
+    _store_rejected(connection, loads)
+    results = [_count(checked, result, flags) for checked, result, flags in zip(loads, upserted, flagged, strict=True)]
+    record_loads(connection, [(each.load_request, result) for each, result in zip(loads, results, strict=True)])
+    return results
+
+
+def _flag(
+    connection: Connection, offered: Sequence[OfferedBars], upserted: Sequence[UpsertResult], find_flags: FindFlags
+) -> list[frozenset[date]]:
+    """Bring flags and adjustment factors up to date where bars have changed; return each symbol's flagged sessions."""
+    changed = {
+        place: ChangedBars(
+            bars.load_request.symbol,
+            bars.symbol_id,
+            result.held,
+            bars.accepted["date"][0].item(),
+            bars.accepted["date"][-1].item(),
         )
-        record_load(connection, load_request, load_result)
-    return load_result
+        for place, (bars, result) in enumerate(zip(offered, upserted, strict=True))
+        if result.loaded or result.revised
+    }
+    flagged = [result.flagged for result in upserted]
+    if changed:
+        now = flag_bars(connection, list(changed.values()), find_flags)
+        flagged = [dict(zip(changed, now, strict=True)).get(place, before) for place, before in enumerate(flagged)]
+        refresh_factors_after_load(connection, {each.symbol.name: each.first for each in changed.values()})
+    return flagged
+
+
+def _count(checked: CheckedLoad, upserted: UpsertResult, flagged: frozenset[date]) -> LoadResult:
+    load_request, held = checked.load_request, upserted.held["date"].tolist()
+    return LoadResult(
+        symbol=load_request.symbol.name,
+        first_session=load_request.sessions[0],
+        last_session=load_request.sessions[-1],
+        sessions=len(load_request.due),
+        answered=len(load_request.answered_sessions),
+        requests=load_request.requests,
+        loaded=upserted.loaded,
+        revised=upserted.revised,
+        unchanged=len(checked.accepted) - upserted.loaded - upserted.revised,
+        rejected=len(checked.rejected),
+        flagged=len(flagged.intersection(checked.columns["date"].tolist())),
+        present=frozenset(held).intersection(load_request.due),
+        empty=empty_sessions(load_request, held, [bar.session for bar in checked.rejected]),
+        ended=ended_sessions(load_request),
+        notes=load_request.notes,
+        waited_seconds=load_request.waited_seconds,
+    )
 
 
 def claim_source(connection: Connection, source: Source) -> None:
@@ -112,21 +185,21 @@ def claim_source(connection: Connection, source: Source) -> None:
         )
 
 
-def _store_rejected(connection: Connection, load_request: LoadRequest, rejected: Sequence[RejectedBar]) -> None:
-    for bar in rejected:
-        statement = upsert(rejected_bars).values(
-            symbol=load_request.symbol.name,
-            date=bar.session,
-            reasons=list(bar.reasons),
-            payload=_storable(bar.payload),
-            source=load_request.source,
-            first_rejected_at=func.now(),
-            last_rejected_at=func.now(),
-            run_id=load_request.run_id,
-        )
-        again = {"reasons": list(bar.reasons), "last_rejected_at": func.now(), "run_id": load_request.run_id}
-        key: list[Any] = [rejected_bars.c.symbol, text("md5(payload::text)")]
-        connection.execute(statement.on_conflict_do_update(index_elements=key, set_=again))
+def _store_rejected(connection: Connection, loads: Sequence[CheckedLoad]) -> None:
+    rows = [
+        {
+            "symbol": each.load_request.symbol.name,
+            "date": bar.session,
+            "reasons": list(bar.reasons),
+            "payload": _storable(bar.payload),
+            "source": each.load_request.source,
+            "run_id": each.load_request.run_id,
+        }
+        for each in loads
+        for bar in each.rejected
+    ]
+    if rows:
+        connection.execute(_INSERT_REJECTED, rows)
 
 
 def _storable(payload: Mapping[str, Any]) -> Any:

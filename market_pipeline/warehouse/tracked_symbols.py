@@ -7,8 +7,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from difflib import get_close_matches
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, TableValuedAlias, func, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Row,
+    Select,
+    TableValuedAlias,
+    Text,
+    cast,
+    collate,
+    func,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from market_pipeline.core.errors import MarketPipelineError, UsageError
@@ -95,10 +110,12 @@ def never_tracked_error(unknown: Iterable[str], known: Iterable[str]) -> Untrack
     )
 
 
-def active_symbols(engine: Engine) -> list[Symbol]:
-    """Return every active symbol, in alphabetical order."""
+def active_symbols(engine: Engine, among: Sequence[str] | None = None) -> list[Symbol]:
+    """Return every active symbol, of all or `among` some names, in alphabetical order."""
     columns = tracked_symbols.c
     query = select(columns.symbol, columns.asset_class).where(columns.active).order_by(columns.symbol)
+    if among is not None:
+        query = query.where(_is_named(among))
     with engine.connect() as connection:
         return [Symbol.of(row.symbol, row.asset_class) for row in connection.execute(query)]
 
@@ -204,30 +221,58 @@ def _find_other_name_conflict(symbol: Symbol, held: Mapping[str, Symbol]) -> Nam
 def lock_symbol(connection: Connection, symbol: Symbol) -> LockedSymbol:
     """Hold the symbol's lock until the transaction ends, and return its id and the instant from which it is held.
 
-    Two runs on one symbol take turns, and neither reads what the other is changing. The instant is the database's, read
-    once the lock is held.
-
     Raises:
         NotTrackedError: the symbol is not in tracked_symbols, or is another instrument there by now.
     """
-    row = select(tracked_symbols.c.id).where(_is(symbol)).with_for_update().subquery()
+    locked = lock_tracked(connection, [symbol]).get(symbol)
+    if locked is None:
+        raise not_tracked(symbol)
+    return locked
+
+
+def lock_tracked(connection: Connection, symbols: Iterable[Symbol]) -> dict[Symbol, LockedSymbol]:
+    """Hold the locks of those of some symbols that are tracked until the transaction ends, and return these.
+
+    Two runs on one symbol take turns, and neither reads what the other is changing. The instants are the database's,
+    each read once the lock is held.
+    """
+    wanted = {symbol.name: symbol for symbol in symbols}
+    rows = _locking(wanted).subquery()
     # A query that locks rows locks them before it computes the select list.
-    found = connection.execute(select(row.c.id, func.clock_timestamp())).one_or_none()
-    if found is None:
-        command = pasteable("market-pipeline", "symbols", "add", symbol.name, "--asset-class", symbol.asset_class)
-        raise NotTrackedError(
-            f"not tracked as {symbol.asset_class}: see `market-pipeline symbols list`, or `{command}`"
-        )
-    return LockedSymbol(found[0], found[1])
+    found = connection.execute(select(rows, func.clock_timestamp().label("at"))).all()
+    return {
+        wanted[row.symbol]: LockedSymbol(row.id, row.at)
+        for row in found
+        if row.asset_class == wanted[row.symbol].asset_class  # else another instrument has taken its name
+    }
+
+
+def not_tracked(symbol: Symbol) -> NotTrackedError:
+    """Return the error for a symbol that is not in tracked_symbols, with the command that adds it."""
+    command = pasteable("market-pipeline", "symbols", "add", symbol.name, "--asset-class", symbol.asset_class)
+    return NotTrackedError(f"not tracked as {symbol.asset_class}: see `market-pipeline symbols list`, or `{command}`")
 
 
 def lock_symbols(connection: Connection, names: Iterable[str]) -> None:
-    """Hold the locks of these symbols until the transaction ends.
+    """Hold the locks of these symbols until the transaction ends."""
+    connection.execute(_locking(names))
 
-    They are taken in order, so that no two transactions wait for each other.
-    """
-    column = tracked_symbols.c.symbol
-    connection.execute(select(column).where(column.in_(sorted(names))).order_by(column).with_for_update())
+
+def _locking(names: Iterable[str]) -> Select[Any]:
+    """Return the query that locks these symbols in an order, so that no two transactions wait for each other."""
+    columns = tracked_symbols.c
+    # Python's order, in which other transactions lock symbols one by one.
+    in_order = collate(columns.symbol, "C")
+    return (
+        select(columns.id, columns.symbol, columns.asset_class)
+        .where(_is_named(names))
+        .order_by(in_order)
+        .with_for_update()
+    )
+
+
+def _is_named(names: Iterable[str]) -> ColumnElement[bool]:
+    return tracked_symbols.c.symbol == func.any(cast(list(names), ARRAY(Text)))
 
 
 def _is(symbol: Symbol) -> ColumnElement[bool]:

@@ -1,10 +1,12 @@
-"""Upsert of one symbol's checked bars into `bars`: insert new ones, replace different ones, keep equal ones.
+"""Upsert of checked bars into `bars`, of some symbols at once: new ones are inserted, different ones replaced.
 
 Stored bars are read and compared here, and only differences are written: reading as many bars as are fetched takes
-PostgreSQL a fraction of the time of writing them to a staging table and joining it. The symbol's lock is held all the
-while, so that the bars read are the bars replaced.
+PostgreSQL a fraction of the time of writing them to a staging table and joining it. The symbols' locks are held all
+the while, so that the bars read are the bars replaced. The bars of all symbols are in the same arrays, told apart by
+their `place` among the symbols.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -21,7 +23,6 @@ from market_pipeline.warehouse.flagging import REACH
 from market_pipeline.warehouse.load_history import LoadRequest
 from market_pipeline.warehouse.loads import open_load
 from market_pipeline.warehouse.statements import open_copy, statement
-from market_pipeline.warehouse.tracked_symbols import LockedSymbol
 
 NEW_BARS = f"COPY bars ({', '.join(NEW_BAR_COLUMNS)}) FROM STDIN (FORMAT binary)"
 REPLACING_BARS = "COPY staged_bars FROM STDIN (FORMAT binary)"
@@ -29,14 +30,23 @@ REPLACING_BARS = "COPY staged_bars FROM STDIN (FORMAT binary)"
 # Every column has a fixed width, so that COPY can be fed from arrays; NaN stands for NULL until bars are revised. The
 # table stays for as long as the connection: making it takes longer than replacing a night's few bars.
 CREATE_STAGED_BARS = text(
-    "CREATE TEMPORARY TABLE IF NOT EXISTS staged_bars (date date NOT NULL, "
+    "CREATE TEMPORARY TABLE IF NOT EXISTS staged_bars (symbol_id integer NOT NULL, date date NOT NULL, "
     f"{', '.join(f'{name} double precision NOT NULL' for name in VALUE_COLUMNS)}) ON COMMIT DELETE ROWS"
 )
 
 
 @dataclass(frozen=True)
+class OfferedBars:
+    """One symbol's bars to store: `accepted` are ordered by date, one a session, all within the requested sessions."""
+
+    load_request: LoadRequest
+    symbol_id: int
+    accepted: Columns
+
+
+@dataclass(frozen=True)
 class UpsertResult:
-    """Numbers of new and of replaced bars, and the bars that the symbol now holds of the run's sessions.
+    """Numbers of new and of replaced bars of a symbol, and the bars that it now holds of the run's sessions.
 
     `held` (`date` and VALUE_COLUMNS, in order) reaches REACH stored bars further on either side, if there are so
     many. `flagged` are the sessions whose bar was flagged before.
@@ -48,64 +58,84 @@ class UpsertResult:
     flagged: frozenset[date]
 
 
-def upsert_bars(
-    connection: Connection, load_request: LoadRequest, accepted: Columns, symbol: LockedSymbol
-) -> UpsertResult:
-    """Store the accepted bars, as those of a load.
+def upsert_bars(connection: Connection, offered: Sequence[OfferedBars]) -> list[UpsertResult]:
+    """Store the accepted bars of some symbols, as those of one load, and return each symbol's result.
 
     Args:
-        connection: in a transaction that holds the symbol's lock.
-        load_request: the symbol and its sessions.
-        accepted: ordered by date, one a session, all within the requested sessions.
-        symbol: the symbol.
+        connection: in a transaction that holds the symbols' locks.
+        offered: at least one, of different symbols and one run.
     """
-    held, is_flagged = _held(connection, load_request, symbol)
+    held, flagged = _read_held(connection, offered)
+    accepted = _join(offered)
     is_new, differs = _compare(accepted, held)
     if is_new.any() or differs.any():
-        load = open_load(connection, load_request.run_id, load_request.source)
+        request = offered[0].load_request
+        load = open_load(connection, request.run_id, request.source)
     if is_new.any():
-        _copy_in(connection, NEW_BARS, encode_new_bars(_rows(accepted, is_new), symbol.id, load))
+        _copy_in(connection, NEW_BARS, encode_new_bars(_rows(accepted, is_new), load))
     if differs.any():
         connection.execute(CREATE_STAGED_BARS)
         _copy_in(connection, REPLACING_BARS, encode_bars(_rows(accepted, differs)))
-        connection.execute(statement("revise_staged_bars"), {"symbol_id": symbol.id})
-    flagged = frozenset(held["date"][is_flagged].tolist())
+        connection.execute(statement("revise_staged_bars"))
     now = _merge(accepted, held) if is_new.any() or differs.any() else held
-    return UpsertResult(int(is_new.sum()), int(differs.sum()), now, flagged)
+    ends = np.searchsorted(now["place"], np.arange(len(offered) + 1))
+    loaded, revised = (np.bincount(accepted["place"][each], minlength=len(offered)) for each in (is_new, differs))
+    return [
+        UpsertResult(
+            int(loaded[place]), int(revised[place]), _rows(now, slice(ends[place], ends[place + 1])), flagged[place]
+        )
+        for place in range(len(offered))
+    ]
 
 
-def _held(connection: Connection, load_request: LoadRequest, symbol: LockedSymbol) -> tuple[Columns, NDArray[np.bool_]]:
-    """Read the symbol's stored bars around the requested sessions, and which of them are flagged."""
+def _read_held(connection: Connection, offered: Sequence[OfferedBars]) -> tuple[Columns, list[frozenset[date]]]:
+    """Read the symbols' stored bars around the requested sessions, and the sessions of each one's flagged bars."""
     parameters = {
-        "symbol_id": symbol.id,
-        "first": load_request.sessions[0],
-        "last": load_request.sessions[-1],
+        "symbol_ids": [each.symbol_id for each in offered],
+        "firsts": [each.load_request.sessions[0] for each in offered],
+        "lasts": [each.load_request.sessions[-1] for each in offered],
         "reach": REACH,
     }
-    return decode_bars(connection.execute(statement("held_bars"), parameters).scalar_one() or b"")
+    rows = connection.execute(statement("held_bars"), parameters).all()
+    return decode_bars([row.bars for row in rows]), [frozenset(row.flagged) for row in rows]
+
+
+def _join(offered: Sequence[OfferedBars]) -> Columns:
+    """Return the accepted bars of all symbols, with each one's `place` and `symbol_id`."""
+    places = np.repeat(np.arange(len(offered)), [len(each.accepted["date"]) for each in offered])
+    return {
+        "place": places,
+        "symbol_id": np.array([each.symbol_id for each in offered])[places],
+        **{name: np.concatenate([each.accepted[name] for each in offered]) for name in ("date", *VALUE_COLUMNS)},
+    }
 
 
 def _compare(accepted: Columns, held: Columns) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Return for each accepted bar if its session has no bar yet, and if it has one with other values."""
-    days, accepted_days = held["date"], accepted["date"]
-    place = np.searchsorted(days, accepted_days)
-    at = np.minimum(place, len(days) - 1)
-    is_new = days[at] != accepted_days if len(days) else np.ones(len(accepted_days), dtype=bool)
-    differs = np.zeros(len(accepted_days), dtype=bool)
-    for name in VALUE_COLUMNS if len(days) else ():
+    keys, accepted_keys = _keys(held), _keys(accepted)
+    at = np.minimum(np.searchsorted(keys, accepted_keys), len(keys) - 1)
+    is_new = keys[at] != accepted_keys if len(keys) else np.ones(len(accepted_keys), dtype=bool)
+    differs = np.zeros(len(accepted_keys), dtype=bool)
+    for name in VALUE_COLUMNS if len(keys) else ():
         ours, theirs = accepted[name], held[name][at]
         differs |= (ours != theirs) & ~(np.isnan(ours) & np.isnan(theirs))
     return is_new, differs & ~is_new
 
 
+def _keys(bars: Columns) -> NDArray[np.int64]:
+    """Return a number for each bar's symbol and session, in their order."""
+    keys: NDArray[np.int64] = (bars["place"] << 32) + bars["date"].astype(np.int64)
+    return keys
+
+
 def _merge(accepted: Columns, held: Columns) -> Columns:
     """Return the held bars after the accepted ones have been added or have replaced others, in order."""
-    others = ~np.isin(held["date"], accepted["date"])
+    others = ~np.isin(_keys(held), _keys(accepted))
     together = {name: np.concatenate([accepted[name], values[others]]) for name, values in held.items()}
-    return _rows(together, np.argsort(together["date"]))
+    return _rows(together, np.argsort(_keys(together)))
 
 
-def _rows(bars: Columns, which: NDArray[Any]) -> Columns:
+def _rows(bars: Columns, which: NDArray[Any] | slice) -> Columns:
     return {name: values[which] for name, values in bars.items()}
 
 

@@ -12,6 +12,7 @@ from dagster_postgres import PostgresEventLogStorage
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from market_pipeline.dagster_storage import event_log
 from market_pipeline.dagster_storage.event_log import BulkPostgresEventLogStorage
 from market_pipeline.dagster_storage.partition_events import of_partition
 from market_pipeline_tests.dagster_storage.event_log_cases import (
@@ -54,7 +55,11 @@ def test_a_batch_of_all_kinds_and_assets_is_stored_as_if_written_one_by_one(new_
     ours.dispose()
 
 
-def test_what_is_written_for_each_partition_at_once_is_stored_as_if_written_one_by_one(new_database: Any) -> None:
+@pytest.mark.parametrize("few", [2, 20], ids=["rows made by PostgreSQL", "rows made here"])
+def test_what_is_written_for_each_partition_at_once_is_stored_as_if_written_one_by_one(
+    new_database: Any, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_log, "FEW_PARTITIONS", few)
     ours, shipped = BulkPostgresEventLogStorage(new_database()), PostgresEventLogStorage(new_database())
     days = ["2024-01-01", "2024-01-02", "2024-01-04"]
     plans = [planned_for(asset, days) for asset in ("A", 'B "quoted" \\')]
@@ -63,7 +68,7 @@ def test_what_is_written_for_each_partition_at_once_is_stored_as_if_written_one_
 
     check = planned_check("A")
     ours.store_event_batch([plans[0], check, plans[1]])
-    ours.store_materializations([(bars, days[:-1])], last)
+    ours.store_materializations([([(bars, days[:-1])], last)])
 
     of_each = [of_partition(plan, day) for plan in plans for day in days]
     for event in [
@@ -120,8 +125,8 @@ def test_planned_partitions_without_a_materialization_are_those_that_were_never_
 ) -> None:
     for run_id in ("run", "another"):
         storage.store_event_batch([planned_for("A", ["2024-01-01", "2024-01-02", "2024-01-04"], run_id)])
-    storage.store_materializations([(materialized("A", "2024-01-01", "another"), ["2024-01-01"])],
-                                   materialized("A", "2024-01-04", "another"))  # fmt: skip
+    first = (materialized("A", "2024-01-01", "another"), ["2024-01-01"])
+    storage.store_materializations([([first], materialized("A", "2024-01-04", "another"))])
     attempts = storage.get_latest_asset_partition_materialization_attempts_without_materializations(AssetKey("A"))
     assert {partition: run_id for partition, (run_id, _) in attempts.items()} == {"2024-01-02": "another"}
 

@@ -102,8 +102,8 @@ def ingest_records(warehouse: Engine, symbol: Symbol, sessions: Sequence[date], 
         ))  # fmt: skip
 
 
-def only(outcomes: Iterator[LoadResult]) -> LoadResult:
-    [outcome] = outcomes
+def only(outcomes: Iterator[list[LoadResult]]) -> LoadResult:
+    [[outcome]] = outcomes
     return outcome
 
 
@@ -254,7 +254,7 @@ def load_decade(address: str, base_url: str, started: Any) -> None:
             )
         )
     engine.dispose()
-    assert [outcome.error for outcome in outcomes] == [None, None]
+    assert [outcome.error for together in outcomes for outcome in together] == [None, None]
 
 
 def test_processes_that_load_the_same_at_once_store_it_once_with_a_load_record_each(

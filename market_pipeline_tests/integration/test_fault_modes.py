@@ -58,7 +58,7 @@ def test_a_fault_does_what_the_table_says(
         PolygonClient(base_url, None, source="sandbox", limiter=LocalLimiter(100_000), retry_policy=patience) as client,
     ):
         vendor = Fetcher(client, [AAPL], MAY, NOW)
-        [found] = ingest(
+        [[found]] = ingest(
             [AAPL],
             MAY,
             vendor=vendor,

@@ -66,7 +66,7 @@ def test_its_bars_are_the_markets(settings: Settings, gateway: ScriptedVendor, w
     gateway.replies += [Reply(body(BARS))]
     add_symbols(warehouse, [AAPL])
     with PolygonClient.from_settings(through(gateway, settings), LocalLimiter(9)) as client:
-        [outcome] = ingest(
+        [[outcome]] = ingest(
             [AAPL],
             [APRIL_1, APRIL_4],
             vendor=Fetcher(client, [AAPL], [APRIL_1, APRIL_4], datetime(2024, 6, 15, tzinfo=UTC)),

@@ -43,7 +43,11 @@ def test_a_defect_that_one_symbol_meets_fails_it_and_costs_the_others_nothing(
         [AAPL, IBM, MSFT], OCTOBER, vendor=DefectiveVendor(), fetch_reference=nobody_asks, delisted={},
         warehouse=warehouse, run=Run("run-1", "manual"), at_once=at_once,
     )  # fmt: skip
-    assert [(outcome.symbol, outcome.loaded) for outcome in outcomes] == [("AAPL", 21), ("IBM", 0), ("MSFT", 21)]
+    assert [(outcome.symbol, outcome.loaded) for together in outcomes for outcome in together] == [
+        ("AAPL", 21),
+        ("IBM", 0),
+        ("MSFT", 21),
+    ]
     accounts = query(warehouse, "SELECT symbol, success, error_details FROM backfill_history WHERE NOT success")
     told = "a defect of Market Pipeline (ZeroDivisionError): report it with the log of the run"
     assert accounts == [{"symbol": "IBM", "success": False, "error_details": told}]

@@ -83,7 +83,7 @@ def load(
         symbols, sessions, vendor=vendor, fetch_reference=lookups.fetch_reference, delisted=delistings(warehouse),
         warehouse=warehouse, run=Run(run_id, "cli"),
     )  # fmt: skip
-    return {result.symbol: result for result in results}
+    return {result.symbol: result for together in results for result in together}
 
 
 def closes(warehouse: Engine, symbol: str) -> dict[date, float]:
@@ -308,7 +308,7 @@ def test_only_a_split_on_the_day_of_a_renaming_counts_under_the_former_ticker_if
 
 def load_under_own_ticker(client: PolygonClient, warehouse: Engine, symbol: Symbol, sessions: Sequence[date]) -> None:
     """Load a symbol as earlier versions did: its own ticker, whoever had it."""
-    [_] = ingest(
+    [[_]] = ingest(
         [symbol], sessions, vendor=Fetcher(client, [symbol], sessions, NOW), fetch_reference=None, delisted={},  # type: ignore[arg-type]
         warehouse=warehouse, run=Run("run-0", "cli"),
     )  # fmt: skip

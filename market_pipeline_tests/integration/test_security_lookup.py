@@ -147,7 +147,7 @@ def test_the_packaged_history_of_meta_takes_no_look_up(warehouse: Engine) -> Non
         lookups = SecurityLookups(client, warehouse, load_corrections(None, packaged=True), "run-1")
         histories = lookups.prepare([META], sessions, nightly=False)
         fetcher = Fetcher(client, [META], sessions, datetime(2026, 3, 2, tzinfo=UTC), None, histories)
-        [result] = ingest(
+        [[result]] = ingest(
             [META], sessions, vendor=SeriesVendor(fetcher, lookups), fetch_reference=lookups.fetch_reference,
             delisted={}, warehouse=warehouse, run=Run("run-1", "cli"),
         )  # fmt: skip

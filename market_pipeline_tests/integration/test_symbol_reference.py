@@ -76,7 +76,7 @@ def asked(sandbox: str) -> int:
 
 def outcome_of(symbol: Symbol, sessions: Sequence[date], client: PolygonClient, warehouse: Engine) -> LoadResult:
     add_symbols(warehouse, [symbol])
-    [outcome] = ingest(
+    [[outcome]] = ingest(
         [symbol],
         sessions,
         vendor=Fetcher(client, [symbol], sessions, NOW),
