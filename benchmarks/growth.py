@@ -13,12 +13,12 @@ from sqlalchemy import Engine, text
 
 from benchmarks.loaders import Work, market_pipeline
 from benchmarks.report import Finding, at_most, command, seconds
-from benchmarks.stage import Measured, fresh_warehouse, measured, sandbox, statements, stocks
+from benchmarks.stage import STORED, Measured, fresh_warehouse, measured, sandbox, statements, stocks
 from market_pipeline.core.sessions import sessions_between
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 
-EMPTY = "TRUNCATE market_data, market_data_revisions, rejected_bars, backfill_history, tracked_symbols"
+EMPTY = f"TRUNCATE {', '.join(STORED)}, tracked_symbols, symbol_identities"
 
 
 @dataclass(frozen=True)

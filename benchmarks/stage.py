@@ -31,6 +31,10 @@ from market_pipeline.warehouse.database import create_warehouse_engine
 from market_pipeline.warehouse.schema import migrate
 
 P = ParamSpec("P")
+STORED = (
+    "bars", "bar_flags", "bars_revisions", "bar_flags_revisions", "loads", "rejected_bars", "backfill_history",
+)  # fmt: skip
+"""The tables that loads of bars fill."""
 SPAWN = multiprocessing.get_context("spawn")
 
 
