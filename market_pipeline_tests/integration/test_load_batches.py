@@ -33,8 +33,8 @@ TABLES = {
     "rejected_bars": "symbol, date, reasons, payload::text, run_id",
     "adjustment_factors": "symbol, from_date, to_date, split_factor, dividend_factor, unknown_because",
     "backfill_history": "symbol, run_id, start_date, end_date, sessions, answered, refused, answered_from, "
-    "answered_to, requests, fetched, loaded, revised, unchanged, rejected, flagged, missing, records_imported, success, "
-    "notes",
+    "answered_to, requests, fetched, loaded, revised, unchanged, rejected, flagged, missing, records_imported, "
+    "success, notes",
     "tracked_symbols": "symbol, backfill_status, last_backfill IS NOT NULL",
 }
 STORED = "bars, bar_flags, bars_revisions, bar_flags_revisions, rejected_bars, adjustment_factors, backfill_history"
