@@ -35,7 +35,7 @@ NEXT_WITHIN = 0.02
 
 @dataclass(frozen=True)
 class FetchedSymbol:
-    """A symbol's load request and its response, which may be still on its way: bars, and the results of the rules."""
+    """A symbol's load request, and its response with the results of the rules, which may be still on its way."""
 
     load_request: LoadRequest
     response: Future[tuple[FetchedBars, CheckedBars]]
@@ -54,7 +54,7 @@ class LoadBatch:
         self._bars = 0
 
     def accepts(self, following: FetchedSymbol) -> bool:
-        """Return True if the next symbol can be one of these: there is room, and its response is there or at hand."""
+        """Return True if there is room for the next symbol, and its response has come or comes at once."""
         if not self.responses:
             return True
         is_full = len(self.responses) >= SYMBOLS_TOGETHER or self._bars >= BARS_TOGETHER

@@ -46,7 +46,7 @@ def refresh_factors(connection: Connection, symbols: Iterable[str]) -> None:
 
 
 def refresh_factors_after_load(connection: Connection, since: Mapping[str, date]) -> None:
-    """Bring the factors of symbols up to date after bars from a date on were stored, where these can change them.
+    """Bring the factors that new bars can change up to date, after bars from a date on were stored.
 
     Args:
         connection: in a transaction that holds the symbols' locks.

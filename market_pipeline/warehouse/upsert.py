@@ -46,7 +46,7 @@ class OfferedBars:
 
 @dataclass(frozen=True)
 class UpsertResult:
-    """Numbers of new and of replaced bars of a symbol, and the bars that it now holds of the run's sessions.
+    """A symbol's numbers of new and of replaced bars, and its bars of the run's sessions as stored now.
 
     `held` (`date` and VALUE_COLUMNS, in order) reaches REACH stored bars further on either side, if there are so
     many. `flagged` are the sessions whose bar was flagged before.
