@@ -178,10 +178,33 @@ BEGIN ATOMIC
         loads.point AS fetched_at,
         loads.run_id,
         greatest(loads.point, flagging.point)
-    FROM bars_as_of(instant) AS bars
-    JOIN symbol_identities_as_of(instant) AS named ON named.symbol_id = bars.symbol_id
+    FROM symbol_identities_as_of(instant) AS named
+    -- By symbol (LATERAL), so that an index finds the rows of one; of all symbols together it takes three times as long.
+    CROSS JOIN LATERAL (
+        SELECT v.date, v.load_id, v.transactions, v.open, v.high, v.low, v.close, v.volume, v.vwap
+        FROM bars AS v
+        JOIN loads AS began ON began.id = v.load_id
+        WHERE v.symbol_id = named.symbol_id AND began.point <= (SELECT check_settled(instant))
+        UNION ALL
+        SELECT v.date, v.load_id, v.transactions, v.open, v.high, v.low, v.close, v.volume, v.vwap
+        FROM bars_revisions AS v
+        JOIN loads AS began ON began.id = v.load_id
+        JOIN loads AS ended ON ended.id = v.replaced_by
+        WHERE v.symbol_id = named.symbol_id AND began.point <= (SELECT check_settled(instant)) AND ended.point > instant
+    ) AS bars
+    LEFT JOIN LATERAL (
+        SELECT v.date, v.load_id, v.quality_score, v.flags, v.validation_notes, v.gap_detected, v.volume_anomaly
+        FROM bar_flags AS v
+        JOIN loads AS began ON began.id = v.load_id
+        WHERE v.symbol_id = named.symbol_id AND began.point <= (SELECT check_settled(instant))
+        UNION ALL
+        SELECT v.date, v.load_id, v.quality_score, v.flags, v.validation_notes, v.gap_detected, v.volume_anomaly
+        FROM bar_flags_revisions AS v
+        JOIN loads AS began ON began.id = v.load_id
+        JOIN loads AS ended ON ended.id = v.replaced_by
+        WHERE v.symbol_id = named.symbol_id AND began.point <= (SELECT check_settled(instant)) AND ended.point > instant
+    ) AS flagged ON flagged.date = bars.date
     LEFT JOIN loads ON loads.id = bars.load_id
-    LEFT JOIN bar_flags_as_of(instant) AS flagged ON flagged.symbol_id = bars.symbol_id AND flagged.date = bars.date
     LEFT JOIN loads AS flagging ON flagging.id = flagged.load_id;
 END;
 
