@@ -10,6 +10,7 @@ from sqlalchemy import Engine, text
 from market_pipeline.core.settings import Source
 from market_pipeline.core.wording import counted
 from market_pipeline.warehouse.api_keys import access_metadata
+from market_pipeline.warehouse.bar_tables import readable
 from market_pipeline.warehouse.embedded.cluster import DATABASES, USER
 from market_pipeline.warehouse.roles import ANALYST, READER
 from market_pipeline.warehouse.statements import VIEW_KEYS, statement
@@ -40,7 +41,7 @@ def find_foreign_data(engine: Engine, known: KnownData) -> list[str]:
         known: the data expected there.
     """
     tables = [
-        *(f"public.{name}" for name in (*metadata.tables, *VIEW_KEYS, "alembic_version")),
+        *(f"public.{name}" for name in (*metadata.tables, *readable.tables, *VIEW_KEYS, "alembic_version")),
         *access_metadata.tables,
         *(f"{schema}.{name}" for schema in ("analytics", "analytics_staging") for name in known.marts),
     ]
