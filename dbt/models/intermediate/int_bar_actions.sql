@@ -15,13 +15,21 @@ WITH actions AS (
         coalesce(public.product(actions.split_factor) OVER later, 1) AS later_splits,
         coalesce(bool_and(actions.split_factor IS NOT NULL) OVER later, true) AS later_splits_known
     FROM {{ ref("int_corporate_actions") }} AS actions
+    -- Nearly always the session's own, which is looked up; the next is found among all later ones.
     JOIN LATERAL (
-        SELECT bars.date
-        FROM {{ ref("stg_market_data") }} AS bars
-        WHERE bars.symbol = actions.symbol AND bars.date >= actions.session
-        ORDER BY bars.date
-        LIMIT 1
-    ) AS bar ON true
+        SELECT
+            CASE
+                WHEN EXISTS (
+                    SELECT FROM {{ ref("stg_market_data") }} AS bars
+                    WHERE bars.symbol = actions.symbol AND bars.date = actions.session
+                ) THEN actions.session
+                ELSE (
+                    SELECT min(bars.date)
+                    FROM {{ ref("stg_market_data") }} AS bars
+                    WHERE bars.symbol = actions.symbol AND bars.date > actions.session
+                )
+            END AS date
+    ) AS bar ON bar.date IS NOT NULL
     WINDOW later AS (
         PARTITION BY actions.symbol, bar.date ORDER BY actions.session DESC
         ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
