@@ -58,9 +58,9 @@ def settle(engine: Engine, instant: datetime | None = None) -> datetime:
         except (OperationalError, InternalError) as error:
             if not isinstance(error.orig, LockNotAvailable | ReadOnlySqlTransaction):
                 raise
+            told = "the present" if instant is None else instant.isoformat()
             raise UnsettledError(
-                f"{instant.isoformat() if instant else 'the present'} is not settled, as a load is being stored: try "
-                "again, or use "
+                f"{told} is not settled, as a load or another transaction is not committed yet: try again, or use "
                 f"{describe_point(point)}, the newest settled point"
             ) from None
     if instant is not None and reached < instant:

@@ -39,6 +39,11 @@ checks.positive_data_acceptance.expected-statuses = ["2xx", "400", "404"]
 include-path = "/api/v1/admin/backfills"
 checks.positive_data_acceptance.expected-statuses = ["2xx", "400", "404"]
 
+# An instant is named by one of two parameters, and a snapshot has to be there.
+[[operations]]
+include-path-regex = "^/api/v1/tables/(market_data|daily_bars_adjusted|splits|dividends|adjust.*|secur.*|symbol_.*)$"
+checks.positive_data_acceptance.expected-statuses = ["2xx", "400", "404"]
+
 # Along the links that are documented; the id of a symbol is no filter of a table.
 [phases.stateful]
 inference.algorithms = []

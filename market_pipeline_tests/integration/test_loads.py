@@ -74,7 +74,7 @@ def test_what_is_stored_now_is_what_is_stored_as_of_the_settled_point(week: Engi
 
 def test_an_instant_that_is_not_settled_says_so_and_names_the_point_that_is(week: Engine) -> None:
     newest = point(week)
-    with pytest.raises(DBAPIError, match=r"is not settled: the newest settled point is .*\n.*call settle\(\)"):
+    with pytest.raises(DBAPIError, match=r"is not settled: the newest settled point is .*\n.*by settle\(\)"):
         query(week, "SELECT * FROM market_data_as_of(now())")
     settle(week, datetime.now(UTC))
     assert point(week) > newest
@@ -90,7 +90,7 @@ def test_while_a_load_is_held_up_at_its_end_an_instant_waits_and_then_says_so(
     with psycopg.connect(database_url.get_secret_value()) as holder:
         holder.execute("LOCK TABLE settled IN SHARE MODE")
         instant = datetime.now(UTC)
-        with pytest.raises(UnsettledError, match=f"as a load is being stored: .* {newest.isoformat()[:19]}"):
+        with pytest.raises(UnsettledError, match=f"not committed yet: .* {newest.isoformat()[:19]}"):
             bars(week, ["AAPL"], date(2012, 1, 1), date(2012, 12, 31), as_of=instant)
         assert len(stored_at(week, newest)) == len(WEEK)
     settle(week, instant)
@@ -100,7 +100,7 @@ def test_a_correction_by_sql_is_a_load_of_its_own_and_keeps_what_was(week: Engin
     before, was = point(week), query(week, "SELECT * FROM market_data ORDER BY date")
     execute(week, "UPDATE market_data SET close = 612.25 WHERE date = '2012-10-24'")
     [kept] = query(week, "SELECT date, close, run_id, replaced_by_run_id FROM market_data_revisions")
-    assert (kept["date"], kept["run_id"], kept["replaced_by_run_id"]) == (date(2012, 10, 24), "run-1", None)
+    assert (kept["date"], kept["run_id"], kept["replaced_by_run_id"]) == (date(2012, 10, 24), "run-1", "manual")
     execute(week, "DELETE FROM market_data WHERE date = '2012-10-22'")
     assert len(query(week, "SELECT date FROM market_data")) == len(WEEK) - 1
     assert stored_at(week, before) == was

@@ -21,10 +21,14 @@ COMMENT ON FUNCTION open_load(text, text) IS
 CREATE OR REPLACE FUNCTION current_load() RETURNS integer
 LANGUAGE plpgsql AS $$
 BEGIN
-    RETURN coalesce(nullif(current_setting('market_pipeline.load', true), '')::integer, public.open_load(NULL, NULL));
+    RETURN coalesce(
+        nullif(current_setting('market_pipeline.load', true), '')::integer,
+        public.open_load('manual', (SELECT source FROM public.bar_source))
+    );
 END;
 $$;
-COMMENT ON FUNCTION current_load() IS 'The load of this transaction; opens one if need be.';
+COMMENT ON FUNCTION current_load() IS
+    'The load of this transaction; opens one if need be, whose run is "manual" and whose source is that of the database.';
 
 -- The database's clock, in one place, so that a test can set it.
 CREATE OR REPLACE FUNCTION database_clock() RETURNS timestamptz
@@ -103,7 +107,7 @@ BEGIN
         RAISE EXCEPTION USING
             MESSAGE = instant || ' is not settled: the newest settled point is ' || public.settled_point(),
             ERRCODE = 'object_not_in_prerequisite_state',
-            HINT = 'Use settled_point(), or call settle() first, which settles the present.';
+            HINT = 'Use settled_point(). The owner of the tables can settle the present first, by settle().';
     END IF;
     RETURN instant;
 END;
@@ -126,4 +130,7 @@ END;
 $$;
 COMMENT ON FUNCTION settle(timestamptz) IS
     'Settles an instant up to the present, and returns it, or the present if it is later: all loads to come get later points. '
-    'Waits up to five seconds for loads that are being committed.';
+    'Waits up to five seconds for loads that are being committed. Loads wait for the transaction that calls it, so end that at '
+    'once.';
+-- An analyst's open transaction would hold up loads.
+REVOKE EXECUTE ON FUNCTION settle(timestamptz) FROM public;

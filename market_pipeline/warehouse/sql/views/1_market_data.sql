@@ -47,6 +47,10 @@ BEGIN
             HINT = 'Track it with `market-pipeline symbols add` first.';
     END IF;
     IF TG_OP = 'INSERT' THEN
+        IF NEW.source <> (SELECT source FROM public.bar_source) THEN
+            RAISE EXCEPTION USING
+                MESSAGE = 'this database accepts no bars of ' || NEW.source, HINT = 'Use another database for them.';
+        END IF;
         IF nullif(current_setting('market_pipeline.load', true), '') IS NULL THEN
             PERFORM public.open_load(NEW.run_id, NEW.source);
         END IF;
