@@ -236,7 +236,9 @@ def test_the_documentation_shows_under_the_security_policy(browser: Browser, pag
         tab.call("Page.navigate", url=f"{page}/{path}")
         tab.until(f"document.querySelector('{shown}') !== null")
         result = [entry["entry"]["text"] for entry in tab.events("Log.entryAdded")]
-        assert [text for text in result if "Content Security Policy" in text] == []
+        blocked = [text for text in result if "Content Security Policy" in text]
+        # Redoc also requests its maker's logo from elsewhere, once it has shown everything, and goes without.
+        assert [text for text in blocked if "/redoc/logo-mini.svg" not in text] == []
 
 
 def test_five_hundred_symbols_are_pages_of_thirty_in_the_heatmap(

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, func, select
 
 from market_pipeline.core.plans import PlanName, years_before
 from market_pipeline.core.run_planning import plan_range_runs
-from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.sessions import CALENDARS, sessions_between
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol, starting_symbols
 from market_pipeline.orchestration.assets import SYMBOLS_PER_STEP, asset_key, build_assets
@@ -140,7 +140,7 @@ def test_a_session_whose_bar_was_rejected_or_is_outside_the_plan_stays_missing(
 def test_a_history_that_the_vendor_cuts_off_in_silence_says_nothing_of_what_was_before(
     settings: Settings, instance: DagsterInstance, warehouse: Engine
 ) -> None:
-    today = datetime.now(UTC).date()
+    today = datetime.now(CALENDARS["XNYS"].timezone).date()  # by which the vendor counts the years of a plan
     [*_, edge] = sessions_between("XNYS", today - timedelta(days=750), years_before(today, 2) + timedelta(days=5))
     with running_sandbox(SandboxConfig(plan=PlanName.BASIC, history_edge="clip")) as base_url:
         on_it = settings.model_copy(update={"polygon_base_url": base_url, "polygon_plan": None})
