@@ -61,7 +61,7 @@ def run(size: Size) -> Finding:
     """Send requests to all servers in turns."""
     with fresh_warehouse() as (settings, engine), ExitStack() as stack:
         make_reading_role(engine)
-        statements(engine, *SEED.split(";")[:-1], "VACUUM ANALYZE market_data")
+        statements(engine, *SEED.split(";")[:-1], "VACUUM ANALYZE")
         ports = {name: stack.enter_context(running(name, settings)) for name in SERVERS}
         check_equal(ports)
         found = {

@@ -33,7 +33,7 @@ def run(size: Size) -> Finding:
     with fresh_warehouse() as (settings, engine):
         load(settings)  # dbt parses its project once after each change
         for count in size.symbols:
-            statements(engine, "TRUNCATE tracked_symbols")
+            statements(engine, "TRUNCATE tracked_symbols, symbol_identities")
             add_symbols(engine, stocks(count))
             for _ in range(size.rounds):
                 taken[count].append(load(settings))
