@@ -11,18 +11,17 @@ from datetime import date
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Engine, Row, select
+from sqlalchemy import Connection, Engine, select
 
 from market_pipeline.core.bars import (
     LARGE_DISTRIBUTION,
     LOOK_AHEAD,
     LOOK_BACK,
-    VALUE_COLUMNS,
     Columns,
     FlaggedBar,
 )
 from market_pipeline.core.symbols import Symbol
-from market_pipeline.warehouse.bar_tables import bars
+from market_pipeline.warehouse.held_bars import SymbolSpan, read_held_bars
 from market_pipeline.warehouse.statements import statement
 from market_pipeline.warehouse.tables import tracked_symbols
 from market_pipeline.warehouse.tracked_symbols import lock_symbol, read_names
@@ -94,8 +93,7 @@ def reflag_symbols(connection: Connection, names: Iterable[str], find_flags: Fin
         kind: str = connection.execute(select(columns.asset_class).where(columns.symbol == name)).scalar_one()
         symbol = Symbol.of(name, kind)
         locked = lock_symbol(connection, symbol)
-        stored = select(bars).where(bars.c.symbol_id == locked.id).order_by(bars.c.date)
-        held = _columns(connection.execute(stored).all())
+        held, _ = read_held_bars(connection, [SymbolSpan(locked.id)])
         if len(held["date"]):
             first, last = held["date"][0].item(), held["date"][-1].item()
             flag_bars(connection, [ChangedBars(symbol, locked.id, held, first, last)], find_flags)
@@ -140,9 +138,3 @@ def _read_actions(connection: Connection, changed: Sequence[ChangedBars]) -> Map
     for row in connection.execute(statement("actions_of_bars"), parameters):
         actions[row.symbol][row.kind != "split"][row.date] = row.value
     return actions
-
-
-def _columns(rows: Sequence[Row[Any]]) -> Columns:
-    held = {name: [getattr(row, name) for row in rows] for name in ("date", *VALUE_COLUMNS)}
-    kinds = {"date": "datetime64[D]"}
-    return {name: np.array(values, dtype=kinds.get(name, "float64")) for name, values in held.items()}

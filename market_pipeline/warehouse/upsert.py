@@ -18,8 +18,9 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from market_pipeline.core.bars import VALUE_COLUMNS, Columns
-from market_pipeline.warehouse.binary_copy import NEW_BAR_COLUMNS, decode_bars, encode_bars, encode_new_bars
+from market_pipeline.warehouse.binary_copy import NEW_BAR_COLUMNS, encode_bars, encode_new_bars
 from market_pipeline.warehouse.flagging import REACH
+from market_pipeline.warehouse.held_bars import SymbolSpan, read_held_bars
 from market_pipeline.warehouse.load_history import LoadRequest
 from market_pipeline.warehouse.loads import open_load
 from market_pipeline.warehouse.statements import open_copy, statement
@@ -43,6 +44,11 @@ class OfferedBars:
     symbol_id: int
     accepted: Columns
 
+    @property
+    def span(self) -> SymbolSpan:
+        """The requested sessions."""
+        return SymbolSpan(self.symbol_id, self.load_request.sessions[0], self.load_request.sessions[-1])
+
 
 @dataclass(frozen=True)
 class UpsertResult:
@@ -65,7 +71,7 @@ def upsert_bars(connection: Connection, offered: Sequence[OfferedBars]) -> list[
         connection: in a transaction that holds the symbols' locks.
         offered: at least one, of different symbols and one run.
     """
-    held, flagged = _read_held(connection, offered)
+    held, flagged = read_held_bars(connection, [each.span for each in offered], reach=REACH)
     accepted = _join(offered)
     is_new, differs = _compare(accepted, held)
     if is_new.any() or differs.any():
@@ -86,18 +92,6 @@ def upsert_bars(connection: Connection, offered: Sequence[OfferedBars]) -> list[
         )
         for place in range(len(offered))
     ]
-
-
-def _read_held(connection: Connection, offered: Sequence[OfferedBars]) -> tuple[Columns, list[frozenset[date]]]:
-    """Read the symbols' stored bars around the requested sessions, and the sessions of each one's flagged bars."""
-    parameters = {
-        "symbol_ids": [each.symbol_id for each in offered],
-        "firsts": [each.load_request.sessions[0] for each in offered],
-        "lasts": [each.load_request.sessions[-1] for each in offered],
-        "reach": REACH,
-    }
-    rows = connection.execute(statement("held_bars"), parameters).all()
-    return decode_bars([row.bars for row in rows]), [frozenset(row.flagged) for row in rows]
 
 
 def _join(offered: Sequence[OfferedBars]) -> Columns:
