@@ -2,10 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
-from urllib.parse import urlencode
 
 import orjson
 from fastapi import APIRouter, Request, Response
@@ -13,11 +12,28 @@ from pydantic import BaseModel, Field
 
 from market_pipeline.api.context import InContext
 from market_pipeline.api.generated.negotiation import read_header
-from market_pipeline.api.generated.query_params import parse_instant, parse_limit, parse_parameters, query_string
+from market_pipeline.api.generated.next_page import build_url
+from market_pipeline.api.generated.query_params import (
+    Parsers,
+    choice_parser,
+    parse_each,
+    parse_instant,
+    parse_limit,
+    query_string,
+    value_parser,
+)
 from market_pipeline.api.generated.responses import MAX_COMPLETE_ROWS
-from market_pipeline.api.generated.value_types import is_valid, value_kind
+from market_pipeline.api.generated.value_types import value_kind
 from market_pipeline.api.problems import Fault, ProblemError, parameter_problem
-from market_pipeline.warehouse.changes import BEGINNING, KINDS, STATEMENT, decode_cursor, encode_cursor, settle_since
+from market_pipeline.warehouse.changes import (
+    BEGINNING,
+    KINDS,
+    STATEMENT,
+    check_kinds,
+    decode_cursor,
+    encode_cursor,
+    settle_since,
+)
 from market_pipeline.warehouse.loads import describe_point
 
 PATH = "/api/v1/changes"
@@ -50,31 +66,17 @@ class Changes(BaseModel):
 
 def _parse_kinds(text: str) -> list[str]:
     kinds = text.split(",")
-    for kind in kinds:
-        if kind not in KINDS:
-            raise ValueError(f"{kind!r} is not one of {', '.join(KINDS)}")
+    check_kinds(kinds)
     return kinds
 
 
-def _parse_symbol(text: str) -> str:
-    if not is_valid("text", text):
-        raise ValueError(f"is not {value_kind('text').called}")
-    return text
-
-
-def _parse_format(text: str) -> str:
-    if text not in ("json", "ndjson"):
-        raise ValueError(f"{text!r} is not one of json, ndjson")
-    return text
-
-
-PARSERS: Mapping[str, Callable[[str], Any]] = {
+PARSERS: Parsers = {
     "since": parse_instant,
     "kind": _parse_kinds,
-    "symbol": _parse_symbol,
+    "symbol": value_parser("text"),
     "limit": lambda text: parse_limit(text, MAX_COMPLETE_ROWS),
     "cursor": decode_cursor,
-    "format": _parse_format,
+    "format": choice_parser("json", "ndjson"),
 }
 
 
@@ -117,7 +119,9 @@ async def changes(request: Request, context: InContext) -> Response:
     Follow `next`: after the last change it leads to those of loads to come. A consumer that applies every change by its
     kind and key has the rows as of `settled` once a page is not truncated. As lines, the last one has the other fields.
     """
-    values = _parse_request(query_string(request))
+    values, faults = parse_each(query_string(request), PARSERS)
+    if faults:
+        raise parameter_problem(faults)
     since: datetime = values.get("since", BEGINNING)
     limit: int = values.get("limit", DEFAULT_CHANGES)
     cursor = values.get("cursor")
@@ -135,7 +139,7 @@ async def changes(request: Request, context: InContext) -> Response:
     truncated, page = len(rows) > limit, rows[:limit]
     settled = describe_point(snapshot.point)
     following = {"cursor": encode_cursor(page[-1][1])} if truncated else {"since": settled.replace("+00:00", "Z")}
-    url = _next_url(request, following)
+    url = build_url(request, without=("since", "cursor"), added=following)
     envelope = {"settled": settled, "count": len(page), "truncated": truncated, "next": url}
     is_lines = values.get("format") == "ndjson" or (
         "format" not in values and NDJSON in read_header(request, b"accept")
@@ -151,35 +155,6 @@ def _lines(page: Sequence[tuple[str, Any]], envelope: Mapping[str, Any]) -> byte
 
 def _object(page: Sequence[tuple[str, Any]], envelope: Mapping[str, Any]) -> bytes:
     return orjson.dumps(envelope)[:-1] + b',"data":[' + ",".join(change for change, _ in page).encode() + b"]}"
-
-
-def _next_url(request: Request, following: Mapping[str, str]) -> str:
-    given = parse_parameters(query_string(request))
-    kept = [(name, value) for name, value in given if name not in ("since", "cursor")]
-    return f"{PATH}?{urlencode([*kept, *following.items()])}"
-
-
-def _parse_request(query: str) -> dict[str, Any]:
-    """Parse the parameters.
-
-    Raises:
-        ProblemError: some are wrong; each is named with the reason.
-    """
-    faults: list[Fault] = []
-    values: dict[str, Any] = {}
-    for name, value in parse_parameters(query):
-        if name not in PARSERS:
-            faults.append(Fault(name, f"there is no such parameter, only {', '.join(PARSERS)}"))
-        elif name in values:
-            faults.append(Fault(name, "is given more than once"))
-        else:
-            try:
-                values[name] = PARSERS[name](value)
-            except ValueError as error:
-                faults.append(Fault(name, str(error)))
-    if faults:
-        raise parameter_problem(faults)
-    return values
 
 
 async def _check_tracked(context: InContext, symbol: str | None) -> None:

@@ -8,7 +8,7 @@ import typer
 
 from market_pipeline.cli.parameters import parse_instant, parse_symbol
 from market_pipeline.core.settings import load_settings
-from market_pipeline.warehouse.changes import BEGINNING, KINDS, ChangeFilter, read_changes
+from market_pipeline.warehouse.changes import BEGINNING, KINDS, ChangeFilter, check_kinds, read_changes
 from market_pipeline.warehouse.database import warehouse_of
 from market_pipeline.warehouse.loads import describe_point
 
@@ -22,8 +22,10 @@ def parse_kinds(text: str | None) -> tuple[str, ...] | None:
     if text is None:
         return None
     kinds = tuple(dict.fromkeys(kind.strip() for kind in text.split(",")))
-    if unknown := [kind for kind in kinds if kind not in KINDS]:
-        raise typer.BadParameter(f"{unknown[0]!r} is not one of {', '.join(KINDS)}")
+    try:
+        check_kinds(kinds)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
     return kinds
 
 

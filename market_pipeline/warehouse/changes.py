@@ -67,6 +67,17 @@ def read_changes(engine: Engine, since: datetime, chosen: ChangeFilter) -> Itera
         place = rows[-1][1]
 
 
+def check_kinds(kinds: Sequence[str]) -> None:
+    """Check that there are rows of these kinds.
+
+    Raises:
+        ValueError: of one there are none.
+    """
+    for kind in kinds:
+        if kind not in KINDS:
+            raise ValueError(f"{kind!r} is not one of {', '.join(KINDS)}")
+
+
 def settle_since(engine: Engine, since: datetime) -> None:
     """Settle the point from which on changes are read.
 

@@ -1,7 +1,7 @@
 """Parsing of a request for a symbol's bars, and the query for them in each adjustment."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property, lru_cache
@@ -10,10 +10,13 @@ from typing import Any
 from market_pipeline.api.generated.catalog import Column
 from market_pipeline.api.generated.query_params import (
     CACHED_QUERIES,
+    Parsers,
+    choice_parser,
     parse_cursor,
+    parse_each,
     parse_instant,
     parse_limit,
-    parse_parameters,
+    value_parser,
 )
 from market_pipeline.api.generated.query_sql import Condition, Order, Query
 from market_pipeline.api.generated.responses import MAX_COMPLETE_ROWS
@@ -87,15 +90,9 @@ def parse_history_request(symbol: str, text: str) -> HistoryRequest:
     Raises:
         ProblemError: parameters are wrong; each is named with the reason.
     """
-    faults = [] if is_valid("text", symbol) else [Fault("symbol", f"is not {value_kind('text').called}")]
-    values: dict[str, Any] = {}
-    for name, value in parse_parameters(text):
-        if name in values:
-            faults.append(Fault(name, "is given more than once"))
-        try:
-            values[name] = _parse_parameter(name, value)
-        except ValueError as error:
-            faults.append(Fault(name, str(error)))
+    values, faults = parse_each(text, PARSERS, others=["snapshot"])
+    if not is_valid("text", symbol):
+        faults.insert(0, Fault("symbol", f"is not {value_kind('text').called}"))
     wrong = {fault.parameter for fault in faults}
     required = [name for name in ("start", "end") if name not in values and name not in wrong]
     faults += [Fault(name, "is missing: write it as 2024-01-31") for name in required]
@@ -105,42 +102,18 @@ def parse_history_request(symbol: str, text: str) -> HistoryRequest:
     return HistoryRequest(symbol=symbol, **values)
 
 
-def _parse_parameter(name: str, text: str) -> Any:
-    if name not in PARSERS:
-        raise ValueError(f"there is no such parameter, only {', '.join(PARSERS)}, snapshot")
-    return PARSERS[name](text)
-
-
-def _parser_of(kind: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if not is_valid(kind, text):
-            raise ValueError(f"{text!r} is not {value_kind(kind).called}")
-        return text
-
-    return parse
-
-
-def _one_of(*names: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in names:
-            raise ValueError(f"{text!r} is not one of {', '.join(names)}")
-        return text
-
-    return parse
-
-
 def _parse_quality(text: str) -> float:
     if not is_valid("double precision", text) or not 0 <= float(text) <= 1:
         raise ValueError(f"{text!r} is not a number from 0 to 1")
     return float(text)
 
 
-PARSERS: Mapping[str, Callable[[str], Any]] = {
-    "start": lambda text: date.fromisoformat(_parser_of("date")(text)),
-    "end": lambda text: date.fromisoformat(_parser_of("date")(text)),
-    "adjustment": _one_of(*SOURCES),
+PARSERS: Parsers = {
+    "start": lambda text: date.fromisoformat(value_parser("date")(text)),
+    "end": lambda text: date.fromisoformat(value_parser("date")(text)),
+    "adjustment": choice_parser(*SOURCES),
     "as_of": parse_instant,
-    "validated_only": lambda text: _one_of("true", "false")(text) == "true",
+    "validated_only": lambda text: choice_parser("true", "false")(text) == "true",
     "min_quality": _parse_quality,
     "limit": lambda text: parse_limit(text, MAX_COMPLETE_ROWS),
     "cursor": lambda text: parse_cursor(text, _BY_DATE),

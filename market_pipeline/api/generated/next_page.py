@@ -1,6 +1,6 @@
 """URL of a query's next page; its cursor holds the sort key of this page's last row."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from urllib.parse import quote, urlencode
 
 from psycopg import AsyncConnection
@@ -12,8 +12,13 @@ from market_pipeline.api.generated.query_sql import Query
 
 def next_url(request: Request, query: Query, last_key: Sequence[str | None]) -> str:
     """Return the URL of the rows after the one with this sort key."""
-    kept = [(name, value) for name, value in parse_parameters(query_string(request)) if name != "cursor"]
-    return f"{quote(request.scope['path'])}?{urlencode([*kept, ('cursor', query.cursor(last_key))])}"
+    return build_url(request, without=["cursor"], added={"cursor": query.cursor(last_key)})
+
+
+def build_url(request: Request, *, without: Collection[str], added: Mapping[str, str]) -> str:
+    """Return the URL of the same request without some parameters and with others."""
+    kept = [(name, value) for name, value in parse_parameters(query_string(request)) if name not in without]
+    return f"{quote(request.scope['path'])}?{urlencode([*kept, *added.items()])}"
 
 
 async def find_next_url(request: Request, connection: AsyncConnection, query: Query) -> str | None:

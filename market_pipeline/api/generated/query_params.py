@@ -9,7 +9,7 @@ import binascii
 import csv
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
@@ -34,21 +34,68 @@ CACHED_QUERIES = 1_000
 """Size of the cache of parsed requests: clients repeat the same requests."""
 
 
+Parsers = Mapping[str, Callable[[str], Any]]
+"""The parser of each parameter, which raises ValueError for a wrong value."""
+
+
+def parse_parameters(query_string: str) -> list[tuple[str, str]]:
+    """Return the parameters of a query string as name and value, in order."""
+    return parse_qsl(query_string, keep_blank_values=True)
+
+
+def parse_each(
+    query_string: str, parsers: Parsers, *, others: Sequence[str] = ()
+) -> tuple[dict[str, Any], list[Fault]]:
+    """Parse each parameter of a query string by the parser of its name.
+
+    Returns:
+        The values by name, and a fault for each parameter that is wrong, unknown or repeated. `others` are parameters
+        without a parser here, to be named with the known ones.
+    """
+    values: dict[str, Any] = {}
+    faults = []
+    for name, value in parse_parameters(query_string):
+        if name not in parsers:
+            faults.append(Fault(name, f"there is no such parameter, only {', '.join([*parsers, *others])}"))
+            continue
+        if name in values:
+            faults.append(Fault(name, "is given more than once"))
+        try:
+            values[name] = parsers[name](value)
+        except ValueError as error:
+            faults.append(Fault(name, str(error)))
+    return values, faults
+
+
+def value_parser(kind: str) -> Callable[[str], str]:
+    """Return the parser that accepts the values of a PostgreSQL type, as they are written."""
+
+    def parse(text: str) -> str:
+        if not is_valid(kind, text):
+            raise ValueError(f"{text!r} is not {value_kind(kind).called}")
+        return text
+
+    return parse
+
+
+def choice_parser(*names: str) -> Callable[[str], str]:
+    """Return the parser that accepts one of these values."""
+
+    def parse(text: str) -> str:
+        if text not in names:
+            raise ValueError(f"{text!r} is not one of {', '.join(names)}")
+        return text
+
+    return parse
+
+
 def parse_instant(text: str) -> datetime:
     """Return the instant that a parameter stands for.
 
     Raises:
         ValueError: it is not one.
     """
-    kind = "timestamp with time zone"
-    if not is_valid(kind, text):
-        raise ValueError(f"{text!r} is not {value_kind(kind).called}")
-    return datetime.fromisoformat(text)
-
-
-def parse_parameters(query_string: str) -> list[tuple[str, str]]:
-    """Return the parameters of a query string as name and value, in order."""
-    return parse_qsl(query_string, keep_blank_values=True)
+    return datetime.fromisoformat(value_parser("timestamp with time zone")(text))
 
 
 def query_string(request: Request) -> str:

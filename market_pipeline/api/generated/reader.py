@@ -138,7 +138,7 @@ class Reader:
             return await cursor.fetchall()
 
     @asynccontextmanager
-    async def snapshot(self, *, long: bool) -> AsyncIterator["ReadSnapshot"]:
+    async def snapshot(self, *, long: bool) -> AsyncIterator[ReadSnapshot]:
         """Yield a connection on which every statement sees the same state of the database, with the state's point.
 
         Raises:
