@@ -26,7 +26,7 @@ DROP TABLE loads CASCADE;
 DROP FUNCTION IF EXISTS changed_keys(timestamptz, jsonb, bigint, text[], text) CASCADE;
 DROP FUNCTION settled_point() CASCADE;
 DROP FUNCTION check_settled(timestamptz), settle(timestamptz), take_point(), keep_version(), keep_identity(), current_load(),
-    open_load(text, text), database_clock();
+    open_load(text, text), opened_load(), database_clock(), versioned_tables();
 ALTER TABLE kept_bars RENAME TO market_data;
 ALTER TABLE kept_revisions RENAME TO market_data_revisions;
 ALTER TABLE market_data

@@ -18,13 +18,22 @@ COMMENT ON FUNCTION open_load(text, text) IS
     'Opens a load for the changes of this transaction, and returns its id. Hold the locks of the symbols concerned before: a '
     'symbol''s loads have the order of their ids.';
 
+CREATE OR REPLACE FUNCTION opened_load() RETURNS integer
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT nullif(current_setting('market_pipeline.load', true), '')::integer;
+END;
+COMMENT ON FUNCTION opened_load() IS 'The load of this transaction; NULL if none is open.';
+
 CREATE OR REPLACE FUNCTION current_load() RETURNS integer
 LANGUAGE plpgsql AS $$
+DECLARE
+    opened integer := public.opened_load();
 BEGIN
-    RETURN coalesce(
-        nullif(current_setting('market_pipeline.load', true), '')::integer,
-        public.open_load('manual', (SELECT source FROM public.bar_source))
-    );
+    IF opened IS NULL THEN
+        opened := public.open_load('manual', (SELECT source FROM public.bar_source));
+    END IF;
+    RETURN opened;
 END;
 $$;
 COMMENT ON FUNCTION current_load() IS
@@ -55,16 +64,18 @@ COMMENT ON FUNCTION take_point() IS 'Gives a load the next point, at the very en
 
 CREATE OR REPLACE FUNCTION keep_version() RETURNS trigger
 LANGUAGE plpgsql AS $$
+DECLARE
+    replacing integer := public.current_load();
 BEGIN
-    IF OLD.load_id <> public.current_load() THEN  -- else nobody else has ever seen the version
+    IF OLD.load_id <> replacing THEN  -- else nobody else has ever seen the version
         EXECUTE 'INSERT INTO ' || quote_ident(TG_TABLE_SCHEMA) || '.' || quote_ident(TG_TABLE_NAME || '_revisions')
             || ' SELECT ($1).*, $2'
-        USING OLD, public.current_load();
+        USING OLD, replacing;
     END IF;
     IF TG_OP = 'DELETE' THEN
         RETURN OLD;
     END IF;
-    NEW.load_id := public.current_load();
+    NEW.load_id := replacing;
     RETURN NEW;
 END;
 $$;
@@ -134,3 +145,19 @@ COMMENT ON FUNCTION settle(timestamptz) IS
     'once.';
 -- An analyst's open transaction would hold up loads.
 REVOKE EXECUTE ON FUNCTION settle(timestamptz) FROM public;
+
+CREATE OR REPLACE FUNCTION versioned_tables() RETURNS TABLE (name text, columns text, declared_columns text)
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT
+        relname::text,
+        string_agg('v.' || quote_ident(attname), ', ' ORDER BY attnum),
+        string_agg(quote_ident(attname) || ' ' || format_type(atttypid, atttypmod), ', ' ORDER BY attnum)
+    FROM pg_class
+    JOIN pg_attribute ON attrelid = pg_class.oid AND attnum > 0 AND NOT attisdropped
+    WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
+        AND to_regclass(quote_ident(relname || '_revisions')) IS NOT NULL
+    GROUP BY relname;
+END;
+COMMENT ON FUNCTION versioned_tables() IS
+    'Each table beside which its earlier versions are kept, with its columns for a SELECT from it AS v, and with their types.';

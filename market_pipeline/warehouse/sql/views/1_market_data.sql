@@ -51,7 +51,7 @@ BEGIN
             RAISE EXCEPTION USING
                 MESSAGE = 'this database accepts no bars of ' || NEW.source, HINT = 'Use another database for them.';
         END IF;
-        IF nullif(current_setting('market_pipeline.load', true), '') IS NULL THEN
+        IF public.opened_load() IS NULL THEN
             PERFORM public.open_load(NEW.run_id, NEW.source);
         END IF;
         INSERT INTO public.bars (symbol_id, date, transactions, open, high, low, close, volume, vwap)
@@ -134,26 +134,18 @@ LEFT JOIN LATERAL (
 -- For each versioned table a function with the rows as they were at an instant, such as splits_as_of(instant).
 DO $$
 DECLARE
-    versioned text;
-    listed text;
+    versioned record;
 BEGIN
-    FOR versioned IN
-        SELECT relname::text
-        FROM pg_class
-        WHERE relnamespace = 'public'::regnamespace AND to_regclass(quote_ident(relname || '_revisions')) IS NOT NULL
-            AND relkind = 'r'
-    LOOP
-        SELECT string_agg('v.' || quote_ident(attname), ', ' ORDER BY attnum) INTO listed
-        FROM pg_attribute
-        WHERE attrelid = to_regclass(quote_ident(versioned)) AND attnum > 0 AND NOT attisdropped;
-        EXECUTE 'CREATE OR REPLACE FUNCTION ' || versioned || '_as_of(instant timestamptz) RETURNS SETOF ' || versioned
-            || ' LANGUAGE sql STABLE PARALLEL SAFE BEGIN ATOMIC SELECT ' || listed || ' FROM ' || versioned || ' AS v'
+    FOR versioned IN SELECT * FROM versioned_tables() LOOP
+        EXECUTE 'CREATE OR REPLACE FUNCTION ' || versioned.name || '_as_of(instant timestamptz) RETURNS SETOF '
+            || versioned.name || ' LANGUAGE sql STABLE PARALLEL SAFE BEGIN ATOMIC SELECT ' || versioned.columns
+            || ' FROM ' || versioned.name || ' AS v'
             || ' JOIN loads AS began ON began.id = v.load_id WHERE began.point <= (SELECT check_settled(instant))'
-            || ' UNION ALL SELECT ' || listed || ' FROM ' || versioned || '_revisions AS v'
+            || ' UNION ALL SELECT ' || versioned.columns || ' FROM ' || versioned.name || '_revisions AS v'
             || ' JOIN loads AS began ON began.id = v.load_id JOIN loads AS ended ON ended.id = v.replaced_by'
             || ' WHERE began.point <= (SELECT check_settled(instant)) AND ended.point > instant; END';
-        EXECUTE 'COMMENT ON FUNCTION ' || versioned || '_as_of(timestamptz) IS '
-            || quote_literal('The rows of ' || versioned || ' as they were at an instant, which has to be settled.');
+        EXECUTE 'COMMENT ON FUNCTION ' || versioned.name || '_as_of(timestamptz) IS '
+            || quote_literal('The rows of ' || versioned.name || ' as they were at an instant, which has to be settled.');
     END LOOP;
 END;
 $$;

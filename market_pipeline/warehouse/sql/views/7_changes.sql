@@ -5,31 +5,20 @@
 -- For each versioned table a function with the versions that ended at an instant or were there from it on, and their times.
 DO $$
 DECLARE
-    versioned text;
-    listed text;
-    declared text;
+    versioned record;
 BEGIN
-    FOR versioned IN
-        SELECT relname::text
-        FROM pg_class
-        WHERE relnamespace = 'public'::regnamespace AND to_regclass(quote_ident(relname || '_revisions')) IS NOT NULL
-            AND relkind = 'r'
-    LOOP
-        SELECT
-            string_agg('v.' || quote_ident(attname), ', ' ORDER BY attnum),
-            string_agg(quote_ident(attname) || ' ' || format_type(atttypid, atttypmod), ', ' ORDER BY attnum)
-        INTO listed, declared
-        FROM pg_attribute
-        WHERE attrelid = to_regclass(quote_ident(versioned)) AND attnum > 0 AND NOT attisdropped;
-        EXECUTE 'CREATE OR REPLACE FUNCTION ' || versioned || '_around(instant timestamptz) RETURNS TABLE (' || declared
-            || ', began timestamptz, ended timestamptz) LANGUAGE sql STABLE PARALLEL SAFE BEGIN ATOMIC'
-            || ' SELECT ' || listed || ', began.point, NULL::timestamptz FROM ' || versioned || ' AS v'
+    FOR versioned IN SELECT * FROM versioned_tables() LOOP
+        EXECUTE 'CREATE OR REPLACE FUNCTION ' || versioned.name || '_around(instant timestamptz) RETURNS TABLE ('
+            || versioned.declared_columns || ', began timestamptz, ended timestamptz)'
+            || ' LANGUAGE sql STABLE PARALLEL SAFE BEGIN ATOMIC'
+            || ' SELECT ' || versioned.columns || ', began.point, NULL::timestamptz FROM ' || versioned.name || ' AS v'
             || ' JOIN loads AS began ON began.id = v.load_id WHERE began.point <= instant'
-            || ' UNION ALL SELECT ' || listed || ', began.point, ended.point FROM ' || versioned || '_revisions AS v'
+            || ' UNION ALL SELECT ' || versioned.columns || ', began.point, ended.point FROM ' || versioned.name
+            || '_revisions AS v'
             || ' JOIN loads AS began ON began.id = v.load_id JOIN loads AS ended ON ended.id = v.replaced_by'
             || ' WHERE began.point <= instant AND ended.point >= instant; END';
-        EXECUTE 'COMMENT ON FUNCTION ' || versioned || '_around(timestamptz) IS '
-            || quote_literal('The versions of rows of ' || versioned || ' just before an instant and from it on.');
+        EXECUTE 'COMMENT ON FUNCTION ' || versioned.name || '_around(timestamptz) IS '
+            || quote_literal('The versions of rows of ' || versioned.name || ' just before an instant and from it on.');
     END LOOP;
 END;
 $$;
