@@ -32,6 +32,7 @@ from market_pipeline.warehouse.tables import (
     dividends,
     load_reference,
     metadata,
+    only_row,
     optional,
     required,
     securities,
@@ -54,7 +55,7 @@ def _session_columns() -> list[Column[Any]]:
     return [_symbol_key(), Column("date", Date, primary_key=True, comment=day)]
 
 
-def _value_columns(count: Any) -> list[Column[Any]]:
+def _value_columns() -> list[Column[Any]]:
     return [
         required("open", Double, "First price of the session, US dollars, as traded."),
         required("high", Double, "Highest price of the session, US dollars, as traded."),
@@ -62,8 +63,11 @@ def _value_columns(count: Any) -> list[Column[Any]]:
         required("close", Double, "Last price of the session, US dollars, as traded."),
         required("volume", Double, "Shares or coins traded; fractional for crypto and, since 2026, for stocks."),
         optional("vwap", Double, "Volume-weighted average price, US dollars; NULL where the vendor gives none."),
-        optional("transactions", count, "Number of trades; NULL where the vendor gives none."),
     ]
+
+
+def _count_column(kind: Any) -> Column[Any]:
+    return optional("transactions", kind, "Number of trades; NULL where the vendor gives none.")
 
 
 def _flag_columns() -> list[Column[Any]]:
@@ -85,7 +89,8 @@ def _flag_columns() -> list[Column[Any]]:
 def _bar_columns() -> list[Column[Any]]:
     return [
         required("time", Instant, "When the session's day begins: midnight in New York for equities, UTC for crypto."),
-        *_value_columns(BigInteger),
+        *_value_columns(),
+        _count_column(BigInteger),
         required("source", Text, "Where the bar came from: polygon (the market) or sandbox (not the market)."),
         required("validated", Boolean, "True if no rule flagged the bar."),
         *_flag_columns(),
@@ -104,19 +109,16 @@ loads = Table(
         "is under way.",
         index=True,
     ),
-    optional("run_id", Text, "The run; NULL for a change outside a run, such as a correction by hand."),
-    optional("source", Text, "Where its bars came from: polygon or sandbox; NULL if it brought none."),
+    optional("run_id", Text, "The run; manual for a change outside one, as a correction by SQL; NULL if not known."),
+    optional("source", Text, "Where its bars came from: polygon or sandbox; NULL if not known."),
     comment="Every transaction that changed bars, splits, dividends, adjustment factors or identities, in order.",
 )  # fmt: skip
 
 settled = Table(
     "settled",
     metadata,
-    Column(
-        "only_row", Boolean, primary_key=True, server_default=text("true"), comment="Holds this table to one row."
-    ),
+    *only_row(),
     required("point", Instant, "The settled point: whatever is stored as of it or before never changes."),
-    CheckConstraint("only_row", name="only_row"),
     comment="The newest settled point. A load takes the next one as its last act, so points have the order of commits.",
     info=INTERNAL,
 )  # fmt: skip
@@ -149,8 +151,8 @@ bars = Table(
     metadata,
     *_session_columns(),
     load_reference(),
-    *[column for column in _value_columns(Integer) if column.name == "transactions"],
-    *[column for column in _value_columns(Integer) if column.name != "transactions"],
+    _count_column(Integer),  # four numbers of four bytes before those of eight, so that alignment costs none
+    *_value_columns(),
     Index(None, "date"),
     # The bars of the newest loads; a B-tree would take seven bytes a bar more.
     Index("bars_load_id_idx", "load_id", postgresql_using="brin",
@@ -158,7 +160,6 @@ bars = Table(
     comment="Daily bars as traded, one a symbol and session. Read them by market_data.",
     info=INTERNAL,
 )  # fmt: skip
-"""Four numbers of four bytes before those of eight, so that no byte is lost to alignment."""
 
 bar_flags = Table(
     "bar_flags",

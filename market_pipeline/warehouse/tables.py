@@ -49,6 +49,15 @@ def optional(name: str, kind: Any, comment: str, **options: Any) -> Column[Any]:
     return Column(name, kind, nullable=True, comment=comment, **options)
 
 
+def only_row() -> tuple[Column[Any], CheckConstraint]:
+    """Return the column and the constraint that hold a table to one row."""
+    given = text("true")
+    column: Column[Any] = Column(
+        "only_row", Boolean, primary_key=True, server_default=given, comment="Holds this table to one row."
+    )
+    return column, CheckConstraint("only_row", name="only_row")
+
+
 def load_reference() -> Column[Any]:
     """Return the column of a versioned table that names the load of the row's values; PostgreSQL fills it in."""
     given = text("current_load()")
@@ -344,11 +353,8 @@ reconciliations = Table(
 bar_source = Table(
     "bar_source",
     metadata,
-    Column(
-        "only_row", Boolean, primary_key=True, server_default=text("true"), comment="Holds this table to one row."
-    ),
+    *only_row(),
     required("source", Text, "polygon or sandbox: the only source this database accepts."),
-    CheckConstraint("only_row", name="only_row"),
     comment="The source of the first bar. Bars from the other are not accepted.",
     info=INTERNAL,
 )  # fmt: skip

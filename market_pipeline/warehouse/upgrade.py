@@ -13,15 +13,14 @@ from sqlalchemy import Engine
 from market_pipeline.core.settings import Settings
 from market_pipeline.warehouse.database_errors import SchemaError
 from market_pipeline.warehouse.migrations.bar_conversion import stored_bytes
-from market_pipeline.warehouse.schema import current_revision, migrate
+from market_pipeline.warehouse.schema import BEFORE_CONVERSION, current_revision, migrate
 
 log = logging.getLogger(__name__)
 
-REWRITES_BARS = "0009"
-"""The revision that rewrites every bar."""
-
 SPACE_NEEDED = 1.5
-"""Free space for it, as a share of the bars' size: 0.6 for the new tables, 0.6 for the log, 0.3 for the backup."""
+"""Free space that the conversion of bars needs, as a share of their size.
+
+That is 0.6 for the new tables, 0.6 for PostgreSQL's log and 0.3 for the backup."""
 
 
 def upgrade(
@@ -42,7 +41,7 @@ def upgrade(
     """
     with engine.connect() as connection:
         revision = current_revision(connection)
-    size = stored_bytes(engine) if revision is not None and revision < REWRITES_BARS else 0
+    size = stored_bytes(engine) if revision is not None and revision <= BEFORE_CONVERSION else 0
     if size:
         if settings.database_url is None:
             _check_space(settings, size)

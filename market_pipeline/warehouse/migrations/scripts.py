@@ -4,6 +4,11 @@ from importlib.resources import files
 
 
 def read_script(name: str) -> str:
-    """Return the SQL in `sql/<name>.sql`. Colons are escaped, which SQLAlchemy takes for parameters."""
+    """Return the SQL in `sql/<name>.sql`, escaped."""
     script = files("market_pipeline.warehouse.migrations") / "sql" / f"{name}.sql"
-    return script.read_text(encoding="utf-8").replace(":", "\\:")
+    return escape_colons(script.read_text(encoding="utf-8"))
+
+
+def escape_colons(script: str) -> str:
+    """Escape the colons of SQL, which SQLAlchemy takes for those of parameters."""
+    return script.replace(":", "\\:")
