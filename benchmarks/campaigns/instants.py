@@ -1,8 +1,8 @@
 """An attack on as-of reads: writers revise the same bars while readers ask for instants, and all are asked again.
 
-Run it with `python -m benchmarks.campaigns.instants`; it takes four minutes: one undisturbed, one with loads that are
-held up for ten seconds, one with the database's clock set an hour back and forth, and one with a reader of the past.
-An answer that differs when it is asked for again, or has two rows for one session, is a failure.
+Run it with `python -m benchmarks.campaigns.instants`; it takes seven minutes: one attack undisturbed, one with loads
+that are held up for ten seconds, and one with the database's clock set an hour back and forth. An answer that differs
+when it is asked for again, or has two rows for one session, is a failure.
 """
 
 import argparse
@@ -10,29 +10,21 @@ import random
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
-import pandas as pd
 from sqlalchemy import Engine, text
 
-from market_pipeline.core.sessions import session_starts, sessions_between
-from market_pipeline.core.symbols import Symbol
-from market_pipeline.quality.rules import find_flags
+from benchmarks.campaigns.writers import SHARES, load_at_random
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database import create_warehouse_engine
-from market_pipeline.warehouse.load_history import LoadRequest
-from market_pipeline.warehouse.loading import load
 from market_pipeline.warehouse.loads import NoInstantError, UnsettledError, settle
 from market_pipeline.warehouse.schema import migrate
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 
-SYMBOLS = [Symbol.of(name, "stock") for name in ("AAA", "BBB", "CCC")]
-SESSIONS = sessions_between("XNYS", date(2024, 1, 2), date(2024, 1, 31))
 WRITERS, READERS = 8, 3
 
 CONTENT = text("""
@@ -80,7 +72,7 @@ def attack(
     def write(number: int) -> None:
         chance = random.Random(number)
         while not stop(outcome):
-            _load(engine, chance.choice(SYMBOLS), chance, f"run-{number}")
+            load_at_random(engine, chance, chance.choice(SHARES), share=0.7, dollars=[100])
             with lock:
                 outcome.loads += 1
 
@@ -112,21 +104,6 @@ def attack(
     outcome.changed = [instant for instant, answer in outcome.answers.items() if _ask(engine, instant) != answer]
     outcome.doubled = [instant for instant, (rows, keys, _) in outcome.answers.items() if rows != keys]
     return outcome
-
-
-def _load(engine: Engine, symbol: Symbol, chance: random.Random, run_id: str) -> None:
-    days = pd.DatetimeIndex(SESSIONS)
-    close = [100 + chance.random() for _ in days]
-    frame = pd.DataFrame(
-        {
-            "date": days, "time": session_starts("XNYS", days), "open": 100.0, "high": 102.0, "low": 99.0,
-            "close": close, "volume": 1000.0, "vwap": float("nan"), "transactions": float("nan"),
-        }
-    )  # fmt: skip
-    frame = frame[[chance.random() < 0.7 for _ in days]].reset_index(drop=True)
-    asked = (SESSIONS[0], SESSIONS[-1])
-    request = LoadRequest(symbol, SESSIONS, "sandbox", run_id, "cli", datetime.now(UTC), requests=1, answered=asked)
-    load(engine, request, frame, [], find_flags)
 
 
 def _clock(engine: Engine) -> datetime:
@@ -169,15 +146,12 @@ def _wait(seconds: float, stop: Callable[[Outcome], bool], outcome: Outcome) -> 
         time.sleep(0.05)
 
 
-@contextmanager
-def prepared(url_engine: Engine, *, stepped: bool = False) -> Iterator[Engine]:
-    """Prepare a warehouse for an attack."""
-    migrate(url_engine)
-    add_symbols(url_engine, SYMBOLS)
+def prepare(engine: Engine, *, stepped: bool) -> None:
+    """Track the symbols of an attack on a migrated warehouse and, if need be, give it a clock that can be set."""
+    add_symbols(engine, SHARES)
     if stepped:
-        with url_engine.begin() as connection:
+        with engine.begin() as connection:
             connection.exec_driver_sql(STEPPED_CLOCK)
-    yield url_engine
 
 
 def main() -> None:
@@ -194,9 +168,10 @@ def main() -> None:
             engine = create_warehouse_engine(server.url(), most=30)
             with engine.begin() as connection:
                 connection.exec_driver_sql("DROP SCHEMA IF EXISTS public, access CASCADE; CREATE SCHEMA public")
-            with prepared(engine, stepped="stepped" in options):
-                end = time.monotonic() + seconds
-                outcome = attack(engine, lambda _outcome, end=end: time.monotonic() > end, **options)  # type: ignore[misc]
+            migrate(engine)
+            prepare(engine, stepped="stepped" in options)
+            end = time.monotonic() + seconds
+            outcome = attack(engine, lambda _outcome, end=end: time.monotonic() > end, **options)  # type: ignore[misc]
             engine.dispose()
             print(f"{name}: {outcome}", flush=True)
             failed |= bool(outcome.changed or outcome.doubled)

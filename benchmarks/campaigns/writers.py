@@ -42,21 +42,27 @@ def write_at_random(url: str, seed: int) -> None:
             chance.choice(changes)(engine, chance)
 
 
-def _load(engine: Engine, chance: random.Random) -> None:
-    symbol = chance.choice([*SYMBOLS, PAIR])
+def load_at_random(
+    engine: Engine, chance: random.Random, symbol: Symbol, *, share: float, dollars: list[float]
+) -> None:
+    """Load a share of a symbol's bars, chosen at random, each with a close of some of `dollars` and cents at random."""
     sessions = sessions_between(symbol.calendar, FIRST, LAST)
     days = pd.DatetimeIndex(sessions)
-    close = [chance.choice([100, 100, 100, 160]) + chance.random() for _ in days]
+    close = [chance.choice(dollars) + chance.random() for _ in days]
     frame = pd.DataFrame(
         {
             "date": days, "time": session_starts(symbol.calendar, days), "open": 100.0, "high": 170.0, "low": 99.0,
             "close": close, "volume": 1000.0, "vwap": float("nan"), "transactions": float("nan"),
         }
     )  # fmt: skip
-    frame = frame[[chance.random() < 0.5 for _ in days]].reset_index(drop=True)
+    frame = frame[[chance.random() < share for _ in days]].reset_index(drop=True)
     run_id, bounds = f"run-{chance.randrange(10**6)}", (sessions[0], sessions[-1])
     request = LoadRequest(symbol, sessions, "sandbox", run_id, "cli", datetime.now(UTC), requests=1, answered=bounds)
     load(engine, request, frame, [], find_flags)
+
+
+def _load(engine: Engine, chance: random.Random) -> None:
+    load_at_random(engine, chance, chance.choice([*SYMBOLS, PAIR]), share=0.5, dollars=[100, 100, 100, 160])
 
 
 def _take_out(engine: Engine, chance: random.Random) -> None:

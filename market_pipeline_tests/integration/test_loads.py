@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from benchmarks.campaigns.instants import STEPPED_CLOCK, SYMBOLS, attack
+from benchmarks.campaigns.instants import STEPPED_CLOCK, attack, prepare
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.warehouse.corporate_action_refresh import SPLITS
 from market_pipeline.warehouse.export_query import Adjustment, Selection, read_blocks
@@ -47,10 +47,7 @@ def stored_at(warehouse: Engine, instant: datetime) -> list[Any]:
 
 @pytest.mark.parametrize("stepped", [False, True], ids=["steady clock", "clock set back and forth"])
 def test_no_answer_changes_while_writers_revise_the_same_bars(warehouse: Engine, stepped: bool) -> None:
-    add_symbols(warehouse, SYMBOLS)
-    if stepped:
-        with warehouse.begin() as connection:
-            connection.exec_driver_sql(STEPPED_CLOCK)
+    prepare(warehouse, stepped=stepped)
     outcome = attack(warehouse, lambda done: len(done.answers) >= 60 and done.loads >= 20, writers=4, stepped=stepped)
     assert (outcome.changed, outcome.doubled) == ([], [])
 
