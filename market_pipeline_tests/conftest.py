@@ -6,7 +6,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -17,6 +17,7 @@ from hypothesis import settings as hypothesis_settings
 from pydantic import SecretStr
 from sqlalchemy import Engine
 
+from market_pipeline.cli.main import main
 from market_pipeline.core.database_address import DatabaseAddress
 from market_pipeline.core.gc_tuning import collect_rarely
 from market_pipeline.core.settings import Settings
@@ -29,6 +30,8 @@ from market_pipeline.warehouse.schema import migrate
 # The duration of an example depends on the machine, not on the code.
 hypothesis_settings.register_profile("untimed", deadline=None)
 hypothesis_settings.load_profile("untimed")
+
+Command = Callable[..., tuple[int, str, str]]
 
 TEMPLATE = "template_warehouse"
 AS_FILES = "STRATEGY file_copy"
@@ -192,6 +195,30 @@ def environment(settings: Settings, dagster_database: None, monkeypatch: pytest.
     monkeypatch.setenv("DATABASE_URL", settings.database_url.get_secret_value())
     monkeypatch.setenv("MARKET_PIPELINE_DATA_DIR", str(settings.market_pipeline_data_dir))
     return dict(os.environ)
+
+
+@pytest.fixture
+def command(environment: dict[str, str], capsys: pytest.CaptureFixture[str]) -> Command:
+    """Run `market-pipeline` on this test's warehouse: exit code, standard output and error."""
+
+    def _run(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        code = ended.value.code
+        assert code is None or isinstance(code, int)
+        return code or 0, *capsys.readouterr()
+
+    return _run
+
+
+@pytest.fixture
+def kept_databases(server: embedded.Server, database_url: SecretStr) -> Iterator[None]:
+    """Drop the databases that a restore keeps, when the test is over."""
+    yield
+    name = database_url.get_secret_value().rsplit("/", 1)[1]
+    with psycopg.connect(server.url("postgres").get_secret_value(), autocommit=True) as connection:
+        for (kept,) in connection.execute("SELECT datname FROM pg_database WHERE datname LIKE %s", [f"{name}%before%"]):
+            connection.execute(f'DROP DATABASE "{kept}" WITH (FORCE)')
 
 
 def _execute(server: embedded.Server, statement: str) -> None:

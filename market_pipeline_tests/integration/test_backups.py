@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -21,7 +21,6 @@ from dagster import DagsterInstance
 from pydantic import SecretStr
 from sqlalchemy import Connection, Engine, event, text
 
-from market_pipeline.cli.main import main
 from market_pipeline.core.run_planning import plan_range_runs
 from market_pipeline.core.sessions import sessions_between
 from market_pipeline.core.settings import Settings
@@ -53,6 +52,7 @@ from market_pipeline.warehouse.loading import RejectedBar, load
 from market_pipeline.warehouse.roles import ANALYST, READER, grant_analyst_access, make_reading_role
 from market_pipeline.warehouse.schema import head_revision
 from market_pipeline.warehouse.tracked_symbols import add_symbols
+from market_pipeline_tests.conftest import Command
 from market_pipeline_tests.dbt_server import run_forked_dbt
 from market_pipeline_tests.integration.stored_bars import AAPL, load_frame, query, recorded, request_for
 from market_pipeline_tests.processes import wait_for_ends
@@ -64,8 +64,6 @@ TABLES_WITH_ROWS = {
     "public.tracked_symbols", "access.api_keys", "analytics.daily_returns",
 }  # fmt: skip
 VIEWS = ("session_states", "coverage", "market_data_as_of(settled_point())")
-
-Command = Callable[..., tuple[int, str, str]]
 
 
 def silent(_message: str) -> None:
@@ -86,30 +84,6 @@ def addresses(settings: Settings) -> dict[str, SecretStr]:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return tmp_path / "backups"
-
-
-@pytest.fixture
-def command(environment: dict[str, str], capsys: pytest.CaptureFixture[str]) -> Command:
-    """Run `market-pipeline` on this test's warehouse: exit code, standard output and error."""
-
-    def _run(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main([str(argument) for argument in arguments])
-        code = ended.value.code
-        assert code is None or isinstance(code, int)
-        return code or 0, *capsys.readouterr()
-
-    return _run
-
-
-@pytest.fixture
-def in_the_way(server: embedded.Server, database_url: SecretStr) -> Iterator[None]:
-    """Drop the databases that a restore keeps, when the test is over."""
-    yield
-    name = database_url.get_secret_value().rsplit("/", 1)[1]
-    with psycopg.connect(server.url("postgres").get_secret_value(), autocommit=True) as connection:
-        for (kept,) in connection.execute("SELECT datname FROM pg_database WHERE datname LIKE %s", [f"{name}%before%"]):
-            connection.execute(f'DROP DATABASE "{kept}" WITH (FORCE)')
 
 
 def fill(settings: Settings, warehouse: Engine) -> None:
@@ -249,7 +223,7 @@ def test_rows_that_come_while_it_is_made_are_in_neither_dump_nor_count(
 
 
 def test_a_database_in_use_is_left_alone_unless_it_is_to_be_replaced_and_is_kept_even_then(
-    saved: Backup, warehouse: Engine, command: Command, folder: Path, in_the_way: None
+    saved: Backup, warehouse: Engine, command: Command, folder: Path, kept_databases: None
 ) -> None:
     was = query(warehouse, "SELECT count(*) AS bars FROM market_data")
     load_frame(warehouse, AAPL, recorded("AAPL", date(2012, 3, 1), date(2012, 3, 30)), run_id="run-2")

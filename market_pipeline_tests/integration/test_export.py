@@ -6,8 +6,9 @@ import json
 import subprocess
 import sys
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import Engine, text
 
-from market_pipeline.cli.main import main
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.adjustment import refresh_factors
@@ -26,6 +26,7 @@ from market_pipeline.warehouse.export_formats import FileFormat
 from market_pipeline.warehouse.export_query import BLOCK_ROWS, COLUMNS, Adjustment, Selection
 from market_pipeline.warehouse.stored_bars import bars
 from market_pipeline.warehouse.tracked_symbols import add_symbols, remove_symbol
+from market_pipeline_tests.conftest import Command
 from market_pipeline_tests.integration.mart_cases import (
     add_dividends,
     add_splits,
@@ -38,8 +39,6 @@ from market_pipeline_tests.integration.stored_bars import AAPL, load_frame, reco
 IBM = Symbol.of("IBM", "stock")
 FIRST, SPLIT, LAST = date(2005, 1, 3), date(2005, 2, 28), date(2005, 3, 31)
 KINDS = pytest.mark.parametrize("kind", list(FileFormat))
-
-Command = Callable[..., tuple[int, str, str]]
 
 
 def load_quarter(warehouse: Engine) -> None:
@@ -59,17 +58,9 @@ def quarter(warehouse: Engine) -> Engine:
 
 
 @pytest.fixture
-def command(environment: dict[str, str], capsys: pytest.CaptureFixture[str]) -> Command:
+def command(command: Command) -> Command:
     """Run `market-pipeline export` on this test's warehouse: exit code, standard output and error."""
-
-    def _run(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main(["export", *map(str, arguments)])
-        code = ended.value.code
-        assert code is None or isinstance(code, int)
-        return code or 0, *capsys.readouterr()
-
-    return _run
+    return partial(command, "export")
 
 
 def frame_of(file: Path) -> pd.DataFrame:

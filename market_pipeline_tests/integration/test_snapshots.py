@@ -1,27 +1,23 @@
 """Named snapshots: the same data again, to the byte, whatever has changed since."""
 
 import json
-from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import psycopg
 import pytest
-from pydantic import SecretStr
 from sqlalchemy import Engine, text
 
-from market_pipeline.cli.main import main
 from market_pipeline.core.sessions import session_starts, sessions_between
 from market_pipeline.core.symbols import Symbol
-from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.export_query import COLUMNS, Adjustment
 from market_pipeline.warehouse.loads import open_load
 from market_pipeline.warehouse.snapshots import create_snapshot, find_snapshot
 from market_pipeline.warehouse.stored_bars import bars
 from market_pipeline.warehouse.symbol_renaming import rename_symbol
 from market_pipeline.warehouse.tracked_symbols import remove_symbol
+from market_pipeline_tests.conftest import Command
 from market_pipeline_tests.integration.mart_cases import add_dividends, add_splits, refresh_all_factors, track
 from market_pipeline_tests.integration.stored_bars import AAPL, load_frame, query, recorded
 
@@ -30,26 +26,10 @@ FIRST, SPLIT, LAST = date(2005, 1, 3), date(2005, 2, 28), date(2005, 3, 31)
 FILES = {"traded.parquet": "none", "splits.csv": "splits", "adjusted.csv.gz": "all"}
 """Files of the test, with their adjustments: every format and adjustment."""
 
-Command = Callable[..., tuple[int, str, str]]
-
 
 @pytest.fixture
 def dagster_database() -> None:
     """Give Dagster no database yet, as in a new warehouse."""
-
-
-@pytest.fixture
-def command(environment: dict[str, str], capsys: pytest.CaptureFixture[str]) -> Command:
-    """Run `market-pipeline` on this test's warehouse: exit code, standard output and error."""
-
-    def _run(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main([str(argument) for argument in arguments])
-        code = ended.value.code
-        assert code is None or isinstance(code, int)
-        return code or 0, *capsys.readouterr()
-
-    return _run
 
 
 @pytest.fixture
@@ -62,16 +42,6 @@ def quarter(warehouse: Engine) -> Engine:
         load_frame(warehouse, symbol, recorded(symbol.name, FIRST, LAST))
     load_frame(warehouse, BTC, coin())
     return warehouse
-
-
-@pytest.fixture
-def restored_over(server: embedded.Server, database_url: SecretStr) -> Iterator[None]:
-    """Drop the databases that a restore keeps, when the test is over."""
-    yield
-    name = database_url.get_secret_value().rsplit("/", 1)[1]
-    with psycopg.connect(server.url("postgres").get_secret_value(), autocommit=True) as connection:
-        for (kept,) in connection.execute("SELECT datname FROM pg_database WHERE datname LIKE %s", [f"{name}%before%"]):
-            connection.execute(f'DROP DATABASE "{kept}" WITH (FORCE)')
 
 
 def coin() -> pd.DataFrame:
@@ -112,7 +82,7 @@ def change_everything(warehouse: Engine) -> None:
 
 
 def test_a_snapshot_is_exported_with_the_same_hashes_whatever_has_changed_since_and_after_a_restore(
-    quarter: Engine, command: Command, tmp_path: Path, restored_over: None
+    quarter: Engine, command: Command, tmp_path: Path, kept_databases: None
 ) -> None:
     code, said, _ = command("snapshots", "create", "paper", "--note", "the paper's data")
     point = find_snapshot(quarter, "paper").point
