@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Iterator
 from datetime import date, datetime
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -13,6 +14,7 @@ import requests
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.snapshots import create_snapshot
+from market_pipeline.warehouse.symbol_renaming import rename_symbol
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.dbt_server import run_forked_dbt
 from market_pipeline_tests.integration.api_cases import (
@@ -228,6 +230,16 @@ def test_bars_can_be_had_as_of_a_snapshot_page_by_page(traded: Api, corrected: d
 
 def test_before_the_first_load_there_was_nothing(traded: Api) -> None:
     problem(ask(traded, "MSFT", FIRST, LAST, as_of="2020-01-01T00:00:00Z"), 404)
+
+
+def test_a_symbol_without_bars_of_an_instant_is_told_by_its_name_then(server: embedded.Server, tmp_path: Path) -> None:
+    with serving(server, tmp_path) as api:
+        add_symbols(api.warehouse, [Symbol.of("BTC", "crypto")])
+        [(instant,)] = api.sql("SELECT clock_timestamp()")
+        with rename_symbol(api.warehouse, "BTC", "BTC-USD"):
+            pass
+        detail = problem(ask(api, "BTC-USD", FIRST, LAST, as_of=instant.isoformat()), 404)["detail"]
+    assert detail.endswith("its name was BTC as of that instant; use that")
 
 
 def test_as_of_is_as_traded_without_a_note(api: Api) -> None:

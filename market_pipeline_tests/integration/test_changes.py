@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import DBAPIError
 from typer.testing import CliRunner
 
 from market_pipeline.cli.commands import app
@@ -192,3 +193,16 @@ def test_in_sql_the_following_page_begins_after_a_place(api: Api) -> None:
     rest = api.sql("SELECT place FROM changes(after => CAST(:place AS jsonb), only_kinds => '{bar}')",
                    place=json.dumps(first[-1][0]))  # fmt: skip
     assert first + rest == everything
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("NULL", "since is NULL"),
+        ("only_kinds => '{bar, bars}'", "only_kinds {bar,bars} has a kind that there is not"),
+        ("only_symbol => 'ibm'", "only_symbol ibm is no symbol here"),
+    ],
+)
+def test_changes_by_sql_explain_a_wrong_argument(api: Api, arguments: str, message: str) -> None:
+    with pytest.raises(DBAPIError, match=re.escape(message)):
+        api.sql(f"SELECT * FROM changes({arguments})")

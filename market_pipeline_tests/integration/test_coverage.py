@@ -64,6 +64,15 @@ def test_a_session_that_the_vendor_has_nothing_of_is_empty(warehouse: Engine) ->
     assert states(warehouse)["empty"] == [OCTOBER[6]]
 
 
+def test_a_session_whose_bar_was_deleted_is_fetched_again(warehouse: Engine) -> None:
+    load_frame(warehouse, AAPL, BARS)
+    with warehouse.begin() as connection:
+        connection.execute(text("DELETE FROM market_data WHERE date = :day"), {"day": OCTOBER[3]})
+    assert states(warehouse) == {"loaded": [*OCTOBER[:3], *OCTOBER[4:]], "never_asked": [OCTOBER[3]]}
+    load_frame(warehouse, AAPL, BARS)
+    assert states(warehouse) == {"loaded": OCTOBER}
+
+
 def test_the_time_before_a_symbol_was_listed_is_no_gap(warehouse: Engine) -> None:
     load_frame(warehouse, AAPL, BARS[10:], sessions=OCTOBER)
     assert states(warehouse) == {"loaded": OCTOBER[10:]}

@@ -343,7 +343,8 @@ def many(server: embedded.Server) -> Iterator[Engine]:
                 text(
                     "INSERT INTO market_data (symbol, date, time, open, high, low, close, volume, source, fetched_at, "
                     "run_id, updated_at) SELECT symbol, day, day, 10, 11, 9, 10 + random(), 1000, 'sandbox', now(), "
-                    "'1', now() FROM tracked_symbols, generate_series(date '2010-01-01', '2023-09-09', '1 day') AS day"
+                    "'1', now() FROM tracked_symbols, (SELECT date AS day FROM sessions WHERE calendar = 'XNYS' "
+                    "ORDER BY date LIMIT 5000) AS first"
                 )
             )
         yield engine

@@ -153,6 +153,24 @@ def exported(warehouse: Engine, at: datetime) -> bytes:
         return [line for block in read_blocks(connection, selection, for_spreadsheets=False) for line in block][-1]
 
 
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ("'2012-10-27', 1, 1, 1, 1, 1", "2012-10-27 is no session of AAPL"),
+        ("'2012-10-19', 1, 2, 1, 3, 1", "can't be true"),
+        ("'2012-10-19', 1, 1, 1, 1, -1", "can't be true"),
+        ("'2012-10-19', 0, 1, 0, 1, 1", "can't be true"),
+        ("'2012-10-19', 1, 'NaN', 1, 1, 1", "can't be true"),
+    ],
+)
+def test_a_bar_that_can_not_be_true_is_not_accepted_by_sql(week: Engine, values: str, message: str) -> None:
+    insert = "INSERT INTO market_data (symbol, date, open, high, low, close, volume, source, run_id) "
+    with pytest.raises(IntegrityError, match=message):
+        execute(week, f"{insert} VALUES ('AAPL', {values}, 'sandbox', 'run-1')")
+    with pytest.raises(IntegrityError, match="can't be true"):
+        execute(week, "UPDATE market_data SET close = high + 1")
+
+
 def test_a_symbol_has_the_name_of_the_instant(warehouse: Engine) -> None:
     coin = Symbol.of("BTC", "crypto")
     add_symbols(warehouse, [coin])

@@ -24,6 +24,7 @@ from market_pipeline.api.generated.responses import NoRowsError, respond
 from market_pipeline.api.problems import ProblemError
 from market_pipeline.warehouse.statements import statement
 from market_pipeline.warehouse.symbol_names import find_aliases
+from market_pipeline.warehouse.tracked_symbols import read_former_names
 
 PATH = "/api/v1/historical/{symbol}"
 
@@ -123,9 +124,19 @@ def _describe_unknown(symbol: str, reason: str | None) -> str:
     return NOT_KNOWN.format(symbol=symbol, reason=reason or UNADJUSTED) + next_step
 
 
+def _read_former_name(context: Context, history: HistoryRequest) -> str | None:
+    """Return the symbol's name at the requested instant, if it was another one."""
+    assert history.as_of is not None
+    with context.warehouse.connect() as connection:
+        former = read_former_names(connection, [history.symbol], history.as_of).get(history.symbol)
+    return former if former != history.symbol else None
+
+
 async def _no_rows_problem(context: Context, history: HistoryRequest) -> ProblemError:
     """Find out why there are no bars, and return the problem."""
     detail = f"No data found for {history.symbol} ({history.start} to {history.end})"
+    if history.as_of is not None and (former := await asyncio.to_thread(_read_former_name, context, history)):
+        return ProblemError(404, f"{detail}: its name was {former} as of that instant; use that")
     tracked, capital = await context.reader.row(
         "SELECT count(*) FILTER (WHERE symbol = %s), count(*) FILTER (WHERE symbol = upper(%s)) FROM tracked_symbols",
         [history.symbol, history.symbol],

@@ -46,6 +46,23 @@ BEGIN
             MESSAGE = NEW.symbol || ' is not in tracked_symbols',
             HINT = 'Track it with `market-pipeline symbols add` first.';
     END IF;
+    IF NEW.low > least(NEW.open, NEW.close) OR NEW.high < greatest(NEW.open, NEW.close) OR NEW.low > NEW.high
+        OR NEW.low <= 0 OR NEW.volume < 0 OR NEW.transactions < 0
+        OR 'Infinity' IN (NEW.high, NEW.volume, NEW.vwap) OR 'NaN' IN (NEW.open, NEW.high, NEW.low, NEW.close, NEW.volume)
+    THEN
+        RAISE EXCEPTION USING
+            MESSAGE = 'the bar of ' || NEW.symbol || ' on ' || NEW.date || ' can''t be true', ERRCODE = 'check_violation',
+            HINT = 'Its high and low must contain its open and close, prices be positive, and no count negative.';
+    END IF;
+    IF TG_OP = 'INSERT' AND NOT EXISTS (
+        SELECT FROM public.sessions AS session
+        JOIN public.tracked_symbols AS tracked ON tracked.calendar = session.calendar
+        WHERE tracked.id = written AND session.date = NEW.date
+    ) THEN
+        RAISE EXCEPTION USING
+            MESSAGE = NEW.date || ' is no session of ' || NEW.symbol, ERRCODE = 'check_violation',
+            HINT = 'The sessions are in the table sessions.';
+    END IF;
     IF TG_OP = 'INSERT' THEN
         IF NEW.source <> (SELECT source FROM public.bar_source) THEN
             RAISE EXCEPTION USING

@@ -24,12 +24,20 @@ over AS NOT MATERIALIZED (
 without_bar AS (
     SELECT
         over.*,
-        -- Loads before that requested another ticker, and say nothing about the session.
-        (
-            SELECT max(t.known_since)
-            FROM security_tickers AS t
-            WHERE t.security_id = over.security_id
-                AND over.date BETWEEN coalesce(t.first_day, '-infinity') AND coalesce(t.last_day, 'infinity')
+        -- Loads before that requested another ticker, or brought a bar that was deleted since: they say nothing of the session.
+        greatest(
+            (
+                SELECT max(t.known_since)
+                FROM security_tickers AS t
+                WHERE t.security_id = over.security_id
+                    AND over.date BETWEEN coalesce(t.first_day, '-infinity') AND coalesce(t.last_day, 'infinity')
+            ),
+            (
+                SELECT max(loads.point)
+                FROM bars_revisions AS deleted
+                JOIN loads ON loads.id = deleted.replaced_by
+                WHERE deleted.symbol_id = over.id AND deleted.date = over.date
+            )
         ) AS known_since
     FROM over
     WHERE NOT EXISTS (SELECT FROM bars AS b WHERE b.symbol_id = over.id AND b.date = over.date)

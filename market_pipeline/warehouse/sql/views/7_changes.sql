@@ -44,7 +44,18 @@ DECLARE
     ids bigint[];
     names text[];
     security_ids bigint[];
+    known_kinds CONSTANT text[] := '{symbol, security, ticker, bar, split, dividend, factor}';
 BEGIN
+    IF since IS NULL THEN
+        RAISE EXCEPTION USING
+            MESSAGE = 'since is NULL', ERRCODE = 'null_value_not_allowed',
+            HINT = 'Give the point up to which changes are known, or -infinity for all of them.';
+    END IF;
+    IF NOT only_kinds <@ known_kinds THEN
+        RAISE EXCEPTION USING
+            MESSAGE = 'only_kinds ' || only_kinds::text || ' has a kind that there is not', ERRCODE = 'invalid_parameter_value',
+            HINT = 'Use kinds of ' || array_to_string(known_kinds, ', ') || '.';
+    END IF;
     -- Keys of all tables have one form, (number, name, day), of which each uses some.
     WITH sources (rank, kind, versioned, number, name, day, is_of_symbol) AS (
         VALUES
@@ -92,6 +103,11 @@ BEGIN
     some_loads := replace(some_loads, '%s', 'unnest($1, $2)');
     IF only_symbol IS NOT NULL THEN
         ids := ARRAY(SELECT id FROM tracked_symbols WHERE symbol = only_symbol);
+        IF ids = '{}' THEN
+            RAISE EXCEPTION USING
+                MESSAGE = 'only_symbol ' || only_symbol || ' is no symbol here', ERRCODE = 'invalid_parameter_value',
+                HINT = 'The names are in tracked_symbols; they are case-sensitive.';
+        END IF;
         SELECT array_agg(symbol), array_agg(security_id)
         INTO names, security_ids
         FROM (
