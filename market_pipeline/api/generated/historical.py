@@ -7,7 +7,7 @@ adjusted prices.
 import asyncio
 import re
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -124,19 +124,20 @@ def _describe_unknown(symbol: str, reason: str | None) -> str:
     return NOT_KNOWN.format(symbol=symbol, reason=reason or UNADJUSTED) + next_step
 
 
-def _read_former_name(context: Context, history: HistoryRequest) -> str | None:
-    """Return the symbol's name at the requested instant, if it was another one."""
-    assert history.as_of is not None
+def _read_former_name(context: Context, symbol: str, as_of: datetime) -> str | None:
+    """Return the symbol's name at an instant, if it was another one."""
     with context.warehouse.connect() as connection:
-        former = read_former_names(connection, [history.symbol], history.as_of).get(history.symbol)
-    return former if former != history.symbol else None
+        former = read_former_names(connection, [symbol], as_of).get(symbol)
+    return former if former != symbol else None
 
 
 async def _no_rows_problem(context: Context, history: HistoryRequest) -> ProblemError:
     """Find out why there are no bars, and return the problem."""
     detail = f"No data found for {history.symbol} ({history.start} to {history.end})"
-    if history.as_of is not None and (former := await asyncio.to_thread(_read_former_name, context, history)):
-        return ProblemError(404, f"{detail}: its name was {former} as of that instant; use that")
+    if history.as_of is not None:
+        former = await asyncio.to_thread(_read_former_name, context, history.symbol, history.as_of)
+        if former:
+            return ProblemError(404, f"{detail}: its name was {former} as of that instant; use that")
     tracked, capital = await context.reader.row(
         "SELECT count(*) FILTER (WHERE symbol = %s), count(*) FILTER (WHERE symbol = upper(%s)) FROM tracked_symbols",
         [history.symbol, history.symbol],
