@@ -15,6 +15,8 @@ VIEW_KEYS = {
     "coverage_by_month": ["symbol", "month"],
     "day_conditions": ["calendar", "date"],
     "daily_bars_adjusted": ["symbol", "date"],
+    "listings": ["market", "symbol"],
+    "market_sessions": ["market", "date"],
     "runs": ["run_id"],
     "session_actions": ["symbol", "session"],
     "session_states": ["symbol", "date"],

@@ -350,6 +350,86 @@ reconciliations = Table(
     "one range, with the explanation.",
 )  # fmt: skip
 
+markets = Table(
+    "markets",
+    metadata,
+    Column("market", Text, primary_key=True, comment="Its name, e.g. us_stocks."),
+    required("calendar", Text, "Trading calendar: XNYS, or 24/7 for crypto."),
+    required("active", Boolean, "False once untracked: no longer fetched, its bars kept.", server_default=text("true")),
+    required("date_added", Instant, "When the market was first tracked.", server_default=func.now()),
+    comment="The markets whose sessions are loaded whole, with all tickers; one Dagster asset each.",
+)
+
+market_loads = Table(
+    "market_loads",
+    metadata,
+    Column("id", BigInteger, primary_key=True, comment="Surrogate key."),
+    required("market", Text, "The market, as in markets."),
+    required("date", Date, "The session."),
+    required("run_id", Text, "The run, as Dagster's UI shows it."),
+    required("trigger", Text, "What started the run: cli, schedule, api, backfill (from the UI) or manual."),
+    required("source", Text, "polygon or sandbox."),
+    optional("origin", Text, "The vendor's interface: grouped or flat file; NULL where there was no response."),
+    optional("version", Text, "The flat file's ETag; NULL of a grouped response."),
+    optional("load_id", Integer, "The load, as in loads; NULL if no bar has changed."),
+    required("requests", Integer, "HTTP requests it took, retries included."),
+    required("waited_seconds", Double, "How long they waited for the rate limit.", server_default=text("0")),
+    required("fetched", Integer, "Different bars in the response = loaded + revised + unchanged + rejected."),
+    required("loaded", Integer, "Bars that were new."),
+    required("revised", Integer, "Bars that replaced another; the other is in market_data_revisions."),
+    required("unchanged", Integer, "Bars that were there already, equal in every value."),
+    required("rejected", Integer, "Bars that can't be true; they are in rejected_bars."),
+    required("withdrawn", Integer, "Bars that the vendor no longer gives; they are in market_data_revisions."),
+    required("flagged", Integer, "Of the bars loaded, revised or unchanged, those that a rule flagged."),
+    optional("tickers", Integer, "Bars of the market's session after the load; NULL if it failed."),
+    required("success", Boolean, "False if the session failed; nothing was loaded then."),
+    required("suspicious", Boolean, "True if the response can't be the whole session; nothing was loaded then."),
+    optional("error_details", Text, "Why it failed; NULL if it did not."),
+    optional("notes", Text, "Remarks, such as tickers that were left out; NULL if none."),
+    required("started_at", Instant, "When loading began, for all sessions of the transaction."),
+    required("ended_at", Instant, "When it ended.", server_default=func.clock_timestamp()),
+    required("duration_seconds", Double, "How long loading took; sessions of one transaction share its time evenly."),
+    Index(None, "market", "date"),
+    Index(None, "run_id"),
+    CheckConstraint("fetched = loaded + revised + unchanged + rejected", name="reconciles"),
+    CheckConstraint("success = (error_details IS NULL)", name="error_details"),
+    CheckConstraint("NOT (success AND suspicious)", name="suspicious"),
+    CheckConstraint("success = (tickers IS NOT NULL)", name="tickers"),
+    CheckConstraint("origin IN ('grouped', 'flat file')", name="origin"),
+    comment="Load records of markets, one per session and run: a session is loaded whole or not at all. Written with "
+    "the bars, in one transaction.",
+)
+
+market_listings = Table(
+    "market_listings",
+    metadata,
+    Column("symbol_id", Integer, primary_key=True, autoincrement=False, comment="As in symbol_identities."),
+    required("market", Text, "The market, as in markets."),
+    required("first_session", Date, "Its first session with a bar."),
+    required("last_session", Date, "Its last session with a bar."),
+    comment="First and last bar of every symbol that a market's sessions had. Read them by listings.",
+    info=INTERNAL,
+)
+
+reference_tickers = Table(
+    "reference_tickers",
+    metadata,
+    Column("id", BigInteger, primary_key=True, comment="Surrogate key."),
+    required("market", Text, "The market, as in markets."),
+    required("ticker", Text, "The vendor's ticker."),
+    optional("delisted_on", Date, "The last day it traded; NULL while it is listed."),
+    optional("name", Text, "The company's or fund's name; NULL if the vendor gives none."),
+    optional("type", Text, "The vendor's type code, e.g. CS, ADRC, ETF; NULL where it gives none."),
+    optional("primary_exchange", Text, "Its exchange by ISO 10383 code, e.g. XNAS; NULL where there is none."),
+    optional("composite_figi", Text, "Composite FIGI; NULL where the vendor gives none."),
+    required("fetched_at", Instant, "When the list was last fetched with this entry."),
+    Index(
+        "reference_tickers_entry_key", "market", "ticker", "delisted_on",
+        unique=True, postgresql_nulls_not_distinct=True,
+    ),
+    comment="The vendor's own list of a market's tickers. It lacks thousands that traded: bars don't depend on it.",
+)  # fmt: skip
+
 bar_source = Table(
     "bar_source",
     metadata,
