@@ -17,7 +17,7 @@ from benchmarks.campaigns.split_faults import FACTORS, KINDS, UNLISTED, WITHOUT_
 from benchmarks.report import table
 from market_pipeline.core.bars import FlaggedBar
 from market_pipeline.core.symbols import Symbol
-from market_pipeline.quality.rules import find_flags
+from market_pipeline_tests.symbol_flags import find_symbol_flags
 
 STOCK = Symbol.of("STOCK", "stock")
 LEAST_RECALL, LEAST_PRECISION = 0.99, 0.95
@@ -67,7 +67,7 @@ class Confusion:
 
 def compare(case: Case) -> Confusion:
     """Return the flags on splits that one case gets, beside those due."""
-    flagged = find_flags(STOCK, case.bars, case.splits)
+    flagged = find_symbol_flags(STOCK, case.bars, case.splits)
     got = {(bar.session, rule): bar for bar in flagged for rule in bar.flags if rule in (UNLISTED, WITHOUT_MOVE)}
     due = set(case.expected.items())
     found = due & set(got)

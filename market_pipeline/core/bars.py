@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
@@ -27,7 +28,11 @@ NaT if the vendor's timestamp can't be read."""
 Columns = Mapping[str, NDArray[Any]]
 """Bars as arrays of one length by column: `date` is datetime64[D], `time` datetime64[us] in UTC, the numbers float64.
 
-For a night's few bars, building a frame costs more than all the work on it."""
+For a night's few bars, building a frame costs more than all the work on it. Bars of several symbols have `place` too,
+the number of each one's symbol, by which they are ordered, then by date."""
+
+ActionsByPlace = Mapping[int, Mapping[date, float]]
+"""Corporate actions of some of several symbols: by a symbol's place and by day, a number."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +55,12 @@ class FetchedBars:
 
 @dataclass(frozen=True)
 class FlaggedBar:
-    """A stored bar that is suspicious; but for `session` and `notes`, the fields are columns of `market_data`."""
+    """A stored bar that is suspicious: its symbol's place and its session.
 
+    The other fields but `notes` are columns of `market_data`.
+    """
+
+    place: int
     session: date
     flags: tuple[str, ...]
     notes: str
@@ -77,6 +86,18 @@ def columns_of(frame: pd.DataFrame) -> Columns:
         "time": frame["time"].to_numpy("datetime64[us]"),
         **{name: frame[name].to_numpy() for name in VALUE_COLUMNS},
     }
+
+
+def join_bars(parts: Sequence[Columns]) -> Columns:
+    """Return the bars of several symbols, at least one, in one array by column of the first, with their `place`."""
+    places = np.repeat(np.arange(len(parts)), [len(each["date"]) for each in parts])
+    return {**{name: np.concatenate([each[name] for each in parts]) for name in parts[0]}, "place": places}
+
+
+def bar_keys(bars: Columns) -> NDArray[np.int64]:
+    """Return a number for each bar's `place` and `date`, in their order."""
+    keys: NDArray[np.int64] = (bars["place"] << 32) + bars["date"].astype(np.int64)
+    return keys
 
 
 def empty_frame() -> pd.DataFrame:

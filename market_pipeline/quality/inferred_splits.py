@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from market_pipeline.core.bars import LOOK_AHEAD, LOOK_BACK, Columns
+from market_pipeline.quality.impossible import Verdicts
+from market_pipeline.quality.symbol_windows import Rows, SymbolWindows, median
 
 FEWEST_SESSIONS = 10
 """Sessions before a bar that are needed to know the usual move and volume."""
@@ -40,89 +42,79 @@ _LOGARITHMS = np.concatenate([-np.log(RATIOS), np.log(RATIOS)])
 _NORMAL = 1.4826  # a normal distribution's standard deviation, as a multiple of its median absolute value
 
 
-def infer_splits(bars: Columns, factor: NDArray[Any], price_factor: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+def infer_splits(
+    bars: Columns, windows: SymbolWindows, factor: NDArray[Any], price_factor: NDArray[Any], among: Verdicts
+) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return the split that each bar looks like, and how far its volume fails to explain the move.
 
     Args:
-        bars: `date`, `open`, `close` and `volume`, ordered by date, none missing between the first and the last stored.
-        factor: for each bar the factor that makes its shares comparable with the last bar's, from the listed splits.
+        bars: `date`, `open`, `close` and `volume` of some symbols, none missing between a symbol's first and last
+            stored session.
+        windows: those of the symbols' rows.
+        factor: for each bar the factor that makes its shares comparable with its symbol's last bar's, from the listed
+            splits.
         price_factor: the same for its price, from listed distributions too.
+        among: the bars to examine.
 
     Returns:
         `inferred_factor`, the price factor (0.25 for a 4-for-1 split, beyond any listed one), and `move_for_volume`,
         the move over the usual move, divided by the volume over the usual volume. NaN where a move has no such shape.
     """
     inferred, move_for_volume = (np.full(len(factor), np.nan) for _ in range(2))
-    rows = _candidates(bars["close"], price_factor)
+    rows = _candidates(bars["close"], price_factor, among & (windows.position >= FEWEST_SESSIONS))
     if len(rows):
         with np.errstate(divide="ignore", invalid="ignore"):  # a usual volume of zero explains nothing
-            ratio, found, unusual = _judge(bars, factor, price_factor, rows)
+            ratio, found, unusual = _judge(bars, windows, factor, price_factor, rows)
         inferred[rows[found]] = np.exp(ratio[found])
         move_for_volume[rows[found]] = unusual[found]
     return inferred, move_for_volume
 
 
-def _candidates(close: NDArray[Any], factor: NDArray[Any]) -> NDArray[np.intp]:
+def _candidates(close: NDArray[Any], factor: NDArray[Any], among: Verdicts) -> Rows:
     """Return the rows of large moves that no listed split explains; a listed one without its move is none."""
     comparable = np.log(close * factor)
-    rows = np.flatnonzero(np.abs(np.diff(comparable)) > SMALLEST_STEP) + 1
-    rows = rows[rows >= FEWEST_SESSIONS]
+    rows = np.flatnonzero(among[1:] & (np.abs(np.diff(comparable)) > SMALLEST_STEP)) + 1
     as_traded = np.abs(np.log(close[rows] / close[rows - 1]))
     return np.asarray(rows[as_traded >= np.abs(comparable[rows] - comparable[rows - 1]) / 2])
 
 
 def _judge(
-    bars: Columns, factor: NDArray[Any], price_factor: NDArray[Any], rows: NDArray[np.intp]
-) -> tuple[NDArray[Any], NDArray[np.bool_], NDArray[Any]]:
+    bars: Columns, windows: SymbolWindows, factor: NDArray[Any], price_factor: NDArray[Any], rows: Rows
+) -> tuple[NDArray[Any], Verdicts, NDArray[Any]]:
     """Return for each row the nearest ratio's logarithm, if the move has its shape, and the move for its volume."""
     price = np.log(bars["close"] * price_factor)
     gap = np.log(bars["open"][rows] * price_factor[rows]) - price[rows - 1]
     ratio = _LOGARITHMS[np.abs(gap[:, np.newaxis] - _LOGARITHMS).argmin(axis=1)]
     size = np.abs(ratio)
-    usual_move = _usual_move(price, rows) * np.sqrt(_sessions_apart(bars["date"], rows))
+    usual_move = _usual_move(windows.beside(price, rows, -LOOK_BACK, 0)) * np.sqrt(_sessions_apart(bars["date"], rows))
     is_near = np.abs(gap - ratio) <= np.clip(3 * usual_move, size / 8, size / 4)
     # A split that is listed a few days late disturbs the comparable prices, so those as traded count too.
-    steps = [_step_of_levels(values, rows) for values in (price, np.log(bars["close"]))]
+    steps = [_step_of_levels(windows, values, rows) for values in (price, np.log(bars["close"]))]
     off = np.minimum.reduce([np.abs(step - ratio) for step in steps])
     lasts = off <= np.clip(5 * usual_move, size / 4, size / 2)
     # The larger number of shares, as a split that is listed wrongly would hide the volume of a crash soon after it.
-    volumes = [_volume_times(values, rows) for values in (bars["volume"] / factor, bars["volume"])]
+    volumes = [_volume_times(windows, values, rows) for values in (bars["volume"] / factor, bars["volume"])]
     traded = np.maximum.reduce(volumes) * np.minimum(np.exp(ratio), 1)  # in the fewer shares
     found = is_near & lasts & (traded <= np.maximum(LEAST_VOLUME_OF_NEWS, VOLUME_OF_MOVE * size))
     return ratio, found, np.minimum(size, np.abs(gap)) / usual_move / np.maximum(traded, 1)
 
 
-def _usual_move(price: NDArray[Any], rows: NDArray[np.intp]) -> NDArray[Any]:
-    """Return the usual change between two closes in the sessions before each row, which crashes don't affect."""
-    moves = np.abs(np.diff(_window(price, rows, -LOOK_BACK, 0), axis=1))
-    return np.maximum(_median(moves) * _NORMAL, SMALLEST_USUAL_MOVE)
+def _usual_move(before: NDArray[Any]) -> NDArray[Any]:
+    """Return the usual change between two closes of each line, which crashes don't affect."""
+    return np.maximum(median(np.abs(np.diff(before, axis=1))) * _NORMAL, SMALLEST_USUAL_MOVE)
 
 
-def _sessions_apart(days: NDArray[Any], rows: NDArray[np.intp]) -> NDArray[Any]:
+def _sessions_apart(days: NDArray[Any], rows: Rows) -> NDArray[Any]:
     """Return the number of weekdays since the bar before: a price may move further over a halt or a gap."""
     before, at = (days[each].astype("datetime64[D]") for each in (rows - 1, rows))
     return np.maximum(np.busday_count(before, at), 1)
 
 
-def _step_of_levels(values: NDArray[Any], rows: NDArray[np.intp]) -> NDArray[Any]:
+def _step_of_levels(windows: SymbolWindows, values: NDArray[Any], rows: Rows) -> NDArray[Any]:
     """Return the difference of the week's median from each row on to the week's before it."""
-    return np.asarray(_median(_window(values, rows, 0, WEEK)) - _median(_window(values, rows, -WEEK, 0)))
+    return np.asarray(median(windows.beside(values, rows, 0, WEEK)) - median(windows.beside(values, rows, -WEEK, 0)))
 
 
-def _volume_times(volume: NDArray[Any], rows: NDArray[np.intp]) -> NDArray[Any]:
+def _volume_times(windows: SymbolWindows, volume: NDArray[Any], rows: Rows) -> NDArray[Any]:
     """Return each row's volume as a multiple of the usual one in the sessions before it."""
-    return np.asarray(volume[rows] / _median(_window(volume, rows, -LOOK_BACK, 0)))
-
-
-def _window(values: NDArray[Any], rows: NDArray[np.intp], start: int, stop: int) -> NDArray[Any]:
-    """Return the values from `start` to `stop` beside each row, a line each; NaN where there is no bar."""
-    places = rows[:, np.newaxis] + np.arange(start, stop)
-    there = (places >= 0) & (places < len(values))
-    return np.where(there, values[np.clip(places, 0, len(values) - 1)], np.nan)
-
-
-def _median(lines: NDArray[Any]) -> NDArray[Any]:
-    """Return each line's median without NaN, in a tenth of NumPy's time for few lines."""
-    ordered, count = np.sort(lines, axis=1), (~np.isnan(lines)).sum(axis=1)  # NaN is last
-    line = np.arange(len(lines))
-    return np.asarray((ordered[line, (count - 1) // 2] + ordered[line, count // 2]) / 2)
+    return np.asarray(volume[rows] / median(windows.beside(volume, rows, -LOOK_BACK, 0)))

@@ -8,17 +8,20 @@ hold the predicates.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import compress
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from market_pipeline.core.bars import Columns, FetchedBars, FlaggedBar
+from market_pipeline.core.bars import ActionsByPlace, Columns, FetchedBars, FlaggedBar
 from market_pipeline.core.symbols import AssetClass, Symbol
 from market_pipeline.quality import impossible, suspicious
 from market_pipeline.quality.impossible import BarBatch, Verdicts
 from market_pipeline.quality.split_notes import describe_distribution, describe_inferred, describe_shown
-from market_pipeline.quality.suspicious import History
+from market_pipeline.quality.suspicious import History, Threshold
+from market_pipeline.quality.symbol_windows import SymbolWindows
 
 
 @dataclass(frozen=True)
@@ -33,17 +36,18 @@ class ImpossibleRule:
 
 @dataclass(frozen=True)
 class SuspiciousRule:
-    """A rule that flags bars: `found` gives one verdict per row of a history, for the asset class's threshold.
+    """A rule that flags bars: `found` gives one verdict per row of a history, for the asset classes' thresholds.
 
-    `meaning` tells people what is suspicious, with the row's values filled in, and `detail` adds to it. `penalty` is
-    subtracted from the bar's quality score; `column` is the one of `market_data` that is true for it, besides `flags`;
-    `supersedes` is a rule whose flag this one replaces, so that a person has one thing to check.
+    `meaning` tells people what is suspicious, with the row's values filled in, and `detail` adds to it, given the
+    symbol's bars, the row among them and its splits. `penalty` is subtracted from the bar's quality score; `column` is
+    the one of `market_data` that is true for it, besides `flags`; `supersedes` is a rule whose flag this one replaces,
+    so that a person has one thing to check.
     """
 
     name: str
     meaning: str
     reasoning: str
-    found: Callable[[History, float], Verdicts]
+    found: Callable[[History, Threshold], Verdicts]
     penalty: float
     column: str | None = None
     thresholds: Mapping[AssetClass, float] = field(default_factory=dict)
@@ -185,7 +189,8 @@ SUSPICIOUS = (
 )
 """Every rule that flags a bar."""
 
-NO_DISTRIBUTIONS: Mapping[date, float] = {}
+NO_ACTIONS: ActionsByPlace = {}
+_CLASSES = tuple(AssetClass)
 
 
 @dataclass(frozen=True)
@@ -224,41 +229,70 @@ def check_bars(fetched: FetchedBars, symbol: Symbol, sessions: Sequence[date]) -
 
 
 def find_flags(
-    symbol: Symbol, bars: Columns, splits: Mapping[date, float], distributions: Mapping[date, float] = NO_DISTRIBUTIONS
+    bars: Columns,
+    asset_classes: Sequence[AssetClass],
+    splits: ActionsByPlace = NO_ACTIONS,
+    distributions: ActionsByPlace = NO_ACTIONS,
+    among: Verdicts | None = None,
 ) -> list[FlaggedBar]:
-    """Find the suspicious ones of a symbol's stored bars.
+    """Find the suspicious ones of some symbols' stored bars; each is compared with its own symbol's only.
 
-    The verdict on a bar is final if `bars` holds the LOOK_BACK stored sessions before it and the LOOK_AHEAD after it,
-    or all there are.
+    The verdict on a bar is final if `bars` holds its symbol's LOOK_BACK stored sessions before it and the LOOK_AHEAD
+    after it, or all there are.
 
     Args:
-        symbol: the bars' symbol.
-        bars: `date` and VALUE_COLUMNS, ordered by date, without a stored session left out between the first and the
-            last.
-        splits: by execution date, the factor for earlier prices.
-        distributions: by ex-date, the cash a share in dollars.
+        bars: `place`, `date` and VALUE_COLUMNS, ordered by place and date, without a stored session left out between
+            a symbol's first and last.
+        asset_classes: the symbols', by place.
+        splits: by place and execution date, the factor for earlier prices.
+        distributions: by place and ex-date, the cash a share in dollars.
+        among: one value a bar, true for those on which a verdict is wanted; by default all.
+
+    Returns:
+        The flagged bars, ordered as `bars`.
     """
-    compared = suspicious.history(bars, splits, distributions)
-    verdicts = {rule.name: rule.found(compared, rule.thresholds.get(symbol.asset_class, 0.0)) for rule in SUSPICIOUS}
+    windows = SymbolWindows(bars["place"])
+    among = np.ones(len(bars["place"]), dtype=bool) if among is None else among
+    compared = suspicious.history(bars, windows, splits, distributions, among)
+    kinds = np.array([_CLASSES.index(each) for each in asset_classes], dtype=np.int8)[bars["place"]]
+    verdicts = {rule.name: rule.found(compared, _thresholds(rule)[kinds]) for rule in SUSPICIOUS}
     for rule in SUSPICIOUS:
         if rule.supersedes:
             verdicts[rule.supersedes] = verdicts[rule.supersedes] & ~verdicts[rule.name]
-    return [
-        _flagged(compared, row, [rule for rule in SUSPICIOUS if verdicts[rule.name][row]], splits)
-        for row in np.flatnonzero(np.logical_or.reduce([*verdicts.values()])).tolist()
-    ]
+    rows = np.flatnonzero(np.logical_or.reduce([*verdicts.values()]) & among)
+    found = zip(*(verdicts[rule.name][rows].tolist() for rule in SUSPICIOUS), strict=True)
+    values = zip(*(column[rows].tolist() for column in compared.values()), strict=True)
+    flagged = []
+    for row, row_verdicts, row_values in zip(rows.tolist(), found, values, strict=True):
+        rules = [*compress(SUSPICIOUS, row_verdicts)]
+        value = dict(zip(compared, row_values, strict=True))
+        details = _details(compared, windows, row, rules, splits.get(value["place"], {}))
+        flagged.append(_flagged(value, rules, details))
+    return flagged
 
 
-def _flagged(compared: History, row: int, found: Sequence[SuspiciousRule], splits: Mapping[date, float]) -> FlaggedBar:
-    values: dict[str, Any] = {name: column[row] for name, column in compared.items()}
-    dates = {name: values[name].item() for name in ("date", "previous_date")}
-    details = [rule.detail(compared, row, splits) if rule.detail else "" for rule in found]
+def _thresholds(rule: SuspiciousRule) -> NDArray[np.float64]:
+    return np.array([rule.thresholds.get(kind, 0.0) for kind in _CLASSES])
+
+
+def _details(
+    compared: History, windows: SymbolWindows, row: int, found: Sequence[SuspiciousRule], splits: Mapping[date, float]
+) -> list[str]:
+    """Return for each rule that flags a bar its addition to the note, made from the symbol's own bars."""
+    if not any(rule.detail for rule in found):
+        return [""] * len(found)
+    first = int(windows.first[row])
+    own = {name: column[first : windows.end[row]] for name, column in compared.items()}
+    return [rule.detail(own, row - first, splits) if rule.detail else "" for rule in found]
+
+
+def _flagged(values: Mapping[str, Any], found: Sequence[SuspiciousRule], details: Sequence[str]) -> FlaggedBar:
     notes = "; ".join(
-        f"{rule.name}: {rule.meaning.format(**{**values, **dates})}{detail}"
-        for rule, detail in zip(found, details, strict=True)
+        f"{rule.name}: {rule.meaning.format_map(values)}{detail}" for rule, detail in zip(found, details, strict=True)
     )
     return FlaggedBar(
-        session=dates["date"],
+        place=values["place"],
+        session=values["date"],
         flags=tuple(rule.name for rule in found),
         notes=notes,
         quality_score=round(1 - sum(rule.penalty for rule in found), 2),

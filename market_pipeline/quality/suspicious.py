@@ -1,59 +1,71 @@
-"""Predicates for suspicious bars, one per rule, on a symbol's stored bars in order.
+"""Predicates for suspicious bars, one per rule, on the stored bars of many symbols at once.
 
-A verdict follows from the bar, at most LOOK_BACK stored sessions before it, LOOK_AHEAD after it and the splits, never
-from the bars loaded with it. `rules` declares the rules' meanings, reasons and thresholds.
+A verdict follows from the bar, at most LOOK_BACK stored sessions of its symbol before it, LOOK_AHEAD after it and the
+splits, never from the bars loaded with it. `rules` declares the rules' meanings, reasons and thresholds.
 """
 
 from collections.abc import Mapping
-from datetime import date
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from market_pipeline.core.bars import LARGE_DISTRIBUTION, LOOK_BACK, PRICE_COLUMNS, VALUE_COLUMNS, Columns
+from market_pipeline.core.bars import (
+    LARGE_DISTRIBUTION,
+    LOOK_BACK,
+    PRICE_COLUMNS,
+    VALUE_COLUMNS,
+    ActionsByPlace,
+    Columns,
+)
 from market_pipeline.quality.impossible import Verdicts
 from market_pipeline.quality.inferred_splits import infer_splits
+from market_pipeline.quality.symbol_windows import SymbolWindows, median
 
 FEWEST_VOLUMES = 10
 """Sessions before a bar that are needed to judge its volume."""
 
-_REPEATED = (*PRICE_COLUMNS, "volume")
+_REPEATED = ("place", *PRICE_COLUMNS, "volume")
+_ROWS_AT_ONCE = 20_000  # whose windows take 10 MB: a market's all at once would take a GB
 
+Threshold = float | NDArray[np.float64]
+"""A rule's threshold: one for all bars, or one for each."""
 
 History = Mapping[str, NDArray[Any]]
-"""A symbol's bars in order by column: date, VALUE_COLUMNS, and the values that each bar is compared with."""
+"""Bars of some symbols in order by column: place, date, VALUE_COLUMNS, and the values that each is compared with."""
 
 
-def history(bars: Columns, splits: Mapping[date, float], distributions: Mapping[date, float]) -> History:
-    """Return a symbol's bars with the values that each is compared with.
+def history(
+    bars: Columns, windows: SymbolWindows, splits: ActionsByPlace, distributions: ActionsByPlace, among: Verdicts
+) -> History:
+    """Return the bars of some symbols with the values that each is compared with, always its own symbol's.
 
     Args:
-        bars: `date` and VALUE_COLUMNS, ordered by date, one row a session, none missing between the first and the last
-            stored.
-        splits: by execution date, the factor for earlier prices (0.5 for a 2-for-1 split).
-        distributions: by ex-date, the cash a share in dollars; those below LARGE_DISTRIBUTION are ignored.
+        bars: `place`, `date` and VALUE_COLUMNS, ordered by place and date, one row a session, none missing between a
+            symbol's first and last stored one.
+        windows: those of the symbols' rows.
+        splits: by place and execution date, the factor for earlier prices (0.5 for a 2-for-1 split).
+        distributions: by place and ex-date, the cash a share in dollars; those below LARGE_DISTRIBUTION are ignored.
+        among: the bars for which the costly columns, from `inferred_factor` on, are computed; NaN for others.
 
     Returns:
         The columns of `bars`, and `previous_date`, `previous_close` (dollars as traded), `split` (the factor
         between the two closes, 1 where there is none), `distributed` (dollars a share between them, 0 where there is
         none), `move` (the close's change that neither explains, a fraction), `raw_move` (its change as traded),
-        `volume_times` (the volume as a multiple of the median of the sessions before, in shares of its own day), and
-        `inferred_factor` and `move_for_volume` of `infer_splits`. NaN where there is nothing to compare with.
+        `inferred_factor` and `move_for_volume` of `infer_splits`, and `volume_times` (the volume as a multiple of the
+        median of the sessions before, in shares of its own day). NaN where there is nothing to compare with.
     """
-    days, close, volume = (bars[name] for name in ("date", "close", "volume"))
-    factor = _factor(days, splits)
-    previous = _previous(close)
-    split = _previous(factor, first=factor[:1]) / factor
-    in_last_shares = pd.Series(volume / factor)
-    distributed = _distributed(days, previous * split, distributions)
+    days, close = bars["date"], bars["close"]
+    factor = _factor(days, windows, splits)
+    previous = windows.previous(close)
+    split = windows.previous(factor, first=factor) / factor
+    distributed = _distributed(days, windows, previous * split, distributions)
     expected = previous * split - distributed
-    inferred, move_for_volume = infer_splits(bars, factor, _price_factor(factor, expected / (previous * split)))
-    usual = in_last_shares.rolling(LOOK_BACK, min_periods=FEWEST_VOLUMES, closed="left").median()
+    price_factor = _price_factor(windows, factor, expected / (previous * split), distributed)
+    inferred, move_for_volume = infer_splits(bars, windows, factor, price_factor, among)
     return {
-        **{name: bars[name] for name in ("date", *VALUE_COLUMNS)},
-        "previous_date": _previous(days, first=days[:1]),
+        **{name: bars[name] for name in ("place", "date", *VALUE_COLUMNS)},
+        "previous_date": windows.previous(days, first=days),
         "previous_close": previous,
         "split": split,
         "distributed": distributed,
@@ -61,76 +73,94 @@ def history(bars: Columns, splits: Mapping[date, float], distributions: Mapping[
         "move": close / expected - 1,
         "inferred_factor": inferred,
         "move_for_volume": move_for_volume,
-        "volume_times": (in_last_shares / usual.where(usual > 0)).to_numpy(),
+        "volume_times": _volume_times(windows, bars["volume"] / factor, among),
     }
 
 
-def unexplained_move(bars: History, threshold: float) -> Verdicts:
+def unexplained_move(bars: History, threshold: Threshold) -> Verdicts:
     """The close moved by more than the threshold."""
     found: Verdicts = abs(bars["move"]) > threshold
     return found
 
 
-def unlisted_split(bars: History, threshold: float) -> Verdicts:
+def unlisted_split(bars: History, threshold: Threshold) -> Verdicts:
     """The move has the shape of a split, and is at least so many times more unusual than the volume."""
     found: Verdicts = bars["move_for_volume"] >= threshold
     return found
 
 
-def split_without_move(bars: History, threshold: float) -> Verdicts:
+def split_without_move(bars: History, threshold: Threshold) -> Verdicts:
     """There was a split, and the close is at the price it would have without one."""
     found: Verdicts = (bars["split"] != 1) & (abs(bars["move"]) > threshold) & (abs(bars["raw_move"]) <= threshold)
     return found
 
 
-def volume_outlier(bars: History, threshold: float) -> Verdicts:
+def volume_outlier(bars: History, threshold: Threshold) -> Verdicts:
     """The volume is above or below the usual one by more than the factor `threshold`. Zero has a rule of its own."""
     times = bars["volume_times"]
     return (times > threshold) | ((times > 0) & (times < 1 / threshold))
 
 
-def zero_volume(bars: History, _threshold: float) -> Verdicts:
+def zero_volume(bars: History, _threshold: Threshold) -> Verdicts:
     """Nothing was traded."""
     found: Verdicts = bars["volume"] == 0
     return found
 
 
-def repeated(bars: History, _threshold: float) -> Verdicts:
+def repeated(bars: History, _threshold: Threshold) -> Verdicts:
     """All prices and the volume are equal to the previous session's."""
-    found: Verdicts = np.logical_and.reduce([bars[name] == _previous(bars[name]) for name in _REPEATED])
-    return found
+    same = np.logical_and.reduce([bars[name][1:] == bars[name][:-1] for name in _REPEATED])
+    return np.concatenate([[False], same])[: len(bars["place"])]
 
 
-def vwap_outside(bars: History, threshold: float) -> Verdicts:
+def vwap_outside(bars: History, threshold: Threshold) -> Verdicts:
     """The average price is below the lowest or above the highest one by more than the fraction `threshold`."""
     return (bars["vwap"] < bars["low"] * (1 - threshold)) | (bars["vwap"] > bars["high"] * (1 + threshold))
 
 
-def _factor(days: NDArray[Any], splits: Mapping[date, float]) -> NDArray[Any]:
-    """Return for each day the factor that makes its price comparable with the last day's."""
+def _factor(days: NDArray[Any], windows: SymbolWindows, splits: ActionsByPlace) -> NDArray[Any]:
+    """Return for each bar the factor that makes its price comparable with its symbol's last bar's."""
     factor = np.ones(len(days))
-    for executed, ratio in splits.items():
-        factor[days < np.datetime64(executed)] *= ratio
+    for place, listed in splits.items():
+        rows = windows.rows_of(place)
+        for executed, ratio in listed.items():
+            factor[rows][days[rows] < np.datetime64(executed)] *= ratio
     return factor
 
 
-def _distributed(days: NDArray[Any], before: NDArray[Any], distributions: Mapping[date, float]) -> NDArray[Any]:
+def _distributed(
+    days: NDArray[Any], windows: SymbolWindows, before: NDArray[Any], distributions: ActionsByPlace
+) -> NDArray[Any]:
     """Return the cash of the large distributions between each bar and the one before, whose price was `before`."""
     cash = np.zeros(len(days))
-    for paid, amount in distributions.items():
-        row = int(np.searchsorted(days, np.datetime64(paid)))
-        if 0 < row < len(days):
-            cash[row] += amount
+    for place, paid in distributions.items():
+        rows = windows.rows_of(place)
+        for day, amount in paid.items():
+            row = int(np.searchsorted(days[rows], np.datetime64(day)))
+            if 0 < row < len(days[rows]):
+                cash[rows][row] += amount
     is_large = (cash >= LARGE_DISTRIBUTION * before) & (cash < before)
     return np.where(is_large, cash, 0)
 
 
-def _price_factor(factor: NDArray[Any], kept: NDArray[Any]) -> NDArray[Any]:
+def _price_factor(
+    windows: SymbolWindows, factor: NDArray[Any], kept: NDArray[Any], distributed: NDArray[Any]
+) -> NDArray[Any]:
     """Return the splits' factor times the shares of the price that later distributions left."""
-    left = np.where(np.isnan(kept), 1, kept)[1:]
-    return np.asarray(factor * np.concatenate([np.cumprod(left[::-1])[::-1], [1]])[: len(factor)])
+    price_factor = factor.copy()
+    for first in np.unique(windows.first[distributed > 0]):
+        rows = slice(first, windows.end[first])
+        left = np.where(np.isnan(kept[rows]), 1, kept[rows])[1:]
+        price_factor[rows] *= np.concatenate([np.cumprod(left[::-1])[::-1], [1]])
+    return price_factor
 
 
-def _previous(values: NDArray[Any], first: Any = (np.nan,)) -> NDArray[Any]:
-    """Return each row's predecessor; `first` for the row that has none."""
-    return np.concatenate([first, values[:-1]])
+def _volume_times(windows: SymbolWindows, volume: NDArray[Any], among: Verdicts) -> NDArray[Any]:
+    """Return the volume as a multiple of the usual one, where enough sessions are before."""
+    times = np.full(len(volume), np.nan)
+    rows = np.flatnonzero(among & (windows.position >= FEWEST_VOLUMES))
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        part = rows[start : start + _ROWS_AT_ONCE]
+        usual = median(windows.beside(volume, part, -LOOK_BACK, 0))
+        times[part] = volume[part] / np.where(usual > 0, usual, np.nan)
+    return times

@@ -6,81 +6,94 @@ The caller's `find_flags` finds the suspicious bars; this module knows which bar
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Connection, Engine, select
 
 from market_pipeline.core.bars import (
     LARGE_DISTRIBUTION,
     LOOK_AHEAD,
     LOOK_BACK,
+    ActionsByPlace,
     Columns,
     FlaggedBar,
+    bar_keys,
 )
-from market_pipeline.core.symbols import Symbol
+from market_pipeline.core.symbols import AssetClass, Symbol
 from market_pipeline.warehouse.held_bars import SymbolSpan, read_held_bars
 from market_pipeline.warehouse.statements import statement
 from market_pipeline.warehouse.tables import tracked_symbols
-from market_pipeline.warehouse.tracked_symbols import lock_symbol, read_names
+from market_pipeline.warehouse.tracked_symbols import lock_symbols, read_names
 
-FindFlags = Callable[[Symbol, Columns, Mapping[date, float], Mapping[date, float]], Sequence[FlaggedBar]]
-"""Finds the suspicious ones of a symbol's bars (in order), given its splits (by day, the factor for earlier prices) and
-its distributions (by day, dollars a share)."""
+FindFlags = Callable[
+    [Columns, Sequence[AssetClass], ActionsByPlace, ActionsByPlace, NDArray[np.bool_]], Sequence[FlaggedBar]
+]
+"""Finds the suspicious ones of some symbols' bars (with `place`, by place and date), given the asset classes by place,
+the splits (by place and day, the factor for earlier prices), the distributions (by place and day, dollars a share), and
+for each bar if a verdict on it is wanted."""
 
 REACH = LOOK_BACK + LOOK_AHEAD
 """Stored bars on either side of a changed one that are needed to update flags: those compared with it, and theirs."""
 
+SYMBOLS_REFLAGGED_TOGETHER = 50
+"""Symbols whose whole histories are read at once: 20 years of 50 take 20 MB."""
+
 
 @dataclass(frozen=True)
 class ChangedBars:
-    """A symbol's stored bars, of which those from `first` to `last` may have changed.
+    """Stored bars of some symbols, of which each one's from its first to its last date may have changed.
 
-    `bars` are `date` and VALUE_COLUMNS, in order, as stored now: those that changed and the REACH stored ones on either
-    side of them, or all there are. `symbol_id` is the symbol's in tracked_symbols.
+    `bars` are `place`, `date` and VALUE_COLUMNS, by place and date, as stored now: of each symbol, those that changed
+    and the REACH stored ones on either side of them, or all there are; at least one. By place: `symbols`, their
+    `symbol_ids` in tracked_symbols, and the dates in `firsts` and `lasts`.
     """
 
-    symbol: Symbol
-    symbol_id: int
+    symbols: Sequence[Symbol]
+    symbol_ids: Sequence[int]
     bars: Columns
-    first: date
-    last: date
+    firsts: Sequence[date]
+    lasts: Sequence[date]
 
-    @property
-    def compared(self) -> tuple[date, date]:
-        """The dates of the first and the last bar whose flags rest on a changed one."""
-        days = self.bars["date"]
-        first, last = (int(np.searchsorted(days, np.datetime64(day))) for day in (self.first, self.last))
-        return days[max(first - LOOK_AHEAD, 0)].item(), days[min(last + LOOK_BACK, len(days) - 1)].item()
+    def compared(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Return by place the rows of the first and the last bar whose flags rest on a changed one."""
+        keys, places = bar_keys(self.bars), np.arange(len(self.symbols))
+        starts, ends = (np.searchsorted(self.bars["place"], each) for each in (places, places + 1))
+        first, last = (
+            np.searchsorted(keys, bar_keys({"place": places, "date": np.array(days, dtype="datetime64[D]")}))
+            for days in (self.firsts, self.lasts)
+        )
+        return np.maximum(first - LOOK_AHEAD, starts), np.minimum(last + LOOK_BACK, ends - 1)
 
 
-def flag_bars(connection: Connection, changed: Sequence[ChangedBars], find_flags: FindFlags) -> list[frozenset[date]]:
+def flag_bars(connection: Connection, changed: ChangedBars, find_flags: FindFlags) -> list[frozenset[date]]:
     """Update the flags of changed bars and of those compared with them; return each symbol's flagged sessions.
 
     Args:
         connection: in a transaction that holds the symbols' locks.
-        changed: of each symbol at least one bar.
+        changed: bars of at least one symbol.
         find_flags: finds the suspicious bars.
     """
-    actions = _read_actions(connection, changed)
-    spans = [each.compared for each in changed]
-    found = [
-        [bar for bar in find_flags(each.symbol, each.bars, *actions[each.symbol.name]) if first <= bar.session <= last]
-        for each, (first, last) in zip(changed, spans, strict=True)
-    ]
-    flagged = [
-        {"symbol_id": each.symbol_id, **asdict(bar)} for each, bars in zip(changed, found, strict=True) for bar in bars
-    ]
+    bars = changed.bars
+    splits, distributions = _read_actions(connection, changed)
+    first, last = changed.compared()
+    row, place = np.arange(len(bars["place"])), bars["place"]
+    among = (first[place] <= row) & (row <= last[place])
+    found = find_flags(bars, [each.asset_class for each in changed.symbols], splits, distributions, among)
     parameters = {
-        "symbol_ids": [each.symbol_id for each in changed],
-        "firsts": [first for first, _ in spans],
-        "lasts": [last for _, last in spans],
-        "found": json.dumps(flagged, default=str),
+        "symbol_ids": list(changed.symbol_ids),
+        "firsts": bars["date"][first].tolist(),
+        "lasts": bars["date"][last].tolist(),
+        "found": json.dumps([{"symbol_id": changed.symbol_ids[bar.place], **vars(bar)} for bar in found], default=str),
     }
     connection.execute(statement("flag_bars"), parameters)
-    return [frozenset(bar.session for bar in bars) for bars in found]
+    sessions: list[set[date]] = [set() for _ in changed.symbols]
+    for bar in found:
+        sessions[bar.place].add(bar.session)
+    return [frozenset(each) for each in sessions]
 
 
 def reflag_symbols(connection: Connection, names: Iterable[str], find_flags: FindFlags) -> None:
@@ -88,15 +101,28 @@ def reflag_symbols(connection: Connection, names: Iterable[str], find_flags: Fin
 
     Holds the symbols' locks until the transaction ends.
     """
+    in_order = sorted(names)  # as locks are taken, so that two transactions can't wait for each other
+    for start in range(0, len(in_order), SYMBOLS_REFLAGGED_TOGETHER):
+        _reflag(connection, in_order[start : start + SYMBOLS_REFLAGGED_TOGETHER], find_flags)
+
+
+def _reflag(connection: Connection, names: Sequence[str], find_flags: FindFlags) -> None:
+    lock_symbols(connection, names)
     columns = tracked_symbols.c
-    for name in sorted(names):  # in a fixed order, so that two transactions can't wait for each other
-        kind: str = connection.execute(select(columns.asset_class).where(columns.symbol == name)).scalar_one()
-        symbol = Symbol.of(name, kind)
-        locked = lock_symbol(connection, symbol)
-        held, _ = read_held_bars(connection, [SymbolSpan(locked.id)])
-        if len(held["date"]):
-            first, last = held["date"][0].item(), held["date"][-1].item()
-            flag_bars(connection, [ChangedBars(symbol, locked.id, held, first, last)], find_flags)
+    query = select(columns.id, columns.symbol, columns.asset_class).where(columns.symbol.in_(names))
+    tracked = connection.execute(query).all()
+    held, _ = read_held_bars(connection, [SymbolSpan(row.id) for row in tracked])
+    having_bars, place = np.unique(held["place"], return_inverse=True)
+    rows = [tracked[each] for each in having_bars]
+    if rows:
+        changed = ChangedBars(
+            [Symbol(row.symbol, AssetClass(row.asset_class)) for row in rows],
+            [row.id for row in rows],
+            {**held, "place": place},
+            [date.min] * len(rows),
+            [date.max] * len(rows),
+        )
+        flag_bars(connection, changed, find_flags)
 
 
 def symbols_with_large(connection: Connection, distributions: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -125,16 +151,15 @@ def reflag_all(engine: Engine, find_flags: FindFlags) -> int:
     return len(names)
 
 
-_Actions = tuple[dict[date, float], dict[date, float]]
-
-
-def _read_actions(connection: Connection, changed: Sequence[ChangedBars]) -> Mapping[str, _Actions]:
-    """Return symbols' splits and those distributions that are large for one of their bars, in one round trip."""
-    parameters = {
-        "symbols": [each.symbol.name for each in changed],
-        "least_cash": [LARGE_DISTRIBUTION * float(each.bars["close"].min()) for each in changed],
-    }
-    actions: defaultdict[str, _Actions] = defaultdict(lambda: ({}, {}))
+def _read_actions(connection: Connection, changed: ChangedBars) -> tuple[ActionsByPlace, ActionsByPlace]:
+    """Return the symbols' splits and those distributions that are large for one of their bars, in one round trip."""
+    places = {symbol.name: place for place, symbol in enumerate(changed.symbols)}
+    starts = np.searchsorted(changed.bars["place"], np.arange(len(places)))
+    lowest = np.minimum.reduceat(changed.bars["close"], starts)
+    parameters = {"symbols": list(places), "least_cash": (LARGE_DISTRIBUTION * lowest).tolist()}
+    splits: defaultdict[int, dict[date, float]] = defaultdict(dict)
+    distributions: defaultdict[int, dict[date, float]] = defaultdict(dict)
     for row in connection.execute(statement("actions_of_bars"), parameters):
-        actions[row.symbol][row.kind != "split"][row.date] = row.value
-    return actions
+        actions = splits if row.kind == "split" else distributions
+        actions[places[row.symbol]][row.date] = row.value
+    return splits, distributions

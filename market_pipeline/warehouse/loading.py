@@ -16,7 +16,7 @@ import pandas as pd
 from sqlalchemy import Connection, Engine, func, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from market_pipeline.core.bars import Columns, columns_of
+from market_pipeline.core.bars import Columns, columns_of, join_bars
 from market_pipeline.core.errors import MarketPipelineError
 from market_pipeline.core.settings import Source
 from market_pipeline.warehouse.adjustment import refresh_factors_after_load
@@ -126,22 +126,21 @@ def _flag(
     connection: Connection, offered: Sequence[OfferedBars], upserted: Sequence[UpsertResult], find_flags: FindFlags
 ) -> list[frozenset[date]]:
     """Bring flags and adjustment factors up to date where bars have changed; return each symbol's flagged sessions."""
-    changed = {
-        place: ChangedBars(
-            bars.load_request.symbol,
-            bars.symbol_id,
-            result.held,
-            bars.accepted["date"][0].item(),
-            bars.accepted["date"][-1].item(),
-        )
-        for place, (bars, result) in enumerate(zip(offered, upserted, strict=True))
-        if result.loaded or result.revised
-    }
+    places = [place for place, result in enumerate(upserted) if result.loaded or result.revised]
     flagged = [result.flagged for result in upserted]
-    if changed:
-        now = flag_bars(connection, list(changed.values()), find_flags)
-        flagged = [dict(zip(changed, now, strict=True)).get(place, before) for place, before in enumerate(flagged)]
-        refresh_factors_after_load(connection, {each.symbol.name: each.first for each in changed.values()})
+    if places:
+        bars = [offered[place] for place in places]
+        changed = ChangedBars(
+            [each.load_request.symbol for each in bars],
+            [each.symbol_id for each in bars],
+            join_bars([upserted[place].held for place in places]),
+            [each.accepted["date"][0].item() for each in bars],
+            [each.accepted["date"][-1].item() for each in bars],
+        )
+        for place, sessions in zip(places, flag_bars(connection, changed, find_flags), strict=True):
+            flagged[place] = sessions
+        firsts = {symbol.name: first for symbol, first in zip(changed.symbols, changed.firsts, strict=True)}
+        refresh_factors_after_load(connection, firsts)
     return flagged
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from market_pipeline.core.bars import VALUE_COLUMNS, Columns
+from market_pipeline.core.bars import VALUE_COLUMNS, Columns, bar_keys, join_bars
 from market_pipeline.warehouse.binary_copy import NEW_BAR_COLUMNS, encode_bars, encode_new_bars
 from market_pipeline.warehouse.flagging import REACH
 from market_pipeline.warehouse.held_bars import SymbolSpan, read_held_bars
@@ -96,17 +96,13 @@ def upsert_bars(connection: Connection, offered: Sequence[OfferedBars]) -> list[
 
 def _join(offered: Sequence[OfferedBars]) -> Columns:
     """Return the accepted bars of all symbols, with each one's `place` and `symbol_id`."""
-    places = np.repeat(np.arange(len(offered)), [len(each.accepted["date"]) for each in offered])
-    return {
-        "place": places,
-        "symbol_id": np.array([each.symbol_id for each in offered])[places],
-        **{name: np.concatenate([each.accepted[name] for each in offered]) for name in ("date", *VALUE_COLUMNS)},
-    }
+    bars = join_bars([each.accepted for each in offered])
+    return {**bars, "symbol_id": np.array([each.symbol_id for each in offered])[bars["place"]]}
 
 
 def _compare(accepted: Columns, held: Columns) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Return for each accepted bar if its session has no bar yet, and if it has one with other values."""
-    keys, accepted_keys = _keys(held), _keys(accepted)
+    keys, accepted_keys = bar_keys(held), bar_keys(accepted)
     at = np.minimum(np.searchsorted(keys, accepted_keys), len(keys) - 1)
     is_new = keys[at] != accepted_keys if len(keys) else np.ones(len(accepted_keys), dtype=bool)
     differs = np.zeros(len(accepted_keys), dtype=bool)
@@ -116,17 +112,11 @@ def _compare(accepted: Columns, held: Columns) -> tuple[NDArray[np.bool_], NDArr
     return is_new, differs & ~is_new
 
 
-def _keys(bars: Columns) -> NDArray[np.int64]:
-    """Return a number for each bar's symbol and session, in their order."""
-    keys: NDArray[np.int64] = (bars["place"] << 32) + bars["date"].astype(np.int64)
-    return keys
-
-
 def _merge(accepted: Columns, held: Columns) -> Columns:
     """Return the held bars after the accepted ones have been added or have replaced others, in order."""
-    others = ~np.isin(_keys(held), _keys(accepted))
+    others = ~np.isin(bar_keys(held), bar_keys(accepted))
     together = {name: np.concatenate([accepted[name], values[others]]) for name, values in held.items()}
-    return _rows(together, np.argsort(_keys(together)))
+    return _rows(together, np.argsort(bar_keys(together)))
 
 
 def _rows(bars: Columns, which: NDArray[Any] | slice) -> Columns:

@@ -13,7 +13,7 @@ from benchmarks.campaigns.split_faults import KINDS, UNLISTED, WITHOUT_MOVE, Cas
 from market_pipeline.core.bars import LOOK_AHEAD, PRICE_COLUMNS, Columns, FlaggedBar
 from market_pipeline.core.sessions import sessions_between
 from market_pipeline.core.symbols import Symbol
-from market_pipeline.quality.rules import find_flags
+from market_pipeline_tests.symbol_flags import find_symbol_flags
 
 STOCK = Symbol.of("AAPL", "stock")
 DAYS = sessions_between("XNYS", date(2024, 1, 2), date(2024, 2, 29))
@@ -46,7 +46,7 @@ def quiet(*moves: tuple[int, float], volume: Mapping[int, float] | None = None) 
 def found(bars: Columns, splits: Mapping[int, float] | None = None) -> dict[int, FlaggedBar]:
     """Return the bars flagged for their price, by row."""
     listed = {DAYS[row]: factor for row, factor in (splits or {}).items()}
-    return {DAYS.index(bar.session): bar for bar in find_flags(STOCK, bars, listed) if bar.gap_detected}
+    return {DAYS.index(bar.session): bar for bar in find_symbol_flags(STOCK, bars, listed) if bar.gap_detected}
 
 
 def rules(bars: Columns, splits: Mapping[int, float] | None = None) -> dict[int, str]:
@@ -140,20 +140,20 @@ def test_a_listed_distribution_is_no_split_and_one_that_does_not_show_is_named()
     bars = quiet((AT, 0.6), volume={AT: 1})
     cash = 0.4 * bars["close"][AT - 1]
     assert rules(bars) == {AT: UNLISTED}
-    assert find_flags(STOCK, bars, {}, {DAYS[AT]: cash}) == []
+    assert find_symbol_flags(STOCK, bars, {}, {DAYS[AT]: cash}) == []
     for later in range(1, LOOK_AHEAD):  # whose sessions a split follows that is not listed
         again = quiet((AT, 0.6), (AT + later, 0.5))
-        found_again = find_flags(STOCK, again, {}, {DAYS[AT]: cash})
+        found_again = find_symbol_flags(STOCK, again, {}, {DAYS[AT]: cash})
         assert [(bar.session, bar.flags[0]) for bar in found_again] == [(DAYS[AT + later], UNLISTED)]
-    [bar] = find_flags(STOCK, quiet(), {}, {DAYS[AT]: 40})
+    [bar] = find_symbol_flags(STOCK, quiet(), {}, {DAYS[AT]: 40})
     assert bar.flags == ("unexplained_move",)
     assert bar.notes.endswith("splits considered, and a distribution of 40 a share too")
 
 
 def test_an_ordinary_dividend_changes_no_flag() -> None:
     bars = quiet((AT, 0.5))
-    expected = find_flags(STOCK, bars, {})
-    assert find_flags(STOCK, bars, {}, {DAYS[AT]: 0.05 * bars["close"][AT - 1]}) == expected
+    expected = find_symbol_flags(STOCK, bars, {})
+    assert find_symbol_flags(STOCK, bars, {}, {DAYS[AT]: 0.05 * bars["close"][AT - 1]}) == expected
 
 
 def test_bars_on_another_basis_are_flagged_where_it_changes_with_the_split_they_are_adjusted_for() -> None:
@@ -177,7 +177,7 @@ def test_a_price_may_move_further_over_a_long_halt() -> None:
     assert rules(bars) == {AT: UNLISTED}
     halted = {**bars, "date": bars["date"].copy()}
     halted["date"][:AT] -= np.timedelta64(400, "D")
-    [bar] = find_flags(STOCK, halted, {})
+    [bar] = find_symbol_flags(STOCK, halted, {})
     assert bar.flags == ("unexplained_move",)
 
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from market_pipeline.core.bars import LOOK_AHEAD, LOOK_BACK, FlaggedBar, columns_of
 from market_pipeline.core.sessions import session_starts, sessions_between
 from market_pipeline.core.symbols import AssetClass, Symbol
-from market_pipeline.quality.rules import SUSPICIOUS, find_flags
+from market_pipeline.quality.rules import SUSPICIOUS
+from market_pipeline_tests.symbol_flags import find_symbol_flags
 
 STOCK, FUND, COIN = Symbol.of("AAPL", "stock"), Symbol.of("SPY", "etf"), Symbol.of("BTC", "crypto")
 MONTH = sessions_between("XNYS", date(2024, 1, 1), date(2024, 2, 5))
@@ -43,7 +44,7 @@ def bars(*changes: tuple[int, dict[str, Any]]) -> pd.DataFrame:
 
 def flags(frame: pd.DataFrame, symbol: Symbol = STOCK, splits: dict[date, float] | None = None) -> dict[int, set[str]]:
     """Return the flags by row."""
-    return {MONTH.index(bar.session): set(bar.flags) for bar in find_flags(symbol, columns_of(frame), splits or {})}
+    return {MONTH.index(bar.session): set(bar.flags) for bar in find_symbol_flags(symbol, columns_of(frame), splits)}
 
 
 def test_a_quiet_month_has_no_flags() -> None:
@@ -77,7 +78,7 @@ def test_a_split_of_the_days_between_two_stored_sessions_explains_the_move_too()
 
 
 def test_a_split_that_does_not_show_is_flagged_and_not_as_a_move() -> None:
-    [found] = find_flags(STOCK, columns_of(bars()), {MONTH[12]: 0.5})
+    [found] = find_symbol_flags(STOCK, columns_of(bars()), {MONTH[12]: 0.5})
     assert (found.session, found.flags, found.gap_detected) == (MONTH[12], ("split_without_move",), True)
 
 
@@ -141,8 +142,9 @@ def test_an_average_price_that_is_not_given_is_not_odd() -> None:
 
 def test_the_note_says_what_is_odd_and_the_score_what_it_costs() -> None:
     frame = bars((LAST, {"close": 50.5, "low": 50.0, "volume": 2e7}))
-    [found] = find_flags(STOCK, columns_of(frame), {})
+    [found] = find_symbol_flags(STOCK, columns_of(frame), {})
     assert found == FlaggedBar(
+        place=0,
         session=MONTH[LAST],
         flags=("unexplained_move", "volume_outlier"),
         notes="unexplained_move: the close 50.5 is -50.0% from 101 on 2024-02-02, splits considered; "
@@ -174,5 +176,5 @@ def test_a_verdict_needs_no_more_than_the_bars_looked_back_on_and_ahead_to(
     frame = bars(*enumerate(changes))
     splits = {MONTH[15]: 0.5} if split else {}
     part = frame.iloc[max(row - LOOK_BACK, 0) : row + 1 + LOOK_AHEAD]
-    whole = [bar for bar in find_flags(STOCK, columns_of(frame), splits) if bar.session == MONTH[row]]
-    assert [bar for bar in find_flags(STOCK, columns_of(part), splits) if bar.session == MONTH[row]] == whole
+    whole = [bar for bar in find_symbol_flags(STOCK, columns_of(frame), splits) if bar.session == MONTH[row]]
+    assert [bar for bar in find_symbol_flags(STOCK, columns_of(part), splits) if bar.session == MONTH[row]] == whole
