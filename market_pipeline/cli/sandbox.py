@@ -1,6 +1,6 @@
 """`market-pipeline sandbox`: a Polygon-compatible server on this machine, for trials and tests."""
 
-from datetime import datetime
+from datetime import datetime, time
 from typing import Annotated, Literal
 
 import typer
@@ -8,9 +8,10 @@ from pydantic import SecretStr
 
 from market_pipeline.cli.output import print_note
 from market_pipeline.cli.parameters import parse_utc_instant
+from market_pipeline.core.errors import UsageError
 from market_pipeline.core.plans import PlanName
 from market_pipeline.core.sockets import LOOPBACK, base_url
-from market_pipeline.sandbox.config import SandboxConfig
+from market_pipeline.sandbox.config import MOST_TICKERS, SandboxConfig
 from market_pipeline.sandbox.faults import FAULTS
 from market_pipeline.sandbox.loopback_server import listen_on_loopback, sandbox_server
 
@@ -38,6 +39,24 @@ def sandbox(
     tickers: Annotated[
         str, typer.Option(help="More tickers to include in responses about the whole market.", metavar="A,B")
     ] = "",
+    market_tickers: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=MOST_TICKERS,
+            help="Generate a market of about so many tickers a session, with listings and delistings; 0 for none.",
+        ),
+    ] = 0,
+    file_key: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Accept only these keys for flat files (repeatable).", metavar="ACCESS:SECRET", show_default="any key"
+        ),
+    ] = None,
+    files_at: Annotated[
+        str,
+        typer.Option(help="Time in New York at which a session's flat file appears, the day after.", metavar="HH:MM"),
+    ] = "11:00",
     revisions: Annotated[
         bool, typer.Option("--revisions", help="Correct the volume of each session a day after its end.")
     ] = False,
@@ -49,7 +68,7 @@ def sandbox(
             metavar="NAME[=ARG][:SHARE][@SUBJECT][*TIMES]",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the random faults.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the random faults and of the generated market.")] = 0,
     list_faults: Annotated[bool, typer.Option("--list-faults", help="Print all faults.")] = False,
 ) -> None:
     """Run a Polygon-compatible server on this machine, until Ctrl-C.
@@ -70,16 +89,47 @@ def sandbox(
         also_listed=_parse_names(tickers),
         faults=tuple(fault or ()),
         seed=seed,
+        market_tickers=market_tickers,
+        file_keys=_parse_file_keys(file_key or []),
+        files_published=_parse_time(files_at),
     )
     server = sandbox_server(config)
     with listen_on_loopback(host, port) as listener:
         typer.echo(f"export POLYGON_BASE_URL={base_url(listener)}")
         typer.echo(f"export POLYGON_API_KEY={'<one of your --key>' if key else 'sandbox'}")
-        print_note("The sandbox is running: use these two lines in another terminal. Ctrl-C stops it.")
+        if market_tickers:
+            typer.echo(f"export POLYGON_S3_ENDPOINT={base_url(listener)}")
+            typer.echo(f"export POLYGON_S3_ACCESS_KEY={'<one of your --file-key>' if file_key else 'sandbox'}")
+            typer.echo(f"export POLYGON_S3_SECRET_KEY={'<its secret>' if file_key else 'sandbox'}")
+        print_note("The sandbox is running: use these lines in another terminal. Ctrl-C stops it.")
         try:
             server.run([listener])
         except KeyboardInterrupt:
             print_note("The sandbox has stopped.")
+
+
+def _parse_file_keys(texts: list[str]) -> dict[str, SecretStr]:
+    """Parse pairs of access and secret key.
+
+    Raises:
+        UsageError: one is no pair.
+    """
+    pairs = [text.partition(":") for text in texts]
+    if not all(access and secret for access, _, secret in pairs):
+        raise UsageError("--file-key takes an access key and its secret key: --file-key ACCESS:SECRET")
+    return {access: SecretStr(secret) for access, _, secret in pairs}
+
+
+def _parse_time(text: str) -> time:
+    """Parse a time of day.
+
+    Raises:
+        UsageError: it is none.
+    """
+    try:
+        return time.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"--files-at takes a time like 11:00, not {text!r}") from None
 
 
 def _parse_names(text: str) -> frozenset[str]:

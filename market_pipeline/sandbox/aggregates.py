@@ -8,16 +8,15 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from urllib.parse import quote
 
-import numpy as np
 import pandas as pd
 
 from market_pipeline.core.sessions import Calendar, calendar, session_starts
-from market_pipeline.sandbox.bar_arrays import Bars, Row, data_label, to_rows, zero_bars
+from market_pipeline.sandbox.bar_arrays import Bars, Row, data_label, to_rows
 from market_pipeline.sandbox.encoding import to_cursor
 from market_pipeline.sandbox.endpoint_responses import NO_DATA, Data, EndpointResponse, ErrorBody, RejectedRequestError
 from market_pipeline.sandbox.listings import calendar_of
-from market_pipeline.sandbox.random_numbers import number
 from market_pipeline.sandbox.request import ApiRequest
+from market_pipeline.sandbox.session_rows import SessionRows
 
 BAR_MILLISECONDS = 86_400_000
 DEFAULT_LIMIT, MOST = 5_000, 50_000
@@ -126,12 +125,10 @@ def _grouped(request: ApiRequest, calendar_name: str) -> EndpointResponse:
     market, day = calendar(calendar_name), request.day()
     today = request.market.today(market)
     request.market.plan.check_day(day, today)
-    tickers = {listing.ticker for listing in request.market.universe.all() if listing.calendar == market}
-    bars = {ticker: request.market.bars(ticker, day, day, adjust=request.adjusted) for ticker in tickers}
-    shuffled = sorted(bars, key=lambda ticker: number(ticker, day))
-    found = [row for ticker in shuffled for row in _whole_day_rows(bars[ticker], ticker)]
-    data = data_label(np.concatenate([zero_bars(), *bars.values()]))
-    return _bars_response(request, found, data, status=request.market.plan.status(day, today))
+    session = request.market.session_bars(market, day, adjust=request.adjusted)
+    status = request.market.plan.status(day, today)
+    rows = SessionRows(session, end_time(market, day))
+    return _bars_response(request, rows, data_label(session.bars), status=status)
 
 
 def _bars_in(request: ApiRequest, first: date, last: date) -> Bars:
@@ -159,7 +156,7 @@ def _whole_day_rows(bars: Bars, ticker: str) -> Iterable[Row]:
 
 def _bars_response(
     request: ApiRequest,
-    found: list[Row],
+    found: list[Row] | SessionRows,
     data: Data | None,
     *,
     ticker: str | None = None,
@@ -169,9 +166,9 @@ def _bars_response(
     """Build a response with the vendor's order of keys; without bars it has neither `results` nor `count`."""
     named = {} if ticker is None else {"ticker": ticker}
     body: dict[str, Any] = {**named, "queryCount": len(found), "resultsCount": len(found), "adjusted": request.adjusted}
-    if found:
+    if len(found):
         body["results"] = found
-    body |= request.envelope(status=status, **({"count": len(found)} if found else {}), **(more or {}))
+    body |= request.envelope(status=status, **({"count": len(found)} if len(found) else {}), **(more or {}))
     return EndpointResponse(body, data)
 
 

@@ -3,7 +3,8 @@
 One structured array holds one ticker's daily bars, a row for each session, oldest first; its slices are cheap.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,14 @@ BAR = np.dtype(
 """A bar under the vendor's field names. `vw` is NaN and `n` is 0 if unknown. Prices in US dollars."""
 
 Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class SessionBars:
+    """Bars of one day and many tickers, one a ticker."""
+
+    tickers: Sequence[str]
+    bars: Bars
 
 
 def zero_bars(count: int = 0) -> Bars:

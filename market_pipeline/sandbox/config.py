@@ -1,7 +1,8 @@
 """Options of a sandbox. Their effects are in the modules named beside them."""
 
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, time
 from typing import Literal
 
 from pydantic import SecretStr
@@ -10,6 +11,10 @@ from market_pipeline.core.errors import UsageError
 from market_pipeline.core.plans import PlanName
 
 HistoryEdge = Literal["refuse", "clip"]
+
+
+MOST_TICKERS = 30_000
+"""The largest generated market: its roots are all different up to that."""
 
 
 class ClockError(UsageError):
@@ -36,7 +41,7 @@ class SandboxConfig:
     """A session's volume, vwap and transactions are provisional until a day later (`visibility`)."""
 
     unknown: frozenset[str] = frozenset({"NOSUCH"})
-    """Tickers that don't exist. Every other well-formed ticker does."""
+    """Tickers that don't exist. Every other well-formed ticker does, unless there is a generated market."""
 
     also_listed: frozenset[str] = frozenset()
     """Tickers in responses about the whole market from the start. Others are added when they are first requested."""
@@ -45,7 +50,16 @@ class SandboxConfig:
     """Fault rules (`fault_rules`), such as `truncate:0.1`; the first that matches a request is applied."""
 
     seed: int = 0
-    """Seed of the fault rules' random draws: the same seed and requests give the same faults."""
+    """Seed of the fault rules' random draws and of the generated market: the same seed and requests give the same."""
+
+    market_tickers: int = 0
+    """About the number of generated tickers that trade on a usual session (`population`); 0: no generated market."""
+
+    file_keys: Mapping[str, SecretStr] = field(default_factory=dict)
+    """Secret keys by access key that may read the flat files (`object_storage`). Empty: any, without a check."""
+
+    files_published: time = time(11)
+    """The time in New York at which a session's flat file is published, on the next day."""
 
     def __post_init__(self) -> None:
         if self.now is not None and self.now.tzinfo is None:

@@ -12,6 +12,7 @@ from market_pipeline.sandbox.bar_arrays import Row
 from market_pipeline.sandbox.encoding import to_cursor
 from market_pipeline.sandbox.endpoint_responses import Body, EndpointResponse
 from market_pipeline.sandbox.request import ApiRequest
+from market_pipeline.sandbox.session_rows import SessionRows
 
 Corruption = Callable[[Body, ApiRequest, str], Body]
 
@@ -24,6 +25,8 @@ def corrupt_body(
 ) -> EndpointResponse:
     """Corrupt a response's body if it has records."""
     body = response.body
+    if isinstance(body, dict) and isinstance(body.get("results"), SessionRows):
+        body = {**body, "results": body["results"].to_list()}
     if not isinstance(body, dict) or not isinstance(body.get("results"), list) or not body["results"]:
         return response
     return replace(response, body=corruption(body, request, argument))

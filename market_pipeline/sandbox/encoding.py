@@ -7,11 +7,20 @@ import base64
 import binascii
 import json
 from collections.abc import Mapping
+from typing import Protocol, runtime_checkable
 from urllib.parse import parse_qsl, urlencode
 
 from market_pipeline.sandbox.endpoint_responses import RejectedRequestError, bad_parameter
 
 MILLION = 1e6
+
+
+@runtime_checkable
+class JsonText(Protocol):
+    """A value that encodes itself."""
+
+    def to_json(self) -> str:
+        """Return the value as JSON."""
 
 
 def go_number(value: float) -> str:
@@ -34,6 +43,8 @@ def to_json(value: object) -> str:
         return "{" + ",".join([f'"{key}":{to_json(item)}' for key, item in value.items()]) + "}"
     if isinstance(value, list):
         return "[" + ",".join([to_json(item) for item in value]) + "]"
+    if isinstance(value, JsonText):
+        return value.to_json()
     return json.dumps(value)
 
 

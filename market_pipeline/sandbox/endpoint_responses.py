@@ -16,9 +16,9 @@ Body = dict[str, Any]
 
 @dataclass(frozen=True)
 class EndpointResponse:
-    """A body to be encoded as JSON (or a text to be sent as it is), with status and headers."""
+    """A body to be encoded as JSON (or a text or bytes to be sent as they are), with status and headers."""
 
-    body: Body | list[Any] | str
+    body: Body | list[Any] | str | bytes
     data: Data | None = None
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)

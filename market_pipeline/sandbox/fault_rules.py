@@ -66,17 +66,25 @@ class Scenario:
 
         Args:
             target: path and query.
-            ticker: the ticker it is about; None for several or the whole market.
+            ticker: the ticker it is about, or the session of a request for a whole one; None for several.
             kind: the kind of endpoint.
         """
+        found = self.next_rule(target, ticker, kind)
         self._requests[target] += 1
+        if found is None:
+            return None
+        self._applied[found[0]] += 1
+        return found[1]
+
+    def next_rule(self, target: str, ticker: str | None, kind: str | None = None) -> tuple[int, Rule] | None:
+        """Return the rule that would apply to the next such request, with its place; counts nothing."""
+        subjects = (None, ticker, kind, f"{kind}/{ticker}")
         for place, rule in enumerate(self._rules):
-            if self._matches(place, rule, target, (None, ticker, kind, f"{kind}/{ticker}")):
-                self._applied[place] += 1
-                return rule
+            if rule.fault.applies_to(kind) and self._matches(place, rule, target, subjects):
+                return place, rule
         return None
 
     def _matches(self, place: int, rule: Rule, target: str, subjects: tuple[str | None, ...]) -> bool:
         if rule.subject not in subjects or (rule.times is not None and self._applied[place] >= rule.times):
             return False
-        return number(self._seed, place, target, self._requests[target]) < rule.probability
+        return number(self._seed, place, target, self._requests[target] + 1) < rule.probability

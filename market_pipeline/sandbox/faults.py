@@ -44,6 +44,13 @@ class VendorFault:
     check: Callable[[str], object] = str
     """Raises ValueError if the argument can't be used."""
 
+    only: frozenset[str] = frozenset()
+    """The kinds of requests that it can happen to; empty: all."""
+
+    def applies_to(self, kind: str | None) -> bool:
+        """Return True if the fault can happen to requests of that kind."""
+        return not self.only or kind in self.only
+
 
 HTML = EndpointResponse("<html><body><h1>502 Bad Gateway</h1></body></html>", status=502, media_type="text/html")
 SERVER_ERROR = EndpointResponse({"status": "ERROR", "error": "Internal Server Error"}, status=500)

@@ -7,7 +7,7 @@ from itertools import chain
 
 from market_pipeline.core.sessions import Calendar, calendar
 from market_pipeline.core.symbols import AssetClass, Symbol, SymbolError, starting_symbols
-from market_pipeline.sandbox.config import SandboxConfig
+from market_pipeline.sandbox.issuers import Issue
 from market_pipeline.sandbox.recorded import RECORDED, recorded_bars
 
 FIRST_STOCK_SESSION = date(2003, 9, 10)
@@ -20,12 +20,14 @@ class Listing:
 
     `security` is the whole time of a security that has had several tickers, under its first: its bars, splits and
     dividends are made for that, and each ticker has those of its own days. None if it has had this ticker alone.
+    `issue` is the security of a generated market; None of the tickers that exist by their names.
     """
 
     ticker: str
     first: date
     last: date | None = None
     security: "Listing | None" = None
+    issue: Issue | None = None
 
     @property
     def whole(self) -> "Listing":
@@ -111,6 +113,12 @@ def market_listings(ticker: str) -> tuple[Listing, ...]:
     return (Listing(ticker, _first_session(symbol)),) if symbol.vendor_ticker == ticker else ()
 
 
+@lru_cache
+def named_tickers() -> frozenset[str]:
+    """Return the tickers that every sandbox has: recorded ones, fixed ones and those of the starting set."""
+    return frozenset({*RECORDED, *_FIXED, *(symbol.vendor_ticker for symbol in starting_symbols())})
+
+
 def tickers_of(listing: Listing) -> tuple[Listing, ...]:
     """Return all listings of a listing's security, oldest first."""
     return next((listings for listings in RENAMED if listing in listings), (listing,))
@@ -119,26 +127,3 @@ def tickers_of(listing: Listing) -> tuple[Listing, ...]:
 def _first_session(symbol: Symbol) -> date:
     """Return the first session of the vendor's bars of that asset class."""
     return max(FIRST_STOCK_SESSION, calendar(symbol.calendar).first_session)
-
-
-class Universe:
-    """The tickers of one sandbox."""
-
-    def __init__(self, config: SandboxConfig) -> None:
-        self._unknown = config.unknown
-        start = {symbol.vendor_ticker for symbol in starting_symbols()}
-        self._tickers = {*RECORDED, *_FIXED, *start, *config.also_listed} - config.unknown
-
-    def find(self, ticker: str) -> tuple[Listing, ...]:
-        """Return the ticker's listings, oldest first. From now on it is in `all`, so in responses about the market."""
-        if listings := self.listings_of(ticker):
-            self._tickers.add(ticker)
-        return listings
-
-    def listings_of(self, ticker: str) -> tuple[Listing, ...]:
-        """Return the ticker's listings, oldest first, and leave `all` as it is."""
-        return () if ticker in self._unknown else market_listings(ticker)
-
-    def all(self) -> list[Listing]:
-        """Return the listings in responses about the whole market, by ticker."""
-        return [listing for ticker in sorted(self._tickers) for listing in market_listings(ticker)]

@@ -10,13 +10,15 @@ from datetime import date, timedelta
 import numpy as np
 
 from market_pipeline.core.sessions import Calendar
-from market_pipeline.sandbox.bar_arrays import Bars, zero_bars
+from market_pipeline.sandbox.bar_arrays import Bars, SessionBars, zero_bars
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.dividends import DividendEvent, dividends_of
 from market_pipeline.sandbox.generated import history
-from market_pipeline.sandbox.listings import Listing, Universe
+from market_pipeline.sandbox.listings import Listing
 from market_pipeline.sandbox.plan_limits import PLAN_LIMITS, local_date
+from market_pipeline.sandbox.random_numbers import uniforms
 from market_pipeline.sandbox.splits import SplitEvent, adjust_for_splits, executed_splits, splits_of
+from market_pipeline.sandbox.universe import Universe
 from market_pipeline.sandbox.visibility import SessionView
 
 ANNOUNCED = timedelta(days=30)
@@ -39,6 +41,11 @@ class Market:
         self.plan = PLAN_LIMITS[config.plan]
         self.universe = Universe(config)
 
+    @property
+    def view(self) -> SessionView:
+        """What can be seen now: the clock and the plan."""
+        return SessionView(self.config.clock(), self.plan, self.config.revisions)
+
     def today(self, calendar: Calendar) -> date:
         """Return the current date in the calendar's time zone."""
         return local_date(self.config.clock(), calendar.timezone)
@@ -52,15 +59,56 @@ class Market:
         parts = [self._bars_of(listing, first, last, adjust=adjust) for listing in listings]
         return parts[0] if len(parts) == 1 else np.concatenate([zero_bars(), *parts])
 
+    def session_bars(self, calendar: Calendar, day: date, *, adjust: bool) -> SessionBars:
+        """Return all tickers' bars of one day as visible now, in no order."""
+        generated, bars = self._generated_bars(calendar, day, adjust=adjust)
+        named = {listing.ticker for listing in self._named_listings(calendar, day)}
+        found = {ticker: self.bars(ticker, day, day, adjust=adjust) for ticker in sorted(named)}
+        tickers = np.array([*generated, *(ticker for ticker in found for _ in found[ticker])], dtype=object)
+        bars = np.concatenate([bars, *found.values()])
+        order = np.argsort(uniforms(len(bars), "order", day))
+        return SessionBars(tickers[order].tolist(), bars[order])
+
+    def count_session_bars(self, calendar: Calendar, day: date) -> int:
+        """Return the number of tickers that trade on a session, or a few more, in a fraction of the bars' time."""
+        named = len(self._named_listings(calendar, day))
+        return named + len(self.universe.populations[calendar.name].traded_rows(day)[0])
+
+    def _generated_bars(self, calendar: Calendar, day: date, *, adjust: bool) -> tuple[list[str], Bars]:
+        market, view = self.universe.populations[calendar.name], self.view
+        if day > view.newest_date(calendar):
+            return [], zero_bars()
+        rows, bars = market.session_bars(day)
+        bars = view.apply_to_session(calendar, day, bars)
+        if adjust:
+            bars = market.adjust(rows, bars, self.today(calendar))
+        return market.tickers[rows].tolist(), bars
+
+    def _named_listings(self, calendar: Calendar, day: date) -> list[Listing]:
+        """Return the listings of that day that are not of the generated market."""
+        return [listing for listing in self.universe.named() if listing.calendar == calendar and listing.trades_on(day)]
+
     def _bars_of(self, listing: Listing, first: date, last: date, *, adjust: bool) -> Bars:
-        view = SessionView(self.config.clock(), self.plan, self.config.revisions)
-        first, last = max(first, listing.first), min(last, listing.last or last, view.newest_date(listing.calendar))
-        everything = self.history(listing.whole)
-        start, stop = np.searchsorted(everything["day"], np.array([first, last + timedelta(days=1)], dtype="M8[D]"))
-        bars = view.apply(listing.calendar, everything[start:stop])
+        first = max(first, listing.first)
+        last = min(last, listing.last or last, self.view.newest_date(listing.calendar))
+        bars = self.view.apply(listing.calendar, self._traded_bars(listing, first, last))
         if not adjust:
             return bars
-        return adjust_for_splits(bars, executed_splits(splits_of(listing.whole), self.today(listing.calendar)))
+        return adjust_for_splits(bars, executed_splits(self._splits_of(listing), self.today(listing.calendar)))
+
+    def _traded_bars(self, listing: Listing, first: date, last: date) -> Bars:
+        """Return a ticker's bars of a range within its listing, as traded and final."""
+        if listing.issue is not None:
+            return self.universe.population_of(listing.ticker).ticker_bars(listing, first, last)
+        everything = self.history(listing.whole)
+        start, stop = np.searchsorted(everything["day"], np.array([first, last + timedelta(days=1)], dtype="M8[D]"))
+        return everything[start:stop]
+
+    def _splits_of(self, listing: Listing) -> Sequence[SplitEvent]:
+        """Return all splits of a listing's security, oldest first."""
+        if listing.issue is not None:
+            return self.universe.population_of(listing.ticker).splits_of(listing.issue)
+        return splits_of(listing.whole)
 
     def history(self, listing: Listing) -> Bars:
         """Return all of a security's bars as traded, to the end of next year."""
@@ -71,14 +119,16 @@ class Market:
         today = self.today(listing.calendar)
         shown: list[ListedSplit] = []
         factor = 1.0
-        for split in reversed(executed_splits(splits_of(listing.whole), today + ANNOUNCED)):
+        for split in reversed(executed_splits(self._splits_of(listing), today + ANNOUNCED)):
             factor *= split.price_factor
             if listing.trades_on(split.execution_date):
                 shown.insert(0, ListedSplit(replace(split, ticker=listing.ticker), factor))
         return shown
 
     def dividends(self, listing: Listing) -> Sequence[DividendEvent]:
-        """Return the ticker's dividends, announced ones included, oldest first."""
+        """Return the ticker's dividends, announced ones included, oldest first; the generated market has none."""
+        if listing.issue is not None:
+            return []
         today = self.today(listing.calendar)
         whole = listing.whole
         paid = dividends_of(whole, self.history(whole), today, today + ANNOUNCED)

@@ -21,6 +21,11 @@ def identifier(*words: object) -> str:
     return blake2b(_join_words(*words), digest_size=32).hexdigest()
 
 
+def seed_of(*words: object) -> int:
+    """Return the number of 64 bits that belongs to these words, as a seed of others."""
+    return int.from_bytes(_digest(*words)[8:], "big")
+
+
 def uniforms(count: int, *words: object) -> Floats:
     """Return the first `count` numbers of the series in [0, 1) that belongs to these words."""
     raw = np.random.PCG64(int.from_bytes(_digest(*words), "big")).random_raw(count)

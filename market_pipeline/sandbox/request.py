@@ -1,13 +1,14 @@
 """A request to one of the vendor's endpoints, independent of the web framework."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, tzinfo
 from uuid import uuid4
 
 from market_pipeline.sandbox.encoding import from_cursor
 from market_pipeline.sandbox.endpoint_responses import TO_BEFORE_FROM, RejectedRequestError, bad_parameter, bad_time
+from market_pipeline.sandbox.flat_files import FlatFile, FlatFiles
 from market_pipeline.sandbox.market import Market
 
 DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -25,6 +26,20 @@ class ApiRequest:
 
     target: str
     """The path as the client wrote it."""
+
+    files: FlatFiles
+    """The flat files of that market."""
+
+    method: str = "GET"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """The headers, by names in lower case."""
+
+    raw_path: str = ""
+    raw_query: str = ""
+    """Path and query as they came, which signatures are made of."""
+
+    variant_of: Callable[[FlatFile], str] = lambda _file: ""
+    """Returns the name of the fault that a file's content has, or nothing."""
 
     key: str | None = None
     accepts_gzip: bool = False

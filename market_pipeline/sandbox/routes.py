@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from market_pipeline.sandbox import actions, aggregates, market_status, tickers
+from market_pipeline.sandbox import actions, aggregates, market_status, object_storage, tickers
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.endpoint_responses import (
     NO_KEY,
@@ -22,7 +22,9 @@ from market_pipeline.sandbox.endpoint_responses import (
 )
 from market_pipeline.sandbox.fault_rules import Scenario
 from market_pipeline.sandbox.faults import FaultError, VendorFault, find_fault
+from market_pipeline.sandbox.flat_files import KEY, FlatFile, FlatFiles
 from market_pipeline.sandbox.market import Market
+from market_pipeline.sandbox.object_storage import BUCKET
 from market_pipeline.sandbox.plan_limits import PLAN_LIMITS
 from market_pipeline.sandbox.request import ApiRequest
 from market_pipeline.sandbox.rolling_limit import RollingLimit
@@ -52,12 +54,17 @@ ENDPOINTS: tuple[tuple[str, str, Endpoint], ...] = (
 )
 """The vendor's endpoints: the kind they are counted as, the path, and the handler."""
 
+FILE, FILE_HEAD, FILE_LIST = "file", "file_head", "file_list"
+FILE_KINDS = (FILE, FILE_HEAD, FILE_LIST)
+"""Kinds of requests for flat files: GET, HEAD and lists. They have keys of their own and no rate limit."""
+
 
 class RequestPipeline:
     """The steps of every request to the vendor's endpoints: count, fault, key, rate limit, endpoint."""
 
     def __init__(self, config: SandboxConfig) -> None:
         self.market = Market(config)
+        self.files = FlatFiles(self.market)
         self.stats = RequestStats()
         self._keys = [key.get_secret_value() for key in config.keys]
         self._limit = RollingLimit(PLAN_LIMITS[config.plan].calls_per_minute)
@@ -66,13 +73,14 @@ class RequestPipeline:
     def reset(self) -> None:
         """Forget all requests."""
         self.stats.reset()
+        self.files.replaced.clear()
         self._limit.reset()
         self._scenario.reset()
 
     def handle_request(self, kind: str, request: Request, endpoint: Endpoint) -> Response:
         """Return the response to a request, or its fault's."""
         self.stats.count_request(kind)
-        api_request = _call(request, self.market)
+        api_request = self._read_request(request, kind)
         try:
             found = self._fault(request, api_request, kind)
         except FaultError as error:
@@ -80,10 +88,10 @@ class RequestPipeline:
                 ErrorBody(400, "ERROR", str(error)).to_response(api_request.request_id), api_request
             )
         if found is None:
-            return to_http_response(self._proper_response(api_request, endpoint), api_request)
+            return to_http_response(self._proper_response(api_request, kind, endpoint), api_request)
         fault, argument = found
         self.stats.count_fault(fault.name)
-        return fault.act(api_request, lambda: self._proper_response(api_request, endpoint), argument)
+        return fault.act(api_request, lambda: self._proper_response(api_request, kind, endpoint), argument)
 
     def _fault(self, request: Request, api_request: ApiRequest, kind: str) -> tuple[VendorFault, str] | None:
         """Return the fault for this request and its argument, if any."""
@@ -91,16 +99,40 @@ class RequestPipeline:
             name, _, argument = request.headers[FAULT_HEADER].partition("=")
             return find_fault(name, argument or None)
         query = {name: value for name, value in api_request.query.items() if name != "apiKey"}
-        ticker = api_request.path.get("ticker") or api_request.query.get("ticker")
+        ticker = _subject(api_request)
         rule = self._scenario.rule_for(f"{api_request.target}?{urlencode(sorted(query.items()))}", ticker, kind)
         return (rule.fault, rule.argument) if rule else None
 
-    def _proper_response(self, api_request: ApiRequest, endpoint: Endpoint) -> EndpointResponse:
+    def _proper_response(self, api_request: ApiRequest, kind: str, endpoint: Endpoint) -> EndpointResponse:
         try:
-            self._check_key(api_request.key)
+            if kind not in FILE_KINDS:
+                self._check_key(api_request.key)
             return endpoint(api_request)
         except RejectedRequestError as error:
             return error.body.to_response(api_request.request_id)
+
+    def _read_request(self, request: Request, kind: str) -> ApiRequest:
+        """Return the request independent of the framework."""
+        return ApiRequest(
+            market=self.market,
+            files=self.files,
+            path=request.path_params,
+            query=dict(request.query_params),
+            address=str(request.base_url).rstrip("/"),
+            target=request.url.path,
+            method=request.method,
+            headers=dict(request.headers) if kind in FILE_KINDS else {},
+            raw_path=request.scope["raw_path"].decode(),
+            raw_query=request.url.query,
+            variant_of=_no_variant if kind == FILE else self._next_variant,
+            key=_key(request),
+            accepts_gzip="gzip" in request.headers.get("Accept-Encoding", ""),
+        )
+
+    def _next_variant(self, file: FlatFile) -> str:
+        """Return the name of the fault that the next request for a file's content will find in it."""
+        found = self._scenario.next_rule(f"/{BUCKET}/{file.key}?", str(file.session), FILE)
+        return found[1].fault.name if found and FILE in found[1].fault.only else ""
 
     def _check_key(self, key: str | None) -> None:
         if not key:
@@ -151,6 +183,9 @@ def create_app(config: SandboxConfig) -> Starlette:
         Route("/_sandbox/stats", stats),
         Route("/_sandbox/reset", reset, methods=["POST"]),
         *(Route(path, _handler(pipeline, kind, endpoint)) for kind, path, endpoint in ENDPOINTS),
+        Route(f"/{BUCKET}", _handler(pipeline, FILE_LIST, object_storage.list_objects)),
+        Route(f"/{BUCKET}/", _handler(pipeline, FILE_LIST, object_storage.list_objects)),
+        Route(f"/{BUCKET}/{{key:path}}", _file_handler(pipeline)),
     ]
     app = Starlette(routes=routes, exception_handlers={404: not_found})
     app.router.redirect_slashes = False
@@ -165,16 +200,24 @@ def _handler(pipeline: RequestPipeline, kind: str, endpoint: Endpoint) -> Callab
     return handle
 
 
-def _call(request: Request, market: Market) -> ApiRequest:
-    return ApiRequest(
-        market=market,
-        path=request.path_params,
-        query=dict(request.query_params),
-        address=str(request.base_url).rstrip("/"),
-        target=request.url.path,
-        key=_key(request),
-        accepts_gzip="gzip" in request.headers.get("Accept-Encoding", ""),
-    )
+def _file_handler(pipeline: RequestPipeline) -> Callable[[Request], Awaitable[Response]]:
+    async def handle(request: Request) -> Response:
+        kind = FILE_HEAD if request.method == "HEAD" else FILE
+        return pipeline.handle_request(kind, request, object_storage.read_object)
+
+    return handle
+
+
+def _no_variant(_file: FlatFile) -> str:
+    return ""
+
+
+def _subject(request: ApiRequest) -> str | None:
+    """Return the ticker that a request is about, or the session of one for all tickers."""
+    if "key" in request.path:
+        found = KEY.fullmatch(request.path["key"])
+        return found["day"] if found else None
+    return request.path.get("ticker") or request.query.get("ticker") or request.path.get("date")
 
 
 def _key(request: Request) -> str | None:

@@ -5,15 +5,27 @@ fields (CIK, mostly FIGI and the exchange) are left out, as the vendor does.
 """
 
 from datetime import date
+from functools import partial
 
+from market_pipeline.core.sessions import CALENDARS, Calendar, calendar
 from market_pipeline.core.symbols import STARTING_SET, AssetClass
 from market_pipeline.sandbox.endpoint_responses import NO_SUCH_TICKER, EndpointResponse, RejectedRequestError
-from market_pipeline.sandbox.listings import FIRST_STOCK_SESSION, Listing, tickers_of
+from market_pipeline.sandbox.issuers import Issue
+from market_pipeline.sandbox.listings import FIRST_STOCK_SESSION, Listing
 from market_pipeline.sandbox.pages import ListEndpoint, Record, list_page, requested_tickers, select_fields
-from market_pipeline.sandbox.random_numbers import identifier
+from market_pipeline.sandbox.random_numbers import identifier, number
 from market_pipeline.sandbox.request import ApiRequest, parse_time
 
 EXCHANGES = {"AAPL": "XNAS", "FB": "XNAS", "GOOG": "XNAS", "IBM": "XNYS", "MSFT": "XNAS"}
+CURRENCIES = {"USD": "United States dollar", "EUR": "Euro", "GBP": "Great Britain Pound", "BTC": "Bitcoin"}
+TYPES = {"WHEN ISSUED": "CS"}
+"""The vendor's type of a generated security, if it isn't its kind."""
+
+MISSING_DEAD, MISSING_OTHERS = 0.8, 0.08
+MISSING = {"PFD": 0.6, "WARRANT": 0.7, "UNIT": 0.7, "RIGHT": 0.8, "WHEN ISSUED": 1.0}
+"""Shares of the generated tickers that the list lacks: of those that trade no longer, of others, and by kind."""
+
+SHARE_WITH_FIGI, SHARE_WITH_FIGI_DEAD, SHARE_WITH_TYPE = 0.85, 0.2, 0.95
 ETFS = frozenset(STARTING_SET[AssetClass.ETF])
 
 TICKERS = ListEndpoint(
@@ -38,12 +50,16 @@ def tickers(request: ApiRequest) -> EndpointResponse:
     universe, parameters = request.market.universe, request.parameters
     named = requested_tickers(request)
     listings = [listing for ticker in named for listing in universe.find(ticker)] if named else universe.all()
-    records = [
-        _record(listing, _day(request, listing)) for listing in listings if listing.first <= _day(request, listing)
-    ]
+    days = {name: _day(request, calendar(name)) for name in CALENDARS}
     active = parameters.get("active", "true").lower() == "true"
+    records = [
+        _record(listing, day)
+        for listing in listings
+        for day in (days[listing.calendar.name],)
+        if listing.first <= day and listing.trades_on(day) == active and _is_known(request, listing)
+    ]
     search = parameters.get("search", "").lower()
-    wanted = [record for record in records if record["active"] == active and search in record["name"].lower()]
+    wanted = [record for record in records if search in record["name"].lower()]
     found, more = list_page(request, TICKERS, wanted)
     rows = [select_fields(TICKERS, record) for record in found]
     return EndpointResponse({"results": rows, **request.envelope(count=len(rows), **more)}, "generated")
@@ -56,7 +72,7 @@ def ticker_details(request: ApiRequest) -> EndpointResponse:
         RejectedRequestError: it doesn't trade, or the date can't be parsed.
     """
     listing = _trading(request)
-    record = select_fields(TICKERS, _record(listing, _day(request, listing)))
+    record = select_fields(TICKERS, _record(listing, _day(request, listing.calendar)))
     return EndpointResponse({"results": {**record, **_list_date(listing)}, **request.envelope()}, "generated")
 
 
@@ -68,21 +84,33 @@ def ticker_events(request: ApiRequest) -> EndpointResponse:
     """
     listing = _trading(request)
     today = request.market.today(listing.calendar)
-    events = [_change(held) for held in reversed(tickers_of(listing)) if held.first <= today]
+    events = [_change(held) for held in reversed(request.market.universe.tickers_of(listing)) if held.first <= today]
     results = {"name": _name(listing), **_identifiers(listing), "events": events}
     return EndpointResponse({"results": results, **request.envelope()}, "generated")
 
 
-def _day(request: ApiRequest, listing: Listing) -> date:
+def _day(request: ApiRequest, market: Calendar) -> date:
     """Return the day in the request, by default today."""
     if "date" in request.parameters:
-        return parse_time(request.parameters["date"], "date", listing.calendar.timezone)
-    return request.market.today(listing.calendar)
+        return parse_time(request.parameters["date"], "date", market.timezone)
+    return request.market.today(market)
+
+
+def _is_known(request: ApiRequest, listing: Listing) -> bool:
+    """Return True if the vendor's list has the ticker: it lacks most dead ones, and many that are no stocks."""
+    if listing.issue is None:
+        return True
+    kind = listing.issue.kind
+    if listing.last is not None and listing.last < request.market.today(listing.calendar):
+        missing = MISSING_DEAD
+    else:
+        missing = MISSING.get(kind, MISSING_OTHERS)
+    return number(request.market.config.seed, "listed", listing.ticker, listing.first) >= missing
 
 
 def _trading(request: ApiRequest) -> Listing:
     for listing in request.market.universe.find(request.path["ticker"]):
-        if listing.trades_on(_day(request, listing)):
+        if listing.trades_on(_day(request, listing.calendar)) and _is_known(request, listing):
             return listing
     raise RejectedRequestError(NO_SUCH_TICKER)
 
@@ -92,7 +120,7 @@ def _record(listing: Listing, day: date) -> Record:
     record = {
         "ticker": listing.ticker,
         "name": _name(listing),
-        **(_crypto(listing.ticker) if listing.is_crypto else _stock(listing)),
+        **(_crypto(listing.ticker) if listing.is_crypto else _stock(listing, day)),
         "active": active,
         "last_updated_utc": f"{day}T00:00:00Z",
     }
@@ -113,24 +141,44 @@ def _name(listing: Listing) -> str:
 
 def _identifiers(listing: Listing) -> Record:
     """Return the identifiers of a security with several tickers; as at the vendor, others lack them."""
+    if listing.issue is not None:
+        return {"composite_figi": listing.issue.figi}
     return {"composite_figi": f"BBG{identifier('figi', _name(listing))[:9].upper()}"} if listing.security else {}
 
 
-def _stock(listing: Listing) -> Record:
+def _stock(listing: Listing, day: date) -> Record:
     ticker = listing.ticker
+    if listing.issue is not None:
+        return _generated_stock(listing, listing.issue, day)
     exchange = {"primary_exchange": EXCHANGES[ticker], "exchange": EXCHANGES[ticker]} if ticker in EXCHANGES else {}
     kind = "ETF" if listing.whole.ticker in ETFS or _name(listing) == "METV (sandbox)" else "CS"
     identifiers = _identifiers(listing) if listing.last is None else {}
     return {"market": "stocks", "locale": "us", **exchange, "type": kind, "currency_name": "usd", **identifiers}
 
 
+def _generated_stock(listing: Listing, issue: Issue, day: date) -> Record:
+    """Return the fields of a generated security; some have no type, and most that are gone no identifier."""
+    draw = partial(number, issue.key)
+    exchange = "ARCX" if issue.kind == "ETF" else ("XNYS", "XNAS", "XASE")[int(3 * draw("exchange"))]
+    has_figi = draw("figi", listing.ticker) < (SHARE_WITH_FIGI if listing.trades_on(day) else SHARE_WITH_FIGI_DEAD)
+    return {
+        "market": "stocks",
+        "locale": "us",
+        "primary_exchange": exchange,
+        "exchange": exchange,
+        **({"type": TYPES.get(issue.kind, issue.kind)} if draw("type") < SHARE_WITH_TYPE else {}),
+        "currency_name": "usd",
+        **({"composite_figi": issue.figi} if has_figi else {}),
+    }
+
+
 def _crypto(ticker: str) -> Record:
-    base = ticker.removeprefix("X:").removesuffix("USD")
+    base, quote = ticker.removeprefix("X:")[:-3], ticker[-3:]
     return {
         "market": "crypto",
         "locale": "global",
-        "currency_symbol": "USD",
-        "currency_name": "United States dollar",
+        "currency_symbol": quote,
+        "currency_name": CURRENCIES.get(quote, quote),
         "base_currency_symbol": base,
         "base_currency_name": base,
     }

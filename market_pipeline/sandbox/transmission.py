@@ -34,7 +34,7 @@ def to_http_response(response: EndpointResponse, request: ApiRequest, content: b
     if response.data is not None:
         headers[DATA_HEADER] = response.data
     body = encode_body(response) if content is None else content
-    if request.accepts_gzip and body:
+    if request.accepts_gzip and body and not isinstance(response.body, bytes):
         body = gzip.compress(body, FASTEST, mtime=0)
         headers["Content-Encoding"] = "gzip"
     return Response(body, response.status, headers, response.media_type)
@@ -42,6 +42,8 @@ def to_http_response(response: EndpointResponse, request: ApiRequest, content: b
 
 def encode_body(response: EndpointResponse) -> bytes:
     """Encode the response's body, without compression."""
+    if isinstance(response.body, bytes):
+        return response.body
     return (response.body if isinstance(response.body, str) else to_json(response.body)).encode()
 
 

@@ -51,22 +51,25 @@ class SessionView:
             return bars
         result = bars.copy()
         for index in fresh:
-            result[index : index + 1] = self._visible_bar(market, bars[index : index + 1])
+            result[index : index + 1] = self.apply_to_session(
+                market, bars["day"][index].item(), bars[index : index + 1]
+            )
         return result
+
+    def apply_to_session(self, market: Calendar, day: date, bars: Bars) -> Bars:
+        """Return bars of many tickers of one day, up to `newest_date`, as visible now."""
+        seen = make_provisional(bars) if self.is_provisional(day) else bars
+        share = self.share_formed(market, day)
+        return make_forming(seen, share) if share < 1 else seen
 
     def _is_fresh(self, market: Calendar, bar: np.void) -> bool:
         day = bar["day"].item()
-        return self.share_formed(market, day) < 1 or self._is_provisional(day)
+        return self.share_formed(market, day) < 1 or self.is_provisional(day)
 
-    def _is_provisional(self, day: date) -> bool:
+    def is_provisional(self, day: date) -> bool:
+        """Return True if the counts of that day's bars are still to be corrected."""
         final = datetime.combine(day + timedelta(days=2), time(0), tzinfo=UTC)
         return self.revisions and self.now < final
-
-    def _visible_bar(self, market: Calendar, bar: Bars) -> Bars:
-        day = bar["day"][0].item()
-        seen = make_provisional(bar) if self._is_provisional(day) else bar
-        share = self.share_formed(market, day)
-        return make_forming(seen, share) if share < 1 else seen
 
 
 def make_provisional(bars: Bars) -> Bars:
