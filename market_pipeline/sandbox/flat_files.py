@@ -16,11 +16,10 @@ from functools import lru_cache
 
 import pandas as pd
 
-from market_pipeline.core.markets import MARKETS
-from market_pipeline.core.markets import Market as MarketName
+from market_pipeline.core.markets import MARKETS, Market
 from market_pipeline.core.sessions import Calendar, calendar, session_starts, sessions_between
 from market_pipeline.sandbox.bar_arrays import SessionBars
-from market_pipeline.sandbox.market import Market
+from market_pipeline.sandbox.market import SandboxMarket
 from market_pipeline.sandbox.random_numbers import identifier
 from market_pipeline.sandbox.session_rows import number_texts
 
@@ -50,7 +49,7 @@ class FlatFile:
     """One file: its key in the bucket, its market and session, and the instant of its publication."""
 
     key: str
-    market: MarketName
+    market: Market
     session: date
     published: datetime
 
@@ -72,7 +71,7 @@ class FileVersion:
 class FlatFiles:
     """The flat files of one sandbox."""
 
-    def __init__(self, market: Market) -> None:
+    def __init__(self, market: SandboxMarket) -> None:
         self._market = market
         self.replaced: set[str] = set()
         """Keys of the files that a fault has replaced."""
@@ -131,7 +130,7 @@ class FlatFiles:
         plan, today = self._market.plan, self._market.today(file.calendar)
         return not plan.end_of_day and file.session >= plan.oldest(today)
 
-    def _file(self, market: MarketName, session: date) -> FlatFile:
+    def _file(self, market: Market, session: date) -> FlatFile:
         at = self._market.config.files_published
         zone = calendar("XNYS").timezone
         published = datetime.combine(session + timedelta(days=1), at, tzinfo=zone).astimezone(UTC)

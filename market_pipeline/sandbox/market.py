@@ -33,7 +33,7 @@ class ListedSplit:
     cumulative_factor: float
 
 
-class Market:
+class SandboxMarket:
     """The market of one sandbox."""
 
     def __init__(self, config: SandboxConfig) -> None:

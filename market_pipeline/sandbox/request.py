@@ -9,7 +9,7 @@ from uuid import uuid4
 from market_pipeline.sandbox.encoding import from_cursor
 from market_pipeline.sandbox.endpoint_responses import TO_BEFORE_FROM, RejectedRequestError, bad_parameter, bad_time
 from market_pipeline.sandbox.flat_files import FlatFile, FlatFiles
-from market_pipeline.sandbox.market import Market
+from market_pipeline.sandbox.market import SandboxMarket
 
 DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
@@ -18,7 +18,7 @@ DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 class ApiRequest:
     """A request: the parts of its URL, its headers' values, and the market it reads."""
 
-    market: Market
+    market: SandboxMarket
     path: Mapping[str, str]
     query: Mapping[str, str]
     address: str

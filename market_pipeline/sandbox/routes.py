@@ -23,7 +23,7 @@ from market_pipeline.sandbox.endpoint_responses import (
 from market_pipeline.sandbox.fault_rules import Scenario
 from market_pipeline.sandbox.faults import FaultError, VendorFault, find_fault
 from market_pipeline.sandbox.flat_files import KEY, FlatFile, FlatFiles
-from market_pipeline.sandbox.market import Market
+from market_pipeline.sandbox.market import SandboxMarket
 from market_pipeline.sandbox.object_storage import BUCKET
 from market_pipeline.sandbox.plan_limits import PLAN_LIMITS
 from market_pipeline.sandbox.request import ApiRequest
@@ -63,7 +63,7 @@ class RequestPipeline:
     """The steps of every request to the vendor's endpoints: count, fault, key, rate limit, endpoint."""
 
     def __init__(self, config: SandboxConfig) -> None:
-        self.market = Market(config)
+        self.market = SandboxMarket(config)
         self.files = FlatFiles(self.market)
         self.stats = RequestStats()
         self._keys = [key.get_secret_value() for key in config.keys]

@@ -16,7 +16,7 @@ from market_pipeline.sandbox.bar_arrays import PRICES, Bars
 from market_pipeline.sandbox.config import ClockError, SandboxConfig
 from market_pipeline.sandbox.generated import history
 from market_pipeline.sandbox.listings import Listing, market_listings
-from market_pipeline.sandbox.market import Market
+from market_pipeline.sandbox.market import SandboxMarket
 from market_pipeline.sandbox.recorded import RECORDED
 from market_pipeline.sandbox.splits import splits_of
 
@@ -27,8 +27,8 @@ SAMPLE = ["AAPL", "FB", "SPY", "XOM", "BRK.B", "ZZZZ", "KIMpL", "X:BTCUSD", "X:S
 
 
 @pytest.fixture(scope="module")
-def market() -> Market:
-    return Market(SandboxConfig(now=NOW))
+def market() -> SandboxMarket:
+    return SandboxMarket(SandboxConfig(now=NOW))
 
 
 def listing_of(ticker: str) -> Listing:
@@ -36,7 +36,7 @@ def listing_of(ticker: str) -> Listing:
 
 
 @pytest.mark.parametrize("ticker", RECORDED)
-def test_recorded_bars_are_the_recorded_numbers(market: Market, ticker: str) -> None:
+def test_recorded_bars_are_the_recorded_numbers(market: SandboxMarket, ticker: str) -> None:
     bars = market.bars(ticker, EVER, date(2013, 3, 1), adjust=False)
     data = getattr(stocks, ticker)
     assert [str(day) for day in bars["day"]] == data["date"]
@@ -48,7 +48,7 @@ def test_recorded_bars_are_the_recorded_numbers(market: Market, ticker: str) -> 
 
 
 @pytest.mark.parametrize("ticker", RECORDED)
-def test_a_recorded_ticker_goes_on_with_generated_bars_from_its_last_close(market: Market, ticker: str) -> None:
+def test_a_recorded_ticker_goes_on_with_generated_bars_from_its_last_close(market: SandboxMarket, ticker: str) -> None:
     bars = market.bars(ticker, date(2013, 3, 1), LAST, adjust=False)
     assert not bars["recorded"][1:].any()
     last = market_listings(ticker)[-1].last or LAST
@@ -57,7 +57,9 @@ def test_a_recorded_ticker_goes_on_with_generated_bars_from_its_last_close(marke
 
 
 @pytest.mark.parametrize("ticker", ["AAPL", "MSFT"])
-def test_adjusting_recorded_bars_agrees_with_their_independent_adjusted_close(market: Market, ticker: str) -> None:
+def test_adjusting_recorded_bars_agrees_with_their_independent_adjusted_close(
+    market: SandboxMarket, ticker: str
+) -> None:
     adjusted = market.bars(ticker, EVER, date(2013, 3, 1), adjust=True)["c"]
     oracle = np.array(getattr(stocks, ticker)["adj_close"])
     # The oracle is adjusted for dividends and later splits too, which are a steady scale around a recorded split.
@@ -69,7 +71,7 @@ def test_adjusting_recorded_bars_agrees_with_their_independent_adjusted_close(ma
 @settings(max_examples=60)
 @given(st.sampled_from(SAMPLE), st.dates(date(1999, 1, 1), LAST), st.integers(0, 3000), st.booleans())
 def test_any_range_is_a_slice_of_the_whole(ticker: str, first: date, length: int, adjust: bool) -> None:
-    market = Market(SandboxConfig(now=NOW))
+    market = SandboxMarket(SandboxConfig(now=NOW))
     last = first + timedelta(days=length)
     whole = market.bars(ticker, EVER, LAST, adjust=adjust)
     inside = whole[(whole["day"] >= np.datetime64(first)) & (whole["day"] <= np.datetime64(last))]
@@ -95,7 +97,7 @@ def test_a_longer_history_only_adds_bars(ticker: str, year: int) -> None:
     assert same(longer[: len(shorter)], shorter)
 
 
-def test_every_session_has_a_bar_and_nothing_else_has(market: Market) -> None:
+def test_every_session_has_a_bar_and_nothing_else_has(market: SandboxMarket) -> None:
     for ticker, calendar, first in (("SPY", "XNYS", date(2003, 9, 10)), ("X:BTCUSD", "24/7", date(2013, 11, 1))):
         bars = market.bars(ticker, EVER, LAST, adjust=False)
         assert [day.item() for day in bars["day"]] == sessions_between(calendar, first, LAST)
@@ -113,7 +115,7 @@ def test_generated_bars_are_the_same_in_every_process_and_version() -> None:
     assert other.stdout.strip() == SPY_ON_2004_01_05
 
 
-def test_a_made_up_split_shows_in_the_price_and_vanishes_when_adjusted(market: Market) -> None:
+def test_a_made_up_split_shows_in_the_price_and_vanishes_when_adjusted(market: SandboxMarket) -> None:
     (split,) = splits_of(listing_of("BRK.B"))
     day = split.execution_date
     traded, adjusted = (
@@ -126,7 +128,7 @@ def test_a_made_up_split_shows_in_the_price_and_vanishes_when_adjusted(market: M
 def test_a_split_rewrites_the_adjusted_history_on_its_day_and_leaves_the_traded_one_alone() -> None:
     (split,) = splits_of(listing_of("TSLA"))
     before, after = (
-        Market(
+        SandboxMarket(
             SandboxConfig(now=datetime.combine(split.execution_date, datetime.min.time(), UTC) + timedelta(days=days))
         )
         for days in (-1, 2)
@@ -141,7 +143,7 @@ def test_a_split_rewrites_the_adjusted_history_on_its_day_and_leaves_the_traded_
 def test_the_last_bars_are_provisional_for_a_day_if_requested() -> None:
     def seen(now: str) -> Bars:
         clock = datetime.fromisoformat(now).replace(tzinfo=UTC)
-        market = Market(SandboxConfig(now=clock, revisions=True))
+        market = SandboxMarket(SandboxConfig(now=clock, revisions=True))
         return market.bars("SPY", date(2024, 5, 31), date(2024, 6, 3), adjust=False)
 
     that_night, next_night, later = seen("2024-06-04 02:00"), seen("2024-06-05 02:00"), seen("2024-07-01 02:00")
@@ -161,7 +163,7 @@ def test_the_last_bars_are_provisional_for_a_day_if_requested() -> None:
     ],
 )
 def test_todays_bar_forms_while_the_market_is_open(ticker: str, now: str, newest: str, share: float) -> None:
-    market = Market(SandboxConfig(now=datetime.fromisoformat(now).replace(tzinfo=UTC)))
+    market = SandboxMarket(SandboxConfig(now=datetime.fromisoformat(now).replace(tzinfo=UTC)))
     last = market.bars(ticker, date(2024, 5, 20), date(2024, 6, 30), adjust=False)[-1]
     final = history(listing_of(ticker), date(2024, 12, 31))
     assert str(last["day"]) == newest
@@ -171,7 +173,7 @@ def test_todays_bar_forms_while_the_market_is_open(ticker: str, now: str, newest
 
 @pytest.mark.parametrize("ticker", ["AAPL", "NEWCO", "X:BTCUSD"])
 def test_nothing_is_seen_before_a_tickers_first_session(ticker: str) -> None:
-    market = Market(SandboxConfig(now=datetime(2000, 1, 20, tzinfo=UTC)))
+    market = SandboxMarket(SandboxConfig(now=datetime(2000, 1, 20, tzinfo=UTC)))
     assert not len(market.bars(ticker, EVER, LAST, adjust=True))
 
 
@@ -180,7 +182,7 @@ def test_what_is_no_ticker_is_not_listed(ticker: str) -> None:
     assert market_listings(ticker) == ()
 
 
-def test_recorded_dividends_are_the_markets_own(market: Market) -> None:
+def test_recorded_dividends_are_the_markets_own(market: SandboxMarket) -> None:
     paid = {ticker: market.dividends(listing_of(ticker)) for ticker in RECORDED}
     assert {ticker: len(dividends) for ticker, dividends in paid.items()} == {
         "AAPL": 3, "FB": 0, "GOOG": 0, "IBM": 52, "MSFT": 38,
@@ -196,11 +198,11 @@ def test_recorded_dividends_are_the_markets_own(market: Market) -> None:
 
 
 def test_a_recorded_dividend_is_not_known_before_it_is_announced() -> None:
-    market = Market(SandboxConfig(now=datetime(2012, 9, 1, tzinfo=UTC)))
+    market = SandboxMarket(SandboxConfig(now=datetime(2012, 9, 1, tzinfo=UTC)))
     assert len(market.dividends(listing_of("AAPL"))) == 1
 
 
-def test_dividends_are_made_up_for_some_generated_tickers(market: Market) -> None:
+def test_dividends_are_made_up_for_some_generated_tickers(market: SandboxMarket) -> None:
     assert not market.dividends(listing_of("X:BTCUSD"))
     paid = market.dividends(listing_of("NVDA"))
     assert {dividend.ex_date.month for dividend in paid} == {2, 5, 8, 11}
