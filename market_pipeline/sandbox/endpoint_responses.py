@@ -16,7 +16,7 @@ Body = dict[str, Any]
 
 @dataclass(frozen=True)
 class EndpointResponse:
-    """A body to be encoded as JSON (or a text or bytes to be sent as they are), with status and headers."""
+    """A body with status and headers. It is encoded as JSON; a text or bytes are sent as they are."""
 
     body: Body | list[Any] | str | bytes
     data: Data | None = None

@@ -33,7 +33,7 @@ SEPARATION = 40
 
 @dataclass(frozen=True)
 class Issue:
-    """One security: its kind at the vendor, its tickers with first and last place in the list of sessions, its events.
+    """One security: its kind, its tickers with first and last place in the list of sessions, its events.
 
     `liquidity` is the share of sessions on which it trades. `halt` has the first and the last place without trades,
     `split` the place of its first session and the numbers of shares before and after. `key` is unique.

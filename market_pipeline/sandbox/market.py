@@ -43,7 +43,7 @@ class SandboxMarket:
 
     @property
     def view(self) -> SessionView:
-        """What can be seen now: the clock and the plan."""
+        """The observer of now: the clock and the plan."""
         return SessionView(self.config.clock(), self.plan, self.config.revisions)
 
     def today(self, calendar: Calendar) -> date:
@@ -70,7 +70,7 @@ class SandboxMarket:
         return SessionBars(tickers[order].tolist(), bars[order])
 
     def count_session_bars(self, calendar: Calendar, day: date) -> int:
-        """Return the number of tickers that trade on a session, or a few more, in a fraction of the bars' time."""
+        """Return the number of tickers that trade on a session, or a few more, without making bars."""
         named = len(self._named_listings(calendar, day))
         return named + len(self.universe.populations[calendar.name].traded_rows(day)[0])
 

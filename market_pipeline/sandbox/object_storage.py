@@ -102,7 +102,7 @@ def file_response(request: ApiRequest, file: FlatFile, content: bytes | None = N
 
 @dataclass(frozen=True)
 class _Page:
-    """A page of a list: its keys and common prefixes, the most it could have, and the token of the next page."""
+    """A page of a list: keys and common prefixes, its limit, the token of the next page."""
 
     keys: list[str]
     folders: list[str]

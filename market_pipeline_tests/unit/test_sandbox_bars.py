@@ -57,9 +57,7 @@ def test_a_recorded_ticker_goes_on_with_generated_bars_from_its_last_close(marke
 
 
 @pytest.mark.parametrize("ticker", ["AAPL", "MSFT"])
-def test_adjusting_recorded_bars_agrees_with_their_independent_adjusted_close(
-    market: SandboxMarket, ticker: str
-) -> None:
+def test_adjusting_recorded_bars_agrees_with_their_adjusted_close(market: SandboxMarket, ticker: str) -> None:
     adjusted = market.bars(ticker, EVER, date(2013, 3, 1), adjust=True)["c"]
     oracle = np.array(getattr(stocks, ticker)["adj_close"])
     # The oracle is adjusted for dividends and later splits too, which are a steady scale around a recorded split.
