@@ -9,6 +9,7 @@ from itertools import product
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Date, Double, Integer
 
 from market_pipeline.core.bars import VALUE_COLUMNS, Columns
@@ -19,6 +20,7 @@ _TRAILER = b"\xff\xff"
 _FIRST_DAY = np.datetime64("2000-01-01", "D")  # PostgreSQL counts days from here
 
 _HELD = np.dtype([("date", ">i4"), *((name, ">f8") for name in VALUE_COLUMNS)])
+_OF_MARKET = np.dtype([("symbol_id", ">i4"), *_HELD.descr])
 _STAGED = {"symbol_id": ">i4", "date": ">i4", **dict.fromkeys(VALUE_COLUMNS, ">f8")}
 _KINDS = {Integer: ">i4", Date: ">i4", Double: ">f8"}
 _NEW = {column.name: _KINDS[type(column.type)] for column in bars_table.columns}
@@ -54,10 +56,19 @@ def encode_new_bars(bars: Columns, load_id: int) -> bytes:
 
 def decode_bars(records: Sequence[bytes]) -> Columns:
     """Decode the bars of `sql/held_bars.sql`: `date`, VALUE_COLUMNS (NaN for NULL), and `place`, each one's record."""
-    bars = np.frombuffer(b"".join(records), dtype=_HELD)
-    days = _FIRST_DAY + bars["date"].astype("timedelta64[D]")
     places = np.repeat(np.arange(len(records)), [len(record) // _HELD.itemsize for record in records])
-    return {"place": places, "date": days, **{name: bars[name].astype("float64") for name in VALUE_COLUMNS}}
+    return {"place": places, **_decoded(np.frombuffer(b"".join(records), dtype=_HELD))}
+
+
+def decode_market_bars(records: Sequence[bytes]) -> Columns:
+    """Decode the bars of `sql/bars_between.sql`: `symbol_id`, `date` and VALUE_COLUMNS (NaN for NULL)."""
+    bars = np.frombuffer(b"".join(records), dtype=_OF_MARKET)
+    return {"symbol_id": bars["symbol_id"].astype("int32"), **_decoded(bars)}
+
+
+def _decoded(bars: "NDArray[np.void]") -> Columns:
+    days = _FIRST_DAY + bars["date"].astype("timedelta64[D]")
+    return {"date": days, **{name: bars[name].astype("float64") for name in VALUE_COLUMNS}}
 
 
 def _values(bars: Columns) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""Stored bars of some symbols as arrays.
+"""Stored bars as arrays: those of some symbols, and those of all symbols on some dates.
 
-Each symbol's are read as one value: a row for each bar would take several times as long.
+Each symbol's or date's are read as one value: a row for each bar would take several times as long.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from datetime import date
 from sqlalchemy import Connection
 
 from market_pipeline.core.bars import Columns
-from market_pipeline.warehouse.binary_copy import decode_bars
+from market_pipeline.warehouse.binary_copy import decode_bars, decode_market_bars
 from market_pipeline.warehouse.statements import statement
 
 
@@ -40,3 +40,13 @@ def read_held_bars(
     }
     rows = connection.execute(statement("held_bars"), parameters).all()
     return decode_bars([row.bars for row in rows]), [frozenset(row.flagged) for row in rows]
+
+
+def read_bars_between(connection: Connection, first: date, last: date) -> Columns:
+    """Read the stored bars of all symbols from `first` to `last`.
+
+    Returns:
+        `symbol_id`, `date` and VALUE_COLUMNS, in no order.
+    """
+    rows: Sequence[bytes] = connection.scalars(statement("bars_between"), {"first": first, "last": last}).all()
+    return decode_market_bars(rows)

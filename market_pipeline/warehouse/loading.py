@@ -6,7 +6,7 @@ none. Each step is one statement for all symbols, so that a night's few bars of 
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -116,7 +116,9 @@ def _store(
     offered = [OfferedBars(each.load_request, id_, each.columns) for each, id_ in zip(loads, ids, strict=True)]
     upserted = upsert_bars(connection, offered)
     flagged = _flag(connection, offered, upserted, find_flags)
-    _store_rejected(connection, loads)
+    request = loads[0].load_request
+    rejected = [(each.load_request.symbol.name, bar) for each in loads for bar in each.rejected]
+    store_rejected(connection, rejected, request.source, request.run_id)
     results = [_count(checked, result, flags) for checked, result, flags in zip(loads, upserted, flagged, strict=True)]
     record_loads(connection, [(each.load_request, result) for each, result in zip(loads, results, strict=True)])
     return results
@@ -184,18 +186,20 @@ def claim_source(connection: Connection, source: Source) -> None:
         )
 
 
-def _store_rejected(connection: Connection, loads: Sequence[CheckedLoad]) -> None:
+def store_rejected(
+    connection: Connection, rejected: Iterable[tuple[str, RejectedBar]], source: Source, run_id: str
+) -> None:
+    """Store bars that break rules, each with the name of its symbol; an equal record is brought up to date."""
     rows = [
         {
-            "symbol": each.load_request.symbol.name,
+            "symbol": name,
             "date": bar.session,
             "reasons": list(bar.reasons),
             "payload": _storable(bar.payload),
-            "source": each.load_request.source,
-            "run_id": each.load_request.run_id,
+            "source": source,
+            "run_id": run_id,
         }
-        for each in loads
-        for bar in each.rejected
+        for name, bar in rejected
     ]
     if rows:
         connection.execute(_INSERT_REJECTED, rows)

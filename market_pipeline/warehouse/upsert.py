@@ -36,6 +36,10 @@ CREATE_STAGED_BARS = text(
 )
 
 
+Rows = NDArray[np.bool_]
+"""One verdict a row."""
+
+
 @dataclass(frozen=True)
 class OfferedBars:
     """One symbol's bars to store: `accepted` are ordered by date, one a session, all within the requested sessions."""
@@ -73,22 +77,20 @@ def upsert_bars(connection: Connection, offered: Sequence[OfferedBars]) -> list[
     """
     held, flagged = read_held_bars(connection, [each.span for each in offered], reach=REACH)
     accepted = _join(offered)
-    is_new, differs = _compare(accepted, held)
+    is_new, differs = compare_bars(accepted, held)
     if is_new.any() or differs.any():
         request = offered[0].load_request
-        load = open_load(connection, request.run_id, request.source)
-    if is_new.any():
-        _copy_in(connection, NEW_BARS, encode_new_bars(_rows(accepted, is_new), load))
-    if differs.any():
-        connection.execute(CREATE_STAGED_BARS)
-        _copy_in(connection, REPLACING_BARS, encode_bars(_rows(accepted, differs)))
-        connection.execute(statement("revise_staged_bars"))
-    now = _merge(accepted, held) if is_new.any() or differs.any() else held
+        load_id = open_load(connection, request.run_id, request.source)
+        write_bars(connection, load_id, accepted, is_new, differs)
+    now = merge_bars(accepted, held) if is_new.any() or differs.any() else held
     ends = np.searchsorted(now["place"], np.arange(len(offered) + 1))
     loaded, revised = (np.bincount(accepted["place"][each], minlength=len(offered)) for each in (is_new, differs))
     return [
         UpsertResult(
-            int(loaded[place]), int(revised[place]), _rows(now, slice(ends[place], ends[place + 1])), flagged[place]
+            int(loaded[place]),
+            int(revised[place]),
+            select_rows(now, slice(ends[place], ends[place + 1])),
+            flagged[place],
         )
         for place in range(len(offered))
     ]
@@ -100,7 +102,7 @@ def _join(offered: Sequence[OfferedBars]) -> Columns:
     return {**bars, "symbol_id": np.array([each.symbol_id for each in offered])[bars["place"]]}
 
 
-def _compare(accepted: Columns, held: Columns) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def compare_bars(accepted: Columns, held: Columns) -> tuple[Rows, Rows]:
     """Return for each accepted bar if its session has no bar yet, and if it has one with other values."""
     keys, accepted_keys = bar_keys(held), bar_keys(accepted)
     at = np.minimum(np.searchsorted(keys, accepted_keys), len(keys) - 1)
@@ -112,18 +114,37 @@ def _compare(accepted: Columns, held: Columns) -> tuple[NDArray[np.bool_], NDArr
     return is_new, differs & ~is_new
 
 
-def _merge(accepted: Columns, held: Columns) -> Columns:
+def merge_bars(accepted: Columns, held: Columns) -> Columns:
     """Return the held bars after the accepted ones have been added or have replaced others, in order."""
     others = ~np.isin(bar_keys(held), bar_keys(accepted))
     together = {name: np.concatenate([accepted[name], values[others]]) for name, values in held.items()}
-    return _rows(together, np.argsort(bar_keys(together)))
+    return select_rows(together, np.argsort(bar_keys(together)))
 
 
-def _rows(bars: Columns, which: NDArray[Any] | slice) -> Columns:
+def select_rows(bars: Columns, which: NDArray[Any] | slice) -> Columns:
+    """Return some rows of all columns."""
     return {name: values[which] for name, values in bars.items()}
 
 
-def _copy_in(connection: Connection, command: str, rows: bytes) -> None:
+def write_bars(connection: Connection, load_id: int, accepted: Columns, is_new: Rows, differs: Rows) -> None:
+    """Insert the new ones of some bars with their `symbol_id`, and replace stored ones by those that differ.
+
+    Args:
+        connection: in a transaction that holds the symbols' locks.
+        load_id: the transaction's load.
+        accepted: the bars.
+        is_new: for each bar if its symbol has none of its session yet.
+        differs: for each bar if its symbol has another.
+    """
+    if is_new.any():
+        _copy(connection, NEW_BARS, encode_new_bars(select_rows(accepted, is_new), load_id))
+    if differs.any():
+        connection.execute(CREATE_STAGED_BARS)
+        _copy(connection, REPLACING_BARS, encode_bars(select_rows(accepted, differs)))
+        connection.execute(statement("revise_staged_bars"))
+
+
+def _copy(connection: Connection, command: str, rows: bytes) -> None:
     try:
         with open_copy(connection, command) as copy:
             copy.write(rows)

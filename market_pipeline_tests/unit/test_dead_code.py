@@ -14,6 +14,8 @@ NAMED_FROM = [
 
 AWAITING_CALLERS = {
     "find_market",
+    "load_sessions",
+    "record_session_failure",
     "track_market",
     "untrack_market",
     "tracked_markets",

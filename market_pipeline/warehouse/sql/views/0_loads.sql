@@ -88,6 +88,8 @@ BEGIN
         DELETE FROM public.symbol_identities WHERE symbol_id = OLD.id;
         RETURN NULL;
     END IF;
+    -- A tracked symbol's name stays; one that isn't tracked gives way.
+    UPDATE public.symbol_identities SET symbol = symbol || '-US' WHERE symbol = NEW.symbol AND symbol_id <> NEW.id;
     INSERT INTO public.symbol_identities AS held (symbol_id, symbol, asset_class, calendar, security_id)
     VALUES (NEW.id, NEW.symbol, NEW.asset_class, NEW.calendar, NEW.security_id)
     ON CONFLICT (symbol_id) DO UPDATE
@@ -100,7 +102,7 @@ BEGIN
     RETURN NULL;
 END;
 $$;
-COMMENT ON FUNCTION keep_identity() IS 'Keeps symbol_identities equal to tracked_symbols.';
+COMMENT ON FUNCTION keep_identity() IS 'Keeps the identities of tracked_symbols equal to them.';
 
 CREATE OR REPLACE FUNCTION settled_point() RETURNS timestamptz
 LANGUAGE sql STABLE PARALLEL SAFE

@@ -1,9 +1,9 @@
 -- Bars for readers: the present ones, replaced ones, and those of an instant.
 CREATE OR REPLACE VIEW market_data AS
 SELECT
-    tracked.symbol,
+    named.symbol,
     bars.date,
-    bars.date::timestamp AT TIME ZONE CASE tracked.calendar WHEN '24/7' THEN 'UTC' ELSE 'America/New_York' END AS time,
+    bars.date::timestamp AT TIME ZONE CASE named.calendar WHEN '24/7' THEN 'UTC' ELSE 'America/New_York' END AS time,
     bars.open,
     bars.high,
     bars.low,
@@ -22,10 +22,23 @@ SELECT
     loads.run_id,
     greatest(loads.point, flagging.point) AS updated_at
 FROM bars
-JOIN tracked_symbols AS tracked ON tracked.id = bars.symbol_id
+JOIN symbol_identities AS named ON named.symbol_id = bars.symbol_id
 LEFT JOIN loads ON loads.id = bars.load_id
 LEFT JOIN bar_flags AS flagged ON flagged.symbol_id = bars.symbol_id AND flagged.date = bars.date
 LEFT JOIN loads AS flagging ON flagging.id = flagged.load_id;
+
+CREATE OR REPLACE FUNCTION refresh_listing(changed integer) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE public.market_listings AS listed
+    SET first_session = seen.first_session, last_session = seen.last_session
+    FROM (SELECT min(date) AS first_session, max(date) AS last_session FROM public.bars WHERE symbol_id = changed) AS seen
+    WHERE listed.symbol_id = changed AND seen.first_session IS NOT NULL;
+    DELETE FROM public.market_listings
+    WHERE symbol_id = changed AND NOT EXISTS (SELECT FROM public.bars WHERE symbol_id = changed);
+END;
+$$;
+COMMENT ON FUNCTION refresh_listing(integer) IS 'Makes the listing of a market''s symbol that of its bars.';
 
 -- A correction by hand: rows of market_data can be inserted, updated and deleted by SQL, and earlier versions are kept as for
 -- every load. What a bar's load says (source, run_id, fetched_at) is that of the transaction: its first row's, if it is inserted.
@@ -33,12 +46,14 @@ CREATE OR REPLACE FUNCTION write_market_data() RETURNS trigger
 LANGUAGE plpgsql AS $$
 DECLARE
     written integer := (
-        SELECT id FROM public.tracked_symbols WHERE symbol = CASE TG_OP WHEN 'DELETE' THEN OLD.symbol ELSE NEW.symbol END
+        SELECT symbol_id FROM public.symbol_identities
+        WHERE symbol = CASE TG_OP WHEN 'DELETE' THEN OLD.symbol ELSE NEW.symbol END
     );
 BEGIN
     IF TG_OP = 'DELETE' THEN
         DELETE FROM public.bar_flags WHERE symbol_id = written AND date = OLD.date;
         DELETE FROM public.bars WHERE symbol_id = written AND date = OLD.date;
+        PERFORM public.refresh_listing(written);
         RETURN OLD;
     END IF;
     IF written IS NULL THEN
@@ -56,8 +71,8 @@ BEGIN
     END IF;
     IF TG_OP = 'INSERT' AND NOT EXISTS (
         SELECT FROM public.sessions AS session
-        JOIN public.tracked_symbols AS tracked ON tracked.calendar = session.calendar
-        WHERE tracked.id = written AND session.date = NEW.date
+        JOIN public.symbol_identities AS named ON named.calendar = session.calendar
+        WHERE named.symbol_id = written AND session.date = NEW.date
     ) THEN
         RAISE EXCEPTION USING
             MESSAGE = NEW.date || ' is no session of ' || NEW.symbol, ERRCODE = 'check_violation',
@@ -73,6 +88,7 @@ BEGIN
         END IF;
         INSERT INTO public.bars (symbol_id, date, transactions, open, high, low, close, volume, vwap)
         VALUES (written, NEW.date, NEW.transactions, NEW.open, NEW.high, NEW.low, NEW.close, NEW.volume, NEW.vwap);
+        PERFORM public.refresh_listing(written);
     ELSIF (OLD.symbol, OLD.date) <> (NEW.symbol, NEW.date) THEN
         RAISE EXCEPTION USING
             MESSAGE = 'a bar can''t become that of another symbol or date', HINT = 'Delete it and insert another one.';
@@ -106,9 +122,9 @@ CREATE OR REPLACE TRIGGER market_data_written INSTEAD OF INSERT OR UPDATE OR DEL
 CREATE OR REPLACE VIEW market_data_revisions AS
 SELECT
     bars.id,
-    tracked.symbol,
+    named.symbol,
     bars.date,
-    bars.date::timestamp AT TIME ZONE CASE tracked.calendar WHEN '24/7' THEN 'UTC' ELSE 'America/New_York' END AS time,
+    bars.date::timestamp AT TIME ZONE CASE named.calendar WHEN '24/7' THEN 'UTC' ELSE 'America/New_York' END AS time,
     bars.open,
     bars.high,
     bars.low,
@@ -129,7 +145,7 @@ SELECT
     replacing.run_id AS replaced_by_run_id,
     bars.reason
 FROM bars_revisions AS bars
-JOIN tracked_symbols AS tracked ON tracked.id = bars.symbol_id
+JOIN symbol_identities AS named ON named.symbol_id = bars.symbol_id
 LEFT JOIN loads ON loads.id = bars.load_id
 LEFT JOIN loads AS replacing ON replacing.id = bars.replaced_by
 LEFT JOIN LATERAL (

@@ -102,11 +102,11 @@ BEGIN
     );
     some_loads := replace(some_loads, '%s', 'unnest($1, $2)');
     IF only_symbol IS NOT NULL THEN
-        ids := ARRAY(SELECT id FROM tracked_symbols WHERE symbol = only_symbol);
+        ids := ARRAY(SELECT symbol_id FROM symbol_identities WHERE symbol = only_symbol);
         IF ids = '{}' THEN
             RAISE EXCEPTION USING
                 MESSAGE = 'only_symbol ' || only_symbol || ' is no symbol here', ERRCODE = 'invalid_parameter_value',
-                HINT = 'The names are in tracked_symbols; they are case-sensitive.';
+                HINT = 'The names are in symbol_identities; they are case-sensitive.';
         END IF;
         SELECT array_agg(symbol), array_agg(security_id)
         INTO names, security_ids

@@ -1,0 +1,360 @@
+"""The loading of consecutive sessions of a market, in the transaction of `market_loading`.
+
+The bars of all symbols and sessions are in the same arrays, by symbol and date: so they are stored, as a symbol's bars
+are read together more often than a session's.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sqlalchemy import Connection
+
+from market_pipeline.core.bars import VALUE_COLUMNS, Columns, bar_keys
+from market_pipeline.core.market_bars import CheckedSession, Origin
+from market_pipeline.core.markets import Market
+from market_pipeline.core.sessions import last_sessions, sessions_between
+from market_pipeline.warehouse.adjustment import refresh_factors_after_load
+from market_pipeline.warehouse.empty_sessions import empty_sessions, ended_sessions
+from market_pipeline.warehouse.flagging import REACH, ChangedBars, FindFlags, flag_bars
+from market_pipeline.warehouse.held_bars import SymbolSpan, read_bars_between, read_held_bars
+from market_pipeline.warehouse.load_history import LoadRequest, LoadResult, record_loads
+from market_pipeline.warehouse.loading import RejectedBar, store_rejected
+from market_pipeline.warehouse.loads import open_load
+from market_pipeline.warehouse.market_records import MarketLoadResult, MarketRun
+from market_pipeline.warehouse.market_symbols import MarketSymbol, MarketSymbols
+from market_pipeline.warehouse.statements import statement
+from market_pipeline.warehouse.upsert import Rows, compare_bars, merge_bars, select_rows, write_bars
+
+DAY = timedelta(days=1)
+
+WITHDRAWN = "the vendor no longer gives it"
+"""Reason of a bar that was taken out."""
+
+
+class ConsecutiveSessions:
+    """Consecutive sessions of a market that are loaded in one transaction, and its symbols."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        market: Market,
+        symbols: MarketSymbols,
+        sessions: Sequence[CheckedSession],
+        run: MarketRun,
+        started_at: datetime,
+    ) -> None:
+        self._connection, self._market, self._symbols, self._run = connection, market, symbols, run
+        self._sessions, self._started_at = sessions, started_at
+        self._days = [each.fetched.session for each in sessions]
+
+    def load(self, find_flags: FindFlags) -> list[MarketLoadResult]:
+        """Load the sessions, and return the result of each."""
+        bars, tickers = self._join()
+        rejected = self._rejected()
+        bars, held = _place(bars, self._read_held())
+        _keep_vwap(bars, held)
+        is_new, differs = compare_bars(bars, held)
+        is_withdrawn = self._find_withdrawn(bars, held, rejected)
+        withdrawn = select_rows(held, is_withdrawn)
+        now = held
+        if is_new.any() or differs.any() or is_withdrawn.any():
+            load_id = open_load(self._connection, self._run.run_id, self._run.source)
+            write_bars(self._connection, load_id, bars, is_new, differs)
+            self._withdraw(withdrawn)
+            now = merge_bars(bars, select_rows(held, ~is_withdrawn))
+            changed = _join_rows(select_rows(bars, is_new | differs), withdrawn)
+            self._symbols.refresh(np.unique(changed["symbol_id"]).tolist(), tickers)
+            self._flag(changed, now, find_flags)
+        self._store_rejected(rejected)
+        verdicts = _Verdicts(is_new, differs, self._read_flagged(bars))
+        counted = _Counts(self._days, bars, verdicts, now, withdrawn)
+        of_tracked = self._record_tracked(counted, rejected)
+        return [self._count(place, session, counted, of_tracked) for place, session in enumerate(self._sessions)]
+
+    def _join(self) -> tuple[Columns, list[str]]:
+        """Return the accepted bars by symbol and session, and the tickers whose symbols may get another name.
+
+        The columns are those of `bars`, `session` (its place), `is_file` (it has no vwap), and `is_copy`: a tracked
+        symbol's bar that another one has too.
+        """
+        lengths = [len(each.tickers) for each in self._sessions]
+        session = np.repeat(np.arange(len(lengths)), lengths)
+        code, tickers = pd.factorize(np.concatenate([each.tickers for each in self._sessions]))
+        found = self._symbols.find(tickers.tolist(), self._days)
+        lacking = np.zeros(found.ids.shape, dtype=bool)
+        lacking[code, session] = True
+        lacking &= found.ids == 0
+        renamed = [ticker for ticker in tickers if self._symbols.is_shared(ticker)]
+        if lacking.any():
+            without = np.flatnonzero(lacking.any(axis=1))
+            self._symbols.add(
+                {tickers[row]: [self._days[column] for column in np.flatnonzero(lacking[row])] for row in without}
+            )
+            renamed = [*{*renamed, *tickers[without]}]
+            found = self._symbols.find(tickers.tolist(), self._days)
+        symbol_id = found.ids[code, session]
+        rows = np.arange(len(code))
+        for row, column, other in found.others:
+            copied = np.flatnonzero((code == row) & (session == column))
+            rows = np.append(rows, copied)
+            symbol_id = np.append(symbol_id, np.full(len(copied), other, dtype=symbol_id.dtype))
+        is_file = np.array([each.fetched.origin is Origin.FLAT_FILE for each in self._sessions])
+        bars: dict[str, NDArray[Any]] = {
+            "symbol_id": symbol_id,
+            "session": session[rows],
+            "date": np.array(self._days, dtype="datetime64[D]")[session[rows]],
+            "is_file": is_file[session[rows]],
+            "is_copy": np.arange(len(rows)) >= len(code),
+        }
+        for name in VALUE_COLUMNS:
+            bars[name] = np.concatenate([each.columns[name] for each in self._sessions])[rows]
+        return select_rows(bars, np.lexsort((bars["date"], symbol_id))), renamed
+
+    def _read_held(self) -> Columns:
+        """Return the stored bars of the market's symbols on these sessions, and on REACH ones before and after."""
+        self._first = last_sessions(self._market.calendar, self._days[0], REACH + 1)[0]
+        after = sessions_between(self._market.calendar, self._days[-1], self._days[-1] + 3 * REACH * DAY)
+        self._last = after[: REACH + 1][-1]
+        bars = read_bars_between(self._connection, self._first, self._last)
+        ids = np.fromiter(self._symbols.by_id, dtype=np.int32)
+        of_market = select_rows(bars, np.isin(bars["symbol_id"], ids))
+        return select_rows(of_market, np.lexsort((of_market["date"], of_market["symbol_id"])))
+
+    def _rejected(self) -> list[tuple[str | MarketSymbol, RejectedBar]]:
+        """Return the rejected bars, each with its symbol, or its ticker where nobody has it."""
+        rejected: list[tuple[str | MarketSymbol, RejectedBar]] = []
+        for each in self._sessions:
+            session = each.fetched.session
+            tickers = [row.ticker for row in each.rejected]
+            found = self._symbols.find(tickers, [session])
+            bars = [RejectedBar(session, row.reasons, row.payload) for row in each.rejected]
+            for row, bar in enumerate(bars):
+                holder = int(found.ids[row, 0])
+                rejected.append((self._symbols.by_id[holder] if holder else tickers[row], bar))
+            rejected += [(self._symbols.by_id[other], bars[row]) for row, _, other in found.others]
+        return rejected
+
+    def _find_withdrawn(
+        self, bars: Columns, held: Columns, rejected: Sequence[tuple[str | MarketSymbol, RejectedBar]]
+    ) -> Rows:
+        """Return for each stored bar if it is a symbol's that isn't tracked, and the vendor no longer gives it."""
+        days = np.array(self._days, dtype="datetime64[D]")
+        of_sessions = np.isin(held["date"], days)
+        tracked = [each.id for each in self._symbols.tracked]
+        gone = of_sessions & ~np.isin(bar_keys(held), bar_keys(bars)) & ~np.isin(held["symbol_id"], tracked)
+        for symbol, bar in rejected:  # its bar of before is not known to be wrong
+            if isinstance(symbol, MarketSymbol):
+                gone &= ~((held["symbol_id"] == symbol.id) & (held["date"] == np.datetime64(bar.session or date.min)))
+        return np.asarray(gone)
+
+    def _withdraw(self, bars: Columns) -> None:
+        if len(bars["date"]):
+            which = {"symbol_ids": bars["symbol_id"].tolist(), "dates": bars["date"].tolist()}
+            self._connection.execute(statement("withdraw_bars"), which)
+            self._connection.execute(statement("explain_withdrawn_bars"), {**which, "reason": WITHDRAWN})
+
+    def _flag(self, changed: Columns, now: Columns, find_flags: FindFlags) -> None:
+        """Bring the flags of changed bars, and the factors of tracked symbols, up to date."""
+        ids, starts = np.unique(changed["symbol_id"], return_index=True)
+        firsts = changed["date"][starts]
+        lasts = changed["date"][np.append(starts[1:], len(changed["date"])) - 1]
+        symbols = [self._symbols.by_id[each] for each in ids.tolist()]
+        tracked = {each.name: first for each, first in zip(symbols, firsts.tolist(), strict=True) if each.is_tracked}
+        if tracked:
+            refresh_factors_after_load(self._connection, tracked)
+        concerned = select_rows(now, np.isin(now["symbol_id"], ids))
+        concerned = {**concerned, "place": np.searchsorted(ids, concerned["symbol_id"])}
+        short = self._find_short(symbols, concerned, firsts, lasts)
+        if len(short):
+            spans = [
+                SymbolSpan(*each)
+                for each in zip(ids[short].tolist(), firsts[short].tolist(), lasts[short].tolist(), strict=True)
+            ]
+            looked_up, _ = read_held_bars(self._connection, spans, reach=REACH)
+            others = select_rows(concerned, ~np.isin(concerned["place"], short))
+            own = {**looked_up, "place": short[looked_up["place"]]}
+            joined = {name: np.concatenate([others[name], own[name]]) for name in own}
+            concerned = select_rows(joined, np.lexsort((joined["date"], joined["place"])))
+        having_bars, place = np.unique(concerned["place"], return_inverse=True)
+        if len(having_bars):
+            changes = ChangedBars(
+                [symbols[each].symbol for each in having_bars],
+                ids[having_bars].tolist(),
+                {"place": place, **{name: concerned[name] for name in ("date", *VALUE_COLUMNS)}},
+                firsts[having_bars].tolist(),
+                lasts[having_bars].tolist(),
+            )
+            flag_bars(self._connection, changes, find_flags)
+
+    def _find_short(
+        self, symbols: Sequence[MarketSymbol], bars: Columns, firsts: NDArray[Any], lasts: NDArray[Any]
+    ) -> NDArray[np.intp]:
+        """Return the places of the symbols of whose bars before or after the changed ones too few are among `bars`."""
+        places = np.arange(len(symbols))
+        keys = bar_keys(bars)
+        starts, ends = (np.searchsorted(bars["place"], each) for each in (places, places + 1))
+        before = np.searchsorted(keys, bar_keys({"place": places, "date": firsts})) - starts
+        after = ends - np.searchsorted(keys, bar_keys({"place": places, "date": lasts}), side="right")
+        earlier = np.array([each.first is not None and each.first < self._first for each in symbols])
+        later = np.array([each.last is not None and each.last > self._last for each in symbols])
+        return np.flatnonzero((earlier & (before < REACH)) | (later & (after < REACH)))
+
+    def _store_rejected(self, rejected: Sequence[tuple[str | MarketSymbol, RejectedBar]]) -> None:
+        tracked = {each.name for each in self._symbols.tracked}
+        named = []
+        for symbol, bar in rejected:
+            name = symbol.name if isinstance(symbol, MarketSymbol) else symbol
+            # Nobody had the ticker then, so the bar is none of the symbol that has its name.
+            is_other = isinstance(symbol, str) and symbol in tracked
+            named.append((f"{name}-{bar.session:%Y%m}" if is_other else name, bar))
+        store_rejected(self._connection, named, self._run.source, self._run.run_id)
+
+    def _read_flagged(self, bars: Columns) -> Rows:
+        """Return for each bar if it is flagged now."""
+        ids = np.unique(bars["symbol_id"])
+        parameters = {"symbol_ids": ids.tolist(), "first": self._days[0], "last": self._days[-1]}
+        row = self._connection.execute(statement("flagged_sessions"), parameters).one()
+        if row.symbol_ids is None:
+            return np.zeros(len(bars["date"]), dtype=bool)
+        flagged = {
+            "place": np.searchsorted(ids, np.array(row.symbol_ids)),
+            "date": np.array(row.days).astype("datetime64[D]"),
+        }
+        own = {"place": np.searchsorted(ids, bars["symbol_id"]), "date": bars["date"]}
+        return np.isin(bar_keys(own), bar_keys(flagged))
+
+    def _record_tracked(
+        self, counted: "_Counts", rejected: Sequence[tuple[str | MarketSymbol, RejectedBar]]
+    ) -> list[LoadResult]:
+        """Write the load records of the active tracked symbols, and return their results."""
+        rejected_of: defaultdict[int, list[date | None]] = defaultdict(list)
+        for symbol, bar in rejected:
+            if isinstance(symbol, MarketSymbol):
+                rejected_of[symbol.id].append(bar.session)
+        records = []
+        for symbol in self._symbols.tracked:
+            if symbol.is_active:
+                request = LoadRequest(
+                    symbol.symbol, self._days, self._run.source, self._run.run_id, self._run.trigger, self._started_at,
+                    notes=(f"from the market {self._market.option}",), delisted_on=symbol.delisted_on,
+                    answered=(self._days[0], self._days[-1]),
+                )  # fmt: skip
+                records.append((request, counted.of_symbol(request, symbol.id, rejected_of[symbol.id])))
+        due = [(request, result) for request, result in records if result.sessions]
+        if due:
+            record_loads(self._connection, due)
+        return [result for _, result in records]
+
+    def _count(
+        self, place: int, session: CheckedSession, counted: "_Counts", of_tracked: Sequence[LoadResult]
+    ) -> MarketLoadResult:
+        fetched = session.fetched
+        day = fetched.session
+        numbers = {name: int(of_sessions[place]) for name, of_sessions in counted.by_session.items()}
+        return MarketLoadResult(
+            market=self._market.name,
+            session=day,
+            origin=fetched.origin,
+            version=fetched.version,
+            requests=fetched.requests,
+            waited_seconds=fetched.waited_seconds,
+            rejected=len(session.rejected),
+            notes=fetched.notes,
+            present=frozenset(each.symbol for each in of_tracked if day in each.present),
+            empty={each.symbol: each.empty[day] for each in of_tracked if day in each.empty},
+            ended={each.symbol: each.ended[day] for each in of_tracked if day in each.ended},
+            loaded=numbers["loaded"],
+            revised=numbers["revised"],
+            unchanged=numbers["unchanged"],
+            withdrawn=numbers["withdrawn"],
+            flagged=numbers["flagged"],
+            tickers=numbers["tickers"],
+        )
+
+
+@dataclass(frozen=True)
+class _Verdicts:
+    """One verdict each on the bars of sessions: stored new, replaced another, flagged now."""
+
+    is_new: Rows
+    differs: Rows
+    is_flagged: Rows
+
+
+class _Counts:
+    """Numbers of bars by session and by symbol, once all are stored."""
+
+    def __init__(
+        self, days: Sequence[date], bars: Columns, verdicts: _Verdicts, now: Columns, withdrawn: Columns
+    ) -> None:
+        self._days, self._bars, self._now, self._verdicts = days, bars, now, verdicts
+        is_new, differs = verdicts.is_new, verdicts.differs
+        in_order = np.array(days, dtype="datetime64[D]")
+        own = now["date"][np.isin(now["date"], in_order)]
+
+        def count(which: Rows) -> NDArray[Any]:
+            return np.bincount(bars["session"][which & ~bars["is_copy"]], minlength=len(days))
+
+        self.by_session: Mapping[str, NDArray[Any]] = {
+            "loaded": count(is_new),
+            "revised": count(differs),
+            "unchanged": count(~is_new & ~differs),
+            "flagged": count(verdicts.is_flagged),
+            "withdrawn": np.bincount(np.searchsorted(in_order, withdrawn["date"]), minlength=len(days)),
+            "tickers": np.bincount(np.searchsorted(in_order, own), minlength=len(days)),
+        }
+
+    def of_symbol(self, request: LoadRequest, symbol_id: int, rejected: Sequence[date | None]) -> LoadResult:
+        """Return the result of the sessions for a tracked symbol."""
+        own = slice(*np.searchsorted(self._bars["symbol_id"], (symbol_id, symbol_id + 1)))
+        is_new, differs = self._verdicts.is_new[own], self._verdicts.differs[own]
+        held = self._now["date"][slice(*np.searchsorted(self._now["symbol_id"], (symbol_id, symbol_id + 1)))].tolist()
+        return LoadResult(
+            symbol=request.symbol.name,
+            first_session=self._days[0],
+            last_session=self._days[-1],
+            sessions=len(request.due),
+            answered=len(request.answered_sessions),
+            loaded=int(is_new.sum()),
+            revised=int(differs.sum()),
+            unchanged=int((~is_new & ~differs).sum()),
+            rejected=len(rejected),
+            flagged=int(self._verdicts.is_flagged[own].sum()),
+            present=frozenset(held).intersection(request.due),
+            empty=empty_sessions(request, held, rejected),
+            ended=ended_sessions(request),
+            notes=request.notes,
+        )
+
+
+def _place(bars: Columns, held: Columns) -> tuple[Columns, Columns]:
+    """Return both with the `place` of each bar's symbol among all of them."""
+    ids = np.union1d(bars["symbol_id"], held["symbol_id"])
+    one, other = ({**each, "place": np.searchsorted(ids, each["symbol_id"])} for each in (bars, held))
+    return one, other
+
+
+def _keep_vwap(bars: Columns, held: Columns) -> None:
+    """Give bars of flat files, which have no vwap, that of the stored bar where all other values are equal."""
+    keys, held_keys = bar_keys(bars), bar_keys(held)
+    if not len(held_keys):
+        return
+    at = np.minimum(np.searchsorted(held_keys, keys), len(held_keys) - 1)
+    same = bars["is_file"] & (held_keys[at] == keys)
+    for name in VALUE_COLUMNS:
+        if name != "vwap":
+            ours, theirs = bars[name], held[name][at]
+            same &= (ours == theirs) | (np.isnan(ours) & np.isnan(theirs))
+    bars["vwap"][same] = held["vwap"][at[same]]
+
+
+def _join_rows(bars: Columns, withdrawn: Columns) -> Columns:
+    """Return the symbols and dates of both, in order."""
+    joined = {name: np.concatenate([bars[name], withdrawn[name]]) for name in ("symbol_id", "date")}
+    return select_rows(joined, np.lexsort((joined["date"], joined["symbol_id"])))

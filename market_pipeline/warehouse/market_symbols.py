@@ -1,0 +1,153 @@
+"""Symbols of a market: who had a ticker on a session, and new symbols for tickers that nobody had.
+
+On a session a ticker is the security whose ticker period covers it, a tracked symbol's before any other. A ticker
+without one becomes a new security and a symbol that isn't tracked, by the days that no other security had the ticker.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, collate, select
+
+from market_pipeline.core.markets import Market
+from market_pipeline.core.symbols import AssetClass, Symbol
+from market_pipeline.warehouse.statements import statement
+from market_pipeline.warehouse.tables import tracked_symbols
+from market_pipeline.warehouse.tracked_symbols import lock_names
+
+DAY = timedelta(days=1)
+
+
+@dataclass
+class MarketSymbol:
+    """A symbol of a market, by its id in symbol_identities.
+
+    `first` and `last` are its first and last session with a bar; None while nothing is known of its bars.
+    """
+
+    id: int
+    name: str
+    asset_class: AssetClass
+    is_tracked: bool = False
+    is_active: bool = False
+    delisted_on: date | None = None
+    first: date | None = None
+    last: date | None = None
+
+    @property
+    def symbol(self) -> Symbol:
+        """The symbol; the name of one that isn't tracked may be none that could be."""
+        return Symbol(self.name, self.asset_class)
+
+
+@dataclass(frozen=True)
+class TickerHolder:
+    """The days on which a symbol has a ticker, the last included."""
+
+    first: date
+    last: date
+    symbol_id: int
+    is_tracked: bool
+
+    def covers(self, day: date) -> bool:
+        """Return True if the symbol has the ticker on that day."""
+        return self.first <= day <= self.last
+
+
+@dataclass(frozen=True)
+class TickerSymbols:
+    """The symbols of some tickers (rows) on some sessions (columns), by id; 0 where there is none.
+
+    `others` are further tracked symbols of the same ticker and session: row, column, id.
+    """
+
+    ids: NDArray[np.int32]
+    others: Sequence[tuple[int, int, int]]
+
+
+class MarketSymbols:
+    """All symbols of a market, in a transaction that keeps others from adding and renaming any."""
+
+    def __init__(self, connection: Connection, market: Market) -> None:
+        self.by_id: dict[int, MarketSymbol] = {}
+        self._holders: defaultdict[str, list[TickerHolder]] = defaultdict(list)
+        self._connection, self._market = connection, market
+        for row in connection.execute(statement("market_symbols"), {"calendar": market.calendar}):
+            if row.symbol_id not in self.by_id:
+                self.by_id[row.symbol_id] = MarketSymbol(
+                    row.symbol_id, row.symbol, AssetClass(row.asset_class), row.is_tracked, row.is_active,
+                    row.delisted_on, row.first_session, row.last_session,
+                )  # fmt: skip
+            if row.ticker is not None:
+                first, last = row.first_day or date.min, row.last_day or date.max
+                self._holders[row.ticker].append(TickerHolder(first, last, row.symbol_id, row.is_tracked))
+
+    @property
+    def tracked(self) -> list[MarketSymbol]:
+        """The tracked symbols, those included that no longer are."""
+        return [each for each in self.by_id.values() if each.is_tracked]
+
+    def find(self, tickers: Sequence[str], days: Sequence[date]) -> TickerSymbols:
+        """Return the symbols of some tickers on some days."""
+        ids = np.zeros((len(tickers), len(days)), dtype=np.int32)
+        others = []
+        for row, ticker in enumerate(tickers):
+            holders = self._holders.get(ticker, ())
+            if len(holders) == 1 and holders[0].covers(days[0]) and holders[0].covers(days[-1]):
+                ids[row] = holders[0].symbol_id
+                continue
+            for column, day in enumerate(days if holders else ()):
+                covering = [each for each in holders if each.covers(day)]
+                tracked = [each for each in covering if each.is_tracked] or covering[:1]
+                if tracked:
+                    ids[row, column] = tracked[0].symbol_id
+                    others += [(row, column, each.symbol_id) for each in tracked[1:]]
+        return TickerSymbols(ids, others)
+
+    def is_shared(self, ticker: str) -> bool:
+        """Return True if several securities have or had a ticker."""
+        return len(self._holders.get(ticker, ())) > 1
+
+    def add(self, traded: Mapping[str, Iterable[date]]) -> None:
+        """Add symbols for tickers that nobody had on days on which they traded, given the days by ticker."""
+        missing: dict[tuple[str, date], TickerHolder] = {}
+        for ticker, days in traded.items():
+            holders = [*self._holders.get(ticker, ())]
+            for day in days:
+                if not any(each.covers(day) for each in holders):
+                    first = max((each.last + DAY for each in holders if each.last < day), default=date.min)
+                    last = min((each.first - DAY for each in holders if each.first > day), default=date.max)
+                    holders.append(TickerHolder(first, last, 0, is_tracked=False))
+                    missing[ticker, first] = holders[-1]
+        parameters = {
+            "calendar": self._market.calendar,
+            "asset_class": self._market.asset_class,
+            "tickers": [ticker for ticker, _ in missing],
+            "first_days": [None if first == date.min else first for _, first in missing],
+            "last_days": [None if each.last == date.max else each.last for each in missing.values()],
+        }
+        for row in self._connection.execute(statement("add_market_symbols"), parameters):
+            holder = replace(missing[row.ticker, row.first_day or date.min], symbol_id=row.symbol_id)
+            self._holders[row.ticker].append(holder)
+            self.by_id[row.symbol_id] = MarketSymbol(row.symbol_id, row.ticker, self._market.asset_class)
+
+    def refresh(self, symbol_ids: Sequence[int], tickers: Sequence[str]) -> None:
+        """Bring listings of symbols and names under tickers up to date, once the symbols' bars have changed."""
+        parameters = {"market": self._market.name, "symbol_ids": list(symbol_ids)}
+        for row in self._connection.execute(statement("refresh_listings"), parameters):
+            symbol = self.by_id[row.symbol_id]
+            symbol.first, symbol.last = row.first_session, row.last_session
+        naming = {"calendar": self._market.calendar, "tickers": list(tickers)}
+        for row in self._connection.execute(statement("name_market_symbols"), naming) if tickers else ():
+            self.by_id[row.symbol_id].name = row.symbol
+
+
+def lock_market(connection: Connection, market: Market) -> None:
+    """Hold the locks of names and of a market's tracked symbols until the transaction ends."""
+    lock_names(connection)
+    of_market = select(tracked_symbols.c.id).where(tracked_symbols.c.calendar == market.calendar)
+    connection.execute(of_market.order_by(collate(tracked_symbols.c.symbol, "C")).with_for_update())

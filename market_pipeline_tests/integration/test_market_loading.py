@@ -1,0 +1,158 @@
+"""Loading of a market's sessions: the tables' content after each kind of load, and records that reconcile."""
+
+from datetime import date
+
+import pytest
+from sqlalchemy import Engine, func, select
+
+from market_pipeline.core.bars import FlaggedBar
+from market_pipeline.core.market_bars import Origin
+from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.symbols import Symbol
+from market_pipeline.warehouse.bar_tables import bar_flags, bars, symbol_identities
+from market_pipeline.warehouse.market_loading import load_sessions
+from market_pipeline.warehouse.market_records import MarketLoadResult, MarketRun
+from market_pipeline.warehouse.tables import market_listings, market_loads, securities
+from market_pipeline.warehouse.tracked_symbols import add_symbols
+from market_pipeline_tests.integration.market_cases import STOCKS, Bar, load_market, session_of
+from market_pipeline_tests.integration.stored_bars import query
+
+DAYS = sessions_between("XNYS", date(2024, 1, 1), date(2024, 3, 28))
+BARS = {"AAPL": Bar(190.0), "BRK.B": Bar(360.0), "BF.Aw": Bar(), "KIMpL": Bar(22.0)}
+
+
+def counters(result: MarketLoadResult) -> tuple[int, ...]:
+    return result.loaded, result.revised, result.unchanged, result.rejected, result.withdrawn
+
+
+def closes(warehouse: Engine, day: date) -> dict[str, float]:
+    rows = query(warehouse, "SELECT symbol, close FROM market_data WHERE date = :day", day=day)
+    return {row["symbol"]: row["close"] for row in rows}
+
+
+def test_a_session_s_bars_are_those_of_its_tickers(warehouse: Engine) -> None:
+    [first, second] = load_market(warehouse, session_of(DAYS[0], BARS), session_of(DAYS[1], BARS))
+    assert [first.session, second.session] == DAYS[:2]
+    assert counters(first) == (4, 0, 0, 0, 0)
+    assert (first.tickers, first.error, first.fetched) == (4, None, 4)
+    assert closes(warehouse, DAYS[0]) == {ticker: bar.close for ticker, bar in BARS.items()}
+    [row] = query(warehouse, "SELECT * FROM market_data WHERE symbol = 'BRK.B' AND date = :day", day=DAYS[1])
+    assert (row["source"], row["run_id"], row["vwap"], row["transactions"]) == ("sandbox", "run-1", 9.9, 42)
+    listed = query(warehouse, "SELECT ticker, symbol, first_session, last_session, state FROM listings ORDER BY 1")
+    assert listed == [
+        {"ticker": ticker, "symbol": ticker, "first_session": DAYS[0], "last_session": DAYS[1], "state": "trading"}
+        for ticker in sorted(BARS)
+    ]
+
+
+def test_the_same_session_again_changes_nothing(warehouse: Engine) -> None:
+    load_market(warehouse, session_of(DAYS[0], BARS))
+    before = query(warehouse, "SELECT * FROM loads")
+    [again] = load_market(warehouse, session_of(DAYS[0], BARS), run_id="run-2")
+    assert counters(again) == (0, 0, 4, 0, 0)
+    assert query(warehouse, "SELECT * FROM loads") == before
+    assert [row["state"] for row in query(warehouse, "SELECT state FROM market_sessions LIMIT 1")] == ["loaded"]
+
+
+def test_a_corrected_session_revises_withdraws_and_adds(warehouse: Engine) -> None:
+    load_market(warehouse, session_of(DAYS[0], BARS))
+    point = query(warehouse, "SELECT settled_point() AS point")[0]["point"]
+    corrected = {"AAPL": Bar(191.0), "BRK.B": BARS["BRK.B"], "KIMpL": BARS["KIMpL"], "NEW": Bar(5.0)}
+    [result] = load_market(warehouse, session_of(DAYS[0], corrected), run_id="run-2")
+    assert counters(result) == (1, 1, 2, 0, 1)
+    assert result.tickers == 4
+    assert closes(warehouse, DAYS[0]) == {ticker: bar.close for ticker, bar in corrected.items()}
+    revisions = query(warehouse, "SELECT symbol, close, reason FROM market_data_revisions ORDER BY symbol")
+    assert revisions == [
+        {"symbol": "AAPL", "close": 190.0, "reason": None},
+        {"symbol": "BF.Aw", "close": 10.0, "reason": "the vendor no longer gives it"},
+    ]
+    assert query(warehouse, "SELECT state, tickers FROM market_sessions LIMIT 1") == [
+        {"state": "corrected", "tickers": 4}
+    ]
+    then = query(warehouse, "SELECT symbol, close FROM market_data_as_of(:point)", point=point)
+    assert {row["symbol"]: row["close"] for row in then} == {ticker: bar.close for ticker, bar in BARS.items()}
+    changes = query(warehouse, "SELECT kind, change, key FROM changes(:point)", point=point)
+    assert sorted((row["kind"], row["change"]) for row in changes) == [
+        ("bar", "came"), ("bar", "changed"), ("bar", "went"), ("security", "came"), ("symbol", "came"),
+        ("ticker", "came"),
+    ]  # fmt: skip
+    assert query(warehouse, "SELECT symbol FROM listings WHERE symbol = 'BF.Aw'") == []
+
+
+def test_a_flat_file_keeps_the_vwap_of_equal_bars_only(warehouse: Engine) -> None:
+    load_market(warehouse, session_of(DAYS[0], BARS))
+    file = session_of(DAYS[0], {**BARS, "AAPL": Bar(191.0)}, origin=Origin.FLAT_FILE, version="etag-1")
+    [result] = load_market(warehouse, file, run_id="run-2")
+    assert counters(result) == (0, 1, 3, 0, 0)
+    vwaps = query(warehouse, "SELECT symbol, vwap FROM market_data ORDER BY symbol")
+    assert [row["vwap"] for row in vwaps] == [None, 9.9, 9.9, 9.9]
+    assert query(warehouse, "SELECT origin, version FROM market_sessions LIMIT 1") == [
+        {"origin": "flat file", "version": "etag-1"}
+    ]
+
+
+def test_a_session_far_smaller_than_its_neighbours_is_not_stored(warehouse: Engine) -> None:
+    many = {f"T{letter}": Bar() for letter in "ABCDEFGHIJ"}
+    half = dict(list(many.items())[:7])
+    results = load_market(
+        warehouse, *(session_of(day, many) for day in DAYS[:3]), session_of(DAYS[3], half), session_of(DAYS[4], many)
+    )
+    assert [result.error is None for result in results] == [True, True, True, False, True]
+    failed = results[3]
+    assert failed.suspicious
+    assert "it has only 7 tickers, and the sessions beside it have 10" in str(failed.error)
+    assert f"--start {DAYS[3]} --end {DAYS[3]} --accept-small" in str(failed.error)
+    assert closes(warehouse, DAYS[3]) == {}
+    states = query(warehouse, "SELECT state FROM market_sessions ORDER BY date LIMIT 5")
+    assert [row["state"] for row in states] == ["loaded", "loaded", "loaded", "suspicious", "loaded"]
+    [result] = load_market(warehouse, session_of(DAYS[3], half), run_id="run-2", accept_small=True)
+    assert (result.error, result.tickers) == (None, 7)
+
+
+def test_a_session_of_rejected_bars_is_another_day_s(warehouse: Engine) -> None:
+    load_market(warehouse, session_of(DAYS[0], BARS))
+    wrong = session_of(DAYS[1], {"AAPL": Bar()}, rejected=["BRK.B", "KIMpL"])
+    [result] = load_market(warehouse, wrong, accept_small=True)
+    assert result.suspicious
+    assert "2 of its 3 bars can't be true: not_positive" in str(result.error)
+    assert query(warehouse, "SELECT * FROM rejected_bars") == []
+
+
+def test_a_rejected_bar_withdraws_none(warehouse: Engine) -> None:
+    load_market(warehouse, session_of(DAYS[0], BARS))
+    others = {ticker: bar for ticker, bar in BARS.items() if ticker != "AAPL"}
+    [result] = load_market(warehouse, session_of(DAYS[0], others, rejected=["AAPL"]), run_id="run-2")
+    assert counters(result) == (0, 0, 3, 1, 0)
+    assert "AAPL" in closes(warehouse, DAYS[0])
+    assert query(warehouse, "SELECT symbol, date FROM rejected_bars") == [{"symbol": "AAPL", "date": DAYS[0]}]
+
+
+def test_an_active_tracked_symbol_is_fed_and_recorded(warehouse: Engine) -> None:
+    add_symbols(warehouse, [Symbol.of("AAPL", "stock"), Symbol.of("NONE", "stock")])
+    [first, second] = load_market(
+        warehouse, session_of(DAYS[0], BARS), session_of(DAYS[1], {**BARS, "NONE": Bar()}), accept_small=True
+    )
+    assert first.present == {"AAPL"}
+    assert second.present == {"AAPL", "NONE"}
+    assert set(first.empty) == {"NONE"}
+    covered = query(warehouse, "SELECT symbol, date, state FROM session_states WHERE date <= :day", day=DAYS[1])
+    assert {(row["symbol"], row["date"], row["state"]) for row in covered} == {
+        ("AAPL", DAYS[0], "loaded"), ("AAPL", DAYS[1], "loaded"), ("NONE", DAYS[1], "loaded"),
+    }  # fmt: skip
+    records = query(warehouse, "SELECT symbol, sessions, answered, loaded, missing FROM backfill_history ORDER BY 1")
+    assert records == [
+        {"symbol": "AAPL", "sessions": 2, "answered": 2, "loaded": 2, "missing": 0},
+        {"symbol": "NONE", "sessions": 2, "answered": 2, "loaded": 1, "missing": 1},
+    ]
+
+
+def test_a_failure_while_loading_leaves_nothing_of_a_session(warehouse: Engine) -> None:
+    def fail(*_: object) -> list[FlaggedBar]:
+        raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError, match="killed"):
+        load_sessions(warehouse, STOCKS, [session_of(DAYS[0], BARS)], MarketRun("run", "cli", "sandbox"), fail)
+    for table in (bars, bar_flags, symbol_identities, securities, market_loads, market_listings):
+        with warehouse.connect() as connection:
+            assert connection.scalar(select(func.count()).select_from(table)) == 0
