@@ -105,6 +105,7 @@ setup(
         "pydantic-settings~=2.16",  # environment variables, typed
         "pyyaml~=6.0",  # dbt's model properties
         "requests~=2.34",
+        "requests-aws4auth~=1.4",  # signatures of S3, for flat files
         "rich>=15,<16",  # progress and tables on a terminal
         "sqlalchemy~=2.1.9",
         "starlette~=1.10",  # the sandbox's routes, and the generated ones

@@ -5,7 +5,7 @@ For the precise cases: what one odd answer makes of the client. Whole conversati
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -48,10 +48,11 @@ class Asked:
 
 @dataclass
 class ScriptedVendor:
-    """The server: its URL, the remaining replies, and the requests so far."""
+    """The server: its URL, the remaining replies, the choice of a reply by the path, and the requests so far."""
 
     base_url: str
     replies: list[Reply]
+    choose: Callable[[str], Reply] | None = None
     asked: list[Asked] = field(default_factory=list)
     over: threading.Event = field(default_factory=threading.Event)
 
@@ -61,11 +62,11 @@ class ScriptedVendor:
 
 
 @contextmanager
-def scripted_vendor(*replies: Reply) -> Iterator[ScriptedVendor]:
-    """Run a server that sends these replies in order, and 418 after them."""
+def scripted_vendor(*replies: Reply, choose: Callable[[str], Reply] | None = None) -> Iterator[ScriptedVendor]:
+    """Run a server that sends these replies in order, and after them the chosen ones, or 418."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     server.daemon_threads = True
-    vendor = ScriptedVendor(f"http://127.0.0.1:{server.server_address[1]}", list(replies))
+    vendor = ScriptedVendor(f"http://127.0.0.1:{server.server_address[1]}", list(replies), choose)
     server.vendor = vendor  # type: ignore[attr-defined]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
@@ -84,7 +85,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         vendor: ScriptedVendor = self.server.vendor  # type: ignore[attr-defined]
         vendor.asked.append(Asked(self.path, dict(self.headers)))
-        reply = vendor.replies.pop(0) if vendor.replies else Reply(b"nothing left to answer", 418)
+        chosen = vendor.choose(self.path) if vendor.choose else Reply(b"nothing left to answer", 418)
+        reply = vendor.replies.pop(0) if vendor.replies else chosen
         self.send_response(reply.status)
         for name, value in {**reply.framing, **reply.headers}.items():
             self.send_header(name, value)

@@ -24,7 +24,7 @@ from market_pipeline.core.setting_types import (
     WebhookUrl,
     WebUrl,
 )
-from market_pipeline.core.vendor_url import check_address, check_gateway, is_private, is_vendor
+from market_pipeline.core.vendor_url import check_address, check_files_endpoint, check_gateway, is_private, is_vendor
 
 Source = Literal["polygon", "sandbox"]
 
@@ -105,6 +105,18 @@ class Settings(BaseSettings):
     )
     polygon_requests_per_minute: int = Field(
         5, ge=1, description="The most requests per minute that your plan allows; 5 is the free plan's limit."
+    )
+    polygon_s3_access_key: SecretStr | None = Field(
+        None,
+        description="Access key of your account's flat files. Unset: none are read. Not the same as POLYGON_API_KEY.",
+    )
+    polygon_s3_secret_key: SecretStr | None = Field(
+        None, description="Secret key of your account's flat files. Unset: none are read."
+    )
+    polygon_s3_endpoint: Annotated[str, AfterValidator(check_files_endpoint)] = Field(
+        "https://files.massive.com",
+        description="URL of the flat files of the vendor, or of a sandbox. Unset while bars come from "
+        "a sandbox: its own.",
     )
     ticker_corrections: Annotated[Path, AfterValidator(_absolute)] | None = Field(
         None, description="CSV of ticker histories that win over the vendor's. Unset: those in the package only."
@@ -205,6 +217,13 @@ class Settings(BaseSettings):
     def vendor_key(self) -> SecretStr | None:
         """The key for that URL; None for one in the internet that is neither the vendor's nor a gateway's."""
         return self.polygon_api_key if self.source == "polygon" or is_private(self.vendor_url) else None
+
+    @property
+    def files_url(self) -> str:
+        """The URL that flat files are fetched from; a sandbox serves them beside its other responses."""
+        if self.source == "sandbox" and "polygon_s3_endpoint" not in self.model_fields_set:
+            return self.vendor_url
+        return self.polygon_s3_endpoint
 
     @property
     def requests_per_minute(self) -> int:

@@ -12,12 +12,21 @@ from typing import Self, TypeVar
 from pydantic import SecretStr
 
 from market_pipeline.core.bars import FetchedBars
+from market_pipeline.core.market_bars import MarketSession
+from market_pipeline.core.markets import MARKETS, Market
 from market_pipeline.core.sessions import calendar, sessions_between
 from market_pipeline.core.settings import Settings, Source
 from market_pipeline.core.symbols import AssetClass, Symbol
-from market_pipeline.polygon.http import OnWait, RequestTrace, RetryPolicy, VendorConnection, request_trace
+from market_pipeline.polygon.http import VendorConnection
 from market_pipeline.polygon.limiter import Limiter
-from market_pipeline.polygon.parsing import GroupedBars, Record, bar_records, list_of_objects, range_bars
+from market_pipeline.polygon.parsing import (
+    GroupedBars,
+    Record,
+    bar_records,
+    list_of_objects,
+    market_session,
+    range_bars,
+)
 from market_pipeline.polygon.reference import (
     DIVIDENDS,
     SPLITS,
@@ -27,11 +36,13 @@ from market_pipeline.polygon.reference import (
     Split,
     Ticker,
     TickerEvents,
+    TickerList,
     read_all,
     read_list_date,
     read_ticker,
     read_ticker_events,
 )
+from market_pipeline.polygon.sending import OnWait, RequestTrace, RetryPolicy, ignore_wait, request_trace
 from market_pipeline.polygon.vendor_errors import PlanError, UnknownEndpointError, UnknownTickerError
 
 log = logging.getLogger(__name__)
@@ -43,11 +54,10 @@ BARS_PER_PAGE = 50_000
 MAX_PAGES_OF_BARS = 10
 """One page holds two centuries of daily bars; the others allow for a vendor that lowers its limit."""
 
-_GROUPED_MARKETS = {"XNYS": "us/market/stocks", "24/7": "global/market/crypto"}
+TICKERS_PER_PAGE = "1000"
+"""The vendor's limit."""
 
-
-def _ignore_wait(_seconds: float, _reason: str) -> None:
-    """Do nothing; the default for `on_wait`."""
+_GROUPED_PATHS = {market.calendar: market.grouped for market in MARKETS.values()}
 
 
 class PolygonClient:
@@ -76,7 +86,7 @@ class PolygonClient:
         source: Source,
         limiter: Limiter,
         retry_policy: RetryPolicy | None = None,
-        on_wait: OnWait = _ignore_wait,
+        on_wait: OnWait = ignore_wait,
     ) -> None:
         self.source = source
         self._connection = VendorConnection(
@@ -90,7 +100,7 @@ class PolygonClient:
         self._older_api = False  # set once only the older endpoints for splits and dividends have succeeded
 
     @classmethod
-    def from_settings(cls, settings: Settings, limiter: Limiter, on_wait: OnWait = _ignore_wait) -> Self:
+    def from_settings(cls, settings: Settings, limiter: Limiter, on_wait: OnWait = ignore_wait) -> Self:
         """Create the client that the settings describe.
 
         Raises:
@@ -147,9 +157,17 @@ class PolygonClient:
         market = calendar(calendar_name)
         with request_trace(f"all of {calendar_name} on {session}") as trace:
             records = self._fetch_grouped(calendar_name, session, trace)
-            if not records and sessions_between(calendar_name, session, session):
-                records = self._fetch_grouped(calendar_name, session, trace)
             return GroupedBars(records, market, session, trace.requests, trace.waited_seconds)
+
+    def fetch_market_session(self, market: Market, session: date) -> MarketSession:
+        """Fetch one session's bars of a whole market by a grouped request, as traded. `MarketFetcher` reads files too.
+
+        Raises:
+            PolygonError: there is no usable response.
+        """
+        with request_trace(f"{market.title} on {session}") as trace:
+            records = self._fetch_grouped(market.calendar, session, trace)
+            return market_session(records, market.calendar, session, trace.requests, trace.waited_seconds)
 
     def fetch_splits(self, start: date, end: date, symbols: Sequence[Symbol] | None = None) -> FetchedEvents[Split]:
         """Fetch splits executed from `start` to `end`, both included: of these symbols, or of the whole market.
@@ -210,6 +228,23 @@ class PolygonClient:
         """
         with request_trace("ticker search") as trace:
             return self._fetch_tickers(_search_params(words, asset_class), trace)
+
+    def fetch_ticker_list(self, market: Market, *, active: bool) -> TickerList:
+        """Fetch the vendor's list of a market's tickers, all pages of it: those listed now, or those delisted.
+
+        The list lacks tickers that have bars, so it only adds to what the bars say.
+
+        Raises:
+            PolygonError: there is no usable response.
+        """
+        params = {
+            "market": _reference_market(market.asset_class), "active": str(active).lower(), "sort": "ticker",
+            "order": "asc", "limit": TICKERS_PER_PAGE,
+        }  # fmt: skip
+        with request_trace(f"the list of {'active' if active else 'delisted'} {market.title}") as trace:
+            records = self._fetch_pages([("/v3/reference/tickers", params)], trace)
+            tickers = read_all(read_ticker, records, trace.about)
+            return TickerList(tickers, trace.requests, trace.waited_seconds)
 
     def fetch_ticker_events(self, symbol: Symbol) -> TickerEvents:
         """Fetch all tickers of the security that has this one now.
@@ -277,8 +312,12 @@ class PolygonClient:
         return records
 
     def _fetch_grouped(self, calendar_name: str, session: date, trace: RequestTrace) -> list[Record]:
-        path = f"/v2/aggs/grouped/locale/{_GROUPED_MARKETS[calendar_name]}/{session}"
-        return bar_records(self._connection.get(path, AS_TRADED, trace), trace.about)
+        """Return the records of a grouped response. One that is empty, of a session, is requested once more."""
+        path = f"/v2/aggs/grouped/locale/{_GROUPED_PATHS[calendar_name]}/{session}"
+        records = bar_records(self._connection.get(path, AS_TRADED, trace), trace.about)
+        if not records and sessions_between(calendar_name, session, session):
+            records = bar_records(self._connection.get(path, AS_TRADED, trace), trace.about)
+        return records
 
 
 def _name_tickers(tickers: Sequence[str] | None) -> str:
@@ -288,5 +327,8 @@ def _name_tickers(tickers: Sequence[str] | None) -> str:
 
 
 def _search_params(words: str, asset_class: AssetClass) -> dict[str, str]:
-    market = "crypto" if asset_class is AssetClass.CRYPTO else "stocks"
-    return {"search": words, "market": market, "active": "true", "limit": "10"}
+    return {"search": words, "market": _reference_market(asset_class), "active": "true", "limit": "10"}
+
+
+def _reference_market(asset_class: AssetClass) -> str:
+    return "crypto" if asset_class is AssetClass.CRYPTO else "stocks"

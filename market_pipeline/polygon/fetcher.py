@@ -16,18 +16,21 @@ import pandas as pd
 from market_pipeline.core.bars import FetchedBars, empty_frame
 from market_pipeline.core.errors import MarketPipelineError
 from market_pipeline.core.plans import VendorPlan, years_before
-from market_pipeline.core.sessions import calendar
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.core.ticker_history import TickerHistory, TickerSpan, spans_of
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.market_day_cache import MarketDayCache, NoDiskSpaceError
 from market_pipeline.polygon.parsing import GroupedBars
+from market_pipeline.polygon.plan_sessions import (
+    LIMITED_HISTORIES,
+    apply_plan,
+    next_history_start,
+    note_history_start,
+    note_not_yet,
+)
 from market_pipeline.polygon.request_planning import GroupedRequest, RangeRequest, plan_requests
 from market_pipeline.polygon.series import join_series
 from market_pipeline.polygon.vendor_errors import BadKeyError, NotYetAvailableError, PlanError, PolygonError
-
-LIMITED_HISTORIES = (10, 5, 2)
-"""Years of history of the vendor's limited plans, longest first; tried in this order if the plan isn't known."""
 
 DAY_ENDS_WITHIN = timedelta(days=1)
 """Longest time a session may be rejected as not over: before midnight in New York it is the next day in UTC."""
@@ -188,12 +191,11 @@ class Fetcher:
     def _remaining_sessions(self, error: PolygonError) -> tuple[list[date], str]:
         """Return the sessions still to be tried after an error of the plan, and the note; none after other errors."""
         if isinstance(error, NotYetAvailableError) and self._today - self._sessions[-1] <= DAY_ENDS_WITHIN:
-            return self._sessions[:-1], _note_not_yet(self._sessions[-1])
+            return self._sessions[:-1], note_not_yet(self._sessions[-1])
         if isinstance(error, PlanError):
-            starts = [years_before(self._today, years) for years in LIMITED_HISTORIES]
-            start = next((start for start in starts if start > self._sessions[0]), date.max)
+            start = next_history_start(self._sessions[0], self._today)
             self._notes = [note for note in self._notes if not note.startswith("your plan starts")]
-            return [day for day in self._sessions if day >= start], _note_history_start(start)
+            return [day for day in self._sessions if day >= start], note_history_start(start)
         return [], ""
 
 
@@ -204,20 +206,6 @@ def _sessions_of_plan(
 
     If it serves none, all of them are returned, so that the error is the vendor's own.
     """
-    if plan is None:
-        return list(sessions), []
-    start = plan.history_start(calendar_name, now.date())
-    timezone = calendar(calendar_name).timezone
-    served = [day for day in sessions if day >= start and plan.offers(day, timezone, now)]
-    if not served:
-        return list(sessions), []
-    old = [_note_history_start(start)] if served[0] != sessions[0] else []
-    return served, [*old, *(_note_not_yet(day) for day in sessions if day > served[-1])]
-
-
-def _note_not_yet(session: date) -> str:
-    return f"the bars of {session} are not available yet on your plan; the next run fetches them"
-
-
-def _note_history_start(start: date) -> str:
-    return f"your plan starts at {start}"
+    limits = apply_plan(plan, calendar_name, sessions, now)
+    old = [note_history_start(limits.history_start)] if limits.too_old else []
+    return list(limits.available), [*old, *(note_not_yet(day) for day in limits.not_yet)]

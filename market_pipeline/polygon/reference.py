@@ -88,6 +88,15 @@ class Ticker:
 
 
 @dataclass(frozen=True)
+class TickerList:
+    """The vendor's list of a market's tickers, by name, and the requests that it took."""
+
+    tickers: Sequence[Ticker]
+    requests: int
+    waited_seconds: float
+
+
+@dataclass(frozen=True)
 class TickerChange:
     """A ticker change: the company trades as `ticker` from `date` on, as the vendor dates it."""
 

@@ -41,6 +41,13 @@ class NotYetAvailableError(PolygonError):
     """The session's bar isn't available yet: the plan serves it after the end of the day. This is no failure."""
 
 
+class MissingFileError(PolygonError):
+    """There is no such flat file for this account: not published yet, not in the plan, or no such session.
+
+    The vendor's response is the same for each of them.
+    """
+
+
 class UnknownTickerError(PolygonError):
     """The vendor has no such ticker."""
 

@@ -9,8 +9,8 @@ from pydantic import SecretStr
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.polygon import vendor_errors
 from market_pipeline.polygon.client import PolygonClient
-from market_pipeline.polygon.http import RetryPolicy
 from market_pipeline.polygon.limiter import LocalLimiter
+from market_pipeline.polygon.sending import RetryPolicy
 from market_pipeline_tests.scripted_vendor import Reply, ScriptedVendor, scripted_vendor
 
 KEY = "kEy0123456789abcdefTOPSECRET"

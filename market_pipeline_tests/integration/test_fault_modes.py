@@ -12,8 +12,8 @@ from market_pipeline.core.symbols import Symbol
 from market_pipeline.ingest import Run, ingest
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.fetcher import Fetcher
-from market_pipeline.polygon.http import RetryPolicy
 from market_pipeline.polygon.limiter import LocalLimiter
+from market_pipeline.polygon.sending import RetryPolicy
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.faults import FAULTS
 from market_pipeline.sandbox.loopback_server import running_sandbox

@@ -17,9 +17,9 @@ from market_pipeline.core.sessions import sessions_between
 from market_pipeline.core.symbols import Symbol, starting_symbols
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.fetcher import Fetcher
-from market_pipeline.polygon.http import RetryPolicy
 from market_pipeline.polygon.limiter import LocalLimiter
 from market_pipeline.polygon.market_day_cache import NoDiskSpaceError
+from market_pipeline.polygon.sending import RetryPolicy
 from market_pipeline.polygon.vendor_errors import NotYetAvailableError, PlanError, PolygonError
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox

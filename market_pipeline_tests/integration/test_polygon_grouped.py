@@ -3,9 +3,12 @@
 from datetime import date
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from market_pipeline.core.bars import BAR_COLUMNS, columns_of
+from market_pipeline.core.markets import MARKETS
 from market_pipeline.core.sessions import UnknownCalendarError
 from market_pipeline.polygon import vendor_errors
 from market_pipeline_tests.integration.polygon_cases import client_of
@@ -35,6 +38,27 @@ def test_crypto_has_a_market_of_its_own() -> None:
     with scripted_vendor(grouped({**TTMI, "T": "X:BTCUSD"})) as vendor, client_of(vendor) as client:
         assert "X:BTCUSD" in client.fetch_grouped_bars("24/7", SESSION)
     assert vendor.paths == ["/v2/aggs/grouped/locale/global/market/crypto/2023-01-09?adjusted=false"]
+
+
+def test_a_markets_session_is_arrays_of_the_same_bars() -> None:
+    odd: list[dict[str, Any]] = [
+        {**TTMI, "T": "KIMpL", "v": 1.5e7, "n": None}, {**TTMI, "T": 7}, {**TTMI, "T": "LATE", "t": 1673384400000},
+        {"T": "BARE"}, TTMI,
+    ]  # fmt: skip
+    replies = [grouped(TTMI, *odd), grouped(TTMI, *odd)]
+    with scripted_vendor(*replies) as vendor, client_of(vendor) as client:
+        session = client.fetch_market_session(MARKETS["us_stocks"], SESSION)
+        market = client.fetch_grouped_bars("XNYS", SESSION)
+    assert vendor.paths[0] == vendor.paths[1]
+    assert list(session.tickers) == ["TTMI", "KIMpL", "", "LATE", "BARE", "TTMI"]
+    assert [session.payload(row) for row in range(6)] == [TTMI, *odd]
+    assert (session.session, str(session.origin), session.version, session.requests) == (SESSION, "grouped", None, 1)
+    assert np.isnat(session.columns["date"]).tolist() == [False, False, False, True, True, False]
+    assert [session.columns[name].dtype.str for name in BAR_COLUMNS[:3]] == ["<M8[D]", "<M8[us]", "<f8"]
+    for ticker in ("TTMI", "KIMpL", "LATE", "BARE"):
+        rows = session.tickers == ticker
+        for name, values in columns_of(market[ticker].frame).items():
+            np.testing.assert_array_equal(session.columns[name][rows], values)
 
 
 def test_an_empty_market_is_requested_twice_on_a_session_and_once_on_a_sunday() -> None:

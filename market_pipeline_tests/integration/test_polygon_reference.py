@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+from market_pipeline.core.markets import MARKETS
 from market_pipeline.core.symbols import AssetClass, Symbol
 from market_pipeline.polygon import vendor_errors
 from market_pipeline.polygon.reference import Dividend, Split, TickerChange
@@ -210,6 +211,24 @@ def test_an_unknown_ticker_is_met_with_the_nearest_ones() -> None:
     ):
         client.fetch_ticker(Symbol.of("APPL", "stock"))
     assert caught.value.requests == 3
+
+
+def test_the_list_of_a_markets_tickers_is_read_over_all_pages() -> None:
+    old = {"ticker": "FB", "market": "stocks", "active": False, "delisted_utc": "2022-06-09T00:00:00Z"}
+    first = ok([old, {"ticker": None}], next_url="https://api.massive.com/v3/reference/tickers?cursor=YWN0")
+    with scripted_vendor(first, ok([{**old, "ticker": "TWTR"}])) as vendor, client_of(vendor) as client:
+        delisted = client.fetch_ticker_list(MARKETS["us_stocks"], active=False)
+    assert [(ticker.ticker, ticker.delisted) for ticker in delisted.tickers] == [
+        ("FB", date(2022, 6, 9)), ("TWTR", date(2022, 6, 9)),
+    ]  # fmt: skip
+    assert delisted.requests == 2
+    assert query(vendor.paths[0]) == {
+        "market": "stocks", "active": "false", "sort": "ticker", "order": "asc", "limit": "1000",
+    }  # fmt: skip
+    with scripted_vendor(ok([])) as vendor, client_of(vendor) as client:
+        assert client.fetch_ticker_list(MARKETS["crypto"], active=True).tickers == []
+    assert query(vendor.paths[0])["market"] == "crypto"
+    assert query(vendor.paths[0])["active"] == "true"
 
 
 def test_a_search_is_for_active_tickers_of_the_asset_class() -> None:

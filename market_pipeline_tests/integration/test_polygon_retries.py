@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from market_pipeline.polygon import vendor_errors
-from market_pipeline.polygon.http import RetryPolicy
+from market_pipeline.polygon.sending import RetryPolicy
 from market_pipeline_tests.integration.polygon_cases import (
     AAPL,
     APRIL_1,

@@ -20,10 +20,10 @@ from market_pipeline.core.settings import Settings
 from market_pipeline.operations.service_probes import API, is_listening
 from market_pipeline.orchestration import alert_sensors, celery_app, code_location
 from market_pipeline.orchestration.code_location import ReloadError, SlowWebserverError, WebserverUnreachableError
-from market_pipeline.polygon import http, vendor_errors
+from market_pipeline.polygon import sending, vendor_errors
 from market_pipeline.polygon.client import PolygonClient
-from market_pipeline.polygon.http import RetryPolicy
 from market_pipeline.polygon.limiter import LocalLimiter
+from market_pipeline.polygon.sending import RetryPolicy
 from market_pipeline_tests.integration.polygon_cases import AAPL, APRIL_1, APRIL_4, client_of
 from market_pipeline_tests.receivers import running_mail_server
 from market_pipeline_tests.scripted_vendor import Reply, scripted_vendor
@@ -169,7 +169,7 @@ def test_a_gzip_bomb_from_the_vendor_is_cut_off(monkeypatch: pytest.MonkeyPatch)
         finally:
             tracemalloc.stop()
     assert len(vendor.asked) == 1
-    assert http.MAX_BODY_BYTES == 64 * 1024**2
+    assert sending.MAX_BODY_BYTES == 64 * 1024**2
 
 
 def test_a_call_is_given_up_where_no_socket_is_there_yet() -> None:

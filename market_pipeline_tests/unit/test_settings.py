@@ -57,6 +57,9 @@ def test_a_value_in_the_env_file_is_read_and_the_environment_wins(
         ("POLYGON_BASE_URL", "http://api.massive.com"),
         ("POLYGON_BASE_URL", "https://api.massive.com?apiKey=hunter2"),
         ("POLYGON_GATEWAY_URL", "gateway.example"),
+        ("POLYGON_S3_ENDPOINT", "files.massive.com"),
+        ("POLYGON_S3_ENDPOINT", "http://files.massive.com"),
+        ("POLYGON_S3_ENDPOINT", "https://hunter2:hunter2@files.massive.com"),
         ("POLYGON_GATEWAY_URL", "http://gateway.example/polygon"),
         ("POLYGON_GATEWAY_URL", "http://8.8.8.8:8080"),
         ("POLYGON_GATEWAY_URL", "https://hunter2@gateway.example"),
@@ -78,7 +81,8 @@ def test_a_bad_value_is_one_line_naming_the_variable_and_no_secret(
 
 @pytest.mark.usefixtures("elsewhere")
 def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("POLYGON_API_KEY", "hunter2")
+    for name in ("POLYGON_API_KEY", "POLYGON_S3_ACCESS_KEY", "POLYGON_S3_SECRET_KEY"):
+        monkeypatch.setenv(name, "hunter2")
     monkeypatch.setenv("DATABASE_URL", "postgresql://user:hunter2@host/db")
     assert "hunter2" not in repr(load_settings())
 
