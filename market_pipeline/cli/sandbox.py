@@ -73,7 +73,8 @@ def sandbox(
 ) -> None:
     """Run a Polygon-compatible server on this machine, until Ctrl-C.
 
-    It serves recorded real bars of AAPL, IBM, MSFT, GOOG and FB from 2000 to 2013, and generated bars of any ticker.
+    It serves recorded real bars of AAPL, IBM, MSFT, GOOG and FB from 2000 to 2013, and generated bars of any ticker;
+    with --market-tickers those of a generated market's alone, in flat files (S3) too.
     """
     if list_faults:
         for known in FAULTS.values():

@@ -16,7 +16,8 @@ from market_pipeline.sandbox.session_rows import SessionRows
 
 Corruption = Callable[[Body, ApiRequest, str], Body]
 
-THIRTY_YEARS = 30 * 365 * 86_400_000
+DAY = 86_400_000
+THIRTY_YEARS = 30 * 365 * DAY
 COUNTS = ("queryCount", "resultsCount", "count")
 
 
@@ -91,6 +92,16 @@ def impossible_bars(body: Body, _call: ApiRequest, _argument: str) -> Body:
         return body
     bad = [{**row, **spoil(row)} for row, spoil in zip(good, IMPOSSIBLE_CHANGES, strict=False)]
     return {**body, "results": bad + good[len(bad) :]}
+
+
+def half_rows(body: Body, _call: ApiRequest, share: str) -> Body:
+    """Keep a share of the rows."""
+    return _with_rows(body, body["results"][: int(len(body["results"]) * float(share))])
+
+
+def wrong_day(body: Body, _call: ApiRequest, _argument: str) -> Body:
+    """Set the time of every row to the next day's."""
+    return {**body, "results": [{**row, "t": row["t"] + DAY} if "t" in row else row for row in body["results"]]}
 
 
 def empty(body: Body, _call: ApiRequest, _argument: str) -> Body:

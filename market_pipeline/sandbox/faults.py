@@ -5,12 +5,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from starlette.responses import Response
 
 from market_pipeline.core.errors import UsageError
-from market_pipeline.sandbox import corruptions, endpoint_responses
+from market_pipeline.sandbox import corruptions, endpoint_responses, file_changes, object_storage
 from market_pipeline.sandbox.endpoint_responses import EndpointResponse, ErrorBody
+from market_pipeline.sandbox.flat_files import COLUMNS, FileChange, FlatFile
 from market_pipeline.sandbox.request import ApiRequest
 from market_pipeline.sandbox.transmission import (
     BrokenResponse,
@@ -47,10 +49,19 @@ class VendorFault:
     only: frozenset[str] = frozenset()
     """The kinds of requests that it can happen to; empty: all."""
 
+    @property
+    def variant(self) -> str:
+        """Its name if it changes a file's content, which then has another ETag; otherwise nothing."""
+        return self.name if FILE in self.only and self.name != REPLACED else ""
+
     def applies_to(self, kind: str | None) -> bool:
         """Return True if the fault can happen to requests of that kind."""
         return not self.only or kind in self.only
 
+
+FILE, GROUPED, REPLACED = "file", "grouped", "replaced_file"
+FILE_ONLY = frozenset({FILE})
+SESSIONS = frozenset({FILE, GROUPED})
 
 HTML = EndpointResponse("<html><body><h1>502 Bad Gateway</h1></body></html>", status=502, media_type="text/html")
 SERVER_ERROR = EndpointResponse({"status": "ERROR", "error": "Internal Server Error"}, status=500)
@@ -88,6 +99,50 @@ def _not_authorized_200(request: ApiRequest, _proper_response: ProperResponse, _
 def _bad_json(request: ApiRequest, proper: ProperResponse, _argument: str) -> Response:
     response = proper()
     return to_http_response(response, request, encode_body(response)[:-3])
+
+
+def _denied(request: ApiRequest, _proper_response: ProperResponse, _argument: str) -> Response:
+    return to_http_response(object_storage.DENIED.to_response(request.request_id), request)
+
+
+def _changed_file(name: str, change: FileChange, rows: corruptions.Corruption | None = None) -> FaultAction:
+    """Return the effect of a change of a file's lines, and of a corruption of a response with bars."""
+
+    def act(request: ApiRequest, proper: ProperResponse, argument: str) -> Response:
+        response = proper()
+        if isinstance(response.body, bytes):
+            response = _file_instead(name, request, lambda file: request.files.content(file, change, argument))
+        elif rows is not None:
+            response = corruptions.corrupt_body(response, request, rows, argument)
+        return to_http_response(response, request)
+
+    return act
+
+
+def _truncated_gzip(request: ApiRequest, proper: ProperResponse, argument: str) -> Response:
+    response = proper()
+    if isinstance(response.body, bytes):
+        content = partial(request.files.content, share=float(argument))
+        response = _file_instead("truncated_gzip", request, content)
+    return to_http_response(response, request)
+
+
+def _replaced_file(request: ApiRequest, proper: ProperResponse, _argument: str) -> Response:
+    response = proper()
+    if isinstance(response.body, bytes) and object_storage.reaches_end(response):
+        request.files.replace(object_storage.find_file(request))
+    return to_http_response(response, request)
+
+
+def _file_instead(name: str, request: ApiRequest, content: Callable[[FlatFile], bytes]) -> EndpointResponse:
+    file = object_storage.find_file(request)
+    changed = replace(request, variant_of=lambda _file: name)
+    return object_storage.file_response(changed, file, content(file))
+
+
+def _column(text: str) -> None:
+    if text not in COLUMNS:
+        raise ValueError(text)
 
 
 def _seconds(text: str) -> None:
@@ -153,6 +208,50 @@ _TABLE = (
     ),
     VendorFault("empty", "200 without `results` though there are some", _damaged(corruptions.empty)),
     VendorFault("results_null", "200 with `results` null though there are some", _damaged(corruptions.results_null)),
+    VendorFault(
+        "half_rows",
+        "a session with =SHARE of its bars, in a flat file or a grouped response",
+        _changed_file("half_rows", file_changes.half_rows, corruptions.half_rows),
+        "0.5",
+        _share,
+        SESSIONS,
+    ),
+    VendorFault(
+        "wrong_day",
+        "a session whose bars have the next session's stamps, in a flat file or a grouped response",
+        _changed_file("wrong_day", file_changes.wrong_day, corruptions.wrong_day),
+        only=SESSIONS,
+    ),
+    VendorFault(
+        "truncated_gzip",
+        "a flat file whose compressed data end after =SHARE of them",
+        _truncated_gzip,
+        "0.5",
+        _share,
+        FILE_ONLY,
+    ),
+    VendorFault(
+        "more_columns",
+        "a flat file with one more column, =NAME",
+        _changed_file("more_columns", file_changes.more_columns),
+        "otc",
+        only=FILE_ONLY,
+    ),
+    VendorFault(
+        "fewer_columns",
+        "a flat file without the column =NAME",
+        _changed_file("fewer_columns", file_changes.fewer_columns),
+        "transactions",
+        _column,
+        FILE_ONLY,
+    ),
+    VendorFault(
+        REPLACED,
+        "after it is read, a flat file is replaced: another ETag, and corrections also in the other responses",
+        _replaced_file,
+        only=FILE_ONLY,
+    ),
+    VendorFault("file403", "403, a flat file that can't be read", _denied, only=FILE_ONLY),
 )
 
 FAULTS = {fault.name: fault for fault in _TABLE}

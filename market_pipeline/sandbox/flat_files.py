@@ -33,6 +33,9 @@ FIRST = {"XNYS": date(2003, 9, 10), "24/7": date(2013, 11, 1)}
 ROW_BYTES, HEADER_BYTES = 48, 1_024
 """Bytes of a file for each row and besides: more than any compressed row takes."""
 
+AFTER_CORRECTION = timedelta(hours=30)
+"""Time between the publications of a file and of its corrected version."""
+
 GZIP_HEADER = b"\x1f\x8b\x08\x10\x00\x00\x00\x00\x04\xff"  # deflate, with a comment, no time, fastest, unknown system
 FASTEST = 1
 PADDING = b"."
@@ -40,8 +43,8 @@ PADDING = b"."
 KEPT = 4
 """Files that are kept, for clients that read one by parts."""
 
-CsvEdit = Callable[[list[str]], list[str]]
-"""A change of a file's lines, the header first."""
+FileChange = Callable[[list[str], "FlatFile", str], list[str]]
+"""A change of a file's lines, the header first, by the file and the argument of a fault."""
 
 
 @dataclass(frozen=True)
@@ -73,10 +76,7 @@ class FlatFiles:
 
     def __init__(self, market: SandboxMarket) -> None:
         self._market = market
-        self.replaced: set[str] = set()
-        """Keys of the files that a fault has replaced."""
-
-        self._kept: OrderedDict[tuple[str, CsvEdit | None], bytes] = OrderedDict()
+        self._kept: OrderedDict[tuple[object, ...], bytes] = OrderedDict()
 
     def find(self, key: str) -> FlatFile | None:
         """Return the file of a key, if it is published."""
@@ -105,25 +105,39 @@ class FlatFiles:
     def version(self, file: FlatFile, variant: str = "") -> FileVersion:
         """Return a file's size, ETag and time; `variant` names a fault of its content."""
         rows = self._market.count_session_bars(file.calendar, file.session)
-        words = (self._market.config.seed, self._market.config.market_tickers, file.key, rows, self._settled(file))
-        variant = "replaced" if file.key in self.replaced else variant
-        modified = file.published + timedelta(days=1) if file.key in self.replaced else file.published
-        return FileVersion(rows * ROW_BYTES + HEADER_BYTES, identifier("etag", *words, variant)[:32], modified)
+        config, is_corrected = self._market.config, self._is_corrected(file)
+        words = (config.seed, config.market_tickers, file.key, rows, self._is_final(file), is_corrected, variant)
+        modified = file.published + (AFTER_CORRECTION if is_corrected else timedelta(0))
+        return FileVersion(rows * ROW_BYTES + HEADER_BYTES, identifier("etag", *words)[:32], modified)
 
-    def content(self, file: FlatFile, edit: CsvEdit | None = None) -> bytes:
-        """Return a file's bytes, with its lines changed by `edit`."""
+    def content(
+        self, file: FlatFile, change: FileChange | None = None, argument: str = "", *, share: float = 1.0
+    ) -> bytes:
+        """Return a file's bytes.
+
+        Args:
+            file: the file.
+            change: a change of its lines.
+            argument: the change's.
+            share: the share of the compressed text that is there.
+        """
         version = self.version(file)
-        name = (version.etag, edit)
+        name = (version.etag, change, argument, share)
         if name not in self._kept:
-            self._kept[name] = compress(self._text(file, edit), version.size)
+            bars = self._market.session_bars(file.calendar, file.session, adjust=False)
+            lines = to_lines(bars, start_nanoseconds(file.calendar.name, file.session))
+            text = "\n".join(lines if change is None else change(lines, file, argument)) + "\n"
+            self._kept[name] = compress(text.encode(), version.size, share)
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
         return self._kept[name]
 
-    def _text(self, file: FlatFile, edit: CsvEdit | None) -> bytes:
-        bars = self._market.session_bars(file.calendar, file.session, adjust=False)
-        lines = to_lines(bars, start_nanoseconds(file.calendar.name, file.session))
-        return ("\n".join(lines if edit is None else edit(lines)) + "\n").encode()
+    def replace(self, file: FlatFile) -> None:
+        """Correct some of a session's bars, so that its file is another from now on."""
+        self._market.correct_session(file.calendar, file.session)
+
+    def _is_corrected(self, file: FlatFile) -> bool:
+        return self._market.is_corrected(file.calendar, file.session)
 
     def is_in_plan(self, file: FlatFile) -> bool:
         """Return True if the plan has flat files, and its history this one."""
@@ -141,7 +155,7 @@ class FlatFiles:
         is_session = bool(sessions_between(calendar_name, file.session, file.session))
         return is_session and file.session >= FIRST[calendar_name] and file.published <= self._market.config.clock()
 
-    def _settled(self, file: FlatFile) -> bool:
+    def _is_final(self, file: FlatFile) -> bool:
         """Return True once the session's bars are final; a file published before is replaced then."""
         return not self._market.view.is_provisional(file.session)
 

@@ -19,7 +19,7 @@ from market_pipeline.sandbox.plan_limits import PLAN_LIMITS, local_date
 from market_pipeline.sandbox.random_numbers import uniforms
 from market_pipeline.sandbox.splits import SplitEvent, adjust_for_splits, executed_splits, splits_of
 from market_pipeline.sandbox.universe import Universe
-from market_pipeline.sandbox.visibility import SessionView
+from market_pipeline.sandbox.visibility import SessionView, correct_bars
 
 ANNOUNCED = timedelta(days=30)
 """Time between the announcement of a split or dividend and its date."""
@@ -40,6 +40,7 @@ class SandboxMarket:
         self.config = config
         self.plan = PLAN_LIMITS[config.plan]
         self.universe = Universe(config)
+        self._corrected: set[tuple[str, date]] = set()
 
     @property
     def view(self) -> SessionView:
@@ -49,6 +50,18 @@ class SandboxMarket:
     def today(self, calendar: Calendar) -> date:
         """Return the current date in the calendar's time zone."""
         return local_date(self.config.clock(), calendar.timezone)
+
+    def reset(self) -> None:
+        """Forget the corrections."""
+        self._corrected.clear()
+
+    def correct_session(self, calendar: Calendar, day: date) -> None:
+        """Correct some bars of a session from now on."""
+        self._corrected.add((calendar.name, day))
+
+    def is_corrected(self, calendar: Calendar, day: date) -> bool:
+        """Return True if bars of a session have been corrected."""
+        return (calendar.name, day) in self._corrected
 
     def bars(self, ticker: str, first: date, last: date, *, adjust: bool) -> Bars:
         """Return the ticker's bars of `first` to `last`, both included, as visible now; oldest first.
@@ -79,10 +92,15 @@ class SandboxMarket:
         if day > view.newest_date(calendar):
             return [], zero_bars()
         rows, bars = market.session_bars(day)
+        bars = self._correct(calendar, bars)
         bars = view.apply_to_session(calendar, day, bars)
         if adjust:
             bars = market.adjust(rows, bars, self.today(calendar))
         return market.tickers[rows].tolist(), bars
+
+    def _correct(self, calendar: Calendar, bars: Bars) -> Bars:
+        days = np.array([day for name, day in self._corrected if name == calendar.name], dtype="M8[D]")
+        return correct_bars(bars, np.isin(bars["day"], days)) if len(days) else bars
 
     def _named_listings(self, calendar: Calendar, day: date) -> list[Listing]:
         """Return the listings of that day that are not of the generated market."""
@@ -91,7 +109,8 @@ class SandboxMarket:
     def _bars_of(self, listing: Listing, first: date, last: date, *, adjust: bool) -> Bars:
         first = max(first, listing.first)
         last = min(last, listing.last or last, self.view.newest_date(listing.calendar))
-        bars = self.view.apply(listing.calendar, self._traded_bars(listing, first, last))
+        bars = self._correct(listing.calendar, self._traded_bars(listing, first, last))
+        bars = self.view.apply(listing.calendar, bars)
         if not adjust:
             return bars
         return adjust_for_splits(bars, executed_splits(self._splits_of(listing), self.today(listing.calendar)))

@@ -7,6 +7,7 @@ session" alike.
 import re
 from dataclasses import dataclass
 from email.utils import format_datetime
+from http import HTTPStatus
 from itertools import groupby
 from xml.sax.saxutils import escape
 
@@ -59,6 +60,18 @@ def list_objects(request: ApiRequest) -> EndpointResponse:
         "</ListBucketResult>",
     ]  # fmt: skip
     return EndpointResponse("".join(body), media_type="application/xml")
+
+
+def is_continued(request: ApiRequest) -> bool:
+    """Return True for a later part of a file."""
+    found = RANGE.fullmatch(request.headers.get("range", ""))
+    return found is not None and found[1] not in ("", "0")
+
+
+def reaches_end(response: EndpointResponse) -> bool:
+    """Return True if a response has the last byte of a file."""
+    part, _, size = response.headers.get("Content-Range", "").partition("/")
+    return response.status == HTTPStatus.OK or (bool(size) and part.endswith(f"-{int(size) - 1}"))
 
 
 def find_file(request: ApiRequest) -> FlatFile:

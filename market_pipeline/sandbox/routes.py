@@ -21,7 +21,7 @@ from market_pipeline.sandbox.endpoint_responses import (
     RejectedRequestError,
 )
 from market_pipeline.sandbox.fault_rules import Scenario
-from market_pipeline.sandbox.faults import FaultError, VendorFault, find_fault
+from market_pipeline.sandbox.faults import FILE, FaultError, VendorFault, find_fault
 from market_pipeline.sandbox.flat_files import KEY, FlatFile, FlatFiles
 from market_pipeline.sandbox.market import SandboxMarket
 from market_pipeline.sandbox.object_storage import BUCKET
@@ -34,6 +34,9 @@ from market_pipeline.sandbox.transmission import SANDBOX_HEADER, to_http_respons
 Endpoint = Callable[[ApiRequest], EndpointResponse]
 
 FAULT_HEADER = "X-Sandbox-Fault"
+
+FoundFault = tuple[VendorFault, str]
+"""A fault and its argument."""
 
 ENDPOINTS: tuple[tuple[str, str, Endpoint], ...] = (
     ("range", "/v2/aggs/ticker/{ticker}/range/{multiplier}/{timespan}/{from}/{to}", aggregates.daily_range),
@@ -54,7 +57,7 @@ ENDPOINTS: tuple[tuple[str, str, Endpoint], ...] = (
 )
 """The vendor's endpoints: the kind they are counted as, the path, and the handler."""
 
-FILE, FILE_HEAD, FILE_LIST = "file", "file_head", "file_list"
+FILE_HEAD, FILE_LIST = "file_head", "file_list"
 FILE_KINDS = (FILE, FILE_HEAD, FILE_LIST)
 """Kinds of requests for flat files: GET, HEAD and lists. They have keys of their own and no rate limit."""
 
@@ -69,11 +72,14 @@ class RequestPipeline:
         self._keys = [key.get_secret_value() for key in config.keys]
         self._limit = RollingLimit(PLAN_LIMITS[config.plan].calls_per_minute)
         self._scenario = Scenario(config.faults, config.seed)
+        self._reading: dict[str, FoundFault | None] = {}
+        """The fault of each file's content as it is being read; parts after the first have the same."""
 
     def reset(self) -> None:
         """Forget all requests."""
         self.stats.reset()
-        self.files.replaced.clear()
+        self.market.reset()
+        self._reading.clear()
         self._limit.reset()
         self._scenario.reset()
 
@@ -90,17 +96,27 @@ class RequestPipeline:
         if found is None:
             return to_http_response(self._proper_response(api_request, kind, endpoint), api_request)
         fault, argument = found
-        self.stats.count_fault(fault.name)
         return fault.act(api_request, lambda: self._proper_response(api_request, kind, endpoint), argument)
 
-    def _fault(self, request: Request, api_request: ApiRequest, kind: str) -> tuple[VendorFault, str] | None:
-        """Return the fault for this request and its argument, if any."""
+    def _fault(self, request: Request, api_request: ApiRequest, kind: str) -> FoundFault | None:
+        """Return the fault for this request and its argument, if any, and count it."""
+        key = api_request.path.get("key", "")
+        if kind == FILE and object_storage.is_continued(api_request):
+            return self._reading.get(key)
+        found = self._new_fault(request, api_request, kind)
+        if kind == FILE:
+            self._reading[key] = found if found and found[0].only else None
+        if found:
+            self.stats.count_fault(found[0].name)
+        return found
+
+    def _new_fault(self, request: Request, api_request: ApiRequest, kind: str) -> FoundFault | None:
         if FAULT_HEADER in request.headers:
             name, _, argument = request.headers[FAULT_HEADER].partition("=")
             return find_fault(name, argument or None)
         query = {name: value for name, value in api_request.query.items() if name != "apiKey"}
-        ticker = _subject(api_request)
-        rule = self._scenario.rule_for(f"{api_request.target}?{urlencode(sorted(query.items()))}", ticker, kind)
+        target = f"{api_request.target}?{urlencode(sorted(query.items()))}"
+        rule = self._scenario.rule_for(target, _subject(api_request), kind)
         return (rule.fault, rule.argument) if rule else None
 
     def _proper_response(self, api_request: ApiRequest, kind: str, endpoint: Endpoint) -> EndpointResponse:
@@ -132,7 +148,7 @@ class RequestPipeline:
     def _next_variant(self, file: FlatFile) -> str:
         """Return the name of the fault that the next request for a file's content will find in it."""
         found = self._scenario.next_rule(f"/{BUCKET}/{file.key}?", str(file.session), FILE)
-        return found[1].fault.name if found and FILE in found[1].fault.only else ""
+        return found[1].fault.variant if found else ""
 
     def _check_key(self, key: str | None) -> None:
         if not key:

@@ -55,8 +55,8 @@ def number_texts(values: Floats, *, exponents: bool = True) -> Sequence[str]:
     if not len(values):
         return []
     array = np.ascontiguousarray(values, dtype=np.float64)
-    texts = orjson.dumps(array, option=orjson.OPT_SERIALIZE_NUMPY).decode()[1:-1].split(",")
-    texts = [text[:-2] if text.endswith(".0") else text for text in texts]
+    text = orjson.dumps(array, option=orjson.OPT_SERIALIZE_NUMPY).decode()
+    texts = text[1:-1].replace(".0,", ",").removesuffix(".0").split(",")
     special = (array < SMALLEST) | ((array >= MILLION) if exponents else False)
     for place in np.flatnonzero(special).tolist():
         number = float(array[place])

@@ -4,14 +4,16 @@ Source: the vendor's OpenAPI documents and recorded bodies. Names are the sandbo
 fields (CIK, mostly FIGI and the exchange) are left out, as the vendor does.
 """
 
+from collections.abc import Iterable
 from datetime import date
-from functools import partial
+from functools import lru_cache, partial
 
 from market_pipeline.core.sessions import CALENDARS, Calendar, calendar
 from market_pipeline.core.symbols import STARTING_SET, AssetClass
 from market_pipeline.sandbox.endpoint_responses import NO_SUCH_TICKER, EndpointResponse, RejectedRequestError
 from market_pipeline.sandbox.issuers import Issue
 from market_pipeline.sandbox.listings import FIRST_STOCK_SESSION, Listing
+from market_pipeline.sandbox.market import SandboxMarket
 from market_pipeline.sandbox.pages import ListEndpoint, Record, list_page, requested_tickers, select_fields
 from market_pipeline.sandbox.random_numbers import identifier, number
 from market_pipeline.sandbox.request import ApiRequest, parse_time
@@ -47,18 +49,18 @@ def tickers(request: ApiRequest) -> EndpointResponse:
     Raises:
         RejectedRequestError: a parameter can't be parsed.
     """
-    universe, parameters = request.market.universe, request.parameters
+    universe = request.market.universe
+    active = request.parameters.get("active", "true").lower() == "true"
+    search = request.parameters.get("search", "").lower()
     named = requested_tickers(request)
-    listings = [listing for ticker in named for listing in universe.find(ticker)] if named else universe.all()
-    days = {name: _day(request, calendar(name)) for name in CALENDARS}
-    active = parameters.get("active", "true").lower() == "true"
-    records = [
-        _record(listing, day)
-        for listing in listings
-        for day in (days[listing.calendar.name],)
-        if listing.first <= day and listing.trades_on(day) == active and _is_known(request, listing)
-    ]
-    search = parameters.get("search", "").lower()
+    days = tuple(_day(request, calendar(name)) for name in CALENDARS)
+    if named:
+        listings = [listing for ticker in named for listing in universe.find(ticker)]
+        records = _records(request.market, listings, days, active=active)
+    else:
+        records = _all_records(
+            request.market, days, request.market.today(calendar("XNYS")), universe.count_named(), active
+        )
     wanted = [record for record in records if search in record["name"].lower()]
     found, more = list_page(request, TICKERS, wanted)
     rows = [select_fields(TICKERS, record) for record in found]
@@ -96,21 +98,41 @@ def _day(request: ApiRequest, market: Calendar) -> date:
     return request.market.today(market)
 
 
-def _is_known(request: ApiRequest, listing: Listing) -> bool:
+@lru_cache(maxsize=4)
+def _all_records(
+    market: SandboxMarket, days: tuple[date, ...], _today: date, _named: int, active: bool
+) -> list[Record]:
+    """Return the records of the whole list, kept for its pages; they change with the day and the tickers requested."""
+    return _records(market, market.universe.all(), days, active=active)
+
+
+def _records(
+    market: SandboxMarket, listings: Iterable[Listing], days: tuple[date, ...], *, active: bool
+) -> list[Record]:
+    day_of = dict(zip(CALENDARS, days, strict=True))
+    return [
+        _record(listing, day)
+        for listing in listings
+        for day in (day_of[listing.calendar.name],)
+        if listing.first <= day and listing.trades_on(day) == active and _is_known(market, listing)
+    ]
+
+
+def _is_known(market: SandboxMarket, listing: Listing) -> bool:
     """Return True if the vendor's list has the ticker: it lacks most dead ones, and many that are no stocks."""
     if listing.issue is None:
         return True
     kind = listing.issue.kind
-    if listing.last is not None and listing.last < request.market.today(listing.calendar):
+    if listing.last is not None and listing.last < market.today(listing.calendar):
         missing = MISSING_DEAD
     else:
         missing = MISSING.get(kind, MISSING_OTHERS)
-    return number(request.market.config.seed, "listed", listing.ticker, listing.first) >= missing
+    return number(market.config.seed, "listed", listing.ticker, listing.first) >= missing
 
 
 def _trading(request: ApiRequest) -> Listing:
     for listing in request.market.universe.find(request.path["ticker"]):
-        if listing.trades_on(_day(request, listing.calendar)) and _is_known(request, listing):
+        if listing.trades_on(_day(request, listing.calendar)) and _is_known(request.market, listing):
             return listing
     raise RejectedRequestError(NO_SUCH_TICKER)
 

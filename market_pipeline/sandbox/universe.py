@@ -40,6 +40,10 @@ class Universe:
         """Return the generated market that the ticker would be in."""
         return self.populations["24/7" if is_crypto(ticker) else "XNYS"]
 
+    def count_named(self) -> int:
+        """Return the number of tickers that are not of the generated market."""
+        return len(self._named)
+
     def named(self) -> list[Listing]:
         """Return the listings that are not of the generated market, by ticker."""
         return [listing for ticker in sorted(self._named) for listing in market_listings(ticker)]

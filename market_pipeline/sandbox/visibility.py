@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
 import numpy as np
+import numpy.typing as npt
 
 from market_pipeline.core.sessions import Calendar
 from market_pipeline.sandbox.bar_arrays import Bars
@@ -20,6 +21,11 @@ HOURS = {"XNYS": (time(9, 30), timedelta(hours=6, minutes=30)), "24/7": (time(0)
 DECIMALS = 6
 PROVISIONAL_VOLUME, PROVISIONAL_TRANSACTIONS = 1.004, 1.003
 """The first counts are slightly too high, since corrections mostly remove trades."""
+
+FEWER_TRADES, MOVED_CLOSE = 3, 7
+"""Last digits of the volumes of bars that a correction changes."""
+
+CORRECTED_VOLUME = 0.98
 
 
 @dataclass(frozen=True)
@@ -92,4 +98,16 @@ def make_forming(bars: Bars, share: float) -> Bars:
     result["v"] = np.round(bars["v"] * share, DECIMALS)
     result["n"] = np.maximum(1, bars["n"] * share)
     result["recorded"] = False
+    return result
+
+
+def correct_bars(bars: Bars, chosen: npt.NDArray[np.bool_]) -> Bars:
+    """Return bars with corrections in some of the chosen ones: a tenth has fewer trades, a tenth another close."""
+    last_digit = np.floor(bars["v"]) % 10
+    fewer, moved = chosen & (last_digit == FEWER_TRADES), chosen & (last_digit == MOVED_CLOSE)
+    result = bars.copy()
+    result["v"][fewer] = np.maximum(1.0, np.floor(bars["v"][fewer] * CORRECTED_VOLUME))
+    result["n"][fewer] = np.maximum(1, bars["n"][fewer] - 1)
+    result["c"][moved] = bars["l"][moved]
+    result["recorded"][fewer | moved] = False
     return result

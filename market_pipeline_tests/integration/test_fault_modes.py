@@ -33,10 +33,19 @@ HURRIED = replace(PATIENT, read=0.3, whole_response=2)
 """Short timeouts, for faults that end only by one. Others get long ones, so that a busy machine causes no timeout."""
 
 
+CELLS = 6
+"""Columns of the table of faults that happen to a range of one ticker."""
+
+
+def table_rows() -> list[list[str]]:
+    """Return the cells of all tables' rows that begin with a fault."""
+    lines = DOCUMENT.read_text(encoding="utf-8").splitlines()
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| `")]
+
+
 def documented() -> list[list[str]]:
     """Return the table's rows: fault rule, requests, loaded, rejected, result."""
-    lines = DOCUMENT.read_text(encoding="utf-8").splitlines()
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| `")]
+    rows = [row for row in table_rows() if len(row) == CELLS]
     return [
         [rule.strip("`"), requests, loaded, rejected, outcome] for rule, _, requests, loaded, rejected, outcome in rows
     ]
@@ -44,7 +53,12 @@ def documented() -> list[list[str]]:
 
 def test_every_fault_is_in_the_table() -> None:
     names = {rule.split("*")[0].split("=")[0] for rule, *_ in documented()}
-    assert names == set(FAULTS)
+    assert names == {fault.name for fault in FAULTS.values() if not fault.only}
+
+
+def test_every_fault_of_whole_sessions_is_in_the_other_table() -> None:
+    names = [row[0].strip("`") for row in table_rows() if len(row) != CELLS]
+    assert names == [fault.name for fault in FAULTS.values() if fault.only]
 
 
 @pytest.mark.parametrize(("rule", "requests", "loaded", "rejected", "outcome"), documented(), ids=lambda cell: cell)

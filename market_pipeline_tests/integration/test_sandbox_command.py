@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 import requests
+from pyarrow.fs import FileSelector, S3FileSystem
 
 from market_pipeline.cli.main import main
 from market_pipeline.core.sockets import PortTakenError, listen
@@ -26,15 +27,15 @@ def run(*options: str) -> int | str | None:
 
 
 @contextmanager
-def started(*options: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
+def started(*options: str, lines: int = 2) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
     """The command while it runs, and the environment variables that it prints."""
     with subprocess.Popen(
         [*COMMAND, "--port", "0", *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         try:
             assert process.stdout is not None
-            lines = [process.stdout.readline().strip() for _ in range(2)]
-            yield process, dict(line.removeprefix("export ").split("=", 1) for line in lines)
+            printed = [process.stdout.readline().strip() for _ in range(lines)]
+            yield process, dict(line.removeprefix("export ").split("=", 1) for line in printed)
         finally:
             process.kill()
 
@@ -51,6 +52,30 @@ def test_it_prints_how_to_use_it_answers_and_stops_on_an_interrupt() -> None:
         assert process.wait(30) == 0
         assert process.stderr is not None
         assert "Traceback" not in process.stderr.read()
+
+
+def test_with_a_market_it_prints_how_to_read_its_flat_files() -> None:
+    options = (
+        "--now",
+        "2024-06-15T02:00",
+        "--market-tickers",
+        "20",
+        "--file-key",
+        "reader:hidden",
+        "--files-at",
+        "08:30",
+    )
+    with started(*options, lines=5) as (_, printed):
+        assert set(printed) - {"POLYGON_BASE_URL", "POLYGON_API_KEY"} == {
+            "POLYGON_S3_ENDPOINT", "POLYGON_S3_ACCESS_KEY", "POLYGON_S3_SECRET_KEY",
+        }  # fmt: skip
+        assert "hidden" not in str(printed)
+        files = S3FileSystem(
+            endpoint_override=printed["POLYGON_S3_ENDPOINT"].removeprefix("http://"),
+            scheme="http", access_key="reader", secret_key="hidden", region="us-east-1",
+        )  # fmt: skip
+        infos = files.get_file_info(FileSelector("flatfiles/us_stocks_sip/day_aggs_v1/2024/06"))
+        assert infos[-1].base_name == "2024-06-13.csv.gz"
 
 
 def test_it_lists_every_fault(capsys: pytest.CaptureFixture[str]) -> None:
@@ -73,6 +98,9 @@ def test_a_taken_port_fails_with_what_to_do(capsys: pytest.CaptureFixture[str]) 
         (("--host", "0.0.0.0"), "--host 127.0.0.1"),
         (("--fault", "nope"), "is not known"),
         (("--now", "tomorrow"), "2024-06-04T02:00"),
+        (("--file-key", "access"), "--file-key ACCESS:SECRET"),
+        (("--files-at", "noon"), "a time like 11:00"),
+        (("--market-tickers", "1000000"), "30000"),
     ],
 )
 def test_what_cannot_be_used_is_a_usage_error_and_starts_nothing(
