@@ -78,7 +78,7 @@ def lines(content: bytes) -> list[str]:
 
 
 def etag(files: S3FileSystem, session: date = SESSION) -> str:
-    return dict(files.open_input_file(path_of(session)).metadata())["ETag"].decode()
+    return str(dict(files.open_input_file(path_of(session)).metadata())["ETag"], "ascii")
 
 
 def grouped(url: str, session: date, market: Any = STOCKS, **headers: str) -> list[dict[str, Any]]:
