@@ -28,7 +28,7 @@ from market_pipeline.core.symbols import Symbol
 from market_pipeline.core.wording import counted, under
 from market_pipeline.load_batches import FetchedSymbol, LoadBatch, most_together
 from market_pipeline.no_data import Explain, FetchListDate, FetchReference, end_at_delisting, explain_no_data
-from market_pipeline.quality.rules import CheckedBars, check_bars
+from market_pipeline.quality.bar_checks import CheckedBars, check_bars
 from market_pipeline.warehouse.database_errors import unavailable_error
 from market_pipeline.warehouse.load_history import COUNTERS, LoadRequest, LoadResult
 from market_pipeline.warehouse.tracked_symbols import Reference

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
 
-import pandas as pd
 from sqlalchemy import Engine
 from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, OperationalError
 from structlog.contextvars import bound_contextvars
@@ -18,7 +17,8 @@ from market_pipeline.core.bars import FetchedBars
 from market_pipeline.core.errors import MarketPipelineError, describe_defect
 from market_pipeline.no_data import Explain
 from market_pipeline.polygon.vendor_errors import PolygonError
-from market_pipeline.quality.rules import CheckedBars, find_flags
+from market_pipeline.quality.bar_checks import CheckedBars
+from market_pipeline.quality.rules import find_flags
 from market_pipeline.warehouse.database_errors import first_line
 from market_pipeline.warehouse.load_history import LoadRequest, LoadResult, record_failure
 from market_pipeline.warehouse.loading import CheckedLoad, RejectedBar, load_together
@@ -64,7 +64,7 @@ class LoadBatch:
         """Add a symbol whose response has come."""
         self.responses.append(each)
         if each.response.exception() is None:
-            self._bars += len(each.response.result()[0].frame)
+            self._bars += len(each.response.result()[0].columns["date"])
 
     def load(self, explain: Explain, warehouse: Engine) -> list[LoadResult]:
         """Load the symbols whose responses are usable, and record the failures of the others.
@@ -90,7 +90,7 @@ def _prepare(each: FetchedSymbol, explain: Explain, warehouse: Engine) -> Checke
                 notes=(*load_request.notes, *fetched.notes),
                 answered=fetched.answered,
             )
-            if fetched.frame.empty and load_request.due:
+            if not len(fetched.columns["date"]) and load_request.due:
                 load_request = explain(load_request)
             return CheckedLoad(load_request, checked.accepted, _rejected(checked, fetched))
         except (OperationalError, InterfaceError):
@@ -135,6 +135,6 @@ def _record_error(load_request: LoadRequest, error: Exception, warehouse: Engine
 
 
 def _rejected(checked: CheckedBars, fetched: FetchedBars) -> list[RejectedBar]:
-    sessions = [None if pd.isna(day) else day.date() for day in checked.rejected["date"]]
-    payloads = [fetched.payloads[row] for row in checked.rejected.index]
+    sessions = fetched.columns["date"][checked.rejected].tolist()
+    payloads = [fetched.payloads[row] for row in checked.rejected]
     return [RejectedBar(*bar) for bar in zip(sessions, checked.reasons, payloads, strict=True)]

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
+from market_pipeline.core.bars import columns_of
 from market_pipeline.core.errors import MarketPipelineError
 from market_pipeline.core.sessions import session_starts, sessions_between
 from market_pipeline.core.symbols import Symbol
@@ -58,7 +59,7 @@ def load_at_random(
     frame = frame[[chance.random() < share for _ in days]].reset_index(drop=True)
     run_id, bounds = f"run-{chance.randrange(10**6)}", (sessions[0], sessions[-1])
     request = LoadRequest(symbol, sessions, "sandbox", run_id, "cli", datetime.now(UTC), requests=1, answered=bounds)
-    load(engine, request, frame, [], find_flags)
+    load(engine, request, columns_of(frame), [], find_flags)
 
 
 def _load(engine: Engine, chance: random.Random) -> None:

@@ -7,6 +7,7 @@ nothing is renamed on the way. Fetching, checking and storing are done elsewhere
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,11 @@ class FetchedBars:
     answered: tuple[date, date] | None = None
     waited_seconds: float = 0.0
 
+    @cached_property
+    def columns(self) -> Columns:
+        """The bars as arrays."""
+        return columns_of(self.frame)
+
 
 @dataclass(frozen=True)
 class FlaggedBar:
@@ -92,6 +98,11 @@ def join_bars(parts: Sequence[Columns]) -> Columns:
     """Return the bars of several symbols, at least one, in one array by column of the first, with their `place`."""
     places = np.repeat(np.arange(len(parts)), [len(each["date"]) for each in parts])
     return {**{name: np.concatenate([each[name] for each in parts]) for name in parts[0]}, "place": places}
+
+
+def select_rows(bars: Columns, rows: NDArray[Any] | slice) -> Columns:
+    """Return some rows of all columns, by their numbers or by one verdict a row."""
+    return {name: values[rows] for name, values in bars.items()}
 
 
 def bar_keys(bars: Columns) -> NDArray[np.int64]:

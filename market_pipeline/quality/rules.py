@@ -1,8 +1,8 @@
-"""Rules for bars, declared in two tables, and the two ways they are applied.
+"""Rules for bars, declared in two tables, and the flags of stored bars by the second.
 
 An impossible bar can't be true; it is rejected and kept out of `market_data`, with the vendor's record and the reasons.
-A suspicious one can, so it is stored and flagged. Pure functions on frames; the modules `impossible` and `suspicious`
-hold the predicates.
+A suspicious one can, so it is stored and flagged. Pure functions on arrays; the modules `impossible` and `suspicious`
+hold the predicates, and `bar_checks` applies the first table.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,11 +12,10 @@ from itertools import compress
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from market_pipeline.core.bars import ActionsByPlace, Columns, FetchedBars, FlaggedBar
-from market_pipeline.core.symbols import AssetClass, Symbol
+from market_pipeline.core.bars import ActionsByPlace, Columns, FlaggedBar
+from market_pipeline.core.symbols import AssetClass
 from market_pipeline.quality import impossible, suspicious
 from market_pipeline.quality.impossible import BarBatch, Verdicts
 from market_pipeline.quality.split_notes import describe_distribution, describe_inferred, describe_shown
@@ -191,41 +190,6 @@ SUSPICIOUS = (
 
 NO_ACTIONS: ActionsByPlace = {}
 _CLASSES = tuple(AssetClass)
-
-
-@dataclass(frozen=True)
-class CheckedBars:
-    """A frame split by the rules. `reasons[i]` belongs to row i of `rejected`, whose index is the payloads'."""
-
-    accepted: pd.DataFrame
-    rejected: pd.DataFrame
-    reasons: Sequence[Sequence[str]]
-
-
-def check_bars(fetched: FetchedBars, symbol: Symbol, sessions: Sequence[date]) -> CheckedBars:
-    """Split a response into bars that can be stored and bars that can't be true.
-
-    A bar repeated with the same values counts once; repeated with other values, neither can be trusted and both are
-    rejected.
-
-    Args:
-        fetched: the vendor's response for `symbol`.
-        symbol: the bars' symbol.
-        sessions: the sessions of its calendar within the requested dates, oldest first, at least one.
-    """
-    frame = fetched.frame
-    # Two equal records without a date may be of two sessions.
-    bars = frame[~(frame.duplicated() & frame["date"].notna())] if frame["date"].duplicated().any() else frame
-    batch = BarBatch(bars, symbol, sessions)
-    verdicts = [rule.broken(batch) for rule in IMPOSSIBLE]
-    is_rejected = np.logical_or.reduce(verdicts)
-    reasons = [
-        [f"{rule.name}: {rule.meaning}" for rule, verdict in zip(IMPOSSIBLE, verdicts, strict=True) if verdict[row]]
-        for row in np.flatnonzero(is_rejected)
-    ]
-    accepted = bars if not is_rejected.any() else bars[~is_rejected]
-    in_order = accepted["date"].is_monotonic_increasing
-    return CheckedBars(accepted if in_order else accepted.sort_values("date"), bars[is_rejected], reasons)
 
 
 def find_flags(

@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
-from market_pipeline.core.bars import VALUE_COLUMNS, Columns, bar_keys
+from market_pipeline.core.bars import VALUE_COLUMNS, Columns, bar_keys, select_rows
 from market_pipeline.core.market_bars import CheckedSession, Origin
 from market_pipeline.core.markets import Market
 from market_pipeline.core.sessions import last_sessions, sessions_between
@@ -29,7 +29,7 @@ from market_pipeline.warehouse.loads import open_load
 from market_pipeline.warehouse.market_records import MarketLoadResult, MarketRun
 from market_pipeline.warehouse.market_symbols import MarketSymbol, MarketSymbols
 from market_pipeline.warehouse.statements import statement
-from market_pipeline.warehouse.upsert import Rows, compare_bars, merge_bars, select_rows, write_bars
+from market_pipeline.warehouse.upsert import Rows, compare_bars, merge_bars, write_bars
 
 DAY = timedelta(days=1)
 

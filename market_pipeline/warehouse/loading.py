@@ -9,14 +9,12 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import cached_property
 from typing import Any
 
-import pandas as pd
 from sqlalchemy import Connection, Engine, func, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from market_pipeline.core.bars import Columns, columns_of, join_bars
+from market_pipeline.core.bars import Columns, join_bars
 from market_pipeline.core.errors import MarketPipelineError
 from market_pipeline.core.settings import Source
 from market_pipeline.warehouse.adjustment import refresh_factors_after_load
@@ -54,19 +52,14 @@ class CheckedLoad:
     """A load request with its bars: the accepted ones (BAR_COLUMNS, in order, one a session) and the rejected ones."""
 
     load_request: LoadRequest
-    accepted: pd.DataFrame
+    accepted: Columns
     rejected: Sequence[RejectedBar] = ()
-
-    @cached_property
-    def columns(self) -> Columns:
-        """The accepted bars as arrays."""
-        return columns_of(self.accepted)
 
 
 def load(
     engine: Engine,
     load_request: LoadRequest,
-    accepted: pd.DataFrame,
+    accepted: Columns,
     rejected: Sequence[RejectedBar],
     find_flags: FindFlags,
 ) -> LoadResult:
@@ -113,7 +106,7 @@ def _store(
     connection: Connection, loads: Sequence[CheckedLoad], ids: Sequence[int], find_flags: FindFlags
 ) -> list[LoadResult]:
     """Store loads of symbols that are locked, given their ids, and return the results."""
-    offered = [OfferedBars(each.load_request, id_, each.columns) for each, id_ in zip(loads, ids, strict=True)]
+    offered = [OfferedBars(each.load_request, id_, each.accepted) for each, id_ in zip(loads, ids, strict=True)]
     upserted = upsert_bars(connection, offered)
     flagged = _flag(connection, offered, upserted, find_flags)
     request = loads[0].load_request
@@ -157,9 +150,9 @@ def _count(checked: CheckedLoad, upserted: UpsertResult, flagged: frozenset[date
         requests=load_request.requests,
         loaded=upserted.loaded,
         revised=upserted.revised,
-        unchanged=len(checked.accepted) - upserted.loaded - upserted.revised,
+        unchanged=len(checked.accepted["date"]) - upserted.loaded - upserted.revised,
         rejected=len(checked.rejected),
-        flagged=len(flagged.intersection(checked.columns["date"].tolist())),
+        flagged=len(flagged.intersection(checked.accepted["date"].tolist())),
         present=frozenset(held).intersection(load_request.due),
         empty=empty_sessions(load_request, held, [bar.session for bar in checked.rejected]),
         ended=ended_sessions(load_request),

@@ -9,7 +9,6 @@ their `place` among the symbols.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 import numpy as np
 import psycopg
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from market_pipeline.core.bars import VALUE_COLUMNS, Columns, bar_keys, join_bars
+from market_pipeline.core.bars import VALUE_COLUMNS, Columns, bar_keys, join_bars, select_rows
 from market_pipeline.warehouse.binary_copy import NEW_BAR_COLUMNS, encode_bars, encode_new_bars
 from market_pipeline.warehouse.flagging import REACH
 from market_pipeline.warehouse.held_bars import SymbolSpan, read_held_bars
@@ -119,11 +118,6 @@ def merge_bars(accepted: Columns, held: Columns) -> Columns:
     others = ~np.isin(bar_keys(held), bar_keys(accepted))
     together = {name: np.concatenate([accepted[name], values[others]]) for name, values in held.items()}
     return select_rows(together, np.argsort(bar_keys(together)))
-
-
-def select_rows(bars: Columns, which: NDArray[Any] | slice) -> Columns:
-    """Return some rows of all columns."""
-    return {name: values[which] for name, values in bars.items()}
 
 
 def write_bars(connection: Connection, load_id: int, accepted: Columns, is_new: Rows, differs: Rows) -> None:

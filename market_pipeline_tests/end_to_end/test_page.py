@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from market_pipeline.api.server import running_api
+from market_pipeline.core.bars import columns_of
 from market_pipeline.core.sessions import sessions_between
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
@@ -62,7 +63,7 @@ def fill(warehouse: Engine) -> None:
 def keep(warehouse: Engine, symbol: Symbol, bars: Any) -> None:
     sessions = sessions_between("XNYS", FIRST, bars["date"].max().date())
     run = replace(request_for(symbol, sessions), source="sandbox", started_at=datetime.now(UTC))
-    load(warehouse, run, bars, (), find_flags)
+    load(warehouse, run, columns_of(bars), (), find_flags)
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ import pandas as pd
 from bokeh_sampledata import stocks
 from sqlalchemy import Engine, select, text
 
+from market_pipeline.core.bars import columns_of
 from market_pipeline.core.sessions import session_starts, sessions_between
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.quality.rules import find_flags
@@ -52,7 +53,7 @@ def load_frame(
 ) -> LoadResult:
     """Load a frame as the response for `sessions`, by default those from its first to its last bar."""
     asked = sessions or sessions_between(symbol.calendar, frame["date"].min().date(), frame["date"].max().date())
-    return load(warehouse, request_for(symbol, asked, run_id, **known), frame, rejected, find_flags)
+    return load(warehouse, request_for(symbol, asked, run_id, **known), columns_of(frame), rejected, find_flags)
 
 
 def load_failure(

@@ -21,6 +21,7 @@ from dagster import DagsterInstance
 from pydantic import SecretStr
 from sqlalchemy import Connection, Engine, event, text
 
+from market_pipeline.core.bars import columns_of
 from market_pipeline.core.run_planning import plan_range_runs
 from market_pipeline.core.sessions import sessions_between
 from market_pipeline.core.settings import Settings
@@ -96,7 +97,7 @@ def fill(settings: Settings, warehouse: Engine) -> None:
     bars = recorded("AAPL", FIRST, LAST)
     bars.loc[bars.index[30], "volume"] *= 90
     again = replace(request_for(AAPL, run.sessions, "run-2"), source="sandbox")
-    load(warehouse, again, bars, [RejectedBar(LAST, ["high below low"], {"h": 1, "l": 2})], find_flags)
+    load(warehouse, again, columns_of(bars), [RejectedBar(LAST, ["high below low"], {"h": 1, "l": 2})], find_flags)
     run_forked_dbt(settings, "run", "--quiet", "--select", "+daily_returns")
 
 
@@ -174,7 +175,8 @@ def loaded_again(warehouse: Engine) -> dict[str, int]:
     bars = recorded("AAPL", FIRST, LAST)
     bars.loc[bars.index[30], "volume"] *= 90
     sessions = sessions_between("XNYS", FIRST, LAST)
-    outcome = load(warehouse, replace(request_for(AAPL, sessions, "run-3"), source="sandbox"), bars, [], find_flags)
+    again = replace(request_for(AAPL, sessions, "run-3"), source="sandbox")
+    outcome = load(warehouse, again, columns_of(bars), [], find_flags)
     return {"unchanged": outcome.unchanged, "loaded": outcome.loaded}
 
 

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from market_pipeline import load_batches
-from market_pipeline.core.bars import FetchedBars
+from market_pipeline.core.bars import FetchedBars, columns_of, select_rows
 from market_pipeline.core.sessions import sessions_between
 from market_pipeline.core.settings import Source
 from market_pipeline.core.symbols import Symbol
@@ -57,11 +57,11 @@ def nights() -> list[list[CheckedLoad]]:
             frame = frames[symbol][first:last].reset_index(drop=True)
             frame.loc[frame.index[-1:], "volume"] *= changes.get(symbol, 1.0)
             rejected = [spoilt, spoilt] if symbol in changes else []
-            loads.append(CheckedLoad(request_for(symbol, sessions, run_id), frame, rejected))
+            loads.append(CheckedLoad(request_for(symbol, sessions, run_id), columns_of(frame), rejected))
         return loads
 
     *others, nothing = loads_of("run-3", 36, 41, {})
-    empty = CheckedLoad(nothing.load_request, nothing.accepted[:0])
+    empty = CheckedLoad(nothing.load_request, select_rows(nothing.accepted, slice(0)))
     return [
         loads_of("run-1", 0, 34, {IBM: 20.0}),
         loads_of("run-2", 31, 36, {AAPL: 0.0, IBM: 1.5}),

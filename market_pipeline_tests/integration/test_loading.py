@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import Engine, func, select, text, update
 from sqlalchemy.exc import IntegrityError
 
+from market_pipeline.core.bars import columns_of
 from market_pipeline.core.sessions import session_starts, sessions_between
 from market_pipeline.core.settings import Source
 from market_pipeline.core.symbols import Symbol
@@ -55,7 +56,7 @@ def attempt(sessions: Sequence[date] = WEEK, *, run_id: str = "run-1", source: S
 
 
 def load(warehouse: Engine, asked: LoadRequest, accepted: pd.DataFrame, rejected: Sequence[RejectedBar]) -> LoadResult:
-    return load_examined(warehouse, asked, accepted, rejected, find_flags)
+    return load_examined(warehouse, asked, columns_of(accepted), rejected, find_flags)
 
 
 def counts(outcome: LoadResult) -> tuple[int, int, int, int, int]:

@@ -13,6 +13,7 @@ NAMED_FROM = [
 ]  # fmt: skip
 
 AWAITING_CALLERS = {
+    "check_market_session",
     "find_market",
     "load_sessions",
     "record_session_failure",
