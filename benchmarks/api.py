@@ -30,6 +30,9 @@ from market_pipeline.warehouse.roles import make_reading_role
 SEED = """
 INSERT INTO tracked_symbols (symbol, asset_class, vendor_ticker, calendar)
 SELECT name, 'crypto', name, '24/7' FROM unnest('{AAA,BBB,CCC,DDD}'::text[]) AS name;
+INSERT INTO sessions (calendar, date)
+SELECT '24/7', day::date FROM generate_series(timestamptz '1999-01-01', '2026-10-31', '1 day') AS day
+ON CONFLICT DO NOTHING;
 INSERT INTO market_data (
     symbol, date, time, open, high, low, close, volume, vwap, transactions, source, fetched_at, run_id, updated_at
 )

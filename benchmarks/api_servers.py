@@ -98,7 +98,7 @@ class Floor:
         parts = [writer.begin()]
         async with self._pool.connection() as connection:
             shown = copied_expressions(COLUMNS, kind)
-            blocks = copy_rows(connection, query(bars), shown, "FORMAT csv")
+            blocks = copy_rows(connection, query(bars), shown, "FORMAT csv", BARS)
             parts += [writer.block(lines) async for lines in blocks]
         return b"".join([*parts, writer.end()])
 

@@ -138,7 +138,11 @@ class Settings(BaseSettings):
     api_requests_per_minute: int = Field(
         1200, ge=0, description="The most requests per minute of one client address; 0: no limit."
     )
-    api_max_rows: int = Field(100_000, ge=1, description="The most rows in one response; the rest is on further pages.")
+    api_max_rows: int = Field(
+        100_000,
+        ge=1,
+        description="The most rows in one page of JSON, or of a file with a limit; without one a file has all rows.",
+    )
     api_max_connections: int = Field(
         500, ge=10, description="The most connections to the API at once; keep it well below `ulimit -n`."
     )

@@ -21,7 +21,7 @@ from market_pipeline.core.errors import MarketPipelineError, UsageError
 from market_pipeline.core.sessions import check_order
 from market_pipeline.warehouse.bar_tables import market_data
 from market_pipeline.warehouse.loads import settle
-from market_pipeline.warehouse.spreadsheets import plain_text
+from market_pipeline.warehouse.spreadsheets import decimal_text, plain_text
 from market_pipeline.warehouse.statements import open_copy
 from market_pipeline.warehouse.tables import bar_source
 from market_pipeline.warehouse.tracked_symbols import (
@@ -56,7 +56,17 @@ ADJUSTED_BARS = table("daily_bars_adjusted", *map(column, {*COLUMNS[Adjustment.S
 
 # CSV has no lists and no common way to write true.
 _EXPRESSIONS = {"flags": "array_to_string(flags, ' ')", "validated": "validated::text"}
-_TEXTS = ("symbol", "source")
+_DECIMALS = (
+    *PRICE_COLUMNS,
+    *(f"adj_{name}" for name in PRICE_COLUMNS),
+    "volume",
+    "vwap",
+    "split_factor",
+    "dividend_factor",
+)
+_PLAIN = {name: plain_text(name) for name in ("symbol", "source")} | {
+    name: str(decimal_text(name, "double precision")) for name in _DECIMALS
+}
 _MEANINGS = {"flags": "The rules that flagged the bar, with a blank between; empty if none."}
 
 
@@ -197,13 +207,11 @@ def summarize(connection: Connection, selection: Selection) -> Summary:
 def read_blocks(connection: Connection, selection: Selection, *, for_spreadsheets: bool) -> Generator[list[bytes]]:
     """Yield the rows by symbol and date as lines of CSV, in blocks.
 
-    With `for_spreadsheets`, no text in them is one that a spreadsheet would take for a formula.
+    With `for_spreadsheets`, no text in them is one that a spreadsheet would take for a formula, and a whole decimal
+    number has a decimal point.
     """
     bars = bars_source(selection.adjustment, selection.as_of)
-    expressions = {
-        **_EXPRESSIONS,
-        **(dict(zip(_TEXTS, map(plain_text, _TEXTS), strict=True)) if for_spreadsheets else {}),
-    }
+    expressions = {**_EXPRESSIONS, **(_PLAIN if for_spreadsheets else {})}
     values: list[ColumnElement[Any]] = [
         literal_column(expressions.get(name, name)) for name in COLUMNS[selection.adjustment]
     ]

@@ -1,4 +1,4 @@
-"""Protection of texts in CSV, which spreadsheets take for formulas if they begin like one: CWE-1236."""
+"""Forms of values in CSV, whose readers guess types: texts that are no formulas (CWE-1236), decimals with a point."""
 
 FORMULA_STARTS = "=+-@\t\r\n\uff1d\uff0b\uff0d\uff20"
 """First characters of a text that a spreadsheet computes, by OWASP's list; the last four are full-width."""
@@ -16,3 +16,17 @@ def plain_text(column: str) -> str:
     """Return the SQL of a text column that puts an apostrophe before formulas, but not before numbers."""
     text = f"{column}::text"
     return f"CASE WHEN ascii({text}) IN ({_CODES}) AND {text} !~ {_NUMBER} THEN '''' || {text} ELSE {text} END"
+
+
+def decimal_text(column: str, type_name: str) -> str | None:
+    """Return the SQL of a decimal column that writes whole numbers as `1.0`; None for other types.
+
+    Readers that take a column's type from its first rows, such as polars, fail where `0.95` follows many `1`s. From
+    1e15 on PostgreSQL writes an exponent, which readers take for a decimal number; NaN and infinity are larger.
+    """
+    lacks_point = {
+        "double precision": f"{column} = trunc({column}) AND abs({column}) < 1e15",
+        "numeric": f"scale({column}) = 0",
+    }.get(type_name.lower())
+    text = f"{column}::text"
+    return lacks_point and f"CASE WHEN {lacks_point} THEN {text} || '.0' ELSE {text} END"

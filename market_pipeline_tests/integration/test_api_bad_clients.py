@@ -364,7 +364,7 @@ def test_the_documented_limits_are_those_in_force() -> None:
         "requests sent ahead of their responses on one connection": [limits.PIPELINED_REQUESTS],
         "connection without a request": [limits.IDLE_SECONDS], "connections": [default["api_max_connections"]],
         "requests of one address in a minute": [default["api_requests_per_minute"]],
-        "rows of one response": [default["api_max_rows"]],
+        "rows of one page: of JSON, and of a file with `limit`": [default["api_max_rows"]],
         "time to the first byte of a response": [limits.QUERY_SECONDS],
         "downloads of more than 10,000 rows at once": [
             limits.DOWNLOADS, limits.DOWNLOADS_OF_ONE, limits.DOWNLOAD_WAIT

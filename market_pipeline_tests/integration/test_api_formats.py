@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+import math
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,7 +23,15 @@ from pyarrow import parquet
 from market_pipeline.api.generated.formats import MEDIA_TYPES, ResponseFormat
 from market_pipeline.api.generated.responses import MAX_COMPLETE_ROWS
 from market_pipeline.warehouse import embedded
-from market_pipeline_tests.integration.api_cases import TABLES, Api, problem, serving, until_served, warehouse_to_serve
+from market_pipeline_tests.integration.api_cases import (
+    TABLES,
+    Api,
+    faults,
+    problem,
+    serving,
+    until_served,
+    warehouse_to_serve,
+)
 
 FORMATS = pytest.mark.parametrize("kind", list(ResponseFormat))
 ODD = f"{TABLES}/odd"
@@ -152,6 +161,28 @@ def test_csv_holds_exactly_what_the_table_holds_with_lists_as_json(api: Api) -> 
         assert row["at"] == "" if at is None else datetime.fromisoformat(row["at"]) == at
         assert row["good"] == ("" if good is None else str(good).lower())
         assert (json.loads(row["flags"]) if row["flags"] else None) == flags
+
+
+def test_a_decimal_column_of_csv_has_a_decimal_point_in_every_row(api: Api) -> None:
+    """Readers that take a column's type from its first rows would fail at the first `0.95` after many `1`s."""
+    numbers = [1.0, 0.95, -0.0, 1e14, 999_999_999_999_999.0, 1e15, 1e22, 5e-324, -3.0, math.inf, math.nan, None]
+    written = ["1.0", "0.95", "-0.0", "100000000000000.0", "999999999999999.0", "1e+15", "1e+22", "5e-324", "-3.0",
+               "Infinity", "NaN", ""]  # fmt: skip
+    api.execute("CREATE TABLE analytics.decimals (id int PRIMARY KEY, score float, exact numeric, fixed numeric(9, 2))")
+    try:
+        api.insert(
+            "analytics.decimals",
+            [(number, value, [7, "7.5"][number % 2], number) for number, value in enumerate(numbers)],
+        )
+        until_served(api, "decimals")
+        rows = rows_of(ResponseFormat.CSV, api.get(f"{TABLES}/decimals", [("format", "csv")]).content)
+        assert [row["score"] for row in rows] == written
+        assert {row["exact"] for row in rows} == {"7.0", "7.5"}
+        assert [row["fixed"] for row in rows] == [f"{number}.00" for number in range(len(numbers))]
+        in_json = api.get(f"{TABLES}/decimals", [("select", "score"), ("id", "lt.2")]).content
+        assert b'[{"score":1},{"score":0.95}]' in in_json
+    finally:
+        api.execute("DROP TABLE analytics.decimals")
 
 
 def test_csv_tells_null_from_an_empty_text_by_its_quotes(api: Api) -> None:
@@ -305,6 +336,45 @@ def test_a_streamed_response_in_json_has_the_same_frame_as_another(api: Api) -> 
     assert none == {"data": [], "count": 0, "truncated": False, "next": None}
 
 
+FILES = pytest.mark.parametrize("kind", [kind for kind in ResponseFormat if kind is not ResponseFormat.JSON])
+
+
+@FILES
+@pytest.mark.parametrize("by_accept", [False, True], ids=["format", "Accept"])
+def test_a_file_without_a_limit_has_all_rows(api: Api, kind: ResponseFormat, *, by_accept: bool) -> None:
+    named = [] if by_accept else [("format", str(kind))]
+    accept = MEDIA_TYPES[kind] if by_accept else "*/*"
+    for asked, rows in (([("select", "id")], ROWS), ([("select", "id"), ("id", f"lte.{MAX_COMPLETE_ROWS}")], 10_000)):
+        response = api.get(MANY, [*asked, *named], accept=accept)
+        assert [int(row["id"]) for row in rows_of(kind, response.content)] == list(range(1, rows + 1))
+        assert "next" not in response.links
+        assert ("etag" in response.headers) == (rows <= MAX_COMPLETE_ROWS)
+    page = api.get(MANY, [("select", "id"), ("limit", "5"), *named], accept=accept)
+    assert [int(row["id"]) for row in rows_of(kind, page.content)] == [1, 2, 3, 4, 5]
+    following = page.links["next"]["url"].replace("limit=5&", "").replace("limit=5", "")
+    rest = rows_of(kind, api.get(following, accept=accept).content)
+    assert (int(rest[0]["id"]), len(rest)) == (6, ROWS - 5)
+
+
+def test_pandas_reads_all_rows_by_an_address_alone(api: Api) -> None:
+    frame = pd.read_csv(f"{api.url}{MANY}?format=csv&select=id,price")
+    assert (len(frame), str(frame["price"].dtype), frame["id"].is_monotonic_increasing) == (ROWS, "float64", True)
+
+
+def test_a_file_of_all_rows_is_of_one_instant(api: Api) -> None:
+    """Rows that are changed while it is read are not in it, to its last row."""
+    parameters = {"format": "csv", "select": "id,good"}
+    with api.session.get(api.url + MANY, params=parameters, stream=True, timeout=60) as response:
+        parts = response.iter_content(1_000)
+        begin = next(parts)
+        api.execute(f"INSERT INTO analytics.many (id, good) VALUES ({ROWS + 1}, true)")
+        try:
+            lines = (begin + b"".join(parts)).splitlines()
+        finally:
+            api.execute(f"DELETE FROM analytics.many WHERE id > {ROWS}")
+    assert (len(lines), lines[-1]) == (ROWS + 1, f"{ROWS},true".encode())
+
+
 def test_more_rows_than_the_maximum_are_rejected_and_the_maximum_is_named(
     server: embedded.Server, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -315,6 +385,8 @@ def test_more_rows_than_the_maximum_are_rejected_and_the_maximum_is_named(
         for asked in ([], [("limit", "3")]):
             found = capped.get(f"{TABLES}/five", asked).json()
             assert (found["count"], found["truncated"]) == (3, True)
+        assert capped.get(f"{TABLES}/five", [("format", "csv")]).text.split() == ["id", *"12345"]
+        assert faults(capped.get(f"{TABLES}/five", [("format", "csv"), ("limit", "4")])) == ["limit"]
 
 
 # --- what a client has already
@@ -383,7 +455,7 @@ def test_a_long_response_takes_no_more_memory_than_a_short_one(
             assert requests.get(url + MANY, params=asked, timeout=60).status_code == 200
         for kind in ResponseFormat:
             before = process.memory_info().rss
-            asked = {"format": kind, "limit": str(ROWS)}
+            asked = {"format": kind, **({"limit": str(ROWS)} if kind is ResponseFormat.JSON else {})}
             most, size = before, 0
             with requests.get(url + MANY, params=asked, stream=True, timeout=60) as response:
                 for part in response.iter_content(100_000):

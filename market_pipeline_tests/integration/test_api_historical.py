@@ -115,6 +115,29 @@ def test_bars_ascend_and_both_ends_are_included(api: Api) -> None:
     )
 
 
+@pytest.mark.parametrize(("start", "end"), [(None, None), (FLAGGED, None), (None, FLAGGED)])
+def test_without_dates_all_bars_are_returned(api: Api, start: date | None, end: date | None) -> None:
+    limits = [(name, day.isoformat()) for name, day in (("start", start), ("end", end)) if day]
+    answer = api.get(f"{HISTORICAL}/AAPL", limits).json()
+    all_days = sorted(sessions("AAPL", FIRST, LAST) + sessions("AAPL", *QUARTER))
+    assert dates(answer["data"]) == [day for day in all_days if (not start or day >= start) and (not end or day <= end)]
+    assert (answer["start_date"], answer["end_date"]) == (start and start.isoformat(), end and end.isoformat())
+    as_csv = api.get(f"{HISTORICAL}/AAPL", [*limits, ("format", "csv")]).text
+    assert [row["date"] for row in csv.DictReader(io.StringIO(as_csv))] == [row["date"] for row in answer["data"]]
+
+
+@pytest.mark.parametrize(
+    ("limits", "range_of"),
+    [({}, ""), ({"start": "2001-01-01"}, " since 2001-01-01"), ({"end": "1999-01-01"}, " up to 1999-01-01")],
+)
+def test_the_message_without_a_bar_names_the_dates_of_the_request(
+    api: Api, limits: dict[str, str], range_of: str
+) -> None:
+    symbol = "AAPL" if "end" in limits else "NOPE"
+    detail = problem(api.get(f"{HISTORICAL}/{symbol}", list(limits.items())), 404)["detail"]
+    assert detail.startswith(f"No data found for {symbol}{range_of}")
+
+
 # --- adjustment
 
 
@@ -293,8 +316,6 @@ DAYS = [("start", "2000-09-20"), ("end", "2000-10-10")]
 @pytest.mark.parametrize(
     ("parameters", "where", "why"),
     [
-        (DAYS[:1], ["end"], "is missing"),
-        ([], ["start", "end"], "is missing"),
         ([("start", "2000-02-30"), DAYS[1]], ["start"], "'2000-02-30' is not a date"),
         ([("start", "20000920"), DAYS[1]], ["start"], "is not a date"),
         ([("start", "2000-09-20T00:00"), ("end", "")], ["start", "end"], "is not a date"),

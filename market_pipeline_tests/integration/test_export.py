@@ -95,6 +95,7 @@ def test_the_file_holds_what_the_database_holds(
         assert found[name].tolist() == expected[name].tolist()
     for name in ("open", "high", "low", "close", "volume", "vwap", "transactions"):
         np.testing.assert_array_equal(found[name].astype(float), expected[name].astype(float))
+    assert found["volume"].dtype == float  # also in CSV, where whole numbers have a decimal point
     assert found["fetched_at"].tolist() == expected["fetched_at"].tolist()
 
 

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from market_pipeline.api.generated.catalog import Column
-from market_pipeline.warehouse.spreadsheets import is_textual, plain_text
+from market_pipeline.warehouse.spreadsheets import decimal_text, is_textual, plain_text
 
 
 class ResponseFormat(StrEnum):
@@ -60,8 +60,10 @@ def _csv_expression(column: Column) -> str:
 
 
 def _spreadsheet_expression(column: Column) -> str:
-    """Return the same expression, with text that a spreadsheet would compute as a formula made plain."""
-    return plain_text(column.sql) if is_textual(column.type) else _csv_expression(column)
+    """Return the same expression for readers that know no types: no formulas, and one form of a column's numbers."""
+    if is_textual(column.type):
+        return plain_text(column.sql)
+    return decimal_text(column.sql, column.type) or _csv_expression(column)
 
 
 def open_writer(kind: ResponseFormat, columns: Sequence[Column]) -> Writer:

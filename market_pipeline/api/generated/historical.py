@@ -38,7 +38,7 @@ NULL_BEFORE = "The adjusted prices of {symbol} before {day} are not known, and n
 
 
 async def historical(request: Request) -> Response:
-    """Return the bars of a symbol from `start` to `end`, both included, by date."""
+    """Return the bars of a symbol from `start` to `end`, both included, by date; without them all."""
     context = await check_reader(request)
     text = await resolve_snapshot(context, query_string(request))
     history = parse_history_request(request.path_params["symbol"], text)
@@ -98,7 +98,7 @@ async def _find_known(context: Context, history: HistoryRequest, adjustment: str
     if adjustment == "none":
         return None, None
     values = {
-        "symbol": history.symbol, "start": history.start, "end": history.end, "with_dividends": adjustment == "all",
+        "symbol": history.symbol, "start": history.first, "end": history.last, "with_dividends": adjustment == "all",
         "as_of": history.as_of,
     }  # fmt: skip
     known_from, reason = await context.reader.row(KNOWN_AS_OF if history.as_of else KNOWN, values, by_key=True)
@@ -131,9 +131,15 @@ def _read_former_name(context: Context, symbol: str, as_of: datetime) -> str | N
     return former if former != symbol else None
 
 
+def _describe_range(history: HistoryRequest) -> str:
+    if history.start and history.end:
+        return f" ({history.start} to {history.end})"
+    return (f" since {history.start}" if history.start else "") + (f" up to {history.end}" if history.end else "")
+
+
 async def _no_rows_problem(context: Context, history: HistoryRequest) -> ProblemError:
     """Find out why there are no bars, and return the problem."""
-    detail = f"No data found for {history.symbol} ({history.start} to {history.end})"
+    detail = f"No data found for {history.symbol}{_describe_range(history)}"
     if history.as_of is not None:
         former = await asyncio.to_thread(_read_former_name, context, history.symbol, history.as_of)
         if former:

@@ -49,18 +49,28 @@ SOURCES: Mapping[str, str] = {
 
 @dataclass(frozen=True, kw_only=True)
 class HistoryRequest:
-    """The parameters of a request; `adjustment` is None if the API is to choose it."""
+    """The parameters of a request; None: the API chooses the adjustment, or a date is no limit."""
 
     symbol: str
-    start: date
-    end: date
+    start: date | None = None
+    end: date | None = None
     adjustment: str | None = None
     as_of: datetime | None = None
     validated_only: bool = False
     min_quality: float = 0.0
-    limit: int = MAX_COMPLETE_ROWS
+    limit: int | None = None
     cursor: Sequence[str | None] | None = None
     format: str | None = None
+
+    @property
+    def first(self) -> date:
+        """The first date. It is never None, so that every request has the same statement, which is planned once."""
+        return self.start or date.min
+
+    @property
+    def last(self) -> date:
+        """The last date, included."""
+        return self.end or date.max
 
     @cached_property
     def queries(self) -> Mapping[str, Query]:
@@ -70,8 +80,8 @@ class HistoryRequest:
     def _build_query(self, adjustment: str) -> Query:
         conditions = [
             Condition("symbol = %s", [self.symbol]),
-            Condition("date >= %s::date", [self.start]),
-            Condition("date <= %s::date", [self.end]),
+            Condition("date >= %s::date", [self.first]),
+            Condition("date <= %s::date", [self.last]),
             *([Condition("validated", ())] if self.validated_only else ()),
             *([Condition("quality_score >= %s", [self.min_quality])] if self.min_quality > 0 else ()),
         ]
@@ -79,7 +89,10 @@ class HistoryRequest:
         if self.as_of is not None:
             # The function with the rows of an instant has the name of the view that it stands for.
             source, values = re.sub(r"public\.\w+", r"\g<0>_as_of(%s::timestamptz)", source), [self.as_of]
-        query = Query(source, COLUMNS, conditions, _BY_DATE, self.limit, values, by_key=True, as_of=self.as_of)
+        query = Query(
+            source, COLUMNS, conditions, _BY_DATE, self.limit or MAX_COMPLETE_ROWS, values, by_key=True,
+            as_of=self.as_of, is_limited=self.limit is not None,
+        )  # fmt: skip
         return query.after(self.cursor) if self.cursor else query
 
 
@@ -93,9 +106,6 @@ def parse_history_request(symbol: str, text: str) -> HistoryRequest:
     values, faults = parse_each(text, PARSERS, others=["snapshot"])
     if not is_valid("text", symbol):
         faults.insert(0, Fault("symbol", f"is not {value_kind('text').called}"))
-    wrong = {fault.parameter for fault in faults}
-    required = [name for name in ("start", "end") if name not in values and name not in wrong]
-    faults += [Fault(name, "is missing: write it as 2024-01-31") for name in required]
     faults += [] if faults else _find_contradictions(values)
     if faults:
         raise parameter_problem(faults)
@@ -124,6 +134,6 @@ PARSERS: Parsers = {
 
 def _find_contradictions(values: Mapping[str, Any]) -> list[Fault]:
     faults = []
-    if values["start"] > values["end"]:
+    if "start" in values and "end" in values and values["start"] > values["end"]:
         faults.append(Fault("start", f"{values['start']} is after the end {values['end']}: swap them"))
     return faults

@@ -22,16 +22,17 @@ from market_pipeline.warehouse.snapshots import NAME
 DESCRIPTION = """\
 Daily market data, checked and complete, with its quality and its history of loads.
 
-**Start here:** `/api/v1/historical/AAPL?start=2012-01-01&end=2012-12-31` returns a symbol's bars, `/api/v1/tables`
-lists all tables, and each is served at `/api/v1/tables/{table}`.
+**Start here:** `/api/v1/historical/AAPL` returns a symbol's bars, with `?start=2012-01-01&end=2012-12-31` those of a
+year; `/api/v1/tables` lists all tables, and each is served at `/api/v1/tables/{table}`.
 
 **Filters** are PostgREST's: `symbol=eq.AAPL`, `symbol=in.(AAPL,MSFT)`, `date=gte.2012-01-01`, `validated=is.false`,
 `name=like.App*`, `flags=cs.unexplained_move`; `not.` before an operator negates it, and a column may be given twice.
 `select=symbol,date,close` chooses columns, `order=date.desc` sorts.
 
-**Formats** by `format=json|csv|arrow|parquet` or `Accept`. **Pages:** a response that is followed by more rows has
-`truncated` and the URL of the next page in `next`, also in the header `Link`. **ETag** and `If-None-Match` save a
-repeated transfer. Errors are `application/problem+json`, with a reason for every parameter.
+**Formats** by `format=json|csv|arrow|parquet` or `Accept`. **Pages:** JSON that is followed by more rows has
+`truncated` and the URL of the next page in `next`. A file (CSV, Arrow, Parquet) has all rows, of one instant; with
+`limit` it is a page too, and the header `Link` has the next one. **ETag** and `If-None-Match` save a repeated transfer.
+Errors are `application/problem+json`, with a reason for every parameter.
 
 Reading needs no key unless the server requires one; changes need a key of scope admin, in `X-API-Key`.
 """
@@ -49,6 +50,7 @@ TAGS = {
     "views": "Coverage, missing sessions with their reasons, and results of runs.",
     "administration": "Symbols, backfills and keys. Needs a key of scope admin; every request is in an audit trail.",
 }
+LIMIT = "The default is for JSON: without a limit a file (CSV, Arrow, Parquet) has all rows."
 Json = dict[str, Any]
 _, _problem = models_json_schema([(Problem, "serialization")], ref_template="#/components/schemas/{model}")
 
@@ -93,7 +95,7 @@ def _table_operation(relation: Relation, settings: Settings) -> Json:
             example=f"{(relation.key or ordered)[0]}.desc",
         ),
         _query(
-            "limit", "The most rows.",
+            "limit", f"The most rows of a page. {LIMIT}",
             {"type": "integer", "minimum": 1, "maximum": most, "default": min(DEFAULT_ROWS, most)},
         ),
         *(_instant_parameters() if relation.is_versioned else ()),
@@ -135,8 +137,8 @@ def _historical_operation() -> Json:
     parameters = [
         {"name": "symbol", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1},
          "example": "AAPL"},
-        _query("start", "The first date.", day, required=True, example="2012-01-01"),
-        _query("end", "The last date, included.", day, required=True, example="2012-12-31"),
+        _query("start", "The first date; all by default.", day, example="2012-01-01"),
+        _query("end", "The last date, included; all by default.", day, example="2012-12-31"),
         _query("adjustment", "Adjusted for splits, for nothing (as traded), or for splits and dividends. Default: "
                "splits, or as traded if that is known for none of the bars (see `adjustment`).", adjustment),
         _query("as_of", "The bars and their adjustment as they were at this instant; as traded by default.", instant),
@@ -144,7 +146,7 @@ def _historical_operation() -> Json:
         _query("validated_only", "Leave out flagged bars.", {"type": "boolean", "default": False}),
         _query("min_quality", "Leave out bars of a lower quality_score.",
                {"type": "number", "minimum": 0, "maximum": 1, "default": 0}),
-        _query("limit", "The most bars.", {"type": "integer", "minimum": 1,
+        _query("limit", f"The most bars of a page. {LIMIT}", {"type": "integer", "minimum": 1,
                "maximum": MAX_COMPLETE_ROWS, "default": MAX_COMPLETE_ROWS}),
         *_paging_parameters(),
     ]  # fmt: skip
@@ -152,8 +154,8 @@ def _historical_operation() -> Json:
         "historical.row",
         {
             "symbol": {"type": "string"},
-            "start_date": {"type": "string", "format": "date"},
-            "end_date": {"type": "string", "format": "date"},
+            "start_date": {"type": ["string", "null"], "format": "date"},
+            "end_date": {"type": ["string", "null"], "format": "date"},
             "adjustment": adjustment,
             "known_from": {"type": ["string", "null"], "format": "date"},
             "note": {"type": ["string", "null"]},
@@ -195,8 +197,8 @@ def _pattern(operator: str, column: Column) -> str:
     return f"{operator}\\.(?:{value})"
 
 
-def _query(name: str, text: str, schema: Json, *, required: bool = False, example: str | None = None) -> Json:
-    parameter = {"name": name, "in": "query", "description": text, "required": required, "schema": schema}
+def _query(name: str, text: str, schema: Json, *, example: str | None = None) -> Json:
+    parameter = {"name": name, "in": "query", "description": text, "required": False, "schema": schema}
     return parameter if example is None else {**parameter, "example": example}
 
 

@@ -157,6 +157,7 @@ class _QueryParser:
             conditions=self._conditions,
             order=order,
             limit=limit,
+            is_limited="limit" in self._plain,
             can_be_continued=self._relation.key is not None,
             format=self._plain.get("format"),
         )

@@ -54,7 +54,9 @@ class Order:
 class Query:
     """A query: source (SQL for FROM), columns, conditions, order, limit, and the format if one is named.
 
-    `by_key`: the conditions are on the key's first columns, so a generic plan is as good as a specific one.
+    `limit` is the number of rows of a page. `is_limited`: the request has it; otherwise it is JSON's default, and a
+    file has all rows. `by_key`: the conditions are on the key's first columns, so a generic plan is as good as a
+    specific one.
     """
 
     source: str
@@ -67,6 +69,7 @@ class Query:
     by_key: bool = False
     format: str | None = None
     as_of: datetime | None = None
+    is_limited: bool = True
 
     def statement(self, columns: Iterable[Column], rows: str) -> tuple[str, list[Any]]:
         """Return the SELECT of some columns, with `rows` as its LIMIT clause, and its values."""

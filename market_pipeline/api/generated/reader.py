@@ -48,6 +48,10 @@ FAILURES = (*CHANGING, *INVALID, *UNREACHABLE)
 """Errors of tables that are being rebuilt, of invalid statements, and of the database or its pool."""
 
 
+class QueryTimeoutError(ProblemError):
+    """A query took longer than its time limit."""
+
+
 @dataclass(frozen=True)
 class ReadSnapshot:
     """A connection in a transaction that sees one state of the database, and the settled point of that state."""
@@ -169,7 +173,7 @@ class Reader:
     async def _problem(self, error: psycopg.Error) -> ProblemError:
         """Return the problem for an error of the database."""
         if isinstance(error, errors.QueryCanceled):
-            return ProblemError(503, "the query took too long: request fewer rows, or filter by symbol")
+            return QueryTimeoutError(503, "the query took too long: request fewer rows, or filter by symbol")
         if isinstance(error, CHANGING):
             return ProblemError(503, "the tables are being changed: try again", headers={"Retry-After": "5"})
         if isinstance(error, INVALID):

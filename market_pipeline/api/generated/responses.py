@@ -1,11 +1,11 @@
-"""Responses to queries: rows in a format, with an ETag if complete, and a link to the next page.
+"""Responses to queries: a page of rows in a format, or a file of all rows.
 
-Up to MAX_COMPLETE_ROWS rows are one complete response; more are streamed. Both show one state of the database.
+A page has a link to the next one. Up to MAX_COMPLETE_ROWS rows are one complete response, with an ETag; more are
+streamed. Both show one state of the database.
 """
 
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import replace
 from datetime import datetime
 
 from starlette.requests import Request
@@ -19,11 +19,13 @@ from market_pipeline.api.generated.formats import MEDIA_TYPES, ResponseFormat, o
 from market_pipeline.api.generated.negotiation import read_header
 from market_pipeline.api.generated.next_page import find_next_url, next_url
 from market_pipeline.api.generated.query_sql import Query
-from market_pipeline.api.generated.reader import Reader
+from market_pipeline.api.generated.reader import QueryTimeoutError, Reader
 from market_pipeline.api.generated.streaming import stream_rows
 from market_pipeline.warehouse.loads import describe_point
 
 Headers = Sequence[tuple[bytes, bytes]]
+Complete = tuple[bytes, int, str | None, datetime]
+"""A body, its number of rows, the URL of the next page and the rows' point."""
 
 MAX_COMPLETE_ROWS = 10_000
 """The most rows of a response that is built before it is sent."""
@@ -56,18 +58,19 @@ async def respond(
 ) -> Response:
     """Return a query's rows in a format, with `headers` in addition to those of every response.
 
+    JSON is a page; a file has all rows, or those of a page if the request is limited.
+
     Raises:
         ProblemError: the database can't be reached.
         NoRowsError: a complete response would have no rows although it `needs_rows`.
     """
-    if query.limit > MAX_COMPLETE_ROWS:
-        response, following, point = await stream_rows(request, context, query, kind, envelope)
+    most = query.limit if query.is_limited or kind is ResponseFormat.JSON else None
+    complete = await _build_complete(request, context.reader, query, kind, envelope, most)
+    if complete is None:
+        response, following, point = await stream_rows(request, context, query, kind, envelope, most)
         response.raw_headers = _all_headers(kind, following, query.as_of or point, headers)
         return response
-    if kind is ResponseFormat.JSON:
-        body, count, following, point = await _build_json(request, context.reader, query, envelope)
-    else:
-        body, count, following, point = await _build_file(request, context.reader, query, kind)
+    body, count, following, point = complete
     if needs_rows and not count:
         raise NoRowsError
     all_headers = _all_headers(kind, following, query.as_of or point, headers)
@@ -81,10 +84,25 @@ async def respond(
     return _BytesResponse(200, all_headers, body)
 
 
-async def _build_json(
-    request: Request, reader: Reader, query: Query, envelope: Envelope
-) -> tuple[bytes, int, str | None, datetime]:
-    """Return the body, the number of rows, the next page's URL and the rows' point, by one statement."""
+async def _build_complete(
+    request: Request, reader: Reader, query: Query, kind: ResponseFormat, envelope: Envelope, most: int | None
+) -> Complete | None:
+    """Return the first rows, `most` of them or all; None if these are too many for a complete response."""
+    if most is not None and most > MAX_COMPLETE_ROWS:
+        return None
+    if kind is ResponseFormat.JSON:
+        return await _build_json(request, reader, query, envelope)
+    if most is not None:
+        return await _build_file(request, reader, query, kind, most)
+    try:
+        complete = await _build_file(request, reader, query, kind, MAX_COMPLETE_ROWS)
+    except QueryTimeoutError:
+        return None  # a download has more time
+    return complete if complete[1] <= MAX_COMPLETE_ROWS else None
+
+
+async def _build_json(request: Request, reader: Reader, query: Query, envelope: Envelope) -> Complete:
+    """Build a page by one statement."""
     statement, values = query.json_statement
     rows, count, last_key, point = await reader.row(statement, values, by_key=query.by_key)
     truncated = count > query.limit
@@ -93,22 +111,20 @@ async def _build_json(
     return b"".join((before, (rows or "").encode(), after)), count, following, point
 
 
-async def _build_file(
-    request: Request, reader: Reader, query: Query, kind: ResponseFormat
-) -> tuple[bytes, int, str | None, datetime]:
-    """Return the body, the number of rows, the next page's URL and the rows' point."""
+async def _build_file(request: Request, reader: Reader, query: Query, kind: ResponseFormat, most: int) -> Complete:
+    """Build a file of the first rows; their number is one more than `most` if there are more."""
     writer = open_writer(kind, query.columns)
     parts = [writer.begin()]
     count = 0
     following = None
     async with reader.snapshot(long=False) as snapshot:
         connection = snapshot.connection
-        # One row more than the page is read: only if it exists, the next page's key is looked up.
-        async with aclosing(copy_csv(connection, replace(query, limit=query.limit + 1), kind)) as blocks:
+        # One row more is read: only if it exists, the next page's key is looked up.
+        async with aclosing(copy_csv(connection, query, kind, most + 1)) as blocks:
             async for lines in blocks:
                 count += len(lines)
-                parts.append(writer.block(lines[: len(lines) - max(0, count - query.limit)]))
-        if count > query.limit:
+                parts.append(writer.block(lines[: len(lines) - max(0, count - most)]))
+        if count > most and query.is_limited:
             following = await find_next_url(request, connection, query)
     return b"".join([*parts, writer.end()]), count, following, snapshot.point
 

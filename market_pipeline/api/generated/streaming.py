@@ -18,11 +18,12 @@ from market_pipeline.api.generated.query_sql import Query
 
 
 async def stream_rows(
-    request: Request, context: Context, query: Query, kind: ResponseFormat, envelope: Envelope
+    request: Request, context: Context, query: Query, kind: ResponseFormat, envelope: Envelope, most: int | None
 ) -> tuple[Response, str | None, datetime]:
-    """Start to stream a query's rows; return the response without headers, the next page's URL, and the rows' point.
+    """Start to stream a query's first rows, `most` of them or all.
 
-    The first part is awaited here, so that an error up to then is still sent as a problem.
+    Returns the response without headers, the next page's URL, and the rows' point. The first part is awaited here, so
+    that an error up to then is still sent as a problem.
 
     Raises:
         ProblemError: the database can't be reached, or no download slot is free.
@@ -31,11 +32,11 @@ async def stream_rows(
         await stack.enter_async_context(context.downloads.acquire(request.scope["client"][0]))
         snapshot = await stack.enter_async_context(context.reader.snapshot(long=True))
         connection = snapshot.connection
-        following = await find_next_url(request, connection, query)
+        following = None if most is None else await find_next_url(request, connection, query)
         if kind is ResponseFormat.JSON:
             parts = _json_parts(connection, query, following, envelope)
         else:
-            parts = _file_parts(connection, query, kind)
+            parts = _file_parts(connection, query, kind, most)
         await stack.enter_async_context(aclosing(parts))
         first = await anext(parts)
         return _StreamedResponse(first, parts, stack.pop_all()), following, snapshot.point
@@ -57,9 +58,13 @@ class _StreamedResponse(StreamingResponse):
         self._resources = resources
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        del scope, receive
+        del receive
         async with self._resources:
-            await self.stream_response(send)
+            if scope["method"] == "HEAD":
+                await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+                await send({"type": "http.response.body"})
+            else:
+                await self.stream_response(send)
 
 
 async def _json_parts(
@@ -75,10 +80,13 @@ async def _json_parts(
     yield envelope(count, following is not None, f'"{following}"' if following else "null")[1]
 
 
-async def _file_parts(connection: AsyncConnection, query: Query, kind: ResponseFormat) -> AsyncGenerator[bytes]:
+async def _file_parts(
+    connection: AsyncConnection, query: Query, kind: ResponseFormat, most: int | None
+) -> AsyncGenerator[bytes]:
     writer = open_writer(kind, query.columns)
-    yield writer.begin()
-    async with aclosing(copy_csv(connection, query, kind)) as blocks:
+    begin = writer.begin()  # sent with the first rows, so that an error of the query is still a problem
+    async with aclosing(copy_csv(connection, query, kind, most)) as blocks:
         async for lines in blocks:
-            yield writer.block(lines)
-    yield writer.end()
+            yield begin + writer.block(lines)
+            begin = b""
+    yield begin + writer.end()
