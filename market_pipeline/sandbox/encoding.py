@@ -6,8 +6,8 @@ Source: recorded bodies of the vendor's (`"v":7.0790813e+07`, `"l":18`, `cursor=
 import base64
 import binascii
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Protocol, runtime_checkable
 from urllib.parse import parse_qsl, urlencode
 
 from market_pipeline.sandbox.endpoint_responses import RejectedRequestError, bad_parameter
@@ -15,10 +15,10 @@ from market_pipeline.sandbox.endpoint_responses import RejectedRequestError, bad
 MILLION = 1e6
 
 
-@runtime_checkable
-class JsonText(Protocol):
+class JsonText(ABC):
     """A value that encodes itself."""
 
+    @abstractmethod
     def to_json(self) -> str:
         """Return the value as JSON."""
 

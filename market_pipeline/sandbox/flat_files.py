@@ -30,7 +30,7 @@ KEY = re.compile(
 FOLDERS = {market.files: market for market in MARKETS.values()}
 FIRST = {"XNYS": date(2003, 9, 10), "24/7": date(2013, 11, 1)}
 
-ROW_BYTES, HEADER_BYTES = 48, 1_024
+ROW_BYTES, HEADER_BYTES = 42, 1_024
 """Bytes of a file for each row and besides: more than any compressed row takes."""
 
 AFTER_CORRECTION = timedelta(hours=30)

@@ -74,11 +74,22 @@ class SandboxMarket:
 
     def session_bars(self, calendar: Calendar, day: date, *, adjust: bool) -> SessionBars:
         """Return all tickers' bars of one day as visible now, in no order."""
-        generated, bars = self._generated_bars(calendar, day, adjust=adjust)
-        named = {listing.ticker for listing in self._named_listings(calendar, day)}
-        found = {ticker: self.bars(ticker, day, day, adjust=adjust) for ticker in sorted(named)}
-        tickers = np.array([*generated, *(ticker for ticker in found for _ in found[ticker])], dtype=object)
-        bars = np.concatenate([bars, *found.values()])
+        if day > self.view.newest_date(calendar):
+            return SessionBars([], zero_bars())
+        market = self.universe.populations[calendar.name]
+        rows, generated = market.session_bars(day)
+        listings, named = self._named_bars(calendar, day)
+        generated, named = (
+            self.view.apply_to_session(calendar, day, self._correct(calendar, bars)) for bars in (generated, named)
+        )
+        if adjust:
+            generated = market.adjust(rows, generated, self.today(calendar))
+            parts = zip(listings, np.split(named, len(named)), strict=True) if len(named) else ()
+            named = np.concatenate([zero_bars(), *(self._adjust(listing, bar) for listing, bar in parts)])
+        tickers = np.concatenate(
+            [market.tickers[rows], np.array([listing.ticker for listing in listings], dtype=object)]
+        )
+        bars = np.concatenate([generated, named])
         order = np.argsort(uniforms(len(bars), "order", day))
         return SessionBars(tickers[order].tolist(), bars[order])
 
@@ -87,16 +98,14 @@ class SandboxMarket:
         named = len(self._named_listings(calendar, day))
         return named + len(self.universe.populations[calendar.name].traded_rows(day)[0])
 
-    def _generated_bars(self, calendar: Calendar, day: date, *, adjust: bool) -> tuple[list[str], Bars]:
-        market, view = self.universe.populations[calendar.name], self.view
-        if day > view.newest_date(calendar):
-            return [], zero_bars()
-        rows, bars = market.session_bars(day)
-        bars = self._correct(calendar, bars)
-        bars = view.apply_to_session(calendar, day, bars)
-        if adjust:
-            bars = market.adjust(rows, bars, self.today(calendar))
-        return market.tickers[rows].tolist(), bars
+    def _named_bars(self, calendar: Calendar, day: date) -> tuple[list[Listing], Bars]:
+        """Return the listings that trade on a day and are not of the generated market, and their bars as traded."""
+        found = [(listing, self._traded_bars(listing, day, day)) for listing in self._named_listings(calendar, day)]
+        traded = [(listing, bars[0]) for listing, bars in found if len(bars)]
+        result = zero_bars(len(traded))
+        for place, (_, bar) in enumerate(traded):
+            result[place] = bar
+        return [listing for listing, _ in traded], result
 
     def _correct(self, calendar: Calendar, bars: Bars) -> Bars:
         days = np.array([day for name, day in self._corrected if name == calendar.name], dtype="M8[D]")
@@ -111,8 +120,9 @@ class SandboxMarket:
         last = min(last, listing.last or last, self.view.newest_date(listing.calendar))
         bars = self._correct(listing.calendar, self._traded_bars(listing, first, last))
         bars = self.view.apply(listing.calendar, bars)
-        if not adjust:
-            return bars
+        return self._adjust(listing, bars) if adjust else bars
+
+    def _adjust(self, listing: Listing, bars: Bars) -> Bars:
         return adjust_for_splits(bars, executed_splits(self._splits_of(listing), self.today(listing.calendar)))
 
     def _traded_bars(self, listing: Listing, first: date, last: date) -> Bars:

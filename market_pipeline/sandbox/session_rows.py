@@ -7,14 +7,14 @@ import numpy as np
 import orjson
 
 from market_pipeline.sandbox.bar_arrays import PRICES, Floats, Row, SessionBars, to_rows
-from market_pipeline.sandbox.encoding import MILLION, go_number
+from market_pipeline.sandbox.encoding import MILLION, JsonText, go_number
 
 SMALLEST = 1e-4
 """Below it the vendor's format has an exponent."""
 
 
 @dataclass(frozen=True)
-class SessionRows:
+class SessionRows(JsonText):
     """Bars of one session as rows of a response, all with the same `t` (milliseconds)."""
 
     session: SessionBars
