@@ -145,6 +145,8 @@ class SandboxMarket:
 
     def splits(self, listing: Listing) -> list[ListedSplit]:
         """Return the ticker's splits, announced ones included, oldest first."""
+        if listing.issue is not None and listing.issue.split is None:
+            return []
         today = self.today(listing.calendar)
         shown: list[ListedSplit] = []
         factor = 1.0

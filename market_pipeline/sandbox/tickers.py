@@ -158,6 +158,8 @@ def _list_date(listing: Listing) -> Record:
 def _name(listing: Listing) -> str:
     """Return the name, which a renamed ticker keeps. The fund that was META before Facebook is called METV."""
     first = listing.whole
+    if listing.issue is not None:  # with its year, since another company may have had the ticker
+        return f"{first.ticker} of {first.first.year} (sandbox)"
     return f"{'METV' if first.ticker == 'META' else first.ticker} (sandbox)"
 
 

@@ -312,6 +312,19 @@ def test_the_list_lacks_a_third_of_the_tickers_mostly_dead_ones(url: str) -> Non
     assert not missing & {"AAPL", "META", "FB"}
 
 
+def test_companies_that_had_a_ticker_in_turn_have_names_and_identifiers_of_their_own(url: str) -> None:
+    records = [record for active in ("true", "false") for record in listed(url, f"market=stocks&active={active}")]
+    by_ticker: dict[str, list[dict[str, Any]]] = {}
+    for record in records:
+        by_ticker.setdefault(record["ticker"], []).append(record)
+    del by_ticker["QQQ"]  # the same fund's twice
+    reused = [found for found in by_ticker.values() if len(found) > 1]
+    assert len(reused) > 2
+    assert all(len({record["name"] for record in found}) == len(found) for found in reused)
+    figis = [[record["composite_figi"] for record in found if "composite_figi" in record] for found in reused]
+    assert all(len(set(found)) == len(found) for found in figis)
+
+
 def test_the_list_of_a_day_has_the_tickers_of_that_day(url: str) -> None:
     records = listed(url, "market=stocks&active=true&date=2022-01-05")
     traded = set(traded_tickers(CONFIG, date(2022, 1, 5)))
