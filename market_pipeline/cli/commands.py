@@ -14,6 +14,7 @@ from market_pipeline.core.settings import SettingsError, load_settings
 
 COMMANDS = {
     "backfill": LazyCommand("backfill", "backfill"),
+    "market": LazyCommand("market", "app"),
     "coverage": LazyCommand("coverage", "coverage"),
     "gaps": LazyCommand("coverage", "gaps"),
     "changes": LazyCommand("changes", "changes"),

@@ -11,39 +11,41 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from market_pipeline.core import logging_json
 from market_pipeline.core.wording import under
 from market_pipeline.warehouse import rate_limit
-from market_pipeline.warehouse.load_history import LoadResult
+
+Report = Callable[[str, int, str | None], None]
+"""Called with the name of what was loaded, its number of sessions, and the error if it failed."""
 
 LOG_FORMAT = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
 
 
 @contextmanager
-def show_progress(sessions: int, *, quiet: bool) -> Iterator[Callable[[LoadResult], None]]:
-    """Show the progress of a backfill, and yield the function to call with each load result.
+def show_progress(sessions: int, *, quiet: bool) -> Iterator[Report]:
+    """Show the progress of a backfill, and yield the function to call for all that was loaded.
 
     Args:
         sessions: the number to load, over all symbols.
         quiet: show nothing.
     """
     if quiet or logging_json.is_json():  # the JSON log has a line for each symbol
-        yield lambda _result: None
+        yield lambda _name, _sessions, _error: None
     elif sys.stderr.isatty():
         with _show_bar(sessions) as advance:
             yield advance
     else:
         with _show_log():
-            yield lambda _result: None
+            yield lambda _name, _sessions, _error: None
 
 
 @contextmanager
-def _show_bar(sessions: int) -> Iterator[Callable[[LoadResult], None]]:
-    columns = TextColumn("{task.description:<8}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+def _show_bar(sessions: int) -> Iterator[Report]:
+    columns = TextColumn("{task.description:<10}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("bars", total=sessions)
 
-        def advance(result: LoadResult) -> None:
-            progress.update(task, advance=result.sessions, description=result.symbol)
-            if result.error is not None:
-                progress.console.print(f"failed: {under(result.symbol, result.error)}", markup=False, highlight=False)
+        def advance(name: str, sessions: int, error: str | None) -> None:
+            progress.update(task, advance=sessions, description=name)
+            if error is not None:
+                progress.console.print(f"failed: {under(name, error)}", markup=False, highlight=False)
 
         handler = _DescriptionHandler(progress, task)
         waits = logging.getLogger(rate_limit.__name__)

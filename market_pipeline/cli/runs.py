@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from io import StringIO
@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from market_pipeline.cli.output import print_note
-from market_pipeline.cli.progress import show_progress
+from market_pipeline.cli.progress import Report, show_progress
 from market_pipeline.cli.summary import LoadRecord, read_result, read_row, record_unreached
 from market_pipeline.core import stop_signals
 from market_pipeline.core.errors import MarketPipelineError
@@ -84,13 +84,13 @@ def launch_runs(settings: Settings, warehouse: Engine, runs: Sequence[RangeRun],
         MissingKeyError: there is no vendor key; nothing is launched.
         DatabaseLostError: a database can't be used, and nothing was launched.
     """
-    _check_vendor_key(settings)
+    check_vendor_key(settings)
     total = sum(len(run.symbols) * len(run.sessions) for run in runs)
     to_launch = [_LaunchedRun(run) for run in runs]
     launched: list[_LaunchedRun] = []
     try:
         with (
-            _open_instance(settings, warehouse, quiet=quiet) as instance,
+            open_own_instance(settings, warehouse, quiet=quiet) as instance,
             show_progress(total, quiet=quiet) as report_progress,
         ):
             for run in to_launch:
@@ -110,7 +110,12 @@ def launch_runs(settings: Settings, warehouse: Engine, runs: Sequence[RangeRun],
     return LaunchResult(records, [result for run in launched for result in run.actions])
 
 
-def _check_vendor_key(settings: Settings) -> None:
+def check_vendor_key(settings: Settings) -> None:
+    """Check that there is a vendor key, before anything is launched.
+
+    Raises:
+        MissingKeyError: there is none.
+    """
     PolygonClient.from_settings(settings, LocalLimiter(settings.requests_per_minute)).close()
 
 
@@ -119,11 +124,11 @@ def _launch(
     run: _LaunchedRun,
     instance: DagsterInstance,
     warehouse: Engine,
-    report_progress: Callable[[LoadResult], None],
+    report_progress: Report,
 ) -> None:
     def after_load(result: LoadResult) -> None:
         run.results[result.symbol] = result
-        report_progress(result)
+        report_progress(result.symbol, result.sessions, result.error)
 
     definitions = build_loading(settings, after_load, extra_symbols=run.range.symbols, on_refreshed=run.actions.append)
     run.error = launch_range_run(definitions, run.range, instance, warehouse, run.run_id).error
@@ -146,10 +151,10 @@ def refresh_actions(settings: Settings, warehouse: Engine, *, quiet: bool) -> li
         ActionsError: the run could not be executed.
         DatabaseLostError: the connection to a database was lost.
     """
-    _check_vendor_key(settings)
+    check_vendor_key(settings)
     results: list[ActionsResult] = []
     definitions = build_loading(settings, on_refreshed=results.append)
-    with _open_instance(settings, warehouse, quiet=quiet) as instance:
+    with open_own_instance(settings, warehouse, quiet=quiet) as instance:
         run = launch_job(definitions, CORPORATE_ACTIONS_JOB, instance, warehouse)
     if not run.success and not any(result.error for result in results) and not stop_signals.requested():
         message = f"the splits and dividends could not be fetched: {run.error}. Run the same command again"
@@ -165,7 +170,7 @@ def build_marts(settings: Settings, warehouse: Engine, *, quiet: bool = False) -
         DatabaseLostError: the connection to a database was lost.
     """
     output = StringIO() if quiet else sys.stderr
-    with _open_instance(settings, warehouse, quiet=quiet) as instance, redirect_stdout(output):
+    with open_own_instance(settings, warehouse, quiet=quiet) as instance, redirect_stdout(output):
         result = launch_job(build_analytics(settings), MARTS_JOB, instance, warehouse)
     stop_signals.check()
     if not result.success:
@@ -178,7 +183,7 @@ def build_marts(settings: Settings, warehouse: Engine, *, quiet: bool = False) -
 
 
 @contextmanager
-def _open_instance(settings: Settings, warehouse: Engine, *, quiet: bool) -> Iterator[DagsterInstance]:
+def open_own_instance(settings: Settings, warehouse: Engine, *, quiet: bool) -> Iterator[DagsterInstance]:
     """Open Dagster's instance, mark interrupted runs as failed, and turn a lost database into one error.
 
     Raises:

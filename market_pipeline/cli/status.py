@@ -82,6 +82,9 @@ def _describe(state: "PipelineState") -> Iterator[tuple[str, str]]:
             f"{symbols.tracked:,} tracked, {len(symbols.behind):,} behind, {len(symbols.never_loaded):,} without bars, "
             f"{len(symbols.failed):,} failed in their last load",
         )
+    for market in state.markets or ():
+        newest = f"newest {market.newest_session}" if market.newest_session else "never loaded"
+        yield "market", f"{market.market}: {counted(market.stored, 'session')}, {newest}, {market.missing:,} missing"
     if state.unknown_adjustments is not None:
         yield "adjusted", _describe_adjustments(state.unknown_adjustments)
     if state.sessions_to_fetch is not None:

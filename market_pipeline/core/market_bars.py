@@ -3,19 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from enum import StrEnum
 from typing import Any
 
 from numpy.typing import NDArray
 
 from market_pipeline.core.bars import Columns
-
-
-class Origin(StrEnum):
-    """The vendor's interface that a session came from."""
-
-    GROUPED = "grouped"
-    FLAT_FILE = "flat file"
+from market_pipeline.core.markets import Origin
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ A market is loaded session by session, all its tickers at once. `market_bars` ha
 
 from dataclasses import dataclass
 from datetime import date
+from enum import StrEnum
 
 from market_pipeline.core.errors import UsageError
 from market_pipeline.core.symbols import AssetClass
@@ -12,6 +13,13 @@ from market_pipeline.core.symbols import AssetClass
 
 class UnknownMarketError(UsageError):
     """A market that the project doesn't know."""
+
+
+class Origin(StrEnum):
+    """The vendor's interface that a session came from."""
+
+    GROUPED = "grouped"
+    FLAT_FILE = "flat file"
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,10 @@ A run covers sessions that are over, of symbols of one calendar. `ingest` execut
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from enum import StrEnum
 
 from market_pipeline.core.sessions import (
     NoSessionError,
@@ -24,6 +25,19 @@ TRIGGER_TAG = "market_pipeline/trigger"
 
 SCHEDULE = "schedule"
 """The trigger of a nightly run."""
+
+SCOPE_TAG = "market_pipeline/sessions"
+"""The tag of a market's run with the sessions to load, one of `MarketScope`; without it, all of the range."""
+
+
+class MarketScope(StrEnum):
+    """The sessions that a market's run loads, of those in its range."""
+
+    ALL = "all"
+    MISSING = "missing"
+    """Those that are not stored whole."""
+    NIGHT = "night"
+    """The newest, which the vendor still corrects, those that are not stored whole, and those whose file changed."""
 
 
 def trigger_of(tags: Mapping[str, str]) -> str:
@@ -50,19 +64,28 @@ def plan_range_runs(symbols: Sequence[Symbol], start: date, end: date, now: date
     Raises:
         NoSessionError: `start` is after `end`, or a calendar has no session that is over between them.
     """
+    return [
+        RangeRun(name, [symbol for symbol in symbols if symbol.calendar == name], plan_sessions(name, start, end, now))
+        for name in sorted({symbol.calendar for symbol in symbols})
+    ]
+
+
+def plan_sessions(calendar_name: str, start: date, end: date, now: datetime) -> list[date]:
+    """Return a calendar's sessions from `start` to `end` that are over at `now`, oldest first.
+
+    Raises:
+        NoSessionError: `start` is after `end`, or there is none.
+    """
     check_order(start, end)
-    runs = []
-    for name in sorted({symbol.calendar for symbol in symbols}):
-        latest = latest_ended_session(name, now)
-        first = max(start, calendar(name).first_session)
-        sessions = sessions_between(name, first, min(end, latest)) if latest else []
-        if not sessions:
-            raise NoSessionError(
-                f"the calendar {name} has no session that is over between {start} and {end} (its first is "
-                f"{calendar(name).first_session}, the newest that is over {latest}): widen --start and --end"
-            )
-        runs.append(RangeRun(name, [symbol for symbol in symbols if symbol.calendar == name], sessions))
-    return runs
+    latest = latest_ended_session(calendar_name, now)
+    first = max(start, calendar(calendar_name).first_session)
+    sessions = sessions_between(calendar_name, first, min(end, latest)) if latest else []
+    if not sessions:
+        raise NoSessionError(
+            f"the calendar {calendar_name} has no session that is over between {start} and {end} (its first is "
+            f"{calendar(calendar_name).first_session}, the newest that is over {latest}): widen --start and --end"
+        )
+    return sessions
 
 
 def plan_missing_runs(spans: Mapping[Symbol, tuple[date, date]]) -> list[RangeRun]:
@@ -117,6 +140,17 @@ def plan_nightly_runs(
         RangeRun(symbols[0].calendar, [symbol for _, symbol in members], recent[-max(reach for reach, _ in members) :])
         for _, members in sorted(groups.items())
     ]
+
+
+def plan_market_night(sessions: Sequence[date], stored: Container[date], *, look_back: int) -> list[date]:
+    """Return the sessions of a market that a night fetches: the last `look_back` ones, and all that are not stored.
+
+    Args:
+        sessions: that are over, oldest first, as far as a night reaches back.
+        stored: those that are stored whole.
+        look_back: sessions that every night fetches.
+    """
+    return [*(day for day in sessions[:-look_back] if day not in stored), *sessions[-look_back:]]
 
 
 def _reach(recent: Sequence[date], gap: Gap | None, look_back: int) -> int:

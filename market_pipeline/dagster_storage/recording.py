@@ -25,7 +25,8 @@ from market_pipeline.dagster_storage.partition_events import Repeated
 
 Context = dg.OpExecutionContext | dg.AssetExecutionContext
 
-ONE_ROW, NO_ROW = {"dagster/partition_row_count": 1}, {"dagster/partition_row_count": 0}
+ONE_ROW: Mapping[str, Any] = {"dagster/partition_row_count": 1}
+NO_ROW: Mapping[str, Any] = {"dagster/partition_row_count": 0}
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from market_pipeline.dbt_project import manifest
 from market_pipeline.operations.dagster_state import probe_dagster
 from market_pipeline.operations.database_checks import DATABASE_CHECKS, Check, CheckContext
 from market_pipeline.operations.findings import Finding, error, judge_clock, judge_port, judge_space, ok, warning
+from market_pipeline.operations.market_state import read_market_states
 from market_pipeline.operations.service_probes import ServiceState
 from market_pipeline.operations.up_session import probe_services
 from market_pipeline.polygon.key import usable_key
@@ -138,10 +139,22 @@ def check_marts(check: str, context: CheckContext) -> Finding:
     )
 
 
+def check_markets(check: str, context: CheckContext) -> Finding:
+    """Check that no session of a tracked market is missing."""
+    states = read_market_states(context.warehouse, context.settings, datetime.now(UTC))
+    problems = [state.problem for state in states if state.problem]
+    if problems:
+        return warning(check, "; ".join(problems), "`market-pipeline market status` lists them")
+    return ok(
+        check, f"{', '.join(state.market for state in states)}: no session is missing" if states else "none is tracked"
+    )
+
+
 PROJECT_CHECKS: Sequence[tuple[str, Check]] = (
     ("Dagster", check_dagster),
     ("dbt project", check_dbt_project),
     ("analysts' tables", check_marts),
+    ("markets", check_markets),
 )
 
 

@@ -13,6 +13,7 @@ from market_pipeline.core.errors import MarketPipelineError
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.wording import are, counted, name_some, pasteable
 from market_pipeline.operations.dagster_state import DagsterState, probe_dagster
+from market_pipeline.operations.market_state import MarketState, read_market_states
 from market_pipeline.operations.service_probes import ServiceState
 from market_pipeline.operations.up_session import probe_services
 from market_pipeline.orchestration.scheduler_status import NOT_RUNNING
@@ -79,6 +80,7 @@ class PipelineState:
     api: ServiceState
     last_run: LastRun | None
     symbols: SymbolsState | None
+    markets: Sequence[MarketState] | None
     sessions_to_fetch: Mapping[str, int] | None
     actions_behind: Sequence[ActionsBehind] | None
     unknown_adjustments: Sequence[UnknownAdjustment] | None
@@ -96,7 +98,7 @@ def pipeline_state(settings: Settings, api_url: str | None, now: datetime) -> Pi
     api, ui = probe_services(settings, api_url)
     with probe_warehouse(settings) as found:
         dagster = _read_dagster(settings, found.engine, now) if found.engine else None
-        rows, last_run, behind, unknown, read_error = _read_tables(found, now)
+        rows, last_run, behind, unknown, markets, read_error = _read_tables(settings, found, now)
     database = DatabaseState(
         found.where, found.embedded, found.engine is not None, found.revision, found.needed, found.problem or read_error
     )
@@ -110,6 +112,7 @@ def pipeline_state(settings: Settings, api_url: str | None, now: datetime) -> Pi
         api=api,
         last_run=last_run,
         symbols=_summarize_symbols(rows) if rows is not None else None,
+        markets=markets,
         sessions_to_fetch={name: sum(row[name] for row in rows) for name in FILLABLE} if rows is not None else None,
         actions_behind=behind,
         unknown_adjustments=unknown,
@@ -117,28 +120,35 @@ def pipeline_state(settings: Settings, api_url: str | None, now: datetime) -> Pi
             *_find_service_problems(database, dagster, ui, api),
             *(find_data_problems(rows) if rows is not None else []),
             *find_action_problems(behind or []),
+            *(each.problem for each in markets or [] if each.problem),
         ],
     )
 
 
 def _read_tables(
-    found: WarehouseProbe, now: datetime
+    settings: Settings, found: WarehouseProbe, now: datetime
 ) -> tuple[
-    Sequence[Row] | None, LastRun | None, Sequence[ActionsBehind] | None, Sequence[UnknownAdjustment] | None, str | None
+    Sequence[Row] | None,
+    LastRun | None,
+    Sequence[ActionsBehind] | None,
+    Sequence[UnknownAdjustment] | None,
+    Sequence[MarketState] | None,
+    str | None,
 ]:
-    """Read symbols' coverage, the last run, actions behind and unknown adjustments, or the error if that fails."""
+    """Read symbols' coverage, the last run, actions behind, unknown adjustments and markets, or the error."""
     if found.engine is None or not found.ready:
-        return None, None, None, None, None
+        return None, None, None, None, None, None
     try:
         rows = coverage(found.engine, [symbol.name for symbol in active_symbols(found.engine)])
         behind = find_actions_behind(found.engine, now)
         with found.engine.connect() as connection:
             last = connection.execute(statement("newest_run")).mappings().first()
         unknown = find_unknown_adjustments(found.engine)
+        markets = read_market_states(found.engine, settings, now)
     except DBAPIError as error:
-        return None, None, None, None, str(unavailable_error(error, found.engine))
+        return None, None, None, None, None, str(unavailable_error(error, found.engine))
     last_run = LastRun(**{name: _as_plain(value) for name, value in last.items()}) if last else None
-    return rows, last_run, behind, unknown, None
+    return rows, last_run, behind, unknown, markets, None
 
 
 def _as_plain(value: Any) -> Any:

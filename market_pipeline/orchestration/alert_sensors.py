@@ -22,7 +22,12 @@ from market_pipeline.core.settings import Settings
 from market_pipeline.core.wording import are, counted, under
 from market_pipeline.dagster_storage.internals import WILL_RETRY_TAG
 from market_pipeline.orchestration.failure_causes import describe_failure
-from market_pipeline.orchestration.freshness import StaleSymbol, find_freshness_change, find_stale_symbols
+from market_pipeline.orchestration.freshness import (
+    StaleSymbol,
+    find_freshness_change,
+    find_stale_markets,
+    find_stale_symbols,
+)
 from market_pipeline.warehouse.database import warehouse_of
 from market_pipeline.warehouse.load_history import run_history
 
@@ -89,7 +94,10 @@ def _build_stale_symbols_sensor(settings: Settings) -> dg.SensorDefinition:
         cursor = {channel.name: before.get(channel.name, []) for channel in found}
         now = datetime.now(UTC)
         with warehouse_of(settings) as warehouse:
-            stale = find_stale_symbols(warehouse, settings, now)
+            stale = {
+                **find_stale_markets(warehouse, settings, now),
+                **find_stale_symbols(warehouse, settings, now),
+            }
             at = find_freshness_change(warehouse, settings, now)
 
         def send(channel: Channel) -> str | None:

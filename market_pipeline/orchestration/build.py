@@ -5,19 +5,22 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from market_pipeline.core.markets import Market
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.orchestration.alert_sensors import build_alert_sensors
 from market_pipeline.orchestration.assets import build_assets
 from market_pipeline.orchestration.corporate_action_assets import build_corporate_actions
+from market_pipeline.orchestration.market_assets import build_market_assets
 from market_pipeline.orchestration.mart_assets import build_marts, marts_job
 from market_pipeline.orchestration.removed_symbols import find_symbols_under_way
-from market_pipeline.orchestration.resources import OnLoaded, OnRefreshed, pipeline_resource
+from market_pipeline.orchestration.resources import OnLoaded, OnRefreshed, OnSessionLoaded, pipeline_resource
 from market_pipeline.orchestration.run_logs import set_run_logger
 from market_pipeline.orchestration.schedules import build_schedules
 from market_pipeline.orchestration.sensors import build_marts_sensor, build_symbols_sensor
 from market_pipeline.warehouse.database import warehouse_of
 from market_pipeline.warehouse.session_calendar import record_sessions
+from market_pipeline.warehouse.tracked_markets import tracked_markets
 from market_pipeline.warehouse.tracked_symbols import active_symbols, removed_symbols
 
 
@@ -50,7 +53,7 @@ def build_loading(
     extra_symbols: Sequence[Symbol] = (),
     on_refreshed: OnRefreshed = lambda _result: None,
 ) -> dg.Definitions:
-    """Build the assets of symbols, splits and dividends, their schedules, and the sensors of symbols and alerts.
+    """Build the assets of symbols, markets and corporate actions, their schedules, and the sensors of both and alerts.
 
     Args:
         settings: name the warehouse and the vendor.
@@ -65,6 +68,7 @@ def build_loading(
     """
     today = datetime.now(UTC).date()
     with warehouse_of(settings) as warehouse:
+        markets = tracked_markets(warehouse)
         under_way = find_symbols_under_way(settings, removed_symbols(warehouse))
         symbols = sorted({*active_symbols(warehouse), *under_way, *extra_symbols})
         with warehouse.begin() as connection:
@@ -72,12 +76,22 @@ def build_loading(
     return dg.Definitions(
         assets=[
             *build_assets(symbols, today, in_one_process=executor is dg.in_process_executor),
+            *build_market_assets(markets, today),
             *build_corporate_actions(),
         ],
-        schedules=build_schedules(symbols, settings),
-        sensors=[build_symbols_sensor(settings, symbols), *build_alert_sensors(settings)],
+        schedules=build_schedules(symbols, settings, markets),
+        sensors=[build_symbols_sensor(settings, symbols, markets), *build_alert_sensors(settings)],
         resources={"pipeline": pipeline_resource(settings, on_loaded, on_refreshed)},
         executor=executor,
+    )
+
+
+def build_market_loading(settings: Settings, market: Market, on_session_loaded: OnSessionLoaded) -> dg.Definitions:
+    """Build the asset of one market alone, for a command that loads it."""
+    return dg.Definitions(
+        assets=build_market_assets([market], datetime.now(UTC).date()),
+        resources={"pipeline": pipeline_resource(settings, on_session_loaded=on_session_loaded)},
+        executor=dg.in_process_executor,
     )
 
 

@@ -28,6 +28,7 @@ from market_pipeline.orchestration.checks import check_results
 from market_pipeline.orchestration.corporate_action_execution import report_actions
 from market_pipeline.orchestration.partitions import PartitionError, check_partitions_chosen
 from market_pipeline.orchestration.resources import Pipeline
+from market_pipeline.series_vendor import SeriesVendor
 from market_pipeline.warehouse.load_history import BAR_COUNTERS, LoadResult
 from market_pipeline.warehouse.tracked_symbols import NotTrackedError, active_symbols, delistings
 
@@ -77,24 +78,7 @@ def load_symbols(
     sessions = [date.fromisoformat(key) for key in context.partition_keys]
     run = Run(context.run.run_id, trigger_of(context.run.tags))
     series, actions = pipeline.open_run(find_in_run, sessions, run.run_id, scheduled=run.trigger == SCHEDULE)
-    tracked = frozenset(active_symbols(pipeline.warehouse, [symbol.name for symbol in symbols]))
-    vendor = _TrackedVendor(series, tracked, actions)
-    results = []
-    for loaded in ingest(
-        symbols,
-        sessions,
-        vendor=vendor,
-        fetch_reference=series.lookups.fetch_reference,
-        delisted=delistings(pipeline.warehouse),  # with those that the look-ups have found
-        warehouse=pipeline.warehouse,
-        run=run,
-        at_once=pipeline.at_once,
-        fetch_list_date=series.lookups.fetch_list_date,
-    ):
-        results.extend(loaded)
-        for result in loaded:
-            pipeline.on_loaded(result)  # first: the bars are stored, even if Dagster's database fails now
-        _record(context, loaded)
+    results = ingest_recorded(context, symbols, sessions, series, actions)
     report_actions(context, symbols, actions)
     check_symbols(context, symbols)
     failures = [under(result.symbol, result.error) for result in results if result.error is not None]
@@ -103,6 +87,35 @@ def load_symbols(
         raise dg.Failure(
             f"{len(failures)} of {counted(len(symbols), 'symbol')} failed. " + " ".join(failures), allow_retries=False
         )
+
+
+def ingest_recorded(
+    context: dg.AssetExecutionContext,
+    symbols: Sequence[Symbol],
+    sessions: Sequence[date],
+    series: SeriesVendor,
+    actions: RunActions,
+) -> list[LoadResult]:
+    """Load symbols of one calendar for these sessions, record their materializations, and return the results."""
+    pipeline: Pipeline = context.resources.pipeline
+    tracked = frozenset(active_symbols(pipeline.warehouse, [symbol.name for symbol in symbols]))
+    results = []
+    for loaded in ingest(
+        symbols,
+        sessions,
+        vendor=_TrackedVendor(series, tracked, actions),
+        fetch_reference=series.lookups.fetch_reference,
+        delisted=delistings(pipeline.warehouse),  # with those that the look-ups have found
+        warehouse=pipeline.warehouse,
+        run=Run(context.run.run_id, trigger_of(context.run.tags)),
+        at_once=pipeline.at_once,
+        fetch_list_date=series.lookups.fetch_list_date,
+    ):
+        results.extend(loaded)
+        for result in loaded:
+            pipeline.on_loaded(result)  # first: the bars are stored, even if Dagster's database fails now
+        _record(context, loaded)
+    return results
 
 
 def check_symbols(context: dg.AssetExecutionContext, symbols: Sequence[Symbol]) -> None:

@@ -1,9 +1,9 @@
-"""Freshness: stale symbols, and the time of each mart's last build.
+"""Freshness: stale symbols and markets, and the time of each mart's last build.
 
-A symbol is stale if sessions are missing that the last night should have loaded.
+A symbol or a market is stale if sessions are missing that the last night should have loaded.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -11,10 +11,13 @@ from typing import Any
 from dagster import AssetKey, DagsterInstance
 from sqlalchemy import Engine
 
+from market_pipeline.core.markets import Market
 from market_pipeline.core.sessions import latest_ended_session, sessions_between
 from market_pipeline.core.settings import Settings
+from market_pipeline.core.wording import counted
 from market_pipeline.warehouse.coverage import coverage
 from market_pipeline.warehouse.load_history import last_loads, newest_load_at
+from market_pipeline.warehouse.tracked_markets import MarketSessionState, read_market_sessions, tracked_markets
 from market_pipeline.warehouse.tracked_symbols import active_symbols
 
 MARTS_SCHEMA = "analytics"
@@ -25,7 +28,7 @@ NIGHT_TAKES = timedelta(hours=3)
 
 @dataclass(frozen=True)
 class StaleSymbol:
-    """A stale symbol: the number of sessions it is behind, and a description for people."""
+    """A stale symbol or market: the number of sessions it is behind, and a description for people."""
 
     sessions_behind: int
     description: str
@@ -47,6 +50,32 @@ def find_stale_symbols(warehouse: Engine, settings: Settings, now: datetime) -> 
         if behind >= settings.alert_stale_sessions:
             found[covered["symbol"]] = StaleSymbol(behind, _describe(covered, behind))
     return found
+
+
+def find_stale_markets(warehouse: Engine, settings: Settings, now: datetime) -> Mapping[str, StaleSymbol]:
+    """Return the tracked markets that are ALERT_STALE_SESSIONS or more behind at `now`, by name, in order.
+
+    One that was never loaded is not behind, as its first sessions are loaded on demand or by its first night.
+    """
+    found = {}
+    for market in tracked_markets(warehouse):
+        sessions, due = read_market_sessions(warehouse, market), last_due_session(market.calendar, settings, now)
+        newest = max((each.date for each in sessions if each.is_loaded), default=date.min)
+        late = [each for each in sessions if newest < each.date <= due and each.state != "not_yet_available"]
+        if len(late) >= settings.alert_stale_sessions:
+            found[f"market {market.option}"] = StaleSymbol(len(late), _describe_market(market, newest, late))
+    return found
+
+
+def last_due_session(calendar: str, settings: Settings, now: datetime) -> date:
+    """Return the newest session that the last night that is over at `now` should have loaded; `date.min` if none."""
+    return latest_ended_session(calendar, _last_night(settings, now)) or date.min
+
+
+def _describe_market(market: Market, newest: date, late: Sequence[MarketSessionState]) -> str:
+    stored = f"its newest is {newest}" if newest > date.min else "none is stored"
+    reason = next((f" ({each.reason})" for each in reversed(late) if each.reason), "")
+    return f"market {market.option}: {counted(len(late), 'session')} behind, {stored}{reason}"
 
 
 def find_freshness_change(warehouse: Engine, settings: Settings, now: datetime) -> datetime:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from sqlalchemy import Engine
 
-from market_pipeline.core.plans import VendorPlan
+from market_pipeline.core.markets import Market
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
-from market_pipeline.core.ticker_corrections import TickerCorrections, corrections_of
+from market_pipeline.core.ticker_corrections import corrections_of
 from market_pipeline.warehouse.database import warehouse_of
 from market_pipeline.warehouse.load_history import LoadResult
 from market_pipeline.warehouse.tracked_symbols import Reference, active_symbols, delistings
@@ -19,10 +19,15 @@ from market_pipeline.warehouse.tracked_symbols import Reference, active_symbols,
 if TYPE_CHECKING:  # frames and HTTP take half a second, and only runs need them
     from market_pipeline.corporate_action_requests import ActionsResult, RunActions
     from market_pipeline.polygon.client import PolygonClient
+    from market_pipeline.polygon.market_fetcher import MarketFetcher
     from market_pipeline.series_vendor import SeriesVendor
+    from market_pipeline.warehouse.market_records import MarketLoadResult
 
 OnLoaded = Callable[[LoadResult], None]
 """Called with each symbol's load result as soon as it is stored."""
+
+OnSessionLoaded = Callable[["MarketLoadResult"], None]
+"""Called with the load result of each session of a market as soon as it is stored."""
 
 OnRefreshed = Callable[["ActionsResult"], None]
 """Called with the result of a run's requests for splits, and of those for dividends."""
@@ -39,33 +44,31 @@ class Pipeline:
     It is no ConfigurableResource: it has no configuration of Dagster's, as all settings come from the environment.
 
     Args:
+        settings: of the pipeline.
         client: the vendor's client.
         warehouse: the database.
-        at_once: the most symbols fetched at the same time.
         on_loaded: called with each symbol's load result.
-        plan: the vendor's plan, if known.
         on_refreshed: called with the results for splits and dividends.
-        corrections: manual ticker histories.
+        on_session_loaded: called with the load result of each session of a market.
     """
 
     def __init__(
         self,
+        settings: Settings,
         client: "PolygonClient",
         warehouse: Engine,
-        at_once: int,
         on_loaded: OnLoaded,
-        plan: VendorPlan | None = None,
-        on_refreshed: OnRefreshed = lambda _result: None,
-        *,
-        corrections: TickerCorrections | None = None,
+        on_refreshed: OnRefreshed,
+        on_session_loaded: OnSessionLoaded,
     ) -> None:
+        self.settings = settings
+        self.client = client
         self.warehouse = warehouse
-        self.at_once = at_once
+        self.at_once = REQUESTS_AT_ONCE if settings.requests_per_minute >= FAST_PLAN else 1
         self.on_loaded = on_loaded
         self.on_refreshed = on_refreshed
-        self.client = client
-        self._plan = plan
-        self._corrections = corrections or TickerCorrections({})
+        self.on_session_loaded = on_session_loaded
+        self._corrections = corrections_of(settings)
         self._run: tuple[SeriesVendor, RunActions] | None = None
 
     def open_run(
@@ -77,21 +80,28 @@ class Pipeline:
         """
         if self._run is None:
             symbols = find_symbols()
-            vendor = self._open_vendor(symbols, sessions, run_id, nightly=scheduled)
+            vendor = self.open_vendor(symbols, sessions, run_id, nightly=scheduled)
             self._run = vendor, self._start_actions(symbols, run_id, scheduled=scheduled)
         return self._run
 
-    def _open_vendor(
+    def open_vendor(
         self, symbols: Sequence[Symbol], sessions: Sequence[date], run_id: str, *, nightly: bool
     ) -> "SeriesVendor":
+        """Return the vendor of some symbols' bars, after the ticker histories that are due were looked up."""
         from market_pipeline.polygon.fetcher import Fetcher
         from market_pipeline.series_vendor import SecurityLookups, SeriesVendor
 
         trading = _select_trading(symbols, delistings(self.warehouse), sessions[0]) or symbols
         lookups = SecurityLookups(self.client, self.warehouse, self._corrections, run_id)
         histories = lookups.prepare(trading, sessions, nightly=nightly)
-        fetcher = Fetcher(self.client, trading, sessions, datetime.now(UTC), self._plan, histories)
+        fetcher = Fetcher(self.client, trading, sessions, datetime.now(UTC), self.settings.plan, histories)
         return SeriesVendor(fetcher, lookups)
+
+    def open_market(self, market: Market) -> "MarketFetcher":
+        """Return the vendor of a market's sessions, which is to be closed."""
+        from market_pipeline.polygon.market_fetcher import MarketFetcher
+
+        return MarketFetcher.from_settings(self.settings, self.client, market, datetime.now(UTC))
 
     def _start_actions(self, symbols: Sequence[Symbol], run_id: str, *, scheduled: bool) -> "RunActions":
         from market_pipeline.corporate_action_requests import RunActions
@@ -113,34 +123,35 @@ def _select_trading(symbols: Sequence[Symbol], delisted: Mapping[str, Reference]
 
 
 @contextmanager
-def open_pipeline(settings: Settings, on_loaded: OnLoaded, on_refreshed: OnRefreshed) -> Iterator[Pipeline]:
+def open_pipeline(
+    settings: Settings, on_loaded: OnLoaded, on_refreshed: OnRefreshed, on_session_loaded: OnSessionLoaded
+) -> Iterator[Pipeline]:
     """Open the pipeline that the settings describe, and close it at the end."""
     from market_pipeline.polygon.client import PolygonClient
     from market_pipeline.polygon.limiter import WINDOW_SECONDS
     from market_pipeline.warehouse.rate_limit import SharedLimiter
 
-    at_once = REQUESTS_AT_ONCE if settings.requests_per_minute >= FAST_PLAN else 1
     with warehouse_of(settings) as warehouse:
         limiter = SharedLimiter(warehouse, settings.requests_per_minute, window_seconds=WINDOW_SECONDS)
-        corrections = corrections_of(settings)
         with (
             PolygonClient.from_settings(settings, limiter) as client,
-            closing(
-                Pipeline(client, warehouse, at_once, on_loaded, settings.plan, on_refreshed, corrections=corrections)
-            ) as opened,
+            closing(Pipeline(settings, client, warehouse, on_loaded, on_refreshed, on_session_loaded)) as opened,
         ):
             yield opened
 
 
 def pipeline_resource(
-    settings: Settings, on_loaded: OnLoaded, on_refreshed: OnRefreshed = lambda _result: None
+    settings: Settings,
+    on_loaded: OnLoaded = lambda _result: None,
+    on_refreshed: OnRefreshed = lambda _result: None,
+    on_session_loaded: OnSessionLoaded = lambda _result: None,
 ) -> dg.ResourceDefinition:
     """Build the resource: one `Pipeline` per run, without configuration, which would be stored with the run."""
 
     @dg.resource(description="The vendor's client and the warehouse's engine.")  # type: ignore[untyped-decorator, unused-ignore]
     @contextmanager
     def pipeline(_context: dg.InitResourceContext) -> Iterator[Pipeline]:
-        with open_pipeline(settings, on_loaded, on_refreshed) as opened:
+        with open_pipeline(settings, on_loaded, on_refreshed, on_session_loaded) as opened:
             yield opened
 
     return pipeline

@@ -73,10 +73,26 @@ def launch_range_run(
         MarketPipelineError: a symbol is not among the definitions.
     """
     keys = [asset_key(symbol) for symbol in range_run.symbols]
+    tags = partition_range_tags(range_run.sessions[0], range_run.sessions[-1])
+    return launch_assets(definitions, keys, tags, instance, warehouse, run_id)
+
+
+def launch_assets(
+    definitions: dg.Definitions,
+    keys: Sequence[dg.AssetKey],
+    tags: Mapping[str, str],
+    instance: DagsterInstance,
+    warehouse: Engine,
+    run_id: str | None = None,
+) -> LaunchedRun:
+    """Materialize assets in this process as one run with these tags, which name its partitions.
+
+    Raises:
+        MarketPipelineError: an asset is not among the definitions.
+    """
     job = definitions.get_repository_def().get_implicit_job_def_for_assets(keys)
     if job is None:
         raise MarketPipelineError("the symbols changed while the run was being prepared: run the command again")
-    tags = partition_range_tags(range_run.sessions[0], range_run.sessions[-1])
     return _execute(job, keys, tags, instance, warehouse, run_id)
 
 

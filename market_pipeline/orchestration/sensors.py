@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import dagster as dg
 from dagster import DagsterRunStatus, RunsFilter
 
+from market_pipeline.core.markets import Market
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.core.wording import are, counted
@@ -54,8 +55,10 @@ def build_marts_sensor(settings: Settings, marts_job: UnresolvedAssetJobDefiniti
     return marts_after_loads
 
 
-def build_symbols_sensor(settings: Settings, loaded: Sequence[Symbol]) -> dg.SensorDefinition:
-    """Build the sensor that requests a reload of the definitions once other symbols are tracked than `loaded`.
+def build_symbols_sensor(
+    settings: Settings, loaded: Sequence[Symbol], markets: Sequence[Market] = ()
+) -> dg.SensorDefinition:
+    """Build the sensor that requests a reload of the definitions once other symbols or markets are tracked than these.
 
     Its evaluation is in symbols_sensor.py.
     """
@@ -64,12 +67,12 @@ def build_symbols_sensor(settings: Settings, loaded: Sequence[Symbol]) -> dg.Sen
         name=TRACKED_SYMBOLS_SENSOR,
         minimum_interval_seconds=INTERVAL_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Requests a reload of the definitions when a symbol was added to tracked_symbols or removed.",
+        description="Requests a reload of the definitions when a symbol or a market was added or removed.",
     )
     def tracked_symbols_changed(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         # Imported here: it takes 0.2 s, which loading the definitions need not.
         from market_pipeline.orchestration.symbols_sensor import request_reload_for_changes
 
-        return request_reload_for_changes(context, settings, loaded)
+        return request_reload_for_changes(context, settings, loaded, markets)
 
     return tracked_symbols_changed

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from market_pipeline.core.market_bars import MarketSession, Origin
-from market_pipeline.core.markets import Market
+from market_pipeline.core.market_bars import MarketSession
+from market_pipeline.core.markets import Market, Origin
 from market_pipeline.core.sessions import calendar
 from market_pipeline.core.symbols import AssetClass
 from market_pipeline.polygon.parsing import Floats, day_bounds, session_columns

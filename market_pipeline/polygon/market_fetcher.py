@@ -14,8 +14,8 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from market_pipeline.core import stop_signals
-from market_pipeline.core.market_bars import MarketSession, Origin
-from market_pipeline.core.markets import Market
+from market_pipeline.core.market_bars import MarketSession
+from market_pipeline.core.markets import Market, Origin
 from market_pipeline.core.plans import VendorPlan
 from market_pipeline.core.settings import Settings, SettingsError
 from market_pipeline.polygon.client import PolygonClient

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from market_pipeline.core.market_bars import Origin
+from market_pipeline.core.markets import Origin
 
 MOST_GROUPED = 25
 """Sessions of about a month: so many are requested, if the rate limit allows it, though their files could be read."""

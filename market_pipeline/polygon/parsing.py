@@ -17,7 +17,8 @@ import orjson
 import pandas as pd
 
 from market_pipeline.core.bars import BAR_COLUMNS, Columns, FetchedBars, empty_frame
-from market_pipeline.core.market_bars import MarketSession, Origin
+from market_pipeline.core.market_bars import MarketSession
+from market_pipeline.core.markets import Origin
 from market_pipeline.core.sessions import Calendar, session_starts
 from market_pipeline.polygon.response_body import Body
 from market_pipeline.polygon.vendor_errors import BadResponseError, quote_text

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from market_pipeline.core.bars import VALUE_COLUMNS, Columns, bar_keys, select_rows
-from market_pipeline.core.market_bars import CheckedSession, Origin
-from market_pipeline.core.markets import Market
+from market_pipeline.core.market_bars import CheckedSession
+from market_pipeline.core.markets import Market, Origin
 from market_pipeline.core.sessions import last_sessions, sessions_between
 from market_pipeline.warehouse.adjustment import refresh_factors_after_load
 from market_pipeline.warehouse.empty_sessions import empty_sessions, ended_sessions

@@ -1,6 +1,7 @@
 """Coverage of the tracked symbols: missing sessions and their states, by `session_states` and `coverage`."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -90,6 +91,33 @@ def reassigned_spans(engine: Engine, symbols: Sequence[Symbol], until: date) -> 
             return {}
         spans = connection.execute(statement("reassigned_spans"), {"symbols": changed, "until": until})
         return {named[row.symbol]: (row.first, row.last) for row in spans}
+
+
+def nightly_spans(
+    engine: Engine, symbols: Sequence[Symbol], since: date, until: date
+) -> Mapping[Symbol, tuple[date, date]]:
+    """Return the first and the last session that a night tries to fill, of each symbol that has any."""
+    spans = _spans(engine, [symbol.name for symbol in symbols], NIGHTLY, since, until)
+    return {symbol: spans[symbol.name] for symbol in symbols if symbol.name in spans}
+
+
+@dataclass(frozen=True)
+class SettledSession:
+    """A session of a tracked symbol that has its bar, or of which it is known why there is none."""
+
+    symbol: str
+    date: date
+    present: bool
+    reason: str | None
+
+
+def settled_sessions(engine: Engine, calendar: str, sessions: Sequence[date]) -> list[SettledSession]:
+    """Return those of a market's loaded sessions that are settled, of all tracked symbols of its calendar."""
+    with engine.connect() as connection:
+        rows = connection.execute(
+            statement("settled_sessions"), {"calendar": calendar, "sessions": list(sessions)}
+        ).all()
+    return [SettledSession(row.symbol, row.date, row.present, row.reason) for row in rows]
 
 
 def _spans(

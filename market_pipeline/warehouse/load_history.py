@@ -19,7 +19,7 @@ from market_pipeline.core.settings import Source
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.warehouse.bar_tables import bar_flags
 from market_pipeline.warehouse.statements import statement
-from market_pipeline.warehouse.tables import backfill_history, corporate_action_inquiries, tracked_symbols
+from market_pipeline.warehouse.tables import backfill_history, corporate_action_inquiries, market_loads, tracked_symbols
 
 
 @dataclass(frozen=True)
@@ -234,18 +234,22 @@ def last_loads(engine: Engine, symbols: Sequence[str]) -> Mapping[str, LastLoad]
 
 
 def newest_load(engine: Engine) -> str | None:
-    """Return a token that changes with every load of bars, splits or dividends; None before the first."""
-    query = select(
-        select(func.max(backfill_history.c.id)).scalar_subquery().label("bars"),
-        select(func.max(corporate_action_inquiries.c.asked_at)).scalar_subquery().label("actions"),
-    )
+    """Return a token that changes with every load of bars, splits, dividends or markets; None before the first."""
+    newest = (backfill_history.c.id, corporate_action_inquiries.c.asked_at, market_loads.c.id)
     with engine.connect() as connection:
-        row = connection.execute(query).one()
-    return None if row.bars is None and row.actions is None else f"{row.bars} {row.actions}"
+        bars, actions, markets = connection.execute(
+            select(*(select(func.max(column)).scalar_subquery() for column in newest))
+        ).one()
+    if bars is None and actions is None and markets is None:
+        return None
+    return f"{bars} {actions}" if markets is None else f"{bars} {actions} {markets}"
 
 
 def newest_load_at(engine: Engine) -> datetime | None:
     """The instant (with a time zone) at which bars were last loaded, or tried to be; None before the first."""
     with engine.connect() as connection:
-        newest: datetime | None = connection.scalar(select(func.max(backfill_history.c.backfill_timestamp)))
+        times = (backfill_history.c.backfill_timestamp, market_loads.c.ended_at)
+        newest: datetime | None = connection.scalar(
+            select(func.greatest(*(select(func.max(column)).scalar_subquery() for column in times)))
+        )
     return newest

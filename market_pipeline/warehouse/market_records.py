@@ -8,8 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-from market_pipeline.core.market_bars import Origin
-from market_pipeline.core.markets import Market
+from market_pipeline.core.markets import Market, Origin
 from market_pipeline.core.settings import Source
 from market_pipeline.warehouse.load_history import LoadCounters
 from market_pipeline.warehouse.statements import statement

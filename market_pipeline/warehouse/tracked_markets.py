@@ -11,8 +11,7 @@ from sqlalchemy import Engine, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from market_pipeline.core.errors import UsageError
-from market_pipeline.core.market_bars import Origin
-from market_pipeline.core.markets import MARKETS, Market
+from market_pipeline.core.markets import MARKETS, Market, Origin
 from market_pipeline.warehouse.statements import statement
 from market_pipeline.warehouse.tables import markets
 
@@ -25,8 +24,8 @@ class UntrackedMarketError(UsageError):
 class MarketSessionState:
     """A row of the view `market_sessions`: a session of a market, and what is known of it.
 
-    `state` is loaded, corrected, suspicious, failed or never_asked. `tickers`, `origin`, `version` and `loaded_at` are
-    those of the newest successful load, None without one.
+    `state` is loaded, corrected, suspicious, not_yet_available, not_in_plan, failed or never_asked. `tickers`,
+    `origin`, `version` and `loaded_at` are those of the newest successful load, None without one.
     """
 
     date: date
@@ -58,6 +57,8 @@ class MarketTotals:
     loaded: int
     corrected: int
     suspicious: int
+    not_yet_available: int
+    not_in_plan: int
     failed: int
     never_asked: int
     symbols: int
@@ -73,6 +74,18 @@ def track_market(engine: Engine, market: Market) -> bool:
     row = row.on_conflict_do_update(index_elements=[markets.c.market], set_={"active": True}, where=~markets.c.active)
     with engine.begin() as connection:
         return connection.execute(row.returning(markets.c.market)).first() is not None
+
+
+def require_tracked(engine: Engine, market: Market) -> None:
+    """Check that a market is tracked.
+
+    Raises:
+        UntrackedMarketError: it is not.
+    """
+    if market not in tracked_markets(engine):
+        raise UntrackedMarketError(
+            f"{market.option} is not tracked: track it with `market-pipeline market track {market.option}`"
+        )
 
 
 def untrack_market(engine: Engine, market: Market) -> None:

@@ -9,8 +9,8 @@ import numpy as np
 from sqlalchemy import Engine
 
 from market_pipeline.core.bars import VALUE_COLUMNS
-from market_pipeline.core.market_bars import CheckedSession, MarketSession, Origin, RejectedRow
-from market_pipeline.core.markets import MARKETS
+from market_pipeline.core.market_bars import CheckedSession, MarketSession, RejectedRow
+from market_pipeline.core.markets import MARKETS, Origin
 from market_pipeline.quality.rules import find_flags
 from market_pipeline.warehouse.market_loading import load_sessions
 from market_pipeline.warehouse.market_records import MarketLoadResult, MarketRun

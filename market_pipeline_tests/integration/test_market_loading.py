@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Engine, func, select
 
 from market_pipeline.core.bars import FlaggedBar
-from market_pipeline.core.market_bars import Origin
+from market_pipeline.core.markets import Origin
 from market_pipeline.core.sessions import sessions_between
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.warehouse.bar_tables import bar_flags, bars, symbol_identities

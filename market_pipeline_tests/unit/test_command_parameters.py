@@ -56,7 +56,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
 
 def test_commands_with_these_parameters_exist() -> None:
     assert {words[0] for words in SYMBOLS} == {"backfill", "coverage", "gaps", "export", "reconcile"}
-    assert {words[0] for words in DATES} == {"backfill", "export", "reconcile"}
+    assert {words[0] for words in DATES} == {"backfill", "export", "market", "reconcile"}
     assert ("symbols", "check") in ARGUMENTS
     assert len(OPTIONS) > 25
 

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from market_pipeline.core.bars import BAR_COLUMNS
-from market_pipeline.core.market_bars import MarketSession, Origin
-from market_pipeline.core.markets import MARKETS
+from market_pipeline.core.market_bars import MarketSession
+from market_pipeline.core.markets import MARKETS, Origin
 from market_pipeline.polygon import flat_file_parsing
 from market_pipeline.polygon.flat_file_parsing import parse_flat_file
 from market_pipeline.polygon.vendor_errors import BadResponseError, CutShortError

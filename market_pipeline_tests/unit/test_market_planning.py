@@ -5,7 +5,7 @@ from datetime import date, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from market_pipeline.core.market_bars import Origin
+from market_pipeline.core.markets import Origin
 from market_pipeline.polygon.market_planning import count_free_requests, needs_files, plan_market
 
 DAYS = [date(2024, 1, 1) + timedelta(number) for number in range(60)]

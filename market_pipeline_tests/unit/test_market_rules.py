@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from market_pipeline.core.bars import VALUE_COLUMNS, FetchedBars
-from market_pipeline.core.market_bars import CheckedSession, MarketSession, Origin
-from market_pipeline.core.markets import find_market
+from market_pipeline.core.market_bars import CheckedSession, MarketSession
+from market_pipeline.core.markets import Origin, find_market
 from market_pipeline.core.symbols import AssetClass, Symbol
 from market_pipeline.quality.bar_checks import check_bars
 from market_pipeline.quality.market_rules import check_market_session

@@ -1,7 +1,7 @@
 -- Totals of every market: its sessions by state, its symbols, and the vendor's list.
 SELECT
     markets.market, markets.active, session.first_session, session.last_session, session.loaded, session.corrected,
-    session.suspicious, session.failed, session.never_asked, symbol.symbols, symbol.trading,
+    session.suspicious, session.not_yet_available, session.not_in_plan, session.failed, session.never_asked, symbol.symbols, symbol.trading,
     symbol.symbols - symbol.trading AS ended, reference.reference_tickers, reference.listed
 FROM markets
 CROSS JOIN LATERAL (
@@ -11,6 +11,8 @@ CROSS JOIN LATERAL (
         count(*) FILTER (WHERE s.state = 'loaded') AS loaded,
         count(*) FILTER (WHERE s.state = 'corrected') AS corrected,
         count(*) FILTER (WHERE s.state = 'suspicious') AS suspicious,
+        count(*) FILTER (WHERE s.state = 'not_yet_available') AS not_yet_available,
+        count(*) FILTER (WHERE s.state = 'not_in_plan') AS not_in_plan,
         count(*) FILTER (WHERE s.state = 'failed') AS failed,
         count(*) FILTER (WHERE s.state = 'never_asked') AS never_asked
     FROM market_sessions AS s

@@ -7,6 +7,8 @@ SELECT
         WHEN loaded.id IS NOT NULL AND counted.later_changes > 0 THEN 'corrected'
         WHEN loaded.id IS NOT NULL THEN 'loaded'
         WHEN newest.suspicious THEN 'suspicious'
+        WHEN starts_with(newest.error_details, 'not available yet') THEN 'not_yet_available'
+        WHEN starts_with(newest.error_details, 'not in your plan') THEN 'not_in_plan'
         WHEN newest.id IS NOT NULL THEN 'failed'
         ELSE 'never_asked'
     END AS state,
@@ -39,7 +41,7 @@ COMMENT ON COLUMN market_sessions.market IS 'The market, as in markets.';
 COMMENT ON COLUMN market_sessions.date IS 'The session.';
 COMMENT ON COLUMN market_sessions.state IS
     'loaded; corrected (loaded, and changed by a later load); suspicious (the response can''t be the whole session; nothing is '
-    'stored); failed; never_asked.';
+    'stored); not_yet_available and not_in_plan (the vendor''s plan doesn''t give it yet, or at all); failed; never_asked.';
 COMMENT ON COLUMN market_sessions.tickers IS 'Bars of the session after its newest successful load; NULL without one.';
 COMMENT ON COLUMN market_sessions.origin IS 'The vendor''s interface that it came from: grouped or flat file.';
 COMMENT ON COLUMN market_sessions.version IS 'The flat file''s ETag; NULL of a grouped response.';

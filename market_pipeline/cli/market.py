@@ -1,0 +1,157 @@
+"""`market-pipeline market`: whole markets, all tickers of each session: track, load, and print their state."""
+
+import json
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated
+
+import typer
+
+from market_pipeline.cli.backfill import DEFAULT_DAYS
+from market_pipeline.cli.market_summary import describe_launch, describe_market, print_launch, print_markets
+from market_pipeline.cli.output import print_note
+from market_pipeline.cli.parameters import parse_date
+from market_pipeline.cli.vendor_option import vendor_settings
+from market_pipeline.core import stop_signals
+from market_pipeline.core.markets import MARKETS, Market, find_market
+from market_pipeline.core.run_planning import SCOPE_TAG, MarketScope, plan_sessions
+from market_pipeline.core.sessions import check_order
+from market_pipeline.core.settings import load_settings
+from market_pipeline.core.wording import counted, pasteable
+from market_pipeline.warehouse.database import warehouse_of
+from market_pipeline.warehouse.tracked_markets import (
+    read_market_sessions,
+    read_market_totals,
+    require_tracked,
+    track_market,
+    untrack_market,
+)
+
+app = typer.Typer(help="Whole markets: all tickers of each session, the delisted ones included.", no_args_is_help=True)
+
+
+def _complete_market() -> list[str]:
+    return [market.option for market in MARKETS.values()]
+
+
+MarketName = Annotated[
+    Market,
+    typer.Argument(help="us-stocks or crypto.", metavar="MARKET", parser=find_market, autocompletion=_complete_market),
+]
+
+
+@app.command("track")
+def track(market: MarketName) -> None:
+    """Track a market. Each night loads its newest sessions; load its history with `market backfill`."""
+    settings = load_settings()
+    with warehouse_of(settings) as warehouse:
+        added = track_market(warehouse, market)
+    start = datetime.now(UTC).date() - timedelta(days=DEFAULT_DAYS)
+    command = pasteable("market-pipeline", "market", "backfill", market.option, "--start", start)
+    typer.echo(
+        f"Tracking {market.option}. Load its history with `{command}`; each night loads its newest "
+        f"{settings.backfill_look_back_sessions} sessions."
+        if added
+        else f"{market.option} is tracked already: `market-pipeline market status` prints what is there."
+    )
+
+
+@app.command("untrack")
+def untrack(market: MarketName) -> None:
+    """Stop fetching a market. Its bars stay in the database."""
+    with warehouse_of(load_settings()) as warehouse:
+        untrack_market(warehouse, market)
+    again = pasteable("market-pipeline", "market", "track", market.option)
+    typer.echo(f"{market.option} is no longer fetched. Its bars are kept; `{again}` tracks it again.")
+
+
+@app.command("backfill")
+def backfill(
+    market: MarketName,
+    start: Annotated[
+        date | None,
+        typer.Option(
+            help="First date; default: five years before the last one.", metavar="YYYY-MM-DD", parser=parse_date
+        ),
+    ] = None,
+    end: Annotated[
+        date | None,
+        typer.Option(help="Last date, inclusive; default: today (UTC).", metavar="YYYY-MM-DD", parser=parse_date),
+    ] = None,
+    missing: Annotated[
+        bool, typer.Option("--missing", help="Fetch only the sessions that are not stored, since the first one.")
+    ] = False,
+    accept_small: Annotated[
+        bool,
+        typer.Option(
+            "--accept-small", help="Store sessions too that have far fewer tickers than those before and after them."
+        ),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the load records as JSON.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print only the result and errors.")] = False,
+) -> None:
+    """Load all tickers of a market's sessions, by default of five years. Each is loaded whole or not at all.
+
+    It is safe to run again: stored bars that are equal stay unchanged; a bar that the vendor has corrected replaces the
+    stored one, which is kept as a revision.
+    """
+    settings = vendor_settings(quiet=quiet)
+    now = datetime.now(UTC)
+    last = end or now.date()
+    first = start or (date.min if missing else last - timedelta(days=DEFAULT_DAYS))
+    check_order(first, last)
+    with warehouse_of(settings) as warehouse:
+        require_tracked(warehouse, market)
+        if missing:
+            states = read_market_sessions(warehouse, market)
+            sessions = [each.date for each in states if not each.is_loaded and first <= each.date <= last]
+        else:
+            sessions = plan_sessions(market.calendar, first, last, now)
+        if not sessions:
+            typer.echo("Nothing is missing.")
+            return
+        # Importing Dagster takes a second; a wrong option needn't wait for it.
+        from market_pipeline.cli.market_runs import MarketLaunch, launch_market
+        from market_pipeline.orchestration.market_assets import ACCEPT_SMALL_TAG
+
+        tags = {
+            **({SCOPE_TAG: MarketScope.MISSING.value} if missing else {}),
+            **({ACCEPT_SMALL_TAG: "true"} if accept_small else {}),
+        }
+        launch = MarketLaunch(market, sessions)
+        launch_market(settings, warehouse, launch, tags, quiet=quiet)
+        if as_json:
+            typer.echo(json.dumps(describe_launch(launch), indent=2))
+        else:
+            print_launch(launch)
+        stop_signals.check()
+    raise typer.Exit(launch.exit_code)
+
+
+@app.command("refresh-list")
+def refresh_list(market: MarketName) -> None:
+    """Fetch the vendor's own list of a market's tickers. Each week a night does too, once the market is tracked."""
+    settings = vendor_settings()
+    from market_pipeline.cli.symbol_lookup import open_client
+    from market_pipeline.market_list import refresh_list as refresh  # frames and HTTP take half a second
+
+    with warehouse_of(settings) as warehouse:
+        require_tracked(warehouse, market)
+        with open_client(settings, warehouse) as client:
+            result = refresh(client, warehouse, market)
+    typer.echo(
+        f"The vendor lists {result.listed:,} tickers of {market.title}, and {result.delisted:,} that were delisted "
+        f"({counted(result.requests, 'request')})."
+    )
+
+
+@app.command("status")
+def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Print each market's sessions by state, its symbols, and the sessions that are not stored, with the reason."""
+    with warehouse_of(load_settings()) as warehouse:
+        markets = [(totals, read_market_sessions(warehouse, totals.market)) for totals in read_market_totals(warehouse)]
+    if as_json:
+        typer.echo(json.dumps({"markets": [describe_market(*each) for each in markets]}, indent=2))
+    elif markets:
+        print_markets(markets)
+    else:
+        print_note("No market is tracked: `market-pipeline market track us-stocks` tracks all US stocks.")

@@ -1,0 +1,56 @@
+"""State of the tracked markets, as `status` and `doctor` report it: stored and missing sessions, and problems."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from sqlalchemy import Engine
+
+from market_pipeline.core.markets import Market
+from market_pipeline.core.settings import Settings
+from market_pipeline.core.wording import are, counted, pasteable
+from market_pipeline.orchestration.freshness import last_due_session
+from market_pipeline.warehouse.tracked_markets import MarketSessionState, read_market_sessions, tracked_markets
+
+OUTSIDE_PLAN = ("not_yet_available", "not_in_plan")
+"""States of sessions that no command can fetch."""
+
+
+@dataclass(frozen=True)
+class MarketState:
+    """A tracked market: its newest stored session, its stored and missing ones, and the problem with its next step."""
+
+    market: str
+    newest_session: date | None
+    stored: int
+    missing: int
+    problem: str | None
+
+
+def read_market_states(engine: Engine, settings: Settings, now: datetime) -> list[MarketState]:
+    """Return the states of the tracked markets at `now`, which has a time zone.
+
+    A session that is over counts as missing once the night that should have loaded it is over.
+    """
+    return [
+        _judge(market, read_market_sessions(engine, market), last_due_session(market.calendar, settings, now))
+        for market in tracked_markets(engine)
+    ]
+
+
+def _judge(market: Market, sessions: Sequence[MarketSessionState], due: date) -> MarketState:
+    stored = [each.date for each in sessions if each.is_loaded]
+    missing = [each for each in sessions if not each.is_loaded and each.state not in OUTSIDE_PLAN and each.date <= due]
+    return MarketState(
+        market.option, max(stored, default=None), len(stored), len(missing), _find_problem(market, stored, missing)
+    )
+
+
+def _find_problem(market: Market, stored: Sequence[date], missing: Sequence[MarketSessionState]) -> str | None:
+    command = pasteable("market-pipeline", "market", "backfill", market.option)
+    if missing:
+        newest = missing[-1]
+        reason = f", {newest.reason}" if newest.reason else ""
+        count = f"{counted(len(missing), 'session')} of the market {market.option} {are(len(missing))} missing"
+        return f"{count} (newest: {newest.date}{reason}): run `{command} --missing`"
+    return None if stored else f"the market {market.option} was never loaded: run `{command}`"

@@ -1,0 +1,69 @@
+"""Assets `market/<NAME>`: one per tracked market, all its tickers at once, partitioned by session.
+
+market_execution.py executes them, and is imported only then.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import date
+
+import dagster as dg
+
+from market_pipeline.core.markets import Market
+from market_pipeline.orchestration.assets import column_schema
+from market_pipeline.orchestration.partitions import session_partitions
+from market_pipeline.warehouse.bar_tables import market_data
+
+GROUP = "markets"
+ACCEPT_SMALL_TAG = "market_pipeline/accept_small"
+"""The tag, with the value true, of a run that stores sessions too that have far fewer tickers than their neighbours."""
+
+
+def market_key(market: Market) -> dg.AssetKey:
+    """Return the key of a market's asset."""
+    return dg.AssetKey(["market", market.name])
+
+
+def build_market_assets(markets: Sequence[Market], today: date) -> list[dg.AssetsDefinition]:
+    """Build the assets of these markets.
+
+    Args:
+        markets: the tracked markets.
+        today: the last day that may have a session.
+    """
+    return [_build_asset(market, session_partitions(market.calendar, today)) for market in markets]
+
+
+def _build_asset(market: Market, partitions: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
+    spec = dg.AssetSpec(
+        market_key(market),
+        description=(
+            f"Daily bars of all tickers of the market {market.title} as traded. A partition is one session of the "
+            f"calendar {market.calendar}, loaded whole or not at all."
+        ),
+        group_name=GROUP,
+        kinds={"python", "postgres"},
+        owners=["team:market-data"],
+        skippable=True,
+        metadata={
+            "dagster/table_name": "market_data",
+            "dagster/column_schema": column_schema(market_data),
+            "calendar": market.calendar,
+        },
+    )
+
+    @dg.multi_asset(
+        name=f"market_{market.name}",
+        specs=[spec],
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        required_resource_keys={"pipeline"},
+    )
+    def step(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
+        from market_pipeline.orchestration.market_execution import load_market
+
+        load_market(context, market)
+        # Nothing is yielded: a result would cover all sessions of the run, also those that failed. Those that were
+        # loaded are recorded as they are, with their counters.
+        yield from ()
+
+    return step

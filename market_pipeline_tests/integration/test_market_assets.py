@@ -1,0 +1,197 @@
+"""Assets of markets: the rows and events of a run, a market's night, and the partitions of its tracked symbols."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime
+
+import dagster as dg
+import pytest
+import requests
+from dagster import DagsterInstance
+from sqlalchemy import Engine
+
+from market_pipeline.core.markets import MARKETS
+from market_pipeline.core.run_planning import SCHEDULE, SCOPE_TAG, TRIGGER_TAG, MarketScope
+from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.settings import Settings
+from market_pipeline.core.symbols import Symbol
+from market_pipeline.orchestration.assets import asset_key
+from market_pipeline.orchestration.build import build_loading
+from market_pipeline.orchestration.market_assets import market_key
+from market_pipeline.orchestration.partitions import partition_range_tags
+from market_pipeline.orchestration.run_launch import LaunchedRun, launch_assets, open_instance
+from market_pipeline.sandbox.config import SandboxConfig
+from market_pipeline.sandbox.loopback_server import running_sandbox
+from market_pipeline.warehouse.tracked_markets import track_market, untrack_market
+from market_pipeline.warehouse.tracked_symbols import add_symbols
+from market_pipeline_tests.integration.stored_bars import query
+
+STOCKS = MARKETS["us_stocks"]
+AAPL, MSFT = (Symbol.of(name, "stock") for name in ("AAPL", "MSFT"))
+MARCH = sessions_between("XNYS", date(2024, 3, 4), date(2024, 3, 15))
+TICKERS = 60
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[str]:
+    with running_sandbox(SandboxConfig(market_tickers=TICKERS)) as base_url:
+        yield base_url
+
+
+@pytest.fixture
+def on_sandbox(settings: Settings, sandbox: str) -> Settings:
+    return settings.model_copy(update={"polygon_base_url": sandbox})
+
+
+@pytest.fixture
+def instance(settings: Settings, environment: dict[str, str]) -> Iterator[DagsterInstance]:
+    with open_instance(settings) as opened:
+        yield opened
+
+
+def run(
+    settings: Settings,
+    instance: DagsterInstance,
+    warehouse: Engine,
+    sessions: Sequence[date],
+    **tags: str,
+) -> LaunchedRun:
+    track_market(warehouse, STOCKS)
+    range_tags = partition_range_tags(sessions[0], sessions[-1])
+    return launch_assets(build_loading(settings), [market_key(STOCKS)], {**range_tags, **tags}, instance, warehouse)
+
+
+def materialized(instance: DagsterInstance, key: dg.AssetKey) -> Mapping[str, dg.AssetMaterialization]:
+    records = instance.fetch_materializations(key, limit=1000).records
+    found = [record.asset_materialization for record in reversed(records)]
+    return {str(event.partition): event for event in found if event is not None}
+
+
+def test_each_session_is_one_event_with_its_counters_and_feeds_the_tracked_symbols(
+    on_sandbox: Settings, instance: DagsterInstance, warehouse: Engine
+) -> None:
+    add_symbols(warehouse, [AAPL])
+    launched = run(on_sandbox, instance, warehouse, MARCH)
+    assert launched.success, launched.error
+    events = materialized(instance, market_key(STOCKS))
+    assert set(events) == {str(day) for day in MARCH}
+    stored = {
+        str(row["date"]): row["bars"]
+        for row in query(warehouse, "SELECT date, count(*) AS bars FROM bars GROUP BY date")
+    }
+    assert {day: event.metadata["dagster/partition_row_count"].value for day, event in events.items()} == stored
+    assert min(stored.values()) > TICKERS / 2
+    assert {event.metadata["requests"].value for event in events.values()} == {1}
+    own = materialized(instance, asset_key(AAPL))
+    assert {day: event.metadata["dagster/partition_row_count"].value for day, event in own.items()} == dict.fromkeys(
+        map(str, MARCH), 1
+    )
+    [records] = query(warehouse, "SELECT sum(sessions) AS sessions, sum(requests) AS requests FROM backfill_history")
+    assert records["sessions"] == len(MARCH)
+
+
+def states(warehouse: Engine) -> dict[str, str]:
+    rows = query(warehouse, "SELECT date, state FROM market_sessions WHERE market = 'us_stocks' ORDER BY date")
+    return {str(row["date"]): row["state"] for row in rows}
+
+
+def requested(warehouse: Engine, run_id: str) -> list[str]:
+    rows = query(warehouse, "SELECT date FROM market_loads WHERE run_id = :run ORDER BY date", run=run_id)
+    return [str(row["date"]) for row in rows]
+
+
+def test_a_session_that_fails_stays_red_costs_no_other_and_heals_when_the_missing_are_fetched(
+    settings: Settings, on_sandbox: Settings, instance: DagsterInstance, warehouse: Engine
+) -> None:
+    add_symbols(warehouse, [AAPL])
+    with running_sandbox(SandboxConfig(market_tickers=TICKERS, faults=("wrong_adjusted@2024-03-06",))) as base_url:
+        launched = run(settings.model_copy(update={"polygon_base_url": base_url}), instance, warehouse, MARCH[:5])
+    assert not launched.success
+    assert "1 of 5 sessions failed. 2024-03-06: " in str(launched.error)
+    others = {str(day) for day in MARCH[:5]} - {"2024-03-06"}
+    assert set(materialized(instance, market_key(STOCKS))) == set(materialized(instance, asset_key(AAPL))) == others
+    assert states(warehouse)["2024-03-06"] == "failed"
+    healed = run(on_sandbox, instance, warehouse, MARCH[:5], **{SCOPE_TAG: MarketScope.MISSING.value})
+    assert healed.success
+    assert requested(warehouse, healed.run_id) == ["2024-03-06"]
+    assert set(materialized(instance, asset_key(AAPL))) == {str(day) for day in MARCH[:5]}
+
+
+def test_what_a_killed_run_has_stored_and_not_recorded_is_recorded_by_the_next(
+    on_sandbox: Settings, instance: DagsterInstance, warehouse: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_symbols(warehouse, [AAPL])
+    with monkeypatch.context() as patch:
+        patch.setattr("market_pipeline.orchestration.market_execution.record_materializations", lambda *_: None)
+        run(on_sandbox, instance, warehouse, MARCH[:3])
+    assert materialized(instance, market_key(STOCKS)) == {}
+    assert run(on_sandbox, instance, warehouse, MARCH[3:5]).success
+    assert set(materialized(instance, market_key(STOCKS))) == {str(day) for day in MARCH[:5]}
+    assert set(materialized(instance, asset_key(AAPL))) == {str(day) for day in MARCH[:5]}
+
+
+NIGHT = datetime(2024, 3, 16, 2, tzinfo=UTC)
+"""The night after the last session of MARCH."""
+
+
+def launch(settings: Settings, instance: DagsterInstance, warehouse: Engine, tags: Mapping[str, str]) -> LaunchedRun:
+    at_night = {**tags, TRIGGER_TAG: SCHEDULE}
+    return launch_assets(build_loading(settings), [market_key(STOCKS)], at_night, instance, warehouse)
+
+
+def night_tags(settings: Settings, warehouse: Engine) -> dict[str, str]:
+    """Return the tags of the run that the market's schedule requests in that night."""
+    definitions = build_loading(settings)
+    schedule = definitions.get_repository_def().get_schedule_def("nightly_market_us_stocks")
+    context = dg.build_schedule_context(scheduled_execution_time=NIGHT)
+    [request] = schedule.evaluate_tick(context).run_requests or []
+    return dict(request.tags)
+
+
+def test_a_night_fetches_the_newest_and_the_missing_sessions_and_heals_the_night_before(
+    settings: Settings, instance: DagsterInstance, warehouse: Engine
+) -> None:
+    track_market(warehouse, STOCKS)
+    with running_sandbox(
+        SandboxConfig(market_tickers=TICKERS, now=NIGHT, faults=("wrong_adjusted@2024-03-06",))
+    ) as url:
+        run(settings.model_copy(update={"polygon_base_url": url}), instance, warehouse, MARCH[:4])
+    assert states(warehouse)["2024-03-06"] == "failed"
+    with running_sandbox(SandboxConfig(market_tickers=TICKERS, now=NIGHT)) as url:
+        on_it = settings.model_copy(update={"polygon_base_url": url})
+        tags = night_tags(on_it, warehouse)
+        assert tags["dagster/asset_partition_range_start"] == "2024-03-06"
+        launched = launch(on_it, instance, warehouse, tags)
+    assert launched.success, launched.error
+    # 03-06 failed, 03-08 was never requested, and each night fetches the newest five again
+    assert requested(warehouse, launched.run_id) == ["2024-03-06", *map(str, MARCH[4:])]
+    assert set(materialized(instance, market_key(STOCKS))) == set(map(str, MARCH))
+
+
+def test_tracked_symbols_are_not_requested_again_at_night_but_for_what_the_market_lacks(
+    settings: Settings, instance: DagsterInstance, warehouse: Engine
+) -> None:
+    track_market(warehouse, STOCKS)
+    add_symbols(warehouse, [AAPL, MSFT])
+    config = SandboxConfig(market_tickers=TICKERS, now=NIGHT, faults=("wrong_adjusted@grouped/2024-03-14",))
+    with running_sandbox(config) as url:
+        on_it = settings.model_copy(update={"polygon_base_url": url})
+        tags = night_tags(on_it, warehouse)
+        launched = launch(on_it, instance, warehouse, tags)
+        stats = requests.get(f"{url}/_sandbox/stats", timeout=5).json()
+    assert "1 of 5 sessions failed. 2024-03-14: " in str(launched.error)
+    assert "symbol" not in str(launched.error)
+    for symbol in (AAPL, MSFT):
+        assert set(materialized(instance, asset_key(symbol))) == set(map(str, MARCH[-5:]))
+    by_kind = stats["by_path_kind"]
+    assert (by_kind["grouped"], by_kind["range"]) == (5, 2)
+
+
+def test_the_symbols_of_a_tracked_market_have_no_night_of_their_own(settings: Settings, warehouse: Engine) -> None:
+    add_symbols(warehouse, [AAPL])
+    track_market(warehouse, STOCKS)
+    schedule = build_loading(settings).get_repository_def().get_schedule_def("nightly_equities")
+    tick = schedule.evaluate_tick(dg.build_schedule_context(scheduled_execution_time=NIGHT))
+    assert not tick.run_requests
+    assert "The market us-stocks feeds these symbols" in str(tick.skip_message)
+    untrack_market(warehouse, STOCKS)
+    assert schedule.evaluate_tick(dg.build_schedule_context(scheduled_execution_time=NIGHT)).run_requests
