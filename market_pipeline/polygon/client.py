@@ -19,12 +19,12 @@ from market_pipeline.core.settings import Settings, Source
 from market_pipeline.core.symbols import AssetClass, Symbol
 from market_pipeline.polygon.http import VendorConnection
 from market_pipeline.polygon.limiter import Limiter
+from market_pipeline.polygon.market_parsing import market_session
 from market_pipeline.polygon.parsing import (
     GroupedBars,
     Record,
     bar_records,
     list_of_objects,
-    market_session,
     range_bars,
 )
 from market_pipeline.polygon.reference import (
@@ -167,7 +167,7 @@ class PolygonClient:
         """
         with request_trace(f"{market.title} on {session}") as trace:
             records = self._fetch_grouped(market.calendar, session, trace)
-            return market_session(records, market.calendar, session, trace.requests, trace.waited_seconds)
+            return market_session(records, market, session, trace)
 
     def fetch_splits(self, start: date, end: date, symbols: Sequence[Symbol] | None = None) -> FetchedEvents[Split]:
         """Fetch splits executed from `start` to `end`, both included: of these symbols, or of the whole market.

@@ -14,12 +14,13 @@ from itertools import compress
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from market_pipeline.core.market_bars import MarketSession
 from market_pipeline.core.markets import Market, Origin
-from market_pipeline.core.sessions import calendar
 from market_pipeline.core.symbols import AssetClass
+from market_pipeline.polygon.market_parsing import describe_days
 from market_pipeline.polygon.parsing import Floats, day_bounds, session_columns
 from market_pipeline.polygon.vendor_errors import BadResponseError, CutShortError, quote_text
 
@@ -68,8 +69,10 @@ def parse_flat_file(
     begin, end = day_bounds(market.calendar, session)
     first, last = (moment.astype("datetime64[ns]").astype("int64") for moment in (begin, end))
     same_day = (table.starts >= first) & (table.starts < last)
+    if not len(same_day):
+        raise BadResponseError(f"{about} has no bars. Report it to the vendor")
     if not same_day.any():
-        raise BadResponseError(f"{about} {_describe_days(table.starts, market)}. Report it to the vendor")
+        raise BadResponseError(f"{about} {describe_days(_to_instants(table.starts), market)}. Report it to the vendor")
     columns = session_columns(session, begin, same_day, {**table.values, "vwap": np.full(len(same_day), np.nan)})
     return MarketSession(
         session=session,
@@ -208,18 +211,8 @@ def _vendor_tickers(tickers: NDArray[Any], market: Market) -> NDArray[Any]:
     return plain
 
 
-def _describe_days(starts: NDArray[np.int64], market: Market) -> str:
-    """Return what a file without any bar of its session has instead."""
-    instants = starts[starts != _NO_INSTANT].astype("datetime64[ns]")
-    if not len(starts):
-        return "has no bars"
-    if not len(instants):
-        return "has no readable window_start"
-    import pandas as pd
-
-    days = pd.DatetimeIndex(instants, tz="UTC").tz_convert(calendar(market.calendar).timezone).date
-    first, last = min(days), max(days)
-    return f"has the bars of {first}" if first == last else f"has bars of {first} to {last}, none of its own day"
+def _to_instants(starts: NDArray[np.int64]) -> pd.DatetimeIndex:
+    return pd.DatetimeIndex(starts.astype("datetime64[ns]"), tz="UTC")  # NaT is the same integer in NumPy
 
 
 def _note_unknown_columns(names: Sequence[str], about: str) -> tuple[str, ...]:

@@ -5,20 +5,18 @@ The error of one session never costs the others; an error that would be every se
 
 import logging
 import threading
-from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 
-from market_pipeline.core import stop_signals
 from market_pipeline.core.market_bars import MarketSession
 from market_pipeline.core.markets import Market, Origin
 from market_pipeline.core.plans import VendorPlan
 from market_pipeline.core.settings import Settings, SettingsError
 from market_pipeline.polygon.client import PolygonClient
+from market_pipeline.polygon.fetch_ahead import map_ahead
 from market_pipeline.polygon.flat_file_reader import FlatFileReader
 from market_pipeline.polygon.market_planning import PlannedSession, count_free_requests, needs_files, plan_market
 from market_pipeline.polygon.plan_sessions import apply_plan, next_history_start, note_history_start, note_not_yet
@@ -35,9 +33,6 @@ from market_pipeline.polygon.vendor_errors import (
 )
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 SESSIONS_AHEAD = 4
 """Sessions that are being fetched, or wait for their use: some 2 MB each, and as many threads."""
@@ -182,7 +177,7 @@ class MarketFetcher:
             yield MarketSessionError(sessions[0], error, sessions[1:])
             return
         errors = 0
-        for place, result in enumerate(_map_ahead(self._fetch, planned, SESSIONS_AHEAD)):
+        for place, result in enumerate(map_ahead(self._fetch, planned, SESSIONS_AHEAD)):
             billed = self._bill_list(result)
             if isinstance(billed, MarketSession):
                 errors = 0
@@ -263,24 +258,3 @@ class MarketFetcher:
         with self._lock:
             self._replaced_files += 1
             return self._replaced_files <= self._free_requests
-
-
-def _map_ahead(function: Callable[[T], R], items: Iterable[T], ahead: int) -> Iterator[R]:
-    """Yield the function's result of each item, in order, while `ahead` threads work on the next ones.
-
-    Raises:
-        Interrupted: the command was asked to stop.
-    """
-    waiting: deque[Future[R]] = deque()
-    pool = ThreadPoolExecutor(ahead, thread_name_prefix="market")
-    try:
-        for item in items:
-            stop_signals.check()
-            waiting.append(pool.submit(function, item))
-            if len(waiting) > ahead:
-                yield waiting.popleft().result()
-        while waiting:
-            stop_signals.check()
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)

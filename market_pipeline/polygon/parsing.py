@@ -6,19 +6,15 @@ wrong shape is an error.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
-from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 import pandas as pd
 
 from market_pipeline.core.bars import BAR_COLUMNS, Columns, FetchedBars, empty_frame
-from market_pipeline.core.market_bars import MarketSession
-from market_pipeline.core.markets import Origin
 from market_pipeline.core.sessions import Calendar, session_starts
 from market_pipeline.polygon.response_body import Body
 from market_pipeline.polygon.vendor_errors import BadResponseError, quote_text
@@ -29,9 +25,6 @@ Marks = npt.NDArray[np.bool_]
 
 _KEYS = {"open": "o", "high": "h", "low": "l", "close": "c", "volume": "v", "vwap": "vw", "transactions": "n"}
 """The vendor's name of each value column."""
-
-_RECORDS_PER_PACK = 128
-"""Records that are decoded for one payload: some 0.2 ms."""
 
 _LATEST_MS = pd.Timestamp.max.value // 1_000_000
 
@@ -83,7 +76,7 @@ def range_bars(
     """
     if not records:
         return FetchedBars(empty_frame(), [], requests, waited_seconds=waited_seconds)
-    time = _times(records)
+    time = read_times(records)
     frame = _frame(_local_midnights(time, timezone), time, records)
     return FetchedBars(frame, records, requests, waited_seconds=waited_seconds)
 
@@ -109,7 +102,7 @@ class GroupedBars(Mapping[str, FetchedBars]):
         self._rows: dict[str, list[int]] = {}
         for row, record in enumerate(self._records):
             self._rows.setdefault(record["T"], []).append(row)
-        self._frame = _frame_of(_session_columns(self._records, calendar.name, session))
+        self._frame = _frame_of(grouped_columns(self._records, calendar.name, session))
 
     def __getitem__(self, ticker: str) -> FetchedBars:
         rows = self._rows[ticker]
@@ -129,30 +122,13 @@ class GroupedBars(Mapping[str, FetchedBars]):
         return len(self._rows)
 
 
-def market_session(
-    records: Sequence[Record], calendar_name: str, session: date, requests: int, waited_seconds: float = 0.0
-) -> MarketSession:
-    """Parse a grouped response to the bars of a market's session; the ticker of a row without one is "".
-
-    Args:
-        records: the vendor's. They are kept as JSON, a tenth of their size in memory.
-        calendar_name: the market's calendar.
-        session: the requested session; a row whose `t` is missing or of another day has no date (NaT).
-        requests: the number of requests made.
-        waited_seconds: the time that they waited for the rate limit.
-    """
-    tickers = np.empty(len(records), dtype=object)
-    tickers[:] = [ticker if isinstance(ticker := record.get("T"), str) else "" for record in records]
-    return MarketSession(
-        session=session,
-        tickers=tickers,
-        columns=_session_columns(records, calendar_name, session),
-        payload=_PackedRecords(records).__getitem__,
-        origin=Origin.GROUPED,
-        version=None,
-        requests=requests,
-        waited_seconds=waited_seconds,
-    )
+def grouped_columns(records: Sequence[Record], calendar_name: str, session: date) -> Columns:
+    """Return the bars of a grouped response. Its `t` is the end of the day, so `time` comes from the calendar."""
+    begin, end = day_bounds(calendar_name, session)
+    milliseconds = _numbers(records, "t")
+    first, last = (moment.astype("datetime64[ms]").astype("int64") for moment in (begin, end))
+    same_day = (milliseconds >= first) & (milliseconds < last)
+    return session_columns(session, begin, same_day, _values(records))
 
 
 def day_bounds(calendar_name: str, session: date) -> tuple[np.datetime64, np.datetime64]:
@@ -169,35 +145,6 @@ def session_columns(session: date, begin: np.datetime64, same_day: Marks, values
         "time": np.where(same_day, begin, np.datetime64("NaT", "us")),
         **values,
     }
-
-
-class _PackedRecords:
-    """The vendor's records as JSON, some in a piece, which is decoded when one of them is read."""
-
-    def __init__(self, records: Sequence[Record]) -> None:
-        self._packs = [
-            orjson.dumps(records[first : first + _RECORDS_PER_PACK])
-            for first in range(0, len(records), _RECORDS_PER_PACK)
-        ]
-
-    def __getitem__(self, row: int) -> Record:
-        pack, place = divmod(row, _RECORDS_PER_PACK)
-        record: Record = _unpack(self._packs[pack])[place]
-        return record
-
-
-@lru_cache(maxsize=1)  # rejected rows are read in their order
-def _unpack(pack: bytes) -> Any:
-    return orjson.loads(pack)
-
-
-def _session_columns(records: Sequence[Record], calendar_name: str, session: date) -> Columns:
-    """Return the bars of a grouped response. Its `t` is the end of the day, so `time` comes from the calendar."""
-    begin, end = day_bounds(calendar_name, session)
-    milliseconds = _numbers(records, "t")
-    first, last = (moment.astype("datetime64[ms]").astype("int64") for moment in (begin, end))
-    same_day = (milliseconds >= first) & (milliseconds < last)
-    return session_columns(session, begin, same_day, _values(records))
 
 
 def _frame_of(columns: Columns) -> pd.DataFrame:
@@ -219,7 +166,7 @@ def _frame(day: "pd.Index[Any]", time: "pd.Index[Any]", records: Sequence[Record
     return pd.DataFrame({"date": day, "time": time, **_values(records)}, columns=list(BAR_COLUMNS))
 
 
-def _times(records: Sequence[Record]) -> pd.DatetimeIndex:
+def read_times(records: Sequence[Record]) -> pd.DatetimeIndex:
     """Convert each record's `t`, milliseconds since 1970, to an instant; NaT if it is missing or unreadable."""
     milliseconds = _numbers(records, "t")
     readable = np.abs(milliseconds) <= _LATEST_MS

@@ -61,6 +61,16 @@ def test_a_markets_session_is_arrays_of_the_same_bars() -> None:
             np.testing.assert_array_equal(session.columns[name][rows], values)
 
 
+def test_a_response_with_the_bars_of_another_day_says_whose() -> None:
+    message = r"^US stocks on 2023-01-09: the response has the bars of 2023-01-10\. Report it$"
+    with (
+        scripted_vendor(grouped({**TTMI, "t": 1673384400000})) as vendor,
+        client_of(vendor) as client,
+        pytest.raises(vendor_errors.BadResponseError, match=message),
+    ):
+        client.fetch_market_session(MARKETS["us_stocks"], SESSION)
+
+
 def test_an_empty_market_is_requested_twice_on_a_session_and_once_on_a_sunday() -> None:
     with scripted_vendor(grouped(), grouped(), grouped()) as vendor, client_of(vendor) as client:
         assert client.fetch_grouped_bars("XNYS", SESSION).requests == 2

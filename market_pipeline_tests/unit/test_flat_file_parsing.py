@@ -88,7 +88,7 @@ def test_a_missing_column_is_an_error_that_names_it(column: str) -> None:
         (gzip.compress(f"{AAPL}\n".encode()), "not a file of bars"),
         (gzip.compress(f"{HEADER}\n".encode()), "has no bars"),
         (gzip.compress(f"{HEADER},low\n{AAPL},1\n".encode()), "two columns of one name"),
-        (gzip.compress(f"{HEADER}\nA,1,1,1,1,1,soon,1\n".encode()), "no readable window_start"),
+        (gzip.compress(f"{HEADER}\nA,1,1,1,1,1,soon,1\n".encode()), "has no bar with a readable time"),
     ],
 )
 def test_a_file_of_another_kind_is_an_error(content: bytes, message: str) -> None:
