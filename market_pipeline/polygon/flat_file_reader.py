@@ -162,7 +162,7 @@ class FlatFileReader:
             for key, version in self._list_keys(f"{market.files}/", after, len(days), trace):
                 if key in sessions:
                     versions[sessions[key]] = version
-                elif key > market.file_of(last):
+                if key >= market.file_of(last):
                     break
             return FileList(versions, trace.requests)
 

@@ -34,7 +34,7 @@ HURRIED = replace(PATIENT, read=0.3, whole_response=2)
 
 
 CELLS = 6
-"""Columns of the table of faults that happen to a range of one ticker."""
+"""Columns of the table of faults that happen to a range of one ticker. The others are in test_market_faults."""
 
 
 def table_rows() -> list[list[str]]:
@@ -54,11 +54,6 @@ def documented() -> list[list[str]]:
 def test_every_fault_is_in_the_table() -> None:
     names = {rule.split("*")[0].split("=")[0] for rule, *_ in documented()}
     assert names == {fault.name for fault in FAULTS.values() if not fault.only}
-
-
-def test_every_fault_of_whole_sessions_is_in_the_other_table() -> None:
-    names = [row[0].strip("`") for row in table_rows() if len(row) != CELLS]
-    assert names == [fault.name for fault in FAULTS.values() if fault.only]
 
 
 @pytest.mark.parametrize(("rule", "requests", "loaded", "rejected", "outcome"), documented(), ids=lambda cell: cell)
