@@ -111,7 +111,10 @@ def _services(
 
     changes = {}
     if sandbox:
-        changes = {"POLYGON_BASE_URL": sandbox, "POLYGON_API_KEY": "sandbox"}
+        changes = {
+            **dict.fromkeys(("POLYGON_BASE_URL", "POLYGON_S3_ENDPOINT"), sandbox),
+            **dict.fromkeys(("POLYGON_API_KEY", "POLYGON_S3_ACCESS_KEY", "POLYGON_S3_SECRET_KEY"), "sandbox"),
+        }
         _write("up", f"a sandbox is used in place of the vendor, at {sandbox}, by commands in other terminals too")
     env = processes.service_environment(settings, addresses, changes)
     if sandbox:

@@ -6,6 +6,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import psutil
+from pydantic import SecretStr
 
 from market_pipeline.core.settings import Settings
 from market_pipeline.operations.service_probes import API, DAGSTER_UI, SANDBOX, ServiceState, is_listening, probe_urls
@@ -79,11 +80,13 @@ def probe_services(settings: Settings, api_url: str | None = None) -> tuple[Serv
 def use_running_sandbox(settings: Settings) -> Settings:
     """Replace the vendor in the settings by the sandbox of a running `up --sandbox`, unless POLYGON_BASE_URL is set.
 
-    The vendor key is removed too: it is for the vendor only.
+    The vendor's keys are removed too: they are for the vendor only. The sandbox takes any.
     """
     last = UpSession.last(settings)
     if "polygon_base_url" in settings.model_fields_set or last is None or last.sandbox is None:
         return settings
     if not last.running or not is_listening(last.sandbox, SANDBOX):
         return settings
-    return settings.model_copy(update={"polygon_base_url": last.sandbox, "polygon_api_key": None})
+    urls = dict.fromkeys(("polygon_base_url", "polygon_s3_endpoint"), last.sandbox)
+    keys = dict.fromkeys(("polygon_s3_access_key", "polygon_s3_secret_key"), SecretStr("sandbox"))
+    return settings.model_copy(update={**urls, **keys, "polygon_api_key": None})

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import psutil
 import pytest
+from pydantic import SecretStr
 
 from market_pipeline.cli.main import main
 from market_pipeline.core.settings import Settings, load_settings
@@ -58,9 +59,13 @@ def test_doctor_and_status_use_the_sandbox(sandbox: str, capsys: pytest.CaptureF
 
 
 def test_the_vendor_key_is_not_sent_to_the_sandbox(sandbox: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("POLYGON_API_KEY", "the-vendors")
+    for name in ("POLYGON_API_KEY", "POLYGON_S3_ACCESS_KEY", "POLYGON_S3_SECRET_KEY"):
+        monkeypatch.setenv(name, "the-vendors")
+    monkeypatch.setenv("POLYGON_S3_ENDPOINT", "https://files.massive.com")
     found = use_running_sandbox(load_settings())
     assert (found.polygon_base_url, found.polygon_api_key, found.source) == (sandbox, None, "sandbox")
+    assert found.files_url == sandbox
+    assert found.polygon_s3_access_key == found.polygon_s3_secret_key == SecretStr("sandbox")
 
 
 def test_polygon_base_url_overrides_the_sandbox(sandbox: str, monkeypatch: pytest.MonkeyPatch) -> None:
