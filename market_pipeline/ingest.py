@@ -22,7 +22,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from structlog.contextvars import bound_contextvars
 
 from market_pipeline.core import stop_signals
-from market_pipeline.core.bars import FetchedBars, empty_frame
+from market_pipeline.core.bars import FetchedBars, empty_bars
 from market_pipeline.core.settings import Source
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.core.wording import counted, under
@@ -183,7 +183,7 @@ def _fetch(load_request: LoadRequest, vendor: Vendor) -> tuple[FetchedBars, Chec
             log.info("Backfilling %s: %s to %s", load_request.symbol.name, due[0], due[-1])
             fetched = vendor.fetch_bars(load_request.symbol, due[-1])
     else:
-        fetched = FetchedBars(empty_frame(), (), requests=0)
+        fetched = FetchedBars(empty_bars(), (), requests=0)
     return fetched, check_bars(fetched, load_request.symbol, due or load_request.sessions)
 
 

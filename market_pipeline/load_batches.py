@@ -64,7 +64,7 @@ class LoadBatch:
         """Add a symbol whose response has come."""
         self.responses.append(each)
         if each.response.exception() is None:
-            self._bars += len(each.response.result()[0].columns["date"])
+            self._bars += len(each.response.result()[0].payloads)
 
     def load(self, explain: Explain, warehouse: Engine) -> list[LoadResult]:
         """Load the symbols whose responses are usable, and record the failures of the others.
@@ -90,7 +90,7 @@ def _prepare(each: FetchedSymbol, explain: Explain, warehouse: Engine) -> Checke
                 notes=(*load_request.notes, *fetched.notes),
                 answered=fetched.answered,
             )
-            if not len(fetched.columns["date"]) and load_request.due:
+            if not fetched.payloads and load_request.due:
                 load_request = explain(load_request)
             return CheckedLoad(load_request, checked.accepted, _rejected(checked, fetched))
         except (OperationalError, InterfaceError):

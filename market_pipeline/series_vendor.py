@@ -201,4 +201,4 @@ class SeriesVendor:
 
 def _reaches(fetched: FetchedBars, newest: date) -> bool:
     """Return True if there is a bar of the newest session that the vendor answered for."""
-    return not fetched.frame.empty and bool(fetched.frame["date"].max().date() >= newest)
+    return fetched.dates is not None and fetched.dates[1] >= newest

@@ -11,7 +11,6 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from market_pipeline.core.bars import columns_of
 from market_pipeline.core.errors import MarketPipelineError
 from market_pipeline.core.sessions import session_starts, sessions_between
 from market_pipeline.core.symbols import Symbol
@@ -24,6 +23,7 @@ from market_pipeline.warehouse.loading import load
 from market_pipeline.warehouse.statements import statement
 from market_pipeline.warehouse.symbol_renaming import rename_symbol
 from market_pipeline.warehouse.tracked_symbols import lock_symbol
+from market_pipeline_tests.bar_frames import columns_of
 
 SHARES = [Symbol.of(name, "stock") for name in ("AAA", "BBB", "CCC")]
 COIN, PAIR = Symbol.of("BTC", "crypto"), Symbol.of("BTC-USD", "crypto")

@@ -1,17 +1,15 @@
-"""Daily bars: the columns of the frame that carries them from the vendor's response to the table.
+"""Daily bars: the columns of the arrays that carry them from the vendor's response to the table.
 
-One frame holds the daily bars of one symbol. Its columns are those of `market_data` from the moment of parsing, so
-nothing is renamed on the way. Fetching, checking and storing are done elsewhere.
+The columns are those of `market_data` from the moment of parsing, so nothing is renamed on the way. Fetching, checking
+and storing are done elsewhere.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import cached_property
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 PRICE_COLUMNS = ("open", "high", "low", "close")
@@ -22,15 +20,14 @@ VALUE_COLUMNS = (*PRICE_COLUMNS, "volume", "vwap", "transactions")
 missing (NaN)."""
 
 BAR_COLUMNS = ("date", "time", *VALUE_COLUMNS)
-"""`date`: the session, datetime64 at midnight without a zone. `time`: the start of its day, datetime64 in UTC. Both are
-NaT if the vendor's timestamp can't be read."""
+"""`date`: the session, datetime64[D]. `time`: the start of its day, datetime64[us] in UTC. Both are NaT if the vendor's
+timestamp can't be read."""
 
 
 Columns = Mapping[str, NDArray[Any]]
-"""Bars as arrays of one length by column: `date` is datetime64[D], `time` datetime64[us] in UTC, the numbers float64.
+"""Bars as arrays of one length by column: for a night's few, building a frame costs more than all the work on it.
 
-For a night's few bars, building a frame costs more than all the work on it. Bars of several symbols have `place` too,
-the number of each one's symbol, by which they are ordered, then by date."""
+Bars of several symbols have `place` too, the number of each one's symbol, by which they are ordered, then by date."""
 
 ActionsByPlace = Mapping[int, Mapping[date, float]]
 """Corporate actions of some of several symbols: by a symbol's place and by day, a number."""
@@ -40,23 +37,24 @@ ActionsByPlace = Mapping[int, Mapping[date, float]]
 class FetchedBars:
     """The vendor's response for one symbol.
 
-    `frame` has BAR_COLUMNS and the index 0..n-1; `payloads[i]` is the vendor's own record of row i, kept so that a
+    `columns` are BAR_COLUMNS; `payloads[i]` is the vendor's own record of row i, kept so that a
     rejected bar can be stored as it came. `requests` is the number of HTTP requests it took, `waited_seconds` their
     waits for the rate limit, `notes` says which bars are not in it and why. `answered` are the first and the last date
     that the vendor answered for, fewer than requested if the plan gives fewer; None if nothing was requested.
     """
 
-    frame: pd.DataFrame
+    columns: Columns
     payloads: Sequence[Mapping[str, Any]]
     requests: int
     notes: tuple[str, ...] = ()
     answered: tuple[date, date] | None = None
     waited_seconds: float = 0.0
 
-    @cached_property
-    def columns(self) -> Columns:
-        """The bars as arrays."""
-        return columns_of(self.frame)
+    @property
+    def dates(self) -> tuple[date, date] | None:
+        """The dates of the first and the last bar; None if there is none with a readable date."""
+        days = [day for day in self.columns["date"].tolist() if day is not None]
+        return (min(days), max(days)) if days else None
 
 
 @dataclass(frozen=True)
@@ -85,22 +83,13 @@ LARGE_DISTRIBUTION = 0.1
 """Share of the price from which a listed distribution counts as the reason of a move; smaller ones don't show."""
 
 
-def columns_of(frame: pd.DataFrame) -> Columns:
-    """Return a frame of BAR_COLUMNS as arrays."""
-    return {
-        "date": frame["date"].to_numpy("datetime64[D]"),
-        "time": frame["time"].to_numpy("datetime64[us]"),
-        **{name: frame[name].to_numpy() for name in VALUE_COLUMNS},
-    }
-
-
 def join_bars(parts: Sequence[Columns]) -> Columns:
     """Return the bars of several symbols, at least one, in one array by column of the first, with their `place`."""
     places = np.repeat(np.arange(len(parts)), [len(each["date"]) for each in parts])
     return {**{name: np.concatenate([each[name] for each in parts]) for name in parts[0]}, "place": places}
 
 
-def select_rows(bars: Columns, rows: NDArray[Any] | slice) -> Columns:
+def select_rows(bars: Columns, rows: NDArray[Any] | Sequence[int] | slice) -> Columns:
     """Return some rows of all columns, by their numbers or by one verdict a row."""
     return {name: values[rows] for name, values in bars.items()}
 
@@ -111,12 +100,7 @@ def bar_keys(bars: Columns) -> NDArray[np.int64]:
     return keys
 
 
-def empty_frame() -> pd.DataFrame:
-    """Return a frame of no bars, with the right columns and types."""
-    return pd.DataFrame(
-        {
-            "date": pd.DatetimeIndex([], dtype="datetime64[us]"),
-            "time": pd.DatetimeIndex([], dtype="datetime64[us, UTC]"),
-            **{column: pd.Series([], dtype="float64") for column in VALUE_COLUMNS},
-        }
-    )
+def empty_bars() -> Columns:
+    """Return arrays of no bars."""
+    kinds = {"date": "datetime64[D]", "time": "datetime64[us]", **dict.fromkeys(VALUE_COLUMNS, "float64")}
+    return {name: np.array([], dtype=kind) for name, kind in kinds.items()}

@@ -1,6 +1,6 @@
 """Markets that can be kept whole: their names, calendars and places at the vendor.
 
-A market is loaded session by session, all its tickers at once. `market_bars` has the frame of such a session.
+A market is loaded session by session, all its tickers at once. `market_bars` has the bars of such a session.
 """
 
 from dataclasses import dataclass

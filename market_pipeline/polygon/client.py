@@ -1,4 +1,4 @@
-"""The vendor's client: one method for each endpoint, returning frames and records.
+"""The vendor's client: one method for each endpoint, returning bars and records.
 
 Requests are made by `http`; bodies are read by `parsing` and `reference`.
 """

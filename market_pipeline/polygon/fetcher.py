@@ -11,9 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
-import pandas as pd
-
-from market_pipeline.core.bars import FetchedBars, empty_frame
+from market_pipeline.core.bars import FetchedBars, empty_bars
 from market_pipeline.core.errors import MarketPipelineError
 from market_pipeline.core.plans import VendorPlan, years_before
 from market_pipeline.core.symbols import Symbol
@@ -105,7 +103,7 @@ class Fetcher:
         while True:
             sessions = list(self._sessions)
             if last < sessions[0]:  # it traded only on sessions that the plan doesn't serve
-                return replace(FetchedBars(empty_frame(), (), 0, tuple(self._notes)), **vars(cost))
+                return replace(FetchedBars(empty_bars(), (), 0, tuple(self._notes)), **vars(cost))
             try:
                 fetched = self._fetch_series(symbol, history or self._histories[symbol], sessions, last, cost)
             except PolygonError as error:
@@ -117,7 +115,7 @@ class Fetcher:
                 cut_off = self._note_cut_history(fetched, sessions)
                 notes = (*self._notes, *cut_off)
                 # A history that may be cut off confirms no empty session before it.
-                first = fetched.frame["date"].min().date() if cut_off else sessions[0]
+                first = fetched.dates[0] if cut_off and fetched.dates else sessions[0]
                 answered = (first, min(sessions[-1], last))
                 return replace(fetched, **vars(cost), notes=notes, answered=answered)
 
@@ -131,20 +129,20 @@ class Fetcher:
             self._fetch_from_market_days(span, last, cost) if grouped else self._fetch_range(span, last, cost)
             for span, grouped in zip(spans, by_day, strict=True)
         ]
-        if all(by_day) and all(part.frame.empty for part in fetched):
+        if all(by_day) and not any(part.payloads for part in fetched):
             # Missing on all market days: confirmed by requests for the symbol.
             fetched = [self._fetch_range(span, last, cost) for span in spans]
         return join_series(history, list(zip(spans, fetched, strict=True)))
 
     def _note_cut_history(self, fetched: FetchedBars, sessions: Sequence[date]) -> list[str]:
         """Return a note if the bars begin where a plan's history does, since the vendor may cut it off."""
-        first = fetched.frame["date"].min()
-        if pd.isna(first) or first.date() == sessions[0]:
+        first, _ = fetched.dates or (sessions[0], None)
+        if first == sessions[0]:
             return []
         return [
-            f"the bars begin at {first.date()}, where a plan of {years} years would: yours may start there"
+            f"the bars begin at {first}, where a plan of {years} years would: yours may start there"
             for years in LIMITED_HISTORIES
-            if abs(first.date() - years_before(self._today, years)) <= LONG_WEEKEND
+            if abs(first - years_before(self._today, years)) <= LONG_WEEKEND
         ]
 
     def _fetch_range(self, span: TickerSpan, last: date, cost: _RequestCost) -> FetchedBars:

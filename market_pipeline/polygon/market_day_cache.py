@@ -16,16 +16,15 @@ from functools import cached_property
 from typing import Any, overload
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from market_pipeline.core.bars import BAR_COLUMNS, VALUE_COLUMNS, FetchedBars
+from market_pipeline.core.bars import BAR_COLUMNS, VALUE_COLUMNS, Columns, FetchedBars
 from market_pipeline.core.errors import MarketPipelineError
 from market_pipeline.polygon.parsing import GroupedBars
 
 ROW = np.dtype(
     [
-        ("date", "datetime64[us]"),
+        ("date", "datetime64[D]"),
         ("time", "datetime64[us]"),
         *((column, "float64") for column in VALUE_COLUMNS),
         ("payload", "int64"),
@@ -75,12 +74,12 @@ class MarketDayCache:
         Raises:
             NoDiskSpaceError: the file can't be written.
         """
-        frame, records = market.select(self._tickers)
+        columns, records = market.select(self._tickers)
         numbers = [self._tickers[record["T"]] for record in records]  # ascending, as `select` returns them
         first_rows = array("i", np.searchsorted(numbers, np.arange(len(self._tickers) + 1)).tolist())
         payloads = [pickle.dumps(record) for record in records]  # a tenth of the time of JSON
         try:
-            self._blocks[session] = _Block(self._file.append(_rows(frame), payloads), first_rows)
+            self._blocks[session] = _Block(self._file.append(_rows(columns), payloads), first_rows)
         except OSError as error:
             raise NoDiskSpaceError(
                 f"the vendor's responses can't be cached in a temporary file ({error.strerror or error}): make room in "
@@ -91,9 +90,7 @@ class MarketDayCache:
         """Return a ticker's bars of those sessions that were added, in their order; `requests` is 0."""
         blocks = (self._file.read(*place) for place in self._locate_rows(ticker, sessions))
         rows = np.frombuffer(b"".join(blocks), ROW)
-        columns: dict[str, Any] = {column: rows[column] for column in BAR_COLUMNS}
-        columns["time"] = pd.DatetimeIndex(rows["time"], tz="UTC")
-        return FetchedBars(pd.DataFrame(columns), _Payloads(self._file, rows), requests=0)
+        return FetchedBars({name: rows[name].copy() for name in BAR_COLUMNS}, _Payloads(self._file, rows), requests=0)
 
     def _locate_rows(self, ticker: str, sessions: Sequence[date]) -> Iterator[tuple[int, int]]:
         """Yield the place and the length in bytes of a ticker's rows, for each of the sessions."""
@@ -104,11 +101,11 @@ class MarketDayCache:
                     yield self._blocks[session].locate(number)
 
 
-def _rows(frame: pd.DataFrame) -> Rows:
-    """Convert a frame to rows; their payload columns are not set yet."""
-    rows = np.empty(len(frame), ROW)
+def _rows(columns: Columns) -> Rows:
+    """Convert bars to rows; their payload columns are not set yet."""
+    rows = np.empty(len(columns["date"]), ROW)
     for column in BAR_COLUMNS:
-        rows[column] = frame[column].to_numpy(ROW[column])
+        rows[column] = columns[column]
     return rows
 
 

@@ -1,4 +1,4 @@
-"""Parsing of bars: from the bodies of the range and grouped endpoints to frames, whole columns at a time.
+"""Parsing of bars: from the bodies of the range and grouped endpoints to arrays, whole columns at a time.
 
 Unreadable values become NaN or NaT; the quality rules then reject the bar and keep its payload. Only a response of the
 wrong shape is an error.
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from market_pipeline.core.bars import BAR_COLUMNS, Columns, FetchedBars, empty_frame
+from market_pipeline.core.bars import Columns, FetchedBars, empty_bars, select_rows
 from market_pipeline.core.sessions import Calendar, session_starts
 from market_pipeline.polygon.response_body import Body
 from market_pipeline.polygon.vendor_errors import BadResponseError, quote_text
@@ -75,10 +75,11 @@ def range_bars(
         waited_seconds: the time that they waited for the rate limit.
     """
     if not records:
-        return FetchedBars(empty_frame(), [], requests, waited_seconds=waited_seconds)
+        return FetchedBars(empty_bars(), [], requests, waited_seconds=waited_seconds)
     time = read_times(records)
-    frame = _frame(_local_midnights(time, timezone), time, records)
-    return FetchedBars(frame, records, requests, waited_seconds=waited_seconds)
+    days = time.tz_convert(timezone).tz_localize(None).to_numpy("datetime64[D]")
+    columns = {"date": days, "time": time.tz_localize(None).to_numpy("datetime64[us]"), **_values(records)}
+    return FetchedBars(columns, records, requests, waited_seconds=waited_seconds)
 
 
 class GroupedBars(Mapping[str, FetchedBars]):
@@ -102,18 +103,16 @@ class GroupedBars(Mapping[str, FetchedBars]):
         self._rows: dict[str, list[int]] = {}
         for row, record in enumerate(self._records):
             self._rows.setdefault(record["T"], []).append(row)
-        self._frame = _frame_of(grouped_columns(self._records, calendar.name, session))
+        self._columns = grouped_columns(self._records, calendar.name, session)
 
     def __getitem__(self, ticker: str) -> FetchedBars:
         rows = self._rows[ticker]
-        return FetchedBars(
-            self._frame.take(rows).reset_index(drop=True), [self._records[row] for row in rows], requests=0
-        )
+        return FetchedBars(select_rows(self._columns, rows), [self._records[row] for row in rows], requests=0)
 
-    def select(self, tickers: Iterable[str]) -> tuple[pd.DataFrame, list[Record]]:
+    def select(self, tickers: Iterable[str]) -> tuple[Columns, list[Record]]:
         """Return the rows of these tickers and their records, in the order of `tickers`."""
         rows = [row for ticker in tickers for row in self._rows.get(ticker, ())]
-        return self._frame.take(rows).reset_index(drop=True), [self._records[row] for row in rows]
+        return select_rows(self._columns, rows), [self._records[row] for row in rows]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._rows)
@@ -147,23 +146,8 @@ def session_columns(session: date, begin: np.datetime64, same_day: Marks, values
     }
 
 
-def _frame_of(columns: Columns) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            **columns,
-            "date": columns["date"].astype("datetime64[us]"),
-            "time": pd.DatetimeIndex(columns["time"], tz="UTC"),
-        },
-        columns=list(BAR_COLUMNS),
-    )
-
-
 def _values(records: Sequence[Record]) -> dict[str, Floats]:
     return {column: _numbers(records, key) for column, key in _KEYS.items()}
-
-
-def _frame(day: "pd.Index[Any]", time: "pd.Index[Any]", records: Sequence[Record]) -> pd.DataFrame:
-    return pd.DataFrame({"date": day, "time": time, **_values(records)}, columns=list(BAR_COLUMNS))
 
 
 def read_times(records: Sequence[Record]) -> pd.DatetimeIndex:
@@ -173,10 +157,6 @@ def read_times(records: Sequence[Record]) -> pd.DatetimeIndex:
     instants = np.where(readable, milliseconds, 0).astype("int64").astype("datetime64[ms]").astype("datetime64[us]")
     instants[~readable] = np.datetime64("NaT")
     return pd.DatetimeIndex(instants, tz="UTC")
-
-
-def _local_midnights(time: pd.DatetimeIndex, timezone: ZoneInfo) -> pd.DatetimeIndex:
-    return time.tz_convert(timezone).tz_localize(None).normalize()
 
 
 def _numbers(records: Sequence[Record], key: str) -> Floats:

@@ -5,11 +5,11 @@ vendor's events date, by a few days, the ticker with a bar is taken.
 """
 
 from collections.abc import Sequence
+from datetime import date
 
 import numpy as np
-import pandas as pd
 
-from market_pipeline.core.bars import FetchedBars, empty_frame
+from market_pipeline.core.bars import BAR_COLUMNS, FetchedBars, select_rows
 from market_pipeline.core.ticker_history import TickerHistory, TickerSpan
 
 
@@ -20,14 +20,13 @@ def join_series(history: TickerHistory, parts: Sequence[tuple[TickerSpan, Fetche
     """
     if len(parts) == 1:
         return parts[0][1]
-    dates = [set(fetched.frame["date"].dropna()) for _, fetched in parts]
-    frames, payloads = [], []
+    dates = [set(fetched.columns["date"].tolist()) for _, fetched in parts]
+    kept_parts, payloads = [], []
     for place, (span, fetched) in enumerate(parts):
         kept = _select(history, span, fetched, dates, [other for other, _ in parts], place)
-        frames.append(fetched.frame[kept])
+        kept_parts.append(select_rows(fetched.columns, kept))
         payloads += [fetched.payloads[row] for row in np.flatnonzero(kept).tolist()]
-    filled = [frame for frame in frames if not frame.empty]
-    together = pd.concat(filled, ignore_index=True) if filled else empty_frame()
+    together = {name: np.concatenate([part[name] for part in kept_parts]) for name in BAR_COLUMNS}
     return FetchedBars(together, payloads, requests=0)
 
 
@@ -35,7 +34,7 @@ def _select(
     history: TickerHistory,
     span: TickerSpan,
     fetched: FetchedBars,
-    dates: Sequence[set[pd.Timestamp]],
+    dates: Sequence[set[date | None]],
     spans: Sequence[TickerSpan],
     place: int,
 ) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
@@ -45,17 +44,16 @@ def _select(
     """
     requested = set(span.sessions)
 
-    def belongs(stamp: pd.Timestamp) -> bool:
-        if pd.isna(stamp):
+    def belongs(day: date | None) -> bool:
+        if day is None:
             return True
-        day = stamp.date()
         own = history.ticker_on(day)
         if day not in requested or own == span.ticker.vendor_ticker:
             return True
         return not any(
-            stamp in dates[other]
+            day in dates[other]
             for other in range(len(spans))
             if other != place and (spans[other].ticker.vendor_ticker == own)
         )
 
-    return np.fromiter((belongs(stamp) for stamp in fetched.frame["date"]), bool, len(fetched.frame))
+    return np.array([belongs(day) for day in fetched.columns["date"].tolist()], dtype=bool)

@@ -1,1 +1,1 @@
-"""Rules for bars: pure functions on frames that know neither vendor nor database."""
+"""Rules for bars: pure functions on arrays that know neither vendor nor database."""

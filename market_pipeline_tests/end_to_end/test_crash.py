@@ -19,6 +19,7 @@ from market_pipeline.polygon.limiter import LocalLimiter
 from market_pipeline.warehouse.bar_tables import market_data
 from market_pipeline.warehouse.tables import backfill_history
 from market_pipeline.warehouse.tracked_symbols import add_symbols
+from market_pipeline_tests.bar_frames import frame_of
 from market_pipeline_tests.end_to_end.conftest import CHECKOUT, Run
 from market_pipeline_tests.end_to_end.forked_commands import ForkedCommand
 
@@ -38,7 +39,7 @@ def undisturbed(sandbox: str) -> pd.DataFrame:
     frames = []
     with PolygonClient(sandbox, None, source="sandbox", limiter=LocalLimiter(60_000)) as client:
         for name in NAMES:
-            frame = client.fetch_daily_bars(Symbol.of(name, "stock"), *dates()).frame
+            frame = frame_of(client.fetch_daily_bars(Symbol.of(name, "stock"), *dates()))
             frames.append(frame.assign(symbol=name, date=[day.date() for day in frame["date"]]))
     return pd.concat(frames, ignore_index=True)[["symbol", "date", *VALUE_COLUMNS]]
 

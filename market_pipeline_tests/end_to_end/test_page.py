@@ -12,7 +12,6 @@ import pytest
 from sqlalchemy import Engine, text
 
 from market_pipeline.api.server import running_api
-from market_pipeline.core.bars import columns_of
 from market_pipeline.core.sessions import sessions_between
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
@@ -21,6 +20,7 @@ from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.api_keys import Scope, create_key
 from market_pipeline.warehouse.loading import load
 from market_pipeline.warehouse.tracked_symbols import add_symbols
+from market_pipeline_tests.bar_frames import columns_of
 from market_pipeline_tests.end_to_end.browser import PROGRAMS, Browser, Tab
 from market_pipeline_tests.integration.api_cases import environment_of
 from market_pipeline_tests.integration.mart_cases import database, settings_of

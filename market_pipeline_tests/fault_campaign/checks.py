@@ -15,6 +15,7 @@ from market_pipeline.dagster_storage.internals import NOT_FINISHED_STATUSES
 from market_pipeline.orchestration.instance_storage import MarketPipelineStorage, open_storage
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.limiter import LocalLimiter
+from market_pipeline_tests.bar_frames import frame_of
 from market_pipeline_tests.fault_campaign.scenarios import FIRST_DAY, LAST_DAY, Scenario
 from market_pipeline_tests.fault_campaign.stage import SYMBOLS, Stage
 
@@ -151,7 +152,7 @@ def differs_from_vendor(stage: Stage, database: str) -> bool:
     frames = []
     with PolygonClient(stage.calm, None, source="sandbox", limiter=LocalLimiter(60_000)) as client:
         for symbol in sorted(SYMBOLS):
-            frame = client.fetch_daily_bars(symbol, FIRST_DAY, LAST_DAY).frame
+            frame = frame_of(client.fetch_daily_bars(symbol, FIRST_DAY, LAST_DAY))
             frames.append(frame.assign(symbol=symbol.name))
     columns = ["symbol", "date", "time", *VALUE_COLUMNS]
     sent = pd.concat(frames, ignore_index=True)[columns]

@@ -8,13 +8,13 @@ import pandas as pd
 from bokeh_sampledata import stocks
 from sqlalchemy import Engine, select, text
 
-from market_pipeline.core.bars import columns_of
 from market_pipeline.core.sessions import session_starts, sessions_between
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.quality.rules import find_flags
 from market_pipeline.warehouse.bar_tables import market_data
 from market_pipeline.warehouse.load_history import LoadRequest, LoadResult, record_failure
 from market_pipeline.warehouse.loading import RejectedBar, load
+from market_pipeline_tests.bar_frames import columns_of
 
 AAPL = Symbol.of("AAPL", "stock")
 

@@ -21,7 +21,6 @@ from dagster import DagsterInstance
 from pydantic import SecretStr
 from sqlalchemy import Connection, Engine, event, text
 
-from market_pipeline.core.bars import columns_of
 from market_pipeline.core.run_planning import plan_range_runs
 from market_pipeline.core.sessions import sessions_between
 from market_pipeline.core.settings import Settings
@@ -53,6 +52,7 @@ from market_pipeline.warehouse.loading import RejectedBar, load
 from market_pipeline.warehouse.roles import ANALYST, READER, grant_analyst_access, make_reading_role
 from market_pipeline.warehouse.schema import head_revision
 from market_pipeline.warehouse.tracked_symbols import add_symbols
+from market_pipeline_tests.bar_frames import columns_of
 from market_pipeline_tests.conftest import Command
 from market_pipeline_tests.dbt_server import run_forked_dbt
 from market_pipeline_tests.integration.stored_bars import AAPL, load_frame, query, recorded, request_for

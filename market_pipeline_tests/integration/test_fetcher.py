@@ -23,6 +23,7 @@ from market_pipeline.polygon.sending import RetryPolicy
 from market_pipeline.polygon.vendor_errors import NotYetAvailableError, PlanError, PolygonError
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
+from market_pipeline_tests.bar_frames import frame_of
 
 EQUITIES = [symbol for symbol in starting_symbols() if symbol.calendar == "XNYS"]
 CRYPTO = [symbol for symbol in starting_symbols() if symbol.calendar == "24/7"]
@@ -57,7 +58,7 @@ def test_a_run_takes_the_fewest_requests(symbols: Sequence[Symbol], sessions: li
         answers = [fetcher.fetch_bars(symbol) for symbol in symbols]
         assert requests_made(base_url) == expected
     assert sum(answer.requests for answer in answers) == expected
-    assert all(len(answer.frame) == len(sessions) for answer in answers)
+    assert all(len(frame_of(answer)) == len(sessions) for answer in answers)
 
 
 def test_a_day_that_was_given_up_on_is_not_tried_again_for_every_symbol() -> None:
@@ -76,7 +77,7 @@ def test_a_bar_is_the_same_from_the_whole_markets_days_and_from_its_own_range() 
     with client_of() as (client, _):
         by_day = Fetcher(client, EQUITIES, WEEK, NOW).fetch_bars(EQUITIES[0])
         by_range = Fetcher(client, EQUITIES[:1], WEEK, NOW).fetch_bars(EQUITIES[0])
-    pd.testing.assert_frame_equal(by_day.frame, by_range.frame, check_exact=True)
+    pd.testing.assert_frame_equal(frame_of(by_day), frame_of(by_range), check_exact=True)
 
 
 @pytest.fixture
@@ -89,9 +90,9 @@ def temporary_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_markets_days_are_in_a_file_that_no_ending_leaves_behind(temporary_files: Path) -> None:
     with client_of() as (client, _):
         fetcher = Fetcher(client, EQUITIES, WEEK, NOW)
-        assert len(fetcher.fetch_bars(EQUITIES[0]).frame) == len(WEEK)
+        assert len(frame_of(fetcher.fetch_bars(EQUITIES[0]))) == len(WEEK)
         assert list(temporary_files.iterdir()) == []  # it has no name any more while it is in use
-        assert len(fetcher.fetch_bars(EQUITIES[1]).frame) == len(WEEK)
+        assert len(frame_of(fetcher.fetch_bars(EQUITIES[1]))) == len(WEEK)
 
 
 def test_without_a_folder_for_temporary_files_each_symbol_says_so_and_nothing_is_asked_twice(
@@ -121,7 +122,7 @@ def test_a_disk_too_small_for_the_markets_days_is_told_and_with_room_the_next_ru
                     fetcher.fetch_bars(symbol)
             assert requests_made(base_url) == 1
             subprocess.run(["mount", "-o", "remount,size=8m", temporary_files], check=True)
-            assert len(Fetcher(client, EQUITIES, WEEK, NOW).fetch_bars(EQUITIES[0]).frame) == len(WEEK)
+            assert len(frame_of(Fetcher(client, EQUITIES, WEEK, NOW).fetch_bars(EQUITIES[0]))) == len(WEEK)
     finally:
         subprocess.run(["umount", "--lazy", temporary_files], check=True)
 
@@ -131,7 +132,7 @@ def test_on_the_free_plan_the_session_just_ended_is_left_to_the_next_run() -> No
         fetcher = Fetcher(client, EQUITIES, WEEK[2:], NOW)
         first, second = (fetcher.fetch_bars(symbol) for symbol in EQUITIES[:2])
         assert requests_made(base_url) == 3
-    assert [day.date() for day in first.frame["date"]] == WEEK[2:4]
+    assert [day.date() for day in frame_of(first)["date"]] == WEEK[2:4]
     assert first.notes == second.notes == (
         "the bars of 2024-06-14 are not available yet on your plan; the next run fetches them",
     )  # fmt: skip
@@ -142,7 +143,7 @@ def test_what_a_known_plan_does_not_give_is_not_even_asked_for() -> None:
     with client_of(PlanName.BASIC) as (client, base_url):
         answer = Fetcher(client, EQUITIES[:1], sessions, NOW, PLANS[PlanName.BASIC]).fetch_bars(EQUITIES[0])
         assert requests_made(base_url) == 1
-    days = [day.date() for day in answer.frame["date"]]
+    days = [day.date() for day in frame_of(answer)["date"]]
     assert (days[0], days[-1]) == (date(2022, 6, 15), date(2024, 6, 13))
     assert answer.notes == (
         "your plan starts at 2022-06-15",
@@ -160,7 +161,7 @@ def test_history_older_than_the_plan_is_left_out_and_said_and_the_rest_fetched()
     with client_of(PlanName.STARTER) as (client, _):
         fetcher = Fetcher(client, EQUITIES[:1], sessions, NOW)
         answer = fetcher.fetch_bars(EQUITIES[0])
-    assert answer.frame["date"].iloc[0] == pd.Timestamp("2019-06-17")
+    assert frame_of(answer)["date"].iloc[0] == pd.Timestamp("2019-06-17")
     assert answer.notes == ("your plan starts at 2019-06-15",)
 
 

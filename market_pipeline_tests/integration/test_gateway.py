@@ -22,6 +22,7 @@ from market_pipeline.security_refresh import refresh_reference
 from market_pipeline.warehouse.bar_tables import market_data
 from market_pipeline.warehouse.tables import bar_source
 from market_pipeline.warehouse.tracked_symbols import add_symbols
+from market_pipeline_tests.bar_frames import frame_of
 from market_pipeline_tests.integration.polygon_cases import AAPL, APRIL_1, APRIL_4, BARS, HURRY, KEY, body
 from market_pipeline_tests.scripted_vendor import Reply, ScriptedVendor, scripted_vendor
 
@@ -57,7 +58,7 @@ def test_every_page_is_requested_from_the_gateway_with_the_key(
     gateway.replies += [Reply(body(BARS[:1], next_url=link.format(gateway=gateway.base_url))), Reply(body(BARS[1:]))]
     with PolygonClient.from_settings(through(gateway, settings), LocalLimiter(9)) as client:
         fetched = client.fetch_daily_bars(AAPL, APRIL_1, APRIL_4)
-    assert len(fetched.frame) == 2
+    assert len(frame_of(fetched)) == 2
     assert gateway.paths == [FIRST, f"/polygon{NEXT}?adjusted=false&cursor=abc"]
     assert {requested.headers["Authorization"] for requested in gateway.asked} == {f"Bearer {KEY}"}
 

@@ -11,6 +11,7 @@ from market_pipeline.core.settings import Source
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.ingest import Run, ingest
 from market_pipeline.warehouse.tracked_symbols import Reference, add_symbols
+from market_pipeline_tests.bar_frames import columns_of
 from market_pipeline_tests.integration.stored_bars import query, recorded
 
 AAPL, IBM, MSFT = (Symbol.of(name, "stock") for name in ("AAPL", "IBM", "MSFT"))
@@ -27,7 +28,7 @@ class DefectiveVendor:
         if symbol == IBM:
             raise ZeroDivisionError(f"something with s3cret in it, about {last}")
         frame = recorded(symbol.name, OCTOBER[0], OCTOBER[-1])
-        return FetchedBars(frame, [{}] * len(frame), 1, answered=(OCTOBER[0], OCTOBER[-1]))
+        return FetchedBars(columns_of(frame), [{}] * len(frame), 1, answered=(OCTOBER[0], OCTOBER[-1]))
 
 
 def nobody_asks(symbol: Symbol) -> Reference:

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from market_pipeline import load_batches
-from market_pipeline.core.bars import FetchedBars, columns_of, select_rows
+from market_pipeline.core.bars import FetchedBars, select_rows
 from market_pipeline.core.sessions import sessions_between
 from market_pipeline.core.settings import Source
 from market_pipeline.core.symbols import Symbol
@@ -18,6 +18,7 @@ from market_pipeline.quality.rules import find_flags
 from market_pipeline.warehouse.load_history import LoadResult
 from market_pipeline.warehouse.loading import CheckedLoad, RejectedBar, load_together
 from market_pipeline.warehouse.tracked_symbols import NotTrackedError, Reference, add_symbols
+from market_pipeline_tests.bar_frames import columns_of
 from market_pipeline_tests.integration.stored_bars import query, recorded, request_for
 
 NAMES = ("AAPL", "IBM", "MSFT")
@@ -114,7 +115,7 @@ class RecordedVendor:
     def fetch_bars(self, symbol: Symbol, last: date) -> FetchedBars:
         """Return the recorded bars up to a day."""
         frame: pd.DataFrame = recorded(symbol.name, OCTOBER[0], last)
-        return FetchedBars(frame, [{}] * len(frame), 1, answered=(OCTOBER[0], last))
+        return FetchedBars(columns_of(frame), [{}] * len(frame), 1, answered=(OCTOBER[0], last))
 
 
 def ingest_together(warehouse: Engine, symbols: Sequence[Symbol]) -> list[list[LoadResult]]:

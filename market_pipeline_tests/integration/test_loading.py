@@ -9,7 +9,6 @@ import pytest
 from sqlalchemy import Engine, func, select, text, update
 from sqlalchemy.exc import IntegrityError
 
-from market_pipeline.core.bars import columns_of
 from market_pipeline.core.sessions import session_starts, sessions_between
 from market_pipeline.core.settings import Source
 from market_pipeline.core.symbols import Symbol
@@ -20,6 +19,7 @@ from market_pipeline.warehouse.loading import MixedSourcesError, RejectedBar
 from market_pipeline.warehouse.loading import load as load_examined
 from market_pipeline.warehouse.tables import backfill_history, rejected_bars, tracked_symbols
 from market_pipeline.warehouse.tracked_symbols import NotTrackedError, add_symbols, lock_symbol
+from market_pipeline_tests.bar_frames import columns_of
 
 AAPL = Symbol.of("AAPL", "stock")
 WEEK = sessions_between("XNYS", date(2024, 1, 1), date(2024, 1, 5))  # four sessions: the first is a holiday

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from market_pipeline.core.bars import empty_frame
 from market_pipeline.polygon import vendor_errors
+from market_pipeline_tests.bar_frames import frame_of, has_types_of_bars
 from market_pipeline_tests.integration.polygon_cases import (
     AAPL,
     APRIL_1,
@@ -27,11 +27,11 @@ from market_pipeline_tests.scripted_vendor import Reply, scripted_vendor
 def test_bars_arrive_with_their_sessions_values_and_payloads() -> None:
     with scripted_vendor(Reply(body(BARS))) as vendor, client_of(vendor) as client:
         fetched = client.fetch_daily_bars(AAPL, APRIL_1, APRIL_4)
-    assert [str(day.date()) for day in fetched.frame["date"]] == ["2005-04-01", "2005-04-04"]
-    assert [time.hour for time in fetched.frame["time"]] == [5, 4]  # daylight saving began between them
-    assert list(fetched.frame["high"]) == [1.5064, 2.0]
-    assert list(fetched.frame["volume"]) == [642646390.0, 578172308.25]
-    assert (fetched.frame.dtypes == empty_frame().dtypes).all()
+    assert [str(day.date()) for day in frame_of(fetched)["date"]] == ["2005-04-01", "2005-04-04"]
+    assert [time.hour for time in frame_of(fetched)["time"]] == [5, 4]  # daylight saving began between them
+    assert list(frame_of(fetched)["high"]) == [1.5064, 2.0]
+    assert list(frame_of(fetched)["volume"]) == [642646390.0, 578172308.25]
+    assert has_types_of_bars(fetched)
     assert list(fetched.payloads) == BARS
     assert fetched.requests == 1
 
@@ -49,7 +49,7 @@ def test_crypto_days_are_utc_days() -> None:
     bar = {**BARS[0], "t": 1640995200000}
     with scripted_vendor(Reply({**body([bar]), "ticker": "X:BTCUSD"})) as vendor, client_of(vendor) as client:
         fetched = client.fetch_daily_bars(BTC, date(2022, 1, 1), date(2022, 1, 1))
-    assert str(fetched.frame["date"][0]) == "2022-01-01 00:00:00"
+    assert str(frame_of(fetched)["date"][0]) == "2022-01-01 00:00:00"
     assert vendor.paths[0].startswith("/v2/aggs/ticker/X:BTCUSD/range/1/day/")
 
 
@@ -58,12 +58,12 @@ def test_a_compressed_response_is_read(chunked: bool) -> None:
     content = gzip.compress(json.dumps(body(BARS)).encode())
     packed = Reply(content, headers={"Content-Encoding": "gzip"}, chunked=chunked)
     with scripted_vendor(packed) as vendor, client_of(vendor) as client:
-        assert len(client.fetch_daily_bars(AAPL, APRIL_1, APRIL_4).frame) == 2
+        assert len(frame_of(client.fetch_daily_bars(AAPL, APRIL_1, APRIL_4))) == 2
 
 
 def test_a_delayed_response_is_a_success() -> None:
     with scripted_vendor(Reply(body(BARS, status="DELAYED"))) as vendor, client_of(vendor) as client:
-        assert len(client.fetch_daily_bars(AAPL, APRIL_1, APRIL_4).frame) == 2
+        assert len(frame_of(client.fetch_daily_bars(AAPL, APRIL_1, APRIL_4))) == 2
 
 
 def test_threads_can_share_a_client() -> None:
@@ -73,7 +73,7 @@ def test_threads_can_share_a_client() -> None:
         ThreadPoolExecutor(8) as pool,
     ):
         answers = list(pool.map(lambda _: client.fetch_daily_bars(AAPL, APRIL_1, APRIL_4), range(16)))
-    assert [(len(fetched.frame), fetched.requests) for fetched in answers] == [(2, 1)] * 16
+    assert [(len(frame_of(fetched)), fetched.requests) for fetched in answers] == [(2, 1)] * 16
 
 
 # --- pages
@@ -91,7 +91,7 @@ def test_later_pages_are_requested_as_traded_at_our_own_url_and_end_with_an_empt
         "/v2/aggs/ticker/AAPL/range/1/day/1112418000000/2005-04-04?adjusted=false&cursor=bGlt",
         "/v2/aggs/ticker/AAPL/range/1/day/1112587200001/2005-04-04?adjusted=false&cursor=c29y",
     ]
-    assert len(fetched.frame) == 2
+    assert len(frame_of(fetched)) == 2
     assert fetched.requests == 3
 
 
@@ -133,15 +133,15 @@ def test_an_adjusted_second_page_spoils_the_whole_response() -> None:
 def test_an_empty_response_for_sessions_is_requested_twice_before_it_is_accepted(empty: dict[str, Any]) -> None:
     with scripted_vendor(Reply(empty), Reply(empty)) as vendor, client_of(vendor) as client:
         fetched = client.fetch_daily_bars(AAPL, APRIL_1, APRIL_4)
-    assert fetched.frame.empty
-    assert (fetched.frame.dtypes == empty_frame().dtypes).all()
+    assert frame_of(fetched).empty
+    assert has_types_of_bars(fetched)
     assert fetched.requests == 2
 
 
 def test_a_passing_emptiness_is_overcome() -> None:
     with scripted_vendor(Reply(body()), Reply(body(BARS))) as vendor, client_of(vendor) as client:
         fetched = client.fetch_daily_bars(AAPL, APRIL_1, APRIL_4)
-    assert len(fetched.frame) == 2
+    assert len(frame_of(fetched)) == 2
     assert fetched.requests == 2
 
 

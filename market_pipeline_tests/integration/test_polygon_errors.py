@@ -11,6 +11,7 @@ from market_pipeline.core.settings import Settings
 from market_pipeline.polygon import vendor_errors
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.limiter import LocalLimiter
+from market_pipeline_tests.bar_frames import frame_of
 from market_pipeline_tests.integration.polygon_cases import (
     AAPL,
     APRIL_1,
@@ -108,7 +109,7 @@ def test_a_sandbox_needs_no_key_and_is_recognized_by_its_header() -> None:
         scripted_vendor(reply) as vendor,
         PolygonClient(vendor.base_url, None, source="sandbox", limiter=LocalLimiter(9)) as client,
     ):
-        assert len(client.fetch_daily_bars(AAPL, APRIL_1, APRIL_4).frame) == 2
+        assert len(frame_of(client.fetch_daily_bars(AAPL, APRIL_1, APRIL_4))) == 2
     assert vendor.asked[0].headers["Authorization"] == "Bearer sandbox"
 
 

@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from market_pipeline.core.bars import BAR_COLUMNS, columns_of
+from market_pipeline.core.bars import BAR_COLUMNS
 from market_pipeline.core.markets import MARKETS
 from market_pipeline.core.sessions import UnknownCalendarError
 from market_pipeline.polygon import vendor_errors
+from market_pipeline_tests.bar_frames import frame_of
 from market_pipeline_tests.integration.polygon_cases import client_of
 from market_pipeline_tests.scripted_vendor import Reply, scripted_vendor
 
@@ -31,7 +32,7 @@ def test_one_request_brings_a_session_of_every_ticker() -> None:
     assert vendor.paths == ["/v2/aggs/grouped/locale/us/market/stocks/2023-01-09?adjusted=false"]
     assert set(market) == {"TTMI", "AAPL"}
     assert market.requests == 1
-    assert list(market["TTMI"].frame["time"]) == [pd.Timestamp("2023-01-09 05:00", tz="UTC")]
+    assert list(frame_of(market["TTMI"])["time"]) == [pd.Timestamp("2023-01-09 05:00", tz="UTC")]
 
 
 def test_crypto_has_a_market_of_its_own() -> None:
@@ -57,7 +58,7 @@ def test_a_markets_session_is_arrays_of_the_same_bars() -> None:
     assert [session.columns[name].dtype.str for name in BAR_COLUMNS[:3]] == ["<M8[D]", "<M8[us]", "<f8"]
     for ticker in ("TTMI", "KIMpL", "LATE", "BARE"):
         rows = session.tickers == ticker
-        for name, values in columns_of(market[ticker].frame).items():
+        for name, values in market[ticker].columns.items():
             np.testing.assert_array_equal(session.columns[name][rows], values)
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from market_pipeline.polygon import vendor_errors
 from market_pipeline.polygon.sending import RetryPolicy
+from market_pipeline_tests.bar_frames import frame_of
 from market_pipeline_tests.integration.polygon_cases import (
     AAPL,
     APRIL_1,
@@ -47,7 +48,7 @@ def test_transient_errors_are_retried_and_every_request_is_counted(trouble: Repl
     replies = [trouble, trouble, Reply(body(BARS))]
     with scripted_vendor(*replies) as vendor, client_of(vendor, limiter=limiter) as client:
         fetched = client.fetch_daily_bars(AAPL, APRIL_1, APRIL_4)
-    assert len(fetched.frame) == 2
+    assert len(frame_of(fetched)) == 2
     assert fetched.requests == len(vendor.asked) == limiter.acquired == 3
 
 

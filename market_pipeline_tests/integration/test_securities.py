@@ -32,6 +32,7 @@ from market_pipeline.warehouse.load_history import LoadResult
 from market_pipeline.warehouse.securities import SecurityFacts, read_securities, store_history
 from market_pipeline.warehouse.symbol_names import find_aliases, resolve_active
 from market_pipeline.warehouse.tracked_symbols import add_symbols, delistings
+from market_pipeline_tests.bar_frames import frame_of
 from market_pipeline_tests.integration.api_cases import HISTORICAL, serving
 from market_pipeline_tests.integration.corporate_action_cases import DIVIDEND, SPLIT, listing, refresh_from
 from market_pipeline_tests.integration.stored_bars import query
@@ -93,7 +94,7 @@ def closes(warehouse: Engine, symbol: str) -> dict[date, float]:
 
 def vendor_closes(client: PolygonClient, ticker: str, sessions: Sequence[date]) -> dict[date, float]:
     """Return the vendor's own closes under one ticker."""
-    frame = client.fetch_daily_bars(Symbol.of(ticker, "stock"), sessions[0], sessions[-1]).frame
+    frame = frame_of(client.fetch_daily_bars(Symbol.of(ticker, "stock"), sessions[0], sessions[-1]))
     return {stamp.date(): close for stamp, close in zip(frame["date"], frame["close"], strict=True)}
 
 

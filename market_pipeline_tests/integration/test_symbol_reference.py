@@ -31,6 +31,7 @@ from market_pipeline.warehouse.coverage import oldest_gaps
 from market_pipeline.warehouse.load_history import LoadResult
 from market_pipeline.warehouse.tables import backfill_history, tracked_symbols
 from market_pipeline.warehouse.tracked_symbols import Reference, add_symbols, delistings, record_reference
+from market_pipeline_tests.bar_frames import frame_of
 from market_pipeline_tests.integration.polygon_cases import client_of, refused
 from market_pipeline_tests.scripted_vendor import Reply, scripted_vendor
 
@@ -225,7 +226,7 @@ def test_neither_way_of_fetching_brings_what_comes_after_the_last_day(client: Po
     many = [Symbol.of(f"AA{letter}", "stock") for letter in "ABCDEFGH"]
     for symbols in (many, many[:1]):
         fetched = Fetcher(client, symbols, AROUND, NOW).fetch_bars(many[0], LAST_DAY)
-        assert [day.date() for day in fetched.frame["date"]] == AROUND[:2]
+        assert [day.date() for day in frame_of(fetched)["date"]] == AROUND[:2]
 
 
 def test_a_symbol_that_has_ended_does_not_make_every_night_reach_back_to_its_end(

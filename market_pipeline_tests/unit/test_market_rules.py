@@ -5,12 +5,11 @@ from datetime import date
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from market_pipeline.core.bars import VALUE_COLUMNS, FetchedBars
+from market_pipeline.core.bars import VALUE_COLUMNS, FetchedBars, select_rows
 from market_pipeline.core.market_bars import CheckedSession, MarketSession
 from market_pipeline.core.markets import Origin, find_market
 from market_pipeline.core.symbols import AssetClass, Symbol
@@ -161,9 +160,8 @@ def test_a_markets_bars_are_judged_as_each_symbols_are(rows: list[Row]) -> None:
     rejected: dict[int, Sequence[str]] = {}
     for name in sorted({ticker for ticker, _ in rows}):
         own = np.flatnonzero(fetched.tickers == name)
-        frame = pd.DataFrame({column: values[own] for column, values in fetched.columns.items()})
-        frame["time"] = frame["time"].dt.tz_localize("UTC")
-        alone = check_bars(FetchedBars(frame, [{}] * len(own), 1), Symbol(name, AssetClass.STOCK), [DAY])
+        response = FetchedBars(select_rows(fetched.columns, own), [{}] * len(own), 1)
+        alone = check_bars(response, Symbol(name, AssetClass.STOCK), [DAY])
         accepted += [name] * len(alone.accepted["date"])
         rejected |= dict(zip(own[list(alone.rejected)].tolist(), alone.reasons, strict=True))
     assert sorted(checked.tickers) == accepted

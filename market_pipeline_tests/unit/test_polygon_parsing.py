@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from market_pipeline.core.bars import FetchedBars, empty_frame
+from market_pipeline.core.bars import FetchedBars
 from market_pipeline.core.sessions import calendar
 from market_pipeline.polygon.market_day_cache import MarketDayCache
 from market_pipeline.polygon.parsing import GroupedBars, bar_records, range_bars
 from market_pipeline.polygon.response_body import VendorResponse, read_body, retry_after
 from market_pipeline.polygon.vendor_errors import PolygonError
+from market_pipeline_tests.bar_frames import frame_of, has_types_of_bars
 
 NEW_YORK, UTC_DAYS = calendar("XNYS"), calendar("24/7")
 BAR = {"v": 100, "vw": 1.5, "o": 1, "c": 2, "h": 3, "l": 0.5, "t": 1112331600000, "n": 7}
@@ -33,7 +34,7 @@ def test_numbers_are_read_however_the_vendor_writes_them(number: str) -> None:
     text = f'{{"status":"OK","ticker":"A","adjusted":false,"results":[{{"v":{number},"t":1112331600000}}]}}'
     body = read_body(VendorResponse(200, {}, text.encode()), "polygon", "A")
     fetched = parsed(*bar_records(body, "A", ticker="A"))
-    assert fetched.frame["volume"][0] == float(number)
+    assert frame_of(fetched)["volume"][0] == float(number)
 
 
 @pytest.mark.parametrize("key", ["o", "h", "l", "c", "v", "vw", "n"])
@@ -47,37 +48,37 @@ def test_a_value_that_is_no_number_is_missing_and_spoils_no_neighbour(key: str, 
             strict=True,
         )
     )[key]
-    assert list(fetched.frame[column].isna()) == [False, True, True]
-    assert fetched.frame.drop(columns=column).notna().all().all()
-    assert (fetched.frame.dtypes == empty_frame().dtypes).all()
+    assert list(frame_of(fetched)[column].isna()) == [False, True, True]
+    assert frame_of(fetched).drop(columns=column).notna().all().all()
+    assert has_types_of_bars(fetched)
 
 
 @pytest.mark.parametrize("value", [None, "2005-04-01", True, 1e300, -1e300, 10**400, math.inf, []])
 def test_a_time_that_is_none_is_nat(value: Any) -> None:
-    frame = parsed(BAR, {**BAR, "t": value}, without("t")).frame
+    frame = frame_of(parsed(BAR, {**BAR, "t": value}, without("t")))
     assert list(frame["time"].isna()) == list(frame["date"].isna()) == [False, True, True]
 
 
 def test_a_number_beyond_all_bounds_is_infinite() -> None:
-    assert parsed({**BAR, "o": 10**400, "c": 1}).frame["open"][0] == math.inf
+    assert frame_of(parsed({**BAR, "o": 10**400, "c": 1}))["open"][0] == math.inf
 
 
 def test_a_day_is_the_calendars_and_its_time_stays_the_vendors() -> None:
-    frame = range_bars([{**BAR, "t": 1112331600000 + 90_000}], NEW_YORK.timezone, 1).frame
+    frame = frame_of(range_bars([{**BAR, "t": 1112331600000 + 90_000}], NEW_YORK.timezone, 1))
     assert frame["date"][0] == pd.Timestamp("2005-04-01")
     assert frame["time"][0] == pd.Timestamp("2005-04-01 05:01:30", tz="UTC")
-    assert range_bars([{**BAR, "t": 1112331600000 - 1}], NEW_YORK.timezone, 1).frame["date"][0] == pd.Timestamp(
+    assert frame_of(range_bars([{**BAR, "t": 1112331600000 - 1}], NEW_YORK.timezone, 1))["date"][0] == pd.Timestamp(
         "2005-03-31"
     )
-    assert range_bars([{**BAR, "t": 1112331600000 - 1}], UTC_DAYS.timezone, 1).frame["date"][0] == pd.Timestamp(
+    assert frame_of(range_bars([{**BAR, "t": 1112331600000 - 1}], UTC_DAYS.timezone, 1))["date"][0] == pd.Timestamp(
         "2005-04-01"
     )
 
 
 def test_a_repeated_bar_is_kept_for_the_rules_to_judge() -> None:
     fetched = parsed(BAR, BAR)
-    assert len(fetched.frame) == len(fetched.payloads) == 2
-    assert list(fetched.frame.index) == [0, 1]
+    assert len(frame_of(fetched)) == len(fetched.payloads) == 2
+    assert list(frame_of(fetched).index) == [0, 1]
 
 
 json_values: st.SearchStrategy[Any] = (
@@ -88,9 +89,8 @@ json_values: st.SearchStrategy[Any] = (
 @given(st.lists(st.dictionaries(st.sampled_from([*list("ohlcvtn"), "vw"]), json_values), max_size=5))
 def test_no_malformed_record_breaks_the_frame(records: list[dict[str, Any]]) -> None:
     fetched = parsed(*records)
-    assert (fetched.frame.dtypes == empty_frame().dtypes).all()
-    assert list(fetched.frame.columns) == list(empty_frame().columns)
-    assert len(fetched.frame) == len(fetched.payloads) == len(records)
+    assert has_types_of_bars(fetched)
+    assert len(frame_of(fetched)) == len(fetched.payloads) == len(records)
 
 
 # --- one session of the whole market
@@ -105,31 +105,31 @@ def test_a_grouped_bar_begins_where_its_session_does_whatever_its_own_time() -> 
         [{**BAR, "T": "A", "t": NEW_YORK_CLOSE}, {**BAR, "T": "B", "t": early_close}], NEW_YORK, SESSION, 1
     )
     for ticker in ("A", "B"):
-        frame = grouped[ticker].frame
+        frame = frame_of(grouped[ticker])
         assert list(frame["date"]) == [pd.Timestamp("2023-01-09")]
         assert list(frame["time"]) == [pd.Timestamp("2023-01-09 05:00", tz="UTC")]
-        assert (frame.dtypes == empty_frame().dtypes).all()
+        assert has_types_of_bars(grouped[ticker])
 
 
 def test_a_crypto_day_ends_a_millisecond_before_the_next() -> None:
     end = int(datetime(2023, 1, 9, 23, 59, 59, 999_000, tzinfo=UTC).timestamp() * 1000)
     grouped = GroupedBars([{**BAR, "T": "X:BTCUSD", "t": end}], UTC_DAYS, SESSION, 1)
-    assert list(grouped["X:BTCUSD"].frame["time"]) == [pd.Timestamp("2023-01-09", tz="UTC")]
+    assert list(frame_of(grouped["X:BTCUSD"])["time"]) == [pd.Timestamp("2023-01-09", tz="UTC")]
 
 
 @pytest.mark.parametrize("odd", [{"t": NEW_YORK_CLOSE + 86_400_000}, {"t": None}])
 def test_a_grouped_bar_of_another_day_has_no_date(odd: dict[str, Any]) -> None:
     grouped = GroupedBars([{**BAR, "T": "A", **odd}, {**BAR, "T": "B", "t": NEW_YORK_CLOSE}], NEW_YORK, SESSION, 1)
-    assert grouped["A"].frame[["date", "time"]].isna().all().all()
-    assert grouped["B"].frame[["date", "time"]].notna().all().all()
+    assert frame_of(grouped["A"])[["date", "time"]].isna().all().all()
+    assert frame_of(grouped["B"])[["date", "time"]].notna().all().all()
 
 
 def test_a_ticker_listed_twice_has_two_rows_with_their_payloads() -> None:
     records = [{**BAR, "T": name, "t": NEW_YORK_CLOSE, "o": price} for name, price in (("A", 1), ("B", 2), ("A", 3))]
     grouped = GroupedBars(records, NEW_YORK, SESSION, 1)
     assert sorted(grouped) == ["A", "B"]
-    assert list(grouped["A"].frame["open"]) == [1, 3]
-    assert list(grouped["A"].frame.index) == [0, 1]
+    assert list(frame_of(grouped["A"])["open"]) == [1, 3]
+    assert list(frame_of(grouped["A"]).index) == [0, 1]
     assert list(grouped["A"].payloads) == [records[0], records[2]]
 
 
@@ -154,18 +154,18 @@ def test_market_days_give_each_ticker_its_own_bars_in_order_with_their_payloads(
     days.add(SESSION, on(SESSION, 0, A=1, OTHER=8))
     all_of_them = [SESSION, second, third]
     found = days.read_bars("A", all_of_them)
-    assert list(found.frame["open"]) == [1, 2]
-    assert list(found.frame.index) == [0, 1]
+    assert list(frame_of(found)["open"]) == [1, 2]
+    assert list(frame_of(found).index) == [0, 1]
     assert [payload["o"] for payload in found.payloads] == [1, 2]
     assert found.payloads[1]["T"] == "A"
-    assert list(days.read_bars("A", [SESSION]).frame["open"]) == [1]
-    assert list(days.read_bars("B", all_of_them).frame["open"]) == [5]
+    assert list(frame_of(days.read_bars("A", [SESSION]))["open"]) == [1]
+    assert list(frame_of(days.read_bars("B", all_of_them))["open"]) == [5]
     nothing = days.read_bars("NONE", all_of_them)
-    assert len(nothing.payloads) == len(nothing.frame) == 0
-    assert (nothing.frame.dtypes == found.frame.dtypes).all()
+    assert len(nothing.payloads) == len(frame_of(nothing)) == 0
+    assert (frame_of(nothing).dtypes == frame_of(found).dtypes).all()
     assert SESSION in days
-    assert len(days.read_bars("OTHER", all_of_them).frame) == 0  # which the run doesn't want
-    assert (MarketDayCache({"A"}).read_bars("A", all_of_them).frame.dtypes == empty_frame().dtypes).all()
+    assert len(frame_of(days.read_bars("OTHER", all_of_them))) == 0  # which the run doesn't want
+    assert has_types_of_bars(MarketDayCache({"A"}).read_bars("A", all_of_them))
 
 
 # --- the wait an answer asks for

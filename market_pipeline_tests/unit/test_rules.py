@@ -3,6 +3,7 @@
 from datetime import date
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -13,6 +14,7 @@ from market_pipeline.core.sessions import session_starts, sessions_between
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.quality.bar_checks import check_bars
 from market_pipeline.quality.rules import IMPOSSIBLE
+from market_pipeline_tests.bar_frames import columns_of
 
 AAPL = Symbol.of("AAPL", "stock")
 WEEK = sessions_between("XNYS", date(2024, 1, 1), date(2024, 1, 5))
@@ -27,7 +29,7 @@ def fetched(*changes: dict[str, Any]) -> FetchedBars:
             frame.loc[row, column] = value
     starts = session_starts("XNYS", pd.DatetimeIndex(frame["date"]))
     frame.insert(1, "time", starts if "time" not in frame else frame.pop("time").fillna(pd.Series(starts)))
-    return FetchedBars(frame, [{"row": row} for row in range(len(frame))], 1)
+    return FetchedBars(columns_of(frame), [{"row": row} for row in range(len(frame))], 1)
 
 
 def test_true_bars_all_pass() -> None:
@@ -100,7 +102,8 @@ def test_every_reason_is_given() -> None:
 
 def test_a_bar_repeated_word_for_word_counts_once() -> None:
     answer = fetched()
-    twice = FetchedBars(pd.concat([answer.frame, answer.frame], ignore_index=True), [*answer.payloads] * 2, 1)
+    columns = {name: np.concatenate([values, values]) for name, values in answer.columns.items()}
+    twice = FetchedBars(columns, [*answer.payloads] * 2, 1)
     checked = check_bars(twice, AAPL, WEEK)
     assert (len(checked.accepted["date"]), len(checked.rejected)) == (4, 0)
 
@@ -109,7 +112,7 @@ def test_a_bar_repeated_word_for_word_counts_once() -> None:
 def test_every_bar_is_either_accepted_or_refused_and_never_both(changes: list[dict[str, Any]]) -> None:
     answer = fetched(*changes)
     checked = check_bars(answer, AAPL, WEEK)
-    assert len(checked.accepted["date"]) + len(checked.rejected) == len(answer.frame)
+    assert len(checked.accepted["date"]) + len(checked.rejected) == len(answer.payloads)
     assert list(checked.rejected) == [row for row, change in enumerate(changes) if change]
     assert len(checked.reasons) == len(checked.rejected)
     assert all(checked.reasons)

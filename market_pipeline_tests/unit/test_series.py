@@ -9,6 +9,7 @@ from market_pipeline.core.sessions import session_starts, sessions_between
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.core.ticker_history import TickerHistory, TickerPeriod, TickerSource
 from market_pipeline.polygon.series import join_series
+from market_pipeline_tests.bar_frames import columns_of
 
 META = Symbol.of("META", "stock")
 JUNE = sessions_between("XNYS", date(2022, 6, 1), date(2022, 6, 30))
@@ -20,7 +21,7 @@ def response(days: list[date], price: float) -> FetchedBars:
     frame = pd.DataFrame(
         {"date": stamps, "time": session_starts("XNYS", stamps), **dict.fromkeys(VALUE_COLUMNS, price)}
     )
-    return FetchedBars(frame, [{"c": price, "day": str(day)} for day in days], 1)
+    return FetchedBars(columns_of(frame), [{"c": price, "day": str(day)} for day in days], 1)
 
 
 def history(stated: date, source: TickerSource = TickerSource.EVENTS) -> TickerHistory:
@@ -35,8 +36,8 @@ def join(stated: date, old: list[date], new: list[date]) -> dict[date, float]:
     responses = [response([day for day in days if day in span.sessions], price)
                  for days, price, span in zip((old, new), (1.0, 2.0), spans, strict=True)]  # fmt: skip
     joined = join_series(told, list(zip(spans, responses, strict=True)))
-    assert [payload["c"] for payload in joined.payloads] == joined.frame["close"].tolist()
-    return {stamp.date(): close for stamp, close in zip(joined.frame["date"], joined.frame["close"], strict=True)}
+    assert [payload["c"] for payload in joined.payloads] == joined.columns["close"].tolist()
+    return dict(zip(joined.columns["date"].tolist(), joined.columns["close"].tolist(), strict=True))
 
 
 def test_a_change_that_the_events_date_some_days_early_or_late_is_where_the_bars_change() -> None:
@@ -54,4 +55,4 @@ def test_a_bar_of_a_session_that_was_not_requested_is_left_for_the_rules_to_reje
     spans = told.spans(META, JUNE)
     stray = response([date(2022, 7, 5)], 3.0)
     joined = join_series(told, [(spans[0], stray), (spans[1], response([CHANGED], 2.0))])
-    assert joined.frame["close"].tolist() == [3.0, 2.0]
+    assert joined.columns["close"].tolist() == [3.0, 2.0]

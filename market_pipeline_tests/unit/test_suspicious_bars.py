@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from market_pipeline.core.bars import LOOK_AHEAD, LOOK_BACK, FlaggedBar, columns_of
+from market_pipeline.core.bars import LOOK_AHEAD, LOOK_BACK, FlaggedBar
 from market_pipeline.core.sessions import session_starts, sessions_between
 from market_pipeline.core.symbols import AssetClass, Symbol
 from market_pipeline.quality.rules import SUSPICIOUS
+from market_pipeline_tests.bar_frames import columns_of
 from market_pipeline_tests.symbol_flags import find_symbol_flags
 
 STOCK, FUND, COIN = Symbol.of("AAPL", "stock"), Symbol.of("SPY", "etf"), Symbol.of("BTC", "crypto")
