@@ -194,15 +194,12 @@ class MarketFetcher:
             try:
                 published = self._list_files(self._files, sessions[0], sessions[-1])
             except MissingFileError as error:
+                self._list_requests += error.requests
                 log.warning("Without flat files: %s", error)
         return plan_market(sessions, published, self._free_requests, from_files)
 
     def _list_files(self, files: FlatFileReader, first: date, last: date) -> Mapping[date, str]:
-        try:
-            listed = files.list_files(self._market, first, last)
-        except PolygonError as error:
-            self._list_requests += error.requests
-            raise
+        listed = files.list_files(self._market, first, last)
         self._list_requests += listed.requests
         return listed.versions
 

@@ -142,6 +142,8 @@ def test_an_error_of_all_sessions_ends_soon_and_is_reported_once(
     faults: dict[str, Reply], kind: type[vendor_errors.PolygonError], errors: int
 ) -> None:
     results, vendor = fetch(MarketVendor({}, faults), with_keys="list-type" in faults)
+    if "list-type" in faults:
+        assert failed(results[0]).error.requests == len(vendor.asked)
     assert origins(results) == ["error"] * errors
     assert {type(failed(result).error) for result in results} == {kind}
     assert list(failed(results[-1]).not_requested) == SESSIONS[errors:]
