@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 SESSIONS_TOGETHER = 40
 """The most sessions of a transaction: 440,000 bars of US stocks, which take 40 MB."""
 
-SESSIONS_AHEAD = 20
+SESSIONS_AHEAD = 12
 """The most sessions that are fetched and checked while others are loaded, so that memory stays flat."""
 
 NEXT_WITHIN = 0.2

@@ -29,13 +29,14 @@ from market_pipeline.warehouse.tracked_markets import (
 app = typer.Typer(help="Whole markets: all tickers of each session, the delisted ones included.", no_args_is_help=True)
 
 
-def _complete_market() -> list[str]:
+def complete_market() -> list[str]:
+    """Return the names of the markets for the shell's completion."""
     return [market.option for market in MARKETS.values()]
 
 
 MarketName = Annotated[
     Market,
-    typer.Argument(help="us-stocks or crypto.", metavar="MARKET", parser=find_market, autocompletion=_complete_market),
+    typer.Argument(help="us-stocks or crypto.", metavar="MARKET", parser=find_market, autocompletion=complete_market),
 ]
 
 
