@@ -72,7 +72,7 @@ def print_launch(launch: "MarketLaunch") -> None:
         )
     if launch.failed or launch.unreached:
         again = pasteable("market-pipeline", "market", "backfill", launch.market.option, "--missing")
-        typer.echo(f"Fetch them again with `{again}`; so does the next night.")
+        typer.echo(f"Fetch them again with `{again}`; nights do, as far as they reach back.")
 
 
 def _sum_up(results: Sequence["MarketLoadResult"]) -> list[dict[str, Any]]:
