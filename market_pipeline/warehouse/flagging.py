@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine, Row, Select, select
 
 from market_pipeline.core.bars import (
     LARGE_DISTRIBUTION,
@@ -24,10 +24,11 @@ from market_pipeline.core.bars import (
     bar_keys,
 )
 from market_pipeline.core.symbols import AssetClass, Symbol
+from market_pipeline.warehouse.bar_tables import symbol_identities
 from market_pipeline.warehouse.held_bars import SymbolSpan, read_held_bars
 from market_pipeline.warehouse.statements import statement
 from market_pipeline.warehouse.tables import tracked_symbols
-from market_pipeline.warehouse.tracked_symbols import lock_symbols, read_names
+from market_pipeline.warehouse.tracked_symbols import lock_names, lock_symbols, read_names
 
 FindFlags = Callable[
     [Columns, Sequence[AssetClass], ActionsByPlace, ActionsByPlace, NDArray[np.bool_]], Sequence[FlaggedBar]
@@ -110,10 +111,14 @@ def _reflag(connection: Connection, names: Sequence[str], find_flags: FindFlags)
     lock_symbols(connection, names)
     columns = tracked_symbols.c
     query = select(columns.id, columns.symbol, columns.asset_class).where(columns.symbol.in_(names))
-    tracked = connection.execute(query).all()
-    held, _ = read_held_bars(connection, [SymbolSpan(row.id) for row in tracked])
+    _flag_histories(connection, connection.execute(query).all(), find_flags)
+
+
+def _flag_histories(connection: Connection, symbols: Sequence[Row[Any]], find_flags: FindFlags) -> None:
+    """Update the flags of all bars of some symbols (rows of id, symbol, asset_class), whose locks are held."""
+    held, _ = read_held_bars(connection, [SymbolSpan(row.id) for row in symbols])
     having_bars, place = np.unique(held["place"], return_inverse=True)
-    rows = [tracked[each] for each in having_bars]
+    rows = [symbols[each] for each in having_bars]
     if rows:
         changed = ChangedBars(
             [Symbol(row.symbol, AssetClass(row.asset_class)) for row in rows],
@@ -141,14 +146,31 @@ def symbols_with_large(connection: Connection, distributions: Iterable[Mapping[s
 def reflag_all(engine: Engine, find_flags: FindFlags) -> int:
     """Update the flags of all stored bars, after the rules have changed; return the number of symbols.
 
-    Each symbol is a transaction of its own, so that loads wait for no more than one.
+    Each tracked symbol is a transaction of its own, so that loads wait for no more than one. Those of markets are some
+    together: their bars change only in loads of their market, which hold the lock of names.
     """
     with engine.connect() as connection:
         names = read_names(connection)
+        untracked: Sequence[int] = connection.scalars(
+            _untracked().with_only_columns(symbol_identities.c.symbol_id)
+        ).all()
     for name in names:
         with engine.begin() as connection:
             reflag_symbols(connection, [name], find_flags)
-    return len(names)
+    for start in range(0, len(untracked), SYMBOLS_REFLAGGED_TOGETHER):
+        chunk = untracked[start : start + SYMBOLS_REFLAGGED_TOGETHER]
+        with engine.begin() as connection:
+            lock_names(connection)
+            rows = connection.execute(_untracked().where(symbol_identities.c.symbol_id.in_(chunk))).all()
+            _flag_histories(connection, rows, find_flags)
+    return len(names) + len(untracked)
+
+
+def _untracked() -> Select[Any]:
+    """Return the query for the symbols that a market has and that were never tracked."""
+    columns = symbol_identities.c
+    query = select(columns.symbol_id.label("id"), columns.symbol, columns.asset_class)
+    return query.where(columns.symbol_id.not_in(select(tracked_symbols.c.id))).order_by(columns.symbol_id)
 
 
 def _read_actions(connection: Connection, changed: ChangedBars) -> tuple[ActionsByPlace, ActionsByPlace]:

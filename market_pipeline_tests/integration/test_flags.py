@@ -11,11 +11,15 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 
 from market_pipeline.cli.main import main
+from market_pipeline.core.sessions import sessions_between
 from market_pipeline.core.symbols import Symbol
-from market_pipeline.warehouse.bar_tables import market_data
+from market_pipeline.quality.rules import find_flags
+from market_pipeline.warehouse.bar_tables import bar_flags, market_data
 from market_pipeline.warehouse.corporate_action_refresh import DIVIDENDS
+from market_pipeline.warehouse.flagging import reflag_all
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.integration.corporate_action_cases import DIVIDEND, counts, listing, refresh_from
+from market_pipeline_tests.integration.market_cases import Bar, load_market, session_of
 from market_pipeline_tests.integration.stored_bars import AAPL, flags, load_frame, query, recorded
 
 CRASH, SPLIT = date(2000, 9, 29), date(2005, 2, 28)
@@ -159,6 +163,20 @@ def test_bars_of_an_earlier_version_are_flagged_by_todays_rules_on_request(
         main(["db", "reflag"])
     assert capsys.readouterr().out == "flagged the bars of 1 symbol by the rules of this version\n"
     assert verdicts(warehouse, AAPL) == expected
+
+
+def test_bars_of_symbols_that_only_a_market_has_are_flagged_anew_too(warehouse: Engine) -> None:
+    first, second = sessions_between("XNYS", date(2024, 1, 2), date(2024, 1, 3))
+    bars = {"KIMpL": Bar(10.0), "NEW": Bar(10.0)}
+    load_market(warehouse, session_of(first, bars), session_of(second, {**bars, "NEW": Bar(20.0, vwap=20.0)}))
+    stored = "SELECT symbol, date, flags, validation_notes FROM market_data ORDER BY symbol, date"
+    expected = query(warehouse, stored)
+    assert [row["flags"] for row in expected] == [[], ["repeated"], [], ["unexplained_move"]]
+    with warehouse.begin() as connection:
+        connection.execute(bar_flags.update().values(flags=["zero_volume"]))
+    tracked = query(warehouse, "SELECT count(*) AS number FROM tracked_symbols")[0]["number"]
+    assert reflag_all(warehouse, find_flags) == tracked + 2
+    assert query(warehouse, stored) == expected
 
 
 def test_a_large_distribution_explains_its_move_from_its_listing_until_it_is_withdrawn(warehouse: Engine) -> None:

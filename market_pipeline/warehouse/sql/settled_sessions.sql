@@ -11,7 +11,7 @@ SELECT
     END AS reason
 FROM tracked_symbols AS tracked
 CROSS JOIN LATERAL (SELECT min(b.date) AS first, max(b.date) AS last FROM bars AS b WHERE b.symbol_id = tracked.id) AS span
-CROSS JOIN unnest(CAST(:sessions AS date [])) AS session (date)
+CROSS JOIN unnest(CAST(:sessions AS date[])) AS session (date)
 LEFT JOIN bars AS bar ON bar.symbol_id = tracked.id AND bar.date = session.date
 WHERE
     tracked.active
