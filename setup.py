@@ -134,8 +134,10 @@ setup(
             "import-linter",
             "mypy",
             "myst-parser",  # the documentation is written in Markdown
+            "openapi-python-client",  # a client from the API's documentation
             "oxlint",  # checks the JavaScript of the page; a single program, without Node
             "pandas-stubs",
+            "postgrest",  # a client of the API's tables
             "pre-commit",
             "promql-parser",  # the queries of the dashboard and the alert rules
             "pytest",

@@ -20,6 +20,10 @@ OPTIONS = (
 )  # fmt: skip
 LEFT_OUT = ("clarabel", "cvxpy-base", "plotly", "scikit-learn", "scipy", "statsmodels")
 """Requirements of arch and skfolio, 100 MB, which the data that the tests read from these two don't need."""
+RAISED = ("typer",)
+"""Requirements that take their bounds from setup.py alone. openapi-python-client has typer below 0.28, but works with
+newer ones."""
+
 HEADER = "# Written by `make pins`. The hashes are of all files that a package index has of a version.\n"
 
 
@@ -49,7 +53,10 @@ def resolve(before: str, *inputs: str) -> str:
         lock.write_text(before, encoding="utf-8")
         uv = Path(sys.executable).with_name("uv")
         overrides = Path(folder, "overrides.txt")
-        overrides.write_text("".join(f"{name} ; python_version < '3'\n" for name in LEFT_OUT), encoding="utf-8")
+        own = (FOLDER.parent / "setup.py").read_text(encoding="utf-8")
+        raised = [bound for name in RAISED for bound in re.findall(rf'"({name}[^\w"].*)"', own)]
+        lines = [*raised, *(f"{name} ; python_version < '3'" for name in LEFT_OUT)]
+        overrides.write_text("\n".join(lines), encoding="utf-8")
         command = [uv, "pip", "compile", *OPTIONS, "--overrides", overrides, "--output-file", lock, *inputs]
         subprocess.run(command, cwd=FOLDER.parent, input=INSTALLERS, text=True, check=True)  # noqa: S603, it is ours
         return lock.read_text(encoding="utf-8")

@@ -57,6 +57,7 @@ _, _problem = models_json_schema([(Problem, "serialization")], ref_template="#/c
 
 def add_generated_routes(document: Json, relations: Iterable[Relation], settings: Settings) -> Json:
     """Return the document with the routes of these relations and of a symbol's bars."""
+    document = {**_without_titles(document), "info": document["info"]}
     paths: Json = {
         historical.PATH: {"get": _historical_operation()},
         tables.PATH: document["paths"][tables.PATH],
@@ -79,6 +80,19 @@ def add_generated_routes(document: Json, relations: Iterable[Relation], settings
         },
         **({"security": [{"APIKeyHeader": []}]} if settings.api_key_required else {}),
     }
+
+
+def _without_titles(node: Any) -> Any:
+    """Return a part of the document without titles, which pydantic makes of the names of fields.
+
+    Two schemas had one title, and a client can't be generated with two classes of one name.
+    """
+    if isinstance(node, list):
+        return [_without_titles(part) for part in node]
+    if isinstance(node, dict):
+        named = {name: part for name, part in node.items() if not (name == "title" and isinstance(part, str))}
+        return {name: _without_titles(part) for name, part in named.items()}
+    return node
 
 
 def _table_operation(relation: Relation, settings: Settings) -> Json:
