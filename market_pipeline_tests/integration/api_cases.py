@@ -28,6 +28,24 @@ FIRST, LAST = date(2000, 9, 11), date(2000, 10, 10)
 FLAGGED = date(2000, 9, 29)
 """The session on which AAPL lost half its price without a split, at 19 times the usual volume."""
 
+# A column of every type that the warehouse has, with ties, NULLs, and texts that have a meaning elsewhere.
+KINDS = """
+CREATE TABLE analytics.kinds (
+    id integer PRIMARY KEY, name text, price double precision, ratio numeric, trades bigint, day date, at timestamptz,
+    good boolean, flags text[], payload json
+)
+"""
+ROWS = """
+INSERT INTO analytics.kinds VALUES
+    (1, 'AAPL', 1.5, 0.1, 10, '2024-01-31', '2024-01-31 12:00+00', true, '{}', '{"a": 1}'),
+    (2, 'AAP,L', 1.5, 0.10, 9007199254740993, '2024-02-29', '2024-01-31 12:00:00.000001+00', false, '{jump}', '[]'),
+    (3, 'a "b" (c)', -2.25, -3, -10, '1999-12-31', '2024-01-31 13:00+01', NULL, '{jump,volume}', NULL),
+    (4, '100%_a\\b', 0, 0, 0, NULL, NULL, true, NULL, 'null'),
+    (5, '', 1e-300, 12345678901234567890.5, NULL, '2024-01-31', '1999-12-31 23:59:59+00', false, '{"two words"}', '{}'),
+    (6, NULL, NULL, NULL, 10, '2024-01-31', '2024-01-31 12:00+00', NULL, '{volume,jump}', '"x"'),
+    (7, 'Ångström €', 0.1, 0.30000000000000004, 11, '2030-01-01', '2030-01-01 00:00+00', true, '{volume}', '3')
+"""
+
 Parameters = Sequence[tuple[str, str]]
 
 

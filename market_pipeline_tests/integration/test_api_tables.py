@@ -11,27 +11,19 @@ from market_pipeline.orchestration.run_launch import open_instance
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.statements import VIEW_KEYS
 from market_pipeline.warehouse.tables import metadata
-from market_pipeline_tests.integration.api_cases import TABLES, Api, faults, load_autumn, problem, serving, until_served
+from market_pipeline_tests.integration.api_cases import (
+    KINDS,
+    ROWS,
+    TABLES,
+    Api,
+    faults,
+    load_autumn,
+    problem,
+    serving,
+    until_served,
+)
 
 DECLARED = [table for table in metadata.tables.values() if not table.info.get("internal")]
-
-# A column of every type that the warehouse has, with ties, NULLs, and texts that have a meaning elsewhere.
-KINDS = """
-CREATE TABLE analytics.kinds (
-    id integer PRIMARY KEY, name text, price double precision, ratio numeric, trades bigint, day date, at timestamptz,
-    good boolean, flags text[], payload json
-)
-"""
-ROWS = """
-INSERT INTO analytics.kinds VALUES
-    (1, 'AAPL', 1.5, 0.1, 10, '2024-01-31', '2024-01-31 12:00+00', true, '{}', '{"a": 1}'),
-    (2, 'AAP,L', 1.5, 0.10, 9007199254740993, '2024-02-29', '2024-01-31 12:00:00.000001+00', false, '{jump}', '[]'),
-    (3, 'a "b" (c)', -2.25, -3, -10, '1999-12-31', '2024-01-31 13:00+01', NULL, '{jump,volume}', NULL),
-    (4, '100%_a\\b', 0, 0, 0, NULL, NULL, true, NULL, 'null'),
-    (5, '', 1e-300, 12345678901234567890.5, NULL, '2024-01-31', '1999-12-31 23:59:59+00', false, '{"two words"}', '{}'),
-    (6, NULL, NULL, NULL, 10, '2024-01-31', '2024-01-31 12:00+00', NULL, '{volume,jump}', '"x"'),
-    (7, 'Ångström €', 0.1, 0.30000000000000004, 11, '2030-01-01', '2030-01-01 00:00+00', true, '{volume}', '3')
-"""
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader
 from pydantic import SecretStr
 from sqlalchemy.exc import SQLAlchemyError
+from starlette.datastructures import Headers
 
 from market_pipeline.api.context import Context, context_of
 from market_pipeline.api.problems import ProblemError, to_problem
@@ -23,6 +24,9 @@ from market_pipeline.warehouse.api_keys import ApiKey, Scope, accept_key, record
 from market_pipeline.warehouse.database_errors import DatabaseUnavailableError
 
 HEADER = "X-API-Key"
+SHORT_HEADER = "apikey"
+"""The header by which PostgREST's clients of Supabase send a key."""
+
 NO_NULL = r"^[^\x00]*$"
 """Pattern of text that PostgreSQL can store."""
 
@@ -55,7 +59,7 @@ async def check_reader(request: Request) -> Context:
     """
     context = context_of(request)
     if context.settings.api_key_required:
-        key = request.headers.get(HEADER) or _password(request.headers.get("authorization", ""))
+        key = _find_key(request.headers)
         try:
             await run_in_threadpool(_check_key, context, key)
         except ProblemError as problem:
@@ -74,11 +78,22 @@ async def may_read(request: Request) -> bool:
     return True
 
 
-def _password(authorization: str) -> str | None:
-    """Return the password of HTTP Basic, by which a browser sends a key."""
-    scheme, _, encoded = authorization.partition(" ")
-    if scheme.lower() != "basic":
-        return None
+def _find_key(headers: Headers) -> str | None:
+    """Return a reading request's key: from a header of its own, a bearer token, or a password."""
+    key = headers.get(HEADER) or headers.get(SHORT_HEADER)
+    if key:
+        return key
+    scheme, _, credentials = headers.get("authorization", "").partition(" ")
+    match scheme.lower():
+        case "bearer":
+            return credentials.strip()
+        case "basic":  # a browser
+            return _password(credentials)
+    return None
+
+
+def _password(encoded: str) -> str | None:
+    """Return the password of HTTP Basic."""
     try:
         return base64.b64decode(encoded, validate=True).decode().partition(":")[2]
     except (binascii.Error, UnicodeDecodeError):

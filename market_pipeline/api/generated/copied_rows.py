@@ -1,7 +1,8 @@
 """Rows of a query read by COPY, as blocks of lines in CSV or JSON."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from typing import Any
 
 from psycopg import AsyncConnection
 
@@ -29,17 +30,19 @@ async def copy_json(connection: AsyncConnection, query: Query) -> AsyncGenerator
             yield [line.strip(b"\x01\n") for line in lines]
 
 
-async def copy_rows(
+def copy_rows(
     connection: AsyncConnection, query: Query, expressions: str, options: str, most: int | None
 ) -> AsyncGenerator[list[bytes]]:
-    """Yield the first rows, `most` of them or all, as lines of text, BLOCK_ROWS at a time.
-
-    Closing the generator cancels the statement.
-    """
+    """Yield the first rows, `most` of them or all, as lines of text, in blocks like `copy_lines`."""
     statement, values = query.statement(query.columns, "LIMIT %s")
     copy = f"COPY (SELECT {expressions} FROM ({statement}) AS shown) TO STDOUT ({options})"  # noqa: S608 - as in next_page
+    return copy_lines(connection, copy, [*values, most])
+
+
+async def copy_lines(connection: AsyncConnection, statement: str, values: Sequence[Any]) -> AsyncGenerator[list[bytes]]:
+    """Yield the lines of a COPY, BLOCK_ROWS at a time. Closing the generator cancels the statement."""
     lines: list[bytes] = []
-    async with connection.cursor() as cursor, cursor.copy(copy, [*values, most]) as rows:
+    async with connection.cursor() as cursor, cursor.copy(statement, values) as rows:
         while line := await rows.read():
             lines.append(bytes(line))
             if len(lines) == BLOCK_ROWS:

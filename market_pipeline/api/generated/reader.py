@@ -126,7 +126,7 @@ class Reader:
             finally:
                 await pool.putconn(connection)
         except FAILURES as error:
-            raise await self._problem(error) from None
+            raise await self._problem(error) from error
         self._is_away = False
         assert row is not None  # noqa: S101 - every statement sent this way returns one
         return row
@@ -168,7 +168,7 @@ class Reader:
                 yield connection
             self._is_away = False
         except FAILURES as error:
-            raise await self._problem(error) from None
+            raise await self._problem(error) from error
 
     async def _problem(self, error: psycopg.Error) -> ProblemError:
         """Return the problem for an error of the database."""

@@ -79,9 +79,9 @@ async def respond(
     all_headers.append((b"etag", f"W/{tag}".encode()))
     known_tags = read_header(request, b"if-none-match")
     if known_tags and (tag in known_tags or known_tags.strip() == "*"):
-        return _BytesResponse(304, all_headers, b"")
+        return BytesResponse(304, all_headers, b"")
     all_headers.append((b"content-length", b"%d" % len(body)))
-    return _BytesResponse(200, all_headers, body)
+    return BytesResponse(200, all_headers, body)
 
 
 async def _build_complete(
@@ -136,7 +136,7 @@ def _all_headers(
     return [*HEADERS[kind], (b"x-as-of", describe_point(point).encode()), *link, *headers]
 
 
-class _BytesResponse(Response):
+class BytesResponse(Response):
     """A response of bytes. Encoding headers in Starlette's own takes as long as the rest of a small response."""
 
     def __init__(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:

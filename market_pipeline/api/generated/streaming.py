@@ -39,10 +39,10 @@ async def stream_rows(
             parts = _file_parts(connection, query, kind, most)
         await stack.enter_async_context(aclosing(parts))
         first = await anext(parts)
-        return _StreamedResponse(first, parts, stack.pop_all()), following, snapshot.point
+        return StreamedResponse(first, parts, stack.pop_all()), following, snapshot.point
 
 
-class _StreamedResponse(StreamingResponse):
+class StreamedResponse(StreamingResponse):
     """A response in parts that releases its connection and its download slot when it ends, even by an error.
 
     If the client leaves, `http_protocol` cancels the task, so the response needn't listen for that.
@@ -58,6 +58,7 @@ class _StreamedResponse(StreamingResponse):
         self._resources = resources
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the parts; for HEAD only the headers."""
         del receive
         async with self._resources:
             if scope["method"] == "HEAD":
