@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import requests
 
@@ -24,6 +25,7 @@ from benchmarks.api_servers import BARS, CLIENTS, FIRST, last_day
 from benchmarks.report import Finding, at_least, command
 from benchmarks.stage import environment_of, fresh_warehouse, program, statements
 from market_pipeline.api.generated.formats import ResponseFormat
+from market_pipeline.api.generated.history_params import COLUMNS
 from market_pipeline.core.settings import Settings
 from market_pipeline.warehouse.roles import make_reading_role
 
@@ -41,11 +43,25 @@ SELECT symbol, day::date, day, 100 + random(), 102 + random(), 98 + random(), 10
 FROM tracked_symbols, generate_series(timestamptz '1999-01-01', '2026-10-31', '1 day') AS day;
 """
 
+
+@dataclass(frozen=True)
+class Case:
+    """A response: its bars and format, by `/historical` or by the path of PostgREST's clients, and the goals."""
+
+    bars: int
+    kind: ResponseFormat = ResponseFormat.JSON
+    is_rest: bool = False
+    of_floor: float = 0.9
+    of_models: float | None = 3
+
+
 CASES = {
-    "390 bars, JSON": (390, ResponseFormat.JSON),
-    "one bar, JSON": (1, ResponseFormat.JSON),
-    "10,000 bars, CSV": (BARS, ResponseFormat.CSV),
-    "10,000 bars, Arrow": (BARS, ResponseFormat.ARROW),
+    "390 bars, JSON": Case(390),
+    "one bar, JSON": Case(1, of_models=None),
+    "390 bars, /rest/v1": Case(390, is_rest=True, of_floor=0.85),
+    "one bar, /rest/v1": Case(1, is_rest=True, of_floor=0.85, of_models=None),
+    "10,000 bars, CSV": Case(BARS, ResponseFormat.CSV),
+    "10,000 bars, Arrow": Case(BARS, ResponseFormat.ARROW),
 }
 SERVERS = ("api", "floor", "models")
 Load = tuple[float, float]
@@ -68,11 +84,11 @@ def run(size: Size) -> Finding:
         ports = {name: stack.enter_context(running(name, settings)) for name in SERVERS}
         check_equal(ports)
         found = {
-            case: [
-                {name: load(port, path(name, bars, kind), size.seconds) for name, port in ports.items()}
+            name: [
+                {server: load(port, path(server, case), size.seconds) for server, port in ports.items()}
                 for _ in range(size.rounds)
             ]
-            for case, (bars, kind) in CASES.items()
+            for name, case in CASES.items()
         }
     return finding(found)
 
@@ -103,16 +119,10 @@ def finding(found: dict[str, list[dict[str, Load]]]) -> Finding:
         ["response", *(f"{name}, requests/s (p99, ms)" for name in SERVERS)],
         rows,
         [
-            goal
+            at_least(f"{case}: the API / {server}", ratios(case, server), goal)
             for case in found
-            for goal in (
-                at_least(f"{case}: the API / floor", ratios(case, "floor"), 0.9),
-                *(
-                    []
-                    if case == "one bar, JSON"
-                    else [at_least(f"{case}: the API / models", ratios(case, "models"), 3)]
-                ),
-            )
+            for server, goal in (("floor", CASES[case].of_floor), ("models", CASES[case].of_models))
+            if goal is not None
         ],
         [
             "What bounds it: the statement and uvicorn, which the floor has too. Of the API's own, one bar takes some "
@@ -128,11 +138,15 @@ def finding(found: dict[str, list[dict[str, Load]]]) -> Finding:
     )
 
 
-def path(server: str, bars: int, kind: ResponseFormat) -> str:
+def path(server: str, case: Case) -> str:
     """Return the path of the request to a server."""
-    if server == "api":
-        return f"/api/v1/historical/AAA?start={FIRST}&end={last_day(bars)}&adjustment=none&format={kind}"
-    return f"/{kind}/{bars}"
+    if server != "api":
+        return f"/{case.kind}/{case.bars}"
+    last = last_day(case.bars)
+    if case.is_rest:
+        columns = ",".join(column.name for column in COLUMNS)
+        return f"/rest/v1/market_data?select={columns}&symbol=eq.AAA&date=gte.{FIRST}&date=lte.{last}&order=date"
+    return f"/api/v1/historical/AAA?start={FIRST}&end={last}&adjustment=none&format={case.kind}"
 
 
 @contextmanager
@@ -199,12 +213,13 @@ def read_response(connection: socket.socket) -> None:
 
 
 def check_equal(ports: dict[str, int]) -> None:
-    """Check that all three serve the same bars."""
-    api, floor, model = (
-        requests.get(f"http://127.0.0.1:{ports[name]}{path(name, 390, ResponseFormat.JSON)}", timeout=30).json()["data"]
-        for name in SERVERS
-    )
-    assert api == floor
+    """Check that all three serve the same bars, and the API by both paths."""
+
+    def get(server: str, case: Case) -> Any:
+        return requests.get(f"http://127.0.0.1:{ports[server]}{path(server, case)}", timeout=30).json()
+
+    api, floor, model = (get(server, Case(390))["data"] for server in SERVERS)
+    assert api == floor == get("api", Case(390, is_rest=True))
     values = ("date", "open", "high", "low", "close", "volume", "vwap", "transactions")
     assert [[bar[name] for name in values] for bar in api] == [[bar[name] for name in values] for bar in model]
 
