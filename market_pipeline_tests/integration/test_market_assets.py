@@ -7,6 +7,7 @@ import dagster as dg
 import pytest
 import requests
 from dagster import DagsterInstance
+from pydantic import SecretStr
 from sqlalchemy import Engine
 
 from market_pipeline.core.markets import MARKETS
@@ -16,7 +17,7 @@ from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.orchestration.assets import asset_key
 from market_pipeline.orchestration.build import build_loading
-from market_pipeline.orchestration.market_assets import market_key
+from market_pipeline.orchestration.market_assets import build_market_assets, market_key
 from market_pipeline.orchestration.partitions import partition_range_tags
 from market_pipeline.orchestration.run_launch import LaunchedRun, launch_assets, open_instance
 from market_pipeline.sandbox.config import SandboxConfig
@@ -195,3 +196,48 @@ def test_the_symbols_of_a_tracked_market_have_no_night_of_their_own(settings: Se
     assert "The market us-stocks feeds these symbols" in str(tick.skip_message)
     untrack_market(warehouse, STOCKS)
     assert schedule.evaluate_tick(dg.build_schedule_context(scheduled_execution_time=NIGHT)).run_requests
+
+
+def test_a_night_loads_a_replaced_file_however_old_and_keeps_the_earlier_bars_as_revisions(
+    settings: Settings, instance: DagsterInstance, warehouse: Engine
+) -> None:
+    track_market(warehouse, STOCKS)
+    config = SandboxConfig(market_tickers=TICKERS, now=NIGHT, faults=("replaced_file@2024-03-05",))
+    with running_sandbox(config) as url:
+        addresses = {"polygon_base_url": url, "polygon_s3_endpoint": url}
+        keys = {"polygon_s3_access_key": SecretStr("any"), "polygon_s3_secret_key": SecretStr("any")}
+        on_it = settings.model_copy(update={**addresses, **keys})
+        # On such a plan all but the newest two sessions come from files: the others would wait.
+        slow = Settings(_env_file=None, **{**dict(on_it), "polygon_requests_per_minute": 2})
+        assert run(slow, instance, warehouse, MARCH).success
+        [before] = query(warehouse, "SELECT version FROM market_sessions WHERE date = '2024-03-05'")
+        launched = launch(on_it, instance, warehouse, night_tags(on_it, warehouse))
+    assert launched.success, launched.error
+    assert requested(warehouse, launched.run_id) == ["2024-03-05", *map(str, MARCH[-5:])]
+    [after] = query(warehouse, "SELECT version, state FROM market_sessions WHERE date = '2024-03-05'")
+    assert (after["state"], after["version"] != before["version"]) == ("corrected", True)
+    [kept] = query(warehouse, "SELECT count(*) AS bars FROM market_data_revisions WHERE date = '2024-03-05'")
+    assert kept["bars"] > 0
+
+
+def test_half_a_session_is_not_stored_and_the_next_night_loads_the_whole(
+    settings: Settings, instance: DagsterInstance, warehouse: Engine
+) -> None:
+    track_market(warehouse, STOCKS)
+    config = SandboxConfig(market_tickers=TICKERS, now=NIGHT, faults=("half_rows@2024-03-08*1",))
+    with running_sandbox(config) as url:
+        on_it = settings.model_copy(update={"polygon_base_url": url})
+        launched = run(on_it, instance, warehouse, MARCH)
+        assert "1 of 10 sessions failed. 2024-03-08: it has only" in str(launched.error)
+        assert states(warehouse)["2024-03-08"] == "suspicious"
+        assert query(warehouse, "SELECT FROM bars WHERE date = '2024-03-08'") == []
+        assert launch(on_it, instance, warehouse, night_tags(on_it, warehouse)).success
+    assert states(warehouse)["2024-03-08"] == "loaded"
+
+
+def test_any_range_of_partitions_is_one_run() -> None:
+    [asset] = build_market_assets([STOCKS], NIGHT.date())
+    assert asset.backfill_policy == dg.BackfillPolicy.single_run()
+    assert asset.partitions_def is not None
+    keys = asset.partitions_def.get_partition_keys_in_range(dg.PartitionKeyRange("2024-03-28", "2024-04-01"))
+    assert keys == ["2024-03-28", "2024-04-01"]  # Good Friday is no session
