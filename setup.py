@@ -129,14 +129,21 @@ setup(
             "compose-spec",  # docker-compose.yml against the specification
             "dagster-celery",
             "dagster-dg-cli",
+            "duckdb==1.5.5",  # reads the API in a test; this version's extension for HTTP is in the package index
+            "duckdb-extension-httpfs==1.5.5",
             "furo",  # the documentation's theme
             "hypothesis",
             "import-linter",
+            "ipykernel",  # runs the notebook of the documentation
+            "matplotlib",  # draws its chart
             "mypy",
             "myst-parser",  # the documentation is written in Markdown
+            "nbclient",
+            "nbformat",
             "openapi-python-client",  # a client from the API's documentation
             "oxlint",  # checks the JavaScript of the page; a single program, without Node
             "pandas-stubs",
+            "polars",  # reads the API in a test
             "postgrest",  # a client of the API's tables
             "pre-commit",
             "promql-parser",  # the queries of the dashboard and the alert rules

@@ -23,7 +23,8 @@ LEFT_OUT = ("clarabel", "cvxpy-base", "plotly", "scikit-learn", "scipy", "statsm
 RAISED = ("typer",)
 """Requirements that take their bounds from setup.py alone. openapi-python-client has typer below 0.28, but works with
 newer ones."""
-
+CPYTHON_ONLY = ("cffi",)
+"""Requirements under different conditions on PyPy, where this package doesn't run, and which a lock repeats."""
 HEADER = "# Written by `make pins`. The hashes are of all files that a package index has of a version.\n"
 
 
@@ -55,7 +56,10 @@ def resolve(before: str, *inputs: str) -> str:
         overrides = Path(folder, "overrides.txt")
         own = (FOLDER.parent / "setup.py").read_text(encoding="utf-8")
         raised = [bound for name in RAISED for bound in re.findall(rf'"({name}[^\w"].*)"', own)]
-        lines = [*raised, *(f"{name} ; python_version < '3'" for name in LEFT_OUT)]
+        conditions = dict.fromkeys(LEFT_OUT, "python_version < '3'") | dict.fromkeys(
+            CPYTHON_ONLY, "platform_python_implementation != 'PyPy'"
+        )
+        lines = [*raised, *(f"{name} ; {when}" for name, when in conditions.items())]
         overrides.write_text("\n".join(lines), encoding="utf-8")
         command = [uv, "pip", "compile", *OPTIONS, "--overrides", overrides, "--output-file", lock, *inputs]
         subprocess.run(command, cwd=FOLDER.parent, input=INSTALLERS, text=True, check=True)  # noqa: S603, it is ours

@@ -57,6 +57,7 @@ def create_app(context: Context) -> Starlette:
             yield
         finally:
             gc.unfreeze()
+            context.files.close()
             await context.reader.close()
 
     documented = _fastapi_app(context)

@@ -19,8 +19,11 @@ class CompressionMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle an ASGI request."""
+        is_accepted = is_part = False
         for name, value in scope.get("headers", ()):
             if name == b"accept-encoding" and b"gzip" in value:
-                await self._zipped(scope, receive, send)
-                return
-        await self._plain(scope, receive, send)
+                is_accepted = True
+            elif name == b"range":
+                is_part = True
+        zipped = is_accepted and not is_part and scope["method"] != "HEAD"  # a part is of the bytes before compression
+        await (self._zipped if zipped else self._plain)(scope, receive, send)

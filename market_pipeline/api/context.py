@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 from market_pipeline.api.download_slots import DownloadSlots
 from market_pipeline.api.generated.catalog import Catalog
 from market_pipeline.api.generated.reader import Reader
+from market_pipeline.api.kept_files import KeptFiles
 from market_pipeline.core.settings import Settings
 
 
@@ -24,6 +25,7 @@ class Context:
     warehouse: Engine
     instance: DagsterInstance
     downloads: DownloadSlots = field(default_factory=DownloadSlots)
+    files: KeptFiles = field(default_factory=KeptFiles)
     one_backfill: asyncio.Lock = field(default_factory=asyncio.Lock)
     """One backfill is started at a time, so that a second request for the same backfill finds the first."""
 

@@ -45,5 +45,14 @@ STREAM_SECONDS = 300.0
 DOWNLOADS, DOWNLOADS_OF_ONE = 4, 3
 """Streamed downloads at once: in total, and of one address, so that no client takes all slots."""
 
+KEPT_FILES, KEPT_FILES_OF_ONE = 32, 8
+"""Files kept for clients that read them by parts: in total, and for one address."""
+
+KEPT_FILE_BYTES, KEPT_BYTES = 256 * 1024**2, 1024**3
+"""Of a kept file, above which it has no parts; of all of them, in the folder for temporary files (TMPDIR)."""
+
+KEPT_SECONDS, KEPT_FRESH_SECONDS = 600, 10
+"""Since a kept file was used, after which it is removed; since it was built, after which HEAD builds it again."""
+
 DOWNLOAD_WAIT = 30.0
 """Seconds that a download waits for a slot: 503 after."""

@@ -369,6 +369,9 @@ def test_the_documented_limits_are_those_in_force() -> None:
         "downloads of more than 10,000 rows at once": [
             limits.DOWNLOADS, limits.DOWNLOADS_OF_ONE, limits.DOWNLOAD_WAIT
         ],
+        "files kept to be read by parts": [
+            limits.KEPT_FILES, limits.KEPT_FILES_OF_ONE, limits.KEPT_FILE_BYTES / 1024**2, limits.KEPT_BYTES / 1024**3
+        ],
         "such a download as a whole": [limits.STREAM_SECONDS],
         "time to receive a response": [limits.SEND_BYTES, limits.SEND_SECONDS],
         "backfills that have not ended": [default["api_max_backfills"]],

@@ -97,6 +97,10 @@ class CsvWriter:
         return b""
 
 
+GROUP_ROWS = 10_000
+"""Rows of a row group of Parquet, held in memory. A reader fetches a group's columns one by one."""
+
+
 class ArrowWriter:
     """Writes a stream of Arrow record batches, or the row groups of a Parquet file."""
 
@@ -109,6 +113,8 @@ class ArrowWriter:
         self._schema = pa.schema([pa.field(c.name, types.get(c.type, pa.string()), c.nullable) for c in columns])
         self._sink = _Sink()
         made: Any = pq.ParquetWriter if parquet else pa.ipc.new_stream
+        self._batch_rows = GROUP_ROWS if parquet else 1
+        self._pending: list[Any] = []
         self._file = made(self._sink, self._schema)
 
     def begin(self) -> bytes:
@@ -116,15 +122,23 @@ class ArrowWriter:
         return self._sink.take()
 
     def block(self, lines: Sequence[bytes]) -> bytes:
-        """Return the rows as one batch."""
+        """Return the rows as one batch; no bytes until there are enough for a row group of Parquet."""
         if lines:
-            self._file.write_table(self._table(b"".join(lines)))
+            self._pending.append(self._table(b"".join(lines)))
+        if sum(map(len, self._pending)) >= self._batch_rows:
+            self._write_pending()
         return self._sink.take()
 
     def end(self) -> bytes:
         """Close the file and return its last bytes."""
+        if self._pending:
+            self._write_pending()
         self._file.close()
         return self._sink.take()
+
+    def _write_pending(self) -> None:
+        self._file.write_table(self._pa.concat_tables(self._pending))
+        self._pending = []
 
     def _table(self, lines: bytes) -> Any:
         from pyarrow import csv as arrow_csv

@@ -7,12 +7,14 @@ streamed. Both show one state of the database.
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
 from xxhash import xxh3_128_hexdigest
 
 from market_pipeline.api.context import Context
+from market_pipeline.api.generated.byte_ranges import hold_file, is_by_parts, respond_with_part
 from market_pipeline.api.generated.copied_rows import copy_csv
 from market_pipeline.api.generated.envelopes import Envelope, table_envelope
 from market_pipeline.api.generated.formats import MEDIA_TYPES, ResponseFormat, open_writer
@@ -58,12 +60,41 @@ async def respond(
 ) -> Response:
     """Return a query's rows in a format, with `headers` in addition to those of every response.
 
-    JSON is a page; a file has all rows, or those of a page if the request is limited.
+    JSON is a page; a file has all rows, or those of a page if the request is limited. HEAD and Range are for a file
+    that is kept, unless it is too large.
 
     Raises:
         ProblemError: the database can't be reached.
         NoRowsError: a complete response would have no rows although it `needs_rows`.
     """
+    known_tags = read_header(request, b"if-none-match")
+    build = partial(_build_response, request, context, query, kind, envelope, needs_rows=needs_rows)
+    if kind is ResponseFormat.JSON or not is_by_parts(request):
+        return await build(headers=headers, known_tags=known_tags)
+    kept = await hold_file(request, context.files, partial(build, headers=headers, known_tags=""))
+    if kept is None:
+        return await build(headers=[*headers, (b"accept-ranges", b"none")], known_tags=known_tags)
+    if _is_known(kept.tag, known_tags):
+        return BytesResponse(304, [*kept.headers, (b"etag", kept.tag.encode())], b"")
+    return respond_with_part(request, kept)
+
+
+def _is_known(tag: str, known_tags: str) -> bool:
+    return bool(known_tags) and (tag in known_tags or known_tags.strip() == "*")
+
+
+async def _build_response(
+    request: Request,
+    context: Context,
+    query: Query,
+    kind: ResponseFormat,
+    envelope: Envelope,
+    *,
+    headers: Headers,
+    known_tags: str,
+    needs_rows: bool,
+) -> Response:
+    """Return the response with all that is requested, complete or streamed; 304 if its tag is known."""
     most = query.limit if query.is_limited or kind is ResponseFormat.JSON else None
     complete = await _build_complete(request, context.reader, query, kind, envelope, most)
     if complete is None:
@@ -77,8 +108,7 @@ async def respond(
     # Hashing is as fast as reading the body. The ETag is weak, since gzip changes the bytes and keeps the tag.
     tag = f'"{xxh3_128_hexdigest(body)}"'
     all_headers.append((b"etag", f"W/{tag}".encode()))
-    known_tags = read_header(request, b"if-none-match")
-    if known_tags and (tag in known_tags or known_tags.strip() == "*"):
+    if _is_known(tag, known_tags):
         return BytesResponse(304, all_headers, b"")
     all_headers.append((b"content-length", b"%d" % len(body)))
     return BytesResponse(200, all_headers, body)

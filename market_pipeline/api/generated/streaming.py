@@ -88,6 +88,7 @@ async def _file_parts(
     begin = writer.begin()  # sent with the first rows, so that an error of the query is still a problem
     async with aclosing(copy_csv(connection, query, kind, most)) as blocks:
         async for lines in blocks:
-            yield begin + writer.block(lines)
+            if part := begin + writer.block(lines):
+                yield part
             begin = b""
     yield begin + writer.end()
