@@ -118,7 +118,7 @@ def pipeline_state(settings: Settings, api_url: str | None, now: datetime) -> Pi
         unknown_adjustments=unknown,
         problems=[
             *_find_service_problems(database, dagster, ui, api),
-            *(find_data_problems(rows) if rows is not None else []),
+            *(find_data_problems(rows) if rows or (rows is not None and not markets) else []),
             *find_action_problems(behind or []),
             *(each.problem for each in markets or [] if each.problem),
         ],

@@ -186,7 +186,7 @@ def _build_failure_alert(run: DagsterRun, record: EventLogRecord, settings: Sett
     failed = [under(name, error) for name, error in errors.items() if error is not None]
     job = "chosen assets" if run.job_name.startswith("__") else run.job_name
     facts = {"job": run.job_name, "run": run.run_id, "trigger": trigger_of(run.tags)}
-    if errors:
+    if failed:
         facts["symbols failed"] = f"{len(failed)} of {len(errors)}"
     return Alert(
         kind="run_failure",

@@ -80,6 +80,7 @@ def test_status_and_doctor_name_a_market_and_its_next_step(
     _, output, _ = command("status", "--api-url", "http://127.0.0.1:9")
     assert "market      us-stocks: 2 sessions, newest 2024-03-06, " in output
     assert "run `market-pipeline market backfill us-stocks --missing`" in output
+    assert "no symbols are tracked" not in output
     report = json.loads(command("status", "--json", "--api-url", "http://127.0.0.1:9")[1])
     assert report["markets"][0]["newest_session"] == "2024-03-06"
     with probe_warehouse(settings) as found:
