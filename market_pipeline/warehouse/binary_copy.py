@@ -4,7 +4,7 @@ A row of fixed-width columns is a fixed-width record, so numpy lays out all rows
 take seconds per million. Format: PostgreSQL documentation, "COPY", section "Binary Format".
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -28,30 +28,42 @@ _NULLABLE = [column.name for column in bars_table.columns if column.nullable]
 NEW_BAR_COLUMNS = tuple(_NEW)
 """The columns of `bars`, in the order in which new ones are encoded."""
 
+PART = 20_000
+"""Bars encoded at a time, 2 MB."""
+
 Kinds = Mapping[str, str | None]
 """Numpy's type of each column, in order; None for a column that is NULL in all rows."""
 
 
-def encode_bars(bars: Columns) -> bytes:
-    """Encode bars with `symbol_id` (NaN allowed in numbers, no missing date) in the layout of `staged_bars`."""
-    return _HEADER + _encoded(_values(bars), _STAGED, len(bars["date"])) + _TRAILER
+def encode_bars(bars: Columns) -> Iterator[bytes]:
+    """Encode bars with `symbol_id` (NaN allowed, no missing date) in the layout of `staged_bars`, in parts."""
+    yield _HEADER
+    for part in _parts(bars):
+        yield _encoded(_values(part), _STAGED, len(part["date"]))
+    yield _TRAILER
 
 
-def encode_new_bars(bars: Columns, load_id: int) -> bytes:
-    """Encode bars of one load, with `symbol_id`, in the layout of `bars`.
+def encode_new_bars(bars: Columns, load_id: int) -> Iterator[bytes]:
+    """Encode bars of one load, with `symbol_id`, in the layout of `bars`, in parts.
 
-    Missing numbers become NULL. Rows of which the same numbers are missing come together, in their order.
+    Missing numbers become NULL. Rows of a part of which the same numbers are missing come together, in their order.
     """
-    values = _values(bars)
-    missing = [np.isnan(bars[name]) for name in _NULLABLE]
-    parts = []
-    for pattern in product((False, True), repeat=len(_NULLABLE)):
-        alike = np.logical_and.reduce([null == wanted for null, wanted in zip(missing, pattern, strict=True)])
-        if alike.any():
-            absent = {name: None for name, null in zip(_NULLABLE, pattern, strict=True) if null}
-            part = {**{name: value[alike] for name, value in values.items()}, "load_id": load_id}
-            parts.append(_encoded(part, {**_NEW, **absent}, int(alike.sum())))
-    return _HEADER + b"".join(parts) + _TRAILER
+    yield _HEADER
+    for part in _parts(bars):
+        values = _values(part)
+        missing = [np.isnan(part[name]) for name in _NULLABLE]
+        for pattern in product((False, True), repeat=len(_NULLABLE)):
+            alike = np.logical_and.reduce([null == wanted for null, wanted in zip(missing, pattern, strict=True)])
+            if alike.any():
+                absent = {name: None for name, null in zip(_NULLABLE, pattern, strict=True) if null}
+                rows = {**{name: value[alike] for name, value in values.items()}, "load_id": load_id}
+                yield _encoded(rows, {**_NEW, **absent}, int(alike.sum()))
+    yield _TRAILER
+
+
+def _parts(bars: Columns) -> Iterator[Columns]:
+    for start in range(0, len(bars["date"]), PART):
+        yield {name: values[start : start + PART] for name, values in bars.items()}
 
 
 def decode_bars(records: Sequence[bytes]) -> Columns:

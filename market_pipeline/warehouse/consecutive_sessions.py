@@ -27,11 +27,17 @@ from market_pipeline.warehouse.load_history import LoadRequest, LoadResult, reco
 from market_pipeline.warehouse.loading import RejectedBar, store_rejected
 from market_pipeline.warehouse.loads import open_load
 from market_pipeline.warehouse.market_records import MarketLoadResult, MarketRun
-from market_pipeline.warehouse.market_symbols import MarketSymbol, MarketSymbols
+from market_pipeline.warehouse.market_symbols import ChangedSpans, MarketSymbol, MarketSymbols
 from market_pipeline.warehouse.statements import statement
-from market_pipeline.warehouse.upsert import Rows, compare_bars, merge_bars, write_bars
+from market_pipeline.warehouse.upsert import Rows, compare_bars, find_bars, merge_bars, write_bars
 
 DAY = timedelta(days=1)
+
+MARGIN = 8
+"""Sessions beyond REACH that are read before and after: most symbols have enough bars in them, without one each."""
+
+SYMBOLS_FLAGGED_TOGETHER = 1_000
+"""Symbols whose flags are found at once."""
 
 WITHDRAWN = "the vendor no longer gives it"
 """Reason of a bar that was taken out."""
@@ -57,31 +63,30 @@ class ConsecutiveSessions:
         """Load the sessions, and return the result of each."""
         bars, tickers = self._join()
         rejected = self._rejected()
-        bars, held = _place(bars, self._read_held())
+        held = self._read_held()
         _keep_vwap(bars, held)
         is_new, differs = compare_bars(bars, held)
         is_withdrawn = self._find_withdrawn(bars, held, rejected)
         withdrawn = select_rows(held, is_withdrawn)
-        now = held
         if is_new.any() or differs.any() or is_withdrawn.any():
             load_id = open_load(self._connection, self._run.run_id, self._run.source)
             write_bars(self._connection, load_id, bars, is_new, differs)
             self._withdraw(withdrawn)
-            now = merge_bars(bars, select_rows(held, ~is_withdrawn))
-            changed = _join_rows(select_rows(bars, is_new | differs), withdrawn)
-            self._symbols.refresh(np.unique(changed["symbol_id"]).tolist(), tickers)
-            self._flag(changed, now, find_flags)
+            held = select_rows(held, ~is_withdrawn) if is_withdrawn.any() else held
+            changes = _find_spans(select_rows(bars, is_new | differs), withdrawn)
+            self._symbols.refresh(changes, tickers)
+            self._flag(changes, bars, held, find_flags)
         self._store_rejected(rejected)
         verdicts = _Verdicts(is_new, differs, self._read_flagged(bars))
-        counted = _Counts(self._days, bars, verdicts, now, withdrawn)
+        counted = _Counts(self._days, bars, verdicts, held, withdrawn)
         of_tracked = self._record_tracked(counted, rejected)
         return [self._count(place, session, counted, of_tracked) for place, session in enumerate(self._sessions)]
 
     def _join(self) -> tuple[Columns, list[str]]:
         """Return the accepted bars by symbol and session, and the tickers whose symbols may get another name.
 
-        The columns are those of `bars`, `session` (its place), `is_file` (it has no vwap), and `is_copy`: a tracked
-        symbol's bar that another one has too.
+        A symbol's place is its id. Further columns are `session` (its place), `is_file` (it has no vwap) and `is_copy`:
+        the bar is another tracked symbol's too.
         """
         lengths = [len(each.tickers) for each in self._sessions]
         session = np.repeat(np.arange(len(lengths)), lengths)
@@ -105,26 +110,32 @@ class ConsecutiveSessions:
             rows = np.append(rows, copied)
             symbol_id = np.append(symbol_id, np.full(len(copied), other, dtype=symbol_id.dtype))
         is_file = np.array([each.fetched.origin is Origin.FLAT_FILE for each in self._sessions])
+        days = np.array(self._days, dtype="datetime64[D]")
+        order = np.argsort((symbol_id.astype(np.int64) << 32) + session[rows], kind="stable")
+        rows, place = rows[order], symbol_id[order].astype(np.int64)
         bars: dict[str, NDArray[Any]] = {
-            "symbol_id": symbol_id,
+            "place": place,
+            "symbol_id": place,
             "session": session[rows],
-            "date": np.array(self._days, dtype="datetime64[D]")[session[rows]],
+            "date": days[session[rows]],
             "is_file": is_file[session[rows]],
-            "is_copy": np.arange(len(rows)) >= len(code),
+            "is_copy": order >= len(code),
         }
         for name in VALUE_COLUMNS:
             bars[name] = np.concatenate([each.columns[name] for each in self._sessions])[rows]
-        return select_rows(bars, np.lexsort((bars["date"], symbol_id))), renamed
+        return bars, renamed
 
     def _read_held(self) -> Columns:
         """Return the stored bars of the market's symbols on these sessions, and on REACH ones before and after."""
-        self._first = last_sessions(self._market.calendar, self._days[0], REACH + 1)[0]
-        after = sessions_between(self._market.calendar, self._days[-1], self._days[-1] + 3 * REACH * DAY)
-        self._last = after[: REACH + 1][-1]
+        self._first = last_sessions(self._market.calendar, self._days[0], REACH + MARGIN + 1)[0]
+        after = sessions_between(self._market.calendar, self._days[-1], self._days[-1] + 2 * (REACH + MARGIN) * DAY)
+        self._last = after[: REACH + MARGIN + 1][-1]
         bars = read_bars_between(self._connection, self._first, self._last)
         ids = np.fromiter(self._symbols.by_id, dtype=np.int32)
-        of_market = select_rows(bars, np.isin(bars["symbol_id"], ids))
-        return select_rows(of_market, np.lexsort((of_market["date"], of_market["symbol_id"])))
+        bars = {**bars, "place": bars["symbol_id"].astype(np.int64)}
+        of_market = np.isin(bars["symbol_id"], ids)
+        bars = bars if of_market.all() else select_rows(bars, of_market)
+        return select_rows(bars, np.argsort(bar_keys(bars), kind="stable"))
 
     def _rejected(self) -> list[tuple[str | MarketSymbol, RejectedBar]]:
         """Return the rejected bars, each with its symbol, or its ticker where nobody has it."""
@@ -145,9 +156,9 @@ class ConsecutiveSessions:
     ) -> Rows:
         """Return for each stored bar if it is a symbol's that isn't tracked, and the vendor no longer gives it."""
         days = np.array(self._days, dtype="datetime64[D]")
-        of_sessions = np.isin(held["date"], days)
-        tracked = [each.id for each in self._symbols.tracked]
-        gone = of_sessions & ~np.isin(bar_keys(held), bar_keys(bars)) & ~np.isin(held["symbol_id"], tracked)
+        _, is_given = find_bars(held, bars)
+        gone = ~is_given & (held["date"] >= days[0]) & (held["date"] <= days[-1])
+        gone &= ~np.isin(held["symbol_id"], [each.id for each in self._symbols.tracked])
         for symbol, bar in rejected:  # its bar of before is not known to be wrong
             if isinstance(symbol, MarketSymbol):
                 gone &= ~((held["symbol_id"] == symbol.id) & (held["date"] == np.datetime64(bar.session or date.min)))
@@ -159,34 +170,48 @@ class ConsecutiveSessions:
             self._connection.execute(statement("withdraw_bars"), which)
             self._connection.execute(statement("explain_withdrawn_bars"), {**which, "reason": WITHDRAWN})
 
-    def _flag(self, changed: Columns, now: Columns, find_flags: FindFlags) -> None:
-        """Bring the flags of changed bars, and the factors of tracked symbols, up to date."""
-        ids, starts = np.unique(changed["symbol_id"], return_index=True)
-        firsts = changed["date"][starts]
-        lasts = changed["date"][np.append(starts[1:], len(changed["date"])) - 1]
+    def _flag(self, changes: ChangedSpans, bars: Columns, held: Columns, find_flags: FindFlags) -> None:
+        """Bring the flags of changed bars, and the factors of tracked symbols, up to date.
+
+        A part of the symbols at a time, so that few bars are in memory with all that the rules derive from them.
+        """
+        ids, firsts, lasts = changes.symbol_ids, changes.firsts, changes.lasts
         symbols = [self._symbols.by_id[each] for each in ids.tolist()]
         tracked = {each.name: first for each, first in zip(symbols, firsts.tolist(), strict=True) if each.is_tracked}
         if tracked:
             refresh_factors_after_load(self._connection, tracked)
-        concerned = select_rows(now, np.isin(now["symbol_id"], ids))
-        concerned = {**concerned, "place": np.searchsorted(ids, concerned["symbol_id"])}
-        short = self._find_short(symbols, concerned, firsts, lasts)
+        for start in range(0, len(ids), SYMBOLS_FLAGGED_TOGETHER):
+            part = slice(start, start + SYMBOLS_FLAGGED_TOGETHER)
+            own = merge_bars(_of_places(bars, ids[part]), _of_places(held, ids[part]))
+            is_changed = np.isin(own["place"], ids[part])
+            own = own if is_changed.all() else select_rows(own, is_changed)
+            concerned = {**own, "place": np.searchsorted(ids[part], own["place"])}
+            self._flag_part(ids[part], symbols[part], concerned, firsts[part], lasts[part], find_flags)
+
+    def _flag_part(
+        self,
+        ids: NDArray[Any],
+        symbols: Sequence[MarketSymbol],
+        bars: Columns,
+        firsts: NDArray[Any],
+        lasts: NDArray[Any],
+        find_flags: FindFlags,
+    ) -> None:
+        short = self._find_short(symbols, bars, firsts, lasts)
         if len(short):
-            spans = [
-                SymbolSpan(*each)
-                for each in zip(ids[short].tolist(), firsts[short].tolist(), lasts[short].tolist(), strict=True)
-            ]
+            spans = list(map(SymbolSpan, ids[short].tolist(), firsts[short].tolist(), lasts[short].tolist()))
             looked_up, _ = read_held_bars(self._connection, spans, reach=REACH)
-            others = select_rows(concerned, ~np.isin(concerned["place"], short))
+            others = select_rows(bars, ~np.isin(bars["place"], short))
             own = {**looked_up, "place": short[looked_up["place"]]}
             joined = {name: np.concatenate([others[name], own[name]]) for name in own}
-            concerned = select_rows(joined, np.lexsort((joined["date"], joined["place"])))
-        having_bars, place = np.unique(concerned["place"], return_inverse=True)
+            bars = select_rows(joined, np.argsort(bar_keys(joined), kind="stable"))
+        having_bars = _distinct(bars["place"])
         if len(having_bars):
+            place = bars["place"] if len(having_bars) == len(ids) else np.searchsorted(having_bars, bars["place"])
             changes = ChangedBars(
                 [symbols[each].symbol for each in having_bars],
                 ids[having_bars].tolist(),
-                {"place": place, **{name: concerned[name] for name in ("date", *VALUE_COLUMNS)}},
+                {"place": place, **{name: bars[name] for name in ("date", *VALUE_COLUMNS)}},
                 firsts[having_bars].tolist(),
                 lasts[having_bars].tolist(),
             )
@@ -217,17 +242,15 @@ class ConsecutiveSessions:
 
     def _read_flagged(self, bars: Columns) -> Rows:
         """Return for each bar if it is flagged now."""
-        ids = np.unique(bars["symbol_id"])
-        parameters = {"symbol_ids": ids.tolist(), "first": self._days[0], "last": self._days[-1]}
+        parameters = {"symbol_ids": _distinct(bars["place"]).tolist(), "first": self._days[0], "last": self._days[-1]}
         row = self._connection.execute(statement("flagged_sessions"), parameters).one()
         if row.symbol_ids is None:
             return np.zeros(len(bars["date"]), dtype=bool)
-        flagged = {
-            "place": np.searchsorted(ids, np.array(row.symbol_ids)),
-            "date": np.array(row.days).astype("datetime64[D]"),
-        }
-        own = {"place": np.searchsorted(ids, bars["symbol_id"]), "date": bars["date"]}
-        return np.isin(bar_keys(own), bar_keys(flagged))
+        flagged = {"place": np.array(row.symbol_ids), "date": np.array(row.days).astype("datetime64[D]")}
+        at, is_accepted = find_bars(flagged, bars)
+        is_flagged = np.zeros(len(bars["date"]), dtype=bool)
+        is_flagged[at[is_accepted]] = True
+        return is_flagged
 
     def _record_tracked(
         self, counted: "_Counts", rejected: Sequence[tuple[str | MarketSymbol, RejectedBar]]
@@ -291,12 +314,13 @@ class _Counts:
     """Numbers of bars by session and by symbol, once all are stored."""
 
     def __init__(
-        self, days: Sequence[date], bars: Columns, verdicts: _Verdicts, now: Columns, withdrawn: Columns
+        self, days: Sequence[date], bars: Columns, verdicts: _Verdicts, held: Columns, withdrawn: Columns
     ) -> None:
-        self._days, self._bars, self._now, self._verdicts = days, bars, now, verdicts
+        self._days, self._bars, self._held, self._verdicts = days, bars, held, verdicts
         is_new, differs = verdicts.is_new, verdicts.differs
         in_order = np.array(days, dtype="datetime64[D]")
-        own = now["date"][np.isin(now["date"], in_order)]
+        _, is_given = find_bars(held, bars)  # others are tracked symbols'
+        other = held["date"][~is_given & (held["date"] >= in_order[0]) & (held["date"] <= in_order[-1])]
 
         def count(which: Rows) -> NDArray[Any]:
             return np.bincount(bars["session"][which & ~bars["is_copy"]], minlength=len(days))
@@ -307,14 +331,16 @@ class _Counts:
             "unchanged": count(~is_new & ~differs),
             "flagged": count(verdicts.is_flagged),
             "withdrawn": np.bincount(np.searchsorted(in_order, withdrawn["date"]), minlength=len(days)),
-            "tickers": np.bincount(np.searchsorted(in_order, own), minlength=len(days)),
+            "tickers": np.bincount(np.append(bars["session"], np.searchsorted(in_order, other)), minlength=len(days)),
         }
 
     def of_symbol(self, request: LoadRequest, symbol_id: int, rejected: Sequence[date | None]) -> LoadResult:
         """Return the result of the sessions for a tracked symbol."""
-        own = slice(*np.searchsorted(self._bars["symbol_id"], (symbol_id, symbol_id + 1)))
+        own, stored = (
+            slice(*np.searchsorted(each["place"], (symbol_id, symbol_id + 1))) for each in (self._bars, self._held)
+        )
         is_new, differs = self._verdicts.is_new[own], self._verdicts.differs[own]
-        held = self._now["date"][slice(*np.searchsorted(self._now["symbol_id"], (symbol_id, symbol_id + 1)))].tolist()
+        held = sorted({*self._bars["date"][own].tolist(), *self._held["date"][stored].tolist()})
         return LoadResult(
             symbol=request.symbol.name,
             first_session=self._days[0],
@@ -333,28 +359,33 @@ class _Counts:
         )
 
 
-def _place(bars: Columns, held: Columns) -> tuple[Columns, Columns]:
-    """Return both with the `place` of each bar's symbol among all of them."""
-    ids = np.union1d(bars["symbol_id"], held["symbol_id"])
-    one, other = ({**each, "place": np.searchsorted(ids, each["symbol_id"])} for each in (bars, held))
-    return one, other
-
-
 def _keep_vwap(bars: Columns, held: Columns) -> None:
     """Give bars of flat files, which have no vwap, that of the stored bar where all other values are equal."""
-    keys, held_keys = bar_keys(bars), bar_keys(held)
-    if not len(held_keys):
-        return
-    at = np.minimum(np.searchsorted(held_keys, keys), len(held_keys) - 1)
-    same = bars["is_file"] & (held_keys[at] == keys)
-    for name in VALUE_COLUMNS:
+    at, is_held = find_bars(bars, held)
+    same = bars["is_file"] & is_held
+    for name in VALUE_COLUMNS if same.any() else ():
         if name != "vwap":
             ours, theirs = bars[name], held[name][at]
             same &= (ours == theirs) | (np.isnan(ours) & np.isnan(theirs))
     bars["vwap"][same] = held["vwap"][at[same]]
 
 
-def _join_rows(bars: Columns, withdrawn: Columns) -> Columns:
-    """Return the symbols and dates of both, in order."""
-    joined = {name: np.concatenate([bars[name], withdrawn[name]]) for name in ("symbol_id", "date")}
-    return select_rows(joined, np.lexsort((joined["date"], joined["symbol_id"])))
+def _of_places(bars: Columns, places: NDArray[Any]) -> Columns:
+    """Return the bars from the first of some places to the last, with the columns that the rules need."""
+    rows = slice(np.searchsorted(bars["place"], places[0]), np.searchsorted(bars["place"], places[-1], side="right"))
+    return {name: bars[name][rows] for name in ("place", "date", *VALUE_COLUMNS)}
+
+
+def _distinct(places: NDArray[Any]) -> NDArray[Any]:
+    """Return the places that bars in order have, each once."""
+    return places[np.flatnonzero(np.diff(places, prepend=-1))]
+
+
+def _find_spans(bars: Columns, withdrawn: Columns) -> ChangedSpans:
+    """Return the first and the last of each symbol's bars, stored or withdrawn ones."""
+    joined = {name: np.concatenate([bars[name], withdrawn[name]]) for name in ("place", "date")}
+    changed = select_rows(joined, np.argsort(bar_keys(joined), kind="stable"))
+    ids = _distinct(changed["place"])
+    starts = np.searchsorted(changed["place"], ids)
+    ends = np.append(starts[1:], len(changed["date"])) - 1
+    return ChangedSpans(ids, changed["date"][starts], changed["date"][ends], withdrawn["place"])

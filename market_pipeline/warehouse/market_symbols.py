@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,6 +68,16 @@ class TickerSymbols:
 
     ids: NDArray[np.int32]
     others: Sequence[tuple[int, int, int]]
+
+
+@dataclass(frozen=True)
+class ChangedSpans:
+    """The first and the last changed bar of some symbols, by id; `having_lost` are those whose bars were taken out."""
+
+    symbol_ids: NDArray[Any]
+    firsts: NDArray[Any]
+    lasts: NDArray[Any]
+    having_lost: NDArray[Any]
 
 
 class MarketSymbols:
@@ -135,9 +146,15 @@ class MarketSymbols:
             self._holders[row.ticker].append(holder)
             self.by_id[row.symbol_id] = MarketSymbol(row.symbol_id, row.ticker, self._market.asset_class)
 
-    def refresh(self, symbol_ids: Sequence[int], tickers: Sequence[str]) -> None:
+    def refresh(self, changes: "ChangedSpans", tickers: Sequence[str]) -> None:
         """Bring listings of symbols and names under tickers up to date, once the symbols' bars have changed."""
-        parameters = {"market": self._market.name, "symbol_ids": list(symbol_ids)}
+        parameters = {
+            "market": self._market.name,
+            "symbol_ids": changes.symbol_ids.tolist(),
+            "firsts": changes.firsts.tolist(),
+            "lasts": changes.lasts.tolist(),
+            "looked_up": np.isin(changes.symbol_ids, changes.having_lost).tolist(),
+        }
         for row in self._connection.execute(statement("refresh_listings"), parameters):
             symbol = self.by_id[row.symbol_id]
             symbol.first, symbol.last = row.first_session, row.last_session

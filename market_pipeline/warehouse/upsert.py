@@ -6,7 +6,7 @@ the while, so that the bars read are the bars replaced. The bars of all symbols 
 their `place` among the symbols.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -103,21 +103,28 @@ def _join(offered: Sequence[OfferedBars]) -> Columns:
 
 def compare_bars(accepted: Columns, held: Columns) -> tuple[Rows, Rows]:
     """Return for each accepted bar if its session has no bar yet, and if it has one with other values."""
-    keys, accepted_keys = bar_keys(held), bar_keys(accepted)
-    at = np.minimum(np.searchsorted(keys, accepted_keys), len(keys) - 1)
-    is_new = keys[at] != accepted_keys if len(keys) else np.ones(len(accepted_keys), dtype=bool)
-    differs = np.zeros(len(accepted_keys), dtype=bool)
-    for name in VALUE_COLUMNS if len(keys) else ():
+    at, is_held = find_bars(accepted, held)
+    differs = np.zeros(len(at), dtype=bool)
+    for name in VALUE_COLUMNS if is_held.any() else ():
         ours, theirs = accepted[name], held[name][at]
         differs |= (ours != theirs) & ~(np.isnan(ours) & np.isnan(theirs))
-    return is_new, differs & ~is_new
+    return ~is_held, differs & is_held
+
+
+def find_bars(bars: Columns, among: Columns) -> tuple[NDArray[np.intp], Rows]:
+    """Return for each bar the row of its symbol and session `among` bars in order, and if there is one."""
+    keys, others = bar_keys(bars), bar_keys(among)
+    if not len(others):
+        return np.zeros(len(keys), dtype=np.intp), np.zeros(len(keys), dtype=bool)
+    at = np.minimum(np.searchsorted(others, keys), len(others) - 1)
+    return at, others[at] == keys
 
 
 def merge_bars(accepted: Columns, held: Columns) -> Columns:
-    """Return the held bars after the accepted ones have been added or have replaced others, in order."""
-    others = ~np.isin(bar_keys(held), bar_keys(accepted))
-    together = {name: np.concatenate([accepted[name], values[others]]) for name, values in held.items()}
-    return select_rows(together, np.argsort(bar_keys(together)))
+    """Return the held bars after the accepted ones have been added or have replaced others; all are in order."""
+    _, is_replaced = find_bars(held, accepted)
+    together = {name: np.concatenate([accepted[name], values[~is_replaced]]) for name, values in held.items()}
+    return select_rows(together, np.argsort(bar_keys(together), kind="stable"))  # fast for two parts in order
 
 
 def write_bars(connection: Connection, load_id: int, accepted: Columns, is_new: Rows, differs: Rows) -> None:
@@ -138,9 +145,10 @@ def write_bars(connection: Connection, load_id: int, accepted: Columns, is_new: 
         connection.execute(statement("revise_staged_bars"))
 
 
-def _copy(connection: Connection, command: str, rows: bytes) -> None:
+def _copy(connection: Connection, command: str, parts: Iterable[bytes]) -> None:
     try:
         with open_copy(connection, command) as copy:
-            copy.write(rows)
+            for part in parts:
+                copy.write(part)
     except psycopg.Error as error:  # as SQLAlchemy raises it for other statements
         raise DBAPIError.instance(command, None, error, psycopg.Error, hide_parameters=True) from None

@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 from market_pipeline.core.bars import VALUE_COLUMNS
 from market_pipeline.core.market_bars import CheckedSession, MarketSession, RejectedRow
 from market_pipeline.core.markets import MARKETS, Origin
+from market_pipeline.core.settings import Source
 from market_pipeline.quality.rules import find_flags
 from market_pipeline.warehouse.market_loading import load_sessions
 from market_pipeline.warehouse.market_records import MarketLoadResult, MarketRun
@@ -36,6 +37,18 @@ class Bar:
         return (close * 0.99, close * 1.02, close * 0.98, close, self.volume, self.vwap, self.transactions)
 
 
+@dataclass(frozen=True)
+class RecordedBar(Bar):
+    """A bar of recorded values, in the order of VALUE_COLUMNS."""
+
+    recorded: tuple[float, ...] = ()
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        """The recorded values."""
+        return self.recorded
+
+
 def session_of(
     day: date,
     bars: Mapping[str, Bar],
@@ -57,9 +70,13 @@ def session_of(
 
 
 def load_market(
-    warehouse: Engine, *sessions: CheckedSession, run_id: str = "run-1", accept_small: bool = False
+    warehouse: Engine,
+    *sessions: CheckedSession,
+    run_id: str = "run-1",
+    accept_small: bool = False,
+    source: Source = "sandbox",
 ) -> list[MarketLoadResult]:
-    """Load checked sessions of the US stocks, as the sandbox's."""
+    """Load checked sessions of the US stocks."""
     track_market(warehouse, STOCKS)
-    run = MarketRun(run_id, "cli", "sandbox")
+    run = MarketRun(run_id, "cli", source)
     return load_sessions(warehouse, STOCKS, sessions, run, find_flags, accept_small=accept_small)

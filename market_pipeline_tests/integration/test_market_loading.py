@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 from sqlalchemy import Engine, func, select
 
-from market_pipeline.core.bars import FlaggedBar
+from market_pipeline.core.bars import VALUE_COLUMNS, FlaggedBar
 from market_pipeline.core.markets import Origin
 from market_pipeline.core.sessions import sessions_between
 from market_pipeline.core.symbols import Symbol
@@ -14,8 +14,8 @@ from market_pipeline.warehouse.market_loading import load_sessions
 from market_pipeline.warehouse.market_records import MarketLoadResult, MarketRun
 from market_pipeline.warehouse.tables import market_listings, market_loads, securities
 from market_pipeline.warehouse.tracked_symbols import add_symbols
-from market_pipeline_tests.integration.market_cases import STOCKS, Bar, load_market, session_of
-from market_pipeline_tests.integration.stored_bars import query
+from market_pipeline_tests.integration.market_cases import STOCKS, Bar, RecordedBar, load_market, session_of
+from market_pipeline_tests.integration.stored_bars import load_frame, query, recorded
 
 DAYS = sessions_between("XNYS", date(2024, 1, 1), date(2024, 3, 28))
 BARS = {"AAPL": Bar(190.0), "BRK.B": Bar(360.0), "BF.Aw": Bar(), "KIMpL": Bar(22.0)}
@@ -156,3 +156,34 @@ def test_a_failure_while_loading_leaves_nothing_of_a_session(warehouse: Engine) 
     for table in (bars, bar_flags, symbol_identities, securities, market_loads, market_listings):
         with warehouse.connect() as connection:
             assert connection.scalar(select(func.count()).select_from(table)) == 0
+
+
+def test_bars_loaded_by_session_are_flagged_as_those_loaded_by_symbol(warehouse: Engine) -> None:
+    first, last = date(2000, 3, 1), date(2001, 3, 1)
+    frames = {name: recorded(name, first, last) for name in ("AAPL", "GOOG", "IBM", "MSFT")}
+    frames = {name: frame for name, frame in frames.items() if len(frame)}
+    frames["RARE"] = frames["AAPL"].iloc[::4].reset_index(drop=True)  # too few of its bars are near any session
+    stale = frames["IBM"].copy()
+    repeated = stale.index % 9 == 5
+    stale.loc[repeated, list(VALUE_COLUMNS)] = stale[list(VALUE_COLUMNS)].shift(1)[repeated]
+    frames["STALE"] = stale
+    symbols = {name: Symbol.of(name, "stock") for name in frames}
+    add_symbols(warehouse, symbols.values())
+    for name, frame in frames.items():
+        load_frame(warehouse, symbols[name], frame)
+    days = sessions_between("XNYS", first, last)
+    sessions = {day: dict[str, Bar]() for day in days}
+    for name, frame in frames.items():
+        for day, *values in frame[["date", *VALUE_COLUMNS]].itertuples(index=False):
+            sessions[day.date()][f"{name}.M"] = RecordedBar(recorded=tuple(values))
+    blocks = [days[start : start + 17] for start in range(0, len(days), 17)]
+    for block in (*blocks[1::2], *blocks[::2]):  # every other one between stored ones
+        load_market(warehouse, *(session_of(day, sessions[day]) for day in block), accept_small=True, source="polygon")
+    compared = (
+        "SELECT {} AS name, date, open, high, low, close, volume, vwap, transactions, validated, quality_score, flags, "
+        "validation_notes, gap_detected, volume_anomaly FROM market_data WHERE symbol {} LIKE '%.M' ORDER BY 1, 2"
+    )
+    by_symbol = query(warehouse, compared.format("symbol", "NOT"))
+    by_session = query(warehouse, compared.format("left(symbol, -2)", ""))
+    assert by_session == by_symbol
+    assert {flag for row in by_symbol for flag in row["flags"]} >= {"unexplained_move", "repeated"}

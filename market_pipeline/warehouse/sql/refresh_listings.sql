@@ -1,11 +1,22 @@
--- Makes the first and the last session of some symbols of a market those of their bars.
--- Parameters: market, symbol_ids. Returns symbol_id, first_session, last_session (NULL without bars).
+-- Brings the first and the last session of some symbols of a market up to date, once bars from a first to a last one were stored.
+-- They are looked up among the bars of a symbol without a listing yet, or of which bars were taken out.
+-- Parameters: market, symbol_ids, firsts, lasts, looked_up (booleans; arrays of one length). Returns symbol_id, first_session,
+-- last_session (NULL without bars).
 WITH seen AS MATERIALIZED (
     SELECT
-        concerned.symbol_id,
-        (SELECT min(b.date) FROM bars AS b WHERE b.symbol_id = concerned.symbol_id) AS first_session,
-        (SELECT max(b.date) FROM bars AS b WHERE b.symbol_id = concerned.symbol_id) AS last_session
-    FROM unnest(CAST(:symbol_ids AS integer[])) AS concerned (symbol_id)
+        changed.symbol_id,
+        CASE
+            WHEN held.symbol_id IS NOT NULL AND NOT changed.looked_up THEN least(held.first_session, changed.first)
+            ELSE (SELECT min(b.date) FROM bars AS b WHERE b.symbol_id = changed.symbol_id)
+        END AS first_session,
+        CASE
+            WHEN held.symbol_id IS NOT NULL AND NOT changed.looked_up THEN greatest(held.last_session, changed.last)
+            ELSE (SELECT max(b.date) FROM bars AS b WHERE b.symbol_id = changed.symbol_id)
+        END AS last_session
+    FROM unnest(
+        CAST(:symbol_ids AS integer[]), CAST(:firsts AS date[]), CAST(:lasts AS date[]), CAST(:looked_up AS boolean[])
+    ) AS changed (symbol_id, first, last, looked_up)
+    LEFT JOIN market_listings AS held ON held.symbol_id = changed.symbol_id
 ),
 gone AS (
     DELETE FROM market_listings AS held USING seen
