@@ -11,11 +11,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from typing import Any
 
 import numpy as np
 import psutil
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
 from benchmarks.report import Finding, at_least, at_most, command
 from benchmarks.stage import fresh_warehouse, statements
@@ -120,10 +121,15 @@ def timed(work: Callable[[], Any]) -> float:
     return time.perf_counter() - begun
 
 
+def read(connection: Connection, query: str, parameters: dict[str, Any]) -> None:
+    """Fetch all rows of a query."""
+    connection.execute(text(query), parameters).all()
+
+
 def median_read(engine: Engine, query: str, parameters: Sequence[dict[str, Any]]) -> float:
     """Return the median milliseconds of a query, rows fetched, with each of some parameters."""
     with engine.connect() as connection:
-        taken = [timed(lambda each=each: connection.execute(text(query), each).all()) for each in parameters]
+        taken = [timed(partial(read, connection, query, each)) for each in parameters]
     return 1000 * statistics.median(taken)
 
 
@@ -141,18 +147,18 @@ def run(size: Size) -> Finding:
             "ALTER TABLE bare_bars ALTER COLUMN load_id DROP DEFAULT",
         )
         for block in blocks(generate(size, days), size.block):
-            ours.append(timed(lambda block=block: load_sessions(engine, MARKET, block, RUN, find_flags)))
-            bare.append(timed(lambda block=block: bare_copy(engine, block)))
+            ours.append(timed(partial(load_sessions, engine, MARKET, block, RUN, find_flags)))
+            bare.append(timed(partial(bare_copy, engine, block)))
             stored += sum(len(session.tickers) for session in block)
             memory.append(process.memory_info().rss / 2**20)
             print(f"{stored:,} {ours[-1]:.2f} {bare[-1]:.2f} {memory[-1]:.0f} MiB", flush=True)
         night = block[-5:]
-        nights = [timed(lambda: load_sessions(engine, MARKET, night, RUN, find_flags)) for _ in range(size.nights)]
+        nights = [timed(partial(load_sessions, engine, MARKET, night, RUN, find_flags)) for _ in range(size.nights)]
         statements(engine, "VACUUM (ANALYZE)", "CHECKPOINT")
         with engine.connect() as connection:
             names = ("bars", "bar_flags", "market_listings", "symbol_identities")
             sizes = " + ".join(f"pg_total_relation_size('{name}')" for name in names)
-            bytes_a_bar = connection.execute(text(f"SELECT ({sizes})::float8 / count(*) FROM bars")).scalar_one()
+            bytes_a_bar: float = connection.execute(text(f"SELECT ({sizes})::float8 / count(*) FROM bars")).scalar_one()
         random = np.random.default_rng(1)
         chosen = [{"symbol": str(each)} for each in random.choice(block[-1].tickers, size.reads)]
         on = [{"day": each} for each in random.choice(np.array(days, dtype=object), size.reads)]

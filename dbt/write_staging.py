@@ -40,6 +40,9 @@ WITHOUT_FOREIGN_KEY = {
 }  # fmt: skip
 """Tables without a foreign key for `symbol`, which a test replaces."""
 
+TRACKED_ONLY = {"market_data", "market_data_revisions", "daily_bars_adjusted"}
+"""Tables that have the bars of whole markets too, of which the models take the tracked symbols alone."""
+
 CHECKED_AS_MODELS = {"coverage", "session_actions", "daily_bars_adjusted"}
 """Views that take seconds to evaluate; the models that are made of them check the key."""
 
@@ -94,7 +97,10 @@ def _properties(source: str, columns: list[Column], about: str) -> dict[str, obj
 
 def _model(source: str, columns: list[Column]) -> str:
     names = ",\n".join(f"    {column['name']}" for column in columns)
-    return f"SELECT\n{names}\nFROM {{{{ source('warehouse', '{source}') }}}}\n"
+    rows = f"FROM {{{{ source('warehouse', '{source}') }}}}\n"
+    if source in TRACKED_ONLY:
+        rows += "WHERE symbol IN (SELECT tracked.symbol FROM {{ source('warehouse', 'tracked_symbols') }} AS tracked)\n"
+    return f"SELECT\n{names}\n{rows}"
 
 
 def _yaml(content: dict[str, object]) -> str:

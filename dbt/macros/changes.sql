@@ -40,28 +40,34 @@
     first AS MATERIALIZED (
         SELECT min(id) AS id FROM newer  -- by which the index of blocks finds the bars of newer loads
     ),
+    tracked AS MATERIALIZED (  -- the models have none of the others that a market's sessions bring
+        SELECT id, symbol FROM public.tracked_symbols
+    ),
     changed AS (
         SELECT symbol_id, date FROM public.bars
-        WHERE load_id >= (SELECT id FROM first) AND load_id IN (SELECT id FROM newer)
+        WHERE load_id >= (SELECT id FROM first) AND load_id IN (SELECT id FROM newer) AND symbol_id IN (SELECT id FROM tracked)
         UNION
-        SELECT symbol_id, date FROM public.bar_flags WHERE load_id IN (SELECT id FROM newer)
+        SELECT symbol_id, date FROM public.bar_flags
+        WHERE load_id IN (SELECT id FROM newer) AND symbol_id IN (SELECT id FROM tracked)
         UNION
-        SELECT symbol_id, date FROM public.bars_revisions WHERE replaced_by IN (SELECT id FROM newer)
+        SELECT symbol_id, date FROM public.bars_revisions
+        WHERE replaced_by IN (SELECT id FROM newer) AND symbol_id IN (SELECT id FROM tracked)
         UNION
-        SELECT symbol_id, date FROM public.bar_flags_revisions WHERE replaced_by IN (SELECT id FROM newer)
+        SELECT symbol_id, date FROM public.bar_flags_revisions
+        WHERE replaced_by IN (SELECT id FROM newer) AND symbol_id IN (SELECT id FROM tracked)
     ),
     renamed AS (
         SELECT former.symbol AS former, present.symbol AS present
         FROM public.symbol_identities_revisions AS former
         LEFT JOIN public.symbol_identities AS present USING (symbol_id)
-        WHERE former.replaced_by IN (SELECT id FROM newer)
+        WHERE former.replaced_by IN (SELECT id FROM newer) AND former.symbol_id IN (SELECT id FROM tracked)
             AND (former.symbol, former.asset_class, former.calendar)
                 IS DISTINCT FROM (present.symbol, present.asset_class, present.calendar)
     ),
     names AS (
         SELECT former AS symbol FROM renamed UNION SELECT present FROM renamed WHERE present IS NOT NULL
     )
-    SELECT tracked.symbol, changed.date FROM changed JOIN public.tracked_symbols AS tracked ON tracked.id = changed.symbol_id
+    SELECT tracked.symbol, changed.date FROM changed JOIN tracked ON tracked.id = changed.symbol_id
     UNION
     SELECT symbol, date FROM names JOIN public.market_data USING (symbol)
     UNION

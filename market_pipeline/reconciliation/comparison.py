@@ -115,7 +115,7 @@ def reconcile(engine: Engine, request: ReconciliationRequest) -> Reconciliation:
 def _resolve_names(engine: Engine, names: Sequence[str]) -> list[str]:
     """Return the symbols of these names, tracked now or once, or of their tickers."""
     with engine.connect() as connection:
-        known = read_names(connection)
+        known = read_names(connection, tracked_only=True)
     aliases = find_aliases(engine, [name for name in names if name not in known], active_only=False)
     if unknown := [name for name in names if name not in known and name not in aliases]:
         raise never_tracked_error(unknown, known)
@@ -133,7 +133,7 @@ def _select_symbols(
             shown = suggest_names(missing, in_file)
             raise NothingToCompareError(f"{file} has no rows of {shown} on these dates: leave it out of --symbols")
         return list(names), []
-    known = set(read_names(connection))
+    known = set(read_names(connection, tracked_only=True))
     if not in_file:
         raise NothingToCompareError(f"{file} has no rows on these dates: change --start or --end")
     if not in_file & known:

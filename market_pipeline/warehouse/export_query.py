@@ -143,8 +143,8 @@ def find_exportable_symbols(engine: Engine, names: Sequence[str] | None, as_of: 
         settle(engine, as_of)
     with engine.connect() as connection:
         known = read_names(connection, as_of)
-        selected = known if names is None else list(dict.fromkeys(names))
-        if unknown := [name for name in selected if name not in known]:
+        selected = read_names(connection, as_of, tracked_only=True) if names is None else list(dict.fromkeys(names))
+        if unknown := sorted(set(selected).difference(known), key=selected.index):
             former = read_former_names(connection, unknown, as_of) if as_of else {}
             raise named_otherwise_error(former) if former else never_tracked_error(unknown, known)
     if not selected:

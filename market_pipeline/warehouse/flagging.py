@@ -150,7 +150,7 @@ def reflag_all(engine: Engine, find_flags: FindFlags) -> int:
     together: their bars change only in loads of their market, which hold the lock of names.
     """
     with engine.connect() as connection:
-        names = read_names(connection)
+        names = read_names(connection, tracked_only=True)
         untracked: Sequence[int] = connection.scalars(
             _untracked().with_only_columns(symbol_identities.c.symbol_id)
         ).all()

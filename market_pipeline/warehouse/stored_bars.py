@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Engine, exists, select
 
 from market_pipeline.warehouse.bar_tables import bars as stored
-from market_pipeline.warehouse.bar_tables import market_data
+from market_pipeline.warehouse.bar_tables import market_data, symbol_identities
 from market_pipeline.warehouse.export_query import COLUMNS, Adjustment, bars_source
 from market_pipeline.warehouse.loads import settle
-from market_pipeline.warehouse.tables import tracked_symbols
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,7 +57,7 @@ def bars(
 
 def has_bars_around(engine: Engine, symbol: str, first: date, last: date) -> bool:
     """Return True if bars of a symbol are stored both before `first` and after `last`."""
-    id_of = select(tracked_symbols.c.id).where(tracked_symbols.c.symbol == symbol).scalar_subquery()
+    id_of = select(symbol_identities.c.symbol_id).where(symbol_identities.c.symbol == symbol).scalar_subquery()
     of_symbol, day = stored.c.symbol_id == id_of, stored.c.date
     query = select(exists().where(of_symbol, day < first) & exists().where(of_symbol, day > last))
     with engine.connect() as connection:

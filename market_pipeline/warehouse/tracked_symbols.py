@@ -29,6 +29,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from market_pipeline.core.errors import MarketPipelineError, UsageError
 from market_pipeline.core.symbols import AssetClass, Symbol, SymbolError
 from market_pipeline.core.wording import pasteable
+from market_pipeline.warehouse.bar_tables import symbol_identities
 from market_pipeline.warehouse.locks import AdvisoryLock, wait_for_lock
 from market_pipeline.warehouse.statements import statement as sql_statement
 from market_pipeline.warehouse.tables import tracked_symbols
@@ -80,17 +81,23 @@ class Reference:
         return f"renamed to {self.renamed_to} after {self.delisted_on}"
 
 
-def read_names(connection: Connection, as_of: datetime | None = None) -> list[str]:
-    """Return the names of all symbols that were ever tracked, in alphabetical order; with `as_of`, their names then."""
-    name: ColumnElement[str] = tracked_symbols.c.symbol if as_of is None else _identities_as_of(as_of).c.symbol
-    return list(connection.scalars(select(name).order_by(name)))
+def read_names(connection: Connection, as_of: datetime | None = None, *, tracked_only: bool = False) -> list[str]:
+    """Return the names of all symbols that may have bars, in alphabetical order; with `as_of`, their names then.
+
+    With `tracked_only`, those that were ever tracked, and none of whom only a market's sessions have bars.
+    """
+    identities = symbol_identities if as_of is None else _identities_as_of(as_of)
+    query = select(identities.c.symbol).order_by(identities.c.symbol)
+    if tracked_only:
+        query = query.join(tracked_symbols, tracked_symbols.c.id == identities.c.symbol_id)
+    return list(connection.scalars(query))
 
 
 def read_former_names(connection: Connection, names: Sequence[str], as_of: datetime) -> Mapping[str, str]:
     """Return the names that symbols of these present names had at an instant, by present name."""
-    tracked, then = tracked_symbols.c, _identities_as_of(as_of)
-    query = select(tracked.symbol, then.c.symbol.label("former")).join(then, then.c.symbol_id == tracked.id)
-    return {row.symbol: row.former for row in connection.execute(query.where(tracked.symbol.in_(names)))}
+    present, then = symbol_identities.c, _identities_as_of(as_of)
+    query = select(present.symbol, then.c.symbol.label("former")).join(then, then.c.symbol_id == present.symbol_id)
+    return {row.symbol: row.former for row in connection.execute(query.where(present.symbol.in_(names)))}
 
 
 def _identities_as_of(as_of: datetime) -> TableValuedAlias:

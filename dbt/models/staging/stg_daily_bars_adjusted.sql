@@ -26,3 +26,4 @@ SELECT
     run_id,
     unknown_because
 FROM {{ source('warehouse', 'daily_bars_adjusted') }}
+WHERE symbol IN (SELECT tracked.symbol FROM {{ source('warehouse', 'tracked_symbols') }} AS tracked)

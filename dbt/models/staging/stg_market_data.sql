@@ -20,3 +20,4 @@ SELECT
     run_id,
     updated_at
 FROM {{ source('warehouse', 'market_data') }}
+WHERE symbol IN (SELECT tracked.symbol FROM {{ source('warehouse', 'tracked_symbols') }} AS tracked)

@@ -23,3 +23,4 @@ SELECT
     replaced_by_run_id,
     reason
 FROM {{ source('warehouse', 'market_data_revisions') }}
+WHERE symbol IN (SELECT tracked.symbol FROM {{ source('warehouse', 'tracked_symbols') }} AS tracked)

@@ -145,7 +145,7 @@ async def _no_rows_problem(context: Context, history: HistoryRequest) -> Problem
         if former:
             return ProblemError(404, f"{detail}: its name was {former} as of that instant; use that")
     tracked, capital = await context.reader.row(
-        "SELECT count(*) FILTER (WHERE symbol = %s), count(*) FILTER (WHERE symbol = upper(%s)) FROM tracked_symbols",
+        "SELECT count(*) FILTER (WHERE symbol = %s), count(*) FILTER (WHERE symbol = upper(%s)) FROM symbol_identities",
         [history.symbol, history.symbol],
     )
     if not tracked:

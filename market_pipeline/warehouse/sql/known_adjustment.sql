@@ -2,7 +2,13 @@
 -- if it has none. Parameters: symbol, start, end, with_dividends.
 SELECT
     min(from_date) FILTER (WHERE is_known) AS known_from,
-    (array_agg(unknown_because ORDER BY from_date DESC) FILTER (WHERE NOT is_known))[1] AS unknown_because
+    coalesce(
+        (array_agg(unknown_because ORDER BY from_date DESC) FILTER (WHERE NOT is_known))[1],
+        (
+            SELECT 'splits and dividends are requested for tracked symbols alone' FROM symbol_identities AS named
+            WHERE named.symbol = :symbol AND NOT EXISTS (SELECT FROM tracked_symbols AS t WHERE t.id = named.symbol_id)
+        )
+    ) AS unknown_because
 FROM (
     SELECT
         f.from_date, f.to_date, f.unknown_because,

@@ -1,0 +1,78 @@
+"""The universe of a session: who traded, filters, and as of an instant."""
+
+from datetime import date
+
+from sqlalchemy import Engine
+
+from market_pipeline.core.sessions import sessions_between
+from market_pipeline_tests.integration.market_cases import Bar, load_market, session_of
+from market_pipeline_tests.integration.stored_bars import query
+
+DAYS = sessions_between("XNYS", date(2024, 1, 1), date(2024, 2, 28))
+
+
+def universe(warehouse: Engine, call: str, **parameters: object) -> list[str]:
+    return [row["symbol"] for row in query(warehouse, f"SELECT symbol FROM {call} ORDER BY symbol", **parameters)]  # noqa: S608
+
+
+def load_days(warehouse: Engine) -> None:
+    """Load 25 sessions of three tickers, of which one ends and one begins, and a list that knows two."""
+    load_market(
+        warehouse,
+        *(
+            session_of(
+                day,
+                {
+                    "AAA": Bar(10.0, volume=100.0 + place),
+                    "BBB": Bar(2.0),
+                    **({"GONE": Bar(5.0)} if place < 5 else {"NEW": Bar(50.0, volume=1e6)}),
+                },
+            )
+            for place, day in enumerate(DAYS[:25])
+        ),
+    )  # fmt: skip
+
+
+def test_the_universe_is_who_traded_on_the_session(warehouse: Engine) -> None:
+    load_days(warehouse)
+    assert universe(warehouse, "universe(:day)", day=DAYS[4]) == ["AAA", "BBB", "GONE"]
+    assert universe(warehouse, "universe(:day)", day=DAYS[5]) == ["AAA", "BBB", "NEW"]
+    assert universe(warehouse, "universe(:day)", day=DAYS[25]) == []
+    assert universe(warehouse, "universe(:day, 'crypto')", day=DAYS[4]) == []
+    [gone] = query(warehouse, "SELECT * FROM universe(:day) WHERE symbol = 'GONE'", day=DAYS[4])
+    assert (gone["first_session"], gone["last_session"]) == (DAYS[0], DAYS[4])
+    assert (gone["ticker"], gone["price"], gone["dollar_volume"]) == ("GONE", 5.0, 5000.0)
+    assert gone["median_dollar_volume"] is None
+    assert query(warehouse, "SELECT state FROM listings WHERE symbol = 'GONE'") == [{"state": "ended"}]
+
+
+def test_the_universe_is_filtered_by_price_trailing_dollar_volume_and_known_type(warehouse: Engine) -> None:
+    load_days(warehouse)
+    with warehouse.begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO reference_tickers (market, ticker, delisted_on, name, type, fetched_at) VALUES "
+            "('us_stocks', 'AAA', NULL, 'A', 'CS', now()), ('us_stocks', 'GONE', '2024-01-09', 'G', 'CS', now()), "
+            "('us_stocks', 'GONE', NULL, 'Another', 'ETF', now())"
+        )
+    assert universe(warehouse, "universe(:day, min_price => 5)", day=DAYS[4]) == ["AAA", "GONE"]
+    assert universe(warehouse, "universe(:day, types => '{CS}')", day=DAYS[4]) == ["AAA", "GONE"]
+    assert universe(warehouse, "universe(:day, types => '{ETF}')", day=DAYS[4]) == []
+    # The median of the last 20 of 25: volumes 105 to 124, at a price of 10.
+    [row] = query(
+        warehouse, "SELECT * FROM universe(:day, min_dollar_volume => 1145) WHERE symbol = 'AAA'", day=DAYS[24]
+    )
+    assert row["median_dollar_volume"] == 1145.0
+    assert universe(warehouse, "universe(:day, min_dollar_volume => 1145.1)", day=DAYS[24]) == ["BBB", "NEW"]
+
+
+def test_the_universe_as_of_an_instant_is_that_of_then(warehouse: Engine) -> None:
+    load_days(warehouse)
+    point = query(warehouse, "SELECT settled_point() AS point")[0]["point"]
+    load_market(warehouse, session_of(DAYS[4], {"AAA": Bar(11.0), "BBB": Bar(2.0), "ALSO": Bar(3.0)}), run_id="run-2")
+    assert universe(warehouse, "universe(:day)", day=DAYS[4]) == ["AAA", "ALSO", "BBB"]
+    then = query(warehouse, "SELECT * FROM universe(:day, as_of => :point) ORDER BY symbol", day=DAYS[4], point=point)
+    assert [(row["symbol"], row["price"], row["last_session"]) for row in then] == [
+        ("AAA", 10.0, DAYS[24]), ("BBB", 2.0, DAYS[24]), ("GONE", 5.0, DAYS[4]),
+    ]  # fmt: skip
+    dollars = "universe(:day, as_of => :point, min_dollar_volume => 1021)"
+    assert universe(warehouse, dollars, day=DAYS[4], point=point) == ["BBB", "GONE"]
