@@ -25,7 +25,7 @@ from market_pipeline.warehouse.flagging import REACH, ChangedBars, FindFlags, fl
 from market_pipeline.warehouse.held_bars import SymbolSpan, read_bars_between, read_held_bars
 from market_pipeline.warehouse.load_history import LoadRequest, LoadResult, record_loads
 from market_pipeline.warehouse.loading import RejectedBar, store_rejected
-from market_pipeline.warehouse.loads import open_load
+from market_pipeline.warehouse.loads import ensure_load
 from market_pipeline.warehouse.market_records import MarketLoadResult, MarketRun
 from market_pipeline.warehouse.market_symbols import ChangedSpans, MarketSymbol, MarketSymbols
 from market_pipeline.warehouse.statements import statement
@@ -69,7 +69,7 @@ class ConsecutiveSessions:
         is_withdrawn = self._find_withdrawn(bars, held, rejected)
         withdrawn = select_rows(held, is_withdrawn)
         if is_new.any() or differs.any() or is_withdrawn.any():
-            load_id = open_load(self._connection, self._run.run_id, self._run.source)
+            load_id = ensure_load(self._connection, self._run.run_id, self._run.source)
             write_bars(self._connection, load_id, bars, is_new, differs)
             self._withdraw(withdrawn)
             held = select_rows(held, ~is_withdrawn) if is_withdrawn.any() else held

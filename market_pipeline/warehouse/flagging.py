@@ -109,8 +109,8 @@ def reflag_symbols(connection: Connection, names: Iterable[str], find_flags: Fin
 
 def _reflag(connection: Connection, names: Sequence[str], find_flags: FindFlags) -> None:
     lock_symbols(connection, names)
-    columns = tracked_symbols.c
-    query = select(columns.id, columns.symbol, columns.asset_class).where(columns.symbol.in_(names))
+    columns = symbol_identities.c
+    query = select(columns.symbol_id.label("id"), columns.symbol, columns.asset_class).where(columns.symbol.in_(names))
     _flag_histories(connection, connection.execute(query).all(), find_flags)
 
 

@@ -29,6 +29,12 @@ def open_load(connection: Connection, run_id: str, source: str | None = None) ->
     return load
 
 
+def ensure_load(connection: Connection, run_id: str, source: str | None = None) -> int:
+    """Return the load of the connection's transaction, which is opened if need be."""
+    opened: int | None = connection.scalar(select(func.opened_load()))
+    return open_load(connection, run_id, source) if opened is None else opened
+
+
 def settled_point(connection: Connection) -> datetime:
     """Return the settled point: what is stored now, as of that instant."""
     point: datetime = connection.execute(select(func.settled_point())).scalar_one()

@@ -16,6 +16,7 @@ from market_pipeline.core.sessions import sessions_between
 from market_pipeline.warehouse.consecutive_sessions import ConsecutiveSessions
 from market_pipeline.warehouse.flagging import FindFlags
 from market_pipeline.warehouse.loading import claim_source
+from market_pipeline.warehouse.market_identities import split_reused_tickers
 from market_pipeline.warehouse.market_records import MarketLoadResult, MarketRun, record_market_loads
 from market_pipeline.warehouse.market_symbols import MarketSymbols, lock_market
 from market_pipeline.warehouse.whole_sessions import find_suspicious_sessions
@@ -64,6 +65,8 @@ def load_sessions(
         for consecutive in _split(market, whole):
             assert symbols is not None  # noqa: S101 - there is a whole session
             results += ConsecutiveSessions(connection, market, symbols, consecutive, run, started_at).load(find_flags)
+        if whole:
+            split_reused_tickers(connection, market, run, find_flags)
         results.sort(key=lambda result: result.session)
         record_market_loads(connection, run, results, started_at)
     return results

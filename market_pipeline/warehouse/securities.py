@@ -15,10 +15,10 @@ from market_pipeline.core.symbols import Symbol
 from market_pipeline.core.ticker_history import TickerHistory, TickerPeriod, TickerSource
 from market_pipeline.warehouse.flagging import FindFlags
 from market_pipeline.warehouse.loads import open_load
-from market_pipeline.warehouse.reassigned_bars import HistoryChange, move_reassigned_bars
+from market_pipeline.warehouse.reassigned_bars import HistoryChange, LockedSecurity, move_reassigned_bars
 from market_pipeline.warehouse.statements import statement
 from market_pipeline.warehouse.tables import backfill_history, securities, security_tickers, tracked_symbols
-from market_pipeline.warehouse.tracked_symbols import lock_symbol
+from market_pipeline.warehouse.tracked_symbols import lock_names, lock_symbol
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +130,7 @@ def store_history(
         NotTrackedError: the symbol is not in tracked_symbols.
     """
     with engine.begin() as connection:
+        lock_names(connection)
         locked = lock_symbol(connection, symbol)
         open_load(connection, run_id)
         at = locked.at
@@ -152,7 +153,7 @@ def store_history(
         }  # fmt: skip
         connection.execute(update(tracked_symbols).where(own).values(vendor_ticker=current, **renamed, **ends))
         change = HistoryChange(known.history, history)
-        return move_reassigned_bars(connection, symbol, locked.id, change, find_flags)
+        return move_reassigned_bars(connection, LockedSecurity(symbol, locked.id, identity), change, find_flags)
 
 
 def _ensure_security(connection: Connection, symbol: Symbol) -> int:

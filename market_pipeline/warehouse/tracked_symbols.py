@@ -19,6 +19,7 @@ from sqlalchemy import (
     Text,
     cast,
     collate,
+    exists,
     func,
     select,
     update,
@@ -170,7 +171,8 @@ def add_symbols(engine: Engine, symbols: Iterable[Symbol], *, revive: bool = Tru
                 if revive:
                     raise conflict
                 continue
-            row = upsert(tracked_symbols).values(**_row(symbol))
+            taken_over = _find_taken_over(connection, symbol)
+            row = upsert(tracked_symbols).values(**_row(symbol), **taken_over)
             statement = row.on_conflict_do_update(
                 index_elements=[tracked_symbols.c.symbol],
                 set_={"active": True},
@@ -178,8 +180,23 @@ def add_symbols(engine: Engine, symbols: Iterable[Symbol], *, revive: bool = Tru
             ).returning(tracked_symbols.c.symbol)
             if connection.execute(statement).first() is not None:
                 added.append(symbol.name)
+                if taken_over:
+                    connection.execute(sql_statement("record_taken_over"), {"symbol_id": taken_over["id"]})
         connection.execute(sql_statement("add_securities"))
     return added
+
+
+def _find_taken_over(connection: Connection, symbol: Symbol) -> dict[str, int]:
+    """Return the id and the security of the symbol that a market's sessions made for the ticker; {} if there is none.
+
+    It becomes the tracked one, with its bars. A symbol that is tracked already, or was, has its own.
+    """
+    columns = tracked_symbols.c
+    if connection.scalar(select(exists().where(columns.symbol == symbol.name))):
+        return {}
+    parameters = {"ticker": symbol.vendor_ticker, "calendar": symbol.calendar}
+    row = connection.execute(sql_statement("taken_over_symbol"), parameters).first()
+    return {} if row is None else {"id": row.symbol_id, "security_id": row.security_id}
 
 
 def lock_names(connection: Connection) -> None:

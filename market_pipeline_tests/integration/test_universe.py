@@ -12,7 +12,7 @@ DAYS = sessions_between("XNYS", date(2024, 1, 1), date(2024, 2, 28))
 
 
 def universe(warehouse: Engine, call: str, **parameters: object) -> list[str]:
-    return [row["symbol"] for row in query(warehouse, f"SELECT symbol FROM {call} ORDER BY symbol", **parameters)]  # noqa: S608
+    return [row["symbol"] for row in query(warehouse, f"SELECT symbol FROM {call} ORDER BY symbol", **parameters)]
 
 
 def load_days(warehouse: Engine) -> None:
