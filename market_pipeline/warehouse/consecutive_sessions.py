@@ -97,6 +97,7 @@ class ConsecutiveSessions:
         lacking &= found.ids == 0
         renamed = [ticker for ticker in tickers if self._symbols.is_shared(ticker)]
         if lacking.any():
+            ensure_load(self._connection, self._run.run_id, self._run.source)
             without = np.flatnonzero(lacking.any(axis=1))
             self._symbols.add(
                 {tickers[row]: [self._days[column] for column in np.flatnonzero(lacking[row])] for row in without}

@@ -187,7 +187,7 @@ def add_symbols(engine: Engine, symbols: Iterable[Symbol], *, revive: bool = Tru
 
 
 def _find_taken_over(connection: Connection, symbol: Symbol) -> dict[str, int]:
-    """Return the id and the security of the symbol that a market's sessions made for the ticker; {} if there is none.
+    """Return the id and the security of the symbol that a market's sessions made for a ticker, if any.
 
     It becomes the tracked one, with its bars. A symbol that is tracked already, or was, has its own.
     """
