@@ -15,6 +15,7 @@ from market_pipeline.core.settings import SettingsError, load_settings
 COMMANDS = {
     "backfill": LazyCommand("backfill", "backfill"),
     "market": LazyCommand("market", "app"),
+    "universe": LazyCommand("universe", "universe"),
     "coverage": LazyCommand("coverage", "coverage"),
     "gaps": LazyCommand("coverage", "gaps"),
     "changes": LazyCommand("changes", "changes"),

@@ -18,7 +18,7 @@ from market_pipeline.sandbox.listings import Listing
 from market_pipeline.sandbox.plan_limits import PLAN_LIMITS, local_date
 from market_pipeline.sandbox.random_numbers import uniforms
 from market_pipeline.sandbox.splits import SplitEvent, adjust_for_splits, executed_splits, splits_of
-from market_pipeline.sandbox.universe import Universe
+from market_pipeline.sandbox.ticker_universe import Universe
 from market_pipeline.sandbox.visibility import SessionView, correct_bars
 
 ANNOUNCED = timedelta(days=30)

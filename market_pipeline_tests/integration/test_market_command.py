@@ -1,5 +1,6 @@
 """`market-pipeline market`: tracking, backfills with their summaries and exit codes, and the state of markets."""
 
+import csv
 import json
 import re
 from collections.abc import Iterator
@@ -82,6 +83,29 @@ def test_a_session_that_fails_is_named_with_the_next_step(market: Command, monke
         assert market("backfill", "us-stocks", "--start", MARCH[5], "--end", MARCH[5], "--quiet")[0] == 1
     line = rf"us-stocks \| {MARCH[5]} \| {MARCH[5]} \| failed +\| +1 \| the response has"
     assert re.search(line, market("status")[1])
+
+
+def test_the_universe_of_a_session_is_who_traded_in_each_format(
+    market: Command, command: Command, warehouse: Engine
+) -> None:
+    market("track", "us-stocks")
+    market("backfill", "us-stocks", *IN_MARCH, "--quiet")
+    [day] = query(warehouse, "SELECT count(*) AS bars FROM bars WHERE date = '2024-03-15'")
+    code, output, error = command("universe", "--date", "2024-03-15", "--format", "csv")
+    rows = list(csv.DictReader(output.splitlines()))
+    assert (code, error, len(rows)) == (0, "", day["bars"])
+    assert [row["ticker"] for row in rows] == sorted(row["ticker"] for row in rows)
+    found = json.loads(command("universe", "--date", "2024-03-15", "--min-price", "20", "--format", "json")[1])
+    dear = [row["ticker"] for row in rows if float(row["price"]) >= 20]
+    assert 0 < len(dear) < len(rows)
+    assert [row["ticker"] for row in found["tickers"]] == dear
+    code, output, error = command("universe", "--date", "2024-03-15")
+    assert (code, output.count("2024-03-04")) == (0, 50)
+    assert f"{day['bars']} tickers traded" in error
+    assert "The first 50 are printed: --format csv has all." in error
+    code, output, error = command("universe", "--date", "2024-03-18")
+    assert (code, output) == (1, "")
+    assert "`market-pipeline market backfill us-stocks --start 2024-03-18 --end 2024-03-18`" in error
 
 
 def test_a_market_that_is_unknown_or_not_tracked_is_a_wrong_command(market: Command) -> None:

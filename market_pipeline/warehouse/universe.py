@@ -1,0 +1,81 @@
+"""Universes: the tickers that traded on a session of a market, and the reason where a session has none.
+
+The SQL function `universe` returns the tickers. Only a session that is loaded whole has any.
+"""
+
+from datetime import date, datetime, timedelta
+
+from sqlalchemy import Engine, text
+
+from market_pipeline.core.errors import MarketPipelineError
+from market_pipeline.core.markets import Market
+from market_pipeline.core.sessions import calendar, sessions_between
+from market_pipeline.core.wording import pasteable
+from market_pipeline.warehouse.loads import describe_point
+
+NEAR = timedelta(days=14)
+"""The longest closure of New York's exchange since 1933 had six days: 2001-09-11 to 2001-09-16."""
+
+ASKED = text("""
+    SELECT
+        EXISTS (SELECT FROM markets WHERE market = :market) AS is_known,
+        (now() AT TIME ZONE 'UTC')::date AS today,
+        session.state, session.reason,
+        (
+            SELECT min(coalesce(began.point, l.ended_at))
+            FROM market_loads AS l LEFT JOIN loads AS began ON began.id = l.load_id
+            WHERE l.market = :market AND l.date = :day AND l.success
+        ) AS first_loaded_at
+    FROM (VALUES (1)) AS one
+    LEFT JOIN market_sessions AS session ON session.market = :market AND session.date = :day
+""")
+
+
+class NoUniverseError(MarketPipelineError):
+    """A date has no universe: it is no session, or the session is not stored whole."""
+
+
+def require_universe(engine: Engine, market: Market, day: date, as_of: datetime | None = None) -> None:
+    """Check that a session of a market is stored whole, or was at an instant.
+
+    Raises:
+        NoUniverseError: it is not; the message has the reason and the next step.
+    """
+    with engine.connect() as connection:
+        row = connection.execute(ASKED, {"market": market.name, "day": day}).one()
+    there_is_none = f"there is no universe of {market.option} on {day}"
+    backfill = pasteable("market-pipeline", "market", "backfill", market.option)
+    if not row.is_known:
+        track = pasteable("market-pipeline", "market", "track", market.option)
+        raise NoUniverseError(f"{there_is_none}: the market is not tracked; `{track}`, then `{backfill}`")
+    if reason := _find_no_session(market, day):
+        raise NoUniverseError(f"{there_is_none}: {reason}")
+    if day >= row.today:
+        raise NoUniverseError(f"{there_is_none}: the session is not over")
+    if row.first_loaded_at is None:
+        raise NoUniverseError(f"{there_is_none}: {_describe_gap(row.state, row.reason, day, backfill)}")
+    if as_of is not None and as_of < row.first_loaded_at:
+        loaded_at = describe_point(row.first_loaded_at)
+        raise NoUniverseError(f"{there_is_none} as of {describe_point(as_of)}: it was first loaded at {loaded_at}")
+
+
+def _find_no_session(market: Market, day: date) -> str | None:
+    """Return why a date is no session of a market; None if it is one."""
+    first = calendar(market.calendar).first_session
+    near = sessions_between(market.calendar, max(day - NEAR, first), day + NEAR)
+    if day in near:
+        return None
+    if day < first:
+        return f"the first session of {market.calendar} here is {first}"
+    before, after = max(each for each in near if each < day), min(each for each in near if each > day)
+    return f"it is no session of {market.calendar}; the nearest ones are {before} and {after}"
+
+
+def _describe_gap(state: str | None, reason: str | None, day: date, backfill: str) -> str:
+    """Return why a session is not stored, and the next step."""
+    again = f"`{backfill} --start {day} --end {day}`"
+    if state in (None, "never_asked"):
+        return f"the session is not loaded; {again} loads it"
+    if state == "not_in_plan":  # no command can fetch it
+        return reason or "the vendor's plan doesn't include it"
+    return f"the session is not stored whole ({state}: {reason}); {again} fetches it again"
