@@ -14,6 +14,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from market_pipeline.api import kept_files
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.api_keys import Scope, create_key
 from market_pipeline_tests.integration.api_cases import FIRST, HISTORICAL, LAST, TABLES, Api, load_autumn, serving
@@ -57,7 +58,7 @@ def duck() -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def address(api: Api, kind: str, path: str = f"{TABLES}/many") -> str:
-    return f"{api.url}{path}?format={kind}"
+    return f"{api.url}{path}{'&' if '?' in path else '?'}format={kind}"
 
 
 @pytest.mark.parametrize(
@@ -112,6 +113,18 @@ def test_curl_resumes_a_download(api: Api, tmp_path: Path) -> None:
     file.write_bytes(whole[:50_000])
     subprocess.run(["curl", "-sS", "-C", "-", "-o", file, address(api, "parquet")], check=True)
     assert file.read_bytes() == whole
+
+
+def test_a_file_that_is_too_large_to_keep_is_read_as_a_whole_or_not_at_all(
+    api: Api, duck: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept_files, "KEPT_FILE_BYTES", 20_000)
+    whole = f"{TABLES}/many?order=id.desc"  # which no file is kept of
+    url = address(api, "parquet", whole)
+    assert len(pd.read_parquet(url)) == len(pd.read_csv(url.replace("=parquet", "=csv"))) == ROWS
+    assert duck.execute(f"SELECT count(*), max(words) FROM read_parquet('{url}')").fetchone() == (ROWS, "x9999")
+    with pytest.raises(OSError, match=r"(?i)range"):
+        pl.scan_parquet(url).collect()
 
 
 def test_readers_that_send_headers_read_with_a_key(

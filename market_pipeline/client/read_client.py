@@ -1,0 +1,164 @@
+"""The client: a method for each kind of data of the read API."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
+from typing import Literal, Self
+from urllib.parse import quote
+
+import requests
+
+from market_pipeline.client.frames import ChangeFeed, RowSet
+from market_pipeline.client.requests_with_retries import ApiError, Parameters, ServerSession
+
+Adjustment = Literal["splits", "none", "all"]
+Instant = datetime | str
+Day = date | str
+Scalar = str | int | float | bool | date | datetime | None
+
+ATTEMPTS = 4
+MOST_CHANGES = 10_000
+"""Of a page."""
+
+OPERATORS = ("eq", "neq", "gt", "gte", "lt", "lte", "like", "ilike", "cs")
+"""After `__` in the name of a filter, as in `date__gte`."""
+
+
+class Client:
+    """A client of one server. Requests are retried after temporary errors, as the server asks; use it in one thread.
+
+    Args:
+        url: the server's URL, such as http://localhost:8000.
+        api_key: a key, if the server requires one (`market-pipeline keys create NAME`).
+        attempts: of a request, at most.
+    """
+
+    def __init__(self, url: str, api_key: str | None = None, *, attempts: int = ATTEMPTS) -> None:
+        self._session = ServerSession(url, api_key, attempts)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+    def bars(
+        self,
+        symbols: str | Iterable[str],
+        start: Day | None = None,
+        end: Day | None = None,
+        *,
+        adjustment: Adjustment = "splits",
+        as_of: Instant | None = None,
+        snapshot: str | None = None,
+        validated_only: bool = False,
+    ) -> RowSet:
+        """Return the daily bars of one or several symbols, from `start` to `end`, both included; all by default.
+
+        Those of several symbols are of one instant too. `as_of`, or a snapshot's name, returns the bars and their
+        adjustment as they were then.
+
+        Raises:
+            ApiError: 404, a symbol has no bars; 409, its adjusted prices are not known; another rejected request.
+        """
+        names = [symbols] if isinstance(symbols, str) else list(symbols)
+        if not names:
+            raise ValueError("symbols is empty: name at least one symbol")
+        parameters = _given(start=start, end=end, adjustment=adjustment, as_of=as_of, snapshot=snapshot)
+        if validated_only:
+            parameters["validated_only"] = "true"
+        responses = []
+        for name in names:
+            responses.append(self._read(f"api/v1/historical/{quote(name, safe='')}", [*parameters.items()]))
+            if snapshot is None:
+                parameters["as_of"] = responses[0].headers["X-As-Of"]
+        days = {name: response.headers.get("X-Known-From") for name, response in zip(names, responses, strict=True)}
+        return _row_set(responses, known_from={name: date.fromisoformat(day) for name, day in days.items() if day})
+
+    def table(
+        self,
+        name: str,
+        *,
+        select: Sequence[str] = (),
+        order: Sequence[str] = (),
+        limit: int | None = None,
+        as_of: Instant | None = None,
+        snapshot: str | None = None,
+        **filters: Scalar | Iterable[Scalar],
+    ) -> RowSet:
+        """Return the rows of a table, a view or a mart.
+
+        Filters are by column: a value to be equal to, several values of which it is one, or None for missing ones; an
+        operator follows `__`, as in `date__gte="2020-01-01"` (OPERATORS). `order` has columns, or `date.desc`.
+
+        Raises:
+            ApiError: there is no such table or column, or another rejected request.
+        """
+        parameters = _given(
+            select=",".join(select) or None, order=",".join(order) or None, limit=limit, as_of=as_of, snapshot=snapshot
+        )
+        conditions = [_condition(column, value) for column, value in filters.items()]
+        return _row_set([self._read(f"api/v1/tables/{quote(name, safe='')}", [*parameters.items(), *conditions])])
+
+    def universe(self, day: Day) -> RowSet:
+        """Return the symbols that were listed on a day, delisted ones included.
+
+        Raises:
+            ApiError: the request was rejected.
+        """
+        return _row_set([self._read("api/v1/universe", [*_given(date=day).items()])])
+
+    def changes(
+        self, since: Instant | None = None, *, kinds: Sequence[str] = (), symbol: str | None = None
+    ) -> ChangeFeed:
+        """Return the rows that came, changed or went since a point; all by default.
+
+        Raises:
+            ApiError: while they are iterated over, if the request was rejected.
+        """
+        parameters = _given(since=since, kind=",".join(kinds) or None, symbol=symbol, limit=MOST_CHANGES)
+        return ChangeFeed(self._session, "api/v1/changes", [*parameters.items()])
+
+    def _read(self, path: str, parameters: Parameters) -> requests.Response:
+        response = self._session.get(path, [*parameters, ("format", "arrow")])
+        if "X-As-Of" not in response.headers:
+            raise ApiError(f"the response of {response.url} has no rows: is it the API?", response.status_code)
+        return response
+
+
+def _row_set(responses: Sequence[requests.Response], known_from: Mapping[str, date] | None = None) -> RowSet:
+    headers = responses[0].headers
+    return RowSet(
+        as_of=datetime.fromisoformat(headers["X-As-Of"]),
+        adjustment=headers.get("X-Adjustment"),
+        known_from=known_from or {},
+        streams=[response.content for response in responses],
+    )
+
+
+def _given(**parameters: Scalar) -> dict[str, str]:
+    """Return the parameters that are given, as text."""
+    return {name: _text(value) for name, value in parameters.items() if value is not None}
+
+
+def _text(value: Scalar) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return value.isoformat() if isinstance(value, date) else str(value)
+
+
+def _condition(name: str, value: Scalar | Iterable[Scalar]) -> tuple[str, str]:
+    """Return a filter as a parameter of the API."""
+    column, _, operator = name.partition("__")
+    if operator and operator not in OPERATORS:
+        raise ValueError(f"{name}: {operator!r} is no operator, only {', '.join(OPERATORS)}")
+    if value is None or isinstance(value, bool):
+        return column, f"{'not.' if operator == 'neq' else ''}is.{'null' if value is None else _text(value)}"
+    if isinstance(value, str | int | float | date):
+        return column, f"{operator or 'eq'}.{_text(value)}"
+    escaped = (_text(one).replace("\\", "\\\\").replace('"', '\\"') for one in value)
+    listed = "in.(" + ",".join(f'"{text}"' for text in escaped) + ")"
+    return column, f"not.{listed}" if operator == "neq" else listed
