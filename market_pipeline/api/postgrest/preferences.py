@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from market_pipeline.api.postgrest.rest_errors import RestError
 
@@ -25,6 +25,11 @@ class Representation:
     is_single: bool = False
     is_csv: bool = False
     strips_nulls: bool = False
+
+    @cached_property
+    def content_type(self) -> bytes:
+        """The header Content-Type."""
+        return f"{self.media_type}; charset=utf-8".encode()
 
 
 ARRAY = Representation("application/json")

@@ -8,6 +8,7 @@ import io
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
+from functools import lru_cache
 
 from psycopg import AsyncConnection
 from starlette.requests import Request
@@ -15,13 +16,14 @@ from starlette.responses import Response
 
 from market_pipeline.api.context import Context
 from market_pipeline.api.generated.copied_rows import copy_lines
+from market_pipeline.api.generated.query_params import CACHED_QUERIES
 from market_pipeline.api.generated.reader import QueryTimeoutError
 from market_pipeline.api.generated.responses import MAX_COMPLETE_ROWS, BytesResponse
 from market_pipeline.api.generated.streaming import StreamedResponse
 from market_pipeline.api.postgrest.preferences import Representation
 from market_pipeline.api.postgrest.rest_errors import RestError
 from market_pipeline.api.postgrest.row_range import content_range, range_status
-from market_pipeline.api.postgrest.table_read import TableRead
+from market_pipeline.api.postgrest.table_read import Statement, TableRead
 
 
 @dataclass(frozen=True)
@@ -63,18 +65,24 @@ async def _respond_without_rows(rest: RestRequest) -> Response:
 
 async def _respond_with_array(rest: RestRequest) -> Response:
     reader, form = rest.context.reader, rest.form
-    read = rest.read.with_limit(MAX_COMPLETE_ROWS + 1)
-    statement, values = read.json_statement(strips_nulls=form.strips_nulls, counts_all=rest.counts_all)
+    read = rest.read.first_rows
+    statement, values = _array_statement(read, form.strips_nulls, rest.counts_all)
     try:
         rows, count, total = await reader.row(statement, values, by_key=read.by_key)
     except QueryTimeoutError:
-        if read == rest.read:
+        if read is rest.read:
             raise
         return await _stream(rest)  # a download has more time
     if count > MAX_COMPLETE_ROWS:
         return await _stream(rest)
     status, headers = await _build_head(rest, count, total)
     return _complete(status, headers, f"[{rows or ''}]".encode())
+
+
+@lru_cache(CACHED_QUERIES)
+def _array_statement(read: TableRead, strips_nulls: bool, counts_all: bool) -> Statement:
+    """Return the statement of an array, built once for a request that is repeated: building it takes 35 us."""
+    return read.json_statement(strips_nulls=strips_nulls, counts_all=counts_all)
 
 
 async def _respond_with_object(rest: RestRequest) -> Response:
@@ -93,7 +101,7 @@ async def _respond_with_object(rest: RestRequest) -> Response:
 
 
 async def _respond_with_file(rest: RestRequest) -> Response:
-    read = rest.read.with_limit(MAX_COMPLETE_ROWS + 1)
+    read = rest.read.first_rows
     statement, values = read.copy_statement(as_csv=True, strips_nulls=False)
     try:
         async with rest.context.reader.snapshot(long=False) as snapshot:
@@ -101,7 +109,7 @@ async def _respond_with_file(rest: RestRequest) -> Response:
                 lines = [line async for block in blocks for line in block]
             total = (await _count(snapshot.connection, rest))[1] if rest.counts_all else None
     except QueryTimeoutError:
-        if read == rest.read:
+        if read is rest.read:
             raise
         return await _stream(rest)
     if len(lines) > MAX_COMPLETE_ROWS:
@@ -166,7 +174,7 @@ async def _build_head(rest: RestRequest, count: int, total: int | None) -> tuple
     elif rest.count:
         total = await _estimate_total(rest)
     headers = [
-        (b"content-type", f"{rest.form.media_type}; charset=utf-8".encode()),
+        (b"content-type", rest.form.content_type),
         (b"cache-control", b"no-cache"),
         (b"vary", b"Accept, Prefer, Range"),
         (b"content-range", content_range(offset, count, total).encode()),

@@ -5,12 +5,13 @@ Names come from the catalog and never from a request; values are parameters of t
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from market_pipeline.api.generated.catalog import Relation
 from market_pipeline.api.generated.query_params import CACHED_QUERIES, parse_parameters
 from market_pipeline.api.generated.query_sql import Condition, Order
+from market_pipeline.api.generated.responses import MAX_COMPLETE_ROWS
 from market_pipeline.api.postgrest.rest_columns import SelectedColumn, parse_order, parse_select
 from market_pipeline.api.postgrest.rest_errors import RestError, not_embedded
 from market_pipeline.api.postgrest.rest_filters import parse_filter, parse_logic
@@ -23,7 +24,7 @@ LOGIC = ("and", "or")
 OF_EMBEDDED = ("order", "limit", "offset")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TableRead:
     """A read of a table: its columns, conditions, order and range of rows.
 
@@ -41,6 +42,12 @@ class TableRead:
         """Return the same read of at most so many rows."""
         most = limit if self.range.limit is None else min(limit, self.range.limit)
         return replace(self, range=RowRange(self.range.offset, most))
+
+    @cached_property
+    def first_rows(self) -> "TableRead":
+        """The same read with a limit of one row more than a complete response has."""
+        most = MAX_COMPLETE_ROWS + 1
+        return self if self.range.limit is not None and self.range.limit <= most else self.with_limit(most)
 
     def json_statement(self, *, strips_nulls: bool, counts_all: bool) -> Statement:
         """Return the statement of one row: the rows as JSON objects, their number, and that of all rows or NULL."""
