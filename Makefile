@@ -1,6 +1,6 @@
 # The project's commands; `make` lists them. Paths are relative, so the path of a checkout may hold spaces.
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo demo-clean up test test-fast coverage bench clients compatibility check format docs release pins
+.PHONY: help install install-dev demo demo-market demo-clean up test test-fast coverage bench clients compatibility check format docs release pins
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -49,6 +49,9 @@ $(INSTALLED_DEV): $(INSTALLED) requirements/dev.txt
 
 demo: install ## Load five years of real bars into a real PostgreSQL; needs no setup.
 	@$(BIN)/market-pipeline demo
+
+demo-market: install ## Load a year of a generated market of 11,000 tickers, in a data folder of its own.
+	@MARKET_PIPELINE_DATA_DIR='$(CURDIR)/.market_demo' $(BIN)/market-pipeline demo --market
 
 demo-clean: ## Stop the demo's database and delete it and .venv; FORCE=1 deletes your own data too.
 	@if [ -x $(BIN)/market-pipeline ]; then $(BIN)/market-pipeline demo --clean $(if $(FORCE),--force); fi

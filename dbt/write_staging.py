@@ -28,6 +28,12 @@ SOURCES = {
     "daily_bars_adjusted": ["symbol", "date"],
     "sessions": ["calendar", "date"],
     "session_states": ["symbol", "date"],
+    "bars": ["symbol_id", "date"],
+    "symbol_identities": ["symbol_id"],
+    "market_listings": ["symbol_id"],
+    "market_sessions": ["market", "date"],
+    "listings": ["market", "symbol"],
+    "security_tickers": ["id"],
     "coverage": ["symbol"],
     "backfill_history": ["id"],
     "reconciliations": ["file", "symbol", "field", "first_session"],
@@ -43,8 +49,8 @@ WITHOUT_FOREIGN_KEY = {
 TRACKED_ONLY = {"market_data", "market_data_revisions", "daily_bars_adjusted"}
 """Tables that have the bars of whole markets too, of which the models take the tracked symbols alone."""
 
-CHECKED_AS_MODELS = {"coverage", "session_actions", "daily_bars_adjusted"}
-"""Views that take seconds to evaluate; the models that are made of them check the key."""
+CHECKED_AS_MODELS = {"coverage", "session_actions", "daily_bars_adjusted", "bars", "listings"}
+"""Views that take seconds to evaluate, and a table of millions of rows with a primary key; models check the key."""
 
 CHECKED_BY_CHANGES = {"market_data", "market_data_revisions"}
 """Large tables, whose symbols a night doesn't check: that of each changed bar is, with its return."""

@@ -27,9 +27,7 @@
     {% if changes_only() %}
         DELETE FROM {{ changed_bars() }};
         INSERT INTO {{ changed_bars() }} (symbol, date)
-        {{ select_changed_bars(
-            "coalesce((SELECT max(settled_at) FROM analytics_staging.complete_builds WHERE is_complete), '-infinity')"
-        ) }};
+        {{ select_changed_bars() }};
         ANALYZE {{ changed_bars() }};
     {% else %}
         INSERT INTO analytics_staging.complete_builds (invocation_id, project, settled_at)

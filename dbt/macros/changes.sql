@@ -29,17 +29,25 @@
     {{ return(dbt.default__get_where_subquery(relation)) }}
 {%- endmacro %}
 
-{#
-    The bars that loads after a settled point have added, corrected, flagged or removed, and all bars of symbols that they have
-    renamed, under both names.
-#}
-{% macro select_changed_bars(point) %}
-    WITH newer AS MATERIALIZED (
-        SELECT id FROM public.loads WHERE loads.point > {{ point }}
+{# The loads whose changes a night's build looks at, and the first of them, by which the index of blocks finds their bars. #}
+{% macro newer_loads() %}
+    newer AS MATERIALIZED (
+        SELECT id FROM public.loads
+        WHERE loads.point
+            > coalesce((SELECT max(settled_at) FROM analytics_staging.complete_builds WHERE is_complete), '-infinity')
     ),
     first AS MATERIALIZED (
-        SELECT min(id) AS id FROM newer  -- by which the index of blocks finds the bars of newer loads
-    ),
+        SELECT min(id) AS id FROM newer
+    )
+{% endmacro %}
+
+{#
+    The bars that newer loads have added, corrected, flagged or removed, and all bars of symbols that they have
+    renamed, under both names.
+#}
+{% macro select_changed_bars() %}
+    WITH
+    {{ newer_loads() }},
     tracked AS MATERIALIZED (  -- the models have none of the others that a market's sessions bring
         SELECT id, symbol FROM public.tracked_symbols
     ),

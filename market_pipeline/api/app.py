@@ -28,8 +28,9 @@ from market_pipeline.api.client_rate_limit import RateLimitMiddleware
 from market_pipeline.api.compression import CompressionMiddleware
 from market_pipeline.api.context import Context
 from market_pipeline.api.documentation import document_routes
-from market_pipeline.api.generated import historical, tables
-from market_pipeline.api.generated.openapi import DESCRIPTION, PROBLEM, add_generated_routes
+from market_pipeline.api.generated import historical, tables, universe
+from market_pipeline.api.generated.openapi import DESCRIPTION, add_generated_routes
+from market_pipeline.api.generated.openapi_parts import PROBLEM
 from market_pipeline.api.metrics import PATH as METRICS
 from market_pipeline.api.metrics import CountingMiddleware, RequestMetrics, metrics_routes
 from market_pipeline.api.page import page_routes
@@ -73,6 +74,7 @@ def create_app(context: Context) -> Starlette:
     routes = [
         *shortcut_routes,
         *other_rest_routes,
+        Route(universe.PATH, universe.read_universe),
         *document_routes(),
         *metrics_routes(PipelineMetrics(context.reader, context.instance), registry),
         *page_routes(),

@@ -74,6 +74,7 @@ async def _front(request: Request) -> Response:
                 "status": "/api/v1/status",
                 "historical": "/api/v1/historical/{symbol}?start=YYYY-MM-DD&end=YYYY-MM-DD",
                 "symbols": "/api/v1/symbols",
+                "universe": "/api/v1/universe?date=YYYY-MM-DD",
                 "metrics": "/api/v1/metrics",
                 "tables": "/api/v1/tables",
             },

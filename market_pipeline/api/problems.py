@@ -20,6 +20,7 @@ from market_pipeline.core.errors import MarketPipelineError, UsageError
 from market_pipeline.warehouse.api_keys import UnknownKeyError
 from market_pipeline.warehouse.database_errors import DatabaseUnavailableError
 from market_pipeline.warehouse.tracked_symbols import NameTakenError, UntrackedSymbolError
+from market_pipeline.warehouse.universe import NoUniverseError
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -30,6 +31,7 @@ CLIENT_GONE = 499
 STATUSES = (
     (UntrackedSymbolError, HTTPStatus.NOT_FOUND),
     (UnknownKeyError, HTTPStatus.NOT_FOUND),
+    (NoUniverseError, HTTPStatus.NOT_FOUND),
     (NameTakenError, HTTPStatus.CONFLICT),
     (UsageError, HTTPStatus.BAD_REQUEST),
     (MarketPipelineError, HTTPStatus.SERVICE_UNAVAILABLE),

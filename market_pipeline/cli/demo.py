@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from market_pipeline.cli.backfill import exit_code
+from market_pipeline.cli.demo_market import demo_market
 from market_pipeline.cli.summary import print_records
 from market_pipeline.core import stop_signals
 from market_pipeline.core.errors import UsageError
@@ -20,6 +21,7 @@ from market_pipeline.core.settings import Settings, checkout_dir, load_settings
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.dbt_project import output_folder, relation_names
 from market_pipeline.operations.up_session import UpSession
+from market_pipeline.sandbox.config import MOST_TICKERS
 from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database import create_warehouse_engine, warehouse_of
@@ -81,6 +83,12 @@ def demo(
     force: Annotated[
         bool, typer.Option("--force", help="With --clean: delete the database even if it holds other data.")
     ] = False,
+    market: Annotated[
+        bool, typer.Option("--market", help="Instead, load a year of a generated market, all tickers of each session.")
+    ] = False,
+    tickers: Annotated[
+        int, typer.Option(help="With --market: about so many tickers a session.", min=1, max=MOST_TICKERS)
+    ] = 11_000,
 ) -> None:
     """Load recorded real bars of five stocks, 2008 to 2013, from the sandbox into the embedded PostgreSQL."""
     settings = load_settings()
@@ -91,6 +99,8 @@ def demo(
     if clean:
         _clean(settings, force=force)
         return
+    if market:
+        raise typer.Exit(demo_market(settings, tickers))
     typer.echo(f"Starting the embedded PostgreSQL in {settings.market_pipeline_data_dir}", err=True)
     with warehouse_of(settings) as warehouse:
         # Importing Dagster takes a second.

@@ -16,6 +16,7 @@ VIEW_KEYS = {
     "day_conditions": ["calendar", "date"],
     "daily_bars_adjusted": ["symbol", "date"],
     "listings": ["market", "symbol"],
+    "listings_by_month": ["market", "month"],
     "market_sessions": ["market", "date"],
     "runs": ["run_id"],
     "session_actions": ["symbol", "session"],

@@ -32,6 +32,10 @@ parameters = { symbol = "AAPL" }
 checks.positive_data_acceptance.expected-statuses = ["2xx", "400", "404", "409"]
 
 [[operations]]
+include-path = "/api/v1/universe"
+checks.positive_data_acceptance.expected-statuses = ["2xx", "400", "404"]
+
+[[operations]]
 include-path = "/api/v1/changes"
 checks.positive_data_acceptance.expected-statuses = ["2xx", "400", "404"]
 

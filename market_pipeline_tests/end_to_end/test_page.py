@@ -23,6 +23,7 @@ from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.bar_frames import columns_of
 from market_pipeline_tests.end_to_end.browser import PROGRAMS, Browser, Tab
 from market_pipeline_tests.integration.api_cases import environment_of
+from market_pipeline_tests.integration.market_cases import Bar, load_market, session_of
 from market_pipeline_tests.integration.mart_cases import database, settings_of
 from market_pipeline_tests.integration.stored_bars import load_failure, recorded, request_for
 
@@ -259,6 +260,43 @@ def test_five_hundred_symbols_are_pages_of_thirty_in_the_heatmap(
         # Of the tenth last session no bar was requested, of the 61 symbols that ever were.
         cells = "[...document.querySelectorAll('#days tbody tr:nth-child(10) td')].map((cell) => cell.innerText)"
         assert tab.evaluate(cells)[:2] == ["missing", "0 / 61"]
+
+
+def test_a_whole_market_has_a_chart_of_its_months_and_the_universe_of_each_session(
+    browser: Browser, warehouse: Engine, settings: Settings, seen: Tab
+) -> None:
+    assert seen.evaluate("document.getElementById('markets').checkVisibility()") is False  # that database has no market
+    days = sessions_between("XNYS", date(2024, 2, 26), date(2024, 3, 15))
+    bars = {"AA": Bar(28.0), "SPY": Bar(515.0, 80_000.0), "SIVB": Bar(0.9)}
+    lasting = {ticker: bar for ticker, bar in bars.items() if ticker != "SIVB"}
+    load_market(warehouse, *(session_of(day, bars if day <= days[2] else lasting) for day in days))
+    with environment_of(settings), running_api(settings) as address:
+        tab = Tab(browser).open(address)
+        assert tab.state("markets") == {"state": "ready", "months": "2"}
+        assert tab.shown("#markets .sandbox") == "Sandbox data: not the market"
+        bar = "document.querySelector(`[data-focus='us_stocks 2024-02-01']`)"
+        label = "February 2024: 3 listed, of which 1 is gone now (4 sessions)."
+        assert tab.evaluate(f"{bar}.getAttribute('aria-label')") == label
+        tab.until("document.getElementById('universe').dataset.state === 'ready'")
+        assert tab.shown("#universe .count") == "2 tickers traded; the 2 largest"
+        assert tab.shown("#universe tbody th") == "SPY"
+        tab.evaluate("document.querySelector('.bar-of-month:last-child').focus()")
+        tab.press("ArrowLeft", "Enter")
+        assert tab.shown("#markets .told") == label
+        tab.until("document.getElementById('universe').dataset.date === '2024-02-29'")
+        tab.evaluate(
+            "const day = document.querySelector('#universe [name=date]'); day.value = '2024-02-27';"
+            "document.querySelector('#universe [value=gone]').click()"
+        )
+        tab.until("document.getElementById('universe').dataset.date === '2024-02-27'")
+        assert tab.shown("#universe tbody tr").split("\t")[:2] == ["SIVB", "SIVB"]
+        assert tab.evaluate("document.querySelector('#universe .downloads a').href").endswith(
+            "/api/v1/universe?date=2024-02-27&market=us-stocks&format=csv"
+        )
+        tab.evaluate("document.querySelector('#universe [name=date]').value = '2024-03-16'")
+        tab.click("#universe [value=largest]")
+        tab.until("document.getElementById('universe').dataset.state === 'error'")
+        assert "it is no session of XNYS; the nearest ones are" in tab.shown("#universe .note")
 
 
 def test_a_lost_database_leaves_the_page_as_it_was_and_marks_it_as_old(

@@ -30,7 +30,7 @@ Complete = tuple[bytes, int, str | None, datetime]
 """A body, its number of rows, the URL of the next page and the rows' point."""
 
 MAX_COMPLETE_ROWS = 10_000
-"""The most rows of a response that is built before it is sent."""
+"""The most rows of a response that is built before it is sent, where the endpoint has no limit of its own."""
 
 # Without a charset many clients read text as Latin-1.
 HEADERS: Mapping[ResponseFormat, Headers] = {
@@ -57,18 +57,21 @@ async def respond(
     headers: Headers = (),
     *,
     needs_rows: bool = False,
+    most_complete: int = MAX_COMPLETE_ROWS,
 ) -> Response:
     """Return a query's rows in a format, with `headers` in addition to those of every response.
 
-    JSON is a page; a file has all rows, or those of a page if the request is limited. HEAD and Range are for a file
-    that is kept, unless it is too large.
+    JSON is a page; a file has all rows, or those of a page if the request is limited. Up to `most_complete` rows are
+    built before they are sent. HEAD and Range are for a file that is kept, unless it is too large.
 
     Raises:
         ProblemError: the database can't be reached.
         NoRowsError: a complete response would have no rows although it `needs_rows`.
     """
     known_tags = read_header(request, b"if-none-match")
-    build = partial(_build_response, request, context, query, kind, envelope, needs_rows=needs_rows)
+    build = partial(
+        _build_response, request, context, query, kind, envelope, needs_rows=needs_rows, most_complete=most_complete
+    )
     if kind is ResponseFormat.JSON or not is_by_parts(request):
         return await build(headers=headers, known_tags=known_tags)
     kept = await hold_file(request, context.files, partial(build, headers=headers, known_tags=""))
@@ -93,10 +96,14 @@ async def _build_response(
     headers: Headers,
     known_tags: str,
     needs_rows: bool,
+    most_complete: int,
 ) -> Response:
     """Return the response with all that is requested, complete or streamed; 304 if its tag is known."""
     most = query.limit if query.is_limited or kind is ResponseFormat.JSON else None
-    complete = await _build_complete(request, context.reader, query, kind, envelope, most)
+    complete = None
+    if most is None or most <= most_complete:
+        limit = most_complete if most is None else most
+        complete = await _build_complete(request, context.reader, query, kind, envelope, limit)
     if complete is None:
         response, following, point = await stream_rows(request, context, query, kind, envelope, most)
         response.raw_headers = _all_headers(kind, following, query.as_of or point, headers)
@@ -115,20 +122,18 @@ async def _build_response(
 
 
 async def _build_complete(
-    request: Request, reader: Reader, query: Query, kind: ResponseFormat, envelope: Envelope, most: int | None
+    request: Request, reader: Reader, query: Query, kind: ResponseFormat, envelope: Envelope, most: int
 ) -> Complete | None:
-    """Return the first rows, `most` of them or all; None if these are too many for a complete response."""
-    if most is not None and most > MAX_COMPLETE_ROWS:
-        return None
+    """Return the first rows, at most `most`; None if a file would have more, or takes too long."""
     if kind is ResponseFormat.JSON:
         return await _build_json(request, reader, query, envelope)
-    if most is not None:
+    if query.is_limited:
         return await _build_file(request, reader, query, kind, most)
     try:
-        complete = await _build_file(request, reader, query, kind, MAX_COMPLETE_ROWS)
+        complete = await _build_file(request, reader, query, kind, most)
     except QueryTimeoutError:
         return None  # a download has more time
-    return complete if complete[1] <= MAX_COMPLETE_ROWS else None
+    return complete if complete[1] <= most else None
 
 
 async def _build_json(request: Request, reader: Reader, query: Query, envelope: Envelope) -> Complete:

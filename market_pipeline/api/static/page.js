@@ -7,9 +7,11 @@ import { prose } from "./dom.js";
 import { Health } from "./health.js";
 import { Heatmap } from "./heatmap.js";
 import { instant } from "./format.js";
+import { Markets } from "./markets.js";
 import { Month } from "./month.js";
 import { Overview } from "./overview.js";
 import { Runs } from "./runs.js";
+import { Universe } from "./universe.js";
 
 const REFRESH_MS = 60_000;
 const TYPING_MS = 200;
@@ -21,6 +23,8 @@ const candles = new Candles();
 const runs = new Runs();
 const days = new Days();
 const heatmap = new Heatmap({ onOpen: (symbol, day) => month.open(symbol, day) });
+const universe = new Universe();
+const markets = new Markets({ onOpen: (market, first) => universe.open(market, first) });
 const overview = new Overview({ onChoose: chooseSymbol, onFilter: filterHeatmap });
 
 const keyForm = document.getElementById("key");
@@ -50,6 +54,7 @@ async function refresh() {
     healthKnown,
     healthKnown.then(refreshCoverage),
     days.refresh(),
+    markets.refresh().then((error) => error ?? universe.refresh(markets.months)),
     runs.refresh(health.dagster),
     candles.refresh(),
   ]);
