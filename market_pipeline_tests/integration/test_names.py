@@ -37,7 +37,7 @@ from market_pipeline.warehouse.tracked_symbols import (
     remove_symbol,
 )
 from market_pipeline_tests.integration.api_cases import HISTORICAL, Api, environment_of, problem, serving
-from market_pipeline_tests.integration.stored_bars import load_frame, request_for
+from market_pipeline_tests.integration.stored_bars import load_frame, recorded, request_for
 from market_pipeline_tests.unit.test_symbols import names_of
 
 COIN, PAIR, FUND = Symbol.of("BTC", "crypto"), Symbol.of("BTC-USD", "crypto"), Symbol.of("BTC", "etf")
@@ -268,7 +268,7 @@ def test_a_run_that_still_takes_a_fund_for_the_coin_leaves_no_trace_of_it(wareho
     add_symbols(warehouse, [FUND])
     days = sessions_between("24/7", FIRST, LAST)
     with pytest.raises(NotTrackedError, match="not tracked as crypto"):
-        load_frame(warehouse, COIN, pd.DataFrame(columns=["date"]), sessions=days)
+        load_frame(warehouse, COIN, recorded("AAPL", FIRST, LAST)[:0], sessions=days)
     record_failure(warehouse, request_for(COIN, days), "not tracked as crypto")
     with warehouse.connect() as connection:
         assert connection.execute(select(func.count()).select_from(backfill_history)).scalar_one() == 0
