@@ -126,6 +126,21 @@ def test_the_output_on_the_analysts_page_is_that_of_the_demo(newcomer: Newcomer)
     assert [line.rstrip() for line in printed.stdout.splitlines()] == found[2].splitlines(), printed.stderr
 
 
+def test_the_demo_of_a_market_prints_who_is_gone_and_removes_what_it_made(tmp_path: Path) -> None:
+    someone = Newcomer(tmp_path)
+    try:
+        done = someone.types("market-pipeline", "demo", "--market", "--tickers", "60")
+        assert done.returncode == 0, done.stderr
+        assert "(sandbox, not the market)" in done.stderr
+        assert re.search(r"\| total +\| +\| +252 \|", done.stdout)
+        [gone] = re.findall(r"The universe of 2024-01-02: \d+ tickers traded, (\d+) of them gone", done.stdout)
+        assert int(gone) > 0
+        assert "All of it is generated: no ticker, name or price of it is real." in done.stdout
+    finally:
+        assert someone.types("market-pipeline", "demo", "--clean", "--force").returncode == 0
+    assert list(someone.data_dir.rglob("*")) == []
+
+
 def test_the_readmes_tour_works_as_written(newcomer: Newcomer) -> None:
     readme = (CHECKOUT / "README.md").read_text(encoding="utf-8")
     found = re.search(r"<!-- tour -->\n```bash\n(.*?)```", readme, re.DOTALL)
