@@ -13,16 +13,18 @@ from setuptools.command.build_py import build_py
 
 
 class BuildPackage(build_py):
-    """Copy dagster.yaml and dbt/ into the built package, where `settings.project_dir` finds them in a wheel."""
+    """Copy dagster.yaml, dbt/ and the glossary into the built package, where `settings.project_dir` finds them."""
 
     def run(self) -> None:
-        """Copy the modules and their data, then dagster.yaml and the dbt project."""
+        """Copy the modules and their data, then dagster.yaml, the dbt project and the glossary."""
         super().run()
         if not self.editable_mode:
             project = Path(self.build_lib, "market_pipeline", "project")
             shutil.rmtree(project, ignore_errors=True)
             shutil.copytree("dbt", project / "dbt", ignore=shutil.ignore_patterns("*.py", "__pycache__"))
             shutil.copyfile("dagster.yaml", project / "dagster.yaml")
+            (project / "docs").mkdir()
+            shutil.copyfile("docs/glossary.md", project / "docs" / "glossary.md")
 
 
 def read_version() -> str:
@@ -90,6 +92,7 @@ setup(
         "fastapi-offline~=1.7",  # its documentation pages, without a CDN
         "filelock~=4.2",  # one starter of the embedded server at a time
         "httptools~=0.9.0",  # uvicorn's faster parser
+        "mcp~=2.3",  # the Model Context Protocol, for assistants; 6 MB, imported by `market-pipeline mcp` alone
         "numpy~=2.4",
         "orjson~=3.13",  # the vendor's responses
         "packaging~=26.3",  # the version of dbt

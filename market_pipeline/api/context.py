@@ -15,17 +15,23 @@ from market_pipeline.api.kept_files import KeptFiles
 from market_pipeline.core.settings import Settings
 
 
-@dataclass(frozen=True)
-class Context:
-    """The endpoints' context: `reader` is read-only, for all requests; `warehouse` may write, for administrators'."""
+@dataclass(frozen=True, kw_only=True)
+class ReadingContext:
+    """The context of reading endpoints: `reader` only reads, `warehouse` has the rights of DATABASE_URL's user."""
 
     settings: Settings
     reader: Reader
     catalog: Catalog
     warehouse: Engine
-    instance: DagsterInstance
     downloads: DownloadSlots = field(default_factory=DownloadSlots)
     files: KeptFiles = field(default_factory=KeptFiles)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context(ReadingContext):
+    """The context of all endpoints."""
+
+    instance: DagsterInstance
     one_backfill: asyncio.Lock = field(default_factory=asyncio.Lock)
     """One backfill is started at a time, so that a second request for the same backfill finds the first."""
 

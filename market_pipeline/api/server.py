@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from functools import partial
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from market_pipeline.api.app import create_app
 from market_pipeline.api.context import Context
@@ -30,23 +31,32 @@ def api_server(settings: Settings, *, access_log: bool = False) -> Iterator[ApiS
     """
     with warehouse_of(settings) as warehouse, open_instance(settings) as instance:
         reader = Reader(database_url(settings), make_reading_role(warehouse), most=settings.database_max_connections)
-        context = Context(settings, reader, Catalog(reader), warehouse, instance)
-        options = uvicorn.Config(
-            create_app(context),
-            http=partial(HttpConnection, most=settings.api_max_connections),  # type: ignore[arg-type]  # it only calls it
-            ws="none",
-            log_config=None,
-            log_level="info" if access_log else "warning",
-            access_log=access_log,
-            server_header=False,
-            headers=HEADERS,
-            proxy_headers=bool(settings.trusted_proxies),
-            forwarded_allow_ips=settings.trusted_proxies,
-            timeout_keep_alive=IDLE_SECONDS,
-            timeout_graceful_shutdown=ENDING_SECONDS,
+        context = Context(
+            settings=settings, reader=reader, catalog=Catalog(reader), warehouse=warehouse, instance=instance
         )
-        with limit_repeats():
-            yield ApiServer(options)
+        with create_http_server(create_app(context), settings, access_log=access_log) as server:
+            yield server
+
+
+@contextmanager
+def create_http_server(app: ASGIApp, settings: Settings, *, access_log: bool = False) -> Iterator[ApiServer]:
+    """Create a server of an application with the API's limits on connections and time."""
+    options = uvicorn.Config(
+        app,
+        http=partial(HttpConnection, most=settings.api_max_connections),  # type: ignore[arg-type]  # it only calls it
+        ws="none",
+        log_config=None,
+        log_level="info" if access_log else "warning",
+        access_log=access_log,
+        server_header=False,
+        headers=HEADERS,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=settings.trusted_proxies,
+        timeout_keep_alive=IDLE_SECONDS,
+        timeout_graceful_shutdown=ENDING_SECONDS,
+    )
+    with limit_repeats():
+        yield ApiServer(options)
 
 
 @contextmanager

@@ -1,15 +1,13 @@
 """`market-pipeline api`: the read API and its web page, in the foreground."""
 
-import ipaddress
 import logging
-from contextlib import suppress
 from typing import Annotated
 
 import typer
 
 from market_pipeline.cli.output import print_note
 from market_pipeline.core.settings import Settings, load_settings
-from market_pipeline.core.sockets import LOOPBACK, base_url, listen
+from market_pipeline.core.sockets import LOOPBACK, base_url, is_loopback, listen
 
 
 def api(
@@ -36,8 +34,5 @@ def api(
 
 
 def _warn_if_open(host: str, settings: Settings) -> None:
-    is_loopback = host == "localhost"
-    with suppress(ValueError):
-        is_loopback = ipaddress.ip_address(host).is_loopback
-    if not is_loopback and not settings.api_key_required:
+    if not is_loopback(host) and not settings.api_key_required:
         print_note("Anyone who reaches this address can read: API_KEY_REQUIRED=true requires a key.")

@@ -28,6 +28,7 @@ COMMANDS = {
     "dbt": LazyCommand("marts", "dbt", PassthroughCommand),
     "dagster-home": LazyCommand("dagster_home", "print_dagster_home"),
     "api": LazyCommand("api", "api"),
+    "mcp": LazyCommand("mcp", "mcp"),
     "up": LazyCommand("up", "up"),
     "worker": LazyCommand("worker", "worker"),
     "status": LazyCommand("status", "status"),

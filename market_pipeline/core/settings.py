@@ -47,7 +47,7 @@ def checkout_dir() -> Path | None:
 
 
 def project_dir() -> Path:
-    """Return the folder of `dbt/` and `dagster.yaml`: the checkout, or the copies in a wheel (setup.py)."""
+    """Return the folder of `dbt/`, `dagster.yaml` and `docs/glossary.md`: the checkout, or a wheel's copies."""
     return checkout_dir() or PACKAGE / "project"
 
 

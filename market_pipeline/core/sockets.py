@@ -1,5 +1,6 @@
 """Listening sockets of the project's servers: their ports and their addresses."""
 
+import ipaddress
 import os
 import random
 import socket
@@ -73,6 +74,15 @@ def _ephemeral_ports() -> range:
         return range(int(low), int(high) + 1)
     except (OSError, ValueError):  # not Linux: https://www.rfc-editor.org/rfc/rfc6335, section 6
         return range(49_152, 65_536)
+
+
+def is_loopback(host: str) -> bool:
+    """Return True if only this machine reaches a server that listens on this host."""
+    if host == "localhost":
+        return True
+    with suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return False
 
 
 def base_url(listener: socket.socket) -> str:

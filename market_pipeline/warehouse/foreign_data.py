@@ -12,7 +12,7 @@ from market_pipeline.core.wording import counted
 from market_pipeline.warehouse.api_keys import access_metadata
 from market_pipeline.warehouse.bar_tables import readable
 from market_pipeline.warehouse.embedded.cluster import DATABASES, USER
-from market_pipeline.warehouse.roles import ANALYST, READER
+from market_pipeline.warehouse.roles import ANALYST, ASSISTANT, READER
 from market_pipeline.warehouse.statements import VIEW_KEYS, statement
 from market_pipeline.warehouse.tables import metadata
 
@@ -46,7 +46,7 @@ def find_foreign_data(engine: Engine, known: KnownData) -> list[str]:
         *(f"{schema}.{name}" for schema in ("analytics", "analytics_staging") for name in known.marts),
     ]
     objects = {
-        "known_roles": [USER, ANALYST, READER],
+        "known_roles": [USER, ANALYST, READER, ASSISTANT],
         "known_databases": [*DATABASES, "postgres"],
         "known_tables": tables,
     }

@@ -5,9 +5,9 @@ PostgreSQL keeps the order itself (`sql/views/0_loads.sql`): a load takes its po
 
 from datetime import UTC, datetime
 
-from psycopg.errors import LockNotAvailable, ReadOnlySqlTransaction
+from psycopg.errors import InsufficientPrivilege, LockNotAvailable, ReadOnlySqlTransaction
 from sqlalchemy import Connection, Engine, func, select
-from sqlalchemy.exc import InternalError, OperationalError
+from sqlalchemy.exc import InternalError, OperationalError, ProgrammingError
 
 from market_pipeline.core.errors import MarketPipelineError, UsageError
 
@@ -49,7 +49,7 @@ def settle(engine: Engine, instant: datetime | None = None) -> datetime:
 
     Raises:
         NoInstantError: it has no time zone, or is in the future of the database's clock.
-        UnsettledError: a load takes longer, or the database is read-only and has no load since.
+        UnsettledError: a load takes longer, or we may only read and there is no load since.
     """
     if instant is not None and instant.tzinfo is None:
         raise NoInstantError(f"as_of {instant} is no instant: give it a time zone, such as UTC")
@@ -61,13 +61,17 @@ def settle(engine: Engine, instant: datetime | None = None) -> datetime:
             settling = func.settle() if instant is None else func.settle(instant)
             reached: datetime = connection.execute(select(settling)).scalar_one()
             connection.commit()
-        except (OperationalError, InternalError) as error:
-            if not isinstance(error.orig, LockNotAvailable | ReadOnlySqlTransaction):
+        except (OperationalError, InternalError, ProgrammingError) as error:
+            if not isinstance(error.orig, LockNotAvailable | ReadOnlySqlTransaction | InsufficientPrivilege):
                 raise
             told = "the present" if instant is None else instant.isoformat()
+            reason = (
+                "and the database's user may not settle it: use"
+                if isinstance(error.orig, InsufficientPrivilege)
+                else "as a load or another transaction is not committed yet: try again, or use"
+            )
             raise UnsettledError(
-                f"{told} is not settled, as a load or another transaction is not committed yet: try again, or use "
-                f"{describe_point(point)}, the newest settled point"
+                f"{told} is not settled, {reason} {describe_point(point)}, the newest settled point"
             ) from None
     if instant is not None and reached < instant:
         raise NoInstantError(f"as_of {instant.isoformat()} is in the future: use an instant in the past")

@@ -24,6 +24,8 @@ class AdvisoryLock(IntEnum):
     """Making the reading role."""
     UP = 7_310_535
     """Running `market-pipeline up`."""
+    ASSISTANT = 7_310_536
+    """Setting the password of the assistants' role, and logging in with it."""
     SYMBOL_NAMES = 0x6E616D6573
     """Giving a symbol its name."""
 

@@ -1,4 +1,4 @@
-"""Roles that only read: the one that analysts connect as, and the one that the API works as.
+"""Roles that only read: those that analysts and assistants connect as, and the one that the API works as.
 
 They read the warehouse's tables and the marts, and nothing else. They hold no right to write; their settings only say
 so sooner. Roles belong to the server and rights to a database, so another database on the same server needs a call of
@@ -23,6 +23,9 @@ from market_pipeline.warehouse.locks import AdvisoryLock, wait_for_lock
 ANALYST = "market_analyst"
 READER = "market_reader"
 """The role that the API's connections take. Nobody can connect as it."""
+
+ASSISTANT = "market_assistant"
+"""The role that assistants' own SQL runs as. Only `market-pipeline mcp` connects as it."""
 
 SCHEMAS = ("public", "analytics")
 """Schemas that the roles may read. The models between the two are dbt's own."""
@@ -150,7 +153,7 @@ def _make_analyst_role(connection: Connection, *, new_password: bool) -> str | N
     settings = [] if there else [f"ALTER ROLE {ANALYST} SET {name} = '{value}'" for name, value in SETTINGS.items()]
     try:
         with connection.begin_nested():
-            _set_password(connection, f"{verb} ROLE {ANALYST} LOGIN PASSWORD {{}}", password)
+            _set_password(connection, f"{verb} ROLE {ANALYST} LOGIN PASSWORD {{}}", ANALYST, password)
             for setting in settings:
                 connection.execute(text(setting))
     except DBAPIError as error:
@@ -164,10 +167,23 @@ def _make_analyst_role(connection: Connection, *, new_password: bool) -> str | N
     return password
 
 
-def _set_password(connection: Connection, statement: LiteralString, password: str) -> None:
+def grant_reading_to_login(connection: Connection, role: LiteralString, password: str) -> None:
+    """Let an existing role log in with a password and read present and future tables, as analysts do.
+
+    Raises:
+        RoleError: the role may write.
+        sqlalchemy.exc.DBAPIError: it takes an administrator.
+    """
+    _set_password(connection, f"ALTER ROLE {role} LOGIN PASSWORD {{}}", role, password)
+    if not _may_read_all(connection, role):  # granting again would block a build of the marts
+        _grant_reading(connection, role)
+    _check_read_only(connection, role)
+
+
+def _set_password(connection: Connection, statement: LiteralString, role: str, password: str) -> None:
     """Run a statement with a hash of the password, so that not even a server that logs statements learns it."""
     driver: Any = connection.connection.driver_connection
-    hashed = driver.pgconn.encrypt_password(password.encode(), ANALYST.encode(), b"scram-sha-256").decode()
+    hashed = driver.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
     _run(connection, statement, sql.Literal(hashed))
 
 

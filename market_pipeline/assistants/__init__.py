@@ -1,0 +1,1 @@
+"""Assistants: a server of the Model Context Protocol with tools that read the warehouse, over stdio or HTTP."""
