@@ -62,7 +62,8 @@ def run(size: Size) -> Finding:
             "What bounds it: Python, which is busy nine tenths of the time: more than a third is importing, a third "
             "Dagster's run and its events, the rest fetching, checking and loading. Tried and kept: symbols with few "
             "bars are loaded together, so that each step of the load is one statement for all of them, and what was "
-            "materialized is recorded together too; the run's plan is looked for without reading it back; no output a "
+            "materialized is recorded together too; events of a kind are serialized from one template; the run's "
+            "plan is looked for without reading it back; pandas isn't imported for grouped bars; no output a "
             "symbol; no frames of a load's few bars; lines of the log that aren't waited for until they are on the "
             "disk; and, found by EXPLAIN ANALYZE, counting the coverage of a step's fifty symbols, not ten times that "
             "of all. Tried and dropped, because it made no difference: having Python's threads take turns more often.",

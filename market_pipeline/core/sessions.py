@@ -10,7 +10,7 @@ import json
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -97,6 +97,11 @@ def session_starts(name: str, sessions: "pd.DatetimeIndex") -> "pd.DatetimeIndex
     That is midnight in the calendar's time zone. Shape: as `sessions`, which are midnights without a zone.
     """
     return sessions.tz_localize(calendar(name).timezone).tz_convert("UTC")
+
+
+def session_start(name: str, day: date) -> datetime:
+    """Return the instant in UTC at which a day of this calendar begins, as `session_starts`, without pandas."""
+    return datetime.combine(day, time.min, calendar(name).timezone).astimezone(UTC)
 
 
 def last_sessions(name: str, last: date, count: int) -> list[date]:

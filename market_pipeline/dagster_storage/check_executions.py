@@ -9,6 +9,7 @@ from sqlalchemy import Connection, insert, text
 from market_pipeline.dagster_storage.internals import (
     AssetCheckExecutionRecordStatus,
     AssetCheckExecutionsTable,
+    copy_record,
 )
 
 Row = dict[str, Any]
@@ -79,6 +80,13 @@ def store(connection: Connection, events: Sequence[tuple[EventLogEntry, Row, int
 def plans_check(event: EventLogEntry) -> bool:
     """Return True if the event plans a check."""
     return event.dagster_event_type is DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED
+
+
+def without_partitions(event: EventLogEntry) -> EventLogEntry:
+    """Return the event that plans a check, without its partitions."""
+    planned = event.get_dagster_event()
+    data = copy_record(planned.asset_check_planned_data, partitions_subset=None)
+    return event._replace(dagster_event=planned._replace(event_specific_data=data))
 
 
 def _planned_rows(event: EventLogEntry, row: Row, event_id: int) -> Iterator[Row]:

@@ -6,6 +6,7 @@ connection on most of them. Reading, and all else that a storage does, is inheri
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import groupby, islice
 from typing import Any
 
@@ -22,7 +23,6 @@ from market_pipeline.dagster_storage.internals import (
     BATCH_WRITABLE_EVENTS,
     AssetKeyTable,
     SqlEventLogStorageTable,
-    copy_record,
 )
 from market_pipeline.dagster_storage.partition_events import (
     EACH,
@@ -33,6 +33,7 @@ from market_pipeline.dagster_storage.partition_events import (
     with_planned_partitions,
 )
 from market_pipeline.dagster_storage.pooling import Pooled
+from market_pipeline.dagster_storage.serialization import EventSerializer, serialize_record
 
 Row = dict[str, Any]
 
@@ -46,7 +47,7 @@ Of more partitions, PostgreSQL makes the rows itself, in a statement for each ev
 class _Written:
     """A stored event, its row and its ids: one id, or one for each partition.
 
-    The event is that of the last partition.
+    The event and the row are those of the last partition.
     """
 
     event: EventLogEntry
@@ -106,6 +107,7 @@ class BulkPostgresEventLogStorage(Pooled, PostgresEventLogStorage):
 
     def __init__(self, postgres_url: str, **options: Any) -> None:
         self._tables_seen: set[str] = set()
+        self._serializer = EventSerializer()
         super().__init__(postgres_url, **options)
 
     def has_table(self, table_name: str) -> bool:
@@ -180,7 +182,8 @@ class BulkPostgresEventLogStorage(Pooled, PostgresEventLogStorage):
                     assert partitions is not None  # noqa: S101 - for mypy
                     row = self._event_to_row(of_partition(event, EACH))
                     ids = insert_each(connection, row, partitions)
-                    yield _Written(of_partition(event, partitions[-1]), row, ids)
+                    (last,) = repeat_row(row, partitions[-1:])
+                    yield _Written(of_partition(event, partitions[-1]), last, ids)
 
     def _insert_by_value(self, connection: Connection, events: Iterable[Repeated]) -> Iterator[_Written]:
         """Insert all rows of events of few partitions by one statement."""
@@ -197,12 +200,28 @@ class BulkPostgresEventLogStorage(Pooled, PostgresEventLogStorage):
         ids = iter(sorted(connection.scalars(_INSERT_EVENTS, _arrays(rows, _EVENT_COLUMNS))) if rows else ())
         yield from (_Written(event, own[-1], list(islice(ids, len(own)))) for event, own in of_events)
 
+    def _event_to_row(self, event: EventLogEntry) -> Row:
+        """Return the row that the shipped storage makes, serialized faster."""
+        if not event.is_dagster_event:
+            return super()._event_to_row(event)
+        dagster_event = event.get_dagster_event()
+        asset_key = dagster_event.asset_key
+        return {
+            "run_id": event.run_id,
+            "event": self._serializer.serialize(event),
+            "dagster_event_type": dagster_event.event_type_value,
+            "timestamp": self._event_insert_timestamp(event),  # type: ignore[no-untyped-call]
+            "step_key": dagster_event.step_key,
+            "asset_key": asset_key.to_string() if asset_key else None,
+            "partition": dagster_event.partition or None,
+        }
+
     def _as_stored(self, event: EventLogEntry) -> EventLogEntry:
         """Return the event, without partitions if it plans a check of a whole asset."""
         if check_executions.plans_check(event):
             planned = event.get_dagster_event().asset_check_planned_data
             if self.checks_whole_asset(planned.check_name):
-                return _without_partitions(event)
+                return check_executions.without_partitions(event)
         return event
 
     def _asset_rows(self, written: Sequence[_Written]) -> list[Row]:
@@ -217,19 +236,22 @@ class BulkPostgresEventLogStorage(Pooled, PostgresEventLogStorage):
         }
         assets: dict[str, Row] = {}
         for (asset, _), each in sorted(newest.items(), key=lambda item: item[1].ids[-1]):
-            values = self._get_asset_entry_values(
-                each.event, each.ids[-1], self.has_secondary_index(ASSET_KEY_INDEX_COLS)
-            )
-            assets.setdefault(asset, dict.fromkeys(_ASSET_COLUMNS) | {"asset_key": asset}).update(values)
+            values = assets.setdefault(asset, dict.fromkeys(_ASSET_COLUMNS) | {"asset_key": asset})
+            values.update(self._asset_values(each))
         return [assets[asset] for asset in sorted(assets)]
+
+    def _asset_values(self, written: _Written) -> Row:
+        """Return the columns of `asset_keys` that an event changes, without serializing a materialization again."""
+        has_index = self.has_secondary_index(ASSET_KEY_INDEX_COLS)
+        if not written.event.get_dagster_event().is_step_materialization:
+            return self._get_asset_entry_values(written.event, written.ids[-1], has_index)
+        at = datetime.fromtimestamp(written.event.timestamp, UTC)
+        return {
+            "last_materialization": serialize_record(written.ids[-1], written.row["event"]),
+            "last_run_id": written.row["run_id"],
+            **({"last_materialization_timestamp": at} if has_index else {}),
+        }
 
 
 def _arrays(rows: Sequence[Row], names: Sequence[str]) -> dict[str, list[Any]]:
     return {name: [row[name] for row in rows] for name in names}
-
-
-def _without_partitions(event: EventLogEntry) -> EventLogEntry:
-    """Return the event that plans a check, without its partitions."""
-    planned = event.get_dagster_event()
-    data = copy_record(planned.asset_check_planned_data, partitions_subset=None)
-    return event._replace(dagster_event=planned._replace(event_specific_data=data))

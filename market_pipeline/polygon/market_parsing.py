@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from datetime import date
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
-import pandas as pd
 
 from market_pipeline.core.market_bars import MarketSession
 from market_pipeline.core.markets import Market, Origin
@@ -15,6 +14,9 @@ from market_pipeline.core.sessions import calendar
 from market_pipeline.polygon.parsing import Record, grouped_columns, read_times
 from market_pipeline.polygon.sending import RequestTrace
 from market_pipeline.polygon.vendor_errors import BadResponseError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _RECORDS_PER_PACK = 128
 """Records that are decoded for one payload: some 0.2 ms."""
@@ -49,7 +51,7 @@ def market_session(records: Sequence[Record], market: Market, session: date, tra
     )
 
 
-def describe_days(instants: pd.DatetimeIndex, market: Market) -> str:
+def describe_days(instants: "pd.DatetimeIndex", market: Market) -> str:
     """Return what bars are there instead, if none of them is of its session.
 
     Args:

@@ -7,14 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from market_pipeline.core.bars import PRICE_COLUMNS, VALUE_COLUMNS, Columns, select_rows
-from market_pipeline.core.sessions import session_starts
+from market_pipeline.core.sessions import session_start
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MOST_TRANSACTIONS = 2**31 - 1
 """The largest number in a bar's four bytes for it. All US stocks together have some 100 million a session."""
@@ -59,8 +61,10 @@ class BarBatch:
         return not (days[1:] > days[:-1]).all()
 
     @cached_property
-    def keys(self) -> pd.DataFrame:
+    def keys(self) -> "pd.DataFrame":
         """The bars' sessions, and their tickers where they differ."""
+        import pandas as pd  # 0.4 s, spent only where bars may repeat
+
         tickers = np.zeros(len(self["date"])) if self.tickers is None else pd.factorize(self.tickers)[0]
         return pd.DataFrame({"ticker": tickers, "date": self["date"]})
 
@@ -161,8 +165,8 @@ def _session_times(calendar: str, sessions: tuple[date, ...]) -> tuple[NDArray[n
 
 def _starts(calendar: str, days: NDArray[np.datetime64]) -> NDArray[np.datetime64]:
     """Return the instants in UTC at which days begin."""
-    starts = session_starts(calendar, pd.DatetimeIndex(days.astype("datetime64[us]")))
-    return starts.tz_localize(None).to_numpy("datetime64[us]")
+    starts = [session_start(calendar, day).replace(tzinfo=None) for day in days.tolist()]
+    return np.array(starts, dtype="datetime64[us]")
 
 
 def _any(*verdicts: Verdicts) -> Verdicts:

@@ -29,3 +29,10 @@ def test_what_only_runs_need_is_not_imported(warehouse: Engine, environment: dic
     imported = set(ended.stdout.split())
     assert {"dagster", "market_pipeline", "sqlalchemy"} <= imported
     assert imported & SLOW == set()
+
+
+def test_pandas_is_not_imported_by_commands_that_load() -> None:
+    code = "import sys, market_pipeline.cli.runs, market_pipeline.orchestration.execution; print(*sys.modules)"
+    imported = subprocess.check_output([sys.executable, "-c", code], text=True).split()
+    assert "numpy" in imported
+    assert "pandas" not in imported

@@ -18,6 +18,7 @@ from market_pipeline.core.sessions import (
     closures,
     days_without_session,
     latest_ended_session,
+    session_start,
     session_starts,
     sessions_between,
 )
@@ -72,6 +73,8 @@ def test_a_session_begins_at_midnight_of_its_own_time_zone() -> None:
     milliseconds = session_starts("XNYS", sessions).as_unit("ms").asi8.tolist()
     assert milliseconds == [1112331600000, 1112587200000]  # as the vendor stamped AAPL's bars of these days
     assert session_starts("24/7", sessions[:1])[0] == pd.Timestamp("2005-04-01", tz="UTC")
+    assert [session_start("XNYS", day.date()) for day in sessions] == list(session_starts("XNYS", sessions))
+    assert session_start("24/7", date(2005, 4, 1)) == datetime(2005, 4, 1, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
