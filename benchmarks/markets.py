@@ -2,8 +2,9 @@
 
     python -m benchmarks.markets
 
-`market_store` has the store alone, without HTTP, parsing and Dagster. The sandbox generates the market in a process of
-its own, on the same cores; it has made each file once before, and a peer alone with it is measured too.
+`market_store` has the store alone, without HTTP, parsing and Dagster. Sandboxes serve the market in processes of their
+own, on the same cores: one sends each file from a cache, as generating it takes longer than loading it, and one
+responds to the nights and counts their requests.
 """
 
 import gzip
@@ -191,18 +192,21 @@ def run(size: Size) -> Finding:
     """Load the history in two parts, then nights, then the same files by the peers; read at the end."""
     days = sessions_between("XNYS", date(2020, 1, 2), date(2026, 1, 2))[: size.sessions]
     shorter, longer = days[: size.shorter], days[size.shorter :]
+    config = SandboxConfig(market_tickers=size.tickers)
     with (
-        sandbox(SandboxConfig(market_tickers=size.tickers)) as base_url,
+        sandbox(config, cached=True) as files_url,
+        sandbox(config) as base_url,
         fresh_warehouse(base_url) as (settings, engine),
     ):
         keys = dict.fromkeys(("POLYGON_S3_ACCESS_KEY", "POLYGON_S3_SECRET_KEY"), "benchmark")
         environment = {**environment_of(settings), **keys}
         subprocess.run([program("market-pipeline"), "market", "track", MARKET.option], env=environment, check=True)
-        for _ in fetch_files(base_url, days):
+        for _ in fetch_files(files_url, days):  # so that all are in the cache
             continue
-        first = backfill(environment, shorter)
+        from_cache = {**environment, "POLYGON_BASE_URL": files_url}
+        first = backfill(from_cache, shorter)
         first_bars = count_bars(engine)
-        rest = backfill(environment, longer)
+        rest = backfill(from_cache, longer)
         bars = count_bars(engine)
         with engine.connect() as connection:
             names = ("bars", "bar_flags", "market_listings", "symbol_identities")
@@ -214,7 +218,7 @@ def run(size: Size) -> Finding:
             nights.append(backfill(environment, days[-size.night :]))
             counts.append(len(requests.get(f"{base_url}/_sandbox/stats", timeout=10).json()["timestamps"]))
         reads = measure_reads(engine, days, size.reads)
-        peers = measure_peers(engine, base_url, longer)
+        peers = measure_peers(engine, files_url, longer)
     bare = peers["bare COPY"]
     rate, bare_rate = (bars - first_bars) / rest.seconds, bare[0] / bare[1]
     rows = [

@@ -77,11 +77,11 @@ class CachingSandbox:
 
     def __init__(self, sandbox: ASGIApp) -> None:
         self._sandbox = sandbox
-        self._responses: dict[tuple[str, bytes], list[Message]] = {}
+        self._responses: dict[tuple[str, str, bytes], list[Message]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Respond to an ASGI request."""
-        request = (scope["path"], scope["query_string"])
+        request = (scope["method"], scope["path"], scope["query_string"])
         if request not in self._responses:
             sent: list[Message] = []
 
