@@ -21,6 +21,7 @@ from benchmarks import (
     growth,
     load_bars,
     machine,
+    market_store,
     nightly,
     requests_needed,
 )
@@ -35,6 +36,7 @@ BENCHMARKS: Sequence[Any] = (
     nightly,
     requests_needed,
     growth,
+    market_store,
     api,
     definitions_load,
     cold_command,

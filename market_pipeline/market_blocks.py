@@ -6,7 +6,7 @@ its neighbour's.
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from operator import attrgetter
 
@@ -22,6 +22,7 @@ from market_pipeline.quality.rules import find_flags
 from market_pipeline.warehouse.database_errors import first_line
 from market_pipeline.warehouse.market_loading import load_sessions
 from market_pipeline.warehouse.market_records import MarketLoadResult, MarketRun, record_session_failure
+from market_pipeline.warehouse.recent_bars import RecentBars
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ class BlockLoader:
     market: Market
     run: MarketRun
     accept_small: bool
+    recent: RecentBars = field(default_factory=RecentBars)
 
     def load(self, block: Sequence[CheckedSession | MarketSessionError | DefectiveSession]) -> list[MarketLoadResult]:
         """Load the sessions of a block that could be fetched, and record the failures of the others.
@@ -70,7 +72,13 @@ class BlockLoader:
             return []
         try:
             return load_sessions(
-                self.warehouse, self.market, sessions, self.run, find_flags, accept_small=self.accept_small
+                self.warehouse,
+                self.market,
+                sessions,
+                self.run,
+                find_flags,
+                accept_small=self.accept_small,
+                recent=self.recent,
             )
         except (OperationalError, InterfaceError):
             raise

@@ -18,6 +18,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from market_pipeline.core import stop_signals
+from market_pipeline.core.allocator import return_large_arrays
 from market_pipeline.core.market_bars import CheckedSession, MarketSession
 from market_pipeline.core.markets import Market
 from market_pipeline.core.settings import Source
@@ -32,10 +33,10 @@ from market_pipeline.warehouse.market_records import MarketLoadResult, MarketRun
 
 log = logging.getLogger(__name__)
 
-SESSIONS_TOGETHER = 40
-"""The most sessions of a transaction: 440,000 bars of US stocks, which take 40 MB."""
+SESSIONS_TOGETHER = 20
+"""The most sessions of a transaction: 220,000 bars of US stocks. Twice as many take 60 MB more."""
 
-SESSIONS_AHEAD = 12
+SESSIONS_AHEAD = 6
 """The most sessions that are fetched and checked while others are loaded, so that memory stays flat."""
 
 NEXT_WITHIN = 0.2
@@ -86,6 +87,7 @@ def ingest_market(
     Raises:
         MarketPipelineError: the database can't be used, so that nothing can be loaded or recorded.
     """
+    return_large_arrays()
     loader = BlockLoader(warehouse, market, MarketRun(run.run_id, run.trigger, vendor.source), accept_small)
     with (
         closing(_CheckedSessions(vendor.iterate(sessions, changed_files), market)) as checked,

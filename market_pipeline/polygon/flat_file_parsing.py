@@ -5,8 +5,9 @@ file that is damaged, lacks a column or has another day's bars is an error as a 
 """
 
 import csv
+import sys
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -150,6 +151,7 @@ def _read_typed(text: bytes) -> _Table | None:
             pa.BufferReader(text),
             read_options=arrow_csv.ReadOptions(use_threads=False, block_size=_BLOCK_BYTES),
             convert_options=arrow_csv.ConvertOptions(column_types=types, include_columns=list(COLUMNS)),
+            memory_pool=pa.system_memory_pool(),  # the default one keeps what was freed
         )
     except pa.ArrowInvalid:
         return None
@@ -203,11 +205,15 @@ def _read_instant(text: str) -> int:
 
 
 def _vendor_tickers(tickers: NDArray[Any], market: Market) -> NDArray[Any]:
-    """Return the tickers as in other responses: files of crypto may write X:BTC-USD for X:BTCUSD."""
-    if market.asset_class is not AssetClass.CRYPTO:
-        return tickers
+    """Return the tickers as in other responses: files of crypto may write X:BTC-USD for X:BTCUSD.
+
+    Equal ones are one object: a run has many sessions in memory, which have mostly the same tickers.
+    """
+    texts: Iterable[str] = map(sys.intern, tickers)
+    if market.asset_class is AssetClass.CRYPTO:
+        texts = (ticker.replace("-", "") for ticker in tickers)
     plain = np.empty_like(tickers)
-    plain[:] = [ticker.replace("-", "") for ticker in tickers]
+    plain[:] = [*texts]
     return plain
 
 

@@ -72,10 +72,22 @@ def decode_bars(records: Sequence[bytes]) -> Columns:
     return {"place": places, **_decoded(np.frombuffer(b"".join(records), dtype=_HELD))}
 
 
-def decode_market_bars(records: Sequence[bytes]) -> Columns:
-    """Decode the bars of `sql/bars_between.sql`: `symbol_id`, `date` and VALUE_COLUMNS (NaN for NULL)."""
-    bars = np.frombuffer(b"".join(records), dtype=_OF_MARKET)
-    return {"symbol_id": bars["symbol_id"].astype("int32"), **_decoded(bars)}
+def decode_market_bars(records: list[bytes]) -> Columns:
+    """Decode the bars of `sql/bars_between.sql`: `place` (the symbol's id), `date` and VALUE_COLUMNS (NaN for NULL).
+
+    The records are taken off the list one after the other, as all of them, their bars and a copy may be 200 MB.
+    """
+    count = sum(map(len, records)) // _OF_MARKET.itemsize
+    bars: dict[str, NDArray[Any]] = {"place": np.empty(count, "int64"), "date": np.empty(count, "datetime64[D]")}
+    bars |= {name: np.empty(count) for name in VALUE_COLUMNS}
+    end = count
+    while records:
+        record = np.frombuffer(records.pop(), dtype=_OF_MARKET)
+        rows = slice(end - len(record), end)
+        for name, values in {"place": record["symbol_id"], **_decoded(record)}.items():
+            bars[name][rows] = values
+        end -= len(record)
+    return bars
 
 
 def _decoded(bars: "NDArray[np.void]") -> Columns:

@@ -22,13 +22,14 @@ from market_pipeline.core.sessions import last_sessions, sessions_between
 from market_pipeline.warehouse.adjustment import refresh_factors_after_load
 from market_pipeline.warehouse.empty_sessions import empty_sessions, ended_sessions
 from market_pipeline.warehouse.flagging import REACH, ChangedBars, FindFlags, flag_bars
-from market_pipeline.warehouse.held_bars import SymbolSpan, read_bars_between, read_held_bars
+from market_pipeline.warehouse.held_bars import SymbolSpan, read_held_bars
 from market_pipeline.warehouse.load_history import LoadRequest, LoadResult, record_loads
 from market_pipeline.warehouse.loading import RejectedBar, store_rejected
 from market_pipeline.warehouse.loads import ensure_load
 from market_pipeline.warehouse.market_records import MarketLoadResult, MarketRun
 from market_pipeline.warehouse.market_symbols import ChangedSpans, MarketSymbol, MarketSymbols
-from market_pipeline.warehouse.statements import statement
+from market_pipeline.warehouse.recent_bars import RecentBars
+from market_pipeline.warehouse.statements import array_text, statement
 from market_pipeline.warehouse.upsert import Rows, compare_bars, find_bars, merge_bars, write_bars
 
 DAY = timedelta(days=1)
@@ -54,7 +55,10 @@ class ConsecutiveSessions:
         sessions: Sequence[CheckedSession],
         run: MarketRun,
         started_at: datetime,
+        *,
+        recent: RecentBars,
     ) -> None:
+        self._recent = recent
         self._connection, self._market, self._symbols, self._run = connection, market, symbols, run
         self._sessions, self._started_at = sessions, started_at
         self._days = [each.fetched.session for each in sessions]
@@ -73,9 +77,10 @@ class ConsecutiveSessions:
             write_bars(self._connection, load_id, bars, is_new, differs)
             self._withdraw(withdrawn)
             held = select_rows(held, ~is_withdrawn) if is_withdrawn.any() else held
-            changes = _find_spans(select_rows(bars, is_new | differs), withdrawn)
+            changes = _find_spans(bars, is_new | differs, withdrawn)
             self._symbols.refresh(changes, tickers)
             self._flag(changes, bars, held, find_flags)
+            self._keep_recent(load_id, bars, held)
         self._store_rejected(rejected)
         verdicts = _Verdicts(is_new, differs, self._read_flagged(bars))
         counted = _Counts(self._days, bars, verdicts, held, withdrawn)
@@ -131,12 +136,18 @@ class ConsecutiveSessions:
         self._first = last_sessions(self._market.calendar, self._days[0], REACH + MARGIN + 1)[0]
         after = sessions_between(self._market.calendar, self._days[-1], self._days[-1] + 2 * (REACH + MARGIN) * DAY)
         self._last = after[: REACH + MARGIN + 1][-1]
-        bars = read_bars_between(self._connection, self._first, self._last)
-        ids = np.fromiter(self._symbols.by_id, dtype=np.int32)
-        bars = {**bars, "place": bars["symbol_id"].astype(np.int64)}
-        of_market = np.isin(bars["symbol_id"], ids)
-        bars = bars if of_market.all() else select_rows(bars, of_market)
-        return select_rows(bars, np.argsort(bar_keys(bars), kind="stable"))
+        return self._recent.take(self._connection, [*self._symbols.by_id], self._first, self._last)
+
+    def _keep_recent(self, load_id: int, bars: Columns, held: Columns) -> None:
+        """Keep the stored bars that the sessions after these will need."""
+        first = last_sessions(self._market.calendar, self._days[-1], REACH + MARGIN)[0]
+        last = self._days[-1]
+        _, is_given = find_bars(held, bars)
+        rest, ours = (
+            (np.datetime64(first) <= each["date"]) & (each["date"] <= np.datetime64(last)) for each in (held, bars)
+        )
+        parts = [select_rows(held, rest & ~is_given), select_rows({name: bars[name] for name in held}, ours)]
+        self._recent.keep(load_id, first, last, parts)
 
     def _rejected(self) -> list[tuple[str | MarketSymbol, RejectedBar]]:
         """Return the rejected bars, each with its symbol, or its ticker where nobody has it."""
@@ -159,15 +170,15 @@ class ConsecutiveSessions:
         days = np.array(self._days, dtype="datetime64[D]")
         _, is_given = find_bars(held, bars)
         gone = ~is_given & (held["date"] >= days[0]) & (held["date"] <= days[-1])
-        gone &= ~np.isin(held["symbol_id"], [each.id for each in self._symbols.tracked])
+        gone &= ~np.isin(held["place"], [each.id for each in self._symbols.tracked])
         for symbol, bar in rejected:  # its bar of before is not known to be wrong
             if isinstance(symbol, MarketSymbol):
-                gone &= ~((held["symbol_id"] == symbol.id) & (held["date"] == np.datetime64(bar.session or date.min)))
+                gone &= ~((held["place"] == symbol.id) & (held["date"] == np.datetime64(bar.session or date.min)))
         return np.asarray(gone)
 
     def _withdraw(self, bars: Columns) -> None:
         if len(bars["date"]):
-            which = {"symbol_ids": bars["symbol_id"].tolist(), "dates": bars["date"].tolist()}
+            which = {"symbol_ids": bars["place"].tolist(), "dates": bars["date"].tolist()}
             self._connection.execute(statement("withdraw_bars"), which)
             self._connection.execute(statement("explain_withdrawn_bars"), {**which, "reason": WITHDRAWN})
 
@@ -243,7 +254,11 @@ class ConsecutiveSessions:
 
     def _read_flagged(self, bars: Columns) -> Rows:
         """Return for each bar if it is flagged now."""
-        parameters = {"symbol_ids": _distinct(bars["place"]).tolist(), "first": self._days[0], "last": self._days[-1]}
+        parameters = {
+            "symbol_ids": array_text(_distinct(bars["place"])),
+            "first": self._days[0],
+            "last": self._days[-1],
+        }
         row = self._connection.execute(statement("flagged_sessions"), parameters).one()
         if row.symbol_ids is None:
             return np.zeros(len(bars["date"]), dtype=bool)
@@ -382,9 +397,9 @@ def _distinct(places: NDArray[Any]) -> NDArray[Any]:
     return places[np.flatnonzero(np.diff(places, prepend=-1))]
 
 
-def _find_spans(bars: Columns, withdrawn: Columns) -> ChangedSpans:
-    """Return the first and the last of each symbol's bars, stored or withdrawn ones."""
-    joined = {name: np.concatenate([bars[name], withdrawn[name]]) for name in ("place", "date")}
+def _find_spans(bars: Columns, is_changed: Rows, withdrawn: Columns) -> ChangedSpans:
+    """Return the first and the last of each symbol's changed bars, stored or withdrawn ones."""
+    joined = {name: np.concatenate([bars[name][is_changed], withdrawn[name]]) for name in ("place", "date")}
     changed = select_rows(joined, np.argsort(bar_keys(joined), kind="stable"))
     ids = _distinct(changed["place"])
     starts = np.searchsorted(changed["place"], ids)

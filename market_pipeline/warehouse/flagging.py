@@ -26,7 +26,7 @@ from market_pipeline.core.bars import (
 from market_pipeline.core.symbols import AssetClass, Symbol
 from market_pipeline.warehouse.bar_tables import symbol_identities
 from market_pipeline.warehouse.held_bars import SymbolSpan, read_held_bars
-from market_pipeline.warehouse.statements import statement
+from market_pipeline.warehouse.statements import array_text, statement
 from market_pipeline.warehouse.tables import tracked_symbols
 from market_pipeline.warehouse.tracked_symbols import lock_names, lock_symbols, read_names
 
@@ -85,9 +85,9 @@ def flag_bars(connection: Connection, changed: ChangedBars, find_flags: FindFlag
     among = (first[place] <= row) & (row <= last[place])
     found = find_flags(bars, [each.asset_class for each in changed.symbols], splits, distributions, among)
     parameters = {
-        "symbol_ids": list(changed.symbol_ids),
-        "firsts": bars["date"][first].tolist(),
-        "lasts": bars["date"][last].tolist(),
+        "symbol_ids": array_text(np.array(changed.symbol_ids)),
+        "firsts": array_text(bars["date"][first]),
+        "lasts": array_text(bars["date"][last]),
         "found": json.dumps([{"symbol_id": changed.symbol_ids[bar.place], **vars(bar)} for bar in found], default=str),
     }
     connection.execute(statement("flag_bars"), parameters)
@@ -178,7 +178,7 @@ def _read_actions(connection: Connection, changed: ChangedBars) -> tuple[Actions
     places = {symbol.name: place for place, symbol in enumerate(changed.symbols)}
     starts = np.searchsorted(changed.bars["place"], np.arange(len(places)))
     lowest = np.minimum.reduceat(changed.bars["close"], starts)
-    parameters = {"symbols": list(places), "least_cash": (LARGE_DISTRIBUTION * lowest).tolist()}
+    parameters = {"symbols": list(places), "least_cash": array_text(LARGE_DISTRIBUTION * lowest)}
     splits: defaultdict[int, dict[date, float]] = defaultdict(dict)
     distributions: defaultdict[int, dict[date, float]] = defaultdict(dict)
     for row in connection.execute(statement("actions_of_bars"), parameters):

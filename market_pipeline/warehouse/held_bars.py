@@ -46,7 +46,6 @@ def read_bars_between(connection: Connection, first: date, last: date) -> Column
     """Read the stored bars of all symbols from `first` to `last`.
 
     Returns:
-        `symbol_id`, `date` and VALUE_COLUMNS, in no order.
+        `place` (the symbol's id), `date` and VALUE_COLUMNS, by date.
     """
-    rows: Sequence[bytes] = connection.scalars(statement("bars_between"), {"first": first, "last": last}).all()
-    return decode_market_bars(rows)
+    return decode_market_bars([*connection.scalars(statement("bars_between"), {"first": first, "last": last})])

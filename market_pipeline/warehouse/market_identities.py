@@ -83,9 +83,15 @@ def take_bars(connection: Connection, symbol: Symbol, symbol_id: int, security_i
     return True
 
 
-def split_reused_tickers(connection: Connection, market: Market, run: MarketRun, find_flags: FindFlags) -> None:
-    """Split the symbols of which the vendor's list says that their ticker was delisted long before their last bar."""
+def split_reused_tickers(connection: Connection, market: Market, run: MarketRun, find_flags: FindFlags) -> bool:
+    """Split the symbols whose ticker the vendor's list says was delisted long before their last bar.
+
+    Returns:
+        True if there were any, so that bars have moved.
+    """
+    was_split = False
     while rows := connection.execute(statement("reused_tickers"), {"market": market.name}).all():
+        was_split = True
         ensure_load(connection, run.run_id, run.source)
         for row in rows:
             period = security_tickers.c.id == row.period_id
@@ -99,6 +105,7 @@ def split_reused_tickers(connection: Connection, market: Market, run: MarketRun,
             reason = f"a bar of another security: the one before was delisted on {row.delisted_on}"
             _move(connection, row.symbol_id, holder, days, reason)
             _refresh(connection, symbols, [row.symbol_id, holder], [row.ticker], find_flags)
+    return was_split
 
 
 def _find_market(connection: Connection, calendar: str) -> Market | None:

@@ -6,9 +6,9 @@ without one becomes a new security and a symbol that isn't tracked, by the days 
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from sqlalchemy import Connection, collate, select
 
 from market_pipeline.core.markets import Market
 from market_pipeline.core.symbols import AssetClass, Symbol
-from market_pipeline.warehouse.statements import statement
+from market_pipeline.warehouse.statements import array_text, statement
 from market_pipeline.warehouse.tables import tracked_symbols
 from market_pipeline.warehouse.tracked_symbols import lock_names
 
@@ -45,8 +45,7 @@ class MarketSymbol:
         return Symbol(self.name, self.asset_class)
 
 
-@dataclass(frozen=True)
-class TickerHolder:
+class TickerHolder(NamedTuple):
     """The days on which a symbol has a ticker, the last included."""
 
     first: date
@@ -87,15 +86,18 @@ class MarketSymbols:
         self.by_id: dict[int, MarketSymbol] = {}
         self._holders: defaultdict[str, list[TickerHolder]] = defaultdict(list)
         self._connection, self._market = connection, market
-        for row in connection.execute(statement("market_symbols"), {"calendar": market.calendar}):
-            if row.symbol_id not in self.by_id:
-                self.by_id[row.symbol_id] = MarketSymbol(
-                    row.symbol_id, row.symbol, AssetClass(row.asset_class), row.is_tracked, row.is_active,
-                    row.delisted_on, row.first_session, row.last_session,
-                )  # fmt: skip
-            if row.ticker is not None:
-                first, last = row.first_day or date.min, row.last_day or date.max
-                self._holders[row.ticker].append(TickerHolder(first, last, row.symbol_id, row.is_tracked))
+        classes = {str(each): each for each in AssetClass}
+        rows: Iterable[Any] = connection.execute(statement("market_symbols"), {"calendar": market.calendar})
+        for row in rows:
+            # Unpacked, as a row's attributes take several times as long, and there are 11,000 rows in each block.
+            symbol_id, name, kind, is_tracked, is_active, delisted_on, ticker, first_day, last_day, first, last = row
+            if symbol_id not in self.by_id:
+                self.by_id[symbol_id] = MarketSymbol(
+                    symbol_id, name, classes[kind], is_tracked, is_active, delisted_on, first, last
+                )
+            if ticker is not None:
+                holder = TickerHolder(first_day or date.min, last_day or date.max, symbol_id, is_tracked)
+                self._holders[ticker].append(holder)
 
     @property
     def tracked(self) -> list[MarketSymbol]:
@@ -142,7 +144,7 @@ class MarketSymbols:
             "last_days": [None if each.last == date.max else each.last for each in missing.values()],
         }
         for row in self._connection.execute(statement("add_market_symbols"), parameters):
-            holder = replace(missing[row.ticker, row.first_day or date.min], symbol_id=row.symbol_id)
+            holder = missing[row.ticker, row.first_day or date.min]._replace(symbol_id=row.symbol_id)
             self._holders[row.ticker].append(holder)
             self.by_id[row.symbol_id] = MarketSymbol(row.symbol_id, row.ticker, self._market.asset_class)
 
@@ -150,14 +152,15 @@ class MarketSymbols:
         """Bring listings of symbols and names under tickers up to date, once the symbols' bars have changed."""
         parameters = {
             "market": self._market.name,
-            "symbol_ids": changes.symbol_ids.tolist(),
-            "firsts": changes.firsts.tolist(),
-            "lasts": changes.lasts.tolist(),
-            "looked_up": np.isin(changes.symbol_ids, changes.having_lost).tolist(),
+            "symbol_ids": array_text(changes.symbol_ids),
+            "firsts": array_text(changes.firsts),
+            "lasts": array_text(changes.lasts),
+            "looked_up": array_text(np.isin(changes.symbol_ids, changes.having_lost)),
         }
-        for row in self._connection.execute(statement("refresh_listings"), parameters):
-            symbol = self.by_id[row.symbol_id]
-            symbol.first, symbol.last = row.first_session, row.last_session
+        listed: Iterable[Any] = self._connection.execute(statement("refresh_listings"), parameters)
+        for symbol_id, first, last in listed:
+            symbol = self.by_id[symbol_id]
+            symbol.first, symbol.last = first, last
         naming = {"calendar": self._market.calendar, "tickers": list(tickers)}
         for row in self._connection.execute(statement("name_market_symbols"), naming) if tickers else ():
             self.by_id[row.symbol_id].name = row.symbol

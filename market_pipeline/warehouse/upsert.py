@@ -138,7 +138,9 @@ def write_bars(connection: Connection, load_id: int, accepted: Columns, is_new: 
         differs: for each bar if its symbol has another.
     """
     if is_new.any():
-        _copy(connection, NEW_BARS, encode_new_bars(select_rows(accepted, is_new), load_id))
+        _copy(
+            connection, NEW_BARS, encode_new_bars(accepted if is_new.all() else select_rows(accepted, is_new), load_id)
+        )
     if differs.any():
         connection.execute(CREATE_STAGED_BARS)
         _copy(connection, REPLACING_BARS, encode_bars(select_rows(accepted, differs)))

@@ -15,6 +15,7 @@ from market_pipeline.core.settings import Source
 from market_pipeline.quality.rules import find_flags
 from market_pipeline.warehouse.market_loading import load_sessions
 from market_pipeline.warehouse.market_records import MarketLoadResult, MarketRun
+from market_pipeline.warehouse.recent_bars import RecentBars
 from market_pipeline.warehouse.tracked_markets import track_market
 
 STOCKS = MARKETS["us_stocks"]
@@ -75,8 +76,9 @@ def load_market(
     run_id: str = "run-1",
     accept_small: bool = False,
     source: Source = "sandbox",
+    recent: RecentBars | None = None,
 ) -> list[MarketLoadResult]:
     """Load checked sessions of the US stocks."""
     track_market(warehouse, STOCKS)
     run = MarketRun(run_id, "cli", source)
-    return load_sessions(warehouse, STOCKS, sessions, run, find_flags, accept_small=accept_small)
+    return load_sessions(warehouse, STOCKS, sessions, run, find_flags, accept_small=accept_small, recent=recent)

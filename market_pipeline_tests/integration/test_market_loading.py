@@ -1,17 +1,21 @@
 """Loading of a market's sessions: the tables' content after each kind of load, and records that reconcile."""
 
+from dataclasses import replace
 from datetime import date
 
 import pytest
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, func, select, text
 
 from market_pipeline.core.bars import VALUE_COLUMNS, FlaggedBar
 from market_pipeline.core.markets import Origin
 from market_pipeline.core.sessions import sessions_between
 from market_pipeline.core.symbols import Symbol
+from market_pipeline.quality.rules import find_flags
 from market_pipeline.warehouse.bar_tables import bar_flags, bars, symbol_identities
+from market_pipeline.warehouse.flagging import reflag_all
 from market_pipeline.warehouse.market_loading import load_sessions
 from market_pipeline.warehouse.market_records import MarketLoadResult, MarketRun
+from market_pipeline.warehouse.recent_bars import RecentBars
 from market_pipeline.warehouse.tables import market_listings, market_loads, securities
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.integration.market_cases import STOCKS, Bar, RecordedBar, load_market, session_of
@@ -156,6 +160,32 @@ def test_a_failure_while_loading_leaves_nothing_of_a_session(warehouse: Engine) 
     for table in (bars, bar_flags, symbol_identities, securities, market_loads, market_listings):
         with warehouse.connect() as connection:
             assert connection.scalar(select(func.count()).select_from(table)) == 0
+
+
+def test_bars_kept_from_the_load_before_are_those_stored(warehouse: Engine) -> None:
+    """Also where somebody has corrected a bar between two blocks of a run."""
+    recent = RecentBars()
+    for number, day in enumerate(DAYS[:60]):
+        moved = {ticker: replace(bar, close=bar.close * (1 + number % 3 / 100)) for ticker, bar in BARS.items()}
+        traded = moved if number % 5 else {"AAPL": moved["AAPL"]}
+        load_market(warehouse, session_of(day, traded), accept_small=True, recent=recent)
+        if number in {30, 45}:
+            with warehouse.begin() as connection:
+                connection.execute(
+                    text("UPDATE market_data SET volume = 90000 WHERE symbol = 'AAPL' AND date = :day"), {"day": day}
+                )
+                connection.execute(
+                    text("UPDATE market_data SET high = 2000, close = 1900 WHERE symbol = 'KIMpL' AND date = :day"),
+                    {"day": DAYS[number - 1]},
+                )
+    flags = "SELECT symbol, date, flags, validation_notes FROM market_data WHERE NOT validated ORDER BY symbol, date"
+    after_loads = {(row["symbol"], row["date"]): row for row in query(warehouse, flags)}
+    reflag_all(warehouse, find_flags)
+    after_all = {(row["symbol"], row["date"]): row for row in query(warehouse, flags)}
+    # The corrected bars themselves are flagged by the next load near them only if it compares with them.
+    judged = {key for key in after_all if key[1] not in {DAYS[30], DAYS[45], DAYS[29], DAYS[44]}}
+    assert {key: row for key, row in after_loads.items() if key in judged} == {key: after_all[key] for key in judged}
+    assert ("KIMpL", DAYS[31]) in judged
 
 
 def test_bars_loaded_by_session_are_flagged_as_those_loaded_by_symbol(warehouse: Engine) -> None:
