@@ -90,6 +90,8 @@ def test_a_missing_column_is_an_error_that_names_it(column: str) -> None:
         (gzip.compress(f"{HEADER},low\n{AAPL},1\n".encode()), "two columns of one name"),
         (gzip.compress(f"{HEADER}\nA,1,1,1,1,1,soon,1\n".encode()), "has no bar with a readable time"),
     ],
+    # Compressed bytes hold the time, and the workers of a test run have to collect the same names.
+    ids=["empty", "a page", "no header", "no row", "a column twice", "no time"],
 )
 def test_a_file_of_another_kind_is_an_error(content: bytes, message: str) -> None:
     with pytest.raises(BadResponseError, match=message):
