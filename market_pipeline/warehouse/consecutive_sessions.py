@@ -5,8 +5,7 @@ are read together more often than a session's.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -15,30 +14,26 @@ import pandas as pd
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
-from market_pipeline.core.bars import VALUE_COLUMNS, Columns, bar_keys, select_rows
+from market_pipeline.core.bars import VALUE_COLUMNS, Columns, select_rows
 from market_pipeline.core.market_bars import CheckedSession
 from market_pipeline.core.markets import Market, Origin
 from market_pipeline.core.sessions import last_sessions, sessions_between
-from market_pipeline.warehouse.adjustment import refresh_factors_after_load
-from market_pipeline.warehouse.empty_sessions import empty_sessions, ended_sessions
-from market_pipeline.warehouse.flagging import REACH, ChangedBars, FindFlags, flag_bars
-from market_pipeline.warehouse.held_bars import SymbolSpan, read_held_bars
+from market_pipeline.warehouse.flagging import REACH, FindFlags
 from market_pipeline.warehouse.load_history import LoadRequest, LoadResult, record_loads
 from market_pipeline.warehouse.loading import RejectedBar, store_rejected
 from market_pipeline.warehouse.loads import ensure_load
+from market_pipeline.warehouse.market_counts import BarVerdicts, MarketCounts
+from market_pipeline.warehouse.market_flags import MarketFlags, distinct_places, find_changed_spans
 from market_pipeline.warehouse.market_records import MarketLoadResult, MarketRun
-from market_pipeline.warehouse.market_symbols import ChangedSpans, MarketSymbol, MarketSymbols
+from market_pipeline.warehouse.market_symbols import MarketSymbol, MarketSymbols
 from market_pipeline.warehouse.recent_bars import RecentBars
 from market_pipeline.warehouse.statements import array_text, statement
-from market_pipeline.warehouse.upsert import Rows, compare_bars, find_bars, merge_bars, write_bars
+from market_pipeline.warehouse.upsert import Rows, compare_bars, find_bars, write_bars
 
 DAY = timedelta(days=1)
 
 MARGIN = 8
 """Sessions beyond REACH that are read before and after: most symbols have enough bars in them, without one each."""
-
-SYMBOLS_FLAGGED_TOGETHER = 1_000
-"""Symbols whose flags are found at once."""
 
 WITHDRAWN = "the vendor no longer gives it"
 """Reason of a bar that was taken out."""
@@ -77,13 +72,14 @@ class ConsecutiveSessions:
             write_bars(self._connection, load_id, bars, is_new, differs)
             self._withdraw(withdrawn)
             held = select_rows(held, ~is_withdrawn) if is_withdrawn.any() else held
-            changes = _find_spans(bars, is_new | differs, withdrawn)
+            changes = find_changed_spans(bars, is_new | differs, withdrawn)
             self._symbols.refresh(changes, tickers)
-            self._flag(changes, bars, held, find_flags)
+            flags = MarketFlags(self._connection, self._symbols.by_id, self._first, self._last)
+            flags.update(changes, bars, held, find_flags)
             self._keep_recent(load_id, bars, held)
         self._store_rejected(rejected)
-        verdicts = _Verdicts(is_new, differs, self._read_flagged(bars))
-        counted = _Counts(self._days, bars, verdicts, held, withdrawn)
+        verdicts = BarVerdicts(is_new, differs, self._read_flagged(bars))
+        counted = MarketCounts(self._days, bars, verdicts, held, withdrawn)
         of_tracked = self._record_tracked(counted, rejected)
         return [self._count(place, session, counted, of_tracked) for place, session in enumerate(self._sessions)]
 
@@ -182,66 +178,6 @@ class ConsecutiveSessions:
             self._connection.execute(statement("withdraw_bars"), which)
             self._connection.execute(statement("explain_withdrawn_bars"), {**which, "reason": WITHDRAWN})
 
-    def _flag(self, changes: ChangedSpans, bars: Columns, held: Columns, find_flags: FindFlags) -> None:
-        """Bring the flags of changed bars, and the factors of tracked symbols, up to date.
-
-        A part of the symbols at a time, so that few bars are in memory with all that the rules derive from them.
-        """
-        ids, firsts, lasts = changes.symbol_ids, changes.firsts, changes.lasts
-        symbols = [self._symbols.by_id[each] for each in ids.tolist()]
-        tracked = {each.name: first for each, first in zip(symbols, firsts.tolist(), strict=True) if each.is_tracked}
-        if tracked:
-            refresh_factors_after_load(self._connection, tracked)
-        for start in range(0, len(ids), SYMBOLS_FLAGGED_TOGETHER):
-            part = slice(start, start + SYMBOLS_FLAGGED_TOGETHER)
-            own = merge_bars(_of_places(bars, ids[part]), _of_places(held, ids[part]))
-            is_changed = np.isin(own["place"], ids[part])
-            own = own if is_changed.all() else select_rows(own, is_changed)
-            concerned = {**own, "place": np.searchsorted(ids[part], own["place"])}
-            self._flag_part(ids[part], symbols[part], concerned, firsts[part], lasts[part], find_flags)
-
-    def _flag_part(
-        self,
-        ids: NDArray[Any],
-        symbols: Sequence[MarketSymbol],
-        bars: Columns,
-        firsts: NDArray[Any],
-        lasts: NDArray[Any],
-        find_flags: FindFlags,
-    ) -> None:
-        short = self._find_short(symbols, bars, firsts, lasts)
-        if len(short):
-            spans = list(map(SymbolSpan, ids[short].tolist(), firsts[short].tolist(), lasts[short].tolist()))
-            looked_up, _ = read_held_bars(self._connection, spans, reach=REACH)
-            others = select_rows(bars, ~np.isin(bars["place"], short))
-            own = {**looked_up, "place": short[looked_up["place"]]}
-            joined = {name: np.concatenate([others[name], own[name]]) for name in own}
-            bars = select_rows(joined, np.argsort(bar_keys(joined), kind="stable"))
-        having_bars = _distinct(bars["place"])
-        if len(having_bars):
-            place = bars["place"] if len(having_bars) == len(ids) else np.searchsorted(having_bars, bars["place"])
-            changes = ChangedBars(
-                [symbols[each].symbol for each in having_bars],
-                ids[having_bars].tolist(),
-                {"place": place, **{name: bars[name] for name in ("date", *VALUE_COLUMNS)}},
-                firsts[having_bars].tolist(),
-                lasts[having_bars].tolist(),
-            )
-            flag_bars(self._connection, changes, find_flags)
-
-    def _find_short(
-        self, symbols: Sequence[MarketSymbol], bars: Columns, firsts: NDArray[Any], lasts: NDArray[Any]
-    ) -> NDArray[np.intp]:
-        """Return the places of the symbols of whose bars before or after the changed ones too few are among `bars`."""
-        places = np.arange(len(symbols))
-        keys = bar_keys(bars)
-        starts, ends = (np.searchsorted(bars["place"], each) for each in (places, places + 1))
-        before = np.searchsorted(keys, bar_keys({"place": places, "date": firsts})) - starts
-        after = ends - np.searchsorted(keys, bar_keys({"place": places, "date": lasts}), side="right")
-        earlier = np.array([each.first is not None and each.first < self._first for each in symbols])
-        later = np.array([each.last is not None and each.last > self._last for each in symbols])
-        return np.flatnonzero((earlier & (before < REACH)) | (later & (after < REACH)))
-
     def _store_rejected(self, rejected: Sequence[tuple[str | MarketSymbol, RejectedBar]]) -> None:
         tracked = {each.name for each in self._symbols.tracked}
         named = []
@@ -255,7 +191,7 @@ class ConsecutiveSessions:
     def _read_flagged(self, bars: Columns) -> Rows:
         """Return for each bar if it is flagged now."""
         parameters = {
-            "symbol_ids": array_text(_distinct(bars["place"])),
+            "symbol_ids": array_text(distinct_places(bars["place"])),
             "first": self._days[0],
             "last": self._days[-1],
         }
@@ -269,7 +205,7 @@ class ConsecutiveSessions:
         return is_flagged
 
     def _record_tracked(
-        self, counted: "_Counts", rejected: Sequence[tuple[str | MarketSymbol, RejectedBar]]
+        self, counted: MarketCounts, rejected: Sequence[tuple[str | MarketSymbol, RejectedBar]]
     ) -> list[LoadResult]:
         """Write the load records of the active tracked symbols, and return their results."""
         rejected_of: defaultdict[int, list[date | None]] = defaultdict(list)
@@ -291,7 +227,7 @@ class ConsecutiveSessions:
         return [result for _, result in records]
 
     def _count(
-        self, place: int, session: CheckedSession, counted: "_Counts", of_tracked: Sequence[LoadResult]
+        self, place: int, session: CheckedSession, counted: MarketCounts, of_tracked: Sequence[LoadResult]
     ) -> MarketLoadResult:
         fetched = session.fetched
         day = fetched.session
@@ -317,64 +253,6 @@ class ConsecutiveSessions:
         )
 
 
-@dataclass(frozen=True)
-class _Verdicts:
-    """One verdict each on the bars of sessions: stored new, replaced another, flagged now."""
-
-    is_new: Rows
-    differs: Rows
-    is_flagged: Rows
-
-
-class _Counts:
-    """Numbers of bars by session and by symbol, once all are stored."""
-
-    def __init__(
-        self, days: Sequence[date], bars: Columns, verdicts: _Verdicts, held: Columns, withdrawn: Columns
-    ) -> None:
-        self._days, self._bars, self._held, self._verdicts = days, bars, held, verdicts
-        is_new, differs = verdicts.is_new, verdicts.differs
-        in_order = np.array(days, dtype="datetime64[D]")
-        _, is_given = find_bars(held, bars)  # others are tracked symbols'
-        other = held["date"][~is_given & (held["date"] >= in_order[0]) & (held["date"] <= in_order[-1])]
-
-        def count(which: Rows) -> NDArray[Any]:
-            return np.bincount(bars["session"][which & ~bars["is_copy"]], minlength=len(days))
-
-        self.by_session: Mapping[str, NDArray[Any]] = {
-            "loaded": count(is_new),
-            "revised": count(differs),
-            "unchanged": count(~is_new & ~differs),
-            "flagged": count(verdicts.is_flagged),
-            "withdrawn": np.bincount(np.searchsorted(in_order, withdrawn["date"]), minlength=len(days)),
-            "tickers": np.bincount(np.append(bars["session"], np.searchsorted(in_order, other)), minlength=len(days)),
-        }
-
-    def of_symbol(self, request: LoadRequest, symbol_id: int, rejected: Sequence[date | None]) -> LoadResult:
-        """Return the result of the sessions for a tracked symbol."""
-        own, stored = (
-            slice(*np.searchsorted(each["place"], (symbol_id, symbol_id + 1))) for each in (self._bars, self._held)
-        )
-        is_new, differs = self._verdicts.is_new[own], self._verdicts.differs[own]
-        held = sorted({*self._bars["date"][own].tolist(), *self._held["date"][stored].tolist()})
-        return LoadResult(
-            symbol=request.symbol.name,
-            first_session=self._days[0],
-            last_session=self._days[-1],
-            sessions=len(request.due),
-            answered=len(request.answered_sessions),
-            loaded=int(is_new.sum()),
-            revised=int(differs.sum()),
-            unchanged=int((~is_new & ~differs).sum()),
-            rejected=len(rejected),
-            flagged=int(self._verdicts.is_flagged[own].sum()),
-            present=frozenset(held).intersection(request.due),
-            empty=empty_sessions(request, held, rejected),
-            ended=ended_sessions(request),
-            notes=request.notes,
-        )
-
-
 def _keep_vwap(bars: Columns, held: Columns) -> None:
     """Give bars of flat files, which have no vwap, that of the stored bar where all other values are equal."""
     at, is_held = find_bars(bars, held)
@@ -384,24 +262,3 @@ def _keep_vwap(bars: Columns, held: Columns) -> None:
             ours, theirs = bars[name], held[name][at]
             same &= (ours == theirs) | (np.isnan(ours) & np.isnan(theirs))
     bars["vwap"][same] = held["vwap"][at[same]]
-
-
-def _of_places(bars: Columns, places: NDArray[Any]) -> Columns:
-    """Return the bars from the first of some places to the last, with the columns that the rules need."""
-    rows = slice(np.searchsorted(bars["place"], places[0]), np.searchsorted(bars["place"], places[-1], side="right"))
-    return {name: bars[name][rows] for name in ("place", "date", *VALUE_COLUMNS)}
-
-
-def _distinct(places: NDArray[Any]) -> NDArray[Any]:
-    """Return the places that bars in order have, each once."""
-    return places[np.flatnonzero(np.diff(places, prepend=-1))]
-
-
-def _find_spans(bars: Columns, is_changed: Rows, withdrawn: Columns) -> ChangedSpans:
-    """Return the first and the last of each symbol's changed bars, stored or withdrawn ones."""
-    joined = {name: np.concatenate([bars[name][is_changed], withdrawn[name]]) for name in ("place", "date")}
-    changed = select_rows(joined, np.argsort(bar_keys(joined), kind="stable"))
-    ids = _distinct(changed["place"])
-    starts = np.searchsorted(changed["place"], ids)
-    ends = np.append(starts[1:], len(changed["date"])) - 1
-    return ChangedSpans(ids, changed["date"][starts], changed["date"][ends], withdrawn["place"])
