@@ -18,6 +18,7 @@ from market_pipeline.core.bars import VALUE_COLUMNS, Columns, select_rows
 from market_pipeline.core.market_bars import CheckedSession
 from market_pipeline.core.markets import Market, Origin
 from market_pipeline.core.sessions import last_sessions, sessions_between
+from market_pipeline.core.wording import counted
 from market_pipeline.warehouse.flagging import REACH, FindFlags
 from market_pipeline.warehouse.load_history import LoadRequest, LoadResult, record_loads
 from market_pipeline.warehouse.loading import RejectedBar, store_rejected
@@ -240,7 +241,7 @@ class ConsecutiveSessions:
             requests=fetched.requests,
             waited_seconds=fetched.waited_seconds,
             rejected=len(session.rejected),
-            notes=fetched.notes,
+            notes=(*fetched.notes, *_note_withdrawn(numbers["withdrawn"])),
             present=frozenset(each.symbol for each in of_tracked if day in each.present),
             empty={each.symbol: each.empty[day] for each in of_tracked if day in each.empty},
             ended={each.symbol: each.ended[day] for each in of_tracked if day in each.ended},
@@ -251,6 +252,10 @@ class ConsecutiveSessions:
             flagged=numbers["flagged"],
             tickers=numbers["tickers"],
         )
+
+
+def _note_withdrawn(bars: int) -> list[str]:
+    return [f"{counted(bars, 'bar')} withdrawn, which the vendor no longer gives"] if bars else []
 
 
 def _keep_vwap(bars: Columns, held: Columns) -> None:

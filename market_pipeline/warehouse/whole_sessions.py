@@ -1,7 +1,7 @@
 """Suspicious sessions of a market: responses that can't be a whole session, of which nothing is stored.
 
-A session far smaller than its neighbours was published early or cut off; one whose bars were mostly rejected is another
-day's.
+A session far smaller than its neighbours, or than what is stored of it, was published early or cut off; one whose bars
+were mostly rejected is another day's.
 """
 
 from bisect import bisect_left
@@ -21,6 +21,9 @@ NEIGHBOURS = 5
 
 SMALLEST_SHARE = 0.8
 """Share of its neighbours' median that a session has to have. An early close has as many tickers as any session."""
+
+MOST_WITHDRAWN, MOST_WITHDRAWN_SHARE = 10, 0.02
+"""Tickers, or their share, that a session fetched again may lack: a vendor withdraws bars one by one."""
 
 _REACH = timedelta(days=60)
 
@@ -45,7 +48,12 @@ def find_suspicious_sessions(
     for each in sessions:
         reason = _describe_rejected(each)
         if reason is None and not accept_small:
-            reason = _describe_small(market, each.fetched.session, {**loaded, **offered}, fewest)
+            day = each.fetched.session
+            reason = _describe_small(day, {**loaded, **offered}, fewest) or _describe_lacking(
+                offered[day], loaded.get(day, 0)
+            )
+            if reason is not None:
+                reason = f"{reason}; {_describe_next_step(market, day, loaded.get(day))}"
         if reason is not None:
             found[each.fetched.session] = reason
     return found
@@ -65,7 +73,7 @@ def _describe_rejected(session: CheckedSession) -> str | None:
     )
 
 
-def _describe_small(market: Market, day: date, tickers: Mapping[date, int], fewest: int) -> str | None:
+def _describe_small(day: date, tickers: Mapping[date, int], fewest: int) -> str | None:
     days = sorted(tickers)
     place = bisect_left(days, day)
     neighbours = [
@@ -75,7 +83,17 @@ def _describe_small(market: Market, day: date, tickers: Mapping[date, int], fewe
     if tickers[day] >= max(fewest, SMALLEST_SHARE * usual):
         return None
     few = f"the sessions beside it have {usual:,.0f}" if tickers[day] >= fewest else f"no session has under {fewest:,}"
-    return (
-        f"it has only {tickers[day]:,} tickers, and {few}; nothing of it is stored. To store it all the same: "
-        f"`market-pipeline market backfill {market.option} --start {day} --end {day} --accept-small`"
-    )
+    return f"it has only {tickers[day]:,} tickers, and {few}"
+
+
+def _describe_lacking(offered: int, stored: int) -> str | None:
+    if stored - offered <= max(MOST_WITHDRAWN, MOST_WITHDRAWN_SHARE * stored):
+        return None
+    return f"it has only {offered:,} tickers, and {stored:,} are stored"
+
+
+def _describe_next_step(market: Market, day: date, stored: int | None) -> str:
+    command = f"`market-pipeline market backfill {market.option} --start {day} --end {day} --accept-small`"
+    if stored:
+        return f"what is stored stays. To replace it all the same, and withdraw the bars that are lacking: {command}"
+    return f"nothing of it is stored. To store it all the same: {command}"

@@ -175,7 +175,7 @@ def canceled(settings: Settings) -> bool:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("module", ["typer", "pydantic", "sqlalchemy", "dagster", "pandas"])
+@pytest.mark.parametrize("module", ["typer", "pydantic", "sqlalchemy", "dagster", "numpy"])
 def test_while_it_imports(environment: dict[str, str], tracked: None, module: str, number: signal.Signals) -> None:
     done = subprocess.run(
         [sys.executable, "-c", AT_IMPORT.format(module=module, number=int(number), arguments=list(BACKFILL))],

@@ -114,6 +114,21 @@ def test_a_session_far_smaller_than_its_neighbours_is_not_stored(warehouse: Engi
     assert (result.error, result.tickers) == (None, 7)
 
 
+def test_a_stored_session_is_kept_if_a_later_response_lacks_many_of_its_bars(warehouse: Engine) -> None:
+    many = {f"T{letter}": Bar() for letter in "ABCDEFGHIJKLMNOPQRST"}
+    load_market(warehouse, session_of(DAYS[0], many))
+    lacking = session_of(DAYS[0], dict(list(many.items())[:9]))
+    [failed] = load_market(warehouse, lacking, run_id="run-2")
+    assert failed.suspicious
+    assert "it has only 9 tickers, and 20 are stored; what is stored stays" in str(failed.error)
+    assert len(closes(warehouse, DAYS[0])) == 20
+    [result] = load_market(warehouse, session_of(DAYS[0], dict(list(many.items())[:18])), run_id="run-3")
+    assert result.notes == ("2 bars withdrawn, which the vendor no longer gives",)
+    assert len(closes(warehouse, DAYS[0])) == 18
+    [replaced] = load_market(warehouse, lacking, run_id="run-4", accept_small=True)
+    assert (replaced.error, replaced.withdrawn) == (None, 9)
+
+
 def test_a_session_of_rejected_bars_is_another_day_s(warehouse: Engine) -> None:
     load_market(warehouse, session_of(DAYS[0], BARS))
     wrong = session_of(DAYS[1], {"AAPL": Bar()}, rejected=["BRK.B", "KIMpL"])
