@@ -9,9 +9,9 @@ from market_pipeline.core.markets import Market
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.orchestration.alert_sensors import build_alert_sensors
-from market_pipeline.orchestration.assets import build_assets
+from market_pipeline.orchestration.assets import asset_key, build_assets
 from market_pipeline.orchestration.corporate_action_assets import build_corporate_actions
-from market_pipeline.orchestration.market_assets import build_market_assets
+from market_pipeline.orchestration.market_assets import build_market_assets, market_key
 from market_pipeline.orchestration.mart_assets import build_marts, marts_job
 from market_pipeline.orchestration.removed_symbols import find_symbols_under_way
 from market_pipeline.orchestration.resources import OnLoaded, OnRefreshed, OnSessionLoaded, pipeline_resource
@@ -102,10 +102,10 @@ def build_analytics(settings: Settings, executor: dg.ExecutorDefinition = dg.in_
         MarketPipelineError: the database can't be read, or dbt can't read its project.
     """
     with warehouse_of(settings) as warehouse:
-        symbols = active_symbols(warehouse)
+        loaders = [*map(asset_key, active_symbols(warehouse)), *map(market_key, tracked_markets(warehouse))]
     job = marts_job()
     return dg.Definitions(
-        assets=build_marts(settings, symbols),
+        assets=build_marts(settings, loaders),
         jobs=[job],
         sensors=[build_marts_sensor(settings, job)],
         executor=executor,

@@ -12,23 +12,27 @@ from typing import Any
 import dagster as dg
 
 from market_pipeline.core.settings import Settings
-from market_pipeline.core.symbols import Symbol
 from market_pipeline.dagster_storage.internals import UnresolvedAssetJobDefinition
 from market_pipeline.dbt_project import manifest
-from market_pipeline.orchestration.assets import asset_key
 from market_pipeline.orchestration.dbt_specs import OWNERS, dbt_check_specs, dbt_model_specs, table_metadata
 
 Job = UnresolvedAssetJobDefinition
 JOB = "marts_job"
 
 UPSTREAM = {
-    "market_data": [],  # of all symbols' assets
+    "bars": [],  # of all symbols' and markets' assets
+    "market_data": [],  # the same
     "market_data_revisions": ["market_data"],
     "backfill_history": ["market_data"],
     "session_states": ["market_data", "backfill_history", "sessions", "tracked_symbols"],
     "coverage": ["market_data", "backfill_history", "sessions", "tracked_symbols"],
     "sessions": [],
     "tracked_symbols": [],
+    "symbol_identities": ["bars", "tracked_symbols"],
+    "security_tickers": ["bars", "tracked_symbols"],
+    "market_sessions": ["bars", "sessions"],
+    "market_listings": ["bars"],
+    "listings": ["market_listings", "symbol_identities", "security_tickers"],
     "rejected_corporate_actions": ["splits", "dividends"],
     "session_actions": [
         "market_data",
@@ -46,8 +50,8 @@ UPSTREAM = {
 """The warehouse's tables that the models read, and the assets that each is loaded from. Others have their own asset."""
 
 
-def build_marts(settings: Settings, symbols: Sequence[Symbol]) -> list[dg.AssetsDefinition | dg.AssetSpec]:
-    """Build the models' assets, and those of the warehouse's tables that they read.
+def build_marts(settings: Settings, loaders: Sequence[dg.AssetKey]) -> list[dg.AssetsDefinition | dg.AssetSpec]:
+    """Build the models' assets, and those of the warehouse's tables that they read, given the assets that load bars.
 
     Raises:
         DbtError: the dbt project can't be read.
@@ -67,14 +71,14 @@ def build_marts(settings: Settings, symbols: Sequence[Symbol]) -> list[dg.Assets
 
         yield from build_selected_models(context, settings)
 
-    return [marts, *_build_table_specs(project, symbols)]
+    return [marts, *_build_table_specs(project, loaders)]
 
 
-def _build_table_specs(project: Mapping[str, Any], symbols: Sequence[Symbol]) -> Iterator[dg.AssetSpec]:
+def _build_table_specs(project: Mapping[str, Any], loaders: Sequence[dg.AssetKey]) -> Iterator[dg.AssetSpec]:
     for source in project["sources"].values():
         name = source["name"]
         if name in UPSTREAM:
-            upstream = [asset_key(symbol) for symbol in symbols] if name == "market_data" else UPSTREAM[name]
+            upstream = loaders if name in ("bars", "market_data") else UPSTREAM[name]
             yield dg.AssetSpec(
                 name,
                 deps=upstream,

@@ -11,6 +11,7 @@ from dagster import DagsterInstance, DagsterRunStatus
 from sqlalchemy import Engine
 
 from market_pipeline.core.database_address import DatabaseAddress
+from market_pipeline.core.markets import MARKETS
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.dagster_storage.internals import copy_record
@@ -21,6 +22,7 @@ from market_pipeline.orchestration.mart_assets import JOB, build_marts
 from market_pipeline.orchestration.mart_build import declare_with_dagster_dbt
 from market_pipeline.orchestration.mart_scope import choose_scope, request_run
 from market_pipeline.orchestration.run_launch import launch_job, open_instance
+from market_pipeline.warehouse.tracked_markets import track_market
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.dagster_internals import RepositorySnap, SensorExecutionData
 from market_pipeline_tests.integration.stored_bars import AAPL, load_frame, query, recorded
@@ -47,11 +49,13 @@ def test_every_mart_is_downstream_of_every_symbol_and_every_table_is_explained(
 ) -> None:
     symbols = [AAPL, Symbol.of("SPY", "etf"), Symbol.of("BTC", "crypto")]
     add_symbols(warehouse, symbols)
+    track_market(warehouse, MARKETS["us_stocks"])
+    loaders = {*map(asset_key, symbols), dg.AssetKey(["market", "us_stocks"])}
     graph = build_definitions(settings).get_repository_def().asset_graph
     marts = [key for key in graph.get_all_asset_keys() if key.path[0] == "analytics"]
     assert {key.path[1] for key in marts} == {file.stem for file in (project_folder() / "models/marts").glob("*.sql")}
     for mart in marts:
-        assert {asset_key(symbol) for symbol in symbols} <= graph.get_ancestor_asset_keys(mart), mart
+        assert loaders <= graph.get_ancestor_asset_keys(mart), mart
     for key in graph.get_all_asset_keys():
         assert graph.get(key).description, key
         assert graph.get(key).group_name != "default", key
