@@ -23,7 +23,8 @@ class UnsettledError(MarketPipelineError):
 def open_load(connection: Connection, run_id: str, source: str | None = None) -> int:
     """Open a load for the changes of the connection's transaction, and return its id.
 
-    The symbols concerned are locked, so that a symbol's loads have the order of their ids.
+    Without a source it has that of the database. The symbols concerned are locked, so that a symbol's loads have the
+    order of their ids.
     """
     load: int = connection.execute(select(func.open_load(run_id, source))).scalar_one()
     return load

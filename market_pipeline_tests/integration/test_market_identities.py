@@ -1,6 +1,6 @@
 """Who a ticker is in a market: tracked symbols, reused and renamed tickers, and names."""
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 from sqlalchemy import Engine, text
 
@@ -28,6 +28,23 @@ def names(warehouse: Engine) -> list[str]:
     return [row["symbol"] for row in query(warehouse, "SELECT symbol FROM symbol_identities ORDER BY symbol")]
 
 
+def settled_point(warehouse: Engine) -> datetime:
+    point: datetime = query(warehouse, "SELECT settled_point() AS point")[0]["point"]
+    return point
+
+
+def universe(warehouse: Engine, day: date, point: datetime) -> list[tuple[object, ...]]:
+    rows = query(warehouse, "SELECT * FROM universe(:day, as_of => :point) ORDER BY symbol", day=day, point=point)
+    return [tuple(row.values()) for row in rows]
+
+
+def sources(warehouse: Engine) -> list[object]:
+    rows = query(
+        warehouse, "SELECT source FROM market_data UNION SELECT source FROM market_data_revisions ORDER BY source"
+    )
+    return [row["source"] for row in rows]
+
+
 def delist(warehouse: Engine, ticker: str, on: date, name: str) -> None:
     with warehouse.begin() as connection:
         connection.execute(
@@ -46,6 +63,8 @@ def history(*periods: tuple[str, date | None, date | None]) -> TickerHistory:
 def test_a_tracked_symbol_takes_over_the_bars_of_its_ticker(warehouse: Engine) -> None:
     load_market(warehouse, *(session_of(day, {"AAPL": Bar(190.0), "X": Bar()}) for day in (*DAYS[:3], *DAYS[5:7])))
     [identity] = query(warehouse, "SELECT symbol_id, security_id FROM symbol_identities WHERE symbol = 'AAPL'")
+    point = settled_point(warehouse)
+    before = universe(warehouse, DAYS[5], point)
     assert add_symbols(warehouse, [Symbol.of("AAPL", "stock")]) == ["AAPL"]
     [tracked] = query(warehouse, "SELECT id, security_id, backfill_status FROM tracked_symbols")
     assert (tracked["id"], tracked["security_id"]) == (identity["symbol_id"], identity["security_id"])
@@ -54,6 +73,9 @@ def test_a_tracked_symbol_takes_over_the_bars_of_its_ticker(warehouse: Engine) -
     states = query(warehouse, "SELECT date, state FROM session_states WHERE date <= :last ORDER BY 1", last=DAYS[6])
     assert [row["state"] for row in states] == ["loaded"] * 3 + ["never_asked"] * 2 + ["loaded"] * 2
     assert names(warehouse) == ["AAPL", "X"]
+    assert universe(warehouse, DAYS[5], point) == before
+    assert [row[1:3] for row in before] == [("AAPL", "AAPL"), ("X", "X")]
+    assert sources(warehouse) == ["sandbox"]
 
 
 def test_a_removed_symbol_goes_on_being_fed(warehouse: Engine) -> None:
@@ -99,7 +121,7 @@ def test_a_found_renaming_moves_the_bars_of_the_former_ticker(warehouse: Engine)
     meta = Symbol.of("META", "stock")
     add_symbols(warehouse, [meta])
     assert closes(warehouse, "META") == {DAYS[0]: 15.0, DAYS[1]: 331.0}
-    point = query(warehouse, "SELECT settled_point() AS point")[0]["point"]
+    point = settled_point(warehouse)
     known = history(("FB", None, DAYS[0]), ("META", DAYS[1], None))
     missing = store_history(warehouse, meta, SecurityFacts(), known, run_id="run", find_flags=find_flags)
     assert missing == []
@@ -110,6 +132,8 @@ def test_a_found_renaming_moves_the_bars_of_the_former_ticker(warehouse: Engine)
         warehouse, "SELECT symbol, close FROM market_data_as_of(:point) WHERE date = :day", point=point, day=DAYS[0]
     )
     assert {row["symbol"]: row["close"] for row in then} == {"META": 15.0, "FB": 330.0}
+    assert [row[1:3] for row in universe(warehouse, DAYS[0], point)] == [("FB", "FB"), ("META", "META")]
+    assert sources(warehouse) == ["sandbox"]
     reasons = query(warehouse, "SELECT symbol, reason FROM market_data_revisions ORDER BY symbol")
     assert [row["symbol"] for row in reasons] == ["FB", "META"]
     assert all(row["reason"] for row in reasons)
@@ -129,6 +153,45 @@ def test_a_ticker_reused_after_a_delisting_is_two_symbols(warehouse: Engine) -> 
     ]  # fmt: skip
     load_market(warehouse, session_of(DAYS[42], {"TWTR": Bar(60.0)}))
     assert DAYS[42] in closes(warehouse, "TWTR")
+
+
+def test_a_universe_as_of_an_instant_is_the_same_after_a_split(warehouse: Engine) -> None:
+    days = (*DAYS[:3], *DAYS[40:42])
+    load_market(warehouse, *(session_of(day, {"TWTR": Bar(50.0)}) for day in days))
+    point = settled_point(warehouse)
+    before = [universe(warehouse, day, point) for day in days]
+    assert [[row[1:3] for row in rows] for rows in before] == [[("TWTR", "TWTR")]] * 5
+    delist(warehouse, "TWTR", DAYS[2], "Twitter")
+    load_market(warehouse, session_of(DAYS[42], {"TWTR": Bar(60.0)}), run_id="run-2")
+    assert names(warehouse) == ["TWTR", "TWTR-202401"]
+    assert [universe(warehouse, day, point) for day in days] == before
+    assert sources(warehouse) == ["sandbox"]
+
+
+def test_a_universe_as_of_an_instant_is_the_same_after_a_renaming(warehouse: Engine) -> None:
+    load_market(warehouse, *(session_of(day, {"FB": Bar(330.0), "X": Bar()}) for day in DAYS[:3]))
+    load_market(warehouse, *(session_of(day, {"META": Bar(331.0), "X": Bar()}) for day in DAYS[3:5]))
+    points = {"alone": settled_point(warehouse)}
+    seen = {"alone": [universe(warehouse, day, points["alone"]) for day in DAYS[:5]]}
+    assert [row[1:3] for row in seen["alone"][0]] == [("FB", "FB"), ("X", "X")]
+    meta = Symbol.of("META", "stock")
+    add_symbols(warehouse, [meta])
+    points["tracked"] = settled_point(warehouse)
+    seen["tracked"] = [universe(warehouse, day, points["tracked"]) for day in DAYS[:5]]
+    assert seen["tracked"] == seen["alone"]
+    known = history(("FB", None, DAYS[2]), ("META", DAYS[3], None))
+    store_history(warehouse, meta, SecurityFacts(name="Meta"), known, run_id="symbols", find_flags=find_flags)
+    steel = Symbol.of("STEEL", "stock")
+    add_symbols(warehouse, [steel])
+    renamed = history(("X", None, None))
+    store_history(warehouse, steel, SecurityFacts(), renamed, run_id="symbols", find_flags=find_flags)
+    assert names(warehouse) == ["FB", "META", "STEEL"]
+    assert [row["symbol"] for row in query(warehouse, "SELECT symbol FROM listings ORDER BY 1")] == ["META", "STEEL"]
+    for name, point in points.items():
+        assert [universe(warehouse, day, point) for day in DAYS[:5]] == seen[name]
+    now = universe(warehouse, DAYS[0], settled_point(warehouse))
+    assert [row[1:3] for row in now] == [("FB", "META"), ("X", "STEEL")]
+    assert sources(warehouse) == ["sandbox"]
 
 
 def test_a_company_that_goes_on_under_its_name_is_not_split(warehouse: Engine) -> None:

@@ -38,6 +38,7 @@ def test_the_universe_is_who_traded_on_the_session(warehouse: Engine) -> None:
     assert universe(warehouse, "universe(:day)", day=DAYS[4]) == ["AAA", "BBB", "GONE"]
     assert universe(warehouse, "universe(:day)", day=DAYS[5]) == ["AAA", "BBB", "NEW"]
     assert universe(warehouse, "universe(:day)", day=DAYS[25]) == []
+    assert universe(warehouse, "universe(:day, 'us-stocks')", day=DAYS[4]) == ["AAA", "BBB", "GONE"]
     assert universe(warehouse, "universe(:day, 'crypto')", day=DAYS[4]) == []
     [gone] = query(warehouse, "SELECT * FROM universe(:day) WHERE symbol = 'GONE'", day=DAYS[4])
     assert (gone["first_session"], gone["last_session"]) == (DAYS[0], DAYS[4])

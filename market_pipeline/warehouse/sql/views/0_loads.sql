@@ -9,14 +9,16 @@ LANGUAGE plpgsql AS $$
 DECLARE
     opened integer;
 BEGIN
-    INSERT INTO public.loads (run_id, source) VALUES (open_load.run_id, open_load.source) RETURNING id INTO opened;
+    INSERT INTO public.loads (run_id, source)
+    VALUES (open_load.run_id, coalesce(open_load.source, (SELECT b.source FROM public.bar_source AS b)))
+    RETURNING id INTO opened;
     PERFORM set_config('market_pipeline.load', opened::text, true);
     RETURN opened;
 END;
 $$;
 COMMENT ON FUNCTION open_load(text, text) IS
-    'Opens a load for the changes of this transaction, and returns its id. Hold the locks of the symbols concerned before: a '
-    'symbol''s loads have the order of their ids.';
+    'Opens a load for the changes of this transaction, and returns its id. Without a source it has that of the database. Hold the '
+    'locks of the symbols concerned before: a symbol''s loads have the order of their ids.';
 
 CREATE OR REPLACE FUNCTION opened_load() RETURNS integer
 LANGUAGE sql STABLE
@@ -31,7 +33,7 @@ DECLARE
     opened integer := public.opened_load();
 BEGIN
     IF opened IS NULL THEN
-        opened := public.open_load('manual', (SELECT source FROM public.bar_source));
+        opened := public.open_load('manual', NULL);
     END IF;
     RETURN opened;
 END;

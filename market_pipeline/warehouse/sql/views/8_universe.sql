@@ -13,74 +13,92 @@ BEGIN ATOMIC
     SELECT
         day,
         period.ticker,
-        coalesce(named_then.symbol, named.symbol),
-        named.security_id,
+        bar.symbol,
+        bar.security_id,
         coalesce(security.name, delisted.name, listed.name),
         coalesce(security.type, delisted.type, listed.type),
         coalesce(tracked.primary_exchange, delisted.primary_exchange, listed.primary_exchange),
-        coalesce(span_then.first_session, listing.first_session),
-        coalesce(span_then.last_session, listing.last_session),
+        bar.first_session,
+        bar.last_session,
         bar.close,
         bar.volume,
         bar.close * bar.volume,
         usual.median
-    FROM (
-        SELECT b.symbol_id, b.close, b.volume FROM bars AS b WHERE b.date = day AND as_of IS NULL
+    FROM (SELECT replace($2, '-', '_') AS market) AS asked  -- us-stocks, as on the command line, is us_stocks
+    CROSS JOIN LATERAL (
+        SELECT
+            b.symbol_id, b.close, b.volume, named.symbol, named.security_id, listing.first_session, listing.last_session
+        FROM bars AS b
+        JOIN market_listings AS listing ON listing.symbol_id = b.symbol_id AND listing.market = asked.market
+        JOIN symbol_identities AS named ON named.symbol_id = b.symbol_id
+        WHERE b.date = day AND as_of IS NULL
         UNION ALL
-        SELECT b.symbol_id, b.close, b.volume
+        SELECT b.symbol_id, b.close, b.volume, named.symbol, named.security_id, span.first_session, span.last_session
         FROM bars_as_of(as_of) AS b
+        JOIN symbol_identities_as_of(as_of) AS named ON named.symbol_id = b.symbol_id
+        LEFT JOIN market_listings AS listing ON listing.symbol_id = b.symbol_id
+        CROSS JOIN LATERAL (
+            -- The first and the last of the bars that are still stored, and of those that were taken out since.
+            SELECT
+                least(
+                    (
+                        SELECT v.date FROM bars AS v JOIN loads AS l ON l.id = v.load_id AND l.point <= as_of
+                        WHERE v.symbol_id = b.symbol_id ORDER BY v.date LIMIT 1
+                    ),
+                    replaced.first_session
+                ) AS first_session,
+                greatest(
+                    (
+                        SELECT v.date FROM bars AS v JOIN loads AS l ON l.id = v.load_id AND l.point <= as_of
+                        WHERE v.symbol_id = b.symbol_id ORDER BY v.date DESC LIMIT 1
+                    ),
+                    replaced.last_session
+                ) AS last_session
+            FROM (
+                SELECT min(r.date) AS first_session, max(r.date) AS last_session
+                FROM bars_revisions AS r
+                JOIN loads AS began ON began.id = r.load_id AND began.point <= as_of
+                JOIN loads AS ended ON ended.id = r.replaced_by AND ended.point > as_of
+                WHERE r.symbol_id = b.symbol_id
+            ) AS replaced
+        ) AS span
         WHERE b.date = day AND as_of IS NOT NULL
+            AND (
+                listing.market = asked.market
+                -- A symbol that has lost all its bars since has no listing left: its calendar tells the market.
+                OR listing.market IS NULL
+                AND named.calendar = (SELECT m.calendar FROM markets AS m WHERE m.market = asked.market)
+                AND NOT EXISTS (SELECT FROM bars AS v WHERE v.symbol_id = b.symbol_id)
+            )
     ) AS bar
-    JOIN market_listings AS listing ON listing.symbol_id = bar.symbol_id AND listing.market = $2
-    JOIN symbol_identities AS named ON named.symbol_id = bar.symbol_id
     LEFT JOIN tracked_symbols AS tracked ON tracked.id = bar.symbol_id
-    LEFT JOIN securities AS security ON security.id = named.security_id
-    LEFT JOIN security_tickers AS period
-        ON period.security_id = named.security_id
+    LEFT JOIN (
+        SELECT s.id, s.name, s.type FROM securities AS s WHERE as_of IS NULL
+        UNION ALL
+        SELECT s.id, s.name, s.type FROM securities_as_of(as_of) AS s WHERE as_of IS NOT NULL
+    ) AS security ON security.id = bar.security_id
+    LEFT JOIN (
+        SELECT p.security_id, p.ticker, p.first_day, p.last_day FROM security_tickers AS p WHERE as_of IS NULL
+        UNION ALL
+        SELECT p.security_id, p.ticker, p.first_day, p.last_day
+        FROM security_tickers_as_of(as_of) AS p
+        WHERE as_of IS NOT NULL
+    ) AS period
+        ON period.security_id = bar.security_id
         AND day BETWEEN coalesce(period.first_day, '-infinity') AND coalesce(period.last_day, 'infinity')
     LEFT JOIN reference_tickers AS listed
-        ON listed.market = $2 AND listed.ticker = period.ticker AND listed.delisted_on IS NULL
+        ON listed.market = asked.market AND listed.ticker = period.ticker AND listed.delisted_on IS NULL
         AND period.last_day IS NULL
     LEFT JOIN LATERAL (
         SELECT r.name, r.type, r.primary_exchange
         FROM reference_tickers AS r
-        WHERE r.market = $2 AND r.ticker = period.ticker AND r.delisted_on >= listing.last_session - 7
-            AND listing.last_session < (
-                SELECT max(l.date) FROM market_loads AS l WHERE l.market = $2 AND l.success
+        WHERE r.market = asked.market AND r.ticker = period.ticker AND r.delisted_on >= bar.last_session - 7
+            AND bar.last_session < (
+                SELECT max(l.date) FROM market_loads AS l WHERE l.market = asked.market AND l.success
             )
         ORDER BY r.delisted_on
         LIMIT 1
     ) AS delisted ON true
-    LEFT JOIN LATERAL (
-        SELECT i.symbol FROM symbol_identities_as_of(as_of) AS i
-        WHERE i.symbol_id = bar.symbol_id AND as_of IS NOT NULL
-    ) AS named_then ON true
-    LEFT JOIN LATERAL (
-        -- The first and the last of the bars that are still stored, and of those that were taken out since.
-        SELECT
-            least(
-                (
-                    SELECT b.date FROM bars AS b JOIN loads AS l ON l.id = b.load_id AND l.point <= as_of
-                    WHERE b.symbol_id = bar.symbol_id ORDER BY b.date LIMIT 1
-                ),
-                replaced.first_session
-            ) AS first_session,
-            greatest(
-                (
-                    SELECT b.date FROM bars AS b JOIN loads AS l ON l.id = b.load_id AND l.point <= as_of
-                    WHERE b.symbol_id = bar.symbol_id ORDER BY b.date DESC LIMIT 1
-                ),
-                replaced.last_session
-            ) AS last_session
-        FROM (
-            SELECT min(r.date) AS first_session, max(r.date) AS last_session
-            FROM bars_revisions AS r
-            JOIN loads AS began ON began.id = r.load_id AND began.point <= as_of
-            JOIN loads AS ended ON ended.id = r.replaced_by AND ended.point > as_of
-            WHERE r.symbol_id = bar.symbol_id
-        ) AS replaced
-        WHERE as_of IS NOT NULL
-    ) AS span_then ON true
     LEFT JOIN LATERAL (
         SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY latest.dollars) AS median
         FROM (
@@ -107,7 +125,7 @@ BEGIN ATOMIC
     WHERE EXISTS (
             SELECT FROM market_loads AS l
             LEFT JOIN loads ON loads.id = l.load_id
-            WHERE l.market = $2 AND l.date = day AND l.success
+            WHERE l.market = asked.market AND l.date = day AND l.success
                 AND (as_of IS NULL OR coalesce(loads.point, l.ended_at) <= as_of)
         )
         AND (min_price IS NULL OR bar.close >= min_price)
@@ -119,7 +137,7 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION universe(date, text, timestamptz, text[], double precision, double precision) IS
     'Everything that traded in a market on a session: select * from universe(''2024-06-03''). Empty for a session that is not loaded '
-    'whole: market_sessions says why. types are the vendor''s codes, such as CS or ETF; a ticker of unknown type has none of them. '
+    'whole: market_sessions says why. market is us_stocks, us-stocks or crypto. types are the vendor''s codes, such as CS or ETF; a ticker of unknown type has none of them. '
     'min_dollar_volume compares with the median of the last 20 bars of a year, this one included, which is given then; '
     'price is the close as traded. With as_of, bars, names and first and last sessions are as they were at that instant, which has '
     'to be settled.';
