@@ -10,7 +10,7 @@ from market_pipeline.assistants.results import Rows, ToolProblem
 from market_pipeline.core.markets import Market, UnknownMarketError, find_market
 from market_pipeline.core.wording import counted
 from market_pipeline.warehouse.loads import settle
-from market_pipeline.warehouse.universe import require_universe
+from market_pipeline.warehouse.universe import describe_types, require_universe
 
 _COLUMNS = (
     "ticker", "symbol", "name", "type", "primary_exchange", "first_session", "last_session", "price", "volume",
@@ -56,12 +56,15 @@ async def read_universe(
     note = f"{counted(total, 'ticker')} traded on {day} and meet the conditions"
     if total > len(rows):
         note += f"; these are the {len(rows):,} with the largest dollar volume: add conditions, or use query"
+    notes = [f"{note}."]
+    if codes is not None:
+        notes += await asyncio.to_thread(describe_types, context.warehouse, found, day, codes, as_of)
     return Rows(
         columns=list(_COLUMNS),
         rows=[list(row[:-1]) for row in rows],
         count=len(rows),
         truncated=total > len(rows),
-        note=f"{note}.",
+        note=" ".join(notes),
     )
 
 

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from market_pipeline.cli.completion import complete_symbols
 from market_pipeline.cli.output import print_note
-from market_pipeline.cli.parameters import SymbolChoice, parse_date, parse_instant, parse_symbols
+from market_pipeline.cli.parameters import SymbolChoice, parse_date, parse_instant, parse_stored_symbols
 from market_pipeline.core.settings import load_settings
 from market_pipeline.core.wording import are, counted, name_some
 from market_pipeline.warehouse.database import warehouse_of
@@ -41,7 +41,7 @@ def export(
         typer.Option(
             help='Comma-separated symbols; "*" for all, including those that are no longer tracked.',
             metavar="A,B,C",
-            parser=parse_symbols,
+            parser=parse_stored_symbols,
             autocompletion=complete_symbols,
         ),
     ],

@@ -1,6 +1,7 @@
 """Parsers of option values: symbols, dates and instants; and the command class that rejects empty values."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -12,6 +13,8 @@ from market_pipeline.core.errors import UsageError
 from market_pipeline.core.symbols import AssetClass, Symbol, SymbolError
 
 ALL = "*"
+_LISTING = re.compile(r"[A-Za-z0-9.:]+-(US|unseen|\d{6})(-\d+)?", re.ASCII)
+"""A name that a symbol of a market has beside a newer one with its ticker."""
 
 
 class ParameterError(UsageError):
@@ -67,6 +70,20 @@ def parse_symbols(text: str | SymbolChoice) -> SymbolChoice:
         BadParameter: a name is empty, or `*` is one of several.
         SymbolError: a name is invalid in every asset class.
     """
+    return _parse_choice(text, _check_form)
+
+
+def parse_stored_symbols(text: str | SymbolChoice) -> SymbolChoice:
+    """Parse a comma-separated list of symbols, or `*`; a name of an ended listing, such as META-202201, is accepted.
+
+    Raises:
+        BadParameter: a name is empty, or `*` is one of several.
+        SymbolError: a name is invalid in every asset class.
+    """
+    return _parse_choice(text, lambda name: None if _LISTING.fullmatch(name) else _check_form(name))
+
+
+def _parse_choice(text: str | SymbolChoice, check: Callable[[str], None]) -> SymbolChoice:
     if isinstance(text, SymbolChoice):  # an option's default is parsed too
         return text
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
@@ -77,7 +94,7 @@ def parse_symbols(text: str | SymbolChoice) -> SymbolChoice:
     if ALL in names:
         raise typer.BadParameter(f"{text!r} has names beside *, which is all of them: give one or the other")
     for name in names:
-        _check_form(name)
+        check(name)
     return SymbolChoice(names)
 
 

@@ -19,7 +19,7 @@ from market_pipeline.core.wording import counted
 from market_pipeline.warehouse.database import warehouse_of
 from market_pipeline.warehouse.loads import settle
 from market_pipeline.warehouse.statements import open_copy
-from market_pipeline.warehouse.universe import require_universe
+from market_pipeline.warehouse.universe import describe_types, require_universe
 
 MOST_LINES = 50
 """The most tickers of a table; the other formats have all of them."""
@@ -89,14 +89,17 @@ def universe(
         if as_of is not None:
             settle(warehouse, as_of)
         require_universe(warehouse, market, day, as_of)
+        codes = None if types is None else [name.strip() for name in types.split(",") if name.strip()]
         parameters = {
             "day": day,
             "market": market.name,
             "as_of": as_of,
-            "types": [name.strip() for name in types.split(",")] if types is not None else None,
+            "types": codes,
             "min_price": min_price,
             "min_dollar_volume": min_dollar_volume,
         }
+        for note in describe_types(warehouse, market, day, codes, as_of) if codes is not None else ():
+            print_note(note)
         if output_format is UniverseFormat.CSV:
             _write_csv(warehouse, parameters)
             return

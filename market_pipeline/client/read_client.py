@@ -104,10 +104,10 @@ class Client:
         return _row_set([self._read(f"api/v1/tables/{quote(name, safe='')}", [*parameters.items(), *conditions])])
 
     def universe(self, day: Day) -> RowSet:
-        """Return the symbols that were listed on a day, delisted ones included.
+        """Return the tickers of US stocks that traded on a session, those that are gone since included.
 
         Raises:
-            ApiError: the request was rejected.
+            ApiError: 404, the day is no session or is not stored whole; another rejected request.
         """
         return _row_set([self._read("api/v1/universe", [*_given(date=day).items()])])
 

@@ -39,6 +39,9 @@ class Market:
     files: str
     fewest_tickers: int
 
+    def __str__(self) -> str:  # the help of an option shows its default
+        return self.option
+
     @property
     def option(self) -> str:
         """Its name on the command line and in URLs, such as us-stocks."""

@@ -3,6 +3,7 @@
 The SQL function `universe` returns the tickers. Only a session that is loaded whole has any.
 """
 
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
 from sqlalchemy import Engine, text
@@ -10,7 +11,7 @@ from sqlalchemy import Engine, text
 from market_pipeline.core.errors import MarketPipelineError
 from market_pipeline.core.markets import Market
 from market_pipeline.core.sessions import calendar, sessions_between
-from market_pipeline.core.wording import pasteable
+from market_pipeline.core.wording import are, pasteable
 from market_pipeline.warehouse.loads import describe_point
 
 NEAR = timedelta(days=14)
@@ -28,6 +29,14 @@ ASKED = text("""
         ) AS first_loaded_at
     FROM (VALUES (1)) AS one
     LEFT JOIN market_sessions AS session ON session.market = :market AND session.date = :day
+""")
+
+
+TYPES = text("""
+    SELECT traded.type, count(*) AS tickers
+    FROM universe(:day, :market, as_of => :as_of) AS traded
+    GROUP BY traded.type
+    ORDER BY traded.type
 """)
 
 
@@ -57,6 +66,38 @@ def require_universe(engine: Engine, market: Market, day: date, as_of: datetime 
     if as_of is not None and as_of < row.first_loaded_at:
         loaded_at = describe_point(row.first_loaded_at)
         raise NoUniverseError(f"{there_is_none} as of {describe_point(as_of)}: it was first loaded at {loaded_at}")
+
+
+def describe_types(
+    engine: Engine, market: Market, day: date, types: Sequence[str], as_of: datetime | None = None
+) -> Sequence[str]:
+    """Return sentences on a filter by type: tickers without a known type, and types that no ticker has.
+
+    Args:
+        engine: the warehouse.
+        market: the session's market.
+        day: a session that is stored whole.
+        types: the vendor's type codes that are selected.
+        as_of: an instant that the session is read as of; types are those known now.
+
+    Returns:
+        The sentences; none if the filter misses nothing.
+    """
+    with engine.connect() as connection:
+        rows = connection.execute(TYPES, {"market": market.name, "day": day, "as_of": as_of})
+        tickers = {row.type: row.tickers for row in rows}
+    total, unknown = sum(tickers.values()), tickers.pop(None, 0)
+    notes = []
+    if absent := sorted(set(types).difference(tickers)):
+        known = f"; the types there are {', '.join(tickers)}" if tickers else ""
+        notes.append(f"No ticker of {day} is known to have the type {' or '.join(absent)}{known}.")
+    if unknown:
+        refresh = pasteable("market-pipeline", "market", "refresh-list", market.option)
+        notes.append(
+            f"{unknown:,} of the {total:,} tickers of {day} {'has' if unknown == 1 else 'have'} no known type and "
+            f"{are(unknown)} left out; `{refresh}` fetches the vendor's list."
+        )
+    return notes
 
 
 def _find_no_session(market: Market, day: date) -> str | None:

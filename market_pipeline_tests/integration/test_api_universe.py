@@ -72,7 +72,9 @@ def tickers(api: Api, **parameters: object) -> list[str]:
 def test_a_universe_has_everything_that_traded_and_what_is_gone_since(api: Api) -> None:
     answer = ask(api, date=GONE_AFTER).json()
     envelope = {name: value for name, value in answer.items() if name != "data"}
-    assert envelope == {"market": "us_stocks", "date": "2024-02-28", "count": 5, "truncated": False, "next": None}
+    assert envelope == {
+        "market": "us_stocks", "date": "2024-02-28", "note": None, "count": 5, "truncated": False, "next": None,
+    }  # fmt: skip
     assert [row["ticker"] for row in answer["data"]] == list(PAGE)
     found = {row["ticker"]: row for row in answer["data"]}
     assert list(found["AA"]) == [column.name for column in COLUMNS]
@@ -119,6 +121,20 @@ def test_filters_are_of_types_prices_and_the_median_dollar_volume(api: Api) -> N
     [row] = ask(api, **on, min_dollar_volume=1, type="CS").json()["data"]
     assert row["median_dollar_volume"] == 56_000
     assert ask(api, **on, min_price=1e6).json()["data"] == []
+
+
+def test_a_filter_by_type_says_what_it_leaves_out(api: Api, command: Command) -> None:
+    refresh = "`market-pipeline market refresh-list us-stocks` fetches the vendor's list."
+    unknown = f"3 of the 5 tickers of 2024-02-28 have no known type and are left out; {refresh}"
+    absent = "No ticker of 2024-02-28 is known to have the type NOPE; the types there are CS, ETF."
+    assert ask(api, date=GONE_AFTER, type="CS").json()["note"] == unknown
+    assert ask(api, date=GONE_AFTER, type="CS,NOPE", min_price=1).json()["note"] == f"{absent} {unknown}"
+    assert ask(api, date=GONE_AFTER, min_price=1).json()["note"] is None
+    with environment_of(api.settings):
+        code, output, error = command("universe", "--date", GONE_AFTER, "--type", "CS", "--format", "csv")
+        assert (code, len(output.splitlines()), error) == (0, 2, f"{unknown}\n")
+        code, output, error = command("universe", "--date", GONE_AFTER, "--type", "NOPE", "--format", "csv")
+    assert (code, len(output.splitlines()), error) == (0, 1, f"{absent}\n{unknown}\n")
 
 
 def test_every_format_has_the_same_rows(api: Api) -> None:

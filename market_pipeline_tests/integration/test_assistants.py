@@ -205,10 +205,11 @@ def test_the_universe_of_a_session_has_the_largest_first(
     load_market(
         warehouse, session_of(day, {"SMALL": Bar(5.0, 100.0), "LARGE": Bar(50.0, 1e6), "MIDDLE": Bar(20.0, 1000.0)})
     )
-    all_of_it, cut, dear, unloaded, closed = Assistant(settings).calls(
+    all_of_it, cut, dear, typed, unloaded, closed = Assistant(settings).calls(
         ("get_universe", {"date": "2024-06-03"}),
         ("get_universe", {"date": "2024-06-03", "limit": 1}),
         ("get_universe", {"date": "2024-06-03", "min_price": 10}),
+        ("get_universe", {"date": "2024-06-03", "types": ["CS"]}),
         ("get_universe", {"date": "2024-06-04"}),
         ("get_universe", {"date": "2024-06-02"}),
     )
@@ -217,6 +218,7 @@ def test_the_universe_of_a_session_has_the_largest_first(
     assert [row["ticker"] for row in records(content(cut))] == ["LARGE"]
     assert "3 tickers traded on 2024-06-03" in content(cut)["note"]
     assert [row["ticker"] for row in records(content(dear))] == ["LARGE", "MIDDLE"]
+    assert "3 of the 3 tickers of 2024-06-03 have no known type and are left out" in content(typed)["note"]
     assert "market-pipeline market backfill us-stocks" in message(unloaded)
     assert "it is no session of XNYS" in message(closed)
 

@@ -17,6 +17,7 @@ from market_pipeline.client import ApiError, Client
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.api_keys import Scope, create_key
 from market_pipeline_tests.integration.api_cases import FIRST, LAST, Api, load_autumn, serving
+from market_pipeline_tests.integration.market_cases import Bar, load_market, session_of
 from market_pipeline_tests.integration.stored_bars import recorded
 from market_pipeline_tests.scripted_vendor import Reply, scripted_vendor
 
@@ -101,6 +102,23 @@ def test_changes_are_followed_page_by_page(client: Client, api: Api, monkeypatch
     assert feed.settled is not None
     assert client.changes(feed.settled, kinds=["bar"]).to_pandas().empty
     assert client.changes(kinds=["bar"]).to_polars()["change"].unique().to_list() == ["came"]
+
+
+def test_the_universe_has_those_that_are_gone_since(server: embedded.Server, tmp_path: Path) -> None:
+    both, rest = {"SIVB": Bar(0.5, 4.0), "SPY": Bar(400.0, 2.0)}, {"SPY": Bar(401.0)}
+    with serving(server, tmp_path) as api, Client(api.url) as client:
+        load_market(
+            api.warehouse, session_of(date(2024, 3, 14), both), session_of(date(2024, 3, 15), rest), accept_small=True
+        )
+        rows = client.universe(date(2024, 3, 14)).to_arrow().to_pylist()
+        assert [(row["ticker"], row["price"], row["dollar_volume"]) for row in rows] == [
+            ("SIVB", 0.5, 2),
+            ("SPY", 400, 800),
+        ]
+        assert client.universe("2024-03-15").to_pandas()["ticker"].tolist() == ["SPY"]
+        with pytest.raises(ApiError, match="it is no session of XNYS") as raised:
+            client.universe("2024-03-16")
+    assert raised.value.status == 404
 
 
 def test_a_key_is_sent_to_its_server_alone(server: embedded.Server, tmp_path: Path) -> None:

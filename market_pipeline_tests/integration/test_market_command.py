@@ -108,6 +108,11 @@ def test_the_universe_of_a_session_is_who_traded_in_each_format(
     assert "`market-pipeline market backfill us-stocks --start 2024-03-18 --end 2024-03-18`" in error
 
 
+def test_the_help_shows_the_default_market_by_its_name(command: Command) -> None:
+    code, output, _ = command("universe", "--help")
+    assert (code, "[default: us-stocks]" in output, "Market(" in output) == (0, True, False)
+
+
 def test_a_market_that_is_unknown_or_not_tracked_is_a_wrong_command(market: Command) -> None:
     code, _, error = market("track", "us-bonds")
     assert (code, error) == (2, "error: there is no market 'us-bonds': use one of us-stocks, crypto\n")

@@ -12,6 +12,7 @@ from market_pipeline.warehouse.export_query import find_exportable_symbols
 from market_pipeline.warehouse.securities import SecurityFacts, store_history
 from market_pipeline.warehouse.stored_bars import bars
 from market_pipeline.warehouse.tracked_symbols import add_symbols, remove_symbol
+from market_pipeline_tests.conftest import Command
 from market_pipeline_tests.integration.market_cases import Bar, load_market, session_of
 from market_pipeline_tests.integration.stored_bars import query
 
@@ -87,7 +88,7 @@ def test_a_removed_symbol_goes_on_being_fed(warehouse: Engine) -> None:
     assert names(warehouse) == ["AAPL"]
 
 
-def test_a_ticker_of_a_coin_s_name_has_another_name(warehouse: Engine) -> None:
+def test_a_ticker_of_a_coin_s_name_has_another_name(warehouse: Engine, command: Command) -> None:
     add_symbols(warehouse, [Symbol.of("LTC", "crypto")])
     load_market(warehouse, session_of(DAYS[0], {"LTC": Bar(30.0), "ETH": Bar(25.0)}))
     assert names(warehouse) == ["ETH", "LTC", "LTC-US"]
@@ -98,6 +99,10 @@ def test_a_ticker_of_a_coin_s_name_has_another_name(warehouse: Engine) -> None:
     assert frame["close"].tolist() == [30.0]
     assert find_exportable_symbols(warehouse, ["LTC-US"]) == ["LTC-US"]
     assert find_exportable_symbols(warehouse, None) == ["ETH", "LTC"]
+    code, output, _ = command("export", "--symbols", "LTC-US", "--output", "-")
+    assert (code, output.splitlines()[1].split(",")[:2]) == (0, ["LTC-US", str(DAYS[0])])
+    code, _, error = command("export", "--symbols", "LTC-202402", "--output", "-")
+    assert (code, "no bars of LTC-202402" in error) == (2, True)
 
 
 def test_a_ticker_of_another_time_than_the_tracked_symbol_s_is_another_security(warehouse: Engine) -> None:

@@ -82,7 +82,14 @@ def universe_operation() -> Json:
                {"type": "integer", "minimum": 1, "maximum": universe_params.MOST_ROWS}),
         *paging_parameters(),
     ]  # fmt: skip
-    around = {"market": {"type": "string"}, "date": {"type": "string", "format": "date"}}
+    around = {
+        "market": {"type": "string"},
+        "date": {"type": "string", "format": "date"},
+        "note": {
+            "type": ["string", "null"],
+            "description": "What `type` leaves out: the number of tickers without a known type; types that none has.",
+        },
+    }
     return {
         "tags": ["markets"],
         "operationId": "read_universe",

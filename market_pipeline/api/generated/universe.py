@@ -10,12 +10,13 @@ from starlette.responses import Response
 
 from market_pipeline.api.admin.auth import check_reader
 from market_pipeline.api.generated.envelopes import envelope_with
+from market_pipeline.api.generated.formats import ResponseFormat
 from market_pipeline.api.generated.instants import resolve_snapshot, settle_instant
 from market_pipeline.api.generated.negotiation import negotiate_format
 from market_pipeline.api.generated.query_params import query_string
 from market_pipeline.api.generated.responses import NoRowsError, respond
 from market_pipeline.api.generated.universe_params import MOST_ROWS, parse_universe_request
-from market_pipeline.warehouse.universe import require_universe
+from market_pipeline.warehouse.universe import describe_types, require_universe
 
 PATH = "/api/v1/universe"
 
@@ -26,7 +27,13 @@ async def read_universe(request: Request) -> Response:
     asked = parse_universe_request(await resolve_snapshot(context, query_string(request)))
     await settle_instant(context, asked.as_of)
     kind = negotiate_format(request, asked.format)
-    envelope = envelope_with({"market": asked.market.name, "date": asked.date})
+    note = None
+    if asked.type is not None and kind is ResponseFormat.JSON:
+        notes = await asyncio.to_thread(
+            describe_types, context.warehouse, asked.market, asked.date, asked.type, asked.as_of
+        )
+        note = " ".join(notes) or None
+    envelope = envelope_with({"market": asked.market.name, "date": asked.date, "note": note})
 
     async def respond_with(*, needs_rows: bool) -> Response:
         return await respond(
