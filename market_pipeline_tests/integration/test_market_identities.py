@@ -1,4 +1,4 @@
-"""Who a ticker is in a market: tracked symbols, reused and renamed tickers, and names."""
+"""Identities of a market's tickers: tracked symbols, reused and renamed tickers, and names."""
 
 from datetime import date, datetime, timedelta
 
