@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,8 +16,7 @@ from market_pipeline.cli.summary import describe_actions, print_records
 from market_pipeline.cli.symbol_option import select_symbols
 from market_pipeline.cli.vendor_option import vendor_settings
 from market_pipeline.core import stop_signals
-from market_pipeline.core.run_planning import plan_missing_runs, plan_range_runs
-from market_pipeline.core.sessions import check_order
+from market_pipeline.core.run_planning import choose_dates, plan_missing_runs, plan_range_runs
 from market_pipeline.core.symbols import DEFAULT_BACKFILL
 from market_pipeline.core.ticker_corrections import corrections_of
 from market_pipeline.warehouse.coverage import find_never_loaded, missing_spans
@@ -26,7 +25,6 @@ from market_pipeline.warehouse.database import warehouse_of
 if TYPE_CHECKING:
     from market_pipeline.cli.runs import LaunchResult
 
-DEFAULT_DAYS = 1825
 DONE, FAILED, PARTIAL = 0, 1, 3
 
 
@@ -79,9 +77,7 @@ def backfill(
     """
     settings = vendor_settings(quiet=quiet)
     now = datetime.now(UTC)
-    last = end or now.date()
-    first = start or (date.min if missing else last - timedelta(days=DEFAULT_DAYS))
-    check_order(first, last)
+    first, last = choose_dates(start, end, now.date(), missing=missing)
     with warehouse_of(settings) as warehouse:
         selected = select_symbols(warehouse, symbols or (EVERY if missing else SymbolChoice(DEFAULT_BACKFILL)))
         if missing:

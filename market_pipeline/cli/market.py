@@ -6,15 +6,13 @@ from typing import Annotated
 
 import typer
 
-from market_pipeline.cli.backfill import DEFAULT_DAYS
 from market_pipeline.cli.market_summary import describe_launch, describe_market, print_launch, print_markets
 from market_pipeline.cli.output import print_note
 from market_pipeline.cli.parameters import parse_date
 from market_pipeline.cli.vendor_option import vendor_settings
 from market_pipeline.core import stop_signals
 from market_pipeline.core.markets import MARKETS, Market, find_market
-from market_pipeline.core.run_planning import SCOPE_TAG, MarketScope, plan_sessions
-from market_pipeline.core.sessions import check_order
+from market_pipeline.core.run_planning import DEFAULT_DAYS, SCOPE_TAG, MarketScope, choose_dates, plan_sessions
 from market_pipeline.core.settings import load_settings
 from market_pipeline.core.wording import counted, pasteable
 from market_pipeline.warehouse.database import warehouse_of
@@ -97,9 +95,7 @@ def backfill(
     """
     settings = vendor_settings(quiet=quiet)
     now = datetime.now(UTC)
-    last = end or now.date()
-    first = start or (date.min if missing else last - timedelta(days=DEFAULT_DAYS))
-    check_order(first, last)
+    first, last = choose_dates(start, end, now.date(), missing=missing)
     with warehouse_of(settings) as warehouse:
         require_tracked(warehouse, market)
         if missing:

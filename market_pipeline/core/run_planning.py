@@ -6,7 +6,7 @@ A run covers sessions that are over, of symbols of one calendar. `ingest` execut
 from collections import defaultdict
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 from market_pipeline.core.sessions import (
@@ -56,6 +56,22 @@ class RangeRun:
     calendar: str
     symbols: Sequence[Symbol]
     sessions: Sequence[date]
+
+
+DEFAULT_DAYS = 1825
+"""Length of a backfill without a start: five years."""
+
+
+def choose_dates(start: date | None, end: date | None, today: date, *, missing: bool) -> tuple[date, date]:
+    """Return a backfill's first and last date: by default five years up to today, or any date for missing sessions.
+
+    Raises:
+        NoSessionError: `start` is after `end`.
+    """
+    last = end or today
+    first = start or (date.min if missing else last - timedelta(days=DEFAULT_DAYS))
+    check_order(first, last)
+    return first, last
 
 
 def plan_range_runs(symbols: Sequence[Symbol], start: date, end: date, now: datetime) -> list[RangeRun]:
