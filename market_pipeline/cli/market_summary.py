@@ -12,13 +12,12 @@ import typer
 from market_pipeline.cli.output import print_columns
 from market_pipeline.core.markets import Market
 from market_pipeline.core.wording import counted, pasteable
+from market_pipeline.warehouse.market_records import SESSION_COUNTERS, MarketLoadResult
 from market_pipeline.warehouse.tracked_markets import MarketSessionState, MarketTotals
 
 if TYPE_CHECKING:  # Dagster takes a second
     from market_pipeline.cli.market_runs import MarketLaunch
-    from market_pipeline.warehouse.market_records import MarketLoadResult
 
-COUNTS = ("fetched", "loaded", "revised", "unchanged", "rejected", "withdrawn", "flagged", "requests")
 MARKET_COUNTS = ("sessions", "corrected", "missing", "symbols", "trading", "ended", "listed")
 MOST_LINES = 10
 """The most sessions that are printed one by one, of those that failed or have notes."""
@@ -41,12 +40,12 @@ def describe_launch(launch: "MarketLaunch") -> dict[str, Any]:
     }
 
 
-def _describe_result(result: "MarketLoadResult") -> dict[str, Any]:
+def _describe_result(result: MarketLoadResult) -> dict[str, Any]:
     return {
         "session": str(result.session),
         "origin": result.origin,
         "tickers": result.tickers,
-        **{name: getattr(result, name) for name in COUNTS},
+        **{name: getattr(result, name) for name in SESSION_COUNTERS},
         "waited_seconds": round(result.waited_seconds, 3),
         "success": result.error is None,
         "error": result.error,
@@ -59,8 +58,8 @@ def print_launch(launch: "MarketLaunch") -> None:
     results = list(launch.results.values())
     if results:
         rows = _sum_up(results)
-        totals = {name: sum(row[name] for row in rows) for name in ("sessions", *COUNTS)}
-        print_columns(("period", "from"), ("sessions", *COUNTS), rows, totals=totals)
+        totals = {name: sum(row[name] for row in rows) for name in ("sessions", *SESSION_COUNTERS)}
+        print_columns(("period", "from"), ("sessions", *SESSION_COUNTERS), rows, totals=totals)
     _print_some("note", {result.session: "; ".join(result.notes) for result in results if result.notes})
     for reason, days in groupby(launch.outside_plan.items(), key=itemgetter(1)):
         typer.echo(f"note: {_list_days([day for day, _ in days])}: {reason}")
@@ -75,7 +74,7 @@ def print_launch(launch: "MarketLaunch") -> None:
         typer.echo(f"Fetch them again with `{again}`; nights do, as far as they reach back.")
 
 
-def _sum_up(results: Sequence["MarketLoadResult"]) -> list[dict[str, Any]]:
+def _sum_up(results: Sequence[MarketLoadResult]) -> list[dict[str, Any]]:
     """Return a row for each session, month or year, with the sums of its sessions."""
     for period in PERIODS:
         names = dict.fromkeys(f"{result.session:{period}}" for result in results)
@@ -84,9 +83,9 @@ def _sum_up(results: Sequence["MarketLoadResult"]) -> list[dict[str, Any]]:
     return [_sum(name, [result for result in results if f"{result.session:{period}}" == name]) for name in names]
 
 
-def _sum(name: str, results: Sequence["MarketLoadResult"]) -> dict[str, Any]:
+def _sum(name: str, results: Sequence[MarketLoadResult]) -> dict[str, Any]:
     origins = dict.fromkeys(str(result.origin) for result in results if result.origin)
-    sums = {counter: sum(getattr(result, counter) for result in results) for counter in COUNTS}
+    sums = {counter: sum(getattr(result, counter) for result in results) for counter in SESSION_COUNTERS}
     return {"period": name, "from": " and ".join(origins), "sessions": len(results), **sums}
 
 

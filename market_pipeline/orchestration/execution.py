@@ -3,7 +3,7 @@
 `market_pipeline.ingest` does the loading; this module connects it with Dagster.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -70,12 +70,8 @@ def load_symbols(
     Raises:
         dagster.Failure: no partition was chosen, or symbols failed. The others are loaded and stay materialized.
     """
-    try:
-        check_partitions_chosen(context.run.tags)
-    except PartitionError as error:
-        raise dg.Failure(str(error), allow_retries=False) from None
+    sessions = read_sessions(context)
     pipeline: Pipeline = context.resources.pipeline
-    sessions = [date.fromisoformat(key) for key in context.partition_keys]
     run = Run(context.run.run_id, trigger_of(context.run.tags))
     series, actions = pipeline.open_run(find_in_run, sessions, run.run_id, scheduled=run.trigger == SCHEDULE)
     results = ingest_recorded(context, symbols, sessions, series, actions)
@@ -87,6 +83,19 @@ def load_symbols(
         raise dg.Failure(
             f"{len(failures)} of {counted(len(symbols), 'symbol')} failed. " + " ".join(failures), allow_retries=False
         )
+
+
+def read_sessions(context: dg.AssetExecutionContext) -> list[date]:
+    """Return the run's sessions, oldest first.
+
+    Raises:
+        dagster.Failure: no partition was chosen.
+    """
+    try:
+        check_partitions_chosen(context.run.tags)
+    except PartitionError as error:
+        raise dg.Failure(str(error), allow_retries=False) from None
+    return [date.fromisoformat(key) for key in context.partition_keys]
 
 
 def ingest_recorded(
@@ -133,18 +142,21 @@ def _record(context: dg.AssetExecutionContext, results: Iterable[LoadResult]) ->
     settled = [
         MaterializedAsset(dg.AssetKey(["market_data", result.symbol]), groups, _summarize(result))
         for result in results
-        if (groups := _group_settled(result))
+        if (groups := group_settled({**dict.fromkeys(result.present), **result.empty, **result.ended}))
     ]
     if settled:
         record_materializations(context, settled)
 
 
-def _group_settled(result: LoadResult) -> list[Materialized]:
-    groups = [Materialized([str(day) for day in sorted(result.present)], ONE_ROW)] if result.present else []
-    without_bar = {**result.empty, **result.ended}
-    for reason in dict.fromkeys(without_bar.values()):
-        sessions = [str(day) for day, why in without_bar.items() if why == reason]
-        groups.append(Materialized(sessions, {**NO_ROW, "reason": reason}))
+def group_settled(reasons: Mapping[date, str | None]) -> list[Materialized]:
+    """Return the materializations of a symbol's settled sessions, given why each has no bar; None if it has one."""
+    by_reason: dict[str | None, list[str]] = {}
+    for day, reason in sorted(reasons.items()):
+        by_reason.setdefault(reason, []).append(str(day))
+    groups = [
+        Materialized(days, ONE_ROW if reason is None else {**NO_ROW, "reason": reason})
+        for reason, days in by_reason.items()
+    ]
     return sorted(groups, key=lambda group: group.partitions[-1])
 
 

@@ -3,6 +3,7 @@
 `market_pipeline.market_ingest` does the loading; this module connects it with Dagster.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
@@ -13,8 +14,6 @@ from market_pipeline.core.markets import Market
 from market_pipeline.core.run_planning import SCOPE_TAG, MarketScope, trigger_of
 from market_pipeline.core.wording import counted, name_some, under
 from market_pipeline.dagster_storage.recording import (
-    NO_ROW,
-    ONE_ROW,
     Materialized,
     MaterializedAsset,
     record_materializations,
@@ -22,17 +21,14 @@ from market_pipeline.dagster_storage.recording import (
 from market_pipeline.ingest import Run
 from market_pipeline.market_blocks import is_outside_plan
 from market_pipeline.market_ingest import ingest_market
-from market_pipeline.orchestration.execution import check_symbols
+from market_pipeline.orchestration.execution import check_symbols, group_settled, read_sessions
 from market_pipeline.orchestration.market_assets import ACCEPT_SMALL_TAG, market_key
 from market_pipeline.orchestration.market_night import choose_sessions, finish_night
-from market_pipeline.orchestration.partitions import PartitionError, check_partitions_chosen
 from market_pipeline.orchestration.resources import Pipeline
 from market_pipeline.warehouse.coverage import SettledSession, settled_sessions
-from market_pipeline.warehouse.market_records import MarketLoadResult
+from market_pipeline.warehouse.market_records import SESSION_COUNTERS, MarketLoadResult
 from market_pipeline.warehouse.tracked_markets import MarketSessionState, read_market_sessions
 from market_pipeline.warehouse.tracked_symbols import active_symbols
-
-COUNTERS = ("fetched", "loaded", "revised", "unchanged", "rejected", "withdrawn", "flagged", "requests")
 
 Loaded = Mapping[date, Mapping[str, Any]]
 """Sessions that are stored whole, each with the metadata of its materialization."""
@@ -44,17 +40,13 @@ def load_market(context: dg.AssetExecutionContext, market: Market) -> None:
     Raises:
         dagster.Failure: no partition was chosen, or sessions failed. The others are loaded and stay materialized.
     """
-    try:
-        check_partitions_chosen(context.run.tags)
-    except PartitionError as error:
-        raise dg.Failure(str(error), allow_retries=False) from None
+    asked = read_sessions(context)
     pipeline: Pipeline = context.resources.pipeline
     scope = MarketScope(context.run.tags.get(SCOPE_TAG, MarketScope.ALL))
     stored = [state for state in read_market_sessions(pipeline.warehouse, market) if state.is_loaded]
     _record_unrecorded(context, market, stored)
     results = []
     with pipeline.open_market(market) as vendor:
-        asked = [date.fromisoformat(key) for key in context.partition_keys]
         chosen = choose_sessions(scope, asked, stored, vendor, pipeline.settings)
         for block in ingest_market(
             market,
@@ -109,24 +101,13 @@ def _record(context: dg.AssetExecutionContext, market: Market, loaded: Loaded) -
 
 def _group(settled: Sequence[SettledSession]) -> list[MaterializedAsset]:
     """Return the materializations of tracked symbols, given their settled sessions in order."""
-    groups: dict[str, dict[str | None, list[str]]] = {}
+    reasons: defaultdict[str, dict[date, str | None]] = defaultdict(dict)
     for each in settled:
-        groups.setdefault(each.symbol, {}).setdefault(each.reason, []).append(str(each.date))
+        reasons[each.symbol][each.date] = each.reason
     return [
-        MaterializedAsset(
-            dg.AssetKey(["market_data", symbol]),
-            sorted(
-                (Materialized(sessions, _metadata(reason)) for reason, sessions in by_reason.items()),
-                key=lambda group: group.partitions[-1],
-            ),
-            {},
-        )
-        for symbol, by_reason in groups.items()
+        MaterializedAsset(dg.AssetKey(["market_data", symbol]), group_settled(of_symbol), {})
+        for symbol, of_symbol in reasons.items()
     ]
-
-
-def _metadata(reason: str | None) -> Mapping[str, Any]:
-    return ONE_ROW if reason is None else {**NO_ROW, "reason": reason}
 
 
 def _summarize(result: MarketLoadResult) -> dict[str, Any]:
@@ -134,6 +115,6 @@ def _summarize(result: MarketLoadResult) -> dict[str, Any]:
     return {
         "dagster/partition_row_count": result.tickers,
         "origin": str(result.origin),
-        **{name: getattr(result, name) for name in COUNTERS},
+        **{name: getattr(result, name) for name in SESSION_COUNTERS},
         **waited,
     }

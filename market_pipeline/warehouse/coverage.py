@@ -103,12 +103,16 @@ def nightly_spans(
 
 @dataclass(frozen=True)
 class SettledSession:
-    """A session of a tracked symbol that has its bar, or of which it is known why there is none."""
+    """A session of a tracked symbol that has its bar, or the reason why there is none."""
 
     symbol: str
     date: date
-    present: bool
     reason: str | None
+
+    @property
+    def present(self) -> bool:
+        """True if it has its bar."""
+        return self.reason is None
 
 
 def settled_sessions(engine: Engine, calendar: str, sessions: Sequence[date]) -> list[SettledSession]:
@@ -117,7 +121,7 @@ def settled_sessions(engine: Engine, calendar: str, sessions: Sequence[date]) ->
         rows = connection.execute(
             statement("settled_sessions"), {"calendar": calendar, "sessions": list(sessions)}
         ).all()
-    return [SettledSession(row.symbol, row.date, row.present, row.reason) for row in rows]
+    return [SettledSession(row.symbol, row.date, row.reason) for row in rows]
 
 
 def _spans(

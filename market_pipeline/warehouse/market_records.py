@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine
 
 from market_pipeline.core.markets import Market, Origin
 from market_pipeline.core.settings import Source
-from market_pipeline.warehouse.load_history import LoadCounters
+from market_pipeline.warehouse.load_history import COUNTERS, LoadCounters
 from market_pipeline.warehouse.statements import statement
 
 
@@ -56,10 +56,10 @@ class MarketLoadResult(LoadCounters):
         return self.total
 
 
-_RESULT_COLUMNS = (
-    "market", "origin", "version", "requests", "waited_seconds", "fetched", "loaded", "revised", "unchanged",
-    "rejected", "withdrawn", "flagged", "tickers", "suspicious",
-)  # fmt: skip
+SESSION_COUNTERS = ("fetched", *COUNTERS, "withdrawn", "flagged", "requests")
+"""Columns of `market_loads`, and attributes of `MarketLoadResult`, that count bars and requests of a session."""
+
+_RESULT_COLUMNS = ("market", "origin", "version", "waited_seconds", *SESSION_COUNTERS, "tickers", "suspicious")
 """Columns of `market_loads` with the value of the attribute of `MarketLoadResult` that has their name."""
 
 

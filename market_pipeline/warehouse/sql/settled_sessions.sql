@@ -2,7 +2,7 @@
 -- As after a symbol's own load, the newest sessions without a bar are left open, as it may still come.
 -- Parameters: calendar, sessions.
 SELECT
-    tracked.symbol, session.date, bar.date IS NOT NULL AS present,
+    tracked.symbol, session.date,
     CASE
         WHEN bar.date IS NOT NULL THEN NULL
         WHEN session.date > tracked.delisted_on THEN 'after its last day on the market, ' || tracked.delisted_on
