@@ -48,20 +48,26 @@ def build_assets(symbols: Sequence[Symbol], today: date, *, in_one_process: bool
 
 
 def _build_spec(symbol: Symbol) -> dg.AssetSpec:
+    description = (
+        f"Daily bars of {symbol.name} as traded, under each ticker that it has had at the vendor. "
+        f"A partition is one session of the calendar {symbol.calendar}."
+    )
+    return build_bars_spec(asset_key(symbol), description, GROUPS[symbol.asset_class], symbol.calendar)
+
+
+def build_bars_spec(key: dg.AssetKey, description: str, group_name: str, calendar_name: str) -> dg.AssetSpec:
+    """Build the spec of an asset that loads bars: of a symbol, or of a market."""
     return dg.AssetSpec(
-        asset_key(symbol),
-        description=(
-            f"Daily bars of {symbol.name} as traded, under each ticker that it has had at the vendor. "
-            f"A partition is one session of the calendar {symbol.calendar}."
-        ),
-        group_name=GROUPS[symbol.asset_class],
+        key,
+        description=description,
+        group_name=group_name,
         kinds={"python", "postgres"},
         owners=["team:market-data"],
         skippable=True,
         metadata={
             "dagster/table_name": "market_data",
             "dagster/column_schema": column_schema(market_data),
-            "calendar": symbol.calendar,
+            "calendar": calendar_name,
         },
     )
 

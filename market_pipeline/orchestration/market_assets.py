@@ -9,9 +9,8 @@ from datetime import date
 import dagster as dg
 
 from market_pipeline.core.markets import Market
-from market_pipeline.orchestration.assets import column_schema
+from market_pipeline.orchestration.assets import build_bars_spec
 from market_pipeline.orchestration.partitions import session_partitions
-from market_pipeline.warehouse.bar_tables import market_data
 
 GROUP = "markets"
 ACCEPT_SMALL_TAG = "market_pipeline/accept_small"
@@ -34,26 +33,14 @@ def build_market_assets(markets: Sequence[Market], today: date) -> list[dg.Asset
 
 
 def _build_asset(market: Market, partitions: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
-    spec = dg.AssetSpec(
-        market_key(market),
-        description=(
-            f"Daily bars of all tickers of the market {market.title} as traded. A partition is one session of the "
-            f"calendar {market.calendar}, loaded whole or not at all."
-        ),
-        group_name=GROUP,
-        kinds={"python", "postgres"},
-        owners=["team:market-data"],
-        skippable=True,
-        metadata={
-            "dagster/table_name": "market_data",
-            "dagster/column_schema": column_schema(market_data),
-            "calendar": market.calendar,
-        },
+    description = (
+        f"Daily bars of all tickers of the market {market.title} as traded. A partition is one session of the calendar "
+        f"{market.calendar}, loaded whole or not at all."
     )
 
     @dg.multi_asset(
         name=f"market_{market.name}",
-        specs=[spec],
+        specs=[build_bars_spec(market_key(market), description, GROUP, market.calendar)],
         partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.single_run(),
         required_resource_keys={"pipeline"},
