@@ -15,6 +15,7 @@ from market_pipeline.core.wording import counted
 from market_pipeline.warehouse import coverage
 from market_pipeline.warehouse.adjustment import find_unknown_adjustments
 from market_pipeline.warehouse.corporate_action_refresh import find_actions_behind
+from market_pipeline.warehouse.tracked_markets import FETCHABLE
 from market_pipeline.warehouse.tracked_symbols import active_symbols
 
 MOST = 50
@@ -82,7 +83,7 @@ async def read_rejected_bars(requests: ApiRequests, symbol: str | None) -> Rows:
 async def read_missing_market_sessions(requests: ApiRequests) -> Rows:
     """Return the newest sessions of whole markets that are not stored and can be fetched."""
     body = await requests.table(
-        "market_sessions", ("state", "in.(failed,suspicious,never_asked)"), ("select", ",".join(_SESSION)),
+        "market_sessions", ("state", f"in.({','.join(FETCHABLE)})"), ("select", ",".join(_SESSION)),
         ("order", "date.desc,market"), ("limit", MOST),
     )  # fmt: skip
     return to_rows(body, _SESSION, None, _ALL)

@@ -12,9 +12,6 @@ from market_pipeline.core.wording import are, counted, pasteable
 from market_pipeline.orchestration.freshness import last_due_session
 from market_pipeline.warehouse.tracked_markets import MarketSessionState, read_market_sessions, tracked_markets
 
-OUTSIDE_PLAN = ("not_yet_available", "not_in_plan")
-"""States of sessions that no command can fetch."""
-
 
 @dataclass(frozen=True)
 class MarketState:
@@ -40,7 +37,7 @@ def read_market_states(engine: Engine, settings: Settings, now: datetime) -> lis
 
 def _judge(market: Market, sessions: Sequence[MarketSessionState], due: date) -> MarketState:
     stored = [each.date for each in sessions if each.is_loaded]
-    missing = [each for each in sessions if not each.is_loaded and each.state not in OUTSIDE_PLAN and each.date <= due]
+    missing = [each for each in sessions if each.is_fetchable and each.date <= due]
     return MarketState(
         market.option, max(stored, default=None), len(stored), len(missing), _find_problem(market, stored, missing)
     )

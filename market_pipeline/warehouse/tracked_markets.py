@@ -15,6 +15,9 @@ from market_pipeline.core.markets import MARKETS, Market, Origin
 from market_pipeline.warehouse.statements import statement
 from market_pipeline.warehouse.tables import markets
 
+FETCHABLE = ("failed", "suspicious", "never_asked")
+"""States of sessions that are not stored and that a request may bring; the plan doesn't give the others."""
+
 
 class UntrackedMarketError(UsageError):
     """A requested market is not tracked."""
@@ -40,6 +43,11 @@ class MarketSessionState:
     def is_loaded(self) -> bool:
         """True if the session is stored whole."""
         return self.state in {"loaded", "corrected"}
+
+    @property
+    def is_fetchable(self) -> bool:
+        """True if the session is not stored, and a request may bring it."""
+        return self.state in FETCHABLE
 
 
 @dataclass(frozen=True)
