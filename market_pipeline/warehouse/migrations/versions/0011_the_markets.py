@@ -75,6 +75,6 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute("DROP VIEW IF EXISTS market_sessions, listings, listings_by_month")
-    op.execute("DROP FUNCTION IF EXISTS refresh_listing, universe")
+    op.execute("DROP FUNCTION IF EXISTS refresh_listing, recent_since, universe")
     for table in ("reference_tickers", "market_listings", "market_loads", "markets"):
         op.drop_table(table)

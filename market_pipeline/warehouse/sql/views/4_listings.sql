@@ -1,3 +1,18 @@
+-- Listings of markets, and the rule by which they end.
+CREATE OR REPLACE FUNCTION recent_since(of_market text) RETURNS date
+LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT min(newest.date)
+    FROM (
+        SELECT DISTINCT l.date FROM market_loads AS l
+        WHERE l.market = of_market AND l.success
+        ORDER BY l.date DESC
+        LIMIT 10
+    ) AS newest;
+END;
+COMMENT ON FUNCTION recent_since(text) IS
+    'The first of the last ten loaded sessions of a market; NULL without any. A listing without a bar since then has ended.';
+
 -- Every symbol that a market's sessions had, from its first to its last bar, with what the vendor's list knows of it.
 CREATE OR REPLACE VIEW listings AS
 SELECT
@@ -13,17 +28,9 @@ SELECT
     coalesce(tracked.primary_exchange, reference.primary_exchange) AS primary_exchange
 FROM market_listings AS listed
 JOIN symbol_identities AS named ON named.symbol_id = listed.symbol_id
--- A listing has ended that has no bar in the last ten loaded sessions.
 JOIN (
-    SELECT markets.market, coalesce(min(newest.date), '-infinity') AS since
-    FROM markets
-    LEFT JOIN LATERAL (
-        SELECT DISTINCT l.date FROM market_loads AS l
-        WHERE l.market = markets.market AND l.success
-        ORDER BY l.date DESC
-        LIMIT 10
-    ) AS newest ON true
-    GROUP BY markets.market
+    SELECT markets.market, coalesce(recent_since(markets.market), '-infinity') AS since FROM markets
+    OFFSET 0 -- once for each market, not for each symbol
 ) AS recent ON recent.market = listed.market
 LEFT JOIN tracked_symbols AS tracked ON tracked.id = listed.symbol_id
 LEFT JOIN securities AS security ON security.id = named.security_id

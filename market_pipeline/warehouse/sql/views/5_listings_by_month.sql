@@ -5,25 +5,21 @@ SELECT
     months.month,
     months.sessions,
     count(*) AS listed,
-    count(*) FILTER (WHERE listed.last_session < months.recent) AS gone,
+    count(*) FILTER (WHERE listed.last_session < recent.since) AS gone,
     (SELECT b.source FROM bar_source AS b) AS source
 FROM (
     SELECT
         whole.market,
         date_trunc('month', whole.date)::date AS month,
-        count(*) AS sessions,
-        -- As in listings: what has no bar in the last ten loaded sessions has ended.
-        (
-            SELECT min(newest.date) FROM (
-                SELECT DISTINCT l.date FROM market_loads AS l
-                WHERE l.market = whole.market AND l.success
-                ORDER BY l.date DESC
-                LIMIT 10
-            ) AS newest
-        ) AS recent
+        count(*) AS sessions
     FROM (SELECT DISTINCT l.market, l.date FROM market_loads AS l WHERE l.success) AS whole
     GROUP BY whole.market, date_trunc('month', whole.date)
 ) AS months
+JOIN (
+    SELECT loaded.market, recent_since(loaded.market) AS since
+    FROM (SELECT DISTINCT l.market FROM market_loads AS l WHERE l.success) AS loaded
+    OFFSET 0 -- once for each market, not for each month
+) AS recent ON recent.market = months.market
 JOIN market_listings AS listed
     ON listed.market = months.market
     AND months.month BETWEEN date_trunc('month', listed.first_session) AND listed.last_session
