@@ -6,7 +6,6 @@ Requests are made by `http`; bodies are read by `parsing` and `reference`.
 import logging
 from collections.abc import Sequence
 from datetime import date
-from types import TracebackType
 from typing import Self, TypeVar
 
 from pydantic import SecretStr
@@ -42,7 +41,7 @@ from market_pipeline.polygon.reference import (
     read_ticker,
     read_ticker_events,
 )
-from market_pipeline.polygon.sending import OnWait, RequestTrace, RetryPolicy, ignore_wait, request_trace
+from market_pipeline.polygon.sending import OnWait, RequestTrace, RetryPolicy, SelfClosing, ignore_wait, request_trace
 from market_pipeline.polygon.vendor_errors import PlanError, UnknownEndpointError, UnknownTickerError
 
 log = logging.getLogger(__name__)
@@ -60,7 +59,7 @@ TICKERS_PER_PAGE = "1000"
 _GROUPED_PATHS = {market.calendar: market.grouped for market in MARKETS.values()}
 
 
-class PolygonClient:
+class PolygonClient(SelfClosing):
     """Client of the vendor, or of a sandbox. Thread-safe; a context manager that closes its sockets.
 
     Every method raises a subclass of `PolygonError`, whose `requests` is the number of requests that were made.
@@ -114,14 +113,6 @@ class PolygonClient:
             limiter=limiter,
             on_wait=on_wait,
         )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, _kind: type[BaseException] | None, _error: BaseException | None, _at: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the open sockets."""

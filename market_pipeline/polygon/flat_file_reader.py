@@ -6,7 +6,6 @@ Contents are parsed by `flat_file_parsing`; errors of S3 are read by `flat_file_
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from types import TracebackType
 from typing import Self
 from urllib.parse import urlencode
 
@@ -24,6 +23,7 @@ from market_pipeline.polygon.sending import (
     OnWait,
     RequestTrace,
     RetryPolicy,
+    SelfClosing,
     VendorSession,
     ignore_wait,
     request_trace,
@@ -93,7 +93,7 @@ class FileList:
     requests: int
 
 
-class FlatFileReader:
+class FlatFileReader(SelfClosing):
     """Flat files of the vendor, or of a sandbox. Thread-safe; a context manager that closes its sockets.
 
     Every method raises a subclass of `PolygonError`, whose `requests` is the number of requests that were made. They
@@ -134,14 +134,6 @@ class FlatFileReader:
             return None
         source: Source = "polygon" if is_vendors_files(settings.files_url) else "sandbox"
         return cls(settings.files_url, keys, source=source, on_wait=on_wait)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, _kind: type[BaseException] | None, _error: BaseException | None, _at: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the open sockets."""

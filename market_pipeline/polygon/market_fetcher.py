@@ -8,7 +8,6 @@ import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from types import TracebackType
 from typing import Self
 
 from market_pipeline.core.market_bars import MarketSession
@@ -20,7 +19,7 @@ from market_pipeline.polygon.fetch_ahead import map_ahead
 from market_pipeline.polygon.flat_file_reader import FlatFileReader
 from market_pipeline.polygon.market_planning import PlannedSession, count_free_requests, needs_files, plan_market
 from market_pipeline.polygon.plan_sessions import apply_plan, next_history_start, note_history_start, note_not_yet
-from market_pipeline.polygon.sending import OnWait, ignore_wait
+from market_pipeline.polygon.sending import OnWait, SelfClosing, ignore_wait
 from market_pipeline.polygon.vendor_errors import (
     BadKeyError,
     BadResponseError,
@@ -62,7 +61,7 @@ class MarketSessionError:
         return f"{self.error}. Not requested after it: {len(self.not_requested)} sessions from {self.not_requested[0]}"
 
 
-class MarketFetcher:
+class MarketFetcher(SelfClosing):
     """Fetches sessions of one market. A context manager that closes the sockets of the flat files.
 
     Args:
@@ -123,12 +122,8 @@ class MarketFetcher:
             files=FlatFileReader.from_settings(settings, on_wait),
         )
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, _kind: type[BaseException] | None, _error: BaseException | None, _at: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Close the sockets of the flat files."""
         if self._files is not None:
             self._files.close()
 

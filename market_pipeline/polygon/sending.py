@@ -7,7 +7,8 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from types import TracebackType
+from typing import Self, TypeVar
 from urllib.parse import urlsplit
 
 import tenacity
@@ -83,6 +84,22 @@ def request_trace(about: str) -> Iterator[RequestTrace]:
     except PolygonError as error:
         error.requests, error.waited_seconds = trace.requests, trace.waited_seconds
         raise
+
+
+class SelfClosing:
+    """A context manager that closes itself at the end of the block."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _at: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the open sockets."""
+        raise NotImplementedError
 
 
 class VendorSession:
