@@ -29,6 +29,7 @@ from market_pipeline.warehouse.market_records import MarketLoadResult, MarketRun
 from market_pipeline.warehouse.market_symbols import MarketSymbol, MarketSymbols
 from market_pipeline.warehouse.recent_bars import RecentBars
 from market_pipeline.warehouse.statements import array_text, statement
+from market_pipeline.warehouse.taken_bars import take_bars_out
 from market_pipeline.warehouse.upsert import Rows, compare_bars, find_bars, write_bars
 
 DAY = timedelta(days=1)
@@ -71,7 +72,7 @@ class ConsecutiveSessions:
         if is_new.any() or differs.any() or is_withdrawn.any():
             load_id = ensure_load(self._connection, self._run.run_id, self._run.source)
             write_bars(self._connection, load_id, bars, is_new, differs)
-            self._withdraw(withdrawn)
+            take_bars_out(self._connection, withdrawn["place"].tolist(), withdrawn["date"].tolist(), WITHDRAWN)
             held = select_rows(held, ~is_withdrawn) if is_withdrawn.any() else held
             changes = find_changed_spans(bars, is_new | differs, withdrawn)
             self._symbols.refresh(changes, tickers)
@@ -172,12 +173,6 @@ class ConsecutiveSessions:
             if isinstance(symbol, MarketSymbol):
                 gone &= ~((held["place"] == symbol.id) & (held["date"] == np.datetime64(bar.session or date.min)))
         return np.asarray(gone)
-
-    def _withdraw(self, bars: Columns) -> None:
-        if len(bars["date"]):
-            which = {"symbol_ids": bars["place"].tolist(), "dates": bars["date"].tolist()}
-            self._connection.execute(statement("withdraw_bars"), which)
-            self._connection.execute(statement("explain_withdrawn_bars"), {**which, "reason": WITHDRAWN})
 
     def _store_rejected(self, rejected: Sequence[tuple[str | MarketSymbol, RejectedBar]]) -> None:
         tracked = {each.name for each in self._symbols.tracked}

@@ -21,6 +21,7 @@ from market_pipeline.warehouse.market_records import MarketRun
 from market_pipeline.warehouse.market_symbols import DAY, ChangedSpans, MarketSymbols
 from market_pipeline.warehouse.statements import statement
 from market_pipeline.warehouse.tables import market_loads, securities, security_tickers
+from market_pipeline.warehouse.taken_bars import explain_taken_bars
 
 
 def give_back_bars(
@@ -122,8 +123,7 @@ def _move(connection: Connection, from_id: int, to_id: int, days: Sequence[date]
     if days:
         moved = {"from_id": from_id, "to_id": to_id, "dates": list(days)}
         connection.execute(statement("move_bars"), moved)
-        explained = {"symbol_id": from_id, "dates": list(days), "reason": reason}
-        connection.execute(statement("explain_taken_bars"), explained)
+        explain_taken_bars(connection, [from_id] * len(days), days, reason)
 
 
 def _refresh(

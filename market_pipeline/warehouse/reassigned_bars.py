@@ -16,8 +16,8 @@ from market_pipeline.warehouse.adjustment import refresh_factors
 from market_pipeline.warehouse.bar_tables import bars
 from market_pipeline.warehouse.flagging import FindFlags, reflag_symbols
 from market_pipeline.warehouse.market_identities import give_back_bars, take_bars
-from market_pipeline.warehouse.statements import statement
 from market_pipeline.warehouse.tables import corporate_action_inquiries
+from market_pipeline.warehouse.taken_bars import take_bars_out
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,7 @@ def move_reassigned_bars(
         under = " and ".join(dict.fromkeys(str(change.known.ticker_on(day)) for day in requested))
         traded = f"it traded as {ticker} then" if ticker else "it had no ticker then"
         reason = f"a bar of another security, from the vendor's {under}: {traded}"
-        parameters = {"symbol_id": symbol_id, "dates": requested}
-        connection.execute(statement("move_reassigned_bars"), parameters)
-        connection.execute(statement("explain_taken_bars"), {**parameters, "reason": reason})
+        take_bars_out(connection, [symbol_id] * len(requested), requested, reason)
     has_taken = take_bars(connection, symbol, symbol_id, security.security_id, find_flags)
     if wrong:
         requests = corporate_action_inquiries

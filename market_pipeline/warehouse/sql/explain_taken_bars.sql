@@ -1,4 +1,5 @@
--- Notes why a symbol's bars of some sessions were taken out by this transaction. Parameters: symbol_id, dates, reason.
-UPDATE bars_revisions
+-- Notes why bars were taken out by this transaction. Parameters: symbol_ids, dates (arrays of one length), reason.
+UPDATE bars_revisions AS r
 SET reason = :reason
-WHERE symbol_id = :symbol_id AND date = ANY(CAST(:dates AS date[])) AND replaced_by = current_load()
+FROM unnest(CAST(:symbol_ids AS integer[]), CAST(:dates AS date[])) AS bar (symbol_id, date)
+WHERE r.symbol_id = bar.symbol_id AND r.date = bar.date AND r.replaced_by = current_load()
