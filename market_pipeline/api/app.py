@@ -21,7 +21,7 @@ from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from market_pipeline.api import changes, status
+from market_pipeline.api import changes, status, symbol_search
 from market_pipeline.api.admin import backfills, keys, symbols
 from market_pipeline.api.admin.auth import HEADER, check_reader
 from market_pipeline.api.client_rate_limit import RateLimitMiddleware
@@ -109,7 +109,7 @@ def _fastapi_app(context: Context) -> FastAPI:
         exception_handlers=HANDLERS,
     )
     app.include_router(status.health_router)  # for load balancers, without a key
-    for router in (status.router, tables.router, changes.router):
+    for router in (status.router, symbol_search.router, tables.router, changes.router):
         app.include_router(router, dependencies=[Depends(check_reader)])
     app.include_router(symbols.router)
     app.include_router(backfills.router)

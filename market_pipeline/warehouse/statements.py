@@ -1,5 +1,6 @@
 """SQL longer than a line, each statement in a file in the folder `sql`, and the execution of COPY."""
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -32,6 +33,11 @@ VIEW_KEYS = {
 def statement(name: str) -> TextClause:
     """Return the statement in `sql/<name>.sql`; its first lines name its purpose and its parameters."""
     return text(_read(f"{name}.sql"))
+
+
+def driver_statement(name: str) -> str:
+    """Return the statement in `sql/<name>.sql` with psycopg's placeholders, for connections without SQLAlchemy."""
+    return re.sub(r"(?<!:):(\w+)", r"%(\1)s", _read(f"{name}.sql").replace("%", "%%"))
 
 
 def array_text(values: "NDArray[Any]") -> str:

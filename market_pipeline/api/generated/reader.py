@@ -131,7 +131,7 @@ class Reader:
         assert row is not None  # noqa: S101 - every statement sent this way returns one
         return row
 
-    async def rows(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    async def rows(self, statement: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[tuple[Any, ...]]:
         """Return all rows of a statement.
 
         Raises:
