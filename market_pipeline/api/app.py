@@ -38,6 +38,8 @@ from market_pipeline.api.pipeline_metrics import PipelineMetrics
 from market_pipeline.api.postgrest.rest_openapi import add_rest_operation
 from market_pipeline.api.postgrest.rest_tables import EXPOSED_HEADERS, SENT_HEADERS, rest_routes
 from market_pipeline.api.problems import ProblemError, respond_with_problem
+from market_pipeline.api.udf.udf_openapi import add_udf_operations
+from market_pipeline.api.udf.udf_routes import udf_routes
 from market_pipeline.core.errors import MarketPipelineError
 from market_pipeline.core.settings import Settings
 
@@ -66,14 +68,17 @@ def create_app(context: Context) -> Starlette:
     registry = CollectorRegistry()
 
     table_route, *other_rest_routes = rest_routes()
+    chart_route, *other_chart_routes = udf_routes()
     shortcut_routes = [
         Route(historical.PATH, historical.historical),
         Route(tables.PATH + "/{table}", tables.read_table),
         table_route,
+        chart_route,
     ]
     routes = [
         *shortcut_routes,
         *other_rest_routes,
+        *other_chart_routes,
         Route(universe.PATH, universe.read_universe),
         *document_routes(),
         *metrics_routes(PipelineMetrics(context.reader, context.instance), registry),
@@ -119,7 +124,7 @@ def _fastapi_app(context: Context) -> FastAPI:
     def openapi() -> dict[str, Any]:
         relations = context.catalog.relations
         document = add_generated_routes(fastapi_openapi(), relations.values(), context.settings)
-        return add_rest_operation(document, relations)
+        return add_udf_operations(add_rest_operation(document, relations))
 
     app.openapi = openapi  # type: ignore[method-assign]  # as FastAPI's documentation has it
     return app

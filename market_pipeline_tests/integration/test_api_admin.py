@@ -334,6 +334,8 @@ def test_where_reading_takes_a_key_it_does(settings: Settings, environment: dict
             assert browser.headers["www-authenticate"].startswith("Basic ")
             assert requests.get(url + path, auth=("", key), timeout=10).status_code == 200
             assert requests.get(url + path, auth=("", "x"), timeout=10).headers["www-authenticate"].startswith("ApiKey")
+        charts = requests.get(f"{url}/udf/config", timeout=10)
+        assert (charts.status_code, charts.json()["s"]) == (401, "error")
         document = requests.get(f"{url}/openapi.json", headers={"X-API-Key": key}, timeout=10).json()
         assert document["security"] == [{"APIKeyHeader": []}]
 

@@ -64,13 +64,13 @@ async def _respond(
         ProblemError: the requested adjustment is not known.
     """
     adjustment = history.adjustment or ("none" if history.as_of else "splits")
-    known_from, reason = await _find_known(context, history, adjustment)
+    known_from, reason = await find_known(context, history, adjustment)
     unknown: str | None = None
     if adjustment != "none" and known_from is None:
         if history.adjustment:
             await _check_not_stored(context, history, reason)
             return None
-        adjustment, unknown = "none", f"As traded: {_describe_unknown(history.symbol, reason)}."
+        adjustment, unknown = "none", f"As traded: {describe_unknown(history.symbol, reason)}."
     elif reason:
         unknown = NULL_BEFORE.format(symbol=history.symbol, day=known_from, reason=reason)
     is_null_before = adjustment != "none" and reason is not None
@@ -93,7 +93,7 @@ async def _respond(
         return None
 
 
-async def _find_known(context: Context, history: HistoryRequest, adjustment: str) -> tuple[date | None, str | None]:
+async def find_known(context: Context, history: HistoryRequest, adjustment: str) -> tuple[date | None, str | None]:
     """Return from which day on the adjusted prices of the requested bars are known, and why not before."""
     if adjustment == "none":
         return None, None
@@ -115,11 +115,12 @@ async def _check_not_stored(context: Context, history: HistoryRequest, reason: s
     first, values = query.statement(query.columns[:1], "LIMIT 1")
     [is_stored] = await context.reader.row(f"SELECT EXISTS ({first})", values)
     if is_stored:
-        unknown = _describe_unknown(history.symbol, reason)
+        unknown = describe_unknown(history.symbol, reason)
         raise ProblemError(409, f"{unknown}; adjustment=none gives prices as traded")
 
 
-def _describe_unknown(symbol: str, reason: str | None) -> str:
+def describe_unknown(symbol: str, reason: str | None) -> str:
+    """Return a message: a symbol's adjusted prices are not known, with the reason and the next step."""
     next_step = REQUESTED_BY if reason and NEVER_REQUESTED in reason else ""
     return NOT_KNOWN.format(symbol=symbol, reason=reason or UNADJUSTED) + next_step
 
