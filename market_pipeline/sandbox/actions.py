@@ -1,7 +1,4 @@
-"""The endpoints that list splits and dividends, in both of the vendor's generations.
-
-Source: the vendor's OpenAPI documents and recorded bodies.
-"""
+"""The endpoints that list splits and dividends. `reference_bodies` writes their responses."""
 
 from collections.abc import Callable, Iterable
 
@@ -9,62 +6,17 @@ from market_pipeline.sandbox.dividends import DECLARED_BEFORE, PAID_AFTER, QUART
 from market_pipeline.sandbox.endpoint_responses import EndpointResponse
 from market_pipeline.sandbox.listings import Listing
 from market_pipeline.sandbox.market import ListedSplit
-from market_pipeline.sandbox.pages import (
-    ListEndpoint,
-    Reader,
-    Record,
-    list_page,
-    parse_date,
-    parse_flag,
-    requested_tickers,
-    select_fields,
-)
+from market_pipeline.sandbox.pages import list_page
 from market_pipeline.sandbox.request import ApiRequest
-
-FACTOR_DECIMALS = 6
-
-OLDER_SPLITS = ListEndpoint(
-    fields=("execution_date", "id", "split_from", "split_to", "ticker"),
-    filters={"ticker": str, "execution_date": parse_date, "reverse_split": parse_flag},
-    sort="execution_date",
-    descending=True,
-    limit=10,
-    most=1_000,
+from market_pipeline.vendor_format.list_requests import ListedRecord, ListEndpoint, requested_tickers
+from market_pipeline.vendor_format.reference_bodies import (
+    FACTOR_DECIMALS,
+    NEWER_DIVIDENDS,
+    NEWER_SPLITS,
+    OLDER_DIVIDENDS,
+    OLDER_SPLITS,
+    list_body,
 )
-NEWER_SPLITS = ListEndpoint(
-    fields=("adjustment_type", "execution_date", "historical_adjustment_factor", *OLDER_SPLITS.fields[1:]),
-    filters={"ticker": str, "execution_date": parse_date, "adjustment_type": str},
-    sort="execution_date.desc",
-    descending=False,
-    limit=100,
-    most=5_000,
-)
-
-_PAID: dict[str, Reader] = {"ticker": str, "ex_dividend_date": parse_date, "frequency": int}
-_OTHER_DATES: dict[str, Reader] = dict.fromkeys(("record_date", "declaration_date", "pay_date"), parse_date)
-
-OLDER_DIVIDENDS = ListEndpoint(
-    fields=(
-        "cash_amount", "currency", "declaration_date", "dividend_type", "ex_dividend_date", "frequency", "id",
-        "pay_date", "record_date", "ticker",
-    ),
-    filters={**_PAID, **_OTHER_DATES, "cash_amount": float, "dividend_type": str},
-    sort="ex_dividend_date",
-    descending=True,
-    limit=10,
-    most=1_000,
-)  # fmt: skip
-NEWER_DIVIDENDS = ListEndpoint(
-    fields=(
-        "cash_amount", "currency", "declaration_date", "distribution_type", "ex_dividend_date", "frequency",
-        "historical_adjustment_factor", "id", "pay_date", "record_date", "split_adjusted_cash_amount", "ticker",
-    ),
-    filters={**_PAID, "distribution_type": str},
-    sort="ticker.asc",
-    descending=False,
-    limit=100,
-    most=5_000,
-)  # fmt: skip
 
 
 def older_splits(request: ApiRequest) -> EndpointResponse:
@@ -104,7 +56,7 @@ def newer_dividends(request: ApiRequest) -> EndpointResponse:
 
 
 def _list_response(
-    request: ApiRequest, endpoint: ListEndpoint, records_of: Callable[[ApiRequest, Listing], Iterable[Record]]
+    request: ApiRequest, endpoint: ListEndpoint, records_of: Callable[[ApiRequest, Listing], Iterable[ListedRecord]]
 ) -> EndpointResponse:
     universe = request.market.universe
     named = requested_tickers(request)
@@ -112,17 +64,17 @@ def _list_response(
     found, more = list_page(
         request, endpoint, (record for listing in listings for record in records_of(request, listing))
     )
-    body = {"results": [select_fields(endpoint, record) for record in found], **request.envelope(**more)}
+    body = list_body(request, endpoint, found, more)
     if not found:
         return EndpointResponse(body)
     return EndpointResponse(body, "recorded" if all(record["recorded"] for record in found) else "generated")
 
 
-def _splits(request: ApiRequest, listing: Listing) -> list[Record]:
+def _splits(request: ApiRequest, listing: Listing) -> list[ListedRecord]:
     return [_split_record(shown, listing) for shown in request.market.splits(listing)]
 
 
-def _split_record(shown: ListedSplit, listing: Listing) -> Record:
+def _split_record(shown: ListedSplit, listing: Listing) -> ListedRecord:
     split = shown.split
     return {
         "adjustment_type": split.kind,
@@ -137,11 +89,11 @@ def _split_record(shown: ListedSplit, listing: Listing) -> Record:
     }
 
 
-def _dividends(request: ApiRequest, listing: Listing) -> list[Record]:
+def _dividends(request: ApiRequest, listing: Listing) -> list[ListedRecord]:
     return [_dividend_record(dividend, listing) for dividend in request.market.dividends(listing)]
 
 
-def _dividend_record(dividend: DividendEvent, listing: Listing) -> Record:
+def _dividend_record(dividend: DividendEvent, listing: Listing) -> ListedRecord:
     recorded = {
         "cash_amount": dividend.cash,
         "currency": "USD",
@@ -157,7 +109,7 @@ def _dividend_record(dividend: DividendEvent, listing: Listing) -> Record:
     return recorded if listing.recorded else {**recorded, **_generated_fields(dividend)}
 
 
-def _generated_fields(dividend: DividendEvent) -> Record:
+def _generated_fields(dividend: DividendEvent) -> ListedRecord:
     """Return the fields of generated dividends only; a recorded one lacks them, as the vendor omits unknown fields."""
     return {
         "declaration_date": str(dividend.ex_date - DECLARED_BEFORE),

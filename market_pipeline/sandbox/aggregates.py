@@ -1,47 +1,36 @@
-"""The endpoints of daily bars: range, grouped, previous day, open and close.
+"""The endpoints of daily bars: range, grouped, previous day, open and close. `bar_bodies` writes their responses."""
 
-Source: the vendor's OpenAPI documents and recorded bodies, also for the order of keys, `t` and missing fields.
-"""
+from datetime import date, timedelta
 
-from collections.abc import Iterable
-from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
-from urllib.parse import quote
-
-import pandas as pd
-
-from market_pipeline.core.sessions import Calendar, calendar, session_starts
-from market_pipeline.sandbox.bar_arrays import Bars, Row, data_label, to_rows
-from market_pipeline.sandbox.encoding import to_cursor
-from market_pipeline.sandbox.endpoint_responses import NO_DATA, Data, EndpointResponse, ErrorBody, RejectedRequestError
+from market_pipeline.core.sessions import calendar
+from market_pipeline.sandbox.bar_arrays import Bars, data_label, to_columns
+from market_pipeline.sandbox.endpoint_responses import EndpointResponse
 from market_pipeline.sandbox.listings import calendar_of
 from market_pipeline.sandbox.request import ApiRequest
-from market_pipeline.sandbox.session_rows import SessionRows
-
-BAR_MILLISECONDS = 86_400_000
-DEFAULT_LIMIT, MOST = 5_000, 50_000
-STOCK_CLOSE = time(16)
-ONLY_DAILY = ErrorBody(400, "ERROR", "The sandbox serves 1/day only: request /range/1/day/")
+from market_pipeline.vendor_format.bar_bodies import (
+    bars_body,
+    crypto_open_close_body,
+    open_close_body,
+    parse_range,
+    range_body,
+    whole_day_rows,
+)
+from market_pipeline.vendor_format.error_bodies import NO_DATA, RejectedRequestError
 
 
 def daily_range(request: ApiRequest) -> EndpointResponse:
     """Return one ticker's bars over a range, a page at a time.
 
     Raises:
-        RejectedRequestError: the range can't be parsed or is beyond the plan, or the bars are not daily.
+        RejectedRequestError: the range can't be parsed or is beyond the plan, or bars within a day are requested.
     """
-    if (request.path["multiplier"], request.path["timespan"]) != ("1", "day"):
-        raise RejectedRequestError(ONLY_DAILY)
-    ticker = request.path["ticker"]
-    market = calendar_of(ticker)
-    first, last = request.time_range(market.timezone)
-    bars = _bars_in(request, first, last)
-    limit = request.limit(DEFAULT_LIMIT, MOST)
-    page = bars[::-1][:limit] if _is_descending(request) else bars[:limit]
-    times = start_times(market, page)
-    more = {"next_url": next_url(request, times[-1])} if len(bars) > limit else {}
-    status = request.market.plan.status(last, request.market.today(market))
-    return _bars_response(request, to_rows(page, times), data_label(page), ticker=ticker, status=status, more=more)
+    market = calendar_of(request.path["ticker"])
+    asked = parse_range(request, market)
+    bars = _bars_in(request, asked.first, asked.last)
+    page = (bars[::-1] if request.is_descending else bars)[: asked.limit + 1]
+    status = request.market.plan.status(asked.last, request.market.today(market))
+    body = range_body(request, asked, market, to_columns(page), status=status)
+    return EndpointResponse(body, data_label(page[: asked.limit]))
 
 
 def grouped_stocks(request: ApiRequest) -> EndpointResponse:
@@ -65,9 +54,11 @@ def grouped_crypto(request: ApiRequest) -> EndpointResponse:
 def previous_day(request: ApiRequest) -> EndpointResponse:
     """Return the ticker's last bar before today."""
     ticker = request.path["ticker"]
-    yesterday = request.market.today(calendar_of(ticker)) - timedelta(days=1)
+    market = calendar_of(ticker)
+    yesterday = request.market.today(market) - timedelta(days=1)
     bars = request.market.bars(ticker, yesterday - timedelta(days=14), yesterday, adjust=request.adjusted)[-1:]
-    return _bars_response(request, list(_whole_day_rows(bars, ticker)), data_label(bars), ticker=ticker)
+    rows = whole_day_rows(market, to_columns(bars), [ticker] * len(bars))
+    return EndpointResponse(bars_body(request, rows, ticker=ticker), data_label(bars))
 
 
 def open_close(request: ApiRequest) -> EndpointResponse:
@@ -77,48 +68,17 @@ def open_close(request: ApiRequest) -> EndpointResponse:
         RejectedRequestError: there is none, or the date can't be parsed or is beyond the plan.
     """
     bars = _bar_of(request, request.path["ticker"])
-    open_, high, low, close, volume = (float(bars[name][0]) for name in ("o", "h", "l", "c", "v"))
-    body: dict[str, Any] = {"status": "OK", "from": str(request.day()), "symbol": request.path["ticker"]}
-    body |= {"open": open_, "high": high, "low": low, "close": close, "volume": volume}
-    return EndpointResponse(body, data_label(bars))
+    return EndpointResponse(open_close_body(request, bars[0]), data_label(bars))
 
 
 def crypto_open_close(request: ApiRequest) -> EndpointResponse:
-    """Return one crypto pair's open and close of one UTC day. Its lists of trades are empty.
+    """Return one crypto pair's open and close of one UTC day.
 
     Raises:
         RejectedRequestError: there is none, or the date can't be parsed or is beyond the plan.
     """
     bars = _bar_of(request, f"X:{request.path['base']}{request.path['quote']}")
-    day = f"{request.day()}T00:00:00.000Z"
-    body: dict[str, Any] = {"symbol": f"{request.path['base']}-{request.path['quote']}", "isUTC": True, "day": day}
-    body |= {"open": float(bars["o"][0]), "close": float(bars["c"][0]), "openTrades": [], "closingTrades": []}
-    return EndpointResponse(body, data_label(bars))
-
-
-def next_url(request: ApiRequest, last_time: int) -> str:
-    """Return the URL of the page after the bar of `last_time`. As at the vendor, it lacks `adjusted` and the key."""
-    first, last, sort = request.path["from"], request.path["to"], "asc"
-    if _is_descending(request):
-        last, sort = str(last_time - BAR_MILLISECONDS), "desc"
-    else:
-        first = str(last_time + BAR_MILLISECONDS)
-    cursor = to_cursor({"limit": request.limit(DEFAULT_LIMIT, MOST), "sort": sort})
-    path = f"/v2/aggs/ticker/{quote(request.path['ticker'], safe=':')}/range/1/day/{first}/{last}"
-    return f"{request.address}{path}?cursor={cursor}"
-
-
-def start_times(market: Calendar, bars: Bars) -> list[int]:
-    """Return each bar's start in milliseconds: midnight in New York for stocks, midnight UTC for crypto."""
-    starts = session_starts(market.name, pd.DatetimeIndex(bars["day"].astype("M8[s]")))
-    return starts.as_unit("ms").asi8.tolist()
-
-
-def end_time(market: Calendar, day: date) -> int:
-    """Return a bar's end in milliseconds: 16:00 in New York for stocks, the UTC day's last millisecond for crypto."""
-    if market.name == "XNYS":
-        return int(datetime.combine(day, STOCK_CLOSE, tzinfo=market.timezone).timestamp() * 1000)
-    return int(datetime.combine(day + timedelta(days=1), time(0), tzinfo=UTC).timestamp() * 1000) - 1
+    return EndpointResponse(crypto_open_close_body(request, bars[0]), data_label(bars))
 
 
 def _grouped(request: ApiRequest, calendar_name: str) -> EndpointResponse:
@@ -126,9 +86,9 @@ def _grouped(request: ApiRequest, calendar_name: str) -> EndpointResponse:
     today = request.market.today(market)
     request.market.plan.check_day(day, today)
     session = request.market.session_bars(market, day, adjust=request.adjusted)
+    rows = whole_day_rows(market, to_columns(session.bars), session.tickers)
     status = request.market.plan.status(day, today)
-    rows = SessionRows(session, end_time(market, day))
-    return _bars_response(request, rows, data_label(session.bars), status=status)
+    return EndpointResponse(bars_body(request, rows, status=status), data_label(session.bars))
 
 
 def _bars_in(request: ApiRequest, first: date, last: date) -> Bars:
@@ -146,31 +106,3 @@ def _bar_of(request: ApiRequest, ticker: str) -> Bars:
     if not len(bars):
         raise RejectedRequestError(NO_DATA)
     return bars
-
-
-def _whole_day_rows(bars: Bars, ticker: str) -> Iterable[Row]:
-    """Return the bars as rows of the whole-day endpoints: with the ticker, and the end of the day as `t`."""
-    market = calendar_of(ticker)
-    return to_rows(bars, [end_time(market, day) for day in bars["day"].tolist()], ticker)
-
-
-def _bars_response(
-    request: ApiRequest,
-    found: list[Row] | SessionRows,
-    data: Data | None,
-    *,
-    ticker: str | None = None,
-    status: str = "OK",
-    more: dict[str, str] | None = None,
-) -> EndpointResponse:
-    """Build a response with the vendor's order of keys; without bars it has neither `results` nor `count`."""
-    named = {} if ticker is None else {"ticker": ticker}
-    body: dict[str, Any] = {**named, "queryCount": len(found), "resultsCount": len(found), "adjusted": request.adjusted}
-    if len(found):
-        body["results"] = found
-    body |= request.envelope(status=status, **({"count": len(found)} if len(found) else {}), **(more or {}))
-    return EndpointResponse(body, data)
-
-
-def _is_descending(request: ApiRequest) -> bool:
-    return request.parameters.get("sort") == "desc"

@@ -1,16 +1,16 @@
-"""Arrays of bars, and their conversion to rows of a response.
+"""Arrays of bars, and their conversion to columns of a response.
 
 One structured array holds one ticker's daily bars, a row for each session, oldest first; its slices are cheap.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from market_pipeline.sandbox.endpoint_responses import Data
+from market_pipeline.vendor_format.bar_rows import VALUES, BarColumns
 
 Bars = npt.NDArray[np.void]
 Days = npt.NDArray[np.datetime64]
@@ -30,8 +30,6 @@ BAR = np.dtype(
 )
 """A bar under the vendor's field names. `vw` is NaN and `n` is 0 if unknown. Prices in US dollars."""
 
-Row = dict[str, Any]
-
 
 @dataclass(frozen=True)
 class SessionBars:
@@ -46,30 +44,15 @@ def zero_bars(count: int = 0) -> Bars:
     return np.zeros(count, dtype=BAR)
 
 
-def to_rows(bars: Bars, times: Iterable[int], ticker: str | None = None) -> list[Row]:
-    """Convert bars to rows of a response, with the vendor's order of keys.
-
-    Args:
-        bars: any bars.
-        times: each bar's `t`, in milliseconds since the epoch.
-        ticker: the value of `T`, in responses that have it.
-    """
-    named = {} if ticker is None else {"T": ticker}
-    columns = [bars[name].tolist() for name in ("v", "vw", *PRICES, "n")]
-    return [
-        {
-            **named,
-            "v": v,
-            **({"vw": vw} if vw == vw else {}),  # noqa: PLR0124 - false of NaN
-            "o": o,
-            "c": c,
-            "h": h,
-            "l": low,
-            "t": t,
-            **({"n": n} if n else {}),
-        }
-        for v, vw, o, h, low, c, n, t in zip(*columns, times, strict=True)
-    ]
+def to_columns(bars: Bars) -> BarColumns:
+    """Convert bars to columns of a response."""
+    columns = {name: bars[name].tolist() for name in VALUES}
+    return {
+        **columns,
+        "day": bars["day"].astype("i8").tolist(),
+        "vw": [vwap if vwap == vwap else None for vwap in columns["vw"]],  # noqa: PLR0124 - false of NaN
+        "n": [count or None for count in bars["n"].tolist()],
+    }
 
 
 def data_label(bars: Bars) -> Data | None:

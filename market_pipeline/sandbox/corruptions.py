@@ -5,15 +5,17 @@ A body without bars is returned unchanged.
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 from urllib.parse import quote, urlsplit
 
-from market_pipeline.sandbox.aggregates import next_url
-from market_pipeline.sandbox.bar_arrays import Row
-from market_pipeline.sandbox.encoding import to_cursor
-from market_pipeline.sandbox.endpoint_responses import Body, EndpointResponse
+from market_pipeline.sandbox.endpoint_responses import EndpointResponse
 from market_pipeline.sandbox.request import ApiRequest
-from market_pipeline.sandbox.session_rows import SessionRows
+from market_pipeline.vendor_format.bar_bodies import next_url
+from market_pipeline.vendor_format.bar_rows import BarRows
+from market_pipeline.vendor_format.encoding import to_cursor
+from market_pipeline.vendor_format.error_bodies import Body
 
+Row = dict[str, Any]
 Corruption = Callable[[Body, ApiRequest, str], Body]
 
 DAY = 86_400_000
@@ -26,7 +28,7 @@ def corrupt_body(
 ) -> EndpointResponse:
     """Corrupt a response's body if it has records."""
     body = response.body
-    if isinstance(body, dict) and isinstance(body.get("results"), SessionRows):
+    if isinstance(body, dict) and isinstance(body.get("results"), BarRows):
         body = {**body, "results": body["results"].to_list()}
     if not isinstance(body, dict) or not isinstance(body.get("results"), list) or not body["results"]:
         return response
@@ -61,7 +63,7 @@ def trailing_empty_page(body: Body, request: ApiRequest, _argument: str) -> Body
     """Set `next_url` on the last page of a range, to a page that is empty."""
     if "next_url" in body or "from" not in request.path:
         return body
-    return {**body, "next_url": next_url(request, body["results"][-1]["t"])}
+    return {**body, "next_url": next_url(request, body["results"][-1]["t"] + (-DAY if request.is_descending else DAY))}
 
 
 def duplicate_rows(body: Body, _call: ApiRequest, _argument: str) -> Body:
@@ -128,4 +130,4 @@ def _with_rows(body: Body, rows: list[Row]) -> Body:
 
 def _same_records(request: ApiRequest, **more: object) -> str:
     kept = {name: value for name, value in request.parameters.items() if name in ("limit", "sort", "ticker")}
-    return f"{request.address}{quote(request.target, safe='/:')}?cursor={to_cursor({**kept, **more, 'page': 'next'})}"
+    return f"{request.address()}{quote(request.target, safe='/:')}?cursor={to_cursor({**kept, **more, 'page': 'next'})}"

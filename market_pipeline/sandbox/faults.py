@@ -10,8 +10,8 @@ from functools import partial
 from starlette.responses import Response
 
 from market_pipeline.core.errors import UsageError
-from market_pipeline.sandbox import corruptions, endpoint_responses, file_changes, object_storage
-from market_pipeline.sandbox.endpoint_responses import EndpointResponse, ErrorBody
+from market_pipeline.sandbox import corruptions, file_changes, object_storage
+from market_pipeline.sandbox.endpoint_responses import EndpointResponse, error_response
 from market_pipeline.sandbox.flat_files import COLUMNS, FileChange, FlatFile
 from market_pipeline.sandbox.request import ApiRequest
 from market_pipeline.sandbox.transmission import (
@@ -23,6 +23,8 @@ from market_pipeline.sandbox.transmission import (
     encode_body,
     to_http_response,
 )
+from market_pipeline.vendor_format import error_bodies
+from market_pipeline.vendor_format.error_bodies import ErrorBody
 
 ProperResponse = Callable[[], EndpointResponse]
 """Returns the response without the fault."""
@@ -72,7 +74,9 @@ def _instead(response: EndpointResponse) -> FaultAction:
 
 
 def _error(error: ErrorBody) -> FaultAction:
-    return lambda request, _proper_response, _argument: to_http_response(error.to_response(request.request_id), request)
+    return lambda request, _proper_response, _argument: to_http_response(
+        error_response(error, request.request_id), request
+    )
 
 
 def _damaged(how: corruptions.Corruption) -> FaultAction:
@@ -87,13 +91,11 @@ def _broken(kind: type[BrokenResponse]) -> FaultAction:
 
 def _too_many(request: ApiRequest, _proper_response: ProperResponse, argument: str) -> Response:
     headers = {"Retry-After": argument} if argument else {}
-    return to_http_response(endpoint_responses.TOO_MANY.to_response(request.request_id, **headers), request)
+    return to_http_response(error_response(error_bodies.TOO_MANY, request.request_id, **headers), request)
 
 
 def _not_authorized_200(request: ApiRequest, _proper_response: ProperResponse, _argument: str) -> Response:
-    return to_http_response(
-        replace(endpoint_responses.NOT_ENTITLED.to_response(request.request_id), status=200), request
-    )
+    return to_http_response(replace(error_response(error_bodies.NOT_ENTITLED, request.request_id), status=200), request)
 
 
 def _bad_json(request: ApiRequest, proper: ProperResponse, _argument: str) -> Response:
@@ -102,7 +104,7 @@ def _bad_json(request: ApiRequest, proper: ProperResponse, _argument: str) -> Re
 
 
 def _denied(request: ApiRequest, _proper_response: ProperResponse, _argument: str) -> Response:
-    return to_http_response(object_storage.DENIED.to_response(request.request_id), request)
+    return to_http_response(error_response(object_storage.DENIED, request.request_id), request)
 
 
 def _changed_file(name: str, change: FileChange, rows: corruptions.Corruption | None = None) -> FaultAction:
@@ -172,12 +174,10 @@ _TABLE = (
     VendorFault("slow", "nothing for =SECONDS, then the response", _broken(LateResponse), "1", _seconds),
     VendorFault("hang", "no response, ever; the connection stays open", _broken(SilentConnection)),
     VendorFault("not_authorized_200", "200 whose body says NOT_AUTHORIZED", _not_authorized_200),
-    VendorFault("eod403", "403, today's data before end of day", _error(endpoint_responses.BEFORE_END_OF_DAY)),
-    VendorFault(
-        "history403", "403, the plan doesn't include this timeframe", _error(endpoint_responses.OUTSIDE_TIMEFRAME)
-    ),
-    VendorFault("plan403", "403, the plan doesn't include this endpoint", _error(endpoint_responses.NOT_ENTITLED)),
-    VendorFault("unknown_key", "401, unknown API key", _error(endpoint_responses.UNKNOWN_KEY)),
+    VendorFault("eod403", "403, today's data before end of day", _error(error_bodies.BEFORE_END_OF_DAY)),
+    VendorFault("history403", "403, the plan doesn't include this timeframe", _error(error_bodies.OUTSIDE_TIMEFRAME)),
+    VendorFault("plan403", "403, the plan doesn't include this endpoint", _error(error_bodies.NOT_ENTITLED)),
+    VendorFault("unknown_key", "401, unknown API key", _error(error_bodies.UNKNOWN_KEY)),
     VendorFault(
         "wrong_adjusted", "`adjusted` in the body contradicts the request", _damaged(corruptions.wrong_adjusted)
     ),

@@ -21,7 +21,7 @@ from market_pipeline.core.sessions import Calendar, calendar, session_starts, se
 from market_pipeline.sandbox.bar_arrays import SessionBars
 from market_pipeline.sandbox.market import SandboxMarket
 from market_pipeline.sandbox.random_numbers import identifier
-from market_pipeline.sandbox.session_rows import number_texts
+from market_pipeline.vendor_format.encoding import number_texts
 
 COLUMNS = ("ticker", "volume", "open", "close", "high", "low", "window_start", "transactions")
 KEY = re.compile(

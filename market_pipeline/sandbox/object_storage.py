@@ -11,10 +11,11 @@ from http import HTTPStatus
 from itertools import groupby
 from xml.sax.saxutils import escape
 
-from market_pipeline.sandbox.endpoint_responses import EndpointResponse, RejectedRequestError
+from market_pipeline.sandbox.endpoint_responses import EndpointResponse
 from market_pipeline.sandbox.flat_files import FOLDERS, FileVersion, FlatFile
 from market_pipeline.sandbox.request import ApiRequest
 from market_pipeline.sandbox.storage_signatures import StorageError, check_signature
+from market_pipeline.vendor_format.error_bodies import RejectedRequestError
 
 BUCKET = "flatfiles"
 MOST_KEYS = 1_000

@@ -9,7 +9,7 @@ from typing import Literal
 from zoneinfo import ZoneInfo
 
 from market_pipeline.core.plans import PlanName, years_before
-from market_pipeline.sandbox.endpoint_responses import BEFORE_END_OF_DAY, OUTSIDE_TIMEFRAME, RejectedRequestError
+from market_pipeline.vendor_format.error_bodies import BEFORE_END_OF_DAY, OUTSIDE_TIMEFRAME, RejectedRequestError
 
 
 @dataclass(frozen=True)

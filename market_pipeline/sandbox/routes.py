@@ -12,14 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from market_pipeline.sandbox import actions, aggregates, market_status, object_storage, tickers
 from market_pipeline.sandbox.config import SandboxConfig
-from market_pipeline.sandbox.endpoint_responses import (
-    NO_KEY,
-    TOO_MANY,
-    UNKNOWN_KEY,
-    EndpointResponse,
-    ErrorBody,
-    RejectedRequestError,
-)
+from market_pipeline.sandbox.endpoint_responses import EndpointResponse, error_response
 from market_pipeline.sandbox.fault_rules import Scenario
 from market_pipeline.sandbox.faults import FILE, FaultError, VendorFault, find_fault
 from market_pipeline.sandbox.flat_files import KEY, FlatFile, FlatFiles
@@ -30,6 +23,7 @@ from market_pipeline.sandbox.request import ApiRequest
 from market_pipeline.sandbox.rolling_limit import RollingLimit
 from market_pipeline.sandbox.stats import RequestStats
 from market_pipeline.sandbox.transmission import SANDBOX_HEADER, to_http_response
+from market_pipeline.vendor_format.error_bodies import NO_KEY, TOO_MANY, UNKNOWN_KEY, ErrorBody, RejectedRequestError
 
 Endpoint = Callable[[ApiRequest], EndpointResponse]
 
@@ -50,6 +44,7 @@ ENDPOINTS: tuple[tuple[str, str, Endpoint], ...] = (
     ("dividends", "/v3/reference/dividends", actions.older_dividends),
     ("dividends", "/stocks/v1/dividends", actions.newer_dividends),
     ("tickers", "/v3/reference/tickers", tickers.tickers),
+    ("ticker_types", "/v3/reference/tickers/types", tickers.ticker_types),
     ("ticker_details", "/v3/reference/tickers/{ticker}", tickers.ticker_details),
     ("ticker_events", "/vX/reference/tickers/{ticker}/events", tickers.ticker_events),
     ("market_status", "/v1/marketstatus/upcoming", market_status.upcoming),
@@ -91,7 +86,7 @@ class RequestPipeline:
             found = self._fault(request, api_request, kind)
         except FaultError as error:
             return to_http_response(
-                ErrorBody(400, "ERROR", str(error)).to_response(api_request.request_id), api_request
+                error_response(ErrorBody(400, "ERROR", str(error)), api_request.request_id), api_request
             )
         if found is None:
             return to_http_response(self._proper_response(api_request, kind, endpoint), api_request)
@@ -125,7 +120,7 @@ class RequestPipeline:
                 self._check_key(api_request.key)
             return endpoint(api_request)
         except RejectedRequestError as error:
-            return error.body.to_response(api_request.request_id)
+            return error_response(error.body, api_request.request_id)
 
     def _read_request(self, request: Request, kind: str) -> ApiRequest:
         """Return the request independent of the framework."""
@@ -134,7 +129,7 @@ class RequestPipeline:
             files=self.files,
             path=request.path_params,
             query=dict(request.query_params),
-            address=str(request.base_url).rstrip("/"),
+            address=lambda: str(request.base_url).rstrip("/"),
             target=request.url.path,
             method=request.method,
             headers=dict(request.headers) if kind in FILE_KINDS else {},

@@ -9,8 +9,8 @@ import re
 from urllib.parse import parse_qsl, quote
 from xml.sax.saxutils import escape
 
-from market_pipeline.sandbox.endpoint_responses import EndpointResponse, ErrorBody, RejectedRequestError
 from market_pipeline.sandbox.request import ApiRequest
+from market_pipeline.vendor_format.error_bodies import ErrorBody, RejectedRequestError
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 FORM = re.compile(
@@ -25,14 +25,15 @@ UNSIGNED = "UNSIGNED-PAYLOAD"
 class StorageError(ErrorBody):
     """An error of the object storage: `status` is S3's code."""
 
-    def to_response(self, request_id: str, **headers: str) -> EndpointResponse:
+    media_type = "application/xml"
+
+    def to_body(self, request_id: str) -> str:
         """Return the error as S3's XML."""
-        body = (
+        return (
             '<?xml version="1.0" encoding="UTF-8"?>\n'
             f"<Error><Code>{self.status}</Code><Message>{escape(self.text)}</Message>"
             f"<RequestId>{request_id}</RequestId></Error>"
         )
-        return EndpointResponse(body, status=self.http, headers=headers, media_type="application/xml")
 
 
 UNSIGNED_REQUEST = StorageError(403, "AccessDenied", "Access Denied.")

@@ -1,6 +1,6 @@
 """The endpoints about tickers: the list, one ticker's details, and its changes of name.
 
-Source: the vendor's OpenAPI documents and recorded bodies. Names are the sandbox's own and end in "(sandbox)"; unknown
+`reference_bodies` writes their responses. Names are the sandbox's own and end in "(sandbox)"; unknown
 fields (CIK, mostly FIGI and the exchange) are left out, as the vendor does.
 """
 
@@ -10,17 +10,28 @@ from functools import lru_cache, partial
 
 from market_pipeline.core.sessions import CALENDARS, Calendar, calendar
 from market_pipeline.core.symbols import STARTING_SET, AssetClass
-from market_pipeline.sandbox.endpoint_responses import NO_SUCH_TICKER, EndpointResponse, RejectedRequestError
+from market_pipeline.sandbox.endpoint_responses import EndpointResponse
 from market_pipeline.sandbox.issuers import Issue
 from market_pipeline.sandbox.listings import FIRST_STOCK_SESSION, Listing
 from market_pipeline.sandbox.market import SandboxMarket
-from market_pipeline.sandbox.pages import ListEndpoint, Record, list_page, requested_tickers, select_fields
+from market_pipeline.sandbox.pages import list_page
 from market_pipeline.sandbox.random_numbers import identifier, number
-from market_pipeline.sandbox.request import ApiRequest, parse_time
+from market_pipeline.sandbox.request import ApiRequest
+from market_pipeline.vendor_format.error_bodies import NO_SUCH_TICKER, RejectedRequestError
+from market_pipeline.vendor_format.list_requests import ListedRecord, requested_tickers, select_fields
+from market_pipeline.vendor_format.reference_bodies import (
+    TICKERS,
+    crypto_fields,
+    delisted_field,
+    list_body,
+    stock_fields,
+    ticker_change,
+    types_body,
+)
+from market_pipeline.vendor_format.vendor_request import parse_time
 
 EXCHANGES = {"AAPL": "XNAS", "FB": "XNAS", "GOOG": "XNAS", "IBM": "XNYS", "MSFT": "XNAS"}
-CURRENCIES = {"USD": "United States dollar", "EUR": "Euro", "GBP": "Great Britain Pound", "BTC": "Bitcoin"}
-TYPES = {"WHEN ISSUED": "CS"}
+SANDBOX_TYPES = {"WHEN ISSUED": "CS"}
 """The vendor's type of a generated security, if it isn't its kind."""
 
 MISSING_DEAD, MISSING_OTHERS = 0.8, 0.08
@@ -29,18 +40,6 @@ MISSING = {"PFD": 0.6, "WARRANT": 0.7, "UNIT": 0.7, "RIGHT": 0.8, "WHEN ISSUED":
 
 SHARE_WITH_FIGI, SHARE_WITH_FIGI_DEAD, SHARE_WITH_TYPE = 0.85, 0.2, 0.95
 ETFS = frozenset(STARTING_SET[AssetClass.ETF])
-
-TICKERS = ListEndpoint(
-    fields=(
-        "ticker", "name", "market", "locale", "primary_exchange", "type", "active", "currency_symbol", "currency_name",
-        "base_currency_symbol", "base_currency_name", "composite_figi", "last_updated_utc", "delisted_utc",
-    ),
-    filters=dict.fromkeys(("ticker", "type", "market", "exchange", "cusip", "cik"), str),
-    sort="ticker",
-    descending=False,
-    limit=100,
-    most=1_000,
-)  # fmt: skip
 
 
 def tickers(request: ApiRequest) -> EndpointResponse:
@@ -63,8 +62,7 @@ def tickers(request: ApiRequest) -> EndpointResponse:
         )
     wanted = [record for record in records if search in record["name"].lower()]
     found, more = list_page(request, TICKERS, wanted)
-    rows = [select_fields(TICKERS, record) for record in found]
-    return EndpointResponse({"results": rows, **request.envelope(count=len(rows), **more)}, "generated")
+    return EndpointResponse(list_body(request, TICKERS, found, {"count": len(found), **more}), "generated")
 
 
 def ticker_details(request: ApiRequest) -> EndpointResponse:
@@ -78,6 +76,11 @@ def ticker_details(request: ApiRequest) -> EndpointResponse:
     return EndpointResponse({"results": {**record, **_list_date(listing)}, **request.envelope()}, "generated")
 
 
+def ticker_types(request: ApiRequest) -> EndpointResponse:
+    """List the types of tickers."""
+    return EndpointResponse(types_body(request))
+
+
 def ticker_events(request: ApiRequest) -> EndpointResponse:
     """List all tickers of the security that has this one now, newest first.
 
@@ -86,7 +89,8 @@ def ticker_events(request: ApiRequest) -> EndpointResponse:
     """
     listing = _trading(request)
     today = request.market.today(listing.calendar)
-    events = [_change(held) for held in reversed(request.market.universe.tickers_of(listing)) if held.first <= today]
+    held = [each for each in request.market.universe.tickers_of(listing) if each.first <= today]
+    events = [ticker_change(each.ticker, each.first) for each in reversed(held)]
     results = {"name": _name(listing), **_identifiers(listing), "events": events}
     return EndpointResponse({"results": results, **request.envelope()}, "generated")
 
@@ -101,14 +105,14 @@ def _day(request: ApiRequest, market: Calendar) -> date:
 @lru_cache(maxsize=4)
 def _all_records(
     market: SandboxMarket, days: tuple[date, ...], _today: date, _named: int, active: bool
-) -> list[Record]:
+) -> list[ListedRecord]:
     """Return the records of the whole list, kept for its pages; they change with the day and the tickers requested."""
     return _records(market, market.universe.all(), days, active=active)
 
 
 def _records(
     market: SandboxMarket, listings: Iterable[Listing], days: tuple[date, ...], *, active: bool
-) -> list[Record]:
+) -> list[ListedRecord]:
     day_of = dict(zip(CALENDARS, days, strict=True))
     return [
         _record(listing, day)
@@ -137,19 +141,19 @@ def _trading(request: ApiRequest) -> Listing:
     raise RejectedRequestError(NO_SUCH_TICKER)
 
 
-def _record(listing: Listing, day: date) -> Record:
+def _record(listing: Listing, day: date) -> ListedRecord:
     active = listing.trades_on(day)
     record = {
         "ticker": listing.ticker,
         "name": _name(listing),
-        **(_crypto(listing.ticker) if listing.is_crypto else _stock(listing, day)),
+        **(crypto_fields(listing.ticker) if listing.is_crypto else _stock(listing, day)),
         "active": active,
         "last_updated_utc": f"{day}T00:00:00Z",
     }
-    return record if active else {**record, "delisted_utc": f"{listing.last}T00:00:00Z"}
+    return record if active else {**record, **delisted_field(listing.last)}
 
 
-def _list_date(listing: Listing) -> Record:
+def _list_date(listing: Listing) -> ListedRecord:
     """Return the list date of a stock, unless its first bar is that of the vendor's whole history."""
     first = listing.whole.first
     return {} if listing.is_crypto or first <= FIRST_STOCK_SESSION else {"list_date": str(first)}
@@ -163,50 +167,26 @@ def _name(listing: Listing) -> str:
     return f"{'METV' if first.ticker == 'META' else first.ticker} (sandbox)"
 
 
-def _identifiers(listing: Listing) -> Record:
+def _identifiers(listing: Listing) -> ListedRecord:
     """Return the identifiers of a security with several tickers; as at the vendor, others lack them."""
     if listing.issue is not None:
         return {"composite_figi": listing.issue.figi}
     return {"composite_figi": f"BBG{identifier('figi', _name(listing))[:9].upper()}"} if listing.security else {}
 
 
-def _stock(listing: Listing, day: date) -> Record:
+def _stock(listing: Listing, day: date) -> ListedRecord:
     ticker = listing.ticker
     if listing.issue is not None:
         return _generated_stock(listing, listing.issue, day)
-    exchange = {"primary_exchange": EXCHANGES[ticker], "exchange": EXCHANGES[ticker]} if ticker in EXCHANGES else {}
     kind = "ETF" if listing.whole.ticker in ETFS or _name(listing) == "METV (sandbox)" else "CS"
     identifiers = _identifiers(listing) if listing.last is None else {}
-    return {"market": "stocks", "locale": "us", **exchange, "type": kind, "currency_name": "usd", **identifiers}
+    return {**stock_fields(EXCHANGES.get(ticker), kind), **identifiers}
 
 
-def _generated_stock(listing: Listing, issue: Issue, day: date) -> Record:
+def _generated_stock(listing: Listing, issue: Issue, day: date) -> ListedRecord:
     """Return the fields of a generated security; some have no type, and most that are gone no identifier."""
     draw = partial(number, issue.key)
     exchange = "ARCX" if issue.kind == "ETF" else ("XNYS", "XNAS", "XASE")[int(3 * draw("exchange"))]
     has_figi = draw("figi", listing.ticker) < (SHARE_WITH_FIGI if listing.trades_on(day) else SHARE_WITH_FIGI_DEAD)
-    return {
-        "market": "stocks",
-        "locale": "us",
-        "primary_exchange": exchange,
-        "exchange": exchange,
-        **({"type": TYPES.get(issue.kind, issue.kind)} if draw("type") < SHARE_WITH_TYPE else {}),
-        "currency_name": "usd",
-        **({"composite_figi": issue.figi} if has_figi else {}),
-    }
-
-
-def _crypto(ticker: str) -> Record:
-    base, quote = ticker.removeprefix("X:")[:-3], ticker[-3:]
-    return {
-        "market": "crypto",
-        "locale": "global",
-        "currency_symbol": quote,
-        "currency_name": CURRENCIES.get(quote, quote),
-        "base_currency_symbol": base,
-        "base_currency_name": base,
-    }
-
-
-def _change(listing: Listing) -> Record:
-    return {"ticker_change": {"ticker": listing.ticker}, "type": "ticker_change", "date": str(listing.first)}
+    kind = SANDBOX_TYPES.get(issue.kind, issue.kind) if draw("type") < SHARE_WITH_TYPE else None
+    return {**stock_fields(exchange, kind), **({"composite_figi": issue.figi} if has_figi else {})}

@@ -11,9 +11,9 @@ import struct
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from market_pipeline.sandbox.encoding import to_json
 from market_pipeline.sandbox.endpoint_responses import EndpointResponse
 from market_pipeline.sandbox.request import ApiRequest
+from market_pipeline.vendor_format.encoding import to_json
 
 SANDBOX_HEADER = (b"x-market-pipeline-sandbox", b"1")
 """Header of every response of the sandbox, errors included, so that it can't be mistaken for the vendor."""

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from market_pipeline.sandbox.encoding import from_cursor, go_number, to_cursor, to_json
-from market_pipeline.sandbox.endpoint_responses import RejectedRequestError
+from market_pipeline.vendor_format.encoding import from_cursor, go_number, to_cursor, to_json
+from market_pipeline.vendor_format.error_bodies import RejectedRequestError
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,15 @@ from hypothesis import strategies as st
 
 from market_pipeline.core.sessions import calendar, sessions_between
 from market_pipeline.core.symbols import AssetClass, ticker_symbol
+from market_pipeline.sandbox.bar_arrays import to_columns
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.counter_noise import LONGEST, draw_uniforms, walk
-from market_pipeline.sandbox.encoding import to_json
 from market_pipeline.sandbox.flat_files import to_lines
 from market_pipeline.sandbox.market import SandboxMarket
 from market_pipeline.sandbox.population import population
-from market_pipeline.sandbox.session_rows import SessionRows
+from market_pipeline.vendor_format.bar_bodies import end_time, whole_day_rows
+from market_pipeline.vendor_format.bar_rows import VALUES
+from market_pipeline.vendor_format.encoding import to_json
 from market_pipeline_tests.market_truth import traded_tickers
 
 SMALL = SandboxConfig(now=datetime(2026, 3, 2, 2, tzinfo=UTC), market_tickers=120)
@@ -158,11 +160,21 @@ def test_a_number_and_a_walk_depend_on_seed_and_place_alone(seed: int, place: in
 
 
 def test_rows_of_a_session_are_encoded_as_dictionaries_are(market: SandboxMarket) -> None:
-    for day in (date(2004, 1, 5), date(2013, 3, 1), date(2026, 2, 27)):
-        rows = SessionRows(market.session_bars(XNYS, day, adjust=False), 1)
-        assert rows.to_json() == to_json(rows.to_list())
-    rows = SessionRows(market.session_bars(CRYPTO, LAST, adjust=False), 1)
-    assert rows.to_json() == to_json(rows.to_list())
+    days = [(XNYS, day) for day in (date(2004, 1, 5), date(2013, 3, 1), date(2026, 2, 27))] + [(CRYPTO, LAST)]
+    for calendar_, day in days:
+        session = market.session_bars(calendar_, day, adjust=False)
+        end = end_time(calendar_, day)
+        bars = zip(session.tickers, session.bars, strict=True)
+        rows = [
+            {
+                "T": ticker,
+                **{key: float(bar[key]) for key in VALUES if not np.isnan(bar[key])},
+                "t": end,
+                **({"n": int(bar["n"])} if bar["n"] else {}),
+            }
+            for ticker, bar in bars
+        ]
+        assert whole_day_rows(calendar_, to_columns(session.bars), session.tickers).to_json() == to_json(rows)
 
 
 def test_lines_of_a_file_have_the_numbers_without_exponents(market: SandboxMarket) -> None:

@@ -6,11 +6,11 @@ from datetime import date
 import pytest
 
 from market_pipeline.core.plans import PlanName
-from market_pipeline.sandbox.endpoint_responses import BEFORE_END_OF_DAY, OUTSIDE_TIMEFRAME, RejectedRequestError
 from market_pipeline.sandbox.fault_rules import Scenario, read_rule
 from market_pipeline.sandbox.faults import FAULTS, FaultError, find_fault
 from market_pipeline.sandbox.plan_limits import PLAN_LIMITS
 from market_pipeline.sandbox.rolling_limit import RollingLimit
+from market_pipeline.vendor_format.error_bodies import BEFORE_END_OF_DAY, OUTSIDE_TIMEFRAME, RejectedRequestError
 
 TODAY = date(2024, 6, 3)
 YESTERDAY = date(2024, 6, 2)

@@ -7,12 +7,24 @@ import base64
 import binascii
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode
 
-from market_pipeline.sandbox.endpoint_responses import RejectedRequestError, bad_parameter
+import numpy as np
+import orjson
+
+from market_pipeline.vendor_format.error_bodies import RejectedRequestError, bad_parameter
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 MILLION = 1e6
+SMALLEST = 1e-4
+"""Below it the vendor's format has an exponent."""
+
+FEW = 16
+"""Numbers that are faster written one by one than as an array."""
 
 
 class JsonText(ABC):
@@ -31,6 +43,29 @@ def go_number(value: float) -> str:
     whole, _, fraction = text.partition(".")
     digits = (whole + fraction).rstrip("0")
     return f"{digits[0]}{'.' if digits[1:] else ''}{digits[1:]}e+{len(whole) - 1:02d}"
+
+
+def number_texts(
+    values: "Sequence[float | None] | npt.NDArray[np.float64]", *, exponents: bool = True
+) -> Sequence[str]:
+    """Return numbers as the vendor writes them; an unknown one, None or NaN, is `null`.
+
+    Args:
+        values: positive numbers or zero, or unknown.
+        exponents: write a million and more with an exponent, as in JSON; the flat files have none.
+    """
+    if isinstance(values, list) and len(values) < FEW and exponents:
+        return ["null" if value is None else go_number(value) for value in values]
+    if not len(values):
+        return []
+    array = np.ascontiguousarray(values, dtype=np.float64)
+    text = orjson.dumps(array, option=orjson.OPT_SERIALIZE_NUMPY).decode()
+    texts = text[1:-1].replace(".0,", ",").removesuffix(".0").split(",")
+    special = (array < SMALLEST) | ((array >= MILLION) if exponents else False)
+    for place in np.flatnonzero(special).tolist():
+        number = float(array[place])
+        texts[place] = go_number(number) if exponents else f"{number:.12f}".rstrip("0").rstrip(".")
+    return texts
 
 
 def to_json(value: object) -> str:

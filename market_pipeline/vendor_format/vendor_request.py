@@ -1,0 +1,106 @@
+"""A request to one of the vendor's endpoints, independent of the web framework."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, tzinfo
+from functools import cached_property
+from uuid import uuid4
+
+from market_pipeline.vendor_format.encoding import from_cursor
+from market_pipeline.vendor_format.error_bodies import TO_BEFORE_FROM, RejectedRequestError, bad_parameter, bad_time
+
+DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+FLAGS = {"true": True, "false": False}
+"""Truth values as the vendor writes them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VendorRequest:
+    """A request: the parts of its path, and its query."""
+
+    path: Mapping[str, str]
+    query: Mapping[str, str]
+    address: Callable[[], str]
+    """Returns the server's base URL as the client wrote it."""
+
+    target: str
+    """The path as the client wrote it."""
+
+    request_id: str = field(default_factory=lambda: uuid4().hex)
+
+    @cached_property
+    def parameters(self) -> Mapping[str, str]:
+        """The query's parameters, those within a cursor included; the query takes precedence.
+
+        Raises:
+            RejectedRequestError: the cursor can't be decoded.
+        """
+        written = {name: value for name, value in self.query.items() if name not in ("cursor", "apiKey")}
+        return {**from_cursor(self.query["cursor"]), **written} if self.is_continued else written
+
+    @property
+    def is_continued(self) -> bool:
+        """True for a later page."""
+        return "cursor" in self.query
+
+    @property
+    def adjusted(self) -> bool:
+        """True if prices are to be adjusted for splits; the vendor's default."""
+        return self.parameters.get("adjusted", "true").lower() != "false"
+
+    @property
+    def is_descending(self) -> bool:
+        """True if bars are to be in order of falling time."""
+        return self.parameters.get("sort") == "desc"
+
+    def envelope(self, **last: object) -> dict[str, object]:
+        """Return the fields that end most bodies: status and request_id, then `last`."""
+        return {"status": "OK", "request_id": self.request_id, **last}
+
+    def day(self) -> date:
+        """Parse the date in the path.
+
+        Raises:
+            RejectedRequestError: it is not a date.
+        """
+        return parse_time(self.path["date"], "date", UTC)
+
+    def time_range(self, zone: tzinfo) -> tuple[date, date]:
+        """Parse the path's `from` and `to`, dates or milliseconds, to dates in the time zone; both included.
+
+        Raises:
+            RejectedRequestError: one can't be parsed, or `to` is before `from` (which is allowed after the last page).
+        """
+        first, last = (parse_time(self.path[name], name, zone) for name in ("from", "to"))
+        if last < first and not self.is_continued:
+            raise RejectedRequestError(TO_BEFORE_FROM)
+        return first, last
+
+    def limit(self, default: int, most: int) -> int:
+        """Parse `limit`; above `most` it is `most`, below one it is the default.
+
+        Raises:
+            RejectedRequestError: it is not a number.
+        """
+        try:
+            limit = int(self.parameters.get("limit", default))
+        except ValueError:
+            raise RejectedRequestError(bad_parameter("limit", "a number")) from None
+        return min(limit, most) if limit > 0 else default
+
+
+def parse_time(text: str, name: str, zone: tzinfo) -> date:
+    """Parse a date, or a time in milliseconds, to the date in a time zone.
+
+    Raises:
+        RejectedRequestError: it is neither.
+    """
+    try:
+        if DATE.fullmatch(text):
+            return date.fromisoformat(text)
+        if text.isdecimal():
+            return datetime.fromtimestamp(int(text) / 1000, zone).date()
+    except (ValueError, OverflowError, OSError):
+        pass
+    raise RejectedRequestError(bad_time(name))
