@@ -210,7 +210,7 @@ def test_dark_is_dark(browser: Browser, page: str) -> None:
 def test_an_empty_warehouse_names_the_next_command(browser: Browser, settings: Settings) -> None:
     with environment_of(settings), running_api(settings) as address:
         tab = Tab(browser).open(address)
-        assert tab.shown("#overview .note") == "Nothing is loaded yet: run market-pipeline backfill."
+        assert tab.shown("#overview .note") == "No symbol is tracked yet: run market-pipeline symbols init."
         assert tab.state("candles")["state"] == tab.state("runs")["state"] == "empty"
 
 

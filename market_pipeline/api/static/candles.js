@@ -1,173 +1,197 @@
-// One symbol: its candles with volume. The view is in the page's URL, so that it can be shared.
+// The page's chart: candles of a symbol with volume and averages, or several symbols from 100 on.
 
-import { ask, askAll } from "./client.js";
+import { BarsTable, barColumns, comparedColumns } from "./bars-table.js";
+import { barsAddress, loadChart } from "./chart-data.js";
 import { Chart } from "./chart.js";
+import { ADJUSTMENTS, AVERAGES, MOST_COMPARED, readView, viewQuery } from "./chart-view.js";
 import { element, prose, replace } from "./dom.js";
-import { compact, decimals, plural } from "./format.js";
+import { describeEmpty, drawSteps, stepsFor } from "./first-steps.js";
+import { plural } from "./format.js";
 import { Part } from "./part.js";
+import { drawCandles, drawComparison } from "./pictures.js";
+import { describeBar, describeCompared, describeGap, noteOf } from "./readout.js";
+import { SymbolSearch } from "./symbol-search.js";
 
-const ADJUSTMENTS = { splits: "adjusted for splits", all: "adjusted for splits and dividends", none: "as traded" };
-const RANGES = { "6M": 6, "1Y": 12, "5Y": 60, All: Infinity };
-// Default symbol: the first with bars. Default adjustment: the best available.
-const DEFAULTS = { symbol: null, adjustment: null, range: "1Y" };
 const CANT_BE_ADJUSTED = 409;
-const FAR_BACK = "2000-01-01";
 
 export class Candles {
   constructor() {
     this.part = new Part("candles");
-    this.form = this.part.section.querySelector("form");
-    this.chooser = document.getElementById("symbol");
-    this.instead = this.part.section.querySelector(".instead");
+    const { section } = this.part;
+    this.form = section.querySelector("form");
+    this.instead = section.querySelector(".instead");
+    this.steps = section.querySelector(".steps");
+    this.readout = section.querySelector(".bar");
+    this.title = document.getElementById("candles-title");
+    this.view = readView(location.search);
     this.chart = null;
-    this.symbols = [];
-    this.readAddress();
-    this.form.addEventListener("change", ({ target }) => this.choose({ [target.name]: target.value }));
+    this.table = new BarsTable(section.querySelector(".as-table"));
+    this.search = new SymbolSearch(section.querySelector(".search"), (symbol) => this.choose({ symbol }));
+    this.comparison = new SymbolSearch(section.querySelector(".comparison"), (symbol) => this.compare(symbol));
+    section.addEventListener("change", ({ target }) => this.changed(target)); // some options are below the chart
     this.form.addEventListener("submit", (event) => event.preventDefault());
+    section.querySelector(".compared").addEventListener("click", ({ target }) => this.uncompare(target.closest("button")));
     this.instead.firstElementChild.addEventListener("click", () => this.choose({ adjustment: "none" }));
+    document.addEventListener("keydown", (event) => this.focusSearch(event));
     addEventListener("popstate", () => {
-      this.readAddress();
+      this.view = readView(location.search);
       this.refresh({ fresh: true });
     });
   }
 
-  readAddress() {
-    const given = Object.fromEntries(new URLSearchParams(location.search));
-    this.view = { ...DEFAULTS };
-    if (given.symbol) this.view.symbol = given.symbol;
-    if (Object.hasOwn(ADJUSTMENTS, given.adjustment)) this.view.adjustment = given.adjustment;
-    if (Object.hasOwn(RANGES, given.range)) this.view.range = given.range;
-  }
-
-  /** Shows another symbol, adjustment or range, and puts it into the URL. */
+  /** Shows another symbol, adjustment, range and so on, and puts it into the URL. */
   choose(changes) {
     Object.assign(this.view, changes);
-    const told = Object.entries(this.view).filter(([, value]) => value !== null);
-    history.pushState(null, "", `?${new URLSearchParams(told)}#candles`);
+    this.view.compare = this.view.compare.filter((symbol) => symbol !== this.view.symbol);
+    history.pushState(null, "", `?${viewQuery(this.view)}#candles`);
     return this.refresh({ fresh: true });
+  }
+
+  changed({ name, value, checked }) {
+    if (name === "scale") this.choose({ scale: checked ? "log" : "linear" });
+    else if (name === "averages") {
+      this.choose({ averages: AVERAGES.filter((length) => (`${length}` === value ? checked : this.view.averages.includes(length))) });
+    } else if (name) this.choose({ [name]: value });
+  }
+
+  compare(symbol) {
+    this.comparison.show(null);
+    const main = this.view.symbol ?? this.part.section.dataset.symbol;
+    if (symbol === main || this.view.compare.includes(symbol)) return;
+    this.choose({ symbol: main, compare: [...this.view.compare, symbol].slice(-MOST_COMPARED) });
+  }
+
+  uncompare(button) {
+    if (!button) return;
+    this.choose({ compare: this.view.compare.filter((symbol) => symbol !== button.dataset.symbol) });
+    this.comparison.input.focus();
+  }
+
+  /** The key `/` goes to the search from anywhere but a box to type in. */
+  focusSearch(event) {
+    if (event.key !== "/" || event.ctrlKey || event.metaKey || event.target.closest("input, select, textarea")) return;
+    event.preventDefault();
+    this.search.input.focus();
   }
 
   /** Scrolls to this part, for a symbol chosen elsewhere on the page. */
   reveal() {
-    const title = document.getElementById("candles-title");
-    title.focus({ preventScroll: true });
-    title.scrollIntoView({ block: "start" });
+    this.title.focus({ preventScroll: true });
+    this.title.scrollIntoView({ block: "start" });
   }
 
   async refresh({ fresh = false } = {}) {
     this.instead.hidden = true;
     this.drawControls();
+    let data = null;
     const error = await this.part.show(
-      () => this.load(),
-      (data) => this.render(data, fresh),
+      async () => (data = { view: { ...this.view }, ...(await loadChart(this.view)) }),
+      (loaded) => this.render(loaded, fresh),
       { fresh },
     );
     this.instead.hidden = this.part.state !== "error" || error?.status !== CANT_BE_ADJUSTED;
+    drawSteps(this.steps, this.part.state === "ready" ? null : await stepsFor(data, error));
     return error;
   }
 
-  async load() {
-    const { symbols } = await ask("api/v1/symbols");
-    this.symbols = symbols.filter(({ bars }) => bars > 0).map(({ symbol }) => symbol);
-    this.view.symbol ??= this.symbols[0] ?? null;
-    const view = { ...this.view };
-    this.drawControls();
-    const known = symbols.find(({ symbol }) => symbol === view.symbol);
-    if (view.symbol === null || known?.bars === 0) return { view, known, address: null, data: [] };
-    const address = barsAddress(view, known);
-    const { adjustment, note, data } = await askAll(address);
-    return { view: { ...view, adjustment }, known, address, note, data };
-  }
-
   drawControls() {
-    const { symbol, adjustment, range } = this.view;
-    const offered = symbol === null || this.symbols.includes(symbol) ? this.symbols : [symbol, ...this.symbols];
-    if (offered.join() !== [...this.chooser.options].map((option) => option.value).join()) {
-      replace(this.chooser, ...offered.map((name) => element("option", {}, name)));
-    }
-    this.chooser.disabled = offered.length === 0;
-    if (symbol !== null) this.chooser.value = symbol;
-    this.form.elements.adjustment.value = adjustment ?? this.part.section.dataset.adjustment ?? "";
-    this.form.elements.range.value = range;
+    const { symbol, adjustment, range, scale, averages, compare } = this.view;
+    const { elements } = this.form;
+    this.search.show(symbol ?? this.part.section.dataset.symbol);
+    elements.adjustment.value = adjustment ?? this.part.section.dataset.adjustment ?? "";
+    elements.range.value = range;
+    elements.scale.checked = scale === "log";
+    for (const box of elements.averages) box.checked = averages.includes(Number(box.value));
+    this.part.section.querySelector(".averages").disabled = compare.length > 0;
+    this.comparison.input.disabled = compare.length >= MOST_COMPARED;
   }
 
-  render({ view, known, address, note, data }, fresh) {
+  render({ view, span, items, ...rest }, fresh) {
     const { section, body } = this.part;
-    const bars = data.filter((bar) => bar.close !== null);
-    section.dataset.bars = bars.length;
-    if (bars.length === 0) return nothing(view.symbol, data.length);
-    Object.assign(section.dataset, view);
-    this.form.elements.adjustment.value = view.adjustment;
-    body.querySelector(".sandbox").hidden = !bars.some((bar) => bar.source === "sandbox");
-    body.querySelector(".summary").textContent = summary(view, known, bars, data.length);
-    replace(body.querySelector(".hint"), ...prose(note ?? ""));
-    this.drawFlags(bars.filter((bar) => bar.flags.length > 0));
-    this.drawDownloads(address);
-    this.drawChart(bars, fresh);
+    if (rest.empty) {
+      section.dataset.bars = 0;
+      return describeEmpty(rest);
+    }
+    const [main] = items;
+    const picture = items.length > 1 ? drawComparison(items, view) : drawCandles(main, view, span);
+    section.dataset.bars = picture.days.length;
+    if (picture.days.length === 0) return picture.message;
+    const { adjustment } = main;
+    Object.assign(section.dataset, { symbol: main.known.symbol, adjustment, range: view.range, gaps: picture.gaps.length });
+    this.title.textContent = [main.known.symbol, main.known.name].filter(Boolean).join(" · ");
+    this.search.show(main.known.symbol);
+    this.form.elements.adjustment.value = adjustment;
+    body.querySelector(".sandbox").hidden = !items.some(({ bars }) => bars.some((bar) => bar.source === "sandbox"));
+    body.querySelector(".summary").textContent = summary(main, picture, items);
+    replace(body.querySelector(".told-note"), ...prose(items.map(({ note }) => note).filter(Boolean).join(" ")));
+    this.drawCompared(items.slice(1));
+    this.drawDetails(picture);
+    this.drawDownloads(barsAddress(main.known.symbol, span, view.adjustment ?? adjustment));
+    this.drawChart(picture, fresh);
     return undefined;
   }
 
-  drawChart(bars, fresh) {
+  drawChart(picture, fresh) {
     this.part.body.hidden = false; // the chart measures its container
     const first = this.chart === null;
-    this.chart ??= new Chart(this.part.body.querySelector(".chart"), (bar) => this.tell(bar));
-    this.newest = bars.at(-1);
-    this.chart.show(bars, first || fresh);
+    this.chart ??= new Chart(this.part.body.querySelector(".chart"), (slot) => this.tell(slot));
+    this.picture = picture;
+    this.chart.show(picture, first || fresh);
+    this.table.show(picture.slots, picture.bars ? barColumns(picture.bars) : comparedColumns(picture.lines));
     this.tell(null);
+    if (first) requestAnimationFrame(() => performance.mark("first chart"));
   }
 
-  tell(bar) {
-    replace(this.part.body.querySelector(".bar"), ...describe(bar ?? this.newest));
+  /** Shows the values of a slot, or of the newest bar. */
+  tell(slot) {
+    const { bars, lines, days } = this.picture;
+    if (slot?.gap) return replace(this.readout, element("span", {}, describeGap(slot.gap)));
+    const day = slot?.time ?? days.at(-1);
+    if (!bars) return replace(this.readout, ...describeCompared(day, lines));
+    const index = this.picture.indexes.get(day);
+    const before = this.picture.starts.has(index) ? null : bars[index - 1];
+    return replace(this.readout, ...describeBar(bars[index], before, lines));
   }
 
-  drawFlags(flagged) {
-    const details = this.part.body.querySelector(".flags");
+  drawCompared(items) {
+    const chips = items.map(({ known }, number) =>
+      element(
+        "button",
+        { type: "button", "data-symbol": known.symbol, "aria-label": `Stop comparing with ${known.symbol}` },
+        element("i", { class: "swatch", "data-line": number + 2 }),
+        `${known.symbol} ×`,
+      ),
+    );
+    replace(this.part.section.querySelector(".compared"), ...chips);
+  }
+
+  drawDetails({ flagged = [], gaps }) {
     this.part.section.dataset.flagged = flagged.length;
-    details.hidden = flagged.length === 0;
-    details.querySelector("summary").textContent = `${plural(flagged.length, "flagged bar")}, marked with an arrow`;
-    replace(details.querySelector("ul"), ...flagged.map((bar) => element("li", {}, `${bar.date}: ${noteOf(bar)}`)));
+    const notes = flagged.map((bar) => `${bar.date}: ${noteOf(bar)}`);
+    this.drawList(".flags", `${plural(flagged.length, "flagged bar")}, marked with an arrow`, notes);
+    this.drawList(".gaps", `${plural(gaps.length, "gap")}, drawn as bands`, gaps.map(describeGap));
+  }
+
+  drawList(selector, title, lines) {
+    const details = this.part.body.querySelector(selector);
+    details.hidden = lines.length === 0;
+    details.querySelector("summary").textContent = title;
+    replace(details.querySelector("ul"), ...lines.map((line) => element("li", {}, line)));
   }
 
   drawDownloads(address) {
-    const ways = ["json", "csv", "parquet"].map((format) =>
-      element("a", { href: `${address}&format=${format}` }, format),
-    );
+    const ways = ["json", "csv", "parquet"].map((format) => element("a", { href: `${address}&format=${format}` }, format));
     replace(this.part.body.querySelector(".downloads"), "The same bars as ", ways[0], ", ", ways[1], " or ", ways[2]);
   }
 }
 
-/** The URL of a view's bars; a range counts back from the newest bar, which may be older than today. */
-function barsAddress({ symbol, adjustment, range }, known) {
-  const end = known?.last_date ?? new Date().toISOString().slice(0, 10);
-  const start = RANGES[range] === Infinity ? (known?.first_date ?? FAR_BACK) : monthsBefore(end, RANGES[range]);
-  const query = new URLSearchParams({ start, end, ...(adjustment ? { adjustment } : {}) });
-  return `api/v1/historical/${encodeURIComponent(symbol)}?${query}`;
+function summary({ known, adjustment, unadjusted }, { days, base }, items) {
+  if (items.length > 1) {
+    const kinds = items.map((item) => ADJUSTMENTS[item.adjustment] ?? "without bars");
+    const each = new Set(kinds).size > 1 ? items.map((item, place) => `${item.known.symbol} ${kinds[place]}`) : [kinds[0]];
+    return [`Closes, 100 on ${base}, the first session in common`, `to ${days.at(-1)}`, ...each].join(" · ");
+  }
+  const span = `${plural(days.length, "bar")}, ${days[0]} to ${days.at(-1)}`;
+  const without = unadjusted > 0 ? `${plural(unadjusted, "bar")} without an adjusted price left out` : null;
+  return [known.asset_class, known.ended ? "ended" : null, span, ADJUSTMENTS[adjustment], without].filter(Boolean).join(" · ");
 }
-
-function monthsBefore(day, months) {
-  const [year, month, date] = day.split("-").map(Number);
-  const lastOfMonth = new Date(Date.UTC(year, month - months, 0)).getUTCDate();
-  return new Date(Date.UTC(year, month - 1 - months, Math.min(date, lastOfMonth))).toISOString().slice(0, 10);
-}
-
-function nothing(symbol, unadjusted) {
-  if (symbol === null) return "Nothing is loaded yet: run `market-pipeline backfill`.";
-  return unadjusted ? `No bar of ${symbol} can be adjusted this way.` : `No bars of ${symbol} are loaded yet.`;
-}
-
-function summary({ symbol, adjustment }, known, bars, found) {
-  const left = found - bars.length;
-  const span = `${plural(bars.length, "bar")}, ${bars[0].date} to ${bars.at(-1).date}`;
-  const without = left > 0 ? `${plural(left, "bar")} without an adjusted price left out` : null;
-  return [symbol, known?.name, known?.asset_class, span, ADJUSTMENTS[adjustment], without].filter(Boolean).join(" · ");
-}
-
-function describe(bar) {
-  const digits = decimals(bar.low);
-  const prices = ["open", "high", "low", "close"].map((name) => `${name} ${bar[name].toFixed(digits)}`);
-  const notes = bar.flags.length > 0 ? [`flagged: ${noteOf(bar)}`] : [];
-  const told = [bar.date, ...prices, `volume ${compact(bar.volume)}`, ...notes];
-  return told.map((words) => element("span", {}, words));
-}
-
-const noteOf = (bar) => bar.validation_notes || bar.flags.join(", ");

@@ -1,134 +1,187 @@
-// The chart of candles and volume, with the vendored chart library. It gets bars, and makes no requests.
+// The chart of candles, volume and lines, with the vendored chart library. It gets bars, and makes no requests.
 
+import { candleOptions, fixedOptions, flagMarker, lineOptions, readColours, themeOptions } from "./chart-theme.js";
 import { decimals } from "./format.js";
+import { GapBands } from "./gap-bands.js";
 
 /* global LightweightCharts */
 
 const VOLUME_SHARE = 0.22;
+const PAGE = 20;
+const ZOOM = 1.5;
+const FEWEST_SLOTS = 10;
 
+/**
+ * A picture: `slots` in order, each with its `time`, and `gap` where it belongs to one; `bars` to draw as candles, or
+ * null; `lines`, each with `points` (a Map of values by day), `ends` (the days after which it is interrupted) and
+ * `width`; `marked` days; `isLog`.
+ */
 export class Chart {
-  /** `onBar(bar)`: called with the bar under the pointer, or null. */
-  constructor(container, onBar) {
-    const { createChart, createSeriesMarkers, CandlestickSeries, HistogramSeries } = LightweightCharts;
-    this.onBar = onBar;
-    this.bars = [];
+  /** `onSlot(slot)`: called with the slot under the pointer or the keys, or null. */
+  constructor(container, onSlot) {
+    const { createChart } = LightweightCharts;
+    this.container = container;
+    this.onSlot = onSlot;
+    this.series = [];
+    this.bands = [];
     this.at = null;
     this.chart = createChart(container, fixedOptions());
-    this.candles = this.chart.addSeries(CandlestickSeries, { priceLineVisible: false });
-    this.volume = this.chart.addSeries(
-      HistogramSeries,
-      { priceFormat: { type: "volume" }, priceLineVisible: false, lastValueVisible: false },
-      1,
-    );
-    this.markers = createSeriesMarkers(this.candles, []);
+    this.chart.applyOptions({ timeScale: { tickMarkFormatter: (time) => (this.isInBreak(time) ? "" : null) } });
+    this.chart.subscribeCrosshairMove(({ time }) => this.point(this.indexes?.get(time)));
+    container.addEventListener("keydown", (event) => this.pressed(event));
+    container.addEventListener("blur", () => this.chart.clearCrosshairPosition());
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.show(this.picture, false));
+  }
+
+  /** Draws a picture; `fit` shows all of it, otherwise the view is unchanged. */
+  show(picture, fit) {
+    const range = this.chart.timeScale().getVisibleLogicalRange();
+    this.picture = picture;
+    this.colours = readColours();
+    this.indexes = new Map(picture.slots.map(({ time }, index) => [time, index]));
+    this.at = null;
+    this.clear();
+    this.chart.applyOptions(themeOptions(this.colours));
+    if (picture.bars) this.drawBars(picture);
+    picture.lines.forEach((line, number) => this.drawLine(line, number));
+    this.main.priceScale().applyOptions({ mode: picture.isLog ? 1 : 0 });
+    this.drawGaps(picture.slots);
+    if (fit || range === null) this.chart.timeScale().fitContent();
+    else this.chart.timeScale().setVisibleLogicalRange(range);
+  }
+
+  clear() {
+    for (const series of this.series) this.chart.removeSeries(series);
+    this.series = [];
+    for (const [pane, band] of this.bands) pane.detachPrimitive(band);
+    this.bands = [];
+  }
+
+  get main() {
+    return this.series[0];
+  }
+
+  drawBars({ slots, bars, marked }) {
+    const { CandlestickSeries, HistogramSeries, createSeriesMarkers } = LightweightCharts;
+    const precision = decimals(Math.min(...bars.map((bar) => bar.low)));
+    const priceFormat = { type: "price", precision, minMove: 10 ** -precision };
+    const byDay = new Map(bars.map((bar) => [bar.date, bar]));
+    const candles = this.add(CandlestickSeries, { ...candleOptions(this.colours), priceFormat });
+    candles.setData(slots.map(({ time }) => candleOf(time, byDay.get(time))));
+    const options = { priceFormat: { type: "volume" }, priceLineVisible: false, lastValueVisible: false };
+    const volume = this.add(HistogramSeries, options, 1);
+    volume.setData(slots.map(({ time }) => volumeOf(time, byDay.get(time), this.colours)));
+    volume.priceScale().applyOptions({ scaleMargins: { top: 0.15, bottom: 0 } });
+    createSeriesMarkers(candles, marked.map((day) => flagMarker(day, this.colours)));
     const [prices, volumes] = this.chart.panes();
     prices.setStretchFactor(1 - VOLUME_SHARE);
     volumes.setStretchFactor(VOLUME_SHARE);
-    this.chart.subscribeCrosshairMove(({ time }) => this.point(time));
-    container.addEventListener("keydown", (event) => this.pressed(event));
-    container.addEventListener("blur", () => this.chart.clearCrosshairPosition());
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.show(this.bars, false));
   }
 
-  /** Draws bars in ascending order of date; `fit` shows all of them, otherwise the view is unchanged. */
-  show(bars, fit) {
-    const colours = readColours();
-    const precision = decimals(Math.min(...bars.map((bar) => bar.low)));
-    this.bars = bars;
-    this.indexes = new Map(bars.map((bar, index) => [bar.date, index]));
-    this.chart.applyOptions(themeOptions(colours));
-    this.candles.applyOptions({
-      ...candleOptions(colours),
-      priceFormat: { type: "price", precision, minMove: 10 ** -precision },
+  drawLine({ points, ends, width }, number) {
+    const series = this.add(LightweightCharts.LineSeries, lineOptions(this.colours.lines[number], width));
+    // The library joins the points before and after one without a value, in the colour of the first.
+    const pointOf = (time) => ({ time, value: points.get(time), ...(ends.has(time) ? { color: "transparent" } : {}) });
+    series.setData(this.picture.slots.map(({ time }) => (points.has(time) ? pointOf(time) : { time })));
+  }
+
+  add(kind, options, pane = 0) {
+    const series = this.chart.addSeries(kind, options, pane);
+    this.series.push(series);
+    return series;
+  }
+
+  drawGaps(slots) {
+    const bands = new Map();
+    slots.forEach(({ gap }, index) => {
+      if (gap) bands.set(gap, { gap, from: bands.get(gap)?.from ?? index, to: index });
     });
-    this.candles.setData(bars.map(({ date, open, high, low, close }) => ({ time: date, open, high, low, close })));
-    this.volume.setData(
-      bars.map((bar) => ({
-        time: bar.date,
-        value: bar.volume,
-        color: bar.close < bar.open ? colours.volumeDown : colours.volumeUp,
-      })),
-    );
-    this.markers.setMarkers(bars.filter((bar) => bar.flags.length > 0).map((bar) => marker(bar, colours)));
-    if (fit) this.chart.timeScale().fitContent();
+    this.chart.panes().forEach((pane, number) => {
+      const primitive = new GapBands(this.chart, number === 0);
+      primitive.show([...bands.values()], this.colours, getComputedStyle(this.container).fontFamily);
+      pane.attachPrimitive(primitive);
+      this.bands.push([pane, primitive]);
+    });
   }
 
-  point(time) {
-    this.at = this.indexes.get(time) ?? null;
-    this.onBar(this.at === null ? null : this.bars[this.at]);
+  isInBreak(time) {
+    const gap = this.picture?.slots[this.indexes.get(time)]?.gap;
+    return gap !== undefined && gap.sessions.length > 1;
+  }
+
+  point(index) {
+    this.at = index ?? null;
+    this.onSlot(this.at === null ? null : this.picture.slots[this.at]);
   }
 
   pressed(event) {
-    const last = this.bars.length - 1;
+    const last = this.picture.slots.length - 1;
     const from = this.at ?? last + 1;
     const steps = {
-      ArrowLeft: from - 1,
-      ArrowRight: from + 1,
-      PageUp: from - 20,
-      PageDown: from + 20,
-      Home: 0,
-      End: last,
+      ArrowLeft: () => this.step(from, -1),
+      ArrowRight: () => this.step(from, 1),
+      PageUp: () => this.moveTo(from - PAGE),
+      PageDown: () => this.moveTo(from + PAGE),
+      Home: () => this.moveTo(0),
+      End: () => this.moveTo(last),
+      "+": () => this.zoom(1 / ZOOM),
+      "-": () => this.zoom(ZOOM),
+      0: () => this.chart.timeScale().fitContent(),
     };
-    if (!(event.key in steps)) return;
+    if (!Object.hasOwn(steps, event.key) || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
-    const bar = this.bars[Math.max(0, Math.min(last, steps[event.key]))];
-    this.chart.setCrosshairPosition(bar.close, bar.date, this.candles);
-    this.point(bar.date);
+    steps[event.key]();
+  }
+
+  /** Moves by one bar; a gap is one step, however long it is drawn. */
+  step(from, by) {
+    const { slots } = this.picture;
+    const { gap } = slots[from] ?? {};
+    const isPast = (index) => gap === undefined || slots[index]?.gap !== gap;
+    let index = from + by;
+    while (!isPast(index)) index += by;
+    this.moveTo(index);
+  }
+
+  moveTo(index) {
+    const { slots } = this.picture;
+    const at = Math.max(0, Math.min(slots.length - 1, index));
+    this.scrollTo(at);
+    this.chart.setCrosshairPosition(this.valueNear(at), slots[at].time, this.main);
+    this.point(at);
+  }
+
+  /** A value of the main series at a slot, or before it. */
+  valueNear(index) {
+    const data = this.main.data();
+    for (let at = index; at >= 0; at -= 1) {
+      const value = data[at].close ?? data[at].value;
+      if (value !== undefined) return value;
+    }
+    return 0;
+  }
+
+  scrollTo(index) {
+    const scale = this.chart.timeScale();
+    const { from, to } = scale.getVisibleLogicalRange();
+    const shift = index < from ? index - from : index > to ? index - to : 0;
+    if (shift !== 0) scale.setVisibleLogicalRange({ from: from + shift, to: to + shift });
+  }
+
+  /** Shows more or fewer slots, around the chosen one or the newest. */
+  zoom(factor) {
+    const scale = this.chart.timeScale();
+    const last = this.picture.slots.length - 1;
+    const { from, to } = scale.getVisibleLogicalRange();
+    const centre = this.at ?? to;
+    const width = Math.max(Math.min(FEWEST_SLOTS, last), Math.min(last, (to - from) * factor));
+    const left = Math.max(0, Math.min(last - width, centre - ((centre - from) / (to - from)) * width));
+    scale.setVisibleLogicalRange({ from: left, to: left + width });
   }
 }
 
-function fixedOptions() {
-  return {
-    autoSize: true,
-    layout: { attributionLogo: true, fontFamily: getComputedStyle(document.body).fontFamily, fontSize: 12 },
-    localization: { locale: "en-US", dateFormat: "yyyy-MM-dd" },
-    // The wheel and vertical swipes scroll the page, not the chart.
-    handleScroll: { mouseWheel: false, vertTouchDrag: false },
-    handleScale: { mouseWheel: false },
-    timeScale: { borderVisible: false, fixLeftEdge: true, fixRightEdge: true },
-    rightPriceScale: { borderVisible: false },
-  };
-}
+const candleOf = (time, bar) => (bar ? { time, open: bar.open, high: bar.high, low: bar.low, close: bar.close } : { time });
 
-function readColours() {
-  const style = getComputedStyle(document.documentElement);
-  const read = (name) => style.getPropertyValue(name).trim();
-  return {
-    surface: read("--surface"),
-    ink: read("--soft"),
-    line: read("--line"),
-    up: read("--up"),
-    down: read("--down"),
-    volumeUp: read("--volume-up"),
-    volumeDown: read("--volume-down"),
-    flag: read("--flag"),
-    label: read("--label"),
-  };
-}
-
-function themeOptions({ surface, ink, line, label }) {
-  return {
-    layout: { background: { color: surface }, textColor: ink, panes: { separatorColor: line, enableResize: false } },
-    grid: { vertLines: { color: line }, horzLines: { color: line } },
-    crosshair: {
-      mode: LightweightCharts.CrosshairMode.Normal,
-      vertLine: { color: ink, labelBackgroundColor: label },
-      horzLine: { color: ink, labelBackgroundColor: label },
-    },
-  };
-}
-
-function candleOptions({ up, down }) {
-  return {
-    upColor: up,
-    downColor: down,
-    wickUpColor: up,
-    wickDownColor: down,
-    borderUpColor: up,
-    borderDownColor: down,
-  };
-}
-
-function marker(bar, { flag }) {
-  return { time: bar.date, position: "aboveBar", shape: "arrowDown", color: flag, size: 1 };
+function volumeOf(time, bar, { volumeUp, volumeDown }) {
+  return bar ? { time, value: bar.volume, color: bar.close < bar.open ? volumeDown : volumeUp } : { time };
 }

@@ -7,7 +7,7 @@ import { instant, NONE, percent, plural, whole } from "./format.js";
 import { Part } from "./part.js";
 
 const ADDRESS = tableAddress("coverage", [["order", "symbol.asc"]]);
-const EMPTY = "Nothing is loaded yet: run `market-pipeline backfill`.";
+const EMPTY = "No symbol is tracked yet: run `market-pipeline symbols init`.";
 const NEXT_STEP =
   "`market-pipeline gaps` lists the sessions that are missing, `market-pipeline backfill --missing` fetches them.";
 

@@ -47,6 +47,7 @@ function filterHeatmap() {
 /** Refreshes all parts. A part that fails shows its own error and doesn't affect the others. */
 async function refresh() {
   refreshedAt = Date.now();
+  const charted = candles.refresh();
   const links = health.findLinks();
   if (showLocked((await links)?.status === UNAUTHORIZED)) return;
   const healthKnown = health.refresh();
@@ -56,7 +57,7 @@ async function refresh() {
     days.refresh(),
     markets.refresh().then((error) => error ?? universe.refresh(markets.months)),
     runs.refresh(health.dagster),
-    candles.refresh(),
+    charted,
   ]);
   showBanner(health.isWell ? null : errors.find((error) => error !== null));
   document.getElementById("refreshed").textContent = `Last: ${instant(new Date().toISOString())}.`;

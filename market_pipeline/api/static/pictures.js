@@ -1,0 +1,67 @@
+// Pictures for the chart: the candles of one symbol with its averages, or the closes of several from 100 on.
+
+import { buildSlots, movingAverage, rebase, segmentStarts } from "./timeline.js";
+
+// Flags that compare a bar with the one before; where a gap is between them, they say nothing of the session itself.
+const COMPARING = new Set(["unexplained_move", "split_without_move", "unlisted_split", "repeated"]);
+
+/** Candles of an item within a span. Its earlier bars are of its averages only. */
+export function drawCandles({ known, bars: all, unadjusted, gaps: allGaps }, { averages, scale }, { start }) {
+  const days = all.map((bar) => bar.date);
+  const starts = segmentStarts(days, allGaps);
+  const first = Math.max(0, days.findIndex((day) => day >= start));
+  const bars = days.at(-1) >= start ? all.slice(first) : [];
+  const shown = days.slice(days.length - bars.length);
+  const gaps = allGaps.filter((gap) => gap.first > shown[0]);
+  const ends = new Set([...starts].map((index) => days[index - 1]));
+  const closes = all.map((bar) => bar.close);
+  const lines = averages.map((length) => {
+    const means = movingAverage(closes, starts, length);
+    const points = days.map((day, index) => [day, means[index]]).slice(first);
+    return { length, points: new Map(points.filter(([, mean]) => mean !== null)), ends, width: 2 };
+  });
+  const fresh = new Set([...starts].map((index) => days[index]));
+  const flagged = bars.filter((bar) => bar.flags.length > 0);
+  const marked = flagged.filter((bar) => !fresh.has(bar.date) || bar.flags.some((flag) => !COMPARING.has(flag)));
+  return {
+    slots: buildSlots(shown, gaps),
+    bars,
+    lines,
+    gaps,
+    days: shown,
+    indexes: new Map(shown.map((day, index) => [day, index])),
+    starts: new Set([...starts].map((index) => index - first)),
+    flagged,
+    marked: marked.map((bar) => bar.date),
+    isLog: scale === "log",
+    message: unadjusted > 0 ? `No bar of ${known.symbol} can be adjusted this way.` : `No bars of ${known.symbol} are in this range.`,
+  };
+}
+
+/** Closes of several items in percent of those of the first session that all have. */
+export function drawComparison(items, { scale }) {
+  const present = items.filter(({ bars }) => bars.length > 0);
+  const rebased = rebase(present.map(({ bars }) => new Map(bars.map((bar) => [bar.date, bar.close]))));
+  const names = items.map(({ known }) => known.symbol);
+  if (rebased === null) return { days: [], gaps: [], message: `${names.join(" and ")} have no session in common in this range.` };
+  const { day: base, series } = rebased;
+  const days = [...new Set(series.flatMap((points) => [...points.keys()]))].sort();
+  const lines = items.map((item) => {
+    const points = series[present.indexOf(item)] ?? new Map();
+    return { symbol: item.known.symbol, points, ends: endsOf(item), width: 2 };
+  });
+  const gaps = commonGaps(items, days, base);
+  return { slots: buildSlots(days, gaps), bars: null, lines, gaps, days, base, isLog: scale === "log" };
+}
+
+/** The days after which an item's line is interrupted. */
+function endsOf({ bars, gaps }) {
+  const days = bars.map((bar) => bar.date);
+  return new Set([...segmentStarts(days, gaps)].map((index) => days[index - 1]));
+}
+
+/** The gaps of the first item in which no other has a bar; where another has one, only the line is interrupted. */
+function commonGaps([main], days, base) {
+  const known = new Set(days);
+  return main.gaps.filter((gap) => gap.first > base && gap.sessions.every((session) => !known.has(session)));
+}
