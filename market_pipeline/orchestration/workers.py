@@ -98,12 +98,17 @@ class WatchedRunLauncher(CeleryRunLauncher):
     def terminate(self, run_id: str) -> bool:
         """Stop a run: interrupt its process as Ctrl-C would, or drop it if no worker has begun it."""
         run = self._instance.get_run_by_id(run_id)
-        if run is None or run.is_finished or DAGSTER_CELERY_TASK_ID_TAG not in run.tags:
+        if run is None or run.is_finished:
             return False
-        task = self.celery.AsyncResult(run.tags[DAGSTER_CELERY_TASK_ID_TAG])
-        is_waiting = task.state == WAITING
+        task_id = run.tags.get(DAGSTER_CELERY_TASK_ID_TAG)
+        if task_id is None and run.status is not dg.DagsterRunStatus.STARTING:  # a run of the command line
+            return False
+        # A run has its task's id only once the broker has the task. A worker doesn't begin a run that is canceled.
+        task = self.celery.AsyncResult(task_id) if task_id is not None else None
+        is_waiting = task is None or task.state == WAITING
         self._instance.report_run_canceling(run)
-        task.revoke(terminate=True)
+        if task is not None:
+            task.revoke(terminate=True)
         if is_waiting:
             self._instance.report_run_canceled(run)
         return True
