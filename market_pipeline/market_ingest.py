@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 SESSIONS_TOGETHER = 20
 """The most sessions of a transaction: 220,000 bars of US stocks. Twice as many take 60 MB more."""
 
-SESSIONS_AHEAD = 6
+SESSIONS_AHEAD = 20
 """The most sessions that are fetched and checked while others are loaded, so that memory stays flat."""
 
 NEXT_WITHIN = 0.2

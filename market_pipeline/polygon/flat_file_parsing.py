@@ -5,9 +5,8 @@ file that is damaged, lacks a column or has another day's bars is an error as a 
 """
 
 import csv
-import sys
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from market_pipeline.core.market_bars import MarketSession
 from market_pipeline.core.markets import Market, Origin
 from market_pipeline.core.symbols import AssetClass
+from market_pipeline.polygon.known_tickers import KnownTickers
 from market_pipeline.polygon.market_parsing import describe_days
 from market_pipeline.polygon.parsing import Floats, day_bounds, session_columns
 from market_pipeline.polygon.vendor_errors import BadResponseError, CutShortError, quote_text
@@ -48,7 +48,14 @@ class _Table:
 
 
 def parse_flat_file(
-    content: bytes, market: Market, session: date, *, about: str, version: str | None, requests: int
+    content: bytes,
+    market: Market,
+    session: date,
+    *,
+    about: str,
+    version: str | None,
+    requests: int,
+    known_tickers: KnownTickers | None = None,
 ) -> MarketSession:
     """Parse the flat file of a market's session.
 
@@ -59,6 +66,7 @@ def parse_flat_file(
         about: the file, for messages.
         version: its ETag.
         requests: the number of requests made.
+        known_tickers: those of the run's other files.
 
     Raises:
         CutShortError: the file is incomplete or damaged.
@@ -66,7 +74,7 @@ def parse_flat_file(
     """
     text = _decompress(content, about)
     names = _read_header(text, about)
-    table = _read_typed(text) or _read_leniently(text, names)
+    table = _read_typed(text, known_tickers or KnownTickers()) or _read_leniently(text, names)
     begin, end = day_bounds(market.calendar, session)
     first, last = (moment.astype("datetime64[ns]").astype("int64") for moment in (begin, end))
     same_day = (table.starts >= first) & (table.starts < last)
@@ -140,7 +148,7 @@ def _read_header(text: bytes, about: str) -> list[str]:
     return names
 
 
-def _read_typed(text: bytes) -> _Table | None:
+def _read_typed(text: bytes, known_tickers: KnownTickers) -> _Table | None:
     """Read the columns by their types; return None if a value or a row is not of that form."""
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
@@ -156,7 +164,7 @@ def _read_typed(text: bytes) -> _Table | None:
     except pa.ArrowInvalid:
         return None
     return _Table(
-        table["ticker"].to_numpy(),
+        known_tickers.read(table["ticker"]),
         table["window_start"].fill_null(_NO_INSTANT).to_numpy(),
         {name: table[name].to_numpy() for name in VALUES},
     )
@@ -205,16 +213,10 @@ def _read_instant(text: str) -> int:
 
 
 def _vendor_tickers(tickers: NDArray[Any], market: Market) -> NDArray[Any]:
-    """Return the tickers as in other responses: files of crypto may write X:BTC-USD for X:BTCUSD.
-
-    Equal ones are one object: a run has many sessions in memory, which have mostly the same tickers.
-    """
-    texts: Iterable[str] = map(sys.intern, tickers)
+    """Return the tickers as in other responses: files of crypto may write X:BTC-USD for X:BTCUSD."""
     if market.asset_class is AssetClass.CRYPTO:
-        texts = (ticker.replace("-", "") for ticker in tickers)
-    plain = np.empty_like(tickers)
-    plain[:] = [*texts]
-    return plain
+        tickers[:] = [ticker.replace("-", "") for ticker in tickers]
+    return tickers
 
 
 def _to_instants(starts: NDArray[np.int64]) -> pd.DatetimeIndex:

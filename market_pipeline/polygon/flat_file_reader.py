@@ -18,6 +18,7 @@ from market_pipeline.core.settings import Settings, Source
 from market_pipeline.core.vendor_url import is_vendors_files
 from market_pipeline.polygon.flat_file_errors import check_sender, error_for_response, read_xml
 from market_pipeline.polygon.flat_file_parsing import parse_flat_file
+from market_pipeline.polygon.known_tickers import KnownTickers
 from market_pipeline.polygon.response_body import VendorResponse
 from market_pipeline.polygon.sending import (
     OnWait,
@@ -118,6 +119,7 @@ class FlatFileReader(SelfClosing):
     ) -> None:
         self.source = source
         self._keys = keys
+        self._known_tickers = KnownTickers()
         self._session = VendorSession(
             url, source=source, headers={"Accept-Encoding": "identity"}, retry_policy=retry_policy, on_wait=on_wait
         )
@@ -172,7 +174,13 @@ class FlatFileReader(SelfClosing):
             response = self._get(f"/{BUCKET}/{market.file_of(session)}", trace)
             version = response.headers.get("ETag", "").strip('"') or None
             return parse_flat_file(
-                response.content, market, session, about=about, version=version, requests=trace.requests
+                response.content,
+                market,
+                session,
+                about=about,
+                version=version,
+                requests=trace.requests,
+                known_tickers=self._known_tickers,
             )
 
         with request_trace(about) as trace:

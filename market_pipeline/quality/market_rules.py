@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -65,13 +64,16 @@ def _break_pattern(pattern: str) -> Callable[[BarBatch], Verdicts]:
     """Return the predicate: the ticker is none that the pattern matches."""
     fits = re.compile(pattern, re.ASCII).fullmatch
 
-    @lru_cache(maxsize=_MOST_TICKERS)
-    def is_garbage(ticker: str) -> bool:
-        return fits(ticker) is None
+    known: set[str] = set()  # that the pattern matches, as most tickers are in every session
 
     def not_a_ticker(batch: BarBatch) -> Verdicts:
-        tickers = batch.tickers if batch.tickers is not None else ()
-        return np.fromiter(map(is_garbage, tickers), bool, len(tickers))
+        tickers = batch.tickers.tolist() if batch.tickers is not None else []
+        if known.issuperset(tickers):
+            return np.zeros(len(tickers), dtype=bool)
+        if len(known) > _MOST_TICKERS:
+            known.clear()
+        known.update(filter(fits, tickers))
+        return np.array([ticker not in known for ticker in tickers], dtype=bool)
 
     return not_a_ticker
 

@@ -6,6 +6,7 @@ are read together more often than a session's.
 
 from collections import defaultdict
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -19,12 +20,13 @@ from market_pipeline.core.market_bars import CheckedSession
 from market_pipeline.core.markets import Market, Origin
 from market_pipeline.core.sessions import last_sessions, sessions_between
 from market_pipeline.core.wording import counted
-from market_pipeline.warehouse.flagging import REACH, FindFlags
+from market_pipeline.warehouse.adjustment import refresh_factors_after_load
+from market_pipeline.warehouse.flagging import REACH, FindFlags, write_flags
 from market_pipeline.warehouse.load_history import LoadRequest, LoadResult, record_loads
 from market_pipeline.warehouse.loading import RejectedBar, store_rejected
 from market_pipeline.warehouse.loads import ensure_load
 from market_pipeline.warehouse.market_counts import BarVerdicts, MarketCounts
-from market_pipeline.warehouse.market_flags import MarketFlags, distinct_places, find_changed_spans
+from market_pipeline.warehouse.market_flags import FlagInputs, HeldBars, distinct_places, find_changed_spans
 from market_pipeline.warehouse.market_records import MarketLoadResult, MarketRun
 from market_pipeline.warehouse.market_symbols import MarketSymbol, MarketSymbols
 from market_pipeline.warehouse.recent_bars import RecentBars
@@ -70,20 +72,49 @@ class ConsecutiveSessions:
         is_withdrawn = self._find_withdrawn(bars, held, rejected)
         withdrawn = select_rows(held, is_withdrawn)
         if is_new.any() or differs.any() or is_withdrawn.any():
-            load_id = ensure_load(self._connection, self._run.run_id, self._run.source)
-            write_bars(self._connection, load_id, bars, is_new, differs)
-            take_bars_out(self._connection, withdrawn["place"].tolist(), withdrawn["date"].tolist(), WITHDRAWN)
             held = select_rows(held, ~is_withdrawn) if is_withdrawn.any() else held
-            changes = find_changed_spans(bars, is_new | differs, withdrawn)
-            self._symbols.refresh(changes, tickers)
-            flags = MarketFlags(self._connection, self._symbols.by_id, self._first, self._last)
-            flags.update(changes, bars, held, find_flags)
-            self._keep_recent(load_id, bars, held)
+            in_memory = HeldBars(held, self._first, self._last)
+            self._store(bars, is_new, differs, in_memory, withdrawn, tickers=tickers, find_flags=find_flags)
         self._store_rejected(rejected)
         verdicts = BarVerdicts(is_new, differs, self._read_flagged(bars))
         counted = MarketCounts(self._days, bars, verdicts, held, withdrawn)
         of_tracked = self._record_tracked(counted, rejected)
         return [self._count(place, session, counted, of_tracked) for place, session in enumerate(self._sessions)]
+
+    def _store(
+        self,
+        bars: Columns,
+        is_new: Rows,
+        differs: Rows,
+        held: HeldBars,
+        withdrawn: Columns,
+        *,
+        tickers: Sequence[str],
+        find_flags: FindFlags,
+    ) -> None:
+        """Store what is new or differs and take withdrawn bars out, with all that follows from it.
+
+        The flags are found while PostgreSQL stores the bars.
+        """
+        connection = self._connection
+        load_id = ensure_load(connection, self._run.run_id, self._run.source)
+        take_bars_out(connection, withdrawn["place"].tolist(), withdrawn["date"].tolist(), WITHDRAWN)
+        changed = select_rows(bars, is_new | differs)
+        self._symbols.refresh(find_changed_spans(changed), withdrawn["place"], tickers)
+        changes = find_changed_spans(changed, withdrawn)
+        symbols = [self._symbols.by_id[each] for each in changes.symbol_ids.tolist()]
+        inputs = FlagInputs.read(connection, changes, symbols, bars, held)
+        with ThreadPoolExecutor(1, thread_name_prefix="flags") as pool:
+            finding = pool.submit(inputs.find_flags, bars, held.bars, find_flags)
+            write_bars(connection, load_id, bars, is_new, differs)
+        if found := finding.result():
+            write_flags(connection, found)
+        tracked = {
+            each.name: day for each, day in zip(symbols, changes.firsts.tolist(), strict=True) if each.is_tracked
+        }
+        if tracked:
+            refresh_factors_after_load(connection, tracked)
+        self._keep_recent(load_id, bars, held.bars)
 
     def _join(self) -> tuple[Columns, list[str]]:
         """Return the accepted bars by symbol and session, and the tickers whose symbols may get another name.
@@ -98,7 +129,7 @@ class ConsecutiveSessions:
         lacking = np.zeros(found.ids.shape, dtype=bool)
         lacking[code, session] = True
         lacking &= found.ids == 0
-        renamed = [ticker for ticker in tickers if self._symbols.is_shared(ticker)]
+        renamed = self._symbols.find_shared(tickers)
         if lacking.any():
             ensure_load(self._connection, self._run.run_id, self._run.source)
             without = np.flatnonzero(lacking.any(axis=1))

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ from market_pipeline.core.bars import (
     FlaggedBar,
     bar_keys,
 )
-from market_pipeline.core.symbols import AssetClass, Symbol
+from market_pipeline.core.symbols import AssetClass
 from market_pipeline.warehouse.bar_tables import symbol_identities
 from market_pipeline.warehouse.held_bars import SymbolSpan, read_held_bars
 from market_pipeline.warehouse.statements import array_text, statement
@@ -44,24 +44,51 @@ SYMBOLS_REFLAGGED_TOGETHER = 50
 """Symbols whose whole histories are read at once: 20 years of 50 take 20 MB."""
 
 
+Days = Sequence[date] | NDArray[np.datetime64]
+
+
+class Actions(NamedTuple):
+    """Splits and large distributions of some symbols, by place and date."""
+
+    splits: ActionsByPlace
+    distributions: ActionsByPlace
+
+    def select(self, places: Sequence[int]) -> "Actions":
+        """Return those of some places, by the place in `places`."""
+        return Actions(*({new: each[old] for new, old in enumerate(places) if old in each} for each in self))
+
+
+@dataclass(frozen=True)
+class FoundFlags:
+    """The flagged bars among some symbols', each one's from a first to a last date; the others are not suspicious.
+
+    `flagged` are by place, as the other three, which are of one length.
+    """
+
+    symbol_ids: NDArray[np.int64]
+    firsts: NDArray[np.datetime64]
+    lasts: NDArray[np.datetime64]
+    flagged: Sequence[FlaggedBar]
+
+
 @dataclass(frozen=True)
 class ChangedBars:
     """Stored bars of some symbols, of which each one's from its first to its last date may have changed.
 
     `bars` are `place`, `date` and VALUE_COLUMNS, by place and date, as stored now: of each symbol, those that changed
-    and the REACH stored ones on either side of them, or all there are; at least one. By place: `symbols`, their
-    `symbol_ids` in tracked_symbols, and the dates in `firsts` and `lasts`.
+    and the REACH stored ones on either side of them, or all there are; at least one. By place: the symbols' ids and
+    asset classes, and the dates in `firsts` and `lasts`.
     """
 
-    symbols: Sequence[Symbol]
-    symbol_ids: Sequence[int]
+    symbol_ids: NDArray[np.int64]
+    asset_classes: Sequence[AssetClass]
     bars: Columns
-    firsts: Sequence[date]
-    lasts: Sequence[date]
+    firsts: Days
+    lasts: Days
 
     def compared(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Return by place the rows of the first and the last bar whose flags rest on a changed one."""
-        keys, places = bar_keys(self.bars), np.arange(len(self.symbols))
+        keys, places = bar_keys(self.bars), np.arange(len(self.symbol_ids))
         starts, ends = (np.searchsorted(self.bars["place"], each) for each in (places, places + 1))
         first, last = (
             np.searchsorted(keys, bar_keys({"place": places, "date": np.array(days, dtype="datetime64[D]")}))
@@ -78,23 +105,57 @@ def flag_bars(connection: Connection, changed: ChangedBars, find_flags: FindFlag
         changed: bars of at least one symbol.
         find_flags: finds the suspicious bars.
     """
+    starts = np.searchsorted(changed.bars["place"], np.arange(len(changed.symbol_ids)))
+    lowest = np.minimum.reduceat(changed.bars["close"], starts)
+    actions = read_actions(connection, changed.symbol_ids, lowest)
+    found = find_changed_flags(changed, actions, find_flags)
+    write_flags(connection, [found])
+    sessions: list[set[date]] = [set() for _ in changed.symbol_ids]
+    for bar in found.flagged:
+        sessions[bar.place].add(bar.session)
+    return [frozenset(each) for each in sessions]
+
+
+def find_changed_flags(changed: ChangedBars, actions: Actions, find_flags: FindFlags) -> FoundFlags:
+    """Find the flags of changed bars and of those compared with them, without the database."""
     bars = changed.bars
-    splits, distributions = _read_actions(connection, changed)
     first, last = changed.compared()
     row, place = np.arange(len(bars["place"])), bars["place"]
     among = (first[place] <= row) & (row <= last[place])
-    found = find_flags(bars, [each.asset_class for each in changed.symbols], splits, distributions, among)
+    flagged = find_flags(bars, changed.asset_classes, *actions, among)
+    return FoundFlags(changed.symbol_ids, bars["date"][first], bars["date"][last], flagged)
+
+
+def write_flags(connection: Connection, found: Sequence[FoundFlags]) -> None:
+    """Store the flags of bars, and take them from the others of the same symbols and dates."""
+    flagged = [
+        {"symbol_id": int(each.symbol_ids[bar.place]), **vars(bar)} for each in found for bar in each.flagged
+    ]  # fmt: skip
     parameters = {
-        "symbol_ids": array_text(np.array(changed.symbol_ids)),
-        "firsts": array_text(bars["date"][first]),
-        "lasts": array_text(bars["date"][last]),
-        "found": json.dumps([{"symbol_id": changed.symbol_ids[bar.place], **vars(bar)} for bar in found], default=str),
+        "symbol_ids": array_text(np.concatenate([each.symbol_ids for each in found])),
+        "firsts": array_text(np.concatenate([each.firsts for each in found])),
+        "lasts": array_text(np.concatenate([each.lasts for each in found])),
+        "found": json.dumps(flagged, default=str),
     }
     connection.execute(statement("flag_bars"), parameters)
-    sessions: list[set[date]] = [set() for _ in changed.symbols]
-    for bar in found:
-        sessions[bar.place].add(bar.session)
-    return [frozenset(each) for each in sessions]
+
+
+def read_actions(connection: Connection, symbol_ids: NDArray[np.int64], lowest: NDArray[np.float64]) -> Actions:
+    """Return the splits of some symbols, and those distributions that are large for one of their bars.
+
+    Args:
+        connection: to the warehouse.
+        symbol_ids: the symbols; each one's place is its place here.
+        lowest: each one's lowest close, in dollars.
+    """
+    places = {symbol_id: place for place, symbol_id in enumerate(symbol_ids.tolist())}
+    parameters = {"symbol_ids": array_text(symbol_ids), "least_cash": array_text(LARGE_DISTRIBUTION * lowest)}
+    splits: defaultdict[int, dict[date, float]] = defaultdict(dict)
+    distributions: defaultdict[int, dict[date, float]] = defaultdict(dict)
+    for row in connection.execute(statement("actions_of_bars"), parameters).all():
+        actions = splits if row.kind == "split" else distributions
+        actions[places[row.symbol_id]][row.date] = row.value
+    return Actions(splits, distributions)
 
 
 def reflag_symbols(connection: Connection, names: Iterable[str], find_flags: FindFlags) -> None:
@@ -121,8 +182,8 @@ def _flag_histories(connection: Connection, symbols: Sequence[Row[Any]], find_fl
     rows = [symbols[each] for each in having_bars]
     if rows:
         changed = ChangedBars(
-            [Symbol(row.symbol, AssetClass(row.asset_class)) for row in rows],
-            [row.id for row in rows],
+            np.array([row.id for row in rows]),
+            [AssetClass(row.asset_class) for row in rows],
             {**held, "place": place},
             [date.min] * len(rows),
             [date.max] * len(rows),
@@ -171,17 +232,3 @@ def _untracked() -> Select[Any]:
     columns = symbol_identities.c
     query = select(columns.symbol_id.label("id"), columns.symbol, columns.asset_class)
     return query.where(columns.symbol_id.not_in(select(tracked_symbols.c.id))).order_by(columns.symbol_id)
-
-
-def _read_actions(connection: Connection, changed: ChangedBars) -> tuple[ActionsByPlace, ActionsByPlace]:
-    """Return the symbols' splits and those distributions that are large for one of their bars, in one round trip."""
-    places = {symbol.name: place for place, symbol in enumerate(changed.symbols)}
-    starts = np.searchsorted(changed.bars["place"], np.arange(len(places)))
-    lowest = np.minimum.reduceat(changed.bars["close"], starts)
-    parameters = {"symbols": list(places), "least_cash": array_text(LARGE_DISTRIBUTION * lowest)}
-    splits: defaultdict[int, dict[date, float]] = defaultdict(dict)
-    distributions: defaultdict[int, dict[date, float]] = defaultdict(dict)
-    for row in connection.execute(statement("actions_of_bars"), parameters):
-        actions = splits if row.kind == "split" else distributions
-        actions[places[row.symbol]][row.date] = row.value
-    return splits, distributions

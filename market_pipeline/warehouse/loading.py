@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+import numpy as np
 from sqlalchemy import Connection, Engine, func, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
@@ -126,15 +127,15 @@ def _flag(
     if places:
         bars = [offered[place] for place in places]
         changed = ChangedBars(
-            [each.load_request.symbol for each in bars],
-            [each.symbol_id for each in bars],
+            np.array([each.symbol_id for each in bars]),
+            [each.load_request.symbol.asset_class for each in bars],
             join_bars([upserted[place].held for place in places]),
             [each.accepted["date"][0].item() for each in bars],
             [each.accepted["date"][-1].item() for each in bars],
         )
         for place, sessions in zip(places, flag_bars(connection, changed, find_flags), strict=True):
             flagged[place] = sessions
-        firsts = {symbol.name: first for symbol, first in zip(changed.symbols, changed.firsts, strict=True)}
+        firsts = {each.load_request.symbol.name: each.accepted["date"][0].item() for each in bars}
         refresh_factors_after_load(connection, firsts)
     return flagged
 

@@ -18,7 +18,7 @@ from market_pipeline.warehouse.bar_tables import bars, symbol_identities
 from market_pipeline.warehouse.flagging import FindFlags, reflag_symbols
 from market_pipeline.warehouse.loads import ensure_load
 from market_pipeline.warehouse.market_records import MarketRun
-from market_pipeline.warehouse.market_symbols import DAY, ChangedSpans, MarketSymbols
+from market_pipeline.warehouse.market_symbols import DAY, NO_SPANS, MarketSymbols
 from market_pipeline.warehouse.statements import statement
 from market_pipeline.warehouse.tables import market_loads, securities, security_tickers
 from market_pipeline.warehouse.taken_bars import explain_taken_bars
@@ -134,8 +134,7 @@ def _refresh(
     find_flags: FindFlags,
 ) -> None:
     """Bring the listings, names and flags of symbols up to date whose bars have moved."""
-    ids, days = np.array(symbol_ids), np.full(len(symbol_ids), np.datetime64(date.min))  # they are looked up
-    symbols.refresh(ChangedSpans(ids, days, days, having_lost=ids), tickers)
+    symbols.refresh(NO_SPANS, np.array(symbol_ids), tickers)
     reflag_symbols(connection, [symbols.by_id[each].name for each in symbol_ids], find_flags)
 
 

@@ -23,7 +23,7 @@ from market_pipeline.warehouse.tracked_symbols import lock_names
 DAY = timedelta(days=1)
 
 
-@dataclass
+@dataclass(slots=True)
 class MarketSymbol:
     """A symbol of a market, by its id in symbol_identities.
 
@@ -71,12 +71,14 @@ class TickerSymbols:
 
 @dataclass(frozen=True)
 class ChangedSpans:
-    """The first and the last changed bar of some symbols, by id; `having_lost` are those whose bars were taken out."""
+    """The dates of the first and the last changed bar of some symbols, by id, in order."""
 
     symbol_ids: NDArray[Any]
     firsts: NDArray[Any]
     lasts: NDArray[Any]
-    having_lost: NDArray[Any]
+
+
+NO_SPANS = ChangedSpans(np.array([], "int64"), np.array([], "datetime64[D]"), np.array([], "datetime64[D]"))
 
 
 class MarketSymbols:
@@ -87,7 +89,8 @@ class MarketSymbols:
         self._holders: defaultdict[str, list[TickerHolder]] = defaultdict(list)
         self._connection, self._market = connection, market
         classes = {str(each): each for each in AssetClass}
-        rows: Iterable[Any] = connection.execute(statement("market_symbols"), {"calendar": market.calendar})
+        # All at once, as fetching each by itself takes several times as long.
+        rows: Iterable[Any] = connection.execute(statement("market_symbols"), {"calendar": market.calendar}).all()
         for row in rows:
             # Unpacked, as a row's attributes take several times as long, and there are 11,000 rows in each block.
             symbol_id, name, kind, is_tracked, is_active, delisted_on, ticker, first_day, last_day, first, last = row
@@ -98,6 +101,7 @@ class MarketSymbols:
             if ticker is not None:
                 holder = TickerHolder(first_day or date.min, last_day or date.max, symbol_id, is_tracked)
                 self._holders[ticker].append(holder)
+        self._shared = {ticker for ticker, holders in self._holders.items() if len(holders) > 1}
 
     @property
     def tracked(self) -> list[MarketSymbol]:
@@ -110,9 +114,11 @@ class MarketSymbols:
         others = []
         for row, ticker in enumerate(tickers):
             holders = self._holders.get(ticker, ())
-            if len(holders) == 1 and holders[0].covers(days[0]) and holders[0].covers(days[-1]):
-                ids[row] = holders[0].symbol_id
-                continue
+            if len(holders) == 1:  # as most are
+                [(first, last, symbol_id, _)] = holders
+                if first <= days[0] and days[-1] <= last:
+                    ids[row] = symbol_id
+                    continue
             for column, day in enumerate(days if holders else ()):
                 covering = [each for each in holders if each.covers(day)]
                 tracked = [each for each in covering if each.is_tracked] or covering[:1]
@@ -121,9 +127,9 @@ class MarketSymbols:
                     others += [(row, column, each.symbol_id) for each in tracked[1:]]
         return TickerSymbols(ids, others)
 
-    def is_shared(self, ticker: str) -> bool:
-        """Return True if several securities have or had a ticker."""
-        return len(self._holders.get(ticker, ())) > 1
+    def find_shared(self, tickers: Iterable[str]) -> list[str]:
+        """Return those of some tickers that several securities had when this was read."""
+        return [*filter(self._shared.__contains__, tickers)]
 
     def add(self, traded: Mapping[str, Iterable[date]]) -> None:
         """Add symbols for tickers that nobody had on days on which they traded, given the days by ticker."""
@@ -148,16 +154,25 @@ class MarketSymbols:
             self._holders[row.ticker].append(holder)
             self.by_id[row.symbol_id] = MarketSymbol(row.symbol_id, row.ticker, self._market.asset_class)
 
-    def refresh(self, changes: "ChangedSpans", tickers: Sequence[str]) -> None:
-        """Bring listings of symbols and names under tickers up to date, once the symbols' bars have changed."""
+    def refresh(self, stored: ChangedSpans, having_lost: NDArray[Any], tickers: Sequence[str]) -> None:
+        """Bring listings of symbols and names under tickers up to date.
+
+        Args:
+            stored: the spans of bars that are stored, or will be in this transaction.
+            having_lost: the ids of the symbols whose bars were taken out.
+            tickers: those whose symbols may get another name.
+        """
+        emptied = np.setdiff1d(having_lost, stored.symbol_ids)
+        no_days = np.full(len(emptied), "NaT", dtype="datetime64[D]")
+        symbol_ids = np.concatenate([stored.symbol_ids, emptied])
         parameters = {
             "market": self._market.name,
-            "symbol_ids": array_text(changes.symbol_ids),
-            "firsts": array_text(changes.firsts),
-            "lasts": array_text(changes.lasts),
-            "looked_up": array_text(np.isin(changes.symbol_ids, changes.having_lost)),
+            "symbol_ids": array_text(symbol_ids),
+            "firsts": array_text(np.concatenate([stored.firsts, no_days])),
+            "lasts": array_text(np.concatenate([stored.lasts, no_days])),
+            "looked_up": array_text(np.isin(symbol_ids, having_lost)),
         }
-        listed: Iterable[Any] = self._connection.execute(statement("refresh_listings"), parameters)
+        listed: Iterable[Any] = self._connection.execute(statement("refresh_listings"), parameters).all()
         for symbol_id, first, last in listed:
             symbol = self.by_id[symbol_id]
             symbol.first, symbol.last = first, last

@@ -41,12 +41,12 @@ def driver_statement(name: str) -> str:
 
 
 def array_text(values: "NDArray[Any]") -> str:
-    """Return numbers or days as the text of an array, for a parameter that is CAST to one.
+    """Return numbers or days as the text of an array, for a parameter that is CAST to one; a missing day is NULL.
 
     psycopg takes 2 us for each element of a list, which is a tenth of a market's load.
     """
     texts = values.astype(str) if values.dtype.kind == "M" else map(str, values.tolist())
-    return f"{{{','.join(texts)}}}"
+    return f"{{{','.join(texts).replace('NaT', 'NULL')}}}"
 
 
 @contextmanager
