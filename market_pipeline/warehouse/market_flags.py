@@ -111,7 +111,7 @@ class FlagInputs:
 
 
 def _find_short(changes: ChangedSpans, symbols: Sequence[MarketSymbol], held: HeldBars) -> NDArray[np.intp]:
-    """Return the places of the symbols of whose stored bars before or after the changed ones too few are in memory."""
+    """Return the places of symbols with too few bars in memory before or after the changed ones."""
     keys, ids = bar_keys(held.bars), changes.symbol_ids
     starts = np.searchsorted(held.bars["place"], ids)
     ends = np.searchsorted(held.bars["place"], ids, side="right")
