@@ -1,4 +1,4 @@
-"""Flags of a market's bars: the bars and actions that they rest on are read first, and the flags found in memory.
+"""Flags of a market's bars, found in memory once the bars and actions that they rest on are read.
 
 So they are found while PostgreSQL stores the bars.
 """

@@ -41,7 +41,7 @@ def driver_statement(name: str) -> str:
 
 
 def array_text(values: "NDArray[Any]") -> str:
-    """Return numbers or days as the text of an array, for a parameter that is CAST to one; a missing day is NULL.
+    """Return numbers or days as the text of an array, for a parameter that is CAST to one. A missing day is NULL.
 
     psycopg takes 2 us for each element of a list, which is a tenth of a market's load.
     """
