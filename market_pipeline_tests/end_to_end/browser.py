@@ -3,8 +3,10 @@
 See https://chromedevtools.github.io/devtools-protocol/
 """
 
+import base64
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -23,6 +25,11 @@ UNTIL = """new Promise((done, failed) => {
   const end = Date.now() + 20_000;
   look();
 })"""
+
+
+def find_browser() -> str | None:
+    """Return the program of the first browser on the PATH; None without one."""
+    return next(filter(None, map(shutil.which, PROGRAMS)), None)
 
 
 class Browser:
@@ -117,6 +124,17 @@ class Tab:
     def press(self, *keys: str) -> None:
         for key in keys:
             self.call("Input.dispatchKeyEvent", type="keyDown", key=key)
+
+    def photograph(self, *, full: bool = False) -> bytes:
+        """Return a picture of what is shown, or of the full page, as PNG."""
+        picture = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=full, **self._clip(full=full))
+        return base64.b64decode(picture["data"])
+
+    def _clip(self, *, full: bool) -> dict[str, Any]:
+        if not full:
+            return {}
+        size = self.call("Page.getLayoutMetrics")["cssContentSize"]
+        return {"clip": {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}}
 
     def events(self, kind: str) -> list[Mapping[str, Any]]:
         """Return the events of a kind, such as requests that were sent."""

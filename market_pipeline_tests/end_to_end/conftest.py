@@ -10,6 +10,7 @@ from filelock import FileLock
 
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
+from market_pipeline_tests.end_to_end.browser import PROGRAMS, Browser, find_browser
 from market_pipeline_tests.end_to_end.forked_commands import run_forked
 from market_pipeline_tests.end_to_end.wheel import Wheel
 
@@ -24,6 +25,17 @@ def sandbox() -> Iterator[str]:
     """URL of a sandbox that does not know the ticker NOSUCH."""
     with running_sandbox(SandboxConfig()) as base_url:
         yield base_url
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A headless browser. Tests that take it are skipped where there is none."""
+    program = find_browser()
+    if program is None:
+        pytest.skip(f"there is no browser: none of {', '.join(PROGRAMS)} is on the PATH")
+    started = Browser(program, tmp_path_factory.mktemp("browser"))
+    yield started
+    started.close()
 
 
 @pytest.fixture(scope="session")

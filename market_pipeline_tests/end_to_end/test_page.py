@@ -1,7 +1,6 @@
 """The web page in a real browser, on the real API, with gaps, flags and a failure in the database."""
 
 import json
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -21,7 +20,7 @@ from market_pipeline.warehouse.api_keys import Scope, create_key
 from market_pipeline.warehouse.loading import load
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.bar_frames import columns_of
-from market_pipeline_tests.end_to_end.browser import PROGRAMS, Browser, Tab
+from market_pipeline_tests.end_to_end.browser import Browser, Tab
 from market_pipeline_tests.integration.api_cases import environment_of
 from market_pipeline_tests.integration.market_cases import Bar, load_market, session_of
 from market_pipeline_tests.integration.mart_cases import database, settings_of
@@ -37,16 +36,6 @@ STOP = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %
 AAPL, IBM = Symbol.of("AAPL", "stock"), Symbol.of("IBM", "stock")
 FIRST, LAST = date(2011, 3, 1), date(2013, 3, 1)
 HOSTILE = "<img src=/gone onerror=alert(1)> the vendor returned 500"
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
-    if program is None:
-        pytest.skip(f"there is no browser: none of {', '.join(PROGRAMS)} is on the PATH")
-    started = Browser(program, tmp_path_factory.mktemp("browser"))
-    yield started
-    started.close()
 
 
 def fill(warehouse: Engine) -> None:

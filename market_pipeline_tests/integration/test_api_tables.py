@@ -342,7 +342,13 @@ def test_a_table_made_while_the_server_runs_is_listed_and_served(api: Api) -> No
     assert api.rows("made_later") == [{"id": 1, "note": "here"}]
     found = tables(api)["made_later"]
     assert (found["kind"], found["schema"], found["description"]) == ("mart", "analytics", "Made later.")
-    assert found["columns"][1] == {"name": "note", "type": "text", "nullable": True, "description": "What it says."}
+    assert found["columns"][1] == {
+        "name": "note",
+        "type": "text",
+        "nullable": True,
+        "description": "What it says.",
+        "operators": ["eq", "neq", "gt", "gte", "lt", "lte", "in", "like", "ilike", "is"],
+    }
     assert "/api/v1/tables/made_later" in api.get("/openapi.json").json()["paths"]
 
 

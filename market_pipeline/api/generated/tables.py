@@ -9,16 +9,16 @@ from typing import Literal
 
 from fastapi import APIRouter
 from fastapi.concurrency import run_in_threadpool
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
 from market_pipeline.api.admin.auth import check_reader
 from market_pipeline.api.context import InContext
-from market_pipeline.api.generated.catalog import Relation
+from market_pipeline.api.generated.catalog import Column, Relation
 from market_pipeline.api.generated.instants import resolve_snapshot, settle_instant
 from market_pipeline.api.generated.negotiation import negotiate_format
-from market_pipeline.api.generated.query_params import parse_query, query_string
+from market_pipeline.api.generated.query_params import operators_of, parse_query, query_string
 from market_pipeline.api.generated.responses import respond
 from market_pipeline.api.problems import ProblemError
 from market_pipeline.orchestration.freshness import last_mart_builds
@@ -29,14 +29,13 @@ LAST_LOADED = str(statement("last_loaded"))
 
 
 class ListedColumn(BaseModel):
-    """A column, its PostgreSQL type and its meaning."""
-
-    model_config = ConfigDict(from_attributes=True)
+    """A column, its PostgreSQL type, its meaning, and the operators that filter by it."""
 
     name: str
     type: str
     nullable: bool
     description: str
+    operators: Sequence[str]
 
 
 class Table(BaseModel):
@@ -80,11 +79,21 @@ def _described(relation: Relation, when: datetime | None) -> Table:
         schema_name=relation.schema,
         kind=relation.kind,
         description=relation.description,
-        columns=[ListedColumn.model_validate(column) for column in relation.columns.values()],
+        columns=[_describe_column(column) for column in relation.columns.values()],
         key=relation.key,
         row_estimate=relation.row_estimate,
         last_materialized=when,
         href=f"{PATH}/{relation.name}",
+    )
+
+
+def _describe_column(column: Column) -> ListedColumn:
+    return ListedColumn(
+        name=column.name,
+        type=column.type,
+        nullable=column.nullable,
+        description=column.description,
+        operators=operators_of(column),
     )
 
 

@@ -24,13 +24,27 @@ export function useKey(key) {
 export const hasKey = () => sessionStorage.getItem(KEY) !== null;
 
 /** Fetches JSON from a URL relative to the page. `accept` lists statuses besides 2xx whose body is returned too. */
-export async function ask(address, accept = []) {
+export async function ask(address, accept = [], reviver = undefined) {
   const response = await reach(address);
-  const body = await response.json().catch(() => null);
+  const body = await response
+    .text()
+    .then((text) => JSON.parse(text, reviver))
+    .catch(() => null);
   if (body !== null && (response.ok || accept.includes(response.status))) return body;
   const title = body?.title ?? `The API returned ${response.status}.`;
   throw new Problem(response.status, title, body?.detail);
 }
+
+/** The number of all rows of a request to `/rest/v1`; up to API_MAX_ROWS it is exact. */
+export async function askCount(address) {
+  const response = await reach(address, { method: "HEAD", headers: { Prefer: "count=estimated" } });
+  if (!response.ok) throw new Problem(response.status, `The API returned ${response.status}.`);
+  return Number(response.headers.get("Content-Range").split("/")[1]);
+}
+
+/** Fetches JSON as `ask`; whole numbers that JavaScript would round are texts, where the browser knows their digits. */
+export const askExactly = (address) =>
+  ask(address, [], (_key, value, context) => (Number.isInteger(value) && !Number.isSafeInteger(value) ? (context?.source ?? value) : value));
 
 /** All rows of a paged response. */
 export const askRows = async (address) => (await askAll(address)).data;
@@ -68,11 +82,11 @@ export function tableAddress(table, conditions) {
 /** A list for `in.(...)`; quoted, since the dot of a ticker like BRK.B has a meaning there. */
 export const listed = (values) => `in.(${values.map((value) => `"${value}"`).join(",")})`;
 
-async function reach(address) {
+async function reach(address, { method = "GET", headers: others = {} } = {}) {
   try {
     const key = sessionStorage.getItem(KEY);
-    const headers = { Accept: "application/json", ...(key ? { "X-API-Key": key } : {}) };
-    return await fetch(address, { headers, cache: "no-cache", signal: AbortSignal.timeout(TIMEOUT_MS) });
+    const headers = { Accept: "application/json", ...others, ...(key ? { "X-API-Key": key } : {}) };
+    return await fetch(address, { method, headers, cache: "no-cache", signal: AbortSignal.timeout(TIMEOUT_MS) });
   } catch (error) {
     const late = error.name === "TimeoutError";
     throw new Problem(

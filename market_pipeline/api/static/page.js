@@ -4,6 +4,7 @@ import { Candles } from "./candles.js";
 import { hasKey, useKey } from "./client.js";
 import { Days } from "./days.js";
 import { prose } from "./dom.js";
+import { Grid } from "./grid.js";
 import { Health } from "./health.js";
 import { Heatmap } from "./heatmap.js";
 import { instant } from "./format.js";
@@ -24,6 +25,7 @@ const runs = new Runs();
 const days = new Days();
 const heatmap = new Heatmap({ onOpen: (symbol, day) => month.open(symbol, day) });
 const universe = new Universe();
+const grid = new Grid();
 const markets = new Markets({ onOpen: (market, first) => universe.open(market, first) });
 const overview = new Overview({ onChoose: chooseSymbol, onFilter: filterHeatmap });
 
@@ -58,6 +60,7 @@ async function refresh() {
     markets.refresh().then((error) => error ?? universe.refresh(markets.months)),
     runs.refresh(health.dagster),
     charted,
+    grid.refresh(),
   ]);
   showBanner(health.isWell ? null : errors.find((error) => error !== null));
   document.getElementById("refreshed").textContent = `Last: ${instant(new Date().toISOString())}.`;
@@ -105,5 +108,6 @@ keyForm.addEventListener("submit", (event) => {
 
 await refresh();
 if (location.hash === "#candles") candles.reveal();
+grid.revealAddressed();
 setInterval(refreshIfDue, REFRESH_MS / 12);
 document.addEventListener("visibilitychange", refreshIfDue);
