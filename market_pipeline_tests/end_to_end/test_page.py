@@ -201,6 +201,8 @@ def test_an_empty_warehouse_names_the_next_command(browser: Browser, settings: S
         tab = Tab(browser).open(address)
         assert tab.shown("#overview .note") == "No symbol is tracked yet: run market-pipeline symbols init."
         assert tab.state("candles")["state"] == tab.state("runs")["state"] == "empty"
+        for command in ("symbols init", "backfill", "up --sandbox"):
+            assert f"market-pipeline {command}" in tab.shown("#candles .steps")
 
 
 def test_the_page_prompts_for_a_key_where_reading_requires_one(
@@ -304,3 +306,6 @@ def test_a_lost_database_leaves_the_page_as_it_was_and_marks_it_as_old(
         assert {tab.state(part)["state"] for part in ("overview", "heatmap", "runs", "candles")} == {"stale"}
         assert "Shown is what was known at" in tab.shown("#overview .note")
         assert "AAPL" in tab.shown("#overview table")
+        afresh = Tab(browser).open(address)
+        assert afresh.state("candles")["state"] == "error"
+        assert "market-pipeline up" in afresh.shown("#candles .steps")

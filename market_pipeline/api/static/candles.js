@@ -90,7 +90,7 @@ export class Candles {
       { fresh },
     );
     this.instead.hidden = this.part.state !== "error" || error?.status !== CANT_BE_ADJUSTED;
-    drawSteps(this.steps, this.part.state === "ready" ? null : await stepsFor(data, error));
+    drawSteps(this.steps, ["empty", "error"].includes(this.part.state) ? await stepsFor(data, error) : null);
     return error;
   }
 

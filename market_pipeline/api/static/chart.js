@@ -27,9 +27,11 @@ export class Chart {
     this.at = null;
     this.chart = createChart(container, fixedOptions());
     this.chart.applyOptions({ timeScale: { tickMarkFormatter: (time) => (this.isInBreak(time) ? "" : null) } });
-    this.chart.subscribeCrosshairMove(({ time }) => this.point(this.indexes?.get(time)));
+    // Moves by keys come here too, later and without an event.
+    this.chart.subscribeCrosshairMove(({ time, sourceEvent }) => sourceEvent && this.point(this.indexes?.get(time)));
+    container.addEventListener("pointerleave", () => this.point());
     container.addEventListener("keydown", (event) => this.pressed(event));
-    container.addEventListener("blur", () => this.chart.clearCrosshairPosition());
+    container.addEventListener("blur", () => this.leave());
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.show(this.picture, false));
   }
 
@@ -114,6 +116,11 @@ export class Chart {
     this.onSlot(this.at === null ? null : this.picture.slots[this.at]);
   }
 
+  leave() {
+    this.chart.clearCrosshairPosition();
+    this.point();
+  }
+
   pressed(event) {
     const last = this.picture.slots.length - 1;
     const from = this.at ?? last + 1;
@@ -151,14 +158,12 @@ export class Chart {
     this.point(at);
   }
 
-  /** A value of the main series at a slot, or before it. */
+  /** A value to put the crosshair at: that of a slot, or of one before it. */
   valueNear(index) {
-    const data = this.main.data();
-    for (let at = index; at >= 0; at -= 1) {
-      const value = data[at].close ?? data[at].value;
-      if (value !== undefined) return value;
-    }
-    return 0;
+    const { slots, bars, lines } = this.picture;
+    const values = bars ? new Map(bars.map((bar) => [bar.date, bar.close])) : lines[0].points;
+    const slot = slots.slice(0, index + 1).findLast(({ time }) => values.has(time));
+    return values.get(slot?.time) ?? 0;
   }
 
   scrollTo(index) {

@@ -4,18 +4,14 @@ import { ask } from "./client.js";
 import { element, prose } from "./dom.js";
 
 const UNAVAILABLE = 503;
-const SANDBOX = ["market-pipeline up --sandbox", "runs everything with a sandbox in place of the vendor; it needs no key"];
-const BACKFILL = ["market-pipeline backfill", "fetches their bars, by default five years of 15 of them; later ones come every night"];
-
-const STEPS = {
-  symbols: [["market-pipeline symbols init", "tracks 65 stocks, funds and coins to start with"], BACKFILL, SANDBOX],
-  bars: [BACKFILL, SANDBOX],
-  database: [
-    ["market-pipeline up", "starts the database, Dagster and this page; with `DATABASE_URL`, start that server yourself"],
-    ["market-pipeline doctor", "names what is wrong, and how to fix it"],
-    SANDBOX,
-  ],
-};
+const INIT = ["market-pipeline symbols init", "tracks 65 stocks, funds and coins to start with."];
+const BACKFILL = [
+  "market-pipeline backfill",
+  "fetches their bars with your `POLYGON_API_KEY`, by default five years of 15 of them. Later bars come every night.",
+];
+const UP = ["market-pipeline up", "starts the embedded database, Dagster and this page; a server that `DATABASE_URL` names is yours to start."];
+const DOCTOR = ["market-pipeline doctor", "names what is wrong, and how to fix it."];
+const STEPS = { symbols: [INIT, BACKFILL], bars: [BACKFILL], database: [UP, DOCTOR] };
 
 /** The sentence for a view without bars, of the symbols that there are. */
 export function describeEmpty({ found, symbol }) {
@@ -23,11 +19,13 @@ export function describeEmpty({ found, symbol }) {
   return found.length === 0 ? "No symbol is tracked yet." : "Symbols are tracked, and no bar is loaded yet.";
 }
 
-/** Draws the steps of a kind into a list; without a kind it is hidden. */
-export function drawSteps(list, kind) {
-  list.hidden = kind === null;
+/** Draws the steps of a kind into their box; without a kind it is hidden. */
+export function drawSteps(box, kind) {
+  box.hidden = kind === null;
+  box.dataset.kind = kind ?? "";
   const steps = STEPS[kind] ?? [];
-  list.replaceChildren(...steps.map(([command, does]) => element("li", {}, element("code", {}, command), " ", ...prose(does))));
+  const items = steps.map(([command, does]) => element("li", {}, element("code", {}, command), " ", ...prose(does)));
+  box.querySelector("ol").replaceChildren(...items);
 }
 
 /** The kind of steps for a view without bars, or for an error; null if none helps. */
