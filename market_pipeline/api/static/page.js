@@ -16,6 +16,7 @@ import { Universe } from "./universe.js";
 
 const REFRESH_MS = 60_000;
 const TYPING_MS = 200;
+const CHART_FIRST_MS = 1_000; // the other parts' requests wait so long for those of the chart, at most
 const UNAUTHORIZED = 401;
 
 const health = new Health();
@@ -52,6 +53,7 @@ async function refresh() {
   const charted = candles.refresh();
   const links = health.findLinks();
   if (showLocked((await links)?.status === UNAUTHORIZED)) return;
+  await Promise.race([charted, new Promise((resolve) => void setTimeout(resolve, CHART_FIRST_MS))]);
   const healthKnown = health.refresh();
   const errors = await Promise.all([
     healthKnown,
