@@ -118,7 +118,7 @@ def test_no_average_no_change_and_no_arrow_crosses_a_gap(aapl: Tab) -> None:
     aapl.press("End", *["ArrowLeft"] * (len(late) - 1))
     assert "flagged: unexplained_move" in readout(aapl)  # compared with the close seven months before
     assert "%" not in readout(aapl).split("flagged")[0]
-    modules = 'import("/static/chart-data.js"), import("/static/pictures.js"), import("/static/chart-view.js")'
+    modules = 'import("/static/chart_data.js"), import("/static/pictures.js"), import("/static/chart_view.js")'
     marked = """.then(async ([{ loadChart }, { drawCandles }, { readView }]) => {
         const view = readView(location.search);
         const { items, span } = await loadChart(view);

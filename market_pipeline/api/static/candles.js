@@ -1,16 +1,16 @@
 // The page's chart: candles of a symbol with volume and averages, or several symbols from 100 on.
 
-import { BarsTable, barColumns, comparedColumns } from "./bars-table.js";
-import { barsAddress, loadChart } from "./chart-data.js";
+import { BarsTable, barColumns, comparedColumns } from "./bars_table.js";
+import { barsAddress, loadChart } from "./chart_data.js";
 import { Chart } from "./chart.js";
-import { ADJUSTMENTS, AVERAGES, MOST_COMPARED, readView, viewQuery } from "./chart-view.js";
+import { ADJUSTMENTS, AVERAGES, MOST_COMPARED, readView, viewQuery } from "./chart_view.js";
 import { element, prose, replace } from "./dom.js";
-import { describeEmpty, drawSteps, stepsFor } from "./first-steps.js";
+import { describeEmpty, drawSteps, stepsFor } from "./first_steps.js";
 import { plural } from "./format.js";
 import { Part } from "./part.js";
 import { drawCandles, drawComparison } from "./pictures.js";
 import { describeBar, describeCompared, describeGap, noteOf } from "./readout.js";
-import { SymbolSearch } from "./symbol-search.js";
+import { SymbolSearch } from "./symbol_search.js";
 
 const CANT_BE_ADJUSTED = 409;
 

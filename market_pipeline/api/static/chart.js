@@ -1,8 +1,8 @@
 // The chart of candles, volume and lines, with the vendored chart library. It gets bars, and makes no requests.
 
-import { candleOptions, fixedOptions, flagMarker, lineOptions, readColours, themeOptions } from "./chart-theme.js";
+import { candleOptions, fixedOptions, flagMarker, lineOptions, readColours, themeOptions } from "./chart_theme.js";
 import { decimals } from "./format.js";
-import { GapBands } from "./gap-bands.js";
+import { GapBands } from "./gap_bands.js";
 
 /* global LightweightCharts */
 

@@ -1,7 +1,7 @@
 // The values of one session in words: of a bar, of compared symbols, or the reason of a gap.
 
 import { REASONS } from "./attention.js";
-import { bandText } from "./gap-bands.js";
+import { bandText } from "./gap_bands.js";
 import { element } from "./dom.js";
 import { compact, decimals, NONE, plural, whole } from "./format.js";
 

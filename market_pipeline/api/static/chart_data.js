@@ -1,7 +1,7 @@
 // The data of a view: the bars of its symbols, and the sessions that lack one.
 
 import { ask, askAll, askRows, tableAddress } from "./client.js";
-import { daysBefore, spanOf } from "./chart-view.js";
+import { daysBefore, spanOf } from "./chart_view.js";
 import { findGaps } from "./timeline.js";
 
 const NO_BARS = 404;

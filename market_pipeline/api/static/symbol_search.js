@@ -1,6 +1,6 @@
 // A box that finds symbols by typing: a combobox with a list, as the ARIA Authoring Practices describe it.
 
-import { searchSymbols } from "./chart-data.js";
+import { searchSymbols } from "./chart_data.js";
 import { element, replace } from "./dom.js";
 import { plural } from "./format.js";
 
