@@ -1,20 +1,29 @@
 """`market-pipeline market`: whole markets, all tickers of each session: track, load, and print their state."""
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated
 
 import typer
 
-from market_pipeline.cli.market_summary import describe_launch, describe_market, print_launch, print_markets
+from market_pipeline.cli.market_summary import (
+    describe_launch,
+    describe_market,
+    print_launch,
+    print_market_plan,
+    print_markets,
+)
 from market_pipeline.cli.output import print_note
 from market_pipeline.cli.parameters import parse_date
 from market_pipeline.cli.vendor_option import vendor_settings
 from market_pipeline.core import stop_signals
 from market_pipeline.core.markets import MARKETS, Market, find_market
 from market_pipeline.core.run_planning import DEFAULT_DAYS, SCOPE_TAG, MarketScope, choose_dates, plan_sessions
-from market_pipeline.core.settings import load_settings
+from market_pipeline.core.settings import Settings, load_settings
 from market_pipeline.core.wording import counted, pasteable
+from market_pipeline.polygon.flat_file_reader import FlatFileReader
+from market_pipeline.polygon.market_planning import PlannedSession, count_free_requests, needs_files, plan_market
 from market_pipeline.warehouse.database import warehouse_of
 from market_pipeline.warehouse.tracked_markets import (
     read_market_sessions,
@@ -85,7 +94,10 @@ def backfill(
             "--accept-small", help="Store sessions too that have far fewer tickers than those before and after them."
         ),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the load records as JSON.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the requests that would be made, and make none.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the load records or the plan as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print only the result and errors.")] = False,
 ) -> None:
     """Load all tickers of a market's sessions, by default of five years. Each is loaded whole or not at all.
@@ -106,6 +118,9 @@ def backfill(
         if not sessions:
             typer.echo("Nothing is missing.")
             return
+        if dry_run:
+            print_market_plan(market, plan_requests(settings, sessions), settings.requests_per_minute, as_json=as_json)
+            return
         # Importing Dagster takes a second; a wrong option needn't wait for it.
         from market_pipeline.cli.market_runs import MarketLaunch, launch_market
         from market_pipeline.orchestration.market_assets import ACCEPT_SMALL_TAG
@@ -122,6 +137,13 @@ def backfill(
             print_launch(launch)
         stop_signals.check()
     raise typer.Exit(launch.exit_code)
+
+
+def plan_requests(settings: Settings, sessions: Sequence[date]) -> list[PlannedSession]:
+    """Plan the sessions as a run would if the flat file of each of them were published."""
+    free_requests = count_free_requests(settings.requests_per_minute)
+    reads_files = FlatFileReader.from_settings(settings) is not None and needs_files(sessions, free_requests)
+    return plan_market(sessions, sessions if reads_files else (), free_requests)
 
 
 @app.command("refresh-list")

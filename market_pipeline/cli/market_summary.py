@@ -1,5 +1,6 @@
 """Results of a market's run, and the state of the markets: as tables, and as JSON."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import date
@@ -10,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from market_pipeline.cli.output import print_columns
-from market_pipeline.core.markets import Market
+from market_pipeline.core.markets import Market, Origin
 from market_pipeline.core.wording import counted, pasteable
+from market_pipeline.polygon.market_planning import PlannedSession
+from market_pipeline.polygon.request_planning import waiting_seconds
 from market_pipeline.warehouse.market_records import SESSION_COUNTERS, MarketLoadResult
 from market_pipeline.warehouse.tracked_markets import MarketSessionState, MarketTotals
 
@@ -51,6 +54,36 @@ def _describe_result(result: MarketLoadResult) -> dict[str, Any]:
         "error": result.error,
         "notes": "; ".join(result.notes) or None,
     }
+
+
+def print_market_plan(
+    market: Market, planned: Sequence[PlannedSession], requests_per_minute: int, *, as_json: bool
+) -> None:
+    """Print the plan of a backfill: sessions, flat files, and grouped requests with their seconds of waiting."""
+    first, last = planned[0].session, planned[-1].session
+    files = sum(each.origin is Origin.FLAT_FILE for each in planned)
+    grouped = len(planned) - files
+    wait = round(waiting_seconds(grouped, requests_per_minute))
+    if as_json:
+        plan = {
+            "market": market.name,
+            "first_session": str(first),
+            "last_session": str(last),
+            "sessions": len(planned),
+            "flat_files": files,
+            "grouped_requests": grouped,
+            "requests_per_minute": requests_per_minute,
+            "estimated_seconds": wait,
+        }
+        typer.echo(json.dumps(plan, indent=2))
+        return
+    from_files = f" and from {counted(files, 'flat file')}, as far as they are published" if files else ""
+    typer.echo(
+        f"{market.option}: {counted(len(planned), 'session')}, {first} to {last}, "
+        f"by {counted(grouped, 'grouped request')}{from_files}. At {requests_per_minute:,} requests a minute "
+        f"the rate limit makes {'it' if grouped == 1 else 'them'} wait {wait:,} s. "
+        "Nothing was requested or changed."
+    )
 
 
 def print_launch(launch: "MarketLaunch") -> None:

@@ -75,7 +75,7 @@ def _describe(state: "PipelineState") -> Iterator[tuple[str, str]]:
     yield "UI", _describe_service(state.dagster_ui)
     yield "API", _describe_service(state.api)
     if state.symbols is not None:
-        yield "last run", _describe_run(state.last_run)
+        yield "last run", _describe_run(state.last_run, "none of tracked symbols yet" if state.markets else "none yet")
         symbols = state.symbols
         yield (
             "symbols",
@@ -84,7 +84,9 @@ def _describe(state: "PipelineState") -> Iterator[tuple[str, str]]:
         )
     for market in state.markets or ():
         newest = f"newest {market.newest_session}" if market.newest_session else "never loaded"
-        yield "market", f"{market.market}: {counted(market.stored, 'session')}, {newest}, {market.missing:,} missing"
+        loaded = f", last load {_format_instant(market.last_load)}" if market.last_load else ""
+        sessions = f"{counted(market.stored, 'session')}, {newest}, {market.missing:,} missing"
+        yield "market", f"{market.market}: {sessions}{loaded}"
     if state.unknown_adjustments is not None:
         yield "adjusted", _describe_adjustments(state.unknown_adjustments)
     if state.sessions_to_fetch is not None:
@@ -118,9 +120,9 @@ def _describe_service(service: "ServiceState") -> str:
     return f"{service.url} {'responds' if service.answers else 'does not respond'}"
 
 
-def _describe_run(run: "LastRun | None") -> str:
+def _describe_run(run: "LastRun | None", none: str) -> str:
     if run is None:
-        return "none yet"
+        return none
     ended = f"{_format_instant(run.ended_at)} by {run.trigger}"
     return (
         f"{ended}: {counted(run.succeeded, 'symbol')} loaded, {run.failed:,} failed; "

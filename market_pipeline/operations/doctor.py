@@ -6,13 +6,14 @@ that is asked for.
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from urllib.parse import urlsplit
 
 from sqlalchemy.exc import DBAPIError
 
 from market_pipeline.core.errors import MarketPipelineError
+from market_pipeline.core.markets import MARKETS
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.sockets import LOOPBACK, LOOPBACK_HOSTS, PortTakenError, listen
 from market_pipeline.dbt_project import manifest
@@ -22,6 +23,7 @@ from market_pipeline.operations.findings import Finding, error, judge_clock, jud
 from market_pipeline.operations.market_state import read_market_states
 from market_pipeline.operations.service_probes import ServiceState
 from market_pipeline.operations.up_session import probe_services
+from market_pipeline.polygon.flat_file_reader import FlatFileReader
 from market_pipeline.polygon.key import usable_key
 from market_pipeline.polygon.key_check import check_key
 from market_pipeline.polygon.limiter import WINDOW_SECONDS
@@ -173,3 +175,18 @@ def _check_vendor(context: CheckContext) -> Iterator[Finding]:
     yield ok("vendor", f"{_describe_vendor(settings)} responds, and accepts the key")
     if seconds_ahead is not None:
         yield judge_clock("vendor's clock", "the vendor's clock", seconds_ahead)
+    yield _check_flat_files(settings)
+
+
+def _check_flat_files(settings: Settings) -> Finding:
+    """Check by one request that the keys of the flat files open them."""
+    market, yesterday = MARKETS["us_stocks"], datetime.now(UTC).date() - timedelta(days=1)
+    try:
+        files = FlatFileReader.from_settings(settings)
+        if files is None:
+            return ok("flat files", "no keys are set; markets are loaded by grouped requests")
+        with files:
+            files.list_files(market, yesterday, yesterday)
+    except MarketPipelineError as problem:
+        return error("flat files", str(problem))
+    return ok("flat files", f"{settings.files_url} responds, and accepts the keys")

@@ -15,12 +15,16 @@ from market_pipeline.warehouse.tracked_markets import MarketSessionState, read_m
 
 @dataclass(frozen=True)
 class MarketState:
-    """A tracked market: its newest stored session, its stored and missing ones, and the problem with its next step."""
+    """A tracked market: its stored and missing sessions, and the problem with its next step.
+
+    `last_load` is the end of the newest load of a session that is stored.
+    """
 
     market: str
     newest_session: date | None
     stored: int
     missing: int
+    last_load: datetime | None
     problem: str | None
 
 
@@ -39,7 +43,12 @@ def _judge(market: Market, sessions: Sequence[MarketSessionState], due: date) ->
     stored = [each.date for each in sessions if each.is_loaded]
     missing = [each for each in sessions if each.is_fetchable and each.date <= due]
     return MarketState(
-        market.option, max(stored, default=None), len(stored), len(missing), _find_problem(market, stored, missing)
+        market=market.option,
+        newest_session=max(stored, default=None),
+        stored=len(stored),
+        missing=len(missing),
+        last_load=max((each.loaded_at for each in sessions if each.loaded_at), default=None),
+        problem=_find_problem(market, stored, missing),
     )
 
 

@@ -95,12 +95,25 @@ def test_asking_checks_the_key_and_the_vendors_clock(doctor: RunCommand) -> None
     with running_sandbox(SandboxConfig(keys=(SecretStr("good"),))) as url:
         code, findings = doctor("--ask", POLYGON_BASE_URL=url, POLYGON_API_KEY="good")
         assert (code, findings["vendor"]["level"], findings["vendor's clock"]["level"]) == (0, "ok", "ok")
+        assert findings["flat files"]["found"].startswith("no keys are set")
         code, findings = doctor("--ask", POLYGON_API_KEY=SECRET)
         assert (code, findings["vendor"]["level"]) == (1, "error")
         assert "POLYGON_API_KEY" in findings["vendor"]["found"]
     code, findings = doctor("--ask")
     assert code == 1
     assert "no response from" in findings["vendor"]["found"]
+
+
+def test_asking_tries_the_keys_of_flat_files(doctor: RunCommand) -> None:
+    config = SandboxConfig(market_tickers=20, file_keys={"access": SecretStr(SECRET)})
+    with running_sandbox(config) as url:
+        asked = {"POLYGON_BASE_URL": url, "POLYGON_S3_ACCESS_KEY": "access"}
+        code, findings = doctor("--ask", POLYGON_S3_SECRET_KEY="wrong", **asked)
+        assert (code, findings["flat files"]["level"]) == (1, "error")
+        assert "POLYGON_S3_SECRET_KEY" in findings["flat files"]["found"]
+        code, findings = doctor("--ask", POLYGON_S3_SECRET_KEY=SECRET, **asked)
+        assert (code, findings["flat files"]["level"]) == (0, "ok")
+        assert findings["flat files"]["found"] == f"{url} responds, and accepts the keys"
 
 
 def test_an_older_schema_and_a_role_without_rights_are_reported_with_the_fix(

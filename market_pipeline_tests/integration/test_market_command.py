@@ -36,7 +36,9 @@ def market(command: Command, sandbox: str, monkeypatch: pytest.MonkeyPatch) -> C
     return _run
 
 
-def test_a_market_is_tracked_loaded_reported_and_untracked(market: Command, warehouse: Engine) -> None:
+def test_a_market_is_tracked_loaded_reported_and_untracked(
+    market: Command, command: Command, warehouse: Engine
+) -> None:
     assert "No market is tracked: `market-pipeline market track us-stocks`" in market("status")[2]
     code, output, _ = market("track", "us-stocks")
     assert code == 0
@@ -54,6 +56,9 @@ def test_a_market_is_tracked_loaded_reported_and_untracked(market: Command, ware
     output = market("status")[1]
     assert re.search(rf"us-stocks \| yes +\| 2024-03-04 \| 2024-03-15 \| +10 \| +0 \| .* {number} \|", output)
     assert "Fetch what is missing with `market-pipeline market backfill us-stocks --missing`." in output
+    output = command("status")[1]
+    assert re.search(r"last run +none of tracked symbols yet\n", output)
+    assert re.search(r"market +us-stocks: 10 sessions, newest 2024-03-15, .* missing, last load \d{4}-", output)
     assert "Its bars are kept; `market-pipeline market track us-stocks`" in market("untrack", "us-stocks")[1]
     assert query(warehouse, "SELECT count(*) AS bars FROM bars") == [{"bars": stored["bars"]}]
 
@@ -120,3 +125,21 @@ def test_a_market_that_is_unknown_or_not_tracked_is_a_wrong_command(market: Comm
     assert (code, error) == (
         2, "error: crypto is not tracked: track it with `market-pipeline market track crypto`\n",
     )  # fmt: skip
+
+
+def test_a_dry_run_prints_the_requests_and_makes_none(
+    market: Command, warehouse: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    market("track", "us-stocks")
+    month = ("--start", "2024-03-01", "--end", "2024-03-31", "--dry-run")
+    monkeypatch.setenv("POLYGON_REQUESTS_PER_MINUTE", "5")
+    output = market("backfill", "us-stocks", *month)[1]
+    assert output == (
+        "us-stocks: 20 sessions, 2024-03-01 to 2024-03-28, by 20 grouped requests. At 5 requests a minute the rate "
+        "limit makes them wait 183 s. Nothing was requested or changed.\n"
+    )
+    monkeypatch.setenv("POLYGON_S3_ACCESS_KEY", "access")
+    monkeypatch.setenv("POLYGON_S3_SECRET_KEY", "secret")
+    plan = json.loads(market("backfill", "us-stocks", *month, "--json")[1])
+    assert (plan["flat_files"], plan["grouped_requests"], plan["estimated_seconds"]) == (15, 5, 0)
+    assert query(warehouse, "SELECT count(*) AS loads FROM market_loads") == [{"loads": 0}]
