@@ -1,5 +1,6 @@
 // The latest sessions of each calendar: their condition, their bars, and when one of these last changed.
 
+import { changesHash } from "./changes.js";
 import { askRows, tableAddress } from "./client.js";
 import { element, replace } from "./dom.js";
 import { instant, NONE, plural, whole } from "./format.js";
@@ -58,7 +59,7 @@ function drawRow(row) {
   return element(
     "tr",
     { title: describe(row) },
-    element("th", { scope: "row" }, row.date),
+    element("th", { scope: "row" }, row.loaded + row.corrected > 0 ? element("a", { href: changesHash(row.date), "data-focus": `${row.calendar} ${row.date}` }, row.date) : row.date),
     element("td", {}, element("span", { class: "condition", "data-condition": row.condition }, row.condition)),
     element("td", { class: "number" }, `${whole(row.loaded)} / ${whole(row.expected)}`),
     element("td", { class: "number" }, row.corrected ? whole(row.corrected) : NONE),

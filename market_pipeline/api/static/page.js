@@ -1,6 +1,7 @@
 // The page: creates its parts, refreshes them every minute while it is visible, and shows a banner for failures.
 
 import { Candles } from "./candles.js";
+import { Changes } from "./changes.js";
 import { hasKey, useKey } from "./client.js";
 import { Days } from "./days.js";
 import { prose } from "./dom.js";
@@ -26,6 +27,7 @@ const runs = new Runs();
 const days = new Days();
 const heatmap = new Heatmap({ onOpen: (symbol, day) => month.open(symbol, day) });
 const universe = new Universe();
+const changes = new Changes();
 const grid = new Grid();
 const markets = new Markets({ onOpen: (market, first) => universe.open(market, first) });
 const overview = new Overview({ onChoose: chooseSymbol, onFilter: filterHeatmap });
@@ -62,6 +64,7 @@ async function refresh() {
     markets.refresh().then((error) => error ?? universe.refresh(markets.months)),
     runs.refresh(health.dagster),
     charted,
+    changes.refresh(),
     grid.refresh(),
   ]);
   showBanner(health.isWell ? null : errors.find((error) => error !== null));
@@ -110,6 +113,7 @@ keyForm.addEventListener("submit", (event) => {
 
 await refresh();
 if (location.hash === "#candles") candles.reveal();
+changes.revealAddressed();
 grid.revealAddressed();
 setInterval(refreshIfDue, REFRESH_MS / 12);
 document.addEventListener("visibilitychange", refreshIfDue);

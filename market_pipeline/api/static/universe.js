@@ -1,6 +1,6 @@
 // The universe of a session: the largest tickers by dollar volume, or those that are gone since.
 
-import { ask, askRows, tableAddress } from "./client.js";
+import { ask, askCount, askRows, tableAddress } from "./client.js";
 import { element, replace } from "./dom.js";
 import { compact, decimals, NONE, plural, whole } from "./format.js";
 import { optionOf } from "./markets.js";
@@ -24,13 +24,24 @@ const LARGEST = [
 ];
 const GONE = [["Ticker", (row) => row.ticker ?? row.symbol, false], ["Symbol here", (row) => row.symbol, false], ...NAMES];
 
+// The vendor's type codes. A ticker whose type isn't known has none of them; the API's note counts those.
+const TYPES = {
+  CS: "Common stock", ADRC: "Depositary receipt", PFD: "Preferred stock", ETF: "ETF", ETN: "Exchange-traded note", ETV: "Exchange-traded vehicle",
+  ETS: "Single-security ETF", FUND: "Closed-end fund", UNIT: "Unit", RIGHT: "Right", WARRANT: "Warrant", SP: "Structured product",
+};
+
 export class Universe {
   constructor() {
     this.part = new Part("universe");
     this.form = this.part.section.querySelector("form");
     this.table = this.part.body.querySelector(".scroll");
+    this.more = this.part.body.querySelector(".more");
+    const types = Object.entries(TYPES).map(([code, title]) => element("option", { value: code }, `${title} (${code})`));
+    this.form.elements.type.replaceChildren(element("option", { value: "" }, "All"), ...types);
     this.form.addEventListener("change", () => this.show());
     this.form.addEventListener("submit", (event) => event.preventDefault());
+    this.form.addEventListener("click", ({ target }) => this.stepped(target.className));
+    this.more.addEventListener("click", () => this.showMore());
   }
 
   /** Shows the newest session of the first market, until another one is chosen. `months`: of listings_by_month. */
@@ -47,63 +58,98 @@ export class Universe {
 
   /** Shows the universe of a month's last session that is stored whole; without a month, of the newest. */
   async open(name, month) {
+    this.form.elements.market.value = name;
+    return this.find(month === undefined ? [] : [["date", `lt.${nextMonth(month)}`]], "desc");
+  }
+
+  /** Shows the session before or after, of those that are stored whole. */
+  stepped(way) {
+    const { value } = this.form.elements.date;
+    if (way === "earlier") this.find([["date", `lt.${value}`]], "desc");
+    if (way === "later") this.find([["date", `gt.${value}`]], "asc");
+  }
+
+  async find(limits, direction) {
     const { market, date } = this.form.elements;
-    market.value = name;
-    const until = month === undefined ? [] : [["date", `lt.${nextMonth(month)}`]];
-    const conditions = [["market", `eq.${name}`], ["loaded_at", "is.not_null"], ...until, ["order", "date.desc"], ["limit", "1"]];
+    const conditions = [["market", `eq.${market.value}`], ["loaded_at", "is.not_null"], ...limits, ["order", `date.${direction}`], ["limit", "1"]];
     const error = await this.part.show(
       () => ask(tableAddress("market_sessions", conditions)),
-      ({ data: [session] }) => void (date.value = session.date),
+      ({ data: [session] }) => void (date.value = session?.date ?? date.value),
     );
     return error ?? this.show();
   }
 
   show() {
-    const { market, date, shown } = this.form.elements;
+    const { market, date, shown, type } = this.form.elements;
     if (!date.value) return null;
-    const request = { market: market.value, day: date.value, gone: shown.value === "gone" };
+    const request = { market: market.value, day: date.value, type: type.value, gone: shown.value === "gone" };
     return this.part.show(
-      async () => ({ ...request, rows: await (request.gone ? askGone(request) : askLargest(request)), ...(await askSession(request)) }),
+      async () => {
+        const [page, tickers] = await Promise.all([request.gone ? askGone(request) : askLargest(request), askTickers(request)]);
+        return { ...request, ...page, tickers };
+      },
       (data) => this.render(data),
       { fresh: true },
     );
   }
 
-  render({ market, day, gone, rows, tickers }) {
+  showMore() {
+    const before = this.data;
+    return this.part.show(
+      async () => {
+        const page = await ask(before.next);
+        return { ...before, rows: [...before.rows, ...page.data], next: page.next };
+      },
+      (data) => this.render(data),
+    );
+  }
+
+  render(data) {
+    const { market, day, type, gone, rows, tickers, note, next, total } = data;
+    this.data = data;
     this.part.section.dataset.rows = rows.length;
     this.part.section.dataset.date = day;
-    const kind = gone ? `${rows.length < SHOWN ? whole(rows.length) : `${SHOWN} or more`} gone since` : `the ${whole(rows.length)} largest`;
+    const which = type ? ` of type ${type}` : "";
+    const kind = gone ? `${whole(total)}${which} gone since` : `the ${whole(rows.length)} largest${which}`;
     this.part.section.querySelector(".count").textContent = `${plural(tickers, "ticker")} traded; ${kind}`;
-    if (rows.length === 0) return "Of those that traded on that session, none is gone.";
+    this.part.body.querySelector(".hint").textContent = note ?? "";
+    this.more.hidden = !next;
+    const nothing = gone ? "is gone" : "is shown";
+    if (rows.length === 0) return `Of those${which} that traded on that session, none ${nothing}.${note ? ` ${note}` : ""}`;
     replace(this.table, drawTable(gone ? GONE : LARGEST, rows));
-    const query = new URLSearchParams({ date: day, market: optionOf(market), format: "csv" });
-    const link = element("a", { href: `${PATH}?${query}` }, "All tickers of the session as CSV");
+    const query = new URLSearchParams({ date: day, market: optionOf(market), ...(type ? { type } : {}), format: "csv" });
+    const link = element("a", { href: `${PATH}?${query}` }, `All tickers${which} of the session as CSV`);
     replace(this.part.body.querySelector(".downloads"), link);
     return undefined;
   }
 }
 
-async function askLargest({ market, day }) {
-  const query = new URLSearchParams({ date: day, market: optionOf(market), order: "dollar_volume", limit: SHOWN });
-  return (await ask(`${PATH}?${query}`)).data;
+async function askLargest({ market, day, type }) {
+  const query = new URLSearchParams({ date: day, market: optionOf(market), order: "dollar_volume", ...(type ? { type } : {}), limit: SHOWN });
+  const { data, note, next } = await ask(`${PATH}?${query}`);
+  return { rows: data, note, next };
 }
 
-function askGone({ market, day }) {
+/** Those that are gone now, the first to go first, and their number. */
+async function askGone({ market, day, type }) {
   const conditions = [
     ["market", `eq.${market}`],
     ["state", "eq.ended"],
     ["first_session", `lte.${day}`],
     ["last_session", `gte.${day}`],
-    ["order", "last_session.asc,symbol.asc"],
-    ["limit", SHOWN],
+    ...(type ? [["type", `eq.${type}`]] : []),
   ];
-  return ask(tableAddress("listings", conditions)).then(({ data }) => data);
+  const [{ data, next }, total] = await Promise.all([
+    ask(tableAddress("listings", [...conditions, ["order", "last_session.asc,symbol.asc"], ["limit", SHOWN]])),
+    askCount(`rest/v1/listings?${new URLSearchParams([...conditions, ["limit", 1]])}`),
+  ]);
+  return { rows: data, next, total };
 }
 
 /** The session's number of tickers; the largest of a session that isn't stored whole are an error with the reason. */
-async function askSession({ market, day }) {
+async function askTickers({ market, day }) {
   const [session] = await askRows(tableAddress("market_sessions", [["market", `eq.${market}`], ["date", `eq.${day}`]]));
-  return { tickers: session?.tickers ?? 0 };
+  return session?.tickers ?? 0;
 }
 
 const nextMonth = (month) => {
