@@ -24,7 +24,7 @@ FAILED = date(2012, 3, 15)
 COMMON = date(2012, 3, 1)
 MARKET_DAYS = sessions_between("XNYS", date(2024, 2, 26), date(2024, 3, 15))
 NONE = "\N{EN DASH}"
-GAP = "No bars: 2012-07-02 to 2013-01-25, {0} sessions, {0} never requested"
+GAP = "No bars: 2012-07-02 to 2013-01-25, {} sessions never requested"
 
 
 def fill(warehouse: Engine) -> None:
@@ -103,6 +103,16 @@ def test_a_long_gap_takes_a_visible_share_of_the_chart_and_a_short_one_its_true_
       return [3, 3000].map((length) => slots.filter(({ gap }) => gap?.sessions.length === length).length);
     })"""
     assert aapl.evaluate(script) == [3, 60]  # a twentieth of 1,197 bars
+
+
+def test_the_pointer_reads_the_bar_under_it_and_leaves_the_newest(aapl: Tab) -> None:
+    left, top = aapl.evaluate(
+        "(({ left, top }) => [left, top])(document.querySelector('.chart').getBoundingClientRect())"
+    )
+    aapl.call("Input.dispatchMouseEvent", type="mouseMoved", x=left + 3, y=top + 60)
+    aapl.until("document.querySelector('#candles .bar').innerText.startsWith('2011-09-0')")
+    aapl.call("Input.dispatchMouseEvent", type="mouseMoved", x=left + 3, y=top - 60)
+    aapl.until(f"document.querySelector('#candles .bar').innerText.startsWith('{LATE[1]}')")
 
 
 def test_no_average_no_change_and_no_arrow_crosses_a_gap(aapl: Tab) -> None:

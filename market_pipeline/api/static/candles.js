@@ -134,12 +134,20 @@ export class Candles {
   drawChart(picture, fresh) {
     this.part.body.hidden = false; // the chart measures its container
     const first = this.chart === null;
-    this.chart ??= new Chart(this.part.body.querySelector(".chart"), (slot) => this.tell(slot));
+    this.chart ??= this.createChart();
     this.picture = picture;
     this.chart.show(picture, first || fresh);
     this.table.show(picture.slots, picture.bars ? barColumns(picture.bars) : comparedColumns(picture.lines));
     this.tell(null);
     if (first) requestAnimationFrame(() => performance.mark("first chart"));
+  }
+
+  createChart() {
+    const container = this.part.body.querySelector(".chart");
+    // A screen reader reads the values that the keys bring, not those under a moving pointer.
+    container.addEventListener("pointermove", () => this.readout.setAttribute("aria-live", "off"));
+    container.addEventListener("keydown", () => this.readout.setAttribute("aria-live", "polite"));
+    return new Chart(container, (slot) => this.tell(slot));
   }
 
   /** Shows the values of a slot, or of the newest bar. */
@@ -165,10 +173,12 @@ export class Candles {
     replace(this.part.section.querySelector(".compared"), ...chips);
   }
 
-  drawDetails({ flagged = [], gaps }) {
+  drawDetails({ flagged = [], marked = [], gaps }) {
     this.part.section.dataset.flagged = flagged.length;
     const notes = flagged.map((bar) => `${bar.date}: ${noteOf(bar)}`);
-    this.drawList(".flags", `${plural(flagged.length, "flagged bar")}, marked with an arrow`, notes);
+    const across = flagged.length - marked.length;
+    const arrows = across > 0 ? `: ${marked.length} with an arrow, ${across} compared with a bar before a gap` : ", with an arrow";
+    this.drawList(".flags", `${plural(flagged.length, "flagged bar")}${arrows}`, notes);
     this.drawList(".gaps", `${plural(gaps.length, "gap")}, drawn as bands`, gaps.map(describeGap));
   }
 

@@ -2,7 +2,8 @@
 
 import { candleOptions, fixedOptions, flagMarker, lineOptions, readColours, themeOptions } from "./chart_theme.js";
 import { decimals } from "./format.js";
-import { GapBands } from "./gap_bands.js";
+import { GapBands, spanOfDays } from "./gap_bands.js";
+import { isBreak } from "./timeline.js";
 
 /* global LightweightCharts */
 
@@ -10,6 +11,7 @@ const VOLUME_SHARE = 0.22;
 const PAGE = 20;
 const ZOOM = 1.5;
 const FEWEST_SLOTS = 10;
+const SOON = 60; // slots after a break, of which the first label is one
 
 /**
  * A picture: `slots` in order, each with its `time`, and `gap` where it belongs to one; `bars` to draw as candles, or
@@ -26,7 +28,10 @@ export class Chart {
     this.bands = [];
     this.at = null;
     this.chart = createChart(container, fixedOptions());
-    this.chart.applyOptions({ timeScale: { tickMarkFormatter: (time) => (this.isInBreak(time) ? "" : null) } });
+    this.chart.applyOptions({
+      timeScale: { tickMarkFormatter: (time) => this.labelOf(time) },
+      localization: { timeFormatter: (time) => spanOfDays(this.breakAt(time) ?? { first: time, last: time }) },
+    });
     // Moves by keys come here too, later and without an event.
     this.chart.subscribeCrosshairMove(({ time, sourceEvent }) => sourceEvent && this.point(this.indexes?.get(time)));
     container.addEventListener("pointerleave", () => this.point());
@@ -106,9 +111,17 @@ export class Chart {
     });
   }
 
-  isInBreak(time) {
+  /** The axis's label: none within a break, with the year soon after one, and else the library's. */
+  labelOf(time) {
+    if (this.breakAt(time)) return "";
+    const index = this.indexes?.get(time) ?? 0;
+    const before = this.picture?.slots.slice(Math.max(0, index - SOON), index) ?? [];
+    return before.some(({ gap }) => isBreak(gap)) ? time.slice(0, 7) : null;
+  }
+
+  breakAt(time) {
     const gap = this.picture?.slots[this.indexes.get(time)]?.gap;
-    return gap !== undefined && gap.sessions.length > 1;
+    return isBreak(gap) ? gap : undefined;
   }
 
   point(index) {

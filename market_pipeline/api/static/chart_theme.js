@@ -26,11 +26,11 @@ export function fixedOptions() {
   return {
     autoSize: true,
     layout: { attributionLogo: true, fontFamily: getComputedStyle(document.body).fontFamily, fontSize: 12 },
-    localization: { locale: "en-US", dateFormat: "yyyy-MM-dd" },
+    localization: { locale: "en-US" },
     // The wheel and vertical swipes scroll the page, not the chart.
     handleScroll: { mouseWheel: false, vertTouchDrag: false },
     handleScale: { mouseWheel: false },
-    timeScale: { borderVisible: false, fixLeftEdge: true, fixRightEdge: true, minBarSpacing: 0.01 },
+    timeScale: { borderVisible: false, fixLeftEdge: true, fixRightEdge: true, minBarSpacing: 0.01, maxBarSpacing: 60 },
     rightPriceScale: { borderVisible: false },
   };
 }

@@ -3,8 +3,11 @@
 const FONT_SIZE = 11;
 const MARGIN = 8;
 
+/** "2013-03-04 to 2021-11-26"; one day as itself. */
+export const spanOfDays = ({ first, last }) => (first === last ? first : `${first} to ${last}`);
+
 /** The text of a band: its first and last session. */
-export const bandText = ({ first, last }) => (first === last ? `No bar: ${first}` : `No bars: ${first} to ${last}`);
+export const bandText = (gap) => `${gap.first === gap.last ? "No bar" : "No bars"}: ${spanOfDays(gap)}`;
 
 export class GapBands {
   /** `isLabelled`: true in the pane whose bands have their dates. */

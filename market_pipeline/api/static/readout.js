@@ -7,11 +7,15 @@ import { compact, decimals, NONE, plural, whole } from "./format.js";
 
 const STATES = new Map(REASONS);
 
-/** "No bars: 2013-03-04 to 2021-11-25, 2,199 sessions, 2,190 never requested, 9 failed". */
+/** "No bars: 2013-03-04 to 2021-11-25, 2,199 sessions never requested"; several states have their counts. */
 export function describeGap(gap) {
   const known = Object.entries(gap.states).filter(([state]) => STATES.has(state));
-  const counts = known.map(([state, count]) => (gap.sessions.length > 1 ? `${whole(count)} ${STATES.get(state)}` : STATES.get(state)));
-  return [bandText(gap), gap.sessions.length > 1 ? plural(gap.sessions.length, "session") : null, ...counts].filter(Boolean).join(", ");
+  const [[state, count] = []] = known;
+  const { length } = gap.sessions;
+  if (length === 1) return [bandText(gap), STATES.get(state)].filter(Boolean).join(", ");
+  const sessions = plural(length, "session");
+  if (count === length) return `${bandText(gap)}, ${sessions} ${STATES.get(state)}`;
+  return [bandText(gap), sessions, ...known.map(([each, number]) => `${whole(number)} ${STATES.get(each)}`)].join(", ");
 }
 
 /** A bar's values with its change from the bar before, if no gap is between them, and the averages. */

@@ -50,10 +50,14 @@ export function buildSlots(days, gaps) {
   return slots.sort((one, other) => (one.time < other.time ? -1 : 1));
 }
 
-function drawnSessions({ sessions }, bars) {
-  if (sessions.length <= LONGEST_DRAWN) return sessions;
-  const count = Math.min(sessions.length, Math.max(BREAK_SLOTS, Math.round(BREAK_SHARE * bars)));
-  return Array.from({ length: count }, (_, place) => sessions[Math.floor((place * sessions.length) / count)]);
+/** True of a gap that is too long to have a slot for each session. */
+export const isBreak = (gap) => gap !== undefined && gap.sessions.length > LONGEST_DRAWN;
+
+function drawnSessions(gap, bars) {
+  const { sessions } = gap;
+  if (!isBreak(gap)) return sessions;
+  // The first ones, so that the axis has the year of the bar after them.
+  return sessions.slice(0, Math.max(BREAK_SLOTS, Math.round(BREAK_SHARE * bars)));
 }
 
 /** Indexes of the bars that come first after a gap that ends lines. `days` are the bars', in order. */
