@@ -21,7 +21,7 @@ from benchmarks import (
     growth,
     load_bars,
     machine,
-    market_store,
+    markets,
     nightly,
     requests_needed,
 )
@@ -36,7 +36,7 @@ BENCHMARKS: Sequence[Any] = (
     nightly,
     requests_needed,
     growth,
-    market_store,
+    markets,
     api,
     definitions_load,
     cold_command,

@@ -14,7 +14,7 @@ from benchmarks.report import Finding
 from market_pipeline_tests.end_to_end.forked_commands import FORKING
 
 CHECKOUT = Path(__file__).parents[2]
-QUICK = ("cold_command", "growth", "market_store", "nightly")
+QUICK = ("cold_command", "growth", "nightly")
 """The others start several servers or Dagsters, which takes the suite longer than it is worth."""
 
 

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import duckdb
 import pyarrow as pa
 import pytest
 import requests
@@ -137,6 +139,13 @@ def test_etags_stay_and_differ_between_files(url: str) -> None:
     assert first == again != other
     with running_sandbox(CONFIG) as second:
         assert etag(storage(second)) == first
+
+
+def test_duckdb_reads_a_file(open_url: str, tmp_path: Path) -> None:
+    file = tmp_path / "session.csv.gz"
+    file.write_bytes(ask(open_url, f"/{path_of(SESSION)}").content)
+    [(rows,)] = duckdb.sql(f"SELECT count(*) FROM read_csv('{file}') WHERE close > 0").fetchall()
+    assert rows == len(lines(read(storage(open_url)))) - 1
 
 
 def test_parts_of_a_file_make_up_the_whole(open_url: str) -> None:
