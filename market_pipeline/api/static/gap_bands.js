@@ -64,7 +64,7 @@ export class GapBands {
     const length = context.measureText(text).width + 2 * MARGIN;
     if (length <= width) {
       context.fillText(text, left + width / 2, 2 * MARGIN);
-    } else if (width >= FONT_SIZE + 2 && length <= height) {
+    } else if (width >= FONT_SIZE - 1 && length <= height) {
       context.save();
       context.translate(left + width / 2, height / 2);
       context.rotate(-Math.PI / 2);
