@@ -61,8 +61,8 @@ demo-clean: ## Stop the demo's database and delete it and .venv; FORCE=1 deletes
 up: install ## Run everything, from the database to the API, until Ctrl-C; UP="--sandbox" needs no key.
 	@$(BIN)/market-pipeline up $(UP)
 
-# Half of a test's time is waiting, so two cores take three workers; each takes a file at a time, and shares its servers.
-PYTEST := $(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+# Half of a test's time is waiting, so two cores take four workers; each takes a file at a time, and shares its servers.
+PYTEST := $(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test: install-dev ## Run the whole test suite, in under 10 minutes on two cores.
 	@$(PYTEST)

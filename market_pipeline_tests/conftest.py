@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from pydantic import SecretStr
 from sqlalchemy import Engine
@@ -26,9 +26,12 @@ from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database import create_warehouse_engine
 from market_pipeline.warehouse.database import database_url as database_url_of
 from market_pipeline.warehouse.schema import migrate
+from market_pipeline_tests.cluster_folders import make_cluster_folder
 
-# The duration of an example depends on the machine, not on the code.
-hypothesis_settings.register_profile("untimed", deadline=None)
+# The duration of an example depends on the machine, not on the code. Examples share the fixtures of their test.
+hypothesis_settings.register_profile(
+    "untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
 hypothesis_settings.load_profile("untimed")
 
 Command = Callable[..., tuple[int, str, str]]
@@ -38,11 +41,12 @@ AS_FILES = "STRATEGY file_copy"
 """Option of CREATE DATABASE that takes two thirds of the CPU of copying block by block through the WAL."""
 
 LONGEST_FIRST = (
-    "test_runbook.py", "test_up.py", "test_demo.py", "test_dagster_tools.py", "test_api_schema.py", "test_workers.py",
-    "test_wheel.py", "test_fault_campaign.py", "test_benchmarks.py", "test_interrupts.py", "test_backups.py",
-    "test_new_symbol.py", "test_bad_vendor.py", "test_marts_in_dagster.py", "test_embedded.py", "test_page.py",
-    "test_backfill_status.py", "test_export.py", "test_command_line.py", "test_nightly.py", "test_marts.py",
-    "test_flags.py", "test_api_status.py", "test_chosen_partitions.py",
+    "test_runbook.py", "test_demo.py", "test_up.py", "test_benchmarks.py", "test_workers.py", "test_api_schema.py",
+    "test_marts_in_dagster.py", "test_marts.py", "test_dagster_tools.py", "test_interrupts.py", "test_page.py",
+    "test_page_tables.py", "test_wheel.py", "test_new_symbol.py", "test_backfill_status.py",
+    "test_backups.py", "test_embedded.py", "test_fault_campaign.py", "test_containers.py", "test_nightly.py",
+    "test_api_status.py", "test_flags.py", "test_bad_vendor.py", "test_chosen_partitions.py", "test_command_line.py",
+    "test_own_servers.py", "test_api_formats.py", "test_export.py", "test_api_command.py", "test_api_admin.py",
 )  # fmt: skip
 """The files that take longest, in order: a worker takes a file at a time, and so all workers end together."""
 
@@ -88,11 +92,10 @@ def server() -> Iterator[embedded.Server]:
 
     It does not wait for the disk: a test may crash the server's clients, and never the machine.
     """
-    folder = Path(tempfile.mkdtemp(prefix="market-pipeline-tests-"))
-    folder.chmod(0o755)
+    folder = make_cluster_folder("tests")
     started = embedded.ensure_running(folder / "data")
-    for setting in ("fsync", "full_page_writes", "synchronous_commit"):
-        _execute(started, f"ALTER SYSTEM SET {setting} = off")
+    for setting in ("fsync = off", "full_page_writes = off", "synchronous_commit = off", "max_wal_size = '128MB'"):
+        _execute(started, f"ALTER SYSTEM SET {setting}")
     _execute(started, "SELECT pg_reload_conf()")
     # Thousands of connections check the password, which takes 5 ms of CPU each after PostgreSQL's 4,096 iterations.
     password = started.password.get_secret_value()
@@ -246,8 +249,8 @@ class OwnCluster:
 @pytest.fixture
 def own_cluster(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[OwnCluster]:
     """A new PostgreSQL of this test alone, which the environment names too."""
-    folder = tmp_path / "cluster"
-    tmp_path.chmod(0o755)
+    above = make_cluster_folder("own-cluster")
+    folder = above / "data"
     server = embedded.ensure_running(folder)
     monkeypatch.setenv("DATABASE_URL", server.url().get_secret_value())
     monkeypatch.setenv("MARKET_PIPELINE_DATA_DIR", str(tmp_path))
@@ -255,3 +258,4 @@ def own_cluster(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPa
         yield OwnCluster(folder, server.port, settings.model_copy(update={"database_url": server.url()}))
     finally:
         embedded.destroy(folder)
+        above.rmdir()

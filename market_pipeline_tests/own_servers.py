@@ -6,7 +6,6 @@ Both are of packages that a machine may lack; tests that need them are skipped t
 import shutil
 import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from pydantic import SecretStr
 
 from market_pipeline.warehouse.connections import OLDEST_SERVER
 from market_pipeline.warehouse.embedded.system_account import SystemAccount
+from market_pipeline_tests.cluster_folders import make_cluster_folder
 
 PROGRAMS = Path(f"/usr/lib/postgresql/{OLDEST_SERVER}/bin")
 PGBOUNCER = Path("/usr/sbin/pgbouncer")
@@ -103,10 +103,9 @@ def pooler(server: OwnServer, mode: str, users: Mapping[str, str]) -> Iterator[O
 @contextmanager
 def _folder() -> Iterator[Path]:
     """Create a folder that is writable for the account that runs servers for root."""
-    folder = Path(tempfile.mkdtemp(prefix="market-pipeline-tests-"))
+    folder = make_cluster_folder("own-server")
     account = SystemAccount.for_new_cluster()
     shutil.chown(folder, account.uid, account.gid)
-    folder.chmod(0o755)
     try:
         yield folder
     finally:

@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import tempfile
 from pathlib import Path
 
 from market_pipeline.core.symbols import Symbol
@@ -13,6 +12,7 @@ from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database import create_warehouse_engine
 from market_pipeline.warehouse.schema import migrate
 from market_pipeline.warehouse.tracked_symbols import add_symbols
+from market_pipeline_tests.cluster_folders import make_cluster_folder
 from market_pipeline_tests.end_to_end.test_interrupts import BACKFILL, Start, start
 
 __all__ = ["start"]
@@ -21,8 +21,7 @@ __all__ = ["start"]
 def test_a_server_killed_in_a_backfill_is_one_line_with_the_next_step_and_all_load_records(
     start: Start, tmp_path: Path
 ) -> None:
-    folder = Path(tempfile.mkdtemp(prefix="market-pipeline-tests-"))
-    folder.chmod(0o755)
+    folder = make_cluster_folder("lost-server")
     try:
         server = embedded.ensure_running(folder / "data")  # the command knows its address alone, and can't restart it
         engine = create_warehouse_engine(server.url())

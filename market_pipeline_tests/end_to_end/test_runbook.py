@@ -14,7 +14,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +31,7 @@ from sqlalchemy import text
 from market_pipeline.core.settings import Settings
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database import create_warehouse_engine, database_url
+from market_pipeline_tests.cluster_folders import make_cluster_folder
 from market_pipeline_tests.conftest import keep_manifest
 from market_pipeline_tests.end_to_end import curl as curl_program
 from market_pipeline_tests.end_to_end.conftest import CHECKOUT
@@ -391,8 +391,7 @@ def programs() -> Iterator[Path]:
 
 @pytest.fixture
 def place(sandbox: str, programs: Path, parsed_project: Path) -> Iterator[Place]:
-    folder = Path(tempfile.mkdtemp(prefix="market-pipeline-runbook-"))
-    folder.chmod(0o755)
+    folder = make_cluster_folder("runbook")
     there = Place(folder, sandbox, programs)
     # The runbook first queries the schedule, so a symbol is tracked before.
     assert there.type("market-pipeline symbols add AAPL --no-check").code == 0

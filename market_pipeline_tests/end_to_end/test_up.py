@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import socket
-import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +25,7 @@ from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.bar_tables import market_data
 from market_pipeline.warehouse.database import warehouse_of
 from market_pipeline.warehouse.tracked_symbols import add_symbols
+from market_pipeline_tests.cluster_folders import make_cluster_folder
 from market_pipeline_tests.conftest import keep_manifest
 from market_pipeline_tests.dagster_internals import create_run_for_test
 from market_pipeline_tests.end_to_end.conftest import CHECKOUT
@@ -61,8 +61,7 @@ mutation ($params: ExecutionParams!) {
 @pytest.fixture
 def settings(monkeypatch: pytest.MonkeyPatch, parsed_project: Path) -> Iterator[Settings]:
     """Settings of a stopped embedded server of this test's own, with AAPL tracked."""
-    folder = Path(tempfile.mkdtemp(prefix="market-pipeline-up-"))
-    folder.chmod(0o755)
+    folder = make_cluster_folder("up")
     monkeypatch.setenv("MARKET_PIPELINE_DATA_DIR", str(folder / "data"))
     known = Settings(_env_file=None, market_pipeline_data_dir=folder / "data")
     with warehouse_of(known) as warehouse:

@@ -27,6 +27,7 @@ from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database import create_warehouse_engine
 from market_pipeline.warehouse.schema import migrate
 from market_pipeline.warehouse.tracked_symbols import add_symbols
+from market_pipeline_tests.cluster_folders import make_cluster_folder
 from market_pipeline_tests.fault_campaign.scenarios import Command, Method
 
 SYMBOLS = tuple(Symbol.of(name, "stock") for name in DEFAULT_BACKFILL)
@@ -194,8 +195,7 @@ class Stage:
 @contextmanager
 def running_stage(*, keep: bool = False, start_command: Start = start_program) -> Iterator[Stage]:
     """Open a stage, and remove it afterwards, or only stop it if `keep` is set."""
-    folder = Path(tempfile.mkdtemp(prefix="market-pipeline-campaign-"))
-    folder.chmod(0o755)
+    folder = make_cluster_folder("campaign")
     try:
         with running_sandbox(SandboxConfig()) as calm:
             stage = Stage(folder, calm, start_command)

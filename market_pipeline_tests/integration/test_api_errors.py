@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from psycopg import errors
 
@@ -84,7 +84,7 @@ PLAIN = st.tuples(st.sampled_from(["select", "order", "limit", "cursor", "format
 NAMED = st.tuples(HOSTILE, HOSTILE)
 FORMAT = st.tuples(st.just("format"), st.sampled_from(["csv", "arrow"]))
 PARAMETERS = st.lists(FILTER | PLAIN | NAMED | FORMAT, max_size=4)
-MANY = settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+MANY = settings(max_examples=200)
 
 
 @pytest.fixture(scope="module")

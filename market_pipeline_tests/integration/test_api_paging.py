@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from market_pipeline.warehouse import embedded
@@ -134,7 +134,7 @@ def csv_pages(api: Api, question: Question) -> Iterator[list[tuple[str, int]]]:
 
 
 @pytest.mark.parametrize("pages_of", [json_pages, csv_pages])
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @example(TIES, Question(1, [("price", "desc"), ("day", "asc")], *FILTERS[0]))
 @example(TIES, Question(2, [("words", "asc"), ("whole", "desc"), ("number", "desc")], *FILTERS[0]))
 @given(st.lists(ROW, max_size=20), QUESTIONS)

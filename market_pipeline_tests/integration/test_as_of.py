@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
@@ -76,7 +76,7 @@ def test_the_function_is_as_quick_as_the_table(warehouse: Engine) -> None:
     assert "Function Scan" not in plan
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15)
 @given(st.lists(st.dictionaries(st.integers(0, len(WEEK) - 1), st.floats(1, 1000), max_size=4), min_size=1, max_size=5))
 def test_every_state_that_ever_was_can_be_read_back(warehouse: Engine, corrections: list[dict[int, float]]) -> None:
     with warehouse.begin() as connection:

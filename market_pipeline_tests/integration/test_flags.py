@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
@@ -202,7 +202,7 @@ QUARTERS = {
 
 
 @pytest.mark.parametrize("name", QUARTERS)
-@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8)
 @given(st.lists(st.integers(0, 3), min_size=60, max_size=63))
 def test_in_whatever_order_bars_arrive_their_flags_are_the_same(
     warehouse: Engine, name: str, part_of: list[int]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from dagster import AssetKey, DagsterInstance, DagsterRunStatus
-from hypothesis import HealthCheck, given
+from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, func, select
@@ -141,7 +141,7 @@ def test_the_bars_of_a_coin_and_of_a_fund_of_its_name_are_their_own(api: Api) ->
     assert closes["BTC"] != closes["BTC-USD"]
 
 
-@hypothesis_settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=5)
 @given(
     named=st.lists(st.sampled_from(list(AssetClass)).flatmap(lambda k: names_of(k).map(lambda n: (n, k))), max_size=40)
 )

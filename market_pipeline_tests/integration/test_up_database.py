@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ from market_pipeline.operations import up_database
 from market_pipeline.operations.up_database import AnotherUpError, MovedServerError, UpDatabase, open_up_database
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database import create_warehouse_engine
+from market_pipeline_tests.cluster_folders import make_cluster_folder
 
 BACK_SECONDS = 30.0
 """A second or so on a machine that has nothing else to do."""
@@ -92,8 +92,7 @@ def test_a_lock_that_is_lost_with_its_connection_is_taken_again(
 
 @pytest.fixture
 def embedded_settings() -> Iterator[Settings]:
-    folder = Path(tempfile.mkdtemp(prefix="market-pipeline-up-database-"))
-    folder.chmod(0o755)
+    folder = make_cluster_folder("up-database")
     yield Settings(_env_file=None, market_pipeline_data_dir=folder / "data")
     embedded.destroy(folder / "data")
     shutil.rmtree(folder)

@@ -181,7 +181,7 @@ NUMBERS = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.text("ABCpw.", min_size=1, max_size=6), *[NUMBERS] * 5), min_size=1, max_size=5))
 def test_typed_and_lenient_reading_agree(rows: list[tuple[Any, ...]]) -> None:
     lines = [f"{t},{v},{o},{c},{h},{low},{MIDNIGHT},1" for t, v, o, c, h, low in rows]
