@@ -48,6 +48,12 @@ checks.positive_data_acceptance.expected-statuses = ["2xx", "400", "404"]
 include-path-regex = "^/api/v1/tables/(market_data|daily_bars_adjusted|splits|dividends|adjust.*|secur.*|symbol_.*)$"
 checks.positive_data_acceptance.expected-statuses = ["2xx", "400", "404"]
 
+# A column's filter depends on its type alone, and these four tables have every type: the others get their examples and
+# random requests.
+[[operations]]
+include-path-regex = "^/api/v1/tables/(?!(market_data|daily_bars_adjusted|rejected_bars|tracked_symbols)$)"
+phases.coverage.enabled = false
+
 # PostgREST's columns, orders and trees have a grammar of their own, and a limit that is no number has no effect there.
 [[operations]]
 include-path = "/rest/v1/{table}"
@@ -89,7 +95,7 @@ def test_every_request_that_the_documentation_allows_is_answered_as_it_says(
     program = Path(sys.executable).with_name("schemathesis")
     # A symbol that is removed is still shown, as inactive: its bars are kept.
     checks = ["--checks", "all", "--exclude-checks", "use_after_free"]
-    options = ["--warnings", "off", "--max-examples", "3", "--seed", "1", "--generation-database", "none"]
+    options = ["--warnings", "off", "--max-examples", "2", "--seed", "1", "--generation-database", "none"]
     ran = subprocess.run(
         [program, "run", "openapi.json", "--url", api, "--header", f"X-API-Key: {key}", *checks, *options],
         cwd=tmp_path, capture_output=True, text=True, timeout=580, check=False,

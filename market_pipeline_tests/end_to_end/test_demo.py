@@ -69,6 +69,7 @@ def newcomer(tmp_path_factory: pytest.TempPathFactory, wheel: Wheel) -> Iterator
         assert "market-pipeline demo --clean" in first.stdout
         log = (someone.data_dir / "dbt" / "logs" / "dbt.log").read_text(encoding="utf-8")
         assert log.count("Starting full parse") == 1, "once for the definitions and the marts"
+        assert list(wheel.folder.iterdir()) == [], "it writes nothing where it is started"
         yield someone
     finally:
         someone.types("market-pipeline", "demo", "--clean", "--force")

@@ -9,11 +9,10 @@ from zipfile import ZipFile
 
 import pytest
 import requests
-from sqlalchemy import Engine, text
 
 from market_pipeline.core.settings import Settings
 from market_pipeline_tests.end_to_end.conftest import CHECKOUT
-from market_pipeline_tests.end_to_end.test_dagster_tools import answers, bars_held, free_port, until
+from market_pipeline_tests.end_to_end.test_dagster_tools import answers, free_port, until
 from market_pipeline_tests.end_to_end.wheel import Wheel
 
 SECONDS = 300
@@ -42,23 +41,6 @@ def types(wheel: Wheel, environment: Mapping[str, str], *command: str) -> subpro
     )  # fmt: skip
 
 
-@pytest.mark.usefixtures("dbt_manifest")  # test_demo.py has dbt make it without a checkout
-def test_bars_are_loaded_and_the_marts_built_without_a_checkout(
-    wheel: Wheel, environment: dict[str, str], sandbox: str, warehouse: Engine
-) -> None:
-    environment["POLYGON_BASE_URL"] = sandbox
-    assert types(wheel, environment, "market-pipeline", "symbols", "add", "AAPL", "--no-check").returncode == 0
-    days = ("--start", "2012-01-03", "--end", "2012-01-06")
-    loaded = types(wheel, environment, "market-pipeline", "backfill", "--symbols", "AAPL", *days)
-    assert loaded.returncode == 0, loaded.stderr
-    assert bars_held(warehouse) == {"AAPL": 4}
-    built = types(wheel, environment, "market-pipeline", "marts")
-    assert built.returncode == 0, built.stderr
-    with warehouse.connect() as connection:
-        assert connection.scalar(text("SELECT count(*) FROM analytics.daily_bars_adjusted")) == 4
-    assert list(wheel.folder.iterdir()) == []
-
-
 @contextmanager
 def running(wheel: Wheel, environment: Mapping[str, str], *command: str) -> Iterator[None]:
     """Run a command until Ctrl-C."""
@@ -78,20 +60,17 @@ def running(wheel: Wheel, environment: Mapping[str, str], *command: str) -> Iter
 
 
 @pytest.mark.usefixtures("dbt_manifest")
-def test_dagster_dev_loads_the_definitions_in_an_empty_folder(wheel: Wheel, environment: dict[str, str]) -> None:
-    port = free_port()
-    where = ("--host", "127.0.0.1", "--port", str(port))
-    with running(wheel, environment, "dagster", "dev", "-m", "market_pipeline.definitions", *where):
-        until(lambda: answers(f"http://127.0.0.1:{port}/graphql"), "the UI's start")
-
-
-def test_dagsters_tools_find_the_projects_records_by_the_home_that_is_printed(
+def test_dagsters_tools_load_the_definitions_and_find_the_records_by_the_home_that_is_printed(
     wheel: Wheel, environment: dict[str, str], settings: Settings
 ) -> None:
     home = types(wheel, environment, "market-pipeline", "dagster-home").stdout.strip()
     assert home == str(settings.dagster_dir)
-    info = types(wheel, environment | {"DAGSTER_HOME": home}, "dagster", "instance", "info")
+    at_home = environment | {"DAGSTER_HOME": home}
+    info = types(wheel, at_home, "dagster", "instance", "info")
     assert "MarketPipelineEventLogStorage" in info.stdout, info.stderr
+    # The processes of `dagster dev` are those of `up`, which the next test starts.
+    valid = types(wheel, at_home, "dagster", "definitions", "validate", "-m", "market_pipeline.definitions")
+    assert valid.returncode == 0, valid.stdout + valid.stderr
 
 
 @pytest.mark.usefixtures("dbt_manifest")

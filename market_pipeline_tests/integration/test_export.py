@@ -340,12 +340,12 @@ def many(server: embedded.Server) -> Iterator[Engine]:
     with database(server, "bars_to_export") as engine:
         add_symbols(engine, [Symbol.of(name, "stock") for name in NAMES])
         with engine.begin() as connection:
+            connection.execute(text("SELECT open_load('1', 'sandbox')"))
             connection.execute(
                 text(
-                    "INSERT INTO market_data (symbol, date, time, open, high, low, close, volume, source, fetched_at, "
-                    "run_id, updated_at) SELECT symbol, day, day, 10, 11, 9, 10 + random(), 1000, 'sandbox', now(), "
-                    "'1', now() FROM tracked_symbols, (SELECT date AS day FROM sessions WHERE calendar = 'XNYS' "
-                    "ORDER BY date LIMIT 5000) AS first"
+                    "INSERT INTO bars (symbol_id, date, open, high, low, close, volume) "
+                    "SELECT id, day, 10, 11, 9, 10 + random(), 1000 FROM tracked_symbols, "
+                    "(SELECT date AS day FROM sessions WHERE calendar = 'XNYS' ORDER BY date LIMIT 5000) AS first"
                 )
             )
         yield engine
