@@ -95,7 +95,7 @@ def test_a_new_symbol_is_backfilled_at_once_and_another_becomes_an_asset_meanwhi
     started = start_backfill(dagster, instance, warehouse, [MSFT, BTC], START, END, now=datetime.now(UTC))
     assert is_asset(dagster, MSFT)
     assert is_asset(dagster, BTC)
-    assert started.status == "requested"
+    assert started.status in ("requested", "running"), "the daemon may have begun"
 
     add_symbols(warehouse, [NVDA])
     until(lambda: is_asset(dagster, NVDA), "loading a new symbol")
