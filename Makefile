@@ -1,6 +1,6 @@
 # The project's commands; `make` lists them. Paths are relative, so the path of a checkout may hold spaces.
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo demo-market demo-clean up test test-fast coverage bench clients compatibility check format docs release pins
+.PHONY: help install install-dev demo demo-market demo-clean up test test-fast coverage bench clients compatibility check format docs pictures release pins
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -100,6 +100,9 @@ docs: install-dev ## Build the documentation as a site in build/docs.
 	$(BIN)/python docs/picture.py > docs/architecture.svg.partial && mv docs/architecture.svg.partial docs/architecture.svg
 	$(BIN)/sphinx-build --quiet --fail-on-warning --builder html docs build/docs
 	@echo "Open build/docs/index.html"
+
+pictures: install-dev ## Photograph the page and Dagster for README.md, of the demo's bars; needs Chromium.
+	@PYTHONPATH=. $(BIN)/python scripts/pictures.py
 
 release: install-dev ## Build and check the files of a release; RELEASE=--draft before its date is set.
 	@$(BIN)/python scripts/release.py $(RELEASE)

@@ -146,6 +146,7 @@ setup(
             "openapi-python-client",  # a client from the API's documentation
             "oxlint",  # checks the JavaScript of the page; a single program, without Node
             "pandas-stubs",
+            "pillow",  # small pictures for the README
             "polars",  # reads the API in a test
             "postgrest",  # a client of the API's tables
             "pre-commit",

@@ -81,7 +81,7 @@ class Browser:
 class Tab:
     """A page of the browser with a given width, and the events that happened in it."""
 
-    def __init__(self, browser: Browser, *, width: int = 1280, dark: bool = False) -> None:
+    def __init__(self, browser: Browser, *, width: int = 1280, height: int = 900, dark: bool = False) -> None:
         self._browser = browser
         browser.events.clear()
         target = browser.call("Target.createTarget", url="about:blank")["targetId"]
@@ -89,7 +89,7 @@ class Tab:
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
         self.call(
-            "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 600
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])

@@ -56,6 +56,15 @@ def test_the_picture_matches_the_code() -> None:
     assert drawn == text(DOCS / "architecture.svg"), "run `make docs`"
 
 
+def test_the_readme_shows_every_picture_and_none_is_large() -> None:
+    shown = set(re.findall(r'(?:src|srcset)="([^"]+)"', text(README)))
+    pictures = sorted((DOCS / "pictures").iterdir())
+    assert shown == {str(picture.relative_to(CHECKOUT)) for picture in pictures}
+    for picture in pictures:
+        assert picture.read_bytes().startswith(b"\x89PNG")
+        assert picture.stat().st_size <= 200_000, picture.name
+
+
 def anchors(page: Path) -> set[str]:
     """Return the anchors of a page's headings, as GitHub and MyST make them."""
     headings = re.findall(r"^#+ (.*)$", re.sub(r"```.*?```", "", text(page), flags=re.DOTALL), re.MULTILINE)

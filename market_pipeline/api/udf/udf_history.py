@@ -8,12 +8,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from functools import cache
+from functools import cache, lru_cache
 
 from market_pipeline.api.context import Context
 from market_pipeline.api.generated.historical import describe_unknown, find_known
 from market_pipeline.api.generated.history_params import SOURCES, HistoryRequest
-from market_pipeline.api.generated.query_params import choice_parser
+from market_pipeline.api.generated.query_params import CACHED_QUERIES, choice_parser
 from market_pipeline.api.problems import ProblemError
 from market_pipeline.api.udf.udf_parameters import (
     MOST_BARS,
@@ -75,6 +75,7 @@ class ChartRequest:
         return {"symbol": history.symbol, "first": history.first, "last": history.last, "most": self.count or MOST_BARS}
 
 
+@lru_cache(CACHED_QUERIES)
 def parse_chart_request(query_string: str, adjustment: str | None) -> ChartRequest:
     """Parse a request for bars; `adjustment` is that of its path.
 

@@ -18,6 +18,7 @@ from market_pipeline.api.admin.auth import check_reader
 from market_pipeline.api.context import Context
 from market_pipeline.api.generated.history_params import SOURCES
 from market_pipeline.api.generated.query_params import query_string
+from market_pipeline.api.generated.responses import BytesResponse
 from market_pipeline.api.problems import ProblemError, to_problem
 from market_pipeline.api.udf.udf_history import parse_chart_request, read_chart_bars
 from market_pipeline.api.udf.udf_symbols import CONFIGURATION, describe_symbol, search_chart_symbols
@@ -26,6 +27,15 @@ PATH = "/udf/{call}"
 ADJUSTED_PATH = "/udf/{adjustment}/{call}"
 JSON = "application/json"
 NO_CACHE = {"cache-control": "no-cache"}
+HISTORY_HEADERS = {
+    adjustment: [
+        (b"content-type", JSON.encode()),
+        (b"cache-control", b"no-cache"),
+        (b"x-adjustment", adjustment.encode()),
+    ]
+    for adjustment in SOURCES
+}
+"""Headers of bars of each adjustment, encoded once: encoding them takes as long as the rest of a small response."""
 
 Call = Callable[[Request, Context], Awaitable[Response]]
 
@@ -77,8 +87,9 @@ async def _search(request: Request, context: Context) -> Response:
 
 async def _read_history(request: Request, context: Context) -> Response:
     chart = parse_chart_request(query_string(request), request.path_params.get("adjustment"))
-    body, adjustment = await read_chart_bars(context, chart)
-    return Response(body, headers={**NO_CACHE, "x-adjustment": adjustment}, media_type=JSON)
+    found, adjustment = await read_chart_bars(context, chart)
+    body = found.encode()
+    return BytesResponse(200, [*HISTORY_HEADERS[adjustment], (b"content-length", b"%d" % len(body))], body)
 
 
 CALLS: Mapping[str, Call] = {
