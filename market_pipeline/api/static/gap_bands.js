@@ -36,7 +36,7 @@ export class GapBands {
       const width = (to - from + 1) * slot;
       if (left > mediaSize.width || left + width < 0) continue;
       this.drawBand(context, left, Math.max(1, width), mediaSize.height);
-      if (this.isLabelled) this.drawLabel(context, left, width, mediaSize.height, bandText(gap));
+      if (this.isLabelled) this.drawLabel(context, left, width, mediaSize.height, gap);
     }
   }
 
@@ -55,21 +55,27 @@ export class GapBands {
     context.setLineDash([]);
   }
 
-  /** Along the band where it is wide enough, else from bottom to top. */
-  drawLabel(context, left, width, height, text) {
+  /** Along the band where it is wide enough, else from bottom to top, and there without words if they are too long. */
+  drawLabel(context, left, width, height, gap) {
     context.font = `${FONT_SIZE}px ${this.fontFamily}`;
     context.fillStyle = this.colours.ink;
     context.textAlign = "center";
     context.textBaseline = "middle";
-    const length = context.measureText(text).width + 2 * MARGIN;
-    if (length <= width) {
+    const fits = (text, length) => context.measureText(text).width + 2 * MARGIN <= length;
+    const text = bandText(gap);
+    if (fits(text, width)) {
       context.fillText(text, left + width / 2, 2 * MARGIN);
-    } else if (width >= FONT_SIZE - 1 && length <= height) {
-      context.save();
-      context.translate(left + width / 2, height / 2);
-      context.rotate(-Math.PI / 2);
-      context.fillText(text, 0, 0);
-      context.restore();
+    } else if (width >= FONT_SIZE - 1) {
+      const shorter = [text, spanOfDays(gap)].find((each) => fits(each, height));
+      if (shorter) drawUpwards(context, shorter, left + width / 2, height / 2);
     }
   }
+}
+
+function drawUpwards(context, text, x, y) {
+  context.save();
+  context.translate(x, y);
+  context.rotate(-Math.PI / 2);
+  context.fillText(text, 0, 0);
+  context.restore();
 }
