@@ -127,21 +127,28 @@ def postgres_url(server: embedded.Server) -> str:
     return server.url("postgres").get_secret_value()
 
 
+@pytest.fixture(scope="session")
+def administrator(server: embedded.Server) -> Iterator[psycopg.Connection]:
+    """The session that creates and drops the tests' databases: opening one for each statement takes 6 ms of CPU."""
+    with psycopg.connect(server.url("postgres").get_secret_value(), autocommit=True) as connection:
+        yield connection
+
+
 @pytest.fixture
-def database_url(server: embedded.Server) -> Iterator[SecretStr]:
+def database_url(server: embedded.Server, administrator: psycopg.Connection) -> Iterator[SecretStr]:
     """URL of a migrated, empty warehouse that only this test uses."""
     name = f"test_{uuid4().hex}"
-    _execute(server, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} {AS_FILES}")
+    administrator.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} {AS_FILES}")
     yield server.url(name)
-    _execute(server, f"DROP DATABASE {name} WITH (FORCE)")
-    _execute(server, f"DROP DATABASE IF EXISTS {name}_dagster WITH (FORCE)")
+    administrator.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    administrator.execute(f"DROP DATABASE IF EXISTS {name}_dagster WITH (FORCE)")
 
 
 @pytest.fixture
-def dagster_database(server: embedded.Server, database_url: SecretStr, dagster_template: str) -> None:
+def dagster_database(administrator: psycopg.Connection, database_url: SecretStr, dagster_template: str) -> None:
     """Dagster's own database beside this test's warehouse; `database_url` drops it."""
     name = DatabaseAddress.parse(database_url).database
-    _execute(server, f"CREATE DATABASE {name}_dagster TEMPLATE {dagster_template} {AS_FILES}")
+    administrator.execute(f"CREATE DATABASE {name}_dagster TEMPLATE {dagster_template} {AS_FILES}")
 
 
 @pytest.fixture(scope="session")
