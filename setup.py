@@ -138,6 +138,7 @@ setup(
             "hypothesis",
             "import-linter",
             "ipykernel",  # runs the notebook of the documentation
+            "massive",  # the vendor's client, of the API in its dialect
             "matplotlib",  # draws its chart
             "mypy",
             "myst-parser",  # the documentation is written in Markdown

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import requests
 
@@ -44,13 +44,17 @@ FROM tracked_symbols, generate_series(timestamptz '1999-01-01', '2026-10-31', '1
 """
 
 
+Dialect = Literal["own", "rest", "vendor"]
+"""The API's own paths, those of PostgREST's clients, or those of the vendor's."""
+
+
 @dataclass(frozen=True)
 class Case:
-    """A response: its bars and format, by `/historical` or by the path of PostgREST's clients, and the goals."""
+    """A response: its bars and format, by `/historical` or in another dialect, and the goals."""
 
     bars: int
     kind: ResponseFormat = ResponseFormat.JSON
-    is_rest: bool = False
+    dialect: Dialect = "own"
     of_floor: float = 0.9
     of_models: float | None = 3
 
@@ -58,8 +62,10 @@ class Case:
 CASES = {
     "390 bars, JSON": Case(390),
     "one bar, JSON": Case(1, of_models=None),
-    "390 bars, /rest/v1": Case(390, is_rest=True, of_floor=0.85),
-    "one bar, /rest/v1": Case(1, is_rest=True, of_floor=0.85, of_models=None),
+    "390 bars, /rest/v1": Case(390, dialect="rest", of_floor=0.85),
+    "one bar, /rest/v1": Case(1, dialect="rest", of_floor=0.85, of_models=None),
+    "390 bars, /v2/aggs": Case(390, dialect="vendor", of_floor=0.85, of_models=None),
+    "one bar, /v2/aggs": Case(1, dialect="vendor", of_floor=0.85, of_models=None),
     "10,000 bars, CSV": Case(BARS, ResponseFormat.CSV),
     "10,000 bars, Arrow": Case(BARS, ResponseFormat.ARROW),
 }
@@ -141,9 +147,11 @@ def finding(found: dict[str, list[dict[str, Load]]]) -> Finding:
 def path(server: str, case: Case) -> str:
     """Return the path of the request to a server."""
     if server != "api":
-        return f"/{case.kind}/{case.bars}"
+        return f"/{'vendor' if case.dialect == 'vendor' and server == 'floor' else case.kind}/{case.bars}"
     last = last_day(case.bars)
-    if case.is_rest:
+    if case.dialect == "vendor":
+        return f"/v2/aggs/ticker/AAA/range/1/day/{FIRST}/{last}?adjusted=false&limit=50000"
+    if case.dialect == "rest":
         columns = ",".join(column.name for column in COLUMNS)
         return f"/rest/v1/market_data?select={columns}&symbol=eq.AAA&date=gte.{FIRST}&date=lte.{last}&order=date"
     return f"/api/v1/historical/AAA?start={FIRST}&end={last}&adjustment=none&format={case.kind}"
@@ -156,7 +164,11 @@ def running(name: str, settings: Settings) -> Iterator[int]:
         port = free.getsockname()[1]
     own: list[str | Path] = [sys.executable, "-m", "benchmarks.api_servers", name, str(port)]
     api: list[str | Path] = [program("market-pipeline"), "api", "--port", str(port)]
-    environment = {**environment_of(settings), "API_REQUESTS_PER_MINUTE": "1000000000"}  # counting takes time too
+    environment = {
+        **environment_of(settings),
+        "API_REQUESTS_PER_MINUTE": "1000000000",  # counting takes time too
+        "API_VENDOR_DIALECT": "true",
+    }
     process = subprocess.Popen(api if name == "api" else own, env=environment, stderr=subprocess.DEVNULL)
     try:
         wait_for(port)
@@ -213,13 +225,14 @@ def read_response(connection: socket.socket) -> None:
 
 
 def check_equal(ports: dict[str, int]) -> None:
-    """Check that all three serve the same bars, and the API by both paths."""
+    """Check that all three serve the same bars, and the API in all dialects."""
 
     def get(server: str, case: Case) -> Any:
         return requests.get(f"http://127.0.0.1:{ports[server]}{path(server, case)}", timeout=30).json()
 
     api, floor, model = (get(server, Case(390))["data"] for server in SERVERS)
-    assert api == floor == get("api", Case(390, is_rest=True))
+    assert api == floor == get("api", Case(390, dialect="rest"))
+    assert get("api", Case(390, dialect="vendor"))["results"] == get("floor", Case(390, dialect="vendor"))["data"]
     values = ("date", "open", "high", "low", "close", "volume", "vwap", "transactions")
     assert [[bar[name] for name in values] for bar in api] == [[bar[name] for name in values] for bar in model]
 

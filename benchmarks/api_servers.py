@@ -39,6 +39,20 @@ CLIENTS = 8
 FIRST = date(1999, 1, 1)
 
 
+VENDOR_ROWS = """
+    SELECT string_agg(row_to_json(bar)::text, ',')
+    FROM (
+        SELECT volume AS v, vwap AS vw, open AS o, close AS c, high AS h, low AS l,
+            (date_part('epoch', time) * 1000)::bigint AS t, transactions AS n
+        FROM market_data
+        WHERE symbol = %s AND date >= %s::date AND date <= %s::date
+        ORDER BY date
+        LIMIT %s
+    ) AS bar
+"""
+"""The bars under the vendor's keys, without its number format."""
+
+
 def last_day(bars: int) -> date:
     """Return the last of so many days."""
     return date.fromordinal(FIRST.toordinal() + bars - 1)
@@ -71,7 +85,10 @@ class Floor:
             await self._live(receive, send)
             return
         _, kind, bars = scope["path"].split("/")
-        body = await (self._json(int(bars)) if kind == "json" else self._file(int(bars), ResponseFormat(kind)))
+        if kind == "vendor":
+            kind, body = "json", await self._vendor_json(int(bars))
+        else:
+            body = await (self._json(int(bars)) if kind == "json" else self._file(int(bars), ResponseFormat(kind)))
         headers = [
             (b"content-type", MEDIA_TYPES[ResponseFormat(kind)].encode()),
             (b"content-length", b"%d" % len(body)),
@@ -91,6 +108,12 @@ class Floor:
         statement, values = query(bars).json_statement
         async with self._pool.connection() as connection:
             found: Any = await (await connection.execute(statement, values, prepare=True)).fetchone()
+        return b"".join((b'{"data":[', found[0].encode(), b"]}"))
+
+    async def _vendor_json(self, bars: int) -> bytes:
+        async with self._pool.connection() as connection:
+            values = ["AAA", FIRST, last_day(bars), 50_001]
+            found: Any = await (await connection.execute(VENDOR_ROWS, values, prepare=True)).fetchone()
         return b"".join((b'{"data":[', found[0].encode(), b"]}"))
 
     async def _file(self, bars: int, kind: ResponseFormat) -> bytes:

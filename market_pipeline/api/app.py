@@ -6,6 +6,7 @@ The generated routes, which have most of the load, are plain Starlette; FastAPI 
 import gc
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -18,6 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -37,9 +39,11 @@ from market_pipeline.api.page import page_routes
 from market_pipeline.api.pipeline_metrics import PipelineMetrics
 from market_pipeline.api.postgrest.rest_openapi import add_rest_operation
 from market_pipeline.api.postgrest.rest_tables import EXPOSED_HEADERS, SENT_HEADERS, rest_routes
-from market_pipeline.api.problems import ProblemError, respond_with_problem
+from market_pipeline.api.problems import ProblemError, problem_response, respond_with_problem
 from market_pipeline.api.udf.udf_openapi import add_udf_operations
 from market_pipeline.api.udf.udf_routes import udf_routes
+from market_pipeline.api.vendor_dialect.dialect_responses import problem_in_dialect
+from market_pipeline.api.vendor_dialect.dialect_routes import dialect_routes, is_of_dialect
 from market_pipeline.core.errors import MarketPipelineError
 from market_pipeline.core.settings import Settings
 
@@ -75,7 +79,9 @@ def create_app(context: Context) -> Starlette:
         table_route,
         chart_route,
     ]
+    vendor_routes = dialect_routes(context.reader) if context.settings.api_vendor_dialect else ()
     routes = [
+        *vendor_routes,
         *shortcut_routes,
         *other_rest_routes,
         *other_chart_routes,
@@ -89,7 +95,7 @@ def create_app(context: Context) -> Starlette:
         middleware=[
             Middleware(CountingMiddleware, metrics=RequestMetrics(registry)),
             *_middleware(context.settings),
-            Middleware(RouteShortcut, routes=shortcut_routes),
+            Middleware(RouteShortcut, routes=shortcut_routes, longer=next(iter(vendor_routes), None)),
         ],
         exception_handlers=HANDLERS,
         lifespan=lifespan,
@@ -141,32 +147,63 @@ def _middleware(settings: Settings) -> list[Middleware]:
             )
         )
     if settings.api_requests_per_minute:
-        limit = settings.api_requests_per_minute
-        middleware.append(Middleware(RateLimitMiddleware, requests_per_minute=limit, but_for=METRICS))
+        middleware.append(
+            Middleware(
+                RateLimitMiddleware,
+                requests_per_minute=settings.api_requests_per_minute,
+                is_exempt=partial(_is_unlimited, settings),
+                respond=_respond_at_limit,
+            )
+        )
     return [*middleware, Middleware(CompressionMiddleware)]
 
 
+def _is_unlimited(settings: Settings, path: str) -> bool:
+    """Return True if requests for a path have no limit; the vendor's dialect has one only if it is set."""
+    return path == METRICS or (
+        settings.api_vendor_dialect and not settings.limits_vendor_dialect and is_of_dialect(path)
+    )
+
+
+def _respond_at_limit(problem: ProblemError, path: str) -> Response:
+    return problem_in_dialect(problem) if is_of_dialect(path) else problem_response(problem, path)
+
+
 class RouteShortcut:
-    """Serves GET on routes of the form `/fixed/path/{name}` without Starlette's router.
+    """Serves GET without Starlette's router on routes `/fixed/path/{name}`, and on a longer one.
 
     The router takes as long as parsing the request. The application has the same routes, for other methods.
     """
 
-    def __init__(self, app: ASGIApp, routes: Sequence[Route]) -> None:
+    def __init__(self, app: ASGIApp, routes: Sequence[Route], longer: Route | None = None) -> None:
         self._app = app
         self._routes: Mapping[str, Route] = {route.path.rpartition("/")[0]: route for route in routes}
+        self._longer = longer
+        self._parts = longer.path.split("/") if longer else []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle an ASGI request."""
         folder, _, name = scope["path"].rpartition("/") if scope["type"] == "http" else ("", "", "")
         route = self._routes.get(folder)
-        if route is None or not name or scope["method"] != "GET":
+        values = dict.fromkeys(route.param_convertors, name) if route and name else self._match_longer(scope)
+        route = route or self._longer
+        if route is None or not values or scope["method"] != "GET":
             await self._app(scope, receive, send)
             return
-        scope["route"], scope["path_params"] = route, dict.fromkeys(route.param_convertors, name)
+        scope["route"], scope["path_params"] = route, values
         request = Request(scope, receive)
         try:
             response = await route.endpoint(request)
         except Exception as error:
             response = await respond_with_problem(request, error)
         await response(scope, receive, send)
+
+    def _match_longer(self, scope: Scope) -> Mapping[str, str]:
+        """Return the values of the longer route's parameters; none if a path is not of it."""
+        parts = scope["path"].split("/") if self._parts and scope["type"] == "http" else ()
+        if len(parts) != len(self._parts) or not all(parts[1:]):
+            return {}
+        pairs = list(zip(self._parts, parts, strict=True))
+        if any(part != given for part, given in pairs if not part.startswith("{")):
+            return {}
+        return {part[1:-1]: given for part, given in pairs if part.startswith("{")}

@@ -1,8 +1,10 @@
 """Rate limit by client address: a fixed number of requests a minute, counted in this process."""
 
 from collections import Counter
+from collections.abc import Callable
 from time import monotonic
 
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from market_pipeline.api.problems import ProblemError, problem_response
@@ -15,19 +17,25 @@ WINDOW = 60.0
 class RateLimitMiddleware:
     """Responds with 429 to a client above the limit, and adds the number of remaining requests to every response.
 
-    Requests for the path `but_for` are not counted.
+    Requests for paths that `is_exempt` accepts are not counted. `respond` makes a problem the response for a path.
     """
 
-    def __init__(self, app: ASGIApp, requests_per_minute: int, but_for: str) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        requests_per_minute: int,
+        is_exempt: Callable[[str], bool] = lambda _path: False,
+        respond: Callable[[ProblemError, str], Response] = problem_response,
+    ) -> None:
         self._app = app
-        self._most, self._but_for = requests_per_minute, but_for
+        self._most, self._is_exempt, self._respond = requests_per_minute, is_exempt, respond
         self._policy = (b"ratelimit-policy", b'"minute";q=%d;w=%d' % (requests_per_minute, WINDOW))
         self._counts: Counter[str] = Counter()
         self._ends = float("-inf")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle an ASGI request."""
-        if scope["type"] != "http" or scope["path"] == self._but_for:
+        if scope["type"] != "http" or self._is_exempt(scope["path"]):
             await self._app(scope, receive, send)
             return
         left, seconds = self._count((scope["client"] or ("unknown",))[0])
@@ -43,7 +51,7 @@ class RateLimitMiddleware:
             return
         detail = f"more than {counted(self._most, 'request')} in a minute: wait {counted(seconds, 'second')}"
         problem = ProblemError(429, detail, headers={"Retry-After": str(seconds)})
-        await problem_response(problem, scope["path"])(scope, receive, send_with_header)
+        await self._respond(problem, scope["path"])(scope, receive, send_with_header)
 
     def _count(self, client: str) -> tuple[int, int]:
         """Count a request; return the number still allowed (below 0: too many) and the seconds left of the window."""

@@ -7,6 +7,7 @@ from functools import partial
 import uvicorn
 from starlette.types import ASGIApp
 
+from market_pipeline.api.access_log import hidden_keys
 from market_pipeline.api.app import create_app
 from market_pipeline.api.context import Context
 from market_pipeline.api.generated.catalog import Catalog
@@ -55,7 +56,7 @@ def create_http_server(app: ASGIApp, settings: Settings, *, access_log: bool = F
         timeout_keep_alive=IDLE_SECONDS,
         timeout_graceful_shutdown=ENDING_SECONDS,
     )
-    with limit_repeats():
+    with limit_repeats(), hidden_keys():
         yield ApiServer(options)
 
 

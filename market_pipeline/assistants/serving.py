@@ -94,7 +94,7 @@ def open_http_server(settings: Settings, host: str) -> Iterator[ApiServer]:
         if keyed:
             app = KeyMiddleware(app, warehouse)
         if settings.api_requests_per_minute:
-            app = RateLimitMiddleware(app, settings.api_requests_per_minute, but_for="")
+            app = RateLimitMiddleware(app, settings.api_requests_per_minute)
         with create_http_server(app, settings) as http:
             yield http
 

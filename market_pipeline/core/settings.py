@@ -135,6 +135,11 @@ class Settings(BaseSettings):
     api_key_required: bool = Field(
         False, description="Require an API key for reading over HTTP too. Admin endpoints always require one."
     )
+    api_vendor_dialect: bool = Field(
+        False,
+        description="Answer the vendor's own REST paths too, such as /v2/aggs, from the warehouse. Beyond this machine "
+        "they require an API key.",
+    )
     api_requests_per_minute: int = Field(
         1200, ge=0, description="The most requests per minute of one client address; 0: no limit."
     )
@@ -193,6 +198,11 @@ class Settings(BaseSettings):
     def dagster_dir(self) -> Path:
         """The folder of the little that Dagster keeps in files, unless DAGSTER_HOME names another."""
         return self.market_pipeline_data_dir / "dagster"
+
+    @property
+    def limits_vendor_dialect(self) -> bool:
+        """True if API_REQUESTS_PER_MINUTE is set, and so limits requests in the vendor's dialect too."""
+        return "api_requests_per_minute" in self.model_fields_set
 
     @property
     def trusted_proxies(self) -> list[str]:

@@ -6,25 +6,25 @@ Source: recorded bodies of the vendor's (`"v":7.0790813e+07`, `"l":18`, `cursor=
 import base64
 import binascii
 import json
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, overload
 from urllib.parse import parse_qsl, urlencode
 
-import numpy as np
 import orjson
 
 from market_pipeline.vendor_format.error_bodies import RejectedRequestError, bad_parameter
 
 if TYPE_CHECKING:
+    import numpy as np
     import numpy.typing as npt
 
 MILLION = 1e6
-SMALLEST = 1e-4
-"""Below it the vendor's format has an exponent."""
-
-FEW = 16
-"""Numbers that are faster written one by one than as an array."""
+DIGITS_OF_MILLION = 7
+UNKNOWN = "null"
+LARGE_OR_SMALL = re.compile(r",(?:\d{7}|0\.0000)")
+"""Found before and in a number that may need another form than the shortest one."""
 
 
 class JsonText(ABC):
@@ -45,27 +45,62 @@ def go_number(value: float) -> str:
     return f"{digits[0]}{'.' if digits[1:] else ''}{digits[1:]}e+{len(whole) - 1:02d}"
 
 
-def number_texts(
-    values: "Sequence[float | None] | npt.NDArray[np.float64]", *, exponents: bool = True
-) -> Sequence[str]:
-    """Return numbers as the vendor writes them; an unknown one, None or NaN, is `null`.
+class NumberText(Sequence[str]):
+    """Positive numbers, zeros and `null` in one text, separated by commas, as PostgreSQL and Python write them."""
 
-    Args:
-        values: positive numbers or zero, or unknown.
-        exponents: write a million and more with an exponent, as in JSON; the flat files have none.
-    """
-    if isinstance(values, list) and len(values) < FEW and exponents:
-        return ["null" if value is None else go_number(value) for value in values]
-    if not len(values):
-        return []
-    array = np.ascontiguousarray(values, dtype=np.float64)
-    text = orjson.dumps(array, option=orjson.OPT_SERIALIZE_NUMPY).decode()
-    texts = text[1:-1].replace(".0,", ",").removesuffix(".0").split(",")
-    special = (array < SMALLEST) | ((array >= MILLION) if exponents else False)
-    for place in np.flatnonzero(special).tolist():
-        number = float(array[place])
-        texts[place] = go_number(number) if exponents else f"{number:.12f}".rstrip("0").rstrip(".")
-    return texts
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    @classmethod
+    def of(cls, values: "Sequence[float | None] | npt.NDArray[np.float64]") -> "NumberText":
+        """Return numbers as a text; None and NaN become `null`."""
+        text = orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY).decode()[1:-1]
+        return cls(text.replace(".0,", ",").removesuffix(".0"))
+
+    def __len__(self) -> int:
+        return self.text.count(",") + 1 if self.text else 0
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.text.split(",") if self.text else ())
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> "NumberText": ...
+
+    def __getitem__(self, index: int | slice) -> "str | NumberText":
+        parts = self.text.split(",")
+        return NumberText(",".join(parts[index])) if isinstance(index, slice) else parts[index]
+
+    @property
+    def has_unknown(self) -> bool:
+        """True if one of the numbers is not known."""
+        return UNKNOWN in self.text
+
+    def plain(self) -> list[str]:
+        """Return the numbers without exponents."""
+        parts = self.text.split(",") if self.text else []
+        return [f"{float(part):.12f}".rstrip("0").rstrip(".") if "e" in part else part for part in parts]
+
+    def rewritten(self) -> list[str]:
+        """Return the numbers as the vendor writes them."""
+        parts = self.text.split(",") if self.text else []
+        if "e" not in self.text and LARGE_OR_SMALL.search(f",{self.text}") is None:
+            return parts
+        return [part if len(part) < DIGITS_OF_MILLION and "e" not in part else _rewrite(part) for part in parts]
+
+
+def _rewrite(text: str) -> str:
+    """Write a number in the vendor's format."""
+    if "e" in text or text.startswith("0.0000"):
+        return go_number(float(text))
+    whole, _, fraction = text.partition(".")
+    exponent = len(whole) - 1
+    if exponent < DIGITS_OF_MILLION - 1:
+        return text
+    digits = whole[1:] + fraction if fraction else whole[1:].rstrip("0")
+    return f"{whole[0]}{'.' if digits else ''}{digits}e+{exponent:02d}"
 
 
 def to_json(value: object) -> str:

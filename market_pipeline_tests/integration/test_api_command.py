@@ -42,9 +42,12 @@ def test_it_says_where_it_is_logs_what_was_asked_and_stops_at_ctrl_c(environment
         assert line == f"The API is at {url} and documented at {url}/docs. Ctrl-C stops it.\n"
         assert requests.get(f"{url}/health", timeout=30).json()["database"] == "reachable"
         assert requests.get(f"{url}/docs", timeout=30).ok
+        requests.get(f"{url}/v2/aggs/ticker/A/prev?apiKey=mdw_SECRET&adjusted=false", timeout=30)
         api.send_signal(signal.SIGINT)
         _, said = api.communicate(timeout=30)
         assert '"GET /health HTTP/1.1" 200' in said
+        assert '"GET /v2/aggs/ticker/A/prev?apiKey=***&adjusted=false HTTP/1.1" 404' in said  # the dialect is off
+        assert "SECRET" not in said
         assert said.endswith("The API has stopped.\n")
         assert api.returncode == 0
 

@@ -44,7 +44,7 @@ def _check_administrator(request: Request) -> ApiKey:
     Raises:
         ProblemError: 401 without a valid key, 403 with one of scope read.
     """
-    key = _check_key(context_of(request), request.headers.get(HEADER))
+    key = check_key(context_of(request), request.headers.get(HEADER))
     request.state.key = key
     if key.scope is not Scope.ADMIN:
         raise ProblemError(403, f"the key {key.id} may only read: this needs one of the scope admin")
@@ -59,9 +59,9 @@ async def check_reader(request: Request) -> Context:
     """
     context = context_of(request)
     if context.settings.api_key_required:
-        key = _find_key(request.headers)
+        key = find_key(request.headers)
         try:
-            await run_in_threadpool(_check_key, context, key)
+            await run_in_threadpool(check_key, context, key)
         except ProblemError as problem:
             if "text/html" in request.headers.get("accept", ""):  # a browser, which can prompt for a password
                 raise ProblemError(problem.status, problem.detail, headers={"WWW-Authenticate": BASIC}) from None
@@ -78,7 +78,7 @@ async def may_read(request: Request) -> bool:
     return True
 
 
-def _find_key(headers: Headers) -> str | None:
+def find_key(headers: Headers) -> str | None:
     """Return a reading request's key: from a header of its own, a bearer token, or a password."""
     key = headers.get(HEADER) or headers.get(SHORT_HEADER)
     if key:
@@ -100,7 +100,12 @@ def _password(encoded: str) -> str | None:
         return None
 
 
-def _check_key(context: Context, key: str | None) -> ApiKey:
+def check_key(context: Context, key: str | None) -> ApiKey:
+    """Return an accepted key.
+
+    Raises:
+        ProblemError: 401 without a valid key.
+    """
     if not key:
         raise _unauthorized_problem(f"Missing {HEADER} header")
     accepted = accept_key(context.warehouse, SecretStr(key))

@@ -1,0 +1,174 @@
+"""The endpoints of daily bars in the vendor's dialect: range, grouped, previous day, open and close."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from market_pipeline.api.vendor_dialect.dialect_request import DialectRequest
+from market_pipeline.api.vendor_dialect.stored_columns import (
+    RangeQuery,
+    empty_columns,
+    read_range,
+    read_session,
+    to_numbers,
+)
+from market_pipeline.api.vendor_dialect.ticker_spans import TickerSpans, calendar_of_ticker
+from market_pipeline.core.markets import MARKETS, Market
+from market_pipeline.core.sessions import calendar, sessions_between
+from market_pipeline.vendor_format.bar_bodies import (
+    bars_body,
+    crypto_open_close_body,
+    open_close_body,
+    parse_range,
+    range_body,
+    whole_day_rows,
+)
+from market_pipeline.vendor_format.error_bodies import (
+    BEFORE_END_OF_DAY,
+    NO_DATA,
+    Body,
+    ErrorBody,
+    RejectedRequestError,
+)
+from market_pipeline.warehouse.universe import NoUniverseError, require_universe
+
+RECENT = timedelta(days=14)
+"""Age of the oldest bar that counts as the previous day's."""
+
+IS_TRACKED = "SELECT EXISTS (SELECT FROM markets WHERE market = %s AND active)"
+
+
+class BarEndpoints:
+    """The endpoints of daily bars."""
+
+    def __init__(self, spans: TickerSpans) -> None:
+        self._spans = spans
+
+    async def read_range(self, request: DialectRequest) -> Body:
+        """Return one ticker's bars over a range, a page at a time.
+
+        Raises:
+            RejectedRequestError: the range can't be parsed, bars within a day are requested, or adjusted prices that
+                are not known.
+            ProblemError: the database can't be reached.
+        """
+        ticker = request.path["ticker"]
+        spans = await self._spans.find(ticker, request.as_of)
+        market = calendar_of_ticker(ticker, spans)
+        asked = parse_range(request, market)
+        query = RangeQuery(
+            ticker=ticker,
+            first=asked.first,
+            last=asked.last,
+            limit=asked.limit + 1,
+            adjustment=request.adjustment,
+            as_of=request.as_of,
+            descending=request.is_descending,
+        )
+        found = await read_range(request.context, spans, query)
+        if not asked.windows.is_daily:
+            found = to_numbers(found)
+        return range_body(request, asked, market, found, keep=request.kept)
+
+    async def read_previous_day(self, request: DialectRequest) -> Body:
+        """Return the ticker's last bar before today.
+
+        Raises:
+            RejectedRequestError: its adjusted prices are requested, and not known.
+            ProblemError: the database can't be reached.
+        """
+        ticker = request.path["ticker"]
+        spans = await self._spans.find(ticker, request.as_of)
+        market = calendar_of_ticker(ticker, spans)
+        yesterday = request.now.astimezone(market.timezone).date() - timedelta(days=1)
+        query = RangeQuery(
+            ticker=ticker,
+            first=yesterday - RECENT,
+            last=yesterday,
+            limit=1,
+            adjustment=request.adjustment,
+            as_of=request.as_of,
+            descending=True,
+        )
+        found = await read_range(request.context, spans, query)
+        return bars_body(request, whole_day_rows(market, found, [ticker] * len(found["day"])), ticker=ticker)
+
+    async def read_open_close(self, request: DialectRequest) -> Body:
+        """Return one stock's bar of one day under spelt-out field names.
+
+        Raises:
+            RejectedRequestError: there is none, or the date can't be parsed.
+            ProblemError: the database can't be reached.
+        """
+        return open_close_body(request, await self._read_day(request, request.path["ticker"]))
+
+    async def read_crypto_open_close(self, request: DialectRequest) -> Body:
+        """Return one crypto pair's open and close of one UTC day.
+
+        Raises:
+            RejectedRequestError: there is none, or the date can't be parsed.
+            ProblemError: the database can't be reached.
+        """
+        pair = f"X:{request.path['base']}{request.path['quote']}"
+        return crypto_open_close_body(request, await self._read_day(request, pair))
+
+    async def _read_day(self, request: DialectRequest, ticker: str) -> Mapping[str, Any]:
+        day = request.day()
+        query = RangeQuery(
+            ticker=ticker, first=day, last=day, limit=1, adjustment=request.adjustment, as_of=request.as_of
+        )
+        found = await read_range(request.context, await self._spans.find(ticker, request.as_of), query)
+        if not found["day"]:
+            raise RejectedRequestError(NO_DATA)
+        return {key: column[0] for key, column in found.items()}
+
+
+async def read_grouped_stocks(request: DialectRequest) -> Body:
+    """Return one session's bars of all stocks and funds.
+
+    Raises:
+        RejectedRequestError: the date can't be parsed, the session is not stored, or adjusted prices are not known.
+        ProblemError: the database can't be reached.
+    """
+    return await _read_grouped(request, MARKETS["us_stocks"])
+
+
+async def read_grouped_crypto(request: DialectRequest) -> Body:
+    """Return one day's bars of all crypto pairs.
+
+    Raises:
+        RejectedRequestError: the date can't be parsed, or the day is not stored.
+        ProblemError: the database can't be reached.
+    """
+    return await _read_grouped(request, MARKETS["crypto"])
+
+
+async def _read_grouped(request: DialectRequest, market: Market) -> Body:
+    day, trading = request.day(), calendar(market.calendar)
+    adjustment = request.adjustment
+    if not sessions_between(trading.name, day, day):
+        return bars_body(request, whole_day_rows(trading, empty_columns(), []))
+    if day >= request.now.astimezone(trading.timezone).date():
+        raise RejectedRequestError(BEFORE_END_OF_DAY)
+    await _check_whole(request, market)
+    tickers, found = await read_session(request.context, trading, day, adjustment, request.as_of)
+    if not tickers:
+        raise RejectedRequestError(ErrorBody(404, "NOT_FOUND", f"No bar of {day} is stored."))
+    return bars_body(request, whole_day_rows(trading, found, tickers))
+
+
+async def _check_whole(request: DialectRequest, market: Market) -> None:
+    """Check that a session of a tracked market is stored whole.
+
+    Raises:
+        RejectedRequestError: it is not.
+    """
+    context = request.context
+    [is_tracked] = await context.reader.row(IS_TRACKED, [market.name])
+    if not is_tracked:
+        return  # the market is that of the tracked symbols
+    try:
+        await asyncio.to_thread(require_universe, context.warehouse, market, request.day(), request.as_of)
+    except NoUniverseError as error:
+        raise RejectedRequestError(ErrorBody(404, "NOT_FOUND", str(error))) from None

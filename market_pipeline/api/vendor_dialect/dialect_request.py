@@ -1,0 +1,108 @@
+"""A request in the vendor's dialect: its key, and the project's extensions of its parameters."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from fastapi.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.types import Scope
+
+from market_pipeline.api.admin.auth import check_key, find_key
+from market_pipeline.api.context import Context, context_of
+from market_pipeline.api.generated.instants import resolve_snapshot, settle_instant
+from market_pipeline.api.generated.query_params import parse_instant, parse_parameters, query_string
+from market_pipeline.api.problems import ProblemError
+from market_pipeline.core.sockets import is_loopback
+from market_pipeline.vendor_format.error_bodies import NO_KEY, UNKNOWN_KEY, RejectedRequestError, bad_parameter
+from market_pipeline.vendor_format.vendor_request import VendorRequest
+
+KEY_PARAMETER = "apiKey"
+ADJUSTMENTS = {"true": "splits", "false": "none", "all": "all"}
+"""The API's name of each value of `adjusted`; `all` is not the vendor's."""
+
+FORWARDED = frozenset({b"forwarded", b"x-forwarded-for", b"via"})
+"""Headers of requests that a proxy on this machine forwards for others."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DialectRequest(VendorRequest):
+    """A request, with the instant that it reads the warehouse as of; None: now."""
+
+    context: Context
+    as_of: datetime | None = None
+
+    @property
+    def adjustment(self) -> str:
+        """The requested adjustment of prices: none, splits or all.
+
+        Raises:
+            RejectedRequestError: it can't be parsed.
+        """
+        try:
+            return ADJUSTMENTS[self.parameters.get("adjusted", "true").lower()]
+        except KeyError:
+            raise RejectedRequestError(bad_parameter("adjusted", ", ".join(ADJUSTMENTS))) from None
+
+    @property
+    def kept(self) -> Mapping[str, str]:
+        """The parameters that the pages after this one need as well."""
+        return {name: value for name, value in self.parameters.items() if name in ("adjusted", "as_of")}
+
+    @property
+    def now(self) -> datetime:
+        """The instant of the request, or the one that it reads as of."""
+        return self.as_of or datetime.now(UTC)
+
+
+async def read_request(request: Request) -> DialectRequest:
+    """Check a request's key and parse its parameters.
+
+    Raises:
+        RejectedRequestError: it has no valid key though it needs one, or parameters are wrong.
+        ProblemError: there is no such snapshot, or the database can't be reached.
+    """
+    context = context_of(request)
+    query = dict(parse_parameters(query_string(request)))
+    if context.settings.api_key_required or not is_from_this_machine(request.scope):
+        await _check_key(request, context, query.get(KEY_PARAMETER))
+    if "snapshot" in query:
+        query = dict(parse_parameters(await resolve_snapshot(context, query_string(request))))
+    parsed = DialectRequest(
+        path=request.scope["path_params"],
+        query=query,
+        address=lambda: str(request.base_url).rstrip("/"),
+        target=request.scope["path"],
+        context=context,
+    )
+    text = parsed.parameters.get("as_of")
+    if text is None:
+        return parsed
+    as_of = _parse_instant(text)
+    await settle_instant(context, as_of)
+    return replace(parsed, as_of=as_of)
+
+
+def is_from_this_machine(scope: Scope) -> bool:
+    """Return True if a request comes from this machine itself, not through a proxy on it."""
+    host = (scope["client"] or ("",))[0]
+    return is_loopback(host) and not any(name in FORWARDED for name, _ in scope["headers"])
+
+
+async def _check_key(request: Request, context: Context, from_query: str | None) -> None:
+    key = find_key(request.headers) or from_query
+    if not key:
+        raise RejectedRequestError(NO_KEY)
+    try:
+        await run_in_threadpool(check_key, context, key)
+    except ProblemError as problem:
+        if problem.status == UNKNOWN_KEY.http:
+            raise RejectedRequestError(UNKNOWN_KEY) from None
+        raise
+
+
+def _parse_instant(text: str) -> datetime:
+    try:
+        return parse_instant(text)
+    except ValueError:
+        raise RejectedRequestError(bad_parameter("as_of", "an instant such as 2026-03-01T12:00:00Z")) from None

@@ -1,0 +1,76 @@
+"""The routes of the vendor's dialect, and those that only say that it is switched off."""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from starlette.routing import Route
+
+from market_pipeline.api.generated.reader import Reader
+from market_pipeline.api.vendor_dialect import dialect_bars, dialect_lists, dialect_tickers
+from market_pipeline.api.vendor_dialect.dialect_request import DialectRequest
+from market_pipeline.api.vendor_dialect.dialect_responses import DialectEndpoint, dialect_handler
+from market_pipeline.api.vendor_dialect.ticker_spans import TickerSpans
+from market_pipeline.core.sessions import CALENDARS
+from market_pipeline.vendor_format.error_bodies import Body
+from market_pipeline.vendor_format.market_hours import holidays_body, status_body
+
+RANGE = "/v2/aggs/ticker/{ticker}/range/{multiplier}/{timespan}/{from}/{to}"
+PREFIXES = ("/v1/", "/v2/", "/v3/", "/vX/", "/stocks/v1/")
+"""Beginnings of the dialect's paths; no other path of the API begins so."""
+
+
+class DataSource:
+    """The source of a warehouse's data, which it accepts no other of once it has any."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._source: str | None = None
+
+    async def is_sandbox(self) -> bool:
+        """Return True if the warehouse holds a sandbox's data.
+
+        Raises:
+            ProblemError: the database can't be reached.
+        """
+        if self._source is None:
+            [self._source] = await self._reader.row("SELECT (SELECT source FROM bar_source)")
+        return self._source == "sandbox"
+
+
+def dialect_routes(reader: Reader) -> Sequence[Route]:
+    """Return the routes, the busiest first."""
+    bars = dialect_bars.BarEndpoints(TickerSpans(reader))
+    endpoints: Sequence[tuple[str, DialectEndpoint]] = (
+        (RANGE, bars.read_range),
+        ("/v2/aggs/ticker/{ticker}/prev", bars.read_previous_day),
+        ("/v2/aggs/grouped/locale/us/market/stocks/{date}", dialect_bars.read_grouped_stocks),
+        ("/v2/aggs/grouped/locale/global/market/crypto/{date}", dialect_bars.read_grouped_crypto),
+        ("/v1/open-close/crypto/{base}/{quote}/{date}", bars.read_crypto_open_close),
+        ("/v1/open-close/{ticker}/{date}", bars.read_open_close),
+        ("/v3/reference/splits", dialect_lists.read_older_splits),
+        ("/stocks/v1/splits", dialect_lists.read_newer_splits),
+        ("/v3/reference/dividends", dialect_lists.read_older_dividends),
+        ("/stocks/v1/dividends", dialect_lists.read_newer_dividends),
+        ("/v3/reference/tickers", dialect_tickers.read_tickers),
+        ("/v3/reference/tickers/types", dialect_tickers.read_ticker_types),
+        ("/v3/reference/tickers/{ticker}", dialect_tickers.read_ticker_details),
+        ("/vX/reference/tickers/{ticker}/events", dialect_tickers.read_ticker_events),
+        ("/v1/marketstatus/upcoming", _read_holidays),
+        ("/v1/marketstatus/now", _read_status),
+    )
+    is_sandboxed: Callable[[], Awaitable[bool]] = DataSource(reader).is_sandbox
+    return [Route(path, dialect_handler(endpoint, is_sandboxed)) for path, endpoint in endpoints]
+
+
+def is_of_dialect(path: str) -> bool:
+    """Return True if a path is one of the dialect's, or begins as they do."""
+    return path.startswith(PREFIXES)
+
+
+async def _read_holidays(request: DialectRequest) -> list[dict[str, str]]:
+    """Return the next year's holidays and early closes."""
+    return holidays_body(request.now.astimezone(CALENDARS["XNYS"].timezone).date())
+
+
+async def _read_status(request: DialectRequest) -> Body:
+    """Return the status of the markets at this instant."""
+    return status_body(request.now)

@@ -1,0 +1,192 @@
+"""The vendor's dialect beyond the vendor: instants, dividends, whole markets, keys, and prices that aren't known.
+
+Values are by hand. CAFE closes at 100 for three sessions; a dividend of 2 dollars and a split of 1 to 3 follow.
+"""
+
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+
+import pandas as pd
+import pytest
+import requests
+from massive import RESTClient
+from massive.exceptions import BadResponse
+
+from market_pipeline.api.vendor_dialect.dialect_request import is_from_this_machine
+from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.symbols import Symbol
+from market_pipeline.warehouse import embedded
+from market_pipeline.warehouse.api_keys import Scope, create_key
+from market_pipeline.warehouse.tracked_symbols import add_symbols
+from market_pipeline_tests.integration.api_cases import Api, serving
+from market_pipeline_tests.integration.market_cases import Bar, load_market, session_of
+from market_pipeline_tests.integration.mart_cases import (
+    add_bars,
+    add_dividends,
+    add_splits,
+    refresh_all_factors,
+    track,
+)
+
+CAFE, NEWS = Symbol.of("CAFE", "stock"), Symbol.of("NEWS", "stock")
+DAYS = sessions_between("XNYS", date(2024, 2, 26), date(2024, 3, 15))
+EX_DATE, EXECUTION = DAYS[3], DAYS[5]
+RANGE = f"/v2/aggs/ticker/CAFE/range/1/day/{DAYS[0]}/{DAYS[6]}"
+CLOSES = [100.0, 100.0, 100.0, 98.0, 99.0, 33.0, 34.0]
+
+
+def bars(closes: list[float]) -> pd.DataFrame:
+    """Return bars from the first session on."""
+    rows = [
+        {"date": day, "open": close, "high": close + 1, "low": close - 1, "close": close, "volume": 3e6 + 1}
+        for day, close in zip(DAYS, closes, strict=False)
+    ]
+    return pd.DataFrame(rows).assign(date=lambda frame: pd.to_datetime(frame["date"]))
+
+
+@pytest.fixture(scope="module")
+def api(server: embedded.Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """An API over a stock with a dividend and a split, one whose dividends are unknown, and a market of a few days."""
+    with serving(server, tmp_path_factory.mktemp("dialect"), api_vendor_dialect=True) as api:
+        track(api.warehouse, [CAFE], first=DAYS[0], last=DAYS[6])
+        add_splits(api.warehouse, [("CAFE", EXECUTION, 1, 3)])
+        add_dividends(api.warehouse, [("CAFE", EX_DATE, 2.0, "recurring")])
+        add_bars(api.warehouse, CAFE, bars(CLOSES))
+        add_symbols(api.warehouse, [NEWS])
+        add_bars(api.warehouse, NEWS, bars([10.0, 11.0]))
+        refresh_all_factors(api.warehouse)
+        market = {"AA": Bar(28.0), "KIMpL": Bar(22.0), "SIVB": Bar(0.9), "ZZ": Bar(7.0), "CAFE": Bar(35.0)}
+        load_market(api.warehouse, *(session_of(day, market) for day in DAYS[7:9]), accept_small=True)
+        yield api
+
+
+def rows(api: Api, **parameters: str) -> list[dict[str, Any]]:
+    """Return the bars of CAFE's first sessions."""
+    response = api.get(RANGE, list(parameters.items()))
+    assert response.status_code == 200, response.text
+    found: list[dict[str, Any]] = response.json()["results"]
+    return found
+
+
+def error(response: requests.Response, status: int) -> str:
+    """Check that a response is an error in the vendor's form, and return its text."""
+    body = response.json()
+    assert response.status_code == status, response.text
+    assert body["status"] in ("ERROR", "NOT_FOUND", "NOT_AUTHORIZED")
+    assert response.headers["x-request-id"] == body["request_id"]
+    text: str = body["error"] if body["status"] == "ERROR" else body["message"]
+    return text
+
+
+def test_prices_are_as_traded_adjusted_for_splits_or_for_dividends_too(api: Api) -> None:
+    assert [row["c"] for row in rows(api, adjusted="false")] == CLOSES
+    split = [33.3333, 33.3333, 33.3333, 32.6667, 33, 33, 34]
+    assert [row["c"] for row in rows(api)] == split
+    # 1 - 2 / 100 before the ex-date
+    assert [row["c"] for row in rows(api, adjusted="all")] == [32.6667, 32.6667, 32.6667, *split[3:]]
+    assert {row["v"] for row in rows(api)} == {9_000_003, 3_000_001}
+    assert '"v":9.000003e+06,' in api.get(RANGE).text
+    assert all({"vw", "n"}.isdisjoint(row) for row in rows(api))  # not known
+    assert "true, false, all" in error(api.get(RANGE, [("adjusted", "dividends")]), 400)
+
+
+def test_the_clients_pages_keep_the_adjustment_and_the_instant(api: Api) -> None:
+    client = RESTClient("any", base=api.url)
+    [[point]] = api.sql("SELECT settle()")
+    api.execute(f"UPDATE market_data SET close = 97.5 WHERE symbol = 'CAFE' AND date = '{DAYS[3]}'")
+    try:
+        for adjusted, changed in (("false", 97.5), ("all", 32.5)):
+            past, present = (
+                [
+                    bar.close
+                    for bar in client.list_aggs("CAFE", 1, "day", DAYS[0], DAYS[6], adjusted, limit=2, params=more)
+                ]
+                for more in ({"as_of": point.isoformat()}, None)
+            )
+            assert len(past) == len(present) == 7
+            assert [new for old, new in zip(past, present, strict=True) if old != new] == [changed]
+        assert "in the future" in error(api.get(RANGE, [("as_of", "2999-01-01T00:00:00Z")]), 400)
+        assert "an instant such as" in error(api.get(RANGE, [("as_of", "then")]), 400)
+        assert "date" in error(api.get("/v3/reference/tickers", [("as_of", point.isoformat())]), 400)
+    finally:
+        api.execute(f"UPDATE market_data SET close = 98 WHERE symbol = 'CAFE' AND date = '{DAYS[3]}'")
+
+
+def test_prices_whose_adjustment_is_not_known_are_an_error_that_says_so(api: Api) -> None:
+    path = f"/v2/aggs/ticker/NEWS/range/1/day/{DAYS[0]}/{DAYS[1]}"
+    text = error(api.get(path), 409)
+    assert "the adjusted prices of NEWS are not known" in text
+    assert "never requested" in text
+    assert "adjusted=false gives prices as traded" in text
+    assert api.get(path, [("adjusted", "false")]).json()["resultsCount"] == 2
+
+
+def test_actions_have_the_factors_of_the_days_before_them(api: Api) -> None:
+    client = RESTClient("any", base=api.url)
+    [split] = client.list_stocks_splits("CAFE")
+    assert (split.adjustment_type, split.historical_adjustment_factor) == ("forward_split", 0.333333)
+    [dividend] = client.list_stocks_dividends("CAFE")
+    assert (dividend.distribution_type, dividend.historical_adjustment_factor) == ("recurring", 0.98)
+    assert dividend.split_adjusted_cash_amount == 0.666667
+    assert [each.dividend_type for each in client.list_dividends("CAFE", dividend_type="CD")] == ["CD"]
+
+
+def test_a_session_of_a_kept_market_is_whole_or_an_error(api: Api) -> None:
+    client = RESTClient("any", base=api.url)
+    grouped = client.get_grouped_daily_aggs(DAYS[7], adjusted=False)
+    assert [(bar.ticker, bar.close, bar.vwap) for bar in grouped] == [
+        ("AA", 28, 9.9), ("CAFE", 35, 9.9), ("KIMpL", 22, 9.9), ("SIVB", 0.9, 9.9), ("ZZ", 7, 9.9),
+    ]  # fmt: skip
+    # 16:00 in New York, before the change to summer time on 2024-03-10
+    assert {bar.timestamp for bar in grouped} == {int(pd.Timestamp(f"{DAYS[7]}T21:00Z").timestamp() * 1000)}
+    with pytest.raises(
+        BadResponse, match=r"4 of the 5 tickers of 2024-03-06 are not known, such as AA.*adjusted=false"
+    ):
+        client.get_grouped_daily_aggs(DAYS[7])
+    with pytest.raises(BadResponse, match=r"no universe of us-stocks on 2024-03-08.*market backfill"):
+        client.get_grouped_daily_aggs(DAYS[9], adjusted=False)
+    assert client.get_grouped_daily_aggs("2024-03-09") == []  # a Saturday
+    assert client.get_daily_open_close_agg("SIVB", DAYS[8], adjusted=False).close == 0.9
+    assert [ticker.ticker for ticker in client.list_tickers(date="2024-03-07", limit=2)] == [
+        "AA", "CAFE", "KIMpL", "NEWS", "SIVB", "ZZ"
+    ]  # fmt: skip
+
+
+def test_a_key_is_required_of_requests_from_beyond_this_machine(api: Api) -> None:
+    key = create_key(api.warehouse, "notebook", Scope.READ).get_secret_value()
+    elsewhere = {"X-Forwarded-For": "192.0.2.1"}
+
+    def ask(query: str = "", **headers: str) -> requests.Response:
+        return requests.get(f"{api.url}{RANGE}?adjusted=false{query}", headers={**elsewhere, **headers}, timeout=30)
+
+    assert error(ask(), 401) == "API Key was not provided"
+    assert error(ask(Authorization="Bearer wrong"), 401) == "Unknown API Key"
+    assert error(ask("&apiKey=wrong"), 401) == "Unknown API Key"
+    assert ask(Authorization=f"Bearer {key}").status_code == 200
+    page = ask(f"&limit=2&apiKey={key}").json()["next_url"]
+    assert key not in page
+    assert requests.get(page, headers={**elsewhere, "X-API-Key": key}, timeout=30).json()["resultsCount"] == 2
+    for host, headers, expected in (
+        ("127.0.0.1", [], True),
+        ("::1", [], True),
+        ("10.1.2.3", [], False),
+        ("127.0.0.1", [(b"via", b"1.1 proxy")], False),
+    ):
+        assert is_from_this_machine({"client": (host, 1), "headers": headers}) is expected
+
+
+def test_a_wrong_or_missing_thing_is_an_error_in_the_vendors_form(api: Api) -> None:
+    for path, status, words in (
+        (RANGE.replace("day", "second"), 400, "daily bars only"),
+        (f"{RANGE}?limit=x", 400, "limit"),
+        ("/v1/open-close/CAFE/2024-03-09", 404, "Data not found."),
+        ("/v3/reference/tickers/NOPE", 404, "Ticker not found."),
+        ("/vX/reference/tickers/CAFE/events", 404, "Ticker not found."),  # no source states since when
+        ("/v3/reference/tickers?sort=color", 400, "sort"),
+        ("/v3/reference/tickers?active=perhaps", 400, "active"),
+        ("/v3/reference/splits?ticker=%00", 400, ""),
+        (f"{RANGE}?snapshot=nope", 400, "there is no snapshot 'nope'"),
+    ):
+        assert words in error(api.get(path), status)
+    assert api.get("/v2/aggs/ticker/%F0%9F%8D%8E%00/range/1/day/2024-01-01/2024-02-01").status_code in (200, 400)
