@@ -95,7 +95,7 @@ export class Changes {
     this.more.hidden = !(data.truncated && data.next);
     replace(this.part.body.querySelector(".summary"), ...prose(data.next ? summarizeSince(data) : summarizeSession(data)));
     this.frame.hidden = data.rows.length === 0;
-    replace(this.frame, drawTable(data.rows));
+    replace(this.frame, drawTable(data.rows, data.date ? "one-date" : null));
     const rest = this.part.body.querySelector(".rest");
     const address = `#table/market_data_revisions?date=eq.${data.date}&order=replaced_at.desc`;
     replace(rest, ...(data.date ? ["All earlier versions of this session's bars: ", element("a", { href: address }, "market_data_revisions")] : []));
@@ -139,10 +139,10 @@ function summarizeSince({ since, rows, truncated }) {
   return `${truncated ? "The first " : ""}${number} since ${instant(since)} UTC.`;
 }
 
-function drawTable(rows) {
+function drawTable(rows, kind) {
   return element(
     "table",
-    {},
+    { class: kind },
     element("caption", { class: "hidden" }, "Changes of what is stored"),
     element("thead", {}, element("tr", {}, ...HEADINGS.map((name) => element("th", { scope: "col" }, name)))),
     element("tbody", {}, ...rows.map(drawRow)),

@@ -143,10 +143,10 @@ function drawTables(tables) {
       element("th", { scope: "row" }, anchor),
       element("td", {}, kind),
       element("td", { class: "number" }, estimate === null ? "" : `about ${whole(estimate)}`),
-      element("td", { class: "prose" }, description),
+      element("td", { class: "prose", title: description }, /^.*?[.](?=\s|$)|^.*/s.exec(description)[0]),
     );
   });
-  return element("table", {}, element("thead", {}, element("tr", {}, ...headings)), element("tbody", {}, ...rows));
+  return element("table", { class: "list" }, element("thead", {}, element("tr", {}, ...headings)), element("tbody", {}, ...rows));
 }
 
 function drawRows(view, table, columns, rows) {
