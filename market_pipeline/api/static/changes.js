@@ -120,9 +120,12 @@ function parseHash(hash) {
   return { since: decodeURIComponent(text), ...Object.fromEntries(new URLSearchParams(query)) };
 }
 
+/** The newest session with bars of tracked symbols; where there is none, of a whole market. */
 async function askNewestSession() {
-  const newest = tableAddress("day_conditions", [["loaded", "gt.0"], ["order", "date.desc"], ["limit", "1"], ["select", "date"]]);
-  return (await ask(newest)).data[0] ?? null;
+  const newest = [["order", "date.desc"], ["limit", "1"], ["select", "date"]];
+  const tracked = await ask(tableAddress("day_conditions", [["loaded", "gt.0"], ...newest]));
+  if (tracked.data.length) return tracked.data[0];
+  return (await ask(tableAddress("market_sessions", [["loaded_at", "is.not_null"], ...newest]))).data[0] ?? null;
 }
 
 function summarizeSession({ date, stored, first, rows, truncated }) {

@@ -1,7 +1,7 @@
 // The universe of a session: the largest tickers by dollar volume, or those that are gone since.
 
 import { ask, askCount, askRows, tableAddress } from "./client.js";
-import { element, replace } from "./dom.js";
+import { element, prose, replace } from "./dom.js";
 import { compact, decimals, NONE, plural, whole } from "./format.js";
 import { optionOf } from "./markets.js";
 import { Part } from "./part.js";
@@ -112,7 +112,7 @@ export class Universe {
     const which = type ? ` of type ${type}` : "";
     const kind = gone ? `${whole(total)}${which} gone since` : `the ${whole(rows.length)} largest${which}`;
     this.part.section.querySelector(".count").textContent = `${plural(tickers, "ticker")} traded; ${kind}`;
-    this.part.body.querySelector(".hint").textContent = note ?? "";
+    replace(this.part.body.querySelector(".hint"), ...prose(note ?? ""));
     this.more.hidden = !next;
     const nothing = gone ? "is gone" : "is shown";
     if (rows.length === 0) return `Of those${which} that traded on that session, none ${nothing}.${note ? ` ${note}` : ""}`;
