@@ -9,6 +9,7 @@ import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING, overload
 from urllib.parse import parse_qsl, urlencode
 
@@ -105,17 +106,17 @@ def _rewrite(text: str) -> str:
 
 def to_json(value: object) -> str:
     """Encode a value as JSON in the order of its keys, without blanks, with Go's numbers."""
-    if isinstance(value, float):
-        return go_number(value)
+    if isinstance(value, str):
+        return encode_basestring_ascii(value)
     if type(value) is int:
         return str(value)  # json.dumps would do, in ten times as long
+    if isinstance(value, float):
+        return go_number(value)
     if isinstance(value, dict):
         return "{" + ",".join([f'"{key}":{to_json(item)}' for key, item in value.items()]) + "}"
     if isinstance(value, list):
         return "[" + ",".join([to_json(item) for item in value]) + "]"
-    if isinstance(value, JsonText):
-        return value.to_json()
-    return json.dumps(value)
+    return value.to_json() if isinstance(value, JsonText) else json.dumps(value)
 
 
 def to_cursor(parameters: Mapping[str, object]) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from fastapi.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -86,7 +87,10 @@ async def read_request(request: Request) -> DialectRequest:
 def is_from_this_machine(scope: Scope) -> bool:
     """Return True if a request comes from this machine itself, not through a proxy on it."""
     host = (scope["client"] or ("",))[0]
-    return is_loopback(host) and not any(name in FORWARDED for name, _ in scope["headers"])
+    return _is_loopback(host) and not any(name in FORWARDED for name, _ in scope["headers"])
+
+
+_is_loopback = lru_cache(is_loopback)  # parsing an address takes as long as parsing a query
 
 
 async def _check_key(request: Request, context: Context, from_query: str | None) -> None:

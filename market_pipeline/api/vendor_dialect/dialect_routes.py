@@ -1,6 +1,7 @@
-"""The routes of the vendor's dialect, and those that only say that it is switched off."""
+"""The routes of the vendor's dialect."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from time import monotonic
 
 from starlette.routing import Route
 
@@ -8,7 +9,7 @@ from market_pipeline.api.generated.reader import Reader
 from market_pipeline.api.vendor_dialect import dialect_bars, dialect_lists, dialect_tickers
 from market_pipeline.api.vendor_dialect.dialect_request import DialectRequest
 from market_pipeline.api.vendor_dialect.dialect_responses import DialectEndpoint, dialect_handler
-from market_pipeline.api.vendor_dialect.ticker_spans import TickerSpans
+from market_pipeline.api.vendor_dialect.ticker_spans import FRESH_SECONDS, TickerSpans
 from market_pipeline.core.sessions import CALENDARS
 from market_pipeline.vendor_format.error_bodies import Body
 from market_pipeline.vendor_format.market_hours import holidays_body, status_body
@@ -24,6 +25,7 @@ class DataSource:
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
         self._source: str | None = None
+        self._read_again = float("-inf")
 
     async def is_sandbox(self) -> bool:
         """Return True if the warehouse holds a sandbox's data.
@@ -31,8 +33,9 @@ class DataSource:
         Raises:
             ProblemError: the database can't be reached.
         """
-        if self._source is None:
+        if self._source is None and monotonic() >= self._read_again:
             [self._source] = await self._reader.row("SELECT (SELECT source FROM bar_source)")
+            self._read_again = monotonic() + FRESH_SECONDS
         return self._source == "sandbox"
 
 
