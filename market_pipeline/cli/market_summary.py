@@ -104,7 +104,10 @@ def print_launch(launch: "MarketLaunch") -> None:
         )
     if launch.failed or launch.unreached:
         again = pasteable("market-pipeline", "market", "backfill", launch.market.option, "--missing")
-        typer.echo(f"Fetch them again with `{again}`; nights do, as far as they reach back.")
+        typer.echo(
+            f"Fetch them again with `{again}`, or by --start and --end if they are stored from before; "
+            "nights do, as far as they reach back."
+        )
 
 
 def _sum_up(results: Sequence[MarketLoadResult]) -> list[dict[str, Any]]:

@@ -66,8 +66,10 @@ def choose_dates(start: date | None, end: date | None, today: date, *, missing: 
     """Return a backfill's first and last date: by default five years up to today, or any date for missing sessions.
 
     Raises:
-        NoSessionError: `start` is after `end`.
+        NoSessionError: `start` is after `end`, or in the future.
     """
+    if start is not None and end is None and start > today:
+        raise NoSessionError(f"the start {start} is in the future: today is {today} in UTC")
     last = end or today
     first = start or (date.min if missing else last - timedelta(days=DEFAULT_DAYS))
     check_order(first, last)

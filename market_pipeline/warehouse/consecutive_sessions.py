@@ -26,9 +26,9 @@ from market_pipeline.warehouse.load_history import LoadRequest, LoadResult, reco
 from market_pipeline.warehouse.loading import RejectedBar, store_rejected
 from market_pipeline.warehouse.loads import ensure_load
 from market_pipeline.warehouse.market_counts import BarVerdicts, MarketCounts
-from market_pipeline.warehouse.market_flags import FlagInputs, HeldBars, distinct_places, find_changed_spans
+from market_pipeline.warehouse.market_flags import FlagInputs, HeldBars, distinct_places, find_spans
 from market_pipeline.warehouse.market_records import MarketLoadResult, MarketRun
-from market_pipeline.warehouse.market_symbols import MarketSymbol, MarketSymbols
+from market_pipeline.warehouse.market_symbols import ChangedSpans, MarketSymbol, MarketSymbols
 from market_pipeline.warehouse.recent_bars import RecentBars
 from market_pipeline.warehouse.statements import array_text, statement
 from market_pipeline.warehouse.taken_bars import take_bars_out
@@ -71,10 +71,16 @@ class ConsecutiveSessions:
         is_new, differs = compare_bars(bars, held)
         is_withdrawn = self._find_withdrawn(bars, held, rejected)
         withdrawn = select_rows(held, is_withdrawn)
-        if is_new.any() or differs.any() or is_withdrawn.any():
+        # A symbol's own loads may have stored all of its bars, and no listing.
+        unlisted = self._symbols.find_unlisted(find_spans(bars))
+        if is_new.any() or differs.any() or is_withdrawn.any() or len(unlisted.symbol_ids):
+            load_id = ensure_load(self._connection, self._run.run_id, self._run.source)
+            take_bars_out(self._connection, withdrawn["place"].tolist(), withdrawn["date"].tolist(), WITHDRAWN)
+            self._symbols.refresh(unlisted, withdrawn["place"], tickers)
             held = select_rows(held, ~is_withdrawn) if is_withdrawn.any() else held
             in_memory = HeldBars(held, self._first, self._last)
-            self._store(bars, is_new, differs, in_memory, withdrawn, tickers=tickers, find_flags=find_flags)
+            changes = find_spans(select_rows(bars, is_new | differs), withdrawn)
+            self._store(load_id, changes, bars, is_new, differs, in_memory, find_flags=find_flags)
         self._store_rejected(rejected)
         verdicts = BarVerdicts(is_new, differs, self._read_flagged(bars))
         counted = MarketCounts(self._days, bars, verdicts, held, withdrawn)
@@ -83,32 +89,25 @@ class ConsecutiveSessions:
 
     def _store(
         self,
+        load_id: int,
+        changes: ChangedSpans,
         bars: Columns,
         is_new: Rows,
         differs: Rows,
         held: HeldBars,
-        withdrawn: Columns,
         *,
-        tickers: Sequence[str],
         find_flags: FindFlags,
     ) -> None:
-        """Store what is new or differs and take withdrawn bars out, with all that follows from it.
-
-        The flags are found while PostgreSQL stores the bars.
-        """
+        """Store what is new or differs, and find the flags of all `changes` meanwhile."""
         connection = self._connection
-        load_id = ensure_load(connection, self._run.run_id, self._run.source)
-        take_bars_out(connection, withdrawn["place"].tolist(), withdrawn["date"].tolist(), WITHDRAWN)
-        changed = select_rows(bars, is_new | differs)
-        self._symbols.refresh(find_changed_spans(changed), withdrawn["place"], tickers)
-        changes = find_changed_spans(changed, withdrawn)
         symbols = [self._symbols.by_id[each] for each in changes.symbol_ids.tolist()]
-        inputs = FlagInputs.read(connection, changes, symbols, bars, held)
-        with ThreadPoolExecutor(1, thread_name_prefix="flags") as pool:
-            finding = pool.submit(inputs.find_flags, bars, held.bars, find_flags)
-            write_bars(connection, load_id, bars, is_new, differs)
-        if found := finding.result():
-            write_flags(connection, found)
+        if symbols:
+            inputs = FlagInputs.read(connection, changes, symbols, bars, held)
+            with ThreadPoolExecutor(1, thread_name_prefix="flags") as pool:
+                finding = pool.submit(inputs.find_flags, bars, held.bars, find_flags)
+                write_bars(connection, load_id, bars, is_new, differs)
+            if found := finding.result():
+                write_flags(connection, found)
         tracked = {
             each.name: day for each, day in zip(symbols, changes.firsts.tolist(), strict=True) if each.is_tracked
         }

@@ -22,6 +22,7 @@ from market_pipeline.warehouse.adjustment import refresh_factors_after_load
 from market_pipeline.warehouse.empty_sessions import empty_sessions, ended_sessions
 from market_pipeline.warehouse.flagging import ChangedBars, FindFlags, flag_bars
 from market_pipeline.warehouse.load_history import LoadRequest, LoadResult, record_loads
+from market_pipeline.warehouse.statements import array_text, statement
 from market_pipeline.warehouse.tables import bar_source, rejected_bars
 from market_pipeline.warehouse.tracked_symbols import NotTrackedError, lock_tracked, not_tracked
 from market_pipeline.warehouse.upsert import OfferedBars, UpsertResult, upsert_bars
@@ -121,7 +122,7 @@ def _store(
 def _flag(
     connection: Connection, offered: Sequence[OfferedBars], upserted: Sequence[UpsertResult], find_flags: FindFlags
 ) -> list[frozenset[date]]:
-    """Bring flags and adjustment factors up to date where bars have changed; return each symbol's flagged sessions."""
+    """Bring flags, factors and listings up to date where bars have changed; return each symbol's flagged sessions."""
     places = [place for place, result in enumerate(upserted) if result.loaded or result.revised]
     flagged = [result.flagged for result in upserted]
     if places:
@@ -137,6 +138,12 @@ def _flag(
             flagged[place] = sessions
         firsts = {each.load_request.symbol.name: each.accepted["date"][0].item() for each in bars}
         refresh_factors_after_load(connection, firsts)
+        spans = {
+            "symbol_ids": array_text(changed.symbol_ids),
+            "firsts": array_text(np.array(changed.firsts, dtype="datetime64[D]")),
+            "lasts": array_text(np.array(changed.lasts, dtype="datetime64[D]")),
+        }
+        connection.execute(statement("extend_listings"), spans)
     return flagged
 
 

@@ -135,7 +135,7 @@ def distinct_places(places: NDArray[Any]) -> NDArray[Any]:
     return places[np.flatnonzero(np.diff(places, prepend=-1))]
 
 
-def find_changed_spans(*parts: Columns) -> ChangedSpans:
+def find_spans(*parts: Columns) -> ChangedSpans:
     """Return the first and the last of each symbol's bars among all parts."""
     joined = {name: np.concatenate([each[name] for each in parts]) for name in ("place", "date")}
     changed = select_rows(joined, np.argsort(bar_keys(joined), kind="stable"))

@@ -154,11 +154,21 @@ class MarketSymbols:
             self._holders[row.ticker].append(holder)
             self.by_id[row.symbol_id] = MarketSymbol(row.symbol_id, row.ticker, self._market.asset_class)
 
+    def find_unlisted(self, stored: ChangedSpans) -> ChangedSpans:
+        """Return those of some spans that the symbol's listing does not cover, or whose symbol has none."""
+        firsts, lasts = stored.firsts.tolist(), stored.lasts.tolist()
+        rows = []
+        for row, symbol_id in enumerate(stored.symbol_ids.tolist()):
+            symbol = self.by_id[symbol_id]
+            if symbol.first is None or symbol.last is None or firsts[row] < symbol.first or symbol.last < lasts[row]:
+                rows.append(row)
+        return ChangedSpans(stored.symbol_ids[rows], stored.firsts[rows], stored.lasts[rows])
+
     def refresh(self, stored: ChangedSpans, having_lost: NDArray[Any], tickers: Sequence[str]) -> None:
         """Bring listings of symbols and names under tickers up to date.
 
         Args:
-            stored: the spans of bars that are stored, or will be in this transaction.
+            stored: spans of bars that are stored, or will be in this transaction, beyond the listings.
             having_lost: the ids of the symbols whose bars were taken out.
             tickers: those whose symbols may get another name.
         """

@@ -57,10 +57,10 @@ def require_universe(engine: Engine, market: Market, day: date, as_of: datetime 
     if not row.is_known:
         track = pasteable("market-pipeline", "market", "track", market.option)
         raise NoUniverseError(f"{there_is_none}: the market is not tracked; `{track}`, then `{backfill}`")
-    if reason := _find_no_session(market, day):
-        raise NoUniverseError(f"{there_is_none}: {reason}")
     if day >= row.today:
         raise NoUniverseError(f"{there_is_none}: the session is not over")
+    if reason := _find_no_session(market, day):
+        raise NoUniverseError(f"{there_is_none}: {reason}")
     if row.first_loaded_at is None:
         raise NoUniverseError(f"{there_is_none}: {_describe_gap(row.state, row.reason, day, backfill)}")
     if as_of is not None and as_of < row.first_loaded_at:
@@ -78,7 +78,7 @@ def describe_types(
         market: the session's market.
         day: a session that is stored whole.
         types: the vendor's type codes that are selected.
-        as_of: an instant that the session is read as of; types are those known now.
+        as_of: an instant that the session is read as of; types are those of the security master then.
 
     Returns:
         The sentences; none if the filter misses nothing.
@@ -93,9 +93,14 @@ def describe_types(
         notes.append(f"No ticker of {day} is known to have the type {' or '.join(absent)}{known}.")
     if unknown:
         refresh = pasteable("market-pipeline", "market", "refresh-list", market.option)
+        fix = (
+            "types of the vendor's list are not given as of an instant"
+            if as_of
+            else f"`{refresh}` fetches the vendor's list"
+        )
         notes.append(
             f"{unknown:,} of the {total:,} tickers of {day} {'has' if unknown == 1 else 'have'} no known type and "
-            f"{are(unknown)} left out; `{refresh}` fetches the vendor's list."
+            f"{are(unknown)} left out; {fix}."
         )
     return notes
 
@@ -103,11 +108,11 @@ def describe_types(
 def _find_no_session(market: Market, day: date) -> str | None:
     """Return why a date is no session of a market; None if it is one."""
     first = calendar(market.calendar).first_session
+    if day < first:
+        return f"the first session of {market.calendar} here is {first}"
     near = sessions_between(market.calendar, max(day - NEAR, first), day + NEAR)
     if day in near:
         return None
-    if day < first:
-        return f"the first session of {market.calendar} here is {first}"
     before, after = max(each for each in near if each < day), min(each for each in near if each > day)
     return f"it is no session of {market.calendar}; the nearest ones are {before} and {after}"
 

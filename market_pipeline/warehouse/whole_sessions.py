@@ -38,7 +38,7 @@ def find_suspicious_sessions(
         market: the sessions' market.
         sessions: checked, oldest first.
         fewest: number of tickers below which none can be whole.
-        accept_small: accept any number of tickers, but not mostly rejected bars.
+        accept_small: accept any number of tickers but none, and not mostly rejected bars.
     """
     days = [each.fetched.session for each in sessions]
     parameters = {"market": market.name, "first": days[0] - _REACH, "last": days[-1] + _REACH}
@@ -46,20 +46,23 @@ def find_suspicious_sessions(
     offered = {each.fetched.session: len(each.tickers) for each in sessions}
     found = {}
     for each in sessions:
-        reason = _describe_rejected(each)
+        day = each.fetched.session
+        kept = "what is stored stays" if loaded.get(day) else "nothing of it is stored"
+        reason = _describe_rejected(each, kept)
+        if reason is None and not offered[day]:
+            reason = f"it has no ticker at all; {kept}"
         if reason is None and not accept_small:
-            day = each.fetched.session
             reason = _describe_small(day, {**loaded, **offered}, fewest) or _describe_lacking(
                 offered[day], loaded.get(day, 0)
             )
             if reason is not None:
                 reason = f"{reason}; {_describe_next_step(market, day, loaded.get(day))}"
         if reason is not None:
-            found[each.fetched.session] = reason
+            found[day] = reason
     return found
 
 
-def _describe_rejected(session: CheckedSession) -> str | None:
+def _describe_rejected(session: CheckedSession, kept: str) -> str | None:
     if len(session.rejected) <= len(session.tickers):
         return None
     (reason, _), *_ = Counter(row.reasons[0] for row in session.rejected).most_common(1)
@@ -68,8 +71,8 @@ def _describe_rejected(session: CheckedSession) -> str | None:
     if day is not None and day != session.fetched.session and 2 * count > all_bars:
         reason = f"it has the bars of {day}"
     return (
-        f"{number:,} of its {all_bars:,} bars can't be true: {reason}; nothing of it is stored. It is fetched again "
-        "once the vendor has replaced it"
+        f"{number:,} of its {all_bars:,} bars can't be true: {reason}; {kept}. It has to be fetched again once the "
+        "vendor has replaced it"
     )
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import date
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, func, select, text
@@ -164,6 +165,38 @@ def test_an_active_tracked_symbol_is_fed_and_recorded(warehouse: Engine) -> None
         {"symbol": "AAPL", "sessions": 2, "answered": 2, "loaded": 2, "missing": 0},
         {"symbol": "NONE", "sessions": 2, "answered": 2, "loaded": 1, "missing": 1},
     ]
+
+
+def test_listings_cover_the_bars_that_symbols_have_loaded_themselves(warehouse: Engine) -> None:
+    frame = recorded("AAPL", date(2000, 3, 1), date(2000, 4, 14))
+    days = [day.date() for day in frame["date"]]
+    traded = {
+        day: {"AAPL": RecordedBar(recorded=tuple(values)), "OTHER": Bar()}
+        for day, *values in zip(days, *(frame[name] for name in VALUE_COLUMNS), strict=True)
+    }
+    add_symbols(warehouse, [Symbol.of("AAPL", "stock")])
+
+    def listed() -> list[tuple[str, date, date, str]]:
+        rows = query(warehouse, "SELECT symbol, first_session, last_session, state FROM listings ORDER BY symbol")
+        return [(row["symbol"], row["first_session"], row["last_session"], row["state"]) for row in rows]
+
+    load_frame(warehouse, Symbol.of("AAPL", "stock"), frame[:10])
+    from_vendor: Any = {"source": "polygon", "accept_small": True}
+    load_market(warehouse, *(session_of(day, traded[day]) for day in days[5:8]), **from_vendor)
+    assert listed() == [("AAPL", days[0], days[9], "trading"), ("OTHER", days[5], days[7], "trading")]
+    load_frame(warehouse, Symbol.of("AAPL", "stock"), frame[10:])
+    load_market(warehouse, *(session_of(day, traded[day]) for day in days[8:]), run_id="run-2", **from_vendor)
+    assert listed() == [("AAPL", days[0], days[-1], "trading"), ("OTHER", days[5], days[-1], "trading")]
+    for day in days[5:]:
+        universe = query(warehouse, "SELECT symbol FROM universe(:day) ORDER BY symbol", day=day)
+        assert [row["symbol"] for row in universe] == ["AAPL", "OTHER"]
+
+
+def test_a_session_without_a_ticker_is_never_stored(warehouse: Engine) -> None:
+    load_market(warehouse, session_of(DAYS[0], BARS))
+    [result] = load_market(warehouse, session_of(DAYS[0], {}), run_id="run-2", accept_small=True)
+    assert (result.suspicious, result.error) == (True, "it has no ticker at all; what is stored stays")
+    assert len(closes(warehouse, DAYS[0])) == len(BARS)
 
 
 def test_a_failure_while_loading_leaves_nothing_of_a_session(warehouse: Engine) -> None:

@@ -2,9 +2,12 @@
 
 from datetime import date
 
+import pytest
 from sqlalchemy import Engine
 
+from market_pipeline.core.markets import MARKETS
 from market_pipeline.core.sessions import sessions_between
+from market_pipeline.warehouse.universe import NoUniverseError, require_universe
 from market_pipeline_tests.integration.market_cases import Bar, load_market, session_of
 from market_pipeline_tests.integration.stored_bars import query
 
@@ -88,3 +91,19 @@ def test_the_universe_as_of_an_instant_is_that_of_then(warehouse: Engine) -> Non
     ]  # fmt: skip
     dollars = "universe(:day, as_of => :point, min_dollar_volume => 1021)"
     assert universe(warehouse, dollars, day=DAYS[4], point=point) == ["BBB", "GONE"]
+    # The vendor's list is not kept as of an instant, so what is fetched later is no part of an answer for it.
+    with warehouse.begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO reference_tickers (market, ticker, delisted_on, name, type, fetched_at) "
+            "VALUES ('us_stocks', 'AAA', NULL, 'A', 'CS', now())"
+        )
+    assert universe(warehouse, "universe(:day, types => '{CS}')", day=DAYS[4]) == ["AAA"]
+    later = query(warehouse, "SELECT * FROM universe(:day, as_of => :point) ORDER BY symbol", day=DAYS[4], point=point)
+    assert later == then
+
+
+@pytest.mark.parametrize("day", [date.min, date(1800, 1, 1), date(2262, 4, 12), date.max])
+def test_any_date_without_a_universe_has_its_reason(warehouse: Engine, day: date) -> None:
+    load_days(warehouse)
+    with pytest.raises(NoUniverseError, match=r"the session is not over|the first session of XNYS here is 2000-01-03"):
+        require_universe(warehouse, MARKETS["us_stocks"], day)

@@ -24,7 +24,7 @@ SELECT
     listed.last_session,
     CASE WHEN listed.last_session >= recent.since THEN 'trading' ELSE 'ended' END AS state,
     coalesce(security.name, reference.name) AS name,
-    coalesce(security.type, reference.type) AS type,
+    coalesce(security.type, reference.type, tracked.vendor_type) AS type,
     coalesce(tracked.primary_exchange, reference.primary_exchange) AS primary_exchange
 FROM market_listings AS listed
 JOIN symbol_identities AS named ON named.symbol_id = listed.symbol_id

@@ -7,9 +7,9 @@ SELECT
     max(backfill_timestamp) AS ended_at,
     min(start_date) AS start_date,
     max(end_date) AS end_date,
-    count(*) AS symbols,
-    count(*) FILTER (WHERE success) AS succeeded,
-    count(*) FILTER (WHERE NOT success) AS failed,
+    count(DISTINCT symbol) AS symbols,  -- one that a market feeds has a load record for each of some sessions
+    count(DISTINCT symbol) - count(DISTINCT symbol) FILTER (WHERE NOT success) AS succeeded,
+    count(DISTINCT symbol) FILTER (WHERE NOT success) AS failed,
     sum(sessions) AS sessions,
     sum(answered) AS answered,
     sum(refused) AS refused,
@@ -33,7 +33,7 @@ COMMENT ON COLUMN runs.ended_at IS 'When its last symbol was recorded.';
 COMMENT ON COLUMN runs.start_date IS 'First requested session.';
 COMMENT ON COLUMN runs.end_date IS 'Last requested session.';
 COMMENT ON COLUMN runs.symbols IS 'Recorded symbols = succeeded + failed.';
-COMMENT ON COLUMN runs.succeeded IS 'Symbols that were loaded.';
+COMMENT ON COLUMN runs.succeeded IS 'Symbols of which every load succeeded.';
 COMMENT ON COLUMN runs.failed IS 'Symbols that failed; backfill_history.error_details says why.';
 COMMENT ON COLUMN runs.sessions IS 'Symbols times requested sessions = answered + refused.';
 COMMENT ON COLUMN runs.answered IS 'Of those, the ones that the vendor answered for, be it with no bar.';

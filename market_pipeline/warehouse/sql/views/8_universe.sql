@@ -16,7 +16,7 @@ BEGIN ATOMIC
         traded.symbol,
         traded.security_id,
         coalesce(traded.name, delisted.name, listed.name),
-        coalesce(traded.type, delisted.type, listed.type),
+        coalesce(traded.type, delisted.type, listed.type, tracked.vendor_type),
         coalesce(tracked.primary_exchange, delisted.primary_exchange, listed.primary_exchange),
         traded.first_session,
         traded.last_session,
@@ -84,14 +84,16 @@ BEGIN ATOMIC
                 AND NOT EXISTS (SELECT FROM bars AS v WHERE v.symbol_id = b.symbol_id)
             )
     ) AS traded
-    LEFT JOIN tracked_symbols AS tracked ON tracked.id = traded.symbol_id
+    -- Neither tracked_symbols nor the vendor's list is kept as of an instant: an answer would change when they do.
+    LEFT JOIN tracked_symbols AS tracked ON tracked.id = traded.symbol_id AND as_of IS NULL
     LEFT JOIN reference_tickers AS listed
         ON listed.market = asked.market AND listed.ticker = traded.ticker AND listed.delisted_on IS NULL
-        AND traded.last_day IS NULL
+        AND traded.last_day IS NULL AND as_of IS NULL
     LEFT JOIN LATERAL (
         SELECT r.name, r.type, r.primary_exchange
         FROM reference_tickers AS r
         WHERE r.market = asked.market AND r.ticker = traded.ticker AND r.delisted_on >= traded.last_session - 7
+            AND as_of IS NULL
             AND traded.last_session < (
                 SELECT max(l.date) FROM market_loads AS l WHERE l.market = asked.market AND l.success
             )
@@ -131,12 +133,12 @@ BEGIN ATOMIC
         AND (min_dollar_volume IS NULL OR usual.median >= min_dollar_volume)
         AND (
             types IS NULL
-            OR coalesce(traded.type, delisted.type, listed.type) = ANY(types)
+            OR coalesce(traded.type, delisted.type, listed.type, tracked.vendor_type) = ANY(types)
         );
 END;
 COMMENT ON FUNCTION universe(date, text, timestamptz, text[], double precision, double precision) IS
     'Everything that traded in a market on a session: select * from universe(''2024-06-03''). Empty for a session that is not loaded '
     'whole: market_sessions says why. market is us_stocks, us-stocks or crypto. types are the vendor''s codes, such as CS or ETF; a ticker of unknown type has none of them. '
     'min_dollar_volume compares with the median of the last 20 bars of a year, this one included, which is given then; '
-    'price is the close as traded. With as_of, bars, names and first and last sessions are as they were at that instant, which has '
-    'to be settled.';
+    'price is the close as traded. With as_of, bars, first and last sessions, and names and types of the security master are as they '
+    'were at that instant, which has to be settled; those of the vendor''s list are not given.';
