@@ -68,12 +68,14 @@ def _break_pattern(pattern: str) -> Callable[[BarBatch], Verdicts]:
 
     def not_a_ticker(batch: BarBatch) -> Verdicts:
         tickers = batch.tickers.tolist() if batch.tickers is not None else []
-        if known.issuperset(tickers):
-            return np.zeros(len(tickers), dtype=bool)
+        unknown = set(tickers).difference(known)
+        garbage = {ticker for ticker in unknown if fits(ticker) is None}
         if len(known) > _MOST_TICKERS:
             known.clear()
-        known.update(filter(fits, tickers))
-        return np.array([ticker not in known for ticker in tickers], dtype=bool)
+        known.update(unknown - garbage)
+        if not garbage:
+            return np.zeros(len(tickers), dtype=bool)
+        return np.array([ticker in garbage for ticker in tickers], dtype=bool)
 
     return not_a_ticker
 
