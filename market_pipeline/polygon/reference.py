@@ -98,7 +98,10 @@ class TickerList:
 
 @dataclass(frozen=True)
 class TickerChange:
-    """A ticker change: the company trades as `ticker` from `date` on, as the vendor dates it."""
+    """A ticker change: the company trades as `ticker` from `date` on, as the vendor dates it.
+
+    An event without a date, which only another warehouse has, is of `date.min`: from the beginning of the bars on.
+    """
 
     ticker: str
     date: date
@@ -248,7 +251,8 @@ def _read_dividend(record: Record) -> Dividend:
 
 
 def _read_change(record: Record) -> TickerChange:
-    return TickerChange(_read_text(record["ticker_change"]["ticker"]), _read_date(record["date"]))
+    first = _read_date(record["date"]) if "date" in record else date.min
+    return TickerChange(_read_text(record["ticker_change"]["ticker"]), first)
 
 
 def _try_to_read(read: Callable[[Any], T], record: Record, name: str) -> T | None:

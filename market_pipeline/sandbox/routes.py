@@ -23,7 +23,14 @@ from market_pipeline.sandbox.request import ApiRequest
 from market_pipeline.sandbox.rolling_limit import RollingLimit
 from market_pipeline.sandbox.stats import RequestStats
 from market_pipeline.sandbox.transmission import SANDBOX_HEADER, to_http_response
-from market_pipeline.vendor_format.error_bodies import NO_KEY, TOO_MANY, UNKNOWN_KEY, ErrorBody, RejectedRequestError
+from market_pipeline.vendor_format.error_bodies import (
+    NO_KEY,
+    TOO_MANY,
+    UNKNOWN_KEY,
+    UNKNOWN_PATH,
+    ErrorBody,
+    RejectedRequestError,
+)
 
 Endpoint = Callable[[ApiRequest], EndpointResponse]
 
@@ -188,7 +195,7 @@ def create_app(config: SandboxConfig) -> Starlette:
 
     async def not_found(_request: Request, _error: Exception) -> Response:
         pipeline.stats.count_request("unknown")
-        return Response("404 page not found", 404, media_type="text/plain")
+        return Response(UNKNOWN_PATH, 404, media_type="text/plain")
 
     routes = [
         Route("/_sandbox/stats", stats),

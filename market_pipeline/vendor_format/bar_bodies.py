@@ -3,6 +3,7 @@
 Source: the vendor's OpenAPI documents and recorded bodies, also for the order of keys, `t` and missing fields.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -19,6 +20,7 @@ from market_pipeline.vendor_format.vendor_request import VendorRequest
 
 BAR_MILLISECONDS = 86_400_000
 DEFAULT_LIMIT, MOST = 5_000, 50_000
+MULTIPLIER = re.compile("[0-9]{1,5}")
 STOCK_CLOSE = time(16)
 ONLY_DAILY = ErrorBody(400, "ERROR", f"There are daily bars only: the timespan has to be one of {', '.join(UNITS)}")
 
@@ -66,7 +68,7 @@ def parse_range(request: VendorRequest, market: Calendar) -> BarRange:
     path = request.path
     if path["timespan"] not in UNITS:
         raise RejectedRequestError(ONLY_DAILY)
-    if not (path["multiplier"].isdecimal() and 0 < int(path["multiplier"]) <= MOST):
+    if not (MULTIPLIER.fullmatch(path["multiplier"]) and 0 < int(path["multiplier"]) <= MOST):
         raise RejectedRequestError(bad_parameter("multiplier", f"a number from 1 to {MOST}"))
     first, last = request.time_range(market.timezone)
     windows = Windows(int(path["multiplier"]), path["timespan"], first)

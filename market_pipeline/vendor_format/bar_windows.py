@@ -35,7 +35,10 @@ class Windows:
 
     def start_of(self, day: date) -> date:
         """Return the first day of the window that a day is in."""
-        return self._first_day(self._number(day))
+        try:
+            return self._first_day(self._number(day))
+        except (ValueError, OverflowError):
+            return date.min  # the window begins before the first date, as the week of 0001-01-01 does
 
     def end_of(self, day: date) -> date:
         """Return the last day of the window that a day is in."""

@@ -1,6 +1,7 @@
 """The vendor's errors: status, text and body. Source of the texts: its error bodies as recorded or observed."""
 
 from dataclasses import dataclass
+from datetime import date, datetime
 from typing import Any, ClassVar
 
 from market_pipeline.core.errors import MarketPipelineError
@@ -52,8 +53,19 @@ BEFORE_END_OF_DAY = ErrorBody(
     "Attempted to request today's data before end of day. Please upgrade your plan at https://polygon.io/pricing",
 )
 TO_BEFORE_FROM = ErrorBody(400, "ERROR", "The parameter 'to' cannot be a time that occurs before 'from'")
+UNKNOWN_PATH = "404 page not found"
 NO_SUCH_TICKER = ErrorBody(404, "NOT_FOUND", "Ticker not found.")
 NO_DATA = ErrorBody(404, "NOT_FOUND", "Data not found.")
+
+
+def day_not_over(day: date, as_of: datetime | None) -> ErrorBody:
+    """Return the error for bars of a day that isn't over, or wasn't `as_of` an instant. Its text is the project's own.
+
+    The project's client knows it by "before end of day", and asks again later.
+    """
+    if as_of is not None:
+        return ErrorBody(404, "NOT_FOUND", f"{day} was not over at {as_of.isoformat()}: as_of is before its end.")
+    return ErrorBody(403, "NOT_AUTHORIZED", f"{day} is not over: its bars were requested before end of day.")
 
 
 def bad_time(parameter: str) -> ErrorBody:

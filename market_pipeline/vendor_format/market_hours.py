@@ -36,7 +36,7 @@ def status_body(now: datetime) -> Body:
     local = now.astimezone(calendar("XNYS").timezone)
     session = bool(sessions_between("XNYS", local.date(), local.date()))
     clock = local.time()
-    close = _early_close_time(local.date())
+    close = _early_close_time(local.date()) if session else CLOSE
     early, open_, after = (
         session and start <= clock < end for start, end in ((BEFORE_OPEN, OPEN), (OPEN, close), (close, AFTER_CLOSE))
     )

@@ -121,15 +121,15 @@ def delisted_field(last: date | None) -> ListedRecord:
     return {} if last is None else {"delisted_utc": f"{last}T00:00:00Z"}
 
 
-def ticker_change(ticker: str, first: date) -> ListedRecord:
-    """Return the event of a security's change to a ticker."""
-    return {"ticker_change": {"ticker": ticker}, "type": "ticker_change", "date": str(first)}
+def ticker_change(ticker: str, first: date | None) -> ListedRecord:
+    """Return the event of a security's change to a ticker; without `date` if that isn't known."""
+    known = {} if first is None else {"date": str(first)}
+    return {"ticker_change": {"ticker": ticker}, "type": "ticker_change", **known}
 
 
 def types_body(request: VendorRequest) -> Body:
-    """Return the body with the types of stocks."""
-    kinds = [
-        {"code": code, "description": description, "asset_class": "stocks", "locale": "us"}
-        for code, description in TYPES.items()
-    ]
+    """Return the body with the types of stocks; without any if those of another asset class or locale are requested."""
+    kind = {"asset_class": "stocks", "locale": "us"}
+    is_requested = all(request.parameters.get(name, value) == value for name, value in kind.items())
+    kinds = [{"code": code, "description": description, **kind} for code, description in TYPES.items() if is_requested]
     return {"results": kinds, **request.envelope(), "count": len(kinds)}

@@ -36,7 +36,7 @@ class VendorRequest:
         Raises:
             RejectedRequestError: the cursor can't be decoded.
         """
-        written = {name: value for name, value in self.query.items() if name not in ("cursor", "apiKey")}
+        written = {name: value for name, value in self.query.items() if name.lower() not in ("cursor", "apikey")}
         return {**from_cursor(self.query["cursor"]), **written} if self.is_continued else written
 
     @property

@@ -23,6 +23,7 @@ from market_pipeline.core.symbols import Symbol
 from market_pipeline.corporate_action_requests import refresh_actions
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.limiter import LocalLimiter
+from market_pipeline.polygon.reference import TickerChange
 from market_pipeline.polygon.vendor_errors import BadResponseError
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
@@ -148,6 +149,42 @@ def test_a_body_is_the_vendors_byte_for_byte(stage: Stage, path: str) -> None:
     assert read(stage.api.url, path) == read(stage.sandbox, path)
 
 
+FIRST, LAST = ("0001-01-01", "0001-01-02"), ("9999-12-30", "9999-12-31")
+DATED = (
+    "/v2/aggs/grouped/locale/us/market/stocks/{}", "/v2/aggs/grouped/locale/global/market/crypto/{}",
+    "/v1/open-close/AAPL/{}", "/v1/open-close/crypto/BTC/USD/{}", "/v3/reference/tickers?date={}&limit=2",
+    "/v3/reference/tickers/AAPL?date={}", "/vX/reference/tickers/AAPL/events?date={}",
+    "/v3/reference/splits?execution_date={}", "/stocks/v1/splits?execution_date.gte={}",
+    "/v3/reference/dividends?pay_date={}", "/stocks/v1/dividends?ex_dividend_date.lte={}",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("path", DATED)
+def test_the_first_and_the_last_dates_have_a_response(stage: Stage, path: str) -> None:
+    for day in FIRST + LAST:
+        for url in (stage.sandbox, stage.api.url):
+            status, body = read(url, path.format(day))
+            assert status in (200, 403, 404), (url, day, body)
+            assert '"status":' in body
+
+
+@pytest.mark.parametrize("unit", ["day", "week", "month", "quarter", "year"])
+def test_windows_of_the_first_and_the_last_dates_have_a_response(stage: Stage, unit: str) -> None:
+    for multiplier in (1, 7, 50_000):
+        for ticker in ("AAPL", "X:BTCUSD"):
+            for first, last in (FIRST, LAST):
+                path = f"/v2/aggs/ticker/{ticker}/range/{multiplier}/{unit}/{first}/{last}"
+                status, body = read(stage.api.url, path)
+                assert (status, '"status":"OK"' in body) == (200, True), body
+                # 400: a window of more daily bars than a page has
+                assert read(stage.sandbox, path)[0] in (200, 400, 403)
+    status, body = read(stage.api.url, f"/v2/aggs/ticker/AAPL/range/1/{unit}/0001-01-01/9999-12-31?adjusted=false")
+    assert status == 200, body
+    assert "results" in body
+    status, _ = read(stage.api.url, f"/v2/aggs/ticker/AAPL/range/{'9' * 5_000}/{unit}/2013-01-02/2013-01-03")
+    assert status == 400
+
+
 TICKERS: tuple[Callable[[RESTClient], Any], ...] = (
     lambda client: [client.get_ticker_details("AAPL")],
     lambda client: [client.get_ticker_details("X:BTCUSD")],
@@ -220,6 +257,16 @@ def test_grouped_bars_are_those_of_the_tracked_symbols_while_no_market_is_kept(s
     for day, word in (("2013-08-01", "No bar of 2013-08-01 is stored"), ("2025-06-02", "before end of day")):
         with pytest.raises(BadResponse, match=word):
             stage.ours.get_grouped_daily_aggs(day)
+
+
+def test_a_date_that_is_not_known_is_left_out(stage: Stage) -> None:
+    stored = query(stage.api.warehouse, "SELECT first_day, source FROM security_tickers WHERE ticker = 'AAPL'")
+    assert stored == [{"first_day": None, "source": "vendor events"}]
+    event = {"ticker_change": {"ticker": "AAPL"}, "type": "ticker_change"}
+    assert vars(stage.ours.get_ticker_events("AAPL"))["events"] == [event]
+    with PolygonClient(stage.api.url, None, source="sandbox", limiter=LocalLimiter(100_000)) as client:
+        assert client.fetch_ticker_events(AAPL).changes == (TickerChange("AAPL", date.min),)
+        assert client.fetch_list_date(AAPL) is None
 
 
 SAME = """

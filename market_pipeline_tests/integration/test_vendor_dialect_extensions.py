@@ -6,6 +6,7 @@ Values are by hand. CAFE closes at 100 for three sessions; a dividend of 2 dolla
 from collections.abc import Iterator
 from datetime import date
 from typing import Any
+from unittest.mock import ANY
 
 import pandas as pd
 import pytest
@@ -13,6 +14,7 @@ import requests
 from massive import RESTClient
 from massive.exceptions import BadResponse
 
+from market_pipeline.api.access_log import hide_keys
 from market_pipeline.api.vendor_dialect.dialect_request import is_from_this_machine
 from market_pipeline.core.sessions import sessions_between
 from market_pipeline.core.symbols import Symbol
@@ -151,6 +153,47 @@ def test_a_session_of_a_kept_market_is_whole_or_an_error(api: Api) -> None:
     assert [ticker.ticker for ticker in client.list_tickers(date="2024-03-07", limit=2)] == [
         "AA", "CAFE", "KIMpL", "NEWS", "SIVB", "ZZ"
     ]  # fmt: skip
+
+
+def test_a_day_that_is_not_over_and_one_not_stored_at_an_instant_are_named_as_such(api: Api) -> None:
+    grouped = "/v2/aggs/grouped/locale/us/market/stocks"
+    text = error(api.get(f"{grouped}/9999-12-31"), 403)
+    assert text == "9999-12-31 is not over: its bars were requested before end of day."
+    before = [("as_of", "2024-03-01T00:00:00Z"), ("adjusted", "false")]
+    text = error(api.get(f"{grouped}/{DAYS[7]}", before), 404)
+    assert text == f"{DAYS[7]} was not over at 2024-03-01T00:00:00+00:00: as_of is before its end."
+    after = [("as_of", "2024-04-01T00:00:00Z"), ("adjusted", "false")]  # the bars were stored later
+    assert str(DAYS[7]) in error(api.get(f"{grouped}/{DAYS[7]}", after), 404)
+    for path in (f"{grouped}/2024-03-06", "/v2/aggs/ticker/CAFE/prev", "/v1/open-close/CAFE/2024-03-06", RANGE):
+        assert api.get(path, [("as_of", "0001-01-01T00:00:00Z")]).status_code in (200, 404)
+    for path in ("/v1/marketstatus/now", "/v1/marketstatus/upcoming"):
+        assert api.get(path, [("as_of", "0001-01-01T00:00:00Z")]).status_code == 200
+
+
+def test_keys_are_hidden_in_the_access_log_however_their_name_is_written() -> None:
+    for name in ("apiKey", "apikey", "api%4Bey", "%61piKey", "api%6Bey"):
+        assert hide_keys(f"/v2/x?a=1&{name}=SECRET&b=2") == f"/v2/x?a=1&{name}=***&b=2"
+    assert hide_keys("/v2/x?a=apiKey&b=2") == "/v2/x?a=apiKey&b=2"
+    assert hide_keys("/v2/x") == "/v2/x"
+
+
+def test_unknown_paths_and_methods_are_the_vendors_404(api: Api) -> None:
+    for method, path in (
+        ("GET", "/v2/last/trade/AAPL"), ("GET", "/v3/snapshot"), ("GET", "/vX/"), ("GET", "/stocks/v1/no"),
+        ("POST", RANGE), ("DELETE", "/v3/reference/splits"), ("PATCH", "/v1/marketstatus/now"),
+    ):  # fmt: skip
+        response = requests.request(method, api.url + path, timeout=30)
+        assert (response.status_code, response.text) == (404, "404 page not found"), (method, path)
+        assert response.headers["content-type"].startswith("text/plain")
+        assert response.headers["x-market-pipeline-sandbox"] == "1"
+
+
+def test_types_are_those_of_stocks_alone(api: Api) -> None:
+    path = "/v3/reference/tickers/types"
+    assert api.get(path).json() == {**api.get(path, [("asset_class", "stocks")]).json(), "request_id": ANY}
+    for name, value in (("asset_class", "options"), ("locale", "global")):
+        body = api.get(path, [(name, value)]).json()
+        assert (body["results"], body["count"], body["status"]) == ([], 0, "OK")
 
 
 def test_a_key_is_required_of_requests_from_beyond_this_machine(api: Api) -> None:

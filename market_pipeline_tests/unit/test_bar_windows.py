@@ -39,6 +39,7 @@ BARS: dict[str, Any] = {
         (3, "day", date(2024, 6, 30), date(2024, 6, 30), date(2024, 7, 2)),  # counted from 2024-06-27
         (2, "week", date(2024, 7, 3), date(2024, 6, 23), date(2024, 7, 6)),
         (5, "month", date(2024, 5, 31), date(2024, 1, 1), date(2024, 5, 31)),
+        (1, "week", date(1, 1, 2), date(1, 1, 1), date(1, 1, 6)),  # 0001-01-01 was a Monday
         (1, "year", date(9999, 12, 31), date(9999, 1, 1), date(9999, 12, 31)),
     ],
 )

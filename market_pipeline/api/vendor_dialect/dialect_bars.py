@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from market_pipeline.api.vendor_dialect.dialect_request import DialectRequest
@@ -25,11 +25,11 @@ from market_pipeline.vendor_format.bar_bodies import (
     whole_day_rows,
 )
 from market_pipeline.vendor_format.error_bodies import (
-    BEFORE_END_OF_DAY,
     NO_DATA,
     Body,
     ErrorBody,
     RejectedRequestError,
+    day_not_over,
 )
 from market_pipeline.warehouse.universe import NoUniverseError, require_universe
 
@@ -147,15 +147,19 @@ async def read_grouped_crypto(request: DialectRequest) -> Body:
 async def _read_grouped(request: DialectRequest, market: Market) -> Body:
     day, trading = request.day(), calendar(market.calendar)
     adjustment = request.adjustment
+    if day >= request.now.astimezone(trading.timezone).date():
+        raise RejectedRequestError(day_not_over(day, request.as_of))
     if not sessions_between(trading.name, day, day):
         return bars_body(request, whole_day_rows(trading, empty_columns(), []))
-    if day >= request.now.astimezone(trading.timezone).date():
-        raise RejectedRequestError(BEFORE_END_OF_DAY)
     await _check_whole(request, market)
     tickers, found = await read_session(request.context, trading, day, adjustment, request.as_of)
     if not tickers:
-        raise RejectedRequestError(ErrorBody(404, "NOT_FOUND", f"No bar of {day} is stored."))
+        raise RejectedRequestError(ErrorBody(404, "NOT_FOUND", f"No bar of {day} {_stored(request.as_of)}."))
     return bars_body(request, whole_day_rows(trading, found, tickers))
+
+
+def _stored(as_of: datetime | None) -> str:
+    return "is stored" if as_of is None else f"was stored as of {as_of.isoformat()}"
 
 
 async def _check_whole(request: DialectRequest, market: Market) -> None:

@@ -22,6 +22,9 @@ KEY_PARAMETER = "apiKey"
 ADJUSTMENTS = {"true": "splits", "false": "none", "all": "all"}
 """The API's name of each value of `adjusted`; `all` is not the vendor's."""
 
+FIRST_INSTANT = datetime(2000, 1, 3, tzinfo=UTC)
+"""Begin of the first session of any calendar. Requests as of an earlier instant find what they find as of this one."""
+
 FORWARDED = frozenset({b"forwarded", b"x-forwarded-for", b"via"})
 """Headers of requests that a proxy on this machine forwards for others."""
 
@@ -53,7 +56,7 @@ class DialectRequest(VendorRequest):
     @property
     def now(self) -> datetime:
         """The instant of the request, or the one that it reads as of."""
-        return self.as_of or datetime.now(UTC)
+        return datetime.now(UTC) if self.as_of is None else max(self.as_of, FIRST_INSTANT)
 
 
 async def read_request(request: Request) -> DialectRequest:

@@ -7,12 +7,13 @@ from uuid import uuid4
 
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from market_pipeline.api.generated.responses import BytesResponse
 from market_pipeline.api.problems import ProblemError, to_problem
 from market_pipeline.api.vendor_dialect.dialect_request import DialectRequest, read_request
 from market_pipeline.vendor_format.encoding import to_json
-from market_pipeline.vendor_format.error_bodies import TOO_MANY, Body, ErrorBody, RejectedRequestError
+from market_pipeline.vendor_format.error_bodies import TOO_MANY, UNKNOWN_PATH, Body, ErrorBody, RejectedRequestError
 
 DialectBody = Body | Sequence[Mapping[str, str]]
 DialectEndpoint = Callable[[DialectRequest], Awaitable[DialectBody]]
@@ -46,6 +47,23 @@ def dialect_handler(
             return _error_response(error.body, source)
 
     return handle
+
+
+class UnknownPathEndpoint:
+    """Responds to paths and methods that the dialect doesn't have as the vendor does."""
+
+    def __init__(self, is_sandboxed: Callable[[], Awaitable[bool]]) -> None:
+        self._is_sandboxed = is_sandboxed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle an ASGI request of any method."""
+        try:
+            name, value = (text.decode() for text in SANDBOX_HEADER)
+            headers = {name: value} if await self._is_sandboxed() else {}
+            response = Response(UNKNOWN_PATH, HTTPStatus.NOT_FOUND, headers, "text/plain")
+        except Exception as error:
+            response = problem_in_dialect(to_problem(error))
+        await response(scope, receive, send)
 
 
 def problem_in_dialect(problem: ProblemError) -> Response:

@@ -8,7 +8,7 @@ from starlette.routing import Route
 from market_pipeline.api.generated.reader import Reader
 from market_pipeline.api.vendor_dialect import dialect_bars, dialect_lists, dialect_tickers
 from market_pipeline.api.vendor_dialect.dialect_request import DialectRequest
-from market_pipeline.api.vendor_dialect.dialect_responses import DialectEndpoint, dialect_handler
+from market_pipeline.api.vendor_dialect.dialect_responses import DialectEndpoint, UnknownPathEndpoint, dialect_handler
 from market_pipeline.api.vendor_dialect.ticker_spans import FRESH_SECONDS, TickerSpans
 from market_pipeline.core.sessions import CALENDARS
 from market_pipeline.vendor_format.error_bodies import Body
@@ -61,7 +61,11 @@ def dialect_routes(reader: Reader) -> Sequence[Route]:
         ("/v1/marketstatus/now", _read_status),
     )
     is_sandboxed: Callable[[], Awaitable[bool]] = DataSource(reader).is_sandbox
-    return [Route(path, dialect_handler(endpoint, is_sandboxed)) for path, endpoint in endpoints]
+    unknown = UnknownPathEndpoint(is_sandboxed)
+    return [
+        *(Route(path, dialect_handler(endpoint, is_sandboxed)) for path, endpoint in endpoints),
+        *(Route(f"{prefix}{{path:path}}", unknown) for prefix in PREFIXES),
+    ]
 
 
 def is_of_dialect(path: str) -> bool:

@@ -24,9 +24,6 @@ from market_pipeline.vendor_format.reference_bodies import (
 from market_pipeline.vendor_format.vendor_request import parse_time
 from market_pipeline.warehouse.statements import driver_statement
 
-FIRST_VENDOR_DAY = date(2003, 9, 10)
-"""First session of the vendor's bars. Its changes of tickers are as old where nothing is known of earlier ones."""
-
 DATES = {"last_updated_utc", "delisted_utc"}
 SEARCH = "(strpos(lower(name), %(search)s) > 0 OR strpos(lower(ticker), %(search)s) > 0)"
 
@@ -87,7 +84,7 @@ async def read_ticker_events(request: DialectRequest) -> Body:
         raise RejectedRequestError(NO_SUCH_TICKER)
     name, figi, cik = rows[0][:3]
     identity = {"name": name, "composite_figi": figi, "cik": cik}
-    events = [ticker_change(ticker, first or FIRST_VENDOR_DAY) for *_, ticker, first in rows]
+    events = [ticker_change(ticker, first) for *_, ticker, first in rows]
     known = {field: value for field, value in identity.items() if value is not None}
     return {"results": {**known, "events": events}, **request.envelope()}
 
