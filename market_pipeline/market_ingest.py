@@ -18,7 +18,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from market_pipeline.core import stop_signals
-from market_pipeline.core.allocator import return_large_arrays
+from market_pipeline.core.allocator import share_arenas
 from market_pipeline.core.market_bars import CheckedSession, MarketSession
 from market_pipeline.core.markets import Market
 from market_pipeline.core.settings import Source
@@ -87,7 +87,7 @@ def ingest_market(
     Raises:
         MarketPipelineError: the database can't be used, so that nothing can be loaded or recorded.
     """
-    return_large_arrays()
+    share_arenas()
     loader = BlockLoader(warehouse, market, MarketRun(run.run_id, run.trigger, vendor.source), accept_small)
     with (
         closing(_CheckedSessions(vendor.iterate(sessions, changed_files), market)) as checked,
