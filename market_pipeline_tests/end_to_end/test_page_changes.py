@@ -80,6 +80,14 @@ def test_the_changes_since_an_instant_are_pages_of_the_feed(browser: Browser, ap
     assert whole.evaluate("document.querySelector('#changes .more').hidden") is (number <= 200)
 
 
+@pytest.mark.parametrize("address", ["2000-13-45", "since/%E0%A4%A"])
+def test_a_wrong_address_of_changes_shows_the_reason(browser: Browser, api: Api, address: str) -> None:
+    tab = Tab(browser).open(f"{api.url}/#changes/{address}")
+    assert tab.state("changes")["state"] == "error"
+    assert "is not a" in tab.shown("#changes .note")
+    assert tab.events("Runtime.exceptionThrown") == []
+
+
 def test_the_universe_of_a_session_by_type(browser: Browser, api: Api) -> None:
     tab = Tab(browser).open(api.url)
     tab.until("document.getElementById('universe').dataset.state === 'ready'")

@@ -6,6 +6,7 @@ import json
 import subprocess
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -75,6 +76,35 @@ def test_the_list_of_tables_leads_to_each(browser: Browser, api: Api) -> None:
     tab.until("document.querySelector('#grid .count').textContent === '66 rows'")
     assert tab.shown("#grid .range") == "Rows 1 to 25"
     assert tab.evaluate("location.hash") == "#table/market_data?limit=25"
+
+
+def test_a_broken_escape_in_the_address_leads_to_the_list_of_tables(browser: Browser, api: Api) -> None:
+    tab = open_grid(browser, api, "%E0%A4%A")
+    assert "market_data" in {row[0] for row in cells(tab)}
+    tab.evaluate("location.hash = '#table/market_data?limit=25'")
+    wait(tab, f"{CELLS}.length === 25")
+    tab.evaluate("location.hash = '#table/%E0%A4%A'")
+    wait(tab, "document.querySelector('#grid [data-focus=market_data]') !== null")
+    assert tab.events("Runtime.exceptionThrown") == []
+
+
+def test_rows_of_a_list_are_counted_with_and_without_braces(browser: Browser, api: Api) -> None:
+    [[number]] = api.sql("SELECT count(*) FROM market_data WHERE flags @> '{unexplained_move}'")
+    [[others]] = api.sql("SELECT count(*) FROM market_data WHERE NOT flags @> '{unexplained_move}'")
+    tab = open_grid(browser, api, "market_data?select=symbol,date&flags=cs.unexplained_move")
+    for text, words, count in (
+        ("cs.unexplained_move", "flags contains unexplained_move", number),
+        ("cs.{unexplained_move}", "flags contains unexplained_move", number),
+        ("not.cs.unexplained_move", "flags lacks unexplained_move", others),
+    ):
+        tab.evaluate(f"location.hash = '#table/market_data?select=symbol,date&flags={text}'")
+        wait(tab, f"{CHIPS}[0] === '{words}'")
+        tab.until(f"document.querySelector('#grid .count').textContent === '{count} row{'s' * (count != 1)}'")
+    point = quote(api.get("/api/v1/changes").headers["X-As-Of"])
+    tab.evaluate(f"location.hash = '#table/market_data?select=symbol,date&as_of={point}'")
+    wait(tab, f"{CHIPS}[0]?.startsWith('as_of') && {CELLS}.length === 25")
+    assert tab.shown("#grid .count") == ""  # the past is not counted
+    assert [entry["entry"]["text"] for entry in tab.events("Log.entryAdded")] == []
 
 
 def test_filters_and_order_are_kept_by_the_address(browser: Browser, api: Api) -> None:

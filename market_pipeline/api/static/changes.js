@@ -2,7 +2,7 @@
 
 import { ask, tableAddress } from "./client.js";
 import { element, prose, replace } from "./dom.js";
-import { instant, plural, whole } from "./format.js";
+import { decode, instant, plural, whole } from "./format.js";
 import { Part } from "./part.js";
 import { askChangesSince, askSessionChanges } from "./session_changes.js";
 
@@ -117,7 +117,7 @@ function parseHash(hash) {
   const [, text, query] = HASH.exec(hash) ?? [];
   if (text === undefined) return null;
   if (DAY.test(text)) return { date: text };
-  return { since: decodeURIComponent(text), ...Object.fromEntries(new URLSearchParams(query)) };
+  return { since: decode(text) ?? text, ...Object.fromEntries(new URLSearchParams(query)) };
 }
 
 /** The newest session with bars of tracked symbols; where there is none, of a whole market. */

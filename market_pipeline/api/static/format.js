@@ -30,6 +30,15 @@ export const monthName = (day) => MONTH.format(new Date(`${day}T00:00:00Z`));
 /** "2012-03-01 02:00" in UTC from an ISO instant. */
 export const instant = (iso) => new Date(iso).toISOString().slice(0, 16).replace("T", " ");
 
+/** The text of a part of an address; null if an escape in it is broken. */
+export function decode(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return null;
+  }
+}
+
 /** "in 3 h", "5 min ago". */
 export function distance(iso, now = Date.now()) {
   const seconds = (Date.parse(iso) - now) / 1000;

@@ -42,7 +42,7 @@ export class Grid {
 
   navigated() {
     const view = parseView(location.hash);
-    if (view === null && location.hash !== "#table") return;
+    if (view === null && !/^#table(\/|$)/.test(location.hash)) return;
     this.enter(view);
     this.show({ fresh: true });
   }
@@ -112,7 +112,8 @@ export class Grid {
   async showCount(view) {
     const filters = JSON.stringify([view.table, view.filters]);
     if (filters !== this.counted) this.count.textContent = "";
-    const total = await askCount(countAddress(view)).catch(() => null);
+    const address = countAddress(view);
+    const total = address && (await askCount(address).catch(() => null));
     if (view !== this.view || total === null) return;
     this.counted = filters;
     this.count.textContent = `${total > ESTIMATED ? "about " : ""}${plural(total, "row")}`;

@@ -54,7 +54,7 @@ export function describeFilter(column, text) {
   if (!takesValue) return `${column} ${label}`;
   const value = text.slice(name.length + 1);
   const isList = name.endsWith("in") || name.endsWith("cs");
-  return `${column} ${label} ${isList ? value.slice(1, -1).replaceAll('"', "").replaceAll(",", ", ") : value}`;
+  return `${column} ${label} ${isList ? value.replace(/^[({]|[)}]$/g, "").replaceAll('"', "").replaceAll(",", ", ") : value}`;
 }
 
 const quote = (value) => `"${value.replace(/["\\]/g, "\\$&")}"`;

@@ -1,8 +1,12 @@
 // The view of a table: its name, filters, order, columns and page; as the page's address, and as addresses of the API.
 // Filters are texts as the API takes them, such as ["date", "gte.2024-01-01"].
 
+import { decode } from "./format.js";
+
 const HASH = /^#table\/([^/?]+)(?:\/(\d+))?(?:\?(.*))?$/;
 const OWN = new Set(["select", "order", "limit", "cursor"]);
+const PAST = new Set(["as_of", "snapshot"]);
+const CONTAINS = /^((?:not\.)?cs\.)\{*(.*?)\}*$/s; // the braces of a list, which the count's API requires, may be left out
 
 export const SIZES = [25, 50, 100, 500];
 
@@ -10,12 +14,13 @@ export const emptyView = (table) => ({ table, filters: [], order: [], columns: n
 
 /** The view of an address's hash; null if it is none of a table. */
 export function parseView(hash) {
-  const [, table, page, query] = HASH.exec(hash) ?? [];
-  if (table === undefined) return null;
+  const [, text, page, query] = HASH.exec(hash) ?? [];
+  const table = text && decode(text);
+  if (!table) return null;
   const parameters = new URLSearchParams(query);
   const cursor = parameters.get("cursor");
   return {
-    table: decodeURIComponent(table),
+    table,
     filters: [...parameters].filter(([name]) => !OWN.has(name)),
     order: (parameters.get("order") ?? "").split(",").filter(Boolean).map(parseOrder),
     columns: parameters.get("select")?.split(",") ?? null,
@@ -39,9 +44,11 @@ export function rowsAddress(view, { format = null, whole = false } = {}) {
   return `api/v1/tables/${encodeURIComponent(view.table)}${query && `?${query}`}`;
 }
 
-/** The address whose header Content-Range has the number of all rows, of an API with the same filters. */
+/** The address whose header Content-Range has the number of all rows; null for rows of the past, which that API doesn't have. */
 export function countAddress(view) {
-  return `rest/v1/${encodeURIComponent(view.table)}?${new URLSearchParams([...view.filters, ["limit", "1"]])}`;
+  if (view.filters.some(([name]) => PAST.has(name))) return null;
+  const filters = view.filters.map(([name, text]) => [name, text.replace(CONTAINS, (_, operator, values) => `${operator}{${values}}`)]);
+  return `rest/v1/${encodeURIComponent(view.table)}?${new URLSearchParams([...filters, ["limit", "1"]])}`;
 }
 
 /** The view with its rows ordered by a column: ascending, then descending, then by the key again. */

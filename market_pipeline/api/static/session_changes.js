@@ -14,14 +14,14 @@ const ORIGIN = new Set(["symbol", "source", "vendor_id", "fetched_at", "updated_
 /** The changes of a session: `stored` bars, `first` when the first ones came, and the newest changes in `rows`. */
 export async function askSessionChanges(date) {
   const of = ["date", `eq.${date}`];
-  const [replaced, firsts, stored] = await Promise.all([
+  const [replaced, firsts] = await Promise.all([
     ask(tableAddress("market_data_revisions", [of, ["select", `${COLUMNS},replaced_at,reason`], ["order", "replaced_at.desc,id.desc"], ["limit", MOST]])),
     ask(tableAddress("market_data", [of, ["select", "fetched_at,run_id"], ["order", "fetched_at.asc"], ["limit", 1]])),
-    askCount(`rest/v1/market_data?${new URLSearchParams([of, ["limit", 1]])}`),
   ]);
   const [first] = [...firsts.data, ...replaced.data].sort((one, other) => (one.fetched_at < other.fetched_at ? -1 : 1));
   const symbols = [...new Set(replaced.data.map((row) => row.symbol))];
-  const [present, late] = await Promise.all([
+  const [stored, present, late] = await Promise.all([
+    askCount(`rest/v1/market_data?${new URLSearchParams([of, ["limit", 1]])}`), // a wrong date has a reason above, and none here
     symbols.length ? askRows(tableAddress("market_data", [of, ["symbol", listed(symbols)], ["select", COLUMNS]])) : [],
     first ? ask(tableAddress("market_data", [of, ["run_id", `neq.${first.run_id}`], ["select", COLUMNS], ["order", "fetched_at.desc"], ["limit", MOST]])) : { data: [] },
   ]);

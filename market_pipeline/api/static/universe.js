@@ -1,6 +1,6 @@
 // The universe of a session: the largest tickers by dollar volume, or those that are gone since.
 
-import { ask, askCount, askRows, tableAddress } from "./client.js";
+import { ask, askRows, tableAddress } from "./client.js";
 import { element, prose, replace } from "./dom.js";
 import { compact, decimals, NONE, plural, whole } from "./format.js";
 import { optionOf } from "./markets.js";
@@ -79,11 +79,11 @@ export class Universe {
     return error ?? this.show();
   }
 
-  show() {
+  async show() {
     const { market, date, shown, type } = this.form.elements;
     if (!date.value) return null;
     const request = { market: market.value, day: date.value, type: type.value, gone: shown.value === "gone" };
-    return this.part.show(
+    const error = await this.part.show(
       async () => {
         const [page, tickers] = await Promise.all([request.gone ? askGone(request) : askLargest(request), askTickers(request)]);
         return { ...request, ...page, tickers };
@@ -91,60 +91,71 @@ export class Universe {
       (data) => this.render(data),
       { fresh: true },
     );
+    if (this.part.state === "error") this.clear();
+    return error;
+  }
+
+  /** Takes out the sentence and the rows of the session before. */
+  clear() {
+    this.part.section.querySelector(".count").textContent = "";
+    this.table.replaceChildren();
+    Object.assign(this.part.section.dataset, { rows: 0, date: "" });
   }
 
   showMore() {
     const before = this.data;
     return this.part.show(
       async () => {
-        const page = await ask(before.next);
-        return { ...before, rows: [...before.rows, ...page.data], next: page.next };
+        const page = before.next ? await askPage(before.next) : pageOf(before.rest);
+        return { ...before, ...page, rows: [...before.rows, ...page.rows], note: before.note };
       },
       (data) => this.render(data),
     );
   }
 
   render(data) {
-    const { market, day, type, gone, rows, tickers, note, next, total } = data;
+    const { day, type, gone, rows, rest, tickers, note, next } = data;
     this.data = data;
     this.part.section.dataset.rows = rows.length;
     this.part.section.dataset.date = day;
     const which = type ? ` of type ${type}` : "";
-    const kind = gone ? `${whole(total)}${which} gone since` : `the ${whole(rows.length)} largest${which}`;
+    const kind = gone ? `${whole(rows.length + rest.length)}${which} gone since` : `the ${whole(rows.length)} largest${which}`;
     this.part.section.querySelector(".count").textContent = `${plural(tickers, "ticker")} traded; ${kind}`;
     replace(this.part.body.querySelector(".hint"), ...prose(note ?? ""));
-    this.more.hidden = !next;
+    this.more.hidden = !next && rest.length === 0;
     const nothing = gone ? "is gone" : "is shown";
     if (rows.length === 0) return `Of those${which} that traded on that session, none ${nothing}.${note ? ` ${note}` : ""}`;
     replace(this.table, drawTable(gone ? GONE : LARGEST, rows));
-    const query = new URLSearchParams({ date: day, market: optionOf(market), ...(type ? { type } : {}), format: "csv" });
-    const link = element("a", { href: `${PATH}?${query}` }, `All tickers${which} of the session as CSV`);
+    const link = element("a", { href: universeAddress(data, { format: "csv" }) }, `All tickers${which} of the session as CSV`);
     replace(this.part.body.querySelector(".downloads"), link);
     return undefined;
   }
 }
 
-async function askLargest({ market, day, type }) {
-  const query = new URLSearchParams({ date: day, market: optionOf(market), order: "dollar_volume", ...(type ? { type } : {}), limit: SHOWN });
-  const { data, note, next } = await ask(`${PATH}?${query}`);
-  return { rows: data, note, next };
+const askLargest = (request) => askPage(universeAddress(request, { order: "dollar_volume", limit: SHOWN }));
+
+/** Those of the session that are gone now, the first to go first. */
+async function askGone(request) {
+  const conditions = [["market", `eq.${request.market}`], ["state", "eq.ended"], ["last_session", `gte.${request.day}`], ["select", "symbol,last_session"]];
+  const [{ data, note }, ended] = await Promise.all([ask(universeAddress(request)), askRows(tableAddress("listings", conditions))]);
+  const lasts = new Map(ended.map((listing) => [listing.symbol, listing.last_session]));
+  const gone = data.filter(({ symbol }) => lasts.has(symbol)).sort((one, other) => compare(lasts.get(one.symbol), lasts.get(other.symbol)));
+  return { ...pageOf(gone), note };
 }
 
-/** Those that are gone now, the first to go first, and their number. */
-async function askGone({ market, day, type }) {
-  const conditions = [
-    ["market", `eq.${market}`],
-    ["state", "eq.ended"],
-    ["first_session", `lte.${day}`],
-    ["last_session", `gte.${day}`],
-    ...(type ? [["type", `eq.${type}`]] : []),
-  ];
-  const [{ data, next }, total] = await Promise.all([
-    ask(tableAddress("listings", [...conditions, ["order", "last_session.asc,symbol.asc"], ["limit", SHOWN]])),
-    askCount(`rest/v1/listings?${new URLSearchParams([...conditions, ["limit", 1]])}`),
-  ]);
-  return { rows: data, next, total };
+const compare = (one, other) => (one === other ? 0 : one < other ? -1 : 1);
+
+const universeAddress = ({ market, day, type }, others = {}) =>
+  `${PATH}?${new URLSearchParams({ date: day, market: optionOf(market), ...(type ? { type } : {}), ...others })}`;
+
+/** A page of the API, and the address of the following one. */
+async function askPage(address) {
+  const { data, note, next } = await ask(address);
+  return { rows: data, rest: [], note, next };
 }
+
+/** The first rows, and the rest of them. */
+const pageOf = (rows) => ({ rows: rows.slice(0, SHOWN), rest: rows.slice(SHOWN), next: null });
 
 /** The session's number of tickers; the largest of a session that isn't stored whole are an error with the reason. */
 async function askTickers({ market, day }) {
