@@ -258,15 +258,20 @@ def test_a_whole_market_has_a_chart_of_its_months_and_the_universe_of_each_sessi
 ) -> None:
     assert seen.evaluate("document.getElementById('markets').checkVisibility()") is False  # that database has no market
     days = sessions_between("XNYS", date(2024, 2, 26), date(2024, 3, 15))
-    bars = {"AA": Bar(28.0), "SPY": Bar(515.0, 80_000.0), "SIVB": Bar(0.9)}
-    lasting = {ticker: bar for ticker, bar in bars.items() if ticker != "SIVB"}
-    load_market(warehouse, *(session_of(day, bars if day <= days[2] else lasting) for day in days))
+    lasting = {"AA": Bar(28.0), "SPY": Bar(515.0, 80_000.0)}
+    gone = [{"SIVB": Bar(0.9), "FRCB": Bar(0.3)}, {"SIVB": Bar(0.9)}, {"SIVB": Bar(0.9), "FRCB": Bar(0.3)}]
+    sessions = [session_of(day, lasting | (gone[place] if place < 3 else {})) for place, day in enumerate(days)]
+    load_market(warehouse, *sessions, accept_small=True)
     with environment_of(settings), running_api(settings) as address:
         tab = Tab(browser).open(address)
         assert tab.state("markets") == {"state": "ready", "months": "2"}
         assert tab.shown("#markets .sandbox") == "Sandbox data: not the market"
+        for part in ("overview", "days", "heatmap", "runs"):  # no symbol is tracked, so these point to the market
+            assert tab.state(part)["state"] == "empty"
+            assert "the last load, of us-stocks on 2024-03-15, ended at " in tab.shown(f"#{part} .note")
+        assert "symbols init" not in tab.shown("main")
         bar = "document.querySelector(`[data-focus='us_stocks 2024-02-01']`)"
-        label = "February 2024: 3 listed, of which 1 is gone now (4 sessions)."
+        label = "February 2024: 4 listed, of which 2 are gone now (4 sessions)."
         assert tab.evaluate(f"{bar}.getAttribute('aria-label')") == label
         tab.until("document.getElementById('universe').dataset.state === 'ready'")
         assert tab.shown("#universe .count") == "2 tickers traded; the 2 largest"
@@ -280,14 +285,20 @@ def test_a_whole_market_has_a_chart_of_its_months_and_the_universe_of_each_sessi
             "document.querySelector('#universe [value=gone]').click()"
         )
         tab.until("document.getElementById('universe').dataset.date === '2024-02-27'")
+        # FRCB is listed and gone too, and didn't trade on that session.
+        assert tab.shown("#universe .count") == "3 tickers traded; 1 gone since"
+        assert tab.evaluate("document.querySelectorAll('#universe tbody tr').length") == 1
         assert tab.shown("#universe tbody tr").split("\t")[:2] == ["SIVB", "SIVB"]
         assert tab.evaluate("document.querySelector('#universe .downloads a').href").endswith(
             "/api/v1/universe?date=2024-02-27&market=us-stocks&format=csv"
         )
-        tab.evaluate("document.querySelector('#universe [name=date]').value = '2024-03-16'")
-        tab.click("#universe [value=largest]")
-        tab.until("document.getElementById('universe').dataset.state === 'error'")
-        assert "it is no session of XNYS; the nearest ones are" in tab.shown("#universe .note")
+        tab.evaluate("day.value = '2024-03-16'; day.dispatchEvent(new Event('change', { bubbles: true }))")
+        for way in ("gone", "largest"):
+            tab.click(f"#universe [value={way}]")
+            tab.until("document.getElementById('universe').dataset.state === 'error'")
+            assert "it is no session of XNYS; the nearest ones are" in tab.shown("#universe .note")
+            assert tab.evaluate("document.querySelectorAll('#universe tbody tr').length") == 0
+            assert tab.shown("#universe .count") == ""
 
 
 def test_a_lost_database_leaves_the_page_as_it_was_and_marks_it_as_old(

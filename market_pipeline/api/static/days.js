@@ -19,7 +19,7 @@ export class Days {
     this.part = new Part("days");
   }
 
-  refresh() {
+  refresh(elsewhere) {
     const since = new Date(Date.now() - DAYS * DAY_MS).toISOString().slice(0, 10);
     const conditions = [
       ["date", `gte.${since}`],
@@ -27,13 +27,13 @@ export class Days {
     ];
     return this.part.show(
       () => askRows(tableAddress("day_conditions", conditions)),
-      (rows) => this.render(rows),
+      (rows) => this.render(rows, elsewhere),
     );
   }
 
-  render(rows) {
+  render(rows, elsewhere) {
     this.part.section.dataset.rows = rows.length;
-    if (rows.length === 0) return EMPTY;
+    if (rows.length === 0) return elsewhere ?? EMPTY;
     const calendars = [...new Set(rows.map((row) => row.calendar))]; // New York's first
     replace(this.part.body, ...calendars.map((calendar) => drawCalendar(calendar, rows)));
     return undefined;

@@ -29,8 +29,9 @@ export class Heatmap {
   }
 
   /** Fetches again; from the first page if the symbols or their order changed. */
-  show(symbols) {
+  show(symbols, elsewhere = null) {
     const same = symbols.join() === this.symbols.join();
+    this.elsewhere = elsewhere;
     this.symbols = symbols;
     return this.turnTo(same ? this.page : 0);
   }
@@ -47,7 +48,7 @@ export class Heatmap {
     this.page = page;
     this.drawPager(symbols.length);
     this.part.section.dataset.cells = months.length;
-    if (months.length === 0) return "No session of these symbols was ever fetched: run `market-pipeline backfill`.";
+    if (months.length === 0) return this.elsewhere ?? "No session of these symbols was ever fetched: run `market-pipeline backfill`.";
     const first = this.frame.childElementCount === 0;
     this.byCell = new Map(months.map((row) => [`${row.symbol} ${row.month}`, row]));
     const axis = monthsBetween(months.map((row) => row.month).sort());

@@ -1,11 +1,12 @@
 // Whole markets: a bar for each month, of the symbols listed then and of those of them that are gone now.
 
-import { askRows, tableAddress } from "./client.js";
+import { ask, askRows, tableAddress } from "./client.js";
 import { element, replace } from "./dom.js";
-import { monthName, plural, whole } from "./format.js";
+import { instant, monthName, plural, whole } from "./format.js";
 import { Part } from "./part.js";
 
 const ADDRESS = tableAddress("listings_by_month", [["order", "market.desc,month.asc"]]);
+const NEWEST_LOAD = tableAddress("market_loads", [["success", "is.true"], ["order", "ended_at.desc"], ["limit", "1"]]);
 const STEPS = { ArrowLeft: -1, ArrowRight: 1 };
 const HINT = "Point at a month, or move with the arrow keys, for its numbers; click it, or press Enter, for its universe.";
 
@@ -17,6 +18,7 @@ export class Markets {
   constructor({ onOpen }) {
     this.part = new Part("markets");
     this.months = [];
+    this.newest = null; // the load of a market that was the last to end well
     this.onOpen = onOpen;
     this.frame = this.part.body.querySelector(".months");
     this.told = this.part.body.querySelector(".told");
@@ -29,13 +31,24 @@ export class Markets {
   /** Fetches the months. The part is shown once a market has any. */
   refresh() {
     return this.part.show(
-      () => askRows(ADDRESS),
-      (rows) => this.render(rows),
+      async () => {
+        const rows = await askRows(ADDRESS);
+        return { rows, newest: rows.length > 0 ? (await ask(NEWEST_LOAD)).data[0] : null };
+      },
+      (data) => this.render(data),
     );
   }
 
-  render(rows) {
+  /** The sentence for a part of tracked symbols where none is tracked; null without a market. */
+  get elsewhere() {
+    if (!this.newest) return null;
+    const { market, date, ended_at: at } = this.newest;
+    return `This part is of tracked symbols; for markets see “Whole markets”: the last load, of ${optionOf(market)} on ${date}, ended at ${instant(at)} UTC.`;
+  }
+
+  render({ rows, newest }) {
     this.months = rows;
+    this.newest = newest;
     this.part.section.hidden = rows.length === 0;
     this.part.section.dataset.months = rows.length;
     this.byMonth = new Map(rows.map((row) => [`${row.market} ${row.month}`, row]));

@@ -40,16 +40,17 @@ export class Overview {
     this.table.addEventListener("click", (event) => this.clicked(event, onChoose));
   }
 
-  refresh() {
+  /** `elsewhere`: the sentence on markets, or null, in this and other parts of tracked symbols. */
+  refresh(elsewhere) {
     return this.part.show(
       () => askRows(ADDRESS),
-      (rows) => this.render(rows),
+      (rows) => this.render(rows, elsewhere),
     );
   }
 
-  render(rows) {
+  render(rows, elsewhere) {
     this.rows = rows;
-    if (rows.length === 0) return EMPTY;
+    if (rows.length === 0) return elsewhere ? `No symbol is tracked. ${elsewhere}` : EMPTY;
     const told = this.part.body.querySelector(".verdict");
     told.textContent = verdict(rows);
     told.dataset.verdict = rows.some(needsAttention) ? "attention" : "well";

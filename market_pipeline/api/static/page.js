@@ -57,12 +57,14 @@ async function refresh() {
   if (showLocked((await links)?.status === UNAUTHORIZED)) return;
   await Promise.race([charted, new Promise((resolve) => void setTimeout(resolve, CHART_FIRST_MS))]);
   const healthKnown = health.refresh();
+  const marketsKnown = markets.refresh();
+  const overviewKnown = Promise.all([healthKnown, marketsKnown]).then(() => overview.refresh(markets.elsewhere));
   const errors = await Promise.all([
     healthKnown,
-    healthKnown.then(refreshCoverage),
-    days.refresh(),
-    markets.refresh().then((error) => error ?? universe.refresh(markets.months)),
-    runs.refresh(health.dagster),
+    overviewKnown.then(refreshHeatmap),
+    overviewKnown.then(() => days.refresh(elsewhere())),
+    marketsKnown.then((error) => error ?? universe.refresh(markets.months)),
+    overviewKnown.then(() => runs.refresh(health.dagster, elsewhere())),
     charted,
     changes.refresh(),
     grid.refresh(),
@@ -86,9 +88,11 @@ function showLocked(locked) {
   return locked;
 }
 
-async function refreshCoverage() {
-  const error = await overview.refresh();
-  if (error === null) return heatmap.show(overview.symbols);
+/** The sentence on markets, if no symbol is tracked and there is a market; otherwise null. */
+const elsewhere = () => (overview.part.state === "empty" ? markets.elsewhere : null);
+
+function refreshHeatmap(error) {
+  if (error === null) return heatmap.show(overview.symbols, elsewhere());
   heatmap.part.fail(error);
   return error;
 }

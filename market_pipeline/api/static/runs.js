@@ -17,18 +17,18 @@ export class Runs {
   }
 
   /** `dagster` is the Dagster UI's URL, or null if unknown. */
-  refresh(dagster) {
+  refresh(dagster, elsewhere) {
     const address = tableAddress("runs", [
       ["order", "started_at.desc"],
       ["limit", SHOWN],
     ]);
     const load = async () => ({ dagster, runs: (await ask(address)).data });
-    return this.part.show(load, (data) => this.render(data));
+    return this.part.show(load, (data) => this.render(data, elsewhere));
   }
 
-  render({ dagster, runs }) {
+  render({ dagster, runs }, elsewhere) {
     this.part.section.dataset.rows = runs.length;
-    if (runs.length === 0) return "No run yet: run `market-pipeline backfill`, or wait for the night's.";
+    if (runs.length === 0) return elsewhere ?? "No run yet: run `market-pipeline backfill`, or wait for the night's.";
     replace(this.part.body, drawTable(runs, dagster));
     return undefined;
   }
