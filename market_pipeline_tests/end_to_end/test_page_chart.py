@@ -24,6 +24,19 @@ FAILED = date(2012, 3, 15)
 COMMON = date(2012, 3, 1)
 MARKET_DAYS = sessions_between("XNYS", date(2024, 2, 26), date(2024, 3, 15))
 NONE = "\N{EN DASH}"
+# The time axis's labels of the newest frame, by their places; no price or volume is a word or four digits alone.
+RECORD_TEXTS = """{
+  let frame;
+  const { fillText } = CanvasRenderingContext2D.prototype;
+  CanvasRenderingContext2D.prototype.fillText = function (text, x, ...rest) {
+    if (/^([A-Z][a-z]{2}( .*)?|\\d{4}(-.*)?)$/.test(text)) {
+      if (frame !== document.timeline.currentTime) globalThis.labels = new Map();
+      frame = document.timeline.currentTime;
+      labels.set(x, text);
+    }
+    return fillText.call(this, text, x, ...rest);
+  };
+}"""
 GAP = "No bars: 2012-07-02 to 2013-01-25, {} sessions never requested"
 
 
@@ -224,6 +237,52 @@ def test_a_symbol_without_bars_names_the_next_command_and_leaves_the_search(brow
     assert "market-pipeline backfill" in tab.shown("#candles .steps")
     assert "market-pipeline up --sandbox" in tab.shown("#candles .steps")
     assert tab.evaluate("document.getElementById('symbol').checkVisibility()") is True
+
+
+def test_an_unknown_symbol_is_named_with_the_next_step(browser: Browser, page: str) -> None:
+    tab = Tab(browser).open(f"{page}/?symbol=NOSUCHX")
+    assert "There is no symbol NOSUCHX here" in tab.shown("#candles .note")
+    assert "market-pipeline symbols add SYMBOL" in tab.shown("#candles .note")
+    assert "2000-01-01" not in tab.shown("#candles")
+    assert Tab(browser).open(f"{page}/?symbol=aapl&adjustment=none").state("candles")["symbol"] == "AAPL"
+
+
+def test_a_chart_stays_beside_symbols_that_cannot_be_compared(browser: Browser, page: str) -> None:
+    alone = len(recorded("AAPL", *EARLY)) - 1 + len(recorded("AAPL", *LATE))  # a session failed
+    tab = Tab(browser).open(f"{page}/?symbol=AAPL&adjustment=none&range=All&compare=NOSUCH,IBM")
+    assert (tab.state("candles")["state"], tab.state("candles")["bars"]) == ("ready", str(alone))
+    assert "There is no symbol NOSUCH here" in tab.shown("#candles .told-note")
+    assert "No data found for IBM" in tab.shown("#candles .told-note")
+    tab.click(".compared [data-symbol=NOSUCH]")
+    tab.until("!document.querySelector('.told-note').innerText.includes('NOSUCH')")
+
+
+@pytest.mark.parametrize(
+    ("view", "labels"),
+    [
+        ("symbol=MSFT&range=1Y", "Mar Apr May Jun Jul Aug Sep Oct Nov Dec 2013 Feb Mar"),
+        ("symbol=AAPL&range=All", "Sep Oct Nov Dec 2012 Feb Mar Apr May Jun 2013 Mar"),
+    ],
+)
+def test_the_time_axis_has_months_and_the_year_where_it_changes(
+    browser: Browser, page: str, view: str, labels: str
+) -> None:
+    tab = Tab(browser)
+    tab.call("Page.addScriptToEvaluateOnNewDocument", source=RECORD_TEXTS)
+    tab.open(f"{page}/?{view}&adjustment=none")
+    tab.until("globalThis.labels?.size > 0")
+    shown = tab.evaluate("[...labels].sort(([one], [other]) => one - other).map(([, label]) => label)")
+    assert " ".join(shown) == labels
+
+
+def test_a_tick_has_its_month_and_the_year_after_a_break_that_hides_its_change(aapl: Tab) -> None:
+    script = """import("/static/timeline.js").then(({ labelTick }) => {
+      const gap = { first: "2025-12-29", last: "2026-10-30", sessions: Array(200) };
+      const times = ["2025-12-26", "2025-12-29", "2026-01-02", "2026-11-02", "2026-11-16"];
+      const slots = times.map((time, place) => ({ time, ...(place === 1 || place === 2 ? { gap } : {}) }));
+      return [2, 0, 0, 1, 2].map((kind, index) => labelTick(slots, index, kind));
+    })"""
+    assert aapl.evaluate(script) == ["Dec 26", "", "", "Nov 2026", "Nov 16, 2026"]
 
 
 def test_on_a_phone_the_list_of_symbols_stays_on_the_page(browser: Browser, page: str) -> None:

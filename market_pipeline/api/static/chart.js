@@ -3,7 +3,7 @@
 import { candleOptions, fixedOptions, flagMarker, lineOptions, readColours, themeOptions } from "./chart_theme.js";
 import { decimals } from "./format.js";
 import { GapBands, spanOfDays } from "./gap_bands.js";
-import { isBreak } from "./timeline.js";
+import { isBreak, labelTick } from "./timeline.js";
 
 /* global LightweightCharts */
 
@@ -11,7 +11,6 @@ const VOLUME_SHARE = 0.22;
 const PAGE = 20;
 const ZOOM = 1.5;
 const FEWEST_SLOTS = 10;
-const SOON = 60; // slots after a break, of which the first label is one
 
 /**
  * A picture: `slots` in order, each with its `time`, and `gap` where it belongs to one; `bars` to draw as candles, or
@@ -29,7 +28,7 @@ export class Chart {
     this.at = null;
     this.chart = createChart(container, fixedOptions());
     this.chart.applyOptions({
-      timeScale: { tickMarkFormatter: (time) => this.labelOf(time) },
+      timeScale: { tickMarkFormatter: (time, kind) => this.labelOf(time, kind) },
       localization: { timeFormatter: (time) => spanOfDays(this.breakAt(time) ?? { first: time, last: time }) },
     });
     // Moves by keys come here too, later and without an event.
@@ -111,12 +110,10 @@ export class Chart {
     });
   }
 
-  /** The axis's label: none within a break, with the year soon after one, and else the library's. */
-  labelOf(time) {
-    if (this.breakAt(time)) return "";
-    const index = this.indexes?.get(time) ?? 0;
-    const before = this.picture?.slots.slice(Math.max(0, index - SOON), index) ?? [];
-    return before.some(({ gap }) => isBreak(gap)) ? time.slice(0, 7) : null;
+  /** The axis's label of a slot; null, for the library's, of a day that is none. */
+  labelOf(time, kind) {
+    const index = this.indexes?.get(time);
+    return index === undefined ? null : labelTick(this.picture.slots, index, kind);
   }
 
   breakAt(time) {

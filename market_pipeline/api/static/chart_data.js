@@ -1,10 +1,10 @@
 // The data of a view: the bars of its symbols, and the sessions that lack one.
 
-import { ask, askAll, askRows, tableAddress } from "./client.js";
+import { ask, askAll, askRows, Problem, tableAddress } from "./client.js";
 import { daysBefore, spanOf } from "./chart_view.js";
 import { findGaps } from "./timeline.js";
 
-const NO_BARS = 404;
+const NOT_FOUND = 404;
 const CANT_BE_ADJUSTED = 409;
 const STORED = new Set(["loaded", "corrected"]);
 // Calendar days for each session of a moving average, weekends and holidays included.
@@ -21,9 +21,8 @@ export async function loadChart(view) {
   if (!main?.last_session) return { empty: true, found, symbol: view.symbol };
   const span = spanOf(view.range, main);
   if (view.compare.length > 0) {
-    const others = await Promise.all(view.compare.filter((name) => name !== main.symbol).map(findSymbol));
-    const loads = others.map((known) => loadCompared(known, span, view.adjustment));
-    return { span, items: await Promise.all([loadAdjusted(main, span, view.adjustment), ...loads]) };
+    const others = view.compare.filter((name) => name !== main.symbol).map((name) => loadCompared(name, span, view.adjustment));
+    return { span, items: await Promise.all([loadAdjusted(main, span, view.adjustment), ...others]) };
   }
   const longest = Math.max(0, ...view.averages);
   const start = daysBefore(span.start, Math.ceil(DAYS_A_SESSION * longest));
@@ -41,13 +40,16 @@ export function barsAddress(symbol, { start, end }, adjustment) {
   return `api/v1/historical/${encodeURIComponent(symbol)}?${query}`;
 }
 
-/** A symbol as the search has it; of an unknown one all that is known is its name, and its bars are a 404 with the reason. */
+/** A symbol as the search has it, by its name, by a ticker, or by its name in capitals. */
 async function findSymbol(name) {
   const { symbols } = await searchSymbols(name);
-  const found = symbols.find(({ symbol }) => symbol === name) ?? symbols.find(({ ticker }) => ticker === name);
+  const found =
+    symbols.find(({ symbol }) => symbol === name) ??
+    symbols.find(({ ticker }) => ticker === name) ??
+    symbols.find(({ symbol }) => symbol === name.toUpperCase());
   if (found) return found;
-  await ask(barsAddress(name, { start: "2000-01-01", end: "2000-01-02" }));
-  return { symbol: name, last_session: null };
+  const next = "choose another one by its ticker or name, or track it by `market-pipeline symbols add SYMBOL`";
+  throw new Problem(NOT_FOUND, `There is no symbol ${name} here: ${next}.`);
 }
 
 /** As loadItem, adjusted as far as that is known, if no certain adjustment was requested. */
@@ -60,12 +62,14 @@ async function loadAdjusted(known, span, adjustment) {
   }
 }
 
-/** As loadAdjusted; a symbol without bars in the span has a note. */
-async function loadCompared(known, span, adjustment) {
+/** As loadAdjusted, by name; a symbol that is unknown, or has no such bars in the span, has a note. */
+async function loadCompared(name, span, adjustment) {
+  let known = { symbol: name };
   try {
+    known = await findSymbol(name);
     return await loadAdjusted(known, span, adjustment);
   } catch (error) {
-    if (error.status !== NO_BARS) throw error;
+    if (![NOT_FOUND, CANT_BE_ADJUSTED].includes(error.status)) throw error;
     return { known, adjustment: null, note: error.message, bars: [], unadjusted: 0, gaps: [] };
   }
 }

@@ -30,7 +30,14 @@ export function fixedOptions() {
     // The wheel and vertical swipes scroll the page, not the chart.
     handleScroll: { mouseWheel: false, vertTouchDrag: false },
     handleScale: { mouseWheel: false },
-    timeScale: { borderVisible: false, fixLeftEdge: true, fixRightEdge: true, minBarSpacing: 0.01, maxBarSpacing: 60 },
+    timeScale: {
+      borderVisible: false,
+      fixLeftEdge: true,
+      fixRightEdge: true,
+      minBarSpacing: 0.01,
+      maxBarSpacing: 60,
+      tickMarkMaxCharacterLength: 7, // 70 pixels, in which "Nov 30, 2026" fits; the default of 8 leaves out March in a chart of a year
+    },
     rightPriceScale: { borderVisible: false },
   };
 }

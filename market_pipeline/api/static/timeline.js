@@ -6,6 +6,11 @@ const BREAK_SLOTS = 8;
 const BREAK_SHARE = 0.05;
 // A week of empty sessions, as of a share that is seldom traded, ends no line and no average; longer ones are a halt.
 const LONGEST_EMPTY = 5;
+const SOON = 60; // slots after a break, of which the first label is one
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+// Kinds of labels, the chart library's TickMarkType: a slot that begins a year, a month, or neither.
+const YEAR = 0;
+const DAY = 2;
 
 /**
  * Gaps between the first and the last bar, in order. `days` has the days with a bar, `sessions` all days that should
@@ -52,6 +57,28 @@ export function buildSlots(days, gaps) {
 
 /** True of a gap that is too long to have a slot for each session. */
 export const isBreak = (gap) => gap !== undefined && gap.sessions.length > LONGEST_DRAWN;
+
+/** The time axis's label of a slot: none within a break, and with the year where it changes and soon after a break of years. */
+export function labelTick(slots, index, kind) {
+  const { time, gap } = slots[index];
+  if (isBreak(gap)) return "";
+  const [year, month, day] = time.split("-").map(Number);
+  if (kind === YEAR && month === 1) return `${year}`;
+  const name = MONTHS[month - 1];
+  const withYear = kind === YEAR || followsYears(slots, index);
+  if (kind === DAY) return `${name} ${day}${withYear ? `, ${year}` : ""}`;
+  return withYear ? `${name} ${year}` : name;
+}
+
+/** True of a slot soon after a break that hides where the year changes: its drawn slots are of the later year already. */
+function followsYears(slots, index) {
+  const broken = slots.slice(Math.max(0, index - SOON), index).findLast(({ gap }) => isBreak(gap));
+  if (broken === undefined) return false;
+  const before = slots.findLast(({ time }) => time < broken.gap.first);
+  const after = slots.find(({ time }) => time > broken.gap.last);
+  const [earlier, drawn, later] = [before, broken, after].map((slot) => slot?.time.slice(0, 4));
+  return drawn === later && earlier !== later;
+}
 
 function drawnSessions(gap, bars) {
   const { sessions } = gap;
