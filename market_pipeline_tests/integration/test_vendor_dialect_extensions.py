@@ -5,8 +5,10 @@ Values are by hand. CAFE closes at 100 for three sessions; a dividend of 2 dolla
 
 from collections.abc import Iterator
 from datetime import date
+from pathlib import Path
 from typing import Any
 from unittest.mock import ANY
+from uuid import uuid4
 
 import pandas as pd
 import pytest
@@ -18,18 +20,24 @@ from market_pipeline.api.access_log import hide_keys
 from market_pipeline.api.vendor_dialect.dialect_request import is_from_this_machine
 from market_pipeline.core.sessions import sessions_between
 from market_pipeline.core.symbols import Symbol
+from market_pipeline.market_list import refresh_list
+from market_pipeline.polygon.client import PolygonClient
+from market_pipeline.polygon.limiter import LocalLimiter
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.api_keys import Scope, create_key
+from market_pipeline.warehouse.ticker_list import ListedTicker, store_ticker_list
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.integration.api_cases import Api, serving
-from market_pipeline_tests.integration.market_cases import Bar, load_market, session_of
+from market_pipeline_tests.integration.market_cases import STOCKS, Bar, load_market, session_of
 from market_pipeline_tests.integration.mart_cases import (
     add_bars,
     add_dividends,
     add_splits,
+    database,
     refresh_all_factors,
     track,
 )
+from market_pipeline_tests.integration.stored_bars import query
 
 CAFE, NEWS = Symbol.of("CAFE", "stock"), Symbol.of("NEWS", "stock")
 DAYS = sessions_between("XNYS", date(2024, 2, 26), date(2024, 3, 15))
@@ -194,6 +202,56 @@ def test_types_are_those_of_stocks_alone(api: Api) -> None:
     for name, value in (("asset_class", "options"), ("locale", "global")):
         body = api.get(path, [(name, value)]).json()
         assert (body["results"], body["count"], body["status"]) == ([], 0, "OK")
+
+
+LISTED = [
+    ListedTicker("AKN", None, "Akoustik", "CS", "XNYS", "BBG000AKN001"),
+    ListedTicker("GONE", date(2024, 3, 12), "Gone Inc.", "CS", None, None),  # four days after its last bar
+    ListedTicker("OLD", date(2010, 6, 1), "Older Old", None, "XNAS", None),  # of another company than the bars
+    ListedTicker("OLD", date(2024, 3, 8), "Old", "ETF", "ARCX", "BBG000OLD002"),
+    ListedTicker("NOBAR", None, "Never Traded", "WARRANT", "XNAS", None),
+    *(ListedTicker(name, None, f"{name} Inc.", "CS", "XNYS", f"BBG000{name}9999") for name in ("BUSY", "KIMpL")),
+]
+REFERENCE = """
+    SELECT market, ticker, delisted_on, name, type, primary_exchange, composite_figi FROM reference_tickers
+    ORDER BY ticker, delisted_on
+"""
+
+
+def test_the_vendors_list_goes_before_ends_that_are_inferred(server: embedded.Server, tmp_path: Path) -> None:
+    days = sessions_between("XNYS", date(2024, 3, 7), date(2024, 4, 5))
+    always = {name: Bar(20.0) for name in ("BUSY", "KIMpL")}
+    ended = {name: Bar(5.0) for name in ("AKN", "GONE", "OLD", "UNSAID")}
+    with serving(server, tmp_path, api_vendor_dialect=True) as api:
+        sessions = [session_of(day, always | (ended if day < date(2024, 3, 9) else {})) for day in days]
+        load_market(api.warehouse, *sessions, accept_small=True)
+        store_ticker_list(api.warehouse, STOCKS, LISTED)
+        client = RESTClient("any", base=api.url)
+
+        def find(ticker: str) -> dict[bool, list[str | None]]:
+            return {
+                active: [each.delisted_utc for each in client.list_tickers(ticker, active=active)]
+                for active in (True, False)
+            }
+
+        assert find("AKN") == {True: [None], False: []}
+        assert find("GONE") == {True: [], False: ["2024-03-12T00:00:00Z"]}
+        assert sorted(map(str, find("OLD")[False])) == ["2010-06-01T00:00:00Z", "2024-03-08T00:00:00Z"]
+        assert find("UNSAID") == {True: [], False: [None]}  # inferred from its bars alone
+        listed = {each.ticker: each for each in client.list_tickers(active=True)}
+        assert list(listed) == ["AKN", "BUSY", "KIMpL", "NOBAR"]
+        for name, row in listed.items():
+            details = client.get_ticker_details(name)
+            assert (details.composite_figi, details.name) == (row.composite_figi, row.name)
+            assert row.last_updated_utc
+        assert listed["AKN"].composite_figi == "BBG000AKN001"
+        with (
+            database(server, f"second_{uuid4().hex}") as second,
+            PolygonClient(api.url, None, source="sandbox", limiter=LocalLimiter(100_000)) as own,
+        ):
+            refresh_list(own, second, STOCKS)
+            assert query(second, REFERENCE) == query(api.warehouse, REFERENCE)
+            assert len(query(second, REFERENCE)) == len(LISTED)
 
 
 def test_a_key_is_required_of_requests_from_beyond_this_machine(api: Api) -> None:

@@ -11,7 +11,7 @@ from market_pipeline.api.vendor_dialect.dialect_lists import read_day, read_page
 from market_pipeline.api.vendor_dialect.dialect_request import DialectRequest
 from market_pipeline.core.sessions import CALENDARS
 from market_pipeline.vendor_format.error_bodies import NO_SUCH_TICKER, Body, RejectedRequestError, bad_parameter
-from market_pipeline.vendor_format.list_requests import ListedRecord, parse_flag, select_fields
+from market_pipeline.vendor_format.list_requests import ListedRecord, parse_flag, requested_tickers, select_fields
 from market_pipeline.vendor_format.reference_bodies import (
     TICKERS,
     crypto_fields,
@@ -41,6 +41,8 @@ async def read_tickers(request: DialectRequest) -> Body:
         raise RejectedRequestError(bad_parameter("active", "true or false")) from None
     values = {**_days(request), "active": active, "search": request.parameters.get("search", "").lower()}
     conditions = ["active = %(active)s", *([SEARCH] if values["search"] else [])]
+    if not values["search"] and not requested_tickers(request):
+        conditions.append("is_listed")  # a second warehouse stores the whole list as the vendor's
     found, more = await read_page(request, TICKERS, driver_statement("listed_tickers"), values, conditions)
     records = [_to_record(row) for row in found]
     return list_body(request, TICKERS, records, {"count": len(records), **more})
