@@ -47,6 +47,7 @@ class Browser:
         self._read = b""
         self._calls = 0
         self.events: list[Mapping[str, Any]] = []
+        self.tabs: list[str] = []
 
     def call(self, method: str, session: str | None = None, **parameters: Any) -> Any:
         self._calls += 1
@@ -71,6 +72,11 @@ class Browser:
         received: dict[str, Any] = json.loads(message)
         return received
 
+    def close_tabs(self) -> None:
+        """Close all tabs: a page that is left open goes on reading and drawing."""
+        while self.tabs:
+            self.call("Target.closeTarget", targetId=self.tabs.pop())
+
     def close(self) -> None:
         self._process.terminate()
         self._process.wait()
@@ -85,6 +91,7 @@ class Tab:
         self._browser = browser
         browser.events.clear()
         target = browser.call("Target.createTarget", url="about:blank")["targetId"]
+        browser.tabs.append(target)
         self._session = browser.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")

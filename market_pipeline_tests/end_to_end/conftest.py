@@ -27,9 +27,16 @@ def sandbox() -> Iterator[str]:
         yield base_url
 
 
+@pytest.fixture
+def browser(running_browser: Browser) -> Iterator[Browser]:
+    """A headless browser without tabs. Tests that take it are skipped where there is none."""
+    yield running_browser
+    running_browser.close_tabs()
+
+
 @pytest.fixture(scope="session")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """A headless browser. Tests that take it are skipped where there is none."""
+def running_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """The browser of all tests of a worker."""
     program = find_browser()
     if program is None:
         pytest.skip(f"there is no browser: none of {', '.join(PROGRAMS)} is on the PATH")
