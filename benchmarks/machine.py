@@ -23,7 +23,7 @@ def describe(postgres: str, begun: float) -> str:
     versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     return (
         f"{_processor()}, {os.cpu_count()} cores, {psutil.virtual_memory().total / 2**30:.0f} GiB of memory, "
-        f"{platform.system()} {platform.release()}. PostgreSQL {postgres} with its default settings, "
+        f"{platform.system()} {platform.release()}. PostgreSQL {postgres} with the settings of the embedded server, "
         f"Python {platform.python_version()}, {versions}. "
         f"{datetime.fromtimestamp(begun, UTC):%Y-%m-%d %H:%M} UTC, {minutes:.0f} minutes in all."
     )
