@@ -9,50 +9,25 @@ from market_pipeline.sandbox.market import ListedSplit
 from market_pipeline.sandbox.pages import list_page
 from market_pipeline.sandbox.request import ApiRequest
 from market_pipeline.vendor_format.list_requests import ListedRecord, ListEndpoint, requested_tickers
-from market_pipeline.vendor_format.reference_bodies import (
-    FACTOR_DECIMALS,
-    NEWER_DIVIDENDS,
-    NEWER_SPLITS,
-    OLDER_DIVIDENDS,
-    OLDER_SPLITS,
-    list_body,
-)
+from market_pipeline.vendor_format.reference_bodies import FACTOR_DECIMALS, list_body
 
 
-def older_splits(request: ApiRequest) -> EndpointResponse:
-    """List splits as /v3/reference/splits does: newest first, ten a page.
+def splits(endpoint: ListEndpoint, request: ApiRequest) -> EndpointResponse:
+    """List splits as one of the vendor's endpoints does.
 
     Raises:
         RejectedRequestError: a parameter can't be read.
     """
-    return _list_response(request, OLDER_SPLITS, _splits)
+    return _list_response(request, endpoint, _splits)
 
 
-def newer_splits(request: ApiRequest) -> EndpointResponse:
-    """List splits as /stocks/v1/splits does: with their cumulative factors.
-
-    Raises:
-        RejectedRequestError: a parameter can't be read.
-    """
-    return _list_response(request, NEWER_SPLITS, _splits)
-
-
-def older_dividends(request: ApiRequest) -> EndpointResponse:
-    """List dividends as /v3/reference/dividends does: newest first, ten a page.
+def dividends(endpoint: ListEndpoint, request: ApiRequest) -> EndpointResponse:
+    """List dividends as one of the vendor's endpoints does.
 
     Raises:
         RejectedRequestError: a parameter can't be read.
     """
-    return _list_response(request, OLDER_DIVIDENDS, _dividends)
-
-
-def newer_dividends(request: ApiRequest) -> EndpointResponse:
-    """List dividends as /stocks/v1/dividends does: with their cumulative factors.
-
-    Raises:
-        RejectedRequestError: a parameter can't be read.
-    """
-    return _list_response(request, NEWER_DIVIDENDS, _dividends)
+    return _list_response(request, endpoint, _dividends)
 
 
 def _list_response(

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Awaitable, Callable
+from functools import partial
 from urllib.parse import urlencode
 
 from starlette.applications import Starlette
@@ -31,6 +32,12 @@ from market_pipeline.vendor_format.error_bodies import (
     ErrorBody,
     RejectedRequestError,
 )
+from market_pipeline.vendor_format.reference_bodies import (
+    NEWER_DIVIDENDS,
+    NEWER_SPLITS,
+    OLDER_DIVIDENDS,
+    OLDER_SPLITS,
+)
 
 Endpoint = Callable[[ApiRequest], EndpointResponse]
 
@@ -46,10 +53,10 @@ ENDPOINTS: tuple[tuple[str, str, Endpoint], ...] = (
     ("grouped", "/v2/aggs/grouped/locale/global/market/crypto/{date}", aggregates.grouped_crypto),
     ("open_close", "/v1/open-close/crypto/{base}/{quote}/{date}", aggregates.crypto_open_close),
     ("open_close", "/v1/open-close/{ticker}/{date}", aggregates.open_close),
-    ("splits", "/v3/reference/splits", actions.older_splits),
-    ("splits", "/stocks/v1/splits", actions.newer_splits),
-    ("dividends", "/v3/reference/dividends", actions.older_dividends),
-    ("dividends", "/stocks/v1/dividends", actions.newer_dividends),
+    ("splits", "/v3/reference/splits", partial(actions.splits, OLDER_SPLITS)),
+    ("splits", "/stocks/v1/splits", partial(actions.splits, NEWER_SPLITS)),
+    ("dividends", "/v3/reference/dividends", partial(actions.dividends, OLDER_DIVIDENDS)),
+    ("dividends", "/stocks/v1/dividends", partial(actions.dividends, NEWER_DIVIDENDS)),
     ("tickers", "/v3/reference/tickers", tickers.tickers),
     ("ticker_types", "/v3/reference/tickers/types", tickers.ticker_types),
     ("ticker_details", "/v3/reference/tickers/{ticker}", tickers.ticker_details),

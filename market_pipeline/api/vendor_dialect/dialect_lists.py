@@ -5,7 +5,7 @@ from datetime import date
 from typing import Any
 
 from market_pipeline.api.vendor_dialect.dialect_request import DialectRequest
-from market_pipeline.api.vendor_dialect.ticker_spans import as_of_statement
+from market_pipeline.api.vendor_dialect.ticker_spans import stored_statement
 from market_pipeline.vendor_format.error_bodies import Body
 from market_pipeline.vendor_format.list_requests import (
     FieldFilter,
@@ -14,62 +14,25 @@ from market_pipeline.vendor_format.list_requests import (
     next_page,
     parse_list_request,
 )
-from market_pipeline.vendor_format.reference_bodies import (
-    NEWER_DIVIDENDS,
-    NEWER_SPLITS,
-    OLDER_DIVIDENDS,
-    OLDER_SPLITS,
-    list_body,
-)
-from market_pipeline.warehouse.statements import driver_statement
+from market_pipeline.vendor_format.reference_bodies import list_body
 
 COMPARISONS = {"": "=", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 Values = Mapping[str, Any]
 
 
-async def read_older_splits(request: DialectRequest) -> Body:
-    """List splits as /v3/reference/splits does.
+async def read_actions(endpoint: ListEndpoint, statement: str, request: DialectRequest) -> Body:
+    """List splits or dividends as one of the vendor's endpoints does.
+
+    Args:
+        endpoint: its options.
+        statement: the name of the statement that selects the records.
+        request: the request.
 
     Raises:
         RejectedRequestError: a parameter can't be parsed.
         ProblemError: the database can't be reached.
     """
-    return await _read_actions(request, OLDER_SPLITS, "listed_splits")
-
-
-async def read_newer_splits(request: DialectRequest) -> Body:
-    """List splits as /stocks/v1/splits does.
-
-    Raises:
-        RejectedRequestError: a parameter can't be parsed.
-        ProblemError: the database can't be reached.
-    """
-    return await _read_actions(request, NEWER_SPLITS, "listed_splits")
-
-
-async def read_older_dividends(request: DialectRequest) -> Body:
-    """List dividends as /v3/reference/dividends does.
-
-    Raises:
-        RejectedRequestError: a parameter can't be parsed.
-        ProblemError: the database can't be reached.
-    """
-    return await _read_actions(request, OLDER_DIVIDENDS, "listed_dividends")
-
-
-async def read_newer_dividends(request: DialectRequest) -> Body:
-    """List dividends as /stocks/v1/dividends does.
-
-    Raises:
-        RejectedRequestError: a parameter can't be parsed.
-        ProblemError: the database can't be reached.
-    """
-    return await _read_actions(request, NEWER_DIVIDENDS, "listed_dividends")
-
-
-async def _read_actions(request: DialectRequest, endpoint: ListEndpoint, name: str) -> Body:
-    statement = driver_statement(name)
-    source = as_of_statement(statement) if request.as_of else statement
+    source = stored_statement(statement, past=request.as_of is not None)
     found, more = await read_page(request, endpoint, source, {"as_of": request.as_of})
     return list_body(request, endpoint, [_to_record(row) for row in found], more)
 

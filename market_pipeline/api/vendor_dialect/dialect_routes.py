@@ -1,18 +1,26 @@
 """The routes of the vendor's dialect."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from time import monotonic
 
 from starlette.routing import Route
 
 from market_pipeline.api.generated.reader import Reader
-from market_pipeline.api.vendor_dialect import dialect_bars, dialect_lists, dialect_tickers
+from market_pipeline.api.vendor_dialect import dialect_bars, dialect_tickers
+from market_pipeline.api.vendor_dialect.dialect_lists import read_actions
 from market_pipeline.api.vendor_dialect.dialect_request import DialectRequest
 from market_pipeline.api.vendor_dialect.dialect_responses import DialectEndpoint, UnknownPathEndpoint, dialect_handler
 from market_pipeline.api.vendor_dialect.ticker_spans import FRESH_SECONDS, TickerSpans
 from market_pipeline.core.sessions import CALENDARS
 from market_pipeline.vendor_format.error_bodies import Body
 from market_pipeline.vendor_format.market_hours import holidays_body, status_body
+from market_pipeline.vendor_format.reference_bodies import (
+    NEWER_DIVIDENDS,
+    NEWER_SPLITS,
+    OLDER_DIVIDENDS,
+    OLDER_SPLITS,
+)
 
 RANGE = "/v2/aggs/ticker/{ticker}/range/{multiplier}/{timespan}/{from}/{to}"
 PREFIXES = ("/v1/", "/v2/", "/v3/", "/vX/", "/stocks/v1/")
@@ -49,10 +57,10 @@ def dialect_routes(reader: Reader) -> Sequence[Route]:
         ("/v2/aggs/grouped/locale/global/market/crypto/{date}", dialect_bars.read_grouped_crypto),
         ("/v1/open-close/crypto/{base}/{quote}/{date}", bars.read_crypto_open_close),
         ("/v1/open-close/{ticker}/{date}", bars.read_open_close),
-        ("/v3/reference/splits", dialect_lists.read_older_splits),
-        ("/stocks/v1/splits", dialect_lists.read_newer_splits),
-        ("/v3/reference/dividends", dialect_lists.read_older_dividends),
-        ("/stocks/v1/dividends", dialect_lists.read_newer_dividends),
+        ("/v3/reference/splits", partial(read_actions, OLDER_SPLITS, "listed_splits")),
+        ("/stocks/v1/splits", partial(read_actions, NEWER_SPLITS, "listed_splits")),
+        ("/v3/reference/dividends", partial(read_actions, OLDER_DIVIDENDS, "listed_dividends")),
+        ("/stocks/v1/dividends", partial(read_actions, NEWER_DIVIDENDS, "listed_dividends")),
         ("/v3/reference/tickers", dialect_tickers.read_tickers),
         ("/v3/reference/tickers/types", dialect_tickers.read_ticker_types),
         ("/v3/reference/tickers/{ticker}", dialect_tickers.read_ticker_details),

@@ -12,12 +12,11 @@ from typing import Any
 from market_pipeline.api.context import Context
 from market_pipeline.api.generated.historical import describe_unknown, find_known
 from market_pipeline.api.generated.history_params import HistoryRequest
-from market_pipeline.api.vendor_dialect.ticker_spans import HolderSpan, as_of_statement
+from market_pipeline.api.vendor_dialect.ticker_spans import HolderSpan, stored_statement
 from market_pipeline.core.sessions import Calendar
 from market_pipeline.vendor_format.bar_rows import VALUES, BarColumns
 from market_pipeline.vendor_format.encoding import UNKNOWN, NumberText
 from market_pipeline.vendor_format.error_bodies import ErrorBody, RejectedRequestError
-from market_pipeline.warehouse.statements import driver_statement
 
 KEYS = ("day", *VALUES, "n")
 PRICES = {"vw": "vwap", "o": "open", "c": "close", "h": "high", "l": "low"}
@@ -61,8 +60,7 @@ def range_statement(adjustment: str, *, descending: bool, past: bool) -> str:
 def session_statement(adjustment: str, *, past: bool) -> str:
     """Return the statement for all bars of a calendar's session, with the tickers of that day, as arrays."""
     source = _source(adjustment, past=past)
-    named = driver_statement("session_symbols")
-    tickers = as_of_statement(named) if past else named
+    tickers = stored_statement("session_symbols", past=past)
     return _arrays(
         ("ticker", *KEYS),
         f"SELECT named.ticker, {_columns(adjustment)} FROM {source} AS bar "  # noqa: S608 - as above

@@ -4,17 +4,19 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cache
 from time import monotonic
 
 from market_pipeline.api.generated.reader import Reader
 from market_pipeline.core.sessions import Calendar, calendar
+from market_pipeline.warehouse.bar_tables import VERSIONED
 from market_pipeline.warehouse.statements import driver_statement
 
 FRESH_SECONDS = 1.0
 """For so long a ticker's symbols are not looked up again."""
 
 MOST_KEPT = 50_000
-VERSIONED = r"(FROM|JOIN) (adjustment_factors|bars|dividends|securities|security_tickers|splits|symbol_identities) AS"
+_VERSIONED = re.compile(rf"(FROM|JOIN) ({'|'.join(table.name for table in VERSIONED)}) AS")
 
 
 @dataclass(frozen=True)
@@ -52,19 +54,19 @@ class TickerSpans:
         return spans
 
     async def _read(self, ticker: str, as_of: datetime | None) -> Sequence[HolderSpan]:
-        statement = driver_statement("ticker_spans")
-        rows = await self._reader.rows(
-            as_of_statement(statement) if as_of else statement, {"ticker": ticker, "as_of": as_of}
-        )
+        statement = stored_statement("ticker_spans", past=as_of is not None)
+        rows = await self._reader.rows(statement, {"ticker": ticker, "as_of": as_of})
         return [
             HolderSpan(symbol, calendar(name), first or date.min, last or date.max)
             for symbol, name, first, last in rows
         ]
 
 
-def as_of_statement(statement: str) -> str:
-    """Return a statement that reads versioned tables as of an instant, its parameter `as_of`."""
-    return re.sub(VERSIONED, r"\1 \2_as_of(%(as_of)s::timestamptz) AS", statement)
+@cache
+def stored_statement(name: str, *, past: bool) -> str:
+    """Return the statement in `sql/<name>.sql`; `past`: it reads versioned tables as of the parameter `as_of`."""
+    statement = driver_statement(name)
+    return _VERSIONED.sub(r"\1 \2_as_of(%(as_of)s::timestamptz) AS", statement) if past else statement
 
 
 def calendar_of_ticker(ticker: str, spans: Sequence[HolderSpan]) -> Calendar:
