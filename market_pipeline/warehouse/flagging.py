@@ -44,9 +44,6 @@ SYMBOLS_REFLAGGED_TOGETHER = 50
 """Symbols whose whole histories are read at once: 20 years of 50 take 20 MB."""
 
 
-Days = Sequence[date] | NDArray[np.datetime64]
-
-
 class Actions(NamedTuple):
     """Splits and large distributions of some symbols, by place and date."""
 
@@ -83,16 +80,15 @@ class ChangedBars:
     symbol_ids: NDArray[np.int64]
     asset_classes: Sequence[AssetClass]
     bars: Columns
-    firsts: Days
-    lasts: Days
+    firsts: NDArray[np.datetime64]
+    lasts: NDArray[np.datetime64]
 
     def compared(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Return by place the rows of the first and the last bar whose flags rest on a changed one."""
         keys, places = bar_keys(self.bars), np.arange(len(self.symbol_ids))
         starts, ends = (np.searchsorted(self.bars["place"], each) for each in (places, places + 1))
         first, last = (
-            np.searchsorted(keys, bar_keys({"place": places, "date": np.array(days, dtype="datetime64[D]")}))
-            for days in (self.firsts, self.lasts)
+            np.searchsorted(keys, bar_keys({"place": places, "date": days})) for days in (self.firsts, self.lasts)
         )
         return np.maximum(first - LOOK_AHEAD, starts), np.minimum(last + LOOK_BACK, ends - 1)
 
@@ -128,9 +124,7 @@ def find_changed_flags(changed: ChangedBars, actions: Actions, find_flags: FindF
 
 def write_flags(connection: Connection, found: Sequence[FoundFlags]) -> None:
     """Store the flags of bars, and take them from the others of the same symbols and dates."""
-    flagged = [
-        {"symbol_id": int(each.symbol_ids[bar.place]), **vars(bar)} for each in found for bar in each.flagged
-    ]  # fmt: skip
+    flagged = [{"symbol_id": int(each.symbol_ids[bar.place]), **vars(bar)} for each in found for bar in each.flagged]
     parameters = {
         "symbol_ids": array_text(np.concatenate([each.symbol_ids for each in found])),
         "firsts": array_text(np.concatenate([each.firsts for each in found])),
@@ -185,8 +179,8 @@ def _flag_histories(connection: Connection, symbols: Sequence[Row[Any]], find_fl
             np.array([row.id for row in rows]),
             [AssetClass(row.asset_class) for row in rows],
             {**held, "place": place},
-            [date.min] * len(rows),
-            [date.max] * len(rows),
+            np.full(len(rows), np.datetime64(date.min)),
+            np.full(len(rows), np.datetime64(date.max)),
         )
         flag_bars(connection, changed, find_flags)
 

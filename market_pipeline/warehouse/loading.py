@@ -131,17 +131,17 @@ def _flag(
             np.array([each.symbol_id for each in bars]),
             [each.load_request.symbol.asset_class for each in bars],
             join_bars([upserted[place].held for place in places]),
-            [each.accepted["date"][0].item() for each in bars],
-            [each.accepted["date"][-1].item() for each in bars],
+            np.array([each.accepted["date"][0] for each in bars]),
+            np.array([each.accepted["date"][-1] for each in bars]),
         )
         for place, sessions in zip(places, flag_bars(connection, changed, find_flags), strict=True):
             flagged[place] = sessions
-        firsts = {each.load_request.symbol.name: each.accepted["date"][0].item() for each in bars}
-        refresh_factors_after_load(connection, firsts)
+        names = (each.load_request.symbol.name for each in bars)
+        refresh_factors_after_load(connection, dict(zip(names, changed.firsts.tolist(), strict=True)))
         spans = {
             "symbol_ids": array_text(changed.symbol_ids),
-            "firsts": array_text(np.array(changed.firsts, dtype="datetime64[D]")),
-            "lasts": array_text(np.array(changed.lasts, dtype="datetime64[D]")),
+            "firsts": array_text(changed.firsts),
+            "lasts": array_text(changed.lasts),
         }
         connection.execute(statement("extend_listings"), spans)
     return flagged
