@@ -21,9 +21,8 @@ from market_pipeline.warehouse.loading import load
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.bar_frames import columns_of
 from market_pipeline_tests.end_to_end.browser import Browser, Tab
-from market_pipeline_tests.integration.api_cases import environment_of
+from market_pipeline_tests.integration.api_cases import environment_of, serving
 from market_pipeline_tests.integration.market_cases import Bar, load_market, session_of
-from market_pipeline_tests.integration.mart_cases import database, settings_of
 from market_pipeline_tests.integration.stored_bars import load_failure, recorded, request_for
 
 A_MINUTE_LATER = """{
@@ -59,11 +58,9 @@ def keep(warehouse: Engine, symbol: Symbol, bars: Any) -> None:
 @pytest.fixture(scope="module")
 def page(server: embedded.Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The page of a database with bars."""
-    with database(server, "seen_on_the_page") as warehouse:
-        fill(warehouse)
-        settings = settings_of(warehouse, tmp_path_factory.mktemp("page"))
-        with environment_of(settings), running_api(settings) as address:
-            yield address
+    with serving(server, tmp_path_factory.mktemp("page")) as api:
+        fill(api.warehouse)
+        yield api.url
 
 
 @pytest.fixture

@@ -6,15 +6,13 @@ from datetime import date
 import pytest
 from sqlalchemy import Engine
 
-from market_pipeline.api.server import running_api
 from market_pipeline.core.sessions import sessions_between
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.end_to_end.browser import Browser, Tab
-from market_pipeline_tests.integration.api_cases import environment_of
+from market_pipeline_tests.integration.api_cases import serving
 from market_pipeline_tests.integration.market_cases import Bar, load_market, session_of
-from market_pipeline_tests.integration.mart_cases import database, settings_of
 from market_pipeline_tests.integration.stored_bars import load_failure, load_frame, recorded
 
 AAPL, IBM, MSFT = (Symbol.of(name, "stock") for name in ("AAPL", "IBM", "MSFT"))
@@ -58,11 +56,9 @@ def fill(warehouse: Engine) -> None:
 @pytest.fixture(scope="module")
 def page(server: embedded.Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The page over these bars."""
-    with database(server, "seen_on_the_chart") as warehouse:
-        fill(warehouse)
-        settings = settings_of(warehouse, tmp_path_factory.mktemp("chart"))
-        with environment_of(settings), running_api(settings) as address:
-            yield address
+    with serving(server, tmp_path_factory.mktemp("chart")) as api:
+        fill(api.warehouse)
+        yield api.url
 
 
 @pytest.fixture
