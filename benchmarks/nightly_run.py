@@ -4,6 +4,7 @@ import sys
 from datetime import date
 
 from market_pipeline.cli.runs import launch_runs
+from market_pipeline.core.gc_tuning import collect_rarely
 from market_pipeline.core.settings import load_settings
 from market_pipeline.orchestration.schedules import plan_night
 from market_pipeline.warehouse.database import warehouse_of
@@ -12,6 +13,7 @@ from market_pipeline.warehouse.tracked_symbols import active_symbols
 
 def main() -> None:
     """Launch the runs of the night whose newest session is the first argument."""
+    collect_rarely()  # as definitions.py and every command do
     settings = load_settings()
     with warehouse_of(settings) as warehouse:
         runs = plan_night(settings, active_symbols(warehouse), date.fromisoformat(sys.argv[1]))
