@@ -36,7 +36,10 @@ def market_session(records: Sequence[Record], market: Market, session: date, tra
     """
     columns = grouped_columns(records, market.calendar, session)
     if records and np.isnat(columns["date"]).all():
-        raise BadResponseError(f"{trace.about}: the response {describe_days(read_times(records), market)}. Report it")
+        import pandas as pd  # 0.4 s, spent only on this error
+
+        instants = pd.DatetimeIndex(read_times(records), tz="UTC")
+        raise BadResponseError(f"{trace.about}: the response {describe_days(instants, market)}. Report it")
     tickers = np.empty(len(records), dtype=object)
     tickers[:] = [ticker if isinstance(ticker := record.get("T"), str) else "" for record in records]
     return MarketSession(

@@ -75,6 +75,19 @@ def test_a_day_is_the_calendars_and_its_time_stays_the_vendors() -> None:
     )
 
 
+@pytest.mark.parametrize("calendar_name", ["XNYS", "24/7"])
+def test_a_bars_day_is_that_of_its_time_zone_in_each_season_and_century(calendar_name: str) -> None:
+    years = (1700, 1883, 1918, 1942, 1974, 2007, 2024, 2261)
+    hours = pd.DatetimeIndex(
+        [hour for year in years for hour in pd.date_range(f"{year}-01-01", periods=8784, freq="h")]
+    )
+    around = hours[::5].union(hours + pd.Timedelta("1ms")).union(hours - pd.Timedelta("1ms"))
+    zone = calendar(calendar_name).timezone
+    fetched = range_bars([{**BAR, "t": t} for t in around.as_unit("ms").astype("int64").tolist()], zone, 1)
+    expected = around.tz_localize("UTC").tz_convert(zone).tz_localize(None).normalize()
+    assert (fetched.columns["date"] == expected.to_numpy("datetime64[D]")).all()
+
+
 def test_a_repeated_bar_is_kept_for_the_rules_to_judge() -> None:
     fetched = parsed(BAR, BAR)
     assert len(frame_of(fetched)) == len(fetched.payloads) == 2
