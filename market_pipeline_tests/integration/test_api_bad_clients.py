@@ -25,7 +25,7 @@ from market_pipeline_tests.integration.api_cases import IBM, MSFT, Api, problem,
 
 SYMBOLS = "/api/v1/admin/symbols"
 MANY = "/api/v1/tables/many"
-HEAD = b"GET /api/v1/links HTTP/1.1\r\nHost: here\r\n"
+HEAD = b"GET /api/v1/links HTTP/1.1\r\nHost: localhost\r\n"
 SOON = 1.0
 """Seconds, in place of the real limits of ten or thirty."""
 
@@ -95,7 +95,7 @@ def status_of(response: bytes) -> int:
         (HEAD + b"".join(b"X-%d: a\r\n" % number for number in range(HEADER_FIELDS + 1)) + b"\r\n", 431),
         (HEAD + b"".join(b"X-%d: %s\r\n" % (number, b"a" * 1000) for number in range(40)) + b"\r\n", 431),
         (b"GET /" + b"a" * 300_000, 414),
-        (b"GET /api/v1/tables?" + b"a" * 70_000 + b" HTTP/1.1\r\nHost: here\r\n\r\n", 414),
+        (b"GET /api/v1/tables?" + b"a" * 70_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", 414),
         (b"GET / HTTP/1.1\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nHost: a/b?c\r\n\r\n", 400),
@@ -182,8 +182,8 @@ def test_a_header_that_does_not_end_is_ended(api: Api) -> None:
 
 def test_a_body_is_not_read_before_the_key_is_known(api: Api, admin: dict[str, str]) -> None:
     """The client gets its response, however the body is announced, even if it goes on sending."""
-    sized = b"POST %s HTTP/1.1\r\nHost: here\r\nContent-Length: 500000000\r\n%s\r\n"
-    chunked = b"POST %s HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n%s\r\n"
+    sized = b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500000000\r\n%s\r\n"
+    chunked = b"POST %s HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n%s\r\n"
     key = b"X-API-Key: %s\r\n" % admin["X-API-Key"].encode()
     before = psutil.Process().memory_info().rss
     for head, path, with_key, status in (
@@ -208,7 +208,7 @@ def test_a_body_is_not_read_before_the_key_is_known(api: Api, admin: dict[str, s
 def test_a_body_that_does_not_come_or_is_a_bomb_is_rejected(api: Api, admin: dict[str, str]) -> None:
     key = b"X-API-Key: %s\r\n" % admin["X-API-Key"].encode()
     begun = time.monotonic()
-    stuck = b"POST %s HTTP/1.1\r\nHost: here\r\nContent-Length: 20\r\n%s\r\n{" % (SYMBOLS.encode(), key)
+    stuck = b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20\r\n%s\r\n{" % (SYMBOLS.encode(), key)
     assert status_of(answered(api, stuck)) == 408
     assert time.monotonic() - begun < 10 * SOON
     bomb = gzip.compress(b" " * 50_000_000)
@@ -223,7 +223,7 @@ def test_a_body_that_does_not_come_or_is_a_bomb_is_rejected(api: Api, admin: dic
 
 def test_a_body_that_comes_late_is_taken_and_the_connection_kept(api: Api, admin: dict[str, str]) -> None:
     body = b'{"symbol": "NVDA"}'
-    head = f"POST {SYMBOLS} HTTP/1.1\r\nHost: here\r\nX-API-Key: {admin['X-API-Key']}\r\n"
+    head = f"POST {SYMBOLS} HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {admin['X-API-Key']}\r\n"
     head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n"
     with closing(door(api)) as connection:
         connection.sendall(head.encode())
@@ -265,7 +265,7 @@ def test_a_websocket_and_another_protocol_are_answered_as_http(api: Api) -> None
 
 def test_downloads_that_nobody_reads_end_and_the_others_wait_for_their_place(api: Api) -> None:
     """More downloads than slots, from several addresses; a client that reads is served after them."""
-    asked = f"GET {MANY}?limit=60000 HTTP/1.1\r\nHost: here\r\n\r\n".encode()
+    asked = f"GET {MANY}?limit=60000 HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
     with ExitStack() as stack:
         unread = [stack.enter_context(closing(door(api, f"127.0.0.{2 + n}"))) for n in range(DOWNLOADS + 2)]
         for connection in unread:
@@ -289,7 +289,7 @@ def test_a_response_that_nobody_reads_does_not_stay_in_the_kernel(api: Api) -> N
         unread = [stack.enter_context(closing(door(api, "127.0.0.9"))) for _ in range(3)]
         for connection in unread:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            connection.sendall(f"GET {MANY}?limit=1000 HTTP/1.1\r\nHost: here\r\n\r\n".encode())
+            connection.sendall(f"GET {MANY}?limit=1000 HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
             assert connection.recv(8).startswith(b"HTTP")
         assert eventually(lambda: not held_for(api, unread))
 
@@ -311,7 +311,7 @@ def test_a_client_that_leaves_takes_its_query_with_it(api: Api) -> None:
     for path in asked:
         with closing(door(api)) as connection:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            connection.sendall(f"GET {path} HTTP/1.1\r\nHost: here\r\n\r\n".encode())
+            connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
             assert eventually(lambda: streams(api) > 0)
         assert eventually(lambda: streams(api) == 0, 5)  # the slow one would take 12 s
 
@@ -338,10 +338,26 @@ def eventually(condition: Callable[[], bool], seconds: float = 20) -> bool:
 def test_the_host_that_is_requested_has_no_say(api: Api) -> None:
     """The header Host is neither in the next page's URL nor in a problem."""
     add_symbols(api.warehouse, [IBM, MSFT])
-    shown = api.get("/api/v1/tables/tracked_symbols", [("limit", "1")], host="evil.example").json()
+    shown = api.get("/api/v1/tables/tracked_symbols", [("limit", "1")], host="other.localhost:1").json()
     assert shown["next"].startswith("/api/v1/tables/tracked_symbols?")
     gone = api.get("/api/v1/performance/cache", host="evil.example")
     assert problem(gone, 410)["instance"] == "/api/v1/performance/cache"
+
+
+def test_a_page_whose_name_leads_to_this_machine_reads_nothing(
+    api: Api, server: embedded.Server, tmp_path: Path
+) -> None:
+    """Without keys, a request for another host may be that of a page on the web (DNS rebinding)."""
+    paths = "/api/v1/status", "/api/v1/tables/sessions", "/rest/v1/sessions", "/metrics", "/openapi.json", "/udf/config"
+    for path in paths:
+        rejected = api.get(path, host="page.example:8000")
+        assert rejected.status_code == 421, path
+        assert "API_KEY_REQUIRED=true" in rejected.text
+        for host in ("localhost:8000", "127.0.0.1", "[::1]:8000"):
+            assert api.get(path, host=host).status_code == 200, path
+    assert api.get("/health", host="page.example").status_code == 200
+    with serving(server, tmp_path, api_trusted_proxies="127.0.0.1") as behind_a_proxy:
+        assert behind_a_proxy.get(paths[0], host="bars.example").status_code == 200
 
 
 def test_the_same_headers_are_on_every_response(api: Api) -> None:

@@ -15,6 +15,7 @@ import pytest
 import requests
 from massive import RESTClient
 from massive.exceptions import BadResponse
+from starlette.requests import Request
 
 from market_pipeline.api.access_log import hide_keys
 from market_pipeline.api.vendor_dialect.dialect_request import is_from_this_machine
@@ -273,8 +274,11 @@ def test_a_key_is_required_of_requests_from_beyond_this_machine(api: Api) -> Non
         ("::1", [], True),
         ("10.1.2.3", [], False),
         ("127.0.0.1", [(b"via", b"1.1 proxy")], False),
+        ("127.0.0.1", [(b"host", b"localhost:8000")], True),
+        ("127.0.0.1", [(b"host", b"page.example:8000")], False),
     ):
-        assert is_from_this_machine({"client": (host, 1), "headers": headers}) is expected
+        request = Request({"type": "http", "client": (host, 1), "headers": headers})
+        assert is_from_this_machine(request) is expected
 
 
 def test_a_wrong_or_missing_thing_is_an_error_in_the_vendors_form(api: Api) -> None:

@@ -7,7 +7,9 @@ import asyncio
 import base64
 import binascii
 from collections.abc import Callable, Coroutine
+from functools import lru_cache
 from typing import Any
+from urllib.parse import urlsplit
 
 from fastapi import Request, Response
 from fastapi.concurrency import run_in_threadpool
@@ -20,6 +22,7 @@ from starlette.datastructures import Headers
 from market_pipeline.api.context import Context, context_of
 from market_pipeline.api.problems import ProblemError, to_problem
 from market_pipeline.api.request_bodies import load_body
+from market_pipeline.core.sockets import is_loopback
 from market_pipeline.warehouse.api_keys import ApiKey, Scope, accept_key, record_use
 from market_pipeline.warehouse.database_errors import DatabaseUnavailableError
 
@@ -52,10 +55,10 @@ def _check_administrator(request: Request) -> ApiKey:
 
 
 async def check_reader(request: Request) -> Context:
-    """Check the request's key if reading needs one; return the request's context.
+    """Check the request's key if reading needs one, else its host; return the request's context.
 
     Raises:
-        ProblemError: 401 without a valid key.
+        ProblemError: 401 without a valid key, 421 if it needs none and may be a foreign page's.
     """
     context = context_of(request)
     if context.settings.api_key_required:
@@ -66,7 +69,37 @@ async def check_reader(request: Request) -> Context:
             if "text/html" in request.headers.get("accept", ""):  # a browser, which can prompt for a password
                 raise ProblemError(problem.status, problem.detail, headers={"WWW-Authenticate": BASIC}) from None
             raise
+    elif not context.settings.trusted_proxies and _is_rebound(request):
+        raise ProblemError(
+            421,
+            "without keys, a server that only this machine reaches takes no request for another host: request "
+            f"http://localhost:{request.scope['server'][1]}, or set API_KEY_REQUIRED=true",
+        )
     return context
+
+
+def _is_rebound(request: Request) -> bool:
+    """Return True if a request reached a loopback server under a name that is not this machine's.
+
+    A page on the web can give its own name this machine's address (DNS rebinding): the browser then lets it read.
+    """
+    server = request.scope["server"]
+    return server is not None and is_loopback_name(server[0]) and not names_this_machine(request.headers)
+
+
+def names_this_machine(headers: Headers) -> bool:
+    """Return True if a request's Host is a name of this machine, or missing as no browser's is."""
+    host = headers.get("host")
+    return host is None or _is_own_host(host)
+
+
+@lru_cache(maxsize=256)
+def _is_own_host(host: str) -> bool:
+    name = urlsplit(f"//{host}").hostname or ""
+    return is_loopback(name) or name.endswith(".localhost")  # reserved by RFC 6761
+
+
+is_loopback_name = lru_cache(is_loopback)  # parsing an address takes as long as parsing a query
 
 
 async def may_read(request: Request) -> bool:

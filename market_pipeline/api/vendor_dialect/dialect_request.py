@@ -3,18 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import lru_cache
 
 from fastapi.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.types import Scope
 
-from market_pipeline.api.admin.auth import check_key, find_key
+from market_pipeline.api.admin.auth import check_key, find_key, is_loopback_name, names_this_machine
 from market_pipeline.api.context import Context, context_of
 from market_pipeline.api.generated.instants import resolve_snapshot, settle_instant
 from market_pipeline.api.generated.query_params import parse_instant, parse_parameters, query_string
 from market_pipeline.api.problems import ProblemError
-from market_pipeline.core.sockets import is_loopback
 from market_pipeline.vendor_format.error_bodies import NO_KEY, UNKNOWN_KEY, RejectedRequestError, bad_parameter
 from market_pipeline.vendor_format.vendor_request import VendorRequest
 
@@ -68,7 +65,7 @@ async def read_request(request: Request) -> DialectRequest:
     """
     context = context_of(request)
     query = dict(parse_parameters(query_string(request)))
-    if context.settings.api_key_required or not is_from_this_machine(request.scope):
+    if context.settings.api_key_required or not is_from_this_machine(request):
         await _check_key(request, context, query.get(KEY_PARAMETER))
     if "snapshot" in query:
         query = dict(parse_parameters(await resolve_snapshot(context, query_string(request))))
@@ -87,13 +84,11 @@ async def read_request(request: Request) -> DialectRequest:
     return replace(parsed, as_of=as_of)
 
 
-def is_from_this_machine(scope: Scope) -> bool:
-    """Return True if a request comes from this machine itself, not through a proxy on it."""
-    host = (scope["client"] or ("",))[0]
-    return _is_loopback(host) and not any(name in FORWARDED for name, _ in scope["headers"])
-
-
-_is_loopback = lru_cache(is_loopback)  # parsing an address takes as long as parsing a query
+def is_from_this_machine(request: Request) -> bool:
+    """Return True if a request comes from this machine and is for it, not through a proxy or a foreign page on it."""
+    host = (request.scope["client"] or ("",))[0]
+    is_forwarded = any(name in FORWARDED for name, _ in request.scope["headers"])
+    return is_loopback_name(host) and not is_forwarded and names_this_machine(request.headers)
 
 
 async def _check_key(request: Request, context: Context, from_query: str | None) -> None:
