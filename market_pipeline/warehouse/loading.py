@@ -22,7 +22,7 @@ from market_pipeline.warehouse.adjustment import refresh_factors_after_load
 from market_pipeline.warehouse.empty_sessions import empty_sessions, ended_sessions
 from market_pipeline.warehouse.flagging import ChangedBars, FindFlags, flag_bars
 from market_pipeline.warehouse.load_history import LoadRequest, LoadResult, record_loads
-from market_pipeline.warehouse.statements import array_text, statement
+from market_pipeline.warehouse.statements import statement
 from market_pipeline.warehouse.tables import bar_source, rejected_bars
 from market_pipeline.warehouse.tracked_symbols import NotTrackedError, lock_tracked, not_tracked
 from market_pipeline.warehouse.upsert import OfferedBars, UpsertResult, upsert_bars
@@ -138,12 +138,7 @@ def _flag(
             flagged[place] = sessions
         names = (each.load_request.symbol.name for each in bars)
         refresh_factors_after_load(connection, dict(zip(names, changed.firsts.tolist(), strict=True)))
-        spans = {
-            "symbol_ids": array_text(changed.symbol_ids),
-            "firsts": array_text(changed.firsts),
-            "lasts": array_text(changed.lasts),
-        }
-        connection.execute(statement("extend_listings"), spans)
+        connection.execute(statement("list_symbols"), {"symbol_ids": changed.symbol_ids.tolist()})
     return flagged
 
 

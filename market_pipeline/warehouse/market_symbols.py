@@ -108,6 +108,11 @@ class MarketSymbols:
         """The tracked symbols, those included that no longer are."""
         return [each for each in self.by_id.values() if each.is_tracked]
 
+    @property
+    def unlisted(self) -> list[int]:
+        """The ids of symbols without a listing: no session of the market had them yet, but they may have bars."""
+        return [each.id for each in self.by_id.values() if each.first is None]
+
     def find(self, tickers: Sequence[str], days: Sequence[date]) -> TickerSymbols:
         """Return the symbols of some tickers on some days."""
         ids = np.zeros((len(tickers), len(days)), dtype=np.int32)

@@ -25,6 +25,11 @@ def closes(warehouse: Engine, symbol: str) -> dict[date, float]:
     return {row["date"]: row["close"] for row in rows}
 
 
+def spans(warehouse: Engine) -> dict[str, tuple[date, date]]:
+    rows = query(warehouse, "SELECT symbol, first_session, last_session FROM listings")
+    return {row["symbol"]: (row["first_session"], row["last_session"]) for row in rows}
+
+
 def names(warehouse: Engine) -> list[str]:
     return [row["symbol"] for row in query(warehouse, "SELECT symbol FROM symbol_identities ORDER BY symbol")]
 
@@ -133,6 +138,7 @@ def test_a_found_renaming_moves_the_bars_of_the_former_ticker(warehouse: Engine)
     assert closes(warehouse, "META") == {DAYS[0]: 330.0, DAYS[1]: 331.0}
     assert closes(warehouse, "META-202401") == {DAYS[0]: 15.0}
     assert closes(warehouse, "FB") == {DAYS[1]: 40.0}
+    assert spans(warehouse) == {"FB": (DAYS[1],) * 2, "META": (DAYS[0], DAYS[1]), "META-202401": (DAYS[0],) * 2}
     then = query(
         warehouse, "SELECT symbol, close FROM market_data_as_of(:point) WHERE date = :day", point=point, day=DAYS[0]
     )
@@ -144,6 +150,15 @@ def test_a_found_renaming_moves_the_bars_of_the_former_ticker(warehouse: Engine)
     assert all(row["reason"] for row in reasons)
     [result] = load_market(warehouse, session_of(DAYS[1], {"META": Bar(331.0), "FB": Bar(40.0)}), run_id="run-3")
     assert (result.loaded, result.unchanged, result.withdrawn) == (0, 2, 0)
+
+
+def test_a_listing_begins_later_once_its_first_bars_were_given_back(warehouse: Engine) -> None:
+    load_market(warehouse, *(session_of(day, {"NEWER": Bar(40.0)}) for day in DAYS[:3]))
+    newer = Symbol.of("NEWER", "stock")
+    add_symbols(warehouse, [newer])
+    known = history(("NEWER", DAYS[2], None))
+    store_history(warehouse, newer, SecurityFacts(), known, run_id="run", find_flags=find_flags)
+    assert spans(warehouse) == {"NEWER": (DAYS[2],) * 2, "NEWER-202401": (DAYS[0], DAYS[1])}
 
 
 def test_a_ticker_reused_after_a_delisting_is_two_symbols(warehouse: Engine) -> None:

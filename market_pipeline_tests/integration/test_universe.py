@@ -7,9 +7,11 @@ from sqlalchemy import Engine
 
 from market_pipeline.core.markets import MARKETS
 from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.symbols import Symbol
+from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline.warehouse.universe import NoUniverseError, require_universe
 from market_pipeline_tests.integration.market_cases import Bar, load_market, session_of
-from market_pipeline_tests.integration.stored_bars import query
+from market_pipeline_tests.integration.stored_bars import load_frame, query, recorded
 
 DAYS = sessions_between("XNYS", date(2024, 1, 1), date(2024, 2, 28))
 
@@ -67,6 +69,51 @@ def test_the_universe_is_filtered_by_price_trailing_dollar_volume_and_known_type
     )
     assert row["median_dollar_volume"] == 1145.0
     assert universe(warehouse, "universe(:day, min_dollar_volume => 1145.1)", day=DAYS[24]) == ["BBB", "NEW"]
+
+
+@pytest.mark.parametrize("own_first", [True, False])
+def test_a_symbol_that_no_response_for_a_session_had_is_in_its_universe(warehouse: Engine, own_first: bool) -> None:
+    """Stocks that are traded over the counter are in no whole session, and may be requested by themselves."""
+    day, later = date(2010, 1, 5), date(2010, 1, 7)
+    otc = Symbol.of("GOOG", "stock")
+    frame = recorded("GOOG", date(2010, 1, 4), date(2010, 1, 6))
+    add_symbols(warehouse, [otc])
+    if own_first:
+        load_frame(warehouse, otc, frame)
+    load_market(warehouse, session_of(day, {"AAA": Bar()}), run_id="run-2", source="polygon", accept_small=True)
+    if not own_first:
+        load_frame(warehouse, otc, frame, run_id="run-3")
+    point = query(warehouse, "SELECT settled_point() AS point")[0]["point"]
+    expected = [("AAA", day, day), ("GOOG", date(2010, 1, 4), date(2010, 1, 6))]
+
+    def found(call: str) -> list[tuple[object, ...]]:
+        rows = query(warehouse, f"SELECT * FROM {call} ORDER BY symbol", day=day, point=point)
+        return [(row["symbol"], row["first_session"], row["last_session"]) for row in rows]
+
+    assert found("universe(:day)") == found("universe(:day, as_of => :point)") == expected
+    load_market(
+        warehouse, session_of(later, {"AAA": Bar(), "GOOG": Bar()}), run_id="run-4", source="polygon", accept_small=True
+    )
+    assert found("universe(:day, as_of => :point)") == expected
+
+
+def test_a_list_newer_than_the_sessions_names_the_company_of_then(warehouse: Engine) -> None:
+    load_days(warehouse)
+    with warehouse.begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO reference_tickers (market, ticker, delisted_on, name, type, fetched_at) VALUES "
+            "('us_stocks', 'AAA', '2025-08-21', 'A of 2003', NULL, now()), "
+            "('us_stocks', 'AAA', NULL, 'A of 2025', 'ETF', now()), "
+            "('us_stocks', 'NEW', '2024-12-30', 'N', 'CS', now())"
+        )
+    rows = query(warehouse, "SELECT symbol, name, type FROM universe(:day) ORDER BY symbol", day=DAYS[24])
+    assert [tuple(row.values()) for row in rows] == [
+        ("AAA", "A of 2003", None),
+        ("BBB", None, None),
+        ("NEW", "N", "CS"),
+    ]
+    listed = query(warehouse, "SELECT symbol, name, type FROM listings WHERE state = 'trading' ORDER BY symbol")
+    assert listed == rows
 
 
 def test_postgresql_expects_about_as_many_rows_as_a_universe_has(warehouse: Engine) -> None:

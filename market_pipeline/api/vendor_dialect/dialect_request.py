@@ -85,7 +85,7 @@ async def read_request(request: Request) -> DialectRequest:
 
 
 def is_from_this_machine(request: Request) -> bool:
-    """Return True if a request comes from this machine and is for it, not through a proxy or a foreign page on it."""
+    """Return True if a request is this machine's own, not a proxy's or a foreign page's."""
     host = (request.scope["client"] or ("",))[0]
     is_forwarded = any(name in FORWARDED for name, _ in request.scope["headers"])
     return is_loopback_name(host) and not is_forwarded and names_this_machine(request.headers)

@@ -49,7 +49,6 @@ BEGIN ATOMIC
         LEFT JOIN security_tickers_as_of(as_of) AS period
             ON period.security_id = named.security_id
             AND day BETWEEN coalesce(period.first_day, '-infinity') AND coalesce(period.last_day, 'infinity')
-        LEFT JOIN market_listings AS listing ON listing.symbol_id = b.symbol_id
         CROSS JOIN LATERAL (
             -- The first and the last of the bars that are still stored, and of those that were taken out since.
             SELECT
@@ -76,30 +75,30 @@ BEGIN ATOMIC
             ) AS replaced
         ) AS span
         WHERE b.date = day AND as_of IS NOT NULL
-            AND (
-                listing.market = asked.market
-                -- A symbol that has lost all its bars since has no listing left: its calendar tells the market.
-                OR listing.market IS NULL
-                AND named.calendar = (SELECT m.calendar FROM markets AS m WHERE m.market = asked.market)
-                AND NOT EXISTS (SELECT FROM bars AS v WHERE v.symbol_id = b.symbol_id)
-            )
+            -- Listings have no versions, so the calendar tells the market.
+            AND named.calendar = (SELECT m.calendar FROM markets AS m WHERE m.market = asked.market)
     ) AS traded
     -- Neither tracked_symbols nor the vendor's list is kept as of an instant: an answer would change when they do.
     LEFT JOIN tracked_symbols AS tracked ON tracked.id = traded.symbol_id AND as_of IS NULL
-    LEFT JOIN reference_tickers AS listed
-        ON listed.market = asked.market AND listed.ticker = traded.ticker AND listed.delisted_on IS NULL
-        AND traded.last_day IS NULL AND as_of IS NULL
+    LEFT JOIN (
+        -- Once for all, so that only tickers with such an entry are looked up: 11,000 take 30 ms.
+        SELECT r.market, r.ticker, max(r.delisted_on) AS newest
+        FROM reference_tickers AS r
+        WHERE r.delisted_on >= day - 7 AND as_of IS NULL
+        GROUP BY r.market, r.ticker
+    ) AS delisting ON delisting.market = asked.market AND delisting.ticker = traded.ticker
     LEFT JOIN LATERAL (
-        SELECT r.name, r.type, r.primary_exchange
+        SELECT r.name, r.type, r.primary_exchange, true AS is_known
         FROM reference_tickers AS r
         WHERE r.market = asked.market AND r.ticker = traded.ticker AND r.delisted_on >= traded.last_session - 7
-            AND as_of IS NULL
-            AND traded.last_session < (
-                SELECT max(l.date) FROM market_loads AS l WHERE l.market = asked.market AND l.success
-            )
+            AND delisting.newest >= traded.last_session - 7
         ORDER BY r.delisted_on
         LIMIT 1
     ) AS delisted ON true
+    LEFT JOIN reference_tickers AS listed
+        ON listed.market = asked.market AND listed.ticker = traded.ticker AND listed.delisted_on IS NULL
+        AND traded.last_day IS NULL AND as_of IS NULL
+        AND delisted.is_known IS NULL -- else the ticker is another one's now
     LEFT JOIN LATERAL (
         SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY latest.dollars) AS median
         FROM (
