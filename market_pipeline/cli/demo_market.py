@@ -62,6 +62,8 @@ def demo_market(settings: Settings, tickers: int) -> int:
         keys = {"polygon_s3_access_key": key, "polygon_s3_secret_key": key}
         on_sandbox = settings.model_copy(update={"polygon_base_url": base_url, **keys})
         track_market(warehouse, MARKET)
+        with open_client(on_sandbox, warehouse) as client:
+            refresh_list(client, warehouse, MARKET)  # first, as loads split reused tickers by it
         launch = MarketLaunch(MARKET, sessions_between(MARKET.calendar, FIRST, LAST))
         sessions = counted(len(launch.sessions), "session")
         typer.echo(
@@ -73,8 +75,6 @@ def demo_market(settings: Settings, tickers: int) -> int:
         print_launch(launch)
         if launch.exit_code:
             return launch.exit_code
-        with open_client(on_sandbox, warehouse) as client:
-            refresh_list(client, warehouse, MARKET)
         _print_universe(warehouse, FIRST)
         bars = _read_totals(warehouse, FIRST)[1]
     seconds = loaded - loading

@@ -231,6 +231,11 @@ def _find_conflict(connection: Connection, symbol: Symbol) -> NameTakenError | N
         message += f". To track both, add the coin as {symbol.other_name}: " + (
             f"`market-pipeline symbols add {symbol.other_name} --asset-class {symbol.asset_class}`"
         )
+    if not same.other_name and not symbol.other_name:
+        kept = pasteable(
+            "market-pipeline", "symbols", "add", same.name, "--asset-class", same.asset_class, "--no-check"
+        )
+        message += f". To track it with them, keep its asset class: `{kept}`"
     return NameTakenError(message)
 
 

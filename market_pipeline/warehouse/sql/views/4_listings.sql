@@ -2,7 +2,7 @@
 CREATE OR REPLACE FUNCTION recent_since(of_market text) RETURNS date
 LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
-    SELECT min(newest.date)
+    SELECT CASE WHEN count(*) = 10 THEN min(newest.date) END
     FROM (
         SELECT DISTINCT l.date FROM market_loads AS l
         WHERE l.market = of_market AND l.success
@@ -11,7 +11,7 @@ BEGIN ATOMIC
     ) AS newest;
 END;
 COMMENT ON FUNCTION recent_since(text) IS
-    'The first of the last ten loaded sessions of a market; NULL without any. A listing without a bar since then has ended.';
+    'The first of the last ten loaded sessions of a market; NULL with fewer. A listing without a bar since then has ended.';
 
 -- Every symbol that a market's sessions had, from its first to its last bar, with what the vendor's list knows of it.
 CREATE OR REPLACE VIEW listings AS
