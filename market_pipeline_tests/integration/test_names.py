@@ -202,7 +202,8 @@ def contents(warehouse: Engine, name: str) -> dict[str, int]:
         (
             Symbol.of("AAPL", "stock"),
             Symbol.of("AAPL", "etf"),
-            "AAPL is tracked as stock; its bars can't become etf ones.*`market-pipeline symbols add AAPL --asset-class stock --no-check`$",
+            "AAPL is tracked as stock; its bars can't become etf ones.*`market-pipeline symbols add "
+            "AAPL --asset-class stock --no-check`$",
         ),
     ],
 )
