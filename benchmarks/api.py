@@ -27,6 +27,7 @@ from benchmarks.stage import environment_of, fresh_warehouse, program, statement
 from market_pipeline.api.generated.formats import ResponseFormat
 from market_pipeline.api.generated.history_params import COLUMNS
 from market_pipeline.core.settings import Settings
+from market_pipeline.vendor_format.bar_windows import EPOCH
 from market_pipeline.warehouse.roles import make_reading_role
 
 SEED = """
@@ -44,8 +45,8 @@ FROM tracked_symbols, generate_series(timestamptz '1999-01-01', '2026-10-31', '1
 """
 
 
-Dialect = Literal["own", "rest", "vendor"]
-"""The API's own paths, those of PostgREST's clients, or those of the vendor's."""
+Dialect = Literal["own", "rest", "vendor", "udf"]
+"""The API's own paths, those of PostgREST's clients, those of the vendor's, or those of charts."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ CASES = {
     "one bar, /rest/v1": Case(1, dialect="rest", of_floor=0.85, of_models=None),
     "390 bars, /v2/aggs": Case(390, dialect="vendor", of_floor=0.85, of_models=None),
     "one bar, /v2/aggs": Case(1, dialect="vendor", of_floor=0.85, of_models=None),
+    "250 bars, /udf/history": Case(250, dialect="udf", of_floor=0.85, of_models=None),
     "10,000 bars, CSV": Case(BARS, ResponseFormat.CSV),
     "10,000 bars, Arrow": Case(BARS, ResponseFormat.ARROW),
 }
@@ -147,10 +149,13 @@ def finding(found: dict[str, list[dict[str, Load]]]) -> Finding:
 def path(server: str, case: Case) -> str:
     """Return the path of the request to a server."""
     if server != "api":
-        return f"/{'vendor' if case.dialect == 'vendor' and server == 'floor' else case.kind}/{case.bars}"
+        return f"/{case.dialect if case.dialect in ('vendor', 'udf') and server == 'floor' else case.kind}/{case.bars}"
     last = last_day(case.bars)
     if case.dialect == "vendor":
         return f"/v2/aggs/ticker/AAA/range/1/day/{FIRST}/{last}?adjusted=false&limit=50000"
+    if case.dialect == "udf":
+        begin, end = (86_400 * (day - EPOCH).days for day in (FIRST, last))
+        return f"/udf/history?symbol=AAA&resolution=1D&from={begin}&to={end + 1}&adjustment=none"
     if case.dialect == "rest":
         columns = ",".join(column.name for column in COLUMNS)
         return f"/rest/v1/market_data?select={columns}&symbol=eq.AAA&date=gte.{FIRST}&date=lte.{last}&order=date"
@@ -233,6 +238,8 @@ def check_equal(ports: dict[str, int]) -> None:
     api, floor, model = (get(server, Case(390))["data"] for server in SERVERS)
     assert api == floor == get("api", Case(390, dialect="rest"))
     assert get("api", Case(390, dialect="vendor"))["results"] == get("floor", Case(390, dialect="vendor"))["data"]
+    assert len(get("api", Case(250, dialect="udf"))["t"]) == 250
+    assert get("api", Case(250, dialect="udf")) == get("floor", Case(250, dialect="udf"))
     values = ("date", "open", "high", "low", "close", "volume", "vwap", "transactions")
     assert [[bar[name] for name in values] for bar in api] == [[bar[name] for name in values] for bar in model]
 

@@ -30,6 +30,8 @@ from market_pipeline.api.generated.formats import (
 from market_pipeline.api.generated.history_params import COLUMNS, SOURCES
 from market_pipeline.api.generated.query_sql import Condition, Order, Query
 from market_pipeline.api.generated.reader import PLANNED_ONCE, connection_pool
+from market_pipeline.api.udf.udf_history import bars_statement
+from market_pipeline.api.udf.udf_parameters import MOST_BARS
 from market_pipeline.core.settings import Settings, load_settings
 from market_pipeline.warehouse.database import database_url
 from market_pipeline.warehouse.roles import READER
@@ -85,8 +87,9 @@ class Floor:
             await self._live(receive, send)
             return
         _, kind, bars = scope["path"].split("/")
-        if kind == "vendor":
-            kind, body = "json", await self._vendor_json(int(bars))
+        if kind in ("vendor", "udf"):
+            body = await (self._vendor_json(int(bars)) if kind == "vendor" else self._udf_json(int(bars)))
+            kind = "json"
         else:
             body = await (self._json(int(bars)) if kind == "json" else self._file(int(bars), ResponseFormat(kind)))
         headers = [
@@ -115,6 +118,14 @@ class Floor:
             values = ["AAA", FIRST, last_day(bars), 50_001]
             found: Any = await (await connection.execute(VENDOR_ROWS, values, prepare=True)).fetchone()
         return b"".join((b'{"data":[', found[0].encode(), b"]}"))
+
+    async def _udf_json(self, bars: int) -> bytes:
+        values = {"symbol": "AAA", "first": FIRST, "last": last_day(bars), "most": MOST_BARS}
+        async with self._pool.connection() as connection:
+            statement = bars_statement("none", "1D")
+            found: Any = await (await connection.execute(statement, values, prepare=True)).fetchone()
+        body: bytes = found[0].encode()
+        return body
 
     async def _file(self, bars: int, kind: ResponseFormat) -> bytes:
         writer = CsvWriter(COLUMNS) if kind is ResponseFormat.CSV else ArrowWriter(COLUMNS, parquet=False)

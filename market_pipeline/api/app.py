@@ -179,7 +179,6 @@ class RouteShortcut:
         self._app = app
         self._routes: Mapping[str, Route] = {route.path.rpartition("/")[0]: route for route in routes}
         self._longer = longer
-        self._parts = longer.path.split("/") if longer else []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle an ASGI request."""
@@ -200,10 +199,5 @@ class RouteShortcut:
 
     def _match_longer(self, scope: Scope) -> Mapping[str, str]:
         """Return the values of the longer route's parameters; none if a path is not of it."""
-        parts = scope["path"].split("/") if self._parts and scope["type"] == "http" else ()
-        if len(parts) != len(self._parts) or not all(parts[1:]):
-            return {}
-        pairs = list(zip(self._parts, parts, strict=True))
-        if any(part != given for part, given in pairs if not part.startswith("{")):
-            return {}
-        return {part[1:-1]: given for part, given in pairs if part.startswith("{")}
+        found = self._longer.path_regex.match(scope["path"]) if self._longer and scope["type"] == "http" else None
+        return found.groupdict() if found else {}

@@ -1,20 +1,23 @@
 """Bars as rows of a response: columns until they are encoded; 11,000 dictionaries would take longer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
-from market_pipeline.vendor_format.encoding import UNKNOWN, JsonText, NumberText
+from market_pipeline.vendor_format.encoding import UNKNOWN, JsonText, number_texts, plain_texts
 
 VALUES = ("v", "vw", "o", "c", "h", "l")
 """A row's keys in the vendor's order; `T` comes before them, `t` and `n` after."""
 
+NO_VWAP, NO_COUNT = f'"vw":{UNKNOWN},', f',"n":{UNKNOWN}'
+"""Left out of a row. No ticker has this text, as its quotation marks are escaped."""
+
 BarColumns = Mapping[str, Any]
 """Columns of bars by the vendor's keys, and `day`, the number of days since 1970. `vw` and `n` are None if unknown.
 
-Columns of numbers may be texts, in which `null` stands for unknown.
+Instead of numbers they may have texts as the vendor writes numbers, in which `null` stands for unknown.
 """
 
 
@@ -35,29 +38,18 @@ class BarRows(JsonText):
 
     def to_json(self) -> str:
         """Encode the rows as JSON."""
-        texts = self._texts()
-        if self.tickers is not None:
-            named = zip(self.tickers, texts, strict=True)
-            texts = [f'{{"T":{orjson.dumps(ticker).decode()},{text[1:]}' for ticker, text in named]
-        return f"[{','.join(texts)}]"
-
-    def _texts(self) -> list[str]:
-        texts = {name: _to_text(self.columns[name]) for name in (*VALUES, "n")}
-        v, vw, o, c, h, low = (texts[name].rewritten() for name in VALUES)
-        t, n = self.columns["t"], texts["n"].text.split(",")
-        if texts["vw"].has_unknown or texts["n"].has_unknown:
-            vwaps = ["" if each == UNKNOWN else f'"vw":{each},' for each in vw]
-            counts = ["" if each == UNKNOWN else f',"n":{each}' for each in n]
-            rows = zip(v, vwaps, o, c, h, low, t, counts, strict=True)
-            return [
-                f'{{"v":{v},{vw}"o":{o},"c":{c},"h":{h},"l":{low},"t":{t}{n}}}' for v, vw, o, c, h, low, t, n in rows
-            ]
+        v, vw, o, c, h, low = (_to_texts(self.columns[key], number_texts) for key in VALUES)
+        t, n = self.columns["t"], _to_texts(self.columns["n"], plain_texts)
         rows = zip(v, vw, o, c, h, low, t, n, strict=True)
-        return [
+        texts = [
             f'{{"v":{v},"vw":{vw},"o":{o},"c":{c},"h":{h},"l":{low},"t":{t},"n":{n}}}'
             for v, vw, o, c, h, low, t, n in rows
         ]
+        if self.tickers is not None:
+            named = zip(self.tickers, texts, strict=True)
+            texts = [f'{{"T":{orjson.dumps(ticker).decode()},{text[1:]}' for ticker, text in named]
+        return f"[{','.join(texts)}]".replace(NO_VWAP, "").replace(NO_COUNT, "")
 
 
-def _to_text(column: Sequence[Any]) -> NumberText:
-    return column if isinstance(column, NumberText) else NumberText.of(column)
+def _to_texts(column: Sequence[Any], convert: Callable[[Sequence[Any]], list[str]]) -> Sequence[Any]:
+    return column if column and isinstance(column[0], str) else convert(column)

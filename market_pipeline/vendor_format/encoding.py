@@ -8,9 +8,9 @@ import binascii
 import json
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from json.encoder import encode_basestring_ascii
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode
 
 import orjson
@@ -20,6 +20,8 @@ from market_pipeline.vendor_format.error_bodies import RejectedRequestError, bad
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+    Numbers = Sequence[float | None] | npt.NDArray[np.float64]
 
 MILLION = 1e6
 DIGITS_OF_MILLION = 7
@@ -46,50 +48,29 @@ def go_number(value: float) -> str:
     return f"{digits[0]}{'.' if digits[1:] else ''}{digits[1:]}e+{len(whole) - 1:02d}"
 
 
-class NumberText(Sequence[str]):
-    """Positive numbers, zeros and `null` in one text, separated by commas, as PostgreSQL and Python write them."""
+def number_texts(values: "Numbers") -> list[str]:
+    """Return positive numbers and zeros as the vendor writes them; None and NaN become `null`."""
+    text = _join_shortest(values)
+    parts = text.split(",") if text else []
+    is_shortest = "e" not in text and LARGE_OR_SMALL.search(f",{text}") is None
+    return parts if is_shortest else rewrite_numbers(parts)
 
-    def __init__(self, text: str) -> None:
-        self.text = text
 
-    @classmethod
-    def of(cls, values: "Sequence[float | None] | npt.NDArray[np.float64]") -> "NumberText":
-        """Return numbers as a text; None and NaN become `null`."""
-        text = orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY).decode()[1:-1]
-        return cls(text.replace(".0,", ",").removesuffix(".0"))
+def plain_texts(values: "Numbers") -> list[str]:
+    """Return positive numbers and zeros without exponents."""
+    text = _join_shortest(values)
+    parts = text.split(",") if text else []
+    return [f"{float(part):.12f}".rstrip("0").rstrip(".") if "e" in part else part for part in parts]
 
-    def __len__(self) -> int:
-        return self.text.count(",") + 1 if self.text else 0
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.text.split(",") if self.text else ())
+def _join_shortest(values: "Numbers") -> str:
+    text = orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY).decode()[1:-1]
+    return text.replace(".0,", ",").removesuffix(".0")
 
-    @overload
-    def __getitem__(self, index: int) -> str: ...
 
-    @overload
-    def __getitem__(self, index: slice) -> "NumberText": ...
-
-    def __getitem__(self, index: int | slice) -> "str | NumberText":
-        parts = self.text.split(",")
-        return NumberText(",".join(parts[index])) if isinstance(index, slice) else parts[index]
-
-    @property
-    def has_unknown(self) -> bool:
-        """True if one of the numbers is not known."""
-        return UNKNOWN in self.text
-
-    def plain(self) -> list[str]:
-        """Return the numbers without exponents."""
-        parts = self.text.split(",") if self.text else []
-        return [f"{float(part):.12f}".rstrip("0").rstrip(".") if "e" in part else part for part in parts]
-
-    def rewritten(self) -> list[str]:
-        """Return the numbers as the vendor writes them."""
-        parts = self.text.split(",") if self.text else []
-        if "e" not in self.text and LARGE_OR_SMALL.search(f",{self.text}") is None:
-            return parts
-        return [part if len(part) < DIGITS_OF_MILLION and "e" not in part else _rewrite(part) for part in parts]
+def rewrite_numbers(texts: Sequence[str]) -> list[str]:
+    """Return positive numbers, zeros and `null`, as PostgreSQL writes them, as the vendor does."""
+    return [text if len(text) < DIGITS_OF_MILLION and "e" not in text else _rewrite(text) for text in texts]
 
 
 def _rewrite(text: str) -> str:

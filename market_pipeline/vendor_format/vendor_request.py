@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, tzinfo
 from functools import cached_property
-from uuid import uuid4
+from secrets import token_hex
 
 from market_pipeline.vendor_format.encoding import from_cursor
 from market_pipeline.vendor_format.error_bodies import TO_BEFORE_FROM, RejectedRequestError, bad_parameter, bad_time
@@ -27,7 +27,7 @@ class VendorRequest:
     target: str
     """The path as the client wrote it."""
 
-    request_id: str = field(default_factory=lambda: uuid4().hex)
+    request_id: str = field(default_factory=lambda: token_hex(16))
 
     @cached_property
     def parameters(self) -> Mapping[str, str]:

@@ -131,12 +131,13 @@ async def _no_data(context: Context, chart: ChartRequest, adjustment: str) -> Ma
 
 async def _read_newest(context: Context, chart: ChartRequest, adjustment: str) -> str | None:
     found: tuple[str | None] = await context.reader.row(
-        _statement(adjustment, chart.resolution), chart.values, by_key=True
+        bars_statement(adjustment, chart.resolution), chart.values, by_key=True
     )
     return found[0]
 
 
 @cache
-def _statement(adjustment: str, resolution: str) -> str:
+def bars_statement(adjustment: str, resolution: str) -> str:
+    """Return the statement for the newest bars as the protocol's JSON."""
     bars = _DAYS if resolution == "1D" else _PERIODS
     return _NEWEST_AS_JSON.format(bars=bars.format(source=SOURCES[adjustment], period=RESOLUTIONS[resolution]))

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
-from uuid import uuid4
+from secrets import token_hex
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -76,7 +76,7 @@ def problem_in_dialect(problem: ProblemError) -> Response:
 
 def _error_response(error: ErrorBody, headers: RawHeaders) -> Response:
     """Return the response with an error of the vendor's form."""
-    request_id = uuid4().hex
+    request_id = token_hex(16)
     return _to_response(error.http, error.to_body(request_id), request_id, headers)
 
 

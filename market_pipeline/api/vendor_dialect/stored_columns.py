@@ -15,7 +15,7 @@ from market_pipeline.api.generated.history_params import HistoryRequest
 from market_pipeline.api.vendor_dialect.ticker_spans import HolderSpan, stored_statement
 from market_pipeline.core.sessions import Calendar
 from market_pipeline.vendor_format.bar_rows import VALUES, BarColumns
-from market_pipeline.vendor_format.encoding import UNKNOWN, NumberText
+from market_pipeline.vendor_format.encoding import MILLION, UNKNOWN, rewrite_numbers
 from market_pipeline.vendor_format.error_bodies import ErrorBody, RejectedRequestError
 
 KEYS = ("day", *VALUES, "n")
@@ -46,9 +46,9 @@ _SOURCES = {"none": "public.market_data", "splits": "public.daily_bars_adjusted"
 
 @cache
 def range_statement(adjustment: str, *, descending: bool, past: bool) -> str:
-    """Return the statement for a symbol's bars as arrays. `past`: as of an instant."""
+    """Return the statement for a symbol's bars as one text. `past`: as of an instant."""
     order = "DESC" if descending else "ASC"
-    return _arrays(
+    return _joined(
         KEYS,
         f"SELECT {_columns(adjustment)} FROM {_source(adjustment, past=past)} "  # noqa: S608 - constants of this module
         f"WHERE symbol = %(symbol)s AND date >= %(first)s::date AND date <= %(last)s::date "
@@ -58,10 +58,10 @@ def range_statement(adjustment: str, *, descending: bool, past: bool) -> str:
 
 @cache
 def session_statement(adjustment: str, *, past: bool) -> str:
-    """Return the statement for all bars of a calendar's session, with the tickers of that day, as arrays."""
+    """Return the statement for all bars of a calendar's session, with the tickers of that day, as one text."""
     source = _source(adjustment, past=past)
     tickers = stored_statement("session_symbols", past=past)
-    return _arrays(
+    return _joined(
         ("ticker", *KEYS),
         f"SELECT named.ticker, {_columns(adjustment)} FROM {source} AS bar "  # noqa: S608 - as above
         f"JOIN ({tickers}) AS named ON named.symbol = bar.symbol "
@@ -78,10 +78,14 @@ def _source(adjustment: str, *, past: bool) -> str:
     return f"{_SOURCES[adjustment]}_as_of(%(as_of)s::timestamptz)" if past else _SOURCES[adjustment]
 
 
-def _arrays(keys: Sequence[str], rows: str) -> str:
-    # As text, since psycopg takes longer to read an array than PostgreSQL to write the numbers.
-    columns = ", ".join(f"string_agg(coalesce({key}::text, '{UNKNOWN}'), ',')" for key in keys)
-    return f"SELECT {columns} FROM ({rows}) AS page"  # noqa: S608 - as above
+def _joined(keys: Sequence[str], rows: str) -> str:
+    # One text, since psycopg takes longer to read columns or an array than PostgreSQL to write the numbers. Its largest
+    # numbers tell which of them the vendor writes in another form.
+    values = ", ".join(f"coalesce({key}::text, '{UNKNOWN}')" for key in keys)
+    return (
+        f"SELECT string_agg(concat_ws(',', {values}), ','), max(v), max(greatest({', '.join(PRICES)})) "  # noqa: S608 - as above
+        f"FROM ({rows}) AS page"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,12 +116,10 @@ async def read_range(context: Context, spans: Sequence[HolderSpan], query: Range
         if first > last or left <= 0:
             continue
         values = {"symbol": span.symbol, "first": first, "last": last, "limit": left, "as_of": query.as_of}
-        columns = await context.reader.row(statement, values, by_key=True)
-        if columns[0] is None:
-            continue
-        parts.append(_to_columns(columns))
-        if query.adjustment != "none" and UNKNOWN in columns[KEYS.index("c")]:
+        found = _to_columns(KEYS, *await context.reader.row(statement, values, by_key=True))
+        if query.adjustment != "none" and UNKNOWN in found["c"]:
             raise await _unknown_prices(context, span.symbol, query, first, last)
+        parts.append(found)
     return parts[0] if len(parts) == 1 else _join(parts)
 
 
@@ -132,12 +134,9 @@ async def read_session(
     """
     statement = session_statement(adjustment, past=as_of is not None)
     values = {"calendar": market.name, "day": day, "as_of": as_of}
-    named, *columns = await context.reader.row(statement, values)
-    if named is None:
-        return [], empty_columns()
-    tickers = named.split(",")
-    found = _to_columns(columns)
-    if adjustment != "none" and UNKNOWN in found["c"].text:
+    found = _to_columns(("ticker", *KEYS), *await context.reader.row(statement, values))
+    tickers = found["ticker"]
+    if adjustment != "none" and UNKNOWN in found["c"]:
         unknown = [ticker for ticker, close in zip(tickers, found["c"], strict=True) if close == UNKNOWN]
         raise RejectedRequestError(
             ErrorBody(
@@ -158,13 +157,19 @@ def to_numbers(columns: BarColumns) -> BarColumns:
 
 
 def _join(parts: Sequence[BarColumns]) -> BarColumns:
-    days = [day for part in parts for day in part["day"]]
-    return {"day": days, **{key: NumberText(",".join(part[key].text for part in parts)) for key in KEYS[1:]}}
+    return {key: [value for part in parts for value in part[key]] for key in KEYS}
 
 
-def _to_columns(columns: Sequence[str]) -> dict[str, Any]:
-    days, *values = columns
-    return {"day": list(map(int, days.split(","))), **dict(zip(KEYS[1:], map(NumberText, values), strict=True))}
+def _to_columns(keys: Sequence[str], text: str | None, largest: float | None, highest: float | None) -> dict[str, Any]:
+    """Return the columns of rows in one text, whose numbers are at most `largest` (volumes) and `highest` (prices)."""
+    values = text.split(",") if text else []
+    columns: dict[str, Any] = {key: values[place :: len(keys)] for place, key in enumerate(keys)}
+    columns["day"] = list(map(int, columns["day"]))
+    for key in VALUES:
+        # PostgreSQL writes numbers below a million as the vendor does.
+        if ((largest if key == "v" else highest) or 0.0) >= MILLION:
+            columns[key] = rewrite_numbers(columns[key])
+    return columns
 
 
 def empty_columns() -> BarColumns:
