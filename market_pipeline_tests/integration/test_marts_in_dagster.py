@@ -19,7 +19,6 @@ from market_pipeline.dbt_project import BuildScope, manifest, project_folder
 from market_pipeline.orchestration.assets import asset_key
 from market_pipeline.orchestration.build import build_definitions
 from market_pipeline.orchestration.mart_assets import JOB, build_marts
-from market_pipeline.orchestration.mart_build import declare_with_dagster_dbt
 from market_pipeline.orchestration.mart_scope import choose_scope, request_run
 from market_pipeline.orchestration.run_launch import launch_job, open_instance
 from market_pipeline.warehouse.tracked_markets import track_market
@@ -87,6 +86,8 @@ def told_to_the_ui(assets: Sequence[dg.AssetsDefinition | dg.AssetSpec]) -> tupl
 
 
 def test_models_and_tests_are_declared_as_dagster_dbt_would(settings: Settings, warehouse: Engine) -> None:
+    from market_pipeline.orchestration.mart_build import declare_with_dagster_dbt  # dbt, which takes 2 s to import
+
     declared, checks = told_to_the_ui(build_marts(settings, [])[:1])
     by_dagster_dbt, its_checks = told_to_the_ui([declare_with_dagster_dbt(settings)])
     assert declared == by_dagster_dbt
