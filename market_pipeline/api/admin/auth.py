@@ -83,7 +83,7 @@ def _is_rebound(request: Request) -> bool:
 
     A page on the web can give its own name this machine's address (DNS rebinding): the browser then lets it read.
     """
-    server = request.scope["server"]
+    server = request.scope.get("server")  # a request within this process has none
     return server is not None and is_loopback_name(server[0]) and not names_this_machine(request.headers)
 
 
