@@ -3,7 +3,6 @@
 The generated routes, which have most of the load, are plain Starlette; FastAPI serves the others.
 """
 
-import gc
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -57,13 +56,9 @@ def create_app(context: Context) -> Starlette:
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         await context.reader.open()
-        # Imported objects stay alive: scanning them again and again in garbage collections would delay requests.
-        gc.collect()
-        gc.freeze()
         try:
             yield
         finally:
-            gc.unfreeze()
             context.files.close()
             await context.reader.close()
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from market_pipeline.cli.output import print_note
+from market_pipeline.core.gc_tuning import freeze_existing
 from market_pipeline.core.settings import Settings, load_settings
 from market_pipeline.core.sockets import LOOPBACK, base_url, is_loopback, listen
 
@@ -27,6 +28,7 @@ def api(
         url = base_url(listener)
         print_note(f"The API is at {url} and documented at {url}/docs. Ctrl-C stops it.")
         _warn_if_open(host, settings)
+        freeze_existing()
         try:
             server.run([listener])
         except KeyboardInterrupt:

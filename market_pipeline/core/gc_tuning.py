@@ -22,6 +22,12 @@ def collect_rarely() -> None:
     atexit.register(gc.freeze)
 
 
+def freeze_existing() -> None:
+    """Exempt the objects that exist now, modules above all, from collection, which would delay requests."""
+    gc.collect()
+    gc.freeze()
+
+
 @contextmanager
 def frozen_after() -> Iterator[None]:
     """Collect rarely from now on, and exempt the objects that exist at the end of the block from collection."""

@@ -235,7 +235,7 @@ def test_a_backfill_after_a_delisting_succeeds_with_a_note(run: Run, warehouse: 
     run("market-pipeline", "symbols", "add", "GONECO", "--no-check")
     for _ in range(2):  # the second time it is known
         done = run("market-pipeline", "backfill", "--symbols", "GONECO", *MARCH)
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == 0, done.stdout + done.stderr
         assert "note: GONECO: delisted on 2020-03-31" in done.stdout
         assert "WARNING - GONECO: delisted on 2020-03-31" in done.stderr
     with warehouse.connect() as connection:
