@@ -82,8 +82,8 @@ class Client:
         self,
         name: str,
         *,
-        select: Sequence[str] = (),
-        order: Sequence[str] = (),
+        select: str | Sequence[str] = (),
+        order: str | Sequence[str] = (),
         limit: int | None = None,
         as_of: Instant | None = None,
         snapshot: str | None = None,
@@ -92,14 +92,14 @@ class Client:
         """Return the rows of a table, a view or a mart.
 
         Filters are by column: a value to be equal to, several values of which it is one, or None for missing ones; an
-        operator follows `__`, as in `date__gte="2020-01-01"` (OPERATORS). `order` has columns, or `date.desc`.
+        operator follows `__`, as in `date__gte="2020-01-01"` (OPERATORS). None, True and False take `eq` and `neq`,
+        several values these and `cs`, which is for lists that have all of them. `order` has columns, or `date.desc`.
 
         Raises:
+            ValueError: a filter has an unknown operator, or one that its value can't have.
             ApiError: there is no such table or column, or another rejected request.
         """
-        parameters = _given(
-            select=",".join(select) or None, order=",".join(order) or None, limit=limit, as_of=as_of, snapshot=snapshot
-        )
+        parameters = _given(select=_joined(select), order=_joined(order), limit=limit, as_of=as_of, snapshot=snapshot)
         conditions = [_condition(column, value) for column, value in filters.items()]
         return _row_set([self._read(f"api/v1/tables/{quote(name, safe='')}", [*parameters.items(), *conditions])])
 
@@ -112,14 +112,14 @@ class Client:
         return _row_set([self._read("api/v1/universe", [*_given(date=day).items()])])
 
     def changes(
-        self, since: Instant | None = None, *, kinds: Sequence[str] = (), symbol: str | None = None
+        self, since: Instant | None = None, *, kinds: str | Sequence[str] = (), symbol: str | None = None
     ) -> ChangeFeed:
         """Return the rows that came, changed or went since a point; all by default.
 
         Raises:
             ApiError: while they are iterated over, if the request was rejected.
         """
-        parameters = _given(since=since, kind=",".join(kinds) or None, symbol=symbol, limit=MOST_CHANGES)
+        parameters = _given(since=since, kind=_joined(kinds), symbol=symbol, limit=MOST_CHANGES)
         return ChangeFeed(self._session, "api/v1/changes", [*parameters.items()])
 
     def _read(self, path: str, parameters: Parameters) -> requests.Response:
@@ -151,14 +151,41 @@ def _text(value: Scalar) -> str:
 
 
 def _condition(name: str, value: Scalar | Iterable[Scalar]) -> tuple[str, str]:
-    """Return a filter as a parameter of the API."""
+    """Return a filter as a parameter of the API.
+
+    Raises:
+        ValueError: there is no such operator, or it takes no such value.
+    """
     column, _, operator = name.partition("__")
     if operator and operator not in OPERATORS:
         raise ValueError(f"{name}: {operator!r} is no operator, only {', '.join(OPERATORS)}")
-    if value is None or isinstance(value, bool):
-        return column, f"{'not.' if operator == 'neq' else ''}is.{'null' if value is None else _text(value)}"
-    if isinstance(value, str | int | float | date):
+    if isinstance(value, str | int | float | date) and not isinstance(value, bool):
         return column, f"{operator or 'eq'}.{_text(value)}"
-    escaped = (_text(one).replace("\\", "\\\\").replace('"', '\\"') for one in value)
+    if value is None or isinstance(value, bool):
+        _check_operator(name, operator, repr(value), ("eq", "neq"))
+        is_value = "is.null" if value is None else f"is.{_text(value)}"
+        return column, f"not.{is_value}" if operator == "neq" else is_value
+    _check_operator(name, operator, "a list", ("eq", "neq", "cs"))
+    values = list(value)
+    if None in values:
+        raise ValueError(f"{name}: None can't be one of several values; {column}=None finds the missing ones")
+    texts = [_text(one) for one in values]
+    if operator == "cs":
+        if not texts or any(set(text) & set("{},") for text in texts):
+            raise ValueError(f"{name}: cs takes at least one value, none with a comma or braces")
+        return column, "cs.{" + ",".join(texts) + "}"
+    escaped = (text.replace("\\", "\\\\").replace('"', '\\"') for text in texts)
     listed = "in.(" + ",".join(f'"{text}"' for text in escaped) + ")"
     return column, f"not.{listed}" if operator == "neq" else listed
+
+
+def _check_operator(name: str, operator: str, value: str, possible: Sequence[str]) -> None:
+    if operator and operator not in possible:
+        column = name.partition("__")[0]
+        forms = ", ".join(column if each == "eq" else f"{column}__{each}" for each in possible)
+        raise ValueError(f"{name}: {operator} takes one value, not {value}, which is possible with {forms}")
+
+
+def _joined(names: str | Sequence[str]) -> str | None:
+    """Return names as a list of the API; None if there are none."""
+    return names if isinstance(names, str) and names else ",".join(names) or None

@@ -85,6 +85,10 @@ def test_filters_are_the_apis(client: Client) -> None:
     assert (count(symbol=["IBM", 'a,"b\\']), count(symbol__neq=["IBM"]), count(symbol=[])) == (22, 44, 0)
     assert (count(vwap=None), count(vwap__neq=None), count(validated=True, symbol="AAPL")) == (66, 0, 20)
     assert count(flags__cs="volume_outlier", symbol__like="AA*") == 2
+    assert count(flags__cs=["volume_outlier", "unexplained_move"]) == count(
+        flags__cs="{volume_outlier,unexplained_move}"
+    )
+    assert count(flags__cs=["volume_outlier"], symbol="AAPL") == 2
     newest = client.table("market_data", order=["date.desc", "symbol"], limit=1).to_arrow().to_pylist()
     assert [(row["symbol"], row["date"]) for row in newest] == [("AAPL", LAST)]
     with pytest.raises(ValueError, match="'over' is no operator, only eq, neq"):
@@ -92,6 +96,29 @@ def test_filters_are_the_apis(client: Client) -> None:
     with pytest.raises(ApiError, match="market_data has no such column") as raised:
         count(colour="red")
     assert (raised.value.status, raised.value.errors[0]["parameter"]) == (400, "colour")
+
+
+@pytest.mark.parametrize(
+    ("filters", "message"),
+    [
+        ({"vwap__gt": None}, "vwap__gt: gt takes one value, not None, which is possible with vwap, vwap__neq"),
+        ({"validated__lte": True}, "lte takes one value, not True, which is possible with validated, validated__neq"),
+        ({"symbol__like": ["A*", "B*"]}, "like takes one value, not a list, .* with symbol, symbol__neq, symbol__cs"),
+        ({"vwap": [1.5, None]}, "vwap: None can't be one of several values; vwap=None finds the missing ones"),
+        ({"flags__cs": []}, "flags__cs: cs takes at least one value"),
+    ],
+)
+def test_an_operator_that_a_value_cannot_have_is_an_error(
+    client: Client, filters: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        client.table("market_data", **filters)  # type: ignore[arg-type]
+
+
+def test_a_single_name_needs_no_list(client: Client) -> None:
+    rows = client.table("market_data", select="date", order="date.desc", limit=1).to_arrow().to_pylist()
+    assert rows == [{"date": LAST}]
+    assert {change["kind"] for change in client.changes(kinds="bar")} == {"bar"}
 
 
 def test_changes_are_followed_page_by_page(client: Client, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
