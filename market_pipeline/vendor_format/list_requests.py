@@ -1,5 +1,6 @@
 """Requests to the endpoints that list records, in both of the vendor's generations: filters, order and pages."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -7,12 +8,14 @@ from typing import Any
 
 from market_pipeline.vendor_format.encoding import to_cursor
 from market_pipeline.vendor_format.error_bodies import RejectedRequestError, bad_parameter
-from market_pipeline.vendor_format.vendor_request import DATE, FLAGS, VendorRequest
+from market_pipeline.vendor_format.vendor_request import DATE, FLAGS, VendorRequest, parse_direction
 
 ListedRecord = dict[str, Any]
 Reader = Callable[[str], Any]
 OPERATIONS = ("", "gt", "gte", "lt", "lte", "any_of")
 MARKER = "page_marker"
+MARKER_FORM = re.compile("[0-9]{1,18}")
+"""No marker is larger than PostgreSQL's bigint."""
 
 
 def parse_date(text: str) -> str:
@@ -74,7 +77,7 @@ def parse_list_request(request: VendorRequest, endpoint: ListEndpoint) -> ListRe
         if field in endpoint.filters and operation in OPERATIONS:
             filters.append(FieldFilter(field, operation, _read(endpoint.filters[field], parameter, operation, text)))
     marker = request.parameters.get(MARKER, "0")
-    if not marker.isdecimal():
+    if not MARKER_FORM.fullmatch(marker):
         raise RejectedRequestError(bad_parameter("cursor", "a next_url's cursor"))
     return ListRequest(filters, _order(request, endpoint), request.limit(endpoint.limit, endpoint.most), int(marker))
 
@@ -105,9 +108,11 @@ def _read(reader: Reader, parameter: str, operation: str, text: str) -> Any:
 
 
 def _order(request: VendorRequest, endpoint: ListEndpoint) -> list[tuple[str, bool]]:
-    usual = request.parameters.get("order", "desc" if endpoint.descending else "asc")
+    usual = endpoint.descending
+    if "order" in request.parameters:
+        usual = parse_direction(request.parameters["order"], "order")
     keys = [key.partition(".") for key in request.parameters.get("sort", endpoint.sort).split(",")]
     known = {*endpoint.fields, *endpoint.filters}
     if unknown := [name for name, _, _ in keys if name not in known]:
         raise RejectedRequestError(bad_parameter("sort", f"fields of the response, not {unknown[0]!r}"))
-    return [(name, (direction or usual) == "desc") for name, _, direction in keys]
+    return [(name, parse_direction(direction, "sort") if dot else usual) for name, dot, direction in keys]

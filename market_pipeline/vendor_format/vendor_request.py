@@ -14,6 +14,8 @@ DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 FLAGS = {"true": True, "false": False}
 """Truth values as the vendor writes them."""
 
+DIRECTIONS = {"asc": False, "desc": True}
+
 
 @dataclass(frozen=True, kw_only=True)
 class VendorRequest:
@@ -51,8 +53,12 @@ class VendorRequest:
 
     @property
     def is_descending(self) -> bool:
-        """True if bars are to be in order of falling time."""
-        return self.parameters.get("sort") == "desc"
+        """True if bars are to be in order of falling time.
+
+        Raises:
+            RejectedRequestError: `sort` is neither asc nor desc.
+        """
+        return parse_direction(self.parameters.get("sort", "asc"), "sort")
 
     def envelope(self, **last: object) -> dict[str, object]:
         """Return the fields that end most bodies: status and request_id, then `last`."""
@@ -88,6 +94,17 @@ class VendorRequest:
         except ValueError:
             raise RejectedRequestError(bad_parameter("limit", "a number")) from None
         return min(limit, most) if limit > 0 else default
+
+
+def parse_direction(text: str, name: str) -> bool:
+    """Return True for desc, False for asc.
+
+    Raises:
+        RejectedRequestError: it is neither.
+    """
+    if text not in DIRECTIONS:
+        raise RejectedRequestError(bad_parameter(name, "asc or desc"))
+    return DIRECTIONS[text]
 
 
 def parse_time(text: str, name: str, zone: tzinfo) -> date:

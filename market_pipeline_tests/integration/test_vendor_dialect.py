@@ -3,6 +3,7 @@
 The first warehouse is filled from a sandbox. Its API and the sandbox are then asked the same by the official client.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from market_pipeline.polygon.vendor_errors import BadResponseError
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline.security_refresh import refresh_reference
+from market_pipeline.vendor_format import reference_bodies
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.corporate_action_refresh import DIVIDENDS, SPLITS, plan_refresh
 from market_pipeline.warehouse.securities import read_securities
@@ -208,6 +210,33 @@ def test_a_ticker_is_as_the_vendor_describes_it(stage: Stage, call: Callable[[RE
         # A former ticker has the identifier of its security, which the sandbox leaves out, and not its former exchange.
         left_out = ["last_updated_utc", *(["composite_figi", "primary_exchange"] if theirs.ticker == "FB" else [])]
         assert known(theirs, left_out) == known(ours, left_out)
+
+
+LISTS = {
+    "/v3/reference/tickers": reference_bodies.TICKERS,
+    "/v3/reference/splits": reference_bodies.OLDER_SPLITS,
+    "/stocks/v1/splits": reference_bodies.NEWER_SPLITS,
+    "/v3/reference/dividends": reference_bodies.OLDER_DIVIDENDS,
+    "/stocks/v1/dividends": reference_bodies.NEWER_DIVIDENDS,
+}
+LEFT_OUT = ("last_updated_utc", "composite_figi", "share_class_figi", "id", "historical_adjustment_factor")
+
+
+@pytest.mark.parametrize("endpoint", LISTS)
+@pytest.mark.parametrize("order", ["asc", "desc"])
+def test_a_list_is_sorted_by_any_of_its_fields_as_the_vendors(stage: Stage, endpoint: str, order: str) -> None:
+    older = endpoint.startswith("/v3/")
+    for field in LISTS[endpoint].fields:
+        path = f"{endpoint}?ticker.any_of=AAPL,IBM,META,X:BTCUSD&limit=1000&sort={field}"
+        path += f"&order={order}" if older else f".{order}"
+        found = [json.loads(read(url, path)[1]).get("results") for url in (stage.sandbox, stage.api.url)]
+        theirs, ours = ([row.get(field) for row in rows or ()] for rows in found)
+        assert ours, (path, found)
+        assert len(ours) == len(theirs)
+        if field not in LEFT_OUT:  # these are of each server's own bars and lookups
+            assert ours == theirs, path
+        unknown = [value is None for value in ours]
+        assert unknown == sorted(unknown, reverse=order == "asc"), path
 
 
 def known(model: Any, left_out: Sequence[str]) -> dict[str, Any]:

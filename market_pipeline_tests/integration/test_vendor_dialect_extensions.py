@@ -24,6 +24,7 @@ from market_pipeline.core.symbols import Symbol
 from market_pipeline.market_list import refresh_list
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.limiter import LocalLimiter
+from market_pipeline.vendor_format.encoding import to_cursor
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.api_keys import Scope, create_key
 from market_pipeline.warehouse.ticker_list import ListedTicker, store_ticker_list
@@ -290,8 +291,20 @@ def test_a_wrong_or_missing_thing_is_an_error_in_the_vendors_form(api: Api) -> N
         ("/vX/reference/tickers/CAFE/events", 404, "Ticker not found."),  # no source states since when
         ("/v3/reference/tickers?sort=color", 400, "sort"),
         ("/v3/reference/tickers?active=perhaps", 400, "active"),
-        ("/v3/reference/splits?ticker=%00", 400, ""),
+        ("/v3/reference/splits?ticker=%00", 400, "'ticker'"),
+        ("/v3/reference/dividends?ticker.any_of=A%00", 400, "'ticker.any_of'"),
+        ("/v3/reference/tickers?search=a%00b", 400, "'search'"),
+        ("/v3/reference/tickers/A%00", 400, "'ticker'"),
+        (f"/v3/reference/tickers?cursor={to_cursor({'search': 'a' + chr(0)})}", 400, "'search'"),
+        (f"/v3/reference/tickers?cursor={to_cursor({'page_marker': 2**63})}", 400, "'cursor'"),
+        (f"/stocks/v1/splits?cursor={to_cursor({'page_marker': '9' * 5000})}", 400, "'cursor'"),
+        ("/v3/reference/splits?order=down", 400, "'order': expected asc or desc"),
+        ("/stocks/v1/splits?sort=ticker.down", 400, "'sort': expected asc or desc"),
+        (f"{RANGE}?sort=down", 400, "'sort': expected asc or desc"),
+        (RANGE.replace("/1/day", "/1/week") + "?sort=DESC", 400, "'sort': expected asc or desc"),
+        (f"{RANGE}?snapshot=%00", 400, "there is no snapshot"),
         (f"{RANGE}?snapshot=nope", 400, "there is no snapshot 'nope'"),
     ):
         assert words in error(api.get(path), status)
-    assert api.get("/v2/aggs/ticker/%F0%9F%8D%8E%00/range/1/day/2024-01-01/2024-02-01").status_code in (200, 400)
+    nameless = api.get("/v2/aggs/ticker/%F0%9F%8D%8E%00/range/1/day/2024-01-01/2024-02-01")
+    assert "'ticker': expected text without a null character" in error(nameless, 400)

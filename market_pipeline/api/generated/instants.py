@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 
 from market_pipeline.api.context import Context
 from market_pipeline.api.generated.query_params import parse_parameters
+from market_pipeline.api.generated.value_types import is_valid
 from market_pipeline.api.problems import Fault, parameter_problem
 from market_pipeline.warehouse.loads import NoInstantError, describe_point, settle
 
@@ -29,7 +30,8 @@ async def resolve_snapshot(context: Context, query: str) -> str:
         raise parameter_problem([Fault(SNAPSHOT, "is given more than once")])
     if any(name == "as_of" for name, _ in parameters):
         raise parameter_problem([Fault(SNAPSHOT, "stands for an instant, as as_of does: give one of them")])
-    found = await context.reader.rows(POINT, names)
+    # PostgreSQL can't be sent a null character, and no name has one.
+    found = await context.reader.rows(POINT, names) if is_valid("text", names[0]) else []
     if not found:
         reason = f"there is no snapshot {names[0]!r}: /api/v1/tables/snapshots lists all"
         raise parameter_problem([Fault(SNAPSHOT, reason)])

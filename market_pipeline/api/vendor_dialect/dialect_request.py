@@ -50,6 +50,16 @@ class DialectRequest(VendorRequest):
         """The parameters that the pages after this one need as well."""
         return {name: value for name, value in self.parameters.items() if name in ("adjusted", "as_of")}
 
+    def check_text(self) -> None:
+        """Check that no value has a null character, which PostgreSQL can't be sent.
+
+        Raises:
+            RejectedRequestError: one has.
+        """
+        for name, value in (*self.path.items(), *self.parameters.items()):
+            if "\0" in value:
+                raise RejectedRequestError(bad_parameter(name, "text without a null character"))
+
     @property
     def now(self) -> datetime:
         """The instant of the request, or the one that it reads as of."""
@@ -76,6 +86,7 @@ async def read_request(request: Request) -> DialectRequest:
         target=request.scope["path"],
         context=context,
     )
+    parsed.check_text()
     text = parsed.parameters.get("as_of")
     if text is None:
         return parsed

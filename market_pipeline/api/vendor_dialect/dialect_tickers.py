@@ -3,6 +3,7 @@
 Tickers are those of stored symbols, those that are gone included, and those of the vendor's own list.
 """
 
+import json
 from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
@@ -13,11 +14,10 @@ from market_pipeline.core.sessions import CALENDARS
 from market_pipeline.vendor_format.error_bodies import NO_SUCH_TICKER, Body, RejectedRequestError, bad_parameter
 from market_pipeline.vendor_format.list_requests import ListedRecord, parse_flag, requested_tickers, select_fields
 from market_pipeline.vendor_format.reference_bodies import (
+    CURRENCIES,
     TICKERS,
-    crypto_fields,
     delisted_field,
     list_body,
-    stock_fields,
     ticker_change,
     types_body,
 )
@@ -97,7 +97,7 @@ async def read_ticker_types(request: DialectRequest) -> Body:
 
 
 def _days(request: DialectRequest) -> dict[str, Any]:
-    """Return the day of each calendar that tickers are listed of."""
+    """Return the values of the statement `listed_tickers`, with the day of each calendar that tickers are listed of."""
     _reject_as_of(request)
     text = request.parameters.get("date")
     now = request.now
@@ -105,6 +105,7 @@ def _days(request: DialectRequest) -> dict[str, Any]:
     return {
         "stock_day": stock_day,
         "crypto_day": crypto_day,
+        "currencies": json.dumps(CURRENCIES),
         "is_present": text is None or stock_day >= _day(None, now, "XNYS"),
     }
 
@@ -120,8 +121,6 @@ def _reject_as_of(request: DialectRequest) -> None:
 
 
 def _to_record(row: Mapping[str, Any]) -> ListedRecord:
-    is_crypto = row["market"] == "crypto"
-    market = crypto_fields(row["ticker"]) if is_crypto else stock_fields(row["primary_exchange"], row["type"])
     updated = {} if row["last_updated_utc"] is None else {"last_updated_utc": f"{row['last_updated_utc']}T00:00:00Z"}
     kept = {name: value for name, value in row.items() if name not in DATES}
-    return {**kept, **market, **updated, **delisted_field(read_day(row["delisted_utc"]))}
+    return {**kept, **updated, **delisted_field(read_day(row["delisted_utc"]))}

@@ -1,7 +1,8 @@
 -- The tickers known on a day: those of stored symbols and, if the day is the present one, the rest of the vendor's own list.
 -- active: the ticker was its security's on that day, and had not ended. The vendor's list goes before an end that is inferred from
--- missing bars, which is no delisted_utc. is_listed: false if a list is stored that lacks the ticker.
--- Parameters: stock_day, crypto_day, is_present.
+-- missing bars, which is no delisted_utc. is_listed: false if a list is stored that lacks the ticker. A coin's currencies follow
+-- from its ticker: the prefix of crypto, the coin, the three letters of the other currency.
+-- Parameters: stock_day, crypto_day, is_present; currencies: the names of currencies by their codes, as JSON.
 WITH held AS NOT MATERIALIZED (
     SELECT
         period.ticker,
@@ -47,24 +48,39 @@ WITH held AS NOT MATERIALIZED (
         ORDER BY r.delisted_on
         LIMIT 1
     ) AS entry ON true
+),
+
+known AS (
+    SELECT
+        held.ticker, held.symbol, held.market, held.name, held.primary_exchange, held.primary_exchange AS exchange, held.type, held.cik,
+        NULL::text AS cusip, held.composite_figi, held.share_class_figi, held.last_updated_utc,
+        coalesce(held.last_day >= held.day, true) AS active,
+        CASE WHEN held.last_day < held.day THEN held.stated_last_day END AS delisted_utc,
+        held.entry_id IS NOT NULL OR NOT :is_present OR NOT EXISTS (
+            SELECT FROM reference_tickers AS r WHERE r.market = CASE held.market WHEN 'crypto' THEN 'crypto' ELSE 'us_stocks' END
+        ) AS is_listed
+    FROM held
+    WHERE coalesce(held.first_day, '-infinity') <= held.day
+    UNION ALL
+    SELECT
+        listed.ticker, NULL, CASE listed.market WHEN 'crypto' THEN 'crypto' ELSE 'stocks' END, listed.name, listed.primary_exchange,
+        listed.primary_exchange, listed.type, NULL, NULL, listed.composite_figi, NULL, listed.fetched_at::date,
+        listed.delisted_on IS NULL,
+        listed.delisted_on,
+        true
+    FROM reference_tickers AS listed
+    WHERE :is_present
+        AND NOT EXISTS (SELECT FROM held WHERE held.ticker = listed.ticker AND held.entry_id = listed.id)
 )
+
 SELECT
-    held.ticker, held.symbol, held.market, held.name, held.primary_exchange, held.primary_exchange AS exchange, held.type, held.cik,
-    NULL::text AS cusip, held.composite_figi, held.share_class_figi, held.last_updated_utc,
-    coalesce(held.last_day >= held.day, true) AS active,
-    CASE WHEN held.last_day < held.day THEN held.stated_last_day END AS delisted_utc,
-    held.entry_id IS NOT NULL OR NOT :is_present OR NOT EXISTS (
-        SELECT FROM reference_tickers AS r WHERE r.market = CASE held.market WHEN 'crypto' THEN 'crypto' ELSE 'us_stocks' END
-    ) AS is_listed
-FROM held
-WHERE coalesce(held.first_day, '-infinity') <= held.day
-UNION ALL
-SELECT
-    listed.ticker, NULL, CASE listed.market WHEN 'crypto' THEN 'crypto' ELSE 'stocks' END, listed.name, listed.primary_exchange,
-    listed.primary_exchange, listed.type, NULL, NULL, listed.composite_figi, NULL, listed.fetched_at::date,
-    listed.delisted_on IS NULL,
-    listed.delisted_on,
-    true
-FROM reference_tickers AS listed
-WHERE :is_present
-    AND NOT EXISTS (SELECT FROM held WHERE held.ticker = listed.ticker AND held.entry_id = listed.id)
+    known.*,
+    CASE known.market WHEN 'crypto' THEN 'global' ELSE 'us' END AS locale,
+    CASE known.market
+        WHEN 'crypto' THEN coalesce(CAST(:currencies AS jsonb) ->> right(known.ticker, 3), right(known.ticker, 3))
+        ELSE 'usd'
+    END AS currency_name,
+    CASE known.market WHEN 'crypto' THEN right(known.ticker, 3) END AS currency_symbol,
+    CASE known.market WHEN 'crypto' THEN substr(known.ticker, 3, length(known.ticker) - 5) END AS base_currency_symbol,
+    CASE known.market WHEN 'crypto' THEN substr(known.ticker, 3, length(known.ticker) - 5) END AS base_currency_name
+FROM known
