@@ -53,8 +53,9 @@ class FetchedBars:
     @property
     def dates(self) -> tuple[date, date] | None:
         """The dates of the first and the last bar; None if there is none with a readable date."""
-        days = [day for day in self.columns["date"].tolist() if day is not None]
-        return (min(days), max(days)) if days else None
+        days = self.columns["date"]
+        readable = days[~np.isnat(days)]
+        return (readable.min().item(), readable.max().item()) if len(readable) else None
 
 
 @dataclass(frozen=True)
