@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Engine
 
-from market_pipeline.cli.vendor_option import vendor_settings
 from market_pipeline.core.errors import MarketPipelineError, UsageError
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import AssetClass, Symbol, ticker_symbol
@@ -56,7 +55,7 @@ def look_up_new(engine: Engine, settings: Settings, symbol: Symbol) -> SecurityF
     """
     record = SecurityRecord.assume(symbol, datetime.now(UTC).date())
     try:
-        with open_client(vendor_settings(), engine) as client:
+        with open_client(settings, engine) as client:
             found = look_up_fully(client, record, corrections_of(settings))
     except UnknownTickerError as error:
         raise UnknownSymbolError(f"{error} (--no-check tracks it anyway)") from None

@@ -1,15 +1,18 @@
 """`market-pipeline symbols`: track and rename symbols, and look up their reference data at the vendor."""
 
 import json
+import logging
 from typing import Annotated
 
 import typer
+from sqlalchemy import Engine
 
 from market_pipeline.cli.completion import complete_symbol
 from market_pipeline.cli.output import print_note
 from market_pipeline.cli.parameters import parse_symbol
 from market_pipeline.cli.security_history import describe_security, print_history
 from market_pipeline.cli.symbol_lookup import (
+    NotCheckedError,
     describe,
     describe_wait,
     find_other_class,
@@ -18,7 +21,8 @@ from market_pipeline.cli.symbol_lookup import (
     open_client,
 )
 from market_pipeline.cli.vendor_option import vendor_settings
-from market_pipeline.core.settings import load_settings
+from market_pipeline.core.errors import MarketPipelineError, UsageError
+from market_pipeline.core.settings import Settings, load_settings
 from market_pipeline.core.symbols import AssetClass, Symbol, starting_symbols
 from market_pipeline.core.ticker_corrections import corrections_of
 from market_pipeline.core.wording import counted, pasteable
@@ -35,7 +39,9 @@ from market_pipeline.warehouse.tracked_symbols import (
     remove_symbol,
 )
 
-SOME_FAILED = 3
+FAILED, USAGE, SOME_FAILED = 1, 2, 3
+"""Exit codes, the first two as those of a command that raises the error."""
+
 COMMAND = "symbols"
 """Stands for the run where a command finds that stored bars are another security's."""
 
@@ -107,32 +113,56 @@ def history(
 
 @app.command("add")
 def add(
-    symbol: Annotated[str, typer.Argument(help="The symbol, e.g. NVDA, BRK.B, BTC or BTC-USD.")],
-    asset_class: Annotated[AssetClass, typer.Option(help="Asset class of the symbol.")] = AssetClass.STOCK,
-    no_check: Annotated[bool, typer.Option("--no-check", help="Do not look the symbol up at the vendor.")] = False,
+    symbols: Annotated[
+        list[str],
+        typer.Argument(help="One or several symbols, e.g. NVDA, BRK.B, BTC or BTC-USD.", metavar="SYMBOL"),
+    ],
+    asset_class: Annotated[AssetClass, typer.Option(help="Asset class of the symbols.")] = AssetClass.STOCK,
+    no_check: Annotated[bool, typer.Option("--no-check", help="Do not look the symbols up at the vendor.")] = False,
 ) -> None:
-    """Track a symbol after looking it up at the vendor. The next nightly run fetches it."""
-    new_symbol = Symbol.of(symbol, asset_class)
-    settings = load_settings()
-    with warehouse_of(settings) as engine:
-        known = find_aliases(engine, [symbol]).get(symbol)
-        if known is not None and known.symbol != new_symbol and known.symbol.asset_class is asset_class:
-            typer.echo(f"{known.note}. Nothing was added.")
-            return
-        found = None if no_check else look_up_new(engine, settings, new_symbol)
-        if found is not None and (same := find_same(engine, new_symbol, found)):
-            typer.echo(f"{describe(new_symbol, found)}. It is tracked as {same.name}. Nothing was added.")
-            return
-        added = add_symbols(engine, [new_symbol])
-        if found is not None:
-            record = read_securities(engine, [new_symbol])[new_symbol]
-            store_finding(engine, record, found, run_id=COMMAND)
-            typer.echo(describe(new_symbol, found))
+    """Track symbols after looking them up at the vendor. The next nightly run fetches them.
+
+    A symbol that can't be added leaves the others added; the exit code is 3 then.
+    """
+    names, failed = [*dict.fromkeys(symbols)], list[MarketPipelineError]()
+    vendor = None if no_check else vendor_settings()
+    with warehouse_of(load_settings()) as engine:
+        for name in names:
+            try:
+                _add_symbol(engine, vendor, Symbol.of(name, asset_class))
+            except (UsageError, NotCheckedError) as error:
+                print_note(str(error), logging.ERROR)
+                failed.append(error)
+    if failed:
+        is_usage = all(isinstance(error, UsageError) for error in failed)
+        raise typer.Exit(SOME_FAILED if len(failed) < len(names) else USAGE if is_usage else FAILED)
+
+
+def _add_symbol(engine: Engine, vendor: Settings | None, symbol: Symbol) -> None:
+    """Track a symbol, after looking it up if there is a vendor, and print what was done.
+
+    Raises:
+        UsageError: the vendor has no such ticker, or the name is taken.
+        NotCheckedError: the vendor's request failed.
+    """
+    known = find_aliases(engine, [symbol.name]).get(symbol.name)
+    if known is not None and known.symbol != symbol and known.symbol.asset_class is symbol.asset_class:
+        typer.echo(f"{known.note}. Nothing was added.")
+        return
+    found = None if vendor is None else look_up_new(engine, vendor, symbol)
+    if found is not None and (same := find_same(engine, symbol, found)):
+        typer.echo(f"{describe(symbol, found)}. It is tracked as {same.name}. Nothing was added.")
+        return
+    added = add_symbols(engine, [symbol])
+    if found is not None:
+        record = read_securities(engine, [symbol])[symbol]
+        store_finding(engine, record, found, run_id=COMMAND)
+        typer.echo(describe(symbol, found))
     typer.echo(
-        f"Tracking {symbol} ({asset_class}). Load its history with "
-        f"`{pasteable('market-pipeline', 'backfill', '--symbols', symbol)}`."
+        f"Tracking {symbol.name} ({symbol.asset_class}). Load its history with "
+        f"`{pasteable('market-pipeline', 'backfill', '--symbols', symbol.name)}`."
         if added
-        else f"{symbol} is tracked already."
+        else f"{symbol.name} is tracked already."
     )
 
 

@@ -188,6 +188,21 @@ def test_a_symbol_is_looked_up_before_it_is_added(run: Run, warehouse: Engine) -
     assert (row.listed, row.delisted_on, row.checked_at is not None) == (True, None, True)
 
 
+def test_several_symbols_are_added_and_a_bad_one_costs_the_others_nothing(run: Run) -> None:
+    added = run("market-pipeline", "symbols", "add", "AAPL", "NOSUCH", "aapl", "IBM", "AAPL")
+    assert added.returncode == 3
+    assert [line.split(".")[0] for line in added.stdout.splitlines() if line.startswith("Tracking")] == [
+        "Tracking AAPL (stock)",
+        "Tracking IBM (stock)",
+    ]
+    assert "the vendor knows no ticker NOSUCH" in added.stderr
+    assert "'aapl' is not a stock ticker" in added.stderr
+    listed = json.loads(run("market-pipeline", "symbols", "list", "--json").stdout)
+    assert [row["symbol"] for row in listed] == ["AAPL", "IBM"]
+    assert run("market-pipeline", "symbols", "add", "MSFT", "IBM", "--no-check").returncode == 0
+    assert run("market-pipeline", "symbols", "add", "NOSUCH", "aapl").returncode == 2
+
+
 def test_without_a_key_a_symbol_can_be_added_unchecked(run: Run) -> None:
     market = {"POLYGON_BASE_URL": "https://api.massive.com"}
     rejected = run("market-pipeline", "symbols", "add", "AAPL", **market)

@@ -1,5 +1,6 @@
 """The documentation can be built, and its links and commands exist."""
 
+import json
 import re
 import shlex
 import subprocess
@@ -7,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -19,7 +21,14 @@ from market_pipeline_tests.end_to_end.conftest import CHECKOUT
 
 DOCS = CHECKOUT / "docs"
 README = CHECKOUT / "README.md"
-PAGES = sorted([*CHECKOUT.glob("*.md"), *DOCS.rglob("*.md"), *(CHECKOUT / "market_pipeline").rglob("README.md")])
+PAGES = sorted(
+    [
+        *CHECKOUT.glob("*.md"),
+        *DOCS.rglob("*.md"),
+        *DOCS.rglob("*.ipynb"),
+        *(CHECKOUT / "market_pipeline").rglob("README.md"),
+    ]
+)
 OTHERS = {
     "DAGSTER_HOME", "DAGSTER_CODE_HOST", "DAGSTER_CODE_PORT", "POSTGRES_PASSWORD", "REDIS_PASSWORD", "EXTRAS",
     "FORCE",
@@ -29,7 +38,12 @@ COMMANDS = typer.main.get_command(app)
 
 
 def text(page: Path) -> str:
-    return page.read_text(encoding="utf-8")
+    """Return the text of a page; of a notebook, that of its cells between the code."""
+    written = page.read_text(encoding="utf-8")
+    if page.suffix != ".ipynb":
+        return written
+    cells = json.loads(written)["cells"]
+    return "\n\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
 
 
 @pytest.fixture(params=PAGES, ids=lambda page: str(page.relative_to(CHECKOUT)))
@@ -99,7 +113,7 @@ def ours(page: Path) -> Iterator[list[str]]:
 
 
 def unknown(words: list[str]) -> str | None:
-    """Return the first word of a command that the command line does not know; arguments may be left out."""
+    """Return the first word of a command that is unknown or one argument too many; arguments may be left out."""
     command = COMMANDS
     while words and hasattr(command, "commands") and not words[0].startswith("--"):
         if words[0] not in command.commands:
@@ -109,7 +123,24 @@ def unknown(words: list[str]) -> str | None:
         return None
     known = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
     options = [word.partition("=")[0] for word in words if word.startswith("--")]
-    return next((option for option in options if option not in known | {"--help"}), None)
+    return next((option for option in options if option not in known | {"--help"}), None) or surplus(command, words)
+
+
+def surplus(command: Any, words: list[str]) -> str | None:
+    """Return the first argument of a command that is more than it takes."""
+    with_values = {
+        name
+        for parameter in command.params
+        for name in parameter.opts
+        if parameter.param_type_name == "option" and not parameter.is_flag
+    }
+    most = [parameter.nargs for parameter in command.params if parameter.param_type_name == "argument"]
+    arguments = [
+        word
+        for before, word in zip(["", *words], words, strict=False)
+        if not word.startswith("-") and before not in with_values
+    ]
+    return None if -1 in most else next(iter(arguments[sum(most) :]), None)
 
 
 def test_every_command_and_option_exists(page: Path) -> None:
