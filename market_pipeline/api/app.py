@@ -96,7 +96,7 @@ def create_app(context: Context) -> Starlette:
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False
-    app.router.default = documented
+    app.router.default = HeadRequests(documented)
     for each in (app, documented):
         each.state.context, each.state.openapi = context, documented.openapi
     return app
@@ -162,6 +162,24 @@ def _is_unlimited(settings: Settings, path: str) -> bool:
 
 def _respond_at_limit(problem: ProblemError, path: str) -> Response:
     return problem_in_dialect(problem) if is_of_dialect(path) else problem_response(problem, path)
+
+
+class HeadRequests:
+    """Passes HEAD on as GET, which FastAPI's routes have alone. The server sends no body, as the request is HEAD."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle an ASGI request."""
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+        passed = {**scope, "method": "GET"}
+        try:
+            await self._app(passed, receive, send)
+        finally:
+            scope["route"] = passed.get("route")  # for the count of requests
 
 
 class RouteShortcut:

@@ -110,7 +110,8 @@ def _methods(request: Request) -> list[str]:
     """Return all methods of a request's path, which may have several routes."""
     paths = request.app.state.openapi()["paths"]
     taken = [methods for path, methods in paths.items() if compile_path(path)[0].match(request.scope["path"])]
-    return sorted({method.upper() for methods in taken for method in methods}) or ["GET"]
+    methods = {method.upper() for methods in taken for method in methods} or {"GET"}
+    return sorted(methods | ({"HEAD"} if "GET" in methods else set()))
 
 
 def _fault(found: Mapping[str, object]) -> Fault:

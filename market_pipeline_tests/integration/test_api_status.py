@@ -50,6 +50,23 @@ def test_an_empty_warehouse_is_reported_as_empty(api: str) -> None:
     assert get(f"{api}/api/v1/symbols").json() == {"symbols_available": 0, "latest_data": None, "symbols": []}
 
 
+def test_head_is_get_without_a_body(api: str) -> None:
+    document = get(f"{api}/openapi.json").json()
+    paths = [path for path, methods in document["paths"].items() if "get" in methods]
+    assert {"/health", "/api/v1/status", "/api/v1/symbols", "/api/v1/symbols/search", "/api/v1/changes"} < {*paths}
+    assert not any("head" in methods for methods in document["paths"].values())
+    with requests.Session() as session:  # a body would be taken for the beginning of the next response
+        for path in paths:
+            url = api + path.replace("{table}", "splits").replace("{symbol}", "AAPL").replace("{", "").replace("}", "")
+            expected, found = session.get(url, timeout=30), session.head(url, timeout=30)
+            assert (found.status_code, found.content) == (expected.status_code, b""), path
+            assert found.headers["content-type"] == expected.headers["content-type"], path
+        wrong = session.head(f"{api}/nowhere", timeout=30)
+        assert (wrong.status_code, session.get(f"{api}/health", timeout=30).json()["database"]) == (404, "reachable")
+        rejected = session.post(f"{api}/api/v1/status", timeout=30)
+    assert (rejected.status_code, rejected.headers["allow"]) == (405, "GET, HEAD")
+
+
 def test_the_root_lists_endpoints_that_all_exist(api: str) -> None:
     told = get(f"{api}/").json()
     for path in (told["dashboard"], told["dashboard_direct"], told["docs"]):
