@@ -28,6 +28,7 @@ _DECLARE = b'DECLARE "query" NO SCROLL CURSOR FOR '
 """A cursor can be made of a query alone, so every other statement is a syntax error."""
 
 _SCHEMA = "read the resource warehouse://schema for the tables and their columns"
+_CAST = "a result has dates of the years 1 to 9999, and not infinity: cast such a value to text, as in last_day::text"
 _NEXT_STEPS: Sequence[tuple[type[psycopg.Error] | tuple[type[psycopg.Error], ...], str]] = (
     ((errors.UndefinedTable, errors.InvalidSchemaName), f"{_SCHEMA}; marts are in the schema analytics once built"),
     (errors.UndefinedColumn, _SCHEMA),
@@ -64,6 +65,8 @@ class AnalystQueries:
             _limit_session(connection)
             try:
                 columns, rows = _fetch(connection, statement, limit + 1)
+            except OverflowError as error:  # of an interval
+                raise ToolProblem(f"{error}: {_CAST}") from None
             except psycopg.Error as error:
                 raise ToolProblem(_describe(error)) from None
         return _result(columns, rows, limit)
@@ -121,6 +124,8 @@ def _convert(value: Any) -> Any:
 def _describe(error: psycopg.Error) -> str:
     """Return an error of PostgreSQL's as a message with the next step."""
     text = error.diag.message_primary or str(error).partition("\n")[0] or type(error).__name__
+    if error.sqlstate is None and isinstance(error, psycopg.DataError):  # the driver's, of a value that Python lacks
+        return f"{text}: {_CAST}"
     hint = f" ({error.diag.message_hint})" if error.diag.message_hint else ""
     step = next((step for kinds, step in _NEXT_STEPS if isinstance(error, kinds)), "fix the query and send it again")
     return f"{text}{hint}: {step}"

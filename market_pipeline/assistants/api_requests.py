@@ -54,14 +54,14 @@ class ApiRequests:
         return body
 
 
-def to_rows(body: Mapping[str, Any], columns: Sequence[str], note: str | None, more: str) -> Rows:
-    """Return some columns of a response's rows. The note is `note`, and `more` if there are more rows."""
+def to_rows(body: Mapping[str, Any], columns: Sequence[str], notes: Sequence[str | None], more: str) -> Rows:
+    """Return some columns of a response's rows; its note is `notes` as sentences, and `more` if there are more rows."""
     data = body["data"]
-    notes = [note, f"These are the first {len(data):,} rows of more: {more}." if body["truncated"] else None]
+    notes = [*notes, f"These are the first {len(data):,} rows of more: {more}." if body["truncated"] else None]
     return Rows(
         columns=list(columns),
         rows=[[record[name] for name in columns] for record in data],
         count=len(data),
         truncated=body["truncated"],
-        note=" ".join(each for each in notes if each) or None,
+        note=" ".join(f"{each.removesuffix('.')}." for each in notes if each) or None,
     )

@@ -77,7 +77,7 @@ async def read_rejected_bars(requests: ApiRequests, symbol: str | None) -> Rows:
         ("order", "last_rejected_at.desc,id.desc"),
         ("limit", MOST),
     )
-    return to_rows(body, _REJECTED, None, _ALL)
+    return to_rows(body, _REJECTED, [], _ALL)
 
 
 async def read_missing_market_sessions(requests: ApiRequests) -> Rows:
@@ -86,7 +86,7 @@ async def read_missing_market_sessions(requests: ApiRequests) -> Rows:
         "market_sessions", ("state", f"in.({','.join(FETCHABLE)})"), ("select", ",".join(_SESSION)),
         ("order", "date.desc,market"), ("limit", MOST),
     )  # fmt: skip
-    return to_rows(body, _SESSION, None, _ALL)
+    return to_rows(body, _SESSION, [], _ALL)
 
 
 def to_gaps(gaps: Sequence[coverage.Row]) -> Rows:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from market_pipeline.api.context import ReadingContext
 from market_pipeline.assistants.analyst_query import AnalystQueries
 from market_pipeline.assistants.api_requests import ApiRequests, to_rows
+from market_pipeline.assistants.arguments import check_text, parse_day
 from market_pipeline.assistants.problem_report import (
     ProblemReport,
     read_missing_market_sessions,
@@ -39,6 +40,11 @@ _DIVIDEND = ("ex_dividend_date", "cash_amount", "currency", "dividend_type", "de
 _REJECTED = ("kind", "date", "reasons", "listed")
 _HEALTH = ("first_session", "last_session", "loaded", "missing", "health", "health_reason")
 _REFERENCE = ("symbol", "name", "asset_class", "active")
+_SEARCH = """
+    SELECT symbol FROM tracked_symbols
+    WHERE starts_with(lower(symbol), %(text)s) OR strpos(lower(name), %(text)s) > 0
+    ORDER BY symbol LIMIT %(limit)s
+"""
 _LATER = "send it again with start set to the day after the last one"
 
 
@@ -94,7 +100,7 @@ class Tools:
         if not records and (search or health):
             note = "No symbol meets the conditions: leave out search or health."
         found = {"data": records[:limit], "truncated": len(records) > limit}
-        return to_rows(found, columns, note, "add search or health, or raise limit")
+        return to_rows(found, columns, [note], "add search or health, or raise limit")
 
     async def get_coverage(self, symbol: SymbolName) -> Coverage:
         """Count a symbol's sessions by state (loaded, rejected, empty, ...), and list its gaps with their reasons."""
@@ -128,8 +134,7 @@ class Tools:
             symbol,
             [("start", start), ("end", end), ("adjustment", adjustment), ("as_of", as_of), ("limit", limit)],
         )
-        parts = [f"{body['symbol']}, adjustment {body['adjustment']}.", body["note"]]
-        return to_rows(body, _BAR, " ".join(part for part in parts if part), _LATER)
+        return to_rows(body, _BAR, [f"{body['symbol']}, adjustment {body['adjustment']}.", body["note"]], _LATER)
 
     async def get_universe(
         self,
@@ -151,6 +156,9 @@ class Tools:
 
     async def get_corporate_actions(self, symbol: SymbolName, start: Day = None, end: Day = None) -> CorporateActions:
         """Return a symbol's splits and dividends by date, and those that were rejected with the reasons."""
+        for argument, text in (("start", start), ("end", end)):
+            if text is not None:
+                parse_day(argument, text)
         name, note = await self._resolve(symbol)
         found = [
             await self._actions(name, table, columns, start, end)
@@ -203,12 +211,14 @@ class Tools:
         return await self._queries.execute(sql, limit)
 
     async def _search(self, text: str, limit: int) -> Sequence[str]:
-        """Return the symbols that begin with a text, or whose names contain it."""
-        found: set[str] = set()
-        for condition in (("symbol", f"ilike.{text}*"), ("name", f"ilike.*{text}*")):
-            body = await self._requests.table("tracked_symbols", condition, ("select", "symbol"), ("limit", limit))
-            found |= {record["symbol"] for record in body["data"]}
-        return sorted(found)[:limit]
+        """Return the symbols that begin with a text, or whose names contain it, in any case.
+
+        Raises:
+            ToolProblem: the text can't be searched for.
+        """
+        check_text("search", text)
+        rows = await self._context.reader.rows(_SEARCH, {"text": text.lower(), "limit": limit})
+        return [symbol for (symbol,) in rows]
 
     async def _resolve(self, symbol: str) -> tuple[str, str | None]:
         """Return the symbol of this name or former ticker, and a note if it is one.
@@ -234,7 +244,7 @@ class Tools:
             table, ("symbol", f"eq.{name}"), *(bound for bound in bounds if bound), ("select", ",".join(columns)),
             ("order", day), ("limit", 1000),
         )  # fmt: skip
-        return to_rows(body, columns, None, _LATER)
+        return to_rows(body, columns, [], _LATER)
 
 
 def _one_of(names: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ from datetime import date, datetime
 
 from market_pipeline.api.context import ReadingContext
 from market_pipeline.api.generated.query_params import parse_instant
+from market_pipeline.assistants.arguments import parse_day
 from market_pipeline.assistants.results import Rows, ToolProblem
 from market_pipeline.core.markets import Market, UnknownMarketError, find_market
 from market_pipeline.core.wording import counted
@@ -69,10 +70,7 @@ async def read_universe(
 
 
 def _parse(day: str, as_of: str | None, market: str) -> tuple[date, Market, datetime | None]:
-    try:
-        session = date.fromisoformat(day)
-    except ValueError:
-        raise ToolProblem(f"date: {day!r} is no date: use YYYY-MM-DD") from None
+    session = parse_day("date", day)
     try:
         return session, find_market(market), parse_instant(as_of) if as_of else None
     except UnknownMarketError as error:

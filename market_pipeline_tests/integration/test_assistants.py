@@ -156,6 +156,66 @@ def test_symbols_are_listed_with_their_health_and_found_by_symbol_or_name(assist
     assert "leave out search" in none["note"]
 
 
+def test_a_search_has_no_wildcards(served: tuple[Engine, Settings], assistant: Assistant) -> None:
+    rename = "UPDATE tracked_symbols SET name = :name WHERE symbol = 'IBM'"
+    with served[0].begin() as connection:
+        connection.execute(text(rename), {"name": "100% A_B*C Machines"})
+    try:
+        for search, found in (
+            ("%", ["IBM"]), ("_", ["IBM"]), ("*", ["IBM"]), ("A_b*", ["IBM"]), ("M_FT", []), ("M%T", []), ("M*", []),
+            ("\\", []), ("mS", ["MSFT"]),
+        ):  # fmt: skip
+            assert [row["symbol"] for row in records(assistant.call("list_symbols", search=search))] == found, search
+        [null] = assistant.calls(("list_symbols", {"search": "a\0b"}))
+        assert "search: it has a null character" in message(null)
+    finally:
+        with served[0].begin() as connection:
+            connection.execute(text(rename), {"name": None})
+
+
+def test_notes_are_sentences(served: tuple[Engine, Settings], assistant: Assistant) -> None:
+    with served[0].begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO security_tickers (security_id, ticker, first_day, last_day, source, certain) "
+                "SELECT security_id, 'OLDB', NULL, '1999-01-01', 'manual', true FROM tracked_symbols "
+                "WHERE symbol = 'IBM'"
+            )
+        )
+    try:
+        note = assistant.call("get_bars", symbol="OLDB", limit=1, adjustment="none")["note"]
+    finally:
+        with served[0].begin() as connection:
+            connection.execute(text("DELETE FROM security_tickers WHERE ticker = 'OLDB'"))
+    assert note.startswith("IBM, adjustment none. OLDB is tracked as IBM")
+    assert re.search(r"[^.]\. These are the first 1 rows of more: send it again .* last one\.$", note)
+
+
+@pytest.mark.parametrize("day", ["infinity", "-infinity", "2024-1-1", "20240101", "0000-00-00"])
+def test_a_wrong_date_is_named_by_its_argument(assistant: Assistant, day: str) -> None:
+    rejected = assistant.calls(
+        ("get_bars", {"symbol": "AAPL", "start": day}),
+        ("get_bars", {"symbol": "AAPL", "as_of": day}),
+        ("get_corporate_actions", {"symbol": "AAPL", "start": day}),
+        ("get_corporate_actions", {"symbol": "AAPL", "end": day}),
+        ("get_universe", {"date": day}),
+        ("get_universe", {"date": "2024-06-03", "as_of": day}),
+    )
+    for result, argument in zip(rejected, ("start", "as_of", "start", "end", "date", "as_of"), strict=True):
+        assert f": {argument}: {day!r} is no" in message(result)
+
+
+def test_a_value_that_a_result_cannot_hold_is_named_with_the_next_step(assistant: Assistant) -> None:
+    for value in (
+        "'infinity'::date",
+        "'-infinity'::timestamptz",
+        "'10000-01-01'::timestamp",
+        "'5000000 years'::interval",
+    ):
+        assert "cast such a value to text" in assistant.sql_error(f"SELECT {value}")
+        assert assistant.call("query", sql=f"SELECT ({value})::text")["count"] == 1
+
+
 def test_coverage_has_the_sessions_by_state_and_the_gaps(assistant: Assistant) -> None:
     found = assistant.call("get_coverage", symbol="IBM")
     counts = found["counts"]
