@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from market_pipeline.api.admin.auth import NO_NULL
-from market_pipeline.api.context import InContext
+from market_pipeline.api.context import Context, InContext
 from market_pipeline.warehouse.statements import driver_statement
 
 MATCHING, FIRST, SUMMARIES = map(driver_statement, ("matching_symbols", "first_symbols", "symbol_summaries"))
@@ -56,13 +56,21 @@ async def search_symbols(
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> FoundSymbols:
     """Search the tracked symbols and all listings of the markets, those that have ended among them."""
-    text = q.strip()
+    return await find_symbols(context, q, limit)
+
+
+async def find_symbols(
+    context: Context, typed: str, limit: int, *, asset_class: str | None = None, calendar: str | None = None
+) -> FoundSymbols:
+    """Return the symbols that a search finds, the best first; None: those of any asset class and calendar."""
+    text = typed.strip()
+    values = {"asset_class": asset_class, "calendar": calendar, "most": limit + 1}
     if text:
         escaped = text.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
         in_name = escaped if len(text) >= SHORTEST_IN_NAME else None
-        matching = await context.reader.rows(MATCHING, {"text": escaped, "in_name": in_name, "most": limit + 1})
+        matching = await context.reader.rows(MATCHING, {"text": escaped, "in_name": in_name, **values})
     else:
-        matching = await context.reader.rows(FIRST, {"most": limit + 1})
+        matching = await context.reader.rows(FIRST, values)
     tickers = dict(matching[:limit])
     rows = await context.reader.rows(SUMMARIES, {"ids": [*tickers]})
     symbols = [

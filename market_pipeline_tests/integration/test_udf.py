@@ -21,6 +21,7 @@ NAMES = (
     "UPDATE tracked_symbols SET name = 'Apple Inc.', primary_exchange = 'XNAS' WHERE symbol = 'AAPL'",
     "INSERT INTO reference_tickers (market, ticker, name, type, primary_exchange, fetched_at) "
     "VALUES ('us_stocks', 'SPY', 'SPDR S&P 500', 'ETF', 'ARCX', now())",
+    "UPDATE tracked_symbols SET active = false WHERE symbol IN ('WFUND', 'WCOIN')",
 )
 
 
@@ -30,8 +31,9 @@ def api(server: embedded.Server, tmp_path_factory: pytest.TempPathFactory) -> It
     with serving(server, tmp_path_factory.mktemp("api")) as api:
         load_autumn(api.warehouse)
         add_symbols(api.warehouse, [Symbol.of("BTC", "crypto"), Symbol.of("QQQ", "etf")])
-        bars = {"SPY": Bar(140.0, 80_000.0), "AAA": Bar(0.5)}
+        bars = {"SPY": Bar(140.0, 80_000.0), "AAA": Bar(0.5), **{f"W{number:04}": Bar(1.0) for number in range(1_001)}}
         load_market(api.warehouse, *(session_of(day, bars) for day in MARKET_DAYS), accept_small=True, source="polygon")
+        add_symbols(api.warehouse, [Symbol.of("WFUND", "etf"), Symbol.of("WCOIN", "crypto")])
         api.execute(*NAMES)
         refresh_all_factors(api.warehouse)
         yield api
@@ -99,6 +101,10 @@ def test_a_search_finds_tickers_and_names_of_tracked_symbols_and_of_markets(api:
     assert search(query="", type="fund") == ["QQQ"]
     assert search(query="", exchange="CRYPTO") == ["BTC"]
     assert len(search(query="", type="", exchange="", limit=2)) == 2
+    # Those that are no longer fetched come after a thousand others.
+    assert (search(query="w", type="fund"), search(query="w", exchange="CRYPTO")) == (["WFUND"], ["WCOIN"])
+    assert search(query="w", type="stock", exchange="CRYPTO") == []
+    assert len(search(query="w", limit=1_000_000)) == 1_000
     [found] = answer(api, "search", query="SPY", type="", exchange="US", limit=30)
     assert found == {
         "symbol": "SPY", "full_name": "US:SPY", "ticker": "SPY", "description": "SPDR S&P 500", "exchange": "US",

@@ -10,8 +10,7 @@ from functools import lru_cache
 from market_pipeline.api.context import Context
 from market_pipeline.api.generated.query_params import choice_parser, value_parser
 from market_pipeline.api.problems import ProblemError
-from market_pipeline.api.symbol_search import FoundSymbol
-from market_pipeline.api.symbol_search import search_symbols as search
+from market_pipeline.api.symbol_search import FoundSymbol, find_symbols
 from market_pipeline.api.udf.udf_parameters import MOST_SYMBOLS, RESOLUTIONS, count_parser, parse_name, parse_udf
 from market_pipeline.core.sessions import calendar, days_without_session
 from market_pipeline.warehouse.statements import driver_statement
@@ -20,6 +19,8 @@ from market_pipeline.warehouse.symbol_names import find_aliases
 KINDS: Mapping[str, str] = {"stock": "Stocks", "fund": "Funds", "crypto": "Crypto"}
 KIND_OF: Mapping[str, str] = {"stock": "stock", "etf": "fund", "crypto": "crypto"}
 """The library's type of each asset class."""
+
+ASSET_CLASSES = {kind: asset_class for asset_class, kind in KIND_OF.items()}
 
 DEFAULT_SYMBOLS = 30
 
@@ -43,6 +44,8 @@ VENUES: Mapping[str, Venue] = {
     "24/7": Venue("CRYPTO", "Crypto", "24x7", "Etc/UTC", 8),
 }
 """The venue of each calendar."""
+
+CALENDARS = {venue.name: calendar_name for calendar_name, venue in VENUES.items()}
 
 CONFIGURATION: Mapping[str, object] = {
     "supports_search": True,
@@ -125,11 +128,14 @@ async def find_symbol(context: Context, name: str) -> str:
 async def search_chart_symbols(context: Context, query_string: str) -> Sequence[Mapping[str, object]]:
     """Return the symbols that a search finds, as `/api/v1/symbols/search` does, the best first."""
     values = parse_udf(query_string, SEARCH_PARSERS)
-    kind, exchange = values.get("type"), values.get("exchange")
-    most = values.get("limit", DEFAULT_SYMBOLS)
-    found = await search(context, values.get("query", "").strip(), MOST_SYMBOLS if kind or exchange else most)
-    symbols = [_describe_found(each) for each in found.symbols]
-    return [each for each in symbols if kind in (None, each["type"]) and exchange in (None, each["exchange"])][:most]
+    found = await find_symbols(
+        context,
+        values.get("query", ""),
+        values.get("limit", DEFAULT_SYMBOLS),
+        asset_class=ASSET_CLASSES.get(values.get("type", "")),
+        calendar=CALENDARS.get(values.get("exchange", "")),
+    )
+    return [_describe_found(each) for each in found.symbols]
 
 
 def _describe_found(found: FoundSymbol) -> Mapping[str, object]:

@@ -1,6 +1,7 @@
 -- Symbols whose name here, or a ticker that they have or had, begins with a text, or whose company's name has it; case is ignored.
 -- Exact ones come first, then tickers before companies, tracked symbols before others, and ended ones last.
--- Parameters: text and in_name (escaped for LIKE; in_name is NULL where the text is too short for names), most.
+-- Parameters: text and in_name (escaped for LIKE; in_name is NULL where the text is too short for names), asset_class and calendar
+-- (NULL: any), most.
 -- Returns symbol_id, and the ticker that matches.
 WITH matching AS (
     SELECT named.symbol_id, named.symbol AS ticker, CASE WHEN named.symbol ILIKE :text THEN 0 ELSE 1 END AS place
@@ -39,6 +40,7 @@ JOIN symbol_identities AS named ON named.symbol_id = best.symbol_id
 LEFT JOIN tracked_symbols AS tracked ON tracked.id = best.symbol_id
 LEFT JOIN market_listings AS listed ON listed.symbol_id = best.symbol_id
 LEFT JOIN (SELECT m.market, recent_since(m.market) AS since FROM markets AS m OFFSET 0) AS recent ON recent.market = listed.market
+WHERE named.asset_class = coalesce(:asset_class, named.asset_class) AND named.calendar = coalesce(:calendar, named.calendar)
 ORDER BY
     best.place ASC, tracked.active DESC NULLS LAST,
     coalesce(tracked.delisted_on IS NOT NULL, listed.last_session < recent.since, false) ASC, named.symbol ASC
