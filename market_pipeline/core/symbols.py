@@ -36,6 +36,9 @@ _CRYPTO = r"[A-Z0-9]{1,12}(-USD)?"  # in US dollars, as all prices of the wareho
 TICKERS = {AssetClass.STOCK: _EQUITY, AssetClass.ETF: _EQUITY, AssetClass.CRYPTO: _CRYPTO}
 """Regular expression of the tickers of each asset class."""
 
+VENDOR_PAIR = r"X:[A-Z0-9]{1,12}USD"
+"""Regular expression of a coin's ticker at the vendor."""
+
 
 @dataclass(frozen=True, order=True)
 class Symbol:

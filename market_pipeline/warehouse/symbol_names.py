@@ -1,6 +1,7 @@
 """Names of tracked symbols: their own, and the tickers that their securities have or had.
 
-`/historical/FB` and `--symbols FB` mean the symbol META, whose security had the ticker FB until 2022.
+`/historical/FB` and `--symbols FB` mean the symbol META, whose security had the ticker FB until 2022, and
+`/historical/X:BTCUSD` means the coin BTC.
 """
 
 import re
@@ -10,7 +11,7 @@ from datetime import date
 
 from sqlalchemy import Engine, func, select
 
-from market_pipeline.core.symbols import TICKERS, Symbol
+from market_pipeline.core.symbols import TICKERS, VENDOR_PAIR, Symbol
 from market_pipeline.core.ticker_history import TickerHistory
 from market_pipeline.core.wording import pasteable
 from market_pipeline.warehouse.securities import read_securities
@@ -37,7 +38,8 @@ class Alias:
 def find_aliases(engine: Engine, names: Sequence[str], *, active_only: bool = True) -> Mapping[str, Alias]:
     """Return the tracked symbols whose securities have or had these tickers, by ticker; the latest holder of each."""
     # Any text may be requested over HTTP, even such as PostgreSQL can't be sent.
-    possible = [name for name in names if any(re.fullmatch(form, name, re.ASCII) for form in TICKERS.values())]
+    forms = (*TICKERS.values(), VENDOR_PAIR)
+    possible = [name for name in names if any(re.fullmatch(form, name, re.ASCII) for form in forms)]
     if not possible:
         return {}
     tracked, period = tracked_symbols.c, security_tickers.c

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, func, select
 
 from market_pipeline.cli.main import main
+from market_pipeline.client import Client
 from market_pipeline.core.run_planning import plan_range_runs
 from market_pipeline.core.sessions import sessions_between
 from market_pipeline.core.settings import Settings
@@ -139,6 +140,23 @@ def test_the_bars_of_a_coin_and_of_a_fund_of_its_name_are_their_own(api: Api) ->
     closes = dict(api.sql("SELECT symbol, min(close) FROM market_data WHERE symbol LIKE 'BTC%' GROUP BY symbol"))
     assert len(closes) == 2
     assert closes["BTC"] != closes["BTC-USD"]
+
+
+def test_the_vendors_ticker_of_a_coin_stands_for_it_wherever_a_symbol_is_read(api: Api, command: Command) -> None:
+    ticker, dates = PAIR.vendor_ticker, [("start", str(FIRST)), ("end", str(LAST))]
+    expected = api.get(f"{HISTORICAL}/{PAIR.name}", dates).json()
+    found = api.get(f"{HISTORICAL}/{ticker}", dates).json()
+    assert (found["data"], found["note"]) == (expected["data"], f"{ticker} is tracked as {PAIR.name}")
+    bars = Client(api.url).bars([ticker, FUND.name], FIRST, LAST).to_arrow().to_pylist()
+    assert {row["symbol"] for row in bars} == {PAIR.name, FUND.name}
+    for name in (ticker, f"CRYPTO:{ticker}", f"CRYPTO:{PAIR.name}"):
+        assert api.get("/udf/symbols", [("symbol", name)]).json()["name"] == PAIR.name
+        history = api.get("/udf/history", [("symbol", name), ("to", "4000000000"), ("countback", "3")]).json()
+        assert history["c"] == [row["close"] for row in expected["data"][-3:]]
+    code, _, error = command(api.settings, "coverage", "--symbols", ticker)
+    assert (code, "did you mean BTC or BTC-USD?" in error) == (2, True)
+    unknown = api.get(f"{HISTORICAL}/X:NOSUCHUSD")
+    assert problem(unknown, 404)["detail"] == "No data found for X:NOSUCHUSD: X:NOSUCHUSD is not tracked"
 
 
 @hypothesis_settings(max_examples=5)

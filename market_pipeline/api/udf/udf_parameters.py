@@ -10,6 +10,9 @@ from market_pipeline.api.problems import Fault, parameter_problem
 RESOLUTIONS: Mapping[str, str] = {"1D": "day", "1W": "week", "1M": "month"}
 """The resolutions, each with PostgreSQL's name of its period."""
 
+VENDOR_PREFIX = "X"
+"""Of the vendor's tickers of crypto, such as X:BTCUSD; no exchange is called so."""
+
 MOST_BARS = 10_000
 MOST_SYMBOLS = 1_000
 DAY = timedelta(days=1)
@@ -37,12 +40,13 @@ def parse_udf(query_string: str, parsers: Parsers, required: Sequence[str] = ())
 
 
 def parse_name(text: str) -> str:
-    """Return the symbol's name; an exchange before it, as in XNAS:AAPL, has no effect.
+    """Return the symbol's name, or a coin's ticker at the vendor; an exchange before it (XNAS:AAPL) has no effect.
 
     Raises:
         ValueError: it is not text that can be stored.
     """
-    return value_parser("text")(text).rpartition(":")[2]
+    exchange, colon, name = value_parser("text")(text).partition(":")
+    return name if colon and exchange != VENDOR_PREFIX else text
 
 
 def parse_resolution(text: str) -> str:
