@@ -105,10 +105,10 @@ def refresh(
     origin = {"source": source, "run_id": run_id}
     try:
         with engine.begin() as connection:
+            claim_source(connection, source)  # before the symbols, as a load does: else the first two may deadlock
             lock_symbols(connection, plan.symbols)
             # Two refreshes take turns, so that neither compares with what the other is changing; readers don't wait.
             connection.execute(text(f"LOCK TABLE {actions.name} IN SHARE ROW EXCLUSIVE MODE"))
-            claim_source(connection, source)
             change = _change(actions, _held(connection, actions, plan, accepted), accepted)
             if change.symbols:
                 open_load(connection, run_id, source)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from typing import Any
 
@@ -19,9 +20,9 @@ from market_pipeline.warehouse.corporate_action_refresh import (
     plan_refresh,
 )
 from market_pipeline.warehouse.corporate_actions import refresh
-from market_pipeline.warehouse.loading import MixedSourcesError
+from market_pipeline.warehouse.loading import MixedSourcesError, claim_source
 from market_pipeline.warehouse.tables import bar_source, dividends, rejected_corporate_actions, splits
-from market_pipeline.warehouse.tracked_symbols import active_symbols, add_symbols
+from market_pipeline.warehouse.tracked_symbols import active_symbols, add_symbols, lock_symbols
 from market_pipeline_tests.integration.corporate_action_cases import (
     AAPL,
     BTC,
@@ -51,6 +52,20 @@ def test_a_split_is_stored_with_where_it_came_from(warehouse: Engine) -> None:
         "symbol": "AAPL", "execution_date": date(2020, 8, 31), "split_from": 1.0, "split_to": 4.0, "vendor_id": "E1",
         "source": "polygon", "run_id": "run-1",
     }  # fmt: skip
+
+
+def test_the_first_refresh_and_the_first_load_of_a_database_do_not_deadlock(warehouse: Engine) -> None:
+    is_waiting = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    with ThreadPoolExecutor(1) as pool:
+        with warehouse.begin() as loading, warehouse.connect() as watching:
+            claim_source(loading, "polygon")
+            refreshing = pool.submit(refresh_from, warehouse, listing(SPLIT))
+            while not watching.execute(is_waiting).scalar_one():
+                watching.rollback()  # or it would see the same instant again
+            lock_symbols(loading, ["AAPL"])
+        assert counts(refreshing.result()) == {"loaded": 1}
 
 
 def test_a_dividend_is_stored_with_all_its_dates(warehouse: Engine) -> None:
