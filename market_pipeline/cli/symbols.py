@@ -2,6 +2,8 @@
 
 import json
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
@@ -124,18 +126,30 @@ def add(
 
     A symbol that can't be added leaves the others added; the exit code is 3 then.
     """
-    names, failed = [*dict.fromkeys(symbols)], list[MarketPipelineError]()
-    vendor = None if no_check else vendor_settings()
-    with warehouse_of(load_settings()) as engine:
-        for name in names:
-            try:
-                _add_symbol(engine, vendor, Symbol.of(name, asset_class))
-            except (UsageError, NotCheckedError) as error:
-                print_note(str(error), logging.ERROR)
-                failed.append(error)
+    names = [*dict.fromkeys(symbols)]
+    checked, failed = list[Symbol](), list[MarketPipelineError]()
+    for name in names:
+        with _collecting(failed):
+            checked.append(Symbol.of(name, asset_class))
+    if checked:
+        vendor = None if no_check else vendor_settings()
+        with warehouse_of(load_settings()) as engine:
+            for symbol in checked:
+                with _collecting(failed):
+                    _add_symbol(engine, vendor, symbol)
     if failed:
         is_usage = all(isinstance(error, UsageError) for error in failed)
         raise typer.Exit(SOME_FAILED if len(failed) < len(names) else USAGE if is_usage else FAILED)
+
+
+@contextmanager
+def _collecting(failed: list[MarketPipelineError]) -> Iterator[None]:
+    """Print an error of one symbol and add it to a list, so that others go on."""
+    try:
+        yield
+    except (UsageError, NotCheckedError) as error:
+        print_note(str(error), logging.ERROR)
+        failed.append(error)
 
 
 def _add_symbol(engine: Engine, vendor: Settings | None, symbol: Symbol) -> None:
