@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from math import isfinite
 
 import typer
 from typer.core import TyperCommand
@@ -122,6 +123,30 @@ def _check_form(name: str) -> None:
             return
     is_pair = name.upper().startswith("X:") or name.upper().endswith("USD")
     raise errors[AssetClass.CRYPTO if is_pair else AssetClass.STOCK]
+
+
+def parse_codes(text: str) -> str:
+    """Parse a comma-separated list of codes, and return it without blanks.
+
+    Raises:
+        BadParameter: a code is empty.
+    """
+    codes = [code.strip() for code in text.split(",")]
+    if "" in codes:
+        raise typer.BadParameter(f"{text!r} has an empty code (is a variable of the shell not set?): write it as A,B")
+    return ",".join(codes)
+
+
+def parse_amount(text: str) -> float:
+    """Parse an amount of dollars from 0 on.
+
+    Raises:
+        BadParameter: it is none.
+    """
+    with suppress(ValueError):
+        if isfinite(amount := float(text)) and amount >= 0:
+            return amount
+    raise typer.BadParameter(f"{text!r} is not an amount from 0 on: write it as 5, 0.25 or 1e6")
 
 
 def parse_date(text: str) -> date:

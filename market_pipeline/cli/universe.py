@@ -12,7 +12,7 @@ from sqlalchemy import Engine, text
 
 from market_pipeline.cli.market import complete_market
 from market_pipeline.cli.output import print_columns, print_note
-from market_pipeline.cli.parameters import parse_date, parse_utc_instant
+from market_pipeline.cli.parameters import parse_amount, parse_codes, parse_date, parse_utc_instant
 from market_pipeline.core.markets import MARKETS, Market, find_market
 from market_pipeline.core.settings import load_settings
 from market_pipeline.core.wording import counted
@@ -65,11 +65,21 @@ def universe(
     ] = MARKETS["us_stocks"],
     types: Annotated[
         str | None,
-        typer.Option("--type", help="Comma-separated codes of the vendor's: CS, ADRC, ETF, ...", metavar="A,B"),
+        typer.Option(
+            "--type",
+            help="Comma-separated codes of the vendor's: CS, ADRC, ETF, ...",
+            metavar="A,B",
+            parser=parse_codes,
+        ),
     ] = None,
-    min_price: Annotated[float | None, typer.Option(help="The lowest close, as traded.", min=0)] = None,
+    min_price: Annotated[
+        float | None, typer.Option(help="The lowest close, as traded.", metavar="AMOUNT", parser=parse_amount)
+    ] = None,
     min_dollar_volume: Annotated[
-        float | None, typer.Option(help="The lowest median of close times volume of its last 20 bars.", min=0)
+        float | None,
+        typer.Option(
+            help="The lowest median of close times volume of its last 20 bars.", metavar="AMOUNT", parser=parse_amount
+        ),
     ] = None,
     as_of: Annotated[
         datetime | None,
@@ -89,7 +99,7 @@ def universe(
         if as_of is not None:
             settle(warehouse, as_of)
         require_universe(warehouse, market, day, as_of)
-        codes = None if types is None else [name.strip() for name in types.split(",") if name.strip()]
+        codes = None if types is None else types.split(",")
         parameters = {
             "day": day,
             "market": market.name,

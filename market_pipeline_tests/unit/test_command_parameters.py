@@ -105,6 +105,19 @@ def test_dates_are_parsed_the_same_way_everywhere(run: Run, words: tuple[str, ..
     assert run(*words, value) == (2, f"error: {words[-1]}: {value!r} is not a date: write it as YYYY-MM-DD\n")
 
 
+@pytest.mark.parametrize("value", [",", "CS,", "CS,,ETF"])
+def test_a_list_of_types_has_no_empty_one(run: Run, value: str) -> None:
+    code, output = run("universe", "--date", "2024-01-02", "--type", value)
+    assert (code, f"error: --type: {value!r} has an empty code" in output) == (2, True)
+
+
+@pytest.mark.parametrize("option", ["--min-price", "--min-dollar-volume"])
+@pytest.mark.parametrize("value", ["nan", "inf", "-1", "five"])
+def test_an_amount_is_a_number_from_0_on(run: Run, option: str, value: str) -> None:
+    reason = f"error: {option}: {value!r} is not an amount from 0 on: write it as 5, 0.25 or 1e6\n"
+    assert run("universe", "--date", "2024-01-02", f"{option}={value}") == (2, reason)
+
+
 @pytest.mark.parametrize("command", ["check", "remove", "add"])
 def test_one_symbol_in_lower_case_is_an_error_with_a_suggestion(run: Run, command: str) -> None:
     code, output = run("symbols", command, "aapl")
