@@ -292,7 +292,9 @@ def test_without_an_accepted_format_the_available_ones_are_named(api: Api, accep
 
 @pytest.mark.parametrize("named", ["xml", "JSON", "", "csv,json"])
 def test_a_format_that_there_is_not_is_rejected(api: Api, named: str) -> None:
-    assert "json, csv, arrow, parquet" in problem(api.get(ODD, [("format", named)]), 400)["detail"]
+    for path in (ODD, "/api/v1/historical/AAPL", "/api/v1/universe?date=2000-09-11"):
+        [fault] = problem(api.get(path, [("format", named)]), 400)["errors"]
+        assert fault == {"parameter": "format", "reason": f"{named!r} is not one of json, csv, arrow, parquet"}
 
 
 # --- answers of many rows
