@@ -3,8 +3,10 @@
 import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import requests
 
@@ -13,7 +15,7 @@ from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.integration.api_cases import Api, load_autumn, serving
 from market_pipeline_tests.integration.market_cases import Bar, load_market, session_of
-from market_pipeline_tests.integration.mart_cases import refresh_all_factors
+from market_pipeline_tests.integration.mart_cases import add_bars, refresh_all_factors
 from market_pipeline_tests.integration.stored_bars import recorded
 
 MARKET_DAYS = [date(2000, 10, 9), date(2000, 10, 10)]
@@ -81,6 +83,18 @@ def test_a_symbol_has_the_hours_and_the_holidays_of_its_calendar(api: Api) -> No
     assert (coin["exchange"], coin["session"], coin["timezone"], coin["session_holidays"]) == (
         "CRYPTO", "24x7", "Etc/UTC", "",
     )  # fmt: skip
+
+
+def test_the_price_scale_fits_the_prices_as_traded(server: embedded.Server, tmp_path: Path) -> None:
+    scales = {"TEN": (67_123.456, 1_000), "TINY": (1.2345e-05, 10**9), "DUST": (3e-12, 10**10)}
+    with serving(server, tmp_path) as api:
+        for name, (close, scale) in scales.items():
+            coin = Symbol.of(name, "crypto")
+            add_symbols(api.warehouse, [coin])
+            prices = dict.fromkeys(("open", "high", "low", "close"), close)
+            frame = pd.DataFrame([{"date": pd.Timestamp(2022, 10, 9), **prices, "volume": 1.0}])
+            add_bars(api.warehouse, coin, frame)
+            assert answer(api, "symbols", symbol=name)["pricescale"] == scale
 
 
 def test_a_symbol_of_a_market_is_one_too(api: Api) -> None:

@@ -23,6 +23,8 @@ KIND_OF: Mapping[str, str] = {"stock": "stock", "etf": "fund", "crypto": "crypto
 ASSET_CLASSES = {kind: asset_class for asset_class, kind in KIND_OF.items()}
 
 DEFAULT_SYMBOLS = 30
+MOST_DECIMALS = 10
+"""Of a price scale."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ async def describe_symbol(context: Context, query_string: str) -> Mapping[str, o
     rows = await context.reader.rows(_DESCRIBE, {"name": name})
     if not rows:
         rows = await context.reader.rows(_DESCRIBE, {"name": await find_symbol(context, name)})
-    symbol, asset_class, calendar_name, title, exchange, close, ended_on = rows[0]
+    symbol, asset_class, calendar_name, title, exchange, close, decimals, ended_on = rows[0]
     venue = VENUES[calendar_name]
     return {
         "name": symbol,
@@ -97,7 +99,7 @@ async def describe_symbol(context: Context, query_string: str) -> Mapping[str, o
         "listed_exchange": exchange or venue.name,
         "format": "price",
         "minmov": 1,
-        "pricescale": 10 ** _decimals(close),
+        "pricescale": 10 ** min(MOST_DECIMALS, max(decimals or 0, _decimals(close))),
         "has_intraday": False,
         "has_daily": True,
         "has_weekly_and_monthly": True,
@@ -163,7 +165,7 @@ def _decimals(close: float | None) -> int:
     """Return the decimals that show a price of this size to at least four digits, cents at the least."""
     if close is None or close >= 10:
         return 2
-    return min(10, 3 - math.floor(math.log10(close)))
+    return 3 - math.floor(math.log10(close))
 
 
 def _unix_time(day: date) -> int:
