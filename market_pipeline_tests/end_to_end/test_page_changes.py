@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import date, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -73,6 +74,14 @@ def test_the_changes_since_an_instant_are_pages_of_the_feed(browser: Browser, ap
     ]  # fmt: skip
     all_of_them = open_changes(browser, api, "since/2000-01-01T00:00Z?kind=bar&symbol=AAPL")
     assert all_of_them.shown("#changes .summary") == "23 changes since 2000-01-01 00:00 UTC."
+    exact = tab.shown("#changes .summary")
+    assert exact == f"2 changes since {since.replace('T', ' ').rstrip('0Z')} UTC."
+    # Another symbol leaves the instant of the address as it is.
+    tab.evaluate("document.querySelector('#changes [name=symbol]').value = 'IBM';"
+                 "document.querySelector('#changes form').dispatchEvent(new Event('change'))")  # fmt: skip
+    tab.until("document.getElementById('changes').dataset.rows === '1'")
+    assert tab.evaluate("location.hash") == f"#changes/since/{since}?kind=bar&symbol=IBM"
+    assert tab.shown("#changes .summary") == exact.replace("2 changes", "1 change")
     whole = open_changes(browser, api, "since/2000-01-01T00:00Z")
     number = api.get("/api/v1/changes").json()["count"]
     shown = int(whole.state("changes")["rows"])
@@ -104,3 +113,37 @@ def test_the_universe_of_a_session_by_type(browser: Browser, api: Api) -> None:
     assert "1 of the 3 tickers of 2000-10-12 has no known type" in tab.shown("#universe .hint")
     assert "type=ETF" in tab.evaluate("document.querySelector('#universe .downloads a').href")
     assert tab.events("Runtime.exceptionThrown") == []
+
+
+def test_the_universe_of_an_address_is_shown_and_a_wrong_one_has_the_reason(browser: Browser, api: Api) -> None:
+    tab = Tab(browser).open(f"{api.url}/#universe/2000-10-11")
+    tab.until("document.getElementById('universe').dataset.date === '2000-10-11'")
+    assert tab.evaluate("document.activeElement.id") == "universe-title"
+    tab.click("#universe .later")
+    tab.until("location.hash === '#universe/2000-10-12'")
+    tab.evaluate("location.hash = '#universe/2000-10-05'")
+    tab.until("document.getElementById('universe').dataset.date === '2000-10-05'")
+    tab.evaluate("location.hash = '#universe/2000-10-07'")
+    tab.until("document.querySelector('#universe .note').innerText.includes('it is no session of XNYS')")
+    for wrong in ("2000-13-45", "soon", "%E0%A4%A"):
+        tab.evaluate(f"location.hash = '#universe/{wrong}'")
+        tab.until(f"document.querySelector('#universe .note').innerText.startsWith('{wrong} is no date: use one such')")
+    assert tab.events("Runtime.exceptionThrown") == []
+
+
+def test_without_a_market_the_address_of_a_universe_names_what_to_do_first(
+    browser: Browser, server: embedded.Server, tmp_path: Path
+) -> None:
+    with serving(server, tmp_path) as api:
+        load_autumn(api.warehouse)
+        tab = Tab(browser).open(f"{api.url}/#universe/2000-10-05")
+        assert tab.state("universe")["state"] == "empty"
+        assert "market-pipeline market track us-stocks" in tab.shown("#universe .note")
+        assert "market-pipeline market backfill us-stocks" in tab.shown("#universe .note")
+        assert tab.evaluate("document.querySelector('#universe form').checkVisibility()") is False
+        assert tab.evaluate("document.activeElement.id") == "universe-title"
+        other = Tab(browser).open(api.url)
+        assert other.evaluate("document.getElementById('universe').checkVisibility()") is False
+        other.evaluate("location.hash = '#universe'")
+        other.until("document.getElementById('universe').checkVisibility()")
+        assert other.events("Runtime.exceptionThrown") == []

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import date
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
@@ -251,6 +252,29 @@ def test_a_chart_stays_beside_symbols_that_cannot_be_compared(browser: Browser, 
     assert "No data found for IBM" in tab.shown("#candles .told-note")
     tab.click(".compared [data-symbol=NOSUCH]")
     tab.until("!document.querySelector('.told-note').innerText.includes('NOSUCH')")
+
+
+def test_a_symbol_without_a_common_session_is_named_beside_the_chart_of_the_others(
+    browser: Browser, server: embedded.Server, tmp_path: Path
+) -> None:
+    winter, spring = (date(2012, 1, 3), date(2012, 2, 1)), (date(2012, 3, 5), date(2012, 4, 2))
+    summer = date(2012, 6, 1), date(2012, 7, 2)
+    with serving(server, tmp_path) as api:
+        add_symbols(api.warehouse, [AAPL, IBM, MSFT])
+        for symbol, span in ((AAPL, winter), (AAPL, summer), (MSFT, spring), (IBM, summer)):
+            load_frame(api.warehouse, symbol, recorded(symbol.name, *span))
+        alone = Tab(browser).open(f"{api.url}/?symbol=AAPL&compare=MSFT&range=All&adjustment=none")
+        both = Tab(browser).open(f"{api.url}/?symbol=AAPL&compare=MSFT,IBM&range=All&adjustment=none")
+        states = [tab.state("candles") for tab in (alone, both)]
+        assert [state["state"] for state in states] == ["ready", "ready"]
+        note = "MSFT has no session in common with AAPL{} in this range, and no line."
+        assert alone.shown("#candles .told-note") == note.format("")
+        assert alone.shown("#candles .summary").startswith("Closes, 100 on 2012-01-03 · to 2012-07-02")
+        assert both.shown("#candles .told-note") == note.format(" and IBM")
+        assert "Closes, 100 on 2012-06-01, the first session in common" in both.shown("#candles .summary")
+        assert f"MSFT {NONE}" in readout(both)
+        alone.click(".compared [data-symbol=MSFT]")
+        alone.until("document.querySelector('#candles .bar').innerText.includes('volume')")
 
 
 @pytest.mark.parametrize(

@@ -127,6 +127,19 @@ def test_filters_and_order_are_kept_by_the_address(browser: Browser, api: Api) -
     wait(tab, f"{CHIPS}.length === 1 && {CELLS}.length === 6")
 
 
+ARROWS = """[...document.querySelectorAll('#grid thead th')].map((cell) => [...cell.querySelectorAll('button')].map(
+    (button) => getComputedStyle(button, '::after').content.replace(/[" ]/g, '')
+))"""
+
+
+def test_each_sorted_column_has_one_arrow_and_its_place_among_several(browser: Browser, api: Api) -> None:
+    tab = open_grid(browser, api, "market_data?select=symbol,date,close&order=close.desc,symbol.asc")
+    assert tab.evaluate(ARROWS) == [["↑2", "▾"], ["none", "▾"], ["↓1", "▾"]]  # the second opens the filters
+    tab.evaluate("location.hash = '#table/market_data?select=symbol,date,close&order=close.desc'")
+    wait(tab, "document.querySelectorAll('#grid [aria-sort]').length === 1")
+    assert tab.evaluate(ARROWS) == [["none", "▾"], ["none", "▾"], ["↓", "▾"]]
+
+
 def test_pages_lead_forward_and_back_through_every_row_once(browser: Browser, api: Api) -> None:
     tab = open_grid(browser, api, "market_data?select=symbol,date&order=date.desc&limit=25")
     seen = [cells(tab)]

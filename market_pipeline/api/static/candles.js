@@ -123,7 +123,7 @@ export class Candles {
     this.form.elements.adjustment.value = adjustment;
     body.querySelector(".sandbox").hidden = !items.some(({ bars }) => bars.some((bar) => bar.source === "sandbox"));
     body.querySelector(".summary").textContent = summary(main, picture, items);
-    replace(body.querySelector(".told-note"), ...prose(items.map(({ note }) => note).filter(Boolean).join(" ")));
+    replace(body.querySelector(".told-note"), ...prose([...items, picture].map(({ note }) => note).filter(Boolean).join(" ")));
     this.drawCompared(items.slice(1));
     this.drawDetails(picture);
     this.drawDownloads(barsAddress(main.known.symbol, span, view.adjustment ?? adjustment));
@@ -195,11 +195,11 @@ export class Candles {
   }
 }
 
-function summary({ known, adjustment, unadjusted }, { days, base }, items) {
+function summary({ known, adjustment, unadjusted }, { days, base, isShared }, items) {
   if (items.length > 1) {
     const kinds = items.map((item) => ADJUSTMENTS[item.adjustment] ?? "without bars");
     const each = new Set(kinds).size > 1 ? items.map((item, place) => `${item.known.symbol} ${kinds[place]}`) : [kinds[0]];
-    return [`Closes, 100 on ${base}, the first session in common`, `to ${days.at(-1)}`, ...each].join(" · ");
+    return [`Closes, 100 on ${base}${isShared ? ", the first session in common" : ""}`, `to ${days.at(-1)}`, ...each].join(" · ");
   }
   const span = `${plural(days.length, "bar")}, ${days[0]} to ${days.at(-1)}`;
   const without = unadjusted > 0 ? `${plural(unadjusted, "bar")} without an adjusted price left out` : null;

@@ -2,7 +2,7 @@
 
 import { ask, tableAddress } from "./client.js";
 import { element, prose, replace } from "./dom.js";
-import { decode, instant, plural, whole } from "./format.js";
+import { decode, exactInstant, instant, plural, whole } from "./format.js";
 import { Part } from "./part.js";
 import { askChangesSince, askSessionChanges } from "./session_changes.js";
 
@@ -53,7 +53,9 @@ export class Changes {
     if (by.value === "session" && date.value) location.hash = changesHash(date.value);
     if (by.value === "since" && since.value) {
       const filters = new URLSearchParams([["kind", kind.value], ["symbol", symbol.value.trim()]].filter(([, value]) => value));
-      location.hash = `#changes/since/${since.value}Z${filters.size ? `?${filters}` : ""}`;
+      // Another kind or symbol leaves an instant of the address as it is, whose fraction the field doesn't have.
+      const instantOf = since.value === this.filled ? this.shown.since : `${since.value}Z`;
+      location.hash = `#changes/since/${instantOf}${filters.size ? `?${filters}` : ""}`;
     }
   }
 
@@ -106,7 +108,7 @@ export class Changes {
     const { by, date, since, kind, symbol } = this.form.elements;
     by.value = this.shown.date ? "session" : "since";
     if (this.shown.date) date.value = this.shown.date;
-    else Object.assign(since, { value: this.shown.since.slice(0, 16) });
+    else this.filled = Object.assign(since, { value: new Date(this.shown.since).toISOString().slice(0, 19) }).value;
     kind.value = this.shown.kind ?? "";
     symbol.value = this.shown.symbol ?? "";
     this.showFields();
@@ -139,7 +141,7 @@ function summarizeSession({ date, stored, first, rows, truncated }) {
 
 function summarizeSince({ since, rows, truncated }) {
   const number = rows.length === 0 ? "No change" : plural(rows.length, "change");
-  return `${truncated ? "The first " : ""}${number} since ${instant(since)} UTC.`;
+  return `${truncated ? "The first " : ""}${number} since ${exactInstant(since)} UTC.`;
 }
 
 function drawTable(rows, kind) {

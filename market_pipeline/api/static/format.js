@@ -30,6 +30,13 @@ export const monthName = (day) => MONTH.format(new Date(`${day}T00:00:00Z`));
 /** "2012-03-01 02:00" in UTC from an ISO instant. */
 export const instant = (iso) => new Date(iso).toISOString().slice(0, 16).replace("T", " ");
 
+/** The same with the seconds, and their fraction, if they are not 0. */
+export function exactInstant(iso) {
+  const seconds = new Date(iso).toISOString().slice(16, 19);
+  const fraction = /\.\d*[1-9]/.exec(iso)?.[0] ?? "";
+  return `${instant(iso)}${seconds === ":00" && !fraction ? "" : seconds}${fraction}`;
+}
+
 /** The text of a part of an address; null if an escape in it is broken. */
 export function decode(part) {
   try {

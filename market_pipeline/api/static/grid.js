@@ -163,7 +163,8 @@ function drawRows(view, table, columns, rows) {
 function drawHeading(view, { name, type, description }) {
   const place = view.order.findIndex((part) => part.column === name);
   const sorted = place < 0 ? null : view.order[place].descending ? "descending" : "ascending";
-  const sort = element("button", { type: "button", "data-sort-by": name, "data-focus": `sort ${name}` }, name);
+  const number = place >= 0 && view.order.length > 1 ? place + 1 : null; // of several columns, the first one orders first
+  const sort = element("button", { type: "button", "data-sort-by": name, "data-focus": `sort ${name}`, "data-place": number }, name);
   const filter = element(
     "button",
     { type: "button", class: "type", "data-filter-by": name, "data-focus": `filter ${name}`, "aria-label": `Filter by ${name}, ${type}` },

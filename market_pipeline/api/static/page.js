@@ -117,6 +117,7 @@ keyForm.addEventListener("submit", (event) => {
 
 await refresh();
 if (location.hash === "#candles") candles.reveal();
+universe.revealAddressed();
 changes.revealAddressed();
 grid.revealAddressed();
 setInterval(refreshIfDue, REFRESH_MS / 12);

@@ -38,21 +38,29 @@ export function drawCandles({ known, bars: all, unadjusted, gaps: allGaps }, { a
   };
 }
 
-/** Closes of several items in percent of those of the first session that all have. */
+/**
+ * Closes of several items in percent of those of the first session that all have. An item that shares none with those before it has
+ * no line, and `note` says so.
+ */
 export function drawComparison(items, { scale }) {
-  const present = items.filter(({ bars }) => bars.length > 0);
-  const rebased = rebase(present.map(({ bars }) => new Map(bars.map((bar) => [bar.date, bar.close]))));
-  const names = items.map(({ known }) => known.symbol);
-  if (rebased === null) return { days: [], gaps: [], message: `${names.join(" and ")} have no session in common in this range.` };
-  const { day: base, series } = rebased;
+  const compared = [];
+  for (const item of items) if (rebase([...compared, item].map(closesOf)) !== null) compared.push(item);
+  if (compared.length === 0) return { days: [], gaps: [], message: `No bars of ${namesOf(items)} are in this range.` };
+  const left = items.filter((item) => item.bars.length > 0 && !compared.includes(item));
+  const verb = left.length === 1 ? "has" : "have";
+  const note = left.length > 0 ? `${namesOf(left)} ${verb} no session in common with ${namesOf(compared)} in this range, and no line.` : null;
+  const { day: base, series } = rebase(compared.map(closesOf));
   const days = [...new Set(series.flatMap((points) => [...points.keys()]))].sort();
   const lines = items.map((item) => {
-    const points = series[present.indexOf(item)] ?? new Map();
+    const points = series[compared.indexOf(item)] ?? new Map();
     return { symbol: item.known.symbol, points, ends: endsOf(item), width: 2 };
   });
   const gaps = commonGaps(items, days, base);
-  return { slots: buildSlots(days, gaps), bars: null, lines, gaps, days, base, isLog: scale === "log" };
+  return { slots: buildSlots(days, gaps), bars: null, lines, gaps, days, base, isShared: compared.length > 1, note, isLog: scale === "log" };
 }
+
+const closesOf = ({ bars }) => new Map(bars.map((bar) => [bar.date, bar.close]));
+const namesOf = (items) => items.map(({ known }) => known.symbol).join(" and ");
 
 /** The days after which an item's line is interrupted. */
 function endsOf({ bars, gaps }) {

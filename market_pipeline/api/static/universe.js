@@ -2,10 +2,13 @@
 
 import { ask, askRows, tableAddress } from "./client.js";
 import { element, prose, replace } from "./dom.js";
-import { compact, decimals, NONE, plural, whole } from "./format.js";
+import { compact, decimals, decode, NONE, plural, whole } from "./format.js";
 import { optionOf } from "./markets.js";
 import { Part } from "./part.js";
 
+const HASH = /^#universe(?:\/([^/?]+))?$/;
+const NO_SESSION =
+  "No session of a whole market is stored yet: `market-pipeline market track us-stocks` tracks one, and `market-pipeline market backfill us-stocks` fetches its sessions.";
 const SHOWN = 100;
 const PATH = "api/v1/universe";
 
@@ -42,18 +45,52 @@ export class Universe {
     this.form.addEventListener("submit", (event) => event.preventDefault());
     this.form.addEventListener("click", ({ target }) => this.stepped(target.className));
     this.more.addEventListener("click", () => this.showMore());
+    this.months = null;
+    addEventListener("hashchange", () => this.navigated());
   }
 
-  /** Shows the newest session of the first market, until another one is chosen. `months`: of listings_by_month. */
+  /**
+   * Shows the session in the address, or the newest of the first market, until another one is chosen. Without a market the part is
+   * hidden, unless the address is its own. `months`: of listings_by_month.
+   */
   async refresh(months) {
+    this.months = months;
     const markets = [...new Set(months.map((row) => row.market))];
-    this.part.section.hidden = markets.length === 0;
-    if (markets.length === 0) return null;
+    const day = parseHash(location.hash);
+    this.form.hidden = markets.length === 0;
+    this.part.section.hidden = markets.length === 0 && day === null;
+    if (markets.length === 0) return this.part.section.hidden ? null : this.part.show(() => null, () => NO_SESSION);
     const { market, date } = this.form.elements;
     if (market.options.length !== markets.length) {
       market.replaceChildren(...markets.map((name) => element("option", { value: name }, optionOf(name))));
     }
-    return date.value ? null : this.open(market.value);
+    if (date.value) return null;
+    return day ? this.openDay(day) : this.open(market.value);
+  }
+
+  async navigated() {
+    const day = parseHash(location.hash);
+    if (day === null || this.months === null) return;
+    const isOpen = this.months.length > 0;
+    const shown = isOpen && day ? this.openDay(day) : this.refresh(this.months);
+    this.revealAddressed();
+    await shown;
+  }
+
+  /** Scrolls to the part if the address is one of it. */
+  revealAddressed() {
+    if (parseHash(location.hash) === null) return;
+    this.part.section.scrollIntoView({ block: "start" });
+    document.getElementById("universe-title").focus({ preventScroll: true });
+  }
+
+  /** Shows the universe of a day; `text` is that of an address. */
+  openDay(text) {
+    const { date } = this.form.elements;
+    date.value = text;
+    if (date.value === text) return this.show();
+    this.clear();
+    return this.part.show(() => null, () => `${text} is no date: use one such as 2024-03-15.`, { fresh: true });
   }
 
   /** Shows the universe of a month's last session that is stored whole; without a month, of the newest. */
@@ -118,6 +155,7 @@ export class Universe {
     this.data = data;
     this.part.section.dataset.rows = rows.length;
     this.part.section.dataset.date = day;
+    if (parseHash(location.hash)) history.replaceState(null, "", `#universe/${day}`);
     const which = type ? ` of type ${type}` : "";
     const kind = gone ? `${whole(rows.length + rest.length)}${which} gone since` : `the ${whole(rows.length)} largest${which}`;
     this.part.section.querySelector(".count").textContent = `${plural(tickers, "ticker")} traded; ${kind}`;
@@ -130,6 +168,12 @@ export class Universe {
     replace(this.part.body.querySelector(".downloads"), link);
     return undefined;
   }
+}
+
+/** The day of an address of this part, "" if it has none; null of another address. */
+function parseHash(hash) {
+  const [found, day = ""] = HASH.exec(hash) ?? [];
+  return found === undefined ? null : (decode(day) ?? day);
 }
 
 const askLargest = (request) => askPage(universeAddress(request, { order: "dollar_volume", limit: SHOWN }));
