@@ -35,6 +35,7 @@ from market_pipeline.warehouse.changes import (
     settle_since,
 )
 from market_pipeline.warehouse.loads import describe_point
+from market_pipeline.warehouse.symbol_names import find_aliases
 
 PATH = "/api/v1/changes"
 DEFAULT_CHANGES = 1_000
@@ -94,7 +95,7 @@ PARAMETERS = [
         "kind", "Kinds of rows, separated by commas; all by default.", "bar,split",
         pattern=f"^(?:{'|'.join(KINDS)})(?:,(?:{'|'.join(KINDS)}))*$",
     ),
-    _parameter("symbol", "Those of one symbol, by its present name.", "AAPL", pattern=r"^[^\x00]*$"),
+    _parameter("symbol", "Those of one symbol: its present name, or a ticker of it.", "AAPL", pattern=r"^[^\x00]*$"),
     _parameter(
         "limit", "The most changes.", type="integer", minimum=1, maximum=MAX_COMPLETE_ROWS, default=DEFAULT_CHANGES
     ),
@@ -127,13 +128,13 @@ async def changes(request: Request, context: InContext) -> Response:
     cursor = values.get("cursor")
     if cursor is None:
         await asyncio.to_thread(settle_since, context.warehouse, since)
-    await _check_tracked(context, values.get("symbol"))
+    symbol = await _find_tracked(context, values["symbol"]) if "symbol" in values else None
     async with context.reader.snapshot(long=False) as snapshot:
         if cursor is not None:
             await _check_cursor(snapshot.connection, cursor)
         parameters = [
             since if cursor is None else BEGINNING, cursor and json.dumps(cursor), limit + 1, values.get("kind"),
-            values.get("symbol"),
+            symbol,
         ]  # fmt: skip
         rows = await (await snapshot.connection.execute(PAGE, parameters)).fetchall()
     truncated, page = len(rows) > limit, rows[:limit]
@@ -157,12 +158,19 @@ def _object(page: Sequence[tuple[str, Any]], envelope: Mapping[str, Any]) -> byt
     return orjson.dumps(envelope)[:-1] + b',"data":[' + ",".join(change for change, _ in page).encode() + b"]}"
 
 
-async def _check_tracked(context: InContext, symbol: str | None) -> None:
-    if symbol is None:
-        return
-    [is_tracked] = await context.reader.row("SELECT EXISTS (SELECT FROM tracked_symbols WHERE symbol = %s)", [symbol])
-    if not is_tracked:
-        raise ProblemError(404, f"{symbol} is not tracked: /api/v1/symbols lists all symbols")
+async def _find_tracked(context: InContext, name: str) -> str:
+    """Return the tracked symbol of a name: its own, or a ticker that its company has or had.
+
+    Raises:
+        ProblemError: 404, there is none.
+    """
+    [is_tracked] = await context.reader.row("SELECT EXISTS (SELECT FROM tracked_symbols WHERE symbol = %s)", [name])
+    if is_tracked:
+        return name
+    alias = (await asyncio.to_thread(find_aliases, context.warehouse, [name], active_only=False)).get(name)
+    if alias is None:
+        raise ProblemError(404, f"{name} is not tracked: /api/v1/symbols lists all symbols")
+    return alias.symbol.name
 
 
 async def _check_cursor(connection: Any, cursor: Sequence[Any]) -> None:

@@ -18,7 +18,7 @@ from market_pipeline.sandbox.pages import list_page
 from market_pipeline.sandbox.random_numbers import identifier, number
 from market_pipeline.sandbox.request import ApiRequest
 from market_pipeline.vendor_format.error_bodies import NO_SUCH_TICKER, RejectedRequestError
-from market_pipeline.vendor_format.list_requests import ListedRecord, requested_tickers, select_fields
+from market_pipeline.vendor_format.list_requests import ListedRecord, requested_tickers, select_fields, wants_active
 from market_pipeline.vendor_format.reference_bodies import (
     TICKERS,
     crypto_fields,
@@ -49,7 +49,7 @@ def tickers(request: ApiRequest) -> EndpointResponse:
         RejectedRequestError: a parameter can't be parsed.
     """
     universe = request.market.universe
-    active = request.parameters.get("active", "true").lower() == "true"
+    active = wants_active(request)
     search = request.parameters.get("search", "").lower()
     named = requested_tickers(request)
     days = tuple(_day(request, calendar(name)) for name in CALENDARS)

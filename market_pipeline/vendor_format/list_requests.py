@@ -30,6 +30,18 @@ def parse_flag(text: str) -> bool:
     return FLAGS[text.lower()]
 
 
+def wants_active(request: VendorRequest) -> bool:
+    """Return True if a request is for the tickers that trade, which is the default; False: for those that don't.
+
+    Raises:
+        RejectedRequestError: `active` is neither true nor false.
+    """
+    try:
+        return parse_flag(request.parameters.get("active", "true"))
+    except KeyError:
+        raise RejectedRequestError(bad_parameter("active", "true or false")) from None
+
+
 @dataclass(frozen=True)
 class ListEndpoint:
     """Options of one endpoint that lists records.

@@ -153,6 +153,8 @@ def test_the_vendors_ticker_of_a_coin_stands_for_it_wherever_a_symbol_is_read(ap
         assert api.get("/udf/symbols", [("symbol", name)]).json()["name"] == PAIR.name
         history = api.get("/udf/history", [("symbol", name), ("to", "4000000000"), ("countback", "3")]).json()
         assert history["c"] == [row["close"] for row in expected["data"][-3:]]
+    changes = api.get("/api/v1/changes", [("kind", "bar"), ("symbol", ticker)]).json()["data"]
+    assert {change["values"]["symbol"] for change in changes} == {PAIR.name}
     code, _, error = command(api.settings, "coverage", "--symbols", ticker)
     assert (code, "did you mean BTC or BTC-USD?" in error) == (2, True)
     unknown = api.get(f"{HISTORICAL}/X:NOSUCHUSD")

@@ -135,6 +135,10 @@ BODIES = (
     "/v2/aggs/ticker/AAPL/range/1/day/2013-06-28/2013-06-01",
     "/v3/reference/tickers/NOSUCH",
     "/v3/reference/splits?execution_date.gte=soon",
+    "/v3/reference/splits?order=down",
+    "/stocks/v1/dividends?sort=ticker.down",
+    "/v3/reference/tickers?active=perhaps",
+    "/v2/aggs/ticker/AAPL/range/1/day/2013-01-02/2013-06-28?sort=down",
     "/vX/reference/tickers/META/events",
 )
 

@@ -12,7 +12,7 @@ from market_pipeline.api.vendor_dialect.dialect_lists import read_day, read_page
 from market_pipeline.api.vendor_dialect.dialect_request import DialectRequest
 from market_pipeline.core.sessions import CALENDARS
 from market_pipeline.vendor_format.error_bodies import NO_SUCH_TICKER, Body, RejectedRequestError, bad_parameter
-from market_pipeline.vendor_format.list_requests import ListedRecord, parse_flag, requested_tickers, select_fields
+from market_pipeline.vendor_format.list_requests import ListedRecord, requested_tickers, select_fields, wants_active
 from market_pipeline.vendor_format.reference_bodies import (
     CURRENCIES,
     TICKERS,
@@ -35,11 +35,7 @@ async def read_tickers(request: DialectRequest) -> Body:
         RejectedRequestError: a parameter can't be parsed.
         ProblemError: the database can't be reached.
     """
-    try:
-        active = parse_flag(request.parameters.get("active", "true"))
-    except KeyError:
-        raise RejectedRequestError(bad_parameter("active", "true or false")) from None
-    values = {**_days(request), "active": active, "search": request.parameters.get("search", "").lower()}
+    values = {**_days(request), "active": wants_active(request), "search": request.parameters.get("search", "").lower()}
     conditions = ["active = %(active)s", *([SEARCH] if values["search"] else [])]
     if not values["search"] and not requested_tickers(request):
         conditions.append("is_listed")  # a second warehouse stores the whole list as the vendor's
