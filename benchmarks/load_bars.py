@@ -174,10 +174,12 @@ def finding(size: Size, ways: Sequence[Way], taken: dict[str, list[Measured]], s
             "row, which takes Python longer than comparing it; loading one symbol at a time, in which PostgreSQL and "
             "Python wait for each other; decoding the JSON into typed structures, which saves a millisecond of 26 a "
             "symbol and would need a second way for values that are of no such type. Kept: what is stored is read as "
-            "one value and compared in arrays, what is new goes by COPY straight into the table, three symbols are "
-            "loaded at a time, in nine round trips each, and pooled connections are checked without a query. Bare COPY "
-            "keeps both cores busy, so that being within 0.8 of it leaves a quarter of its time for all else; and as "
-            "nothing is written the second time, what is left of that is Python's part of the first.",
+            "one value and compared in arrays, what is new goes by COPY straight into the table, symbols of up to "
+            "20,000 bars share a transaction of nine round trips, of which three run at a time, and pooled connections "
+            "are checked without a query. Also tried: Arrow's reader of JSON, which takes as long as orjson and NumPy "
+            "together. Bare COPY keeps both cores busy, so that being within 0.8 of it leaves a quarter of its time "
+            "for all else; and as nothing is written the second time, what is left of that is Python's part of the "
+            "first.",
             "Where a peer wins: " + "; ".join(list_wins_of_peers(taken, rates, sizes)) + ".",
             f"dlt by default and row by row load {bars['dlt by default']:,} and {bars['row by row']:,} of these bars; "
             "their rows/s are those of that part. The memory is the peak, beyond Python and the imported libraries. "

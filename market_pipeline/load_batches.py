@@ -26,8 +26,11 @@ from market_pipeline.warehouse.tracked_symbols import NotTrackedError
 
 log = logging.getLogger(__name__)
 
-SYMBOLS_TOGETHER, BARS_TOGETHER = 200, 5_000
-"""The most symbols of a transaction, and the bars from which on no further symbol is added to it."""
+SYMBOLS_TOGETHER, BARS_TOGETHER = 200, 20_000
+"""The most symbols of a transaction, and the bars from which on no further symbol is added to it.
+
+With a quarter of the bars, loads of 250 sessions take half as long again; with twice as many, 10 MiB more.
+"""
 
 NEXT_WITHIN = 0.02
 """Seconds in which a response has to follow for its symbol to be loaded together with those before."""

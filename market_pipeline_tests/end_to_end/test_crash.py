@@ -30,7 +30,7 @@ from market_pipeline_tests.end_to_end.conftest import CHECKOUT, Run
 from market_pipeline_tests.end_to_end.forked_commands import ForkedCommand
 
 NAMES = ("AAPL", "AMZN", "GOOGL", "IBM", "MSFT", "NVDA")
-START, END = "2003-09-10", "2012-12-31"  # so many bars that only three symbols share a transaction
+START, END = "2003-09-10", "2024-12-31"  # so many bars that only four symbols share a transaction
 COMMAND = ("backfill", "--symbols", ",".join(NAMES), "--start", START, "--end", END)
 
 
