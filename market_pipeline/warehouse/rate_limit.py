@@ -9,29 +9,33 @@ the clock.
 import logging
 import threading
 
-from sqlalchemy import Engine, text
+from psycopg import sql
+from sqlalchemy import Engine
 
 from market_pipeline.core import stop_signals
-from market_pipeline.warehouse.locks import AdvisoryLock, wait_for_lock
+from market_pipeline.warehouse.locks import AdvisoryLock
 
 log = logging.getLogger(__name__)
 
 LOGGED_SECONDS = 1.0
 """Seconds of waiting from which on a user should see a message."""
 
-_FOLLOW_CLOCK = text("""
+_TAKE_SLOT = """
+    SELECT pg_advisory_xact_lock({lock});
+
     UPDATE request_slots SET at = at - clock.set_back, taken_at = taken_at - clock.set_back
     FROM (SELECT max(taken_at) - clock_timestamp() AS set_back FROM request_slots) AS clock
-    WHERE clock.set_back > interval '0'
-""")
-_TAKE_SLOT = text("""
+    WHERE clock.set_back > interval '0';
+
+    DELETE FROM request_slots WHERE at < clock_timestamp() - make_interval(secs => {window});
+
     INSERT INTO request_slots (taken_at, at)
     SELECT now, greatest(
-        now, (SELECT at FROM request_slots ORDER BY at DESC OFFSET :others LIMIT 1) + make_interval(secs => :window)
+        now, (SELECT at FROM request_slots ORDER BY at DESC OFFSET {others} LIMIT 1) + make_interval(secs => {window})
     ) FROM clock_timestamp() AS now
     RETURNING extract(epoch FROM at - clock_timestamp())::double precision
-""")
-_FORGET = text("DELETE FROM request_slots WHERE at < clock_timestamp() - make_interval(secs => :window)")
+"""
+"""Statements that are sent together, and so are one transaction: six round trips took 2 ms of each request."""
 
 
 class SharedLimiter:
@@ -45,8 +49,8 @@ class SharedLimiter:
 
     def __init__(self, engine: Engine, requests_per_minute: int, *, window_seconds: float) -> None:
         self._engine = engine
-        self._most = requests_per_minute
-        self._window = window_seconds
+        values = {"lock": AdvisoryLock.REQUEST_SLOTS.value, "others": requests_per_minute - 1, "window": window_seconds}
+        self._take = sql.SQL(_TAKE_SLOT).format(**values)
         self._taking = threading.Lock()
 
     def acquire(self) -> float:
@@ -62,9 +66,10 @@ class SharedLimiter:
 
     def _take_slot(self) -> float:
         # One thread at a time takes a slot: further connections of this process would only wait.
-        with self._taking, self._engine.begin() as connection:
-            wait_for_lock(connection, AdvisoryLock.REQUEST_SLOTS)
-            connection.execute(_FOLLOW_CLOCK)
-            connection.execute(_FORGET, {"window": self._window})
-            slot = connection.execute(_TAKE_SLOT, {"others": self._most - 1, "window": self._window})
-            return max(float(slot.scalar_one()), 0.0)
+        with self._taking, self._engine.connect() as connection:
+            driver = connection.execution_options(isolation_level="AUTOCOMMIT").connection.driver_connection
+            assert driver is not None  # noqa: S101 - a connection in use has one
+            results = driver.execute(self._take, prepare=False)
+            while results.nextset():
+                continue
+            return max(float(results.fetchone()[0]), 0.0)
