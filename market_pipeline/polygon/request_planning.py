@@ -63,9 +63,10 @@ def waiting_seconds(requests: int, requests_per_minute: int) -> float:
     return max(requests - 1, 0) // requests_per_minute * WINDOW_SECONDS
 
 
-def batches(names: Sequence[str], size: int = TICKERS_PER_REQUEST) -> list[Sequence[str]]:
-    """Return the names in batches of at most `size`, one a request."""
-    return [names[first : first + size] for first in range(0, len(names), size)]
+def batches(names: Sequence[str]) -> list[Sequence[str]]:
+    """Return the names in batches, one per request."""
+    starts = range(0, len(names), TICKERS_PER_REQUEST)
+    return [names[first : first + TICKERS_PER_REQUEST] for first in starts]
 
 
 def plan_requests(sessions_by_symbol: Mapping[P, Collection[date]]) -> RequestPlan[P]:

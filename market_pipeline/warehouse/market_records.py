@@ -78,7 +78,6 @@ def record_session_failure(
     run: MarketRun,
     error: str,
     *,
-    started_at: datetime | None = None,
     requests: int = 0,
     waited_seconds: float = 0.0,
 ) -> MarketLoadResult:
@@ -87,7 +86,7 @@ def record_session_failure(
         market=market.name, session=session, requests=requests, waited_seconds=waited_seconds, error=error
     )
     with engine.begin() as connection:
-        record_market_loads(connection, run, [result], started_at or datetime.now(UTC))
+        record_market_loads(connection, run, [result], datetime.now(UTC))
     return result
 
 

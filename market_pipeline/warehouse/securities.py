@@ -119,7 +119,6 @@ def store_history(
     *,
     run_id: str,
     find_flags: FindFlags,
-    looked_up: bool = True,
 ) -> list[date]:
     """Store what was found out about a symbol's security, and bring its stored bars into line, in one transaction.
 
@@ -137,10 +136,7 @@ def store_history(
         known = select_securities(connection, [symbol])[symbol]
         identity = _ensure_security(connection, symbol)
         stated = {name: value for name, value in asdict(facts).items() if value is not None}
-        if looked_up:
-            stated["checked_at"] = at
-        if stated:
-            connection.execute(update(securities).where(securities.c.id == identity).values(stated))
+        connection.execute(update(securities).where(securities.c.id == identity).values(**stated, checked_at=at))
         if history == known.history:
             return []
         was_loaded = connection.scalar(select(exists().where(backfill_history.c.symbol == symbol.name)))
