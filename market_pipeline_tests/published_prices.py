@@ -28,12 +28,6 @@ def stock_closes() -> pd.DataFrame:
 
 
 @cache
-def index_closes() -> "pd.Series[float]":
-    """Return the closes of the S&P 500."""
-    return pd.read_csv(published_file("skfolio", INDEX), index_col=0, parse_dates=True)["SP500"]
-
-
-@cache
 def index_bars(name: Literal["sp500", "nasdaq"]) -> pd.DataFrame:
     """Return the bars of an index: `open`, `high`, `low`, `close` and `volume` by date."""
     frame = pd.read_csv(published_file("arch", f"{name}.csv.gz"), index_col=0)
