@@ -85,7 +85,7 @@ def _is_usable(events: TickerEvents, present: Symbol) -> bool:
 def _judge_holder(
     client: PolygonClient, record: SecurityRecord, present: Symbol, events: TickerEvents
 ) -> SecurityFinding:
-    """Return the finding for a ticker that some security has now, be it the tracked one or a later one."""
+    """Return the finding for a ticker that some security has now: the tracked one or a later one."""
     facts = _facts(events)
     begins = events.changes[-1].date
     if record.facts.contradicts(facts):

@@ -123,7 +123,7 @@ def ensure_loaded(settings: Settings, symbols: Sequence[Symbol]) -> None:
 
     Raises:
         WebserverUnreachableError: no webserver responds at DAGSTER_WEBSERVER_URL.
-        ReloadError: the definitions can't be loaded, or don't hold the symbols all the same.
+        ReloadError: the definitions can't be loaded, or still lack the symbols after the reload.
     """
     url = settings.dagster_webserver_url
     if not _find_unknown(url, symbols):

@@ -1,6 +1,6 @@
 """Rejected backfills: Dagster's daemon fails them for a symbol that it has not loaded yet; they are started again.
 
-The daemon fails such a backfill for good, before any run, though it loads the symbol within a minute.
+The daemon fails such a backfill permanently, before any run, though it loads the symbol within a minute.
 """
 
 from collections.abc import Sequence

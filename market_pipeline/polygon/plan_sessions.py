@@ -1,4 +1,4 @@
-"""Sessions that a vendor plan serves: by its known limits, or as far as a rejected request tells them."""
+"""Sessions that a vendor plan serves: by its known limits, or by those that a rejected request shows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class PlanSessions:
 def apply_plan(plan: VendorPlan | None, calendar_name: str, sessions: Sequence[date], now: datetime) -> PlanSessions:
     """Split sessions, oldest first, by a plan; all are available if it is None or makes none available.
 
-    In the latter case the error is then the vendor's own.
+    If it makes none available, they are requested anyway, so that the error is the vendor's own.
     """
     if plan is None:
         return PlanSessions(date.min, (), sessions, ())

@@ -165,7 +165,7 @@ def _count(checked: CheckedLoad, upserted: UpsertResult, flagged: frozenset[date
 
 
 def claim_source(connection: Connection, source: Source) -> None:
-    """Make the database `source`'s for good, unless it has a source already.
+    """Make the database `source`'s permanently, unless it has a source already.
 
     Raises:
         MixedSourcesError: it is the other's.

@@ -48,7 +48,7 @@ class Postmaster:
 
 
 def find(cluster: Path) -> Postmaster | None:
-    """Return the live server of `cluster`, be it starting, ready or stopping; None if there is none.
+    """Return the live server of `cluster`, whether starting, ready or stopping; None if there is none.
 
     Source: https://www.postgresql.org/docs/18/storage-file-layout.html, postmaster.pid: pid, data folder, start time,
     port, socket folder, address, shared memory, status, a line each.
