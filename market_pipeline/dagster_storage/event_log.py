@@ -4,7 +4,10 @@ A range run plans and records one event for every partition; the shipped storage
 connection on most of them. Reading, and all else that a storage does, is inherited.
 """
 
+import logging
+import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby, islice
@@ -12,7 +15,7 @@ from typing import Any
 
 from dagster import DagsterEventType, EventLogEntry
 from dagster_postgres import PostgresEventLogStorage
-from sqlalchemy import Connection, String, Table, Text, bindparam, cast, func, select, text
+from sqlalchemy import Connection, String, Table, Text, bindparam, cast, func, select
 from sqlalchemy.dialects.postgresql import ARRAY, Insert, insert
 from sqlalchemy.exc import InterfaceError, OperationalError
 
@@ -24,6 +27,7 @@ from market_pipeline.dagster_storage.internals import (
     AssetKeyTable,
     SqlEventLogStorageTable,
 )
+from market_pipeline.dagster_storage.log_lines import LogLines
 from market_pipeline.dagster_storage.partition_events import (
     EACH,
     Repeated,
@@ -80,12 +84,8 @@ _UPSERT_ASSETS = _INSERT_ASSETS.on_conflict_do_update(
     set_={name: func.coalesce(_INSERT_ASSETS.excluded[name], AssetKeyTable.c[name]) for name in _ASSET_COLUMNS[1:]},
 )
 
-# A line of a run's log, which touches no other table. It doesn't wait for the disk: a server that crashes may lose the
-# last lines, but not the events and bars they report, which wait.
-_INSERT_LINE = text(f"""
-    INSERT INTO {SqlEventLogStorageTable.name} (run_id, event, timestamp, step_key)
-    SELECT :run_id, :event, :timestamp, :step_key FROM set_config('synchronous_commit', 'off', true)
-""")  # noqa: S608 - a table's name
+_WRITTEN_AT_ONCE = (logging.ERROR, logging.CRITICAL)
+"""Levels of a log's lines that don't wait for others."""
 
 _BATCHED = BATCH_WRITABLE_EVENTS | {DagsterEventType.ASSET_CHECK_EVALUATION}
 
@@ -108,7 +108,22 @@ class BulkPostgresEventLogStorage(Pooled, PostgresEventLogStorage):
     def __init__(self, postgres_url: str, **options: Any) -> None:
         self._tables_seen: set[str] = set()
         self._serializer = EventSerializer()
+        self._lines = LogLines(super().connect, self._report_lost_lines)
         super().__init__(postgres_url, **options)
+
+    def connect(self, run_id: str | None = None) -> AbstractContextManager[Connection]:
+        """Return a connection of the pool, once the log's lines that wait are stored."""
+        self._lines.flush()
+        return super().connect(run_id)
+
+    def dispose(self) -> None:
+        """Write the log's lines that wait, and close the kept connections; a later call opens another."""
+        self._lines.close()
+        super().dispose()
+
+    def _report_lost_lines(self, error: Exception) -> None:
+        if self.single_wait is None:  # a command meets the lost database again with the next event
+            sys.stderr.write(f"Exception while writing logger calls to event log: {error}\n")  # as Dagster reports it
 
     def has_table(self, table_name: str) -> bool:
         """Return True if the table exists. The database is read only until it does: every batch calls this."""
@@ -130,18 +145,17 @@ class BulkPostgresEventLogStorage(Pooled, PostgresEventLogStorage):
         return False
 
     def store_event(self, event: EventLogEntry) -> None:
-        """Write one event of any kind."""
-        if not event.is_dagster_event:
-            try:
-                with self.index_connection() as connection:
-                    connection.execute(_INSERT_LINE, self._event_to_row(event))
-            except (InterfaceError, OperationalError):
-                # Dagster would print the error and try to record it. A command shows its lines on the terminal, and
-                # meets the lost database again with the next event.
-                if self.single_wait is None:
-                    raise
+        """Write one event of any kind. A line of a log is written soon, with others."""
+        if event.is_dagster_event:
+            self._write(list(with_planned_partitions([event])))
             return
-        self._write(list(with_planned_partitions([event])))
+        try:
+            self._lines.add(self._event_to_row(event), at_once=event.level in _WRITTEN_AT_ONCE)
+        except (InterfaceError, OperationalError):
+            # Dagster would print the error and try to record it. A command shows its lines on the terminal, and
+            # meets the lost database again with the next event.
+            if self.single_wait is None:
+                raise
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Write events of the kinds that Dagster batches, mixed or not, with ids that ascend in their order.
