@@ -1,19 +1,20 @@
-"""A night of many symbols in a process of its own, as Dagster's daemon starts it. For nightly.py alone."""
+"""A night of many symbols in a process of its own, which starts as a command does. For nightly.py alone."""
 
 import sys
 from datetime import date
 
-from market_pipeline.cli.runs import launch_runs
 from market_pipeline.core.gc_tuning import collect_rarely
-from market_pipeline.core.settings import load_settings
-from market_pipeline.orchestration.schedules import plan_night
-from market_pipeline.warehouse.database import warehouse_of
-from market_pipeline.warehouse.tracked_symbols import active_symbols
 
 
 def main() -> None:
     """Launch the runs of the night whose newest session is the first argument."""
-    collect_rarely()  # as definitions.py and every command do
+    collect_rarely()  # before the imports, as in every command
+    from market_pipeline.cli.runs import launch_runs
+    from market_pipeline.core.settings import load_settings
+    from market_pipeline.orchestration.schedules import plan_night
+    from market_pipeline.warehouse.database import warehouse_of
+    from market_pipeline.warehouse.tracked_symbols import active_symbols
+
     settings = load_settings()
     with warehouse_of(settings) as warehouse:
         runs = plan_night(settings, active_symbols(warehouse), date.fromisoformat(sys.argv[1]))
