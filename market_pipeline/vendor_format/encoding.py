@@ -89,10 +89,8 @@ def to_json(value: object) -> str:
     """Encode a value as JSON in the order of its keys, without blanks, with Go's numbers."""
     if isinstance(value, str):
         return encode_basestring_ascii(value)
-    if isinstance(value, bool):
-        return "true" if value else "false"
     if isinstance(value, int):
-        return str(value)  # json.dumps would do for both, in ten times as long
+        return str(value).lower()  # true and false too; json.dumps would do, in ten times as long
     if isinstance(value, float):
         return go_number(value)
     if isinstance(value, dict):
