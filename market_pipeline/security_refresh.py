@@ -74,7 +74,7 @@ def store_finding(
         log.info("%s: its ticker is %s since %s, and was %s", symbol.name, period.ticker, period.first, before.ticker)
     if moved:
         log.warning(
-            "%s: %d bars from %s to %s were another security's and were taken out; market_data_revisions says why",
+            "%s: %d bars from %s to %s are another security's and were taken from it; market_data_revisions says why",
             symbol.name, len(moved), moved[0], moved[-1],
         )  # fmt: skip
     return read_securities(warehouse, [symbol])[symbol]

@@ -38,7 +38,7 @@ All of it is generated: no ticker, name or price of it is real. From here, with
   chart       market-pipeline api, then http://localhost:8000: the part "Whole markets" has the number listed by month
   universe    curl "http://localhost:8000/api/v1/universe?date={day}&order=dollar_volume&limit=50"
   query       market-pipeline db psql -c "select * from universe('{day}') limit 5"
-  state       market-pipeline market status
+  state       market-pipeline market status: the sessions after {last} are missing, as this sandbox has stopped
   remove all  market-pipeline demo --clean --force
 """
 
@@ -82,7 +82,7 @@ def demo_market(settings: Settings, tickers: int) -> int:
         f"\n{bars:,} bars were fetched, checked, stored and recorded in {seconds:.0f} s, {bars / seconds:,.0f} a "
         f"second; all of it took {time.perf_counter() - begun:.0f} s."
     )
-    typer.echo(NEXT_STEPS.format(folder=settings.market_pipeline_data_dir, day=FIRST))
+    typer.echo(NEXT_STEPS.format(folder=settings.market_pipeline_data_dir, day=FIRST, last=LAST))
     return 0
 
 

@@ -26,6 +26,7 @@ from market_pipeline.polygon.flat_file_reader import FlatFileReader
 from market_pipeline.polygon.market_planning import PlannedSession, count_free_requests, needs_files, plan_market
 from market_pipeline.warehouse.database import warehouse_of
 from market_pipeline.warehouse.tracked_markets import (
+    MarketSessionState,
     read_market_sessions,
     read_market_totals,
     require_tracked,
@@ -116,7 +117,7 @@ def backfill(
         else:
             sessions = plan_sessions(market.calendar, first, last, now)
         if not sessions:
-            typer.echo("Nothing is missing.")
+            typer.echo(_describe_none_missing(states, first, last) if missing else "Nothing is missing.")
             return
         if dry_run:
             print_market_plan(market, plan_requests(settings, sessions), settings.requests_per_minute, as_json=as_json)
@@ -137,6 +138,15 @@ def backfill(
             print_launch(launch)
         stop_signals.check()
     raise typer.Exit(launch.exit_code)
+
+
+def _describe_none_missing(states: Sequence[MarketSessionState], first: date, last: date) -> str:
+    """Return the message for a range without missing sessions, or beyond those that are looked for."""
+    if not states or last < states[0].date:
+        return "No session of these dates was ever loaded: without --missing they are."
+    if date.min < first < states[0].date:
+        return f"Nothing is missing since {states[0].date}; without --missing the sessions before it are loaded too."
+    return "Nothing is missing."
 
 
 def plan_requests(settings: Settings, sessions: Sequence[date]) -> list[PlannedSession]:

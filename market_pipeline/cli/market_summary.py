@@ -129,7 +129,7 @@ def _print_some(kind: str, lines: Mapping[date, str]) -> None:
     for session, line in list(lines.items())[:MOST_LINES]:
         typer.echo(f"{kind}: {session}: {line}")
     if len(lines) > MOST_LINES:
-        typer.echo(f"{kind}: {counted(len(lines) - MOST_LINES, 'session')} more: see `market-pipeline market status`")
+        typer.echo(f"{kind}: {counted(len(lines) - MOST_LINES, 'session')} more: the view market_sessions has all")
 
 
 def _list_days(days: Iterable[date]) -> str:
@@ -173,10 +173,11 @@ def print_markets(markets: Sequence[tuple[MarketTotals, Sequence[MarketSessionSt
         )
         if len(gaps) > MOST_ROWS:
             typer.echo(f"{len(gaps) - MOST_ROWS:,} older ranges are not printed: --json has all.")
+    tracked = {totals.market.option for totals, _ in markets if totals.active}
     for name in dict.fromkeys(gap["market"] for gap in gaps):
-        typer.echo(
-            f"Fetch what is missing with `{pasteable('market-pipeline', 'market', 'backfill', name, '--missing')}`."
-        )
+        fetch = pasteable("market-pipeline", "market", "backfill", name, "--missing")
+        track = "" if name in tracked else f"`{pasteable('market-pipeline', 'market', 'track', name)}`, then "
+        typer.echo(f"Fetch what is missing with {track}`{fetch}`.")
 
 
 def _find_gaps(market: Market, sessions: Sequence[MarketSessionState]) -> list[dict[str, Any]]:

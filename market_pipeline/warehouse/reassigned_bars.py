@@ -58,8 +58,8 @@ def move_reassigned_bars(
     for ticker in dict.fromkeys(change.right.ticker_on(day) for day in wrong):
         requested = [day for day in wrong if change.right.ticker_on(day) == ticker]
         under = " and ".join(dict.fromkeys(str(change.known.ticker_on(day)) for day in requested))
-        traded = f"it traded as {ticker} then" if ticker else "it had no ticker then"
-        reason = f"a bar of another security, from the vendor's {under}: {traded}"
+        traded = f"{symbol.name} traded as {ticker} then" if ticker else f"{symbol.name} had no ticker then"
+        reason = f"another security's bar, which the vendor has as {under}: {traded}"
         take_bars_out(connection, [symbol_id] * len(requested), requested, reason)
     has_taken = take_bars(connection, symbol, symbol_id, security.security_id, find_flags)
     if wrong:

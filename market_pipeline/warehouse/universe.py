@@ -33,7 +33,10 @@ ASKED = text("""
 
 
 TYPES = text("""
-    SELECT traded.type, count(*) AS tickers
+    SELECT
+        traded.type,
+        count(*) AS tickers,
+        (SELECT max(fetched_at) FROM reference_tickers WHERE market = :market) AS listed_at
     FROM universe(:day, :market, as_of => :as_of) AS traded
     GROUP BY traded.type
     ORDER BY traded.type
@@ -84,8 +87,8 @@ def describe_types(
         The sentences; none if the filter misses nothing.
     """
     with engine.connect() as connection:
-        rows = connection.execute(TYPES, {"market": market.name, "day": day, "as_of": as_of})
-        tickers = {row.type: row.tickers for row in rows}
+        rows = connection.execute(TYPES, {"market": market.name, "day": day, "as_of": as_of}).all()
+    tickers = {row.type: row.tickers for row in rows}
     total, unknown = sum(tickers.values()), tickers.pop(None, 0)
     notes = []
     if absent := sorted(set(types).difference(tickers)):
@@ -93,11 +96,12 @@ def describe_types(
         notes.append(f"No ticker of {day} is known to have the type {' or '.join(absent)}{known}.")
     if unknown:
         refresh = pasteable("market-pipeline", "market", "refresh-list", market.option)
-        fix = (
-            "types of the vendor's list are not given as of an instant"
-            if as_of
-            else f"`{refresh}` fetches the vendor's list"
-        )
+        if as_of:
+            fix = "types of the vendor's list are not given as of an instant"
+        elif listed_at := rows[0].listed_at:
+            fix = f"the vendor's list of {listed_at:%Y-%m-%d} has none of them; `{refresh}` fetches it again"
+        else:
+            fix = f"`{refresh}` fetches the vendor's list"
         notes.append(
             f"{unknown:,} of the {total:,} tickers of {day} {'has' if unknown == 1 else 'have'} no known type and "
             f"{are(unknown)} left out; {fix}."

@@ -159,6 +159,8 @@ def test_a_listing_begins_later_once_its_first_bars_were_given_back(warehouse: E
     known = history(("NEWER", DAYS[2], None))
     store_history(warehouse, newer, SecurityFacts(), known, run_id="run", find_flags=find_flags)
     assert spans(warehouse) == {"NEWER": (DAYS[2],) * 2, "NEWER-202401": (DAYS[0], DAYS[1])}
+    states = query(warehouse, "SELECT state FROM session_states WHERE date <= :last ORDER BY date", last=DAYS[2])
+    assert [row["state"] for row in states] == ["loaded"]  # nothing is missing before its listing
 
 
 def test_a_ticker_reused_after_a_delisting_is_two_symbols(warehouse: Engine) -> None:

@@ -332,7 +332,7 @@ def test_bars_stored_of_another_security_move_to_the_revisions_and_the_right_one
     revisions = query(warehouse, "SELECT date, close, reason, replaced_by_run_id FROM market_data_revisions ORDER BY 1")
     assert {row["date"]: row["close"] for row in revisions} == wrong
     assert {row["reason"] for row in revisions} == {
-        "a bar of another security, from the vendor's META: it traded as FB then"
+        "another security's bar, which the vendor has as META: META traded as FB then"
     }
     to_fetch = len([day for day in AROUND_META if day < CHANGE])
     assert states(warehouse, "META", AROUND_META[-1]) == {"loaded": 15, "never_asked": to_fetch}

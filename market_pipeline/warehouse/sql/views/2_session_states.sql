@@ -37,6 +37,15 @@ without_bar AS (
                 FROM bars_revisions AS deleted
                 JOIN loads ON loads.id = deleted.replaced_by
                 WHERE deleted.symbol_id = over.id AND deleted.date = over.date
+                    -- A bar that another security got back is none of this one's, which had no ticker then.
+                    AND (
+                        NOT EXISTS (SELECT FROM security_tickers AS t WHERE t.security_id = over.security_id)
+                        OR EXISTS (
+                            SELECT FROM security_tickers AS t
+                            WHERE t.security_id = over.security_id
+                                AND over.date BETWEEN coalesce(t.first_day, '-infinity') AND coalesce(t.last_day, 'infinity')
+                        )
+                    )
             )
         ) AS known_since
     FROM over
