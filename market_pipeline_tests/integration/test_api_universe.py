@@ -22,7 +22,8 @@ from market_pipeline.warehouse.tracked_markets import untrack_market
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.conftest import Command
 from market_pipeline_tests.integration.api_cases import Api, environment_of, faults, problem, serving
-from market_pipeline_tests.integration.market_cases import STOCKS, Bar, load_market, query, session_of
+from market_pipeline_tests.integration.market_cases import STOCKS, Bar, load_market, session_of
+from market_pipeline_tests.integration.stored_bars import query
 
 UNIVERSE = "/api/v1/universe"
 DAYS = sessions_between("XNYS", date(2024, 2, 26), date(2024, 3, 15))
@@ -127,7 +128,8 @@ def test_a_filter_by_type_says_what_it_leaves_out(api: Api, command: Command) ->
     [listed_at] = query(api.warehouse, "SELECT max(fetched_at) AS at FROM reference_tickers")
     unknown = (
         "3 of the 5 tickers of 2024-02-28 have no known type and are left out; the vendor's list of "
-        f"{listed_at['at']:%Y-%m-%d} has none of them; `market-pipeline market refresh-list us-stocks` fetches it again."
+        f"{listed_at['at']:%Y-%m-%d} has none of them; "
+        "`market-pipeline market refresh-list us-stocks` fetches it again."
     )
     absent = "No ticker of 2024-02-28 is known to have the type NOPE; the types there are CS, ETF."
     assert ask(api, date=GONE_AFTER, type="CS").json()["note"] == unknown
