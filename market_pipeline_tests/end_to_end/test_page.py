@@ -131,7 +131,7 @@ def test_the_heatmap_shows_every_months_numbers_and_its_sessions(seen: Tab) -> N
     assert seen.evaluate(label % "AAPL 2012-06-01") == "AAPL, June 2012: 21 of 21 sessions loaded, 2 flagged."
     seen.evaluate("document.querySelector(`[data-focus='AAPL 2013-01-01']`).focus()")
     seen.press("ArrowDown", "ArrowRight")
-    assert seen.shown("#heatmap .told") == "IBM, February 2013: 0 of 19 sessions loaded, 19 failed."
+    assert seen.shown("#heatmap .description") == "IBM, February 2013: 0 of 19 sessions loaded, 19 failed."
     seen.press("Enter")
     seen.until("document.getElementById('month').dataset.state === 'ready'")
     assert seen.state("month")["rows"] == "19"
@@ -275,7 +275,7 @@ def test_a_whole_market_has_a_chart_of_its_months_and_the_universe_of_each_sessi
         assert tab.shown("#universe tbody th") == "SPY"
         tab.evaluate("document.querySelector('.bar-of-month:last-child').focus()")
         tab.press("ArrowLeft", "Enter")
-        assert tab.shown("#markets .told") == label
+        assert tab.shown("#markets .description") == label
         tab.until("document.getElementById('universe').dataset.date === '2024-02-29'")
         tab.evaluate(
             "const day = document.querySelector('#universe [name=date]'); day.value = '2024-02-27';"

@@ -248,10 +248,10 @@ def test_a_chart_stays_beside_symbols_that_cannot_be_compared(browser: Browser, 
     alone = len(recorded("AAPL", *EARLY)) - 1 + len(recorded("AAPL", *LATE))  # a session failed
     tab = Tab(browser).open(f"{page}/?symbol=AAPL&adjustment=none&range=All&compare=NOSUCH,IBM")
     assert (tab.state("candles")["state"], tab.state("candles")["bars"]) == ("ready", str(alone))
-    assert "There is no symbol NOSUCH here" in tab.shown("#candles .told-note")
-    assert "No data found for IBM" in tab.shown("#candles .told-note")
+    assert "There is no symbol NOSUCH here" in tab.shown("#candles .picture-note")
+    assert "No data found for IBM" in tab.shown("#candles .picture-note")
     tab.click(".compared [data-symbol=NOSUCH]")
-    tab.until("!document.querySelector('.told-note').innerText.includes('NOSUCH')")
+    tab.until("!document.querySelector('.picture-note').innerText.includes('NOSUCH')")
 
 
 def test_a_symbol_without_a_common_session_is_named_beside_the_chart_of_the_others(
@@ -268,9 +268,9 @@ def test_a_symbol_without_a_common_session_is_named_beside_the_chart_of_the_othe
         states = [tab.state("candles") for tab in (alone, both)]
         assert [state["state"] for state in states] == ["ready", "ready"]
         note = "MSFT has no session in common with AAPL{} in this range, and no line."
-        assert alone.shown("#candles .told-note") == note.format("")
+        assert alone.shown("#candles .picture-note") == note.format("")
         assert alone.shown("#candles .summary").startswith("Closes, 100 on 2012-01-03 · to 2012-07-02")
-        assert both.shown("#candles .told-note") == note.format(" and IBM")
+        assert both.shown("#candles .picture-note") == note.format(" and IBM")
         assert "Closes, 100 on 2012-06-01, the first session in common" in both.shown("#candles .summary")
         assert f"MSFT {NONE}" in readout(both)
         alone.click(".compared [data-symbol=MSFT]")

@@ -123,7 +123,7 @@ export class Candles {
     this.form.elements.adjustment.value = adjustment;
     body.querySelector(".sandbox").hidden = !items.some(({ bars }) => bars.some((bar) => bar.source === "sandbox"));
     body.querySelector(".summary").textContent = summary(main, picture, items);
-    replace(body.querySelector(".told-note"), ...prose([...items, picture].map(({ note }) => note).filter(Boolean).join(" ")));
+    replace(body.querySelector(".picture-note"), ...prose([...items, picture].map(({ note }) => note).filter(Boolean).join(" ")));
     this.drawCompared(items.slice(1));
     this.drawDetails(picture);
     this.drawDownloads(barsAddress(main.known.symbol, span, view.adjustment ?? adjustment));
@@ -138,7 +138,7 @@ export class Candles {
     this.picture = picture;
     this.chart.show(picture, first || fresh);
     this.table.show(picture.slots, picture.bars ? barColumns(picture.bars) : comparedColumns(picture.lines));
-    this.tell(null);
+    this.describeSlot(null);
     if (first) requestAnimationFrame(() => performance.mark("first chart"));
   }
 
@@ -147,11 +147,11 @@ export class Candles {
     // A screen reader reads the values that the keys bring, not those under a moving pointer.
     container.addEventListener("pointermove", () => this.readout.setAttribute("aria-live", "off"));
     container.addEventListener("keydown", () => this.readout.setAttribute("aria-live", "polite"));
-    return new Chart(container, (slot) => this.tell(slot));
+    return new Chart(container, (slot) => this.describeSlot(slot));
   }
 
   /** Shows the values of a slot, or of the newest bar. */
-  tell(slot) {
+  describeSlot(slot) {
     const { bars, lines, days } = this.picture;
     if (slot?.gap) return replace(this.readout, element("span", {}, describeGap(slot.gap)));
     const day = slot?.time ?? days.at(-1);

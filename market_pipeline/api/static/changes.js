@@ -1,10 +1,10 @@
 // Changes of what is stored: of a session, or since an instant. The page's address keeps which.
 
-import { ask, tableAddress } from "./client.js";
+import { fetchJson, tableAddress } from "./client.js";
 import { element, prose, replace } from "./dom.js";
 import { decode, exactInstant, instant, plural, whole } from "./format.js";
 import { Part } from "./part.js";
-import { askChangesSince, askSessionChanges } from "./session_changes.js";
+import { fetchChangesSince, fetchSessionChanges } from "./session_changes.js";
 
 const HASH = /^#changes\/(?:since\/)?([^?]+)(?:\?(.*))?$/;
 const DAY = /^\d{4}-\d\d-\d\d$/;
@@ -28,7 +28,7 @@ export class Changes {
   /** Shows the changes in the address, or of the newest session with bars. */
   async refresh() {
     if (this.shown === undefined) this.shown = parseHash(location.hash);
-    if (this.pages > 1) return null; // what was asked for by "more" stays
+    if (this.pages > 1) return null; // what "more" has fetched stays
     return this.show({ fresh: false });
   }
 
@@ -68,9 +68,9 @@ export class Changes {
     this.pages = 1;
     return this.part.show(
       async () => {
-        this.shown ??= await askNewestSession();
+        this.shown ??= await fetchNewestSession();
         if (this.shown === null) return null;
-        return this.shown.date ? askSessionChanges(this.shown.date) : askChangesSince(this.shown);
+        return this.shown.date ? fetchSessionChanges(this.shown.date) : fetchChangesSince(this.shown);
       },
       (data) => this.render(data),
       { fresh },
@@ -82,7 +82,7 @@ export class Changes {
     this.pages += 1;
     await this.part.show(
       async () => {
-        const page = await askChangesSince({ ...this.shown, address: before.next });
+        const page = await fetchChangesSince({ ...this.shown, address: before.next });
         return { ...page, rows: [...before.rows, ...page.rows] };
       },
       (data) => this.render(data),
@@ -123,11 +123,11 @@ function parseHash(hash) {
 }
 
 /** The newest session with bars of tracked symbols; where there is none, of a whole market. */
-async function askNewestSession() {
+async function fetchNewestSession() {
   const newest = [["order", "date.desc"], ["limit", "1"], ["select", "date"]];
-  const tracked = await ask(tableAddress("day_conditions", [["loaded", "gt.0"], ...newest]));
+  const tracked = await fetchJson(tableAddress("day_conditions", [["loaded", "gt.0"], ...newest]));
   if (tracked.data.length) return tracked.data[0];
-  return (await ask(tableAddress("market_sessions", [["loaded_at", "is.not_null"], ...newest]))).data[0] ?? null;
+  return (await fetchJson(tableAddress("market_sessions", [["loaded_at", "is.not_null"], ...newest]))).data[0] ?? null;
 }
 
 function summarizeSession({ date, stored, first, rows, truncated }) {

@@ -1,6 +1,6 @@
 // The data of a view: the bars of its symbols, and the sessions that lack one.
 
-import { ask, askAll, askRows, Problem, tableAddress } from "./client.js";
+import { fetchJson, fetchAll, fetchRows, Problem, tableAddress } from "./client.js";
 import { daysBefore, spanOf } from "./chart_view.js";
 import { findGaps } from "./timeline.js";
 
@@ -31,7 +31,7 @@ export async function loadChart(view) {
 
 /** Symbols by the beginning of a ticker or a part of a name; the best first. */
 export function searchSymbols(text, limit = 20) {
-  return ask(`api/v1/symbols/search?${new URLSearchParams({ q: text, limit })}`);
+  return fetchJson(`api/v1/symbols/search?${new URLSearchParams({ q: text, limit })}`);
 }
 
 /** The address of a symbol's bars. */
@@ -76,29 +76,29 @@ async function loadCompared(name, span, adjustment) {
 
 async function loadItem(known, span, requested) {
   const [{ adjustment, note, data }, sessions] = await Promise.all([
-    askAll(barsAddress(known.symbol, span, requested)),
-    askSessions(known.calendar, span),
+    fetchAll(barsAddress(known.symbol, span, requested)),
+    fetchSessions(known.calendar, span),
   ]);
   const bars = data.filter((bar) => bar.close !== null);
   const days = data.map((bar) => bar.date); // a bar without an adjusted price is no gap
   const missing = findGaps(days, sessions);
-  const states = missing.length > 0 ? await askStates(known, missing[0].first, missing.at(-1).last) : new Map();
+  const states = missing.length > 0 ? await fetchStates(known, missing[0].first, missing.at(-1).last) : new Map();
   const gaps = findGaps(days, sessions, states);
   return { known, adjustment, note, bars, unadjusted: data.length - bars.length, gaps };
 }
 
-async function askSessions(calendar, { start, end }) {
+async function fetchSessions(calendar, { start, end }) {
   const conditions = [["calendar", `eq.${calendar}`], ...between(start, end), ["select", "date"]];
-  return (await askRows(tableAddress("sessions", conditions))).map(({ date }) => date);
+  return (await fetchRows(tableAddress("sessions", conditions))).map(({ date }) => date);
 }
 
 /** The states of sessions without a bar; of a whole market, a session that is stored and lacks the bar is empty. */
-async function askStates({ symbol, tracked, market }, first, last) {
+async function fetchStates({ symbol, tracked, market }, first, last) {
   const days = [...between(first, last), ["select", "date,state"]];
   const rows = tracked
-    ? await askRows(tableAddress("session_states", [["symbol", `eq.${symbol}`], ["state", "neq.loaded"], ...days]))
+    ? await fetchRows(tableAddress("session_states", [["symbol", `eq.${symbol}`], ["state", "neq.loaded"], ...days]))
     : market
-      ? await askRows(tableAddress("market_sessions", [["market", `eq.${market}`], ...days]))
+      ? await fetchRows(tableAddress("market_sessions", [["market", `eq.${market}`], ...days]))
       : [];
   return new Map(rows.map(({ date, state }) => [date, STORED.has(state) ? "empty" : state]));
 }

@@ -25,8 +25,8 @@ const listOf = (text) => text.split(",").filter(Boolean);
 
 /** The query of a view's URL, without what is the default. */
 export function viewQuery(view) {
-  const told = Object.entries(view).filter(([name, value]) => value !== null && `${value}` !== `${DEFAULTS[name]}`);
-  return new URLSearchParams(told.map(([name, value]) => [name, `${value}`]));
+  const changed = Object.entries(view).filter(([name, value]) => value !== null && `${value}` !== `${DEFAULTS[name]}`);
+  return new URLSearchParams(changed.map(([name, value]) => [name, `${value}`]));
 }
 
 /** First and last day of a range, which counts back from the newest bar; that may be older than today. */

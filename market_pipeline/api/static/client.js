@@ -24,7 +24,7 @@ export function useKey(key) {
 export const hasKey = () => sessionStorage.getItem(KEY) !== null;
 
 /** Fetches JSON from a URL relative to the page. `accept` lists statuses besides 2xx whose body is returned too. */
-export async function ask(address, accept = [], reviver = undefined) {
+export async function fetchJson(address, accept = [], reviver = undefined) {
   const response = await reach(address);
   const body = await response
     .text()
@@ -36,28 +36,28 @@ export async function ask(address, accept = [], reviver = undefined) {
 }
 
 /** The number of all rows of a request to `/rest/v1`; up to API_MAX_ROWS it is exact. */
-export async function askCount(address) {
+export async function fetchCount(address) {
   const response = await reach(address, { method: "HEAD", headers: { Prefer: "count=estimated" } });
   if (!response.ok) throw new Problem(response.status, `The API returned ${response.status}.`);
   return Number(response.headers.get("Content-Range").split("/")[1]);
 }
 
-/** Fetches JSON as `ask`; whole numbers that JavaScript would round are texts, where the browser knows their digits. */
-export const askExactly = (address) =>
-  ask(address, [], (_key, value, context) => (Number.isInteger(value) && !Number.isSafeInteger(value) ? (context?.source ?? value) : value));
+/** Fetches JSON as `fetchJson`; whole numbers that JavaScript would round are texts, where the browser knows their digits. */
+export const fetchExactly = (address) =>
+  fetchJson(address, [], (_key, value, context) => (Number.isInteger(value) && !Number.isSafeInteger(value) ? (context?.source ?? value) : value));
 
 /** All rows of a paged response. */
-export const askRows = async (address) => (await askAll(address)).data;
+export const fetchRows = async (address) => (await fetchAll(address)).data;
 
 /** A paged response with the rows of all its pages in `data`, following `next` to the end. */
-export async function askAll(address) {
+export async function fetchAll(address) {
   const first = await firstPage(address);
   const rows = [...first.data];
   let { next } = first;
   for (let page = 1; next && page < MOST_PAGES; page += 1) {
-    const answer = await ask(withoutHost(next));
-    rows.push(...answer.data);
-    next = answer.next;
+    const following = await fetchJson(withoutHost(next));
+    rows.push(...following.data);
+    next = following.next;
   }
   return { ...first, data: rows };
 }
@@ -67,10 +67,10 @@ async function firstPage(address) {
   const large = new URL(address, document.baseURI);
   large.searchParams.set("limit", ROWS_A_PAGE);
   try {
-    return await ask(large);
+    return await fetchJson(large);
   } catch (error) {
     if (error.status !== 400) throw error;
-    return ask(address);
+    return fetchJson(address);
   }
 }
 

@@ -1,7 +1,7 @@
 // The latest sessions of each calendar: their condition, their bars, and when one of these last changed.
 
 import { changesHash } from "./changes.js";
-import { askRows, tableAddress } from "./client.js";
+import { fetchRows, tableAddress } from "./client.js";
 import { element, replace } from "./dom.js";
 import { instant, NONE, plural, whole } from "./format.js";
 import { Part } from "./part.js";
@@ -26,7 +26,7 @@ export class Days {
       ["order", "calendar.desc,date.desc"],
     ];
     return this.part.show(
-      () => askRows(tableAddress("day_conditions", conditions)),
+      () => fetchRows(tableAddress("day_conditions", conditions)),
       (rows) => this.render(rows, elsewhere),
     );
   }

@@ -1,6 +1,6 @@
 // What to do first where there is nothing to draw: no symbols, no bars, or no database.
 
-import { ask } from "./client.js";
+import { fetchJson } from "./client.js";
 import { element, prose } from "./dom.js";
 
 const UNAVAILABLE = 503;
@@ -32,7 +32,7 @@ export function drawSteps(box, kind) {
 export async function stepsFor(data, error) {
   if (error !== null) {
     if (error.status !== UNAVAILABLE) return null;
-    const { database } = await ask("health", [UNAVAILABLE]).catch(() => ({}));
+    const { database } = await fetchJson("health", [UNAVAILABLE]).catch(() => ({}));
     return database === "unreachable" ? "database" : null;
   }
   if (!data?.empty) return null;

@@ -49,8 +49,8 @@ export function decode(part) {
 /** "in 3 h", "5 min ago". */
 export function distance(iso, now = Date.now()) {
   const seconds = (Date.parse(iso) - now) / 1000;
-  const told = duration(Math.abs(seconds));
-  return seconds < 0 ? `${told} ago` : `in ${told}`;
+  const text = duration(Math.abs(seconds));
+  return seconds < 0 ? `${text} ago` : `in ${text}`;
 }
 
 /** "4 s", "12 min", "3 h", "2 days" from seconds. */

@@ -1,7 +1,7 @@
 // Any table that the API serves: its rows by pages, with filters, order and columns that the page's address keeps.
 // Without a table in the address, the list of all tables.
 
-import { ask, askCount, askExactly } from "./client.js";
+import { fetchJson, fetchCount, fetchExactly } from "./client.js";
 import { element, replace } from "./dom.js";
 import { plural, whole } from "./format.js";
 import { GridTools } from "./grid_tools.js";
@@ -71,10 +71,10 @@ export class Grid {
   }
 
   async load(view) {
-    this.tables = (await ask(TABLES)).tables;
+    this.tables = (await fetchJson(TABLES)).tables;
     const table = this.tables.find(({ name }) => name === view?.table);
     this.tools.show(this.tables, view ?? emptyView(""), table);
-    return { view, tables: view ? null : this.tables, rows: view ? await askExactly(rowsAddress(view)) : null };
+    return { view, tables: view ? null : this.tables, rows: view ? await fetchExactly(rowsAddress(view)) : null };
   }
 
   render({ view, tables, rows }) {
@@ -113,7 +113,7 @@ export class Grid {
     const filters = JSON.stringify([view.table, view.filters]);
     if (filters !== this.counted) this.count.textContent = "";
     const address = countAddress(view);
-    const total = address && (await askCount(address).catch(() => null));
+    const total = address && (await fetchCount(address).catch(() => null));
     if (view !== this.view || total === null) return;
     this.counted = filters;
     this.count.textContent = `${total > ESTIMATED ? "about " : ""}${plural(total, "row")}`;

@@ -10,7 +10,7 @@ const FORMATS = ["csv", "parquet", "arrow"];
 const COPIED_MS = 2_000;
 
 export class GridTools {
-  /** `onChange(view)`: called with the view that the controls ask for. */
+  /** `onChange(view)`: called with the view that the controls describe. */
   constructor(section, onChange) {
     this.onChange = onChange;
     this.chooser = section.querySelector("form.choice");

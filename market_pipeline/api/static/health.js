@@ -1,6 +1,6 @@
 // The head of the page: state of database and scheduler, time of the next run, and links.
 
-import { ask } from "./client.js";
+import { fetchJson } from "./client.js";
 import { element, fact, prose, replace } from "./dom.js";
 import { distance, instant } from "./format.js";
 import { Part } from "./part.js";
@@ -20,7 +20,7 @@ export class Health {
 
   refresh() {
     return this.part.show(
-      () => ask("health", [UNAVAILABLE]),
+      () => fetchJson("health", [UNAVAILABLE]),
       (health) => this.render(health),
     );
   }
@@ -47,7 +47,7 @@ export class Health {
 
   /** Fetches the URLs of the docs and the Dagster UI; returns the error, which leaves the links as they are, or null. */
   async findLinks() {
-    const links = await ask("api/v1/links").catch((error) => error);
+    const links = await fetchJson("api/v1/links").catch((error) => error);
     if (links instanceof Error) return links;
     document.getElementById("link-docs").href = links.docs;
     this.dagster = webAddress(links.dagster);

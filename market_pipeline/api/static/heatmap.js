@@ -1,7 +1,7 @@
 // Coverage as a heatmap: a row per symbol, a cell per month. Thirty of the overview's symbols at a time.
 
 import { missingOf } from "./attention.js";
-import { askRows, listed, tableAddress } from "./client.js";
+import { fetchRows, listed, tableAddress } from "./client.js";
 import { element, replace } from "./dom.js";
 import { monthName, plural, whole } from "./format.js";
 import { Part } from "./part.js";
@@ -19,7 +19,7 @@ export class Heatmap {
     this.onOpen = onOpen;
     const { body } = this.part;
     this.frame = body.querySelector(".scroll");
-    this.told = body.querySelector(".told");
+    this.description = body.querySelector(".description");
     this.pager = body.querySelector(".pager");
     this.pager.querySelector(".previous").addEventListener("click", () => this.turnTo(this.page - 1));
     this.pager.querySelector(".next").addEventListener("click", () => this.turnTo(this.page + 1));
@@ -83,7 +83,7 @@ export class Heatmap {
 
   pointedAt(event) {
     const cell = event.target.closest(".month");
-    if (cell) this.told.textContent = describe(this.byCell.get(cell.dataset.focus));
+    if (cell) this.description.textContent = describe(this.byCell.get(cell.dataset.focus));
   }
 
   opened(event) {
@@ -107,7 +107,7 @@ function loadMonths(symbols) {
     ["symbol", listed(symbols)],
     ["order", "symbol.asc,month.asc"],
   ];
-  return askRows(tableAddress("coverage_by_month", conditions));
+  return fetchRows(tableAddress("coverage_by_month", conditions));
 }
 
 function drawGrid(symbols, axis, byCell) {

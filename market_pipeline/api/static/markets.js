@@ -1,6 +1,6 @@
 // Whole markets: a bar for each month, of the symbols listed then and of those of them that are gone now.
 
-import { ask, askRows, tableAddress } from "./client.js";
+import { fetchJson, fetchRows, tableAddress } from "./client.js";
 import { element, replace } from "./dom.js";
 import { instant, monthName, plural, whole } from "./format.js";
 import { Part } from "./part.js";
@@ -21,8 +21,8 @@ export class Markets {
     this.newest = null; // the load of a market that was the last to end well
     this.onOpen = onOpen;
     this.frame = this.part.body.querySelector(".months");
-    this.told = this.part.body.querySelector(".told");
-    replace(this.told, element("span", { class: "hint" }, HINT));
+    this.description = this.part.body.querySelector(".description");
+    replace(this.description, element("span", { class: "hint" }, HINT));
     for (const kind of ["pointerover", "focusin"]) this.frame.addEventListener(kind, (event) => this.pointedAt(event));
     this.frame.addEventListener("click", (event) => this.opened(event));
     this.frame.addEventListener("keydown", (event) => this.pressed(event));
@@ -32,8 +32,8 @@ export class Markets {
   refresh() {
     return this.part.show(
       async () => {
-        const rows = await askRows(ADDRESS);
-        return { rows, newest: rows.length > 0 ? (await ask(NEWEST_LOAD)).data[0] : null };
+        const rows = await fetchRows(ADDRESS);
+        return { rows, newest: rows.length > 0 ? (await fetchJson(NEWEST_LOAD)).data[0] : null };
       },
       (data) => this.render(data),
     );
@@ -61,7 +61,7 @@ export class Markets {
 
   pointedAt(event) {
     const row = this.rowOf(event);
-    if (row) this.told.textContent = describe(row);
+    if (row) this.description.textContent = describe(row);
   }
 
   opened(event) {

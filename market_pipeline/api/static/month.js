@@ -1,7 +1,7 @@
 // The sessions of a cell of the heatmap: those without a bar, with the reason, and the flagged bars.
 
 import { REASONS } from "./attention.js";
-import { askRows, tableAddress } from "./client.js";
+import { fetchRows, tableAddress } from "./client.js";
 import { element, replace } from "./dom.js";
 import { monthName, NONE } from "./format.js";
 import { Part } from "./part.js";
@@ -49,8 +49,8 @@ async function loadSessions(symbol, month) {
     ["date", `lt.${nextMonth(month)}`],
   ];
   const [states, flagged] = await Promise.all([
-    askRows(tableAddress("session_states", [...inMonth, ["state", "neq.loaded"], ["select", "date,state,reason"]])),
-    askRows(tableAddress("market_data", [...inMonth, ["validated", "is.false"], ["select", "date,validation_notes"]])),
+    fetchRows(tableAddress("session_states", [...inMonth, ["state", "neq.loaded"], ["select", "date,state,reason"]])),
+    fetchRows(tableAddress("market_data", [...inMonth, ["validated", "is.false"], ["select", "date,validation_notes"]])),
   ]);
   const odd = flagged.map((bar) => ({ date: bar.date, state: "flagged", reason: bar.validation_notes }));
   return [...states, ...odd].sort((one, other) => (one.date < other.date ? -1 : 1));

@@ -1,7 +1,7 @@
 // The overview: the verdict, the totals, and a table of symbols that can be filtered and sorted.
 
 import { missingOf, needsAttention, verdict } from "./attention.js";
-import { askRows, tableAddress } from "./client.js";
+import { fetchRows, tableAddress } from "./client.js";
 import { element, fact, prose, replace } from "./dom.js";
 import { instant, NONE, percent, plural, whole } from "./format.js";
 import { Part } from "./part.js";
@@ -43,7 +43,7 @@ export class Overview {
   /** `elsewhere`: the sentence on markets, or null, in this and other parts of tracked symbols. */
   refresh(elsewhere) {
     return this.part.show(
-      () => askRows(ADDRESS),
+      () => fetchRows(ADDRESS),
       (rows) => this.render(rows, elsewhere),
     );
   }
@@ -51,9 +51,9 @@ export class Overview {
   render(rows, elsewhere) {
     this.rows = rows;
     if (rows.length === 0) return elsewhere ? `No symbol is tracked. ${elsewhere}` : EMPTY;
-    const told = this.part.body.querySelector(".verdict");
-    told.textContent = verdict(rows);
-    told.dataset.verdict = rows.some(needsAttention) ? "attention" : "well";
+    const line = this.part.body.querySelector(".verdict");
+    line.textContent = verdict(rows);
+    line.dataset.verdict = rows.some(needsAttention) ? "attention" : "well";
     const fetchable = rows.some((row) => needsAttention(row) && row.fetchable > 0);
     replace(this.part.body.querySelector(".hint"), ...(fetchable ? prose(NEXT_STEP) : []));
     replace(this.part.body.querySelector(".tiles"), ...totals(rows));
@@ -131,9 +131,9 @@ function drawRow(row) {
 
 function share(row) {
   if (row.sessions === 0) return NONE;
-  const told = element("span", { class: "share" }, `${whole(row.loaded)} / ${whole(row.sessions)}`);
-  told.style.setProperty("--share", row.loaded / row.sessions);
-  return told;
+  const text = element("span", { class: "share" }, `${whole(row.loaded)} / ${whole(row.sessions)}`);
+  text.style.setProperty("--share", row.loaded / row.sessions);
+  return text;
 }
 
 function missing(row) {

@@ -1,6 +1,6 @@
 // The last runs: trigger, result, and link to the Dagster UI.
 
-import { ask, tableAddress } from "./client.js";
+import { fetchJson, tableAddress } from "./client.js";
 import { element, link, replace } from "./dom.js";
 import { duration, instant, NONE, whole } from "./format.js";
 import { Part } from "./part.js";
@@ -22,7 +22,7 @@ export class Runs {
       ["order", "started_at.desc"],
       ["limit", SHOWN],
     ]);
-    const load = async () => ({ dagster, runs: (await ask(address)).data });
+    const load = async () => ({ dagster, runs: (await fetchJson(address)).data });
     return this.part.show(load, (data) => this.render(data, elsewhere));
   }
 
@@ -58,24 +58,24 @@ function drawRow(run, dagster) {
     element("td", {}, run.trigger),
     element("td", {}, `${run.start_date} to ${run.end_date}`),
     element("td", { class: "number" }, duration(seconds)),
-    element("td", { class: "number" }, outcome(run)),
+    element("td", { class: "number" }, symbolCounts(run)),
     ...COUNTS.map((column) => drawCount(column, Number(run[column]))),
     element("td", {}, way ?? short),
   );
 }
 
 /** "5 ok" and the number of failed symbols, with a link to their errors. */
-function outcome(run) {
-  const told = element("span", {}, `${whole(run.succeeded)} ok`);
-  if (run.failed === 0) return told;
+function symbolCounts(run) {
+  const counts = element("span", {}, `${whole(run.succeeded)} ok`);
+  if (run.failed === 0) return counts;
   const why = [
     ["run_id", `eq.${run.run_id}`],
     ["success", "is.false"],
     ["select", "symbol,error_details"],
   ];
   const attributes = { class: "bad", "data-focus": `failed ${run.run_id}` };
-  told.append(", ", link(tableAddress("backfill_history", why), attributes, `${whole(run.failed)} failed`));
-  return told;
+  counts.append(", ", link(tableAddress("backfill_history", why), attributes, `${whole(run.failed)} failed`));
+  return counts;
 }
 
 function drawCount(column, count) {

@@ -2,7 +2,7 @@
 // and that were taken out. And changes of everything since an instant, as the API's feed has them. Both as rows with the same fields:
 // { point, kind, change, symbol, of, parts }.
 
-import { ask, askCount, askRows, listed, tableAddress } from "./client.js";
+import { fetchJson, fetchCount, fetchRows, listed, tableAddress } from "./client.js";
 
 const MOST = 200;
 const VALUES = ["open", "high", "low", "close", "volume", "vwap", "transactions", "validation_notes"];
@@ -12,18 +12,18 @@ const DATES = { bar: "date", split: "execution_date", dividend: "ex_dividend_dat
 const ORIGIN = new Set(["symbol", "source", "vendor_id", "fetched_at", "updated_at", "run_id"]);
 
 /** The changes of a session: `stored` bars, `first` when the first ones came, and the newest changes in `rows`. */
-export async function askSessionChanges(date) {
+export async function fetchSessionChanges(date) {
   const of = ["date", `eq.${date}`];
   const [replaced, firsts] = await Promise.all([
-    ask(tableAddress("market_data_revisions", [of, ["select", `${COLUMNS},replaced_at,reason`], ["order", "replaced_at.desc,id.desc"], ["limit", MOST]])),
-    ask(tableAddress("market_data", [of, ["select", "fetched_at,run_id"], ["order", "fetched_at.asc"], ["limit", 1]])),
+    fetchJson(tableAddress("market_data_revisions", [of, ["select", `${COLUMNS},replaced_at,reason`], ["order", "replaced_at.desc,id.desc"], ["limit", MOST]])),
+    fetchJson(tableAddress("market_data", [of, ["select", "fetched_at,run_id"], ["order", "fetched_at.asc"], ["limit", 1]])),
   ]);
   const [first] = [...firsts.data, ...replaced.data].sort((one, other) => (one.fetched_at < other.fetched_at ? -1 : 1));
   const symbols = [...new Set(replaced.data.map((row) => row.symbol))];
   const [stored, present, late] = await Promise.all([
-    askCount(`rest/v1/market_data?${new URLSearchParams([of, ["limit", 1]])}`), // a wrong date has a reason above, and none here
-    symbols.length ? askRows(tableAddress("market_data", [of, ["symbol", listed(symbols)], ["select", COLUMNS]])) : [],
-    first ? ask(tableAddress("market_data", [of, ["run_id", `neq.${first.run_id}`], ["select", COLUMNS], ["order", "fetched_at.desc"], ["limit", MOST]])) : { data: [] },
+    fetchCount(`rest/v1/market_data?${new URLSearchParams([of, ["limit", 1]])}`), // a wrong date has a reason above, and none here
+    symbols.length ? fetchRows(tableAddress("market_data", [of, ["symbol", listed(symbols)], ["select", COLUMNS]])) : [],
+    first ? fetchJson(tableAddress("market_data", [of, ["run_id", `neq.${first.run_id}`], ["select", COLUMNS], ["order", "fetched_at.desc"], ["limit", MOST]])) : { data: [] },
   ]);
   const came = late.data.filter((row) => !symbols.includes(row.symbol)).map((row) => describeNew(row, date));
   const changed = symbols.flatMap((symbol) => describeVersions(replaced.data.filter((row) => row.symbol === symbol), present.find((row) => row.symbol === symbol), date));
@@ -32,9 +32,9 @@ export async function askSessionChanges(date) {
 }
 
 /** A page of the changes since an instant: `next` is the address of the following one. */
-export async function askChangesSince({ since, kind, symbol, address }) {
+export async function fetchChangesSince({ since, kind, symbol, address }) {
   const conditions = [["since", since], ["kind", kind], ["symbol", symbol], ["limit", MOST]].filter(([, value]) => value);
-  const page = await ask(address ?? `api/v1/changes?${new URLSearchParams(conditions)}`);
+  const page = await fetchJson(address ?? `api/v1/changes?${new URLSearchParams(conditions)}`);
   const { pathname, search } = new URL(page.next, document.baseURI);
   return { since, rows: page.data.map(describeFed), truncated: page.truncated, next: pathname + search };
 }

@@ -1,6 +1,6 @@
 // The universe of a session: the largest tickers by dollar volume, or those that are gone since.
 
-import { ask, askRows, tableAddress } from "./client.js";
+import { fetchJson, fetchRows, tableAddress } from "./client.js";
 import { element, prose, replace } from "./dom.js";
 import { compact, decimals, decode, NONE, plural, whole } from "./format.js";
 import { optionOf } from "./markets.js";
@@ -110,7 +110,7 @@ export class Universe {
     const { market, date } = this.form.elements;
     const conditions = [["market", `eq.${market.value}`], ["loaded_at", "is.not_null"], ...limits, ["order", `date.${direction}`], ["limit", "1"]];
     const error = await this.part.show(
-      () => ask(tableAddress("market_sessions", conditions)),
+      () => fetchJson(tableAddress("market_sessions", conditions)),
       ({ data: [session] }) => void (date.value = session?.date ?? date.value),
     );
     return error ?? this.show();
@@ -122,7 +122,7 @@ export class Universe {
     const request = { market: market.value, day: date.value, type: type.value, gone: shown.value === "gone" };
     const error = await this.part.show(
       async () => {
-        const [page, tickers] = await Promise.all([request.gone ? askGone(request) : askLargest(request), askTickers(request)]);
+        const [page, tickers] = await Promise.all([request.gone ? fetchGone(request) : fetchLargest(request), fetchTickers(request)]);
         return { ...request, ...page, tickers };
       },
       (data) => this.render(data),
@@ -143,7 +143,7 @@ export class Universe {
     const before = this.data;
     return this.part.show(
       async () => {
-        const page = before.next ? await askPage(before.next) : pageOf(before.rest);
+        const page = before.next ? await fetchPage(before.next) : pageOf(before.rest);
         return { ...before, ...page, rows: [...before.rows, ...page.rows], note: before.note };
       },
       (data) => this.render(data),
@@ -176,12 +176,12 @@ function parseHash(hash) {
   return found === undefined ? null : (decode(day) ?? day);
 }
 
-const askLargest = (request) => askPage(universeAddress(request, { order: "dollar_volume", limit: SHOWN }));
+const fetchLargest = (request) => fetchPage(universeAddress(request, { order: "dollar_volume", limit: SHOWN }));
 
 /** Those of the session that are gone now, the first to go first. */
-async function askGone(request) {
+async function fetchGone(request) {
   const conditions = [["market", `eq.${request.market}`], ["state", "eq.ended"], ["last_session", `gte.${request.day}`], ["select", "symbol,last_session"]];
-  const [{ data, note }, ended] = await Promise.all([ask(universeAddress(request)), askRows(tableAddress("listings", conditions))]);
+  const [{ data, note }, ended] = await Promise.all([fetchJson(universeAddress(request)), fetchRows(tableAddress("listings", conditions))]);
   const lasts = new Map(ended.map((listing) => [listing.symbol, listing.last_session]));
   const gone = data.filter(({ symbol }) => lasts.has(symbol)).sort((one, other) => compare(lasts.get(one.symbol), lasts.get(other.symbol)));
   return { ...pageOf(gone), note };
@@ -193,8 +193,8 @@ const universeAddress = ({ market, day, type }, others = {}) =>
   `${PATH}?${new URLSearchParams({ date: day, market: optionOf(market), ...(type ? { type } : {}), ...others })}`;
 
 /** A page of the API, and the address of the following one. */
-async function askPage(address) {
-  const { data, note, next } = await ask(address);
+async function fetchPage(address) {
+  const { data, note, next } = await fetchJson(address);
   return { rows: data, rest: [], note, next };
 }
 
@@ -202,8 +202,8 @@ async function askPage(address) {
 const pageOf = (rows) => ({ rows: rows.slice(0, SHOWN), rest: rows.slice(SHOWN), next: null });
 
 /** The session's number of tickers; the largest of a session that isn't stored whole are an error with the reason. */
-async function askTickers({ market, day }) {
-  const [session] = await askRows(tableAddress("market_sessions", [["market", `eq.${market}`], ["date", `eq.${day}`]]));
+async function fetchTickers({ market, day }) {
+  const [session] = await fetchRows(tableAddress("market_sessions", [["market", `eq.${market}`], ["date", `eq.${day}`]]));
   return session?.tickers ?? 0;
 }
 
