@@ -1,6 +1,6 @@
 """Looked-up ticker histories and reference data, stored: what was found out about a tracked symbol's security.
 
-`security_lookup` asks the vendor; `warehouse.securities` holds the tables.
+`security_lookup` fetches the vendor's data; `warehouse.securities` holds the tables.
 """
 
 import logging

@@ -25,7 +25,7 @@ from market_pipeline.quality.symbol_windows import SymbolWindows
 
 @dataclass(frozen=True)
 class ImpossibleRule:
-    """A rule that rejects bars: `broken` gives one verdict per row, `meaning` tells people what is wrong."""
+    """A rule that rejects bars: `broken` gives one verdict per row, `meaning` describes what is wrong."""
 
     name: str
     meaning: str
@@ -37,7 +37,7 @@ class ImpossibleRule:
 class SuspiciousRule:
     """A rule that flags bars: `found` gives one verdict per row of a history, for the asset classes' thresholds.
 
-    `meaning` tells people what is suspicious, with the row's values filled in, and `detail` adds to it, given the
+    `meaning` describes what is suspicious, with the row's values filled in, and `detail` adds to it, given the
     symbol's bars, the row among them and its splits. `penalty` is subtracted from the bar's quality score; `column` is
     the one of `market_data` that is true for it, besides `flags`; `supersedes` is a rule whose flag this one replaces,
     so that a person has one thing to check.

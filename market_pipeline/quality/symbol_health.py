@@ -26,7 +26,7 @@ class NewestLoad:
     """Findings of a symbol's newest load.
 
     `newest` is true if it requested the newest session that is over, `answered_to` the last session that the vendor
-    responded for, be it with no bar, `jumps` the sessions flagged for a jump, each with its note.
+    responded for, with a bar or without one, `jumps` the sessions flagged for a jump, each with its note.
     """
 
     newest: bool

@@ -65,14 +65,14 @@ def settle(engine: Engine, instant: datetime | None = None) -> datetime:
         except (OperationalError, InternalError, ProgrammingError) as error:
             if not isinstance(error.orig, LockNotAvailable | ReadOnlySqlTransaction | InsufficientPrivilege):
                 raise
-            told = "the present" if instant is None else instant.isoformat()
+            named = "the present" if instant is None else instant.isoformat()
             reason = (
                 "and the database's user may not settle it: use"
                 if isinstance(error.orig, InsufficientPrivilege)
                 else "as a load or another transaction is not committed yet: try again, or use"
             )
             raise UnsettledError(
-                f"{told} is not settled, {reason} {describe_point(point)}, the newest settled point"
+                f"{named} is not settled, {reason} {describe_point(point)}, the newest settled point"
             ) from None
     if instant is not None and reached < instant:
         raise NoInstantError(f"as_of {instant.isoformat()} is in the future: use an instant in the past")

@@ -1,7 +1,7 @@
 """The security master: each tracked symbol's security and its ticker history, read and stored.
 
 A tracked symbol keeps its name; the tickers under which its bars are requested are here. `core.ticker_history` has the
-rules, `security_lookup` asks the vendor, `reassigned_bars` brings stored bars into line with a new history.
+rules, `security_lookup` fetches the vendor's data, `reassigned_bars` brings stored bars into line with a new history.
 """
 
 from collections import defaultdict

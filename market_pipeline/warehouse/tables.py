@@ -290,7 +290,7 @@ backfill_history = Table(
     required("start_date", Date, "First requested session."),
     required("end_date", Date, "Last requested session."),
     required("sessions", Integer, "Requested sessions, but for those after a delisting = answered + refused."),
-    required("answered", Integer, "Of those, the sessions that the vendor answered for, be it with no bar."),
+    required("answered", Integer, "Of those, the sessions that the vendor answered for, with a bar or without one."),
     required("refused", Integer, "Of those, the ones that failed or that the plan doesn't give, or not yet."),
     optional("answered_from", Date, "First session answered for; NULL where none was."),
     optional("answered_to", Date, "Last session answered for; NULL where none was."),

@@ -1,6 +1,6 @@
 """Tracked symbols: listing, adding and removing them, and the vendor's reference data on each.
 
-`core.symbols` knows what a symbol is; `reference_data` asks the vendor.
+`core.symbols` knows what a symbol is; `reference_data` fetches the vendor's data.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

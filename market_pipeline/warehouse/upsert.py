@@ -1,9 +1,9 @@
 """Upsert of checked bars into `bars`, of some symbols at once: new ones are inserted, different ones replaced.
 
 Stored bars are read and compared here, and only differences are written: reading as many bars as are fetched takes
-PostgreSQL a fraction of the time of writing them to a staging table and joining it. The symbols' locks are held all
-the while, so that the bars read are the bars replaced. The bars of all symbols are in the same arrays, told apart by
-their `place` among the symbols.
+PostgreSQL a fraction of the time of writing them to a staging table and joining it. The symbols' locks are held
+until the transaction ends, so that the bars read are the bars replaced. The bars of all symbols are in the same arrays,
+each with its symbol's `place` among the symbols.
 """
 
 from collections.abc import Iterable, Sequence

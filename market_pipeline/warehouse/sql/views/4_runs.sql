@@ -36,7 +36,7 @@ COMMENT ON COLUMN runs.symbols IS 'Recorded symbols = succeeded + failed.';
 COMMENT ON COLUMN runs.succeeded IS 'Symbols of which every load succeeded.';
 COMMENT ON COLUMN runs.failed IS 'Symbols that failed; backfill_history.error_details says why.';
 COMMENT ON COLUMN runs.sessions IS 'Symbols times requested sessions = answered + refused.';
-COMMENT ON COLUMN runs.answered IS 'Of those, the ones that the vendor answered for, be it with no bar.';
+COMMENT ON COLUMN runs.answered IS 'Of those, the ones that the vendor answered for, with a bar or without one.';
 COMMENT ON COLUMN runs.refused IS 'Of those, the ones that failed or that the plan doesn''t give, or not yet.';
 COMMENT ON COLUMN runs.requests IS 'HTTP requests it took, retries included.';
 COMMENT ON COLUMN runs.fetched IS 'Different bars in the vendor''s responses = loaded + revised + unchanged + rejected.';

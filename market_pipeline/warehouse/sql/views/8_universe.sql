@@ -1,4 +1,4 @@
--- The universe of a session: everything that traded, whatever became of it. The vendor's list adds what it knows, and decides
+-- The universe of a session: everything that traded, also what is gone now. The vendor's list adds what it knows, and decides
 -- nothing. Parts that a call doesn't need, as of an instant or for a median, are not executed.
 CREATE OR REPLACE FUNCTION universe(
     day date, market text DEFAULT 'us_stocks', as_of timestamptz DEFAULT NULL, types text[] DEFAULT NULL,
