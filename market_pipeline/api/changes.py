@@ -35,7 +35,7 @@ from market_pipeline.warehouse.changes import (
     settle_since,
 )
 from market_pipeline.warehouse.loads import describe_point
-from market_pipeline.warehouse.symbol_names import find_aliases
+from market_pipeline.warehouse.symbol_names import find_alias
 
 PATH = "/api/v1/changes"
 DEFAULT_CHANGES = 1_000
@@ -167,7 +167,7 @@ async def _find_tracked(context: InContext, name: str) -> str:
     [is_tracked] = await context.reader.row("SELECT EXISTS (SELECT FROM tracked_symbols WHERE symbol = %s)", [name])
     if is_tracked:
         return name
-    alias = (await asyncio.to_thread(find_aliases, context.warehouse, [name], active_only=False)).get(name)
+    alias = await asyncio.to_thread(find_alias, context.warehouse, name, active_only=False)
     if alias is None:
         raise ProblemError(404, f"{name} is not tracked: /api/v1/symbols lists all symbols")
     return alias.symbol.name

@@ -21,7 +21,7 @@ from market_pipeline.assistants.results import Rows, ToolProblem
 from market_pipeline.assistants.universe_rows import read_universe
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.warehouse import coverage
-from market_pipeline.warehouse.symbol_names import find_aliases
+from market_pipeline.warehouse.symbol_names import find_alias
 
 SymbolName = Annotated[str, Field(description="A symbol as list_symbols has it, or a ticker that it had: FB is META.")]
 Day = Annotated[str | None, Field(description="YYYY-MM-DD, included; without it there is no bound.")]
@@ -229,13 +229,13 @@ class Tools:
         body = await self._requests.table("tracked_symbols", ("symbol", f"eq.{symbol}"), ("select", "symbol"))
         if body["data"]:
             return symbol, None
-        aliases = await asyncio.to_thread(find_aliases, self._context.warehouse, [symbol], active_only=False)
-        if symbol not in aliases:
+        alias = await asyncio.to_thread(find_alias, self._context.warehouse, symbol, active_only=False)
+        if alias is None:
             raise ToolProblem(
                 f"{symbol} is not tracked: list_symbols finds symbols by name; an operator adds one by "
                 "`market-pipeline symbols add`"
             )
-        return aliases[symbol].symbol.name, aliases[symbol].note
+        return alias.symbol.name, alias.note
 
     async def _actions(self, name: str, table: str, columns: Sequence[str], start: str | None, end: str | None) -> Rows:
         day = next(column for column in columns if column.endswith("date"))

@@ -114,11 +114,11 @@ def backfill(
         if missing:
             states = read_market_sessions(warehouse, market)
             sessions = [each.date for each in states if not each.is_loaded and first <= each.date <= last]
+            if not sessions:
+                typer.echo(_describe_none_missing(states, first, last))
+                return
         else:
             sessions = plan_sessions(market.calendar, first, last, now)
-        if not sessions:
-            typer.echo(_describe_none_missing(states, first, last) if missing else "Nothing is missing.")
-            return
         if dry_run:
             print_market_plan(market, plan_requests(settings, sessions), settings.requests_per_minute, as_json=as_json)
             return

@@ -10,6 +10,7 @@ import typer
 from sqlalchemy import Engine
 
 from market_pipeline.cli.completion import complete_symbol
+from market_pipeline.cli.failures import FAILED, USAGE
 from market_pipeline.cli.output import print_note
 from market_pipeline.cli.parameters import parse_symbol
 from market_pipeline.cli.security_history import describe_security, print_history
@@ -33,7 +34,7 @@ from market_pipeline.security_lookup import look_up_fully
 from market_pipeline.security_refresh import store_finding
 from market_pipeline.warehouse.database import warehouse_of
 from market_pipeline.warehouse.securities import read_securities
-from market_pipeline.warehouse.symbol_names import find_active, find_aliases, resolve_active
+from market_pipeline.warehouse.symbol_names import find_active, find_alias, find_aliases, resolve_active
 from market_pipeline.warehouse.symbol_renaming import rename_symbol
 from market_pipeline.warehouse.tracked_symbols import (
     active_symbols,
@@ -41,8 +42,7 @@ from market_pipeline.warehouse.tracked_symbols import (
     remove_symbol,
 )
 
-FAILED, USAGE, SOME_FAILED = 1, 2, 3
-"""Exit codes, the first two as those of a command that raises the error."""
+SOME_FAILED = 3
 
 COMMAND = "symbols"
 """Stands for the run where a command finds that stored bars are another security's."""
@@ -159,7 +159,7 @@ def _add_symbol(engine: Engine, vendor: Settings | None, symbol: Symbol) -> None
         UsageError: the vendor has no such ticker, or the name is taken.
         NotCheckedError: the vendor's request failed.
     """
-    known = find_aliases(engine, [symbol.name]).get(symbol.name)
+    known = find_alias(engine, symbol.name)
     if known is not None and known.symbol != symbol and known.symbol.asset_class is symbol.asset_class:
         typer.echo(f"{known.note}. Nothing was added.")
         return
@@ -222,7 +222,7 @@ def remove(
     """Stop tracking a symbol: it is no longer fetched. Its bars stay in the database."""
     with warehouse_of(load_settings()) as engine:
         is_own = any(tracked.name == symbol for tracked in active_symbols(engine))
-        alias = None if is_own else find_aliases(engine, [symbol]).get(symbol)
+        alias = None if is_own else find_alias(engine, symbol)
         if alias is not None:
             print_note(alias.note)
             symbol = alias.symbol.name

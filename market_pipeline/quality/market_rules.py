@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 from market_pipeline.core.bars import select_rows
 from market_pipeline.core.market_bars import CheckedSession, MarketSession, RejectedRow
 from market_pipeline.core.markets import Market
-from market_pipeline.core.symbols import TICKERS, AssetClass
+from market_pipeline.core.symbols import TICKERS, VENDOR_PAIR, AssetClass
 from market_pipeline.core.wording import counted
 from market_pipeline.quality.bar_checks import split_batch
 from market_pipeline.quality.impossible import BarBatch, Verdicts
 from market_pipeline.quality.rules import IMPOSSIBLE, ImpossibleRule
 
-DOLLAR_PAIR = r"X:[A-Z0-9]{1,12}USD"
 PAIR = r"X:[A-Z0-9]{2,24}"
 """The vendor's tickers of coins in US dollars, and of coins in any currency."""
 
@@ -80,7 +79,7 @@ def _break_pattern(pattern: str) -> Callable[[BarBatch], Verdicts]:
     return not_a_ticker
 
 
-_TICKER_RULES = {kind: _ticker_rule(DOLLAR_PAIR if kind is AssetClass.CRYPTO else TICKERS[kind]) for kind in AssetClass}
+_TICKER_RULES = {kind: _ticker_rule(VENDOR_PAIR if kind is AssetClass.CRYPTO else TICKERS[kind]) for kind in AssetClass}
 
 
 def _is_other_currency(tickers: NDArray[Any]) -> Verdicts:

@@ -57,6 +57,11 @@ def find_aliases(engine: Engine, names: Sequence[str], *, active_only: bool = Tr
     return {ticker: Alias(ticker, symbol, records[symbol].history) for ticker, symbol in found.items()}
 
 
+def find_alias(engine: Engine, name: str, *, active_only: bool = True) -> Alias | None:
+    """Return the tracked symbol whose security has or had this ticker; None if there is none."""
+    return find_aliases(engine, [name], active_only=active_only).get(name)
+
+
 def resolve_active(engine: Engine, names: Sequence[str]) -> list[tuple[Symbol, Alias | None]]:
     """Return the active symbols of these names, each once, with the alias if the name is one.
 

@@ -10,7 +10,7 @@ from market_pipeline.api.admin.auth import NO_NULL, AuditedRoute, key_header
 from market_pipeline.api.context import Context, InContext
 from market_pipeline.api.problems import ProblemError
 from market_pipeline.core.symbols import TICKERS, AssetClass, Symbol
-from market_pipeline.warehouse.symbol_names import find_aliases
+from market_pipeline.warehouse.symbol_names import find_alias
 from market_pipeline.warehouse.tracked_symbols import add_symbols, remove_symbol, symbol_records
 
 PREFIX = "/api/v1/admin/symbols"
@@ -89,7 +89,7 @@ def track(context: InContext, new_symbol: NewSymbol) -> TrackedSymbol:
     A symbol that was removed is tracked again.
     """
     symbol = Symbol.of(new_symbol.symbol, new_symbol.asset_class)
-    alias = find_aliases(context.warehouse, [symbol.name]).get(symbol.name)
+    alias = find_alias(context.warehouse, symbol.name)
     if alias is not None and alias.symbol != symbol and alias.symbol.asset_class is symbol.asset_class:
         raise ProblemError(409, alias.note)
     if not add_symbols(context.warehouse, [symbol]):
@@ -141,7 +141,7 @@ def _get_symbol(context: Context, name: str) -> TrackedSymbol:
     found = symbol_records(context.warehouse, name=name)
     if not found:
         known = symbol_records(context.warehouse, name=name.upper())
-        alias = find_aliases(context.warehouse, [name]).get(name)
+        alias = find_alias(context.warehouse, name)
         hint = f": did you mean {name.upper()}?" if known else ": add it by a POST to " + PREFIX
         hint = f": {alias.note}" if alias is not None else hint
         raise ProblemError(404, f"Symbol {name} not tracked{hint}")

@@ -23,7 +23,7 @@ from market_pipeline.api.generated.query_params import query_string
 from market_pipeline.api.generated.responses import NoRowsError, respond
 from market_pipeline.api.problems import ProblemError
 from market_pipeline.warehouse.statements import driver_statement
-from market_pipeline.warehouse.symbol_names import find_aliases
+from market_pipeline.warehouse.symbol_names import find_alias
 from market_pipeline.warehouse.tracked_symbols import read_former_names
 
 PATH = "/api/v1/historical/{symbol}"
@@ -47,7 +47,7 @@ async def historical(request: Request) -> Response:
     if response := await _respond(request, context, history, kind):
         return response
     ticker = history.symbol
-    alias = (await asyncio.to_thread(find_aliases, context.warehouse, [ticker], active_only=False)).get(ticker)
+    alias = await asyncio.to_thread(find_alias, context.warehouse, ticker, active_only=False)
     if alias is not None and alias.symbol.name != ticker:
         history = replace(history, symbol=alias.symbol.name)
         if response := await _respond(request, context, history, kind, note=alias.note):

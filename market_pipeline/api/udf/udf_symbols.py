@@ -14,7 +14,7 @@ from market_pipeline.api.symbol_search import FoundSymbol, find_symbols
 from market_pipeline.api.udf.udf_parameters import MOST_SYMBOLS, RESOLUTIONS, count_parser, parse_name, parse_udf
 from market_pipeline.core.sessions import calendar, days_without_session
 from market_pipeline.warehouse.statements import driver_statement
-from market_pipeline.warehouse.symbol_names import find_aliases
+from market_pipeline.warehouse.symbol_names import find_alias
 
 KINDS: Mapping[str, str] = {"stock": "Stocks", "fund": "Funds", "crypto": "Crypto"}
 KIND_OF: Mapping[str, str] = {"stock": "stock", "etf": "fund", "crypto": "crypto"}
@@ -121,7 +121,7 @@ async def find_symbol(context: Context, name: str) -> str:
     [is_known] = await context.reader.row("SELECT EXISTS (SELECT FROM symbol_identities WHERE symbol = %s)", [name])
     if is_known:
         return name
-    alias = (await asyncio.to_thread(find_aliases, context.warehouse, [name], active_only=False)).get(name)
+    alias = await asyncio.to_thread(find_alias, context.warehouse, name, active_only=False)
     if alias is None:
         raise ProblemError(404, f"{name} is not tracked: /udf/search finds symbols")
     return alias.symbol.name

@@ -25,28 +25,26 @@ without_bar AS (
     SELECT
         over.*,
         -- Loads before that requested another ticker, or brought a bar that was deleted since: they say nothing of the session.
-        greatest(
-            (
-                SELECT max(t.known_since)
+        (
+            SELECT greatest(
+                max(ticker.known_since) FILTER (WHERE ticker.is_of_date),
+                -- A bar that another security got back is none of this one's, which had no ticker then.
+                CASE
+                    WHEN coalesce(bool_or(ticker.is_of_date), true) THEN (
+                        SELECT max(loads.point)
+                        FROM bars_revisions AS deleted
+                        JOIN loads ON loads.id = deleted.replaced_by
+                        WHERE deleted.symbol_id = over.id AND deleted.date = over.date
+                    )
+                END
+            )
+            FROM (
+                SELECT
+                    t.known_since,
+                    over.date BETWEEN coalesce(t.first_day, '-infinity') AND coalesce(t.last_day, 'infinity') AS is_of_date
                 FROM security_tickers AS t
                 WHERE t.security_id = over.security_id
-                    AND over.date BETWEEN coalesce(t.first_day, '-infinity') AND coalesce(t.last_day, 'infinity')
-            ),
-            (
-                SELECT max(loads.point)
-                FROM bars_revisions AS deleted
-                JOIN loads ON loads.id = deleted.replaced_by
-                WHERE deleted.symbol_id = over.id AND deleted.date = over.date
-                    -- A bar that another security got back is none of this one's, which had no ticker then.
-                    AND (
-                        NOT EXISTS (SELECT FROM security_tickers AS t WHERE t.security_id = over.security_id)
-                        OR EXISTS (
-                            SELECT FROM security_tickers AS t
-                            WHERE t.security_id = over.security_id
-                                AND over.date BETWEEN coalesce(t.first_day, '-infinity') AND coalesce(t.last_day, 'infinity')
-                        )
-                    )
-            )
+            ) AS ticker
         ) AS known_since
     FROM over
     WHERE NOT EXISTS (SELECT FROM bars AS b WHERE b.symbol_id = over.id AND b.date = over.date)
