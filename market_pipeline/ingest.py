@@ -40,7 +40,7 @@ LOADS_AT_ONCE = 3
 """Transactions at the same time: while PostgreSQL writes some symbols' bars, others' are prepared."""
 
 ENDING_SECONDS = 1.0
-"""Time limit for the loads under way once the command was asked to stop."""
+"""Time limit for the loads under way once the command has received a signal to stop."""
 
 
 class Vendor(Protocol):

@@ -74,7 +74,7 @@ class RowSet(_Frames):
 class ChangeFeed(_Frames):
     """Changes since a point, fetched page by page while they are iterated over, once.
 
-    Afterwards `settled` is the point to ask since the next time.
+    Afterwards `settled` is the point that the next request starts from.
     """
 
     def __init__(self, session: ServerSession, path: str, parameters: Parameters) -> None:

@@ -24,7 +24,7 @@ OPERATORS = ("eq", "neq", "gt", "gte", "lt", "lte", "like", "ilike", "cs")
 
 
 class Client:
-    """A client of one server. Requests are retried after temporary errors, as the server asks; use it in one thread.
+    """A client of one server. Requests are retried after temporary errors, when the server says; use it in one thread.
 
     Args:
         url: the server's URL, such as http://localhost:8000.

@@ -27,7 +27,7 @@ class ApiError(Exception):
 
 
 class _TemporaryError(ApiError):
-    """An error after which the request may succeed. `wait`: the seconds that the server asks for."""
+    """An error after which the request may succeed. `wait`: the seconds in its `Retry-After` header."""
 
     wait: float | None = None
 
@@ -85,7 +85,7 @@ def _error(response: requests.Response) -> ApiError:
 
 
 def _wait(state: RetryCallState) -> float:
-    """Return the seconds until the next attempt: what the server asks for, otherwise 1, 2, 4 and so on."""
+    """Return the seconds until the next attempt: those of `Retry-After`, otherwise 1, 2, 4 and so on."""
     error = state.outcome and state.outcome.exception()
     asked = error.wait if isinstance(error, _TemporaryError) else None
     return min(2.0 ** (state.attempt_number - 1) if asked is None else asked, LONGEST_WAIT)

@@ -9,7 +9,7 @@ from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 FAIR_USE = 5_000
-"""Requests per minute on plans that the vendor calls unlimited; it asks to stay under 100 a second."""
+"""Requests per minute on plans that the vendor calls unlimited; it recommends fewer than 100 a second."""
 
 
 class PlanName(StrEnum):

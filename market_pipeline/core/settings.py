@@ -81,7 +81,7 @@ class Settings(BaseSettings):
     )
     dagster_webserver_url: WebUrl = Field(
         "http://127.0.0.1:3000",
-        description="URL of Dagster's webserver, which is asked to reload when symbols are added.",
+        description="URL of Dagster's webserver, which gets a request to reload when symbols are added.",
     )
     dagster_ui_url: WebUrl | None = Field(
         None, description="URL of the Dagster UI as browsers reach it. Unset: DAGSTER_WEBSERVER_URL."

@@ -26,7 +26,7 @@ _SHOW_CURSOR = b"\x1b[?25h"
 
 
 class Interrupted(KeyboardInterrupt):
-    """The command was asked to stop."""
+    """The command has received a signal to stop."""
 
 
 class _ReceivedSignals:
@@ -42,15 +42,15 @@ _received = _ReceivedSignals()
 
 
 def requested() -> bool:
-    """Return True once the command was asked to stop."""
+    """Return True once the command has received a signal to stop."""
     return _received.number is not None
 
 
 def check() -> None:
-    """Raise if the command was asked to stop.
+    """Raise if the command has received a signal to stop.
 
     Raises:
-        Interrupted: it was.
+        Interrupted: it has.
     """
     if requested():
         raise Interrupted
@@ -60,7 +60,7 @@ def pause(seconds: float) -> None:
     """Sleep, in any thread.
 
     Raises:
-        Interrupted: the command is asked to stop before that.
+        Interrupted: the command received a signal to stop before that.
     """
     if _received.stopping.wait(seconds):
         raise Interrupted
@@ -124,7 +124,7 @@ def _raise(number: int, _frame: FrameType | None) -> None:
     _received.number = _received.number or number
     if not _received.raised:
         _received.raised = True
-        # Raised in a destructor it is lost, which needs no report: the time limit holds all the same.
+        # Raised in a destructor it is lost, which needs no report: the time limit ends the process anyway.
         sys.unraisablehook = lambda _: None
         threading.excepthook = lambda _: None
         raise Interrupted

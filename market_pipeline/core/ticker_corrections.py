@@ -65,7 +65,7 @@ def corrections_of(settings: Settings) -> TickerCorrections:
 
 
 def load_corrections(file: Path | None, *, packaged: bool) -> TickerCorrections:
-    """Read the packaged file, if asked for, and a file of the user's, whose securities replace those they overlap.
+    """Read the packaged file, if wanted, and a file of the user's, whose securities replace those they overlap.
 
     Raises:
         TickerCorrectionsError: the file can't be read, or a row is wrong; the message names the line.

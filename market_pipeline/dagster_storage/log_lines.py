@@ -16,7 +16,7 @@ from sqlalchemy import Connection, text
 from market_pipeline.dagster_storage.internals import SqlEventLogStorageTable
 
 WAIT_SECONDS = 0.2
-"""The longest wait of a line; the UI asks for new ones less often."""
+"""The longest wait of a line; the UI fetches new ones less often."""
 
 MOST_WAITING = 1000
 """Waiting lines from which on the thread that logs writes them itself, so that they can't fill the memory."""

@@ -1,7 +1,7 @@
 """Checks of the setup for `doctor`: settings, vendor key, disk, ports, database, Dagster, dbt, marts, vendor.
 
-Nothing is started or changed, except that dbt parses its project. Only the database is contacted, and the vendor if
-that is asked for.
+Nothing is started or changed, except that dbt parses its project. Only the database is contacted, and with
+`--ask` the vendor.
 """
 
 import shutil

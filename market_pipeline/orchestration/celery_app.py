@@ -82,8 +82,8 @@ def celery_app(settings: Settings, queue: Queue) -> Celery:
 def explain_loss(task: AsyncResult) -> str | None:
     """Return why a begun task will never end; None while it may. Takes 9 seconds if its worker is lost.
 
-    It asks the worker for the task itself: a restarted worker responds too, without the task. If Redis has no record of
-    the task's worker, it asks all workers.
+    The worker is queried for the task itself: a restarted worker responds too, without the task. If Redis has no record
+    of the task's worker, all workers are queried.
 
     Raises:
         Exception: Redis can't be reached, which says nothing about the worker; an error of its client.

@@ -113,4 +113,4 @@ def _count_not_due(calendar: str, requested_until: date | None, settings: Settin
 def _describe(covered: Mapping[str, Any], behind: int) -> str:
     newest = f"its newest bar is of {covered['last_session']}" if covered["loaded"] else "it has no bar"
     reason = f" ({covered['last_error']})" if covered["last_error"] else ""
-    return f"{covered['symbol']}: {behind:,} {'session' if behind == 1 else 'sessions'} behind, {newest}{reason}"
+    return f"{covered['symbol']}: {counted(behind, 'session')} behind, {newest}{reason}"

@@ -178,9 +178,8 @@ def _kept_sigterm_handler() -> Iterator[None]:
     try:
         yield
     finally:
-        if (
-            threading.current_thread() is threading.main_thread()
-        ):  # only there may a handler be set, and only there Dagster sets one
+        # Only in the main thread may a handler be set, and only there Dagster sets one.
+        if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, before)
 
 

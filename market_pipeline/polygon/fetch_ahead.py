@@ -15,7 +15,7 @@ def map_ahead(function: Callable[[T], R], items: Iterable[T], ahead: int) -> Ite
     """Yield the function's result of each item, in order, while `ahead` threads work on the next ones.
 
     Raises:
-        Interrupted: the command was asked to stop.
+        Interrupted: the command received a signal to stop.
     """
     waiting: deque[Future[R]] = deque()
     pool = ThreadPoolExecutor(ahead, thread_name_prefix="market")

@@ -8,8 +8,9 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 from datetime import UTC, datetime
 from xml.etree import ElementTree
 
+from market_pipeline.core.outbound_http import HttpResponse
 from market_pipeline.core.settings import Source
-from market_pipeline.polygon.response_body import SANDBOX_HEADER, VendorResponse, retry_after
+from market_pipeline.polygon.response_body import SANDBOX_HEADER, retry_after
 from market_pipeline.polygon.vendor_errors import (
     BadKeyError,
     BadRequestError,
@@ -46,7 +47,7 @@ _BY_STATUS: dict[int, tuple[type[PolygonError], str]] = {
 }
 
 
-def check_sender(response: VendorResponse, source: Source, about: str) -> None:
+def check_sender(response: HttpResponse, source: Source, about: str) -> None:
     """Reject a sandbox's response from the vendor's URL and the reverse, so that their bars are never mixed up.
 
     Raises:
@@ -64,7 +65,7 @@ def check_sender(response: VendorResponse, source: Source, about: str) -> None:
         )
 
 
-def error_for_response(response: VendorResponse, about: str) -> PolygonError:
+def error_for_response(response: HttpResponse, about: str) -> PolygonError:
     """Create the typed error for an unsuccessful response of S3.
 
     Args:

@@ -14,12 +14,12 @@ from requests.auth import AuthBase
 
 from market_pipeline.core.market_bars import MarketSession
 from market_pipeline.core.markets import Market
+from market_pipeline.core.outbound_http import HttpResponse
 from market_pipeline.core.settings import Settings, Source
 from market_pipeline.core.vendor_url import is_vendors_files
 from market_pipeline.polygon.flat_file_errors import check_sender, error_for_response, read_xml
 from market_pipeline.polygon.flat_file_parsing import parse_flat_file
 from market_pipeline.polygon.known_tickers import KnownTickers
-from market_pipeline.polygon.response_body import VendorResponse
 from market_pipeline.polygon.sending import (
     OnWait,
     RequestTrace,
@@ -200,7 +200,7 @@ class FlatFileReader(SelfClosing):
     def _fetch_page(self, target: str, trace: RequestTrace) -> "_KeyPage":
         return self._session.call_with_retries(lambda: _read_page(self._get(target, trace), trace.about))
 
-    def _get(self, target: str, trace: RequestTrace) -> VendorResponse:
+    def _get(self, target: str, trace: RequestTrace) -> HttpResponse:
         trace.requests += 1
         try:
             response = self._session.get(target, self._keys.sign(), trace.about)
@@ -219,7 +219,7 @@ class _KeyPage:
     next_token: str | None
 
 
-def _read_page(response: VendorResponse, about: str) -> _KeyPage:
+def _read_page(response: HttpResponse, about: str) -> _KeyPage:
     """Read a page of a list: https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html."""
     root = read_xml(response.content)
     if root is None:

@@ -9,7 +9,7 @@ from market_pipeline.core.outbound_http import open_session, send
 from market_pipeline.core.settings import Settings
 from market_pipeline.polygon.key import BearerAuth, usable_key, without_key
 from market_pipeline.polygon.limiter import Limiter
-from market_pipeline.polygon.response_body import VendorResponse, read_body
+from market_pipeline.polygon.response_body import read_body
 from market_pipeline.polygon.vendor_errors import PolygonError, VendorDownError
 
 PATH = "/v3/reference/tickers/AAPL"
@@ -42,8 +42,7 @@ def check_key(settings: Settings, limiter: Limiter) -> float | None:
         ) from None
     now = datetime.now(UTC)
     try:
-        vendor_response = VendorResponse(response.status, response.headers, response.content)
-        read_body(vendor_response, settings.source, "the key")
+        read_body(response, settings.source, "the key")
     except PolygonError as error:
         error.args = (without_key(str(error), key),)
         raise

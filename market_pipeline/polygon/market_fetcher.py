@@ -173,15 +173,15 @@ class MarketFetcher(SelfClosing):
             return
         errors = 0
         for place, result in enumerate(map_ahead(self._fetch, planned, SESSIONS_AHEAD)):
-            billed = self._bill_list(result)
-            if isinstance(billed, MarketSession):
+            counted_result = self._count_list_requests(result)
+            if isinstance(counted_result, MarketSession):
                 errors = 0
-            elif not isinstance(billed.error, _ERRORS_OF_PLAN):
+            elif not isinstance(counted_result.error, _ERRORS_OF_PLAN):
                 errors += 1
-                if errors == MOST_ERRORS or isinstance(billed.error, _ERRORS_OF_ALL):
-                    yield replace(billed, not_requested=sessions[place + 1 :])
+                if errors == MOST_ERRORS or isinstance(counted_result.error, _ERRORS_OF_ALL):
+                    yield replace(counted_result, not_requested=sessions[place + 1 :])
                     return
-            yield billed
+            yield counted_result
 
     def _plan_sessions(self, sessions: Sequence[date], from_files: Collection[date]) -> list[PlannedSession]:
         published: Collection[date] = ()
@@ -198,7 +198,7 @@ class MarketFetcher(SelfClosing):
         self._list_requests += listed.requests
         return listed.versions
 
-    def _bill_list(self, result: MarketSession | MarketSessionError) -> MarketSession | MarketSessionError:
+    def _count_list_requests(self, result: MarketSession | MarketSessionError) -> MarketSession | MarketSessionError:
         """Add the requests of lists to the first session after them."""
         requests, self._list_requests = self._list_requests, 0
         if isinstance(result, MarketSession):

@@ -5,13 +5,13 @@ The same for every endpoint; `results` is read by `parsing` and `reference`.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, NoReturn
 
 import orjson
 
+from market_pipeline.core.outbound_http import HttpResponse
 from market_pipeline.core.settings import Source
 from market_pipeline.polygon.vendor_errors import (
     BadResponseError,
@@ -33,20 +33,11 @@ _SUCCESS = ("OK", "DELAYED")
 _STATUS_IN_BODY = {"NOT_AUTHORIZED": 403, "NOT_FOUND": 404, "ERROR": 400}
 
 
-@dataclass(frozen=True)
-class VendorResponse:
-    """An HTTP response, its body read and decompressed."""
-
-    status: int
-    headers: Mapping[str, str]
-    content: bytes
-
-
 class _NotANumberError(ValueError):
     """NaN or Infinity, which JSON doesn't have."""
 
 
-def read_body(response: VendorResponse, source: Source, about: str) -> Body:
+def read_body(response: HttpResponse, source: Source, about: str) -> Body:
     """Return the JSON body of a successful response.
 
     Args:
@@ -82,7 +73,7 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds())
 
 
-def _check_source(response: VendorResponse, source: Source, about: str) -> None:
+def _check_source(response: HttpResponse, source: Source, about: str) -> None:
     """Reject a sandbox's response from the vendor's URL and the reverse, so that their bars are never mixed up."""
     from_sandbox = SANDBOX_HEADER in response.headers
     if from_sandbox and source == "polygon":
@@ -97,7 +88,7 @@ def _check_source(response: VendorResponse, source: Source, about: str) -> None:
         )
 
 
-def _error_of(response: VendorResponse, about: str) -> PolygonError:
+def _error_of(response: HttpResponse, about: str) -> PolygonError:
     try:
         message = _message(_decode(response.content, about))
     except BadResponseError:

@@ -16,12 +16,11 @@ import urllib3
 from requests.auth import AuthBase
 
 from market_pipeline.core import stop_signals
-from market_pipeline.core.outbound_http import BodyTooLargeError, open_session, send
+from market_pipeline.core.outbound_http import BodyTooLargeError, HttpResponse, open_session, send
 from market_pipeline.core.settings import Source
 from market_pipeline.core.sockets import LOOPBACK_HOSTS
 from market_pipeline.core.vendor_url import is_vendor, is_vendors_files
 from market_pipeline.polygon.limiter import WINDOW_SECONDS
-from market_pipeline.polygon.response_body import VendorResponse
 from market_pipeline.polygon.vendor_errors import (
     BadRequestError,
     BadResponseError,
@@ -148,7 +147,7 @@ class VendorSession:
         )
         return retrying(call)
 
-    def get(self, path: str, auth: AuthBase, about: str) -> VendorResponse:
+    def get(self, path: str, auth: AuthBase, about: str) -> HttpResponse:
         """Send one request and return its response. Errors hold nothing of the request, whose headers have the key.
 
         Args:
@@ -160,7 +159,7 @@ class VendorSession:
             PolygonError: there is no response, or it is too large.
         """
         try:
-            response = send(
+            return send(
                 self._session,
                 "GET",
                 f"{self.base_url}{path}",
@@ -178,7 +177,6 @@ class VendorSession:
             ) from None
         except (OSError, urllib3.exceptions.HTTPError) as problem:
             raise VendorDownError(f"{about}: {self._describe_no_response(problem)}") from None
-        return VendorResponse(response.status, response.headers, response.content)
 
     def _describe_no_response(self, problem: Exception) -> str:
         if self._source == "sandbox":

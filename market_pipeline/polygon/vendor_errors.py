@@ -1,6 +1,6 @@
 """Errors of the vendor: one type for each next step of a user, chosen by HTTP status.
 
-Bodies are read in `response_body`; retries are in `http`.
+Bodies are read in `response_body`; retries are in `sending`.
 """
 
 from market_pipeline.core.errors import MarketPipelineError

@@ -61,7 +61,7 @@ NO_DATA = ErrorBody(404, "NOT_FOUND", "Data not found.")
 def day_not_over(day: date, as_of: datetime | None) -> ErrorBody:
     """Return the error for bars of a day that isn't over, or wasn't `as_of` an instant. Its text is the project's own.
 
-    The project's client knows it by "before end of day", and asks again later.
+    The project's client recognizes it by "before end of day", and requests the bars again later.
     """
     if as_of is not None:
         return ErrorBody(404, "NOT_FOUND", f"{day} was not over at {as_of.isoformat()}: as_of is before its end.")

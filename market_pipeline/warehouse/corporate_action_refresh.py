@@ -139,8 +139,7 @@ def plan_refresh(
 
     In full: every symbol not requested since the recent days began, new ones included, and of the others those whose
     prices are unknown for a rejected action, and whose history was requested longest ago, up to HISTORIES_A_RUN in all.
-    For the rest, the recent days: a few pages of the
-    whole market, however many symbols are tracked.
+    For the rest, the recent days: a few pages of the whole market, however many symbols are tracked.
 
     Args:
         engine: the warehouse.

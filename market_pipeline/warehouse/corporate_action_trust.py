@@ -142,7 +142,7 @@ def _compare_dividends(one: Action, other: Action) -> _Relation:
     elif two_kinds:
         separate = not same_id
     elif _differ(one, other, "pay_date"):
-        separate = False  # one payment or two?
+        separate = False  # it can't be known whether this is one payment or two
     else:
         return _Relation.SAME
     return _Relation.SEPARATE if separate else _Relation.CONTRADICTORY

@@ -131,7 +131,7 @@ LoadRecord = tuple[LoadRequest, LoadResult]
 
 
 def record_failure(engine: Engine, load_request: LoadRequest, error: str) -> LoadResult:
-    """Record a load request that failed, of which nothing is stored, and return its load_result."""
+    """Record a load request that failed, of which nothing is stored, and return its result."""
     load_result = LoadResult(
         symbol=load_request.symbol.name,
         first_session=load_request.sessions[0],
@@ -246,7 +246,7 @@ def newest_load(engine: Engine) -> str | None:
 
 
 def newest_load_at(engine: Engine) -> datetime | None:
-    """The instant (with a time zone) at which bars were last loaded, or tried to be; None before the first."""
+    """Return the instant (with a time zone) of the newest load of bars, failed ones included; None before the first."""
     with engine.connect() as connection:
         times = (backfill_history.c.backfill_timestamp, market_loads.c.ended_at)
         newest: datetime | None = connection.scalar(

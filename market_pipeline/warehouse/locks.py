@@ -17,7 +17,7 @@ class AdvisoryLock(IntEnum):
     MIGRATION = 7_310_531
     """Migrating the schema."""
     REQUEST_SLOTS = 7_310_532
-    """Taking a slot of the shared rate limit. PostgreSQL grants it in the order of requests, so nobody starves."""
+    """Taking a slot of the shared rate limit. PostgreSQL grants it in the order of requests, so none waits for ever."""
     MART_BUILD = 7_310_533
     """Building the marts."""
     ROLES = 7_310_534

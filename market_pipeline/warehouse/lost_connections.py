@@ -33,7 +33,7 @@ def _replace_if_lost(connection: Any, record: Any, _proxy: object) -> None:
 
 
 def _has_something_to_read(connection: Any) -> bool:
-    """Return True if the server has sent something without a request: usually its farewell."""
+    """Return True if the server has sent something without a request: usually that it has ended the connection."""
     waiting = select.poll()
     waiting.register(connection, select.POLLIN)
     return bool(waiting.poll(0))

@@ -1,6 +1,6 @@
 """The warehouse's schema: its revision in a database, the known revisions, and the migrations between them.
 
-alembic is imported only where something is migrated: its import takes longer than most commands ask the database for.
+alembic is imported only where something is migrated: its import takes longer than most commands use the database.
 """
 
 import io

@@ -17,7 +17,7 @@ from market_pipeline.warehouse.loads import describe_point
 NEAR = timedelta(days=14)
 """The longest closure of New York's exchange since 1933 had six days: 2001-09-11 to 2001-09-16."""
 
-ASKED = text("""
+SESSION_FACTS = text("""
     SELECT
         EXISTS (SELECT FROM markets WHERE market = :market) AS is_known,
         (now() AT TIME ZONE 'UTC')::date AS today,
@@ -54,7 +54,7 @@ def require_universe(engine: Engine, market: Market, day: date, as_of: datetime 
         NoUniverseError: it is not; the message has the reason and the next step.
     """
     with engine.connect() as connection:
-        row = connection.execute(ASKED, {"market": market.name, "day": day}).one()
+        row = connection.execute(SESSION_FACTS, {"market": market.name, "day": day}).one()
     there_is_none = f"there is no universe of {market.option} on {day}"
     backfill = pasteable("market-pipeline", "market", "backfill", market.option)
     if not row.is_known:

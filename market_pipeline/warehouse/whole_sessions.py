@@ -98,5 +98,5 @@ def _describe_lacking(offered: int, stored: int) -> str | None:
 def _describe_next_step(market: Market, day: date, stored: int | None) -> str:
     command = f"`market-pipeline market backfill {market.option} --start {day} --end {day} --accept-small`"
     if stored:
-        return f"what is stored stays. To replace it all the same, and withdraw the bars that are lacking: {command}"
-    return f"nothing of it is stored. To store it all the same: {command}"
+        return f"what is stored stays. To replace it anyway, and withdraw the bars that are lacking: {command}"
+    return f"nothing of it is stored. To store it anyway: {command}"

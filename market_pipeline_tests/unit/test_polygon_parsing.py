@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from market_pipeline.core.bars import FetchedBars
+from market_pipeline.core.outbound_http import HttpResponse
 from market_pipeline.core.sessions import calendar
 from market_pipeline.polygon.market_day_cache import MarketDayCache
 from market_pipeline.polygon.parsing import GroupedBars, bar_records, range_bars
-from market_pipeline.polygon.response_body import VendorResponse, read_body, retry_after
+from market_pipeline.polygon.response_body import read_body, retry_after
 from market_pipeline.polygon.vendor_errors import PolygonError
 from market_pipeline_tests.bar_frames import frame_of, has_types_of_bars
 
@@ -32,7 +33,7 @@ def without(key: str) -> dict[str, Any]:
 @pytest.mark.parametrize("number", ["7.0790813e+07", "75606556", "1.21e+08", "38649398.679189", "18"])
 def test_numbers_are_read_however_the_vendor_writes_them(number: str) -> None:
     text = f'{{"status":"OK","ticker":"A","adjusted":false,"results":[{{"v":{number},"t":1112331600000}}]}}'
-    body = read_body(VendorResponse(200, {}, text.encode()), "polygon", "A")
+    body = read_body(HttpResponse(200, {}, text.encode()), "polygon", "A")
     fetched = parsed(*bar_records(body, "A", ticker="A"))
     assert frame_of(fetched)["volume"][0] == float(number)
 
@@ -204,4 +205,4 @@ def test_retry_after_is_seconds_or_a_date(value: str, seconds: float | None) -> 
 
 def test_a_response_nested_too_deep_is_an_error_of_ours() -> None:
     with pytest.raises(PolygonError):
-        read_body(VendorResponse(200, {}, b'{"results":' + b"[" * 100_000), "polygon", "A")
+        read_body(HttpResponse(200, {}, b'{"results":' + b"[" * 100_000), "polygon", "A")

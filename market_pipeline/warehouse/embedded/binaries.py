@@ -22,7 +22,7 @@ _VERSION_FOLDER = "pginstall18"
 # The whole environment of a server's programs, so that neither LANG nor a PG* variable changes their behaviour.
 _ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 
-_UNINFORMATIVE = ("could not start server", "FindFlags the log output.", "database system is shut down")
+_UNINFORMATIVE = ("could not start server", "Examine the log output.", "database system is shut down")
 
 
 class ProgramError(EmbeddedServerError):

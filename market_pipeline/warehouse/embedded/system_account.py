@@ -12,7 +12,7 @@ from typing import Any
 
 from market_pipeline.warehouse.embedded.server_errors import EmbeddedServerError
 
-_SERVANTS = ("postgres", "nobody")
+_UNPRIVILEGED = ("postgres", "nobody")
 """Accounts that run the server for root, the first that exists."""
 
 
@@ -42,13 +42,13 @@ class SystemAccount:
             return cls(os.geteuid(), os.getegid())
         import pwd  # not on Windows, where nobody is root
 
-        for name in _SERVANTS:
+        for name in _UNPRIVILEGED:
             with suppress(KeyError):
                 found = pwd.getpwnam(name)
                 return cls(found.pw_uid, found.pw_gid)
         raise EmbeddedServerError(
-            f"PostgreSQL does not run as root, and this machine has no account {' or '.join(_SERVANTS)} to run it as: "
-            "add one, run as an ordinary user, or set DATABASE_URL to a PostgreSQL of your own."
+            f"PostgreSQL does not run as root, and this machine has no account {' or '.join(_UNPRIVILEGED)} to run "
+            "it as: add one, run as an ordinary user, or set DATABASE_URL to a PostgreSQL of your own."
         )
 
     @property

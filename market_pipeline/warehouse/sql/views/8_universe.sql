@@ -137,7 +137,8 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION universe(date, text, timestamptz, text[], double precision, double precision) IS
     'Everything that traded in a market on a session: select * from universe(''2024-06-03''). Empty for a session that is not loaded '
-    'whole: market_sessions says why. market is us_stocks, us-stocks or crypto. types are the vendor''s codes, such as CS or ETF; a ticker of unknown type has none of them. '
+    'whole: market_sessions says why. market is us_stocks, us-stocks or crypto. types are the vendor''s codes, such as CS or ETF; a '
+    'ticker of unknown type has none of them. '
     'min_dollar_volume compares with the median of the last 20 bars of a year, this one included, which is given then; '
     'price is the close as traded. With as_of, bars, first and last sessions, and names and types of the security master are as they '
     'were at that instant, which has to be settled; those of the vendor''s list are not given.';
