@@ -66,7 +66,7 @@ COMMENT = text("SELECT obj_description(CAST(:relation AS regclass))")
 Column = dict[str, str]
 
 
-def staging(connection: Connection) -> dict[str, str]:
+def build_files(connection: Connection) -> dict[str, str]:
     """Return the files of `models/staging` by name."""
     columns = {source: _columns(connection, source) for source in SOURCES}
     about = {source: connection.execute(COMMENT, {"relation": source}).scalar_one() for source in SOURCES}
@@ -117,7 +117,7 @@ def _yaml(content: dict[str, object]) -> str:
 def main() -> None:
     """Write the folder anew."""
     with open_warehouse(load_settings()).connect() as connection:
-        written = staging(connection)
+        written = build_files(connection)
     FOLDER.mkdir(parents=True, exist_ok=True)
     for file in set(FOLDER.iterdir()) - {FOLDER / name for name in written}:
         file.unlink()

@@ -19,7 +19,7 @@ from market_pipeline.core import stop_signals
 from market_pipeline.core.run_planning import choose_dates, plan_missing_runs, plan_range_runs
 from market_pipeline.core.symbols import DEFAULT_BACKFILL
 from market_pipeline.core.ticker_corrections import corrections_of
-from market_pipeline.warehouse.coverage import find_never_loaded, missing_spans
+from market_pipeline.warehouse.coverage import FILLABLE, find_missing_spans, find_never_loaded
 from market_pipeline.warehouse.database import warehouse_of
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def backfill(
     with warehouse_of(settings) as warehouse:
         selected = select_symbols(warehouse, symbols or (EVERY if missing else SymbolChoice(DEFAULT_BACKFILL)))
         if missing:
-            runs = plan_missing_runs(missing_spans(warehouse, selected, first, last))
+            runs = plan_missing_runs(find_missing_spans(warehouse, selected, FILLABLE, first, last))
             if not quiet and (names := find_never_loaded(warehouse, [symbol.name for symbol in selected])):
                 print_note(describe_never_loaded(names))
         else:

@@ -69,7 +69,7 @@ def choose_dates(start: date | None, end: date | None, today: date, *, missing: 
         NoSessionError: `start` is after `end`, or in the future.
     """
     if start is not None and end is None and start > today:
-        raise NoSessionError(f"the start {start} is in the future: today is {today} in UTC")
+        raise NoSessionError(f"the start {start} is in the future: today is {today} in UTC. Choose an earlier --start")
     last = end or today
     first = start or (date.min if missing else last - timedelta(days=DEFAULT_DAYS))
     check_order(first, last)

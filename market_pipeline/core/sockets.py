@@ -61,7 +61,7 @@ def find_free_port(host: str = LOOPBACK) -> int:
     for port in [*random.sample(candidates, min(len(candidates), 50)), 0]:
         with suppress(PortTakenError), listen(host, port) as listener:
             return int(listener.getsockname()[1])
-    raise PortTakenError(f"no port is free on {host}")
+    raise PortTakenError(f"no port is free on {host}: end programs that listen there")
 
 
 def _ephemeral_ports() -> range:

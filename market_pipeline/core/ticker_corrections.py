@@ -95,22 +95,28 @@ def _read(file: Path) -> list[tuple[str, CorrectedSecurity]]:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8"
-        raise TickerCorrectionsError(f"the ticker corrections {file} can't be read: {reason}") from None
+        raise TickerCorrectionsError(
+            f"the ticker corrections {file} can't be read: {reason}. Fix the file, or its name in TICKER_CORRECTIONS"
+        ) from None
     numbered = [(number, line) for number, line in enumerate(lines, start=1) if line.strip() and line[0] != "#"]
     rows = csv.reader(line for _, line in numbered)
     header = next(rows, [])
     if tuple(header) != COLUMNS:
-        raise TickerCorrectionsError(f"{file}: the first line is not the header {','.join(COLUMNS)}")
+        raise TickerCorrectionsError(f"{file}: the first line is not the header {','.join(COLUMNS)}: add it")
     periods: dict[str, tuple[AssetClass, list[TickerPeriod]]] = {}
     for (number, _), row in zip(numbered[1:], rows, strict=True):
         where = f"{file}, line {number}"
         if len(row) != len(COLUMNS):
-            raise TickerCorrectionsError(f"{where}: it has {len(row)} columns instead of {len(COLUMNS)}")
+            raise TickerCorrectionsError(
+                f"{where}: it has {len(row)} columns instead of {len(COLUMNS)}: fix it, and quote texts with a comma"
+            )
         values = dict(zip(COLUMNS, (cell.strip() for cell in row), strict=True))
         kind, period = _parse_period(values, where)
         known, earlier = periods.setdefault(values["security"], (kind, []))
         if known is not kind:
-            raise TickerCorrectionsError(f"{where}: {values['security']} has the asset class {known} above")
+            raise TickerCorrectionsError(
+                f"{where}: {values['security']} has the asset class {known} above: give it one asset class"
+            )
         earlier.append(period)
     return [(name, CorrectedSecurity(name, kind, _join(name, of_it, file))) for name, (kind, of_it) in periods.items()]
 
@@ -118,7 +124,7 @@ def _read(file: Path) -> list[tuple[str, CorrectedSecurity]]:
 def _parse_period(values: Mapping[str, str], where: str) -> tuple[AssetClass, TickerPeriod]:
     for name in ("security", "who", "why"):
         if not values[name]:
-            raise TickerCorrectionsError(f"{where}: the column {name} is empty")
+            raise TickerCorrectionsError(f"{where}: the column {name} is empty: fill it")
     try:
         kind = AssetClass(values["asset_class"])
         ticker = ticker_symbol(values["ticker"], kind).vendor_ticker
@@ -126,7 +132,7 @@ def _parse_period(values: Mapping[str, str], where: str) -> tuple[AssetClass, Ti
         raise TickerCorrectionsError(f"{where}: {error}") from None
     first, last = (_parse_day(values, name, where) for name in ("first_day", "last_day"))
     if first and last and first > last:
-        raise TickerCorrectionsError(f"{where}: first_day {first} is after last_day {last}")
+        raise TickerCorrectionsError(f"{where}: first_day {first} is after last_day {last}: fix one of them")
     note = "; ".join(part for part in (f"{values['who']}: {values['why']}", values["source"]) if part)
     return kind, TickerPeriod(ticker, first, last, TickerSource.MANUAL, certain=True, note=note)
 

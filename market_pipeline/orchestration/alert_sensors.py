@@ -54,64 +54,83 @@ Send = Callable[[Channel], str | None]
 
 def build_alert_sensors(settings: Settings) -> list[dg.SensorDefinition]:
     """Build both sensors. They run without a channel too: their ticks then name the settings that make one."""
-    return [_build_failed_runs_sensor(settings), _build_stale_symbols_sensor(settings)]
+    return [
+        _build_sensor(
+            settings,
+            name=FAILED_RUNS,
+            seconds=RUNS_EVERY,
+            description="Sends an alert for each failed run, by webhook and by e-mail, whichever is set.",
+            subject="runs fail",
+            alert=_alert_of_failed_runs,
+        ),
+        _build_sensor(
+            settings,
+            name=STALE_SYMBOLS,
+            seconds=STALENESS_EVERY,
+            description="Sends an alert when symbols become stale, and one when all are up to date again.",
+            subject="symbols are stale",
+            alert=_alert_of_stale_symbols,
+        ),
+    ]
 
 
-def _build_failed_runs_sensor(settings: Settings) -> dg.SensorDefinition:
-    @dg.sensor(
-        name=FAILED_RUNS,
-        minimum_interval_seconds=RUNS_EVERY,
+def _build_sensor(
+    settings: Settings,
+    *,
+    name: str,
+    seconds: int,
+    description: str,
+    subject: str,
+    alert: Callable[[dg.SensorEvaluationContext, Settings, Sequence[Channel]], dg.SkipReason],
+) -> dg.SensorDefinition:
+    def evaluate(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        if not (channels := alert_channels(settings)):
+            return dg.SkipReason(f"Where {subject}, {NO_CHANNEL}.")
+        return alert(context, settings, channels)
+
+    return dg.SensorDefinition(
+        name=name,
+        minimum_interval_seconds=seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Sends an alert for each failed run, by webhook and by e-mail, whichever is set.",
+        description=description,
+        evaluation_fn=evaluate,
     )
-    def alert_of_failed_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        if not (found := alert_channels(settings)):
-            return dg.SkipReason(f"Where runs fail, {NO_CHANNEL}.")
-        before = _read_cursor(context)
-        newest = _find_newest_failure(context.instance)
-        cursor = {channel.name: before.get(channel.name, newest) for channel in found}
-        alerts = list(_list_failure_alerts(context.instance, settings, min(cursor.values())))
-
-        def send(channel: Channel) -> str | None:
-            return _send_failures(channel, cursor, alerts, LONGEST_TICK / len(found))
-
-        return _send_to_all(context, found, cursor, send, nothing="No run has failed.")
-
-    return alert_of_failed_runs
 
 
-def _build_stale_symbols_sensor(settings: Settings) -> dg.SensorDefinition:
-    @dg.sensor(
-        name=STALE_SYMBOLS,
-        minimum_interval_seconds=STALENESS_EVERY,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Sends an alert when symbols become stale, and one when all are up to date again.",
-    )
-    def alert_of_stale_symbols(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        if not (found := alert_channels(settings)):
-            return dg.SkipReason(f"Where symbols are stale, {NO_CHANNEL}.")
-        before = _read_cursor(context)
-        cursor = {channel.name: before.get(channel.name, []) for channel in found}
-        now = datetime.now(UTC)
-        with warehouse_of(settings) as warehouse:
-            stale = {
-                **find_stale_markets(warehouse, settings, now),
-                **find_stale_symbols(warehouse, settings, now),
-            }
-            at = find_freshness_change(warehouse, settings, now)
+def _alert_of_failed_runs(
+    context: dg.SensorEvaluationContext, settings: Settings, channels: Sequence[Channel]
+) -> dg.SkipReason:
+    before = _read_cursor(context)
+    newest = _find_newest_failure(context.instance)
+    cursor = {channel.name: before.get(channel.name, newest) for channel in channels}
+    alerts = list(_list_failure_alerts(context.instance, settings, min(cursor.values())))
 
-        def send(channel: Channel) -> str | None:
-            alert = _build_staleness_alert(set(cursor[channel.name]), stale, settings, at)
-            if alert is not None:
-                channel.send(alert)
-            cursor[channel.name] = sorted(stale)
-            return alert.title if alert is not None else None
+    def send(channel: Channel) -> str | None:
+        return _send_failures(channel, cursor, alerts, LONGEST_TICK / len(channels))
 
-        count = len(stale)
-        nothing = f"{counted(count, 'symbol')} {are(count)} stale: nothing new."
-        return _send_to_all(context, found, cursor, send, nothing=nothing)
+    return _send_to_all(context, channels, cursor, send, nothing="No run has failed.")
 
-    return alert_of_stale_symbols
+
+def _alert_of_stale_symbols(
+    context: dg.SensorEvaluationContext, settings: Settings, channels: Sequence[Channel]
+) -> dg.SkipReason:
+    before = _read_cursor(context)
+    cursor = {channel.name: before.get(channel.name, []) for channel in channels}
+    now = datetime.now(UTC)
+    with warehouse_of(settings) as warehouse:
+        stale = {**find_stale_markets(warehouse, settings, now), **find_stale_symbols(warehouse, settings, now)}
+        at = find_freshness_change(warehouse, settings, now)
+
+    def send(channel: Channel) -> str | None:
+        alert = _build_staleness_alert(set(cursor[channel.name]), stale, settings, at)
+        if alert is not None:
+            channel.send(alert)
+        cursor[channel.name] = sorted(stale)
+        return alert.title if alert is not None else None
+
+    count = len(stale)
+    nothing = f"{counted(count, 'symbol')} {are(count)} stale: nothing new."
+    return _send_to_all(context, channels, cursor, send, nothing=nothing)
 
 
 def _read_cursor(context: dg.SensorEvaluationContext) -> Cursor:
@@ -120,7 +139,7 @@ def _read_cursor(context: dg.SensorEvaluationContext) -> Cursor:
 
 
 def _send_to_all(
-    context: dg.SensorEvaluationContext, found: Sequence[Channel], cursor: Cursor, send: Send, *, nothing: str
+    context: dg.SensorEvaluationContext, channels: Sequence[Channel], cursor: Cursor, send: Send, *, nothing: str
 ) -> dg.SkipReason:
     """Send each channel its new alerts and store the cursor, which `send` moves on.
 
@@ -129,7 +148,7 @@ def _send_to_all(
     """
     before = dict(cursor)
     sent, problems = [], []
-    for channel in found:
+    for channel in channels:
         try:
             description = send(channel)
         except AlertError as error:

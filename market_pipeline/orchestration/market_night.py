@@ -23,7 +23,7 @@ from market_pipeline.orchestration.execution import ingest_recorded
 from market_pipeline.orchestration.resources import Pipeline
 from market_pipeline.polygon.market_fetcher import MarketFetcher
 from market_pipeline.series_vendor import SeriesVendor
-from market_pipeline.warehouse.coverage import nightly_spans, reassigned_spans, settled_sessions
+from market_pipeline.warehouse.coverage import NIGHTLY, find_missing_spans, reassigned_spans, settled_sessions
 from market_pipeline.warehouse.load_history import LoadResult
 from market_pipeline.warehouse.market_records import MarketLoadResult
 from market_pipeline.warehouse.tracked_markets import MarketSessionState
@@ -132,7 +132,7 @@ def _plan_rest(pipeline: Pipeline, symbols: Sequence[Symbol], recent: Sequence[d
 
     A few symbols are each requested alone, since a request for the whole market has just failed to bring them.
     """
-    missing = nightly_spans(pipeline.warehouse, symbols, recent[0], recent[-1])
+    missing = find_missing_spans(pipeline.warehouse, symbols, NIGHTLY, recent[0], recent[-1])
     reassigned = reassigned_spans(pipeline.warehouse, symbols, recent[0] - timedelta(days=1))
     for run in (*plan_missing_runs(missing), *plan_missing_runs(reassigned)):
         if len(run.symbols) > MOST_ALONE:

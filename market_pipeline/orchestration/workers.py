@@ -223,7 +223,9 @@ class StepOnWorker:
 
     def _resubmit(self, reason: str) -> None:
         if self._attempt == ATTEMPTS:
-            self._failure = WorkerGoneError(f"{reason}. {self._key} failed after {ATTEMPTS} attempts.")
+            self._failure = WorkerGoneError(
+                f"{reason}. {self._key} failed after {ATTEMPTS} attempts. See the workers' logs, then run it again."
+            )
             return
         self._attempt += 1
         self._report(f"{reason}: {self._key} goes to another worker, attempt {self._attempt} of {ATTEMPTS}.")

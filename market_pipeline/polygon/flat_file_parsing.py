@@ -34,6 +34,7 @@ MAX_BYTES = 64 * 1024 * 1024
 _GZIP_MAGIC = b"\x1f\x8b"
 _GZIP_WINDOW_BITS = 31
 _BLOCK_BYTES = 4 * 1024 * 1024
+_AGAIN = "Try again later, and report it to the vendor if it stays so"
 _NO_INSTANT = np.iinfo(np.int64).min
 """In place of a `window_start` that can't be read."""
 
@@ -125,12 +126,12 @@ def _decompress(content: bytes, about: str) -> bytes:
         try:
             parts.append(stream.decompress(content, MAX_BYTES - size + 1))
         except zlib.error:
-            raise CutShortError(f"{about} is damaged: it can't be decompressed. Try again later") from None
+            raise CutShortError(f"{about} is damaged: it can't be decompressed. {_AGAIN}") from None
         size += len(parts[-1])
         if size > MAX_BYTES:
             raise BadResponseError(f"{about} is larger than {MAX_BYTES // 1024**2} MB and was not read. Report it")
         if not stream.eof:
-            raise CutShortError(f"{about} is cut off. Try again later")
+            raise CutShortError(f"{about} is cut off. {_AGAIN}")
         content = stream.unused_data
     return b"".join(parts)
 

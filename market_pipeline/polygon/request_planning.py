@@ -80,7 +80,8 @@ def plan_requests(sessions_by_symbol: Mapping[P, Collection[date]]) -> RequestPl
     """
     calendars = {symbol.calendar for symbol in sessions_by_symbol}
     if len(calendars) > 1:
-        raise UsageError(f"bars of several calendars can't be planned together: {', '.join(sorted(calendars))}")
+        several = ", ".join(sorted(calendars))
+        raise UsageError(f"bars of several calendars can't be planned together: load those of {several} one by one")
     distinct = {id(sessions): sessions for sessions in sessions_by_symbol.values()}  # most often only one
     days = sorted({day for sessions in distinct.values() for day in sessions})
     place = {day: 1 << number for number, day in enumerate(days)}

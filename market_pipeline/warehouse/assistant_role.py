@@ -21,7 +21,7 @@ from market_pipeline.warehouse.connections import parameters_of
 from market_pipeline.warehouse.database import database_url
 from market_pipeline.warehouse.database_errors import first_line, unavailable_error
 from market_pipeline.warehouse.locks import AdvisoryLock, wait_for_lock
-from market_pipeline.warehouse.roles import ASSISTANT, RoleError, grant_reading_to_login, make_reading_role
+from market_pipeline.warehouse.roles import ASSISTANT, RoleError, grant_reading_to_login, has_role, make_reading_role
 
 INSTEAD = "or set DATABASE_URL to the analysts' address, which `market-pipeline db analysts` prints"
 
@@ -130,6 +130,5 @@ def _set_password(engine: Engine) -> str:
 
 
 def _make_role(connection: Connection) -> None:
-    known = {"role": ASSISTANT}
-    if connection.execute(text("SELECT FROM pg_roles WHERE rolname = :role"), known).first() is None:
+    if not has_role(connection, ASSISTANT):
         connection.exec_driver_sql(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(ASSISTANT)).as_string())

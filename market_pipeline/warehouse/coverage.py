@@ -54,7 +54,7 @@ def oldest_gaps(engine: Engine, symbols: Sequence[str], since: date, until: date
 
     For a symbol that no run has requested, that is all of the range.
     """
-    spans = _spans(engine, symbols, NIGHTLY, since, until)
+    spans = _find_spans(engine, symbols, NIGHTLY, since, until)
     tracked = tracked_symbols.c
     begins = (
         select(tracked.symbol, func.min(bars.c.date).label("first"))
@@ -69,11 +69,19 @@ def oldest_gaps(engine: Engine, symbols: Sequence[str], since: date, until: date
     return {**found, **dict.fromkeys(find_never_loaded(engine, symbols), Gap(since, None))}
 
 
-def missing_spans(
-    engine: Engine, symbols: Sequence[Symbol], since: date, until: date
+def find_missing_spans(
+    engine: Engine, symbols: Sequence[Symbol], states: Sequence[str], since: date, until: date
 ) -> Mapping[Symbol, tuple[date, date]]:
-    """Return the first and the last session worth a request from `since` to `until`, of each symbol that has any."""
-    spans = _spans(engine, [symbol.name for symbol in symbols], FILLABLE, since, until)
+    """Return the first and the last session in one of some states, of each symbol that has any.
+
+    Args:
+        engine: the warehouse.
+        symbols: the symbols.
+        states: FILLABLE or NIGHTLY.
+        since: the first date.
+        until: the last date.
+    """
+    spans = _find_spans(engine, [symbol.name for symbol in symbols], states, since, until)
     return {symbol: spans[symbol.name] for symbol in symbols if symbol.name in spans}
 
 
@@ -91,14 +99,6 @@ def reassigned_spans(engine: Engine, symbols: Sequence[Symbol], until: date) -> 
             return {}
         spans = connection.execute(statement("reassigned_spans"), {"symbols": changed, "until": until})
         return {named[row.symbol]: (row.first, row.last) for row in spans}
-
-
-def nightly_spans(
-    engine: Engine, symbols: Sequence[Symbol], since: date, until: date
-) -> Mapping[Symbol, tuple[date, date]]:
-    """Return the first and the last session that a night tries to fill, of each symbol that has any."""
-    spans = _spans(engine, [symbol.name for symbol in symbols], NIGHTLY, since, until)
-    return {symbol: spans[symbol.name] for symbol in symbols if symbol.name in spans}
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def settled_sessions(engine: Engine, calendar: str, sessions: Sequence[date]) ->
     return [SettledSession(row.symbol, row.date, row.reason) for row in rows]
 
 
-def _spans(
+def _find_spans(
     engine: Engine, symbols: Sequence[str], states: Sequence[str], since: date, until: date
 ) -> Mapping[str, tuple[date, date]]:
     query = text(

@@ -8,7 +8,7 @@ from itertools import groupby
 from sqlalchemy import Engine, text
 
 from market_pipeline.core.settings import Source
-from market_pipeline.core.wording import counted
+from market_pipeline.core.wording import counted, name_some
 from market_pipeline.warehouse.api_keys import access_metadata
 from market_pipeline.warehouse.bar_tables import readable
 from market_pipeline.warehouse.embedded.cluster import DATABASES, USER
@@ -18,9 +18,6 @@ from market_pipeline.warehouse.tables import metadata
 
 KINDS = ("symbol", "bar", "API key", "database", "role", "table")
 """Kinds of data, in the order of the report."""
-
-NAMED = 5
-"""Limit on the names of a kind in the report."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +62,6 @@ def find_foreign_data(engine: Engine, known: KnownData) -> list[str]:
         sorted(found, key=lambda row: (KINDS.index(row.kind), row.name)), key=lambda row: row.kind
     ):
         members = list(group)
-        names = [row.name for row in members]
-        more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
-        report.append(f"{counted(sum(row.number for row in members), kind)} ({', '.join(names[:NAMED])}{more})")
+        names = name_some([row.name for row in members])
+        report.append(f"{counted(sum(row.number for row in members), kind)} ({names})")
     return report

@@ -31,7 +31,10 @@ def check_reading_session(address: DatabaseAddress, connected_to: int, row: tupl
     """
     check_session(address, connected_to, row)
     if row[2:4] != (role, "on"):
-        raise UnsupportedDatabaseError(f"the database at {address.where} lets no session become {role}, to only read")
+        raise UnsupportedDatabaseError(
+            f"the database at {address.where} lets no session become {role}, to only read: name the PostgreSQL server "
+            "itself in DATABASE_URL, without a pooler before it"
+        )
 
 
 @contextmanager

@@ -6,6 +6,8 @@ its own.
 """
 
 import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, LiteralString
 
@@ -65,15 +67,9 @@ def grant_analyst_access(engine: Engine, *, new_password: bool = False) -> Analy
             is there may write.
         DatabaseUnavailableError: the database can't be reached.
     """
-    try:
-        with engine.begin() as connection:
-            password = _make_analyst_role(connection, new_password=new_password)
-            _grant_reading(connection, ANALYST)
-            _check_read_only(connection, ANALYST)
-    except DBAPIError as error:
-        if isinstance(error.orig, InsufficientPrivilege):
-            raise _ownership_error(ANALYST, error) from None
-        raise unavailable_error(error, engine) from None
+    with _transaction_to_grant(engine, ANALYST) as connection:
+        password = _make_analyst_role(connection, new_password=new_password)
+        _grant_reading(connection, ANALYST)
     address = DatabaseAddress.from_engine_url(engine.url).for_role(ANALYST, password)
     return AnalystAccess(address.url(), password is not None)
 
@@ -89,40 +85,61 @@ def make_reading_role(engine: Engine) -> str:
             is there may write.
         DatabaseUnavailableError: the database can't be reached.
     """
+    with _transaction_to_grant(engine, READER) as connection:
+        _take_reading_role(connection)
+        if not _may_read_all(connection, READER):  # granting again would block a build of the marts
+            _grant_reading(connection, READER)
+    return READER
+
+
+def has_role(connection: Connection, role: str) -> bool:
+    """Return True if the server has a role of that name."""
+    return connection.execute(text("SELECT FROM pg_roles WHERE rolname = :role"), {"role": role}).first() is not None
+
+
+@contextmanager
+def _transaction_to_grant(engine: Engine, role: str) -> Iterator[Connection]:
+    """Open a transaction that grants a role reading. At its end, check that the role may not write."""
     try:
         with engine.begin() as connection:
-            _take_reading_role(connection)
-            if not _may_read_all(connection, READER):  # granting again would block a build of the marts
-                _grant_reading(connection, READER)
-            _check_read_only(connection, READER)
+            yield connection
+            _check_read_only(connection, role)
     except DBAPIError as error:
-        if isinstance(error.orig, InsufficientPrivilege):
-            raise _ownership_error(READER, error) from None
-        raise unavailable_error(error, engine) from None
-    return READER
+        if not isinstance(error.orig, InsufficientPrivilege):
+            raise unavailable_error(error, engine) from None
+        raise RoleError(
+            f"the database's user may not let {role} read: {first_line(error)}. Run this with a DATABASE_URL "
+            "that names the user whom the tables belong to"
+        ) from None
+
+
+@contextmanager
+def _savepoint_for_role(connection: Connection, command: str, statements: Sequence[str]) -> Iterator[None]:
+    """Run the block in a savepoint; if it takes an administrator, the error has the statements to run instead."""
+    try:
+        with connection.begin_nested():
+            yield
+    except DBAPIError as error:
+        if not isinstance(error.orig, InsufficientPrivilege):
+            raise
+        raise RoleError(
+            f"the database's user may make no roles. Run {command} again once an administrator has run: "
+            f"{'; '.join(statements)}"
+        ) from None
 
 
 def _take_reading_role(connection: Connection) -> None:
     """Make the reading role if it is missing, and make sure that we may work as it."""
     # Roles belong to the whole server: another process may be making it for another database.
     wait_for_lock(connection, AdvisoryLock.ROLES)
-    there = connection.execute(text("SELECT FROM pg_roles WHERE rolname = :role"), {"role": READER}).first() is not None
-    able = there and connection.execute(text(_MAY_WORK_AS), {"role": READER}).scalar_one()
-    if able:
+    there = has_role(connection, READER)
+    if there and connection.execute(text(_MAY_WORK_AS), {"role": READER}).scalar_one():
         return
-    statements = [] if there else [f"CREATE ROLE {READER} NOLOGIN"]
-    try:
-        with connection.begin_nested():
-            for statement in (*statements, f"GRANT {READER} TO CURRENT_USER"):
-                connection.execute(text(statement))
-    except DBAPIError as error:
-        if not isinstance(error.orig, InsufficientPrivilege):
-            raise
-        me: str = connection.execute(text("SELECT quote_ident(current_user)")).scalar_one()
-        by_hand = "; ".join([*statements, f"GRANT {READER} TO {me}"])
-        raise RoleError(
-            f"the database's user may make no roles. Run this again once an administrator has run: {by_hand}"
-        ) from None
+    user: str = connection.execute(text("SELECT quote_ident(current_user)")).scalar_one()
+    create = [] if there else [f"CREATE ROLE {READER} NOLOGIN"]
+    with _savepoint_for_role(connection, "this", [*create, f"GRANT {READER} TO {user}"]):
+        for statement in (*create, f"GRANT {READER} TO CURRENT_USER"):
+            connection.execute(text(statement))
 
 
 def _may_read_all(connection: Connection, role: str) -> bool:
@@ -135,35 +152,19 @@ def _may_read_all(connection: Connection, role: str) -> bool:
     return bool(connection.execute(readable, known).scalar_one())
 
 
-def _ownership_error(role: str, error: DBAPIError) -> RoleError:
-    return RoleError(
-        f"the database's user may not let {role} read: {first_line(error)}. Run this with a DATABASE_URL "
-        "that names the user whom the tables belong to"
-    )
-
-
 def _make_analyst_role(connection: Connection, *, new_password: bool) -> str | None:
     """Make the analysts' role if it is missing, and return its password if it is new."""
-    known = {"role": ANALYST}
-    there = connection.execute(text("SELECT FROM pg_roles WHERE rolname = :role"), known).first() is not None
+    there = has_role(connection, ANALYST)
     if there and not new_password:
         return None
     password = secrets.token_urlsafe(24)
     verb = "ALTER" if there else "CREATE"
     settings = [] if there else [f"ALTER ROLE {ANALYST} SET {name} = '{value}'" for name, value in SETTINGS.items()]
-    try:
-        with connection.begin_nested():
-            _set_password(connection, f"{verb} ROLE {ANALYST} LOGIN PASSWORD {{}}", ANALYST, password)
-            for setting in settings:
-                connection.execute(text(setting))
-    except DBAPIError as error:
-        if not isinstance(error.orig, InsufficientPrivilege):
-            raise
-        by_hand = "; ".join([f"{verb} ROLE {ANALYST} LOGIN PASSWORD '<a password>'", *settings])
-        raise RoleError(
-            "the database's user may make no roles. Run `market-pipeline db analysts` again once an administrator has "
-            f"run: {by_hand}"
-        ) from None
+    statements = [f"{verb} ROLE {ANALYST} LOGIN PASSWORD '<a password>'", *settings]
+    with _savepoint_for_role(connection, "`market-pipeline db analysts`", statements):
+        _set_password(connection, f"{verb} ROLE {ANALYST} LOGIN PASSWORD {{}}", ANALYST, password)
+        for setting in settings:
+            connection.execute(text(setting))
     return password
 
 

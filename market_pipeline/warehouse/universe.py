@@ -61,14 +61,17 @@ def require_universe(engine: Engine, market: Market, day: date, as_of: datetime 
         track = pasteable("market-pipeline", "market", "track", market.option)
         raise NoUniverseError(f"{there_is_none}: the market is not tracked; `{track}`, then `{backfill}`")
     if day >= row.today:
-        raise NoUniverseError(f"{there_is_none}: the session is not over")
+        newest = sessions_between(market.calendar, row.today - NEAR, row.today - timedelta(days=1))[-1]
+        raise NoUniverseError(f"{there_is_none}: the session is not over; the newest that is over is of {newest}")
     if reason := _find_no_session(market, day):
         raise NoUniverseError(f"{there_is_none}: {reason}")
     if row.first_loaded_at is None:
         raise NoUniverseError(f"{there_is_none}: {_describe_gap(row.state, row.reason, day, backfill)}")
     if as_of is not None and as_of < row.first_loaded_at:
-        loaded_at = describe_point(row.first_loaded_at)
-        raise NoUniverseError(f"{there_is_none} as of {describe_point(as_of)}: it was first loaded at {loaded_at}")
+        raise NoUniverseError(
+            f"{there_is_none} as of {describe_point(as_of)}: it was first loaded at "
+            f"{describe_point(row.first_loaded_at)}; use that instant or a later one"
+        )
 
 
 def describe_types(
@@ -113,7 +116,7 @@ def _find_no_session(market: Market, day: date) -> str | None:
     """Return why a date is no session of a market; None if it is one."""
     first = calendar(market.calendar).first_session
     if day < first:
-        return f"the first session of {market.calendar} here is {first}"
+        return f"the first session of {market.calendar} here is {first}; choose it or a later one"
     near = sessions_between(market.calendar, max(day - NEAR, first), day + NEAR)
     if day in near:
         return None

@@ -48,21 +48,22 @@ def find_suspicious_sessions(
     for each in sessions:
         day = each.fetched.session
         kept = "what is stored stays" if loaded.get(day) else "nothing of it is stored"
-        reason = _describe_rejected(each, kept)
+        command = f"market-pipeline market backfill {market.option} --start {day} --end {day}"
+        reason = _describe_rejected(each, kept, command)
         if reason is None and not offered[day]:
-            reason = f"it has no ticker at all; {kept}"
+            reason = f"it has no ticker at all; {kept}. `{command}` fetches it again"
         if reason is None and not accept_small:
             reason = _describe_small(day, {**loaded, **offered}, fewest) or _describe_lacking(
                 offered[day], loaded.get(day, 0)
             )
             if reason is not None:
-                reason = f"{reason}; {_describe_next_step(market, day, loaded.get(day))}"
+                reason = f"{reason}; {_describe_next_step(command, loaded.get(day))}"
         if reason is not None:
             found[day] = reason
     return found
 
 
-def _describe_rejected(session: CheckedSession, kept: str) -> str | None:
+def _describe_rejected(session: CheckedSession, kept: str, command: str) -> str | None:
     if len(session.rejected) <= len(session.tickers):
         return None
     (reason, _), *_ = Counter(row.reasons[0] for row in session.rejected).most_common(1)
@@ -71,8 +72,8 @@ def _describe_rejected(session: CheckedSession, kept: str) -> str | None:
     if day is not None and day != session.fetched.session and 2 * count > all_bars:
         reason = f"it has the bars of {day}"
     return (
-        f"{number:,} of its {all_bars:,} bars can't be true: {reason}; {kept}. It has to be fetched again once the "
-        "vendor has replaced it"
+        f"{number:,} of its {all_bars:,} bars can't be true: {reason}; {kept}. Once the vendor has replaced it, "
+        f"`{command}` fetches it again"
     )
 
 
@@ -95,8 +96,9 @@ def _describe_lacking(offered: int, stored: int) -> str | None:
     return f"it has only {offered:,} tickers, and {stored:,} are stored"
 
 
-def _describe_next_step(market: Market, day: date, stored: int | None) -> str:
-    command = f"`market-pipeline market backfill {market.option} --start {day} --end {day} --accept-small`"
+def _describe_next_step(command: str, stored: int | None) -> str:
     if stored:
-        return f"what is stored stays. To replace it anyway, and withdraw the bars that are lacking: {command}"
-    return f"nothing of it is stored. To store it anyway: {command}"
+        purpose = "what is stored stays. To replace it anyway, and withdraw the bars that are lacking"
+    else:
+        purpose = "nothing of it is stored. To store it anyway"
+    return f"{purpose}: `{command} --accept-small`"

@@ -11,7 +11,14 @@ from market_pipeline.core.sessions import calendar, sessions_between
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.operations.status import find_data_problems
 from market_pipeline.quality.symbol_health import NewestLoad, check_symbol
-from market_pipeline.warehouse.coverage import coverage, find_never_loaded, gaps, missing_spans, oldest_gaps
+from market_pipeline.warehouse.coverage import (
+    FILLABLE,
+    coverage,
+    find_missing_spans,
+    find_never_loaded,
+    gaps,
+    oldest_gaps,
+)
 from market_pipeline.warehouse.loading import RejectedBar
 from market_pipeline.warehouse.session_calendar import record_sessions
 from market_pipeline.warehouse.statements import statement
@@ -185,7 +192,9 @@ def test_what_is_worth_asking_for_is_told_from_the_first_to_the_last(warehouse: 
     load_frame(warehouse, AAPL, BARS[12:], run_id="run-3")
     other = Symbol.of("IBM", "stock")
     add_symbols(warehouse, [other])
-    assert missing_spans(warehouse, [AAPL, other], date.min, OCTOBER[-1]) == {AAPL: (OCTOBER[8], OCTOBER[11])}
+    assert find_missing_spans(warehouse, [AAPL, other], FILLABLE, date.min, OCTOBER[-1]) == {
+        AAPL: (OCTOBER[8], OCTOBER[11])
+    }
     assert oldest_gaps(warehouse, ["AAPL", "IBM"], OCTOBER[9], OCTOBER[-1]) == {
         "AAPL": Gap(OCTOBER[9], OCTOBER[0]),
         "IBM": Gap(OCTOBER[9], None),
@@ -196,7 +205,7 @@ def test_a_night_does_not_go_back_to_a_rejected_bar_but_a_user_may(warehouse: En
     refused = RejectedBar(OCTOBER[2], ["x"], {})
     load_frame(warehouse, AAPL, BARS.drop(index=2), sessions=OCTOBER, rejected=[refused])
     assert oldest_gaps(warehouse, ["AAPL"], OCTOBER[0], OCTOBER[-1]) == {}
-    assert missing_spans(warehouse, [AAPL], date.min, OCTOBER[-1]) == {AAPL: (OCTOBER[2], OCTOBER[2])}
+    assert find_missing_spans(warehouse, [AAPL], FILLABLE, date.min, OCTOBER[-1]) == {AAPL: (OCTOBER[2], OCTOBER[2])}
 
 
 def test_the_account_of_a_run_is_the_sum_of_its_symbols(warehouse: Engine) -> None:

@@ -195,7 +195,11 @@ def test_listings_cover_the_bars_that_symbols_have_loaded_themselves(warehouse: 
 def test_a_session_without_a_ticker_is_never_stored(warehouse: Engine) -> None:
     load_market(warehouse, session_of(DAYS[0], BARS))
     [result] = load_market(warehouse, session_of(DAYS[0], {}), run_id="run-2", accept_small=True)
-    assert (result.suspicious, result.error) == (True, "it has no ticker at all; what is stored stays")
+    assert (result.suspicious, result.error) == (
+        True,
+        "it has no ticker at all; what is stored stays. `market-pipeline market backfill us-stocks --start "
+        f"{DAYS[0]} --end {DAYS[0]}` fetches it again",
+    )
     assert len(closes(warehouse, DAYS[0])) == len(BARS)
 
 

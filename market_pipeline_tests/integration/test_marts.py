@@ -320,7 +320,7 @@ def test_the_results_of_reconciliation_are_shown(built: Engine) -> None:
 
 
 def test_staging_is_what_the_warehouse_holds(warehouse: Engine) -> None:
-    written = runpy.run_path(str(project_folder() / "write_staging.py"))["staging"]
+    written = runpy.run_path(str(project_folder() / "write_staging.py"))["build_files"]
     folder = project_folder() / "models" / "staging"
     with warehouse.connect() as connection:
         expected = written(connection)
