@@ -39,7 +39,7 @@ class Reply:
 
 
 @dataclass(frozen=True)
-class Asked:
+class ReceivedRequest:
     """One request as received."""
 
     path: str
@@ -53,12 +53,12 @@ class ScriptedVendor:
     base_url: str
     replies: list[Reply]
     choose: Callable[[str], Reply] | None = None
-    asked: list[Asked] = field(default_factory=list)
+    requests: list[ReceivedRequest] = field(default_factory=list)
     over: threading.Event = field(default_factory=threading.Event)
 
     @property
     def paths(self) -> list[str]:
-        return [asked.path for asked in self.asked]
+        return [request.path for request in self.requests]
 
 
 @contextmanager
@@ -84,7 +84,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         vendor: ScriptedVendor = self.server.vendor  # type: ignore[attr-defined]
-        vendor.asked.append(Asked(self.path, dict(self.headers)))
+        vendor.requests.append(ReceivedRequest(self.path, dict(self.headers)))
         chosen = vendor.choose(self.path) if vendor.choose else Reply(b"nothing left to answer", 418)
         reply = vendor.replies.pop(0) if vendor.replies else chosen
         self.send_response(reply.status)

@@ -44,7 +44,7 @@ class Result:
 
     def __str__(self) -> str:
         """Return the numbers in words."""
-        return ", ".join(f"{count} {outcome}" for outcome, count in self.counts.items() if count)
+        return ", ".join(f"{count} {state}" for state, count in self.counts.items() if count)
 
 
 def main(chosen: Sequence[str]) -> int:
@@ -158,14 +158,14 @@ def by_group(report: Path) -> dict[str, Result]:
     failed: defaultdict[str, list[str]] = defaultdict(list)
     for case in ElementTree.parse(report).iter("testcase"):
         group = next((name for part, name in GROUPS.items() if part in case.get("classname", "")), OWN)
-        found = outcome(case)
+        found = state(case)
         counts[group][found] += 1
         if found == "failed":
             failed[group].append(case.get("name", ""))
     return {group: Result(counts[group], failed[group]) for group in (*GROUPS.values(), OWN) if group in counts}
 
 
-def outcome(case: ElementTree.Element) -> str:
+def state(case: ElementTree.Element) -> str:
     """Return passed, failed, skipped or different."""
     if case.find("failure") is not None or case.find("error") is not None:
         return "failed"

@@ -108,7 +108,7 @@ PARTITION_QUERY = """
 """
 
 
-def ask_the_ui(instance: DagsterInstance) -> dict[str, Any]:
+def query_ui(instance: DagsterInstance) -> dict[str, Any]:
     """The UI's GraphQL response about each asset's partitions, by the asset's name."""
     origin = LoadableTargetOrigin(module_name=__name__, attribute="defs")
     with in_process_test_workspace(instance, origin) as context:
@@ -142,7 +142,7 @@ WHOLE_TABLES = (
 )
 
 # From here on PostgreSQL refuses whatever concerns several assets, after having taken its events.
-REFUSE_BATCHES = """
+REJECT_BATCHES = """
 CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
     IF (SELECT count(*) FROM written) > 1 THEN RAISE 'not more than one at a time'; END IF;
     RETURN NULL;
@@ -195,8 +195,8 @@ def with_metadata(event: EventLogEntry, metadata: Mapping[str, int]) -> EventLog
     """A materialization that has metadata too."""
     dagster_event = event.get_dagster_event()
     data = dagster_event.step_materialization_data
-    said = data.materialization.with_metadata(metadata)
-    own = dagster_event._replace(event_specific_data=data._replace(materialization=said))
+    changed = data.materialization.with_metadata(metadata)
+    own = dagster_event._replace(event_specific_data=data._replace(materialization=changed))
     return event._replace(dagster_event=own)
 
 

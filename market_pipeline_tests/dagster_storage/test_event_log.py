@@ -17,7 +17,7 @@ from market_pipeline.dagster_storage.event_log import BulkPostgresEventLogStorag
 from market_pipeline.dagster_storage.partition_events import of_partition
 from market_pipeline_tests.dagster_storage.event_log_cases import (
     FIRST_RUN,
-    REFUSE_BATCHES,
+    REJECT_BATCHES,
     WHOLE_TABLES,
     bulk_storage,
     check_result,
@@ -107,7 +107,7 @@ def test_checks_of_partitions_are_stored_as_if_written_one_by_one(new_database: 
     ours.dispose()
 
 
-def test_a_check_that_is_said_to_be_of_the_whole_asset_has_one_row_a_run(url: str) -> None:
+def test_a_check_that_is_declared_for_the_whole_asset_has_one_row_a_run(url: str) -> None:
     class Whole(BulkPostgresEventLogStorage):
         def checks_whole_asset(self, check_name: str) -> bool:
             return check_name == "sane"
@@ -148,7 +148,7 @@ def test_an_asset_that_is_planned_for_no_partition_leaves_nothing(
 
 def test_a_batch_that_fails_halfway_leaves_nothing(storage: BulkPostgresEventLogStorage, url: str) -> None:
     with storage.index_connection() as connection:
-        connection.execute(text(REFUSE_BATCHES))
+        connection.execute(text(REJECT_BATCHES))
     with pytest.raises(DBAPIError, match="not more than one at a time"):
         storage.store_event_batch([materialized("A", "2024-01-01"), materialized("B", "2024-01-01")])
     for query in WHOLE_TABLES:
@@ -161,7 +161,7 @@ def test_after_a_failed_batch_dagsters_one_by_one_writing_doubles_nothing(
     monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "1000")
     with open_instance(tmp_path, bulk_storage(url)) as instance:
         with instance.event_log_storage.index_connection() as connection:  # type: ignore[attr-defined]
-            connection.execute(text(REFUSE_BATCHES))
+            connection.execute(text(REJECT_BATCHES))
         assert run_range(instance, FIRST_RUN, "2024-01-01", "2024-01-04")
     assert "Falling back to storing" in capfd.readouterr().err
     counts = """SELECT dagster_event_type, asset_key, partition, count(*) FROM event_logs WHERE partition IS NOT NULL
@@ -220,7 +220,7 @@ def test_two_connections_are_kept_at_most_however_much_is_written_and_none_after
     assert wait_for(lambda: rows(url, others) == [(0,)])
 
 
-def test_an_event_of_another_kind_is_refused_in_a_batch(storage: BulkPostgresEventLogStorage) -> None:
+def test_an_event_of_another_kind_is_rejected_in_a_batch(storage: BulkPostgresEventLogStorage) -> None:
     event = materialized("A", "2024-01-01")
     other = event._replace(dagster_event=event.get_dagster_event()._replace(event_type_value="STEP_START"))
     with pytest.raises(ValueError, match="STEP_START"):

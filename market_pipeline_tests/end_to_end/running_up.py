@@ -40,7 +40,7 @@ class Up:
             self._lines.put(line.rstrip())
         self._lines.put("")
 
-    def until_it_says(self, words: str) -> str:
+    def until_printed(self, words: str) -> str:
         deadline = time.monotonic() + SECONDS
         while True:
             try:

@@ -32,7 +32,7 @@ AAPL, MSFT, FB, BTC = (
 )
 READY_SECONDS = 300
 
-Ask = Callable[..., dict[str, Any]]
+Query = Callable[..., dict[str, Any]]
 
 
 def bars_held(warehouse: Engine) -> dict[str, int]:
@@ -65,7 +65,7 @@ def test_a_code_location_without_its_database_shows_the_error_and_drops_no_asset
 
 
 @pytest.fixture
-def ui(environment: dict[str, str], dbt_manifest: None, sandbox: str, warehouse: Engine) -> Iterator[Ask]:
+def ui(environment: dict[str, str], dbt_manifest: None, sandbox: str, warehouse: Engine) -> Iterator[Query]:
     """Function that queries a `dagster dev` on this test's database, with AAPL, MSFT, FB and BTC tracked."""
     add_symbols(warehouse, [AAPL, MSFT, FB, BTC])
     port = free_port()
@@ -85,7 +85,7 @@ def ui(environment: dict[str, str], dbt_manifest: None, sandbox: str, warehouse:
         return dict(response["data"])
 
     try:
-        until(lambda: answers(address), "the UI's start")
+        until(lambda: is_loaded(address), "the UI's start")
         yield query_graphql
     finally:
         server.terminate()
@@ -96,7 +96,7 @@ def ui(environment: dict[str, str], dbt_manifest: None, sandbox: str, warehouse:
                 os.killpg(server.pid, signal.SIGKILL)
 
 
-def answers(address: str) -> bool:
+def is_loaded(address: str) -> bool:
     try:
         query = "{ workspaceOrError { ... on Workspace { locationEntries { locationOrLoadError { __typename } } } } }"
         response = requests.post(address, json={"query": query}, timeout=5).json()
@@ -180,7 +180,7 @@ mutation ($selector: ScheduleSelector!, $timestamp: Float!) {
 
 def stop_marts_sensor(address: str) -> None:
     """Stop building the marts after loads, which takes 17 s of the processor, once the UI has the definitions."""
-    until(lambda: answers(address), "the definitions")
+    until(lambda: is_loaded(address), "the definitions")
 
     def query_graphql(query: str, **variables: Any) -> Any:
         return requests.post(address, json={"query": query, "variables": variables}, timeout=30).json()["data"]
@@ -190,7 +190,7 @@ def stop_marts_sensor(address: str) -> None:
     assert stopped["instigationState"]["status"] == "STOPPED", stopped
 
 
-def test_the_ui_shows_assets_backfills_ranges_and_schedules(ui: Ask, warehouse: Engine) -> None:
+def test_the_ui_shows_assets_backfills_ranges_and_schedules(ui: Query, warehouse: Engine) -> None:
     sessions = [day.isoformat() for day in sessions_between("XNYS", date(2012, 5, 1), date(2012, 6, 29))]
     launched = ui(
         LAUNCH,

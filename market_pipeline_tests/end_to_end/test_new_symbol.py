@@ -27,7 +27,7 @@ from market_pipeline.warehouse.bar_tables import market_data
 from market_pipeline.warehouse.tables import backfill_history
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.end_to_end.conftest import CHECKOUT
-from market_pipeline_tests.end_to_end.test_dagster_tools import answers, free_port
+from market_pipeline_tests.end_to_end.test_dagster_tools import free_port, is_loaded
 
 AAPL, MSFT, NVDA = (Symbol.of(name, "stock") for name in ("AAPL", "MSFT", "NVDA"))
 BTC = Symbol.of("BTC", "crypto")
@@ -54,7 +54,7 @@ def dagster(
         start_new_session=True,
     )
     try:
-        until(lambda: answers(f"{url}/graphql"), "the UI's start")
+        until(lambda: is_loaded(f"{url}/graphql"), "the UI's start")
         yield settings.model_copy(update={"dagster_webserver_url": url})
     finally:
         server.terminate()

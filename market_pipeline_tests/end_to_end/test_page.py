@@ -168,7 +168,7 @@ def test_the_arrow_keys_read_the_bars_and_a_flagged_one_shows_its_reason(browser
     assert tab.shown("#candles .bar").split()[:5] == ["2011-03-02", "open", "349.96", "high", "354.35"]
 
 
-def test_an_adjustment_that_is_not_known_says_why_and_offers_the_bars_as_traded(browser: Browser, page: str) -> None:
+def test_an_unknown_adjustment_has_a_reason_and_a_link_to_the_bars_as_traded(browser: Browser, page: str) -> None:
     tab = Tab(browser).open(f"{page}/?symbol=AAPL&adjustment=all&range=6M")
     assert tab.state("candles")["state"] == "error"
     assert "splits and dividends were never requested" in tab.shown("#candles .note")

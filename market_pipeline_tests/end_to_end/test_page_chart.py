@@ -88,7 +88,7 @@ def test_the_chart_comes_first_on_the_page(aapl: Tab) -> None:
     assert aapl.evaluate("performance.getEntriesByName('first chart').length") == 1
 
 
-def test_a_gap_is_a_step_of_its_own_between_the_bars_and_says_its_sessions_and_their_state(aapl: Tab) -> None:
+def test_a_gap_is_a_step_between_the_bars_that_names_its_sessions_and_their_state(aapl: Tab) -> None:
     late = len(sessions_between("XNYS", *LATE))
     missing = len(sessions_between("XNYS", date(2012, 7, 2), date(2013, 1, 25)))
     assert aapl.state("candles")["gaps"] == "2"

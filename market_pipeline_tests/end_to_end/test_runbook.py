@@ -124,19 +124,19 @@ class Place:
         """Start the service with the settings of the folder's `.env`."""
         ports = ("--api-port", str(self.api_port), "--ui-port", str(self.ui_port))
         self.up = Up(*ports, cwd=self.folder, env=self._environment)
-        self.up.until_it_says("all is running")
+        self.up.until_printed("all is running")
 
     def stop(self) -> None:
         """Stop it as Ctrl-C does."""
         self.up.process.send_signal(signal.SIGINT)
-        self.up.until_it_says("everything has stopped")
+        self.up.until_printed("everything has stopped")
 
     def restart_api(self) -> None:
         """End the API, as restarting its container does; `up` restarts it."""
         session = json.loads((self.folder / "data" / "dagster" / "up" / "session.json").read_text(encoding="utf-8"))
         [api] = [pid for pid, words in started_by(session["mark"]).items() if words[2:3] == ["api"]]
         os.kill(api, signal.SIGTERM)
-        self.up.until_it_says("it is started again")
+        self.up.until_printed("it is started again")
         wait_for(lambda: self.get("/health").ok)
 
     def type(self, command: str) -> Done:
@@ -222,7 +222,7 @@ def has_metrics(place: Place, done: Done) -> None:
     assert set(last) >= {"time", "successful_symbols", "failed_symbols", "total_records_imported"}
 
 
-def answers_again(place: Place, done: Done) -> None:
+def responds_again(place: Place, done: Done) -> None:
     assert done.code == 0, done.logged
     assert place.get("/health").status_code == 200
 
@@ -289,7 +289,7 @@ def adds_the_key(place: Place, _done: Done) -> None:
     assert (place.folder / ".env").read_text(encoding="utf-8").endswith("POLYGON_API_KEY=your_key_here\n")
 
 
-def says_it_runs(_place: Place, done: Done) -> None:
+def reports_running(_place: Place, done: Done) -> None:
     assert (done.code, "running on" in done.printed) == (0, True)
 
 
@@ -336,7 +336,7 @@ STEPS: list[tuple[str, str, Check]] = [
     ("curl http://localhost:8000/api/v1/metrics", "`last_backfill`, of any process", has_metrics),
     ("BACKFILL_SCHEDULE_HOUR=2", "read by services started afterwards", is_set),
     ("BACKFILL_SCHEDULE_MINUTE=0", "the same", is_set),
-    (RESTART_API, "the API responds again; here `up` restarts it", answers_again),
+    (RESTART_API, "the API responds again; here `up` restarts it", responds_again),
     ("python scripts/init_symbols.py", "65 stocks, ETFs and crypto pairs are tracked", tracks_the_set),
     ('"symbol":"AAPL"', "409: the command above has added it already", is_tracked_already),
     (BACKFILL, "five years of 15 stocks", loaded(LARGE_CAPS, FIVE_YEARS)),
@@ -366,7 +366,7 @@ STEPS: list[tuple[str, str, Check]] = [
     ("FROM backfill_history", "the newest 20 load records", lists_history),
     ("grep POLYGON_API_KEY .env", "the key's line", finds_the_key),
     ('echo "POLYGON_API_KEY=your_key_here"', "read by commands started afterwards", adds_the_key),
-    ("docker-compose ps", "the database runs", says_it_runs),
+    ("docker-compose ps", "the database runs", reports_running),
     ("docker-compose restart database", "the other services reconnect", restarts),
     ("--symbols AMZN,NVDA,TSLA", "at the same time as the others of its block", loaded("AMZN,NVDA,TSLA", FIVE_YEARS)),
     ("--symbols META,NFLX,AMD", "at the same time as the others of its block", loaded("META,NFLX,AMD", FIVE_YEARS)),
@@ -436,12 +436,12 @@ def test_every_command_of_the_runbook_works(place: Place) -> None:
         at_once = len(block) if "--symbols META" in block[-1] else 1
         typed = block if at_once > 1 else [command for command in block if short(command) not in done]
         with ThreadPoolExecutor(at_once) as terminals:
-            for command, outcome in zip(typed, terminals.map(place.type, typed), strict=True):
+            for command, typed_result in zip(typed, terminals.map(place.type, typed), strict=True):
                 if short(command) not in done:
                     expected, _, check = next(result)
                     assert expected in short(command)
-                    check(place, outcome)
-                done[short(command)] = outcome
+                    check(place, typed_result)
+                done[short(command)] = typed_result
     assert next(result, None) is None
 
 

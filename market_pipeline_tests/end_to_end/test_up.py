@@ -125,7 +125,7 @@ def test_everything_runs_restarts_after_crashes_fills_gaps_and_is_gone_at_the_en
     first = Up(*arguments, env={**os.environ, "POLYGON_REQUESTS_PER_MINUTE": "5"})
     second = None
     try:
-        assert api in first.until_it_says("all is running")
+        assert api in first.until_printed("all is running")
         assert is_listening(ui, DAGSTER_UI)
         until(lambda: requests.get(f"{api}/health", timeout=10).json()["scheduler_running"], "the schedules")
         status = run_forked(("status", "--json"), os.environ, CHECKOUT, SECONDS)
@@ -141,17 +141,17 @@ def test_everything_runs_restarts_after_crashes_fills_gaps_and_is_gone_at_the_en
 
         [webserver] = [pid for pid, words in started_by(mark(settings)).items() if "dagster-webserver" in str(words)]
         os.kill(webserver, signal.SIGKILL)
-        assert "webserver | was killed by SIGKILL: it is started again in 1 s" in first.until_it_says("SIGKILL")
+        assert "webserver | was killed by SIGKILL: it is started again in 1 s" in first.until_printed("SIGKILL")
         until(lambda: is_listening(ui, DAGSTER_UI), "the webserver's return")
 
         for name, words in {"code": "code-server", "daemon": "dagster-daemon", "api": " api --host"}.items():
             [killed, *_] = [pid for pid, line in started_by(mark(settings)).items() if words in " ".join(line)]
             os.kill(killed, signal.SIGKILL)
-            first.until_it_says(f"{name:<9} | was killed by SIGKILL: it is started again in 1 s")
+            first.until_printed(f"{name:<9} | was killed by SIGKILL: it is started again in 1 s")
         server = embedded.running_server(settings.market_pipeline_data_dir)
         assert server is not None
         os.kill(server.pid, signal.SIGKILL)
-        first.until_it_says("up        | the embedded PostgreSQL had ended; it runs again")
+        first.until_printed("up        | the embedded PostgreSQL had ended; it runs again")
         until(lambda: is_listening(api, API), "the return of the API")
         until(lambda: requests.get(f"{api}/health", timeout=10).json()["scheduler_running"], "the return of everything")
         until(lambda: reachable_code_server(ui), "the code server's return")
@@ -168,8 +168,8 @@ def test_everything_runs_restarts_after_crashes_fills_gaps_and_is_gone_at_the_en
         until(lambda: not started_by(before), "the end of what a killed supervisor had started")
 
         second = Up(*arguments)
-        second.until_it_says(f"run {nightly} was interrupted")
-        second.until_it_says("all is running")
+        second.until_printed(f"run {nightly} was interrupted")
+        second.until_printed("all is running")
         with open_instance(settings) as instance, warehouse_of(settings) as warehouse:
             statuses = {run.run_id: run.status for run in instance.get_runs()}
             assert (statuses[nightly], statuses[others.run_id]) == (DagsterRunStatus.FAILURE, DagsterRunStatus.STARTED)
@@ -183,7 +183,7 @@ def test_everything_runs_restarts_after_crashes_fills_gaps_and_is_gone_at_the_en
         last = mark(settings)
         assert last != before
         second.process.send_signal(signal.SIGINT)
-        second.until_it_says("everything has stopped")
+        second.until_printed("everything has stopped")
         assert second.process.wait(SECONDS) == 0
         assert [line.split()[0] for line in second.output if line.endswith("| stopped")] == [
             "api", "daemon", "webserver", "code", "sandbox",

@@ -12,7 +12,7 @@ import requests
 
 from market_pipeline.core.settings import Settings
 from market_pipeline_tests.end_to_end.conftest import CHECKOUT
-from market_pipeline_tests.end_to_end.test_dagster_tools import answers, free_port, until
+from market_pipeline_tests.end_to_end.test_dagster_tools import free_port, is_loaded, until
 from market_pipeline_tests.end_to_end.wheel import Wheel
 
 SECONDS = 300
@@ -78,7 +78,7 @@ def test_up_starts_everything_without_a_checkout(wheel: Wheel, environment: dict
     api, ui = free_port(), free_port()
     ports = ("--api-port", str(api), "--ui-port", str(ui))
     with running(wheel, environment, "market-pipeline", "up", "--sandbox", *ports):
-        until(lambda: answers(f"http://127.0.0.1:{ui}/graphql"), "the UI's start")
+        until(lambda: is_loaded(f"http://127.0.0.1:{ui}/graphql"), "the UI's start")
         until(lambda: responds(f"http://127.0.0.1:{api}/"), "the API's start")
 
 

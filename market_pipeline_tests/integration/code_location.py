@@ -79,7 +79,7 @@ class Daemon:
     def loads_the_symbols(self) -> None:
         self.workspace.reload_workspace()
 
-    def answers(self, query: str, **variables: Any) -> Any:
+    def query_ui(self, query: str, **variables: Any) -> Any:
         """Return the UI's GraphQL response."""
         result = execute_dagster_graphql(self.workspace.create_request_context(), query, variables)
         assert not result.errors, result.errors

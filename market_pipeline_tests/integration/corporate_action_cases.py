@@ -49,14 +49,14 @@ def refresh_from(
 ) -> RefreshResult:
     """Return the result of a refresh that gets these replies, all of which it requests."""
     with scripted_vendor(*replies) as vendor:
-        outcome = refresh_once(warehouse, vendor, actions, run=run)
+        result = refresh_once(warehouse, vendor, actions, run=run)
         assert not vendor.replies
-    return outcome
+    return result
 
 
-def counts(outcome: RefreshResult) -> dict[str, int]:
+def counts(result: RefreshResult) -> dict[str, int]:
     names = ("loaded", "revised", "unchanged", "rejected", "removed")
-    return {name: getattr(outcome, name) for name in names if getattr(outcome, name)}
+    return {name: getattr(result, name) for name in names if getattr(result, name)}
 
 
 def rows(warehouse: Engine, table: Table) -> list[dict[str, Any]]:
@@ -75,7 +75,7 @@ def rejected_reasons(warehouse: Engine) -> list[tuple[str, str, Any]]:
     return [(row["kind"], *row["reasons"], row["payload"].get("split_to")) for row in found]
 
 
-def asked_tickers(vendor: ScriptedVendor) -> list[list[str] | None]:
+def requested_tickers(vendor: ScriptedVendor) -> list[list[str] | None]:
     """Return the tickers of each request, None for the whole market."""
     queries = [dict(parse_qsl(urlsplit(path).query)) for path in vendor.paths]
     named = [query.get("ticker.any_of", query.get("ticker")) for query in queries]

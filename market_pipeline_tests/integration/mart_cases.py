@@ -51,8 +51,10 @@ def settings_of(engine: Engine, folder: Path) -> Settings:
 def track(warehouse: Engine, symbols: Sequence[Symbol], *, first: date, last: date) -> None:
     """Track symbols whose bars of these sessions, splits and dividends were requested successfully."""
     add_symbols(warehouse, symbols)
-    asked = {"asked_at": LOADED_AT, "history_asked_at": LOADED_AT}
-    kinds = [{"kind": kind, "symbol": symbol.name, **asked} for symbol in symbols for kind in ("splits", "dividends")]
+    requested = {"asked_at": LOADED_AT, "history_asked_at": LOADED_AT}
+    kinds = [
+        {"kind": kind, "symbol": symbol.name, **requested} for symbol in symbols for kind in ("splits", "dividends")
+    ]
     counts = dict.fromkeys(("requests", "fetched", "loaded", "revised", "unchanged", "rejected", "missing"), 0)
     history = [
         {

@@ -32,7 +32,7 @@ def body(results: Any = None, **fields: Any) -> dict[str, Any]:
     return {"ticker": "AAPL", "adjusted": False, "status": "OK", "request_id": "1", **found, **fields}
 
 
-def refused(status: int, text: str, **headers: str) -> Reply:
+def error_reply(status: int, text: str, **headers: str) -> Reply:
     kind = {403: "NOT_AUTHORIZED", 404: "NOT_FOUND"}.get(status, "ERROR")
     field = "error" if kind == "ERROR" else "message"
     return Reply({"status": kind, "request_id": "1", field: text}, status, headers)

@@ -52,8 +52,8 @@ def load_frame(
     **known: Any,
 ) -> LoadResult:
     """Load a frame as the response for `sessions`, by default those from its first to its last bar."""
-    asked = sessions or sessions_between(symbol.calendar, frame["date"].min().date(), frame["date"].max().date())
-    return load(warehouse, request_for(symbol, asked, run_id, **known), columns_of(frame), rejected, find_flags)
+    requested = sessions or sessions_between(symbol.calendar, frame["date"].min().date(), frame["date"].max().date())
+    return load(warehouse, request_for(symbol, requested, run_id, **known), columns_of(frame), rejected, find_flags)
 
 
 def load_failure(

@@ -168,7 +168,7 @@ def api(settings_of_series: Settings) -> Iterator[str]:
         yield url
 
 
-def ask(api: str, symbol: str, **parameters: str) -> requests.Response:
+def get(api: str, symbol: str, **parameters: str) -> requests.Response:
     known = {"start": str(FIRST), "end": str(LAST), **parameters}
     return requests.get(f"{api}{HISTORICAL}/{symbol}", params=known, timeout=60)
 
@@ -177,28 +177,28 @@ def ask(api: str, symbol: str, **parameters: str) -> requests.Response:
 def test_history_has_null_prices_before_the_first_known_day_and_the_reason(
     api: str, symbol: str, parameters: dict[str, str]
 ) -> None:
-    response = ask(api, symbol, **parameters)
-    answer = response.json()
+    response = get(api, symbol, **parameters)
+    content = response.json()
     kind = "split" if symbol == "SPX" else "dividend"
     reason = f"{kind} of 2024-03-15: {CONTRADICTED}"
-    assert answer["known_from"] == response.headers["x-known-from"] == "2024-03-15"
-    assert answer["note"] == f"The adjusted prices of {symbol} before 2024-03-15 are not known, and null: {reason}."
-    assert answer["count"] == 10
-    assert [row["close"] is None for row in answer["data"]] == [row["date"] < "2024-03-15" for row in answer["data"]]
-    assert ask(api, symbol, format="csv", **parameters).headers["x-known-from"] == "2024-03-15"
+    assert content["known_from"] == response.headers["x-known-from"] == "2024-03-15"
+    assert content["note"] == f"The adjusted prices of {symbol} before 2024-03-15 are not known, and null: {reason}."
+    assert content["count"] == 10
+    assert [row["close"] is None for row in content["data"]] == [row["date"] < "2024-03-15" for row in content["data"]]
+    assert get(api, symbol, format="csv", **parameters).headers["x-known-from"] == "2024-03-15"
 
 
 def test_history_since_the_first_known_day_is_as_if_nothing_was_unknown(api: str) -> None:
-    response = ask(api, "SPX", start=str(DAY))
+    response = get(api, "SPX", start=str(DAY))
     assert (response.json()["known_from"], response.json()["note"]) == (None, None)
     assert "x-known-from" not in response.headers
 
 
 def test_history_of_days_that_are_not_known_at_all_is_as_traded_with_the_reason(api: str) -> None:
-    answer = ask(api, "SPX", end="2024-03-14").json()
+    content = get(api, "SPX", end="2024-03-14").json()
     reason = f"the adjusted prices of SPX are not known: split of 2024-03-15: {CONTRADICTED}"
-    assert (answer["adjustment"], answer["known_from"], answer["note"]) == ("none", None, f"As traded: {reason}.")
-    rejected = ask(api, "SPX", end="2024-03-14", adjustment="splits")
+    assert (content["adjustment"], content["known_from"], content["note"]) == ("none", None, f"As traded: {reason}.")
+    rejected = get(api, "SPX", end="2024-03-14", adjustment="splits")
     assert (rejected.status_code, rejected.json()["detail"]) == (
         409,
         f"{reason}; adjustment=none gives prices as traded",
@@ -206,8 +206,8 @@ def test_history_of_days_that_are_not_known_at_all_is_as_traded_with_the_reason(
 
 
 def test_history_adjusted_for_splits_is_known_where_only_dividends_are_not(api: str) -> None:
-    answer = ask(api, "DVC", adjustment="splits").json()
-    assert (answer["known_from"], answer["note"], {row["close"] for row in answer["data"]}) == (None, None, {50.0})
+    content = get(api, "DVC", adjustment="splits").json()
+    assert (content["known_from"], content["note"], {row["close"] for row in content["data"]}) == (None, None, {50.0})
 
 
 def test_the_page_has_a_row_for_each_case() -> None:

@@ -43,7 +43,7 @@ def mailbox() -> Iterator[Mailbox]:
 
 
 @pytest.fixture
-def told_by_webhook(settings: Settings, receiver: Receiver) -> Settings:
+def webhook_settings(settings: Settings, receiver: Receiver) -> Settings:
     return settings.model_copy(update={"alert_webhook_url": SecretStr(receiver.url), "dagster_ui_url": UI})
 
 
@@ -85,11 +85,11 @@ def fail(instance: DagsterInstance, reason: str, **tags: str) -> str:
     return str(run.run_id)
 
 
-def test_a_run_that_failed_is_told_once_with_its_symbols_reasons_and_page(
-    told_by_webhook: Settings, instance: DagsterInstance, receiver: Receiver, warehouse: Engine
+def test_a_failed_run_is_reported_once_with_its_symbols_reasons_and_page(
+    webhook_settings: Settings, instance: DagsterInstance, receiver: Receiver, warehouse: Engine
 ) -> None:
     fail(instance, "long before anybody was to be told")
-    sensor = of_runs(told_by_webhook, instance)
+    sensor = of_runs(webhook_settings, instance)
     assert sensor.tick() == "No run has failed."
     add_symbols(warehouse, [AAPL, MSFT])
     run_id = fail(instance, "one of its steps failed")
@@ -107,20 +107,20 @@ def test_a_run_that_failed_is_told_once_with_its_symbols_reasons_and_page(
     assert TOKEN not in str(sensor.cursor)
 
 
-def test_a_run_that_got_to_no_symbol_is_told_with_dagsters_own_reason(
-    told_by_webhook: Settings, instance: DagsterInstance, receiver: Receiver
+def test_a_run_that_reached_no_symbol_is_reported_with_dagsters_own_reason(
+    webhook_settings: Settings, instance: DagsterInstance, receiver: Receiver
 ) -> None:
-    sensor = of_runs(told_by_webhook, instance)
+    sensor = of_runs(webhook_settings, instance)
     sensor.tick()
     fail(instance, "The process that executed this run ended without finishing it.")
     sensor.tick()
     assert "The process that executed this run ended without finishing it." in receiver.bodies[0]["text"]
 
 
-def test_nobody_is_told_what_is_known_retried_or_old(
-    told_by_webhook: Settings, instance: DagsterInstance, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+def test_no_alert_is_sent_for_known_retried_or_old_failures(
+    webhook_settings: Settings, instance: DagsterInstance, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sensor = of_runs(told_by_webhook, instance)
+    sensor = of_runs(webhook_settings, instance)
     sensor.tick()
     fail(instance, "typed by someone, who has read it", market_pipeline__trigger="cli")
     fail(instance, "to be run again", **{WILL_RETRY_TAG: "true"})
@@ -131,38 +131,38 @@ def test_nobody_is_told_what_is_known_retried_or_old(
     assert receiver.bodies == []
 
 
-def test_a_channel_that_is_down_misses_nothing_and_the_other_is_told_nothing_twice(
-    told_by_webhook: Settings, instance: DagsterInstance, receiver: Receiver, mailbox: Mailbox
+def test_a_channel_that_is_down_misses_no_alert_and_the_other_gets_none_twice(
+    webhook_settings: Settings, instance: DagsterInstance, receiver: Receiver, mailbox: Mailbox
 ) -> None:
-    both = told_by_webhook.model_copy(
+    both = webhook_settings.model_copy(
         update={"smtp_url": SecretStr(f"smtp://127.0.0.1:{mailbox.port}"), "alert_email_to": "ann@example.com"}
     )
     sensor = of_runs(both, instance)
     sensor.tick()
     receiver.statuses = [403]
     fail(instance, "the first")
-    said = sensor.tick()
-    assert "Sent by e-mail: 1 failed run." in said
-    assert "Not sent: the webhook at 127.0.0.1 answered 403" in said
+    skipped = sensor.tick()
+    assert "Sent by e-mail: 1 failed run." in skipped
+    assert "Not sent: the webhook at 127.0.0.1 answered 403" in skipped
     with pytest.raises(AlertError, match="answered 403"):
         sensor.tick()
     receiver.statuses, tried = [200], len(receiver.bodies)
     fail(instance, "the second")
-    said = sensor.tick()
-    assert "Sent by webhook: 2 failed runs." in said
+    skipped = sensor.tick()
+    assert "Sent by webhook: 2 failed runs." in skipped
     assert [body["text"].splitlines()[1] for body in receiver.bodies[tried:]] == ["the first", "the second"]
     assert len(mailbox.mails) == 2
 
 
-def test_without_a_channel_the_ui_says_which_settings_make_one(settings: Settings, instance: DagsterInstance) -> None:
+def test_without_a_channel_the_ui_names_the_settings_for_one(settings: Settings, instance: DagsterInstance) -> None:
     for sensor in (of_runs(settings, instance), of_symbols(settings, instance)):
         assert "nobody is notified: set ALERT_WEBHOOK_URL, or ALERT_EMAIL_TO and SMTP_URL" in sensor.tick()
 
 
-def test_stale_symbols_are_told_when_they_become_so_and_when_all_are_well_again(
-    told_by_webhook: Settings, instance: DagsterInstance, receiver: Receiver, warehouse: Engine
+def test_stale_symbols_are_reported_when_they_become_so_and_when_all_are_fine_again(
+    webhook_settings: Settings, instance: DagsterInstance, receiver: Receiver, warehouse: Engine
 ) -> None:
-    sensor = of_symbols(told_by_webhook, instance)
+    sensor = of_symbols(webhook_settings, instance)
     assert sensor.tick() == "0 symbols are stale: nothing new."
     add_symbols(warehouse, [AAPL])
     load_frame(warehouse, AAPL, AUTUMN)
@@ -181,9 +181,9 @@ def test_stale_symbols_are_told_when_they_become_so_and_when_all_are_well_again(
 
 
 def test_an_alert_of_staleness_that_is_sent_again_has_the_same_key_and_the_next_one_another(
-    told_by_webhook: Settings, instance: DagsterInstance, receiver: Receiver, warehouse: Engine
+    webhook_settings: Settings, instance: DagsterInstance, receiver: Receiver, warehouse: Engine
 ) -> None:
-    sensor = of_symbols(told_by_webhook, instance)
+    sensor = of_symbols(webhook_settings, instance)
     sensor.tick()
     add_symbols(warehouse, [AAPL])
     load_frame(warehouse, AAPL, AUTUMN)

@@ -64,36 +64,36 @@ def test_the_webhook_gets_one_text_for_people_and_the_facts_for_programs(receive
     ]
 
 
-def test_a_webhook_that_is_busy_is_asked_again(receiver: Receiver) -> None:
+def test_a_busy_webhook_is_tried_again(receiver: Receiver) -> None:
     receiver.statuses = [503, 429, 200]
     alert_channels(by_webhook(receiver))[0].send(ALERT)
     assert len(receiver.bodies) == 3
 
 
 @pytest.mark.parametrize(
-    ("status", "attempts", "told"),
+    ("status", "attempts", "message"),
     [(500, 3, "answered 500, 3 times"), (404, 1, "answered 404: fix"), (302, 1, "answered 302: fix")],
 )
-def test_a_webhook_that_refuses_is_named_by_its_host_alone(
-    receiver: Receiver, status: int, attempts: int, told: str
+def test_a_webhook_that_rejects_is_named_by_its_host_alone(
+    receiver: Receiver, status: int, attempts: int, message: str
 ) -> None:
     receiver.statuses = [status]
-    with pytest.raises(AlertError, match=f"the webhook at 127.0.0.1 {told}") as refused:
+    with pytest.raises(AlertError, match=f"the webhook at 127.0.0.1 {message}") as caught:
         alert_channels(by_webhook(receiver))[0].send(ALERT)
-    assert "ALERT_WEBHOOK_URL" in str(refused.value)
-    assert TOKEN not in str(refused.value)
+    assert "ALERT_WEBHOOK_URL" in str(caught.value)
+    assert TOKEN not in str(caught.value)
     assert len(receiver.bodies) == attempts
 
 
-def test_a_webhook_where_nobody_answers_is_named_by_its_host_alone() -> None:
+def test_a_webhook_that_does_not_respond_is_named_by_its_host_alone() -> None:
     settings = Settings(_env_file=None, alert_webhook_url=SecretStr(f"http://127.0.0.1:9/{TOKEN}"))
-    with pytest.raises(AlertError, match=r"gave no response \(ConnectionError\), 3 times") as refused:
+    with pytest.raises(AlertError, match=r"gave no response \(ConnectionError\), 3 times") as caught:
         alert_channels(settings)[0].send(ALERT)
-    assert TOKEN not in str(refused.value)
-    assert refused.value.__suppress_context__
+    assert TOKEN not in str(caught.value)
+    assert caught.value.__suppress_context__
 
 
-def test_an_e_mail_says_the_same(mailbox: Mailbox) -> None:
+def test_an_e_mail_has_the_same_text(mailbox: Mailbox) -> None:
     alert_channels(by_mail(mailbox.port, LOGIN))[0].send(ALERT)
     [mail] = mailbox.mails
     assert mail["Subject"] == "Market Pipeline: a run failed"
@@ -105,7 +105,7 @@ def test_an_e_mail_says_the_same(mailbox: Mailbox) -> None:
     assert mailbox.receivers == [["ann@example.com", "bob@example.com"]]
 
 
-def test_a_mail_server_that_refuses_or_is_away_is_named_without_the_password(mailbox: Mailbox) -> None:
+def test_a_mail_server_that_rejects_or_is_down_is_named_without_the_password(mailbox: Mailbox) -> None:
     with pytest.raises(
         AlertError, match=r"the mail server 127\.0\.0\.1 rejects the user or the password: fix SMTP_URL"
     ):
@@ -113,9 +113,9 @@ def test_a_mail_server_that_refuses_or_is_away_is_named_without_the_password(mai
     mailbox.rejects = True
     with pytest.raises(AlertError, match=r"the mail server 127\.0\.0\.1 answered 550: .*ann@example\.com"):
         alert_channels(by_mail(mailbox.port, LOGIN))[0].send(ALERT)
-    with pytest.raises(AlertError, match=r"can't be used \(ConnectionRefusedError\)") as refused:
+    with pytest.raises(AlertError, match=r"can't be used \(ConnectionRefusedError\)") as caught:
         alert_channels(by_mail(9, LOGIN))[0].send(ALERT)
-    assert "hunter2" not in str(refused.value)
+    assert "hunter2" not in str(caught.value)
 
 
 def test_the_connection_is_encrypted_where_the_server_can_and_its_certificate_is_checked(
@@ -140,9 +140,9 @@ def test_a_password_is_not_sent_in_the_clear_to_another_machine(
     # Every loopback address is this machine; but for that the server is one like any other's.
     elsewhere = Mail(SecretStr(f"smtp://{LOGIN}@127.0.0.2:{mailbox.port}"), "a@example.com", ["b@example.com"])
     monkeypatch.setattr("smtplib.socket.create_connection", _to_this_machine(mailbox.port))
-    with pytest.raises(AlertError, match="offers no STARTTLS") as refused:
+    with pytest.raises(AlertError, match="offers no STARTTLS") as caught:
         elsewhere.send(ALERT)
-    assert "hunter2" not in str(refused.value)
+    assert "hunter2" not in str(caught.value)
     assert mailbox.mails == []
 
 
@@ -154,7 +154,7 @@ def _to_this_machine(port: int):  # type: ignore[no-untyped-def]
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "told"),
+    ("name", "value", "message"),
     [
         ("ALERT_WEBHOOK_URL", "hooks.example.com/hunter2", "is not of the form https://host/path"),
         ("SMTP_URL", "mail.example.com:hunter2", "is not of the form smtp://"),
@@ -164,12 +164,12 @@ def _to_this_machine(port: int):  # type: ignore[no-untyped-def]
     ],
 )
 def test_a_setting_that_can_not_be_used_is_named(
-    name: str, value: str, told: str, monkeypatch: pytest.MonkeyPatch
+    name: str, value: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, value)
-    with pytest.raises(SettingsError, match=f"^{name}: {told}") as refused:
+    with pytest.raises(SettingsError, match=f"^{name}: {message}") as caught:
         load_settings()
-    assert "hunter2" not in str(refused.value)
+    assert "hunter2" not in str(caught.value)
 
 
 def run_test(capsys: pytest.CaptureFixture[str]) -> tuple[object, str, str]:
@@ -180,20 +180,20 @@ def run_test(capsys: pytest.CaptureFixture[str]) -> tuple[object, str, str]:
     return (code, *capsys.readouterr())
 
 
-def test_the_command_tries_every_channel_and_says_what_came_of_it(
+def test_the_command_tries_every_channel_and_prints_the_results(
     receiver: Receiver, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, _, said = run_test(capsys)
+    code, _, output = run_test(capsys)
     assert code == 2
-    assert "set ALERT_WEBHOOK_URL, or ALERT_EMAIL_TO and SMTP_URL" in said
+    assert "set ALERT_WEBHOOK_URL, or ALERT_EMAIL_TO and SMTP_URL" in output
     monkeypatch.setenv("ALERT_WEBHOOK_URL", receiver.url)
     monkeypatch.setenv("SMTP_URL", f"smtp://{LOGIN}@127.0.0.1:{mailbox.port}")
     monkeypatch.setenv("ALERT_EMAIL_TO", "ann@example.com")
     assert run_test(capsys) == (0, "sent by webhook\nsent by e-mail\n", "")
     assert receiver.bodies[0]["kind"] == "test"
     receiver.statuses = [403]
-    code, said, failed = run_test(capsys)
-    assert (code, said) == (1, "sent by e-mail\n")
+    code, output, failed = run_test(capsys)
+    assert (code, output) == (1, "sent by e-mail\n")
     assert failed.startswith("failed: the webhook at 127.0.0.1 answered 403")
     assert TOKEN not in failed
     assert PASSWORD not in failed

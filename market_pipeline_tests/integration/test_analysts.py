@@ -123,14 +123,14 @@ def test_what_dbt_makes_later_can_be_read(marts: tuple[Engine, str], analyst: ps
         "SELECT rolpassword FROM pg_authid",
     ],
 )
-def test_the_server_refuses_all_else_even_where_read_only_was_switched_off(
+def test_the_server_rejects_all_else_even_where_read_only_was_switched_off(
     analyst: psycopg.Connection, statement: str
 ) -> None:
     with pytest.raises(errors.InsufficientPrivilege):
         analyst.execute(statement)
 
 
-def test_the_server_says_at_once_that_it_is_read_only(marts: tuple[Engine, str]) -> None:
+def test_the_server_reports_at_once_that_it_is_read_only(marts: tuple[Engine, str]) -> None:
     with psycopg.connect(marts[1]) as connection, pytest.raises(errors.ReadOnlySqlTransaction):
         connection.execute("CREATE TEMP TABLE mine ()")
     with psycopg.connect(marts[1]) as connection:
@@ -163,9 +163,9 @@ def command(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     """Return the output of a command."""
     with pytest.raises(SystemExit) as ended:
         main(list(arguments))
-    said = capsys.readouterr()
-    assert not ended.value.code, said.err
-    return said.out.strip()
+    printed = capsys.readouterr()
+    assert not ended.value.code, printed.err
+    return printed.out.strip()
 
 
 @pytest.fixture
@@ -182,12 +182,12 @@ def humble(server: embedded.Server) -> Iterator[Engine]:
         connection.execute("DROP ROLE humble")
 
 
-def test_who_may_make_no_roles_is_told_what_an_administrator_has_to_run(
+def test_a_user_who_may_create_no_roles_gets_the_statements_for_an_administrator(
     without_role: None, humble: Engine, server: embedded.Server
 ) -> None:
-    with pytest.raises(RoleError, match="once an administrator has run: ") as refused:
+    with pytest.raises(RoleError, match="once an administrator has run: ") as caught:
         grant_analyst_access(humble)
-    statements = str(refused.value).partition("has run: ")[2]
+    statements = str(caught.value).partition("has run: ")[2]
     with administrator(server) as connection:
         connection.execute(statements.replace("<a password>", "chosen"))
     try:

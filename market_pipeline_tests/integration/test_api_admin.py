@@ -200,8 +200,8 @@ def test_the_audit_trail_has_every_request_and_survives_the_key(
 def test_keys_are_stored_as_hashes_out_of_readers_reach(warehouse: Engine, api: str, admin: dict[str, str]) -> None:
     secret = admin["X-API-Key"].rpartition("_")[2]
     assert secret not in str(query(warehouse, "SELECT * FROM access.api_keys"))
-    refused = requests.get(f"{api}/api/v1/tables/api_keys", timeout=10)
-    assert refused.status_code == 404
+    denied = requests.get(f"{api}/api/v1/tables/api_keys", timeout=10)
+    assert denied.status_code == 404
     with warehouse.connect() as connection:
         connection.execute(text("SET ROLE market_reader"))
         with pytest.raises(ProgrammingError, match="permission denied for schema access"):
@@ -211,21 +211,21 @@ def test_keys_are_stored_as_hashes_out_of_readers_reach(warehouse: Engine, api: 
 def test_keys_are_made_listed_and_revoked_on_the_command_line(
     environment: dict[str, str], warehouse: Engine, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def said(*arguments: str) -> str:
+    def run_keys(*arguments: str) -> str:
         with pytest.raises(SystemExit) as ended:
             main(["keys", *arguments])
         assert ended.value.code in (0, None)
         return capsys.readouterr().out
 
-    key = said("create", "notebook", "--days", "30").strip()
+    key = run_keys("create", "notebook", "--days", "30").strip()
     [row] = list_keys(warehouse)
     assert key.startswith(f"mdw_{row.id}_")
     assert (row.name, row.scope, (row.expires_at - row.created_at).days) == ("notebook", "read", 30)
-    assert row.id in said("list")
-    assert key not in said("list", "--json")
-    assert row.id in said("revoke", row.id)
+    assert row.id in run_keys("list")
+    assert key not in run_keys("list", "--json")
+    assert row.id in run_keys("revoke", row.id)
     assert list_keys(warehouse)[0].revoked_at is not None
-    said("audit", row.id)
+    run_keys("audit", row.id)
     with pytest.raises(SystemExit) as ended:
         main(["keys", "revoke", "nosuch"])
     assert ended.value.code == 2
@@ -237,19 +237,19 @@ def test_keys_are_made_listed_rejected_and_accepted_again_over_http(
 ) -> None:
     made = requests.post(api + KEYS, json={"name": "night shift", "scope": "admin"}, headers=admin, timeout=10)
     assert made.status_code == 201
-    told = made.json()
-    theirs = {"X-API-Key": told["api_key"]}
-    one = f"{api}{KEYS}/{told['id']}"
-    assert told["key_preview"] == told["api_key"][:12] + "..."
+    created = made.json()
+    theirs = {"X-API-Key": created["api_key"]}
+    one = f"{api}{KEYS}/{created['id']}"
+    assert created["key_preview"] == created["api_key"][:12] + "..."
     assert requests.get(api + SYMBOLS, headers=theirs, timeout=10).status_code == 200
     listed = requests.get(api + KEYS, headers=admin, timeout=10)
-    assert told["api_key"] not in listed.text
+    assert created["api_key"] not in listed.text
     mine, shown = listed.json()
     assert mine["name"] == "operations"
     assert (shown["name"], shown["scope"], shown["active"], shown["request_count"]) == ("night shift", "admin", True, 1)
 
-    refused = requests.put(one, json={"active": False}, headers=admin, timeout=10).json()
-    assert (refused["status"], refused["key_id"], refused["active"]) == ("success", told["id"], False)
+    denied = requests.put(one, json={"active": False}, headers=admin, timeout=10).json()
+    assert (denied["status"], denied["key_id"], denied["active"]) == ("success", created["id"], False)
     assert requests.get(api + SYMBOLS, headers=theirs, timeout=10).status_code == 401
     active = requests.get(api + KEYS, params={"active_only": "true"}, headers=admin, timeout=10).json()
     assert [key["name"] for key in active] == ["operations"]
@@ -259,7 +259,7 @@ def test_keys_are_made_listed_rejected_and_accepted_again_over_http(
     assert requests.delete(one, headers=admin, timeout=10).json()["active"] is False
     assert requests.get(api + SYMBOLS, headers=theirs, timeout=10).status_code == 401
     trail = requests.get(f"{one}/audit", params={"limit": 1, "offset": 1}, headers=admin, timeout=10).json()
-    assert (trail["key_id"], trail["total"], trail["limit"], trail["offset"]) == (told["id"], 2, 1, 1)
+    assert (trail["key_id"], trail["total"], trail["limit"], trail["offset"]) == (created["id"], 2, 1, 1)
     [entry] = trail["entries"]
     assert (entry["endpoint"], entry["method"], entry["status_code"]) == (SYMBOLS, "GET", 200)
 
@@ -280,8 +280,8 @@ def test_a_key_is_for_reading_unless_more_is_requested(api: str, admin: dict[str
     made = requests.post(api + KEYS, json={"name": "notebook", "days": 30}, headers=admin, timeout=10).json()
     assert (made["scope"], made["active"], made["request_count"]) == ("read", True, 0)
     assert made["expires_at"] > made["created_at"]
-    refused = requests.post(api + KEYS, json={"name": "x"}, headers={"X-API-Key": made["api_key"]}, timeout=10)
-    assert problem(refused)[0] == 403
+    denied = requests.post(api + KEYS, json={"name": "x"}, headers={"X-API-Key": made["api_key"]}, timeout=10)
+    assert problem(denied)[0] == 403
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "GET"])
@@ -345,20 +345,20 @@ def test_the_health_is_for_everyone_and_its_details_for_those_who_may_read(
 ) -> None:
     key = create_key(warehouse, "notebook", Scope.READ).get_secret_value()
     with running_api(settings.model_copy(update={"api_key_required": True})) as url:
-        told, all_told = (requests.get(f"{url}/health", headers=h, timeout=10) for h in ({}, {"X-API-Key": key}))
-    assert (told.status_code, all_told.status_code) == (200, 200)
-    assert set(told.json()) == {"status", "timestamp", "scheduler_running", "database"}
-    assert "market-pipeline up" in all_told.json()["scheduler"]["reason"]
+        created, detailed = (requests.get(f"{url}/health", headers=h, timeout=10) for h in ({}, {"X-API-Key": key}))
+    assert (created.status_code, detailed.status_code) == (200, 200)
+    assert set(created.json()) == {"status", "timestamp", "scheduler_running", "database"}
+    assert "market-pipeline up" in detailed.json()["scheduler"]["reason"]
 
 
-def test_what_a_proxy_says_counts_only_if_the_proxy_is_named(settings: Settings, environment: dict[str, str]) -> None:
+def test_a_forwarded_address_counts_only_from_a_named_proxy(settings: Settings, environment: dict[str, str]) -> None:
     def rejected(**changes: str) -> list[int]:
         with running_api(settings.model_copy(update={"api_requests_per_minute": 3, **changes})) as url:
-            asked = [
+            requests_sent = [
                 requests.get(f"{url}/api/v1/links", headers={"X-Forwarded-For": f"192.0.2.{n}"}, timeout=10)
                 for n in range(5)
             ]
-        return [n for n, answer in enumerate(asked) if answer.status_code == 429]
+        return [n for n, response in enumerate(requests_sent) if response.status_code == 429]
 
     assert rejected() == [3, 4]
     assert rejected(api_trusted_proxies="10.0.0.0/8") == [3, 4]
@@ -382,9 +382,13 @@ def test_the_same_backfill_is_started_once_and_no_more_than_a_number_of_others(
         listed = requests.get(url + backfills, headers=admin, timeout=60).json()
         cancelled = requests.post(f"{url}{backfills}/{same[0].json()['id']}/cancel", headers=admin, timeout=60)
         again = post()
-    assert sorted(answer.status_code for answer in same) == [200] * 19 + [202]
-    assert len({answer.json()["id"] for answer in same}) == len({answer.headers["location"] for answer in same}) == 1
-    assert [answer.status_code for answer in others] == [202, 202, 429]
+    assert sorted(response.status_code for response in same) == [200] * 19 + [202]
+    assert (
+        len({response.json()["id"] for response in same})
+        == len({response.headers["location"] for response in same})
+        == 1
+    )
+    assert [response.status_code for response in others] == [202, 202, 429]
     assert problem(others[-1])[1].startswith("3 backfills have not ended")
     assert others[-1].headers["retry-after"] == "60"
     assert len(listed) == 3
@@ -393,14 +397,22 @@ def test_the_same_backfill_is_started_once_and_no_more_than_a_number_of_others(
 
 def test_a_client_above_the_rate_limit_gets_the_wait(settings: Settings, environment: dict[str, str]) -> None:
     with running_api(settings.model_copy(update={"api_requests_per_minute": 3})) as url:
-        answers = [requests.get(f"{url}/api/v1/links", timeout=10) for _ in range(5)]  # a minute begins with the first
+        responses = [
+            requests.get(f"{url}/api/v1/links", timeout=10) for _ in range(5)
+        ]  # a minute begins with the first
         assert requests.get(f"{url}/metrics", timeout=10).status_code == 200
-    assert [answer.status_code for answer in answers] == [200, 200, 200, 429, 429]
-    refused = answers[-1]
-    assert problem(refused)[1].startswith("more than 3 requests in a minute: wait ")
-    assert 1 <= int(refused.headers["retry-after"]) <= 60
-    assert [answer.headers["ratelimit"].split(";")[1] for answer in answers] == ["r=2", "r=1", "r=0", "r=0", "r=0"]
-    assert {answer.headers["ratelimit-policy"] for answer in answers} == {'"minute";q=3;w=60'}
+    assert [response.status_code for response in responses] == [200, 200, 200, 429, 429]
+    denied = responses[-1]
+    assert problem(denied)[1].startswith("more than 3 requests in a minute: wait ")
+    assert 1 <= int(denied.headers["retry-after"]) <= 60
+    assert [response.headers["ratelimit"].split(";")[1] for response in responses] == [
+        "r=2",
+        "r=1",
+        "r=0",
+        "r=0",
+        "r=0",
+    ]
+    assert {response.headers["ratelimit-policy"] for response in responses} == {'"minute";q=3;w=60'}
 
 
 def test_pages_of_other_origins_may_read_only_where_they_are_named(
@@ -408,12 +420,12 @@ def test_pages_of_other_origins_may_read_only_where_they_are_named(
 ) -> None:
     mine, other = "https://app.example.com", "https://evil.example.com"
     with running_api(settings) as url:
-        answer = requests.get(f"{url}/api/v1/links", headers={"Origin": mine}, timeout=10)
-        assert "access-control-allow-origin" not in answer.headers
+        response = requests.get(f"{url}/api/v1/links", headers={"Origin": mine}, timeout=10)
+        assert "access-control-allow-origin" not in response.headers
     with running_api(settings.model_copy(update={"api_cors_origins": mine})) as url:
-        allowed, refused = (
+        allowed, denied = (
             requests.get(f"{url}/api/v1/links", headers={"Origin": o}, timeout=10) for o in (mine, other)
         )
     assert allowed.headers["access-control-allow-origin"] == mine
     assert "access-control-allow-credentials" not in allowed.headers
-    assert "access-control-allow-origin" not in refused.headers
+    assert "access-control-allow-origin" not in denied.headers

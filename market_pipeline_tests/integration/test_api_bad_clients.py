@@ -60,7 +60,7 @@ def door(api: Api, address: str = "127.0.0.1") -> socket.socket:
     return socket.create_connection((str(place.hostname), place.port or 80), timeout=20, source_address=(address, 0))
 
 
-def said(connection: socket.socket) -> bytes:
+def read_to_end(connection: socket.socket) -> bytes:
     """Return all bytes until the other side closes."""
     parts: list[bytes] = []
     while True:
@@ -73,11 +73,11 @@ def said(connection: socket.socket) -> bytes:
         parts.append(part)
 
 
-def answered(api: Api, request: bytes) -> bytes:
+def get_response(api: Api, request: bytes) -> bytes:
     """Return the response to these bytes until the connection is closed."""
     with closing(door(api)) as connection:
         connection.sendall(request)
-        return said(connection)
+        return read_to_end(connection)
 
 
 def status_of(response: bytes) -> int:
@@ -107,7 +107,7 @@ def status_of(response: bytes) -> int:
     ],
 )
 def test_a_header_beyond_the_limits_is_rejected_at_once(api: Api, request_: bytes, status: int) -> None:
-    response = answered(api, request_)
+    response = get_response(api, request_)
     head, _, body = response.partition(b"\r\n\r\n")
     assert status_of(response) == status, response
     assert b"content-type: application/problem+json" in head
@@ -169,8 +169,8 @@ def test_a_header_that_does_not_end_is_ended(api: Api) -> None:
         dripping.start()
         try:
             assert [api.get("/api/v1/links").status_code for _ in range(10)] == [200] * 10
-            assert {said(connection) for connection in (*silent, *feeding)} == {b""}
-            assert {status_of(said(connection)) for connection in (*stuck, *slow)} == {408}
+            assert {read_to_end(connection) for connection in (*silent, *feeding)} == {b""}
+            assert {status_of(read_to_end(connection)) for connection in (*stuck, *slow)} == {408}
         finally:
             over.set()
             dripping.join()
@@ -199,7 +199,7 @@ def test_a_body_is_not_read_before_the_key_is_known(api: Api, admin: dict[str, s
                     sent += connection.send(part)
             except OSError:
                 pass
-            response = said(connection)
+            response = read_to_end(connection)
         assert status_of(response) == status, (head, path)
         assert b"connection: close" in response
     assert psutil.Process().memory_info().rss - before < 50e6
@@ -209,16 +209,16 @@ def test_a_body_that_does_not_come_or_is_a_bomb_is_rejected(api: Api, admin: dic
     key = b"X-API-Key: %s\r\n" % admin["X-API-Key"].encode()
     begun = time.monotonic()
     stuck = b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20\r\n%s\r\n{" % (SYMBOLS.encode(), key)
-    assert status_of(answered(api, stuck)) == 408
+    assert status_of(get_response(api, stuck)) == 408
     assert time.monotonic() - begun < 10 * SOON
     bomb = gzip.compress(b" " * 50_000_000)
     headers = {**admin, "Content-Encoding": "gzip", "Content-Type": "application/json"}
     problem(requests.post(api.url + SYMBOLS, data=bomb, headers=headers, timeout=20), 415)
     deep = b"[" * 60_000
-    asked = requests.post(
+    head = requests.post(
         api.url + SYMBOLS, data=deep, headers={**admin, "Content-Type": "application/json"}, timeout=20
     )
-    assert asked.status_code in (400, 422)
+    assert head.status_code in (400, 422)
 
 
 def test_a_body_that_comes_late_is_taken_and_the_connection_kept(api: Api, admin: dict[str, str]) -> None:
@@ -231,17 +231,17 @@ def test_a_body_that_comes_late_is_taken_and_the_connection_kept(api: Api, admin
         connection.sendall(body)
         assert status_of(connection.recv(1 << 16)) == 201
         connection.sendall(HEAD + b"Connection: close\r\n\r\n")
-        assert status_of(said(connection)) == 200
+        assert status_of(read_to_end(connection)) == 200
 
 
 # --- connections
 
 
-def test_requests_sent_ahead_are_answered_in_their_order_up_to_a_number(api: Api) -> None:
+def test_pipelined_requests_get_responses_in_their_order_up_to_a_number(api: Api) -> None:
     few = HEAD + b"\r\n"
     last = HEAD + b"Connection: close\r\n\r\n"
-    assert answered(api, few * 9 + last).count(b"HTTP/1.1 200") == 10
-    assert answered(api, few * 5_000).count(b"HTTP/1.1 200") <= PIPELINED_REQUESTS + 1
+    assert get_response(api, few * 9 + last).count(b"HTTP/1.1 200") == 10
+    assert get_response(api, few * 5_000).count(b"HTTP/1.1 200") <= PIPELINED_REQUESTS + 1
 
 
 def test_who_opens_connections_without_end_loses_them_to_the_others(api: Api) -> None:
@@ -250,14 +250,14 @@ def test_who_opens_connections_without_end_loses_them_to_the_others(api: Api) ->
         idle = [stack.enter_context(closing(door(api))) for _ in range(80)]
         other = stack.enter_context(closing(door(api, "127.0.0.2")))
         other.sendall(HEAD + b"Connection: close\r\n\r\n")
-        assert status_of(said(other)) == 200
-        assert said(idle[0]) == b""
+        assert status_of(read_to_end(other)) == 200
+        assert read_to_end(idle[0]) == b""
 
 
-def test_a_websocket_and_another_protocol_are_answered_as_http(api: Api) -> None:
+def test_a_request_for_a_websocket_or_another_protocol_gets_a_response_by_http(api: Api) -> None:
     for protocol in (b"websocket", b"h2c"):
-        asked = HEAD + b"Connection: Upgrade\r\nUpgrade: %s\r\n\r\n" % protocol
-        assert status_of(answered(api, asked)) == 200
+        head = HEAD + b"Connection: Upgrade\r\nUpgrade: %s\r\n\r\n" % protocol
+        assert status_of(get_response(api, head)) == 200
 
 
 # --- responses
@@ -265,12 +265,12 @@ def test_a_websocket_and_another_protocol_are_answered_as_http(api: Api) -> None
 
 def test_downloads_that_nobody_reads_end_and_the_others_wait_for_their_place(api: Api) -> None:
     """More downloads than slots, from several addresses; a client that reads is served after them."""
-    asked = f"GET {MANY}?limit=60000 HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+    head = f"GET {MANY}?limit=60000 HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
     with ExitStack() as stack:
         unread = [stack.enter_context(closing(door(api, f"127.0.0.{2 + n}"))) for n in range(DOWNLOADS + 2)]
         for connection in unread:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            connection.sendall(asked)
+            connection.sendall(head)
         for connection in unread[:DOWNLOADS]:
             assert connection.recv(8).startswith(b"HTTP")
         honest = api.get(MANY, [("limit", "60000"), ("format", "csv")])
@@ -307,8 +307,8 @@ def held_for(api: Api, clients: Sequence[socket.socket]) -> list[object]:
 
 def test_a_client_that_leaves_takes_its_query_with_it(api: Api) -> None:
     """One query that is streamed, and one whose rows take long to find."""
-    asked = "/api/v1/tables/slow?limit=5&order=none.desc", f"{MANY}?limit=60000&order=long.desc"
-    for path in asked:
+    head = "/api/v1/tables/slow?limit=5&order=none.desc", f"{MANY}?limit=60000&order=long.desc"
+    for path in head:
         with closing(door(api)) as connection:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
@@ -335,7 +335,7 @@ def eventually(condition: Callable[[], bool], seconds: float = 20) -> bool:
     return False
 
 
-def test_the_host_that_is_requested_has_no_say(api: Api) -> None:
+def test_the_requested_host_does_not_matter(api: Api) -> None:
     """The header Host is neither in the next page's URL nor in a problem."""
     add_symbols(api.warehouse, [IBM, MSFT])
     shown = api.get("/api/v1/tables/tracked_symbols", [("limit", "1")], host="other.localhost:1").json()

@@ -36,7 +36,7 @@ def started(environment: dict[str, str], *arguments: str) -> Iterator[tuple[subp
         api.stderr.close()
 
 
-def test_it_says_where_it_is_logs_what_was_asked_and_stops_at_ctrl_c(environment: dict[str, str]) -> None:
+def test_it_prints_its_url_logs_requests_and_stops_at_ctrl_c(environment: dict[str, str]) -> None:
     with started(environment, "--access-log") as (api, line):
         url = line.split()[4]
         assert line == f"The API is at {url} and documented at {url}/docs. Ctrl-C stops it.\n"
@@ -44,11 +44,11 @@ def test_it_says_where_it_is_logs_what_was_asked_and_stops_at_ctrl_c(environment
         assert requests.get(f"{url}/docs", timeout=30).ok
         requests.get(f"{url}/v2/aggs/ticker/A/prev?apiKey=mdw_SECRET&adjusted=false", timeout=30)
         api.send_signal(signal.SIGINT)
-        _, said = api.communicate(timeout=30)
-        assert '"GET /health HTTP/1.1" 200' in said
-        assert '"GET /v2/aggs/ticker/A/prev?apiKey=***&adjusted=false HTTP/1.1" 404' in said  # the dialect is off
-        assert "SECRET" not in said
-        assert said.endswith("The API has stopped.\n")
+        _, log = api.communicate(timeout=30)
+        assert '"GET /health HTTP/1.1" 200' in log
+        assert '"GET /v2/aggs/ticker/A/prev?apiKey=***&adjusted=false HTTP/1.1" 404' in log  # the dialect is off
+        assert "SECRET" not in log
+        assert log.endswith("The API has stopped.\n")
         assert api.returncode == 0
 
 
@@ -63,20 +63,20 @@ def test_it_ends_within_five_seconds_though_requests_are_open(
         ThreadPoolExecutor(1) as client,
     ):
         holder.execute("LOCK TABLE bars IN ACCESS EXCLUSIVE MODE")
-        asked = client.submit(requests.get, f"{line.split()[4]}/api/v1/tables/market_data", timeout=60)
+        pending = client.submit(requests.get, f"{line.split()[4]}/api/v1/tables/market_data", timeout=60)
         query = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'bars'::regclass"
         while observer.execute(query).fetchone() == (0,):
-            assert not asked.done(), asked.result().text
+            assert not pending.done(), pending.result().text
             time.sleep(0.02)
         before = time.monotonic()
         api.send_signal(number)
-        _, said = api.communicate(timeout=30)
+        _, log = api.communicate(timeout=30)
         assert time.monotonic() - before < 5
-        assert (api.returncode, "Traceback" in said) == (0, False), said
-        assert said.endswith("The API has stopped.\n")
+        assert (api.returncode, "Traceback" in log) == (0, False), log
+        assert log.endswith("The API has stopped.\n")
         while observer.execute(query).fetchone() != (0,):  # what it had asked for is gone with it
             time.sleep(0.02)
-        assert isinstance(asked.exception(), requests.ConnectionError) or not asked.result().ok
+        assert isinstance(pending.exception(), requests.ConnectionError) or not pending.result().ok
 
 
 def test_listening_beyond_this_machine_without_keys_is_pointed_out(environment: dict[str, str]) -> None:

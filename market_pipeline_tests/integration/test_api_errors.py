@@ -126,16 +126,16 @@ def send(api: Api, target: str, **headers: str) -> http.client.HTTPResponse:
     return connection.getresponse()
 
 
-def assert_answered_or_refused(api: Api, target: str, **headers: str) -> int:
+def assert_response_or_problem(api: Api, target: str, **headers: str) -> int:
     """Check that the response is rows or a problem and discloses nothing; return its status."""
     response = send(api, target, **headers)
     body = response.read()
     assert 200 <= response.status < 500, (target, response.status, body)
     assert SECRET.encode() not in body
     if response.status >= 400:
-        told = json.loads(body)
+        document = json.loads(body)
         assert response.headers["content-type"] == MEDIA_TYPE
-        assert told["status"] == response.status
+        assert document["status"] == response.status
     return response.status
 
 
@@ -152,7 +152,7 @@ def assert_answered_or_refused(api: Api, target: str, **headers: str) -> int:
 @example([("flags", "cs.a\0b"), ("order", "date.desc; --")])
 @given(PARAMETERS)
 def test_no_parameter_of_a_table_does_harm(api: Api, parameters: list[tuple[str, str]]) -> None:
-    assert_answered_or_refused(api, f"{TABLES}/market_data?{urlencode(parameters)}")
+    assert_response_or_problem(api, f"{TABLES}/market_data?{urlencode(parameters)}")
 
 
 @MANY
@@ -161,20 +161,20 @@ def test_no_symbol_and_no_parameter_of_its_history_does_harm(
     api: Api, symbol: str, parameters: list[tuple[str, str]]
 ) -> None:
     days = [("start", "2000-09-20"), ("end", "2000-10-10")]
-    assert_answered_or_refused(api, f"{HISTORICAL}/{quote(symbol, safe='')}?{urlencode([*days, *parameters])}")
+    assert_response_or_problem(api, f"{HISTORICAL}/{quote(symbol, safe='')}?{urlencode([*days, *parameters])}")
 
 
 @MANY
 @given(HOSTILE)
 def test_no_name_of_a_table_does_harm(api: Api, name: str) -> None:
-    assert_answered_or_refused(api, f"{TABLES}/{quote(name, safe='')}?limit=1")
+    assert_response_or_problem(api, f"{TABLES}/{quote(name, safe='')}?limit=1")
 
 
 @pytest.mark.parametrize("route", [f"{TABLES}/", f"{HISTORICAL}/", "/static/", "/api/v1/", "/"])
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path[:40])
 def test_no_path_leads_anywhere_else(api: Api, route: str, path: str) -> None:
     days = "?start=2000-09-20&end=2000-10-10" if route == f"{HISTORICAL}/" else ""
-    assert assert_answered_or_refused(api, f"{route}{path}{days}") in (400, 404)
+    assert assert_response_or_problem(api, f"{route}{path}{days}") in (400, 404)
 
 
 @pytest.mark.parametrize(
@@ -183,11 +183,11 @@ def test_no_path_leads_anywhere_else(api: Api, route: str, path: str) -> None:
     ids=lambda raw: raw[:20],
 )
 def test_no_query_that_is_written_wrongly_does_harm(api: Api, raw: str) -> None:
-    assert_answered_or_refused(api, f"{TABLES}/market_data?{raw}")
+    assert_response_or_problem(api, f"{TABLES}/market_data?{raw}")
 
 
-def test_many_conditions_are_answered_like_few(api: Api) -> None:
-    assert assert_answered_or_refused(api, f"{TABLES}/market_data?{'close=gt.1&' * 4000}limit=1") == 200
+def test_many_conditions_work_like_few(api: Api) -> None:
+    assert assert_response_or_problem(api, f"{TABLES}/market_data?{'close=gt.1&' * 4000}limit=1") == 200
 
 
 @pytest.mark.parametrize("kind", ["json", "csv"])
@@ -207,7 +207,7 @@ def test_what_is_special_in_sql_is_a_text_like_any_other(api: Api, kind: str) ->
 def test_no_header_does_harm(api: Api, name: str) -> None:
     for piece in [*SPECIAL, *INJECTIONS, *ODD]:
         if piece.isascii() and piece.isprintable():
-            assert_answered_or_refused(api, f"{TABLES}/market_data?limit=1", **{name: piece})
+            assert_response_or_problem(api, f"{TABLES}/market_data?limit=1", **{name: piece})
 
 
 # --- the role that all of it runs as
@@ -224,7 +224,7 @@ def reading(api: Api) -> Iterator[psycopg.Connection]:
 
 
 def test_the_apis_connections_are_of_the_reading_role_and_read_only(api: Api) -> None:
-    async def asked() -> tuple[Any, ...]:
+    async def read_session() -> tuple[Any, ...]:
         assert api.settings.database_url is not None
         reader = Reader(api.settings.database_url, READER)
         await reader.open()
@@ -233,7 +233,7 @@ def test_the_apis_connections_are_of_the_reading_role_and_read_only(api: Api) ->
         finally:
             await reader.close()
 
-    assert asyncio.run(asked()) == (READER, "on")
+    assert asyncio.run(read_session()) == (READER, "on")
 
 
 @pytest.mark.parametrize(

@@ -34,19 +34,19 @@ from market_pipeline_tests.integration.api_cases import (
 )
 
 FORMATS = pytest.mark.parametrize("kind", list(ResponseFormat))
-ODD = f"{TABLES}/odd"
+UNUSUAL = f"{TABLES}/odd"
 MANY = f"{TABLES}/many"
 ROWS = 100_000
 COMMAND = [sys.executable, "-c", "from market_pipeline.cli.main import main; main()", "api", "--port", "0"]
 
-CREATE_ODD = """
+CREATE_UNUSUAL = """
 CREATE TABLE analytics.odd (
     id integer PRIMARY KEY, words text, price double precision, trades bigint, day date, at timestamptz, good boolean,
     flags text[], payload json
 )
 """
 JANUARY = datetime(2024, 1, 31, 12, tzinfo=UTC)
-ODD_ROWS: list[tuple[Any, ...]] = [
+UNUSUAL_ROWS: list[tuple[Any, ...]] = [
     (1, "plain", 0.1, 2**63 - 1, date(2024, 2, 29), JANUARY, True, ["jump"], "{}"),
     (2, "", -0.0, -(2**63), date(1, 1, 1), JANUARY + timedelta(microseconds=1), False, [], "null"),
     (3, None, None, None, None, None, None, None, None),
@@ -75,8 +75,8 @@ FROM generate_series(1, {ROWS}) AS number
 def api(server: embedded.Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     """An API over a table of unusual values and one of many rows."""
     with serving(server, tmp_path_factory.mktemp("api")) as api:
-        api.execute(CREATE_ODD, *CREATE_MANY)
-        api.insert("analytics.odd", ODD_ROWS)
+        api.execute(CREATE_UNUSUAL, *CREATE_MANY)
+        api.insert("analytics.odd", UNUSUAL_ROWS)
         yield api
 
 
@@ -112,13 +112,13 @@ def from_json(row: Mapping[str, Any]) -> tuple[Any, ...]:
 
 @pytest.mark.parametrize("kind", [ResponseFormat.ARROW, ResponseFormat.PARQUET])
 def test_typed_formats_hold_exactly_what_the_table_holds(api: Api, kind: ResponseFormat) -> None:
-    found = rows_of(kind, api.get(ODD, [("format", kind)]).content)
-    assert [exactly(tuple(row.values())) for row in found] == [exactly(row) for row in ODD_ROWS]
+    found = rows_of(kind, api.get(UNUSUAL, [("format", kind)]).content)
+    assert [exactly(tuple(row.values())) for row in found] == [exactly(row) for row in UNUSUAL_ROWS]
 
 
 @pytest.mark.parametrize("kind", [ResponseFormat.ARROW, ResponseFormat.PARQUET])
 def test_typed_formats_have_the_tables_types(api: Api, kind: ResponseFormat) -> None:
-    content = api.get(ODD, [("format", kind), ("id", "eq.-1")]).content  # which even an answer without rows has
+    content = api.get(UNUSUAL, [("format", kind), ("id", "eq.-1")]).content  # which even an answer without rows has
     schema = (
         pa.ipc.open_stream(content).schema if kind is ResponseFormat.ARROW else parquet.read_schema(io.BytesIO(content))
     )
@@ -131,7 +131,7 @@ def test_typed_formats_have_the_tables_types(api: Api, kind: ResponseFormat) -> 
 
 @pytest.mark.parametrize("kind", [ResponseFormat.CSV, ResponseFormat.ARROW, ResponseFormat.PARQUET])
 def test_pandas_reads_it_in_one_line(api: Api, kind: ResponseFormat) -> None:
-    address = f"{api.url}{ODD}?id=in.(1,3)&select=id,words,price,day,at&format={kind}"
+    address = f"{api.url}{UNUSUAL}?id=in.(1,3)&select=id,words,price,day,at&format={kind}"
     match kind:
         case ResponseFormat.CSV:
             frame = pd.read_csv(address)
@@ -144,15 +144,15 @@ def test_pandas_reads_it_in_one_line(api: Api, kind: ResponseFormat) -> None:
 
 
 def test_json_holds_exactly_what_the_table_holds(api: Api) -> None:
-    found = [from_json(row) for row in rows_of(ResponseFormat.JSON, api.get(ODD).content)]
-    assert [exactly(row[:-1]) for row in found] == [exactly(row[:-1]) for row in ODD_ROWS]
-    payloads = [None if row[-1] is None else json.loads(row[-1]) for row in ODD_ROWS]
+    found = [from_json(row) for row in rows_of(ResponseFormat.JSON, api.get(UNUSUAL).content)]
+    assert [exactly(row[:-1]) for row in found] == [exactly(row[:-1]) for row in UNUSUAL_ROWS]
+    payloads = [None if row[-1] is None else json.loads(row[-1]) for row in UNUSUAL_ROWS]
     assert [row[-1] for row in found] == payloads
 
 
 def test_csv_holds_exactly_what_the_table_holds_with_lists_as_json(api: Api) -> None:
-    rows = ODD_ROWS[:8]  # the next has a text that is longer than Python's reader takes
-    found = rows_of(ResponseFormat.CSV, api.get(ODD, [("format", "csv"), ("id", "lte.8")]).content)
+    rows = UNUSUAL_ROWS[:8]  # the next has a text that is longer than Python's reader takes
+    found = rows_of(ResponseFormat.CSV, api.get(UNUSUAL, [("format", "csv"), ("id", "lte.8")]).content)
     for row, (number, words, price, trades, day, at, good, flags, payload) in zip(found, rows, strict=True):
         assert (row["id"], row["words"], row["payload"]) == (str(number), words or "", payload or "")
         assert row["price"] == "" if price is None else float(row["price"]).hex() == price.hex()
@@ -185,8 +185,8 @@ def test_a_decimal_column_of_csv_has_a_decimal_point_in_every_row(api: Api) -> N
         api.execute("DROP TABLE analytics.decimals")
 
 
-def test_csv_tells_null_from_an_empty_text_by_its_quotes(api: Api) -> None:
-    lines = api.get(ODD, [("format", "csv"), ("select", "id,words"), ("id", "in.(2,3)")]).content
+def test_csv_distinguishes_null_from_an_empty_text_by_its_quotes(api: Api) -> None:
+    lines = api.get(UNUSUAL, [("format", "csv"), ("select", "id,words"), ("id", "in.(2,3)")]).content
     assert lines == b'id,words\n2,""\n3,\n'
 
 
@@ -206,28 +206,30 @@ def test_csv_holds_no_text_that_a_spreadsheet_would_compute_and_every_number_as_
     until_served(api, "formulas")
     for few in ([], [("limit", "20000")]):  # made whole, and streamed
         parameters = [("order", "key"), ("format", "csv"), *few]
-        told = list(csv.DictReader(io.StringIO(api.get(f"{TABLES}/formulas", parameters).content.decode(), newline="")))
-        assert [row["words"] for row in told] == [row["short"] for row in told] == list(texts.values())
-        assert [json.loads(row["list"]) for row in told] == [[text] for text in texts]
-        assert {(row["less"], row["lesser"], row["least"]) for row in told} == {("-1.5", "-2.25", "-3")}
+        parsed = list(
+            csv.DictReader(io.StringIO(api.get(f"{TABLES}/formulas", parameters).content.decode(), newline=""))
+        )
+        assert [row["words"] for row in parsed] == [row["short"] for row in parsed] == list(texts.values())
+        assert [json.loads(row["list"]) for row in parsed] == [[text] for text in texts]
+        assert {(row["less"], row["lesser"], row["least"]) for row in parsed} == {("-1.5", "-2.25", "-3")}
     for kind in (ResponseFormat.ARROW, ResponseFormat.PARQUET, ResponseFormat.JSON):  # which have types
         content = api.get(f"{TABLES}/formulas", [("order", "key"), ("format", kind)]).content
         assert [row["words"] for row in rows_of(kind, content)] == list(texts)
 
 
-def test_csv_says_that_it_is_utf_8(api: Api) -> None:
-    assert "Zürich € 日本 😀" in api.get(ODD, [("format", "csv"), ("id", "eq.7")]).text
+def test_csv_declares_utf_8(api: Api) -> None:
+    assert "Zürich € 日本 😀" in api.get(UNUSUAL, [("format", "csv"), ("id", "eq.7")]).text
 
 
 @pytest.mark.parametrize("column", ["words", "price", "day", "flags", "good"])
 @pytest.mark.parametrize("kind", [ResponseFormat.JSON, ResponseFormat.ARROW, ResponseFormat.PARQUET])
 def test_a_single_column_has_all_its_rows_those_with_null_too(api: Api, kind: ResponseFormat, column: str) -> None:
-    found = rows_of(kind, api.get(ODD, [("format", kind), ("select", column), ("order", "id")]).content)
-    assert [row[column] is None for row in found] == [row[0] == 3 for row in ODD_ROWS]
+    found = rows_of(kind, api.get(UNUSUAL, [("format", kind), ("select", column), ("order", "id")]).content)
+    assert [row[column] is None for row in found] == [row[0] == 3 for row in UNUSUAL_ROWS]
 
 
 @pytest.mark.parametrize("kind", [ResponseFormat.ARROW, ResponseFormat.PARQUET])
-def test_numbers_that_are_none_are_told_from_null(api: Api, kind: ResponseFormat) -> None:
+def test_numbers_that_are_none_are_distinguished_from_null(api: Api, kind: ResponseFormat) -> None:
     api.execute("CREATE TABLE analytics.not_finite (id int PRIMARY KEY, price float)")
     try:
         api.insert("analytics.not_finite", enumerate([float("nan"), float("inf"), float("-inf"), None]))
@@ -242,7 +244,7 @@ def test_numbers_that_are_none_are_told_from_null(api: Api, kind: ResponseFormat
 
 @FORMATS
 def test_no_rows_are_a_response_too(api: Api, kind: ResponseFormat) -> None:
-    response = api.get(ODD, [("format", kind), ("id", "eq.-1")])
+    response = api.get(UNUSUAL, [("format", kind), ("id", "eq.-1")])
     assert (response.status_code, rows_of(kind, response.content)) == (200, [])
 
 
@@ -270,7 +272,7 @@ def test_no_rows_are_a_response_too(api: Api, kind: ResponseFormat) -> None:
     ],
 )
 def test_the_format_is_the_one_accepted_best(api: Api, accept: str, kind: ResponseFormat) -> None:
-    response = api.get(ODD, [("limit", "1")], accept=accept)
+    response = api.get(UNUSUAL, [("limit", "1")], accept=accept)
     assert response.headers["content-type"].partition(";")[0] == MEDIA_TYPES[kind]
     assert "Accept" in response.headers["vary"]
     assert len(rows_of(kind, response.content)) == 1
@@ -278,7 +280,7 @@ def test_the_format_is_the_one_accepted_best(api: Api, accept: str, kind: Respon
 
 @FORMATS
 def test_a_format_that_is_named_is_taken_whatever_is_accepted(api: Api, kind: ResponseFormat) -> None:
-    response = api.get(ODD, [("limit", "1"), ("format", kind)], accept="image/png")
+    response = api.get(UNUSUAL, [("limit", "1"), ("format", kind)], accept="image/png")
     assert response.headers["content-type"].partition(";")[0] == MEDIA_TYPES[kind]
 
 
@@ -286,13 +288,13 @@ def test_a_format_that_is_named_is_taken_whatever_is_accepted(api: Api, kind: Re
     "accept", ["image/png", "application/json;q=0", "text/html", "nonsense", ";;,", "text/csv;q=x"]
 )
 def test_without_an_accepted_format_the_available_ones_are_named(api: Api, accept: str) -> None:
-    told = problem(api.get(ODD, accept=accept), 406)["detail"]
-    assert all(media_type in told for media_type in MEDIA_TYPES.values())
+    parsed = problem(api.get(UNUSUAL, accept=accept), 406)["detail"]
+    assert all(media_type in parsed for media_type in MEDIA_TYPES.values())
 
 
 @pytest.mark.parametrize("named", ["xml", "JSON", "", "csv,json"])
 def test_a_format_that_there_is_not_is_rejected(api: Api, named: str) -> None:
-    for path in (ODD, "/api/v1/historical/AAPL", "/api/v1/universe?date=2000-09-11"):
+    for path in (UNUSUAL, "/api/v1/historical/AAPL", "/api/v1/universe?date=2000-09-11"):
         [fault] = problem(api.get(path, [("format", named)]), 400)["errors"]
         assert fault == {"parameter": "format", "reason": f"{named!r} is not one of json, csv, arrow, parquet"}
 
@@ -302,7 +304,7 @@ def test_a_format_that_there_is_not_is_rejected(api: Api, named: str) -> None:
 
 @FORMATS
 @pytest.mark.parametrize("rows", [MAX_COMPLETE_ROWS + 1, 2 * MAX_COMPLETE_ROWS])
-def test_many_rows_are_streamed_and_whole(api: Api, kind: ResponseFormat, rows: int) -> None:
+def test_many_rows_are_streamed_and_complete(api: Api, kind: ResponseFormat, rows: int) -> None:
     response = api.get(MANY, [("format", kind), ("limit", str(rows))], accept_encoding="identity")
     assert response.headers["transfer-encoding"] == "chunked"
     assert "etag" not in response.headers
@@ -314,17 +316,17 @@ def test_many_rows_are_streamed_and_whole(api: Api, kind: ResponseFormat, rows: 
 
 
 @FORMATS
-def test_streamed_rows_are_those_of_pages_that_are_made_whole(api: Api, kind: ResponseFormat) -> None:
-    asked = [("format", kind), ("order", "day.desc"), ("id", f"lte.{MAX_COMPLETE_ROWS + 50}")]
-    streamed = rows_of(kind, api.get(MANY, [*asked, ("limit", str(MAX_COMPLETE_ROWS + 1))]).content)
-    first = api.get(MANY, [*asked, ("limit", str(MAX_COMPLETE_ROWS))])
+def test_streamed_rows_equal_those_of_complete_pages(api: Api, kind: ResponseFormat) -> None:
+    chosen = [("format", kind), ("order", "day.desc"), ("id", f"lte.{MAX_COMPLETE_ROWS + 50}")]
+    streamed = rows_of(kind, api.get(MANY, [*chosen, ("limit", str(MAX_COMPLETE_ROWS + 1))]).content)
+    first = api.get(MANY, [*chosen, ("limit", str(MAX_COMPLETE_ROWS))])
     second = api.get(first.links["next"]["url"]).content
     assert streamed == [*rows_of(kind, first.content), *rows_of(kind, second)][: MAX_COMPLETE_ROWS + 1]
 
 
 def test_a_streamed_response_in_json_has_the_same_frame_as_another(api: Api) -> None:
-    asked = [("limit", str(ROWS)), ("select", "id"), ("id", f"lte.{MAX_COMPLETE_ROWS}")]
-    few = api.get(MANY, asked).json()
+    chosen = [("limit", str(ROWS)), ("select", "id"), ("id", f"lte.{MAX_COMPLETE_ROWS}")]
+    few = api.get(MANY, chosen).json()
     assert (few["count"], few["truncated"], few["next"], len(few["data"])) == (
         MAX_COMPLETE_ROWS,
         False,
@@ -346,8 +348,8 @@ FILES = pytest.mark.parametrize("kind", [kind for kind in ResponseFormat if kind
 def test_a_file_without_a_limit_has_all_rows(api: Api, kind: ResponseFormat, *, by_accept: bool) -> None:
     named = [] if by_accept else [("format", str(kind))]
     accept = MEDIA_TYPES[kind] if by_accept else "*/*"
-    for asked, rows in (([("select", "id")], ROWS), ([("select", "id"), ("id", f"lte.{MAX_COMPLETE_ROWS}")], 10_000)):
-        response = api.get(MANY, [*asked, *named], accept=accept)
+    for chosen, rows in (([("select", "id")], ROWS), ([("select", "id"), ("id", f"lte.{MAX_COMPLETE_ROWS}")], 10_000)):
+        response = api.get(MANY, [*chosen, *named], accept=accept)
         assert [int(row["id"]) for row in rows_of(kind, response.content)] == list(range(1, rows + 1))
         assert "next" not in response.links
         assert ("etag" in response.headers) == (rows <= MAX_COMPLETE_ROWS)
@@ -384,8 +386,8 @@ def test_more_rows_than_the_maximum_are_rejected_and_the_maximum_is_named(
         capped.execute("CREATE TABLE analytics.five AS SELECT * FROM generate_series(1, 5) AS id")
         [fault] = problem(capped.get(f"{TABLES}/five", [("limit", "4")]), 400)["errors"]
         assert fault == {"parameter": "limit", "reason": "'4' is not a number from 1 to 3"}
-        for asked in ([], [("limit", "3")]):
-            found = capped.get(f"{TABLES}/five", asked).json()
+        for chosen in ([], [("limit", "3")]):
+            found = capped.get(f"{TABLES}/five", chosen).json()
             assert (found["count"], found["truncated"]) == (3, True)
         assert capped.get(f"{TABLES}/five", [("format", "csv")]).text.split() == ["id", *"12345"]
         assert faults(capped.get(f"{TABLES}/five", [("format", "csv"), ("limit", "4")])) == ["limit"]
@@ -396,31 +398,31 @@ def test_more_rows_than_the_maximum_are_rejected_and_the_maximum_is_named(
 
 @FORMATS
 def test_what_a_client_has_is_not_sent_again_until_a_row_changes(api: Api, kind: ResponseFormat) -> None:
-    asked = [("format", kind), ("id", "lte.7")]
-    first = api.get(ODD, asked)
+    chosen = [("format", kind), ("id", "lte.7")]
+    first = api.get(UNUSUAL, chosen)
     tag = first.headers["etag"]
     for had in (tag, f'"other", {tag}', tag.removeprefix("W/"), "*"):
-        again = api.get(ODD, asked, if_none_match=had)
+        again = api.get(UNUSUAL, chosen, if_none_match=had)
         assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
         assert again.headers["vary"].startswith("Accept")
     api.execute("UPDATE analytics.odd SET price = 0.2 WHERE id = 1")
     try:
-        changed = api.get(ODD, asked, if_none_match=first.headers["etag"])
+        changed = api.get(UNUSUAL, chosen, if_none_match=first.headers["etag"])
         assert changed.status_code == 200
         assert changed.headers["etag"] != first.headers["etag"]
     finally:
         api.execute("UPDATE analytics.odd SET price = 0.1 WHERE id = 1")
-    assert api.get(ODD, asked).headers["etag"] == first.headers["etag"]
+    assert api.get(UNUSUAL, chosen).headers["etag"] == first.headers["etag"]
 
 
 @FORMATS
 @pytest.mark.parametrize("rows", [MAX_COMPLETE_ROWS, MAX_COMPLETE_ROWS + 1], ids=["whole", "streamed"])
 def test_what_is_compressed_on_demand_is_the_same(api: Api, kind: ResponseFormat, rows: int) -> None:
-    asked = [("format", kind), ("limit", str(rows))]
-    plain = api.get(MANY, asked, accept_encoding="identity")
+    chosen = [("format", kind), ("limit", str(rows))]
+    plain = api.get(MANY, chosen, accept_encoding="identity")
     assert "content-encoding" not in plain.headers
     with api.session.get(
-        api.url + MANY, params=asked, headers={"accept-encoding": "gzip"}, stream=True, timeout=60
+        api.url + MANY, params=chosen, headers={"accept-encoding": "gzip"}, stream=True, timeout=60
     ) as packed:
         assert packed.headers["content-encoding"] == "gzip"
         assert "Accept-Encoding" in packed.headers["vary"]
@@ -453,13 +455,13 @@ def test_a_long_response_takes_no_more_memory_than_a_short_one(
 ) -> None:
     with started(server, tmp_path_factory.mktemp("memory")) as (url, process):
         for kind in ResponseFormat:
-            asked = {"format": kind, "limit": str(MAX_COMPLETE_ROWS + 1)}
-            assert requests.get(url + MANY, params=asked, timeout=60).status_code == 200
+            chosen = {"format": kind, "limit": str(MAX_COMPLETE_ROWS + 1)}
+            assert requests.get(url + MANY, params=chosen, timeout=60).status_code == 200
         for kind in ResponseFormat:
             before = process.memory_info().rss
-            asked = {"format": kind, **({"limit": str(ROWS)} if kind is ResponseFormat.JSON else {})}
+            chosen = {"format": kind, **({"limit": str(ROWS)} if kind is ResponseFormat.JSON else {})}
             most, size = before, 0
-            with requests.get(url + MANY, params=asked, stream=True, timeout=60) as response:
+            with requests.get(url + MANY, params=chosen, stream=True, timeout=60) as response:
                 for part in response.iter_content(100_000):
                     most, size = max(most, process.memory_info().rss), size + len(part)
             assert size > 1_000_000  # of some 30 MB, compressed in Parquet

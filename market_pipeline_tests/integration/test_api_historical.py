@@ -69,15 +69,15 @@ def api(server: embedded.Server, tmp_path_factory: pytest.TempPathFactory) -> It
         yield api
 
 
-def ask(api: Api, symbol: str, start: date, end: date, **parameters: object) -> requests.Response:
+def get(api: Api, symbol: str, start: date, end: date, **parameters: object) -> requests.Response:
     """Request a symbol's bars."""
-    asked = {"start": start, "end": end, **parameters}
-    return api.get(f"{HISTORICAL}/{symbol}", [(name, str(value)) for name, value in asked.items()])
+    query = {"start": start, "end": end, **parameters}
+    return api.get(f"{HISTORICAL}/{symbol}", [(name, str(value)) for name, value in query.items()])
 
 
 def bars(api: Api, symbol: str, start: date, end: date, **parameters: object) -> list[dict[str, Any]]:
     """Return a symbol's bars."""
-    response = ask(api, symbol, start, end, **parameters)
+    response = get(api, symbol, start, end, **parameters)
     assert response.status_code == 200, response.text
     data: list[dict[str, Any]] = response.json()["data"]
     return data
@@ -95,13 +95,13 @@ def sessions(name: str, start: date, end: date) -> list[date]:
 
 
 def test_a_response_is_the_runbooks_and_more(api: Api) -> None:
-    answer = ask(api, "AAPL", FIRST, LAST).json()
-    assert {name: answer[name] for name in ("symbol", "start_date", "end_date", "count", "truncated", "next")} == {
+    response = get(api, "AAPL", FIRST, LAST).json()
+    assert {name: response[name] for name in ("symbol", "start_date", "end_date", "count", "truncated", "next")} == {
         "symbol": "AAPL", "start_date": "2000-09-11", "end_date": "2000-10-10", "count": 22, "truncated": False,
         "next": None,
     }  # fmt: skip
-    assert all(set(row) >= {*RUNBOOK, "date", "vwap", "transactions", "flags"} for row in answer["data"])
-    first = answer["data"][0]
+    assert all(set(row) >= {*RUNBOOK, "date", "vwap", "transactions", "flags"} for row in response["data"])
+    first = response["data"][0]
     assert (first["symbol"], first["date"], first["time"]) == ("AAPL", "2000-09-11", "2000-09-11T04:00:00+00:00")
     assert (first["validated"], first["quality_score"], first["flags"], first["source"]) == (True, 1, [], "polygon")
 
@@ -118,12 +118,14 @@ def test_bars_ascend_and_both_ends_are_included(api: Api) -> None:
 @pytest.mark.parametrize(("start", "end"), [(None, None), (FLAGGED, None), (None, FLAGGED)])
 def test_without_dates_all_bars_are_returned(api: Api, start: date | None, end: date | None) -> None:
     limits = [(name, day.isoformat()) for name, day in (("start", start), ("end", end)) if day]
-    answer = api.get(f"{HISTORICAL}/AAPL", limits).json()
+    response = api.get(f"{HISTORICAL}/AAPL", limits).json()
     all_days = sorted(sessions("AAPL", FIRST, LAST) + sessions("AAPL", *QUARTER))
-    assert dates(answer["data"]) == [day for day in all_days if (not start or day >= start) and (not end or day <= end)]
-    assert (answer["start_date"], answer["end_date"]) == (start and start.isoformat(), end and end.isoformat())
+    assert dates(response["data"]) == [
+        day for day in all_days if (not start or day >= start) and (not end or day <= end)
+    ]
+    assert (response["start_date"], response["end_date"]) == (start and start.isoformat(), end and end.isoformat())
     as_csv = api.get(f"{HISTORICAL}/AAPL", [*limits, ("format", "csv")]).text
-    assert [row["date"] for row in csv.DictReader(io.StringIO(as_csv))] == [row["date"] for row in answer["data"]]
+    assert [row["date"] for row in csv.DictReader(io.StringIO(as_csv))] == [row["date"] for row in response["data"]]
 
 
 @pytest.mark.parametrize(
@@ -182,34 +184,34 @@ def test_adjusted_prices_are_exactly_those_of_the_mart(api: Api, symbol: str, ad
     assert [tuple(row[name] for name in PRICES) for row in found] == api.sql(mart, symbol=symbol)
 
 
-def test_where_the_splits_are_known_prices_are_adjusted_for_them_unless_asked_otherwise(api: Api) -> None:
-    answer = ask(api, "AAPL", *QUARTER)
-    assert (answer.json()["adjustment"], answer.json()["note"]) == ("splits", None)
-    assert answer.headers["x-adjustment"] == "splits"
-    assert answer.json()["data"] == bars(api, "AAPL", *QUARTER, adjustment="splits")
+def test_known_splits_are_applied_to_prices_unless_another_adjustment_is_requested(api: Api) -> None:
+    response = get(api, "AAPL", *QUARTER)
+    assert (response.json()["adjustment"], response.json()["note"]) == ("splits", None)
+    assert response.headers["x-adjustment"] == "splits"
+    assert response.json()["data"] == bars(api, "AAPL", *QUARTER, adjustment="splits")
 
 
 def test_prices_are_adjusted_before_any_mart_is_built(traded: Api) -> None:
-    answer = ask(traded, "AAPL", FIRST, LAST).json()
-    assert (answer["adjustment"], answer["note"]) == ("splits", None)
+    response = get(traded, "AAPL", FIRST, LAST).json()
+    assert (response["adjustment"], response["note"]) == ("splits", None)
     halved = recorded("AAPL", FIRST, LAST)["close"] / 2  # the split of 2005
-    assert [row["close"] for row in answer["data"]] == halved.tolist()
+    assert [row["close"] for row in response["data"]] == halved.tolist()
 
 
-def test_prices_whose_splits_nobody_requested_are_as_traded_and_the_response_says_so(traded: Api) -> None:
-    answer = ask(traded, "GOOG", *QUARTER)
-    assert answer.json()["adjustment"] == "none"
+def test_prices_whose_splits_nobody_requested_are_as_traded_with_a_note(traded: Api) -> None:
+    response = get(traded, "GOOG", *QUARTER)
+    assert response.json()["adjustment"] == "none"
     reason = "the adjusted prices of GOOG are not known: splits and dividends were never requested"
-    assert answer.json()["note"] == f"As traded: {reason}; `market-pipeline backfill --missing` requests them."
-    assert [row["close"] for row in answer.json()["data"]] == recorded("GOOG", *QUARTER)["close"].tolist()
-    assert ask(traded, "GOOG", *QUARTER, adjustment="none").json()["note"] is None
+    assert response.json()["note"] == f"As traded: {reason}; `market-pipeline backfill --missing` requests them."
+    assert [row["close"] for row in response.json()["data"]] == recorded("GOOG", *QUARTER)["close"].tolist()
+    assert get(traded, "GOOG", *QUARTER, adjustment="none").json()["note"] is None
 
 
 @pytest.mark.parametrize("adjustment", ["splits", "all"])
 def test_an_adjustment_that_is_requested_and_not_known_is_rejected(traded: Api, adjustment: str) -> None:
-    told = problem(ask(traded, "GOOG", *QUARTER, adjustment=adjustment), 409)["detail"]
-    assert "the adjusted prices of GOOG are not known: splits and dividends were never requested" in told
-    assert "adjustment=none gives prices as traded" in told
+    reason = problem(get(traded, "GOOG", *QUARTER, adjustment=adjustment), 409)["detail"]
+    assert "the adjusted prices of GOOG are not known: splits and dividends were never requested" in reason
+    assert "adjustment=none gives prices as traded" in reason
 
 
 # --- as it was stored then
@@ -236,10 +238,10 @@ def test_bars_can_be_had_as_they_were_before_a_correction(traded: Api, corrected
 
 def test_bars_can_be_had_as_of_a_snapshot_page_by_page(traded: Api, corrected: datetime) -> None:
     snapshot = create_snapshot(traded.warehouse, "before-the-correction", as_of=corrected)
-    whole = ask(traded, "MSFT", FIRST, LAST, snapshot=snapshot.name)
+    whole = get(traded, "MSFT", FIRST, LAST, snapshot=snapshot.name)
     assert [row["close"] for row in whole.json()["data"]] == recorded("MSFT", FIRST, LAST)["close"].tolist()
     assert datetime.fromisoformat(whole.headers["x-as-of"]) == corrected
-    page = ask(traded, "MSFT", FIRST, LAST, snapshot=snapshot.name, limit=20).json()
+    page = get(traded, "MSFT", FIRST, LAST, snapshot=snapshot.name, limit=20).json()
     rest = traded.get(page["next"]).json()
     assert "snapshot=before-the-correction" in page["next"]
     assert page["data"] + rest["data"] == whole.json()["data"]
@@ -247,29 +249,29 @@ def test_bars_can_be_had_as_of_a_snapshot_page_by_page(traded: Api, corrected: d
     assert [row["close"] for row in rows] == recorded("MSFT", FIRST, LAST)["close"].tolist()
     [listed] = traded.rows("snapshots")
     assert (listed["name"], datetime.fromisoformat(listed["point"])) == (snapshot.name, corrected)
-    told = problem(traded.get(f"{TABLES}/rejected_bars", [("snapshot", snapshot.name)]), 400)["detail"]
-    assert "earlier states of rejected_bars are not kept" in told
+    reason = problem(traded.get(f"{TABLES}/rejected_bars", [("snapshot", snapshot.name)]), 400)["detail"]
+    assert "earlier states of rejected_bars are not kept" in reason
 
 
 def test_before_the_first_load_there_was_nothing(traded: Api) -> None:
-    problem(ask(traded, "MSFT", FIRST, LAST, as_of="2020-01-01T00:00:00Z"), 404)
+    problem(get(traded, "MSFT", FIRST, LAST, as_of="2020-01-01T00:00:00Z"), 404)
 
 
-def test_a_symbol_without_bars_of_an_instant_is_told_by_its_name_then(server: embedded.Server, tmp_path: Path) -> None:
+def test_a_symbol_without_bars_of_an_instant_is_named_as_it_was_then(server: embedded.Server, tmp_path: Path) -> None:
     with serving(server, tmp_path) as api:
         add_symbols(api.warehouse, [Symbol.of("BTC", "crypto")])
         [(instant,)] = api.sql("SELECT clock_timestamp()")
         with rename_symbol(api.warehouse, "BTC", "BTC-USD"):
             pass
-        detail = problem(ask(api, "BTC-USD", FIRST, LAST, as_of=instant.isoformat()), 404)["detail"]
+        detail = problem(get(api, "BTC-USD", FIRST, LAST, as_of=instant.isoformat()), 404)["detail"]
     assert detail.endswith("its name was BTC as of that instant; use that")
 
 
 def test_as_of_is_as_traded_without_a_note(api: Api) -> None:
     [(instant,)] = api.sql("SELECT clock_timestamp()")
-    answer = ask(api, "AAPL", *QUARTER, as_of=instant.isoformat()).json()
-    assert (answer["adjustment"], answer["note"]) == ("none", None)
-    assert answer["data"] == bars(api, "AAPL", *QUARTER, adjustment="none")
+    response = get(api, "AAPL", *QUARTER, as_of=instant.isoformat()).json()
+    assert (response["adjustment"], response["note"]) == ("none", None)
+    assert response["data"] == bars(api, "AAPL", *QUARTER, adjustment="none")
 
 
 # --- odd bars
@@ -278,8 +280,8 @@ def test_as_of_is_as_traded_without_a_note(api: Api) -> None:
 @pytest.mark.parametrize("adjustment", ["splits", "none", "all"])
 def test_a_flagged_bar_is_returned_unless_it_is_left_out_on_demand(api: Api, adjustment: str) -> None:
     everything = bars(api, "AAPL", FIRST, LAST, adjustment=adjustment)
-    odd = {row["date"]: row["quality_score"] for row in everything if not row["validated"]}
-    assert odd == {FLAGGED.isoformat(): 0.85, "2000-10-02": 0.95}
+    unknown = {row["date"]: row["quality_score"] for row in everything if not row["validated"]}
+    assert unknown == {FLAGGED.isoformat(): 0.85, "2000-10-02": 0.95}
     [worst] = [row for row in everything if row["date"] == FLAGGED.isoformat()]
     assert (worst["flags"], worst["gap_detected"], worst["volume_anomaly"]) == (
         ["unexplained_move", "volume_outlier"], True, True,
@@ -304,10 +306,10 @@ def test_a_flagged_bar_is_returned_unless_it_is_left_out_on_demand(api: Api, adj
     [("AAPL", ""), ("aapl", ": did you mean AAPL?"), ("NOPE", ": NOPE is not tracked"), ("%", ": % is not tracked")],
 )
 def test_without_a_bar_the_runbooks_message_has_a_hint(api: Api, symbol: str, hint: str) -> None:
-    response = ask(api, symbol, date(2001, 1, 1), date(2001, 1, 31))
+    response = get(api, symbol, date(2001, 1, 1), date(2001, 1, 31))
     assert problem(response, 404)["detail"] == f"No data found for {symbol} (2001-01-01 to 2001-01-31){hint}"
     for kind in ("csv", "arrow"):
-        assert ask(api, symbol, date(2001, 1, 1), date(2001, 1, 31), format=kind).status_code == 404
+        assert get(api, symbol, date(2001, 1, 1), date(2001, 1, 31), format=kind).status_code == 404
 
 
 DAYS = [("start", "2000-09-20"), ("end", "2000-10-10")]
@@ -349,9 +351,9 @@ def test_an_invalid_request_is_rejected_with_a_reason_for_each_parameter(
 
 
 @pytest.mark.parametrize("adjustment", ["splits", "none"])
-def test_pages_together_are_the_whole(api: Api, adjustment: str) -> None:
+def test_pages_together_are_all_rows(api: Api, adjustment: str) -> None:
     whole = bars(api, "AAPL", *QUARTER, adjustment=adjustment)
-    page = ask(api, "AAPL", *QUARTER, adjustment=adjustment, limit=25).json()
+    page = get(api, "AAPL", *QUARTER, adjustment=adjustment, limit=25).json()
     found = [page]
     while page["next"]:
         assert page["truncated"]
@@ -365,14 +367,14 @@ def test_pages_together_are_the_whole(api: Api, adjustment: str) -> None:
 def test_a_cursor_of_a_table_goes_on_only_where_the_order_is_the_same(api: Api) -> None:
     following = api.get(f"{TABLES}/market_data", [("limit", "1")]).json()["next"]
     cursor = following.partition("cursor=")[2]
-    assert faults(ask(api, "AAPL", FIRST, LAST, cursor=cursor)) == ["cursor"]
+    assert faults(get(api, "AAPL", FIRST, LAST, cursor=cursor)) == ["cursor"]
 
 
 @pytest.mark.parametrize("adjustment", ["splits", "none", "all"])
-def test_files_hold_the_same_bars_and_a_header_says_how_they_are_adjusted(api: Api, adjustment: str) -> None:
+def test_files_hold_the_same_bars_and_a_header_names_the_adjustment(api: Api, adjustment: str) -> None:
     expected = bars(api, "AAPL", *QUARTER, adjustment=adjustment)
-    as_csv = ask(api, "AAPL", *QUARTER, adjustment=adjustment, format="csv")
-    as_arrow = ask(api, "AAPL", *QUARTER, adjustment=adjustment, format="arrow")
+    as_csv = get(api, "AAPL", *QUARTER, adjustment=adjustment, format="csv")
+    as_arrow = get(api, "AAPL", *QUARTER, adjustment=adjustment, format="arrow")
     assert as_csv.headers["x-adjustment"] == as_arrow.headers["x-adjustment"] == adjustment
     rows = list(csv.DictReader(io.StringIO(as_csv.text)))
     frame = pa.ipc.open_stream(as_arrow.content).read_all()
@@ -384,4 +386,4 @@ def test_files_hold_the_same_bars_and_a_header_says_how_they_are_adjusted(api: A
 
 
 def test_the_header_names_the_adjustment_of_a_file_that_could_not_be_adjusted(traded: Api) -> None:
-    assert ask(traded, "GOOG", *QUARTER, format="parquet").headers["x-adjustment"] == "none"
+    assert get(traded, "GOOG", *QUARTER, format="parquet").headers["x-adjustment"] == "none"

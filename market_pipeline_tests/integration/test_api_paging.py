@@ -57,20 +57,20 @@ IN_SQL = {
 
 
 @dataclass(frozen=True)
-class Question:
+class PagedQuery:
     """A request for rows: page size, order with directions, filter."""
 
     limit: int
     order: Sequence[tuple[str, str]]
-    parameters: Parameters
+    filters: Parameters
     condition: str
 
     @property
-    def asked(self) -> Parameters:
+    def parameters(self) -> Parameters:
         """Return it as parameters of the API."""
         written = [f"{name}.{direction}" for name, direction in self.order]
         order = [("order", ",".join(written))] if written else []
-        return [*self.parameters, *order, ("limit", str(self.limit))]
+        return [*self.filters, *order, ("limit", str(self.limit))]
 
     @property
     def sql(self) -> str:
@@ -82,8 +82,8 @@ class Question:
 
 
 ORDER = st.lists(st.tuples(st.sampled_from(COLUMNS), st.sampled_from([*IN_SQL])), unique_by=lambda part: part[0])
-QUESTIONS = st.builds(
-    lambda limit, order, chosen: Question(limit, order, *chosen), st.integers(1, 7), ORDER, st.sampled_from(FILTERS)
+QUERIES = st.builds(
+    lambda limit, order, chosen: PagedQuery(limit, order, *chosen), st.integers(1, 7), ORDER, st.sampled_from(FILTERS)
 )
 TIES = [(7, "a", 0.1, None, None, True)] * 3 + [(None, None, math.nan, date(2024, 2, 29), None, None)] * 3
 
@@ -110,9 +110,9 @@ def fill(api: Api, rows: Sequence[Sequence[Any]]) -> None:
     api.insert("analytics.paged", [("ab,"[number % 3], number, *row) for number, row in enumerate(rows)])
 
 
-def json_pages(api: Api, question: Question) -> Iterator[list[tuple[str, int]]]:
+def json_pages(api: Api, query: PagedQuery) -> Iterator[list[tuple[str, int]]]:
     """The keys on each page, by `next`."""
-    page = api.get(PAGED, question.asked).json()
+    page = api.get(PAGED, query.parameters).json()
     while True:
         yield [(row["part"], row["number"]) for row in page["data"]]
         assert page["truncated"] == (page["next"] is not None)
@@ -122,9 +122,9 @@ def json_pages(api: Api, question: Question) -> Iterator[list[tuple[str, int]]]:
         page = api.get(page["next"]).json()
 
 
-def csv_pages(api: Api, question: Question) -> Iterator[list[tuple[str, int]]]:
+def csv_pages(api: Api, query: PagedQuery) -> Iterator[list[tuple[str, int]]]:
     """The keys on each page, by the header Link."""
-    response = api.get(PAGED, [*question.asked, ("format", "csv")])
+    response = api.get(PAGED, [*query.parameters, ("format", "csv")])
     while True:
         rows = csv.DictReader(io.StringIO(response.content.decode(), newline=""))
         yield [(row["part"], int(row["number"])) for row in rows]
@@ -135,18 +135,18 @@ def csv_pages(api: Api, question: Question) -> Iterator[list[tuple[str, int]]]:
 
 @pytest.mark.parametrize("pages_of", [json_pages, csv_pages])
 @settings(max_examples=60)
-@example(TIES, Question(1, [("price", "desc"), ("day", "asc")], *FILTERS[0]))
-@example(TIES, Question(2, [("words", "asc"), ("whole", "desc"), ("number", "desc")], *FILTERS[0]))
-@given(st.lists(ROW, max_size=20), QUESTIONS)
+@example(TIES, PagedQuery(1, [("price", "desc"), ("day", "asc")], *FILTERS[0]))
+@example(TIES, PagedQuery(2, [("words", "asc"), ("whole", "desc"), ("number", "desc")], *FILTERS[0]))
+@given(st.lists(ROW, max_size=20), QUERIES)
 def test_all_pages_together_are_the_rows_of_one_statement_in_its_order(
-    api: Api, pages_of: Any, rows: Sequence[Sequence[Any]], question: Question
+    api: Api, pages_of: Any, rows: Sequence[Sequence[Any]], query: PagedQuery
 ) -> None:
     fill(api, rows)
-    pages = list(pages_of(api, question))
-    expected = api.sql(question.sql)
+    pages = list(pages_of(api, query))
+    expected = api.sql(query.sql)
     assert [key for page in pages for key in page] == expected
-    assert [len(page) for page in pages[:-1]] == [question.limit] * (len(pages) - 1)
-    assert len(pages) == max(1, math.ceil(len(expected) / question.limit))
+    assert [len(page) for page in pages[:-1]] == [query.limit] * (len(pages) - 1)
+    assert len(pages) == max(1, math.ceil(len(expected) / query.limit))
 
 
 def test_what_is_ordered_by_needs_not_be_shown_to_go_on(api: Api) -> None:
@@ -171,9 +171,9 @@ def cursor_of(url: str) -> str:
     return url.partition("cursor=")[2]
 
 
-def made(*told: object) -> str:
+def made(*parts: object) -> str:
     """Forge a cursor after the form of a real one."""
-    return base64.urlsafe_b64encode(json.dumps(told).encode()).decode().rstrip("=")
+    return base64.urlsafe_b64encode(json.dumps(parts).encode()).decode().rstrip("=")
 
 
 def test_a_cursor_of_another_order_is_rejected(api: Api, pages_of_two: str) -> None:

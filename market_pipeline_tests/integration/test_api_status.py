@@ -68,24 +68,24 @@ def test_head_is_get_without_a_body(api: str) -> None:
 
 
 def test_the_root_lists_endpoints_that_all_exist(api: str) -> None:
-    told = get(f"{api}/").json()
-    for path in (told["dashboard"], told["dashboard_direct"], told["docs"]):
+    links = get(f"{api}/").json()
+    for path in (links["dashboard"], links["dashboard_direct"], links["docs"]):
         assert requests.get(api + path, headers={"Accept": "text/html"}, timeout=30).status_code == 200
-    assert {get(api + told["endpoints"][name]).status_code for name in ("health", "status", "symbols", "metrics")} == {
+    assert {get(api + links["endpoints"][name]).status_code for name in ("health", "status", "symbols", "metrics")} == {
         200
     }
 
 
 @pytest.mark.parametrize("path", GONE)
 def test_removed_paths_of_the_earlier_service_name_their_replacement(api: str, path: str) -> None:
-    answer = get(api + path)
-    assert (answer.status_code, answer.headers["content-type"]) == (410, "application/problem+json")
-    assert answer.json()["detail"] == GONE[path]
+    response = get(api + path)
+    assert (response.status_code, response.headers["content-type"]) == (410, "application/problem+json")
+    assert response.json()["detail"] == GONE[path]
 
 
 def test_an_unknown_path_is_a_404_that_names_the_docs(api: str) -> None:
-    answer = get(f"{api}/api/v1/symbol")
-    assert (answer.status_code, answer.json()["detail"]) == (404, "there is no such path: /docs lists all paths")
+    response = get(f"{api}/api/v1/symbol")
+    assert (response.status_code, response.json()["detail"]) == (404, "there is no such path: /docs lists all paths")
 
 
 def test_status_metrics_and_symbols_are_what_is_stored(api: str, warehouse: Engine) -> None:
@@ -124,10 +124,10 @@ def test_status_metrics_and_symbols_are_what_is_stored(api: str, warehouse: Engi
 def test_health_reports_that_the_nightly_runs_will_happen(
     api: str, settings: Settings, environment: dict[str, str]
 ) -> None:
-    answer = get(f"{api}/health")
-    assert answer.status_code == 200
-    assert (answer.json()["status"], answer.json()["scheduler_running"]) == ("degraded", False)
-    assert "start it with `market-pipeline up`" in answer.json()["scheduler"]["reason"]
+    response = get(f"{api}/health")
+    assert response.status_code == 200
+    assert (response.json()["status"], response.json()["scheduler_running"]) == ("degraded", False)
+    assert "start it with `market-pipeline up`" in response.json()["scheduler"]["reason"]
     with open_instance(settings) as instance:
         beat(instance, datetime.now(UTC) - timedelta(days=1))
         assert "last alive at" in get(f"{api}/health").json()["scheduler"]["reason"]
@@ -156,11 +156,11 @@ def test_downloads_that_nobody_reads_keep_nobody_else_waiting(api: str, warehous
     unread = [
         requests.get(f"{api}/api/v1/tables/many?limit=50000", stream=True, timeout=30) for _ in range(DOWNLOADS_OF_ONE)
     ]
-    assert [answer.status_code for answer in unread] == [200] * DOWNLOADS_OF_ONE
+    assert [response.status_code for response in unread] == [200] * DOWNLOADS_OF_ONE
     for path in ("/health", "/api/v1/status", "/api/v1/tables/many?limit=3") * 4:
         assert requests.get(api + path, timeout=5).status_code == 200
-    for answer in unread:
-        answer.close()
+    for response in unread:
+        response.close()
 
 
 def test_an_outage_of_the_database_is_never_anything_else_and_ends_by_itself(own_cluster: OwnCluster) -> None:
@@ -169,7 +169,7 @@ def test_an_outage_of_the_database_is_never_anything_else_and_ends_by_itself(own
         load_frame(warehouse, AAPL, AUTUMN)
         key = create_key(warehouse, "operations", Scope.ADMIN).get_secret_value()
     with running_api(own_cluster.settings) as url:
-        asked = [
+        urls = [
             f"{url}/health",
             f"{url}/api/v1/status",
             f"{url}/api/v1/metrics",
@@ -186,17 +186,17 @@ def test_an_outage_of_the_database_is_never_anything_else_and_ends_by_itself(own
             f"{url}/api/v1/admin/api-keys",
             f"{url}/api/v1/admin/backfills",
         ]
-        answers = [requests.get(path, headers={"X-API-Key": key}, timeout=30) for path in asked]
-        assert [answer.status_code for answer in answers] == [200] * len(asked)
+        responses = [requests.get(path, headers={"X-API-Key": key}, timeout=30) for path in urls]
+        assert [response.status_code for response in responses] == [200] * len(urls)
         own_cluster.stop()
-        for path in asked:
-            answer = requests.get(path, headers={"X-API-Key": key}, timeout=30)
-            assert answer.status_code == 503, path
+        for path in urls:
+            response = requests.get(path, headers={"X-API-Key": key}, timeout=30)
+            assert response.status_code == 503, path
             if path.endswith("/health"):
-                assert (answer.json()["status"], answer.json()["database"]) == ("unhealthy", "unreachable")
+                assert (response.json()["status"], response.json()["database"]) == ("unhealthy", "unreachable")
             else:
-                assert answer.json()["detail"].startswith("the database can't be reached"), path
-                assert answer.headers["retry-after"] == "5"
+                assert response.json()["detail"].startswith("the database can't be reached"), path
+                assert response.headers["retry-after"] == "5"
         assert own_cluster.start().port == own_cluster.port
-        again = [requests.get(path, headers={"X-API-Key": key}, timeout=30).status_code for path in asked]
-        assert again == [200] * len(asked)
+        again = [requests.get(path, headers={"X-API-Key": key}, timeout=30).status_code for path in urls]
+        assert again == [200] * len(urls)

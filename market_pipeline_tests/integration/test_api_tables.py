@@ -77,7 +77,7 @@ def test_every_type_that_a_declared_column_has_is_one_that_filters_are_tested_wi
     assert types <= {column["type"] for column in listed["kinds"]["columns"]}
 
 
-def test_each_listed_table_is_served_where_the_list_says(api: Api, listed: Mapping[str, Any]) -> None:
+def test_each_listed_table_is_served_at_its_listed_url(api: Api, listed: Mapping[str, Any]) -> None:
     for table in listed.values():
         rows = api.get(table["href"], [("limit", "1")]).json()["data"]
         assert all(list(row) == [column["name"] for column in table["columns"]] for row in rows)
@@ -114,15 +114,15 @@ def test_a_table_was_last_materialized_when_its_last_load_ended(api: Api, listed
     assert listed["sessions"]["last_materialized"] is None
 
 
-def test_a_mart_was_last_materialized_when_dagster_says(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mart_has_the_time_of_dagsters_last_materialization(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     assert api.settings.database_url is not None
     monkeypatch.setenv("DATABASE_URL", api.settings.database_url.get_secret_value())
     assert tables(api)["kinds"]["last_materialized"] is None
     before = datetime.now(UTC)
     with open_instance(api.settings) as instance:
         instance.report_runless_asset_event(AssetMaterialization(AssetKey(["analytics", "kinds"])))
-    told = datetime.fromisoformat(tables(api)["kinds"]["last_materialized"])
-    assert before <= told <= datetime.now(UTC)
+    materialized = datetime.fromisoformat(tables(api)["kinds"]["last_materialized"])
+    assert before <= materialized <= datetime.now(UTC)
 
 
 # --- filters

@@ -58,26 +58,26 @@ def api(server: embedded.Server, tmp_path_factory: pytest.TempPathFactory) -> It
         yield api
 
 
-def ask(api: Api, **parameters: object) -> requests.Response:
+def get(api: Api, **parameters: object) -> requests.Response:
     """Request a universe."""
     return api.get(UNIVERSE, [(name, str(value)) for name, value in parameters.items()])
 
 
 def tickers(api: Api, **parameters: object) -> list[str]:
     """Return the tickers of a universe."""
-    response = ask(api, **parameters)
+    response = get(api, **parameters)
     assert response.status_code == 200, response.text
     return [row["ticker"] for row in response.json()["data"]]
 
 
 def test_a_universe_has_everything_that_traded_and_what_is_gone_since(api: Api) -> None:
-    answer = ask(api, date=GONE_AFTER).json()
-    envelope = {name: value for name, value in answer.items() if name != "data"}
+    response = get(api, date=GONE_AFTER).json()
+    envelope = {name: value for name, value in response.items() if name != "data"}
     assert envelope == {
         "market": "us_stocks", "date": "2024-02-28", "note": None, "count": 5, "truncated": False, "next": None,
     }  # fmt: skip
-    assert [row["ticker"] for row in answer["data"]] == list(PAGE)
-    found = {row["ticker"]: row for row in answer["data"]}
+    assert [row["ticker"] for row in response["data"]] == list(PAGE)
+    found = {row["ticker"]: row for row in response["data"]}
     assert list(found["AA"]) == [column.name for column in COLUMNS]
     assert (found["SIVB"]["first_session"], found["SIVB"]["last_session"]) == ("2024-02-26", "2024-02-28")
     assert (found["AA"]["name"], found["AA"]["type"], found["SIVB"]["type"]) == ("Alcoa Corp", "CS", None)
@@ -91,12 +91,12 @@ def test_it_has_the_columns_of_the_function_in_sql(api: Api) -> None:
         result = connection.execute(text("SELECT * FROM universe('2024-02-28')"))
         assert [column.name for column in COLUMNS] == list(result.keys())
         rows = sorted(tuple(row) for row in result)
-    answer = ask(api, date=GONE_AFTER).json()["data"]
-    assert [tuple(row[column.name] for column in COLUMNS) for row in answer] == [
+    response = get(api, date=GONE_AFTER).json()["data"]
+    assert [tuple(row[column.name] for column in COLUMNS) for row in response] == [
         tuple(value.isoformat() if isinstance(value, date) else value for value in row) for row in rows
     ]
     nullable = {column.name for column in COLUMNS if column.nullable}
-    assert {name for row in answer for name, value in row.items() if value is None} <= nullable
+    assert {name for row in response for name, value in row.items() if value is None} <= nullable
 
 
 def test_the_command_and_the_api_agree(api: Api, command: Command) -> None:
@@ -105,10 +105,10 @@ def test_the_command_and_the_api_agree(api: Api, command: Command) -> None:
     with environment_of(api.settings):
         code, output, _ = command("universe", "--date", GONE_AFTER, *options, "--format", "json")
         assert code == 0
-        assert json.loads(output)["tickers"] == ask(api, date=GONE_AFTER, **conditions).json()["data"]
+        assert json.loads(output)["tickers"] == get(api, date=GONE_AFTER, **conditions).json()["data"]
         code, _, error = command("universe", "--date", "2024-03-16")
     assert code == 1
-    assert problem(ask(api, date="2024-03-16"), 404)["detail"] in " ".join(error.split())
+    assert problem(get(api, date="2024-03-16"), 404)["detail"] in " ".join(error.split())
 
 
 def test_filters_are_of_types_prices_and_the_median_dollar_volume(api: Api) -> None:
@@ -119,12 +119,12 @@ def test_filters_are_of_types_prices_and_the_median_dollar_volume(api: Api) -> N
     # AA's three days have 28,000, 56,000 and 84,000 dollars.
     assert tickers(api, **on, min_dollar_volume=56_000) == ["AA", "BRK.B", "SPY"]
     assert tickers(api, **on, min_dollar_volume=56_001, market="us_stocks") == ["BRK.B", "SPY"]
-    [row] = ask(api, **on, min_dollar_volume=1, type="CS").json()["data"]
+    [row] = get(api, **on, min_dollar_volume=1, type="CS").json()["data"]
     assert row["median_dollar_volume"] == 56_000
-    assert ask(api, **on, min_price=1e6).json()["data"] == []
+    assert get(api, **on, min_price=1e6).json()["data"] == []
 
 
-def test_a_filter_by_type_says_what_it_leaves_out(api: Api, command: Command) -> None:
+def test_a_filter_by_type_reports_the_tickers_that_it_leaves_out(api: Api, command: Command) -> None:
     [listed_at] = query(api.warehouse, "SELECT max(fetched_at) AS at FROM reference_tickers")
     unknown = (
         "3 of the 5 tickers of 2024-02-28 have no known type and are left out; the vendor's list of "
@@ -132,9 +132,9 @@ def test_a_filter_by_type_says_what_it_leaves_out(api: Api, command: Command) ->
         "`market-pipeline market refresh-list us-stocks` fetches it again."
     )
     absent = "No ticker of 2024-02-28 is known to have the type NOPE; the types there are CS, ETF."
-    assert ask(api, date=GONE_AFTER, type="CS").json()["note"] == unknown
-    assert ask(api, date=GONE_AFTER, type="CS,NOPE", min_price=1).json()["note"] == f"{absent} {unknown}"
-    assert ask(api, date=GONE_AFTER, min_price=1).json()["note"] is None
+    assert get(api, date=GONE_AFTER, type="CS").json()["note"] == unknown
+    assert get(api, date=GONE_AFTER, type="CS,NOPE", min_price=1).json()["note"] == f"{absent} {unknown}"
+    assert get(api, date=GONE_AFTER, min_price=1).json()["note"] is None
     with environment_of(api.settings):
         code, output, error = command("universe", "--date", GONE_AFTER, "--type", "CS", "--format", "csv")
         assert (code, len(output.splitlines()), error) == (0, 2, f"{unknown}\n")
@@ -143,13 +143,13 @@ def test_a_filter_by_type_says_what_it_leaves_out(api: Api, command: Command) ->
 
 
 def test_every_format_has_the_same_rows(api: Api) -> None:
-    expected = ask(api, date=GONE_AFTER).json()["data"]
-    lines = list(csv.DictReader(io.StringIO(ask(api, date=GONE_AFTER, format="csv").text)))
+    expected = get(api, date=GONE_AFTER).json()["data"]
+    lines = list(csv.DictReader(io.StringIO(get(api, date=GONE_AFTER, format="csv").text)))
     assert [(line["ticker"], float(line["price"])) for line in lines] == [
         (row["ticker"], row["price"]) for row in expected
     ]
     for name, read in (("arrow", lambda body: pa.ipc.open_stream(body).read_all()), ("parquet", parquet.read_table)):
-        table = read(io.BytesIO(ask(api, date=GONE_AFTER, format=name).content))
+        table = read(io.BytesIO(get(api, date=GONE_AFTER, format=name).content))
         assert table.column("ticker").to_pylist() == list(PAGE)
         assert table.schema.field("date").type == pa.date32()
 
@@ -168,7 +168,7 @@ def test_pages_follow_each_other(api: Api, order: str, expected: tuple[str, ...]
 
 
 def test_an_unchanged_universe_is_not_sent_again(api: Api) -> None:
-    first = ask(api, date=GONE_AFTER)
+    first = get(api, date=GONE_AFTER)
     assert "+00:00" in first.headers["x-as-of"]
     again = api.get(UNIVERSE, [("date", str(GONE_AFTER))], if_none_match=first.headers["etag"])
     assert (again.status_code, again.content) == (304, b"")
@@ -189,8 +189,8 @@ def test_an_unchanged_universe_is_not_sent_again(api: Api) -> None:
         ({"date": "2024-02-28", "as_of": EARLY}, "as of 2020-01-01T00:00:00.000000+00:00: it was first loaded at "),
     ],
 )
-def test_a_date_without_a_universe_says_why(api: Api, parameters: dict[str, str], reason: str) -> None:
-    assert reason in problem(ask(api, **parameters), 404)["detail"]
+def test_a_date_without_a_universe_gives_the_reason(api: Api, parameters: dict[str, str], reason: str) -> None:
+    assert reason in problem(get(api, **parameters), 404)["detail"]
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_a_date_without_a_universe_says_why(api: Api, parameters: dict[str, str]
     ],
 )
 def test_wrong_parameters_are_named(api: Api, parameters: dict[str, Any], wrong: list[str]) -> None:
-    assert faults(ask(api, **parameters)) == wrong
+    assert faults(get(api, **parameters)) == wrong
 
 
 def test_the_route_is_documented_and_listed(api: Api) -> None:
@@ -243,18 +243,18 @@ def test_a_universe_as_of_an_instant_stays_as_it_was(api: Api) -> None:
     create_snapshot(api.warehouse, "before")
     corrected = {**bars_of(day), "AA": Bar(29.0, 1.0), "NEW": Bar()}
     load_market(api.warehouse, session_of(day, corrected), run_id="run-3")
-    [now] = ask(api, date=day, type="CS").json()["data"]
-    then = ask(api, date=day, snapshot="before")
+    [now] = get(api, date=day, type="CS").json()["data"]
+    then = get(api, date=day, snapshot="before")
     assert now["price"] == 29
     assert then.json()["data"][0]["price"] == 28
     assert "NEW" not in {row["ticker"] for row in then.json()["data"]}
-    assert then.content == ask(api, date=day, as_of=then.headers["x-as-of"]).content
+    assert then.content == get(api, date=day, as_of=then.headers["x-as-of"]).content
 
 
 def test_a_suspicious_session_gives_its_reason_and_an_untracked_market_keeps_its_universes(api: Api) -> None:
     day = date(2024, 3, 18)
     load_market(api.warehouse, session_of(day, {"AA": Bar()}), run_id="run-4")
-    detail = problem(ask(api, date=day), 404)["detail"]
+    detail = problem(get(api, date=day), 404)["detail"]
     assert "the session is not stored whole (suspicious: it has only 1 tickers" in detail
     untrack_market(api.warehouse, STOCKS)
     assert tickers(api, date=GONE_AFTER) == list(PAGE)

@@ -34,7 +34,7 @@ def closes(warehouse: Engine, as_of: datetime) -> list[float]:
     return list(bars(warehouse, ["AAPL"], date(2012, 1, 1), date(2012, 12, 31), as_of=as_of)["close"])
 
 
-def test_a_corrected_bar_can_be_read_as_it_was_and_says_what_replaced_it(warehouse: Engine) -> None:
+def test_a_corrected_bar_can_be_read_as_it_was_with_the_load_that_replaced_it(warehouse: Engine) -> None:
     load_frame(warehouse, AAPL, WEEK)
     before = now(warehouse)
     load_frame(warehouse, AAPL, WEEK.assign(close=WEEK["close"].where(WEEK.index != 3, 612.25)), run_id="run-2")
@@ -53,7 +53,7 @@ def test_before_the_first_load_there_was_nothing(warehouse: Engine) -> None:
     assert closes(warehouse, early) == []
 
 
-def test_a_time_without_a_zone_is_refused(warehouse: Engine) -> None:
+def test_a_time_without_a_zone_is_rejected(warehouse: Engine) -> None:
     with pytest.raises(NoInstantError, match="as_of 2026-03-01 12:00:00 is no instant: give it a time zone"):
         closes(warehouse, datetime(2026, 3, 1, 12))  # noqa: DTZ001 - without a zone is the point
 
@@ -69,8 +69,8 @@ def test_in_python_bars_come_as_a_frame_by_symbol_and_date(warehouse: Engine) ->
 
 def test_the_function_is_as_quick_as_the_table(warehouse: Engine) -> None:
     """The planner inlines it, so that an index serves a query for one symbol."""
-    question = "EXPLAIN SELECT * FROM market_data_as_of(settled_point()) WHERE symbol = 'AAPL' AND date = '2012-10-31'"
-    plan = "\n".join(row["QUERY PLAN"] for row in query(warehouse, question))
+    statement = "EXPLAIN SELECT * FROM market_data_as_of(settled_point()) WHERE symbol = 'AAPL' AND date = '2012-10-31'"
+    plan = "\n".join(row["QUERY PLAN"] for row in query(warehouse, statement))
     assert "Seq Scan on bars " not in plan
     assert "Seq Scan on bars_revisions " not in plan
     assert "Function Scan" not in plan

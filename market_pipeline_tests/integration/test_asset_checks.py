@@ -69,7 +69,7 @@ def test_a_night_that_goes_well_leaves_every_check_green(
     )
 
 
-def test_a_crash_of_the_price_is_told_and_a_symbol_that_fails_is_red_beside_it(
+def test_a_crash_of_the_price_is_reported_and_a_symbol_that_fails_is_red_beside_it(
     settings: Settings, instance: DagsterInstance, warehouse: Engine
 ) -> None:
     add_symbols(warehouse, [AAPL, NOSUCH])
@@ -84,7 +84,7 @@ def test_a_crash_of_the_price_is_told_and_a_symbol_that_fails_is_red_beside_it(
     assert "; 25 failed, " in words
 
 
-def test_bars_that_can_not_be_true_are_told(settings: Settings, instance: DagsterInstance, warehouse: Engine) -> None:
+def test_impossible_bars_are_reported(settings: Settings, instance: DagsterInstance, warehouse: Engine) -> None:
     add_symbols(warehouse, [AAPL])
     with running_sandbox(SandboxConfig(faults=("impossible_bars",))) as base_url:
         on_sandbox = settings.model_copy(update={"polygon_base_url": base_url})

@@ -66,27 +66,27 @@ def test_a_symbol_that_fails_is_red_and_its_neighbours_stay_green(
     assert "NOSUCH: No data returned for symbol (" in str(launched.error)
 
 
-def test_every_session_counts_its_row_and_the_newest_tells_what_the_run_did(
+def test_every_session_counts_its_row_and_the_newest_has_the_runs_counters(
     on_sandbox: Settings, instance: DagsterInstance, warehouse: Engine
 ) -> None:
     assert run(on_sandbox, instance, warehouse, [AAPL], date(2012, 10, 26), date(2012, 11, 2)).success
     events = materialized(instance, AAPL)
     assert [event.metadata["dagster/partition_row_count"].value for event in events.values()] == [1] * 4
-    told = {name: entry.value for name, entry in events["2012-11-02"].metadata.items()}
+    metadata = {name: entry.value for name, entry in events["2012-11-02"].metadata.items()}
     expected = {
         "first_session": "2012-10-26", "last_session": "2012-11-02", "sessions_missing": 0, "requests": 1,
         "fetched": 4, "loaded": 4, "revised": 0, "unchanged": 0, "rejected": 0,
     }  # fmt: skip
-    assert {name: told[name] for name in expected} == expected
+    assert {name: metadata[name] for name in expected} == expected
 
 
-def test_a_run_says_nothing_of_missing_outputs(
+def test_a_run_does_not_report_missing_outputs(
     on_sandbox: Settings, instance: DagsterInstance, warehouse: Engine
 ) -> None:
     launched = run(on_sandbox, instance, warehouse, [AAPL], date(2012, 10, 26), date(2012, 11, 2))
-    said = [entry.user_message for entry in instance.all_logs(launched.run_id)]
-    assert any("Successfully backfilled AAPL" in line for line in said)
-    assert not any("did not yield" in line for line in said)
+    messages = [entry.user_message for entry in instance.all_logs(launched.run_id)]
+    assert any("Successfully backfilled AAPL" in line for line in messages)
+    assert not any("did not yield" in line for line in messages)
 
 
 def rows(instance: DagsterInstance, symbol: Symbol) -> dict[str, int]:
@@ -95,7 +95,7 @@ def rows(instance: DagsterInstance, symbol: Symbol) -> dict[str, int]:
     return {day: found[day]["dagster/partition_row_count"].value for day in sorted(found)}
 
 
-def test_a_session_before_the_listing_is_materialized_without_a_row_and_says_why(
+def test_a_session_before_the_listing_is_materialized_without_a_row_and_with_the_reason(
     on_sandbox: Settings, instance: DagsterInstance, warehouse: Engine
 ) -> None:
     launched = run(on_sandbox, instance, warehouse, [AAPL, FB], date(2012, 5, 14), date(2012, 5, 22))
@@ -108,21 +108,25 @@ def test_a_session_before_the_listing_is_materialized_without_a_row_and_says_why
     events = materialized(instance, FB)
     assert events["2012-05-14"].metadata["reason"].value == "before its first bar, of 2012-05-18"
     assert "reason" not in events["2012-05-18"].metadata
-    told = events["2012-05-22"].metadata
-    assert (told["sessions"].value, told["sessions_empty"].value, told["sessions_missing"].value) == (7, 4, 0)
+    metadata = events["2012-05-22"].metadata
+    assert (metadata["sessions"].value, metadata["sessions_empty"].value, metadata["sessions_missing"].value) == (
+        7,
+        4,
+        0,
+    )
     [covered] = coverage(warehouse, ["FB"])
     assert (covered["loaded"], covered["first_session"]) == (3, date(2012, 5, 18))
 
 
-def test_a_run_wholly_before_the_listing_is_good_where_the_vendor_says_when_that_was(
+def test_a_run_entirely_before_the_listing_succeeds_where_the_vendor_gives_its_date(
     on_sandbox: Settings, instance: DagsterInstance, warehouse: Engine
 ) -> None:
     assert run(on_sandbox, instance, warehouse, [FB], date(2012, 5, 9), date(2012, 5, 10)).success
     assert rows(instance, FB) == {"2012-05-09": 0, "2012-05-10": 0}
     reasons = {event.metadata["reason"].value for event in materialized(instance, FB).values()}
     assert reasons == {"before it was listed, on 2012-05-18"}
-    [account] = query(warehouse, "SELECT success, missing, notes FROM backfill_history")
-    assert account == {"success": True, "missing": 2, "notes": "listed on 2012-05-18"}
+    [load_record] = query(warehouse, "SELECT success, missing, notes FROM backfill_history")
+    assert load_record == {"success": True, "missing": 2, "notes": "listed on 2012-05-18"}
 
 
 def test_a_session_whose_bar_was_rejected_or_is_outside_the_plan_stays_missing(
@@ -137,7 +141,7 @@ def test_a_session_whose_bar_was_rejected_or_is_outside_the_plan_stays_missing(
     assert (newest["sessions_empty"].value, newest["sessions_missing"].value) == (0, 3)
 
 
-def test_a_history_that_the_vendor_cuts_off_in_silence_says_nothing_of_what_was_before(
+def test_a_history_that_the_vendor_cuts_off_in_silence_proves_nothing_about_earlier_sessions(
     settings: Settings, instance: DagsterInstance, warehouse: Engine
 ) -> None:
     today = datetime.now(CALENDARS["XNYS"].timezone).date()  # by which the vendor counts the years of a plan

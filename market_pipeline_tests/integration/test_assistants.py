@@ -86,7 +86,7 @@ def assistant(served: tuple[Engine, Settings]) -> Assistant:
     return Assistant(served[1])
 
 
-def said(result: CallToolResult) -> str:
+def text_of(result: CallToolResult) -> str:
     [block] = result.content
     assert isinstance(block, TextContent)
     return block.text
@@ -94,16 +94,16 @@ def said(result: CallToolResult) -> str:
 
 def content(result: CallToolResult) -> dict[str, Any]:
     """Return a result, which is the same as text and structured."""
-    assert not result.is_error, said(result)
-    body: dict[str, Any] = json.loads(said(result))
+    assert not result.is_error, text_of(result)
+    body: dict[str, Any] = json.loads(text_of(result))
     assert body == result.structured_content
     return body
 
 
 def message(result: CallToolResult) -> str:
-    assert result.is_error, said(result)
-    assert "Traceback" not in said(result)
-    return said(result)
+    assert result.is_error, text_of(result)
+    assert "Traceback" not in text_of(result)
+    return text_of(result)
 
 
 def records(rows: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -433,7 +433,7 @@ def test_nothing_can_be_written_by_a_query(served: tuple[Engine, Settings], assi
         assert connection.execute(state).one() == before
     accepted = [sql for sql, result in zip(WRITES, results, strict=True) if not result.is_error]
     assert accepted == []
-    assert not any("Traceback" in said(result) for result in results)
+    assert not any("Traceback" in text_of(result) for result in results)
 
 
 def test_what_a_query_sets_or_holds_ends_with_it(served: tuple[Engine, Settings], assistant: Assistant) -> None:
@@ -611,4 +611,4 @@ def test_no_secret_is_in_a_result(served: tuple[Engine, Settings], assistant: As
         *assistant.calls(("find_problems", {}), ("query", {"sql": "SELECT * FROM pg_stat_activity"})),
         *away.calls(("query", {"sql": "SELECT * FROM pg_settings"}), ("query", {"sql": "TABLE pg_user"})),
     ]
-    assert not any(str(password) in said(result) for result in results)
+    assert not any(str(password) in text_of(result) for result in results)

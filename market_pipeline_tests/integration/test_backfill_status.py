@@ -121,11 +121,11 @@ def test_a_backfill_is_followed_to_its_end_and_its_status_is_true(
     assert [again(job).status for job in (before_listing, mixed, unwanted)] == ["running", "running", "cancelled"]
     assert [len(again(job).run_ids) for job in (before_listing, mixed, unwanted)] == [1, 2, 0]
     daemon.runs_what_is_queued()
-    told = {job.id: again(job) for job in (before_listing, mixed)}
+    message = {job.id: again(job) for job in (before_listing, mixed)}
     for _ in range(2):  # Dagster itself takes two more looks to see that the runs are over
         daemon.looks_at_backfills()
     for job in (before_listing, mixed):
-        assert again(job) == told[job.id]
+        assert again(job) == message[job.id]
     assert {job.id: status_in_dagster(instance, job) for job in (before_listing, mixed)} == {
         before_listing.id: BulkActionStatus.COMPLETED_SUCCESS,
         mixed.id: BulkActionStatus.COMPLETED_FAILED,
@@ -163,8 +163,8 @@ def test_a_symbol_that_is_removed_while_its_backfill_waits_costs_itself_and_no_o
     for _ in range(2):
         daemon.looks_at_backfills()
     job = again(started)
-    told = "FB is no longer tracked: `market-pipeline symbols add FB` tracks it again"
-    assert (job.status, job.error, job.errors) == ("failed", None, {"FB": told})
+    message = "FB is no longer tracked: `market-pipeline symbols add FB` tracks it again"
+    assert (job.status, job.error, job.errors) == ("failed", None, {"FB": message})
     assert (job.progress.symbols_succeeded, job.progress.loaded) == (1, SESSIONS)
     assert len(instance.get_materialized_partitions(asset_key(AAPL))) == SESSIONS
 
@@ -220,7 +220,7 @@ def test_a_backfill_of_a_symbol_that_the_daemon_has_yet_to_load_waits_for_it(
 
 
 @pytest.mark.parametrize("vendor", ["https://api.massive.com"])
-def test_a_run_that_reaches_no_symbol_says_why(daemon: Daemon, start: Start, again: Again) -> None:
+def test_a_run_that_reaches_no_symbol_gives_the_reason(daemon: Daemon, start: Start, again: Again) -> None:
     started = start(AAPL, FB)
     daemon.looks_at_backfills()
     daemon.runs_what_is_queued()
@@ -232,7 +232,7 @@ def test_a_run_that_reaches_no_symbol_says_why(daemon: Daemon, start: Start, aga
     assert job.errors == dict.fromkeys(("AAPL", "FB"), f"its run ended before it was reached: {job.error}")
 
 
-def test_without_a_daemon_a_backfill_waits_and_says_so(
+def test_without_a_daemon_a_backfill_waits_with_a_reason(
     start: Start, again: Again, instance: DagsterInstance, warehouse: Engine
 ) -> None:
     started = start(AAPL, AAPL)
@@ -255,7 +255,7 @@ def test_there_is_no_backfill_of_an_id_that_nobody_was_given(instance: DagsterIn
 
 
 @pytest.mark.parametrize(
-    ("symbols", "first", "last", "told"),
+    ("symbols", "first", "last", "message"),
     [
         ([], START, END, "no symbol"),
         ([AAPL], END, START, "is after"),
@@ -265,10 +265,10 @@ def test_there_is_no_backfill_of_an_id_that_nobody_was_given(instance: DagsterIn
         ([AAPL], date(2999, 1, 1), date(2999, 12, 31), "no session that is over"),
     ],
 )
-def test_what_can_not_be_backfilled_is_refused(
-    start: Start, instance: DagsterInstance, symbols: list[Symbol], first: date, last: date, told: str
+def test_sessions_that_can_not_be_backfilled_are_rejected(
+    start: Start, instance: DagsterInstance, symbols: list[Symbol], first: date, last: date, message: str
 ) -> None:
-    with pytest.raises(UsageError, match=told):
+    with pytest.raises(UsageError, match=message):
         start(*symbols, first=first, last=last)
     assert instance.get_backfills() == []
 
@@ -278,7 +278,7 @@ def test_sessions_before_the_first_and_after_the_newest_are_left_out(start: Star
     assert (job.start, job.end, job.progress.sessions_total) == (date(2000, 1, 3), date(2000, 1, 7), 5)
 
 
-def test_a_backfill_whose_splits_could_not_be_fetched_says_so(
+def test_a_backfill_reports_that_its_splits_could_not_be_fetched(
     start: Start, again: Again, instance: DagsterInstance, warehouse: Engine
 ) -> None:
     add_symbols(warehouse, [AAPL])

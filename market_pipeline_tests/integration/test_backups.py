@@ -150,14 +150,14 @@ def test_a_lost_warehouse_and_dagsters_history_come_back_as_they_were(
     assert len(runs) == 1
     assert len(partitions) == len(recorded("AAPL", FIRST, LAST))
 
-    code, said, _ = command("backup", "--folder", folder)
+    code, output, _ = command("backup", "--folder", folder)
     assert code == 0
-    assert "verified" in said
+    assert "verified" in output
     drop(server, addresses)
     warehouse.dispose()
-    code, said, _ = command("restore", "latest", "--folder", folder)
+    code, output, _ = command("restore", "latest", "--folder", folder)
 
-    assert (code, "restored" in said) == (0, True)
+    assert (code, "restored" in output) == (0, True)
     assert everything(addresses) == before
     assert [query(warehouse, f"SELECT * FROM {view} ORDER BY 1, 2, 3") for view in VIEWS] == views
     with open_instance(settings) as instance:
@@ -176,8 +176,8 @@ def loaded_again(warehouse: Engine) -> dict[str, int]:
     bars.loc[bars.index[30], "volume"] *= 90
     sessions = sessions_between("XNYS", FIRST, LAST)
     again = replace(request_for(AAPL, sessions, "run-3"), source="sandbox")
-    outcome = load(warehouse, again, columns_of(bars), [], find_flags)
-    return {"unchanged": outcome.unchanged, "loaded": outcome.loaded}
+    result = load(warehouse, again, columns_of(bars), [], find_flags)
+    return {"unchanged": result.unchanged, "loaded": result.loaded}
 
 
 @pytest.fixture
@@ -193,24 +193,24 @@ def saved(stocked: Engine, addresses: dict[str, SecretStr], folder: Path) -> Bac
     return back_up(addresses, folder, NOW, verify=False, report=silent)
 
 
-def test_the_manifest_says_what_was_saved_and_no_password_is_anywhere(
+def test_the_manifest_lists_the_saved_databases_and_no_password_is_anywhere(
     stocked: Engine, server: embedded.Server, folder: Path, command: Command
 ) -> None:
     code, out, err = command("backup", "--folder", folder, "--json")
-    told = json.loads(out)
-    manifest = Path(told["folder"], "manifest.json").read_text(encoding="utf-8")
+    printed = json.loads(out)
+    manifest = Path(printed["folder"], "manifest.json").read_text(encoding="utf-8")
     assert code == 0
-    assert told["revision"] == head_revision()
-    assert told["verified"] is True
-    dump = told["databases"]["warehouse"]
-    content = Path(told["folder"], dump["file"]).read_bytes()
+    assert printed["revision"] == head_revision()
+    assert printed["verified"] is True
+    dump = printed["databases"]["warehouse"]
+    content = Path(printed["folder"], dump["file"]).read_bytes()
     assert (dump["bytes"], dump["sha256"]) == (len(content), hashlib.sha256(content).hexdigest())
     assert dump["tables"]["public.bars"]["rows"] == len(recorded("AAPL", FIRST, LAST))
-    assert list(told["databases"]) == ["warehouse"]  # Dagster has none yet
+    assert list(printed["databases"]) == ["warehouse"]  # Dagster has none yet
     secret = server.password.get_secret_value()
     assert secret not in out + err + manifest
     assert secret.encode() not in content
-    assert not Path(told["folder"]).stat().st_mode & 0o077
+    assert not Path(printed["folder"]).stat().st_mode & 0o077
 
 
 def test_rows_that_come_while_it_is_made_are_in_neither_dump_nor_count(
@@ -235,15 +235,15 @@ def test_a_database_in_use_is_left_alone_unless_it_is_to_be_replaced_and_is_kept
     assert query(warehouse, "SELECT count(*) AS bars FROM market_data") == now
 
     code, out, _ = command("restore", saved.folder, "--replace", "--json")
-    told = json.loads(out)
+    printed = json.loads(out)
     assert code == 0
     assert query(warehouse, "SELECT count(*) AS bars FROM market_data") == was
-    old = create_warehouse_engine(sibling_url(SecretStr(os.environ["DATABASE_URL"]), told["kept"]["warehouse"]))
+    old = create_warehouse_engine(sibling_url(SecretStr(os.environ["DATABASE_URL"]), printed["kept"]["warehouse"]))
     assert query(old, "SELECT count(*) AS bars FROM market_data") == now
     old.dispose()
 
 
-def test_a_damaged_dump_is_refused_before_anything_is_touched(
+def test_a_damaged_dump_is_rejected_before_anything_changes(
     saved: Backup, command: Command, warehouse: Engine, folder: Path
 ) -> None:
     dump = saved.folder / "warehouse.dump"
@@ -267,7 +267,7 @@ def test_a_dump_that_holds_something_else_than_was_counted_is_not_put_in_place(
     assert query(warehouse, "SELECT datname FROM pg_database WHERE datname LIKE current_database() || '\\_%'") == []
 
 
-def test_a_backup_of_a_version_newer_than_this_is_refused(saved: Backup, addresses: dict[str, SecretStr]) -> None:
+def test_a_backup_of_a_newer_version_is_rejected(saved: Backup, addresses: dict[str, SecretStr]) -> None:
     newer = replace(saved, manifest=replace(saved.manifest, revision="9999"))
     with pytest.raises(SchemaError, match="9999"):
         restore(newer, [WAREHOUSE], addresses, NOW, replace=True, report=silent)
@@ -278,7 +278,7 @@ def test_one_database_alone_is_restored_from_its_dump(saved: Backup, folder: Pat
     assert find_backup("20240301T040000Z", folder) == (saved, ["warehouse"])
 
 
-def test_what_is_no_backup_is_said_to_be_none(folder: Path, command: Command) -> None:
+def test_a_folder_that_is_no_backup_is_reported(folder: Path, command: Command) -> None:
     code, _, err = command("restore", "latest", "--folder", folder)
     assert (code, "market-pipeline backup" in err) == (2, True)
     code, _, err = command("restore", folder)
@@ -350,7 +350,7 @@ def test_a_server_that_goes_in_the_middle_is_one_line_and_nothing_is_left(
     assert files(folder) == []
 
 
-def test_a_backup_that_is_told_to_stop_leaves_nothing(halfway: subprocess.Popen[str], folder: Path) -> None:
+def test_a_backup_that_is_stopped_leaves_nothing(halfway: subprocess.Popen[str], folder: Path) -> None:
     halfway.send_signal(signal.SIGTERM)
     halfway.communicate(timeout=60)
     assert halfway.returncode == 128 + signal.SIGTERM
@@ -370,7 +370,7 @@ def test_of_a_backup_that_is_killed_nothing_is_taken_for_one_and_the_next_clears
     assert files(folder) == []
 
 
-def test_two_at_once_in_one_folder_are_one_backup_and_one_refusal(
+def test_of_two_backups_at_once_in_one_folder_one_is_rejected(
     halfway: subprocess.Popen[str], command: Command, folder: Path
 ) -> None:
     code, _, err = command("backup", "--folder", folder)
@@ -412,7 +412,7 @@ def restoring(parent: int) -> list[psutil.Process]:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a disk of a given size")
-def test_a_disk_that_is_full_is_said_to_be_and_the_older_backup_stays(
+def test_a_full_disk_is_reported_and_the_older_backup_stays(
     saved: Backup, addresses: dict[str, SecretStr], folder: Path, tmp_path: Path, command: Command
 ) -> None:
     small = tmp_path / "small"
@@ -436,10 +436,10 @@ def newest(warehouse: Engine) -> Iterator[Connection]:
     """Yield a connection whose server reports a future version."""
     with warehouse.connect() as connection:
 
-        def _say_so(*_: object) -> tuple[str, tuple[()]]:
+        def _report(*_: object) -> tuple[str, tuple[()]]:
             return "SELECT '990001' AS found", ()
 
-        event.listen(connection, "before_cursor_execute", _say_so, retval=True)
+        event.listen(connection, "before_cursor_execute", _report, retval=True)
         yield connection
 
 
@@ -452,7 +452,7 @@ def test_a_server_newer_than_every_program_is_named_with_what_to_install(newest:
 
 def test_a_server_that_is_not_there_is_one_line(addresses: dict[str, SecretStr], folder: Path) -> None:
     nowhere = {name: SecretStr("postgresql://user:hunter2@127.0.0.1:1/nowhere") for name in addresses}
-    with pytest.raises(DatabaseUnavailableError) as refused:
+    with pytest.raises(DatabaseUnavailableError) as caught:
         back_up(nowhere, folder, NOW, report=silent)
-    assert "hunter2" not in str(refused.value)
+    assert "hunter2" not in str(caught.value)
     assert files(folder) == []

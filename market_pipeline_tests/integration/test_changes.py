@@ -99,7 +99,7 @@ def test_the_guides_consumer_ends_equal_to_a_full_read(api: Api) -> None:
     check_equal(api, consumer, as_of=consumer.settled)
 
 
-def test_a_change_says_what_came_of_the_row_and_each_comes_once_in_order(api: Api) -> None:
+def test_a_change_gives_the_rows_fate_and_each_comes_once_in_order(api: Api) -> None:
     since = pages(api, CHANGES)[-1]["next"]
     assert api.get(since).json()["data"] == []
     api.execute(CORRECTION)
@@ -174,7 +174,7 @@ def run_command(api: Api, *arguments: str) -> Any:
     return CliRunner().invoke(app, ["changes", *arguments], env=environment)
 
 
-def test_the_command_prints_lines_and_the_point_to_ask_from_next(api: Api) -> None:
+def test_the_command_prints_lines_and_the_point_to_continue_from(api: Api) -> None:
     *lines, last = run_command(api).stdout.splitlines()
     assert [json.loads(line) for line in lines] == [c for part in pages(api, CHANGES) for c in part["data"]]
     settled = json.loads(last)["settled"]

@@ -68,12 +68,12 @@ def launched(daemon: Daemon, symbol: str, **tags: str) -> Mapping[str, Any]:
         "runConfigData": {},
         "executionMetadata": {"tags": [{"key": key, "value": value} for key, value in tags.items()]},
     }
-    answer: Mapping[str, Any] = daemon.answers(LAUNCH, params=params)["launchPipelineExecution"]
-    return answer
+    response: Mapping[str, Any] = daemon.query_ui(LAUNCH, params=params)["launchPipelineExecution"]
+    return response
 
 
-def test_a_launch_over_no_session_or_none_at_all_says_what_to_choose(daemon: Daemon, instance: DagsterInstance) -> None:
-    for told, tags in {
+def test_a_launch_without_sessions_names_what_to_choose(daemon: Daemon, instance: DagsterInstance) -> None:
+    for message, tags in {
         SATURDAY: [
             {"dagster/partition": "2024-01-13"},
             {START: "2024-01-08", END: "2024-01-13"},
@@ -82,9 +82,9 @@ def test_a_launch_over_no_session_or_none_at_all_says_what_to_choose(daemon: Dae
         "1999-12-31 is no session that is over: choose 2000-01-03": [{"dagster/partition": "1999-12-31"}],
     }.items():
         for given in tags:
-            answer = launched(daemon, "AAPL", **given)
-            assert answer["__typename"] == "PythonError", given
-            assert answer["message"].strip().endswith(told)
+            response = launched(daemon, "AAPL", **given)
+            assert response["__typename"] == "PythonError", given
+            assert response["message"].strip().endswith(message)
     assert instance.get_runs() == []
 
     coin = launched(daemon, "BTC", **{"dagster/partition": "2024-01-13"})["run"][
@@ -93,7 +93,7 @@ def test_a_launch_over_no_session_or_none_at_all_says_what_to_choose(daemon: Dae
     first = launched(daemon, "AAPL")["run"]["runId"]
     daemon.runs_what_is_queued()
     params = {"parentRunId": first, "strategy": "ALL_STEPS"}
-    second = daemon.answers(AGAIN, params=params)["launchPipelineReexecution"]["run"]["runId"]
+    second = daemon.query_ui(AGAIN, params=params)["launchPipelineReexecution"]["run"]["runId"]
     daemon.runs_what_is_queued()
     assert "127.0.0.1:9" in failure(instance, coin)
     for run_id in (first, second):
@@ -123,14 +123,14 @@ COMMANDS = (
 
 @pytest.mark.usefixtures("dbt_manifest")
 @pytest.mark.filterwarnings("ignore:Function .* is superseded")
-def test_dagsters_commands_refuse_in_one_line(
+def test_dagsters_commands_reject_bad_ranges_in_one_line(
     instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(Path(__file__).parents[2])
-    for command, arguments, told in COMMANDS:
+    for command, arguments, message in COMMANDS:
         with pytest.raises(SystemExit) as ended:
             command.main([*arguments, "-m", "market_pipeline.definitions"], prog_name=str(command.name))
         assert ended.value.code == 2
         [line] = capsys.readouterr().err.splitlines()
-        assert told in line, arguments
+        assert message in line, arguments
     assert instance.get_runs() == []

@@ -163,7 +163,7 @@ def test_temporary_errors_are_retried_and_others_are_not() -> None:
     with scripted_vendor(*replies, redirection) as vendor:
         with pytest.raises(ApiError, match="HTTP 302 Found without a problem: is it the API"):
             Client(vendor.base_url).universe(FIRST)
-        assert len(vendor.asked) == 3
+        assert len(vendor.requests) == 3
     with scripted_vendor(Reply(b"<html>")) as vendor, pytest.raises(ApiError, match="is it the API"):
         Client(vendor.base_url).bars("AAPL")
     with pytest.raises(ApiError, match="can't be reached"):

@@ -62,9 +62,9 @@ class Webserver:
 
 class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         webserver: Webserver = self.server.webserver  # type: ignore[attr-defined]
-        body = json.dumps({"data": webserver.answer(asked["query"], asked["variables"])}).encode()
+        body = json.dumps({"data": webserver.answer(request["query"], request["variables"])}).encode()
         if not webserver.over.is_set():
             self.send_response(200)
             self.end_headers()
@@ -92,27 +92,27 @@ def webserver() -> Iterator[Webserver]:
 @pytest.mark.parametrize(
     "address", ["127.0.0.1:3000", "ftp://host", "http://user:hunter2@host:3000", "http://host?key=hunter2"]
 )
-def test_an_address_that_can_not_be_a_webservers_is_refused(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_address_that_can_not_be_a_webservers_is_rejected(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DAGSTER_WEBSERVER_URL", address)
-    with pytest.raises(SettingsError, match=r"^DAGSTER_WEBSERVER_URL: ") as refused:
+    with pytest.raises(SettingsError, match=r"^DAGSTER_WEBSERVER_URL: ") as caught:
         load_settings()
-    assert "hunter2" not in str(refused.value)
+    assert "hunter2" not in str(caught.value)
 
 
 @pytest.mark.parametrize("call", [request_reload, lambda url: reload_code_location(url, 1)])
-def test_an_address_where_nothing_answers_is_named(call: Callable[[str], None]) -> None:
+def test_an_address_where_nothing_responds_is_named(call: Callable[[str], None]) -> None:
     with pytest.raises(WebserverUnreachableError, match=r"http://127\.0\.0\.1:9: .*set DAGSTER_WEBSERVER_URL"):
         call("http://127.0.0.1:9")
 
 
-def test_an_address_where_something_else_answers_is_named(settings: Settings) -> None:
+def test_an_address_where_something_else_responds_is_named(settings: Settings) -> None:
     with running_sandbox(SandboxConfig()) as base_url:
         elsewhere = settings.model_copy(update={"dagster_webserver_url": base_url})
         with pytest.raises(WebserverUnreachableError, match="set DAGSTER_WEBSERVER_URL"):
             ensure_loaded(elsewhere, [AAPL])
 
 
-def test_a_reload_that_takes_long_is_not_waited_for_longer_than_was_asked(webserver: Webserver) -> None:
+def test_a_slow_reload_is_waited_for_no_longer_than_requested(webserver: Webserver) -> None:
     with pytest.raises(ReloadUnfinishedError, match=r"within 0\.1 s"):
         reload_code_location(webserver.url, 0.1)
     request_reload(webserver.url)
@@ -120,7 +120,7 @@ def test_a_reload_that_takes_long_is_not_waited_for_longer_than_was_asked(webser
 
 
 @pytest.mark.parametrize(
-    ("answer", "told"),
+    ("answer", "message"),
     [
         (
             {"__typename": "WorkspaceLocationEntry", "locationOrLoadError": BROKEN},
@@ -129,9 +129,9 @@ def test_a_reload_that_takes_long_is_not_waited_for_longer_than_was_asked(webser
         ({"__typename": "ReloadNotSupported", "message": "Not here"}, "can't load ours again: Not here. Fix"),
     ],
 )
-def test_a_reload_that_fails_says_why(webserver: Webserver, answer: dict[str, Any], told: str) -> None:
+def test_a_failed_reload_gives_the_reason(webserver: Webserver, answer: dict[str, Any], message: str) -> None:
     webserver.reload = answer
-    with pytest.raises(ReloadError, match=told):
+    with pytest.raises(ReloadError, match=message):
         request_reload(webserver.url)
 
 
@@ -142,7 +142,7 @@ def test_a_location_that_could_not_be_loaded_is_tried_again(webserver: Webserver
     assert webserver.reloaded == ["broken"]
 
 
-def test_a_webserver_without_the_project_is_told_from_one_with_it(webserver: Webserver) -> None:
+def test_a_webserver_without_the_project_is_distinguished_from_one_with_it(webserver: Webserver) -> None:
     webserver.locations = {"another": ANOTHERS}
     with pytest.raises(ReloadError, match="doesn't hold this project"):
         reload_code_location(webserver.url, 10)
@@ -180,12 +180,12 @@ def tick(webserver: Webserver, settings: Settings, instance: DagsterInstance, wa
     return _tick
 
 
-def test_the_sensor_says_that_all_is_loaded(tick: Tick, webserver: Webserver) -> None:
+def test_the_sensor_reports_that_all_is_loaded(tick: Tick, webserver: Webserver) -> None:
     assert tick().skip_message == "All 2 active symbols are loaded."
     assert webserver.reloaded == []
 
 
-def test_the_sensor_asks_once_for_the_same_change(tick: Tick, webserver: Webserver, warehouse: Engine) -> None:
+def test_the_sensor_requests_one_reload_for_a_change(tick: Tick, webserver: Webserver, warehouse: Engine) -> None:
     add_symbols(warehouse, [NVDA])
     first = tick()
     assert first.skip_message == "1 new (NVDA): a reload was requested."
@@ -201,12 +201,12 @@ def test_the_sensor_asks_once_for_the_same_change(tick: Tick, webserver: Webserv
     assert len(webserver.reloaded) == 3
 
 
-def test_the_sensor_names_an_address_where_nothing_answers(tick: Tick, warehouse: Engine) -> None:
+def test_the_sensor_names_an_address_where_nothing_responds(tick: Tick, warehouse: Engine) -> None:
     add_symbols(warehouse, [NVDA])
-    told = tick(url="http://127.0.0.1:9")
-    assert "1 new (NVDA), but no Dagster webserver responds at http://127.0.0.1:9" in str(told.skip_message)
-    assert "DAGSTER_WEBSERVER_URL" in str(told.skip_message)
-    assert told.cursor is None  # it is asked again at the next tick
+    message = tick(url="http://127.0.0.1:9")
+    assert "1 new (NVDA), but no Dagster webserver responds at http://127.0.0.1:9" in str(message.skip_message)
+    assert "DAGSTER_WEBSERVER_URL" in str(message.skip_message)
+    assert message.cursor is None  # it is asked again at the next tick
 
 
 def test_the_sensor_does_not_reload_in_a_loop_where_that_fails(
@@ -214,9 +214,9 @@ def test_the_sensor_does_not_reload_in_a_loop_where_that_fails(
 ) -> None:
     webserver.reload = {"__typename": "ReloadNotSupported", "message": "Not here"}
     add_symbols(warehouse, [NVDA])
-    told = tick()
-    assert "1 new (NVDA), but Dagster can't load ours again: Not here" in str(told.skip_message)
-    assert "has not happened yet" in str(tick(told.cursor).skip_message)
+    message = tick()
+    assert "1 new (NVDA), but Dagster can't load ours again: Not here" in str(message.skip_message)
+    assert "has not happened yet" in str(tick(message.cursor).skip_message)
     assert webserver.reloaded == ["ours"]
 
 

@@ -90,7 +90,7 @@ def test_more_threads_than_connections_wait_their_turn_and_none_for_itself(narro
     assert max(counts) <= 2 * 2
 
 
-def test_a_thread_that_gets_no_connection_in_time_is_told_so(narrow: Engine) -> None:
+def test_a_thread_that_gets_no_connection_in_time_gets_an_error(narrow: Engine) -> None:
     hold, held = threading.Event(), threading.Semaphore(0)
 
     def holding() -> None:

@@ -120,11 +120,11 @@ def test_psql_finds_the_tables_too(own: Own, environment: dict[str, str]) -> Non
         pass
     command: list[str | Path] = [Path(sys.executable).with_name("market-pipeline"), "db", "psql", "-Atc"]
     given = {**environment, "DATABASE_URL": own.url.get_secret_value()}
-    said = subprocess.run(
+    output = subprocess.run(
         [*command, "SELECT count(*) FROM market_data"],
         env=given, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert said.stdout == "0\n"
+    assert output.stdout == "0\n"
 
 
 def test_constraints_that_are_turned_off_are_rejected(own: Own) -> None:
@@ -139,9 +139,11 @@ def test_the_oldest_server_is_held_in_one_place(number: int, rejected: bool) -> 
     if not rejected:
         check_server(address, number, "UTF8")
         return
-    with pytest.raises(UnsupportedDatabaseError, match=rf"PostgreSQL {number // 10_000}, and 15 is the oldest") as told:
+    with pytest.raises(
+        UnsupportedDatabaseError, match=rf"PostgreSQL {number // 10_000}, and 15 is the oldest"
+    ) as caught:
         check_server(address, number, "UTF8")
-    assert "hunter2" not in str(told.value)
+    assert "hunter2" not in str(caught.value)
 
 
 COMMANDS = [
@@ -170,15 +172,15 @@ def test_every_command_rejects_it_in_one_line(
     for command in COMMANDS:
         with pytest.raises(SystemExit) as ended:
             main(command.split())
-        said = capfd.readouterr().err
-        assert (ended.value.code, said.count("\n")) == (1, 1), (command, said)
-        assert expected[reason] in said, command
+        output = capfd.readouterr().err
+        assert (ended.value.code, output.count("\n")) == (1, 1), (command, output)
+        assert expected[reason] in output, command
     for command in ("doctor", "status"):
         with pytest.raises(SystemExit) as ended:
             main([command])
-        said = capfd.readouterr().out
+        output = capfd.readouterr().out
         assert ended.value.code == 1
-        assert expected[reason] in said, command
+        assert expected[reason] in output, command
     if reason == "encoding":
         with psycopg.connect(server.url("postgres").get_secret_value(), autocommit=True) as connection:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
@@ -211,7 +213,7 @@ def test_a_password_of_the_environments_own_leads_programs_where_the_address_has
     assert without["PGOPTIONS"] == "-c search_path=public"
 
 
-def test_the_documentation_says_which_server_is_the_oldest() -> None:
+def test_the_documentation_names_the_oldest_server() -> None:
     page = (Path(__file__).parents[2] / "docs" / "deployment.md").read_text(encoding="utf-8")
     assert f"| PostgreSQL {OLDEST_SERVER} | the oldest supported" in page
     assert f"| PostgreSQL {OLDEST_SERVER - 1} and older | rejected" in page

@@ -27,12 +27,12 @@ from market_pipeline_tests.integration.corporate_action_cases import (
     MSFT,
     NOW,
     SPLIT,
-    asked_tickers,
     counts,
     factors,
     listing,
     refresh_from,
     refresh_once,
+    requested_tickers,
     rows,
 )
 from market_pipeline_tests.integration.mart_cases import add_bars
@@ -50,7 +50,7 @@ def _tracked(warehouse: Engine) -> None:
 # --- what the vendor is asked
 
 
-def test_only_equities_are_asked_for_each_from_the_first_session_on(warehouse: Engine) -> None:
+def test_only_equities_are_requested_each_from_the_first_session_on(warehouse: Engine) -> None:
     with scripted_vendor(listing(SPLIT)) as vendor:
         refresh_once(warehouse, vendor)
     [path] = vendor.paths
@@ -59,7 +59,7 @@ def test_only_equities_are_asked_for_each_from_the_first_session_on(warehouse: E
     assert (query["ticker.any_of"], *dates) == ("AAPL", "2000-01-03", "2099-12-31")
 
 
-def test_an_empty_answer_where_there_was_something_is_asked_for_again(warehouse: Engine) -> None:
+def test_an_empty_response_for_a_known_history_is_requested_again(warehouse: Engine) -> None:
     refresh_from(warehouse, listing(SPLIT))
     assert counts(refresh_from(warehouse, listing(), listing(SPLIT))) == {"unchanged": 1}
     assert counts(refresh_from(warehouse, listing(), listing())) == {"removed": 1}
@@ -69,9 +69,9 @@ def test_an_empty_answer_where_there_was_something_is_asked_for_again(warehouse:
 def test_a_failure_half_way_leaves_the_table_as_it_was(warehouse: Engine) -> None:
     refresh_from(warehouse, listing(SPLIT))
     add_symbols(warehouse, [MSFT])
-    refused = Reply({"status": "ERROR", "error": "Unknown API Key"}, 401)
+    rejected_key = Reply({"status": "ERROR", "error": "Unknown API Key"}, 401)
     with pytest.raises(PolygonError):
-        refresh_from(warehouse, Reply({**listing({**SPLIT, "ticker": "MSFT"}).body, "next_url": NEXT}), refused)
+        refresh_from(warehouse, Reply({**listing({**SPLIT, "ticker": "MSFT"}).body, "next_url": NEXT}), rejected_key)
     assert factors(warehouse) == [("AAPL", date(2020, 8, 31), 1.0, 4.0)]
     refresh_from(warehouse, listing({**SPLIT, "ticker": "MSFT"}, SPLIT))  # MSFT still counts as new
     assert [symbol for symbol, *_ in factors(warehouse)] == ["AAPL", "MSFT"]
@@ -81,7 +81,7 @@ def night(warehouse: Engine, replies: Sequence[Reply], days: int) -> list[list[s
     """Return the tickers of each request, None for the whole market, so many days after the first night."""
     with scripted_vendor(*replies) as vendor:
         refresh_once(warehouse, vendor, at=NOW + timedelta(days=days))
-        return asked_tickers(vendor)
+        return requested_tickers(vendor)
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_many_symbols_share_one_request_and_take_turns_with_their_histories(ware
     assert night(warehouse, [listing()] * 2, 3) == [["AAPL", "SC", "SD", "SE", "SA"], None]
 
 
-def test_after_a_long_pause_every_history_is_asked_for_again(warehouse: Engine) -> None:
+def test_after_a_long_pause_every_history_is_requested_again(warehouse: Engine) -> None:
     remove_symbol(warehouse, "AAPL")
     add_symbols(warehouse, MANY)
     night(warehouse, [listing()], 0)
@@ -115,7 +115,7 @@ def test_only_symbols_left_out_of_a_response_are_requested_again(warehouse: Engi
     refresh_from(warehouse, both)
     with scripted_vendor(listing(SPLIT), listing({**SPLIT, "ticker": "MSFT"})) as vendor:
         refresh_once(warehouse, vendor)
-    assert asked_tickers(vendor) == [["AAPL", "MSFT"], ["MSFT"]]
+    assert requested_tickers(vendor) == [["AAPL", "MSFT"], ["MSFT"]]
     assert len(factors(warehouse)) == 2
 
 
@@ -135,7 +135,7 @@ def test_the_markets_recent_days_change_only_what_they_cover(warehouse: Engine) 
     ]
 
 
-def test_a_symbol_no_longer_tracked_keeps_its_splits_and_is_not_asked_for(warehouse: Engine) -> None:
+def test_a_symbol_no_longer_tracked_keeps_its_splits_and_is_not_requested(warehouse: Engine) -> None:
     refresh_from(warehouse, listing(SPLIT))
     remove_symbol(warehouse, "AAPL")
     assert counts(refresh_from(warehouse)) == {}
@@ -154,7 +154,7 @@ def nightly_run(settings: Settings, instance: DagsterInstance) -> dict[str, dict
     return {event.asset_key.to_user_string(): {k: v.value for k, v in event.metadata.items()} for event in events}
 
 
-def test_the_nightly_run_brings_both_tables_up_to_date_and_tells_what_it_did(
+def test_the_nightly_run_brings_both_tables_up_to_date_and_reports_its_counters(
     settings: Settings, warehouse: Engine
 ) -> None:
     add_symbols(warehouse, [MSFT, *MANY])

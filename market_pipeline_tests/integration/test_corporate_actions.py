@@ -78,7 +78,7 @@ def test_a_dividend_is_stored_with_all_its_dates(warehouse: Engine) -> None:
 
 
 @pytest.mark.parametrize(("actions", "record"), [(SPLITS, SPLIT), (DIVIDENDS, DIVIDEND)])
-def test_the_same_answer_again_changes_nothing_and_says_so(
+def test_the_same_response_again_changes_nothing_and_is_counted_as_unchanged(
     warehouse: Engine, actions: ActionTable, record: dict[str, Any]
 ) -> None:
     refresh_from(warehouse, listing(record), actions=actions)
@@ -105,8 +105,8 @@ def test_what_the_vendor_no_longer_lists_is_taken_out_and_kept_aside(warehouse: 
 
 def test_one_day_with_two_splits_is_trusted_in_neither_and_both_are_kept_aside(warehouse: Engine) -> None:
     other = {**SPLIT, "execution_date": "2014-06-09", "split_to": 7, "id": "E7"}
-    outcome = refresh_from(warehouse, listing(SPLIT, {**SPLIT, "split_to": 3, "id": "E9"}, other))
-    assert counts(outcome) == {"loaded": 1, "rejected": 2}
+    result = refresh_from(warehouse, listing(SPLIT, {**SPLIT, "split_to": 3, "id": "E9"}, other))
+    assert counts(result) == {"loaded": 1, "rejected": 2}
     assert factors(warehouse) == [("AAPL", date(2014, 6, 9), 1.0, 7.0)]
     reason = "the vendor lists it more than once, with different values"
     assert sorted(rejected_reasons(warehouse)) == [("splits", reason, 3.0), ("splits", reason, 4.0)]
@@ -129,16 +129,16 @@ def test_repeats_count_once_whatever_their_ids_and_order(warehouse: Engine) -> N
     assert counts(refresh_from(warehouse, listing(twin, SPLIT))) == {"unchanged": 1}
 
 
-@pytest.mark.parametrize("odd", [{"split_to": 0}, {"split_from": -1}])
-def test_a_factor_that_can_not_be_is_kept_aside_with_the_reason(warehouse: Engine, odd: dict[str, Any]) -> None:
-    bad = {**SPLIT, "execution_date": "2014-06-09", **odd}
+@pytest.mark.parametrize("unusual", [{"split_to": 0}, {"split_from": -1}])
+def test_a_factor_that_can_not_be_is_kept_aside_with_the_reason(warehouse: Engine, unusual: dict[str, Any]) -> None:
+    bad = {**SPLIT, "execution_date": "2014-06-09", **unusual}
     assert counts(refresh_from(warehouse, listing(bad, SPLIT))) == {"loaded": 1, "rejected": 1}
     assert factors(warehouse) == [("AAPL", date(2020, 8, 31), 1.0, 4.0)]
     [(kind, reason, _)] = rejected_reasons(warehouse)
     assert (kind, reason) == ("splits", "its factor or amount is zero or negative")
 
 
-def test_a_split_that_can_not_be_read_is_not_stored_and_the_log_says_so(
+def test_a_split_that_can_not_be_read_is_not_stored_and_is_logged(
     warehouse: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
     bad = {**SPLIT, "execution_date": "2014-06-09", "split_from": None}
@@ -159,23 +159,23 @@ def test_two_kinds_of_dividend_on_one_day_are_two_dividends(warehouse: Engine) -
     assert counts(refresh_from(warehouse, listing(DIVIDEND, special), actions=DIVIDENDS)) == {"loaded": 2}
 
 
-def test_dividends_without_a_kind_are_told_apart_by_their_date_and_corrected_too(warehouse: Engine) -> None:
+def test_dividends_without_a_kind_are_distinguished_by_date_and_corrected_too(warehouse: Engine) -> None:
     kindless = {**DIVIDEND, "distribution_type": None}
     refresh_from(warehouse, listing(kindless), actions=DIVIDENDS)
-    outcome = refresh_from(warehouse, listing({**kindless, "cash_amount": 0.26}), actions=DIVIDENDS)
-    assert counts(outcome) == {"revised": 1}
+    result = refresh_from(warehouse, listing({**kindless, "cash_amount": 0.26}), actions=DIVIDENDS)
+    assert counts(result) == {"revised": 1}
     assert [row["cash_amount"] for row in rows(warehouse, dividends)] == [0.26]
     contradicted = refresh_from(warehouse, listing(kindless, {**kindless, "cash_amount": 0.3}), actions=DIVIDENDS)
     assert counts(contradicted) == {"rejected": 2, "removed": 1}
 
 
 def test_announced_splits_are_kept_and_counted_until_their_day(warehouse: Engine) -> None:
-    outcome = refresh_from(warehouse, listing(SPLIT, {**SPLIT, "execution_date": "2098-01-02", "id": "E8"}))
-    assert (outcome.held, outcome.announced) == (2, 1)
+    result = refresh_from(warehouse, listing(SPLIT, {**SPLIT, "execution_date": "2098-01-02", "id": "E8"}))
+    assert (result.held, result.announced) == (2, 1)
     assert [day for _, day, *_ in factors(warehouse)] == [date(2020, 8, 31), date(2098, 1, 2)]
 
 
-def test_dates_that_were_not_asked_for_and_others_tickers_stay_out(warehouse: Engine) -> None:
+def test_dates_and_tickers_that_were_not_requested_are_left_out(warehouse: Engine) -> None:
     strays = [
         {**SPLIT, "execution_date": "1987-06-16", "id": "E7"},
         {**SPLIT, "ticker": "AApL"},
@@ -194,8 +194,8 @@ def test_a_dividend_with_a_value_beyond_all_bounds_is_rejected_and_costs_no_othe
     warehouse: Engine, values: dict[str, Any]
 ) -> None:
     bad = {**DIVIDEND, "ex_dividend_date": "2024-02-09", "id": "E9", **values}
-    outcome = refresh_from(warehouse, listing(DIVIDEND, bad), actions=DIVIDENDS)
-    assert counts(outcome) == {"loaded": 1, "rejected": 1}
+    result = refresh_from(warehouse, listing(DIVIDEND, bad), actions=DIVIDENDS)
+    assert counts(result) == {"loaded": 1, "rejected": 1}
     assert [row["ex_dividend_date"] for row in rows(warehouse, dividends)] == [date(2024, 5, 10)]
     [rejected] = rows(warehouse, rejected_corporate_actions)
     assert (rejected["date"], rejected["listed"]) == (date(2024, 2, 9), True)
@@ -233,7 +233,7 @@ def test_a_symbol_with_a_rejected_action_is_requested_in_full_before_others(
     assert (plan.in_full, plan.recent) == (("MSFT",), frozenset({"AAPL"}))
 
 
-def test_a_database_of_the_sandbox_refuses_the_markets_actions(warehouse: Engine) -> None:
+def test_a_database_of_the_sandbox_rejects_the_markets_actions(warehouse: Engine) -> None:
     with warehouse.begin() as connection:
         connection.execute(insert(bar_source).values(source="sandbox"))
     with pytest.raises(MixedSourcesError, match="holds sandbox bars and accepts no polygon"):
@@ -248,9 +248,9 @@ def test_what_is_announced_can_be_read_off_the_date_alone(warehouse: Engine) -> 
         found: Sequence[date] = (
             connection.execute(text(f"SELECT execution_date FROM splits WHERE {rule}")).scalars().all()
         )
-        said: str = connection.execute(text("SELECT col_description('splits'::regclass, 2)")).scalar_one()
+        comment: str = connection.execute(text("SELECT col_description('splits'::regclass, 2)")).scalar_one()
     assert found == [date(2098, 1, 2)]
-    assert "later than today in New York: announced" in said
+    assert "later than today in New York: announced" in comment
 
 
 def test_a_record_without_a_ticker_counts_for_the_symbol_that_was_requested(warehouse: Engine) -> None:

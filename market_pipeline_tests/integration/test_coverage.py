@@ -47,7 +47,7 @@ def reason(warehouse: Engine, session: date) -> Any:
     return query(warehouse, "SELECT reason FROM session_states WHERE date = :day", day=session)[0]["reason"]
 
 
-def test_a_symbol_that_was_never_asked_for_has_no_sessions_yet(warehouse: Engine) -> None:
+def test_a_symbol_that_was_never_requested_has_no_sessions_yet(warehouse: Engine) -> None:
     assert states(warehouse) == {}
     assert find_never_loaded(warehouse, ["AAPL", "IBM"]) == ["AAPL"]
     [row] = coverage(warehouse, ["AAPL"])
@@ -60,7 +60,7 @@ def test_a_session_with_its_bar_is_loaded(warehouse: Engine) -> None:
     assert states(warehouse) == {"loaded": OCTOBER}
 
 
-def test_a_session_between_two_loads_was_never_asked_for(warehouse: Engine) -> None:
+def test_a_session_between_two_loads_was_never_requested(warehouse: Engine) -> None:
     load_frame(warehouse, AAPL, BARS[:5])
     load_frame(warehouse, AAPL, BARS[8:])
     assert states(warehouse) == {"loaded": [*OCTOBER[:5], *OCTOBER[8:]], "never_asked": OCTOBER[5:8]}
@@ -86,39 +86,39 @@ def test_the_time_before_a_symbol_was_listed_is_no_gap(warehouse: Engine) -> Non
 
 
 def test_a_bar_that_can_not_be_true_leaves_its_session_rejected_with_the_reasons(warehouse: Engine) -> None:
-    refused = RejectedBar(OCTOBER[6], ["high_too_low: its high is below its open, low or close"], {"h": 1})
-    load_frame(warehouse, AAPL, BARS.drop(index=6), sessions=OCTOBER, rejected=[refused])
+    rejected_bar = RejectedBar(OCTOBER[6], ["high_too_low: its high is below its open, low or close"], {"h": 1})
+    load_frame(warehouse, AAPL, BARS.drop(index=6), sessions=OCTOBER, rejected=[rejected_bar])
     assert states(warehouse)["rejected"] == [OCTOBER[6]]
     assert reason(warehouse, OCTOBER[6]).startswith("high_too_low")
 
 
 def test_a_rejected_bar_that_the_vendor_withdraws_leaves_its_session_empty(warehouse: Engine) -> None:
-    refused = RejectedBar(OCTOBER[6], ["high_too_low: its high is below its open, low or close"], {"h": 1})
+    rejected_bar = RejectedBar(OCTOBER[6], ["high_too_low: its high is below its open, low or close"], {"h": 1})
     others = BARS.drop(index=6)
-    load_frame(warehouse, AAPL, others, sessions=OCTOBER, rejected=[refused])
+    load_frame(warehouse, AAPL, others, sessions=OCTOBER, rejected=[rejected_bar])
     load_failure(warehouse, AAPL, OCTOBER, "it rained", run_id="run-2")
     assert states(warehouse)["rejected"] == [OCTOBER[6]]
     load_frame(warehouse, AAPL, others, sessions=OCTOBER, run_id="run-3")
     assert states(warehouse) == {"loaded": [*OCTOBER[:6], *OCTOBER[7:]], "empty": [OCTOBER[6]]}
-    load_frame(warehouse, AAPL, others, sessions=OCTOBER, rejected=[refused], run_id="run-4")
+    load_frame(warehouse, AAPL, others, sessions=OCTOBER, rejected=[rejected_bar], run_id="run-4")
     assert states(warehouse)["rejected"] == [OCTOBER[6]]
 
 
-def test_without_any_bar_the_first_session_asked_for_counts_too(warehouse: Engine) -> None:
-    refused = RejectedBar(OCTOBER[3], ["x"], {})
-    load_frame(warehouse, AAPL, BARS[:0], sessions=OCTOBER[:5], rejected=[refused])
+def test_without_any_bar_the_first_requested_session_counts_too(warehouse: Engine) -> None:
+    rejected_bar = RejectedBar(OCTOBER[3], ["x"], {})
+    load_frame(warehouse, AAPL, BARS[:0], sessions=OCTOBER[:5], rejected=[rejected_bar])
     found = states(warehouse, OCTOBER[4])
     assert found == {"empty": [*OCTOBER[:3], OCTOBER[4]], "rejected": [OCTOBER[3]]}
 
 
-def test_a_rejected_bar_that_nobody_asked_for_says_nothing_of_its_session(warehouse: Engine) -> None:
+def test_a_rejected_bar_that_was_not_requested_leaves_its_sessions_state(warehouse: Engine) -> None:
     uninvited = RejectedBar(OCTOBER[6], ["outside_request: its date is outside the requested dates"], {})
     load_frame(warehouse, AAPL, BARS[:6], rejected=[uninvited])
     load_frame(warehouse, AAPL, BARS[7:], run_id="run-2")
     assert states(warehouse)["never_asked"] == [OCTOBER[6]]
 
 
-def test_a_failed_attempt_says_why_until_another_is_answered(warehouse: Engine) -> None:
+def test_a_failed_load_gives_the_reason_until_a_later_one_succeeds(warehouse: Engine) -> None:
     load_failure(warehouse, AAPL, OCTOBER, "the vendor returned 500")
     assert states(warehouse) == {"failed": OCTOBER}
     assert reason(warehouse, OCTOBER[0]) == "the vendor returned 500"
@@ -126,16 +126,16 @@ def test_a_failed_attempt_says_why_until_another_is_answered(warehouse: Engine) 
     assert states(warehouse) == {"loaded": OCTOBER}
 
 
-def test_what_is_known_to_be_empty_stays_so_when_a_later_attempt_fails(warehouse: Engine) -> None:
+def test_an_empty_session_stays_empty_when_a_later_load_fails(warehouse: Engine) -> None:
     load_frame(warehouse, AAPL, BARS.drop(index=6), sessions=OCTOBER)
     load_failure(warehouse, AAPL, OCTOBER, "the vendor returned 500", run_id="run-2")
     assert states(warehouse)["empty"] == [OCTOBER[6]]
 
 
-def test_what_the_plan_does_not_give_is_told_apart_from_what_there_is_not(warehouse: Engine) -> None:
-    answered = (OCTOBER[5], OCTOBER[-2])
+def test_sessions_outside_the_plan_are_distinguished_from_empty_ones(warehouse: Engine) -> None:
+    with_response = (OCTOBER[5], OCTOBER[-2])
     notes = ("your plan starts at 2012-10-08",)
-    load_frame(warehouse, AAPL, BARS[5:-1], sessions=OCTOBER, answered=answered, notes=notes)
+    load_frame(warehouse, AAPL, BARS[5:-1], sessions=OCTOBER, answered=with_response, notes=notes)
     load_frame(warehouse, AAPL, BARS[:2], run_id="run-2")  # from another source of knowledge, as after an upgrade
     assert states(warehouse) == {
         "loaded": [*OCTOBER[:2], *OCTOBER[5:-1]],
@@ -143,8 +143,8 @@ def test_what_the_plan_does_not_give_is_told_apart_from_what_there_is_not(wareho
         "not_yet_available": [OCTOBER[-1]],
     }
     assert reason(warehouse, OCTOBER[3]) == "your plan starts at 2012-10-08"
-    account = query(warehouse, "SELECT sessions, answered, refused FROM backfill_history ORDER BY id")[0]
-    assert account == {"sessions": 21, "answered": 15, "refused": 6}
+    record = query(warehouse, "SELECT sessions, answered, refused FROM backfill_history ORDER BY id")[0]
+    assert record == {"sessions": 21, "answered": 15, "refused": 6}
 
 
 def test_a_symbol_ends_with_its_delisting_and_with_its_removal(warehouse: Engine) -> None:
@@ -165,8 +165,8 @@ def test_no_weekend_and_no_day_of_a_hurricane_puts_a_symbol_behind(warehouse: En
 
 
 def test_coverage_counts_every_session_once(warehouse: Engine) -> None:
-    refused = RejectedBar(OCTOBER[6], ["x"], {})
-    load_frame(warehouse, AAPL, BARS.drop(index=[6, 7]), sessions=OCTOBER, rejected=[refused])
+    rejected_bar = RejectedBar(OCTOBER[6], ["x"], {})
+    load_frame(warehouse, AAPL, BARS.drop(index=[6, 7]), sessions=OCTOBER, rejected=[rejected_bar])
     with warehouse.begin() as connection:
         connection.execute(text("UPDATE tracked_symbols SET delisted_on = :day"), {"day": date(2012, 11, 5)})
     [row] = coverage(warehouse, ["AAPL"])
@@ -186,7 +186,7 @@ def test_gaps_are_ranges_of_one_state_and_reason(warehouse: Engine) -> None:
     ]
 
 
-def test_what_is_worth_asking_for_is_told_from_the_first_to_the_last(warehouse: Engine) -> None:
+def test_the_fetchable_sessions_have_a_first_and_a_last(warehouse: Engine) -> None:
     load_frame(warehouse, AAPL, BARS[:8].drop(index=[2, 6]), sessions=OCTOBER[:8])
     load_failure(warehouse, AAPL, OCTOBER[8:10], "it rained", run_id="run-2")
     load_frame(warehouse, AAPL, BARS[12:], run_id="run-3")
@@ -202,13 +202,13 @@ def test_what_is_worth_asking_for_is_told_from_the_first_to_the_last(warehouse: 
 
 
 def test_a_night_does_not_go_back_to_a_rejected_bar_but_a_user_may(warehouse: Engine) -> None:
-    refused = RejectedBar(OCTOBER[2], ["x"], {})
-    load_frame(warehouse, AAPL, BARS.drop(index=2), sessions=OCTOBER, rejected=[refused])
+    rejected_bar = RejectedBar(OCTOBER[2], ["x"], {})
+    load_frame(warehouse, AAPL, BARS.drop(index=2), sessions=OCTOBER, rejected=[rejected_bar])
     assert oldest_gaps(warehouse, ["AAPL"], OCTOBER[0], OCTOBER[-1]) == {}
     assert find_missing_spans(warehouse, [AAPL], FILLABLE, date.min, OCTOBER[-1]) == {AAPL: (OCTOBER[2], OCTOBER[2])}
 
 
-def test_the_account_of_a_run_is_the_sum_of_its_symbols(warehouse: Engine) -> None:
+def test_the_counters_of_a_run_are_the_sums_of_its_symbols(warehouse: Engine) -> None:
     other = Symbol.of("IBM", "stock")
     add_symbols(warehouse, [other])
     load_frame(warehouse, AAPL, BARS)
@@ -258,7 +258,7 @@ def health(warehouse: Engine) -> tuple[str, str | None]:
 
 
 @pytest.mark.usefixtures("_delisted")
-def test_a_symbol_is_fine_behind_or_in_need_of_attention_and_the_reason_says_why(warehouse: Engine) -> None:
+def test_a_symbol_is_fine_behind_or_in_need_of_attention_with_a_reason(warehouse: Engine) -> None:
     assert health(warehouse) == ("behind", "no session was requested yet")
     load_frame(warehouse, AAPL, BARS[:-2])
     assert health(warehouse) == ("attention", "2 never requested of 21 sessions")

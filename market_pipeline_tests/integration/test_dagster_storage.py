@@ -72,7 +72,7 @@ def test_the_projects_dagster_yaml_gives_a_working_instance_and_a_database_besid
         assert connection.execute("SELECT value FROM kvs").fetchall() == [("value",)]
 
 
-def test_events_are_written_in_batches_unless_the_environment_says_otherwise(
+def test_events_are_written_in_batches_unless_the_environment_sets_another_size(
     environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "7")
@@ -115,10 +115,10 @@ def modest_role(server: embedded.Server) -> SecretStr:
     return SecretStr(f"postgresql://{name}:hunter2@{server.host}:{server.port}/{name}")
 
 
-def test_a_role_that_may_not_make_the_database_is_told_what_to_do(modest_role: SecretStr) -> None:
-    with pytest.raises(DagsterDatabaseError) as refused:
+def test_a_role_that_may_not_create_the_database_gets_the_next_step(modest_role: SecretStr) -> None:
+    with pytest.raises(DagsterDatabaseError) as caught:
         open_storage(settings_with(database_url=modest_role))
-    message = str(refused.value)
+    message = str(caught.value)
     assert "permission denied to create database" in message
     assert f'CREATE DATABASE "{modest_role.get_secret_value().rsplit("/")[-1]}_dagster"' in message
     assert "DAGSTER_DATABASE_URL" in message
@@ -128,13 +128,13 @@ def test_a_role_that_may_not_make_the_database_is_told_what_to_do(modest_role: S
 
 @pytest.mark.parametrize("variable", ["database_url", "dagster_database_url"])
 def test_a_server_that_is_not_there_is_named_without_its_password(variable: str) -> None:
-    with pytest.raises(DagsterDatabaseError, match=r"the database at 127\.0\.0\.1:1/nowhere can't be used") as refused:
+    with pytest.raises(DagsterDatabaseError, match=r"the database at 127\.0\.0\.1:1/nowhere can't be used") as caught:
         open_storage(settings_with(**{variable: SecretStr("postgresql://user:hunter2@127.0.0.1:1/nowhere")}))
-    assert "hunter2" not in str(refused.value)
-    assert "\n" not in str(refused.value)
+    assert "hunter2" not in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
-def test_the_warehouses_own_database_is_refused(database_url: SecretStr) -> None:
+def test_the_warehouses_own_database_is_rejected(database_url: SecretStr) -> None:
     with pytest.raises(DagsterDatabaseError, match="another database"):
         open_storage(settings_with(database_url=database_url, dagster_database_url=database_url))
 

@@ -115,7 +115,7 @@ def test_curl_resumes_a_download(api: Api, tmp_path: Path) -> None:
     assert file.read_bytes() == whole
 
 
-def test_a_file_that_is_too_large_to_keep_is_read_as_a_whole_or_not_at_all(
+def test_a_file_that_is_too_large_to_keep_is_read_in_full_or_not_at_all(
     api: Api, duck: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kept_files, "KEPT_FILE_BYTES", 20_000)

@@ -107,9 +107,9 @@ def test_a_rejected_bar_leaves_its_session_partly_there(warehouse: Engine) -> No
 
 
 def test_without_any_bar_a_session_is_missing_or_pending_if_the_plan_does_not_give_it_yet(warehouse: Engine) -> None:
-    answered = (OCTOBER[0], OCTOBER[-2])
+    responses = (OCTOBER[0], OCTOBER[-2])
     for symbol in (AAPL, IBM):
-        load_frame(warehouse, symbol, october(symbol, OCTOBER[-1]), sessions=OCTOBER, answered=answered)
+        load_frame(warehouse, symbol, october(symbol, OCTOBER[-1]), sessions=OCTOBER, answered=responses)
     assert conditions(warehouse)[OCTOBER[-1]] == ("pending", 2, 0, 2, 2, 0, 0)
     load_failure(warehouse, IBM, OCTOBER[-1:], "it rained", run_id="run-2")
     assert conditions(warehouse)[OCTOBER[-1]] == ("pending", 2, 0, 2, 1, 0, 0)

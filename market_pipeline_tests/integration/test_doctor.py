@@ -91,7 +91,7 @@ def test_the_market_requires_a_key(doctor: RunCommand) -> None:
     assert doctor(POLYGON_API_KEY=SECRET)[1]["vendor key"]["found"] == "POLYGON_API_KEY is set; --ask tries it"
 
 
-def test_asking_checks_the_key_and_the_vendors_clock(doctor: RunCommand) -> None:
+def test_the_option_ask_checks_the_key_and_the_vendors_clock(doctor: RunCommand) -> None:
     with running_sandbox(SandboxConfig(keys=(SecretStr("good"),))) as url:
         code, findings = doctor("--ask", POLYGON_BASE_URL=url, POLYGON_API_KEY="good")
         assert (code, findings["vendor"]["level"], findings["vendor's clock"]["level"]) == (0, "ok", "ok")
@@ -104,7 +104,7 @@ def test_asking_checks_the_key_and_the_vendors_clock(doctor: RunCommand) -> None
     assert "no response from" in findings["vendor"]["found"]
 
 
-def test_asking_tries_the_keys_of_flat_files(doctor: RunCommand) -> None:
+def test_the_option_ask_tries_the_keys_of_flat_files(doctor: RunCommand) -> None:
     config = SandboxConfig(market_tickers=20, file_keys={"access": SecretStr(SECRET)})
     with running_sandbox(config) as url:
         asked = {"POLYGON_BASE_URL": url, "POLYGON_S3_ACCESS_KEY": "access"}

@@ -102,9 +102,9 @@ def ingest_records(warehouse: Engine, symbol: Symbol, sessions: Sequence[date], 
         ))  # fmt: skip
 
 
-def only(outcomes: Iterator[list[LoadResult]]) -> LoadResult:
-    [[outcome]] = outcomes
-    return outcome
+def only(results: Iterator[list[LoadResult]]) -> LoadResult:
+    [[result]] = results
+    return result
 
 
 @pytest.mark.parametrize(("symbol", "day"), [(AAPL, date(2005, 2, 28)), (MSFT, date(2003, 2, 18))])
@@ -157,8 +157,8 @@ def test_an_impossible_bar_is_rejected_alone_and_no_bar_is_compared_with_it(
 ) -> None:
     records = [record(AAPL, day) for day in WEEK]
     records[2] |= changed_fields
-    outcome = ingest_records(warehouse, AAPL, WEEK, *records)
-    assert (outcome.loaded, outcome.rejected, outcome.flagged, outcome.error) == (4, 1, 0, None)
+    result = ingest_records(warehouse, AAPL, WEEK, *records)
+    assert (result.loaded, result.rejected, result.flagged, result.error) == (4, 1, 0, None)
     [rejected_bar] = query(warehouse, "SELECT date, payload FROM rejected_bars")
     assert rejected_bar == {"date": WEEK[2], "payload": records[2]}
     [load_record] = query(warehouse, "SELECT fetched, loaded, rejected, missing, success FROM backfill_history")
@@ -248,13 +248,13 @@ def load_decade(address: str, base_url: str, started: Any) -> None:
         find = partial(refresh_reference, client, engine)
         run = Run(f"run-{multiprocessing.current_process().name}", "cli")
         started.wait(timeout=120)
-        outcomes = list(
+        results = list(
             ingest(
                 symbols, DECADE, vendor=fetcher, fetch_reference=find, delisted={}, warehouse=engine, run=run, at_once=2
             )
         )
     engine.dispose()
-    assert [outcome.error for together in outcomes for outcome in together] == [None, None]
+    assert [result.error for together in results for result in together] == [None, None]
 
 
 def test_processes_that_load_the_same_at_once_store_it_once_with_a_load_record_each(

@@ -195,7 +195,7 @@ def test_the_users_language_and_postgresql_variables_do_not_matter(own_data_dir:
     assert query(server, "SELECT upper('i é ж'), current_setting('timezone')") == [("I É Ж", "UTC")]
 
 
-def test_asking_a_running_server_takes_less_than_15_milliseconds(data_dir: Path) -> None:
+def test_finding_a_running_server_takes_less_than_15_milliseconds(data_dir: Path) -> None:
     embedded.ensure_running(data_dir)
     seconds = []
     for _ in range(10):
@@ -335,7 +335,7 @@ def test_a_start_that_fails_shows_the_servers_last_words_and_its_log(data_dir: P
 # Stopping and deleting
 
 
-def test_stopping_says_whether_one_was_running(data_dir: Path) -> None:
+def test_stopping_returns_whether_a_server_was_running(data_dir: Path) -> None:
     server = embedded.ensure_running(data_dir)
     with psycopg.connect(server.url().get_secret_value()):  # a client does not hold it up
         assert embedded.stop(data_dir)
@@ -383,7 +383,7 @@ def test_a_data_folder_that_cannot_be_made_names_the_way_out(tmp_path: Path) -> 
 
 
 @AS_ROOT
-def test_for_root_another_account_runs_it_in_the_data_folder(data_dir: Path) -> None:
+def test_for_root_another_user_runs_it_in_the_data_folder(data_dir: Path) -> None:
     server = embedded.ensure_running(data_dir)
     assert psutil.Process(server.pid).uids().real != 0
     assert psutil.Process(server.pid).gids().real != 0
@@ -391,7 +391,7 @@ def test_for_root_another_account_runs_it_in_the_data_folder(data_dir: Path) -> 
 
 
 @AS_ROOT
-def test_for_root_it_works_where_that_account_can_read_nothing_and_opens_no_folder(
+def test_for_root_it_works_where_that_user_can_read_nothing_and_opens_no_folder(
     closed_data_dir: Path, wheel_copy: Path
 ) -> None:
     wheel_copy.chmod(0o700)
@@ -444,10 +444,10 @@ def test_an_ordinary_user_runs_it_and_root_does_so_in_that_users_name(own_data_d
 
 
 @AS_ROOT
-def test_another_users_data_folder_is_refused_with_the_way_out(data_dir: Path, wheel_copy: Path) -> None:
+def test_another_users_data_folder_is_rejected_with_the_next_step(data_dir: Path, wheel_copy: Path) -> None:
     embedded.ensure_running(data_dir)
-    refused = python(START_AS_NOBODY, data_dir, PYTHONPATH=wheel_copy)
-    assert "MARKET_PIPELINE_DATA_DIR" in refused.stdout, refused.stderr
+    completed = python(START_AS_NOBODY, data_dir, PYTHONPATH=wheel_copy)
+    assert "MARKET_PIPELINE_DATA_DIR" in completed.stdout, completed.stderr
 
 
 # Programs and the command line

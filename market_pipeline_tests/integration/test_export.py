@@ -73,7 +73,7 @@ def frame_of(file: Path) -> pd.DataFrame:
     return frame
 
 
-def said_of(file: Path) -> dict[str, Any]:
+def description_of(file: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(file.with_name(f"{file.name}.json").read_text(encoding="utf-8"))
     return found
 
@@ -86,8 +86,8 @@ def test_the_file_holds_what_the_database_holds(
     quarter: Engine, command: Command, tmp_path: Path, kind: FileFormat
 ) -> None:
     file = tmp_path / f"bars.{kind}"
-    code, said, _ = command("--symbols", "IBM,AAPL", "--end", "2005-03-15", "--format", kind, "--output", file)
-    assert (code, said) == (0, f"100 bars of 2 symbols are in {file}, described in {file}.json\n")
+    code, output, _ = command("--symbols", "IBM,AAPL", "--end", "2005-03-15", "--format", kind, "--output", file)
+    assert (code, output) == (0, f"100 bars of 2 symbols are in {file}, described in {file}.json\n")
     expected = bars(quarter, ["AAPL", "IBM"], FIRST, date(2005, 3, 15)).reset_index()
     found = frame_of(file)
     assert list(found.columns) == list(COLUMNS[Adjustment.NONE])
@@ -100,9 +100,7 @@ def test_the_file_holds_what_the_database_holds(
 
 
 @KINDS
-def test_flags_and_what_is_not_known_are_told_apart_from_nothing(
-    quarter: Engine, tmp_path: Path, kind: FileFormat
-) -> None:
+def test_no_flags_and_unknown_values_are_distinguished(quarter: Engine, tmp_path: Path, kind: FileFormat) -> None:
     with quarter.begin() as connection:
         connection.execute(
             text("UPDATE market_data SET flags = '{repeated,zero_volume}', transactions = 7 WHERE date = '2005-01-04'")
@@ -152,13 +150,13 @@ def test_bars_can_be_had_as_they_were_stored_then(quarter: Engine, command: Comm
     assert command(*options, "--output", as_it_is)[0] == 0
     assert frame_of(as_it_was)["close"].tolist() == week["close"].tolist()
     assert frame_of(as_it_is)["close"].tolist() == week["low"].tolist()
-    assert datetime.fromisoformat(said_of(as_it_was)["as_of"]) == then
+    assert datetime.fromisoformat(description_of(as_it_was)["as_of"]) == then
 
 
 def test_all_symbols_are_those_no_longer_tracked_too(quarter: Engine, command: Command, tmp_path: Path) -> None:
     remove_symbol(quarter, "IBM")
     assert command("--symbols", "*", "--output", tmp_path / "bars.parquet")[0] == 0
-    assert said_of(tmp_path / "bars.parquet")["symbols"] == ["AAPL", "IBM"]
+    assert description_of(tmp_path / "bars.parquet")["symbols"] == ["AAPL", "IBM"]
     assert set(frame_of(tmp_path / "bars.parquet")["symbol"]) == {"AAPL", "IBM"}
 
 
@@ -166,19 +164,19 @@ def test_all_symbols_are_those_no_longer_tracked_too(quarter: Engine, command: C
 
 
 @KINDS
-def test_the_description_says_what_is_in_the_file(
+def test_the_description_lists_the_contents_of_the_file(
     quarter: Engine, command: Command, tmp_path: Path, kind: FileFormat
 ) -> None:
     file = tmp_path / f"bars.{kind}"
     command("--symbols", "AAPL", "--start", "2005-02-19", "--end", "2005-03-13", "--format", kind, "--output", file)
-    said = said_of(file)
-    made_at = datetime.fromisoformat(said.pop("made_at"))
-    assert datetime.fromisoformat(said.pop("as_of")) == read(quarter, "SELECT settled_point() AS p")["p"].item()
+    output = description_of(file)
+    made_at = datetime.fromisoformat(output.pop("made_at"))
+    assert datetime.fromisoformat(output.pop("as_of")) == read(quarter, "SELECT settled_point() AS p")["p"].item()
     assert made_at.utcoffset() == UTC.utcoffset(None)
-    columns = {column["name"]: column["meaning"] for column in said.pop("columns")}
+    columns = {column["name"]: column["meaning"] for column in output.pop("columns")}
     assert list(columns) == list(COLUMNS[Adjustment.NONE])
     assert columns["close"] == "Last price of the session, US dollars, as traded."
-    assert said == {
+    assert output == {
         "file": file.name, "format": kind, "symbols": ["AAPL"], "start": "2005-02-19", "end": "2005-03-13",
         "adjustment": "none", "snapshot": None, "first_date": "2005-02-22", "last_date": "2005-03-11", "rows": 14,
         "rows_not_adjusted": 0, "symbols_not_adjusted": [], "source": "polygon",
@@ -186,7 +184,7 @@ def test_the_description_says_what_is_in_the_file(
     }  # fmt: skip
 
 
-def test_prices_that_are_not_known_are_counted_and_said(quarter: Engine, command: Command, tmp_path: Path) -> None:
+def test_prices_that_are_not_known_are_counted_and_reported(quarter: Engine, command: Command, tmp_path: Path) -> None:
     with quarter.begin() as connection:
         connection.execute(text("DELETE FROM corporate_action_inquiries WHERE symbol = 'IBM' AND kind = 'dividends'"))
         refresh_factors(connection, ["IBM"])
@@ -194,18 +192,20 @@ def test_prices_that_are_not_known_are_counted_and_said(quarter: Engine, command
     assert code == 3
     assert "61 bars of IBM have no adjusted prices" in error
     assert "`market-pipeline backfill --missing`" in error
-    manifest = said_of(tmp_path / "bars.parquet")
+    manifest = description_of(tmp_path / "bars.parquet")
     assert (manifest["rows_not_adjusted"], manifest["symbols_not_adjusted"]) == (61, ["IBM"])
-    code, said, error = command("--symbols", "IBM", "--adjustment", "all", "--quiet", "--output", tmp_path / "none.csv")
-    assert (code, said) == (1, "")
+    code, output, error = command(
+        "--symbols", "IBM", "--adjustment", "all", "--quiet", "--output", tmp_path / "none.csv"
+    )
+    assert (code, output) == (1, "")
     assert "no adjusted price of IBM is known" in error
     assert [file.name for file in sorted(tmp_path.glob("*.*"))] == ["bars.parquet", "bars.parquet.json"]
 
 
-def test_one_bar_of_one_symbol_is_said_as_one(quarter: Engine, command: Command, tmp_path: Path) -> None:
+def test_one_bar_of_one_symbol_is_reported_in_the_singular(quarter: Engine, command: Command, tmp_path: Path) -> None:
     day = "--start", "2005-01-03", "--end", "2005-01-03"
-    said = command("--symbols", "AAPL", *day, "--output", tmp_path / "bars.csv")[1]
-    assert said == f"1 bar of 1 symbol is in {tmp_path}/bars.csv, described in {tmp_path}/bars.csv.json\n"
+    output = command("--symbols", "AAPL", *day, "--output", tmp_path / "bars.csv")[1]
+    assert output == f"1 bar of 1 symbol is in {tmp_path}/bars.csv, described in {tmp_path}/bars.csv.json\n"
 
 
 @pytest.mark.parametrize(
@@ -216,9 +216,9 @@ def test_the_format_follows_the_name_of_the_file(
     quarter: Engine, command: Command, tmp_path: Path, name: str, kind: FileFormat
 ) -> None:
     assert command("--symbols", "AAPL", "--output", tmp_path / name)[0] == 0
-    assert said_of(tmp_path / name)["format"] == kind
+    assert description_of(tmp_path / name)["format"] == kind
     read = pd.read_csv if kind is FileFormat.CSV else pd.read_parquet
-    assert len(read(tmp_path / name)) == said_of(tmp_path / name)["rows"] == 61
+    assert len(read(tmp_path / name)) == description_of(tmp_path / name)["rows"] == 61
 
 
 def test_a_name_without_a_format_takes_one_that_is_named(quarter: Engine, command: Command, tmp_path: Path) -> None:
@@ -226,7 +226,7 @@ def test_a_name_without_a_format_takes_one_that_is_named(quarter: Engine, comman
     assert len(pd.read_csv(tmp_path / "bars")) == 61
 
 
-def test_nothing_found_is_an_empty_file_that_says_so(quarter: Engine, tmp_path: Path) -> None:
+def test_an_export_without_bars_is_an_empty_file_and_a_message(quarter: Engine, tmp_path: Path) -> None:
     for kind in FileFormat:
         file = tmp_path / f"bars.{kind}"
         made = export(quarter, Selection(symbols=["AAPL"], start=date(2020, 1, 1)), kind, file)
@@ -262,8 +262,8 @@ def test_a_wrong_command_is_answered_with_2_and_writes_nothing(
     folder = tmp_path / "here"
     folder.mkdir()
     monkeypatch.chdir(folder)
-    code, said, error = command("--output", "bars.csv", *arguments)
-    assert (code, said) == (2, "")
+    code, output, error = command("--output", "bars.csv", *arguments)
+    assert (code, output) == (2, "")
     assert why in " ".join(error.split())
     assert not list(folder.iterdir())
 
@@ -276,7 +276,7 @@ def test_a_file_that_is_there_is_replaced_only_on_demand(quarter: Engine, comman
     assert (code, file.read_text()) == (2, "mine")
     assert "add --overwrite" in error
     assert command(*arguments, "--overwrite")[0] == 0
-    assert said_of(file)["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
+    assert description_of(file)["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
     assert sorted(tmp_path.glob("*bars*")) == [file, tmp_path / "bars.csv.json"]
 
 
@@ -288,9 +288,9 @@ def test_standard_output_gets_the_bars_and_nothing_else(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     command("--symbols", "AAPL,IBM", "--output", "bars.csv")
-    code, said, error = command("--symbols", "AAPL,IBM", "--output", "-")
-    assert (code, error) == (0, f"122 bars of 2 symbols, as of {said_of(Path('bars.csv'))['as_of']}\n")
-    assert said == (tmp_path / "bars.csv").read_text(encoding="utf-8")
+    code, output, error = command("--symbols", "AAPL,IBM", "--output", "-")
+    assert (code, error) == (0, f"122 bars of 2 symbols, as of {description_of(Path('bars.csv'))['as_of']}\n")
+    assert output == (tmp_path / "bars.csv").read_text(encoding="utf-8")
     assert sorted(file.name for file in tmp_path.iterdir()) == ["bars.csv", "bars.csv.json"]
     assert command("--symbols", "AAPL,IBM", "--output", "-", "--quiet")[2] == ""
 
@@ -326,7 +326,7 @@ def test_an_export_that_breaks_off_leaves_what_was_there(many: Engine, tmp_path:
 
     with pytest.raises(ExportError, match="the database broke off the export"):
         export(many, EVERYTHING, kind, file, overwrite=True, progress=cut_off)
-    assert hashlib.sha256(file.read_bytes()).hexdigest() == before.sha256 == said_of(file)["sha256"]
+    assert hashlib.sha256(file.read_bytes()).hexdigest() == before.sha256 == description_of(file)["sha256"]
     assert len(list(tmp_path.iterdir())) == 2
 
 
@@ -352,15 +352,15 @@ def many(server: embedded.Server) -> Iterator[Engine]:
 
 
 @KINDS
-def test_memory_does_not_grow_with_the_rows_and_progress_is_told(
+def test_memory_does_not_grow_with_the_rows_and_progress_is_reported(
     many: Engine, tmp_path: Path, kind: FileFormat
 ) -> None:
-    told: list[tuple[int, int]] = []
+    reported: list[tuple[int, int]] = []
     export(many, Selection(symbols=["A00"]), kind, tmp_path / "warm")
     tracemalloc.start()
-    made = export(many, EVERYTHING, kind, tmp_path / "bars", progress=lambda *counts: told.append(counts))
+    made = export(many, EVERYTHING, kind, tmp_path / "bars", progress=lambda *counts: reported.append(counts))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert made.rows == 300_000
-    assert told == [(done, made.rows) for done in range(BLOCK_ROWS, made.rows + 1, BLOCK_ROWS)]
+    assert reported == [(done, made.rows) for done in range(BLOCK_ROWS, made.rows + 1, BLOCK_ROWS)]
     assert peak < 25e6

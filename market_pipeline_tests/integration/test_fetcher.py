@@ -55,10 +55,10 @@ def requests_made(base_url: str) -> int:
 def test_a_run_takes_the_fewest_requests(symbols: Sequence[Symbol], sessions: list[date], expected: int) -> None:
     with client_of() as (client, base_url):
         fetcher = Fetcher(client, symbols, sessions, NOW)
-        answers = [fetcher.fetch_bars(symbol) for symbol in symbols]
+        results = [fetcher.fetch_bars(symbol) for symbol in symbols]
         assert requests_made(base_url) == expected
-    assert sum(answer.requests for answer in answers) == expected
-    assert all(len(frame_of(answer)) == len(sessions) for answer in answers)
+    assert sum(fetched.requests for fetched in results) == expected
+    assert all(len(frame_of(fetched)) == len(sessions) for fetched in results)
 
 
 def test_a_day_that_was_given_up_on_is_not_tried_again_for_every_symbol() -> None:
@@ -73,7 +73,7 @@ def test_a_day_that_was_given_up_on_is_not_tried_again_for_every_symbol() -> Non
         assert requests_made(base_url) == 2
 
 
-def test_a_bar_is_the_same_from_the_whole_markets_days_and_from_its_own_range() -> None:
+def test_a_bar_is_the_same_from_the_markets_sessions_and_from_its_own_range() -> None:
     with client_of() as (client, _):
         by_day = Fetcher(client, EQUITIES, WEEK, NOW).fetch_bars(EQUITIES[0])
         by_range = Fetcher(client, EQUITIES[:1], WEEK, NOW).fetch_bars(EQUITIES[0])
@@ -95,7 +95,7 @@ def test_the_markets_days_are_in_a_file_that_no_ending_leaves_behind(temporary_f
         assert len(frame_of(fetcher.fetch_bars(EQUITIES[1]))) == len(WEEK)
 
 
-def test_without_a_folder_for_temporary_files_each_symbol_says_so_and_nothing_is_asked_twice(
+def test_without_a_folder_for_temporary_files_each_symbol_fails_and_nothing_is_requested_twice(
     temporary_files: Path,
 ) -> None:
     temporary_files.rmdir()
@@ -110,7 +110,7 @@ def test_without_a_folder_for_temporary_files_each_symbol_says_so_and_nothing_is
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a disk of a given size")
-def test_a_disk_too_small_for_the_markets_days_is_told_and_with_room_the_next_run_succeeds(
+def test_a_disk_too_small_for_the_markets_days_is_reported_and_with_room_the_next_run_succeeds(
     temporary_files: Path,
 ) -> None:
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8k", "tmpfs", temporary_files], check=True)
@@ -138,41 +138,41 @@ def test_on_the_free_plan_the_session_just_ended_is_left_to_the_next_run() -> No
     )  # fmt: skip
 
 
-def test_what_a_known_plan_does_not_give_is_not_even_asked_for() -> None:
+def test_sessions_outside_a_known_plan_are_not_requested() -> None:
     sessions = sessions_between("XNYS", date(2022, 1, 3), date(2024, 6, 14))
     with client_of(PlanName.BASIC) as (client, base_url):
-        answer = Fetcher(client, EQUITIES[:1], sessions, NOW, PLANS[PlanName.BASIC]).fetch_bars(EQUITIES[0])
+        fetched = Fetcher(client, EQUITIES[:1], sessions, NOW, PLANS[PlanName.BASIC]).fetch_bars(EQUITIES[0])
         assert requests_made(base_url) == 1
-    days = [day.date() for day in frame_of(answer)["date"]]
+    days = [day.date() for day in frame_of(fetched)["date"]]
     assert (days[0], days[-1]) == (date(2022, 6, 15), date(2024, 6, 13))
-    assert answer.notes == (
+    assert fetched.notes == (
         "your plan starts at 2022-06-15",
         "the bars of 2024-06-14 are not available yet on your plan; the next run fetches them",
     )
 
 
-def test_only_a_session_that_can_not_be_had_yet_is_an_error_that_says_so() -> None:
+def test_a_single_session_that_is_not_available_yet_is_an_error() -> None:
     with client_of(PlanName.BASIC) as (client, _), pytest.raises(NotYetAvailableError):
         Fetcher(client, EQUITIES[:1], WEEK[4:], NOW).fetch_bars(EQUITIES[0])
 
 
-def test_history_older_than_the_plan_is_left_out_and_said_and_the_rest_fetched() -> None:
+def test_history_older_than_the_plan_is_left_out_with_a_note_and_the_rest_fetched() -> None:
     sessions = sessions_between("XNYS", date(2016, 1, 4), date(2024, 6, 13))
     with client_of(PlanName.STARTER) as (client, _):
         fetcher = Fetcher(client, EQUITIES[:1], sessions, NOW)
-        answer = fetcher.fetch_bars(EQUITIES[0])
-    assert frame_of(answer)["date"].iloc[0] == pd.Timestamp("2019-06-17")
-    assert answer.notes == ("your plan starts at 2019-06-15",)
+        fetched = fetcher.fetch_bars(EQUITIES[0])
+    assert frame_of(fetched)["date"].iloc[0] == pd.Timestamp("2019-06-17")
+    assert fetched.notes == ("your plan starts at 2019-06-15",)
 
 
-def test_history_that_the_vendor_cuts_off_in_silence_is_said_too() -> None:
+def test_history_that_the_vendor_cuts_off_in_silence_has_a_note_too() -> None:
     sessions = sessions_between("XNYS", date(2021, 1, 4), date(2024, 6, 13))
     config = SandboxConfig(now=NOW, plan=PlanName.BASIC, history_edge="clip")
     with running_sandbox(config) as base_url:
         limiter = LocalLimiter(100_000)
         with PolygonClient(base_url, None, source="sandbox", limiter=limiter) as client:
-            answer = Fetcher(client, EQUITIES[:1], sessions, NOW).fetch_bars(EQUITIES[0])
-    assert answer.notes == (
+            fetched = Fetcher(client, EQUITIES[:1], sessions, NOW).fetch_bars(EQUITIES[0])
+    assert fetched.notes == (
         "the bars begin at 2022-06-14, where a plan of 2 years would: yours may start there",
     )  # fmt: skip
 

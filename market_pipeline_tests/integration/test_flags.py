@@ -46,8 +46,8 @@ def verdicts(warehouse: Engine, symbol: Symbol) -> list[Mapping[str, Any]]:
 
 
 def test_a_crash_is_stored_and_flagged(warehouse: Engine) -> None:
-    outcome = load_frame(warehouse, AAPL, recorded("AAPL", date(2000, 9, 1), date(2000, 10, 31)))
-    assert (outcome.loaded, outcome.flagged) == (42, 2)
+    result = load_frame(warehouse, AAPL, recorded("AAPL", date(2000, 9, 1), date(2000, 10, 31)))
+    assert (result.loaded, result.flagged) == (42, 2)
     row = query(warehouse, "SELECT * FROM market_data WHERE date = :day", day=CRASH)[0]
     assert row["close"] == 25.75
     assert row["flags"] == ["unexplained_move", "volume_outlier"]
@@ -98,8 +98,8 @@ def test_loading_the_same_again_changes_no_row(warehouse: Engine) -> None:
     bars = recorded("AAPL", date(2000, 9, 1), date(2000, 10, 31))
     load_frame(warehouse, AAPL, bars)
     before = query(warehouse, "SELECT *, xmin::text FROM bars ORDER BY date")
-    outcome = load_frame(warehouse, AAPL, bars, run_id="run-2")
-    assert (outcome.unchanged, outcome.flagged) == (42, 2)
+    result = load_frame(warehouse, AAPL, bars, run_id="run-2")
+    assert (result.unchanged, result.flagged) == (42, 2)
     assert query(warehouse, "SELECT *, xmin::text FROM bars ORDER BY date") == before
 
 
@@ -144,9 +144,9 @@ def test_a_split_that_does_not_show_is_flagged_until_it_is_withdrawn(warehouse: 
     load_frame(warehouse, AAPL, recorded("AAPL", date(2006, 1, 3), date(2006, 4, 28)))
     assert flags(warehouse, AAPL) == {}
     refresh_from(warehouse, listing({**LISTED, "execution_date": "2006-02-28"}))
-    [odd] = [bar for bar in verdicts(warehouse, AAPL) if bar["gap_detected"]]
-    assert (odd["date"], odd["flags"][0]) == (date(2006, 2, 28), "split_without_move")
-    assert odd["validation_notes"].startswith("split_without_move: a split multiplies earlier prices by 0.5, yet")
+    [unusual] = [bar for bar in verdicts(warehouse, AAPL) if bar["gap_detected"]]
+    assert (unusual["date"], unusual["flags"][0]) == (date(2006, 2, 28), "split_without_move")
+    assert unusual["validation_notes"].startswith("split_without_move: a split multiplies earlier prices by 0.5, yet")
     refresh_from(warehouse, listing(), listing())
     assert flags(warehouse, AAPL) == {}
 

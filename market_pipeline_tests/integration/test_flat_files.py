@@ -46,7 +46,7 @@ def test_one_signed_request_reads_a_session() -> None:
         session = files.read_session(US_STOCKS, MONDAY)
     assert vendor.paths == [f"/flatfiles/{KEY}"]
     assert (list(session.tickers), session.version, session.requests) == (["AAPL"], "abc", 1)
-    headers = vendor.asked[0].headers
+    headers = vendor.requests[0].headers
     assert headers["Authorization"].startswith(f"AWS4-HMAC-SHA256 Credential={ACCESS}/")
     assert "/us-east-1/s3/aws4_request" in headers["Authorization"]
     assert headers["Accept-Encoding"] == "identity"
@@ -101,7 +101,7 @@ def test_an_error_has_a_type_and_a_next_step_and_is_not_retried(
     assert type(error) is kind
     assert str(error).startswith("the flat file of US stocks on 2023-01-09")
     assert advice in str(error)
-    assert error.requests == len(vendor.asked) == 1
+    assert error.requests == len(vendor.requests) == 1
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ FIRST, LAST = date(2012, 1, 3), date(2012, 1, 31)
 
 def bars_beside(warehouse: Engine, source: Source, first: date, last: date) -> list[str]:
     known = KnownData(source, {"AAPL": first}, last, [])
-    return [told for told in find_foreign_data(warehouse, known) if "bar" in told and "table" not in told]
+    return [line for line in find_foreign_data(warehouse, known) if "bar" in line and "table" not in line]
 
 
 def test_bars_of_other_dates_sources_and_symbols_are_counted(warehouse: Engine) -> None:

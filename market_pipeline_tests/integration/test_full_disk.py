@@ -47,12 +47,12 @@ def test_nothing_is_half_loaded_and_with_room_again_the_same_load_succeeds(wareh
     load_frame(warehouse, AAPL, WHOLE[:500])
     with pytest.raises(OperationalError) as caught:
         load_frame(warehouse, AAPL, WHOLE, run_id="run-2")
-    told = str(unavailable_error(caught.value, warehouse))
-    assert "No space left on device" in told
-    assert told.endswith("Make room on its disk.")
+    message = str(unavailable_error(caught.value, warehouse))
+    assert "No space left on device" in message
+    assert message.endswith("Make room on its disk.")
     assert query(warehouse, "SELECT count(*) AS n FROM market_data") == [{"n": 500}]
     assert query(warehouse, "SELECT DISTINCT run_id FROM backfill_history") == [{"run_id": "run-1"}]
 
     subprocess.run(["mount", "-o", "remount,size=8m", small_disk], check=True)
-    outcome = load_frame(warehouse, AAPL, WHOLE, run_id="run-3")
-    assert (outcome.loaded, outcome.unchanged) == (len(WHOLE) - 500, 500)
+    result = load_frame(warehouse, AAPL, WHOLE, run_id="run-3")
+    assert (result.loaded, result.unchanged) == (len(WHOLE) - 500, 500)

@@ -60,14 +60,14 @@ def test_every_page_is_requested_from_the_gateway_with_the_key(
         fetched = client.fetch_daily_bars(AAPL, APRIL_1, APRIL_4)
     assert len(frame_of(fetched)) == 2
     assert gateway.paths == [FIRST, f"/polygon{NEXT}?adjusted=false&cursor=abc"]
-    assert {requested.headers["Authorization"] for requested in gateway.asked} == {f"Bearer {KEY}"}
+    assert {requested.headers["Authorization"] for requested in gateway.requests} == {f"Bearer {KEY}"}
 
 
 def test_its_bars_are_the_markets(settings: Settings, gateway: ScriptedVendor, warehouse: Engine) -> None:
     gateway.replies += [Reply(body(BARS))]
     add_symbols(warehouse, [AAPL])
     with PolygonClient.from_settings(through(gateway, settings), LocalLimiter(9)) as client:
-        [[outcome]] = ingest(
+        [[result]] = ingest(
             [AAPL],
             [APRIL_1, APRIL_4],
             vendor=Fetcher(client, [AAPL], [APRIL_1, APRIL_4], datetime(2024, 6, 15, tzinfo=UTC)),
@@ -76,7 +76,7 @@ def test_its_bars_are_the_markets(settings: Settings, gateway: ScriptedVendor, w
             warehouse=warehouse,
             run=Run("run-1", "cli"),
         )
-    assert (outcome.error, outcome.loaded) == (None, 2)
+    assert (result.error, result.loaded) == (None, 2)
     with warehouse.connect() as connection:
         assert set(connection.scalars(select(market_data.c.source))) == {"polygon"}
         assert connection.scalars(select(bar_source.c.source)).all() == ["polygon"]
@@ -122,7 +122,7 @@ def test_the_key_is_sent_to_no_undeclared_host_on_the_internet(
         pytest.raises(vendor_errors.BadResponseError, match="neither the vendor nor a sandbox"),
     ):
         client.fetch_daily_bars(AAPL, APRIL_1, APRIL_4)
-    [requested] = gateway.asked
+    [requested] = gateway.requests
     assert requested.path.startswith("http://api.massive.example/v2/aggs/")
     assert requested.headers["Authorization"] == "Bearer sandbox"
 

@@ -31,7 +31,7 @@ class DefectiveVendor:
         return FetchedBars(columns_of(frame), [{}] * len(frame), 1, answered=(OCTOBER[0], OCTOBER[-1]))
 
 
-def nobody_asks(symbol: Symbol) -> Reference:
+def no_reference(symbol: Symbol) -> Reference:
     raise AssertionError(f"{symbol} has data")
 
 
@@ -40,16 +40,16 @@ def test_a_defect_that_one_symbol_meets_fails_it_and_costs_the_others_nothing(
     warehouse: Engine, at_once: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     add_symbols(warehouse, [AAPL, IBM, MSFT])
-    outcomes = ingest(
-        [AAPL, IBM, MSFT], OCTOBER, vendor=DefectiveVendor(), fetch_reference=nobody_asks, delisted={},
+    results = ingest(
+        [AAPL, IBM, MSFT], OCTOBER, vendor=DefectiveVendor(), fetch_reference=no_reference, delisted={},
         warehouse=warehouse, run=Run("run-1", "manual"), at_once=at_once,
     )  # fmt: skip
-    assert [(outcome.symbol, outcome.loaded) for together in outcomes for outcome in together] == [
+    assert [(result.symbol, result.loaded) for together in results for result in together] == [
         ("AAPL", 21),
         ("IBM", 0),
         ("MSFT", 21),
     ]
-    accounts = query(warehouse, "SELECT symbol, success, error_details FROM backfill_history WHERE NOT success")
-    told = "a defect of Market Pipeline (ZeroDivisionError): report it with the log of the run"
-    assert accounts == [{"symbol": "IBM", "success": False, "error_details": told}]
+    records = query(warehouse, "SELECT symbol, success, error_details FROM backfill_history WHERE NOT success")
+    message = "a defect of Market Pipeline (ZeroDivisionError): report it with the log of the run"
+    assert records == [{"symbol": "IBM", "success": False, "error_details": message}]
     assert "in fetch_bars" in caplog.text  # where it broke

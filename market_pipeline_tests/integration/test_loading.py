@@ -42,7 +42,7 @@ def bars(sessions: Sequence[date], close: float = 10.0) -> pd.DataFrame:
     )
 
 
-def attempt(sessions: Sequence[date] = WEEK, *, run_id: str = "run-1", source: Source = "sandbox") -> LoadRequest:
+def request_for(sessions: Sequence[date] = WEEK, *, run_id: str = "run-1", source: Source = "sandbox") -> LoadRequest:
     return LoadRequest(
         AAPL,
         sessions,
@@ -55,12 +55,14 @@ def attempt(sessions: Sequence[date] = WEEK, *, run_id: str = "run-1", source: S
     )
 
 
-def load(warehouse: Engine, asked: LoadRequest, accepted: pd.DataFrame, rejected: Sequence[RejectedBar]) -> LoadResult:
-    return load_examined(warehouse, asked, columns_of(accepted), rejected, find_flags)
+def load(
+    warehouse: Engine, request: LoadRequest, accepted: pd.DataFrame, rejected: Sequence[RejectedBar]
+) -> LoadResult:
+    return load_examined(warehouse, request, columns_of(accepted), rejected, find_flags)
 
 
-def counts(outcome: LoadResult) -> tuple[int, int, int, int, int]:
-    return outcome.fetched, outcome.loaded, outcome.revised, outcome.unchanged, outcome.rejected
+def counts(result: LoadResult) -> tuple[int, int, int, int, int]:
+    return result.fetched, result.loaded, result.revised, result.unchanged, result.rejected
 
 
 @pytest.fixture(autouse=True)
@@ -69,9 +71,9 @@ def _tracked(warehouse: Engine) -> None:
 
 
 def test_new_bars_are_loaded_with_every_value(warehouse: Engine) -> None:
-    outcome = load(warehouse, attempt(), bars(WEEK), [])
-    assert counts(outcome) == (4, 4, 0, 0, 0)
-    assert outcome.present == set(WEEK)
+    result = load(warehouse, request_for(), bars(WEEK), [])
+    assert counts(result) == (4, 4, 0, 0, 0)
+    assert result.present == set(WEEK)
     with warehouse.connect() as connection:
         rows = connection.execute(select(market_data).order_by(market_data.c.date)).mappings().all()
     assert [row["date"] for row in rows] == WEEK
@@ -83,27 +85,27 @@ def test_new_bars_are_loaded_with_every_value(warehouse: Engine) -> None:
 
 
 def test_a_value_the_vendor_does_not_give_is_null(warehouse: Engine) -> None:
-    load(warehouse, attempt(), bars(WEEK).assign(vwap=float("nan"), transactions=float("nan")), [])
+    load(warehouse, request_for(), bars(WEEK).assign(vwap=float("nan"), transactions=float("nan")), [])
     with warehouse.connect() as connection:
         missing = connection.execute(select(market_data.c.vwap, market_data.c.transactions).distinct()).all()
     assert [tuple(row) for row in missing] == [(None, None)]
 
 
-def test_the_same_bars_again_change_nothing_and_say_so(warehouse: Engine) -> None:
+def test_the_same_bars_again_change_nothing_and_are_counted_as_unchanged(warehouse: Engine) -> None:
     frame = bars(WEEK).assign(vwap=float("nan"))
-    load(warehouse, attempt(), frame, [])
+    load(warehouse, request_for(), frame, [])
     with warehouse.connect() as connection:
         before = connection.execute(select(market_data)).all()
-    assert counts(load(warehouse, attempt(run_id="run-2"), frame, [])) == (4, 0, 0, 4, 0)
+    assert counts(load(warehouse, request_for(run_id="run-2"), frame, [])) == (4, 0, 0, 4, 0)
     with warehouse.connect() as connection:
         assert connection.execute(select(market_data)).all() == before
         assert connection.execute(select(func.count()).select_from(market_data_revisions)).scalar_one() == 0
 
 
 def test_a_corrected_bar_takes_the_place_of_the_old_one_which_is_kept(warehouse: Engine) -> None:
-    load(warehouse, attempt(), bars(WEEK), [])
+    load(warehouse, request_for(), bars(WEEK), [])
     corrected = pd.concat([bars(WEEK[:3]), bars(WEEK[3:], close=10.5)])
-    assert counts(load(warehouse, attempt(run_id="run-2"), corrected, [])) == (4, 0, 1, 3, 0)
+    assert counts(load(warehouse, request_for(run_id="run-2"), corrected, [])) == (4, 0, 1, 3, 0)
     with warehouse.connect() as connection:
         now = connection.execute(select(market_data.c.close, market_data.c.run_id).order_by(market_data.c.date)).all()
         old = connection.execute(select(market_data_revisions)).mappings().one()
@@ -111,12 +113,12 @@ def test_a_corrected_bar_takes_the_place_of_the_old_one_which_is_kept(warehouse:
     assert (old["date"], old["close"], old["run_id"], old["replaced_by_run_id"]) == (WEEK[3], 10.0, "run-1", "run-2")
 
 
-def test_a_refused_bar_is_kept_once_with_its_payload_and_reasons(warehouse: Engine) -> None:
-    refused = RejectedBar(WEEK[3], ["high_too_low: ..."], {"o": 1, "h": 0, "t": 5})
+def test_a_rejected_bar_is_kept_once_with_its_payload_and_reasons(warehouse: Engine) -> None:
+    rejected_bar = RejectedBar(WEEK[3], ["high_too_low: ..."], {"o": 1, "h": 0, "t": 5})
     for run_id in ("run-1", "run-2"):
-        outcome = load(warehouse, attempt(run_id=run_id), bars(WEEK[:3]), [refused])
-        assert outcome.rejected == 1
-        assert outcome.missing == 1
+        result = load(warehouse, request_for(run_id=run_id), bars(WEEK[:3]), [rejected_bar])
+        assert result.rejected == 1
+        assert result.missing == 1
     with warehouse.connect() as connection:
         row = connection.execute(select(rejected_bars)).mappings().one()
     assert (row["symbol"], row["date"], row["reasons"]) == ("AAPL", WEEK[3], ["high_too_low: ..."])
@@ -126,14 +128,14 @@ def test_a_refused_bar_is_kept_once_with_its_payload_and_reasons(warehouse: Engi
 
 
 def test_a_bar_that_the_vendor_no_longer_returns_stays(warehouse: Engine) -> None:
-    load(warehouse, attempt(), bars(WEEK), [])
-    outcome = load(warehouse, attempt(run_id="run-2"), bars(WEEK[:2]), [])
-    assert counts(outcome) == (2, 0, 0, 2, 0)
-    assert outcome.missing == 0
+    load(warehouse, request_for(), bars(WEEK), [])
+    result = load(warehouse, request_for(run_id="run-2"), bars(WEEK[:2]), [])
+    assert counts(result) == (2, 0, 0, 2, 0)
+    assert result.missing == 0
 
 
-def test_the_account_is_stored_with_the_bars(warehouse: Engine) -> None:
-    load(warehouse, attempt(), bars(WEEK[:3]), [RejectedBar(WEEK[3], ["x"], {})])
+def test_the_load_record_is_stored_with_the_bars(warehouse: Engine) -> None:
+    load(warehouse, request_for(), bars(WEEK[:3]), [RejectedBar(WEEK[3], ["x"], {})])
     with warehouse.connect() as connection:
         row = connection.execute(select(backfill_history)).mappings().one()
         status: str = connection.execute(select(tracked_symbols.c.backfill_status)).scalar_one()
@@ -147,8 +149,8 @@ def test_the_account_is_stored_with_the_bars(warehouse: Engine) -> None:
     assert status == "completed"
 
 
-def test_a_failure_is_accounted_for_and_loads_nothing(warehouse: Engine) -> None:
-    record_failure(warehouse, attempt(), "the vendor is down")
+def test_a_failure_has_a_load_record_and_loads_nothing(warehouse: Engine) -> None:
+    record_failure(warehouse, request_for(), "the vendor is down")
     with warehouse.connect() as connection:
         row = connection.execute(select(backfill_history)).mappings().one()
         symbol = connection.execute(select(tracked_symbols)).mappings().one()
@@ -160,15 +162,15 @@ def test_a_failure_is_accounted_for_and_loads_nothing(warehouse: Engine) -> None
 
 
 def test_a_database_of_one_source_rejects_the_other_and_keeps_what_it_has(warehouse: Engine) -> None:
-    load(warehouse, attempt(), bars(WEEK), [])
+    load(warehouse, request_for(), bars(WEEK), [])
     with pytest.raises(MixedSourcesError, match="holds sandbox bars and accepts no polygon"):
-        load(warehouse, attempt(source="polygon"), bars(WEEK, close=99.0), [])
+        load(warehouse, request_for(source="polygon"), bars(WEEK, close=99.0), [])
     with warehouse.connect() as connection:
         assert connection.execute(select(market_data.c.close).distinct()).scalars().all() == [10.0]
         assert connection.execute(select(func.count()).select_from(backfill_history)).scalar_one() == 1
 
 
-def test_a_symbol_that_is_not_tracked_is_refused(warehouse: Engine) -> None:
+def test_a_symbol_that_is_not_tracked_is_rejected(warehouse: Engine) -> None:
     stranger = LoadRequest(Symbol.of("MSFT", "stock"), WEEK, "sandbox", "run-1", "cli", datetime.now(UTC))
     with pytest.raises(NotTrackedError, match="symbols add MSFT"):
         load(warehouse, stranger, bars(WEEK), [])
@@ -178,7 +180,7 @@ def test_a_load_that_fails_at_its_last_step_leaves_nothing(warehouse: Engine) ->
     with warehouse.begin() as connection:
         connection.execute(text("ALTER TABLE backfill_history ADD CHECK (loaded < 3)"))
     with pytest.raises(Exception, match="check constraint"):
-        load(warehouse, attempt(), bars(WEEK), [RejectedBar(None, ["x"], {})])
+        load(warehouse, request_for(), bars(WEEK), [RejectedBar(None, ["x"], {})])
     with warehouse.connect() as connection:
         for table in (market_data, rejected_bars, backfill_history):
             assert connection.execute(select(func.count()).select_from(table)).scalar_one() == 0
@@ -192,8 +194,8 @@ def test_a_load_that_fails_at_its_last_step_leaves_nothing(warehouse: Engine) ->
     ],
     ids=str,
 )  # fmt: skip
-def test_the_database_takes_no_account_that_does_not_reconcile(warehouse: Engine, untrue: dict[str, object]) -> None:
-    load(warehouse, attempt(), bars(WEEK), [])
+def test_the_database_rejects_a_load_record_whose_sums_differ(warehouse: Engine, untrue: dict[str, object]) -> None:
+    load(warehouse, request_for(), bars(WEEK), [])
     with pytest.raises(IntegrityError, match="check constraint"), warehouse.begin() as connection:
         connection.execute(update(backfill_history).values(untrue))
 
@@ -213,10 +215,10 @@ def test_tracking_symbols_and_flagging_them_anew_can_not_wait_for_each_other(war
 
 def test_loads_of_one_symbol_at_once_take_turns(warehouse: Engine) -> None:
     with ThreadPoolExecutor(8) as pool:
-        outcomes = list(pool.map(lambda n: load(warehouse, attempt(run_id=f"run-{n}"), bars(WEEK), []), range(8)))
-    assert sum(outcome.loaded for outcome in outcomes) == 4
-    assert sum(outcome.unchanged for outcome in outcomes) == 28
-    assert sum(outcome.revised for outcome in outcomes) == 0
+        results = list(pool.map(lambda n: load(warehouse, request_for(run_id=f"run-{n}"), bars(WEEK), []), range(8)))
+    assert sum(result.loaded for result in results) == 4
+    assert sum(result.unchanged for result in results) == 28
+    assert sum(result.revised for result in results) == 0
 
 
 def test_times_are_right_whatever_the_databases_own_time_zone(warehouse: Engine) -> None:
@@ -224,14 +226,14 @@ def test_times_are_right_whatever_the_databases_own_time_zone(warehouse: Engine)
         name: str = connection.execute(text("SELECT current_database()")).scalar_one()
         connection.execute(text(f"ALTER DATABASE {name} SET timezone = 'America/New_York'"))
     warehouse.dispose()
-    load(warehouse, attempt(), bars(WEEK), [])
+    load(warehouse, request_for(), bars(WEEK), [])
     with warehouse.connect() as connection:
         first: datetime = connection.execute(select(func.min(market_data.c.time))).scalar_one()
     assert first == datetime(2024, 1, 2, 5, tzinfo=UTC)
 
 
-def test_a_refused_bar_with_values_that_json_does_not_know_is_kept_too(warehouse: Engine) -> None:
-    load(warehouse, attempt(), bars(WEEK[:3]), [RejectedBar(WEEK[3], ["x"], {"h": float("inf"), "T": "A\u0000B"})])
+def test_a_rejected_bar_with_values_that_json_lacks_is_kept_too(warehouse: Engine) -> None:
+    load(warehouse, request_for(), bars(WEEK[:3]), [RejectedBar(WEEK[3], ["x"], {"h": float("inf"), "T": "A\u0000B"})])
     with warehouse.connect() as connection:
         payload: dict[str, str] = connection.execute(select(rejected_bars.c.payload)).scalar_one()
     assert payload == {"h": "Infinity", "T": "A\u0000B"}

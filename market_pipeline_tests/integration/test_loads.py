@@ -46,10 +46,10 @@ def stored_at(warehouse: Engine, instant: datetime) -> list[Any]:
 
 
 @pytest.mark.parametrize("stepped", [False, True], ids=["steady clock", "clock set back and forth"])
-def test_no_answer_changes_while_writers_revise_the_same_bars(warehouse: Engine, stepped: bool) -> None:
+def test_no_result_changes_while_writers_revise_the_same_bars(warehouse: Engine, stepped: bool) -> None:
     prepare(warehouse, stepped=stepped)
-    outcome = attack(warehouse, lambda done: len(done.answers) >= 60 and done.loads >= 20, writers=4, stepped=stepped)
-    assert (outcome.changed, outcome.doubled) == ([], [])
+    result = attack(warehouse, lambda done: len(done.answers) >= 60 and done.loads >= 20, writers=4, stepped=stepped)
+    assert (result.changed, result.doubled) == ([], [])
 
 
 def test_points_follow_each_other_even_if_the_clock_is_set_back(week: Engine) -> None:
@@ -69,7 +69,7 @@ def test_what_is_stored_now_is_what_is_stored_as_of_the_settled_point(week: Engi
     assert stored_at(week, point(week)) == query(week, "SELECT * FROM market_data ORDER BY 1, 2")
 
 
-def test_an_instant_that_is_not_settled_says_so_and_names_the_point_that_is(week: Engine) -> None:
+def test_an_instant_that_is_not_settled_is_an_error_that_names_the_settled_point(week: Engine) -> None:
     newest = point(week)
     with pytest.raises(DBAPIError, match=r"is not settled: the newest settled point is .*\n.*by settle\(\)"):
         query(week, "SELECT * FROM market_data_as_of(now())")
@@ -79,7 +79,7 @@ def test_an_instant_that_is_not_settled_says_so_and_names_the_point_that_is(week
         settle(week, datetime.now(UTC) + timedelta(days=1))
 
 
-def test_while_a_load_is_held_up_at_its_end_an_instant_waits_and_then_says_so(
+def test_while_a_load_is_held_up_at_its_end_an_instant_waits_and_then_is_an_error(
     week: Engine, database_url: SecretStr
 ) -> None:
     newest = point(week)

@@ -33,7 +33,7 @@ def _logging_as_before() -> Any:
 
 
 @pytest.mark.usefixtures("_logging_as_before")
-def test_a_backfill_tells_of_each_symbol_with_its_run(
+def test_a_backfill_logs_each_symbol_with_its_run(
     warehouse: Engine,
     environment: dict[str, str],
     monkeypatch: pytest.MonkeyPatch,
@@ -45,13 +45,13 @@ def test_a_backfill_tells_of_each_symbol_with_its_run(
             monkeypatch.setenv(name, value)
         with pytest.raises(SystemExit):
             main(["backfill", "--symbols", "AAPL,NVDA", "--start", "2024-01-01", "--end", "2024-01-31"])
-    said = capfd.readouterr().err
-    told = objects(said)
-    assert KEY not in said
-    assert all({"time", "level", "logger", "message"} <= set(line) for line in told)
+    output = capfd.readouterr().err
+    entries = objects(output)
+    assert KEY not in output
+    assert all({"time", "level", "logger", "message"} <= set(line) for line in entries)
     runs = {row["run_id"] for row in query(warehouse, "SELECT run_id FROM backfill_history")}
     for name in ("AAPL", "NVDA"):
-        about = [line for line in told if line.get("symbol") == name and "run_id" in line]
+        about = [line for line in entries if line.get("symbol") == name and "run_id" in line]
         assert about, name
         assert ({line["run_id"] for line in about}, {line["trigger"] for line in about}) == (runs, {"cli"})
 
@@ -63,19 +63,19 @@ def record(**extra: object) -> logging.LogRecord:
 
 
 def test_a_record_has_its_instant_in_utc_its_level_its_message_and_its_symbol() -> None:
-    [told] = objects(JsonFormatter().format(record(symbol="AAPL")))
-    assert told.pop("time").endswith("+00:00")
-    assert told == {"level": "warning", "logger": "market_pipeline.x", "message": "3 bars", "symbol": "AAPL"}
+    [entries] = objects(JsonFormatter().format(record(symbol="AAPL")))
+    assert entries.pop("time").endswith("+00:00")
+    assert entries == {"level": "warning", "logger": "market_pipeline.x", "message": "3 bars", "symbol": "AAPL"}
 
 
 def test_what_a_program_writes_is_relayed_as_an_object_that_names_it() -> None:
-    [told] = objects(wrap_line("\x1b[34mplain\x1b[0m", "daemon"))
-    assert (told["program"], told["message"], told["level"]) == ("daemon", "plain", "info")
-    [told] = objects(wrap_line('{"event": "a tick", "timestamp": "2026-03-02T02:00:00", "level": "info"}', "daemon"))
-    assert told == {"program": "daemon", "message": "a tick", "time": "2026-03-02T02:00:00", "level": "info"}
+    [entries] = objects(wrap_line("\x1b[34mplain\x1b[0m", "daemon"))
+    assert (entries["program"], entries["message"], entries["level"]) == ("daemon", "plain", "info")
+    [entries] = objects(wrap_line('{"event": "a tick", "timestamp": "2026-03-02T02:00:00", "level": "info"}', "daemon"))
+    assert entries == {"program": "daemon", "message": "a tick", "time": "2026-03-02T02:00:00", "level": "info"}
 
 
-def test_what_is_said_over_and_over_is_said_once_a_minute_and_counted(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_repeated_message_is_logged_once_a_minute_and_counted(capsys: pytest.CaptureFixture[str]) -> None:
     """Messages are compared without their arguments; those below a warning all pass."""
     handler = logging.StreamHandler(sys.stderr)
     logger = logging.getLogger("market_pipeline.said_often")

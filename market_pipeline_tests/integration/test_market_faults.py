@@ -30,23 +30,23 @@ WEEK = sessions_between("XNYS", date(2024, 6, 3), date(2024, 6, 7))
 FAULTY = WEEK[1]
 ACCESS, SECRET = "aCCess", "sEcret/4567+="
 CONFIG = SandboxConfig(now=NOW, market_tickers=40, file_keys={ACCESS: SecretStr(SECRET)})
-PATIENT = RetryPolicy(
+RETRY_POLICY = RetryPolicy(
     connect=30, read=30, whole_response=60, attempts=3, first_wait=0.01, longest_wait=0.5, rate_limit_wait=0.02
 )
-HURRIED = replace(PATIENT, read=1.5, whole_response=5)
+HURRIED = replace(RETRY_POLICY, read=1.5, whole_response=5)
 """Short timeouts, for faults that end only by one."""
 
 
 @contextmanager
 def fetcher_on_sandbox(
-    *faults: str, market: str = "us_stocks", secret: str = SECRET, patience: RetryPolicy = PATIENT
+    *faults: str, market: str = "us_stocks", secret: str = SECRET, policy: RetryPolicy = RETRY_POLICY
 ) -> Iterator[MarketFetcher]:
     with ExitStack() as stack:
         url = stack.enter_context(running_sandbox(replace(CONFIG, faults=faults)))
         limiter = LocalLimiter(100_000)
-        client = PolygonClient(url, None, source="sandbox", limiter=limiter, retry_policy=patience)
+        client = PolygonClient(url, None, source="sandbox", limiter=limiter, retry_policy=policy)
         keys = FlatFileKeys(SecretStr(ACCESS), SecretStr(secret))
-        files = FlatFileReader(url, keys, source="sandbox", retry_policy=patience)
+        files = FlatFileReader(url, keys, source="sandbox", retry_policy=policy)
         yield stack.enter_context(
             MarketFetcher(stack.enter_context(client), MARKETS[market], now=NOW, requests_per_minute=1_000, files=files)
         )
@@ -102,10 +102,10 @@ def test_every_fault_of_files_is_in_the_tables() -> None:
 @pytest.mark.parametrize(
     ("fault", "origin", "requests", "message"), SESSION_FAULTS + FILE_FAULTS, ids=lambda cell: cell
 )
-def test_a_fault_of_a_file_does_what_the_table_says(fault: str, origin: str, requests: str, message: str) -> None:
+def test_a_fault_of_a_flat_file_has_the_documented_result(fault: str, origin: str, requests: str, message: str) -> None:
     name, star, count = fault.partition("*")
     with fetcher_on_sandbox(
-        f"{name}@file/{FAULTY}{star}{count}", patience=HURRIED if fault in ("hang*1", "slow=5*1") else PATIENT
+        f"{name}@file/{FAULTY}{star}{count}", policy=HURRIED if fault in ("hang*1", "slow=5*1") else RETRY_POLICY
     ) as fetcher:
         results: list[Any] = list(fetcher.iterate(WEEK, WEEK))
     faulty = results[1]

@@ -24,7 +24,7 @@ from market_pipeline_tests.integration.market_vendor import (
     market_fetcher,
     s3_error,
 )
-from market_pipeline_tests.integration.polygon_cases import refused
+from market_pipeline_tests.integration.polygon_cases import error_reply
 from market_pipeline_tests.scripted_vendor import Reply, ScriptedVendor
 
 SESSIONS = sessions_between("XNYS", date(2024, 1, 16), date(2024, 1, 31))
@@ -57,7 +57,7 @@ def test_a_history_comes_from_files_and_its_newest_sessions_from_grouped_request
     results, vendor = fetch(MarketVendor(PUBLISHED))
     assert [result.session for result in results] == SESSIONS
     assert origins(results) == ["flat file"] * 10 + ["grouped"] * 2
-    assert sum(loaded(result).requests for result in results) == len(vendor.asked) == 13  # with the list
+    assert sum(loaded(result).requests for result in results) == len(vendor.requests) == 13  # with the list
     first, last = loaded(results[0]), loaded(results[-1])
     assert (first.version, last.version) == (f"etag-{SESSIONS[0]}", None)
     for name in ("date", "open", "high", "low", "close", "volume", "transactions"):
@@ -72,22 +72,22 @@ def test_a_history_comes_from_files_and_its_newest_sessions_from_grouped_request
     }  # fmt: skip
 
 
-def test_a_night_within_the_rate_limit_asks_for_no_list() -> None:
+def test_a_night_within_the_rate_limit_requests_no_list() -> None:
     results, vendor = fetch(MarketVendor(PUBLISHED), SESSIONS[-5:], requests_per_minute=5)
     assert origins(results) == ["grouped"] * 5
-    assert len(vendor.asked) == 5
+    assert len(vendor.requests) == 5
 
 
 def test_without_keys_every_session_is_requested() -> None:
     results, vendor = fetch(MarketVendor(PUBLISHED), with_keys=False)
     assert origins(results) == ["grouped"] * 12
-    assert len(vendor.asked) == 12
+    assert len(vendor.requests) == 12
 
 
 def test_without_permission_to_list_every_session_is_requested() -> None:
     results, vendor = fetch(MarketVendor(PUBLISHED, {"list-type": s3_error(403, "AccessDenied")}))
     assert origins(results) == ["grouped"] * 12
-    assert sum(loaded(result).requests for result in results) == len(vendor.asked) == 13
+    assert sum(loaded(result).requests for result in results) == len(vendor.requests) == 13
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_a_grouped_request_takes_the_place_of_an_unusable_file(reply: Reply, pro
     (note,) = loaded(results[3]).notes
     assert problem in note
     assert note.endswith("A grouped request took its place")
-    assert sum(loaded(result).requests for result in results) == len(vendor.asked)
+    assert sum(loaded(result).requests for result in results) == len(vendor.requests)
 
 
 def test_many_unusable_files_do_not_become_many_grouped_requests() -> None:
@@ -132,7 +132,7 @@ def test_the_error_of_one_session_costs_no_other() -> None:
 @pytest.mark.parametrize(
     ("faults", "kind", "errors"),
     [
-        ({"/grouped/": refused(401, "Unknown API Key", **FROM_SANDBOX)}, vendor_errors.BadKeyError, 1),
+        ({"/grouped/": error_reply(401, "Unknown API Key", **FROM_SANDBOX)}, vendor_errors.BadKeyError, 1),
         ({"/grouped/": Reply(b"", 502)}, vendor_errors.VendorDownError, 3),
         ({"list-type": s3_error(403, "InvalidAccessKeyId")}, vendor_errors.BadKeyError, 1),
         ({"list-type": Reply(b"", 503)}, vendor_errors.VendorDownError, 1),
@@ -143,18 +143,18 @@ def test_an_error_of_all_sessions_ends_soon_and_is_reported_once(
 ) -> None:
     results, vendor = fetch(MarketVendor({}, faults), with_keys="list-type" in faults)
     if "list-type" in faults:
-        assert failed(results[0]).error.requests == len(vendor.asked)
+        assert failed(results[0]).error.requests == len(vendor.requests)
     assert origins(results) == ["error"] * errors
     assert {type(failed(result).error) for result in results} == {kind}
     assert list(failed(results[-1]).not_requested) == SESSIONS[errors:]
-    assert len(vendor.asked) <= (errors + SESSIONS_AHEAD) * 3
+    assert len(vendor.requests) <= (errors + SESSIONS_AHEAD) * 3
 
 
 def test_sessions_outside_a_known_plan_are_not_requested() -> None:
     sessions = [date(2022, 2, 25), *SESSIONS, date(2024, 3, 1)]
     results, vendor = fetch(MarketVendor({}), sessions, with_keys=False, plan=PLANS[PlanName.BASIC])
     assert origins(results) == ["error", *["grouped"] * 12, "error"]
-    assert len(vendor.asked) == 12
+    assert len(vendor.requests) == 12
     old, new = failed(results[0]), failed(results[-1])
     assert (type(old.error), str(old.error)) == (vendor_errors.PlanError, "your plan starts at 2022-03-01")
     assert isinstance(new.error, vendor_errors.NotYetAvailableError)
@@ -162,33 +162,35 @@ def test_sessions_outside_a_known_plan_are_not_requested() -> None:
 
 def test_the_start_of_an_unknown_plans_history_is_learnt_from_few_requests() -> None:
     old = sessions_between("XNYS", date(2019, 1, 2), date(2019, 3, 1))  # 5 years before NOW: 2019-03-01
-    market = MarketVendor({}, {"/2019-": refused(403, "Your plan doesn't include this data timeframe", **FROM_SANDBOX)})
+    market = MarketVendor(
+        {}, {"/2019-": error_reply(403, "Your plan doesn't include this data timeframe", **FROM_SANDBOX)}
+    )
     results, vendor = fetch(market, [*old, *SESSIONS], with_keys=False)
     assert [failed(result).session for result in results[: len(old)]] == old
     assert origins(results[len(old) :]) == ["grouped"] * 12
-    assert len(vendor.asked) <= 12 + 2 * (SESSIONS_AHEAD + 1)
+    assert len(vendor.requests) <= 12 + 2 * (SESSIONS_AHEAD + 1)
 
 
 def test_replaced_files_are_found_by_one_request_and_read_again() -> None:
     stored = {**PUBLISHED, SESSIONS[9]: "another"}
     with market_fetcher(MarketVendor(PUBLISHED), requests_per_minute=5) as (fetcher, vendor):
         changed = fetcher.find_changed_files(stored)
-        assert (changed, len(vendor.asked)) == ([SESSIONS[9]], 1)
+        assert (changed, len(vendor.requests)) == ([SESSIONS[9]], 1)
         results = list(fetcher.iterate(SESSIONS[-5:], changed))
     assert origins(results) == ["grouped"] * 2 + ["flat file"] + ["grouped"] * 2
-    assert sum(loaded(result).requests for result in results) == len(vendor.asked)
+    assert sum(loaded(result).requests for result in results) == len(vendor.requests)
     with market_fetcher(MarketVendor(PUBLISHED), with_keys=False) as (fetcher, vendor):
         assert fetcher.find_changed_files(stored) == []
-        assert not vendor.asked
+        assert not vendor.requests
 
 
 def test_only_a_few_sessions_are_fetched_ahead() -> None:
     with market_fetcher(MarketVendor(PUBLISHED)) as (fetcher, vendor):
         results = fetcher.iterate(SESSIONS)
         next(results)
-        assert len(vendor.asked) <= 1 + 1 + SESSIONS_AHEAD  # the list, the first, and those ahead of it
+        assert len(vendor.requests) <= 1 + 1 + SESSIONS_AHEAD  # the list, the first, and those ahead of it
         results.close()  # type: ignore[attr-defined]
-        assert len(vendor.asked) <= 1 + 1 + SESSIONS_AHEAD
+        assert len(vendor.requests) <= 1 + 1 + SESSIONS_AHEAD
 
 
 def test_no_session_is_begun_after_a_signal(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,7 +200,7 @@ def test_no_session_is_begun_after_a_signal(monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setattr(stop_signals, "requested", lambda: True)
         with pytest.raises(stop_signals.Interrupted):
             next(results)
-    assert len(vendor.asked) <= 1 + 1 + SESSIONS_AHEAD
+    assert len(vendor.requests) <= 1 + 1 + SESSIONS_AHEAD
 
 
 def test_bars_of_a_sandbox_and_of_the_vendor_are_not_mixed() -> None:

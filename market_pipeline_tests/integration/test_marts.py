@@ -299,7 +299,7 @@ def test_what_is_not_known_is_null(built: Engine) -> None:
     assert read(built, query).to_dict("records") == [{"in_effect": False, "why": "announced"}]
 
 
-def test_coverage_is_what_the_warehouse_says(built: Engine) -> None:
+def test_coverage_equals_the_warehouses(built: Engine) -> None:
     counts = (
         "symbol, first_session, last_session, loaded, rejected, empty, not_yet_available, not_in_plan, failed, "
         "never_asked, flagged, missing, fetchable, behind, health, health_reason"
@@ -333,15 +333,15 @@ def test_dbt_writes_nothing_into_the_checkout_and_never_shows_the_password(
 ) -> None:
     before = files(project_folder())
     wrong = settings.model_copy(update={"database_url": with_password(settings, "not-the-password")})
-    with pytest.raises(DatabaseUnavailableError, match="password authentication failed") as refused:
+    with pytest.raises(DatabaseUnavailableError, match="password authentication failed") as caught:
         run_dbt(wrong, "debug")
-    assert "not-the-password" not in str(refused.value)
+    assert "not-the-password" not in str(caught.value)
     with pytest.raises(DbtError, match=r"`dbt .*` failed: .*dbt\.log"):
         run_dbt(settings, "--debug", "show", "--inline", "nonsense")
-    said = capfd.readouterr()
+    printed = capfd.readouterr()
     log = (output_folder(settings) / "logs" / "dbt.log").read_text(encoding="utf-8")
-    assert "syntax error" in said.out
-    assert server.password.get_secret_value() not in said.out + said.err + log
+    assert "syntax error" in printed.out
+    assert server.password.get_secret_value() not in printed.out + printed.err + log
     assert files(project_folder()) == before
 
 
@@ -394,9 +394,9 @@ def test_sessions_of_dbt_have_our_settings_whatever_the_role_has_and_whatever_it
         assert settings.database_url is not None
         address = DatabaseAddress.parse(settings.database_url).for_role(role, password)
         own = settings.model_copy(update={"database_url": address.url()})
-        said = run_forked_dbt(own, "--quiet", "show", "--output", "json", "--inline", f"SELECT {shown}")
+        printed = run_forked_dbt(own, "--quiet", "show", "--output", "json", "--inline", f"SELECT {shown}")
         connection.execute(f'DROP ROLE "{role}"'.encode())
-    assert json.loads(said)["show"] == [{
+    assert json.loads(printed)["show"] == [{
         "search_path": "public", "timezone": "UTC", "statement_timeout": "0",
         "default_transaction_isolation": "read committed", "transaction_isolation": "read committed",
         "work_mem": "64MB", "role": role,

@@ -66,7 +66,7 @@ def test_every_test_of_the_project_is_a_check(settings: Settings, warehouse: Eng
     assert checks == names_of_tests(settings)
 
 
-def told_to_the_ui(assets: Sequence[dg.AssetsDefinition | dg.AssetSpec]) -> tuple[dict[Any, Any], dict[Any, Any]]:
+def shown_by_ui(assets: Sequence[dg.AssetsDefinition | dg.AssetSpec]) -> tuple[dict[Any, Any], dict[Any, Any]]:
     """Return the specs of models and tests as the UI shows them, without dagster-dbt's internal metadata."""
     private = {"dagster_dbt/manifest", "dagster_dbt/dagster_dbt_translator"}
     snap = RepositorySnap.from_def(dg.Definitions(assets=assets).get_repository_def())
@@ -88,8 +88,8 @@ def told_to_the_ui(assets: Sequence[dg.AssetsDefinition | dg.AssetSpec]) -> tupl
 def test_models_and_tests_are_declared_as_dagster_dbt_would(settings: Settings, warehouse: Engine) -> None:
     from market_pipeline.orchestration.mart_build import declare_with_dagster_dbt  # dbt, which takes 2 s to import
 
-    declared, checks = told_to_the_ui(build_marts(settings, [])[:1])
-    by_dagster_dbt, its_checks = told_to_the_ui([declare_with_dagster_dbt(settings)])
+    declared, checks = shown_by_ui(build_marts(settings, [])[:1])
+    by_dagster_dbt, its_checks = shown_by_ui([declare_with_dagster_dbt(settings)])
     assert declared == by_dagster_dbt
     assert checks == its_checks
     assert len(checks) == len(names_of_tests(settings))

@@ -77,8 +77,8 @@ def test_total_returns_are_the_changes_of_the_published_adjusted_closes(marts: E
 
 def test_adjusted_closes_are_the_published_ones_but_for_the_day_of_reinvestment(marts: Engine) -> None:
     differences = {symbol: relative_difference(marts, symbol) for symbol in RECORDED}
-    told = re.findall(r"^\| ([A-Z]+) \| ([\d,]+) \| equal \| (\S+) %? *\|", DOCUMENT, re.MULTILINE)
-    assert {symbol: (sessions, largest) for symbol, sessions, largest in told} == {
+    documented = re.findall(r"^\| ([A-Z]+) \| ([\d,]+) \| equal \| (\S+) %? *\|", DOCUMENT, re.MULTILINE)
+    assert {symbol: (sessions, largest) for symbol, sessions, largest in documented} == {
         symbol: (f"{len(difference):,}", in_per_cent(difference.abs().max()))
         for symbol, difference in differences.items()
     }
@@ -144,7 +144,7 @@ def test_two_dividends_of_one_day_are_applied_together(marts: Engine) -> None:
     assert found["not_applied_because"].isna().all()
 
 
-def test_the_newest_bars_and_the_coverage_say_where_it_ends(marts: Engine) -> None:
+def test_the_newest_bars_and_the_coverage_give_the_last_session(marts: Engine) -> None:
     newest = read(marts, "SELECT symbol, date, close FROM analytics.latest_bars ORDER BY symbol")
     assert list(newest["symbol"]) == sorted(RECORDED)
     assert set(newest["date"]) == {LAST}
@@ -156,7 +156,7 @@ def test_the_newest_bars_and_the_coverage_say_where_it_ends(marts: Engine) -> No
     assert (covered["last_session"] == LAST).all()
 
 
-def test_each_day_says_how_many_bars_are_there(marts: Engine) -> None:
+def test_each_session_has_its_number_of_bars(marts: Engine) -> None:
     query = "SELECT * FROM analytics.data_quality_daily WHERE date IN ('2000-03-01', '2012-05-18') ORDER BY date"
     days = read(marts, query)
     assert list(days["loaded"]) == [3, 5]
@@ -164,7 +164,7 @@ def test_each_day_says_how_many_bars_are_there(marts: Engine) -> None:
     assert list(days["mean_quality_score"]) == [1, 1]
 
 
-def test_the_database_itself_says_what_each_column_means(marts: Engine) -> None:
+def test_the_database_has_a_comment_on_each_column(marts: Engine) -> None:
     query = """
         SELECT c.relname AS relation, a.attname AS column, obj_description(c.oid) AS about,
                col_description(c.oid, a.attnum) AS comment

@@ -30,11 +30,11 @@ Scraped = dict[str, dict[tuple[str, ...], float]]
 
 
 def scrape(url: str, **headers: str) -> Scraped:
-    answer = requests.get(f"{url}/metrics", headers=headers, timeout=10)
-    assert answer.status_code == 200, answer.text
-    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    response = requests.get(f"{url}/metrics", headers=headers, timeout=10)
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"].startswith("text/plain; version=0.0.4")
     found: Scraped = {}
-    for family in text_string_to_metric_families(answer.text):
+    for family in text_string_to_metric_families(response.text):
         assert family.documentation
         for sample in family.samples:
             labels = tuple(value for _, value in sorted(sample.labels.items()))
@@ -55,44 +55,44 @@ def _read_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_empty_warehouse_has_its_series_too(api: str) -> None:
-    told = scrape(api)
-    assert told["database_up"] == {(): 1}
-    assert told["scheduler_up"] == {(): 0}
-    assert set(told["sessions"].values()) == set(told["bars_total"].values()) == {0}
-    assert ("never_asked",) in told["sessions"]
-    assert told["symbol_loads_total"] == {("success",): 0, ("failure",): 0}
-    assert "symbol_sessions_behind" not in told
-    assert told["process_resident_memory_bytes"][()] > 0
+    metrics = scrape(api)
+    assert metrics["database_up"] == {(): 1}
+    assert metrics["scheduler_up"] == {(): 0}
+    assert set(metrics["sessions"].values()) == set(metrics["bars_total"].values()) == {0}
+    assert ("never_asked",) in metrics["sessions"]
+    assert metrics["symbol_loads_total"] == {("success",): 0, ("failure",): 0}
+    assert "symbol_sessions_behind" not in metrics
+    assert metrics["process_resident_memory_bytes"][()] > 0
 
 
 @pytest.mark.usefixtures("_read_each_time")
-def test_what_is_told_is_what_is_stored(api: str, warehouse: Engine) -> None:
+def test_the_metrics_equal_the_stored_counters(api: str, warehouse: Engine) -> None:
     add_symbols(warehouse, [AAPL, MSFT])
     broken = RejectedBar(LAST, ["high_below_low: it is"], {"h": 1})
     load_frame(warehouse, AAPL, AUTUMN.iloc[:-1], rejected=[broken], sessions=sessions_between("XNYS", FIRST, LAST),
            waited_seconds=2.5, requests=3)  # fmt: skip
     load_failure(warehouse, MSFT, [FIRST], "out of order", run_id="run-1")
-    told = scrape(api)
+    metrics = scrape(api)
     latest = latest_ended_session("XNYS", datetime.now(UTC))
     assert latest is not None
     since = len(sessions_between("XNYS", LAST, latest)) - 1
-    assert told["symbols"] == {("stock",): 2}
-    assert told["sessions"][("loaded",)] == len(AUTUMN) - 1
-    assert (told["sessions"][("rejected",)], told["sessions"][("failed",)]) == (1, 1)
-    assert told["symbol_sessions_behind"][("XNYS", "AAPL")] == since + 1
+    assert metrics["symbols"] == {("stock",): 2}
+    assert metrics["sessions"][("loaded",)] == len(AUTUMN) - 1
+    assert (metrics["sessions"][("rejected",)], metrics["sessions"][("failed",)]) == (1, 1)
+    assert metrics["symbol_sessions_behind"][("XNYS", "AAPL")] == since + 1
     newest = AUTUMN["date"].iloc[-2].tz_localize("UTC").timestamp()
-    assert told["symbol_newest_bar_timestamp_seconds"] == {("XNYS", "AAPL"): newest}
-    assert told["bars_flagged"][()] >= 1
-    assert told["bars_total"] == {
+    assert metrics["symbol_newest_bar_timestamp_seconds"] == {("XNYS", "AAPL"): newest}
+    assert metrics["bars_flagged"][()] >= 1
+    assert metrics["bars_total"] == {
         ("loaded",): len(AUTUMN) - 1, ("revised",): 0, ("unchanged",): 0, ("rejected",): 1,
     }  # fmt: skip
-    assert told["symbol_loads_total"] == {("success",): 1, ("failure",): 1}
-    assert told["vendor_requests_total"] == {(): 4}
-    assert told["rate_limit_wait_seconds_total"] == {(): 2.5}
+    assert metrics["symbol_loads_total"] == {("success",): 1, ("failure",): 1}
+    assert metrics["vendor_requests_total"] == {(): 4}
+    assert metrics["rate_limit_wait_seconds_total"] == {(): 2.5}
     run = ("XNYS", "cli")
-    assert (told["last_run_success"][run], told["last_run_failed_symbols"][run]) == (0, 1)
-    assert time.time() - 60 < told["last_run_start_timestamp_seconds"][run] < time.time()
-    assert 0 <= told["last_run_duration_seconds"][run] < 60
+    assert (metrics["last_run_success"][run], metrics["last_run_failed_symbols"][run]) == (0, 1)
+    assert time.time() - 60 < metrics["last_run_start_timestamp_seconds"][run] < time.time()
+    assert 0 <= metrics["last_run_duration_seconds"][run] < 60
 
 
 @pytest.mark.usefixtures("_read_each_time")
@@ -109,7 +109,7 @@ def test_counters_count_what_every_process_has_loaded_and_the_last_run_is_the_la
     assert (before["last_run_success"], after["last_run_success"]) == ({("XNYS", "cli"): 0}, {("XNYS", "cli"): 1})
 
 
-def test_a_scrape_a_moment_later_asks_the_database_for_nothing(api: str, warehouse: Engine) -> None:
+def test_a_scrape_a_moment_later_does_not_query_the_database(api: str, warehouse: Engine) -> None:
     assert scrape(api)["symbol_loads_total"][("success",)] == 0
     add_symbols(warehouse, [AAPL])
     load_frame(warehouse, AAPL, AUTUMN)
@@ -118,21 +118,21 @@ def test_a_scrape_a_moment_later_asks_the_database_for_nothing(api: str, warehou
 
 def test_requests_are_counted_by_route_and_by_nothing_that_a_client_makes_up(api: str) -> None:
     dates = "start=2000-09-20&end=2000-10-10"
-    asked = [
+    requests_sent = [
         ("GET", f"/api/v1/historical/AAPL?{dates}"), ("GET", f"/api/v1/historical/MSFT?{dates}"),
         ("GET", "/no/such/path"), ("TRACE", "/health"), ("GET", "/health"), ("GET", "/health"),
     ]  # fmt: skip
-    answered = [requests.request(method, api + path, timeout=10).status_code for method, path in asked]
-    assert answered == [404, 404, 404, 405, 200, 429]
+    statuses = [requests.request(method, api + path, timeout=10).status_code for method, path in requests_sent]
+    assert statuses == [404, 404, 404, 405, 200, 429]
     requested = scrape(api)["api_requests_total"]
     assert requested == {
         ("GET", "/api/v1/historical/{symbol}", "404"): 2, ("GET", "none", "404"): 1, ("other", "/health", "405"): 1,
         ("GET", "/health", "200"): 1, ("GET", "none", "429"): 1,
     }  # fmt: skip
-    told = scrape(api)
-    assert told["api_requests_total"][("GET", "/metrics", "200")] == 1
-    assert told["api_request_duration_seconds_count"][("GET", "/api/v1/historical/{symbol}")] == 2
-    assert told["api_request_duration_seconds_bucket"][("+Inf", "GET", "/health")] == 1
+    metrics = scrape(api)
+    assert metrics["api_requests_total"][("GET", "/metrics", "200")] == 1
+    assert metrics["api_request_duration_seconds_count"][("GET", "/api/v1/historical/{symbol}")] == 2
+    assert metrics["api_request_duration_seconds_bucket"][("+Inf", "GET", "/health")] == 1
 
 
 def test_scraping_takes_a_key_where_reading_does_and_is_not_limited(
@@ -147,7 +147,7 @@ def test_scraping_takes_a_key_where_reading_does_and_is_not_limited(
 
 
 @pytest.mark.usefixtures("_read_each_time")
-def test_a_database_that_is_away_is_told_in_time_and_its_return_too(own_cluster: OwnCluster) -> None:
+def test_a_database_that_is_down_is_reported_in_time_and_its_return_too(own_cluster: OwnCluster) -> None:
     with warehouse_of(own_cluster.settings) as warehouse:
         add_symbols(warehouse, [AAPL])
     with running_api(own_cluster.settings) as url:

@@ -21,10 +21,10 @@ def dry_run(capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
 def test_of_an_up_to_date_database_there_is_nothing_to_run(
     warehouse: Engine, environment: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    statements, said = dry_run(capsys)
+    statements, notes = dry_run(capsys)
     assert statements == ""
-    assert f"at revision {head_revision()}, this version needs {head_revision()}" in said
-    assert "would run" not in said
+    assert f"at revision {head_revision()}, this version needs {head_revision()}" in notes
+    assert "would run" not in notes
 
 
 def test_the_sql_it_prints_for_an_empty_database_makes_the_tables_and_printing_it_makes_none(
@@ -38,9 +38,9 @@ def test_the_sql_it_prints_for_an_empty_database_makes_the_tables_and_printing_i
     with psycopg.connect(database_url.get_secret_value(), autocommit=True) as connection:
         connection.execute("DROP SCHEMA public, access CASCADE")
         connection.execute("CREATE SCHEMA public")
-        statements, said = dry_run(capsys)
-        assert "would run 0001: The first schema." in said
-        assert said.index("would run 0001") < said.index("would run 0002")
+        statements, notes = dry_run(capsys)
+        assert "would run 0001: The first schema." in notes
+        assert notes.index("would run 0001") < notes.index("would run 0002")
         assert query(warehouse, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'") == []
         connection.execute(statements.encode())
     with open_snapshot(database_url) as made:

@@ -115,8 +115,8 @@ def test_every_form_is_loaded_recorded_and_served(api: Api, symbol: Symbol) -> N
     shown = api.session.get(f"{api.url}{ADMIN}/{symbol.name}", headers=admin, timeout=10).json()
     assert (shown["symbol"], shown["stats"]["record_count"]) == (symbol.name, len(sessions))
     again = {"symbol": symbol.name, "asset_class": symbol.asset_class}
-    answer = api.session.post(f"{api.url}{ADMIN}", json=again, headers=admin, timeout=10)
-    assert problem(answer, 409)["detail"] == f"Symbol {symbol.name} already tracked"
+    response = api.session.post(f"{api.url}{ADMIN}", json=again, headers=admin, timeout=10)
+    assert problem(response, 409)["detail"] == f"Symbol {symbol.name} already tracked"
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
@@ -184,8 +184,8 @@ def test_a_coin_is_renamed_with_all_that_is_stored_and_the_fund_begins_anew(
     with warehouse.begin() as connection:  # as where the vendor has no bar of a session
         connection.execute(market_data.delete().where(market_data.c.date == FIRST))
     before = contents(warehouse, "BTC")
-    code, told, _ = command(settings, "symbols", "rename", "BTC", "BTC-USD")
-    assert (code, told.partition(".")[0]) == (0, "BTC is called BTC-USD, with 7 bars")
+    code, message, _ = command(settings, "symbols", "rename", "BTC", "BTC-USD")
+    assert (code, message.partition(".")[0]) == (0, "BTC is called BTC-USD, with 7 bars")
     assert contents(warehouse, "BTC-USD") == before
     assert not any(contents(warehouse, "BTC").values())
     assert len(green(settings, "BTC-USD")) == 8
@@ -228,7 +228,7 @@ def contents(warehouse: Engine, name: str) -> dict[str, int]:
     ],
 )
 @pytest.mark.parametrize("removed", [False, True])
-def test_what_is_in_the_way_is_told_with_the_command_that_makes_room(
+def test_a_taken_name_is_reported_with_the_command_that_frees_it(
     warehouse: Engine, tracked: Symbol, wanted: Symbol, advice: str, removed: bool
 ) -> None:
     add_symbols(warehouse, [tracked])
@@ -240,7 +240,7 @@ def test_what_is_in_the_way_is_told_with_the_command_that_makes_room(
 
 
 @pytest.mark.parametrize(
-    ("names", "told"),
+    ("names", "message"),
     [
         (("ETH", "ETH-USD"), "ETH is not tracked"),
         (("BTC", "XBT"), "XBT is not another name of BTC: BTC can become BTC-USD"),
@@ -248,12 +248,12 @@ def test_what_is_in_the_way_is_told_with_the_command_that_makes_room(
     ],
 )
 def test_a_rename_that_can_not_be_is_one_line(
-    settings: Settings, warehouse: Engine, command: Command, names: tuple[str, str], told: str
+    settings: Settings, warehouse: Engine, command: Command, names: tuple[str, str], message: str
 ) -> None:
     add_symbols(warehouse, [COIN, Symbol.of("META", "stock")])
     code, _, error = command(settings, "symbols", "rename", *names)
     assert (code, error.count("\n")) == (2, 1)
-    assert told in error
+    assert message in error
 
 
 def test_a_name_that_is_taken_is_not_given(settings: Settings, warehouse: Engine, command: Command) -> None:

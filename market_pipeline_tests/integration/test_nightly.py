@@ -184,8 +184,8 @@ def test_a_symbol_that_always_fails_neither_blocks_nor_burdens_the_others(
     first = nights(FIRST_NIGHT, FIRST_NIGHT + timedelta(days=2))
     done = live_through(settings, instance, warehouse, first, symbols=[*SYMBOLS, nosuch])
     assert [(len(run.symbols), len(run.sessions)) for run in done] == [(4, YEAR), (3, 5), (1, YEAR), (3, 5), (1, YEAR)]
-    attempts = query(warehouse, "SELECT symbol, success, count(*) AS n FROM backfill_history GROUP BY 1, 2 ORDER BY 1")
-    assert attempts == [
+    tries = query(warehouse, "SELECT symbol, success, count(*) AS n FROM backfill_history GROUP BY 1, 2 ORDER BY 1")
+    assert tries == [
         {"symbol": "AAPL", "success": True, "n": 3},
         {"symbol": "MSFT", "success": True, "n": 3},
         {"symbol": "NOSUCH", "success": False, "n": 3},
@@ -199,7 +199,7 @@ def requests_of(settings: Settings, instance: DagsterInstance, night: date) -> l
     return list(schedule.evaluate_tick(context).run_requests or [])
 
 
-def test_the_schedule_asks_for_what_the_night_needs(
+def test_the_schedule_requests_the_run_that_the_night_needs(
     settings: Settings, instance: DagsterInstance, warehouse: Engine
 ) -> None:
     add_symbols(warehouse, SYMBOLS)
@@ -224,7 +224,7 @@ def test_a_symbol_added_over_http_is_part_of_the_next_night(
     assert held == [{"symbol": name, "bars": len(run.sessions)} for name in ("AAPL", "NVDA")]
 
 
-def test_the_schedule_may_ask_for_several_runs_and_never_for_the_same_twice(
+def test_the_schedule_may_request_several_runs_and_none_twice(
     settings: Settings, instance: DagsterInstance, warehouse: Engine
 ) -> None:
     add_symbols(warehouse, SYMBOLS)

@@ -90,11 +90,11 @@ def test_loads_reads_and_dagsters_records_work(way: Settings) -> None:
     assert storage.run_storage.get_runs_count() == 0
     for part in (storage.run_storage, storage.event_log_storage, storage.schedule_storage):
         part.dispose()
-    asked = "SELECT count(*)::text || current_user || current_setting('transaction_read_only') FROM market_data"
-    assert asyncio.run(answer(Reader(way.database_url, role), asked)) == f"20{READER}on"
+    count = "SELECT count(*)::text || current_user || current_setting('transaction_read_only') FROM market_data"
+    assert asyncio.run(read_text(Reader(way.database_url, role), count)) == f"20{READER}on"
 
 
-async def answer(reader: Reader, statement: str) -> str:
+async def read_text(reader: Reader, statement: str) -> str:
     await reader.open()
     try:
         [found] = await reader.row(statement)
@@ -112,12 +112,12 @@ def test_the_doctor_finds_nothing_wrong_with_it(
     monkeypatch.setenv("POLYGON_BASE_URL", "http://127.0.0.1:9")
     with pytest.raises(SystemExit):
         main(["doctor", "--json"])
-    said = capfd.readouterr().out
-    findings = {finding["check"]: finding for finding in json.loads(said[said.index("{") :])["findings"]}
+    output = capfd.readouterr().out
+    findings = {finding["check"]: finding for finding in json.loads(output[output.index("{") :])["findings"]}
     for check in ("database", "PostgreSQL", "pooler", "schema", "API's sessions", "rights", "dbt project"):
         assert findings[check]["level"] == "ok", findings[check]
     assert ("in session mode" in findings["pooler"]["found"]) is ("[pooler]" in request.node.name)
-    assert f":{PASSWORD}@" not in said
+    assert f":{PASSWORD}@" not in output
 
 
 @pytest.mark.parametrize("way", ["pooler", "socket"], indirect=True)
@@ -144,9 +144,9 @@ def test_a_pooler_that_shares_sessions_is_rejected_by_each_consumer_in_one_line(
         for command in ("backfill --missing", "marts", "api --port 0", "db psql -c nothing"):
             with pytest.raises(SystemExit) as ended:
                 main(command.split())
-            said = capfd.readouterr().err
-            assert (ended.value.code, said.count("\n")) == (1, 1), said
-            assert "set pool_mode=session" in said
+            output = capfd.readouterr().err
+            assert (ended.value.code, output.count("\n")) == (1, 1), output
+            assert "set pool_mode=session" in output
         with pytest.raises(SystemExit) as ended:
             main(["doctor"])
         assert ended.value.code == 1

@@ -39,10 +39,10 @@ def test_bars_arrive_with_their_sessions_values_and_payloads() -> None:
 def test_as_traded_bars_are_requested_by_date_with_the_key_in_the_header_only() -> None:
     with scripted_vendor(Reply(body(BARS))) as vendor, client_of(vendor) as client:
         client.fetch_daily_bars(AAPL, APRIL_1, APRIL_4)
-    [asked] = vendor.asked
-    assert asked.path == "/v2/aggs/ticker/AAPL/range/1/day/2005-04-01/2005-04-04?adjusted=false&sort=asc&limit=50000"
-    assert asked.headers["Authorization"] == f"Bearer {KEY}"
-    assert asked.headers["Accept-Encoding"] == "gzip"
+    [request] = vendor.requests
+    assert request.path == "/v2/aggs/ticker/AAPL/range/1/day/2005-04-01/2005-04-04?adjusted=false&sort=asc&limit=50000"
+    assert request.headers["Authorization"] == f"Bearer {KEY}"
+    assert request.headers["Accept-Encoding"] == "gzip"
 
 
 def test_crypto_days_are_utc_days() -> None:
@@ -72,8 +72,8 @@ def test_threads_can_share_a_client() -> None:
         client_of(vendor) as client,
         ThreadPoolExecutor(8) as pool,
     ):
-        answers = list(pool.map(lambda _: client.fetch_daily_bars(AAPL, APRIL_1, APRIL_4), range(16)))
-    assert [(len(frame_of(fetched)), fetched.requests) for fetched in answers] == [(2, 1)] * 16
+        responses = list(pool.map(lambda _: client.fetch_daily_bars(AAPL, APRIL_1, APRIL_4), range(16)))
+    assert [(len(frame_of(fetched)), fetched.requests) for fetched in responses] == [(2, 1)] * 16
 
 
 # --- pages
@@ -98,7 +98,7 @@ def test_later_pages_are_requested_as_traded_at_our_own_url_and_end_with_an_empt
 def test_the_key_is_never_taken_to_a_foreign_address() -> None:
     with scripted_vendor() as foreign:
         error, _ = failure(Reply(body(BARS, next_url=f"{foreign.base_url.replace('127.0.0.1', 'localhost')}/v2/x")))
-        assert not foreign.asked
+        assert not foreign.requests
     assert isinstance(error, vendor_errors.BadResponseError)
     assert "is not at the vendor's address" in str(error)
 
@@ -107,7 +107,7 @@ def test_the_key_is_never_taken_to_a_foreign_address() -> None:
 def test_a_link_that_is_no_address_is_rejected(link: Any) -> None:
     error, vendor = failure(Reply(body(BARS, next_url=link)))
     assert isinstance(error, vendor_errors.BadResponseError)
-    assert len(vendor.asked) == 1
+    assert len(vendor.requests) == 1
 
 
 def test_a_page_that_links_to_itself_ends_with_an_error() -> None:
@@ -115,10 +115,10 @@ def test_a_page_that_links_to_itself_ends_with_an_error() -> None:
     error, vendor = failure(*[page] * 9)
     assert isinstance(error, vendor_errors.BadResponseError)
     assert "pages don't end" in str(error)
-    assert len(vendor.asked) == error.requests == 2
+    assert len(vendor.requests) == error.requests == 2
 
 
-def test_an_adjusted_second_page_spoils_the_whole_response() -> None:
+def test_an_adjusted_second_page_makes_the_response_an_error() -> None:
     first = body(BARS[:1], next_url="https://api.polygon.io/v2/aggs/ticker/AAPL/range/1/day/1/2?cursor=a")
     error, _ = failure(Reply(first), Reply(body(BARS[1:], adjusted=True)))
     assert isinstance(error, vendor_errors.BadResponseError)

@@ -20,8 +20,8 @@ from market_pipeline_tests.integration.polygon_cases import (
     KEY,
     body,
     client_of,
+    error_reply,
     failure,
-    refused,
 )
 from market_pipeline_tests.scripted_vendor import Reply, scripted_vendor
 
@@ -47,11 +47,11 @@ TODAY = "Attempted to request today's data before end of day. Please upgrade you
 def test_a_rejected_request_is_not_retried_and_its_error_names_symbol_dates_and_the_vendors_message(
     status: int, text: str, kind: type[vendor_errors.PolygonError]
 ) -> None:
-    error, vendor = failure(refused(status, text))
+    error, vendor = failure(error_reply(status, text))
     assert type(error) is kind
     assert "AAPL 2005-04-01 to 2005-04-04" in str(error)
     assert text in str(error)
-    assert len(vendor.asked) == error.requests == 1
+    assert len(vendor.requests) == error.requests == 1
 
 
 def test_an_error_with_http_200_is_an_error() -> None:
@@ -60,7 +60,7 @@ def test_an_error_with_http_200_is_an_error() -> None:
 
 
 def test_the_vendors_words_are_repeated_in_one_short_printable_line() -> None:
-    error, _ = failure(refused(400, "first\nsecond\x1b[31m " + "x" * 5_000))
+    error, _ = failure(error_reply(400, "first\nsecond\x1b[31m " + "x" * 5_000))
     assert "first second [31m xxx" in str(error)
     assert len(str(error)) < 400
     assert str(error).isprintable()
@@ -74,7 +74,7 @@ def test_an_unknown_endpoint_is_named_as_such() -> None:
 def test_a_redirect_is_not_followed() -> None:
     with scripted_vendor() as elsewhere:
         error, _ = failure(Reply(b"", 302, {"Location": f"{elsewhere.base_url}/"}))
-        assert not elsewhere.asked
+        assert not elsewhere.requests
     assert type(error) is vendor_errors.BadResponseError
 
 
@@ -97,7 +97,7 @@ def test_a_redirect_is_not_followed() -> None:
 def test_a_response_of_another_shape_is_rejected_and_not_retried(content: bytes) -> None:
     error, vendor = failure(Reply(content))
     assert type(error) is vendor_errors.BadResponseError
-    assert len(vendor.asked) == 1
+    assert len(vendor.requests) == 1
 
 
 # --- whose answer it is
@@ -110,7 +110,7 @@ def test_a_sandbox_needs_no_key_and_is_recognized_by_its_header() -> None:
         PolygonClient(vendor.base_url, None, source="sandbox", limiter=LocalLimiter(9)) as client,
     ):
         assert len(frame_of(client.fetch_daily_bars(AAPL, APRIL_1, APRIL_4))) == 2
-    assert vendor.asked[0].headers["Authorization"] == "Bearer sandbox"
+    assert vendor.requests[0].headers["Authorization"] == "Bearer sandbox"
 
 
 @pytest.mark.parametrize("reply", [Reply(body(BARS)), Reply(b"404 page not found", 404)])
@@ -118,7 +118,7 @@ def test_an_address_that_is_neither_vendor_nor_sandbox_is_rejected(reply: Reply)
     error, vendor = failure(reply, source="sandbox")
     assert type(error) is vendor_errors.BadResponseError
     assert "POLYGON_BASE_URL is neither the vendor nor a sandbox" in str(error)
-    assert len(vendor.asked) == 1
+    assert len(vendor.requests) == 1
 
 
 def test_a_sandbox_in_the_vendors_place_is_rejected() -> None:
@@ -135,7 +135,7 @@ def test_without_a_key_no_request_is_sent(key: SecretStr | None) -> None:
     with scripted_vendor() as vendor:
         with pytest.raises(vendor_errors.MissingKeyError, match=r"^POLYGON_API_KEY not set: set it in \.env"):
             PolygonClient(vendor.base_url, key, source="polygon", limiter=LocalLimiter(9))
-        assert not vendor.asked
+        assert not vendor.requests
 
 
 def test_the_settings_key_and_address_are_used() -> None:
@@ -144,7 +144,7 @@ def test_the_settings_key_and_address_are_used() -> None:
         settings = Settings(_env_file=None, polygon_base_url=vendor.base_url, polygon_api_key=SecretStr(KEY))
         with PolygonClient.from_settings(settings, LocalLimiter(9)) as client:
             client.fetch_daily_bars(AAPL, APRIL_1, APRIL_4)
-    assert vendor.asked[0].headers["Authorization"] == f"Bearer {KEY}"
+    assert vendor.requests[0].headers["Authorization"] == f"Bearer {KEY}"
 
 
 @pytest.mark.parametrize("key", [f"{KEY}\nX-Evil: 1", f"{KEY} {KEY}", f"{KEY}é"])
@@ -157,7 +157,7 @@ def test_a_key_that_no_header_can_hold_is_rejected_without_being_shown(key: str)
 @pytest.mark.parametrize(
     "reply",
     [
-        refused(401, f"Unknown API Key {KEY}"),
+        error_reply(401, f"Unknown API Key {KEY}"),
         Reply({"status": "NOT_AUTHORIZED", "message": f"not for {KEY}"}),
         Reply(body(BARS, next_url=f"https://example.com/?apiKey={KEY}")),
         Reply({"status": KEY}),
@@ -168,13 +168,11 @@ def test_a_key_that_no_header_can_hold_is_rejected_without_being_shown(key: str)
 def test_the_key_is_in_no_error_and_no_log(reply: Reply, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG):
         error, vendor = failure(*[reply] * 3)
-    assert vendor.asked[0].headers["Authorization"] == f"Bearer {KEY}"
+    assert vendor.requests[0].headers["Authorization"] == f"Bearer {KEY}"
     assert KEY not in "".join(traceback.format_exception(error)) + repr(error) + caplog.text
 
 
-def test_neither_netrc_nor_a_proxy_from_the_environment_has_a_say(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Any
-) -> None:
+def test_netrc_and_a_proxy_from_the_environment_are_ignored(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login somebody password else\n")
     monkeypatch.setenv("NETRC", str(netrc))
@@ -184,5 +182,5 @@ def test_neither_netrc_nor_a_proxy_from_the_environment_has_a_say(
         monkeypatch.setenv("HTTP_PROXY", proxy.base_url)
         monkeypatch.setenv("http_proxy", proxy.base_url)
         client.fetch_daily_bars(AAPL, APRIL_1, APRIL_4)
-        assert not proxy.asked
-    assert vendor.asked[0].headers["Authorization"] == f"Bearer {KEY}"
+        assert not proxy.requests
+    assert vendor.requests[0].headers["Authorization"] == f"Bearer {KEY}"

@@ -42,17 +42,17 @@ def test_crypto_has_a_market_of_its_own() -> None:
 
 
 def test_a_markets_session_is_arrays_of_the_same_bars() -> None:
-    odd: list[dict[str, Any]] = [
+    unusual: list[dict[str, Any]] = [
         {**TTMI, "T": "KIMpL", "v": 1.5e7, "n": None}, {**TTMI, "T": 7}, {**TTMI, "T": "LATE", "t": 1673384400000},
         {"T": "BARE"}, TTMI,
     ]  # fmt: skip
-    replies = [grouped(TTMI, *odd), grouped(TTMI, *odd)]
+    replies = [grouped(TTMI, *unusual), grouped(TTMI, *unusual)]
     with scripted_vendor(*replies) as vendor, client_of(vendor) as client:
         session = client.fetch_market_session(MARKETS["us_stocks"], SESSION)
         market = client.fetch_grouped_bars("XNYS", SESSION)
     assert vendor.paths[0] == vendor.paths[1]
     assert list(session.tickers) == ["TTMI", "KIMpL", "", "LATE", "BARE", "TTMI"]
-    assert [session.payload(row) for row in range(6)] == [TTMI, *odd]
+    assert [session.payload(row) for row in range(6)] == [TTMI, *unusual]
     assert (session.session, str(session.origin), session.version, session.requests) == (SESSION, "grouped", None, 1)
     assert np.isnat(session.columns["date"]).tolist() == [False, False, False, True, True, False]
     assert [session.columns[name].dtype.str for name in BAR_COLUMNS[:3]] == ["<M8[D]", "<M8[us]", "<f8"]
@@ -62,7 +62,7 @@ def test_a_markets_session_is_arrays_of_the_same_bars() -> None:
             np.testing.assert_array_equal(session.columns[name][rows], values)
 
 
-def test_a_response_with_the_bars_of_another_day_says_whose() -> None:
+def test_a_response_with_the_bars_of_another_session_is_an_error_that_names_it() -> None:
     message = r"^US stocks on 2023-01-09: the response has the bars of 2023-01-10\. Report it$"
     with (
         scripted_vendor(grouped({**TTMI, "t": 1673384400000})) as vendor,
@@ -94,4 +94,4 @@ def test_an_adjusted_market_is_rejected() -> None:
 def test_an_unknown_calendar_is_not_requested() -> None:
     with scripted_vendor() as vendor, client_of(vendor) as client, pytest.raises(UnknownCalendarError):
         client.fetch_grouped_bars("XLON", SESSION)
-    assert not vendor.asked
+    assert not vendor.requests

@@ -68,7 +68,7 @@ def test_splits_are_requested_by_date_over_all_pages_and_each_is_returned_once()
     assert vendor.paths[1] == "/stocks/v1/splits?cursor=YWN0"
 
 
-def test_without_a_symbol_the_whole_markets_actions_are_requested() -> None:
+def test_without_a_symbol_the_actions_of_the_market_are_requested() -> None:
     with scripted_vendor(ok([])) as vendor, client_of(vendor) as client:
         assert client.fetch_dividends(START, END).events == []
     assert query(vendor.paths[0]).keys() == {"ex_dividend_date.gte", "ex_dividend_date.lte", "sort", "limit"}
@@ -91,10 +91,10 @@ def test_the_older_endpoints_take_a_request_for_each_symbol() -> None:
     assert (len(fetched.events), fetched.requests) == (1, 3)
 
 
-@pytest.mark.parametrize("refusal", [NO_ENDPOINT, NOT_ENTITLED, NO_TICKER])
-def test_without_the_newer_endpoints_the_older_ones_are_used_from_then_on(refusal: Reply) -> None:
+@pytest.mark.parametrize("unavailable", [NO_ENDPOINT, NOT_ENTITLED, NO_TICKER])
+def test_without_the_newer_endpoints_the_older_ones_are_used_from_then_on(unavailable: Reply) -> None:
     without_id = {name: value for name, value in SPLIT.items() if name != "id"}
-    with scripted_vendor(refusal, ok([without_id]), ok([])) as vendor, client_of(vendor) as client:
+    with scripted_vendor(unavailable, ok([without_id]), ok([])) as vendor, client_of(vendor) as client:
         [split] = client.fetch_splits(START, END, [AAPL]).events
         client.fetch_dividends(START, END, [AAPL])
     assert split.vendor_id is None
@@ -169,7 +169,7 @@ def test_crypto_has_neither_and_no_request_is_sent() -> None:
     with scripted_vendor() as vendor, client_of(vendor) as client:
         assert client.fetch_splits(START, END, [BTC]).events == []
         assert client.fetch_dividends(START, END, [BTC]).events == []
-    assert not vendor.asked
+    assert not vendor.requests
 
 
 # --- tickers

@@ -19,8 +19,8 @@ from market_pipeline_tests.integration.polygon_cases import (
     HURRY,
     body,
     client_of,
+    error_reply,
     failure,
-    refused,
 )
 from market_pipeline_tests.scripted_vendor import Reply, scripted_vendor
 
@@ -32,7 +32,7 @@ from market_pipeline_tests.scripted_vendor import Reply, scripted_vendor
         Reply(b"", 503),
         Reply(b"", 408),
         Reply(b"", 429),
-        refused(429, "You've exceeded the maximum requests per minute, please wait"),
+        error_reply(429, "You've exceeded the maximum requests per minute, please wait"),
         Reply({"status": "ERROR", "error": "You've exceeded the maximum requests per minute, please wait"}),
         Reply(body(BARS), cut_after=40),
         Reply(body(BARS), chunked=True, cut_after=40),
@@ -49,7 +49,7 @@ def test_transient_errors_are_retried_and_every_request_is_counted(trouble: Repl
     with scripted_vendor(*replies) as vendor, client_of(vendor, limiter=limiter) as client:
         fetched = client.fetch_daily_bars(AAPL, APRIL_1, APRIL_4)
     assert len(frame_of(fetched)) == 2
-    assert fetched.requests == len(vendor.asked) == limiter.acquired == 3
+    assert fetched.requests == len(vendor.requests) == limiter.acquired == 3
 
 
 class CountingLimiter:
@@ -73,7 +73,7 @@ class CountingLimiter:
 def test_a_lasting_error_ends_after_the_last_attempt(reply: Reply, kind: type[vendor_errors.PolygonError]) -> None:
     error, vendor = failure(*[reply] * 9)
     assert type(error) is kind
-    assert len(vendor.asked) == error.requests == HURRY.attempts
+    assert len(vendor.requests) == error.requests == HURRY.attempts
 
 
 def test_an_unreachable_address_is_the_vendors_trouble() -> None:
@@ -96,8 +96,8 @@ def test_an_unreachable_sandbox_is_named_as_one() -> None:
 
 @pytest.mark.parametrize("chunked", [True, False])
 def test_a_body_that_never_ends_is_given_up_at_the_deadline(chunked: bool) -> None:
-    patience = RetryPolicy(connect=2, read=2, whole_response=0.2, attempts=1)
-    error, _ = failure(Reply(body(BARS), drip_seconds=0.02, chunked=chunked), retry_policy=patience)
+    policy = RetryPolicy(connect=2, read=2, whole_response=0.2, attempts=1)
+    error, _ = failure(Reply(body(BARS), drip_seconds=0.02, chunked=chunked), retry_policy=policy)
     assert isinstance(error, vendor_errors.VendorDownError)
     assert "DeadlineError" in str(error)
 
@@ -130,7 +130,7 @@ def test_a_rate_limit_without_a_wait_is_waited_out_for_a_window() -> None:
 def test_a_wait_of_an_hour_is_an_error() -> None:
     error, vendor = failure(Reply(b"", 429, {"Retry-After": "3600"}))
     assert type(error) is vendor_errors.RateLimitedError
-    assert len(vendor.asked) == 1
+    assert len(vendor.requests) == 1
 
 
 def test_retries_are_logged(caplog: pytest.LogCaptureFixture) -> None:

@@ -18,7 +18,7 @@ PROCESSES = 4
 REQUESTS_EACH = 15
 
 
-def ask(
+def request(
     address: str, zone: str, started: "multiprocessing.synchronize.Barrier", sent: "multiprocessing.Queue[float]"
 ) -> None:
     engine = create_warehouse_engine(SecretStr(f"{address}?options=-c%20timezone%3D{zone}"))
@@ -36,7 +36,7 @@ def test_processes_in_different_time_zones_share_the_limit_and_use_it(database_u
     barrier = context.Barrier(PROCESSES)
     zones = ["UTC", "America/New_York", "Asia/Tokyo", "Asia/Kolkata"]
     children = [
-        context.Process(target=ask, args=(database_url.get_secret_value(), zone, barrier, sent)) for zone in zones
+        context.Process(target=request, args=(database_url.get_secret_value(), zone, barrier, sent)) for zone in zones
     ]
     for child in children:
         child.start()
@@ -88,7 +88,7 @@ def test_a_clock_that_is_set_back_makes_nobody_wait_longer_than_a_window(
     assert limiter.acquire() == pytest.approx(122, abs=3)
 
 
-def test_a_long_wait_is_told(
+def test_a_long_wait_is_logged(
     warehouse: Engine, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slept: list[float] = []

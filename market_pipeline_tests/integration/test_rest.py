@@ -282,7 +282,7 @@ def test_an_array_is_the_form_that_others_accept(api: Api, accept: str) -> None:
     assert read(api, "kinds", ("select", "id"), ("id", "eq.1"), accept=accept) == [{"id": 1}]
 
 
-def test_many_rows_are_whole_and_streamed_in_every_form(api: Api) -> None:
+def test_many_rows_are_complete_and_streamed_in_every_form(api: Api) -> None:
     response = api.get(f"{REST}/many", prefer="count=exact")
     assert response.headers["content-range"] == f"0-{MANY - 1}/{MANY}"
     assert "content-length" not in response.headers

@@ -98,9 +98,9 @@ def test_a_first_load_brings_splits_and_dividends_in_two_requests(
         event = record.asset_materialization
         assert event is not None
         assert record.run_id == launched.run_id
-        told: dict[str, Any] = {name: entry.value for name, entry in event.metadata.items()}
-        assert (told["requests"], told["symbols_asked_in_full"]) == (1, 3)
-        assert told["loaded"] == (loaded or told["dagster/row_count"]) > 0
+        metadata: dict[str, Any] = {name: entry.value for name, entry in event.metadata.items()}
+        assert (metadata["requests"], metadata["symbols_asked_in_full"]) == (1, 3)
+        assert metadata["loaded"] == (loaded or metadata["dagster/row_count"]) > 0
 
 
 def test_a_second_load_of_the_day_requests_only_what_is_not_known(

@@ -48,8 +48,8 @@ def shown(daemon: Daemon, run_id: str) -> dict[str, str]:
     records = daemon.instance.get_records_for_run(run_id, of_type=DagsterEventType.LOGS_CAPTURED).records
     [event] = [record.event_log_entry.get_dagster_event() for record in records]
     key = [run_id, "compute_logs", event.logs_captured_data.file_key]
-    answer: dict[str, str] = daemon.answers(OUTPUT, key=key)["capturedLogs"]
-    return answer
+    logs: dict[str, str] = daemon.query_ui(OUTPUT, key=key)["capturedLogs"]
+    return logs
 
 
 def test_the_tabs_show_what_a_run_printed_or_where_that_is_and_old_output_is_deleted(

@@ -26,13 +26,13 @@ def url() -> Iterator[str]:
         yield address
 
 
-def ask(url: str, path: str, **options: Any) -> requests.Response:
+def get(url: str, path: str, **options: Any) -> requests.Response:
     headers = {"Authorization": "Bearer any", **options.pop("headers", {})}
     return requests.get(url + path, headers=headers, timeout=20, **options)
 
 
 def bars(url: str, ticker: str, first: object, last: object, **params: Any) -> dict[str, Any]:
-    response = ask(url, f"/v2/aggs/ticker/{ticker}/range/1/day/{first}/{last}", params=params)
+    response = get(url, f"/v2/aggs/ticker/{ticker}/range/1/day/{first}/{last}", params=params)
     assert response.status_code == 200, response.text
     body: dict[str, Any] = response.json()
     return body
@@ -48,7 +48,7 @@ def test_recorded_bars_arrive_as_recorded_with_new_yorks_midnights(url: str) -> 
 
 
 def test_a_body_is_written_like_the_vendors(url: str) -> None:
-    response = ask(url, "/v2/aggs/ticker/IBM/range/1/day/2013-02-25/2013-03-05?adjusted=false&limit=6")
+    response = get(url, "/v2/aggs/ticker/IBM/range/1/day/2013-02-25/2013-03-05?adjusted=false&limit=6")
     shown = re.sub(r'"(request_id)":"[0-9a-f]{32}"', r'"\1":"id"', response.text)
     assert shown.startswith('{"ticker":"IBM","queryCount":6,"resultsCount":6,"adjusted":false,"results":[{"v":')
     assert re.search(r'\{"v":[\d.]+e\+06,"o":[\d.]+,"c":[\d.]+,"h":[\d.]+,"l":[\d.]+,"t":\d+\}', shown)  # recorded
@@ -57,7 +57,7 @@ def test_a_body_is_written_like_the_vendors(url: str) -> None:
     assert re.search(tail + "$", shown)
 
 
-def test_every_response_says_that_it_is_the_sandboxs_and_whether_it_is_real(url: str) -> None:
+def test_every_response_names_the_sandbox_and_the_source_of_its_bars(url: str) -> None:
     labels = {
         "/v2/aggs/ticker/AAPL/range/1/day/2013-02-25/2013-03-01": "recorded",
         "/v2/aggs/ticker/AAPL/range/1/day/2013-02-25/2013-03-04": "generated",
@@ -69,7 +69,7 @@ def test_every_response_says_that_it_is_the_sandboxs_and_whether_it_is_real(url:
         "/_sandbox/stats": None,
     }
     for path, label in labels.items():
-        response = ask(url, path)
+        response = get(url, path)
         assert response.headers["X-Market-Pipeline-Sandbox"] == "1", path
         assert response.headers.get("X-Sandbox-Data") == label, path
     assert requests.post(url + GROUPED, timeout=20).headers["X-Market-Pipeline-Sandbox"] == "1"
@@ -77,7 +77,7 @@ def test_every_response_says_that_it_is_the_sandboxs_and_whether_it_is_real(url:
 
 def test_the_request_id_is_in_the_header_too_and_gzip_is_used_only_if_accepted(url: str) -> None:
     path = "/v2/aggs/ticker/AAPL/range/1/day/2013-01-01/2013-03-01"
-    small, plain = (ask(url, path, headers={"Accept-Encoding": accepted}) for accepted in ("gzip", "identity"))
+    small, plain = (get(url, path, headers={"Accept-Encoding": accepted}) for accepted in ("gzip", "identity"))
     assert (small.headers["Content-Encoding"], plain.headers.get("Content-Encoding")) == ("gzip", None)
     assert int(small.headers["Content-Length"]) < int(plain.headers["Content-Length"])
     assert small.json()["results"] == plain.json()["results"]
@@ -146,7 +146,7 @@ def test_the_next_page_is_addressed_as_recorded_and_forgets_adjusted_and_the_key
     # The second bar is 1578027600000, of 2020-01-03.
     expected = "/v2/aggs/ticker/SPY/range/1/day/1578114000000/2020-01-10?cursor=bGltaXQ9MiZzb3J0PWFzYw"
     assert link == url + expected
-    assert ask(url, expected).json()["adjusted"] is True
+    assert get(url, expected).json()["adjusted"] is True
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_the_next_page_is_addressed_as_recorded_and_forgets_adjusted_and_the_key
     ],
 )
 def test_a_request_that_cannot_be_read_is_rejected_in_the_vendors_words(url: str, path: str, words: str) -> None:
-    response = ask(url, f"/v2/aggs/ticker/{path}")
+    response = get(url, f"/v2/aggs/ticker/{path}")
     assert response.status_code == 400
     assert response.json()["status"] == "ERROR"
     assert words in response.json()["error"]
@@ -179,7 +179,7 @@ def test_a_request_that_cannot_be_read_is_rejected_in_the_vendors_words(url: str
     ],
 )
 def test_grouped_bars_are_the_ranges_but_for_their_time(url: str, path: str, calendar: str, ends: int) -> None:
-    body = ask(url, f"{path}?adjusted=false&include_otc=false&locale=us").json()
+    body = get(url, f"{path}?adjusted=false&include_otc=false&locale=us").json()
     assert list(body) == ["queryCount", "resultsCount", "adjusted", "results", "status", "request_id", "count"]
     assert body["count"] == len(body["results"]) == len({bar["T"] for bar in body["results"]})
     assert {bar["t"] for bar in body["results"]} == {ends}
@@ -192,41 +192,41 @@ def test_grouped_bars_are_the_ranges_but_for_their_time(url: str, path: str, cal
 
 
 def test_grouped_has_nothing_on_a_day_without_session_and_rejects_the_future(url: str) -> None:
-    holiday = ask(url, f"{GROUPED}/2024-05-27").json()
+    holiday = get(url, f"{GROUPED}/2024-05-27").json()
     assert list(holiday) == ["queryCount", "resultsCount", "adjusted", "status", "request_id"]
-    future = ask(url, f"{GROUPED}/2024-06-05")
+    future = get(url, f"{GROUPED}/2024-06-05")
     assert future.status_code == 403
     assert future.json()["message"].startswith("Your plan doesn't include this data timeframe")
 
 
 def test_the_markets_responses_hold_every_ticker_whose_bars_were_requested() -> None:
     with running_sandbox(SandboxConfig(now=NOW, also_listed=frozenset({"ALSO"}))) as url:
-        before = {bar["T"] for bar in ask(url, f"{GROUPED}/2024-06-03").json()["results"]}
+        before = {bar["T"] for bar in get(url, f"{GROUPED}/2024-06-03").json()["results"]}
         bars(url, "NEWONE", "2024-06-03", "2024-06-03")
-        ask(url, "/stocks/v1/splits?ticker.any_of=OTHER,NEWONE")  # may come between a run's requests for its sessions
-        after = {bar["T"] for bar in ask(url, f"{GROUPED}/2024-06-03").json()["results"]}
+        get(url, "/stocks/v1/splits?ticker.any_of=OTHER,NEWONE")  # may come between a run's requests for its sessions
+        after = {bar["T"] for bar in get(url, f"{GROUPED}/2024-06-03").json()["results"]}
     assert "ALSO" in before
     assert after - before == {"NEWONE"}
 
 
 def test_the_previous_day_is_the_last_session_before_today(url: str) -> None:
-    (stock,) = ask(url, "/v2/aggs/ticker/SPY/prev").json()["results"]
+    (stock,) = get(url, "/v2/aggs/ticker/SPY/prev").json()["results"]
     assert (stock["T"], stock["t"]) == ("SPY", 1717185600000)  # Friday 31 May, 16:00 in New York
-    (crypto,) = ask(url, "/v2/aggs/ticker/X:BTCUSD/prev").json()["results"]
+    (crypto,) = get(url, "/v2/aggs/ticker/X:BTCUSD/prev").json()["results"]
     assert crypto["t"] == 1717459199999  # 3 June, 23:59:59.999 UTC
-    assert "results" not in ask(url, "/v2/aggs/ticker/NOSUCH/prev").json()
+    assert "results" not in get(url, "/v2/aggs/ticker/NOSUCH/prev").json()
 
 
 def test_open_and_close_of_a_day_or_not_found(url: str) -> None:
     place = stocks.IBM["date"].index("2012-11-20")
-    body = ask(url, "/v1/open-close/IBM/2012-11-20?adjusted=false").json()
+    body = get(url, "/v1/open-close/IBM/2012-11-20?adjusted=false").json()
     assert list(body) == ["status", "from", "symbol", "open", "high", "low", "close", "volume"]
     for name in ("open", "high", "low", "close", "volume"):
         assert body[name] == stocks.IBM[name][place]
-    crypto = ask(url, "/v1/open-close/crypto/BTC/USD/2020-10-09").json()
+    crypto = get(url, "/v1/open-close/crypto/BTC/USD/2020-10-09").json()
     assert (crypto["symbol"], crypto["day"]) == ("BTC-USD", "2020-10-09T00:00:00.000Z")
     for nothing in ("IBM/2012-11-18", "NOSUCH/2012-11-20"):
-        response = ask(url, f"/v1/open-close/{nothing}")
+        response = get(url, f"/v1/open-close/{nothing}")
         assert response.status_code == 404
         assert response.json()["message"] == "Data not found."
 
@@ -235,7 +235,7 @@ def test_recorded_splits_are_the_three_that_were_recorded(url: str) -> None:
     recorded = [
         (row["ticker"], row["execution_date"], row["split_from"], row["split_to"], row["historical_adjustment_factor"])
         for ticker in ("AAPL", "FB", "GOOG", "IBM", "MSFT")
-        for row in ask(url, f"/stocks/v1/splits?ticker={ticker}").json()["results"]
+        for row in get(url, f"/stocks/v1/splits?ticker={ticker}").json()["results"]
     ]
     assert recorded == [
         ("AAPL", "2005-02-28", 1, 2, 0.5),
@@ -245,7 +245,7 @@ def test_recorded_splits_are_the_three_that_were_recorded(url: str) -> None:
 
 
 def test_adjusted_bars_are_the_traded_ones_times_the_splits_factor(url: str) -> None:
-    factor = ask(url, "/stocks/v1/splits?ticker=AAPL&execution_date.gt=2000-06-20&sort=execution_date.asc").json()
+    factor = get(url, "/stocks/v1/splits?ticker=AAPL&execution_date.gt=2000-06-20&sort=execution_date.asc").json()
     first = factor["results"][0]["historical_adjustment_factor"]
     traded, adjusted = (
         bars(url, "AAPL", "2000-06-20", "2000-06-20", adjusted=flag)["results"][0] for flag in ("false", "true")
@@ -266,22 +266,22 @@ def test_adjusted_bars_are_the_traded_ones_times_the_splits_factor(url: str) -> 
 )
 def test_lists_come_in_pages_that_hold_everything_once(url: str, path: str) -> None:
     small, sizes = [], []
-    page = ask(url, path).json()
+    page = get(url, path).json()
     while True:
         small += page["results"]
         sizes.append(len(page["results"]))
         if "next_url" not in page:
             break
-        page = ask(url, page["next_url"].removeprefix(url)).json()
+        page = get(url, page["next_url"].removeprefix(url)).json()
     assert len(sizes) > 1
-    whole = ask(url, re.sub(r"limit=\d+", "limit=5000", path)).json()
+    whole = get(url, re.sub(r"limit=\d+", "limit=5000", path)).json()
     assert small == whole["results"]
     assert len({str(row) for row in small}) == len(small)
 
 
-def test_lists_are_filtered_and_sorted_as_asked(url: str) -> None:
+def test_lists_are_filtered_and_sorted_as_requested(url: str) -> None:
     def dates(path: str, field: str) -> list[str]:
-        return [row[field] for row in ask(url, path).json()["results"]]
+        return [row[field] for row in get(url, path).json()["results"]]
 
     newest_first = dates("/v3/reference/splits?limit=1000", "execution_date")
     assert newest_first == sorted(newest_first, reverse=True)
@@ -290,11 +290,11 @@ def test_lists_are_filtered_and_sorted_as_asked(url: str) -> None:
     assert recent == [day for day in newest_first if "2018-05-14" <= day < "2023-01-01"] != []
     some = dates("/stocks/v1/splits?ticker.any_of=AAPL,MSFT", "ticker")
     assert sorted(some) == ["AAPL", "AAPL", "MSFT"]
-    reverse = ask(url, "/v3/reference/splits?reverse_split=true").json()["results"]
+    reverse = get(url, "/v3/reference/splits?reverse_split=true").json()["results"]
     assert reverse
     assert all(row["split_from"] > row["split_to"] for row in reverse)
-    assert ask(url, "/stocks/v1/splits?ticker=IBM").json()["results"] == []
-    wrong = ask(url, "/stocks/v1/splits?execution_date.gte=soon")
+    assert get(url, "/stocks/v1/splits?ticker=IBM").json()["results"] == []
+    wrong = get(url, "/stocks/v1/splits?execution_date.gte=soon")
     assert (wrong.status_code, wrong.json()["status"]) == (400, "ERROR")
 
 
@@ -305,20 +305,20 @@ def test_only_announced_splits_and_dividends_are_listed(url: str) -> None:
         ("/stocks/v1/dividends", "ex_dividend_date"),
     ):
         separator = "&" if "?" in path else "?"
-        assert ask(url, f"{path}{separator}{field}.gt={horizon}").json()["results"] == []
+        assert get(url, f"{path}{separator}{field}.gt={horizon}").json()["results"] == []
 
 
 def test_both_generations_list_the_same_dividends(url: str) -> None:
-    older = ask(url, "/v3/reference/dividends?ticker=NVDA&limit=1000").json()["results"]
-    newer = ask(url, "/stocks/v1/dividends?ticker=NVDA&sort=ex_dividend_date.desc&limit=5000").json()["results"]
+    older = get(url, "/v3/reference/dividends?ticker=NVDA&limit=1000").json()["results"]
+    newer = get(url, "/stocks/v1/dividends?ticker=NVDA&sort=ex_dividend_date.desc&limit=5000").json()["results"]
     assert [(row["id"], row["cash_amount"]) for row in older] == [(row["id"], row["cash_amount"]) for row in newer]
     assert older[0]["dividend_type"] == "CD"
     assert newer[0]["distribution_type"] == "recurring"
 
 
 def test_of_a_recorded_dividend_nothing_is_made_up(url: str) -> None:
-    answer = ask(url, "/stocks/v1/dividends?ticker=MSFT&ex_dividend_date=2004-11-15&sort=cash_amount.asc")
-    regular, special = answer.json()["results"]
+    response = get(url, "/stocks/v1/dividends?ticker=MSFT&ex_dividend_date=2004-11-15&sort=cash_amount.asc")
+    regular, special = response.json()["results"]
     assert (regular["distribution_type"], regular["cash_amount"]) == ("recurring", 0.08)
     assert (special["distribution_type"], special["cash_amount"]) == ("special", 3.0)
     assert not {"declaration_date", "record_date", "pay_date", "frequency"} & set(special)
@@ -326,7 +326,7 @@ def test_of_a_recorded_dividend_nothing_is_made_up(url: str) -> None:
 
 def test_tickers_are_listed_by_whether_they_trade_on_a_date(url: str) -> None:
     def listed(query: str) -> dict[str, dict[str, Any]]:
-        rows = ask(url, f"/v3/reference/tickers?limit=1000&{query}").json()["results"]
+        rows = get(url, f"/v3/reference/tickers?limit=1000&{query}").json()["results"]
         return {row["ticker"]: row for row in rows}
 
     now, gone = listed(""), listed("active=false")
@@ -348,8 +348,8 @@ def test_tickers_are_listed_by_whether_they_trade_on_a_date(url: str) -> None:
 
 
 def test_a_tickers_details_and_former_names_or_not_found(url: str) -> None:
-    assert ask(url, "/v3/reference/tickers/AAPL").json()["results"]["primary_exchange"] == "XNAS"
-    events = ask(url, "/vX/reference/tickers/NEWCO/events?types=ticker_change").json()["results"]["events"]
+    assert get(url, "/v3/reference/tickers/AAPL").json()["results"]["primary_exchange"] == "XNAS"
+    events = get(url, "/vX/reference/tickers/NEWCO/events?types=ticker_change").json()["results"]["events"]
     assert [(event["ticker_change"]["ticker"], event["date"]) for event in events] == [
         ("NEWCO", "2018-05-01"),
         ("OLDCO", "2003-09-10"),
@@ -362,12 +362,12 @@ def test_a_tickers_details_and_former_names_or_not_found(url: str) -> None:
         "/v3/reference/tickers/GOOG?date=2004-01-01",
         "/vX/reference/tickers/OLDCO/events",
     ):
-        response = ask(url, nothing)
+        response = get(url, nothing)
         assert (response.status_code, response.json()["message"]) == (404, "Ticker not found.")
 
 
 def test_the_holidays_ahead_are_the_exchanges(url: str) -> None:
-    rows = ask(url, "/v1/marketstatus/upcoming").json()
+    rows = get(url, "/v1/marketstatus/upcoming").json()
     nyse = {row["date"]: row for row in rows if row["exchange"] == "NYSE"}
     closed = [day for day, row in nyse.items() if row["status"] == "closed"]
     assert closed[:4] == ["2024-06-19", "2024-07-04", "2024-09-02", "2024-11-28"]
@@ -396,7 +396,7 @@ def test_the_holidays_ahead_are_the_exchanges(url: str) -> None:
 def test_the_market_is_open_when_it_is(now: str, state: str) -> None:
     clock = datetime.fromisoformat(now).replace(tzinfo=UTC)
     with running_sandbox(SandboxConfig(now=clock)) as url:
-        body = ask(url, "/v1/marketstatus/now").json()
+        body = get(url, "/v1/marketstatus/now").json()
     assert (body["market"], body["exchanges"]["nyse"]) == (state, state)
 
 
@@ -411,12 +411,12 @@ def test_a_key_is_needed_by_header_or_query_and_any_will_do(url: str) -> None:
 
 def test_with_keys_named_no_other_is_known() -> None:
     with running_sandbox(SandboxConfig(now=NOW, keys=(SecretStr("one"), SecretStr("two")))) as url:
-        answers = {
-            key: ask(url, f"{GROUPED}/2024-06-03", headers={"Authorization": f"Bearer {key}"})
+        responses = {
+            key: get(url, f"{GROUPED}/2024-06-03", headers={"Authorization": f"Bearer {key}"})
             for key in ("two", "three")
         }
-    assert answers["two"].status_code == 200
-    assert (answers["three"].status_code, answers["three"].json()["error"]) == (401, "Unknown API Key")
+    assert responses["two"].status_code == 200
+    assert (responses["three"].status_code, responses["three"].json()["error"]) == (401, "Unknown API Key")
 
 
 def test_an_unknown_path_is_not_found_before_any_key_is_looked_at(url: str) -> None:
@@ -427,7 +427,7 @@ def test_an_unknown_path_is_not_found_before_any_key_is_looked_at(url: str) -> N
 def test_what_arrived_is_counted_until_it_is_reset() -> None:
     with running_sandbox(SandboxConfig(now=NOW, faults=("500@MSFT",))) as url:
         bars(url, "AAPL", "2024-06-03", "2024-06-03")
-        ask(url, "/v2/aggs/ticker/MSFT/prev")
+        get(url, "/v2/aggs/ticker/MSFT/prev")
         requests.get(f"{url}/nothing", timeout=20)
         counted = requests.get(f"{url}/_sandbox/stats", timeout=20).json()
         assert requests.post(f"{url}/_sandbox/reset", timeout=20).status_code == 200

@@ -40,7 +40,7 @@ def started(*options: str, lines: int = 2) -> Iterator[tuple[subprocess.Popen[st
             process.kill()
 
 
-def test_it_prints_how_to_use_it_answers_and_stops_on_an_interrupt() -> None:
+def test_it_prints_its_usage_responds_and_stops_on_an_interrupt() -> None:
     with started("--now", "2024-06-04T02:00", "--fault", "500@MSFT") as (process, printed):
         assert set(printed) == {"POLYGON_BASE_URL", "POLYGON_API_KEY"}
         headers = {"Authorization": f"Bearer {printed['POLYGON_API_KEY']}"}

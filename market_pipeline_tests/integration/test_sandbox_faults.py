@@ -34,12 +34,12 @@ def good(url: str) -> dict[str, Any]:
     return body
 
 
-def ask(url: str, fault: str, path: str = PATH, timeout: float = 20) -> requests.Response:
+def get(url: str, fault: str, path: str = PATH, timeout: float = 20) -> requests.Response:
     return requests.get(url + path, headers={**KEY, "X-Sandbox-Fault": fault}, timeout=timeout)
 
 
 def body_of(url: str, fault: str, path: str = PATH) -> dict[str, Any]:
-    response = ask(url, fault, path)
+    response = get(url, fault, path)
     assert response.status_code == 200
     body: dict[str, Any] = response.json()
     return body
@@ -59,7 +59,7 @@ def body_of(url: str, fault: str, path: str = PATH) -> dict[str, Any]:
     ],
 )
 def test_an_error_comes_instead_of_the_response(url: str, fault: str, status: int, words: str) -> None:
-    response = ask(url, fault)
+    response = get(url, fault)
     assert response.status_code == status
     assert words in response.text
     assert "results" not in response.text
@@ -67,9 +67,9 @@ def test_an_error_comes_instead_of_the_response(url: str, fault: str, status: in
 
 
 def test_too_many_requests_come_with_or_without_a_time_to_wait_and_without_a_body(url: str) -> None:
-    assert "Retry-After" not in ask(url, "429").headers
-    assert ask(url, "429=30").headers["Retry-After"] == "30"
-    empty = ask(url, "429_empty")
+    assert "Retry-After" not in get(url, "429").headers
+    assert get(url, "429=30").headers["Retry-After"] == "30"
+    empty = get(url, "429_empty")
     assert (empty.status_code, empty.content) == (429, b"")
 
 
@@ -85,8 +85,8 @@ def test_a_truncated_body_is_shorter_than_announced(url: str, encoding: str) -> 
     assert len(cut.value.partial) == announced // 4
 
 
-def test_bad_json_arrives_whole_and_cannot_be_read(url: str) -> None:
-    response = ask(url, "bad_json")
+def test_bad_json_arrives_in_full_and_can_not_be_read(url: str) -> None:
+    response = get(url, "bad_json")
     assert response.status_code == 200
     with pytest.raises(json.JSONDecodeError):
         json.loads(response.text)
@@ -94,7 +94,7 @@ def test_bad_json_arrives_whole_and_cannot_be_read(url: str) -> None:
 
 def test_a_reset_connection_gives_no_response(url: str) -> None:
     with pytest.raises(requests.ConnectionError, match="reset by peer"):
-        ask(url, "reset")
+        get(url, "reset")
 
 
 def test_a_slow_response_is_the_right_one_and_late(url: str, good: dict[str, Any]) -> None:
@@ -105,7 +105,7 @@ def test_a_slow_response_is_the_right_one_and_late(url: str, good: dict[str, Any
 
 def test_a_hanging_request_gets_no_response_and_holds_up_nobody_else(url: str) -> None:
     with pytest.raises(requests.ReadTimeout):
-        ask(url, "hang", timeout=0.3)
+        get(url, "hang", timeout=0.3)
     assert requests.get(url + PATH, headers=KEY, timeout=20).status_code == 200
 
 
@@ -186,7 +186,7 @@ def test_results_are_missing_or_null_though_there_are_some(url: str) -> None:
 
 
 def test_an_unknown_fault_is_a_bad_request_that_names_the_known_ones(url: str) -> None:
-    response = ask(url, "nope")
+    response = get(url, "nope")
     assert response.status_code == 400
     assert all(name in response.json()["error"] for name in FAULTS)
 
@@ -194,7 +194,7 @@ def test_an_unknown_fault_is_a_bad_request_that_names_the_known_ones(url: str) -
 @pytest.mark.parametrize("fault", [name for name in FAULTS if name not in ("hang", "reset", "slow", "truncate")])
 def test_a_fault_in_a_response_without_bars_is_harmless(url: str, fault: str) -> None:
     for path in ("/v2/aggs/ticker/NOSUCH/prev", "/v3/reference/splits?ticker=AAPL", "/v1/marketstatus/upcoming"):
-        assert ask(url, fault, path).status_code in (200, 401, 403, 429, 500, 502), path
+        assert get(url, fault, path).status_code in (200, 401, 403, 429, 500, 502), path
 
 
 def test_a_scenario_hits_its_share_of_the_requests_and_the_same_ones_again() -> None:
@@ -216,6 +216,6 @@ def test_a_scenario_ends_after_the_times_it_was_given() -> None:
     with running_sandbox(SandboxConfig(now=NOW, faults=("429=7@SPY*2",))) as url:
         got = [requests.get(url + PATH, headers=KEY, timeout=20) for _ in range(3)]
         other = requests.get(url + PATH.replace("SPY", "QQQ"), headers=KEY, timeout=20)
-    assert [answer.status_code for answer in got] == [429, 429, 200]
+    assert [response.status_code for response in got] == [429, 429, 200]
     assert got[0].headers["Retry-After"] == "7"
     assert other.status_code == 200

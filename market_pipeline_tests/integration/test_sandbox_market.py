@@ -62,7 +62,7 @@ def open_url() -> Iterator[str]:
         yield address
 
 
-def ask(url: str, path: str, **headers: str) -> requests.Response:
+def get(url: str, path: str, **headers: str) -> requests.Response:
     return requests.get(f"{url}{path}", headers={**KEY, **headers}, timeout=30)
 
 
@@ -84,7 +84,7 @@ def etag(files: S3FileSystem, session: date = SESSION) -> str:
 
 
 def grouped(url: str, session: date, market: Any = STOCKS, **headers: str) -> list[dict[str, Any]]:
-    body = ask(url, f"/v2/aggs/grouped/locale/{market.grouped}/{session}?adjusted=false", **headers).json()
+    body = get(url, f"/v2/aggs/grouped/locale/{market.grouped}/{session}?adjusted=false", **headers).json()
     return list(body.get("results", []))
 
 
@@ -101,7 +101,7 @@ def test_a_flat_file_a_grouped_response_and_ranges_have_the_same_bars(url: str, 
     assert set(rows) == set(bars) == set(traded_tickers(CONFIG, session, kind.calendar))
     for ticker, bar in bars.items():
         path = f"/v2/aggs/ticker/{ticker}/range/1/day/{session}/{session}?adjusted=false"
-        (alone,) = ask(url, path).json()["results"]
+        (alone,) = get(url, path).json()["results"]
         assert {**alone, "T": ticker, "t": bar["t"]} == bar
         row = rows[ticker]
         assert row["window_start"] == alone["t"] * 1_000_000
@@ -126,7 +126,7 @@ def test_a_list_goes_on_page_by_page_until_every_key_was_in_it(open_url: str) ->
     query, keys = f"list-type=2&prefix={prefix}&max-keys=50", []
     more = ""
     while True:
-        page = ElementTree.fromstring(ask(open_url, f"/flatfiles?{query}{more}").content)
+        page = ElementTree.fromstring(get(open_url, f"/flatfiles?{query}{more}").content)
         keys += [element.text for element in page.iter(f"{S3}Key")]
         if page.findtext(f"{S3}IsTruncated") == "false":
             break
@@ -143,24 +143,24 @@ def test_etags_stay_and_differ_between_files(url: str) -> None:
 
 def test_duckdb_reads_a_file(open_url: str, tmp_path: Path) -> None:
     file = tmp_path / "session.csv.gz"
-    file.write_bytes(ask(open_url, f"/{path_of(SESSION)}").content)
+    file.write_bytes(get(open_url, f"/{path_of(SESSION)}").content)
     [(rows,)] = duckdb.sql(f"SELECT count(*) FROM read_csv('{file}') WHERE close > 0").fetchall()
     assert rows == len(lines(read(storage(open_url)))) - 1
 
 
-def test_parts_of_a_file_make_up_the_whole(open_url: str) -> None:
+def test_parts_of_a_file_make_up_the_file(open_url: str) -> None:
     path = f"/{path_of(SESSION)}"
-    whole = ask(open_url, path)
+    whole = get(open_url, path)
     head = requests.head(f"{open_url}{path}", timeout=30)
     assert head.headers["Content-Length"] == str(len(whole.content))
     assert head.headers["ETag"] == whole.headers["ETag"]
     assert head.headers["Last-Modified"] == "Tue, 04 Jun 2024 15:00:00 GMT"
-    start, middle, end = (ask(open_url, path, Range=part) for part in ("bytes=0-99", "bytes=100-199", "bytes=200-"))
+    start, middle, end = (get(open_url, path, Range=part) for part in ("bytes=0-99", "bytes=100-199", "bytes=200-"))
     assert [part.status_code for part in (start, middle, end)] == [206] * 3
     assert start.content + middle.content + end.content == whole.content
     assert start.headers["Content-Range"] == f"bytes 0-99/{len(whole.content)}"
-    assert ask(open_url, path, Range="bytes=-5").content == whole.content[-5:]
-    assert ask(open_url, path, Range="bytes=9999999-").status_code == 416
+    assert get(open_url, path, Range="bytes=-5").content == whole.content[-5:]
+    assert get(open_url, path, Range="bytes=9999999-").status_code == 416
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_parts_of_a_file_make_up_the_whole(open_url: str) -> None:
     ],
 )
 def test_a_file_that_is_not_there_is_an_error_in_xml(open_url: str, key: str, status: int, code: str) -> None:
-    response = ask(open_url, f"/flatfiles/{key}")
+    response = get(open_url, f"/flatfiles/{key}")
     assert response.status_code == status
     assert ElementTree.fromstring(response.content).findtext("Code") == code
     assert response.headers["Content-Type"] == "application/xml"
@@ -207,7 +207,7 @@ def test_wrong_keys_are_rejected(url: str, access: str, secret: str, code: str) 
 
 
 def test_a_request_without_a_signature_is_denied(url: str) -> None:
-    response = ask(url, f"/{path_of(SESSION)}")
+    response = get(url, f"/{path_of(SESSION)}")
     assert (response.status_code, ElementTree.fromstring(response.content).findtext("Code")) == (403, "AccessDenied")
 
 
@@ -302,7 +302,7 @@ def listed(url: str, query: str) -> list[dict[str, Any]]:
     records: list[dict[str, Any]] = []
     following = f"/v3/reference/tickers?limit=1000&{query}"
     while following:
-        body = ask(url, following).json()
+        body = get(url, following).json()
         records += body["results"]
         following = body.get("next_url", "").removeprefix(url)
     return records
@@ -349,7 +349,7 @@ def test_a_renamed_security_goes_on_under_another_ticker_which_the_events_know(u
             securities.setdefault(security, set()).add(ticker)
     now = traded_tickers(CONFIG, date(2024, 6, 14))
     renamed = [(ticker, securities[now[ticker]]) for ticker in now if len(securities[now[ticker]]) > 1]
-    events = {ticker: ask(url, f"/vX/reference/tickers/{ticker}/events").json() for ticker, _ in renamed}
+    events = {ticker: get(url, f"/vX/reference/tickers/{ticker}/events").json() for ticker, _ in renamed}
     known = {ticker: body["results"] for ticker, body in events.items() if body["status"] == "OK"}
     assert len(known) > 5
     for ticker, names in renamed:
@@ -359,7 +359,7 @@ def test_a_renamed_security_goes_on_under_another_ticker_which_the_events_know(u
 
 
 def test_only_the_markets_tickers_exist(url: str) -> None:
-    assert "results" not in ask(url, "/v2/aggs/ticker/ZZZZZ/range/1/day/2024-06-03/2024-06-07").json()
+    assert "results" not in get(url, "/v2/aggs/ticker/ZZZZZ/range/1/day/2024-06-03/2024-06-07").json()
     before = len(grouped(url, SESSION))
-    ask(url, "/v2/aggs/ticker/QWERT/range/1/day/2024-06-03/2024-06-07")
+    get(url, "/v2/aggs/ticker/QWERT/range/1/day/2024-06-03/2024-06-07")
     assert len(grouped(url, SESSION)) == before

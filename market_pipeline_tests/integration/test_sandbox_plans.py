@@ -14,7 +14,7 @@ GROUPED = "/v2/aggs/grouped/locale/us/market/stocks"
 MONDAY_EVENING, AFTER_MIDNIGHT = "2024-06-04 02:00", "2024-06-04 04:00"  # in New York: 22:00 and 00:00
 
 
-def ask(path: str, now: str, key: str = "any", **config: Any) -> list[requests.Response]:
+def get(path: str, now: str, key: str = "any", **config: Any) -> list[requests.Response]:
     """Return the responses to one or more paths, separated by blanks, from a new sandbox."""
     clock = datetime.fromisoformat(now).replace(tzinfo=UTC)
     with running_sandbox(SandboxConfig(now=clock, **config)) as url:
@@ -26,10 +26,10 @@ def span(first: str, last: str) -> str:
 
 
 def test_the_sixth_call_in_a_minute_is_too_many_on_the_free_plan() -> None:
-    answers = ask(" ".join([f"{GROUPED}/2024-05-31"] * 7), MONDAY_EVENING, plan=PlanName.BASIC)
-    assert [answer.status_code for answer in answers] == [200] * 5 + [429] * 2
-    assert answers[-1].json()["error"].startswith("You've exceeded the maximum requests per minute")
-    assert "Retry-After" not in answers[-1].headers
+    responses = get(" ".join([f"{GROUPED}/2024-05-31"] * 7), MONDAY_EVENING, plan=PlanName.BASIC)
+    assert [response.status_code for response in responses] == [200] * 5 + [429] * 2
+    assert responses[-1].json()["error"].startswith("You've exceeded the maximum requests per minute")
+    assert "Retry-After" not in responses[-1].headers
 
 
 def test_pages_count_as_calls_and_other_keys_have_their_own_limit() -> None:
@@ -49,46 +49,46 @@ def test_pages_count_as_calls_and_other_keys_have_their_own_limit() -> None:
 
 @pytest.mark.parametrize("plan", [PlanName.STARTER, PlanName.ADVANCED])
 def test_paid_plans_have_no_limit(plan: PlanName) -> None:
-    answers = ask(" ".join(["/v3/reference/tickers/AAPL"] * 20), MONDAY_EVENING, plan=plan)
-    assert {answer.status_code for answer in answers} == {200}
+    responses = get(" ".join(["/v3/reference/tickers/AAPL"] * 20), MONDAY_EVENING, plan=plan)
+    assert {response.status_code for response in responses} == {200}
 
 
 def test_the_free_plan_rejects_a_session_until_midnight_in_new_york() -> None:
     paths = f"{GROUPED}/2024-06-03 {span('2024-06-03', '2024-06-03')} /v1/open-close/SPY/2024-06-03"
-    for answer in ask(paths, MONDAY_EVENING, plan=PlanName.BASIC):
-        assert answer.status_code == 403
-        assert answer.json()["status"] == "NOT_AUTHORIZED"
-        assert answer.json()["message"].startswith("Attempted to request today's data before end of day.")
-    assert [answer.status_code for answer in ask(paths, AFTER_MIDNIGHT, plan=PlanName.BASIC)] == [200] * 3
+    for response in get(paths, MONDAY_EVENING, plan=PlanName.BASIC):
+        assert response.status_code == 403
+        assert response.json()["status"] == "NOT_AUTHORIZED"
+        assert response.json()["message"].startswith("Attempted to request today's data before end of day.")
+    assert [response.status_code for response in get(paths, AFTER_MIDNIGHT, plan=PlanName.BASIC)] == [200] * 3
 
 
-def test_a_range_up_to_today_is_answered_up_to_yesterday_on_the_free_plan() -> None:
-    (answer,) = ask(span("2024-05-30", "2024-06-03"), MONDAY_EVENING, plan=PlanName.BASIC)
-    assert len(answer.json()["results"]) == 2
+def test_a_range_up_to_today_ends_yesterday_on_the_free_plan() -> None:
+    (response,) = get(span("2024-05-30", "2024-06-03"), MONDAY_EVENING, plan=PlanName.BASIC)
+    assert len(response.json()["results"]) == 2
 
 
 def test_a_range_that_begins_before_the_history_is_rejected_or_clipped() -> None:
     path = span("2018-01-01", "2024-05-31")
-    (refused,) = ask(path, MONDAY_EVENING, plan=PlanName.STARTER)
-    assert refused.status_code == 403
-    assert refused.json()["message"].startswith("Your plan doesn't include this data timeframe.")
-    (clipped,) = ask(path, MONDAY_EVENING, plan=PlanName.STARTER, history_edge="clip")
+    (rejected,) = get(path, MONDAY_EVENING, plan=PlanName.STARTER)
+    assert rejected.status_code == 403
+    assert rejected.json()["message"].startswith("Your plan doesn't include this data timeframe.")
+    (clipped,) = get(path, MONDAY_EVENING, plan=PlanName.STARTER, history_edge="clip")
     assert clipped.json()["results"][0]["t"] == 1559534400000  # 3 June 2019, five years ago
-    wholly_old = ask(
+    wholly_old = get(
         f"{span('2018-01-01', '2018-12-31')} {GROUPED}/2018-12-31",
         MONDAY_EVENING,
         plan=PlanName.STARTER,
         history_edge="clip",
     )
-    assert [answer.status_code for answer in wholly_old] == [403, 403]
+    assert [response.status_code for response in wholly_old] == [403, 403]
 
 
-def test_a_delayed_plan_says_so_where_a_response_reaches_today_and_shows_it_later() -> None:
+def test_a_delayed_plan_marks_responses_that_reach_today_and_shows_today_later() -> None:
     paths = f"{span('2024-05-30', '2024-06-03')} {span('2024-05-30', '2024-05-31')} {GROUPED}/2024-06-03"
     during = "2024-06-03 13:40"  # ten minutes after the open
-    delayed, old, grouped = ask(paths, during, plan=PlanName.DEVELOPER)
-    assert [answer.json()["status"] for answer in (delayed, old, grouped)] == ["DELAYED", "OK", "DELAYED"]
-    (live, *_) = ask(paths, during, plan=PlanName.ADVANCED)
+    delayed, old, grouped = get(paths, during, plan=PlanName.DEVELOPER)
+    assert [response.json()["status"] for response in (delayed, old, grouped)] == ["DELAYED", "OK", "DELAYED"]
+    (live, *_) = get(paths, during, plan=PlanName.ADVANCED)
     assert live.json()["status"] == "OK"
     assert len(live.json()["results"]) == 3
     assert len(delayed.json()["results"]) == 2

@@ -46,7 +46,7 @@ def beat(instance: DagsterInstance, part: str, at: datetime) -> None:
     instance.add_daemon_heartbeat(DaemonHeartbeat(at.timestamp(), part, "daemon", []))
 
 
-def test_a_changed_time_is_told_once_the_definitions_have_been_heard(
+def test_a_changed_time_is_reported_once_the_definitions_are_loaded(
     instance: DagsterInstance, schedules: dict[str, RemoteSchedule], settings: Settings
 ) -> None:
     beat(instance, SCHEDULER, NOW)

@@ -390,7 +390,7 @@ def test_a_symbol_is_found_by_every_ticker_it_has_had(client: PolygonClient, war
     assert find_aliases(warehouse, ["NONE"]) == {}
 
 
-def test_the_api_answers_alike_for_every_ticker_a_symbol_has_had_with_a_note(
+def test_the_api_responds_alike_for_every_ticker_of_a_symbol_with_a_note(
     client: PolygonClient, server: Server, tmp_path: Path
 ) -> None:
     span = (("start", "2022-06-06"), ("end", "2022-06-10"), ("adjustment", "none"))

@@ -16,7 +16,7 @@ from market_pipeline.security_lookup import look_up
 from market_pipeline.series_vendor import SecurityLookups, SeriesVendor
 from market_pipeline.warehouse.securities import SecurityFacts, SecurityRecord
 from market_pipeline.warehouse.tracked_symbols import add_symbols
-from market_pipeline_tests.integration.polygon_cases import client_of, refused
+from market_pipeline_tests.integration.polygon_cases import client_of, error_reply
 from market_pipeline_tests.scripted_vendor import Reply, scripted_vendor
 
 META, GOOG = Symbol.of("META", "stock"), Symbol.of("GOOG", "stock")
@@ -70,7 +70,7 @@ def test_a_first_day_that_is_only_where_the_vendors_events_begin_cuts_nothing_of
 
 def test_a_first_day_that_could_not_be_checked_is_not_certain() -> None:
     finding = found(
-        GOOG, events(("GOOG", "2015-10-05")), refused(403, "Your plan doesn't include this data timeframe.")
+        GOOG, events(("GOOG", "2015-10-05")), error_reply(403, "Your plan doesn't include this data timeframe.")
     )
     [period] = finding.history.periods
     assert (period.first, period.certain) == (date(2015, 10, 5), False)
@@ -106,7 +106,7 @@ def test_a_history_ends_with_the_present_ticker_after_events_on_one_day(
 @pytest.mark.parametrize(
     "reply",
     [
-        refused(403, "You are not entitled to this data."),
+        error_reply(403, "You are not entitled to this data."),
         events(),
         events(("OTHER", "2012-05-18")),
         events(("../X", "2010-01-04"), ("GOOG", "2012-05-18")),

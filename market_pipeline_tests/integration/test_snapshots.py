@@ -84,14 +84,14 @@ def change_everything(warehouse: Engine) -> None:
 def test_a_snapshot_is_exported_with_the_same_hashes_whatever_has_changed_since_and_after_a_restore(
     quarter: Engine, command: Command, tmp_path: Path, kept_databases: None
 ) -> None:
-    code, said, _ = command("snapshots", "create", "paper", "--note", "the paper's data")
+    code, output, _ = command("snapshots", "create", "paper", "--note", "the paper's data")
     point = find_snapshot(quarter, "paper").point
-    assert (code, said.split(": ")[0]) == (0, f"paper stands for {point.astimezone(UTC).isoformat()}")
+    assert (code, output.split(": ")[0]) == (0, f"paper stands for {point.astimezone(UTC).isoformat()}")
     first = export(command, tmp_path / "first", "--snapshot", "paper")
     assert export(command, tmp_path / "present") == first
-    told = manifest(tmp_path / "first" / "traded.parquet")
-    assert (told["snapshot"], datetime.fromisoformat(told["as_of"])) == ("paper", point)
-    assert (told["rows"], told["symbols"]) == (61 + 61 + 90, ["AAPL", "BTC", "IBM"])
+    description = manifest(tmp_path / "first" / "traded.parquet")
+    assert (description["snapshot"], datetime.fromisoformat(description["as_of"])) == ("paper", point)
+    assert (description["rows"], description["symbols"]) == (61 + 61 + 90, ["AAPL", "BTC", "IBM"])
 
     change_everything(quarter)
     again = export(command, tmp_path / "again", "--snapshot", "paper")
@@ -115,8 +115,8 @@ def test_every_export_names_the_instant_by_which_it_can_be_made_again(
     assert manifest(tmp_path / "first" / "splits.csv")["snapshot"] is None
     change_everything(quarter)
     assert export(command, tmp_path / "again", "--as-of", instant) == first
-    _, _, told = command("export", "--symbols", "IBM", "--as-of", instant, "--output", "-")
-    assert told == f"61 bars of 1 symbol, as of {instant}\n"
+    _, _, description = command("export", "--symbols", "IBM", "--as-of", instant, "--output", "-")
+    assert description == f"61 bars of 1 symbol, as of {instant}\n"
 
 
 def test_a_renamed_symbol_is_named_as_it_was_then(quarter: Engine, command: Command, tmp_path: Path) -> None:
@@ -185,8 +185,8 @@ def test_snapshots_are_listed_and_deleted(quarter: Engine, command: Command) -> 
     assert (present["name"], present["note"]) == ("now", None)
     assert datetime.fromisoformat(present["point"]) <= datetime.fromisoformat(present["created_at"])
     assert "the report of March" in command("snapshots", "list")[1]
-    code, said, _ = command("snapshots", "delete", "march")
-    assert (code, said) == (
+    code, output, _ = command("snapshots", "delete", "march")
+    assert (code, output) == (
         0,
         f"march is deleted; `market-pipeline export --as-of {early}` still writes the same bars.\n",
     )
@@ -210,7 +210,7 @@ def test_a_wrong_command_ends_with_2_and_the_next_step(
     warehouse: Engine, command: Command, arguments: list[str], why: str
 ) -> None:
     create_snapshot(warehouse, "taken", as_of=datetime(2026, 1, 1, tzinfo=UTC))
-    code, said, error = command("snapshots", *arguments)
-    assert (code, said) == (2, "")
+    code, output, error = command("snapshots", *arguments)
+    assert (code, output) == (2, "")
     assert why in " ".join(error.split())
     assert [row["name"] for row in query(warehouse, "SELECT name FROM snapshots")] == ["taken"]

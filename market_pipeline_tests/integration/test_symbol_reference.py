@@ -32,7 +32,7 @@ from market_pipeline.warehouse.load_history import LoadResult
 from market_pipeline.warehouse.tables import backfill_history, tracked_symbols
 from market_pipeline.warehouse.tracked_symbols import Reference, add_symbols, delistings, record_reference
 from market_pipeline_tests.bar_frames import frame_of
-from market_pipeline_tests.integration.polygon_cases import client_of, refused
+from market_pipeline_tests.integration.polygon_cases import client_of, error_reply
 from market_pipeline_tests.scripted_vendor import Reply, scripted_vendor
 
 AAPL, FB, GONECO, META, NOSUCH = (Symbol.of(name, "stock") for name in ("AAPL", "FB", "GONECO", "META", "NOSUCH"))
@@ -71,13 +71,13 @@ def client(sandbox: str) -> Iterator[PolygonClient]:
         yield opened
 
 
-def asked(sandbox: str) -> int:
+def requests_sent(sandbox: str) -> int:
     return int(requests.get(f"{sandbox}/_sandbox/stats", timeout=10).json()["requests"])
 
 
-def outcome_of(symbol: Symbol, sessions: Sequence[date], client: PolygonClient, warehouse: Engine) -> LoadResult:
+def result_of(symbol: Symbol, sessions: Sequence[date], client: PolygonClient, warehouse: Engine) -> LoadResult:
     add_symbols(warehouse, [symbol])
-    [[outcome]] = ingest(
+    [[result]] = ingest(
         [symbol],
         sessions,
         vendor=Fetcher(client, [symbol], sessions, NOW),
@@ -86,13 +86,13 @@ def outcome_of(symbol: Symbol, sessions: Sequence[date], client: PolygonClient, 
         warehouse=warehouse,
         run=Run("run-1", "cli"),
     )
-    return outcome
+    return result
 
 
 # --- what the vendor says
 
 
-def test_a_ticker_whose_company_goes_on_under_another_is_told_as_renamed() -> None:
+def test_a_ticker_whose_company_continues_under_another_is_reported_as_renamed() -> None:
     replies = (ok([]), ok([OLD]), ok([NEW]), ok({"name": NAME, "events": CHANGES}))
     with scripted_vendor(*replies) as vendor, client_of(vendor) as client:
         found = fetch_reference(client, FB)
@@ -112,18 +112,18 @@ def test_where_the_vendor_gives_no_last_day_it_is_the_one_before_the_renaming() 
     [
         (ok([]),),
         (ok([NEW]), ok({"events": CHANGES[:1]})),  # another company of the same name
-        (ok([NEW]), refused(403, "You are not entitled to this data.")),
+        (ok([NEW]), error_reply(403, "You are not entitled to this data.")),
         (ok([{"ticker": "../../X", "name": NAME}]),),
     ],
 )
-def test_a_delisting_is_told_where_nothing_is_known_to_come_after(after: tuple[Reply, ...]) -> None:
+def test_a_delisting_is_reported_where_no_later_ticker_is_known(after: tuple[Reply, ...]) -> None:
     with scripted_vendor(ok([]), ok([OLD]), *after) as vendor, client_of(vendor) as client:
         found = fetch_reference(client, FB)
     assert len(vendor.paths) == 2 + len(after)
     assert found.ending == "delisted on 2022-06-09"
 
 
-def test_one_that_ended_without_a_date_is_told_so() -> None:
+def test_a_delisting_without_a_date_is_reported() -> None:
     assert reference().ending == "no longer trades, and the vendor doesn't say since when"
     assert reference(listed=True).ending is None
 
@@ -133,13 +133,13 @@ def test_one_that_ended_without_a_date_is_told_so() -> None:
     [("CS", AssetClass.STOCK), ("ADRC", AssetClass.STOCK), ("ETF", AssetClass.ETF), ("FUND", AssetClass.ETF),
      ("BASKET", None), (None, None)],
 )  # fmt: skip
-def test_the_vendors_types_stand_for_asset_classes_where_that_can_be_told(
+def test_the_vendors_types_stand_for_asset_classes_where_that_is_certain(
     vendor_type: str | None, expected: AssetClass | None
 ) -> None:
     assert asset_class_of(reference(vendor_type=vendor_type)) is expected
 
 
-def test_a_later_answer_takes_the_place_of_an_earlier_one(client: PolygonClient, warehouse: Engine) -> None:
+def test_a_later_response_replaces_an_earlier_one(client: PolygonClient, warehouse: Engine) -> None:
     add_symbols(warehouse, [AAPL, NOSUCH])
     record_reference(warehouse, AAPL, reference(name="An Apple", delisted_on=LAST_DAY, renamed_to="PEAR"))
     assert set(delistings(warehouse)) == {"AAPL"}
@@ -156,25 +156,25 @@ def test_a_later_answer_takes_the_place_of_an_earlier_one(client: PolygonClient,
 # --- what it means for a run
 
 
-def test_sessions_after_a_known_delisting_are_neither_asked_for_nor_missing(
+def test_sessions_after_a_known_delisting_are_neither_requested_nor_missing(
     client: PolygonClient, warehouse: Engine
 ) -> None:
     add_symbols(warehouse, [AAPL])
     record_reference(warehouse, AAPL, reference(delisted_on=LAST_DAY))  # though the vendor would have more
-    outcome = outcome_of(AAPL, AROUND, client, warehouse)
-    assert (outcome.sessions, outcome.loaded, outcome.missing, outcome.rejected) == (2, 2, 0, 0)
-    assert outcome.notes == ("delisted on 2020-03-31",)
+    result = result_of(AAPL, AROUND, client, warehouse)
+    assert (result.sessions, result.loaded, result.missing, result.rejected) == (2, 2, 0, 0)
+    assert result.notes == ("delisted on 2020-03-31",)
 
 
-def test_a_run_after_a_known_delisting_asks_nothing_and_is_no_failure(
+def test_a_run_after_a_known_delisting_requests_nothing_and_is_no_failure(
     sandbox: str, client: PolygonClient, warehouse: Engine
 ) -> None:
     add_symbols(warehouse, [GONECO])
     refresh_reference(client, warehouse, GONECO)
-    before = asked(sandbox)
-    outcome = outcome_of(GONECO, AFTER, client, warehouse)
-    assert asked(sandbox) == before
-    assert (outcome.error, outcome.sessions, outcome.missing, outcome.fetched) == (None, 0, 0, 0)
+    before = requests_sent(sandbox)
+    result = result_of(GONECO, AFTER, client, warehouse)
+    assert requests_sent(sandbox) == before
+    assert (result.error, result.sessions, result.missing, result.fetched) == (None, 0, 0, 0)
     with warehouse.connect() as connection:
         row = connection.execute(select(backfill_history)).one()
     assert (row.success, row.notes) == (True, "delisted on 2020-03-31")
@@ -184,14 +184,14 @@ def test_a_run_after_a_known_delisting_asks_nothing_and_is_no_failure(
 def test_a_delisting_that_explains_the_lack_of_data_is_found_out_and_kept(
     client: PolygonClient, warehouse: Engine
 ) -> None:
-    outcome = outcome_of(GONECO, AFTER, client, warehouse)
-    assert (outcome.error, outcome.missing) == (None, 0)
-    assert outcome.notes == ("delisted on 2020-03-31",)
+    result = result_of(GONECO, AFTER, client, warehouse)
+    assert (result.error, result.missing) == (None, 0)
+    assert result.notes == ("delisted on 2020-03-31",)
     assert delistings(warehouse)["GONECO"].delisted_on == LAST_DAY
 
 
 def test_an_unknown_ticker_stays_a_failure_and_is_called_one(client: PolygonClient, warehouse: Engine) -> None:
-    error = outcome_of(NOSUCH, AFTER, client, warehouse).error
+    error = result_of(NOSUCH, AFTER, client, warehouse).error
     assert error is not None
     assert error.startswith("No data returned for symbol (2021-03-01 to 2021-03-05): ")
     assert "the vendor knows no ticker NOSUCH" in error
@@ -199,15 +199,15 @@ def test_an_unknown_ticker_stays_a_failure_and_is_called_one(client: PolygonClie
 
 def test_a_listed_symbol_without_data_stays_a_failure(client: PolygonClient, warehouse: Engine) -> None:
     before_its_first = sessions_between("XNYS", date(2004, 8, 2), date(2004, 8, 6))
-    error = outcome_of(Symbol.of("GOOG", "stock"), before_its_first, client, warehouse).error
+    error = result_of(Symbol.of("GOOG", "stock"), before_its_first, client, warehouse).error
     assert error == (
         "No data returned for symbol (2004-08-02 to 2004-08-06): the vendor knows GOOG; check that it was listed then"
     )
 
 
-def test_a_failure_says_once_whose_it_is(warehouse: Engine, caplog: pytest.LogCaptureFixture) -> None:
-    with scripted_vendor(refused(403, "Your plan doesn't cover that")) as vendor, client_of(vendor) as client:
-        error = outcome_of(FB, AFTER, client, warehouse).error
+def test_a_failure_names_the_vendor_once(warehouse: Engine, caplog: pytest.LogCaptureFixture) -> None:
+    with scripted_vendor(error_reply(403, "Your plan doesn't cover that")) as vendor, client_of(vendor) as client:
+        error = result_of(FB, AFTER, client, warehouse).error
     assert error is not None
     assert error.startswith("2021-03-01 to 2021-03-05: the vendor returned 403")
     assert f"Failed FB: {error}" in caplog.messages
@@ -217,7 +217,7 @@ def test_one_that_was_delisted_later_but_has_no_data_stays_a_failure(warehouse: 
     empty = Reply({"ticker": "FB", "adjusted": False, "status": "OK", "request_id": "1", "resultsCount": 0})
     replies = (empty, empty, ok([]), ok([OLD]), ok([]))
     with scripted_vendor(*replies) as vendor, client_of(vendor) as client:
-        error = outcome_of(FB, AFTER, client, warehouse).error
+        error = result_of(FB, AFTER, client, warehouse).error
     assert error is not None
     assert "No data returned for symbol (2021-03-01 to 2021-03-05): delisted on 2022-06-09" in error
 
@@ -232,14 +232,14 @@ def test_neither_way_of_fetching_brings_what_comes_after_the_last_day(client: Po
 def test_a_symbol_that_has_ended_does_not_make_every_night_reach_back_to_its_end(
     client: PolygonClient, warehouse: Engine
 ) -> None:
-    def holes() -> Mapping[str, Gap]:
+    def gaps() -> Mapping[str, Gap]:
         return oldest_gaps(warehouse, ["AAPL", "GONECO"], AROUND[0], AFTER[-1])
 
-    outcome_of(GONECO, AROUND[:2], client, warehouse)
-    outcome_of(AAPL, AFTER, client, warehouse)
-    assert set(holes()) == {"GONECO"}
+    result_of(GONECO, AROUND[:2], client, warehouse)
+    result_of(AAPL, AFTER, client, warehouse)
+    assert set(gaps()) == {"GONECO"}
     refresh_reference(client, warehouse, GONECO)
-    assert holes() == {}
+    assert gaps() == {}
 
 
 def test_partitions_after_a_delisting_hold_no_row_and_the_run_is_good(

@@ -45,7 +45,7 @@ def call(api: Api, path: str, **parameters: object) -> requests.Response:
     return api.get(f"/udf/{path}", [(name.rstrip("_"), str(value)) for name, value in parameters.items()])
 
 
-def answer(api: Api, path: str, **parameters: object) -> Any:
+def get(api: Api, path: str, **parameters: object) -> Any:
     response = call(api, path, **parameters)
     assert response.status_code == 200, response.text
     return response.json()
@@ -60,7 +60,7 @@ def days(bars: dict[str, list[Any]]) -> list[str]:
 
 
 def test_the_configuration_names_what_the_datafeed_has(api: Api) -> None:
-    found = answer(api, "config")
+    found = get(api, "config")
     assert found["supported_resolutions"] == ["1D", "1W", "1M"]
     assert (found["supports_search"], found["supports_group_request"], found["supports_time"]) == (True, False, True)
     assert [exchange["value"] for exchange in found["exchanges"]] == ["", "US", "CRYPTO"]
@@ -69,7 +69,7 @@ def test_the_configuration_names_what_the_datafeed_has(api: Api) -> None:
 
 
 def test_a_symbol_has_the_hours_and_the_holidays_of_its_calendar(api: Api) -> None:
-    found = answer(api, "symbols", symbol="AAPL")
+    found = get(api, "symbols", symbol="AAPL")
     assert (found["name"], found["description"], found["type"]) == ("AAPL", "Apple Inc.", "stock")
     assert (found["exchange"], found["listed_exchange"]) == ("US", "XNAS")
     assert (found["session"], found["timezone"], found["data_status"]) == ("0930-1600", "America/New_York", "endofday")
@@ -78,8 +78,8 @@ def test_a_symbol_has_the_hours_and_the_holidays_of_its_calendar(api: Api) -> No
     assert {"20000704", "20001123", "20010911", "20010912", "20010913"} < set(holidays)
     assert f"{datetime.now(UTC).year + 1}1225" in holidays or date(datetime.now(UTC).year + 1, 12, 25).weekday() > 4
     assert found["pricescale"] == 100
-    assert answer(api, "symbols", symbol="XNAS:AAPL") == found
-    coin = answer(api, "symbols", symbol="BTC")
+    assert get(api, "symbols", symbol="XNAS:AAPL") == found
+    coin = get(api, "symbols", symbol="BTC")
     assert (coin["exchange"], coin["session"], coin["timezone"], coin["session_holidays"]) == (
         "CRYPTO", "24x7", "Etc/UTC", "",
     )  # fmt: skip
@@ -94,19 +94,19 @@ def test_the_price_scale_fits_the_prices_as_traded(server: embedded.Server, tmp_
             prices = dict.fromkeys(("open", "high", "low", "close"), close)
             frame = pd.DataFrame([{"date": pd.Timestamp(2022, 10, 9), **prices, "volume": 1.0}])
             add_bars(api.warehouse, coin, frame)
-            assert answer(api, "symbols", symbol=name)["pricescale"] == scale
+            assert get(api, "symbols", symbol=name)["pricescale"] == scale
 
 
 def test_a_symbol_of_a_market_is_one_too(api: Api) -> None:
-    fund = answer(api, "symbols", symbol="SPY")
+    fund = get(api, "symbols", symbol="SPY")
     assert (fund["type"], fund["description"], fund["listed_exchange"]) == ("stock", "SPDR S&P 500", "ARCX")
-    assert answer(api, "symbols", symbol="AAA")["pricescale"] == 10_000  # 0.5000
-    assert answer(api, "history", symbol="SPY", to=seconds(2000, 10, 11), countback=1)["c"] == [140]
+    assert get(api, "symbols", symbol="AAA")["pricescale"] == 10_000  # 0.5000
+    assert get(api, "history", symbol="SPY", to=seconds(2000, 10, 11), countback=1)["c"] == [140]
 
 
 def test_a_search_finds_tickers_and_names_of_tracked_symbols_and_of_markets(api: Api) -> None:
     def search(**parameters: object) -> list[str]:
-        return [found["symbol"] for found in answer(api, "search", **parameters)]
+        return [found["symbol"] for found in get(api, "search", **parameters)]
 
     assert search(query="a") == ["AAPL", "AAA"]  # tracked symbols before a market's others
     assert search(query="aapl") == ["AAPL"]
@@ -119,7 +119,7 @@ def test_a_search_finds_tickers_and_names_of_tracked_symbols_and_of_markets(api:
     assert (search(query="w", type="fund"), search(query="w", exchange="CRYPTO")) == (["WFUND"], ["WCOIN"])
     assert search(query="w", type="stock", exchange="CRYPTO") == []
     assert len(search(query="w", limit=1_000_000)) == 1_000
-    [found] = answer(api, "search", query="SPY", type="", exchange="US", limit=30)
+    [found] = get(api, "search", query="SPY", type="", exchange="US", limit=30)
     assert found == {
         "symbol": "SPY", "full_name": "US:SPY", "ticker": "SPY", "description": "SPDR S&P 500", "exchange": "US",
         "type": "stock",
@@ -128,23 +128,23 @@ def test_a_search_finds_tickers_and_names_of_tracked_symbols_and_of_markets(api:
 
 def test_days_are_adjusted_for_splits_at_midnight_of_their_session(api: Api) -> None:
     # A week of AAPL as published. Of two splits of 1 to 2 one came later: 2005.
-    found = answer(api, "history", symbol="AAPL", resolution="D", from_=seconds(2000, 9, 25), to=seconds(2000, 9, 30))
+    found = get(api, "history", symbol="AAPL", resolution="D", from_=seconds(2000, 9, 25), to=seconds(2000, 9, 30))
     assert found["s"] == "ok"
     assert days(found) == [f"2000-09-{day} 00:00" for day in (25, 26, 27, 28, 29)]
     assert found["c"] == [26.75, 25.72, 24.47, 26.75, 12.875]
     assert (found["o"][-1], found["h"][-1], found["l"][-1]) == (14.095, 14.5, 12.685)
-    traded = answer(
+    traded = get(
         api, "history", symbol="AAPL", resolution="1D", from_=seconds(2000, 9, 29), to=seconds(2000, 9, 30),
         adjustment="none",
     )  # fmt: skip
     assert traded["c"] == [25.75]
     assert traded["v"] == [found["v"][-1] / 2]
-    assert answer(api, "none/history", symbol="AAPL", from_=seconds(2000, 9, 29), to=seconds(2000, 9, 30)) == traded
+    assert get(api, "none/history", symbol="AAPL", from_=seconds(2000, 9, 29), to=seconds(2000, 9, 30)) == traded
 
 
 def test_the_first_time_is_included_and_the_last_is_not(api: Api) -> None:
     def found(start: int, end: int) -> list[str]:
-        return [day[8:10] for day in days(answer(api, "history", symbol="IBM", from_=start, to=end))]
+        return [day[8:10] for day in days(get(api, "history", symbol="IBM", from_=start, to=end))]
 
     assert found(seconds(2000, 9, 25), seconds(2000, 9, 27)) == ["25", "26"]
     assert found(seconds(2000, 9, 25) + 1, seconds(2000, 9, 27) + 1) == ["26", "27"]
@@ -152,36 +152,36 @@ def test_the_first_time_is_included_and_the_last_is_not(api: Api) -> None:
 
 def test_weeks_and_months_begin_at_their_first_session(api: Api) -> None:
     bars = recorded("IBM", date(2000, 9, 11), date(2000, 10, 10)).set_index("date")
-    weeks = answer(api, "none/history", symbol="IBM", resolution="1W", to=seconds(2000, 10, 12), countback=3)
+    weeks = get(api, "none/history", symbol="IBM", resolution="1W", to=seconds(2000, 10, 12), countback=3)
     assert days(weeks) == ["2000-09-25 00:00", "2000-10-02 00:00", "2000-10-09 00:00"]
     week = bars.loc["2000-10-02":"2000-10-06"]  # type: ignore[misc]
     assert [weeks[name][1] for name in "ohlcv"] == [
         week["open"].iloc[0], week["high"].max(), week["low"].min(), week["close"].iloc[-1], week["volume"].sum(),
     ]  # fmt: skip
-    months = answer(api, "none/history", symbol="IBM", resolution="M", from_=0, to=seconds(2000, 10, 12))
+    months = get(api, "none/history", symbol="IBM", resolution="M", from_=0, to=seconds(2000, 10, 12))
     assert days(months) == ["2000-09-11 00:00", "2000-10-02 00:00"]  # the first stored one, and a Monday
     september = bars.loc["2000-09-11":"2000-09-29"]  # type: ignore[misc]
     assert (months["h"][0], months["c"][0]) == (september["high"].max(), september["close"].iloc[-1])
     # A range that ends within a week has that week as a whole, as it has the week's first session.
-    [same] = [answer(api, "none/history", symbol="IBM", resolution="W", to=seconds(2000, 10, 4), countback=1)]
+    [same] = [get(api, "none/history", symbol="IBM", resolution="W", to=seconds(2000, 10, 4), countback=1)]
     assert [same[name][0] for name in "thlc"] == [weeks[name][1] for name in "thlc"]
 
 
 def test_countback_takes_precedence_over_from(api: Api) -> None:
-    found = answer(
+    found = get(
         api, "history", symbol="MSFT", resolution="1D", from_=seconds(2000, 10, 5), to=seconds(2000, 10, 6), countback=4
     )
     assert days(found) == [f"2000-{day} 00:00" for day in ("10-02", "10-03", "10-04", "10-05")]
-    assert len(answer(api, "history", symbol="MSFT", to=seconds(2000, 10, 11), countback=100)["t"]) == 22
+    assert len(get(api, "history", symbol="MSFT", to=seconds(2000, 10, 11), countback=100)["t"]) == 22
 
 
 def test_without_bars_there_is_the_time_of_the_newest_one_before(api: Api) -> None:
-    weekend = answer(api, "history", symbol="AAPL", from_=seconds(2000, 9, 30), to=seconds(2000, 10, 2))
+    weekend = get(api, "history", symbol="AAPL", from_=seconds(2000, 9, 30), to=seconds(2000, 10, 2))
     assert weekend == {"s": "no_data", "nextTime": seconds(2000, 9, 29) * 1000}  # Friday, in milliseconds
-    assert answer(api, "history", symbol="AAPL", from_=0, to=seconds(2000, 9, 11)) == {"s": "no_data"}
-    assert answer(api, "history", symbol="AAPL", to=seconds(2000, 9, 11), countback=5) == {"s": "no_data"}
-    assert answer(api, "history", symbol="AAPL", from_=-(10**12), to=0) == {"s": "no_data"}
-    assert answer(api, "history", symbol="BTC", to=seconds(2020, 1, 1), countback=5) == {"s": "no_data"}
+    assert get(api, "history", symbol="AAPL", from_=0, to=seconds(2000, 9, 11)) == {"s": "no_data"}
+    assert get(api, "history", symbol="AAPL", to=seconds(2000, 9, 11), countback=5) == {"s": "no_data"}
+    assert get(api, "history", symbol="AAPL", from_=-(10**12), to=0) == {"s": "no_data"}
+    assert get(api, "history", symbol="BTC", to=seconds(2020, 1, 1), countback=5) == {"s": "no_data"}
 
 
 @pytest.mark.parametrize(
@@ -206,5 +206,5 @@ def test_errors_have_the_form_of_the_protocol(api: Api, path: str, status: int, 
 
 
 def test_parameters_that_clients_add_have_no_effect(api: Api) -> None:
-    asked = {"symbol": "AAPL", "to": seconds(2000, 10, 11), "countback": 1}
-    assert answer(api, "history", **asked, currencyCode="USD", unitId="") == answer(api, "history", **asked)
+    request = {"symbol": "AAPL", "to": seconds(2000, 10, 11), "countback": 1}
+    assert get(api, "history", **request, currencyCode="USD", unitId="") == get(api, "history", **request)

@@ -105,7 +105,7 @@ def kill_server(data_dir: Path) -> embedded.Server:
     return server
 
 
-def answers(database: UpDatabase) -> bool:
+def responds(database: UpDatabase) -> bool:
     with database.warehouse.connect() as connection:
         return bool(connection.scalar(text("SELECT true")))
 
@@ -118,7 +118,7 @@ def test_a_killed_embedded_server_is_restarted_within_seconds_with_one_line(
         assert output == [f"starting the embedded PostgreSQL in {data_dir}"]
         before, began = kill_server(data_dir), time.monotonic()
         database.watch()
-        assert answers(database)
+        assert responds(database)
         assert time.monotonic() - began < BACK_SECONDS
         after = embedded.running_server(data_dir)
         assert after is not None

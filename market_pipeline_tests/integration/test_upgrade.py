@@ -101,10 +101,10 @@ def test_the_dry_run_names_each_step_and_what_it_prints_is_what_is_missing(
 ) -> None:
     with pytest.raises(SystemExit):
         main(["db", "migrate", "--dry-run"])
-    statements, said = capsys.readouterr()
-    assert f"at revision 0001, this version needs {head_revision()}" in said
-    assert "0001: The first schema" not in said
-    assert "would run 0002" in said
+    statements, notes = capsys.readouterr()
+    assert f"at revision 0001, this version needs {head_revision()}" in notes
+    assert "0001: The first schema" not in notes
+    assert "would run 0002" in notes
     assert "ADD COLUMN waited_seconds" in statements
     assert query(old, "SELECT version_num FROM alembic_version") == [{"version_num": "0001"}]
 
@@ -198,7 +198,7 @@ def test_views_of_others_their_rights_and_comments_are_kept(old: Engine) -> None
         connection.exec_driver_sql(f"DROP ROLE {role}")
 
 
-def test_a_disk_without_room_for_the_conversion_is_told_before_anything_changes(
+def test_a_disk_without_room_for_the_conversion_is_reported_before_anything_changes(
     old: Engine, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full = SimpleNamespace(total=100, used=99, free=1)

@@ -260,14 +260,14 @@ def test_a_key_is_required_of_requests_from_beyond_this_machine(api: Api) -> Non
     key = create_key(api.warehouse, "notebook", Scope.READ).get_secret_value()
     elsewhere = {"X-Forwarded-For": "192.0.2.1"}
 
-    def ask(query: str = "", **headers: str) -> requests.Response:
+    def get(query: str = "", **headers: str) -> requests.Response:
         return requests.get(f"{api.url}{RANGE}?adjusted=false{query}", headers={**elsewhere, **headers}, timeout=30)
 
-    assert error(ask(), 401) == "API Key was not provided"
-    assert error(ask(Authorization="Bearer wrong"), 401) == "Unknown API Key"
-    assert error(ask("&apiKey=wrong"), 401) == "Unknown API Key"
-    assert ask(Authorization=f"Bearer {key}").status_code == 200
-    page = ask(f"&limit=2&apiKey={key}").json()["next_url"]
+    assert error(get(), 401) == "API Key was not provided"
+    assert error(get(Authorization="Bearer wrong"), 401) == "Unknown API Key"
+    assert error(get("&apiKey=wrong"), 401) == "Unknown API Key"
+    assert get(Authorization=f"Bearer {key}").status_code == 200
+    page = get(f"&limit=2&apiKey={key}").json()["next_url"]
     assert key not in page
     assert requests.get(page, headers={**elsewhere, "X-API-Key": key}, timeout=30).json()["resultsCount"] == 2
     for host, headers, expected in (

@@ -55,7 +55,7 @@ def test_a_window_has_the_first_open_the_extremes_the_last_close_and_the_sums() 
     }  # fmt: skip
 
 
-def asked(path: str, **query: str) -> VendorRequest:
+def vendor_request(path: str, **query: str) -> VendorRequest:
     """Return a request for a range of the path `n/unit/from/to`."""
     names = ("multiplier", "timespan", "from", "to")
     parts = dict(zip(names, path.split("/"), strict=True))
@@ -76,7 +76,7 @@ def page(request: VendorRequest) -> dict[str, Any]:
 
 def test_a_body_of_weeks_is_written_as_the_vendor_writes_it() -> None:
     # 00:00 in New York on 2024-06-23 and 2024-06-30, by date -d. A range from Wednesday has its whole weeks.
-    assert to_json(page(asked("1/week/2024-06-26/2024-07-01"))) == (
+    assert to_json(page(vendor_request("1/week/2024-06-26/2024-07-01"))) == (
         '{"ticker":"X","queryCount":5,"resultsCount":2,"adjusted":true,"results":['
         '{"v":400,"vw":11.5,"o":9,"c":12.5,"h":13,"l":8.5,"t":1719115200000,"n":4},'
         '{"v":400,"o":12,"c":14,"h":14.5,"l":10,"t":1719720000000,"n":21}],'
@@ -86,7 +86,7 @@ def test_a_body_of_weeks_is_written_as_the_vendor_writes_it() -> None:
 
 @pytest.mark.parametrize(("sort", "opens"), [("asc", [9.0, 12.0]), ("desc", [12.0, 9.0])])
 def test_a_limit_counts_daily_bars_and_drops_a_last_window_that_is_not_whole(sort: str, opens: list[float]) -> None:
-    request = asked("1/week/2024-06-23/2024-07-05", limit="3", sort=sort)
+    request = vendor_request("1/week/2024-06-23/2024-07-05", limit="3", sort=sort)
     found = []
     while True:
         body = page(request)
@@ -95,7 +95,7 @@ def test_a_limit_counts_daily_bars_and_drops_a_last_window_that_is_not_whole(sor
         if "next_url" not in body:
             break
         path, _, cursor = body["next_url"].partition("?cursor=")
-        request = asked(path.partition("/range/")[2], cursor=cursor)
+        request = vendor_request(path.partition("/range/")[2], cursor=cursor)
         assert from_cursor(cursor) == {"limit": "3", "sort": sort}
     assert found == opens
 
@@ -107,4 +107,4 @@ def test_a_limit_below_one_window_and_bars_within_a_day_are_rejected() -> None:
         ("0/day/2024-06-01/2024-07-31", {}, "multiplier"),
     ):
         with pytest.raises(RejectedRequestError, match=word):
-            page(asked(path, **query))
+            page(vendor_request(path, **query))

@@ -31,7 +31,7 @@ def read(url: str) -> DatabaseAddress:
         ("postgresql://h/market?user=ann@us", "h:5432/market", {"host": "h", "user": "ann@us"}),
     ],
 )
-def test_an_address_means_what_libpq_says_and_is_described_without_who_we_are(
+def test_an_address_is_read_as_by_libpq_and_described_without_user_and_password(
     url: str, where: str, parameters: dict[str, str]
 ) -> None:
     address = read(url)
@@ -65,7 +65,7 @@ def test_another_database_and_another_role_keep_what_is_the_servers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "said"),
+    ("url", "error"),
     [
         ("postgresql://user:hunt@er2/word@host/db", "percent-encoded"),
         ("postgresql://user:hunt/er2@host/db", "percent-encoded"),
@@ -84,13 +84,13 @@ def test_another_database_and_another_role_keep_what_is_the_servers() -> None:
     ],
 )
 def test_one_that_can_not_be_read_is_one_line_and_none_of_it_is_shown(
-    url: str, said: str, monkeypatch: pytest.MonkeyPatch
+    url: str, error: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(AddressError, match=said):
+    with pytest.raises(AddressError, match=error):
         read(url)
     for variable in ("DATABASE_URL", "DAGSTER_DATABASE_URL"):
         monkeypatch.setenv(variable, url)
-        with pytest.raises(SettingsError, match=f"{variable}: .*{said}") as caught:
+        with pytest.raises(SettingsError, match=f"{variable}: .*{error}") as caught:
             load_settings()
         message = str(caught.value)
         assert "\n" not in message

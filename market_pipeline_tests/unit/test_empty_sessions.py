@@ -17,29 +17,29 @@ SATURDAY = date(2024, 3, 9)
 LONG_AFTER = datetime(2024, 6, 1, tzinfo=UTC)
 
 
-def attempt(*, at: datetime = LONG_AFTER, sessions: Sequence[date] = WEEK, **known: Any) -> LoadRequest:
+def request_for(*, at: datetime = LONG_AFTER, sessions: Sequence[date] = WEEK, **known: Any) -> LoadRequest:
     known = {"answered": (sessions[0], sessions[-1]), **known}
     return LoadRequest(Symbol.of("FB", "stock"), sessions, "polygon", "run-1", "cli", at, **known)
 
 
 def test_before_the_first_bar_between_two_and_after_the_last_there_is_none() -> None:
-    assert empty_sessions(attempt(), [TUESDAY, THURSDAY], []) == {
+    assert empty_sessions(request_for(), [TUESDAY, THURSDAY], []) == {
         MONDAY: "before its first bar, of 2024-03-05",
         WEDNESDAY: "the vendor has no bar of it",
         FRIDAY: "the vendor has no bar of it",
     }
 
 
-def test_a_bar_that_is_stored_outside_the_run_says_that_the_symbol_trades() -> None:
+def test_a_bar_that_is_stored_outside_the_run_shows_that_the_symbol_trades() -> None:
     earlier, later = date(2024, 3, 1), date(2024, 3, 11)
     reasons = {"the vendor has no bar of it"}
-    assert set(empty_sessions(attempt(), [earlier, later], []).values()) == reasons
-    assert set(empty_sessions(attempt(), [later], []).values()) == {"before its first bar, of 2024-03-11"}
+    assert set(empty_sessions(request_for(), [earlier, later], []).values()) == reasons
+    assert set(empty_sessions(request_for(), [later], []).values()) == {"before its first bar, of 2024-03-11"}
 
 
-def test_what_the_vendor_did_not_answer_for_is_missing() -> None:
-    assert list(empty_sessions(attempt(answered=(TUESDAY, WEDNESDAY)), [], [])) == [TUESDAY, WEDNESDAY]
-    assert empty_sessions(attempt(answered=None), [TUESDAY], []) == {}
+def test_a_session_without_a_response_of_the_vendor_is_missing() -> None:
+    assert list(empty_sessions(request_for(answered=(TUESDAY, WEDNESDAY)), [], [])) == [TUESDAY, WEDNESDAY]
+    assert empty_sessions(request_for(answered=None), [TUESDAY], []) == {}
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_what_the_vendor_did_not_answer_for_is_missing() -> None:
     ],
 )
 def test_a_bar_may_be_late_for_a_week_unless_a_later_one_has_come(at: datetime, believed: list[date]) -> None:
-    found = empty_sessions(attempt(at=at), [TUESDAY], [])
+    found = empty_sessions(request_for(at=at), [TUESDAY], [])
     assert [day for day in found if day > TUESDAY or day == MONDAY] == believed
 
 
@@ -66,25 +66,25 @@ def test_a_bar_may_be_late_for_a_week_unless_a_later_one_has_come(at: datetime, 
     ],
 )
 def test_a_session_whose_bar_was_rejected_is_missing(rejected: list[date | None], empty: list[date]) -> None:
-    assert list(empty_sessions(attempt(), [TUESDAY], rejected)) == empty
+    assert list(empty_sessions(request_for(), [TUESDAY], rejected)) == empty
 
 
 def test_a_rejected_bar_of_a_day_without_session_may_be_of_either_neighbour() -> None:
     sessions = [*WEEK, *sessions_between("XNYS", date(2024, 3, 11), date(2024, 3, 12))]
-    found = empty_sessions(attempt(sessions=sessions), [TUESDAY], [SATURDAY])
+    found = empty_sessions(request_for(sessions=sessions), [TUESDAY], [SATURDAY])
     assert list(found) == [MONDAY, WEDNESDAY, THURSDAY, date(2024, 3, 12)]
 
 
 def test_a_symbol_that_was_listed_later_has_no_bar_yet() -> None:
-    found = empty_sessions(attempt(listed_on=date(2024, 3, 18)), [], [])
+    found = empty_sessions(request_for(listed_on=date(2024, 3, 18)), [], [])
     assert found == dict.fromkeys(WEEK, "before it was listed, on 2024-03-18")
 
 
 def test_sessions_after_the_last_day_on_the_market_have_ended() -> None:
-    delisted = attempt(delisted_on=WEDNESDAY, at=datetime.combine(SATURDAY, datetime.min.time(), UTC))
+    delisted = request_for(delisted_on=WEDNESDAY, at=datetime.combine(SATURDAY, datetime.min.time(), UTC))
     assert ended_sessions(delisted) == dict.fromkeys(WEEK[3:], "after its last day on the market, 2024-03-06")
     assert not set(empty_sessions(delisted, [MONDAY, WEDNESDAY], [])) & set(WEEK[3:])
-    assert ended_sessions(attempt()) == {}
-    gone = attempt(delisted_on=MONDAY - timedelta(days=30))
+    assert ended_sessions(request_for()) == {}
+    gone = request_for(delisted_on=MONDAY - timedelta(days=30))
     assert list(ended_sessions(gone)) == WEEK
     assert empty_sessions(gone, [], []) == {}

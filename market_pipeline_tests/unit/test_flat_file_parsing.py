@@ -98,7 +98,7 @@ def test_a_file_of_another_kind_is_an_error(content: bytes, message: str) -> Non
         parse(content=content)
 
 
-def test_a_file_with_the_bars_of_another_day_says_whose() -> None:
+def test_a_file_with_the_bars_of_another_session_is_an_error_that_names_it() -> None:
     tuesday = AAPL.replace(str(MIDNIGHT), str(MIDNIGHT + 86_400 * 10**9))
     with pytest.raises(BadResponseError, match=r"^the file has the bars of 2023-01-10. Report it to the vendor$"):
         parse(HEADER, tuesday)

@@ -100,7 +100,7 @@ def test_a_move_during_the_session_is_no_split() -> None:
     assert rules(bars) == {AT: "unexplained_move"}
 
 
-def test_the_verdict_waits_for_nothing_and_says_what_is_still_to_come() -> None:
+def test_the_verdict_waits_for_nothing_and_names_the_sessions_still_to_come() -> None:
     whole = quiet((AT, 1 / 2))
     for later in range(LOOK_AHEAD + 1):
         [bar] = found(take(whole, slice(AT + 1 + later))).values()

@@ -131,9 +131,9 @@ def test_a_crypto_day_ends_a_millisecond_before_the_next() -> None:
     assert list(frame_of(grouped["X:BTCUSD"])["time"]) == [pd.Timestamp("2023-01-09", tz="UTC")]
 
 
-@pytest.mark.parametrize("odd", [{"t": NEW_YORK_CLOSE + 86_400_000}, {"t": None}])
-def test_a_grouped_bar_of_another_day_has_no_date(odd: dict[str, Any]) -> None:
-    grouped = GroupedBars([{**BAR, "T": "A", **odd}, {**BAR, "T": "B", "t": NEW_YORK_CLOSE}], NEW_YORK, SESSION, 1)
+@pytest.mark.parametrize("unusual", [{"t": NEW_YORK_CLOSE + 86_400_000}, {"t": None}])
+def test_a_grouped_bar_of_another_day_has_no_date(unusual: dict[str, Any]) -> None:
+    grouped = GroupedBars([{**BAR, "T": "A", **unusual}, {**BAR, "T": "B", "t": NEW_YORK_CLOSE}], NEW_YORK, SESSION, 1)
     assert frame_of(grouped["A"])[["date", "time"]].isna().all().all()
     assert frame_of(grouped["B"])[["date", "time"]].notna().all().all()
 

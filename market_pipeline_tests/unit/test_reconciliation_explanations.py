@@ -140,7 +140,7 @@ def test_a_days_shift_is_found(stock: Stock, adjustment: Adjustment, at: int, le
 
 @EXAMPLES
 @given(stocks(), adjustments, st.integers(2, 3))
-def test_rounding_is_told_from_a_difference(stock: Stock, adjustment: Adjustment, decimals: int) -> None:
+def test_rounding_is_distinguished_from_a_difference(stock: Stock, adjustment: Adjustment, decimals: int) -> None:
     file = np.round(stock.values(adjustment) / 10, decimals) * 10  # such as a price of 4.35 given as 4.4
     assert set(count(explain(stock.compared(np.round(file, 6), adjustment)))) <= {
         Explanation.AGREED,

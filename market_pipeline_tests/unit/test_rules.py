@@ -84,9 +84,9 @@ def test_a_bar_that_just_keeps_a_rule_is_accepted(rule: str, change: dict[str, A
 
 
 @pytest.mark.parametrize(("rule", "change"), cases(BROKEN_BY))
-def test_a_bar_that_breaks_a_rule_is_refused_with_the_rules_meaning(rule: str, change: dict[str, Any]) -> None:
-    asked = [day for day in WEEK if day != date(2024, 1, 4)] if rule == "no_session" else WEEK
-    checked = check_bars(fetched(change), AAPL, asked)
+def test_a_bar_that_breaks_a_rule_is_rejected_with_the_rules_meaning(rule: str, change: dict[str, Any]) -> None:
+    requested = [day for day in WEEK if day != date(2024, 1, 4)] if rule == "no_session" else WEEK
+    checked = check_bars(fetched(change), AAPL, requested)
     assert 0 in checked.rejected
     reasons = checked.reasons[checked.rejected.index(0)]
     meaning = next(known.meaning for known in IMPOSSIBLE if known.name == rule)
@@ -101,18 +101,18 @@ def test_every_reason_is_given() -> None:
 
 
 def test_a_bar_repeated_word_for_word_counts_once() -> None:
-    answer = fetched()
-    columns = {name: np.concatenate([values, values]) for name, values in answer.columns.items()}
-    twice = FetchedBars(columns, [*answer.payloads] * 2, 1)
+    response = fetched()
+    columns = {name: np.concatenate([values, values]) for name, values in response.columns.items()}
+    twice = FetchedBars(columns, [*response.payloads] * 2, 1)
     checked = check_bars(twice, AAPL, WEEK)
     assert (len(checked.accepted["date"]), len(checked.rejected)) == (4, 0)
 
 
 @given(st.lists(st.sampled_from([{}, {"open": -1.0}, {"high": 1.0}, {"date": pd.NaT}, {"volume": -5.0}]), max_size=4))
-def test_every_bar_is_either_accepted_or_refused_and_never_both(changes: list[dict[str, Any]]) -> None:
-    answer = fetched(*changes)
-    checked = check_bars(answer, AAPL, WEEK)
-    assert len(checked.accepted["date"]) + len(checked.rejected) == len(answer.payloads)
+def test_every_bar_is_either_accepted_or_rejected(changes: list[dict[str, Any]]) -> None:
+    response = fetched(*changes)
+    checked = check_bars(response, AAPL, WEEK)
+    assert len(checked.accepted["date"]) + len(checked.rejected) == len(response.payloads)
     assert list(checked.rejected) == [row for row, change in enumerate(changes) if change]
     assert len(checked.reasons) == len(checked.rejected)
     assert all(checked.reasons)

@@ -36,7 +36,7 @@ def test_a_run_starts_no_earlier_than_the_calendar() -> None:
 @pytest.mark.parametrize(
     ("start", "end"), [("2024-01-05", "2024-01-04"), ("2024-01-06", "2024-01-07"), ("2025-01-02", "2025-01-03")]
 )
-def test_dates_without_a_session_that_is_over_are_refused(start: str, end: str) -> None:
+def test_dates_without_a_session_that_is_over_are_rejected(start: str, end: str) -> None:
     with pytest.raises(NoSessionError):
         plan_range_runs([AAPL], date.fromisoformat(start), date.fromisoformat(end), NOW)
 
@@ -63,13 +63,13 @@ MANY = [Symbol.of(name, "stock") for name in ("A", "B", "C", "D", "E", "F")]
 
 
 def night(oldest: Mapping[str, date], first_bar: date | None = RECENT[0], reach_back: int = 260) -> list[RangeRun]:
-    holes = {name: Gap(day, first_bar) for name, day in oldest.items()}
-    return plan_nightly_runs(MANY, holes, FRIDAY, look_back=5, reach_back=reach_back)
+    gaps = {name: Gap(day, first_bar) for name, day in oldest.items()}
+    return plan_nightly_runs(MANY, gaps, FRIDAY, look_back=5, reach_back=reach_back)
 
 
-@pytest.mark.parametrize("holes", [{}, {symbol.name: FRIDAY for symbol in MANY}])
-def test_a_night_after_a_good_one_is_one_run_of_the_last_sessions(holes: Mapping[str, date]) -> None:
-    assert night(holes) == [RangeRun("XNYS", MANY, [date(2024, 11, day) for day in (22, 25, 26, 27, 29)])]
+@pytest.mark.parametrize("gaps", [{}, {symbol.name: FRIDAY for symbol in MANY}])
+def test_a_night_after_a_good_one_is_one_run_of_the_last_sessions(gaps: Mapping[str, date]) -> None:
+    assert night(gaps) == [RangeRun("XNYS", MANY, [date(2024, 11, day) for day in (22, 25, 26, 27, 29)])]
 
 
 def test_a_night_after_nine_days_without_covers_them_and_what_was_to_be_fetched_again() -> None:
@@ -103,12 +103,12 @@ def test_a_crypto_night_covers_weekends() -> None:
 
 
 @given(st.dictionaries(st.sampled_from([symbol.name for symbol in MANY]), st.sampled_from(RECENT)))
-def test_every_symbol_is_in_one_run_which_reaches_far_enough_and_not_much_further(holes: dict[str, date]) -> None:
-    runs = night(holes)
+def test_every_symbol_is_in_one_run_which_reaches_far_enough_and_not_much_further(gaps: dict[str, date]) -> None:
+    runs = night(gaps)
     assert sorted(symbol for run in runs for symbol in run.symbols) == MANY
     assert len(runs) <= 7  # 5, 10, 20, 40, 80, 160 and 260 sessions
     for run in runs:
         assert run.sessions[-1] == FRIDAY
         for symbol in run.symbols:
-            missed = sum(day >= holes.get(symbol.name, FRIDAY) for day in RECENT)
+            missed = sum(day >= gaps.get(symbol.name, FRIDAY) for day in RECENT)
             assert min(missed + 4, 260) <= len(run.sessions) < 2 * (missed + 4 + 5)

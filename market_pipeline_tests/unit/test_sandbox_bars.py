@@ -68,7 +68,7 @@ def test_adjusting_recorded_bars_agrees_with_their_adjusted_close(market: Sandbo
 
 @settings(max_examples=60)
 @given(st.sampled_from(SAMPLE), st.dates(date(1999, 1, 1), LAST), st.integers(0, 3000), st.booleans())
-def test_any_range_is_a_slice_of_the_whole(ticker: str, first: date, length: int, adjust: bool) -> None:
+def test_any_range_is_a_slice_of_the_full_history(ticker: str, first: date, length: int, adjust: bool) -> None:
     market = SandboxMarket(SandboxConfig(now=NOW))
     last = first + timedelta(days=length)
     whole = market.bars(ticker, EVER, LAST, adjust=adjust)

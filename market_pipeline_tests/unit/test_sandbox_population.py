@@ -46,7 +46,7 @@ def test_a_session_and_a_range_have_the_same_bars(market: SandboxMarket, adjust:
             assert alone.tolist() == bar.tolist(), ticker
 
 
-def test_every_range_is_a_slice_of_the_whole(market: SandboxMarket) -> None:
+def test_every_range_is_a_slice_of_the_full_list(market: SandboxMarket) -> None:
     for ticker in list(traded_tickers(SMALL, YEARS[0]))[::10]:
         whole = market.bars(ticker, EVER, LAST, adjust=False)
         inside = whole[(whole["day"] >= np.datetime64("2021-03-01")) & (whole["day"] <= np.datetime64("2022-03-01"))]

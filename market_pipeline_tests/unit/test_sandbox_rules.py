@@ -49,10 +49,10 @@ def test_an_end_of_day_plan_rejects_today_and_what_is_older_than_two_years() -> 
     plan = PLAN_LIMITS[PlanName.BASIC]
     plan.check_day(YESTERDAY, TODAY)
     plan.check_day(date(2022, 6, 3), TODAY)
-    for day, refusal in ((TODAY, BEFORE_END_OF_DAY), (date(2022, 6, 2), OUTSIDE_TIMEFRAME)):
-        with pytest.raises(RejectedRequestError) as refused:
+    for day, body in ((TODAY, BEFORE_END_OF_DAY), (date(2022, 6, 2), OUTSIDE_TIMEFRAME)):
+        with pytest.raises(RejectedRequestError) as caught:
             plan.check_day(day, TODAY)
-        assert refused.value.body == refusal
+        assert caught.value.body == body
 
 
 def test_a_range_across_the_edge_of_history_is_rejected_or_clipped() -> None:
@@ -93,30 +93,30 @@ def test_the_error_of_an_unknown_fault_names_all_faults() -> None:
         find_fault("nope", None)
 
 
-def asked(scenario: Scenario, targets: list[str]) -> list[bool]:
+def faulty(scenario: Scenario, targets: list[str]) -> list[bool]:
     return [scenario.rule_for(target, target) is not None for target in targets]
 
 
 def test_the_same_seed_gives_the_same_faults_and_another_seed_others() -> None:
     targets = [f"T{number % 100}" for number in range(1000)]
-    first, again, other = (asked(Scenario(["500:0.1"], seed), targets) for seed in (1, 1, 2))
+    first, again, other = (faulty(Scenario(["500:0.1"], seed), targets) for seed in (1, 1, 2))
     assert first == again != other
     assert 60 < sum(first) < 140
 
 
-def test_faults_do_not_depend_on_the_order_in_which_clients_ask() -> None:
+def test_faults_do_not_depend_on_the_order_of_requests() -> None:
     targets = [f"T{number % 100}" for number in range(1000)]
     forward, backward = (Scenario(["500:0.1"], 1) for _ in range(2))
     hits = Counter(target for target in targets if forward.rule_for(target, None))
     assert hits == Counter(target for target in reversed(targets) if backward.rule_for(target, None))
 
 
-def test_a_rule_meets_its_ticker_only_and_as_often_as_it_says() -> None:
+def test_a_rule_affects_its_ticker_only_and_as_often_as_it_states() -> None:
     scenario = Scenario(["500@MSFT*2"], 0)
     targets = ["AAPL", "MSFT", "MSFT", "MSFT"]
-    assert asked(scenario, targets) == [False, True, True, False]
+    assert faulty(scenario, targets) == [False, True, True, False]
     scenario.reset()
-    assert asked(scenario, targets) == [False, True, True, False]
+    assert faulty(scenario, targets) == [False, True, True, False]
 
 
 def test_a_rule_may_name_a_kind_of_endpoint_or_a_kind_and_a_ticker() -> None:

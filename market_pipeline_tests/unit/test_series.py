@@ -31,11 +31,11 @@ def history(stated: date, source: TickerSource = TickerSource.EVENTS) -> TickerH
 
 def join(stated: date, old: list[date], new: list[date]) -> dict[date, float]:
     """Return the price of each session, 1 under FB and 2 under META, if the history states this day of the change."""
-    told = history(stated)
-    spans = told.spans(META, JUNE)
+    tickers = history(stated)
+    spans = tickers.spans(META, JUNE)
     responses = [response([day for day in days if day in span.sessions], price)
                  for days, price, span in zip((old, new), (1.0, 2.0), spans, strict=True)]  # fmt: skip
-    joined = join_series(told, list(zip(spans, responses, strict=True)))
+    joined = join_series(tickers, list(zip(spans, responses, strict=True)))
     assert [payload["c"] for payload in joined.payloads] == joined.columns["close"].tolist()
     return dict(zip(joined.columns["date"].tolist(), joined.columns["close"].tolist(), strict=True))
 
@@ -51,8 +51,8 @@ def test_on_a_session_with_bars_under_both_the_stated_one_counts() -> None:
 
 
 def test_a_bar_of_a_session_that_was_not_requested_is_left_for_the_rules_to_reject() -> None:
-    told = history(CHANGED, TickerSource.MANUAL)
-    spans = told.spans(META, JUNE)
+    tickers = history(CHANGED, TickerSource.MANUAL)
+    spans = tickers.spans(META, JUNE)
     stray = response([date(2022, 7, 5)], 3.0)
-    joined = join_series(told, [(spans[0], stray), (spans[1], response([CHANGED], 2.0))])
+    joined = join_series(tickers, [(spans[0], stray), (spans[1], response([CHANGED], 2.0))])
     assert joined.columns["close"].tolist() == [3.0, 2.0]

@@ -51,7 +51,7 @@ def test_the_recorded_closures_are_of_the_installed_library() -> None:
     assert json.loads(CLOSURES_FILE.read_text(encoding="utf-8"))["exchange_calendars"] == version("exchange_calendars")
 
 
-def test_a_library_of_another_version_is_asked_itself(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_library_of_another_version_is_used_itself(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     outdated = tmp_path / "closures.json"
     outdated.write_text(json.dumps({"exchange_calendars": "0", "closures": ["2024-01-02"]}), encoding="utf-8")
     monkeypatch.setattr("market_pipeline.core.sessions.CLOSURES_FILE", outdated)
@@ -91,6 +91,6 @@ def test_a_session_is_over_once_its_date_has_passed_in_utc(name: str, now: str, 
     assert latest_ended_session(name, instant) == date.fromisoformat(latest)
 
 
-def test_an_unknown_calendar_is_told_the_known_ones() -> None:
+def test_an_unknown_calendar_is_an_error_that_lists_the_known_ones() -> None:
     with pytest.raises(UnknownCalendarError, match="XNYS"):
         sessions_between("NYSE", date(2024, 1, 1), date(2024, 1, 2))

@@ -17,7 +17,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("market_pipeline.core.settings.checkout_dir", lambda: None)
 
 
-def test_the_example_file_says_what_the_module_says() -> None:
+def test_the_example_file_has_the_words_of_the_module() -> None:
     expected = [
         "# Copy to .env and set what you need; settings with a default are commented out. "
         "The environment overrides this file."
@@ -124,14 +124,14 @@ def test_without_being_declared_nothing_is_a_gateway() -> None:
     assert (settings.source, settings.vendor_key) == ("sandbox", None)
 
 
-def test_a_sandbox_is_asked_though_a_gateway_is_declared() -> None:
+def test_a_sandbox_is_used_even_if_a_gateway_is_declared() -> None:
     sandbox = "http://127.0.0.1:8900"
     settings = Settings(_env_file=None, polygon_gateway_url=GATEWAY)
-    for asked in (
+    for loaded in (
         settings.model_copy(update={"polygon_base_url": sandbox}),
         Settings(_env_file=None, polygon_gateway_url="http://127.0.0.1:8080", polygon_base_url=sandbox),
     ):
-        assert (asked.vendor_url, asked.source) == (sandbox, "sandbox")
+        assert (loaded.vendor_url, loaded.source) == (sandbox, "sandbox")
 
 
 def test_the_free_plans_rate_limit_holds_for_the_vendor_and_not_for_the_sandbox() -> None:
@@ -139,8 +139,8 @@ def test_the_free_plans_rate_limit_holds_for_the_vendor_and_not_for_the_sandbox(
     sandbox = "http://127.0.0.1:8900"
     assert Settings(_env_file=None, polygon_base_url=sandbox).requests_per_minute > 1000
     assert Settings(_env_file=None, polygon_plan="starter").requests_per_minute == 5000
-    asked = Settings(_env_file=None, polygon_base_url=sandbox, polygon_requests_per_minute=300)
-    assert asked.requests_per_minute == 300
+    loaded = Settings(_env_file=None, polygon_base_url=sandbox, polygon_requests_per_minute=300)
+    assert loaded.requests_per_minute == 300
 
 
 @pytest.mark.usefixtures("elsewhere")

@@ -54,16 +54,16 @@ def test_a_quiet_month_has_no_flags() -> None:
 
 # The last close follows one of 101.
 @pytest.mark.parametrize(
-    ("symbol", "close", "odd"),
+    ("symbol", "close", "flagged"),
     [
         (STOCK, 121.1, False), (STOCK, 121.3, True), (STOCK, 80.81, False), (STOCK, 80.7, True),
         (FUND, 116.1, False), (FUND, 116.2, True), (COIN, 131.2, False), (COIN, 131.4, True),
     ],
 )  # fmt: skip
-def test_a_move_over_the_threshold_of_its_asset_class_is_flagged(symbol: Symbol, close: float, odd: bool) -> None:
+def test_a_move_over_the_threshold_of_its_asset_class_is_flagged(symbol: Symbol, close: float, flagged: bool) -> None:
     frame = bars((LAST, {"close": close, "high": 140.0, "low": 70.0}))
     assert frame["close"][LAST - 1] == 101
-    assert flags(frame, symbol) == ({LAST: {"unexplained_move"}} if odd else {})
+    assert flags(frame, symbol) == ({LAST: {"unexplained_move"}} if flagged else {})
 
 
 def test_a_split_explains_the_move_it_makes() -> None:
@@ -83,23 +83,23 @@ def test_a_split_that_does_not_show_is_flagged_and_not_as_a_move() -> None:
     assert (found.session, found.flags, found.gap_detected) == (MONTH[12], ("split_without_move",), True)
 
 
-@pytest.mark.parametrize(("factor", "odd"), [(0.8, True), (0.9, False), (1.2, False), (1.3, True)])
-def test_a_split_smaller_than_an_unusual_move_need_not_show(factor: float, odd: bool) -> None:
-    assert flags(bars(), splits={MONTH[12]: factor}) == ({12: {"split_without_move"}} if odd else {})
+@pytest.mark.parametrize(("factor", "flagged"), [(0.8, True), (0.9, False), (1.2, False), (1.3, True)])
+def test_a_split_smaller_than_an_unusual_move_need_not_show(factor: float, flagged: bool) -> None:
+    assert flags(bars(), splits={MONTH[12]: factor}) == ({12: {"split_without_move"}} if flagged else {})
 
 
-def test_a_move_that_the_split_does_not_account_for_is_flagged() -> None:
+def test_a_move_that_the_split_does_not_explain_is_flagged() -> None:
     frame = bars((LAST, {"close": 30.0, "low": 30.0}))
     assert flags(frame, splits={MONTH[LAST]: 0.5}) == {LAST: {"unexplained_move"}}
 
 
 @pytest.mark.parametrize(
-    ("symbol", "volume", "odd"),
+    ("symbol", "volume", "flagged"),
     [(STOCK, 5.9e6, False), (STOCK, 6.1e6, True), (STOCK, 1.7e5, False), (STOCK, 1.6e5, True), (COIN, 9.9e6, False),
      (COIN, 10.1e6, True), (FUND, 5.9e6, False), (FUND, 6.1e6, True)],
 )  # fmt: skip
-def test_a_volume_far_from_the_usual_one_is_flagged(symbol: Symbol, volume: float, odd: bool) -> None:
-    assert flags(bars((LAST, {"volume": volume})), symbol) == ({LAST: {"volume_outlier"}} if odd else {})
+def test_a_volume_far_from_the_usual_one_is_flagged(symbol: Symbol, volume: float, flagged: bool) -> None:
+    assert flags(bars((LAST, {"volume": volume})), symbol) == ({LAST: {"volume_outlier"}} if flagged else {})
 
 
 def test_the_usual_volume_is_that_of_the_sessions_before_and_not_of_the_batch() -> None:
@@ -110,7 +110,7 @@ def test_the_usual_volume_is_that_of_the_sessions_before_and_not_of_the_batch() 
     assert 23 not in found  # eleven are
 
 
-def test_of_the_first_ten_volumes_nothing_is_said() -> None:
+def test_the_first_ten_volumes_are_not_flagged() -> None:
     assert flags(bars((9, {"volume": 1e9}))) == {}
     assert flags(bars((10, {"volume": 1e9}))) == {10: {"volume_outlier"}}
 
@@ -132,16 +132,16 @@ def test_a_bar_that_repeats_the_one_before_in_everything_is_flagged(but: dict[st
     assert flags(bars((12, {**before, **but}))) == ({} if but else {12: {"repeated"}})
 
 
-@pytest.mark.parametrize(("vwap", "odd"), [(103.1, False), (103.2, True), (98.91, False), (98.8, True)])
-def test_an_average_price_beyond_the_extremes_is_flagged(vwap: float, odd: bool) -> None:
-    assert flags(bars((LAST, {"vwap": vwap}))) == ({LAST: {"vwap_outside"}} if odd else {})
+@pytest.mark.parametrize(("vwap", "flagged"), [(103.1, False), (103.2, True), (98.91, False), (98.8, True)])
+def test_an_average_price_beyond_the_extremes_is_flagged(vwap: float, flagged: bool) -> None:
+    assert flags(bars((LAST, {"vwap": vwap}))) == ({LAST: {"vwap_outside"}} if flagged else {})
 
 
-def test_an_average_price_that_is_not_given_is_not_odd() -> None:
+def test_a_bar_without_an_average_price_is_not_flagged() -> None:
     assert flags(bars((LAST, {"vwap": float("nan")}))) == {}
 
 
-def test_the_note_says_what_is_odd_and_the_score_what_it_costs() -> None:
+def test_the_note_names_the_rule_and_the_score_has_its_penalty() -> None:
     frame = bars((LAST, {"close": 50.5, "low": 50.0, "volume": 2e7}))
     [found] = find_symbol_flags(STOCK, columns_of(frame), {})
     assert found == FlaggedBar(
@@ -157,7 +157,7 @@ def test_the_note_says_what_is_odd_and_the_score_what_it_costs() -> None:
 
 
 @pytest.mark.parametrize("rule", SUSPICIOUS, ids=lambda rule: rule.name)
-def test_every_rule_says_what_it_means_and_why_and_has_a_threshold_for_all_asset_classes_or_none(rule: Any) -> None:
+def test_every_rule_has_a_meaning_a_reasoning_and_a_threshold_for_all_asset_classes_or_none(rule: Any) -> None:
     assert rule.meaning
     assert rule.reasoning
     assert set(rule.thresholds) in (set(), set(AssetClass))

@@ -69,7 +69,7 @@ def test_a_symbol_without_any_bar_is_stale() -> None:
     assert "there is no bar" in words
 
 
-def test_what_the_last_load_found_is_told_and_is_no_emergency() -> None:
+def test_the_findings_of_the_last_load_are_reported_as_warnings() -> None:
     jumps = [(date(2000, 9, number), f"it fell {number} times") for number in range(1, 8)]
     load = NewestLoad(newest=True, rejected=4, jumps=jumps)
     assert result("impossible_bars", load) == (

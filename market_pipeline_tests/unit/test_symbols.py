@@ -50,7 +50,7 @@ def test_the_vendors_ticker_and_the_calendar_follow_from_the_asset_class(
     "name", ["", "*", "../../X?A=", "AA PL", "AAPL/", "AAPL?x=1", "A" * 40, "AAPL\n", "ÄAPL", "A%2F"]
 )
 @pytest.mark.parametrize("asset_class", list(AssetClass))
-def test_what_is_no_ticker_is_refused(name: str, asset_class: AssetClass) -> None:
+def test_a_name_that_is_no_ticker_is_rejected(name: str, asset_class: AssetClass) -> None:
     with pytest.raises(SymbolError):
         Symbol.of(name, asset_class)
 
@@ -66,7 +66,7 @@ def test_what_is_no_ticker_is_refused(name: str, asset_class: AssetClass) -> Non
         ("X:BTCUSD", "crypto", "BTC or BTC-USD"),
     ],
 )
-def test_a_near_miss_is_told_what_was_meant(name: str, asset_class: str, meant: str) -> None:
+def test_a_misspelt_symbol_gets_a_suggestion(name: str, asset_class: str, meant: str) -> None:
     with pytest.raises(SymbolError, match=f"did you mean {meant}"):
         Symbol.of(name, asset_class)
 
@@ -86,7 +86,7 @@ def test_every_form_of_the_consolidated_tape_is_a_ticker(suffix: str) -> None:
     assert Symbol.of(f"ABC{suffix}", "stock").vendor_ticker == f"ABC{suffix}"
 
 
-def test_only_pairs_in_us_dollars_are_coins_and_the_error_says_so() -> None:
+def test_only_pairs_in_us_dollars_are_coins_and_the_error_explains_it() -> None:
     with pytest.raises(SymbolError, match="its pair in US dollars, like BTC-USD"):
         Symbol.of("BTC-EUR", "crypto")
 
@@ -114,7 +114,7 @@ def test_a_coins_two_names_are_one_instrument(name: str) -> None:
     assert other.other_name == name
 
 
-def test_an_unknown_asset_class_is_told_the_known_ones() -> None:
+def test_an_unknown_asset_class_is_an_error_that_lists_the_known_ones() -> None:
     with pytest.raises(SymbolError, match="stock, etf, crypto"):
         Symbol.of("AAPL", "bond")
 

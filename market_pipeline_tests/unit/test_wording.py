@@ -11,10 +11,10 @@ PACKAGE = Path(__file__).parents[2] / "market_pipeline"
 
 
 @pytest.mark.parametrize(
-    ("number", "told"), [(0, "0 bars are"), (1, "1 bar is"), (2, "2 bars are"), (1234, "1,234 bars are")]
+    ("number", "expected"), [(0, "0 bars are"), (1, "1 bar is"), (2, "2 bars are"), (1234, "1,234 bars are")]
 )
-def test_a_number_and_its_noun_agree(number: int, told: str) -> None:
-    assert f"{counted(number, 'bar')} {are(number)}" == told
+def test_a_number_and_its_noun_agree(number: int, expected: str) -> None:
+    assert f"{counted(number, 'bar')} {are(number)}" == expected
 
 
 def test_a_noun_may_have_a_plural_of_its_own() -> None:
@@ -28,7 +28,7 @@ def test_a_command_survives_the_shell() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("no data", "MSFT: no data"),
         ("MSFT was delisted", "MSFT was delisted"),
@@ -36,5 +36,5 @@ def test_a_command_survives_the_shell() -> None:
         ("MSFTX was delisted", "MSFT: MSFTX was delisted"),
     ],
 )
-def test_a_symbol_is_named_once(text: str, told: str) -> None:
-    assert under("MSFT", text) == told
+def test_a_symbol_is_named_once(text: str, expected: str) -> None:
+    assert under("MSFT", text) == expected
