@@ -15,7 +15,7 @@ ROOM = 4 * 2**30
 
 
 def make_cluster_folder(purpose: str) -> Path:
-    """Create an empty folder for a cluster, which the account that runs servers for root can enter."""
+    """Create an empty folder for a cluster, which the user who runs servers for root can enter."""
     folder = Path(tempfile.mkdtemp(prefix=f"market-pipeline-{purpose}-", dir=_memory_folder()))
     folder.chmod(0o755)
     return folder

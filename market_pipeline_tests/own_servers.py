@@ -16,6 +16,7 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
+from market_pipeline.core.sockets import find_free_port
 from market_pipeline.warehouse.connections import OLDEST_SERVER
 from market_pipeline.warehouse.embedded.system_account import SystemAccount
 from market_pipeline_tests.cluster_folders import make_cluster_folder
@@ -51,7 +52,7 @@ def oldest_server() -> Iterator[OwnServer]:
         pytest.skip(f"PostgreSQL {OLDEST_SERVER} is not on this machine: apt-get install postgresql-{OLDEST_SERVER}")
     with _folder() as folder:
         options = SystemAccount.for_new_cluster().process_options
-        cluster, password, port = folder / "cluster", folder / "password", _free_port()
+        cluster, password, port = folder / "cluster", folder / "password", find_free_port()
         password.write_text("market")
         password.chmod(0o644)
         quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, **options}
@@ -76,7 +77,7 @@ def pooler(server: OwnServer, mode: str, users: Mapping[str, str]) -> Iterator[O
     if not PGBOUNCER.is_file():
         pytest.skip("PgBouncer is not on this machine: apt-get install pgbouncer")
     with _folder() as folder:
-        port = _free_port()
+        port = find_free_port()
         known = "".join(f'"{name}" "{password}"\n' for name, password in users.items())
         (folder / "users").write_text(known)
         (folder / "users").chmod(0o644)
@@ -102,7 +103,7 @@ def pooler(server: OwnServer, mode: str, users: Mapping[str, str]) -> Iterator[O
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    """Create a folder that is writable for the account that runs servers for root."""
+    """Create a folder that the user who runs servers for root can write."""
     folder = make_cluster_folder("own-server")
     account = SystemAccount.for_new_cluster()
     shutil.chown(folder, account.uid, account.gid)
@@ -110,11 +111,6 @@ def _folder() -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
 
 
 def _wait_for(port: int) -> None:

@@ -1,10 +1,20 @@
-"""Processes that tests wait for."""
+"""Waiting for processes and for what they bring about."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from typing import Any
 
 import psutil
+
+
+def until(condition: Callable[[], Any], what: str, seconds: float = 300) -> Any:
+    """Wait until the condition holds, and return its value; `what` is named in the error after so many seconds."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"{what} took more than {seconds} s"
+        time.sleep(0.1)
+    return found
 
 
 def wait_for_ends(processes: Iterable[psutil.Process], seconds: float = 60) -> None:

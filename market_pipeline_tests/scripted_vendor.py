@@ -1,6 +1,6 @@
 """A real HTTP server on loopback that sends scripted replies in order and records its requests.
 
-For the precise cases: what one odd answer makes of the client. Whole conversations are the sandbox's.
+For precise cases: the effect of one unusual response on the client. The sandbox has longer exchanges.
 """
 
 import json
@@ -85,7 +85,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         vendor: ScriptedVendor = self.server.vendor  # type: ignore[attr-defined]
         vendor.requests.append(ReceivedRequest(self.path, dict(self.headers)))
-        chosen = vendor.choose(self.path) if vendor.choose else Reply(b"nothing left to answer", 418)
+        chosen = vendor.choose(self.path) if vendor.choose else Reply(b"no reply is left", 418)
         reply = vendor.replies.pop(0) if vendor.replies else chosen
         self.send_response(reply.status)
         for name, value in {**reply.framing, **reply.headers}.items():

@@ -37,7 +37,7 @@ OWN = "the storage's other tests"
 
 @dataclass(frozen=True)
 class Result:
-    """The tests of one group with one version: numbers by outcome, and the names of those that failed."""
+    """The tests of one group with one version: numbers by result, and the names of those that failed."""
 
     counts: Mapping[str, int]
     failed: Sequence[str]

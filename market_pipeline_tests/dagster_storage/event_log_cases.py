@@ -43,7 +43,7 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     check_specs=[dg.AssetCheckSpec("sane", asset=spec.key) for spec in SPECS],
 )
 def bars(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
-    """Assets of which the tag `fails` names one that fails, and the tag `dies` one that takes the process with it."""
+    """Yield the assets' results; a run's tag `fails` names one that fails, `dies` one that ends the process."""
     for spec in SPECS:
         name = spec.key.path[-1]
         if name == context.run.tags.get("dies"):
@@ -59,13 +59,13 @@ defs = dg.Definitions(assets=[bars], executor=dg.in_process_executor)
 
 
 def bulk_storage(url: str) -> dict[str, Any]:
-    """The entry `storage:` of a dagster.yaml that names the bulk storage."""
+    """Return the entry `storage:` of a dagster.yaml that names the bulk storage."""
     return {"custom": {**BULK, "config": {"postgres_url": url}}}
 
 
 @contextmanager
 def open_instance(home: Path, storage: Mapping[str, Any]) -> Iterator[DagsterInstance]:
-    """An instance whose dagster.yaml would say `storage:` and that."""
+    """Yield an instance whose dagster.yaml has this storage."""
     overrides = {
         "storage": storage,
         "telemetry": {"enabled": False},
@@ -80,7 +80,7 @@ def open_instance(home: Path, storage: Mapping[str, Any]) -> Iterator[DagsterIns
 
 
 def run_range(instance: DagsterInstance, run_id: str, first: str, last: str, **tags: str) -> bool:
-    """Materialize all assets from `first` to `last` in one run, and say whether it succeeded."""
+    """Materialize all assets from `first` to `last` in one run, and return True if it succeeded."""
     keys = [spec.key for spec in SPECS]
     job = defs.get_repository_def().get_implicit_job_def_for_assets(keys)
     assert job is not None
@@ -109,7 +109,7 @@ PARTITION_QUERY = """
 
 
 def query_ui(instance: DagsterInstance) -> dict[str, Any]:
-    """The UI's GraphQL response about each asset's partitions, by the asset's name."""
+    """Return the UI's GraphQL response about each asset's partitions, by the asset's name."""
     origin = LoadableTargetOrigin(module_name=__name__, attribute="defs")
     with in_process_test_workspace(instance, origin) as context:
         nodes = execute_dagster_graphql(context, PARTITION_QUERY).data["assetNodes"]
@@ -141,19 +141,19 @@ WHOLE_TABLES = (
     FROM asset_check_executions ORDER BY evaluation_event_storage_id, partition""",
 )
 
-# From here on PostgreSQL refuses whatever concerns several assets, after having taken its events.
+# Makes PostgreSQL reject each write of several assets, after it has stored their events.
 REJECT_BATCHES = """
-CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+CREATE FUNCTION reject_batch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
     IF (SELECT count(*) FROM written) > 1 THEN RAISE 'not more than one at a time'; END IF;
     RETURN NULL;
 END $$;
-CREATE TRIGGER refuse AFTER INSERT ON asset_keys REFERENCING NEW TABLE AS written
-FOR EACH STATEMENT EXECUTE FUNCTION refuse()
+CREATE TRIGGER reject_batch AFTER INSERT ON asset_keys REFERENCING NEW TABLE AS written
+FOR EACH STATEMENT EXECUTE FUNCTION reject_batch()
 """
 
 
 def rows(url: str, query: str) -> list[tuple[Any, ...]]:
-    """The answer to a query on a database."""
+    """Return the rows of a query on a database."""
     engine = create_engine(url)
     with engine.connect() as connection:
         found = [tuple(row) for row in connection.execute(text(query))]
@@ -185,14 +185,14 @@ def planned(asset: str, partition: str, run_id: str = "run") -> EventLogEntry:
 
 
 def planned_for(asset: str, partitions: Sequence[str], run_id: str = "run") -> EventLogEntry:
-    """The data that Dagster hands to a storage that takes an asset's partitions together."""
+    """Return the planned event of an asset's partitions together, as Dagster gives it to such a storage."""
     subset = PARTITIONS.empty_subset().with_partition_keys(partitions).to_serializable_subset()
     data = AssetMaterializationPlannedData(dg.AssetKey(asset), partitions_subset=subset)
     return _entry(DagsterEventType.ASSET_MATERIALIZATION_PLANNED, data, run_id)
 
 
 def with_metadata(event: EventLogEntry, metadata: Mapping[str, int]) -> EventLogEntry:
-    """A materialization that has metadata too."""
+    """Return the materialization with metadata."""
     dagster_event = event.get_dagster_event()
     data = dagster_event.step_materialization_data
     changed = data.materialization.with_metadata(metadata)

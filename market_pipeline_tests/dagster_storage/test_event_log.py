@@ -56,7 +56,7 @@ def test_a_batch_of_all_kinds_and_assets_is_stored_as_if_written_one_by_one(new_
 
 
 @pytest.mark.parametrize("few", [2, 20], ids=["rows made by PostgreSQL", "rows made here"])
-def test_what_is_written_for_each_partition_at_once_is_stored_as_if_written_one_by_one(
+def test_events_written_for_all_partitions_at_once_equal_those_written_one_by_one(
     new_database: Any, few: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(event_log, "FEW_PARTITIONS", few)
@@ -120,7 +120,7 @@ def test_a_check_that_is_declared_for_the_whole_asset_has_one_row_a_run(url: str
     storage.dispose()
 
 
-def test_planned_partitions_without_a_materialization_are_those_that_were_never_materialized_since(
+def test_partitions_planned_and_not_materialized_since_are_listed(
     storage: BulkPostgresEventLogStorage,
 ) -> None:
     for run_id in ("run", "another"):

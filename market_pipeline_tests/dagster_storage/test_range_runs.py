@@ -27,8 +27,8 @@ class Recorded:
     """Records of three range runs: one that succeeded, one that failed an asset, one that was killed midway."""
 
     rows: dict[str, list[tuple[Any, ...]]]
-    while_it_seems_to_run: dict[str, Any]
-    once_it_is_given_up: dict[str, Any]
+    before_the_report: dict[str, Any]
+    after_the_report: dict[str, Any]
 
 
 @pytest.fixture(scope="module")
@@ -76,8 +76,8 @@ def test_a_run_a_failed_run_and_a_killed_run_leave_the_rows_that_the_shipped_log
 
 
 def test_the_ui_shows_the_same_of_every_partition_even_after_a_crash(ours: Recorded, shipped: Recorded) -> None:
-    assert ours.while_it_seems_to_run == shipped.while_it_seems_to_run
-    assert ours.once_it_is_given_up == shipped.once_it_is_given_up
+    assert ours.before_the_report == shipped.before_the_report
+    assert ours.after_the_report == shipped.after_the_report
 
 
 def test_partitions_are_seen_to_be_in_progress_then_failed_where_the_run_died(ours: Recorded) -> None:
@@ -85,5 +85,5 @@ def test_partitions_are_seen_to_be_in_progress_then_failed_where_the_run_died(ou
         return {name: list(node["partitionStats"].values()) for name, node in pages.items()}
 
     # materialized, failed, in progress, existing
-    assert stats(ours.while_it_seems_to_run) == {"AAPL": [9, 0, 0, 31], "MSFT": [3, 4, 2, 31], "TSLA": [7, 0, 2, 31]}
-    assert stats(ours.once_it_is_given_up) == {"AAPL": [9, 0, 0, 31], "MSFT": [3, 6, 0, 31], "TSLA": [7, 2, 0, 31]}
+    assert stats(ours.before_the_report) == {"AAPL": [9, 0, 0, 31], "MSFT": [3, 4, 2, 31], "TSLA": [7, 0, 2, 31]}
+    assert stats(ours.after_the_report) == {"AAPL": [9, 0, 0, 31], "MSFT": [3, 6, 0, 31], "TSLA": [7, 2, 0, 31]}

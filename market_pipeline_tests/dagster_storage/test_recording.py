@@ -15,7 +15,7 @@ RUN = "11111111-1111-4111-8111-111111111111"
 
 @dg.op
 def recording(context: dg.OpExecutionContext) -> None:
-    """Records two groups of partitions, of which the last has more to say."""
+    """Record two groups of partitions, of which the last has metadata of the run too."""
     empty = Materialized(["2024-01-04"], {"rows": 0})
     full = Materialized(["2024-01-02", "2024-01-03", "2024-01-05"], {"rows": 1})
     other = Materialized([f"2024-02-{day:02}" for day in range(1, 25)], {"rows": 1})

@@ -71,12 +71,12 @@ def test_replaced_events_are_deleted_and_the_ui_shows_the_same(
     assert shown_by_ui(instance) == shown
     assert after["ASSET_MATERIALIZATION"] == after["ASSET_MATERIALIZATION_PLANNED"] == 3 * 10
     assert deleted.events == sum(before.values()) - sum(after.values())
-    assert deleted.results == 3 + 2, "of the first run all, of the second those that were answered again"
+    assert deleted.results == 3 + 2, "of the first run all, of the second those that were evaluated again"
     assert {run.run_id for run in instance.get_runs()} == {FIRST_RUN, SECOND_RUN, THIRD_RUN}
     assert delete_replaced(instance, DAYS, later()) == Deleted(0, 0)
 
 
-def test_what_is_younger_stays(instance: DagsterInstance, records: Engine) -> None:
+def test_younger_records_stay(instance: DagsterInstance, records: Engine) -> None:
     before = counted(records)
     assert delete_replaced(instance, DAYS, datetime.now(UTC)) == Deleted(0, 0)
     assert counted(records) == before

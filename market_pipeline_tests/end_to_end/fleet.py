@@ -6,8 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,13 +18,14 @@ from dagster import DagsterInstance
 from redis import Redis
 from redis.exceptions import RedisError
 
+from market_pipeline.core.sockets import find_free_port
 from market_pipeline_tests.dagster_internals import (
     GrpcServerTarget,
     WorkspaceProcessContext,
     create_test_daemon_workspace_context,
 )
 from market_pipeline_tests.end_to_end.conftest import CHECKOUT
-from market_pipeline_tests.end_to_end.test_dagster_tools import free_port
+from market_pipeline_tests.processes import until
 
 SECONDS = 180
 POLL_SECONDS = 1
@@ -42,16 +42,6 @@ def defs() -> dg.Definitions:
     return build_loading(settings, executor=step_executor(settings))
 """
 """Definitions that load the warehouse, as build_definitions has them, without the marts, which take seconds."""
-
-
-def until(condition: Callable[[], Any], what: str, seconds: float = SECONDS) -> Any:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.1)
-    raise AssertionError(f"{what} took more than {seconds} s")
 
 
 @contextmanager
@@ -82,7 +72,7 @@ def kill(process: subprocess.Popen[bytes]) -> None:
 @contextmanager
 def running_redis(folder: Path) -> Iterator[str]:
     """URL of a Redis on loopback with the options of deploy/celery/compose.yaml."""
-    port, password = free_port(), secrets.token_hex(16)
+    port, password = find_free_port(), secrets.token_hex(16)
     compose = yaml.safe_load((CHECKOUT / "deploy/celery/compose.yaml").read_text(encoding="utf-8"))
     words = [
         word.replace("${REDIS_PASSWORD:?set it in .env}", password) for word in compose["services"]["redis"]["command"]
@@ -163,7 +153,7 @@ def running_fleet(folder: Path, settings: Mapping[str, str]) -> Iterator[Fleet]:
             "CELERY_BROKER_URL": broker,
             "DAGSTER_EVENT_LOG_CONSUMER_DAEMON_INTERVAL_SECONDS": "1",
         }
-        port = free_port()
+        port = find_free_port()
         server = {"grpc_server": {"host": "127.0.0.1", "port": port, "location_name": "location"}}
         (folder / "workspace.yaml").write_text(yaml.safe_dump({"load_from": [server]}), encoding="utf-8")
         code = ["api", "grpc", "--host", "127.0.0.1", "--port", str(port), "--python-file", str(folder / "location.py")]

@@ -25,7 +25,7 @@ from market_pipeline_tests.integration.stored_bars import AAPL, load_frame, reco
 
 CASES = 2_000
 CONFIGURATION = """
-# What a schema can't say: two dates that are the wrong way round, and an instant that goes with one adjustment only.
+# What a schema can't express: two dates in the wrong order, and an instant that goes with one adjustment only.
 [[operations]]
 include-path = "/api/v1/historical/{symbol}"
 parameters = { symbol = "AAPL" }

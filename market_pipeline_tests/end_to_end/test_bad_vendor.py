@@ -10,27 +10,20 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import Engine, select
 
-from market_pipeline.core.bars import VALUE_COLUMNS
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import DEFAULT_BACKFILL, Symbol
 from market_pipeline.orchestration.instance_storage import dagster_database_url
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline.warehouse import embedded
-from market_pipeline.warehouse.bar_tables import market_data
 from market_pipeline.warehouse.tables import backfill_history
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.end_to_end.conftest import Run
+from market_pipeline_tests.integration.stored_bars import read_bars
 
 RANGE = ("--start", "2024-01-02", "--end", "2024-03-28")
 FAULTS = ("429=1:0.05", "500:0.05", "reset:0.05", "truncate:0.04", "slow=1:0.03")
 KEY = "pk-k3y-that-must-turn-up-nowhere"
-
-
-def content(warehouse: Engine) -> pd.DataFrame:
-    columns = [market_data.c[name] for name in ("symbol", "date", *VALUE_COLUMNS)]
-    with warehouse.connect() as connection:
-        return pd.read_sql(select(*columns).order_by(market_data.c.symbol, market_data.c.date), connection)
 
 
 def test_a_backfill_through_failures_ends_in_the_content_of_an_undisturbed_one(run: Run, warehouse: Engine) -> None:
@@ -44,11 +37,11 @@ def test_a_backfill_through_failures_ends_in_the_content_of_an_undisturbed_one(r
     # Of requests for bars alone: look-ups, splits and dividends are in no symbol's record.
     assert retries == len(re.findall(r"Retrying .*: \w+ 2024-01-02 to 2024-03-28", disturbed.stderr))
     assert retries > 0
-    after = content(warehouse)
-    # The undisturbed sandbox's answers, compared with what is held value by value, change nothing.
+    after = read_bars(warehouse)
+    # The undisturbed sandbox's bars equal the stored ones value by value, so that nothing changes.
     undisturbed = json.loads(run("market-pipeline", "backfill", *RANGE, "--json").stdout)["symbols"]
     assert {(a["unchanged"], a["loaded"], a["revised"]) for a in undisturbed} == {(61, 0, 0)}
-    pd.testing.assert_frame_equal(content(warehouse), after)
+    pd.testing.assert_frame_equal(read_bars(warehouse), after)
 
 
 BACKFILL = ("market-pipeline", "backfill", "--symbols", "AAPL,MSFT", *RANGE)

@@ -15,7 +15,7 @@ from market_pipeline_tests.end_to_end.forked_commands import FORKING
 
 CHECKOUT = Path(__file__).parents[2]
 QUICK = ("cold_command", "growth", "nightly")
-"""The others start several servers or Dagsters, which takes the suite longer than it is worth."""
+"""Benchmarks that take seconds. The others start several servers, which takes minutes."""
 
 
 @pytest.fixture(autouse=True)

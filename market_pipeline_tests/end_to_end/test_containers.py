@@ -20,11 +20,12 @@ from compose_spec import PyCompose
 from pydantic import SecretStr
 from sqlalchemy import make_url
 
+from market_pipeline.core.sockets import find_free_port
 from market_pipeline.warehouse import embedded
 from market_pipeline_tests.dagster_internals import DagsterGrpcClient
 from market_pipeline_tests.end_to_end.conftest import CHECKOUT
 from market_pipeline_tests.end_to_end.forked_commands import run_forked
-from market_pipeline_tests.end_to_end.test_dagster_tools import free_port, until
+from market_pipeline_tests.processes import until
 
 FILE = CHECKOUT / "docker-compose.yml"
 COMPOSE: Mapping[str, Any] = yaml.safe_load(FILE.read_text(encoding="utf-8"))
@@ -128,7 +129,7 @@ class Host:
             text = text.replace(there, here)
         return text
 
-    def executes(self, name: str, *words: str, seconds: float = SECONDS) -> subprocess.CompletedProcess[str]:
+    def execute(self, name: str, *words: str, seconds: float = SECONDS) -> subprocess.CompletedProcess[str]:
         """Run a command as `docker exec` does in the container of a service. Scripts are forked: the import is slow."""
         program, *arguments = self.command(words)
         environment = self.environment(name)
@@ -140,7 +141,7 @@ class Host:
         )  # fmt: skip
 
     def is_healthy(self, name: str) -> bool:
-        return self.executes(name, *SERVICES[name]["healthcheck"]["test"][1:]).returncode == 0
+        return self.execute(name, *SERVICES[name]["healthcheck"]["test"][1:]).returncode == 0
 
     def is_up(self, name: str) -> bool:
         """Return True once a health check, whose process may take seconds to import Dagster, will pass or nearly so."""
@@ -190,9 +191,9 @@ def host(database_url: SecretStr, dbt_manifest: None, sandbox: str, tmp_path: Pa
         "/app": str(home),
         "http://webserver:": "http://127.0.0.1:",
         "0.0.0.0": "127.0.0.1",
-        "4000": str(free_port()),
-        "3000": str(free_port()),
-        "8000": str(free_port()),
+        "4000": str(find_free_port()),
+        "3000": str(find_free_port()),
+        "8000": str(find_free_port()),
     }
     assert address.username == SERVICES["database"]["environment"]["POSTGRES_USER"]
     dotenv = {"POLYGON_BASE_URL": sandbox, "POLYGON_API_KEY": "sandbox", "BACKFILL_SCHEDULE_HOUR": "3"}
@@ -205,7 +206,7 @@ def test_the_services_run_become_healthy_and_do_what_the_runbook_has_containers_
 ) -> None:
     monkeypatch.setitem(SERVICES["code"]["environment"], "DAGSTER_CODE_HOST", "127.0.0.1")  # of all: they share it
     assert not host.is_healthy("api")
-    migrated = host.executes("migrate", *SERVICES["migrate"]["command"])
+    migrated = host.execute("migrate", *SERVICES["migrate"]["command"])
     assert migrated.returncode == 0, migrated.stderr
     with ExitStack() as stack:
         for name in LASTING:
@@ -216,10 +217,10 @@ def test_the_services_run_become_healthy_and_do_what_the_runbook_has_containers_
         assert requests.get(f"{api}/api/v1/metrics", timeout=30).json()["scheduler"]["schedule"] == "03:00 UTC daily"
         links = requests.get(f"{api}/api/v1/links", timeout=30).json()
         assert links["dagster"] == host.here("http://localhost:3000")
-        initialized = host.executes("api", "python", "scripts/init_symbols.py")
+        initialized = host.execute("api", "python", "scripts/init_symbols.py")
         assert initialized.returncode == 0, initialized.stderr
         dates = ["--start", "2024-10-01", "--end", "2024-10-31"]
-        filled = host.executes("api", "python", "scripts/backfill.py", "--symbols", "AAPL,MSFT", *dates)
+        filled = host.execute("api", "python", "scripts/backfill.py", "--symbols", "AAPL,MSFT", *dates)
         assert filled.returncode == 0, filled.stderr
         counted = subprocess.run(
             [embedded.binary("psql"), database_url.get_secret_value(), "-c", COUNTS],

@@ -21,23 +21,17 @@ from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.limiter import LocalLimiter
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
-from market_pipeline.warehouse.bar_tables import market_data
 from market_pipeline.warehouse.tables import backfill_history
 from market_pipeline.warehouse.tracked_markets import track_market
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.bar_frames import frame_of
 from market_pipeline_tests.end_to_end.conftest import CHECKOUT, Run
 from market_pipeline_tests.end_to_end.forked_commands import ForkedCommand
+from market_pipeline_tests.integration.stored_bars import read_bars
 
 NAMES = ("AAPL", "AMZN", "GOOGL", "IBM", "MSFT", "NVDA")
 START, END = "2003-09-10", "2024-12-31"  # so many bars that only four symbols share a transaction
 COMMAND = ("backfill", "--symbols", ",".join(NAMES), "--start", START, "--end", END)
-
-
-def content(warehouse: Engine) -> pd.DataFrame:
-    columns = [market_data.c[name] for name in ("symbol", "date", *VALUE_COLUMNS)]
-    with warehouse.connect() as connection:
-        return pd.read_sql(select(*columns).order_by(market_data.c.symbol, market_data.c.date), connection)
 
 
 def undisturbed(sandbox: str) -> pd.DataFrame:
@@ -69,12 +63,12 @@ def test_the_same_command_after_a_kill_ends_in_the_content_of_an_undisturbed_run
     done = symbols_done(warehouse)
     assert done < len(NAMES)
     sessions = len(plan_range_runs([Symbol.of("AAPL", "stock")], *dates(), pd.Timestamp.now("UTC"))[0].sessions)
-    assert content(warehouse).groupby("symbol").size().tolist() == [sessions] * done
+    assert read_bars(warehouse).groupby("symbol").size().tolist() == [sessions] * done
 
     again = run("market-pipeline", *COMMAND)
     assert again.returncode == 0, again.stderr
     assert "was interrupted earlier" in again.stderr
-    pd.testing.assert_frame_equal(content(warehouse), undisturbed(sandbox), check_exact=True)
+    pd.testing.assert_frame_equal(read_bars(warehouse), undisturbed(sandbox), check_exact=True)
     with open_instance(settings) as instance:
         assert [run.status for run in instance.get_runs()] == [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE]
 

@@ -3,10 +3,8 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, date, datetime
@@ -18,11 +16,13 @@ import requests
 from sqlalchemy import Engine, func, select
 
 from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.sockets import find_free_port
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.warehouse.bar_tables import market_data
 from market_pipeline.warehouse.tables import backfill_history, corporate_action_inquiries
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.end_to_end.conftest import CHECKOUT, Run
+from market_pipeline_tests.processes import until
 
 AAPL, MSFT, FB, BTC = (
     Symbol.of("AAPL", "stock"),
@@ -68,7 +68,7 @@ def test_a_code_location_without_its_database_shows_the_error_and_drops_no_asset
 def ui(environment: dict[str, str], dbt_manifest: None, sandbox: str, warehouse: Engine) -> Iterator[Query]:
     """Function that queries a `dagster dev` on this test's database, with AAPL, MSFT, FB and BTC tracked."""
     add_symbols(warehouse, [AAPL, MSFT, FB, BTC])
-    port = free_port()
+    port = find_free_port()
     server = subprocess.Popen(
         [Path(sys.executable).with_name("dagster"), "dev", "--host", "127.0.0.1", "--port", str(port)],
         env={**environment, "POLYGON_BASE_URL": sandbox},
@@ -104,22 +104,6 @@ def is_loaded(address: str) -> bool:
         return [entry["locationOrLoadError"]["__typename"] for entry in entries] == ["RepositoryLocation"]
     except (requests.ConnectionError, requests.Timeout, TypeError):
         return False
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def until(condition: Callable[[], Any], what: str) -> Any:
-    deadline = time.monotonic() + READY_SECONDS
-    while time.monotonic() < deadline:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.2)
-    raise AssertionError(f"{what} took more than {READY_SECONDS} s")
 
 
 LAUNCH = """

@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ import pandas as pd
 import pytest
 from bokeh_sampledata import stocks
 
+from market_pipeline.core.sockets import find_free_port
 from market_pipeline.warehouse import embedded
 from market_pipeline_tests.end_to_end.conftest import CHECKOUT
 from market_pipeline_tests.end_to_end.forked_commands import run_forked
@@ -42,7 +42,7 @@ class Newcomer:
         }
         self.environment.pop("DATABASE_URL", None)
 
-    def types(self, *command: str, cwd: Path = CHECKOUT, **changes: str) -> subprocess.CompletedProcess[str]:
+    def run_command(self, *command: str, cwd: Path = CHECKOUT, **changes: str) -> subprocess.CompletedProcess[str]:
         environment = {**self.environment, **changes}
         if command[0] == "market-pipeline":
             return run_forked(command[1:], environment, cwd, SECONDS)
@@ -62,7 +62,7 @@ def newcomer(tmp_path_factory: pytest.TempPathFactory, wheel: Wheel) -> Iterator
     """A user who has just run the demo of an installed wheel, and continues in a checkout."""
     folder = tmp_path_factory.mktemp("new comer")
     someone = Newcomer(folder)
-    first = someone.types(str(wheel.program("market-pipeline")), "demo", cwd=wheel.folder)
+    first = someone.run_command(str(wheel.program("market-pipeline")), "demo", cwd=wheel.folder)
     try:
         assert first.returncode == 0, first.stderr
         assert "market-pipeline up --sandbox" in first.stdout
@@ -72,14 +72,14 @@ def newcomer(tmp_path_factory: pytest.TempPathFactory, wheel: Wheel) -> Iterator
         assert list(wheel.folder.iterdir()) == [], "it writes nothing where it is started"
         yield someone
     finally:
-        someone.types("market-pipeline", "demo", "--clean", "--force")
+        someone.run_command("market-pipeline", "demo", "--clean", "--force")
         left = list(someone.data_dir.rglob("*"))
         shutil.rmtree(folder)
     assert left == [], "the tour's own data is deleted by force, and all that the demo made with it"
 
 
 def test_the_demo_again_reports_that_nothing_changed(newcomer: Newcomer) -> None:
-    again = newcomer.types("market-pipeline", "demo")
+    again = newcomer.run_command("market-pipeline", "demo")
     assert again.returncode == 0, again.stderr
     assert "Nothing changed: every bar is stored already." in again.stdout
     assert "make demo-clean" in again.stdout
@@ -89,7 +89,7 @@ def test_the_demo_again_reports_that_nothing_changed(newcomer: Newcomer) -> None
 
 def test_the_demo_loads_every_recorded_session(newcomer: Newcomer) -> None:
     query = "select symbol, count(*), min(date), max(date), min(source) from market_data group by 1 order by 1"
-    result = newcomer.types("market-pipeline", "db", "psql", "-At", "-c", query)
+    result = newcomer.run_command("market-pipeline", "db", "psql", "-At", "-c", query)
     expected = [
         f"{name}|{count}|{'2012-05-18' if name == 'FB' else '2008-01-02'}|2013-03-01|sandbox"
         for name, count in SESSIONS.items()
@@ -101,7 +101,7 @@ def test_the_demo_loads_every_recorded_session(newcomer: Newcomer) -> None:
 def test_bars_are_the_recorded_ones_to_the_cent(newcomer: Newcomer, name: str) -> None:
     columns = "date, open, high, low, close, volume"
     query = f"copy (select {columns} from market_data where symbol = '{name}' order by 1) to stdout csv header"
-    output = newcomer.types("market-pipeline", "db", "psql", "-c", query).stdout.splitlines()
+    output = newcomer.run_command("market-pipeline", "db", "psql", "-c", query).stdout.splitlines()
     loaded = pd.DataFrame([line.split(",") for line in output[1:]], columns=output[0].split(","))
     recorded = pd.DataFrame(getattr(stocks, name))
     recorded = recorded[recorded["date"].between("2008-01-02", "2013-03-01")].reset_index(drop=True)
@@ -117,20 +117,20 @@ def test_the_analysts_page_has_ten_queries_and_an_example_in_pandas() -> None:
 
 
 def test_the_output_on_the_analysts_page_is_that_of_the_demo(newcomer: Newcomer) -> None:
-    url = newcomer.types("market-pipeline", "db", "analysts").stdout.strip()
+    url = newcomer.run_command("market-pipeline", "db", "analysts").stdout.strip()
     for number, query, output in QUERIES:
-        done = newcomer.types("psql", "-X", url, "-c", query, PATH=f"{embedded.binary('psql').parent}")
+        done = newcomer.run_command("psql", "-X", url, "-c", query, PATH=f"{embedded.binary('psql').parent}")
         assert [line.rstrip() for line in done.stdout.rstrip().splitlines()] == output.splitlines(), f"query {number}"
     found = re.search(r"```python\n(.*?)```\n\n```\n(.*?)```", ANALYSTS, re.DOTALL)
     assert found
-    printed = newcomer.types(sys.executable, "-c", found[1], MARKET_URL=url)
+    printed = newcomer.run_command(sys.executable, "-c", found[1], MARKET_URL=url)
     assert [line.rstrip() for line in printed.stdout.splitlines()] == found[2].splitlines(), printed.stderr
 
 
 def test_the_demo_of_a_market_prints_who_is_gone_and_removes_what_it_made(tmp_path: Path) -> None:
     someone = Newcomer(tmp_path)
     try:
-        done = someone.types("market-pipeline", "demo", "--market", "--tickers", "60")
+        done = someone.run_command("market-pipeline", "demo", "--market", "--tickers", "60")
         assert done.returncode == 0, done.stderr
         assert "(sandbox, not the market)" in done.stderr
         assert re.search(r"\| total +\| +\| +252 \|", done.stdout)
@@ -138,7 +138,7 @@ def test_the_demo_of_a_market_prints_who_is_gone_and_removes_what_it_made(tmp_pa
         assert int(gone) > 0
         assert "All of it is generated: no ticker, name or price of it is real." in done.stdout
     finally:
-        assert someone.types("market-pipeline", "demo", "--clean", "--force").returncode == 0
+        assert someone.run_command("market-pipeline", "demo", "--clean", "--force").returncode == 0
     assert list(someone.data_dir.rglob("*")) == []
 
 
@@ -146,12 +146,9 @@ def test_the_readmes_tour_works_as_written(newcomer: Newcomer) -> None:
     readme = (CHECKOUT / "README.md").read_text(encoding="utf-8")
     found = re.search(r"<!-- tour -->\n```bash\n(.*?)```", readme, re.DOTALL)
     assert found
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     lines = [line for line in found[1].splitlines() if "activate" not in line]
-    script = "\n".join(["set -eu", "trap 'kill $(jobs -p)' EXIT", *lines]).replace("8900", str(port))
-    done = newcomer.types("bash", "-c", script)
+    script = "\n".join(["set -eu", "trap 'kill $(jobs -p)' EXIT", *lines]).replace("8900", str(find_free_port()))
+    done = newcomer.run_command("bash", "-c", script)
     assert done.returncode == 0, done.stderr
     assert re.search(r"AAPL +\| +1300 \| 2008-01-02 \| 2013-03-01", done.stdout)
     assert re.search(r"MSFT +\| 2013-02-06 \| +[\d.]+ \| +[\d.]+", done.stdout), "the adjusted closes"
@@ -164,7 +161,7 @@ def test_the_readmes_tour_works_as_written(newcomer: Newcomer) -> None:
 
 
 def test_the_demo_leaves_a_database_of_the_users_own_alone(newcomer: Newcomer) -> None:
-    done = newcomer.types("market-pipeline", "demo", DATABASE_URL="postgresql://user@127.0.0.1:1/own")
+    done = newcomer.run_command("market-pipeline", "demo", DATABASE_URL="postgresql://user@127.0.0.1:1/own")
     assert done.returncode == 2
     assert "unset DATABASE_URL" in done.stderr
 
@@ -173,27 +170,27 @@ def test_the_demo_leaves_a_database_of_the_users_own_alone(newcomer: Newcomer) -
 def owner(tmp_path: Path) -> Iterator[Newcomer]:
     """A user who has tracked a symbol in the demo's database."""
     someone = Newcomer(tmp_path)
-    assert someone.types("market-pipeline", "symbols", "add", "AAPL", "--no-check").returncode == 0
+    assert someone.run_command("market-pipeline", "symbols", "add", "AAPL", "--no-check").returncode == 0
     yield someone
-    someone.types("market-pipeline", "demo", "--clean", "--force")
+    someone.run_command("market-pipeline", "demo", "--clean", "--force")
 
 
 def test_cleaning_up_leaves_nothing_behind(owner: Newcomer) -> None:
-    assert owner.types("market-pipeline", "db", "status").returncode == 0
-    assert owner.types("market-pipeline", "demo", "--clean").returncode == 0
+    assert owner.run_command("market-pipeline", "db", "status").returncode == 0
+    assert owner.run_command("market-pipeline", "demo", "--clean").returncode == 0
     assert not owner.data_dir.exists()
-    assert owner.types("market-pipeline", "db", "status").returncode == 1
-    assert "There was no database" in owner.types("market-pipeline", "demo", "--clean").stdout
+    assert owner.run_command("market-pipeline", "db", "status").returncode == 1
+    assert "There was no database" in owner.run_command("market-pipeline", "demo", "--clean").stdout
 
 
 def test_data_that_is_not_the_demos_is_deleted_only_by_force(owner: Newcomer, tmp_path: Path) -> None:
-    owner.types("market-pipeline", "symbols", "add", "NVDA", "--no-check")
-    owner.types("market-pipeline", "keys", "create", "ops")
+    owner.run_command("market-pipeline", "symbols", "add", "NVDA", "--no-check")
+    owner.run_command("market-pipeline", "keys", "create", "ops")
     statements = "create table mine (x int); create role bob; create schema analytics create table notes (x int)"
-    assert owner.types("market-pipeline", "db", "psql", "-c", statements).returncode == 0
+    assert owner.run_command("market-pipeline", "db", "psql", "-c", statements).returncode == 0
     (owner.data_dir / "dbt").mkdir()
     (owner.data_dir / "dbt" / "dbt_project.yml").touch()
-    owner.types("market-pipeline", "db", "stop")
+    owner.run_command("market-pipeline", "db", "stop")
 
     checkout = tmp_path / "check out"
     (checkout / ".venv" / "bin").mkdir(parents=True)
@@ -203,7 +200,7 @@ def test_data_that_is_not_the_demos_is_deleted_only_by_force(owner: Newcomer, tm
     program.chmod(0o755)
     make = ("make", "-C", str(checkout), "demo-clean")
 
-    rejected = owner.types(*make)
+    rejected = owner.run_command(*make)
     assert rejected.returncode == 2
     assert (
         "1 symbol (NVDA), 1 API key (ops), 1 role (bob), 2 tables (analytics.notes, public.mine). Nothing is removed"
@@ -211,10 +208,10 @@ def test_data_that_is_not_the_demos_is_deleted_only_by_force(owner: Newcomer, tm
     )
     assert "make demo-clean FORCE=1" in rejected.stderr
     assert program.exists()
-    assert owner.types("market-pipeline", "db", "status").returncode == 1, "it was stopped before"
-    assert "NVDA" in owner.types("market-pipeline", "symbols", "list").stdout
+    assert owner.run_command("market-pipeline", "db", "status").returncode == 1, "it was stopped before"
+    assert "NVDA" in owner.run_command("market-pipeline", "symbols", "list").stdout
 
-    forced = owner.types(*make, "FORCE=1")
+    forced = owner.run_command(*make, "FORCE=1")
     assert forced.returncode == 0, forced.stderr
     assert "Left in place, as the demo did not create it: dbt." in forced.stderr
     assert not program.exists()
@@ -227,6 +224,6 @@ def test_other_files_in_the_data_folder_are_kept(tmp_path: Path) -> None:
     (someone.data_dir / "postgres").mkdir()
     (someone.data_dir / "postgres" / "theirs").touch()
     for force in ((), ("--force",)):
-        rejected = someone.types("market-pipeline", "demo", "--clean", *force)
+        rejected = someone.run_command("market-pipeline", "demo", "--clean", *force)
         assert (rejected.returncode, "left alone" in rejected.stderr) == (1, True)
     assert (someone.data_dir / "dbt" / "logs").exists()

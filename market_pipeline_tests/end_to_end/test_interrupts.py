@@ -27,7 +27,7 @@ from market_pipeline_tests.end_to_end.forked_commands import ForkedCommand
 SECONDS = 5.0
 """Seconds that a command may take to end."""
 
-LAST_WORDS = {
+LAST_LINES = {
     signal.SIGINT: "stopped by Ctrl-C: what was done until then is kept; run the same command again for the rest",
     signal.SIGTERM: "stopped by SIGTERM: what was done until then is kept; run the same command again for the rest",
 }
@@ -109,7 +109,7 @@ class BackgroundCommand:
         assert time.monotonic() - before < SECONDS
         assert code == 128 + number
         assert "Traceback" not in out + err
-        assert err.splitlines()[-1] == LAST_WORDS[number]
+        assert err.splitlines()[-1] == LAST_LINES[number]
         return out
 
     def close(self) -> None:
@@ -176,18 +176,22 @@ def canceled(settings: Settings) -> bool:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("module", ["typer", "pydantic", "sqlalchemy", "dagster", "numpy"])
-def test_while_it_imports(environment: dict[str, str], tracked: None, module: str, number: signal.Signals) -> None:
+def test_a_signal_during_imports_ends_the_command(
+    environment: dict[str, str], tracked: None, module: str, number: signal.Signals
+) -> None:
     done = subprocess.run(
         [sys.executable, "-c", AT_IMPORT.format(module=module, number=int(number), arguments=list(BACKFILL))],
         env={**environment, "POLYGON_BASE_URL": "http://127.0.0.1:9"},
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert (done.returncode, "Traceback" in done.stderr) == (128 + number, False)
-    assert done.stderr.splitlines()[-1] == LAST_WORDS[number]
+    assert done.stderr.splitlines()[-1] == LAST_LINES[number]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_while_a_response_is_awaited(start: Start, settings: Settings, tracked: None, number: signal.Signals) -> None:
+def test_a_signal_during_a_request_keeps_loaded_symbols(
+    start: Start, settings: Settings, tracked: None, number: signal.Signals
+) -> None:
     with running_sandbox(SandboxConfig(faults=("hang@range/MSFT",))) as hanging:
         backfill = start(*BACKFILL, POLYGON_BASE_URL=hanging)
         backfill.read_until("Successfully backfilled AAPL", "Backfilling MSFT")
@@ -196,7 +200,7 @@ def test_while_a_response_is_awaited(start: Start, settings: Settings, tracked: 
     assert canceled(settings)
 
 
-def test_while_a_request_is_retried(start: Start, settings: Settings, tracked: None) -> None:
+def test_ctrl_c_during_a_retry_keeps_loaded_symbols(start: Start, settings: Settings, tracked: None) -> None:
     with running_sandbox(SandboxConfig(faults=("429=60@range/MSFT",))) as limited:
         backfill = start(*BACKFILL, POLYGON_BASE_URL=limited)
         backfill.read_until("Successfully backfilled AAPL", "Retrying in 60")
@@ -205,7 +209,9 @@ def test_while_a_request_is_retried(start: Start, settings: Settings, tracked: N
     assert canceled(settings)
 
 
-def test_while_the_rate_limit_is_waited_for(start: Start, settings: Settings, warehouse: Engine) -> None:
+def test_a_signal_during_the_wait_for_the_rate_limit_keeps_loaded_symbols(
+    start: Start, settings: Settings, warehouse: Engine
+) -> None:
     # Of coins nothing but bars is requested: BTC's are the one request of the minute.
     add_symbols(warehouse, [Symbol.of(name, "crypto") for name in ("BTC", "ETH")])
     days = ("--start", "2024-01-02", "--end", "2024-01-23")
@@ -216,7 +222,7 @@ def test_while_the_rate_limit_is_waited_for(start: Start, settings: Settings, wa
     assert canceled(settings)
 
 
-def test_while_it_loads_and_the_same_command_loads_the_rest(
+def test_after_ctrl_c_during_a_load_the_same_command_loads_the_rest(
     start: Start, settings: Settings, tracked: None, database_url: SecretStr
 ) -> None:
     with locked(database_url, "bars") as wait_for_a_waiter:
@@ -231,7 +237,9 @@ def test_while_it_loads_and_the_same_command_loads_the_rest(
     assert loaded_and_not_reached(out) == (["AAPL", "MSFT"], [])
 
 
-def test_while_dbt_builds(start: Start, settings: Settings, tracked: None, database_url: SecretStr) -> None:
+def test_a_signal_while_dbt_builds_ends_its_queries(
+    start: Start, settings: Settings, tracked: None, database_url: SecretStr
+) -> None:
     with locked(database_url, "bars") as wait_for_a_waiter:
         marts = start("marts")
         wait_for_a_waiter()
@@ -245,7 +253,7 @@ def test_while_dbt_builds(start: Start, settings: Settings, tracked: None, datab
 
 
 @pytest.mark.parametrize("arguments", [("coverage",), ("dbt", "run", "--select", "stg_market_data", "--quiet")])
-def test_while_the_database_is_waited_for(
+def test_ctrl_c_during_a_query_ends_the_command(
     start: Start, tracked: None, database_url: SecretStr, arguments: tuple[str, ...]
 ) -> None:
     with locked(database_url, "bars") as wait_for_a_waiter:
@@ -270,7 +278,7 @@ def test_a_second_ctrl_c_ends_it_at_once() -> None:
             process.send_signal(signal.SIGINT)
             time.sleep(0.05)
         assert process.stderr is not None
-        assert (process.returncode, process.stderr.read()) == (130, LAST_WORDS[signal.SIGINT] + "\n")
+        assert (process.returncode, process.stderr.read()) == (130, LAST_LINES[signal.SIGINT] + "\n")
 
 
 def test_it_ends_in_time_even_if_cleaning_up_hangs() -> None:
@@ -279,7 +287,7 @@ def test_it_ends_in_time_even_if_cleaning_up_hangs() -> None:
         assert process.stdout.readline() == "working\n"
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=60)
-        assert (process.returncode, err) == (143, LAST_WORDS[signal.SIGTERM] + "\n")
+        assert (process.returncode, err) == (143, LAST_LINES[signal.SIGTERM] + "\n")
 
 
 def test_a_second_ctrl_c_ends_up_at_once() -> None:

@@ -1,4 +1,4 @@
-"""`db migrate` and `db prune` killed in their transaction: nothing is half done, and the same command does it."""
+"""`db migrate` and `db prune` killed in their transaction: nothing is half done, and the next call completes it."""
 
 import os
 import time
@@ -37,7 +37,7 @@ def killed_while_it_waits_for(engine: Engine, table: str, environment: dict[str,
             until_waiting(engine, command)
         finally:
             command.kill()
-    with engine.connect() as connection:  # the server finds nobody there when it has got its lock
+    with engine.connect() as connection:  # the server notices that the client is gone once it has the lock
         end = time.monotonic() + SECONDS
         others = text(
             "SELECT count(*) FROM pg_locks JOIN pg_class ON pg_class.oid = relation WHERE relname = :table "
@@ -57,7 +57,7 @@ def until_waiting(engine: Engine, command: ForkedCommand) -> None:
                 return
         assert command.poll() is None
         time.sleep(0.05)
-    raise AssertionError("the command never got there")
+    raise AssertionError("the command never waited for the lock")
 
 
 def test_a_killed_migration_changes_nothing_and_the_next_is_complete(

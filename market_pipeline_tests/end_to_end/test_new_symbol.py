@@ -4,12 +4,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 import requests
@@ -18,6 +16,7 @@ from sqlalchemy import Engine, func, select
 
 from market_pipeline.core.sessions import sessions_between
 from market_pipeline.core.settings import Settings
+from market_pipeline.core.sockets import find_free_port
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.orchestration.backfill_launch import find_backfill, start_backfill
 from market_pipeline.orchestration.backfill_status import BackfillJob
@@ -27,7 +26,8 @@ from market_pipeline.warehouse.bar_tables import market_data
 from market_pipeline.warehouse.tables import backfill_history
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.end_to_end.conftest import CHECKOUT
-from market_pipeline_tests.end_to_end.test_dagster_tools import free_port, is_loaded
+from market_pipeline_tests.end_to_end.test_dagster_tools import is_loaded
+from market_pipeline_tests.processes import until
 
 AAPL, MSFT, NVDA = (Symbol.of(name, "stock") for name in ("AAPL", "MSFT", "NVDA"))
 BTC = Symbol.of("BTC", "crypto")
@@ -43,7 +43,7 @@ def dagster(
 ) -> Iterator[Settings]:
     """`dagster dev` with AAPL tracked, and settings with its URL."""
     add_symbols(warehouse, [AAPL])
-    port = free_port()
+    port = find_free_port()
     url = f"http://127.0.0.1:{port}"
     server = subprocess.Popen(
         [Path(sys.executable).with_name("dagster"), "dev", "--host", "127.0.0.1", "--port", str(port)],
@@ -69,16 +69,6 @@ def dagster(
 def instance(dagster: Settings) -> Iterator[DagsterInstance]:
     with open_instance(dagster) as opened:
         yield opened
-
-
-def until(condition: Callable[[], Any], what: str) -> Any:
-    deadline = time.monotonic() + SECONDS
-    while time.monotonic() < deadline:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.2)
-    raise AssertionError(f"{what} took more than {SECONDS} s")
 
 
 def is_asset(dagster: Settings, symbol: Symbol) -> bool:

@@ -92,7 +92,7 @@ def test_the_verdict_follows_the_health_of_the_symbols(seen: Tab, health: str, v
     assert seen.evaluate(f"import('/static/attention.js').then(({{ verdict }}) => verdict([{row}]))") == verdict
 
 
-def test_what_comes_from_data_is_never_read_as_markup(seen: Tab) -> None:
+def test_text_from_data_is_never_read_as_markup(seen: Tab) -> None:
     assert seen.evaluate("document.querySelectorAll('main img').length") == 0
     assert not [request for request in requests(seen) if "gone" in request]
 
@@ -183,7 +183,7 @@ def test_the_page_itself_never_scrolls_sideways(browser: Browser, page: str, wid
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_dark_is_dark(browser: Browser, page: str) -> None:
+def test_a_dark_colour_scheme_has_a_dark_page(browser: Browser, page: str) -> None:
     grounds = [
         Tab(browser, dark=dark).open(page).evaluate("getComputedStyle(document.body).backgroundColor")
         for dark in (False, True)
@@ -210,8 +210,8 @@ def test_the_page_prompts_for_a_key_where_reading_requires_one(
         tab = Tab(browser).open(address)
         assert "Use it in this tab" in tab.shown("body")
         assert tab.evaluate("document.activeElement.name") == "key"
-        for result in ("Overview", "Missing", "Nothing to show", "can't be", "not accepted"):
-            assert result not in tab.shown("body")
+        for words in ("Overview", "Missing", "Nothing to show", "can't be", "not accepted"):
+            assert words not in tab.shown("body")
         for tried, locked in (("wrong", True), (key, False)):
             tab.evaluate(f"document.querySelector('#key input').value = '{tried}'")
             tab.click("#key button")

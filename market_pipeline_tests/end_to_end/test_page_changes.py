@@ -82,11 +82,11 @@ def test_the_changes_since_an_instant_are_pages_of_the_feed(browser: Browser, ap
     tab.until("document.getElementById('changes').dataset.rows === '1'")
     assert tab.evaluate("location.hash") == f"#changes/since/{since}?kind=bar&symbol=IBM"
     assert tab.shown("#changes .summary") == exact.replace("2 changes", "1 change")
-    whole = open_changes(browser, api, "since/2000-01-01T00:00Z")
+    all_changes = open_changes(browser, api, "since/2000-01-01T00:00Z")
     number = api.get("/api/v1/changes").json()["count"]
-    shown = int(whole.state("changes")["rows"])
+    shown = int(all_changes.state("changes")["rows"])
     assert shown == min(number, 200)
-    assert whole.evaluate("document.querySelector('#changes .more').hidden") is (number <= 200)
+    assert all_changes.evaluate("document.querySelector('#changes .more').hidden") is (number <= 200)
 
 
 @pytest.mark.parametrize("address", ["2000-13-45", "since/%E0%A4%A"])

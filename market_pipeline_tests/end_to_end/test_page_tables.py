@@ -162,7 +162,7 @@ def test_pages_lead_forward_and_back_through_every_row_once(browser: Browser, ap
     assert cells(tab) == seen[1]
 
 
-def test_every_type_of_value_is_shown_as_it_is(browser: Browser, api: Api) -> None:
+def test_every_type_of_value_is_shown_unchanged(browser: Browser, api: Api) -> None:
     tab = open_grid(browser, api, "kinds")
     rows = cells(tab)
     assert rows[1] == [

@@ -29,6 +29,7 @@ from dotenv import set_key
 from sqlalchemy import text
 
 from market_pipeline.core.settings import Settings
+from market_pipeline.core.sockets import find_free_port
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database import create_warehouse_engine, database_url
 from market_pipeline_tests.cluster_folders import make_cluster_folder
@@ -37,7 +38,7 @@ from market_pipeline_tests.end_to_end import curl as curl_program
 from market_pipeline_tests.end_to_end.conftest import CHECKOUT
 from market_pipeline_tests.end_to_end.forked_programs import forked_programs
 from market_pipeline_tests.end_to_end.running_up import Up, end_all, started_by
-from market_pipeline_tests.end_to_end.test_dagster_tools import free_port, stop_marts_sensor
+from market_pipeline_tests.end_to_end.test_dagster_tools import stop_marts_sensor
 
 RUNBOOK = CHECKOUT / "market_pipeline_tests" / "data" / "runbook.md"
 DOCUMENT = CHECKOUT / "docs" / "runbook.md"
@@ -66,13 +67,13 @@ def commands(runbook: str) -> Iterator[list[str]]:
             if not typed and (not line.strip() or line.startswith("#")):
                 continue
             typed += f"{line}\n"
-            if not line.endswith("\\") and _whole(typed):
+            if not line.endswith("\\") and is_complete_command(typed):
                 found.append(typed.strip())
                 typed = ""
         yield found
 
 
-def _whole(typed: str) -> bool:
+def is_complete_command(typed: str) -> bool:
     try:
         shlex.split(typed)
     except ValueError:
@@ -105,7 +106,7 @@ class Place:
         self.folder = folder
         self._programs = programs
         self._scripts: set[str] = set()
-        self.api_port, self.ui_port = free_port(), free_port()
+        self.api_port, self.ui_port = find_free_port(), find_free_port()
         self.url = f"http://127.0.0.1:{self.api_port}"
         (folder / "scripts").symlink_to(CHECKOUT / "scripts")
         curl = folder / "bin" / "curl"
@@ -193,7 +194,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
             if condition():
                 return
         time.sleep(0.1)
-    raise AssertionError("it took more than a minute")
+    raise AssertionError("the condition did not hold within a minute")
 
 
 Check = Callable[[Place, Done], None]
@@ -380,7 +381,7 @@ STEPS: list[tuple[str, str, Check]] = [
     ("0 14 * * * cd", "works; loading a session twice changes nothing", loaded(LARGE_CAPS, FIVE_YEARS)),
     (f"{BACKFILL} --help", "the options it names", has_help),
 ]
-"""For each command, once and in the runbook's order: how to tell it, what it does here, and the check of that."""
+"""For each command, once and in the runbook's order: a part of its text, its result here, and a check of that."""
 
 
 @pytest.fixture
@@ -428,21 +429,21 @@ def embedded_url(place: Place, database: str) -> str:
 
 @pytest.mark.timeout(900)
 def test_every_command_of_the_runbook_works(place: Place) -> None:
-    result = iter(STEPS)
+    steps = iter(STEPS)
     done: dict[str, Done] = {}
     for block in commands(RUNBOOK.read_text(encoding="utf-8")):
-        if '"symbol":"NVDA"' in block[0]:  # which the runbook takes for new
+        if '"symbol":"NVDA"' in block[0]:  # a new symbol in the runbook
             assert place.type("market-pipeline symbols remove NVDA").code == 0
         at_once = len(block) if "--symbols META" in block[-1] else 1
         typed = block if at_once > 1 else [command for command in block if short(command) not in done]
         with ThreadPoolExecutor(at_once) as terminals:
             for command, typed_result in zip(typed, terminals.map(place.type, typed), strict=True):
                 if short(command) not in done:
-                    expected, _, check = next(result)
+                    expected, _, check = next(steps)
                     assert expected in short(command)
                     check(place, typed_result)
                 done[short(command)] = typed_result
-    assert next(result, None) is None
+    assert next(steps, None) is None
 
 
 def passes(command: str) -> str:

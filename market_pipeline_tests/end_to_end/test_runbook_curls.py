@@ -56,7 +56,7 @@ PIPES: dict[str, Callable[[str, str], str]] = {
 }
 
 
-def prepared(run: Run) -> None:
+def prepare(run: Run) -> None:
     """Run the preparations that the document names."""
     done = run("market-pipeline", "symbols", "add", "AAPL", "--no-check")
     assert done.returncode == 0, done.stderr
@@ -68,12 +68,12 @@ def prepared(run: Run) -> None:
 def test_responses_to_the_runbooks_curls_are_those_of_the_document(
     run: Run, settings: Settings, warehouse: Engine, environment: dict[str, str]
 ) -> None:
-    prepared(run)
+    prepare(run)
     key = create_key(warehouse, "operations", Scope.ADMIN).get_secret_value()
-    result = examples(DOCUMENT.read_text(encoding="utf-8"))
-    assert len(result) == 6
+    documented = examples(DOCUMENT.read_text(encoding="utf-8"))
+    assert len(documented) == 6
     with running_api(settings) as url:
-        for example in result:
+        for example in documented:
             assert run_example(example.command, url, key) == example.response, example.command
 
 

@@ -16,6 +16,7 @@ from dagster import DagsterRunStatus
 from sqlalchemy import Engine, func, select
 
 from market_pipeline.core.settings import Settings
+from market_pipeline.core.sockets import find_free_port
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.dagster_storage.internals import GRPC_INFO_TAG
 from market_pipeline.operations.service_probes import API, DAGSTER_UI, is_listening
@@ -31,7 +32,8 @@ from market_pipeline_tests.dagster_internals import create_run_for_test
 from market_pipeline_tests.end_to_end.conftest import CHECKOUT
 from market_pipeline_tests.end_to_end.forked_commands import run_forked
 from market_pipeline_tests.end_to_end.running_up import SECONDS, Up, end_all, started_by
-from market_pipeline_tests.end_to_end.test_dagster_tools import REPOSITORY, free_port, until
+from market_pipeline_tests.end_to_end.test_dagster_tools import REPOSITORY
+from market_pipeline_tests.processes import until
 
 AAPL, MSFT = Symbol.of("AAPL", "stock"), Symbol.of("MSFT", "stock")
 NIGHT = 260
@@ -117,7 +119,7 @@ def bars(warehouse: Engine) -> dict[str, int]:
 def test_everything_runs_restarts_after_crashes_fills_gaps_and_is_gone_at_the_end(
     settings: Settings,
 ) -> None:
-    api_port, ui_port = free_port(), free_port()
+    api_port, ui_port = find_free_port(), find_free_port()
     api, ui = f"http://127.0.0.1:{api_port}", f"http://127.0.0.1:{ui_port}"
     arguments = ("--sandbox", "--api-port", str(api_port), "--ui-port", str(ui_port))
     # A run of two symbols waits for a minute between their bars, and is killed there: five requests are for their
@@ -207,7 +209,7 @@ def test_a_port_that_is_taken_is_an_error_before_anything_starts(
     monkeypatch.setenv("MARKET_PIPELINE_DATA_DIR", str(tmp_path / "data"))
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = int(taken.getsockname()[1])
-        for ports, option in (((port, free_port()), "--api-port"), ((free_port(), port), "--ui-port")):
+        for ports, option in (((port, find_free_port()), "--api-port"), ((find_free_port(), port), "--ui-port")):
             output = rejected(*ports)
             assert output.startswith(f"error: can't listen on 127.0.0.1:{port}")
             assert f"choose another with {option}\n" in output

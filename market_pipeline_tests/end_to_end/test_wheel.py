@@ -11,9 +11,11 @@ import pytest
 import requests
 
 from market_pipeline.core.settings import Settings
+from market_pipeline.core.sockets import find_free_port
 from market_pipeline_tests.end_to_end.conftest import CHECKOUT
-from market_pipeline_tests.end_to_end.test_dagster_tools import free_port, is_loaded, until
+from market_pipeline_tests.end_to_end.test_dagster_tools import is_loaded
 from market_pipeline_tests.end_to_end.wheel import Wheel
+from market_pipeline_tests.processes import until
 
 SECONDS = 300
 
@@ -34,7 +36,7 @@ def test_it_holds_every_file_of_the_package_and_the_project_files_beside_it(whee
     }
 
 
-def types(wheel: Wheel, environment: Mapping[str, str], *command: str) -> subprocess.CompletedProcess[str]:
+def run_command(wheel: Wheel, environment: Mapping[str, str], *command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [wheel.program(command[0]), *command[1:]],
         env=environment, cwd=wheel.folder, capture_output=True, text=True, timeout=SECONDS, check=False,
@@ -63,19 +65,19 @@ def running(wheel: Wheel, environment: Mapping[str, str], *command: str) -> Iter
 def test_dagsters_tools_load_the_definitions_and_find_the_records_by_the_home_that_is_printed(
     wheel: Wheel, environment: dict[str, str], settings: Settings
 ) -> None:
-    home = types(wheel, environment, "market-pipeline", "dagster-home").stdout.strip()
+    home = run_command(wheel, environment, "market-pipeline", "dagster-home").stdout.strip()
     assert home == str(settings.dagster_dir)
     at_home = environment | {"DAGSTER_HOME": home}
-    info = types(wheel, at_home, "dagster", "instance", "info")
+    info = run_command(wheel, at_home, "dagster", "instance", "info")
     assert "MarketPipelineEventLogStorage" in info.stdout, info.stderr
     # The processes of `dagster dev` are those of `up`, which the next test starts.
-    valid = types(wheel, at_home, "dagster", "definitions", "validate", "-m", "market_pipeline.definitions")
+    valid = run_command(wheel, at_home, "dagster", "definitions", "validate", "-m", "market_pipeline.definitions")
     assert valid.returncode == 0, valid.stdout + valid.stderr
 
 
 @pytest.mark.usefixtures("dbt_manifest")
 def test_up_starts_everything_without_a_checkout(wheel: Wheel, environment: dict[str, str]) -> None:
-    api, ui = free_port(), free_port()
+    api, ui = find_free_port(), find_free_port()
     ports = ("--api-port", str(api), "--ui-port", str(ui))
     with running(wheel, environment, "market-pipeline", "up", "--sandbox", *ports):
         until(lambda: is_loaded(f"http://127.0.0.1:{ui}/graphql"), "the UI's start")

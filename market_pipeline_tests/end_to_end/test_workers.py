@@ -31,8 +31,9 @@ from market_pipeline.warehouse.tables import backfill_history
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.dagster_internals import submit_asset_run
 from market_pipeline_tests.end_to_end.conftest import Run
-from market_pipeline_tests.end_to_end.fleet import Fleet, kill, running_fleet, until
+from market_pipeline_tests.end_to_end.fleet import Fleet, kill, running_fleet
 from market_pipeline_tests.end_to_end.test_interrupts import locked
+from market_pipeline_tests.processes import until
 
 NAMES = ("AAPL", "AMD", "AMZN", "GOOGL", "IBM", "INTC", "MSFT", "NVDA")
 SYMBOLS = {name: Symbol.of(name, "stock") for name in NAMES}
@@ -96,11 +97,11 @@ class Operator:
         assert found is not None
         return found
 
-    def ended(self, run_id: str) -> DagsterRun:
+    def wait_for_end(self, run_id: str) -> DagsterRun:
         until(lambda: self.run(run_id).is_finished, "the run")
         return self.run(run_id)
 
-    def retry_of(self, run_id: str) -> str:
+    def wait_for_retry(self, run_id: str) -> str:
         again = until(lambda: self.instance.get_runs(RunsFilter(tags={"dagster/parent_run_id": run_id})), "the retry")
         return str(again[0].run_id)
 
@@ -122,7 +123,7 @@ class Operator:
             held = {row[0]: row[1] for row in connection.execute(query)}
         return {name: held[name] for name in names if name in held}
 
-    def is_complete(self, *names: str) -> None:
+    def check_complete(self, *names: str) -> None:
         """Check that all bars are stored, all load records add up, and every partition is green."""
         assert self.bars(*names) == dict.fromkeys(names, len(SESSIONS))
         history = select(backfill_history).where(backfill_history.c.symbol.in_(names))
@@ -158,8 +159,8 @@ def test_two_runs_at_once_run_on_two_workers(operator: Operator) -> None:
     with locked(SecretStr(operator.fleet.env["DATABASE_URL"]), "bars"):  # so neither run ends before both are seen
         runs = [operator.launch("AAPL", "AMD"), operator.launch("AMZN", "IBM")]
         until(lambda: operator.busy("first", "second") == ["first", "second"], "both workers' work")
-    assert [operator.ended(run).status for run in runs] == [DagsterRunStatus.SUCCESS] * 2
-    operator.is_complete("AAPL", "AMD", "AMZN", "IBM")
+    assert [operator.wait_for_end(run).status for run in runs] == [DagsterRunStatus.SUCCESS] * 2
+    operator.check_complete("AAPL", "AMD", "AMZN", "IBM")
 
 
 def test_a_run_whose_worker_is_killed_fails_with_its_name_and_is_retried_by_another_one(
@@ -172,14 +173,14 @@ def test_a_run_whose_worker_is_killed_fails_with_its_name_and_is_retried_by_anot
     killed = time.monotonic()
     kill(operator.fleet.workers[victim])
 
-    assert operator.ended(run).status is DagsterRunStatus.FAILURE
+    assert operator.wait_for_end(run).status is DagsterRunStatus.FAILURE
     noticed = time.monotonic() - killed
     [verdict] = [output for output in operator.output(run) if "is gone" in output]
     assert f"The worker {operator.fleet.node(victim)} is gone; the run was not finished." in verdict
-    again = operator.ended(operator.retry_of(run))
+    again = operator.wait_for_end(operator.wait_for_retry(run))
     done = time.monotonic() - killed
     assert again.status is DagsterRunStatus.SUCCESS
-    operator.is_complete("INTC", "MSFT")
+    operator.check_complete("INTC", "MSFT")
     with capsys.disabled():
         sys.stdout.write(f"\nits worker killed, a run failed after {noticed:.1f} s and was done after {done:.1f} s\n")
 
@@ -194,8 +195,8 @@ def test_a_run_that_is_stopped_ends_as_canceled_whether_it_runs_or_waits(operato
     until(lambda: operator.run(waiting).status is DagsterRunStatus.STARTING, "the wait for a worker")
     for run in (waiting, running):
         assert operator.instance.run_coordinator.cancel_run(run)
-        assert operator.ended(run).status is DagsterRunStatus.CANCELED
-    operator.ended(operator.launch("GOOGL"))
+        assert operator.wait_for_end(run).status is DagsterRunStatus.CANCELED
+    operator.wait_for_end(operator.launch("GOOGL"))
     assert operator.bars("GOOGL", "NVDA") == {"GOOGL": len(SESSIONS)}
 
 
@@ -218,10 +219,10 @@ def test_a_step_whose_worker_is_killed_is_retried_by_another_one_and_the_run_suc
 
     until(lambda: any("goes to another worker, attempt 2 of 3" in output for output in operator.output(run)), "notice")
     noticed = time.monotonic() - killed
-    assert operator.ended(run).status is DagsterRunStatus.SUCCESS
+    assert operator.wait_for_end(run).status is DagsterRunStatus.SUCCESS
     done = time.monotonic() - killed
     assert any(f"The worker {fleet.node(victim, 'steps')} is gone" in output for output in operator.output(run))
-    operator.is_complete("INTC", "MSFT")
+    operator.check_complete("INTC", "MSFT")
     with capsys.disabled():
         sys.stdout.write(
             f"\nits worker killed, a step was handed over after {noticed:.1f} s and done after {done:.1f} s\n"

@@ -82,7 +82,7 @@ class Api:
                 connection.exec_driver_sql(statement)
 
     def insert(self, table: str, rows: Iterable[Sequence[Any]]) -> None:
-        """Rows into a table, in the order of its columns."""
+        """Insert rows into a table, in the order of its columns."""
         with self.warehouse.begin() as connection:
             driver: Any = connection.connection.driver_connection
             with driver.cursor() as cursor, cursor.copy(f"COPY {table} FROM STDIN") as copy:
@@ -106,7 +106,7 @@ def warehouse_to_serve(server: embedded.Server, folder: Path, **changes: Any) ->
 
 @contextmanager
 def serving(server: embedded.Server, folder: Path, **changes: Any) -> Iterator[Api]:
-    """An empty warehouse and the API over it, with these settings changed."""
+    """Yield an API over an empty warehouse, with these settings changed."""
     with (
         warehouse_to_serve(server, folder, **changes) as (warehouse, settings),
         environment_of(settings),

@@ -50,33 +50,33 @@ class Daemon:
         self.instance = workspace.instance
         self._without_runs = children()
 
-    def looks_at_backfills(self) -> None:
+    def run_backfill_iteration(self) -> None:
         now = datetime.now(UTC).timestamp()
         self.instance.add_daemon_heartbeat(DaemonHeartbeat(now, BackfillDaemon.daemon_type(), "daemon", []))
         list(execute_backfill_iteration(self.workspace, logging.getLogger(__name__)))
 
-    def runs_what_is_queued(self) -> None:
-        self.launches_what_is_queued()
-        self.waits_for_runs()
+    def execute_queued_runs(self) -> None:
+        self.launch_queued_runs()
+        self.wait_for_runs()
 
-    def launches_what_is_queued(self) -> None:
+    def launch_queued_runs(self) -> None:
         list(QueuedRunCoordinatorDaemon(interval_seconds=1).run_iteration(self.workspace))
 
-    def waits_for_runs(self) -> None:
+    def wait_for_runs(self) -> None:
         deadline = time.monotonic() + RUN_SECONDS
         unfinished = RunsFilter(statuses=[DagsterRunStatus.STARTING, DagsterRunStatus.STARTED])
         while self.instance.get_runs(unfinished):
             assert time.monotonic() < deadline
             time.sleep(0.1)
 
-    def kills_runs(self) -> None:
+    def kill_runs(self) -> None:
         """Kill the processes of runs, the only ones started since the code server, with SIGKILL."""
         runs = children() - self._without_runs
         assert runs
         for process in runs:
             process.kill()
 
-    def loads_the_symbols(self) -> None:
+    def reload_symbols(self) -> None:
         self.workspace.reload_workspace()
 
     def query_ui(self, query: str, **variables: Any) -> Any:

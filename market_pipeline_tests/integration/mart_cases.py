@@ -26,7 +26,7 @@ from market_pipeline_tests.conftest import AS_FILES
 from market_pipeline_tests.dbt_server import run_forked_dbt
 
 LOADED_AT = datetime(2024, 4, 1, tzinfo=UTC)
-BY_WHOM = {"source": "sandbox", "fetched_at": LOADED_AT, "run_id": "run-1"}
+PROVENANCE = {"source": "sandbox", "fetched_at": LOADED_AT, "run_id": "run-1"}
 
 
 @contextmanager
@@ -74,7 +74,7 @@ def add_bars(warehouse: Engine, symbol: Symbol, bars: pd.DataFrame) -> None:
     days = pd.DatetimeIndex(bars["date"])
     starts = session_starts(symbol.calendar, days).to_pydatetime()
     rows = bars.astype(object).where(bars.notna(), None).to_dict("records")
-    facts = {"symbol": symbol.name, "validated": True, "quality_score": 1.0, "updated_at": LOADED_AT, **BY_WHOM}
+    facts = {"symbol": symbol.name, "validated": True, "quality_score": 1.0, "updated_at": LOADED_AT, **PROVENANCE}
     with warehouse.begin() as connection:
         connection.execute(
             insert(market_data),
@@ -89,13 +89,13 @@ def add_splits(warehouse: Engine, rows: Iterable[tuple[str, date, float, float]]
     """Add splits: symbol, execution date, shares before and after."""
     names = ("symbol", "execution_date", "split_from", "split_to")
     with warehouse.begin() as connection:
-        connection.execute(insert(splits), [{**dict(zip(names, row, strict=True)), **BY_WHOM} for row in rows])
+        connection.execute(insert(splits), [{**dict(zip(names, row, strict=True)), **PROVENANCE} for row in rows])
 
 
 def add_dividends(warehouse: Engine, rows: Iterable[tuple[str, date, float, str]], currency: str = "USD") -> None:
     """Add dividends: symbol, ex-date, amount per share and kind."""
     names = ("symbol", "ex_dividend_date", "cash_amount", "dividend_type")
-    facts = {"currency": currency, **BY_WHOM}
+    facts = {"currency": currency, **PROVENANCE}
     with warehouse.begin() as connection:
         connection.execute(insert(dividends), [{**dict(zip(names, row, strict=True)), **facts} for row in rows])
 

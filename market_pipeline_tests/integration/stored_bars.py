@@ -8,6 +8,7 @@ import pandas as pd
 from bokeh_sampledata import stocks
 from sqlalchemy import Engine, select, text
 
+from market_pipeline.core.bars import VALUE_COLUMNS
 from market_pipeline.core.sessions import session_starts, sessions_between
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.quality.rules import find_flags
@@ -36,7 +37,7 @@ def recorded(name: str, start: date, end: date) -> pd.DataFrame:
 
 
 def request_for(symbol: Symbol, sessions: Sequence[date], run_id: str = "run-1", **known: Any) -> LoadRequest:
-    """Return a load request for these sessions, all answered for unless `known` says otherwise."""
+    """Return a load request for these sessions, all answered unless `known` has others."""
     known = {"answered": (sessions[0], sessions[-1]), "requests": 1, **known}
     return LoadRequest(symbol, sessions, "polygon", run_id, "cli", datetime.now(UTC), **known)
 
@@ -70,6 +71,13 @@ def flags(warehouse: Engine, symbol: Symbol) -> dict[date, tuple[str, ...]]:
     )
     with warehouse.connect() as connection:
         return {row.date: tuple(row.flags) for row in connection.execute(query)}
+
+
+def read_bars(warehouse: Engine) -> pd.DataFrame:
+    """Return symbol, date and values of all stored bars, in this order."""
+    columns = [market_data.c[name] for name in ("symbol", "date", *VALUE_COLUMNS)]
+    with warehouse.connect() as connection:
+        return pd.read_sql(select(*columns).order_by(market_data.c.symbol, market_data.c.date), connection)
 
 
 def query(warehouse: Engine, statement: str, **parameters: Any) -> list[Mapping[str, Any]]:

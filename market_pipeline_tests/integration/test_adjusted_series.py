@@ -53,11 +53,11 @@ def series(server: embedded.Server, folder: Path) -> Iterator[Engine]:
     with database(server, "adjusted_series") as warehouse:
         set_today(warehouse, LAST)
         add_symbols(warehouse, [Symbol.of(case.symbol, "stock") for case in requested])
-        refresh(warehouse, SPLITS, of(requested, lambda case: case.earlier_splits or case.splits), nights=0)
+        refresh(warehouse, SPLITS, records_of(requested, lambda case: case.earlier_splits or case.splits), nights=0)
         for case in requested:
             load_bars(warehouse, case)
-        refresh(warehouse, SPLITS, of(requested, lambda case: case.splits), nights=40)
-        refresh(warehouse, DIVIDENDS, of(requested, lambda case: case.dividends), nights=40)
+        refresh(warehouse, SPLITS, records_of(requested, lambda case: case.splits), nights=40)
+        refresh(warehouse, DIVIDENDS, records_of(requested, lambda case: case.dividends), nights=40)
         with scripted_vendor(Reply(b"", 400)) as vendor, pytest.raises(PolygonError):
             refresh_once(warehouse, vendor, SPLITS, at=NOW + timedelta(days=80))
         for case in (case for case in CASES if not case.requested):
@@ -69,13 +69,13 @@ def series(server: embedded.Server, folder: Path) -> Iterator[Engine]:
         yield warehouse
 
 
-def of(cases: Sequence[Case], records: Any) -> list[Record]:
+def records_of(cases: Sequence[Case], records: Any) -> list[Record]:
     """Return the vendor's records of the cases."""
     return [{"ticker": case.symbol, **record} for case in cases for record in records(case)]
 
 
 def refresh(warehouse: Engine, actions: ActionTable, records: Sequence[Record], *, nights: int) -> None:
-    """Refresh from a vendor that sends these records, whoever is requested, so many nights after the first."""
+    """Refresh from a vendor that sends these records to any request, so many nights after the first."""
     with scripted_vendor(*[listing(*records)] * len(CASES)) as vendor:
         refresh_once(warehouse, vendor, actions, at=NOW + timedelta(days=nights))
 
@@ -92,7 +92,7 @@ def load_bars(warehouse: Engine, case: Case) -> None:
 
 
 @EACH
-def test_what_the_vendor_sends_is_stored_or_rejected_with_the_reason(series: Engine, case: Case) -> None:
+def test_each_action_is_stored_or_rejected_with_the_reason(series: Engine, case: Case) -> None:
     stored = [
         query(series, f"SELECT FROM {table} WHERE symbol = :s", s=case.symbol) for table in ("splits", "dividends")
     ]
@@ -119,11 +119,11 @@ def test_the_adjusted_series_has_the_value_worked_out_by_hand_or_the_reason(seri
 
 @EACH
 def test_the_mart_of_actions_has_the_reason_of_each_that_is_not_applied(series: Engine, case: Case) -> None:
-    mart = "SELECT not_applied_because AS why FROM analytics.corporate_actions WHERE symbol = :s"
-    found = [row["why"] for row in query(series, mart, s=case.symbol)]
+    mart = "SELECT not_applied_because AS reason FROM analytics.corporate_actions WHERE symbol = :s"
+    found = [row["reason"] for row in query(series, mart, s=case.symbol)]
     assert len(found) == sum(case.stored) + sum(listed for _, listed in case.rejected)
     if case.because is not None and case.not_applied is None:
-        assert all(why and why in case.because for why in found)
+        assert all(reason and reason in case.because for reason in found)
     else:
         assert found == [case.not_applied] * len(found)
 
@@ -149,7 +149,9 @@ def test_symbols_without_all_adjusted_prices_are_named_with_the_first_known_day_
     assert found["NEVR"] == "NEVR (splits and dividends were never requested)"
 
 
-def test_status_names_them_too(settings_of_series: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+def test_status_names_symbols_without_all_adjusted_prices(
+    settings_of_series: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
     with environment_of(settings_of_series):
         with pytest.raises(SystemExit):
             main(["status"])
@@ -194,7 +196,7 @@ def test_history_since_the_first_known_day_is_as_if_nothing_was_unknown(api: str
     assert "x-known-from" not in response.headers
 
 
-def test_history_of_days_that_are_not_known_at_all_is_as_traded_with_the_reason(api: str) -> None:
+def test_history_without_any_adjusted_price_is_as_traded_with_the_reason(api: str) -> None:
     content = get(api, "SPX", end="2024-03-14").json()
     reason = f"the adjusted prices of SPX are not known: split of 2024-03-15: {CONTRADICTED}"
     assert (content["adjustment"], content["known_from"], content["note"]) == ("none", None, f"As traded: {reason}.")

@@ -1,7 +1,6 @@
 """Alert sensors on a real instance and a real receiver: content and time of alerts, each sent once."""
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
@@ -17,11 +16,10 @@ from market_pipeline.dagster_storage.internals import WILL_RETRY_TAG
 from market_pipeline.orchestration import alert_sensors
 from market_pipeline.orchestration.alert_sensors import build_alert_sensors
 from market_pipeline.orchestration.freshness import find_stale_symbols
-from market_pipeline.orchestration.run_launch import open_instance
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.dagster_internals import create_run_for_test
 from market_pipeline_tests.integration.stored_bars import AAPL, load_failure, load_frame, recorded
-from market_pipeline_tests.receivers import TOKEN, Mailbox, Receiver, running_mail_server, running_receiver
+from market_pipeline_tests.receivers import TOKEN, Mailbox, Receiver
 
 MSFT = Symbol.of("MSFT", "stock")
 NIGHTLY = {"dagster/schedule_name": "nightly_equities"}
@@ -31,26 +29,8 @@ FRIDAY, MONDAY = date(2000, 10, 6), date(2000, 10, 9)
 
 
 @pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with running_receiver() as running:
-        yield running
-
-
-@pytest.fixture
-def mailbox() -> Iterator[Mailbox]:
-    with running_mail_server() as running:
-        yield running
-
-
-@pytest.fixture
 def webhook_settings(settings: Settings, receiver: Receiver) -> Settings:
     return settings.model_copy(update={"alert_webhook_url": SecretStr(receiver.url), "dagster_ui_url": UI})
-
-
-@pytest.fixture
-def instance(settings: Settings, environment: dict[str, str]) -> Iterator[DagsterInstance]:
-    with open_instance(settings) as opened:
-        yield opened
 
 
 class Ticks:
@@ -69,11 +49,11 @@ class Ticks:
         return result.skip_message
 
 
-def of_runs(settings: Settings, instance: DagsterInstance) -> Ticks:
+def watch_runs(settings: Settings, instance: DagsterInstance) -> Ticks:
     return Ticks(build_alert_sensors(settings)[0], instance)
 
 
-def of_symbols(settings: Settings, instance: DagsterInstance) -> Ticks:
+def watch_symbols(settings: Settings, instance: DagsterInstance) -> Ticks:
     return Ticks(build_alert_sensors(settings)[1], instance)
 
 
@@ -88,8 +68,8 @@ def fail(instance: DagsterInstance, reason: str, **tags: str) -> str:
 def test_a_failed_run_is_reported_once_with_its_symbols_reasons_and_page(
     webhook_settings: Settings, instance: DagsterInstance, receiver: Receiver, warehouse: Engine
 ) -> None:
-    fail(instance, "long before anybody was to be told")
-    sensor = of_runs(webhook_settings, instance)
+    fail(instance, "before the first tick")
+    sensor = watch_runs(webhook_settings, instance)
     assert sensor.tick() == "No run has failed."
     add_symbols(warehouse, [AAPL, MSFT])
     run_id = fail(instance, "one of its steps failed")
@@ -110,7 +90,7 @@ def test_a_failed_run_is_reported_once_with_its_symbols_reasons_and_page(
 def test_a_run_that_reached_no_symbol_is_reported_with_dagsters_own_reason(
     webhook_settings: Settings, instance: DagsterInstance, receiver: Receiver
 ) -> None:
-    sensor = of_runs(webhook_settings, instance)
+    sensor = watch_runs(webhook_settings, instance)
     sensor.tick()
     fail(instance, "The process that executed this run ended without finishing it.")
     sensor.tick()
@@ -120,9 +100,9 @@ def test_a_run_that_reached_no_symbol_is_reported_with_dagsters_own_reason(
 def test_no_alert_is_sent_for_known_retried_or_old_failures(
     webhook_settings: Settings, instance: DagsterInstance, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sensor = of_runs(webhook_settings, instance)
+    sensor = watch_runs(webhook_settings, instance)
     sensor.tick()
-    fail(instance, "typed by someone, who has read it", market_pipeline__trigger="cli")
+    fail(instance, "typed by a user, who has read the error", market_pipeline__trigger="cli")
     fail(instance, "to be run again", **{WILL_RETRY_TAG: "true"})
     assert sensor.tick() == "No run has failed."
     monkeypatch.setattr(alert_sensors, "MAX_AGE", timedelta(0))
@@ -137,7 +117,7 @@ def test_a_channel_that_is_down_misses_no_alert_and_the_other_gets_none_twice(
     both = webhook_settings.model_copy(
         update={"smtp_url": SecretStr(f"smtp://127.0.0.1:{mailbox.port}"), "alert_email_to": "ann@example.com"}
     )
-    sensor = of_runs(both, instance)
+    sensor = watch_runs(both, instance)
     sensor.tick()
     receiver.statuses = [403]
     fail(instance, "the first")
@@ -155,21 +135,21 @@ def test_a_channel_that_is_down_misses_no_alert_and_the_other_gets_none_twice(
 
 
 def test_without_a_channel_the_ui_names_the_settings_for_one(settings: Settings, instance: DagsterInstance) -> None:
-    for sensor in (of_runs(settings, instance), of_symbols(settings, instance)):
+    for sensor in (watch_runs(settings, instance), watch_symbols(settings, instance)):
         assert "nobody is notified: set ALERT_WEBHOOK_URL, or ALERT_EMAIL_TO and SMTP_URL" in sensor.tick()
 
 
 def test_stale_symbols_are_reported_when_they_become_so_and_when_all_are_fine_again(
     webhook_settings: Settings, instance: DagsterInstance, receiver: Receiver, warehouse: Engine
 ) -> None:
-    sensor = of_symbols(webhook_settings, instance)
+    sensor = watch_symbols(webhook_settings, instance)
     assert sensor.tick() == "0 symbols are stale: nothing new."
     add_symbols(warehouse, [AAPL])
     load_frame(warehouse, AAPL, AUTUMN)
     assert sensor.tick() == "Sent by webhook: Market Pipeline: AAPL is stale."
     assert sensor.tick() == "1 symbol is stale: nothing new."
     add_symbols(warehouse, [MSFT])
-    load_failure(warehouse, MSFT, [FRIDAY], "it rained")
+    load_failure(warehouse, MSFT, [FRIDAY], "the vendor returned 500")
     sensor.tick()
     with warehouse.begin() as connection:
         connection.exec_driver_sql("UPDATE tracked_symbols SET active = false")
@@ -183,7 +163,7 @@ def test_stale_symbols_are_reported_when_they_become_so_and_when_all_are_fine_ag
 def test_an_alert_of_staleness_that_is_sent_again_has_the_same_key_and_the_next_one_another(
     webhook_settings: Settings, instance: DagsterInstance, receiver: Receiver, warehouse: Engine
 ) -> None:
-    sensor = of_symbols(webhook_settings, instance)
+    sensor = watch_symbols(webhook_settings, instance)
     sensor.tick()
     add_symbols(warehouse, [AAPL])
     load_frame(warehouse, AAPL, AUTUMN)
@@ -192,7 +172,7 @@ def test_an_alert_of_staleness_that_is_sent_again_has_the_same_key_and_the_next_
         sensor.tick()
     sensor.tick()
     add_symbols(warehouse, [MSFT])
-    load_failure(warehouse, MSFT, [FRIDAY], "it rained")
+    load_failure(warehouse, MSFT, [FRIDAY], "the vendor returned 500")
     sensor.tick()
     with warehouse.begin() as connection:
         connection.exec_driver_sql("UPDATE tracked_symbols SET active = false")

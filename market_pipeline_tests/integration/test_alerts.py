@@ -1,7 +1,6 @@
 """Alerts sent to a real webhook and mail server: their content, the errors, and no secret in either."""
 
 import ssl
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,7 +17,6 @@ from market_pipeline_tests.receivers import (
     Mailbox,
     Receiver,
     running_mail_server,
-    running_receiver,
 )
 
 LOGIN = "robot:hunter2%20of%20the%20mail"
@@ -26,18 +24,6 @@ ALERT = Alert(
     "run_failure", "Market Pipeline: a run failed", "NOSUCH: no such ticker\nFB: renamed",
     datetime(2026, 3, 2, 2, 4, tzinfo=UTC), {"job": "nightly_equities_job"}, "http://127.0.0.1:3000/runs/1",
 )  # fmt: skip
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with running_receiver() as running:
-        yield running
-
-
-@pytest.fixture
-def mailbox() -> Iterator[Mailbox]:
-    with running_mail_server() as running:
-        yield running
 
 
 def by_webhook(receiver: Receiver) -> Settings:

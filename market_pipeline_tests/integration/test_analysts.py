@@ -36,7 +36,7 @@ FIRST, LAST = date(2000, 3, 1), date(2013, 3, 1)
 
 
 def load_recorded(warehouse: Engine) -> None:
-    """The recorded stocks with their real splits and dividends, loaded and flagged as a run loads them."""
+    """Load the recorded stocks with their real splits and dividends, and flag bars as a run does."""
     symbols = [Symbol.of(name, "stock") for name in RECORDED]
     track(warehouse, symbols, first=FIRST, last=LAST)
     add_recorded_actions(warehouse)
@@ -97,7 +97,7 @@ def test_every_table_has_its_line(marts: tuple[Engine, str]) -> None:
 # --- the role
 
 
-def test_what_dbt_makes_later_can_be_read(marts: tuple[Engine, str], analyst: psycopg.Connection) -> None:
+def test_tables_that_dbt_builds_later_can_be_read(marts: tuple[Engine, str], analyst: psycopg.Connection) -> None:
     tables = read(marts[0], TABLES)
     for table in tables["relname"]:
         analyst.execute(f"SELECT * FROM analytics.{table} LIMIT 1")

@@ -54,8 +54,8 @@ def admin(api: Api) -> dict[str, str]:
     return {"X-API-Key": create_key(api.warehouse, "operations", Scope.ADMIN).get_secret_value()}
 
 
-def door(api: Api, address: str = "127.0.0.1") -> socket.socket:
-    """A connection to the API, from this address."""
+def open_connection(api: Api, address: str = "127.0.0.1") -> socket.socket:
+    """Open a connection to the API, from this address."""
     place = urlsplit(api.url)
     return socket.create_connection((str(place.hostname), place.port or 80), timeout=20, source_address=(address, 0))
 
@@ -75,7 +75,7 @@ def read_to_end(connection: socket.socket) -> bytes:
 
 def get_response(api: Api, request: bytes) -> bytes:
     """Return the response to these bytes until the connection is closed."""
-    with closing(door(api)) as connection:
+    with closing(open_connection(api)) as connection:
         connection.sendall(request)
         return read_to_end(connection)
 
@@ -117,8 +117,8 @@ def test_a_header_beyond_the_limits_is_rejected_at_once(api: Api, request_: byte
 
 def test_an_endless_header_costs_neither_memory_nor_the_others_time(api: Api) -> None:
     before = psutil.Process().memory_info().rss
-    alone = slowest(api)
-    endless = [door(api) for _ in range(10)]
+    alone = measure_slowest(api)
+    endless = [open_connection(api) for _ in range(10)]
     over = threading.Event()
 
     def send(connection: socket.socket) -> None:
@@ -132,7 +132,7 @@ def test_an_endless_header_costs_neither_memory_nor_the_others_time(api: Api) ->
     threads = [threading.Thread(target=send, args=(connection,)) for connection in endless]
     for thread in threads:
         thread.start()
-    meanwhile = slowest(api)
+    meanwhile = measure_slowest(api)
     over.set()
     for thread in threads:
         thread.join()
@@ -140,7 +140,7 @@ def test_an_endless_header_costs_neither_memory_nor_the_others_time(api: Api) ->
     assert meanwhile < 10 * alone + 1  # it was 3 s and more for one
 
 
-def slowest(api: Api) -> float:
+def measure_slowest(api: Api) -> float:
     """Return the seconds of the second slowest of 30 requests in a row."""
     took = []
     for _ in range(30):
@@ -150,10 +150,12 @@ def slowest(api: Api) -> float:
     return sorted(took)[-2]
 
 
-def test_a_header_that_does_not_end_is_ended(api: Api) -> None:
+def test_an_endless_header_is_cut_off(api: Api) -> None:
     """Headers sent slowly, only in part, not at all, or as line feeds: some of each."""
     with ExitStack() as stack:
-        silent, stuck, slow, feeding = ([stack.enter_context(closing(door(api))) for _ in range(10)] for _ in range(4))
+        silent, stuck, slow, feeding = (
+            [stack.enter_context(closing(open_connection(api))) for _ in range(10)] for _ in range(4)
+        )
         begun = time.monotonic()
         for connection in (*stuck, *slow):
             connection.sendall(HEAD)
@@ -190,7 +192,7 @@ def test_a_body_is_not_read_before_the_key_is_known(api: Api, admin: dict[str, s
         (sized, SYMBOLS, b"", 401), (chunked, SYMBOLS, b"", 401), (sized, SYMBOLS, key, 413),
         (chunked, SYMBOLS, key, 413), (sized, "/api/v1/status", b"", 405), (chunked, "/nowhere", b"", 404),
     ):  # fmt: skip
-        with closing(door(api)) as connection:
+        with closing(open_connection(api)) as connection:
             connection.sendall(head % (path.encode(), with_key))
             part = b"10000\r\n" + b"a" * 65_536 + b"\r\n"
             sent = 0
@@ -215,17 +217,16 @@ def test_a_body_that_does_not_come_or_is_a_bomb_is_rejected(api: Api, admin: dic
     headers = {**admin, "Content-Encoding": "gzip", "Content-Type": "application/json"}
     problem(requests.post(api.url + SYMBOLS, data=bomb, headers=headers, timeout=20), 415)
     deep = b"[" * 60_000
-    head = requests.post(
-        api.url + SYMBOLS, data=deep, headers={**admin, "Content-Type": "application/json"}, timeout=20
-    )
-    assert head.status_code in (400, 422)
+    json_headers = {**admin, "Content-Type": "application/json"}
+    response = requests.post(api.url + SYMBOLS, data=deep, headers=json_headers, timeout=20)
+    assert response.status_code in (400, 422)
 
 
 def test_a_body_that_comes_late_is_taken_and_the_connection_kept(api: Api, admin: dict[str, str]) -> None:
     body = b'{"symbol": "NVDA"}'
     head = f"POST {SYMBOLS} HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {admin['X-API-Key']}\r\n"
     head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n"
-    with closing(door(api)) as connection:
+    with closing(open_connection(api)) as connection:
         connection.sendall(head.encode())
         assert connection.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
         connection.sendall(body)
@@ -244,11 +245,11 @@ def test_pipelined_requests_get_responses_in_their_order_up_to_a_number(api: Api
     assert get_response(api, few * 5_000).count(b"HTTP/1.1 200") <= PIPELINED_REQUESTS + 1
 
 
-def test_who_opens_connections_without_end_loses_them_to_the_others(api: Api) -> None:
+def test_a_client_with_too_many_connections_loses_its_oldest(api: Api) -> None:
     """Sixty is the maximum here; another address can connect, and the one with most connections loses its oldest."""
     with ExitStack() as stack:
-        idle = [stack.enter_context(closing(door(api))) for _ in range(80)]
-        other = stack.enter_context(closing(door(api, "127.0.0.2")))
+        idle = [stack.enter_context(closing(open_connection(api))) for _ in range(80)]
+        other = stack.enter_context(closing(open_connection(api, "127.0.0.2")))
         other.sendall(HEAD + b"Connection: close\r\n\r\n")
         assert status_of(read_to_end(other)) == 200
         assert read_to_end(idle[0]) == b""
@@ -267,7 +268,7 @@ def test_downloads_that_nobody_reads_end_and_the_others_wait_for_their_place(api
     """More downloads than slots, from several addresses; a client that reads is served after them."""
     head = f"GET {MANY}?limit=60000 HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
     with ExitStack() as stack:
-        unread = [stack.enter_context(closing(door(api, f"127.0.0.{2 + n}"))) for n in range(DOWNLOADS + 2)]
+        unread = [stack.enter_context(closing(open_connection(api, f"127.0.0.{2 + n}"))) for n in range(DOWNLOADS + 2)]
         for connection in unread:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             connection.sendall(head)
@@ -279,23 +280,23 @@ def test_downloads_that_nobody_reads_end_and_the_others_wait_for_their_place(api
             assert "large downloads" in problem(honest, 503)["detail"]
             assert int(honest.headers["retry-after"]) > 0
         assert eventually(lambda: api.get(MANY, [("limit", "60000"), ("format", "csv")]).status_code == 200)
-        assert eventually(lambda: streams(api) == 0)
-        assert eventually(lambda: not held_for(api, unread))
+        assert eventually(lambda: count_streams(api) == 0)
+        assert eventually(lambda: not find_held_sockets(api, unread))
 
 
 def test_a_response_that_nobody_reads_does_not_stay_in_the_kernel(api: Api) -> None:
     """A megabyte is sent as far as the API goes, and all that is left is the kernel's."""
     with ExitStack() as stack:
-        unread = [stack.enter_context(closing(door(api, "127.0.0.9"))) for _ in range(3)]
+        unread = [stack.enter_context(closing(open_connection(api, "127.0.0.9"))) for _ in range(3)]
         for connection in unread:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             connection.sendall(f"GET {MANY}?limit=1000 HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
             assert connection.recv(8).startswith(b"HTTP")
-        assert eventually(lambda: not held_for(api, unread))
+        assert eventually(lambda: not find_held_sockets(api, unread))
 
 
-def held_for(api: Api, clients: Sequence[socket.socket]) -> list[object]:
-    """The kernel's sockets on the API's side of these connections, also those that the API has closed."""
+def find_held_sockets(api: Api, clients: Sequence[socket.socket]) -> list[object]:
+    """Return the kernel's sockets on the API's side of these connections, also those that the API has closed."""
     names = {client.getsockname() for client in clients}
     port = urlsplit(api.url).port
     return [
@@ -305,18 +306,18 @@ def held_for(api: Api, clients: Sequence[socket.socket]) -> list[object]:
     ]
 
 
-def test_a_client_that_leaves_takes_its_query_with_it(api: Api) -> None:
+def test_the_query_of_a_client_that_leaves_is_cancelled(api: Api) -> None:
     """One query that is streamed, and one whose rows take long to find."""
-    head = "/api/v1/tables/slow?limit=5&order=none.desc", f"{MANY}?limit=60000&order=long.desc"
-    for path in head:
-        with closing(door(api)) as connection:
+    paths = "/api/v1/tables/slow?limit=5&order=none.desc", f"{MANY}?limit=60000&order=long.desc"
+    for path in paths:
+        with closing(open_connection(api)) as connection:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-            assert eventually(lambda: streams(api) > 0)
-        assert eventually(lambda: streams(api) == 0, 5)  # the slow one would take 12 s
+            assert eventually(lambda: count_streams(api) > 0)
+        assert eventually(lambda: count_streams(api) == 0, 5)  # the slow one would take 12 s
 
 
-def streams(api: Api) -> int:
+def count_streams(api: Api) -> int:
     """Return the number of the API's running statements on the two large tables."""
     [(number,)] = api.sql(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state <> 'idle' "
@@ -392,6 +393,6 @@ def test_the_documented_limits_are_those_in_force() -> None:
         "time to receive a response": [limits.SEND_BYTES, limits.SEND_SECONDS],
         "backfills that have not ended": [default["api_max_backfills"]],
     }  # fmt: skip
-    for what, numbers in documented.items():
+    for name, numbers in documented.items():
         for number in numbers:
-            assert re.search(rf"(?<![\d,]){number:,.0f}(?!,?\d)", table[what]), (what, number)
+            assert re.search(rf"(?<![\d,]){number:,.0f}(?!,?\d)", table[name]), (name, number)

@@ -53,7 +53,7 @@ def test_it_prints_its_url_logs_requests_and_stops_at_ctrl_c(environment: dict[s
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_ends_within_five_seconds_though_requests_are_open(
+def test_it_ends_within_five_seconds_with_open_requests(
     environment: dict[str, str], database_url: SecretStr, number: signal.Signals
 ) -> None:
     with (
@@ -74,12 +74,12 @@ def test_it_ends_within_five_seconds_though_requests_are_open(
         assert time.monotonic() - before < 5
         assert (api.returncode, "Traceback" in log) == (0, False), log
         assert log.endswith("The API has stopped.\n")
-        while observer.execute(query).fetchone() != (0,):  # what it had asked for is gone with it
+        while observer.execute(query).fetchone() != (0,):  # its statement is cancelled too
             time.sleep(0.02)
         assert isinstance(pending.exception(), requests.ConnectionError) or not pending.result().ok
 
 
-def test_listening_beyond_this_machine_without_keys_is_pointed_out(environment: dict[str, str]) -> None:
+def test_listening_beyond_this_machine_without_keys_is_reported(environment: dict[str, str]) -> None:
     with started(environment, "--host", "0.0.0.0") as (api, _):
         assert api.stderr is not None
         assert "API_KEY_REQUIRED=true requires a key" in api.stderr.readline()

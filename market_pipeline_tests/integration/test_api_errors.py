@@ -39,7 +39,7 @@ INJECTIONS = [
     "'; COPY public.canary TO PROGRAM 'id'; --",
 ]  # fmt: skip
 
-ODD = [
+UNUSUAL = [
     "\0", "null", "Infinity", "-0", "1e999", "9" * 400, "(" * 2000, "A" * 20_000, "{" * 500, ",,", ".", "..", "=",
     "&a=b", "#", "?", " ", "+", "*", "true", "-1", "1.5", "[]", "()", "(,)", '("', '("a\\',
 ]  # fmt: skip
@@ -75,7 +75,7 @@ HISTORICAL_NAMES = (
 )  # fmt: skip
 
 HOSTILE = (
-    st.sampled_from([*SPECIAL, *INJECTIONS, *ODD])
+    st.sampled_from([*SPECIAL, *INJECTIONS, *UNUSUAL])
     | st.lists(st.sampled_from([*SPECIAL, *INJECTIONS, "AAPL", "symbol", "2024-01-31"]), max_size=4).map("".join)
     | st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 )
@@ -172,7 +172,7 @@ def test_no_name_of_a_table_does_harm(api: Api, name: str) -> None:
 
 @pytest.mark.parametrize("route", [f"{TABLES}/", f"{HISTORICAL}/", "/static/", "/api/v1/", "/"])
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path[:40])
-def test_no_path_leads_anywhere_else(api: Api, route: str, path: str) -> None:
+def test_no_path_leads_outside_the_routes(api: Api, route: str, path: str) -> None:
     days = "?start=2000-09-20&end=2000-10-10" if route == f"{HISTORICAL}/" else ""
     assert assert_response_or_problem(api, f"{route}{path}{days}") in (400, 404)
 
@@ -182,7 +182,7 @@ def test_no_path_leads_anywhere_else(api: Api, route: str, path: str) -> None:
     ["symbol=eq.%ff", "%ff=1", "symbol=eq.%", "a=b;c=d", "&&&", "=", "symbol", "%00=%00", "?", "a" * 60_000],
     ids=lambda raw: raw[:20],
 )
-def test_no_query_that_is_written_wrongly_does_harm(api: Api, raw: str) -> None:
+def test_no_malformed_query_does_harm(api: Api, raw: str) -> None:
     assert_response_or_problem(api, f"{TABLES}/market_data?{raw}")
 
 
@@ -191,7 +191,7 @@ def test_many_conditions_work_like_few(api: Api) -> None:
 
 
 @pytest.mark.parametrize("kind", ["json", "csv"])
-def test_what_is_special_in_sql_is_a_text_like_any_other(api: Api, kind: str) -> None:
+def test_text_with_a_meaning_in_sql_is_a_text_like_any_other(api: Api, kind: str) -> None:
     """A value is returned as it was stored, in formats read with and without placeholders.
 
     In CSV an apostrophe keeps a spreadsheet from computing it.
@@ -205,7 +205,7 @@ def test_what_is_special_in_sql_is_a_text_like_any_other(api: Api, kind: str) ->
 
 @pytest.mark.parametrize("name", ["Accept", "If-None-Match", "X-API-Key", "Accept-Encoding", "Origin", "Forwarded"])
 def test_no_header_does_harm(api: Api, name: str) -> None:
-    for piece in [*SPECIAL, *INJECTIONS, *ODD]:
+    for piece in [*SPECIAL, *INJECTIONS, *UNUSUAL]:
         if piece.isascii() and piece.isprintable():
             assert_response_or_problem(api, f"{TABLES}/market_data?limit=1", **{name: piece})
 
@@ -268,7 +268,7 @@ def test_the_apis_connections_are_of_the_reading_role_and_read_only(api: Api) ->
         "DO $$ BEGIN LOCK TABLE market_data; END $$",
     ],
 )
-def test_postgresql_rejects_the_role_all_that_is_not_reading(reading: psycopg.Connection, statement: str) -> None:
+def test_postgresql_lets_the_role_only_read(reading: psycopg.Connection, statement: str) -> None:
     for again in ("SELECT", "RESET ROLE"):  # which leads back to the role, not to the user behind it
         reading.execute(again)
         with pytest.raises(errors.InsufficientPrivilege):
@@ -276,6 +276,6 @@ def test_postgresql_rejects_the_role_all_that_is_not_reading(reading: psycopg.Co
     assert reading.execute("SELECT current_user").fetchone() == (READER,)
 
 
-def test_the_role_reads_what_is_served(reading: psycopg.Connection) -> None:
+def test_the_role_reads_served_tables(reading: psycopg.Connection) -> None:
     assert reading.execute("SELECT count(*) FROM market_data_as_of(settled_point())").fetchone() == (66,)
     assert reading.execute("SELECT count(*) > 0 FROM coverage_by_month").fetchone() == (True,)

@@ -34,13 +34,13 @@ from market_pipeline_tests.integration.api_cases import (
 )
 
 FORMATS = pytest.mark.parametrize("kind", list(ResponseFormat))
-UNUSUAL = f"{TABLES}/odd"
+UNUSUAL = f"{TABLES}/unusual"
 MANY = f"{TABLES}/many"
 ROWS = 100_000
 COMMAND = [sys.executable, "-c", "from market_pipeline.cli.main import main; main()", "api", "--port", "0"]
 
 CREATE_UNUSUAL = """
-CREATE TABLE analytics.odd (
+CREATE TABLE analytics.unusual (
     id integer PRIMARY KEY, words text, price double precision, trades bigint, day date, at timestamptz, good boolean,
     flags text[], payload json
 )
@@ -76,7 +76,7 @@ def api(server: embedded.Server, tmp_path_factory: pytest.TempPathFactory) -> It
     """An API over a table of unusual values and one of many rows."""
     with serving(server, tmp_path_factory.mktemp("api")) as api:
         api.execute(CREATE_UNUSUAL, *CREATE_MANY)
-        api.insert("analytics.odd", UNUSUAL_ROWS)
+        api.insert("analytics.unusual", UNUSUAL_ROWS)
         yield api
 
 
@@ -94,7 +94,7 @@ def rows_of(kind: ResponseFormat, content: bytes) -> list[dict[str, Any]]:
     return readers[kind](content)
 
 
-def exactly(row: Sequence[Any]) -> tuple[Any, ...]:
+def to_comparable(row: Sequence[Any]) -> tuple[Any, ...]:
     """Convert a row for a comparison in which even -0.0 and 0.0 differ."""
     return tuple(value.hex() if isinstance(value, float) else value for value in row)
 
@@ -111,14 +111,14 @@ def from_json(row: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 @pytest.mark.parametrize("kind", [ResponseFormat.ARROW, ResponseFormat.PARQUET])
-def test_typed_formats_hold_exactly_what_the_table_holds(api: Api, kind: ResponseFormat) -> None:
+def test_typed_formats_hold_exactly_the_tables_values(api: Api, kind: ResponseFormat) -> None:
     found = rows_of(kind, api.get(UNUSUAL, [("format", kind)]).content)
-    assert [exactly(tuple(row.values())) for row in found] == [exactly(row) for row in UNUSUAL_ROWS]
+    assert [to_comparable(tuple(row.values())) for row in found] == [to_comparable(row) for row in UNUSUAL_ROWS]
 
 
 @pytest.mark.parametrize("kind", [ResponseFormat.ARROW, ResponseFormat.PARQUET])
 def test_typed_formats_have_the_tables_types(api: Api, kind: ResponseFormat) -> None:
-    content = api.get(UNUSUAL, [("format", kind), ("id", "eq.-1")]).content  # which even an answer without rows has
+    content = api.get(UNUSUAL, [("format", kind), ("id", "eq.-1")]).content  # a response without rows has a schema too
     schema = (
         pa.ipc.open_stream(content).schema if kind is ResponseFormat.ARROW else parquet.read_schema(io.BytesIO(content))
     )
@@ -143,14 +143,14 @@ def test_pandas_reads_it_in_one_line(api: Api, kind: ResponseFormat) -> None:
     assert pd.to_datetime(frame["at"])[0] == pd.Timestamp("2024-01-31T12:00:00Z")
 
 
-def test_json_holds_exactly_what_the_table_holds(api: Api) -> None:
+def test_json_holds_exactly_the_tables_values(api: Api) -> None:
     found = [from_json(row) for row in rows_of(ResponseFormat.JSON, api.get(UNUSUAL).content)]
-    assert [exactly(row[:-1]) for row in found] == [exactly(row[:-1]) for row in UNUSUAL_ROWS]
+    assert [to_comparable(row[:-1]) for row in found] == [to_comparable(row[:-1]) for row in UNUSUAL_ROWS]
     payloads = [None if row[-1] is None else json.loads(row[-1]) for row in UNUSUAL_ROWS]
     assert [row[-1] for row in found] == payloads
 
 
-def test_csv_holds_exactly_what_the_table_holds_with_lists_as_json(api: Api) -> None:
+def test_csv_holds_exactly_the_tables_values_with_lists_as_json(api: Api) -> None:
     rows = UNUSUAL_ROWS[:8]  # the next has a text that is longer than Python's reader takes
     found = rows_of(ResponseFormat.CSV, api.get(UNUSUAL, [("format", "csv"), ("id", "lte.8")]).content)
     for row, (number, words, price, trades, day, at, good, flags, payload) in zip(found, rows, strict=True):
@@ -204,11 +204,10 @@ def test_csv_holds_no_text_that_a_spreadsheet_would_compute_and_every_number_as_
     )
     api.insert("analytics.formulas", [(n, t, t, [t], -1.5, -2.25, -3) for n, t in enumerate(texts)])
     until_served(api, "formulas")
-    for few in ([], [("limit", "20000")]):  # made whole, and streamed
+    for few in ([], [("limit", "20000")]):  # complete, and streamed
         parameters = [("order", "key"), ("format", "csv"), *few]
-        parsed = list(
-            csv.DictReader(io.StringIO(api.get(f"{TABLES}/formulas", parameters).content.decode(), newline=""))
-        )
+        content = api.get(f"{TABLES}/formulas", parameters).content
+        parsed = rows_of(ResponseFormat.CSV, content)
         assert [row["words"] for row in parsed] == [row["short"] for row in parsed] == list(texts.values())
         assert [json.loads(row["list"]) for row in parsed] == [[text] for text in texts]
         assert {(row["less"], row["lesser"], row["least"]) for row in parsed} == {("-1.5", "-2.25", "-3")}
@@ -243,7 +242,7 @@ def test_numbers_that_are_none_are_distinguished_from_null(api: Api, kind: Respo
 
 
 @FORMATS
-def test_no_rows_are_a_response_too(api: Api, kind: ResponseFormat) -> None:
+def test_a_response_may_have_no_rows(api: Api, kind: ResponseFormat) -> None:
     response = api.get(UNUSUAL, [("format", kind), ("id", "eq.-1")])
     assert (response.status_code, rows_of(kind, response.content)) == (200, [])
 
@@ -279,7 +278,7 @@ def test_the_format_is_the_one_accepted_best(api: Api, accept: str, kind: Respon
 
 
 @FORMATS
-def test_a_format_that_is_named_is_taken_whatever_is_accepted(api: Api, kind: ResponseFormat) -> None:
+def test_a_named_format_overrides_the_accepted_ones(api: Api, kind: ResponseFormat) -> None:
     response = api.get(UNUSUAL, [("limit", "1"), ("format", kind)], accept="image/png")
     assert response.headers["content-type"].partition(";")[0] == MEDIA_TYPES[kind]
 
@@ -288,18 +287,18 @@ def test_a_format_that_is_named_is_taken_whatever_is_accepted(api: Api, kind: Re
     "accept", ["image/png", "application/json;q=0", "text/html", "nonsense", ";;,", "text/csv;q=x"]
 )
 def test_without_an_accepted_format_the_available_ones_are_named(api: Api, accept: str) -> None:
-    parsed = problem(api.get(UNUSUAL, accept=accept), 406)["detail"]
-    assert all(media_type in parsed for media_type in MEDIA_TYPES.values())
+    detail = problem(api.get(UNUSUAL, accept=accept), 406)["detail"]
+    assert all(media_type in detail for media_type in MEDIA_TYPES.values())
 
 
 @pytest.mark.parametrize("named", ["xml", "JSON", "", "csv,json"])
-def test_a_format_that_there_is_not_is_rejected(api: Api, named: str) -> None:
+def test_an_unknown_format_is_rejected(api: Api, named: str) -> None:
     for path in (UNUSUAL, "/api/v1/historical/AAPL", "/api/v1/universe?date=2000-09-11"):
         [fault] = problem(api.get(path, [("format", named)]), 400)["errors"]
         assert fault == {"parameter": "format", "reason": f"{named!r} is not one of json, csv, arrow, parquet"}
 
 
-# --- answers of many rows
+# --- responses of many rows
 
 
 @FORMATS
@@ -393,11 +392,11 @@ def test_more_rows_than_the_maximum_are_rejected_and_the_maximum_is_named(
         assert faults(capped.get(f"{TABLES}/five", [("format", "csv"), ("limit", "4")])) == ["limit"]
 
 
-# --- what a client has already
+# --- unchanged responses and compression
 
 
 @FORMATS
-def test_what_a_client_has_is_not_sent_again_until_a_row_changes(api: Api, kind: ResponseFormat) -> None:
+def test_an_unchanged_response_is_not_sent_again(api: Api, kind: ResponseFormat) -> None:
     chosen = [("format", kind), ("id", "lte.7")]
     first = api.get(UNUSUAL, chosen)
     tag = first.headers["etag"]
@@ -405,19 +404,19 @@ def test_what_a_client_has_is_not_sent_again_until_a_row_changes(api: Api, kind:
         again = api.get(UNUSUAL, chosen, if_none_match=had)
         assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
         assert again.headers["vary"].startswith("Accept")
-    api.execute("UPDATE analytics.odd SET price = 0.2 WHERE id = 1")
+    api.execute("UPDATE analytics.unusual SET price = 0.2 WHERE id = 1")
     try:
         changed = api.get(UNUSUAL, chosen, if_none_match=first.headers["etag"])
         assert changed.status_code == 200
         assert changed.headers["etag"] != first.headers["etag"]
     finally:
-        api.execute("UPDATE analytics.odd SET price = 0.1 WHERE id = 1")
+        api.execute("UPDATE analytics.unusual SET price = 0.1 WHERE id = 1")
     assert api.get(UNUSUAL, chosen).headers["etag"] == first.headers["etag"]
 
 
 @FORMATS
-@pytest.mark.parametrize("rows", [MAX_COMPLETE_ROWS, MAX_COMPLETE_ROWS + 1], ids=["whole", "streamed"])
-def test_what_is_compressed_on_demand_is_the_same(api: Api, kind: ResponseFormat, rows: int) -> None:
+@pytest.mark.parametrize("rows", [MAX_COMPLETE_ROWS, MAX_COMPLETE_ROWS + 1], ids=["complete", "streamed"])
+def test_a_compressed_response_has_the_same_content(api: Api, kind: ResponseFormat, rows: int) -> None:
     chosen = [("format", kind), ("limit", str(rows))]
     plain = api.get(MANY, chosen, accept_encoding="identity")
     assert "content-encoding" not in plain.headers

@@ -91,7 +91,7 @@ def sessions(name: str, start: date, end: date) -> list[date]:
     return [day.date() for day in recorded(name, start, end)["date"]]
 
 
-# --- the answer
+# --- the response
 
 
 def test_a_response_is_the_runbooks_and_more(api: Api) -> None:
@@ -227,7 +227,7 @@ def corrected(traded: Api) -> datetime:
     return instant
 
 
-def test_bars_can_be_had_as_they_were_before_a_correction(traded: Api, corrected: datetime) -> None:
+def test_bars_are_returned_as_they_were_before_a_correction(traded: Api, corrected: datetime) -> None:
     expected = recorded("MSFT", FIRST, LAST)
     [(after,)] = traded.sql("SELECT clock_timestamp()")
     for instant, column in ((corrected, "close"), (after, "low")):
@@ -236,7 +236,7 @@ def test_bars_can_be_had_as_they_were_before_a_correction(traded: Api, corrected
     assert [row["close"] for row in bars(traded, "MSFT", FIRST, LAST)] == expected["low"].tolist()
 
 
-def test_bars_can_be_had_as_of_a_snapshot_page_by_page(traded: Api, corrected: datetime) -> None:
+def test_bars_are_returned_as_of_a_snapshot_page_by_page(traded: Api, corrected: datetime) -> None:
     snapshot = create_snapshot(traded.warehouse, "before-the-correction", as_of=corrected)
     whole = get(traded, "MSFT", FIRST, LAST, snapshot=snapshot.name)
     assert [row["close"] for row in whole.json()["data"]] == recorded("MSFT", FIRST, LAST)["close"].tolist()
@@ -253,7 +253,7 @@ def test_bars_can_be_had_as_of_a_snapshot_page_by_page(traded: Api, corrected: d
     assert "earlier states of rejected_bars are not kept" in reason
 
 
-def test_before_the_first_load_there_was_nothing(traded: Api) -> None:
+def test_as_of_before_the_first_load_there_is_no_bar(traded: Api) -> None:
     problem(get(traded, "MSFT", FIRST, LAST, as_of="2020-01-01T00:00:00Z"), 404)
 
 
@@ -274,14 +274,14 @@ def test_as_of_is_as_traded_without_a_note(api: Api) -> None:
     assert response["data"] == bars(api, "AAPL", *QUARTER, adjustment="none")
 
 
-# --- odd bars
+# --- flagged bars
 
 
 @pytest.mark.parametrize("adjustment", ["splits", "none", "all"])
 def test_a_flagged_bar_is_returned_unless_it_is_left_out_on_demand(api: Api, adjustment: str) -> None:
     everything = bars(api, "AAPL", FIRST, LAST, adjustment=adjustment)
-    unknown = {row["date"]: row["quality_score"] for row in everything if not row["validated"]}
-    assert unknown == {FLAGGED.isoformat(): 0.85, "2000-10-02": 0.95}
+    flagged = {row["date"]: row["quality_score"] for row in everything if not row["validated"]}
+    assert flagged == {FLAGGED.isoformat(): 0.85, "2000-10-02": 0.95}
     [worst] = [row for row in everything if row["date"] == FLAGGED.isoformat()]
     assert (worst["flags"], worst["gap_detected"], worst["volume_anomaly"]) == (
         ["unexplained_move", "volume_outlier"], True, True,
@@ -298,7 +298,7 @@ def test_a_flagged_bar_is_returned_unless_it_is_left_out_on_demand(api: Api, adj
         assert bars(api, "AAPL", FIRST, LAST, adjustment=adjustment, **parameters) == expected
 
 
-# --- what is not there
+# --- rejected requests
 
 
 @pytest.mark.parametrize(
@@ -316,7 +316,7 @@ DAYS = [("start", "2000-09-20"), ("end", "2000-10-10")]
 
 
 @pytest.mark.parametrize(
-    ("parameters", "where", "why"),
+    ("parameters", "where", "reason"),
     [
         ([("start", "2000-02-30"), DAYS[1]], ["start"], "'2000-02-30' is not a date"),
         ([("start", "20000920"), DAYS[1]], ["start"], "is not a date"),
@@ -340,11 +340,11 @@ DAYS = [("start", "2000-09-20"), ("end", "2000-10-10")]
     ],
 )
 def test_an_invalid_request_is_rejected_with_a_reason_for_each_parameter(
-    api: Api, parameters: list[tuple[str, str]], where: list[str], why: str
+    api: Api, parameters: list[tuple[str, str]], where: list[str], reason: str
 ) -> None:
     response = api.get(f"{HISTORICAL}/AAPL", parameters)
     assert faults(response) == where
-    assert why in response.json()["errors"][0]["reason"]
+    assert reason in response.json()["errors"][0]["reason"]
 
 
 # --- pages and files

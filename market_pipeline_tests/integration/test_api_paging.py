@@ -105,13 +105,13 @@ def pages_of_two(api: Api) -> str:
 
 
 def fill(api: Api, rows: Sequence[Sequence[Any]]) -> None:
-    """These rows and no others, with keys."""
+    """Replace all rows by these, with keys."""
     api.execute("TRUNCATE analytics.paged")
     api.insert("analytics.paged", [("ab,"[number % 3], number, *row) for number, row in enumerate(rows)])
 
 
 def json_pages(api: Api, query: PagedQuery) -> Iterator[list[tuple[str, int]]]:
-    """The keys on each page, by `next`."""
+    """Yield the keys on each page, by `next`."""
     page = api.get(PAGED, query.parameters).json()
     while True:
         yield [(row["part"], row["number"]) for row in page["data"]]
@@ -123,7 +123,7 @@ def json_pages(api: Api, query: PagedQuery) -> Iterator[list[tuple[str, int]]]:
 
 
 def csv_pages(api: Api, query: PagedQuery) -> Iterator[list[tuple[str, int]]]:
-    """The keys on each page, by the header Link."""
+    """Yield the keys on each page, by the header Link."""
     response = api.get(PAGED, [*query.parameters, ("format", "csv")])
     while True:
         rows = csv.DictReader(io.StringIO(response.content.decode(), newline=""))
@@ -149,7 +149,7 @@ def test_all_pages_together_are_the_rows_of_one_statement_in_its_order(
     assert len(pages) == max(1, math.ceil(len(expected) / query.limit))
 
 
-def test_what_is_ordered_by_needs_not_be_shown_to_go_on(api: Api) -> None:
+def test_pages_follow_an_order_by_columns_that_are_not_selected(api: Api) -> None:
     fill(api, TIES)
     page = api.get(PAGED, [("select", "whole"), ("order", "number.desc"), ("limit", "2")]).json()
     assert page["data"] == [{"whole": None}, {"whole": None}]
@@ -171,7 +171,7 @@ def cursor_of(url: str) -> str:
     return url.partition("cursor=")[2]
 
 
-def made(*parts: object) -> str:
+def forge(*parts: object) -> str:
     """Forge a cursor after the form of a real one."""
     return base64.urlsafe_b64encode(json.dumps(parts).encode()).decode().rstrip("=")
 
@@ -191,12 +191,14 @@ def test_a_mangled_cursor_is_rejected(api: Api, pages_of_two: str, mangle: Any) 
 
 @pytest.mark.parametrize(
     "cursor",
-    ["", "x", "!!!", "A" * 5000, "null", made(), made("number"), made("number", "1", "a", "1"), made("number", 1, "a"),
-     made("number", "1.5", "a"), made("number", "1", ["a"]), made("number", "2147483648", "a"), made(["number"], "1"),
-     made("number", "1 OR true", "a"), made("number", "1", "a\0"), made("number", "1", "\ud800"),
+    ["", "x", "!!!", "A" * 5000, "null", forge(), forge("number"),
+     forge("number", "1", "a", "1"), forge("number", 1, "a"),
+     forge("number", "1.5", "a"), forge("number", "1", ["a"]), forge("number", "2147483648", "a"),
+     forge(["number"], "1"), forge("number", "1 OR true", "a"),
+     forge("number", "1", "a\0"), forge("number", "1", "\ud800"),
      base64.urlsafe_b64encode(b"[" * 20_000).decode(), base64.urlsafe_b64encode(b"{}").decode(),
      base64.urlsafe_b64encode(b"7").decode(), base64.urlsafe_b64encode(b"\xff\xfe").decode()],
     ids=lambda cursor: cursor[:24],
 )  # fmt: skip
-def test_a_cursor_that_was_not_given_out_or_of_other_types_is_rejected(api: Api, cursor: str) -> None:
+def test_a_forged_cursor_is_rejected(api: Api, cursor: str) -> None:
     assert faults(api.get(PAGED, [("order", "number"), ("cursor", cursor)])) == ["cursor"]

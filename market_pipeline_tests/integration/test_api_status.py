@@ -88,7 +88,7 @@ def test_an_unknown_path_is_a_404_that_names_the_docs(api: str) -> None:
     assert (response.status_code, response.json()["detail"]) == (404, "there is no such path: /docs lists all paths")
 
 
-def test_status_metrics_and_symbols_are_what_is_stored(api: str, warehouse: Engine) -> None:
+def test_status_metrics_and_symbols_equal_the_stored_rows(api: str, warehouse: Engine) -> None:
     add_symbols(warehouse, [AAPL, MSFT])
     load_frame(warehouse, AAPL, AUTUMN, run_id="first")
     load_frame(warehouse, AAPL, AUTUMN, run_id="second")
@@ -147,7 +147,7 @@ def test_the_schedule_is_that_of_the_settings(settings: Settings, environment: d
         assert get(f"{url}/api/v1/metrics").json()["scheduler"]["schedule"] == "03:05 UTC daily"
 
 
-def test_downloads_that_nobody_reads_keep_nobody_else_waiting(api: str, warehouse: Engine) -> None:
+def test_downloads_that_nobody_reads_delay_no_other_request(api: str, warehouse: Engine) -> None:
     with warehouse.begin() as connection:
         connection.execute(text("CREATE SCHEMA IF NOT EXISTS analytics"))
         many = "CREATE TABLE analytics.many AS SELECT i, repeat('x', 1000) AS long FROM generate_series(1, 50000) AS i"
@@ -163,7 +163,7 @@ def test_downloads_that_nobody_reads_keep_nobody_else_waiting(api: str, warehous
         response.close()
 
 
-def test_an_outage_of_the_database_is_never_anything_else_and_ends_by_itself(own_cluster: OwnCluster) -> None:
+def test_an_outage_of_the_database_is_a_503_and_ends_by_itself(own_cluster: OwnCluster) -> None:
     with warehouse_of(own_cluster.settings) as warehouse:
         add_symbols(warehouse, [AAPL])
         load_frame(warehouse, AAPL, AUTUMN)

@@ -42,11 +42,11 @@ def listed(api: Api) -> Mapping[str, Any]:
 
 
 def tables(api: Api) -> Mapping[str, Any]:
-    """The tables as the API lists them now, by name."""
+    """Return the tables as the API lists them now, by name."""
     return {table["name"]: table for table in api.get(TABLES).json()["tables"]}
 
 
-# --- what is listed
+# --- the list
 
 
 @pytest.mark.parametrize("table", DECLARED, ids=lambda table: table.name)
@@ -72,7 +72,7 @@ def test_a_view_is_listed_with_its_key_and_comments(
     assert rows == sorted(set(rows))
 
 
-def test_every_type_that_a_declared_column_has_is_one_that_filters_are_tested_with(listed: Mapping[str, Any]) -> None:
+def test_filters_are_tested_with_every_type_of_a_declared_column(listed: Mapping[str, Any]) -> None:
     types = {column["type"] for table in DECLARED for column in listed[table.name]["columns"]}
     assert types <= {column["type"] for column in listed["kinds"]["columns"]}
 
@@ -89,7 +89,7 @@ def test_each_listed_table_is_served_at_its_listed_url(api: Api, listed: Mapping
      "market_data_as_of", "pg_roles", "pg_catalog.pg_authid", "information_schema.tables", "public.market_data",
      "analytics.kinds", "MARKET_DATA", "market_data ", "nothing"],
 )  # fmt: skip
-def test_what_is_internal_or_not_there_is_neither_listed_nor_served(
+def test_internal_and_unknown_tables_are_neither_listed_nor_served(
     api: Api, listed: Mapping[str, Any], table: str
 ) -> None:
     assert table not in listed
@@ -238,7 +238,7 @@ def test_filters_hold_together_even_two_of_one_column(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    ("column", "value", "why"),
+    ("column", "value", "reason"),
     [
         ("id", "3", "is not of the form op.value, such as eq.1000"),
         ("id", "eq.2147483648", "is not a whole number"),
@@ -268,11 +268,11 @@ def test_filters_hold_together_even_two_of_one_column(api: Api) -> None:
     ],
 )
 def test_an_invalid_query_is_rejected_with_the_parameter_and_the_reason(
-    api: Api, column: str, value: str, why: str
+    api: Api, column: str, value: str, reason: str
 ) -> None:
     [fault] = problem(api.get(f"{TABLES}/kinds", [(column, value)]), 400)["errors"]
     assert fault["parameter"] == column
-    assert why in fault["reason"]
+    assert reason in fault["reason"]
 
 
 def test_all_errors_are_reported_together(api: Api) -> None:
@@ -301,10 +301,10 @@ def test_columns_come_as_they_are_selected(api: Api) -> None:
         ("day,trades,day.desc", "day, trades, id"),
     ],
 )
-def test_rows_come_in_the_order_that_sql_puts_them_in(api: Api, order: str, sql: str) -> None:
+def test_rows_have_the_order_of_sql(api: Api, order: str, sql: str) -> None:
     expected = [row[0] for row in api.sql(f"SELECT id FROM analytics.kinds ORDER BY {sql}")]
     assert [row["id"] for row in api.rows("kinds", ("order", order))] == expected
-    # What is ordered by needn't be shown.
+    # A column of the order needn't be selected.
     assert [row["id"] for row in api.rows("kinds", ("order", order), ("select", "id"))] == expected
 
 
@@ -335,7 +335,7 @@ def test_a_table_made_while_the_server_runs_is_listed_and_served(api: Api) -> No
     api.execute(
         "CREATE TABLE analytics.made_later (id int PRIMARY KEY, note text)",
         "COMMENT ON TABLE analytics.made_later IS 'Made later.'",
-        "COMMENT ON COLUMN analytics.made_later.note IS 'What it says.'",
+        "COMMENT ON COLUMN analytics.made_later.note IS 'Its text.'",
         "INSERT INTO analytics.made_later VALUES (1, 'here')",
     )
     until_served(api, "made_later")
@@ -346,7 +346,7 @@ def test_a_table_made_while_the_server_runs_is_listed_and_served(api: Api) -> No
         "name": "note",
         "type": "text",
         "nullable": True,
-        "description": "What it says.",
+        "description": "Its text.",
         "operators": ["eq", "neq", "gt", "gte", "lt", "lte", "in", "like", "ilike", "is"],
     }
     assert "/api/v1/tables/made_later" in api.get("/openapi.json").json()["paths"]

@@ -1,4 +1,4 @@
-"""`/api/v1/universe`: the tickers that traded on a session, its filters, formats and pages, and why there are none."""
+"""`/api/v1/universe`: the tickers that traded on a session, its filters, formats and pages, and rejected dates."""
 
 import csv
 import io
@@ -70,7 +70,7 @@ def tickers(api: Api, **parameters: object) -> list[str]:
     return [row["ticker"] for row in response.json()["data"]]
 
 
-def test_a_universe_has_everything_that_traded_and_what_is_gone_since(api: Api) -> None:
+def test_a_universe_has_every_ticker_that_traded_also_those_gone_since(api: Api) -> None:
     response = get(api, date=GONE_AFTER).json()
     envelope = {name: value for name, value in response.items() if name != "data"}
     assert envelope == {
@@ -229,7 +229,7 @@ def test_the_route_is_documented_and_listed(api: Api) -> None:
     assert "universe" in api.get("/").json()["endpoints"]
 
 
-def test_months_have_the_number_listed_and_of_those_that_are_gone(api: Api) -> None:
+def test_months_have_the_numbers_of_listed_and_gone_tickers(api: Api) -> None:
     rows = api.rows("listings_by_month")
     assert rows == [
         {"month": "2024-02-01", "sessions": 4, "listed": 5, "gone": 1, "market": "us_stocks", "source": "sandbox"},

@@ -47,7 +47,7 @@ def test_a_corrected_bar_can_be_read_as_it_was_with_the_load_that_replaced_it(wa
     assert kept["replaced_at"] == held["fetched_at"] > before > kept["fetched_at"]
 
 
-def test_before_the_first_load_there_was_nothing(warehouse: Engine) -> None:
+def test_as_of_before_the_first_load_there_is_no_bar(warehouse: Engine) -> None:
     early = now(warehouse)
     load_frame(warehouse, AAPL, WEEK)
     assert closes(warehouse, early) == []
@@ -67,7 +67,7 @@ def test_in_python_bars_come_as_a_frame_by_symbol_and_date(warehouse: Engine) ->
     assert set(BAR_COLUMNS) <= {*found.columns, "date"}
 
 
-def test_the_function_is_as_quick_as_the_table(warehouse: Engine) -> None:
+def test_the_function_uses_the_tables_indexes(warehouse: Engine) -> None:
     """The planner inlines it, so that an index serves a query for one symbol."""
     statement = "EXPLAIN SELECT * FROM market_data_as_of(settled_point()) WHERE symbol = 'AAPL' AND date = '2012-10-31'"
     plan = "\n".join(row["QUERY PLAN"] for row in query(warehouse, statement))
@@ -78,7 +78,7 @@ def test_the_function_is_as_quick_as_the_table(warehouse: Engine) -> None:
 
 @settings(max_examples=15)
 @given(st.lists(st.dictionaries(st.integers(0, len(WEEK) - 1), st.floats(1, 1000), max_size=4), min_size=1, max_size=5))
-def test_every_state_that_ever_was_can_be_read_back(warehouse: Engine, corrections: list[dict[int, float]]) -> None:
+def test_every_earlier_state_can_be_read_back(warehouse: Engine, corrections: list[dict[int, float]]) -> None:
     with warehouse.begin() as connection:
         connection.execute(market_data.delete())
     state = WEEK.assign(high=2000.0, low=0.5)

@@ -1,11 +1,10 @@
 """Asset checks as the UI shows them, after runs that succeed, fail, and flag bars."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
 import dagster as dg
-import pytest
 from dagster import AssetCheckKey, DagsterInstance
 from sqlalchemy import Engine, create_engine, text
 
@@ -16,7 +15,7 @@ from market_pipeline.core.symbols import Symbol
 from market_pipeline.dagster_storage.internals import AssetCheckExecutionRecordStatus
 from market_pipeline.orchestration.assets import asset_key
 from market_pipeline.orchestration.build import build_loading
-from market_pipeline.orchestration.run_launch import launch_range_run, open_instance
+from market_pipeline.orchestration.run_launch import launch_range_run
 from market_pipeline.orchestration.schedules import plan_night
 from market_pipeline.quality.symbol_health import CHECKS
 from market_pipeline.sandbox.config import SandboxConfig
@@ -25,12 +24,6 @@ from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.integration.stored_bars import load_failure, query
 
 AAPL, MSFT, NOSUCH = (Symbol.of(name, "stock") for name in ("AAPL", "MSFT", "NOSUCH"))
-
-
-@pytest.fixture
-def instance(settings: Settings, environment: dict[str, str]) -> Iterator[DagsterInstance]:
-    with open_instance(settings) as opened:
-        yield opened
 
 
 def results(instance: DagsterInstance, symbol: Symbol) -> Mapping[str, tuple[str, str, str]]:
@@ -47,14 +40,14 @@ def results(instance: DagsterInstance, symbol: Symbol) -> Mapping[str, tuple[str
     return found
 
 
-def backfilled(
+def run_backfill(
     settings: Settings, instance: DagsterInstance, warehouse: Engine, symbols: Sequence[Symbol], start: date, end: date
 ) -> None:
     [range_run] = plan_range_runs(symbols, start, end, datetime.now(UTC))
     launch_range_run(build_loading(settings), range_run, instance, warehouse)
 
 
-def test_a_night_that_goes_well_leaves_every_check_green(
+def test_a_successful_night_leaves_every_check_green(
     settings: Settings, instance: DagsterInstance, warehouse: Engine
 ) -> None:
     add_symbols(warehouse, [MSFT])
@@ -75,7 +68,7 @@ def test_a_crash_of_the_price_is_reported_and_a_symbol_that_fails_is_red_beside_
     add_symbols(warehouse, [AAPL, NOSUCH])
     with running_sandbox(SandboxConfig()) as base_url:
         on_sandbox = settings.model_copy(update={"polygon_base_url": base_url})
-        backfilled(on_sandbox, instance, warehouse, [AAPL, NOSUCH], date(2000, 9, 1), date(2000, 10, 6))
+        run_backfill(on_sandbox, instance, warehouse, [AAPL, NOSUCH], date(2000, 9, 1), date(2000, 10, 6))
     status, severity, words = results(instance, AAPL)["unexplained_jumps"]
     assert (status, severity) == ("FAILED", "WARN")
     assert words.startswith("2000-09-29: unexplained_move: the close 25.75 is -51.9% from 53.5 on 2000-09-28")
@@ -88,7 +81,7 @@ def test_impossible_bars_are_reported(settings: Settings, instance: DagsterInsta
     add_symbols(warehouse, [AAPL])
     with running_sandbox(SandboxConfig(faults=("impossible_bars",))) as base_url:
         on_sandbox = settings.model_copy(update={"polygon_base_url": base_url})
-        backfilled(on_sandbox, instance, warehouse, [AAPL], date(2012, 10, 1), date(2012, 10, 26))
+        run_backfill(on_sandbox, instance, warehouse, [AAPL], date(2012, 10, 1), date(2012, 10, 26))
     status, severity, words = results(instance, AAPL)["impossible_bars"]
     assert (status, severity, words.split()[0]) == ("FAILED", "WARN", "3")
 
@@ -99,7 +92,7 @@ def test_a_range_of_partitions_leaves_one_row_a_check(
     add_symbols(warehouse, [AAPL])
     with running_sandbox(SandboxConfig()) as base_url:
         on_sandbox = settings.model_copy(update={"polygon_base_url": base_url})
-        backfilled(on_sandbox, instance, warehouse, [AAPL], date(2012, 10, 1), date(2012, 10, 26))
+        run_backfill(on_sandbox, instance, warehouse, [AAPL], date(2012, 10, 1), date(2012, 10, 26))
     url = instance.event_log_storage.postgres_url  # type: ignore[attr-defined]
     engine = create_engine(url)
     with engine.connect() as connection:
@@ -112,7 +105,9 @@ def test_checks_can_be_executed_without_loading_anything(
     settings: Settings, instance: DagsterInstance, warehouse: Engine
 ) -> None:
     add_symbols(warehouse, [AAPL])
-    load_failure(warehouse, AAPL, sessions_between("XNYS", date(2024, 3, 4), date(2024, 3, 8)), "it rained")
+    load_failure(
+        warehouse, AAPL, sessions_between("XNYS", date(2024, 3, 4), date(2024, 3, 8)), "the vendor returned 500"
+    )
     with running_sandbox(SandboxConfig()) as base_url:
         definitions = build_loading(settings.model_copy(update={"polygon_base_url": base_url}))
         keys = [AssetCheckKey(asset_key(AAPL), name) for name in CHECKS]

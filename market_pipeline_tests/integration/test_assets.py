@@ -17,7 +17,7 @@ from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol, starting_symbols
 from market_pipeline.orchestration.assets import SYMBOLS_PER_STEP, asset_key, build_assets
 from market_pipeline.orchestration.build import build_loading
-from market_pipeline.orchestration.run_launch import LaunchedRun, launch_range_run, open_instance
+from market_pipeline.orchestration.run_launch import LaunchedRun, launch_range_run
 from market_pipeline.orchestration.schedules import plan_night
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
@@ -33,12 +33,6 @@ AAPL, MSFT, FB, NOSUCH = (Symbol.of(name, "stock") for name in ("AAPL", "MSFT", 
 def on_sandbox(settings: Settings) -> Iterator[Settings]:
     with running_sandbox(SandboxConfig()) as base_url:
         yield settings.model_copy(update={"polygon_base_url": base_url})
-
-
-@pytest.fixture
-def instance(settings: Settings, environment: dict[str, str]) -> Iterator[DagsterInstance]:
-    with open_instance(settings) as opened:
-        yield opened
 
 
 def run(
@@ -109,11 +103,8 @@ def test_a_session_before_the_listing_is_materialized_without_a_row_and_with_the
     assert events["2012-05-14"].metadata["reason"].value == "before its first bar, of 2012-05-18"
     assert "reason" not in events["2012-05-18"].metadata
     metadata = events["2012-05-22"].metadata
-    assert (metadata["sessions"].value, metadata["sessions_empty"].value, metadata["sessions_missing"].value) == (
-        7,
-        4,
-        0,
-    )
+    counters = [metadata[name].value for name in ("sessions", "sessions_empty", "sessions_missing")]
+    assert counters == [7, 4, 0]
     [covered] = coverage(warehouse, ["FB"])
     assert (covered["loaded"], covered["first_session"]) == (3, date(2012, 5, 18))
 
@@ -134,8 +125,8 @@ def test_a_session_whose_bar_was_rejected_or_is_outside_the_plan_stays_missing(
 ) -> None:
     config = SandboxConfig(faults=("impossible_bars",))
     with running_sandbox(config) as base_url:
-        on_it = settings.model_copy(update={"polygon_base_url": base_url})
-        assert run(on_it, instance, warehouse, [AAPL], date(2012, 10, 31), date(2012, 11, 6)).success
+        faulty = settings.model_copy(update={"polygon_base_url": base_url})
+        assert run(faulty, instance, warehouse, [AAPL], date(2012, 10, 31), date(2012, 11, 6)).success
     assert rows(instance, AAPL) == {"2012-11-05": 1, "2012-11-06": 1}
     newest = materialized(instance, AAPL)["2012-11-06"].metadata
     assert (newest["sessions_empty"].value, newest["sessions_missing"].value) == (0, 3)
@@ -147,8 +138,8 @@ def test_a_history_that_the_vendor_cuts_off_in_silence_proves_nothing_about_earl
     today = datetime.now(CALENDARS["XNYS"].timezone).date()  # by which the vendor counts the years of a plan
     [*_, edge] = sessions_between("XNYS", today - timedelta(days=750), years_before(today, 2) + timedelta(days=5))
     with running_sandbox(SandboxConfig(plan=PlanName.BASIC, history_edge="clip")) as base_url:
-        on_it = settings.model_copy(update={"polygon_base_url": base_url, "polygon_plan": None})
-        assert run(on_it, instance, warehouse, [AAPL], edge - timedelta(days=30), edge).success
+        faulty = settings.model_copy(update={"polygon_base_url": base_url, "polygon_plan": None})
+        assert run(faulty, instance, warehouse, [AAPL], edge - timedelta(days=30), edge).success
     assert set(rows(instance, AAPL).values()) == {1}
     assert str(years_before(today, 2)) <= min(rows(instance, AAPL))
 
@@ -159,7 +150,9 @@ def test_a_session_without_a_bar_gets_its_row_once_the_vendor_has_it(
     day = date(2012, 10, 31)
     for around in (date(2012, 10, 26), date(2012, 11, 1)):
         assert run(on_sandbox, instance, warehouse, [AAPL], around, around).success
-    with running_sandbox(SandboxConfig(faults=("empty@range/AAPL*2",))) as base_url:  # it is asked once more
+    with running_sandbox(
+        SandboxConfig(faults=("empty@range/AAPL*2",))
+    ) as base_url:  # the vendor is requested once more
         forgetful = on_sandbox.model_copy(update={"polygon_base_url": base_url})
         assert run(forgetful, instance, warehouse, [AAPL], day, day).success
     assert rows(instance, AAPL) == {"2012-10-26": 1, "2012-10-31": 0, "2012-11-01": 1}
@@ -203,7 +196,7 @@ def test_a_night_of_60_equities_and_20_crypto_pairs_takes_10_requests(
         definitions = build_loading(settings.model_copy(update={"polygon_base_url": base_url}))
         for calendar_name in ("XNYS", "24/7"):
             members = [symbol for symbol in symbols if symbol.calendar == calendar_name]
-            # Nothing is held yet, so that it would go back for all that it may.
+            # Nothing is stored yet, so that the night would reach back as far as it may.
             usual = settings.model_copy(update={"backfill_reach_back_sessions": 5})
             [night] = plan_night(usual, members, date(2024, 6, 14))
             assert launch_range_run(definitions, night, instance, warehouse).success

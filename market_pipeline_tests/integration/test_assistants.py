@@ -436,7 +436,7 @@ def test_nothing_can_be_written_by_a_query(served: tuple[Engine, Settings], assi
     assert not any("Traceback" in text_of(result) for result in results)
 
 
-def test_what_a_query_sets_or_holds_ends_with_it(served: tuple[Engine, Settings], assistant: Assistant) -> None:
+def test_settings_and_locks_of_a_query_end_with_it(served: tuple[Engine, Settings], assistant: Assistant) -> None:
     first, second = map(
         content,
         assistant.calls(
@@ -546,13 +546,13 @@ def test_an_assistant_starts_the_command_and_talks_over_its_standard_streams(
 
 
 @contextmanager
-def over_http(settings: Settings, host: str = LOOPBACK) -> Iterator[str]:
+def serve_over_http(settings: Settings, host: str = LOOPBACK) -> Iterator[str]:
     """Serve over HTTP as if for `host`, on loopback; yield the URL."""
     with open_http_server(settings, host) as server, serve_in_thread(server, LOOPBACK, 0, name="assistants") as url:
         yield f"{url}/mcp"
 
 
-def used_over_http(url: str, use: Use, **headers: str) -> Any:
+def use_over_http(url: str, use: Use, **headers: str) -> Any:
     @asynccontextmanager
     async def transport() -> Any:
         async with (
@@ -575,8 +575,8 @@ async def count_bars(client: Client) -> Any:
 def test_on_this_machine_no_key_is_needed_and_no_page_of_another_name_gets_in(
     served: tuple[Engine, Settings],
 ) -> None:
-    with over_http(served[1]) as url:
-        assert used_over_http(url, count_bars) == [[66]]
+    with serve_over_http(served[1]) as url:
+        assert use_over_http(url, count_bars) == [[66]]
         for headers in ({"Host": "rebound.example"}, {"Origin": "http://page.example"}):
             response = requests.post(url, json={}, headers=headers, timeout=60)
             assert response.status_code in (403, 421), headers
@@ -585,19 +585,17 @@ def test_on_this_machine_no_key_is_needed_and_no_page_of_another_name_gets_in(
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", LOOPBACK])
-def test_beyond_this_machine_or_where_keys_are_required_a_valid_key_is(
-    served: tuple[Engine, Settings], host: str
-) -> None:
+def test_a_key_is_required_beyond_this_machine_or_by_the_settings(served: tuple[Engine, Settings], host: str) -> None:
     warehouse, settings = served
     settings = settings.model_copy(update={"api_key_required": host == LOOPBACK})
     key = create_key(warehouse, "an assistant", Scope.READ).get_secret_value()
-    with over_http(settings, host) as url:
+    with serve_over_http(settings, host) as url:
         for headers in ({}, {"X-API-Key": "mdw_wrong"}, {"Authorization": "Bearer wrong"}):
             response = requests.post(url, json={}, headers=headers, timeout=60)
             assert response.status_code == 401
             assert "market-pipeline keys create" in response.json()["detail"]
-        assert used_over_http(url, count_bars, **{"X-API-Key": key}) == [[66]]
-        assert used_over_http(url, count_bars, Authorization=f"Bearer {key}") == [[66]]
+        assert use_over_http(url, count_bars, **{"X-API-Key": key}) == [[66]]
+        assert use_over_http(url, count_bars, Authorization=f"Bearer {key}") == [[66]]
         revoke_key(warehouse, key.split("_")[1])
         assert requests.post(url, json={}, headers={"X-API-Key": key}, timeout=60).status_code == 401
 

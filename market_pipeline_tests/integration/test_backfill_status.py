@@ -22,7 +22,6 @@ from market_pipeline.orchestration.backfill_launch import (
 )
 from market_pipeline.orchestration.backfill_status import BackfillJob
 from market_pipeline.orchestration.rejected_backfills import resume_rejected
-from market_pipeline.orchestration.run_launch import open_instance
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline.warehouse.corporate_action_refresh import NEXT_STEP
@@ -46,12 +45,6 @@ Again = Callable[[BackfillJob], BackfillJob]
 def settings(settings: Settings) -> Settings:
     """Settings with a webserver URL that nothing listens on."""
     return settings.model_copy(update={"dagster_webserver_url": "http://127.0.0.1:9"})
-
-
-@pytest.fixture
-def instance(settings: Settings, environment: dict[str, str]) -> Iterator[DagsterInstance]:
-    with open_instance(settings) as opened:
-        yield opened
 
 
 @pytest.fixture
@@ -117,13 +110,13 @@ def test_a_backfill_is_followed_to_its_end_and_its_status_is_true(
     unwanted = start(AAPL)
     assert cancel_backfill(instance, warehouse, unwanted.id) == again(unwanted)
 
-    daemon.looks_at_backfills()
+    daemon.run_backfill_iteration()
     assert [again(job).status for job in (before_listing, mixed, unwanted)] == ["running", "running", "cancelled"]
     assert [len(again(job).run_ids) for job in (before_listing, mixed, unwanted)] == [1, 2, 0]
-    daemon.runs_what_is_queued()
+    daemon.execute_queued_runs()
     message = {job.id: again(job) for job in (before_listing, mixed)}
     for _ in range(2):  # Dagster itself takes two more looks to see that the runs are over
-        daemon.looks_at_backfills()
+        daemon.run_backfill_iteration()
     for job in (before_listing, mixed):
         assert again(job) == message[job.id]
     assert {job.id: status_in_dagster(instance, job) for job in (before_listing, mixed)} == {
@@ -158,10 +151,10 @@ def test_a_symbol_that_is_removed_while_its_backfill_waits_costs_itself_and_no_o
 ) -> None:
     started = start(AAPL, FB)
     remove_symbol(warehouse, "FB")
-    daemon.looks_at_backfills()
-    daemon.runs_what_is_queued()
+    daemon.run_backfill_iteration()
+    daemon.execute_queued_runs()
     for _ in range(2):
-        daemon.looks_at_backfills()
+        daemon.run_backfill_iteration()
     job = again(started)
     message = "FB is no longer tracked: `market-pipeline symbols add FB` tracks it again"
     assert (job.status, job.error, job.errors) == ("failed", None, {"FB": message})
@@ -174,23 +167,23 @@ def test_a_run_whose_own_process_is_killed_ends_as_failed_at_once_and_the_next_b
     daemon: Daemon, start: Start, again: Again, warehouse: Engine
 ) -> None:
     started = start(AAPL, FB)
-    daemon.looks_at_backfills()
-    daemon.launches_what_is_queued()
+    daemon.run_backfill_iteration()
+    daemon.launch_queued_runs()
     deadline = time.monotonic() + RUN_SECONDS
     while again(started).progress.symbols_succeeded == 0:
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    daemon.kills_runs()
-    daemon.waits_for_runs()
-    daemon.looks_at_backfills()
+    daemon.kill_runs()
+    daemon.wait_for_runs()
+    daemon.run_backfill_iteration()
     failed = again(started)
     assert (failed.status, set(failed.errors), failed.progress.symbols_succeeded) == ("failed", {"FB"}, 1)
     assert failed.ended_at is not None
     assert bars_held(warehouse) == {"AAPL": SESSIONS}
 
     healing = start(AAPL, FB)
-    daemon.looks_at_backfills()
-    daemon.runs_what_is_queued()
+    daemon.run_backfill_iteration()
+    daemon.execute_queued_runs()
     healed = again(healing)
     assert (healed.status, healed.progress.unchanged, healed.progress.loaded) == (
         "succeeded",
@@ -207,24 +200,24 @@ def test_a_backfill_of_a_symbol_that_the_daemon_has_yet_to_load_waits_for_it(
     started = start(MSFT)
     assert "no Dagster webserver responds at http://127.0.0.1:9" in str(started.note)
     for _ in range(3):  # it fails the backfill, ends what it has of it, and looks no more
-        daemon.looks_at_backfills()
+        daemon.run_backfill_iteration()
         assert (again(started).status, again(started).ended_at) == ("requested", None)
         assert "has not loaded all of its symbols yet" in str(again(started).note)
     assert resume_rejected(instance, [AAPL]) == []
-    daemon.loads_the_symbols()
+    daemon.reload_symbols()
     assert resume_rejected(instance, [AAPL, MSFT]) == [started.id]
     assert resume_rejected(instance, [AAPL, MSFT]) == []
-    daemon.looks_at_backfills()
-    daemon.runs_what_is_queued()
+    daemon.run_backfill_iteration()
+    daemon.execute_queued_runs()
     assert (again(started).status, again(started).progress.loaded) == ("succeeded", SESSIONS)
 
 
 @pytest.mark.parametrize("vendor", ["https://api.massive.com"])
 def test_a_run_that_reaches_no_symbol_gives_the_reason(daemon: Daemon, start: Start, again: Again) -> None:
     started = start(AAPL, FB)
-    daemon.looks_at_backfills()
-    daemon.runs_what_is_queued()
-    daemon.looks_at_backfills()
+    daemon.run_backfill_iteration()
+    daemon.execute_queued_runs()
+    daemon.run_backfill_iteration()
     job = again(started)
     assert (job.status, job.progress.sessions_done, job.progress.symbols_failed) == ("failed", 0, 2)
     assert job.error is not None

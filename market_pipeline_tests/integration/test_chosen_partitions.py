@@ -91,10 +91,10 @@ def test_a_launch_without_sessions_names_what_to_choose(daemon: Daemon, instance
         "runId"
     ]  # coins trade on Saturdays too
     first = launched(daemon, "AAPL")["run"]["runId"]
-    daemon.runs_what_is_queued()
+    daemon.execute_queued_runs()
     params = {"parentRunId": first, "strategy": "ALL_STEPS"}
     second = daemon.query_ui(AGAIN, params=params)["launchPipelineReexecution"]["run"]["runId"]
-    daemon.runs_what_is_queued()
+    daemon.execute_queued_runs()
     assert "127.0.0.1:9" in failure(instance, coin)
     for run_id in (first, second):
         assert NONE_CHOSEN in failure(instance, run_id)

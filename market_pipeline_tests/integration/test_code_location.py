@@ -25,7 +25,6 @@ from market_pipeline.orchestration.code_location import (
     reload_code_location,
     request_reload,
 )
-from market_pipeline.orchestration.run_launch import open_instance
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline.warehouse.tracked_symbols import add_symbols, remove_symbol
@@ -153,12 +152,6 @@ def test_a_symbol_that_no_reload_brings_is_an_error(webserver: Webserver, settin
     with pytest.raises(ReloadError, match="no asset of MSFT"):
         ensure_loaded(settings.model_copy(update={"dagster_webserver_url": webserver.url}), [MSFT])
     assert webserver.reloaded == ["ours"]
-
-
-@pytest.fixture
-def instance(settings: Settings, environment: dict[str, str]) -> Iterator[DagsterInstance]:
-    with open_instance(settings) as opened:
-        yield opened
 
 
 Tick = Callable[..., SensorExecutionData]

@@ -34,7 +34,7 @@ def settings_with(**values: object) -> Settings:
 
 @pytest.fixture
 def dagster_database() -> None:
-    """Settings whose database does not exist yet, as its creation is tested here."""
+    """Give Dagster no database yet, as its creation is tested here."""
 
 
 @pytest.mark.parametrize(

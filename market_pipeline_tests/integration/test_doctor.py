@@ -25,7 +25,7 @@ SECRET = "a-key-nobody-may-see"
 
 @pytest.fixture
 def dagster_database() -> None:
-    """None, as in a new warehouse."""
+    """Give Dagster no database yet, as in a new warehouse."""
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from market_pipeline.orchestration.assets import asset_key
 from market_pipeline.orchestration.build import build_loading
 from market_pipeline.orchestration.market_assets import build_market_assets, market_key
 from market_pipeline.orchestration.partitions import partition_range_tags
-from market_pipeline.orchestration.run_launch import LaunchedRun, launch_assets, open_instance
+from market_pipeline.orchestration.run_launch import LaunchedRun, launch_assets
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline.warehouse.tracked_markets import track_market, untrack_market
@@ -41,12 +41,6 @@ def sandbox() -> Iterator[str]:
 @pytest.fixture
 def on_sandbox(settings: Settings, sandbox: str) -> Settings:
     return settings.model_copy(update={"polygon_base_url": sandbox})
-
-
-@pytest.fixture
-def instance(settings: Settings, environment: dict[str, str]) -> Iterator[DagsterInstance]:
-    with open_instance(settings) as opened:
-        yield opened
 
 
 def run(

@@ -1,7 +1,7 @@
 """Marts in Dagster: lineage from every symbol, one build after the loads, tests as checks."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
@@ -20,7 +20,7 @@ from market_pipeline.orchestration.assets import asset_key
 from market_pipeline.orchestration.build import build_definitions
 from market_pipeline.orchestration.mart_assets import JOB, build_marts
 from market_pipeline.orchestration.mart_scope import choose_scope, request_run
-from market_pipeline.orchestration.run_launch import launch_job, open_instance
+from market_pipeline.orchestration.run_launch import launch_job
 from market_pipeline.warehouse.tracked_markets import track_market
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.dagster_internals import RepositorySnap, SensorExecutionData
@@ -29,12 +29,6 @@ from market_pipeline_tests.integration.stored_bars import AAPL, load_frame, quer
 pytestmark = pytest.mark.usefixtures("dbt_manifest")
 
 ADJUSTED = dg.AssetKey(["analytics", "daily_bars_adjusted"])
-
-
-@pytest.fixture
-def instance(settings: Settings, environment: dict[str, str]) -> Iterator[DagsterInstance]:
-    with open_instance(settings) as opened:
-        yield opened
 
 
 def names_of_tests(settings: Settings) -> set[str]:

@@ -39,12 +39,6 @@ YEAR = 260
 VALUES = "symbol, date, time, open, high, low, close, volume, vwap, transactions, flags, validation_notes, source"
 
 
-@pytest.fixture
-def instance(settings: Settings, environment: dict[str, str]) -> Iterator[DagsterInstance]:
-    with open_instance(settings) as opened:
-        yield opened
-
-
 def at_two(night: date) -> datetime:
     return datetime.combine(night, time(2), UTC)
 

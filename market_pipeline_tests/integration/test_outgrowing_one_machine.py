@@ -96,7 +96,7 @@ def test_without_a_broker_the_launcher_names_the_setting(
 
 @pytest.fixture
 def dagster_database() -> None:
-    """None: creating it is tested here."""
+    """Give Dagster no database yet, as its creation is tested here."""
 
 
 def written_by_the_chart() -> str:

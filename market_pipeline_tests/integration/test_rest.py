@@ -152,7 +152,7 @@ def test_a_column_may_be_quoted_and_a_name_hold_anything(api: Api) -> None:
         ("", "id"),
     ],
 )
-def test_rows_come_in_the_order_that_sql_puts_them_in(api: Api, order: str, sql: str) -> None:
+def test_rows_have_the_order_of_sql(api: Api, order: str, sql: str) -> None:
     assert ids(api, ("order", order)) == [row[0] for row in api.sql(f"SELECT id FROM analytics.kinds ORDER BY {sql}")]
 
 

@@ -19,7 +19,7 @@ from market_pipeline.corporate_action_requests import ActionsResult, RunActions,
 from market_pipeline.operations.status import find_action_problems
 from market_pipeline.orchestration import assets
 from market_pipeline.orchestration.build import build_loading
-from market_pipeline.orchestration.run_launch import LaunchedRun, launch_range_run, open_instance
+from market_pipeline.orchestration.run_launch import LaunchedRun, launch_range_run
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline.warehouse.corporate_action_refresh import (
@@ -41,12 +41,6 @@ AAPL, IBM, MSFT = (Symbol.of(name, "stock") for name in ("AAPL", "IBM", "MSFT"))
 BTC = Symbol.of("BTC", "crypto")
 AROUND_THE_SPLIT = (date(2005, 2, 25), date(2005, 3, 1))  # AAPL, 2 for 1 on 2005-02-28
 MONDAY_NOON = datetime(2024, 6, 3, 16, tzinfo=UTC)  # noon in New York
-
-
-@pytest.fixture
-def instance(settings: Settings, environment: dict[str, str]) -> Iterator[DagsterInstance]:
-    with open_instance(settings) as opened:
-        yield opened
 
 
 class Vendor:

@@ -65,7 +65,7 @@ def test_the_tabs_show_what_a_run_printed_or_where_that_is_and_old_output_is_del
     with loaded_location(instance, tmp_path) as workspace:
         daemon = Daemon(workspace)
         by_daemon = launched(daemon, "AAPL", **{"dagster/partition": "2012-10-31"})["run"]["runId"]
-        daemon.runs_what_is_queued()
+        daemon.execute_queued_runs()
         output = shown(daemon, by_daemon)
         assert "Successfully backfilled AAPL: fetched 1 bar (1 loaded" in output["stderr"]
         assert KEY not in str(output)

@@ -14,7 +14,6 @@ from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.dagster_storage.internals import BackfillDaemon, DaemonHeartbeat, SchedulerDaemon
 from market_pipeline.orchestration.build import build_loading
-from market_pipeline.orchestration.run_launch import open_instance
 from market_pipeline.orchestration.scheduler_status import is_backfill_daemon_alive, read_scheduler_state
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.dagster_internals import RemoteSchedule, launch_scheduled_runs
@@ -23,12 +22,6 @@ from market_pipeline_tests.integration.code_location import loaded_location
 NOW = datetime(2024, 10, 23, 1, 30, tzinfo=UTC)
 SCHEDULER, BACKFILLS = SchedulerDaemon.daemon_type(), BackfillDaemon.daemon_type()
 NAMES = ["nightly_corporate_actions", "nightly_crypto", "nightly_equities"]
-
-
-@pytest.fixture
-def instance(settings: Settings, environment: dict[str, str]) -> Iterator[DagsterInstance]:
-    with open_instance(settings) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """`market-pipeline status` on warehouses in every state; it changes nothing."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -17,7 +17,6 @@ from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.dagster_storage.internals import DaemonHeartbeat, SchedulerDaemon
 from market_pipeline.operations.status import find_data_problems
-from market_pipeline.orchestration.run_launch import open_instance
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.dagster_internals import create_run_for_test
 from market_pipeline_tests.integration.stored_bars import AAPL, load_failure, load_frame, query, recorded
@@ -42,12 +41,6 @@ def status(
         return int(str(ended.value.code or 0)), capsys.readouterr().out
 
     return _status
-
-
-@pytest.fixture
-def instance(settings: Settings, environment: dict[str, str]) -> Iterator[DagsterInstance]:
-    with open_instance(settings) as opened:
-        yield opened
 
 
 def to_json(result: Result) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 import os
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 
 from market_pipeline.operations import supervisor
 from market_pipeline.operations.supervisor import MARK, Service, ServiceError, Supervisor, end_leftovers
+from market_pipeline_tests.processes import until
 
 SECONDS = 30
 READY = "open('ready', 'a').write('x')"
@@ -67,13 +67,6 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
     end_leftovers(made.mark)
 
 
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def test_services_are_stopped_in_reverse_and_their_output_has_their_names(stage: Stage) -> None:
     for name in ("one", "two"):
         stage.supervisor.start(stage.service(name, SLEEPS))
@@ -113,7 +106,7 @@ def test_a_service_that_keeps_crashing_is_restarted_after_ever_longer_pauses(sta
     stage.supervisor.start(crasher)
     watching = threading.Thread(target=stage.supervisor.watch)
     watching.start()
-    until(lambda: stage.starts("weak") >= 3)
+    until(lambda: stage.starts("weak") >= 3, "the third start")
     stage.stopping.set()
     watching.join(SECONDS)
     stage.supervisor.stop()

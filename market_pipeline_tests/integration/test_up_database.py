@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from market_pipeline.operations.up_database import AnotherUpError, MovedServerEr
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database import create_warehouse_engine
 from market_pipeline_tests.cluster_folders import make_cluster_folder
+from market_pipeline_tests.processes import until
 
 BACK_SECONDS = 30.0
 """A second or so on a machine that has nothing else to do."""
@@ -105,6 +107,12 @@ def kill_server(data_dir: Path) -> embedded.Server:
     return server
 
 
+def take_port(port: int) -> socket.socket | None:
+    with suppress(OSError):
+        return socket.create_server(("127.0.0.1", port))
+    return None
+
+
 def responds(database: UpDatabase) -> bool:
     with database.warehouse.connect() as connection:
         return bool(connection.scalar(text("SELECT true")))
@@ -140,7 +148,8 @@ def test_a_killed_embedded_server_is_restarted_within_seconds_with_one_line(
         cluster.unlink()
         cluster.with_name("away").rename(cluster)
 
-        # Everything has been started with the old port.
-        with socket.create_server(("127.0.0.1", before.port)), pytest.raises(MovedServerError, match=r"start .* again"):
+        # Everything has been started with the old port, which the killed server's processes release one by one.
+        taken = until(lambda: take_port(before.port), "the release of the port")
+        with taken, pytest.raises(MovedServerError, match=r"start .* again"):
             database.watch()
     assert output[-1] == "the embedded PostgreSQL has stopped; its data stays"
