@@ -8,7 +8,7 @@ from market_pipeline.sandbox.market import SandboxMarket
 from market_pipeline.vendor_format.vendor_request import VendorRequest
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, eq=False)
 class ApiRequest(VendorRequest):
     """A request: the parts of its URL, its headers' values, and the market it reads."""
 

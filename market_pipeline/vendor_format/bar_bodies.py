@@ -7,18 +7,24 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from typing import Any, Protocol
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from market_pipeline.core.sessions import CALENDARS, Calendar
-from market_pipeline.vendor_format.bar_rows import BarColumns, BarRows
+from market_pipeline.vendor_format.bar_rows import DAY_MILLISECONDS, BarColumns, BarRows, EncodedRows, Rows
 from market_pipeline.vendor_format.bar_windows import EPOCH, UNITS, Windows, merge_bars
 from market_pipeline.vendor_format.encoding import to_cursor
-from market_pipeline.vendor_format.error_bodies import Body, ErrorBody, RejectedRequestError, bad_parameter
-from market_pipeline.vendor_format.vendor_request import VendorRequest
+from market_pipeline.vendor_format.error_bodies import (
+    TO_BEFORE_FROM,
+    Body,
+    ErrorBody,
+    RejectedRequestError,
+    bad_parameter,
+)
+from market_pipeline.vendor_format.vendor_request import VendorRequest, parse_limit, parse_time
 
-BAR_MILLISECONDS = 86_400_000
 DEFAULT_LIMIT, MOST = 5_000, 50_000
 MULTIPLIER = re.compile("[0-9]{1,5}")
 STOCK_CLOSE = time(16)
@@ -66,16 +72,34 @@ def parse_range(request: VendorRequest, market: Calendar) -> BarRange:
         RejectedRequestError: they can't be parsed, or bars within a day are requested.
     """
     path = request.path
-    if path["timespan"] not in UNITS:
+    return _parse_range(
+        path["multiplier"],
+        path["timespan"],
+        path["from"],
+        path["to"],
+        limit=request.parameters.get("limit"),
+        is_continued=request.is_continued,
+        market=market.name,
+    )
+
+
+@lru_cache(1_000)
+def _parse_range(
+    multiplier: str, timespan: str, begin: str, end: str, *, limit: str | None, is_continued: bool, market: str
+) -> BarRange:
+    if timespan not in UNITS:
         raise RejectedRequestError(ONLY_DAILY)
-    if not (MULTIPLIER.fullmatch(path["multiplier"]) and 0 < int(path["multiplier"]) <= MOST):
+    if not (MULTIPLIER.fullmatch(multiplier) and 0 < int(multiplier) <= MOST):
         raise RejectedRequestError(bad_parameter("multiplier", f"a number from 1 to {MOST}"))
-    first, last = request.time_range(market.timezone)
-    windows = Windows(int(path["multiplier"]), path["timespan"], first)
-    limit = request.limit(DEFAULT_LIMIT, MOST)
+    zone = CALENDARS[market].timezone
+    first, last = parse_time(begin, "from", zone), parse_time(end, "to", zone)
+    if last < first and not is_continued:  # as it is after the last page
+        raise RejectedRequestError(TO_BEFORE_FROM)
+    windows = Windows(int(multiplier), timespan, first)
+    most = parse_limit(limit, DEFAULT_LIMIT, MOST)
     if windows.is_daily:
-        return BarRange(first, last, windows, limit)
-    return BarRange(windows.start_of(first), windows.end_of(max(first, last)), windows, limit)
+        return BarRange(first, last, windows, most)
+    return BarRange(windows.start_of(first), windows.end_of(max(first, last)), windows, most)
 
 
 def range_body(
@@ -87,7 +111,7 @@ def range_body(
     status: str = "OK",
     keep: Mapping[str, str] | None = None,
 ) -> Body:
-    """Return the body with a page of a range.
+    """Return the body with a page of a range, of daily bars or of the windows that they are merged to.
 
     Args:
         request: the request.
@@ -107,9 +131,30 @@ def range_body(
     if not asked.windows.is_daily:
         page = _merge_page(request, asked, page, found["day"][used] if has_more else None)
     rows = BarRows({**page, "t": [starts[day] for day in page["day"]]})
-    more = {}
-    if has_more:
-        more["next_url"] = next_url(request, _edge(request, asked, page["day"][-1], starts), keep)
+    edge = _edge(request, asked, page["day"][-1], starts) if has_more else None
+    return _page_body(request, rows, used, edge, status=status, keep=keep)
+
+
+def daily_body(
+    request: VendorRequest, asked: BarRange, found: EncodedRows, *, keep: Mapping[str, str] | None = None
+) -> Body:
+    """Return the body with a page of a range of daily bars, as `range_body`, from rows that are encoded already."""
+    if len(found) <= asked.limit:
+        return _page_body(request, found, len(found), None)
+    page, last = found.split_last()
+    return _page_body(request, page, len(page), _next_day(request, last), keep=keep)
+
+
+def _page_body(
+    request: VendorRequest,
+    rows: Rows,
+    used: int,
+    edge: int | None,
+    *,
+    status: str = "OK",
+    keep: Mapping[str, str] | None = None,
+) -> Body:
+    more = {} if edge is None else {"next_url": next_url(request, edge, keep)}
     return bars_body(request, rows, used=used, ticker=request.path["ticker"], status=status, more=more)
 
 
@@ -135,10 +180,14 @@ def _reverse(columns: BarColumns) -> BarColumns:
 def _edge(request: VendorRequest, asked: BarRange, last: int, starts: DayStarts) -> int:
     """Return the time at which the next page begins, or ends if times fall, after this page's last bar."""
     if asked.windows.is_daily:
-        return starts[last] + (-BAR_MILLISECONDS if request.is_descending else BAR_MILLISECONDS)
+        return _next_day(request, starts[last])
     if request.is_descending:
         return starts[last - 1]
     return starts[(asked.windows.end_of(EPOCH + timedelta(days=last)) - EPOCH).days + 1]
+
+
+def _next_day(request: VendorRequest, last: int) -> int:
+    return last + (-DAY_MILLISECONDS if request.is_descending else DAY_MILLISECONDS)
 
 
 def next_url(request: VendorRequest, edge: int, keep: Mapping[str, str] | None = None) -> str:
@@ -163,7 +212,7 @@ def next_url(request: VendorRequest, edge: int, keep: Mapping[str, str] | None =
 
 def bars_body(
     request: VendorRequest,
-    rows: BarRows,
+    rows: Rows,
     *,
     used: int | None = None,
     ticker: str | None = None,

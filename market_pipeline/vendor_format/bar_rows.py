@@ -1,6 +1,6 @@
-"""Bars as rows of a response: columns until they are encoded; 11,000 dictionaries would take longer."""
+"""Bars as rows of a response: as columns, as 11,000 dictionaries would take longer, or as their JSON."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,14 +11,13 @@ from market_pipeline.vendor_format.encoding import UNKNOWN, JsonText, number_tex
 VALUES = ("v", "vw", "o", "c", "h", "l")
 """A row's keys in the vendor's order; `T` comes before them, `t` and `n` after."""
 
+DAY_MILLISECONDS = 86_400_000
+
 NO_VWAP, NO_COUNT = f'"vw":{UNKNOWN},', f',"n":{UNKNOWN}'
 """Left out of a row. No ticker has this text, as its quotation marks are escaped."""
 
 BarColumns = Mapping[str, Any]
-"""Columns of bars by the vendor's keys, and `day`, the number of days since 1970. `vw` and `n` are None if unknown.
-
-Instead of numbers they may have texts as the vendor writes numbers, in which `null` stands for unknown.
-"""
+"""Columns of bars by the vendor's keys, and `day`, the number of days since 1970. `vw` and `n` are None if unknown."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +37,8 @@ class BarRows(JsonText):
 
     def to_json(self) -> str:
         """Encode the rows as JSON."""
-        v, vw, o, c, h, low = (_to_texts(self.columns[key], number_texts) for key in VALUES)
-        t, n = self.columns["t"], _to_texts(self.columns["n"], plain_texts)
+        v, vw, o, c, h, low = (number_texts(self.columns[key]) for key in VALUES)
+        t, n = self.columns["t"], plain_texts(self.columns["n"])
         rows = zip(v, vw, o, c, h, low, t, n, strict=True)
         texts = [
             f'{{"v":{v},"vw":{vw},"o":{o},"c":{c},"h":{h},"l":{low},"t":{t},"n":{n}}}'
@@ -51,5 +50,39 @@ class BarRows(JsonText):
         return f"[{','.join(texts)}]".replace(NO_VWAP, "").replace(NO_COUNT, "")
 
 
-def _to_texts(column: Sequence[Any], convert: Callable[[Sequence[Any]], list[str]]) -> Sequence[Any]:
-    return column if column and isinstance(column[0], str) else convert(column)
+@dataclass(frozen=True)
+class EncodedRows(JsonText):
+    """Bars as rows that are encoded already: their JSON joined by commas, and their number."""
+
+    text: str
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __add__(self, later: "EncodedRows") -> "EncodedRows":
+        return EncodedRows(",".join(part for part in (self.text, later.text) if part), self.count + later.count)
+
+    def split_last(self) -> tuple["EncodedRows", int]:
+        """Return the rows but the last one, of two or more, and the time `t` of the last that is left."""
+        rows = EncodedRows(self.text[: self.text.rindex(",{")], self.count - 1)
+        [last] = EncodedRows(rows.text[rows.text.rfind("{") :], 1).to_list()
+        return rows, last["t"]
+
+    def to_list(self) -> list[dict[str, Any]]:
+        """Return the rows as dictionaries."""
+        rows: list[dict[str, Any]] = orjson.loads(self.to_json())
+        return rows
+
+    def to_columns(self) -> BarColumns:
+        """Return the rows as columns; `t` has to be the begin of a day, in UTC or New York."""
+        rows = self.to_list()
+        columns = {key: [row.get(key) for row in rows] for key in (*VALUES, "n")}
+        return {**columns, "day": [row["t"] // DAY_MILLISECONDS for row in rows]}
+
+    def to_json(self) -> str:
+        """Return the rows as JSON."""
+        return f"[{self.text}]"
+
+
+Rows = BarRows | EncodedRows

@@ -8,9 +8,9 @@ import binascii
 import json
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from json.encoder import encode_basestring_ascii
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode
 
 import orjson
@@ -53,7 +53,9 @@ def number_texts(values: "Numbers") -> list[str]:
     text = _join_shortest(values)
     parts = text.split(",") if text else []
     is_shortest = "e" not in text and LARGE_OR_SMALL.search(f",{text}") is None
-    return parts if is_shortest else rewrite_numbers(parts)
+    if is_shortest:
+        return parts
+    return [part if len(part) < DIGITS_OF_MILLION and "e" not in part else _rewrite(part) for part in parts]
 
 
 def plain_texts(values: "Numbers") -> list[str]:
@@ -68,11 +70,6 @@ def _join_shortest(values: "Numbers") -> str:
     return text.replace(".0,", ",").removesuffix(".0")
 
 
-def rewrite_numbers(texts: Sequence[str]) -> list[str]:
-    """Return positive numbers, zeros and `null`, as PostgreSQL writes them, as the vendor does."""
-    return [text if len(text) < DIGITS_OF_MILLION and "e" not in text else _rewrite(text) for text in texts]
-
-
 def _rewrite(text: str) -> str:
     """Write a number in the vendor's format."""
     if "e" in text or text.startswith("0.0000"):
@@ -85,18 +82,22 @@ def _rewrite(text: str) -> str:
     return f"{whole[0]}{'.' if digits else ''}{digits}e+{exponent:02d}"
 
 
+# Looked up by type: json.dumps would take ten times as long, and can't write Go's numbers.
+_ENCODERS: Mapping[type, Callable[[Any], str]] = {
+    str: encode_basestring_ascii,
+    int: str,
+    bool: {True: "true", False: "false"}.__getitem__,
+    float: go_number,
+    dict: lambda items: "{" + ",".join([f'"{key}":{to_json(item)}' for key, item in items.items()]) + "}",
+    list: lambda items: "[" + ",".join([to_json(item) for item in items]) + "]",
+}
+
+
 def to_json(value: object) -> str:
     """Encode a value as JSON in the order of its keys, without blanks, with Go's numbers."""
-    if isinstance(value, str):
-        return encode_basestring_ascii(value)
-    if isinstance(value, int):
-        return str(value).lower()  # true and false too; json.dumps would do, in ten times as long
-    if isinstance(value, float):
-        return go_number(value)
-    if isinstance(value, dict):
-        return "{" + ",".join([f'"{key}":{to_json(item)}' for key, item in value.items()]) + "}"
-    if isinstance(value, list):
-        return "[" + ",".join([to_json(item) for item in value]) + "]"
+    encode = _ENCODERS.get(type(value))
+    if encode is not None:
+        return encode(value)
     return value.to_json() if isinstance(value, JsonText) else json.dumps(value)
 
 

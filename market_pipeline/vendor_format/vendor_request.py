@@ -8,7 +8,7 @@ from functools import cached_property
 from secrets import token_hex
 
 from market_pipeline.vendor_format.encoding import from_cursor
-from market_pipeline.vendor_format.error_bodies import TO_BEFORE_FROM, RejectedRequestError, bad_parameter, bad_time
+from market_pipeline.vendor_format.error_bodies import RejectedRequestError, bad_parameter, bad_time
 
 DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 FLAGS = {"true": True, "false": False}
@@ -17,9 +17,9 @@ FLAGS = {"true": True, "false": False}
 DIRECTIONS = {"asc": False, "desc": True}
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, eq=False)
 class VendorRequest:
-    """A request: the parts of its path, and its query."""
+    """A request: the parts of its path, and its query. It is not frozen, as creating it would take 3 us more."""
 
     path: Mapping[str, str]
     query: Mapping[str, str]
@@ -38,8 +38,7 @@ class VendorRequest:
         Raises:
             RejectedRequestError: the cursor can't be decoded.
         """
-        written = {name: value for name, value in self.query.items() if name.lower() not in ("cursor", "apikey")}
-        return {**from_cursor(self.query["cursor"]), **written} if self.is_continued else written
+        return merge_cursor(self.query)
 
     @property
     def is_continued(self) -> bool:
@@ -72,28 +71,38 @@ class VendorRequest:
         """
         return parse_time(self.path["date"], "date", UTC)
 
-    def time_range(self, zone: tzinfo) -> tuple[date, date]:
-        """Parse the path's `from` and `to`, dates or milliseconds, to dates in the time zone; both included.
-
-        Raises:
-            RejectedRequestError: one can't be parsed, or `to` is before `from` (which is allowed after the last page).
-        """
-        first, last = (parse_time(self.path[name], name, zone) for name in ("from", "to"))
-        if last < first and not self.is_continued:
-            raise RejectedRequestError(TO_BEFORE_FROM)
-        return first, last
-
     def limit(self, default: int, most: int) -> int:
         """Parse `limit`; above `most` it is `most`, below one it is the default.
 
         Raises:
             RejectedRequestError: it is not a number.
         """
-        try:
-            limit = int(self.parameters.get("limit", default))
-        except ValueError:
-            raise RejectedRequestError(bad_parameter("limit", "a number")) from None
-        return min(limit, most) if limit > 0 else default
+        return parse_limit(self.parameters.get("limit"), default, most)
+
+
+def merge_cursor(query: Mapping[str, str]) -> Mapping[str, str]:
+    """Return a query's parameters, those within a cursor included; the query takes precedence.
+
+    Raises:
+        RejectedRequestError: the cursor can't be decoded.
+    """
+    written = {name: value for name, value in query.items() if name.lower() not in ("cursor", "apikey")}
+    return {**from_cursor(query["cursor"]), **written} if "cursor" in query else written
+
+
+def parse_limit(text: str | None, default: int, most: int) -> int:
+    """Return a limit; above `most` it is `most`, missing or below one it is the default.
+
+    Raises:
+        RejectedRequestError: it is not a number.
+    """
+    if text is None:
+        return default
+    try:
+        limit = int(text)
+    except ValueError:
+        raise RejectedRequestError(bad_parameter("limit", "a number")) from None
+    return min(limit, most) if limit > 0 else default
 
 
 def parse_direction(text: str, name: str) -> bool:

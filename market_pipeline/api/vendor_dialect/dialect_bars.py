@@ -6,19 +6,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from market_pipeline.api.vendor_dialect.dialect_request import DialectRequest
-from market_pipeline.api.vendor_dialect.stored_columns import (
-    RangeQuery,
-    empty_columns,
-    read_range,
-    read_session,
-    to_numbers,
-)
+from market_pipeline.api.vendor_dialect.stored_rows import NO_ROWS, read_range, read_session
 from market_pipeline.api.vendor_dialect.ticker_spans import TickerSpans, calendar_of_ticker
 from market_pipeline.core.markets import MARKETS, Market
 from market_pipeline.core.sessions import calendar, sessions_between
 from market_pipeline.vendor_format.bar_bodies import (
     bars_body,
     crypto_open_close_body,
+    daily_body,
     open_close_body,
     parse_range,
     range_body,
@@ -57,19 +52,12 @@ class BarEndpoints:
         spans = await self._spans.find(ticker, request.as_of)
         market = calendar_of_ticker(ticker, spans)
         asked = parse_range(request, market)
-        query = RangeQuery(
-            ticker=ticker,
-            first=asked.first,
-            last=asked.last,
-            limit=asked.limit + 1,
-            adjustment=request.adjustment,
-            as_of=request.as_of,
-            descending=request.is_descending,
+        found = await read_range(
+            request, spans, asked.first, asked.last, asked.limit + 1, descending=request.is_descending
         )
-        found = await read_range(request.context, spans, query)
-        if not asked.windows.is_daily:
-            found = to_numbers(found)
-        return range_body(request, asked, market, found, keep=request.kept)
+        if asked.windows.is_daily:
+            return daily_body(request, asked, found, keep=request.kept)
+        return range_body(request, asked, market, found.to_columns(), keep=request.kept)
 
     async def read_previous_day(self, request: DialectRequest) -> Body:
         """Return the ticker's last bar before today.
@@ -82,17 +70,9 @@ class BarEndpoints:
         spans = await self._spans.find(ticker, request.as_of)
         market = calendar_of_ticker(ticker, spans)
         yesterday = request.now.astimezone(market.timezone).date() - timedelta(days=1)
-        query = RangeQuery(
-            ticker=ticker,
-            first=yesterday - RECENT,
-            last=yesterday,
-            limit=1,
-            adjustment=request.adjustment,
-            as_of=request.as_of,
-            descending=True,
-        )
-        found = await read_range(request.context, spans, query)
-        return bars_body(request, whole_day_rows(market, found, [ticker] * len(found["day"])), ticker=ticker)
+        found = await read_range(request, spans, yesterday - RECENT, yesterday, 1, descending=True)
+        rows = whole_day_rows(market, found.to_columns(), [ticker] * len(found))
+        return bars_body(request, rows, ticker=ticker)
 
     async def read_open_close(self, request: DialectRequest) -> Body:
         """Return one stock's bar of one day under spelt-out field names.
@@ -115,13 +95,10 @@ class BarEndpoints:
 
     async def _read_day(self, request: DialectRequest, ticker: str) -> Mapping[str, Any]:
         day = request.day()
-        query = RangeQuery(
-            ticker=ticker, first=day, last=day, limit=1, adjustment=request.adjustment, as_of=request.as_of
-        )
-        found = await read_range(request.context, await self._spans.find(ticker, request.as_of), query)
-        if not found["day"]:
+        found = await read_range(request, await self._spans.find(ticker, request.as_of), day, day, 1)
+        if not found:
             raise RejectedRequestError(NO_DATA)
-        return {key: column[0] for key, column in found.items()}
+        return found.to_list()[0]
 
 
 async def read_grouped_stocks(request: DialectRequest) -> Body:
@@ -146,16 +123,15 @@ async def read_grouped_crypto(request: DialectRequest) -> Body:
 
 async def _read_grouped(request: DialectRequest, market: Market) -> Body:
     day, trading = request.day(), calendar(market.calendar)
-    adjustment = request.adjustment
     if day >= request.now.astimezone(trading.timezone).date():
         raise RejectedRequestError(day_not_over(day, request.as_of))
     if not sessions_between(trading.name, day, day):
-        return bars_body(request, whole_day_rows(trading, empty_columns(), []))
+        return bars_body(request, NO_ROWS)
     await _check_whole(request, market)
-    tickers, found = await read_session(request.context, trading, day, adjustment, request.as_of)
-    if not tickers:
+    found = await read_session(request, trading, day)
+    if not found:
         raise RejectedRequestError(ErrorBody(404, "NOT_FOUND", f"No bar of {day} {_stored(request.as_of)}."))
-    return bars_body(request, whole_day_rows(trading, found, tickers))
+    return bars_body(request, found)
 
 
 def _stored(as_of: datetime | None) -> str:

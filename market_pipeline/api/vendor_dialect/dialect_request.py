@@ -1,8 +1,9 @@
 """A request in the vendor's dialect: its key, and the project's extensions of its parameters."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from fastapi.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -10,10 +11,10 @@ from starlette.requests import Request
 from market_pipeline.api.admin.auth import check_key, find_key, is_loopback_name, names_this_machine
 from market_pipeline.api.context import Context, context_of
 from market_pipeline.api.generated.instants import resolve_snapshot, settle_instant
-from market_pipeline.api.generated.query_params import parse_instant, parse_parameters, query_string
+from market_pipeline.api.generated.query_params import CACHED_QUERIES, parse_instant, parse_parameters, query_string
 from market_pipeline.api.problems import ProblemError
 from market_pipeline.vendor_format.error_bodies import NO_KEY, UNKNOWN_KEY, RejectedRequestError, bad_parameter
-from market_pipeline.vendor_format.vendor_request import VendorRequest
+from market_pipeline.vendor_format.vendor_request import VendorRequest, merge_cursor
 
 KEY_PARAMETER = "apiKey"
 ADJUSTMENTS = {"true": "splits", "false": "none", "all": "all"}
@@ -26,11 +27,12 @@ FORWARDED = frozenset({b"forwarded", b"x-forwarded-for", b"via"})
 """Headers of requests that a proxy on this machine forwards for others."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, eq=False)
 class DialectRequest(VendorRequest):
     """A request, with the instant that it reads the warehouse as of; None: now."""
 
     context: Context
+    parameters: Mapping[str, str]
     as_of: datetime | None = None
 
     @property
@@ -50,16 +52,6 @@ class DialectRequest(VendorRequest):
         """The parameters that the pages after this one need as well."""
         return {name: value for name, value in self.parameters.items() if name in ("adjusted", "as_of")}
 
-    def check_text(self) -> None:
-        """Check that no value has a null character, which PostgreSQL can't be sent.
-
-        Raises:
-            RejectedRequestError: one has.
-        """
-        for name, value in (*self.path.items(), *self.parameters.items()):
-            if "\0" in value:
-                raise RejectedRequestError(bad_parameter(name, "text without a null character"))
-
     @property
     def now(self) -> datetime:
         """The instant of the request, or the one that it reads as of."""
@@ -74,25 +66,50 @@ async def read_request(request: Request) -> DialectRequest:
         ProblemError: there is no such snapshot, or the database can't be reached.
     """
     context = context_of(request)
-    query = dict(parse_parameters(query_string(request)))
+    text = query_string(request)
     if context.settings.api_key_required or not is_from_this_machine(request):
-        await _check_key(request, context, query.get(KEY_PARAMETER))
-    if "snapshot" in query:
-        query = dict(parse_parameters(await resolve_snapshot(context, query_string(request))))
+        await _check_key(request, context, dict(parse_parameters(text)).get(KEY_PARAMETER))
+    query, parameters = _parse_query(await resolve_snapshot(context, text))
+    path = request.scope["path_params"]
+    for name, value in path.items():
+        check_text(name, value)
     parsed = DialectRequest(
-        path=request.scope["path_params"],
+        path=path,
         query=query,
         address=lambda: str(request.base_url).rstrip("/"),
         target=request.scope["path"],
         context=context,
+        parameters=parameters,
     )
-    parsed.check_text()
-    text = parsed.parameters.get("as_of")
-    if text is None:
-        return parsed
-    as_of = _parse_instant(text)
-    await settle_instant(context, as_of)
-    return replace(parsed, as_of=as_of)
+    as_of = parameters.get("as_of")
+    if as_of is not None:
+        parsed.as_of = _parse_instant(as_of)
+        await settle_instant(context, parsed.as_of)
+    return parsed
+
+
+@lru_cache(CACHED_QUERIES)
+def _parse_query(text: str) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """Return the parameters of a query string as written, and with those of the cursor.
+
+    Raises:
+        RejectedRequestError: the cursor can't be decoded, or a value has a null character.
+    """
+    query = dict(parse_parameters(text))
+    parameters = merge_cursor(query)
+    for name, value in parameters.items():
+        check_text(name, value)
+    return query, parameters
+
+
+def check_text(name: str, value: str) -> None:
+    """Check that a value has no null character, which PostgreSQL can't be sent.
+
+    Raises:
+        RejectedRequestError: it has one.
+    """
+    if "\0" in value:
+        raise RejectedRequestError(bad_parameter(name, "text without a null character"))
 
 
 def is_from_this_machine(request: Request) -> bool:

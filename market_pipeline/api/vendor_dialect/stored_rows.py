@@ -1,0 +1,162 @@
+"""Stored bars as the vendor's rows, which PostgreSQL encodes: statements for each adjustment, now or as of an instant.
+
+`market_data` has prices as traded, `daily_bars_adjusted` defines adjusted ones. They are rounded as the vendor's are.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import date
+from functools import cache
+
+from market_pipeline.api.generated.historical import describe_unknown, find_known
+from market_pipeline.api.generated.history_params import HistoryRequest
+from market_pipeline.api.vendor_dialect.dialect_request import DialectRequest
+from market_pipeline.api.vendor_dialect.ticker_spans import HolderSpan, stored_statement
+from market_pipeline.core.sessions import Calendar
+from market_pipeline.vendor_format.bar_bodies import end_time
+from market_pipeline.vendor_format.bar_rows import EncodedRows
+from market_pipeline.vendor_format.error_bodies import ErrorBody, RejectedRequestError
+
+PRICES = {"vw": "vwap", "o": "open", "c": "close", "h": "high", "l": "low"}
+AS_TRADED = "adjusted=false gives prices as traded"
+NO_ROWS = EncodedRows("", 0)
+
+_FACTORS = {"splits": "split_factor", "all": "split_factor * dividend_factor"}
+_SOURCES = {"none": "public.market_data", "splits": "public.daily_bars_adjusted", "all": "public.daily_bars_adjusted"}
+
+
+def _columns(adjustment: str) -> str:
+    """Return the selected columns of a source, by the vendor's keys. Where nothing is adjusted, no value is rounded."""
+    values = {"v": "volume", **PRICES}
+    if adjustment == "all":
+        values |= {key: "vwap * dividend_factor" if key == "vw" else f"adj_{name}" for key, name in PRICES.items()}
+    if adjustment != "none":
+        factor = _FACTORS[adjustment]
+        values = {  # the vendor's have four decimals
+            key: f"CASE WHEN {factor} = 1 THEN {value} ELSE round({value} * 1e4) / 1e4 END"
+            for key, value in values.items()
+        }
+    return ", ".join(f"{sql} AS {key}" for key, sql in {**values, "n": "transactions"}.items())
+
+
+def _source(adjustment: str, *, past: bool) -> str:
+    # The function with the rows of an instant has the name of the view that it stands for.
+    return f"{_SOURCES[adjustment]}_as_of(%(as_of)s::timestamptz)" if past else _SOURCES[adjustment]
+
+
+def _plain(key: str) -> str:
+    return key
+
+
+def _go_number(key: str) -> str:
+    """Return the SQL of a column's text as `go_number` has it: PostgreSQL has no exponents below 1e15."""
+    text = f"{key}::text"
+    digits = f"rtrim(rtrim(left({text}, 1) || '.' || substr(replace({text}, '.', ''), 2), '0'), '.')"
+    exponent = f"lpad((strpos({text} || '.', '.') - 2)::text, 2, '0')"
+    return f"CASE WHEN {key} < 1e6 OR {key} >= 1e15 THEN {text} ELSE {digits} || 'e+' || {exponent} END"
+
+
+def _row(first: str, volume: Callable[[str], str], price: Callable[[str], str]) -> str:
+    prices = ", ".join(f"""',"{key}":', {price(key)}""" for key in ("o", "c", "h", "l"))
+    return (
+        f"""concat('{{', {first}, '"v":', {volume("v")}, ',"vw":' || {price("vw")}, {prices}, """
+        """',"t":', t, ',"n":' || n, '}')"""
+    )
+
+
+def _encoded(page: str, ticker: str = "NULL::text") -> str:
+    """Return the statement for the rows of a page as JSON, their number, and the number of unknown ones with a ticker.
+
+    It is one text, since psycopg takes longer to read columns than PostgreSQL to encode them. The form of large numbers
+    is made only where there are some, since trying it takes half as long as the rest.
+    """
+    first = f"""'"T":' || to_json({ticker}) || ','"""
+    return (
+        "SELECT string_agg(CASE "  # noqa: S608 - constants of this module
+        f"WHEN greatest(v, vw, h) < 1e6 THEN {_row(first, _plain, _plain)} "
+        f"WHEN greatest(vw, h) < 1e6 THEN {_row(first, _go_number, _plain)} "
+        f"ELSE {_row(first, _go_number, _go_number)} END, ','), "
+        f"count(*), count(*) FILTER (WHERE c IS NULL), min({ticker}) FILTER (WHERE c IS NULL) FROM ({page}) AS page"
+    )
+
+
+@cache
+def range_statement(adjustment: str, *, descending: bool, past: bool) -> str:
+    """Return the statement for a symbol's rows, whose `t` is the begin of the day. `past`: as of an instant."""
+    return _encoded(
+        f"SELECT {_columns(adjustment)}, (date_part('epoch', time) * 1000)::bigint AS t "  # noqa: S608 - as above
+        f"FROM {_source(adjustment, past=past)} "
+        f"WHERE symbol = %(symbol)s AND date >= %(first)s::date AND date <= %(last)s::date "
+        f"ORDER BY date {'DESC' if descending else 'ASC'} LIMIT %(limit)s"
+    )
+
+
+@cache
+def session_statement(adjustment: str, *, past: bool) -> str:
+    """Return the statement for the rows of a calendar's session, with the tickers of that day and a given `t`."""
+    tickers = stored_statement("session_symbols", past=past)
+    return _encoded(
+        f"SELECT named.ticker, {_columns(adjustment)}, %(time)s::bigint AS t "  # noqa: S608 - as above
+        f"FROM {_source(adjustment, past=past)} AS bar JOIN ({tickers}) AS named ON named.symbol = bar.symbol "
+        f"WHERE bar.date = %(day)s::date ORDER BY named.ticker",
+        "ticker",
+    )
+
+
+async def read_range(
+    request: DialectRequest,
+    spans: Sequence[HolderSpan],
+    first: date,
+    last: date,
+    limit: int,
+    *,
+    descending: bool = False,
+) -> EncodedRows:
+    """Return a ticker's bars from `first` to `last`, both included, of its symbols, each of its own days.
+
+    Raises:
+        RejectedRequestError: adjusted prices are requested, and some are not known.
+        ProblemError: the database can't be reached.
+    """
+    statement = range_statement(request.adjustment, descending=descending, past=request.as_of is not None)
+    found = NO_ROWS
+    for span in reversed(spans) if descending else spans:
+        days = max(first, span.first), min(last, span.last)
+        left = limit - len(found)
+        if days[0] > days[1] or left <= 0:
+            continue
+        values = {"symbol": span.symbol, "first": days[0], "last": days[1], "limit": left, "as_of": request.as_of}
+        text, count, unknown, _ = await request.context.reader.row(statement, values, by_key=True)
+        if unknown and request.adjustment != "none":
+            raise await _unknown_prices(request, span.symbol, *days)
+        if count:
+            found += EncodedRows(text, count)
+    return found
+
+
+async def read_session(request: DialectRequest, market: Calendar, day: date) -> EncodedRows:
+    """Return all bars of a session, with their tickers.
+
+    Raises:
+        RejectedRequestError: adjusted prices are requested, and some are not known.
+        ProblemError: the database can't be reached.
+    """
+    statement = session_statement(request.adjustment, past=request.as_of is not None)
+    values = {"calendar": market.name, "day": day, "time": end_time(market, day), "as_of": request.as_of}
+    text, count, unknown, example = await request.context.reader.row(statement, values)
+    if unknown and request.adjustment != "none":
+        raise RejectedRequestError(
+            ErrorBody(
+                409, "ERROR",
+                f"the adjusted prices of {unknown:,} of the {count:,} tickers of {day} are not known, such as "
+                f"{example}: splits and dividends are requested for tracked symbols alone; {AS_TRADED}",
+            )
+        )  # fmt: skip
+    return EncodedRows(text, count) if count else NO_ROWS
+
+
+async def _unknown_prices(request: DialectRequest, symbol: str, first: date, last: date) -> RejectedRequestError:
+    """Return the error of a range whose adjusted prices are not all known."""
+    history = HistoryRequest(symbol=symbol, start=first, end=last, as_of=request.as_of)
+    known_from, reason = await find_known(request.context, history, request.adjustment)
+    since = "" if known_from is None or known_from <= first else f"; they are from {known_from} on"
+    return RejectedRequestError(ErrorBody(409, "ERROR", f"{describe_unknown(symbol, reason)}{since}; {AS_TRADED}"))
