@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, tzinfo
 from functools import cached_property
-from secrets import token_hex
+from random import getrandbits
 
 from market_pipeline.vendor_format.encoding import from_cursor
 from market_pipeline.vendor_format.error_bodies import RejectedRequestError, bad_parameter, bad_time
@@ -29,7 +29,7 @@ class VendorRequest:
     target: str
     """The path as the client wrote it."""
 
-    request_id: str = field(default_factory=lambda: token_hex(16))
+    request_id: str = field(default_factory=lambda: f"{getrandbits(128):032x}")
 
     @cached_property
     def parameters(self) -> Mapping[str, str]:

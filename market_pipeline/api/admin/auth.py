@@ -84,13 +84,15 @@ def _is_rebound(request: Request) -> bool:
     A page on the web can give its own name this machine's address (DNS rebinding): the browser then lets it read.
     """
     server = request.scope.get("server")  # a request within this process has none
-    return server is not None and is_loopback_name(server[0]) and not names_this_machine(request.headers)
+    return server is not None and is_loopback_name(server[0]) and not names_this_machine(request)
 
 
-def names_this_machine(headers: Headers) -> bool:
+def names_this_machine(request: Request) -> bool:
     """Return True if a request's Host is a name of this machine, or missing as no browser's is."""
-    host = headers.get("host")
-    return host is None or _is_own_host(host)
+    for name, value in request.scope["headers"]:
+        if name == b"host":
+            return _is_own_host(value.decode("latin-1"))
+    return True
 
 
 @lru_cache(maxsize=256)

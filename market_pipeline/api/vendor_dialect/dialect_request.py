@@ -70,14 +70,14 @@ async def read_request(request: Request) -> DialectRequest:
     if context.settings.api_key_required or not is_from_this_machine(request):
         await _check_key(request, context, dict(parse_parameters(text)).get(KEY_PARAMETER))
     query, parameters = _parse_query(await resolve_snapshot(context, text))
-    path = request.scope["path_params"]
-    for name, value in path.items():
-        check_text(name, value)
+    path: str = request.scope["path"]
+    if "\0" in path:
+        _check_text(request.scope["path_params"])
     parsed = DialectRequest(
-        path=path,
+        path=request.scope["path_params"],
         query=query,
         address=lambda: str(request.base_url).rstrip("/"),
-        target=request.scope["path"],
+        target=path,
         context=context,
         parameters=parameters,
     )
@@ -97,26 +97,26 @@ def _parse_query(text: str) -> tuple[Mapping[str, str], Mapping[str, str]]:
     """
     query = dict(parse_parameters(text))
     parameters = merge_cursor(query)
-    for name, value in parameters.items():
-        check_text(name, value)
+    _check_text(parameters)
     return query, parameters
 
 
-def check_text(name: str, value: str) -> None:
-    """Check that a value has no null character, which PostgreSQL can't be sent.
+def _check_text(values: Mapping[str, str]) -> None:
+    """Check that no value has a null character, which PostgreSQL can't be sent.
 
     Raises:
-        RejectedRequestError: it has one.
+        RejectedRequestError: one has.
     """
-    if "\0" in value:
-        raise RejectedRequestError(bad_parameter(name, "text without a null character"))
+    for name, value in values.items():
+        if "\0" in value:
+            raise RejectedRequestError(bad_parameter(name, "text without a null character"))
 
 
 def is_from_this_machine(request: Request) -> bool:
     """Return True if a request is this machine's own, not a proxy's or a foreign page's."""
     host = (request.scope["client"] or ("",))[0]
     is_forwarded = any(name in FORWARDED for name, _ in request.scope["headers"])
-    return is_loopback_name(host) and not is_forwarded and names_this_machine(request.headers)
+    return is_loopback_name(host) and not is_forwarded and names_this_machine(request)
 
 
 async def _check_key(request: Request, context: Context, from_query: str | None) -> None:

@@ -30,21 +30,19 @@ def dialect_handler(
     """Return the handler of an endpoint, whose errors are in the vendor's form."""
 
     async def handle(request: Request) -> Response:
+        source: RawHeaders = ()
         try:
-            return await respond(request)
+            if await is_sandboxed():
+                source = [SANDBOX_HEADER]
+            asked = await read_request(request)
+            return _to_response(200, await endpoint(asked), asked.request_id, source)
+        except RejectedRequestError as error:
+            return _error_response(error.body, source)
         except Exception as error:
             problem = to_problem(error)
             if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
                 logging.getLogger(__name__).exception("%s %s", request.method, request.scope["path"])
             return problem_in_dialect(problem)
-
-    async def respond(request: Request) -> Response:
-        source = [SANDBOX_HEADER] if await is_sandboxed() else []
-        try:
-            asked = await read_request(request)
-            return _to_response(200, await endpoint(asked), asked.request_id, source)
-        except RejectedRequestError as error:
-            return _error_response(error.body, source)
 
     return handle
 

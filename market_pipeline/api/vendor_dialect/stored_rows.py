@@ -47,8 +47,8 @@ def _plain(key: str) -> str:
     return key
 
 
-def _go_number(key: str) -> str:
-    """Return the SQL of a column's text as `go_number` has it: PostgreSQL has no exponents below 1e15."""
+def go_number_sql(key: str) -> str:
+    """Return the SQL of a column's text as `go_number` has it. PostgreSQL writes no exponent from 1e-4 up to 1e15."""
     text = f"{key}::text"
     digits = f"rtrim(rtrim(left({text}, 1) || '.' || substr(replace({text}, '.', ''), 2), '0'), '.')"
     exponent = f"lpad((strpos({text} || '.', '.') - 2)::text, 2, '0')"
@@ -73,8 +73,8 @@ def _encoded(page: str, ticker: str = "NULL::text") -> str:
     return (
         "SELECT string_agg(CASE "  # noqa: S608 - constants of this module
         f"WHEN greatest(v, vw, h) < 1e6 THEN {_row(first, _plain, _plain)} "
-        f"WHEN greatest(vw, h) < 1e6 THEN {_row(first, _go_number, _plain)} "
-        f"ELSE {_row(first, _go_number, _go_number)} END, ','), "
+        f"WHEN greatest(vw, h) < 1e6 THEN {_row(first, go_number_sql, _plain)} "
+        f"ELSE {_row(first, go_number_sql, go_number_sql)} END, ','), "
         f"count(*), count(*) FILTER (WHERE c IS NULL), min({ticker}) FILTER (WHERE c IS NULL) FROM ({page}) AS page"
     )
 
