@@ -13,7 +13,7 @@ from setuptools.command.build_py import build_py
 
 
 class BuildPackage(build_py):
-    """Copy dagster.yaml, dbt/ and the glossary into the built package, where `settings.project_dir` finds them."""
+    """Copy dagster.yaml, dbt/ and the glossary into the built package, where `settings.find_project_dir` finds them."""
 
     def run(self) -> None:
         """Copy the modules and their data, then dagster.yaml, the dbt project and the glossary."""

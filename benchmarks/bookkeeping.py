@@ -24,7 +24,7 @@ from sqlalchemy import create_engine, make_url, text
 
 from benchmarks.report import Finding, at_least, command, seconds
 from benchmarks.stage import fresh_warehouse, measured, measured_here, statements
-from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.sessions import list_sessions
 from market_pipeline.dagster_storage.internals import InstanceRef
 from market_pipeline.orchestration.partitions import session_partitions
 
@@ -149,7 +149,7 @@ def run(size: Size) -> Finding:
                 theirs.append(measured(record, shipped, 0, server, 1, size.first, size.last).result)
             ours.append(measured(record, the_projects, 1000, server, size.symbols, size.first, size.last).result)
             check_equal(theirs[-1].events, ours[-1].events)
-    sessions = len(sessions_between("XNYS", size.first, size.last))
+    sessions = len(list_sessions("XNYS", size.first, size.last))
     scaled = [each.seconds * size.symbols for each in theirs]
     events = [sum(each.events.values()) for each in (theirs[0], ours[0])]
     return Finding(

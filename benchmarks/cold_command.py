@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.report import Finding, at_most, command, seconds
 from benchmarks.stage import environment_of, fresh_warehouse, program, sandbox, wall_seconds
-from market_pipeline.core.sessions import latest_ended_session
+from market_pipeline.core.sessions import find_newest_ended_session
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 
@@ -24,7 +24,7 @@ class Size:
 
 def run(size: Size) -> Finding:
     """Start both commands in turns."""
-    day = str(latest_ended_session("XNYS", datetime.now(UTC)))
+    day = str(find_newest_ended_session("XNYS", datetime.now(UTC)))
     session = ["--symbols", "AAPL", "--start", day, "--end", day]
     backfill: list[str | Path] = [program("market-pipeline"), "backfill", *session, "--quiet"]
     importing = [sys.executable, "-c", "import dagster"]

@@ -14,7 +14,7 @@ from sqlalchemy import Engine, text
 from benchmarks.loaders import Work, market_pipeline
 from benchmarks.report import Finding, at_most, command, seconds
 from benchmarks.stage import STORED, Measured, fresh_warehouse, measured, sandbox, statements, stocks
-from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.sessions import list_sessions
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 
@@ -33,7 +33,7 @@ class Size:
 
 def run(size: Size) -> Finding:
     """Load for each number of symbols in turns, each in a process of its own."""
-    sessions = sessions_between("XNYS", size.first, size.last)
+    sessions = list_sessions("XNYS", size.first, size.last)
     taken: defaultdict[int, list[Measured]] = defaultdict(list)
     requests: dict[int, int] = {}
     everyone = SandboxConfig(also_listed=frozenset(symbol.name for symbol in stocks(max(size.symbols))))

@@ -19,7 +19,7 @@ from benchmarks.dlt_loaders import dlt_at_its_best, dlt_by_default
 from benchmarks.loaders import FLAT_BARS, Work, bare_copy, market_pipeline, row_by_row
 from benchmarks.report import Finding, at_least, at_most, command
 from benchmarks.stage import STORED, Measured, fresh_warehouse, measured, sandbox, statements, stocks
-from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.sessions import list_sessions
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 
 COLUMNS = "symbol, date, time, open, high, low, close, volume, vwap, transactions"
@@ -69,7 +69,7 @@ def run(size: Size) -> Finding:
     with sandbox(cached=True) as base_url, fresh_warehouse() as (settings, engine):
         assert settings.database_url is not None
         symbols = stocks(size.symbols)
-        sessions = sessions_between("XNYS", date(2003, 9, 10), date(2026, 1, 1))[: size.sessions]
+        sessions = list_sessions("XNYS", date(2003, 9, 10), date(2026, 1, 1))[: size.sessions]
         work = Work(base_url, settings.database_url.get_secret_value(), symbols, sessions)
         add_symbols(engine, symbols)
         cache_responses(work)

@@ -27,7 +27,7 @@ from sqlalchemy import Engine, text
 from benchmarks.report import Finding, at_least, at_most, command
 from benchmarks.stage import environment_of, fresh_warehouse, program, sandbox, statements
 from market_pipeline.core.markets import MARKETS
-from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.sessions import list_sessions
 from market_pipeline.polygon.flat_file_parsing import parse_flat_file
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.warehouse.binary_copy import NEW_BAR_COLUMNS, encode_new_bars
@@ -202,7 +202,7 @@ def measure_reads(engine: Engine, days: Sequence[date], reads: int) -> dict[str,
 
 def run(size: Size) -> Finding:
     """Load the history in two parts, then nights, then the same files by the peers; read at the end."""
-    days = sessions_between("XNYS", date(2020, 1, 2), date(2026, 1, 2))[: size.sessions]
+    days = list_sessions("XNYS", date(2020, 1, 2), date(2026, 1, 2))[: size.sessions]
     shorter, longer = days[: size.shorter], days[size.shorter :]
     config = SandboxConfig(market_tickers=size.tickers)
     with (

@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from benchmarks.report import Finding, at_most, command, seconds
 from benchmarks.stage import environment_of, fresh_warehouse, sandbox, stocks, wall_seconds
-from market_pipeline.core.sessions import last_sessions, latest_ended_session
+from market_pipeline.core.sessions import find_newest_ended_session, list_last_sessions
 from market_pipeline.core.settings import Settings
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 
@@ -89,16 +89,16 @@ def run(size: Size) -> Finding:
 
 def _run_nights(symbols: int, rounds: int) -> _Nights:
     """Run nights in a new warehouse. The first does not count: it has no history to look back on."""
-    latest = latest_ended_session("XNYS", datetime.now(UTC))
+    latest = find_newest_ended_session("XNYS", datetime.now(UTC))
     assert latest is not None
     walls: list[float] = []
     counts: list[float] = []
     with sandbox(cached=True) as base_url, fresh_warehouse(base_url) as (settings, engine):
         add_symbols(engine, stocks(symbols))
         environment = environment_of(settings)
-        nights = last_sessions("XNYS", latest, rounds + 1)
+        nights = list_last_sessions("XNYS", latest, rounds + 1)
         _cache_responses(
-            base_url, symbols, last_sessions("XNYS", latest, rounds + settings.backfill_look_back_sessions)
+            base_url, symbols, list_last_sessions("XNYS", latest, rounds + settings.backfill_look_back_sessions)
         )
         # Only a night's usual sessions: a symbol's first night would load a year.
         reach_back = {"BACKFILL_REACH_BACK_SESSIONS": str(settings.backfill_look_back_sessions)}

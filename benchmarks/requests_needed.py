@@ -11,11 +11,11 @@ from itertools import combinations
 
 from benchmarks.report import Finding, at_most, command
 from benchmarks.stage import stocks
-from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.sessions import list_sessions
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.polygon.request_planning import plan_requests
 
-SESSIONS = sessions_between("XNYS", date(2004, 1, 2), date(2023, 12, 29))
+SESSIONS = list_sessions("XNYS", date(2004, 1, 2), date(2023, 12, 29))
 Missing = Mapping[Symbol, Collection[date]]
 
 

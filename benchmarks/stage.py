@@ -22,7 +22,7 @@ from sqlalchemy import Engine, text
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from market_pipeline.core.settings import Settings
-from market_pipeline.core.sockets import LOOPBACK, base_url, listen
+from market_pipeline.core.sockets import LOOPBACK, build_base_url, listen
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import sandbox_server
@@ -99,7 +99,7 @@ def _serve(config: SandboxConfig, cached: bool, parent: Connection) -> None:
     if cached:
         server.config.app = CachingSandbox(server.config.app)  # type: ignore[arg-type]
     with listen(LOOPBACK, 0) as door:
-        parent.send(base_url(door))
+        parent.send(build_base_url(door))
         server.run([door])
 
 

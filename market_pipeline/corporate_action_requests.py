@@ -21,7 +21,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from market_pipeline.core.errors import MarketPipelineError, describe_defect
-from market_pipeline.core.symbols import AssetClass, Symbol, ticker_symbol
+from market_pipeline.core.symbols import AssetClass, Symbol, find_ticker_symbol
 from market_pipeline.core.ticker_history import TickerHistory
 from market_pipeline.core.wording import name_some
 from market_pipeline.polygon.client import PolygonClient
@@ -129,7 +129,7 @@ def refresh_actions(
     records = read_securities(warehouse, [by_name[name] for name in plan.symbols])
     histories = {symbol.name: record.history for symbol, record in records.items()}
     tickers = {
-        symbol.name: [ticker_symbol(ticker, symbol.asset_class) for ticker in sorted(record.history.tickers)]
+        symbol.name: [find_ticker_symbol(ticker, symbol.asset_class) for ticker in sorted(record.history.tickers)]
         for symbol, record in records.items()
     }
     fetched = list(_fetch_planned(plan, tickers, FETCHED_BY[actions.name](client)))

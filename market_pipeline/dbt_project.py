@@ -21,7 +21,7 @@ from sqlalchemy import Connection, text
 from market_pipeline.core.child_processes import run_child
 from market_pipeline.core.database_address import DatabaseAddress
 from market_pipeline.core.errors import MarketPipelineError
-from market_pipeline.core.settings import Settings, project_dir
+from market_pipeline.core.settings import Settings, find_project_dir
 from market_pipeline.warehouse.backup.client_programs import client_environment
 from market_pipeline.warehouse.backup.dump import open_connection
 from market_pipeline.warehouse.connections import ENCODING, SETTINGS, address_in_use, session_statement
@@ -60,7 +60,7 @@ class BuildScope(StrEnum):
 
 def project_folder() -> Path:
     """Return the folder of the dbt project, which nothing writes to."""
-    return project_dir() / "dbt"
+    return find_project_dir() / "dbt"
 
 
 def model_names() -> list[str]:

@@ -22,10 +22,10 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from structlog.contextvars import bound_contextvars
 
 from market_pipeline.core import stop_signals
-from market_pipeline.core.bars import FetchedBars, empty_bars
+from market_pipeline.core.bars import FetchedBars, make_empty_bars
 from market_pipeline.core.settings import Source
 from market_pipeline.core.symbols import Symbol
-from market_pipeline.core.wording import counted, under
+from market_pipeline.core.wording import format_count, prefix_symbol
 from market_pipeline.load_batches import FetchedSymbol, LoadBatch, most_together
 from market_pipeline.no_data import Explain, FetchListDate, FetchReference, end_at_delisting, explain_no_data
 from market_pipeline.quality.bar_checks import CheckedBars, check_bars
@@ -149,7 +149,7 @@ def _load_ahead(
             wait([loads[0]])
             yield loads.popleft()
     finally:
-        while wait(loads, timeout=ENDING_SECONDS).not_done and not stop_signals.requested():
+        while wait(loads, timeout=ENDING_SECONDS).not_done and not stop_signals.is_requested():
             continue
         pool.shutdown(wait=False, cancel_futures=True)
 
@@ -183,20 +183,23 @@ def _fetch(load_request: LoadRequest, vendor: Vendor) -> tuple[FetchedBars, Chec
             log.info("Backfilling %s: %s to %s", load_request.symbol.name, due[0], due[-1])
             fetched = vendor.fetch_bars(load_request.symbol, due[-1])
     else:
-        fetched = FetchedBars(empty_bars(), (), requests=0)
+        fetched = FetchedBars(make_empty_bars(), (), requests=0)
     return fetched, check_bars(fetched, load_request.symbol, due or load_request.sessions)
 
 
 def _report(load_result: LoadResult) -> None:
     if load_result.error is not None:
-        log.error("Failed %s", under(load_result.symbol, load_result.error))
+        log.error("Failed %s", prefix_symbol(load_result.symbol, load_result.error))
         return
     by_counter = ", ".join(f"{getattr(load_result, name):,} {name}" for name in COUNTERS)
-    counters = f"fetched {counted(load_result.fetched, 'bar')} ({by_counter}), {load_result.flagged:,} flagged"
+    counters = f"fetched {format_count(load_result.fetched, 'bar')} ({by_counter}), {load_result.flagged:,} flagged"
     log.info("Successfully backfilled %s: %s", load_result.symbol, counters)
     if load_result.missing:
         log.warning(
-            "%s: no bar of %d of %s", load_result.symbol, load_result.missing, counted(load_result.sessions, "session")
+            "%s: no bar of %d of %s",
+            load_result.symbol,
+            load_result.missing,
+            format_count(load_result.sessions, "session"),
         )
     for note in load_result.notes:
-        log.warning("%s", under(load_result.symbol, note))
+        log.warning("%s", prefix_symbol(load_result.symbol, note))

@@ -5,7 +5,7 @@ from datetime import date
 
 from market_pipeline.core.symbols import AssetClass, Symbol
 from market_pipeline.core.ticker_corrections import TickerCorrections
-from market_pipeline.core.ticker_history import TickerHistory, spans_of
+from market_pipeline.core.ticker_history import TickerHistory, list_spans
 from market_pipeline.polygon.request_planning import RangeRequest, plan_requests
 from market_pipeline.warehouse.securities import SecurityRecord
 
@@ -28,7 +28,7 @@ def plan_lookups(
 
     So a run takes about twice as many requests at most.
     """
-    plan = plan_requests(spans_of(known_histories(records, corrections), sessions))
+    plan = plan_requests(list_spans(known_histories(records, corrections), sessions))
     ranged = {request.symbol.symbol for request in plan.requests if isinstance(request, RangeRequest)}
     return [symbol for symbol, record in records.items() if symbol in ranged and _is_unknown(record, corrections)]
 

@@ -22,7 +22,7 @@ from market_pipeline.core.allocator import share_arenas
 from market_pipeline.core.market_bars import CheckedSession, MarketSession
 from market_pipeline.core.markets import Market
 from market_pipeline.core.settings import Source
-from market_pipeline.core.wording import counted, under
+from market_pipeline.core.wording import format_count, prefix_symbol
 from market_pipeline.ingest import ENDING_SECONDS, Run
 from market_pipeline.market_blocks import BlockLoader, DefectiveSession, is_outside_plan
 from market_pipeline.polygon.market_fetcher import MarketSessionError
@@ -157,7 +157,7 @@ def _load_ahead(
             wait([loading])
             yield loading
     finally:
-        while loading and wait([loading], timeout=ENDING_SECONDS).not_done and not stop_signals.requested():
+        while loading and wait([loading], timeout=ENDING_SECONDS).not_done and not stop_signals.is_requested():
             continue
         pool.shutdown(wait=False, cancel_futures=True)
 
@@ -165,9 +165,13 @@ def _load_ahead(
 def _report(market: Market, result: MarketLoadResult) -> None:
     name = f"{market.option} {result.session}"
     if result.error is not None:
-        log.log(logging.WARNING if is_outside_plan(result) else logging.ERROR, "Failed %s", under(name, result.error))
+        log.log(
+            logging.WARNING if is_outside_plan(result) else logging.ERROR,
+            "Failed %s",
+            prefix_symbol(name, result.error),
+        )
         return
     counters = ", ".join(f"{getattr(result, counter):,} {counter}" for counter in COUNTERS)
-    log.info("Loaded %s, %s: %s (%s)", name, result.origin, counted(result.fetched, "bar"), counters)
+    log.info("Loaded %s, %s: %s (%s)", name, result.origin, format_count(result.fetched, "bar"), counters)
     for note in result.notes:
-        log.warning("%s", under(name, note))
+        log.warning("%s", prefix_symbol(name, note))

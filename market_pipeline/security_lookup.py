@@ -8,7 +8,7 @@ import logging
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
-from market_pipeline.core.symbols import AssetClass, Symbol, SymbolError, ticker_symbol
+from market_pipeline.core.symbols import AssetClass, Symbol, SymbolError, find_ticker_symbol
 from market_pipeline.core.ticker_corrections import TickerCorrections
 from market_pipeline.core.ticker_history import DATE_TOLERANCE, TickerHistory, TickerPeriod, TickerSource
 from market_pipeline.polygon.client import PolygonClient
@@ -58,7 +58,7 @@ def look_up(client: PolygonClient, record: SecurityRecord, *, thorough: bool) ->
         PolygonError: there is no usable response.
     """
     known = record.history
-    present = ticker_symbol(known.current.ticker, record.symbol.asset_class)
+    present = find_ticker_symbol(known.current.ticker, record.symbol.asset_class)
     if record.symbol.asset_class is AssetClass.CRYPTO:
         return SecurityFinding(record.facts, known)
     try:
@@ -76,7 +76,7 @@ def look_up(client: PolygonClient, record: SecurityRecord, *, thorough: bool) ->
 def _is_usable(events: TickerEvents, present: Symbol) -> bool:
     """Return True if the events end with the present ticker, and each ticker can be tracked."""
     try:
-        tickers = [ticker_symbol(change.ticker, present.asset_class).vendor_ticker for change in events.changes]
+        tickers = [find_ticker_symbol(change.ticker, present.asset_class).vendor_ticker for change in events.changes]
     except SymbolError:
         return False
     return bool(tickers) and tickers[-1] == present.vendor_ticker
@@ -109,7 +109,7 @@ def _hand_over(
     """Return the finding for a security whose ticker is another's since a date: its successor's history, or its end."""
     change = find_renaming(client, present, earlier) if earlier else None
     if change is not None:
-        successor = client.fetch_ticker_events(ticker_symbol(change.ticker, record.symbol.asset_class))
+        successor = client.fetch_ticker_events(find_ticker_symbol(change.ticker, record.symbol.asset_class))
         return SecurityFinding(_facts(successor), _history_of(client, record.symbol, successor))
     note = f"{present.vendor_ticker} is another security's since {begins}"
     return SecurityFinding(record.facts, _end(record.history, begins - timedelta(days=1), TickerSource.EVENTS, note))
@@ -119,7 +119,7 @@ def _look_up_ended(client: PolygonClient, record: SecurityRecord, present: Symbo
     """Return the finding for a ticker without events: its security was renamed or delisted, or has no events at all."""
     reference = fetch_reference(client, present)
     if reference.renamed_to is not None:
-        successor = client.fetch_ticker_events(ticker_symbol(reference.renamed_to, record.symbol.asset_class))
+        successor = client.fetch_ticker_events(find_ticker_symbol(reference.renamed_to, record.symbol.asset_class))
         history = _history_of(client, record.symbol, successor)
         if present.vendor_ticker in history.tickers:
             current = replace(reference, listed=True, delisted_on=None)
@@ -164,7 +164,7 @@ def _check_first(client: PolygonClient, symbol: Symbol, events: TickerEvents, pe
         return replace(period, first=None)
     day = period.first - DATE_TOLERANCE
     try:
-        holder = client.fetch_holder(ticker_symbol(period.ticker, symbol.asset_class), day)
+        holder = client.fetch_holder(find_ticker_symbol(period.ticker, symbol.asset_class), day)
     except PolygonError as error:
         log.info("%s: nothing confirms that %s begins: %s", symbol.name, period.first, error)
         note = f"the vendor's reference data of {day} could not be had, so its first day isn't confirmed"
@@ -203,6 +203,6 @@ def fetch_present_reference(client: PolygonClient, symbol: Symbol, history: Tick
         PolygonError: there is no usable response.
     """
     ticker = history.current.ticker
-    reference = fetch_reference(client, ticker_symbol(ticker, symbol.asset_class))
+    reference = fetch_reference(client, find_ticker_symbol(ticker, symbol.asset_class))
     is_renamed = reference.listed and ticker != symbol.vendor_ticker
     return replace(reference, renamed_to=ticker) if is_renamed else reference

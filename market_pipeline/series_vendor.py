@@ -15,10 +15,10 @@ from sqlalchemy import Engine
 from market_pipeline.core import stop_signals
 from market_pipeline.core.bars import FetchedBars
 from market_pipeline.core.settings import Source
-from market_pipeline.core.symbols import AssetClass, Symbol, ticker_symbol
+from market_pipeline.core.symbols import AssetClass, Symbol, find_ticker_symbol
 from market_pipeline.core.ticker_corrections import TickerCorrections
 from market_pipeline.core.ticker_history import TickerHistory
-from market_pipeline.core.wording import counted
+from market_pipeline.core.wording import format_count
 from market_pipeline.lookup_planning import plan_lookups
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.fetcher import Fetcher
@@ -104,9 +104,9 @@ class SecurityLookups:
     def _look_up(self, symbols: Sequence[Symbol]) -> None:
         """Look symbols up, until a request fails: those left keep their histories, and are due again."""
         if symbols:
-            log.info("Looking the ticker history of %s up", counted(len(symbols), "symbol"))
+            log.info("Looking the ticker history of %s up", format_count(len(symbols), "symbol"))
         for symbol in symbols:
-            if stop_signals.requested():
+            if stop_signals.is_requested():
                 return
             try:
                 self._refresh(symbol, thorough=False)
@@ -161,7 +161,7 @@ class SecurityLookups:
         """
         record = self._records.get(symbol)
         history = record.history if record else TickerHistory.assume(symbol)
-        present = ticker_symbol(history.current.ticker, symbol.asset_class)
+        present = find_ticker_symbol(history.current.ticker, symbol.asset_class)
         return history.periods[0].first or self._client.fetch_list_date(present)
 
 

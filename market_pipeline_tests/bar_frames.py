@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from market_pipeline.core.bars import BAR_COLUMNS, VALUE_COLUMNS, Columns, FetchedBars, empty_bars
+from market_pipeline.core.bars import BAR_COLUMNS, VALUE_COLUMNS, Columns, FetchedBars, make_empty_bars
 
 
 def columns_of(frame: pd.DataFrame) -> Columns:
@@ -23,5 +23,5 @@ def frame_of(fetched: FetchedBars) -> pd.DataFrame:
 
 def has_types_of_bars(fetched: FetchedBars) -> bool:
     """Return True if the columns and their types are those of bars."""
-    types, expected = ([(name, bars[name].dtype) for name in bars] for bars in (fetched.columns, empty_bars()))
+    types, expected = ([(name, bars[name].dtype) for name in bars] for bars in (fetched.columns, make_empty_bars()))
     return types == expected

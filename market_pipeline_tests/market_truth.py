@@ -7,7 +7,7 @@ sandbox's responses from arrays.
 from datetime import date
 from functools import lru_cache
 
-from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.sessions import list_sessions
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.issuers import Issue
 from market_pipeline.sandbox.listings import is_crypto, market_listings, named_tickers
@@ -63,5 +63,5 @@ def _issues(config: SandboxConfig, calendar: str) -> list[Issue]:
 
 @lru_cache
 def _places(calendar: str) -> dict[date, int]:
-    days = sessions_between(calendar, BEGINNINGS[calendar], date(2039, 12, 31))
+    days = list_sessions(calendar, BEGINNINGS[calendar], date(2039, 12, 31))
     return {day: place for place, day in enumerate(days)}

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from benchmarks.stage import peak_mib, sandbox
 from market_pipeline.core.market_bars import MarketSession
 from market_pipeline.core.markets import MARKETS, Origin
-from market_pipeline.core.sessions import last_sessions
+from market_pipeline.core.sessions import list_last_sessions
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.flat_file_reader import FlatFileKeys, FlatFileReader
 from market_pipeline.polygon.limiter import LocalLimiter
@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--sessions", type=int, default=60)
     parser.add_argument("--passes", type=int, default=3)
     options = parser.parse_args(arguments)
-    sessions = last_sessions("XNYS", LAST, options.sessions)
+    sessions = list_last_sessions("XNYS", LAST, options.sessions)
     config = SandboxConfig(market_tickers=options.tickers, now=NOW)
     print(f"load average {os.getloadavg()[0]:.1f}, {os.cpu_count()} cores, peak before {peak_mib():.0f} MiB")
     with sandbox(config, cached=True) as base_url:

@@ -19,7 +19,7 @@ import requests
 from pyarrow.fs import S3FileSystem
 
 from market_pipeline.core.markets import MARKETS
-from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.sessions import list_sessions
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline_tests.market_truth import traded_tickers
 
@@ -36,7 +36,7 @@ def main(step: int) -> None:
         assert process.stdout is not None
         url = process.stdout.readline().strip().partition("=")[2]
         try:
-            compare_sessions(url, sessions_between("XNYS", FIRST, LAST)[::step])
+            compare_sessions(url, list_sessions("XNYS", FIRST, LAST)[::step])
             print(f"memory of the sandbox at its peak: {peak_megabytes(process.pid):.0f} MB")
         finally:
             process.terminate()

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from market_pipeline.core.errors import MarketPipelineError
-from market_pipeline.core.sessions import session_starts, sessions_between
+from market_pipeline.core.sessions import compute_session_starts, list_sessions
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.quality.rules import find_flags
 from market_pipeline.warehouse.corporate_action_refresh import DIVIDENDS, SPLITS, RefreshPlan
@@ -47,12 +47,13 @@ def load_at_random(
     engine: Engine, chance: random.Random, symbol: Symbol, *, share: float, dollars: list[float]
 ) -> None:
     """Load a share of a symbol's bars, chosen at random, each with a close of some of `dollars` and cents at random."""
-    sessions = sessions_between(symbol.calendar, FIRST, LAST)
+    sessions = list_sessions(symbol.calendar, FIRST, LAST)
     days = pd.DatetimeIndex(sessions)
     close = [chance.choice(dollars) + chance.random() for _ in days]
     frame = pd.DataFrame(
         {
-            "date": days, "time": session_starts(symbol.calendar, days), "open": 100.0, "high": 170.0, "low": 99.0,
+            "date": days, "time": compute_session_starts(symbol.calendar, days),
+            "open": 100.0, "high": 170.0, "low": 99.0,
             "close": close, "volume": 1000.0, "vwap": float("nan"), "transactions": float("nan"),
         }
     )  # fmt: skip
@@ -69,7 +70,7 @@ def _load(engine: Engine, chance: random.Random) -> None:
 def _take_out(engine: Engine, chance: random.Random) -> None:
     """Delete bars as those of another security, and sometimes load some of them again in the same load."""
     symbol = chance.choice(SHARES)
-    dates = chance.sample(sessions_between("XNYS", FIRST, LAST), 4)
+    dates = chance.sample(list_sessions("XNYS", FIRST, LAST), 4)
     with engine.begin() as connection:
         locked = lock_symbol(connection, symbol)
         connection.execute(statement("move_reassigned_bars"), {"symbol_id": locked.id, "dates": dates})
@@ -126,7 +127,7 @@ def _correct(engine: Engine, chance: random.Random) -> None:
     ]
     parameters: dict[str, Any] = {
         "symbol": chance.choice(SYMBOLS).name,
-        "date": chance.choice(sessions_between("XNYS", FIRST, LAST)),
+        "date": chance.choice(list_sessions("XNYS", FIRST, LAST)),
     }
     with engine.begin() as connection:
         for command in chance.sample(by_hand, chance.choice([1, 2])):

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from market_pipeline.api.problems import ProblemError, problem_response
-from market_pipeline.core.wording import counted
+from market_pipeline.core.wording import format_count
 
 WINDOW = 60.0
 """Seconds. All clients share one window, so that all counts are reset together."""
@@ -49,7 +49,7 @@ class RateLimitMiddleware:
         if left >= 0:
             await self._app(scope, receive, send_with_header)
             return
-        detail = f"more than {counted(self._most, 'request')} in a minute: wait {counted(seconds, 'second')}"
+        detail = f"more than {format_count(self._most, 'request')} in a minute: wait {format_count(seconds, 'second')}"
         problem = ProblemError(429, detail, headers={"Retry-After": str(seconds)})
         await self._respond(problem, scope["path"])(scope, receive, send_with_header)
 

@@ -1,7 +1,7 @@
 """Resources of an assistant: the schema from the database's own comments, and the glossary."""
 
 from market_pipeline.api.generated.catalog import Catalog, Relation
-from market_pipeline.core.settings import project_dir
+from market_pipeline.core.settings import find_project_dir
 
 SCHEMA, TABLE, GLOSSARY = "warehouse://schema", "warehouse://schema/{table}", "warehouse://glossary"
 """URIs of the resources."""
@@ -39,7 +39,7 @@ async def describe_table(catalog: Catalog, name: str) -> str | None:
 
 def read_glossary() -> str:
     """Return the glossary, docs/glossary.md."""
-    return (project_dir() / "docs" / "glossary.md").read_text(encoding="utf-8")
+    return (find_project_dir() / "docs" / "glossary.md").read_text(encoding="utf-8")
 
 
 def _sql_name(relation: Relation) -> str:

@@ -11,7 +11,7 @@ from market_pipeline.assistants.api_requests import ApiRequests, to_rows
 from market_pipeline.assistants.results import Rows
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
-from market_pipeline.core.wording import counted
+from market_pipeline.core.wording import format_count
 from market_pipeline.warehouse import coverage
 from market_pipeline.warehouse.adjustment import find_unknown_adjustments
 from market_pipeline.warehouse.corporate_action_refresh import find_actions_behind
@@ -95,7 +95,7 @@ def to_gaps(gaps: Sequence[coverage.Row]) -> Rows:
 
 
 def _first(columns: Sequence[str], records: Sequence[coverage.Row], most: int = MOST) -> Rows:
-    note = f"These are the first {most} of {counted(len(records), 'row')}: name a symbol for all of its."
+    note = f"These are the first {most} of {format_count(len(records), 'row')}: name a symbol for all of its."
     rows = [[_plain(record[name]) for name in columns] for record in records[:most]]
     truncated = len(records) > most
     return Rows(

@@ -9,7 +9,7 @@ from market_pipeline.api.generated.query_params import parse_instant
 from market_pipeline.assistants.arguments import parse_day
 from market_pipeline.assistants.results import Rows, ToolProblem
 from market_pipeline.core.markets import Market, UnknownMarketError, find_market
-from market_pipeline.core.wording import counted
+from market_pipeline.core.wording import format_count
 from market_pipeline.warehouse.loads import settle
 from market_pipeline.warehouse.universe import describe_types, require_universe
 
@@ -54,7 +54,7 @@ async def read_universe(
     codes = None if types is None else list(types)
     rows = await context.reader.rows(_ROWS, [day, found.name, as_of, codes, *bounds, limit])
     total = rows[0][-1] if rows else 0
-    note = f"{counted(total, 'ticker')} traded on {day} and meet the conditions"
+    note = f"{format_count(total, 'ticker')} traded on {day} and meet the conditions"
     if total > len(rows):
         note += f"; these are the {len(rows):,} with the largest dollar volume: add conditions, or use query"
     notes = [f"{note}."]

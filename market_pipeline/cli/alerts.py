@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import typer
 
-from market_pipeline.core.notifications import NO_CHANNEL, Alert, AlertError, NoChannelError, alert_channels
+from market_pipeline.core.notifications import NO_CHANNEL, Alert, AlertError, NoChannelError, list_alert_channels
 from market_pipeline.core.settings import load_settings
 
 FAILED = 1
@@ -19,7 +19,7 @@ def _alerts() -> None:
 @app.command("test")
 def send_test() -> None:
     """Send a test alert through every configured channel. Exit code 0 if all work, 1 if one fails, 2 if none is set."""
-    configured = alert_channels(load_settings())
+    configured = list_alert_channels(load_settings())
     if not configured:
         raise NoChannelError(NO_CHANNEL)
     alert = Alert("test", "Market Pipeline: a test alert", "Alerts are delivered. Nothing is wrong.", datetime.now(UTC))

@@ -8,7 +8,7 @@ import typer
 from market_pipeline.cli.output import print_note
 from market_pipeline.core.gc_tuning import freeze_existing
 from market_pipeline.core.settings import Settings, load_settings
-from market_pipeline.core.sockets import LOOPBACK, base_url, is_loopback, listen
+from market_pipeline.core.sockets import LOOPBACK, build_base_url, is_loopback, listen
 
 
 def api(
@@ -25,7 +25,7 @@ def api(
     from market_pipeline.api.server import api_server
 
     with listen(host, port) as listener, api_server(settings, access_log=access_log) as server:
-        url = base_url(listener)
+        url = build_base_url(listener)
         print_note(f"The API is at {url} and documented at {url}/docs. Ctrl-C stops it.")
         _warn_if_open(host, settings)
         freeze_existing()

@@ -18,7 +18,7 @@ from market_pipeline.cli.vendor_option import vendor_settings
 from market_pipeline.core import stop_signals
 from market_pipeline.core.run_planning import choose_dates, plan_missing_runs, plan_range_runs
 from market_pipeline.core.symbols import DEFAULT_BACKFILL
-from market_pipeline.core.ticker_corrections import corrections_of
+from market_pipeline.core.ticker_corrections import read_configured_corrections
 from market_pipeline.warehouse.coverage import FILLABLE, find_missing_spans, find_never_loaded
 from market_pipeline.warehouse.database import warehouse_of
 
@@ -87,7 +87,7 @@ def backfill(
         else:
             runs = plan_range_runs(selected, first, last, now)
         if dry_run:
-            plan = plan_backfill(warehouse, runs, selected, corrections_of(settings), now, missing=missing)
+            plan = plan_backfill(warehouse, runs, selected, read_configured_corrections(settings), now, missing=missing)
             print_plan(plan, settings.requests_per_minute, as_json=as_json)
             return
         # Importing Dagster takes a second; a plan or a wrong option needn't wait for it.
@@ -96,7 +96,7 @@ def backfill(
         result = launch_runs(settings, warehouse, runs, quiet=quiet) if runs else LaunchResult([])
         requested = {name for each in result.actions for name in each.plan.symbols}
         behind = find_symbols_behind(warehouse, selected, now).difference(requested) if missing else set()
-        if behind and not stop_signals.requested():
+        if behind and not stop_signals.is_requested():
             refreshed = refresh_actions(settings, warehouse, quiet=quiet)
             result = replace(result, actions=[*result.actions, *refreshed])
         _print(result, as_json=as_json)

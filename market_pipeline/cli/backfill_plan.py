@@ -12,8 +12,8 @@ from sqlalchemy import Engine
 from market_pipeline.core.run_planning import RangeRun
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.core.ticker_corrections import TickerCorrections
-from market_pipeline.core.ticker_history import spans_of
-from market_pipeline.core.wording import counted
+from market_pipeline.core.ticker_history import list_spans
+from market_pipeline.core.wording import format_count
 from market_pipeline.lookup_planning import known_histories, plan_lookups
 from market_pipeline.polygon.request_planning import batches, plan_requests, waiting_seconds
 from market_pipeline.warehouse.corporate_action_refresh import (
@@ -69,7 +69,7 @@ def plan_backfill(
 
 def _plan_run(warehouse: Engine, run: RangeRun, corrections: TickerCorrections, now: datetime) -> RunPlan:
     records = read_securities(warehouse, run.symbols)
-    bars = plan_requests(spans_of(known_histories(records, corrections), run.sessions)).requests
+    bars = plan_requests(list_spans(known_histories(records, corrections), run.sessions)).requests
     refreshes = [plan_run_refresh(warehouse, actions, run.symbols, now, scheduled=False) for actions in TABLES]
     lookups = plan_lookups(records, corrections, run.sessions)
     return RunPlan(run, len(bars), sum(map(_count, refreshes)), len(lookups))
@@ -99,16 +99,17 @@ def print_plan(plan: BackfillPlan, requests_per_minute: int, *, as_json: bool) -
     for each in plan.runs:
         sessions = each.run.sessions
         typer.echo(
-            f"{each.run.calendar}: {counted(len(sessions), 'session')}, {sessions[0]} to {sessions[-1]}, "
-            f"in {counted(each.requests, 'request')}{_describe_others(each)}, "
+            f"{each.run.calendar}: {format_count(len(sessions), 'session')}, {sessions[0]} to {sessions[-1]}, "
+            f"in {format_count(each.requests, 'request')}{_describe_others(each)}, "
             f"of {', '.join(symbol.name for symbol in each.run.symbols)}"
         )
     if plan.refresh_requests:
         typer.echo(
-            f"Splits and dividends of symbols without a missing session: {counted(plan.refresh_requests, 'request')}"
+            "Splits and dividends of symbols without a missing session: "
+            f"{format_count(plan.refresh_requests, 'request')}"
         )
     typer.echo(
-        f"{counted(requests, 'request')} in all. At {requests_per_minute:,} a minute the rate limit makes "
+        f"{format_count(requests, 'request')} in all. At {requests_per_minute:,} a minute the rate limit makes "
         f"{'it' if requests == 1 else 'them'} wait {wait:,} s. Nothing was requested or changed."
     )
 

@@ -11,7 +11,7 @@ import typer
 from pydantic import SecretStr
 
 from market_pipeline.core.settings import Settings, load_settings
-from market_pipeline.core.wording import are, counted
+from market_pipeline.core.wording import choose_verb, format_count
 from market_pipeline.warehouse.backup.backup import (
     DAGSTER,
     WAREHOUSE,
@@ -99,7 +99,7 @@ def _describe(made: Backup) -> str:
     size = sum(dump.bytes for dump in dumps) / 1e6
     state = "verified" if made.manifest.verified else "not verified"
     names = " and ".join(made.manifest.databases)
-    return f"{counted(rows, 'row')} of {names} {are(rows)} in {made.folder} ({size:.1f} MB, {state})"
+    return f"{format_count(rows, 'row')} of {names} {choose_verb(rows)} in {made.folder} ({size:.1f} MB, {state})"
 
 
 def _backup_folder(settings: Settings, folder: Path | None) -> Path:

@@ -11,7 +11,7 @@ from market_pipeline.cli.output import print_columns
 from market_pipeline.cli.parameters import EVERY, SymbolChoice, parse_symbols
 from market_pipeline.cli.symbol_option import select_symbols
 from market_pipeline.core.settings import load_settings
-from market_pipeline.core.wording import are, counted, pasteable
+from market_pipeline.core.wording import choose_verb, format_count, quote_command
 from market_pipeline.warehouse import coverage as coverage_views
 from market_pipeline.warehouse.database import warehouse_of
 
@@ -65,7 +65,7 @@ def gaps(symbols: Symbols = EVERY, as_json: AsJson = False) -> None:
         print_columns(("symbol", "first_session", "last_session", "state"), ("sessions",), rows, last="reason")
     fillable = sum(row["sessions"] for row in rows if row["state"] in coverage_views.FILLABLE)
     if fillable:
-        count = f"{counted(fillable, 'session')} {are(fillable)} missing and can be fetched."
+        count = f"{format_count(fillable, 'session')} {choose_verb(fillable)} missing and can be fetched."
         typer.echo(f"{count} Fill them with `market-pipeline backfill --missing`.")
     if unknown:
         typer.echo(describe_never_loaded(unknown))
@@ -75,7 +75,7 @@ def gaps(symbols: Symbols = EVERY, as_json: AsJson = False) -> None:
 
 def describe_never_loaded(names: Sequence[str]) -> str:
     """Return the message about symbols, at least one, that were never loaded and so have no missing sessions."""
-    command = pasteable("market-pipeline", "backfill", "--symbols", ",".join(names))
+    command = quote_command("market-pipeline", "backfill", "--symbols", ",".join(names))
     return f"Never loaded yet: load with `{command}`."
 
 

@@ -16,7 +16,7 @@ from market_pipeline.cli.output import print_note
 from market_pipeline.core.database_address import describe
 from market_pipeline.core.errors import MarketPipelineError, UsageError
 from market_pipeline.core.settings import load_settings
-from market_pipeline.core.wording import counted
+from market_pipeline.core.wording import format_count
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.backup.client_programs import NO_OPTIONS, client_environment, session_options
 from market_pipeline.warehouse.database import create_warehouse_engine, database_url, warehouse_of
@@ -136,8 +136,8 @@ def prune(
             raise MarketPipelineError(f"{error}: use the project's dagster.yaml") from None
         runs = delete_run_output(instance, now - timedelta(days=days))
     typer.echo(
-        f"deleted {counted(deleted.events, 'event')} and {counted(deleted.results, 'check result')} that newer ones "
-        f"have replaced; PostgreSQL reuses the space. Deleted the output of {counted(runs, 'run')}"
+        f"deleted {format_count(deleted.events, 'event')} and {format_count(deleted.results, 'check result')} that "
+        f"newer ones have replaced; PostgreSQL reuses the space. Deleted the output of {format_count(runs, 'run')}"
     )
 
 
@@ -149,7 +149,7 @@ def reflag() -> None:
 
     with warehouse_of(load_settings()) as warehouse:
         symbols = reflag_all(warehouse, find_flags)
-    typer.echo(f"flagged the bars of {counted(symbols, 'symbol')} by the rules of this version")
+    typer.echo(f"flagged the bars of {format_count(symbols, 'symbol')} by the rules of this version")
 
 
 def _print_plan(plan: MigrationPlan) -> None:

@@ -17,7 +17,7 @@ from market_pipeline.cli.summary import print_records
 from market_pipeline.core import stop_signals
 from market_pipeline.core.errors import UsageError
 from market_pipeline.core.run_planning import plan_range_runs
-from market_pipeline.core.settings import Settings, checkout_dir, load_settings
+from market_pipeline.core.settings import Settings, find_checkout_dir, load_settings
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.dbt_project import output_folder, relation_names
 from market_pipeline.operations.up_session import UpSession
@@ -116,7 +116,7 @@ def demo(
         build_marts(settings, warehouse, quiet=True)
     code = exit_code(result)
     if code == 0:
-        typer.echo(NEXT_STEPS.format(**IN_A_CHECKOUT if checkout_dir() else ANYWHERE))
+        typer.echo(NEXT_STEPS.format(**IN_A_CHECKOUT if find_checkout_dir() else ANYWHERE))
     raise typer.Exit(code)
 
 

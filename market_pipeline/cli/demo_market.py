@@ -11,9 +11,9 @@ from sqlalchemy import Engine, Row, text
 
 from market_pipeline.cli.output import print_columns
 from market_pipeline.core.markets import MARKETS
-from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.sessions import list_sessions
 from market_pipeline.core.settings import Settings
-from market_pipeline.core.wording import counted
+from market_pipeline.core.wording import format_count
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline.warehouse.database import warehouse_of
@@ -64,8 +64,8 @@ def demo_market(settings: Settings, tickers: int) -> int:
         track_market(warehouse, MARKET)
         with open_client(on_sandbox, warehouse) as client:
             refresh_list(client, warehouse, MARKET)  # first, as loads split reused tickers by it
-        launch = MarketLaunch(MARKET, sessions_between(MARKET.calendar, FIRST, LAST))
-        sessions = counted(len(launch.sessions), "session")
+        launch = MarketLaunch(MARKET, list_sessions(MARKET.calendar, FIRST, LAST))
+        sessions = format_count(len(launch.sessions), "session")
         typer.echo(
             f"Loading {sessions} of a generated market of about {tickers:,} tickers (sandbox, not the market)", err=True
         )
@@ -92,8 +92,8 @@ def _print_universe(warehouse: Engine, day: date) -> None:
         gone: Sequence[Any] = connection.execute(GONE, {"day": day, "market": MARKET.name}).mappings().all()
     traded, _ = _read_totals(warehouse, day)
     typer.echo(
-        f"\nThe universe of {day}: {counted(traded, 'ticker')} traded, {len(gone):,} of them gone by the end of the "
-        "year. The largest of these, which a list of today's tickers would lack:\n"
+        f"\nThe universe of {day}: {format_count(traded, 'ticker')} traded, {len(gone):,} of them gone by the end of "
+        "the year. The largest of these, which a list of today's tickers would lack:\n"
     )
     rows = [{**row, "dollar_volume": round(row["dollar_volume"])} for row in gone[:MOST_ROWS]]
     names = ("ticker", "symbol", "name", "type", "first_session", "last_session")

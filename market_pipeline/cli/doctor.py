@@ -11,7 +11,7 @@ from rich.text import Text
 
 from market_pipeline.cli.vendor_option import vendor_settings
 from market_pipeline.core.settings import SettingsError
-from market_pipeline.core.wording import counted
+from market_pipeline.core.wording import format_count
 from market_pipeline.operations.findings import Finding, any_error, error
 
 STYLES = {"ok": "green", "warning": "yellow", "error": "bold red"}
@@ -72,9 +72,9 @@ def _summarize(findings: Sequence[Finding]) -> Text:
     counts = Counter(finding.level for finding in findings)
     if any_error(findings):
         return Text(
-            f"\n{counted(counts['error'], 'error')} to fix, {counted(counts['warning'], 'warning')}",
+            f"\n{format_count(counts['error'], 'error')} to fix, {format_count(counts['warning'], 'warning')}",
             style=STYLES["error"],
         )
     if counts["warning"]:
-        return Text(f"\nNothing to fix, {counted(counts['warning'], 'warning')}", style=STYLES["warning"])
+        return Text(f"\nNothing to fix, {format_count(counts['warning'], 'warning')}", style=STYLES["warning"])
     return Text("\nAll is well.", style=STYLES["ok"])

@@ -16,7 +16,7 @@ from market_pipeline.cli.completion import complete_symbols
 from market_pipeline.cli.output import print_note
 from market_pipeline.cli.parameters import SymbolChoice, parse_date, parse_instant, parse_stored_symbols
 from market_pipeline.core.settings import load_settings
-from market_pipeline.core.wording import are, counted, name_some
+from market_pipeline.core.wording import choose_verb, format_count, name_some
 from market_pipeline.warehouse.database import warehouse_of
 from market_pipeline.warehouse.export import HOW_TO_ADJUST, ExportManifest, ProgressCallback, export_stream
 from market_pipeline.warehouse.export import export as write_file
@@ -113,14 +113,14 @@ def export(
                 sys.stdout.flush()
             else:
                 result = write_file(warehouse, selection, file_format, output, overwrite=overwrite, progress=progress)
-    count = f"{counted(result.rows, 'bar')} of {counted(len(selection.symbols), 'symbol')}"
+    count = f"{format_count(result.rows, 'bar')} of {format_count(len(selection.symbols), 'symbol')}"
     if not to_stream:
-        typer.echo(f"{count} {are(result.rows)} in {output}, described in {output}.json")
+        typer.echo(f"{count} {choose_verb(result.rows)} in {output}, described in {output}.json")
     elif not quiet:
         typer.echo(f"{count}, as of {describe_point(result.as_of)}", err=True)
     if result.rows_not_adjusted:
         print_note(
-            f"warning: {counted(result.rows_not_adjusted, 'bar')} of {name_some(result.symbols_not_adjusted)} "
+            f"warning: {format_count(result.rows_not_adjusted, 'bar')} of {name_some(result.symbols_not_adjusted)} "
             f"{'has' if result.rows_not_adjusted == 1 else 'have'} no adjusted prices, as their splits or dividends "
             f"are not known: {HOW_TO_ADJUST}",
             logging.WARNING,

@@ -20,12 +20,12 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     try:
         with stop_signals.watch_signals():
             code = _run(arguments)
-            if stop_signals.requested() and code != 0:
+            if stop_signals.is_requested() and code != 0:
                 _print_interrupted()
-                stop_signals.end_process(stop_signals.exit_code())
+                stop_signals.end_process(stop_signals.choose_exit_code())
     except KeyboardInterrupt:  # between two of these lines
         _print_interrupted()
-        code = stop_signals.exit_code()
+        code = stop_signals.choose_exit_code()
     sys.exit(code)
 
 
@@ -40,7 +40,7 @@ def _run(arguments: list[str] | None) -> int:
             sys.stdout.flush()  # a failed write is an error too
             return _exit_code(end)
     except KeyboardInterrupt:
-        return stop_signals.exit_code()
+        return stop_signals.choose_exit_code()
     except Exception as error:
         from market_pipeline.cli.failures import report
 
@@ -58,9 +58,9 @@ def _print_interrupted() -> None:
     if logs is not None and logs.is_json():
         from market_pipeline.cli.output import print_note
 
-        print_note(stop_signals.message())
+        print_note(stop_signals.describe_stop())
     else:
-        print(stop_signals.message(), file=sys.stderr)  # noqa: T201
+        print(stop_signals.describe_stop(), file=sys.stderr)  # noqa: T201
 
 
 def _open_standard_streams() -> None:

@@ -21,7 +21,7 @@ from market_pipeline.core import stop_signals
 from market_pipeline.core.markets import MARKETS, Market, find_market
 from market_pipeline.core.run_planning import DEFAULT_DAYS, SCOPE_TAG, MarketScope, choose_dates, plan_sessions
 from market_pipeline.core.settings import Settings, load_settings
-from market_pipeline.core.wording import counted, pasteable
+from market_pipeline.core.wording import format_count, quote_command
 from market_pipeline.polygon.flat_file_reader import FlatFileReader
 from market_pipeline.polygon.market_planning import PlannedSession, count_free_requests, needs_files, plan_market
 from market_pipeline.warehouse.database import warehouse_of
@@ -55,7 +55,7 @@ def track(market: MarketName) -> None:
     with warehouse_of(settings) as warehouse:
         added = track_market(warehouse, market)
     start = datetime.now(UTC).date() - timedelta(days=DEFAULT_DAYS)
-    command = pasteable("market-pipeline", "market", "backfill", market.option, "--start", start)
+    command = quote_command("market-pipeline", "market", "backfill", market.option, "--start", start)
     typer.echo(
         f"Tracking {market.option}. Load its history with `{command}`; each night loads its newest "
         f"{settings.backfill_look_back_sessions} sessions."
@@ -69,7 +69,7 @@ def untrack(market: MarketName) -> None:
     """Stop fetching a market. Its bars stay in the database."""
     with warehouse_of(load_settings()) as warehouse:
         untrack_market(warehouse, market)
-    again = pasteable("market-pipeline", "market", "track", market.option)
+    again = quote_command("market-pipeline", "market", "track", market.option)
     typer.echo(f"{market.option} is no longer fetched. Its bars are kept; `{again}` tracks it again.")
 
 
@@ -169,7 +169,7 @@ def refresh_list(market: MarketName) -> None:
             result = refresh(client, warehouse, market)
     typer.echo(
         f"The vendor lists {result.listed:,} tickers of {market.title}, and {result.delisted:,} that were delisted "
-        f"({counted(result.requests, 'request')})."
+        f"({format_count(result.requests, 'request')})."
     )
 
 

@@ -12,7 +12,7 @@ import typer
 
 from market_pipeline.cli.output import print_columns
 from market_pipeline.core.markets import Market, Origin
-from market_pipeline.core.wording import counted, pasteable
+from market_pipeline.core.wording import format_count, quote_command
 from market_pipeline.polygon.market_planning import PlannedSession
 from market_pipeline.polygon.request_planning import waiting_seconds
 from market_pipeline.warehouse.market_records import SESSION_COUNTERS, MarketLoadResult
@@ -77,10 +77,10 @@ def print_market_plan(
         }
         typer.echo(json.dumps(plan, indent=2))
         return
-    from_files = f" and from {counted(files, 'flat file')}, as far as they are published" if files else ""
+    from_files = f" and from {format_count(files, 'flat file')}, as far as they are published" if files else ""
     typer.echo(
-        f"{market.option}: {counted(len(planned), 'session')}, {first} to {last}, "
-        f"by {counted(grouped, 'grouped request')}{from_files}. At {requests_per_minute:,} requests a minute "
+        f"{market.option}: {format_count(len(planned), 'session')}, {first} to {last}, "
+        f"by {format_count(grouped, 'grouped request')}{from_files}. At {requests_per_minute:,} requests a minute "
         f"the rate limit makes {'it' if grouped == 1 else 'them'} wait {wait:,} s. "
         "Nothing was requested or changed."
     )
@@ -103,7 +103,7 @@ def print_launch(launch: "MarketLaunch") -> None:
             f"{launch.error or 'see its page in the Dagster UI'}"
         )
     if launch.failed or launch.unreached:
-        again = pasteable("market-pipeline", "market", "backfill", launch.market.option, "--missing")
+        again = quote_command("market-pipeline", "market", "backfill", launch.market.option, "--missing")
         typer.echo(
             f"Fetch them again with `{again}`, or by --start and --end if they are stored from before; "
             "nights do, as far as they reach back."
@@ -129,7 +129,7 @@ def _print_some(kind: str, lines: Mapping[date, str]) -> None:
     for session, line in list(lines.items())[:MOST_LINES]:
         typer.echo(f"{kind}: {session}: {line}")
     if len(lines) > MOST_LINES:
-        typer.echo(f"{kind}: {counted(len(lines) - MOST_LINES, 'session')} more: the view market_sessions has all")
+        typer.echo(f"{kind}: {format_count(len(lines) - MOST_LINES, 'session')} more: the view market_sessions has all")
 
 
 def _list_days(days: Iterable[date]) -> str:
@@ -175,8 +175,8 @@ def print_markets(markets: Sequence[tuple[MarketTotals, Sequence[MarketSessionSt
             typer.echo(f"{len(gaps) - MOST_ROWS:,} older ranges are not printed: --json has all.")
     tracked = {totals.market.option for totals, _ in markets if totals.active}
     for name in dict.fromkeys(gap["market"] for gap in gaps):
-        fetch = pasteable("market-pipeline", "market", "backfill", name, "--missing")
-        track = "" if name in tracked else f"`{pasteable('market-pipeline', 'market', 'track', name)}`, then "
+        fetch = quote_command("market-pipeline", "market", "backfill", name, "--missing")
+        track = "" if name in tracked else f"`{quote_command('market-pipeline', 'market', 'track', name)}`, then "
         typer.echo(f"Fetch what is missing with {track}`{fetch}`.")
 
 

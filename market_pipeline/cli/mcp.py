@@ -6,7 +6,7 @@ import typer
 
 from market_pipeline.cli.output import print_note
 from market_pipeline.core.settings import load_settings
-from market_pipeline.core.sockets import LOOPBACK, base_url, listen
+from market_pipeline.core.sockets import LOOPBACK, build_base_url, listen
 
 
 def mcp(
@@ -29,7 +29,7 @@ def mcp(
         return
     with listen(host, port) as listener, open_http_server(settings, host) as server:
         key = "; requests need an API key" if requires_key(settings, host) else ""
-        print_note(f"Assistants connect to {base_url(listener)}{PATH}{key}. Ctrl-C stops it.")
+        print_note(f"Assistants connect to {build_base_url(listener)}{PATH}{key}. Ctrl-C stops it.")
         try:
             server.run([listener])
         except KeyboardInterrupt:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from market_pipeline.core import logging_json
-from market_pipeline.core.wording import under
+from market_pipeline.core.wording import prefix_symbol
 from market_pipeline.warehouse import rate_limit
 
 Report = Callable[[str, int, str | None], None]
@@ -45,7 +45,7 @@ def _show_bar(sessions: int) -> Iterator[Report]:
         def advance(name: str, sessions: int, error: str | None) -> None:
             progress.update(task, advance=sessions, description=name)
             if error is not None:
-                progress.console.print(f"failed: {under(name, error)}", markup=False, highlight=False)
+                progress.console.print(f"failed: {prefix_symbol(name, error)}", markup=False, highlight=False)
 
         handler = _DescriptionHandler(progress, task)
         waits = logging.getLogger(rate_limit.__name__)

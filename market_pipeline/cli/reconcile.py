@@ -15,7 +15,7 @@ from market_pipeline.cli.completion import complete_symbols
 from market_pipeline.cli.output import print_columns, print_note
 from market_pipeline.cli.parameters import EVERY, SymbolChoice, parse_date, parse_symbols
 from market_pipeline.core.settings import load_settings
-from market_pipeline.core.wording import counted, name_some
+from market_pipeline.core.wording import format_count, name_some
 from market_pipeline.reconciliation.comparison import Reconciliation, ReconciliationRequest, reconcile
 from market_pipeline.reconciliation.field_series import Explanation
 from market_pipeline.reconciliation.ranges import COVERAGE, ReconciledRange
@@ -163,7 +163,7 @@ def _print_tables(result: Reconciliation) -> None:
     print_columns(("symbol", "field", "first_session", "last_session"), ("sessions",), shown, last="likely reason")
     if len(differences) > MOST_LINES:
         typer.echo(
-            f"and {counted(len(differences) - MOST_LINES, 'other')}: --json and the mart reconciliation have all"
+            f"and {format_count(len(differences) - MOST_LINES, 'other')}: --json and the mart reconciliation have all"
         )
 
 
@@ -190,7 +190,8 @@ def _print_result(
     if result.unknown_symbols:
         number = len(result.unknown_symbols)
         print_note(
-            f"not tracked, and left out: {counted(number, 'symbol')} of the file: {name_some(result.unknown_symbols)}"
+            f"not tracked, and left out: {format_count(number, 'symbol')} of the file: "
+            f"{name_some(result.unknown_symbols)}"
         )
     if not_compared:
         print_note(f"nothing could be compared of {', '.join(not_compared)}")
@@ -198,7 +199,7 @@ def _print_result(
     sessions = sum(found.sessions for found in unexplained)
     found = f"{sessions:,} values or bars have no explanation" if unexplained else "every difference is explained"
     number = len(result.symbols) - len(not_compared)
-    typer.echo(f"{counted(number, 'symbol')} compared with {request.file} ({compared}): {found}.")
+    typer.echo(f"{format_count(number, 'symbol')} compared with {request.file} ({compared}): {found}.")
 
 
 _SERIES = {

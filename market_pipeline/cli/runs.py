@@ -96,7 +96,7 @@ def launch_runs(settings: Settings, warehouse: Engine, runs: Sequence[RangeRun],
             for run in to_launch:
                 launched.append(run)
                 _launch(settings, run, instance, warehouse, report_progress)
-                if stop_signals.requested():
+                if stop_signals.is_requested():
                     break
     except DatabaseLostError as lost:
         if not launched:
@@ -156,7 +156,7 @@ def refresh_actions(settings: Settings, warehouse: Engine, *, quiet: bool) -> li
     definitions = build_loading(settings, on_refreshed=results.append)
     with open_own_instance(settings, warehouse, quiet=quiet) as instance:
         run = launch_job(definitions, CORPORATE_ACTIONS_JOB, instance, warehouse)
-    if not run.success and not any(result.error for result in results) and not stop_signals.requested():
+    if not run.success and not any(result.error for result in results) and not stop_signals.is_requested():
         message = f"the splits and dividends could not be fetched: {run.error}. Run the same command again"
         raise ActionsError(message)
     return results
@@ -193,7 +193,7 @@ def open_own_instance(settings: Settings, warehouse: Engine, *, quiet: bool) -> 
     for name in ("dagster", "sqlalchemy.pool"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
-        with giving_up_once_lost(stop_signals.requested), open_instance(settings) as instance:
+        with giving_up_once_lost(stop_signals.is_requested), open_instance(settings) as instance:
             for run_id in close_abandoned_runs(instance, warehouse):
                 if not quiet:
                     typer.echo(f"Run {run_id} was interrupted earlier; it is marked as failed now.", err=True)

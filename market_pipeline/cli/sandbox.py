@@ -10,7 +10,7 @@ from market_pipeline.cli.output import print_note
 from market_pipeline.cli.parameters import parse_utc_instant
 from market_pipeline.core.errors import UsageError
 from market_pipeline.core.plans import PlanName
-from market_pipeline.core.sockets import LOOPBACK, base_url
+from market_pipeline.core.sockets import LOOPBACK, build_base_url
 from market_pipeline.sandbox.config import MOST_TICKERS, SandboxConfig
 from market_pipeline.sandbox.faults import FAULTS
 from market_pipeline.sandbox.loopback_server import listen_on_loopback, sandbox_server
@@ -96,10 +96,10 @@ def sandbox(
     )
     server = sandbox_server(config)
     with listen_on_loopback(host, port) as listener:
-        typer.echo(f"export POLYGON_BASE_URL={base_url(listener)}")
+        typer.echo(f"export POLYGON_BASE_URL={build_base_url(listener)}")
         typer.echo(f"export POLYGON_API_KEY={'<one of your --key>' if key else 'sandbox'}")
         if market_tickers:
-            typer.echo(f"export POLYGON_S3_ENDPOINT={base_url(listener)}")
+            typer.echo(f"export POLYGON_S3_ENDPOINT={build_base_url(listener)}")
             typer.echo(f"export POLYGON_S3_ACCESS_KEY={'<one of your --file-key>' if file_key else 'sandbox'}")
             typer.echo(f"export POLYGON_S3_SECRET_KEY={'<its secret>' if file_key else 'sandbox'}")
         print_note("The sandbox is running: use these lines in another terminal. Ctrl-C stops it.")

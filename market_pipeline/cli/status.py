@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from market_pipeline.cli.vendor_option import vendor_settings
-from market_pipeline.core.wording import counted
+from market_pipeline.core.wording import format_count
 
 if TYPE_CHECKING:
     from market_pipeline.operations.dagster_state import DagsterState
@@ -85,7 +85,7 @@ def _describe(state: "PipelineState") -> Iterator[tuple[str, str]]:
     for market in state.markets or ():
         newest = f"newest {market.newest_session}" if market.newest_session else "never loaded"
         loaded = f", last load {_format_instant(market.last_load)}" if market.last_load else ""
-        sessions = f"{counted(market.stored, 'session')}, {newest}, {market.missing:,} missing"
+        sessions = f"{format_count(market.stored, 'session')}, {newest}, {market.missing:,} missing"
         yield "market", f"{market.market}: {sessions}{loaded}"
     if state.unknown_adjustments is not None:
         yield "adjusted", _describe_adjustments(state.unknown_adjustments)
@@ -99,7 +99,7 @@ def _describe_adjustments(unknown: "Sequence[UnknownAdjustment]") -> str:
     if not unknown:
         return "all prices"
     more = f"; and {len(unknown) - NAMED:,} more" if len(unknown) > NAMED else ""
-    return f"not all prices of {counted(len(unknown), 'symbol')}: {'; '.join(map(str, unknown[:NAMED]))}{more}"
+    return f"not all prices of {format_count(len(unknown), 'symbol')}: {'; '.join(map(str, unknown[:NAMED]))}{more}"
 
 
 def _describe_dagster(dagster: "DagsterState") -> Iterator[tuple[str, str]]:
@@ -109,7 +109,7 @@ def _describe_dagster(dagster: "DagsterState") -> Iterator[tuple[str, str]]:
     yield (
         "Dagster",
         f"nightly runs {'on' if dagster.running else 'off'}, daemon: {heartbeat}, "
-        f"{counted(dagster.runs_under_way, 'run')} in progress",
+        f"{format_count(dagster.runs_under_way, 'run')} in progress",
     )
     for schedule in dagster.schedules:
         due = f"next {_format_instant(schedule.next_run)}" if schedule.next_run else "no next run"
@@ -125,22 +125,22 @@ def _describe_run(run: "LastRun | None", none: str) -> str:
         return none
     ended = f"{_format_instant(run.ended_at)} by {run.trigger}"
     return (
-        f"{ended}: {counted(run.succeeded, 'symbol')} loaded, {run.failed:,} failed; "
-        f"{counted(run.loaded, 'bar')} loaded, {run.revised:,} revised, {run.rejected:,} rejected"
+        f"{ended}: {format_count(run.succeeded, 'symbol')} loaded, {run.failed:,} failed; "
+        f"{format_count(run.loaded, 'bar')} loaded, {run.revised:,} revised, {run.rejected:,} rejected"
     )
 
 
 def _describe_sessions(by_state: Mapping[str, int]) -> str:
     counts = {name: count for name, count in by_state.items() if count}
     detail = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items())
-    return f"{counted(sum(counts.values()), 'session')} ({detail})" if counts else "nothing"
+    return f"{format_count(sum(counts.values()), 'session')} ({detail})" if counts else "nothing"
 
 
 def _describe_actions(behind: "Sequence[ActionsBehind]") -> str:
     if not behind:
         return "the splits and dividends of all symbols were requested lately"
     unknown, late = ({each.symbol for each in behind if each.never is never} for never in (True, False))
-    return f"splits or dividends of {counted(len(unknown), 'symbol')} not known, of {len(late):,} behind"
+    return f"splits or dividends of {format_count(len(unknown), 'symbol')} not known, of {len(late):,} behind"
 
 
 def _format_instant(instant: datetime) -> str:

@@ -11,7 +11,7 @@ import typer
 from sqlalchemy import Row
 
 from market_pipeline.cli.output import print_columns
-from market_pipeline.core.wording import counted, under
+from market_pipeline.core.wording import format_count, prefix_symbol
 from market_pipeline.warehouse.load_history import BAR_COUNTERS, COUNTERS, LoadResult
 
 if TYPE_CHECKING:  # frames and HTTP take half a second
@@ -87,9 +87,9 @@ def print_records(records: Sequence[LoadRecord], actions: Sequence["ActionsResul
             typer.echo(_describe_stored(result))
     for record in records:
         if notes := _other_notes(record, actions):
-            typer.echo(f"note: {under(record['symbol'], notes)}")
+            typer.echo(f"note: {prefix_symbol(record['symbol'], notes)}")
         if not record["success"]:
-            typer.echo(f"failed: {under(record['symbol'], record['error'])}")
+            typer.echo(f"failed: {prefix_symbol(record['symbol'], record['error'])}")
     for result in actions:
         if result.error is not None:
             typer.echo(f"failed: {result.failure}")
@@ -110,8 +110,8 @@ def _describe_stored(result: "ActionsResult") -> str:
     stored = result.stored
     assert stored is not None  # noqa: S101 - for mypy
     counters = ", ".join(f"{getattr(stored, name):,} {name}" for name in (*COUNTERS, "removed"))
-    symbols = counted(len(result.plan.symbols), "symbol")
-    return f"{result.kind} of {symbols}: {counted(result.requests, 'request')}, {counters}"
+    symbols = format_count(len(result.plan.symbols), "symbol")
+    return f"{result.kind} of {symbols}: {format_count(result.requests, 'request')}, {counters}"
 
 
 def _other_notes(record: LoadRecord, actions: Sequence["ActionsResult"]) -> str:

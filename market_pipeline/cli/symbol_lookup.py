@@ -8,9 +8,9 @@ from sqlalchemy import Engine
 
 from market_pipeline.core.errors import MarketPipelineError, UsageError
 from market_pipeline.core.settings import Settings
-from market_pipeline.core.symbols import AssetClass, Symbol, ticker_symbol
-from market_pipeline.core.ticker_corrections import corrections_of
-from market_pipeline.core.wording import counted
+from market_pipeline.core.symbols import AssetClass, Symbol, find_ticker_symbol
+from market_pipeline.core.ticker_corrections import read_configured_corrections
+from market_pipeline.core.wording import format_count
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.limiter import WINDOW_SECONDS
 from market_pipeline.polygon.request_planning import waiting_seconds
@@ -56,7 +56,7 @@ def look_up_new(engine: Engine, settings: Settings, symbol: Symbol) -> SecurityF
     record = SecurityRecord.assume(symbol, datetime.now(UTC).date())
     try:
         with open_client(settings, engine) as client:
-            found = look_up_fully(client, record, corrections_of(settings))
+            found = look_up_fully(client, record, read_configured_corrections(settings))
     except UnknownTickerError as error:
         raise UnknownSymbolError(f"{error} (--no-check tracks it anyway)") from None
     except PolygonError as error:
@@ -72,7 +72,7 @@ def look_up_new(engine: Engine, settings: Settings, symbol: Symbol) -> SecurityF
 
 def find_same(engine: Engine, symbol: Symbol, found: SecurityFinding) -> Symbol | None:
     """Return the tracked symbol that is the same security under another of its tickers, if there is one."""
-    others = {ticker_symbol(ticker, symbol.asset_class) for ticker in found.history.tickers} - {symbol}
+    others = {find_ticker_symbol(ticker, symbol.asset_class) for ticker in found.history.tickers} - {symbol}
     tracked = sorted(others.intersection(active_symbols(engine)))
     records = read_securities(engine, tracked)
     return next((other for other in tracked if not records[other].facts.contradicts(found.facts)), None)
@@ -87,7 +87,7 @@ def find_other_class(symbol: Symbol, found: SecurityFinding) -> AssetClass | Non
 def describe_wait(symbols: int, settings: Settings) -> str:
     """Return a clause with the minutes that the rate limit takes for so many look-ups; empty under one minute."""
     minutes = waiting_seconds(REQUESTS_A_SYMBOL * symbols, settings.requests_per_minute) / 60
-    return f", which takes about {counted(round(minutes), 'minute')} by the rate limit" if minutes >= 1 else ""
+    return f", which takes about {format_count(round(minutes), 'minute')} by the rate limit" if minutes >= 1 else ""
 
 
 def describe(symbol: Symbol, found: SecurityFinding) -> str:

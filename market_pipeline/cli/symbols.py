@@ -26,9 +26,9 @@ from market_pipeline.cli.symbol_lookup import (
 from market_pipeline.cli.vendor_option import vendor_settings
 from market_pipeline.core.errors import MarketPipelineError, UsageError
 from market_pipeline.core.settings import Settings, load_settings
-from market_pipeline.core.symbols import AssetClass, Symbol, starting_symbols
-from market_pipeline.core.ticker_corrections import corrections_of
-from market_pipeline.core.wording import counted, pasteable
+from market_pipeline.core.symbols import AssetClass, Symbol, list_starting_symbols
+from market_pipeline.core.ticker_corrections import read_configured_corrections
+from market_pipeline.core.wording import format_count, quote_command
 from market_pipeline.polygon.vendor_errors import UnknownTickerError
 from market_pipeline.security_lookup import look_up_fully
 from market_pipeline.security_refresh import store_finding
@@ -53,7 +53,7 @@ app = typer.Typer(help="Tracked symbols.", no_args_is_help=True)
 @app.command("init")
 def init() -> None:
     """Track the starting set: 65 stocks, ETFs and crypto pairs. Symbols that you have removed are not added again."""
-    settings, symbols = vendor_settings(), starting_symbols()
+    settings, symbols = vendor_settings(), list_starting_symbols()
     with warehouse_of(settings) as engine:
         aliases = find_aliases(engine, [symbol.name for symbol in symbols])
         new = [symbol for symbol in symbols if symbol.name not in aliases]  # not what is tracked under another ticker
@@ -174,7 +174,7 @@ def _add_symbol(engine: Engine, vendor: Settings | None, symbol: Symbol) -> None
         typer.echo(describe(symbol, found))
     typer.echo(
         f"Tracking {symbol.name} ({symbol.asset_class}). Load its history with "
-        f"`{pasteable('market-pipeline', 'backfill', '--symbols', symbol.name)}`."
+        f"`{quote_command('market-pipeline', 'backfill', '--symbols', symbol.name)}`."
         if added
         else f"{symbol.name} is tracked already."
     )
@@ -198,9 +198,9 @@ def check(
     unknown = 0
     with warehouse_of(settings) as engine, open_client(settings, engine) as client:
         selected = find_active(engine, symbols) if symbols else active_symbols(engine)
-        records, corrections = read_securities(engine, selected), corrections_of(settings)
+        records, corrections = read_securities(engine, selected), read_configured_corrections(settings)
         wait = describe_wait(len(selected), settings)
-        typer.echo(f"Looking {counted(len(selected), 'symbol')} up at the vendor{wait}.", err=True)
+        typer.echo(f"Looking {format_count(len(selected), 'symbol')} up at the vendor{wait}.", err=True)
         for symbol in selected:
             try:
                 found = look_up_fully(client, records[symbol], corrections)
@@ -229,7 +229,7 @@ def remove(
         remove_symbol(engine, symbol)
     typer.echo(
         f"{symbol} is no longer fetched. Its bars are kept; "
-        f"`{pasteable('market-pipeline', 'symbols', 'add', symbol)}` tracks it again."
+        f"`{quote_command('market-pipeline', 'symbols', 'add', symbol)}` tracks it again."
     )
 
 
@@ -255,6 +255,6 @@ def rename(
             close_abandoned_runs(instance, engine)
             rename_asset(instance, renamed)
     typer.echo(
-        f"{symbol} is called {new_name}, with {counted(len(renamed.sessions), 'bar')}. The marts follow "
+        f"{symbol} is called {new_name}, with {format_count(len(renamed.sessions), 'bar')}. The marts follow "
         "with their next build: `market-pipeline marts`."
     )

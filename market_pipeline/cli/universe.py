@@ -15,7 +15,7 @@ from market_pipeline.cli.output import print_columns, print_note
 from market_pipeline.cli.parameters import parse_amount, parse_codes, parse_date, parse_utc_instant
 from market_pipeline.core.markets import MARKETS, Market, find_market
 from market_pipeline.core.settings import load_settings
-from market_pipeline.core.wording import counted
+from market_pipeline.core.wording import format_count
 from market_pipeline.warehouse.database import warehouse_of
 from market_pipeline.warehouse.loads import settle
 from market_pipeline.warehouse.statements import open_copy
@@ -140,6 +140,6 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
     ]
     if shown:  # the median is there if it was asked for
         print_columns(TEXTS, [name for name in NUMBERS if shown[0][name] is not None], shown)
-    print_note(f"{counted(len(rows), 'ticker')} traded and meet the conditions.")
+    print_note(f"{format_count(len(rows), 'ticker')} traded and meet the conditions.")
     if len(rows) > MOST_LINES:
         print_note(f"The first {MOST_LINES} are printed: --format csv has all.")

@@ -20,7 +20,7 @@ from market_pipeline.core import logging_json, stop_signals
 from market_pipeline.core.errors import MarketPipelineError, UsageError
 from market_pipeline.core.settings import Settings, load_settings
 from market_pipeline.core.sockets import LOOPBACK, PortTakenError, find_free_port, listen
-from market_pipeline.core.wording import counted
+from market_pipeline.core.wording import format_count
 from market_pipeline.operations.repeated_errors import RepeatedErrors
 from market_pipeline.operations.supervisor import Service, Supervisor, end_leftovers
 from market_pipeline.operations.up_database import UpDatabase, open_up_database
@@ -62,7 +62,7 @@ def up(
     with _lock_folder(settings) as folder:
         last = UpSession.last(settings)
         if last is not None and (ended := end_leftovers(last.mark)):
-            left = counted(ended, "process", "processes")
+            left = format_count(ended, "process", "processes")
             _write("up", f"ended {left} that an earlier `market-pipeline up` left behind")
         _check_ports(host, api_port, ui_port)
         with open_up_database(settings, partial(_write, "up")) as database:

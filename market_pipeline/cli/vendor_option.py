@@ -2,7 +2,7 @@
 
 from market_pipeline.cli.output import print_note
 from market_pipeline.core.settings import Settings, load_settings
-from market_pipeline.core.ticker_corrections import corrections_of
+from market_pipeline.core.ticker_corrections import read_configured_corrections
 from market_pipeline.operations.up_session import use_running_sandbox
 
 
@@ -14,7 +14,7 @@ def vendor_settings(*, quiet: bool = False) -> Settings:
     """
     settings = load_settings()
     used = use_running_sandbox(settings)
-    corrections_of(used)
+    read_configured_corrections(used)
     if used is not settings and not quiet:
         print_note(f"The sandbox of `market-pipeline up` is used in place of the vendor, at {used.polygon_base_url}.")
     return used

@@ -95,13 +95,13 @@ def select_rows(bars: Columns, rows: NDArray[Any] | Sequence[int] | slice) -> Co
     return {name: values[rows] for name, values in bars.items()}
 
 
-def bar_keys(bars: Columns) -> NDArray[np.int64]:
+def compute_bar_keys(bars: Columns) -> NDArray[np.int64]:
     """Return a number for each bar's `place` and `date`, in their order."""
     keys: NDArray[np.int64] = (bars["place"] << 32) + bars["date"].astype(np.int64)
     return keys
 
 
-def empty_bars() -> Columns:
+def make_empty_bars() -> Columns:
     """Return arrays of no bars."""
     kinds = {"date": "datetime64[D]", "time": "datetime64[us]", **dict.fromkeys(VALUE_COLUMNS, "float64")}
     return {name: np.array([], dtype=kind) for name, kind in kinds.items()}

@@ -17,7 +17,7 @@ from typing import Any
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
-from market_pipeline.core.run_planning import trigger_of
+from market_pipeline.core.run_planning import find_trigger
 
 COLOURED = re.compile(r"\x1b\[[0-9;]*m")
 RENAMED = {"timestamp": "time", "event": "message"}
@@ -126,7 +126,7 @@ def _object(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict
         "run_id": run.get("run_id"),
         "job": run.get("job_name"),
         "step": run.get("step_key"),
-        "trigger": trigger_of(run["job_tags"]) if run.get("run_id") else None,
+        "trigger": find_trigger(run["job_tags"]) if run.get("run_id") else None,
         "symbol": getattr(record, "symbol", event.get("symbol")),
         "exception": event.get("exception") or _error_of(run.get("dagster_event")),
     }

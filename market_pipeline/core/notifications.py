@@ -101,7 +101,7 @@ class Channel(Protocol):
         ...
 
 
-def alert_channels(settings: Settings) -> list[Channel]:
+def list_alert_channels(settings: Settings) -> list[Channel]:
     """Return the channels that the settings configure."""
     channels: list[Channel] = []
     if settings.alert_webhook_url is not None:

@@ -33,7 +33,7 @@ class VendorPlan:
     def history_start(self, calendar: str, today: date) -> date:
         """Return the first date of the plan's history."""
         years = self.crypto_years if calendar == "24/7" else self.stock_years
-        return date.min if years is None else years_before(today, years)
+        return date.min if years is None else subtract_years(today, years)
 
     def offers(self, session: date, timezone: ZoneInfo, now: datetime) -> bool:
         """Return True if a session's bar is available at `now`: on an end-of-day plan, once its date has passed."""
@@ -48,7 +48,7 @@ PLANS = {
 }
 
 
-def years_before(day: date, years: int) -> date:
+def subtract_years(day: date, years: int) -> date:
     """Return the same day that many years earlier; 28 February for the 29th if that year has none."""
     last_of_february = (day.month, day.day) == (2, 29)
     return day.replace(year=day.year - years, day=28 if last_of_february else day.day)

@@ -11,11 +11,11 @@ from enum import StrEnum
 
 from market_pipeline.core.sessions import (
     NoSessionError,
-    calendar,
     check_order,
-    last_sessions,
-    latest_ended_session,
-    sessions_between,
+    find_calendar,
+    find_newest_ended_session,
+    list_last_sessions,
+    list_sessions,
 )
 from market_pipeline.core.symbols import Symbol
 
@@ -40,7 +40,7 @@ class MarketScope(StrEnum):
     """The newest, which the vendor still corrects, those that are not stored whole, and those whose file changed."""
 
 
-def trigger_of(tags: Mapping[str, str]) -> str:
+def find_trigger(tags: Mapping[str, str]) -> str:
     """Return what started a run with these tags: cli, schedule, api, backfill (from the UI) or manual."""
     if TRIGGER_TAG in tags:
         return tags[TRIGGER_TAG]
@@ -95,13 +95,13 @@ def plan_sessions(calendar_name: str, start: date, end: date, now: datetime) -> 
         NoSessionError: `start` is after `end`, or there is none.
     """
     check_order(start, end)
-    latest = latest_ended_session(calendar_name, now)
-    first = max(start, calendar(calendar_name).first_session)
-    sessions = sessions_between(calendar_name, first, min(end, latest)) if latest else []
+    latest = find_newest_ended_session(calendar_name, now)
+    first = max(start, find_calendar(calendar_name).first_session)
+    sessions = list_sessions(calendar_name, first, min(end, latest)) if latest else []
     if not sessions:
         raise NoSessionError(
             f"the calendar {calendar_name} has no session that is over between {start} and {end} (its first is "
-            f"{calendar(calendar_name).first_session}, the newest that is over {latest}): widen --start and --end"
+            f"{find_calendar(calendar_name).first_session}, the newest that is over {latest}): widen --start and --end"
         )
     return sessions
 
@@ -119,7 +119,7 @@ def plan_missing_runs(spans: Mapping[Symbol, tuple[date, date]]) -> list[RangeRu
     for (name, _, _), symbols in sorted(groups.items()):
         first = min(spans[symbol][0] for symbol in symbols)
         last = max(spans[symbol][1] for symbol in symbols)
-        runs.append(RangeRun(name, symbols, sessions_between(name, first, last)))
+        runs.append(RangeRun(name, symbols, list_sessions(name, first, last)))
     return runs
 
 
@@ -148,7 +148,7 @@ def plan_nightly_runs(
         look_back: sessions that every night fetches.
         reach_back: the most sessions that a night fetches.
     """
-    recent = last_sessions(symbols[0].calendar, latest, reach_back)
+    recent = list_last_sessions(symbols[0].calendar, latest, reach_back)
     groups: defaultdict[int, list[tuple[int, Symbol]]] = defaultdict(list)
     for symbol in symbols:
         reach = max(look_back, _reach(recent, gaps.get(symbol.name), look_back))

@@ -65,7 +65,7 @@ def check_order(start: date | None, end: date | None) -> None:
         raise NoSessionError(f"the start {start} is after the end {end}: swap them")
 
 
-def calendar(name: str) -> Calendar:
+def find_calendar(name: str) -> Calendar:
     """Return the calendar of that name.
 
     Raises:
@@ -77,7 +77,7 @@ def calendar(name: str) -> Calendar:
         raise UnknownCalendarError(f"calendar {name!r} is not known; use one of {', '.join(CALENDARS)}") from None
 
 
-def sessions_between(name: str, start: date, end: date) -> list[date]:
+def list_sessions(name: str, start: date, end: date) -> list[date]:
     """Return a calendar's sessions from `start` to `end`, both included, oldest first; empty where there are none."""
     if end < start:
         return []
@@ -85,48 +85,48 @@ def sessions_between(name: str, start: date, end: date) -> list[date]:
     return sessions[bisect_left(sessions, start) : bisect_right(sessions, end)]
 
 
-def days_without_session(name: str, start: date, end: date) -> list[date]:
+def list_holidays(name: str, start: date, end: date) -> list[date]:
     """Return the calendar's holidays: weekdays without a session from `start` to `end`, both included."""
-    sessions = set(sessions_between(name, start, end))
-    return [day for day in weekdays(start, end) if day not in sessions]
+    sessions = set(list_sessions(name, start, end))
+    return [day for day in list_weekdays(start, end) if day not in sessions]
 
 
-def session_starts(name: str, sessions: "pd.DatetimeIndex") -> "pd.DatetimeIndex":
+def compute_session_starts(name: str, sessions: "pd.DatetimeIndex") -> "pd.DatetimeIndex":
     """Return the instant in UTC at which each session's day begins, as the vendor stamps a daily bar.
 
     That is midnight in the calendar's time zone. Shape: as `sessions`, which are midnights without a zone.
     """
-    return sessions.tz_localize(calendar(name).timezone).tz_convert("UTC")
+    return sessions.tz_localize(find_calendar(name).timezone).tz_convert("UTC")
 
 
-def session_start(name: str, day: date) -> datetime:
-    """Return the instant in UTC at which a day of this calendar begins, as `session_starts`, without pandas."""
-    return datetime.combine(day, time.min, calendar(name).timezone).astimezone(UTC)
+def compute_session_start(name: str, day: date) -> datetime:
+    """Return the instant in UTC at which a day of this calendar begins, as `compute_session_starts`, without pandas."""
+    return datetime.combine(day, time.min, find_calendar(name).timezone).astimezone(UTC)
 
 
-def last_sessions(name: str, last: date, count: int) -> list[date]:
+def list_last_sessions(name: str, last: date, count: int) -> list[date]:
     """Return the last `count` sessions up to and including `last`, oldest first; fewer if the calendar has fewer."""
-    return sessions_between(name, calendar(name).first_session, last)[-count:]
+    return list_sessions(name, find_calendar(name).first_session, last)[-count:]
 
 
-def latest_ended_session(name: str, now: datetime) -> date | None:
+def find_newest_ended_session(name: str, now: datetime) -> date | None:
     """Return the newest session that is over at `now`: its date has passed in UTC, hours after New York's close."""
     yesterday = now.astimezone(UTC).date() - timedelta(days=1)
-    recent = sessions_between(name, yesterday - timedelta(days=14), yesterday)
+    recent = list_sessions(name, yesterday - timedelta(days=14), yesterday)
     return recent[-1] if recent else None
 
 
 @lru_cache
 def _all_sessions(name: str, last_year: int) -> list[date]:
-    first, last = calendar(name).first_session, date(last_year, 12, 31)
+    first, last = find_calendar(name).first_session, date(last_year, 12, 31)
     if name == "24/7":
         return [first + timedelta(days) for days in range((last - first).days + 1)]
-    closed = closures(last_year)
-    return [day for day in weekdays(first, last) if day not in closed]
+    closed = read_closures(last_year)
+    return [day for day in list_weekdays(first, last) if day not in closed]
 
 
 @lru_cache
-def closures(last_year: int) -> frozenset[date]:
+def read_closures(last_year: int) -> frozenset[date]:
     """Return New York's weekdays without a session from FIRST_YEAR on, at least to the end of `last_year`."""
     record = json.loads(CLOSURES_FILE.read_text(encoding="utf-8"))
     if last_year <= LAST_RECORDED_YEAR and record["exchange_calendars"] == version("exchange_calendars"):
@@ -134,7 +134,7 @@ def closures(last_year: int) -> frozenset[date]:
     return frozenset(_compute_closures(last_year))
 
 
-def weekdays(start: date, end: date) -> Iterable[date]:
+def list_weekdays(start: date, end: date) -> Iterable[date]:
     """Return the days from Monday to Friday from `start` to `end`, both included."""
     days = (start + timedelta(days) for days in range((end - start).days + 1))
     return (day for day in days if day.weekday() < 5)
@@ -147,7 +147,7 @@ def _compute_closures(last_year: int) -> list[date]:
     start, end = date(FIRST_YEAR, 1, 1), date(last_year, 12, 31)
     by_library = exchange_calendars.get_calendar("XNYS", start=str(start), end=str(end))
     sessions = set(by_library.sessions.date)
-    return [day for day in weekdays(start, end) if day not in sessions]
+    return [day for day in list_weekdays(start, end) if day not in sessions]
 
 
 def write_closures() -> None:

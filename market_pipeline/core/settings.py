@@ -40,20 +40,20 @@ class SettingsError(UsageError):
     """An environment variable has an unusable value."""
 
 
-def checkout_dir() -> Path | None:
+def find_checkout_dir() -> Path | None:
     """Return the checkout that this package runs from; None if it was installed without one."""
     folder = PACKAGE.parent
     return folder if (folder / "dagster.yaml").is_file() else None
 
 
-def project_dir() -> Path:
+def find_project_dir() -> Path:
     """Return the folder of `dbt/`, `dagster.yaml` and `docs/glossary.md`: the checkout, or a wheel's copies."""
-    return checkout_dir() or PACKAGE / "project"
+    return find_checkout_dir() or PACKAGE / "project"
 
 
-def default_data_dir() -> Path:
+def choose_data_dir() -> Path:
     """Return `.market_pipeline` in the checkout, so that clones share no database; else the user's data folder."""
-    folder = checkout_dir()
+    folder = find_checkout_dir()
     return folder / ".market_pipeline" if folder else platformdirs.user_data_path("market-pipeline")
 
 
@@ -189,7 +189,7 @@ class Settings(BaseSettings):
         False, description="Execute the steps of a run on workers too, instead of in the run's process."
     )
     market_pipeline_data_dir: Annotated[Path, AfterValidator(_absolute)] = Field(
-        default_factory=default_data_dir,
+        default_factory=choose_data_dir,
         description="Folder for the embedded PostgreSQL and other data. Unset: .market_pipeline in "
         "the project's folder.",
     )
@@ -260,7 +260,7 @@ def load_settings() -> Settings:
     Raises:
         SettingsError: a value can't be used; the message names the variable and never shows a secret.
     """
-    folder = checkout_dir()
+    folder = find_checkout_dir()
     env_files = ((folder / ".env") if folder else None, Path(".env").absolute())
     try:
         return Settings(_env_file=[file for file in env_files if file is not None])

@@ -85,7 +85,7 @@ def is_loopback(host: str) -> bool:
     return False
 
 
-def base_url(listener: socket.socket) -> str:
+def build_base_url(listener: socket.socket) -> str:
     """Return the URL of a server that listens on this socket."""
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
@@ -103,7 +103,7 @@ def serve_in_thread(server: StoppableServer, host: str, port: int, *, name: str)
         thread.start()
         try:
             # The kernel queues connections until the server accepts them, so there is nothing to wait for.
-            yield base_url(listener)
+            yield build_base_url(listener)
         finally:
             server.should_exit = True
             thread.join()

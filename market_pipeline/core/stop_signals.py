@@ -41,7 +41,7 @@ class _ReceivedSignals:
 _received = _ReceivedSignals()
 
 
-def requested() -> bool:
+def is_requested() -> bool:
     """Return True once the command has received a signal to stop."""
     return _received.number is not None
 
@@ -52,7 +52,7 @@ def check() -> None:
     Raises:
         Interrupted: it has.
     """
-    if requested():
+    if is_requested():
         raise Interrupted
 
 
@@ -66,13 +66,13 @@ def pause(seconds: float) -> None:
         raise Interrupted
 
 
-def message() -> str:
+def describe_stop() -> str:
     """Return the line that tells the user that the command was stopped."""
     how = "SIGTERM" if _received.number == signal.SIGTERM else "Ctrl-C"
     return f"stopped by {how}: what was done until then is kept; run the same command again for the rest"
 
 
-def exit_code() -> int:
+def choose_exit_code() -> int:
     """Return the exit code that a shell expects: 130 for Ctrl-C, 143 for SIGTERM."""
     return 128 + (_received.number or signal.SIGINT)
 
@@ -152,5 +152,5 @@ def _read_signals(descriptor: int, received: _ReceivedSignals) -> None:
 
 def _end_now(received: _ReceivedSignals) -> NoReturn:
     with suppress(OSError):
-        os.write(2, (_SHOW_CURSOR if os.isatty(2) else b"") + f"{message()}\n".encode())
+        os.write(2, (_SHOW_CURSOR if os.isatty(2) else b"") + f"{describe_stop()}\n".encode())
     os._exit(128 + (received.number or signal.SIGINT))

@@ -82,7 +82,7 @@ class Symbol:
         return CALENDARS[self.asset_class]
 
 
-def ticker_symbol(ticker: str, asset_class: AssetClass) -> Symbol:
+def find_ticker_symbol(ticker: str, asset_class: AssetClass) -> Symbol:
     """Return the symbol whose ticker at the vendor is this one, such as META or X:BTCUSD.
 
     Raises:
@@ -130,6 +130,6 @@ STARTING_SET: dict[AssetClass, tuple[str, ...]] = {
 """The symbols that `market-pipeline symbols init` tracks."""
 
 
-def starting_symbols() -> list[Symbol]:
+def list_starting_symbols() -> list[Symbol]:
     """Return the starting set, checked, in the order of its declaration."""
     return [Symbol.of(name, kind) for kind, names in STARTING_SET.items() for name in names]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from market_pipeline.core.errors import UsageError
 from market_pipeline.core.settings import Settings
-from market_pipeline.core.symbols import AssetClass, Symbol, SymbolError, ticker_symbol
+from market_pipeline.core.symbols import AssetClass, Symbol, SymbolError, find_ticker_symbol
 from market_pipeline.core.ticker_history import TickerHistory, TickerPeriod, TickerSource
 
 COLUMNS = ("security", "asset_class", "ticker", "first_day", "last_day", "who", "why", "source")
@@ -55,7 +55,7 @@ class TickerCorrections:
         return found if found is not None and found.asset_class is symbol.asset_class else None
 
 
-def corrections_of(settings: Settings) -> TickerCorrections:
+def read_configured_corrections(settings: Settings) -> TickerCorrections:
     """Read the corrections that the settings name; the packaged ones are about the market, not about a sandbox.
 
     Raises:
@@ -127,7 +127,7 @@ def _parse_period(values: Mapping[str, str], where: str) -> tuple[AssetClass, Ti
             raise TickerCorrectionsError(f"{where}: the column {name} is empty: fill it")
     try:
         kind = AssetClass(values["asset_class"])
-        ticker = ticker_symbol(values["ticker"], kind).vendor_ticker
+        ticker = find_ticker_symbol(values["ticker"], kind).vendor_ticker
     except (ValueError, SymbolError) as error:
         raise TickerCorrectionsError(f"{where}: {error}") from None
     first, last = (_parse_day(values, name, where) for name in ("first_day", "last_day"))

@@ -10,7 +10,7 @@ from datetime import date, timedelta
 from enum import StrEnum
 from functools import cached_property
 
-from market_pipeline.core.symbols import Symbol, ticker_symbol
+from market_pipeline.core.symbols import Symbol, find_ticker_symbol
 
 DATE_TOLERANCE = timedelta(days=7)
 """Longest distance between the day of a ticker change in the vendor's events and in its bars. Seen: two days."""
@@ -112,7 +112,7 @@ class TickerHistory:
                 own = [day for day in sessions if first <= day <= last]
             if own:
                 is_own = period.ticker == symbol.vendor_ticker
-                ticker = symbol if is_own else ticker_symbol(period.ticker, symbol.asset_class)
+                ticker = symbol if is_own else find_ticker_symbol(period.ticker, symbol.asset_class)
                 spans.append(TickerSpan(symbol, ticker, own))
         return spans
 
@@ -139,7 +139,7 @@ class TickerHistory:
         return f"{self.current.ticker} since {self.current.first}"
 
 
-def spans_of(
+def list_spans(
     histories: Mapping[Symbol, TickerHistory], sessions: Sequence[date]
 ) -> Mapping[TickerSpan, Sequence[date]]:
     """Return the spans of all symbols for these sessions, as `plan_requests` takes them."""

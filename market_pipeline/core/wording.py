@@ -8,7 +8,7 @@ NAMED = 5
 """The most names that a message lists."""
 
 
-def counted(number: int, noun: str, plural: str | None = None) -> str:
+def format_count(number: int, noun: str, plural: str | None = None) -> str:
     """Return a number with its noun: `1 bar`, `1,234 bars`.
 
     Args:
@@ -19,17 +19,17 @@ def counted(number: int, noun: str, plural: str | None = None) -> str:
     return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
 
 
-def are(number: int) -> str:
+def choose_verb(number: int) -> str:
     """Return the verb for a number: `is` for one, `are` for more."""
     return "is" if number == 1 else "are"
 
 
-def pasteable(*words: object) -> str:
+def quote_command(*words: object) -> str:
     """Return a command, quoted so that it works pasted into a shell."""
     return shlex.join(map(str, words))
 
 
-def under(symbol: str, text: str) -> str:
+def prefix_symbol(symbol: str, text: str) -> str:
     """Return a text with the symbol's name in front, once: `MSFT: no data`, `MSFT was delisted`."""
     return text if re.match(rf"{re.escape(symbol)}[ :,]", text) else f"{symbol}: {text}"
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 from sqlalchemy import Engine
 
-from market_pipeline.core.run_planning import trigger_of
+from market_pipeline.core.run_planning import find_trigger
 from market_pipeline.core.settings import Settings
 from market_pipeline.dagster_storage.internals import FINISHED_STATUSES
 from market_pipeline.orchestration.instance import open_existing_instance
@@ -57,5 +57,5 @@ def probe_dagster(settings: Settings, warehouse: Engine, now: datetime) -> Dagst
 
 def _last_failed_run(instance: DagsterInstance) -> str | None:
     finished = instance.get_runs(RunsFilter(statuses=FINISHED_STATUSES), limit=NEWEST_RUNS)
-    newest = next((run for run in finished if trigger_of(run.tags) != "cli"), None)
+    newest = next((run for run in finished if find_trigger(run.tags) != "cli"), None)
     return newest.run_id if newest is not None and newest.status is DagsterRunStatus.FAILURE else None

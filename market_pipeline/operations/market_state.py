@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 
 from market_pipeline.core.markets import Market
 from market_pipeline.core.settings import Settings
-from market_pipeline.core.wording import are, counted, pasteable
+from market_pipeline.core.wording import choose_verb, format_count, quote_command
 from market_pipeline.orchestration.freshness import last_due_session
 from market_pipeline.warehouse.tracked_markets import MarketSessionState, read_market_sessions, tracked_markets
 
@@ -53,10 +53,12 @@ def _judge(market: Market, sessions: Sequence[MarketSessionState], due: date) ->
 
 
 def _find_problem(market: Market, stored: Sequence[date], missing: Sequence[MarketSessionState]) -> str | None:
-    command = pasteable("market-pipeline", "market", "backfill", market.option)
+    command = quote_command("market-pipeline", "market", "backfill", market.option)
     if missing:
         newest = missing[-1]
         reason = f", {newest.reason}" if newest.reason else ""
-        count = f"{counted(len(missing), 'session')} of the market {market.option} {are(len(missing))} missing"
+        count = (
+            f"{format_count(len(missing), 'session')} of the market {market.option} {choose_verb(len(missing))} missing"
+        )
         return f"{count} (newest: {newest.date}{reason}): run `{command} --missing`"
     return None if stored else f"the market {market.option} was never loaded: run `{command}`"

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from market_pipeline.core.errors import MarketPipelineError
 from market_pipeline.core.settings import Settings
-from market_pipeline.core.wording import are, counted, name_some, pasteable
+from market_pipeline.core.wording import choose_verb, format_count, name_some, quote_command
 from market_pipeline.operations.dagster_state import DagsterState, probe_dagster
 from market_pipeline.operations.market_state import MarketState, read_market_states
 from market_pipeline.operations.service_probes import ServiceState
@@ -207,17 +207,17 @@ def find_data_problems(rows: Sequence[Row]) -> list[str]:
     if failed:
         problems.append(
             f"the last load of {name_some(list(failed))} failed ({next(iter(failed.values()))}): "
-            f"run `{pasteable('market-pipeline', 'backfill', '--missing', '--symbols', ','.join(failed))}`"
+            f"run `{quote_command('market-pipeline', 'backfill', '--missing', '--symbols', ','.join(failed))}`"
         )
     if total := sum(fetchable.values()):
         problems.append(
-            f"{counted(total, 'session')} of {name_some(list(fetchable))} {are(total)} missing and can be fetched: "
-            "run `market-pipeline backfill --missing`"
+            f"{format_count(total, 'session')} of {name_some(list(fetchable))} {choose_verb(total)} missing and can be "
+            "fetched: run `market-pipeline backfill --missing`"
         )
     if without_bar:
         problems.append(
             f"the vendor has no bar of {name_some(without_bar)}: "
-            f"run `{pasteable('market-pipeline', 'symbols', 'check', ','.join(without_bar))}`"
+            f"run `{quote_command('market-pipeline', 'symbols', 'check', ','.join(without_bar))}`"
         )
     return problems
 

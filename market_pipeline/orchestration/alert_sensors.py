@@ -16,10 +16,10 @@ from dagster import DagsterEventType, DagsterInstance, DagsterRun, EventLogRecor
 from sqlalchemy.exc import SQLAlchemyError
 
 from market_pipeline.core.errors import MarketPipelineError
-from market_pipeline.core.notifications import NO_CHANNEL, Alert, AlertError, Channel, alert_channels
-from market_pipeline.core.run_planning import trigger_of
+from market_pipeline.core.notifications import NO_CHANNEL, Alert, AlertError, Channel, list_alert_channels
+from market_pipeline.core.run_planning import find_trigger
 from market_pipeline.core.settings import Settings
-from market_pipeline.core.wording import are, counted, under
+from market_pipeline.core.wording import choose_verb, format_count, prefix_symbol
 from market_pipeline.dagster_storage.internals import WILL_RETRY_TAG
 from market_pipeline.orchestration.failure_causes import describe_failure
 from market_pipeline.orchestration.freshness import (
@@ -84,7 +84,7 @@ def _build_sensor(
     alert: Callable[[dg.SensorEvaluationContext, Settings, Sequence[Channel]], dg.SkipReason],
 ) -> dg.SensorDefinition:
     def evaluate(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        if not (channels := alert_channels(settings)):
+        if not (channels := list_alert_channels(settings)):
             return dg.SkipReason(f"Where {subject}, {NO_CHANNEL}.")
         return alert(context, settings, channels)
 
@@ -129,7 +129,7 @@ def _alert_of_stale_symbols(
         return alert.title if alert is not None else None
 
     count = len(stale)
-    nothing = f"{counted(count, 'symbol')} {are(count)} stale: nothing new."
+    nothing = f"{format_count(count, 'symbol')} {choose_verb(count)} stale: nothing new."
     return _send_to_all(context, channels, cursor, send, nothing=nothing)
 
 
@@ -181,7 +181,7 @@ def _list_failure_alerts(
 def _needs_alert(run: DagsterRun, record: EventLogRecord) -> bool:
     """Return False for an old failure, a run that is retried, and a run whose command reports the failure itself."""
     age = datetime.now(UTC) - datetime.fromtimestamp(record.timestamp, UTC)
-    return age < MAX_AGE and trigger_of(run.tags) != "cli" and run.tags.get(WILL_RETRY_TAG) != "true"
+    return age < MAX_AGE and find_trigger(run.tags) != "cli" and run.tags.get(WILL_RETRY_TAG) != "true"
 
 
 def _send_failures(
@@ -197,14 +197,14 @@ def _send_failures(
             channel.send(alert)
             sent += 1
         cursor[channel.name] = number
-    return counted(sent, "failed run") if sent else None
+    return format_count(sent, "failed run") if sent else None
 
 
 def _build_failure_alert(run: DagsterRun, record: EventLogRecord, settings: Settings) -> Alert:
     errors = _read_errors(settings, run.run_id)
-    failed = [under(name, error) for name, error in errors.items() if error is not None]
+    failed = [prefix_symbol(name, error) for name, error in errors.items() if error is not None]
     job = "chosen assets" if run.job_name.startswith("__") else run.job_name
-    facts = {"job": run.job_name, "run": run.run_id, "trigger": trigger_of(run.tags)}
+    facts = {"job": run.job_name, "run": run.run_id, "trigger": find_trigger(run.tags)}
     if failed:
         facts["symbols failed"] = f"{len(failed)} of {len(errors)}"
     return Alert(
@@ -238,9 +238,10 @@ def _build_staleness_alert(
     """
     new = [name for name in stale if name not in known]
     if new:
+        subject = new[0] if len(new) == 1 else format_count(len(new), "symbol")
         return Alert(
             kind="stale",
-            title=f"Market Pipeline: {new[0] if len(new) == 1 else f'{len(new):,} symbols'} {are(len(new))} stale",
+            title=f"Market Pipeline: {subject} {choose_verb(len(new))} stale",
             text=_join_lines([stale[name].description for name in new]),
             at=at,
             facts={"symbols": ", ".join(new), "stale in all": str(len(stale))},

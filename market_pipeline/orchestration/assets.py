@@ -13,7 +13,7 @@ from functools import cache
 import dagster as dg
 from sqlalchemy import Table
 
-from market_pipeline.core.sessions import calendar
+from market_pipeline.core.sessions import find_calendar
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.orchestration.checks import check_specs
 from market_pipeline.orchestration.partitions import session_partitions
@@ -41,7 +41,7 @@ def build_assets(symbols: Sequence[Symbol], today: date, *, in_one_process: bool
         partitions = session_partitions(calendar_name, today)
         members = sorted(symbol for symbol in symbols if symbol.calendar == calendar_name)
         for number, first in enumerate(range(0, len(members), SYMBOLS_PER_STEP), start=1):
-            name = f"bars_{calendar(calendar_name).market}_{number}"
+            name = f"bars_{find_calendar(calendar_name).market}_{number}"
             own = members[first : first + SYMBOLS_PER_STEP]
             steps.append(_build_step(name, own, members if in_one_process else own, partitions))
     return steps

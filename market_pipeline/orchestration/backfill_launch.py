@@ -15,7 +15,7 @@ from market_pipeline.core.errors import UsageError
 from market_pipeline.core.run_planning import TRIGGER_TAG, RangeRun, plan_range_runs
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
-from market_pipeline.core.wording import counted
+from market_pipeline.core.wording import format_count
 from market_pipeline.dagster_storage.internals import (
     AssetGraphSubset,
     BulkActionsFilter,
@@ -160,5 +160,5 @@ def _build_target(runs: Sequence[RangeRun], now: datetime) -> AssetGraphSubset:
 
 
 def _build_title(symbols: Sequence[Symbol], start: date, end: date) -> str:
-    named = ", ".join(symbol.name for symbol in symbols) if len(symbols) <= 4 else counted(len(symbols), "symbol")
+    named = ", ".join(symbol.name for symbol in symbols) if len(symbols) <= 4 else format_count(len(symbols), "symbol")
     return f"{named}, {start} to {end}"

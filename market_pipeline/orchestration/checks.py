@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime
 import dagster as dg
 from sqlalchemy import Engine
 
-from market_pipeline.core.sessions import latest_ended_session
+from market_pipeline.core.sessions import find_newest_ended_session
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.quality.symbol_health import CHECKS, NewestLoad, check_symbol
 from market_pipeline.warehouse.coverage import coverage
@@ -26,7 +26,7 @@ def check_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
 def check_results(warehouse: Engine, symbols: Sequence[Symbol]) -> Iterator[dg.AssetCheckEvaluation]:
     """Yield the check results of symbols of one calendar, at least one, as of now."""
     names = [symbol.name for symbol in symbols]
-    latest = latest_ended_session(symbols[0].calendar, datetime.now(UTC)) or date.max
+    latest = find_newest_ended_session(symbols[0].calendar, datetime.now(UTC)) or date.max
     loads = last_loads(warehouse, names)
     for covered in coverage(warehouse, names):
         for result in check_symbol(covered, _newest_load(loads.get(covered["symbol"]), latest)):

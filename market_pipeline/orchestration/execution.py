@@ -10,10 +10,10 @@ from datetime import date
 import dagster as dg
 
 from market_pipeline.core.bars import FetchedBars
-from market_pipeline.core.run_planning import SCHEDULE, trigger_of
+from market_pipeline.core.run_planning import SCHEDULE, find_trigger
 from market_pipeline.core.settings import Source
 from market_pipeline.core.symbols import Symbol
-from market_pipeline.core.wording import counted, under
+from market_pipeline.core.wording import format_count, prefix_symbol
 from market_pipeline.corporate_action_requests import RunActions
 from market_pipeline.dagster_storage.recording import (
     NO_ROW,
@@ -72,16 +72,17 @@ def load_symbols(
     """
     sessions = read_sessions(context)
     pipeline: Pipeline = context.resources.pipeline
-    run = Run(context.run.run_id, trigger_of(context.run.tags))
+    run = Run(context.run.run_id, find_trigger(context.run.tags))
     series, actions = pipeline.open_run(find_in_run, sessions, run.run_id, scheduled=run.trigger == SCHEDULE)
     results = ingest_recorded(context, symbols, sessions, series, actions)
     report_actions(context, symbols, actions)
     check_symbols(context, symbols)
-    failures = [under(result.symbol, result.error) for result in results if result.error is not None]
+    failures = [prefix_symbol(result.symbol, result.error) for result in results if result.error is not None]
     if failures:
         # No retry of the step: the client has retried the requests already.
         raise dg.Failure(
-            f"{len(failures)} of {counted(len(symbols), 'symbol')} failed. " + " ".join(failures), allow_retries=False
+            f"{len(failures)} of {format_count(len(symbols), 'symbol')} failed. " + " ".join(failures),
+            allow_retries=False,
         )
 
 
@@ -116,7 +117,7 @@ def ingest_recorded(
         fetch_reference=series.lookups.fetch_reference,
         delisted=delistings(pipeline.warehouse),  # with those that the look-ups have found
         warehouse=pipeline.warehouse,
-        run=Run(context.run.run_id, trigger_of(context.run.tags)),
+        run=Run(context.run.run_id, find_trigger(context.run.tags)),
         at_once=pipeline.at_once,
         fetch_list_date=series.lookups.fetch_list_date,
     ):

@@ -12,9 +12,9 @@ from dagster import AssetKey, DagsterInstance
 from sqlalchemy import Engine
 
 from market_pipeline.core.markets import Market
-from market_pipeline.core.sessions import latest_ended_session, sessions_between
+from market_pipeline.core.sessions import find_newest_ended_session, list_sessions
 from market_pipeline.core.settings import Settings
-from market_pipeline.core.wording import counted
+from market_pipeline.core.wording import format_count
 from market_pipeline.warehouse.coverage import coverage
 from market_pipeline.warehouse.load_history import last_loads, newest_load_at
 from market_pipeline.warehouse.tracked_markets import MarketSessionState, read_market_sessions, tracked_markets
@@ -69,13 +69,13 @@ def find_stale_markets(warehouse: Engine, settings: Settings, now: datetime) -> 
 
 def last_due_session(calendar: str, settings: Settings, now: datetime) -> date:
     """Return the newest session that the last night that is over at `now` should have loaded; `date.min` if none."""
-    return latest_ended_session(calendar, _last_night(settings, now)) or date.min
+    return find_newest_ended_session(calendar, _last_night(settings, now)) or date.min
 
 
 def _describe_market(market: Market, newest: date, late: Sequence[MarketSessionState]) -> str:
     stored = f"its newest is {newest}" if newest > date.min else "none is stored"
     reason = next((f" ({each.reason})" for each in reversed(late) if each.reason), "")
-    return f"market {market.option}: {counted(len(late), 'session')} behind, {stored}{reason}"
+    return f"market {market.option}: {format_count(len(late), 'session')} behind, {stored}{reason}"
 
 
 def find_freshness_change(warehouse: Engine, settings: Settings, now: datetime) -> datetime:
@@ -103,14 +103,14 @@ def _last_night(settings: Settings, now: datetime) -> datetime:
 def _count_not_due(calendar: str, requested_until: date | None, settings: Settings, now: datetime) -> int:
     """Count the sessions that are over, but that no night was due to load and no load has requested."""
     night = _last_night(settings, now)
-    due, latest = latest_ended_session(calendar, night), latest_ended_session(calendar, now)
+    due, latest = find_newest_ended_session(calendar, night), find_newest_ended_session(calendar, now)
     newest = max((day for day in (due, requested_until) if day is not None), default=None)
     if latest is None or newest is None:
         return 0
-    return len(sessions_between(calendar, newest + timedelta(days=1), latest))
+    return len(list_sessions(calendar, newest + timedelta(days=1), latest))
 
 
 def _describe(covered: Mapping[str, Any], behind: int) -> str:
     newest = f"its newest bar is of {covered['last_session']}" if covered["loaded"] else "it has no bar"
     reason = f" ({covered['last_error']})" if covered["last_error"] else ""
-    return f"{covered['symbol']}: {counted(behind, 'session')} behind, {newest}{reason}"
+    return f"{covered['symbol']}: {format_count(behind, 'session')} behind, {newest}{reason}"

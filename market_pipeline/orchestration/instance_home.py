@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 from uuid import uuid4
 
-from market_pipeline.core.settings import Settings, project_dir
+from market_pipeline.core.settings import Settings, find_project_dir
 
 
 def dagster_home(settings: Settings) -> Path:
@@ -15,6 +15,6 @@ def dagster_home(settings: Settings) -> Path:
     home = settings.dagster_dir
     home.mkdir(parents=True, exist_ok=True)
     partial = home / f"{uuid4().hex}.partial"  # other processes may be reading the present file
-    shutil.copyfile(project_dir() / "dagster.yaml", partial)
+    shutil.copyfile(find_project_dir() / "dagster.yaml", partial)
     partial.replace(home / "dagster.yaml")
     return home

@@ -11,8 +11,8 @@ from typing import Any
 import dagster as dg
 
 from market_pipeline.core.markets import Market
-from market_pipeline.core.run_planning import SCOPE_TAG, MarketScope, trigger_of
-from market_pipeline.core.wording import counted, name_some, under
+from market_pipeline.core.run_planning import SCOPE_TAG, MarketScope, find_trigger
+from market_pipeline.core.wording import format_count, name_some, prefix_symbol
 from market_pipeline.dagster_storage.recording import (
     Materialized,
     MaterializedAsset,
@@ -53,7 +53,7 @@ def load_market(context: dg.AssetExecutionContext, market: Market) -> None:
             chosen.sessions,
             vendor=vendor,
             warehouse=pipeline.warehouse,
-            run=Run(context.run.run_id, trigger_of(context.run.tags)),
+            run=Run(context.run.run_id, find_trigger(context.run.tags)),
             changed_files=chosen.changed_files,
             accept_small=context.run.tags.get(ACCEPT_SMALL_TAG) == "true",
         ):
@@ -66,9 +66,9 @@ def load_market(context: dg.AssetExecutionContext, market: Market) -> None:
     if symbols:
         check_symbols(context, symbols)
     failed = [f"{each.session}: {each.error}" for each in results if each.error and not is_outside_plan(each)]
-    failed_symbols = [under(each.symbol, each.error) for each in rest if each.error]
+    failed_symbols = [prefix_symbol(each.symbol, each.error) for each in rest if each.error]
     problems = [
-        f"{len(lines)} of {counted(total, noun)} failed. {name_some(lines)}"
+        f"{len(lines)} of {format_count(total, noun)} failed. {name_some(lines)}"
         for lines, total, noun in ((failed, len(results), "session"), (failed_symbols, len(symbols), "tracked symbol"))
         if lines
     ]
@@ -82,7 +82,7 @@ def _record_unrecorded(context: dg.AssetExecutionContext, market: Market, stored
     recorded = context.instance.get_materialized_partitions(market_key(market))
     unrecorded = [state for state in stored if str(state.date) not in recorded]
     if unrecorded:
-        context.log.info("Recording %s of an earlier run", counted(len(unrecorded), "session"))
+        context.log.info("Recording %s of an earlier run", format_count(len(unrecorded), "session"))
         _record(context, market, {state.date: {"dagster/partition_row_count": state.tickers} for state in unrecorded})
 
 

@@ -13,7 +13,7 @@ import dagster as dg
 from market_pipeline.core.errors import MarketPipelineError
 from market_pipeline.core.markets import Market
 from market_pipeline.core.run_planning import MarketScope, RangeRun, plan_market_night, plan_missing_runs
-from market_pipeline.core.sessions import last_sessions
+from market_pipeline.core.sessions import list_last_sessions
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.market_blocks import is_outside_plan
@@ -97,7 +97,7 @@ def finish_night(
     sessions = [result.session for result in results if not is_outside_plan(result)]
     if not symbols or not sessions:
         return []
-    recent = last_sessions(market.calendar, max(sessions), pipeline.settings.backfill_reach_back_sessions)
+    recent = list_last_sessions(market.calendar, max(sessions), pipeline.settings.backfill_reach_back_sessions)
     series, actions = pipeline.open_run(lambda: symbols, recent[-1:], context.run.run_id, scheduled=True)
     _look_up_doubtful(pipeline, series, symbols, recent[-1])
     rest = []

@@ -14,7 +14,7 @@ import click
 import dagster as dg
 
 from market_pipeline.core.errors import UsageError
-from market_pipeline.core.sessions import calendar, days_without_session
+from market_pipeline.core.sessions import find_calendar, list_holidays
 
 WEEKENDS = ("0 0 * * 6", "0 0 * * 0")
 PARTITION_TAG = "dagster/partition"
@@ -61,10 +61,8 @@ def session_partitions(calendar_name: str, today: date) -> SessionPartitions:
     Weekends and holidays are exclusions: a weekday schedule would hide Friday until Monday. Holidays are known to the
     end of next year; `today` only determines that year.
     """
-    first = calendar(calendar_name).first_session
-    closed_days = (
-        [] if calendar_name == "24/7" else days_without_session(calendar_name, first, date(today.year + 1, 12, 31))
-    )
+    first = find_calendar(calendar_name).first_session
+    closed_days = [] if calendar_name == "24/7" else list_holidays(calendar_name, first, date(today.year + 1, 12, 31))
     return SessionPartitions(
         start_date=first.isoformat(),
         exclusions=[*WEEKENDS, *(datetime.combine(day, time(), UTC) for day in closed_days)] if closed_days else None,

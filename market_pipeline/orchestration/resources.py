@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from market_pipeline.core.markets import Market
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
-from market_pipeline.core.ticker_corrections import corrections_of
+from market_pipeline.core.ticker_corrections import read_configured_corrections
 from market_pipeline.warehouse.database import warehouse_of
 from market_pipeline.warehouse.load_history import LoadResult
 from market_pipeline.warehouse.tracked_symbols import Reference, active_symbols, delistings
@@ -68,7 +68,7 @@ class Pipeline:
         self.on_loaded = on_loaded
         self.on_refreshed = on_refreshed
         self.on_session_loaded = on_session_loaded
-        self._corrections = corrections_of(settings)
+        self._corrections = read_configured_corrections(settings)
         self._run: tuple[SeriesVendor, RunActions] | None = None
 
     def open_run(

@@ -17,7 +17,7 @@ from sqlalchemy import Engine, text
 from market_pipeline.core import stop_signals
 from market_pipeline.core.errors import MarketPipelineError
 from market_pipeline.core.run_planning import TRIGGER_TAG, RangeRun
-from market_pipeline.core.settings import Settings, project_dir
+from market_pipeline.core.settings import Settings, find_project_dir
 from market_pipeline.dagster_storage.internals import (
     InMemoryJob,
     InstanceRef,
@@ -53,7 +53,7 @@ def open_instance(settings: Settings) -> Iterator[DagsterInstance]:
     else:
         home = settings.dagster_dir
         home.mkdir(parents=True, exist_ok=True)
-        instance = DagsterInstance.from_ref(InstanceRef.from_dir(str(home), config_dir=str(project_dir())))
+        instance = DagsterInstance.from_ref(InstanceRef.from_dir(str(home), config_dir=str(find_project_dir())))
     with instance:
         yield instance
 
@@ -127,12 +127,12 @@ def _execute(
             for event in execute_run_iterator(InMemoryJob(job), run, instance):
                 failure = getattr(event.event_specific_data, "error", None)
                 error = error or (failure and describe_root_cause(failure))
-                if stop_signals.requested() and not canceling:
+                if stop_signals.is_requested() and not canceling:
                     canceling = True
                     instance.report_run_canceling(run)  # else Dagster records a failure, and alerts are sent
         except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
             error = STOPPED
-        if error == STOPPED or stop_signals.requested():
+        if error == STOPPED or stop_signals.is_requested():
             error = STOPPED
             _cancel(instance, run_id)
     ended = instance.get_run_by_id(run_id)

@@ -23,10 +23,10 @@ from market_pipeline.core.run_planning import (
     plan_missing_runs,
     plan_nightly_runs,
 )
-from market_pipeline.core.sessions import calendar, last_sessions, latest_ended_session, sessions_between
+from market_pipeline.core.sessions import find_calendar, find_newest_ended_session, list_last_sessions, list_sessions
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
-from market_pipeline.core.wording import counted
+from market_pipeline.core.wording import format_count
 from market_pipeline.orchestration.assets import asset_key
 from market_pipeline.orchestration.corporate_action_assets import CORPORATE_ACTION_KEYS
 from market_pipeline.orchestration.market_assets import market_key
@@ -68,7 +68,7 @@ def _build_corporate_actions(settings: Settings) -> dg.ScheduleDefinition:
 def _build_nightly(
     calendar_name: str, symbols: Sequence[Symbol], settings: Settings, markets: Sequence[Market]
 ) -> dg.ScheduleDefinition:
-    name = f"nightly_{calendar(calendar_name).market}"
+    name = f"nightly_{find_calendar(calendar_name).market}"
     keys = [asset_key(symbol) for symbol in symbols]
 
     @dg.schedule(
@@ -78,12 +78,12 @@ def _build_nightly(
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description=(
-            f"Every night: the last {counted(settings.backfill_look_back_sessions, 'session')} of every active symbol "
-            f"of the calendar {calendar_name}, and the sessions that earlier nights missed or failed to load."
+            f"Every night: the last {format_count(settings.backfill_look_back_sessions, 'session')} of every active "
+            f"symbol of the calendar {calendar_name}, and the sessions that earlier nights missed or failed to load."
         ),
     )
     def nightly(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        latest = latest_ended_session(calendar_name, context.scheduled_execution_time)
+        latest = find_newest_ended_session(calendar_name, context.scheduled_execution_time)
         if latest is None:
             yield dg.SkipReason(f"The calendar {calendar_name} has had no session in the last two weeks.")
             return
@@ -124,13 +124,13 @@ def _build_market_night(market: Market, settings: Settings) -> dg.ScheduleDefini
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description=(
-            f"Every night: the last {counted(settings.backfill_look_back_sessions, 'session')} of the market "
+            f"Every night: the last {format_count(settings.backfill_look_back_sessions, 'session')} of the market "
             f"{market.title}, those that earlier nights missed or failed to load, those whose file the vendor has "
             "replaced, and what its tracked symbols lack then."
         ),
     )
     def nightly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        latest = latest_ended_session(market.calendar, context.scheduled_execution_time)
+        latest = find_newest_ended_session(market.calendar, context.scheduled_execution_time)
         if latest is None:
             return dg.SkipReason(f"The calendar {market.calendar} has had no session in the last two weeks.")
         with warehouse_of(settings) as warehouse:
@@ -153,10 +153,10 @@ def plan_market_range(warehouse: Engine, settings: Settings, market: Market, lat
     states = read_market_sessions(warehouse, market)
     look_back, reach_back = settings.backfill_look_back_sessions, settings.backfill_reach_back_sessions
     first = states[0].date if states else date.max
-    recent = last_sessions(market.calendar, latest, reach_back)
+    recent = list_last_sessions(market.calendar, latest, reach_back)
     wanted = [day for day in recent if day >= first or day in recent[-look_back:]]
     night = plan_market_night(wanted, {state.date for state in states if state.is_loaded}, look_back=look_back)
-    return sessions_between(market.calendar, night[0], latest)
+    return list_sessions(market.calendar, night[0], latest)
 
 
 def plan_night(settings: Settings, symbols: Sequence[Symbol], latest: date) -> list[RangeRun]:
@@ -166,7 +166,7 @@ def plan_night(settings: Settings, symbols: Sequence[Symbol], latest: date) -> l
     are fetched however old they are.
     """
     reach_back = settings.backfill_reach_back_sessions
-    oldest = last_sessions(symbols[0].calendar, latest, reach_back)[0]
+    oldest = list_last_sessions(symbols[0].calendar, latest, reach_back)[0]
     day_before = oldest - timedelta(days=1)
     with warehouse_of(settings) as warehouse:
         tracked = set(active_symbols(warehouse))

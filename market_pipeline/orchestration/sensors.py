@@ -12,7 +12,7 @@ from dagster import DagsterRunStatus, RunsFilter
 from market_pipeline.core.markets import Market
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
-from market_pipeline.core.wording import are, counted
+from market_pipeline.core.wording import choose_verb, format_count
 from market_pipeline.dagster_storage.internals import UnresolvedAssetJobDefinition
 from market_pipeline.orchestration.code_location import TRACKED_SYMBOLS_SENSOR
 from market_pipeline.orchestration.mart_scope import request_run
@@ -46,7 +46,7 @@ def build_marts_sensor(settings: Settings, marts_job: UnresolvedAssetJobDefiniti
         runs = context.instance.get_runs(RunsFilter(statuses=UNDER_WAY))
         loading = [run for run in runs if run.job_name != marts_job.name]
         if loading:
-            return dg.SkipReason(f"{counted(len(loading), 'run')} {are(len(loading))} still under way.")
+            return dg.SkipReason(f"{format_count(len(loading), 'run')} {choose_verb(len(loading))} still under way.")
         with warehouse_of(settings) as warehouse:
             request = request_run(settings, warehouse, run_key=newest)
         context.update_cursor(newest)

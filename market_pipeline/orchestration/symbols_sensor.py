@@ -12,7 +12,7 @@ import dagster as dg
 from market_pipeline.core.markets import Market
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
-from market_pipeline.core.wording import are, counted
+from market_pipeline.core.wording import choose_verb, format_count
 from market_pipeline.orchestration.assets import asset_key
 from market_pipeline.orchestration.code_location import ReloadError, WebserverUnreachableError, request_reload
 from market_pipeline.orchestration.market_assets import market_key
@@ -42,7 +42,9 @@ def request_reload_for_changes(
     if tracked == before:
         resumed = resume_rejected(context.instance, loaded)
         started = f" Backfills that waited for one of them begin: {', '.join(resumed)}." if resumed else ""
-        return dg.SkipReason(f"All {counted(len(loaded), 'active symbol')} {are(len(loaded))} loaded.{started}")
+        return dg.SkipReason(
+            f"All {format_count(len(loaded), 'active symbol')} {choose_verb(len(loaded))} loaded.{started}"
+        )
     changes = _describe_changes(tracked - before, before - tracked)
     if covering := _find_covering(context.instance, before - tracked):
         return dg.SkipReason(

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from market_pipeline.core.bars import FetchedBars
 from market_pipeline.core.market_bars import MarketSession
 from market_pipeline.core.markets import MARKETS, Market
-from market_pipeline.core.sessions import calendar, sessions_between
+from market_pipeline.core.sessions import find_calendar, list_sessions
 from market_pipeline.core.settings import Settings, Source
 from market_pipeline.core.symbols import AssetClass, Symbol
 from market_pipeline.polygon.http import VendorConnection
@@ -129,10 +129,10 @@ class PolygonClient(SelfClosing):
         """
         with request_trace(f"{symbol.name} {start} to {end}") as trace:
             records = self._fetch_range(symbol, start, end, trace)
-            if not records and sessions_between(symbol.calendar, start, end):
+            if not records and list_sessions(symbol.calendar, start, end):
                 # Under load the vendor sometimes returns no bars though it has some.
                 records = self._fetch_range(symbol, start, end, trace)
-            return range_bars(records, calendar(symbol.calendar).timezone, trace.requests, trace.waited_seconds)
+            return range_bars(records, find_calendar(symbol.calendar).timezone, trace.requests, trace.waited_seconds)
 
     def fetch_grouped_bars(self, calendar_name: str, session: date) -> GroupedBars:
         """Fetch one session's bars of the calendar's whole market, as traded, by vendor ticker.
@@ -145,7 +145,7 @@ class PolygonClient(SelfClosing):
             PolygonError: there is no usable response.
             UnknownCalendarError: there is no such calendar.
         """
-        market = calendar(calendar_name)
+        market = find_calendar(calendar_name)
         with request_trace(f"all of {calendar_name} on {session}") as trace:
             records = self._fetch_grouped(calendar_name, session, trace)
             return GroupedBars(records, market, session, trace.requests, trace.waited_seconds)
@@ -306,7 +306,7 @@ class PolygonClient(SelfClosing):
         """Return the records of a grouped response. One that is empty, of a session, is requested once more."""
         path = f"/v2/aggs/grouped/locale/{_GROUPED_PATHS[calendar_name]}/{session}"
         records = bar_records(self._connection.get(path, AS_TRADED, trace), trace.about)
-        if not records and sessions_between(calendar_name, session, session):
+        if not records and list_sessions(calendar_name, session, session):
             records = bar_records(self._connection.get(path, AS_TRADED, trace), trace.about)
         return records
 

@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
-from market_pipeline.core.bars import FetchedBars, empty_bars
+from market_pipeline.core.bars import FetchedBars, make_empty_bars
 from market_pipeline.core.errors import MarketPipelineError
-from market_pipeline.core.plans import VendorPlan, years_before
+from market_pipeline.core.plans import VendorPlan, subtract_years
 from market_pipeline.core.symbols import Symbol
-from market_pipeline.core.ticker_history import TickerHistory, TickerSpan, spans_of
+from market_pipeline.core.ticker_history import TickerHistory, TickerSpan, list_spans
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.market_day_cache import MarketDayCache, NoDiskSpaceError
 from market_pipeline.polygon.parsing import GroupedBars
@@ -76,7 +76,7 @@ class Fetcher:
         self._sessions, self._notes = _sessions_of_plan(plan, symbols[0].calendar, sessions, now)
         self._key_error: PolygonError | None = None
         self._histories = {symbol: (histories or {}).get(symbol) or TickerHistory.assume(symbol) for symbol in symbols}
-        spans = spans_of(self._histories, self._sessions)
+        spans = list_spans(self._histories, self._sessions)
         requests = plan_requests(spans).requests
         ranged = {request.symbol.ticker.vendor_ticker for request in requests if isinstance(request, RangeRequest)}
         self._by_day = {span.ticker.vendor_ticker for span in spans} - ranged
@@ -103,7 +103,7 @@ class Fetcher:
         while True:
             sessions = list(self._sessions)
             if last < sessions[0]:  # it traded only on sessions that the plan doesn't serve
-                return replace(FetchedBars(empty_bars(), (), 0, tuple(self._notes)), **vars(cost))
+                return replace(FetchedBars(make_empty_bars(), (), 0, tuple(self._notes)), **vars(cost))
             try:
                 fetched = self._fetch_series(symbol, history or self._histories[symbol], sessions, last, cost)
             except PolygonError as error:
@@ -142,7 +142,7 @@ class Fetcher:
         return [
             f"the bars begin at {first}, where a plan of {years} years would: yours may start there"
             for years in LIMITED_HISTORIES
-            if abs(first - years_before(self._today, years)) <= LONG_WEEKEND
+            if abs(first - subtract_years(self._today, years)) <= LONG_WEEKEND
         ]
 
     def _fetch_range(self, span: TickerSpan, last: date, cost: _RequestCost) -> FetchedBars:

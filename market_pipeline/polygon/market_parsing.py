@@ -10,7 +10,7 @@ import orjson
 
 from market_pipeline.core.market_bars import MarketSession
 from market_pipeline.core.markets import Market, Origin
-from market_pipeline.core.sessions import calendar
+from market_pipeline.core.sessions import find_calendar
 from market_pipeline.polygon.parsing import Record, grouped_columns, read_times
 from market_pipeline.polygon.sending import RequestTrace
 from market_pipeline.polygon.vendor_errors import BadResponseError
@@ -64,7 +64,7 @@ def describe_days(instants: "pd.DatetimeIndex", market: Market) -> str:
     readable = instants.dropna()
     if readable.empty:
         return "has no bar with a readable time"
-    days = readable.tz_convert(calendar(market.calendar).timezone).date
+    days = readable.tz_convert(find_calendar(market.calendar).timezone).date
     first, last = min(days), max(days)
     return f"has the bars of {first}" if first == last else f"has bars of {first} to {last}, none of its own day"
 

@@ -15,8 +15,8 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import numpy.typing as npt
 
-from market_pipeline.core.bars import Columns, FetchedBars, empty_bars, select_rows
-from market_pipeline.core.sessions import Calendar, session_start
+from market_pipeline.core.bars import Columns, FetchedBars, make_empty_bars, select_rows
+from market_pipeline.core.sessions import Calendar, compute_session_start
 from market_pipeline.polygon.response_body import Body
 from market_pipeline.polygon.vendor_errors import BadResponseError, quote_text
 
@@ -79,7 +79,7 @@ def range_bars(
         waited_seconds: the time that they waited for the rate limit.
     """
     if not records:
-        return FetchedBars(empty_bars(), [], requests, waited_seconds=waited_seconds)
+        return FetchedBars(make_empty_bars(), [], requests, waited_seconds=waited_seconds)
     time = read_times(records)
     columns = {"date": _local_days(time, timezone), "time": time, **_values(records)}
     return FetchedBars(columns, records, requests, waited_seconds=waited_seconds)
@@ -135,7 +135,7 @@ def grouped_columns(records: Sequence[Record], calendar_name: str, session: date
 
 def day_bounds(calendar_name: str, session: date) -> tuple[np.datetime64, np.datetime64]:
     """Return the instants, in UTC and in microseconds, at which a session's day begins and ends."""
-    begin, end = (session_start(calendar_name, day).replace(tzinfo=None) for day in (session, session + _DAY))
+    begin, end = (compute_session_start(calendar_name, day).replace(tzinfo=None) for day in (session, session + _DAY))
     return np.datetime64(begin, "us"), np.datetime64(end, "us")
 
 

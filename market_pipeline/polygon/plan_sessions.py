@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from market_pipeline.core.plans import VendorPlan, years_before
-from market_pipeline.core.sessions import calendar
+from market_pipeline.core.plans import VendorPlan, subtract_years
+from market_pipeline.core.sessions import find_calendar
 
 LIMITED_HISTORIES = (10, 5, 2)
 """Years of history of the vendor's limited plans, longest first; tried in this order if the plan isn't known."""
@@ -29,7 +29,7 @@ def apply_plan(plan: VendorPlan | None, calendar_name: str, sessions: Sequence[d
     if plan is None:
         return PlanSessions(date.min, (), sessions, ())
     start = plan.history_start(calendar_name, now.date())
-    timezone = calendar(calendar_name).timezone
+    timezone = find_calendar(calendar_name).timezone
     available = [day for day in sessions if day >= start and plan.offers(day, timezone, now)]
     if not available:
         return PlanSessions(start, (), sessions, ())
@@ -39,7 +39,7 @@ def apply_plan(plan: VendorPlan | None, calendar_name: str, sessions: Sequence[d
 
 def next_history_start(session: date, today: date) -> date:
     """Return the first date of the longest history of a plan that begins after a rejected session; else `date.max`."""
-    starts = [years_before(today, years) for years in LIMITED_HISTORIES]
+    starts = [subtract_years(today, years) for years in LIMITED_HISTORIES]
     return next((start for start in starts if start > session), date.max)
 
 

@@ -9,7 +9,7 @@ from datetime import date
 
 import numpy as np
 
-from market_pipeline.core.bars import BAR_COLUMNS, FetchedBars, empty_bars, select_rows
+from market_pipeline.core.bars import BAR_COLUMNS, FetchedBars, make_empty_bars, select_rows
 from market_pipeline.core.ticker_history import TickerHistory, TickerSpan
 
 
@@ -21,7 +21,7 @@ def join_series(history: TickerHistory, parts: Sequence[tuple[TickerSpan, Fetche
     if len(parts) == 1:
         return parts[0][1]
     dates = [set(fetched.columns["date"].tolist()) for _, fetched in parts]
-    kept_parts, payloads = [empty_bars()], []  # there may be no part
+    kept_parts, payloads = [make_empty_bars()], []  # there may be no part
     for place, (span, fetched) in enumerate(parts):
         kept = _select(history, span, fetched, dates, [other for other, _ in parts], place)
         kept_parts.append(select_rows(fetched.columns, kept))

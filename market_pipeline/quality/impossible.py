@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from market_pipeline.core.bars import PRICE_COLUMNS, VALUE_COLUMNS, Columns, select_rows
-from market_pipeline.core.sessions import session_start
+from market_pipeline.core.sessions import compute_session_start
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -165,7 +165,7 @@ def _session_times(calendar: str, sessions: tuple[date, ...]) -> tuple[NDArray[n
 
 def _starts(calendar: str, days: NDArray[np.datetime64]) -> NDArray[np.datetime64]:
     """Return the instants in UTC at which days begin."""
-    starts = [session_start(calendar, day).replace(tzinfo=None) for day in days.tolist()]
+    starts = [compute_session_start(calendar, day).replace(tzinfo=None) for day in days.tolist()]
     return np.array(starts, dtype="datetime64[us]")
 
 

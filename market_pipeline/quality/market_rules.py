@@ -12,7 +12,7 @@ from market_pipeline.core.bars import select_rows
 from market_pipeline.core.market_bars import CheckedSession, MarketSession, RejectedRow
 from market_pipeline.core.markets import Market
 from market_pipeline.core.symbols import TICKERS, VENDOR_PAIR, AssetClass
-from market_pipeline.core.wording import counted
+from market_pipeline.core.wording import format_count
 from market_pipeline.quality.bar_checks import split_batch
 from market_pipeline.quality.impossible import BarBatch, Verdicts
 from market_pipeline.quality.rules import IMPOSSIBLE, ImpossibleRule
@@ -36,7 +36,7 @@ def check_market_session(fetched: MarketSession, market: Market) -> CheckedSessi
     tickers, columns = fetched.tickers, fetched.columns
     rows = np.arange(len(tickers))
     if market.asset_class is AssetClass.CRYPTO and (other := _is_other_currency(tickers)).any():
-        note = f"{counted(int(other.sum()), 'pair')} in other currencies than US dollars left out"
+        note = f"{format_count(int(other.sum()), 'pair')} in other currencies than US dollars left out"
         fetched, rows = replace(fetched, notes=(*fetched.notes, note)), np.flatnonzero(~other)
         tickers, columns = tickers[rows], select_rows(columns, rows)
     batch = BarBatch(columns, market.calendar, [fetched.session], tickers)

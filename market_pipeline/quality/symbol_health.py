@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from market_pipeline.core.wording import counted
+from market_pipeline.core.wording import format_count
 
 CHECKS = {
     "completeness": "Every session since the symbol's first has its bar, or the vendor is known to have none.",
@@ -68,7 +68,7 @@ def _check_completeness(covered: Mapping[str, Any]) -> CheckResult:
     if not fetchable:
         return CheckResult("completeness", True, False, "Nothing is missing.", numbers)
     description = (
-        f"{fetchable:,} of {counted(covered['sessions'], 'session')} can be fetched: {covered['health_reason']}. "
+        f"{fetchable:,} of {format_count(covered['sessions'], 'session')} can be fetched: {covered['health_reason']}. "
         "`market-pipeline gaps` lists them, `market-pipeline backfill --missing` fetches them."
     )
     return CheckResult("completeness", False, _needs_attention(covered), description, numbers)
@@ -77,7 +77,7 @@ def _check_completeness(covered: Mapping[str, Any]) -> CheckResult:
 def _check_impossible_bars(load: NewestLoad) -> CheckResult:
     they = "it is" if load.rejected == 1 else "they are"
     description = (
-        f"{counted(load.rejected, 'bar')} can't be true; {they} in rejected_bars with the reasons."
+        f"{format_count(load.rejected, 'bar')} can't be true; {they} in rejected_bars with the reasons."
         if load.rejected
         else "None."
     )
@@ -90,7 +90,7 @@ def _check_staleness(covered: Mapping[str, Any], load: NewestLoad) -> CheckResul
     if behind or not covered["loaded"]:
         newest = f"the newest bar is of {last}" if covered["loaded"] else "there is no bar"
         since = "though the newest session was requested" if load.newest else "and no run has requested them"
-        description = f"{counted(behind, 'session')} behind, {since}: {newest}."
+        description = f"{format_count(behind, 'session')} behind, {since}: {newest}."
         return CheckResult("staleness", False, _needs_attention(covered), description, numbers)
     if covered["not_yet_available"]:
         description = f"Up to date as far as the vendor's plan gives bars: {last}."

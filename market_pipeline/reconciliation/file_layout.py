@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from market_pipeline.core.errors import UsageError
-from market_pipeline.core.wording import counted
+from market_pipeline.core.wording import format_count
 
 VALUES = ("open", "high", "low", "close", "adj_close", "volume", "vwap")
 """Columns that can be compared, under their names here."""
@@ -96,4 +96,4 @@ def _meaning(header: str) -> str | None:
 def _list(headers: Sequence[str]) -> str:
     shown = ", ".join(map(repr, headers[:MOST_LISTED]))
     more = len(headers) - MOST_LISTED
-    return f"{shown} and {counted(more, 'other')}" if more > 0 else shown
+    return f"{shown} and {format_count(more, 'other')}" if more > 0 else shown

@@ -2,7 +2,7 @@
 
 from datetime import date, timedelta
 
-from market_pipeline.core.sessions import calendar
+from market_pipeline.core.sessions import find_calendar
 from market_pipeline.sandbox.bar_arrays import Bars, data_label, to_columns
 from market_pipeline.sandbox.endpoint_responses import EndpointResponse
 from market_pipeline.sandbox.listings import calendar_of
@@ -82,7 +82,7 @@ def crypto_open_close(request: ApiRequest) -> EndpointResponse:
 
 
 def _grouped(request: ApiRequest, calendar_name: str) -> EndpointResponse:
-    market, day = calendar(calendar_name), request.day()
+    market, day = find_calendar(calendar_name), request.day()
     today = request.market.today(market)
     request.market.plan.check_day(day, today)
     session = request.market.session_bars(market, day, adjust=request.adjusted)

@@ -2,7 +2,7 @@
 
 from datetime import date, timedelta
 
-from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.sessions import list_sessions
 from market_pipeline.sandbox.flat_files import FlatFile, start_nanoseconds
 
 
@@ -32,4 +32,4 @@ def half_rows(lines: list[str], _file: FlatFile, share: str) -> list[str]:
 
 def next_session(calendar_name: str, session: date) -> date:
     """Return the session after one."""
-    return sessions_between(calendar_name, session + timedelta(days=1), session + timedelta(days=14))[0]
+    return list_sessions(calendar_name, session + timedelta(days=1), session + timedelta(days=14))[0]

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from market_pipeline.core.markets import MARKETS, Market
-from market_pipeline.core.sessions import Calendar, calendar, session_starts, sessions_between
+from market_pipeline.core.sessions import Calendar, compute_session_starts, find_calendar, list_sessions
 from market_pipeline.sandbox.bar_arrays import SessionBars
 from market_pipeline.sandbox.market import SandboxMarket
 from market_pipeline.sandbox.random_numbers import identifier
@@ -60,7 +60,7 @@ class FlatFile:
     @property
     def calendar(self) -> Calendar:
         """Its market's calendar."""
-        return calendar(self.market.calendar)
+        return find_calendar(self.market.calendar)
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class FlatFiles:
 
     def keys(self, prefix: str) -> list[str]:
         """Return the keys of all published files that begin with `prefix`, in order."""
-        today = self._market.today(calendar("24/7"))
+        today = self._market.today(find_calendar("24/7"))
         return [
             key
             for folder, market in sorted(FOLDERS.items())
@@ -147,13 +147,13 @@ class FlatFiles:
 
     def _file(self, market: Market, session: date) -> FlatFile:
         at = self._market.config.files_published
-        zone = calendar("XNYS").timezone
+        zone = find_calendar("XNYS").timezone
         published = datetime.combine(session + timedelta(days=1), at, tzinfo=zone).astimezone(UTC)
         return FlatFile(market.file_of(session), market, session, published)
 
     def _is_published(self, file: FlatFile) -> bool:
         calendar_name = file.market.calendar
-        is_session = bool(sessions_between(calendar_name, file.session, file.session))
+        is_session = bool(list_sessions(calendar_name, file.session, file.session))
         return is_session and file.session >= FIRST[calendar_name] and file.published <= self._market.config.clock()
 
     def _is_final(self, file: FlatFile) -> bool:
@@ -176,7 +176,7 @@ def to_lines(session: SessionBars, start: int) -> list[str]:
 
 def start_nanoseconds(calendar_name: str, session: date) -> int:
     """Return the start of a session's bars in nanoseconds since the epoch."""
-    (start,) = session_starts(calendar_name, pd.DatetimeIndex([session])).as_unit("ns").asi8.tolist()
+    (start,) = compute_session_starts(calendar_name, pd.DatetimeIndex([session])).as_unit("ns").asi8.tolist()
     return int(start)
 
 
@@ -193,4 +193,4 @@ def compress(text: bytes, size: int, share: float = 1.0) -> bytes:
 def _keys(market: str, today: date) -> list[tuple[str, date]]:
     """Return the keys of a market's files up to a day with their sessions, in order."""
     found = MARKETS[market]
-    return [(found.file_of(day), day) for day in sessions_between(found.calendar, FIRST[found.calendar], today)]
+    return [(found.file_of(day), day) for day in list_sessions(found.calendar, FIRST[found.calendar], today)]

@@ -12,7 +12,7 @@ from typing import Self
 
 import numpy as np
 
-from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.sessions import list_sessions
 from market_pipeline.sandbox.bar_arrays import PRICES, Bars, Days, Floats, zero_bars
 from market_pipeline.sandbox.listings import Listing
 from market_pipeline.sandbox.random_numbers import normals, number, uniforms
@@ -69,7 +69,7 @@ def history(listing: Listing, until: date) -> Bars:
 @lru_cache(maxsize=64)
 def sessions(calendar_name: str, first: date, last: date) -> Days:
     """Return the sessions of a calendar from `first` to `last`, both included."""
-    return np.array(sessions_between(calendar_name, first, last), dtype="M8[D]")
+    return np.array(list_sessions(calendar_name, first, last), dtype="M8[D]")
 
 
 def generated_bars(listing: Listing, days: Days) -> Bars:

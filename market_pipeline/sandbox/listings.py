@@ -5,8 +5,8 @@ from datetime import date
 from functools import lru_cache
 from itertools import chain
 
-from market_pipeline.core.sessions import Calendar, calendar
-from market_pipeline.core.symbols import AssetClass, Symbol, SymbolError, starting_symbols
+from market_pipeline.core.sessions import Calendar, find_calendar
+from market_pipeline.core.symbols import AssetClass, Symbol, SymbolError, list_starting_symbols
 from market_pipeline.sandbox.issuers import Issue
 from market_pipeline.sandbox.recorded import RECORDED, recorded_bars
 
@@ -95,7 +95,7 @@ def is_crypto(ticker: str) -> bool:
 
 def calendar_of(ticker: str) -> Calendar:
     """Return the trading calendar of any ticker, existing or not."""
-    return calendar("24/7" if is_crypto(ticker) else "XNYS")
+    return find_calendar("24/7" if is_crypto(ticker) else "XNYS")
 
 
 @lru_cache
@@ -116,7 +116,7 @@ def market_listings(ticker: str) -> tuple[Listing, ...]:
 @lru_cache
 def named_tickers() -> frozenset[str]:
     """Return the tickers that every sandbox has: recorded ones, fixed ones and those of the starting set."""
-    return frozenset({*RECORDED, *_FIXED, *(symbol.vendor_ticker for symbol in starting_symbols())})
+    return frozenset({*RECORDED, *_FIXED, *(symbol.vendor_ticker for symbol in list_starting_symbols())})
 
 
 def tickers_of(listing: Listing) -> tuple[Listing, ...]:
@@ -126,4 +126,4 @@ def tickers_of(listing: Listing) -> tuple[Listing, ...]:
 
 def _first_session(symbol: Symbol) -> date:
     """Return the first session of the vendor's bars of that asset class."""
-    return max(FIRST_STOCK_SESSION, calendar(symbol.calendar).first_session)
+    return max(FIRST_STOCK_SESSION, find_calendar(symbol.calendar).first_session)

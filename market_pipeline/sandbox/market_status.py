@@ -1,6 +1,6 @@
 """The endpoints about the market's hours: its current status, and the upcoming holidays."""
 
-from market_pipeline.core.sessions import calendar
+from market_pipeline.core.sessions import find_calendar
 from market_pipeline.sandbox.endpoint_responses import EndpointResponse
 from market_pipeline.sandbox.request import ApiRequest
 from market_pipeline.vendor_format.market_hours import holidays_body, status_body
@@ -8,7 +8,7 @@ from market_pipeline.vendor_format.market_hours import holidays_body, status_bod
 
 def upcoming(request: ApiRequest) -> EndpointResponse:
     """Return the next year's holidays and early closes."""
-    return EndpointResponse(holidays_body(request.market.today(calendar("XNYS"))))
+    return EndpointResponse(holidays_body(request.market.today(find_calendar("XNYS"))))
 
 
 def now(request: ApiRequest) -> EndpointResponse:

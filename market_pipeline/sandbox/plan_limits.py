@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from market_pipeline.core.plans import PlanName, years_before
+from market_pipeline.core.plans import PlanName, subtract_years
 from market_pipeline.vendor_format.error_bodies import BEFORE_END_OF_DAY, OUTSIDE_TIMEFRAME, RejectedRequestError
 
 
@@ -26,7 +26,7 @@ class PlanLimits:
         """Return the first date of the plan's history."""
         if self.years is None:
             return date.min
-        return years_before(today, self.years)
+        return subtract_years(today, self.years)
 
     def status(self, last: date, today: date) -> Literal["OK", "DELAYED"]:
         """Return the status of a response that reaches `last`."""

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from market_pipeline.core.sessions import LAST_RECORDED_YEAR, sessions_between
+from market_pipeline.core.sessions import LAST_RECORDED_YEAR, list_sessions
 from market_pipeline.sandbox.bar_arrays import PRICES, Bars, Days, Floats, zero_bars
 from market_pipeline.sandbox.counter_noise import Places, Seeds, draw_bells, draw_uniforms, grow, walk
 from market_pipeline.sandbox.issuers import Issue, issues_of_slot
@@ -201,7 +201,7 @@ class Population:
 def population(calendar: str, tickers: int, seed: int) -> Population:
     """Return the generated market of a calendar, of which about `tickers` trade on a usual session (of crypto, 5 %)."""
     first = FIRST_STOCK_SESSION if calendar == "XNYS" else date(2013, 11, 1)
-    days = np.array(sessions_between(calendar, first, date(LAST_RECORDED_YEAR, 12, 31)), dtype="M8[D]")
+    days = np.array(list_sessions(calendar, first, date(LAST_RECORDED_YEAR, 12, 31)), dtype="M8[D]")
     if calendar == "XNYS":
         taken = frozenset(ticker.partition(".")[0] for ticker in named_tickers())
         slots = round(tickers / LINES_PER_SLOT)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from datetime import date
 from functools import lru_cache, partial
 
-from market_pipeline.core.sessions import CALENDARS, Calendar, calendar
+from market_pipeline.core.sessions import CALENDARS, Calendar, find_calendar
 from market_pipeline.core.symbols import STARTING_SET, AssetClass
 from market_pipeline.sandbox.endpoint_responses import EndpointResponse
 from market_pipeline.sandbox.issuers import Issue
@@ -52,13 +52,13 @@ def tickers(request: ApiRequest) -> EndpointResponse:
     active = wants_active(request)
     search = request.parameters.get("search", "").lower()
     named = requested_tickers(request)
-    days = tuple(_day(request, calendar(name)) for name in CALENDARS)
+    days = tuple(_day(request, find_calendar(name)) for name in CALENDARS)
     if named:
         listings = [listing for ticker in named for listing in universe.find(ticker)]
         records = _records(request.market, listings, days, active=active)
     else:
         records = _all_records(
-            request.market, days, request.market.today(calendar("XNYS")), universe.count_named(), active
+            request.market, days, request.market.today(find_calendar("XNYS")), universe.count_named(), active
         )
     wanted = [record for record in records if search in record["name"].lower()]
     found, more = list_page(request, TICKERS, wanted)

@@ -6,7 +6,7 @@ Source: the vendor's OpenAPI documents. Holidays are the exchange's published on
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 
-from market_pipeline.core.sessions import calendar, days_without_session, sessions_between
+from market_pipeline.core.sessions import find_calendar, list_holidays, list_sessions
 from market_pipeline.vendor_format.error_bodies import Body
 
 EXCHANGES = ("NYSE", "NASDAQ", "OTC")
@@ -22,7 +22,7 @@ NAMES = {
 
 def holidays_body(today: date) -> list[dict[str, str]]:
     """Return the next year's holidays and early closes: a plain list, a row for each exchange."""
-    closed = [(day, {"status": "closed"}) for day in days_without_session("XNYS", today, today + AHEAD)]
+    closed = [(day, {"status": "closed"}) for day in list_holidays("XNYS", today, today + AHEAD)]
     short = [(day, _early_close(day, close)) for day, close in _early_closes(today, today + AHEAD).items()]
     return [
         {"exchange": exchange, "name": _name(day), "date": str(day), **what}
@@ -33,8 +33,8 @@ def holidays_body(today: date) -> list[dict[str, str]]:
 
 def status_body(now: datetime) -> Body:
     """Return the status of the markets at an instant."""
-    local = now.astimezone(calendar("XNYS").timezone)
-    session = bool(sessions_between("XNYS", local.date(), local.date()))
+    local = now.astimezone(find_calendar("XNYS").timezone)
+    session = bool(list_sessions("XNYS", local.date(), local.date()))
     clock = local.time()
     close = _early_close_time(local.date()) if session else CLOSE
     early, open_, after = (
@@ -53,13 +53,13 @@ def _name(day: date) -> str:
 
 
 def _early_close(day: date, close: datetime) -> dict[str, str]:
-    opens = datetime.combine(day, OPEN, tzinfo=calendar("XNYS").timezone)
+    opens = datetime.combine(day, OPEN, tzinfo=find_calendar("XNYS").timezone)
     return {"status": "early-close", "open": _utc(opens), "close": _utc(close)}
 
 
 def _early_close_time(day: date) -> time:
     early = _early_closes(day, day).get(day)
-    return early.astimezone(calendar("XNYS").timezone).time() if early else CLOSE
+    return early.astimezone(find_calendar("XNYS").timezone).time() if early else CLOSE
 
 
 @lru_cache(maxsize=8)

@@ -18,8 +18,8 @@ from sqlalchemy import Connection
 from market_pipeline.core.bars import VALUE_COLUMNS, Columns, select_rows
 from market_pipeline.core.market_bars import CheckedSession
 from market_pipeline.core.markets import Market, Origin
-from market_pipeline.core.sessions import last_sessions, sessions_between
-from market_pipeline.core.wording import counted
+from market_pipeline.core.sessions import list_last_sessions, list_sessions
+from market_pipeline.core.wording import format_count
 from market_pipeline.warehouse.adjustment import refresh_factors_after_load
 from market_pipeline.warehouse.flagging import REACH, FindFlags, write_flags
 from market_pipeline.warehouse.load_history import LoadRequest, LoadResult, record_loads
@@ -161,14 +161,14 @@ class ConsecutiveSessions:
 
     def _read_held(self) -> Columns:
         """Return the stored bars of the market's symbols on these sessions, and on REACH ones before and after."""
-        self._first = last_sessions(self._market.calendar, self._days[0], REACH + MARGIN + 1)[0]
-        after = sessions_between(self._market.calendar, self._days[-1], self._days[-1] + 2 * (REACH + MARGIN) * DAY)
+        self._first = list_last_sessions(self._market.calendar, self._days[0], REACH + MARGIN + 1)[0]
+        after = list_sessions(self._market.calendar, self._days[-1], self._days[-1] + 2 * (REACH + MARGIN) * DAY)
         self._last = after[: REACH + MARGIN + 1][-1]
         return self._recent.take(self._connection, [*self._symbols.by_id], self._first, self._last)
 
     def _keep_recent(self, load_id: int, bars: Columns, held: Columns) -> None:
         """Keep the stored bars that the sessions after these will need."""
-        first = last_sessions(self._market.calendar, self._days[-1], REACH + MARGIN)[0]
+        first = list_last_sessions(self._market.calendar, self._days[-1], REACH + MARGIN)[0]
         last = self._days[-1]
         _, is_given = find_bars(held, bars)
         rest, ours = (
@@ -280,7 +280,7 @@ class ConsecutiveSessions:
 
 
 def _note_withdrawn(bars: int) -> list[str]:
-    return [f"{counted(bars, 'bar')} withdrawn, which the vendor no longer gives"] if bars else []
+    return [f"{format_count(bars, 'bar')} withdrawn, which the vendor no longer gives"] if bars else []
 
 
 def _keep_vwap(bars: Columns, held: Columns) -> None:

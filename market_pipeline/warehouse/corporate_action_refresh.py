@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Engine, Table, and_, or_, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from market_pipeline.core.sessions import calendar
+from market_pipeline.core.sessions import find_calendar
 from market_pipeline.core.symbols import AssetClass, Symbol
 from market_pipeline.warehouse.statements import statement
 from market_pipeline.warehouse.tables import (
@@ -21,7 +21,7 @@ from market_pipeline.warehouse.tables import (
     splits,
 )
 
-EXCHANGE = calendar("XNYS")
+EXCHANGE = find_calendar("XNYS")
 FIRST_DAY, LAST_DAY = EXCHANGE.first_session, date(2099, 12, 31)
 """All history, and all announcements."""
 

@@ -21,7 +21,7 @@ from market_pipeline.core.bars import (
     ActionsByPlace,
     Columns,
     FlaggedBar,
-    bar_keys,
+    compute_bar_keys,
 )
 from market_pipeline.core.symbols import AssetClass
 from market_pipeline.warehouse.bar_tables import symbol_identities
@@ -85,10 +85,11 @@ class ChangedBars:
 
     def compared(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Return by place the rows of the first and the last bar whose flags rest on a changed one."""
-        keys, places = bar_keys(self.bars), np.arange(len(self.symbol_ids))
+        keys, places = compute_bar_keys(self.bars), np.arange(len(self.symbol_ids))
         starts, ends = (np.searchsorted(self.bars["place"], each) for each in (places, places + 1))
         first, last = (
-            np.searchsorted(keys, bar_keys({"place": places, "date": days})) for days in (self.firsts, self.lasts)
+            np.searchsorted(keys, compute_bar_keys({"place": places, "date": days}))
+            for days in (self.firsts, self.lasts)
         )
         return np.maximum(first - LOOK_AHEAD, starts), np.minimum(last + LOOK_BACK, ends - 1)
 

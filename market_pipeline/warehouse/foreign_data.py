@@ -8,7 +8,7 @@ from itertools import groupby
 from sqlalchemy import Engine, text
 
 from market_pipeline.core.settings import Source
-from market_pipeline.core.wording import counted, name_some
+from market_pipeline.core.wording import format_count, name_some
 from market_pipeline.warehouse.api_keys import access_metadata
 from market_pipeline.warehouse.bar_tables import readable
 from market_pipeline.warehouse.embedded.cluster import DATABASES, USER
@@ -63,5 +63,5 @@ def find_foreign_data(engine: Engine, known: KnownData) -> list[str]:
     ):
         members = list(group)
         names = name_some([row.name for row in members])
-        report.append(f"{counted(sum(row.number for row in members), kind)} ({names})")
+        report.append(f"{format_count(sum(row.number for row in members), kind)} ({names})")
     return report

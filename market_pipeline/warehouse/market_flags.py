@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
-from market_pipeline.core.bars import VALUE_COLUMNS, Columns, bar_keys, empty_bars, select_rows
+from market_pipeline.core.bars import VALUE_COLUMNS, Columns, compute_bar_keys, make_empty_bars, select_rows
 from market_pipeline.core.symbols import AssetClass
 from market_pipeline.warehouse.flagging import (
     REACH,
@@ -74,7 +74,7 @@ class FlagInputs:
         short = _find_short(changes, symbols, held)
         ids = changes.symbol_ids[short]
         spans = list(map(SymbolSpan, ids.tolist(), changes.firsts[short].tolist(), changes.lasts[short].tolist()))
-        found = read_held_bars(connection, spans, reach=REACH)[0] if spans else {**empty_bars(), "place": ids}
+        found = read_held_bars(connection, spans, reach=REACH)[0] if spans else {**make_empty_bars(), "place": ids}
         looked_up = {**found, "place": ids[found["place"]]}
         lowest = np.full(len(changes.symbol_ids), np.inf)
         for part in (bars, held.bars, looked_up):
@@ -112,11 +112,11 @@ class FlagInputs:
 
 def _find_short(changes: ChangedSpans, symbols: Sequence[MarketSymbol], held: HeldBars) -> NDArray[np.intp]:
     """Return the places of symbols with too few bars in memory before or after the changed ones."""
-    keys, ids = bar_keys(held.bars), changes.symbol_ids
+    keys, ids = compute_bar_keys(held.bars), changes.symbol_ids
     starts = np.searchsorted(held.bars["place"], ids)
     ends = np.searchsorted(held.bars["place"], ids, side="right")
-    before = np.searchsorted(keys, bar_keys({"place": ids, "date": changes.firsts})) - starts
-    after = ends - np.searchsorted(keys, bar_keys({"place": ids, "date": changes.lasts}), side="right")
+    before = np.searchsorted(keys, compute_bar_keys({"place": ids, "date": changes.firsts})) - starts
+    after = ends - np.searchsorted(keys, compute_bar_keys({"place": ids, "date": changes.lasts}), side="right")
     earlier = np.array([each.first is not None and each.first < held.first for each in symbols])
     later = np.array([each.last is not None and each.last > held.last for each in symbols])
     return np.flatnonzero((earlier & (before < REACH)) | (later & (after < REACH)))
@@ -138,7 +138,7 @@ def distinct_places(places: NDArray[Any]) -> NDArray[Any]:
 def find_spans(*parts: Columns) -> ChangedSpans:
     """Return the first and the last of each symbol's bars among all parts."""
     joined = {name: np.concatenate([each[name] for each in parts]) for name in ("place", "date")}
-    changed = select_rows(joined, np.argsort(bar_keys(joined), kind="stable"))
+    changed = select_rows(joined, np.argsort(compute_bar_keys(joined), kind="stable"))
     ids = distinct_places(changed["place"])
     starts = np.searchsorted(changed["place"], ids)
     ends = np.searchsorted(changed["place"], ids, side="right")

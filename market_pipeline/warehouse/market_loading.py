@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from market_pipeline.core.market_bars import CheckedSession
 from market_pipeline.core.markets import Market
-from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.sessions import list_sessions
 from market_pipeline.warehouse.consecutive_sessions import ConsecutiveSessions
 from market_pipeline.warehouse.flagging import FindFlags
 from market_pipeline.warehouse.loading import claim_source
@@ -85,7 +85,7 @@ def _split(market: Market, sessions: Sequence[CheckedSession]) -> Iterator[list[
     """Yield sessions in runs without another session of the calendar between them."""
     run: list[CheckedSession] = []
     for each in sessions:
-        if run and len(sessions_between(market.calendar, run[-1].fetched.session, each.fetched.session)) > 2:
+        if run and len(list_sessions(market.calendar, run[-1].fetched.session, each.fetched.session)) > 2:
             yield run
             run = []
         run.append(each)

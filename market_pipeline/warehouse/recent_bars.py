@@ -10,7 +10,7 @@ from datetime import date, timedelta
 import numpy as np
 from sqlalchemy import Connection, exists, select
 
-from market_pipeline.core.bars import Columns, bar_keys, select_rows
+from market_pipeline.core.bars import Columns, compute_bar_keys, select_rows
 from market_pipeline.warehouse.bar_tables import loads, settled
 from market_pipeline.warehouse.held_bars import read_bars_between
 
@@ -56,7 +56,7 @@ class RecentBars:
         read = read_bars_between(connection, unread, last)
         of_market = np.isin(read["place"], np.array(symbol_ids, dtype=np.int64))
         parts.append(read if of_market.all() else select_rows(read, of_market))
-        order = np.argsort(np.concatenate([bar_keys(each) for each in parts]), kind="stable")
+        order = np.argsort(np.concatenate([compute_bar_keys(each) for each in parts]), kind="stable")
         # Column by column, as a market's may take 50 MB.
         return {name: np.concatenate([each[name] for each in parts])[order] for name in read}
 

@@ -4,7 +4,7 @@ from datetime import date
 
 from sqlalchemy import Connection
 
-from market_pipeline.core.sessions import CALENDARS, sessions_between
+from market_pipeline.core.sessions import CALENDARS, list_sessions
 from market_pipeline.warehouse.statements import statement
 
 
@@ -14,5 +14,5 @@ def record_sessions(connection: Connection, today: date) -> None:
     A closure that becomes known later, as for a state funeral, takes its session out again.
     """
     for calendar in CALENDARS.values():
-        days = sessions_between(calendar.name, calendar.first_session, date(today.year + 1, 12, 31))
+        days = list_sessions(calendar.name, calendar.first_session, date(today.year + 1, 12, 31))
         connection.execute(statement("record_sessions"), {"calendar": calendar.name, "days": days})

@@ -13,7 +13,7 @@ from sqlalchemy import Engine, func, select
 
 from market_pipeline.core.symbols import TICKERS, VENDOR_PAIR, Symbol
 from market_pipeline.core.ticker_history import TickerHistory
-from market_pipeline.core.wording import pasteable
+from market_pipeline.core.wording import quote_command
 from market_pipeline.warehouse.securities import read_securities
 from market_pipeline.warehouse.tables import security_tickers, tracked_symbols
 from market_pipeline.warehouse.tracked_symbols import UntrackedSymbolError, active_symbols, suggest_names
@@ -74,7 +74,7 @@ def resolve_active(engine: Engine, names: Sequence[str]) -> list[tuple[Symbol, A
     unknown = [name for name in others if name not in aliases]
     if unknown:
         commands = "; ".join(
-            f"`{pasteable('market-pipeline', 'symbols', 'add', name, '--asset-class', 'stock')}`"
+            f"`{quote_command('market-pipeline', 'symbols', 'add', name, '--asset-class', 'stock')}`"
             for name in unknown[:3]
         )
         raise UntrackedSymbolError(

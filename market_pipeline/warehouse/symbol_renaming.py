@@ -11,7 +11,7 @@ from datetime import date
 
 from sqlalchemy import Connection, Engine, select, update
 
-from market_pipeline.core.symbols import Symbol, SymbolError, ticker_symbol
+from market_pipeline.core.symbols import Symbol, SymbolError, find_ticker_symbol
 from market_pipeline.warehouse.bar_tables import REVISIONS, bars, symbol_identities
 from market_pipeline.warehouse.securities import select_securities
 from market_pipeline.warehouse.tables import metadata, tracked_symbols
@@ -76,4 +76,4 @@ def _other_names(connection: Connection, symbol: Symbol) -> set[str]:
     if symbol.other_name is not None:
         return {symbol.other_name}
     tickers = select_securities(connection, [symbol])[symbol].history.tickers
-    return {ticker_symbol(ticker, symbol.asset_class).name for ticker in tickers} - {symbol.name}
+    return {find_ticker_symbol(ticker, symbol.asset_class).name for ticker in tickers} - {symbol.name}

@@ -29,7 +29,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from market_pipeline.core.errors import MarketPipelineError, UsageError
 from market_pipeline.core.symbols import AssetClass, Symbol, SymbolError
-from market_pipeline.core.wording import pasteable
+from market_pipeline.core.wording import quote_command
 from market_pipeline.warehouse.bar_tables import symbol_identities
 from market_pipeline.warehouse.locks import AdvisoryLock, wait_for_lock
 from market_pipeline.warehouse.statements import statement as sql_statement
@@ -232,7 +232,7 @@ def _find_conflict(connection: Connection, symbol: Symbol) -> NameTakenError | N
             f"`market-pipeline symbols add {symbol.other_name} --asset-class {symbol.asset_class}`"
         )
     if not same.other_name and not symbol.other_name:
-        kept = pasteable(
+        kept = quote_command(
             "market-pipeline", "symbols", "add", same.name, "--asset-class", same.asset_class, "--no-check"
         )
         message += f". To track it with them, keep its asset class: `{kept}`"
@@ -278,7 +278,7 @@ def lock_tracked(connection: Connection, symbols: Iterable[Symbol]) -> dict[Symb
 
 def not_tracked(symbol: Symbol) -> NotTrackedError:
     """Return the error for a symbol that is not in tracked_symbols, with the command that adds it."""
-    command = pasteable("market-pipeline", "symbols", "add", symbol.name, "--asset-class", symbol.asset_class)
+    command = quote_command("market-pipeline", "symbols", "add", symbol.name, "--asset-class", symbol.asset_class)
     return NotTrackedError(f"not tracked as {symbol.asset_class}: see `market-pipeline symbols list`, or `{command}`")
 
 

@@ -10,8 +10,8 @@ from sqlalchemy import Engine, text
 
 from market_pipeline.core.errors import MarketPipelineError
 from market_pipeline.core.markets import Market
-from market_pipeline.core.sessions import calendar, sessions_between
-from market_pipeline.core.wording import are, pasteable
+from market_pipeline.core.sessions import find_calendar, list_sessions
+from market_pipeline.core.wording import choose_verb, quote_command
 from market_pipeline.warehouse.loads import describe_point
 
 NEAR = timedelta(days=14)
@@ -56,12 +56,12 @@ def require_universe(engine: Engine, market: Market, day: date, as_of: datetime 
     with engine.connect() as connection:
         row = connection.execute(SESSION_FACTS, {"market": market.name, "day": day}).one()
     there_is_none = f"there is no universe of {market.option} on {day}"
-    backfill = pasteable("market-pipeline", "market", "backfill", market.option)
+    backfill = quote_command("market-pipeline", "market", "backfill", market.option)
     if not row.is_known:
-        track = pasteable("market-pipeline", "market", "track", market.option)
+        track = quote_command("market-pipeline", "market", "track", market.option)
         raise NoUniverseError(f"{there_is_none}: the market is not tracked; `{track}`, then `{backfill}`")
     if day >= row.today:
-        newest = sessions_between(market.calendar, row.today - NEAR, row.today - timedelta(days=1))[-1]
+        newest = list_sessions(market.calendar, row.today - NEAR, row.today - timedelta(days=1))[-1]
         raise NoUniverseError(f"{there_is_none}: the session is not over; the newest that is over is of {newest}")
     if reason := _find_no_session(market, day):
         raise NoUniverseError(f"{there_is_none}: {reason}")
@@ -98,7 +98,7 @@ def describe_types(
         known = f"; the types there are {', '.join(tickers)}" if tickers else ""
         notes.append(f"No ticker of {day} is known to have the type {' or '.join(absent)}{known}.")
     if unknown:
-        refresh = pasteable("market-pipeline", "market", "refresh-list", market.option)
+        refresh = quote_command("market-pipeline", "market", "refresh-list", market.option)
         if as_of:
             fix = "types of the vendor's list are not given as of an instant"
         elif listed_at := rows[0].listed_at:
@@ -107,17 +107,17 @@ def describe_types(
             fix = f"`{refresh}` fetches the vendor's list"
         notes.append(
             f"{unknown:,} of the {total:,} tickers of {day} {'has' if unknown == 1 else 'have'} no known type and "
-            f"{are(unknown)} left out; {fix}."
+            f"{choose_verb(unknown)} left out; {fix}."
         )
     return notes
 
 
 def _find_no_session(market: Market, day: date) -> str | None:
     """Return why a date is no session of a market; None if it is one."""
-    first = calendar(market.calendar).first_session
+    first = find_calendar(market.calendar).first_session
     if day < first:
         return f"the first session of {market.calendar} here is {first}; choose it or a later one"
-    near = sessions_between(market.calendar, max(day - NEAR, first), day + NEAR)
+    near = list_sessions(market.calendar, max(day - NEAR, first), day + NEAR)
     if day in near:
         return None
     before, after = max(each for each in near if each < day), min(each for each in near if each > day)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from market_pipeline.core.bars import VALUE_COLUMNS, Columns, bar_keys, join_bars, select_rows
+from market_pipeline.core.bars import VALUE_COLUMNS, Columns, compute_bar_keys, join_bars, select_rows
 from market_pipeline.warehouse.binary_copy import NEW_BAR_COLUMNS, encode_bars, encode_new_bars
 from market_pipeline.warehouse.flagging import REACH
 from market_pipeline.warehouse.held_bars import SymbolSpan, read_held_bars
@@ -113,7 +113,7 @@ def compare_bars(accepted: Columns, held: Columns) -> tuple[Rows, Rows]:
 
 def find_bars(bars: Columns, among: Columns) -> tuple[NDArray[np.intp], Rows]:
     """Return for each bar the row of its symbol and session `among` bars in order, and if there is one."""
-    keys, others = bar_keys(bars), bar_keys(among)
+    keys, others = compute_bar_keys(bars), compute_bar_keys(among)
     if not len(others):
         return np.zeros(len(keys), dtype=np.intp), np.zeros(len(keys), dtype=bool)
     at = np.minimum(np.searchsorted(others, keys), len(others) - 1)
@@ -124,7 +124,7 @@ def merge_bars(accepted: Columns, held: Columns) -> Columns:
     """Return the held bars after the accepted ones have been added or have replaced others; all are in order."""
     _, is_replaced = find_bars(held, accepted)
     together = {name: np.concatenate([accepted[name], values[~is_replaced]]) for name, values in held.items()}
-    return select_rows(together, np.argsort(bar_keys(together), kind="stable"))  # fast for two parts in order
+    return select_rows(together, np.argsort(compute_bar_keys(together), kind="stable"))  # fast for two parts in order
 
 
 def write_bars(connection: Connection, load_id: int, accepted: Columns, is_new: Rows, differs: Rows) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, func, select, text
 from market_pipeline.core.bars import VALUE_COLUMNS
 from market_pipeline.core.markets import MARKETS
 from market_pipeline.core.run_planning import plan_range_runs
-from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.sessions import list_sessions
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.orchestration.market_assets import market_key
@@ -78,7 +78,7 @@ def test_a_market_s_backfill_that_is_killed_keeps_whole_sessions_and_the_next_re
 ) -> None:
     stocks = MARKETS["us_stocks"]
     track_market(warehouse, stocks)
-    sessions = sessions_between("XNYS", date(2023, 6, 1), date(2024, 5, 31))
+    sessions = list_sessions("XNYS", date(2023, 6, 1), date(2024, 5, 31))
     command = ("market", "backfill", "us-stocks", "--start", str(sessions[0]), "--end", str(sessions[-1]))
     with running_sandbox(SandboxConfig(market_tickers=60)) as base_url:
         address = {"POLYGON_BASE_URL": base_url}

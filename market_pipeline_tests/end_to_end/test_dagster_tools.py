@@ -15,7 +15,7 @@ import pytest
 import requests
 from sqlalchemy import Engine, func, select
 
-from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.sessions import list_sessions
 from market_pipeline.core.sockets import find_free_port
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.warehouse.bar_tables import market_data
@@ -175,7 +175,7 @@ def stop_marts_sensor(address: str) -> None:
 
 
 def test_the_ui_shows_assets_backfills_ranges_and_schedules(ui: Query, warehouse: Engine) -> None:
-    sessions = [day.isoformat() for day in sessions_between("XNYS", date(2012, 5, 1), date(2012, 6, 29))]
+    sessions = [day.isoformat() for day in list_sessions("XNYS", date(2012, 5, 1), date(2012, 6, 29))]
     launched = ui(
         LAUNCH,
         params={

@@ -14,7 +14,7 @@ import requests
 from dagster import DagsterInstance
 from sqlalchemy import Engine, func, select
 
-from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.sessions import list_sessions
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.sockets import find_free_port
 from market_pipeline.core.symbols import Symbol
@@ -97,7 +97,7 @@ def test_a_new_symbol_is_backfilled_at_once_and_another_becomes_an_asset_meanwhi
     job = until(ended, "the backfill")
     assert (job.status, job.error, dict(job.errors), job.note) == ("succeeded", None, {}, None)
     assert len(job.run_ids) == 2
-    sessions = {symbol: len(sessions_between(symbol.calendar, START, END)) for symbol in (MSFT, BTC)}
+    sessions = {symbol: len(list_sessions(symbol.calendar, START, END)) for symbol in (MSFT, BTC)}
     assert job.progress.sessions_done == job.progress.sessions_total == job.progress.loaded == sum(sessions.values())
     query = select(market_data.c.symbol, func.count()).group_by(market_data.c.symbol)
     with warehouse.connect() as connection:

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from market_pipeline.api.server import running_api
-from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.sessions import list_sessions
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.quality.rules import find_flags
@@ -44,13 +44,13 @@ def fill(warehouse: Engine) -> None:
     bars.loc[bars["date"] == "2012-06-15", ["open", "high", "low", "close"]] *= 2
     keep(warehouse, AAPL, bars)
     keep(warehouse, IBM, recorded("IBM", FIRST, date(2013, 1, 31)))
-    load_failure(warehouse, IBM, sessions_between("XNYS", date(2013, 2, 1), LAST), HOSTILE, run_id="run-of/February")
+    load_failure(warehouse, IBM, list_sessions("XNYS", date(2013, 2, 1), LAST), HOSTILE, run_id="run-of/February")
     with warehouse.begin() as connection:
         connection.execute(text("UPDATE tracked_symbols SET delisted_on = :last"), {"last": LAST})
 
 
 def keep(warehouse: Engine, symbol: Symbol, bars: Any) -> None:
-    sessions = sessions_between("XNYS", FIRST, bars["date"].max().date())
+    sessions = list_sessions("XNYS", FIRST, bars["date"].max().date())
     run = replace(request_for(symbol, sessions), source="sandbox", started_at=datetime.now(UTC))
     load(warehouse, run, columns_of(bars), (), find_flags)
 
@@ -69,7 +69,7 @@ def seen(browser: Browser, page: str) -> Tab:
 
 
 def test_every_symbol_has_a_row_and_the_verdict_names_the_one_that_failed(seen: Tab) -> None:
-    sessions = len(sessions_between("XNYS", FIRST, LAST))
+    sessions = len(list_sessions("XNYS", FIRST, LAST))
     assert seen.state("overview") == {"state": "ready", "rows": "2"}
     assert seen.shown("#overview .verdict").startswith("1 of 2 symbols needs attention: 1 with a failed load")
     aapl, ibm = seen.evaluate("[...document.querySelectorAll('#overview tbody tr')].map((row) => row.innerText)")
@@ -150,7 +150,7 @@ def test_clicking_a_symbol_shows_its_candles_under_an_address_of_their_own(seen:
     seen.until("document.getElementById('candles').dataset.adjustment === 'none'")
     seen.click("[data-symbol=IBM]")
     seen.until("document.getElementById('candles').dataset.symbol === 'IBM'")
-    bars = len(sessions_between("XNYS", date(2012, 1, 31), date(2013, 1, 31)))
+    bars = len(list_sessions("XNYS", date(2012, 1, 31), date(2013, 1, 31)))
     assert seen.state("candles")["bars"] == str(bars)
     assert seen.shown("#candles .sandbox") == "Sandbox data: not the market"
     assert seen.evaluate("document.querySelectorAll('.chart canvas').length") > 0
@@ -160,7 +160,7 @@ def test_clicking_a_symbol_shows_its_candles_under_an_address_of_their_own(seen:
 
 def test_the_arrow_keys_read_the_bars_and_a_flagged_one_shows_its_reason(browser: Browser, page: str) -> None:
     tab = Tab(browser).open(f"{page}/?symbol=AAPL&adjustment=none&range=All")
-    assert tab.state("candles")["bars"] == str(len(sessions_between("XNYS", FIRST, LAST)))
+    assert tab.state("candles")["bars"] == str(len(list_sessions("XNYS", FIRST, LAST)))
     assert int(tab.state("candles")["flagged"]) >= 1
     assert "2012-06-15: " in tab.evaluate("document.querySelector('.flags').textContent")
     tab.evaluate("document.querySelector('.chart').focus()")
@@ -254,7 +254,7 @@ def test_a_whole_market_has_a_chart_of_its_months_and_the_universe_of_each_sessi
     browser: Browser, warehouse: Engine, settings: Settings, seen: Tab
 ) -> None:
     assert seen.evaluate("document.getElementById('markets').checkVisibility()") is False  # that database has no market
-    days = sessions_between("XNYS", date(2024, 2, 26), date(2024, 3, 15))
+    days = list_sessions("XNYS", date(2024, 2, 26), date(2024, 3, 15))
     lasting = {"AA": Bar(28.0), "SPY": Bar(515.0, 80_000.0)}
     gone = [{"SIVB": Bar(0.9), "FRCB": Bar(0.3)}, {"SIVB": Bar(0.9)}, {"SIVB": Bar(0.9), "FRCB": Bar(0.3)}]
     sessions = [session_of(day, lasting | (gone[place] if place < 3 else {})) for place, day in enumerate(days)]

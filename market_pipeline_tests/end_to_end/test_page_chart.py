@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.sessions import list_sessions
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.tracked_symbols import add_symbols
@@ -21,7 +21,7 @@ EARLY = date(2011, 9, 1), date(2012, 6, 29)
 LATE = date(2013, 1, 28), date(2013, 3, 1)
 FAILED = date(2012, 3, 15)
 COMMON = date(2012, 3, 1)
-MARKET_DAYS = sessions_between("XNYS", date(2024, 2, 26), date(2024, 3, 15))
+MARKET_DAYS = list_sessions("XNYS", date(2024, 2, 26), date(2024, 3, 15))
 NONE = "\N{EN DASH}"
 # The time axis's labels of the newest frame, by their places; no price or volume is a word or four digits alone.
 RECORD_TEXTS = """{
@@ -89,8 +89,8 @@ def test_the_chart_comes_first_on_the_page(aapl: Tab) -> None:
 
 
 def test_a_gap_is_a_step_between_the_bars_that_names_its_sessions_and_their_state(aapl: Tab) -> None:
-    late = len(sessions_between("XNYS", *LATE))
-    missing = len(sessions_between("XNYS", date(2012, 7, 2), date(2013, 1, 25)))
+    late = len(list_sessions("XNYS", *LATE))
+    missing = len(list_sessions("XNYS", date(2012, 7, 2), date(2013, 1, 25)))
     assert aapl.state("candles")["gaps"] == "2"
     aapl.press("End", *["ArrowLeft"] * (late - 1))
     assert readout(aapl).startswith("2013-01-28 ")

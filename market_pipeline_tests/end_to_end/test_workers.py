@@ -16,7 +16,7 @@ from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunRequest, R
 from pydantic import SecretStr
 from sqlalchemy import Engine, func, select
 
-from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.sessions import list_sessions
 from market_pipeline.core.settings import Settings, load_settings
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.orchestration.assets import asset_key
@@ -38,7 +38,7 @@ from market_pipeline_tests.processes import until
 NAMES = ("AAPL", "AMD", "AMZN", "GOOGL", "IBM", "INTC", "MSFT", "NVDA")
 SYMBOLS = {name: Symbol.of(name, "stock") for name in NAMES}
 START, END = date(2012, 5, 1), date(2012, 5, 31)
-SESSIONS = sessions_between("XNYS", START, END)
+SESSIONS = list_sessions("XNYS", START, END)
 SLOW = ("slow=60@range/MSFT*1", "slow=60@range/NVDA*1")
 """The first request for the bars of each takes a minute: time to see where a run is, and to kill its worker."""
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.sessions import list_sessions
 
 FIRST, EVE, DAY, MONDAY, LAST = (date(2024, 3, day) for day in (11, 14, 15, 18, 22))
 NEXT_MONDAY = date(2024, 3, 25)
@@ -60,7 +60,7 @@ class Case:
     @property
     def bars(self) -> Mapping[date, float]:
         """The closes by session."""
-        days = sessions_between("XNYS", FIRST, LAST)
+        days = list_sessions("XNYS", FIRST, LAST)
         return self.closes or {day: self.before if day < DAY else self.after for day in days}
 
 

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from market_pipeline.core.markets import MARKETS
 from market_pipeline.core.plans import VendorPlan
-from market_pipeline.core.sessions import session_starts
+from market_pipeline.core.sessions import compute_session_starts
 from market_pipeline.polygon.flat_file_reader import FlatFileKeys, FlatFileReader
 from market_pipeline.polygon.market_fetcher import MarketFetcher
 from market_pipeline.polygon.response_body import SANDBOX_HEADER
@@ -32,7 +32,7 @@ def keys_of(access: str = ACCESS, secret: str = SECRET) -> FlatFileKeys:
 
 
 def flat_file(session: date, *tickers: str) -> bytes:
-    (start,) = session_starts("XNYS", pd.DatetimeIndex([session])).as_unit("ns").asi8.tolist()
+    (start,) = compute_session_starts("XNYS", pd.DatetimeIndex([session])).as_unit("ns").asi8.tolist()
     lines = [HEADER, *(f"{ticker},100.5,10,11,12,9,{start},7" for ticker in tickers)]
     return gzip.compress("\n".join([*lines, ""]).encode())
 

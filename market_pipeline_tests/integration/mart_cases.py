@@ -11,7 +11,7 @@ import psycopg
 from pydantic import SecretStr
 from sqlalchemy import Engine, insert, text
 
-from market_pipeline.core.sessions import session_starts
+from market_pipeline.core.sessions import compute_session_starts
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.dbt_project import BuildScope
@@ -72,7 +72,7 @@ def track(warehouse: Engine, symbols: Sequence[Symbol], *, first: date, last: da
 def add_bars(warehouse: Engine, symbol: Symbol, bars: pd.DataFrame) -> None:
     """Add bars of one symbol: date, open, high, low, close and volume, and perhaps vwap and transactions."""
     days = pd.DatetimeIndex(bars["date"])
-    starts = session_starts(symbol.calendar, days).to_pydatetime()
+    starts = compute_session_starts(symbol.calendar, days).to_pydatetime()
     rows = bars.astype(object).where(bars.notna(), None).to_dict("records")
     facts = {"symbol": symbol.name, "validated": True, "quality_score": 1.0, "updated_at": LOADED_AT, **PROVENANCE}
     with warehouse.begin() as connection:

@@ -9,7 +9,7 @@ from bokeh_sampledata import stocks
 from sqlalchemy import Engine, select, text
 
 from market_pipeline.core.bars import VALUE_COLUMNS
-from market_pipeline.core.sessions import session_starts, sessions_between
+from market_pipeline.core.sessions import compute_session_starts, list_sessions
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.quality.rules import find_flags
 from market_pipeline.warehouse.bar_tables import market_data
@@ -27,7 +27,7 @@ def recorded(name: str, start: date, end: date) -> pd.DataFrame:
     frame = pd.DataFrame(
         {
             "date": days,
-            "time": session_starts("XNYS", days),
+            "time": compute_session_starts("XNYS", days),
             **{column: data[column].astype(float) for column in ("open", "high", "low", "close", "volume")},
             "vwap": float("nan"),
             "transactions": float("nan"),
@@ -53,7 +53,7 @@ def load_frame(
     **known: Any,
 ) -> LoadResult:
     """Load a frame as the response for `sessions`, by default those from its first to its last bar."""
-    requested = sessions or sessions_between(symbol.calendar, frame["date"].min().date(), frame["date"].max().date())
+    requested = sessions or list_sessions(symbol.calendar, frame["date"].min().date(), frame["date"].max().date())
     return load(warehouse, request_for(symbol, requested, run_id, **known), columns_of(frame), rejected, find_flags)
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 
 from market_pipeline.api.server import running_api
 from market_pipeline.cli.main import main
-from market_pipeline.core.sessions import session_starts, sessions_between
+from market_pipeline.core.sessions import compute_session_starts, list_sessions
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.polygon.vendor_errors import PolygonError
@@ -84,11 +84,9 @@ def load_bars(warehouse: Engine, case: Case) -> None:
     """Load the case's bars."""
     days = pd.DatetimeIndex(pd.to_datetime(list(case.bars)))
     close = pd.Series(list(case.bars.values()), dtype=float)
-    frame = pd.DataFrame({"date": days, "time": session_starts("XNYS", days), "open": close, "high": close})
+    frame = pd.DataFrame({"date": days, "time": compute_session_starts("XNYS", days), "open": close, "high": close})
     frame = frame.assign(low=close, close=close, volume=1000.0, vwap=float("nan"), transactions=float("nan"))
-    load_frame(
-        warehouse, Symbol.of(case.symbol, "stock"), frame, sessions=sessions_between("XNYS", min(case.bars), LAST)
-    )
+    load_frame(warehouse, Symbol.of(case.symbol, "stock"), frame, sessions=list_sessions("XNYS", min(case.bars), LAST))
 
 
 @EACH

@@ -9,7 +9,7 @@ import trustme
 from pydantic import SecretStr
 
 from market_pipeline.cli.main import main
-from market_pipeline.core.notifications import Alert, AlertError, Mail, alert_channels
+from market_pipeline.core.notifications import Alert, AlertError, Mail, list_alert_channels
 from market_pipeline.core.settings import Settings, SettingsError, load_settings
 from market_pipeline_tests.receivers import (
     PASSWORD,
@@ -36,7 +36,7 @@ def by_mail(port: int, login: str = "", host: str = "127.0.0.1") -> Settings:
 
 
 def test_the_webhook_gets_one_text_for_people_and_the_facts_for_programs(receiver: Receiver) -> None:
-    [channel] = alert_channels(by_webhook(receiver))
+    [channel] = list_alert_channels(by_webhook(receiver))
     channel.send(ALERT)
     assert receiver.bodies == [
         {
@@ -52,7 +52,7 @@ def test_the_webhook_gets_one_text_for_people_and_the_facts_for_programs(receive
 
 def test_a_busy_webhook_is_tried_again(receiver: Receiver) -> None:
     receiver.statuses = [503, 429, 200]
-    alert_channels(by_webhook(receiver))[0].send(ALERT)
+    list_alert_channels(by_webhook(receiver))[0].send(ALERT)
     assert len(receiver.bodies) == 3
 
 
@@ -65,7 +65,7 @@ def test_a_webhook_that_rejects_is_named_by_its_host_alone(
 ) -> None:
     receiver.statuses = [status]
     with pytest.raises(AlertError, match=f"the webhook at 127.0.0.1 {message}") as caught:
-        alert_channels(by_webhook(receiver))[0].send(ALERT)
+        list_alert_channels(by_webhook(receiver))[0].send(ALERT)
     assert "ALERT_WEBHOOK_URL" in str(caught.value)
     assert TOKEN not in str(caught.value)
     assert len(receiver.bodies) == attempts
@@ -74,13 +74,13 @@ def test_a_webhook_that_rejects_is_named_by_its_host_alone(
 def test_a_webhook_that_does_not_respond_is_named_by_its_host_alone() -> None:
     settings = Settings(_env_file=None, alert_webhook_url=SecretStr(f"http://127.0.0.1:9/{TOKEN}"))
     with pytest.raises(AlertError, match=r"gave no response \(ConnectionError\), 3 times") as caught:
-        alert_channels(settings)[0].send(ALERT)
+        list_alert_channels(settings)[0].send(ALERT)
     assert TOKEN not in str(caught.value)
     assert caught.value.__suppress_context__
 
 
 def test_an_e_mail_has_the_same_text(mailbox: Mailbox) -> None:
-    alert_channels(by_mail(mailbox.port, LOGIN))[0].send(ALERT)
+    list_alert_channels(by_mail(mailbox.port, LOGIN))[0].send(ALERT)
     [mail] = mailbox.mails
     assert mail["Subject"] == "Market Pipeline: a run failed"
     assert (mail["From"], mail["To"]) == ("ann@example.com", "ann@example.com, bob@example.com")
@@ -95,12 +95,12 @@ def test_a_mail_server_that_rejects_or_is_down_is_named_without_the_password(mai
     with pytest.raises(
         AlertError, match=r"the mail server 127\.0\.0\.1 rejects the user or the password: fix SMTP_URL"
     ):
-        alert_channels(by_mail(mailbox.port, "robot:wrong"))[0].send(ALERT)
+        list_alert_channels(by_mail(mailbox.port, "robot:wrong"))[0].send(ALERT)
     mailbox.rejects = True
     with pytest.raises(AlertError, match=r"the mail server 127\.0\.0\.1 answered 550: .*ann@example\.com"):
-        alert_channels(by_mail(mailbox.port, LOGIN))[0].send(ALERT)
+        list_alert_channels(by_mail(mailbox.port, LOGIN))[0].send(ALERT)
     with pytest.raises(AlertError, match=r"can't be used \(ConnectionRefusedError\)") as caught:
-        alert_channels(by_mail(9, LOGIN))[0].send(ALERT)
+        list_alert_channels(by_mail(9, LOGIN))[0].send(ALERT)
     assert "hunter2" not in str(caught.value)
 
 
@@ -113,10 +113,10 @@ def test_the_connection_is_encrypted_where_the_server_can_and_its_certificate_is
     with running_mail_server(context) as mailbox:
         settings = by_mail(mailbox.port, LOGIN, host="localhost")
         with pytest.raises(AlertError, match="SSLCertVerificationError"):
-            alert_channels(settings)[0].send(ALERT)
+            list_alert_channels(settings)[0].send(ALERT)
         authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
-        alert_channels(settings)[0].send(ALERT)
+        list_alert_channels(settings)[0].send(ALERT)
         assert mailbox.encrypted == [True]
 
 

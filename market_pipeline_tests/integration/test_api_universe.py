@@ -14,7 +14,7 @@ from pyarrow import parquet
 from sqlalchemy import text
 
 from market_pipeline.api.generated.universe_params import COLUMNS
-from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.sessions import list_sessions
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.snapshots import create_snapshot
@@ -26,7 +26,7 @@ from market_pipeline_tests.integration.market_cases import STOCKS, Bar, load_mar
 from market_pipeline_tests.integration.stored_bars import query
 
 UNIVERSE = "/api/v1/universe"
-DAYS = sessions_between("XNYS", date(2024, 2, 26), date(2024, 3, 15))
+DAYS = list_sessions("XNYS", date(2024, 2, 26), date(2024, 3, 15))
 GONE_AFTER = DAYS[2]
 PAGE = ("AA", "BRK.B", "KIMpL", "SIVB", "SPY")
 NAMES = {"AA": ("Alcoa Corp", "CS"), "SPY": ("SPDR S&P 500", "ETF")}

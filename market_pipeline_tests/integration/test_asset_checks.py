@@ -9,7 +9,7 @@ from dagster import AssetCheckKey, DagsterInstance
 from sqlalchemy import Engine, create_engine, text
 
 from market_pipeline.core.run_planning import plan_range_runs
-from market_pipeline.core.sessions import latest_ended_session, sessions_between
+from market_pipeline.core.sessions import find_newest_ended_session, list_sessions
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.dagster_storage.internals import AssetCheckExecutionRecordStatus
@@ -53,7 +53,7 @@ def test_a_successful_night_leaves_every_check_green(
     add_symbols(warehouse, [MSFT])
     with running_sandbox(SandboxConfig()) as base_url:
         on_sandbox = settings.model_copy(update={"polygon_base_url": base_url})
-        latest = latest_ended_session("XNYS", datetime.now(UTC))
+        latest = find_newest_ended_session("XNYS", datetime.now(UTC))
         assert latest is not None
         [night] = plan_night(on_sandbox, [MSFT], latest)
         assert launch_range_run(build_loading(on_sandbox), night, instance, warehouse).success
@@ -105,9 +105,7 @@ def test_checks_can_be_executed_without_loading_anything(
     settings: Settings, instance: DagsterInstance, warehouse: Engine
 ) -> None:
     add_symbols(warehouse, [AAPL])
-    load_failure(
-        warehouse, AAPL, sessions_between("XNYS", date(2024, 3, 4), date(2024, 3, 8)), "the vendor returned 500"
-    )
+    load_failure(warehouse, AAPL, list_sessions("XNYS", date(2024, 3, 4), date(2024, 3, 8)), "the vendor returned 500")
     with running_sandbox(SandboxConfig()) as base_url:
         definitions = build_loading(settings.model_copy(update={"polygon_base_url": base_url}))
         keys = [AssetCheckKey(asset_key(AAPL), name) for name in CHECKS]

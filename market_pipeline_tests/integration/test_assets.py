@@ -10,11 +10,11 @@ import requests
 from dagster import DagsterInstance
 from sqlalchemy import Engine, func, select
 
-from market_pipeline.core.plans import PlanName, years_before
+from market_pipeline.core.plans import PlanName, subtract_years
 from market_pipeline.core.run_planning import plan_range_runs
-from market_pipeline.core.sessions import CALENDARS, sessions_between
+from market_pipeline.core.sessions import CALENDARS, list_sessions
 from market_pipeline.core.settings import Settings
-from market_pipeline.core.symbols import Symbol, starting_symbols
+from market_pipeline.core.symbols import Symbol, list_starting_symbols
 from market_pipeline.orchestration.assets import SYMBOLS_PER_STEP, asset_key, build_assets
 from market_pipeline.orchestration.build import build_loading
 from market_pipeline.orchestration.run_launch import LaunchedRun, launch_range_run
@@ -136,12 +136,12 @@ def test_a_history_that_the_vendor_cuts_off_in_silence_proves_nothing_about_earl
     settings: Settings, instance: DagsterInstance, warehouse: Engine
 ) -> None:
     today = datetime.now(CALENDARS["XNYS"].timezone).date()  # by which the vendor counts the years of a plan
-    [*_, edge] = sessions_between("XNYS", today - timedelta(days=750), years_before(today, 2) + timedelta(days=5))
+    [*_, edge] = list_sessions("XNYS", today - timedelta(days=750), subtract_years(today, 2) + timedelta(days=5))
     with running_sandbox(SandboxConfig(plan=PlanName.BASIC, history_edge="clip")) as base_url:
         faulty = settings.model_copy(update={"polygon_base_url": base_url, "polygon_plan": None})
         assert run(faulty, instance, warehouse, [AAPL], edge - timedelta(days=30), edge).success
     assert set(rows(instance, AAPL).values()) == {1}
-    assert str(years_before(today, 2)) <= min(rows(instance, AAPL))
+    assert str(subtract_years(today, 2)) <= min(rows(instance, AAPL))
 
 
 def test_a_session_without_a_bar_gets_its_row_once_the_vendor_has_it(
@@ -189,7 +189,7 @@ def test_a_night_of_60_equities_and_20_crypto_pairs_takes_10_requests(
 ) -> None:
     others = [Symbol.of(name, "stock") for name in ("GE", "T", "F", "GM", "WMT", "HD", "MCD", "NKE", "CAT", "MMM",
                                                     "ORCL", "QCOM", "TXN", "UPS", "CVX")]  # fmt: skip
-    symbols = [*starting_symbols(), *others]
+    symbols = [*list_starting_symbols(), *others]
     listed = frozenset(symbol.vendor_ticker for symbol in others)
     with running_sandbox(SandboxConfig(also_listed=listed)) as base_url:
         add_symbols(warehouse, symbols)

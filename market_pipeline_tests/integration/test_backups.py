@@ -22,7 +22,7 @@ from pydantic import SecretStr
 from sqlalchemy import Connection, Engine, event, text
 
 from market_pipeline.core.run_planning import plan_range_runs
-from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.sessions import list_sessions
 from market_pipeline.core.settings import Settings
 from market_pipeline.orchestration.assets import asset_key
 from market_pipeline.orchestration.build import build_loading
@@ -174,7 +174,7 @@ def test_a_lost_warehouse_and_dagsters_history_come_back_as_they_were(
 def loaded_again(warehouse: Engine) -> dict[str, int]:
     bars = recorded("AAPL", FIRST, LAST)
     bars.loc[bars.index[30], "volume"] *= 90
-    sessions = sessions_between("XNYS", FIRST, LAST)
+    sessions = list_sessions("XNYS", FIRST, LAST)
     again = replace(request_for(AAPL, sessions, "run-3"), source="sandbox")
     result = load(warehouse, again, columns_of(bars), [], find_flags)
     return {"unchanged": result.unchanged, "loaded": result.loaded}

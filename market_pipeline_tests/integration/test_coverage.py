@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from market_pipeline.core.run_planning import Gap
-from market_pipeline.core.sessions import calendar, sessions_between
+from market_pipeline.core.sessions import find_calendar, list_sessions
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.operations.status import find_data_problems
 from market_pipeline.quality.symbol_health import NewestLoad, check_symbol
@@ -26,7 +26,7 @@ from market_pipeline.warehouse.tracked_symbols import add_symbols, remove_symbol
 from market_pipeline_tests.integration.stored_bars import AAPL, load_failure, load_frame, query, recorded
 
 METRICS = f"SELECT * FROM ({statement('metrics')}) AS series WHERE metric = 'symbols_by_health'"
-OCTOBER = sessions_between("XNYS", date(2012, 10, 1), date(2012, 10, 31))
+OCTOBER = list_sessions("XNYS", date(2012, 10, 1), date(2012, 10, 31))
 BARS = recorded("AAPL", OCTOBER[0], OCTOBER[-1])
 
 
@@ -224,7 +224,7 @@ def test_the_sessions_in_the_database_are_the_calendars_to_the_end_of_next_year(
     today = datetime.now(UTC).date()
     for name in ("XNYS", "24/7"):
         days = query(warehouse, "SELECT date FROM sessions WHERE calendar = :name ORDER BY date", name=name)
-        expected = sessions_between(name, calendar(name).first_session, date(today.year + 1, 12, 31))
+        expected = list_sessions(name, find_calendar(name).first_session, date(today.year + 1, 12, 31))
         assert [row["date"] for row in days] == expected
 
 

@@ -12,7 +12,7 @@ from dagster import DagsterInstance, serialize_value
 from pydantic import SecretStr
 
 from market_pipeline.cli.main import main
-from market_pipeline.core.settings import Settings, project_dir
+from market_pipeline.core.settings import Settings, find_project_dir
 from market_pipeline.dagster_storage.event_log import BulkPostgresEventLogStorage
 from market_pipeline.dagster_storage.internals import InstanceRef
 from market_pipeline.orchestration.instance_storage import (
@@ -95,7 +95,7 @@ def test_what_dagster_hands_to_its_child_processes_holds_no_secret(
 
 
 def open_project_instance(home: Path) -> DagsterInstance:
-    return DagsterInstance.from_ref(InstanceRef.from_dir(str(home), config_dir=str(project_dir())))
+    return DagsterInstance.from_ref(InstanceRef.from_dir(str(home), config_dir=str(find_project_dir())))
 
 
 def test_the_tools_may_all_start_at_once_on_a_server_that_has_nothing_yet(database_url: SecretStr) -> None:
@@ -156,7 +156,7 @@ def test_a_dagster_yaml_of_an_earlier_release_gives_the_same_storage(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
     former = "market_pipeline.orchestration.storage"
-    text = (project_dir() / "dagster.yaml").read_text(encoding="utf-8")
+    text = (find_project_dir() / "dagster.yaml").read_text(encoding="utf-8")
     for now, before in (("instance_storage", "whole"), ("run_output", "run_output")):
         assert f"market_pipeline.orchestration.{now}\n" in text
         text = text.replace(f"market_pipeline.orchestration.{now}\n", f"{former}.{before}\n")

@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.sessions import list_sessions
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.warehouse.loading import RejectedBar
 from market_pipeline.warehouse.tracked_symbols import add_symbols, remove_symbol
 from market_pipeline_tests.integration.stored_bars import AAPL, load_failure, load_frame, query, recorded
 
 IBM, BTC = Symbol.of("IBM", "stock"), Symbol.of("BTC", "crypto")
-OCTOBER = sessions_between("XNYS", date(2012, 10, 1), date(2012, 10, 12))
+OCTOBER = list_sessions("XNYS", date(2012, 10, 1), date(2012, 10, 12))
 FIRST, SECOND = OCTOBER[0], OCTOBER[1]
 COUNTS = ("condition", "expected", "loaded", "missing", "awaited", "corrected", "empty")
 

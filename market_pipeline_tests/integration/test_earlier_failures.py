@@ -20,9 +20,9 @@ from sqlalchemy import Engine, text
 
 from market_pipeline.core.errors import MarketPipelineError
 from market_pipeline.core.run_planning import plan_range_runs
-from market_pipeline.core.sessions import session_starts, sessions_between
+from market_pipeline.core.sessions import compute_session_starts, list_sessions
 from market_pipeline.core.settings import Settings, load_settings
-from market_pipeline.core.symbols import Symbol, starting_symbols
+from market_pipeline.core.symbols import Symbol, list_starting_symbols
 from market_pipeline.dagster_storage.internals import schedule_execution_time_iterator
 from market_pipeline.ingest import Run, ingest
 from market_pipeline.orchestration.build import build_loading
@@ -48,8 +48,8 @@ from market_pipeline_tests.scripted_vendor import Reply, scripted_vendor
 AAPL, MSFT, SHIB = Symbol.of("AAPL", "stock"), Symbol.of("MSFT", "stock"), Symbol.of("SHIB", "crypto")
 CRASH = date(2000, 9, 29)
 AUTUMN = recorded("AAPL", date(2000, 9, 1), date(2000, 10, 31))
-WEEK = sessions_between("XNYS", date(2024, 3, 7), date(2024, 3, 13))  # daylight saving began in New York on the 10th
-DECADE = sessions_between("XNYS", date(2003, 1, 2), date(2012, 12, 31))
+WEEK = list_sessions("XNYS", date(2024, 3, 7), date(2024, 3, 13))  # daylight saving began in New York on the 10th
+DECADE = list_sessions("XNYS", date(2003, 1, 2), date(2012, 12, 31))
 PROCESSES = 4
 
 
@@ -83,7 +83,7 @@ def ordinary(server: embedded.Server) -> Iterator[SecretStr]:
 
 def record(symbol: Symbol, session: date, **changes: Any) -> dict[str, Any]:
     """Return an ordinary bar of a session as the vendor sends it, with some values changed."""
-    [start] = session_starts(symbol.calendar, pd.DatetimeIndex([session]).as_unit("ms")).asi8.tolist()
+    [start] = compute_session_starts(symbol.calendar, pd.DatetimeIndex([session]).as_unit("ms")).asi8.tolist()
     return {"t": start, "o": 100, "h": 102, "l": 99, "c": 101, "v": 1000 + start % 997, "vw": 100.5, "n": 7, **changes}
 
 
@@ -111,7 +111,7 @@ def only(results: Iterator[list[LoadResult]]) -> LoadResult:
 def test_a_jump_on_a_monday_or_after_a_holiday_is_flagged_like_any_other(
     warehouse: Engine, symbol: Symbol, day: date
 ) -> None:
-    assert (day - sessions_between("XNYS", date(2000, 1, 3), day)[-2]).days > 2
+    assert (day - list_sessions("XNYS", date(2000, 1, 3), day)[-2]).days > 2
     load_frame(
         warehouse, symbol, recorded(symbol.name, day.replace(day=1), day)
     )  # a split of 2 for 1 that is not known
@@ -316,14 +316,14 @@ CONTENT = [f"SELECT *, xmin::text FROM {table} ORDER BY 1, 2" for table in ("bar
 
 
 def test_migrating_again_four_times_at_once_and_the_starting_set_again_touch_no_row(warehouse: Engine) -> None:
-    add_symbols(warehouse, starting_symbols())
+    add_symbols(warehouse, list_starting_symbols())
     load_frame(warehouse, AAPL, AUTUMN)
     with warehouse.begin() as connection:
         connection.execute(text("UPDATE tracked_symbols SET name = 'Mine' WHERE symbol = 'MSFT'"))
     before = [query(warehouse, statement) for statement in (STORED, *CONTENT)]
     with ThreadPoolExecutor(PROCESSES) as pool:
         list(pool.map(migrate, [warehouse] * PROCESSES))
-    assert add_symbols(warehouse, starting_symbols()) == []
+    assert add_symbols(warehouse, list_starting_symbols()) == []
     assert [query(warehouse, statement) for statement in (STORED, *CONTENT)] == before
 
 

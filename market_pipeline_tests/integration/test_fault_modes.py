@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, func, select
 
-from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.sessions import list_sessions
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.ingest import Run, ingest
 from market_pipeline.polygon.client import PolygonClient
@@ -24,7 +24,7 @@ from market_pipeline.warehouse.tracked_symbols import add_symbols
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "faults.md"
 AAPL = Symbol.of("AAPL", "stock")
-MAY = sessions_between("XNYS", date(2024, 5, 1), date(2024, 5, 31))
+MAY = list_sessions("XNYS", date(2024, 5, 1), date(2024, 5, 31))
 NOW = datetime(2024, 6, 15, 2, tzinfo=UTC)
 RETRY_POLICY = RetryPolicy(
     connect=30, read=30, whole_response=60, attempts=3, first_wait=0.01, longest_wait=0.5, rate_limit_wait=0.02

@@ -13,8 +13,8 @@ import pytest
 import requests
 
 from market_pipeline.core.plans import PLANS, PlanName
-from market_pipeline.core.sessions import sessions_between
-from market_pipeline.core.symbols import Symbol, starting_symbols
+from market_pipeline.core.sessions import list_sessions
+from market_pipeline.core.symbols import Symbol, list_starting_symbols
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.fetcher import Fetcher
 from market_pipeline.polygon.limiter import LocalLimiter
@@ -25,10 +25,10 @@ from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline_tests.bar_frames import frame_of
 
-EQUITIES = [symbol for symbol in starting_symbols() if symbol.calendar == "XNYS"]
-CRYPTO = [symbol for symbol in starting_symbols() if symbol.calendar == "24/7"]
+EQUITIES = [symbol for symbol in list_starting_symbols() if symbol.calendar == "XNYS"]
+CRYPTO = [symbol for symbol in list_starting_symbols() if symbol.calendar == "24/7"]
 NOW = datetime(2024, 6, 15, 2, tzinfo=UTC)  # a Saturday, 22:00 on Friday in New York
-WEEK = sessions_between("XNYS", date(2024, 6, 10), date(2024, 6, 14))
+WEEK = list_sessions("XNYS", date(2024, 6, 10), date(2024, 6, 14))
 
 
 @contextmanager
@@ -47,7 +47,7 @@ def requests_made(base_url: str) -> int:
     ("symbols", "sessions", "expected"),
     [
         (EQUITIES, WEEK, 5),
-        (CRYPTO, sessions_between("24/7", date(2024, 6, 10), date(2024, 6, 14)), 5),
+        (CRYPTO, list_sessions("24/7", date(2024, 6, 10), date(2024, 6, 14)), 5),
         (EQUITIES[:1], WEEK, 1),
         (EQUITIES[:3], WEEK, 3),
     ],
@@ -139,7 +139,7 @@ def test_on_the_free_plan_the_session_just_ended_is_left_to_the_next_run() -> No
 
 
 def test_sessions_outside_a_known_plan_are_not_requested() -> None:
-    sessions = sessions_between("XNYS", date(2022, 1, 3), date(2024, 6, 14))
+    sessions = list_sessions("XNYS", date(2022, 1, 3), date(2024, 6, 14))
     with client_of(PlanName.BASIC) as (client, base_url):
         fetched = Fetcher(client, EQUITIES[:1], sessions, NOW, PLANS[PlanName.BASIC]).fetch_bars(EQUITIES[0])
         assert requests_made(base_url) == 1
@@ -157,7 +157,7 @@ def test_a_single_session_that_is_not_available_yet_is_an_error() -> None:
 
 
 def test_history_older_than_the_plan_is_left_out_with_a_note_and_the_rest_fetched() -> None:
-    sessions = sessions_between("XNYS", date(2016, 1, 4), date(2024, 6, 13))
+    sessions = list_sessions("XNYS", date(2016, 1, 4), date(2024, 6, 13))
     with client_of(PlanName.STARTER) as (client, _):
         fetcher = Fetcher(client, EQUITIES[:1], sessions, NOW)
         fetched = fetcher.fetch_bars(EQUITIES[0])
@@ -166,7 +166,7 @@ def test_history_older_than_the_plan_is_left_out_with_a_note_and_the_rest_fetche
 
 
 def test_history_that_the_vendor_cuts_off_in_silence_has_a_note_too() -> None:
-    sessions = sessions_between("XNYS", date(2021, 1, 4), date(2024, 6, 13))
+    sessions = list_sessions("XNYS", date(2021, 1, 4), date(2024, 6, 13))
     config = SandboxConfig(now=NOW, plan=PlanName.BASIC, history_edge="clip")
     with running_sandbox(config) as base_url:
         limiter = LocalLimiter(100_000)
@@ -178,6 +178,6 @@ def test_history_that_the_vendor_cuts_off_in_silence_has_a_note_too() -> None:
 
 
 def test_history_wholly_older_than_the_plan_is_an_error() -> None:
-    sessions = sessions_between("XNYS", date(2010, 1, 4), date(2010, 12, 31))
+    sessions = list_sessions("XNYS", date(2010, 1, 4), date(2010, 12, 31))
     with client_of(PlanName.BASIC) as (client, _), pytest.raises(PlanError):
         Fetcher(client, EQUITIES[:1], sessions, NOW).fetch_bars(EQUITIES[0])

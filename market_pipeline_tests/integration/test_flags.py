@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 
 from market_pipeline.cli.main import main
-from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.sessions import list_sessions
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.quality.rules import find_flags
 from market_pipeline.warehouse.bar_tables import bar_flags, market_data
@@ -166,7 +166,7 @@ def test_bars_of_an_earlier_version_are_flagged_by_todays_rules_on_request(
 
 
 def test_bars_of_symbols_that_only_a_market_has_are_flagged_anew_too(warehouse: Engine) -> None:
-    first, second = sessions_between("XNYS", date(2024, 1, 2), date(2024, 1, 3))
+    first, second = list_sessions("XNYS", date(2024, 1, 2), date(2024, 1, 3))
     bars = {"KIMpL": Bar(10.0), "NEW": Bar(10.0)}
     load_market(warehouse, session_of(first, bars), session_of(second, {**bars, "NEW": Bar(20.0, vwap=20.0)}))
     stored = "SELECT symbol, date, flags, validation_notes FROM market_data ORDER BY symbol, date"

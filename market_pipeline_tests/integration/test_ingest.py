@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Engine
 
 from market_pipeline.core.bars import FetchedBars
-from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.sessions import list_sessions
 from market_pipeline.core.settings import Source
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.ingest import Run, ingest
@@ -15,7 +15,7 @@ from market_pipeline_tests.bar_frames import columns_of
 from market_pipeline_tests.integration.stored_bars import query, recorded
 
 AAPL, IBM, MSFT = (Symbol.of(name, "stock") for name in ("AAPL", "IBM", "MSFT"))
-OCTOBER = sessions_between("XNYS", date(2012, 10, 1), date(2012, 10, 31))
+OCTOBER = list_sessions("XNYS", date(2012, 10, 1), date(2012, 10, 31))
 
 
 class DefectiveVendor:

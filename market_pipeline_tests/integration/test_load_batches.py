@@ -10,7 +10,7 @@ from sqlalchemy import Engine, text
 
 from market_pipeline import load_batches
 from market_pipeline.core.bars import FetchedBars, select_rows
-from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.sessions import list_sessions
 from market_pipeline.core.settings import Source
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.ingest import Run, ingest
@@ -23,10 +23,8 @@ from market_pipeline_tests.integration.stored_bars import query, recorded, reque
 
 NAMES = ("AAPL", "IBM", "MSFT")
 AAPL, IBM, MSFT = SYMBOLS = [Symbol.of(name, "stock") for name in NAMES]
-DAYS = sessions_between(
-    "XNYS", date(2005, 1, 3), date(2005, 3, 31)
-)  # with Apple's split of 2005-02-28, not listed here
-OCTOBER = sessions_between("XNYS", date(2012, 10, 1), date(2012, 10, 31))
+DAYS = list_sessions("XNYS", date(2005, 1, 3), date(2005, 3, 31))  # with Apple's split of 2005-02-28, not listed here
+OCTOBER = list_sessions("XNYS", date(2012, 10, 1), date(2012, 10, 31))
 TABLES = {
     "market_data": "symbol, date, time, open, high, low, close, volume, vwap, transactions, source, run_id, flags, "
     "validation_notes, quality_score, gap_detected, volume_anomaly",

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, func, select, text, update
 from sqlalchemy.exc import IntegrityError
 
-from market_pipeline.core.sessions import session_starts, sessions_between
+from market_pipeline.core.sessions import compute_session_starts, list_sessions
 from market_pipeline.core.settings import Source
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.quality.rules import find_flags
@@ -22,7 +22,7 @@ from market_pipeline.warehouse.tracked_symbols import NotTrackedError, add_symbo
 from market_pipeline_tests.bar_frames import columns_of
 
 AAPL = Symbol.of("AAPL", "stock")
-WEEK = sessions_between("XNYS", date(2024, 1, 1), date(2024, 1, 5))  # four sessions: the first is a holiday
+WEEK = list_sessions("XNYS", date(2024, 1, 1), date(2024, 1, 5))  # four sessions: the first is a holiday
 
 
 def bars(sessions: Sequence[date], close: float = 10.0) -> pd.DataFrame:
@@ -30,7 +30,7 @@ def bars(sessions: Sequence[date], close: float = 10.0) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "date": days,
-            "time": session_starts("XNYS", days),
+            "time": compute_session_starts("XNYS", days),
             "open": 9.5,
             "high": 11.0,
             "low": 9.0,

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from market_pipeline.core.markets import MARKETS
 from market_pipeline.core.run_planning import SCHEDULE, SCOPE_TAG, TRIGGER_TAG, MarketScope
-from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.sessions import list_sessions
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.orchestration.assets import asset_key
@@ -28,7 +28,7 @@ from market_pipeline_tests.integration.stored_bars import query
 
 STOCKS = MARKETS["us_stocks"]
 AAPL, MSFT = (Symbol.of(name, "stock") for name in ("AAPL", "MSFT"))
-MARCH = sessions_between("XNYS", date(2024, 3, 4), date(2024, 3, 15))
+MARCH = list_sessions("XNYS", date(2024, 3, 4), date(2024, 3, 15))
 TICKERS = 60
 
 

@@ -9,13 +9,13 @@ from datetime import date
 import pytest
 from sqlalchemy import Engine
 
-from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.sessions import list_sessions
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline_tests.conftest import Command
 from market_pipeline_tests.integration.stored_bars import query
 
-MARCH = sessions_between("XNYS", date(2024, 3, 4), date(2024, 3, 15))
+MARCH = list_sessions("XNYS", date(2024, 3, 4), date(2024, 3, 15))
 IN_MARCH = ("--start", MARCH[0], "--end", MARCH[-1])
 
 

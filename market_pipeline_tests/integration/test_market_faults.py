@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from market_pipeline.core.market_bars import MarketSession
 from market_pipeline.core.markets import MARKETS, Origin
-from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.sessions import list_sessions
 from market_pipeline.polygon import vendor_errors
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.flat_file_reader import FlatFileKeys, FlatFileReader
@@ -26,7 +26,7 @@ from market_pipeline_tests.integration.test_fault_modes import table_rows
 
 US_STOCKS, CRYPTO = MARKETS["us_stocks"], MARKETS["crypto"]
 NOW = datetime(2024, 6, 15, 2, tzinfo=UTC)
-WEEK = sessions_between("XNYS", date(2024, 6, 3), date(2024, 6, 7))
+WEEK = list_sessions("XNYS", date(2024, 6, 3), date(2024, 6, 7))
 FAULTY = WEEK[1]
 ACCESS, SECRET = "aCCess", "sEcret/4567+="
 CONFIG = SandboxConfig(now=NOW, market_tickers=40, file_keys={ACCESS: SecretStr(SECRET)})

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from market_pipeline.core import stop_signals
 from market_pipeline.core.market_bars import MarketSession
 from market_pipeline.core.plans import PLANS, PlanName
-from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.sessions import list_sessions
 from market_pipeline.core.settings import Settings, SettingsError
 from market_pipeline.polygon import vendor_errors
 from market_pipeline.polygon.client import PolygonClient
@@ -27,7 +27,7 @@ from market_pipeline_tests.integration.market_vendor import (
 from market_pipeline_tests.integration.polygon_cases import error_reply
 from market_pipeline_tests.scripted_vendor import Reply, ScriptedVendor
 
-SESSIONS = sessions_between("XNYS", date(2024, 1, 16), date(2024, 1, 31))
+SESSIONS = list_sessions("XNYS", date(2024, 1, 16), date(2024, 1, 31))
 PUBLISHED = {day: f"etag-{day}" for day in SESSIONS}
 Results = Sequence[MarketSession | MarketSessionError]
 
@@ -161,7 +161,7 @@ def test_sessions_outside_a_known_plan_are_not_requested() -> None:
 
 
 def test_the_start_of_an_unknown_plans_history_is_learnt_from_few_requests() -> None:
-    old = sessions_between("XNYS", date(2019, 1, 2), date(2019, 3, 1))  # 5 years before NOW: 2019-03-01
+    old = list_sessions("XNYS", date(2019, 1, 2), date(2019, 3, 1))  # 5 years before NOW: 2019-03-01
     market = MarketVendor(
         {}, {"/2019-": error_reply(403, "Your plan doesn't include this data timeframe", **FROM_SANDBOX)}
     )
@@ -197,7 +197,7 @@ def test_no_session_is_begun_after_a_signal(monkeypatch: pytest.MonkeyPatch) -> 
     with market_fetcher(MarketVendor(PUBLISHED)) as (fetcher, vendor):
         results = fetcher.iterate(SESSIONS)
         next(results)
-        monkeypatch.setattr(stop_signals, "requested", lambda: True)
+        monkeypatch.setattr(stop_signals, "is_requested", lambda: True)
         with pytest.raises(stop_signals.Interrupted):
             next(results)
     assert len(vendor.requests) <= 1 + 1 + SESSIONS_AHEAD

@@ -4,7 +4,7 @@ from datetime import date, datetime, timedelta
 
 from sqlalchemy import Engine, text
 
-from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.sessions import list_sessions
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.core.ticker_history import TickerHistory, TickerPeriod, TickerSource
 from market_pipeline.quality.rules import find_flags
@@ -16,7 +16,7 @@ from market_pipeline_tests.conftest import Command
 from market_pipeline_tests.integration.market_cases import Bar, load_market, session_of
 from market_pipeline_tests.integration.stored_bars import query
 
-DAYS = sessions_between("XNYS", date(2024, 1, 1), date(2024, 12, 31))
+DAYS = list_sessions("XNYS", date(2024, 1, 1), date(2024, 12, 31))
 DAY = timedelta(days=1)
 
 

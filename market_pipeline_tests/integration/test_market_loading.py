@@ -9,7 +9,7 @@ from sqlalchemy import Engine, func, select, text
 
 from market_pipeline.core.bars import VALUE_COLUMNS, FlaggedBar
 from market_pipeline.core.markets import Origin
-from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.sessions import list_sessions
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.quality.rules import find_flags
 from market_pipeline.warehouse.bar_tables import bar_flags, bars, symbol_identities
@@ -22,7 +22,7 @@ from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.integration.market_cases import STOCKS, Bar, RecordedBar, load_market, session_of
 from market_pipeline_tests.integration.stored_bars import load_frame, query, recorded
 
-DAYS = sessions_between("XNYS", date(2024, 1, 1), date(2024, 3, 28))
+DAYS = list_sessions("XNYS", date(2024, 1, 1), date(2024, 3, 28))
 BARS = {"AAPL": Bar(190.0), "BRK.B": Bar(360.0), "BF.Aw": Bar(), "KIMpL": Bar(22.0)}
 
 
@@ -253,7 +253,7 @@ def test_bars_loaded_by_session_are_flagged_as_those_loaded_by_symbol(warehouse:
     add_symbols(warehouse, symbols.values())
     for name, frame in frames.items():
         load_frame(warehouse, symbols[name], frame)
-    days = sessions_between("XNYS", first, last)
+    days = list_sessions("XNYS", first, last)
     sessions = {day: dict[str, Bar]() for day in days}
     for name, frame in frames.items():
         for day, *values in frame[["date", *VALUE_COLUMNS]].itertuples(index=False):

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, insert, text
 
 from market_pipeline.core.database_address import DatabaseAddress
-from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.sessions import list_sessions
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.dbt_project import (
@@ -113,7 +113,7 @@ def bars(sessions: Sequence[date], start: float) -> pd.DataFrame:
 
 
 def sessions_of(symbol: Symbol, first: date = FIRST, last: date = FRIDAY) -> list[date]:
-    return sessions_between(symbol.calendar, first, last)
+    return list_sessions(symbol.calendar, first, last)
 
 
 @pytest.fixture(scope="module")

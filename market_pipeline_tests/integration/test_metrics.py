@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from market_pipeline.api import pipeline_metrics
 from market_pipeline.api.server import running_api
-from market_pipeline.core.sessions import latest_ended_session, sessions_between
+from market_pipeline.core.sessions import find_newest_ended_session, list_sessions
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.warehouse.api_keys import Scope, create_key
@@ -69,13 +69,13 @@ def test_an_empty_warehouse_has_its_series_too(api: str) -> None:
 def test_the_metrics_equal_the_stored_counters(api: str, warehouse: Engine) -> None:
     add_symbols(warehouse, [AAPL, MSFT])
     broken = RejectedBar(LAST, ["high_below_low: it is"], {"h": 1})
-    load_frame(warehouse, AAPL, AUTUMN.iloc[:-1], rejected=[broken], sessions=sessions_between("XNYS", FIRST, LAST),
+    load_frame(warehouse, AAPL, AUTUMN.iloc[:-1], rejected=[broken], sessions=list_sessions("XNYS", FIRST, LAST),
            waited_seconds=2.5, requests=3)  # fmt: skip
     load_failure(warehouse, MSFT, [FIRST], "out of order", run_id="run-1")
     metrics = scrape(api)
-    latest = latest_ended_session("XNYS", datetime.now(UTC))
+    latest = find_newest_ended_session("XNYS", datetime.now(UTC))
     assert latest is not None
-    since = len(sessions_between("XNYS", LAST, latest)) - 1
+    since = len(list_sessions("XNYS", LAST, latest)) - 1
     assert metrics["symbols"] == {("stock",): 2}
     assert metrics["sessions"][("loaded",)] == len(AUTUMN) - 1
     assert (metrics["sessions"][("rejected",)], metrics["sessions"][("failed",)]) == (1, 1)

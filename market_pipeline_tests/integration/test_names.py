@@ -16,9 +16,9 @@ from sqlalchemy import Engine, func, select
 from market_pipeline.cli.main import main
 from market_pipeline.client import Client
 from market_pipeline.core.run_planning import plan_range_runs
-from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.sessions import list_sessions
 from market_pipeline.core.settings import Settings
-from market_pipeline.core.symbols import AssetClass, Symbol, starting_symbols
+from market_pipeline.core.symbols import AssetClass, Symbol, list_starting_symbols
 from market_pipeline.orchestration.assets import asset_key
 from market_pipeline.orchestration.build import build_loading
 from market_pipeline.orchestration.run_launch import launch_range_run, open_instance
@@ -104,7 +104,7 @@ def command(capsys: pytest.CaptureFixture[str]) -> Command:
 
 @pytest.mark.parametrize("symbol", BESIDE, ids=lambda symbol: f"{symbol.name} {symbol.asset_class}")
 def test_every_form_is_loaded_recorded_and_served(api: Api, symbol: Symbol) -> None:
-    sessions = sessions_between(symbol.calendar, FIRST, LAST)
+    sessions = list_sessions(symbol.calendar, FIRST, LAST)
     assert len(sessions) == SESSIONS[symbol.calendar]
     assert green(api.settings, symbol.name) == {session.isoformat() for session in sessions}
     bars = api.get(f"{HISTORICAL}/{symbol.name}", [("start", str(FIRST)), ("end", str(LAST))]).json()
@@ -193,12 +193,12 @@ def test_a_coin_is_renamed_with_all_that_is_stored_and_the_fund_begins_anew(
 
     assert command(settings, "symbols", "add", "BTC", "--asset-class", "etf", "--no-check")[0] == 0
     load(settings, sandbox, warehouse, [FUND])
-    assert green(settings, "BTC") == {day.isoformat() for day in sessions_between("XNYS", FIRST, LAST)}
+    assert green(settings, "BTC") == {day.isoformat() for day in list_sessions("XNYS", FIRST, LAST)}
     assert contents(warehouse, "BTC-USD") == before
     assert set(active_symbols(warehouse)) == {FUND, PAIR}
     # The starting set has the coin as BTC, which is neither tracked a second time nor in the way of the others.
     command(settings, "symbols", "init")
-    assert set(active_symbols(warehouse)) == {FUND, PAIR, *starting_symbols()} - {COIN}
+    assert set(active_symbols(warehouse)) == {FUND, PAIR, *list_starting_symbols()} - {COIN}
 
 
 def contents(warehouse: Engine, name: str) -> dict[str, int]:
@@ -287,7 +287,7 @@ def test_a_coin_that_a_run_is_loading_is_not_renamed(settings: Settings, warehou
 
 def test_a_run_that_still_takes_a_fund_for_the_coin_leaves_no_trace_of_it(warehouse: Engine) -> None:
     add_symbols(warehouse, [FUND])
-    days = sessions_between("24/7", FIRST, LAST)
+    days = list_sessions("24/7", FIRST, LAST)
     with pytest.raises(NotTrackedError, match="not tracked as crypto"):
         load_frame(warehouse, COIN, recorded("AAPL", FIRST, LAST)[:0], sessions=days)
     record_failure(warehouse, request_for(COIN, days), "not tracked as crypto")

@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 
 from market_pipeline.api.server import running_api
 from market_pipeline.core.run_planning import RangeRun
-from market_pipeline.core.sessions import latest_ended_session, sessions_between
+from market_pipeline.core.sessions import find_newest_ended_session, list_sessions
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.orchestration.assets import asset_key
@@ -60,7 +60,7 @@ def live_through(
     done: list[RangeRun] = []
     for night in several:
         config = SandboxConfig(now=at_two(night), revisions=True, faults=faults)
-        latest = latest_ended_session("XNYS", at_two(night))
+        latest = find_newest_ended_session("XNYS", at_two(night))
         assert latest is not None
         with running_sandbox(config) as base_url:
             on_sandbox = settings.model_copy(update={"polygon_base_url": base_url})
@@ -145,7 +145,7 @@ def test_nine_nights_without_a_daemon_are_made_good_by_the_next(
 ) -> None:
     [healing] = later.live_through([LAST_NIGHT])
     # The seven sessions of the nine days, and the four before them, which were to be fetched again.
-    assert healing.sessions == sessions_between("XNYS", date(2024, 10, 8), date(2024, 10, 22))
+    assert healing.sessions == list_sessions("XNYS", date(2024, 10, 8), date(2024, 10, 22))
     assert later.content() == undisturbed
     states = query(
         later.warehouse,
@@ -222,7 +222,7 @@ def test_the_schedule_may_request_several_runs_and_none_twice(
     settings: Settings, instance: DagsterInstance, warehouse: Engine
 ) -> None:
     add_symbols(warehouse, SYMBOLS)
-    load_failure(warehouse, SYMBOLS[0], sessions_between("XNYS", date(2024, 10, 1), date(2024, 10, 22)), "it rained")
+    load_failure(warehouse, SYMBOLS[0], list_sessions("XNYS", date(2024, 10, 1), date(2024, 10, 22)), "it rained")
     both = requests_of(settings, instance, LAST_NIGHT)
     starts = {request.tags["dagster/asset_partition_range_start"]: request.asset_selection for request in both}
     assert starts == {

@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 
 from market_pipeline.cli.runs import launch_runs
 from market_pipeline.core.run_planning import RangeRun
-from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.sessions import list_sessions
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.sandbox.config import SandboxConfig
@@ -22,7 +22,7 @@ def test_a_removed_symbol_fails_alone(
     settings: Settings, environment: dict[str, str], warehouse: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_symbols(warehouse, [AAPL, IBM, BTC])
-    sessions = sessions_between("XNYS", date(2012, 10, 26), date(2012, 11, 2))
+    sessions = list_sessions("XNYS", date(2012, 10, 26), date(2012, 11, 2))
     selected = [RangeRun("XNYS", [AAPL, IBM], sessions), RangeRun("24/7", [BTC], [date(2014, 1, 1)])]
     for name in ("IBM", "BTC"):
         remove_symbol(warehouse, name)

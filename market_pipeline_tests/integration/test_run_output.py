@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from market_pipeline.cli.main import main
 from market_pipeline.core.run_planning import RangeRun
-from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.sessions import list_sessions
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.orchestration.build import build_loading
@@ -71,7 +71,7 @@ def test_the_tabs_show_what_a_run_printed_or_where_that_is_and_old_output_is_del
         assert KEY not in str(output)
         assert str(warehouse.url.password) not in str(output)
 
-        sessions = sessions_between("XNYS", date(2012, 11, 1), date(2012, 11, 2))
+        sessions = list_sessions("XNYS", date(2012, 11, 1), date(2012, 11, 2))
         of_command = launch_range_run(
             build_loading(on_sandbox), RangeRun("XNYS", [AAPL], sessions), instance, warehouse
         )

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.sessions import list_sessions
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
 
@@ -371,7 +371,7 @@ def test_the_holidays_ahead_are_the_exchanges(url: str) -> None:
     nyse = {row["date"]: row for row in rows if row["exchange"] == "NYSE"}
     closed = [day for day, row in nyse.items() if row["status"] == "closed"]
     assert closed[:4] == ["2024-06-19", "2024-07-04", "2024-09-02", "2024-11-28"]
-    assert not any(sessions_between("XNYS", date.fromisoformat(day), date.fromisoformat(day)) for day in closed)
+    assert not any(list_sessions("XNYS", date.fromisoformat(day), date.fromisoformat(day)) for day in closed)
     assert nyse["2024-11-29"] == {
         "exchange": "NYSE",
         "name": "Thanksgiving",

@@ -21,7 +21,7 @@ from pydantic import SecretStr
 
 from market_pipeline.core.markets import MARKETS
 from market_pipeline.core.plans import PlanName
-from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.sessions import list_sessions
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline_tests.market_truth import traded_tickers
@@ -113,7 +113,7 @@ def test_a_flat_file_a_grouped_response_and_ranges_have_the_same_bars(url: str, 
 def test_a_month_is_listed_with_the_sizes_of_its_published_sessions(url: str) -> None:
     files = storage(url)
     infos = files.get_file_info(FileSelector(MONTH))
-    sessions = sessions_between("XNYS", date(2024, 6, 1), date(2024, 6, 13))  # the 14th's follows at 15:00 UTC
+    sessions = list_sessions("XNYS", date(2024, 6, 1), date(2024, 6, 13))  # the 14th's follows at 15:00 UTC
     assert [info.path for info in infos] == [path_of(session) for session in sessions]
     assert all(info.size == len(read(files, session)) for info, session in zip(infos, sessions, strict=True))
     years = files.get_file_info(FileSelector("flatfiles/us_stocks_sip/day_aggs_v1"))
@@ -309,7 +309,7 @@ def listed(url: str, query: str) -> list[dict[str, Any]]:
 
 
 def test_the_list_lacks_a_third_of_the_tickers_mostly_dead_ones(url: str) -> None:
-    sessions = sessions_between("XNYS", date(2019, 6, 17), date(2024, 6, 14))
+    sessions = list_sessions("XNYS", date(2019, 6, 17), date(2024, 6, 14))
     traded = {ticker for session in sessions[::5] for ticker in traded_tickers(CONFIG, session)}
     today = {ticker for session in sessions[-60:] for ticker in traded_tickers(CONFIG, session)}
     known = {
@@ -344,7 +344,7 @@ def test_the_list_of_a_day_has_the_tickers_of_that_day(url: str) -> None:
 
 def test_a_renamed_security_goes_on_under_another_ticker_which_the_events_know(url: str) -> None:
     securities: dict[str, set[str]] = {}
-    for session in sessions_between("XNYS", date(2014, 6, 17), date(2024, 6, 14))[::-20]:
+    for session in list_sessions("XNYS", date(2014, 6, 17), date(2024, 6, 14))[::-20]:
         for ticker, security in traded_tickers(CONFIG, session).items():
             securities.setdefault(security, set()).add(ticker)
     now = traded_tickers(CONFIG, date(2024, 6, 14))

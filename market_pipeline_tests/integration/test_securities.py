@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.sessions import list_sessions
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.core.ticker_corrections import COLUMNS, TickerCorrections, load_corrections
@@ -46,7 +46,7 @@ META, SQ, QQQ, AAPL, GONECO, REUSED, SPLITCO = (
     )
 )  # fmt: skip
 NONE = TickerCorrections({})
-AROUND_META = sessions_between("XNYS", date(2022, 1, 3), date(2022, 6, 30))
+AROUND_META = list_sessions("XNYS", date(2022, 1, 3), date(2022, 6, 30))
 CHANGE = date(2022, 6, 9)
 
 
@@ -130,7 +130,7 @@ def test_meta_is_facebook_and_never_the_fund_that_had_its_ticker(client: Polygon
 
 
 def test_a_symbol_goes_on_under_its_new_ticker(client: PolygonClient, warehouse: Engine) -> None:
-    sessions = sessions_between("XNYS", date(2025, 1, 2), date(2025, 2, 28))
+    sessions = list_sessions("XNYS", date(2025, 1, 2), date(2025, 2, 28))
     add_symbols(warehouse, [SQ])
     assert load(client, warehouse, [SQ], sessions)["SQ"].missing == 0
     expected = vendor_closes(client, "SQ", sessions) | vendor_closes(client, "XYZ", sessions)
@@ -139,7 +139,7 @@ def test_a_symbol_goes_on_under_its_new_ticker(client: PolygonClient, warehouse:
 
 
 def test_a_ticker_may_change_and_change_back(client: PolygonClient, warehouse: Engine) -> None:
-    sessions = sessions_between("XNYS", date(2004, 11, 1), date(2011, 4, 29))
+    sessions = list_sessions("XNYS", date(2004, 11, 1), date(2011, 4, 29))
     add_symbols(warehouse, [QQQ])
     assert load(client, warehouse, [QQQ], sessions)["QQQ"].missing == 0
     stored, between = closes(warehouse, "QQQ"), vendor_closes(client, "QQQQ", sessions)
@@ -150,7 +150,7 @@ def test_a_ticker_may_change_and_change_back(client: PolygonClient, warehouse: E
 def test_bars_of_the_security_that_gave_a_ticker_up_years_ago_are_not_its_next_holders(
     client: PolygonClient, warehouse: Engine
 ) -> None:
-    sessions = sessions_between("XNYS", date(2008, 1, 2), date(2015, 3, 31))
+    sessions = list_sessions("XNYS", date(2008, 1, 2), date(2015, 3, 31))
     assert min(vendor_closes(client, "REUSED", sessions)) == date(2008, 1, 2)
     add_symbols(warehouse, [REUSED])
     load(client, warehouse, [REUSED], sessions)
@@ -169,7 +169,7 @@ def test_a_symbol_tracked_before_its_ticker_was_reused_ends_with_its_own_securit
         refresh_security(before, warehouse, REUSED, NONE, run_id="run-1")
     assert delistings(warehouse)["REUSED"].delisted_on == date(2008, 6, 30)
     with client_at(NOW) as later:
-        sessions = sessions_between("XNYS", date(2015, 1, 2), date(2015, 1, 30))
+        sessions = list_sessions("XNYS", date(2015, 1, 2), date(2015, 1, 30))
         assert load(later, warehouse, [REUSED], sessions)["REUSED"].loaded == 0
     assert closes(warehouse, "REUSED") == {}
 
@@ -177,7 +177,7 @@ def test_a_symbol_tracked_before_its_ticker_was_reused_ends_with_its_own_securit
 def test_a_company_that_another_takes_over_ends_and_its_bars_stay_its_own(
     client: PolygonClient, warehouse: Engine
 ) -> None:
-    sessions = sessions_between("XNYS", date(2020, 3, 2), date(2020, 4, 30))
+    sessions = list_sessions("XNYS", date(2020, 3, 2), date(2020, 4, 30))
     add_symbols(warehouse, [AAPL, GONECO])
     results = load(client, warehouse, [AAPL, GONECO], sessions)
     assert results["AAPL"].missing == 0
@@ -192,8 +192,8 @@ def test_classes_of_shares_that_swap_their_tickers_keep_their_own_bars(
     client: PolygonClient, warehouse: Engine, tmp_path: Path, length: int
 ) -> None:
     swap = date(2014, 4, 3)
-    sessions = [day for day in sessions_between("XNYS", date(2014, 2, 3), date(2014, 6, 30)) if day.month == 4][:length]
-    sessions = sessions_between("XNYS", date(2014, 4, 1), date(2014, 4, 7)) if length == 1 else sessions
+    sessions = [day for day in list_sessions("XNYS", date(2014, 2, 3), date(2014, 6, 30)) if day.month == 4][:length]
+    sessions = list_sessions("XNYS", date(2014, 4, 1), date(2014, 4, 7)) if length == 1 else sessions
     file = tmp_path / "own.csv"
     file.write_text(
         ",".join(COLUMNS)
@@ -215,7 +215,7 @@ def test_classes_of_shares_that_swap_their_tickers_keep_their_own_bars(
 
 def test_returns_go_on_over_a_change_of_ticker(client: PolygonClient, warehouse: Engine) -> None:
     add_symbols(warehouse, [META, SQ])
-    load(client, warehouse, [META, SQ], sessions_between("XNYS", date(2022, 6, 1), date(2025, 1, 31)))
+    load(client, warehouse, [META, SQ], list_sessions("XNYS", date(2022, 6, 1), date(2025, 1, 31)))
     for symbol in ("META", "SQ"):
         stored = list(closes(warehouse, symbol).values())
         moves = [abs(after / before - 1) for before, after in pairwise(stored)]
@@ -226,7 +226,7 @@ def test_splits_and_dividends_are_those_under_each_ticker_on_its_own_days(
     client: PolygonClient, warehouse: Engine
 ) -> None:
     add_symbols(warehouse, [SPLITCO, META])
-    sessions = sessions_between("XNYS", date(2020, 12, 1), date(2022, 2, 1))
+    sessions = list_sessions("XNYS", date(2020, 12, 1), date(2022, 2, 1))
     load(client, warehouse, [SPLITCO, META], sessions)
     for actions in (SPLITS, DIVIDENDS):
         plan = plan_refresh(warehouse, actions, [SPLITCO, META], NOW)
@@ -348,13 +348,13 @@ def test_bars_stored_of_another_security_move_to_the_revisions_and_the_right_one
 def test_a_renaming_is_noticed_in_the_night_after_it(warehouse: Engine) -> None:
     add_symbols(warehouse, [SQ, AAPL])
     with client_at(datetime(2025, 1, 18, 12, tzinfo=UTC)) as before:
-        load(before, warehouse, [SQ, AAPL], sessions_between("XNYS", date(2025, 1, 2), date(2025, 1, 17)))
+        load(before, warehouse, [SQ, AAPL], list_sessions("XNYS", date(2025, 1, 2), date(2025, 1, 17)))
     assert periods(warehouse, SQ) == [("SQ", date(2015, 11, 19), None)]
     with warehouse.begin() as connection:  # a look-up is not repeated on the same day
         connection.execute(text("UPDATE securities SET checked_at = checked_at - interval '1 day'"))
     night = datetime(2025, 1, 22, 7, tzinfo=UTC)
     with client_at(night) as after:
-        sessions = sessions_between("XNYS", date(2025, 1, 14), date(2025, 1, 21))
+        sessions = list_sessions("XNYS", date(2025, 1, 14), date(2025, 1, 21))
         result = load(after, warehouse, [SQ, AAPL], sessions, run_id="run-2", now=night)["SQ"]
         expected = vendor_closes(after, "XYZ", sessions)
     assert (result.missing, result.loaded, result.unchanged) == (0, 1, 4)
@@ -368,7 +368,7 @@ def test_a_night_looks_a_few_up_in_turn_and_each_once_before_any_again(
 ) -> None:
     symbols = [Symbol.of(f"N{letter}", "stock") for letter in "ABCDEFGHIJ"]
     add_symbols(warehouse, symbols)
-    sessions = sessions_between("XNYS", date(2025, 5, 29), date(2025, 5, 30))
+    sessions = list_sessions("XNYS", date(2025, 5, 29), date(2025, 5, 30))
     for night in (1, 2):
         load(client, warehouse, symbols, sessions, nightly=True, run_id=f"run-{night}")
         records = read_securities(warehouse, symbols).values()
@@ -431,7 +431,7 @@ def test_a_correction_that_is_withdrawn_gives_way_to_the_vendors_history(
     file = tmp_path / "own.csv"
     file.write_text(f"{','.join(COLUMNS)}\nOne,stock,SQ,2015-11-19,,Ann,mistaken,\n", encoding="utf-8")
     add_symbols(warehouse, [SQ])
-    sessions = sessions_between("XNYS", date(2025, 1, 2), date(2025, 1, 31))
+    sessions = list_sessions("XNYS", date(2025, 1, 2), date(2025, 1, 31))
     load(client, warehouse, [SQ], sessions, corrections=load_corrections(file, packaged=False))
     assert periods(warehouse, SQ) == [("SQ", date(2015, 11, 19), None)]
     assert load(client, warehouse, [SQ], sessions, run_id="run-2")["SQ"].missing == 0

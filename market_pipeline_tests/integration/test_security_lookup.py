@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.sessions import list_sessions
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.core.ticker_corrections import load_corrections
 from market_pipeline.core.ticker_history import TickerHistory, TickerPeriod, TickerSource
@@ -135,7 +135,7 @@ def test_a_company_with_a_new_figi_and_its_own_name_is_the_same() -> None:
 
 
 def test_the_packaged_history_of_meta_takes_no_look_up(warehouse: Engine) -> None:
-    sessions = sessions_between("XNYS", date(2022, 6, 8), date(2022, 6, 9))
+    sessions = list_sessions("XNYS", date(2022, 6, 8), date(2022, 6, 9))
     replies = [
         Reply({"ticker": ticker, "adjusted": False, "status": "OK", "request_id": "1", "results": [
             {"v": 1e7, "o": 190, "c": 191, "h": 192, "l": 189, "t": start}

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from sqlalchemy import Engine, text
 
-from market_pipeline.core.sessions import session_starts, sessions_between
+from market_pipeline.core.sessions import compute_session_starts, list_sessions
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.warehouse.export_query import COLUMNS, Adjustment
 from market_pipeline.warehouse.loads import open_load
@@ -46,9 +46,9 @@ def quarter(warehouse: Engine) -> Engine:
 
 def coin() -> pd.DataFrame:
     """Return bars of BTC on the 90 days of a quarter ten years later: the calendar of coins begins after 2005."""
-    days = pd.DatetimeIndex(pd.to_datetime(sessions_between("24/7", date(2015, 1, 1), date(2015, 3, 31))))
+    days = pd.DatetimeIndex(pd.to_datetime(list_sessions("24/7", date(2015, 1, 1), date(2015, 3, 31))))
     values = {"open": 10.5, "high": 12.0, "low": 9.25, "close": 11.0, "volume": 0.1, "vwap": 10.7, "transactions": 3.0}
-    return pd.DataFrame({"date": days, "time": session_starts("24/7", days), **values})
+    return pd.DataFrame({"date": days, "time": compute_session_starts("24/7", days), **values})
 
 
 def export(command: Command, folder: Path, *options: object) -> dict[str, str]:

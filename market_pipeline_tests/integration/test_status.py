@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from market_pipeline.api.server import running_api
 from market_pipeline.cli.main import main
 from market_pipeline.core.run_planning import TRIGGER_TAG
-from market_pipeline.core.sessions import last_sessions, latest_ended_session, sessions_between
+from market_pipeline.core.sessions import find_newest_ended_session, list_last_sessions, list_sessions
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.dagster_storage.internals import DaemonHeartbeat, SchedulerDaemon
@@ -22,7 +22,7 @@ from market_pipeline_tests.dagster_internals import create_run_for_test
 from market_pipeline_tests.integration.stored_bars import AAPL, load_failure, load_frame, query, recorded
 
 MSFT, FB = Symbol.of("MSFT", "stock"), Symbol.of("FB", "stock")
-OCTOBER = sessions_between("XNYS", date(2012, 10, 1), date(2012, 10, 31))
+OCTOBER = list_sessions("XNYS", date(2012, 10, 1), date(2012, 10, 31))
 
 Result = tuple[int, str]
 RunCommand = Callable[..., Result]
@@ -99,9 +99,9 @@ def test_the_last_run_and_missing_sessions_are_reported_with_the_commands_that_f
 def test_a_running_daemon_and_api_and_current_data_are_reported(
     status: RunCommand, warehouse: Engine, settings: Settings, instance: DagsterInstance
 ) -> None:
-    latest = latest_ended_session("XNYS", datetime.now(UTC))
+    latest = find_newest_ended_session("XNYS", datetime.now(UTC))
     assert latest is not None
-    [before, latest] = last_sessions("XNYS", latest, 2)
+    [before, latest] = list_last_sessions("XNYS", latest, 2)
     add_symbols(warehouse, [AAPL])
     bars = recorded("AAPL", OCTOBER[0], OCTOBER[-1])[:1]
     moved = bars.assign(date=[before], time=bars["time"] + (before - OCTOBER[0]))

@@ -11,7 +11,7 @@ from dagster import DagsterInstance
 from sqlalchemy import Engine, func, select
 
 from market_pipeline.core.run_planning import Gap, RangeRun
-from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.sessions import list_sessions
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import AssetClass, Symbol
 from market_pipeline.ingest import Run, ingest
@@ -38,8 +38,8 @@ from market_pipeline_tests.scripted_vendor import Reply, scripted_vendor
 AAPL, FB, GONECO, META, NOSUCH = (Symbol.of(name, "stock") for name in ("AAPL", "FB", "GONECO", "META", "NOSUCH"))
 NOW = datetime(2024, 6, 15, 2, tzinfo=UTC)
 LAST_DAY = date(2020, 3, 31)
-AROUND = sessions_between("XNYS", date(2020, 3, 30), date(2020, 4, 2))
-AFTER = sessions_between("XNYS", date(2021, 3, 1), date(2021, 3, 5))
+AROUND = list_sessions("XNYS", date(2020, 3, 30), date(2020, 4, 2))
+AFTER = list_sessions("XNYS", date(2021, 3, 1), date(2021, 3, 5))
 
 NAME = "Meta Platforms, Inc. Class A Common Stock"
 OLD = {"ticker": "FB", "name": NAME, "type": "CS", "active": False, "delisted_utc": "2022-06-09T00:00:00Z"}
@@ -198,7 +198,7 @@ def test_an_unknown_ticker_stays_a_failure_and_is_called_one(client: PolygonClie
 
 
 def test_a_listed_symbol_without_data_stays_a_failure(client: PolygonClient, warehouse: Engine) -> None:
-    before_its_first = sessions_between("XNYS", date(2004, 8, 2), date(2004, 8, 6))
+    before_its_first = list_sessions("XNYS", date(2004, 8, 2), date(2004, 8, 6))
     error = result_of(Symbol.of("GOOG", "stock"), before_its_first, client, warehouse).error
     assert error == (
         "No data returned for symbol (2004-08-02 to 2004-08-06): the vendor knows GOOG; check that it was listed then"

@@ -6,14 +6,14 @@ from datetime import date
 import pytest
 from sqlalchemy import text
 
-from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.sessions import list_sessions
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.integration.api_cases import Api, serving
 from market_pipeline_tests.integration.market_cases import Bar, load_market, session_of
 
-DAYS = sessions_between("XNYS", date(2024, 2, 26), date(2024, 3, 15))
+DAYS = list_sessions("XNYS", date(2024, 2, 26), date(2024, 3, 15))
 LASTING = {"AA": Bar(28.0), "AAP": Bar(60.0), "SPY": Bar(515.0, 80_000.0), "BRK.B": Bar(410.0, 9_000.0)}
 NAMES = {"AA": "Alcoa Corp", "AAP": "Advance Auto Parts", "SIVB": "SVB Financial 100%", "BRK.B": "Berkshire Hathaway"}
 

@@ -6,14 +6,14 @@ import pytest
 from sqlalchemy import Engine
 
 from market_pipeline.core.markets import MARKETS
-from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.sessions import list_sessions
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline.warehouse.universe import NoUniverseError, require_universe
 from market_pipeline_tests.integration.market_cases import Bar, load_market, session_of
 from market_pipeline_tests.integration.stored_bars import load_frame, query, recorded
 
-DAYS = sessions_between("XNYS", date(2024, 1, 1), date(2024, 2, 28))
+DAYS = list_sessions("XNYS", date(2024, 1, 1), date(2024, 2, 28))
 
 
 def universe(warehouse: Engine, call: str, **parameters: object) -> list[str]:

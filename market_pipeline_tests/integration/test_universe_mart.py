@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import Engine, text
 
-from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.sessions import list_sessions
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.dbt_project import BUILD, NIGHTLY_BUILD, BuildScope
@@ -19,8 +19,8 @@ from market_pipeline_tests.integration.market_cases import Bar, load_market, ses
 from market_pipeline_tests.integration.mart_cases import add_bars, database, read, settings_of
 from market_pipeline_tests.integration.stored_bars import recorded
 
-DAYS = sessions_between("XNYS", date(2012, 1, 3), date(2012, 3, 1))
-BEFORE = sessions_between("XNYS", date(2011, 12, 1), date(2011, 12, 30))
+DAYS = list_sessions("XNYS", date(2012, 1, 3), date(2012, 3, 1))
+BEFORE = list_sessions("XNYS", date(2011, 12, 1), date(2011, 12, 30))
 GONE_AFTER = DAYS[10]
 AAPL = Symbol.of("AAPL", "stock")
 

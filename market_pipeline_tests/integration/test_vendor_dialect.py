@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from sqlalchemy import Engine
 
 from market_pipeline.api.vendor_dialect.dialect_request import DialectRequest
-from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.sessions import list_sessions
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.corporate_action_requests import refresh_actions
 from market_pipeline.polygon.client import PolygonClient
@@ -43,10 +43,10 @@ AAPL, IBM, META, GONECO, BTC = (
     Symbol.of(name, kind)
     for name, kind in (("AAPL", "stock"), ("IBM", "stock"), ("META", "stock"), ("GONECO", "stock"), ("BTC", "crypto"))
 )
-SPRING = sessions_between("XNYS", date(2013, 1, 2), date(2013, 6, 28))
-AROUND_META = sessions_between("XNYS", date(2022, 5, 2), date(2022, 7, 29))
-COINS = sessions_between("24/7", date(2022, 5, 2), date(2022, 7, 29))
-NEWEST = sessions_between("XNYS", date(2025, 5, 27), date(2025, 5, 30))
+SPRING = list_sessions("XNYS", date(2013, 1, 2), date(2013, 6, 28))
+AROUND_META = list_sessions("XNYS", date(2022, 5, 2), date(2022, 7, 29))
+COINS = list_sessions("24/7", date(2022, 5, 2), date(2022, 7, 29))
+NEWEST = list_sessions("XNYS", date(2025, 5, 27), date(2025, 5, 30))
 KEY = "any-key"
 
 
@@ -75,7 +75,7 @@ def fill(client: PolygonClient, warehouse: Engine) -> None:
         load(client, warehouse, symbols if sessions is SPRING else [AAPL, IBM, META], sessions)
     load(client, warehouse, [BTC], COINS)
     load(client, warehouse, [AAPL, IBM, META], NEWEST)
-    load(client, warehouse, [BTC], sessions_between("24/7", NEWEST[0], date(2025, 6, 1)))
+    load(client, warehouse, [BTC], list_sessions("24/7", NEWEST[0], date(2025, 6, 1)))
     for symbol in [*symbols, BTC]:
         refresh_reference(client, warehouse, symbol, read_securities(warehouse, [symbol])[symbol].history)
     for actions in (SPLITS, DIVIDENDS):

@@ -22,7 +22,7 @@ from starlette.requests import Request
 from market_pipeline.api.access_log import hide_keys
 from market_pipeline.api.vendor_dialect.dialect_request import is_from_this_machine
 from market_pipeline.api.vendor_dialect.stored_rows import go_number_sql
-from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.sessions import list_sessions
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.market_list import refresh_list
 from market_pipeline.polygon.client import PolygonClient
@@ -45,7 +45,7 @@ from market_pipeline_tests.integration.mart_cases import (
 from market_pipeline_tests.integration.stored_bars import query
 
 CAFE, NEWS = Symbol.of("CAFE", "stock"), Symbol.of("NEWS", "stock")
-DAYS = sessions_between("XNYS", date(2024, 2, 26), date(2024, 3, 15))
+DAYS = list_sessions("XNYS", date(2024, 2, 26), date(2024, 3, 15))
 EX_DATE, EXECUTION = DAYS[3], DAYS[5]
 RANGE = f"/v2/aggs/ticker/CAFE/range/1/day/{DAYS[0]}/{DAYS[6]}"
 CLOSES = [100.0, 100.0, 100.0, 98.0, 99.0, 33.0, 34.0]
@@ -232,7 +232,7 @@ REFERENCE = """
 
 
 def test_the_vendors_list_goes_before_ends_that_are_inferred(server: embedded.Server, tmp_path: Path) -> None:
-    days = sessions_between("XNYS", date(2024, 3, 7), date(2024, 4, 5))
+    days = list_sessions("XNYS", date(2024, 3, 7), date(2024, 4, 5))
     always = {name: Bar(20.0) for name in ("BUSY", "KIMpL")}
     ended = {name: Bar(5.0) for name in ("AKN", "GONE", "OLD", "UNSAID")}
     with serving(server, tmp_path, api_vendor_dialect=True) as api:

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from market_pipeline.core.sessions import calendar
+from market_pipeline.core.sessions import find_calendar
 from market_pipeline.vendor_format.bar_bodies import parse_range, range_body
 from market_pipeline.vendor_format.bar_windows import EPOCH, Windows, merge_bars
 from market_pipeline.vendor_format.encoding import from_cursor, to_json
 from market_pipeline.vendor_format.error_bodies import RejectedRequestError
 from market_pipeline.vendor_format.vendor_request import VendorRequest
 
-NEW_YORK = calendar("XNYS")
+NEW_YORK = find_calendar("XNYS")
 # Thursday to Wednesday, over a weekend, the end of a quarter, and Independence Day's eve.
 DAYS = [date(2024, 6, 27), date(2024, 6, 28), date(2024, 7, 1), date(2024, 7, 2), date(2024, 7, 3)]
 BARS: dict[str, Any] = {

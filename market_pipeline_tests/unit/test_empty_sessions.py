@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.sessions import list_sessions
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.warehouse.empty_sessions import empty_sessions, ended_sessions
 from market_pipeline.warehouse.load_history import LoadRequest
 
-WEEK = sessions_between("XNYS", date(2024, 3, 4), date(2024, 3, 8))
+WEEK = list_sessions("XNYS", date(2024, 3, 4), date(2024, 3, 8))
 MONDAY, TUESDAY, WEDNESDAY, THURSDAY, FRIDAY = WEEK
 SATURDAY = date(2024, 3, 9)
 LONG_AFTER = datetime(2024, 6, 1, tzinfo=UTC)
@@ -70,7 +70,7 @@ def test_a_session_whose_bar_was_rejected_is_missing(rejected: list[date | None]
 
 
 def test_a_rejected_bar_of_a_day_without_session_may_be_of_either_neighbour() -> None:
-    sessions = [*WEEK, *sessions_between("XNYS", date(2024, 3, 11), date(2024, 3, 12))]
+    sessions = [*WEEK, *list_sessions("XNYS", date(2024, 3, 11), date(2024, 3, 12))]
     found = empty_sessions(request_for(sessions=sessions), [TUESDAY], [SATURDAY])
     assert list(found) == [MONDAY, WEDNESDAY, THURSDAY, date(2024, 3, 12)]
 

@@ -11,12 +11,12 @@ from benchmarks.campaigns.inferred_splits import Confusion, compare_all
 from benchmarks.campaigns.split_controls import CONTROLS, amplified, first_days, index_series, recorded, squeeze
 from benchmarks.campaigns.split_faults import KINDS, UNLISTED, WITHOUT_MOVE, Case, seeded
 from market_pipeline.core.bars import LOOK_AHEAD, PRICE_COLUMNS, Columns, FlaggedBar
-from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.sessions import list_sessions
 from market_pipeline.core.symbols import Symbol
 from market_pipeline_tests.symbol_flags import find_symbol_flags
 
 STOCK = Symbol.of("AAPL", "stock")
-DAYS = sessions_between("XNYS", date(2024, 1, 2), date(2024, 2, 29))
+DAYS = list_sessions("XNYS", date(2024, 1, 2), date(2024, 2, 29))
 AT = 20
 
 

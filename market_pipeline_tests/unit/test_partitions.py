@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 import dagster as dg
 import pytest
 
-from market_pipeline.core.sessions import calendar, sessions_between
+from market_pipeline.core.sessions import find_calendar, list_sessions
 from market_pipeline.orchestration.partitions import partition_range_tags, session_partitions
 
 TODAY = date(2026, 11, 23)
@@ -17,8 +17,8 @@ def keys(calendar_name: str, now: datetime) -> list[str]:
 
 @pytest.mark.parametrize("calendar_name", ["XNYS", "24/7"])
 def test_partitions_are_the_calendars_sessions(calendar_name: str) -> None:
-    first = calendar(calendar_name).first_session
-    expected = [day.isoformat() for day in sessions_between(calendar_name, first, date(2026, 11, 22))]
+    first = find_calendar(calendar_name).first_session
+    expected = [day.isoformat() for day in list_sessions(calendar_name, first, date(2026, 11, 22))]
     assert keys(calendar_name, datetime(2026, 11, 23, 2, tzinfo=UTC)) == expected
 
 

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from market_pipeline.core.bars import FetchedBars
 from market_pipeline.core.outbound_http import HttpResponse
-from market_pipeline.core.sessions import calendar
+from market_pipeline.core.sessions import find_calendar
 from market_pipeline.polygon.market_day_cache import MarketDayCache
 from market_pipeline.polygon.parsing import GroupedBars, bar_records, range_bars
 from market_pipeline.polygon.response_body import read_body, retry_after
 from market_pipeline.polygon.vendor_errors import PolygonError
 from market_pipeline_tests.bar_frames import frame_of, has_types_of_bars
 
-NEW_YORK, UTC_DAYS = calendar("XNYS"), calendar("24/7")
+NEW_YORK, UTC_DAYS = find_calendar("XNYS"), find_calendar("24/7")
 BAR = {"v": 100, "vw": 1.5, "o": 1, "c": 2, "h": 3, "l": 0.5, "t": 1112331600000, "n": 7}
 
 
@@ -83,7 +83,7 @@ def test_a_bars_day_is_that_of_its_time_zone_in_each_season_and_century(calendar
         [hour for year in years for hour in pd.date_range(f"{year}-01-01", periods=8784, freq="h")]
     )
     around = hours[::5].union(hours + pd.Timedelta("1ms")).union(hours - pd.Timedelta("1ms"))
-    zone = calendar(calendar_name).timezone
+    zone = find_calendar(calendar_name).timezone
     fetched = range_bars([{**BAR, "t": t} for t in around.as_unit("ms").astype("int64").tolist()], zone, 1)
     expected = around.tz_localize("UTC").tz_convert(zone).tz_localize(None).normalize()
     assert (fetched.columns["date"] == expected.to_numpy("datetime64[D]")).all()

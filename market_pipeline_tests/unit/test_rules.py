@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from market_pipeline.core.bars import FetchedBars
-from market_pipeline.core.sessions import session_starts, sessions_between
+from market_pipeline.core.sessions import compute_session_starts, list_sessions
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.quality.bar_checks import check_bars
 from market_pipeline.quality.rules import IMPOSSIBLE
 from market_pipeline_tests.bar_frames import columns_of
 
 AAPL = Symbol.of("AAPL", "stock")
-WEEK = sessions_between("XNYS", date(2024, 1, 1), date(2024, 1, 5))
+WEEK = list_sessions("XNYS", date(2024, 1, 1), date(2024, 1, 5))
 GOOD = {"open": 10.0, "high": 12.0, "low": 9.0, "close": 11.0, "volume": 100.5, "vwap": 10.5, "transactions": 7.0}
 
 
@@ -27,7 +27,7 @@ def fetched(*changes: dict[str, Any]) -> FetchedBars:
     for row, change in enumerate(changes):
         for column, value in change.items():
             frame.loc[row, column] = value
-    starts = session_starts("XNYS", pd.DatetimeIndex(frame["date"]))
+    starts = compute_session_starts("XNYS", pd.DatetimeIndex(frame["date"]))
     frame.insert(1, "time", starts if "time" not in frame else frame.pop("time").fillna(pd.Series(starts)))
     return FetchedBars(columns_of(frame), [{"row": row} for row in range(len(frame))], 1)
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from market_pipeline.core.run_planning import Gap, RangeRun, plan_missing_runs, plan_nightly_runs, plan_range_runs
-from market_pipeline.core.sessions import NoSessionError, last_sessions
+from market_pipeline.core.sessions import NoSessionError, list_last_sessions
 from market_pipeline.core.symbols import Symbol
 
 NOW = datetime(2024, 12, 2, 2, tzinfo=UTC)
@@ -58,7 +58,7 @@ def test_symbols_missing_about_the_same_share_a_run() -> None:
 
 
 FRIDAY = date(2024, 11, 29)
-RECENT = last_sessions("XNYS", FRIDAY, 260)
+RECENT = list_last_sessions("XNYS", FRIDAY, 260)
 MANY = [Symbol.of(name, "stock") for name in ("A", "B", "C", "D", "E", "F")]
 
 

@@ -11,7 +11,7 @@ from bokeh_sampledata import stocks
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from market_pipeline.core.sessions import sessions_between
+from market_pipeline.core.sessions import list_sessions
 from market_pipeline.sandbox.bar_arrays import PRICES, Bars
 from market_pipeline.sandbox.config import ClockError, SandboxConfig
 from market_pipeline.sandbox.generated import history
@@ -52,7 +52,7 @@ def test_a_recorded_ticker_goes_on_with_generated_bars_from_its_last_close(marke
     bars = market.bars(ticker, date(2013, 3, 1), LAST, adjust=False)
     assert not bars["recorded"][1:].any()
     last = market_listings(ticker)[-1].last or LAST
-    assert [day.item() for day in bars["day"]] == sessions_between("XNYS", date(2013, 3, 1), last)
+    assert [day.item() for day in bars["day"]] == list_sessions("XNYS", date(2013, 3, 1), last)
     assert bars["o"][1] == pytest.approx(bars["c"][0], rel=0.02)
 
 
@@ -98,7 +98,7 @@ def test_a_longer_history_only_adds_bars(ticker: str, year: int) -> None:
 def test_every_session_has_a_bar_and_nothing_else_has(market: SandboxMarket) -> None:
     for ticker, calendar, first in (("SPY", "XNYS", date(2003, 9, 10)), ("X:BTCUSD", "24/7", date(2013, 11, 1))):
         bars = market.bars(ticker, EVER, LAST, adjust=False)
-        assert [day.item() for day in bars["day"]] == sessions_between(calendar, first, LAST)
+        assert [day.item() for day in bars["day"]] == list_sessions(calendar, first, LAST)
 
 
 def test_generated_bars_are_the_same_in_every_process_and_version() -> None:

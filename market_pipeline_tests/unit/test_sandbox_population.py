@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from market_pipeline.core.sessions import calendar, sessions_between
-from market_pipeline.core.symbols import AssetClass, ticker_symbol
+from market_pipeline.core.sessions import find_calendar, list_sessions
+from market_pipeline.core.symbols import AssetClass, find_ticker_symbol
 from market_pipeline.sandbox.bar_arrays import to_columns
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.counter_noise import LONGEST, draw_uniforms, walk
@@ -21,9 +21,9 @@ from market_pipeline.vendor_format.encoding import to_json
 from market_pipeline_tests.market_truth import traded_tickers
 
 SMALL = SandboxConfig(now=datetime(2026, 3, 2, 2, tzinfo=UTC), market_tickers=120)
-XNYS, CRYPTO = calendar("XNYS"), calendar("24/7")
+XNYS, CRYPTO = find_calendar("XNYS"), find_calendar("24/7")
 EVER, LAST = date(1990, 1, 1), date(2026, 2, 27)
-YEARS = sessions_between("XNYS", date(2021, 1, 4), date(2024, 12, 31))
+YEARS = list_sessions("XNYS", date(2021, 1, 4), date(2024, 12, 31))
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +97,7 @@ def test_the_market_has_every_kind_of_ticker_and_change(market: SandboxMarket) -
     tickers = {ticker for issue in issues for ticker, *_ in issue.periods}
     for ending in (".A", ".B", "pA", "pB", ".WS", ".U", "r", "w"):
         assert any(ticker.endswith(ending) for ticker in tickers), ending
-    assert all(ticker_symbol(ticker, AssetClass.STOCK).vendor_ticker == ticker for ticker in tickers)
+    assert all(find_ticker_symbol(ticker, AssetClass.STOCK).vendor_ticker == ticker for ticker in tickers)
 
 
 def test_tickers_are_reused_renamed_and_differ_by_case_only_within_four_years() -> None:

@@ -5,21 +5,21 @@ from datetime import date, timedelta
 import pandas as pd
 
 from market_pipeline.core.bars import VALUE_COLUMNS, FetchedBars
-from market_pipeline.core.sessions import session_starts, sessions_between
+from market_pipeline.core.sessions import compute_session_starts, list_sessions
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.core.ticker_history import TickerHistory, TickerPeriod, TickerSource
 from market_pipeline.polygon.series import join_series
 from market_pipeline_tests.bar_frames import columns_of
 
 META = Symbol.of("META", "stock")
-JUNE = sessions_between("XNYS", date(2022, 6, 1), date(2022, 6, 30))
+JUNE = list_sessions("XNYS", date(2022, 6, 1), date(2022, 6, 30))
 CHANGED = date(2022, 6, 9)
 
 
 def response(days: list[date], price: float) -> FetchedBars:
     stamps = pd.DatetimeIndex(pd.to_datetime(days)).as_unit("us")
     frame = pd.DataFrame(
-        {"date": stamps, "time": session_starts("XNYS", stamps), **dict.fromkeys(VALUE_COLUMNS, price)}
+        {"date": stamps, "time": compute_session_starts("XNYS", stamps), **dict.fromkeys(VALUE_COLUMNS, price)}
     )
     return FetchedBars(columns_of(frame), [{"c": price, "day": str(day)} for day in days], 1)
 

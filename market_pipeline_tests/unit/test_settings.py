@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from market_pipeline.core.settings import Settings, SettingsError, checkout_dir, load_settings, project_dir
+from market_pipeline.core.settings import Settings, SettingsError, find_checkout_dir, find_project_dir, load_settings
 
 EXAMPLE = Path(__file__).parents[2] / ".env.example"
 
@@ -14,7 +14,7 @@ EXAMPLE = Path(__file__).parents[2] / ".env.example"
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Change to a folder without a .env, and hide the checkout's."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("market_pipeline.core.settings.checkout_dir", lambda: None)
+    monkeypatch.setattr("market_pipeline.core.settings.find_checkout_dir", lambda: None)
 
 
 def test_the_example_file_has_the_words_of_the_module() -> None:
@@ -151,5 +151,5 @@ def test_an_installation_without_a_checkout_keeps_its_data_in_the_users_folder(m
 
 def test_a_checkout_keeps_its_data_to_itself() -> None:
     checkout = Path(__file__).parents[2]
-    assert checkout_dir() == project_dir() == checkout
+    assert find_checkout_dir() == find_project_dir() == checkout
     assert Settings(_env_file=None).market_pipeline_data_dir == checkout / ".market_pipeline"

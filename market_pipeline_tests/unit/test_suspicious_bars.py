@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from market_pipeline.core.bars import LOOK_AHEAD, LOOK_BACK, FlaggedBar
-from market_pipeline.core.sessions import session_starts, sessions_between
+from market_pipeline.core.sessions import compute_session_starts, list_sessions
 from market_pipeline.core.symbols import AssetClass, Symbol
 from market_pipeline.quality.rules import SUSPICIOUS
 from market_pipeline_tests.bar_frames import columns_of
 from market_pipeline_tests.symbol_flags import find_symbol_flags
 
 STOCK, FUND, COIN = Symbol.of("AAPL", "stock"), Symbol.of("SPY", "etf"), Symbol.of("BTC", "crypto")
-MONTH = sessions_between("XNYS", date(2024, 1, 1), date(2024, 2, 5))
+MONTH = list_sessions("XNYS", date(2024, 1, 1), date(2024, 2, 5))
 LAST = len(MONTH) - 1
 
 
@@ -27,7 +27,7 @@ def bars(*changes: tuple[int, dict[str, Any]]) -> pd.DataFrame:
     frame = pd.DataFrame(
         {
             "date": days,
-            "time": session_starts("XNYS", days),
+            "time": compute_session_starts("XNYS", days),
             "open": 100.0,
             "high": 103.0,
             "low": 99.0,

@@ -15,7 +15,7 @@ from market_pipeline.core.symbols import (
     AssetClass,
     Symbol,
     SymbolError,
-    starting_symbols,
+    list_starting_symbols,
 )
 from market_pipeline.orchestration.assets import asset_key
 from market_pipeline.sandbox.listings import market_listings
@@ -134,5 +134,5 @@ def test_the_starting_set_covers_the_runbook() -> None:
     assert set(DEFAULT_BACKFILL) <= set(STARTING_SET[AssetClass.STOCK])
     assert {"SPY", "QQQ", "IWM", "EEM", "AGG"} <= set(STARTING_SET[AssetClass.ETF])
     assert {"BTC", "ETH", "SOL", "ADA", "XRP"} <= set(STARTING_SET[AssetClass.CRYPTO])
-    names = [symbol.name for symbol in starting_symbols()]
+    names = [symbol.name for symbol in list_starting_symbols()]
     assert len(names) == len(set(names))

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from market_pipeline.core.sessions import sessions_between
-from market_pipeline.core.symbols import AssetClass, Symbol, ticker_symbol
+from market_pipeline.core.sessions import list_sessions
+from market_pipeline.core.symbols import AssetClass, Symbol, find_ticker_symbol
 from market_pipeline.core.ticker_corrections import (
     COLUMNS,
     PACKAGED,
@@ -17,7 +17,7 @@ from market_pipeline.core.ticker_history import TickerHistory, TickerPeriod, Tic
 from market_pipeline.polygon.request_planning import RangeRequest, plan_requests
 
 META = Symbol.of("META", "stock")
-JUNE = sessions_between("XNYS", date(2022, 6, 1), date(2022, 6, 30))
+JUNE = list_sessions("XNYS", date(2022, 6, 1), date(2022, 6, 30))
 
 
 def renamed(source: TickerSource, day: int = 9) -> TickerHistory:
@@ -77,7 +77,7 @@ def test_a_symbol_of_which_nothing_is_known_is_requested_by_its_own_name() -> No
 
 @pytest.mark.parametrize(("ticker", "kind"), [("BRK.B", "stock"), ("X:BTCUSD", "crypto")])
 def test_a_vendors_ticker_is_a_symbol_of_its_own(ticker: str, kind: str) -> None:
-    assert ticker_symbol(ticker, AssetClass(kind)).vendor_ticker == ticker
+    assert find_ticker_symbol(ticker, AssetClass(kind)).vendor_ticker == ticker
 
 
 # --- manual histories

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from market_pipeline.core.wording import are, counted, pasteable, under
+from market_pipeline.core.wording import choose_verb, format_count, prefix_symbol, quote_command
 
 PACKAGE = Path(__file__).parents[2] / "market_pipeline"
 
@@ -14,17 +14,17 @@ PACKAGE = Path(__file__).parents[2] / "market_pipeline"
     ("number", "expected"), [(0, "0 bars are"), (1, "1 bar is"), (2, "2 bars are"), (1234, "1,234 bars are")]
 )
 def test_a_number_and_its_noun_agree(number: int, expected: str) -> None:
-    assert f"{counted(number, 'bar')} {are(number)}" == expected
+    assert f"{format_count(number, 'bar')} {choose_verb(number)}" == expected
 
 
 def test_a_noun_may_have_a_plural_of_its_own() -> None:
-    assert [counted(number, "process", "processes") for number in (1, 2)] == ["1 process", "2 processes"]
+    assert [format_count(number, "process", "processes") for number in (1, 2)] == ["1 process", "2 processes"]
 
 
 def test_a_command_survives_the_shell() -> None:
     words = ["market-pipeline", "backfill", "--symbols", "*", "--folder", "/a b/it's"]
-    assert shlex.split(pasteable(*words)) == words
-    assert pasteable("backfill", "--symbols", "AAPL,BRK.B") == "backfill --symbols AAPL,BRK.B"
+    assert shlex.split(quote_command(*words)) == words
+    assert quote_command("backfill", "--symbols", "AAPL,BRK.B") == "backfill --symbols AAPL,BRK.B"
 
 
 @pytest.mark.parametrize(
@@ -37,4 +37,4 @@ def test_a_command_survives_the_shell() -> None:
     ],
 )
 def test_a_symbol_is_named_once(text: str, expected: str) -> None:
-    assert under("MSFT", text) == expected
+    assert prefix_symbol("MSFT", text) == expected

@@ -12,7 +12,7 @@ from market_pipeline.api.generated.query_params import choice_parser, value_pars
 from market_pipeline.api.problems import ProblemError
 from market_pipeline.api.symbol_search import FoundSymbol, find_symbols
 from market_pipeline.api.udf.udf_parameters import MOST_SYMBOLS, RESOLUTIONS, count_parser, parse_name, parse_udf
-from market_pipeline.core.sessions import calendar, days_without_session
+from market_pipeline.core.sessions import find_calendar, list_holidays
 from market_pipeline.warehouse.statements import driver_statement
 from market_pipeline.warehouse.symbol_names import find_alias
 
@@ -157,8 +157,8 @@ def _holidays(calendar_name: str, last_year: int) -> str:
     """Return the weekdays without a session, as 20240101,20240115."""
     if calendar_name == "24/7":
         return ""
-    first = calendar(calendar_name).first_session
-    return ",".join(f"{day:%Y%m%d}" for day in days_without_session(calendar_name, first, date(last_year, 12, 31)))
+    first = find_calendar(calendar_name).first_session
+    return ",".join(f"{day:%Y%m%d}" for day in list_holidays(calendar_name, first, date(last_year, 12, 31)))
 
 
 def _decimals(close: float | None) -> int:

@@ -9,7 +9,7 @@ from market_pipeline.api.vendor_dialect.dialect_request import DialectRequest
 from market_pipeline.api.vendor_dialect.stored_rows import NO_ROWS, read_range, read_session
 from market_pipeline.api.vendor_dialect.ticker_spans import TickerSpans, calendar_of_ticker
 from market_pipeline.core.markets import MARKETS, Market
-from market_pipeline.core.sessions import calendar, sessions_between
+from market_pipeline.core.sessions import find_calendar, list_sessions
 from market_pipeline.vendor_format.bar_bodies import (
     bars_body,
     crypto_open_close_body,
@@ -122,10 +122,10 @@ async def read_grouped_crypto(request: DialectRequest) -> Body:
 
 
 async def _read_grouped(request: DialectRequest, market: Market) -> Body:
-    day, trading = request.day(), calendar(market.calendar)
+    day, trading = request.day(), find_calendar(market.calendar)
     if day >= request.now.astimezone(trading.timezone).date():
         raise RejectedRequestError(day_not_over(day, request.as_of))
-    if not sessions_between(trading.name, day, day):
+    if not list_sessions(trading.name, day, day):
         return bars_body(request, NO_ROWS)
     await _check_whole(request, market)
     found = await read_session(request, trading, day)

@@ -8,7 +8,7 @@ from functools import cache
 from time import monotonic
 
 from market_pipeline.api.generated.reader import Reader
-from market_pipeline.core.sessions import Calendar, calendar
+from market_pipeline.core.sessions import Calendar, find_calendar
 from market_pipeline.warehouse.bar_tables import VERSIONED
 from market_pipeline.warehouse.statements import driver_statement
 
@@ -57,7 +57,7 @@ class TickerSpans:
         statement = stored_statement("ticker_spans", past=as_of is not None)
         rows = await self._reader.rows(statement, {"ticker": ticker, "as_of": as_of})
         return [
-            HolderSpan(symbol, calendar(name), first or date.min, last or date.max)
+            HolderSpan(symbol, find_calendar(name), first or date.min, last or date.max)
             for symbol, name, first, last in rows
         ]
 
@@ -71,4 +71,4 @@ def stored_statement(name: str, *, past: bool) -> str:
 
 def calendar_of_ticker(ticker: str, spans: Sequence[HolderSpan]) -> Calendar:
     """Return the trading calendar of a ticker: its symbols', or the one that an unknown ticker's form stands for."""
-    return spans[0].calendar if spans else calendar("24/7" if ticker.startswith("X:") else "XNYS")
+    return spans[0].calendar if spans else find_calendar("24/7" if ticker.startswith("X:") else "XNYS")

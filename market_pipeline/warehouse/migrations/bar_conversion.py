@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from sqlalchemy import Connection, Engine, text
 
-from market_pipeline.core.wording import counted
+from market_pipeline.core.wording import format_count
 from market_pipeline.warehouse.locks import AdvisoryLock, wait_for_lock
 from market_pipeline.warehouse.migrations.scripts import read_script
 
@@ -54,7 +54,7 @@ def convert_ahead(engine: Engine, report: Report) -> None:
     while (converted := _convert_next(engine)) is not None:
         bars, symbols = bars + converted, symbols + 1
         if symbols % SYMBOLS_AT_ONCE == 0:
-            report(f"converted {counted(bars, 'bar')} of {counted(symbols, 'symbol')}")
+            report(f"converted {format_count(bars, 'bar')} of {format_count(symbols, 'symbol')}")
 
 
 def _convert_next(engine: Engine) -> int | None:
