@@ -33,7 +33,7 @@ from market_pipeline.api.generated.reader import PLANNED_ONCE, connection_pool
 from market_pipeline.api.udf.udf_history import bars_statement
 from market_pipeline.api.udf.udf_parameters import MOST_BARS
 from market_pipeline.core.settings import Settings, load_settings
-from market_pipeline.warehouse.database import database_url
+from market_pipeline.warehouse.database import find_database_url
 from market_pipeline.warehouse.roles import READER
 
 BARS = 10_000
@@ -79,7 +79,7 @@ class Floor:
     """An ASGI application that responds with the rows of a statement."""
 
     def __init__(self, settings: Settings) -> None:
-        self._pool = connection_pool(database_url(settings), READER, CLIENTS, 10, 60, PLANNED_ONCE)
+        self._pool = connection_pool(find_database_url(settings), READER, CLIENTS, 10, 60, PLANNED_ONCE)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Respond to an ASGI request."""
@@ -171,7 +171,7 @@ class Bars(BaseModel):
 
 def models(settings: Settings) -> FastAPI:
     """FastAPI as its tutorial has it: rows, models, JSON."""
-    plain = database_url(settings).get_secret_value().replace("+psycopg", "")
+    plain = find_database_url(settings).get_secret_value().replace("+psycopg", "")
     pool = AsyncConnectionPool(plain, kwargs={"row_factory": dict_row, "autocommit": True}, max_size=8, open=False)
     names = sql.SQL(", ").join(sql.Identifier(column.name) for column in COLUMNS)
     statement = sql.SQL(

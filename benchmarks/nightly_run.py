@@ -13,11 +13,11 @@ def main() -> None:
     from market_pipeline.core.settings import load_settings
     from market_pipeline.orchestration.schedules import plan_night
     from market_pipeline.warehouse.database import warehouse_of
-    from market_pipeline.warehouse.tracked_symbols import active_symbols
+    from market_pipeline.warehouse.tracked_symbols import list_active_symbols
 
     settings = load_settings()
     with warehouse_of(settings) as warehouse:
-        runs = plan_night(settings, active_symbols(warehouse), date.fromisoformat(sys.argv[1]))
+        runs = plan_night(settings, list_active_symbols(warehouse), date.fromisoformat(sys.argv[1]))
         result = launch_runs(settings, warehouse, runs, quiet=True)
     sys.exit(0 if len(runs) == 1 and all(record["success"] for record in result.records) else 1)
 

@@ -43,7 +43,7 @@ from market_pipeline.warehouse.corporate_action_refresh import (
     plan_run_refresh,
 )
 from market_pipeline.warehouse.corporate_actions import RefreshResult, refresh
-from market_pipeline.warehouse.database_errors import unavailable_error
+from market_pipeline.warehouse.database_errors import build_unavailable_error
 from market_pipeline.warehouse.securities import read_securities
 
 log = logging.getLogger(__name__)
@@ -343,4 +343,4 @@ class RunActions:
                 self._client, self._warehouse, actions, plan, self._symbols, run_id=self._run_id, storing=self._storing
             )
         except (OperationalError, InterfaceError) as error:
-            raise unavailable_error(error, self._warehouse) from None
+            raise build_unavailable_error(error, self._warehouse) from None

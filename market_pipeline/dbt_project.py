@@ -22,10 +22,10 @@ from market_pipeline.core.child_processes import run_child
 from market_pipeline.core.database_address import DatabaseAddress
 from market_pipeline.core.errors import MarketPipelineError
 from market_pipeline.core.settings import Settings, find_project_dir
-from market_pipeline.warehouse.backup.client_programs import client_environment
+from market_pipeline.warehouse.backup.client_programs import build_client_environment
 from market_pipeline.warehouse.backup.dump import open_connection
-from market_pipeline.warehouse.connections import ENCODING, SETTINGS, address_in_use, session_statement
-from market_pipeline.warehouse.database import database_url
+from market_pipeline.warehouse.connections import ENCODING, SETTINGS, build_session_statement, find_address_in_use
+from market_pipeline.warehouse.database import find_database_url
 
 BUILD = ["build", "--exclude-resource-type", "unit_test"]
 """dbt's command: models and data tests. Unit tests check the code alone, which a night does not change."""
@@ -107,11 +107,11 @@ def dbt_environment(settings: Settings, scope: BuildScope = BuildScope.EVERYTHIN
         DatabaseUnavailableError: the database can't be reached.
     """
     project, output = project_folder(), output_folder(settings)
-    with open_connection(database_url(settings)) as connection:
-        address, session = address_in_use(connection), _session(connection)
+    with open_connection(find_database_url(settings)) as connection:
+        address, session = find_address_in_use(connection), _session(connection)
     place = address.parameters
     with TemporaryDirectory(prefix="market-pipeline-dbt-") as folder:
-        environment = client_environment(address.without_password.url())
+        environment = build_client_environment(address.without_password.url())
         yield environment | {
             "MARKET_PIPELINE_DBT_HOST": place["host"],
             "MARKET_PIPELINE_DBT_PORT": place["port"],
@@ -154,7 +154,7 @@ def _session(connection: Connection) -> str:
     """
     role: str = connection.execute(text("SELECT quote_ident(current_user)")).scalar_one()
     session: Any = connection.connection.driver_connection
-    settings = session_statement(DBT_SETTINGS, session.info.server_version)
+    settings = build_session_statement(DBT_SETTINGS, session.info.server_version)
     return f"{role}; SET TRANSACTION ISOLATION LEVEL READ COMMITTED; {settings}"
 
 
@@ -196,7 +196,9 @@ def manifest_file(settings: Settings) -> Path:
 
 def project_hash(settings: Settings) -> str:
     """Return a hash of the project's files, dbt's version and the database, which the manifest names."""
-    digest = hashlib.sha256(f"{version('dbt-core')} {DatabaseAddress.parse(database_url(settings)).database}".encode())
+    digest = hashlib.sha256(
+        f"{version('dbt-core')} {DatabaseAddress.parse(find_database_url(settings)).database}".encode()
+    )
     for file in sorted(project_folder().rglob("*")):
         if file.suffix in (".yml", ".sql", ".md"):
             digest.update(file.relative_to(project_folder()).as_posix().encode())

@@ -29,7 +29,7 @@ from market_pipeline.core.wording import format_count, prefix_symbol
 from market_pipeline.load_batches import FetchedSymbol, LoadBatch, most_together
 from market_pipeline.no_data import Explain, FetchListDate, FetchReference, end_at_delisting, explain_no_data
 from market_pipeline.quality.bar_checks import CheckedBars, check_bars
-from market_pipeline.warehouse.database_errors import unavailable_error
+from market_pipeline.warehouse.database_errors import build_unavailable_error
 from market_pipeline.warehouse.load_history import COUNTERS, LoadRequest, LoadResult
 from market_pipeline.warehouse.tracked_symbols import Reference
 
@@ -110,7 +110,7 @@ def ingest(
             try:
                 load_results = future.result()
             except (OperationalError, InterfaceError) as error:
-                raise unavailable_error(error, warehouse) from None
+                raise build_unavailable_error(error, warehouse) from None
             for load_result in load_results:
                 with bound_contextvars(symbol=load_result.symbol):
                     _report(load_result)

@@ -19,7 +19,7 @@ from market_pipeline.no_data import Explain
 from market_pipeline.polygon.vendor_errors import PolygonError
 from market_pipeline.quality.bar_checks import CheckedBars
 from market_pipeline.quality.rules import find_flags
-from market_pipeline.warehouse.database_errors import first_line
+from market_pipeline.warehouse.database_errors import read_first_line
 from market_pipeline.warehouse.load_history import LoadRequest, LoadResult, record_failure
 from market_pipeline.warehouse.loading import CheckedLoad, RejectedBar, load_together
 from market_pipeline.warehouse.tracked_symbols import NotTrackedError
@@ -130,7 +130,7 @@ def _record_error(load_request: LoadRequest, error: Exception, warehouse: Engine
         case MarketPipelineError():
             message = str(error)
         case DataError() | IntegrityError():
-            message = f"the database rejected its bars: {first_line(error)}"
+            message = f"the database rejected its bars: {read_first_line(error)}"
         case _:  # a defect of ours, which must not cost the other symbols their bars
             log.error("A defect in loading %s", name, exc_info=error)
             message = describe_defect(error)

@@ -19,7 +19,7 @@ from market_pipeline.core.markets import Market
 from market_pipeline.polygon.market_fetcher import MarketSessionError
 from market_pipeline.polygon.vendor_errors import NotYetAvailableError, PlanError, PolygonError
 from market_pipeline.quality.rules import find_flags
-from market_pipeline.warehouse.database_errors import first_line
+from market_pipeline.warehouse.database_errors import read_first_line
 from market_pipeline.warehouse.market_loading import load_sessions
 from market_pipeline.warehouse.market_records import MarketLoadResult, MarketRun, record_session_failure
 from market_pipeline.warehouse.recent_bars import RecentBars
@@ -94,7 +94,7 @@ class BlockLoader:
             case PlanError():
                 text = f"{NOT_IN_PLAN}: {text}"
             case DataError() | IntegrityError():
-                text = f"the database rejected its bars: {first_line(error)}"
+                text = f"the database rejected its bars: {read_first_line(error)}"
             case MarketPipelineError():
                 # It begins with the session, by which a retry's log line is known; the record has a column for it.
                 text = text.removeprefix(f"{self.market.title} on {session}: ")

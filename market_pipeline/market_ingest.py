@@ -27,7 +27,7 @@ from market_pipeline.ingest import ENDING_SECONDS, Run
 from market_pipeline.market_blocks import BlockLoader, DefectiveSession, is_outside_plan
 from market_pipeline.polygon.market_fetcher import MarketSessionError
 from market_pipeline.quality.market_rules import check_market_session
-from market_pipeline.warehouse.database_errors import unavailable_error
+from market_pipeline.warehouse.database_errors import build_unavailable_error
 from market_pipeline.warehouse.load_history import COUNTERS
 from market_pipeline.warehouse.market_records import MarketLoadResult, MarketRun
 
@@ -97,7 +97,7 @@ def ingest_market(
             try:
                 results = loading.result()
             except (OperationalError, InterfaceError) as error:
-                raise unavailable_error(error, warehouse) from None
+                raise build_unavailable_error(error, warehouse) from None
             for result in results:
                 _report(market, result)
             yield results

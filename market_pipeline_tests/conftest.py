@@ -24,7 +24,7 @@ from market_pipeline.core.settings import Settings
 from market_pipeline.dbt_project import manifest, manifest_file
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database import create_warehouse_engine
-from market_pipeline.warehouse.database import database_url as database_url_of
+from market_pipeline.warehouse.database import find_database_url as database_url_of
 from market_pipeline.warehouse.schema import migrate
 from market_pipeline_tests.cluster_folders import make_cluster_folder
 

@@ -20,7 +20,7 @@ from market_pipeline.warehouse.corporate_actions import refresh
 from market_pipeline.warehouse.database import create_warehouse_engine
 from market_pipeline.warehouse.load_history import LoadRequest
 from market_pipeline.warehouse.loading import load
-from market_pipeline.warehouse.statements import statement
+from market_pipeline.warehouse.statements import read_statement
 from market_pipeline.warehouse.symbol_renaming import rename_symbol
 from market_pipeline.warehouse.tracked_symbols import lock_symbol
 from market_pipeline_tests.bar_frames import columns_of
@@ -73,7 +73,7 @@ def _take_out(engine: Engine, chance: random.Random) -> None:
     dates = chance.sample(list_sessions("XNYS", FIRST, LAST), 4)
     with engine.begin() as connection:
         locked = lock_symbol(connection, symbol)
-        connection.execute(statement("move_reassigned_bars"), {"symbol_id": locked.id, "dates": dates})
+        connection.execute(read_statement("move_reassigned_bars"), {"symbol_id": locked.id, "dates": dates})
         if chance.random() < 0.5:
             connection.execute(
                 text(

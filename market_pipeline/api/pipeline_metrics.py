@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from market_pipeline.api.generated.reader import Reader
 from market_pipeline.api.problems import ProblemError
 from market_pipeline.orchestration.scheduler_status import read_scheduler_state
-from market_pipeline.warehouse.statements import statement
+from market_pipeline.warehouse.statements import read_statement
 
 PREFIX = "market_pipeline_"
 FRESH_SECONDS = 15.0
@@ -81,7 +81,7 @@ OWN: Mapping[str, MetricDescription] = {
 }
 """Gauges that aren't read from the warehouse's tables."""
 
-METRICS = str(statement("metrics")).replace("%", "%%")
+METRICS = str(read_statement("metrics")).replace("%", "%%")
 
 
 class PipelineMetrics(Collector):

@@ -19,7 +19,7 @@ from market_pipeline.core.logging_json import limit_repeats
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.sockets import LOOPBACK, serve_in_thread
 from market_pipeline.orchestration.run_launch import open_instance
-from market_pipeline.warehouse.database import database_url, warehouse_of
+from market_pipeline.warehouse.database import find_database_url, warehouse_of
 from market_pipeline.warehouse.roles import make_reading_role
 
 
@@ -31,7 +31,9 @@ def api_server(settings: Settings, *, access_log: bool = False) -> Iterator[ApiS
         MarketPipelineError: the database can't be used, or its reading role can't be created.
     """
     with warehouse_of(settings) as warehouse, open_instance(settings) as instance:
-        reader = Reader(database_url(settings), make_reading_role(warehouse), most=settings.database_max_connections)
+        reader = Reader(
+            find_database_url(settings), make_reading_role(warehouse), most=settings.database_max_connections
+        )
         context = Context(
             settings=settings, reader=reader, catalog=Catalog(reader), warehouse=warehouse, instance=instance
         )

@@ -17,12 +17,12 @@ from market_pipeline.api.context import Context, InContext
 from market_pipeline.api.problems import ProblemError
 from market_pipeline.core.settings import Settings
 from market_pipeline.orchestration.scheduler_status import SchedulerState, read_scheduler_state
-from market_pipeline.warehouse.statements import statement
+from market_pipeline.warehouse.statements import read_statement
 
 health_router = APIRouter(tags=["overview"])
 router = APIRouter(tags=["overview"])
 
-STATUS, SYMBOLS, LAST_RUN = (str(statement(name)) for name in ("warehouse_status", "symbols_held", "last_run"))
+STATUS, SYMBOLS, LAST_RUN = (str(read_statement(name)) for name in ("warehouse_status", "symbols_held", "last_run"))
 
 
 class Scheduler(BaseModel):

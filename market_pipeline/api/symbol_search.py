@@ -8,9 +8,9 @@ from pydantic import BaseModel, Field
 
 from market_pipeline.api.admin.auth import NO_NULL
 from market_pipeline.api.context import Context, InContext
-from market_pipeline.warehouse.statements import driver_statement
+from market_pipeline.warehouse.statements import read_driver_statement
 
-MATCHING, FIRST, SUMMARIES = map(driver_statement, ("matching_symbols", "first_symbols", "symbol_summaries"))
+MATCHING, FIRST, SUMMARIES = map(read_driver_statement, ("matching_symbols", "first_symbols", "symbol_summaries"))
 
 SHORTEST_IN_NAME = 2
 """Characters of a text that is also sought in names: a single one is in most of them."""

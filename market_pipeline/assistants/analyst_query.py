@@ -12,8 +12,8 @@ from psycopg import errors
 from market_pipeline.assistants.results import Rows, ToolProblem
 from market_pipeline.core.database_address import DatabaseAddress
 from market_pipeline.warehouse.assistant_role import AssistantLogin
-from market_pipeline.warehouse.connections import session_statement
-from market_pipeline.warehouse.read_only_connections import check_reading_session, reading_settings
+from market_pipeline.warehouse.connections import build_session_statement
+from market_pipeline.warehouse.read_only_connections import build_reading_settings, check_reading_session
 
 SECONDS = 15.0
 """Time limit of a query, that of the API's."""
@@ -75,7 +75,7 @@ class AnalystQueries:
 def _limit_session(connection: psycopg.Connection) -> None:
     """Make a session read-only, with a time limit, and check it as the API's are checked."""
     info = connection.info
-    statement = session_statement(reading_settings(info.user, SECONDS), info.server_version)
+    statement = build_session_statement(build_reading_settings(info.user, SECONDS), info.server_version)
     row = connection.execute(statement.encode()).fetchone()
     assert row is not None  # noqa: S101 - it returns one
     address = DatabaseAddress.from_parameters({"host": info.host, "port": str(info.port), "dbname": info.dbname})

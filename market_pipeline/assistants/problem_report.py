@@ -16,7 +16,7 @@ from market_pipeline.warehouse import coverage
 from market_pipeline.warehouse.adjustment import find_unknown_adjustments
 from market_pipeline.warehouse.corporate_action_refresh import find_actions_behind
 from market_pipeline.warehouse.tracked_markets import FETCHABLE
-from market_pipeline.warehouse.tracked_symbols import active_symbols
+from market_pipeline.warehouse.tracked_symbols import list_active_symbols
 
 MOST = 50
 """Rows of each list."""
@@ -47,11 +47,13 @@ def read_tracked(engine: Engine, settings: Settings, symbols: Sequence[Symbol] |
     from market_pipeline.operations.status import find_action_problems, find_data_problems
 
     now = datetime.now(UTC)
-    names = [symbol.name for symbol in (active_symbols(engine) if symbols is None else symbols)]
-    rows = coverage.coverage(engine, names)
+    names = [symbol.name for symbol in (list_active_symbols(engine) if symbols is None else symbols)]
+    rows = coverage.read_coverage(engine, names)
     concerned = [row for row in rows if row["health"] != "fine"]
     gaps = [
-        gap for gap in coverage.gaps(engine, [row["symbol"] for row in concerned]) if gap["state"] in coverage.FILLABLE
+        gap
+        for gap in coverage.list_gaps(engine, [row["symbol"] for row in concerned])
+        if gap["state"] in coverage.FILLABLE
     ]
     behind = [each for each in find_actions_behind(engine, now) if each.symbol in names]
     markets = read_market_states(engine, settings, now) if symbols is None else []

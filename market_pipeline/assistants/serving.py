@@ -27,7 +27,7 @@ from market_pipeline.core.settings import Settings
 from market_pipeline.core.sockets import is_loopback
 from market_pipeline.warehouse.api_keys import accept_key
 from market_pipeline.warehouse.assistant_role import AssistantLogin, find_reading_role, find_reading_user
-from market_pipeline.warehouse.database import database_url, warehouse_of
+from market_pipeline.warehouse.database import find_database_url, warehouse_of
 
 PATH = "/mcp"
 
@@ -48,7 +48,7 @@ def open_assistant(settings: Settings) -> Iterator[tuple[AssistantServer, Engine
     """
     with warehouse_of(settings) as warehouse:
         role = find_reading_role(warehouse)
-        reader = Reader(database_url(settings), role, most=settings.database_max_connections)
+        reader = Reader(find_database_url(settings), role, most=settings.database_max_connections)
         context = ReadingContext(settings=settings, reader=reader, catalog=Catalog(reader), warehouse=warehouse)
         yield create_server(context, AnalystQueries(AssistantLogin(warehouse, settings))), warehouse
 

@@ -108,7 +108,7 @@ class Tools:
         body = await self._requests.table("coverage", ("symbol", f"eq.{name}"))
         if not body["data"]:
             raise ToolProblem(f"{name} is not fetched at present, so no session of it counts as missing: use get_bars")
-        gaps = await asyncio.to_thread(coverage.gaps, self._context.warehouse, [name])
+        gaps = await asyncio.to_thread(coverage.list_gaps, self._context.warehouse, [name])
         return Coverage(symbol=name, counts=body["data"][0], gaps=to_gaps(gaps), note=note)
 
     async def get_bars(

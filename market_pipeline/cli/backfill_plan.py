@@ -24,7 +24,7 @@ from market_pipeline.warehouse.corporate_action_refresh import (
     plan_run_refresh,
 )
 from market_pipeline.warehouse.securities import read_securities
-from market_pipeline.warehouse.tracked_symbols import active_symbols
+from market_pipeline.warehouse.tracked_symbols import list_active_symbols
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def plan_backfill(
     """Plan the requests of a backfill of `symbols`; with `missing`, those for all splits and dividends behind too."""
     in_runs = {symbol.name for run in runs for symbol in run.symbols}
     refreshed = missing and find_symbols_behind(warehouse, symbols, now).difference(in_runs)
-    tracked = active_symbols(warehouse) if refreshed else []
+    tracked = list_active_symbols(warehouse) if refreshed else []
     refresh = sum(_count(plan_refresh(warehouse, actions, tracked, now)) for actions in TABLES)
     return BackfillPlan([_plan_run(warehouse, run, corrections, now) for run in runs], refresh)
 

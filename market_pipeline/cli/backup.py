@@ -22,7 +22,7 @@ from market_pipeline.warehouse.backup.backup import (
     remove_old_backups,
 )
 from market_pipeline.warehouse.backup.restore import restore as restore_backup
-from market_pipeline.warehouse.database import database_url
+from market_pipeline.warehouse.database import find_database_url
 
 Folder = Annotated[
     Path | None,
@@ -109,7 +109,7 @@ def _backup_folder(settings: Settings, folder: Path | None) -> Path:
 def _database_urls(settings: Settings) -> Mapping[str, SecretStr]:
     from market_pipeline.orchestration.instance_storage import dagster_database_url  # importing Dagster takes a second
 
-    return {WAREHOUSE: database_url(settings), DAGSTER: dagster_database_url(settings)}
+    return {WAREHOUSE: find_database_url(settings), DAGSTER: dagster_database_url(settings)}
 
 
 def _note_printer(*, quiet: bool) -> Report:

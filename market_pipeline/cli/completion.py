@@ -31,7 +31,7 @@ def _tracked_symbols() -> Sequence[str]:
 
         settings = load_settings()
         url = settings.database_url
-        if url is None and (server := embedded.running_server(settings.market_pipeline_data_dir)) is not None:
+        if url is None and (server := embedded.find_running_server(settings.market_pipeline_data_dir)) is not None:
             url = server.url()
         if url is not None:
             address = make_url(url.get_secret_value()).set(drivername="postgresql")

@@ -40,7 +40,7 @@ def coverage(symbols: Symbols = EVERY, as_json: AsJson = False) -> None:
     """
     with warehouse_of(load_settings()) as warehouse:
         names = [symbol.name for symbol in select_symbols(warehouse, symbols)]
-        rows = coverage_views.coverage(warehouse, names)
+        rows = coverage_views.read_coverage(warehouse, names)
     if as_json:
         typer.echo(json.dumps({"symbols": _format_dates(rows)}, indent=2))
         return
@@ -56,7 +56,7 @@ def gaps(symbols: Symbols = EVERY, as_json: AsJson = False) -> None:
     """Print the sessions without a bar, as ranges with the reason, and the symbols that were never loaded."""
     with warehouse_of(load_settings()) as warehouse:
         names = [symbol.name for symbol in select_symbols(warehouse, symbols)]
-        rows = coverage_views.gaps(warehouse, names)
+        rows = coverage_views.list_gaps(warehouse, names)
         unknown = coverage_views.find_never_loaded(warehouse, names)
     if as_json:
         typer.echo(json.dumps({"gaps": _format_dates(rows), "never_loaded": unknown}, indent=2))

@@ -18,9 +18,13 @@ from market_pipeline.core.errors import MarketPipelineError, UsageError
 from market_pipeline.core.settings import load_settings
 from market_pipeline.core.wording import format_count
 from market_pipeline.warehouse import embedded
-from market_pipeline.warehouse.backup.client_programs import NO_OPTIONS, client_environment, session_options
-from market_pipeline.warehouse.database import create_warehouse_engine, database_url, warehouse_of
-from market_pipeline.warehouse.database_errors import unavailable_error
+from market_pipeline.warehouse.backup.client_programs import (
+    NO_OPTIONS,
+    build_client_environment,
+    choose_session_options,
+)
+from market_pipeline.warehouse.database import create_warehouse_engine, find_database_url, warehouse_of
+from market_pipeline.warehouse.database_errors import build_unavailable_error
 from market_pipeline.warehouse.roles import grant_analyst_access
 from market_pipeline.warehouse.schema import MigrationPlan, plan_migration
 from market_pipeline.warehouse.upgrade import upgrade
@@ -60,7 +64,7 @@ def status() -> None:
         _connect(settings.database_url)
         typer.echo("it accepts connections")
         return
-    server = embedded.running_server(settings.market_pipeline_data_dir)
+    server = embedded.find_running_server(settings.market_pipeline_data_dir)
     if server is None:
         typer.echo(f"not running (data folder {settings.market_pipeline_data_dir})")
         raise typer.Exit(1)
@@ -70,7 +74,7 @@ def status() -> None:
 @app.command()
 def url() -> None:
     """Print the database's URL, with its password, for another tool. Starts the embedded server if needed."""
-    typer.echo(database_url(load_settings()).get_secret_value())
+    typer.echo(find_database_url(load_settings()).get_secret_value())
 
 
 @app.command()
@@ -103,7 +107,7 @@ def migrate_tables(
     An upgrade that is interrupted goes on where it was when the command is run again.
     """
     settings = load_settings()
-    engine = create_warehouse_engine(database_url(settings))
+    engine = create_warehouse_engine(find_database_url(settings))
     try:
         if dry_run:
             _print_plan(plan_migration(engine))
@@ -163,11 +167,11 @@ def _print_plan(plan: MigrationPlan) -> None:
 def psql(ctx: typer.Context) -> NoReturn:
     """Open the database in psql. All arguments go to psql: `psql -c 'select 1'`, `psql --help`."""
     settings = load_settings()
-    program = embedded.binary("psql")
+    program = embedded.find_binary("psql")
     if settings.database_url is not None:
         program = Path(shutil.which("psql") or program)  # the wheel's has no TLS, which an external server may require
-    address = database_url(settings)
-    environment = client_environment(address, _session_options(address))
+    address = find_database_url(settings)
+    environment = build_client_environment(address, _session_options(address))
     os.execve(program, [str(program), *ctx.args], environment)  # noqa: S606, no shell is wanted
 
 
@@ -175,7 +179,7 @@ def _session_options(url: SecretStr) -> Mapping[str, str]:
     engine = create_warehouse_engine(url)
     try:
         with engine.connect() as connection:
-            return session_options(connection)
+            return choose_session_options(connection)
     except DBAPIError:  # psql reports it, and `psql --help` needs no database
         return NO_OPTIONS
     finally:
@@ -187,7 +191,7 @@ def _connect(url: SecretStr) -> None:
     try:
         engine.connect().close()
     except OperationalError as error:
-        raise unavailable_error(error, engine) from None
+        raise build_unavailable_error(error, engine) from None
     finally:
         engine.dispose()
 

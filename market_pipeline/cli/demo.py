@@ -25,7 +25,7 @@ from market_pipeline.sandbox.config import MOST_TICKERS
 from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database import create_warehouse_engine, warehouse_of
-from market_pipeline.warehouse.database_errors import first_line
+from market_pipeline.warehouse.database_errors import read_first_line
 from market_pipeline.warehouse.embedded.server_errors import EmbeddedServerError
 from market_pipeline.warehouse.foreign_data import KnownData, find_foreign_data
 from market_pipeline.warehouse.tracked_symbols import add_symbols
@@ -146,7 +146,7 @@ def _check_demo_only(settings: Settings) -> None:
     """
     data_dir = settings.market_pipeline_data_dir
     first_dates = {name: first for first, names in RANGES.items() for name in names}
-    was_running = embedded.running_server(data_dir) is not None
+    was_running = embedded.find_running_server(data_dir) is not None
     try:
         engine = create_warehouse_engine(embedded.ensure_running(data_dir).url())
         try:
@@ -154,7 +154,7 @@ def _check_demo_only(settings: Settings) -> None:
         finally:
             engine.dispose()
     except DBAPIError as error:
-        other_data = [f"data that this version can't read ({first_line(error)})"]
+        other_data = [f"data that this version can't read ({read_first_line(error)})"]
     except EmbeddedServerError as error:
         raise DemoError(f"{error} Nothing is removed, as its content can't be read; {FORCE}") from None
     if other_data:

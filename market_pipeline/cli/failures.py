@@ -21,7 +21,7 @@ from market_pipeline import __version__
 from market_pipeline.cli.output import print_note
 from market_pipeline.core.errors import MarketPipelineError, UsageError
 from market_pipeline.core.settings import Settings, SettingsError, load_settings
-from market_pipeline.warehouse.database_errors import database_problem
+from market_pipeline.warehouse.database_errors import describe_database_problem
 
 FAILED, USAGE = 1, 2
 
@@ -55,7 +55,7 @@ def explain(error: Exception) -> str:
     for known in _causes(error):
         if isinstance(known, MarketPipelineError):
             return str(known)
-        if (problem := database_problem(known)) is not None:
+        if (problem := describe_database_problem(known)) is not None:
             return problem
     if isinstance(error, OSError) and error.errno is not None:
         return _explain_system_error(error)

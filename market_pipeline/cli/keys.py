@@ -60,7 +60,7 @@ def audit(
 ) -> None:
     """Print the requests to admin endpoints that a key was used for, newest first."""
     with warehouse_of(load_settings()) as warehouse:
-        rows = [_format_times(row._asdict()) for row in api_keys.audit_trail(warehouse, key_id, limit)]
+        rows = [_format_times(row._asdict()) for row in api_keys.read_audit_trail(warehouse, key_id, limit)]
     if as_json:
         typer.echo(json.dumps({"id": key_id, "entries": rows}, indent=2))
     else:

@@ -30,8 +30,8 @@ from market_pipeline.orchestration.run_launch import close_abandoned_runs, launc
 from market_pipeline.orchestration.schedules import CORPORATE_ACTIONS_JOB
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.limiter import LocalLimiter
-from market_pipeline.warehouse.database_errors import database_problem
-from market_pipeline.warehouse.load_history import LoadResult, run_history
+from market_pipeline.warehouse.database_errors import describe_database_problem
+from market_pipeline.warehouse.load_history import LoadResult, read_run_history
 
 
 class DatabaseLostError(MarketPipelineError):
@@ -137,7 +137,7 @@ def _launch(
 def _read_stored(warehouse: Engine, runs: Sequence[_LaunchedRun]) -> Mapping[tuple[str, str], LoadRecord]:
     """Read the load records of these runs by run and symbol; none if the database is still lost."""
     try:
-        rows = run_history(warehouse, [run.run_id for run in runs])
+        rows = read_run_history(warehouse, [run.run_id for run in runs])
     except DBAPIError:
         return {}
     return {(row.run_id, row.symbol): read_row(row) for row in rows}
@@ -200,5 +200,6 @@ def open_own_instance(settings: Settings, warehouse: Engine, *, quiet: bool) -> 
             yield instance
     except (DBAPIError, PoolTimeoutError, psycopg2.Error) as error:
         raise DatabaseLostError(
-            f"{database_problem(error)} Symbols that were loaded are complete; run the same command again after that"
+            f"{describe_database_problem(error)} Symbols that were loaded are complete; run the same command again "
+            "after that"
         ) from None

@@ -19,7 +19,7 @@ from market_pipeline.reference_data import asset_class_of
 from market_pipeline.security_lookup import SecurityFinding, look_up_fully
 from market_pipeline.warehouse.rate_limit import SharedLimiter
 from market_pipeline.warehouse.securities import SecurityRecord, read_securities
-from market_pipeline.warehouse.tracked_symbols import active_symbols
+from market_pipeline.warehouse.tracked_symbols import list_active_symbols
 
 REQUESTS_A_SYMBOL = 2
 """Reference data and ticker events."""
@@ -73,7 +73,7 @@ def look_up_new(engine: Engine, settings: Settings, symbol: Symbol) -> SecurityF
 def find_same(engine: Engine, symbol: Symbol, found: SecurityFinding) -> Symbol | None:
     """Return the tracked symbol that is the same security under another of its tickers, if there is one."""
     others = {find_ticker_symbol(ticker, symbol.asset_class) for ticker in found.history.tickers} - {symbol}
-    tracked = sorted(others.intersection(active_symbols(engine)))
+    tracked = sorted(others.intersection(list_active_symbols(engine)))
     records = read_securities(engine, tracked)
     return next((other for other in tracked if not records[other].facts.contradicts(found.facts)), None)
 

@@ -7,7 +7,7 @@ from market_pipeline.cli.parameters import SymbolChoice
 from market_pipeline.core.errors import UsageError
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.warehouse.symbol_names import resolve_active
-from market_pipeline.warehouse.tracked_symbols import active_symbols
+from market_pipeline.warehouse.tracked_symbols import list_active_symbols
 
 
 class NothingTrackedError(UsageError):
@@ -27,7 +27,7 @@ def select_symbols(warehouse: Engine, choice: SymbolChoice) -> list[Symbol]:
             if alias is not None:
                 print_note(alias.note)
         return [symbol for symbol, _ in selected]
-    symbols = active_symbols(warehouse)
+    symbols = list_active_symbols(warehouse)
     if not symbols:
         raise NothingTrackedError("no symbol is tracked: run `market-pipeline symbols init` first")
     return symbols

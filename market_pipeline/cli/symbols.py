@@ -37,8 +37,8 @@ from market_pipeline.warehouse.securities import read_securities
 from market_pipeline.warehouse.symbol_names import find_active, find_alias, find_aliases, resolve_active
 from market_pipeline.warehouse.symbol_renaming import rename_symbol
 from market_pipeline.warehouse.tracked_symbols import (
-    active_symbols,
     add_symbols,
+    list_active_symbols,
     remove_symbol,
 )
 
@@ -69,7 +69,7 @@ def init() -> None:
 def list_symbols(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Print the tracked symbols: symbol, asset class, the vendor's present ticker, calendar."""
     with warehouse_of(load_settings()) as engine:
-        symbols = active_symbols(engine)
+        symbols = list_active_symbols(engine)
         histories = {symbol: record.history for symbol, record in read_securities(engine, symbols).items()}
     rows = [
         {
@@ -197,7 +197,7 @@ def check(
     settings = vendor_settings()
     unknown = 0
     with warehouse_of(settings) as engine, open_client(settings, engine) as client:
-        selected = find_active(engine, symbols) if symbols else active_symbols(engine)
+        selected = find_active(engine, symbols) if symbols else list_active_symbols(engine)
         records, corrections = read_securities(engine, selected), read_configured_corrections(settings)
         wait = describe_wait(len(selected), settings)
         typer.echo(f"Looking {format_count(len(selected), 'symbol')} up at the vendor{wait}.", err=True)
@@ -221,7 +221,7 @@ def remove(
 ) -> None:
     """Stop tracking a symbol: it is no longer fetched. Its bars stay in the database."""
     with warehouse_of(load_settings()) as engine:
-        is_own = any(tracked.name == symbol for tracked in active_symbols(engine))
+        is_own = any(tracked.name == symbol for tracked in list_active_symbols(engine))
         alias = None if is_own else find_alias(engine, symbol)
         if alias is not None:
             print_note(alias.note)

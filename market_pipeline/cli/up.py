@@ -25,7 +25,7 @@ from market_pipeline.operations.repeated_errors import RepeatedErrors
 from market_pipeline.operations.supervisor import Service, Supervisor, end_leftovers
 from market_pipeline.operations.up_database import UpDatabase, open_up_database
 from market_pipeline.operations.up_session import UpSession, up_folder
-from market_pipeline.warehouse.database_errors import first_line
+from market_pipeline.warehouse.database_errors import read_first_line
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -132,7 +132,7 @@ def _close_runs(instance: "DagsterInstance", warehouse: Engine, code_port: int |
         if code_port is not None:
             closed += close_runs_of(instance, code_port)
     except DBAPIError as error:
-        _write("up", f"interrupted runs can't be read: {first_line(error)}. The next start marks them as failed")
+        _write("up", f"interrupted runs can't be read: {read_first_line(error)}. The next start marks them as failed")
         return
     for run_id in closed:
         _write("up", f"run {run_id} was interrupted; it is marked as failed now")

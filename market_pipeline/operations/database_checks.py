@@ -25,7 +25,7 @@ from market_pipeline.warehouse.connections import OLDEST_SERVER, is_direct
 from market_pipeline.warehouse.database_probe import WarehouseProbe
 from market_pipeline.warehouse.read_only_connections import reading_connection
 from market_pipeline.warehouse.roles import READER
-from market_pipeline.warehouse.statements import statement
+from market_pipeline.warehouse.statements import read_statement
 
 STATEMENT_SECONDS = 15.0
 """Time limit of a statement, in seconds, as in the API's sessions."""
@@ -141,7 +141,7 @@ def check_rights(check: str, context: CheckContext) -> Finding:
     """Check that our role has the rights that loading, dbt, Dagster and the API need."""
     elsewhere = context.settings.dagster_database_url is not None
     with context.warehouse.connect() as connection:
-        row = connection.execute(statement("missing_rights"), {"reader": READER, "elsewhere": elsewhere}).one()
+        row = connection.execute(read_statement("missing_rights"), {"reader": READER, "elsewhere": elsewhere}).one()
     lacking = [name for name in GRANTS if not getattr(row, name)]
     if not lacking:
         return ok(check, f"the role {row.role} has all rights that are needed")
@@ -162,7 +162,7 @@ def check_writable(check: str, context: CheckContext) -> Finding:
 def check_connections(check: str, context: CheckContext) -> Finding:
     """Check that the server has enough free connections for a run."""
     with context.warehouse.connect() as connection:
-        limits = connection.execute(statement("free_connections")).one()
+        limits = connection.execute(read_statement("free_connections")).one()
     return judge_connections(check, {name: left for name, left in limits._asdict().items() if left is not None})
 
 

@@ -28,7 +28,7 @@ from market_pipeline.polygon.key import usable_key
 from market_pipeline.polygon.key_check import check_key
 from market_pipeline.polygon.limiter import WINDOW_SECONDS
 from market_pipeline.polygon.vendor_errors import BadKeyError, MissingKeyError
-from market_pipeline.warehouse.database_errors import first_line
+from market_pipeline.warehouse.database_errors import read_first_line
 from market_pipeline.warehouse.database_probe import WarehouseProbe, probe_warehouse
 from market_pipeline.warehouse.rate_limit import SharedLimiter
 
@@ -59,7 +59,7 @@ def _run_check(name: str, check: Callable[[], Finding]) -> Finding:
     except MarketPipelineError as problem:
         return error(name, str(problem))
     except DBAPIError as problem:
-        return error(name, first_line(problem), "see the database's log")
+        return error(name, read_first_line(problem), "see the database's log")
 
 
 def check_vendor_key(settings: Settings) -> Finding:
@@ -169,7 +169,7 @@ def _check_vendor(context: CheckContext) -> Iterator[Finding]:
         yield error("vendor", str(problem))
         return
     except DBAPIError as problem:
-        found = f"the rate limit can't be read: {first_line(problem)}"
+        found = f"the rate limit can't be read: {read_first_line(problem)}"
         yield error("vendor", found, "run `market-pipeline db migrate`")
         return
     yield ok("vendor", f"{_describe_vendor(settings)} responds, and accepts the key")

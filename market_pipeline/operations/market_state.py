@@ -10,7 +10,7 @@ from market_pipeline.core.markets import Market
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.wording import choose_verb, format_count, quote_command
 from market_pipeline.orchestration.freshness import last_due_session
-from market_pipeline.warehouse.tracked_markets import MarketSessionState, read_market_sessions, tracked_markets
+from market_pipeline.warehouse.tracked_markets import MarketSessionState, list_tracked_markets, read_market_sessions
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def read_market_states(engine: Engine, settings: Settings, now: datetime) -> lis
     """
     return [
         _judge(market, read_market_sessions(engine, market), last_due_session(market.calendar, settings, now))
-        for market in tracked_markets(engine)
+        for market in list_tracked_markets(engine)
     ]
 
 

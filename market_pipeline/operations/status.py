@@ -19,11 +19,11 @@ from market_pipeline.operations.up_session import probe_services
 from market_pipeline.orchestration.scheduler_status import NOT_RUNNING
 from market_pipeline.warehouse.adjustment import UnknownAdjustment, find_unknown_adjustments
 from market_pipeline.warehouse.corporate_action_refresh import ActionsBehind, find_actions_behind
-from market_pipeline.warehouse.coverage import FILLABLE, Row, coverage
-from market_pipeline.warehouse.database_errors import unavailable_error
+from market_pipeline.warehouse.coverage import FILLABLE, Row, read_coverage
+from market_pipeline.warehouse.database_errors import build_unavailable_error
 from market_pipeline.warehouse.database_probe import WarehouseProbe, probe_warehouse
-from market_pipeline.warehouse.statements import statement
-from market_pipeline.warehouse.tracked_symbols import active_symbols
+from market_pipeline.warehouse.statements import read_statement
+from market_pipeline.warehouse.tracked_symbols import list_active_symbols
 
 
 @dataclass(frozen=True)
@@ -139,14 +139,14 @@ def _read_tables(
     if found.engine is None or not found.ready:
         return None, None, None, None, None, None
     try:
-        rows = coverage(found.engine, [symbol.name for symbol in active_symbols(found.engine)])
+        rows = read_coverage(found.engine, [symbol.name for symbol in list_active_symbols(found.engine)])
         behind = find_actions_behind(found.engine, now)
         with found.engine.connect() as connection:
-            last = connection.execute(statement("newest_run")).mappings().first()
+            last = connection.execute(read_statement("newest_run")).mappings().first()
         unknown = find_unknown_adjustments(found.engine)
         markets = read_market_states(found.engine, settings, now)
     except DBAPIError as error:
-        return None, None, None, None, None, str(unavailable_error(error, found.engine))
+        return None, None, None, None, None, str(build_unavailable_error(error, found.engine))
     last_run = LastRun(**{name: _as_plain(value) for name, value in last.items()}) if last else None
     return rows, last_run, behind, unknown, markets, None
 

@@ -62,7 +62,7 @@ def open_up_database(settings: Settings, write: Callable[[str], None]) -> Iterat
         SchemaError: it has an older or newer schema.
     """
     data_dir = settings.market_pipeline_data_dir
-    ours = settings.database_url is None and embedded.running_server(data_dir) is None
+    ours = settings.database_url is None and embedded.find_running_server(data_dir) is None
     if ours:
         write(f"starting the embedded PostgreSQL in {data_dir}")
     try:
@@ -157,7 +157,7 @@ class UpDatabase:
             return
         began = time.monotonic()
         try:
-            if embedded.running_server(self._data_dir) is not None:
+            if embedded.find_running_server(self._data_dir) is not None:
                 return
             server = embedded.ensure_running(self._data_dir)
         except EmbeddedServerError as error:

@@ -29,7 +29,7 @@ from market_pipeline.orchestration.freshness import (
     find_stale_symbols,
 )
 from market_pipeline.warehouse.database import warehouse_of
-from market_pipeline.warehouse.load_history import run_history
+from market_pipeline.warehouse.load_history import read_run_history
 
 FAILED_RUNS, STALE_SYMBOLS = "alert_of_failed_runs", "alert_of_stale_symbols"
 RUNS_EVERY, STALENESS_EVERY = 30, 300
@@ -224,7 +224,7 @@ def _read_errors(settings: Settings, run_id: str) -> Mapping[str, str | None]:
     """
     try:
         with warehouse_of(settings) as warehouse:
-            return {row.symbol: row.error_details for row in run_history(warehouse, [run_id])}
+            return {row.symbol: row.error_details for row in read_run_history(warehouse, [run_id])}
     except (MarketPipelineError, SQLAlchemyError):
         return {}
 

@@ -25,7 +25,7 @@ from market_pipeline.orchestration.failure_causes import describe_failure, descr
 from market_pipeline.orchestration.rejected_backfills import awaits_reload
 from market_pipeline.orchestration.scheduler_status import NOT_RUNNING, is_backfill_daemon_alive
 from market_pipeline.warehouse.corporate_action_refresh import NEXT_STEP
-from market_pipeline.warehouse.load_history import COUNTERS, LoadCounters, run_history
+from market_pipeline.warehouse.load_history import COUNTERS, LoadCounters, read_run_history
 
 Status = Literal["requested", "running", "succeeded", "failed", "cancelling", "cancelled"]
 LoadRecord = Row
@@ -234,7 +234,7 @@ def _read_load_records(warehouse: Engine, runs: Sequence[RunRecord]) -> Mapping[
     backfill_of_run = {run.dagster_run.run_id: run.dagster_run.tags[BACKFILL_ID_TAG] for run in runs}
     newest = {
         (backfill_of_run[row.run_id], row.symbol, row.start_date, row.end_date): row
-        for row in run_history(warehouse, list(backfill_of_run))
+        for row in read_run_history(warehouse, list(backfill_of_run))
     }
     records = defaultdict(list)
     for (backfill_id, *_), row in newest.items():

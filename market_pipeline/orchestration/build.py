@@ -20,8 +20,8 @@ from market_pipeline.orchestration.schedules import build_schedules
 from market_pipeline.orchestration.sensors import build_marts_sensor, build_symbols_sensor
 from market_pipeline.warehouse.database import warehouse_of
 from market_pipeline.warehouse.session_calendar import record_sessions
-from market_pipeline.warehouse.tracked_markets import tracked_markets
-from market_pipeline.warehouse.tracked_symbols import active_symbols, removed_symbols
+from market_pipeline.warehouse.tracked_markets import list_tracked_markets
+from market_pipeline.warehouse.tracked_symbols import list_active_symbols, list_removed_symbols
 
 
 def build_definitions(settings: Settings) -> dg.Definitions:
@@ -68,9 +68,9 @@ def build_loading(
     """
     today = datetime.now(UTC).date()
     with warehouse_of(settings) as warehouse:
-        markets = tracked_markets(warehouse)
-        under_way = find_symbols_under_way(settings, removed_symbols(warehouse))
-        symbols = sorted({*active_symbols(warehouse), *under_way, *extra_symbols})
+        markets = list_tracked_markets(warehouse)
+        under_way = find_symbols_under_way(settings, list_removed_symbols(warehouse))
+        symbols = sorted({*list_active_symbols(warehouse), *under_way, *extra_symbols})
         with warehouse.begin() as connection:
             record_sessions(connection, today)
     return dg.Definitions(
@@ -102,7 +102,7 @@ def build_analytics(settings: Settings, executor: dg.ExecutorDefinition = dg.in_
         MarketPipelineError: the database can't be read, or dbt can't read its project.
     """
     with warehouse_of(settings) as warehouse:
-        loaders = [*map(asset_key, active_symbols(warehouse)), *map(market_key, tracked_markets(warehouse))]
+        loaders = [*map(asset_key, list_active_symbols(warehouse)), *map(market_key, list_tracked_markets(warehouse))]
     job = marts_job()
     return dg.Definitions(
         assets=build_marts(settings, loaders),

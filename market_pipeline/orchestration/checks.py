@@ -14,8 +14,8 @@ from sqlalchemy import Engine
 from market_pipeline.core.sessions import find_newest_ended_session
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.quality.symbol_health import CHECKS, NewestLoad, check_symbol
-from market_pipeline.warehouse.coverage import coverage
-from market_pipeline.warehouse.load_history import LastLoad, last_loads
+from market_pipeline.warehouse.coverage import read_coverage
+from market_pipeline.warehouse.load_history import LastLoad, read_last_loads
 
 
 def check_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
@@ -27,8 +27,8 @@ def check_results(warehouse: Engine, symbols: Sequence[Symbol]) -> Iterator[dg.A
     """Yield the check results of symbols of one calendar, at least one, as of now."""
     names = [symbol.name for symbol in symbols]
     latest = find_newest_ended_session(symbols[0].calendar, datetime.now(UTC)) or date.max
-    loads = last_loads(warehouse, names)
-    for covered in coverage(warehouse, names):
+    loads = read_last_loads(warehouse, names)
+    for covered in read_coverage(warehouse, names):
         for result in check_symbol(covered, _newest_load(loads.get(covered["symbol"]), latest)):
             yield dg.AssetCheckEvaluation(
                 asset_key=dg.AssetKey(["market_data", covered["symbol"]]),

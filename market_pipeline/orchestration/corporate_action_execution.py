@@ -19,7 +19,7 @@ from market_pipeline.warehouse.adjustment import UnknownAdjustment, find_unknown
 from market_pipeline.warehouse.corporate_action_refresh import SPLITS, ActionTable, plan_refresh
 from market_pipeline.warehouse.corporate_actions import RefreshResult
 from market_pipeline.warehouse.load_history import add_note
-from market_pipeline.warehouse.tracked_symbols import active_symbols
+from market_pipeline.warehouse.tracked_symbols import list_active_symbols
 
 
 def refresh_asset(context: dg.AssetExecutionContext, actions: ActionTable) -> dg.MaterializeResult[None]:
@@ -29,7 +29,7 @@ def refresh_asset(context: dg.AssetExecutionContext, actions: ActionTable) -> dg
         dagster.Failure: a request failed, or a response can't be stored; nothing is changed for its symbols then.
     """
     pipeline: Pipeline = context.resources.pipeline
-    symbols = active_symbols(pipeline.warehouse)
+    symbols = list_active_symbols(pipeline.warehouse)
     plan = plan_refresh(pipeline.warehouse, actions, symbols, datetime.now(UTC))
     results = refresh_in_parts(pipeline.client, pipeline.warehouse, actions, plan, symbols, run_id=context.run.run_id)
     for result in results:

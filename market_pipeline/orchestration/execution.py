@@ -30,7 +30,7 @@ from market_pipeline.orchestration.partitions import PartitionError, check_parti
 from market_pipeline.orchestration.resources import Pipeline
 from market_pipeline.series_vendor import SeriesVendor
 from market_pipeline.warehouse.load_history import BAR_COUNTERS, LoadResult
-from market_pipeline.warehouse.tracked_symbols import NotTrackedError, active_symbols, delistings
+from market_pipeline.warehouse.tracked_symbols import NotTrackedError, list_active_symbols, read_delistings
 
 
 @dataclass(frozen=True)
@@ -108,14 +108,14 @@ def ingest_recorded(
 ) -> list[LoadResult]:
     """Load symbols of one calendar for these sessions, record their materializations, and return the results."""
     pipeline: Pipeline = context.resources.pipeline
-    tracked = frozenset(active_symbols(pipeline.warehouse, [symbol.name for symbol in symbols]))
+    tracked = frozenset(list_active_symbols(pipeline.warehouse, [symbol.name for symbol in symbols]))
     results = []
     for loaded in ingest(
         symbols,
         sessions,
         vendor=_TrackedVendor(series, tracked, actions),
         fetch_reference=series.lookups.fetch_reference,
-        delisted=delistings(pipeline.warehouse),  # with those that the look-ups have found
+        delisted=read_delistings(pipeline.warehouse),  # with those that the look-ups have found
         warehouse=pipeline.warehouse,
         run=Run(context.run.run_id, find_trigger(context.run.tags)),
         at_once=pipeline.at_once,

@@ -15,10 +15,10 @@ from market_pipeline.core.markets import Market
 from market_pipeline.core.sessions import find_newest_ended_session, list_sessions
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.wording import format_count
-from market_pipeline.warehouse.coverage import coverage
-from market_pipeline.warehouse.load_history import last_loads, newest_load_at
-from market_pipeline.warehouse.tracked_markets import MarketSessionState, read_market_sessions, tracked_markets
-from market_pipeline.warehouse.tracked_symbols import active_symbols
+from market_pipeline.warehouse.coverage import read_coverage
+from market_pipeline.warehouse.load_history import read_last_loads, read_newest_load_time
+from market_pipeline.warehouse.tracked_markets import MarketSessionState, list_tracked_markets, read_market_sessions
+from market_pipeline.warehouse.tracked_symbols import list_active_symbols
 
 MARTS_SCHEMA = "analytics"
 
@@ -41,10 +41,10 @@ def find_stale_symbols(warehouse: Engine, settings: Settings, now: datetime) -> 
     that is over counts once it was requested, or once the night that should have requested it is over. `now` has a time
     zone.
     """
-    names = [symbol.name for symbol in active_symbols(warehouse)]
-    loads = last_loads(warehouse, names)
+    names = [symbol.name for symbol in list_active_symbols(warehouse)]
+    loads = read_last_loads(warehouse, names)
     found = {}
-    for covered in coverage(warehouse, names):
+    for covered in read_coverage(warehouse, names):
         load = loads.get(covered["symbol"])
         behind = covered["behind"] - _count_not_due(covered["calendar"], load.end if load else None, settings, now)
         if behind >= settings.alert_stale_sessions:
@@ -58,7 +58,7 @@ def find_stale_markets(warehouse: Engine, settings: Settings, now: datetime) -> 
     One that was never loaded is not behind, as its first sessions are loaded on demand or by its first night.
     """
     found = {}
-    for market in tracked_markets(warehouse):
+    for market in list_tracked_markets(warehouse):
         sessions, due = read_market_sessions(warehouse, market), last_due_session(market.calendar, settings, now)
         newest = max((each.date for each in sessions if each.is_loaded), default=date.min)
         late = [each for each in sessions if newest < each.date <= due and each.state != "not_yet_available"]
@@ -80,7 +80,7 @@ def _describe_market(market: Market, newest: date, late: Sequence[MarketSessionS
 
 def find_freshness_change(warehouse: Engine, settings: Settings, now: datetime) -> datetime:
     """Return the time since which the stale symbols are those at `now`: the last night's end, or a later load."""
-    newest = newest_load_at(warehouse)
+    newest = read_newest_load_time(warehouse)
     night_end = _last_night(settings, now) + NIGHT_TAKES
     return night_end if newest is None else max(night_end, newest)
 

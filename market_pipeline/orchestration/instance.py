@@ -12,7 +12,7 @@ from market_pipeline.core.settings import Settings
 from market_pipeline.orchestration.instance_storage import DagsterDatabaseError, dagster_database_url
 from market_pipeline.orchestration.run_launch import open_instance
 from market_pipeline.warehouse.database import create_warehouse_engine
-from market_pipeline.warehouse.database_errors import unavailable_error
+from market_pipeline.warehouse.database_errors import build_unavailable_error
 
 
 @contextmanager
@@ -42,7 +42,7 @@ def _has_tables(settings: Settings, warehouse: Engine) -> bool:
         with engine.connect() as connection:
             return bool(connection.scalar(text("SELECT to_regclass('daemon_heartbeats') IS NOT NULL")))
     except DBAPIError as error:
-        reason = unavailable_error(error, engine)
+        reason = build_unavailable_error(error, engine)
         raise DagsterDatabaseError(f"of Dagster's own, DAGSTER_DATABASE_URL: {reason}") from None
     finally:
         engine.dispose()

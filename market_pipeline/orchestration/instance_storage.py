@@ -36,7 +36,7 @@ from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.connection_pools import BoundedPool
 from market_pipeline.warehouse.connections import ENCODING, install_connector
 from market_pipeline.warehouse.database import create_warehouse_engine
-from market_pipeline.warehouse.database_errors import first_line, remedy, unavailable_error
+from market_pipeline.warehouse.database_errors import build_unavailable_error, read_first_line, suggest_fix
 from market_pipeline.warehouse.lost_connections import replace_lost_connections
 
 
@@ -181,8 +181,8 @@ def create_database(connection: Connection, name: str) -> None:
                 "there."
             )
             raise DagsterDatabaseError(
-                f"Dagster's own database {name} can't be created: {first_line(error)}. "
-                f"{step if may_not else remedy(error)}"
+                f"Dagster's own database {name} can't be created: {read_first_line(error)}. "
+                f"{step if may_not else suggest_fix(error)}"
             ) from None
 
 
@@ -197,6 +197,6 @@ def _connected(url: SecretStr) -> Iterator[Connection]:
         with engine.connect() as connection:
             yield connection
     except DBAPIError as error:
-        raise DagsterDatabaseError(f"Dagster's own database: {unavailable_error(error, engine)}") from None
+        raise DagsterDatabaseError(f"Dagster's own database: {build_unavailable_error(error, engine)}") from None
     finally:
         engine.dispose()

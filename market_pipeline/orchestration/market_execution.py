@@ -25,10 +25,10 @@ from market_pipeline.orchestration.execution import check_symbols, group_settled
 from market_pipeline.orchestration.market_assets import ACCEPT_SMALL_TAG, market_key
 from market_pipeline.orchestration.market_night import choose_sessions, finish_night
 from market_pipeline.orchestration.resources import Pipeline
-from market_pipeline.warehouse.coverage import SettledSession, settled_sessions
+from market_pipeline.warehouse.coverage import SettledSession, list_settled_sessions
 from market_pipeline.warehouse.market_records import SESSION_COUNTERS, MarketLoadResult
 from market_pipeline.warehouse.tracked_markets import MarketSessionState, read_market_sessions
-from market_pipeline.warehouse.tracked_symbols import active_symbols
+from market_pipeline.warehouse.tracked_symbols import list_active_symbols
 
 Loaded = Mapping[date, Mapping[str, Any]]
 """Sessions that are stored whole, each with the metadata of its materialization."""
@@ -61,7 +61,7 @@ def load_market(context: dg.AssetExecutionContext, market: Market) -> None:
             for result in block:
                 pipeline.on_session_loaded(result)  # first: the bars are stored, even if Dagster's database fails now
             _record(context, market, {result.session: _summarize(result) for result in block if result.error is None})
-    symbols = [symbol for symbol in active_symbols(pipeline.warehouse) if symbol.calendar == market.calendar]
+    symbols = [symbol for symbol in list_active_symbols(pipeline.warehouse) if symbol.calendar == market.calendar]
     rest = finish_night(context, market, symbols, results) if scope is MarketScope.NIGHT else []
     if symbols:
         check_symbols(context, symbols)
@@ -94,7 +94,7 @@ def _record(context: dg.AssetExecutionContext, market: Market, loaded: Loaded) -
     if not loaded:
         return
     pipeline: Pipeline = context.resources.pipeline
-    settled = settled_sessions(pipeline.warehouse, market.calendar, sorted(loaded))
+    settled = list_settled_sessions(pipeline.warehouse, market.calendar, sorted(loaded))
     sessions = [Materialized([str(session)], metadata) for session, metadata in sorted(loaded.items())]
     record_materializations(context, [*_group(settled), MaterializedAsset(market_key(market), sessions, {})])
 

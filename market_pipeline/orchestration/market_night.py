@@ -23,7 +23,7 @@ from market_pipeline.orchestration.execution import ingest_recorded
 from market_pipeline.orchestration.resources import Pipeline
 from market_pipeline.polygon.market_fetcher import MarketFetcher
 from market_pipeline.series_vendor import SeriesVendor
-from market_pipeline.warehouse.coverage import NIGHTLY, find_missing_spans, reassigned_spans, settled_sessions
+from market_pipeline.warehouse.coverage import NIGHTLY, find_missing_spans, find_reassigned_spans, list_settled_sessions
 from market_pipeline.warehouse.load_history import LoadResult
 from market_pipeline.warehouse.market_records import MarketLoadResult
 from market_pipeline.warehouse.tracked_markets import MarketSessionState
@@ -120,7 +120,7 @@ def _refresh_old_list(pipeline: Pipeline, market: Market) -> None:
 
 def _look_up_doubtful(pipeline: Pipeline, series: SeriesVendor, symbols: Sequence[Symbol], newest: date) -> None:
     """Look the symbols up that have no bar of the newest session: their tickers may have changed."""
-    settled = settled_sessions(pipeline.warehouse, symbols[0].calendar, [newest])
+    settled = list_settled_sessions(pipeline.warehouse, symbols[0].calendar, [newest])
     with_bar = {each.symbol for each in settled if each.present}
     for symbol in symbols:
         if symbol.name not in with_bar:
@@ -133,7 +133,7 @@ def _plan_rest(pipeline: Pipeline, symbols: Sequence[Symbol], recent: Sequence[d
     A few symbols are each requested alone, since a request for the whole market has just failed to bring them.
     """
     missing = find_missing_spans(pipeline.warehouse, symbols, NIGHTLY, recent[0], recent[-1])
-    reassigned = reassigned_spans(pipeline.warehouse, symbols, recent[0] - timedelta(days=1))
+    reassigned = find_reassigned_spans(pipeline.warehouse, symbols, recent[0] - timedelta(days=1))
     for run in (*plan_missing_runs(missing), *plan_missing_runs(reassigned)):
         if len(run.symbols) > MOST_ALONE:
             yield run

@@ -14,7 +14,7 @@ from market_pipeline.core.symbols import Symbol
 from market_pipeline.core.ticker_corrections import read_configured_corrections
 from market_pipeline.warehouse.database import warehouse_of
 from market_pipeline.warehouse.load_history import LoadResult
-from market_pipeline.warehouse.tracked_symbols import Reference, active_symbols, delistings
+from market_pipeline.warehouse.tracked_symbols import Reference, list_active_symbols, read_delistings
 
 if TYPE_CHECKING:  # frames and HTTP take half a second, and only runs need them
     from market_pipeline.corporate_action_requests import ActionsResult, RunActions
@@ -91,7 +91,7 @@ class Pipeline:
         from market_pipeline.polygon.fetcher import Fetcher
         from market_pipeline.series_vendor import SecurityLookups, SeriesVendor
 
-        trading = _select_trading(symbols, delistings(self.warehouse), sessions[0]) or symbols
+        trading = _select_trading(symbols, read_delistings(self.warehouse), sessions[0]) or symbols
         lookups = SecurityLookups(self.client, self.warehouse, self._corrections, run_id)
         histories = lookups.prepare(trading, sessions, nightly=nightly)
         fetcher = Fetcher(self.client, trading, sessions, datetime.now(UTC), self.settings.plan, histories)
@@ -106,7 +106,7 @@ class Pipeline:
     def _start_actions(self, symbols: Sequence[Symbol], run_id: str, *, scheduled: bool) -> "RunActions":
         from market_pipeline.corporate_action_requests import RunActions
 
-        tracked = frozenset(active_symbols(self.warehouse))
+        tracked = frozenset(list_active_symbols(self.warehouse))
         known = [symbol for symbol in symbols if symbol in tracked]
         return RunActions(self.client, self.warehouse, known, run_id=run_id, scheduled=scheduled)
 

@@ -31,10 +31,10 @@ from market_pipeline.orchestration.assets import asset_key
 from market_pipeline.orchestration.corporate_action_assets import CORPORATE_ACTION_KEYS
 from market_pipeline.orchestration.market_assets import market_key
 from market_pipeline.orchestration.partitions import partition_range_tags
-from market_pipeline.warehouse.coverage import oldest_gaps, reassigned_spans
+from market_pipeline.warehouse.coverage import find_oldest_gaps, find_reassigned_spans
 from market_pipeline.warehouse.database import warehouse_of
-from market_pipeline.warehouse.tracked_markets import read_market_sessions, tracked_markets
-from market_pipeline.warehouse.tracked_symbols import active_symbols
+from market_pipeline.warehouse.tracked_markets import list_tracked_markets, read_market_sessions
+from market_pipeline.warehouse.tracked_symbols import list_active_symbols
 
 CORPORATE_ACTIONS_JOB = "nightly_corporate_actions_job"
 
@@ -106,7 +106,7 @@ def _find_feeding(settings: Settings, markets: Sequence[Market], calendar_name: 
     if not markets:
         return None
     with warehouse_of(settings) as warehouse:
-        tracked = tracked_markets(warehouse)
+        tracked = list_tracked_markets(warehouse)
     return next((each for each in markets if each.calendar == calendar_name and each in tracked), None)
 
 
@@ -134,7 +134,7 @@ def _build_market_night(market: Market, settings: Settings) -> dg.ScheduleDefini
         if latest is None:
             return dg.SkipReason(f"The calendar {market.calendar} has had no session in the last two weeks.")
         with warehouse_of(settings) as warehouse:
-            if market not in tracked_markets(warehouse):
+            if market not in list_tracked_markets(warehouse):
                 return dg.SkipReason(f"The market {market.option} is no longer tracked.")
             sessions = plan_market_range(warehouse, settings, market, latest)
         return dg.RunRequest(
@@ -169,12 +169,12 @@ def plan_night(settings: Settings, symbols: Sequence[Symbol], latest: date) -> l
     oldest = list_last_sessions(symbols[0].calendar, latest, reach_back)[0]
     day_before = oldest - timedelta(days=1)
     with warehouse_of(settings) as warehouse:
-        tracked = set(active_symbols(warehouse))
+        tracked = set(list_active_symbols(warehouse))
         symbols = [symbol for symbol in symbols if symbol in tracked]
         if not symbols:
             return []
-        gaps = oldest_gaps(warehouse, [symbol.name for symbol in symbols], oldest, latest)
-        reassigned = plan_missing_runs(reassigned_spans(warehouse, symbols, day_before))
+        gaps = find_oldest_gaps(warehouse, [symbol.name for symbol in symbols], oldest, latest)
+        reassigned = plan_missing_runs(find_reassigned_spans(warehouse, symbols, day_before))
     nightly = plan_nightly_runs(
         symbols, gaps, latest, look_back=settings.backfill_look_back_sessions, reach_back=reach_back
     )

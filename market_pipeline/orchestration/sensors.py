@@ -17,7 +17,7 @@ from market_pipeline.dagster_storage.internals import UnresolvedAssetJobDefiniti
 from market_pipeline.orchestration.code_location import TRACKED_SYMBOLS_SENSOR
 from market_pipeline.orchestration.mart_scope import request_run
 from market_pipeline.warehouse.database import warehouse_of
-from market_pipeline.warehouse.load_history import newest_load
+from market_pipeline.warehouse.load_history import read_newest_load
 
 UNDER_WAY = [
     DagsterRunStatus.QUEUED,
@@ -40,7 +40,7 @@ def build_marts_sensor(settings: Settings, marts_job: UnresolvedAssetJobDefiniti
     )
     def marts_after_loads(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         with warehouse_of(settings) as warehouse:
-            newest = newest_load(warehouse)
+            newest = read_newest_load(warehouse)
         if newest is None or newest == context.cursor:
             return dg.SkipReason("Nothing was loaded since the marts were last built.")
         runs = context.instance.get_runs(RunsFilter(statuses=UNDER_WAY))

@@ -21,8 +21,8 @@ from market_pipeline.orchestration.removed_symbols import list_selections_under_
 from market_pipeline.orchestration.scheduler_status import update_stored_crons
 from market_pipeline.orchestration.schedules import nightly_cron
 from market_pipeline.warehouse.database import warehouse_of
-from market_pipeline.warehouse.tracked_markets import tracked_markets
-from market_pipeline.warehouse.tracked_symbols import active_symbols
+from market_pipeline.warehouse.tracked_markets import list_tracked_markets
+from market_pipeline.warehouse.tracked_symbols import list_active_symbols
 
 RETRY_AFTER = timedelta(minutes=10)
 """Time that a requested reload is given before the same one is requested again."""
@@ -37,7 +37,7 @@ def request_reload_for_changes(
     """Request a reload if other symbols or markets are tracked than loaded; the skip reason reports the result."""
     update_stored_crons(context.instance, nightly_cron(settings))
     with warehouse_of(settings) as warehouse:
-        tracked: set[Tracked] = {*active_symbols(warehouse), *tracked_markets(warehouse)}
+        tracked: set[Tracked] = {*list_active_symbols(warehouse), *list_tracked_markets(warehouse)}
     before: set[Tracked] = {*loaded, *markets}
     if tracked == before:
         resumed = resume_rejected(context.instance, loaded)

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, text
 
 from market_pipeline.core.errors import UsageError
 from market_pipeline.reconciliation.file_layout import VALUES, FileLayout, find_layout
-from market_pipeline.warehouse.statements import open_copy, statement
+from market_pipeline.warehouse.statements import open_copy, read_statement
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
 BATCH_BYTES, BATCH_ROWS = 1 << 22, 1 << 16
@@ -69,7 +69,7 @@ def stage_file(connection: Connection, file: Path, only_symbol: str | None) -> F
             f"{file} has {repeated.rows} rows of {repeated.symbol} on {repeated.date}: leave one of them"
         )
     connection.execute(text(f"CREATE UNIQUE INDEX ON {STAGED} (symbol, date)"))
-    connection.execute(statement("name_former_tickers"))
+    connection.execute(read_statement("name_former_tickers"))
     connection.execute(text(f"ANALYZE {STAGED}"))
     return layout
 

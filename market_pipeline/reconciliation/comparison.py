@@ -22,10 +22,10 @@ from market_pipeline.reconciliation.ranges import (
 )
 from market_pipeline.reconciliation.symbol_rows import SymbolRows, read_rows, stored_name
 from market_pipeline.warehouse.export_query import Adjustment
-from market_pipeline.warehouse.statements import statement
+from market_pipeline.warehouse.statements import read_statement
 from market_pipeline.warehouse.symbol_names import find_aliases
 from market_pipeline.warehouse.tables import reconciliations
-from market_pipeline.warehouse.tracked_symbols import never_tracked_error, read_names, suggest_names
+from market_pipeline.warehouse.tracked_symbols import build_never_tracked_error, read_names, suggest_names
 
 SAMPLE, SHARE_OF_SAMPLE = 20, 0.9
 """Dates on which another security is looked for, and the share of them that it has to match."""
@@ -118,7 +118,7 @@ def _resolve_names(engine: Engine, names: Sequence[str]) -> list[str]:
         known = read_names(connection, tracked_only=True)
     aliases = find_aliases(engine, [name for name in names if name not in known], active_only=False)
     if unknown := [name for name in names if name not in known and name not in aliases]:
-        raise never_tracked_error(unknown, known)
+        raise build_never_tracked_error(unknown, known)
     return list(dict.fromkeys(aliases[name].symbol.name if name in aliases else name for name in names))
 
 
@@ -201,7 +201,7 @@ def _security_search(connection: Connection, rows: SymbolRows, name: str, adjust
             "noise": noise[::step].tolist(),
             "least": SHARE_OF_SAMPLE * len(sample),
         }
-        symbol: str | None = connection.scalar(statement("matching_security"), parameters)
+        symbol: str | None = connection.scalar(read_statement("matching_security"), parameters)
         return symbol
 
     return search
@@ -212,7 +212,7 @@ def _find_unstored(connection: Connection, rows: SymbolRows) -> Unstored:
     only_in_file = rows.dates[rows.in_file & ~rows.in_warehouse]
     parameters = {"symbol": rows.symbol, "first": only_in_file[0].item(), "last": only_in_file[-1].item()}
     found = {}
-    for row in connection.execute(statement("unstored_sessions"), parameters):
+    for row in connection.execute(read_statement("unstored_sessions"), parameters):
         if row.state == "empty":
             known = Explanation.UNEXPLAINED, "the vendor has confirmed that there is no bar"
         elif row.state is not None:

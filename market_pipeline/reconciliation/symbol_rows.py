@@ -17,7 +17,7 @@ from market_pipeline.reconciliation.field_series import Dates, FieldSeries, Flag
 from market_pipeline.reconciliation.file_layout import VALUES
 from market_pipeline.warehouse.bar_tables import market_data_revisions
 from market_pipeline.warehouse.export_query import Adjustment
-from market_pipeline.warehouse.statements import open_copy, statement
+from market_pipeline.warehouse.statements import open_copy, read_statement
 
 SYMBOLS_AT_ONCE = 20
 """Symbols whose rows are in memory at once: 20 years of 20 symbols are 100,000 rows, some 15 MB."""
@@ -95,7 +95,7 @@ _TYPES = {
 
 
 def _read_table(connection: Connection, symbols: Sequence[str], first: date, last: date) -> pa.Table:
-    query = statement("reconciled_bars").bindparams(symbols=list(symbols), first=first, last=last)
+    query = read_statement("reconciled_bars").bindparams(symbols=list(symbols), first=first, last=last)
     compiled = query.compile(connection)
     command = f"COPY ({compiled}) TO STDOUT (FORMAT csv, HEADER)"
     lines = io.BytesIO()

@@ -10,7 +10,7 @@ from datetime import date
 
 from sqlalchemy import Connection, Engine
 
-from market_pipeline.warehouse.statements import statement
+from market_pipeline.warehouse.statements import read_statement
 from market_pipeline.warehouse.tracked_symbols import lock_symbols
 
 
@@ -36,13 +36,13 @@ class UnknownAdjustment:
 def find_unknown_adjustments(engine: Engine) -> Sequence[UnknownAdjustment]:
     """Return the active symbols with bars whose adjusted prices are not all known, in order."""
     with engine.connect() as connection:
-        rows = connection.execute(statement("unknown_adjustments")).mappings()
+        rows = connection.execute(read_statement("unknown_adjustments")).mappings()
         return [UnknownAdjustment(**{str(name): value for name, value in row.items()}) for row in rows]
 
 
 def refresh_factors(connection: Connection, symbols: Iterable[str]) -> None:
     """Bring the adjustment factors of symbols up to date, in a transaction that holds the symbols' locks."""
-    connection.execute(statement("refresh_adjustment_factors"), {"symbols": sorted(symbols)})
+    connection.execute(read_statement("refresh_adjustment_factors"), {"symbols": sorted(symbols)})
 
 
 def refresh_factors_after_load(connection: Connection, since: Mapping[str, date]) -> None:
@@ -53,7 +53,7 @@ def refresh_factors_after_load(connection: Connection, since: Mapping[str, date]
         since: the date by symbol.
     """
     parameters = {"symbols": list(since), "since": list(since.values())}
-    if affected := connection.scalars(statement("affected_adjustments"), parameters).all():
+    if affected := connection.scalars(read_statement("affected_adjustments"), parameters).all():
         refresh_factors(connection, affected)
 
 
@@ -64,7 +64,7 @@ def refresh_stale_factors(
 
     Looks at the symbols `among` which they are, by default at all. Holds their locks until the transaction ends.
     """
-    found: Iterable[str] = connection.execute(statement("stale_adjustments"), {"symbols": among}).scalars()
+    found: Iterable[str] = connection.execute(read_statement("stale_adjustments"), {"symbols": among}).scalars()
     stale = {*changed, *found}
     if stale:
         lock_symbols(connection, stale)

@@ -171,7 +171,7 @@ def _select_shown() -> Select:  # type: ignore[type-arg]
     return select(*shown, lines.label("request_count"), _is_accepted().label("active"))
 
 
-def audit_trail(engine: Engine, key_id: str, limit: int, offset: int = 0) -> Sequence[Row]:  # type: ignore[type-arg]
+def read_audit_trail(engine: Engine, key_id: str, limit: int, offset: int = 0) -> Sequence[Row]:  # type: ignore[type-arg]
     """Return the lines of a key's audit trail, newest first, after skipping `offset` of them.
 
     Raises:

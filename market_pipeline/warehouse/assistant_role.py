@@ -17,9 +17,9 @@ from sqlalchemy.exc import DBAPIError
 
 from market_pipeline.core.database_address import DatabaseAddress
 from market_pipeline.core.settings import Settings
-from market_pipeline.warehouse.connections import parameters_of
-from market_pipeline.warehouse.database import database_url
-from market_pipeline.warehouse.database_errors import first_line, unavailable_error
+from market_pipeline.warehouse.connections import build_connection_parameters
+from market_pipeline.warehouse.database import find_database_url
+from market_pipeline.warehouse.database_errors import build_unavailable_error, read_first_line
 from market_pipeline.warehouse.locks import AdvisoryLock, wait_for_lock
 from market_pipeline.warehouse.roles import ASSISTANT, RoleError, grant_reading_to_login, has_role, make_reading_role
 
@@ -74,7 +74,7 @@ class AssistantLogin:
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self._engine = engine
-        self._own = DatabaseAddress.parse(database_url(settings))
+        self._own = DatabaseAddress.parse(find_database_url(settings))
         self._only_reads: bool | None = None
         self._password: str | None = None
 
@@ -92,9 +92,11 @@ class AssistantLogin:
                 return _connect(self._own, application)
             return self._log_in(application)
         except DBAPIError as error:
-            raise unavailable_error(error, self._engine) from None
+            raise build_unavailable_error(error, self._engine) from None
         except psycopg.OperationalError as error:
-            raise RoleError(f"the role {ASSISTANT} can't log in ({first_line(error)}): let it, {INSTEAD}") from None
+            raise RoleError(
+                f"the role {ASSISTANT} can't log in ({read_first_line(error)}): let it, {INSTEAD}"
+            ) from None
 
     def _log_in(self, application: str) -> psycopg.Connection:
         if self._password is not None:
@@ -108,7 +110,7 @@ class AssistantLogin:
 
 
 def _connect(address: DatabaseAddress, application: str) -> psycopg.Connection:
-    parameters: dict[str, Any] = parameters_of(address, application)
+    parameters: dict[str, Any] = build_connection_parameters(address, application)
     return psycopg.connect(**parameters, autocommit=True)
 
 
@@ -122,8 +124,8 @@ def _set_password(engine: Engine) -> str:
     except DBAPIError as error:
         if isinstance(error.orig, InsufficientPrivilege):
             raise RoleError(
-                f"the database's user may not make the role {ASSISTANT} ({first_line(error)}): have an administrator "
-                f"give it CREATEROLE, {INSTEAD}"
+                f"the database's user may not make the role {ASSISTANT} ({read_first_line(error)}): have an "
+                f"administrator give it CREATEROLE, {INSTEAD}"
             ) from None
         raise
     return password

@@ -13,8 +13,8 @@ from typing import Any
 
 from sqlalchemy import Engine, text
 
-from market_pipeline.warehouse.loads import NoInstantError, settle, settled_point
-from market_pipeline.warehouse.tracked_symbols import never_tracked_error, read_names
+from market_pipeline.warehouse.loads import NoInstantError, read_settled_point, settle
+from market_pipeline.warehouse.tracked_symbols import build_never_tracked_error, read_names
 
 KINDS = ("symbol", "security", "ticker", "bar", "split", "dividend", "factor")
 """The kinds of rows: those of symbol_identities, securities, security_tickers, market_data, splits, dividends and
@@ -57,7 +57,7 @@ def read_changes(engine: Engine, since: datetime, chosen: ChangeFilter) -> Itera
     place: Place | None = None
     while True:
         with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
-            point = settled_point(connection)
+            point = read_settled_point(connection)
             parameters = {**values, "after": place and json.dumps(place)}
             rows = connection.execute(statement, parameters).all()
         yield from (str(change) for change, _ in rows)
@@ -95,7 +95,7 @@ def _check_tracked(engine: Engine, symbol: str) -> None:
     with engine.connect() as connection:
         known = read_names(connection)
     if symbol not in known:
-        raise never_tracked_error([symbol], known)
+        raise build_never_tracked_error([symbol], known)
 
 
 def encode_cursor(place: Place) -> str:

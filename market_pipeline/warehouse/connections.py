@@ -51,7 +51,7 @@ CONNECT_TIMEOUT = "10"
 """Seconds, unless the address sets its own."""
 
 
-def session_statement(settings: Mapping[str, str], version: int, *, also: str = "''") -> str:
+def build_session_statement(settings: Mapping[str, str], version: int, *, also: str = "''") -> str:
     """Return the statement that sets `settings` for a session, for a server of that `server_version_num`.
 
     Its one row, read once they are set: the server process's id, `session_replication_role`, the current role, whether
@@ -66,7 +66,7 @@ def session_statement(settings: Mapping[str, str], version: int, *, also: str = 
     )
 
 
-def parameters_of(address: DatabaseAddress, name: str | None = None) -> dict[str, str]:
+def build_connection_parameters(address: DatabaseAddress, name: str | None = None) -> dict[str, str]:
     """Return libpq's parameters: the address, and options that poolers accept. `name` is the application's."""
     ours = {"client_encoding": ENCODING, **({"application_name": name} if name else {})}
     return {"connect_timeout": CONNECT_TIMEOUT, **address.parameters, **ours}
@@ -91,7 +91,7 @@ def check_server(address: DatabaseAddress, version: int, encoding: str | None) -
 
 
 def check_session(address: DatabaseAddress, connected_to: int, row: tuple[Any, ...]) -> None:
-    """Check that the session's settings last, by the row of `session_statement`.
+    """Check that the session's settings last, by the row of `build_session_statement`.
 
     Args:
         address: for the error, and for the check of a pooler.
@@ -118,13 +118,13 @@ def connect(address: DatabaseAddress, *, any_encoding: bool = False, context: An
         UnsupportedDatabaseError: the server or the database can't be used.
         psycopg.Error: it can't be reached.
     """
-    parameters: dict[str, Any] = parameters_of(address, "market_pipeline")
+    parameters: dict[str, Any] = build_connection_parameters(address, "market_pipeline")
     connection = psycopg.connect(**parameters, autocommit=True, context=context)
     try:
         info = connection.info
         encoding = None if any_encoding else info.parameter_status("server_encoding")
         check_server(address, info.server_version, encoding)
-        row = connection.execute(session_statement(SETTINGS, info.server_version).encode()).fetchone()
+        row = connection.execute(build_session_statement(SETTINGS, info.server_version).encode()).fetchone()
         assert row is not None  # noqa: S101 - it returns one
         check_session(address, info.backend_pid, row)
         connection.autocommit = False
@@ -143,13 +143,13 @@ def connect_with_psycopg2(address: DatabaseAddress) -> Any:
     """
     import psycopg2  # installed with Dagster
 
-    connection = psycopg2.connect(**parameters_of(address, "market_pipeline_dagster"))
+    connection = psycopg2.connect(**build_connection_parameters(address, "market_pipeline_dagster"))
     try:
         info = connection.info
         check_server(address, info.server_version, info.parameter_status("server_encoding"))
         connection.autocommit = True
         with connection.cursor() as cursor:
-            cursor.execute(session_statement(SETTINGS, info.server_version))
+            cursor.execute(build_session_statement(SETTINGS, info.server_version))
             check_session(address, info.backend_pid, cursor.fetchone())
         connection.autocommit = False
     except BaseException:
@@ -158,7 +158,7 @@ def connect_with_psycopg2(address: DatabaseAddress) -> Any:
     return connection
 
 
-def address_in_use(connection: Connection) -> DatabaseAddress:
+def find_address_in_use(connection: Connection) -> DatabaseAddress:
     """Return the address of the server that an engine's connection has led to, with host, port, user and password.
 
     An address may name several servers or none, and leave the user and the password to libpq.

@@ -26,11 +26,11 @@ from market_pipeline.warehouse.load_history import LoadRequest, LoadResult, reco
 from market_pipeline.warehouse.loading import RejectedBar, store_rejected
 from market_pipeline.warehouse.loads import ensure_load
 from market_pipeline.warehouse.market_counts import BarVerdicts, MarketCounts
-from market_pipeline.warehouse.market_flags import FlagInputs, HeldBars, distinct_places, find_spans
+from market_pipeline.warehouse.market_flags import FlagInputs, HeldBars, find_distinct_places, find_spans
 from market_pipeline.warehouse.market_records import MarketLoadResult, MarketRun
 from market_pipeline.warehouse.market_symbols import ChangedSpans, MarketSymbol, MarketSymbols
 from market_pipeline.warehouse.recent_bars import RecentBars
-from market_pipeline.warehouse.statements import array_text, statement
+from market_pipeline.warehouse.statements import format_array, read_statement
 from market_pipeline.warehouse.taken_bars import take_bars_out
 from market_pipeline.warehouse.upsert import Rows, compare_bars, find_bars, write_bars
 
@@ -217,11 +217,11 @@ class ConsecutiveSessions:
     def _read_flagged(self, bars: Columns) -> Rows:
         """Return for each bar if it is flagged now."""
         parameters = {
-            "symbol_ids": array_text(distinct_places(bars["place"])),
+            "symbol_ids": format_array(find_distinct_places(bars["place"])),
             "first": self._days[0],
             "last": self._days[-1],
         }
-        row = self._connection.execute(statement("flagged_sessions"), parameters).one()
+        row = self._connection.execute(read_statement("flagged_sessions"), parameters).one()
         if row.symbol_ids is None:
             return np.zeros(len(bars["date"]), dtype=bool)
         flagged = {"place": np.array(row.symbol_ids), "date": np.array(row.days).astype("datetime64[D]")}

@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from market_pipeline.core.sessions import find_calendar
 from market_pipeline.core.symbols import AssetClass, Symbol
-from market_pipeline.warehouse.statements import statement
+from market_pipeline.warehouse.statements import read_statement
 from market_pipeline.warehouse.tables import (
     corporate_action_inquiries,
     dividends,
@@ -165,7 +165,7 @@ def plan_refresh(
         due = [name for name in names if name not in known]
         more = max(HISTORIES_A_RUN - len(due), 0)
         plan = RefreshPlan(now, (*due, *by_age[:more]), frozenset(by_age[more:]))
-        held = select(actions.table.c.symbol).where(requested_rows(actions, plan)).distinct()
+        held = select(actions.table.c.symbol).where(filter_requested_rows(actions, plan)).distinct()
         return replace(plan, holding=frozenset(connection.execute(held).scalars()))
 
 
@@ -181,7 +181,7 @@ def plan_run_refresh(
     return plan_refresh(engine, actions, symbols, now, not_since=now - BEHIND_AFTER if scheduled else midnight)
 
 
-def requested_rows(actions: ActionTable, plan: RefreshPlan) -> ColumnElement[bool]:
+def filter_requested_rows(actions: ActionTable, plan: RefreshPlan) -> ColumnElement[bool]:
     """Return the condition on the table's rows that the plan requests."""
     columns = actions.table.c
     recent = and_(columns.symbol.in_(plan.recent), columns[actions.date] >= plan.since)
@@ -217,5 +217,5 @@ class ActionsBehind:
 def find_actions_behind(engine: Engine, now: datetime) -> list[ActionsBehind]:
     """Return the tracked equities with bars whose splits or dividends are behind at `now`, by kind and symbol."""
     with engine.connect() as connection:
-        rows = connection.execute(statement("actions_behind"), {"before": now - BEHIND_AFTER})
+        rows = connection.execute(read_statement("actions_behind"), {"before": now - BEHIND_AFTER})
         return [ActionsBehind(**row) for row in rows.mappings()]

@@ -25,12 +25,12 @@ from market_pipeline.warehouse.corporate_action_refresh import (
     Key,
     RefreshPlan,
     UnreadableAction,
+    filter_requested_rows,
     record_refresh,
-    requested_rows,
 )
 from market_pipeline.warehouse.corporate_action_trust import RejectedAction, reject, separate_rejected
-from market_pipeline.warehouse.database_errors import first_line
-from market_pipeline.warehouse.flagging import FindFlags, reflag_symbols, symbols_with_large
+from market_pipeline.warehouse.database_errors import read_first_line
+from market_pipeline.warehouse.flagging import FindFlags, find_symbols_with_large, reflag_symbols
 from market_pipeline.warehouse.load_history import COUNTERS, LoadCounters
 from market_pipeline.warehouse.loading import claim_source
 from market_pipeline.warehouse.loads import open_load
@@ -123,7 +123,8 @@ def refresh(
             return _count(connection, actions, change, len(accepted), len(rejected))
     except (DataError, IntegrityError) as error:
         raise RejectedActionsError(
-            f"the database rejected the vendor's {actions.name}, and keeps those it has: {first_line(error)}. Report it"
+            f"the database rejected the vendor's {actions.name}, and keeps those it has: {read_first_line(error)}. "
+            "Report it"
         ) from None
 
 
@@ -132,7 +133,7 @@ def _to_reflag(connection: Connection, actions: ActionTable, change: _Change) ->
     if actions is SPLITS:
         return change.symbols
     changed = [*(action for action, _ in change.deleted), *change.inserted]
-    return symbols_with_large(connection, changed) if changed else ()
+    return find_symbols_with_large(connection, changed) if changed else ()
 
 
 def _held(
@@ -141,7 +142,7 @@ def _held(
     """Return the rows that the plan requests, and earlier ones that the vendor has moved into the recent days."""
     columns = actions.table.c
     moved = [action["vendor_id"] for action in accepted if action["symbol"] in plan.recent]
-    concerned = requested_rows(actions, plan) | (columns.symbol.in_(plan.recent) & columns.vendor_id.in_(moved))
+    concerned = filter_requested_rows(actions, plan) | (columns.symbol.in_(plan.recent) & columns.vendor_id.in_(moved))
     rows = connection.execute(select(*(columns[name] for name in actions.columns)).where(concerned)).mappings()
     return {actions.key_of(action): action for action in map(dict, rows)}
 

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, exists, func, select, text
 from market_pipeline.core.run_planning import Gap
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.warehouse.bar_tables import bars
-from market_pipeline.warehouse.statements import statement
+from market_pipeline.warehouse.statements import read_statement
 from market_pipeline.warehouse.tables import backfill_history, tracked_symbols
 
 Row = dict[str, Any]
@@ -23,7 +23,7 @@ FILLABLE = (*NIGHTLY, "rejected")
 """States that are worth another request on demand."""
 
 
-def gaps(engine: Engine, symbols: Sequence[str]) -> list[Row]:
+def list_gaps(engine: Engine, symbols: Sequence[str]) -> list[Row]:
     """Return the sessions without a bar of these symbols, as ranges.
 
     Returns:
@@ -31,7 +31,7 @@ def gaps(engine: Engine, symbols: Sequence[str]) -> list[Row]:
         `sessions` (how many), `state` and `reason`, in order of symbol and session.
     """
     with engine.connect() as connection:
-        return [dict(row) for row in connection.execute(statement("gaps"), {"symbols": list(symbols)}).mappings()]
+        return [dict(row) for row in connection.execute(read_statement("gaps"), {"symbols": list(symbols)}).mappings()]
 
 
 def find_never_loaded(engine: Engine, symbols: Sequence[str]) -> list[str]:
@@ -42,14 +42,14 @@ def find_never_loaded(engine: Engine, symbols: Sequence[str]) -> list[str]:
         return list(connection.execute(query).scalars())
 
 
-def coverage(engine: Engine, symbols: Sequence[str]) -> list[Row]:
+def read_coverage(engine: Engine, symbols: Sequence[str]) -> list[Row]:
     """Return the rows of the view `coverage` for these symbols, in order of symbol."""
     query = text("SELECT * FROM coverage WHERE symbol = ANY(:symbols) ORDER BY symbol")
     with engine.connect() as connection:
         return [dict(row) for row in connection.execute(query, {"symbols": list(symbols)}).mappings()]
 
 
-def oldest_gaps(engine: Engine, symbols: Sequence[str], since: date, until: date) -> Mapping[str, Gap]:
+def find_oldest_gaps(engine: Engine, symbols: Sequence[str], since: date, until: date) -> Mapping[str, Gap]:
     """Return by symbol the gap that a night should fill between `since` and `until`, if there is any.
 
     For a symbol that no run has requested, that is all of the range.
@@ -85,7 +85,7 @@ def find_missing_spans(
     return {symbol: spans[symbol.name] for symbol in symbols if symbol.name in spans}
 
 
-def reassigned_spans(engine: Engine, symbols: Sequence[Symbol], until: date) -> Mapping[Symbol, tuple[date, date]]:
+def find_reassigned_spans(engine: Engine, symbols: Sequence[Symbol], until: date) -> Mapping[Symbol, tuple[date, date]]:
     """Return the first and the last session up to `until` still to be fetched since a symbol's ticker history changed.
 
     Such a change is rare, and may concern years: they are fetched however long ago they are.
@@ -93,11 +93,11 @@ def reassigned_spans(engine: Engine, symbols: Sequence[Symbol], until: date) -> 
     named = {symbol.name: symbol for symbol in symbols}
     with engine.connect() as connection:
         changed: Sequence[str] = (
-            connection.execute(statement("reassigned_symbols"), {"symbols": list(named)}).scalars().all()
+            connection.execute(read_statement("reassigned_symbols"), {"symbols": list(named)}).scalars().all()
         )
         if not changed:
             return {}
-        spans = connection.execute(statement("reassigned_spans"), {"symbols": changed, "until": until})
+        spans = connection.execute(read_statement("reassigned_spans"), {"symbols": changed, "until": until})
         return {named[row.symbol]: (row.first, row.last) for row in spans}
 
 
@@ -115,11 +115,11 @@ class SettledSession:
         return self.reason is None
 
 
-def settled_sessions(engine: Engine, calendar: str, sessions: Sequence[date]) -> list[SettledSession]:
+def list_settled_sessions(engine: Engine, calendar: str, sessions: Sequence[date]) -> list[SettledSession]:
     """Return those of a market's loaded sessions that are settled, of all tracked symbols of its calendar."""
     with engine.connect() as connection:
         rows = connection.execute(
-            statement("settled_sessions"), {"calendar": calendar, "sessions": list(sessions)}
+            read_statement("settled_sessions"), {"calendar": calendar, "sessions": list(sessions)}
         ).all()
     return [SettledSession(row.symbol, row.date, row.reason) for row in rows]
 

@@ -15,16 +15,16 @@ from market_pipeline.core.settings import MOST_CONNECTIONS, Settings
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.connection_pools import BoundedPool
 from market_pipeline.warehouse.connections import install_connector
-from market_pipeline.warehouse.database_errors import SchemaError, unavailable_error
+from market_pipeline.warehouse.database_errors import SchemaError, build_unavailable_error
 from market_pipeline.warehouse.lost_connections import replace_lost_connections
-from market_pipeline.warehouse.schema import check_known, current_revision, head_revision
+from market_pipeline.warehouse.schema import check_known, find_head_revision, read_revision
 from market_pipeline.warehouse.upgrade import upgrade
 
 KEPT = 5
 """Idle connections that an engine keeps, if it may have so many."""
 
 
-def database_url(settings: Settings) -> SecretStr:
+def find_database_url(settings: Settings) -> SecretStr:
     """Return the warehouse's address: DATABASE_URL, or the embedded server's, which is started if need be."""
     if settings.database_url is not None:
         return settings.database_url
@@ -65,18 +65,18 @@ def open_warehouse(settings: Settings) -> Engine:
         DatabaseUnavailableError: it can't be reached.
         SchemaError: it holds an older or newer schema, or there is no space for the upgrade.
     """
-    engine = create_warehouse_engine(database_url(settings), most=settings.database_max_connections)
+    engine = create_warehouse_engine(find_database_url(settings), most=settings.database_max_connections)
     try:
         with engine.connect() as connection:
-            revision = current_revision(connection)
+            revision = read_revision(connection)
     except (OperationalError, ProgrammingError) as error:
-        raise unavailable_error(error, engine) from None
-    if revision == head_revision():
+        raise build_unavailable_error(error, engine) from None
+    if revision == find_head_revision():
         return engine
     if revision is not None and settings.database_url is not None:
         check_known(revision)
         raise SchemaError(
-            f"the database's schema is revision {revision}, this version needs {head_revision()}: "
+            f"the database's schema is revision {revision}, this version needs {find_head_revision()}: "
             "run `market-pipeline db migrate`"
         )
     upgrade(engine, settings)

@@ -87,29 +87,31 @@ class SchemaError(MarketPipelineError):
     """The database's schema is not the one that this version works with."""
 
 
-def unavailable_error(error: DBAPIError, engine: Engine) -> DatabaseUnavailableError:
+def build_unavailable_error(error: DBAPIError, engine: Engine) -> DatabaseUnavailableError:
     """Return `error` as one line without a password: the server's message, the address and the next step."""
     where = DatabaseAddress.from_engine_url(engine.url).where
-    return DatabaseUnavailableError(f"the database at {where} can't be used: {first_line(error)}. {remedy(error)}")
+    return DatabaseUnavailableError(
+        f"the database at {where} can't be used: {read_first_line(error)}. {suggest_fix(error)}"
+    )
 
 
-def database_problem(error: BaseException) -> str | None:
+def describe_database_problem(error: BaseException) -> str | None:
     """Return an error of PostgreSQL's, from any driver, as one line; None for any other error."""
     if isinstance(error, DBAPIError) or hasattr(error, "sqlstate") or hasattr(error, "pgcode"):
-        return f"the database can't be used: {first_line(error)}. {remedy(error)}"
+        return f"the database can't be used: {read_first_line(error)}. {suggest_fix(error)}"
     if isinstance(error, PoolTimeoutError):
         return f"the database can't be used: no connection became free in time. {_NO_CONNECTION_LEFT}"
     return None
 
 
-def remedy(error: BaseException) -> str:
+def suggest_fix(error: BaseException) -> str:
     """Return the next step after an error of PostgreSQL's."""
-    message = first_line(error)
+    message = read_first_line(error)
     by_words = (step for words, step in _REMEDIES_BY_WORDS.items() if words in message)
     return _REMEDIES.get(_code(error) or "") or next(by_words, "Check that it runs and that DATABASE_URL is right.")
 
 
-def first_line(error: BaseException) -> str:
+def read_first_line(error: BaseException) -> str:
     """Return the first line of PostgreSQL's message."""
     lines = str(_driver_error(error) or "").strip().splitlines()
     return lines[0].strip() if lines else type(error).__name__

@@ -14,9 +14,9 @@ from market_pipeline.core.database_address import describe
 from market_pipeline.core.settings import Settings
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database import create_warehouse_engine
-from market_pipeline.warehouse.database_errors import UnsupportedDatabaseError, unavailable_error
+from market_pipeline.warehouse.database_errors import UnsupportedDatabaseError, build_unavailable_error
 from market_pipeline.warehouse.embedded.server_errors import EmbeddedServerError
-from market_pipeline.warehouse.schema import current_revision, head_revision
+from market_pipeline.warehouse.schema import find_head_revision, read_revision
 
 NOT_STARTED = "the embedded PostgreSQL is not running: start it with `market-pipeline db start`"
 
@@ -52,12 +52,12 @@ class WarehouseProbe:
 @contextmanager
 def probe_warehouse(settings: Settings) -> Iterator[WarehouseProbe]:
     """Probe the settings' database; its connections are closed on leaving."""
-    needed = head_revision()
+    needed = find_head_revision()
     if settings.database_url is not None:
         url, where = settings.database_url, describe(settings.database_url)
     else:
         try:
-            server = embedded.running_server(settings.market_pipeline_data_dir)
+            server = embedded.find_running_server(settings.market_pipeline_data_dir)
         except EmbeddedServerError as error:
             yield WarehouseProbe(str(settings.market_pipeline_data_dir), True, None, None, needed, str(error))
             return
@@ -76,8 +76,8 @@ def probe_warehouse(settings: Settings) -> Iterator[WarehouseProbe]:
 def _probe(engine: Engine, where: str, needed: str, *, is_embedded: bool) -> WarehouseProbe:
     try:
         with engine.connect() as connection:
-            return WarehouseProbe(where, is_embedded, engine, current_revision(connection), needed, None)
+            return WarehouseProbe(where, is_embedded, engine, read_revision(connection), needed, None)
     except UnsupportedDatabaseError as error:
         return WarehouseProbe(where, is_embedded, None, None, needed, str(error))
     except DBAPIError as error:
-        return WarehouseProbe(where, is_embedded, None, None, needed, str(unavailable_error(error, engine)))
+        return WarehouseProbe(where, is_embedded, None, None, needed, str(build_unavailable_error(error, engine)))

@@ -14,7 +14,9 @@ LATE_BARS = timedelta(days=7)
 """Days in which a session's bar may still come, as nights fetch five sessions again."""
 
 
-def empty_sessions(load_request: LoadRequest, held: Sequence[date], rejected: Sequence[date | None]) -> dict[date, str]:
+def find_empty_sessions(
+    load_request: LoadRequest, held: Sequence[date], rejected: Sequence[date | None]
+) -> dict[date, str]:
     """Return the sessions that the vendor answered for without a bar, each with the reason, oldest first.
 
     Args:
@@ -32,7 +34,7 @@ def empty_sessions(load_request: LoadRequest, held: Sequence[date], rejected: Se
     }
 
 
-def ended_sessions(load_request: LoadRequest) -> dict[date, str]:
+def find_ended_sessions(load_request: LoadRequest) -> dict[date, str]:
     """Return the sessions after the symbol's last day on the market, each with the reason, oldest first."""
     reason = f"after its last day on the market, {load_request.delisted_on}"
     return dict.fromkeys(load_request.sessions[len(load_request.due) :], reason)

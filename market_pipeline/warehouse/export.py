@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError
 
 from market_pipeline.core.errors import MarketPipelineError
 from market_pipeline.core.wording import name_some
-from market_pipeline.warehouse.database_errors import first_line
+from market_pipeline.warehouse.database_errors import read_first_line
 from market_pipeline.warehouse.export_formats import FileFormat, compressed, write_csv, write_parquet
 from market_pipeline.warehouse.export_query import (
     Adjustment,
@@ -75,7 +75,7 @@ class ExportManifest:
     columns: Sequence[ColumnMeaning]
 
 
-def manifest_path(target: Path) -> Path:
+def build_manifest_path(target: Path) -> Path:
     """Return the path of a file's manifest: beside it, with `.json` after its whole name."""
     return target.with_name(f"{target.name}.json")
 
@@ -89,7 +89,7 @@ def export(
     overwrite: bool = False,
     progress: ProgressCallback = lambda _done, _total: None,
 ) -> ExportManifest:
-    """Write the bars of a selection to `target`, by symbol and date, and the manifest to `manifest_path(target)`.
+    """Write the bars of a selection to `target`, by symbol and date, and the manifest to `build_manifest_path(target)`.
 
     Columns are COLUMNS of the adjustment; missing values are empty in CSV and null in Parquet, times are UTC. In CSV a
     text that a spreadsheet would take for a formula has an apostrophe before it.
@@ -101,7 +101,7 @@ def export(
         NotAdjustedError: no adjusted price of the selection is known.
         ExportError: the disk or the database failed.
     """
-    manifest_file = manifest_path(target)
+    manifest_file = build_manifest_path(target)
     _check_place([target, manifest_file], overwrite=overwrite)
     with _translate_errors(target), _atomic_file(manifest_file) as partial_manifest, _atomic_file(target) as partial:
         manifest = _write(engine, selection, kind, target.name, partial, progress)
@@ -141,7 +141,7 @@ def _translate_errors(target: object) -> Iterator[None]:
             f"{target} can't be written: {error.strerror or error}. Free space or choose another --output"
         ) from None
     except DBAPIError as error:
-        raise _broken_off(first_line(error)) from None
+        raise _broken_off(read_first_line(error)) from None
     except psycopg.Error as error:
         raise _broken_off(str(error).partition("\n")[0]) from None
 

@@ -21,12 +21,12 @@ from market_pipeline.core.errors import MarketPipelineError, UsageError
 from market_pipeline.core.sessions import check_order
 from market_pipeline.warehouse.bar_tables import market_data
 from market_pipeline.warehouse.loads import settle
-from market_pipeline.warehouse.spreadsheets import decimal_text, plain_text
+from market_pipeline.warehouse.spreadsheets import build_decimal_text, build_plain_text
 from market_pipeline.warehouse.statements import open_copy
 from market_pipeline.warehouse.tables import bar_source
 from market_pipeline.warehouse.tracked_symbols import (
-    named_otherwise_error,
-    never_tracked_error,
+    build_named_otherwise_error,
+    build_never_tracked_error,
     read_former_names,
     read_names,
 )
@@ -64,8 +64,8 @@ _DECIMALS = (
     "split_factor",
     "dividend_factor",
 )
-_PLAIN = {name: plain_text(name) for name in ("symbol", "source")} | {
-    name: str(decimal_text(name, "double precision")) for name in _DECIMALS
+_PLAIN = {name: build_plain_text(name) for name in ("symbol", "source")} | {
+    name: str(build_decimal_text(name, "double precision")) for name in _DECIMALS
 }
 _MEANINGS = {"flags": "The rules that flagged the bar, with a blank between; empty if none."}
 
@@ -146,7 +146,7 @@ def find_exportable_symbols(engine: Engine, names: Sequence[str] | None, as_of: 
         selected = read_names(connection, as_of, tracked_only=True) if names is None else list(dict.fromkeys(names))
         if unknown := sorted(set(selected).difference(known), key=selected.index):
             former = read_former_names(connection, unknown, as_of) if as_of else {}
-            raise named_otherwise_error(former) if former else never_tracked_error(unknown, known)
+            raise build_named_otherwise_error(former) if former else build_never_tracked_error(unknown, known)
     if not selected:
         raise ExportRequestError(
             "there is no symbol to export: name some, or load some with `market-pipeline backfill`"
@@ -168,7 +168,7 @@ def describe_columns(connection: Connection, adjustment: Adjustment) -> list[Col
     ]
 
 
-def bars_source(adjustment: Adjustment, as_of: datetime | None) -> FromClause:
+def choose_bars_source(adjustment: Adjustment, as_of: datetime | None) -> FromClause:
     """Return the relation to read bars from: as traded or adjusted, now or as of an instant."""
     source = market_data if adjustment is Adjustment.NONE else ADJUSTED_BARS
     if as_of is None:
@@ -186,7 +186,7 @@ def _filter(query: Select[Any], bars: FromClause, selection: Selection) -> Selec
 
 def summarize(connection: Connection, selection: Selection) -> Summary:
     """Return the summary of a selection."""
-    bars = bars_source(selection.adjustment, selection.as_of)
+    bars = choose_bars_source(selection.adjustment, selection.as_of)
     price = bars.c.adj_close if selection.adjustment is Adjustment.ALL else bars.c.close
     query = select(
         func.now().label("made_at"),
@@ -210,7 +210,7 @@ def read_blocks(connection: Connection, selection: Selection, *, for_spreadsheet
     With `for_spreadsheets`, no text in them is one that a spreadsheet would take for a formula, and a whole decimal
     number has a decimal point.
     """
-    bars = bars_source(selection.adjustment, selection.as_of)
+    bars = choose_bars_source(selection.adjustment, selection.as_of)
     expressions = {**_EXPRESSIONS, **(_PLAIN if for_spreadsheets else {})}
     values: list[ColumnElement[Any]] = [
         literal_column(expressions.get(name, name)) for name in COLUMNS[selection.adjustment]

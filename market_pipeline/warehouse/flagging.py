@@ -26,7 +26,7 @@ from market_pipeline.core.bars import (
 from market_pipeline.core.symbols import AssetClass
 from market_pipeline.warehouse.bar_tables import symbol_identities
 from market_pipeline.warehouse.held_bars import SymbolSpan, read_held_bars
-from market_pipeline.warehouse.statements import array_text, statement
+from market_pipeline.warehouse.statements import format_array, read_statement
 from market_pipeline.warehouse.tables import tracked_symbols
 from market_pipeline.warehouse.tracked_symbols import lock_names, lock_symbols, read_names
 
@@ -127,12 +127,12 @@ def write_flags(connection: Connection, found: Sequence[FoundFlags]) -> None:
     """Store the flags of bars, and take them from the others of the same symbols and dates."""
     flagged = [{"symbol_id": int(each.symbol_ids[bar.place]), **vars(bar)} for each in found for bar in each.flagged]
     parameters = {
-        "symbol_ids": array_text(np.concatenate([each.symbol_ids for each in found])),
-        "firsts": array_text(np.concatenate([each.firsts for each in found])),
-        "lasts": array_text(np.concatenate([each.lasts for each in found])),
+        "symbol_ids": format_array(np.concatenate([each.symbol_ids for each in found])),
+        "firsts": format_array(np.concatenate([each.firsts for each in found])),
+        "lasts": format_array(np.concatenate([each.lasts for each in found])),
         "found": json.dumps(flagged, default=str),
     }
-    connection.execute(statement("flag_bars"), parameters)
+    connection.execute(read_statement("flag_bars"), parameters)
 
 
 def read_actions(connection: Connection, symbol_ids: NDArray[np.int64], lowest: NDArray[np.float64]) -> Actions:
@@ -144,10 +144,10 @@ def read_actions(connection: Connection, symbol_ids: NDArray[np.int64], lowest: 
         lowest: each one's lowest close, in dollars.
     """
     places = {symbol_id: place for place, symbol_id in enumerate(symbol_ids.tolist())}
-    parameters = {"symbol_ids": array_text(symbol_ids), "least_cash": array_text(LARGE_DISTRIBUTION * lowest)}
+    parameters = {"symbol_ids": format_array(symbol_ids), "least_cash": format_array(LARGE_DISTRIBUTION * lowest)}
     splits: defaultdict[int, dict[date, float]] = defaultdict(dict)
     distributions: defaultdict[int, dict[date, float]] = defaultdict(dict)
-    for row in connection.execute(statement("actions_of_bars"), parameters).all():
+    for row in connection.execute(read_statement("actions_of_bars"), parameters).all():
         actions = splits if row.kind == "split" else distributions
         actions[places[row.symbol_id]][row.date] = row.value
     return Actions(splits, distributions)
@@ -186,7 +186,7 @@ def _flag_histories(connection: Connection, symbols: Sequence[Row[Any]], find_fl
         flag_bars(connection, changed, find_flags)
 
 
-def symbols_with_large(connection: Connection, distributions: Iterable[Mapping[str, Any]]) -> list[str]:
+def find_symbols_with_large(connection: Connection, distributions: Iterable[Mapping[str, Any]]) -> list[str]:
     """Return the symbols for which one of some dividends may be large enough to count as a move's reason.
 
     Half as large is enough, as a day may have two.
@@ -196,7 +196,7 @@ def symbols_with_large(connection: Connection, distributions: Iterable[Mapping[s
         for each in distributions
     ]
     parameters = {"changed": json.dumps(changed, default=str), "share": LARGE_DISTRIBUTION / 2}
-    return list(connection.scalars(statement("symbols_with_large_distributions"), parameters))
+    return list(connection.scalars(read_statement("symbols_with_large_distributions"), parameters))
 
 
 def reflag_all(engine: Engine, find_flags: FindFlags) -> int:

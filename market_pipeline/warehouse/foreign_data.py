@@ -13,7 +13,7 @@ from market_pipeline.warehouse.api_keys import access_metadata
 from market_pipeline.warehouse.bar_tables import readable
 from market_pipeline.warehouse.embedded.cluster import DATABASES, USER
 from market_pipeline.warehouse.roles import ANALYST, ASSISTANT, READER
-from market_pipeline.warehouse.statements import VIEW_KEYS, statement
+from market_pipeline.warehouse.statements import VIEW_KEYS, read_statement
 from market_pipeline.warehouse.tables import metadata
 
 KINDS = ("symbol", "bar", "API key", "database", "role", "table")
@@ -54,9 +54,9 @@ def find_foreign_data(engine: Engine, known: KnownData) -> list[str]:
         "source": known.source,
     }
     with engine.connect() as connection:
-        found = list(connection.execute(statement("foreign_objects"), objects))
+        found = list(connection.execute(read_statement("foreign_objects"), objects))
         if connection.scalar(text("SELECT to_regclass('public.market_data') IS NOT NULL")):
-            found = [*connection.execute(statement("foreign_rows"), rows), *found]
+            found = [*connection.execute(read_statement("foreign_rows"), rows), *found]
     report = []
     for kind, group in groupby(
         sorted(found, key=lambda row: (KINDS.index(row.kind), row.name)), key=lambda row: row.kind

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from market_pipeline.core.bars import Columns
 from market_pipeline.warehouse.binary_copy import decode_bars, decode_market_bars
-from market_pipeline.warehouse.statements import statement
+from market_pipeline.warehouse.statements import read_statement
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def read_held_bars(
         "lasts": [span.last for span in spans],
         "reach": reach,
     }
-    rows = connection.execute(statement("held_bars"), parameters).all()
+    rows = connection.execute(read_statement("held_bars"), parameters).all()
     return decode_bars([row.bars for row in rows]), [frozenset(row.flagged) for row in rows]
 
 
@@ -48,4 +48,4 @@ def read_bars_between(connection: Connection, first: date, last: date) -> Column
     Returns:
         `place` (the symbol's id), `date` and VALUE_COLUMNS, by date.
     """
-    return decode_market_bars([*connection.scalars(statement("bars_between"), {"first": first, "last": last})])
+    return decode_market_bars([*connection.scalars(read_statement("bars_between"), {"first": first, "last": last})])

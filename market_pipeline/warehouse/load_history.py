@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from market_pipeline.core.settings import Source
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.warehouse.bar_tables import bar_flags
-from market_pipeline.warehouse.statements import statement
+from market_pipeline.warehouse.statements import read_statement
 from market_pipeline.warehouse.tables import backfill_history, corporate_action_inquiries, market_loads, tracked_symbols
 
 
@@ -152,7 +152,7 @@ def record_loads(connection: Connection, records: Sequence[LoadRecord]) -> None:
     Writes none of a symbol whose name has become another instrument's meanwhile.
     """
     rows = [_row(load_request, load_result) for load_request, load_result in records]
-    connection.execute(statement("record_loads"), {"records": json.dumps(rows, default=str)})
+    connection.execute(read_statement("record_loads"), {"records": json.dumps(rows, default=str)})
 
 
 def _row(load_request: LoadRequest, load_result: LoadResult) -> dict[str, Any]:
@@ -184,7 +184,7 @@ def add_note(engine: Engine, run_id: str, symbols: Sequence[str], note: str) -> 
         connection.execute(update(backfill_history).where(concerned).values(notes=notes))
 
 
-def run_history(engine: Engine, run_ids: Sequence[str]) -> Sequence[Row]:  # type: ignore[type-arg]
+def read_run_history(engine: Engine, run_ids: Sequence[str]) -> Sequence[Row]:  # type: ignore[type-arg]
     """Return the rows of `backfill_history` of these runs, in the order they were written."""
     query = select(backfill_history).where(backfill_history.c.run_id.in_(run_ids)).order_by(backfill_history.c.id)
     with engine.connect() as connection:
@@ -205,7 +205,7 @@ class LastLoad:
     jumps: Sequence[tuple[date, str]]
 
 
-def last_loads(engine: Engine, symbols: Sequence[str]) -> Mapping[str, LastLoad]:
+def read_last_loads(engine: Engine, symbols: Sequence[str]) -> Mapping[str, LastLoad]:
     """Return the newest load, successful or failed, of each of these symbols that has any."""
     history = backfill_history.c
     newest = (
@@ -233,7 +233,7 @@ def last_loads(engine: Engine, symbols: Sequence[str]) -> Mapping[str, LastLoad]
     return {row.symbol: LastLoad(row.end_date, row.answered_to, row.rejected, jumps[row.symbol]) for row in loads}
 
 
-def newest_load(engine: Engine) -> str | None:
+def read_newest_load(engine: Engine) -> str | None:
     """Return a token that changes with every load of bars, splits, dividends or markets; None before the first."""
     newest = (backfill_history.c.id, corporate_action_inquiries.c.asked_at, market_loads.c.id)
     with engine.connect() as connection:
@@ -245,7 +245,7 @@ def newest_load(engine: Engine) -> str | None:
     return f"{bars} {actions}" if markets is None else f"{bars} {actions} {markets}"
 
 
-def newest_load_at(engine: Engine) -> datetime | None:
+def read_newest_load_time(engine: Engine) -> datetime | None:
     """Return the instant (with a time zone) of the newest load of bars, failed ones included; None before the first."""
     with engine.connect() as connection:
         times = (backfill_history.c.backfill_timestamp, market_loads.c.ended_at)

@@ -19,12 +19,12 @@ from market_pipeline.core.bars import Columns, join_bars
 from market_pipeline.core.errors import MarketPipelineError
 from market_pipeline.core.settings import Source
 from market_pipeline.warehouse.adjustment import refresh_factors_after_load
-from market_pipeline.warehouse.empty_sessions import empty_sessions, ended_sessions
+from market_pipeline.warehouse.empty_sessions import find_empty_sessions, find_ended_sessions
 from market_pipeline.warehouse.flagging import ChangedBars, FindFlags, flag_bars
 from market_pipeline.warehouse.load_history import LoadRequest, LoadResult, record_loads
-from market_pipeline.warehouse.statements import statement
+from market_pipeline.warehouse.statements import read_statement
 from market_pipeline.warehouse.tables import bar_source, rejected_bars
-from market_pipeline.warehouse.tracked_symbols import NotTrackedError, lock_tracked, not_tracked
+from market_pipeline.warehouse.tracked_symbols import NotTrackedError, build_not_tracked_error, lock_tracked
 from market_pipeline.warehouse.upsert import OfferedBars, UpsertResult, upsert_bars
 
 
@@ -100,7 +100,8 @@ def load_together(
         ids = [locked[each.load_request.symbol].id for each in tracked]
         results = iter(_store(connection, tracked, ids, find_flags) if tracked else [])
     return [
-        next(results) if each.load_request.symbol in locked else not_tracked(each.load_request.symbol) for each in loads
+        next(results) if each.load_request.symbol in locked else build_not_tracked_error(each.load_request.symbol)
+        for each in loads
     ]
 
 
@@ -138,7 +139,7 @@ def _flag(
             flagged[place] = sessions
         names = (each.load_request.symbol.name for each in bars)
         refresh_factors_after_load(connection, dict(zip(names, changed.firsts.tolist(), strict=True)))
-        connection.execute(statement("list_symbols"), {"symbol_ids": changed.symbol_ids.tolist()})
+        connection.execute(read_statement("list_symbols"), {"symbol_ids": changed.symbol_ids.tolist()})
     return flagged
 
 
@@ -157,8 +158,8 @@ def _count(checked: CheckedLoad, upserted: UpsertResult, flagged: frozenset[date
         rejected=len(checked.rejected),
         flagged=len(flagged.intersection(checked.accepted["date"].tolist())),
         present=frozenset(held).intersection(load_request.due),
-        empty=empty_sessions(load_request, held, [bar.session for bar in checked.rejected]),
-        ended=ended_sessions(load_request),
+        empty=find_empty_sessions(load_request, held, [bar.session for bar in checked.rejected]),
+        ended=find_ended_sessions(load_request),
         notes=load_request.notes,
         waited_seconds=load_request.waited_seconds,
     )

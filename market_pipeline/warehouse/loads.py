@@ -36,7 +36,7 @@ def ensure_load(connection: Connection, run_id: str, source: str | None = None) 
     return open_load(connection, run_id, source) if opened is None else opened
 
 
-def settled_point(connection: Connection) -> datetime:
+def read_settled_point(connection: Connection) -> datetime:
     """Return the settled point: what is stored now, as of that instant."""
     point: datetime = connection.execute(select(func.settled_point())).scalar_one()
     return point
@@ -55,7 +55,7 @@ def settle(engine: Engine, instant: datetime | None = None) -> datetime:
     if instant is not None and instant.tzinfo is None:
         raise NoInstantError(f"as_of {instant} is no instant: give it a time zone, such as UTC")
     with engine.connect() as connection:
-        point = settled_point(connection)
+        point = read_settled_point(connection)
         if instant is not None and instant <= point:
             return instant
         try:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from market_pipeline.core.bars import Columns
-from market_pipeline.warehouse.empty_sessions import empty_sessions, ended_sessions
+from market_pipeline.warehouse.empty_sessions import find_empty_sessions, find_ended_sessions
 from market_pipeline.warehouse.load_history import LoadRequest, LoadResult
 from market_pipeline.warehouse.upsert import Rows, find_bars
 
@@ -66,7 +66,7 @@ class MarketCounts:
             rejected=len(rejected),
             flagged=int(self._verdicts.is_flagged[own].sum()),
             present=frozenset(held).intersection(request.due),
-            empty=empty_sessions(request, held, rejected),
-            ended=ended_sessions(request),
+            empty=find_empty_sessions(request, held, rejected),
+            ended=find_ended_sessions(request),
             notes=request.notes,
         )

@@ -96,7 +96,7 @@ class FlagInputs:
             for others in (held, self.looked_up):
                 if len(others["date"]):
                     own = merge_bars(own, _of_symbols(others, ids))
-            having_bars = distinct_places(own["place"])
+            having_bars = find_distinct_places(own["place"])
             if len(having_bars):  # otherwise all of them were withdrawn
                 rows = np.searchsorted(self.changes.symbol_ids, having_bars)
                 changed = ChangedBars(
@@ -130,7 +130,7 @@ def _of_symbols(bars: Columns, ids: NDArray[Any]) -> Columns:
     return found if concerned.all() else select_rows(found, concerned)
 
 
-def distinct_places(places: NDArray[Any]) -> NDArray[Any]:
+def find_distinct_places(places: NDArray[Any]) -> NDArray[Any]:
     """Return the places that bars in order have, each once."""
     return places[np.flatnonzero(np.diff(places, prepend=-1))]
 
@@ -139,7 +139,7 @@ def find_spans(*parts: Columns) -> ChangedSpans:
     """Return the first and the last of each symbol's bars among all parts."""
     joined = {name: np.concatenate([each[name] for each in parts]) for name in ("place", "date")}
     changed = select_rows(joined, np.argsort(compute_bar_keys(joined), kind="stable"))
-    ids = distinct_places(changed["place"])
+    ids = find_distinct_places(changed["place"])
     starts = np.searchsorted(changed["place"], ids)
     ends = np.searchsorted(changed["place"], ids, side="right")
     return ChangedSpans(ids, changed["date"][starts], changed["date"][ends - 1])

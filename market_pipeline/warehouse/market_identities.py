@@ -19,7 +19,7 @@ from market_pipeline.warehouse.flagging import FindFlags, reflag_symbols
 from market_pipeline.warehouse.loads import ensure_load
 from market_pipeline.warehouse.market_records import MarketRun
 from market_pipeline.warehouse.market_symbols import DAY, NO_SPANS, MarketSymbols
-from market_pipeline.warehouse.statements import statement
+from market_pipeline.warehouse.statements import read_statement
 from market_pipeline.warehouse.tables import market_loads, securities, security_tickers
 from market_pipeline.warehouse.taken_bars import explain_taken_bars
 
@@ -62,7 +62,7 @@ def take_bars(connection: Connection, symbol: Symbol, symbol_id: int, security_i
     if market is None:
         return False
     parameters = {"security_id": security_id, "calendar": symbol.calendar}
-    overlapping = connection.execute(statement("overlapping_periods"), parameters).all()
+    overlapping = connection.execute(read_statement("overlapping_periods"), parameters).all()
     if not overlapping:
         return False
     symbols = MarketSymbols(connection, market)
@@ -91,7 +91,7 @@ def split_reused_tickers(connection: Connection, market: Market, run: MarketRun,
         True if there were any, so that bars have moved.
     """
     was_split = False
-    while rows := connection.execute(statement("reused_tickers"), {"market": market.name}).all():
+    while rows := connection.execute(read_statement("reused_tickers"), {"market": market.name}).all():
         was_split = True
         ensure_load(connection, run.run_id, run.source)
         for row in rows:
@@ -122,7 +122,7 @@ def _find_market(connection: Connection, calendar: str) -> Market | None:
 def _move(connection: Connection, from_id: int, to_id: int, days: Sequence[date], reason: str) -> None:
     if days:
         moved = {"from_id": from_id, "to_id": to_id, "dates": list(days)}
-        connection.execute(statement("move_bars"), moved)
+        connection.execute(read_statement("move_bars"), moved)
         explain_taken_bars(connection, [from_id] * len(days), days, reason)
 
 

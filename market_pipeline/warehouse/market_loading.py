@@ -20,7 +20,7 @@ from market_pipeline.warehouse.market_identities import split_reused_tickers
 from market_pipeline.warehouse.market_records import MarketLoadResult, MarketRun, record_market_loads
 from market_pipeline.warehouse.market_symbols import MarketSymbols, lock_market
 from market_pipeline.warehouse.recent_bars import RecentBars
-from market_pipeline.warehouse.statements import statement
+from market_pipeline.warehouse.statements import read_statement
 from market_pipeline.warehouse.whole_sessions import find_suspicious_sessions
 
 
@@ -77,7 +77,7 @@ def load_sessions(
         results.sort(key=lambda result: result.session)
         record_market_loads(connection, run, results, started_at)
         if symbols is not None and (unlisted := symbols.unlisted):
-            connection.execute(statement("list_symbols"), {"symbol_ids": unlisted})
+            connection.execute(read_statement("list_symbols"), {"symbol_ids": unlisted})
     return results
 
 

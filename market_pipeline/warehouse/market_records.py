@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine
 from market_pipeline.core.markets import Market, Origin
 from market_pipeline.core.settings import Source
 from market_pipeline.warehouse.load_history import COUNTERS, LoadCounters
-from market_pipeline.warehouse.statements import statement
+from market_pipeline.warehouse.statements import read_statement
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def record_market_loads(
 ) -> None:
     """Write the load records of sessions that were loaded, or failed, in the connection's transaction."""
     rows = [_row(run, result, started_at) for result in results]
-    connection.execute(statement("record_market_loads"), {"records": json.dumps(rows, default=str)})
+    connection.execute(read_statement("record_market_loads"), {"records": json.dumps(rows, default=str)})
 
 
 def record_session_failure(

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, collate, select
 
 from market_pipeline.core.markets import Market
 from market_pipeline.core.symbols import AssetClass, Symbol
-from market_pipeline.warehouse.statements import array_text, statement
+from market_pipeline.warehouse.statements import format_array, read_statement
 from market_pipeline.warehouse.tables import tracked_symbols
 from market_pipeline.warehouse.tracked_symbols import lock_names
 
@@ -90,7 +90,7 @@ class MarketSymbols:
         self._connection, self._market = connection, market
         classes = {str(each): each for each in AssetClass}
         # All at once, as fetching each by itself takes several times as long.
-        rows: Iterable[Any] = connection.execute(statement("market_symbols"), {"calendar": market.calendar}).all()
+        rows: Iterable[Any] = connection.execute(read_statement("market_symbols"), {"calendar": market.calendar}).all()
         for row in rows:
             # Unpacked, as a row's attributes take several times as long, and there are 11,000 rows in each block.
             symbol_id, name, kind, is_tracked, is_active, delisted_on, ticker, first_day, last_day, first, last = row
@@ -154,7 +154,7 @@ class MarketSymbols:
             "first_days": [None if first == date.min else first for _, first in missing],
             "last_days": [None if each.last == date.max else each.last for each in missing.values()],
         }
-        for row in self._connection.execute(statement("add_market_symbols"), parameters):
+        for row in self._connection.execute(read_statement("add_market_symbols"), parameters):
             holder = missing[row.ticker, row.first_day or date.min]._replace(symbol_id=row.symbol_id)
             self._holders[row.ticker].append(holder)
             self.by_id[row.symbol_id] = MarketSymbol(row.symbol_id, row.ticker, self._market.asset_class)
@@ -182,17 +182,17 @@ class MarketSymbols:
         symbol_ids = np.concatenate([stored.symbol_ids, emptied])
         parameters = {
             "market": self._market.name,
-            "symbol_ids": array_text(symbol_ids),
-            "firsts": array_text(np.concatenate([stored.firsts, no_days])),
-            "lasts": array_text(np.concatenate([stored.lasts, no_days])),
-            "looked_up": array_text(np.isin(symbol_ids, having_lost)),
+            "symbol_ids": format_array(symbol_ids),
+            "firsts": format_array(np.concatenate([stored.firsts, no_days])),
+            "lasts": format_array(np.concatenate([stored.lasts, no_days])),
+            "looked_up": format_array(np.isin(symbol_ids, having_lost)),
         }
-        listed: Iterable[Any] = self._connection.execute(statement("refresh_listings"), parameters).all()
+        listed: Iterable[Any] = self._connection.execute(read_statement("refresh_listings"), parameters).all()
         for symbol_id, first, last in listed:
             symbol = self.by_id[symbol_id]
             symbol.first, symbol.last = first, last
         naming = {"calendar": self._market.calendar, "tickers": list(tickers)}
-        for row in self._connection.execute(statement("name_market_symbols"), naming) if tickers else ():
+        for row in self._connection.execute(read_statement("name_market_symbols"), naming) if tickers else ():
             self.by_id[row.symbol_id].name = row.symbol
 
 

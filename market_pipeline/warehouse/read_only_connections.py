@@ -7,11 +7,11 @@ from typing import Any
 import psycopg
 
 from market_pipeline.core.database_address import DatabaseAddress
-from market_pipeline.warehouse.connections import SETTINGS, check_session, connect, session_statement
+from market_pipeline.warehouse.connections import SETTINGS, build_session_statement, check_session, connect
 from market_pipeline.warehouse.database_errors import UnsupportedDatabaseError
 
 
-def reading_settings(role: str, seconds: float) -> dict[str, str]:
+def build_reading_settings(role: str, seconds: float) -> dict[str, str]:
     """Return the settings of a session of `role`, with a time limit on its statements."""
     return SETTINGS | {
         "role": role,
@@ -24,7 +24,7 @@ def reading_settings(role: str, seconds: float) -> dict[str, str]:
 
 
 def check_reading_session(address: DatabaseAddress, connected_to: int, row: tuple[Any, ...], role: str) -> None:
-    """Check that a session only reads, by the row of `session_statement`; the rest as `check_session`.
+    """Check that a session only reads, by the row of `build_session_statement`; the rest as `check_session`.
 
     Raises:
         UnsupportedDatabaseError: it isn't.
@@ -47,7 +47,7 @@ def reading_connection(address: DatabaseAddress, role: str, seconds: float) -> I
     """
     with connect(address) as connection:
         connection.autocommit = True
-        statement = session_statement(reading_settings(role, seconds), connection.info.server_version)
+        statement = build_session_statement(build_reading_settings(role, seconds), connection.info.server_version)
         row = connection.execute(statement.encode()).fetchone()
         assert row is not None  # noqa: S101 - it returns one
         check_reading_session(address, connection.info.backend_pid, row, role)

@@ -16,7 +16,7 @@ from market_pipeline.warehouse.adjustment import refresh_factors
 from market_pipeline.warehouse.bar_tables import bars
 from market_pipeline.warehouse.flagging import FindFlags, reflag_symbols
 from market_pipeline.warehouse.market_identities import give_back_bars, take_bars
-from market_pipeline.warehouse.statements import statement
+from market_pipeline.warehouse.statements import read_statement
 from market_pipeline.warehouse.tables import corporate_action_inquiries
 from market_pipeline.warehouse.taken_bars import take_bars_out
 
@@ -66,7 +66,7 @@ def move_reassigned_bars(
         requests = corporate_action_inquiries
         connection.execute(delete(requests).where(requests.c.symbol == symbol.name))
         reflag_symbols(connection, [symbol.name], find_flags)
-        connection.execute(statement("list_symbols"), {"symbol_ids": [symbol_id]})
+        connection.execute(read_statement("list_symbols"), {"symbol_ids": [symbol_id]})
     if wrong or has_taken:
         refresh_factors(connection, [symbol.name])
     now: set[date] = set(connection.scalars(stored)) if has_taken else set()

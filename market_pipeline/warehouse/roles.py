@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 
 from market_pipeline.core.database_address import DatabaseAddress
 from market_pipeline.core.errors import MarketPipelineError
-from market_pipeline.warehouse.database_errors import first_line, unavailable_error
+from market_pipeline.warehouse.database_errors import build_unavailable_error, read_first_line
 from market_pipeline.warehouse.locks import AdvisoryLock, wait_for_lock
 
 ANALYST = "market_analyst"
@@ -106,9 +106,9 @@ def _transaction_to_grant(engine: Engine, role: str) -> Iterator[Connection]:
             _check_read_only(connection, role)
     except DBAPIError as error:
         if not isinstance(error.orig, InsufficientPrivilege):
-            raise unavailable_error(error, engine) from None
+            raise build_unavailable_error(error, engine) from None
         raise RoleError(
-            f"the database's user may not let {role} read: {first_line(error)}. Run this with a DATABASE_URL "
+            f"the database's user may not let {role} read: {read_first_line(error)}. Run this with a DATABASE_URL "
             "that names the user whom the tables belong to"
         ) from None
 

@@ -20,11 +20,11 @@ from sqlalchemy.schema import SetColumnComment, SetTableComment
 from market_pipeline.warehouse.adjustment import refresh_stale_factors
 from market_pipeline.warehouse.api_keys import access_metadata
 from market_pipeline.warehouse.bar_tables import readable
-from market_pipeline.warehouse.database_errors import SchemaError, first_line, unavailable_error
+from market_pipeline.warehouse.database_errors import SchemaError, build_unavailable_error, read_first_line
 from market_pipeline.warehouse.locks import AdvisoryLock, wait_for_lock
 from market_pipeline.warehouse.migrations.bar_conversion import convert_ahead
 from market_pipeline.warehouse.session_calendar import record_sessions
-from market_pipeline.warehouse.statements import views
+from market_pipeline.warehouse.statements import read_views
 from market_pipeline.warehouse.tables import metadata
 
 if TYPE_CHECKING:
@@ -35,24 +35,24 @@ BEFORE_CONVERSION = "0008"
 
 
 @cache
-def revisions() -> list[str]:
+def list_revisions() -> list[str]:
     """Return the revisions that the migrations make, oldest first: each one's file name begins with its revision."""
     versions = files("market_pipeline.warehouse") / "migrations" / "versions"
     return sorted(file.name.partition("_")[0] for file in versions.iterdir() if file.name[0].isdigit())
 
 
-def head_revision() -> str:
+def find_head_revision() -> str:
     """Return the revision that this version of the package works with.
 
     Raises:
         SchemaError: the installation holds no migrations.
     """
-    if not revisions():
+    if not list_revisions():
         raise SchemaError("this installation holds no migrations: install market-pipeline again")
-    return revisions()[-1]
+    return list_revisions()[-1]
 
 
-def current_revision(connection: Connection) -> str | None:
+def read_revision(connection: Connection) -> str | None:
     """Return the revision that a database is at; None where it has no schema of ours."""
     if connection.scalar(text("SELECT to_regclass('alembic_version')")) is None:
         return None
@@ -66,14 +66,14 @@ def check_known(revision: str) -> None:
     Raises:
         SchemaError: none does.
     """
-    if revision not in revisions():
+    if revision not in list_revisions():
         raise SchemaError(
             f"the database's schema is revision {revision}, which this version doesn't know: install the version that "
             "made it, or use another database (DATABASE_URL)"
         )
 
 
-def alembic_config() -> "Config":
+def build_alembic_config() -> "Config":
     """Return alembic's configuration, which points to our migrations."""
     from alembic.config import Config
 
@@ -96,7 +96,7 @@ def migrate(engine: Engine, report: Callable[[str], None] = lambda _message: Non
     try:
         with engine.begin() as connection:
             wait_for_lock(connection, AdvisoryLock.MIGRATION)
-            revision = current_revision(connection)
+            revision = read_revision(connection)
             if revision is not None:
                 check_known(revision)
             is_to_convert = revision is not None and revision <= BEFORE_CONVERSION
@@ -110,25 +110,25 @@ def migrate(engine: Engine, report: Callable[[str], None] = lambda _message: Non
     except (OperationalError, ProgrammingError) as error:
         if isinstance(error.orig, DuplicateTable):
             raise SchemaError(
-                f"the database holds tables of another application ({first_line(error)}): use another database "
+                f"the database holds tables of another application ({read_first_line(error)}): use another database "
                 "(DATABASE_URL)"
             ) from None
-        raise unavailable_error(error, engine) from None
-    return head_revision()
+        raise build_unavailable_error(error, engine) from None
+    return find_head_revision()
 
 
 def run_migrations(connection: Connection, until: str) -> None:
     """Run the migrations up to a revision, in the connection's transaction."""
     from alembic import command
 
-    config = alembic_config()
+    config = build_alembic_config()
     config.attributes["connection"] = connection
     command.upgrade(config, until)
 
 
 def _migrate(connection: Connection) -> None:
     run_migrations(connection, "head")
-    for view in views():
+    for view in read_views():
         connection.exec_driver_sql(view.replace("%", "%%"))
     _write_comments(connection)
     record_sessions(connection, datetime.now(UTC).date())
@@ -174,13 +174,13 @@ def plan_migration(engine: Engine) -> MigrationPlan:
 
     try:
         with engine.connect() as connection:
-            current = current_revision(connection)
+            current = read_revision(connection)
     except (OperationalError, ProgrammingError) as error:
-        raise unavailable_error(error, engine) from None
+        raise build_unavailable_error(error, engine) from None
     if current is not None:
         check_known(current)
-    scripts = ScriptDirectory.from_config(alembic_config())
-    ahead = list(scripts.iterate_revisions(head_revision(), current or "base"))[::-1]
+    scripts = ScriptDirectory.from_config(build_alembic_config())
+    ahead = list(scripts.iterate_revisions(find_head_revision(), current or "base"))[::-1]
     written = io.StringIO()
     context = MigrationContext.configure(
         dialect_name="postgresql", opts={"as_sql": True, "output_buffer": written, "literal_binds": True}
@@ -189,4 +189,4 @@ def plan_migration(engine: Engine) -> MigrationPlan:
         for script in ahead:
             script.module.upgrade()
     described = [f"{script.revision}: {script.doc}" for script in ahead]
-    return MigrationPlan(current, head_revision(), described, written.getvalue())
+    return MigrationPlan(current, find_head_revision(), described, written.getvalue())

@@ -16,7 +16,7 @@ from market_pipeline.core.ticker_history import TickerHistory, TickerPeriod, Tic
 from market_pipeline.warehouse.flagging import FindFlags
 from market_pipeline.warehouse.loads import open_load
 from market_pipeline.warehouse.reassigned_bars import HistoryChange, LockedSecurity, move_reassigned_bars
-from market_pipeline.warehouse.statements import statement
+from market_pipeline.warehouse.statements import read_statement
 from market_pipeline.warehouse.tables import backfill_history, securities, security_tickers, tracked_symbols
 from market_pipeline.warehouse.tracked_symbols import lock_names, lock_symbol
 
@@ -153,7 +153,7 @@ def store_history(
 
 
 def _ensure_security(connection: Connection, symbol: Symbol) -> int:
-    connection.execute(statement("add_securities"))
+    connection.execute(read_statement("add_securities"))
     own = select(tracked_symbols.c.security_id).where(tracked_symbols.c.symbol == symbol.name)
     identity: int = connection.execute(own).scalar_one()
     return identity

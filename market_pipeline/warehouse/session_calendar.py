@@ -5,7 +5,7 @@ from datetime import date
 from sqlalchemy import Connection
 
 from market_pipeline.core.sessions import CALENDARS, list_sessions
-from market_pipeline.warehouse.statements import statement
+from market_pipeline.warehouse.statements import read_statement
 
 
 def record_sessions(connection: Connection, today: date) -> None:
@@ -15,4 +15,4 @@ def record_sessions(connection: Connection, today: date) -> None:
     """
     for calendar in CALENDARS.values():
         days = list_sessions(calendar.name, calendar.first_session, date(today.year + 1, 12, 31))
-        connection.execute(statement("record_sessions"), {"calendar": calendar.name, "days": days})
+        connection.execute(read_statement("record_sessions"), {"calendar": calendar.name, "days": days})

@@ -12,13 +12,13 @@ def is_textual(type_name: str) -> bool:
     return type_name.lower().startswith(("text", "character", "varchar", "name", "citext")) and "[" not in type_name
 
 
-def plain_text(column: str) -> str:
+def build_plain_text(column: str) -> str:
     """Return the SQL of a text column that puts an apostrophe before formulas, but not before numbers."""
     text = f"{column}::text"
     return f"CASE WHEN ascii({text}) IN ({_CODES}) AND {text} !~ {_NUMBER} THEN '''' || {text} ELSE {text} END"
 
 
-def decimal_text(column: str, type_name: str) -> str | None:
+def build_decimal_text(column: str, type_name: str) -> str | None:
     """Return the SQL of a decimal column that writes whole numbers as `1.0`; None for other types.
 
     Readers that take a column's type from its first rows, such as polars, fail where `0.95` follows many `1`s. From

@@ -30,17 +30,17 @@ VIEW_KEYS = {
 
 
 @cache
-def statement(name: str) -> TextClause:
+def read_statement(name: str) -> TextClause:
     """Return the statement in `sql/<name>.sql`; its first lines name its purpose and its parameters."""
     return text(_read(f"{name}.sql"))
 
 
-def driver_statement(name: str) -> str:
+def read_driver_statement(name: str) -> str:
     """Return the statement in `sql/<name>.sql` with psycopg's placeholders, for connections without SQLAlchemy."""
     return re.sub(r"(?<!:):(\w+)", r"%(\1)s", _read(f"{name}.sql").replace("%", "%%"))
 
 
-def array_text(values: "NDArray[Any]") -> str:
+def format_array(values: "NDArray[Any]") -> str:
     """Return numbers or days as the text of an array, for a parameter that is CAST to one. A missing day is NULL.
 
     psycopg takes 2 us for each element of a list, which is a tenth of a market's load.
@@ -64,7 +64,7 @@ def open_copy(
         yield copy
 
 
-def views() -> list[str]:
+def read_views() -> list[str]:
     """Return the statements that make the views and functions, in the order they build on each other."""
     folder = files("market_pipeline.warehouse") / "sql" / "views"
     return [file.read_text(encoding="utf-8") for file in sorted(folder.iterdir(), key=lambda file: file.name)]

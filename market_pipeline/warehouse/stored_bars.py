@@ -8,14 +8,14 @@ from sqlalchemy import Engine, exists, select
 
 from market_pipeline.warehouse.bar_tables import bars as stored
 from market_pipeline.warehouse.bar_tables import market_data, symbol_identities
-from market_pipeline.warehouse.export_query import COLUMNS, Adjustment, bars_source
+from market_pipeline.warehouse.export_query import COLUMNS, Adjustment, choose_bars_source
 from market_pipeline.warehouse.loads import settle
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def bars(
+def read_bars(
     engine: Engine,
     symbols: Sequence[str],
     start: date,
@@ -46,7 +46,7 @@ def bars(
 
     if as_of is not None:
         settle(engine, as_of)
-    source = bars_source(adjustment, as_of)
+    source = choose_bars_source(adjustment, as_of)
     names = market_data.c.keys() if adjustment is Adjustment.NONE else COLUMNS[adjustment]
     selected = source.c.symbol.in_(symbols) & source.c.date.between(start, end)
     query = select(*(source.c[name] for name in names)).where(selected).order_by(source.c.symbol, source.c.date)

@@ -16,7 +16,7 @@ from market_pipeline.core.ticker_history import TickerHistory
 from market_pipeline.core.wording import quote_command
 from market_pipeline.warehouse.securities import read_securities
 from market_pipeline.warehouse.tables import security_tickers, tracked_symbols
-from market_pipeline.warehouse.tracked_symbols import UntrackedSymbolError, active_symbols, suggest_names
+from market_pipeline.warehouse.tracked_symbols import UntrackedSymbolError, list_active_symbols, suggest_names
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def resolve_active(engine: Engine, names: Sequence[str]) -> list[tuple[Symbol, A
     Raises:
         UntrackedSymbolError: one is not tracked; the message names the command that adds it.
     """
-    known = {symbol.name: symbol for symbol in active_symbols(engine)}
+    known = {symbol.name: symbol for symbol in list_active_symbols(engine)}
     others = [name for name in dict.fromkeys(names) if name not in known]
     aliases = find_aliases(engine, others) if others else {}
     unknown = [name for name in others if name not in aliases]

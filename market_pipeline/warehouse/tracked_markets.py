@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from market_pipeline.core.errors import UsageError
 from market_pipeline.core.markets import MARKETS, Market, Origin
-from market_pipeline.warehouse.statements import statement
+from market_pipeline.warehouse.statements import read_statement
 from market_pipeline.warehouse.tables import markets
 
 FETCHABLE = ("failed", "suspicious", "never_asked")
@@ -90,7 +90,7 @@ def require_tracked(engine: Engine, market: Market) -> None:
     Raises:
         UntrackedMarketError: it is not.
     """
-    if market not in tracked_markets(engine):
+    if market not in list_tracked_markets(engine):
         raise UntrackedMarketError(
             f"{market.option} is not tracked: track it with `market-pipeline market track {market.option}`"
         )
@@ -109,7 +109,7 @@ def untrack_market(engine: Engine, market: Market) -> None:
         raise UntrackedMarketError(f"{market.option} is not tracked; `market-pipeline market status` shows what is")
 
 
-def tracked_markets(engine: Engine) -> list[Market]:
+def list_tracked_markets(engine: Engine) -> list[Market]:
     """Return the tracked markets, in alphabetical order."""
     query = select(markets.c.market).where(markets.c.active).order_by(markets.c.market)
     with engine.connect() as connection:
@@ -136,7 +136,7 @@ def read_market_sessions(engine: Engine, market: Market) -> list[MarketSessionSt
 def read_market_totals(engine: Engine) -> Sequence[MarketTotals]:
     """Return the totals of every market that was ever tracked, in alphabetical order."""
     with engine.connect() as connection:
-        rows = connection.execute(statement("market_totals")).mappings().all()
+        rows = connection.execute(read_statement("market_totals")).mappings().all()
     return [
         MarketTotals(MARKETS[row["market"]], **{str(key): value for key, value in row.items() if key != "market"})
         for row in rows

@@ -32,7 +32,7 @@ from market_pipeline.core.symbols import AssetClass, Symbol, SymbolError
 from market_pipeline.core.wording import quote_command
 from market_pipeline.warehouse.bar_tables import symbol_identities
 from market_pipeline.warehouse.locks import AdvisoryLock, wait_for_lock
-from market_pipeline.warehouse.statements import statement as sql_statement
+from market_pipeline.warehouse.statements import read_statement as sql_statement
 from market_pipeline.warehouse.tables import tracked_symbols
 
 
@@ -105,20 +105,20 @@ def _identities_as_of(as_of: datetime) -> TableValuedAlias:
     return func.symbol_identities_as_of(as_of).table_valued("symbol_id", "symbol")
 
 
-def named_otherwise_error(former: Mapping[str, str]) -> UntrackedSymbolError:
+def build_named_otherwise_error(former: Mapping[str, str]) -> UntrackedSymbolError:
     """Return the error for symbols that had another name at an instant, given those names by present name."""
     names = ", ".join(f"{present} was {name}" for present, name in former.items())
     return UntrackedSymbolError(f"symbols had other names as of that instant: {names}. Use those, or * for all")
 
 
-def never_tracked_error(unknown: Iterable[str], known: Iterable[str]) -> UntrackedSymbolError:
+def build_never_tracked_error(unknown: Iterable[str], known: Iterable[str]) -> UntrackedSymbolError:
     """Return the error for names of which there can be no bars, given the known ones."""
     return UntrackedSymbolError(
         f"no bars of {suggest_names(unknown, known)}: never tracked; see `market-pipeline coverage` for what is there"
     )
 
 
-def active_symbols(engine: Engine, among: Sequence[str] | None = None) -> list[Symbol]:
+def list_active_symbols(engine: Engine, among: Sequence[str] | None = None) -> list[Symbol]:
     """Return every active symbol, of all or `among` some names, in alphabetical order."""
     columns = tracked_symbols.c
     query = select(columns.symbol, columns.asset_class).where(columns.active).order_by(columns.symbol)
@@ -128,7 +128,7 @@ def active_symbols(engine: Engine, among: Sequence[str] | None = None) -> list[S
         return [Symbol.of(row.symbol, row.asset_class) for row in connection.execute(query)]
 
 
-def removed_symbols(engine: Engine) -> list[Symbol]:
+def list_removed_symbols(engine: Engine) -> list[Symbol]:
     """Return every symbol that was tracked and no longer is, in alphabetical order."""
     columns = tracked_symbols.c
     query = select(columns.symbol, columns.asset_class).where(~columns.active).order_by(columns.symbol)
@@ -146,7 +146,7 @@ def suggest_names(unknown: Iterable[str], known: Iterable[str]) -> str:
     return ", ".join(suggestions)
 
 
-def symbol_records(engine: Engine, *, name: str | None = None, active_only: bool = False) -> Sequence[Row]:  # type: ignore[type-arg]
+def read_symbol_records(engine: Engine, *, name: str | None = None, active_only: bool = False) -> Sequence[Row]:  # type: ignore[type-arg]
     """Return the rows of `tracked_symbols`, or that of one symbol, with the number and the dates of its bars.
 
     Columns: id, symbol, asset_class, active, date_added, last_backfill, backfill_status, record_count, start, end,
@@ -255,7 +255,7 @@ def lock_symbol(connection: Connection, symbol: Symbol) -> LockedSymbol:
     """
     locked = lock_tracked(connection, [symbol]).get(symbol)
     if locked is None:
-        raise not_tracked(symbol)
+        raise build_not_tracked_error(symbol)
     return locked
 
 
@@ -276,7 +276,7 @@ def lock_tracked(connection: Connection, symbols: Iterable[Symbol]) -> dict[Symb
     }
 
 
-def not_tracked(symbol: Symbol) -> NotTrackedError:
+def build_not_tracked_error(symbol: Symbol) -> NotTrackedError:
     """Return the error for a symbol that is not in tracked_symbols, with the command that adds it."""
     command = quote_command("market-pipeline", "symbols", "add", symbol.name, "--asset-class", symbol.asset_class)
     return NotTrackedError(f"not tracked as {symbol.asset_class}: see `market-pipeline symbols list`, or `{command}`")
@@ -317,7 +317,7 @@ def record_reference(engine: Engine, symbol: Symbol, reference: Reference) -> No
         )
 
 
-def delistings(engine: Engine) -> Mapping[str, Reference]:
+def read_delistings(engine: Engine) -> Mapping[str, Reference]:
     """Return the reference data of those symbols that are known to have left the market, by name."""
     columns = tracked_symbols.c
     stated = [columns[name] for name in Reference.__dataclass_fields__]
@@ -337,7 +337,7 @@ def remove_symbol(engine: Engine, name: str) -> None:
     with engine.begin() as connection:
         found = connection.execute(update(tracked_symbols).where(active).values(active=False)).rowcount
     if not found:
-        known = [symbol.name for symbol in active_symbols(engine)]
+        known = [symbol.name for symbol in list_active_symbols(engine)]
         raise UntrackedSymbolError(
             f"not tracked: {suggest_names([name], known)}; `market-pipeline symbols list` shows what is"
         )

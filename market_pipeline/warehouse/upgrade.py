@@ -12,8 +12,8 @@ from sqlalchemy import Engine
 
 from market_pipeline.core.settings import Settings
 from market_pipeline.warehouse.database_errors import SchemaError
-from market_pipeline.warehouse.migrations.bar_conversion import stored_bytes
-from market_pipeline.warehouse.schema import BEFORE_CONVERSION, current_revision, migrate
+from market_pipeline.warehouse.migrations.bar_conversion import measure_stored_bars
+from market_pipeline.warehouse.schema import BEFORE_CONVERSION, migrate, read_revision
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +40,8 @@ def upgrade(
         BackupError, DumpError, ClientProgramError: the backup can't be made; nothing is changed.
     """
     with engine.connect() as connection:
-        revision = current_revision(connection)
-    size = stored_bytes(engine) if revision is not None and revision <= BEFORE_CONVERSION else 0
+        revision = read_revision(connection)
+    size = measure_stored_bars(engine) if revision is not None and revision <= BEFORE_CONVERSION else 0
     if size:
         if settings.database_url is None:
             _check_space(settings, size)
@@ -67,8 +67,8 @@ def _check_space(settings: Settings, size: int) -> None:
 
 def _make_backup(settings: Settings, report: Callable[[str], None]) -> None:
     from market_pipeline.warehouse.backup.backup import WAREHOUSE, back_up  # it needs the module that opens warehouses
-    from market_pipeline.warehouse.database import database_url
+    from market_pipeline.warehouse.database import find_database_url
 
     folder = settings.market_pipeline_data_dir / "backups"
-    made = back_up({WAREHOUSE: database_url(settings)}, folder, datetime.now(UTC), verify=False, report=report)
+    made = back_up({WAREHOUSE: find_database_url(settings)}, folder, datetime.now(UTC), verify=False, report=report)
     report(f"the warehouse as it was is in {made.folder}")

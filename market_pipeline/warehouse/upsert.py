@@ -22,7 +22,7 @@ from market_pipeline.warehouse.flagging import REACH
 from market_pipeline.warehouse.held_bars import SymbolSpan, read_held_bars
 from market_pipeline.warehouse.load_history import LoadRequest
 from market_pipeline.warehouse.loads import open_load
-from market_pipeline.warehouse.statements import open_copy, statement
+from market_pipeline.warehouse.statements import open_copy, read_statement
 
 NEW_BARS = f"COPY bars ({', '.join(NEW_BAR_COLUMNS)}) FROM STDIN (FORMAT binary)"
 REPLACING_BARS = "COPY staged_bars FROM STDIN (FORMAT binary)"
@@ -144,7 +144,7 @@ def write_bars(connection: Connection, load_id: int, accepted: Columns, is_new: 
     if differs.any():
         connection.execute(CREATE_STAGED_BARS)
         _copy(connection, REPLACING_BARS, encode_bars(select_rows(accepted, differs)))
-        connection.execute(statement("revise_staged_bars"))
+        connection.execute(read_statement("revise_staged_bars"))
 
 
 def _copy(connection: Connection, command: str, parts: Iterable[bytes]) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from market_pipeline.core.market_bars import CheckedSession
 from market_pipeline.core.markets import Market
-from market_pipeline.warehouse.statements import statement
+from market_pipeline.warehouse.statements import read_statement
 
 NEIGHBOURS = 5
 """Loaded sessions before, and after, that a session's number of tickers is compared with."""
@@ -42,7 +42,7 @@ def find_suspicious_sessions(
     """
     days = [each.fetched.session for each in sessions]
     parameters = {"market": market.name, "first": days[0] - _REACH, "last": days[-1] + _REACH}
-    loaded = {row.date: row.tickers for row in connection.execute(statement("session_tickers"), parameters)}
+    loaded = {row.date: row.tickers for row in connection.execute(read_statement("session_tickers"), parameters)}
     offered = {each.fetched.session: len(each.tickers) for each in sessions}
     found = {}
     for each in sessions:

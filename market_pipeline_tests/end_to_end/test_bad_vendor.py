@@ -76,7 +76,7 @@ def test_the_key_appears_nowhere(
 
 def dump(url: SecretStr) -> str:
     """Return the content of a database as text."""
-    program = embedded.binary("pg_dump")
+    program = embedded.find_binary("pg_dump")
     done = subprocess.run(
         [program, "--dbname", url.get_secret_value().replace("+psycopg2", "")],
         capture_output=True,

@@ -223,7 +223,7 @@ def test_the_services_run_become_healthy_and_do_what_the_runbook_has_containers_
         filled = host.execute("api", "python", "scripts/backfill.py", "--symbols", "AAPL,MSFT", *dates)
         assert filled.returncode == 0, filled.stderr
         counted = subprocess.run(
-            [embedded.binary("psql"), database_url.get_secret_value(), "-c", COUNTS],
+            [embedded.find_binary("psql"), database_url.get_secret_value(), "-c", COUNTS],
             capture_output=True, text=True, check=True,
         )  # fmt: skip
         assert re.search(r"market_data +\| +46\n", counted.stdout)

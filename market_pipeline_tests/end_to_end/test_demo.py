@@ -119,7 +119,7 @@ def test_the_analysts_page_has_ten_queries_and_an_example_in_pandas() -> None:
 def test_the_output_on_the_analysts_page_is_that_of_the_demo(newcomer: Newcomer) -> None:
     url = newcomer.run_command("market-pipeline", "db", "analysts").stdout.strip()
     for number, query, output in QUERIES:
-        done = newcomer.run_command("psql", "-X", url, "-c", query, PATH=f"{embedded.binary('psql').parent}")
+        done = newcomer.run_command("psql", "-X", url, "-c", query, PATH=f"{embedded.find_binary('psql').parent}")
         assert [line.rstrip() for line in done.stdout.rstrip().splitlines()] == output.splitlines(), f"query {number}"
     found = re.search(r"```python\n(.*?)```\n\n```\n(.*?)```", ANALYSTS, re.DOTALL)
     assert found

@@ -13,7 +13,7 @@ from sqlalchemy import Engine, create_engine, text
 
 from market_pipeline.core.settings import Settings
 from market_pipeline.orchestration.run_launch import open_instance
-from market_pipeline.warehouse.schema import alembic_config, current_revision, head_revision
+from market_pipeline.warehouse.schema import build_alembic_config, find_head_revision, read_revision
 from market_pipeline_tests.dagster_storage.event_log_cases import FIRST_RUN, SECOND_RUN, run_range
 from market_pipeline_tests.end_to_end.conftest import CHECKOUT
 from market_pipeline_tests.end_to_end.forked_commands import ForkedCommand, run_forked
@@ -66,7 +66,7 @@ def test_a_killed_migration_changes_nothing_and_the_next_is_complete(
     with warehouse.begin() as connection:
         connection.execute(text("DROP SCHEMA public, access CASCADE"))
         connection.execute(text("CREATE SCHEMA public"))
-        config = alembic_config()
+        config = build_alembic_config()
         config.attributes["connection"] = connection
         alembic.command.upgrade(config, BEFORE)
         views = "SELECT count(*) FROM pg_views WHERE schemaname = 'public'"
@@ -75,12 +75,12 @@ def test_a_killed_migration_changes_nothing_and_the_next_is_complete(
         killed_while_it_waits_for(warehouse, "request_slots", environment, "db", "migrate"),
         warehouse.connect() as connection,
     ):
-        assert current_revision(connection) == BEFORE
+        assert read_revision(connection) == BEFORE
         assert connection.scalar(text(views)) == before
     done = run_forked(("db", "migrate"), environment, CHECKOUT, SECONDS)
     assert done.returncode == 0, done.stderr
     with warehouse.connect() as connection:
-        assert current_revision(connection) == head_revision()
+        assert read_revision(connection) == find_head_revision()
         assert connection.scalar(text("SELECT count(taken_at) FROM request_slots")) == 0
 
 

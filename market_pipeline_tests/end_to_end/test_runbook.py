@@ -31,7 +31,7 @@ from sqlalchemy import text
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.sockets import find_free_port
 from market_pipeline.warehouse import embedded
-from market_pipeline.warehouse.database import create_warehouse_engine, database_url
+from market_pipeline.warehouse.database import create_warehouse_engine, find_database_url
 from market_pipeline_tests.cluster_folders import make_cluster_folder
 from market_pipeline_tests.conftest import keep_manifest
 from market_pipeline_tests.end_to_end import curl as curl_program
@@ -173,7 +173,7 @@ class Place:
             "SELECT count(*) FROM market_data WHERE symbol = :symbol AND date BETWEEN "
             "coalesce(:start, current_date - interval '5 years') AND coalesce(:end, current_date)"
         )
-        engine = create_warehouse_engine(database_url(self.settings))
+        engine = create_warehouse_engine(find_database_url(self.settings))
         with engine.connect() as connection:
             counted = int(connection.execute(query, {"symbol": symbol, "start": start, "end": end}).scalar_one())
         engine.dispose()
@@ -422,7 +422,7 @@ def place(sandbox: str, programs: Path, parsed_project: Path) -> Iterator[Place]
 
 
 def embedded_url(place: Place, database: str) -> str:
-    server = embedded.running_server(place.folder / "data")
+    server = embedded.find_running_server(place.folder / "data")
     assert server is not None
     return server.url(database).get_secret_value()
 

@@ -150,7 +150,7 @@ def test_everything_runs_restarts_after_crashes_fills_gaps_and_is_gone_at_the_en
             [killed, *_] = [pid for pid, line in started_by(mark(settings)).items() if words in " ".join(line)]
             os.kill(killed, signal.SIGKILL)
             first.until_printed(f"{name:<9} | was killed by SIGKILL: it is started again in 1 s")
-        server = embedded.running_server(settings.market_pipeline_data_dir)
+        server = embedded.find_running_server(settings.market_pipeline_data_dir)
         assert server is not None
         os.kill(server.pid, signal.SIGKILL)
         first.until_printed("up        | the embedded PostgreSQL had ended; it runs again")
@@ -192,7 +192,7 @@ def test_everything_runs_restarts_after_crashes_fills_gaps_and_is_gone_at_the_en
         ]  # fmt: skip
         assert not started_by(last)
         # The embedded server ran already when the second began, and outlives it therefore.
-        assert embedded.running_server(settings.market_pipeline_data_dir) is not None
+        assert embedded.find_running_server(settings.market_pipeline_data_dir) is not None
     finally:
         for running in (first, second):
             if running is not None:

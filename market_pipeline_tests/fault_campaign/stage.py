@@ -171,7 +171,7 @@ class Stage:
         if method in _TO_POSTGRES:
             os.kill(self.server.pid, _TO_POSTGRES[method])
             deadline = time.monotonic() + _STOPPING_SECONDS
-            while embedded.running_server(self.data) is not None:
+            while embedded.find_running_server(self.data) is not None:
                 if time.monotonic() > deadline:
                     raise StageError(f"PostgreSQL has not ended {_STOPPING_SECONDS} seconds after {method}")
                 time.sleep(0.01)

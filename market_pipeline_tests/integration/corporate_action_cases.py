@@ -11,7 +11,7 @@ from market_pipeline.corporate_action_requests import refresh_actions
 from market_pipeline.warehouse.corporate_action_refresh import SPLITS, ActionTable, plan_refresh
 from market_pipeline.warehouse.corporate_actions import RefreshResult
 from market_pipeline.warehouse.tables import rejected_corporate_actions, splits
-from market_pipeline.warehouse.tracked_symbols import active_symbols
+from market_pipeline.warehouse.tracked_symbols import list_active_symbols
 from market_pipeline_tests.integration.polygon_cases import client_of
 from market_pipeline_tests.scripted_vendor import Reply, ScriptedVendor, scripted_vendor
 
@@ -37,7 +37,7 @@ def refresh_once(
     warehouse: Engine, vendor: ScriptedVendor, actions: ActionTable = SPLITS, *, at: datetime = NOW, run: str = "run-1"
 ) -> RefreshResult:
     with client_of(vendor) as client:
-        symbols = active_symbols(warehouse)
+        symbols = list_active_symbols(warehouse)
         plan = plan_refresh(warehouse, actions, symbols, at)
         result = refresh_actions(client, warehouse, actions, plan, symbols, run_id=run)
     assert result.stored is not None

@@ -15,8 +15,8 @@ from market_pipeline.cli.main import main
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.warehouse import embedded
-from market_pipeline.warehouse.api_keys import Scope, audit_trail, create_key, list_keys, revoke_key
-from market_pipeline.warehouse.tracked_symbols import active_symbols, add_symbols
+from market_pipeline.warehouse.api_keys import Scope, create_key, list_keys, read_audit_trail, revoke_key
+from market_pipeline.warehouse.tracked_symbols import add_symbols, list_active_symbols
 from market_pipeline_tests.integration.api_cases import Api, empty, serving
 from market_pipeline_tests.integration.stored_bars import AAPL, load_frame, query, recorded
 
@@ -67,7 +67,7 @@ def problem(response: requests.Response) -> tuple[int, str]:
 def test_without_a_key_nothing_is_changed(api: str, warehouse: Engine) -> None:
     response = requests.post(api + SYMBOLS, json={"symbol": "NVDA"}, timeout=10)
     assert problem(response) == (401, "Missing X-API-Key header")
-    assert active_symbols(warehouse) == []
+    assert list_active_symbols(warehouse) == []
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_a_key_for_reading_is_not_one_for_administration(api: str, warehouse: En
     key = create_key(warehouse, "notebook", Scope.READ).get_secret_value()
     response = requests.post(api + SYMBOLS, json={"symbol": "NVDA"}, headers={"X-API-Key": key}, timeout=10)
     assert problem(response)[0] == 403
-    assert active_symbols(warehouse) == []
+    assert list_active_symbols(warehouse) == []
 
 
 def test_a_revoked_key_and_an_expired_one_are_rejected_at_once(api: str, warehouse: Engine) -> None:
@@ -115,7 +115,7 @@ def test_the_runbooks_symbol_is_added_shown_changed_and_removed(
         "backfill_status": "pending",
     }
     assert added.json()["last_backfill"] is None
-    assert active_symbols(warehouse) == [Symbol.of("NVDA", "stock")]
+    assert list_active_symbols(warehouse) == [Symbol.of("NVDA", "stock")]
     again = requests.post(api + SYMBOLS, json={"symbol": "NVDA"}, headers=admin, timeout=10)
     assert problem(again) == (409, "Symbol NVDA already tracked")
     one = f"{api}{SYMBOLS}/NVDA"
@@ -126,7 +126,7 @@ def test_the_runbooks_symbol_is_added_shown_changed_and_removed(
     assert requests.put(one, params={"active": "true"}, headers=admin, timeout=10).json()["active"] is True
     removed = requests.delete(one, headers=admin, timeout=10).json()
     assert (removed["status"], removed["data_retained"]) == ("success", True)
-    assert active_symbols(warehouse) == []
+    assert list_active_symbols(warehouse) == []
     assert requests.get(one, headers=admin, timeout=10).json()["active"] is False
 
 
@@ -187,7 +187,7 @@ def test_the_audit_trail_has_every_request_and_survives_the_key(
     requests.get(f"{api}{SYMBOLS}/NVDA", headers=admin, timeout=10)
     [key] = list_keys(warehouse)
     revoke_key(warehouse, key.id)
-    trail = [(row.method, row.endpoint, row.status_code) for row in audit_trail(warehouse, key.id, 10)]
+    trail = [(row.method, row.endpoint, row.status_code) for row in read_audit_trail(warehouse, key.id, 10)]
     assert trail == [
         ("GET", f"{SYMBOLS}/NVDA", 200),
         ("POST", SYMBOLS, 400),
@@ -308,7 +308,7 @@ def test_no_name_in_a_path_does_harm_and_its_request_is_recorded(
     status, _ = problem(response)
     assert status in (404, 422)
     if "%2f" not in name:  # which is a path that no route takes
-        [line] = audit_trail(warehouse, admin["X-API-Key"].split("_")[1], 10)
+        [line] = read_audit_trail(warehouse, admin["X-API-Key"].split("_")[1], 10)
         assert (line.endpoint, line.status_code) == (path, status)
 
 

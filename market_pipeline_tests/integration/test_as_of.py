@@ -12,7 +12,7 @@ from sqlalchemy import Engine, text
 from market_pipeline.core.bars import BAR_COLUMNS
 from market_pipeline.warehouse.bar_tables import market_data
 from market_pipeline.warehouse.loads import NoInstantError
-from market_pipeline.warehouse.stored_bars import bars
+from market_pipeline.warehouse.stored_bars import read_bars
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.integration.stored_bars import AAPL, load_frame, query, recorded
 
@@ -31,7 +31,7 @@ def now(warehouse: Engine) -> datetime:
 
 
 def closes(warehouse: Engine, as_of: datetime) -> list[float]:
-    return list(bars(warehouse, ["AAPL"], date(2012, 1, 1), date(2012, 12, 31), as_of=as_of)["close"])
+    return list(read_bars(warehouse, ["AAPL"], date(2012, 1, 1), date(2012, 12, 31), as_of=as_of)["close"])
 
 
 def test_a_corrected_bar_can_be_read_as_it_was_with_the_load_that_replaced_it(warehouse: Engine) -> None:
@@ -60,7 +60,7 @@ def test_a_time_without_a_zone_is_rejected(warehouse: Engine) -> None:
 
 def test_in_python_bars_come_as_a_frame_by_symbol_and_date(warehouse: Engine) -> None:
     load_frame(warehouse, AAPL, WEEK)
-    found = bars(warehouse, ["AAPL", "MSFT"], date(2012, 10, 24), date(2012, 10, 31))
+    found = read_bars(warehouse, ["AAPL", "MSFT"], date(2012, 10, 24), date(2012, 10, 31))
     assert found.index.names == ["symbol", "date"]
     assert [day.isoformat()[:10] for _, day in found.index] == ["2012-10-24", "2012-10-25", "2012-10-26", "2012-10-31"]
     assert found.loc[("AAPL", pd.Timestamp("2012-10-31")), "close"] == 595.32

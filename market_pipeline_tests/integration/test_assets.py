@@ -22,7 +22,7 @@ from market_pipeline.orchestration.schedules import plan_night
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline.warehouse.bar_tables import market_data
-from market_pipeline.warehouse.coverage import coverage
+from market_pipeline.warehouse.coverage import read_coverage
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.integration.stored_bars import query
 
@@ -105,7 +105,7 @@ def test_a_session_before_the_listing_is_materialized_without_a_row_and_with_the
     metadata = events["2012-05-22"].metadata
     counters = [metadata[name].value for name in ("sessions", "sessions_empty", "sessions_missing")]
     assert counters == [7, 4, 0]
-    [covered] = coverage(warehouse, ["FB"])
+    [covered] = read_coverage(warehouse, ["FB"])
     assert (covered["loaded"], covered["first_session"]) == (3, date(2012, 5, 18))
 
 

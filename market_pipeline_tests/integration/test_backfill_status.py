@@ -25,7 +25,7 @@ from market_pipeline.orchestration.rejected_backfills import resume_rejected
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline.warehouse.corporate_action_refresh import NEXT_STEP
-from market_pipeline.warehouse.load_history import add_note, run_history
+from market_pipeline.warehouse.load_history import add_note, read_run_history
 from market_pipeline.warehouse.tracked_symbols import add_symbols, remove_symbol
 from market_pipeline_tests.dagster_internals import create_run_for_test
 from market_pipeline_tests.end_to_end.test_dagster_tools import bars_held
@@ -140,7 +140,7 @@ def test_a_backfill_is_followed_to_its_end_and_its_status_is_true(
     assert (failed.start, failed.end) == (date(2024, 3, 2), date(2024, 3, 8))
     assert failed.progress.sessions_total == failed.progress.sessions_done == 5 + 5 + 7
     assert (failed.progress.symbols_succeeded, failed.progress.symbols_failed) == (2, 1)
-    assert {row.trigger for row in run_history(warehouse, failed.run_ids)} == {"api"}
+    assert {row.trigger for row in read_run_history(warehouse, failed.run_ids)} == {"api"}
 
     assert cancel_backfill(instance, warehouse, mixed.id) == failed
     assert [job.id for job in list_backfills(instance, warehouse, 2)] == [unwanted.id, mixed.id]

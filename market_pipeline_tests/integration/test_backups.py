@@ -39,18 +39,24 @@ from market_pipeline.warehouse.backup.backup import (
     Backup,
     BackupError,
     back_up,
-    backups_in,
     find_backup,
+    list_backups,
     remove_old_backups,
 )
 from market_pipeline.warehouse.backup.client_programs import ClientProgramError, find_program
-from market_pipeline.warehouse.backup.dump import DumpError, TableContent, open_snapshot, sibling_url, table_contents
+from market_pipeline.warehouse.backup.dump import (
+    DumpError,
+    TableContent,
+    build_sibling_url,
+    open_snapshot,
+    read_table_contents,
+)
 from market_pipeline.warehouse.backup.restore import restore
 from market_pipeline.warehouse.database import create_warehouse_engine
 from market_pipeline.warehouse.database_errors import DatabaseUnavailableError, SchemaError
 from market_pipeline.warehouse.loading import RejectedBar, load
 from market_pipeline.warehouse.roles import ANALYST, READER, grant_analyst_access, make_reading_role
-from market_pipeline.warehouse.schema import head_revision
+from market_pipeline.warehouse.schema import find_head_revision
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.bar_frames import columns_of
 from market_pipeline_tests.conftest import Command
@@ -105,7 +111,7 @@ def everything(addresses: Mapping[str, SecretStr]) -> dict[str, dict[str, TableC
     found = {}
     for name, url in addresses.items():
         with open_snapshot(url) as snapshot:
-            found[name] = table_contents(snapshot.connection)
+            found[name] = read_table_contents(snapshot.connection)
     return found
 
 
@@ -200,7 +206,7 @@ def test_the_manifest_lists_the_saved_databases_and_no_password_is_anywhere(
     printed = json.loads(out)
     manifest = Path(printed["folder"], "manifest.json").read_text(encoding="utf-8")
     assert code == 0
-    assert printed["revision"] == head_revision()
+    assert printed["revision"] == find_head_revision()
     assert printed["verified"] is True
     dump = printed["databases"]["warehouse"]
     content = Path(printed["folder"], dump["file"]).read_bytes()
@@ -238,7 +244,9 @@ def test_a_database_in_use_is_left_alone_unless_it_is_to_be_replaced_and_is_kept
     printed = json.loads(out)
     assert code == 0
     assert query(warehouse, "SELECT count(*) AS bars FROM market_data") == was
-    old = create_warehouse_engine(sibling_url(SecretStr(os.environ["DATABASE_URL"]), printed["kept"]["warehouse"]))
+    old = create_warehouse_engine(
+        build_sibling_url(SecretStr(os.environ["DATABASE_URL"]), printed["kept"]["warehouse"])
+    )
     assert query(old, "SELECT count(*) AS bars FROM market_data") == now
     old.dispose()
 
@@ -290,7 +298,7 @@ def test_the_oldest_go_and_nothing_else_does(saved: Backup, addresses: dict[str,
     for days in (1, 2, 3):
         back_up(addresses, folder, NOW + timedelta(days=days), verify=False, report=silent)
     assert [path.name for path in remove_old_backups(folder, 2)] == ["20240301T040000Z", "20240302T040000Z"]
-    assert [path.name for path in backups_in(folder)] == ["20240303T040000Z", "20240304T040000Z"]
+    assert [path.name for path in list_backups(folder)] == ["20240303T040000Z", "20240304T040000Z"]
     assert (folder / "mine").is_dir()
 
 
@@ -301,11 +309,11 @@ def test_an_older_backup_goes_only_when_the_new_one_is_verified(saved: Backup, f
         (other / "20240101T000000Z" / file.name).write_bytes(file.read_bytes())
     code, out, _ = command("backup", "--folder", other, "--keep", 1, "--no-verify", "--json")
     unverified = Path(json.loads(out)["folder"])
-    assert (code, len(backups_in(other))) == (0, 2)
+    assert (code, len(list_backups(other))) == (0, 2)
     unverified.rename(other / "20240102T000000Z")  # made within the same second
     code, out, _ = command("backup", "--folder", other, "--keep", 1, "--json")
     assert (code, len(json.loads(out)["removed"])) == (0, 2)
-    assert [str(path) for path in backups_in(other)] == [json.loads(out)["folder"]]
+    assert [str(path) for path in list_backups(other)] == [json.loads(out)["folder"]]
 
 
 @pytest.fixture
@@ -363,10 +371,12 @@ def test_of_a_backup_that_is_killed_nothing_is_taken_for_one_and_the_next_clears
     halfway.kill()
     halfway.communicate(timeout=60)
     query(stocked, f"SELECT pg_terminate_backend(pid) FROM ({WAITING}) AS dumping")
-    assert backups_in(folder) == []
+    assert list_backups(folder) == []
     assert files(folder) != []
     with pytest.raises(BackupError):
-        back_up({**addresses, WAREHOUSE: sibling_url(addresses[WAREHOUSE], "postgres")}, folder, NOW, report=silent)
+        back_up(
+            {**addresses, WAREHOUSE: build_sibling_url(addresses[WAREHOUSE], "postgres")}, folder, NOW, report=silent
+        )
     assert files(folder) == []
 
 
@@ -380,7 +390,9 @@ def test_of_two_backups_at_once_in_one_folder_one_is_rejected(
 def test_a_restore_right_after_a_killed_one_succeeds_while_that_one_still_works(
     saved: Backup, environment: dict[str, str], addresses: dict[str, SecretStr]
 ) -> None:
-    new = {WAREHOUSE: sibling_url(addresses[WAREHOUSE], f"restored_{uuid4().hex}")}  # where there is nothing to replace
+    new = {
+        WAREHOUSE: build_sibling_url(addresses[WAREHOUSE], f"restored_{uuid4().hex}")
+    }  # where there is nothing to replace
     dump = saved.folder / saved.manifest.databases[WAREHOUSE].file
     program = str(Path(sys.executable).with_name("market-pipeline"))
     with subprocess.Popen(
@@ -428,7 +440,9 @@ def test_a_full_disk_is_reported_and_the_older_backup_stays(
 
 def test_a_database_with_nothing_of_ours_is_not_saved(addresses: dict[str, SecretStr], folder: Path) -> None:
     with pytest.raises(BackupError, match="nothing to save"):
-        back_up({**addresses, WAREHOUSE: sibling_url(addresses[WAREHOUSE], "postgres")}, folder, NOW, report=silent)
+        back_up(
+            {**addresses, WAREHOUSE: build_sibling_url(addresses[WAREHOUSE], "postgres")}, folder, NOW, report=silent
+        )
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from market_pipeline.core.database_address import DatabaseAddress
 from market_pipeline.core.settings import Settings
 from market_pipeline.orchestration.instance_storage import dagster_database_url, open_storage
 from market_pipeline.warehouse import connections, embedded
-from market_pipeline.warehouse.backup.client_programs import client_environment
+from market_pipeline.warehouse.backup.client_programs import build_client_environment
 from market_pipeline.warehouse.connections import OLDEST_SERVER, SETTINGS, check_server
 from market_pipeline.warehouse.database import create_warehouse_engine, warehouse_of
 from market_pipeline.warehouse.database_errors import UnsupportedDatabaseError
@@ -206,9 +206,9 @@ def test_a_password_of_the_environments_own_leads_programs_where_the_address_has
 ) -> None:
     monkeypatch.setenv("PGPASSWORD", "of the environment")
     monkeypatch.setenv("PGHOST", "elsewhere")
-    with_one = client_environment(SecretStr("postgresql://ann:own%3A@db:6543/market?options=-c%20a%3Db"))
+    with_one = build_client_environment(SecretStr("postgresql://ann:own%3A@db:6543/market?options=-c%20a%3Db"))
     assert (with_one["PGPASSWORD"], with_one["PGPORT"], with_one["PGOPTIONS"]) == ("own:", "6543", "-c a=b")
-    without = client_environment(SecretStr("postgresql:///market?host=/a,/b&port=1,2"), {"search_path": "public"})
+    without = build_client_environment(SecretStr("postgresql:///market?host=/a,/b&port=1,2"), {"search_path": "public"})
     assert (without["PGPASSWORD"], without["PGHOST"], without["PGPORT"]) == ("of the environment", "/a,/b", "1,2")
     assert without["PGOPTIONS"] == "-c search_path=public"
 

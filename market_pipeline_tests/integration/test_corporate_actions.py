@@ -22,7 +22,7 @@ from market_pipeline.warehouse.corporate_action_refresh import (
 from market_pipeline.warehouse.corporate_actions import refresh
 from market_pipeline.warehouse.loading import MixedSourcesError, claim_source
 from market_pipeline.warehouse.tables import bar_source, dividends, rejected_corporate_actions, splits
-from market_pipeline.warehouse.tracked_symbols import active_symbols, add_symbols, lock_symbols
+from market_pipeline.warehouse.tracked_symbols import add_symbols, list_active_symbols, lock_symbols
 from market_pipeline_tests.integration.corporate_action_cases import (
     AAPL,
     BTC,
@@ -229,7 +229,7 @@ def test_a_symbol_with_a_rejected_action_is_requested_in_full_before_others(
     add_symbols(warehouse, [Symbol.of("MSFT", "stock")])
     refresh_from(warehouse, listing({**SPLIT, "ticker": "MSFT", "split_to": -4}))
     monkeypatch.setattr(corporate_action_refresh, "HISTORIES_A_RUN", 1)
-    plan = plan_refresh(warehouse, SPLITS, active_symbols(warehouse), NOW + timedelta(days=1))
+    plan = plan_refresh(warehouse, SPLITS, list_active_symbols(warehouse), NOW + timedelta(days=1))
     assert (plan.in_full, plan.recent) == (("MSFT",), frozenset({"AAPL"}))
 
 

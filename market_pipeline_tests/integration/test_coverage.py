@@ -13,19 +13,19 @@ from market_pipeline.operations.status import find_data_problems
 from market_pipeline.quality.symbol_health import NewestLoad, check_symbol
 from market_pipeline.warehouse.coverage import (
     FILLABLE,
-    coverage,
     find_missing_spans,
     find_never_loaded,
-    gaps,
-    oldest_gaps,
+    find_oldest_gaps,
+    list_gaps,
+    read_coverage,
 )
 from market_pipeline.warehouse.loading import RejectedBar
 from market_pipeline.warehouse.session_calendar import record_sessions
-from market_pipeline.warehouse.statements import statement
+from market_pipeline.warehouse.statements import read_statement
 from market_pipeline.warehouse.tracked_symbols import add_symbols, remove_symbol
 from market_pipeline_tests.integration.stored_bars import AAPL, load_failure, load_frame, query, recorded
 
-METRICS = f"SELECT * FROM ({statement('metrics')}) AS series WHERE metric = 'symbols_by_health'"
+METRICS = f"SELECT * FROM ({read_statement('metrics')}) AS series WHERE metric = 'symbols_by_health'"
 OCTOBER = list_sessions("XNYS", date(2012, 10, 1), date(2012, 10, 31))
 BARS = recorded("AAPL", OCTOBER[0], OCTOBER[-1])
 
@@ -50,7 +50,7 @@ def reason(warehouse: Engine, session: date) -> Any:
 def test_a_symbol_that_was_never_requested_has_no_sessions_yet(warehouse: Engine) -> None:
     assert states(warehouse) == {}
     assert find_never_loaded(warehouse, ["AAPL", "IBM"]) == ["AAPL"]
-    [row] = coverage(warehouse, ["AAPL"])
+    [row] = read_coverage(warehouse, ["AAPL"])
     assert (row["sessions"], row["loaded"], row["first_session"], row["last_session"]) == (0, 0, None, None)
 
 
@@ -161,7 +161,7 @@ def test_no_weekend_and_no_day_of_a_hurricane_puts_a_symbol_behind(warehouse: En
     load_frame(warehouse, AAPL, BARS[BARS["date"] <= "2012-10-26"])  # a Friday; New York opened again on Wednesday
     with warehouse.begin() as connection:
         connection.execute(text("UPDATE tracked_symbols SET delisted_on = :day"), {"day": until})
-    assert coverage(warehouse, ["AAPL"])[0]["behind"] == behind
+    assert read_coverage(warehouse, ["AAPL"])[0]["behind"] == behind
 
 
 def test_coverage_counts_every_session_once(warehouse: Engine) -> None:
@@ -169,7 +169,7 @@ def test_coverage_counts_every_session_once(warehouse: Engine) -> None:
     load_frame(warehouse, AAPL, BARS.drop(index=[6, 7]), sessions=OCTOBER, rejected=[rejected_bar])
     with warehouse.begin() as connection:
         connection.execute(text("UPDATE tracked_symbols SET delisted_on = :day"), {"day": date(2012, 11, 5)})
-    [row] = coverage(warehouse, ["AAPL"])
+    [row] = read_coverage(warehouse, ["AAPL"])
     counts = {name: row[name] for name in ("sessions", "loaded", "rejected", "empty", "never_asked", "behind")}
     assert counts == {"sessions": 24, "loaded": 19, "rejected": 1, "empty": 1, "never_asked": 3, "behind": 3}
     assert (row["first_session"], row["last_session"]) == (OCTOBER[0], OCTOBER[-1])
@@ -179,7 +179,7 @@ def test_gaps_are_ranges_of_one_state_and_reason(warehouse: Engine) -> None:
     load_frame(warehouse, AAPL, BARS[:3])
     load_failure(warehouse, AAPL, OCTOBER[3:6], "it rained", run_id="run-2")
     load_frame(warehouse, AAPL, BARS[8:], run_id="run-3")
-    found = [row for row in gaps(warehouse, ["AAPL"]) if row["last_session"] <= OCTOBER[-1]]
+    found = [row for row in list_gaps(warehouse, ["AAPL"]) if row["last_session"] <= OCTOBER[-1]]
     assert [tuple(row.values()) for row in found] == [
         ("AAPL", OCTOBER[3], OCTOBER[5], 3, "failed", "it rained"),
         ("AAPL", OCTOBER[6], OCTOBER[7], 2, "never_asked", None),
@@ -195,7 +195,7 @@ def test_the_fetchable_sessions_have_a_first_and_a_last(warehouse: Engine) -> No
     assert find_missing_spans(warehouse, [AAPL, other], FILLABLE, date.min, OCTOBER[-1]) == {
         AAPL: (OCTOBER[8], OCTOBER[11])
     }
-    assert oldest_gaps(warehouse, ["AAPL", "IBM"], OCTOBER[9], OCTOBER[-1]) == {
+    assert find_oldest_gaps(warehouse, ["AAPL", "IBM"], OCTOBER[9], OCTOBER[-1]) == {
         "AAPL": Gap(OCTOBER[9], OCTOBER[0]),
         "IBM": Gap(OCTOBER[9], None),
     }
@@ -204,7 +204,7 @@ def test_the_fetchable_sessions_have_a_first_and_a_last(warehouse: Engine) -> No
 def test_a_night_does_not_go_back_to_a_rejected_bar_but_a_user_may(warehouse: Engine) -> None:
     rejected_bar = RejectedBar(OCTOBER[2], ["x"], {})
     load_frame(warehouse, AAPL, BARS.drop(index=2), sessions=OCTOBER, rejected=[rejected_bar])
-    assert oldest_gaps(warehouse, ["AAPL"], OCTOBER[0], OCTOBER[-1]) == {}
+    assert find_oldest_gaps(warehouse, ["AAPL"], OCTOBER[0], OCTOBER[-1]) == {}
     assert find_missing_spans(warehouse, [AAPL], FILLABLE, date.min, OCTOBER[-1]) == {AAPL: (OCTOBER[2], OCTOBER[2])}
 
 
@@ -253,7 +253,7 @@ def _delisted(warehouse: Engine) -> None:
 
 
 def health(warehouse: Engine) -> tuple[str, str | None]:
-    [row] = coverage(warehouse, ["AAPL"])
+    [row] = read_coverage(warehouse, ["AAPL"])
     return row["health"], row["health_reason"]
 
 
@@ -280,7 +280,7 @@ def test_a_symbol_without_any_bar_at_the_vendor_needs_attention(warehouse: Engin
 def test_three_rejected_bars_are_judged_alike_everywhere(warehouse: Engine) -> None:
     rejected = [RejectedBar(day, ["high_too_low: its high is below its low"], {"d": str(day)}) for day in OCTOBER[6:9]]
     load_frame(warehouse, AAPL, BARS.drop(index=[6, 7, 8]), sessions=OCTOBER, rejected=rejected)
-    [row] = coverage(warehouse, ["AAPL"])
+    [row] = read_coverage(warehouse, ["AAPL"])
     assert (row["missing"], row["fetchable"], row["behind"]) == (3, 3, 0)
     assert (row["health"], row["health_reason"]) == ("attention", "3 rejected of 21 sessions")
     [completeness, *_] = check_symbol(row, NewestLoad(newest=True, rejected=3, jumps=[]))

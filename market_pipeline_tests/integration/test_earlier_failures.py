@@ -39,7 +39,7 @@ from market_pipeline.warehouse.load_history import LoadResult
 from market_pipeline.warehouse.loading import claim_source
 from market_pipeline.warehouse.rate_limit import SharedLimiter
 from market_pipeline.warehouse.schema import migrate
-from market_pipeline.warehouse.stored_bars import bars
+from market_pipeline.warehouse.stored_bars import read_bars
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.integration.polygon_cases import client_of
 from market_pipeline_tests.integration.stored_bars import flags, load_frame, query, recorded
@@ -146,7 +146,7 @@ def test_times_are_the_vendors_instants_in_whatever_zone_machine_and_database_ar
     assert [(row["date"], int(row["ms"])) for row in stored] == [
         (day, sent["t"]) for day, sent in zip(WEEK, records, strict=True)
     ]
-    read = bars(warehouse, ["AAPL"], WEEK[0], WEEK[-1])
+    read = read_bars(warehouse, ["AAPL"], WEEK[0], WEEK[-1])
     assert [instant.tz_convert("UTC").hour for instant in read["time"]] == [5, 5, 4, 4, 4]
     assert ingest_records(warehouse, AAPL, WEEK, *records).unchanged == len(WEEK)
 
@@ -336,7 +336,7 @@ def test_a_dump_restored_elsewhere_is_the_same_warehouse(
     saving = ["pg_dump", "--format=custom", "--no-owner", "--file", str(dump), "--dbname", source]
     restoring = ["pg_restore", "--no-owner", "--exit-on-error", "--dbname", target, str(dump)]
     for program, *arguments in (saving, restoring):
-        subprocess.run([embedded.binary(program), *arguments], check=True)
+        subprocess.run([embedded.find_binary(program), *arguments], check=True)
     with warehouse_of(settings.model_copy(update={"database_url": ordinary})) as restored:
         for view in ("market_data", "backfill_history", "session_states", "market_data_as_of(settled_point())"):
             everything = f"SELECT * FROM {view} ORDER BY 1, 2, 3"

@@ -94,7 +94,7 @@ def closed_data_dir() -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def wheel_copy() -> Iterator[Path]:
     """Yield a folder for PYTHONPATH that holds the wheel with the programs, readable to all."""
-    installation = embedded.binary("initdb").parents[1]
+    installation = embedded.find_binary("initdb").parents[1]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         without = shutil.ignore_patterns("include", "*.a")
@@ -213,7 +213,7 @@ def test_it_outlives_the_process_that_started_it(data_dir: Path) -> None:
     with socket.socket() as held:
         os.set_inheritable(held.fileno(), True)
         starter = python(START, data_dir)  # comes back only if the server holds none of its pipes
-    server = embedded.running_server(data_dir)
+    server = embedded.find_running_server(data_dir)
     assert server is not None
     assert starter.stdout.split() == [str(server.pid), str(server.port)]
     assert os.getsid(server.pid) != os.getsid(0)
@@ -270,7 +270,7 @@ def test_a_stale_pid_file_that_names_someone_elses_process_harms_nobody(data_dir
         before = psutil.Process(unrelated.pid).status()
         (cluster / "postmaster.pid").write_text("\n".join([str(unrelated.pid), *contents[1:]]) + "\n")
         with suppress(OSError), listener(server.port):
-            assert embedded.running_server(data_dir) is None
+            assert embedded.find_running_server(data_dir) is None
         assert not embedded.stop(data_dir)
         assert embedded.ensure_running(data_dir).pid != unrelated.pid
         assert (before == psutil.STATUS_ZOMBIE) == (psutil.Process(unrelated.pid).status() == psutil.STATUS_ZOMBIE)
@@ -292,14 +292,14 @@ def test_it_keeps_its_port_and_takes_another_when_that_is_taken(data_dir: Path) 
         moved = embedded.ensure_running(data_dir)
         assert moved.port not in (first.port, 25432)
         assert query(moved, "SELECT inet_server_port()") == [(moved.port,)]
-        assert embedded.running_server(data_dir) == moved
+        assert embedded.find_running_server(data_dir) == moved
 
 
 def test_a_lost_password_is_replaced_by_a_new_random_one_at_the_next_start(data_dir: Path) -> None:
     server = embedded.ensure_running(data_dir)
     (data_dir / "postgres" / "password").unlink()
     with pytest.raises(EmbeddedServerError, match="market-pipeline db stop"):
-        embedded.running_server(data_dir)
+        embedded.find_running_server(data_dir)
     assert embedded.stop(data_dir)
     again = embedded.ensure_running(data_dir)
     assert again.password != server.password
@@ -340,7 +340,7 @@ def test_stopping_returns_whether_a_server_was_running(data_dir: Path) -> None:
     with psycopg.connect(server.url().get_secret_value()):  # a client does not hold it up
         assert embedded.stop(data_dir)
     assert not alive(server.pid)
-    assert embedded.running_server(data_dir) is None
+    assert embedded.find_running_server(data_dir) is None
     assert not embedded.stop(data_dir)
 
 
@@ -369,7 +369,11 @@ def test_a_folder_that_is_not_ours_is_neither_deleted_nor_used(tmp_path: Path, f
 
 def test_there_is_nothing_to_stop_or_destroy_where_none_was_started(tmp_path: Path) -> None:
     missing = tmp_path / "missing"
-    assert (embedded.running_server(missing), embedded.stop(missing), embedded.destroy(missing)) == (None, False, False)
+    assert (embedded.find_running_server(missing), embedded.stop(missing), embedded.destroy(missing)) == (
+        None,
+        False,
+        False,
+    )
     assert not missing.exists()
 
 
@@ -397,7 +401,7 @@ def test_for_root_it_works_where_that_user_can_read_nothing_and_opens_no_folder(
     wheel_copy.chmod(0o700)
     try:
         started = python(START, closed_data_dir, PYTHONPATH=wheel_copy)
-        server = embedded.running_server(closed_data_dir)
+        server = embedded.find_running_server(closed_data_dir)
         assert server is not None, started.stderr
         assert started.stdout.split()[0] == str(server.pid)
         assert psutil.Process(server.pid).uids().real != 0
@@ -435,7 +439,7 @@ def test_an_ordinary_user_runs_it_and_root_does_so_in_that_users_name(own_data_d
     own_data_dir.mkdir()
     os.chown(own_data_dir, NOBODY, NOBODY)
     started = python(START_AS_NOBODY, own_data_dir, PYTHONPATH=wheel_copy)
-    server = embedded.running_server(own_data_dir)
+    server = embedded.find_running_server(own_data_dir)
     assert server is not None, started
     assert started.stdout.split() == [str(server.pid), str(server.port)]
     assert psutil.Process(server.pid).uids().real == NOBODY
@@ -454,10 +458,10 @@ def test_another_users_data_folder_is_rejected_with_the_next_step(data_dir: Path
 
 
 def test_the_wheels_programs_can_be_had_by_name() -> None:
-    version = subprocess.run([embedded.binary("pg_dump"), "--version"], capture_output=True, text=True, check=True)
+    version = subprocess.run([embedded.find_binary("pg_dump"), "--version"], capture_output=True, text=True, check=True)
     assert "18." in version.stdout
     with pytest.raises(EmbeddedServerError, match="no-such-program"):
-        embedded.binary("no-such-program")
+        embedded.find_binary("no-such-program")
 
 
 @pytest.fixture
@@ -476,7 +480,7 @@ def test_the_commands_start_show_and_stop_the_server(data_dir: Path, db_command:
     embedded.stop(data_dir)
     assert run("status").exit_code == 1
     started = run("start")
-    server = embedded.running_server(data_dir)
+    server = embedded.find_running_server(data_dir)
     assert server is not None
     assert f"127.0.0.1:{server.port}" in started.stdout
     assert run("status").exit_code == 0
@@ -496,7 +500,7 @@ def test_with_a_database_url_the_commands_leave_that_server_alone(
         assert "does not start or stop that server" in answer.stdout
         assert answer.exit_code == 0
         assert server.password.get_secret_value() not in answer.stdout
-    assert embedded.running_server(data_dir) == server
+    assert embedded.find_running_server(data_dir) == server
     assert run("url").stdout == f"{url}\n"
     assert run("status", database_url=f"{url}_missing").exit_code == 1
     assert not (tmp_path / "unused").exists()

@@ -24,7 +24,7 @@ from market_pipeline.warehouse.adjustment import refresh_factors
 from market_pipeline.warehouse.export import ExportError, export
 from market_pipeline.warehouse.export_formats import FileFormat
 from market_pipeline.warehouse.export_query import BLOCK_ROWS, COLUMNS, Adjustment, Selection
-from market_pipeline.warehouse.stored_bars import bars
+from market_pipeline.warehouse.stored_bars import read_bars
 from market_pipeline.warehouse.tracked_symbols import add_symbols, remove_symbol
 from market_pipeline_tests.conftest import Command
 from market_pipeline_tests.integration.mart_cases import (
@@ -88,7 +88,7 @@ def test_the_file_holds_what_the_database_holds(
     file = tmp_path / f"bars.{kind}"
     code, output, _ = command("--symbols", "IBM,AAPL", "--end", "2005-03-15", "--format", kind, "--output", file)
     assert (code, output) == (0, f"100 bars of 2 symbols are in {file}, described in {file}.json\n")
-    expected = bars(quarter, ["AAPL", "IBM"], FIRST, date(2005, 3, 15)).reset_index()
+    expected = read_bars(quarter, ["AAPL", "IBM"], FIRST, date(2005, 3, 15)).reset_index()
     found = frame_of(file)
     assert list(found.columns) == list(COLUMNS[Adjustment.NONE])
     for name in ("symbol", "date", "validated", "source"):

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 
-from market_pipeline.warehouse.database_errors import unavailable_error
+from market_pipeline.warehouse.database_errors import build_unavailable_error
 from market_pipeline.warehouse.embedded import Server
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.integration.stored_bars import AAPL, load_frame, query, recorded
@@ -47,7 +47,7 @@ def test_nothing_is_half_loaded_and_with_room_again_the_same_load_succeeds(wareh
     load_frame(warehouse, AAPL, WHOLE[:500])
     with pytest.raises(OperationalError) as caught:
         load_frame(warehouse, AAPL, WHOLE, run_id="run-2")
-    message = str(unavailable_error(caught.value, warehouse))
+    message = str(build_unavailable_error(caught.value, warehouse))
     assert "No space left on device" in message
     assert message.endswith("Make room on its disk.")
     assert query(warehouse, "SELECT count(*) AS n FROM market_data") == [{"n": 500}]

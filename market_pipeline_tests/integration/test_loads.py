@@ -14,8 +14,8 @@ from benchmarks.campaigns.instants import STEPPED_CLOCK, attack, prepare
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.warehouse.corporate_action_refresh import SPLITS
 from market_pipeline.warehouse.export_query import Adjustment, Selection, read_blocks
-from market_pipeline.warehouse.loads import NoInstantError, UnsettledError, settle, settled_point
-from market_pipeline.warehouse.stored_bars import bars
+from market_pipeline.warehouse.loads import NoInstantError, UnsettledError, read_settled_point, settle
+from market_pipeline.warehouse.stored_bars import read_bars
 from market_pipeline.warehouse.symbol_renaming import rename_symbol
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 from market_pipeline_tests.integration.stored_bars import AAPL, load_frame, query, recorded
@@ -32,7 +32,7 @@ def week(warehouse: Engine) -> Engine:
 
 def point(warehouse: Engine) -> datetime:
     with warehouse.connect() as connection:
-        return settled_point(connection)
+        return read_settled_point(connection)
 
 
 def execute(warehouse: Engine, *statements: str) -> None:
@@ -88,7 +88,7 @@ def test_while_a_load_is_held_up_at_its_end_an_instant_waits_and_then_is_an_erro
         holder.execute("LOCK TABLE settled IN SHARE MODE")
         instant = datetime.now(UTC)
         with pytest.raises(UnsettledError, match=f"not committed yet: .* {newest.isoformat()[:19]}"):
-            bars(week, ["AAPL"], date(2012, 1, 1), date(2012, 12, 31), as_of=instant)
+            read_bars(week, ["AAPL"], date(2012, 1, 1), date(2012, 12, 31), as_of=instant)
         assert len(stored_at(week, newest)) == len(WEEK)
     settle(week, instant)
 

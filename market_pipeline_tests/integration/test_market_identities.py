@@ -10,7 +10,7 @@ from market_pipeline.core.ticker_history import TickerHistory, TickerPeriod, Tic
 from market_pipeline.quality.rules import find_flags
 from market_pipeline.warehouse.export_query import find_exportable_symbols
 from market_pipeline.warehouse.securities import SecurityFacts, store_history
-from market_pipeline.warehouse.stored_bars import bars
+from market_pipeline.warehouse.stored_bars import read_bars
 from market_pipeline.warehouse.tracked_symbols import add_symbols, remove_symbol
 from market_pipeline_tests.conftest import Command
 from market_pipeline_tests.integration.market_cases import Bar, load_market, session_of
@@ -100,7 +100,7 @@ def test_a_ticker_of_a_coin_s_name_has_another_name(warehouse: Engine, command: 
     assert closes(warehouse, "LTC-US") == {DAYS[0]: 30.0}
     add_symbols(warehouse, [Symbol.of("ETH", "crypto")])
     assert names(warehouse) == ["ETH", "ETH-US", "LTC", "LTC-US"]
-    frame = bars(warehouse, ["LTC-US"], DAYS[0], DAYS[0])
+    frame = read_bars(warehouse, ["LTC-US"], DAYS[0], DAYS[0])
     assert frame["close"].tolist() == [30.0]
     assert find_exportable_symbols(warehouse, ["LTC-US"]) == ["LTC-US"]
     assert find_exportable_symbols(warehouse, None) == ["ETH", "LTC"]

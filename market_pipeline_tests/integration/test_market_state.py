@@ -16,7 +16,7 @@ from market_pipeline.orchestration.build import build_loading
 from market_pipeline.orchestration.freshness import find_stale_markets
 from market_pipeline.orchestration.run_launch import open_instance
 from market_pipeline.warehouse.database_probe import probe_warehouse
-from market_pipeline.warehouse.load_history import newest_load
+from market_pipeline.warehouse.load_history import read_newest_load
 from market_pipeline.warehouse.market_records import MarketRun, record_session_failure
 from market_pipeline.warehouse.tracked_markets import track_market, untrack_market
 from market_pipeline_tests.conftest import Command
@@ -89,11 +89,11 @@ def test_status_and_doctor_name_a_market_and_its_next_step(
 
 
 def test_a_market_s_load_is_one_that_the_marts_are_built_after(warehouse: Engine) -> None:
-    assert newest_load(warehouse) is None
+    assert read_newest_load(warehouse) is None
     stored(warehouse, 5)
-    first = newest_load(warehouse)
+    first = read_newest_load(warehouse)
     stored(warehouse, 6)
-    assert None is not first != newest_load(warehouse)
+    assert None is not first != read_newest_load(warehouse)
 
 
 def test_tracking_a_market_requests_a_reload(

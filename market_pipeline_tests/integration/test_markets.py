@@ -8,10 +8,10 @@ from sqlalchemy import Engine, text
 from market_pipeline.core.markets import find_market
 from market_pipeline.warehouse.tracked_markets import (
     UntrackedMarketError,
+    list_tracked_markets,
     read_market_sessions,
     read_market_totals,
     track_market,
-    tracked_markets,
     untrack_market,
 )
 
@@ -31,12 +31,12 @@ def record(warehouse: Engine, day: str, *, loaded: int = 0, error: str | None = 
 
 
 def test_a_market_is_tracked_and_untracked(warehouse: Engine) -> None:
-    assert tracked_markets(warehouse) == []
+    assert list_tracked_markets(warehouse) == []
     assert track_market(warehouse, STOCKS)
     assert not track_market(warehouse, STOCKS)
-    assert tracked_markets(warehouse) == [STOCKS]
+    assert list_tracked_markets(warehouse) == [STOCKS]
     untrack_market(warehouse, STOCKS)
-    assert tracked_markets(warehouse) == []
+    assert list_tracked_markets(warehouse) == []
     with pytest.raises(UntrackedMarketError, match="us-stocks is not tracked"):
         untrack_market(warehouse, STOCKS)
     assert track_market(warehouse, STOCKS)

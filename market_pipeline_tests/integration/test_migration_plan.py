@@ -6,8 +6,8 @@ from pydantic import SecretStr
 from sqlalchemy import Engine
 
 from market_pipeline.cli.main import main
-from market_pipeline.warehouse.backup.dump import open_snapshot, table_contents
-from market_pipeline.warehouse.schema import head_revision
+from market_pipeline.warehouse.backup.dump import open_snapshot, read_table_contents
+from market_pipeline.warehouse.schema import find_head_revision
 from market_pipeline_tests.integration.stored_bars import query
 
 
@@ -23,7 +23,7 @@ def test_of_an_up_to_date_database_there_is_nothing_to_run(
 ) -> None:
     statements, notes = dry_run(capsys)
     assert statements == ""
-    assert f"at revision {head_revision()}, this version needs {head_revision()}" in notes
+    assert f"at revision {find_head_revision()}, this version needs {find_head_revision()}" in notes
     assert "would run" not in notes
 
 
@@ -34,7 +34,7 @@ def test_the_sql_it_prints_for_an_empty_database_makes_the_tables_and_printing_i
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with open_snapshot(database_url) as migrated:
-        tables = set(table_contents(migrated.connection)) - {"public.alembic_version"}
+        tables = set(read_table_contents(migrated.connection)) - {"public.alembic_version"}
     with psycopg.connect(database_url.get_secret_value(), autocommit=True) as connection:
         connection.execute("DROP SCHEMA public, access CASCADE")
         connection.execute("CREATE SCHEMA public")
@@ -44,4 +44,4 @@ def test_the_sql_it_prints_for_an_empty_database_makes_the_tables_and_printing_i
         assert query(warehouse, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'") == []
         connection.execute(statements.encode())
     with open_snapshot(database_url) as made:
-        assert set(table_contents(made.connection)) == tables
+        assert set(read_table_contents(made.connection)) == tables

@@ -14,7 +14,13 @@ from market_pipeline.warehouse.api_keys import access_metadata
 from market_pipeline.warehouse.database import create_warehouse_engine, open_warehouse
 from market_pipeline.warehouse.database_errors import DatabaseUnavailableError, SchemaError
 from market_pipeline.warehouse.embedded import Server
-from market_pipeline.warehouse.schema import alembic_config, current_revision, head_revision, migrate, revisions
+from market_pipeline.warehouse.schema import (
+    build_alembic_config,
+    find_head_revision,
+    list_revisions,
+    migrate,
+    read_revision,
+)
 from market_pipeline.warehouse.tables import metadata
 
 
@@ -63,12 +69,12 @@ def test_migrating_writes_the_declared_comments_over_older_ones(warehouse: Engin
 
 
 def test_the_known_revisions_are_those_that_the_migrations_make_one_after_the_other() -> None:
-    made = [script.revision for script in ScriptDirectory.from_config(alembic_config()).walk_revisions()]
-    assert revisions() == made[::-1]
+    made = [script.revision for script in ScriptDirectory.from_config(build_alembic_config()).walk_revisions()]
+    assert list_revisions() == made[::-1]
 
 
 def test_migrating_again_changes_nothing(warehouse: Engine) -> None:
-    assert migrate(warehouse) == head_revision()
+    assert migrate(warehouse) == find_head_revision()
 
 
 def test_a_new_database_gets_the_schema_on_opening(server: Server, database_url: SecretStr, settings: Settings) -> None:
@@ -79,7 +85,7 @@ def test_a_new_database_gets_the_schema_on_opening(server: Server, database_url:
     engine.dispose()
     opened = open_warehouse(settings)
     with opened.connect() as connection:
-        assert current_revision(connection) == head_revision()
+        assert read_revision(connection) == find_head_revision()
     opened.dispose()
 
 

@@ -33,8 +33,8 @@ from market_pipeline.warehouse.tables import backfill_history, metadata, tracked
 from market_pipeline.warehouse.tracked_symbols import (
     NameTakenError,
     NotTrackedError,
-    active_symbols,
     add_symbols,
+    list_active_symbols,
     remove_symbol,
 )
 from market_pipeline_tests.integration.api_cases import HISTORICAL, Api, environment_of, problem, serving
@@ -130,7 +130,7 @@ def test_every_form_is_exported_and_listed(api: Api, kind: str, tmp_path: Path, 
     code, listed, _ = command(api.settings, "symbols", "list")
     assert [line.split() for line in listed.splitlines()] == [
         [symbol.name, symbol.asset_class, symbol.vendor_ticker, symbol.calendar]
-        for symbol in active_symbols(api.warehouse)
+        for symbol in list_active_symbols(api.warehouse)
     ]
     _, covered, _ = command(api.settings, "coverage", "--symbols", ",".join(names))
     assert all(f" {name} " in covered for name in names)
@@ -171,7 +171,7 @@ def test_every_name_survives_the_database(warehouse: Engine, named: list[tuple[s
     with warehouse.begin() as connection:
         connection.execute(tracked_symbols.delete())
     add_symbols(warehouse, wanted.values())
-    assert set(active_symbols(warehouse)) == set(wanted.values())
+    assert set(list_active_symbols(warehouse)) == set(wanted.values())
 
 
 # --- making room for a fund
@@ -195,10 +195,10 @@ def test_a_coin_is_renamed_with_all_that_is_stored_and_the_fund_begins_anew(
     load(settings, sandbox, warehouse, [FUND])
     assert green(settings, "BTC") == {day.isoformat() for day in list_sessions("XNYS", FIRST, LAST)}
     assert contents(warehouse, "BTC-USD") == before
-    assert set(active_symbols(warehouse)) == {FUND, PAIR}
+    assert set(list_active_symbols(warehouse)) == {FUND, PAIR}
     # The starting set has the coin as BTC, which is neither tracked a second time nor in the way of the others.
     command(settings, "symbols", "init")
-    assert set(active_symbols(warehouse)) == {FUND, PAIR, *list_starting_symbols()} - {COIN}
+    assert set(list_active_symbols(warehouse)) == {FUND, PAIR, *list_starting_symbols()} - {COIN}
 
 
 def contents(warehouse: Engine, name: str) -> dict[str, int]:
@@ -236,7 +236,7 @@ def test_a_taken_name_is_reported_with_the_command_that_frees_it(
         remove_symbol(warehouse, tracked.name)
     with pytest.raises(NameTakenError, match=advice):
         add_symbols(warehouse, [Symbol.of("MSFT", "stock"), wanted])
-    assert active_symbols(warehouse) == ([] if removed else [tracked])
+    assert list_active_symbols(warehouse) == ([] if removed else [tracked])
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def test_a_rename_that_fails_half_way_changes_nothing(warehouse: Engine) -> None
     add_symbols(warehouse, [COIN])
     with pytest.raises(RuntimeError), rename_symbol(warehouse, "BTC", "BTC-USD"):
         raise RuntimeError
-    assert active_symbols(warehouse) == [COIN]
+    assert list_active_symbols(warehouse) == [COIN]
 
 
 def test_a_coin_that_a_run_is_loading_is_not_renamed(settings: Settings, warehouse: Engine, command: Command) -> None:
@@ -280,7 +280,7 @@ def test_a_coin_that_a_run_is_loading_is_not_renamed(settings: Settings, warehou
         )
         code, _, error = command(settings, "symbols", "rename", "BTC", "BTC-USD")
         assert (code, f"the run {run.run_id} covers BTC" in error) == (1, True)
-        assert active_symbols(warehouse) == [COIN]
+        assert list_active_symbols(warehouse) == [COIN]
         instance.report_run_failed(run)
     assert command(settings, "symbols", "rename", "BTC", "BTC-USD")[0] == 0
 

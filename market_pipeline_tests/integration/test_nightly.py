@@ -27,7 +27,7 @@ from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline.warehouse.api_keys import Scope, create_key
 from market_pipeline.warehouse.embedded import Server
-from market_pipeline.warehouse.tracked_symbols import active_symbols, add_symbols
+from market_pipeline.warehouse.tracked_symbols import add_symbols, list_active_symbols
 from market_pipeline_tests.integration.api_cases import environment_of
 from market_pipeline_tests.integration.mart_cases import database, settings_of
 from market_pipeline_tests.integration.stored_bars import load_failure, query
@@ -213,7 +213,7 @@ def test_a_symbol_added_over_http_is_part_of_the_next_night(
         assert added.status_code == 201
     [request] = requests_of(settings, instance, LAST_NIGHT)
     assert {key.path[-1] for key in request.asset_selection or []} == {"AAPL", "NVDA"}
-    [run] = live_through(settings, instance, warehouse, [LAST_NIGHT], symbols=active_symbols(warehouse))
+    [run] = live_through(settings, instance, warehouse, [LAST_NIGHT], symbols=list_active_symbols(warehouse))
     held = query(warehouse, "SELECT symbol, count(*) AS bars FROM market_data GROUP BY symbol ORDER BY symbol")
     assert held == [{"symbol": name, "bars": len(run.sessions)} for name in ("AAPL", "NVDA")]
 

@@ -31,7 +31,7 @@ from market_pipeline.warehouse.embedded import Server
 from market_pipeline.warehouse.load_history import LoadResult
 from market_pipeline.warehouse.securities import SecurityFacts, read_securities, store_history
 from market_pipeline.warehouse.symbol_names import find_aliases, resolve_active
-from market_pipeline.warehouse.tracked_symbols import add_symbols, delistings
+from market_pipeline.warehouse.tracked_symbols import add_symbols, read_delistings
 from market_pipeline_tests.bar_frames import frame_of
 from market_pipeline_tests.integration.api_cases import HISTORICAL, serving
 from market_pipeline_tests.integration.corporate_action_cases import DIVIDEND, SPLIT, listing, refresh_from
@@ -81,7 +81,7 @@ def load(
     histories = lookups.prepare(symbols, sessions, nightly=nightly)
     vendor = SeriesVendor(Fetcher(client, symbols, sessions, now, None, histories), lookups)
     results = ingest(
-        symbols, sessions, vendor=vendor, fetch_reference=lookups.fetch_reference, delisted=delistings(warehouse),
+        symbols, sessions, vendor=vendor, fetch_reference=lookups.fetch_reference, delisted=read_delistings(warehouse),
         warehouse=warehouse, run=Run(run_id, "cli"),
     )  # fmt: skip
     return {result.symbol: result for together in results for result in together}
@@ -135,7 +135,7 @@ def test_a_symbol_goes_on_under_its_new_ticker(client: PolygonClient, warehouse:
     assert load(client, warehouse, [SQ], sessions)["SQ"].missing == 0
     expected = vendor_closes(client, "SQ", sessions) | vendor_closes(client, "XYZ", sessions)
     assert closes(warehouse, "SQ") == expected
-    assert delistings(warehouse) == {}
+    assert read_delistings(warehouse) == {}
 
 
 def test_a_ticker_may_change_and_change_back(client: PolygonClient, warehouse: Engine) -> None:
@@ -167,7 +167,7 @@ def test_a_symbol_tracked_before_its_ticker_was_reused_ends_with_its_own_securit
         connection.execute(text("UPDATE tracked_symbols SET date_added = '2008-01-02'"))
     with client_at(datetime(2008, 8, 1, 12, tzinfo=UTC)) as before:
         refresh_security(before, warehouse, REUSED, NONE, run_id="run-1")
-    assert delistings(warehouse)["REUSED"].delisted_on == date(2008, 6, 30)
+    assert read_delistings(warehouse)["REUSED"].delisted_on == date(2008, 6, 30)
     with client_at(NOW) as later:
         sessions = list_sessions("XNYS", date(2015, 1, 2), date(2015, 1, 30))
         assert load(later, warehouse, [REUSED], sessions)["REUSED"].loaded == 0
@@ -183,7 +183,7 @@ def test_a_company_that_another_takes_over_ends_and_its_bars_stay_its_own(
     assert results["AAPL"].missing == 0
     assert closes(warehouse, "AAPL") == vendor_closes(client, "AAPL", sessions)
     assert max(closes(warehouse, "GONECO")) == date(2020, 3, 31)
-    assert delistings(warehouse)["GONECO"].delisted_on == date(2020, 3, 31)
+    assert read_delistings(warehouse)["GONECO"].delisted_on == date(2020, 3, 31)
     assert states(warehouse, "GONECO", NOW.date()) == {"loaded": 22}
 
 

@@ -14,7 +14,7 @@ from market_pipeline.core.symbols import Symbol
 from market_pipeline.warehouse.export_query import COLUMNS, Adjustment
 from market_pipeline.warehouse.loads import open_load
 from market_pipeline.warehouse.snapshots import create_snapshot, find_snapshot
-from market_pipeline.warehouse.stored_bars import bars
+from market_pipeline.warehouse.stored_bars import read_bars
 from market_pipeline.warehouse.symbol_renaming import rename_symbol
 from market_pipeline.warehouse.tracked_symbols import remove_symbol
 from market_pipeline_tests.conftest import Command
@@ -137,9 +137,9 @@ def test_a_snapshot_holds_no_load_that_commits_after_it_and_every_one_before(qua
         snapshot = create_snapshot(quarter, "meanwhile")
         under_way.commit()
     day = date(2005, 1, 4)
-    assert bars(quarter, ["IBM"], day, day, as_of=snapshot.point)["close"].tolist() == [96.7]
+    assert read_bars(quarter, ["IBM"], day, day, as_of=snapshot.point)["close"].tolist() == [96.7]
     later = create_snapshot(quarter, "later")
-    assert bars(quarter, ["IBM"], day, day, as_of=later.point)["close"].tolist() == [1]
+    assert read_bars(quarter, ["IBM"], day, day, as_of=later.point)["close"].tolist() == [1]
 
 
 def test_the_databases_clock_decides_and_may_be_set_back(quarter: Engine, command: Command, tmp_path: Path) -> None:
@@ -167,11 +167,11 @@ def test_adjusted_bars_come_as_a_frame_too(quarter: Engine) -> None:
     point = create_snapshot(quarter, "before").point
     change_everything(quarter)
     day = date(2005, 1, 4)
-    then = bars(quarter, ["AAPL", "IBM"], day, day, adjustment=Adjustment.ALL, as_of=point)
+    then = read_bars(quarter, ["AAPL", "IBM"], day, day, adjustment=Adjustment.ALL, as_of=point)
     assert list(then.columns) == list(COLUMNS[Adjustment.ALL])[2:]
     # AAPL closed at 63.94, before a split of 2 for 1; IBM at 96.70, before 0.18 were paid on a close of 94.53.
     assert then["adj_close"].tolist() == pytest.approx([31.97, 96.7 * (1 - 0.18 / 94.53)])
-    now = bars(quarter, ["AAPL", "IBM"], day, day, adjustment=Adjustment.SPLITS)
+    now = read_bars(quarter, ["AAPL", "IBM"], day, day, adjustment=Adjustment.SPLITS)
     assert now["split_factor"].tolist() == pytest.approx([0.5, 1 / 3])
 
 

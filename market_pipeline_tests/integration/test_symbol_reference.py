@@ -27,10 +27,10 @@ from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline.security_refresh import refresh_reference
 from market_pipeline.warehouse.bar_tables import market_data
-from market_pipeline.warehouse.coverage import oldest_gaps
+from market_pipeline.warehouse.coverage import find_oldest_gaps
 from market_pipeline.warehouse.load_history import LoadResult
 from market_pipeline.warehouse.tables import backfill_history, tracked_symbols
-from market_pipeline.warehouse.tracked_symbols import Reference, add_symbols, delistings, record_reference
+from market_pipeline.warehouse.tracked_symbols import Reference, add_symbols, read_delistings, record_reference
 from market_pipeline_tests.bar_frames import frame_of
 from market_pipeline_tests.integration.polygon_cases import client_of, error_reply
 from market_pipeline_tests.scripted_vendor import Reply, scripted_vendor
@@ -82,7 +82,7 @@ def result_of(symbol: Symbol, sessions: Sequence[date], client: PolygonClient, w
         sessions,
         vendor=Fetcher(client, [symbol], sessions, NOW),
         fetch_reference=partial(refresh_reference, client, warehouse),
-        delisted=delistings(warehouse),
+        delisted=read_delistings(warehouse),
         warehouse=warehouse,
         run=Run("run-1", "cli"),
     )
@@ -142,9 +142,9 @@ def test_the_vendors_types_stand_for_asset_classes_where_that_is_certain(
 def test_a_later_response_replaces_an_earlier_one(client: PolygonClient, warehouse: Engine) -> None:
     add_symbols(warehouse, [AAPL, NOSUCH])
     record_reference(warehouse, AAPL, reference(name="An Apple", delisted_on=LAST_DAY, renamed_to="PEAR"))
-    assert set(delistings(warehouse)) == {"AAPL"}
+    assert set(read_delistings(warehouse)) == {"AAPL"}
     assert refresh_reference(client, warehouse, AAPL).name == "AAPL (sandbox)"
-    assert not delistings(warehouse)
+    assert not read_delistings(warehouse)
     with pytest.raises(UnknownTickerError):
         refresh_reference(client, warehouse, NOSUCH)
     with warehouse.connect() as connection:
@@ -187,7 +187,7 @@ def test_a_delisting_that_explains_the_lack_of_data_is_found_out_and_kept(
     result = result_of(GONECO, AFTER, client, warehouse)
     assert (result.error, result.missing) == (None, 0)
     assert result.notes == ("delisted on 2020-03-31",)
-    assert delistings(warehouse)["GONECO"].delisted_on == LAST_DAY
+    assert read_delistings(warehouse)["GONECO"].delisted_on == LAST_DAY
 
 
 def test_an_unknown_ticker_stays_a_failure_and_is_called_one(client: PolygonClient, warehouse: Engine) -> None:
@@ -233,7 +233,7 @@ def test_a_symbol_that_has_ended_does_not_make_every_night_reach_back_to_its_end
     client: PolygonClient, warehouse: Engine
 ) -> None:
     def gaps() -> Mapping[str, Gap]:
-        return oldest_gaps(warehouse, ["AAPL", "GONECO"], AROUND[0], AFTER[-1])
+        return find_oldest_gaps(warehouse, ["AAPL", "GONECO"], AROUND[0], AFTER[-1])
 
     result_of(GONECO, AROUND[:2], client, warehouse)
     result_of(AAPL, AFTER, client, warehouse)

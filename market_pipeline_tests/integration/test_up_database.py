@@ -101,7 +101,7 @@ def embedded_settings() -> Iterator[Settings]:
 
 
 def kill_server(data_dir: Path) -> embedded.Server:
-    server = embedded.running_server(data_dir)
+    server = embedded.find_running_server(data_dir)
     assert server is not None
     os.kill(server.pid, signal.SIGKILL)
     return server
@@ -128,7 +128,7 @@ def test_a_killed_embedded_server_is_restarted_within_seconds_with_one_line(
         database.watch()
         assert responds(database)
         assert time.monotonic() - began < BACK_SECONDS
-        after = embedded.running_server(data_dir)
+        after = embedded.find_running_server(data_dir)
         assert after is not None
         assert (after.port, after.pid != before.pid) == (before.port, True)
         database.watch()

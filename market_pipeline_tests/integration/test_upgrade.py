@@ -22,7 +22,7 @@ from market_pipeline.warehouse.database import create_warehouse_engine
 from market_pipeline.warehouse.database_errors import SchemaError
 from market_pipeline.warehouse.embedded import Server
 from market_pipeline.warehouse.migrations.bar_conversion import convert_ahead
-from market_pipeline.warehouse.schema import BEFORE_CONVERSION, head_revision, run_migrations
+from market_pipeline.warehouse.schema import BEFORE_CONVERSION, find_head_revision, run_migrations
 from market_pipeline.warehouse.securities import read_securities
 from market_pipeline.warehouse.tables import metadata
 from market_pipeline.warehouse.tracked_symbols import add_symbols
@@ -102,7 +102,7 @@ def test_the_dry_run_names_each_step_and_what_it_prints_is_what_is_missing(
     with pytest.raises(SystemExit):
         main(["db", "migrate", "--dry-run"])
     statements, notes = capsys.readouterr()
-    assert f"at revision 0001, this version needs {head_revision()}" in notes
+    assert f"at revision 0001, this version needs {find_head_revision()}" in notes
     assert "0001: The first schema" not in notes
     assert "would run 0002" in notes
     assert "ADD COLUMN waited_seconds" in statements

@@ -8,7 +8,7 @@ import pytest
 
 from market_pipeline.core.sessions import list_sessions
 from market_pipeline.core.symbols import Symbol
-from market_pipeline.warehouse.empty_sessions import empty_sessions, ended_sessions
+from market_pipeline.warehouse.empty_sessions import find_empty_sessions, find_ended_sessions
 from market_pipeline.warehouse.load_history import LoadRequest
 
 WEEK = list_sessions("XNYS", date(2024, 3, 4), date(2024, 3, 8))
@@ -23,7 +23,7 @@ def request_for(*, at: datetime = LONG_AFTER, sessions: Sequence[date] = WEEK, *
 
 
 def test_before_the_first_bar_between_two_and_after_the_last_there_is_none() -> None:
-    assert empty_sessions(request_for(), [TUESDAY, THURSDAY], []) == {
+    assert find_empty_sessions(request_for(), [TUESDAY, THURSDAY], []) == {
         MONDAY: "before its first bar, of 2024-03-05",
         WEDNESDAY: "the vendor has no bar of it",
         FRIDAY: "the vendor has no bar of it",
@@ -33,13 +33,13 @@ def test_before_the_first_bar_between_two_and_after_the_last_there_is_none() -> 
 def test_a_bar_that_is_stored_outside_the_run_shows_that_the_symbol_trades() -> None:
     earlier, later = date(2024, 3, 1), date(2024, 3, 11)
     reasons = {"the vendor has no bar of it"}
-    assert set(empty_sessions(request_for(), [earlier, later], []).values()) == reasons
-    assert set(empty_sessions(request_for(), [later], []).values()) == {"before its first bar, of 2024-03-11"}
+    assert set(find_empty_sessions(request_for(), [earlier, later], []).values()) == reasons
+    assert set(find_empty_sessions(request_for(), [later], []).values()) == {"before its first bar, of 2024-03-11"}
 
 
 def test_a_session_without_a_response_of_the_vendor_is_missing() -> None:
-    assert list(empty_sessions(request_for(answered=(TUESDAY, WEDNESDAY)), [], [])) == [TUESDAY, WEDNESDAY]
-    assert empty_sessions(request_for(answered=None), [TUESDAY], []) == {}
+    assert list(find_empty_sessions(request_for(answered=(TUESDAY, WEDNESDAY)), [], [])) == [TUESDAY, WEDNESDAY]
+    assert find_empty_sessions(request_for(answered=None), [TUESDAY], []) == {}
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_a_session_without_a_response_of_the_vendor_is_missing() -> None:
     ],
 )
 def test_a_bar_may_be_late_for_a_week_unless_a_later_one_has_come(at: datetime, believed: list[date]) -> None:
-    found = empty_sessions(request_for(at=at), [TUESDAY], [])
+    found = find_empty_sessions(request_for(at=at), [TUESDAY], [])
     assert [day for day in found if day > TUESDAY or day == MONDAY] == believed
 
 
@@ -66,25 +66,25 @@ def test_a_bar_may_be_late_for_a_week_unless_a_later_one_has_come(at: datetime, 
     ],
 )
 def test_a_session_whose_bar_was_rejected_is_missing(rejected: list[date | None], empty: list[date]) -> None:
-    assert list(empty_sessions(request_for(), [TUESDAY], rejected)) == empty
+    assert list(find_empty_sessions(request_for(), [TUESDAY], rejected)) == empty
 
 
 def test_a_rejected_bar_of_a_day_without_session_may_be_of_either_neighbour() -> None:
     sessions = [*WEEK, *list_sessions("XNYS", date(2024, 3, 11), date(2024, 3, 12))]
-    found = empty_sessions(request_for(sessions=sessions), [TUESDAY], [SATURDAY])
+    found = find_empty_sessions(request_for(sessions=sessions), [TUESDAY], [SATURDAY])
     assert list(found) == [MONDAY, WEDNESDAY, THURSDAY, date(2024, 3, 12)]
 
 
 def test_a_symbol_that_was_listed_later_has_no_bar_yet() -> None:
-    found = empty_sessions(request_for(listed_on=date(2024, 3, 18)), [], [])
+    found = find_empty_sessions(request_for(listed_on=date(2024, 3, 18)), [], [])
     assert found == dict.fromkeys(WEEK, "before it was listed, on 2024-03-18")
 
 
 def test_sessions_after_the_last_day_on_the_market_have_ended() -> None:
     delisted = request_for(delisted_on=WEDNESDAY, at=datetime.combine(SATURDAY, datetime.min.time(), UTC))
-    assert ended_sessions(delisted) == dict.fromkeys(WEEK[3:], "after its last day on the market, 2024-03-06")
-    assert not set(empty_sessions(delisted, [MONDAY, WEDNESDAY], [])) & set(WEEK[3:])
-    assert ended_sessions(request_for()) == {}
+    assert find_ended_sessions(delisted) == dict.fromkeys(WEEK[3:], "after its last day on the market, 2024-03-06")
+    assert not set(find_empty_sessions(delisted, [MONDAY, WEDNESDAY], [])) & set(WEEK[3:])
+    assert find_ended_sessions(request_for()) == {}
     gone = request_for(delisted_on=MONDAY - timedelta(days=30))
-    assert list(ended_sessions(gone)) == WEEK
-    assert empty_sessions(gone, [], []) == {}
+    assert list(find_ended_sessions(gone)) == WEEK
+    assert find_empty_sessions(gone, [], []) == {}

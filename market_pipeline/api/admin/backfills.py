@@ -20,7 +20,7 @@ from market_pipeline.orchestration.backfill_launch import (
 )
 from market_pipeline.orchestration.backfill_status import BackfillJob
 from market_pipeline.warehouse.symbol_names import find_active
-from market_pipeline.warehouse.tracked_symbols import active_symbols
+from market_pipeline.warehouse.tracked_symbols import list_active_symbols
 
 PREFIX = "/api/v1/admin/backfills"
 router = APIRouter(prefix=PREFIX, tags=["administration"], route_class=AuditedRoute, dependencies=[Depends(key_header)])
@@ -107,7 +107,7 @@ async def start(context: InContext, response: Response, backfill: BackfillReques
 def _start_or_find(context: Context, backfill: BackfillRequest) -> tuple[BackfillJob, bool]:
     """Start the backfill, or find the same unfinished one; return it, and True if it is new."""
     warehouse, instance, now = context.warehouse, context.instance, datetime.now(UTC)
-    symbols = active_symbols(warehouse) if backfill.symbols == "*" else find_active(warehouse, backfill.symbols)
+    symbols = list_active_symbols(warehouse) if backfill.symbols == "*" else find_active(warehouse, backfill.symbols)
     if not symbols:
         raise ProblemError(400, "there is no symbol to backfill: name some that are tracked")
     unfinished = list_unfinished_backfills(instance, warehouse)

@@ -14,10 +14,10 @@ from market_pipeline.api.context import InContext
 from market_pipeline.api.problems import ProblemError
 from market_pipeline.warehouse.api_keys import (
     Scope,
-    audit_trail,
     create_key,
     find_key,
     list_keys,
+    read_audit_trail,
     restore_key,
     revoke_key,
 )
@@ -139,7 +139,7 @@ def audit(
     offset: Annotated[int, Query(ge=0, le=10**9, description="The number of newest entries to leave out.")] = 0,
 ) -> Trail:
     """Return a key's audit trail: all its requests to administrators' endpoints, rejected ones included."""
-    lines = audit_trail(context.warehouse, key_id, limit, offset)
+    lines = read_audit_trail(context.warehouse, key_id, limit, offset)
     entries = [Entry(**line._asdict(), timestamp=line.at) for line in lines]
     total = find_key(context.warehouse, key_id).request_count
     return Trail(key_id=key_id, entries=entries, total=total, limit=limit, offset=offset)

@@ -11,7 +11,7 @@ from market_pipeline.api.context import Context, InContext
 from market_pipeline.api.problems import ProblemError
 from market_pipeline.core.symbols import TICKERS, AssetClass, Symbol
 from market_pipeline.warehouse.symbol_names import find_alias
-from market_pipeline.warehouse.tracked_symbols import add_symbols, remove_symbol, symbol_records
+from market_pipeline.warehouse.tracked_symbols import add_symbols, read_symbol_records, remove_symbol
 
 PREFIX = "/api/v1/admin/symbols"
 router = APIRouter(prefix=PREFIX, tags=["administration"], route_class=AuditedRoute, dependencies=[Depends(key_header)])
@@ -104,7 +104,7 @@ def list_to_model(
     include_stats: Annotated[bool, Query(description="Include the counts of stored bars.")] = False,
 ) -> list[TrackedSymbol]:
     """List tracked symbols in alphabetical order."""
-    records = symbol_records(context.warehouse, active_only=active_only)
+    records = read_symbol_records(context.warehouse, active_only=active_only)
     return [_to_model(record, stats=include_stats) for record in records]
 
 
@@ -138,9 +138,9 @@ def untrack(context: InContext, symbol: Name) -> Removed:
 
 
 def _get_symbol(context: Context, name: str) -> TrackedSymbol:
-    found = symbol_records(context.warehouse, name=name)
+    found = read_symbol_records(context.warehouse, name=name)
     if not found:
-        known = symbol_records(context.warehouse, name=name.upper())
+        known = read_symbol_records(context.warehouse, name=name.upper())
         alias = find_alias(context.warehouse, name)
         hint = f": did you mean {name.upper()}?" if known else ": add it by a POST to " + PREFIX
         hint = f": {alias.note}" if alias is not None else hint

@@ -16,7 +16,7 @@ from psycopg import sql
 from market_pipeline.api.generated.reader import Reader
 from market_pipeline.dbt_project import model_keys
 from market_pipeline.warehouse.bar_tables import readable
-from market_pipeline.warehouse.statements import VIEW_KEYS, statement
+from market_pipeline.warehouse.statements import VIEW_KEYS, read_statement
 from market_pipeline.warehouse.tables import metadata
 
 STALE_SECONDS = 30.0
@@ -148,7 +148,7 @@ def _column(record: Mapping[str, Any], never_null: Sequence[str]) -> Column:
     return Column(**{**record, "nullable": record["nullable"] and record["name"] not in never_null})
 
 
-_CATALOG = str(statement("catalog")).replace("%", "%%").replace(":relations", "%s")
+_CATALOG = str(read_statement("catalog")).replace("%", "%%").replace(":relations", "%s")
 
 
 def _served_names() -> list[str]:

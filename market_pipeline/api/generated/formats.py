@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from market_pipeline.api.generated.catalog import Column
-from market_pipeline.warehouse.spreadsheets import decimal_text, is_textual, plain_text
+from market_pipeline.warehouse.spreadsheets import build_decimal_text, build_plain_text, is_textual
 
 
 class ResponseFormat(StrEnum):
@@ -62,8 +62,8 @@ def _csv_expression(column: Column) -> str:
 def _spreadsheet_expression(column: Column) -> str:
     """Return the same expression for readers that know no types: no formulas, and one form of a column's numbers."""
     if is_textual(column.type):
-        return plain_text(column.sql)
-    return decimal_text(column.sql, column.type) or _csv_expression(column)
+        return build_plain_text(column.sql)
+    return build_decimal_text(column.sql, column.type) or _csv_expression(column)
 
 
 def open_writer(kind: ResponseFormat, columns: Sequence[Column]) -> Writer:

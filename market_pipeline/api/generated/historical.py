@@ -22,13 +22,13 @@ from market_pipeline.api.generated.negotiation import negotiate_format
 from market_pipeline.api.generated.query_params import query_string
 from market_pipeline.api.generated.responses import NoRowsError, respond
 from market_pipeline.api.problems import ProblemError
-from market_pipeline.warehouse.statements import driver_statement
+from market_pipeline.warehouse.statements import read_driver_statement
 from market_pipeline.warehouse.symbol_names import find_alias
 from market_pipeline.warehouse.tracked_symbols import read_former_names
 
 PATH = "/api/v1/historical/{symbol}"
 
-KNOWN = driver_statement("known_adjustment")
+KNOWN = read_driver_statement("known_adjustment")
 KNOWN_AS_OF = re.sub(r"FROM (adjustment_factors|bars) AS", r"FROM \1_as_of(%(as_of)s::timestamptz) AS", KNOWN)
 
 NOT_KNOWN = "the adjusted prices of {symbol} are not known: {reason}"

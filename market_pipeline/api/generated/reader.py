@@ -21,8 +21,8 @@ from market_pipeline.api.limits import DOWNLOADS, QUERY_SECONDS, STREAM_SECONDS
 from market_pipeline.api.problems import ProblemError, database_unavailable
 from market_pipeline.core.database_address import DatabaseAddress
 from market_pipeline.core.settings import MOST_CONNECTIONS
-from market_pipeline.warehouse.connections import check_server, parameters_of, session_statement
-from market_pipeline.warehouse.read_only_connections import check_reading_session, reading_settings
+from market_pipeline.warehouse.connections import build_connection_parameters, build_session_statement, check_server
+from market_pipeline.warehouse.read_only_connections import build_reading_settings, check_reading_session
 
 QUICK_WAIT = 10.0
 """Seconds that a request waits for a free connection."""
@@ -204,21 +204,21 @@ def connection_pool(url: SecretStr, role: str, size: int, wait: float, seconds: 
     plan_cache_mode.
     """
     address = DatabaseAddress.parse(url)
-    settings = reading_settings(role, seconds) | {"plan_cache_mode": plan}
+    settings = build_reading_settings(role, seconds) | {"plan_cache_mode": plan}
 
     async def prepare(connection: PooledConnection) -> None:
         info = connection.info
         check_server(address, info.server_version, info.parameter_status("server_encoding"))
         # libpq's buffer starts small and keeps the size that a value once needed. A small one receives a few rows at a
         # time, with a wait for each.
-        statement = session_statement(settings, info.server_version, also=f"repeat(' ', {READ_BYTES})")
+        statement = build_session_statement(settings, info.server_version, also=f"repeat(' ', {READ_BYTES})")
         row = await (await connection.execute(statement.encode())).fetchone()
         assert row is not None  # noqa: S101 - it returns one
         check_reading_session(address, info.backend_pid, row, role)
 
     return AsyncConnectionPool(
         kwargs={
-            **parameters_of(address, "market_pipeline_api"),
+            **build_connection_parameters(address, "market_pipeline_api"),
             "connect_timeout": CONNECT_TIMEOUT,
             "autocommit": True,
         },

@@ -22,10 +22,10 @@ from market_pipeline.api.generated.query_params import operators_of, parse_query
 from market_pipeline.api.generated.responses import respond
 from market_pipeline.api.problems import ProblemError
 from market_pipeline.orchestration.freshness import last_mart_builds
-from market_pipeline.warehouse.statements import statement
+from market_pipeline.warehouse.statements import read_statement
 
 PATH = "/api/v1/tables"
-LAST_LOADED = str(statement("last_loaded"))
+LAST_LOADED = str(read_statement("last_loaded"))
 
 
 class ListedColumn(BaseModel):

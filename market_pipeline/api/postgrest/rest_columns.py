@@ -19,7 +19,7 @@ from market_pipeline.api.postgrest.rest_errors import (
     unsupported,
 )
 from market_pipeline.api.postgrest.scanner import Scanner
-from market_pipeline.warehouse.spreadsheets import decimal_text, is_textual, plain_text
+from market_pipeline.warehouse.spreadsheets import build_decimal_text, build_plain_text, is_textual
 
 _SYNONYMS: Mapping[str, Sequence[str]] = {
     "text": (), "character varying": ("varchar",), "json": (), "jsonb": (), "date": (), "boolean": ("bool",),
@@ -55,7 +55,7 @@ class SelectedColumn:
     def csv_sql(self) -> str:
         """The same for CSV, whose readers know no types: no formulas, and one form of a column's numbers."""
         value, kind = self._value, self.cast or self.column.type
-        return self._named(plain_text(value) if is_textual(kind) else decimal_text(value, kind) or value)
+        return self._named(build_plain_text(value) if is_textual(kind) else build_decimal_text(value, kind) or value)
 
     @property
     def _value(self) -> str:

@@ -13,7 +13,7 @@ from market_pipeline.api.problems import ProblemError
 from market_pipeline.api.symbol_search import FoundSymbol, find_symbols
 from market_pipeline.api.udf.udf_parameters import MOST_SYMBOLS, RESOLUTIONS, count_parser, parse_name, parse_udf
 from market_pipeline.core.sessions import find_calendar, list_holidays
-from market_pipeline.warehouse.statements import driver_statement
+from market_pipeline.warehouse.statements import read_driver_statement
 from market_pipeline.warehouse.symbol_names import find_alias
 
 KINDS: Mapping[str, str] = {"stock": "Stocks", "fund": "Funds", "crypto": "Crypto"}
@@ -72,7 +72,7 @@ SEARCH_PARSERS = {
     "exchange": choice_parser(*(venue.name for venue in VENUES.values())),
     "limit": count_parser(MOST_SYMBOLS),
 }
-_DESCRIBE = driver_statement("describe_symbol")
+_DESCRIBE = read_driver_statement("describe_symbol")
 
 
 async def describe_symbol(context: Context, query_string: str) -> Mapping[str, object]:

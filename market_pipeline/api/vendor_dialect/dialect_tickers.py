@@ -22,7 +22,7 @@ from market_pipeline.vendor_format.reference_bodies import (
     types_body,
 )
 from market_pipeline.vendor_format.vendor_request import parse_time
-from market_pipeline.warehouse.statements import driver_statement
+from market_pipeline.warehouse.statements import read_driver_statement
 
 DATES = {"last_updated_utc", "delisted_utc"}
 SEARCH = "(strpos(lower(name), %(search)s) > 0 OR strpos(lower(ticker), %(search)s) > 0)"
@@ -39,7 +39,7 @@ async def read_tickers(request: DialectRequest) -> Body:
     conditions = ["active = %(active)s", *([SEARCH] if values["search"] else [])]
     if not values["search"] and not requested_tickers(request):
         conditions.append("is_listed")  # a second warehouse stores the whole list as the vendor's
-    found, more = await read_page(request, TICKERS, driver_statement("listed_tickers"), values, conditions)
+    found, more = await read_page(request, TICKERS, read_driver_statement("listed_tickers"), values, conditions)
     records = [_to_record(row) for row in found]
     return list_body(request, TICKERS, records, {"count": len(records), **more})
 
@@ -52,7 +52,7 @@ async def read_ticker_details(request: DialectRequest) -> Body:
         ProblemError: the database can't be reached.
     """
     reader = request.context.reader
-    listed = driver_statement("listed_tickers")
+    listed = read_driver_statement("listed_tickers")
     values = {**_days(request), "ticker": request.path["ticker"]}
     rows = await reader.rows(
         f"SELECT row_to_json(listed) FROM ({listed}) AS listed WHERE ticker = %(ticker)s AND active "  # noqa: S608
@@ -63,7 +63,7 @@ async def read_ticker_details(request: DialectRequest) -> Body:
         raise RejectedRequestError(NO_SUCH_TICKER)
     [[row]] = rows
     details = select_fields(TICKERS, _to_record(row))
-    found = await reader.rows(driver_statement("list_date"), {"symbol": row["symbol"]})
+    found = await reader.rows(read_driver_statement("list_date"), {"symbol": row["symbol"]})
     if found and found[0][0] is not None:
         details["list_date"] = str(found[0][0])
     return {"results": details, **request.envelope()}
@@ -77,7 +77,7 @@ async def read_ticker_events(request: DialectRequest) -> Body:
         ProblemError: the database can't be reached.
     """
     _reject_as_of(request)
-    rows = await request.context.reader.rows(driver_statement("ticker_events"), {"ticker": request.path["ticker"]})
+    rows = await request.context.reader.rows(read_driver_statement("ticker_events"), {"ticker": request.path["ticker"]})
     if not rows:
         raise RejectedRequestError(NO_SUCH_TICKER)
     name, figi, cik = rows[0][:3]

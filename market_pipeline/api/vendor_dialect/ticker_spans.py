@@ -10,7 +10,7 @@ from time import monotonic
 from market_pipeline.api.generated.reader import Reader
 from market_pipeline.core.sessions import Calendar, find_calendar
 from market_pipeline.warehouse.bar_tables import VERSIONED
-from market_pipeline.warehouse.statements import driver_statement
+from market_pipeline.warehouse.statements import read_driver_statement
 
 FRESH_SECONDS = 1.0
 """For so long a ticker's symbols are not looked up again."""
@@ -65,7 +65,7 @@ class TickerSpans:
 @cache
 def stored_statement(name: str, *, past: bool) -> str:
     """Return the statement in `sql/<name>.sql`; `past`: it reads versioned tables as of the parameter `as_of`."""
-    statement = driver_statement(name)
+    statement = read_driver_statement(name)
     return _VERSIONED.sub(r"\1 \2_as_of(%(as_of)s::timestamptz) AS", statement) if past else statement
 
 

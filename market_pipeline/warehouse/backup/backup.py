@@ -21,14 +21,14 @@ from market_pipeline.core.errors import MarketPipelineError, UsageError
 from market_pipeline.warehouse.backup.dump import (
     Dump,
     Snapshot,
-    database_exists,
+    build_suffixed_name,
+    has_database,
     open_snapshot,
     restore_copy,
-    suffixed_name,
     translate_errors,
     write_dump,
 )
-from market_pipeline.warehouse.schema import current_revision
+from market_pipeline.warehouse.schema import read_revision
 
 WAREHOUSE, DAGSTER = "warehouse", "dagster"
 """Names of our databases in a backup."""
@@ -96,7 +96,7 @@ def back_up(
             snapshots = {
                 name: held.enter_context(open_snapshot(addresses[name]))
                 for name in (DAGSTER, WAREHOUSE)
-                if name in addresses and (name == WAREHOUSE or database_exists(addresses[name]))
+                if name in addresses and (name == WAREHOUSE or has_database(addresses[name]))
             }
             revision = _revision(snapshots[WAREHOUSE])
             dumps = {name: _save(name, snapshot, partial, report) for name, snapshot in snapshots.items()}
@@ -104,7 +104,7 @@ def back_up(
             for name, dump in dumps.items():
                 report(f"verifying {dump.file}: restoring it into a database of its own")
                 with restore_copy(
-                    addresses[name], partial / dump.file, dump, suffixed_name(addresses[name], "_verifying")
+                    addresses[name], partial / dump.file, dump, build_suffixed_name(addresses[name], "_verifying")
                 ):
                     pass
         manifest = BackupManifest(now, __version__, revision, verify, dumps)
@@ -116,7 +116,7 @@ def back_up(
 
 def _revision(snapshot: Snapshot) -> str:
     with translate_errors(snapshot.connection.engine):
-        revision = current_revision(snapshot.connection)
+        revision = read_revision(snapshot.connection)
     if revision is None:
         raise BackupError("the warehouse has no tables yet, so there is nothing to save: load something first")
     return revision
@@ -150,14 +150,14 @@ def _partial(folder: Path, name: str) -> Iterator[tuple[Path, Path]]:
         raise BackupError(f"{folder} can't be written to: {error}. Free space or name another --folder") from None
 
 
-def backups_in(folder: Path) -> list[Path]:
+def list_backups(folder: Path) -> list[Path]:
     """Return the complete backups, oldest first."""
     return sorted(path.parent for path in folder.glob(f"*/{MANIFEST}") if _NAME.fullmatch(path.parent.name))
 
 
 def remove_old_backups(folder: Path, keep: int) -> Sequence[Path]:
     """Delete all backups but the `keep` newest, and return the deleted ones."""
-    old = backups_in(folder)[:-keep]
+    old = list_backups(folder)[:-keep]
     for backup in old:
         hidden = backup.with_name(f"{_PARTIAL}{backup.name}")  # so that half a backup is never taken for one
         backup.rename(hidden)
@@ -190,7 +190,7 @@ def find_backup(what: str, folder: Path) -> tuple[Backup, Sequence[str]]:
 
 def _path(what: str, folder: Path) -> Path:
     if what == LATEST:
-        backups = backups_in(folder)
+        backups = list_backups(folder)
         if not backups:
             raise NoSuchBackupError(f"there is no backup in {folder}: make one with `market-pipeline backup`")
         return backups[-1]

@@ -36,7 +36,7 @@ class ClientProgramError(MarketPipelineError):
     """A program failed, or none fits the server."""
 
 
-def client_environment(url: SecretStr, options: Mapping[str, str] = NO_OPTIONS) -> dict[str, str]:
+def build_client_environment(url: SecretStr, options: Mapping[str, str] = NO_OPTIONS) -> dict[str, str]:
     """Return our environment with the variables that lead a program to `url`, in place of any PG* variables.
 
     The password is among them. One of the environment's own stays if `url` has none, as for every other connection of
@@ -56,7 +56,7 @@ def client_environment(url: SecretStr, options: Mapping[str, str] = NO_OPTIONS) 
     return {name: value for name, value in os.environ.items() if name not in replaced} | ours
 
 
-def session_options(connection: Connection) -> Mapping[str, str]:
+def choose_session_options(connection: Connection) -> Mapping[str, str]:
     """Return settings for programs on the server of `connection`: none through a pooler, which takes no options."""
     return OPTIONS if is_direct(connection) else NO_OPTIONS
 
@@ -72,7 +72,7 @@ def find_program(connection: Connection, name: str) -> Path:
     """
     server = int(connection.execute(text("SHOW server_version_num")).scalar_one()) // 10_000
     encrypted = connection.execute(text("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")).scalar()
-    in_wheel, on_path = embedded.binary(name), shutil.which(name)
+    in_wheel, on_path = embedded.find_binary(name), shutil.which(name)
     if not encrypted and _fits(in_wheel, server):
         return in_wheel
     if on_path is not None and _fits(Path(on_path), server):
@@ -110,7 +110,7 @@ def run_program(
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=subprocess.PIPE,
-        env=client_environment(url) | {"LC_ALL": "C"},
+        env=build_client_environment(url) | {"LC_ALL": "C"},
     )
     if result.returncode != 0:
         lines = [line.strip() for line in result.stderr.decode(errors="replace").splitlines() if line.strip()]

@@ -21,8 +21,8 @@ from market_pipeline.core.errors import MarketPipelineError
 from market_pipeline.warehouse.backup.client_programs import find_program, run_program
 from market_pipeline.warehouse.connections import ENCODING
 from market_pipeline.warehouse.database import create_warehouse_engine
-from market_pipeline.warehouse.database_errors import first_line, unavailable_error
-from market_pipeline.warehouse.statements import statement
+from market_pipeline.warehouse.database_errors import build_unavailable_error, read_first_line
+from market_pipeline.warehouse.statements import read_statement
 
 MAINTENANCE = "postgres"
 """The database to connect to while another is made, renamed or dropped."""
@@ -85,37 +85,39 @@ def translate_errors(engine: Engine) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        raise unavailable_error(error, engine) from None
+        raise build_unavailable_error(error, engine) from None
 
 
 def open_server_connection(url: SecretStr) -> AbstractContextManager[Connection]:
     """Open a connection to the server of `url`, to make, rename and drop databases; the rest as `open_connection`."""
-    return open_connection(sibling_url(url, MAINTENANCE), any_encoding=True)
+    return open_connection(build_sibling_url(url, MAINTENANCE), any_encoding=True)
 
 
-def sibling_url(url: SecretStr, database: str) -> SecretStr:
+def build_sibling_url(url: SecretStr, database: str) -> SecretStr:
     """Return the address of another database on the same server."""
     return DatabaseAddress.parse(url).for_database(database).url()
 
 
-def database_name(url: SecretStr) -> str:
+def read_database_name(url: SecretStr) -> str:
     """Return the name of the database at `url`."""
     return DatabaseAddress.parse(url).database
 
 
-def suffixed_name(url: SecretStr, suffix: str) -> str:
+def build_suffixed_name(url: SecretStr, suffix: str) -> str:
     """Return the name of the database at `url` with `suffix`, cut to the length that PostgreSQL allows."""
-    return database_name(url)[: LONGEST_NAME - len(suffix)] + suffix
+    return read_database_name(url)[: LONGEST_NAME - len(suffix)] + suffix
 
 
-def database_exists(url: SecretStr) -> bool:
+def has_database(url: SecretStr) -> bool:
     """Return True if the server of `url` has that database.
 
     Raises:
         DatabaseUnavailableError: the server can't be reached.
     """
     with open_server_connection(url) as connection, translate_errors(connection.engine):
-        found = connection.execute(text("SELECT FROM pg_database WHERE datname = :name"), {"name": database_name(url)})
+        found = connection.execute(
+            text("SELECT FROM pg_database WHERE datname = :name"), {"name": read_database_name(url)}
+        )
         return found.first() is not None
 
 
@@ -148,22 +150,22 @@ def write_dump(snapshot: Snapshot, path: Path) -> Dump:
             arguments = ("--format=custom", "--no-password", f"--snapshot={snapshot.name}")
             run_program(program, snapshot.url, *arguments, output=output)
             os.fsync(output.fileno())
-        tables = table_contents(snapshot.connection)
-    return Dump(path.name, database_name(snapshot.url), path.stat().st_size, _sha256(path), tables)
+        tables = read_table_contents(snapshot.connection)
+    return Dump(path.name, read_database_name(snapshot.url), path.stat().st_size, _sha256(path), tables)
 
 
-def table_contents(connection: Connection) -> dict[str, TableContent]:
+def read_table_contents(connection: Connection) -> dict[str, TableContent]:
     """Return the content of every table and materialized view of the database, by schema and name."""
     connection.execute(text("SET LOCAL statement_timeout = 0"))
     connection.execute(
         text("SET LOCAL extra_float_digits = 1")
     )  # a row's text depends on it, and it may be set otherwise
-    tables = connection.execute(statement("stored_tables")).all()
+    tables = connection.execute(read_statement("stored_tables")).all()
     return {f"{table.nspname}.{table.relname}": _content(connection, table.nspname, table.relname) for table in tables}
 
 
 def _content(connection: Connection, schema: str, name: str) -> TableContent:
-    query = statement("table_content").text.format(sql.Identifier(schema, name).as_string())
+    query = read_statement("table_content").text.format(sql.Identifier(schema, name).as_string())
     found = connection.exec_driver_sql(query).one()
     return TableContent(found.rows, str(found.content))
 
@@ -190,14 +192,14 @@ def restore_copy(url: SecretStr, path: Path, dump: Dump, name: str) -> Iterator[
         DumpError: it may not be made, or is not equal to the dump.
         ClientProgramError: pg_restore failed.
     """
-    copy = sibling_url(url, name)
+    copy = build_sibling_url(url, name)
     with _new_database(url, name):
         with open_connection(copy) as connection, translate_errors(connection.engine):
             program = find_program(connection, "pg_restore")
         arguments = ("--no-owner", "--no-privileges", "--exit-on-error", "--no-password")
         run_program(program, copy, *arguments, f"--dbname={name}", str(path))
         with open_connection(copy) as connection, translate_errors(connection.engine):
-            _compare(dump, table_contents(connection))
+            _compare(dump, read_table_contents(connection))
         yield copy
 
 
@@ -213,8 +215,8 @@ def _new_database(url: SecretStr, name: str) -> Iterator[None]:
             connection.exec_driver_sql(f"CREATE DATABASE {quoted} ENCODING '{ENCODING}' TEMPLATE template0")
         except DBAPIError as error:
             raise DumpError(
-                f"the database {name} can't be made on {describe(url)}: {first_line(error)}. It takes a role that may "
-                "make databases"
+                f"the database {name} can't be made on {describe(url)}: {read_first_line(error)}. It takes a role that "
+                "may make databases"
             ) from None
         try:
             yield

@@ -18,20 +18,20 @@ from market_pipeline.core.database_address import describe
 from market_pipeline.core.errors import MarketPipelineError
 from market_pipeline.warehouse.backup.backup import WAREHOUSE, Backup, Report
 from market_pipeline.warehouse.backup.dump import (
+    build_suffixed_name,
     check_dump,
-    database_exists,
-    database_name,
+    has_database,
     open_connection,
     open_server_connection,
+    read_database_name,
     restore_copy,
-    suffixed_name,
     translate_errors,
 )
 from market_pipeline.warehouse.database import create_warehouse_engine
-from market_pipeline.warehouse.database_errors import first_line
+from market_pipeline.warehouse.database_errors import read_first_line
 from market_pipeline.warehouse.roles import ANALYST, READER, RoleError, grant_analyst_access, make_reading_role
-from market_pipeline.warehouse.schema import check_known, current_revision, head_revision
-from market_pipeline.warehouse.statements import statement
+from market_pipeline.warehouse.schema import check_known, find_head_revision, read_revision
+from market_pipeline.warehouse.statements import read_statement
 
 
 class RestoreError(MarketPipelineError):
@@ -97,14 +97,14 @@ def restore(
 
 
 def _new(url: SecretStr) -> str:
-    return suffixed_name(url, "_restoring")
+    return build_suffixed_name(url, "_restoring")
 
 
 def _holds_tables(url: SecretStr) -> bool:
-    if not database_exists(url):
+    if not has_database(url):
         return False
     with open_connection(url) as connection, translate_errors(connection.engine):
-        return connection.execute(statement("stored_tables")).first() is not None
+        return connection.execute(read_statement("stored_tables")).first() is not None
 
 
 def _swap(addresses: Mapping[str, SecretStr], now: datetime) -> dict[str, str]:
@@ -114,11 +114,11 @@ def _swap(addresses: Mapping[str, SecretStr], now: datetime) -> dict[str, str]:
         servers = {name: held.enter_context(open_server_connection(url)) for name, url in addresses.items()}
         for name, connection in servers.items():
             url = addresses[name]
-            if database_exists(url):
-                kept[name] = suffixed_name(url, f"_before_{now:%Y%m%dT%H%M%SZ}")
+            if has_database(url):
+                kept[name] = build_suffixed_name(url, f"_before_{now:%Y%m%dT%H%M%SZ}")
                 _move_away(connection, url, kept[name])
             with translate_errors(connection.engine):
-                _rename(connection, _new(url), database_name(url))
+                _rename(connection, _new(url), read_database_name(url))
         for connection in servers.values():
             connection.commit()
     return kept
@@ -128,11 +128,11 @@ def _move_away(connection: Connection, url: SecretStr, name: str) -> None:
     """Rename the database at `url`, which nobody may be connected to; PostgreSQL waits some seconds for that."""
     others = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name")
     try:
-        connection.execute(others, {"name": database_name(url)})
-        _rename(connection, database_name(url), name)
+        connection.execute(others, {"name": read_database_name(url)})
+        _rename(connection, read_database_name(url), name)
     except DBAPIError as error:
         raise RestoreError(
-            f"the database at {describe(url)} can't be moved out of the way: {first_line(error)}. Stop its users, "
+            f"the database at {describe(url)} can't be moved out of the way: {read_first_line(error)}. Stop its users, "
             "as the database's owner, and run the command again"
         ) from None
 
@@ -153,10 +153,10 @@ def _finish(names: Sequence[str], kept: Mapping[str, str], warehouse: SecretStr)
     if WAREHOUSE not in names:
         return RestoreResult(names, kept, [], [])
     with open_connection(warehouse) as connection, translate_errors(connection.engine):
-        revision = current_revision(connection)
+        revision = read_revision(connection)
         existing: Sequence[str] = connection.execute(text("SELECT rolname FROM pg_roles")).scalars().all()
     outdated = [f"its tables are at revision {revision}: run `market-pipeline db migrate`"]
-    problems = outdated if revision != head_revision() else []
+    problems = outdated if revision != find_head_revision() else []
     roles = [role for role in (ANALYST, READER) if role in existing]
     engine = create_warehouse_engine(warehouse)
     try:

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from market_pipeline.core.sockets import LOOPBACK
 from market_pipeline.warehouse.embedded import cluster, postmaster
-from market_pipeline.warehouse.embedded.binaries import installation
+from market_pipeline.warehouse.embedded.binaries import find_installation
 from market_pipeline.warehouse.embedded.folders import Folders, check_ownership
 from market_pipeline.warehouse.embedded.server_errors import EmbeddedServerError, translate_os_errors
 
@@ -41,7 +41,7 @@ def ensure_running(data_dir: Path) -> Server:
     Raises:
         EmbeddedServerError: it can't be started; the message names the log and what to do.
     """
-    server = running_server(data_dir) or _start(Folders.of(data_dir))
+    server = find_running_server(data_dir) or _start(Folders.of(data_dir))
     if server is None:
         raise EmbeddedServerError(
             f"the embedded PostgreSQL in {data_dir} was started and is gone again: see {Folders.of(data_dir).log}, "
@@ -54,10 +54,10 @@ def _start(folders: Folders) -> Server | None:
     with translate_os_errors(folders.data_dir), folders.lock():
         folders.claim()
         cluster.start(folders)
-        return running_server(folders.data_dir)
+        return find_running_server(folders.data_dir)
 
 
-def running_server(data_dir: Path) -> Server | None:
+def find_running_server(data_dir: Path) -> Server | None:
     """Return the server of a data folder if it takes connections now, else None. It starts nothing.
 
     Raises:
@@ -126,13 +126,13 @@ def destroy(data_dir: Path) -> bool:
     return True
 
 
-def binary(name: str) -> Path:
+def find_binary(name: str) -> Path:
     """Return the path of a program of PostgreSQL 18, such as psql, pg_dump or pg_restore. They have no TLS.
 
     Raises:
         EmbeddedServerError: there is none of that name, or the wheel isn't installed.
     """
-    program = installation() / "bin" / name
+    program = find_installation() / "bin" / name
     if not program.is_file():
         raise EmbeddedServerError(f"PostgreSQL has no program {name!r}: see {program.parent} for those it has.")
     return program

@@ -39,7 +39,7 @@ class ProgramError(EmbeddedServerError):
         )
 
 
-def installation() -> Path:
+def find_installation() -> Path:
     """Return the folder of the wheel's PostgreSQL 18, with bin, lib and share.
 
     Raises:
@@ -56,12 +56,12 @@ def installation() -> Path:
     )
 
 
-def installation_for(account: SystemAccount, home: Path) -> Path:
+def prepare_installation(account: SystemAccount, home: Path) -> Path:
     """Return an installation that `account` can run: the wheel's, else a copy below `home`.
 
     The copy, rather than opening the folders above site-packages, leaves the machine's rights as they are.
     """
-    original = installation()
+    original = find_installation()
     if account.can_run(original / "bin" / "initdb", "--version"):
         return original
     copies = home / "programs"

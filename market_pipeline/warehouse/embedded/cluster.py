@@ -12,7 +12,7 @@ from psycopg import sql
 
 from market_pipeline.core.sockets import LOOPBACK, PortTakenError, find_free_port, listen
 from market_pipeline.warehouse.embedded import postmaster
-from market_pipeline.warehouse.embedded.binaries import ProgramError, Programs, installation_for
+from market_pipeline.warehouse.embedded.binaries import ProgramError, Programs, prepare_installation
 from market_pipeline.warehouse.embedded.folders import Folders
 from market_pipeline.warehouse.embedded.postmaster import PID_FILE
 from market_pipeline.warehouse.embedded.system_account import SystemAccount
@@ -64,7 +64,7 @@ def _try_to_start(folders: Folders) -> None:
     folders.make_home()
     cluster = folders.cluster
     account = SystemAccount.for_cluster(cluster)
-    programs = Programs(account, installation_for(account, folders.home), folders.log)
+    programs = Programs(account, prepare_installation(account, folders.home), folders.log)
     if not cluster.exists():
         folders.password_file.unlink(missing_ok=True)  # of a deleted cluster
         _create(programs, cluster)

@@ -31,7 +31,7 @@ FROM (
 """
 
 
-def stored_bytes(engine: Engine) -> int:
+def measure_stored_bars(engine: Engine) -> int:
     """Return the size of the bars that are to be converted, with their indexes; 0 without any."""
     size = text(
         "SELECT coalesce(sum(pg_total_relation_size(oid)), 0) FROM pg_class "

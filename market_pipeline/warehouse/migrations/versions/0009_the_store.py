@@ -6,7 +6,7 @@
 from alembic import op
 
 from market_pipeline.warehouse.migrations.scripts import escape_colons, read_script
-from market_pipeline.warehouse.statements import views
+from market_pipeline.warehouse.statements import read_views
 
 revision = "0009"
 down_revision = "0008"
@@ -18,7 +18,7 @@ def upgrade() -> None:
     op.execute(read_script("0009_tables"))
     op.execute(read_script("0009_convert_bars"))
     op.execute(read_script("0009_finish"))
-    op.execute(escape_colons(views()[0]))  # the functions that the triggers call
+    op.execute(escape_colons(read_views()[0]))  # the functions that the triggers call
     op.execute(read_script("0009_triggers"))
 
 
