@@ -45,6 +45,7 @@ from market_pipeline_tests.integration.mart_cases import (
 from market_pipeline_tests.integration.stored_bars import query
 
 CAFE, NEWS = Symbol.of("CAFE", "stock"), Symbol.of("NEWS", "stock")
+DEAR = Symbol.of("DEAR", "crypto")
 DAYS = list_sessions("XNYS", date(2024, 2, 26), date(2024, 3, 15))
 EX_DATE, EXECUTION = DAYS[3], DAYS[5]
 RANGE = f"/v2/aggs/ticker/CAFE/range/1/day/{DAYS[0]}/{DAYS[6]}"
@@ -68,8 +69,9 @@ def api(server: embedded.Server, tmp_path_factory: pytest.TempPathFactory) -> It
         add_splits(api.warehouse, [("CAFE", EXECUTION, 1, 3)])
         add_dividends(api.warehouse, [("CAFE", EX_DATE, 2.0, "recurring")])
         add_bars(api.warehouse, CAFE, bars(CLOSES))
-        add_symbols(api.warehouse, [NEWS])
+        add_symbols(api.warehouse, [NEWS, DEAR])
         add_bars(api.warehouse, NEWS, bars([10.0, 11.0]))
+        add_bars(api.warehouse, DEAR, bars([999_999.0, 1_500_000.5]))
         refresh_all_factors(api.warehouse)
         market = {"AA": Bar(28.0), "KIMpL": Bar(22.0), "SIVB": Bar(0.9), "ZZ": Bar(7.0), "CAFE": Bar(35.0)}
         load_market(api.warehouse, *(session_of(day, market) for day in DAYS[7:9]), accept_small=True)
@@ -104,6 +106,13 @@ def test_prices_are_as_traded_adjusted_for_splits_or_for_dividends_too(api: Api)
     assert '"v":9.000003e+06,' in api.get(RANGE).text
     assert all({"vw", "n"}.isdisjoint(row) for row in rows(api))  # not known
     assert "true, false, all" in error(api.get(RANGE, [("adjusted", "dividends")]), 400)
+
+
+def test_prices_from_a_million_on_have_the_vendors_form(api: Api) -> None:
+    path = RANGE.replace("CAFE", "X:DEARUSD")
+    first, second = api.get(path, [("adjusted", "false")]).text.split("},{")
+    assert '"v":3.000001e+06,"o":999999,"c":999999,"h":1e+06,"l":999998,' in first
+    assert '"v":3.000001e+06,"o":1.5000005e+06,"c":1.5000005e+06,"h":1.5000015e+06,"l":1.4999995e+06,' in second
 
 
 # From 2^53 on, where floats leave whole numbers out, PostgreSQL's shortest form may have a digit more.
@@ -172,7 +181,7 @@ def test_a_session_of_a_kept_market_is_whole_or_an_error(api: Api) -> None:
     assert client.get_grouped_daily_aggs("2024-03-09") == []  # a Saturday
     assert client.get_daily_open_close_agg("SIVB", DAYS[8], adjusted=False).close == 0.9
     assert [ticker.ticker for ticker in client.list_tickers(date="2024-03-07", limit=2)] == [
-        "AA", "CAFE", "KIMpL", "NEWS", "SIVB", "ZZ"
+        "AA", "CAFE", "KIMpL", "NEWS", "SIVB", "X:DEARUSD", "ZZ"
     ]  # fmt: skip
 
 
