@@ -26,7 +26,7 @@ from benchmarks.report import Finding, at_least, command, seconds
 from benchmarks.stage import fresh_warehouse, measured, measured_here, statements
 from market_pipeline.core.sessions import list_sessions
 from market_pipeline.dagster_storage.internals import InstanceRef
-from market_pipeline.orchestration.partitions import session_partitions
+from market_pipeline.orchestration.partitions import build_session_partitions
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -90,7 +90,7 @@ def job_of(symbols: int) -> dg.JobDefinition:
 
     @dg.multi_asset(
         specs=specs,
-        partitions_def=session_partitions("XNYS", date(2025, 1, 1)),
+        partitions_def=build_session_partitions("XNYS", date(2025, 1, 1)),
         backfill_policy=dg.BackfillPolicy.single_run(),
         can_subset=True,
     )

@@ -58,25 +58,25 @@ class BuildScope(StrEnum):
     CHANGES = "changes"
 
 
-def project_folder() -> Path:
+def find_project_folder() -> Path:
     """Return the folder of the dbt project, which nothing writes to."""
     return find_project_dir() / "dbt"
 
 
-def model_names() -> list[str]:
+def list_models() -> list[str]:
     """Return the names of all models, which are those of their tables and views."""
-    return sorted(file.stem for file in (project_folder() / "models").rglob("*.sql"))
+    return sorted(file.stem for file in (find_project_folder() / "models").rglob("*.sql"))
 
 
-def relation_names() -> list[str]:
+def list_relations() -> list[str]:
     """Return the names of all tables and views that dbt makes: the models, and the records of builds."""
-    return sorted([*model_names(), *BUILD_RECORDS])
+    return sorted([*list_models(), *BUILD_RECORDS])
 
 
-def model_keys() -> dict[str, list[str]]:
+def read_model_keys() -> dict[str, list[str]]:
     """Return each mart's key: its primary key, or the columns that its tests hold to be unique."""
     keys: dict[str, list[str]] = {}
-    for file in sorted((project_folder() / "models" / "marts").glob("*.yml")):
+    for file in sorted((find_project_folder() / "models" / "marts").glob("*.yml")):
         for model in yaml.safe_load(file.read_text(encoding="utf-8")).get("models") or ():
             if key := _key(model):
                 keys[model["name"]] = key
@@ -90,7 +90,7 @@ def _key(model: Mapping[str, Any]) -> list[str] | None:
     return next(iter([*declared, *tested]), None)
 
 
-def output_folder(settings: Settings) -> Path:
+def find_output_folder(settings: Settings) -> Path:
     """Return the folder of dbt's output: `target` with its artifacts, and `logs`."""
     return settings.market_pipeline_data_dir / "dbt"
 
@@ -106,7 +106,7 @@ def dbt_environment(settings: Settings, scope: BuildScope = BuildScope.EVERYTHIN
         EmbeddedServerError: the embedded server can't be started.
         DatabaseUnavailableError: the database can't be reached.
     """
-    project, output = project_folder(), output_folder(settings)
+    project, output = find_project_folder(), find_output_folder(settings)
     with open_connection(find_database_url(settings)) as connection:
         address, session = find_address_in_use(connection), _session(connection)
     place = address.parameters
@@ -121,7 +121,7 @@ def dbt_environment(settings: Settings, scope: BuildScope = BuildScope.EVERYTHIN
             "MARKET_PIPELINE_DBT_SCOPE": scope,
             # Each night's manifest is the same, and takes 0.5 s to write.
             "DBT_WRITE_JSON": str(scope is BuildScope.EVERYTHING),
-            "MARKET_PIPELINE_DBT_PROJECT": project_hash(settings),
+            "MARKET_PIPELINE_DBT_PROJECT": compute_project_hash(settings),
             "PGPASSFILE": str(_password_file(Path(folder), place.get("password", ""))),
             "PGCLIENTENCODING": ENCODING,
             "DBT_PROJECT_DIR": str(project),
@@ -141,9 +141,9 @@ def run_dbt(settings: Settings, *arguments: str, scope: BuildScope = BuildScope.
     """
     command = [sys.executable, "-P", "-c", DBT, *arguments]
     with dbt_environment(settings, scope) as environment:
-        result = run_child(command, env=environment, cwd=project_folder())
+        result = run_child(command, env=environment, cwd=find_project_folder())
     if result.returncode != 0:
-        log = output_folder(settings) / "logs" / "dbt.log"
+        log = find_output_folder(settings) / "logs" / "dbt.log"
         raise DbtError(f"`dbt {' '.join(arguments)}` failed: see its output above, or {log}")
 
 
@@ -167,7 +167,7 @@ def _password_file(folder: Path, password: str) -> Path:
     return file
 
 
-def manifest(settings: Settings) -> Path:
+def prepare_manifest(settings: Settings) -> Path:
     """Return the file of dbt's manifest: all models, tests and columns as JSON.
 
     dbt writes it only if the project has changed.
@@ -175,32 +175,32 @@ def manifest(settings: Settings) -> Path:
     Raises:
         DbtError: it can't be read; the message names the output to read.
     """
-    path = manifest_file(settings)
+    path = find_manifest_file(settings)
     folder = path.parent
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / "lock"):  # of several processes that need it at once, one writes it
         if not path.is_file():
             run_dbt(settings, "--quiet", "parse", "--target-path", str(folder / "target"))
             (folder / "target" / "manifest.json").replace(path)
-            target = output_folder(settings) / "target"
+            target = find_output_folder(settings) / "target"
             target.mkdir(exist_ok=True)
             with suppress(FileNotFoundError):  # dbt may be told to keep none
                 (folder / "target" / PARSED).replace(target / PARSED)  # spares the first build 4 s of parsing
     return path
 
 
-def manifest_file(settings: Settings) -> Path:
+def find_manifest_file(settings: Settings) -> Path:
     """Return the file of the manifest, whether it is there or not: its name changes with what the manifest says."""
-    return output_folder(settings) / "manifests" / f"{project_hash(settings)}.json"
+    return find_output_folder(settings) / "manifests" / f"{compute_project_hash(settings)}.json"
 
 
-def project_hash(settings: Settings) -> str:
+def compute_project_hash(settings: Settings) -> str:
     """Return a hash of the project's files, dbt's version and the database, which the manifest names."""
     digest = hashlib.sha256(
         f"{version('dbt-core')} {DatabaseAddress.parse(find_database_url(settings)).database}".encode()
     )
-    for file in sorted(project_folder().rglob("*")):
+    for file in sorted(find_project_folder().rglob("*")):
         if file.suffix in (".yml", ".sql", ".md"):
-            digest.update(file.relative_to(project_folder()).as_posix().encode())
+            digest.update(file.relative_to(find_project_folder()).as_posix().encode())
             digest.update(file.read_bytes())
     return digest.hexdigest()[:16]

@@ -26,7 +26,7 @@ from market_pipeline.core.bars import FetchedBars, make_empty_bars
 from market_pipeline.core.settings import Source
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.core.wording import format_count, prefix_symbol
-from market_pipeline.load_batches import FetchedSymbol, LoadBatch, most_together
+from market_pipeline.load_batches import FetchedSymbol, LoadBatch, compute_batch_limit
 from market_pipeline.no_data import Explain, FetchListDate, FetchReference, end_at_delisting, explain_no_data
 from market_pipeline.quality.bar_checks import CheckedBars, check_bars
 from market_pipeline.warehouse.database_errors import build_unavailable_error
@@ -166,7 +166,7 @@ def _fetch_ahead(load_requests: Iterator[LoadRequest], vendor: Vendor, at_once: 
     try:
         while True:
             for load_request in islice(load_requests, max(at_once, ahead) - len(waiting)):
-                ahead = most_together(len(load_request.sessions))
+                ahead = compute_batch_limit(len(load_request.sessions))
                 waiting.append(FetchedSymbol(load_request, pool.submit(_fetch, load_request, vendor)))
             if not waiting:
                 return

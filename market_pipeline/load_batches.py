@@ -44,7 +44,7 @@ class FetchedSymbol:
     response: Future[tuple[FetchedBars, CheckedBars]]
 
 
-def most_together(sessions: int) -> int:
+def compute_batch_limit(sessions: int) -> int:
     """Return the most symbols of a batch, each of so many sessions."""
     return min(SYMBOLS_TOGETHER, BARS_TOGETHER // sessions)
 

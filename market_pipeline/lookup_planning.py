@@ -10,7 +10,7 @@ from market_pipeline.polygon.request_planning import RangeRequest, plan_requests
 from market_pipeline.warehouse.securities import SecurityRecord
 
 
-def known_histories(
+def choose_histories(
     records: Mapping[Symbol, SecurityRecord], corrections: TickerCorrections
 ) -> dict[Symbol, TickerHistory]:
     """Return each symbol's ticker history: the manual one if there is one, else the stored one."""
@@ -28,7 +28,7 @@ def plan_lookups(
 
     So a run takes about twice as many requests at most.
     """
-    plan = plan_requests(list_spans(known_histories(records, corrections), sessions))
+    plan = plan_requests(list_spans(choose_histories(records, corrections), sessions))
     ranged = {request.symbol.symbol for request in plan.requests if isinstance(request, RangeRequest)}
     return [symbol for symbol, record in records.items() if symbol in ranged and _is_unknown(record, corrections)]
 

@@ -47,7 +47,7 @@ def fetch_reference(client: PolygonClient, symbol: Symbol) -> Reference:
     )
 
 
-def asset_class_of(reference: Reference) -> AssetClass | None:
+def find_asset_class(reference: Reference) -> AssetClass | None:
     """Return the asset class that the vendor's type stands for; None if it is ambiguous."""
     return ASSET_CLASSES.get(reference.vendor_type or "")
 

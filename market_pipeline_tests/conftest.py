@@ -21,7 +21,7 @@ from market_pipeline.cli.main import main
 from market_pipeline.core.database_address import DatabaseAddress
 from market_pipeline.core.gc_tuning import collect_rarely
 from market_pipeline.core.settings import Settings
-from market_pipeline.dbt_project import manifest, manifest_file
+from market_pipeline.dbt_project import find_manifest_file, prepare_manifest
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database import create_warehouse_engine
 from market_pipeline.warehouse.database import find_database_url as database_url_of
@@ -162,7 +162,9 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def parsed_project(server: embedded.Server, shared_folder: Path) -> Path:
     """Dbt's manifest of the project for the database `template_warehouse`, made once for all workers: dbt takes 5 s."""
     url = server.url(TEMPLATE)
-    return manifest(Settings(_env_file=None, database_url=url, market_pipeline_data_dir=shared_folder / "parsed"))
+    return prepare_manifest(
+        Settings(_env_file=None, database_url=url, market_pipeline_data_dir=shared_folder / "parsed")
+    )
 
 
 @pytest.fixture
@@ -173,7 +175,7 @@ def dbt_manifest(settings: Settings, parsed_project: Path) -> None:
 
 def keep_manifest(settings: Settings, parsed_project: Path) -> None:
     """Put the manifest where the project looks for it before it has dbt read the models."""
-    file = manifest_file(settings)
+    file = find_manifest_file(settings)
     file.parent.mkdir(parents=True, exist_ok=True)
     name = DatabaseAddress.parse(database_url_of(settings)).database
     file.write_text(parsed_project.read_text(encoding="utf-8").replace(TEMPLATE, name), encoding="utf-8")

@@ -16,7 +16,7 @@ from typing import Any
 
 from market_pipeline.core.gc_tuning import collect_rarely
 from market_pipeline.core.settings import Settings
-from market_pipeline.dbt_project import BuildScope, dbt_environment, project_folder
+from market_pipeline.dbt_project import BuildScope, dbt_environment, find_project_folder
 
 
 def run_forked_dbt(settings: Settings, *arguments: str, scope: BuildScope = BuildScope.EVERYTHING) -> str:
@@ -46,7 +46,7 @@ def _start_server() -> "subprocess.Popen[str]":
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        cwd=project_folder(),
+        cwd=find_project_folder(),
     )
 
 

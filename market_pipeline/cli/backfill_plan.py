@@ -14,8 +14,8 @@ from market_pipeline.core.symbols import Symbol
 from market_pipeline.core.ticker_corrections import TickerCorrections
 from market_pipeline.core.ticker_history import list_spans
 from market_pipeline.core.wording import format_count
-from market_pipeline.lookup_planning import known_histories, plan_lookups
-from market_pipeline.polygon.request_planning import batches, plan_requests, waiting_seconds
+from market_pipeline.lookup_planning import choose_histories, plan_lookups
+from market_pipeline.polygon.request_planning import estimate_wait, plan_requests, split_into_batches
 from market_pipeline.warehouse.corporate_action_refresh import (
     TABLES,
     RefreshPlan,
@@ -69,7 +69,7 @@ def plan_backfill(
 
 def _plan_run(warehouse: Engine, run: RangeRun, corrections: TickerCorrections, now: datetime) -> RunPlan:
     records = read_securities(warehouse, run.symbols)
-    bars = plan_requests(list_spans(known_histories(records, corrections), run.sessions)).requests
+    bars = plan_requests(list_spans(choose_histories(records, corrections), run.sessions)).requests
     refreshes = [plan_run_refresh(warehouse, actions, run.symbols, now, scheduled=False) for actions in TABLES]
     lookups = plan_lookups(records, corrections, run.sessions)
     return RunPlan(run, len(bars), sum(map(_count, refreshes)), len(lookups))
@@ -84,13 +84,13 @@ def find_symbols_behind(warehouse: Engine, symbols: Iterable[Symbol], now: datet
 
 def _count(plan: RefreshPlan) -> int:
     """Return the number of requests of a plan, if each response fits a page and nothing is retried."""
-    return len(batches(plan.in_full)) + bool(plan.recent)
+    return len(split_into_batches(plan.in_full)) + bool(plan.recent)
 
 
 def print_plan(plan: BackfillPlan, requests_per_minute: int, *, as_json: bool) -> None:
     """Print the plan of a backfill: symbols, sessions, requests, and their seconds of waiting for the rate limit."""
     requests = sum(run.requests for run in plan.runs) + plan.refresh_requests
-    wait = round(waiting_seconds(requests, requests_per_minute))
+    wait = round(estimate_wait(requests, requests_per_minute))
     if as_json:
         totals = {"requests": requests, "requests_per_minute": requests_per_minute, "estimated_seconds": wait}
         refresh = {"corporate_action_requests": sum(run.actions for run in plan.runs) + plan.refresh_requests}

@@ -107,9 +107,11 @@ def _backup_folder(settings: Settings, folder: Path | None) -> Path:
 
 
 def _database_urls(settings: Settings) -> Mapping[str, SecretStr]:
-    from market_pipeline.orchestration.instance_storage import dagster_database_url  # importing Dagster takes a second
+    from market_pipeline.orchestration.instance_storage import (
+        find_dagster_database_url,  # importing Dagster takes a second
+    )
 
-    return {WAREHOUSE: find_database_url(settings), DAGSTER: dagster_database_url(settings)}
+    return {WAREHOUSE: find_database_url(settings), DAGSTER: find_dagster_database_url(settings)}
 
 
 def _note_printer(*, quiet: bool) -> Report:

@@ -3,7 +3,7 @@
 import typer
 
 from market_pipeline.core.settings import load_settings
-from market_pipeline.orchestration.instance_home import dagster_home
+from market_pipeline.orchestration.instance_home import prepare_dagster_home
 
 
 def print_dagster_home() -> None:
@@ -11,4 +11,4 @@ def print_dagster_home() -> None:
 
     Tools that are started in a checkout need no DAGSTER_HOME.
     """
-    typer.echo(dagster_home(load_settings()))
+    typer.echo(prepare_dagster_home(load_settings()))

@@ -19,7 +19,7 @@ from market_pipeline.core.errors import UsageError
 from market_pipeline.core.run_planning import plan_range_runs
 from market_pipeline.core.settings import Settings, find_checkout_dir, load_settings
 from market_pipeline.core.symbols import Symbol
-from market_pipeline.dbt_project import output_folder, relation_names
+from market_pipeline.dbt_project import find_output_folder, list_relations
 from market_pipeline.operations.up_session import UpSession
 from market_pipeline.sandbox.config import MOST_TICKERS
 from market_pipeline.sandbox.loopback_server import running_sandbox
@@ -128,7 +128,7 @@ def _clean(settings: Settings, *, force: bool) -> None:
     if not force and embedded.has_server(data_dir):
         _check_demo_only(settings)
     removed = embedded.destroy(data_dir)
-    for folder, names in ((settings.dagster_dir, DAGSTER_FILES), (output_folder(settings), DBT_FILES)):
+    for folder, names in ((settings.dagster_dir, DAGSTER_FILES), (find_output_folder(settings), DBT_FILES)):
         _remove(folder, names)
     with suppress(OSError):  # it holds other files
         data_dir.rmdir()
@@ -150,7 +150,7 @@ def _check_demo_only(settings: Settings) -> None:
     try:
         engine = create_warehouse_engine(embedded.ensure_running(data_dir).url())
         try:
-            other_data = find_foreign_data(engine, KnownData("sandbox", first_dates, LAST_SESSION, relation_names()))
+            other_data = find_foreign_data(engine, KnownData("sandbox", first_dates, LAST_SESSION, list_relations()))
         finally:
             engine.dispose()
     except DBAPIError as error:

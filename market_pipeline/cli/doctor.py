@@ -12,7 +12,7 @@ from rich.text import Text
 from market_pipeline.cli.vendor_option import vendor_settings
 from market_pipeline.core.settings import SettingsError
 from market_pipeline.core.wording import format_count
-from market_pipeline.operations.findings import Finding, any_error, error
+from market_pipeline.operations.findings import Finding, error, has_error
 
 STYLES = {"ok": "green", "warning": "yellow", "error": "bold red"}
 FAILED = 1
@@ -40,10 +40,10 @@ def doctor(
             {"check": finding.check, "level": finding.level, "found": finding.found, "mend": finding.fix}
             for finding in findings
         ]
-        typer.echo(json.dumps({"ok": not any_error(findings), "findings": objects}, indent=2))
+        typer.echo(json.dumps({"ok": not has_error(findings), "findings": objects}, indent=2))
     else:
         console.print(_summarize(findings))
-    if any_error(findings):
+    if has_error(findings):
         raise typer.Exit(FAILED)
 
 
@@ -70,7 +70,7 @@ def _format(finding: Finding) -> Text:
 
 def _summarize(findings: Sequence[Finding]) -> Text:
     counts = Counter(finding.level for finding in findings)
-    if any_error(findings):
+    if has_error(findings):
         return Text(
             f"\n{format_count(counts['error'], 'error')} to fix, {format_count(counts['warning'], 'warning')}",
             style=STYLES["error"],

@@ -16,8 +16,8 @@ from market_pipeline.core.markets import Market
 from market_pipeline.core.settings import Settings
 from market_pipeline.market_blocks import NOT_YET, is_outside_plan
 from market_pipeline.orchestration.build import build_market_loading
-from market_pipeline.orchestration.market_assets import market_key
-from market_pipeline.orchestration.partitions import partition_range_tags
+from market_pipeline.orchestration.market_assets import build_market_key
+from market_pipeline.orchestration.partitions import build_range_tags
 from market_pipeline.orchestration.run_launch import launch_assets
 from market_pipeline.warehouse.market_records import MarketLoadResult
 
@@ -79,8 +79,8 @@ def launch_market(
 
             run = launch_assets(
                 build_market_loading(settings, launch.market, after_load),
-                [market_key(launch.market)],
-                {**partition_range_tags(launch.sessions[0], launch.sessions[-1]), **tags},
+                [build_market_key(launch.market)],
+                {**build_range_tags(launch.sessions[0], launch.sessions[-1]), **tags},
                 instance,
                 warehouse,
                 launch.run_id,

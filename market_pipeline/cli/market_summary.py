@@ -14,7 +14,7 @@ from market_pipeline.cli.output import print_columns
 from market_pipeline.core.markets import Market, Origin
 from market_pipeline.core.wording import format_count, quote_command
 from market_pipeline.polygon.market_planning import PlannedSession
-from market_pipeline.polygon.request_planning import waiting_seconds
+from market_pipeline.polygon.request_planning import estimate_wait
 from market_pipeline.warehouse.market_records import SESSION_COUNTERS, MarketLoadResult
 from market_pipeline.warehouse.tracked_markets import MarketSessionState, MarketTotals
 
@@ -63,7 +63,7 @@ def print_market_plan(
     first, last = planned[0].session, planned[-1].session
     files = sum(each.origin is Origin.FLAT_FILE for each in planned)
     grouped = len(planned) - files
-    wait = round(waiting_seconds(grouped, requests_per_minute))
+    wait = round(estimate_wait(grouped, requests_per_minute))
     if as_json:
         plan = {
             "market": market.name,

@@ -40,9 +40,9 @@ def status(
     Exit code 0 if there is no problem, 1 if there is. Nothing is started or changed.
     """
     settings = vendor_settings()
-    from market_pipeline.operations.status import pipeline_state  # importing Dagster takes a second
+    from market_pipeline.operations.status import read_pipeline_state  # importing Dagster takes a second
 
-    state = pipeline_state(settings, api_url and api_url.rstrip("/"), datetime.now(UTC))
+    state = read_pipeline_state(settings, api_url and api_url.rstrip("/"), datetime.now(UTC))
     if as_json:
         typer.echo(json.dumps({"ok": not state.problems, **asdict(state)}, indent=2, default=methodcaller("isoformat")))
     else:

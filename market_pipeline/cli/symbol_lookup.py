@@ -13,9 +13,9 @@ from market_pipeline.core.ticker_corrections import read_configured_corrections
 from market_pipeline.core.wording import format_count
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.limiter import WINDOW_SECONDS
-from market_pipeline.polygon.request_planning import waiting_seconds
+from market_pipeline.polygon.request_planning import estimate_wait
 from market_pipeline.polygon.vendor_errors import PolygonError, UnknownTickerError
-from market_pipeline.reference_data import asset_class_of
+from market_pipeline.reference_data import find_asset_class
 from market_pipeline.security_lookup import SecurityFinding, look_up_fully
 from market_pipeline.warehouse.rate_limit import SharedLimiter
 from market_pipeline.warehouse.securities import SecurityRecord, read_securities
@@ -80,13 +80,13 @@ def find_same(engine: Engine, symbol: Symbol, found: SecurityFinding) -> Symbol 
 
 def find_other_class(symbol: Symbol, found: SecurityFinding) -> AssetClass | None:
     """Return the vendor's asset class of a symbol if it differs from the tracked one."""
-    kind = asset_class_of(found.reference) if found.reference else None
+    kind = find_asset_class(found.reference) if found.reference else None
     return None if kind is symbol.asset_class else kind
 
 
 def describe_wait(symbols: int, settings: Settings) -> str:
     """Return a clause with the minutes that the rate limit takes for so many look-ups; empty under one minute."""
-    minutes = waiting_seconds(REQUESTS_A_SYMBOL * symbols, settings.requests_per_minute) / 60
+    minutes = estimate_wait(REQUESTS_A_SYMBOL * symbols, settings.requests_per_minute) / 60
     return f", which takes about {format_count(round(minutes), 'minute')} by the rate limit" if minutes >= 1 else ""
 
 

@@ -24,7 +24,7 @@ from market_pipeline.core.wording import format_count
 from market_pipeline.operations.repeated_errors import RepeatedErrors
 from market_pipeline.operations.supervisor import Service, Supervisor, end_leftovers
 from market_pipeline.operations.up_database import UpDatabase, open_up_database
-from market_pipeline.operations.up_session import UpSession, up_folder
+from market_pipeline.operations.up_session import UpSession, find_up_folder
 from market_pipeline.warehouse.database_errors import read_first_line
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _run(
     sandbox: bool,
 ) -> None:
     # Importing Dagster takes a second; a wrong option needn't wait for it.
-    from market_pipeline.operations.processes import Addresses, last_code_port, store_code_port
+    from market_pipeline.operations.processes import Addresses, read_code_port, store_code_port
     from market_pipeline.orchestration.run_launch import open_instance
 
     addresses = Addresses(*where, code_port=find_free_port())
@@ -88,7 +88,7 @@ def _run(
     session = UpSession.begin(addresses.code_port, addresses.api, addresses.ui, vendor)
     supervisor = Supervisor(session.mark, _write, stopping)
     with open_instance(settings) as instance:
-        _close_runs(instance, database.warehouse, last_code_port(instance))
+        _close_runs(instance, database.warehouse, read_code_port(instance))
         store_code_port(instance, session.code_port)
         session.write(settings)
         try:
@@ -116,10 +116,10 @@ def _services(
             **dict.fromkeys(("POLYGON_API_KEY", "POLYGON_S3_ACCESS_KEY", "POLYGON_S3_SECRET_KEY"), "sandbox"),
         }
         _write("up", f"a sandbox is used in place of the vendor, at {sandbox}, by commands in other terminals too")
-    env = processes.service_environment(settings, addresses, changes)
+    env = processes.build_service_environment(settings, addresses, changes)
     if sandbox:
-        yield processes.sandbox_service(int(sandbox.rpartition(":")[2]), env)
-    yield from processes.pipeline_services(folder, addresses, env, instance, log_format=settings.log_format)
+        yield processes.build_sandbox_service(int(sandbox.rpartition(":")[2]), env)
+    yield from processes.build_pipeline_services(folder, addresses, env, instance, log_format=settings.log_format)
 
 
 def _close_runs(instance: "DagsterInstance", warehouse: Engine, code_port: int | None) -> None:
@@ -141,7 +141,7 @@ def _close_runs(instance: "DagsterInstance", warehouse: Engine, code_port: int |
 @contextmanager
 def _lock_folder(settings: Settings) -> Iterator[Path]:
     """Lock the folder of `up`, so that one at a time uses it. The system frees the lock however the process ends."""
-    folder = up_folder(settings)
+    folder = find_up_folder(settings)
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / "lock", timeout=0):

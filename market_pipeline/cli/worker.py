@@ -66,12 +66,12 @@ def _celery_app(settings: "Settings", queue: Literal["runs", "steps"]) -> "Celer
     """
     try:
         from market_pipeline.dagster_storage.celery_internals import create_execute_job_task, create_task
-        from market_pipeline.orchestration.celery_app import celery_app
+        from market_pipeline.orchestration.celery_app import make_celery_app
     except ModuleNotFoundError as error:
         raise WorkersMissingError(
             f"{error.name} is not installed: run `pip install 'market-pipeline[workers]'`"
         ) from None
-    app = celery_app(settings, queue)
+    app = make_celery_app(settings, queue)
     if queue == "runs":
         create_execute_job_task(app)
     else:

@@ -58,7 +58,7 @@ def store(connection: Connection, events: Sequence[tuple[EventLogEntry, Row, int
     Raises:
         DagsterInvariantViolationError: a check was planned more than once for the same partition and run.
     """
-    planned = [row for event in events if plans_check(event[0]) for row in _planned_rows(*event)]
+    planned = [row for event in events if is_planned_check(event[0]) for row in _planned_rows(*event)]
     if planned:
         connection.execute(insert(AssetCheckExecutionsTable), planned)
     newest: dict[tuple[Any, ...], Row] = {}
@@ -77,12 +77,12 @@ def store(connection: Connection, events: Sequence[tuple[EventLogEntry, Row, int
             )
 
 
-def plans_check(event: EventLogEntry) -> bool:
+def is_planned_check(event: EventLogEntry) -> bool:
     """Return True if the event plans a check."""
     return event.dagster_event_type is DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED
 
 
-def without_partitions(event: EventLogEntry) -> EventLogEntry:
+def remove_partitions(event: EventLogEntry) -> EventLogEntry:
     """Return the event that plans a check, without its partitions."""
     planned = event.get_dagster_event()
     data = copy_record(planned.asset_check_planned_data, partitions_subset=None)

@@ -32,9 +32,9 @@ from market_pipeline.dagster_storage.partition_events import (
     EACH,
     Repeated,
     insert_each,
-    of_partition,
+    limit_to_partition,
+    pair_with_partitions,
     repeat_row,
-    with_planned_partitions,
 )
 from market_pipeline.dagster_storage.pooling import Pooled
 from market_pipeline.dagster_storage.serialization import EventSerializer, serialize_record
@@ -147,7 +147,7 @@ class BulkPostgresEventLogStorage(Pooled, PostgresEventLogStorage):
     def store_event(self, event: EventLogEntry) -> None:
         """Write one event of any kind. A line of a log is written soon, with others."""
         if event.is_dagster_event:
-            self._write(list(with_planned_partitions([event])))
+            self._write(list(pair_with_partitions([event])))
             return
         try:
             self._lines.add(self._event_to_row(event), at_once=event.level in _WRITTEN_AT_ONCE)
@@ -169,7 +169,7 @@ class BulkPostgresEventLogStorage(Pooled, PostgresEventLogStorage):
             raise ValueError(f"events of these kinds can't be written as a batch: {names}")
         stored = [event for event in events if not event.get_dagster_event().is_asset_failed_to_materialize]
         if stored:
-            self._write(list(with_planned_partitions(stored)))
+            self._write(list(pair_with_partitions(stored)))
 
     def store_materializations(self, materialized: Iterable[tuple[Sequence[Repeated], EventLogEntry]]) -> None:
         """Write assets' materializations as one batch: for each asset its events of many partitions, then its last."""
@@ -194,10 +194,10 @@ class BulkPostgresEventLogStorage(Pooled, PostgresEventLogStorage):
             else:
                 for event, partitions in neighbours:
                     assert partitions is not None  # noqa: S101 - for mypy
-                    row = self._event_to_row(of_partition(event, EACH))
+                    row = self._event_to_row(limit_to_partition(event, EACH))
                     ids = insert_each(connection, row, partitions)
                     (last,) = repeat_row(row, partitions[-1:])
-                    yield _Written(of_partition(event, partitions[-1]), last, ids)
+                    yield _Written(limit_to_partition(event, partitions[-1]), last, ids)
 
     def _insert_by_value(self, connection: Connection, events: Iterable[Repeated]) -> Iterator[_Written]:
         """Insert all rows of events of few partitions by one statement."""
@@ -207,8 +207,8 @@ class BulkPostgresEventLogStorage(Pooled, PostgresEventLogStorage):
                 stored = self._as_stored(event)
                 of_events.append((stored, [self._event_to_row(stored)]))
             elif partitions:
-                row = self._event_to_row(of_partition(event, EACH))
-                of_events.append((of_partition(event, partitions[-1]), list(repeat_row(row, partitions))))
+                row = self._event_to_row(limit_to_partition(event, EACH))
+                of_events.append((limit_to_partition(event, partitions[-1]), list(repeat_row(row, partitions))))
         rows = [row for _, own in of_events for row in own]
         # Ids follow the order of the events, but RETURNING may give them in another.
         ids = iter(sorted(connection.scalars(_INSERT_EVENTS, _arrays(rows, _EVENT_COLUMNS))) if rows else ())
@@ -232,10 +232,10 @@ class BulkPostgresEventLogStorage(Pooled, PostgresEventLogStorage):
 
     def _as_stored(self, event: EventLogEntry) -> EventLogEntry:
         """Return the event, without partitions if it plans a check of a whole asset."""
-        if check_executions.plans_check(event):
+        if check_executions.is_planned_check(event):
             planned = event.get_dagster_event().asset_check_planned_data
             if self.checks_whole_asset(planned.check_name):
-                return check_executions.without_partitions(event)
+                return check_executions.remove_partitions(event)
         return event
 
     def _asset_rows(self, written: Sequence[_Written]) -> list[Row]:

@@ -34,7 +34,7 @@ _INSERT = text(f"""
 """)  # noqa: S608 - names of columns
 
 
-def with_planned_partitions(events: Iterable[EventLogEntry]) -> Iterator[Repeated]:
+def pair_with_partitions(events: Iterable[EventLogEntry]) -> Iterator[Repeated]:
     """Yield each event with the partitions that it plans for an asset, or None."""
     known, keys = None, []
     for event in events:
@@ -47,7 +47,7 @@ def with_planned_partitions(events: Iterable[EventLogEntry]) -> Iterator[Repeate
         yield event, None if subset is None else keys
 
 
-def of_partition(event: EventLogEntry, partition: str) -> EventLogEntry:
+def limit_to_partition(event: EventLogEntry, partition: str) -> EventLogEntry:
     """Return the event, which plans or reports a materialization, for one partition.
 
     Raises:
@@ -65,7 +65,7 @@ def of_partition(event: EventLogEntry, partition: str) -> EventLogEntry:
 
 
 def repeat_row(row: Mapping[str, Any], partitions: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Yield the row of `of_partition(event, EACH)` for each partition, as `insert_each` inserts it."""
+    """Yield the row of `limit_to_partition(event, EACH)` for each partition, as `insert_each` inserts it."""
     before, *after = row["event"].split(json.dumps(EACH))
     for partition in partitions:
         yield {**row, "event": json.dumps(partition).join((before, *after)), "partition": partition}
@@ -76,7 +76,7 @@ def insert_each(connection: Connection, row: Mapping[str, Any], partitions: Sequ
 
     Args:
         connection: in a transaction.
-        row: the row of `of_partition(event, EACH)` in the event log.
+        row: the row of `limit_to_partition(event, EACH)` in the event log.
         partitions: at least one.
     """
     values = {name: row[name] for name in _COLUMNS}

@@ -16,7 +16,7 @@ from market_pipeline.core.errors import MarketPipelineError
 from market_pipeline.core.markets import MARKETS
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.sockets import LOOPBACK, LOOPBACK_HOSTS, PortTakenError, listen
-from market_pipeline.dbt_project import manifest
+from market_pipeline.dbt_project import prepare_manifest
 from market_pipeline.operations.dagster_state import probe_dagster
 from market_pipeline.operations.database_checks import DATABASE_CHECKS, Check, CheckContext
 from market_pipeline.operations.findings import Finding, error, judge_clock, judge_port, judge_space, ok, warning
@@ -24,7 +24,7 @@ from market_pipeline.operations.market_state import read_market_states
 from market_pipeline.operations.service_probes import ServiceState
 from market_pipeline.operations.up_session import probe_services
 from market_pipeline.polygon.flat_file_reader import FlatFileReader
-from market_pipeline.polygon.key import usable_key
+from market_pipeline.polygon.key import prepare_key
 from market_pipeline.polygon.key_check import check_key
 from market_pipeline.polygon.limiter import WINDOW_SECONDS
 from market_pipeline.polygon.vendor_errors import BadKeyError, MissingKeyError
@@ -65,7 +65,7 @@ def _run_check(name: str, check: Callable[[], Finding]) -> Finding:
 def check_vendor_key(settings: Settings) -> Finding:
     """Check that a key is set if bars are requested from the vendor or its gateway."""
     try:
-        usable_key(settings.vendor_key, settings.source)
+        prepare_key(settings.vendor_key, settings.source)
     except (MissingKeyError, BadKeyError) as problem:
         return error("vendor key", str(problem))
     if settings.source == "sandbox":
@@ -126,7 +126,7 @@ def check_dagster(check: str, context: CheckContext) -> Finding:
 
 def check_dbt_project(check: str, context: CheckContext) -> Finding:
     """Check that dbt can parse its project."""
-    manifest(context.settings)
+    prepare_manifest(context.settings)
     return ok(check, "dbt can parse it")
 
 

@@ -44,7 +44,7 @@ def error(check: str, found: str, fix: str | None = None) -> Finding:
     return Finding(check, "error", found, fix)
 
 
-def any_error(findings: Sequence[Finding]) -> bool:
+def has_error(findings: Sequence[Finding]) -> bool:
     """Return True if a finding has to be fixed."""
     return any(finding.level == "error" for finding in findings)
 

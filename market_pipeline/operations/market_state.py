@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from market_pipeline.core.markets import Market
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.wording import choose_verb, format_count, quote_command
-from market_pipeline.orchestration.freshness import last_due_session
+from market_pipeline.orchestration.freshness import find_last_due_session
 from market_pipeline.warehouse.tracked_markets import MarketSessionState, list_tracked_markets, read_market_sessions
 
 
@@ -34,7 +34,7 @@ def read_market_states(engine: Engine, settings: Settings, now: datetime) -> lis
     A session that is over counts as missing once the night that should have loaded it is over.
     """
     return [
-        _judge(market, read_market_sessions(engine, market), last_due_session(market.calendar, settings, now))
+        _judge(market, read_market_sessions(engine, market), find_last_due_session(market.calendar, settings, now))
         for market in list_tracked_markets(engine)
     ]
 

@@ -22,7 +22,7 @@ from market_pipeline.core.sockets import LOOPBACK
 from market_pipeline.dagster_storage.internals import GRPC_INFO_TAG
 from market_pipeline.operations.service_probes import API, DAGSTER_UI, is_listening
 from market_pipeline.operations.supervisor import Service
-from market_pipeline.orchestration.instance_home import dagster_home
+from market_pipeline.orchestration.instance_home import prepare_dagster_home
 from market_pipeline.orchestration.scheduler_status import read_scheduler_state
 
 LOCATION = "market_pipeline.definitions"
@@ -58,24 +58,24 @@ def _url(host: str, port: int) -> str:
     return f"http://[{here}]:{port}" if ":" in here else f"http://{here}:{port}"
 
 
-def service_environment(settings: Settings, addresses: Addresses, changes: Mapping[str, str]) -> dict[str, str]:
+def build_service_environment(settings: Settings, addresses: Addresses, changes: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of the services: this process's, DAGSTER_HOME, the UI's URL, and `changes`."""
     return {
         **os.environ,
-        "DAGSTER_HOME": str(dagster_home(settings)),
+        "DAGSTER_HOME": str(prepare_dagster_home(settings)),
         "DAGSTER_WEBSERVER_URL": addresses.ui,
         "PYTHONUNBUFFERED": "1",
         **changes,
     }
 
 
-def sandbox_service(port: int, env: Mapping[str, str]) -> Service:
+def build_sandbox_service(port: int, env: Mapping[str, str]) -> Service:
     """Return the sandbox, on loopback."""
     command = [_executable("market-pipeline"), "sandbox", "--port", str(port)]
     return Service("sandbox", command, env, lambda: _accepts(port))
 
 
-def pipeline_services(
+def build_pipeline_services(
     folder: Path, addresses: Addresses, env: Mapping[str, str], instance: DagsterInstance, *, log_format: str = "text"
 ) -> Iterator[Service]:
     """Yield code server, webserver, daemon and API, in the order in which they are started.
@@ -176,7 +176,7 @@ def store_code_port(instance: DagsterInstance, code_port: int) -> None:
     instance.daemon_cursor_storage.set_cursor_values({CODE_PORT: str(code_port)})
 
 
-def last_code_port(instance: DagsterInstance) -> int | None:
+def read_code_port(instance: DagsterInstance) -> int | None:
     """Return the code server's port of the last `up` on Dagster's database, on whatever machine."""
     stored = instance.daemon_cursor_storage.get_cursor_values({CODE_PORT}).get(CODE_PORT)
     return int(stored) if stored else None

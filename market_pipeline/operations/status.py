@@ -87,7 +87,7 @@ class PipelineState:
     problems: Sequence[str]
 
 
-def pipeline_state(settings: Settings, api_url: str | None, now: datetime) -> PipelineState:
+def read_pipeline_state(settings: Settings, api_url: str | None, now: datetime) -> PipelineState:
     """Read the state of everything.
 
     Args:

@@ -48,18 +48,18 @@ class UpSession:
     def last(cls, settings: Settings) -> "UpSession | None":
         """Return the last session on the data folder, running or not."""
         try:
-            return cls(**json.loads((up_folder(settings) / FILE).read_text(encoding="utf-8")))
+            return cls(**json.loads((find_up_folder(settings) / FILE).read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):  # none, or another version's
             return None
 
     def write(self, settings: Settings) -> None:
         """Write the session file into the data folder."""
-        partial = up_folder(settings) / f"{FILE}.partial"
+        partial = find_up_folder(settings) / f"{FILE}.partial"
         partial.write_text(json.dumps(asdict(self)), encoding="utf-8")
-        partial.replace(up_folder(settings) / FILE)
+        partial.replace(find_up_folder(settings) / FILE)
 
 
-def up_folder(settings: Settings) -> Path:
+def find_up_folder(settings: Settings) -> Path:
     """Return the folder of `up` in the data folder."""
     return settings.dagster_dir / "up"
 

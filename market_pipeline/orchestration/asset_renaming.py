@@ -8,7 +8,7 @@ from market_pipeline.core.errors import MarketPipelineError
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.dagster_storage.internals import NOT_FINISHED_STATUSES
 from market_pipeline.dagster_storage.recording import NO_ROW, ONE_ROW, Materialized, report_materializations
-from market_pipeline.orchestration.assets import asset_key
+from market_pipeline.orchestration.assets import build_asset_key
 from market_pipeline.warehouse.symbol_renaming import Renaming
 
 
@@ -30,14 +30,14 @@ def rename_asset(instance: DagsterInstance, renaming: Renaming) -> None:
             "the Dagster UI"
         )
     if groups := list(_group_sessions(instance, renaming)):
-        report_materializations(instance, asset_key(renaming.new), groups)
-    instance.wipe_assets([asset_key(renaming.old)])
+        report_materializations(instance, build_asset_key(renaming.new), groups)
+    instance.wipe_assets([build_asset_key(renaming.old)])
 
 
 def _group_sessions(instance: DagsterInstance, renaming: Renaming) -> Iterator[Materialized]:
     """Yield the old asset's materialized sessions that have no bar, then the sessions that have one."""
     loaded = [session.isoformat() for session in renaming.sessions]
-    without_bar = sorted(instance.get_materialized_partitions(asset_key(renaming.old)).difference(loaded))
+    without_bar = sorted(instance.get_materialized_partitions(build_asset_key(renaming.old)).difference(loaded))
     metadata = {"renamed_from": renaming.old.name}
     if without_bar:
         yield Materialized(without_bar, {**NO_ROW, **metadata})
@@ -47,6 +47,6 @@ def _group_sessions(instance: DagsterInstance, renaming: Renaming) -> Iterator[M
 
 def _find_run(instance: DagsterInstance, symbol: Symbol) -> str | None:
     """Return the id of a run under way that covers a symbol."""
-    key = asset_key(symbol)
+    key = build_asset_key(symbol)
     runs = instance.get_runs(RunsFilter(statuses=NOT_FINISHED_STATUSES))
     return next((run.run_id for run in runs if key in (run.asset_selection or ())), None)

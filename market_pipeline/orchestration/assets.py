@@ -15,15 +15,15 @@ from sqlalchemy import Table
 
 from market_pipeline.core.sessions import find_calendar
 from market_pipeline.core.symbols import Symbol
-from market_pipeline.orchestration.checks import check_specs
-from market_pipeline.orchestration.partitions import session_partitions
+from market_pipeline.orchestration.checks import build_check_specs
+from market_pipeline.orchestration.partitions import build_session_partitions
 from market_pipeline.warehouse.bar_tables import market_data
 
 SYMBOLS_PER_STEP = 50
 GROUPS = {"stock": "stocks", "etf": "etfs", "crypto": "crypto"}
 
 
-def asset_key(symbol: Symbol) -> dg.AssetKey:
+def build_asset_key(symbol: Symbol) -> dg.AssetKey:
     """Return the key of a symbol's asset."""
     return dg.AssetKey(["market_data", symbol.name])
 
@@ -38,7 +38,7 @@ def build_assets(symbols: Sequence[Symbol], today: date, *, in_one_process: bool
     """
     steps = []
     for calendar_name in sorted({symbol.calendar for symbol in symbols}):
-        partitions = session_partitions(calendar_name, today)
+        partitions = build_session_partitions(calendar_name, today)
         members = sorted(symbol for symbol in symbols if symbol.calendar == calendar_name)
         for number, first in enumerate(range(0, len(members), SYMBOLS_PER_STEP), start=1):
             name = f"bars_{find_calendar(calendar_name).market}_{number}"
@@ -52,7 +52,7 @@ def _build_spec(symbol: Symbol) -> dg.AssetSpec:
         f"Daily bars of {symbol.name} as traded, under each ticker that it has had at the vendor. "
         f"A partition is one session of the calendar {symbol.calendar}."
     )
-    return build_bars_spec(asset_key(symbol), description, GROUPS[symbol.asset_class], symbol.calendar)
+    return build_bars_spec(build_asset_key(symbol), description, GROUPS[symbol.asset_class], symbol.calendar)
 
 
 def build_bars_spec(key: dg.AssetKey, description: str, group_name: str, calendar_name: str) -> dg.AssetSpec:
@@ -66,14 +66,14 @@ def build_bars_spec(key: dg.AssetKey, description: str, group_name: str, calenda
         skippable=True,
         metadata={
             "dagster/table_name": "market_data",
-            "dagster/column_schema": column_schema(market_data),
+            "dagster/column_schema": build_column_schema(market_data),
             "calendar": calendar_name,
         },
     )
 
 
 @cache
-def column_schema(table: Table) -> dg.TableSchema:
+def build_column_schema(table: Table) -> dg.TableSchema:
     """Return a table's columns as Dagster shows them."""
     return dg.TableSchema(
         [
@@ -94,7 +94,7 @@ def _build_step(
     @dg.multi_asset(
         name=name,
         specs=[_build_spec(symbol) for symbol in symbols],
-        check_specs=[check for symbol in symbols for check in check_specs(asset_key(symbol))],
+        check_specs=[check for symbol in symbols for check in build_check_specs(build_asset_key(symbol))],
         partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.single_run(),
         can_subset=True,
@@ -119,4 +119,4 @@ def _build_step(
 
 
 def _select(symbols: Sequence[Symbol], keys: Set[dg.AssetKey]) -> list[Symbol]:
-    return [symbol for symbol in symbols if asset_key(symbol) in keys]
+    return [symbol for symbol in symbols if build_asset_key(symbol) in keys]

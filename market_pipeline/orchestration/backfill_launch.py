@@ -24,10 +24,10 @@ from market_pipeline.dagster_storage.internals import (
     PartitionsSubset,
     make_new_backfill_id,
 )
-from market_pipeline.orchestration.assets import asset_key
+from market_pipeline.orchestration.assets import build_asset_key
 from market_pipeline.orchestration.backfill_status import ENDED, BackfillJob, describe_backfills
 from market_pipeline.orchestration.code_location import WebserverUnreachableError, ensure_loaded
-from market_pipeline.orchestration.partitions import session_partitions
+from market_pipeline.orchestration.partitions import build_session_partitions
 from market_pipeline.orchestration.rejected_backfills import MAX_WAIT, REJECTED, awaits_reload
 
 
@@ -152,10 +152,10 @@ def _build_target(runs: Sequence[RangeRun], now: datetime) -> AssetGraphSubset:
     """Return the symbols and sessions of the runs as Dagster stores them."""
     covered: dict[AssetKey, PartitionsSubset] = {}
     for run in runs:
-        partitions = session_partitions(run.calendar, now.date())
+        partitions = build_session_partitions(run.calendar, now.date())
         span = PartitionKeyRange(run.sessions[0].isoformat(), run.sessions[-1].isoformat())
         sessions = partitions.empty_subset().with_partition_key_range(partitions, span)
-        covered |= {asset_key(symbol): sessions for symbol in run.symbols}
+        covered |= {build_asset_key(symbol): sessions for symbol in run.symbols}
     return AssetGraphSubset(partitions_subsets_by_asset_key=covered)  # type: ignore[call-arg]
 
 

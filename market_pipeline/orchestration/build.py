@@ -9,12 +9,12 @@ from market_pipeline.core.markets import Market
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.orchestration.alert_sensors import build_alert_sensors
-from market_pipeline.orchestration.assets import asset_key, build_assets
+from market_pipeline.orchestration.assets import build_asset_key, build_assets
 from market_pipeline.orchestration.corporate_action_assets import build_corporate_actions
-from market_pipeline.orchestration.market_assets import build_market_assets, market_key
-from market_pipeline.orchestration.mart_assets import build_marts, marts_job
+from market_pipeline.orchestration.market_assets import build_market_assets, build_market_key
+from market_pipeline.orchestration.mart_assets import build_marts, build_marts_job
 from market_pipeline.orchestration.removed_symbols import find_symbols_under_way
-from market_pipeline.orchestration.resources import OnLoaded, OnRefreshed, OnSessionLoaded, pipeline_resource
+from market_pipeline.orchestration.resources import OnLoaded, OnRefreshed, OnSessionLoaded, build_pipeline_resource
 from market_pipeline.orchestration.run_logs import set_run_logger
 from market_pipeline.orchestration.schedules import build_schedules
 from market_pipeline.orchestration.sensors import build_marts_sensor, build_symbols_sensor
@@ -31,11 +31,11 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         MarketPipelineError: the database can't be read, or dbt can't read its project.
     """
     set_run_logger(settings)
-    executor = step_executor(settings)
+    executor = choose_executor(settings)
     return dg.Definitions.merge(build_loading(settings, executor=executor), build_analytics(settings, executor))
 
 
-def step_executor(settings: Settings) -> dg.ExecutorDefinition:
+def choose_executor(settings: Settings) -> dg.ExecutorDefinition:
     """Return the executor of a run's steps: in the run's process, or on workers if STEPS_ON_WORKERS is set."""
     if not settings.steps_on_workers:
         # The vendor bounds fetching, PostgreSQL loading: one process per step would cost seconds and gain nothing.
@@ -81,7 +81,7 @@ def build_loading(
         ],
         schedules=build_schedules(symbols, settings, markets),
         sensors=[build_symbols_sensor(settings, symbols, markets), *build_alert_sensors(settings)],
-        resources={"pipeline": pipeline_resource(settings, on_loaded, on_refreshed)},
+        resources={"pipeline": build_pipeline_resource(settings, on_loaded, on_refreshed)},
         executor=executor,
     )
 
@@ -90,7 +90,7 @@ def build_market_loading(settings: Settings, market: Market, on_session_loaded: 
     """Build the asset of one market alone, for a command that loads it."""
     return dg.Definitions(
         assets=build_market_assets([market], datetime.now(UTC).date()),
-        resources={"pipeline": pipeline_resource(settings, on_session_loaded=on_session_loaded)},
+        resources={"pipeline": build_pipeline_resource(settings, on_session_loaded=on_session_loaded)},
         executor=dg.in_process_executor,
     )
 
@@ -102,8 +102,11 @@ def build_analytics(settings: Settings, executor: dg.ExecutorDefinition = dg.in_
         MarketPipelineError: the database can't be read, or dbt can't read its project.
     """
     with warehouse_of(settings) as warehouse:
-        loaders = [*map(asset_key, list_active_symbols(warehouse)), *map(market_key, list_tracked_markets(warehouse))]
-    job = marts_job()
+        loaders = [
+            *map(build_asset_key, list_active_symbols(warehouse)),
+            *map(build_market_key, list_tracked_markets(warehouse)),
+        ]
+    job = build_marts_job()
     return dg.Definitions(
         assets=build_marts(settings, loaders),
         jobs=[job],

@@ -44,7 +44,7 @@ class NoBrokerError(UsageError):
     """No Redis is set for the queues."""
 
 
-def app_arguments(settings: Settings, queue: Queue) -> dict[str, Any]:
+def build_app_arguments(settings: Settings, queue: Queue) -> dict[str, Any]:
     """Return the arguments of dagster-celery's `make_app`. They hold the broker's password and stay in this process.
 
     Raises:
@@ -70,13 +70,13 @@ def _connection_options() -> dict[str, Any]:
     return {"broker_transport_options": broker, **{f"redis_{name}": limit for name, limit in limits.items()}}
 
 
-def celery_app(settings: Settings, queue: Queue) -> Celery:
+def make_celery_app(settings: Settings, queue: Queue) -> Celery:
     """Return the app for tasks of that queue.
 
     Raises:
         NoBrokerError: CELERY_BROKER_URL is not set.
     """
-    return make_app(app_arguments(settings, queue))  # type: ignore[no-untyped-call]
+    return make_app(build_app_arguments(settings, queue))  # type: ignore[no-untyped-call]
 
 
 def explain_loss(task: AsyncResult) -> str | None:

@@ -18,12 +18,12 @@ from market_pipeline.warehouse.coverage import read_coverage
 from market_pipeline.warehouse.load_history import LastLoad, read_last_loads
 
 
-def check_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
+def build_check_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
     """Return the checks of one symbol's asset."""
     return [dg.AssetCheckSpec(name, asset=key, description=statement) for name, statement in CHECKS.items()]
 
 
-def check_results(warehouse: Engine, symbols: Sequence[Symbol]) -> Iterator[dg.AssetCheckEvaluation]:
+def build_check_results(warehouse: Engine, symbols: Sequence[Symbol]) -> Iterator[dg.AssetCheckEvaluation]:
     """Yield the check results of symbols of one calendar, at least one, as of now."""
     names = [symbol.name for symbol in symbols]
     latest = find_newest_ended_session(symbols[0].calendar, datetime.now(UTC)) or date.max

@@ -12,7 +12,7 @@ from market_pipeline.core.deadlines import DeadlineError
 from market_pipeline.core.errors import MarketPipelineError
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
-from market_pipeline.orchestration.assets import asset_key
+from market_pipeline.orchestration.assets import build_asset_key
 
 TRACKED_SYMBOLS_SENSOR = "tracked_symbols_changed"
 """A sensor of the project alone, which identifies its code location."""
@@ -137,7 +137,7 @@ def ensure_loaded(settings: Settings, symbols: Sequence[Symbol]) -> None:
 
 
 def _find_unknown(url: str, symbols: Sequence[Symbol]) -> list[str]:
-    keys = {tuple(asset_key(symbol).path): symbol.name for symbol in symbols}
+    keys = {tuple(build_asset_key(symbol).path): symbol.name for symbol in symbols}
     nodes = _query(url, _ASSETS, RESPONSE_SECONDS, keys=[{"path": path} for path in keys])["assetNodes"]
     known = {tuple(node["assetKey"]["path"]) for node in nodes}
     return [name for path, name in keys.items() if path not in known]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from market_pipeline.orchestration.assets import column_schema
+from market_pipeline.orchestration.assets import build_column_schema
 from market_pipeline.warehouse.corporate_action_refresh import DIVIDENDS, SPLITS, ActionTable
 
 GROUP = "corporate_actions"
@@ -31,7 +31,7 @@ def _build_asset(actions: ActionTable, description: str) -> dg.AssetsDefinition:
         group_name=GROUP,
         kinds={"python", "postgres"},
         owners=["team:market-data"],
-        metadata={"dagster/table_name": actions.name, "dagster/column_schema": column_schema(actions.table)},
+        metadata={"dagster/table_name": actions.name, "dagster/column_schema": build_column_schema(actions.table)},
         required_resource_keys={"pipeline"},
         check_specs=[dg.AssetCheckSpec(KNOWN_EFFECTS, asset=[actions.name], description=KNOWN_EFFECTS_STATEMENT)],
     )

@@ -18,25 +18,25 @@ Node = Mapping[str, Any]
 """A model, source or test in the manifest. https://docs.getdbt.com/reference/artifacts/manifest-json"""
 
 
-def node_key(node: Node) -> dg.AssetKey:
+def build_node_key(node: Node) -> dg.AssetKey:
     """Return a node's asset key: schema and table of a model, the name of the asset that loads a source."""
     is_source = node["resource_type"] == "source"
     return dg.AssetKey([node["name"]]) if is_source else dg.AssetKey([node["schema"], node["name"]])
 
 
-def dbt_model_specs(manifest: Mapping[str, Any]) -> Iterator[dg.AssetSpec]:
+def build_model_specs(manifest: Mapping[str, Any]) -> Iterator[dg.AssetSpec]:
     """Yield the spec of each model."""
     database = manifest["metadata"]["adapter_type"]
     for node in manifest["nodes"].values():
         if node["resource_type"] == "model":
             code = node["raw_code"]
             yield dg.AssetSpec(
-                node_key(node),
+                build_node_key(node),
                 deps=list(_build_deps(manifest, node)),
                 description=f"{node['description']}\n\n#### Raw SQL:\n```sql\n{indent(code, '    ')}\n```",
                 metadata={
                     "dagster-dbt/materialization_type": node["config"]["materialized"],
-                    **table_metadata(node),
+                    **build_table_metadata(node),
                     "dagster_dbt/unique_id": node["unique_id"],
                     "dagster/storage_kind": database,
                     "dagster_dbt/project_id": dg.MetadataValue.text(manifest["metadata"]["project_id"]),
@@ -50,22 +50,22 @@ def dbt_model_specs(manifest: Mapping[str, Any]) -> Iterator[dg.AssetSpec]:
             )
 
 
-def dbt_check_specs(manifest: Mapping[str, Any]) -> Iterator[dg.AssetCheckSpec]:
+def build_dbt_check_specs(manifest: Mapping[str, Any]) -> Iterator[dg.AssetCheckSpec]:
     """Yield the spec of each data test, on the model that it tests."""
     for unique_id, test in manifest["nodes"].items():
         if test["resource_type"] == "test" and (model := _find_tested(manifest, test)):
-            parents = {node_key(_find_node(manifest, parent)) for parent in test["depends_on"]["nodes"]}
+            parents = {build_node_key(_find_node(manifest, parent)) for parent in test["depends_on"]["nodes"]}
             yield dg.AssetCheckSpec(
                 test["name"],
-                asset=node_key(model),
+                asset=build_node_key(model),
                 description=test["meta"].get("description"),
-                additional_deps=parents - {node_key(model)},
+                additional_deps=parents - {build_node_key(model)},
                 metadata={"dagster_dbt/unique_id": unique_id},
                 blocking=test["config"]["severity"].lower() == "error",
             )
 
 
-def table_metadata(node: Node) -> dict[str, Any]:
+def build_table_metadata(node: Node) -> dict[str, Any]:
     """Return the metadata that names the table of a model or source, and its columns."""
     columns = [
         dg.TableColumn(name, column["data_type"] or "?", column["description"], tags=dict.fromkeys(column["tags"], ""))
@@ -80,7 +80,9 @@ def _build_deps(manifest: Mapping[str, Any], model: Node) -> Iterator[dg.AssetDe
     for parent in dict.fromkeys(model["depends_on"]["nodes"]):
         node = _find_node(manifest, parent)
         is_source = node["resource_type"] == "source"
-        yield dg.AssetDep(node_key(node), metadata={**table_metadata(node), **storage} if is_source else None)
+        yield dg.AssetDep(
+            build_node_key(node), metadata={**build_table_metadata(node), **storage} if is_source else None
+        )
 
 
 def _find_tested(manifest: Mapping[str, Any], test: Node) -> Node | None:

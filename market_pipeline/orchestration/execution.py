@@ -24,7 +24,7 @@ from market_pipeline.dagster_storage.recording import (
     record_materializations,
 )
 from market_pipeline.ingest import Run, Vendor, ingest
-from market_pipeline.orchestration.checks import check_results
+from market_pipeline.orchestration.checks import build_check_results
 from market_pipeline.orchestration.corporate_action_execution import report_actions
 from market_pipeline.orchestration.partitions import PartitionError, check_partitions_chosen
 from market_pipeline.orchestration.resources import Pipeline
@@ -131,7 +131,7 @@ def ingest_recorded(
 def check_symbols(context: dg.AssetExecutionContext, symbols: Sequence[Symbol]) -> None:
     """Run the checks of these symbols, which are of one calendar."""
     pipeline: Pipeline = context.resources.pipeline
-    record_check_results(context, list(check_results(pipeline.warehouse, symbols)))
+    record_check_results(context, list(build_check_results(pipeline.warehouse, symbols)))
 
 
 def _record(context: dg.AssetExecutionContext, results: Iterable[LoadResult]) -> None:

@@ -59,7 +59,7 @@ def find_stale_markets(warehouse: Engine, settings: Settings, now: datetime) -> 
     """
     found = {}
     for market in list_tracked_markets(warehouse):
-        sessions, due = read_market_sessions(warehouse, market), last_due_session(market.calendar, settings, now)
+        sessions, due = read_market_sessions(warehouse, market), find_last_due_session(market.calendar, settings, now)
         newest = max((each.date for each in sessions if each.is_loaded), default=date.min)
         late = [each for each in sessions if newest < each.date <= due and each.state != "not_yet_available"]
         if len(late) >= settings.alert_stale_sessions:
@@ -67,7 +67,7 @@ def find_stale_markets(warehouse: Engine, settings: Settings, now: datetime) -> 
     return found
 
 
-def last_due_session(calendar: str, settings: Settings, now: datetime) -> date:
+def find_last_due_session(calendar: str, settings: Settings, now: datetime) -> date:
     """Return the newest session that the last night that is over at `now` should have loaded; `date.min` if none."""
     return find_newest_ended_session(calendar, _last_night(settings, now)) or date.min
 
@@ -85,7 +85,7 @@ def find_freshness_change(warehouse: Engine, settings: Settings, now: datetime) 
     return night_end if newest is None else max(night_end, newest)
 
 
-def last_mart_builds(instance: DagsterInstance, marts: Iterable[str]) -> dict[str, datetime]:
+def read_last_mart_builds(instance: DagsterInstance, marts: Iterable[str]) -> dict[str, datetime]:
     """Return the time of each mart's newest materialization; marts that Dagster has never built are left out."""
     records = instance.get_asset_records([AssetKey([MARTS_SCHEMA, name]) for name in marts])
     events = [(record.asset_entry.asset_key, record.asset_entry.last_materialization_record) for record in records]

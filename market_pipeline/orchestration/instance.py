@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from market_pipeline.core.database_address import DatabaseAddress
 from market_pipeline.core.settings import Settings
-from market_pipeline.orchestration.instance_storage import DagsterDatabaseError, dagster_database_url
+from market_pipeline.orchestration.instance_storage import DagsterDatabaseError, find_dagster_database_url
 from market_pipeline.orchestration.run_launch import open_instance
 from market_pipeline.warehouse.database import create_warehouse_engine
 from market_pipeline.warehouse.database_errors import build_unavailable_error
@@ -34,7 +34,7 @@ def open_existing_instance(settings: Settings, warehouse: Engine) -> Iterator[Da
 
 
 def _has_tables(settings: Settings, warehouse: Engine) -> bool:
-    address = dagster_database_url(settings)
+    address = find_dagster_database_url(settings)
     if settings.dagster_database_url is None and not _is_beside(warehouse, DatabaseAddress.parse(address).database):
         return False
     engine = create_warehouse_engine(address)

@@ -8,7 +8,7 @@ from uuid import uuid4
 from market_pipeline.core.settings import Settings, find_project_dir
 
 
-def dagster_home(settings: Settings) -> Path:
+def prepare_dagster_home(settings: Settings) -> Path:
     """Return DAGSTER_HOME, else a folder below the data folder, with the project's current dagster.yaml."""
     if given := os.environ.get("DAGSTER_HOME"):
         return Path(given)

@@ -123,7 +123,7 @@ class MarketPipelineStorage(BulkPostgresStorage):
         return open_storage(load_settings(), inst_data)
 
 
-def dagster_database_url(settings: Settings) -> SecretStr:
+def find_dagster_database_url(settings: Settings) -> SecretStr:
     """Return the address of Dagster's own database, for SQLAlchemy and psycopg2, the driver of dagster-postgres.
 
     It is DAGSTER_DATABASE_URL; else `<database>_dagster` beside the database of DATABASE_URL; else a database of the
@@ -146,7 +146,7 @@ def open_storage(settings: Settings, inst_data: ConfigurableClassData | None = N
     Raises:
         DagsterDatabaseError: the database can't be reached or made, or is the warehouse's.
     """
-    url = dagster_database_url(settings)
+    url = find_dagster_database_url(settings)
     if settings.database_url is not None:
         if describe(url) == describe(settings.database_url):
             raise DagsterDatabaseError(

@@ -10,14 +10,14 @@ import dagster as dg
 
 from market_pipeline.core.markets import Market
 from market_pipeline.orchestration.assets import build_bars_spec
-from market_pipeline.orchestration.partitions import session_partitions
+from market_pipeline.orchestration.partitions import build_session_partitions
 
 GROUP = "markets"
 ACCEPT_SMALL_TAG = "market_pipeline/accept_small"
 """The tag, with the value true, of a run that stores sessions too that have far fewer tickers than their neighbours."""
 
 
-def market_key(market: Market) -> dg.AssetKey:
+def build_market_key(market: Market) -> dg.AssetKey:
     """Return the key of a market's asset."""
     return dg.AssetKey(["market", market.name])
 
@@ -29,7 +29,7 @@ def build_market_assets(markets: Sequence[Market], today: date) -> list[dg.Asset
         markets: the tracked markets.
         today: the last day that may have a session.
     """
-    return [_build_asset(market, session_partitions(market.calendar, today)) for market in markets]
+    return [_build_asset(market, build_session_partitions(market.calendar, today)) for market in markets]
 
 
 def _build_asset(market: Market, partitions: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
@@ -40,7 +40,7 @@ def _build_asset(market: Market, partitions: dg.DailyPartitionsDefinition) -> dg
 
     @dg.multi_asset(
         name=f"market_{market.name}",
-        specs=[build_bars_spec(market_key(market), description, GROUP, market.calendar)],
+        specs=[build_bars_spec(build_market_key(market), description, GROUP, market.calendar)],
         partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.single_run(),
         required_resource_keys={"pipeline"},

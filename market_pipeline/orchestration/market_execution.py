@@ -22,7 +22,7 @@ from market_pipeline.ingest import Run
 from market_pipeline.market_blocks import is_outside_plan
 from market_pipeline.market_ingest import ingest_market
 from market_pipeline.orchestration.execution import check_symbols, group_settled, read_sessions
-from market_pipeline.orchestration.market_assets import ACCEPT_SMALL_TAG, market_key
+from market_pipeline.orchestration.market_assets import ACCEPT_SMALL_TAG, build_market_key
 from market_pipeline.orchestration.market_night import choose_sessions, finish_night
 from market_pipeline.orchestration.resources import Pipeline
 from market_pipeline.warehouse.coverage import SettledSession, list_settled_sessions
@@ -79,7 +79,7 @@ def load_market(context: dg.AssetExecutionContext, market: Market) -> None:
 
 def _record_unrecorded(context: dg.AssetExecutionContext, market: Market, stored: Sequence[MarketSessionState]) -> None:
     """Record the sessions that an earlier run stored, and was killed before it could record them."""
-    recorded = context.instance.get_materialized_partitions(market_key(market))
+    recorded = context.instance.get_materialized_partitions(build_market_key(market))
     unrecorded = [state for state in stored if str(state.date) not in recorded]
     if unrecorded:
         context.log.info("Recording %s of an earlier run", format_count(len(unrecorded), "session"))
@@ -96,7 +96,7 @@ def _record(context: dg.AssetExecutionContext, market: Market, loaded: Loaded) -
     pipeline: Pipeline = context.resources.pipeline
     settled = list_settled_sessions(pipeline.warehouse, market.calendar, sorted(loaded))
     sessions = [Materialized([str(session)], metadata) for session, metadata in sorted(loaded.items())]
-    record_materializations(context, [*_group(settled), MaterializedAsset(market_key(market), sessions, {})])
+    record_materializations(context, [*_group(settled), MaterializedAsset(build_market_key(market), sessions, {})])
 
 
 def _group(settled: Sequence[SettledSession]) -> list[MaterializedAsset]:

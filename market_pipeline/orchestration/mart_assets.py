@@ -13,8 +13,13 @@ import dagster as dg
 
 from market_pipeline.core.settings import Settings
 from market_pipeline.dagster_storage.internals import UnresolvedAssetJobDefinition
-from market_pipeline.dbt_project import manifest
-from market_pipeline.orchestration.dbt_specs import OWNERS, dbt_check_specs, dbt_model_specs, table_metadata
+from market_pipeline.dbt_project import prepare_manifest
+from market_pipeline.orchestration.dbt_specs import (
+    OWNERS,
+    build_dbt_check_specs,
+    build_model_specs,
+    build_table_metadata,
+)
 
 Job = UnresolvedAssetJobDefinition
 JOB = "marts_job"
@@ -56,12 +61,12 @@ def build_marts(settings: Settings, loaders: Sequence[dg.AssetKey]) -> list[dg.A
     Raises:
         DbtError: the dbt project can't be read.
     """
-    project = json.loads(manifest(settings).read_text(encoding="utf-8"))
+    project = json.loads(prepare_manifest(settings).read_text(encoding="utf-8"))
 
     @dg.multi_asset(
         name="marts",
-        specs=list(dbt_model_specs(project)),
-        check_specs=list(dbt_check_specs(project)),
+        specs=list(build_model_specs(project)),
+        check_specs=list(build_dbt_check_specs(project)),
         can_subset=True,
         op_tags={"dagster_dbt/select": "fqn:*"},
         allow_arbitrary_check_specs=True,
@@ -86,10 +91,10 @@ def _build_table_specs(project: Mapping[str, Any], loaders: Sequence[dg.AssetKey
                 group_name="warehouse",
                 kinds={"postgres"},
                 owners=OWNERS,
-                metadata=table_metadata(source),
+                metadata=build_table_metadata(source),
             )
 
 
-def marts_job() -> Job:
+def build_marts_job() -> Job:
     """Return the job that builds all models and runs all their tests."""
     return dg.define_asset_job(JOB, selection=dg.AssetSelection.groups("analytics", "analytics_staging"))

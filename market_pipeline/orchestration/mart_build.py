@@ -23,12 +23,12 @@ from market_pipeline.dbt_project import (
     DBT,
     BuildScope,
     dbt_environment,
-    manifest,
-    output_folder,
-    project_folder,
+    find_output_folder,
+    find_project_folder,
+    prepare_manifest,
 )
-from market_pipeline.orchestration.dbt_specs import OWNERS, node_key
-from market_pipeline.orchestration.mart_scope import SCOPE_TAG, choose_scope, nightly_models
+from market_pipeline.orchestration.dbt_specs import OWNERS, build_node_key
+from market_pipeline.orchestration.mart_scope import SCOPE_TAG, choose_scope, list_nightly_models
 from market_pipeline.warehouse.database import warehouse_of
 from market_pipeline.warehouse.locks import AdvisoryLock, hold_lock
 
@@ -44,7 +44,7 @@ def build_selected_models(context: dg.AssetExecutionContext, settings: Settings)
                 scope = choose_scope(settings, connection)
         selected = _Context(context, settings, scope)
         with _dbt_environment(settings, scope):
-            build = _dbt_resource().cli(BUILD, context=selected, target_path=output_folder(settings) / "target")
+            build = _dbt_resource().cli(BUILD, context=selected, target_path=find_output_folder(settings) / "target")
             with terminate_with_us(build.process.pid):
                 views = context.selected_asset_keys - selected.selected_asset_keys
                 yield from _add_views(build.stream(), views, context)
@@ -74,7 +74,7 @@ def _add_views(
 def declare_with_dagster_dbt(settings: Settings) -> dg.AssetsDefinition:
     """Return all models and tests as dagster-dbt declares them."""
 
-    @dbt_assets(manifest=manifest(settings), dagster_dbt_translator=_Translator(), name="marts")
+    @dbt_assets(manifest=prepare_manifest(settings), dagster_dbt_translator=_Translator(), name="marts")
     def marts() -> Iterator[Any]:
         yield from ()  # build_selected_models builds them
 
@@ -88,7 +88,7 @@ class _Context(dg.AssetExecutionContext):
         super().__init__(context.op_execution_context)
         models, checks = set(context.selected_asset_keys), set(context.selected_asset_check_keys)
         if scope is BuildScope.CHANGES:
-            models &= nightly_models(settings)
+            models &= list_nightly_models(settings)
         self._by_dagster_dbt = declare_with_dagster_dbt(settings).subset_for(models, checks)
 
     @property
@@ -108,7 +108,7 @@ class _Translator(DagsterDbtTranslator):
     """Names models by schema and table, and sources as the assets that load them."""
 
     def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
-        return node_key(dbt_resource_props)
+        return build_node_key(dbt_resource_props)
 
     def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str:
         return str(dbt_resource_props["schema"])
@@ -126,7 +126,7 @@ class _InstalledDbt(DbtCliResource):
 
 
 def _dbt_resource() -> DbtCliResource:
-    folder = str(project_folder())
+    folder = str(find_project_folder())
     return _InstalledDbt(
         project_dir=folder, profiles_dir=folder, dbt_executable=sys.executable, global_config_flags=["-P", "-c", DBT]
     )

@@ -12,8 +12,8 @@ import dagster as dg
 from sqlalchemy import Connection, Engine, text
 
 from market_pipeline.core.settings import Settings
-from market_pipeline.dbt_project import BuildScope, manifest, model_names, project_hash
-from market_pipeline.orchestration.dbt_specs import dbt_check_specs, node_key
+from market_pipeline.dbt_project import BuildScope, compute_project_hash, list_models, prepare_manifest
+from market_pipeline.orchestration.dbt_specs import build_dbt_check_specs, build_node_key
 
 SCOPE_TAG = "market_pipeline/marts"
 """Tag of runs that build the marts: the scope that was requested. Without it, everything is built."""
@@ -40,20 +40,20 @@ def choose_scope(settings: Settings, connection: Connection) -> BuildScope:
 
     Everything is built too if any model's table or view is gone.
     """
-    models = model_names()
+    models = list_models()
     complete: bool = (
         connection.execute(_RECORDED).scalar_one()
-        and connection.execute(_COMPLETE, {"project": project_hash(settings)}).scalar_one()
+        and connection.execute(_COMPLETE, {"project": compute_project_hash(settings)}).scalar_one()
         and connection.execute(_STORED, {"models": models}).scalar_one() == len(models)
     )
     return BuildScope.CHANGES if complete else BuildScope.EVERYTHING
 
 
-def nightly_models(settings: Settings) -> set[dg.AssetKey]:
+def list_nightly_models(settings: Settings) -> set[dg.AssetKey]:
     """Return the asset keys of the models that have a table of their own."""
     nodes = _read_manifest(settings)["nodes"].values()
     models = (node for node in nodes if node["resource_type"] == "model")
-    return {node_key(node) for node in models if node["config"]["materialized"] != "view"}
+    return {build_node_key(node) for node in models if node["config"]["materialized"] != "view"}
 
 
 def request_run(settings: Settings, warehouse: Engine, run_key: str) -> dg.RunRequest:
@@ -65,11 +65,13 @@ def request_run(settings: Settings, warehouse: Engine, run_key: str) -> dg.RunRe
         return dg.RunRequest(run_key=run_key, tags=tags)
     project = _read_manifest(settings)
     nodes = project["nodes"]
-    models = [node_key(node) for node in nodes.values() if node["resource_type"] == "model"]
-    checks = [spec.key for spec in dbt_check_specs(project) if "nightly" in nodes[spec.metadata[UNIQUE_ID]]["tags"]]
+    models = [build_node_key(node) for node in nodes.values() if node["resource_type"] == "model"]
+    checks = [
+        spec.key for spec in build_dbt_check_specs(project) if "nightly" in nodes[spec.metadata[UNIQUE_ID]]["tags"]
+    ]
     return dg.RunRequest(run_key=run_key, tags=tags, asset_selection=models, asset_check_keys=checks)
 
 
 def _read_manifest(settings: Settings) -> Mapping[str, Any]:
-    content: Mapping[str, Any] = json.loads(manifest(settings).read_text(encoding="utf-8"))
+    content: Mapping[str, Any] = json.loads(prepare_manifest(settings).read_text(encoding="utf-8"))
     return content

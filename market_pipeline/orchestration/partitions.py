@@ -55,7 +55,7 @@ class SessionPartitions(dg.DailyPartitionsDefinition):
         return self._hash
 
 
-def session_partitions(calendar_name: str, today: date) -> SessionPartitions:
+def build_session_partitions(calendar_name: str, today: date) -> SessionPartitions:
     """Return a calendar's partitions: its sessions from the first on, each once its day is over in UTC.
 
     Weekends and holidays are exclusions: a weekday schedule would hide Friday until Monday. Holidays are known to the
@@ -93,6 +93,6 @@ def check_partitions_chosen(tags: Mapping[str, str]) -> None:
         raise PartitionError(NO_PARTITIONS)
 
 
-def partition_range_tags(start: date, end: date) -> dict[str, str]:
+def build_range_tags(start: date, end: date) -> dict[str, str]:
     """Return the tags of one run that covers the partitions from `start` to `end`, both included."""
     return dict(zip(RANGE_TAGS, (start.isoformat(), end.isoformat()), strict=True))

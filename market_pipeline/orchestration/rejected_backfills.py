@@ -15,7 +15,7 @@ from market_pipeline.dagster_storage.internals import (
     DagsterAssetBackfillDataLoadError,
     PartitionBackfill,
 )
-from market_pipeline.orchestration.assets import asset_key
+from market_pipeline.orchestration.assets import build_asset_key
 
 MAX_REJECTIONS = 5
 MAX_WAIT = timedelta(hours=1)
@@ -41,7 +41,7 @@ def awaits_reload(backfill: PartitionBackfill) -> bool:
 
 def resume_rejected(instance: DagsterInstance, loaded: Sequence[Symbol]) -> list[str]:
     """Start the rejected backfills again whose symbols are all `loaded` now, and return their ids."""
-    known = {asset_key(symbol) for symbol in loaded}
+    known = {build_asset_key(symbol) for symbol in loaded}
     recent = BulkActionsFilter(statuses=[BulkActionStatus.FAILED], created_after=datetime.now(UTC) - MAX_WAIT)
     rejected = [backfill for backfill in instance.get_backfills(recent) if awaits_reload(backfill)]
     resumed = [backfill for backfill in rejected if known.issuperset(backfill.asset_selection or [])]

@@ -13,7 +13,7 @@ from dagster import AssetKey, RunsFilter
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.dagster_storage.internals import NOT_FINISHED_STATUSES, BulkActionsFilter, BulkActionStatus
-from market_pipeline.orchestration.assets import asset_key
+from market_pipeline.orchestration.assets import build_asset_key
 
 if TYPE_CHECKING:
     from market_pipeline.dagster_storage.internals import RunStorage
@@ -34,7 +34,7 @@ def find_symbols_under_way(settings: Settings, removed: Sequence[Symbol]) -> lis
         for part in (storage.run_storage, storage.event_log_storage, storage.schedule_storage):
             stack.callback(part.dispose)
         covered = set[AssetKey]().union(*list_selections_under_way(storage.run_storage).values())
-    return [symbol for symbol in removed if asset_key(symbol) in covered]
+    return [symbol for symbol in removed if build_asset_key(symbol) in covered]
 
 
 def list_selections_under_way(runs: "RunStorage") -> Mapping[str, Set[AssetKey]]:

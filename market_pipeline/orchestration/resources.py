@@ -140,7 +140,7 @@ def open_pipeline(
             yield opened
 
 
-def pipeline_resource(
+def build_pipeline_resource(
     settings: Settings,
     on_loaded: OnLoaded = lambda _result: None,
     on_refreshed: OnRefreshed = lambda _result: None,

@@ -24,9 +24,9 @@ from market_pipeline.dagster_storage.internals import (
     execute_run_iterator,
     is_dagster_home_set,
 )
-from market_pipeline.orchestration.assets import asset_key
+from market_pipeline.orchestration.assets import build_asset_key
 from market_pipeline.orchestration.failure_causes import describe_root_cause
-from market_pipeline.orchestration.partitions import partition_range_tags
+from market_pipeline.orchestration.partitions import build_range_tags
 from market_pipeline.orchestration.run_output import on_the_terminal
 from market_pipeline.warehouse.locks import hold_lock
 
@@ -72,8 +72,8 @@ def launch_range_run(
     Raises:
         MarketPipelineError: a symbol is not among the definitions.
     """
-    keys = [asset_key(symbol) for symbol in range_run.symbols]
-    tags = partition_range_tags(range_run.sessions[0], range_run.sessions[-1])
+    keys = [build_asset_key(symbol) for symbol in range_run.symbols]
+    tags = build_range_tags(range_run.sessions[0], range_run.sessions[-1])
     return launch_assets(definitions, keys, tags, instance, warehouse, run_id)
 
 

@@ -27,10 +27,10 @@ from market_pipeline.core.sessions import find_calendar, find_newest_ended_sessi
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.core.wording import format_count
-from market_pipeline.orchestration.assets import asset_key
+from market_pipeline.orchestration.assets import build_asset_key
 from market_pipeline.orchestration.corporate_action_assets import CORPORATE_ACTION_KEYS
-from market_pipeline.orchestration.market_assets import market_key
-from market_pipeline.orchestration.partitions import partition_range_tags
+from market_pipeline.orchestration.market_assets import build_market_key
+from market_pipeline.orchestration.partitions import build_range_tags
 from market_pipeline.warehouse.coverage import find_oldest_gaps, find_reassigned_spans
 from market_pipeline.warehouse.database import warehouse_of
 from market_pipeline.warehouse.tracked_markets import list_tracked_markets, read_market_sessions
@@ -49,7 +49,7 @@ def build_schedules(
     return [*nights, _build_corporate_actions(settings)] if "XNYS" in calendars else nights
 
 
-def nightly_cron(settings: Settings) -> str:
+def build_nightly_cron(settings: Settings) -> str:
     """Return the cron expression (UTC) of the nightly runs."""
     return f"{settings.backfill_schedule_minute} {settings.backfill_schedule_hour} * * *"
 
@@ -58,7 +58,7 @@ def _build_corporate_actions(settings: Settings) -> dg.ScheduleDefinition:
     return dg.ScheduleDefinition(
         name="nightly_corporate_actions",
         job=dg.define_asset_job(CORPORATE_ACTIONS_JOB, selection=dg.AssetSelection.assets(*CORPORATE_ACTION_KEYS)),
-        cron_schedule=nightly_cron(settings),
+        cron_schedule=build_nightly_cron(settings),
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description="Every night: the splits and dividends of every active equity.",
@@ -69,12 +69,12 @@ def _build_nightly(
     calendar_name: str, symbols: Sequence[Symbol], settings: Settings, markets: Sequence[Market]
 ) -> dg.ScheduleDefinition:
     name = f"nightly_{find_calendar(calendar_name).market}"
-    keys = [asset_key(symbol) for symbol in symbols]
+    keys = [build_asset_key(symbol) for symbol in symbols]
 
     @dg.schedule(
         name=name,
         job=dg.define_asset_job(f"{name}_job", selection=dg.AssetSelection.assets(*keys)),
-        cron_schedule=nightly_cron(settings),
+        cron_schedule=build_nightly_cron(settings),
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description=(
@@ -94,8 +94,8 @@ def _build_nightly(
             yield dg.RunRequest(
                 # Dagster needs a key for several requests; with the tick's time in it, no later night is skipped.
                 run_key=f"{context.scheduled_execution_time.isoformat()} {run.sessions[0]} to {run.sessions[-1]}",
-                asset_selection=[asset_key(symbol) for symbol in run.symbols],
-                tags=partition_range_tags(run.sessions[0], run.sessions[-1]),
+                asset_selection=[build_asset_key(symbol) for symbol in run.symbols],
+                tags=build_range_tags(run.sessions[0], run.sessions[-1]),
             )
 
     return nightly
@@ -119,8 +119,8 @@ def _build_market_night(market: Market, settings: Settings) -> dg.ScheduleDefini
 
     @dg.schedule(
         name=name,
-        job=dg.define_asset_job(f"{name}_job", selection=dg.AssetSelection.assets(market_key(market))),
-        cron_schedule=nightly_cron(settings),
+        job=dg.define_asset_job(f"{name}_job", selection=dg.AssetSelection.assets(build_market_key(market))),
+        cron_schedule=build_nightly_cron(settings),
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description=(
@@ -139,7 +139,7 @@ def _build_market_night(market: Market, settings: Settings) -> dg.ScheduleDefini
             sessions = plan_market_range(warehouse, settings, market, latest)
         return dg.RunRequest(
             run_key=context.scheduled_execution_time.isoformat(),
-            tags={**partition_range_tags(sessions[0], sessions[-1]), SCOPE_TAG: MarketScope.NIGHT.value},
+            tags={**build_range_tags(sessions[0], sessions[-1]), SCOPE_TAG: MarketScope.NIGHT.value},
         )
 
     return nightly

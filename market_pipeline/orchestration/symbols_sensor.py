@@ -13,13 +13,13 @@ from market_pipeline.core.markets import Market
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.core.wording import choose_verb, format_count
-from market_pipeline.orchestration.assets import asset_key
+from market_pipeline.orchestration.assets import build_asset_key
 from market_pipeline.orchestration.code_location import ReloadError, WebserverUnreachableError, request_reload
-from market_pipeline.orchestration.market_assets import market_key
+from market_pipeline.orchestration.market_assets import build_market_key
 from market_pipeline.orchestration.rejected_backfills import resume_rejected
 from market_pipeline.orchestration.removed_symbols import list_selections_under_way
 from market_pipeline.orchestration.scheduler_status import update_stored_crons
-from market_pipeline.orchestration.schedules import nightly_cron
+from market_pipeline.orchestration.schedules import build_nightly_cron
 from market_pipeline.warehouse.database import warehouse_of
 from market_pipeline.warehouse.tracked_markets import list_tracked_markets
 from market_pipeline.warehouse.tracked_symbols import list_active_symbols
@@ -35,7 +35,7 @@ def request_reload_for_changes(
     context: dg.SensorEvaluationContext, settings: Settings, loaded: Sequence[Symbol], markets: Sequence[Market]
 ) -> dg.SkipReason:
     """Request a reload if other symbols or markets are tracked than loaded; the skip reason reports the result."""
-    update_stored_crons(context.instance, nightly_cron(settings))
+    update_stored_crons(context.instance, build_nightly_cron(settings))
     with warehouse_of(settings) as warehouse:
         tracked: set[Tracked] = {*list_active_symbols(warehouse), *list_tracked_markets(warehouse)}
     before: set[Tracked] = {*loaded, *markets}
@@ -60,7 +60,7 @@ def _find_covering(instance: dg.DagsterInstance, removed: Set[Tracked]) -> list[
     """
     if not removed:
         return []
-    keys = {market_key(each) if isinstance(each, Market) else asset_key(each) for each in removed}
+    keys = {build_market_key(each) if isinstance(each, Market) else build_asset_key(each) for each in removed}
     selections = list_selections_under_way(instance.run_storage)
     return [description for description, selection in selections.items() if not keys.isdisjoint(selection)]
 

@@ -39,7 +39,7 @@ from market_pipeline.dagster_storage.internals import (
     RetryMode,
     WorkerStatus,
 )
-from market_pipeline.orchestration.celery_app import WAITING, app_arguments, explain_loss
+from market_pipeline.orchestration.celery_app import WAITING, build_app_arguments, explain_loss
 
 CHECK_SECONDS = 5.0
 """Time between two checks of a step's worker by its run."""
@@ -71,7 +71,7 @@ class WatchedRunLauncher(CeleryRunLauncher):
         Raises:
             MarketPipelineError: a setting is invalid, or CELERY_BROKER_URL is not set.
         """
-        return cls(default_queue="runs", inst_data=inst_data, **app_arguments(load_settings(), "runs"))
+        return cls(default_queue="runs", inst_data=inst_data, **build_app_arguments(load_settings(), "runs"))
 
     def launch_run(self, context: LaunchRunContext) -> None:
         """Send a run to the workers."""
@@ -117,7 +117,7 @@ class WatchedRunLauncher(CeleryRunLauncher):
 @dg.executor(name="workers", requirements=dg.multiple_process_executor_requirements())
 def steps_on_workers(_context: dg.InitExecutorContext) -> Executor:
     """Send the steps of a run to the queue `steps`."""
-    return WatchedExecutor(app_arguments(load_settings(), "steps"))
+    return WatchedExecutor(build_app_arguments(load_settings(), "steps"))
 
 
 class WatchedExecutor(Executor):

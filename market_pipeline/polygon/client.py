@@ -18,13 +18,13 @@ from market_pipeline.core.settings import Settings, Source
 from market_pipeline.core.symbols import AssetClass, Symbol
 from market_pipeline.polygon.http import VendorConnection
 from market_pipeline.polygon.limiter import Limiter
-from market_pipeline.polygon.market_parsing import market_session
+from market_pipeline.polygon.market_parsing import parse_market_session
 from market_pipeline.polygon.parsing import (
     GroupedBars,
     Record,
-    bar_records,
-    list_of_objects,
-    range_bars,
+    parse_range_bars,
+    read_bar_records,
+    read_objects,
 )
 from market_pipeline.polygon.reference import (
     DIVIDENDS,
@@ -132,7 +132,9 @@ class PolygonClient(SelfClosing):
             if not records and list_sessions(symbol.calendar, start, end):
                 # Under load the vendor sometimes returns no bars though it has some.
                 records = self._fetch_range(symbol, start, end, trace)
-            return range_bars(records, find_calendar(symbol.calendar).timezone, trace.requests, trace.waited_seconds)
+            return parse_range_bars(
+                records, find_calendar(symbol.calendar).timezone, trace.requests, trace.waited_seconds
+            )
 
     def fetch_grouped_bars(self, calendar_name: str, session: date) -> GroupedBars:
         """Fetch one session's bars of the calendar's whole market, as traded, by vendor ticker.
@@ -158,7 +160,7 @@ class PolygonClient(SelfClosing):
         """
         with request_trace(f"{market.title} on {session}") as trace:
             records = self._fetch_grouped(market.calendar, session, trace)
-            return market_session(records, market, session, trace)
+            return parse_market_session(records, market, session, trace)
 
     def fetch_splits(self, start: date, end: date, symbols: Sequence[Symbol] | None = None) -> FetchedEvents[Split]:
         """Fetch splits executed from `start` to `end`, both included: of these symbols, or of the whole market.
@@ -287,27 +289,27 @@ class PolygonClient(SelfClosing):
             record
             for path, params in requests
             for body in self._connection.pages(path, params, trace)
-            for record in list_of_objects(body, trace.about)
+            for record in read_objects(body, trace.about)
         ]
 
     def _fetch_tickers(self, params: dict[str, str], trace: RequestTrace) -> list[Ticker]:
         body = self._connection.get("/v3/reference/tickers", params, trace)
-        return read_all(read_ticker, list_of_objects(body, trace.about), trace.about)
+        return read_all(read_ticker, read_objects(body, trace.about), trace.about)
 
     def _fetch_range(self, symbol: Symbol, start: date, end: date, trace: RequestTrace) -> list[Record]:
         path = f"/v2/aggs/ticker/{symbol.vendor_ticker}/range/1/day/{start}/{end}"
         params = {**AS_TRADED, "sort": "asc", "limit": str(BARS_PER_PAGE)}
         records: list[Record] = []
         for body in self._connection.pages(path, params, trace, keep=AS_TRADED, max_pages=MAX_PAGES_OF_BARS):
-            records += bar_records(body, trace.about, ticker=symbol.vendor_ticker)
+            records += read_bar_records(body, trace.about, ticker=symbol.vendor_ticker)
         return records
 
     def _fetch_grouped(self, calendar_name: str, session: date, trace: RequestTrace) -> list[Record]:
         """Return the records of a grouped response. One that is empty, of a session, is requested once more."""
         path = f"/v2/aggs/grouped/locale/{_GROUPED_PATHS[calendar_name]}/{session}"
-        records = bar_records(self._connection.get(path, AS_TRADED, trace), trace.about)
+        records = read_bar_records(self._connection.get(path, AS_TRADED, trace), trace.about)
         if not records and list_sessions(calendar_name, session, session):
-            records = bar_records(self._connection.get(path, AS_TRADED, trace), trace.about)
+            records = read_bar_records(self._connection.get(path, AS_TRADED, trace), trace.about)
         return records
 
 

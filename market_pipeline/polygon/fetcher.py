@@ -22,7 +22,7 @@ from market_pipeline.polygon.parsing import GroupedBars
 from market_pipeline.polygon.plan_sessions import (
     LIMITED_HISTORIES,
     apply_plan,
-    next_history_start,
+    find_next_history_start,
     note_history_start,
     note_not_yet,
 )
@@ -191,7 +191,7 @@ class Fetcher:
         if isinstance(error, NotYetAvailableError) and self._today - self._sessions[-1] <= DAY_ENDS_WITHIN:
             return self._sessions[:-1], note_not_yet(self._sessions[-1])
         if isinstance(error, PlanError):
-            start = next_history_start(self._sessions[0], self._today)
+            start = find_next_history_start(self._sessions[0], self._today)
             self._notes = [note for note in self._notes if not note.startswith("your plan starts")]
             return [day for day in self._sessions if day >= start], note_history_start(start)
         return [], ""

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 from market_pipeline.core.outbound_http import HttpResponse
 from market_pipeline.core.settings import Source
-from market_pipeline.polygon.response_body import SANDBOX_HEADER, retry_after
+from market_pipeline.polygon.response_body import SANDBOX_HEADER, read_retry_after
 from market_pipeline.polygon.vendor_errors import (
     BadKeyError,
     BadRequestError,
@@ -65,7 +65,7 @@ def check_sender(response: HttpResponse, source: Source, about: str) -> None:
         )
 
 
-def error_for_response(response: HttpResponse, about: str) -> PolygonError:
+def build_response_error(response: HttpResponse, about: str) -> PolygonError:
     """Create the typed error for an unsuccessful response of S3.
 
     Args:
@@ -76,7 +76,7 @@ def error_for_response(response: HttpResponse, about: str) -> PolygonError:
     kind, advice = _BY_CODE.get(code) or _BY_STATUS.get(response.status) or _kind_of_other(response.status)
     error = kind(f"{about}: the vendor returned {response.status}{f' {quote_text(code)}' if code else ''}. {advice}")
     if isinstance(error, TransientError):
-        error.retry_after = retry_after(response.headers, datetime.now(UTC))
+        error.retry_after = read_retry_after(response.headers, datetime.now(UTC))
     return error
 
 

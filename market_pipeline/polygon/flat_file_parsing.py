@@ -22,7 +22,7 @@ from market_pipeline.core.markets import Market, Origin
 from market_pipeline.core.symbols import AssetClass
 from market_pipeline.polygon.known_tickers import KnownTickers
 from market_pipeline.polygon.market_parsing import describe_days
-from market_pipeline.polygon.parsing import Floats, day_bounds, session_columns
+from market_pipeline.polygon.parsing import Floats, build_session_columns, find_day_bounds
 from market_pipeline.polygon.vendor_errors import BadResponseError, CutShortError, quote_text
 
 VALUES = ("open", "high", "low", "close", "volume", "transactions")
@@ -76,14 +76,14 @@ def parse_flat_file(
     text = _decompress(content, about)
     names = _read_header(text, about)
     table = _read_typed(text, known_tickers or KnownTickers()) or _read_leniently(text, names)
-    begin, end = day_bounds(market.calendar, session)
+    begin, end = find_day_bounds(market.calendar, session)
     first, last = (moment.astype("datetime64[ns]").astype("int64") for moment in (begin, end))
     same_day = (table.starts >= first) & (table.starts < last)
     if not len(same_day):
         raise BadResponseError(f"{about} has no bars. Report it to the vendor")
     if not same_day.any():
         raise BadResponseError(f"{about} {describe_days(_to_instants(table.starts), market)}. Report it to the vendor")
-    columns = session_columns(session, begin, same_day, {**table.values, "vwap": np.full(len(same_day), np.nan)})
+    columns = build_session_columns(session, begin, same_day, {**table.values, "vwap": np.full(len(same_day), np.nan)})
     return MarketSession(
         session=session,
         tickers=_vendor_tickers(table.tickers, market),

@@ -17,7 +17,7 @@ from market_pipeline.core.markets import Market
 from market_pipeline.core.outbound_http import HttpResponse
 from market_pipeline.core.settings import Settings, Source
 from market_pipeline.core.vendor_url import is_vendors_files
-from market_pipeline.polygon.flat_file_errors import check_sender, error_for_response, read_xml
+from market_pipeline.polygon.flat_file_errors import build_response_error, check_sender, read_xml
 from market_pipeline.polygon.flat_file_parsing import parse_flat_file
 from market_pipeline.polygon.known_tickers import KnownTickers
 from market_pipeline.polygon.sending import (
@@ -206,7 +206,7 @@ class FlatFileReader(SelfClosing):
             response = self._session.get(target, self._keys.sign(), trace.about)
             check_sender(response, self.source, trace.about)
             if response.status != 200:
-                raise error_for_response(response, trace.about)
+                raise build_response_error(response, trace.about)
         except PolygonError as error:
             error.args = (self._keys.remove_from(str(error)),)
             raise

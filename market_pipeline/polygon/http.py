@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from market_pipeline.core.settings import Source
 from market_pipeline.core.vendor_url import POLYGON_HOSTS
-from market_pipeline.polygon.key import BearerAuth, usable_key, without_key
+from market_pipeline.polygon.key import BearerAuth, prepare_key, remove_key
 from market_pipeline.polygon.limiter import Limiter
 from market_pipeline.polygon.response_body import Body, read_body
 from market_pipeline.polygon.sending import OnWait, RequestTrace, RetryPolicy, VendorSession
@@ -45,7 +45,7 @@ class VendorConnection:
         retry_policy: RetryPolicy,
         on_wait: OnWait,
     ) -> None:
-        self._key = usable_key(api_key, source)
+        self._key = prepare_key(api_key, source)
         self._source = source
         self._limiter = limiter
         self._on_wait = on_wait
@@ -134,7 +134,7 @@ class VendorConnection:
             response = self._session.get(target, BearerAuth(self._key), trace.about)
             return read_body(response, self._source, trace.about)
         except PolygonError as error:
-            error.args = (without_key(str(error), self._key),)
+            error.args = (remove_key(str(error), self._key),)
             raise
 
 

@@ -23,7 +23,7 @@ class BearerAuth(AuthBase):
         return request
 
 
-def usable_key(api_key: SecretStr | None, source: Source) -> SecretStr:
+def prepare_key(api_key: SecretStr | None, source: Source) -> SecretStr:
     """Return the key to send, without blanks around it.
 
     Raises:
@@ -39,6 +39,6 @@ def usable_key(api_key: SecretStr | None, source: Source) -> SecretStr:
     return SecretStr(key) if key else SANDBOX_KEY
 
 
-def without_key(text: str, key: SecretStr) -> str:
+def remove_key(text: str, key: SecretStr) -> str:
     """Replace the key by *** in text from outside, which may repeat it."""
     return text if key == SANDBOX_KEY else text.replace(key.get_secret_value(), "***")

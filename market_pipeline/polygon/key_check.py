@@ -7,7 +7,7 @@ from urllib3.exceptions import HTTPError
 
 from market_pipeline.core.outbound_http import open_session, send
 from market_pipeline.core.settings import Settings
-from market_pipeline.polygon.key import BearerAuth, usable_key, without_key
+from market_pipeline.polygon.key import BearerAuth, prepare_key, remove_key
 from market_pipeline.polygon.limiter import Limiter
 from market_pipeline.polygon.response_body import read_body
 from market_pipeline.polygon.vendor_errors import PolygonError, VendorDownError
@@ -29,7 +29,7 @@ def check_key(settings: Settings, limiter: Limiter) -> float | None:
         BadKeyError: the vendor doesn't know the key.
         PolygonError: there is no usable response.
     """
-    key = usable_key(settings.vendor_key, settings.source)
+    key = prepare_key(settings.vendor_key, settings.source)
     limiter.acquire()
     try:
         with open_session() as session:
@@ -44,7 +44,7 @@ def check_key(settings: Settings, limiter: Limiter) -> float | None:
     try:
         read_body(response, settings.source, "the key")
     except PolygonError as error:
-        error.args = (without_key(str(error), key),)
+        error.args = (remove_key(str(error), key),)
         raise
     date = response.headers.get("Date")
     return (now - parsedate_to_datetime(date)).total_seconds() if date else None

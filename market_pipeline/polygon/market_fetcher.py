@@ -18,7 +18,7 @@ from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.fetch_ahead import map_ahead
 from market_pipeline.polygon.flat_file_reader import FlatFileReader
 from market_pipeline.polygon.market_planning import PlannedSession, count_free_requests, needs_files, plan_market
-from market_pipeline.polygon.plan_sessions import apply_plan, next_history_start, note_history_start, note_not_yet
+from market_pipeline.polygon.plan_sessions import apply_plan, find_next_history_start, note_history_start, note_not_yet
 from market_pipeline.polygon.sending import OnWait, SelfClosing, ignore_wait
 from market_pipeline.polygon.vendor_errors import (
     BadKeyError,
@@ -220,7 +220,7 @@ class MarketFetcher(SelfClosing):
 
     def _skip_older_sessions(self, rejected: date) -> None:
         """Request no session that a plan whose history begins after the rejected one doesn't have either."""
-        start = next_history_start(rejected, self._now.date())
+        start = find_next_history_start(rejected, self._now.date())
         if start < date.max:
             with self._lock:
                 self._history_start = max(self._history_start, start)

@@ -11,7 +11,7 @@ import orjson
 from market_pipeline.core.market_bars import MarketSession
 from market_pipeline.core.markets import Market, Origin
 from market_pipeline.core.sessions import find_calendar
-from market_pipeline.polygon.parsing import Record, grouped_columns, read_times
+from market_pipeline.polygon.parsing import Record, parse_grouped_columns, read_times
 from market_pipeline.polygon.sending import RequestTrace
 from market_pipeline.polygon.vendor_errors import BadResponseError
 
@@ -22,7 +22,9 @@ _RECORDS_PER_PACK = 128
 """Records that are decoded for one payload: some 0.2 ms."""
 
 
-def market_session(records: Sequence[Record], market: Market, session: date, trace: RequestTrace) -> MarketSession:
+def parse_market_session(
+    records: Sequence[Record], market: Market, session: date, trace: RequestTrace
+) -> MarketSession:
     """Parse a grouped response to the bars of a market's session; the ticker of a row without one is "".
 
     Args:
@@ -34,7 +36,7 @@ def market_session(records: Sequence[Record], market: Market, session: date, tra
     Raises:
         BadResponseError: all bars are another day's.
     """
-    columns = grouped_columns(records, market.calendar, session)
+    columns = parse_grouped_columns(records, market.calendar, session)
     if records and np.isnat(columns["date"]).all():
         import pandas as pd  # 0.4 s, spent only on this error
 

@@ -33,7 +33,7 @@ _LATEST_MS = (2**63 - 1) // 1_000_000
 """The latest instant that pandas has, in 2262; the earliest is as long before 1970."""
 
 
-def bar_records(body: Body, about: str, *, ticker: str | None = None) -> list[Record]:
+def read_bar_records(body: Body, about: str, *, ticker: str | None = None) -> list[Record]:
     """Return the vendor's records in a body of as-traded bars; none if `results` is missing, null or empty.
 
     Args:
@@ -50,10 +50,10 @@ def bar_records(body: Body, about: str, *, ticker: str | None = None) -> list[Re
         )
     if body.get("adjusted") is not False:
         raise BadResponseError(f"{about}: the response has adjusted bars, not as-traded ones. Report it")
-    return list_of_objects(body, about)
+    return read_objects(body, about)
 
 
-def list_of_objects(body: Body, about: str) -> list[Record]:
+def read_objects(body: Body, about: str) -> list[Record]:
     """Return the objects in `results`; none if it is missing or null.
 
     Raises:
@@ -67,7 +67,7 @@ def list_of_objects(body: Body, about: str) -> list[Record]:
     return results
 
 
-def range_bars(
+def parse_range_bars(
     records: Sequence[Record], timezone: ZoneInfo, requests: int, waited_seconds: float = 0.0
 ) -> FetchedBars:
     """Parse one symbol's bars from the range endpoint, in the vendor's order.
@@ -106,7 +106,7 @@ class GroupedBars(Mapping[str, FetchedBars]):
         self._rows: dict[str, list[int]] = {}
         for row, record in enumerate(self._records):
             self._rows.setdefault(record["T"], []).append(row)
-        self._columns = grouped_columns(self._records, calendar.name, session)
+        self._columns = parse_grouped_columns(self._records, calendar.name, session)
 
     def __getitem__(self, ticker: str) -> FetchedBars:
         rows = self._rows[ticker]
@@ -124,22 +124,24 @@ class GroupedBars(Mapping[str, FetchedBars]):
         return len(self._rows)
 
 
-def grouped_columns(records: Sequence[Record], calendar_name: str, session: date) -> Columns:
+def parse_grouped_columns(records: Sequence[Record], calendar_name: str, session: date) -> Columns:
     """Return the bars of a grouped response. Its `t` is the end of the day, so `time` comes from the calendar."""
-    begin, end = day_bounds(calendar_name, session)
+    begin, end = find_day_bounds(calendar_name, session)
     milliseconds = _numbers(records, "t")
     first, last = (moment.astype("datetime64[ms]").astype("int64") for moment in (begin, end))
     same_day = (milliseconds >= first) & (milliseconds < last)
-    return session_columns(session, begin, same_day, _values(records))
+    return build_session_columns(session, begin, same_day, _values(records))
 
 
-def day_bounds(calendar_name: str, session: date) -> tuple[np.datetime64, np.datetime64]:
+def find_day_bounds(calendar_name: str, session: date) -> tuple[np.datetime64, np.datetime64]:
     """Return the instants, in UTC and in microseconds, at which a session's day begins and ends."""
     begin, end = (compute_session_start(calendar_name, day).replace(tzinfo=None) for day in (session, session + _DAY))
     return np.datetime64(begin, "us"), np.datetime64(end, "us")
 
 
-def session_columns(session: date, begin: np.datetime64, same_day: Marks, values: Mapping[str, Floats]) -> Columns:
+def build_session_columns(
+    session: date, begin: np.datetime64, same_day: Marks, values: Mapping[str, Floats]
+) -> Columns:
     """Return one session's bars as arrays of BAR_COLUMNS. A row of another day has neither date nor time (NaT)."""
     return {
         "date": np.where(same_day, np.datetime64(session, "D"), np.datetime64("NaT", "D")),

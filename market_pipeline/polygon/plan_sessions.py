@@ -37,7 +37,7 @@ def apply_plan(plan: VendorPlan | None, calendar_name: str, sessions: Sequence[d
     return PlanSessions(start, too_old, available, [day for day in sessions if day > available[-1]])
 
 
-def next_history_start(session: date, today: date) -> date:
+def find_next_history_start(session: date, today: date) -> date:
     """Return the first date of the longest history of a plan that begins after a rejected session; else `date.max`."""
     starts = [subtract_years(today, years) for years in LIMITED_HISTORIES]
     return next((start for start in starts if start > session), date.max)

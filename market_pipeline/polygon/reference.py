@@ -13,7 +13,7 @@ from datetime import date
 from typing import Any, Generic, TypeVar
 
 from market_pipeline.polygon.parsing import Record
-from market_pipeline.polygon.request_planning import batches
+from market_pipeline.polygon.request_planning import split_into_batches
 from market_pipeline.polygon.response_body import Body
 from market_pipeline.polygon.vendor_errors import BadResponseError, quote_text
 
@@ -140,7 +140,7 @@ class EventEndpoint(Generic[T]):
         else:
             path = f"/stocks/v1/{self.name}"
             page = {"sort": f"{self.date_field}.asc", "limit": "5000"}
-            filters = [{"ticker.any_of": ",".join(batch)} for batch in batches(tickers or ())]
+            filters = [{"ticker.any_of": ",".join(batch)} for batch in split_into_batches(tickers or ())]
         return [(path, {**dates, **by_ticker, **page}) for by_ticker in ([{}] if tickers is None else filters)]
 
     def read_all(self, records: Iterable[Record], about: str) -> tuple[list[T], list[UnreadableEvent]]:

@@ -55,7 +55,7 @@ class RequestPlan(Generic[P]):
     requests: tuple[RangeRequest[P] | GroupedRequest, ...]
 
 
-def waiting_seconds(requests: int, requests_per_minute: int) -> float:
+def estimate_wait(requests: int, requests_per_minute: int) -> float:
     """Return how many seconds the rate limit delays so many requests, without other requests or retries.
 
     The first window's requests are sent at once; each further window's wait for the one before.
@@ -63,7 +63,7 @@ def waiting_seconds(requests: int, requests_per_minute: int) -> float:
     return max(requests - 1, 0) // requests_per_minute * WINDOW_SECONDS
 
 
-def batches(names: Sequence[str]) -> list[Sequence[str]]:
+def split_into_batches(names: Sequence[str]) -> list[Sequence[str]]:
     """Return the names in batches, one per request."""
     starts = range(0, len(names), TICKERS_PER_REQUEST)
     return [names[first : first + TICKERS_PER_REQUEST] for first in starts]

@@ -19,7 +19,7 @@ from market_pipeline.polygon.vendor_errors import (
     PolygonError,
     TransientError,
     UnknownEndpointError,
-    error_for_status,
+    build_status_error,
     quote_text,
 )
 
@@ -57,11 +57,11 @@ def read_body(response: HttpResponse, source: Source, about: str) -> Body:
     if status in _SUCCESS:
         return body
     if status in _STATUS_IN_BODY:
-        raise error_for_status(_STATUS_IN_BODY[status], _message(body), about)
+        raise build_status_error(_STATUS_IN_BODY[status], _message(body), about)
     raise BadResponseError(f"{about}: the body's status is {quote_text(repr(status))}, not OK or DELAYED. Report it")
 
 
-def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
+def read_retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     """Return the wait in seconds of a `Retry-After` header, a number or a date; None if there is none."""
     value = headers.get("Retry-After", "").strip()
     if value.isdecimal():
@@ -97,9 +97,9 @@ def _error_of(response: HttpResponse, about: str) -> PolygonError:
         return UnknownEndpointError(
             f"{about}: the vendor has no such endpoint. Check POLYGON_BASE_URL and POLYGON_GATEWAY_URL"
         )
-    error = error_for_status(response.status, message, about)
+    error = build_status_error(response.status, message, about)
     if isinstance(error, TransientError):
-        error.retry_after = retry_after(response.headers, datetime.now(UTC))
+        error.retry_after = read_retry_after(response.headers, datetime.now(UTC))
     return error
 
 

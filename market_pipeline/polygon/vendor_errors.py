@@ -98,7 +98,7 @@ _BY_MESSAGE: dict[str, tuple[type[PolygonError], str]] = {
 """Phrases of the vendor's message; they take precedence over the status."""
 
 
-def error_for_status(status: int, message: str, about: str) -> PolygonError:
+def build_status_error(status: int, message: str, about: str) -> PolygonError:
     """Create the typed error for an unsuccessful response.
 
     Args:

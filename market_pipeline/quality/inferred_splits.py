@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from market_pipeline.core.bars import LOOK_AHEAD, LOOK_BACK, Columns
 from market_pipeline.quality.impossible import Verdicts
-from market_pipeline.quality.symbol_windows import Rows, SymbolWindows, median
+from market_pipeline.quality.symbol_windows import Rows, SymbolWindows, compute_medians
 
 FEWEST_SESSIONS = 10
 """Sessions before a bar that are needed to know the usual move and volume."""
@@ -101,7 +101,7 @@ def _judge(
 
 def _usual_move(before: NDArray[Any]) -> NDArray[Any]:
     """Return the usual change between two closes of each line, which crashes don't affect."""
-    return np.maximum(median(np.abs(np.diff(before, axis=1))) * _NORMAL, SMALLEST_USUAL_MOVE)
+    return np.maximum(compute_medians(np.abs(np.diff(before, axis=1))) * _NORMAL, SMALLEST_USUAL_MOVE)
 
 
 def _sessions_apart(days: NDArray[Any], rows: Rows) -> NDArray[Any]:
@@ -112,9 +112,11 @@ def _sessions_apart(days: NDArray[Any], rows: Rows) -> NDArray[Any]:
 
 def _step_of_levels(windows: SymbolWindows, values: NDArray[Any], rows: Rows) -> NDArray[Any]:
     """Return the difference of the week's median from each row on to the week's before it."""
-    return np.asarray(median(windows.beside(values, rows, 0, WEEK)) - median(windows.beside(values, rows, -WEEK, 0)))
+    return np.asarray(
+        compute_medians(windows.beside(values, rows, 0, WEEK)) - compute_medians(windows.beside(values, rows, -WEEK, 0))
+    )
 
 
 def _volume_times(windows: SymbolWindows, volume: NDArray[Any], rows: Rows) -> NDArray[Any]:
     """Return each row's volume as a multiple of the usual one in the sessions before it."""
-    return np.asarray(volume[rows] / median(windows.beside(volume, rows, -LOOK_BACK, 0)))
+    return np.asarray(volume[rows] / compute_medians(windows.beside(volume, rows, -LOOK_BACK, 0)))

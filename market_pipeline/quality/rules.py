@@ -217,7 +217,7 @@ def find_flags(
     """
     windows = SymbolWindows(bars["place"])
     among = np.ones(len(bars["place"]), dtype=bool) if among is None else among
-    compared = suspicious.history(bars, windows, splits, distributions, among)
+    compared = suspicious.build_history(bars, windows, splits, distributions, among)
     kinds = np.array([_CLASSES.index(each) for each in asset_classes], dtype=np.int8)[bars["place"]]
     verdicts = {rule.name: rule.found(compared, _thresholds(rule)[kinds]) for rule in SUSPICIOUS}
     for rule in SUSPICIOUS:

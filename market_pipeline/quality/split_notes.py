@@ -18,7 +18,7 @@ def describe_inferred(bars: History, row: int, splits: Mapping[date, float]) -> 
     """Return the split that a bar's move looks like, and the listed one that it may belong to.
 
     Args:
-        bars: of `suspicious.history`.
+        bars: of `suspicious.build_history`.
         row: the bar's.
         splits: by execution date, the factor for earlier prices.
     """

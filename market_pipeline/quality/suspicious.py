@@ -20,7 +20,7 @@ from market_pipeline.core.bars import (
 )
 from market_pipeline.quality.impossible import Verdicts
 from market_pipeline.quality.inferred_splits import infer_splits
-from market_pipeline.quality.symbol_windows import SymbolWindows, median
+from market_pipeline.quality.symbol_windows import SymbolWindows, compute_medians
 
 FEWEST_VOLUMES = 10
 """Sessions before a bar that are needed to judge its volume."""
@@ -35,7 +35,7 @@ History = Mapping[str, NDArray[Any]]
 """Bars of some symbols in order by column: place, date, VALUE_COLUMNS, and the values that each is compared with."""
 
 
-def history(
+def build_history(
     bars: Columns, windows: SymbolWindows, splits: ActionsByPlace, distributions: ActionsByPlace, among: Verdicts
 ) -> History:
     """Return the bars of some symbols with the values that each is compared with, always its own symbol's.
@@ -161,6 +161,6 @@ def _volume_times(windows: SymbolWindows, volume: NDArray[Any], among: Verdicts)
     rows = np.flatnonzero(among & (windows.position >= FEWEST_VOLUMES))
     for start in range(0, len(rows), _ROWS_AT_ONCE):
         part = rows[start : start + _ROWS_AT_ONCE]
-        usual = median(windows.beside(volume, part, -LOOK_BACK, 0))
+        usual = compute_medians(windows.beside(volume, part, -LOOK_BACK, 0))
         times[part] = volume[part] / np.where(usual > 0, usual, np.nan)
     return times

@@ -41,7 +41,7 @@ class SymbolWindows:
         return np.where(there, values.take(places, mode="clip"), np.nan)
 
 
-def median(lines: NDArray[Any]) -> NDArray[Any]:
+def compute_medians(lines: NDArray[Any]) -> NDArray[Any]:
     """Return each line's median without NaN, in a tenth of NumPy's time for few lines."""
     ordered, count = np.sort(lines, axis=1), (~np.isnan(lines)).sum(axis=1)  # NaN is last
     line = np.arange(len(lines))

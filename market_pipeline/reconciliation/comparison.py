@@ -20,7 +20,7 @@ from market_pipeline.reconciliation.ranges import (
     find_coverage_ranges,
     find_value_ranges,
 )
-from market_pipeline.reconciliation.symbol_rows import SymbolRows, read_rows, stored_name
+from market_pipeline.reconciliation.symbol_rows import SymbolRows, find_stored_name, read_rows
 from market_pipeline.warehouse.export_query import Adjustment
 from market_pipeline.warehouse.statements import read_statement
 from market_pipeline.warehouse.symbol_names import find_aliases
@@ -175,7 +175,7 @@ def _compare(
     explained = {
         name: explain_series(
             each,
-            rows.replaced.get(stored_name(name), {}),
+            rows.replaced.get(find_stored_name(name), {}),
             _security_search(connection, rows, name, each.adjustment),
         )
         for name, each in series.items()
@@ -193,7 +193,7 @@ def _security_search(connection: Connection, rows: SymbolRows, name: str, adjust
         sample = dates[::step]
         parameters = {
             "symbol": rows.symbol,
-            "field": stored_name(name),
+            "field": find_stored_name(name),
             "by_splits": adjustment is not Adjustment.NONE,
             "by_dividends": adjustment is Adjustment.ALL,
             "dates": sample.tolist(),

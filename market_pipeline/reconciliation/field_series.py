@@ -90,7 +90,9 @@ class FieldSeries:
     def noise(self) -> Floats:
         """The difference of logarithms by date that the tolerance and half a unit of the last decimal account for."""
         with np.errstate(divide="ignore", invalid="ignore"):
-            rounding = np.fmax(decimal_unit(self.file) / self.file, decimal_unit(self.traded) / self.traded) / 2
+            rounding = (
+                np.fmax(find_decimal_unit(self.file) / self.file, find_decimal_unit(self.traded) / self.traded) / 2
+            )
         return self.tolerance - np.log1p(-np.minimum(np.nan_to_num(rounding, posinf=0.0), MOST_ROUNDING))
 
     @cached_property
@@ -101,7 +103,7 @@ class FieldSeries:
         return [(float(self.split[at]), self.dates[at].item()) for at in known[changes]]
 
 
-def decimal_unit(values: Floats) -> float:
+def find_decimal_unit(values: Floats) -> float:
     """Return the unit of the last decimal that the values have, e.g. 0.01; 0 if they are of full precision."""
     known = values[np.isfinite(values)]
     for decimals in range(MOST_DECIMALS + 1):

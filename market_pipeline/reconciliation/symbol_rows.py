@@ -50,7 +50,7 @@ class SymbolRows:
         return FieldSeries(
             dates=self.dates,
             file=self.numbers[f"file_{name}"],
-            traded=self.numbers[stored_name(name)],
+            traded=self.numbers[find_stored_name(name)],
             split=-split if volume else split,
             dividend=np.zeros(len(split)) if volume else self.numbers["dividend"],
             suspected=self.suspected,
@@ -60,7 +60,7 @@ class SymbolRows:
         )
 
 
-def stored_name(name: str) -> str:
+def find_stored_name(name: str) -> str:
     """Return the stored column that a column of the file is compared with."""
     return "close" if name == "adj_close" else name
 

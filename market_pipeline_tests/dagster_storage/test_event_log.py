@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from market_pipeline.dagster_storage import event_log
 from market_pipeline.dagster_storage.event_log import BulkPostgresEventLogStorage
-from market_pipeline.dagster_storage.partition_events import of_partition
+from market_pipeline.dagster_storage.partition_events import limit_to_partition
 from market_pipeline_tests.dagster_storage.event_log_cases import (
     FIRST_RUN,
     REJECT_BATCHES,
@@ -70,12 +70,12 @@ def test_events_written_for_all_partitions_at_once_equal_those_written_one_by_on
     ours.store_event_batch([plans[0], check, plans[1]])
     ours.store_materializations([([(bars, days[:-1])], last)])
 
-    of_each = [of_partition(plan, day) for plan in plans for day in days]
+    of_each = [limit_to_partition(plan, day) for plan in plans for day in days]
     for event in [
         *of_each[:3],
         check,
         *of_each[3:],
-        *(of_partition(bars, day) for day in days[:-1]),
+        *(limit_to_partition(bars, day) for day in days[:-1]),
         last,
     ]:
         shipped.store_event(event)

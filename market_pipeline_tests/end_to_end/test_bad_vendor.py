@@ -12,7 +12,7 @@ from sqlalchemy import Engine, select
 
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import DEFAULT_BACKFILL, Symbol
-from market_pipeline.orchestration.instance_storage import dagster_database_url
+from market_pipeline.orchestration.instance_storage import find_dagster_database_url
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline.warehouse import embedded
@@ -64,7 +64,7 @@ def test_the_key_appears_nowhere(
         where = {"POLYGON_BASE_URL": base_url, "POLYGON_API_KEY": KEY}
         done = run(*command, **where)
     output = done.stdout + done.stderr
-    stored = "".join(dump(url) for url in (database_url, dagster_database_url(settings)))
+    stored = "".join(dump(url) for url in (database_url, find_dagster_database_url(settings)))
     files = b"".join(path.read_bytes() for path in settings.market_pipeline_data_dir.rglob("*") if path.is_file())
     with warehouse.connect() as connection:
         assert connection.execute(select(backfill_history)).all()

@@ -15,7 +15,7 @@ from market_pipeline.core.run_planning import plan_range_runs
 from market_pipeline.core.sessions import list_sessions
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
-from market_pipeline.orchestration.market_assets import market_key
+from market_pipeline.orchestration.market_assets import build_market_key
 from market_pipeline.orchestration.run_launch import open_instance
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.limiter import LocalLimiter
@@ -97,7 +97,7 @@ def test_a_market_s_backfill_that_is_killed_keeps_whole_sessions_and_the_next_re
     assert stored_sessions(warehouse) == len(sessions)
     assert unequal_sessions(warehouse) == []
     with open_instance(settings) as instance:
-        assert instance.get_materialized_partitions(market_key(stocks)) == set(map(str, sessions))
+        assert instance.get_materialized_partitions(build_market_key(stocks)) == set(map(str, sessions))
 
 
 def stored_sessions(warehouse: Engine) -> int:

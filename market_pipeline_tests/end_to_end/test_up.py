@@ -20,7 +20,7 @@ from market_pipeline.core.sockets import find_free_port
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.dagster_storage.internals import GRPC_INFO_TAG
 from market_pipeline.operations.service_probes import API, DAGSTER_UI, is_listening
-from market_pipeline.orchestration.assets import asset_key
+from market_pipeline.orchestration.assets import build_asset_key
 from market_pipeline.orchestration.run_launch import open_instance
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.bar_tables import market_data
@@ -138,7 +138,7 @@ def test_everything_runs_restarts_after_crashes_fills_gaps_and_is_gone_at_the_en
 
         added = ("symbols", "add", "MSFT", "--asset-class", "stock", "--no-check")
         assert run_forked(added, os.environ, CHECKOUT, SECONDS).returncode == 0
-        key = [{"path": asset_key(MSFT).path}]
+        key = [{"path": build_asset_key(MSFT).path}]
         until(lambda: query_graphql(ui, ASSETS, keys=key)["assetNodes"], "the new symbol's asset")
 
         [webserver] = [pid for pid, words in started_by(mark(settings)).items() if "dagster-webserver" in str(words)]

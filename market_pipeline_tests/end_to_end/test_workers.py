@@ -19,9 +19,9 @@ from sqlalchemy import Engine, func, select
 from market_pipeline.core.sessions import list_sessions
 from market_pipeline.core.settings import Settings, load_settings
 from market_pipeline.core.symbols import Symbol
-from market_pipeline.orchestration.assets import asset_key
-from market_pipeline.orchestration.celery_app import Queue, celery_app
-from market_pipeline.orchestration.partitions import partition_range_tags
+from market_pipeline.orchestration.assets import build_asset_key
+from market_pipeline.orchestration.celery_app import Queue, make_celery_app
+from market_pipeline.orchestration.partitions import build_range_tags
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline.warehouse.bar_tables import market_data
@@ -83,8 +83,8 @@ class Operator:
     def launch(self, *names: str) -> str:
         """Queue a run over the range, and return its id."""
         expected = RunRequest(
-            asset_selection=[asset_key(SYMBOLS[name]) for name in names],
-            tags=partition_range_tags(SESSIONS[0], SESSIONS[-1]),
+            asset_selection=[build_asset_key(SYMBOLS[name]) for name in names],
+            tags=build_range_tags(SESSIONS[0], SESSIONS[-1]),
         )
         with self.fleet.workspace(self.instance) as context:
             workspace = context.create_request_context()
@@ -114,7 +114,7 @@ class Operator:
 
     def busy(self, *names: str, queue: Queue = "runs") -> list[str]:
         nodes = {self.fleet.node(name, queue): name for name in names}
-        active = celery_app(load_settings(), queue).control.inspect(list(nodes), timeout=5).active() or {}
+        active = make_celery_app(load_settings(), queue).control.inspect(list(nodes), timeout=5).active() or {}
         return sorted(nodes[node] for node, tasks in active.items() if tasks)
 
     def bars(self, *names: str) -> dict[str, int]:
@@ -131,7 +131,7 @@ class Operator:
             for row in connection.execute(history).mappings():
                 assert row["fetched"] == row["loaded"] + row["revised"] + row["unchanged"] + row["rejected"], row
         for name in names:
-            green = self.instance.get_materialized_partitions(asset_key(SYMBOLS[name]))
+            green = self.instance.get_materialized_partitions(build_asset_key(SYMBOLS[name]))
             assert green == {session.isoformat() for session in SESSIONS}
 
 

@@ -211,6 +211,6 @@ def test_a_symbol_is_stale_once_the_night_that_should_have_loaded_it_is_over(
         "not_yet_available": 0, "rejected": 0, "failed": 0, "never_asked": 0,
         "behind": len(recorded("AAPL", MONDAY, (now - timedelta(days=1)).date())),
     }  # fmt: skip
-    monkeypatch.setattr("market_pipeline.orchestration.freshness.coverage", lambda *_: [covered])
+    monkeypatch.setattr("market_pipeline.orchestration.freshness.read_coverage", lambda *_: [covered])
     stale = find_stale_symbols(warehouse, settings, now)
     assert (stale["AAPL"].sessions_behind if stale else None) == behind

@@ -13,7 +13,7 @@ from market_pipeline.core.sessions import find_newest_ended_session, list_sessio
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.dagster_storage.internals import AssetCheckExecutionRecordStatus
-from market_pipeline.orchestration.assets import asset_key
+from market_pipeline.orchestration.assets import build_asset_key
 from market_pipeline.orchestration.build import build_loading
 from market_pipeline.orchestration.run_launch import launch_range_run
 from market_pipeline.orchestration.schedules import plan_night
@@ -28,7 +28,7 @@ AAPL, MSFT, NOSUCH = (Symbol.of(name, "stock") for name in ("AAPL", "MSFT", "NOS
 
 def results(instance: DagsterInstance, symbol: Symbol) -> Mapping[str, tuple[str, str, str]]:
     """Return the status, severity and description of each check, by its name."""
-    keys = [AssetCheckKey(asset_key(symbol), name) for name in CHECKS]
+    keys = [AssetCheckKey(build_asset_key(symbol), name) for name in CHECKS]
     latest = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
     found = {}
     for key, record in latest.items():
@@ -108,7 +108,7 @@ def test_checks_can_be_executed_without_loading_anything(
     load_failure(warehouse, AAPL, list_sessions("XNYS", date(2024, 3, 4), date(2024, 3, 8)), "the vendor returned 500")
     with running_sandbox(SandboxConfig()) as base_url:
         definitions = build_loading(settings.model_copy(update={"polygon_base_url": base_url}))
-        keys = [AssetCheckKey(asset_key(AAPL), name) for name in CHECKS]
+        keys = [AssetCheckKey(build_asset_key(AAPL), name) for name in CHECKS]
         selection = dg.AssetSelection.checks(*keys)
         job = dg.define_asset_job("checks", selection=selection).resolve(
             asset_graph=definitions.get_repository_def().asset_graph

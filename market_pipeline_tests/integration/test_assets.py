@@ -15,7 +15,7 @@ from market_pipeline.core.run_planning import plan_range_runs
 from market_pipeline.core.sessions import CALENDARS, list_sessions
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol, list_starting_symbols
-from market_pipeline.orchestration.assets import SYMBOLS_PER_STEP, asset_key, build_assets
+from market_pipeline.orchestration.assets import SYMBOLS_PER_STEP, build_asset_key, build_assets
 from market_pipeline.orchestration.build import build_loading
 from market_pipeline.orchestration.run_launch import LaunchedRun, launch_range_run
 from market_pipeline.orchestration.schedules import plan_night
@@ -44,7 +44,7 @@ def run(
 
 
 def materialized(instance: DagsterInstance, symbol: Symbol) -> Mapping[str, dg.AssetMaterialization]:
-    records = instance.fetch_materializations(asset_key(symbol), limit=1000).records
+    records = instance.fetch_materializations(build_asset_key(symbol), limit=1000).records
     found = [record.asset_materialization for record in reversed(records)]
     return {str(event.partition): event for event in found if event is not None}
 
@@ -171,9 +171,9 @@ def test_assets_are_grouped_by_asset_class_and_split_into_steps_of_one_calendar(
         ("bars_equities_2", 9),
     ]
     specs = {spec.key: spec for step in steps for spec in step.specs}
-    assert specs[asset_key(crypto[0])].group_name == "crypto"
-    assert specs[asset_key(stocks[0])].group_name == "stocks"
-    assert specs[asset_key(many[0])].group_name == "etfs"
+    assert specs[build_asset_key(crypto[0])].group_name == "crypto"
+    assert specs[build_asset_key(stocks[0])].group_name == "stocks"
+    assert specs[build_asset_key(many[0])].group_name == "etfs"
 
 
 def test_the_columns_that_dagster_shows_are_the_tables(warehouse: Engine) -> None:

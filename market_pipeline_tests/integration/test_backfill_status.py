@@ -13,7 +13,7 @@ from market_pipeline.core.errors import UsageError
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.dagster_storage.internals import BACKFILL_ID_TAG, BulkActionStatus
-from market_pipeline.orchestration.assets import asset_key
+from market_pipeline.orchestration.assets import build_asset_key
 from market_pipeline.orchestration.backfill_launch import (
     cancel_backfill,
     find_backfill,
@@ -159,7 +159,7 @@ def test_a_symbol_that_is_removed_while_its_backfill_waits_costs_itself_and_no_o
     message = "FB is no longer tracked: `market-pipeline symbols add FB` tracks it again"
     assert (job.status, job.error, job.errors) == ("failed", None, {"FB": message})
     assert (job.progress.symbols_succeeded, job.progress.loaded) == (1, SESSIONS)
-    assert len(instance.get_materialized_partitions(asset_key(AAPL))) == SESSIONS
+    assert len(instance.get_materialized_partitions(build_asset_key(AAPL))) == SESSIONS
 
 
 @pytest.mark.parametrize("vendor", ["slow_once"], indirect=True)

@@ -24,9 +24,9 @@ from sqlalchemy import Connection, Engine, event, text
 from market_pipeline.core.run_planning import plan_range_runs
 from market_pipeline.core.sessions import list_sessions
 from market_pipeline.core.settings import Settings
-from market_pipeline.orchestration.assets import asset_key
+from market_pipeline.orchestration.assets import build_asset_key
 from market_pipeline.orchestration.build import build_loading
-from market_pipeline.orchestration.instance_storage import dagster_database_url
+from market_pipeline.orchestration.instance_storage import find_dagster_database_url
 from market_pipeline.orchestration.run_launch import launch_range_run, open_instance
 from market_pipeline.quality.rules import find_flags
 from market_pipeline.sandbox.config import SandboxConfig
@@ -85,7 +85,7 @@ def dagster_database() -> None:
 @pytest.fixture
 def addresses(settings: Settings) -> dict[str, SecretStr]:
     assert settings.database_url is not None
-    return {WAREHOUSE: settings.database_url, DAGSTER: dagster_database_url(settings)}
+    return {WAREHOUSE: settings.database_url, DAGSTER: find_dagster_database_url(settings)}
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def everything(addresses: Mapping[str, SecretStr]) -> dict[str, dict[str, TableC
 
 def history(instance: DagsterInstance) -> tuple[Any, ...]:
     runs = [(run.run_id, run.status, dict(run.tags)) for run in instance.get_runs()]
-    return runs, sorted(instance.get_materialized_partitions(asset_key(AAPL)))
+    return runs, sorted(instance.get_materialized_partitions(build_asset_key(AAPL)))
 
 
 def drop(server: embedded.Server, addresses: Mapping[str, SecretStr]) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy import text
 from market_pipeline.cli.main import main
 from market_pipeline.core.database_address import DatabaseAddress
 from market_pipeline.core.settings import Settings
-from market_pipeline.orchestration.instance_storage import dagster_database_url, open_storage
+from market_pipeline.orchestration.instance_storage import find_dagster_database_url, open_storage
 from market_pipeline.warehouse import connections, embedded
 from market_pipeline.warehouse.backup.client_programs import build_client_environment
 from market_pipeline.warehouse.connections import OLDEST_SERVER, SETTINGS, check_server
@@ -191,7 +191,7 @@ def test_dagsters_own_database_is_made_in_utf8_and_rejected_in_another_encoding(
 ) -> None:
     settings = settings_of(database_url)
     with psycopg.connect(server.url("postgres").get_secret_value(), autocommit=True) as connection:
-        name = DatabaseAddress.parse(dagster_database_url(settings)).database
+        name = DatabaseAddress.parse(find_dagster_database_url(settings)).database
         connection.execute(f"CREATE DATABASE {name} ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
         with pytest.raises(UnsupportedDatabaseError, match=f"{name} has the encoding SQL_ASCII"):
             open_storage(settings)

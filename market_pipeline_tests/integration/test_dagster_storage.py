@@ -18,7 +18,7 @@ from market_pipeline.dagster_storage.internals import InstanceRef
 from market_pipeline.orchestration.instance_storage import (
     DagsterDatabaseError,
     MarketPipelineEventLogStorage,
-    dagster_database_url,
+    find_dagster_database_url,
     open_storage,
 )
 from market_pipeline.orchestration.run_output import RunOutputManager
@@ -49,7 +49,7 @@ def test_the_address_follows_from_the_settings(
     database_url: str | None, dagster_database_url_set: str | None, expected: str
 ) -> None:
     settings = settings_with(database_url=database_url, dagster_database_url=dagster_database_url_set)
-    assert dagster_database_url(settings).get_secret_value() == expected
+    assert find_dagster_database_url(settings).get_secret_value() == expected
 
 
 def test_without_any_address_it_is_the_embedded_servers(server: embedded.Server) -> None:

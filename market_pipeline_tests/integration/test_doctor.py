@@ -12,7 +12,7 @@ from sqlalchemy import Engine, make_url
 
 from market_pipeline.cli.main import main
 from market_pipeline.core.settings import Settings
-from market_pipeline.dbt_project import manifest_file
+from market_pipeline.dbt_project import find_manifest_file
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline.warehouse import embedded
@@ -54,7 +54,7 @@ def doctor(
 
 
 def test_a_new_warehouse_has_only_the_warnings_of_parts_that_never_ran(doctor: RunCommand, settings: Settings) -> None:
-    manifest_file(settings).unlink()
+    find_manifest_file(settings).unlink()
     code, findings = doctor()
     assert code == 0
     levels = {check: finding["level"] for check, finding in findings.items()}

@@ -15,10 +15,10 @@ from market_pipeline.core.run_planning import SCHEDULE, SCOPE_TAG, TRIGGER_TAG, 
 from market_pipeline.core.sessions import list_sessions
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
-from market_pipeline.orchestration.assets import asset_key
+from market_pipeline.orchestration.assets import build_asset_key
 from market_pipeline.orchestration.build import build_loading
-from market_pipeline.orchestration.market_assets import build_market_assets, market_key
-from market_pipeline.orchestration.partitions import partition_range_tags
+from market_pipeline.orchestration.market_assets import build_market_assets, build_market_key
+from market_pipeline.orchestration.partitions import build_range_tags
 from market_pipeline.orchestration.run_launch import LaunchedRun, launch_assets
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
@@ -51,8 +51,10 @@ def run(
     **tags: str,
 ) -> LaunchedRun:
     track_market(warehouse, STOCKS)
-    range_tags = partition_range_tags(sessions[0], sessions[-1])
-    return launch_assets(build_loading(settings), [market_key(STOCKS)], {**range_tags, **tags}, instance, warehouse)
+    range_tags = build_range_tags(sessions[0], sessions[-1])
+    return launch_assets(
+        build_loading(settings), [build_market_key(STOCKS)], {**range_tags, **tags}, instance, warehouse
+    )
 
 
 def materialized(instance: DagsterInstance, key: dg.AssetKey) -> Mapping[str, dg.AssetMaterialization]:
@@ -67,7 +69,7 @@ def test_each_session_is_one_event_with_its_counters_and_feeds_the_tracked_symbo
     add_symbols(warehouse, [AAPL])
     launched = run(on_sandbox, instance, warehouse, MARCH)
     assert launched.success, launched.error
-    events = materialized(instance, market_key(STOCKS))
+    events = materialized(instance, build_market_key(STOCKS))
     assert set(events) == {str(day) for day in MARCH}
     stored = {
         str(row["date"]): row["bars"]
@@ -76,7 +78,7 @@ def test_each_session_is_one_event_with_its_counters_and_feeds_the_tracked_symbo
     assert {day: event.metadata["dagster/partition_row_count"].value for day, event in events.items()} == stored
     assert min(stored.values()) > TICKERS / 2
     assert {event.metadata["requests"].value for event in events.values()} == {1}
-    own = materialized(instance, asset_key(AAPL))
+    own = materialized(instance, build_asset_key(AAPL))
     assert {day: event.metadata["dagster/partition_row_count"].value for day, event in own.items()} == dict.fromkeys(
         map(str, MARCH), 1
     )
@@ -103,12 +105,16 @@ def test_a_session_that_fails_stays_red_costs_no_other_and_heals_when_the_missin
     assert not launched.success
     assert "1 of 5 sessions failed. 2024-03-06: " in str(launched.error)
     others = {str(day) for day in MARCH[:5]} - {"2024-03-06"}
-    assert set(materialized(instance, market_key(STOCKS))) == set(materialized(instance, asset_key(AAPL))) == others
+    assert (
+        set(materialized(instance, build_market_key(STOCKS)))
+        == set(materialized(instance, build_asset_key(AAPL)))
+        == others
+    )
     assert states(warehouse)["2024-03-06"] == "failed"
     healed = run(on_sandbox, instance, warehouse, MARCH[:5], **{SCOPE_TAG: MarketScope.MISSING.value})
     assert healed.success
     assert requested(warehouse, healed.run_id) == ["2024-03-06"]
-    assert set(materialized(instance, asset_key(AAPL))) == {str(day) for day in MARCH[:5]}
+    assert set(materialized(instance, build_asset_key(AAPL))) == {str(day) for day in MARCH[:5]}
 
 
 def test_what_a_killed_run_has_stored_and_not_recorded_is_recorded_by_the_next(
@@ -118,10 +124,10 @@ def test_what_a_killed_run_has_stored_and_not_recorded_is_recorded_by_the_next(
     with monkeypatch.context() as patch:
         patch.setattr("market_pipeline.orchestration.market_execution.record_materializations", lambda *_: None)
         run(on_sandbox, instance, warehouse, MARCH[:3])
-    assert materialized(instance, market_key(STOCKS)) == {}
+    assert materialized(instance, build_market_key(STOCKS)) == {}
     assert run(on_sandbox, instance, warehouse, MARCH[3:5]).success
-    assert set(materialized(instance, market_key(STOCKS))) == {str(day) for day in MARCH[:5]}
-    assert set(materialized(instance, asset_key(AAPL))) == {str(day) for day in MARCH[:5]}
+    assert set(materialized(instance, build_market_key(STOCKS))) == {str(day) for day in MARCH[:5]}
+    assert set(materialized(instance, build_asset_key(AAPL))) == {str(day) for day in MARCH[:5]}
 
 
 NIGHT = datetime(2024, 3, 16, 2, tzinfo=UTC)
@@ -130,7 +136,7 @@ NIGHT = datetime(2024, 3, 16, 2, tzinfo=UTC)
 
 def launch(settings: Settings, instance: DagsterInstance, warehouse: Engine, tags: Mapping[str, str]) -> LaunchedRun:
     at_night = {**tags, TRIGGER_TAG: SCHEDULE}
-    return launch_assets(build_loading(settings), [market_key(STOCKS)], at_night, instance, warehouse)
+    return launch_assets(build_loading(settings), [build_market_key(STOCKS)], at_night, instance, warehouse)
 
 
 def night_tags(settings: Settings, warehouse: Engine) -> dict[str, str]:
@@ -159,7 +165,7 @@ def test_a_night_fetches_the_newest_and_the_missing_sessions_and_heals_the_night
     assert launched.success, launched.error
     # 03-06 failed, 03-08 was never requested, and each night fetches the newest five again
     assert requested(warehouse, launched.run_id) == ["2024-03-06", *map(str, MARCH[4:])]
-    assert set(materialized(instance, market_key(STOCKS))) == set(map(str, MARCH))
+    assert set(materialized(instance, build_market_key(STOCKS))) == set(map(str, MARCH))
 
 
 def test_tracked_symbols_are_not_requested_again_at_night_but_for_what_the_market_lacks(
@@ -176,7 +182,7 @@ def test_tracked_symbols_are_not_requested_again_at_night_but_for_what_the_marke
     assert "1 of 5 sessions failed. 2024-03-14: " in str(launched.error)
     assert "symbol" not in str(launched.error)
     for symbol in (AAPL, MSFT):
-        assert set(materialized(instance, asset_key(symbol))) == set(map(str, MARCH[-5:]))
+        assert set(materialized(instance, build_asset_key(symbol))) == set(map(str, MARCH[-5:]))
     by_kind = stats["by_path_kind"]
     assert (by_kind["grouped"], by_kind["range"]) == (5, 2)
 

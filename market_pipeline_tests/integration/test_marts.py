@@ -26,8 +26,8 @@ from market_pipeline.dbt_project import (
     BuildScope,
     DbtError,
     dbt_environment,
-    output_folder,
-    project_folder,
+    find_output_folder,
+    find_project_folder,
     run_dbt,
 )
 from market_pipeline.warehouse import embedded
@@ -320,8 +320,8 @@ def test_the_results_of_reconciliation_are_shown(built: Engine) -> None:
 
 
 def test_staging_is_what_the_warehouse_holds(warehouse: Engine) -> None:
-    written = runpy.run_path(str(project_folder() / "write_staging.py"))["build_files"]
-    folder = project_folder() / "models" / "staging"
+    written = runpy.run_path(str(find_project_folder() / "write_staging.py"))["build_files"]
+    folder = find_project_folder() / "models" / "staging"
     with warehouse.connect() as connection:
         expected = written(connection)
     found = {file.name: file.read_text(encoding="utf-8") for file in folder.iterdir()}
@@ -331,7 +331,7 @@ def test_staging_is_what_the_warehouse_holds(warehouse: Engine) -> None:
 def test_dbt_writes_nothing_into_the_checkout_and_never_shows_the_password(
     settings: Settings, server: embedded.Server, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    before = files(project_folder())
+    before = files(find_project_folder())
     wrong = settings.model_copy(update={"database_url": with_password(settings, "not-the-password")})
     with pytest.raises(DatabaseUnavailableError, match="password authentication failed") as caught:
         run_dbt(wrong, "debug")
@@ -339,10 +339,10 @@ def test_dbt_writes_nothing_into_the_checkout_and_never_shows_the_password(
     with pytest.raises(DbtError, match=r"`dbt .*` failed: .*dbt\.log"):
         run_dbt(settings, "--debug", "show", "--inline", "nonsense")
     printed = capfd.readouterr()
-    log = (output_folder(settings) / "logs" / "dbt.log").read_text(encoding="utf-8")
+    log = (find_output_folder(settings) / "logs" / "dbt.log").read_text(encoding="utf-8")
     assert "syntax error" in printed.out
     assert server.password.get_secret_value() not in printed.out + printed.err + log
-    assert files(project_folder()) == before
+    assert files(find_project_folder()) == before
 
 
 def files(folder: Path) -> set[Path]:

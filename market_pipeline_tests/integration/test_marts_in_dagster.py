@@ -15,8 +15,8 @@ from market_pipeline.core.markets import MARKETS
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.dagster_storage.internals import copy_record
-from market_pipeline.dbt_project import BuildScope, manifest, project_folder
-from market_pipeline.orchestration.assets import asset_key
+from market_pipeline.dbt_project import BuildScope, find_project_folder, prepare_manifest
+from market_pipeline.orchestration.assets import build_asset_key
 from market_pipeline.orchestration.build import build_definitions
 from market_pipeline.orchestration.mart_assets import JOB, build_marts
 from market_pipeline.orchestration.mart_scope import choose_scope, request_run
@@ -33,7 +33,7 @@ ADJUSTED = dg.AssetKey(["analytics", "daily_bars_adjusted"])
 
 def names_of_tests(settings: Settings) -> set[str]:
     """Return the names of the dbt project's data tests."""
-    nodes = json.loads(manifest(settings).read_text(encoding="utf-8"))["nodes"].values()
+    nodes = json.loads(prepare_manifest(settings).read_text(encoding="utf-8"))["nodes"].values()
     return {node["name"] for node in nodes if node["resource_type"] == "test"}
 
 
@@ -43,10 +43,12 @@ def test_every_mart_is_downstream_of_every_symbol_and_every_table_is_explained(
     symbols = [AAPL, Symbol.of("SPY", "etf"), Symbol.of("BTC", "crypto")]
     add_symbols(warehouse, symbols)
     track_market(warehouse, MARKETS["us_stocks"])
-    loaders = {*map(asset_key, symbols), dg.AssetKey(["market", "us_stocks"])}
+    loaders = {*map(build_asset_key, symbols), dg.AssetKey(["market", "us_stocks"])}
     graph = build_definitions(settings).get_repository_def().asset_graph
     marts = [key for key in graph.get_all_asset_keys() if key.path[0] == "analytics"]
-    assert {key.path[1] for key in marts} == {file.stem for file in (project_folder() / "models/marts").glob("*.sql")}
+    assert {key.path[1] for key in marts} == {
+        file.stem for file in (find_project_folder() / "models/marts").glob("*.sql")
+    }
     for mart in marts:
         assert loaders <= graph.get_ancestor_asset_keys(mart), mart
     for key in graph.get_all_asset_keys():

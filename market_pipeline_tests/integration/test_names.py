@@ -19,7 +19,7 @@ from market_pipeline.core.run_planning import plan_range_runs
 from market_pipeline.core.sessions import list_sessions
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import AssetClass, Symbol, list_starting_symbols
-from market_pipeline.orchestration.assets import asset_key
+from market_pipeline.orchestration.assets import build_asset_key
 from market_pipeline.orchestration.build import build_loading
 from market_pipeline.orchestration.run_launch import launch_range_run, open_instance
 from market_pipeline.sandbox.config import SandboxConfig
@@ -273,10 +273,10 @@ def test_a_coin_that_a_run_is_loading_is_not_renamed(settings: Settings, warehou
     add_symbols(warehouse, [COIN])
     with opened(settings) as instance:
         definitions = build_loading(settings)
-        job = definitions.get_repository_def().get_implicit_job_def_for_assets([asset_key(COIN)])
+        job = definitions.get_repository_def().get_implicit_job_def_for_assets([build_asset_key(COIN)])
         assert job is not None
         run = instance.create_run_for_job(
-            job, asset_selection=frozenset([asset_key(COIN)]), status=DagsterRunStatus.STARTED
+            job, asset_selection=frozenset([build_asset_key(COIN)]), status=DagsterRunStatus.STARTED
         )
         code, _, error = command(settings, "symbols", "rename", "BTC", "BTC-USD")
         assert (code, f"the run {run.run_id} covers BTC" in error) == (1, True)

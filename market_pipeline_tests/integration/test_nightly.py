@@ -19,7 +19,7 @@ from market_pipeline.core.run_planning import RangeRun
 from market_pipeline.core.sessions import find_newest_ended_session, list_sessions
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
-from market_pipeline.orchestration.assets import asset_key
+from market_pipeline.orchestration.assets import build_asset_key
 from market_pipeline.orchestration.build import build_loading
 from market_pipeline.orchestration.run_launch import launch_range_run, open_instance
 from market_pipeline.orchestration.schedules import plan_night
@@ -226,8 +226,8 @@ def test_the_schedule_may_request_several_runs_and_none_twice(
     both = requests_of(settings, instance, LAST_NIGHT)
     starts = {request.tags["dagster/asset_partition_range_start"]: request.asset_selection for request in both}
     assert starts == {
-        "2023-10-11": [asset_key(symbol) for symbol in SYMBOLS[1:]],
-        "2024-10-01": [asset_key(SYMBOLS[0])],
+        "2023-10-11": [build_asset_key(symbol) for symbol in SYMBOLS[1:]],
+        "2024-10-01": [build_asset_key(SYMBOLS[0])],
     }
     next_night = requests_of(settings, instance, LAST_NIGHT + timedelta(days=1))
     assert len({request.run_key for request in (*both, *next_night)}) == 4

@@ -109,7 +109,7 @@ def test_a_redis_that_accepts_connections_and_never_responds_times_out(monkeypat
     monkeypatch.setattr(celery_app, "SOCKET_SECONDS", LIMIT)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
-        app = celery_app.celery_app(Settings(_env_file=None, celery_broker_url=SecretStr(url)), "runs")
+        app = celery_app.make_celery_app(Settings(_env_file=None, celery_broker_url=SecretStr(url)), "runs")
         with in_time(), pytest.raises(RedisError):
             app.AsyncResult("a task").state  # noqa: B018, it asks Redis
         with app.connection_for_write() as broker:  # which tries four times, and takes longer than is worth here

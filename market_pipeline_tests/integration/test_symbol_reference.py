@@ -15,14 +15,14 @@ from market_pipeline.core.sessions import list_sessions
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import AssetClass, Symbol
 from market_pipeline.ingest import Run, ingest
-from market_pipeline.orchestration.assets import asset_key
+from market_pipeline.orchestration.assets import build_asset_key
 from market_pipeline.orchestration.build import build_loading
 from market_pipeline.orchestration.run_launch import launch_range_run, open_instance
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.fetcher import Fetcher
 from market_pipeline.polygon.limiter import LocalLimiter
 from market_pipeline.polygon.vendor_errors import UnknownTickerError
-from market_pipeline.reference_data import asset_class_of, fetch_reference
+from market_pipeline.reference_data import fetch_reference, find_asset_class
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.loopback_server import running_sandbox
 from market_pipeline.security_refresh import refresh_reference
@@ -136,7 +136,7 @@ def test_a_delisting_without_a_date_is_reported() -> None:
 def test_the_vendors_types_stand_for_asset_classes_where_that_is_certain(
     vendor_type: str | None, expected: AssetClass | None
 ) -> None:
-    assert asset_class_of(reference(vendor_type=vendor_type)) is expected
+    assert find_asset_class(reference(vendor_type=vendor_type)) is expected
 
 
 def test_a_later_response_replaces_an_earlier_one(client: PolygonClient, warehouse: Engine) -> None:
@@ -263,7 +263,7 @@ def test_partitions_after_a_delisting_hold_no_row_and_the_run_is_good(
 
 def rows(instance: DagsterInstance, symbol: Symbol) -> dict[date, Any]:
     """Return the row count of each materialized partition, or the reason for none."""
-    records = instance.fetch_materializations(asset_key(symbol), limit=100).records
+    records = instance.fetch_materializations(build_asset_key(symbol), limit=100).records
     found = [record.asset_materialization for record in records if record.asset_materialization is not None]
     return {
         date.fromisoformat(str(event.partition)): event.metadata.get(

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from market_pipeline.cli.main import main
 from market_pipeline.core.settings import Settings, load_settings
-from market_pipeline.operations.up_session import UpSession, up_folder, use_running_sandbox
+from market_pipeline.operations.up_session import UpSession, find_up_folder, use_running_sandbox
 from market_pipeline.sandbox.loopback_server import running_sandbox
 
 NOTE = "The sandbox of `market-pipeline up` is used in place of the vendor, at "
@@ -20,7 +20,7 @@ MARKET = "https://api.massive.com"
 @pytest.fixture
 def sandbox(environment: dict[str, str], settings: Settings) -> Iterator[str]:
     """A sandbox with a session file in the data folder, as an `up` in this process would write it."""
-    up_folder(settings).mkdir(parents=True)
+    find_up_folder(settings).mkdir(parents=True)
     with running_sandbox() as url:
         UpSession.begin(1, "http://127.0.0.1:9", "http://127.0.0.1:9", url).write(settings)
         yield url
@@ -82,7 +82,7 @@ def test_a_sandbox_that_is_gone_is_not_used(sandbox: str, settings: Settings, go
     elif gone == "sandbox":
         UpSession.begin(1, *urls, "http://127.0.0.1:9").write(settings)
     elif gone == "the file":
-        (up_folder(settings) / "session.json").unlink()
+        (find_up_folder(settings) / "session.json").unlink()
     else:
         UpSession("mark", 1, *urls, sandbox, os.getpid(), me.create_time() - 1).write(settings)
     assert use_running_sandbox(load_settings()).polygon_base_url == MARKET

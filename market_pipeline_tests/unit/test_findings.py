@@ -4,7 +4,7 @@ import pytest
 
 from market_pipeline.operations.findings import (
     Level,
-    any_error,
+    has_error,
     judge_clock,
     judge_connections,
     judge_port,
@@ -42,8 +42,8 @@ def test_a_port_may_be_free_or_ours(ours: bool, free: bool, level: Level) -> Non
 
 
 def test_a_warning_is_no_error() -> None:
-    assert not any_error([ok("a", "b"), warning("a", "b", "c")])
-    assert any_error([judge_space("data folder", "/data", 0)])
+    assert not has_error([ok("a", "b"), warning("a", "b", "c")])
+    assert has_error([judge_space("data folder", "/data", 0)])
 
 
 def test_a_server_that_accepts_no_writes_is_an_error() -> None:

@@ -6,13 +6,13 @@ import dagster as dg
 import pytest
 
 from market_pipeline.core.sessions import find_calendar, list_sessions
-from market_pipeline.orchestration.partitions import partition_range_tags, session_partitions
+from market_pipeline.orchestration.partitions import build_range_tags, build_session_partitions
 
 TODAY = date(2026, 11, 23)
 
 
 def keys(calendar_name: str, now: datetime) -> list[str]:
-    return list(session_partitions(calendar_name, TODAY).get_partition_keys(current_time=now))
+    return list(build_session_partitions(calendar_name, TODAY).get_partition_keys(current_time=now))
 
 
 @pytest.mark.parametrize("calendar_name", ["XNYS", "24/7"])
@@ -28,7 +28,7 @@ def test_fridays_partition_is_there_on_saturday_morning() -> None:
 
 
 def test_a_range_over_weekends_and_holidays_is_one_range() -> None:
-    partitions = session_partitions("XNYS", TODAY)
+    partitions = build_session_partitions("XNYS", TODAY)
     context = dg.PartitionKeyRange("2012-10-26", "2012-11-02")  # a weekend and two days of storm between them
     now = datetime(2026, 11, 23, tzinfo=UTC)
     inside = [key for key in keys("XNYS", now) if context.start <= key <= context.end]
@@ -38,12 +38,12 @@ def test_a_range_over_weekends_and_holidays_is_one_range() -> None:
 
 
 def test_the_definition_stays_the_same_for_a_whole_year() -> None:
-    first, last = (session_partitions("XNYS", date(2026, month, day)) for month, day in ((1, 1), (12, 31)))
+    first, last = (build_session_partitions("XNYS", date(2026, month, day)) for month, day in ((1, 1), (12, 31)))
     assert first.get_serializable_unique_identifier() == last.get_serializable_unique_identifier()
 
 
 def test_the_tags_of_a_range_are_those_dagster_reads() -> None:
-    assert partition_range_tags(date(2024, 1, 2), date(2024, 3, 28)) == {
+    assert build_range_tags(date(2024, 1, 2), date(2024, 3, 28)) == {
         "dagster/asset_partition_range_start": "2024-01-02",
         "dagster/asset_partition_range_end": "2024-03-28",
     }

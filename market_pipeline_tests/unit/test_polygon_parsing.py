@@ -13,8 +13,8 @@ from market_pipeline.core.bars import FetchedBars
 from market_pipeline.core.outbound_http import HttpResponse
 from market_pipeline.core.sessions import find_calendar
 from market_pipeline.polygon.market_day_cache import MarketDayCache
-from market_pipeline.polygon.parsing import GroupedBars, bar_records, range_bars
-from market_pipeline.polygon.response_body import read_body, retry_after
+from market_pipeline.polygon.parsing import GroupedBars, parse_range_bars, read_bar_records
+from market_pipeline.polygon.response_body import read_body, read_retry_after
 from market_pipeline.polygon.vendor_errors import PolygonError
 from market_pipeline_tests.bar_frames import frame_of, has_types_of_bars
 
@@ -23,7 +23,7 @@ BAR = {"v": 100, "vw": 1.5, "o": 1, "c": 2, "h": 3, "l": 0.5, "t": 1112331600000
 
 
 def parsed(*records: Any) -> FetchedBars:
-    return range_bars(records, NEW_YORK.timezone, requests=1)
+    return parse_range_bars(records, NEW_YORK.timezone, requests=1)
 
 
 def without(key: str) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def without(key: str) -> dict[str, Any]:
 def test_numbers_are_read_however_the_vendor_writes_them(number: str) -> None:
     text = f'{{"status":"OK","ticker":"A","adjusted":false,"results":[{{"v":{number},"t":1112331600000}}]}}'
     body = read_body(HttpResponse(200, {}, text.encode()), "polygon", "A")
-    fetched = parsed(*bar_records(body, "A", ticker="A"))
+    fetched = parsed(*read_bar_records(body, "A", ticker="A"))
     assert frame_of(fetched)["volume"][0] == float(number)
 
 
@@ -65,15 +65,15 @@ def test_a_number_beyond_all_bounds_is_infinite() -> None:
 
 
 def test_a_day_is_the_calendars_and_its_time_stays_the_vendors() -> None:
-    frame = frame_of(range_bars([{**BAR, "t": 1112331600000 + 90_000}], NEW_YORK.timezone, 1))
+    frame = frame_of(parse_range_bars([{**BAR, "t": 1112331600000 + 90_000}], NEW_YORK.timezone, 1))
     assert frame["date"][0] == pd.Timestamp("2005-04-01")
     assert frame["time"][0] == pd.Timestamp("2005-04-01 05:01:30", tz="UTC")
-    assert frame_of(range_bars([{**BAR, "t": 1112331600000 - 1}], NEW_YORK.timezone, 1))["date"][0] == pd.Timestamp(
-        "2005-03-31"
-    )
-    assert frame_of(range_bars([{**BAR, "t": 1112331600000 - 1}], UTC_DAYS.timezone, 1))["date"][0] == pd.Timestamp(
-        "2005-04-01"
-    )
+    assert frame_of(parse_range_bars([{**BAR, "t": 1112331600000 - 1}], NEW_YORK.timezone, 1))["date"][
+        0
+    ] == pd.Timestamp("2005-03-31")
+    assert frame_of(parse_range_bars([{**BAR, "t": 1112331600000 - 1}], UTC_DAYS.timezone, 1))["date"][
+        0
+    ] == pd.Timestamp("2005-04-01")
 
 
 @pytest.mark.parametrize("calendar_name", ["XNYS", "24/7"])
@@ -84,7 +84,7 @@ def test_a_bars_day_is_that_of_its_time_zone_in_each_season_and_century(calendar
     )
     around = hours[::5].union(hours + pd.Timedelta("1ms")).union(hours - pd.Timedelta("1ms"))
     zone = find_calendar(calendar_name).timezone
-    fetched = range_bars([{**BAR, "t": t} for t in around.as_unit("ms").astype("int64").tolist()], zone, 1)
+    fetched = parse_range_bars([{**BAR, "t": t} for t in around.as_unit("ms").astype("int64").tolist()], zone, 1)
     expected = around.tz_localize("UTC").tz_convert(zone).tz_localize(None).normalize()
     assert (fetched.columns["date"] == expected.to_numpy("datetime64[D]")).all()
 
@@ -200,7 +200,7 @@ def test_market_days_give_each_ticker_its_own_bars_in_order_with_their_payloads(
     ],
 )
 def test_retry_after_is_seconds_or_a_date(value: str, seconds: float | None) -> None:
-    assert retry_after({"Retry-After": value}, datetime(2025, 1, 1, tzinfo=UTC)) == seconds
+    assert read_retry_after({"Retry-After": value}, datetime(2025, 1, 1, tzinfo=UTC)) == seconds
 
 
 def test_a_response_nested_too_deep_is_an_error_of_ours() -> None:

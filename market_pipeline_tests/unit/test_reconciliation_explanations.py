@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from market_pipeline.reconciliation.basis import measure_jumps
 from market_pipeline.reconciliation.explanations import ExplainedSeries, Replaced, explain_series
-from market_pipeline.reconciliation.field_series import Explanation, FieldSeries, decimal_unit
+from market_pipeline.reconciliation.field_series import Explanation, FieldSeries, find_decimal_unit
 from market_pipeline.warehouse.export_query import Adjustment
 from market_pipeline_tests.published_prices import stock_closes
 
@@ -250,4 +250,4 @@ def test_the_basis_of_a_file_has_the_fewest_jumps(adjustment: Adjustment) -> Non
     ("values", "unit"), [([1.0, 25.0], 1), ([1.25, 7.5], 0.01), ([0.264, 1.117], 0.001), ([1 / 3, 2.0], 0)]
 )
 def test_the_unit_of_the_last_decimal(values: list[float], unit: float) -> None:
-    assert decimal_unit(np.array(values)) == pytest.approx(unit)
+    assert find_decimal_unit(np.array(values)) == pytest.approx(unit)

@@ -15,8 +15,8 @@ from market_pipeline.polygon.request_planning import (
     GroupedRequest,
     RangeRequest,
     RequestPlan,
+    estimate_wait,
     plan_requests,
-    waiting_seconds,
 )
 
 Wanted = Mapping[Symbol, Collection[date]]
@@ -71,7 +71,7 @@ def test_two_calendars_can_not_be_planned_together() -> None:
 
 
 def test_the_estimate_counts_the_windows_to_wait_for() -> None:
-    assert [waiting_seconds(requests, 5) for requests in (0, 5, 6, 60)] == [0, 0, 61, 11 * 61]
+    assert [estimate_wait(requests, 5) for requests in (0, 5, 6, 60)] == [0, 0, 61, 11 * 61]
 
 
 ragged = st.dictionaries(

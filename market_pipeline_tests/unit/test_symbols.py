@@ -17,7 +17,7 @@ from market_pipeline.core.symbols import (
     SymbolError,
     list_starting_symbols,
 )
-from market_pipeline.orchestration.assets import asset_key
+from market_pipeline.orchestration.assets import build_asset_key
 from market_pipeline.sandbox.listings import market_listings
 
 
@@ -94,7 +94,7 @@ def test_only_pairs_in_us_dollars_are_coins_and_the_error_explains_it() -> None:
 @given(st.sampled_from(list(AssetClass)).flatmap(lambda kind: st.tuples(st.just(kind), names_of(kind))))
 def test_every_name_survives_the_ways_it_takes(named: tuple[AssetClass, str]) -> None:
     kind, name = named
-    symbol, key = Symbol.of(name, kind), asset_key(Symbol.of(name, kind))
+    symbol, key = Symbol.of(name, kind), build_asset_key(Symbol.of(name, kind))
     assert AssetKey.from_user_string(key.to_user_string()) == AssetKey.from_db_string(key.to_string()) == key
     declared = [AssetsDefinition(specs=[AssetSpec(key)])]
     assert AssetSelection.from_string(f'key:"{key.to_user_string()}"').resolve(declared) == {key}

@@ -14,7 +14,7 @@ from typing import Any
 from psycopg import sql
 
 from market_pipeline.api.generated.reader import Reader
-from market_pipeline.dbt_project import model_keys
+from market_pipeline.dbt_project import read_model_keys
 from market_pipeline.warehouse.bar_tables import readable
 from market_pipeline.warehouse.statements import VIEW_KEYS, read_statement
 from market_pipeline.warehouse.tables import metadata
@@ -112,7 +112,7 @@ class Catalog:
     async def _read(self) -> Mapping[str, Relation]:
         found: dict[str, Relation] = {}
         declared = {name: [column.name for column in table.primary_key] for name, table in readable.tables.items()}
-        keys = {**VIEW_KEYS, **declared, **await asyncio.to_thread(model_keys)}
+        keys = {**VIEW_KEYS, **declared, **await asyncio.to_thread(read_model_keys)}
         for name, schema, is_view, is_versioned, description, rows, own_key, columns in await self._reader.rows(
             _CATALOG, [_served_names()]
         ):

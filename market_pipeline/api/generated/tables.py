@@ -21,7 +21,7 @@ from market_pipeline.api.generated.negotiation import negotiate_format
 from market_pipeline.api.generated.query_params import operators_of, parse_query, query_string
 from market_pipeline.api.generated.responses import respond
 from market_pipeline.api.problems import ProblemError
-from market_pipeline.orchestration.freshness import last_mart_builds
+from market_pipeline.orchestration.freshness import read_last_mart_builds
 from market_pipeline.warehouse.statements import read_statement
 
 PATH = "/api/v1/tables"
@@ -68,7 +68,7 @@ async def list_tables(context: InContext) -> Tables:
     relations = context.catalog.relations.values()
     loaded: dict[str, datetime] = dict(await context.reader.rows(LAST_LOADED))
     marts = [relation.name for relation in relations if relation.kind == "mart"]
-    built = await run_in_threadpool(last_mart_builds, context.instance, marts)
+    built = await run_in_threadpool(read_last_mart_builds, context.instance, marts)
     when = {**loaded, **built}
     return Tables(tables=[_described(relation, when.get(relation.name)) for relation in relations])
 
