@@ -8,8 +8,8 @@ from market_pipeline.sandbox.listings import Listing
 from market_pipeline.sandbox.market import ListedSplit
 from market_pipeline.sandbox.pages import list_page
 from market_pipeline.sandbox.request import ApiRequest
-from market_pipeline.vendor_format.list_requests import ListedRecord, ListEndpoint, requested_tickers
-from market_pipeline.vendor_format.reference_bodies import FACTOR_DECIMALS, list_body
+from market_pipeline.vendor_format.list_requests import ListedRecord, ListEndpoint, read_requested_tickers
+from market_pipeline.vendor_format.reference_bodies import FACTOR_DECIMALS, build_list_body
 
 
 def splits(endpoint: ListEndpoint, request: ApiRequest) -> EndpointResponse:
@@ -34,12 +34,12 @@ def _list_response(
     request: ApiRequest, endpoint: ListEndpoint, records_of: Callable[[ApiRequest, Listing], Iterable[ListedRecord]]
 ) -> EndpointResponse:
     universe = request.market.universe
-    named = requested_tickers(request)
+    named = read_requested_tickers(request)
     listings = [listing for ticker in named for listing in universe.listings_of(ticker)] if named else universe.all()
     found, more = list_page(
         request, endpoint, (record for listing in listings for record in records_of(request, listing))
     )
-    body = list_body(request, endpoint, found, more)
+    body = build_list_body(request, endpoint, found, more)
     if not found:
         return EndpointResponse(body)
     return EndpointResponse(body, "recorded" if all(record["recorded"] for record in found) else "generated")

@@ -8,12 +8,12 @@ from market_pipeline.sandbox.endpoint_responses import EndpointResponse
 from market_pipeline.sandbox.listings import calendar_of
 from market_pipeline.sandbox.request import ApiRequest
 from market_pipeline.vendor_format.bar_bodies import (
-    bars_body,
-    crypto_open_close_body,
-    open_close_body,
+    build_bars_body,
+    build_crypto_open_close_body,
+    build_open_close_body,
+    build_range_body,
+    build_whole_day_rows,
     parse_range,
-    range_body,
-    whole_day_rows,
 )
 from market_pipeline.vendor_format.error_bodies import NO_DATA, RejectedRequestError
 
@@ -29,7 +29,7 @@ def daily_range(request: ApiRequest) -> EndpointResponse:
     bars = _bars_in(request, asked.first, asked.last)
     page = (bars[::-1] if request.is_descending else bars)[: asked.limit + 1]
     status = request.market.plan.status(asked.last, request.market.today(market))
-    body = range_body(request, asked, market, to_columns(page), status=status)
+    body = build_range_body(request, asked, market, to_columns(page), status=status)
     return EndpointResponse(body, data_label(page[: asked.limit]))
 
 
@@ -57,8 +57,8 @@ def previous_day(request: ApiRequest) -> EndpointResponse:
     market = calendar_of(ticker)
     yesterday = request.market.today(market) - timedelta(days=1)
     bars = request.market.bars(ticker, yesterday - timedelta(days=14), yesterday, adjust=request.adjusted)[-1:]
-    rows = whole_day_rows(market, to_columns(bars), [ticker] * len(bars))
-    return EndpointResponse(bars_body(request, rows, ticker=ticker), data_label(bars))
+    rows = build_whole_day_rows(market, to_columns(bars), [ticker] * len(bars))
+    return EndpointResponse(build_bars_body(request, rows, ticker=ticker), data_label(bars))
 
 
 def open_close(request: ApiRequest) -> EndpointResponse:
@@ -68,7 +68,7 @@ def open_close(request: ApiRequest) -> EndpointResponse:
         RejectedRequestError: there is none, or the date can't be parsed or is beyond the plan.
     """
     bars = _bar_of(request, request.path["ticker"])
-    return EndpointResponse(open_close_body(request, bars[0]), data_label(bars))
+    return EndpointResponse(build_open_close_body(request, bars[0]), data_label(bars))
 
 
 def crypto_open_close(request: ApiRequest) -> EndpointResponse:
@@ -78,7 +78,7 @@ def crypto_open_close(request: ApiRequest) -> EndpointResponse:
         RejectedRequestError: there is none, or the date can't be parsed or is beyond the plan.
     """
     bars = _bar_of(request, f"X:{request.path['base']}{request.path['quote']}")
-    return EndpointResponse(crypto_open_close_body(request, bars[0]), data_label(bars))
+    return EndpointResponse(build_crypto_open_close_body(request, bars[0]), data_label(bars))
 
 
 def _grouped(request: ApiRequest, calendar_name: str) -> EndpointResponse:
@@ -86,9 +86,9 @@ def _grouped(request: ApiRequest, calendar_name: str) -> EndpointResponse:
     today = request.market.today(market)
     request.market.plan.check_day(day, today)
     session = request.market.session_bars(market, day, adjust=request.adjusted)
-    rows = whole_day_rows(market, to_columns(session.bars), session.tickers)
+    rows = build_whole_day_rows(market, to_columns(session.bars), session.tickers)
     status = request.market.plan.status(day, today)
-    return EndpointResponse(bars_body(request, rows, status=status), data_label(session.bars))
+    return EndpointResponse(build_bars_body(request, rows, status=status), data_label(session.bars))
 
 
 def _bars_in(request: ApiRequest, first: date, last: date) -> Bars:

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 
 from market_pipeline.sandbox.endpoint_responses import EndpointResponse
 from market_pipeline.sandbox.request import ApiRequest
-from market_pipeline.vendor_format.bar_bodies import next_url
+from market_pipeline.vendor_format.bar_bodies import build_next_url
 from market_pipeline.vendor_format.bar_rows import BarRows
 from market_pipeline.vendor_format.encoding import to_cursor
 from market_pipeline.vendor_format.error_bodies import Body
@@ -63,7 +63,10 @@ def trailing_empty_page(body: Body, request: ApiRequest, _argument: str) -> Body
     """Set `next_url` on the last page of a range, to a page that is empty."""
     if "next_url" in body or "from" not in request.path:
         return body
-    return {**body, "next_url": next_url(request, body["results"][-1]["t"] + (-DAY if request.is_descending else DAY))}
+    return {
+        **body,
+        "next_url": build_next_url(request, body["results"][-1]["t"] + (-DAY if request.is_descending else DAY)),
+    }
 
 
 def duplicate_rows(body: Body, _call: ApiRequest, _argument: str) -> Body:

@@ -22,7 +22,7 @@ from market_pipeline.core.sessions import Calendar, compute_session_starts, find
 from market_pipeline.sandbox.bar_arrays import SessionBars
 from market_pipeline.sandbox.market import SandboxMarket
 from market_pipeline.sandbox.random_numbers import identifier
-from market_pipeline.vendor_format.encoding import plain_texts
+from market_pipeline.vendor_format.encoding import format_plain_numbers
 
 COLUMNS = ("ticker", "volume", "open", "close", "high", "low", "window_start", "transactions")
 KEY = re.compile(
@@ -164,7 +164,7 @@ class FlatFiles:
 def to_lines(session: SessionBars, start: int) -> list[str]:
     """Return a file's lines: the header, then a line for each bar with the start in nanoseconds."""
     bars = session.bars
-    texts = (plain_texts(np.ascontiguousarray(bars[name])) for name in ("v", "o", "c", "h", "l"))
+    texts = (format_plain_numbers(np.ascontiguousarray(bars[name])) for name in ("v", "o", "c", "h", "l"))
     return [
         ",".join(COLUMNS),
         *(

@@ -3,14 +3,14 @@
 from market_pipeline.core.sessions import find_calendar
 from market_pipeline.sandbox.endpoint_responses import EndpointResponse
 from market_pipeline.sandbox.request import ApiRequest
-from market_pipeline.vendor_format.market_hours import holidays_body, status_body
+from market_pipeline.vendor_format.market_hours import build_holidays_body, build_status_body
 
 
 def upcoming(request: ApiRequest) -> EndpointResponse:
     """Return the next year's holidays and early closes."""
-    return EndpointResponse(holidays_body(request.market.today(find_calendar("XNYS"))))
+    return EndpointResponse(build_holidays_body(request.market.today(find_calendar("XNYS"))))
 
 
 def now(request: ApiRequest) -> EndpointResponse:
     """Return the status of the markets at this instant."""
-    return EndpointResponse(status_body(request.market.config.clock()))
+    return EndpointResponse(build_status_body(request.market.config.clock()))

@@ -8,7 +8,7 @@ from market_pipeline.vendor_format.list_requests import (
     ListedRecord,
     ListEndpoint,
     ListRequest,
-    next_page,
+    build_next_page,
     parse_list_request,
 )
 
@@ -33,7 +33,7 @@ def list_page(
     asked = parse_list_request(request, endpoint)
     found = _sorted(asked, _filtered(asked, records))
     end = asked.start + asked.limit
-    return found[asked.start : end], next_page(request, asked) if end < len(found) else {}
+    return found[asked.start : end], build_next_page(request, asked) if end < len(found) else {}
 
 
 def _filtered(asked: ListRequest, records: Iterable[ListedRecord]) -> list[ListedRecord]:

@@ -18,15 +18,20 @@ from market_pipeline.sandbox.pages import list_page
 from market_pipeline.sandbox.random_numbers import identifier, number
 from market_pipeline.sandbox.request import ApiRequest
 from market_pipeline.vendor_format.error_bodies import NO_SUCH_TICKER, RejectedRequestError
-from market_pipeline.vendor_format.list_requests import ListedRecord, requested_tickers, select_fields, wants_active
+from market_pipeline.vendor_format.list_requests import (
+    ListedRecord,
+    read_requested_tickers,
+    select_fields,
+    wants_active,
+)
 from market_pipeline.vendor_format.reference_bodies import (
     TICKERS,
-    crypto_fields,
-    delisted_field,
-    list_body,
-    stock_fields,
-    ticker_change,
-    types_body,
+    build_crypto_fields,
+    build_delisted_field,
+    build_list_body,
+    build_stock_fields,
+    build_ticker_change,
+    build_types_body,
 )
 from market_pipeline.vendor_format.vendor_request import parse_time
 
@@ -51,7 +56,7 @@ def tickers(request: ApiRequest) -> EndpointResponse:
     universe = request.market.universe
     active = wants_active(request)
     search = request.parameters.get("search", "").lower()
-    named = requested_tickers(request)
+    named = read_requested_tickers(request)
     days = tuple(_day(request, find_calendar(name)) for name in CALENDARS)
     if named:
         listings = [listing for ticker in named for listing in universe.find(ticker)]
@@ -62,7 +67,7 @@ def tickers(request: ApiRequest) -> EndpointResponse:
         )
     wanted = [record for record in records if search in record["name"].lower()]
     found, more = list_page(request, TICKERS, wanted)
-    return EndpointResponse(list_body(request, TICKERS, found, {"count": len(found), **more}), "generated")
+    return EndpointResponse(build_list_body(request, TICKERS, found, {"count": len(found), **more}), "generated")
 
 
 def ticker_details(request: ApiRequest) -> EndpointResponse:
@@ -78,7 +83,7 @@ def ticker_details(request: ApiRequest) -> EndpointResponse:
 
 def ticker_types(request: ApiRequest) -> EndpointResponse:
     """List the types of tickers."""
-    return EndpointResponse(types_body(request))
+    return EndpointResponse(build_types_body(request))
 
 
 def ticker_events(request: ApiRequest) -> EndpointResponse:
@@ -90,7 +95,7 @@ def ticker_events(request: ApiRequest) -> EndpointResponse:
     listing = _trading(request)
     today = request.market.today(listing.calendar)
     held = [each for each in request.market.universe.tickers_of(listing) if each.first <= today]
-    events = [ticker_change(each.ticker, each.first) for each in reversed(held)]
+    events = [build_ticker_change(each.ticker, each.first) for each in reversed(held)]
     results = {"name": _name(listing), **_identifiers(listing), "events": events}
     return EndpointResponse({"results": results, **request.envelope()}, "generated")
 
@@ -146,11 +151,11 @@ def _record(listing: Listing, day: date) -> ListedRecord:
     record = {
         "ticker": listing.ticker,
         "name": _name(listing),
-        **(crypto_fields(listing.ticker) if listing.is_crypto else _stock(listing, day)),
+        **(build_crypto_fields(listing.ticker) if listing.is_crypto else _stock(listing, day)),
         "active": active,
         "last_updated_utc": f"{day}T00:00:00Z",
     }
-    return record if active else {**record, **delisted_field(listing.last)}
+    return record if active else {**record, **build_delisted_field(listing.last)}
 
 
 def _list_date(listing: Listing) -> ListedRecord:
@@ -180,7 +185,7 @@ def _stock(listing: Listing, day: date) -> ListedRecord:
         return _generated_stock(listing, listing.issue, day)
     kind = "ETF" if listing.whole.ticker in ETFS or _name(listing) == "METV (sandbox)" else "CS"
     identifiers = _identifiers(listing) if listing.last is None else {}
-    return {**stock_fields(EXCHANGES.get(ticker), kind), **identifiers}
+    return {**build_stock_fields(EXCHANGES.get(ticker), kind), **identifiers}
 
 
 def _generated_stock(listing: Listing, issue: Issue, day: date) -> ListedRecord:
@@ -189,4 +194,4 @@ def _generated_stock(listing: Listing, issue: Issue, day: date) -> ListedRecord:
     exchange = "ARCX" if issue.kind == "ETF" else ("XNYS", "XNAS", "XASE")[int(3 * draw("exchange"))]
     has_figi = draw("figi", listing.ticker) < (SHARE_WITH_FIGI if listing.trades_on(day) else SHARE_WITH_FIGI_DEAD)
     kind = SANDBOX_TYPES.get(issue.kind, issue.kind) if draw("type") < SHARE_WITH_TYPE else None
-    return {**stock_fields(exchange, kind), **({"composite_figi": issue.figi} if has_figi else {})}
+    return {**build_stock_fields(exchange, kind), **({"composite_figi": issue.figi} if has_figi else {})}

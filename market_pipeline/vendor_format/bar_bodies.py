@@ -21,7 +21,7 @@ from market_pipeline.vendor_format.error_bodies import (
     Body,
     ErrorBody,
     RejectedRequestError,
-    bad_parameter,
+    describe_bad_parameter,
 )
 from market_pipeline.vendor_format.vendor_request import VendorRequest, parse_limit, parse_time
 
@@ -90,7 +90,7 @@ def _parse_range(
     if timespan not in UNITS:
         raise RejectedRequestError(ONLY_DAILY)
     if not (MULTIPLIER.fullmatch(multiplier) and 0 < int(multiplier) <= MOST):
-        raise RejectedRequestError(bad_parameter("multiplier", f"a number from 1 to {MOST}"))
+        raise RejectedRequestError(describe_bad_parameter("multiplier", f"a number from 1 to {MOST}"))
     zone = CALENDARS[market].timezone
     first, last = parse_time(begin, "from", zone), parse_time(end, "to", zone)
     if last < first and not is_continued:  # as it is after the last page
@@ -102,7 +102,7 @@ def _parse_range(
     return BarRange(windows.start_of(first), windows.end_of(max(first, last)), windows, most)
 
 
-def range_body(
+def build_range_body(
     request: VendorRequest,
     asked: BarRange,
     market: Calendar,
@@ -135,10 +135,10 @@ def range_body(
     return _page_body(request, rows, used, edge, status=status, keep=keep)
 
 
-def daily_body(
+def build_daily_body(
     request: VendorRequest, asked: BarRange, found: EncodedRows, *, keep: Mapping[str, str] | None = None
 ) -> Body:
-    """Return the body with a page of a range of daily bars, as `range_body`, from rows that are encoded already."""
+    """Return the body with a page of a range of daily bars, from rows that are encoded already."""
     if len(found) <= asked.limit:
         return _page_body(request, found, len(found), None)
     page, last = found.split_last()
@@ -154,8 +154,8 @@ def _page_body(
     status: str = "OK",
     keep: Mapping[str, str] | None = None,
 ) -> Body:
-    more = {} if edge is None else {"next_url": next_url(request, edge, keep)}
-    return bars_body(request, rows, used=used, ticker=request.path["ticker"], status=status, more=more)
+    more = {} if edge is None else {"next_url": build_next_url(request, edge, keep)}
+    return build_bars_body(request, rows, used=used, ticker=request.path["ticker"], status=status, more=more)
 
 
 def _merge_page(request: VendorRequest, asked: BarRange, page: BarColumns, following: int | None) -> BarColumns:
@@ -169,7 +169,9 @@ def _merge_page(request: VendorRequest, asked: BarRange, page: BarColumns, follo
     if start != merged["day"][-1]:
         return merged
     if len(merged["day"]) == 1:
-        raise RejectedRequestError(bad_parameter("limit", "at least the number of daily bars of one of these bars"))
+        raise RejectedRequestError(
+            describe_bad_parameter("limit", "at least the number of daily bars of one of these bars")
+        )
     return {name: column[:-1] for name, column in merged.items()}
 
 
@@ -190,7 +192,7 @@ def _next_day(request: VendorRequest, last: int) -> int:
     return last + (-DAY_MILLISECONDS if request.is_descending else DAY_MILLISECONDS)
 
 
-def next_url(request: VendorRequest, edge: int, keep: Mapping[str, str] | None = None) -> str:
+def build_next_url(request: VendorRequest, edge: int, keep: Mapping[str, str] | None = None) -> str:
     """Return the URL of the page from `edge` on (up to it, if times fall). It never has the key.
 
     Args:
@@ -210,7 +212,7 @@ def next_url(request: VendorRequest, edge: int, keep: Mapping[str, str] | None =
     return f"{request.address()}{target}?cursor={cursor}"
 
 
-def bars_body(
+def build_bars_body(
     request: VendorRequest,
     rows: Rows,
     *,
@@ -238,27 +240,27 @@ def bars_body(
     return body | request.envelope(status=status, **({"count": count} if count else {}), **(more or {}))
 
 
-def whole_day_rows(market: Calendar, columns: BarColumns, tickers: Sequence[str]) -> BarRows:
+def build_whole_day_rows(market: Calendar, columns: BarColumns, tickers: Sequence[str]) -> BarRows:
     """Return bars as rows of the whole-day endpoints: with the ticker, and the end of the day as `t`."""
-    ends = {day: end_time(market, EPOCH + timedelta(days=day)) for day in set(columns["day"])}
+    ends = {day: compute_end_time(market, EPOCH + timedelta(days=day)) for day in set(columns["day"])}
     return BarRows({**columns, "t": [ends[day] for day in columns["day"]]}, tickers)
 
 
-def end_time(market: Calendar, day: date) -> int:
+def compute_end_time(market: Calendar, day: date) -> int:
     """Return a bar's end in milliseconds: 16:00 in New York for stocks, the UTC day's last millisecond for crypto."""
     if market.name == "XNYS":
         return int(datetime.combine(day, STOCK_CLOSE, tzinfo=market.timezone).timestamp() * 1000)
     return int(datetime.combine(day + timedelta(days=1), time(0), tzinfo=UTC).timestamp() * 1000) - 1
 
 
-def open_close_body(request: VendorRequest, bar: Bar) -> Body:
+def build_open_close_body(request: VendorRequest, bar: Bar) -> Body:
     """Return the body with one stock's bar of one day under spelt-out field names."""
     body: Body = {"status": "OK", "from": str(request.day()), "symbol": request.path["ticker"]}
     named = {"open": "o", "high": "h", "low": "l", "close": "c", "volume": "v"}
     return body | {name: float(bar[key]) for name, key in named.items()}
 
 
-def crypto_open_close_body(request: VendorRequest, bar: Bar) -> Body:
+def build_crypto_open_close_body(request: VendorRequest, bar: Bar) -> Body:
     """Return the body with one crypto pair's open and close of one UTC day. Its lists of trades are empty."""
     path = request.path
     body: dict[str, Any] = {

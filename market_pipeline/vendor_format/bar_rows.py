@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from market_pipeline.vendor_format.encoding import UNKNOWN, JsonText, number_texts, plain_texts
+from market_pipeline.vendor_format.encoding import UNKNOWN, JsonText, format_numbers, format_plain_numbers
 
 VALUES = ("v", "vw", "o", "c", "h", "l")
 """A row's keys in the vendor's order; `T` comes before them, `t` and `n` after."""
@@ -37,8 +37,8 @@ class BarRows(JsonText):
 
     def to_json(self) -> str:
         """Encode the rows as JSON."""
-        v, vw, o, c, h, low = (number_texts(self.columns[key]) for key in VALUES)
-        t, n = self.columns["t"], plain_texts(self.columns["n"])
+        v, vw, o, c, h, low = (format_numbers(self.columns[key]) for key in VALUES)
+        t, n = self.columns["t"], format_plain_numbers(self.columns["n"])
         rows = zip(v, vw, o, c, h, low, t, n, strict=True)
         texts = [
             f'{{"v":{v},"vw":{vw},"o":{o},"c":{c},"h":{h},"l":{low},"t":{t},"n":{n}}}'

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, urlencode
 
 import orjson
 
-from market_pipeline.vendor_format.error_bodies import RejectedRequestError, bad_parameter
+from market_pipeline.vendor_format.error_bodies import RejectedRequestError, describe_bad_parameter
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,7 +38,7 @@ class JsonText(ABC):
         """Return the value as JSON."""
 
 
-def go_number(value: float) -> str:
+def format_go_number(value: float) -> str:
     """Format a float as Go's strconv.FormatFloat(value, 'g', -1, 64) does: shortest, an exponent from a million up."""
     text = repr(value).removesuffix(".0")
     if value < MILLION or "e" in text:
@@ -48,7 +48,7 @@ def go_number(value: float) -> str:
     return f"{digits[0]}{'.' if digits[1:] else ''}{digits[1:]}e+{len(whole) - 1:02d}"
 
 
-def number_texts(values: "Numbers") -> list[str]:
+def format_numbers(values: "Numbers") -> list[str]:
     """Return positive numbers and zeros as the vendor writes them; None and NaN become `null`."""
     text = _join_shortest(values)
     parts = text.split(",") if text else []
@@ -58,7 +58,7 @@ def number_texts(values: "Numbers") -> list[str]:
     return [part if len(part) < DIGITS_OF_MILLION and "e" not in part else _rewrite(part) for part in parts]
 
 
-def plain_texts(values: "Numbers") -> list[str]:
+def format_plain_numbers(values: "Numbers") -> list[str]:
     """Return positive numbers and zeros without exponents."""
     text = _join_shortest(values)
     parts = text.split(",") if text else []
@@ -73,7 +73,7 @@ def _join_shortest(values: "Numbers") -> str:
 def _rewrite(text: str) -> str:
     """Write a number in the vendor's format."""
     if "e" in text or text.startswith("0.0000"):
-        return go_number(float(text))
+        return format_go_number(float(text))
     whole, _, fraction = text.partition(".")
     exponent = len(whole) - 1
     if exponent < DIGITS_OF_MILLION - 1:
@@ -87,7 +87,7 @@ _ENCODERS: Mapping[type, Callable[[Any], str]] = {
     str: encode_basestring_ascii,
     int: str,
     bool: {True: "true", False: "false"}.__getitem__,
-    float: go_number,
+    float: format_go_number,
     dict: lambda items: "{" + ",".join([f'"{key}":{to_json(item)}' for key, item in items.items()]) + "}",
     list: lambda items: "[" + ",".join([to_json(item) for item in items]) + "]",
 }
@@ -116,4 +116,4 @@ def from_cursor(cursor: str) -> dict[str, str]:
         query = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
         return dict(parse_qsl(query, strict_parsing=True))
     except (binascii.Error, ValueError):
-        raise RejectedRequestError(bad_parameter("cursor", "a next_url's cursor")) from None
+        raise RejectedRequestError(describe_bad_parameter("cursor", "a next_url's cursor")) from None

@@ -58,7 +58,7 @@ NO_SUCH_TICKER = ErrorBody(404, "NOT_FOUND", "Ticker not found.")
 NO_DATA = ErrorBody(404, "NOT_FOUND", "Data not found.")
 
 
-def day_not_over(day: date, as_of: datetime | None) -> ErrorBody:
+def describe_day_not_over(day: date, as_of: datetime | None) -> ErrorBody:
     """Return the error for bars of a day that isn't over, or wasn't `as_of` an instant. Its text is the project's own.
 
     The project's client recognizes it by "before end of day", and requests the bars again later.
@@ -68,13 +68,13 @@ def day_not_over(day: date, as_of: datetime | None) -> ErrorBody:
     return ErrorBody(403, "NOT_AUTHORIZED", f"{day} is not over: its bars were requested before end of day.")
 
 
-def bad_time(parameter: str) -> ErrorBody:
+def describe_bad_time(parameter: str) -> ErrorBody:
     """Return the error for a date or timestamp that can't be parsed."""
     return ErrorBody(
         400, "ERROR", f"Could not parse the time parameter: '{parameter}'. Use YYYY-MM-DD or Unix MS Timestamps"
     )
 
 
-def bad_parameter(parameter: str, expected: str) -> ErrorBody:
+def describe_bad_parameter(parameter: str, expected: str) -> ErrorBody:
     """Return the error for a parameter that can't be used. Its text is the project's own."""
     return ErrorBody(400, "ERROR", f"Could not parse the parameter '{parameter}': expected {expected}")

@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 
 from market_pipeline.vendor_format.encoding import to_cursor
-from market_pipeline.vendor_format.error_bodies import RejectedRequestError, bad_parameter
+from market_pipeline.vendor_format.error_bodies import RejectedRequestError, describe_bad_parameter
 from market_pipeline.vendor_format.vendor_request import DATE, FLAGS, VendorRequest, parse_direction
 
 ListedRecord = dict[str, Any]
@@ -39,7 +39,7 @@ def wants_active(request: VendorRequest) -> bool:
     try:
         return parse_flag(request.parameters.get("active", "true"))
     except KeyError:
-        raise RejectedRequestError(bad_parameter("active", "true or false")) from None
+        raise RejectedRequestError(describe_bad_parameter("active", "true or false")) from None
 
 
 @dataclass(frozen=True)
@@ -90,11 +90,11 @@ def parse_list_request(request: VendorRequest, endpoint: ListEndpoint) -> ListRe
             filters.append(FieldFilter(field, operation, _read(endpoint.filters[field], parameter, operation, text)))
     marker = request.parameters.get(MARKER, "0")
     if not MARKER_FORM.fullmatch(marker):
-        raise RejectedRequestError(bad_parameter("cursor", "a next_url's cursor"))
+        raise RejectedRequestError(describe_bad_parameter("cursor", "a next_url's cursor"))
     return ListRequest(filters, _order(request, endpoint), request.limit(endpoint.limit, endpoint.most), int(marker))
 
 
-def next_page(request: VendorRequest, asked: ListRequest) -> dict[str, str]:
+def build_next_page(request: VendorRequest, asked: ListRequest) -> dict[str, str]:
     """Return the field with the URL of the page after a request's."""
     again = {**request.parameters, "limit": asked.limit, MARKER: asked.start + asked.limit}
     return {"next_url": f"{request.address()}{request.target}?cursor={to_cursor(dict(sorted(again.items())))}"}
@@ -105,7 +105,7 @@ def select_fields(endpoint: ListEndpoint, record: Mapping[str, Any]) -> ListedRe
     return {name: record[name] for name in endpoint.fields if record.get(name) is not None}
 
 
-def requested_tickers(request: VendorRequest) -> list[str]:
+def read_requested_tickers(request: VendorRequest) -> list[str]:
     """Return the tickers that a request names; none if it is about the whole market."""
     parameters = request.parameters
     named = [parameters["ticker"]] if "ticker" in parameters else []
@@ -116,7 +116,7 @@ def _read(reader: Reader, parameter: str, operation: str, text: str) -> Any:
     try:
         return [reader(part) for part in text.split(",")] if operation == "any_of" else reader(text)
     except (ValueError, KeyError):
-        raise RejectedRequestError(bad_parameter(parameter, "a value of its kind")) from None
+        raise RejectedRequestError(describe_bad_parameter(parameter, "a value of its kind")) from None
 
 
 def _order(request: VendorRequest, endpoint: ListEndpoint) -> list[tuple[str, bool]]:
@@ -126,5 +126,5 @@ def _order(request: VendorRequest, endpoint: ListEndpoint) -> list[tuple[str, bo
     keys = [key.partition(".") for key in request.parameters.get("sort", endpoint.sort).split(",")]
     known = {*endpoint.fields, *endpoint.filters}
     if unknown := [name for name, _, _ in keys if name not in known]:
-        raise RejectedRequestError(bad_parameter("sort", f"fields of the response, not {unknown[0]!r}"))
+        raise RejectedRequestError(describe_bad_parameter("sort", f"fields of the response, not {unknown[0]!r}"))
     return [(name, parse_direction(direction, "sort") if dot else usual) for name, dot, direction in keys]

@@ -20,7 +20,7 @@ NAMES = {
 """Names of the exchange's holidays by month, except New Year's Day."""
 
 
-def holidays_body(today: date) -> list[dict[str, str]]:
+def build_holidays_body(today: date) -> list[dict[str, str]]:
     """Return the next year's holidays and early closes: a plain list, a row for each exchange."""
     closed = [(day, {"status": "closed"}) for day in list_holidays("XNYS", today, today + AHEAD)]
     short = [(day, _early_close(day, close)) for day, close in _early_closes(today, today + AHEAD).items()]
@@ -31,7 +31,7 @@ def holidays_body(today: date) -> list[dict[str, str]]:
     ]
 
 
-def status_body(now: datetime) -> Body:
+def build_status_body(now: datetime) -> Body:
     """Return the status of the markets at an instant."""
     local = now.astimezone(find_calendar("XNYS").timezone)
     session = bool(list_sessions("XNYS", local.date(), local.date()))

@@ -90,20 +90,20 @@ TYPES = {
 """The vendor's type codes of stocks, with their descriptions."""
 
 
-def list_body(
+def build_list_body(
     request: VendorRequest, endpoint: ListEndpoint, found: Sequence[Mapping[str, Any]], more: Mapping[str, object]
 ) -> Body:
     """Return the body with a page of records, whose other fields are left out; `more` are fields at its end."""
     return {"results": [select_fields(endpoint, record) for record in found], **request.envelope(**more)}
 
 
-def stock_fields(primary_exchange: str | None, kind: str | None) -> ListedRecord:
+def build_stock_fields(primary_exchange: str | None, kind: str | None) -> ListedRecord:
     """Return the fields of a stock's or fund's record that depend on its market; `exchange` is for the filter."""
     exchange = {"primary_exchange": primary_exchange, "exchange": primary_exchange} if primary_exchange else {}
     return {"market": "stocks", "locale": "us", **exchange, **({"type": kind} if kind else {}), "currency_name": "usd"}
 
 
-def crypto_fields(ticker: str) -> ListedRecord:
+def build_crypto_fields(ticker: str) -> ListedRecord:
     """Return the fields of a crypto pair's record that follow from its ticker."""
     base, quote = ticker.removeprefix("X:")[:-3], ticker[-3:]
     return {
@@ -116,18 +116,18 @@ def crypto_fields(ticker: str) -> ListedRecord:
     }
 
 
-def delisted_field(last: date | None) -> ListedRecord:
+def build_delisted_field(last: date | None) -> ListedRecord:
     """Return the field with the last day that a ticker traded, or nothing if it isn't known."""
     return {} if last is None else {"delisted_utc": f"{last}T00:00:00Z"}
 
 
-def ticker_change(ticker: str, first: date | None) -> ListedRecord:
+def build_ticker_change(ticker: str, first: date | None) -> ListedRecord:
     """Return the event of a security's change to a ticker; without `date` if that isn't known."""
     known = {} if first is None else {"date": str(first)}
     return {"ticker_change": {"ticker": ticker}, "type": "ticker_change", **known}
 
 
-def types_body(request: VendorRequest) -> Body:
+def build_types_body(request: VendorRequest) -> Body:
     """Return the body with the types of stocks; without any if those of another asset class or locale are requested."""
     kind = {"asset_class": "stocks", "locale": "us"}
     is_requested = all(request.parameters.get(name, value) == value for name, value in kind.items())

@@ -8,7 +8,7 @@ from functools import cached_property
 from random import getrandbits
 
 from market_pipeline.vendor_format.encoding import from_cursor
-from market_pipeline.vendor_format.error_bodies import RejectedRequestError, bad_parameter, bad_time
+from market_pipeline.vendor_format.error_bodies import RejectedRequestError, describe_bad_parameter, describe_bad_time
 
 DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 FLAGS = {"true": True, "false": False}
@@ -101,7 +101,7 @@ def parse_limit(text: str | None, default: int, most: int) -> int:
     try:
         limit = int(text)
     except ValueError:
-        raise RejectedRequestError(bad_parameter("limit", "a number")) from None
+        raise RejectedRequestError(describe_bad_parameter("limit", "a number")) from None
     return min(limit, most) if limit > 0 else default
 
 
@@ -112,7 +112,7 @@ def parse_direction(text: str, name: str) -> bool:
         RejectedRequestError: it is neither.
     """
     if text not in DIRECTIONS:
-        raise RejectedRequestError(bad_parameter(name, "asc or desc"))
+        raise RejectedRequestError(describe_bad_parameter(name, "asc or desc"))
     return DIRECTIONS[text]
 
 
@@ -129,4 +129,4 @@ def parse_time(text: str, name: str, zone: tzinfo) -> date:
             return datetime.fromtimestamp(int(text) / 1000, zone).date()
     except (ValueError, OverflowError, OSError):
         pass
-    raise RejectedRequestError(bad_time(name))
+    raise RejectedRequestError(describe_bad_time(name))

@@ -27,7 +27,7 @@ from market_pipeline.core.symbols import Symbol
 from market_pipeline.market_list import refresh_list
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.limiter import LocalLimiter
-from market_pipeline.vendor_format.encoding import go_number, to_cursor
+from market_pipeline.vendor_format.encoding import format_go_number, to_cursor
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.api_keys import Scope, create_key
 from market_pipeline.warehouse.ticker_list import ListedTicker, store_ticker_list
@@ -120,7 +120,7 @@ def test_prices_from_a_million_on_have_the_vendors_form(api: Api) -> None:
 @example([0.0, 1e-5, 0.0001, 999_999.5, 1e6, 1_000_001.25, 999_999_999_999_999.9, 1e15, 1e22])
 def test_postgresql_writes_every_number_as_the_sandbox_does(api: Api, values: list[float]) -> None:
     statement = f"SELECT {go_number_sql('v')} AS text FROM unnest(cast(:values AS float8[])) AS v"
-    assert [row["text"] for row in query(api.warehouse, statement, values=values)] == [*map(go_number, values)]
+    assert [row["text"] for row in query(api.warehouse, statement, values=values)] == [*map(format_go_number, values)]
 
 
 def test_the_clients_pages_keep_the_adjustment_and_the_instant(api: Api) -> None:

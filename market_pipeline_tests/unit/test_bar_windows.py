@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from market_pipeline.core.sessions import find_calendar
-from market_pipeline.vendor_format.bar_bodies import parse_range, range_body
+from market_pipeline.vendor_format.bar_bodies import build_range_body, parse_range
 from market_pipeline.vendor_format.bar_windows import EPOCH, Windows, merge_bars
 from market_pipeline.vendor_format.encoding import from_cursor, to_json
 from market_pipeline.vendor_format.error_bodies import RejectedRequestError
@@ -71,7 +71,7 @@ def page(request: VendorRequest) -> dict[str, Any]:
     if request.is_descending:
         kept.reverse()
     found = {name: [column[place] for place in kept[: wanted.limit + 1]] for name, column in BARS.items()}
-    return range_body(request, wanted, NEW_YORK, found)
+    return build_range_body(request, wanted, NEW_YORK, found)
 
 
 def test_a_body_of_weeks_is_written_as_the_vendor_writes_it() -> None:

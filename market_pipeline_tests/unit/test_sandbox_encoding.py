@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from market_pipeline.vendor_format.encoding import from_cursor, go_number, to_cursor, to_json
+from market_pipeline.vendor_format.encoding import format_go_number, from_cursor, to_cursor, to_json
 from market_pipeline.vendor_format.error_bodies import RejectedRequestError
 
 
@@ -27,12 +27,12 @@ from market_pipeline.vendor_format.error_bodies import RejectedRequestError
     ],
 )
 def test_numbers_are_written_as_the_vendor_writes_them(value: float, text: str) -> None:
-    assert go_number(value) == text
+    assert format_go_number(value) == text
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_a_number_reads_back_as_itself(value: float) -> None:
-    assert math.isclose(float(json.loads(go_number(value))), value, rel_tol=0)
+    assert math.isclose(float(json.loads(format_go_number(value))), value, rel_tol=0)
 
 
 def test_json_keeps_the_order_of_keys_and_every_type() -> None:

@@ -15,7 +15,7 @@ from market_pipeline.sandbox.counter_noise import LONGEST, draw_uniforms, walk
 from market_pipeline.sandbox.flat_files import to_lines
 from market_pipeline.sandbox.market import SandboxMarket
 from market_pipeline.sandbox.population import population
-from market_pipeline.vendor_format.bar_bodies import end_time, whole_day_rows
+from market_pipeline.vendor_format.bar_bodies import build_whole_day_rows, compute_end_time
 from market_pipeline.vendor_format.bar_rows import VALUES
 from market_pipeline.vendor_format.encoding import to_json
 from market_pipeline_tests.market_truth import traded_tickers
@@ -163,7 +163,7 @@ def test_rows_of_a_session_are_encoded_as_dictionaries_are(market: SandboxMarket
     days = [(XNYS, day) for day in (date(2004, 1, 5), date(2013, 3, 1), date(2026, 2, 27))] + [(CRYPTO, LAST)]
     for calendar_, day in days:
         session = market.session_bars(calendar_, day, adjust=False)
-        end = end_time(calendar_, day)
+        end = compute_end_time(calendar_, day)
         bars = zip(session.tickers, session.bars, strict=True)
         rows = [
             {
@@ -174,7 +174,7 @@ def test_rows_of_a_session_are_encoded_as_dictionaries_are(market: SandboxMarket
             }
             for ticker, bar in bars
         ]
-        assert whole_day_rows(calendar_, to_columns(session.bars), session.tickers).to_json() == to_json(rows)
+        assert build_whole_day_rows(calendar_, to_columns(session.bars), session.tickers).to_json() == to_json(rows)
 
 
 def test_lines_of_a_file_have_the_numbers_without_exponents(market: SandboxMarket) -> None:

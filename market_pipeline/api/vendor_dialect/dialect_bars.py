@@ -11,20 +11,20 @@ from market_pipeline.api.vendor_dialect.ticker_spans import TickerSpans, calenda
 from market_pipeline.core.markets import MARKETS, Market
 from market_pipeline.core.sessions import find_calendar, list_sessions
 from market_pipeline.vendor_format.bar_bodies import (
-    bars_body,
-    crypto_open_close_body,
-    daily_body,
-    open_close_body,
+    build_bars_body,
+    build_crypto_open_close_body,
+    build_daily_body,
+    build_open_close_body,
+    build_range_body,
+    build_whole_day_rows,
     parse_range,
-    range_body,
-    whole_day_rows,
 )
 from market_pipeline.vendor_format.error_bodies import (
     NO_DATA,
     Body,
     ErrorBody,
     RejectedRequestError,
-    day_not_over,
+    describe_day_not_over,
 )
 from market_pipeline.warehouse.universe import NoUniverseError, require_universe
 
@@ -56,8 +56,8 @@ class BarEndpoints:
             request, spans, asked.first, asked.last, asked.limit + 1, descending=request.is_descending
         )
         if asked.windows.is_daily:
-            return daily_body(request, asked, found, keep=request.kept)
-        return range_body(request, asked, market, found.to_columns(), keep=request.kept)
+            return build_daily_body(request, asked, found, keep=request.kept)
+        return build_range_body(request, asked, market, found.to_columns(), keep=request.kept)
 
     async def read_previous_day(self, request: DialectRequest) -> Body:
         """Return the ticker's last bar before today.
@@ -71,8 +71,8 @@ class BarEndpoints:
         market = calendar_of_ticker(ticker, spans)
         yesterday = request.now.astimezone(market.timezone).date() - timedelta(days=1)
         found = await read_range(request, spans, yesterday - RECENT, yesterday, 1, descending=True)
-        rows = whole_day_rows(market, found.to_columns(), [ticker] * len(found))
-        return bars_body(request, rows, ticker=ticker)
+        rows = build_whole_day_rows(market, found.to_columns(), [ticker] * len(found))
+        return build_bars_body(request, rows, ticker=ticker)
 
     async def read_open_close(self, request: DialectRequest) -> Body:
         """Return one stock's bar of one day under spelt-out field names.
@@ -81,7 +81,7 @@ class BarEndpoints:
             RejectedRequestError: there is none, or the date can't be parsed.
             ProblemError: the database can't be reached.
         """
-        return open_close_body(request, await self._read_day(request, request.path["ticker"]))
+        return build_open_close_body(request, await self._read_day(request, request.path["ticker"]))
 
     async def read_crypto_open_close(self, request: DialectRequest) -> Body:
         """Return one crypto pair's open and close of one UTC day.
@@ -91,7 +91,7 @@ class BarEndpoints:
             ProblemError: the database can't be reached.
         """
         pair = f"X:{request.path['base']}{request.path['quote']}"
-        return crypto_open_close_body(request, await self._read_day(request, pair))
+        return build_crypto_open_close_body(request, await self._read_day(request, pair))
 
     async def _read_day(self, request: DialectRequest, ticker: str) -> Mapping[str, Any]:
         day = request.day()
@@ -124,14 +124,14 @@ async def read_grouped_crypto(request: DialectRequest) -> Body:
 async def _read_grouped(request: DialectRequest, market: Market) -> Body:
     day, trading = request.day(), find_calendar(market.calendar)
     if day >= request.now.astimezone(trading.timezone).date():
-        raise RejectedRequestError(day_not_over(day, request.as_of))
+        raise RejectedRequestError(describe_day_not_over(day, request.as_of))
     if not list_sessions(trading.name, day, day):
-        return bars_body(request, NO_ROWS)
+        return build_bars_body(request, NO_ROWS)
     await _check_whole(request, market)
     found = await read_session(request, trading, day)
     if not found:
         raise RejectedRequestError(ErrorBody(404, "NOT_FOUND", f"No bar of {day} {_stored(request.as_of)}."))
-    return bars_body(request, found)
+    return build_bars_body(request, found)
 
 
 def _stored(as_of: datetime | None) -> str:

@@ -11,10 +11,10 @@ from market_pipeline.vendor_format.list_requests import (
     FieldFilter,
     ListedRecord,
     ListEndpoint,
-    next_page,
+    build_next_page,
     parse_list_request,
 )
-from market_pipeline.vendor_format.reference_bodies import list_body
+from market_pipeline.vendor_format.reference_bodies import build_list_body
 
 COMPARISONS = {"": "=", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 Values = Mapping[str, Any]
@@ -34,7 +34,7 @@ async def read_actions(endpoint: ListEndpoint, statement: str, request: DialectR
     """
     source = stored_statement(statement, past=request.as_of is not None)
     found, more = await read_page(request, endpoint, source, {"as_of": request.as_of})
-    return list_body(request, endpoint, [_to_record(row) for row in found], more)
+    return build_list_body(request, endpoint, [_to_record(row) for row in found], more)
 
 
 async def read_page(
@@ -64,7 +64,7 @@ async def read_page(
         + f"ORDER BY {', '.join([*order, 'listed::text'])} OFFSET %(start)s LIMIT %(limit)s"
     )
     rows = await request.context.reader.rows(statement, {**wanted, "start": asked.start, "limit": asked.limit + 1})
-    more = next_page(request, asked) if len(rows) > asked.limit else {}
+    more = build_next_page(request, asked) if len(rows) > asked.limit else {}
     return [record for (record,) in rows[: asked.limit]], more
 
 

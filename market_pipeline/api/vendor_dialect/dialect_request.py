@@ -13,7 +13,7 @@ from market_pipeline.api.context import Context, context_of
 from market_pipeline.api.generated.instants import resolve_snapshot, settle_instant
 from market_pipeline.api.generated.query_params import CACHED_QUERIES, parse_instant, parse_parameters, query_string
 from market_pipeline.api.problems import ProblemError
-from market_pipeline.vendor_format.error_bodies import NO_KEY, UNKNOWN_KEY, RejectedRequestError, bad_parameter
+from market_pipeline.vendor_format.error_bodies import NO_KEY, UNKNOWN_KEY, RejectedRequestError, describe_bad_parameter
 from market_pipeline.vendor_format.vendor_request import VendorRequest, merge_cursor
 
 KEY_PARAMETER = "apiKey"
@@ -45,7 +45,7 @@ class DialectRequest(VendorRequest):
         try:
             return ADJUSTMENTS[self.parameters.get("adjusted", "true").lower()]
         except KeyError:
-            raise RejectedRequestError(bad_parameter("adjusted", ", ".join(ADJUSTMENTS))) from None
+            raise RejectedRequestError(describe_bad_parameter("adjusted", ", ".join(ADJUSTMENTS))) from None
 
     @property
     def kept(self) -> Mapping[str, str]:
@@ -109,7 +109,7 @@ def _check_text(values: Mapping[str, str]) -> None:
     """
     for name, value in values.items():
         if "\0" in value:
-            raise RejectedRequestError(bad_parameter(name, "text without a null character"))
+            raise RejectedRequestError(describe_bad_parameter(name, "text without a null character"))
 
 
 def is_from_this_machine(request: Request) -> bool:
@@ -135,4 +135,4 @@ def _parse_instant(text: str) -> datetime:
     try:
         return parse_instant(text)
     except ValueError:
-        raise RejectedRequestError(bad_parameter("as_of", "an instant such as 2026-03-01T12:00:00Z")) from None
+        raise RejectedRequestError(describe_bad_parameter("as_of", "an instant such as 2026-03-01T12:00:00Z")) from None

@@ -14,7 +14,7 @@ from market_pipeline.api.vendor_dialect.dialect_responses import DialectEndpoint
 from market_pipeline.api.vendor_dialect.ticker_spans import FRESH_SECONDS, TickerSpans
 from market_pipeline.core.sessions import CALENDARS
 from market_pipeline.vendor_format.error_bodies import Body
-from market_pipeline.vendor_format.market_hours import holidays_body, status_body
+from market_pipeline.vendor_format.market_hours import build_holidays_body, build_status_body
 from market_pipeline.vendor_format.reference_bodies import (
     NEWER_DIVIDENDS,
     NEWER_SPLITS,
@@ -83,9 +83,9 @@ def is_of_dialect(path: str) -> bool:
 
 async def _read_holidays(request: DialectRequest) -> list[dict[str, str]]:
     """Return the next year's holidays and early closes."""
-    return holidays_body(request.now.astimezone(CALENDARS["XNYS"].timezone).date())
+    return build_holidays_body(request.now.astimezone(CALENDARS["XNYS"].timezone).date())
 
 
 async def _read_status(request: DialectRequest) -> Body:
     """Return the status of the markets at this instant."""
-    return status_body(request.now)
+    return build_status_body(request.now)

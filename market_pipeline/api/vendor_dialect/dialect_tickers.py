@@ -11,15 +11,25 @@ from typing import Any
 from market_pipeline.api.vendor_dialect.dialect_lists import read_day, read_page
 from market_pipeline.api.vendor_dialect.dialect_request import DialectRequest
 from market_pipeline.core.sessions import CALENDARS
-from market_pipeline.vendor_format.error_bodies import NO_SUCH_TICKER, Body, RejectedRequestError, bad_parameter
-from market_pipeline.vendor_format.list_requests import ListedRecord, requested_tickers, select_fields, wants_active
+from market_pipeline.vendor_format.error_bodies import (
+    NO_SUCH_TICKER,
+    Body,
+    RejectedRequestError,
+    describe_bad_parameter,
+)
+from market_pipeline.vendor_format.list_requests import (
+    ListedRecord,
+    read_requested_tickers,
+    select_fields,
+    wants_active,
+)
 from market_pipeline.vendor_format.reference_bodies import (
     CURRENCIES,
     TICKERS,
-    delisted_field,
-    list_body,
-    ticker_change,
-    types_body,
+    build_delisted_field,
+    build_list_body,
+    build_ticker_change,
+    build_types_body,
 )
 from market_pipeline.vendor_format.vendor_request import parse_time
 from market_pipeline.warehouse.statements import read_driver_statement
@@ -37,11 +47,11 @@ async def read_tickers(request: DialectRequest) -> Body:
     """
     values = {**_days(request), "active": wants_active(request), "search": request.parameters.get("search", "").lower()}
     conditions = ["active = %(active)s", *([SEARCH] if values["search"] else [])]
-    if not values["search"] and not requested_tickers(request):
+    if not values["search"] and not read_requested_tickers(request):
         conditions.append("is_listed")  # a second warehouse stores the whole list as the vendor's
     found, more = await read_page(request, TICKERS, read_driver_statement("listed_tickers"), values, conditions)
     records = [_to_record(row) for row in found]
-    return list_body(request, TICKERS, records, {"count": len(records), **more})
+    return build_list_body(request, TICKERS, records, {"count": len(records), **more})
 
 
 async def read_ticker_details(request: DialectRequest) -> Body:
@@ -82,14 +92,14 @@ async def read_ticker_events(request: DialectRequest) -> Body:
         raise RejectedRequestError(NO_SUCH_TICKER)
     name, figi, cik = rows[0][:3]
     identity = {"name": name, "composite_figi": figi, "cik": cik}
-    events = [ticker_change(ticker, first) for *_, ticker, first in rows]
+    events = [build_ticker_change(ticker, first) for *_, ticker, first in rows]
     known = {field: value for field, value in identity.items() if value is not None}
     return {"results": {**known, "events": events}, **request.envelope()}
 
 
 async def read_ticker_types(request: DialectRequest) -> Body:
     """List the types of tickers."""
-    return types_body(request)
+    return build_types_body(request)
 
 
 def _days(request: DialectRequest) -> dict[str, Any]:
@@ -113,10 +123,10 @@ def _day(text: str | None, now: datetime, calendar_name: str) -> date:
 
 def _reject_as_of(request: DialectRequest) -> None:
     if request.as_of is not None:
-        raise RejectedRequestError(bad_parameter("as_of", "none here: tickers are listed of a `date`"))
+        raise RejectedRequestError(describe_bad_parameter("as_of", "none here: tickers are listed of a `date`"))
 
 
 def _to_record(row: Mapping[str, Any]) -> ListedRecord:
     updated = {} if row["last_updated_utc"] is None else {"last_updated_utc": f"{row['last_updated_utc']}T00:00:00Z"}
     kept = {name: value for name, value in row.items() if name not in DATES}
-    return {**kept, **updated, **delisted_field(read_day(row["delisted_utc"]))}
+    return {**kept, **updated, **build_delisted_field(read_day(row["delisted_utc"]))}

@@ -12,7 +12,7 @@ from market_pipeline.api.generated.history_params import HistoryRequest
 from market_pipeline.api.vendor_dialect.dialect_request import DialectRequest
 from market_pipeline.api.vendor_dialect.ticker_spans import HolderSpan, stored_statement
 from market_pipeline.core.sessions import Calendar
-from market_pipeline.vendor_format.bar_bodies import end_time
+from market_pipeline.vendor_format.bar_bodies import compute_end_time
 from market_pipeline.vendor_format.bar_rows import EncodedRows
 from market_pipeline.vendor_format.encoding import MILLION
 from market_pipeline.vendor_format.error_bodies import ErrorBody, RejectedRequestError
@@ -45,7 +45,10 @@ def _source(adjustment: str, *, past: bool) -> str:
 
 
 def go_number_sql(key: str) -> str:
-    """Return the SQL of a column's text as `go_number` has it. PostgreSQL writes no exponent from 1e-4 up to 1e15."""
+    """Return the SQL of a column's text as `format_go_number` has it.
+
+    PostgreSQL writes no exponent from 1e-4 up to 1e15.
+    """
     text = f"{key}::text"
     digits = f"rtrim(rtrim(left({text}, 1) || '.' || substr(replace({text}, '.', ''), 2), '0'), '.')"
     exponent = f"lpad((strpos({text} || '.', '.') - 2)::text, 2, '0')"
@@ -137,7 +140,7 @@ async def read_session(request: DialectRequest, market: Calendar, day: date) -> 
         ProblemError: the database can't be reached.
     """
     statements = session_statements(request.adjustment, past=request.as_of is not None)
-    values = {"calendar": market.name, "day": day, "time": end_time(market, day), "as_of": request.as_of}
+    values = {"calendar": market.name, "day": day, "time": compute_end_time(market, day), "as_of": request.as_of}
     rows, unknown, example = await _read_rows(request, statements, values)
     if unknown:
         raise RejectedRequestError(
