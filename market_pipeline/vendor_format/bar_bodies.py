@@ -111,7 +111,7 @@ def build_range_body(
     status: str = "OK",
     keep: Mapping[str, str] | None = None,
 ) -> Body:
-    """Return the body with a page of a range, of daily bars or of the windows that they are merged to.
+    """Return the body with a page of a range: daily bars, or windows of several days.
 
     Args:
         request: the request.

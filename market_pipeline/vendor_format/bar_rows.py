@@ -64,7 +64,7 @@ class EncodedRows(JsonText):
         return EncodedRows(",".join(part for part in (self.text, later.text) if part), self.count + later.count)
 
     def split_last(self) -> tuple["EncodedRows", int]:
-        """Return the rows but the last one, of two or more, and the time `t` of the last that is left."""
+        """Return the rows without the last of two or more, and the time `t` of the new last one."""
         rows = EncodedRows(self.text[: self.text.rindex(",{")], self.count - 1)
         [last] = EncodedRows(rows.text[rows.text.rfind("{") :], 1).to_list()
         return rows, last["t"]

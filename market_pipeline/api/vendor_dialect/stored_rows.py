@@ -56,11 +56,11 @@ def go_number_sql(key: str) -> str:
 
 
 def _encoded(page: str, ticker: str | None = None) -> tuple[str, str]:
-    """Return the statement for the rows of a page as JSON, and the same with the form of large numbers for prices too.
+    """Return the statement for a page's rows as JSON, and the same for prices of a million or more.
 
     Their columns are the rows as one text, since psycopg takes longer to read columns than PostgreSQL to encode them,
-    the number of rows, that of known prices, the highest price, and a ticker of unknown ones. Prices of a million are
-    rare, and trying them takes a fifth of the time of a row.
+    the number of rows, that of known prices, the highest price, and a ticker of unknown ones. Such prices are
+    rare, and trying their form takes a fifth of the time of a row.
     """
 
     def encode(price: Callable[[str], str]) -> str:
