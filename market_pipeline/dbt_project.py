@@ -78,12 +78,12 @@ def read_model_keys() -> dict[str, list[str]]:
     keys: dict[str, list[str]] = {}
     for file in sorted((find_project_folder() / "models" / "marts").glob("*.yml")):
         for model in yaml.safe_load(file.read_text(encoding="utf-8")).get("models") or ():
-            if key := _key(model):
+            if key := _find_key(model):
                 keys[model["name"]] = key
     return keys
 
 
-def _key(model: Mapping[str, Any]) -> list[str] | None:
+def _find_key(model: Mapping[str, Any]) -> list[str] | None:
     declared = [rule["columns"] for rule in model.get("constraints") or () if rule["type"] == "primary_key"]
     tests = [test for test in model.get("data_tests") or () if isinstance(test, dict)]
     tested = [test["valid_rows"]["arguments"]["key"] for test in tests if "key" in test["valid_rows"]["arguments"]]
@@ -108,7 +108,7 @@ def dbt_environment(settings: Settings, scope: BuildScope = BuildScope.EVERYTHIN
     """
     project, output = find_project_folder(), find_output_folder(settings)
     with open_connection(find_database_url(settings)) as connection:
-        address, session = find_address_in_use(connection), _session(connection)
+        address, session = find_address_in_use(connection), _build_session_options(connection)
     place = address.parameters
     with TemporaryDirectory(prefix="market-pipeline-dbt-") as folder:
         environment = build_client_environment(address.without_password.url())
@@ -122,7 +122,7 @@ def dbt_environment(settings: Settings, scope: BuildScope = BuildScope.EVERYTHIN
             # Each night's manifest is the same, and takes 0.5 s to write.
             "DBT_WRITE_JSON": str(scope is BuildScope.EVERYTHING),
             "MARKET_PIPELINE_DBT_PROJECT": compute_project_hash(settings),
-            "PGPASSFILE": str(_password_file(Path(folder), place.get("password", ""))),
+            "PGPASSFILE": str(_write_password_file(Path(folder), place.get("password", ""))),
             "PGCLIENTENCODING": ENCODING,
             "DBT_PROJECT_DIR": str(project),
             "DBT_PROFILES_DIR": str(project),
@@ -147,7 +147,7 @@ def run_dbt(settings: Settings, *arguments: str, scope: BuildScope = BuildScope.
         raise DbtError(f"`dbt {' '.join(arguments)}` failed: see its output above, or {log}")
 
 
-def _session(connection: Connection) -> str:
+def _build_session_options(connection: Connection) -> str:
     """Return our session settings as SQL to follow SET ROLE, the one statement that dbt opens a connection with.
 
     Its first transaction has begun by then.
@@ -158,7 +158,7 @@ def _session(connection: Connection) -> str:
     return f"{role}; SET TRANSACTION ISOLATION LEVEL READ COMMITTED; {settings}"
 
 
-def _password_file(folder: Path, password: str) -> Path:
+def _write_password_file(folder: Path, password: str) -> Path:
     """Write a password file as libpq reads it: https://www.postgresql.org/docs/current/libpq-pgpass.html."""
     file = folder / "password"
     file.touch(mode=0o600)

@@ -95,7 +95,7 @@ def _prepare(each: FetchedSymbol, explain: Explain, warehouse: Engine) -> Checke
             )
             if not fetched.payloads and load_request.due:
                 load_request = explain(load_request)
-            return CheckedLoad(load_request, checked.accepted, _rejected(checked, fetched))
+            return CheckedLoad(load_request, checked.accepted, _list_rejected(checked, fetched))
         except (OperationalError, InterfaceError):
             raise
         except Exception as error:
@@ -137,7 +137,7 @@ def _record_error(load_request: LoadRequest, error: Exception, warehouse: Engine
     return record_failure(warehouse, load_request, message)
 
 
-def _rejected(checked: CheckedBars, fetched: FetchedBars) -> list[RejectedBar]:
+def _list_rejected(checked: CheckedBars, fetched: FetchedBars) -> list[RejectedBar]:
     sessions = fetched.columns["date"][checked.rejected].tolist()
     payloads = [fetched.payloads[row] for row in checked.rejected]
     return [RejectedBar(*bar) for bar in zip(sessions, checked.reasons, payloads, strict=True)]

@@ -61,7 +61,7 @@ def find_renaming(client: PolygonClient, symbol: Symbol, ticker: Ticker) -> Tick
     if symbol.asset_class is AssetClass.CRYPTO or not ticker.name:
         return None
     try:
-        for successor in _equities(client.search_tickers(ticker.name, symbol.asset_class)[:CANDIDATES]):
+        for successor in _list_equities(client.search_tickers(ticker.name, symbol.asset_class)[:CANDIDATES]):
             for former, change in pairwise(client.fetch_ticker_events(successor).changes):
                 if former.ticker == ticker.ticker:
                     return change
@@ -71,7 +71,7 @@ def find_renaming(client: PolygonClient, symbol: Symbol, ticker: Ticker) -> Tick
     return None
 
 
-def _equities(found: list[Ticker]) -> Iterator[Symbol]:
+def _list_equities(found: list[Ticker]) -> Iterator[Symbol]:
     for ticker in found:
         with suppress(SymbolError):
             yield Symbol.of(ticker.ticker, AssetClass.STOCK)

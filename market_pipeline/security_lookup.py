@@ -86,7 +86,7 @@ def _judge_holder(
     client: PolygonClient, record: SecurityRecord, present: Symbol, events: TickerEvents
 ) -> SecurityFinding:
     """Return the finding for a ticker that some security has now: the tracked one or a later one."""
-    facts = _facts(events)
+    facts = _build_facts(events)
     begins = events.changes[-1].date
     if record.facts.contradicts(facts):
         return _hand_over(client, record, present, begins, None)
@@ -94,7 +94,7 @@ def _judge_holder(
         earlier = client.fetch_holder(present, record.added_on)  # the security that was meant when it was first tracked
         if earlier is not None and not _is_same(earlier, events):
             return _hand_over(client, record, present, begins, earlier)
-    return SecurityFinding(facts, _history_of(client, record.symbol, events))
+    return SecurityFinding(facts, _build_history(client, record.symbol, events))
 
 
 def _had_ticker(record: SecurityRecord, events: TickerEvents) -> bool:
@@ -110,7 +110,7 @@ def _hand_over(
     change = find_renaming(client, present, earlier) if earlier else None
     if change is not None:
         successor = client.fetch_ticker_events(find_ticker_symbol(change.ticker, record.symbol.asset_class))
-        return SecurityFinding(_facts(successor), _history_of(client, record.symbol, successor))
+        return SecurityFinding(_build_facts(successor), _build_history(client, record.symbol, successor))
     note = f"{present.vendor_ticker} is another security's since {begins}"
     return SecurityFinding(record.facts, _end(record.history, begins - timedelta(days=1), TickerSource.EVENTS, note))
 
@@ -120,17 +120,17 @@ def _look_up_ended(client: PolygonClient, record: SecurityRecord, present: Symbo
     reference = fetch_reference(client, present)
     if reference.renamed_to is not None:
         successor = client.fetch_ticker_events(find_ticker_symbol(reference.renamed_to, record.symbol.asset_class))
-        history = _history_of(client, record.symbol, successor)
+        history = _build_history(client, record.symbol, successor)
         if present.vendor_ticker in history.tickers:
             current = replace(reference, listed=True, delisted_on=None)
-            return SecurityFinding(_facts(successor), history, current)
+            return SecurityFinding(_build_facts(successor), history, current)
     if reference.delisted_on is not None:
         history = _end(record.history, reference.delisted_on, TickerSource.REFERENCE, reference.ending)
         return SecurityFinding(record.facts, history, reference)
     return SecurityFinding(record.facts, record.history, reference)
 
 
-def _facts(events: TickerEvents) -> SecurityFacts:
+def _build_facts(events: TickerEvents) -> SecurityFacts:
     return SecurityFacts(name=events.name, composite_figi=events.composite_figi, cik=events.cik)
 
 
@@ -142,7 +142,7 @@ def _is_same(holder: Ticker, events: TickerEvents) -> bool:
     return holder.name == events.name
 
 
-def _history_of(client: PolygonClient, symbol: Symbol, events: TickerEvents) -> TickerHistory:
+def _build_history(client: PolygonClient, symbol: Symbol, events: TickerEvents) -> TickerHistory:
     """Return the history that a security's ticker events state."""
     by_day = {change.date: change for change in events.changes}  # of several on one day, the last
     changes: list[TickerChange] = []

@@ -69,7 +69,7 @@ class AnalystQueries:
                 raise ToolProblem(f"{error}: {_CAST}") from None
             except psycopg.Error as error:
                 raise ToolProblem(_describe(error)) from None
-        return _result(columns, rows, limit)
+        return _build_result(columns, rows, limit)
 
 
 def _limit_session(connection: psycopg.Connection) -> None:
@@ -97,7 +97,7 @@ def _fetch(
         return [column.name for column in cursor.description or ()], cursor.fetchall()
 
 
-def _result(columns: Sequence[str], rows: Sequence[tuple[Any, ...]], limit: int) -> Rows:
+def _build_result(columns: Sequence[str], rows: Sequence[tuple[Any, ...]], limit: int) -> Rows:
     kept: list[list[Any]] = []
     left = MOST_BYTES
     for row in rows[:limit]:

@@ -15,7 +15,7 @@ async def describe_schema(catalog: Catalog) -> str:
         "# Tables, views and marts",
         f"The meaning of each column is in {TABLE}. In SQL, marts need the prefix `analytics.`.",
         *(
-            f"- `{_sql_name(each)}` ({each.kind}): {each.description} Columns: {', '.join(each.columns)}."
+            f"- `{_build_sql_name(each)}` ({each.kind}): {each.description} Columns: {', '.join(each.columns)}."
             for each in relations
         ),
     ]
@@ -30,7 +30,7 @@ async def describe_table(catalog: Catalog, name: str) -> str | None:
     key = f" Key: {', '.join(relation.key)}." if relation.key else ""
     return "\n".join(
         [
-            f"# {_sql_name(relation)}",
+            f"# {_build_sql_name(relation)}",
             f"{relation.description}{key}",
             *(f"- `{column.name}` {column.type}: {column.description}" for column in relation.columns.values()),
         ]
@@ -42,6 +42,6 @@ def read_glossary() -> str:
     return (find_project_dir() / "docs" / "glossary.md").read_text(encoding="utf-8")
 
 
-def _sql_name(relation: Relation) -> str:
+def _build_sql_name(relation: Relation) -> str:
     prefix = "" if relation.schema == "public" else f"{relation.schema}."
     return f"{prefix}{relation.relation_name}"

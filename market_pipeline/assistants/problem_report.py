@@ -63,8 +63,8 @@ def read_tracked(engine: Engine, settings: Settings, symbols: Sequence[Symbol] |
             *find_action_problems(behind),
             *(market.problem for market in markets if market.problem),
         ],
-        "symbols": _first(_SYMBOL, concerned),
-        "missing_sessions": _first(_GAP, gaps),
+        "symbols": _take_first(_SYMBOL, concerned),
+        "missing_sessions": _take_first(_GAP, gaps),
         "unknown_adjustments": [str(each) for each in find_unknown_adjustments(engine) if each.symbol in names],
     }
 
@@ -93,17 +93,17 @@ async def read_missing_market_sessions(requests: ApiRequests) -> Rows:
 
 def to_gaps(gaps: Sequence[coverage.Row]) -> Rows:
     """Return gaps as rows."""
-    return _first(_GAP[1:], gaps, len(gaps))
+    return _take_first(_GAP[1:], gaps, len(gaps))
 
 
-def _first(columns: Sequence[str], records: Sequence[coverage.Row], most: int = MOST) -> Rows:
+def _take_first(columns: Sequence[str], records: Sequence[coverage.Row], most: int = MOST) -> Rows:
     note = f"These are the first {most} of {format_count(len(records), 'row')}: name a symbol for all of its."
-    rows = [[_plain(record[name]) for name in columns] for record in records[:most]]
+    rows = [[_to_plain(record[name]) for name in columns] for record in records[:most]]
     truncated = len(records) > most
     return Rows(
         columns=list(columns), rows=rows, count=len(rows), truncated=truncated, note=note if truncated else None
     )
 
 
-def _plain(value: Any) -> Any:
+def _to_plain(value: Any) -> Any:
     return value.isoformat() if hasattr(value, "isoformat") else value

@@ -76,12 +76,12 @@ def create_server(context: ReadingContext, queries: AnalystQueries) -> Assistant
         tools.list_symbols, tools.get_coverage, tools.get_bars, tools.get_universe, tools.get_corporate_actions,
         tools.find_problems, tools.query,
     ):  # fmt: skip
-        server.add_tool(_as_tool(tool), annotations=ToolAnnotations(read_only_hint=True, open_world_hint=False))
+        server.add_tool(_wrap_tool(tool), annotations=ToolAnnotations(read_only_hint=True, open_world_hint=False))
     _add_resources(server, context)
     return server
 
 
-def _as_tool(function: Callable[..., Awaitable[BaseModel]]) -> Callable[..., Awaitable[CallToolResult]]:
+def _wrap_tool(function: Callable[..., Awaitable[BaseModel]]) -> Callable[..., Awaitable[CallToolResult]]:
     """Wrap a tool: its result becomes compact JSON, its errors become messages."""
 
     @functools.wraps(function)

@@ -89,7 +89,7 @@ def open_http_server(settings: Settings, host: str) -> Iterator[ApiServer]:
             stateless_http=True,
             json_response=True,
             max_request_body_size=BODY_BYTES,
-            transport_security=_transport_security(host),
+            transport_security=_build_transport_security(host),
         )
         if keyed:
             app = KeyMiddleware(app, warehouse)
@@ -99,7 +99,7 @@ def open_http_server(settings: Settings, host: str) -> Iterator[ApiServer]:
             yield http
 
 
-def _transport_security(host: str) -> TransportSecuritySettings:
+def _build_transport_security(host: str) -> TransportSecuritySettings:
     if not is_loopback(host):  # a key is required instead
         return TransportSecuritySettings(enable_dns_rebinding_protection=False)
     names = {*LOOPBACK_NAMES, host}

@@ -85,14 +85,14 @@ class Tools:
         """List the symbols of the warehouse with their first and last session, health and the reason for it."""
         columns = (*_REFERENCE, *_HEALTH)
         names = await self._search(search, limit + 1) if search else None
-        conditions = [("symbol", _one_of(names))] if names is not None else []
+        conditions = [("symbol", _build_filter(names))] if names is not None else []
         conditions += [("health", f"eq.{health}")] if health else []
         select = ("select", ",".join(("symbol", *_HEALTH)))
         body = await self._requests.table("coverage", *conditions, select, ("limit", limit + 1))
         covered = {record["symbol"]: record for record in body["data"]}
         listed = sorted(covered if names is None or health else names)
         reference = await self._requests.table(
-            "tracked_symbols", ("symbol", _one_of(listed)), ("select", ",".join(_REFERENCE)), ("limit", limit + 1)
+            "tracked_symbols", ("symbol", _build_filter(listed)), ("select", ",".join(_REFERENCE)), ("limit", limit + 1)
         )
         records = [{**dict.fromkeys(_HEALTH), **covered.get(row["symbol"], {}), **row} for row in reference["data"]]
         records.sort(key=lambda record: str(record["symbol"]))
@@ -247,6 +247,6 @@ class Tools:
         return to_rows(body, columns, [], _LATER)
 
 
-def _one_of(names: Sequence[str]) -> str:
+def _build_filter(names: Sequence[str]) -> str:
     quoted = ",".join(f'"{name}"' for name in names)
     return f"in.({quoted})"

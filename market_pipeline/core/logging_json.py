@@ -37,7 +37,11 @@ class JsonFormatter(structlog.stdlib.ProcessorFormatter):
 
     def __init__(self) -> None:
         super().__init__(
-            foreign_pre_chain=[structlog.contextvars.merge_contextvars, structlog.processors.format_exc_info, _object],
+            foreign_pre_chain=[
+                structlog.contextvars.merge_contextvars,
+                structlog.processors.format_exc_info,
+                _build_object,
+            ],
             processors=[self.remove_processors_meta, structlog.processors.JSONRenderer()],
         )
 
@@ -114,11 +118,11 @@ def wrap_line(line: str, program: str) -> str:
     except ValueError:
         found = None
     if not isinstance(found, dict):
-        found = {"time": _instant(datetime.now(UTC)), "level": "info", "message": COLOURED.sub("", line)}
+        found = {"time": _format_instant(datetime.now(UTC)), "level": "info", "message": COLOURED.sub("", line)}
     return json.dumps({"program": program, **{RENAMED.get(name, name): value for name, value in found.items()}})
 
 
-def _object(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+def _build_object(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     record: logging.LogRecord = event["_record"]
     # Dagster's own fields of a run's records: the run, and the message before Dagster's prefix.
     run: Mapping[str, Any] = getattr(record, "dagster_meta", None) or {}
@@ -128,10 +132,10 @@ def _object(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict
         "step": run.get("step_key"),
         "trigger": find_trigger(run["job_tags"]) if run.get("run_id") else None,
         "symbol": getattr(record, "symbol", event.get("symbol")),
-        "exception": event.get("exception") or _error_of(run.get("dagster_event")),
+        "exception": event.get("exception") or _find_error(run.get("dagster_event")),
     }
     return {
-        "time": _instant(datetime.fromtimestamp(record.created, UTC)),
+        "time": _format_instant(datetime.fromtimestamp(record.created, UTC)),
         "level": record.levelname.lower(),
         "logger": record.name,
         "message": run.get("orig_message", event["event"]),
@@ -140,11 +144,11 @@ def _object(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict
     }
 
 
-def _error_of(event: Any) -> str | None:
+def _find_error(event: Any) -> str | None:
     """Return the error in an event of Dagster's."""
     error = getattr(getattr(event, "event_specific_data", None), "error", None)
     return str(error.to_string()) if error is not None else None
 
 
-def _instant(at: datetime) -> str:
+def _format_instant(at: datetime) -> str:
     return at.isoformat(timespec="milliseconds")

@@ -101,7 +101,7 @@ class _WatchedTlsPool(HTTPSConnectionPool):
     ConnectionCls = _WatchedTlsConnection
 
 
-def _with_watched_sockets(manager: PoolManager) -> PoolManager:
+def _watch_sockets(manager: PoolManager) -> PoolManager:
     manager.pool_classes_by_scheme = {"http": _WatchedPool, "https": _WatchedTlsPool}
     return manager
 
@@ -111,7 +111,7 @@ class _WatchedAdapter(HTTPAdapter):
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
         super().init_poolmanager(*arguments, **options)
-        _with_watched_sockets(self.poolmanager)
+        _watch_sockets(self.poolmanager)
 
     def proxy_manager_for(self, *arguments: Any, **options: Any) -> Any:
-        return _with_watched_sockets(super().proxy_manager_for(*arguments, **options))
+        return _watch_sockets(super().proxy_manager_for(*arguments, **options))

@@ -151,7 +151,7 @@ def plan_nightly_runs(
     recent = list_last_sessions(symbols[0].calendar, latest, reach_back)
     groups: defaultdict[int, list[tuple[int, Symbol]]] = defaultdict(list)
     for symbol in symbols:
-        reach = max(look_back, _reach(recent, gaps.get(symbol.name), look_back))
+        reach = max(look_back, _count_reach(recent, gaps.get(symbol.name), look_back))
         doublings = ((reach - 1) // look_back).bit_length()
         groups[doublings].append((reach, symbol))
     return [
@@ -171,7 +171,7 @@ def plan_market_night(sessions: Sequence[date], stored: Container[date], *, look
     return [*(day for day in sessions[:-look_back] if day not in stored), *sessions[-look_back:]]
 
 
-def _reach(recent: Sequence[date], gap: Gap | None, look_back: int) -> int:
+def _count_reach(recent: Sequence[date], gap: Gap | None, look_back: int) -> int:
     """Return the number of recent sessions from the gap on, plus those before it to be fetched once more."""
     if gap is None:
         return 0

@@ -81,7 +81,7 @@ def list_sessions(name: str, start: date, end: date) -> list[date]:
     """Return a calendar's sessions from `start` to `end`, both included, oldest first; empty where there are none."""
     if end < start:
         return []
-    sessions = _all_sessions(name, end.year // 10 * 10 + 9)  # a decade's end, so that the cache holds few lists
+    sessions = _list_all_sessions(name, end.year // 10 * 10 + 9)  # a decade's end, so that the cache holds few lists
     return sessions[bisect_left(sessions, start) : bisect_right(sessions, end)]
 
 
@@ -117,7 +117,7 @@ def find_newest_ended_session(name: str, now: datetime) -> date | None:
 
 
 @lru_cache
-def _all_sessions(name: str, last_year: int) -> list[date]:
+def _list_all_sessions(name: str, last_year: int) -> list[date]:
     first, last = find_calendar(name).first_session, date(last_year, 12, 31)
     if name == "24/7":
         return [first + timedelta(days) for days in range((last - first).days + 1)]

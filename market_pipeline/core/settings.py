@@ -57,7 +57,7 @@ def choose_data_dir() -> Path:
     return folder / ".market_pipeline" if folder else platformdirs.user_data_path("market-pipeline")
 
 
-def _absolute(folder: Path) -> Path:
+def _make_absolute(folder: Path) -> Path:
     return folder.expanduser().absolute()
 
 
@@ -118,7 +118,7 @@ class Settings(BaseSettings):
         description="URL of the flat files of the vendor, or of a sandbox. Unset while bars come from "
         "a sandbox: its own.",
     )
-    ticker_corrections: Annotated[Path, AfterValidator(_absolute)] | None = Field(
+    ticker_corrections: Annotated[Path, AfterValidator(_make_absolute)] | None = Field(
         None, description="CSV of ticker histories that win over the vendor's. Unset: those in the package only."
     )
     backfill_schedule_hour: int = Field(2, ge=0, le=23, description="Hour of the nightly run, UTC.")
@@ -188,7 +188,7 @@ class Settings(BaseSettings):
     steps_on_workers: bool = Field(
         False, description="Execute the steps of a run on workers too, instead of in the run's process."
     )
-    market_pipeline_data_dir: Annotated[Path, AfterValidator(_absolute)] = Field(
+    market_pipeline_data_dir: Annotated[Path, AfterValidator(_make_absolute)] = Field(
         default_factory=choose_data_dir,
         description="Folder for the embedded PostgreSQL and other data. Unset: .market_pipeline in "
         "the project's folder.",

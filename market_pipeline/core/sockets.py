@@ -56,7 +56,7 @@ def find_free_port(host: str = LOOPBACK) -> int:
     Raises:
         PortTakenError: no port is free.
     """
-    ephemeral = _ephemeral_ports()
+    ephemeral = _read_ephemeral_ports()
     candidates = [port for port in _CANDIDATES if port not in ephemeral]
     for port in [*random.sample(candidates, min(len(candidates), 50)), 0]:
         with suppress(PortTakenError), listen(host, port) as listener:
@@ -64,7 +64,7 @@ def find_free_port(host: str = LOOPBACK) -> int:
     raise PortTakenError(f"no port is free on {host}: end programs that listen there")
 
 
-def _ephemeral_ports() -> range:
+def _read_ephemeral_ports() -> range:
     """Return the ports of outgoing connections.
 
     Source: https://docs.kernel.org/networking/ip-sysctl.html, ip_local_port_range.

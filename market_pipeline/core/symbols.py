@@ -60,20 +60,20 @@ class Symbol:
             known = ", ".join(AssetClass)
             raise SymbolError(f"asset class {asset_class!r} is not known; use one of {known}") from None
         if not re.fullmatch(TICKERS[kind], name, re.ASCII):
-            raise SymbolError(f"{name!r} is not a {kind} ticker{_hint(name, TICKERS[kind])}")
+            raise SymbolError(f"{name!r} is not a {kind} ticker{_describe_expected(name, TICKERS[kind])}")
         return cls(name, kind)
 
     @property
     def vendor_ticker(self) -> str:
         """The ticker in the vendor's requests, e.g. `AAPL`, `X:BTCUSD`."""
-        return f"X:{_coin(self.name)}USD" if self.asset_class is AssetClass.CRYPTO else self.name
+        return f"X:{_remove_currency(self.name)}USD" if self.asset_class is AssetClass.CRYPTO else self.name
 
     @property
     def other_name(self) -> str | None:
         """The other name that the instrument can have here: `BTC-USD` for the coin `BTC`, and reversed."""
         if self.asset_class is not AssetClass.CRYPTO:
             return None
-        coin = _coin(self.name)
+        coin = _remove_currency(self.name)
         return coin if coin != self.name else f"{coin}-USD"
 
     @property
@@ -92,11 +92,11 @@ def find_ticker_symbol(ticker: str, asset_class: AssetClass) -> Symbol:
     return Symbol.of(ticker.removeprefix("X:").removesuffix("USD") if is_pair else ticker, asset_class)
 
 
-def _coin(name: str) -> str:
+def _remove_currency(name: str) -> str:
     return name.removesuffix("-USD")
 
 
-def _hint(name: str, pattern: str) -> str:
+def _describe_expected(name: str, pattern: str) -> str:
     base = name.upper().removeprefix("X:") if pattern is _CRYPTO else name.upper().replace("/", ".").replace("-", ".")
     for suffix in ("-USD", "/USD", "USD"):
         base = base.removesuffix(suffix) if pattern is _CRYPTO else base

@@ -58,13 +58,13 @@ def store(connection: Connection, events: Sequence[tuple[EventLogEntry, Row, int
     Raises:
         DagsterInvariantViolationError: a check was planned more than once for the same partition and run.
     """
-    planned = [row for event in events if is_planned_check(event[0]) for row in _planned_rows(*event)]
+    planned = [row for event in events if is_planned_check(event[0]) for row in _build_planned_rows(*event)]
     if planned:
         connection.execute(insert(AssetCheckExecutionsTable), planned)
     newest: dict[tuple[Any, ...], Row] = {}
     for event, row, event_id in events:
         if event.dagster_event_type is DagsterEventType.ASSET_CHECK_EVALUATION:
-            result = _result_row(event, row, event_id)
+            result = _build_result_row(event, row, event_id)
             # A result without a run replaces none.
             key = (result["asset_key"], result["check_name"], result["partition"], result["run_id"] or event_id)
             newest[key] = result
@@ -89,21 +89,21 @@ def remove_partitions(event: EventLogEntry) -> EventLogEntry:
     return event._replace(dagster_event=planned._replace(event_specific_data=data))
 
 
-def _planned_rows(event: EventLogEntry, row: Row, event_id: int) -> Iterator[Row]:
+def _build_planned_rows(event: EventLogEntry, row: Row, event_id: int) -> Iterator[Row]:
     planned = event.get_dagster_event().asset_check_planned_data
     subset = planned.partitions_subset
     values = {
         "asset_key": planned.asset_key.to_string(),
         "check_name": planned.check_name,
         "execution_status": AssetCheckExecutionRecordStatus.PLANNED.value,
-        **_event_values(row, event_id),
+        **_build_event_values(row, event_id),
     }
     partitions: Iterable[str | None] = subset.get_partition_keys() if subset else (None,)
     for partition in partitions:
         yield {**values, "partition": partition}
 
 
-def _result_row(event: EventLogEntry, row: Row, event_id: int) -> Row:
+def _build_result_row(event: EventLogEntry, row: Row, event_id: int) -> Row:
     result: AssetCheckEvaluation = event.get_dagster_event().asset_check_evaluation_data
     passed, failed = AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED
     target = result.target_materialization_data
@@ -113,11 +113,11 @@ def _result_row(event: EventLogEntry, row: Row, event_id: int) -> Row:
         "partition": result.partition,
         "execution_status": (passed if result.passed else failed).value,
         "materialization_event_storage_id": target.storage_id if target else None,
-        **_event_values(row, event_id),
+        **_build_event_values(row, event_id),
     }
 
 
-def _event_values(row: Row, event_id: int) -> Row:
+def _build_event_values(row: Row, event_id: int) -> Row:
     return {
         "run_id": row["run_id"],
         "evaluation_event": row["event"],

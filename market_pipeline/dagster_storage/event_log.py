@@ -185,7 +185,7 @@ class BulkPostgresEventLogStorage(Pooled, PostgresEventLogStorage):
             check_executions.store(connection, [(each.event, each.row, each.ids[-1]) for each in written])
             # Last: other runs share these rows, which stay locked from here to the end of the transaction.
             if assets := self._asset_rows(written):
-                connection.execute(_UPSERT_ASSETS, _arrays(assets, _ASSET_COLUMNS))
+                connection.execute(_UPSERT_ASSETS, _build_arrays(assets, _ASSET_COLUMNS))
 
     def _insert(self, connection: Connection, events: Sequence[Repeated]) -> Iterator[_Written]:
         for by_value, neighbours in groupby(events, lambda repeated: len(repeated[1] or ()) <= FEW_PARTITIONS):
@@ -211,7 +211,7 @@ class BulkPostgresEventLogStorage(Pooled, PostgresEventLogStorage):
                 of_events.append((limit_to_partition(event, partitions[-1]), list(repeat_row(row, partitions))))
         rows = [row for _, own in of_events for row in own]
         # Ids follow the order of the events, but RETURNING may give them in another.
-        ids = iter(sorted(connection.scalars(_INSERT_EVENTS, _arrays(rows, _EVENT_COLUMNS))) if rows else ())
+        ids = iter(sorted(connection.scalars(_INSERT_EVENTS, _build_arrays(rows, _EVENT_COLUMNS))) if rows else ())
         yield from (_Written(event, own[-1], list(islice(ids, len(own)))) for event, own in of_events)
 
     def _event_to_row(self, event: EventLogEntry) -> Row:
@@ -267,5 +267,5 @@ class BulkPostgresEventLogStorage(Pooled, PostgresEventLogStorage):
         }
 
 
-def _arrays(rows: Sequence[Row], names: Sequence[str]) -> dict[str, list[Any]]:
+def _build_arrays(rows: Sequence[Row], names: Sequence[str]) -> dict[str, list[Any]]:
     return {name: [row[name] for row in rows] for name in names}

@@ -61,7 +61,7 @@ def record_materializations(context: Context, assets: Sequence[MaterializedAsset
     """Record in the run's event log that partitions of assets were materialized, as `context.log_event` would."""
     storage = context.instance.event_log_storage
     if isinstance(storage, BulkPostgresEventLogStorage):
-        storage.store_materializations([_entries(context, asset) for asset in assets])
+        storage.store_materializations([_build_entries(context, asset) for asset in assets])
         return
     for asset in assets:
         groups, finally_ = asset.split()
@@ -71,16 +71,16 @@ def record_materializations(context: Context, assets: Sequence[MaterializedAsset
         context.log_event(finally_)
 
 
-def _entries(context: Context, asset: MaterializedAsset) -> tuple[list[Repeated], EventLogEntry]:
+def _build_entries(context: Context, asset: MaterializedAsset) -> tuple[list[Repeated], EventLogEntry]:
     groups, finally_ = asset.split()
     templates = [
         dg.AssetMaterialization(asset.key, partition=group.partitions[-1], metadata=group.metadata) for group in groups
     ]
     repeated: list[Repeated] = [
-        (_materialization_entry(context, template), group.partitions)
+        (_build_materialization_entry(context, template), group.partitions)
         for template, group in zip(templates, groups, strict=True)
     ]
-    return repeated, _materialization_entry(context, finally_)
+    return repeated, _build_materialization_entry(context, finally_)
 
 
 def report_materializations(instance: dg.DagsterInstance, key: dg.AssetKey, groups: Sequence[Materialized]) -> None:
@@ -94,7 +94,9 @@ def report_materializations(instance: dg.DagsterInstance, key: dg.AssetKey, grou
     storage = instance.event_log_storage
     if isinstance(storage, BulkPostgresEventLogStorage):
         templates = [dg.AssetMaterialization(key, partition=g.partitions[-1], metadata=g.metadata) for g in groups]
-        *others, last = [(_runless(event), group.partitions) for event, group in zip(templates, groups, strict=True)]
+        *others, last = [
+            (_build_runless_entry(event), group.partitions) for event, group in zip(templates, groups, strict=True)
+        ]
         before = [(last[0], last[1][:-1])] if len(last[1]) > 1 else []
         storage.store_materializations([([*others, *before], last[0])])
         return
@@ -105,7 +107,7 @@ def report_materializations(instance: dg.DagsterInstance, key: dg.AssetKey, grou
             )
 
 
-def _runless(materialization: dg.AssetMaterialization) -> EventLogEntry:
+def _build_runless_entry(materialization: dg.AssetMaterialization) -> EventLogEntry:
     event = DagsterEvent(
         DagsterEventType.ASSET_MATERIALIZATION.value,
         RUNLESS_JOB_NAME,
@@ -122,14 +124,14 @@ def _runless(materialization: dg.AssetMaterialization) -> EventLogEntry:
     )
 
 
-def _materialization_entry(context: Context, materialization: dg.AssetMaterialization) -> EventLogEntry:
+def _build_materialization_entry(context: Context, materialization: dg.AssetMaterialization) -> EventLogEntry:
     """Return the entry that `context.log_event` would store."""
     message = f"Materialized value {materialization.label}."
     data = StepMaterializationData(materialization)
-    return _entry(context, DagsterEventType.ASSET_MATERIALIZATION, data, message)
+    return _build_entry(context, DagsterEventType.ASSET_MATERIALIZATION, data, message)
 
 
-def _entry(context: Context, kind: DagsterEventType, data: Any, message: str) -> EventLogEntry:
+def _build_entry(context: Context, kind: DagsterEventType, data: Any, message: str) -> EventLogEntry:
     """Return the entry that Dagster would store for an event of the step."""
     step = context.get_step_execution_context()
     event = DagsterEvent(
@@ -161,7 +163,7 @@ def record_check_results(context: dg.AssetExecutionContext, results: Sequence[dg
     context.log.addFilter(lambda record: "did not yield or return expected outputs" not in record.getMessage())
     kind, storage = DagsterEventType.ASSET_CHECK_EVALUATION, context.instance.event_log_storage
     if isinstance(storage, BulkPostgresEventLogStorage):
-        storage.store_event_batch([_entry(context, kind, result, _describe(result)) for result in results])
+        storage.store_event_batch([_build_entry(context, kind, result, _describe(result)) for result in results])
         return
     step = context.get_step_execution_context()
     for result in results:

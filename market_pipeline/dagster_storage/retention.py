@@ -62,12 +62,12 @@ def delete_replaced(instance: DagsterInstance, days: int, now: datetime) -> Dele
     if not isinstance(storage, SqlEventLogStorage):
         raise OtherStorageError(f"Dagster keeps its events elsewhere, in {type(storage).__name__}")
     before = (now - timedelta(days=days)).astimezone(UTC).replace(tzinfo=None)
-    results = _delete_in_parts(storage, Checks, _replaced_results(before))
-    events = _delete_in_parts(storage, Events, _replaced_materializations(before))
-    return Deleted(events + _delete_in_parts(storage, Events, _events_without_results(before)), results)
+    results = _delete_in_parts(storage, Checks, _delete_replaced_results(before))
+    events = _delete_in_parts(storage, Events, _delete_replaced_materializations(before))
+    return Deleted(events + _delete_in_parts(storage, Events, _delete_events_without_results(before)), results)
 
 
-def _replaced_results(before: datetime) -> Delete:
+def _delete_replaced_results(before: datetime) -> Delete:
     """Return the DELETE of results of checks that were evaluated again."""
     newer = Checks.alias("newer")
     again = select(newer.c.id).where(
@@ -80,7 +80,7 @@ def _replaced_results(before: datetime) -> Delete:
     return delete(Checks).where(Checks.c.evaluation_event_timestamp < before, again.exists())
 
 
-def _replaced_materializations(before: datetime) -> Delete:
+def _delete_replaced_materializations(before: datetime) -> Delete:
     """Return the DELETE of materializations, planned or done, that were planned or done again."""
     newer = Events.alias("newer")
     again = select(newer.c.id).where(
@@ -94,7 +94,7 @@ def _replaced_materializations(before: datetime) -> Delete:
     )
 
 
-def _events_without_results(before: datetime) -> Delete:
+def _delete_events_without_results(before: datetime) -> Delete:
     """Return the DELETE of check events of runs that have no result left."""
     left = select(Checks.c.id).where(Checks.c.run_id == Events.c.run_id)
     return delete(Events).where(Events.c.dagster_event_type.in_(CHECKING), Events.c.timestamp < before, ~left.exists())

@@ -51,11 +51,11 @@ def probe_dagster(settings: Settings, warehouse: Engine, now: datetime) -> Dagst
             next_run=scheduler.next_run,
             schedules=list(scheduler.schedules),
             runs_under_way=instance.get_runs_count(RunsFilter(statuses=UNDER_WAY)),
-            failed_run=_last_failed_run(instance),
+            failed_run=_find_last_failed_run(instance),
         )
 
 
-def _last_failed_run(instance: DagsterInstance) -> str | None:
+def _find_last_failed_run(instance: DagsterInstance) -> str | None:
     finished = instance.get_runs(RunsFilter(statuses=FINISHED_STATUSES), limit=NEWEST_RUNS)
     newest = next((run for run in finished if find_trigger(run.tags) != "cli"), None)
     return newest.run_id if newest is not None and newest.status is DagsterRunStatus.FAILURE else None

@@ -45,15 +45,15 @@ class Addresses:
     @property
     def api(self) -> str:
         """URL of the API on this machine."""
-        return _url(self.host, self.api_port)
+        return _build_url(self.host, self.api_port)
 
     @property
     def ui(self) -> str:
         """URL of Dagster's UI on this machine."""
-        return _url(self.host, self.ui_port)
+        return _build_url(self.host, self.ui_port)
 
 
-def _url(host: str, port: int) -> str:
+def _build_url(host: str, port: int) -> str:
     here = {"0.0.0.0": LOOPBACK, "::": "::1"}.get(host, host)  # noqa: S104, which can't be connected to
     return f"http://[{here}]:{port}" if ":" in here else f"http://{here}:{port}"
 
@@ -71,7 +71,7 @@ def build_service_environment(settings: Settings, addresses: Addresses, changes:
 
 def build_sandbox_service(port: int, env: Mapping[str, str]) -> Service:
     """Return the sandbox, on loopback."""
-    command = [_executable("market-pipeline"), "sandbox", "--port", str(port)]
+    command = [_find_executable("market-pipeline"), "sandbox", "--port", str(port)]
     return Service("sandbox", command, env, lambda: _accepts(port))
 
 
@@ -94,7 +94,7 @@ def build_pipeline_services(
     yield Service(
         "code",
         [
-            _executable("dagster"),
+            _find_executable("dagster"),
             "code-server",
             "start",
             "--host",
@@ -111,19 +111,19 @@ def build_pipeline_services(
     )
     yield Service(
         "webserver",
-        [_executable("dagster-webserver"), *listen, ui_port, "--workspace", str(workspace), *logs],
+        [_find_executable("dagster-webserver"), *listen, ui_port, "--workspace", str(workspace), *logs],
         env,
         lambda: is_listening(addresses.ui, DAGSTER_UI),
     )
     # At its default level the daemon logs several lines a minute about sensors that have nothing to do.
     quiet = ("--log-level", "warning")
-    daemon = [_executable("dagster-daemon"), "run", "--workspace", str(workspace), *quiet, *logs]
-    yield Service("daemon", daemon, env, _heartbeat_probe(instance))
-    api = [_executable("market-pipeline"), "api", *listen, api_port]
+    daemon = [_find_executable("dagster-daemon"), "run", "--workspace", str(workspace), *quiet, *logs]
+    yield Service("daemon", daemon, env, _build_heartbeat_probe(instance))
+    api = [_find_executable("market-pipeline"), "api", *listen, api_port]
     yield Service("api", api, env, lambda: is_listening(addresses.api, API))
 
 
-def _executable(name: str) -> str:
+def _find_executable(name: str) -> str:
     """Return the path of a program of this Python's environment."""
     return str(Path(sys.executable).with_name(name))
 
@@ -142,7 +142,7 @@ def _accepts(port: int) -> bool:
     return False
 
 
-def _heartbeat_probe(instance: DagsterInstance) -> Callable[[], bool]:
+def _build_heartbeat_probe(instance: DagsterInstance) -> Callable[[], bool]:
     """Return a function that is True once the daemon has recorded a heartbeat after this call."""
     now = datetime.now(UTC)
 

@@ -147,11 +147,11 @@ def _read_tables(
         markets = read_market_states(found.engine, settings, now)
     except DBAPIError as error:
         return None, None, None, None, None, str(build_unavailable_error(error, found.engine))
-    last_run = LastRun(**{name: _as_plain(value) for name, value in last.items()}) if last else None
+    last_run = LastRun(**{name: _to_plain(value) for name, value in last.items()}) if last else None
     return rows, last_run, behind, unknown, markets, None
 
 
-def _as_plain(value: Any) -> Any:
+def _to_plain(value: Any) -> Any:
     """Convert a sum of PostgreSQL's, which is a whole Decimal, to int."""
     return value if isinstance(value, str | datetime) else int(value)
 

@@ -213,7 +213,7 @@ def _build_failure_alert(run: DagsterRun, record: EventLogRecord, settings: Sett
         text=_join_lines(failed) or describe_failure(record.event_log_entry.get_dagster_event()),
         at=datetime.fromtimestamp(record.timestamp, UTC),
         facts=facts,
-        link=f"{_ui_url(settings)}/runs/{run.run_id}",
+        link=f"{_choose_ui_url(settings)}/runs/{run.run_id}",
     )
 
 
@@ -245,11 +245,15 @@ def _build_staleness_alert(
             text=_join_lines([stale[name].description for name in new]),
             at=at,
             facts={"symbols": ", ".join(new), "stale in all": str(len(stale))},
-            link=_ui_url(settings),
+            link=_choose_ui_url(settings),
         )
     if known and not stale:
         return Alert(
-            "fresh", "Market Pipeline: all symbols are up to date again", "None is stale.", at, link=_ui_url(settings)
+            "fresh",
+            "Market Pipeline: all symbols are up to date again",
+            "None is stale.",
+            at,
+            link=_choose_ui_url(settings),
         )
     return None
 
@@ -259,5 +263,5 @@ def _join_lines(lines: Sequence[str]) -> str:
     return "\n".join([*lines[:MOST_LINES], *more])
 
 
-def _ui_url(settings: Settings) -> str:
+def _choose_ui_url(settings: Settings) -> str:
     return settings.dagster_ui_url or settings.dagster_webserver_url

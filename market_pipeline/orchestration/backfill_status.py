@@ -143,15 +143,15 @@ def _build_job(instance: DagsterInstance, facts: _BackfillFacts, *, alive: bool)
     error = _find_error(instance, facts) if unreached else None
     missed = dict.fromkeys(unreached, f"its run ended before it was reached: {error}")
     ended = max((run.end_time for run in facts.runs if run.end_time), default=backfill.backfill_end_timestamp)
-    spans = [_span(target) for target in facts.targets.values()]
+    spans = [_find_span(target) for target in facts.targets.values()]
     return BackfillJob(
         id=backfill.backfill_id,
         status=status,
         symbols=sorted(facts.targets),
         start=min(first for first, _ in spans),
         end=max(last for _, last in spans),
-        created_at=_utc(backfill.backfill_timestamp),
-        ended_at=_utc(ended) if ended and status in ENDED else None,
+        created_at=_to_utc(backfill.backfill_timestamp),
+        ended_at=_to_utc(ended) if ended and status in ENDED else None,
         run_ids=[run.dagster_run.run_id for run in facts.runs],
         progress=_sum_progress(facts, failed=len({*facts.failures, *missed})),
         errors={**missed, **facts.failures},
@@ -244,16 +244,16 @@ def _read_load_records(warehouse: Engine, runs: Sequence[RunRecord]) -> Mapping[
 
 def _count_done(target: TimeWindowPartitionsSubset, records: Sequence[LoadRecord]) -> int:
     """Count the done sessions of one symbol. A load record leaves out sessions after a delisting."""
-    first, last = _span(target)
+    first, last = _find_span(target)
     if any(record.start_date <= first and record.end_date >= last for record in records):
         return len(target)
     return min(len(target), sum(int(record.sessions) for record in records))
 
 
-def _span(target: TimeWindowPartitionsSubset) -> tuple[date, date]:
+def _find_span(target: TimeWindowPartitionsSubset) -> tuple[date, date]:
     """Return the first and the last day."""
     return target.first_start.date(), (target.included_time_windows[-1].end - timedelta(days=1)).date()
 
 
-def _utc(timestamp: float) -> datetime:
+def _to_utc(timestamp: float) -> datetime:
     return datetime.fromtimestamp(timestamp, UTC)

@@ -55,11 +55,11 @@ def build_app_arguments(settings: Settings, queue: Queue) -> dict[str, Any]:
             "CELERY_BROKER_URL is not set: set it to the Redis of the workers' queues, as redis://:password@host:6379/0"
         )
     url = settings.celery_broker_url.get_secret_value()
-    configuration = {**_CONFIGURATION, **_connection_options(), "task_default_queue": queue}
+    configuration = {**_CONFIGURATION, **_build_connection_options(), "task_default_queue": queue}
     return {"broker": url, "backend": url, "include": [], "config_source": configuration}
 
 
-def _connection_options() -> dict[str, Any]:
+def _build_connection_options() -> dict[str, Any]:
     """Return the time limits of connections to Redis: a machine that vanished would block the daemon for ever."""
     limits = {
         "socket_connect_timeout": CONNECT_SECONDS,

@@ -29,7 +29,7 @@ def build_check_results(warehouse: Engine, symbols: Sequence[Symbol]) -> Iterato
     latest = find_newest_ended_session(symbols[0].calendar, datetime.now(UTC)) or date.max
     loads = read_last_loads(warehouse, names)
     for covered in read_coverage(warehouse, names):
-        for result in check_symbol(covered, _newest_load(loads.get(covered["symbol"]), latest)):
+        for result in check_symbol(covered, _read_newest_load(loads.get(covered["symbol"]), latest)):
             yield dg.AssetCheckEvaluation(
                 asset_key=dg.AssetKey(["market_data", covered["symbol"]]),
                 check_name=result.check,
@@ -40,7 +40,7 @@ def build_check_results(warehouse: Engine, symbols: Sequence[Symbol]) -> Iterato
             )
 
 
-def _newest_load(last: LastLoad | None, latest: date) -> NewestLoad:
+def _read_newest_load(last: LastLoad | None, latest: date) -> NewestLoad:
     if last is None:
         return NewestLoad(newest=False, rejected=0, jumps=[])
     return NewestLoad(last.end >= latest, last.rejected, last.jumps, last.answered_to)

@@ -87,7 +87,7 @@ def reload_code_location(url: str, timeout: float) -> None:
     """
     for name in _find_locations(url):
         try:
-            response = _query(url, _RELOAD, timeout, name=name)["reloadRepositoryLocation"]
+            response = _send_query(url, _RELOAD, timeout, name=name)["reloadRepositoryLocation"]
         except SlowWebserverError:
             raise ReloadUnfinishedError(
                 f"Dagster has not loaded {name} again within {timeout:g} s: try again in a minute"
@@ -138,23 +138,23 @@ def ensure_loaded(settings: Settings, symbols: Sequence[Symbol]) -> None:
 
 def _find_unknown(url: str, symbols: Sequence[Symbol]) -> list[str]:
     keys = {tuple(build_asset_key(symbol).path): symbol.name for symbol in symbols}
-    nodes = _query(url, _ASSETS, RESPONSE_SECONDS, keys=[{"path": path} for path in keys])["assetNodes"]
+    nodes = _send_query(url, _ASSETS, RESPONSE_SECONDS, keys=[{"path": path} for path in keys])["assetNodes"]
     known = {tuple(node["assetKey"]["path"]) for node in nodes}
     return [name for path, name in keys.items() if path not in known]
 
 
 def _find_locations(url: str) -> list[str]:
     """Return the project's code locations; if none is loaded, those that failed to load."""
-    workspace = _query(url, _LOCATIONS, RESPONSE_SECONDS)["workspaceOrError"]
+    workspace = _send_query(url, _LOCATIONS, RESPONSE_SECONDS)["workspaceOrError"]
     entries = {entry["name"]: entry["locationOrLoadError"] for entry in workspace.get("locationEntries", [])}
-    ours = [name for name, loaded in entries.items() if loaded and TRACKED_SYMBOLS_SENSOR in _sensor_names(loaded)]
+    ours = [name for name, loaded in entries.items() if loaded and TRACKED_SYMBOLS_SENSOR in _list_sensor_names(loaded)]
     found = ours or [name for name, loaded in entries.items() if loaded and loaded["__typename"] == "PythonError"]
     if not found:
         raise ReloadError(f"the Dagster at {url} doesn't hold this project: set DAGSTER_WEBSERVER_URL to one that does")
     return found
 
 
-def _sensor_names(location: dict[str, Any]) -> set[str]:
+def _list_sensor_names(location: dict[str, Any]) -> set[str]:
     return {sensor["name"] for repository in location.get("repositories", []) for sensor in repository["sensors"]}
 
 
@@ -163,7 +163,7 @@ def _describe_cause(error: dict[str, Any]) -> str:
     return (str(causes[-1].get("message") or error["__typename"]).strip().splitlines()[0]).rstrip(".")
 
 
-def _query(url: str, query: str, timeout: float, **variables: Any) -> dict[str, Any]:
+def _send_query(url: str, query: str, timeout: float, **variables: Any) -> dict[str, Any]:
     import requests  # imported here: loading the definitions, which is done often, needs no HTTP
     from urllib3.exceptions import HTTPError
 

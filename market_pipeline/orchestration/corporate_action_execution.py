@@ -93,10 +93,10 @@ def _summarize(result: ActionsResult) -> dict[str, int]:
         "symbols_asked_for_recent": len(result.plan.recent),
         "requests": result.requests,
         "listed": result.stored.total,
-        **_counts(result.stored),
+        **_count_actions(result.stored),
     }
 
 
-def _counts(stored: RefreshResult) -> dict[str, int]:
+def _count_actions(stored: RefreshResult) -> dict[str, int]:
     counts = asdict(stored)
     return {"dagster/row_count": counts.pop("held"), **counts}

@@ -69,7 +69,7 @@ def find_stale_markets(warehouse: Engine, settings: Settings, now: datetime) -> 
 
 def find_last_due_session(calendar: str, settings: Settings, now: datetime) -> date:
     """Return the newest session that the last night that is over at `now` should have loaded; `date.min` if none."""
-    return find_newest_ended_session(calendar, _last_night(settings, now)) or date.min
+    return find_newest_ended_session(calendar, _find_last_night(settings, now)) or date.min
 
 
 def _describe_market(market: Market, newest: date, late: Sequence[MarketSessionState]) -> str:
@@ -81,7 +81,7 @@ def _describe_market(market: Market, newest: date, late: Sequence[MarketSessionS
 def find_freshness_change(warehouse: Engine, settings: Settings, now: datetime) -> datetime:
     """Return the time since which the stale symbols are those at `now`: the last night's end, or a later load."""
     newest = read_newest_load_time(warehouse)
-    night_end = _last_night(settings, now) + NIGHT_TAKES
+    night_end = _find_last_night(settings, now) + NIGHT_TAKES
     return night_end if newest is None else max(night_end, newest)
 
 
@@ -92,7 +92,7 @@ def read_last_mart_builds(instance: DagsterInstance, marts: Iterable[str]) -> di
     return {key.path[-1]: datetime.fromtimestamp(event.timestamp, UTC) for key, event in events if event is not None}
 
 
-def _last_night(settings: Settings, now: datetime) -> datetime:
+def _find_last_night(settings: Settings, now: datetime) -> datetime:
     """Return the start of the last night that is over at `now`."""
     night = (now - NIGHT_TAKES).replace(
         hour=settings.backfill_schedule_hour, minute=settings.backfill_schedule_minute, second=0, microsecond=0
@@ -102,7 +102,7 @@ def _last_night(settings: Settings, now: datetime) -> datetime:
 
 def _count_not_due(calendar: str, requested_until: date | None, settings: Settings, now: datetime) -> int:
     """Count the sessions that are over, but that no night was due to load and no load has requested."""
-    night = _last_night(settings, now)
+    night = _find_last_night(settings, now)
     due, latest = find_newest_ended_session(calendar, night), find_newest_ended_session(calendar, now)
     newest = max((day for day in (due, requested_until) if day is not None), default=None)
     if latest is None or newest is None:

@@ -44,7 +44,9 @@ def build_selected_models(context: dg.AssetExecutionContext, settings: Settings)
                 scope = choose_scope(settings, connection)
         selected = _Context(context, settings, scope)
         with _dbt_environment(settings, scope):
-            build = _dbt_resource().cli(BUILD, context=selected, target_path=find_output_folder(settings) / "target")
+            build = _build_dbt_resource().cli(
+                BUILD, context=selected, target_path=find_output_folder(settings) / "target"
+            )
             with terminate_with_us(build.process.pid):
                 views = context.selected_asset_keys - selected.selected_asset_keys
                 yield from _add_views(build.stream(), views, context)
@@ -125,7 +127,7 @@ class _InstalledDbt(DbtCliResource):
         return Version(version("dbt-core"))
 
 
-def _dbt_resource() -> DbtCliResource:
+def _build_dbt_resource() -> DbtCliResource:
     folder = str(find_project_folder())
     return _InstalledDbt(
         project_dir=folder, profiles_dir=folder, dbt_executable=sys.executable, global_config_flags=["-P", "-c", DBT]

@@ -65,7 +65,9 @@ class RunOutputManager(LocalComputeLogManager):
     def delete_before(self, instant: datetime) -> int:
         """Delete the output of runs that have printed nothing since, and return their number."""
         folder = Path(self._base_dir)
-        old = [run for run in folder.iterdir() if _newest(run) < instant.timestamp()] if folder.is_dir() else []
+        old = (
+            [run for run in folder.iterdir() if _find_newest_time(run) < instant.timestamp()] if folder.is_dir() else []
+        )
         for run in old:
             shutil.rmtree(run, ignore_errors=True)
         return len(old)
@@ -91,5 +93,5 @@ def delete_run_output(instance: DagsterInstance, before: datetime) -> int:
     return manager.delete_before(before) if isinstance(manager, RunOutputManager) else 0
 
 
-def _newest(run: Path) -> float:
+def _find_newest_time(run: Path) -> float:
     return max((path.stat().st_mtime for path in run.rglob("*")), default=0.0)

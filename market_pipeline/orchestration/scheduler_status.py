@@ -78,8 +78,8 @@ def read_scheduler_state(instance: DagsterInstance, now: datetime) -> SchedulerS
     nightly = sorted((state for state in stored if state.name.startswith(NIGHTLY)), key=lambda state: state.name)
     schedules = [_read_schedule(state, now, alive=alive) for state in nightly]
     own = heartbeats.get(SchedulerDaemon.daemon_type())
-    last = _instant(own) if own else None
-    reason = _explain_idle(schedules) if alive else _explain_dead(last, _newest(heartbeats), now)
+    last = _to_instant(own) if own else None
+    reason = _explain_idle(schedules) if alive else _explain_dead(last, _find_newest(heartbeats), now)
     return SchedulerState(reason is None, reason, last, schedules)
 
 
@@ -101,21 +101,21 @@ def is_backfill_daemon_alive(instance: DagsterInstance, now: datetime) -> bool:
 
 
 def _is_alive(heartbeats: Mapping[str, DaemonHeartbeat], daemon_type: str, now: datetime) -> bool:
-    own, newest = heartbeats.get(daemon_type), _newest(heartbeats)
+    own, newest = heartbeats.get(daemon_type), _find_newest(heartbeats)
     if own is None or newest is None or _is_silent(newest, now):
         return False
-    return (now - _instant(own)).total_seconds() <= TOLERATED_SECONDS
+    return (now - _to_instant(own)).total_seconds() <= TOLERATED_SECONDS
 
 
 def _is_silent(newest: datetime, now: datetime) -> bool:
     return (now - newest).total_seconds() > SILENT_SECONDS
 
 
-def _newest(heartbeats: Mapping[str, DaemonHeartbeat]) -> datetime | None:
-    return max((_instant(heartbeat) for heartbeat in heartbeats.values()), default=None)
+def _find_newest(heartbeats: Mapping[str, DaemonHeartbeat]) -> datetime | None:
+    return max((_to_instant(heartbeat) for heartbeat in heartbeats.values()), default=None)
 
 
-def _instant(heartbeat: DaemonHeartbeat) -> datetime:
+def _to_instant(heartbeat: DaemonHeartbeat) -> datetime:
     return datetime.fromtimestamp(heartbeat.timestamp, UTC)
 
 

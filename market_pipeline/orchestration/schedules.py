@@ -88,7 +88,7 @@ def _build_nightly(
             yield dg.SkipReason(f"The calendar {calendar_name} has had no session in the last two weeks.")
             return
         if market := _find_feeding(settings, markets, calendar_name):
-            yield dg.SkipReason(f"The market {market.option} feeds these symbols: see {_market_schedule(market)}.")
+            yield dg.SkipReason(f"The market {market.option} feeds these symbols: see {_name_market_schedule(market)}.")
             return
         for run in plan_night(settings, symbols, latest):
             yield dg.RunRequest(
@@ -110,12 +110,12 @@ def _find_feeding(settings: Settings, markets: Sequence[Market], calendar_name: 
     return next((each for each in markets if each.calendar == calendar_name and each in tracked), None)
 
 
-def _market_schedule(market: Market) -> str:
+def _name_market_schedule(market: Market) -> str:
     return f"nightly_market_{market.name}"
 
 
 def _build_market_night(market: Market, settings: Settings) -> dg.ScheduleDefinition:
-    name = _market_schedule(market)
+    name = _name_market_schedule(market)
 
     @dg.schedule(
         name=name,

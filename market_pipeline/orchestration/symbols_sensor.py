@@ -70,7 +70,7 @@ def _request(context: dg.SensorEvaluationContext, settings: Settings, tracked: S
 
     The reload ends the process that this runs in, so there is no waiting for it.
     """
-    fingerprint, now = _fingerprint(tracked), datetime.now(UTC)
+    fingerprint, now = _compute_fingerprint(tracked), datetime.now(UTC)
     before, _, at = (context.cursor or "").partition(" ")
     if before == fingerprint and now < datetime.fromisoformat(at) + RETRY_AFTER:
         return (
@@ -99,7 +99,7 @@ def _name(tracked: Tracked) -> str:
     return f"market {tracked.option}" if isinstance(tracked, Market) else tracked.name
 
 
-def _fingerprint(tracked: Set[Tracked]) -> str:
+def _compute_fingerprint(tracked: Set[Tracked]) -> str:
     """Return a hash of what is tracked, short enough for a cursor."""
     listed = sorted(_name(each) if isinstance(each, Market) else f"{each.asset_class}/{each.name}" for each in tracked)
     return sha256(" ".join(listed).encode()).hexdigest()

@@ -196,7 +196,7 @@ class PolygonClient(SelfClosing):
                 tickers = self._fetch_tickers({"ticker": symbol.vendor_ticker, "active": active}, trace)
                 if tickers:
                     return max(tickers, key=lambda ticker: ticker.delisted or date.min)
-            near = self._fetch_tickers(_search_params(symbol.name, symbol.asset_class), trace)
+            near = self._fetch_tickers(_build_search_params(symbol.name, symbol.asset_class), trace)
             names = ", ".join(ticker.ticker for ticker in near[:5])
             advice = f"Did you mean one of {names}?" if names else "Check it; tickers are case-sensitive"
             raise UnknownTickerError(f"the vendor knows no ticker {symbol.vendor_ticker}. {advice}")
@@ -220,7 +220,7 @@ class PolygonClient(SelfClosing):
             PolygonError: there is no usable response.
         """
         with request_trace("ticker search") as trace:
-            return self._fetch_tickers(_search_params(words, asset_class), trace)
+            return self._fetch_tickers(_build_search_params(words, asset_class), trace)
 
     def fetch_ticker_list(self, market: Market, *, active: bool) -> TickerList:
         """Fetch the vendor's list of a market's tickers, all pages of it: those listed now, or those delisted.
@@ -231,7 +231,7 @@ class PolygonClient(SelfClosing):
             PolygonError: there is no usable response.
         """
         params = {
-            "market": _reference_market(market.asset_class), "active": str(active).lower(), "sort": "ticker",
+            "market": _choose_reference_market(market.asset_class), "active": str(active).lower(), "sort": "ticker",
             "order": "asc", "limit": TICKERS_PER_PAGE,
         }  # fmt: skip
         with request_trace(f"the list of {'active' if active else 'delisted'} {market.title}") as trace:
@@ -319,9 +319,9 @@ def _name_tickers(tickers: Sequence[str] | None) -> str:
     return ", ".join(tickers) if len(tickers) <= 3 else f"{tickers[0]} and {len(tickers) - 1} more"
 
 
-def _search_params(words: str, asset_class: AssetClass) -> dict[str, str]:
-    return {"search": words, "market": _reference_market(asset_class), "active": "true", "limit": "10"}
+def _build_search_params(words: str, asset_class: AssetClass) -> dict[str, str]:
+    return {"search": words, "market": _choose_reference_market(asset_class), "active": "true", "limit": "10"}
 
 
-def _reference_market(asset_class: AssetClass) -> str:
+def _choose_reference_market(asset_class: AssetClass) -> str:
     return "crypto" if asset_class is AssetClass.CRYPTO else "stocks"

@@ -73,7 +73,7 @@ class Fetcher:
         self.source = client.source
         self._client = client
         self._today = now.date()
-        self._sessions, self._notes = _sessions_of_plan(plan, symbols[0].calendar, sessions, now)
+        self._sessions, self._notes = _select_sessions_of_plan(plan, symbols[0].calendar, sessions, now)
         self._key_error: PolygonError | None = None
         self._histories = {symbol: (histories or {}).get(symbol) or TickerHistory.assume(symbol) for symbol in symbols}
         spans = list_spans(self._histories, self._sessions)
@@ -197,7 +197,7 @@ class Fetcher:
         return [], ""
 
 
-def _sessions_of_plan(
+def _select_sessions_of_plan(
     plan: VendorPlan | None, calendar_name: str, sessions: Sequence[date], now: datetime
 ) -> tuple[list[date], list[str]]:
     """Return the sessions that a known plan serves, and notes on the others.

@@ -73,14 +73,14 @@ def build_response_error(response: HttpResponse, about: str) -> PolygonError:
         about: the request's subject, e.g. `the flat file of US stocks on 2024-01-02`.
     """
     code = _read_code(response.content)
-    kind, advice = _BY_CODE.get(code) or _BY_STATUS.get(response.status) or _kind_of_other(response.status)
+    kind, advice = _BY_CODE.get(code) or _BY_STATUS.get(response.status) or _choose_kind_of_other(response.status)
     error = kind(f"{about}: the vendor returned {response.status}{f' {quote_text(code)}' if code else ''}. {advice}")
     if isinstance(error, TransientError):
         error.retry_after = read_retry_after(response.headers, datetime.now(UTC))
     return error
 
 
-def _kind_of_other(status: int) -> tuple[type[PolygonError], str]:
+def _choose_kind_of_other(status: int) -> tuple[type[PolygonError], str]:
     if status >= 500:
         return _LATER
     return (BadResponseError if status < 400 else BadRequestError), "Check POLYGON_S3_ENDPOINT"

@@ -86,7 +86,7 @@ def parse_flat_file(
     columns = build_session_columns(session, begin, same_day, {**table.values, "vwap": np.full(len(same_day), np.nan)})
     return MarketSession(
         session=session,
-        tickers=_vendor_tickers(table.tickers, market),
+        tickers=_normalize_tickers(table.tickers, market),
         columns=columns,
         payload=_Lines(content, about, names).read_record,
         origin=Origin.FLAT_FILE,
@@ -112,7 +112,7 @@ class _Lines:
 
     @cached_property
     def _lines(self) -> list[bytes]:
-        return _full_lines(_decompress(self._content, self._about))
+        return _split_lines(_decompress(self._content, self._about))
 
 
 def _decompress(content: bytes, about: str) -> bytes:
@@ -173,7 +173,7 @@ def _read_typed(text: bytes, known_tickers: KnownTickers) -> _Table | None:
 
 def _read_leniently(text: bytes, names: Sequence[str]) -> _Table:
     """Read the columns value by value. A row with too few or too many values has a ticker, if any, and no value."""
-    rows = [_split_line(line) for line in _full_lines(text)[1:]]
+    rows = [_split_line(line) for line in _split_lines(text)[1:]]
     place = {name: names.index(name) for name in COLUMNS}
     whole = [len(row) == len(names) for row in rows]
     tickers = np.empty(len(rows), dtype=object)
@@ -186,7 +186,7 @@ def _read_leniently(text: bytes, names: Sequence[str]) -> _Table:
     return _Table(tickers, starts, values)
 
 
-def _full_lines(text: bytes) -> list[bytes]:
+def _split_lines(text: bytes) -> list[bytes]:
     return [line for line in text.split(b"\n") if line.rstrip(b"\r")]
 
 
@@ -213,7 +213,7 @@ def _read_instant(text: str) -> int:
     return instant if abs(instant) <= np.iinfo(np.int64).max else int(_NO_INSTANT)
 
 
-def _vendor_tickers(tickers: NDArray[Any], market: Market) -> NDArray[Any]:
+def _normalize_tickers(tickers: NDArray[Any], market: Market) -> NDArray[Any]:
     """Return the tickers as in other responses: files of crypto may write X:BTC-USD for X:BTCUSD."""
     if market.asset_class is AssetClass.CRYPTO:
         tickers[:] = [ticker.replace("-", "") for ticker in tickers]

@@ -102,7 +102,7 @@ class VendorConnection:
             if link in seen or len(seen) >= max_pages:
                 raise BadResponseError(f"{trace.about}: the vendor's pages don't end. Try again later")
             seen.add(link)
-            path, params = self._own_path(parts), {**(keep or {}), **_query_without_key(parts)}
+            path, params = self._own_path(parts), {**(keep or {}), **_read_query_without_key(parts)}
 
     def _check_next_url(self, link: object, trace: RequestTrace) -> SplitResult:
         """Check that the next page is at the vendor's address, so that the key goes nowhere else."""
@@ -138,5 +138,5 @@ class VendorConnection:
             raise
 
 
-def _query_without_key(parts: SplitResult) -> dict[str, str]:
+def _read_query_without_key(parts: SplitResult) -> dict[str, str]:
     return {name: value for name, value in parse_qsl(parts.query, keep_blank_values=True) if name != "apiKey"}

@@ -79,7 +79,7 @@ class MarketDayCache:
         first_rows = array("i", np.searchsorted(numbers, np.arange(len(self._tickers) + 1)).tolist())
         payloads = [pickle.dumps(record) for record in records]  # a tenth of the time of JSON
         try:
-            self._blocks[session] = _Block(self._file.append(_rows(columns), payloads), first_rows)
+            self._blocks[session] = _Block(self._file.append(_build_rows(columns), payloads), first_rows)
         except OSError as error:
             raise NoDiskSpaceError(
                 f"the vendor's responses can't be cached in a temporary file ({error.strerror or error}): make room in "
@@ -101,7 +101,7 @@ class MarketDayCache:
                     yield self._blocks[session].locate(number)
 
 
-def _rows(columns: Columns) -> Rows:
+def _build_rows(columns: Columns) -> Rows:
     """Convert bars to rows; their payload columns are not set yet."""
     rows = np.empty(len(columns["date"]), ROW)
     for column in BAR_COLUMNS:

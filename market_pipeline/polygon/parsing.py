@@ -81,7 +81,7 @@ def parse_range_bars(
     if not records:
         return FetchedBars(make_empty_bars(), [], requests, waited_seconds=waited_seconds)
     time = read_times(records)
-    columns = {"date": _local_days(time, timezone), "time": time, **_values(records)}
+    columns = {"date": _find_local_days(time, timezone), "time": time, **_read_values(records)}
     return FetchedBars(columns, records, requests, waited_seconds=waited_seconds)
 
 
@@ -127,10 +127,10 @@ class GroupedBars(Mapping[str, FetchedBars]):
 def parse_grouped_columns(records: Sequence[Record], calendar_name: str, session: date) -> Columns:
     """Return the bars of a grouped response. Its `t` is the end of the day, so `time` comes from the calendar."""
     begin, end = find_day_bounds(calendar_name, session)
-    milliseconds = _numbers(records, "t")
+    milliseconds = _read_numbers(records, "t")
     first, last = (moment.astype("datetime64[ms]").astype("int64") for moment in (begin, end))
     same_day = (milliseconds >= first) & (milliseconds < last)
-    return build_session_columns(session, begin, same_day, _values(records))
+    return build_session_columns(session, begin, same_day, _read_values(records))
 
 
 def find_day_bounds(calendar_name: str, session: date) -> tuple[np.datetime64, np.datetime64]:
@@ -150,20 +150,20 @@ def build_session_columns(
     }
 
 
-def _values(records: Sequence[Record]) -> dict[str, Floats]:
-    return {column: _numbers(records, key) for column, key in _KEYS.items()}
+def _read_values(records: Sequence[Record]) -> dict[str, Floats]:
+    return {column: _read_numbers(records, key) for column, key in _KEYS.items()}
 
 
 def read_times(records: Sequence[Record]) -> npt.NDArray[np.datetime64]:
     """Convert each record's `t`, milliseconds since 1970, to an instant in UTC; NaT if it is missing or unreadable."""
-    milliseconds = _numbers(records, "t")
+    milliseconds = _read_numbers(records, "t")
     readable = np.abs(milliseconds) <= _LATEST_MS
     instants = np.where(readable, milliseconds, 0).astype("int64").astype("datetime64[ms]").astype("datetime64[us]")
     instants[~readable] = np.datetime64("NaT")
     return instants
 
 
-def _local_days(instants: npt.NDArray[np.datetime64], timezone: ZoneInfo) -> npt.NDArray[np.datetime64]:
+def _find_local_days(instants: npt.NDArray[np.datetime64], timezone: ZoneInfo) -> npt.NDArray[np.datetime64]:
     """Return the days of instants in UTC, in a time zone that is UTC or west of it.
 
     pandas would do it too, but its import takes 0.4 s.
@@ -173,12 +173,12 @@ def _local_days(instants: npt.NDArray[np.datetime64], timezone: ZoneInfo) -> npt
     starts = instants.copy()
     for year in np.unique(years[~np.isnat(years)]):
         rows = years == year
-        starts[rows] = _day_starts(timezone, year.item().year)[(days[rows] - year).astype(int)]
+        starts[rows] = _compute_day_starts(timezone, year.item().year)[(days[rows] - year).astype(int)]
     return days - (instants < starts)
 
 
 @lru_cache(maxsize=128)  # the same for all symbols
-def _day_starts(timezone: ZoneInfo, year: int) -> npt.NDArray[np.datetime64]:
+def _compute_day_starts(timezone: ZoneInfo, year: int) -> npt.NDArray[np.datetime64]:
     """Return the instants in UTC at which the days of a year begin in a time zone."""
     first = date(year, 1, 1)
     days = (first + timedelta(number) for number in range((date(year + 1, 1, 1) - first).days))
@@ -186,7 +186,7 @@ def _day_starts(timezone: ZoneInfo, year: int) -> npt.NDArray[np.datetime64]:
     return np.array(starts, dtype="datetime64[us]")
 
 
-def _numbers(records: Sequence[Record], key: str) -> Floats:
+def _read_numbers(records: Sequence[Record], key: str) -> Floats:
     """Return a field as a column of numbers; NaN for anything else, booleans and text included."""
     try:
         values = list(map(itemgetter(key), records))
@@ -197,10 +197,10 @@ def _numbers(records: Sequence[Record], key: str) -> Floats:
     try:
         return np.fromiter(values, "float64", len(values))
     except OverflowError:  # an integer of over 308 digits
-        return np.array([_as_float(value) for value in values], dtype="float64")
+        return np.array([_to_float(value) for value in values], dtype="float64")
 
 
-def _as_float(value: Any) -> float:
+def _to_float(value: Any) -> float:
     try:
         return float(value)
     except OverflowError:

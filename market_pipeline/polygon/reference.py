@@ -217,11 +217,11 @@ def read_ticker_events(body: Body, about: str) -> TickerEvents:
     if not isinstance(results, dict) or not isinstance(events, list):
         raise BadResponseError(f"{about}: the response's `results` has no list of events. Report it")
     changes = sorted(read_all(_read_change, events, about), key=lambda change: change.date)
-    name, figi, cik = (_text_or_none(results.get(name)) for name in ("name", "composite_figi", "cik"))
+    name, figi, cik = (_read_optional_text(results.get(name)) for name in ("name", "composite_figi", "cik"))
     return TickerEvents(name, figi, cik, tuple(changes))
 
 
-def _text_or_none(value: Any) -> str | None:
+def _read_optional_text(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None
 
 

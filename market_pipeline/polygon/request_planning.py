@@ -93,7 +93,7 @@ def plan_requests(sessions_by_symbol: Mapping[P, Collection[date]]) -> RequestPl
         for (symbol, sessions), mask in zip(sessions_by_symbol.items(), masks, strict=True)
         if mask & ~grouped
     ]
-    grouped_requests = (GroupedRequest(calendar, days[day]) for calendar in calendars for day in _bits(grouped))
+    grouped_requests = (GroupedRequest(calendar, days[day]) for calendar in calendars for day in _list_bits(grouped))
     return RequestPlan((*ranges, *grouped_requests))
 
 
@@ -131,10 +131,10 @@ class _Matching:
             fresh = self._masks[symbol] & ~reached
             free = fresh & ~self._taken
             if free:
-                self._rematch(symbol, next(_bits(free)), came_from)
+                self._rematch(symbol, next(_list_bits(free)), came_from)
                 return
             reached |= fresh
-            for day in _bits(fresh):
+            for day in _list_bits(fresh):
                 came_from[self._symbol_of[day]] = symbol
                 queue.append(self._symbol_of[day])
         self.settled = reached
@@ -151,7 +151,7 @@ class _Matching:
                 day = previous
 
 
-def _bits(mask: int) -> Iterator[int]:
+def _list_bits(mask: int) -> Iterator[int]:
     """Yield the numbers of the bits that are set, lowest first."""
     while mask:
         lowest = mask & -mask

@@ -51,13 +51,13 @@ def read_body(response: HttpResponse, source: Source, about: str) -> Body:
     if response.status < 500:
         _check_source(response, source, about)
     if response.status != 200:
-        raise _error_of(response, about)
+        raise _build_error(response, about)
     body = _decode(response.content, about)
     status = body.get("status")
     if status in _SUCCESS:
         return body
     if status in _STATUS_IN_BODY:
-        raise build_status_error(_STATUS_IN_BODY[status], _message(body), about)
+        raise build_status_error(_STATUS_IN_BODY[status], _read_message(body), about)
     raise BadResponseError(f"{about}: the body's status is {quote_text(repr(status))}, not OK or DELAYED. Report it")
 
 
@@ -88,9 +88,9 @@ def _check_source(response: HttpResponse, source: Source, about: str) -> None:
         )
 
 
-def _error_of(response: HttpResponse, about: str) -> PolygonError:
+def _build_error(response: HttpResponse, about: str) -> PolygonError:
     try:
-        message = _message(_decode(response.content, about))
+        message = _read_message(_decode(response.content, about))
     except BadResponseError:
         message = ""  # a proxy's HTML page, or an empty body
     if response.status == 404 and not message:
@@ -103,7 +103,7 @@ def _error_of(response: HttpResponse, about: str) -> PolygonError:
     return error
 
 
-def _message(body: Body) -> str:
+def _read_message(body: Body) -> str:
     """Return the vendor's message: `error` if the status is ERROR, otherwise `message`."""
     message = body.get("error") or body.get("message")
     return message if isinstance(message, str) else ""
@@ -115,7 +115,7 @@ def _decode(content: bytes, about: str) -> Body:
     except _NotANumberError as problem:
         raise BadResponseError(f"{about}: the response has {problem}, which is not JSON. Report it") from None
     except (ValueError, RecursionError):
-        raise _not_json_error(content, about) from None
+        raise _build_not_json_error(content, about) from None
     if not isinstance(body, dict):
         raise BadResponseError(
             f"{about}: the response is JSON but not an object. Check POLYGON_BASE_URL and POLYGON_GATEWAY_URL"
@@ -134,7 +134,7 @@ def _reject_constant(name: str) -> NoReturn:
     raise _NotANumberError(name)
 
 
-def _not_json_error(content: bytes, about: str) -> BadResponseError:
+def _build_not_json_error(content: bytes, about: str) -> BadResponseError:
     start = content.lstrip()[:1]
     if start in (b"", b"{"):
         return CutShortError(f"{about}: the response is cut off. Try again later")

@@ -106,12 +106,12 @@ def build_status_error(status: int, message: str, about: str) -> PolygonError:
         message: the vendor's message, or "".
         about: the request's subject, e.g. `AAPL 2024-01-02 to 2024-03-28`.
     """
-    kind, advice = _kind_and_advice(status, message)
+    kind, advice = _choose_kind_and_advice(status, message)
     quote = f' "{quote_text(message)}"' if message.strip() else ""
     return kind(f"{about}: the vendor returned {status}{quote}. {advice}")
 
 
-def _kind_and_advice(status: int, message: str) -> tuple[type[PolygonError], str]:
+def _choose_kind_and_advice(status: int, message: str) -> tuple[type[PolygonError], str]:
     for phrase, kind_and_advice in _BY_MESSAGE.items():
         if phrase in message:
             return kind_and_advice

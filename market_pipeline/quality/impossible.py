@@ -77,7 +77,7 @@ class BarBatch:
     @cached_property
     def session_times(self) -> tuple[NDArray[np.datetime64], NDArray[np.datetime64]]:
         """The requested sessions' dates, and the instants in UTC at which their days begin."""
-        return _session_times(self.calendar, tuple(self.sessions))
+        return _find_session_times(self.calendar, tuple(self.sessions))
 
 
 def repeats(batch: BarBatch) -> Verdicts:
@@ -91,51 +91,51 @@ def repeats(batch: BarBatch) -> Verdicts:
 
 def missing_field(batch: BarBatch) -> Verdicts:
     """The date, a price or the volume is NaN or NaT."""
-    return _any(np.isnat(batch["date"]), *(np.isnan(batch[name]) for name in (*PRICE_COLUMNS, "volume")))
+    return _combine_any(np.isnat(batch["date"]), *(np.isnan(batch[name]) for name in (*PRICE_COLUMNS, "volume")))
 
 
 def not_finite(batch: BarBatch) -> Verdicts:
     """A number is infinite."""
-    return _any(*(np.isinf(batch[name]) for name in VALUE_COLUMNS))
+    return _combine_any(*(np.isinf(batch[name]) for name in VALUE_COLUMNS))
 
 
 def not_positive(batch: BarBatch) -> Verdicts:
     """A price is zero or less."""
-    return _any(*(batch[name] <= 0 for name in PRICE_COLUMNS))
+    return _combine_any(*(batch[name] <= 0 for name in PRICE_COLUMNS))
 
 
 def high_too_low(batch: BarBatch) -> Verdicts:
     """The high is not the highest price."""
-    return _any(*(batch["high"] < batch[name] for name in ("open", "low", "close")))
+    return _combine_any(*(batch["high"] < batch[name] for name in ("open", "low", "close")))
 
 
 def low_too_high(batch: BarBatch) -> Verdicts:
     """The low is not the lowest price."""
-    return _any(*(batch["low"] > batch[name] for name in ("open", "high", "close")))
+    return _combine_any(*(batch["low"] > batch[name] for name in ("open", "high", "close")))
 
 
 def negative_volume(batch: BarBatch) -> Verdicts:
     """The volume or the number of trades is less than zero."""
-    return _any(batch["volume"] < 0, batch["transactions"] < 0)
+    return _combine_any(batch["volume"] < 0, batch["transactions"] < 0)
 
 
 def not_a_count(batch: BarBatch) -> Verdicts:
     """The number of trades has a fraction, or is beyond MOST_TRANSACTIONS. It may be missing."""
     count = batch["transactions"]
-    found: Verdicts = ~np.isnan(count) & _any(np.floor(count) != count, count > MOST_TRANSACTIONS)
+    found: Verdicts = ~np.isnan(count) & _combine_any(np.floor(count) != count, count > MOST_TRANSACTIONS)
     return found
 
 
 def outside_request(batch: BarBatch) -> Verdicts:
     """The date is before the first or after the last requested session."""
     days = batch["date"]
-    return _any(days < np.datetime64(batch.sessions[0]), days > np.datetime64(batch.sessions[-1]))
+    return _combine_any(days < np.datetime64(batch.sessions[0]), days > np.datetime64(batch.sessions[-1]))
 
 
 def no_session(batch: BarBatch) -> Verdicts:
     """The date is between requested sessions, and none itself."""
     days, (sessions, _) = batch["date"], batch.session_times
-    return ~_any(np.isnat(days), outside_request(batch), sessions[batch.nearest] == days)
+    return ~_combine_any(np.isnat(days), outside_request(batch), sessions[batch.nearest] == days)
 
 
 def misplaced(batch: BarBatch) -> Verdicts:
@@ -144,7 +144,7 @@ def misplaced(batch: BarBatch) -> Verdicts:
     expected = starts[batch.nearest]
     others = ~np.isnat(days) & (sessions[batch.nearest] != days)
     if others.any():
-        expected[others] = _starts(batch.calendar, days[others])
+        expected[others] = _compute_starts(batch.calendar, days[others])
     found: Verdicts = ~np.isnat(days) & (batch["time"] != expected)
     return found
 
@@ -158,17 +158,19 @@ def contradicted(batch: BarBatch) -> Verdicts:
 
 
 @lru_cache(maxsize=8)  # the same for all symbols of a run
-def _session_times(calendar: str, sessions: tuple[date, ...]) -> tuple[NDArray[np.datetime64], NDArray[np.datetime64]]:
+def _find_session_times(
+    calendar: str, sessions: tuple[date, ...]
+) -> tuple[NDArray[np.datetime64], NDArray[np.datetime64]]:
     days = np.array(sessions, dtype="datetime64[D]")
-    return days, _starts(calendar, days)
+    return days, _compute_starts(calendar, days)
 
 
-def _starts(calendar: str, days: NDArray[np.datetime64]) -> NDArray[np.datetime64]:
+def _compute_starts(calendar: str, days: NDArray[np.datetime64]) -> NDArray[np.datetime64]:
     """Return the instants in UTC at which days begin."""
     starts = [compute_session_start(calendar, day).replace(tzinfo=None) for day in days.tolist()]
     return np.array(starts, dtype="datetime64[us]")
 
 
-def _any(*verdicts: Verdicts) -> Verdicts:
+def _combine_any(*verdicts: Verdicts) -> Verdicts:
     found: Verdicts = np.logical_or.reduce(verdicts)
     return found

@@ -61,7 +61,7 @@ def infer_splits(
         the move over the usual move, divided by the volume over the usual volume. NaN where a move has no such shape.
     """
     inferred, move_for_volume = (np.full(len(factor), np.nan) for _ in range(2))
-    rows = _candidates(bars["close"], price_factor, among & (windows.position >= FEWEST_SESSIONS))
+    rows = _find_candidates(bars["close"], price_factor, among & (windows.position >= FEWEST_SESSIONS))
     if len(rows):
         with np.errstate(divide="ignore", invalid="ignore"):  # a usual volume of zero explains nothing
             ratio, found, unusual = _judge(bars, windows, factor, price_factor, rows)
@@ -70,7 +70,7 @@ def infer_splits(
     return inferred, move_for_volume
 
 
-def _candidates(close: NDArray[Any], factor: NDArray[Any], among: Verdicts) -> Rows:
+def _find_candidates(close: NDArray[Any], factor: NDArray[Any], among: Verdicts) -> Rows:
     """Return the rows of large moves that no listed split explains; a listed one without its move is none."""
     comparable = np.log(close * factor)
     rows = np.flatnonzero(among[1:] & (np.abs(np.diff(comparable)) > SMALLEST_STEP)) + 1
@@ -86,37 +86,39 @@ def _judge(
     gap = np.log(bars["open"][rows] * price_factor[rows]) - price[rows - 1]
     ratio = _LOGARITHMS[np.abs(gap[:, np.newaxis] - _LOGARITHMS).argmin(axis=1)]
     size = np.abs(ratio)
-    usual_move = _usual_move(windows.beside(price, rows, -LOOK_BACK, 0)) * np.sqrt(_sessions_apart(bars["date"], rows))
+    usual_move = _measure_usual_move(windows.beside(price, rows, -LOOK_BACK, 0)) * np.sqrt(
+        _count_sessions_apart(bars["date"], rows)
+    )
     is_near = np.abs(gap - ratio) <= np.clip(3 * usual_move, size / 8, size / 4)
     # A split that is listed a few days late disturbs the comparable prices, so those as traded count too.
-    steps = [_step_of_levels(windows, values, rows) for values in (price, np.log(bars["close"]))]
+    steps = [_measure_step_of_levels(windows, values, rows) for values in (price, np.log(bars["close"]))]
     off = np.minimum.reduce([np.abs(step - ratio) for step in steps])
     lasts = off <= np.clip(5 * usual_move, size / 4, size / 2)
     # The larger number of shares, as a split that is listed wrongly would hide the volume of a crash soon after it.
-    volumes = [_volume_times(windows, values, rows) for values in (bars["volume"] / factor, bars["volume"])]
+    volumes = [_measure_volume_times(windows, values, rows) for values in (bars["volume"] / factor, bars["volume"])]
     traded = np.maximum.reduce(volumes) * np.minimum(np.exp(ratio), 1)  # in the fewer shares
     found = is_near & lasts & (traded <= np.maximum(LEAST_VOLUME_OF_NEWS, VOLUME_OF_MOVE * size))
     return ratio, found, np.minimum(size, np.abs(gap)) / usual_move / np.maximum(traded, 1)
 
 
-def _usual_move(before: NDArray[Any]) -> NDArray[Any]:
+def _measure_usual_move(before: NDArray[Any]) -> NDArray[Any]:
     """Return the usual change between two closes of each line, which crashes don't affect."""
     return np.maximum(compute_medians(np.abs(np.diff(before, axis=1))) * _NORMAL, SMALLEST_USUAL_MOVE)
 
 
-def _sessions_apart(days: NDArray[Any], rows: Rows) -> NDArray[Any]:
+def _count_sessions_apart(days: NDArray[Any], rows: Rows) -> NDArray[Any]:
     """Return the number of weekdays since the bar before: a price may move further over a halt or a gap."""
     before, at = (days[each].astype("datetime64[D]") for each in (rows - 1, rows))
     return np.maximum(np.busday_count(before, at), 1)
 
 
-def _step_of_levels(windows: SymbolWindows, values: NDArray[Any], rows: Rows) -> NDArray[Any]:
+def _measure_step_of_levels(windows: SymbolWindows, values: NDArray[Any], rows: Rows) -> NDArray[Any]:
     """Return the difference of the week's median from each row on to the week's before it."""
     return np.asarray(
         compute_medians(windows.beside(values, rows, 0, WEEK)) - compute_medians(windows.beside(values, rows, -WEEK, 0))
     )
 
 
-def _volume_times(windows: SymbolWindows, volume: NDArray[Any], rows: Rows) -> NDArray[Any]:
+def _measure_volume_times(windows: SymbolWindows, volume: NDArray[Any], rows: Rows) -> NDArray[Any]:
     """Return each row's volume as a multiple of the usual one in the sessions before it."""
     return np.asarray(volume[rows] / compute_medians(windows.beside(volume, rows, -LOOK_BACK, 0)))

@@ -42,7 +42,7 @@ def check_market_session(fetched: MarketSession, market: Market) -> CheckedSessi
     batch = BarBatch(columns, market.calendar, [fetched.session], tickers)
     split = split_batch(batch, (*IMPOSSIBLE, _TICKER_RULES[market.asset_class]))
     rejected = [
-        RejectedRow(_printable(tickers[row]), reasons, fetched.payload(int(rows[row])))
+        RejectedRow(_make_printable(tickers[row]), reasons, fetched.payload(int(rows[row])))
         for row, reasons in split.reasons.items()
     ]
     if not split.accepted.all():
@@ -50,7 +50,7 @@ def check_market_session(fetched: MarketSession, market: Market) -> CheckedSessi
     return CheckedSession(fetched, tickers, columns, rejected)
 
 
-def _ticker_rule(pattern: str) -> ImpossibleRule:
+def _build_ticker_rule(pattern: str) -> ImpossibleRule:
     return ImpossibleRule(
         "not_a_ticker",
         "its ticker is missing or has characters that no ticker has",
@@ -79,7 +79,9 @@ def _break_pattern(pattern: str) -> Callable[[BarBatch], Verdicts]:
     return not_a_ticker
 
 
-_TICKER_RULES = {kind: _ticker_rule(VENDOR_PAIR if kind is AssetClass.CRYPTO else TICKERS[kind]) for kind in AssetClass}
+_TICKER_RULES = {
+    kind: _build_ticker_rule(VENDOR_PAIR if kind is AssetClass.CRYPTO else TICKERS[kind]) for kind in AssetClass
+}
 
 
 def _is_other_currency(tickers: NDArray[Any]) -> Verdicts:
@@ -87,6 +89,6 @@ def _is_other_currency(tickers: NDArray[Any]) -> Verdicts:
     return np.array([not each.endswith("USD") and is_pair(each) is not None for each in tickers], dtype=bool)
 
 
-def _printable(ticker: str) -> str:
+def _make_printable(ticker: str) -> str:
     """Return a ticker with characters that PostgreSQL can store; a NUL, which was seen, it can't."""
     return ticker if ticker.isprintable() else ticker.encode("unicode_escape").decode("ascii")

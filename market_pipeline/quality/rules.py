@@ -219,7 +219,7 @@ def find_flags(
     among = np.ones(len(bars["place"]), dtype=bool) if among is None else among
     compared = suspicious.build_history(bars, windows, splits, distributions, among)
     kinds = np.array([_CLASSES.index(each) for each in asset_classes], dtype=np.int8)[bars["place"]]
-    verdicts = {rule.name: rule.found(compared, _thresholds(rule)[kinds]) for rule in SUSPICIOUS}
+    verdicts = {rule.name: rule.found(compared, _list_thresholds(rule)[kinds]) for rule in SUSPICIOUS}
     for rule in SUSPICIOUS:
         if rule.supersedes:
             verdicts[rule.supersedes] = verdicts[rule.supersedes] & ~verdicts[rule.name]
@@ -230,16 +230,16 @@ def find_flags(
     for row, row_verdicts, row_values in zip(rows.tolist(), found, values, strict=True):
         rules = [*compress(SUSPICIOUS, row_verdicts)]
         value = dict(zip(compared, row_values, strict=True))
-        details = _details(compared, windows, row, rules, splits.get(value["place"], {}))
-        flagged.append(_flagged(value, rules, details))
+        details = _build_details(compared, windows, row, rules, splits.get(value["place"], {}))
+        flagged.append(_build_flagged(value, rules, details))
     return flagged
 
 
-def _thresholds(rule: SuspiciousRule) -> NDArray[np.float64]:
+def _list_thresholds(rule: SuspiciousRule) -> NDArray[np.float64]:
     return np.array([rule.thresholds.get(kind, 0.0) for kind in _CLASSES])
 
 
-def _details(
+def _build_details(
     compared: History, windows: SymbolWindows, row: int, found: Sequence[SuspiciousRule], splits: Mapping[date, float]
 ) -> list[str]:
     """Return for each rule that flags a bar its addition to the note, made from the symbol's own bars."""
@@ -250,7 +250,7 @@ def _details(
     return [rule.detail(own, row - first, splits) if rule.detail else "" for rule in found]
 
 
-def _flagged(values: Mapping[str, Any], found: Sequence[SuspiciousRule], details: Sequence[str]) -> FlaggedBar:
+def _build_flagged(values: Mapping[str, Any], found: Sequence[SuspiciousRule], details: Sequence[str]) -> FlaggedBar:
     notes = "; ".join(
         f"{rule.name}: {rule.meaning.format_map(values)}{detail}" for rule, detail in zip(found, details, strict=True)
     )

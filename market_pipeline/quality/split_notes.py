@@ -48,7 +48,7 @@ def _describe(day: date, factor: float, listed: float, splits: Mapping[date, flo
     name = _name(factor * listed)
     if listed != 1:
         return f"looks like a {name}, not like the {_name(listed)} that is listed"
-    same, inverse = (_nearest(day, ratio, splits) for ratio in (factor, 1 / factor))
+    same, inverse = (_find_nearest(day, ratio, splits) for ratio in (factor, 1 / factor))
     if same and abs(same - day) <= NEAR:
         return f"looks like the {name} that is listed for {same}"
     text = f"looks like a {name} that is not listed"
@@ -66,7 +66,7 @@ def _name(factor: float) -> str:
     return f"{ratio.denominator}-for-{ratio.numerator} {'split' if factor < 1 else 'reverse split'}"
 
 
-def _nearest(day: date, factor: float, splits: Mapping[date, float]) -> date | None:
+def _find_nearest(day: date, factor: float, splits: Mapping[date, float]) -> date | None:
     """Return the execution date, nearest to a day, of a listed split with this price factor."""
     dates = [executed for executed, listed in splits.items() if np.isclose(listed, factor, rtol=0.01)]
     return min(dates, key=lambda executed: abs(executed - day), default=None)

@@ -56,12 +56,12 @@ def build_history(
         median of the sessions before, in shares of its own day). NaN where there is nothing to compare with.
     """
     days, close = bars["date"], bars["close"]
-    factor = _factor(days, windows, splits)
+    factor = _compute_factor(days, windows, splits)
     previous = windows.previous(close)
     split = windows.previous(factor, first=factor) / factor
-    distributed = _distributed(days, windows, previous * split, distributions)
+    distributed = _sum_distributed(days, windows, previous * split, distributions)
     expected = previous * split - distributed
-    price_factor = _price_factor(windows, factor, expected / (previous * split), distributed)
+    price_factor = _compute_price_factor(windows, factor, expected / (previous * split), distributed)
     inferred, move_for_volume = infer_splits(bars, windows, factor, price_factor, among)
     return {
         **{name: bars[name] for name in ("place", "date", *VALUE_COLUMNS)},
@@ -73,7 +73,7 @@ def build_history(
         "move": close / expected - 1,
         "inferred_factor": inferred,
         "move_for_volume": move_for_volume,
-        "volume_times": _volume_times(windows, bars["volume"] / factor, among),
+        "volume_times": _measure_volume_times(windows, bars["volume"] / factor, among),
     }
 
 
@@ -118,7 +118,7 @@ def vwap_outside(bars: History, threshold: Threshold) -> Verdicts:
     return (bars["vwap"] < bars["low"] * (1 - threshold)) | (bars["vwap"] > bars["high"] * (1 + threshold))
 
 
-def _factor(days: NDArray[Any], windows: SymbolWindows, splits: ActionsByPlace) -> NDArray[Any]:
+def _compute_factor(days: NDArray[Any], windows: SymbolWindows, splits: ActionsByPlace) -> NDArray[Any]:
     """Return for each bar the factor that makes its price comparable with its symbol's last bar's."""
     factor = np.ones(len(days))
     for place, listed in splits.items():
@@ -128,7 +128,7 @@ def _factor(days: NDArray[Any], windows: SymbolWindows, splits: ActionsByPlace) 
     return factor
 
 
-def _distributed(
+def _sum_distributed(
     days: NDArray[Any], windows: SymbolWindows, before: NDArray[Any], distributions: ActionsByPlace
 ) -> NDArray[Any]:
     """Return the cash of the large distributions between each bar and the one before, whose price was `before`."""
@@ -143,7 +143,7 @@ def _distributed(
     return np.where(is_large, cash, 0)
 
 
-def _price_factor(
+def _compute_price_factor(
     windows: SymbolWindows, factor: NDArray[Any], kept: NDArray[Any], distributed: NDArray[Any]
 ) -> NDArray[Any]:
     """Return the splits' factor times the shares of the price that later distributions left."""
@@ -155,7 +155,7 @@ def _price_factor(
     return price_factor
 
 
-def _volume_times(windows: SymbolWindows, volume: NDArray[Any], among: Verdicts) -> NDArray[Any]:
+def _measure_volume_times(windows: SymbolWindows, volume: NDArray[Any], among: Verdicts) -> NDArray[Any]:
     """Return the volume as a multiple of the usual one, where enough sessions are before."""
     times = np.full(len(volume), np.nan)
     rows = np.flatnonzero(among & (windows.position >= FEWEST_VOLUMES))

@@ -116,7 +116,9 @@ def _split_batch(batch: pa.RecordBatch, layout: FileLayout) -> Iterator[pa.Table
     days = _parse_dates(table[layout.columns["date"]])
     if layout.symbols:
         for at, name in layout.symbols.items():
-            yield _table(pa.repeat(name.strip(), len(table)), days, {"close": _parse_numbers(table.column(at), name)})
+            yield _build_table(
+                pa.repeat(name.strip(), len(table)), days, {"close": _parse_numbers(table.column(at), name)}
+            )
         return
     if layout.only_symbol is not None:
         symbols = pa.repeat(layout.only_symbol, len(table))
@@ -125,10 +127,10 @@ def _split_batch(batch: pa.RecordBatch, layout: FileLayout) -> Iterator[pa.Table
         if symbols.null_count or pc.any(pc.equal(symbols, "")).as_py():
             raise BarFileError(f"a row has no symbol in the column {layout.columns['symbol']!r}: complete or drop it")
     numbers = {name: _parse_numbers(table[layout.columns[name]], layout.columns[name]) for name in layout.values}
-    yield _table(symbols, days, numbers)
+    yield _build_table(symbols, days, numbers)
 
 
-def _table(symbols: Any, days: Any, numbers: Mapping[str, Any]) -> pa.Table:
+def _build_table(symbols: Any, days: Any, numbers: Mapping[str, Any]) -> pa.Table:
     missing = pa.nulls(len(symbols), pa.float64())
     table = pa.table([symbols, days, *(numbers.get(name, missing) for name in VALUES)], names=list(_COLUMNS))
     return table.filter(reduce(pc.or_, map(pc.is_valid, numbers.values())))

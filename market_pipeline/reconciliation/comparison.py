@@ -176,7 +176,7 @@ def _compare(
         name: explain_series(
             each,
             rows.replaced.get(find_stored_name(name), {}),
-            _security_search(connection, rows, name, each.adjustment),
+            _build_security_search(connection, rows, name, each.adjustment),
         )
         for name, each in series.items()
     }
@@ -187,7 +187,9 @@ def _compare(
         yield from find_value_ranges(rows, name, each)
 
 
-def _security_search(connection: Connection, rows: SymbolRows, name: str, adjustment: Adjustment) -> SecuritySearch:
+def _build_security_search(
+    connection: Connection, rows: SymbolRows, name: str, adjustment: Adjustment
+) -> SecuritySearch:
     def search(dates: Dates, values: Floats, noise: Floats) -> str | None:
         step = max(1, len(dates) // SAMPLE)
         sample = dates[::step]

@@ -67,8 +67,8 @@ def explain_series(series: FieldSeries, replaced: Replaced, find_security: Secur
         explained.explanation[rows[place == number]] = level.explanation
         explained.detail[rows[place == number]] = level.detail
     explained.explanation[rows[place == -1]] = Explanation.AGREED
-    for run in _irregular_runs(place):
-        _explain_run(explained, rows[run], (base, _height_around(levels, run)), replaced, find_security)
+    for run in _find_irregular_runs(place):
+        _explain_run(explained, rows[run], (base, _find_height_around(levels, run)), replaced, find_security)
     agreed = explained.explanation[rows] == Explanation.AGREED
     rounded = agreed & (np.abs(np.expm1(ratio)) > series.tolerance)
     explained.explanation[rows[rounded]] = Explanation.ROUNDING
@@ -84,7 +84,7 @@ def _explain_without_ratio(explained: ExplainedSeries) -> None:
     )
 
 
-def _irregular_runs(place: NDArray[np.intp]) -> list[NDArray[np.intp]]:
+def _find_irregular_runs(place: NDArray[np.intp]) -> list[NDArray[np.intp]]:
     """Return runs of rows without a level, with the few between them that may fit one by chance."""
     irregular = np.flatnonzero(place == -2)
     if not len(irregular):
@@ -93,7 +93,7 @@ def _irregular_runs(place: NDArray[np.intp]) -> list[NDArray[np.intp]]:
     return [np.arange(run[0], run[-1] + 1) if len(run) >= SHORTEST else run for run in runs]
 
 
-def _height_around(levels: list[Level], run: NDArray[np.intp]) -> float:
+def _find_height_around(levels: list[Level], run: NDArray[np.intp]) -> float:
     """Return the height of the level before the run, or else after it; 0 without any level."""
     before = [level for level in levels if level.start < run[0]]
     return before[-1].height if before else levels[0].height if levels else 0.0

@@ -61,7 +61,7 @@ def find_layout(headers: Sequence[str], only_symbol: str | None) -> FileLayout:
     Raises:
         LayoutError: a column is missing, or two mean the same.
     """
-    known = {header: _meaning(header) for header in headers}
+    known = {header: _find_meaning(header) for header in headers}
     if "date" not in known.values() and (index := [header for header in headers if header.strip() in INDEX]):
         known[index[0]] = "date"
     by_name = [header for header, meaning in known.items() if meaning in VALUES and len(header.strip()) > 1]
@@ -88,7 +88,7 @@ def find_layout(headers: Sequence[str], only_symbol: str | None) -> FileLayout:
     return FileLayout(columns, symbols)
 
 
-def _meaning(header: str) -> str | None:
+def _find_meaning(header: str) -> str | None:
     plain = header.strip().lower().replace(" ", "_").replace("-", "_").replace(".", "_")
     return next((column for column, synonyms in SYNONYMS.items() if plain in synonyms), None)
 

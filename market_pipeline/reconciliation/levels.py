@@ -62,7 +62,7 @@ def find_levels(series: FieldSeries, ratio: Floats) -> list[Level]:
     noise, split, dividend = series.noise[rows], series.split[rows], series.dividend[rows]
     breaks = np.ones(len(rows), dtype=bool)
     breaks[1:] = np.abs(np.diff(ratio)) > noise[1:] + noise[:-1]
-    breaks[1:] |= _steps(split) | _steps(dividend)
+    breaks[1:] |= _find_steps(split) | _find_steps(dividend)
     starts = np.flatnonzero(breaks)
     stops = np.append(starts[1:], len(rows))
     return [
@@ -79,7 +79,7 @@ def find_levels(series: FieldSeries, ratio: Floats) -> list[Level]:
     ]
 
 
-def _steps(factor: Floats) -> Flags:
+def _find_steps(factor: Floats) -> Flags:
     known = np.isfinite(factor)
     return np.where(
         known[1:] & known[:-1], np.abs(np.diff(np.nan_to_num(factor))) > SMALLEST_STEP, known[1:] != known[:-1]

@@ -131,8 +131,8 @@ def build_range_body(
     if not asked.windows.is_daily:
         page = _merge_page(request, asked, page, found["day"][used] if has_more else None)
     rows = BarRows({**page, "t": [starts[day] for day in page["day"]]})
-    edge = _edge(request, asked, page["day"][-1], starts) if has_more else None
-    return _page_body(request, rows, used, edge, status=status, keep=keep)
+    edge = _find_edge(request, asked, page["day"][-1], starts) if has_more else None
+    return _build_page_body(request, rows, used, edge, status=status, keep=keep)
 
 
 def build_daily_body(
@@ -140,12 +140,12 @@ def build_daily_body(
 ) -> Body:
     """Return the body with a page of a range of daily bars, from rows that are encoded already."""
     if len(found) <= asked.limit:
-        return _page_body(request, found, len(found), None)
+        return _build_page_body(request, found, len(found), None)
     page, last = found.split_last()
-    return _page_body(request, page, len(page), _next_day(request, last), keep=keep)
+    return _build_page_body(request, page, len(page), _compute_next_day(request, last), keep=keep)
 
 
-def _page_body(
+def _build_page_body(
     request: VendorRequest,
     rows: Rows,
     used: int,
@@ -179,16 +179,16 @@ def _reverse(columns: BarColumns) -> BarColumns:
     return {name: column[::-1] for name, column in columns.items()}
 
 
-def _edge(request: VendorRequest, asked: BarRange, last: int, starts: DayStarts) -> int:
+def _find_edge(request: VendorRequest, asked: BarRange, last: int, starts: DayStarts) -> int:
     """Return the time at which the next page begins, or ends if times fall, after this page's last bar."""
     if asked.windows.is_daily:
-        return _next_day(request, starts[last])
+        return _compute_next_day(request, starts[last])
     if request.is_descending:
         return starts[last - 1]
     return starts[(asked.windows.end_of(EPOCH + timedelta(days=last)) - EPOCH).days + 1]
 
 
-def _next_day(request: VendorRequest, last: int) -> int:
+def _compute_next_day(request: VendorRequest, last: int) -> int:
     return last + (-DAY_MILLISECONDS if request.is_descending else DAY_MILLISECONDS)
 
 

@@ -72,12 +72,12 @@ def merge_bars(windows: Windows, columns: BarColumns) -> BarColumns:
     starts = [windows.start_of(EPOCH + timedelta(days=day)) for day in columns["day"]]
     merged = [
         {"day": (start - EPOCH).days, **_merge({name: columns[name][slice(*span)] for name in columns})}
-        for start, span in _spans(starts)
+        for start, span in _list_spans(starts)
     ]
     return {name: [bar[name] for bar in merged] for name in columns}
 
 
-def _spans(starts: Sequence[date]) -> Iterator[tuple[date, tuple[int, int]]]:
+def _list_spans(starts: Sequence[date]) -> Iterator[tuple[date, tuple[int, int]]]:
     begin = 0
     for start, same in groupby(starts):
         end = begin + len(list(same))
@@ -89,7 +89,7 @@ def _merge(bars: BarColumns) -> Mapping[str, Any]:
     volume = math.fsum(bars["v"])
     return {
         "v": volume,
-        "vw": _average(bars["vw"], bars["v"], volume),
+        "vw": _compute_average(bars["vw"], bars["v"], volume),
         "o": bars["o"][0],
         "c": bars["c"][-1],
         "h": max(bars["h"]),
@@ -98,7 +98,7 @@ def _merge(bars: BarColumns) -> Mapping[str, Any]:
     }
 
 
-def _average(prices: Sequence[float | None], volumes: Sequence[float], volume: float) -> float | None:
+def _compute_average(prices: Sequence[float | None], volumes: Sequence[float], volume: float) -> float | None:
     """Return the average price weighted by volume; None if one isn't known, or nothing was traded."""
     known = [price for price in prices if price is not None]
     if len(known) < len(prices) or not volume:

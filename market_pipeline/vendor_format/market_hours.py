@@ -23,7 +23,7 @@ NAMES = {
 def build_holidays_body(today: date) -> list[dict[str, str]]:
     """Return the next year's holidays and early closes: a plain list, a row for each exchange."""
     closed = [(day, {"status": "closed"}) for day in list_holidays("XNYS", today, today + AHEAD)]
-    short = [(day, _early_close(day, close)) for day, close in _early_closes(today, today + AHEAD).items()]
+    short = [(day, _build_early_close(day, close)) for day, close in _find_early_closes(today, today + AHEAD).items()]
     return [
         {"exchange": exchange, "name": _name(day), "date": str(day), **what}
         for day, what in sorted(closed + short, key=lambda found: found[0])
@@ -36,7 +36,7 @@ def build_status_body(now: datetime) -> Body:
     local = now.astimezone(find_calendar("XNYS").timezone)
     session = bool(list_sessions("XNYS", local.date(), local.date()))
     clock = local.time()
-    close = _early_close_time(local.date()) if session else CLOSE
+    close = _find_early_close_time(local.date()) if session else CLOSE
     early, open_, after = (
         session and start <= clock < end for start, end in ((BEFORE_OPEN, OPEN), (OPEN, close), (close, AFTER_CLOSE))
     )
@@ -52,18 +52,18 @@ def _name(day: date) -> str:
     return "New Years Day" if (day.month, day.day) <= (1, 3) else NAMES.get(day.month, "Special Closure")
 
 
-def _early_close(day: date, close: datetime) -> dict[str, str]:
+def _build_early_close(day: date, close: datetime) -> dict[str, str]:
     opens = datetime.combine(day, OPEN, tzinfo=find_calendar("XNYS").timezone)
-    return {"status": "early-close", "open": _utc(opens), "close": _utc(close)}
+    return {"status": "early-close", "open": _format_utc(opens), "close": _format_utc(close)}
 
 
-def _early_close_time(day: date) -> time:
-    early = _early_closes(day, day).get(day)
+def _find_early_close_time(day: date) -> time:
+    early = _find_early_closes(day, day).get(day)
     return early.astimezone(find_calendar("XNYS").timezone).time() if early else CLOSE
 
 
 @lru_cache(maxsize=8)
-def _early_closes(first: date, last: date) -> dict[date, datetime]:
+def _find_early_closes(first: date, last: date) -> dict[date, datetime]:
     """Return the exchange's early closes from `first` to `last`, both included, in UTC by date."""
     import exchange_calendars  # 0.2 s that only this function needs
 
@@ -73,5 +73,5 @@ def _early_closes(first: date, last: date) -> dict[date, datetime]:
     return {day: found.session_close(str(day)).to_pydatetime() for day in days if first <= day <= last}
 
 
-def _utc(instant: datetime) -> str:
+def _format_utc(instant: datetime) -> str:
     return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")

@@ -113,7 +113,13 @@ def create_key(engine: Engine, name: str, scope: Scope, lifetime: timedelta | No
     public = secrets.token_hex(6)
     key = f"mdw_{public}_{secrets.token_hex(32)}"
     expires = None if lifetime is None else func.now() + lifetime
-    values = {"id": public, "key_hash": _hash(key), "name": name.strip(), "scope": scope.value, "expires_at": expires}
+    values = {
+        "id": public,
+        "key_hash": _hash_key(key),
+        "name": name.strip(),
+        "scope": scope.value,
+        "expires_at": expires,
+    }
     with engine.begin() as connection:
         connection.execute(insert(api_keys).values(**values))
     return SecretStr(key)
@@ -129,7 +135,7 @@ def accept_key(engine: Engine, key: SecretStr) -> ApiKey | None:
     query = select(columns.id, columns.key_hash, columns.name, columns.scope).where(is_key & _is_accepted())
     with engine.begin() as connection:
         row = connection.execute(query).first()
-        if row is None or not hmac.compare_digest(row.key_hash, _hash(key.get_secret_value())):
+        if row is None or not hmac.compare_digest(row.key_hash, _hash_key(key.get_secret_value())):
             return None
         unused = columns.last_used.is_(None) | (columns.last_used < func.now() - _STALE)
         connection.execute(update(api_keys).where(is_key, unused).values(last_used=func.now()))
@@ -223,5 +229,5 @@ def _is_accepted() -> ColumnElement[bool]:
     return columns.revoked_at.is_(None) & or_(columns.expires_at.is_(None), columns.expires_at > func.now())
 
 
-def _hash(key: str) -> str:
+def _hash_key(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()

@@ -44,18 +44,18 @@ readable = MetaData()
 """The views `market_data` and `market_data_revisions`, declared as tables are."""
 
 
-def _symbol_key() -> Column[Any]:
+def _make_symbol_key() -> Column[Any]:
     return Column(
         "symbol_id", Integer, primary_key=True, autoincrement=False, comment="The symbol, as in tracked_symbols.id."
     )
 
 
-def _session_columns() -> list[Column[Any]]:
+def _make_session_columns() -> list[Column[Any]]:
     day = "The session: New York's date for equities, UTC's for crypto."
-    return [_symbol_key(), Column("date", Date, primary_key=True, comment=day)]
+    return [_make_symbol_key(), Column("date", Date, primary_key=True, comment=day)]
 
 
-def _value_columns() -> list[Column[Any]]:
+def _make_value_columns() -> list[Column[Any]]:
     return [
         required("open", Double, "First price of the session, US dollars, as traded."),
         required("high", Double, "Highest price of the session, US dollars, as traded."),
@@ -86,10 +86,10 @@ def _flag_columns() -> list[Column[Any]]:
     ]  # fmt: skip
 
 
-def _bar_columns() -> list[Column[Any]]:
+def _make_bar_columns() -> list[Column[Any]]:
     return [
         required("time", Instant, "When the session's day begins: midnight in New York for equities, UTC for crypto."),
-        *_value_columns(),
+        *_make_value_columns(),
         _count_column(BigInteger),
         required("source", Text, "Where the bar came from: polygon (the market) or sandbox (not the market)."),
         required("validated", Boolean, "True if no rule flagged the bar."),
@@ -136,7 +136,7 @@ snapshots = Table(
 symbol_identities = Table(
     "symbol_identities",
     metadata,
-    _symbol_key(),
+    _make_symbol_key(),
     required("symbol", Text, "Its name here."),
     required("asset_class", Text, "stock, etf or crypto."),
     required("calendar", Text, "Trading calendar: XNYS, or 24/7 for crypto."),
@@ -149,10 +149,10 @@ symbol_identities = Table(
 bars = Table(
     "bars",
     metadata,
-    *_session_columns(),
+    *_make_session_columns(),
     load_reference(),
     _count_column(Integer),  # four numbers of four bytes before those of eight, so that alignment costs none
-    *_value_columns(),
+    *_make_value_columns(),
     Index(None, "date"),
     # The bars of the newest loads; a B-tree would take seven bytes a bar more.
     Index("bars_load_id_idx", "load_id", postgresql_using="brin",
@@ -164,7 +164,7 @@ bars = Table(
 bar_flags = Table(
     "bar_flags",
     metadata,
-    *_session_columns(),
+    *_make_session_columns(),
     load_reference(),
     *_flag_columns(),
     comment="Flags of bars, for those that a rule has flagged. Read them by market_data.",
@@ -175,7 +175,7 @@ VERSIONED = (bars, bar_flags, symbol_identities, securities, security_tickers, s
 """Tables of which PostgreSQL keeps every version of a row."""
 
 
-def _versions_of(table: Table) -> Table:
+def _declare_versions(table: Table) -> Table:
     """Declare the table of earlier versions of a table's rows."""
     keys = {column.name for column in table.primary_key}
     copied = [
@@ -197,7 +197,7 @@ def _versions_of(table: Table) -> Table:
     )
 
 
-REVISIONS = {table.name: _versions_of(table) for table in VERSIONED}
+REVISIONS = {table.name: _declare_versions(table) for table in VERSIONED}
 """The table of earlier versions of each versioned table."""
 
 bars_revisions = REVISIONS["bars"]
@@ -220,7 +220,7 @@ market_data = Table(
     readable,
     Column("symbol", Text, primary_key=True, comment="The symbol, as in tracked_symbols."),
     Column("date", Date, primary_key=True, comment="The session: New York's date for equities, UTC's for crypto."),
-    *_bar_columns(),
+    *_make_bar_columns(),
     required("updated_at", Instant, "When anything of the row last changed, flags included."),
     comment="Daily bars as traded (adjusted for nothing), one a symbol and session: the newest the vendor has given.",
 )
@@ -231,7 +231,7 @@ market_data_revisions = Table(
     Column("id", BigInteger, primary_key=True, comment="Surrogate key."),
     required("symbol", Text, "The symbol, as in tracked_symbols."),
     required("date", Date, "The session."),
-    *_bar_columns(),
+    *_make_bar_columns(),
     required("replaced_at", Instant, "When another bar took this one's place in market_data."),
     required("replaced_by_run_id", Text, "The run that replaced it."),
     optional("reason", Text, "Why it was taken out of market_data; NULL if the vendor has corrected it."),

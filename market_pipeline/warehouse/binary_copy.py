@@ -38,8 +38,8 @@ Kinds = Mapping[str, str | None]
 def encode_bars(bars: Columns) -> Iterator[bytes]:
     """Encode bars with `symbol_id` (NaN allowed, no missing date) in the layout of `staged_bars`, in parts."""
     yield _HEADER
-    for part in _parts(bars):
-        yield _encoded(_values(part), _STAGED, len(part["date"]))
+    for part in _split_into_parts(bars):
+        yield _encode_rows(_build_values(part), _STAGED, len(part["date"]))
     yield _TRAILER
 
 
@@ -49,19 +49,19 @@ def encode_new_bars(bars: Columns, load_id: int) -> Iterator[bytes]:
     Missing numbers become NULL. Rows of a part of which the same numbers are missing come together, in their order.
     """
     yield _HEADER
-    for part in _parts(bars):
-        values = _values(part)
+    for part in _split_into_parts(bars):
+        values = _build_values(part)
         missing = [np.isnan(part[name]) for name in _NULLABLE]
         for pattern in product((False, True), repeat=len(_NULLABLE)):
             alike = np.logical_and.reduce([null == wanted for null, wanted in zip(missing, pattern, strict=True)])
             if alike.any():
                 absent = {name: None for name, null in zip(_NULLABLE, pattern, strict=True) if null}
                 rows = {**{name: value[alike] for name, value in values.items()}, "load_id": load_id}
-                yield _encoded(rows, {**_NEW, **absent}, int(alike.sum()))
+                yield _encode_rows(rows, {**_NEW, **absent}, int(alike.sum()))
     yield _TRAILER
 
 
-def _parts(bars: Columns) -> Iterator[Columns]:
+def _split_into_parts(bars: Columns) -> Iterator[Columns]:
     for start in range(0, len(bars["date"]), PART):
         yield {name: values[start : start + PART] for name, values in bars.items()}
 
@@ -69,7 +69,7 @@ def _parts(bars: Columns) -> Iterator[Columns]:
 def decode_bars(records: Sequence[bytes]) -> Columns:
     """Decode the bars of `sql/held_bars.sql`: `date`, VALUE_COLUMNS (NaN for NULL), and `place`, each one's record."""
     places = np.repeat(np.arange(len(records)), [len(record) // _HELD.itemsize for record in records])
-    return {"place": places, **_decoded(np.frombuffer(b"".join(records), dtype=_HELD))}
+    return {"place": places, **_decode_values(np.frombuffer(b"".join(records), dtype=_HELD))}
 
 
 def decode_market_bars(records: list[bytes]) -> Columns:
@@ -84,18 +84,18 @@ def decode_market_bars(records: list[bytes]) -> Columns:
     while records:
         record = np.frombuffer(records.pop(), dtype=_OF_MARKET)
         rows = slice(end - len(record), end)
-        for name, values in {"place": record["symbol_id"], **_decoded(record)}.items():
+        for name, values in {"place": record["symbol_id"], **_decode_values(record)}.items():
             bars[name][rows] = values
         end -= len(record)
     return bars
 
 
-def _decoded(bars: "NDArray[np.void]") -> Columns:
+def _decode_values(bars: "NDArray[np.void]") -> Columns:
     days = _FIRST_DAY + bars["date"].astype("timedelta64[D]")
     return {"date": days, **{name: bars[name].astype("float64") for name in VALUE_COLUMNS}}
 
 
-def _values(bars: Columns) -> dict[str, Any]:
+def _build_values(bars: Columns) -> dict[str, Any]:
     return {
         "symbol_id": bars["symbol_id"],
         "date": (bars["date"] - _FIRST_DAY).astype(np.int64),
@@ -103,11 +103,11 @@ def _values(bars: Columns) -> dict[str, Any]:
     }
 
 
-def _encoded(values: Mapping[str, Any], kinds: Kinds, count: int) -> bytes:
+def _encode_rows(values: Mapping[str, Any], kinds: Kinds, count: int) -> bytes:
     rows = np.empty(count, dtype=_record(kinds))
     rows["fields"] = len(kinds)
     for name, kind in kinds.items():
-        rows[_length(name)] = -1 if kind is None else np.dtype(kind).itemsize
+        rows[_name_length(name)] = -1 if kind is None else np.dtype(kind).itemsize
         if kind is not None:
             rows[name] = values[name]
     return rows.tobytes()
@@ -117,9 +117,9 @@ def _record(kinds: Kinds) -> "np.dtype[np.void]":
     """Return a row's dtype: the number of fields, then each field's length in bytes (-1 for NULL) and its bytes."""
     fields = [("fields", ">i2")]
     for name, kind in kinds.items():
-        fields += [(_length(name), ">i4"), *([(name, kind)] if kind is not None else [])]
+        fields += [(_name_length(name), ">i4"), *([(name, kind)] if kind is not None else [])]
     return np.dtype(fields)
 
 
-def _length(name: str) -> str:
+def _name_length(name: str) -> str:
     return f"{name} length"

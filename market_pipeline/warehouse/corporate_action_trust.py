@@ -64,7 +64,7 @@ def separate_rejected(
             continue  # known from the symbol's history: a response with more than was requested proves nothing
         elif any(action.get(name, 1) <= 0 for name in AMOUNTS):
             rejected.append(reject(actions, action, NOT_POSITIVE, listed=True))
-        elif not all(SMALLEST <= value <= LARGEST for value in _magnitudes(action)):
+        elif not all(SMALLEST <= value <= LARGEST for value in _list_magnitudes(action)):
             rejected.append(reject(actions, action, IMPLAUSIBLE, listed=True))
         elif not plan.start(action["symbol"]) <= action[actions.date] <= LAST_DAY:
             rejected.append(reject(actions, action, OUT_OF_RANGE, listed=False))
@@ -79,7 +79,7 @@ def separate_rejected(
     return accepted, rejected
 
 
-def _magnitudes(action: Action) -> list[float]:
+def _list_magnitudes(action: Action) -> list[float]:
     """Return an action's amounts, and the factor of a split."""
     values = [action[name] for name in AMOUNTS if name in action]
     return [*values, action["split_to"] / action["split_from"]] if "split_to" in action else values

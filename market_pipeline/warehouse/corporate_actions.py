@@ -109,7 +109,7 @@ def refresh(
             lock_symbols(connection, plan.symbols)
             # Two refreshes take turns, so that neither compares with what the other is changing; readers don't wait.
             connection.execute(text(f"LOCK TABLE {actions.name} IN SHARE ROW EXCLUSIVE MODE"))
-            change = _change(actions, _held(connection, actions, plan, accepted), accepted)
+            change = _find_change(actions, _read_held(connection, actions, plan, accepted), accepted)
             if change.symbols:
                 open_load(connection, run_id, source)
             _apply(connection, actions, change, origin)
@@ -136,7 +136,7 @@ def _to_reflag(connection: Connection, actions: ActionTable, change: _Change) ->
     return find_symbols_with_large(connection, changed) if changed else ()
 
 
-def _held(
+def _read_held(
     connection: Connection, actions: ActionTable, plan: RefreshPlan, accepted: Sequence[Action]
 ) -> dict[Key, Action]:
     """Return the rows that the plan requests, and earlier ones that the vendor has moved into the recent days."""
@@ -147,7 +147,7 @@ def _held(
     return {actions.key_of(action): action for action in map(dict, rows)}
 
 
-def _change(actions: ActionTable, held: Mapping[Key, Action], accepted: Sequence[Action]) -> _Change:
+def _find_change(actions: ActionTable, held: Mapping[Key, Action], accepted: Sequence[Action]) -> _Change:
     listed = {actions.key_of(action): action for action in accepted}
     inserted = [action for key, action in listed.items() if held.get(key) != action]
     replacements = list(inserted)
@@ -206,7 +206,7 @@ def _keep_rejected(
             "symbol": action.symbol,
             "date": action.date,
             "reasons": [action.reason],
-            "payload": _storable(action.payload),
+            "payload": _make_storable(action.payload),
             "listed": action.listed,
             **origin,
         }
@@ -219,12 +219,12 @@ def _keep_rejected(
         connection.execute(statement.on_conflict_do_update(index_elements=record, set_=renewed), rows)
 
 
-def _storable(value: Any) -> Any:
+def _make_storable(value: Any) -> Any:
     """Return values as PostgreSQL's JSON holds them: dates and infinities as text, no NUL and no half a character."""
     if isinstance(value, Mapping):
-        return {_storable(name): _storable(part) for name, part in value.items()}
+        return {_make_storable(name): _make_storable(part) for name, part in value.items()}
     if isinstance(value, list):
-        return [_storable(part) for part in value]
+        return [_make_storable(part) for part in value]
     if isinstance(value, str):
         return value.replace("\0", " ").encode(errors="replace").decode()
     return str(value) if isinstance(value, date) or value in (inf, -inf) else value

@@ -108,20 +108,22 @@ def suggest_fix(error: BaseException) -> str:
     """Return the next step after an error of PostgreSQL's."""
     message = read_first_line(error)
     by_words = (step for words, step in _REMEDIES_BY_WORDS.items() if words in message)
-    return _REMEDIES.get(_code(error) or "") or next(by_words, "Check that it runs and that DATABASE_URL is right.")
+    return _REMEDIES.get(_read_code(error) or "") or next(
+        by_words, "Check that it runs and that DATABASE_URL is right."
+    )
 
 
 def read_first_line(error: BaseException) -> str:
     """Return the first line of PostgreSQL's message."""
-    lines = str(_driver_error(error) or "").strip().splitlines()
+    lines = str(_find_driver_error(error) or "").strip().splitlines()
     return lines[0].strip() if lines else type(error).__name__
 
 
-def _code(error: BaseException) -> str | None:
+def _read_code(error: BaseException) -> str | None:
     """Return PostgreSQL's code. psycopg, for the warehouse, names it otherwise than Dagster's psycopg2."""
-    driver = _driver_error(error)
+    driver = _find_driver_error(error)
     return getattr(driver, "sqlstate", None) or getattr(driver, "pgcode", None)
 
 
-def _driver_error(error: BaseException) -> BaseException | None:
+def _find_driver_error(error: BaseException) -> BaseException | None:
     return error.orig if isinstance(error, DBAPIError) else error

@@ -24,11 +24,11 @@ def find_empty_sessions(
         held: the sessions of the symbol's stored bars, oldest first: requested ones, and some before and after.
         rejected: the sessions of the rejected bars, None where unreadable.
     """
-    doubtful = {*held, *_claimed(load_request.sessions, rejected)}
+    doubtful = {*held, *_list_claimed(load_request.sessions, rejected)}
     settled = load_request.started_at.date() - LATE_BARS
     newest = held[-1] if held else date.min
     return {
-        session: _reason(session, load_request.listed_on, held)
+        session: _describe_reason(session, load_request.listed_on, held)
         for session in load_request.answered_sessions
         if session not in doubtful and (session < newest or session < settled)
     }
@@ -40,7 +40,7 @@ def find_ended_sessions(load_request: LoadRequest) -> dict[date, str]:
     return dict.fromkeys(load_request.sessions[len(load_request.due) :], reason)
 
 
-def _claimed(sessions: Sequence[date], rejected: Sequence[date | None]) -> Iterator[date]:
+def _list_claimed(sessions: Sequence[date], rejected: Sequence[date | None]) -> Iterator[date]:
     """Yield the sessions that rejected bars may be of: all if unreadable, else the session or its neighbours."""
     for day in rejected:
         if day is None:
@@ -50,7 +50,7 @@ def _claimed(sessions: Sequence[date], rejected: Sequence[date | None]) -> Itera
             yield from sessions[after : after + 1] if sessions[after] == day else sessions[after - 1 : after + 1]
 
 
-def _reason(session: date, listed_on: date | None, held: Sequence[date]) -> str:
+def _describe_reason(session: date, listed_on: date | None, held: Sequence[date]) -> str:
     if listed_on is not None and session < listed_on:
         return f"before it was listed, on {listed_on}"
     if held and session < held[0]:

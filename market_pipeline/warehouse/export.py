@@ -105,7 +105,9 @@ def export(
     _check_place([target, manifest_file], overwrite=overwrite)
     with _translate_errors(target), _atomic_file(manifest_file) as partial_manifest, _atomic_file(target) as partial:
         manifest = _write(engine, selection, kind, target.name, partial, progress)
-        partial_manifest.write_text(json.dumps(asdict(manifest), indent=2, default=_iso) + "\n", encoding="utf-8")
+        partial_manifest.write_text(
+            json.dumps(asdict(manifest), indent=2, default=_format_iso) + "\n", encoding="utf-8"
+        )
         manifest_file.unlink(missing_ok=True)  # it would be of another file for a moment
     return manifest
 
@@ -141,12 +143,12 @@ def _translate_errors(target: object) -> Iterator[None]:
             f"{target} can't be written: {error.strerror or error}. Free space or choose another --output"
         ) from None
     except DBAPIError as error:
-        raise _broken_off(read_first_line(error)) from None
+        raise _build_broken_off_error(read_first_line(error)) from None
     except psycopg.Error as error:
-        raise _broken_off(str(error).partition("\n")[0]) from None
+        raise _build_broken_off_error(str(error).partition("\n")[0]) from None
 
 
-def _broken_off(why: str) -> ExportError:
+def _build_broken_off_error(why: str) -> ExportError:
     return ExportError(f"the database broke off the export: {why}. Once that is fixed, run the same command again")
 
 
@@ -202,7 +204,7 @@ def _copy(
     return columns, found
 
 
-def _iso(value: date) -> str:
+def _format_iso(value: date) -> str:
     return value.isoformat()
 
 

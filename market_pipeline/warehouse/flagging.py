@@ -208,7 +208,7 @@ def reflag_all(engine: Engine, find_flags: FindFlags) -> int:
     with engine.connect() as connection:
         names = read_names(connection, tracked_only=True)
         untracked: Sequence[int] = connection.scalars(
-            _untracked().with_only_columns(symbol_identities.c.symbol_id)
+            _select_untracked().with_only_columns(symbol_identities.c.symbol_id)
         ).all()
     for name in names:
         with engine.begin() as connection:
@@ -217,12 +217,12 @@ def reflag_all(engine: Engine, find_flags: FindFlags) -> int:
         chunk = untracked[start : start + SYMBOLS_REFLAGGED_TOGETHER]
         with engine.begin() as connection:
             lock_names(connection)
-            rows = connection.execute(_untracked().where(symbol_identities.c.symbol_id.in_(chunk))).all()
+            rows = connection.execute(_select_untracked().where(symbol_identities.c.symbol_id.in_(chunk))).all()
             _flag_histories(connection, rows, find_flags)
     return len(names) + len(untracked)
 
 
-def _untracked() -> Select[Any]:
+def _select_untracked() -> Select[Any]:
     """Return the query for the symbols that a market has and that were never tracked."""
     columns = symbol_identities.c
     query = select(columns.symbol_id.label("id"), columns.symbol, columns.asset_class)

@@ -151,11 +151,11 @@ def record_loads(connection: Connection, records: Sequence[LoadRecord]) -> None:
 
     Writes none of a symbol whose name has become another instrument's meanwhile.
     """
-    rows = [_row(load_request, load_result) for load_request, load_result in records]
+    rows = [_build_row(load_request, load_result) for load_request, load_result in records]
     connection.execute(read_statement("record_loads"), {"records": json.dumps(rows, default=str)})
 
 
-def _row(load_request: LoadRequest, load_result: LoadResult) -> dict[str, Any]:
+def _build_row(load_request: LoadRequest, load_result: LoadResult) -> dict[str, Any]:
     """Return the columns of a load record, but for its end, and the symbol's asset class."""
     answered = load_request.answered_sessions
     return {

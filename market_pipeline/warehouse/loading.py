@@ -192,7 +192,7 @@ def store_rejected(
             "symbol": name,
             "date": bar.session,
             "reasons": list(bar.reasons),
-            "payload": _storable(bar.payload),
+            "payload": _make_storable(bar.payload),
             "source": source,
             "run_id": run_id,
         }
@@ -202,6 +202,6 @@ def store_rejected(
         connection.execute(_INSERT_REJECTED, rows)
 
 
-def _storable(payload: Mapping[str, Any]) -> Any:
+def _make_storable(payload: Mapping[str, Any]) -> Any:
     """Return the payload with infinities, for which JSON has no number, as text."""
     return json.loads(json.dumps(payload), parse_constant=str)

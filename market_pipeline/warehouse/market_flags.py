@@ -92,10 +92,10 @@ class FlagInputs:
         found = []
         for start in range(0, len(self.asset_classes), SYMBOLS_FLAGGED_TOGETHER):
             ids = self.changes.symbol_ids[start : start + SYMBOLS_FLAGGED_TOGETHER]
-            own = _of_symbols(bars, ids)
+            own = _select_symbols(bars, ids)
             for others in (held, self.looked_up):
                 if len(others["date"]):
-                    own = merge_bars(own, _of_symbols(others, ids))
+                    own = merge_bars(own, _select_symbols(others, ids))
             having_bars = find_distinct_places(own["place"])
             if len(having_bars):  # otherwise all of them were withdrawn
                 rows = np.searchsorted(self.changes.symbol_ids, having_bars)
@@ -122,7 +122,7 @@ def _find_short(changes: ChangedSpans, symbols: Sequence[MarketSymbol], held: He
     return np.flatnonzero((earlier & (before < REACH)) | (later & (after < REACH)))
 
 
-def _of_symbols(bars: Columns, ids: NDArray[Any]) -> Columns:
+def _select_symbols(bars: Columns, ids: NDArray[Any]) -> Columns:
     """Return the bars of some symbols, ids in order, with the columns that the rules need."""
     rows = slice(np.searchsorted(bars["place"], ids[0]), np.searchsorted(bars["place"], ids[-1], side="right"))
     found = {name: bars[name][rows] for name in ("place", "date", *VALUE_COLUMNS)}

@@ -67,7 +67,7 @@ def record_market_loads(
     connection: Connection, run: MarketRun, results: Sequence[MarketLoadResult], started_at: datetime
 ) -> None:
     """Write the load records of sessions that were loaded, or failed, in the connection's transaction."""
-    rows = [_row(run, result, started_at) for result in results]
+    rows = [_build_row(run, result, started_at) for result in results]
     connection.execute(read_statement("record_market_loads"), {"records": json.dumps(rows, default=str)})
 
 
@@ -90,7 +90,7 @@ def record_session_failure(
     return result
 
 
-def _row(run: MarketRun, result: MarketLoadResult, started_at: datetime) -> dict[str, Any]:
+def _build_row(run: MarketRun, result: MarketLoadResult, started_at: datetime) -> dict[str, Any]:
     return {
         **{name: getattr(result, name) for name in _RESULT_COLUMNS},
         "date": result.session,

@@ -35,12 +35,12 @@ def check_pooler(address: DatabaseAddress) -> None:
 
 
 def _shares_sessions(address: DatabaseAddress) -> bool:
-    with _connected(address) as one, _connected(address) as other:
+    with _connect(address) as one, _connect(address) as other:
         for _ in range(ROUNDS):
-            before = _server_process(one)
+            before = _read_server_process(one)
             try:
                 with other.transaction():
-                    if _server_process(other) == before or _server_process(one) != before:
+                    if _read_server_process(other) == before or _read_server_process(one) != before:
                         return True
             except psycopg.OperationalError as error:
                 if error.sqlstate != _PROTOCOL_VIOLATION:
@@ -49,12 +49,12 @@ def _shares_sessions(address: DatabaseAddress) -> bool:
     return False
 
 
-def _connected(address: DatabaseAddress) -> "psycopg.Connection[tuple[int]]":
+def _connect(address: DatabaseAddress) -> "psycopg.Connection[tuple[int]]":
     parameters = {"connect_timeout": "10", **address.parameters}
     return psycopg.connect(**parameters, autocommit=True, prepare_threshold=None)  # type: ignore[arg-type]
 
 
-def _server_process(connection: "psycopg.Connection[tuple[int]]") -> int:
+def _read_server_process(connection: "psycopg.Connection[tuple[int]]") -> int:
     row = connection.execute("SELECT pg_backend_pid()").fetchone()
     assert row is not None  # noqa: S101 - it returns one
     return row[0]

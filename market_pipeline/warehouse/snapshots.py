@@ -60,14 +60,14 @@ def create_snapshot(
             f"there is a snapshot {name} already, as of {describe_point(taken.point)}: choose another name, or delete "
             f"it first with `market-pipeline snapshots delete {name}`"
         )
-    return _snapshot(row)
+    return _build_snapshot(row)
 
 
 def list_snapshots(engine: Engine) -> Sequence[NamedSnapshot]:
     """Return all snapshots, in the order of their points."""
     query = select(*snapshots.c).order_by(snapshots.c.point, snapshots.c.name)
     with engine.connect() as connection:
-        return [_snapshot(row) for row in connection.execute(query)]
+        return [_build_snapshot(row) for row in connection.execute(query)]
 
 
 def find_snapshot(engine: Engine, name: str) -> NamedSnapshot:
@@ -79,8 +79,8 @@ def find_snapshot(engine: Engine, name: str) -> NamedSnapshot:
     with engine.connect() as connection:
         row = connection.execute(select(*snapshots.c).where(snapshots.c.name == name)).one_or_none()
     if row is None:
-        raise _unknown_error(engine, name)
-    return _snapshot(row)
+        raise _build_unknown_error(engine, name)
+    return _build_snapshot(row)
 
 
 def delete_snapshot(engine: Engine, name: str) -> NamedSnapshot:
@@ -93,15 +93,15 @@ def delete_snapshot(engine: Engine, name: str) -> NamedSnapshot:
         deleting = delete(snapshots).where(snapshots.c.name == name).returning(*snapshots.c)
         row = connection.execute(deleting).one_or_none()
     if row is None:
-        raise _unknown_error(engine, name)
-    return _snapshot(row)
+        raise _build_unknown_error(engine, name)
+    return _build_snapshot(row)
 
 
-def _snapshot(row: Row[Any]) -> NamedSnapshot:
+def _build_snapshot(row: Row[Any]) -> NamedSnapshot:
     return NamedSnapshot(name=row.name, point=row.point, created_at=row.created_at, note=row.note)
 
 
-def _unknown_error(engine: Engine, name: str) -> SnapshotError:
+def _build_unknown_error(engine: Engine, name: str) -> SnapshotError:
     known = [snapshot.name for snapshot in list_snapshots(engine)]
     present = f"there is {name_some(known)}" if known else "there is none yet; `market-pipeline snapshots create NAME`"
     return SnapshotError(f"there is no snapshot {name!r}: {present}")

@@ -48,7 +48,7 @@ def rename_symbol(engine: Engine, name: str, new_name: str) -> Iterator[Renaming
         if name not in kinds:
             raise UntrackedSymbolError(f"{name} is not tracked; `market-pipeline symbols list` shows what is")
         old = Symbol.of(name, kinds[name])
-        others = sorted(_other_names(connection, old))
+        others = sorted(_find_other_names(connection, old))
         if new_name not in others:
             possible = f"{name} can become {' or '.join(others)}" if others else f"{name} has no other name"
             raise OtherInstrumentError(
@@ -71,7 +71,7 @@ def rename_symbol(engine: Engine, name: str, new_name: str) -> Iterator[Renaming
         yield Renaming(old, Symbol.of(new_name, old.asset_class), sessions)
 
 
-def _other_names(connection: Connection, symbol: Symbol) -> set[str]:
+def _find_other_names(connection: Connection, symbol: Symbol) -> set[str]:
     """Return the names that a symbol can have instead: a coin's other name, and the tickers of its security."""
     if symbol.other_name is not None:
         return {symbol.other_name}

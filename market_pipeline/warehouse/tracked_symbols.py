@@ -87,7 +87,7 @@ def read_names(connection: Connection, as_of: datetime | None = None, *, tracked
 
     With `tracked_only`, those that were ever tracked, and none of whom only a market's sessions have bars.
     """
-    identities = symbol_identities if as_of is None else _identities_as_of(as_of)
+    identities = symbol_identities if as_of is None else _select_identities(as_of)
     query = select(identities.c.symbol).order_by(identities.c.symbol)
     if tracked_only:
         query = query.join(tracked_symbols, tracked_symbols.c.id == identities.c.symbol_id)
@@ -96,12 +96,12 @@ def read_names(connection: Connection, as_of: datetime | None = None, *, tracked
 
 def read_former_names(connection: Connection, names: Sequence[str], as_of: datetime) -> Mapping[str, str]:
     """Return the names that symbols of these present names had at an instant, by present name."""
-    present, then = symbol_identities.c, _identities_as_of(as_of)
+    present, then = symbol_identities.c, _select_identities(as_of)
     query = select(present.symbol, then.c.symbol.label("former")).join(then, then.c.symbol_id == present.symbol_id)
     return {row.symbol: row.former for row in connection.execute(query.where(present.symbol.in_(names)))}
 
 
-def _identities_as_of(as_of: datetime) -> TableValuedAlias:
+def _select_identities(as_of: datetime) -> TableValuedAlias:
     return func.symbol_identities_as_of(as_of).table_valued("symbol_id", "symbol")
 
 
@@ -172,7 +172,7 @@ def add_symbols(engine: Engine, symbols: Iterable[Symbol], *, revive: bool = Tru
                     raise conflict
                 continue
             taken_over = _find_taken_over(connection, symbol)
-            row = upsert(tracked_symbols).values(**_row(symbol), **taken_over)
+            row = upsert(tracked_symbols).values(**_build_row(symbol), **taken_over)
             statement = row.on_conflict_do_update(
                 index_elements=[tracked_symbols.c.symbol],
                 set_={"active": True},
@@ -204,7 +204,7 @@ def lock_names(connection: Connection) -> None:
     wait_for_lock(connection, AdvisoryLock.SYMBOL_NAMES)
 
 
-def _row(symbol: Symbol) -> dict[str, str]:
+def _build_row(symbol: Symbol) -> dict[str, str]:
     return {
         "symbol": symbol.name,
         "asset_class": symbol.asset_class.value,
@@ -266,7 +266,7 @@ def lock_tracked(connection: Connection, symbols: Iterable[Symbol]) -> dict[Symb
     each read once the lock is held.
     """
     wanted = {symbol.name: symbol for symbol in symbols}
-    rows = _locking(wanted).subquery()
+    rows = _select_and_lock(wanted).subquery()
     # A query that locks rows locks them before it computes the select list.
     found = connection.execute(select(rows, func.clock_timestamp().label("at"))).all()
     return {
@@ -284,10 +284,10 @@ def build_not_tracked_error(symbol: Symbol) -> NotTrackedError:
 
 def lock_symbols(connection: Connection, names: Iterable[str]) -> None:
     """Hold the locks of these symbols until the transaction ends."""
-    connection.execute(_locking(names))
+    connection.execute(_select_and_lock(names))
 
 
-def _locking(names: Iterable[str]) -> Select[Any]:
+def _select_and_lock(names: Iterable[str]) -> Select[Any]:
     """Return the query that locks these symbols in an order, so that no two transactions wait for each other."""
     columns = tracked_symbols.c
     # Python's order, in which other transactions lock symbols one by one.

@@ -98,7 +98,7 @@ def back_up(
                 for name in (DAGSTER, WAREHOUSE)
                 if name in addresses and (name == WAREHOUSE or has_database(addresses[name]))
             }
-            revision = _revision(snapshots[WAREHOUSE])
+            revision = _read_revision(snapshots[WAREHOUSE])
             dumps = {name: _save(name, snapshot, partial, report) for name, snapshot in snapshots.items()}
         if verify:
             for name, dump in dumps.items():
@@ -114,7 +114,7 @@ def back_up(
     return Backup(final, manifest)
 
 
-def _revision(snapshot: Snapshot) -> str:
+def _read_revision(snapshot: Snapshot) -> str:
     with translate_errors(snapshot.connection.engine):
         revision = read_revision(snapshot.connection)
     if revision is None:
@@ -176,7 +176,7 @@ def find_backup(what: str, folder: Path) -> tuple[Backup, Sequence[str]]:
     Raises:
         NoSuchBackupError: there is none.
     """
-    path = _path(what, folder)
+    path = _choose_path(what, folder)
     home = path if path.is_dir() else path.parent
     try:
         manifest = TypeAdapter(BackupManifest).validate_json((home / MANIFEST).read_bytes())
@@ -188,7 +188,7 @@ def find_backup(what: str, folder: Path) -> tuple[Backup, Sequence[str]]:
     return Backup(home, manifest), in_file or list(manifest.databases)
 
 
-def _path(what: str, folder: Path) -> Path:
+def _choose_path(what: str, folder: Path) -> Path:
     if what == LATEST:
         backups = list_backups(folder)
         if not backups:

@@ -84,11 +84,11 @@ def find_program(connection: Connection, name: str) -> Path:
 
 
 def _fits(program: Path, server: int) -> bool:
-    major = _major(program)
+    major = _read_major(program)
     return major >= server and (major >= TRANSACTION_TIMEOUT) == (server >= TRANSACTION_TIMEOUT)
 
 
-def _major(program: Path) -> int:
+def _read_major(program: Path) -> int:
     output = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout  # noqa: S603
     found = re.search(r"\d+", output)
     return int(found.group()) if found else 0

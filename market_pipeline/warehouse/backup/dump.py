@@ -151,7 +151,7 @@ def write_dump(snapshot: Snapshot, path: Path) -> Dump:
             run_program(program, snapshot.url, *arguments, output=output)
             os.fsync(output.fileno())
         tables = read_table_contents(snapshot.connection)
-    return Dump(path.name, read_database_name(snapshot.url), path.stat().st_size, _sha256(path), tables)
+    return Dump(path.name, read_database_name(snapshot.url), path.stat().st_size, _compute_sha256(path), tables)
 
 
 def read_table_contents(connection: Connection) -> dict[str, TableContent]:
@@ -161,10 +161,12 @@ def read_table_contents(connection: Connection) -> dict[str, TableContent]:
         text("SET LOCAL extra_float_digits = 1")
     )  # a row's text depends on it, and it may be set otherwise
     tables = connection.execute(read_statement("stored_tables")).all()
-    return {f"{table.nspname}.{table.relname}": _content(connection, table.nspname, table.relname) for table in tables}
+    return {
+        f"{table.nspname}.{table.relname}": _read_content(connection, table.nspname, table.relname) for table in tables
+    }
 
 
-def _content(connection: Connection, schema: str, name: str) -> TableContent:
+def _read_content(connection: Connection, schema: str, name: str) -> TableContent:
     query = read_statement("table_content").text.format(sql.Identifier(schema, name).as_string())
     found = connection.exec_driver_sql(query).one()
     return TableContent(found.rows, str(found.content))
@@ -178,7 +180,7 @@ def check_dump(path: Path, dump: Dump) -> None:
     """
     if not path.is_file():
         raise DumpError(f"{path} is missing: restore another backup")
-    if _sha256(path) != dump.sha256:
+    if _compute_sha256(path) != dump.sha256:
         raise DumpError(f"{path} is damaged, its sha256 is not the one in its manifest: restore another backup")
 
 
@@ -249,6 +251,6 @@ def _compare(dump: Dump, found: Mapping[str, TableContent]) -> None:
             )
 
 
-def _sha256(path: Path) -> str:
+def _compute_sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -89,14 +89,16 @@ def restore(
     with ExitStack() as held:
         for name, dump in dumps.items():
             report(f"restoring {name}")
-            held.enter_context(restore_copy(addresses[name], backup.folder / dump.file, dump, _new(addresses[name])))
+            held.enter_context(
+                restore_copy(addresses[name], backup.folder / dump.file, dump, _build_new_name(addresses[name]))
+            )
         kept = _swap({name: addresses[name] for name in names}, now)
     for name in set(kept) - set(full):
         _drop(addresses[name], kept.pop(name))
     return _finish(names, kept, addresses[WAREHOUSE])
 
 
-def _new(url: SecretStr) -> str:
+def _build_new_name(url: SecretStr) -> str:
     return build_suffixed_name(url, "_restoring")
 
 
@@ -118,7 +120,7 @@ def _swap(addresses: Mapping[str, SecretStr], now: datetime) -> dict[str, str]:
                 kept[name] = build_suffixed_name(url, f"_before_{now:%Y%m%dT%H%M%SZ}")
                 _move_away(connection, url, kept[name])
             with translate_errors(connection.engine):
-                _rename(connection, _new(url), read_database_name(url))
+                _rename(connection, _build_new_name(url), read_database_name(url))
         for connection in servers.values():
             connection.commit()
     return kept

@@ -96,7 +96,7 @@ def stop(cluster: Path, log: Path) -> bool:
         return False
     found.process.send_signal(signal.SIGINT)  # PostgreSQL's "fast shutdown"
     deadline = time.monotonic() + _PATIENCE
-    while not _ended(found.process):
+    while not _has_ended(found.process):
         if time.monotonic() > deadline:
             raise EmbeddedServerError(
                 f"the embedded PostgreSQL (pid {found.process.pid}) has not stopped within {_PATIENCE:.0f} s; "
@@ -106,7 +106,7 @@ def stop(cluster: Path, log: Path) -> bool:
     return True
 
 
-def _ended(process: psutil.Process) -> bool:
+def _has_ended(process: psutil.Process) -> bool:
     try:
         return bool(process.status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
