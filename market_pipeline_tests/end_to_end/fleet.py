@@ -32,14 +32,14 @@ POLL_SECONDS = 1
 LOCATION = """
 import dagster as dg
 
-from market_pipeline.orchestration.build import build_loading, step_executor
+from market_pipeline.orchestration.build import build_loading, choose_executor
 from market_pipeline.core.settings import load_settings
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
     settings = load_settings()
-    return build_loading(settings, executor=step_executor(settings))
+    return build_loading(settings, executor=choose_executor(settings))
 """
 """Definitions that load the warehouse, as build_definitions has them, without the marts, which take seconds."""
 
