@@ -56,6 +56,7 @@ class Outcome:
     compared: int = 0
     disordered: int = 0
     repeated: int = 0
+    failed_writers: int = 0
     differences: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
@@ -64,7 +65,7 @@ class Outcome:
         return (
             f"{sorts} ({kinds}) in {self.pages:,} pages, {self.kills} writers killed: {self.compared:,} full "
             f"reads compared, {len(self.differences)} different, {self.disordered} changes out of order, "
-            f"{self.repeated} twice"
+            f"{self.repeated} twice, {self.failed_writers} writers failed"
         )
 
 
@@ -150,6 +151,9 @@ def follow(url: SecretStr, seed: int, seconds: float, outcome: Outcome) -> None:
             settled = consumer.read_page(chance.choice([1, 7, 50, 200, 1000]))
             if settled is not None and chance.random() < 0.4:
                 consumer.compare(settled)
+            outcome.failed_writers += sum(not writer.is_alive() for writer in writers)
+            if outcome.failed_writers:
+                return  # nothing would be compared but what the others write
             if chance.random() < 0.1:
                 writers.pop(chance.randrange(WRITERS)).kill()
                 outcome.kills += 1
@@ -183,7 +187,7 @@ def _wait_for_sessions(engine: Engine) -> None:
 
 
 def main() -> None:
-    """Run the seeds and print one line; exit with 1 if a consumer differs from a full read."""
+    """Run the seeds and print one line; exit with 1 if a consumer differs from a full read, or a writer fails."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=50)
     parser.add_argument("--first", type=int, default=0)
@@ -211,7 +215,7 @@ def main() -> None:
     finally:
         embedded.destroy(folder)
     print(f"{options.seeds} seeds: {outcome}")
-    if outcome.differences or outcome.disordered or outcome.repeated:
+    if outcome.differences or outcome.disordered or outcome.repeated or outcome.failed_writers:
         raise SystemExit(1)
 
 

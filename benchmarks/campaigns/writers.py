@@ -20,8 +20,8 @@ from market_pipeline.warehouse.corporate_actions import refresh
 from market_pipeline.warehouse.database import create_warehouse_engine
 from market_pipeline.warehouse.load_history import LoadRequest
 from market_pipeline.warehouse.loading import load
-from market_pipeline.warehouse.statements import read_statement
 from market_pipeline.warehouse.symbol_renaming import rename_symbol
+from market_pipeline.warehouse.taken_bars import take_bars_out
 from market_pipeline.warehouse.tracked_symbols import lock_symbol
 from market_pipeline_tests.bar_frames import columns_of
 
@@ -32,15 +32,20 @@ FIRST, LAST = date(2024, 1, 2), date(2024, 1, 31)
 
 
 def write_at_random(url: str, seed: int) -> None:
-    """Change a warehouse until this process is killed. What the database or the project rejects is left out."""
+    """Change a warehouse until this process is killed."""
     chance = random.Random(seed)
     engine = create_warehouse_engine(SecretStr(url))
+    while True:
+        change_at_random(engine, chance)
+
+
+def change_at_random(engine: Engine, chance: random.Random) -> None:
+    """Change a warehouse once; what the database or the project rejects is left out."""
     changes: list[Callable[[Engine, random.Random], None]] = [
         _load, _load, _load, _take_out, _refresh_splits, _refresh_dividends, _rename, _correct, _change_securities
     ]  # fmt: skip
-    while True:
-        with suppress(MarketPipelineError, DBAPIError):
-            chance.choice(changes)(engine, chance)
+    with suppress(MarketPipelineError, DBAPIError):
+        chance.choice(changes)(engine, chance)
 
 
 def load_at_random(
@@ -73,7 +78,7 @@ def _take_out(engine: Engine, chance: random.Random) -> None:
     dates = chance.sample(list_sessions("XNYS", FIRST, LAST), 4)
     with engine.begin() as connection:
         locked = lock_symbol(connection, symbol)
-        connection.execute(read_statement("move_reassigned_bars"), {"symbol_id": locked.id, "dates": dates})
+        take_bars_out(connection, [locked.id] * len(dates), dates, "another security's bar")
         if chance.random() < 0.5:
             connection.execute(
                 text(

@@ -1,5 +1,6 @@
 """The order of loads: an instant that was answered for never changes, and every version is kept."""
 
+import random
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from benchmarks.campaigns.instants import STEPPED_CLOCK, attack, prepare
+from benchmarks.campaigns.writers import SYMBOLS, change_at_random
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.warehouse.corporate_action_refresh import SPLITS
 from market_pipeline.warehouse.export_query import Adjustment, Selection, read_blocks
@@ -184,3 +186,11 @@ def test_a_symbol_has_the_name_of_the_instant(warehouse: Engine) -> None:
         pass
     assert [row["symbol"] for row in stored_at(warehouse, before)] == ["BTC"]
     assert [row["symbol"] for row in stored_at(warehouse, point(warehouse))] == ["BTC-USD"]
+
+
+def test_every_change_of_the_campaigns_writers_is_made(warehouse: Engine) -> None:
+    add_symbols(warehouse, SYMBOLS)
+    chance = random.Random(1)
+    for _ in range(60):
+        change_at_random(warehouse, chance)
+    assert query(warehouse, "SELECT FROM bars_revisions WHERE reason LIKE 'another security%' LIMIT 1")
