@@ -171,6 +171,10 @@ def parse_instant(text: str) -> datetime:
     instant = _parse_iso(text, "2026-03-01T12:00Z")
     if instant.tzinfo is None:
         raise typer.BadParameter(f"{text!r} has no time zone: write it as 2026-03-01T12:00Z")
+    try:
+        instant.astimezone(UTC)
+    except OverflowError:  # such as the year 1 east of Greenwich
+        raise typer.BadParameter(f"{text!r} is not between the years 1 and 9999 in UTC") from None
     return instant
 
 

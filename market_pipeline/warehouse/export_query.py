@@ -146,7 +146,7 @@ def find_exportable_symbols(engine: Engine, names: Sequence[str] | None, as_of: 
         selected = read_names(connection, as_of, tracked_only=True) if names is None else list(dict.fromkeys(names))
         if unknown := sorted(set(selected).difference(known), key=selected.index):
             former = read_former_names(connection, unknown, as_of) if as_of else {}
-            raise build_named_otherwise_error(former) if former else build_never_tracked_error(unknown, known)
+            raise build_named_otherwise_error(former) if former else build_never_tracked_error(unknown, known, as_of)
     if not selected:
         raise ExportRequestError(
             "there is no symbol to export: name some, or load some with `market-pipeline backfill`"

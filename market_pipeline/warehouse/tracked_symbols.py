@@ -111,10 +111,14 @@ def build_named_otherwise_error(former: Mapping[str, str]) -> UntrackedSymbolErr
     return UntrackedSymbolError(f"symbols had other names as of that instant: {names}. Use those, or * for all")
 
 
-def build_never_tracked_error(unknown: Iterable[str], known: Iterable[str]) -> UntrackedSymbolError:
-    """Return the error for names of which there can be no bars, given the known ones."""
+def build_never_tracked_error(
+    unknown: Iterable[str], known: Iterable[str], as_of: datetime | None = None
+) -> UntrackedSymbolError:
+    """Return the error for names of which there can be no bars, given the known ones, now or as of an instant."""
+    until = "" if as_of is None else f" until {as_of.isoformat()}"
     return UntrackedSymbolError(
-        f"no bars of {suggest_names(unknown, known)}: never tracked; see `market-pipeline coverage` for what is there"
+        f"no bars of {suggest_names(unknown, known)}: never tracked{until}; see `market-pipeline coverage` for what is "
+        "there"
     )
 
 

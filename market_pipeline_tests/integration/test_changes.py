@@ -201,6 +201,8 @@ def test_in_sql_the_following_page_begins_after_a_place(api: Api) -> None:
         ("NULL", "since is NULL"),
         ("only_kinds => '{bar, bars}'", "only_kinds {bar,bars} has a kind that there is not"),
         ("only_symbol => 'ibm'", "only_symbol ibm is no symbol here"),
+        ("after => '{}'", "{} is no place in the feed of changes"),
+        ("after => '[1, 2]'", "[1, 2] is no place in the feed of changes"),
     ],
 )
 def test_changes_by_sql_explain_a_wrong_argument(api: Api, arguments: str, message: str) -> None:

@@ -188,6 +188,20 @@ def test_a_symbol_has_the_name_of_the_instant(warehouse: Engine) -> None:
     assert [row["symbol"] for row in stored_at(warehouse, point(warehouse))] == ["BTC-USD"]
 
 
+def test_an_instant_that_is_null_is_an_error(week: Engine) -> None:
+    with pytest.raises(DBAPIError, match="the instant is NULL"):
+        query(week, "SELECT * FROM market_data_as_of((SELECT point FROM snapshots WHERE name = 'mistyped'))")
+
+
+def test_a_symbol_with_bars_is_not_deleted_by_sql(week: Engine) -> None:
+    before = query(week, "SELECT * FROM market_data")
+    with pytest.raises(IntegrityError, match=r"AAPL has bars(.|\n)*`market-pipeline symbols remove AAPL`"):
+        execute(week, "DELETE FROM tracked_symbols")
+    assert query(week, "SELECT * FROM market_data") == before
+    execute(week, "DELETE FROM market_data", "DELETE FROM tracked_symbols")
+    assert query(week, "SELECT symbol FROM symbol_identities") == []
+
+
 def test_every_change_of_the_campaigns_writers_is_made(warehouse: Engine) -> None:
     add_symbols(warehouse, SYMBOLS)
     chance = random.Random(1)

@@ -202,6 +202,7 @@ def test_snapshots_are_listed_and_deleted(quarter: Engine, command: Command) -> 
         (["create", ""], "an argument is empty"),
         (["create", "later", "--as-of", "2999-01-01T00:00Z"], "is in the future"),
         (["create", "later", "--as-of", "2026-01-01T00:00"], "has no time zone"),
+        (["create", "early", "--as-of", "0001-01-01T00:00+14:00"], "is not between the years 1 and 9999 in UTC"),
         (["create", "later", "--note", ""], "--note is empty"),
         (["delete", "other"], "there is no snapshot 'other': there is taken"),
     ],
@@ -214,3 +215,12 @@ def test_a_wrong_command_ends_with_2_and_the_next_step(
     assert (code, output) == (2, "")
     assert why in " ".join(error.split())
     assert [row["name"] for row in query(warehouse, "SELECT name FROM snapshots")] == ["taken"]
+
+
+def test_a_symbol_that_was_not_tracked_yet_is_an_error(quarter: Engine, command: Command, tmp_path: Path) -> None:
+    create_snapshot(quarter, "before", as_of=datetime(2000, 1, 1, tzinfo=UTC))
+    file = tmp_path / "bars.csv"
+    code, _, error = command("export", "--symbols", "AAPL", "--snapshot", "before", "--output", str(file))
+    assert code == 2
+    assert "no bars of AAPL: never tracked until 2000-01-01T00:00:00+00:00" in " ".join(error.split())
+    assert not file.exists()

@@ -87,6 +87,11 @@ CREATE OR REPLACE FUNCTION keep_identity() RETURNS trigger
 LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP = 'DELETE' THEN
+        IF EXISTS (SELECT FROM public.bars WHERE symbol_id = OLD.id) THEN
+            RAISE EXCEPTION USING
+                MESSAGE = OLD.symbol || ' has bars, which would be nobody''s', ERRCODE = 'foreign_key_violation',
+                HINT = 'Stop loading it with `market-pipeline symbols remove ' || OLD.symbol || '`: its bars stay.';
+        END IF;
         DELETE FROM public.symbol_identities WHERE symbol_id = OLD.id;
         RETURN NULL;
     END IF;
@@ -118,6 +123,11 @@ COMMENT ON FUNCTION settled_point() IS
 CREATE OR REPLACE FUNCTION check_settled(instant timestamptz) RETURNS timestamptz
 LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
 BEGIN
+    IF instant IS NULL THEN
+        RAISE EXCEPTION USING
+            MESSAGE = 'the instant is NULL', ERRCODE = 'null_value_not_allowed',
+            HINT = 'Use settled_point() for the present. The names of snapshots are in the table snapshots.';
+    END IF;
     IF instant > public.settled_point() THEN
         RAISE EXCEPTION USING
             MESSAGE = instant || ' is not settled: the newest settled point is ' || public.settled_point(),
@@ -127,7 +137,7 @@ BEGIN
     RETURN instant;
 END;
 $$;
-COMMENT ON FUNCTION check_settled(timestamptz) IS 'Returns the instant, or raises an error if it is not settled.';
+COMMENT ON FUNCTION check_settled(timestamptz) IS 'Returns the instant, or raises an error if it is NULL or not settled.';
 
 CREATE OR REPLACE FUNCTION settle(instant timestamptz DEFAULT 'infinity') RETURNS timestamptz
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '5s' AS $$

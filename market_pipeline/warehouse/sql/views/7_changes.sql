@@ -32,7 +32,7 @@ CREATE OR REPLACE FUNCTION changed_keys(
 LANGUAGE plpgsql STABLE SET jit = off SET search_path = public, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-    last_point timestamptz := check_settled(since);
+    last_point timestamptz;
     last_load integer := 2147483647;
     points timestamptz[];
     load_ids integer[];
@@ -51,6 +51,7 @@ BEGIN
             MESSAGE = 'since is NULL', ERRCODE = 'null_value_not_allowed',
             HINT = 'Give the point up to which changes are known, or -infinity for all of them.';
     END IF;
+    last_point := check_settled(since);
     IF NOT only_kinds <@ known_kinds THEN
         RAISE EXCEPTION USING
             MESSAGE = 'only_kinds ' || only_kinds::text || ' has a kind that there is not', ERRCODE = 'invalid_parameter_value',
@@ -122,7 +123,7 @@ BEGIN
             SELECT ARRAY[point], ARRAY[id] INTO points, load_ids FROM loads WHERE id = (after ->> 0)::integer;
             IF load_ids IS NULL OR jsonb_array_length(after) <> 5 THEN
                 RAISE EXCEPTION USING
-                    MESSAGE = after || ' is no place in the feed of changes',
+                    MESSAGE = after::text || ' is no place in the feed of changes',
                     ERRCODE = 'invalid_parameter_value',
                     HINT = 'Use the column place of the last change that was read.';
             END IF;
