@@ -22,6 +22,8 @@ SELECT
     loads.run_id,
     greatest(loads.point, flagging.point) AS updated_at
 FROM bars
+-- By LEFT JOIN count(*) and max(date) would read bars alone, twice as fast, but the first 1,000 rows in the order of symbol and date
+-- would take all to be sorted, 450 ms of a million instead of 4.
 JOIN symbol_identities AS named ON named.symbol_id = bars.symbol_id
 LEFT JOIN loads ON loads.id = bars.load_id
 LEFT JOIN bar_flags AS flagged ON flagged.symbol_id = bars.symbol_id AND flagged.date = bars.date
