@@ -200,6 +200,7 @@ def test_in_sql_the_following_page_begins_after_a_place(api: Api) -> None:
     [
         ("NULL", "since is NULL"),
         ("only_kinds => '{bar, bars}'", "only_kinds {bar,bars} has a kind that there is not"),
+        ("only_kinds => '{}'", "only_kinds {} has a kind that there is not, or none"),
         ("only_symbol => 'ibm'", "only_symbol ibm is no symbol here"),
         ("after => '{}'", "{} is no place in the feed of changes"),
         ("after => '[1, 2]'", "[1, 2] is no place in the feed of changes"),

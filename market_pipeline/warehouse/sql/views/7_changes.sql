@@ -52,9 +52,9 @@ BEGIN
             HINT = 'Give the point up to which changes are known, or -infinity for all of them.';
     END IF;
     last_point := check_settled(since);
-    IF NOT only_kinds <@ known_kinds THEN
+    IF only_kinds = '{}' OR NOT only_kinds <@ known_kinds THEN
         RAISE EXCEPTION USING
-            MESSAGE = 'only_kinds ' || only_kinds::text || ' has a kind that there is not', ERRCODE = 'invalid_parameter_value',
+            MESSAGE = 'only_kinds ' || only_kinds::text || ' has a kind that there is not, or none', ERRCODE = 'invalid_parameter_value',
             HINT = 'Use kinds of ' || array_to_string(known_kinds, ', ') || '.';
     END IF;
     -- Keys of all tables have one form, (number, name, day), of which each uses some.
