@@ -244,7 +244,7 @@ def test_an_unknown_symbol_is_named_with_the_next_step(browser: Browser, page: s
     assert Tab(browser).open(f"{page}/?symbol=aapl&adjustment=none").state("candles")["symbol"] == "AAPL"
 
 
-def test_a_chart_stays_beside_symbols_that_cannot_be_compared(browser: Browser, page: str) -> None:
+def test_a_chart_stays_beside_symbols_that_can_not_be_compared(browser: Browser, page: str) -> None:
     alone = len(recorded("AAPL", *EARLY)) - 1 + len(recorded("AAPL", *LATE))  # a session failed
     tab = Tab(browser).open(f"{page}/?symbol=AAPL&adjustment=none&range=All&compare=NOSUCH,IBM")
     assert (tab.state("candles")["state"], tab.state("candles")["bars"]) == ("ready", str(alone))

@@ -205,7 +205,7 @@ def test_a_wrong_date_is_named_by_its_argument(assistant: Assistant, day: str) -
         assert f": {argument}: {day!r} is no" in message(result)
 
 
-def test_a_value_that_a_result_cannot_hold_is_named_with_the_next_step(assistant: Assistant) -> None:
+def test_a_value_that_a_result_can_not_hold_is_named_with_the_next_step(assistant: Assistant) -> None:
     for value in (
         "'infinity'::date",
         "'-infinity'::timestamptz",

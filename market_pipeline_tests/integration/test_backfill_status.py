@@ -114,11 +114,11 @@ def test_a_backfill_is_followed_to_its_end_and_its_status_is_true(
     assert [again(job).status for job in (before_listing, mixed, unwanted)] == ["running", "running", "cancelled"]
     assert [len(again(job).run_ids) for job in (before_listing, mixed, unwanted)] == [1, 2, 0]
     daemon.execute_queued_runs()
-    message = {job.id: again(job) for job in (before_listing, mixed)}
-    for _ in range(2):  # Dagster itself takes two more looks to see that the runs are over
+    ended = {job.id: again(job) for job in (before_listing, mixed)}
+    for _ in range(2):  # Dagster itself takes two more iterations to notice that the runs are over
         daemon.run_backfill_iteration()
     for job in (before_listing, mixed):
-        assert again(job) == message[job.id]
+        assert again(job) == ended[job.id]
     assert {job.id: status_in_dagster(instance, job) for job in (before_listing, mixed)} == {
         before_listing.id: BulkActionStatus.COMPLETED_SUCCESS,
         mixed.id: BulkActionStatus.COMPLETED_FAILED,
@@ -181,11 +181,11 @@ def test_a_run_whose_own_process_is_killed_ends_as_failed_at_once_and_the_next_b
     assert failed.ended_at is not None
     assert bars_held(warehouse) == {"AAPL": SESSIONS}
 
-    healing = start(AAPL, FB)
+    second = start(AAPL, FB)
     daemon.run_backfill_iteration()
     daemon.execute_queued_runs()
-    healed = again(healing)
-    assert (healed.status, healed.progress.unchanged, healed.progress.loaded) == (
+    completed = again(second)
+    assert (completed.status, completed.progress.unchanged, completed.progress.loaded) == (
         "succeeded",
         SESSIONS,
         SESSIONS - BEFORE_FB,
@@ -199,7 +199,7 @@ def test_a_backfill_of_a_symbol_that_the_daemon_has_yet_to_load_waits_for_it(
     add_symbols(warehouse, [MSFT])
     started = start(MSFT)
     assert "no Dagster webserver responds at http://127.0.0.1:9" in str(started.note)
-    for _ in range(3):  # it fails the backfill, ends what it has of it, and looks no more
+    for _ in range(3):  # the first fails the backfill, the second ends its runs, the third ignores it
         daemon.run_backfill_iteration()
         assert (again(started).status, again(started).ended_at) == ("requested", None)
         assert "has not loaded all of its symbols yet" in str(again(started).note)

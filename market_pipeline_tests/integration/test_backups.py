@@ -73,7 +73,7 @@ TABLES_WITH_ROWS = {
 VIEWS = ("session_states", "coverage", "market_data_as_of(settled_point())")
 
 
-def silent(_message: str) -> None:
+def report_nothing(_message: str) -> None:
     """Report nothing."""
 
 
@@ -107,7 +107,7 @@ def fill(settings: Settings, warehouse: Engine) -> None:
     run_forked_dbt(settings, "run", "--quiet", "--select", "+daily_returns")
 
 
-def everything(addresses: Mapping[str, SecretStr]) -> dict[str, dict[str, TableContent]]:
+def read_everything(addresses: Mapping[str, SecretStr]) -> dict[str, dict[str, TableContent]]:
     found = {}
     for name, url in addresses.items():
         with open_snapshot(url) as snapshot:
@@ -131,7 +131,7 @@ def files(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.rglob("*") if path.name != ".lock")
 
 
-def test_a_lost_warehouse_and_dagsters_history_come_back_as_they_were(
+def test_a_lost_warehouse_and_dagsters_history_are_restored_completely(
     server: embedded.Server,
     settings: Settings,
     warehouse: Engine,
@@ -147,7 +147,7 @@ def test_a_lost_warehouse_and_dagsters_history_come_back_as_they_were(
         {"flagged": True}
     ]
     before, views = (
-        everything(addresses),
+        read_everything(addresses),
         [query(warehouse, f"SELECT * FROM {view} ORDER BY 1, 2, 3") for view in VIEWS],
     )
     with open_instance(settings) as instance:
@@ -164,7 +164,7 @@ def test_a_lost_warehouse_and_dagsters_history_come_back_as_they_were(
     code, output, _ = command("restore", "latest", "--folder", folder)
 
     assert (code, "restored" in output) == (0, True)
-    assert everything(addresses) == before
+    assert read_everything(addresses) == before
     assert [query(warehouse, f"SELECT * FROM {view} ORDER BY 1, 2, 3") for view in VIEWS] == views
     with open_instance(settings) as instance:
         assert history(instance) == (runs, partitions)
@@ -174,10 +174,10 @@ def test_a_lost_warehouse_and_dagsters_history_come_back_as_they_were(
             {"may": True}
         ]
         assert query(warehouse, f"SELECT has_schema_privilege('{role}', 'access', 'USAGE') AS may") == [{"may": False}]
-    assert loaded_again(warehouse) == {"unchanged": len(partitions), "loaded": 0}
+    assert load_again(warehouse) == {"unchanged": len(partitions), "loaded": 0}
 
 
-def loaded_again(warehouse: Engine) -> dict[str, int]:
+def load_again(warehouse: Engine) -> dict[str, int]:
     bars = recorded("AAPL", FIRST, LAST)
     bars.loc[bars.index[30], "volume"] *= 90
     sessions = list_sessions("XNYS", FIRST, LAST)
@@ -196,7 +196,7 @@ def stocked(warehouse: Engine) -> Engine:
 
 @pytest.fixture
 def saved(stocked: Engine, addresses: dict[str, SecretStr], folder: Path) -> Backup:
-    return back_up(addresses, folder, NOW, verify=False, report=silent)
+    return back_up(addresses, folder, NOW, verify=False, report=report_nothing)
 
 
 def test_the_manifest_lists_the_saved_databases_and_no_password_is_anywhere(
@@ -230,7 +230,7 @@ def test_rows_that_come_while_it_is_made_are_in_neither_dump_nor_count(
     assert made.manifest.databases[WAREHOUSE].tables["public.bars"].rows == len(recorded("AAPL", FIRST, LAST))
 
 
-def test_a_database_in_use_is_left_alone_unless_it_is_to_be_replaced_and_is_kept_even_then(
+def test_a_database_in_use_is_replaced_only_on_demand_and_kept(
     saved: Backup, warehouse: Engine, command: Command, folder: Path, kept_databases: None
 ) -> None:
     was = query(warehouse, "SELECT count(*) AS bars FROM market_data")
@@ -263,14 +263,14 @@ def test_a_damaged_dump_is_rejected_before_anything_changes(
     assert query(warehouse, "SELECT count(*) > 0 AS there FROM market_data") == [{"there": True}]
 
 
-def test_a_dump_that_holds_something_else_than_was_counted_is_not_put_in_place(
+def test_a_dump_that_differs_from_its_manifest_is_not_restored(
     saved: Backup, addresses: dict[str, SecretStr], warehouse: Engine
 ) -> None:
     dump = saved.manifest.databases[WAREHOUSE]
     tables = {**dump.tables, "public.bars": TableContent(7, "7")}
     wrong = replace(saved, manifest=replace(saved.manifest, databases={WAREHOUSE: replace(dump, tables=tables)}))
     with pytest.raises(DumpError, match=r"public\.bars"):
-        restore(wrong, [WAREHOUSE], addresses, NOW, replace=True, report=silent)
+        restore(wrong, [WAREHOUSE], addresses, NOW, replace=True, report=report_nothing)
     assert query(warehouse, "SELECT count(*) > 7 AS there FROM market_data") == [{"there": True}]
     assert query(warehouse, "SELECT datname FROM pg_database WHERE datname LIKE current_database() || '\\_%'") == []
 
@@ -278,7 +278,7 @@ def test_a_dump_that_holds_something_else_than_was_counted_is_not_put_in_place(
 def test_a_backup_of_a_newer_version_is_rejected(saved: Backup, addresses: dict[str, SecretStr]) -> None:
     newer = replace(saved, manifest=replace(saved.manifest, revision="9999"))
     with pytest.raises(SchemaError, match="9999"):
-        restore(newer, [WAREHOUSE], addresses, NOW, replace=True, report=silent)
+        restore(newer, [WAREHOUSE], addresses, NOW, replace=True, report=report_nothing)
 
 
 def test_one_database_alone_is_restored_from_its_dump(saved: Backup, folder: Path) -> None:
@@ -293,10 +293,10 @@ def test_a_folder_that_is_no_backup_is_reported(folder: Path, command: Command) 
     assert (code, "is no backup" in err) == (2, True)
 
 
-def test_the_oldest_go_and_nothing_else_does(saved: Backup, addresses: dict[str, SecretStr], folder: Path) -> None:
+def test_only_the_oldest_backups_are_removed(saved: Backup, addresses: dict[str, SecretStr], folder: Path) -> None:
     (folder / "mine").mkdir()
     for days in (1, 2, 3):
-        back_up(addresses, folder, NOW + timedelta(days=days), verify=False, report=silent)
+        back_up(addresses, folder, NOW + timedelta(days=days), verify=False, report=report_nothing)
     assert [path.name for path in remove_old_backups(folder, 2)] == ["20240301T040000Z", "20240302T040000Z"]
     assert [path.name for path in list_backups(folder)] == ["20240303T040000Z", "20240304T040000Z"]
     assert (folder / "mine").is_dir()
@@ -347,7 +347,7 @@ def test_no_argument_of_a_running_pg_dump_holds_the_password(
     assert server.password.get_secret_value() not in str(dumping)
 
 
-def test_a_server_that_goes_in_the_middle_is_one_line_and_nothing_is_left(
+def test_a_server_that_stops_during_a_backup_is_one_line_and_leaves_nothing(
     halfway: subprocess.Popen[str], stocked: Engine, folder: Path
 ) -> None:
     query(stocked, f"SELECT pg_terminate_backend(pid) FROM ({WAITING}) AS dumping")
@@ -365,7 +365,7 @@ def test_a_backup_that_is_stopped_leaves_nothing(halfway: subprocess.Popen[str],
     assert files(folder) == []
 
 
-def test_of_a_backup_that_is_killed_nothing_is_taken_for_one_and_the_next_clears_it_away(
+def test_a_killed_backup_is_no_backup_and_the_next_one_removes_its_files(
     halfway: subprocess.Popen[str], stocked: Engine, addresses: dict[str, SecretStr], folder: Path
 ) -> None:
     halfway.kill()
@@ -375,7 +375,7 @@ def test_of_a_backup_that_is_killed_nothing_is_taken_for_one_and_the_next_clears
     assert files(folder) != []
     with pytest.raises(BackupError):
         back_up(
-            {**addresses, WAREHOUSE: build_sibling_url(addresses[WAREHOUSE], "postgres")}, folder, NOW, report=silent
+            {**addresses, WAREHOUSE: build_sibling_url(addresses[WAREHOUSE], "postgres")}, folder, NOW, report=report_nothing
         )
     assert files(folder) == []
 
@@ -404,10 +404,10 @@ def test_a_restore_right_after_a_killed_one_succeeds_while_that_one_still_works(
             assert killed.poll() is None
         at_work[0].suspend()
         with pytest.raises(DumpError, match="another backup or restore is at work in the database restored_"):
-            restore(saved, [WAREHOUSE], new, NOW, report=silent)
+            restore(saved, [WAREHOUSE], new, NOW, report=report_nothing)
         killed.kill()
     try:
-        assert restore(saved, [WAREHOUSE], new, NOW, report=silent).databases == [WAREHOUSE]
+        assert restore(saved, [WAREHOUSE], new, NOW, report=report_nothing).databases == [WAREHOUSE]
         assert at_work[0].status() == psutil.STATUS_STOPPED
     finally:
         at_work[0].resume()
@@ -418,7 +418,7 @@ def restoring(parent: int) -> list[psutil.Process]:
     """Return the pg_restore processes of a parent."""
     found = []
     for child in psutil.Process(parent).children():
-        with suppress(psutil.NoSuchProcess):  # one that only said its version
+        with suppress(psutil.NoSuchProcess):  # one that only printed its version
             found += [child] if any(word.startswith("--dbname") for word in child.cmdline()) else []
     return found
 
@@ -438,10 +438,10 @@ def test_a_full_disk_is_reported_and_the_older_backup_stays(
         subprocess.run(["umount", small], check=True)
 
 
-def test_a_database_with_nothing_of_ours_is_not_saved(addresses: dict[str, SecretStr], folder: Path) -> None:
+def test_a_database_without_our_tables_is_not_saved(addresses: dict[str, SecretStr], folder: Path) -> None:
     with pytest.raises(BackupError, match="nothing to save"):
         back_up(
-            {**addresses, WAREHOUSE: build_sibling_url(addresses[WAREHOUSE], "postgres")}, folder, NOW, report=silent
+            {**addresses, WAREHOUSE: build_sibling_url(addresses[WAREHOUSE], "postgres")}, folder, NOW, report=report_nothing
         )
 
 
@@ -467,6 +467,6 @@ def test_a_server_newer_than_every_program_is_named_with_what_to_install(newest:
 def test_a_server_that_is_not_there_is_one_line(addresses: dict[str, SecretStr], folder: Path) -> None:
     nowhere = {name: SecretStr("postgresql://user:hunter2@127.0.0.1:1/nowhere") for name in addresses}
     with pytest.raises(DatabaseUnavailableError) as caught:
-        back_up(nowhere, folder, NOW, report=silent)
+        back_up(nowhere, folder, NOW, report=report_nothing)
     assert "hunter2" not in str(caught.value)
     assert files(folder) == []

@@ -99,7 +99,7 @@ def test_the_guides_consumer_ends_equal_to_a_full_read(api: Api) -> None:
     check_equal(api, consumer, as_of=consumer.settled)
 
 
-def test_a_change_gives_the_rows_fate_and_each_comes_once_in_order(api: Api) -> None:
+def test_changes_come_once_in_order_with_their_kind(api: Api) -> None:
     since = pages(api, CHANGES)[-1]["next"]
     assert api.get(since).json()["data"] == []
     api.execute(CORRECTION)

@@ -20,7 +20,7 @@ with run_if_killed("touch", sys.argv[2]):
 """
 
 
-def test_a_killed_process_takes_its_child_with_it_and_its_guard_acts(tmp_path: Path) -> None:
+def test_a_killed_process_ends_its_child_and_its_guard_acts(tmp_path: Path) -> None:
     mark = tmp_path / "guard-has-acted"
     with subprocess.Popen(
         [sys.executable, "-c", PARENT, "", str(mark)], stdout=subprocess.PIPE, text=True, start_new_session=True
@@ -34,7 +34,7 @@ def test_a_killed_process_takes_its_child_with_it_and_its_guard_acts(tmp_path: P
     assert mark.exists()
 
 
-def test_what_ends_in_order_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_a_process_that_ends_normally_leaves_nothing_behind(tmp_path: Path) -> None:
     mark = tmp_path / "guard-has-acted"
     before = psutil.Process().children()
     with run_if_killed("touch", str(mark)):

@@ -49,7 +49,7 @@ def instance(settings: Settings, environment: dict[str, str], warehouse: Engine)
 
 @pytest.fixture
 def daemon(instance: DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Daemon]:
-    """Settings of a vendor that nothing listens for: a request to it fails with another message."""
+    """A daemon with a vendor URL at which nothing listens, so that a request fails with another message."""
     monkeypatch.setenv("POLYGON_BASE_URL", "http://127.0.0.1:9")
     with loaded_location(instance, tmp_path) as workspace:
         yield Daemon(workspace)
@@ -87,9 +87,8 @@ def test_a_launch_without_sessions_names_what_to_choose(daemon: Daemon, instance
             assert response["message"].strip().endswith(message)
     assert instance.get_runs() == []
 
-    coin = launched(daemon, "BTC", **{"dagster/partition": "2024-01-13"})["run"][
-        "runId"
-    ]  # coins trade on Saturdays too
+    # Coins trade on Saturdays too.
+    coin = launched(daemon, "BTC", **{"dagster/partition": "2024-01-13"})["run"]["runId"]
     first = launched(daemon, "AAPL")["run"]["runId"]
     daemon.execute_queued_runs()
     params = {"parentRunId": first, "strategy": "ALL_STEPS"}

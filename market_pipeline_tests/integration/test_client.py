@@ -40,7 +40,7 @@ def client(api: Api) -> Iterator[Client]:
         yield client
 
 
-def test_the_documented_examples_print_what_is_documented(api: Api) -> None:
+def test_the_documented_examples_print_the_documented_output(api: Api) -> None:
     [(code, output)] = re.findall(EXAMPLE, (DOCS / "clients.md").read_text(encoding="utf-8"), re.DOTALL)
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         exec(code.replace("http://localhost:8000", api.url), {})
@@ -108,7 +108,7 @@ def test_filters_are_the_apis(client: Client) -> None:
         ({"flags__cs": []}, "flags__cs: cs takes at least one value"),
     ],
 )
-def test_an_operator_that_a_value_cannot_have_is_an_error(
+def test_an_operator_that_a_value_can_not_have_is_an_error(
     client: Client, filters: dict[str, object], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
@@ -131,7 +131,7 @@ def test_changes_are_followed_page_by_page(client: Client, api: Api, monkeypatch
     assert client.changes(kinds=["bar"]).to_polars()["change"].unique().to_list() == ["came"]
 
 
-def test_the_universe_has_those_that_are_gone_since(server: embedded.Server, tmp_path: Path) -> None:
+def test_the_universe_has_tickers_that_are_gone_since(server: embedded.Server, tmp_path: Path) -> None:
     both, rest = {"SIVB": Bar(0.5, 4.0), "SPY": Bar(400.0, 2.0)}, {"SPY": Bar(401.0)}
     with serving(server, tmp_path) as api, Client(api.url) as client:
         load_market(

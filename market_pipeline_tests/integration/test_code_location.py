@@ -47,7 +47,7 @@ class Webserver:
     over: threading.Event = field(default_factory=threading.Event)
     url: str = ""
 
-    def answer(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
+    def respond(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
         if "assetNodes" in query:
             return {"assetNodes": []}
         if "workspaceOrError" in query:
@@ -63,7 +63,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         webserver: Webserver = self.server.webserver  # type: ignore[attr-defined]
-        body = json.dumps({"data": webserver.answer(request["query"], request["variables"])}).encode()
+        body = json.dumps({"data": webserver.respond(request["query"], request["variables"])}).encode()
         if not webserver.over.is_set():
             self.send_response(200)
             self.end_headers()
@@ -119,7 +119,7 @@ def test_a_slow_reload_is_waited_for_no_longer_than_requested(webserver: Webserv
 
 
 @pytest.mark.parametrize(
-    ("answer", "message"),
+    ("reply", "message"),
     [
         (
             {"__typename": "WorkspaceLocationEntry", "locationOrLoadError": BROKEN},
@@ -128,8 +128,8 @@ def test_a_slow_reload_is_waited_for_no_longer_than_requested(webserver: Webserv
         ({"__typename": "ReloadNotSupported", "message": "Not here"}, "can't load ours again: Not here. Fix"),
     ],
 )
-def test_a_failed_reload_gives_the_reason(webserver: Webserver, answer: dict[str, Any], message: str) -> None:
-    webserver.reload = answer
+def test_a_failed_reload_gives_the_reason(webserver: Webserver, reply: dict[str, Any], message: str) -> None:
+    webserver.reload = reply
     with pytest.raises(ReloadError, match=message):
         request_reload(webserver.url)
 
@@ -196,10 +196,10 @@ def test_the_sensor_requests_one_reload_for_a_change(tick: Tick, webserver: Webs
 
 def test_the_sensor_names_an_address_where_nothing_responds(tick: Tick, warehouse: Engine) -> None:
     add_symbols(warehouse, [NVDA])
-    message = tick(url="http://127.0.0.1:9")
-    assert "1 new (NVDA), but no Dagster webserver responds at http://127.0.0.1:9" in str(message.skip_message)
-    assert "DAGSTER_WEBSERVER_URL" in str(message.skip_message)
-    assert message.cursor is None  # it is asked again at the next tick
+    result = tick(url="http://127.0.0.1:9")
+    assert "1 new (NVDA), but no Dagster webserver responds at http://127.0.0.1:9" in str(result.skip_message)
+    assert "DAGSTER_WEBSERVER_URL" in str(result.skip_message)
+    assert result.cursor is None  # it is asked again at the next tick
 
 
 def test_the_sensor_does_not_reload_in_a_loop_where_that_fails(
@@ -207,9 +207,9 @@ def test_the_sensor_does_not_reload_in_a_loop_where_that_fails(
 ) -> None:
     webserver.reload = {"__typename": "ReloadNotSupported", "message": "Not here"}
     add_symbols(warehouse, [NVDA])
-    message = tick()
-    assert "1 new (NVDA), but Dagster can't load ours again: Not here" in str(message.skip_message)
-    assert "has not happened yet" in str(tick(message.cursor).skip_message)
+    result = tick()
+    assert "1 new (NVDA), but Dagster can't load ours again: Not here" in str(result.skip_message)
+    assert "has not happened yet" in str(tick(result.cursor).skip_message)
     assert webserver.reloaded == ["ours"]
 
 

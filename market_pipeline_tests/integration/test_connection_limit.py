@@ -79,7 +79,7 @@ def test_more_threads_than_connections_wait_their_turn_and_none_for_itself(narro
     def connections_of_two_threads(number: int) -> int:
         with narrow.connect() as outer:
             if number < 2:
-                both_have_one.wait()  # none is left when they ask for a second
+                both_have_one.wait()  # none is left when they request a second
             with narrow.connect() as inner:
                 inner.execute(text("SELECT pg_sleep(0.01)"))
                 query = text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")

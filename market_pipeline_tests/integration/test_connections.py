@@ -80,7 +80,7 @@ def settings_of(url: SecretStr) -> Settings:
     return Settings(_env_file=None, database_url=url)
 
 
-def test_whatever_the_role_is_set_to_a_load_marts_and_reads_find_our_settings(own: Own) -> None:
+def test_settings_of_the_role_change_neither_loads_nor_reads(own: Own) -> None:
     settings = settings_of(own.url)
     with warehouse_of(settings) as warehouse:
         add_symbols(warehouse, [AAPL])
@@ -103,7 +103,7 @@ def test_whatever_the_role_is_set_to_a_load_marts_and_reads_find_our_settings(ow
         assert reader.execute("SELECT count(*), current_user::text FROM market_data").fetchone() == (20, READER)
 
 
-def test_so_do_dagsters_own_tables(own: Own) -> None:
+def test_settings_of_the_role_do_not_change_dagsters_connections(own: Own) -> None:
     storage = open_storage(settings_of(own.url))
     assert storage.run_storage.get_runs_count() == 0
     with storage.event_log_storage.index_connection() as connection:
@@ -115,7 +115,7 @@ def test_so_do_dagsters_own_tables(own: Own) -> None:
         part.dispose()
 
 
-def test_psql_finds_the_tables_too(own: Own, environment: dict[str, str]) -> None:
+def test_psql_finds_the_tables_whatever_the_role_is_set_to(own: Own, environment: dict[str, str]) -> None:
     with warehouse_of(settings_of(own.url)):
         pass
     command: list[str | Path] = [Path(sys.executable).with_name("market-pipeline"), "db", "psql", "-Atc"]
@@ -134,7 +134,7 @@ def test_constraints_that_are_turned_off_are_rejected(own: Own) -> None:
 
 
 @pytest.mark.parametrize(("number", "rejected"), [(90_624, True), (140_019, True), (150_000, False), (180_004, False)])
-def test_the_oldest_server_is_held_in_one_place(number: int, rejected: bool) -> None:
+def test_a_server_older_than_the_oldest_supported_is_rejected(number: int, rejected: bool) -> None:
     address = DatabaseAddress.parse(SecretStr("postgresql://user:hunter2@db/market"))
     if not rejected:
         check_server(address, number, "UTF8")
@@ -154,7 +154,7 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("reason", ["version", "encoding"])
-def test_every_command_rejects_it_in_one_line(
+def test_every_command_rejects_an_unsupported_server_in_one_line(
     reason: str,
     environment: dict[str, str],
     server: embedded.Server,
@@ -162,7 +162,7 @@ def test_every_command_rejects_it_in_one_line(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     expected = {"version": "18, and 19 is the oldest that is used: upgrade", "encoding": "SQL_ASCII, which doesn't"}
-    if reason == "version":  # of which no server is at hand
+    if reason == "version":  # no such server is installed
         monkeypatch.setattr(connections, "OLDEST_SERVER", 19)
     else:
         name = f"ascii_{uuid4().hex}"
@@ -201,7 +201,7 @@ def test_dagsters_own_database_is_made_in_utf8_and_rejected_in_another_encoding(
         assert connection.execute(encoding, [name]).fetchone() == ("UTF8",)
 
 
-def test_a_password_of_the_environments_own_leads_programs_where_the_address_has_none(
+def test_programs_use_the_environments_password_where_the_address_has_none(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("PGPASSWORD", "of the environment")

@@ -47,7 +47,7 @@ def _tracked(warehouse: Engine) -> None:
     add_symbols(warehouse, [AAPL, BTC])
 
 
-# --- what the vendor is asked
+# --- requests to the vendor
 
 
 def test_only_equities_are_requested_each_from_the_first_session_on(warehouse: Engine) -> None:

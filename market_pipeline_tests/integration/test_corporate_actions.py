@@ -43,7 +43,7 @@ def _tracked(warehouse: Engine) -> None:
     add_symbols(warehouse, [AAPL, BTC])
 
 
-def test_a_split_is_stored_with_where_it_came_from(warehouse: Engine) -> None:
+def test_a_split_is_stored_with_its_source(warehouse: Engine) -> None:
     assert counts(refresh_from(warehouse, listing(SPLIT))) == {"loaded": 1}
     [row] = rows(warehouse, splits)
     assert row.pop("fetched_at").tzinfo is not None
@@ -96,14 +96,14 @@ def test_a_correction_replaces_the_row_and_the_former_values_are_kept(warehouse:
     assert rejected_reasons(warehouse) == [("splits", "the vendor has corrected it", 4.0)]
 
 
-def test_what_the_vendor_no_longer_lists_is_taken_out_and_kept_aside(warehouse: Engine) -> None:
+def test_an_action_that_the_vendor_no_longer_lists_is_removed_and_kept_as_rejected(warehouse: Engine) -> None:
     refresh_from(warehouse, listing(SPLIT, {**SPLIT, "execution_date": "2014-06-09", "split_to": 7, "id": "E7"}))
     assert counts(refresh_from(warehouse, listing(SPLIT))) == {"unchanged": 1, "removed": 1}
     assert factors(warehouse) == [("AAPL", date(2020, 8, 31), 1.0, 4.0)]
     assert rejected_reasons(warehouse) == [("splits", "the vendor no longer lists it", 7.0)]
 
 
-def test_one_day_with_two_splits_is_trusted_in_neither_and_both_are_kept_aside(warehouse: Engine) -> None:
+def test_two_different_splits_of_one_day_are_both_rejected(warehouse: Engine) -> None:
     other = {**SPLIT, "execution_date": "2014-06-09", "split_to": 7, "id": "E7"}
     result = refresh_from(warehouse, listing(SPLIT, {**SPLIT, "split_to": 3, "id": "E9"}, other))
     assert counts(result) == {"loaded": 1, "rejected": 2}
@@ -112,7 +112,7 @@ def test_one_day_with_two_splits_is_trusted_in_neither_and_both_are_kept_aside(w
     assert sorted(rejected_reasons(warehouse)) == [("splits", reason, 3.0), ("splits", reason, 4.0)]
 
 
-def test_a_split_that_comes_to_be_contradicted_is_taken_out(warehouse: Engine) -> None:
+def test_a_split_that_is_contradicted_later_is_removed(warehouse: Engine) -> None:
     refresh_from(warehouse, listing(SPLIT))
     again = refresh_from(warehouse, listing(SPLIT, {**SPLIT, "split_to": 3}))
     assert counts(again) == {"rejected": 2, "removed": 1}
@@ -130,7 +130,7 @@ def test_repeats_count_once_whatever_their_ids_and_order(warehouse: Engine) -> N
 
 
 @pytest.mark.parametrize("unusual", [{"split_to": 0}, {"split_from": -1}])
-def test_a_factor_that_can_not_be_is_kept_aside_with_the_reason(warehouse: Engine, unusual: dict[str, Any]) -> None:
+def test_an_impossible_factor_is_rejected_with_the_reason(warehouse: Engine, unusual: dict[str, Any]) -> None:
     bad = {**SPLIT, "execution_date": "2014-06-09", **unusual}
     assert counts(refresh_from(warehouse, listing(bad, SPLIT))) == {"loaded": 1, "rejected": 1}
     assert factors(warehouse) == [("AAPL", date(2020, 8, 31), 1.0, 4.0)]
@@ -149,7 +149,7 @@ def test_a_split_that_can_not_be_read_is_not_stored_and_is_logged(
 
 
 @pytest.mark.parametrize("amount", [0, -0.25, None])
-def test_a_dividend_of_nothing_or_less_is_not_stored(warehouse: Engine, amount: float | None) -> None:
+def test_a_dividend_that_is_not_positive_is_not_stored(warehouse: Engine, amount: float | None) -> None:
     refresh_from(warehouse, listing({**DIVIDEND, "cash_amount": amount}), actions=DIVIDENDS)
     assert rows(warehouse, dividends) == []
 
@@ -190,9 +190,7 @@ def test_dates_and_tickers_that_were_not_requested_are_left_out(warehouse: Engin
     [{"frequency": 10**12}, {"id": "E\0"}, {"currency": "\ud800"}, {"cash_amount": 1.7e308}, {"cash_amount": 1e-300}],
     ids=lambda values: next(iter(values)),
 )
-def test_a_dividend_with_a_value_beyond_all_bounds_is_rejected_and_costs_no_other(
-    warehouse: Engine, values: dict[str, Any]
-) -> None:
+def test_a_dividend_with_a_value_beyond_all_bounds_is_rejected_alone(warehouse: Engine, values: dict[str, Any]) -> None:
     bad = {**DIVIDEND, "ex_dividend_date": "2024-02-09", "id": "E9", **values}
     result = refresh_from(warehouse, listing(DIVIDEND, bad), actions=DIVIDENDS)
     assert counts(result) == {"loaded": 1, "rejected": 1}
@@ -241,7 +239,7 @@ def test_a_database_of_the_sandbox_rejects_the_markets_actions(warehouse: Engine
     assert factors(warehouse) == []
 
 
-def test_what_is_announced_can_be_read_off_the_date_alone(warehouse: Engine) -> None:
+def test_announced_splits_are_those_dated_later_than_today(warehouse: Engine) -> None:
     refresh_from(warehouse, listing(SPLIT, {**SPLIT, "execution_date": "2098-01-02", "id": "E8"}))
     rule = "execution_date > (now() AT TIME ZONE 'America/New_York')::date"
     with warehouse.connect() as connection:

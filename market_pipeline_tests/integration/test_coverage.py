@@ -66,7 +66,7 @@ def test_a_session_between_two_loads_was_never_requested(warehouse: Engine) -> N
     assert states(warehouse) == {"loaded": [*OCTOBER[:5], *OCTOBER[8:]], "never_asked": OCTOBER[5:8]}
 
 
-def test_a_session_that_the_vendor_has_nothing_of_is_empty(warehouse: Engine) -> None:
+def test_a_session_without_a_bar_at_the_vendor_is_empty(warehouse: Engine) -> None:
     load_frame(warehouse, AAPL, BARS.drop(index=6), sessions=OCTOBER)
     assert states(warehouse)["empty"] == [OCTOBER[6]]
 
@@ -85,7 +85,7 @@ def test_the_time_before_a_symbol_was_listed_is_no_gap(warehouse: Engine) -> Non
     assert states(warehouse) == {"loaded": OCTOBER[10:]}
 
 
-def test_a_bar_that_can_not_be_true_leaves_its_session_rejected_with_the_reasons(warehouse: Engine) -> None:
+def test_an_impossible_bar_leaves_its_session_rejected_with_the_reasons(warehouse: Engine) -> None:
     rejected_bar = RejectedBar(OCTOBER[6], ["high_too_low: its high is below its open, low or close"], {"h": 1})
     load_frame(warehouse, AAPL, BARS.drop(index=6), sessions=OCTOBER, rejected=[rejected_bar])
     assert states(warehouse)["rejected"] == [OCTOBER[6]]
@@ -96,7 +96,7 @@ def test_a_rejected_bar_that_the_vendor_withdraws_leaves_its_session_empty(wareh
     rejected_bar = RejectedBar(OCTOBER[6], ["high_too_low: its high is below its open, low or close"], {"h": 1})
     others = BARS.drop(index=6)
     load_frame(warehouse, AAPL, others, sessions=OCTOBER, rejected=[rejected_bar])
-    load_failure(warehouse, AAPL, OCTOBER, "it rained", run_id="run-2")
+    load_failure(warehouse, AAPL, OCTOBER, "the vendor returned 500", run_id="run-2")
     assert states(warehouse)["rejected"] == [OCTOBER[6]]
     load_frame(warehouse, AAPL, others, sessions=OCTOBER, run_id="run-3")
     assert states(warehouse) == {"loaded": [*OCTOBER[:6], *OCTOBER[7:]], "empty": [OCTOBER[6]]}
@@ -112,8 +112,8 @@ def test_without_any_bar_the_first_requested_session_counts_too(warehouse: Engin
 
 
 def test_a_rejected_bar_that_was_not_requested_leaves_its_sessions_state(warehouse: Engine) -> None:
-    uninvited = RejectedBar(OCTOBER[6], ["outside_request: its date is outside the requested dates"], {})
-    load_frame(warehouse, AAPL, BARS[:6], rejected=[uninvited])
+    unrequested = RejectedBar(OCTOBER[6], ["outside_request: its date is outside the requested dates"], {})
+    load_frame(warehouse, AAPL, BARS[:6], rejected=[unrequested])
     load_frame(warehouse, AAPL, BARS[7:], run_id="run-2")
     assert states(warehouse)["never_asked"] == [OCTOBER[6]]
 
@@ -157,7 +157,7 @@ def test_a_symbol_ends_with_its_delisting_and_with_its_removal(warehouse: Engine
 
 
 @pytest.mark.parametrize(("until", "behind"), [(date(2012, 10, 30), 0), (date(2012, 10, 31), 1)])
-def test_no_weekend_and_no_day_of_a_hurricane_puts_a_symbol_behind(warehouse: Engine, until: date, behind: int) -> None:
+def test_days_without_a_session_put_no_symbol_behind(warehouse: Engine, until: date, behind: int) -> None:
     load_frame(warehouse, AAPL, BARS[BARS["date"] <= "2012-10-26"])  # a Friday; New York opened again on Wednesday
     with warehouse.begin() as connection:
         connection.execute(text("UPDATE tracked_symbols SET delisted_on = :day"), {"day": until})
@@ -177,18 +177,18 @@ def test_coverage_counts_every_session_once(warehouse: Engine) -> None:
 
 def test_gaps_are_ranges_of_one_state_and_reason(warehouse: Engine) -> None:
     load_frame(warehouse, AAPL, BARS[:3])
-    load_failure(warehouse, AAPL, OCTOBER[3:6], "it rained", run_id="run-2")
+    load_failure(warehouse, AAPL, OCTOBER[3:6], "the vendor returned 500", run_id="run-2")
     load_frame(warehouse, AAPL, BARS[8:], run_id="run-3")
     found = [row for row in list_gaps(warehouse, ["AAPL"]) if row["last_session"] <= OCTOBER[-1]]
     assert [tuple(row.values()) for row in found] == [
-        ("AAPL", OCTOBER[3], OCTOBER[5], 3, "failed", "it rained"),
+        ("AAPL", OCTOBER[3], OCTOBER[5], 3, "failed", "the vendor returned 500"),
         ("AAPL", OCTOBER[6], OCTOBER[7], 2, "never_asked", None),
     ]
 
 
 def test_the_fetchable_sessions_have_a_first_and_a_last(warehouse: Engine) -> None:
     load_frame(warehouse, AAPL, BARS[:8].drop(index=[2, 6]), sessions=OCTOBER[:8])
-    load_failure(warehouse, AAPL, OCTOBER[8:10], "it rained", run_id="run-2")
+    load_failure(warehouse, AAPL, OCTOBER[8:10], "the vendor returned 500", run_id="run-2")
     load_frame(warehouse, AAPL, BARS[12:], run_id="run-3")
     other = Symbol.of("IBM", "stock")
     add_symbols(warehouse, [other])
@@ -201,7 +201,7 @@ def test_the_fetchable_sessions_have_a_first_and_a_last(warehouse: Engine) -> No
     }
 
 
-def test_a_night_does_not_go_back_to_a_rejected_bar_but_a_user_may(warehouse: Engine) -> None:
+def test_a_rejected_bar_is_fetched_again_by_a_user_and_not_by_a_night(warehouse: Engine) -> None:
     rejected_bar = RejectedBar(OCTOBER[2], ["x"], {})
     load_frame(warehouse, AAPL, BARS.drop(index=2), sessions=OCTOBER, rejected=[rejected_bar])
     assert find_oldest_gaps(warehouse, ["AAPL"], OCTOBER[0], OCTOBER[-1]) == {}
@@ -212,7 +212,7 @@ def test_the_counters_of_a_run_are_the_sums_of_its_symbols(warehouse: Engine) ->
     other = Symbol.of("IBM", "stock")
     add_symbols(warehouse, [other])
     load_frame(warehouse, AAPL, BARS)
-    load_failure(warehouse, other, OCTOBER, "it rained")
+    load_failure(warehouse, other, OCTOBER, "the vendor returned 500")
     [run] = query(warehouse, "SELECT * FROM runs")
     assert (run["run_id"], run["trigger"], run["symbols"], run["succeeded"], run["failed"]) == ("run-1", "cli", 2, 1, 1)
     assert (run["sessions"], run["answered"], run["refused"]) == (42, 21, 21)
@@ -264,8 +264,8 @@ def test_a_symbol_is_fine_behind_or_in_need_of_attention_with_a_reason(warehouse
     assert health(warehouse) == ("attention", "2 never requested of 21 sessions")
     load_frame(warehouse, AAPL, BARS[-2:-1])
     assert health(warehouse) == ("behind", "the next run fetches the newest session")
-    load_failure(warehouse, AAPL, OCTOBER[-1:], "it rained", run_id="run-2")
-    assert health(warehouse) == ("attention", "the last load failed: it rained; 1 failed of 21 sessions")
+    load_failure(warehouse, AAPL, OCTOBER[-1:], "the vendor returned 500", run_id="run-2")
+    assert health(warehouse) == ("attention", "the last load failed: the vendor returned 500; 1 failed of 21 sessions")
     load_frame(warehouse, AAPL, BARS[-1:])
     assert health(warehouse) == ("fine", None)
 

@@ -83,7 +83,7 @@ def test_events_are_written_in_batches_unless_the_environment_sets_another_size(
         assert os.environ["DAGSTER_EVENT_BATCH_SIZE"] == "1000"
 
 
-def test_what_dagster_hands_to_its_child_processes_holds_no_secret(
+def test_dagsters_child_processes_get_no_secret(
     environment: dict[str, str], tmp_path: Path, server: embedded.Server
 ) -> None:
     with open_project_instance(tmp_path) as instance:

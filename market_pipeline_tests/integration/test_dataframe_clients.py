@@ -119,7 +119,7 @@ def test_a_file_that_is_too_large_to_keep_is_read_in_full_or_not_at_all(
     api: Api, duck: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kept_files, "KEPT_FILE_BYTES", 20_000)
-    whole = f"{TABLES}/many?order=id.desc"  # which no file is kept of
+    whole = f"{TABLES}/many?order=id.desc"  # no file of it is kept
     url = address(api, "parquet", whole)
     assert len(pd.read_parquet(url)) == len(pd.read_csv(url.replace("=parquet", "=csv"))) == ROWS
     assert duck.execute(f"SELECT count(*), max(words) FROM read_parquet('{url}')").fetchone() == (ROWS, "x9999")

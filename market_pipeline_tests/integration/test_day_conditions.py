@@ -58,7 +58,7 @@ def test_before_any_request_no_session_has_a_condition(warehouse: Engine) -> Non
 def test_a_session_is_available_once_all_bars_are_there_since_the_last_of_their_loads(warehouse: Engine) -> None:
     load_frame(warehouse, AAPL, october(AAPL), run_id="run-1")
     assert set(conditions(warehouse).values()) == {("available", 1, 1, 0, 0, 0, 0)}  # nobody has requested IBM yet
-    load_failure(warehouse, IBM, OCTOBER, "it rained", run_id="run-2")
+    load_failure(warehouse, IBM, OCTOBER, "the vendor returned 500", run_id="run-2")
     assert set(conditions(warehouse).values()) == {("partly", 2, 1, 1, 0, 0, 0)}
     load_frame(warehouse, IBM, october(IBM), run_id="run-3")
     assert conditions(warehouse) == dict.fromkeys(OCTOBER, ("available", 2, 2, 0, 0, 0, 0))
@@ -111,20 +111,20 @@ def test_without_any_bar_a_session_is_missing_or_pending_if_the_plan_does_not_gi
     for symbol in (AAPL, IBM):
         load_frame(warehouse, symbol, october(symbol, OCTOBER[-1]), sessions=OCTOBER, answered=responses)
     assert conditions(warehouse)[OCTOBER[-1]] == ("pending", 2, 0, 2, 2, 0, 0)
-    load_failure(warehouse, IBM, OCTOBER[-1:], "it rained", run_id="run-2")
+    load_failure(warehouse, IBM, OCTOBER[-1:], "the vendor returned 500", run_id="run-2")
     assert conditions(warehouse)[OCTOBER[-1]] == ("pending", 2, 0, 2, 1, 0, 0)
-    load_failure(warehouse, AAPL, OCTOBER[-1:], "it rained", run_id="run-2")
+    load_failure(warehouse, AAPL, OCTOBER[-1:], "the vendor returned 500", run_id="run-2")
     assert conditions(warehouse)[OCTOBER[-1]] == ("missing", 2, 0, 2, 0, 0, 0)
     assert changed_at(warehouse, OCTOBER[-1]) is None
     load_frame(warehouse, AAPL, october(AAPL), run_id="run-3")
     assert conditions(warehouse)[OCTOBER[-1]] == ("partly", 2, 1, 1, 0, 0, 0)
 
 
-def test_what_nobody_has_requested_is_pending_while_it_is_recent_and_missing_then(warehouse: Engine) -> None:
+def test_a_session_that_was_not_requested_is_pending_while_recent_and_missing_later(warehouse: Engine) -> None:
     add_symbols(warehouse, [BTC])
     [now] = query(warehouse, "SELECT (now() AT TIME ZONE 'UTC')::date AS today")
     today = now["today"]
-    load_failure(warehouse, BTC, [today - timedelta(days=3)], "it rained")
+    load_failure(warehouse, BTC, [today - timedelta(days=3)], "the vendor returned 500")
     rows = query(warehouse, "SELECT * FROM day_conditions WHERE calendar = '24/7' ORDER BY date DESC")
     assert {row["date"]: tuple(row[name] for name in COUNTS) for row in rows} == {
         today: ("pending", 1, 0, 1, 1, 0, 0),
@@ -151,7 +151,7 @@ def test_a_symbol_counts_from_its_first_bar_to_its_delisting_and_while_it_is_tra
 def test_the_numbers_are_those_of_session_states(warehouse: Engine) -> None:
     load_frame(warehouse, AAPL, october(AAPL, OCTOBER[3]), sessions=OCTOBER)
     load_frame(warehouse, IBM, october(IBM)[4:7])
-    load_failure(warehouse, IBM, OCTOBER[:2], "it rained", run_id="run-2")
+    load_failure(warehouse, IBM, OCTOBER[:2], "the vendor returned 500", run_id="run-2")
     counted = query(
         warehouse,
         "SELECT calendar, date, count(*) FILTER (WHERE state <> 'empty') AS expected, "

@@ -21,7 +21,7 @@ print(*{name.partition(".")[0] for name in sys.modules})
 
 
 @pytest.mark.usefixtures("dbt_manifest")
-def test_what_only_runs_need_is_not_imported(warehouse: Engine, environment: dict[str, str]) -> None:
+def test_modules_that_only_runs_need_are_not_imported(warehouse: Engine, environment: dict[str, str]) -> None:
     add_symbols(warehouse, [AAPL])
     ended = subprocess.run(
         [sys.executable, "-c", LOAD], env=environment, check=True, stdout=subprocess.PIPE, encoding="utf-8"

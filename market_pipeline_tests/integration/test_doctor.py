@@ -107,11 +107,11 @@ def test_the_option_ask_checks_the_key_and_the_vendors_clock(doctor: RunCommand)
 def test_the_option_ask_tries_the_keys_of_flat_files(doctor: RunCommand) -> None:
     config = SandboxConfig(market_tickers=20, file_keys={"access": SecretStr(SECRET)})
     with running_sandbox(config) as url:
-        asked = {"POLYGON_BASE_URL": url, "POLYGON_S3_ACCESS_KEY": "access"}
-        code, findings = doctor("--ask", POLYGON_S3_SECRET_KEY="wrong", **asked)
+        file_keys = {"POLYGON_BASE_URL": url, "POLYGON_S3_ACCESS_KEY": "access"}
+        code, findings = doctor("--ask", POLYGON_S3_SECRET_KEY="wrong", **file_keys)
         assert (code, findings["flat files"]["level"]) == (1, "error")
         assert "POLYGON_S3_SECRET_KEY" in findings["flat files"]["found"]
-        code, findings = doctor("--ask", POLYGON_S3_SECRET_KEY=SECRET, **asked)
+        code, findings = doctor("--ask", POLYGON_S3_SECRET_KEY=SECRET, **file_keys)
         assert (code, findings["flat files"]["level"]) == (0, "ok")
         assert findings["flat files"]["found"] == f"{url} responds, and accepts the keys"
 

@@ -171,9 +171,9 @@ def test_every_file_that_is_named_exists(page: Path) -> None:
 
 def test_services_and_containers_are_those_of_the_compose_file() -> None:
     services = yaml.safe_load(text(CHECKOUT / "docker-compose.yml"))["services"]
-    result = dict(re.findall(r"^\| `(\w+)` \| (?:`(\w+)`)? ?\|", text(DOCS / "deployment.md"), re.MULTILINE))
+    documented = dict(re.findall(r"^\| `(\w+)` \| (?:`(\w+)`)? ?\|", text(DOCS / "deployment.md"), re.MULTILINE))
     known = {name: service.get("container_name", "") for name, service in services.items()}
-    assert {name: result.get(name) for name in known} == known
+    assert {name: documented.get(name) for name in known} == known
 
 
 def test_the_glossary_is_in_order() -> None:

@@ -133,9 +133,7 @@ def test_the_bar_of_an_unfinished_session_is_stored_once_it_is_over_and_replaced
     assert query(warehouse, "SELECT volume FROM market_data WHERE date = :day", day=today) == [{"volume": 1_001.0}]
 
 
-def test_times_are_the_vendors_instants_in_whatever_zone_machine_and_database_are(
-    warehouse: Engine, elsewhere: str
-) -> None:
+def test_times_are_the_vendors_instants_in_any_time_zone(warehouse: Engine, elsewhere: str) -> None:
     with warehouse.begin() as connection:
         name: str = connection.execute(text("SELECT current_database()")).scalar_one()
         connection.execute(text(f"ALTER DATABASE {name} SET timezone = '{elsewhere}'"))

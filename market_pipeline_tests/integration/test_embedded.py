@@ -137,7 +137,7 @@ def listener(port: int) -> socket.socket:
     return taken
 
 
-def alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
     try:
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
@@ -149,7 +149,7 @@ def postmasters(cluster: Path) -> list[int]:
     return [each.pid for each in psutil.process_iter(["cmdline"]) if str(cluster) in (each.info["cmdline"] or [])]
 
 
-# What it is like
+# Properties
 
 
 def test_it_is_postgresql_18_with_both_databases(data_dir: Path) -> None:
@@ -167,7 +167,7 @@ def test_it_listens_on_loopback_and_nowhere_else(data_dir: Path) -> None:
     assert process.net_connections("unix") == []
 
 
-def test_it_wants_a_password_that_only_we_can_read(data_dir: Path) -> None:
+def test_it_requires_a_password_that_only_we_can_read(data_dir: Path) -> None:
     server = embedded.ensure_running(data_dir)
     password = server.password.get_secret_value()
     holders = [path for path in data_dir.rglob("*") if path.is_file() and path.read_bytes() == password.encode()]
@@ -224,9 +224,9 @@ def test_eight_starters_at_once_make_one_server(own_data_dir: Path) -> None:
     command: list[str | Path] = [sys.executable, "-c", START, own_data_dir]
     folder = Path(market_pipeline.__file__).parents[1]
     starters = [subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) for _ in range(8)]
-    answers = {starter.communicate(timeout=120)[0] for starter in starters}
+    printed = {starter.communicate(timeout=120)[0] for starter in starters}
     server = embedded.ensure_running(own_data_dir)
-    assert answers == {f"{server.pid} {server.port}\n"}
+    assert printed == {f"{server.pid} {server.port}\n"}
     assert postmasters(cluster_of(server)) == [server.pid]
 
 
@@ -254,7 +254,7 @@ def test_every_committed_row_survives_a_killed_server(data_dir: Path) -> None:
 
 
 @pytest.mark.parametrize("names", ["another program", "a program about the same folder", "a zombie"])
-def test_a_stale_pid_file_that_names_someone_elses_process_harms_nobody(data_dir: Path, names: str) -> None:
+def test_a_stale_pid_file_that_names_another_process_does_no_harm(data_dir: Path, names: str) -> None:
     server = embedded.ensure_running(data_dir)
     cluster = cluster_of(server)
     contents = (cluster / "postmaster.pid").read_text().splitlines()
@@ -315,7 +315,7 @@ def test_a_cluster_that_was_deleted_is_made_anew(data_dir: Path) -> None:
     assert query(embedded.ensure_running(data_dir), "SELECT to_regclass('lost')") == [(None,)]
 
 
-def test_a_start_that_fails_shows_the_servers_last_words_and_its_log(data_dir: Path) -> None:
+def test_a_start_that_fails_shows_the_servers_last_line_and_its_log(data_dir: Path) -> None:
     configuration = cluster_of(embedded.ensure_running(data_dir)) / "postgresql.auto.conf"
     embedded.stop(data_dir)
     good = configuration.read_bytes()
@@ -339,16 +339,16 @@ def test_stopping_returns_whether_a_server_was_running(data_dir: Path) -> None:
     server = embedded.ensure_running(data_dir)
     with psycopg.connect(server.url().get_secret_value()):  # a client does not hold it up
         assert embedded.stop(data_dir)
-    assert not alive(server.pid)
+    assert not is_alive(server.pid)
     assert embedded.find_running_server(data_dir) is None
     assert not embedded.stop(data_dir)
 
 
-def test_destroying_stops_the_server_and_deletes_what_it_made_and_nothing_else(own_data_dir: Path) -> None:
+def test_destroying_stops_the_server_and_deletes_its_files_and_no_others(own_data_dir: Path) -> None:
     server = embedded.ensure_running(own_data_dir)
     (own_data_dir / "notes.txt").write_text("the user's own")
     assert embedded.destroy(own_data_dir)
-    assert not alive(server.pid)
+    assert not is_alive(server.pid)
     assert [path.name for path in own_data_dir.iterdir()] == ["notes.txt"]
     (own_data_dir / "notes.txt").unlink()
     assert not embedded.destroy(own_data_dir)
@@ -377,7 +377,7 @@ def test_there_is_nothing_to_stop_or_destroy_where_none_was_started(tmp_path: Pa
     assert not missing.exists()
 
 
-def test_a_data_folder_that_cannot_be_made_names_the_way_out(tmp_path: Path) -> None:
+def test_a_data_folder_that_can_not_be_made_names_the_next_step(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(EmbeddedServerError, match="MARKET_PIPELINE_DATA_DIR"):
         embedded.ensure_running(tmp_path / "file" / "data")
@@ -427,7 +427,7 @@ def test_a_cluster_whose_data_folder_was_deleted_is_set_aside_and_destroyed_with
     home = cluster_of(orphan).parent
     shutil.rmtree(closed_data_dir)
     server = embedded.ensure_running(closed_data_dir)
-    assert not alive(orphan.pid)
+    assert not is_alive(orphan.pid)
     assert query(server, "SELECT to_regclass('lost')") == [(None,)]
     assert len(list(home.parent.glob(f"{home.name}*"))) == 2
     assert embedded.destroy(closed_data_dir)
@@ -457,7 +457,7 @@ def test_another_users_data_folder_is_rejected_with_the_next_step(data_dir: Path
 # Programs and the command line
 
 
-def test_the_wheels_programs_can_be_had_by_name() -> None:
+def test_the_wheels_programs_are_found_by_name() -> None:
     version = subprocess.run([embedded.find_binary("pg_dump"), "--version"], capture_output=True, text=True, check=True)
     assert "18." in version.stdout
     with pytest.raises(EmbeddedServerError, match="no-such-program"):
@@ -496,17 +496,17 @@ def test_with_a_database_url_the_commands_leave_that_server_alone(
     url = server.url("market_data_dagster").get_secret_value()
     run = partial(db_command, market_pipeline_data_dir=tmp_path / "unused", database_url=url)
     for command in ("start", "stop", "status"):
-        answer = run(command)
-        assert "does not start or stop that server" in answer.stdout
-        assert answer.exit_code == 0
-        assert server.password.get_secret_value() not in answer.stdout
+        done = run(command)
+        assert "does not start or stop that server" in done.stdout
+        assert done.exit_code == 0
+        assert server.password.get_secret_value() not in done.stdout
     assert embedded.find_running_server(data_dir) == server
     assert run("url").stdout == f"{url}\n"
     assert run("status", database_url=f"{url}_missing").exit_code == 1
     assert not (tmp_path / "unused").exists()
 
 
-def test_psql_gets_every_argument_as_it_is_and_no_variable_leads_it_astray(data_dir: Path) -> None:
+def test_psql_gets_every_argument_unchanged_and_ignores_postgresql_variables(data_dir: Path) -> None:
     embedded.stop(data_dir)
     astray = {"PGSERVICE": "elsewhere", "PGHOSTADDR": "192.0.2.1", "PGSSLMODE": "require", "PATH": "/nowhere"}
     psql = partial(python, PSQL, MARKET_PIPELINE_DATA_DIR=data_dir, **astray)
@@ -519,5 +519,5 @@ def test_psql_gets_every_argument_as_it_is_and_no_variable_leads_it_astray(data_
 def test_psql_opens_the_database_that_database_url_names(data_dir: Path, tmp_path: Path, scheme: str) -> None:
     url = embedded.ensure_running(data_dir).url("market_data_dagster").get_secret_value()
     given = {"DATABASE_URL": url.replace("postgresql", scheme, 1), "MARKET_PIPELINE_DATA_DIR": str(tmp_path / "unused")}
-    answer = python(PSQL, "-tAc", "SELECT current_database()", PATH="/nowhere", **given)
-    assert answer.stdout == "market_data_dagster\n", answer.stderr
+    done = python(PSQL, "-tAc", "SELECT current_database()", PATH="/nowhere", **given)
+    assert done.stdout == "market_data_dagster\n", done.stderr

@@ -52,7 +52,7 @@ def load_quarter(warehouse: Engine) -> None:
 
 @pytest.fixture
 def quarter(warehouse: Engine) -> Engine:
-    """Return the quarter, of which no mart was ever built."""
+    """Return a warehouse with the quarter, for which no mart was built."""
     load_quarter(warehouse)
     return warehouse
 
@@ -78,13 +78,11 @@ def description_of(file: Path) -> dict[str, Any]:
     return found
 
 
-# --- what is in the files
+# --- the content
 
 
 @KINDS
-def test_the_file_holds_what_the_database_holds(
-    quarter: Engine, command: Command, tmp_path: Path, kind: FileFormat
-) -> None:
+def test_the_file_equals_the_stored_bars(quarter: Engine, command: Command, tmp_path: Path, kind: FileFormat) -> None:
     file = tmp_path / f"bars.{kind}"
     code, output, _ = command("--symbols", "IBM,AAPL", "--end", "2005-03-15", "--format", kind, "--output", file)
     assert (code, output) == (0, f"100 bars of 2 symbols are in {file}, described in {file}.json\n")
@@ -140,7 +138,7 @@ def test_adjusted_prices_are_those_of_the_view(
     assert [factors["2005-02-25"], factors["2005-02-28"]] == [0.5, 1]
 
 
-def test_bars_can_be_had_as_they_were_stored_then(quarter: Engine, command: Command, tmp_path: Path) -> None:
+def test_bars_are_exported_as_of_an_instant(quarter: Engine, command: Command, tmp_path: Path) -> None:
     then = read(quarter, "SELECT clock_timestamp() AS now")["now"].item()
     week = recorded("AAPL", FIRST, date(2005, 1, 7))
     load_frame(quarter, AAPL, week.assign(close=week["low"]), run_id="run-2")
@@ -160,7 +158,7 @@ def test_all_symbols_are_those_no_longer_tracked_too(quarter: Engine, command: C
     assert set(frame_of(tmp_path / "bars.parquet")["symbol"]) == {"AAPL", "IBM"}
 
 
-# --- what is said of them
+# --- the description
 
 
 @KINDS
@@ -169,14 +167,14 @@ def test_the_description_lists_the_contents_of_the_file(
 ) -> None:
     file = tmp_path / f"bars.{kind}"
     command("--symbols", "AAPL", "--start", "2005-02-19", "--end", "2005-03-13", "--format", kind, "--output", file)
-    output = description_of(file)
-    made_at = datetime.fromisoformat(output.pop("made_at"))
-    assert datetime.fromisoformat(output.pop("as_of")) == read(quarter, "SELECT settled_point() AS p")["p"].item()
+    description = description_of(file)
+    made_at = datetime.fromisoformat(description.pop("made_at"))
+    assert datetime.fromisoformat(description.pop("as_of")) == read(quarter, "SELECT settled_point() AS p")["p"].item()
     assert made_at.utcoffset() == UTC.utcoffset(None)
-    columns = {column["name"]: column["meaning"] for column in output.pop("columns")}
+    columns = {column["name"]: column["meaning"] for column in description.pop("columns")}
     assert list(columns) == list(COLUMNS[Adjustment.NONE])
     assert columns["close"] == "Last price of the session, US dollars, as traded."
-    assert output == {
+    assert description == {
         "file": file.name, "format": kind, "symbols": ["AAPL"], "start": "2005-02-19", "end": "2005-03-13",
         "adjustment": "none", "snapshot": None, "first_date": "2005-02-22", "last_date": "2005-03-11", "rows": 14,
         "rows_not_adjusted": 0, "symbols_not_adjusted": [], "source": "polygon",
@@ -233,11 +231,11 @@ def test_an_export_without_bars_is_an_empty_file_and_a_message(quarter: Engine, 
         assert (made.rows, made.first_date, len(frame_of(file))) == (0, None, 0)
 
 
-# --- what is refused
+# --- rejected commands
 
 
 @pytest.mark.parametrize(
-    ("arguments", "why"),
+    ("arguments", "reason"),
     [
         (["--symbols", "AAPL", "--start", "2005-02-30"], "2005-02-30"),
         (["--symbols", "AAPL", "--start", "2005-03-01", "--end", "2005-02-01"], "after the end"),
@@ -256,15 +254,20 @@ def test_an_export_without_bars_is_an_empty_file_and_a_message(quarter: Engine, 
         (["--symbols", "AAPL", "--output", "no/such/folder/bars.csv"], "there is no folder"),
     ],
 )
-def test_a_wrong_command_is_answered_with_2_and_writes_nothing(
-    quarter: Engine, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], why: str
+def test_a_wrong_command_exits_with_2_and_writes_nothing(
+    quarter: Engine,
+    command: Command,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    reason: str,
 ) -> None:
     folder = tmp_path / "here"
     folder.mkdir()
     monkeypatch.chdir(folder)
     code, output, error = command("--output", "bars.csv", *arguments)
     assert (code, output) == (2, "")
-    assert why in " ".join(error.split())
+    assert reason in " ".join(error.split())
     assert not list(folder.iterdir())
 
 
@@ -316,7 +319,7 @@ def test_a_pipe_takes_parquet_and_may_be_left_early(quarter: Engine, environment
 
 
 @KINDS
-def test_an_export_that_breaks_off_leaves_what_was_there(many: Engine, tmp_path: Path, kind: FileFormat) -> None:
+def test_an_interrupted_export_leaves_the_earlier_file(many: Engine, tmp_path: Path, kind: FileFormat) -> None:
     file = tmp_path / f"bars.{kind}"
     before = export(many, Selection(symbols=["A00"]), kind, file)
 

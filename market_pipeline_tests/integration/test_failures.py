@@ -46,7 +46,7 @@ def test_a_defect_is_one_line_that_names_its_log_which_holds_no_secret(
     ("content", "output"),
     [(b"LOG_FORMAT=\xff\xfe\n", ".env can't be read"), (b"BACKFILL_SCHEDULE_HOUR=noon\n", "BACKFILL_SCHEDULE_HOUR: ")],
 )
-def test_an_env_file_that_cannot_be_used_is_one_line(content: bytes, output: str, tmp_path: Path) -> None:
+def test_an_env_file_that_can_not_be_used_is_one_line(content: bytes, output: str, tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(content)
     done = subprocess.run(
         [COMMAND, "db", "url"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
@@ -57,12 +57,12 @@ def test_an_env_file_that_cannot_be_used_is_one_line(content: bytes, output: str
 
 
 def without_database(folder: Path) -> dict[str, str]:
-    """The environment of a command that needs no database."""
+    """Return the environment of a command that needs no database."""
     known = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     return {**known, "DATABASE_URL": "postgresql://127.0.0.1:9/market", "MARKET_PIPELINE_DATA_DIR": str(folder)}
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux's")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is Linux's")
 def test_a_full_disk_behind_standard_output_is_named(tmp_path: Path) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(

@@ -32,7 +32,7 @@ WEEK = list_sessions("XNYS", date(2024, 6, 10), date(2024, 6, 14))
 
 
 @contextmanager
-def client_of(plan: PlanName = PlanName.ADVANCED) -> Iterator[tuple[PolygonClient, str]]:
+def open_client(plan: PlanName = PlanName.ADVANCED) -> Iterator[tuple[PolygonClient, str]]:
     with running_sandbox(SandboxConfig(now=NOW, plan=plan)) as base_url:
         limiter = LocalLimiter(100_000)
         with PolygonClient(base_url, None, source="sandbox", limiter=limiter) as client:
@@ -53,7 +53,7 @@ def requests_made(base_url: str) -> int:
     ],
 )
 def test_a_run_takes_the_fewest_requests(symbols: Sequence[Symbol], sessions: list[date], expected: int) -> None:
-    with client_of() as (client, base_url):
+    with open_client() as (client, base_url):
         fetcher = Fetcher(client, symbols, sessions, NOW)
         results = [fetcher.fetch_bars(symbol) for symbol in symbols]
         assert requests_made(base_url) == expected
@@ -74,7 +74,7 @@ def test_a_day_that_was_given_up_on_is_not_tried_again_for_every_symbol() -> Non
 
 
 def test_a_bar_is_the_same_from_the_markets_sessions_and_from_its_own_range() -> None:
-    with client_of() as (client, _):
+    with open_client() as (client, _):
         by_day = Fetcher(client, EQUITIES, WEEK, NOW).fetch_bars(EQUITIES[0])
         by_range = Fetcher(client, EQUITIES[:1], WEEK, NOW).fetch_bars(EQUITIES[0])
     pd.testing.assert_frame_equal(frame_of(by_day), frame_of(by_range), check_exact=True)
@@ -88,7 +88,7 @@ def temporary_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_markets_days_are_in_a_file_that_no_ending_leaves_behind(temporary_files: Path) -> None:
-    with client_of() as (client, _):
+    with open_client() as (client, _):
         fetcher = Fetcher(client, EQUITIES, WEEK, NOW)
         assert len(frame_of(fetcher.fetch_bars(EQUITIES[0]))) == len(WEEK)
         assert list(temporary_files.iterdir()) == []  # it has no name any more while it is in use
@@ -99,7 +99,7 @@ def test_without_a_folder_for_temporary_files_each_symbol_fails_and_nothing_is_r
     temporary_files: Path,
 ) -> None:
     temporary_files.rmdir()
-    with client_of() as (client, base_url):
+    with open_client() as (client, base_url):
         fetcher = Fetcher(client, EQUITIES, WEEK, NOW)
         for symbol in EQUITIES[:3]:
             with pytest.raises(
@@ -115,7 +115,7 @@ def test_a_disk_too_small_for_the_markets_days_is_reported_and_with_room_the_nex
 ) -> None:
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8k", "tmpfs", temporary_files], check=True)
     try:
-        with client_of() as (client, base_url):
+        with open_client() as (client, base_url):
             fetcher = Fetcher(client, EQUITIES, WEEK, NOW)
             for symbol in EQUITIES[:3]:
                 with pytest.raises(NoDiskSpaceError, match="No space left on device"):
@@ -128,7 +128,7 @@ def test_a_disk_too_small_for_the_markets_days_is_reported_and_with_room_the_nex
 
 
 def test_on_the_free_plan_the_session_just_ended_is_left_to_the_next_run() -> None:
-    with client_of(PlanName.BASIC) as (client, base_url):
+    with open_client(PlanName.BASIC) as (client, base_url):
         fetcher = Fetcher(client, EQUITIES, WEEK[2:], NOW)
         first, second = (fetcher.fetch_bars(symbol) for symbol in EQUITIES[:2])
         assert requests_made(base_url) == 3
@@ -140,7 +140,7 @@ def test_on_the_free_plan_the_session_just_ended_is_left_to_the_next_run() -> No
 
 def test_sessions_outside_a_known_plan_are_not_requested() -> None:
     sessions = list_sessions("XNYS", date(2022, 1, 3), date(2024, 6, 14))
-    with client_of(PlanName.BASIC) as (client, base_url):
+    with open_client(PlanName.BASIC) as (client, base_url):
         fetched = Fetcher(client, EQUITIES[:1], sessions, NOW, PLANS[PlanName.BASIC]).fetch_bars(EQUITIES[0])
         assert requests_made(base_url) == 1
     days = [day.date() for day in frame_of(fetched)["date"]]
@@ -152,13 +152,13 @@ def test_sessions_outside_a_known_plan_are_not_requested() -> None:
 
 
 def test_a_single_session_that_is_not_available_yet_is_an_error() -> None:
-    with client_of(PlanName.BASIC) as (client, _), pytest.raises(NotYetAvailableError):
+    with open_client(PlanName.BASIC) as (client, _), pytest.raises(NotYetAvailableError):
         Fetcher(client, EQUITIES[:1], WEEK[4:], NOW).fetch_bars(EQUITIES[0])
 
 
 def test_history_older_than_the_plan_is_left_out_with_a_note_and_the_rest_fetched() -> None:
     sessions = list_sessions("XNYS", date(2016, 1, 4), date(2024, 6, 13))
-    with client_of(PlanName.STARTER) as (client, _):
+    with open_client(PlanName.STARTER) as (client, _):
         fetcher = Fetcher(client, EQUITIES[:1], sessions, NOW)
         fetched = fetcher.fetch_bars(EQUITIES[0])
     assert frame_of(fetched)["date"].iloc[0] == pd.Timestamp("2019-06-17")
@@ -177,7 +177,7 @@ def test_history_that_the_vendor_cuts_off_in_silence_has_a_note_too() -> None:
     )  # fmt: skip
 
 
-def test_history_wholly_older_than_the_plan_is_an_error() -> None:
+def test_history_entirely_older_than_the_plan_is_an_error() -> None:
     sessions = list_sessions("XNYS", date(2010, 1, 4), date(2010, 12, 31))
-    with client_of(PlanName.BASIC) as (client, _), pytest.raises(PlanError):
+    with open_client(PlanName.BASIC) as (client, _), pytest.raises(PlanError):
         Fetcher(client, EQUITIES[:1], sessions, NOW).fetch_bars(EQUITIES[0])

@@ -104,15 +104,15 @@ def test_loading_the_same_again_changes_no_row(warehouse: Engine) -> None:
 
 
 @pytest.mark.parametrize("name", RECORDED)
-def test_a_year_session_by_session_has_the_flags_of_a_year_in_one_go(warehouse: Engine, name: str) -> None:
-    in_one_go, one_by_one = AAPL, Symbol.of("DAILY", "stock")
+def test_a_year_session_by_session_has_the_flags_of_a_year_at_once(warehouse: Engine, name: str) -> None:
+    at_once, one_by_one = AAPL, Symbol.of("DAILY", "stock")
     add_symbols(warehouse, [one_by_one])
     year = recorded(name, *RECORDED[name])
-    load_frame(warehouse, in_one_go, year)
+    load_frame(warehouse, at_once, year)
     for row in range(len(year)):
         load_frame(warehouse, one_by_one, year.iloc[[row]])
-    assert verdicts(warehouse, in_one_go) == verdicts(warehouse, one_by_one)
-    assert flags(warehouse, in_one_go)
+    assert verdicts(warehouse, at_once) == verdicts(warehouse, one_by_one)
+    assert flags(warehouse, at_once)
 
 
 @pytest.mark.parametrize(
@@ -140,13 +140,13 @@ def test_whenever_a_split_becomes_known_the_flags_are_those_of_a_split_known_bef
     assert date.fromisoformat(split) not in flags(warehouse, beforehand)
 
 
-def test_a_split_that_does_not_show_is_flagged_until_it_is_withdrawn(warehouse: Engine) -> None:
+def test_a_split_without_a_move_is_flagged_until_it_is_withdrawn(warehouse: Engine) -> None:
     load_frame(warehouse, AAPL, recorded("AAPL", date(2006, 1, 3), date(2006, 4, 28)))
     assert flags(warehouse, AAPL) == {}
     refresh_from(warehouse, listing({**LISTED, "execution_date": "2006-02-28"}))
-    [unusual] = [bar for bar in verdicts(warehouse, AAPL) if bar["gap_detected"]]
-    assert (unusual["date"], unusual["flags"][0]) == (date(2006, 2, 28), "split_without_move")
-    assert unusual["validation_notes"].startswith("split_without_move: a split multiplies earlier prices by 0.5, yet")
+    [flagged] = [bar for bar in verdicts(warehouse, AAPL) if bar["gap_detected"]]
+    assert (flagged["date"], flagged["flags"][0]) == (date(2006, 2, 28), "split_without_move")
+    assert flagged["validation_notes"].startswith("split_without_move: a split multiplies earlier prices by 0.5, yet")
     refresh_from(warehouse, listing(), listing())
     assert flags(warehouse, AAPL) == {}
 
@@ -204,7 +204,7 @@ QUARTERS = {
 @pytest.mark.parametrize("name", QUARTERS)
 @settings(max_examples=8)
 @given(st.lists(st.integers(0, 3), min_size=60, max_size=63))
-def test_in_whatever_order_bars_arrive_their_flags_are_the_same(
+def test_flags_do_not_depend_on_the_order_in_which_bars_arrive(
     warehouse: Engine, name: str, part_of: list[int]
 ) -> None:
     quarter = QUARTERS[name].iloc[: len(part_of)]

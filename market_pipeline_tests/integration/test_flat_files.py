@@ -71,7 +71,7 @@ def test_a_list_of_some_pages_is_read_to_its_end() -> None:
     assert vendor.paths[1].endswith("&continuation-token=to%2Fken")
 
 
-def test_a_list_that_is_none_is_an_error() -> None:
+def test_a_malformed_list_is_an_error() -> None:
     bodies = (b"<html>", b'<?xml version="1.0" encoding="x-none"?><a/>', b"{}")
     with scripted_vendor(*(Reply(body, 200, FROM_SANDBOX) for body in bodies)) as vendor, files_of(vendor) as files:
         for _ in bodies:

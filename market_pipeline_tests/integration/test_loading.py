@@ -190,7 +190,7 @@ def test_a_load_that_fails_at_its_last_step_leaves_nothing(warehouse: Engine) ->
     "untrue",
     [
         {"loaded": 5, "records_imported": 5}, {"fetched": 5}, {"rejected": 1}, {"answered": 3}, {"refused": 1},
-        {"records_imported": 3}, {"success": False}, {"error_details": "it rained"},
+        {"records_imported": 3}, {"success": False}, {"error_details": "the vendor returned 500"},
     ],
     ids=str,
 )  # fmt: skip

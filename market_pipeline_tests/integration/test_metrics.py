@@ -98,7 +98,7 @@ def test_the_metrics_equal_the_stored_counters(api: str, warehouse: Engine) -> N
 @pytest.mark.usefixtures("_read_each_time")
 def test_counters_count_what_every_process_has_loaded_and_the_last_run_is_the_last(api: str, warehouse: Engine) -> None:
     add_symbols(warehouse, [AAPL])
-    load_failure(warehouse, AAPL, [FIRST], "it rained", run_id="first")
+    load_failure(warehouse, AAPL, [FIRST], "the vendor returned 500", run_id="first")
     before = scrape(api)
     load_frame(warehouse, AAPL, AUTUMN, run_id="second")
     load_frame(warehouse, AAPL, AUTUMN, run_id="third")

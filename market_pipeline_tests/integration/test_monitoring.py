@@ -59,7 +59,7 @@ def exported(settings: Settings, environment: dict[str, str], warehouse: Engine)
     add_symbols(warehouse, [AAPL])
     bars = recorded("AAPL", date(2000, 9, 20), date(2000, 10, 10))
     load_frame(warehouse, AAPL, bars)
-    load_failure(warehouse, AAPL, [date(2000, 10, 11)], "it rained", run_id="run-2")
+    load_failure(warehouse, AAPL, [date(2000, 10, 11)], "the vendor returned 500", run_id="run-2")
     found: dict[str, set[str]] = {}
     with running_api(settings) as url:
         requests.get(f"{url}/health", timeout=10)

@@ -222,7 +222,12 @@ def test_the_schedule_may_request_several_runs_and_none_twice(
     settings: Settings, instance: DagsterInstance, warehouse: Engine
 ) -> None:
     add_symbols(warehouse, SYMBOLS)
-    load_failure(warehouse, SYMBOLS[0], list_sessions("XNYS", date(2024, 10, 1), date(2024, 10, 22)), "it rained")
+    load_failure(
+        warehouse,
+        SYMBOLS[0],
+        list_sessions("XNYS", date(2024, 10, 1), date(2024, 10, 22)),
+        "the vendor returned 500",
+    )
     both = requests_of(settings, instance, LAST_NIGHT)
     starts = {request.tags["dagster/asset_partition_range_start"]: request.asset_selection for request in both}
     assert starts == {
