@@ -63,7 +63,9 @@ def test_every_page_is_requested_from_the_gateway_with_the_key(
     assert {requested.headers["Authorization"] for requested in gateway.requests} == {f"Bearer {KEY}"}
 
 
-def test_its_bars_are_the_markets(settings: Settings, gateway: ScriptedVendor, warehouse: Engine) -> None:
+def test_a_gateways_bars_have_the_markets_source(
+    settings: Settings, gateway: ScriptedVendor, warehouse: Engine
+) -> None:
     gateway.replies += [Reply(body(BARS))]
     add_symbols(warehouse, [AAPL])
     with PolygonClient.from_settings(through(gateway, settings), LocalLimiter(9)) as client:
@@ -112,7 +114,7 @@ def test_an_undeclared_gateway_is_an_error_that_names_the_setting(settings: Sett
 def test_the_key_is_sent_to_no_undeclared_host_on_the_internet(
     settings: Settings, gateway: ScriptedVendor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("http_proxy", gateway.base_url)  # which sees what is sent to a host that isn't there
+    monkeypatch.setenv("http_proxy", gateway.base_url)  # it gets requests to a host that doesn't exist
     gateway.replies += [Reply(body(BARS))]
     mistyped = settings.model_copy(
         update={"polygon_base_url": "http://api.massive.example", "polygon_api_key": SecretStr(KEY)}

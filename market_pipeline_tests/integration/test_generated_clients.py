@@ -37,7 +37,7 @@ def document(api: Api) -> Any:
 
 
 def titles(node: Any) -> Iterator[str]:
-    """The titles of all schemas."""
+    """Yield the titles of all schemas."""
     if isinstance(node, dict):
         if isinstance(node.get("title"), str):
             yield node["title"]

@@ -19,7 +19,7 @@ OCTOBER = list_sessions("XNYS", date(2012, 10, 1), date(2012, 10, 31))
 
 
 class DefectiveVendor:
-    """A vendor with everybody's bars but IBM's, on which it fails."""
+    """A vendor with the bars of all symbols but IBM, on which it fails."""
 
     source: Source = "polygon"
 
@@ -36,7 +36,7 @@ def no_reference(symbol: Symbol) -> Reference:
 
 
 @pytest.mark.parametrize("at_once", [1, 3])
-def test_a_defect_that_one_symbol_meets_fails_it_and_costs_the_others_nothing(
+def test_a_defect_in_one_symbol_fails_that_symbol_alone(
     warehouse: Engine, at_once: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     add_symbols(warehouse, [AAPL, IBM, MSFT])

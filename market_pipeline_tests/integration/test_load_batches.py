@@ -1,4 +1,4 @@
-"""Symbols loaded in one transaction: the same content as one by one, and a failure that costs no neighbour."""
+"""Symbols loaded in one transaction: the same content as one by one, and a failure that affects no other."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -90,7 +90,7 @@ def test_symbols_loaded_together_are_stored_as_one_by_one(warehouse: Engine) -> 
     assert content(warehouse) == found
 
 
-def test_a_symbol_lost_meanwhile_fails_alone(warehouse: Engine) -> None:
+def test_a_symbol_renamed_before_its_load_fails_alone(warehouse: Engine) -> None:
     with warehouse.begin() as connection:
         connection.execute(text("UPDATE tracked_symbols SET symbol = 'IBMX' WHERE symbol = 'IBM'"))
     apple, ibm, microsoft = load_together(warehouse, nights()[0], find_flags)
@@ -106,7 +106,7 @@ def test_a_symbol_lost_meanwhile_fails_alone(warehouse: Engine) -> None:
 
 
 class RecordedVendor:
-    """A vendor with everybody's recorded bars of October 2012."""
+    """A vendor with all recorded bars of October 2012."""
 
     source: Source = "polygon"
 
@@ -128,9 +128,7 @@ def ingest_together(warehouse: Engine, symbols: Sequence[Symbol]) -> list[list[L
     ))  # fmt: skip
 
 
-def test_bars_that_the_database_rejects_cost_those_loaded_with_them_nothing(
-    warehouse: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_bars_that_the_database_rejects_fail_alone(warehouse: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(load_batches, "NEXT_WITHIN", 60.0)  # so that all are loaded together
     with warehouse.begin() as connection:
         ibm: int = connection.execute(text("SELECT id FROM tracked_symbols WHERE symbol = 'IBM'")).scalar_one()

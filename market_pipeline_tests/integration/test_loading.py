@@ -102,7 +102,7 @@ def test_the_same_bars_again_change_nothing_and_are_counted_as_unchanged(warehou
         assert connection.execute(select(func.count()).select_from(market_data_revisions)).scalar_one() == 0
 
 
-def test_a_corrected_bar_takes_the_place_of_the_old_one_which_is_kept(warehouse: Engine) -> None:
+def test_a_corrected_bar_replaces_the_old_one_which_is_kept(warehouse: Engine) -> None:
     load(warehouse, request_for(), bars(WEEK), [])
     corrected = pd.concat([bars(WEEK[:3]), bars(WEEK[3:], close=10.5)])
     assert counts(load(warehouse, request_for(run_id="run-2"), corrected, [])) == (4, 0, 1, 3, 0)
@@ -161,7 +161,7 @@ def test_a_failure_has_a_load_record_and_loads_nothing(warehouse: Engine) -> Non
     assert (symbol["backfill_status"], symbol["last_backfill"], bars_held) == ("failed", None, 0)
 
 
-def test_a_database_of_one_source_rejects_the_other_and_keeps_what_it_has(warehouse: Engine) -> None:
+def test_a_database_of_one_source_rejects_the_other_and_keeps_its_bars(warehouse: Engine) -> None:
     load(warehouse, request_for(), bars(WEEK), [])
     with pytest.raises(MixedSourcesError, match="holds sandbox bars and accepts no polygon"):
         load(warehouse, request_for(source="polygon"), bars(WEEK, close=99.0), [])
@@ -200,7 +200,7 @@ def test_the_database_rejects_a_load_record_whose_sums_differ(warehouse: Engine,
         connection.execute(update(backfill_history).values(untrue))
 
 
-def test_tracking_symbols_and_flagging_them_anew_can_not_wait_for_each_other(warehouse: Engine) -> None:
+def test_tracking_symbols_and_flagging_them_anew_do_not_deadlock(warehouse: Engine) -> None:
     others = [Symbol.of(name, "stock") for name in ("MSFT", "AAPL")]
     add_symbols(warehouse, others)
     with ThreadPoolExecutor(1) as pool:
@@ -221,7 +221,7 @@ def test_loads_of_one_symbol_at_once_take_turns(warehouse: Engine) -> None:
     assert sum(result.revised for result in results) == 0
 
 
-def test_times_are_right_whatever_the_databases_own_time_zone(warehouse: Engine) -> None:
+def test_times_are_right_in_any_time_zone_of_the_database(warehouse: Engine) -> None:
     with warehouse.begin() as connection:
         name: str = connection.execute(text("SELECT current_database()")).scalar_one()
         connection.execute(text(f"ALTER DATABASE {name} SET timezone = 'America/New_York'"))

@@ -1,4 +1,4 @@
-"""The order of loads: an instant that was answered for never changes, and every version is kept."""
+"""The order of loads: what is read as of an instant never changes, and every version is kept."""
 
 import random
 from datetime import UTC, date, datetime, timedelta
@@ -67,7 +67,7 @@ def test_points_follow_each_other_even_if_the_clock_is_set_back(week: Engine) ->
     assert stored_at(week, points[-1]) != before
 
 
-def test_what_is_stored_now_is_what_is_stored_as_of_the_settled_point(week: Engine) -> None:
+def test_the_current_bars_equal_those_as_of_the_settled_point(week: Engine) -> None:
     assert stored_at(week, point(week)) == query(week, "SELECT * FROM market_data ORDER BY 1, 2")
 
 
@@ -95,7 +95,7 @@ def test_while_a_load_is_held_up_at_its_end_an_instant_waits_and_then_is_an_erro
     settle(week, instant)
 
 
-def test_a_correction_by_sql_is_a_load_of_its_own_and_keeps_what_was(week: Engine) -> None:
+def test_a_correction_by_sql_is_a_load_of_its_own_and_keeps_the_earlier_bar(week: Engine) -> None:
     before, was = point(week), query(week, "SELECT * FROM market_data ORDER BY date")
     execute(week, "UPDATE market_data SET close = 612.25 WHERE date = '2012-10-24'")
     [kept] = query(week, "SELECT date, close, run_id, replaced_by_run_id FROM market_data_revisions")
@@ -110,7 +110,7 @@ def test_a_correction_by_sql_is_a_load_of_its_own_and_keeps_what_was(week: Engin
     [("load_id - 1", "replaced_by + 5", ExclusionViolation), ("replaced_by", "load_id", CheckViolation)],
     ids=["two at one instant", "ended before it began"],
 )
-def test_no_bar_can_have_versions_that_cannot_have_been(
+def test_impossible_versions_of_a_bar_are_rejected(
     week: Engine, begin: str, end: str, violated: type[psycopg.Error]
 ) -> None:
     execute(week, "UPDATE market_data SET close = 612.25 WHERE date = '2012-10-24'")
@@ -165,7 +165,7 @@ def exported(warehouse: Engine, at: datetime) -> bytes:
         ("'2012-10-19', 1, 'NaN', 1, 1, 1", "can't be true"),
     ],
 )
-def test_a_bar_that_can_not_be_true_is_not_accepted_by_sql(week: Engine, values: str, message: str) -> None:
+def test_an_impossible_bar_is_rejected_by_sql(week: Engine, values: str, message: str) -> None:
     insert = "INSERT INTO market_data (symbol, date, open, high, low, close, volume, source, run_id) "
     with pytest.raises(IntegrityError, match=message):
         execute(week, f"{insert} VALUES ('AAPL', {values}, 'sandbox', 'run-1')")

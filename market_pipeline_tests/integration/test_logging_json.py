@@ -63,22 +63,22 @@ def record(**extra: object) -> logging.LogRecord:
 
 
 def test_a_record_has_its_instant_in_utc_its_level_its_message_and_its_symbol() -> None:
-    [entries] = objects(JsonFormatter().format(record(symbol="AAPL")))
-    assert entries.pop("time").endswith("+00:00")
-    assert entries == {"level": "warning", "logger": "market_pipeline.x", "message": "3 bars", "symbol": "AAPL"}
+    [entry] = objects(JsonFormatter().format(record(symbol="AAPL")))
+    assert entry.pop("time").endswith("+00:00")
+    assert entry == {"level": "warning", "logger": "market_pipeline.x", "message": "3 bars", "symbol": "AAPL"}
 
 
-def test_what_a_program_writes_is_relayed_as_an_object_that_names_it() -> None:
-    [entries] = objects(wrap_line("\x1b[34mplain\x1b[0m", "daemon"))
-    assert (entries["program"], entries["message"], entries["level"]) == ("daemon", "plain", "info")
-    [entries] = objects(wrap_line('{"event": "a tick", "timestamp": "2026-03-02T02:00:00", "level": "info"}', "daemon"))
-    assert entries == {"program": "daemon", "message": "a tick", "time": "2026-03-02T02:00:00", "level": "info"}
+def test_a_programs_line_becomes_an_object_that_names_the_program() -> None:
+    [entry] = objects(wrap_line("\x1b[34mplain\x1b[0m", "daemon"))
+    assert (entry["program"], entry["message"], entry["level"]) == ("daemon", "plain", "info")
+    [entry] = objects(wrap_line('{"event": "a tick", "timestamp": "2026-03-02T02:00:00", "level": "info"}', "daemon"))
+    assert entry == {"program": "daemon", "message": "a tick", "time": "2026-03-02T02:00:00", "level": "info"}
 
 
 def test_a_repeated_message_is_logged_once_a_minute_and_counted(capsys: pytest.CaptureFixture[str]) -> None:
     """Messages are compared without their arguments; those below a warning all pass."""
     handler = logging.StreamHandler(sys.stderr)
-    logger = logging.getLogger("market_pipeline.said_often")
+    logger = logging.getLogger("market_pipeline.repeated")
     logging.getLogger().addHandler(handler)
     try:
         with limit_repeats():
@@ -90,9 +90,9 @@ def test_a_repeated_message_is_logged_once_a_minute_and_counted(capsys: pytest.C
                     record.created += minute
                     logger.handle(record)
             for number in range(3):
-                logger.handle(logger.makeRecord(logger.name, logging.INFO, "", 0, "asked %d", (number,), None))
+                logger.handle(logger.makeRecord(logger.name, logging.INFO, "", 0, "sent %d", (number,), None))
     finally:
         logging.getLogger().removeHandler(handler)
-    assert [line for line in capsys.readouterr().err.splitlines() if "bad" in line or "asked" in line] == [
-        "request 0 is bad", "request 0 is bad [999 more since]", "asked 0", "asked 1", "asked 2",
+    assert [line for line in capsys.readouterr().err.splitlines() if "bad" in line or "sent" in line] == [
+        "request 0 is bad", "request 0 is bad [999 more since]", "sent 0", "sent 1", "sent 2",
     ]  # fmt: skip

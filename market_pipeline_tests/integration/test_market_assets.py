@@ -96,7 +96,7 @@ def requested(warehouse: Engine, run_id: str) -> list[str]:
     return [str(row["date"]) for row in rows]
 
 
-def test_a_session_that_fails_stays_red_costs_no_other_and_heals_when_the_missing_are_fetched(
+def test_a_failed_session_stays_red_alone_until_missing_sessions_are_fetched(
     settings: Settings, on_sandbox: Settings, instance: DagsterInstance, warehouse: Engine
 ) -> None:
     add_symbols(warehouse, [AAPL])
@@ -111,13 +111,13 @@ def test_a_session_that_fails_stays_red_costs_no_other_and_heals_when_the_missin
         == others
     )
     assert states(warehouse)["2024-03-06"] == "failed"
-    healed = run(on_sandbox, instance, warehouse, MARCH[:5], **{SCOPE_TAG: MarketScope.MISSING.value})
-    assert healed.success
-    assert requested(warehouse, healed.run_id) == ["2024-03-06"]
+    second = run(on_sandbox, instance, warehouse, MARCH[:5], **{SCOPE_TAG: MarketScope.MISSING.value})
+    assert second.success
+    assert requested(warehouse, second.run_id) == ["2024-03-06"]
     assert set(materialized(instance, build_asset_key(AAPL))) == {str(day) for day in MARCH[:5]}
 
 
-def test_what_a_killed_run_has_stored_and_not_recorded_is_recorded_by_the_next(
+def test_sessions_that_a_killed_run_stored_are_recorded_by_the_next(
     on_sandbox: Settings, instance: DagsterInstance, warehouse: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_symbols(warehouse, [AAPL])
@@ -148,7 +148,7 @@ def night_tags(settings: Settings, warehouse: Engine) -> dict[str, str]:
     return dict(request.tags)
 
 
-def test_a_night_fetches_the_newest_and_the_missing_sessions_and_heals_the_night_before(
+def test_a_night_fetches_the_newest_sessions_and_missing_ones(
     settings: Settings, instance: DagsterInstance, warehouse: Engine
 ) -> None:
     track_market(warehouse, STOCKS)
@@ -158,26 +158,26 @@ def test_a_night_fetches_the_newest_and_the_missing_sessions_and_heals_the_night
         run(settings.model_copy(update={"polygon_base_url": url}), instance, warehouse, MARCH[:4])
     assert states(warehouse)["2024-03-06"] == "failed"
     with running_sandbox(SandboxConfig(market_tickers=TICKERS, now=NIGHT)) as url:
-        on_it = settings.model_copy(update={"polygon_base_url": url})
-        tags = night_tags(on_it, warehouse)
+        faulty = settings.model_copy(update={"polygon_base_url": url})
+        tags = night_tags(faulty, warehouse)
         assert tags["dagster/asset_partition_range_start"] == "2024-03-06"
-        launched = launch(on_it, instance, warehouse, tags)
+        launched = launch(faulty, instance, warehouse, tags)
     assert launched.success, launched.error
     # 03-06 failed, 03-08 was never requested, and each night fetches the newest five again
     assert requested(warehouse, launched.run_id) == ["2024-03-06", *map(str, MARCH[4:])]
     assert set(materialized(instance, build_market_key(STOCKS))) == set(map(str, MARCH))
 
 
-def test_tracked_symbols_are_not_requested_again_at_night_but_for_what_the_market_lacks(
+def test_a_night_requests_tracked_symbols_only_for_sessions_that_the_market_lacks(
     settings: Settings, instance: DagsterInstance, warehouse: Engine
 ) -> None:
     track_market(warehouse, STOCKS)
     add_symbols(warehouse, [AAPL, MSFT])
     config = SandboxConfig(market_tickers=TICKERS, now=NIGHT, faults=("wrong_adjusted@grouped/2024-03-14",))
     with running_sandbox(config) as url:
-        on_it = settings.model_copy(update={"polygon_base_url": url})
-        tags = night_tags(on_it, warehouse)
-        launched = launch(on_it, instance, warehouse, tags)
+        faulty = settings.model_copy(update={"polygon_base_url": url})
+        tags = night_tags(faulty, warehouse)
+        launched = launch(faulty, instance, warehouse, tags)
         stats = requests.get(f"{url}/_sandbox/stats", timeout=5).json()
     assert "1 of 5 sessions failed. 2024-03-14: " in str(launched.error)
     assert "symbol" not in str(launched.error)
@@ -206,12 +206,12 @@ def test_a_night_loads_a_replaced_file_however_old_and_keeps_the_earlier_bars_as
     with running_sandbox(config) as url:
         addresses = {"polygon_base_url": url, "polygon_s3_endpoint": url}
         keys = {"polygon_s3_access_key": SecretStr("any"), "polygon_s3_secret_key": SecretStr("any")}
-        on_it = settings.model_copy(update={**addresses, **keys})
+        faulty = settings.model_copy(update={**addresses, **keys})
         # On such a plan all but the newest two sessions come from files: the others would wait.
-        slow = Settings(_env_file=None, **{**dict(on_it), "polygon_requests_per_minute": 2})
+        slow = Settings(_env_file=None, **{**dict(faulty), "polygon_requests_per_minute": 2})
         assert run(slow, instance, warehouse, MARCH).success
         [before] = query(warehouse, "SELECT version FROM market_sessions WHERE date = '2024-03-05'")
-        launched = launch(on_it, instance, warehouse, night_tags(on_it, warehouse))
+        launched = launch(faulty, instance, warehouse, night_tags(faulty, warehouse))
     assert launched.success, launched.error
     assert requested(warehouse, launched.run_id) == ["2024-03-05", *map(str, MARCH[-5:])]
     [after] = query(warehouse, "SELECT version, state FROM market_sessions WHERE date = '2024-03-05'")
@@ -220,18 +220,18 @@ def test_a_night_loads_a_replaced_file_however_old_and_keeps_the_earlier_bars_as
     assert kept["bars"] > 0
 
 
-def test_half_a_session_is_not_stored_and_the_next_night_loads_the_whole(
+def test_half_a_session_is_not_stored_and_the_next_night_loads_all_of_it(
     settings: Settings, instance: DagsterInstance, warehouse: Engine
 ) -> None:
     track_market(warehouse, STOCKS)
     config = SandboxConfig(market_tickers=TICKERS, now=NIGHT, faults=("half_rows@2024-03-08*1",))
     with running_sandbox(config) as url:
-        on_it = settings.model_copy(update={"polygon_base_url": url})
-        launched = run(on_it, instance, warehouse, MARCH)
+        faulty = settings.model_copy(update={"polygon_base_url": url})
+        launched = run(faulty, instance, warehouse, MARCH)
         assert "1 of 10 sessions failed. 2024-03-08: it has only" in str(launched.error)
         assert states(warehouse)["2024-03-08"] == "suspicious"
         assert query(warehouse, "SELECT FROM bars WHERE date = '2024-03-08'") == []
-        assert launch(on_it, instance, warehouse, night_tags(on_it, warehouse)).success
+        assert launch(faulty, instance, warehouse, night_tags(faulty, warehouse)).success
     assert states(warehouse)["2024-03-08"] == "loaded"
 
 

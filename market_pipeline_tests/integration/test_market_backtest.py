@@ -50,7 +50,7 @@ def backtest(bars: pd.DataFrame, *, survivors_only: bool) -> dict[date, tuple[fl
     return found
 
 
-def test_the_worked_example_is_what_pandas_finds(
+def test_the_worked_example_equals_the_same_in_pandas(
     command: Command, warehouse: Engine, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with running_sandbox(SandboxConfig(market_tickers=150, seed=1)) as base_url:

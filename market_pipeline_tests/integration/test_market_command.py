@@ -90,7 +90,7 @@ def test_a_session_that_fails_is_named_with_the_next_step(market: Command, monke
     assert re.search(line, market("status")[1])
 
 
-def test_the_universe_of_a_session_is_who_traded_in_each_format(
+def test_the_universe_of_a_session_has_the_same_tickers_in_each_format(
     market: Command, command: Command, warehouse: Engine
 ) -> None:
     market("track", "us-stocks")

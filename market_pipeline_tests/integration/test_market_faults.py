@@ -1,4 +1,4 @@
-"""A market of the sandbox by both interfaces: the same bars, and what each fault of a session's file leads to."""
+"""A market of the sandbox by both interfaces: the same bars, and the result of each fault of a session's file."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -22,7 +22,7 @@ from market_pipeline.polygon.sending import RetryPolicy
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.faults import FAULTS
 from market_pipeline.sandbox.loopback_server import running_sandbox
-from market_pipeline_tests.integration.test_fault_modes import table_rows
+from market_pipeline_tests.integration.test_fault_modes import RETRY_POLICY, table_rows
 
 US_STOCKS, CRYPTO = MARKETS["us_stocks"], MARKETS["crypto"]
 NOW = datetime(2024, 6, 15, 2, tzinfo=UTC)
@@ -30,9 +30,6 @@ WEEK = list_sessions("XNYS", date(2024, 6, 3), date(2024, 6, 7))
 FAULTY = WEEK[1]
 ACCESS, SECRET = "aCCess", "sEcret/4567+="
 CONFIG = SandboxConfig(now=NOW, market_tickers=40, file_keys={ACCESS: SecretStr(SECRET)})
-RETRY_POLICY = RetryPolicy(
-    connect=30, read=30, whole_response=60, attempts=3, first_wait=0.01, longest_wait=0.5, rate_limit_wait=0.02
-)
 HURRIED = replace(RETRY_POLICY, read=1.5, whole_response=5)
 """Short timeouts, for faults that end only by one."""
 

@@ -99,7 +99,7 @@ def test_without_permission_to_list_every_session_is_requested() -> None:
         (Reply(b"ticker,open\nA,1\n", 200, FROM_SANDBOX), "has no column high, low, close"),
     ],
 )
-def test_a_grouped_request_takes_the_place_of_an_unusable_file(reply: Reply, problem: str) -> None:
+def test_a_grouped_request_replaces_an_unusable_file(reply: Reply, problem: str) -> None:
     results, vendor = fetch(MarketVendor(PUBLISHED, {f"{SESSIONS[3]}.csv.gz": reply}))
     assert origins(results) == ["flat file"] * 3 + ["grouped"] + ["flat file"] * 6 + ["grouped"] * 2
     (note,) = loaded(results[3]).notes
@@ -120,7 +120,7 @@ def test_many_unusable_files_do_not_become_many_grouped_requests() -> None:
     assert f"Not requested after it: {len(last.not_requested)} sessions from {last.not_requested[0]}" in last.message
 
 
-def test_the_error_of_one_session_costs_no_other() -> None:
+def test_the_error_of_one_session_leaves_the_others() -> None:
     market = MarketVendor({}, {f"/{SESSIONS[2]}": Reply(b"{", 200, FROM_SANDBOX)})
     results, _ = fetch(market)
     assert origins(results) == ["grouped"] * 2 + ["error"] + ["grouped"] * 9
@@ -160,7 +160,7 @@ def test_sessions_outside_a_known_plan_are_not_requested() -> None:
     assert isinstance(new.error, vendor_errors.NotYetAvailableError)
 
 
-def test_the_start_of_an_unknown_plans_history_is_learnt_from_few_requests() -> None:
+def test_the_start_of_an_unknown_plans_history_is_found_with_few_requests() -> None:
     old = list_sessions("XNYS", date(2019, 1, 2), date(2019, 3, 1))  # 5 years before NOW: 2019-03-01
     market = MarketVendor(
         {}, {"/2019-": error_reply(403, "Your plan doesn't include this data timeframe", **FROM_SANDBOX)}

@@ -84,7 +84,7 @@ def test_a_tracked_symbol_takes_over_the_bars_of_its_ticker(warehouse: Engine) -
     assert sources(warehouse) == ["sandbox"]
 
 
-def test_a_removed_symbol_goes_on_being_fed(warehouse: Engine) -> None:
+def test_a_removed_symbol_still_gets_the_markets_bars(warehouse: Engine) -> None:
     add_symbols(warehouse, [Symbol.of("AAPL", "stock")])
     remove_symbol(warehouse, "AAPL")
     [result] = load_market(warehouse, session_of(DAYS[0], {"AAPL": Bar(190.0)}))
@@ -152,7 +152,7 @@ def test_a_found_renaming_moves_the_bars_of_the_former_ticker(warehouse: Engine)
     assert (result.loaded, result.unchanged, result.withdrawn) == (0, 2, 0)
 
 
-def test_a_listing_begins_later_once_its_first_bars_were_given_back(warehouse: Engine) -> None:
+def test_a_listing_begins_later_once_its_first_bars_move_to_another_symbol(warehouse: Engine) -> None:
     load_market(warehouse, *(session_of(day, {"NEWER": Bar(40.0)}) for day in DAYS[:3]))
     newer = Symbol.of("NEWER", "stock")
     add_symbols(warehouse, [newer])
@@ -216,7 +216,7 @@ def test_a_universe_as_of_an_instant_is_the_same_after_a_renaming(warehouse: Eng
     assert sources(warehouse) == ["sandbox"]
 
 
-def test_a_company_that_goes_on_under_its_name_is_not_split(warehouse: Engine) -> None:
+def test_a_company_that_continues_under_its_name_is_not_split(warehouse: Engine) -> None:
     delist(warehouse, "GOOG", DAYS[2], "Google Inc.")
     delist(warehouse, "GOOG", date(9999, 1, 1), "GOOGLE INC.")
     load_market(warehouse, *(session_of(day, {"GOOG": Bar()}) for day in (*DAYS[:3], *DAYS[40:42])))

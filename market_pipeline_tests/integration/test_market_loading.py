@@ -130,7 +130,7 @@ def test_a_stored_session_is_kept_if_a_later_response_lacks_many_of_its_bars(war
     assert (replaced.error, replaced.withdrawn) == (None, 9)
 
 
-def test_a_session_of_rejected_bars_is_another_day_s(warehouse: Engine) -> None:
+def test_a_session_of_mostly_rejected_bars_is_suspicious(warehouse: Engine) -> None:
     load_market(warehouse, session_of(DAYS[0], BARS))
     wrong = session_of(DAYS[1], {"AAPL": Bar()}, rejected=["BRK.B", "KIMpL"])
     [result] = load_market(warehouse, wrong, accept_small=True)
@@ -139,7 +139,7 @@ def test_a_session_of_rejected_bars_is_another_day_s(warehouse: Engine) -> None:
     assert query(warehouse, "SELECT * FROM rejected_bars") == []
 
 
-def test_a_rejected_bar_withdraws_none(warehouse: Engine) -> None:
+def test_a_rejected_bar_withdraws_no_stored_bar(warehouse: Engine) -> None:
     load_market(warehouse, session_of(DAYS[0], BARS))
     others = {ticker: bar for ticker, bar in BARS.items() if ticker != "AAPL"}
     [result] = load_market(warehouse, session_of(DAYS[0], others, rejected=["AAPL"]), run_id="run-2")
@@ -148,7 +148,7 @@ def test_a_rejected_bar_withdraws_none(warehouse: Engine) -> None:
     assert query(warehouse, "SELECT symbol, date FROM rejected_bars") == [{"symbol": "AAPL", "date": DAYS[0]}]
 
 
-def test_an_active_tracked_symbol_is_fed_and_recorded(warehouse: Engine) -> None:
+def test_an_active_tracked_symbol_gets_bars_and_a_load_record(warehouse: Engine) -> None:
     add_symbols(warehouse, [Symbol.of("AAPL", "stock"), Symbol.of("NONE", "stock")])
     [first, second] = load_market(
         warehouse, session_of(DAYS[0], BARS), session_of(DAYS[1], {**BARS, "NONE": Bar()}), accept_small=True

@@ -30,7 +30,7 @@ def at(day: int, hour: int) -> datetime:
     return datetime(2024, 3, day, hour, tzinfo=UTC)
 
 
-def stored(warehouse: Engine, *days: int) -> None:
+def store(warehouse: Engine, *days: int) -> None:
     load_market(warehouse, *(session_of(date(2024, 3, day), BARS) for day in days))
 
 
@@ -47,7 +47,7 @@ def stored(warehouse: Engine, *days: int) -> None:
 def test_a_market_is_stale_once_the_night_that_should_have_loaded_it_is_over(
     now: datetime, behind: int, warehouse: Engine, settings: Settings
 ) -> None:
-    stored(warehouse, 5, 6)
+    store(warehouse, 5, 6)
     stale = find_stale_markets(warehouse, settings, now)
     assert {name: each.sessions_behind for name, each in stale.items()} == (
         {"market us-stocks": behind} if behind else {}
@@ -57,7 +57,7 @@ def test_a_market_is_stale_once_the_night_that_should_have_loaded_it_is_over(
 def test_a_stale_market_is_one_line_with_the_reason_and_a_late_plan_is_not_stale(
     warehouse: Engine, settings: Settings
 ) -> None:
-    stored(warehouse, 5, 6)
+    store(warehouse, 5, 6)
     record_session_failure(warehouse, STOCKS, date(2024, 3, 7), RUN, NOT_YET)
     assert find_stale_markets(warehouse, settings, at(8, 6)) == {}
     record_session_failure(warehouse, STOCKS, date(2024, 3, 7), RUN, "HTTP 500")
@@ -73,7 +73,7 @@ def test_status_and_doctor_name_a_market_and_its_next_step(
     track_market(warehouse, STOCKS)
     [state] = read_market_states(warehouse, settings, at(8, 6))
     assert state.problem == "the market us-stocks was never loaded: run `market-pipeline market backfill us-stocks`"
-    stored(warehouse, 5, 6)
+    store(warehouse, 5, 6)
     record_session_failure(warehouse, STOCKS, date(2024, 3, 7), RUN, "HTTP 500")
     [state] = read_market_states(warehouse, settings, at(8, 6))
     assert (state.newest_session, state.stored, state.missing) == (date(2024, 3, 6), 2, 1)
@@ -90,9 +90,9 @@ def test_status_and_doctor_name_a_market_and_its_next_step(
 
 def test_a_market_s_load_is_one_that_the_marts_are_built_after(warehouse: Engine) -> None:
     assert read_newest_load(warehouse) is None
-    stored(warehouse, 5)
+    store(warehouse, 5)
     first = read_newest_load(warehouse)
-    stored(warehouse, 6)
+    store(warehouse, 6)
     assert None is not first != read_newest_load(warehouse)
 
 

@@ -1,4 +1,4 @@
-"""Markets: tracking, and what is known of their sessions."""
+"""Markets: tracking, and the states of their sessions."""
 
 from datetime import date
 

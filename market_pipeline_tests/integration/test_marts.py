@@ -78,7 +78,7 @@ COMPARED = {
 
 NIGHT = """
     SELECT open_load('run-2', 'sandbox');
-    -- the vendor corrects a bar, the rules find another odd, and a bar is taken out
+    -- the vendor corrects a bar, the rules flag another, and a third is deleted
     UPDATE market_data SET close = open, updated_at = now()
     WHERE symbol = 'BTC' AND date = '2024-01-10';
     UPDATE market_data SET flags = '{volume_outlier}', validated = false, volume_anomaly = true, quality_score = 0.5
@@ -91,9 +91,9 @@ NIGHT = """
 
 OTHER_CHANGES = """
     SELECT open_load('run-2', 'sandbox');
-    -- a symbol is renamed; of another it is not known any more what splits there were
+    -- a symbol is renamed; the splits of another are no longer known
     DELETE FROM corporate_action_inquiries WHERE symbol = 'CCC' AND kind = 'splits';
-    -- a bar is corrected by the side of one that is removed, and a late one comes, so that the numbers stay
+    -- of one symbol a bar is corrected, one deleted and a late one added, so that its number of bars stays
     UPDATE market_data SET close = open WHERE symbol = 'AAA' AND date = '2024-01-03';
     DELETE FROM market_data WHERE symbol = 'AAA' AND date = '2024-01-10';
     INSERT INTO market_data (symbol, date, time, open, high, low, close, volume, source, fetched_at, run_id, updated_at)
@@ -122,7 +122,7 @@ def quarter(server: embedded.Server, tmp_path_factory: pytest.TempPathFactory) -
     with database(server, "marts_of_a_quarter") as warehouse:
         load_quarter(warehouse)
         dbt(settings_of(warehouse, tmp_path_factory.mktemp("quarter")), *BUILD, today=FRIDAY)
-        warehouse.dispose()  # nobody may be in a database that is copied
+        warehouse.dispose()  # no session may use a database that is copied
         yield "marts_of_a_quarter"
 
 
@@ -148,7 +148,7 @@ def load_quarter(warehouse: Engine) -> None:
         connection.execute(insert(reconciliations), COMPARED)
 
 
-def a_night(warehouse: Engine) -> None:
+def change_a_night(warehouse: Engine) -> None:
     """Make every change that a night can bring: new bars, a late one, a new dividend, and those in NIGHT."""
     for symbol, start in START.items():
         add_bars(warehouse, symbol, bars(sessions_of(symbol, date(2024, 3, 30), TUESDAY), start))
@@ -163,26 +163,26 @@ def a_night(warehouse: Engine) -> None:
     [(NIGHTLY_BUILD, BuildScope.CHANGES), (BUILD, BuildScope.EVERYTHING)],
     ids=["nightly", "by hand"],
 )
-def test_a_build_gives_what_a_full_one_gives_and_touches_only_what_changed(
+def test_a_build_equals_a_full_one_and_writes_only_changed_rows(
     built: Engine, tmp_path: Path, command: Sequence[str], scope: BuildScope
 ) -> None:
     settings = settings_of(built, tmp_path)
     with built.begin() as connection:
         connection.execute(text("CREATE VIEW of_an_analyst AS SELECT * FROM analytics.daily_bars_adjusted"))
         connection.execute(text("CREATE VIEW of_another AS SELECT * FROM analytics.daily_returns"))
-    before = touched(built)
+    before = read_versions(built)
     adjusted = read(built, "SELECT * FROM analytics.daily_bars_adjusted WHERE symbol = 'AAA' ORDER BY date")
     assert (adjusted["split_factor"] == 1).all()  # Tuesday's split is only announced
 
-    a_night(built)
+    change_a_night(built)
     dbt(settings, *command, today=TUESDAY, scope=scope)
 
     if scope is BuildScope.CHANGES:
-        looked_at = read(built, "SELECT symbol, date FROM analytics_staging.changed_bars")
-        assert set(looked_at.itertuples(index=False, name=None)) == changed_bars()
+        examined = read(built, "SELECT symbol, date FROM analytics_staging.changed_bars")
+        assert set(examined.itertuples(index=False, name=None)) == changed_bars()
     nightly = {mart: contents(built, mart) for mart in MARTS}
-    changed = {row for row, version in touched(built).items() if before.get(row) != version}
-    gone = before.keys() - touched(built).keys()
+    changed = {row for row, version in read_versions(built).items() if before.get(row) != version}
+    gone = before.keys() - read_versions(built).keys()
     assert changed == expected_changes()
     assert gone == {("CCC", date(2024, 3, 5))}
     again = read(built, "SELECT * FROM of_an_analyst WHERE symbol = 'AAA' AND date <= '2024-03-28' ORDER BY date")
@@ -194,7 +194,7 @@ def test_a_build_gives_what_a_full_one_gives_and_touches_only_what_changed(
         pd.testing.assert_frame_equal(found, contents(built, mart), obj=mart)
 
 
-def test_a_night_follows_names_sessions_and_what_is_known_of_splits_and_tests_what_changed(
+def test_a_nightly_build_follows_renames_sessions_and_known_splits_and_tests_changed_rows(
     built: Engine, tmp_path: Path
 ) -> None:
     settings = settings_of(built, tmp_path)
@@ -225,12 +225,12 @@ def test_a_split_dated_today_changes_adjusted_history_and_nothing_stored(built: 
     adjusted = (
         "SELECT date, close, volume, adj_close FROM analytics.daily_bars_adjusted WHERE symbol = 'AAA' ORDER BY 1"
     )
-    before, stored, rows = read(built, adjusted).set_index("date"), everything_stored(built), touched(built)
+    before, stored, rows = read(built, adjusted).set_index("date"), everything_stored(built), read_versions(built)
     dbt(settings_of(built, tmp_path), "run", today=TUESDAY)
     after = read(built, adjusted).set_index("date")
     pd.testing.assert_frame_equal(after, before * [0.5, 2, 0.5])
     assert everything_stored(built) == stored
-    assert touched(built) == rows  # a return is of two neighbours, and compares them whatever comes later
+    assert read_versions(built) == rows  # a return is of two neighbours, and compares them whatever comes later
 
 
 def everything_stored(warehouse: Engine) -> dict[str, str]:
@@ -244,7 +244,7 @@ def everything_stored(warehouse: Engine) -> dict[str, str]:
     return {table: read(warehouse, content.format(table))["hash"].item() for table in tables}
 
 
-def touched(warehouse: Engine) -> dict[tuple[str, date], str]:
+def read_versions(warehouse: Engine) -> dict[tuple[str, date], str]:
     """Return the transaction that wrote each row of daily_returns last."""
     rows = read(warehouse, "SELECT symbol, date, xmin::text AS version FROM analytics.daily_returns")
     return dict(zip(zip(rows["symbol"], rows["date"], strict=True), rows["version"], strict=True))
@@ -273,8 +273,8 @@ def contents(warehouse: Engine, mart: str) -> pd.DataFrame:
     return read(warehouse, f"SELECT * FROM analytics.{mart} ORDER BY {MARTS[mart]}")
 
 
-def test_what_is_not_known_is_null(built: Engine) -> None:
-    # A dividend in euros: what prices before it are worth in today's is not known, what later ones are is.
+def test_unknown_values_are_null(built: Engine) -> None:
+    # A dividend in euros: adjusted prices before it are unknown, later ones are known.
     query = "SELECT date, close, adj_close FROM analytics.daily_bars_adjusted WHERE symbol = 'CCC' ORDER BY date"
     etf = read(built, query).set_index("date")
     assert etf["close"].notna().all()
@@ -319,7 +319,7 @@ def test_the_results_of_reconciliation_are_shown(built: Engine) -> None:
     assert row["detail"] is None
 
 
-def test_staging_is_what_the_warehouse_holds(warehouse: Engine) -> None:
+def test_the_staging_models_match_the_warehouse(warehouse: Engine) -> None:
     written = runpy.run_path(str(find_project_folder() / "write_staging.py"))["build_files"]
     folder = find_project_folder() / "models" / "staging"
     with warehouse.connect() as connection:
@@ -377,7 +377,7 @@ def test_the_environment_is_made_of_the_settings_and_names_the_server_that_was_f
     assert not passwords.exists()
 
 
-def test_sessions_of_dbt_have_our_settings_whatever_the_role_has_and_whatever_its_password_is(
+def test_sessions_of_dbt_have_our_settings_with_any_role_and_password(
     settings: Settings, server: embedded.Server
 ) -> None:
     known = DatabaseAddress.parse(server.url("postgres"))

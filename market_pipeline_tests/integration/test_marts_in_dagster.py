@@ -112,7 +112,7 @@ def test_a_build_makes_every_table_downstream_of_the_symbols_and_checks_it(
     assert len(built) == len(names_of_tests(settings))
     assert {record.status.value for record in built} == {"SUCCEEDED"}
 
-    # A night builds what is of that night, and says of every mart that it is up to date.
+    # A night builds its own rows, and materializes every mart.
     load_frame(warehouse, AAPL, recorded("AAPL", date(2012, 11, 1), date(2012, 11, 2)), run_id="run-2")
     request = request_run(settings, warehouse, "run-2")
     night = definitions.get_repository_def().get_job(JOB).get_subset(
@@ -141,7 +141,7 @@ def test_a_build_makes_every_table_downstream_of_the_symbols_and_checks_it(
             assert choose_scope(settings, connection) is BuildScope.EVERYTHING, change
 
 
-def test_one_chosen_model_is_built_and_checked_alone_whatever_the_password_is(
+def test_one_chosen_model_is_built_and_checked_alone_with_any_password(
     settings: Settings, instance: DagsterInstance, warehouse: Engine
 ) -> None:
     with warehouse.begin() as connection:  # dbt would blot out these characters in its own names of models and tests
@@ -162,9 +162,7 @@ def test_one_chosen_model_is_built_and_checked_alone_whatever_the_password_is(
         connection.exec_driver_sql("DROP ROLE t")
 
 
-def test_the_tables_are_built_once_after_whatever_was_loaded(
-    settings: Settings, instance: DagsterInstance, warehouse: Engine
-) -> None:
+def test_the_marts_are_built_once_after_loads(settings: Settings, instance: DagsterInstance, warehouse: Engine) -> None:
     add_symbols(warehouse, [AAPL])
     repository = build_definitions(settings).get_repository_def()
     sensor = repository.get_sensor_def("marts_after_loads")

@@ -82,7 +82,7 @@ def test_adjusted_closes_are_the_published_ones_but_for_the_day_of_reinvestment(
         symbol: (f"{len(difference):,}", in_per_cent(difference.abs().max()))
         for symbol, difference in differences.items()
     }
-    # Where there was no dividend of a tenth of the price, no more than 0.04 %: what the page explains is all there is.
+    # Where there was no dividend of a tenth of the price, no more than 0.04 %, which the page explains.
     assert all(found[found.index >= date(2004, 11, 15)].abs().max() < 4e-4 for found in differences.values())
     assert differences["MSFT"][differences["MSFT"].index < date(2004, 11, 15)].abs().min() > 1e-3
 
@@ -109,7 +109,7 @@ def test_a_crash_is_not_taken_for_a_split(marts: Engine) -> None:
     assert read(marts, query)["simple_return"].item() == pytest.approx(-0.5187, abs=1e-4)
 
 
-def test_weeks_know_when_the_exchange_was_closed(marts: Engine) -> None:
+def test_weeks_expect_no_session_while_the_exchange_was_closed(marts: Engine) -> None:
     query = """
         SELECT week, sessions_expected, is_complete FROM analytics.weekly_bars
         WHERE symbol = 'AAPL' AND week IN ('2001-09-10', '2012-10-29', '2013-02-25') ORDER BY week

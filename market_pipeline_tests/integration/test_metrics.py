@@ -1,4 +1,4 @@
-"""`/metrics` as Prometheus scrapes it: of the API's requests, of what is stored, and of a database that is away."""
+"""`/metrics` as Prometheus scrapes it: of the API's requests, of stored bars, and of a database that is down."""
 
 import time
 from collections.abc import Iterator
@@ -96,7 +96,7 @@ def test_the_metrics_equal_the_stored_counters(api: str, warehouse: Engine) -> N
 
 
 @pytest.mark.usefixtures("_read_each_time")
-def test_counters_count_what_every_process_has_loaded_and_the_last_run_is_the_last(api: str, warehouse: Engine) -> None:
+def test_counters_include_the_loads_of_every_process(api: str, warehouse: Engine) -> None:
     add_symbols(warehouse, [AAPL])
     load_failure(warehouse, AAPL, [FIRST], "the vendor returned 500", run_id="first")
     before = scrape(api)
@@ -116,7 +116,7 @@ def test_a_scrape_a_moment_later_does_not_query_the_database(api: str, warehouse
     assert scrape(api)["symbol_loads_total"][("success",)] == 0
 
 
-def test_requests_are_counted_by_route_and_by_nothing_that_a_client_makes_up(api: str) -> None:
+def test_requests_are_counted_by_route_and_by_no_value_of_a_client(api: str) -> None:
     dates = "start=2000-09-20&end=2000-10-10"
     requests_sent = [
         ("GET", f"/api/v1/historical/AAPL?{dates}"), ("GET", f"/api/v1/historical/MSFT?{dates}"),
@@ -153,9 +153,9 @@ def test_a_database_that_is_down_is_reported_in_time_and_its_return_too(own_clus
     with running_api(own_cluster.settings) as url:
         assert scrape(url)["symbols"] == {("stock",): 1}
         own_cluster.stop()
-        away = scrape(url)
-        assert away["database_up"] == {(): 0}
-        assert not {"symbols", "sessions", "bars_total", "scheduler_up"} & set(away)
-        assert away["api_requests_total"][("GET", "/metrics", "200")] == 1
+        down = scrape(url)
+        assert down["database_up"] == {(): 0}
+        assert not {"symbols", "sessions", "bars_total", "scheduler_up"} & set(down)
+        assert down["api_requests_total"][("GET", "/metrics", "200")] == 1
         own_cluster.start()
         assert scrape(url)["symbols"] == {("stock",): 1}

@@ -18,7 +18,7 @@ def dry_run(capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
     return tuple(capsys.readouterr())  # type: ignore[return-value]
 
 
-def test_of_an_up_to_date_database_there_is_nothing_to_run(
+def test_an_up_to_date_database_needs_no_migration(
     warehouse: Engine, environment: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     statements, notes = dry_run(capsys)
@@ -27,7 +27,7 @@ def test_of_an_up_to_date_database_there_is_nothing_to_run(
     assert "would run" not in notes
 
 
-def test_the_sql_it_prints_for_an_empty_database_makes_the_tables_and_printing_it_makes_none(
+def test_the_printed_sql_creates_the_tables_of_an_empty_database_and_printing_it_creates_none(
     warehouse: Engine,
     database_url: SecretStr,
     environment: dict[str, str],

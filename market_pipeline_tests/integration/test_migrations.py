@@ -24,7 +24,7 @@ from market_pipeline.warehouse.schema import (
 from market_pipeline.warehouse.tables import metadata
 
 
-def test_the_migrated_database_is_what_the_tables_declare(warehouse: Engine) -> None:
+def test_the_migrated_database_equals_the_declared_tables(warehouse: Engine) -> None:
     with warehouse.connect() as connection:
         options = {"compare_type": True, "compare_server_default": True}
         assert compare_metadata(MigrationContext.configure(connection, opts=options), metadata) == []

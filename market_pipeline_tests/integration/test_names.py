@@ -174,7 +174,7 @@ def test_every_name_survives_the_database(warehouse: Engine, named: list[tuple[s
     assert set(list_active_symbols(warehouse)) == set(wanted.values())
 
 
-# --- making room for a fund
+# --- renaming a coin for a fund of its name
 
 
 def test_a_coin_is_renamed_with_all_that_is_stored_and_the_fund_begins_anew(
@@ -247,7 +247,7 @@ def test_a_taken_name_is_reported_with_the_command_that_frees_it(
         (("META", "FB"), "FB is not another name of META: META has no other name"),
     ],
 )
-def test_a_rename_that_can_not_be_is_one_line(
+def test_an_impossible_rename_is_one_line(
     settings: Settings, warehouse: Engine, command: Command, names: tuple[str, str], message: str
 ) -> None:
     add_symbols(warehouse, [COIN, Symbol.of("META", "stock")])
@@ -256,7 +256,7 @@ def test_a_rename_that_can_not_be_is_one_line(
     assert message in error
 
 
-def test_a_name_that_is_taken_is_not_given(settings: Settings, warehouse: Engine, command: Command) -> None:
+def test_a_taken_name_is_not_given_to_another_symbol(settings: Settings, warehouse: Engine, command: Command) -> None:
     add_symbols(warehouse, [FUND, PAIR])
     code, _, error = command(settings, "symbols", "rename", "BTC-USD", "BTC")
     assert (code, "BTC is tracked already, as etf" in error) == (2, True)
@@ -285,7 +285,7 @@ def test_a_coin_that_a_run_is_loading_is_not_renamed(settings: Settings, warehou
     assert command(settings, "symbols", "rename", "BTC", "BTC-USD")[0] == 0
 
 
-def test_a_run_that_still_takes_a_fund_for_the_coin_leaves_no_trace_of_it(warehouse: Engine) -> None:
+def test_a_run_for_a_coin_that_is_now_a_fund_stores_nothing(warehouse: Engine) -> None:
     add_symbols(warehouse, [FUND])
     days = list_sessions("24/7", FIRST, LAST)
     with pytest.raises(NotTrackedError, match="not tracked as crypto"):

@@ -47,18 +47,18 @@ def nights(first: date, last: date) -> list[date]:
     return [first + timedelta(days=number) for number in range((last - first).days + 1)]
 
 
-def live_through(
+def run_nights(
     settings: Settings,
     instance: DagsterInstance,
     warehouse: Engine,
-    several: Sequence[date],
+    chosen: Sequence[date],
     *,
     symbols: Sequence[Symbol] = SYMBOLS,
     faults: tuple[str, ...] = (),
 ) -> list[RangeRun]:
     """Run these nights against a vendor that corrects each session's volume for a day; return their runs."""
     done: list[RangeRun] = []
-    for night in several:
+    for night in chosen:
         config = SandboxConfig(now=at_two(night), revisions=True, faults=faults)
         latest = find_newest_ended_session("XNYS", at_two(night))
         assert latest is not None
@@ -86,7 +86,7 @@ def six_nights(server: Server, dagster_template: str, tmp_path_factory: pytest.T
         settings = settings_of(warehouse, tmp_path_factory.mktemp(name))
         add_symbols(warehouse, SYMBOLS)
         with environment_of(settings), open_instance(settings) as instance:
-            live_through(settings, instance, warehouse, nights(FIRST_NIGHT, FIRST_NIGHT + timedelta(days=5)))
+            run_nights(settings, instance, warehouse, nights(FIRST_NIGHT, FIRST_NIGHT + timedelta(days=5)))
         query(
             warehouse,
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = :name",
@@ -104,9 +104,9 @@ class Later:
     instance: DagsterInstance
     warehouse: Engine
 
-    def live_through(self, several: Sequence[date], *, faults: tuple[str, ...] = ()) -> list[RangeRun]:
+    def run_nights(self, chosen: Sequence[date], *, faults: tuple[str, ...] = ()) -> list[RangeRun]:
         """Run these nights, and return their runs."""
-        return live_through(self.settings, self.instance, self.warehouse, several, faults=faults)
+        return run_nights(self.settings, self.instance, self.warehouse, chosen, faults=faults)
 
     def content(self) -> list[Mapping[str, Any]]:
         """Return all bars."""
@@ -136,47 +136,47 @@ def later(server: Server, six_nights: str, tmp_path: Path) -> Iterator[Later]:
 def undisturbed(server: Server, six_nights: str, tmp_path_factory: pytest.TempPathFactory) -> list[Mapping[str, Any]]:
     """Return the bars stored after all nights, none of which was missed."""
     with copied(server, six_nights, tmp_path_factory.mktemp("undisturbed")) as found:
-        found.live_through(nights(FIRST_NIGHT + timedelta(days=6), LAST_NIGHT))
+        found.run_nights(nights(FIRST_NIGHT + timedelta(days=6), LAST_NIGHT))
         return found.content()
 
 
-def test_nine_nights_without_a_daemon_are_made_good_by_the_next(
+def test_nine_nights_without_a_daemon_are_caught_up_by_the_next(
     later: Later, undisturbed: list[Mapping[str, Any]]
 ) -> None:
-    [healing] = later.live_through([LAST_NIGHT])
+    [catch_up] = later.run_nights([LAST_NIGHT])
     # The seven sessions of the nine days, and the four before them, which were to be fetched again.
-    assert healing.sessions == list_sessions("XNYS", date(2024, 10, 8), date(2024, 10, 22))
+    assert catch_up.sessions == list_sessions("XNYS", date(2024, 10, 8), date(2024, 10, 22))
     assert later.content() == undisturbed
     states = query(
         later.warehouse,
         "SELECT DISTINCT state FROM session_states WHERE date <= :latest",
-        latest=healing.sessions[-1],
+        latest=catch_up.sessions[-1],
     )
     assert states == [{"state": "loaded"}]
-    again = later.live_through([LAST_NIGHT])
+    again = later.run_nights([LAST_NIGHT])
     assert [len(run.sessions) for run in again] == [5]
 
 
-def test_nights_without_a_vendor_are_made_good_by_the_next_with_one(
+def test_nights_without_a_vendor_are_caught_up_by_the_next_with_one(
     later: Later, undisturbed: list[Mapping[str, Any]]
 ) -> None:
-    later.live_through(nights(FIRST_NIGHT + timedelta(days=6), FIRST_NIGHT + timedelta(days=9)))
+    later.run_nights(nights(FIRST_NIGHT + timedelta(days=6), FIRST_NIGHT + timedelta(days=9)))
     unreachable = nights(FIRST_NIGHT + timedelta(days=10), LAST_NIGHT - timedelta(days=1))
-    later.live_through(unreachable, faults=("unknown_key",))
+    later.run_nights(unreachable, faults=("unknown_key",))
     failures = query(later.warehouse, "SELECT DISTINCT symbol, error_details FROM backfill_history WHERE NOT success")
     assert {row["symbol"] for row in failures} == {symbol.name for symbol in SYMBOLS}
     assert all("Check POLYGON_API_KEY" in row["error_details"] for row in failures)
-    later.live_through([LAST_NIGHT])
+    later.run_nights([LAST_NIGHT])
     assert later.content() == undisturbed
 
 
-def test_a_symbol_that_always_fails_neither_blocks_nor_burdens_the_others(
+def test_a_symbol_that_always_fails_does_not_affect_the_others(
     settings: Settings, instance: DagsterInstance, warehouse: Engine
 ) -> None:
     nosuch = Symbol.of("NOSUCH", "stock")
     add_symbols(warehouse, [*SYMBOLS, nosuch])
     first = nights(FIRST_NIGHT, FIRST_NIGHT + timedelta(days=2))
-    done = live_through(settings, instance, warehouse, first, symbols=[*SYMBOLS, nosuch])
+    done = run_nights(settings, instance, warehouse, first, symbols=[*SYMBOLS, nosuch])
     assert [(len(run.symbols), len(run.sessions)) for run in done] == [(4, YEAR), (3, 5), (1, YEAR), (3, 5), (1, YEAR)]
     tries = query(warehouse, "SELECT symbol, success, count(*) AS n FROM backfill_history GROUP BY 1, 2 ORDER BY 1")
     assert tries == [
@@ -213,7 +213,7 @@ def test_a_symbol_added_over_http_is_part_of_the_next_night(
         assert added.status_code == 201
     [request] = requests_of(settings, instance, LAST_NIGHT)
     assert {key.path[-1] for key in request.asset_selection or []} == {"AAPL", "NVDA"}
-    [run] = live_through(settings, instance, warehouse, [LAST_NIGHT], symbols=list_active_symbols(warehouse))
+    [run] = run_nights(settings, instance, warehouse, [LAST_NIGHT], symbols=list_active_symbols(warehouse))
     held = query(warehouse, "SELECT symbol, count(*) AS bars FROM market_data GROUP BY symbol ORDER BY symbol")
     assert held == [{"symbol": name, "bars": len(run.sessions)} for name in ("AAPL", "NVDA")]
 

@@ -99,7 +99,7 @@ def dagster_database() -> None:
     """Give Dagster no database yet, as its creation is tested here."""
 
 
-def written_by_the_chart() -> str:
+def build_chart_config() -> str:
     """Return the chart's dagster.yaml with these values: its own storages, then the additional configuration."""
     database = {
         "username": VALUES["postgresql"]["postgresqlUsername"],
@@ -136,51 +136,51 @@ def written_by_the_chart() -> str:
 def test_the_file_that_the_chart_writes_gives_an_instance_on_the_projects_storage(
     environment: dict[str, str], tmp_path: Path, server: Server
 ) -> None:
-    (tmp_path / "dagster.yaml").write_text(written_by_the_chart(), encoding="utf-8")
+    (tmp_path / "dagster.yaml").write_text(build_chart_config(), encoding="utf-8")
     for _ in range(2):  # the second finds the tables that the first has made
         with DagsterInstance.from_ref(InstanceRef.from_dir(str(tmp_path))) as instance:
             assert isinstance(instance.event_log_storage, BulkPostgresEventLogStorage)
             run = DagsterRun(job_name="job")
             instance.add_run(run)
-            instance.report_engine_event("said", run)
-            assert [entry.message for entry in instance.all_logs(run.run_id)] == ["said"]
+            instance.report_engine_event("reported", run)
+            assert [entry.message for entry in instance.all_logs(run.run_id)] == ["reported"]
             assert instance.schedule_storage is not None
             assert list(instance.all_instigator_state()) == []
             assert (instance.run_retries_max_retries, instance.run_monitoring_max_runtime_seconds) == (3, 86400)
             assert server.password.get_secret_value() not in serialize_value(instance.get_ref())
 
 
-def every(found: Any, key: str) -> Iterator[Any]:
+def find_values(found: Any, key: str) -> Iterator[Any]:
     """Yield the values of a key at any depth."""
     if isinstance(found, Mapping):
         for name, value in found.items():
             if name == key:
                 yield value
-            yield from every(value, key)
+            yield from find_values(value, key)
     elif isinstance(found, list):
         for value in found:
-            yield from every(value, key)
+            yield from find_values(value, key)
 
 
 def test_on_kubernetes_all_use_one_image_with_known_settings_and_no_secret() -> None:
-    images = [image for image in every(VALUES, "image") if image]
+    images = [image for image in find_values(VALUES, "image") if image]
     assert images == [IMAGE] * 3
-    assert set(every(API, "image")) == {f"{IMAGE['repository']}:{IMAGE['tag']}"}
+    assert set(find_values(API, "image")) == {f"{IMAGE['repository']}:{IMAGE['tag']}"}
     known = {name.upper() for name in Settings.model_fields}
     for where in (VALUES, API):
-        for variables in every(where, "env"):
+        for variables in find_values(where, "env"):
             assert {variable["name"] for variable in variables} <= known
             assert all("valueFrom" in variable for variable in variables if variable["name"].endswith(("_URL", "_KEY"))
                        and "WEBSERVER" not in variable["name"])  # fmt: skip
-    assert {each[0]["name"] for each in every(VALUES, "envSecrets")} == {"market-pipeline"}
-    assert {each["name"] for each in every(API, "secretKeyRef")} == {"market-pipeline"}
+    assert {each[0]["name"] for each in find_values(VALUES, "envSecrets")} == {"market-pipeline"}
+    assert {each["name"] for each in find_values(API, "secretKeyRef")} == {"market-pipeline"}
 
 
 def containers() -> list[Mapping[str, Any]]:
-    """Container specifications: the API's and the migration's, the chart's three parts', and the runs'."""
+    """Return the container specifications: of API, migration, the chart's three parts and the runs."""
     [code] = VALUES["dagster-user-deployments"]["deployments"]
     runs = VALUES["runLauncher"]["config"]["k8sRunLauncher"]["runK8sConfig"]["containerConfig"]
-    own = [container for containers in every(API, "containers") for container in containers]
+    own = [container for containers in find_values(API, "containers") for container in containers]
     # Volumes are handed on to the runs by the code server, and so are these.
     return [*own, VALUES["dagsterWebserver"], VALUES["dagsterDaemon"], code, {**code, **runs}]
 
@@ -200,7 +200,7 @@ def test_on_kubernetes_no_container_may_change_its_files_gain_rights_or_take_the
         assert all(set(part) == {"cpu", "memory"} for part in container["resources"].values())
         mounted = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
         assert mounted == {"data": "/var/lib/market-pipeline", "temporary": "/tmp"}
-    for volumes in (*every(VALUES, "volumes"), *every(API, "volumes")):
+    for volumes in (*find_values(VALUES, "volumes"), *find_values(API, "volumes")):
         assert [(volume["name"], "sizeLimit" in volume["emptyDir"]) for volume in volumes] == [
             ("data", True),
             ("temporary", True),
@@ -212,7 +212,7 @@ def test_the_image_has_the_extras_that_more_machines_need() -> None:
     assert 'ARG EXTRAS=""' in dockerfile
     assert 'for lock in install run $(echo "$EXTRAS" | tr , ' in dockerfile
     assert {"workers", "kubernetes"} <= {lock.stem for lock in (CHECKOUT / "requirements").glob("*.txt")}
-    assert {found["EXTRAS"] for found in every(read("deploy/celery/compose.yaml"), "args")} == {"workers"}
+    assert {found["EXTRAS"] for found in find_values(read("deploy/celery/compose.yaml"), "args")} == {"workers"}
 
 
 # From the schema of the chart's values (helm/dagster/values.schema.json of the chart): these parts take no other.
@@ -254,13 +254,13 @@ def test_on_kubernetes_all_references_resolve() -> None:
     assert service["spec"]["selector"] == deployment["spec"]["template"]["metadata"]["labels"]
     webserver = VALUES["dagsterWebserver"]
     address = f"http://market-pipeline-{webserver['nameOverride']}:{webserver['service']['port']}"
-    given = {v["name"]: v.get("value") for where in (VALUES, API) for env in every(where, "env") for v in env}
+    given = {v["name"]: v.get("value") for where in (VALUES, API) for env in find_values(where, "env") for v in env}
     assert given["DAGSTER_WEBSERVER_URL"] == address
     assert webserver["readinessProbe"]["httpGet"]["port"] == webserver["service"]["port"]
     assert VALUES["global"]["dagsterHome"] in (CHECKOUT / "Dockerfile").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("command", list(every(API, "command")), ids=" ".join)
+@pytest.mark.parametrize("command", list(find_values(API, "command")), ids=" ".join)
 def test_on_kubernetes_the_commands_exist(command: list[str]) -> None:
     program, *words = command
     names = [word for word in words if not word.startswith("--")][:2]

@@ -121,7 +121,7 @@ def test_the_doctor_finds_nothing_wrong_with_it(
 
 
 @pytest.mark.parametrize("way", ["pooler", "socket"], indirect=True)
-def test_dbt_gets_there_with_the_same_settings(way: Settings) -> None:
+def test_dbt_connects_with_the_same_settings(way: Settings) -> None:
     query = "SELECT count(*) AS bars, current_setting('transaction_isolation') AS level FROM market_data"
     found = run_forked_dbt(way, "--quiet", "show", "--output", "json", "--inline", query)
     assert json.loads(found)["show"] == [{"bars": 20, "level": "read committed"}]
@@ -159,7 +159,7 @@ def test_a_server_that_has_never_been_used_may_be_reached_through_a_pooler_too(o
         pooler(oldest, "session", {OWNER: PASSWORD}) as before,
         psycopg.connect(before.url("unused", OWNER, PASSWORD).get_secret_value()) as other,
     ):
-        other.execute("SELECT 1")  # somebody else holds the session that would be handed out first
+        other.execute("SELECT 1")  # another client holds the session that would be given out first
         settings = Settings(_env_file=None, database_url=before.url("unused", OWNER, PASSWORD))
         with warehouse_of(settings) as warehouse:
             add_symbols(warehouse, [AAPL])

@@ -95,7 +95,7 @@ def test_later_pages_are_requested_as_traded_at_our_own_url_and_end_with_an_empt
     assert fetched.requests == 3
 
 
-def test_the_key_is_never_taken_to_a_foreign_address() -> None:
+def test_the_key_is_never_sent_to_a_foreign_address() -> None:
     with scripted_vendor() as foreign:
         error, _ = failure(Reply(body(BARS, next_url=f"{foreign.base_url.replace('127.0.0.1', 'localhost')}/v2/x")))
         assert not foreign.requests
@@ -138,7 +138,7 @@ def test_an_empty_response_for_sessions_is_requested_twice_before_it_is_accepted
     assert fetched.requests == 2
 
 
-def test_a_passing_emptiness_is_overcome() -> None:
+def test_an_empty_response_is_requested_again() -> None:
     with scripted_vendor(Reply(body()), Reply(body(BARS))) as vendor, client_of(vendor) as client:
         fetched = client.fetch_daily_bars(AAPL, APRIL_1, APRIL_4)
     assert len(frame_of(fetched)) == 2

@@ -59,7 +59,7 @@ def test_an_error_with_http_200_is_an_error() -> None:
     assert type(error) is vendor_errors.PlanError
 
 
-def test_the_vendors_words_are_repeated_in_one_short_printable_line() -> None:
+def test_the_vendors_message_is_quoted_in_one_short_printable_line() -> None:
     error, _ = failure(error_reply(400, "first\nsecond\x1b[31m " + "x" * 5_000))
     assert "first second [31m xxx" in str(error)
     assert len(str(error)) < 400
@@ -100,7 +100,7 @@ def test_a_response_of_another_shape_is_rejected_and_not_retried(content: bytes)
     assert len(vendor.requests) == 1
 
 
-# --- whose answer it is
+# --- the sender of a response
 
 
 def test_a_sandbox_needs_no_key_and_is_recognized_by_its_header() -> None:

@@ -200,7 +200,7 @@ def test_a_delisted_ticker_is_found_with_its_last_day() -> None:
     assert [query(path)["active"] for path in vendor.paths] == ["true", "false"]
 
 
-def test_an_unknown_ticker_is_met_with_the_nearest_ones() -> None:
+def test_an_unknown_ticker_is_an_error_with_the_nearest_ones() -> None:
     replies = [ok([]), ok([]), ok([{"ticker": "AAPL"}, {"ticker": "APLE"}])]
     with (
         scripted_vendor(*replies) as vendor,

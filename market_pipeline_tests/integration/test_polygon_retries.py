@@ -76,7 +76,7 @@ def test_a_lasting_error_ends_after_the_last_attempt(reply: Reply, kind: type[ve
     assert len(vendor.requests) == error.requests == HURRY.attempts
 
 
-def test_an_unreachable_address_is_the_vendors_trouble() -> None:
+def test_an_unreachable_address_is_an_error_of_the_vendor() -> None:
     with scripted_vendor() as vendor:
         pass
     with client_of(vendor) as client, pytest.raises(vendor_errors.VendorDownError, match="no response") as caught:
