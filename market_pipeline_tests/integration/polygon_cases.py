@@ -32,6 +32,11 @@ def body(results: Any = None, **fields: Any) -> dict[str, Any]:
     return {"ticker": "AAPL", "adjusted": False, "status": "OK", "request_id": "1", **found, **fields}
 
 
+def ok(results: Any, **fields: Any) -> Reply:
+    """Build a reply of one of the vendor's lists."""
+    return Reply({"status": "OK", "request_id": "1", "results": results, **fields})
+
+
 def error_reply(status: int, text: str, **headers: str) -> Reply:
     kind = {403: "NOT_AUTHORIZED", 404: "NOT_FOUND"}.get(status, "ERROR")
     field = "error" if kind == "ERROR" else "message"

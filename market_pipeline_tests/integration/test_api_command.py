@@ -22,7 +22,7 @@ COMMAND: list[str | Path] = [Path(sys.executable).with_name("market-pipeline"), 
 
 @contextmanager
 def started(environment: dict[str, str], *arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The command as a child process, and the first line that it prints."""
+    """Run the command as a child process; yield it and the first line that it prints."""
     api = subprocess.Popen(
         [*COMMAND, "--port", "0", *arguments], env=environment, stderr=subprocess.PIPE, text=True,
         # Where the tests run in a shell's background, SIGINT would be ignored.

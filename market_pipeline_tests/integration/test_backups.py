@@ -375,7 +375,10 @@ def test_a_killed_backup_is_no_backup_and_the_next_one_removes_its_files(
     assert files(folder) != []
     with pytest.raises(BackupError):
         back_up(
-            {**addresses, WAREHOUSE: build_sibling_url(addresses[WAREHOUSE], "postgres")}, folder, NOW, report=report_nothing
+            {**addresses, WAREHOUSE: build_sibling_url(addresses[WAREHOUSE], "postgres")},
+            folder,
+            NOW,
+            report=report_nothing,
         )
     assert files(folder) == []
 
@@ -441,7 +444,10 @@ def test_a_full_disk_is_reported_and_the_older_backup_stays(
 def test_a_database_without_our_tables_is_not_saved(addresses: dict[str, SecretStr], folder: Path) -> None:
     with pytest.raises(BackupError, match="nothing to save"):
         back_up(
-            {**addresses, WAREHOUSE: build_sibling_url(addresses[WAREHOUSE], "postgres")}, folder, NOW, report=report_nothing
+            {**addresses, WAREHOUSE: build_sibling_url(addresses[WAREHOUSE], "postgres")},
+            folder,
+            NOW,
+            report=report_nothing,
         )
 
 

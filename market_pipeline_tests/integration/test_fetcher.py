@@ -61,7 +61,7 @@ def test_a_run_takes_the_fewest_requests(symbols: Sequence[Symbol], sessions: li
     assert all(len(frame_of(fetched)) == len(sessions) for fetched in results)
 
 
-def test_a_day_that_was_given_up_on_is_not_tried_again_for_every_symbol() -> None:
+def test_a_failed_session_of_the_market_is_not_tried_again_for_every_symbol() -> None:
     hurried = RetryPolicy(connect=30, read=30, whole_response=60, attempts=2, first_wait=0.01, longest_wait=0.01)
     with running_sandbox(SandboxConfig(now=NOW, faults=("500",))) as base_url:
         limiter = LocalLimiter(100_000)

@@ -11,7 +11,7 @@ from market_pipeline.core.markets import MARKETS
 from market_pipeline.core.symbols import AssetClass, Symbol
 from market_pipeline.polygon import vendor_errors
 from market_pipeline.polygon.reference import Dividend, Split, TickerChange
-from market_pipeline_tests.integration.polygon_cases import client_of
+from market_pipeline_tests.integration.polygon_cases import client_of, ok
 from market_pipeline_tests.scripted_vendor import Reply, scripted_vendor
 
 AAPL, META, BTC = Symbol.of("AAPL", "stock"), Symbol.of("META", "stock"), Symbol.of("BTC", "crypto")
@@ -30,10 +30,6 @@ OLDER_DIVIDEND = {
     "cash_amount": 0.22, "currency": "USD", "dividend_type": "CD", "ex_dividend_date": "2021-11-05", "frequency": 4,
     "ticker": "AAPL",
 }  # fmt: skip
-
-
-def ok(results: Any, **fields: Any) -> Reply:
-    return Reply({"status": "OK", "request_id": 1, "results": results, **fields})
 
 
 NO_ENDPOINT = Reply(b"404 page not found", 404)

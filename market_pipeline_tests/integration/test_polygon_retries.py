@@ -95,7 +95,7 @@ def test_an_unreachable_sandbox_is_named_as_one() -> None:
 
 
 @pytest.mark.parametrize("chunked", [True, False])
-def test_a_body_that_never_ends_is_given_up_at_the_deadline(chunked: bool) -> None:
+def test_a_body_that_never_ends_times_out_at_the_deadline(chunked: bool) -> None:
     policy = RetryPolicy(connect=2, read=2, whole_response=0.2, attempts=1)
     error, _ = failure(Reply(body(BARS), drip_seconds=0.02, chunked=chunked), retry_policy=policy)
     assert isinstance(error, vendor_errors.VendorDownError)

@@ -18,7 +18,7 @@ PROCESSES = 4
 REQUESTS_EACH = 15
 
 
-def request(
+def send_requests(
     address: str, zone: str, started: "multiprocessing.synchronize.Barrier", sent: "multiprocessing.Queue[float]"
 ) -> None:
     engine = create_warehouse_engine(SecretStr(f"{address}?options=-c%20timezone%3D{zone}"))
@@ -36,7 +36,8 @@ def test_processes_in_different_time_zones_share_the_limit_and_use_it(database_u
     barrier = context.Barrier(PROCESSES)
     zones = ["UTC", "America/New_York", "Asia/Tokyo", "Asia/Kolkata"]
     children = [
-        context.Process(target=request, args=(database_url.get_secret_value(), zone, barrier, sent)) for zone in zones
+        context.Process(target=send_requests, args=(database_url.get_secret_value(), zone, barrier, sent))
+        for zone in zones
     ]
     for child in children:
         child.start()

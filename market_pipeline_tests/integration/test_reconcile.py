@@ -343,7 +343,7 @@ HEADER = "symbol,date,close\n"
         ("unknown.csv", f"{HEADER}K0,2014-01-02,1\n", "no symbol of"),
     ],
 )
-def test_a_file_that_cannot_be_compared_is_rejected_in_one_line(
+def test_a_file_that_can_not_be_compared_is_rejected_in_one_line(
     reconcile: Command, tmp_path: Path, name: str, content: str | None, reason: str
 ) -> None:
     if content is not None:

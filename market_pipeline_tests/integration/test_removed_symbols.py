@@ -33,7 +33,7 @@ def test_a_removed_symbol_fails_alone(
         }
     assert (records["AAPL"]["success"], records["AAPL"]["loaded"]) == (True, 4)
     for name in ("IBM", "BTC"):
-        result = f"{name} is no longer tracked: `market-pipeline symbols add {name}` tracks it again"
-        assert records[name]["error"] == result
+        expected = f"{name} is no longer tracked: `market-pipeline symbols add {name}` tracks it again"
+        assert records[name]["error"] == expected
     kept = query(warehouse, "SELECT symbol, success FROM backfill_history ORDER BY symbol")
     assert [tuple(row.values()) for row in kept] == [("AAPL", True), ("BTC", False), ("IBM", False)]

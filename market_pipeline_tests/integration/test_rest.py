@@ -373,7 +373,7 @@ def test_a_range_beyond_the_last_row_is_an_error_if_rows_are_counted(api: Api) -
     assert wrong["details"].startswith("The lower boundary must be lower than or equal to the upper boundary")
 
 
-def test_errors_name_what_may_have_been_meant(api: Api) -> None:
+def test_errors_suggest_the_nearest_names(api: Api) -> None:
     table = error(api.get(f"{REST}/market_dat"), 404)
     assert table["message"] == "Could not find the table 'public.market_dat' in the schema cache"
     assert (table["code"], table["hint"]) == ("PGRST205", "Perhaps you meant the table 'public.market_data'")
@@ -384,7 +384,7 @@ def test_errors_name_what_may_have_been_meant(api: Api) -> None:
 
 
 @pytest.mark.parametrize("table", ["api_keys", "access.api_keys", "pg_roles", "market_data_as_of", "alembic_version"])
-def test_what_is_internal_is_not_served(api: Api, table: str) -> None:
+def test_internal_tables_are_not_served(api: Api, table: str) -> None:
     assert error(api.get(f"{REST}/{table}"), 404)["code"] == "PGRST205"
 
 
@@ -414,7 +414,7 @@ def test_other_paths_of_postgrest_have_its_errors(api: Api, path: str, code: str
         ({"prefer": "handling=strict, foo, count=exact"}, 400, "PGRST122"),
     ],
 )
-def test_a_header_that_cannot_be_followed_is_an_error(
+def test_a_header_that_can_not_be_followed_is_an_error(
     api: Api, headers: dict[str, str], status: int, code: str
 ) -> None:
     assert error(api.get(f"{REST}/kinds", [], **headers), status)["code"] == code

@@ -1,4 +1,4 @@
-"""The clients that people have, against a live server: `postgrest` of Python and `@supabase/postgrest-js`.
+"""Clients of PostgREST against a live server: `postgrest` of Python and `@supabase/postgrest-js`.
 
 The queries are those of the clients' own documentation, written anew for these tables. The JavaScript client is run
 where `make clients` has installed it.
@@ -36,12 +36,12 @@ def api(server: embedded.Server, tmp_path_factory: pytest.TempPathFactory) -> It
 
 @pytest.fixture(scope="module")
 def client(api: Api) -> SyncPostgrestClient:
-    """A client of Python."""
+    """The Python client."""
     return SyncPostgrestClient(f"{api.url}/rest/v1")
 
 
 def ids(api: Api, condition: str, order: str = "id") -> list[dict[str, Any]]:
-    """The rows of the table `kinds` that plain SQL returns, with their ids alone."""
+    """Return the rows of the table `kinds` that plain SQL returns, with their ids alone."""
     return [{"id": row[0]} for row in api.sql(f"SELECT id FROM analytics.kinds WHERE {condition} ORDER BY {order}")]
 
 

@@ -97,7 +97,7 @@ def test_a_first_load_brings_splits_and_dividends_in_two_requests(
         assert metadata["loaded"] == (loaded or metadata["dagster/row_count"]) > 0
 
 
-def test_a_second_load_of_the_day_requests_only_what_is_not_known(
+def test_a_second_load_of_the_day_requests_only_unknown_actions(
     vendor: Vendor, instance: DagsterInstance, warehouse: Engine
 ) -> None:
     vendor.load(instance, warehouse, [AAPL])
@@ -120,7 +120,7 @@ def test_the_steps_of_a_run_share_its_requests(
     assert [result.kind for result in vendor.reported] == ["splits", "dividends"]
 
 
-def test_a_vendor_that_fails_them_costs_no_bars_and_the_next_run_requests_them_again(
+def test_failed_actions_cost_no_bars_and_the_next_run_requests_them_again(
     settings: Settings, vendor: Vendor, instance: DagsterInstance, warehouse: Engine
 ) -> None:
     with running_sandbox(SandboxConfig(faults=("plan403@splits",))) as base_url:
@@ -179,7 +179,7 @@ def inquiry(kind: str, at: datetime, symbol: str = "AAPL") -> dict[str, Any]:
     return {"kind": kind, "symbol": symbol, "asked_at": at, "history_asked_at": at}
 
 
-def test_what_was_stored_before_a_failure_stays(warehouse: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_actions_stored_before_a_failure_stay(warehouse: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(corporate_action_requests, "TICKERS_PER_REQUEST", 2)
     symbols = [Symbol.of(name, "stock") for name in ("A", "B", "C", "D", "E", "F")]
     add_symbols(warehouse, symbols)
@@ -212,7 +212,7 @@ def test_loads_can_wait_for_the_splits(warehouse: Engine) -> None:
 # --- when they are due
 
 
-def due(warehouse: Engine, last: datetime, *, scheduled: bool) -> list[str]:
+def find_due(warehouse: Engine, last: datetime, *, scheduled: bool) -> list[str]:
     add_symbols(warehouse, [AAPL])
     with warehouse.begin() as connection:
         connection.execute(text("DELETE FROM corporate_action_inquiries"))
@@ -222,13 +222,13 @@ def due(warehouse: Engine, last: datetime, *, scheduled: bool) -> list[str]:
 
 def test_a_symbol_is_due_once_on_each_date_of_new_york(warehouse: Engine) -> None:
     midnight = datetime(2024, 6, 3, 4, tzinfo=UTC)
-    assert due(warehouse, midnight, scheduled=False) == []
-    assert due(warehouse, midnight - timedelta(seconds=1), scheduled=False) == ["AAPL"]
+    assert find_due(warehouse, midnight, scheduled=False) == []
+    assert find_due(warehouse, midnight - timedelta(seconds=1), scheduled=False) == ["AAPL"]
 
 
 def test_in_a_nightly_run_it_is_due_only_after_two_nights_without_a_refresh(warehouse: Engine) -> None:
-    assert due(warehouse, MONDAY_NOON - timedelta(days=2), scheduled=True) == []
-    assert due(warehouse, MONDAY_NOON - timedelta(days=2, seconds=1), scheduled=True) == ["AAPL"]
+    assert find_due(warehouse, MONDAY_NOON - timedelta(days=2), scheduled=True) == []
+    assert find_due(warehouse, MONDAY_NOON - timedelta(days=2, seconds=1), scheduled=True) == ["AAPL"]
 
 
 def test_symbols_never_requested_are_due_and_crypto_never_is(warehouse: Engine) -> None:
@@ -239,10 +239,10 @@ def test_symbols_never_requested_are_due_and_crypto_never_is(warehouse: Engine) 
             assert plan.in_full == ("AAPL",)
 
 
-# --- what status says
+# --- in status
 
 
-def test_status_names_what_is_not_known_and_since_when(warehouse: Engine) -> None:
+def test_status_names_unknown_actions_and_since_when(warehouse: Engine) -> None:
     add_symbols(warehouse, [AAPL, IBM, MSFT, BTC])
     now = datetime.now(UTC)
     assert find_actions_behind(warehouse, now) == [], "without bars there is nothing to adjust"

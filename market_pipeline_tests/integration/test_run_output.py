@@ -52,7 +52,7 @@ def shown(daemon: Daemon, run_id: str) -> dict[str, str]:
     return logs
 
 
-def test_the_tabs_show_what_a_run_printed_or_where_that_is_and_old_output_is_deleted(
+def test_the_tabs_show_a_runs_output_or_its_place_and_old_output_is_deleted(
     on_sandbox: Settings,
     instance: DagsterInstance,
     warehouse: Engine,

@@ -94,7 +94,7 @@ def test_the_request_id_is_in_the_header_too_and_gzip_is_used_only_if_accepted(u
         ("SPY", "2024-06-04", "2024-06-30"),  # the future
     ],
 )
-def test_where_there_is_nothing_the_response_has_no_results(url: str, ticker: str, first: str, last: str) -> None:
+def test_a_response_without_bars_has_no_results(url: str, ticker: str, first: str, last: str) -> None:
     body = bars(url, ticker, first, last)
     assert list(body) == ["ticker", "queryCount", "resultsCount", "adjusted", "status", "request_id"]
     assert (body["queryCount"], body["resultsCount"], body["status"]) == (0, 0, "OK")
@@ -140,7 +140,7 @@ def test_pages_of_any_size_hold_the_same_bars_as_one_page(
     assert times == sorted(times, reverse=descending)
 
 
-def test_the_next_page_is_addressed_as_recorded_and_forgets_adjusted_and_the_key(url: str) -> None:
+def test_the_next_page_is_addressed_as_recorded_without_adjusted_and_the_key(url: str) -> None:
     path = "/v2/aggs/ticker/SPY/range/1/day/2020-01-02/2020-01-10"
     link = requests.get(f"{url}{path}?adjusted=false&sort=asc&limit=2&apiKey=sesame", timeout=20).json()["next_url"]
     # The second bar is 1578027600000, of 2020-01-03.
@@ -164,7 +164,7 @@ def test_the_next_page_is_addressed_as_recorded_and_forgets_adjusted_and_the_key
         ("AAPL/range/1/day/2024-01-02/2024-01-03?cursor=!", "cursor"),
     ],
 )
-def test_a_request_that_cannot_be_read_is_rejected_in_the_vendors_words(url: str, path: str, words: str) -> None:
+def test_a_malformed_request_is_rejected_with_the_vendors_message(url: str, path: str, words: str) -> None:
     response = get(url, f"/v2/aggs/ticker/{path}")
     assert response.status_code == 400
     assert response.json()["status"] == "ERROR"
@@ -316,7 +316,7 @@ def test_both_generations_list_the_same_dividends(url: str) -> None:
     assert newer[0]["distribution_type"] == "recurring"
 
 
-def test_of_a_recorded_dividend_nothing_is_made_up(url: str) -> None:
+def test_a_recorded_dividend_has_only_recorded_fields(url: str) -> None:
     response = get(url, "/stocks/v1/dividends?ticker=MSFT&ex_dividend_date=2004-11-15&sort=cash_amount.asc")
     regular, special = response.json()["results"]
     assert (regular["distribution_type"], regular["cash_amount"]) == ("recurring", 0.08)
@@ -393,14 +393,14 @@ def test_the_holidays_ahead_are_the_exchanges(url: str) -> None:
         ("2024-11-29 18:30", "extended-hours"),  # after an early close
     ],
 )
-def test_the_market_is_open_when_it_is(now: str, state: str) -> None:
+def test_the_markets_status_follows_its_hours(now: str, state: str) -> None:
     clock = datetime.fromisoformat(now).replace(tzinfo=UTC)
     with running_sandbox(SandboxConfig(now=clock)) as url:
         body = get(url, "/v1/marketstatus/now").json()
     assert (body["market"], body["exchanges"]["nyse"]) == (state, state)
 
 
-def test_a_key_is_needed_by_header_or_query_and_any_will_do(url: str) -> None:
+def test_any_key_is_accepted_by_header_or_query(url: str) -> None:
     path = f"{url}{GROUPED}/2024-06-03"
     none = requests.get(path, timeout=20)
     assert (none.status_code, none.json()["error"]) == (401, "API Key was not provided")
@@ -409,7 +409,7 @@ def test_a_key_is_needed_by_header_or_query_and_any_will_do(url: str) -> None:
     assert requests.get(path, headers={"Authorization": "Bearer any"}, timeout=20).status_code == 200
 
 
-def test_with_keys_named_no_other_is_known() -> None:
+def test_with_keys_set_no_other_is_accepted() -> None:
     with running_sandbox(SandboxConfig(now=NOW, keys=(SecretStr("one"), SecretStr("two")))) as url:
         responses = {
             key: get(url, f"{GROUPED}/2024-06-03", headers={"Authorization": f"Bearer {key}"})
@@ -419,12 +419,12 @@ def test_with_keys_named_no_other_is_known() -> None:
     assert (responses["three"].status_code, responses["three"].json()["error"]) == (401, "Unknown API Key")
 
 
-def test_an_unknown_path_is_not_found_before_any_key_is_looked_at(url: str) -> None:
+def test_an_unknown_path_is_not_found_before_any_key_is_checked(url: str) -> None:
     response = requests.get(f"{url}/v9/nothing", timeout=20)
     assert (response.status_code, response.text) == (404, "404 page not found")
 
 
-def test_what_arrived_is_counted_until_it_is_reset() -> None:
+def test_requests_are_counted_until_a_reset() -> None:
     with running_sandbox(SandboxConfig(now=NOW, faults=("500@MSFT",))) as url:
         bars(url, "AAPL", "2024-06-03", "2024-06-03")
         get(url, "/v2/aggs/ticker/MSFT/prev")

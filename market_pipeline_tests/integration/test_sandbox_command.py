@@ -20,7 +20,7 @@ COMMAND = [sys.executable, "-c", "from market_pipeline.cli.main import main; mai
 
 
 def run(*options: str) -> int | str | None:
-    """The command within this process, and its exit code."""
+    """Run the command in this process, and return its exit code."""
     with pytest.raises(SystemExit) as ended:
         main(["sandbox", *options])
     return ended.value.code
@@ -28,7 +28,7 @@ def run(*options: str) -> int | str | None:
 
 @contextmanager
 def started(*options: str, lines: int = 2) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
-    """The command while it runs, and the environment variables that it prints."""
+    """Run the command; yield its process and the environment variables that it prints."""
     with subprocess.Popen(
         [*COMMAND, "--port", "0", *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -83,7 +83,7 @@ def test_it_lists_every_fault(capsys: pytest.CaptureFixture[str]) -> None:
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(FAULTS)
 
 
-def test_a_taken_port_fails_with_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_taken_port_is_an_error_with_the_next_step(capsys: pytest.CaptureFixture[str]) -> None:
     with running_sandbox() as url:
         assert run("--port", url.rpartition(":")[2]) == 1
     printed = capsys.readouterr()
@@ -103,7 +103,7 @@ def test_a_taken_port_fails_with_what_to_do(capsys: pytest.CaptureFixture[str]) 
         (("--market-tickers", "1000000"), "30000"),
     ],
 )
-def test_what_cannot_be_used_is_a_usage_error_and_starts_nothing(
+def test_an_unusable_option_is_a_usage_error_and_starts_nothing(
     options: tuple[str, ...], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(*options) == 2
@@ -123,7 +123,7 @@ def test_a_sandbox_stops_with_its_block_and_frees_the_port() -> None:
         port = int(url.rpartition(":")[2])
         with pytest.raises(PortTakenError, match=str(port)):
             listen("127.0.0.1", port)
-    with listen_on_loopback("localhost", port) as door:
-        assert door.getsockname() == ("127.0.0.1", port)
+    with listen_on_loopback("localhost", port) as listener:
+        assert listener.getsockname() == ("127.0.0.1", port)
     with pytest.raises(OSError, match="refused"):
         socket.create_connection(("127.0.0.1", port), 1)

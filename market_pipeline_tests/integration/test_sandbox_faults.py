@@ -103,7 +103,7 @@ def test_a_slow_response_is_the_right_one_and_late(url: str, good: dict[str, Any
     assert time.monotonic() - started >= 0.4
 
 
-def test_a_hanging_request_gets_no_response_and_holds_up_nobody_else(url: str) -> None:
+def test_a_hanging_request_gets_no_response_and_delays_no_other(url: str) -> None:
     with pytest.raises(requests.ReadTimeout):
         get(url, "hang", timeout=0.3)
     assert requests.get(url + PATH, headers=KEY, timeout=20).status_code == 200

@@ -121,7 +121,7 @@ def test_a_month_is_listed_with_the_sizes_of_its_published_sessions(url: str) ->
     assert all(info.type is FileType.Directory for info in years)
 
 
-def test_a_list_goes_on_page_by_page_until_every_key_was_in_it(open_url: str) -> None:
+def test_a_list_has_every_key_over_its_pages(open_url: str) -> None:
     prefix = "global_crypto/day_aggs_v1/2024/"
     query, keys = f"list-type=2&prefix={prefix}&max-keys=50", []
     more = ""
@@ -247,7 +247,7 @@ def test_a_file_has_a_column_more_or_less() -> None:
     assert other[0].startswith("ticker,open,")
 
 
-def test_a_file_has_half_of_its_rows_until_it_is_put_right() -> None:
+def test_a_file_has_half_of_its_rows_until_it_is_corrected() -> None:
     with market(faults=("half_rows@file/2024-06-03*1",)) as (_, files):
         bad = etag(files)
         half, whole = lines(read(files)), lines(read(files))
@@ -342,7 +342,7 @@ def test_the_list_of_a_day_has_the_tickers_of_that_day(url: str) -> None:
     assert {"FB", "META"} <= found  # the fund that had the ticker before
 
 
-def test_a_renamed_security_goes_on_under_another_ticker_which_the_events_know(url: str) -> None:
+def test_a_renamed_security_continues_under_a_ticker_that_the_events_list(url: str) -> None:
     securities: dict[str, set[str]] = {}
     for session in list_sessions("XNYS", date(2014, 6, 17), date(2024, 6, 14))[::-20]:
         for ticker, security in traded_tickers(CONFIG, session).items():

@@ -74,13 +74,13 @@ def test_a_range_that_begins_before_the_history_is_rejected_or_clipped() -> None
     assert rejected.json()["message"].startswith("Your plan doesn't include this data timeframe.")
     (clipped,) = get(path, MONDAY_EVENING, plan=PlanName.STARTER, history_edge="clip")
     assert clipped.json()["results"][0]["t"] == 1559534400000  # 3 June 2019, five years ago
-    wholly_old = get(
+    older = get(
         f"{span('2018-01-01', '2018-12-31')} {GROUPED}/2018-12-31",
         MONDAY_EVENING,
         plan=PlanName.STARTER,
         history_edge="clip",
     )
-    assert [response.status_code for response in wholly_old] == [403, 403]
+    assert [response.status_code for response in older] == [403, 403]
 
 
 def test_a_delayed_plan_marks_responses_that_reach_today_and_shows_today_later() -> None:

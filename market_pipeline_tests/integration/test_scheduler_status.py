@@ -81,7 +81,7 @@ def test_a_daemon_without_schedules_is_not_running_them(instance: DagsterInstanc
         (None, timedelta(seconds=5), False),
     ],
 )
-def test_a_part_of_the_daemon_is_alive_by_its_last_sign_of_life(
+def test_a_part_of_the_daemon_is_alive_by_its_last_heartbeat(
     instance: DagsterInstance, own: timedelta | None, other: timedelta | None, alive: bool
 ) -> None:
     for part, age in ((BACKFILLS, own), ("SENSOR", other)):

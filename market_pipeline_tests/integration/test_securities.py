@@ -129,7 +129,7 @@ def test_meta_is_facebook_and_never_the_fund_that_had_its_ticker(client: Polygon
     ]  # fmt: skip
 
 
-def test_a_symbol_goes_on_under_its_new_ticker(client: PolygonClient, warehouse: Engine) -> None:
+def test_a_symbol_continues_under_its_new_ticker(client: PolygonClient, warehouse: Engine) -> None:
     sessions = list_sessions("XNYS", date(2025, 1, 2), date(2025, 2, 28))
     add_symbols(warehouse, [SQ])
     assert load(client, warehouse, [SQ], sessions)["SQ"].missing == 0
@@ -213,7 +213,7 @@ def test_classes_of_shares_that_swap_their_tickers_keep_their_own_bars(
     assert closes(warehouse, "SWAPB") == {day: (under_b if day >= swap else under_a)[day] for day in sessions}
 
 
-def test_returns_go_on_over_a_change_of_ticker(client: PolygonClient, warehouse: Engine) -> None:
+def test_returns_continue_over_a_change_of_ticker(client: PolygonClient, warehouse: Engine) -> None:
     add_symbols(warehouse, [META, SQ])
     load(client, warehouse, [META, SQ], list_sessions("XNYS", date(2022, 6, 1), date(2025, 1, 31)))
     for symbol in ("META", "SQ"):
@@ -252,7 +252,7 @@ def change_ticker(former: str, present: str) -> TickerHistory:
     return TickerHistory((before, TickerPeriod(present, RENAMING, None, TickerSource.EVENTS, certain=True)))
 
 
-def listed_for(
+def store_listed(
     warehouse: Engine, actions: ActionTable, histories: Mapping[str, TickerHistory], *listed: tuple[str, str, float]
 ) -> set[tuple[str, str, float]]:
     """Return the stored actions of symbols with these histories, of those that the vendor lists under each ticker."""
@@ -277,7 +277,7 @@ def test_the_next_holder_of_a_former_ticker_keeps_its_splits_and_dividends(
     warehouse: Engine, actions: ActionTable
 ) -> None:
     listed = [("AOLD", "2020-10-14", 2.0), ("ANEW", "2020-10-16", 3.0), ("AOLD", "2020-10-20", 50.0)]
-    stored = listed_for(warehouse, actions, {"ANEW": change_ticker("AOLD", "ANEW")}, *listed)
+    stored = store_listed(warehouse, actions, {"ANEW": change_ticker("AOLD", "ANEW")}, *listed)
     assert stored == {("ANEW", "2020-10-14", 2.0), ("ANEW", "2020-10-16", 3.0)}
 
 
@@ -289,7 +289,7 @@ def test_classes_of_shares_that_swap_their_tickers_keep_their_own_splits_and_div
 ) -> None:
     histories = {"SWA": change_ticker("SWB", "SWA"), "SWB": change_ticker("SWA", "SWB")}
     listed = [("SWA", day, 2.0), ("SWB", day, 20.0)][:number]
-    assert listed_for(warehouse, actions, histories, *listed) == set(listed)
+    assert store_listed(warehouse, actions, histories, *listed) == set(listed)
 
 
 @pytest.mark.parametrize(
@@ -300,15 +300,15 @@ def test_only_a_split_on_the_day_of_a_renaming_counts_under_the_former_ticker_if
     warehouse: Engine, actions: ActionTable, tickers: Sequence[str], stored: Sequence[float]
 ) -> None:
     listed = [(ticker, str(RENAMING), value) for ticker, value in zip(tickers, (2.0, 3.0), strict=False)]
-    found = listed_for(warehouse, actions, {"ANEW": change_ticker("AOLD", "ANEW")}, *listed)
+    found = store_listed(warehouse, actions, {"ANEW": change_ticker("AOLD", "ANEW")}, *listed)
     assert found == {("ANEW", str(RENAMING), value) for value in stored}
 
 
-# --- what is found out later
+# --- later findings
 
 
 def load_under_own_ticker(client: PolygonClient, warehouse: Engine, symbol: Symbol, sessions: Sequence[date]) -> None:
-    """Load a symbol as earlier versions did: its own ticker, whoever had it."""
+    """Load a symbol as earlier versions did: its own ticker, of any security."""
     [[_]] = ingest(
         [symbol], sessions, vendor=Fetcher(client, [symbol], sessions, NOW), fetch_reference=None, delisted={},  # type: ignore[arg-type]
         warehouse=warehouse, run=Run("run-0", "cli"),
@@ -363,9 +363,7 @@ def test_a_renaming_is_noticed_in_the_night_after_it(warehouse: Engine) -> None:
     assert states(warehouse, "SQ", sessions[-1]) == {"loaded": 12}  # 9 January was a day of mourning
 
 
-def test_a_night_looks_a_few_up_in_turn_and_each_once_before_any_again(
-    client: PolygonClient, warehouse: Engine
-) -> None:
+def test_a_night_looks_up_a_few_symbols_in_turn(client: PolygonClient, warehouse: Engine) -> None:
     symbols = [Symbol.of(f"N{letter}", "stock") for letter in "ABCDEFGHIJ"]
     add_symbols(warehouse, symbols)
     sessions = list_sessions("XNYS", date(2025, 5, 29), date(2025, 5, 30))
@@ -425,7 +423,7 @@ def test_the_next_night_fetches_the_right_bars_however_old_they_are(
     assert all(run.sessions[0] >= date(2025, 5, 23) for run in plan_night(recent, [AAPL, META], latest))
 
 
-def test_a_correction_that_is_withdrawn_gives_way_to_the_vendors_history(
+def test_after_a_withdrawn_correction_the_vendors_history_counts(
     client: PolygonClient, warehouse: Engine, tmp_path: Path
 ) -> None:
     file = tmp_path / "own.csv"

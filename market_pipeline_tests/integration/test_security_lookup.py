@@ -1,4 +1,4 @@
-"""Look-ups of ticker histories: the requests that they take, and what the vendor's responses are taken to state."""
+"""Look-ups of ticker histories: their requests, and the histories that follow from the responses."""
 
 from datetime import UTC, date, datetime
 from typing import Any
@@ -16,6 +16,7 @@ from market_pipeline.security_lookup import look_up
 from market_pipeline.series_vendor import SecurityLookups, SeriesVendor
 from market_pipeline.warehouse.securities import SecurityFacts, SecurityRecord
 from market_pipeline.warehouse.tracked_symbols import add_symbols
+from market_pipeline_tests.integration.corporate_action_cases import listing
 from market_pipeline_tests.integration.polygon_cases import client_of, error_reply
 from market_pipeline_tests.scripted_vendor import Reply, scripted_vendor
 
@@ -29,11 +30,7 @@ def events(*changes: tuple[str, str], name: str = "Meta Platforms, Inc.", **fact
     return Reply({"status": "OK", "request_id": "1", "results": {"name": name, **facts, "events": listed}})
 
 
-def listing(*records: dict[str, Any]) -> Reply:
-    return Reply({"status": "OK", "request_id": "1", "results": list(records)})
-
-
-def found(symbol: Symbol, *replies: Reply, record: SecurityRecord | None = None, thorough: bool = False) -> Any:
+def find(symbol: Symbol, *replies: Reply, record: SecurityRecord | None = None, thorough: bool = False) -> Any:
     """Look a symbol up with these replies, all of which it requests."""
     with scripted_vendor(*replies) as vendor, client_of(vendor) as client:
         finding = look_up(client, record or SecurityRecord.assume(symbol, ADDED), thorough=thorough)
@@ -43,7 +40,7 @@ def found(symbol: Symbol, *replies: Reply, record: SecurityRecord | None = None,
 
 def test_the_vendors_events_make_the_history_once_nobody_else_had_the_first_ticker() -> None:
     changes = (("META", "2022-06-09"), ("FB", "2012-05-18"))
-    finding = found(META, events(*changes, **FACEBOOK), listing())
+    finding = find(META, events(*changes, **FACEBOOK), listing())
     assert finding.history.periods == (
         TickerPeriod("FB", date(2012, 5, 18), date(2022, 6, 8), TickerSource.EVENTS, certain=True),
         TickerPeriod("META", date(2022, 6, 9), None, TickerSource.EVENTS, certain=True),
@@ -53,23 +50,23 @@ def test_the_vendors_events_make_the_history_once_nobody_else_had_the_first_tick
 
 def test_of_two_events_on_one_day_the_last_counts() -> None:
     changes = (("FB", "2012-05-18"), ("MVRS", "2022-06-09"), ("META", "2022-06-09"))
-    finding = found(META, events(*changes, **FACEBOOK), listing())
+    finding = find(META, events(*changes, **FACEBOOK), listing())
     assert [period.ticker for period in finding.history.periods] == ["FB", "META"]
     assert finding.history.current.first == date(2022, 6, 9)
 
 
 def test_a_first_day_that_is_only_where_the_vendors_events_begin_cuts_nothing_off() -> None:
     earlier = {"ticker": "GOOG", "name": "Alphabet Inc.", "active": True, "composite_figi": "BBG1"}
-    finding = found(GOOG, events(("GOOG", "2015-10-05"), name="Alphabet", composite_figi="BBG1"), listing(earlier))
+    finding = find(GOOG, events(("GOOG", "2015-10-05"), name="Alphabet", composite_figi="BBG1"), listing(earlier))
     [period] = finding.history.periods
     assert (period.first, period.source, period.certain) == (None, TickerSource.REFERENCE, True)
     other = {**earlier, "composite_figi": "BBG2"}
-    [cut] = found(GOOG, events(("GOOG", "2015-10-05"), composite_figi="BBG1"), listing(other)).history.periods
+    [cut] = find(GOOG, events(("GOOG", "2015-10-05"), composite_figi="BBG1"), listing(other)).history.periods
     assert (cut.first, cut.certain) == (date(2015, 10, 5), True)
 
 
 def test_a_first_day_that_could_not_be_checked_is_not_certain() -> None:
-    finding = found(
+    finding = find(
         GOOG, events(("GOOG", "2015-10-05")), error_reply(403, "Your plan doesn't include this data timeframe.")
     )
     [period] = finding.history.periods
@@ -99,7 +96,7 @@ def test_a_history_ends_with_the_present_ticker_after_events_on_one_day(
     changes: list[tuple[str, str]], expected: list[Any]
 ) -> None:
     record = SecurityRecord.assume(GOOG, date(2026, 11, 2))
-    history = found(GOOG, events(*changes), listing(), record=record).history
+    history = find(GOOG, events(*changes), listing(), record=record).history
     assert [(period.ticker, period.first, period.last) for period in history.periods] == expected
 
 
@@ -113,7 +110,7 @@ def test_a_history_ends_with_the_present_ticker_after_events_on_one_day(
     ],
 )
 def test_without_usable_events_the_history_stays_assumed(reply: Reply) -> None:
-    finding = found(GOOG, reply)
+    finding = find(GOOG, reply)
     assert finding.history == TickerHistory.assume(GOOG)
     assert not finding.history.current.certain
 
@@ -121,7 +118,7 @@ def test_without_usable_events_the_history_stays_assumed(reply: Reply) -> None:
 def test_a_ticker_that_another_security_has_taken_ends_the_series() -> None:
     facts = SecurityFacts(name="Old Company", composite_figi="BBG1")
     record = SecurityRecord(GOOG, facts, TickerHistory.assume(GOOG), ADDED, checked_at=None, ended=False)
-    finding = found(GOOG, events(("GOOG", "2026-05-04"), name="New Company", composite_figi="BBG2"), record=record)
+    finding = find(GOOG, events(("GOOG", "2026-05-04"), name="New Company", composite_figi="BBG2"), record=record)
     assert finding.facts == facts
     [period] = finding.history.periods
     assert (period.last, period.note) == (date(2026, 5, 3), "GOOG is another security's since 2026-05-04")
@@ -131,7 +128,7 @@ def test_a_company_with_a_new_figi_and_its_own_name_is_the_same() -> None:
     facts = SecurityFacts(name="Alphabet Inc.", composite_figi="BBG1")
     record = SecurityRecord(GOOG, facts, TickerHistory.assume(GOOG), ADDED, checked_at=None, ended=False)
     renewed = events(("GOOG", "2003-09-10"), name="ALPHABET INC.", composite_figi="BBG2")
-    assert found(GOOG, renewed, record=record).history.current.last is None
+    assert find(GOOG, renewed, record=record).history.current.last is None
 
 
 def test_the_packaged_history_of_meta_takes_no_look_up(warehouse: Engine) -> None:

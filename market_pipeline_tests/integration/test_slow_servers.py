@@ -1,4 +1,4 @@
-"""Calls to webhook, mail server, Dagster and vendor end, and keep little in memory, whatever those do."""
+"""Calls to a slow or endless webhook, mail server, Dagster or vendor end in time and keep little in memory."""
 
 import gzip
 import socket
@@ -65,11 +65,11 @@ def test_a_webhook_that_never_ends_its_response_has_taken_the_alert(pieces: Piec
 
 
 @pytest.mark.parametrize("pieces", [dripping(), dripping(OPEN_HEAD)])
-def test_a_webhook_that_never_comes_to_its_response_is_given_up(pieces: Pieces) -> None:
+def test_a_webhook_that_never_responds_times_out(pieces: Pieces) -> None:
     raises = pytest.raises(AlertError, match=r"the webhook at 127\.0\.0\.1 gave no response within 0\.5 s")
     with slow_server(pieces) as server, in_time(), raises:
         Webhook(SecretStr(server.url)).send(ALERT)
-    assert len(server.requests) == 1, "told once a tick at most"
+    assert len(server.requests) == 1, "sent once a tick at most"
 
 
 def test_an_alert_that_may_have_been_taken_is_sent_again_under_the_same_key() -> None:
@@ -90,7 +90,7 @@ def mail_to(port: int) -> Mail:
 @pytest.mark.parametrize(
     "pieces", [dripping(), dripping(b"220-"), flooding(b"220-hello\r\n", b"220-hello\r\n" * 9_999)]
 )
-def test_a_mail_server_that_never_ends_its_greeting_is_given_up(pieces: Pieces) -> None:
+def test_a_mail_server_that_never_ends_its_greeting_times_out(pieces: Pieces) -> None:
     raises = pytest.raises(AlertError, match=r"the mail server 127\.0\.0\.1 can't be used")
     with slow_server(pieces, waits_for_request=False) as server, in_time(), raises:
         mail_to(server.port).send(ALERT)
@@ -111,26 +111,26 @@ def test_a_redis_that_accepts_connections_and_never_responds_times_out(monkeypat
         url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
         app = celery_app.make_celery_app(Settings(_env_file=None, celery_broker_url=SecretStr(url)), "runs")
         with in_time(), pytest.raises(RedisError):
-            app.AsyncResult("a task").state  # noqa: B018, it asks Redis
+            app.AsyncResult("a task").state  # noqa: B018, reading it queries Redis
         with app.connection_for_write() as broker:  # which tries four times, and takes longer than is worth here
             assert broker.transport_options["socket_timeout"] == LIMIT
 
 
 def test_the_sensors_have_the_time_that_their_channels_may_take() -> None:
     webhook = notifications.ATTEMPTS * LIMITS["WEBHOOK_SECONDS"] + notifications.PAUSES
-    # Beyond a minute Dagster gives a tick up, and with it what it has told.
+    # Dagster aborts a tick after a minute, and its alerts are sent again.
     assert alert_sensors.LONGEST_TICK + webhook + LIMITS["MAIL_SECONDS"] < 55
 
 
 @pytest.mark.parametrize("pieces", [dripping(), dripping(HEAD), flooding(HEAD, MEGABYTE)])
-def test_a_server_that_never_ends_is_not_the_one_that_is_looked_for(pieces: Pieces) -> None:
+def test_a_server_with_an_endless_response_is_not_ours(pieces: Pieces) -> None:
     with slow_server(pieces) as server, in_time():
         assert not is_listening(server.url, API, LIMIT)
     assert server.sent < 20_000_000
 
 
 @pytest.mark.parametrize(("at_once", "then"), [(b"", b"x"), (HEAD, b" ")])
-def test_a_webserver_that_never_ends_its_response_holds_up_no_reload(
+def test_a_webserver_that_never_ends_its_response_delays_no_reload(
     at_once: bytes, then: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(code_location, "CONNECT_SECONDS", 0.1)
@@ -139,7 +139,7 @@ def test_a_webserver_that_never_ends_its_response_holds_up_no_reload(
         code_location.request_reload(server.url)
 
 
-def test_a_webserver_that_sends_without_limit_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_webserver_with_an_endless_response_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(code_location, "MOST_BYTES", 3_000_000)
     with slow_server(flooding(HEAD, MEGABYTE)) as server, in_time(), pytest.raises(WebserverUnreachableError):
         code_location.reload_code_location(server.url, 60)
@@ -148,7 +148,7 @@ def test_a_webserver_that_sends_without_limit_is_none(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("at_once", [OPEN_HEAD, HEAD, HEAD[:-2] + b"Transfer-Encoding: chunked\r\n\r\n"])
-def test_a_vendor_that_drips_is_given_up_at_the_deadline(at_once: bytes) -> None:
+def test_a_slow_vendor_times_out_at_the_deadline(at_once: bytes) -> None:
     policy = RetryPolicy(connect=2, read=2, whole_response=LIMIT, attempts=1)
     with slow_server(dripping(at_once, b"0")) as server, in_time():
         client = PolygonClient(server.url, None, source="sandbox", limiter=LocalLimiter(10_000), retry_policy=policy)
@@ -172,7 +172,7 @@ def test_a_gzip_bomb_from_the_vendor_is_cut_off(monkeypatch: pytest.MonkeyPatch)
     assert sending.MAX_BODY_BYTES == 64 * 1024**2
 
 
-def test_a_call_is_given_up_where_no_socket_is_there_yet() -> None:
+def test_a_call_without_a_socket_yet_times_out() -> None:
     """A name server that doesn't respond holds up getaddrinfo, which can't be ended."""
     looked_up = threading.Event()
     with pytest.raises(DeadlineError, match=r"no end after 0\.1 s"):

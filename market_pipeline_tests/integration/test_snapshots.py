@@ -3,7 +3,6 @@
 import json
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -20,6 +19,7 @@ from market_pipeline.warehouse.tracked_symbols import remove_symbol
 from market_pipeline_tests.conftest import Command
 from market_pipeline_tests.integration.mart_cases import add_dividends, add_splits, refresh_all_factors, track
 from market_pipeline_tests.integration.stored_bars import AAPL, load_frame, query, recorded
+from market_pipeline_tests.integration.test_export import description_of
 
 IBM, BTC = Symbol.of("IBM", "stock"), Symbol.of("BTC", "crypto")
 FIRST, SPLIT, LAST = date(2005, 1, 3), date(2005, 2, 28), date(2005, 3, 31)
@@ -57,12 +57,7 @@ def export(command: Command, folder: Path, *options: object) -> dict[str, str]:
     for name, adjustment in FILES.items():
         arguments = ("--symbols", "*", "--adjustment", adjustment, *options, "--output", folder / name)
         assert command("export", *arguments)[0] == 0
-    return {name: manifest(folder / name)["sha256"] for name in FILES}
-
-
-def manifest(file: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(file.with_name(f"{file.name}.json").read_text(encoding="utf-8"))
-    return found
+    return {name: description_of(folder / name)["sha256"] for name in FILES}
 
 
 def change_everything(warehouse: Engine) -> None:
@@ -81,7 +76,7 @@ def change_everything(warehouse: Engine) -> None:
     remove_symbol(warehouse, "AAPL")
 
 
-def test_a_snapshot_is_exported_with_the_same_hashes_whatever_has_changed_since_and_after_a_restore(
+def test_a_snapshot_is_exported_with_the_same_hashes_after_changes_and_a_restore(
     quarter: Engine, command: Command, tmp_path: Path, kept_databases: None
 ) -> None:
     code, output, _ = command("snapshots", "create", "paper", "--note", "the paper's data")
@@ -89,7 +84,7 @@ def test_a_snapshot_is_exported_with_the_same_hashes_whatever_has_changed_since_
     assert (code, output.split(": ")[0]) == (0, f"paper stands for {point.astimezone(UTC).isoformat()}")
     first = export(command, tmp_path / "first", "--snapshot", "paper")
     assert export(command, tmp_path / "present") == first
-    description = manifest(tmp_path / "first" / "traded.parquet")
+    description = description_of(tmp_path / "first" / "traded.parquet")
     assert (description["snapshot"], datetime.fromisoformat(description["as_of"])) == ("paper", point)
     assert (description["rows"], description["symbols"]) == (61 + 61 + 90, ["AAPL", "BTC", "IBM"])
 
@@ -110,13 +105,13 @@ def test_every_export_names_the_instant_by_which_it_can_be_made_again(
     quarter: Engine, command: Command, tmp_path: Path
 ) -> None:
     first = export(command, tmp_path / "first")
-    instants = {manifest(tmp_path / "first" / name)["as_of"] for name in FILES}
+    instants = {description_of(tmp_path / "first" / name)["as_of"] for name in FILES}
     [instant] = instants  # nothing was loaded in between
-    assert manifest(tmp_path / "first" / "splits.csv")["snapshot"] is None
+    assert description_of(tmp_path / "first" / "splits.csv")["snapshot"] is None
     change_everything(quarter)
     assert export(command, tmp_path / "again", "--as-of", instant) == first
-    _, _, description = command("export", "--symbols", "IBM", "--as-of", instant, "--output", "-")
-    assert description == f"61 bars of 1 symbol, as of {instant}\n"
+    _, _, message = command("export", "--symbols", "IBM", "--as-of", instant, "--output", "-")
+    assert message == f"61 bars of 1 symbol, as of {instant}\n"
 
 
 def test_a_renamed_symbol_is_named_as_it_was_then(quarter: Engine, command: Command, tmp_path: Path) -> None:
@@ -194,7 +189,7 @@ def test_snapshots_are_listed_and_deleted(quarter: Engine, command: Command) -> 
 
 
 @pytest.mark.parametrize(
-    ("arguments", "why"),
+    ("arguments", "reason"),
     [
         (["create", "taken"], "there is a snapshot taken already, as of 2026-01-01T00:00:00.000000+00:00"),
         (["create", "a b"], "'a b' can't be a snapshot's name"),
@@ -208,12 +203,12 @@ def test_snapshots_are_listed_and_deleted(quarter: Engine, command: Command) -> 
     ],
 )
 def test_a_wrong_command_ends_with_2_and_the_next_step(
-    warehouse: Engine, command: Command, arguments: list[str], why: str
+    warehouse: Engine, command: Command, arguments: list[str], reason: str
 ) -> None:
     create_snapshot(warehouse, "taken", as_of=datetime(2026, 1, 1, tzinfo=UTC))
     code, output, error = command("snapshots", *arguments)
     assert (code, output) == (2, "")
-    assert why in " ".join(error.split())
+    assert reason in " ".join(error.split())
     assert [row["name"] for row in query(warehouse, "SELECT name FROM snapshots")] == ["taken"]
 
 

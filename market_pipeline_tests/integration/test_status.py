@@ -75,13 +75,13 @@ def test_the_last_run_and_missing_sessions_are_reported_with_the_commands_that_f
     bars = recorded("AAPL", OCTOBER[0], OCTOBER[-1])
     load_frame(warehouse, AAPL, bars.drop(index=[4, 5]), sessions=OCTOBER, run_id="run-0")
     load_frame(warehouse, AAPL, bars[:3], run_id="run-1")
-    load_failure(warehouse, MSFT, OCTOBER, "MSFT: the vendor said no", run_id="run-1")
+    load_failure(warehouse, MSFT, OCTOBER, "MSFT: the vendor returned 500", run_id="run-1")
     state = to_json(status("--json"))
     assert state["ok"] is False
     assert (state["last_run"]["run_id"], state["last_run"]["trigger"]) == ("run-1", "cli")
     assert [state["last_run"][name] for name in ("symbols", "succeeded", "failed", "loaded")] == [2, 1, 1, 0]
     assert state["symbols"]["tracked"] == 3
-    assert state["symbols"]["failed"] == {"MSFT": "MSFT: the vendor said no"}
+    assert state["symbols"]["failed"] == {"MSFT": "MSFT: the vendor returned 500"}
     assert state["symbols"]["never_loaded"] == ["FB", "MSFT"]
     assert state["symbols"]["behind"] == ["AAPL"]
     assert state["sessions_to_fetch"]["never_asked"] > 1000
@@ -90,7 +90,7 @@ def test_the_last_run_and_missing_sessions_are_reported_with_the_commands_that_f
     ]  # fmt: skip
     assert "the splits and dividends of AAPL have never been fetched" in state["problems"].pop()
     by_command = {problem.rsplit("`")[-2]: problem for problem in state["problems"]}
-    assert "the last load of MSFT failed (MSFT: the vendor said no)" in by_command[
+    assert "the last load of MSFT failed (MSFT: the vendor returned 500)" in by_command[
         "market-pipeline backfill --missing --symbols MSFT"
     ]  # fmt: skip
     assert "sessions of AAPL are missing" in by_command["market-pipeline backfill --missing"]
@@ -133,7 +133,7 @@ def test_a_failed_last_run_is_a_problem_unless_a_command_started_it(
         return str(run.run_id)
 
     run_id = ended("The process that executed this run ended without finishing it.")
-    ended("typed by someone, who has read it", **{TRIGGER_TAG: "cli"})
+    ended("typed by a user, who has read the error", **{TRIGGER_TAG: "cli"})
     assert result() == [
         f"Dagster's last run failed: see http://127.0.0.1:9/runs/{run_id}; the next night loads the rest"
     ]

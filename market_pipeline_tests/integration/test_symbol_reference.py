@@ -32,7 +32,7 @@ from market_pipeline.warehouse.load_history import LoadResult
 from market_pipeline.warehouse.tables import backfill_history, tracked_symbols
 from market_pipeline.warehouse.tracked_symbols import Reference, add_symbols, read_delistings, record_reference
 from market_pipeline_tests.bar_frames import frame_of
-from market_pipeline_tests.integration.polygon_cases import client_of, error_reply
+from market_pipeline_tests.integration.polygon_cases import client_of, error_reply, ok
 from market_pipeline_tests.scripted_vendor import Reply, scripted_vendor
 
 AAPL, FB, GONECO, META, NOSUCH = (Symbol.of(name, "stock") for name in ("AAPL", "FB", "GONECO", "META", "NOSUCH"))
@@ -48,10 +48,6 @@ CHANGES = [
     {"ticker_change": {"ticker": "META"}, "type": "ticker_change", "date": "2022-06-09"},
     {"ticker_change": {"ticker": "FB"}, "type": "ticker_change", "date": "2012-05-18"},
 ]
-
-
-def ok(results: Any) -> Reply:
-    return Reply({"status": "OK", "request_id": "1", "results": results})
 
 
 def reference(**stated: Any) -> Reference:
@@ -89,7 +85,7 @@ def result_of(symbol: Symbol, sessions: Sequence[date], client: PolygonClient, w
     return result
 
 
-# --- what the vendor says
+# --- the vendor's reference data
 
 
 def test_a_ticker_whose_company_continues_under_another_is_reported_as_renamed() -> None:
@@ -101,7 +97,7 @@ def test_a_ticker_whose_company_continues_under_another_is_reported_as_renamed()
     assert found.ending == "renamed to META after 2022-06-09"
 
 
-def test_where_the_vendor_gives_no_last_day_it_is_the_one_before_the_renaming() -> None:
+def test_without_a_last_day_it_is_the_one_before_the_renaming() -> None:
     replies = (ok([]), ok([{**OLD, "delisted_utc": None}]), ok([NEW]), ok({"events": CHANGES}))
     with scripted_vendor(*replies) as vendor, client_of(vendor) as client:
         assert fetch_reference(client, FB).delisted_on == date(2022, 6, 8)
@@ -153,7 +149,7 @@ def test_a_later_response_replaces_an_earlier_one(client: PolygonClient, warehou
     assert rows["NOSUCH"].checked_at is None
 
 
-# --- what it means for a run
+# --- its effect on a run
 
 
 def test_sessions_after_a_known_delisting_are_neither_requested_nor_missing(
@@ -181,7 +177,7 @@ def test_a_run_after_a_known_delisting_requests_nothing_and_is_no_failure(
     assert (row.start_date, row.end_date, row.sessions, row.missing) == (AFTER[0], AFTER[-1], 0, 0)
 
 
-def test_a_delisting_that_explains_the_lack_of_data_is_found_out_and_kept(
+def test_a_delisting_that_explains_the_lack_of_data_is_found_and_stored(
     client: PolygonClient, warehouse: Engine
 ) -> None:
     result = result_of(GONECO, AFTER, client, warehouse)
@@ -213,7 +209,7 @@ def test_a_failure_names_the_vendor_once(warehouse: Engine, caplog: pytest.LogCa
     assert f"Failed FB: {error}" in caplog.messages
 
 
-def test_one_that_was_delisted_later_but_has_no_data_stays_a_failure(warehouse: Engine) -> None:
+def test_a_symbol_delisted_later_without_data_stays_a_failure(warehouse: Engine) -> None:
     empty = Reply({"ticker": "FB", "adjusted": False, "status": "OK", "request_id": "1", "resultsCount": 0})
     replies = (empty, empty, ok([]), ok([OLD]), ok([]))
     with scripted_vendor(*replies) as vendor, client_of(vendor) as client:
@@ -222,7 +218,7 @@ def test_one_that_was_delisted_later_but_has_no_data_stays_a_failure(warehouse: 
     assert "No data returned for symbol (2021-03-01 to 2021-03-05): delisted on 2022-06-09" in error
 
 
-def test_neither_way_of_fetching_brings_what_comes_after_the_last_day(client: PolygonClient) -> None:
+def test_no_bar_after_the_last_day_is_fetched_in_either_way(client: PolygonClient) -> None:
     many = [Symbol.of(f"AA{letter}", "stock") for letter in "ABCDEFGH"]
     for symbols in (many, many[:1]):
         fetched = Fetcher(client, symbols, AROUND, NOW).fetch_bars(many[0], LAST_DAY)
@@ -242,7 +238,7 @@ def test_a_symbol_that_has_ended_does_not_make_every_night_reach_back_to_its_end
     assert gaps() == {}
 
 
-def test_partitions_after_a_delisting_hold_no_row_and_the_run_is_good(
+def test_partitions_after_a_delisting_hold_no_row_and_the_run_succeeds(
     settings: Settings, environment: dict[str, str], sandbox: str, client: PolygonClient, warehouse: Engine
 ) -> None:
     on_sandbox = settings.model_copy(update={"polygon_base_url": sandbox})

@@ -97,7 +97,7 @@ def test_the_price_scale_fits_the_prices_as_traded(server: embedded.Server, tmp_
             assert get(api, "symbols", symbol=name)["pricescale"] == scale
 
 
-def test_a_symbol_of_a_market_is_one_too(api: Api) -> None:
+def test_a_markets_symbol_is_found_too(api: Api) -> None:
     fund = get(api, "symbols", symbol="SPY")
     assert (fund["type"], fund["description"], fund["listed_exchange"]) == ("stock", "SPDR S&P 500", "ARCX")
     assert get(api, "symbols", symbol="AAA")["pricescale"] == 10_000  # 0.5000

@@ -1,4 +1,4 @@
-"""The universe of a session: who traded, filters, and as of an instant."""
+"""The universe of a session: the tickers that traded, filters, and reads as of an instant."""
 
 from datetime import date
 
@@ -38,7 +38,7 @@ def load_days(warehouse: Engine) -> None:
     )  # fmt: skip
 
 
-def test_the_universe_is_who_traded_on_the_session(warehouse: Engine) -> None:
+def test_the_universe_has_the_tickers_that_traded_on_the_session(warehouse: Engine) -> None:
     load_days(warehouse)
     assert universe(warehouse, "universe(:day)", day=DAYS[4]) == ["AAA", "BBB", "GONE"]
     assert universe(warehouse, "universe(:day)", day=DAYS[5]) == ["AAA", "BBB", "NEW"]
@@ -127,7 +127,7 @@ def test_postgresql_expects_about_as_many_rows_as_a_universe_has(warehouse: Engi
     assert 350 <= plan["Plan"]["Plan Rows"] <= 1_400
 
 
-def test_the_universe_as_of_an_instant_is_that_of_then(warehouse: Engine) -> None:
+def test_the_universe_as_of_an_instant_does_not_change(warehouse: Engine) -> None:
     load_days(warehouse)
     point = query(warehouse, "SELECT settled_point() AS point")[0]["point"]
     load_market(warehouse, session_of(DAYS[4], {"AAA": Bar(11.0), "BBB": Bar(2.0), "ALSO": Bar(3.0)}), run_id="run-2")
@@ -138,7 +138,7 @@ def test_the_universe_as_of_an_instant_is_that_of_then(warehouse: Engine) -> Non
     ]  # fmt: skip
     dollars = "universe(:day, as_of => :point, min_dollar_volume => 1021)"
     assert universe(warehouse, dollars, day=DAYS[4], point=point) == ["BBB", "GONE"]
-    # The vendor's list is not kept as of an instant, so what is fetched later is no part of an answer for it.
+    # The vendor's list is not kept as of an instant, so a list that is fetched later has no effect.
     with warehouse.begin() as connection:
         connection.exec_driver_sql(
             "INSERT INTO reference_tickers (market, ticker, delisted_on, name, type, fetched_at) "

@@ -36,7 +36,7 @@ NUMBERS = """
     SELECT (SELECT count(*) FROM analytics.universe_daily) AS held,
         (SELECT count(*) FROM market_sessions AS s, universe(s.date, s.market)) AS expected
 """
-TOUCHED = """
+WRITTEN = """
     SELECT n_tup_ins + n_tup_upd + n_tup_del AS rows
     FROM pg_stat_user_tables WHERE relid = 'analytics_staging.int_universe'::regclass
 """
@@ -79,11 +79,11 @@ def agree(warehouse: Engine) -> bool:
         return connection.execute(text(COMPARED)).scalar_one() == 0
 
 
-def touched(warehouse: Engine) -> int:
+def count_written(warehouse: Engine) -> int:
     """Return the number of rows that were written so far."""
     with warehouse.connect() as connection:
         connection.exec_driver_sql("SELECT pg_stat_force_next_flush()")
-        return int(connection.execute(text(TOUCHED)).scalar_one())
+        return int(connection.execute(text(WRITTEN)).scalar_one())
 
 
 def test_the_mart_is_the_universe_of_each_whole_session(built: tuple[Engine, Settings]) -> None:
@@ -98,27 +98,27 @@ def test_the_mart_is_the_universe_of_each_whole_session(built: tuple[Engine, Set
     assert tracked == ["AAPL"]  # the other marts have tracked symbols only
 
 
-def test_a_night_writes_what_has_changed(built: tuple[Engine, Settings]) -> None:
+def test_a_night_writes_only_changed_rows(built: tuple[Engine, Settings]) -> None:
     warehouse, settings = built
-    before = touched(warehouse)
+    before = count_written(warehouse)
     days = DAYS[33:37]  # two sessions again, and two new ones
     load_market(warehouse, *(session_of(day, bars_of(day)) for day in days), run_id="night")
     run_forked_dbt(settings, *NIGHTLY_BUILD, "--quiet", scope=BuildScope.CHANGES)
     assert agree(warehouse)
-    assert touched(warehouse) - before == sum(len(bars_of(day)) for day in days[2:])
+    assert count_written(warehouse) - before == sum(len(bars_of(day)) for day in days[2:])
 
 
 def test_a_correction_reaches_the_medians_of_the_bars_after_it(built: tuple[Engine, Settings]) -> None:
     warehouse, settings = built
     run_forked_dbt(settings, *NIGHTLY_BUILD, "--quiet", scope=BuildScope.CHANGES)
-    before = touched(warehouse)
+    before = count_written(warehouse)
     corrected = {**bars_of(DAYS[2]), "BBB": Bar(20.0, 9_999.0), "LATE": Bar(1.0)}
     del corrected["GONE"]
     load_market(warehouse, session_of(DAYS[2], corrected), run_id="correction")
     run_forked_dbt(settings, *NIGHTLY_BUILD, "--quiet", scope=BuildScope.CHANGES)
     assert agree(warehouse)
     # BBB's 20 bars, each deleted and inserted, GONE's, of which one is gone, and LATE's only one.
-    assert touched(warehouse) - before <= 2 * 20 + 2 * 10 + 2
+    assert count_written(warehouse) - before <= 2 * 20 + 2 * 10 + 2
     run_forked_dbt(settings, *BUILD, "--quiet")
     assert agree(warehouse)
 

@@ -35,7 +35,7 @@ with open_up_database(load_settings(), print):
 
 
 @pytest.fixture(autouse=True)
-def _looks_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def _watch_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(up_database, "SERVER_EVERY", 0.0)
     monkeypatch.setattr(up_database, "LOCK_EVERY", 0.0)
 
@@ -63,8 +63,8 @@ def test_a_second_up_on_one_database_is_an_error_that_names_the_first(
     with subprocess.Popen([sys.executable, "-c", HOLDER], env=environment, stdout=subprocess.PIPE, text=True) as first:
         assert first.stdout is not None
         assert first.stdout.readline() == "held\n"
-        whom = rf"on {socket.gethostname()[:36]}, process {first.pid}, since 20\d\d-\d\d-\d\d \d\d:\d\d UTC"
-        with pytest.raises(AnotherUpError, match=whom), open_up_database(settings, output.append):
+        holder = rf"on {socket.gethostname()[:36]}, process {first.pid}, since 20\d\d-\d\d-\d\d \d\d:\d\d UTC"
+        with pytest.raises(AnotherUpError, match=holder), open_up_database(settings, output.append):
             pass
         first.kill()
     with (

@@ -1,4 +1,4 @@
-"""Upgrade of a warehouse of the first schema: no data is lost, and work goes on."""
+"""Upgrade of a warehouse of the first schema: no data is lost, and loads continue."""
 
 import shutil
 from collections.abc import Iterator
@@ -72,7 +72,7 @@ def rows(warehouse: Engine, table: str, names: list[str]) -> set[str]:
     return {row["row"] for row in query(warehouse, f"SELECT ROW({listed})::text AS row FROM {table}")}
 
 
-def migrated() -> None:
+def migrate_by_command() -> None:
     with pytest.raises(SystemExit) as ended:
         main(["db", "migrate"])
     assert not ended.value.code
@@ -84,7 +84,7 @@ def test_every_row_is_kept_as_it_was_and_the_tables_are_this_versions(old: Engin
     assert {table: len(found) for table, found in before.items()} == ROWS
     covered = query(old, "SELECT symbol, loaded, failed, rejected, first_session FROM coverage ORDER BY 1")
 
-    migrated()
+    migrate_by_command()
 
     after = {table: rows(old, table, names) for table, names in known.items()}
     lost = {table: before[table] - after[table] for table in before}
@@ -96,9 +96,7 @@ def test_every_row_is_kept_as_it_was_and_the_tables_are_this_versions(old: Engin
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
 
 
-def test_the_dry_run_names_each_step_and_what_it_prints_is_what_is_missing(
-    old: Engine, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_dry_run_prints_the_missing_steps(old: Engine, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["db", "migrate", "--dry-run"])
     statements, notes = capsys.readouterr()
@@ -109,8 +107,8 @@ def test_the_dry_run_names_each_step_and_what_it_prints_is_what_is_missing(
     assert query(old, "SELECT version_num FROM alembic_version") == [{"version_num": "0001"}]
 
 
-def test_work_goes_on_where_it_was(old: Engine) -> None:
-    migrated()
+def test_loads_continue_after_the_upgrade(old: Engine) -> None:
+    migrate_by_command()
     with old.begin() as connection:
         connection.exec_driver_sql("UPDATE bar_source SET source = 'polygon'")  # as which the recorded bars are loaded
     more = recorded("AAPL", date(2012, 1, 3), date(2012, 1, 31))
@@ -118,13 +116,13 @@ def test_work_goes_on_where_it_was(old: Engine) -> None:
     assert query(old, "SELECT loaded FROM coverage WHERE symbol = 'AAPL'") == [{"loaded": 31 + len(more)}]
 
 
-def at_revision(engine: Engine, revision: str) -> None:
+def migrate_to(engine: Engine, revision: str) -> None:
     with engine.begin() as connection:
         run_migrations(connection, revision)
 
 
 def test_versions_that_a_clock_set_back_had_put_in_the_wrong_order_follow_each_other(old: Engine) -> None:
-    at_revision(old, BEFORE_CONVERSION)
+    migrate_to(old, BEFORE_CONVERSION)
     [bar] = query(old, "SELECT symbol, date, fetched_at FROM market_data WHERE symbol = 'AAPL' ORDER BY date LIMIT 1")
     names = "symbol, date, time, open, high, low, close, volume, source, run_id, fetched_at, replaced_at"
     with old.begin() as connection:  # each began after it was replaced
@@ -137,7 +135,7 @@ def test_versions_that_a_clock_set_back_had_put_in_the_wrong_order_follow_each_o
             ),
             {"symbol": bar["symbol"], "date": bar["date"]},
         )
-    migrated()
+    migrate_by_command()
     versions = query(
         old,
         "SELECT fetched_at, replaced_at FROM market_data_revisions WHERE (symbol, date) = (:symbol, :date) ORDER BY id",
@@ -152,7 +150,7 @@ def test_versions_that_a_clock_set_back_had_put_in_the_wrong_order_follow_each_o
 
 
 def test_an_interrupted_conversion_is_resumed_and_finds_what_was_loaded_since(old: Engine) -> None:
-    at_revision(old, BEFORE_CONVERSION)
+    migrate_to(old, BEFORE_CONVERSION)
     convert_ahead(old, lambda _message: None)
     with old.begin() as connection:  # a load of the version before; and a symbol whose conversion was not reached
         connection.exec_driver_sql(
@@ -164,12 +162,12 @@ def test_an_interrupted_conversion_is_resumed_and_finds_what_was_loaded_since(ol
         )
     known = columns(old)["market_data"]
     before = rows(old, "market_data", known)
-    migrated()
+    migrate_by_command()
     assert rows(old, "market_data", known) == before
 
 
 def test_views_of_others_their_rights_and_comments_are_kept(old: Engine) -> None:
-    at_revision(old, BEFORE_CONVERSION)
+    migrate_to(old, BEFORE_CONVERSION)
     role = f"reader_{uuid4().hex[:8]}"
     with old.begin() as connection:
         for statement in (
@@ -183,7 +181,7 @@ def test_views_of_others_their_rights_and_comments_are_kept(old: Engine) -> None
         ):
             connection.exec_driver_sql(statement)
     before = [query(old, f"SELECT * FROM mine.{name} ORDER BY 1") for name in ("highest", "ranks")]
-    migrated()
+    migrate_by_command()
     assert [query(old, f"SELECT * FROM mine.{name} ORDER BY 1") for name in ("highest", "ranks")] == before
     [kept] = query(
         old,
@@ -211,13 +209,13 @@ def test_a_disk_without_room_for_the_conversion_is_reported_before_anything_chan
     assert query(old, "SELECT version_num FROM alembic_version") == [{"version_num": "0001"}]
 
 
-def test_each_symbol_becomes_a_security_and_a_renamed_one_goes_on(old: Engine) -> None:
+def test_each_symbol_becomes_a_security_and_a_renamed_one_continues(old: Engine) -> None:
     with old.begin() as connection:
         connection.exec_driver_sql(
             "UPDATE tracked_symbols SET delisted_on = '2022-06-08', renamed_to = 'META', listed = false WHERE symbol = "
             "'AAPL'"
         )
-    migrated()
+    migrate_by_command()
     tracked = query(old, "SELECT symbol, delisted_on, renamed_to, security_id FROM tracked_symbols ORDER BY 1")
     assert {(row["delisted_on"], row["renamed_to"]) for row in tracked} == {(None, None)}
     records = read_securities(old, [AAPL])
