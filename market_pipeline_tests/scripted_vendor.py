@@ -25,7 +25,7 @@ class Reply:
 
     @property
     def wire(self) -> bytes:
-        """The body as it is sent."""
+        """Return the body as it is sent."""
         content = self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
         if not self.chunked:
             return content

@@ -5,5 +5,5 @@ import pytest
 
 @pytest.fixture(scope="session")
 def server() -> None:
-    """Fail a test that wants a database: it belongs to the integration tests."""
+    """Fail a test that uses a database: it belongs to the integration tests."""
     pytest.fail("a unit test has no database: move it to market_pipeline_tests/integration")

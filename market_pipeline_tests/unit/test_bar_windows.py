@@ -1,4 +1,4 @@
-"""Bars of several days: windows by hand, from a calendar on the wall."""
+"""Bars of several days: windows worked out by hand from a printed calendar."""
 
 from datetime import date
 from typing import Any
@@ -43,7 +43,7 @@ BARS: dict[str, Any] = {
         (1, "year", date(9999, 12, 31), date(9999, 1, 1), date(9999, 12, 31)),
     ],
 )
-def test_windows_begin_where_a_calendar_has_them(multiplier: int, unit: str, day: date, start: date, end: date) -> None:
+def test_windows_begin_as_in_the_calendar(multiplier: int, unit: str, day: date, start: date, end: date) -> None:
     windows = Windows(multiplier, unit, date(2024, 1, 15) if unit == "month" else DAYS[0])
     assert (windows.start_of(day), windows.end_of(day)) == (start, end)
 
@@ -74,7 +74,7 @@ def page(request: VendorRequest) -> dict[str, Any]:
     return build_range_body(request, wanted, NEW_YORK, found)
 
 
-def test_a_body_of_weeks_is_written_as_the_vendor_writes_it() -> None:
+def test_a_body_of_weeks_has_the_vendors_form() -> None:
     # 00:00 in New York on 2024-06-23 and 2024-06-30, by date -d. A range from Wednesday has its whole weeks.
     assert to_json(page(vendor_request("1/week/2024-06-26/2024-07-01"))) == (
         '{"ticker":"X","queryCount":5,"resultsCount":2,"adjusted":true,"results":['
@@ -85,7 +85,7 @@ def test_a_body_of_weeks_is_written_as_the_vendor_writes_it() -> None:
 
 
 @pytest.mark.parametrize(("sort", "opens"), [("asc", [9.0, 12.0]), ("desc", [12.0, 9.0])])
-def test_a_limit_counts_daily_bars_and_drops_a_last_window_that_is_not_whole(sort: str, opens: list[float]) -> None:
+def test_a_limit_counts_daily_bars_and_drops_an_incomplete_last_window(sort: str, opens: list[float]) -> None:
     request = vendor_request("1/week/2024-06-23/2024-07-05", limit="3", sort=sort)
     found = []
     while True:

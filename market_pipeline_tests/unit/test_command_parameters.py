@@ -134,7 +134,7 @@ def test_every_symbol_parameter_is_completed() -> None:
         words
         for words, command in COMMANDS.items()
         for parameter in command.params
-        if parameter.name in ("symbols", "symbol") and parameter._custom_shell_complete is not None  # noqa: SLF001 - Click says it in no other way
+        if parameter.name in ("symbols", "symbol") and parameter._custom_shell_complete is not None  # noqa: SLF001 - Click shows it in no other way
     }
     assert completed == {words[:-1] for words in SYMBOLS} | {
         ("symbols", name) for name in ("check", "history", "remove", "rename")

@@ -53,7 +53,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_each_payment_counts_once_and_what_contradicts_itself_never_whatever_the_order(case: str) -> None:
+def test_each_payment_counts_once_and_contradicting_ones_never_in_any_order(case: str) -> None:
     listed, amounts = CASES[case]
     found = [separate(order) for order in permutations([*listed, listed[0]])]
     assert all(result == found[0] for result in found)
@@ -68,6 +68,6 @@ def test_a_repeat_adds_the_values_that_are_missing() -> None:
 
 
 def separate(listed: Sequence[dict[str, Any]]) -> tuple[list[Any], list[Any]]:
-    """Return the trusted actions and the values of the rejected ones, in an order of their own."""
+    """Return the trusted actions and the values of the rejected ones, both sorted."""
     accepted, rejected = separate_rejected(DIVIDENDS, PLAN, listed)
     return sorted(accepted, key=repr), sorted((action.payload for action in rejected), key=repr)

@@ -54,11 +54,11 @@ def test_names_imported_late_are_typed_from_the_same_modules() -> None:
     assert typed == internals.LATE_NAMES
 
 
-def test_every_late_name_is_there() -> None:
+def test_every_late_name_exists() -> None:
     assert [name for name in internals.LATE_NAMES if getattr(internals, name, None) is None] == []
 
 
-def test_importing_the_door_loads_nothing_that_dagster_does_not() -> None:
+def test_importing_dagsters_internals_loads_nothing_more_than_dagster() -> None:
     code = (
         "import sys, dagster; before = set(sys.modules); import market_pipeline.dagster_storage.internals; "
         "print(*sorted(set(sys.modules) - before))"

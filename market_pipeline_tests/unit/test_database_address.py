@@ -48,13 +48,13 @@ def test_an_address_is_read_as_by_libpq_and_described_without_user_and_password(
         "postgresql://[::1]/market",
     ],
 )
-def test_written_again_it_is_the_same_address_for_libpq_and_for_sqlalchemy(url: str) -> None:
+def test_a_rewritten_address_is_the_same_for_libpq_and_for_sqlalchemy(url: str) -> None:
     written = read(url).url("postgresql+psycopg").get_secret_value()
     assert read(written) == read(url)
     assert DatabaseAddress.from_engine_url(make_url(written)) == read(url)
 
 
-def test_another_database_and_another_role_keep_what_is_the_servers() -> None:
+def test_an_address_for_another_database_or_role_keeps_the_servers_parameters() -> None:
     address = read("postgresql://ann:hunter2@a,b/market?sslmode=require&sslkey=/ann.key&passfile=/ann")
     assert (
         address.for_database("other").url().get_secret_value().startswith("postgresql://ann:hunter2@/other?host=a%2Cb")
@@ -83,7 +83,7 @@ def test_another_database_and_another_role_keep_what_is_the_servers() -> None:
         ("mysql://user:hunter2@host/db", "is not of the form"),
     ],
 )
-def test_one_that_can_not_be_read_is_one_line_and_none_of_it_is_shown(
+def test_an_unreadable_address_is_a_one_line_error_that_shows_none_of_it(
     url: str, error: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(AddressError, match=error):

@@ -20,7 +20,7 @@ def thresholds(rule: SuspiciousRule) -> str:
     return ", ".join(f"{rule.thresholds[kind]:g}" for kind in AssetClass) if rule.thresholds else ""
 
 
-def test_the_rules_are_explained_as_they_are() -> None:
+def test_the_explanations_of_the_rules_match_the_code() -> None:
     assert rows("impossible") == [[rule.name, rule.meaning, rule.reasoning] for rule in IMPOSSIBLE]
     assert rows("suspicious") == [
         [rule.name, thresholds(rule), f"{rule.penalty:g}", rule.column or "", rule.reasoning] for rule in SUSPICIOUS

@@ -22,7 +22,7 @@ def request_for(*, at: datetime = LONG_AFTER, sessions: Sequence[date] = WEEK, *
     return LoadRequest(Symbol.of("FB", "stock"), sessions, "polygon", "run-1", "cli", at, **known)
 
 
-def test_before_the_first_bar_between_two_and_after_the_last_there_is_none() -> None:
+def test_sessions_before_between_and_after_the_bars_are_empty() -> None:
     assert find_empty_sessions(request_for(), [TUESDAY, THURSDAY], []) == {
         MONDAY: "before its first bar, of 2024-03-05",
         WEDNESDAY: "the vendor has no bar of it",
@@ -61,7 +61,7 @@ def test_a_bar_may_be_late_for_a_week_unless_a_later_one_has_come(at: datetime, 
     [
         ([WEDNESDAY], [MONDAY, THURSDAY, FRIDAY]),
         ([None], []),  # it may be any session's
-        ([SATURDAY], [MONDAY, WEDNESDAY, THURSDAY, FRIDAY]),  # nobody asked for it
+        ([SATURDAY], [MONDAY, WEDNESDAY, THURSDAY, FRIDAY]),  # not requested
         ([date(1994, 3, 9)], [MONDAY, WEDNESDAY, THURSDAY, FRIDAY]),
     ],
 )

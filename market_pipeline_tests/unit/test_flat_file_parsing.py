@@ -150,7 +150,7 @@ def test_a_file_that_expands_without_limit_is_not_read(monkeypatch: pytest.Monke
         ("T", list(BAR_COLUMNS)),
     ],
 )
-def test_an_unreadable_value_costs_no_other_bar(line: str, unreadable: Sequence[str]) -> None:
+def test_an_unreadable_value_affects_no_other_bar(line: str, unreadable: Sequence[str]) -> None:
     session = parse(HEADER, NA, line, AAPL)
     assert list(session.tickers) == ["NA", "T", "AAPL"]
     missing = [name for name in BAR_COLUMNS if name not in ("vwap", "time") and np.isnan(session.columns[name][1])]
@@ -160,7 +160,7 @@ def test_an_unreadable_value_costs_no_other_bar(line: str, unreadable: Sequence[
     assert list(session.payload(1).values()) == line.split(",")
 
 
-def test_bytes_that_are_no_text_cost_their_row_alone() -> None:
+def test_bytes_that_are_no_text_affect_their_row_alone() -> None:
     content = gzip.compress(f"{HEADER}\n{NA}\n".encode() + AAPL.encode().replace(b"AAPL", b"A\xff\xfe") + b"\n")
     session = parse(content=content)
     assert list(session.tickers) == ["NA", "A\ufffd\ufffd"]

@@ -89,7 +89,7 @@ def test_a_crash_with_the_volume_of_news_is_a_move() -> None:
     assert rules(quiet((AT, 1 / 2), volume={AT: 5})) == {AT: UNLISTED}  # 2.5 times the usual one in the new shares
 
 
-def test_a_day_that_trebles_and_halves_again_is_two_moves() -> None:
+def test_a_price_that_triples_and_halves_again_is_two_moves() -> None:
     assert rules(quiet((AT, 3.0), (AT + 1, 0.5))) == {AT: "unexplained_move", AT + 1: "unexplained_move"}
 
 
@@ -100,7 +100,7 @@ def test_a_move_during_the_session_is_no_split() -> None:
     assert rules(bars) == {AT: "unexplained_move"}
 
 
-def test_the_verdict_waits_for_nothing_and_names_the_sessions_still_to_come() -> None:
+def test_an_inferred_split_is_flagged_at_once_with_the_number_of_later_sessions() -> None:
     whole = quiet((AT, 1 / 2))
     for later in range(LOOK_AHEAD + 1):
         [bar] = found(take(whole, slice(AT + 1 + later))).values()
@@ -196,7 +196,7 @@ def test_seeded_faults_are_found() -> None:
     assert total.right_ratio / total.unlisted >= 0.98
 
 
-def test_faults_in_bars_that_no_threshold_was_chosen_by_are_found() -> None:
+def test_faults_in_bars_that_no_threshold_was_chosen_from_are_found() -> None:
     indices = index_series()
     assert compare_all(Case(each.name, each.bars, {}) for each in indices) == Confusion(2, 10_062)  # no flag
     total = sum((compare_all(seeded(kind, seed, indices) for seed in range(15)) for kind in KINDS), Confusion())
@@ -210,6 +210,6 @@ def test_no_recorded_bar_and_no_larger_move_is_flagged() -> None:
 
 
 @pytest.mark.parametrize("kind", CONTROLS, ids=lambda kind: kind.__name__)
-def test_moves_of_news_squeezes_and_listings_are_not_taken_for_splits(kind: Any) -> None:
+def test_moves_of_news_squeezes_and_listings_are_not_flagged_as_splits(kind: Any) -> None:
     most = 0 if kind in (squeeze, first_days) else 1
     assert compare_all(seeded(kind, seed) for seed in range(60)).false <= most

@@ -1,4 +1,4 @@
-"""Checks of a market's session, on bars that must pass and bars that must not."""
+"""Checks of a market's session, on valid bars and on invalid ones."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -54,7 +54,7 @@ def reasons(checked: CheckedSession) -> list[tuple[str, Any, list[str]]]:
     ]
 
 
-def test_true_bars_all_pass_as_they_came() -> None:
+def test_valid_bars_pass_unchanged() -> None:
     fetched = session([("MSFT", {}), ("AAPL", {"vwap": NAN, "transactions": NAN}), ("A", {"volume": 1e-8})])
     checked = check_market_session(fetched, US_STOCKS)
     assert checked == CheckedSession(fetched, fetched.tickers, fetched.columns, [])

@@ -26,7 +26,7 @@ def trees() -> Iterator[tuple[str, ast.Module]]:
 
 
 def docstrings() -> Iterator[tuple[str, str]]:
-    """The first paragraph of every docstring, each with the place where it begins."""
+    """Yield the place and the first paragraph of every docstring."""
     for name, tree in trees():
         for node in ast.walk(tree):
             if isinstance(node, Documented) and (docstring := ast.get_docstring(node)):
@@ -37,7 +37,7 @@ def several(places: Mapping[str, list[str]]) -> dict[str, list[str]]:
     return {name: found for name, found in places.items() if len(found) > 1}
 
 
-def test_a_base_name_stands_for_one_module() -> None:
+def test_a_base_name_names_one_module() -> None:
     places: dict[str, list[str]] = defaultdict(list)
     for file in MODULES:
         inside = file.relative_to(PACKAGE)
@@ -47,7 +47,7 @@ def test_a_base_name_stands_for_one_module() -> None:
     assert several(places) == {}
 
 
-def test_a_class_name_stands_for_one_class() -> None:
+def test_a_class_name_names_one_class() -> None:
     places: dict[str, list[str]] = defaultdict(list)
     for name, tree in trees():
         for node in ast.walk(tree):

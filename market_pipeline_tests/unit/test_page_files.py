@@ -1,4 +1,4 @@
-"""The page's files: its modules, and those that the browser fetches before it has read what imports them."""
+"""The page's files: its modules, and those that the browser fetches before it reads the modules that import them."""
 
 import re
 

@@ -22,7 +22,7 @@ def test_partitions_are_the_calendars_sessions(calendar_name: str) -> None:
     assert keys(calendar_name, datetime(2026, 11, 23, 2, tzinfo=UTC)) == expected
 
 
-def test_fridays_partition_is_there_on_saturday_morning() -> None:
+def test_fridays_partition_exists_on_saturday_morning() -> None:
     assert keys("XNYS", datetime(2026, 11, 20, 23, 59, tzinfo=UTC))[-1] == "2026-11-19"
     assert keys("XNYS", datetime(2026, 11, 21, 0, 0, tzinfo=UTC))[-1] == "2026-11-20"
 

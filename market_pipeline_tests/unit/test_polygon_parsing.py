@@ -31,7 +31,7 @@ def without(key: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("number", ["7.0790813e+07", "75606556", "1.21e+08", "38649398.679189", "18"])
-def test_numbers_are_read_however_the_vendor_writes_them(number: str) -> None:
+def test_numbers_are_read_in_every_form_of_the_vendor(number: str) -> None:
     text = f'{{"status":"OK","ticker":"A","adjusted":false,"results":[{{"v":{number},"t":1112331600000}}]}}'
     body = read_body(HttpResponse(200, {}, text.encode()), "polygon", "A")
     fetched = parsed(*read_bar_records(body, "A", ticker="A"))
@@ -40,7 +40,7 @@ def test_numbers_are_read_however_the_vendor_writes_them(number: str) -> None:
 
 @pytest.mark.parametrize("key", ["o", "h", "l", "c", "v", "vw", "n"])
 @pytest.mark.parametrize("value", [None, "1.5", True, [], {}])
-def test_a_value_that_is_no_number_is_missing_and_spoils_no_neighbour(key: str, value: Any) -> None:
+def test_a_value_that_is_no_number_is_missing_and_affects_no_other(key: str, value: Any) -> None:
     fetched = parsed(BAR, {**BAR, key: value}, without(key))
     column = dict(
         zip(
@@ -89,7 +89,7 @@ def test_a_bars_day_is_that_of_its_time_zone_in_each_season_and_century(calendar
     assert (fetched.columns["date"] == expected.to_numpy("datetime64[D]")).all()
 
 
-def test_a_repeated_bar_is_kept_for_the_rules_to_judge() -> None:
+def test_a_repeated_bar_is_kept_for_the_rules() -> None:
     fetched = parsed(BAR, BAR)
     assert len(frame_of(fetched)) == len(fetched.payloads) == 2
     assert list(frame_of(fetched).index) == [0, 1]
@@ -113,7 +113,7 @@ NEW_YORK_CLOSE = 1673298000000  # 2023-01-09 16:00 New York
 SESSION = date(2023, 1, 9)
 
 
-def test_a_grouped_bar_begins_where_its_session_does_whatever_its_own_time() -> None:
+def test_a_grouped_bar_begins_with_its_session_at_any_time_of_its_own() -> None:
     early_close = NEW_YORK_CLOSE - 3 * 3_600_000
     grouped = GroupedBars(
         [{**BAR, "T": "A", "t": NEW_YORK_CLOSE}, {**BAR, "T": "B", "t": early_close}], NEW_YORK, SESSION, 1
@@ -147,7 +147,7 @@ def test_a_ticker_listed_twice_has_two_rows_with_their_payloads() -> None:
     assert list(grouped["A"].payloads) == [records[0], records[2]]
 
 
-def test_rows_of_no_ticker_are_nobodys_and_a_missing_ticker_is_not_there() -> None:
+def test_rows_without_a_ticker_belong_to_none_and_a_missing_ticker_has_no_rows() -> None:
     grouped = GroupedBars([{**BAR, "T": None}, {**BAR}, {**BAR, "T": "ZVZZT\x00"}], NEW_YORK, SESSION, 1)
     assert list(grouped) == ["ZVZZT\x00"]
     assert "AAPL" not in grouped
@@ -178,11 +178,11 @@ def test_market_days_give_each_ticker_its_own_bars_in_order_with_their_payloads(
     assert len(nothing.payloads) == len(frame_of(nothing)) == 0
     assert (frame_of(nothing).dtypes == frame_of(found).dtypes).all()
     assert SESSION in days
-    assert len(frame_of(days.read_bars("OTHER", all_of_them))) == 0  # which the run doesn't want
+    assert len(frame_of(days.read_bars("OTHER", all_of_them))) == 0  # which is not of the run
     assert has_types_of_bars(MarketDayCache({"A"}).read_bars("A", all_of_them))
 
 
-# --- the wait an answer asks for
+# --- the wait that a response requests
 
 
 @pytest.mark.parametrize(
@@ -203,6 +203,6 @@ def test_retry_after_is_seconds_or_a_date(value: str, seconds: float | None) -> 
     assert read_retry_after({"Retry-After": value}, datetime(2025, 1, 1, tzinfo=UTC)) == seconds
 
 
-def test_a_response_nested_too_deep_is_an_error_of_ours() -> None:
+def test_a_response_nested_too_deeply_is_an_error() -> None:
     with pytest.raises(PolygonError):
         read_body(HttpResponse(200, {}, b'{"results":' + b"[" * 100_000), "polygon", "A")

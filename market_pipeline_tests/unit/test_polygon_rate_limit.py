@@ -63,7 +63,7 @@ def test_no_window_ever_holds_more_requests_than_allowed(limit: int, pauses: lis
         assert later - earlier >= 60 - 1e-6
 
 
-def test_waiting_threads_go_in_the_order_they_came() -> None:
+def test_waiting_threads_continue_in_their_order_of_arrival() -> None:
     """With 1 request per window each waits for the one before, in order of arrival."""
     waits: list[float] = []
     limiter = LocalLimiter(1, window_seconds=60, clock=lambda: 0.0, sleep=waits.append)

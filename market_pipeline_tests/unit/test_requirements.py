@@ -21,7 +21,7 @@ PIN = rf"\S+==\S+( ; [^\\]+)? \\\n({HASH} \\\n)*{HASH}\n"
 
 @pytest.fixture(scope="module")
 def given() -> dict[str, Any]:
-    """Arguments of setup.py for setuptools."""
+    """Return the arguments of setup.py for setuptools."""
     code = "import setuptools; setuptools.setup = lambda **given: print({k: given[k] for k in sorted(given) if k in "
     code += "('install_requires', 'extras_require', 'python_requires', 'classifiers')}); exec(open('setup.py').read())"
     done = subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, capture_output=True, text=True, check=True)

@@ -1,4 +1,4 @@
-"""The rules, each on a bar that must pass and on bars that must not."""
+"""The rules, each on a valid bar and on invalid ones."""
 
 from datetime import date
 from typing import Any
@@ -32,7 +32,7 @@ def fetched(*changes: dict[str, Any]) -> FetchedBars:
     return FetchedBars(columns_of(frame), [{"row": row} for row in range(len(frame))], 1)
 
 
-def test_true_bars_all_pass() -> None:
+def test_valid_bars_all_pass() -> None:
     checked = check_bars(fetched(), AAPL, WEEK)
     assert len(checked.accepted["date"]) == 4
     assert checked.rejected == []
@@ -94,13 +94,13 @@ def test_a_bar_that_breaks_a_rule_is_rejected_with_the_rules_meaning(rule: str, 
     assert len(checked.accepted["date"]) + len(checked.rejected) == 4
 
 
-def test_every_reason_is_given() -> None:
+def test_every_broken_rule_is_a_reason() -> None:
     checked = check_bars(fetched({"high": -1.0, "volume": -1.0}), AAPL, WEEK)
     names = {reason.split(":")[0] for reason in checked.reasons[0]}
     assert names == {"not_positive", "high_too_low", "low_too_high", "negative_volume"}
 
 
-def test_a_bar_repeated_word_for_word_counts_once() -> None:
+def test_an_equal_bar_counts_once() -> None:
     response = fetched()
     columns = {name: np.concatenate([values, values]) for name, values in response.columns.items()}
     twice = FetchedBars(columns, [*response.payloads] * 2, 1)

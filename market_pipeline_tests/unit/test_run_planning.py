@@ -72,12 +72,12 @@ def test_a_night_after_a_good_one_is_one_run_of_the_last_sessions(gaps: Mapping[
     assert night(gaps) == [RangeRun("XNYS", MANY, [date(2024, 11, day) for day in (22, 25, 26, 27, 29)])]
 
 
-def test_a_night_after_nine_days_without_covers_them_and_what_was_to_be_fetched_again() -> None:
+def test_a_night_after_nine_days_without_one_covers_them_and_the_sessions_to_fetch_again() -> None:
     [run] = night({symbol.name: RECENT[-6] for symbol in MANY})  # the sessions from Friday 21 to Friday 29
     assert run.sessions == RECENT[-10:]
 
 
-def test_one_symbol_that_has_to_reach_further_back_has_a_run_of_its_own() -> None:
+def test_a_symbol_with_older_missing_sessions_has_its_own_run() -> None:
     runs = night({"A": RECENT[-40], "B": RECENT[-100]})
     assert [(run.symbols, len(run.sessions)) for run in runs] == [(MANY[2:], 5), ([MANY[0]], 44), ([MANY[1]], 104)]
 
@@ -87,7 +87,7 @@ def test_symbols_that_reach_about_as_far_share_a_run() -> None:
     assert [(run.symbols, len(run.sessions)) for run in runs] == [(MANY[2:], 5), (MANY[:2], 38)]
 
 
-def test_before_a_symbols_first_bar_there_is_nothing_to_fetch_once_more() -> None:
+def test_sessions_before_a_symbols_first_bar_are_not_fetched_again() -> None:
     assert [len(run.sessions) for run in night({"A": RECENT[-9]}, first_bar=None)] == [5, 9]
     assert [len(run.sessions) for run in night({"A": RECENT[-9]}, first_bar=RECENT[-11])] == [5, 11]
 

@@ -48,7 +48,7 @@ def test_recorded_bars_are_the_recorded_numbers(market: SandboxMarket, ticker: s
 
 
 @pytest.mark.parametrize("ticker", RECORDED)
-def test_a_recorded_ticker_goes_on_with_generated_bars_from_its_last_close(market: SandboxMarket, ticker: str) -> None:
+def test_a_recorded_ticker_continues_with_generated_bars(market: SandboxMarket, ticker: str) -> None:
     bars = market.bars(ticker, date(2013, 3, 1), LAST, adjust=False)
     assert not bars["recorded"][1:].any()
     last = market_listings(ticker)[-1].last or LAST
@@ -95,7 +95,7 @@ def test_a_longer_history_only_adds_bars(ticker: str, year: int) -> None:
     assert same(longer[: len(shorter)], shorter)
 
 
-def test_every_session_has_a_bar_and_nothing_else_has(market: SandboxMarket) -> None:
+def test_exactly_the_sessions_have_bars(market: SandboxMarket) -> None:
     for ticker, calendar, first in (("SPY", "XNYS", date(2003, 9, 10)), ("X:BTCUSD", "24/7", date(2013, 11, 1))):
         bars = market.bars(ticker, EVER, LAST, adjust=False)
         assert [day.item() for day in bars["day"]] == list_sessions(calendar, first, LAST)
@@ -113,7 +113,7 @@ def test_generated_bars_are_the_same_in_every_process_and_version() -> None:
     assert other.stdout.strip() == SPY_ON_2004_01_05
 
 
-def test_a_made_up_split_shows_in_the_price_and_vanishes_when_adjusted(market: SandboxMarket) -> None:
+def test_a_generated_split_shows_in_the_price_and_not_in_adjusted_prices(market: SandboxMarket) -> None:
     (split,) = splits_of(listing_of("BRK.B"))
     day = split.execution_date
     traded, adjusted = (
@@ -176,7 +176,7 @@ def test_nothing_is_seen_before_a_tickers_first_session(ticker: str) -> None:
 
 
 @pytest.mark.parametrize("ticker", ["aapl", "NO SUCH", "C:EURUSD", "X:BTC", "X:btcUSD", "I:SPX", "", "1ABC"])
-def test_what_is_no_ticker_is_not_listed(ticker: str) -> None:
+def test_an_invalid_ticker_is_not_listed(ticker: str) -> None:
     assert market_listings(ticker) == ()
 
 
@@ -200,7 +200,7 @@ def test_a_recorded_dividend_is_not_known_before_it_is_announced() -> None:
     assert len(market.dividends(listing_of("AAPL"))) == 1
 
 
-def test_dividends_are_made_up_for_some_generated_tickers(market: SandboxMarket) -> None:
+def test_some_generated_tickers_have_generated_dividends(market: SandboxMarket) -> None:
     assert not market.dividends(listing_of("X:BTCUSD"))
     paid = market.dividends(listing_of("NVDA"))
     assert {dividend.ex_date.month for dividend in paid} == {2, 5, 8, 11}
@@ -212,7 +212,7 @@ def test_dividends_are_made_up_for_some_generated_tickers(market: SandboxMarket)
 
 def test_a_clock_without_a_time_zone_is_rejected() -> None:
     with pytest.raises(ClockError, match="time zone"):
-        SandboxConfig(now=datetime(2024, 6, 4, 2))  # noqa: DTZ001 - without a zone is the point
+        SandboxConfig(now=datetime(2024, 6, 4, 2))  # noqa: DTZ001 - the test is of a time without a zone
 
 
 def same(one: Bars, other: Bars) -> bool:

@@ -26,7 +26,7 @@ from market_pipeline.vendor_format.error_bodies import RejectedRequestError
         (0.0, "0"),
     ],
 )
-def test_numbers_are_written_as_the_vendor_writes_them(value: float, text: str) -> None:
+def test_numbers_have_the_vendors_form(value: float, text: str) -> None:
     assert format_go_number(value) == text
 
 
@@ -46,11 +46,11 @@ def test_a_cursor_is_written_as_recorded() -> None:
 
 
 @given(st.dictionaries(st.text(min_size=1), st.text(min_size=1), min_size=1))
-def test_a_cursor_reads_back_as_what_it_was_made_of(parameters: dict[str, str]) -> None:
+def test_a_cursor_reads_back_as_its_parameters(parameters: dict[str, str]) -> None:
     assert from_cursor(to_cursor(parameters)) == parameters
 
 
 @pytest.mark.parametrize("cursor", ["%%%", "bGlt!", "bm9ub25l", "_w"])
-def test_what_is_no_cursor_is_rejected(cursor: str) -> None:
+def test_an_invalid_cursor_is_rejected(cursor: str) -> None:
     with pytest.raises(RejectedRequestError, match="cursor"):
         from_cursor(cursor)

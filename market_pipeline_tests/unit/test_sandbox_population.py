@@ -72,7 +72,7 @@ def test_volumes_are_whole_before_2026_and_fractional_from_then_on(market: Sandb
         assert (volumes % 1 != 0).mean() == pytest.approx(share, abs=0.1)
 
 
-def test_a_split_shows_in_the_price_and_vanishes_when_adjusted(market: SandboxMarket) -> None:
+def test_a_split_shows_in_the_price_and_not_in_adjusted_prices(market: SandboxMarket) -> None:
     splits = [
         (listing, split)
         for listing in market.universe.populations["XNYS"].listings

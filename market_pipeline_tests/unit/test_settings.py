@@ -17,7 +17,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("market_pipeline.core.settings.find_checkout_dir", lambda: None)
 
 
-def test_the_example_file_has_the_words_of_the_module() -> None:
+def test_the_example_file_has_the_texts_of_the_module() -> None:
     expected = [
         "# Copy to .env and set what you need; settings with a default are commented out. "
         "The environment overrides this file."
@@ -38,9 +38,7 @@ def test_the_example_file_copied_to_env_changes_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("elsewhere")
-def test_a_value_in_the_env_file_is_read_and_the_environment_wins(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_environment_takes_precedence_over_the_env_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / ".env").write_text("BACKFILL_SCHEDULE_HOUR=3\nBACKFILL_SCHEDULE_MINUTE=15\n", encoding="utf-8")
     monkeypatch.setenv("BACKFILL_SCHEDULE_MINUTE", "45")
     settings = load_settings()
@@ -110,7 +108,7 @@ GATEWAY = "https://gateway.example/polygon/"
         "http://gateway.internal", "http://gateway.default.svc.cluster.local", "https://8.8.8.8",
     ],
 )  # fmt: skip
-def test_a_declared_gateway_speaks_for_the_vendor(gateway: str) -> None:
+def test_bars_of_a_declared_gateway_are_the_vendors(gateway: str) -> None:
     settings = Settings(_env_file=None, polygon_gateway_url=gateway, polygon_api_key=SecretStr("key"))
     assert (settings.vendor_url, settings.source) == (gateway.rstrip("/"), "polygon")
     assert settings.vendor_key == SecretStr("key")

@@ -1,4 +1,4 @@
-"""The rules that flag a bar, each on bars that must pass and bars that must not, computed by hand."""
+"""The rules that flag a bar, each on unsuspicious and on suspicious bars, computed by hand."""
 
 from datetime import date
 from typing import Any
@@ -171,7 +171,7 @@ CHANGES = st.sampled_from(
 
 
 @given(st.lists(CHANGES, min_size=len(MONTH), max_size=len(MONTH)), st.integers(0, LAST), st.booleans())
-def test_a_verdict_needs_no_more_than_the_bars_looked_back_on_and_ahead_to(
+def test_flags_depend_only_on_the_bars_looked_back_on_and_ahead_to(
     changes: list[dict[str, Any]], row: int, split: bool
 ) -> None:
     frame = bars(*enumerate(changes))

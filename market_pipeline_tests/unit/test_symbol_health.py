@@ -17,7 +17,7 @@ QUIET = NewestLoad(newest=True, rejected=0, jumps=[])
 
 
 def result(check: str, load: NewestLoad = QUIET, **changes: Any) -> tuple[bool, bool, str]:
-    """One check of a symbol: passed, urgent, and its description."""
+    """Return one check of a symbol: passed, urgent, and its description."""
     [found] = [result for result in check_symbol({**COMPLETE, **changes}, load) if result.check == check]
     return found.passed, found.urgent, found.description
 
@@ -53,7 +53,7 @@ def test_a_symbol_is_stale_while_a_fetchable_session_is_newer_than_its_newest_ba
     assert found[:2] == (passed, urgent)
 
 
-def test_a_newest_session_that_the_vendor_has_nothing_of_is_worth_knowing() -> None:
+def test_a_newest_session_without_a_bar_at_the_vendor_is_reported() -> None:
     friday = COMPLETE["last_session"]
     load = NewestLoad(newest=True, rejected=0, jumps=[], answered_to=date(2024, 12, 2))
     assert result("staleness", load, last_session=friday) == (

@@ -92,7 +92,7 @@ def test_only_pairs_in_us_dollars_are_coins_and_the_error_explains_it() -> None:
 
 
 @given(st.sampled_from(list(AssetClass)).flatmap(lambda kind: st.tuples(st.just(kind), names_of(kind))))
-def test_every_name_survives_the_ways_it_takes(named: tuple[AssetClass, str]) -> None:
+def test_every_name_stays_the_same_in_urls_files_and_keys(named: tuple[AssetClass, str]) -> None:
     kind, name = named
     symbol, key = Symbol.of(name, kind), build_asset_key(Symbol.of(name, kind))
     assert AssetKey.from_user_string(key.to_user_string()) == AssetKey.from_db_string(key.to_string()) == key

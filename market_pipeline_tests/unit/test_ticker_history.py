@@ -104,7 +104,7 @@ def write(folder: Path, *rows: str) -> Path:
     return file
 
 
-def test_a_file_of_ones_own_wins_over_the_packaged_one(tmp_path: Path) -> None:
+def test_a_users_file_takes_precedence_over_the_packaged_one(tmp_path: Path) -> None:
     file = write(
         tmp_path, "Facebook,stock,FB,2012-05-18,2022-06-07,Ann,a test,", "Facebook,stock,META,2022-06-08,,Ann,a test,"
     )

@@ -21,7 +21,7 @@ def test_a_noun_may_have_a_plural_of_its_own() -> None:
     assert [format_count(number, "process", "processes") for number in (1, 2)] == ["1 process", "2 processes"]
 
 
-def test_a_command_survives_the_shell() -> None:
+def test_a_command_can_be_pasted_into_a_shell() -> None:
     words = ["market-pipeline", "backfill", "--symbols", "*", "--folder", "/a b/it's"]
     assert shlex.split(quote_command(*words)) == words
     assert quote_command("backfill", "--symbols", "AAPL,BRK.B") == "backfill --symbols AAPL,BRK.B"
