@@ -85,12 +85,14 @@ class Reference:
 def read_names(connection: Connection, as_of: datetime | None = None, *, tracked_only: bool = False) -> list[str]:
     """Return the names of all symbols that may have bars, in alphabetical order; with `as_of`, their names then.
 
-    With `tracked_only`, those that were ever tracked, and none of whom only a market's sessions have bars.
+    With `tracked_only`, those that were ever tracked until then, and none of whom only a market's sessions have bars.
     """
     identities = symbol_identities if as_of is None else _select_identities(as_of)
     query = select(identities.c.symbol).order_by(identities.c.symbol)
     if tracked_only:
         query = query.join(tracked_symbols, tracked_symbols.c.id == identities.c.symbol_id)
+        if as_of is not None:  # one of a market has an identity before it is tracked
+            query = query.where(tracked_symbols.c.date_added <= as_of)
     return list(connection.scalars(query))
 
 

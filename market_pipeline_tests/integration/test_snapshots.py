@@ -15,8 +15,9 @@ from market_pipeline.warehouse.loads import open_load
 from market_pipeline.warehouse.snapshots import create_snapshot, find_snapshot
 from market_pipeline.warehouse.stored_bars import read_bars
 from market_pipeline.warehouse.symbol_renaming import rename_symbol
-from market_pipeline.warehouse.tracked_symbols import remove_symbol
+from market_pipeline.warehouse.tracked_symbols import add_symbols, remove_symbol
 from market_pipeline_tests.conftest import Command
+from market_pipeline_tests.integration.market_cases import Bar, load_market, session_of
 from market_pipeline_tests.integration.mart_cases import add_dividends, add_splits, refresh_all_factors, track
 from market_pipeline_tests.integration.stored_bars import AAPL, load_frame, query, recorded
 from market_pipeline_tests.integration.test_export import description_of
@@ -112,6 +113,25 @@ def test_every_export_names_the_instant_by_which_it_can_be_made_again(
     assert export(command, tmp_path / "again", "--as-of", instant) == first
     _, _, message = command("export", "--symbols", "IBM", "--as-of", instant, "--output", "-")
     assert message == f"61 bars of 1 symbol, as of {instant}\n"
+
+
+def test_a_markets_symbol_that_is_tracked_later_is_not_in_earlier_exports(
+    warehouse: Engine, command: Command, tmp_path: Path
+) -> None:
+    add_symbols(warehouse, [AAPL])
+    load_market(warehouse, session_of(date(2024, 1, 2), {"AAPL": Bar(190.0), "KO": Bar(60.0)}))
+    create_snapshot(warehouse, "before")
+
+    def export_symbols(name: str, *options: str) -> list[str]:
+        assert command("export", "--symbols", "*", *options, "--output", tmp_path / name)[0] == 0
+        symbols: list[str] = manifest(tmp_path / name)["symbols"]
+        return symbols
+
+    assert export_symbols("first.csv", "--snapshot", "before") == ["AAPL"]
+    add_symbols(warehouse, [Symbol.of("KO", "stock")])
+    assert export_symbols("again.csv", "--snapshot", "before") == ["AAPL"]
+    assert (tmp_path / "again.csv").read_bytes() == (tmp_path / "first.csv").read_bytes()
+    assert export_symbols("present.csv") == ["AAPL", "KO"]
 
 
 def test_a_renamed_symbol_is_named_as_it_was_then(quarter: Engine, command: Command, tmp_path: Path) -> None:
