@@ -22,7 +22,7 @@ def make_cluster_folder(purpose: str) -> Path:
 
 
 def _memory_folder() -> Path | None:
-    """Return Linux's file system in memory, or None if there is none, or only a small one as in a container."""
+    """Return Linux's file system in memory, or None if there is no large one, as in a container."""
     if os.access(SHARED_MEMORY, os.W_OK) and shutil.disk_usage(SHARED_MEMORY).free > ROOM:
         return SHARED_MEMORY
     return None

@@ -1,4 +1,4 @@
-"""dbt in processes forked from one that has imported dbt and read the project: the two take 6 s of CPU in each run.
+"""dbt in processes forked from one that has read the project. Reading it takes 6 s of CPU in each run.
 
 For tests that need marts. Tests of how the project runs dbt use `market_pipeline.dbt_project.run_dbt`.
 """

@@ -116,7 +116,7 @@ def build_named_otherwise_error(former: Mapping[str, str]) -> UntrackedSymbolErr
 def build_never_tracked_error(
     unknown: Iterable[str], known: Iterable[str], as_of: datetime | None = None
 ) -> UntrackedSymbolError:
-    """Return the error for names of which there can be no bars, given the known ones, now or as of an instant."""
+    """Return the error for names that have no bars, given the known ones, now or as of an instant."""
     until = "" if as_of is None else f" until {as_of.isoformat()}"
     return UntrackedSymbolError(
         f"no bars of {suggest_names(unknown, known)}: never tracked{until}; see `market-pipeline coverage` for what is "

@@ -1,4 +1,4 @@
-"""Runs and events to be recorded by the shipped event log and by ours, and what can be read of them afterwards."""
+"""Runs and events to record in the shipped event log and in ours, and reads of them."""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""The bulk event log records what the shipped one records, as a whole or not at all, and outlives its connections."""
+"""The bulk event log records what the shipped one records, entirely or not at all, over lost connections too."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Range runs on the bulk storage and on the shipped one leave the same rows, and the UI shows the same of them."""
+"""Range runs on the bulk storage and on the shipped one: the same rows, and the same in the UI."""
 
 import multiprocessing
 from dataclasses import dataclass

@@ -51,7 +51,7 @@ class ForkedCommand:
             self._process.start()
 
     def poll(self) -> int | None:
-        """Return the exit code, or minus the number of the signal that ended it, or None as long as it runs."""
+        """Return the exit code, minus the number of the signal that ended it, or None while it runs."""
         with _STATES:
             return self._process.exitcode
 

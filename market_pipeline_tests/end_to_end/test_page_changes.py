@@ -22,7 +22,7 @@ TYPES = {"AAA": "CS", "BBB": "ETF"}
 
 @pytest.fixture(scope="module")
 def api(server: embedded.Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    """The page over three stocks, of whose bars one was corrected and one taken out, and a market of four sessions."""
+    """The page over three stocks with a corrected and a deleted bar, and a market of four sessions."""
     with serving(server, tmp_path_factory.mktemp("changed")) as api:
         load_autumn(api.warehouse)
         for day in MARKET_DAYS:

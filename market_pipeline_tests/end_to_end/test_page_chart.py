@@ -40,7 +40,7 @@ GAP = "No bars: 2012-07-02 to 2013-01-25, {} sessions never requested"
 
 
 def fill(warehouse: Engine) -> None:
-    """Store AAPL with a long gap and a failed session, MSFT from 2012 on, IBM without bars, and a small market."""
+    """Store AAPL with a long gap and a failed session, MSFT, IBM without bars, and a small market."""
     add_symbols(warehouse, [AAPL, IBM, MSFT])
     early = recorded("AAPL", *EARLY)
     load_frame(warehouse, AAPL, early[early["date"].dt.date < FAILED])

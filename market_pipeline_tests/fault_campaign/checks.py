@@ -135,7 +135,7 @@ def _list_wrong_cells(stage: Stage, database: str) -> Iterator[str]:
         for name in DEFAULT_BACKFILL:
             green = storage.event_log_storage.get_materialized_partitions(AssetKey(["market_data", name]))
             if count := len(green ^ held[name]):
-                yield f"{count} cells of {name} have another colour than market_data says"
+                yield f"{count} cells of {name} have another colour than in market_data"
 
 
 @contextmanager

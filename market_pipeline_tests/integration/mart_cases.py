@@ -121,7 +121,7 @@ def set_today(warehouse: Engine, today: date) -> None:
 
 
 def refresh_all_factors(warehouse: Engine) -> None:
-    """Bring the adjustment factors up to date, as a load or a refresh does, after rows were added one by one."""
+    """Bring the adjustment factors up to date, as a load does, after rows were added one by one."""
     with warehouse.begin() as connection:
         refresh_factors(connection, connection.execute(text("SELECT symbol FROM tracked_symbols")).scalars())
 

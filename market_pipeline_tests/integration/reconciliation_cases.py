@@ -30,7 +30,7 @@ PRICES = ["open", "high", "low", "close"]
 
 
 def fill_warehouse(warehouse: Engine) -> None:
-    """Store bars as traded of the recorded stocks with their actions, of two indices, and of KO from 2010 to 2014.
+    """Store bars as traded of the recorded stocks with their actions, of two indices, and of KO.
 
     The bars of KO are made of its adjusted closes, as if it had paid no dividend: all four prices are one.
     """

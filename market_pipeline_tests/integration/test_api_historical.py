@@ -364,7 +364,7 @@ def test_pages_together_are_all_rows(api: Api, adjustment: str) -> None:
     assert not found[-1]["truncated"]
 
 
-def test_a_cursor_of_a_table_goes_on_only_where_the_order_is_the_same(api: Api) -> None:
+def test_a_cursor_of_a_table_continues_only_in_the_same_order(api: Api) -> None:
     following = api.get(f"{TABLES}/market_data", [("limit", "1")]).json()["next"]
     cursor = following.partition("cursor=")[2]
     assert faults(get(api, "AAPL", FIRST, LAST, cursor=cursor)) == ["cursor"]

@@ -1,4 +1,4 @@
-"""Files read by parts: HEAD with the length, byte ranges of one file, and the limits of the files that are kept."""
+"""Files read by parts: HEAD with the length, byte ranges, and the limits of the kept files."""
 
 import io
 from collections.abc import Iterator

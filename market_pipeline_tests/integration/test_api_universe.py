@@ -45,7 +45,7 @@ def bars_of(day: date) -> dict[str, Bar]:
 
 @pytest.fixture(scope="module")
 def api(server: embedded.Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    """An API over three weeks of a market of five tickers, of which one has gone, and one is a tracked symbol."""
+    """An API over three weeks of five tickers, of which one has gone and one is tracked."""
     with serving(server, tmp_path_factory.mktemp("api")) as api:
         add_symbols(api.warehouse, [Symbol.of("SPY", "etf")])
         load_market(api.warehouse, *(session_of(day, bars_of(day)) for day in DAYS[:-1]))

@@ -302,7 +302,9 @@ def test_only_the_oldest_backups_are_removed(saved: Backup, addresses: dict[str,
     assert (folder / "mine").is_dir()
 
 
-def test_an_older_backup_goes_only_when_the_new_one_is_verified(saved: Backup, folder: Path, command: Command) -> None:
+def test_an_older_backup_is_removed_only_when_the_new_one_is_verified(
+    saved: Backup, folder: Path, command: Command
+) -> None:
     other = folder / "elsewhere"
     (other / "20240101T000000Z").mkdir(parents=True)
     for file in saved.folder.iterdir():

@@ -1,4 +1,4 @@
-"""The feed of changes: a copy that follows it equals a full read, page by page, over HTTP, SQL and the command line."""
+"""The feed of changes: a copy that follows it by any interface equals a full read."""
 
 import json
 import re

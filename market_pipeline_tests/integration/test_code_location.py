@@ -199,7 +199,7 @@ def test_the_sensor_names_an_address_where_nothing_responds(tick: Tick, warehous
     result = tick(url="http://127.0.0.1:9")
     assert "1 new (NVDA), but no Dagster webserver responds at http://127.0.0.1:9" in str(result.skip_message)
     assert "DAGSTER_WEBSERVER_URL" in str(result.skip_message)
-    assert result.cursor is None  # it is asked again at the next tick
+    assert result.cursor is None  # it is requested again at the next tick
 
 
 def test_the_sensor_does_not_reload_in_a_loop_where_that_fails(

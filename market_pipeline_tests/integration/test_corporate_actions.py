@@ -206,7 +206,7 @@ def test_a_split_with_a_factor_beyond_all_bounds_is_rejected(warehouse: Engine, 
     assert [day for _, day, *_ in factors(warehouse)] == [date(2020, 8, 31)]
 
 
-def test_a_response_with_more_than_the_recent_days_leaves_a_rejected_action_as_it_is(warehouse: Engine) -> None:
+def test_a_response_with_more_than_the_recent_days_does_not_change_a_rejected_action(warehouse: Engine) -> None:
     contradictory = [SPLIT, {**SPLIT, "split_to": 5}]
     assert counts(refresh_from(warehouse, listing(*contradictory))) == {"rejected": 2}
     recent = RefreshPlan(NOW, (), frozenset({"AAPL"}))

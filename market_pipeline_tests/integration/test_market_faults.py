@@ -1,4 +1,4 @@
-"""A market of the sandbox by both interfaces: the same bars, and the result of each fault of a session's file."""
+"""A market of the sandbox by both interfaces: the same bars, and the result of each fault."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager

@@ -46,7 +46,7 @@ def quarter(warehouse: Engine) -> Engine:
 
 
 def coin() -> pd.DataFrame:
-    """Return bars of BTC on the 90 days of a quarter ten years later: the calendar of coins begins after 2005."""
+    """Return bars of BTC on 90 days ten years later: the calendar of coins begins after 2005."""
     days = pd.DatetimeIndex(pd.to_datetime(list_sessions("24/7", date(2015, 1, 1), date(2015, 3, 31))))
     values = {"open": 10.5, "high": 12.0, "low": 9.25, "close": 11.0, "volume": 0.1, "vwap": 10.7, "transactions": 3.0}
     return pd.DataFrame({"date": days, "time": compute_session_starts("24/7", days), **values})

@@ -60,7 +60,7 @@ def bars_of(day: date) -> dict[str, Bar]:
 
 @pytest.fixture(scope="module")
 def built(server: embedded.Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Engine, Settings]]:
-    """A market of four tickers, one tracked with bars of its own before, but for its last sessions, and all marts."""
+    """A market of four tickers, one of them tracked with earlier bars of its own, and all marts."""
     folder: Path = tmp_path_factory.mktemp("built")
     with database(server, f"universe_{uuid4().hex}") as warehouse:
         add_symbols(warehouse, [AAPL])

@@ -1,6 +1,6 @@
 """The vendor's dialect: responses equal to those that the warehouse was filled from, by the vendor's own client.
 
-The first warehouse is filled from a sandbox. Its API and the sandbox are then asked the same by the official client.
+The first warehouse is filled from a sandbox. The official client then sends the same requests to both.
 """
 
 import json

@@ -63,7 +63,7 @@ def bars(closes: list[float]) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def api(server: embedded.Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    """An API over a stock with a dividend and a split, one whose dividends are unknown, and a market of a few days."""
+    """An API over a stock with actions, one whose dividends are unknown, and a market of some days."""
     with serving(server, tmp_path_factory.mktemp("dialect"), api_vendor_dialect=True) as api:
         track(api.warehouse, [CAFE], first=DAYS[0], last=DAYS[6])
         add_splits(api.warehouse, [("CAFE", EXECUTION, 1, 3)])
@@ -145,7 +145,7 @@ def test_the_clients_pages_keep_the_adjustment_and_the_instant(api: Api) -> None
         api.execute(f"UPDATE market_data SET close = 98 WHERE symbol = 'CAFE' AND date = '{DAYS[3]}'")
 
 
-def test_prices_whose_adjustment_is_not_known_are_an_error_that_says_so(api: Api) -> None:
+def test_prices_whose_adjustment_is_not_known_are_an_explained_error(api: Api) -> None:
     path = f"/v2/aggs/ticker/NEWS/range/1/day/{DAYS[0]}/{DAYS[1]}"
     text = error(api.get(path), 409)
     assert "the adjusted prices of NEWS are not known" in text

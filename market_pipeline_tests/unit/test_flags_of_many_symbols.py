@@ -78,7 +78,7 @@ def test_a_symbol_among_others_has_the_flags_that_it_has_alone(several: list[Ins
 
 
 def test_nothing_is_compared_across_two_symbols() -> None:
-    """The second symbol's first bar is the first one's last, a day later; the third's price and volume are far off."""
+    """The second symbol's first bar repeats the first one's last; the third's price and volume are far off."""
     quiet = bars_of(100.0 + np.arange(30) % 3, 1e6 + np.arange(30))
     last = {name: values[-1:] for name, values in quiet.items()}
     following = dict(bars_of(np.arange(100.0, 112.0), np.full(12, 1e6), START + timedelta(30)))

@@ -30,7 +30,7 @@ def history(stated: date, source: TickerSource = TickerSource.EVENTS) -> TickerH
 
 
 def join(stated: date, old: list[date], new: list[date]) -> dict[date, float]:
-    """Return the price of each session, 1 under FB and 2 under META, if the history states this day of the change."""
+    """Return each session's price, 1 under FB and 2 under META, if the history states this change."""
     tickers = history(stated)
     spans = tickers.spans(META, JUNE)
     responses = [response([day for day in days if day in span.sessions], price)
