@@ -124,7 +124,7 @@ def test_a_markets_symbol_that_is_tracked_later_is_not_in_earlier_exports(
 
     def export_symbols(name: str, *options: str) -> list[str]:
         assert command("export", "--symbols", "*", *options, "--output", tmp_path / name)[0] == 0
-        symbols: list[str] = manifest(tmp_path / name)["symbols"]
+        symbols: list[str] = description_of(tmp_path / name)["symbols"]
         return symbols
 
     assert export_symbols("first.csv", "--snapshot", "before") == ["AAPL"]
