@@ -322,6 +322,9 @@ def test_a_wrong_or_missing_thing_is_an_error_in_the_vendors_form(api: Api) -> N
         ("/stocks/v1/splits?sort=ticker.down", 400, "'sort': expected asc or desc"),
         (f"{RANGE}?sort=down", 400, "'sort': expected asc or desc"),
         (RANGE.replace("/1/day", "/1/week") + "?sort=DESC", 400, "'sort': expected asc or desc"),
+        (f"{RANGE}?adjusted=maybe", 400, "'adjusted'"),
+        ("/v2/aggs/grouped/locale/us/market/stocks/2024-03-09?adjusted=maybe", 400, "'adjusted'"),  # a Saturday
+        ("/v2/aggs/grouped/locale/global/market/crypto/9999-12-31?adjusted=maybe", 400, "'adjusted'"),
         (f"{RANGE}?snapshot=%00", 400, "there is no snapshot"),
         (f"{RANGE}?snapshot=nope", 400, "there is no snapshot 'nope'"),
     ):

@@ -105,7 +105,8 @@ async def read_grouped_stocks(request: DialectRequest) -> Body:
     """Return one session's bars of all stocks and funds.
 
     Raises:
-        RejectedRequestError: the date can't be parsed, the session is not stored, or adjusted prices are not known.
+        RejectedRequestError: the date or `adjusted` can't be parsed, the session is not stored, or adjusted prices are
+            not known.
         ProblemError: the database can't be reached.
     """
     return await _read_grouped(request, MARKETS["us_stocks"])
@@ -115,7 +116,7 @@ async def read_grouped_crypto(request: DialectRequest) -> Body:
     """Return one day's bars of all crypto pairs.
 
     Raises:
-        RejectedRequestError: the date can't be parsed, or the day is not stored.
+        RejectedRequestError: the date or `adjusted` can't be parsed, or the day is not stored.
         ProblemError: the database can't be reached.
     """
     return await _read_grouped(request, MARKETS["crypto"])
@@ -123,12 +124,13 @@ async def read_grouped_crypto(request: DialectRequest) -> Body:
 
 async def _read_grouped(request: DialectRequest, market: Market) -> Body:
     day, trading = request.day(), find_calendar(market.calendar)
+    adjustment = request.adjustment  # a wrong one is an error on any day
     if day >= request.now.astimezone(trading.timezone).date():
         raise RejectedRequestError(describe_day_not_over(day, request.as_of))
     if not list_sessions(trading.name, day, day):
         return build_bars_body(request, NO_ROWS)
     await _check_whole(request, market)
-    found = await read_session(request, trading, day)
+    found = await read_session(request, trading, day, adjustment)
     if not found:
         raise RejectedRequestError(ErrorBody(404, "NOT_FOUND", f"No bar of {day} {_stored(request.as_of)}."))
     return build_bars_body(request, found)

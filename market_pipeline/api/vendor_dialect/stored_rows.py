@@ -132,14 +132,14 @@ async def read_range(
     return found
 
 
-async def read_session(request: DialectRequest, market: Calendar, day: date) -> EncodedRows:
+async def read_session(request: DialectRequest, market: Calendar, day: date, adjustment: str) -> EncodedRows:
     """Return all bars of a session, with their tickers.
 
     Raises:
         RejectedRequestError: adjusted prices are requested, and some are not known.
         ProblemError: the database can't be reached.
     """
-    statements = session_statements(request.adjustment, past=request.as_of is not None)
+    statements = session_statements(adjustment, past=request.as_of is not None)
     values = {"calendar": market.name, "day": day, "time": compute_end_time(market, day), "as_of": request.as_of}
     rows, unknown, example = await _read_rows(request, statements, values)
     if unknown:
