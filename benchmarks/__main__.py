@@ -25,7 +25,7 @@ from benchmarks import (
     nightly,
     requests_needed,
 )
-from benchmarks.report import GOALS, Finding, table
+from benchmarks.report import GOALS, Finding, format_table
 from benchmarks.stage import fresh_warehouse
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "performance.md"
@@ -48,28 +48,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tiny", action="store_true")
     tiny = parser.parse_args().tiny
-    begun, load = time.time(), machine.load()
-    postgres = postgres_version()
+    begun, load = time.time(), machine.read_load()
+    postgres = read_postgres_version()
     findings: list[Finding] = []
     for benchmark in BENCHMARKS:
         at = time.perf_counter()
         run: Callable[[Any], Finding] = benchmark.run
         findings.append(run(benchmark.TINY if tiny else benchmark.FULL))
         print(f"{benchmark.__name__}: {time.perf_counter() - at:.0f} s", file=sys.stderr, flush=True)
-    written = document(findings, machine.describe(postgres, begun), load)
+    written = format_document(findings, machine.describe(postgres, begun), load)
     if tiny:
         print(written)
     else:
         DOCUMENT.write_text(written, encoding="utf-8")
 
 
-def postgres_version() -> str:
+def read_postgres_version() -> str:
     """Return the embedded server's version."""
     with fresh_warehouse() as (_, engine), engine.connect() as connection:
         return str(connection.execute(text("SHOW server_version")).scalar_one())
 
 
-def document(findings: Sequence[Finding], description: str, load: str) -> str:
+def format_document(findings: Sequence[Finding], description: str, load: str) -> str:
     """Return the document in Markdown."""
     verdicts = [[finding.title, *goal.cells] for finding in findings for goal in finding.goals]
     met = sum(goal.met for finding in findings for goal in finding.goals)
@@ -86,9 +86,9 @@ def document(findings: Sequence[Finding], description: str, load: str) -> str:
             "",
             f"{met} of {len(verdicts)} goals are met.",
             "",
-            table(["benchmark", *GOALS], verdicts),
+            format_table(["benchmark", *GOALS], verdicts),
             "",
-            *[finding.markdown() for finding in findings],
+            *[finding.format_markdown() for finding in findings],
         ]
     )
 

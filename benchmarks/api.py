@@ -21,9 +21,9 @@ from typing import Any, Literal
 
 import requests
 
-from benchmarks.api_servers import BARS, CLIENTS, FIRST, last_day
-from benchmarks.report import Finding, at_least, command
-from benchmarks.stage import environment_of, fresh_warehouse, program, statements
+from benchmarks.api_servers import BARS, CLIENTS, FIRST, find_last_day
+from benchmarks.report import Finding, require_at_least, run_command_line
+from benchmarks.stage import build_environment, execute_statements, find_program, fresh_warehouse
 from market_pipeline.api.generated.formats import ResponseFormat
 from market_pipeline.api.generated.history_params import COLUMNS
 from market_pipeline.core.settings import Settings
@@ -88,23 +88,23 @@ def run(size: Size) -> Finding:
     """Send requests to all servers in turns."""
     with fresh_warehouse() as (settings, engine), ExitStack() as stack:
         make_reading_role(engine)
-        statements(engine, *SEED.split(";")[:-1], "VACUUM ANALYZE")
+        execute_statements(engine, *SEED.split(";")[:-1], "VACUUM ANALYZE")
         ports = {name: stack.enter_context(running(name, settings)) for name in SERVERS}
         check_equal(ports)
         found = {
             name: [
-                {server: load(port, path(server, case), size.seconds) for server, port in ports.items()}
+                {server: measure_load(port, build_path(server, case), size.seconds) for server, port in ports.items()}
                 for _ in range(size.rounds)
             ]
             for name, case in CASES.items()
         }
-    return finding(found)
+    return build_finding(found)
 
 
-def finding(found: dict[str, list[dict[str, Load]]]) -> Finding:
+def build_finding(found: dict[str, list[dict[str, Load]]]) -> Finding:
     """Return the figures and the goals."""
 
-    def ratios(case: str, other: str) -> list[float]:
+    def compute_ratios(case: str, other: str) -> list[float]:
         return [loads["api"][0] / loads[other][0] for loads in found[case]]
 
     rows = [
@@ -127,7 +127,7 @@ def finding(found: dict[str, list[dict[str, Load]]]) -> Finding:
         ["response", *(f"{name}, requests/s (p99, ms)" for name in SERVERS)],
         rows,
         [
-            at_least(f"{case}: the API / {server}", ratios(case, server), goal)
+            require_at_least(f"{case}: the API / {server}", compute_ratios(case, server), goal)
             for case in found
             for server, goal in (("floor", CASES[case].of_floor), ("models", CASES[case].of_models))
             if goal is not None
@@ -148,11 +148,11 @@ def finding(found: dict[str, list[dict[str, Load]]]) -> Finding:
     )
 
 
-def path(server: str, case: Case) -> str:
+def build_path(server: str, case: Case) -> str:
     """Return the path of the request to a server."""
     if server != "api":
         return f"/{case.dialect if case.dialect in ('vendor', 'udf') and server == 'floor' else case.kind}/{case.bars}"
-    last = last_day(case.bars)
+    last = find_last_day(case.bars)
     if case.dialect == "vendor":
         return f"/v2/aggs/ticker/AAA/range/1/day/{FIRST}/{last}?adjusted=false&limit=50000"
     if case.dialect == "udf":
@@ -170,9 +170,9 @@ def running(name: str, settings: Settings) -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     own: list[str | Path] = [sys.executable, "-m", "benchmarks.api_servers", name, str(port)]
-    api: list[str | Path] = [program("market-pipeline"), "api", "--port", str(port)]
+    api: list[str | Path] = [find_program("market-pipeline"), "api", "--port", str(port)]
     environment = {
-        **environment_of(settings),
+        **build_environment(settings),
         "API_REQUESTS_PER_MINUTE": "1000000000",  # counting takes time too
         "API_VENDOR_DIALECT": "true",
     }
@@ -197,11 +197,11 @@ def wait_for(port: int) -> None:
     raise SystemExit("a server has not started within a minute")
 
 
-def load(port: int, path: str, seconds: float) -> tuple[float, float]:
+def measure_load(port: int, path: str, seconds: float) -> tuple[float, float]:
     """Send one request again and again on CLIENTS connections; return requests per second and the p99 in ms."""
     took: list[float] = []
 
-    def client() -> None:
+    def send_requests() -> None:
         with socket.create_connection(("127.0.0.1", port)) as connection:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
@@ -213,7 +213,7 @@ def load(port: int, path: str, seconds: float) -> tuple[float, float]:
 
     begun = time.perf_counter()
     end = begun + seconds
-    threads = [threading.Thread(target=client) for _ in range(CLIENTS)]
+    threads = [threading.Thread(target=send_requests) for _ in range(CLIENTS)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -235,7 +235,7 @@ def check_equal(ports: dict[str, int]) -> None:
     """Check that all three serve the same bars, and the API in all dialects."""
 
     def get(server: str, case: Case) -> Any:
-        return requests.get(f"http://127.0.0.1:{ports[server]}{path(server, case)}", timeout=30).json()
+        return requests.get(f"http://127.0.0.1:{ports[server]}{build_path(server, case)}", timeout=30).json()
 
     api, floor, model = (get(server, Case(390))["data"] for server in SERVERS)
     assert api == floor == get("api", Case(390, dialect="rest"))
@@ -249,4 +249,4 @@ def check_equal(ports: dict[str, int]) -> None:
 FULL, TINY = Size(), Size(rounds=1, seconds=0.1)
 
 if __name__ == "__main__":
-    command(run, FULL, TINY)
+    run_command_line(run, FULL, TINY)

@@ -55,23 +55,23 @@ VENDOR_ROWS = """
 """The bars under the vendor's keys, without its number format."""
 
 
-def last_day(bars: int) -> date:
+def find_last_day(bars: int) -> date:
     """Return the last of so many days."""
     return date.fromordinal(FIRST.toordinal() + bars - 1)
 
 
 @cache
-def query(bars: int) -> Query:
+def build_query(bars: int) -> Query:
     """Return the query that the API makes of its request."""
     conditions = [
         Condition("symbol = %s", ["AAA"]),
         Condition("date >= %s::date", [FIRST]),
-        Condition("date <= %s::date", [last_day(bars)]),
+        Condition("date <= %s::date", [find_last_day(bars)]),
     ]
-    return Query(SOURCES["none"], COLUMNS, conditions, [Order(_column("date"))], BARS)
+    return Query(SOURCES["none"], COLUMNS, conditions, [Order(_find_column("date"))], BARS)
 
 
-def _column(name: str) -> Column:
+def _find_column(name: str) -> Column:
     return next(column for column in COLUMNS if column.name == name)
 
 
@@ -84,14 +84,16 @@ class Floor:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Respond to an ASGI request."""
         if scope["type"] == "lifespan":
-            await self._live(receive, send)
+            await self._handle_lifespan(receive, send)
             return
         _, kind, bars = scope["path"].split("/")
         if kind in ("vendor", "udf"):
-            body = await (self._vendor_json(int(bars)) if kind == "vendor" else self._udf_json(int(bars)))
+            body = await (self._read_vendor_json(int(bars)) if kind == "vendor" else self._read_udf_json(int(bars)))
             kind = "json"
         else:
-            body = await (self._json(int(bars)) if kind == "json" else self._file(int(bars), ResponseFormat(kind)))
+            body = await (
+                self._read_json(int(bars)) if kind == "json" else self._read_file(int(bars), ResponseFormat(kind))
+            )
         headers = [
             (b"content-type", MEDIA_TYPES[ResponseFormat(kind)].encode()),
             (b"content-length", b"%d" % len(body)),
@@ -99,7 +101,7 @@ class Floor:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    async def _live(self, receive: Any, send: Any) -> None:
+    async def _handle_lifespan(self, receive: Any, send: Any) -> None:
         await receive()
         await self._pool.open()
         await send({"type": "lifespan.startup.complete"})
@@ -107,32 +109,32 @@ class Floor:
         await self._pool.close()
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _json(self, bars: int) -> bytes:
-        statement, values = query(bars).json_statement
+    async def _read_json(self, bars: int) -> bytes:
+        statement, values = build_query(bars).json_statement
         async with self._pool.connection() as connection:
             found: Any = await (await connection.execute(statement, values, prepare=True)).fetchone()
         return b"".join((b'{"data":[', found[0].encode(), b"]}"))
 
-    async def _vendor_json(self, bars: int) -> bytes:
+    async def _read_vendor_json(self, bars: int) -> bytes:
         async with self._pool.connection() as connection:
-            values = ["AAA", FIRST, last_day(bars), 50_001]
+            values = ["AAA", FIRST, find_last_day(bars), 50_001]
             found: Any = await (await connection.execute(VENDOR_ROWS, values, prepare=True)).fetchone()
         return b"".join((b'{"data":[', found[0].encode(), b"]}"))
 
-    async def _udf_json(self, bars: int) -> bytes:
-        values = {"symbol": "AAA", "first": FIRST, "last": last_day(bars), "most": MOST_BARS}
+    async def _read_udf_json(self, bars: int) -> bytes:
+        values = {"symbol": "AAA", "first": FIRST, "last": find_last_day(bars), "most": MOST_BARS}
         async with self._pool.connection() as connection:
             statement = bars_statement("none", "1D")
             found: Any = await (await connection.execute(statement, values, prepare=True)).fetchone()
         body: bytes = found[0].encode()
         return body
 
-    async def _file(self, bars: int, kind: ResponseFormat) -> bytes:
+    async def _read_file(self, bars: int, kind: ResponseFormat) -> bytes:
         writer = CsvWriter(COLUMNS) if kind is ResponseFormat.CSV else ArrowWriter(COLUMNS, parquet=False)
         parts = [writer.begin()]
         async with self._pool.connection() as connection:
             shown = copied_expressions(COLUMNS, kind)
-            blocks = copy_rows(connection, query(bars), shown, "FORMAT csv", BARS)
+            blocks = copy_rows(connection, build_query(bars), shown, "FORMAT csv", BARS)
             parts += [writer.block(lines) async for lines in blocks]
         return b"".join([*parts, writer.end()])
 
@@ -169,7 +171,7 @@ class Bars(BaseModel):
     data: list[Bar]
 
 
-def models(settings: Settings) -> FastAPI:
+def create_models_app(settings: Settings) -> FastAPI:
     """FastAPI as its tutorial has it: rows, models, JSON."""
     plain = find_database_url(settings).get_secret_value().replace("+psycopg", "")
     pool = AsyncConnectionPool(plain, kwargs={"row_factory": dict_row, "autocommit": True}, max_size=8, open=False)
@@ -188,7 +190,7 @@ def models(settings: Settings) -> FastAPI:
     @app.get("/{kind}/{bars}", response_model=Bars)
     async def read(kind: str, bars: int) -> Any:  # noqa: ARG001 - it knows one kind
         async with pool.connection() as connection:
-            cursor = await connection.execute(statement, ["AAA", FIRST, last_day(bars)], prepare=True)
+            cursor = await connection.execute(statement, ["AAA", FIRST, find_last_day(bars)], prepare=True)
             rows: list[Any] = await cursor.fetchall()
         return {"symbol": "AAA", "count": len(rows), "data": rows}
 
@@ -198,7 +200,7 @@ def models(settings: Settings) -> FastAPI:
 def main() -> None:
     """Serve one of the two on a port, until it is stopped."""
     name, port = sys.argv[1:]
-    make: Callable[[Settings], Any] = {"floor": Floor, "models": models}[name]
+    make: Callable[[Settings], Any] = {"floor": Floor, "models": create_models_app}[name]
     uvicorn.run(make(load_settings()), port=int(port), log_config=None, access_log=False, ws="none")
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from sqlalchemy import Engine, text
 
-from benchmarks.report import Finding, at_most, command, seconds
-from benchmarks.stage import environment_of, fresh_warehouse, program, sandbox, wall_seconds
+from benchmarks.report import Finding, format_seconds, require_at_most, run_command_line
+from benchmarks.stage import build_environment, find_program, fresh_warehouse, sandbox, time_command
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import DEFAULT_BACKFILL, Symbol
 from market_pipeline.warehouse.tracked_symbols import add_symbols
@@ -39,15 +39,15 @@ def run(size: Size) -> Finding:
     with sandbox() as base_url:
         for _ in range(size.rounds):
             with fresh_warehouse(base_url) as (settings, engine):
-                track(engine, size.symbols)
+                track_stocks(engine, size.symbols)
                 walls.append(
-                    wall_seconds([program("market-pipeline"), *arguments, "--quiet"], environment_of(settings))
+                    time_command([find_program("market-pipeline"), *arguments, "--quiet"], build_environment(settings))
                 )
-                bars = count(engine)
+                bars = count_bars(engine)
             with fresh_warehouse(base_url) as (settings, engine):
-                track(engine, size.symbols)
+                track_stocks(engine, size.symbols)
                 parts.append(time_parts(settings, arguments))
-                assert count(engine) == bars
+                assert count_bars(engine) == bars
     shares = [max(each.values()) / sum(each.values()) for each in parts]
     return Finding(
         f"4. A first backfill of {len(size.symbols)} symbols x 5 years by the command line",
@@ -59,14 +59,14 @@ def run(size: Size) -> Finding:
         [
             [
                 name,
-                seconds([each[name] for each in parts]),
+                format_seconds([each[name] for each in parts]),
                 f"{statistics.median(each[name] / sum(each.values()) for each in parts):.0%}",
             ]
             for name in parts[0]
         ],
         [
-            at_most("the command, from start to end", walls, 25, "s"),
-            at_most("share of its largest part", [100 * share for share in shares], 50, "%"),
+            require_at_most("the command, from start to end", walls, 25, "s"),
+            require_at_most("share of its largest part", [100 * share for share in shares], 50, "%"),
         ],
         [
             "What bounds it: importing Dagster, SQLAlchemy and pandas, and writing two events a partition, one planned "
@@ -78,12 +78,12 @@ def run(size: Size) -> Finding:
     )
 
 
-def track(engine: Engine, names: Sequence[str]) -> None:
+def track_stocks(engine: Engine, names: Sequence[str]) -> None:
     """Track these stocks."""
     add_symbols(engine, [Symbol.of(name, "stock") for name in names])
 
 
-def count(engine: Engine) -> int:
+def count_bars(engine: Engine) -> int:
     """Count the loaded bars."""
     with engine.connect() as connection:
         return int(connection.execute(text("SELECT count(*) FROM market_data")).scalar_one())
@@ -93,7 +93,7 @@ def time_parts(settings: Settings, arguments: Sequence[str]) -> dict[str, float]
     """Run the backfill in a new process, and return the seconds of its parts."""
     child = [sys.executable, "-m", "benchmarks.backfill_parts", str(time.time()), *arguments]
     folder = Path(__file__).parents[1]
-    output = subprocess.check_output(child, env=environment_of(settings), cwd=folder, text=True)
+    output = subprocess.check_output(child, env=build_environment(settings), cwd=folder, text=True)
     found: dict[str, float] = json.loads(output.splitlines()[-1])
     return found
 
@@ -101,4 +101,4 @@ def time_parts(settings: Settings, arguments: Sequence[str]) -> dict[str, float]
 FULL, TINY = Size(), Size(symbols=("AAPL", "MSFT"), start="2024-12-01", rounds=1)
 
 if __name__ == "__main__":
-    command(run, FULL, TINY)
+    run_command_line(run, FULL, TINY)

@@ -23,10 +23,10 @@ def main() -> None:
 
     spent = defaultdict(float, importing=time.time() - float(started))
     parts: list[tuple[ModuleType, str, str, Callable[..., Any]]] = [
-        (runs, "build_loading", "definitions", timed),
-        (runs, "launch_range_run", "run", timed),
-        (runs, "launch_runs", "launch_runs", timed),
-        (execution, "ingest", "ingest", timed_items),
+        (runs, "build_loading", "definitions", time_function),
+        (runs, "launch_range_run", "run", time_function),
+        (runs, "launch_runs", "launch_runs", time_function),
+        (execution, "ingest", "ingest", time_items),
     ]
     for module, name, part, wrapped in parts:
         setattr(module, name, wrapped(getattr(module, name), part, spent))
@@ -45,7 +45,7 @@ def main() -> None:
     print("\n" + json.dumps(seconds))
 
 
-def timed(function: Callable[..., Any], part: str, spent: dict[str, float]) -> Callable[..., Any]:
+def time_function(function: Callable[..., Any], part: str, spent: dict[str, float]) -> Callable[..., Any]:
     """Wrap the function: its seconds add up under `part`."""
 
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -58,11 +58,11 @@ def timed(function: Callable[..., Any], part: str, spent: dict[str, float]) -> C
     return call
 
 
-def timed_items(function: Callable[..., Iterator[Any]], part: str, spent: dict[str, float]) -> Callable[..., Any]:
+def time_items(function: Callable[..., Iterator[Any]], part: str, spent: dict[str, float]) -> Callable[..., Any]:
     """Wrap the function: the seconds spent on its iterator add up under `part`."""
 
     def call(*args: Any, **kwargs: Any) -> Iterator[Any]:
-        items = timed(iter(function(*args, **kwargs)).__next__, part, spent)
+        items = time_function(iter(function(*args, **kwargs)).__next__, part, spent)
         with suppress(StopIteration):
             while True:
                 item = items()

@@ -22,8 +22,8 @@ import dagster as dg
 from dagster import DagsterInstance
 from sqlalchemy import create_engine, make_url, text
 
-from benchmarks.report import Finding, at_least, command, seconds
-from benchmarks.stage import fresh_warehouse, measured, measured_here, statements
+from benchmarks.report import Finding, format_seconds, require_at_least, run_command_line
+from benchmarks.stage import execute_statements, fresh_warehouse, measure, measure_here
 from market_pipeline.core.sessions import list_sessions
 from market_pipeline.dagster_storage.internals import InstanceRef
 from market_pipeline.orchestration.partitions import build_session_partitions
@@ -54,12 +54,12 @@ Storage = Callable[[str], Mapping[str, Any]]
 """Builds the `storage` of dagster.yaml from a database's URL."""
 
 
-def shipped(url: str) -> Mapping[str, Any]:
+def configure_shipped(url: str) -> Mapping[str, Any]:
     """Return the storage of dagster-postgres' documentation."""
     return {"postgres": {"postgres_url": url}}
 
 
-def the_projects(_url: str) -> Mapping[str, Any]:
+def configure_own(_url: str) -> Mapping[str, Any]:
     """Return the storage of the project's dagster.yaml; the environment holds the database's URL."""
     return {
         "custom": {
@@ -70,21 +70,21 @@ def the_projects(_url: str) -> Mapping[str, Any]:
     }
 
 
-def record(storage: Storage, batch_size: int, server: str, symbols: int, first: date, last: date) -> Recorded:
+def record_run(storage: Storage, batch_size: int, server: str, symbols: int, first: date, last: date) -> Recorded:
     """Record a range run in a new database."""
     warnings.simplefilter("ignore")
     os.environ["DAGSTER_EVENT_BATCH_SIZE"] = str(batch_size)
-    with open_instance(storage, new_database(server)) as instance:
-        job = job_of(symbols)
-        execute(job, instance, first, first)  # so that no import is timed
-        run = measured_here(lambda: execute(job, instance, first, last))
+    with open_instance(storage, create_database(server)) as instance:
+        job = build_job(symbols)
+        execute_job(job, instance, first, first)  # so that no import is timed
+        run = measure_here(lambda: execute_job(job, instance, first, last))
         with instance.event_log_storage.index_connection() as connection:  # type: ignore[attr-defined]
             query = text("SELECT dagster_event_type, asset_key, partition FROM event_logs WHERE run_id = :run_id")
             events = Counter(tuple(map(str, row)) for row in connection.execute(query, {"run_id": run.result}))
     return Recorded(run.seconds, events)
 
 
-def job_of(symbols: int) -> dg.JobDefinition:
+def build_job(symbols: int) -> dg.JobDefinition:
     """Return a job of assets that are materialized without work, declared as the project's are."""
     specs = [dg.AssetSpec(["market_data", f"SYMBOL_{number}"], skippable=True) for number in range(symbols)]
 
@@ -104,7 +104,7 @@ def job_of(symbols: int) -> dg.JobDefinition:
     return job
 
 
-def execute(job: dg.JobDefinition, instance: DagsterInstance, first: date, last: date) -> str:
+def execute_job(job: dg.JobDefinition, instance: DagsterInstance, first: date, last: date) -> str:
     """Materialize all assets from `first` to `last` in one run, and return its id."""
     tags = {"dagster/asset_partition_range_start": str(first), "dagster/asset_partition_range_end": str(last)}
     return job.execute_in_process(instance=instance, tags=tags, run_config=QUIET).run_id
@@ -127,12 +127,12 @@ def open_instance(storage: Storage, url: str) -> Iterator[DagsterInstance]:
         yield instance
 
 
-def new_database(server: str) -> str:
+def create_database(server: str) -> str:
     """Create an empty database, and return its URL for Dagster's driver."""
     name = f"benchmark_{uuid4().hex}"
     address = make_url(server).set(drivername="postgresql+psycopg2")
     engine = create_engine(address)
-    statements(engine, f"CREATE DATABASE {name}")
+    execute_statements(engine, f"CREATE DATABASE {name}")
     engine.dispose()
     return address.set(database=name).render_as_string(hide_password=False)
 
@@ -146,8 +146,8 @@ def run(size: Size) -> Finding:
         server = settings.database_url.get_secret_value()
         for number in range(size.rounds):
             if number < size.rounds_as_shipped:
-                theirs.append(measured(record, shipped, 0, server, 1, size.first, size.last).result)
-            ours.append(measured(record, the_projects, 1000, server, size.symbols, size.first, size.last).result)
+                theirs.append(measure(record_run, configure_shipped, 0, server, 1, size.first, size.last).result)
+            ours.append(measure(record_run, configure_own, 1000, server, size.symbols, size.first, size.last).result)
             check_equal(theirs[-1].events, ours[-1].events)
     sessions = len(list_sessions("XNYS", size.first, size.last))
     scaled = [each.seconds * size.symbols for each in theirs]
@@ -164,8 +164,8 @@ def run(size: Size) -> Finding:
                 name,
                 f"{partitions:,}",
                 f"{count:,}",
-                seconds([each.seconds for each in several]),
-                seconds([1000 * each.seconds / count for each in several]),
+                format_seconds([each.seconds for each in several]),
+                format_seconds([1000 * each.seconds / count for each in several]),
             ]
             for name, partitions, count, several in (
                 ("as shipped, one asset", sessions, events[0], theirs),
@@ -173,7 +173,7 @@ def run(size: Size) -> Finding:
             )
         ],
         [
-            at_least(
+            require_at_least(
                 "time, as shipped (scaled) / the project's",
                 [one / other.seconds for one, other in zip(scaled, ours, strict=False)],
                 40,
@@ -194,4 +194,4 @@ FULL = Size()
 TINY = Size(symbols=2, first=date(2024, 12, 2), rounds=1, rounds_as_shipped=1)
 
 if __name__ == "__main__":
-    command(run, FULL, TINY)
+    run_command_line(run, FULL, TINY)

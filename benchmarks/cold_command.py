@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.report import Finding, at_most, command, seconds
-from benchmarks.stage import environment_of, fresh_warehouse, program, sandbox, wall_seconds
+from benchmarks.report import Finding, format_seconds, require_at_most, run_command_line
+from benchmarks.stage import build_environment, find_program, fresh_warehouse, sandbox, time_command
 from market_pipeline.core.sessions import find_newest_ended_session
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.warehouse.tracked_symbols import add_symbols
@@ -26,25 +26,25 @@ def run(size: Size) -> Finding:
     """Start both commands in turns."""
     day = str(find_newest_ended_session("XNYS", datetime.now(UTC)))
     session = ["--symbols", "AAPL", "--start", day, "--end", day]
-    backfill: list[str | Path] = [program("market-pipeline"), "backfill", *session, "--quiet"]
+    backfill: list[str | Path] = [find_program("market-pipeline"), "backfill", *session, "--quiet"]
     importing = [sys.executable, "-c", "import dagster"]
     ours: list[float] = []
     dagster: list[float] = []
     with sandbox() as base_url, fresh_warehouse(base_url) as (settings, engine):
         add_symbols(engine, [Symbol.of("AAPL", "stock")])
-        environment = environment_of(settings)
-        wall_seconds(backfill, environment)  # creates Dagster's database and the byte code
+        environment = build_environment(settings)
+        time_command(backfill, environment)  # creates Dagster's database and the byte code
         for _ in range(size.rounds):
-            dagster.append(wall_seconds(importing, environment))
-            ours.append(wall_seconds(backfill, environment))
+            dagster.append(time_command(importing, environment))
+            ours.append(time_command(backfill, environment))
     return Finding(
         "10. One symbol's latest session by the command line",
         f"`market-pipeline backfill --symbols AAPL --start {day} --end {day}`: a process that starts, fetches one bar "
         "from the sandbox, loads and records it as a Dagster run, and ends. The embedded PostgreSQL is running.",
         ["process", "time"],
-        [["`python -c 'import dagster'`", seconds(dagster)], ["the command", seconds(ours)]],
+        [["`python -c 'import dagster'`", format_seconds(dagster)], ["the command", format_seconds(ours)]],
         [
-            at_most(
+            require_at_most(
                 "time, the command / importing Dagster",
                 [one / other for one, other in zip(ours, dagster, strict=True)],
                 2.5,
@@ -66,4 +66,4 @@ def run(size: Size) -> Finding:
 FULL, TINY = Size(), Size(rounds=1)
 
 if __name__ == "__main__":
-    command(run, FULL, TINY)
+    run_command_line(run, FULL, TINY)

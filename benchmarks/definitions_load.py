@@ -10,8 +10,8 @@ import sys
 from collections import defaultdict
 from dataclasses import dataclass
 
-from benchmarks.report import Finding, at_most, command
-from benchmarks.stage import environment_of, fresh_warehouse, statements, stocks
+from benchmarks.report import Finding, require_at_most, run_command_line
+from benchmarks.stage import build_environment, execute_statements, fresh_warehouse, list_stocks
 from market_pipeline.core.settings import Settings
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 
@@ -31,23 +31,23 @@ def run(size: Size) -> Finding:
     """Load the definitions for each number of symbols."""
     taken: defaultdict[int, list[dict[str, float]]] = defaultdict(list)
     with fresh_warehouse() as (settings, engine):
-        load(settings)  # dbt parses its project once after each change
+        load_definitions(settings)  # dbt parses its project once after each change
         for count in size.symbols:
-            statements(engine, "TRUNCATE tracked_symbols, symbol_identities")
-            add_symbols(engine, stocks(count))
+            execute_statements(engine, "TRUNCATE tracked_symbols, symbol_identities")
+            add_symbols(engine, list_stocks(count))
             for _ in range(size.rounds):
-                taken[count].append(load(settings))
-    return finding(taken)
+                taken[count].append(load_definitions(settings))
+    return build_finding(taken)
 
 
-def load(settings: Settings) -> dict[str, float]:
+def load_definitions(settings: Settings) -> dict[str, float]:
     """Load the definitions in a new process, and return the seconds of each part."""
     command = [sys.executable, "-m", "benchmarks.definitions_parts"]
-    parts: dict[str, float] = json.loads(subprocess.check_output(command, env=environment_of(settings)))
+    parts: dict[str, float] = json.loads(subprocess.check_output(command, env=build_environment(settings)))
     return parts
 
 
-def finding(taken: dict[int, list[dict[str, float]]]) -> Finding:
+def build_finding(taken: dict[int, list[dict[str, float]]]) -> Finding:
     """Return the figures and the goals."""
     parts = list(next(iter(taken.values()))[0])
     beyond = {
@@ -65,7 +65,7 @@ def finding(taken: dict[int, list[dict[str, float]]]) -> Finding:
         ["part", *(f"{count:,} symbols" for count in taken)],
         rows,
         [
-            at_most(f"{count:,} symbols, beyond importing Dagster", beyond[count], GOALS.get(count, 1.0), "s")
+            require_at_most(f"{count:,} symbols, beyond importing Dagster", beyond[count], GOALS.get(count, 1.0), "s")
             for count in taken
         ],
         [
@@ -84,4 +84,4 @@ def finding(taken: dict[int, list[dict[str, float]]]) -> Finding:
 FULL, TINY = Size(), Size(symbols=(3,), rounds=1)
 
 if __name__ == "__main__":
-    command(run, FULL, TINY)
+    run_command_line(run, FULL, TINY)

@@ -12,27 +12,27 @@ def main() -> None:
     parts: dict[str, float] = {}
     last = time.perf_counter()
 
-    def done(part: str) -> None:
+    def record_part(part: str) -> None:
         nonlocal last
         now = time.perf_counter()
         parts[part], last = now - last, now
 
     import dagster as dg
 
-    done("import dagster")
+    record_part("import dagster")
     from market_pipeline.core.gc_tuning import frozen_after
 
     with frozen_after():  # as definitions.py does
         from market_pipeline.core.settings import load_settings
         from market_pipeline.orchestration.build import build_analytics, build_loading
 
-        done("import the project")
+        record_part("import the project")
         loading = build_loading(load_settings())
-        done("symbols, schedules, sensors")
+        record_part("symbols, schedules, sensors")
         analytics = build_analytics(load_settings())
-        done("dbt's models")
+        record_part("dbt's models")
     dg.Definitions.merge(loading, analytics).get_repository_def()
-    done("Dagster's repository")
+    record_part("Dagster's repository")
     print(json.dumps(parts))
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from benchmarks.loaders import AT_ONCE, NUMBERS, Work, rows_of
+from benchmarks.loaders import AT_ONCE, NUMBERS, Work, iterate_rows
 from market_pipeline.core.symbols import Symbol
 
 QUIET = {"RUNTIME__DLTHUB_TELEMETRY": "false", "RUNTIME__LOG_LEVEL": "CRITICAL"}
@@ -27,22 +27,22 @@ AT_BEST = {
 MERGE: dict[str, Any] = {"name": "bars", "write_disposition": "merge", "primary_key": ("symbol", "date")}
 
 
-def dlt_by_default(work: Work) -> int:
+def load_by_dlt_default(work: Work) -> int:
     """Load with a resource that yields dicts."""
 
     @dlt.resource(**MERGE)
     def bars() -> Iterator[list[dict[str, Any]]]:
-        with work.session() as session:
+        with work.open_session() as session:
             for symbol in work.symbols:
-                yield list(rows_of(symbol, session.get(work.url(symbol)).json()["results"]))
+                yield list(iterate_rows(symbol, session.get(work.build_url(symbol)).json()["results"]))
 
     return _run(bars(), work, "dlt_default")
 
 
-def dlt_at_its_best(work: Work) -> int:
+def load_by_dlt_at_its_best(work: Work) -> int:
     """Load with a transformer that yields Arrow tables."""
     os.environ.update(AT_BEST)
-    session = work.session()
+    session = work.open_session()
 
     @dlt.resource(name="symbols")
     def symbols() -> Iterator[Symbol]:
@@ -50,12 +50,12 @@ def dlt_at_its_best(work: Work) -> int:
 
     @dlt.transformer(**MERGE, parallelized=True)
     def bars(symbol: Symbol) -> Iterator[pa.Table]:
-        yield arrow(symbol, orjson.loads(session.get(work.url(symbol)).content)["results"])
+        yield build_arrow_table(symbol, orjson.loads(session.get(work.build_url(symbol)).content)["results"])
 
     return _run(symbols() | bars(), work, "dlt_best", loader_file_format="csv")
 
 
-def arrow(symbol: Symbol, records: list[dict[str, Any]]) -> pa.Table:
+def build_arrow_table(symbol: Symbol, records: list[dict[str, Any]]) -> pa.Table:
     """Return a symbol's bars as an Arrow table with the columns of market_data that the vendor gives."""
     milliseconds = np.array([record["t"] for record in records]).astype("datetime64[ms]")
     kinds = dict.fromkeys(NUMBERS, "float64") | {"transactions": "int64"}

@@ -11,9 +11,9 @@ from datetime import date
 
 from sqlalchemy import Engine, text
 
-from benchmarks.loaders import Work, market_pipeline
-from benchmarks.report import Finding, at_most, command, seconds
-from benchmarks.stage import STORED, Measured, fresh_warehouse, measured, sandbox, statements, stocks
+from benchmarks.loaders import Work, load_by_project
+from benchmarks.report import Finding, format_seconds, require_at_most, run_command_line
+from benchmarks.stage import STORED, Measured, execute_statements, fresh_warehouse, list_stocks, measure, sandbox
 from market_pipeline.core.sessions import list_sessions
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.warehouse.tracked_symbols import add_symbols
@@ -36,30 +36,30 @@ def run(size: Size) -> Finding:
     sessions = list_sessions("XNYS", size.first, size.last)
     taken: defaultdict[int, list[Measured]] = defaultdict(list)
     requests: dict[int, int] = {}
-    everyone = SandboxConfig(also_listed=frozenset(symbol.name for symbol in stocks(max(size.symbols))))
+    everyone = SandboxConfig(also_listed=frozenset(symbol.name for symbol in list_stocks(max(size.symbols))))
     with sandbox(everyone, cached=True) as base_url, fresh_warehouse() as (settings, engine):
         assert settings.database_url is not None
         for number in range(size.rounds + 1):
             for count in size.symbols:
-                symbols = stocks(count)
-                statements(engine, EMPTY)
+                symbols = list_stocks(count)
+                execute_statements(engine, EMPTY)
                 add_symbols(engine, symbols)
                 work = Work(base_url, settings.database_url.get_secret_value(), symbols, sessions)
-                found = measured(market_pipeline, work)
+                found = measure(load_by_project, work)
                 assert found.result == count * len(sessions), found
-                requests[count] = requests_made(engine)
+                requests[count] = count_requests(engine)
                 if number:  # in the first round the sandbox makes its responses
                     taken[count].append(found)
-    return finding(taken, requests, len(sessions))
+    return build_finding(taken, requests, len(sessions))
 
 
-def requests_made(engine: Engine) -> int:
+def count_requests(engine: Engine) -> int:
     """Return the requests of all load records."""
     with engine.connect() as connection:
         return int(connection.execute(text("SELECT sum(requests) FROM backfill_history")).scalar_one())
 
 
-def finding(taken: dict[int, list[Measured]], requests: dict[int, int], sessions: int) -> Finding:
+def build_finding(taken: dict[int, list[Measured]], requests: dict[int, int], sessions: int) -> Finding:
     """Return the figures and the goals."""
     least, most = min(taken), max(taken)
     middle = sorted(taken)[len(taken) // 2]
@@ -75,7 +75,7 @@ def finding(taken: dict[int, list[Measured]], requests: dict[int, int], sessions
                 f"{count:,}",
                 f"{count * sessions:,}",
                 f"{requests[count]:,}",
-                seconds([found.seconds for found in several]),
+                format_seconds([found.seconds for found in several]),
                 f"{1000 * statistics.median(each[count]):.1f} ms",
                 f"{sessions / statistics.median(each[count]):,.0f}",
                 f"{statistics.median(mib[count]):,.0f} MiB",
@@ -83,12 +83,12 @@ def finding(taken: dict[int, list[Measured]], requests: dict[int, int], sessions
             for count, several in taken.items()
         ],
         [
-            at_most(
+            require_at_most(
                 f"time a symbol, {most:,} symbols / {middle:,}",
                 [one / other for one, other in zip(each[most], each[middle], strict=True)],
                 1.2,
             ),
-            at_most(
+            require_at_most(
                 f"memory, {most:,} symbols / {least:,}",
                 [one / other for one, other in zip(mib[most], mib[least], strict=True)],
                 1.5,
@@ -109,4 +109,4 @@ def finding(taken: dict[int, list[Measured]], requests: dict[int, int], sessions
 FULL, TINY = Size(), Size(symbols=(2, 30), first=date(2023, 12, 1), rounds=1)
 
 if __name__ == "__main__":
-    command(run, FULL, TINY)
+    run_command_line(run, FULL, TINY)

@@ -15,10 +15,10 @@ from datetime import date
 import requests
 from sqlalchemy import Engine, text
 
-from benchmarks.dlt_loaders import dlt_at_its_best, dlt_by_default
-from benchmarks.loaders import FLAT_BARS, Work, bare_copy, market_pipeline, row_by_row
-from benchmarks.report import Finding, at_least, at_most, command
-from benchmarks.stage import STORED, Measured, fresh_warehouse, measured, sandbox, statements, stocks
+from benchmarks.dlt_loaders import load_by_dlt_at_its_best, load_by_dlt_default
+from benchmarks.loaders import FLAT_BARS, Work, load_by_bare_copy, load_by_project, load_row_by_row
+from benchmarks.report import Finding, require_at_least, require_at_most, run_command_line
+from benchmarks.stage import STORED, Measured, execute_statements, fresh_warehouse, list_stocks, measure, sandbox
 from market_pipeline.core.sessions import list_sessions
 from market_pipeline.warehouse.tracked_symbols import add_symbols
 
@@ -58,47 +58,47 @@ class Way:
 def run(size: Size) -> Finding:
     """Load the bars each way in turns, and compare."""
     ways = [
-        Way("the project's", market_pipeline, size.symbols, "market_data", ["bars", "bar_flags", "loads"]),
-        Way("bare COPY", bare_copy, size.symbols),
-        Way("dlt at its best", dlt_at_its_best, size.symbols, "dlt_best.bars"),
-        Way("dlt by default", dlt_by_default, size.symbols_by_default, "dlt_default.bars"),
-        Way("row by row", row_by_row, size.symbols_row_by_row),
+        Way("the project's", load_by_project, size.symbols, "market_data", ["bars", "bar_flags", "loads"]),
+        Way("bare COPY", load_by_bare_copy, size.symbols),
+        Way("dlt at its best", load_by_dlt_at_its_best, size.symbols, "dlt_best.bars"),
+        Way("dlt by default", load_by_dlt_default, size.symbols_by_default, "dlt_default.bars"),
+        Way("row by row", load_row_by_row, size.symbols_row_by_row),
     ]
     taken: defaultdict[str, list[Measured]] = defaultdict(list)
     sizes: dict[str, int] = {}
     with sandbox(cached=True) as base_url, fresh_warehouse() as (settings, engine):
         assert settings.database_url is not None
-        symbols = stocks(size.symbols)
+        symbols = list_stocks(size.symbols)
         sessions = list_sessions("XNYS", date(2003, 9, 10), date(2026, 1, 1))[: size.sessions]
         work = Work(base_url, settings.database_url.get_secret_value(), symbols, sessions)
         add_symbols(engine, symbols)
         cache_responses(work)
         for number in range(size.rounds):
             for way in ways:
-                statements(engine, *EMPTY)
-                taken[way.name].append(load(way, work))
-                if way.load is market_pipeline:
+                execute_statements(engine, *EMPTY)
+                taken[way.name].append(run_load(way, work))
+                if way.load is load_by_project:
                     if number == 0:
                         keep_as_expected(engine)
-                    taken["again, nothing changed"].append(load(way, work))
+                    taken["again, nothing changed"].append(run_load(way, work))
                 if number == 0:  # in later rounds the count suffices: a comparison takes minutes
                     check_equal(engine, way, work)
-                sizes[way.name] = bytes_per_million(engine, way)
-    return finding(size, ways, taken, sizes)
+                sizes[way.name] = measure_bytes(engine, way)
+    return build_finding(size, ways, taken, sizes)
 
 
 def cache_responses(work: Work) -> None:
     """Fetch every response once, so that the sandbox has cached all of them before any load is timed."""
-    with work.session() as session:
+    with work.open_session() as session:
         for symbol in work.symbols:
-            session.get(work.url(symbol)).raise_for_status()
+            session.get(work.build_url(symbol)).raise_for_status()
     assert len(requests.get(work.base_url + "/_sandbox/stats", timeout=10).content)
 
 
-def load(way: Way, work: Work) -> Measured:
+def run_load(way: Way, work: Work) -> Measured:
     """Run one load in a process of its own."""
     part = replace(work, symbols=work.symbols[: way.symbols])
-    found = measured(way.load, part)
+    found = measure(way.load, part)
     if found.result != len(part.symbols) * len(part.sessions):
         raise SystemExit(f"{way.name} returned {found.result} bars")
     return found
@@ -106,7 +106,9 @@ def load(way: Way, work: Work) -> Measured:
 
 def keep_as_expected(engine: Engine) -> None:
     """Copy the rows of the project to a table, for comparison with the others."""
-    statements(engine, "DROP TABLE IF EXISTS expected", f"CREATE TABLE expected AS SELECT {COLUMNS} FROM market_data")
+    execute_statements(
+        engine, "DROP TABLE IF EXISTS expected", f"CREATE TABLE expected AS SELECT {COLUMNS} FROM market_data"
+    )
 
 
 def check_equal(engine: Engine, way: Way, work: Work) -> None:
@@ -119,7 +121,7 @@ def check_equal(engine: Engine, way: Way, work: Work) -> None:
             raise SystemExit(f"{way.name} has stored {differing} rows that differ, so its time can't be compared")
 
 
-def bytes_per_million(engine: Engine, way: Way) -> int:
+def measure_bytes(engine: Engine, way: Way) -> int:
     """Return the bytes of a million rows of the table, or of those it is made of, with their indexes."""
     size = " + ".join(f"pg_total_relation_size('{name}')" for name in way.stored_in or [way.table])
     query = text(f"SELECT ({size}) * 1e6 / count(*) FROM {way.table}")
@@ -127,7 +129,7 @@ def bytes_per_million(engine: Engine, way: Way) -> int:
         return int(connection.execute(query).scalar_one())
 
 
-def finding(size: Size, ways: Sequence[Way], taken: dict[str, list[Measured]], sizes: dict[str, int]) -> Finding:
+def build_finding(size: Size, ways: Sequence[Way], taken: dict[str, list[Measured]], sizes: dict[str, int]) -> Finding:
     """Return the figures and the goals."""
     bars = {way.name: way.symbols * size.sessions for way in ways}
     bars["again, nothing changed"] = bars["the project's"]
@@ -144,16 +146,18 @@ def finding(size: Size, ways: Sequence[Way], taken: dict[str, list[Measured]], s
         for name in taken
     ]
 
-    def ratios(of: str, to: str) -> list[float]:
+    def compute_ratios(of: str, to: str) -> list[float]:
         return [one / other for one, other in zip(rates[of], rates[to], strict=True)]
 
     ours = "the project's"
     goals = [
-        at_least("rows/s, the project's / bare COPY", ratios(ours, "bare COPY"), 0.8),
-        at_least("rows/s, the project's / dlt at its best", ratios(ours, "dlt at its best"), 2.5),
-        at_most("bytes a bar, the project's / bare COPY", [sizes[ours] / sizes["bare COPY"]], 0.58),
-        at_least("rows/s, the project's / row by row", ratios(ours, "row by row"), 20),
-        at_most("2. time, again with nothing changed / first load", ratios(ours, "again, nothing changed"), 0.5),
+        require_at_least("rows/s, the project's / bare COPY", compute_ratios(ours, "bare COPY"), 0.8),
+        require_at_least("rows/s, the project's / dlt at its best", compute_ratios(ours, "dlt at its best"), 2.5),
+        require_at_most("bytes a bar, the project's / bare COPY", [sizes[ours] / sizes["bare COPY"]], 0.58),
+        require_at_least("rows/s, the project's / row by row", compute_ratios(ours, "row by row"), 20),
+        require_at_most(
+            "2. time, again with nothing changed / first load", compute_ratios(ours, "again, nothing changed"), 0.5
+        ),
     ]
     return Finding(
         "1, 2. From HTTP into PostgreSQL, and the same again",
@@ -206,4 +210,4 @@ FULL = Size()
 TINY = Size(symbols=3, sessions=30, symbols_by_default=2, symbols_row_by_row=1, rounds=1)
 
 if __name__ == "__main__":
-    command(run, FULL, TINY)
+    run_command_line(run, FULL, TINY)

@@ -55,12 +55,12 @@ class Work:
     symbols: Sequence[Symbol]
     sessions: Sequence[date]
 
-    def url(self, symbol: Symbol) -> str:
+    def build_url(self, symbol: Symbol) -> str:
         """Return the URL of a symbol's bars, the same that the project requests."""
         path = f"/v2/aggs/ticker/{symbol.vendor_ticker}/range/1/day/{self.sessions[0]}/{self.sessions[-1]}"
         return f"{self.base_url}{path}?adjusted=false&sort=asc&limit=50000"
 
-    def session(self) -> requests.Session:
+    def open_session(self) -> requests.Session:
         """Return the HTTP session of the requests."""
         session = requests.Session()
         session.trust_env = False
@@ -68,7 +68,7 @@ class Work:
         return session
 
 
-def market_pipeline(work: Work) -> int:
+def load_by_project(work: Work) -> int:
     """Run the project's main job, and return the number of bars loaded or unchanged.
 
     It applies rules, merges, keeps revisions and rejected bars, flags, and records each load: one transaction a symbol.
@@ -91,20 +91,20 @@ def market_pipeline(work: Work) -> int:
     return bars
 
 
-def bare_copy(work: Work) -> int:
+def load_by_bare_copy(work: Work) -> int:
     """Read the JSON and COPY it into one flat table, no more. It fails on any bar that is stored already."""
     names = ", ".join([*CONSTANT_TEXT, *CONSTANT_TIME, *KINDS])
-    with psycopg.connect(work.database) as connection, connection.cursor() as cursor, work.session() as session:
+    with psycopg.connect(work.database) as connection, connection.cursor() as cursor, work.open_session() as session:
 
-        def fetched(symbol: Symbol) -> bytes:
-            return encoded(symbol.name, orjson.loads(session.get(work.url(symbol)).content)["results"])
+        def fetch_rows(symbol: Symbol) -> bytes:
+            return encode_rows(symbol.name, orjson.loads(session.get(work.build_url(symbol)).content)["results"])
 
         with (
             ThreadPoolExecutor(AT_ONCE) as pool,
             cursor.copy(f"COPY flat_bars ({names}) FROM STDIN (FORMAT binary)") as copy,
         ):
             copy.write(b"PGCOPY\n\xff\r\n\0" + bytes(8))
-            for rows in pool.map(fetched, work.symbols):
+            for rows in pool.map(fetch_rows, work.symbols):
                 copy.write(rows)
             copy.write(b"\xff\xff")
         return cursor.rowcount
@@ -117,7 +117,7 @@ CONSTANT_TIME = ("fetched_at", "updated_at")
 POSTGRES_EPOCH = np.datetime64("2000-01-01", "ms")
 
 
-def encoded(symbol: str, records: Sequence[Record]) -> bytes:
+def encode_rows(symbol: str, records: Sequence[Record]) -> bytes:
     """Return a symbol's rows in COPY's binary format, built as one array of records of fixed width."""
     constant = {"symbol": symbol, "source": "sandbox", "run_id": "copy"}
     kinds = {name: f"S{len(value)}" for name, value in constant.items()}
@@ -141,12 +141,12 @@ def encoded(symbol: str, records: Sequence[Record]) -> bytes:
     return rows.tobytes()
 
 
-def row_by_row(work: Work) -> int:
+def load_row_by_row(work: Work) -> int:
     """Upsert bar by bar with a prepared statement, committed per symbol, as the earlier service did."""
     bars = 0
-    with psycopg.connect(work.database) as connection, work.session() as session:
+    with psycopg.connect(work.database) as connection, work.open_session() as session:
         for symbol in work.symbols:
-            for row in rows_of(symbol, json.loads(session.get(work.url(symbol)).content)["results"]):
+            for row in iterate_rows(symbol, json.loads(session.get(work.build_url(symbol)).content)["results"]):
                 connection.execute(UPSERT, row, prepare=True)
                 bars += 1
             connection.commit()
@@ -168,7 +168,7 @@ ON CONFLICT (symbol, date) DO UPDATE SET
 """
 
 
-def rows_of(symbol: Symbol, records: Sequence[Record]) -> Iterator[Record]:
+def iterate_rows(symbol: Symbol, records: Sequence[Record]) -> Iterator[Record]:
     """Yield a symbol's bars as dicts by column."""
     for record in records:
         time = datetime.fromtimestamp(record["t"] / 1000, UTC)

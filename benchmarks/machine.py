@@ -22,19 +22,19 @@ def describe(postgres: str, begun: float) -> str:
     minutes = (time.time() - begun) / 60
     versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     return (
-        f"{_processor()}, {os.cpu_count()} cores, {psutil.virtual_memory().total / 2**30:.0f} GiB of memory, "
+        f"{_read_processor()}, {os.cpu_count()} cores, {psutil.virtual_memory().total / 2**30:.0f} GiB of memory, "
         f"{platform.system()} {platform.release()}. PostgreSQL {postgres} with the settings of the embedded server, "
         f"Python {platform.python_version()}, {versions}. "
         f"{datetime.fromtimestamp(begun, UTC):%Y-%m-%d %H:%M} UTC, {minutes:.0f} minutes in all."
     )
 
 
-def load() -> str:
+def read_load() -> str:
     """Return the machine's load average of the last minute."""
     return f"{os.getloadavg()[0]:.1f}"
 
 
-def _processor() -> str:
+def _read_processor() -> str:
     """Return the processor's model name."""
     about = Path("/proc/cpuinfo")
     lines = about.read_text(encoding="utf-8").splitlines() if about.exists() else []

@@ -24,8 +24,8 @@ import numpy as np
 import requests
 from sqlalchemy import Engine, text
 
-from benchmarks.report import Finding, at_least, at_most, command
-from benchmarks.stage import environment_of, fresh_warehouse, program, sandbox, statements
+from benchmarks.report import Finding, require_at_least, require_at_most, run_command_line
+from benchmarks.stage import build_environment, execute_statements, find_program, fresh_warehouse, sandbox
 from market_pipeline.core.markets import MARKETS
 from market_pipeline.core.sessions import list_sessions
 from market_pipeline.polygon.flat_file_parsing import parse_flat_file
@@ -77,10 +77,17 @@ def run_command(arguments: Sequence[str | Path], environment: Mapping[str, str])
     return Ran(time.perf_counter() - begun, peak)
 
 
-def backfill(environment: Mapping[str, str], days: Sequence[date]) -> Ran:
+def run_backfill(environment: Mapping[str, str], days: Sequence[date]) -> Ran:
     """Load sessions as a user does, in a process with Dagster."""
     dates = ["--start", str(days[0]), "--end", str(days[-1])]
-    arguments: list[str | Path] = [program("market-pipeline"), "market", "backfill", MARKET.option, *dates, "--quiet"]
+    arguments: list[str | Path] = [
+        find_program("market-pipeline"),
+        "market",
+        "backfill",
+        MARKET.option,
+        *dates,
+        "--quiet",
+    ]
     return run_command(arguments, environment)
 
 
@@ -94,7 +101,7 @@ def fetch_files(base_url: str, days: Sequence[date]) -> Iterator[tuple[date, byt
             yield day, response.content
 
 
-def bare_copy(engine: Engine, base_url: str, days: Sequence[date]) -> int:
+def load_by_bare_copy(engine: Engine, base_url: str, days: Sequence[date]) -> int:
     """Load the files to a table with the columns and indexes of `bars`: HTTP, parsing, COPY, and nothing else."""
     numbers: dict[str, int] = {}
     bars = 0
@@ -108,7 +115,7 @@ def bare_copy(engine: Engine, base_url: str, days: Sequence[date]) -> int:
     return bars
 
 
-def duckdb_read_csv(folder: Path, base_url: str, days: Sequence[date]) -> int:
+def load_by_duckdb(folder: Path, base_url: str, days: Sequence[date]) -> int:
     """Load the files to a table of a DuckDB database, by its own reader."""
     import duckdb
 
@@ -120,7 +127,7 @@ def duckdb_read_csv(folder: Path, base_url: str, days: Sequence[date]) -> int:
     return int(bars)
 
 
-def dlt_rows(engine: Engine, base_url: str, days: Sequence[date]) -> int:
+def load_by_dlt(engine: Engine, base_url: str, days: Sequence[date]) -> int:
     """Load the files with dlt at its best: Arrow tables, handed to PostgreSQL as CSV by COPY, appended."""
     import dlt
     from pyarrow import csv
@@ -143,7 +150,7 @@ def dlt_rows(engine: Engine, base_url: str, days: Sequence[date]) -> int:
 
 def measure_peers(engine: Engine, base_url: str, days: Sequence[date]) -> dict[str, tuple[int, float]]:
     """Return the bars and seconds of each peer on the same files; of those that are installed."""
-    statements(
+    execute_statements(
         engine,
         "CREATE TABLE bare_bars (LIKE bars INCLUDING ALL)",
         "ALTER TABLE bare_bars ALTER COLUMN load_id DROP DEFAULT",
@@ -151,12 +158,12 @@ def measure_peers(engine: Engine, base_url: str, days: Sequence[date]) -> dict[s
     with tempfile.TemporaryDirectory() as folder:
         peers: dict[str, Callable[[], int]] = {
             "the files by HTTP alone": lambda: sum(1 for _ in fetch_files(base_url, days)),
-            "bare COPY": lambda: bare_copy(engine, base_url, days),
+            "bare COPY": lambda: load_by_bare_copy(engine, base_url, days),
         }
         if importlib.util.find_spec("duckdb"):
-            peers["DuckDB, read_csv to a table"] = lambda: duckdb_read_csv(Path(folder), base_url, days)
+            peers["DuckDB, read_csv to a table"] = lambda: load_by_duckdb(Path(folder), base_url, days)
         if importlib.util.find_spec("dlt"):
-            peers["dlt at its best"] = lambda: dlt_rows(engine, base_url, days)
+            peers["dlt at its best"] = lambda: load_by_dlt(engine, base_url, days)
         taken = {}
         for name, load in peers.items():
             begun = time.perf_counter()
@@ -171,7 +178,7 @@ def count_bars(engine: Engine) -> int:
         return int(connection.execute(text("SELECT count(*) FROM bars")).scalar_one())
 
 
-def median_read(engine: Engine, query: str, parameters: Sequence[dict[str, Any]]) -> float:
+def measure_median_read(engine: Engine, query: str, parameters: Sequence[dict[str, Any]]) -> float:
     """Return the median milliseconds of a query, rows fetched, with each of some parameters."""
     taken = []
     with engine.connect() as connection:
@@ -184,7 +191,7 @@ def median_read(engine: Engine, query: str, parameters: Sequence[dict[str, Any]]
 
 def measure_reads(engine: Engine, days: Sequence[date], reads: int) -> dict[str, float]:
     """Return the median milliseconds of one symbol's bars, one session's, and a universe."""
-    statements(engine, "VACUUM (ANALYZE)")
+    execute_statements(engine, "VACUUM (ANALYZE)")
     random = np.random.default_rng(1)
     with engine.connect() as connection:
         newest = text("SELECT symbol FROM listings WHERE last_session = :day ORDER BY symbol")
@@ -194,9 +201,9 @@ def measure_reads(engine: Engine, days: Sequence[date], reads: int) -> dict[str,
     of_symbol = "SELECT * FROM market_data WHERE symbol = :symbol ORDER BY date"
     of_session = "SELECT symbol, open, high, low, close, volume FROM market_data WHERE date = :day"
     return {
-        "one symbol's bars": median_read(engine, of_symbol, chosen),
-        "one session of all": median_read(engine, of_session, on),
-        "universe(day)": median_read(engine, "SELECT * FROM universe(:day)", on),
+        "one symbol's bars": measure_median_read(engine, of_symbol, chosen),
+        "one session of all": measure_median_read(engine, of_session, on),
+        "universe(day)": measure_median_read(engine, "SELECT * FROM universe(:day)", on),
     }
 
 
@@ -211,14 +218,14 @@ def run(size: Size) -> Finding:
         fresh_warehouse(base_url) as (settings, engine),
     ):
         keys = dict.fromkeys(("POLYGON_S3_ACCESS_KEY", "POLYGON_S3_SECRET_KEY"), "benchmark")
-        environment = {**environment_of(settings), **keys}
-        subprocess.run([program("market-pipeline"), "market", "track", MARKET.option], env=environment, check=True)
+        environment = {**build_environment(settings), **keys}
+        subprocess.run([find_program("market-pipeline"), "market", "track", MARKET.option], env=environment, check=True)
         for _ in fetch_files(files_url, days):  # so that all are in the cache
             continue
         from_cache = {**environment, "POLYGON_BASE_URL": files_url}
-        first = backfill(from_cache, shorter)
+        first = run_backfill(from_cache, shorter)
         first_bars = count_bars(engine)
-        rest = backfill(from_cache, longer)
+        rest = run_backfill(from_cache, longer)
         bars = count_bars(engine)
         with engine.connect() as connection:
             names = ("bars", "bar_flags", "market_listings", "symbol_identities")
@@ -227,7 +234,7 @@ def run(size: Size) -> Finding:
         nights, counts = [], []
         for _ in range(size.nights):
             requests.post(f"{base_url}/_sandbox/reset", timeout=10).raise_for_status()
-            nights.append(backfill(environment, days[-size.night :]))
+            nights.append(run_backfill(environment, days[-size.night :]))
             counts.append(len(requests.get(f"{base_url}/_sandbox/stats", timeout=10).json()["timestamps"]))
         reads = measure_reads(engine, days, size.reads)
         peers = measure_peers(engine, files_url, longer)
@@ -246,16 +253,16 @@ def run(size: Size) -> Finding:
     ]  # fmt: skip
     a_session = [first.seconds / len(shorter), rest.seconds / len(longer)]
     goals = [
-        at_least("bars/s from HTTP to committed", [rate], 150_000, "bars/s"),
-        at_least("the same over bare COPY's", [rate / bare_rate], 0.5),
-        at_most("bytes a bar", [bytes_a_bar], 130, "bytes"),
-        at_most("peak memory of a history, longer over shorter", [rest.mib / first.mib], 1.2),
-        at_most("seconds a session, later over earlier", [a_session[1] / a_session[0]], 1.2),
-        at_most("a night, from start to end", [each.seconds for each in nights], 30, "s"),
-        at_most("requests of a night", counts, size.night, "requests"),
-        at_most("peak memory of a night", [each.mib for each in nights], 400, "MiB"),
+        require_at_least("bars/s from HTTP to committed", [rate], 150_000, "bars/s"),
+        require_at_least("the same over bare COPY's", [rate / bare_rate], 0.5),
+        require_at_most("bytes a bar", [bytes_a_bar], 130, "bytes"),
+        require_at_most("peak memory of a history, longer over shorter", [rest.mib / first.mib], 1.2),
+        require_at_most("seconds a session, later over earlier", [a_session[1] / a_session[0]], 1.2),
+        require_at_most("a night, from start to end", [each.seconds for each in nights], 30, "s"),
+        require_at_most("requests of a night", counts, size.night, "requests"),
+        require_at_most("peak memory of a night", [each.mib for each in nights], 400, "MiB"),
         *(
-            at_most(name, [taken], bound, "ms")
+            require_at_most(name, [taken], bound, "ms")
             for (name, taken), bound in zip(reads.items(), (5, 100, 50), strict=True)
         ),
     ]
@@ -271,4 +278,4 @@ FULL = Size()
 TINY = Size(tickers=60, sessions=40, shorter=20, nights=1, reads=3)
 
 if __name__ == "__main__":
-    command(run, FULL, TINY)
+    run_command_line(run, FULL, TINY)

@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Engine, Row, text
 
-from benchmarks.stage import fresh_warehouse, statements
+from benchmarks.stage import execute_statements, fresh_warehouse
 from market_pipeline.core.settings import Settings
 from market_pipeline.dbt_project import BUILD, NIGHTLY_BUILD, BuildScope, run_dbt
 from market_pipeline.warehouse.adjustment import refresh_factors
@@ -86,22 +86,22 @@ def main() -> None:
     """Print the builds' seconds, the rows a night touches, then each query's milliseconds."""
     with fresh_warehouse() as (settings, warehouse):
         execute(warehouse, SEED)
-        statements(warehouse, "VACUUM ANALYZE")
+        execute_statements(warehouse, "VACUUM ANALYZE")
         full, nightly, weekly = [], [], []
         for _ in range(ROUNDS):
             full.append(build(settings, *BUILD, "--full-refresh"))
             execute(warehouse, ONE_NIGHT)
-            before = rows(warehouse)
+            before = count_rows(warehouse)
             nightly.append(build(settings, *NIGHTLY_BUILD, scope=BuildScope.CHANGES))
-            after = rows(warehouse)
+            after = count_rows(warehouse)
             weekly.append(build(settings, *BUILD))
             execute(warehouse, UNDO)
         build(settings, *BUILD)
         for name, times in (("full build", full), ("night's", nightly), ("week's", weekly)):
             print(f"{name} {statistics.median(times):.1f} s, {min(times):.1f} to {max(times):.1f}")
         print(f"of {after.held:,} rows a night touches {after.touched - before.touched:,}")
-        for number, query in enumerate(documented_queries(), start=1):
-            print(f"query {number:2}: {milliseconds(warehouse, query):7.1f} ms")
+        for number, query in enumerate(read_documented_queries(), start=1):
+            print(f"query {number:2}: {measure_milliseconds(warehouse, query):7.1f} ms")
 
 
 def execute(warehouse: Engine, statements: str) -> None:
@@ -118,18 +118,18 @@ def build(settings: Settings, *command: str, scope: BuildScope = BuildScope.EVER
     return time.perf_counter() - start
 
 
-def rows(warehouse: Engine) -> Row[Any]:
+def count_rows(warehouse: Engine) -> Row[Any]:
     """Return the row counts of the models' tables: live rows, and rows inserted, updated or deleted so far."""
     with warehouse.connect() as connection:
         return connection.execute(text(ROWS)).one()
 
 
-def documented_queries() -> list[str]:
+def read_documented_queries() -> list[str]:
     """Return the SQL of docs/analysts.md, in its order."""
     return re.findall(r"```sql\n(select.*?|with.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)[:10]
 
 
-def milliseconds(warehouse: Engine, query: str) -> float:
+def measure_milliseconds(warehouse: Engine, query: str) -> float:
     """Return the median time of a query and its whole result."""
     times = []
     with warehouse.connect() as connection:

@@ -11,8 +11,8 @@ from datetime import UTC, date, datetime
 import requests
 from sqlalchemy import text
 
-from benchmarks.report import Finding, at_most, command, seconds
-from benchmarks.stage import environment_of, fresh_warehouse, sandbox, stocks, wall_seconds
+from benchmarks.report import Finding, format_seconds, require_at_most, run_command_line
+from benchmarks.stage import build_environment, fresh_warehouse, list_stocks, sandbox, time_command
 from market_pipeline.core.sessions import find_newest_ended_session, list_last_sessions
 from market_pipeline.core.settings import Settings
 from market_pipeline.warehouse.tracked_symbols import add_symbols
@@ -35,10 +35,12 @@ class _Nights:
     walls: Sequence[float]
     requests: Sequence[float]
 
-    def rows(self) -> list[list[str]]:
+    def format_rows(self) -> list[list[str]]:
         """Return the rows of the report."""
         nights = enumerate(zip(self.walls, self.requests, strict=True), start=1)
-        return [[f"{self.symbols:,}", f"{night}", seconds([wall]), f"{count:.0f}"] for night, (wall, count) in nights]
+        return [
+            [f"{self.symbols:,}", f"{night}", format_seconds([wall]), f"{count:.0f}"] for night, (wall, count) in nights
+        ]
 
 
 REQUESTS = text(
@@ -63,12 +65,14 @@ def run(size: Size) -> Finding:
         "whole market from the sandbox's cache, loads, checks and records every symbol in a Dagster run, and ends. "
         "Then the same with more symbols.",
         ["symbols", "night", "time", "requests"],
-        [row for nights in (usual, *larger) for row in nights.rows()],
+        [row for nights in (usual, *larger) for row in nights.format_rows()],
         [
-            at_most("requests", usual.requests, sessions, "requests"),
-            at_most("the process, from start to end", usual.walls, MOST_SECONDS.get(size.symbols, 6), "s"),
+            require_at_most("requests", usual.requests, sessions, "requests"),
+            require_at_most("the process, from start to end", usual.walls, MOST_SECONDS.get(size.symbols, 6), "s"),
             *(
-                at_most(f"the same, {nights.symbols:,} symbols", nights.walls, MOST_SECONDS[nights.symbols], "s")
+                require_at_most(
+                    f"the same, {nights.symbols:,} symbols", nights.walls, MOST_SECONDS[nights.symbols], "s"
+                )
                 for nights in larger
             ),
         ],
@@ -94,8 +98,8 @@ def _run_nights(symbols: int, rounds: int) -> _Nights:
     walls: list[float] = []
     counts: list[float] = []
     with sandbox(cached=True) as base_url, fresh_warehouse(base_url) as (settings, engine):
-        add_symbols(engine, stocks(symbols))
-        environment = environment_of(settings)
+        add_symbols(engine, list_stocks(symbols))
+        environment = build_environment(settings)
         nights = list_last_sessions("XNYS", latest, rounds + 1)
         _cache_responses(
             base_url, symbols, list_last_sessions("XNYS", latest, rounds + settings.backfill_look_back_sessions)
@@ -104,7 +108,7 @@ def _run_nights(symbols: int, rounds: int) -> _Nights:
         reach_back = {"BACKFILL_REACH_BACK_SESSIONS": str(settings.backfill_look_back_sessions)}
         for night in nights:
             walls.append(
-                wall_seconds(
+                time_command(
                     [sys.executable, "-m", "benchmarks.nightly_run", str(night)], {**environment, **reach_back}
                 )
             )
@@ -119,7 +123,7 @@ def _cache_responses(base_url: str, symbols: int, sessions: Sequence[date]) -> N
     with requests.Session() as session:
         session.headers["Authorization"] = "Bearer sandbox"
         ranges = (
-            f"ticker/{symbol.vendor_ticker}/range/1/day/{sessions[0]}/{sessions[0]}" for symbol in stocks(symbols)
+            f"ticker/{symbol.vendor_ticker}/range/1/day/{sessions[0]}/{sessions[0]}" for symbol in list_stocks(symbols)
         )
         for path in (*ranges, *(f"grouped/locale/us/market/stocks/{day}" for day in sessions)):
             session.get(f"{base_url}/v2/aggs/{path}?adjusted=false", timeout=60).raise_for_status()
@@ -128,4 +132,4 @@ def _cache_responses(base_url: str, symbols: int, sessions: Sequence[date]) -> N
 FULL, TINY = Size(), Size(symbols=8, rounds=1, larger=())
 
 if __name__ == "__main__":
-    command(run, FULL, TINY)
+    run_command_line(run, FULL, TINY)

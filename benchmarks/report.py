@@ -32,24 +32,26 @@ class Goal:
     @property
     def cells(self) -> list[str]:
         """The cells of a table row: what is measured, figure, spread, goal and verdict."""
-        spread = f"{_number(min(self.rounds))} to {_number(max(self.rounds))}" if len(self.rounds) > 1 else ""
-        goal = f"{'>=' if self.at_least else '<='} {_number(self.bound)} {self.unit}"
+        spread = (
+            f"{_format_number(min(self.rounds))} to {_format_number(max(self.rounds))}" if len(self.rounds) > 1 else ""
+        )
+        goal = f"{'>=' if self.at_least else '<='} {_format_number(self.bound)} {self.unit}"
         off = abs(self.figure / self.bound - 1) if self.bound else 1.0
         return [
             self.of,
-            f"{_number(self.figure)} {self.unit}",
+            f"{_format_number(self.figure)} {self.unit}",
             spread,
             goal,
             "met" if self.met else f"**missed** by {off:.0%}",
         ]
 
 
-def at_least(of: str, rounds: Sequence[float], bound: float, unit: str = "x") -> Goal:
+def require_at_least(of: str, rounds: Sequence[float], bound: float, unit: str = "x") -> Goal:
     """Return a goal of at least `bound`."""
     return Goal(of, rounds, bound, True, unit)
 
 
-def at_most(of: str, rounds: Sequence[float], bound: float, unit: str = "x") -> Goal:
+def require_at_most(of: str, rounds: Sequence[float], bound: float, unit: str = "x") -> Goal:
     """Return a goal of at most `bound`."""
     return Goal(of, rounds, bound, False, unit)
 
@@ -65,33 +67,33 @@ class Finding:
     goals: Sequence[Goal]
     notes: Sequence[str] = field(default=())
 
-    def markdown(self) -> str:
+    def format_markdown(self) -> str:
         """Return a section of the document."""
-        goals = table(GOALS, [goal.cells for goal in self.goals])
+        goals = format_table(GOALS, [goal.cells for goal in self.goals])
         notes = "".join(f"\n\n{note}" for note in self.notes)
-        return f"## {self.title}\n\n{self.work}\n\n{table(self.header, self.rows)}\n\n{goals}{notes}\n"
+        return f"## {self.title}\n\n{self.work}\n\n{format_table(self.header, self.rows)}\n\n{goals}{notes}\n"
 
 
 GOALS = ("what", "measured", "rounds", "goal", "verdict")
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a table in Markdown."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def seconds(rounds: Sequence[float]) -> str:
+def format_seconds(rounds: Sequence[float]) -> str:
     """Return the median of some seconds, as a cell."""
     return f"{statistics.median(rounds):.2f} s"
 
 
-def _number(value: float) -> str:
+def _format_number(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.2f}"
 
 
-def command(run: Callable[[Size], Finding], full: Size, tiny: Size) -> None:
+def run_command_line(run: Callable[[Size], Finding], full: Size, tiny: Size) -> None:
     """Run the command line of one benchmark. `--tiny` is a trial on little work, whose figures mean nothing."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--tiny", action="store_true", help="a little work, to see that it runs")
-    print(run(tiny if parser.parse_args().tiny else full).markdown())
+    print(run(tiny if parser.parse_args().tiny else full).format_markdown())

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import date
 from itertools import combinations
 
-from benchmarks.report import Finding, at_most, command
-from benchmarks.stage import stocks
+from benchmarks.report import Finding, require_at_most, run_command_line
+from benchmarks.stage import list_stocks
 from market_pipeline.core.sessions import list_sessions
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.polygon.request_planning import plan_requests
@@ -32,16 +32,16 @@ def run(size: Size) -> Finding:
     rows = []
     over: list[float] = []
     for symbols, sessions in size.rectangles:
-        missing = dict.fromkeys(stocks(symbols), SESSIONS[-sessions:])
+        missing = dict.fromkeys(list_stocks(symbols), SESSIONS[-sessions:])
         ours = len(plan_requests(missing).requests)
         over.append(ours - min(symbols, sessions))
         rows.append([f"{symbols:,} x {sessions:,}", f"{ours:,}", f"{symbols:,}", f"{sessions:,}"])
     chance = random.Random(1)
     ragged = [draw_ragged(chance) for _ in range(size.ragged)]
     ours, best, by_symbol, by_day = (
-        sum(map(count, ragged)) for count in (planned, fewest, symbol_by_symbol, day_by_day)
+        sum(map(count, ragged)) for count in (count_planned, count_fewest, count_by_symbol, count_by_day)
     )
-    over += [planned(missing) - fewest(missing) for missing in ragged]
+    over += [count_planned(missing) - count_fewest(missing) for missing in ragged]
     rows.append([f"{size.ragged} ragged cases together", f"{ours:,}", f"{by_symbol:,}", f"{by_day:,}"])
     return Finding(
         "6. Requests for symbols x sessions",
@@ -50,31 +50,33 @@ def run(size: Size) -> Finding:
         f"combinations of requests: {best:,}.",
         ["symbols x sessions", "the planner", "symbol by symbol", "day by day"],
         rows,
-        [at_most("requests over the fewest possible, worst case", [max(over)], 0, "requests")],
+        [require_at_most("requests over the fewest possible, worst case", [max(over)], 0, "requests")],
     )
 
 
 def draw_ragged(chance: random.Random) -> Missing:
     """Return some symbols with some missing sessions each."""
-    return {symbol: chance.sample(SESSIONS[:7], chance.randint(1, 7)) for symbol in stocks(6)[: chance.randint(1, 6)]}
+    return {
+        symbol: chance.sample(SESSIONS[:7], chance.randint(1, 7)) for symbol in list_stocks(6)[: chance.randint(1, 6)]
+    }
 
 
-def planned(missing: Missing) -> int:
+def count_planned(missing: Missing) -> int:
     """Count the project's requests."""
     return len(plan_requests(missing).requests)
 
 
-def symbol_by_symbol(missing: Missing) -> int:
+def count_by_symbol(missing: Missing) -> int:
     """Count one request per symbol."""
     return len(missing)
 
 
-def day_by_day(missing: Missing) -> int:
+def count_by_day(missing: Missing) -> int:
     """Count one request per session that any symbol misses."""
     return len({day for days in missing.values() for day in days})
 
 
-def fewest(missing: Missing) -> int:
+def count_fewest(missing: Missing) -> int:
     """Count the fewest possible: for each choice of whole sessions to request, add the symbols that miss others."""
     days = {day for sessions in missing.values() for day in sessions}
     return min(
@@ -87,4 +89,4 @@ def fewest(missing: Missing) -> int:
 FULL, TINY = Size(), Size(rectangles=((3, 5),), ragged=5)
 
 if __name__ == "__main__":
-    command(run, FULL, TINY)
+    run_command_line(run, FULL, TINY)

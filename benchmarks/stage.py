@@ -25,7 +25,7 @@ from market_pipeline.core.settings import Settings
 from market_pipeline.core.sockets import LOOPBACK, build_base_url, listen
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.sandbox.config import SandboxConfig
-from market_pipeline.sandbox.loopback_server import sandbox_server
+from market_pipeline.sandbox.loopback_server import create_sandbox_server
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.database import create_warehouse_engine
 from market_pipeline.warehouse.schema import migrate
@@ -60,7 +60,7 @@ def fresh_warehouse(polygon_base_url: str = "http://127.0.0.1:9") -> Iterator[tu
             embedded.destroy(Path(folder) / "data")
 
 
-def environment_of(settings: Settings) -> dict[str, str]:
+def build_environment(settings: Settings) -> dict[str, str]:
     """Return the environment of a command on that warehouse and sandbox, without the project's variables set here."""
     ours = {field.upper() for field in Settings.model_fields} | {"DAGSTER_HOME", "DAGSTER_EVENT_BATCH_SIZE"}
     assert settings.database_url is not None
@@ -95,7 +95,7 @@ class CachingSandbox:
 
 
 def _serve(config: SandboxConfig, cached: bool, parent: Connection) -> None:
-    server = sandbox_server(config)
+    server = create_sandbox_server(config)
     if cached:
         server.config.app = CachingSandbox(server.config.app)  # type: ignore[arg-type]
     with listen(LOOPBACK, 0) as door:
@@ -131,25 +131,25 @@ class Measured:
     result: Any
 
 
-def measured(function: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> Measured:
+def measure(function: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> Measured:
     """Measure a function's call in a process of its own, after its imports."""
     with ProcessPoolExecutor(1, mp_context=SPAWN) as process:
         return process.submit(_measure, function, args, kwargs).result()
 
 
 def _measure(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Measured:
-    return measured_here(lambda: function(*args, **kwargs))
+    return measure_here(lambda: function(*args, **kwargs))
 
 
-def measured_here(function: Callable[[], Any]) -> Measured:
+def measure_here(function: Callable[[], Any]) -> Measured:
     """Measure a function's call in this process."""
-    imported = peak_mib()
+    imported = read_peak_mib()
     begun = time.perf_counter()
     result = function()
-    return Measured(time.perf_counter() - begun, peak_mib() - imported, result)
+    return Measured(time.perf_counter() - begun, read_peak_mib() - imported, result)
 
 
-def peak_mib() -> float:
+def read_peak_mib() -> float:
     """Return the peak memory of this process, in MiB."""
     status = Path("/proc/self/status")
     if not status.exists():  # macOS, which counts in bytes
@@ -158,7 +158,7 @@ def peak_mib() -> float:
     return int(status.read_text(encoding="ascii").partition("VmHWM:")[2].split()[0]) / 1024
 
 
-def wall_seconds(command: Sequence[str | Path], environment: Mapping[str, str]) -> float:
+def time_command(command: Sequence[str | Path], environment: Mapping[str, str]) -> float:
     """Run a command, and return the seconds from its start to its end.
 
     Raises:
@@ -169,19 +169,19 @@ def wall_seconds(command: Sequence[str | Path], environment: Mapping[str, str]) 
     return time.perf_counter() - begun
 
 
-def program(name: str) -> Path:
+def find_program(name: str) -> Path:
     """Return the path of a program of this environment."""
     return Path(sys.executable).with_name(name)
 
 
-def statements(engine: Engine, *several: str) -> None:
+def execute_statements(engine: Engine, *several: str) -> None:
     """Run statements outside of a transaction, as VACUUM requires."""
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         for statement in several:
             connection.execute(text(statement))
 
 
-def stocks(count: int) -> list[Symbol]:
+def list_stocks(count: int) -> list[Symbol]:
     """Return so many stocks that exist only in the sandbox, which generates their bars."""
     letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
     names = [f"Z{one}{two}{three}" for one in letters for two in letters for three in letters]

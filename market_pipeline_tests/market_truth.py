@@ -10,9 +10,9 @@ from functools import lru_cache
 from market_pipeline.core.sessions import list_sessions
 from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.issuers import Issue
-from market_pipeline.sandbox.listings import is_crypto, market_listings, named_tickers
-from market_pipeline.sandbox.population import population
-from market_pipeline.sandbox.random_numbers import seed_of
+from market_pipeline.sandbox.listings import find_listings, is_crypto, list_named_tickers
+from market_pipeline.sandbox.population import build_population
+from market_pipeline.sandbox.random_numbers import make_seed
 
 BEGINNINGS = {"XNYS": date(2003, 9, 10), "24/7": date(2013, 11, 1)}
 BITS = 2**64
@@ -29,8 +29,8 @@ def traded_tickers(config: SandboxConfig, session: date, calendar: str = "XNYS")
     place = _places(calendar)[session]
     found = {
         ticker: f"{listing.whole.ticker} {listing.whole.first}"
-        for ticker in named_tickers() | config.also_listed
-        for listing in market_listings(ticker)
+        for ticker in list_named_tickers() | config.also_listed
+        for listing in find_listings(ticker)
         if is_crypto(ticker) == (calendar == "24/7")
         if listing.first <= session and (listing.last is None or session <= listing.last)
     }
@@ -46,7 +46,7 @@ def _trades(issue: Issue, place: int) -> bool:
     """Return True unless the security is halted, or is one that trades rarely and not on this session."""
     if issue.halt is not None and issue.halt[0] <= place <= issue.halt[1]:
         return False
-    return _draw(seed_of(issue.key) + place * 0x9E3779B97F4A7C15) < issue.liquidity
+    return _draw(make_seed(issue.key) + place * 0x9E3779B97F4A7C15) < issue.liquidity
 
 
 def _draw(number: int) -> float:
@@ -58,7 +58,7 @@ def _draw(number: int) -> float:
 
 
 def _issues(config: SandboxConfig, calendar: str) -> list[Issue]:
-    return list(population(calendar, config.market_tickers, config.seed).issues)
+    return list(build_population(calendar, config.market_tickers, config.seed).issues)
 
 
 @lru_cache

@@ -26,7 +26,7 @@ class Request:
     same: bool = False
 
 
-def backfill_request(key: str, symbols: Sequence[str], start: str, end: str) -> Request:
+def build_backfill_request(key: str, symbols: Sequence[str], start: str, end: str) -> Request:
     """A post of a backfill, with an administrator's key."""
     body = json.dumps({"symbols": list(symbols), "start": start, "end": end}).encode()
     headers = {"X-API-Key": key, "Content-Type": "application/json"}
@@ -45,13 +45,13 @@ class Clients:
     def run(self, number: int, seconds: float, outcomes: Outcomes) -> None:
         """Return once the time is over and all have their last response."""
         end = time.monotonic() + seconds
-        threads = [threading.Thread(target=self._client, args=(each, end, outcomes)) for each in range(number)]
+        threads = [threading.Thread(target=self._send_requests, args=(each, end, outcomes)) for each in range(number)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
 
-    def _client(self, number: int, end: float, outcomes: Outcomes) -> None:
+    def _send_requests(self, number: int, end: float, outcomes: Outcomes) -> None:
         address = f"127.0.{1 + number // 250}.{1 + number % 250}"
         turn = number
         connection: http.client.HTTPConnection | None = None
@@ -64,7 +64,7 @@ class Clients:
                 )
             begun = time.perf_counter()
             try:
-                kind, cause = self._outcome(connection, request)
+                kind, cause = self._send_request(connection, request)
                 outcomes.add(kind, cause, request=request.name, seconds=time.perf_counter() - begun)
             except (OSError, http.client.HTTPException) as error:
                 outcomes.add(Kind.FAULT, f"{type(error).__name__} for {request.name}: {error}")
@@ -73,7 +73,7 @@ class Clients:
         if connection is not None:
             connection.close()
 
-    def _outcome(self, connection: http.client.HTTPConnection, request: Request) -> tuple[Kind, str]:
+    def _send_request(self, connection: http.client.HTTPConnection, request: Request) -> tuple[Kind, str]:
         connection.request("POST" if request.body else "GET", request.path, request.body, request.headers)
         response = connection.getresponse()
         body = response.read()

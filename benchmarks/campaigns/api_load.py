@@ -23,7 +23,7 @@ from pathlib import Path
 import psutil
 import requests
 
-from benchmarks.campaigns.api_clients import Clients, Request, backfill_request
+from benchmarks.campaigns.api_clients import Clients, Request, build_backfill_request
 from benchmarks.campaigns.outcomes import Kind, Outcomes
 from benchmarks.campaigns.slow_clients import BODY, HEAD, READER, SlowClients
 from market_pipeline.sandbox.loopback_server import running_sandbox
@@ -97,7 +97,7 @@ def served(environment: Mapping[str, str]) -> Iterator[tuple[str, psutil.Process
     api = subprocess.Popen([BIN / "market-pipeline", "api", "--port", str(port)], env=environment)
     try:
         url = f"http://127.0.0.1:{port}"
-        while not answers(url):
+        while not is_responding(url):
             time.sleep(0.2)
         yield url, psutil.Process(api.pid)
     finally:
@@ -105,7 +105,7 @@ def served(environment: Mapping[str, str]) -> Iterator[tuple[str, psutil.Process
         api.wait()
 
 
-def answers(url: str) -> bool:
+def is_responding(url: str) -> bool:
     """Return True if the API responds."""
     try:
         return requests.get(f"{url}/health", timeout=5).ok
@@ -113,7 +113,7 @@ def answers(url: str) -> bool:
         return False
 
 
-def command(environment: Mapping[str, str], *words: str) -> subprocess.CompletedProcess[str]:
+def run_command(environment: Mapping[str, str], *words: str) -> subprocess.CompletedProcess[str]:
     """Run a command of the project's; what it said is kept, not shown."""
     return subprocess.run(
         [BIN / "market-pipeline", *words], env=environment, capture_output=True, text=True, check=False
@@ -130,7 +130,7 @@ def loading(environment: Mapping[str, str], exit_codes: list[int]) -> Iterator[N
             if over.is_set():
                 return
             dates = ("--start", f"{year}-01-01", "--end", f"{year}-12-31")
-            exit_codes.append(command(environment, "backfill", "--symbols", SYMBOLS, *dates, "--quiet").returncode)
+            exit_codes.append(run_command(environment, "backfill", "--symbols", SYMBOLS, *dates, "--quiet").returncode)
 
     thread = threading.Thread(target=load)
     thread.start()
@@ -141,11 +141,11 @@ def loading(environment: Mapping[str, str], exit_codes: list[int]) -> Iterator[N
         thread.join()
 
 
-def mixed(
+def run_mixed(
     environment: Mapping[str, str], url: str, process: psutil.Process, key: str, options: argparse.Namespace
 ) -> bool:
     """The first part; whether all went well."""
-    posts = [backfill_request(key, ["AAPL"], "2020-01-01", "2020-12-31")]
+    posts = [build_backfill_request(key, ["AAPL"], "2020-01-01", "2020-12-31")]
     honest = Clients(url, [*MIXED, *posts])
     slow_kinds = [READER] * options.slow + [HEAD, BODY] * (options.slow // 2)
     number = options.clients - len(slow_kinds)
@@ -164,11 +164,11 @@ def mixed(
     print(f"backfills meanwhile: {len(exit_codes)}, exit codes {sorted(set(exit_codes))}")
     shown = ", ".join(f"{size / 1e6:.0f}" for size in memory.sizes[::10])
     print(f"memory of the API, MB, every 10 s: {shown}; largest {max(memory.sizes) / 1e6:.0f}")
-    faults = answered.number(Kind.FAULT) + slow_ends.number(Kind.FAULT)
+    faults = answered.count(Kind.FAULT) + slow_ends.count(Kind.FAULT)
     return faults == 0 and set(exit_codes) <= {0} and memory.growth < 1.1
 
 
-def beside_slow(url: str, key: str, options: argparse.Namespace) -> bool:
+def run_beside_slow(url: str, key: str, options: argparse.Namespace) -> bool:
     """The second part: the same honest clients in turns alone and beside 100 slow connections."""
     honest = Clients(url, QUICK)
     all_alone, all_beside, ends = Outcomes(), Outcomes(), Outcomes()
@@ -180,7 +180,7 @@ def beside_slow(url: str, key: str, options: argparse.Namespace) -> bool:
         with SlowClients(url, kinds, key, DOWNLOAD, ends).running():
             time.sleep(2)
             honest.run(8, options.seconds / 10, beside)
-        ratios.append(beside.percentile(99) / alone.percentile(99))
+        ratios.append(beside.compute_percentile(99) / alone.compute_percentile(99))
         all_alone.include(alone)
         all_beside.include(beside)
     all_alone.print("8 honest clients alone")
@@ -188,7 +188,7 @@ def beside_slow(url: str, key: str, options: argparse.Namespace) -> bool:
     ends.print("ends of the slow connections")
     ratio = statistics.median(ratios)
     print(f"p99 beside slow connections / alone: {ratio:.2f}, rounds {min(ratios):.2f} to {max(ratios):.2f}")
-    return ratio < 2 and sum(each.number(Kind.FAULT) for each in (all_alone, all_beside, ends)) == 0
+    return ratio < 2 and sum(each.count(Kind.FAULT) for each in (all_alone, all_beside, ends)) == 0
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -206,13 +206,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         }  # fmt: skip
         environment.pop("DATABASE_URL", None)
         try:
-            command(environment, "symbols", "init").check_returncode()
-            key = command(environment, "keys", "create", "campaign", "--scope", "admin").stdout.strip()
+            run_command(environment, "symbols", "init").check_returncode()
+            key = run_command(environment, "keys", "create", "campaign", "--scope", "admin").stdout.strip()
             start, end = FIRST_LOAD
             dates = ("--start", start, "--end", end, "--quiet")
-            command(environment, "backfill", "--symbols", SYMBOLS, *dates).check_returncode()
+            run_command(environment, "backfill", "--symbols", SYMBOLS, *dates).check_returncode()
             with served(environment) as (url, process):
-                is_well = [mixed(environment, url, process, key, options), beside_slow(url, key, options)]
+                is_well = [run_mixed(environment, url, process, key, options), run_beside_slow(url, key, options)]
         finally:
             embedded.destroy(Path(folder))
     sys.exit(0 if all(is_well) else 1)

@@ -21,7 +21,7 @@ from typing import Any
 
 import requests
 
-from benchmarks.campaigns.api_load import BIN, SYMBOLS, command
+from benchmarks.campaigns.api_load import BIN, SYMBOLS, run_command
 from market_pipeline.core.sockets import find_free_port
 from market_pipeline.warehouse import embedded
 
@@ -31,7 +31,7 @@ PATH = "/api/v1/admin/backfills"
 WAIT_SECONDS = 300
 
 
-def posts() -> list[dict[str, Any]]:
+def build_posts() -> list[dict[str, Any]]:
     """The backfills: every other one is the same, the rest are a symbol and a year each."""
     names = SYMBOLS.split(",")
     others = [
@@ -51,7 +51,7 @@ def post_at_once(url: str, key: str) -> list[requests.Response]:
         together.wait()
         found.append(requests.post(url + PATH, json=wanted, headers={"X-API-Key": key}, timeout=120))
 
-    threads = [threading.Thread(target=post, args=(wanted,)) for wanted in posts()]
+    threads = [threading.Thread(target=post, args=(wanted,)) for wanted in build_posts()]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -59,7 +59,7 @@ def post_at_once(url: str, key: str) -> list[requests.Response]:
     return found
 
 
-def ended(url: str, key: str) -> list[dict[str, Any]]:
+def wait_until_ended(url: str, key: str) -> list[dict[str, Any]]:
     """All backfills, once none is under way any more."""
     end = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < end:
@@ -99,7 +99,7 @@ def measure(environment: Mapping[str, str], key: str) -> bool:
         begun = time.monotonic()
         responses = post_at_once(url, key)
         seconds = time.monotonic() - begun
-        jobs = ended(url, key)
+        jobs = wait_until_ended(url, key)
     statuses = Counter(response.status_code for response in responses)
     ids = Counter(response.json()["id"] for response in responses if response.ok)
     runs = [run for job in jobs for run in job["run_ids"]]
@@ -123,8 +123,8 @@ def main() -> None:
         environment = {**os.environ, "MARKET_PIPELINE_DATA_DIR": folder}
         environment.pop("DATABASE_URL", None)
         try:
-            command(environment, "symbols", "init").check_returncode()
-            key = command(environment, "keys", "create", "campaign", "--scope", "admin").stdout.strip()
+            run_command(environment, "symbols", "init").check_returncode()
+            key = run_command(environment, "keys", "create", "campaign", "--scope", "admin").stdout.strip()
             is_well = measure(environment, key)
         finally:
             embedded.destroy(Path(folder))

@@ -75,7 +75,7 @@ def fill(engine: Engine, bars: int) -> None:
                 connection.execute(text(statement), {"sessions": bars // SYMBOLS} if has_sessions else {})
 
 
-def differences(connection: Connection) -> int:
+def count_differences(connection: Connection) -> int:
     """Return the number of rows of the views that differ from those kept."""
     found = 0
     for name in ("market_data", "market_data_revisions"):
@@ -118,7 +118,7 @@ def main() -> None:
             bars, size = connection.execute(
                 text("SELECT count(*), pg_total_relation_size('bars')::float8 / count(*) FROM bars")
             ).one()
-            print(f"{bars:,} bars of {size:.1f} bytes each with indexes, {differences(connection)} rows differ")
+            print(f"{bars:,} bars of {size:.1f} bytes each with indexes, {count_differences(connection)} rows differ")
             print(
                 f"the view of another's is kept: {connection.execute(text('SELECT count(*) FROM mine')).scalar_one()}"
             )

@@ -112,12 +112,12 @@ class Consumer:
                 ).scalars()
                 full = [{column: row[column] for column in row if column not in left_out} for row in found]
             expected: Rows = {tuple(row[column] for column in key): row for row in full}
-            held = self._bars() if kind == "bar" else self.rows[kind]
+            held = self._name_bars() if kind == "bar" else self.rows[kind]
             self._outcome.compared += 1
             if held != expected or len(full) != len(expected):
-                self._outcome.differences.append(f"{kind} as of {as_of}: {_difference(held, expected)}")
+                self._outcome.differences.append(f"{kind} as of {as_of}: {_describe_difference(held, expected)}")
 
-    def _bars(self) -> Rows:
+    def _name_bars(self) -> Rows:
         """Return the bars by name and session; a renaming is a change of the symbol, not of its bars."""
         names = {symbol: row["symbol"] for (symbol,), row in self.rows["symbol"].items()}
         return {
@@ -125,7 +125,7 @@ class Consumer:
         }
 
 
-def _difference(held: Rows, expected: Rows) -> str:
+def _describe_difference(held: Rows, expected: Rows) -> str:
     wrong = [key for key in {*held, *expected} if held.get(key) != expected.get(key)]
     return "; ".join(f"{key}: {held.get(key)} for {expected.get(key)}" for key in wrong[:2])
 

@@ -39,7 +39,7 @@ COMMANDS = (
 Environment = Mapping[str, str]
 
 
-def faults(server: embedded.Server, url: str) -> Iterator[tuple[str, list[str], list[str], Environment]]:
+def list_faults(server: embedded.Server, url: str) -> Iterator[tuple[str, list[str], list[str], Environment]]:
     """Each fault: its name, the statements that make it and undo it, and the changed variables."""
     role = url.replace(url.split("//")[1].split(":", maxsplit=1)[0], ROLE, 1).replace(
         server.password.get_secret_value(), "pw"
@@ -99,11 +99,13 @@ def main() -> None:
         migrate(engine)
         add_symbols(engine, [Symbol.of("AAPL", "stock")])
         engine.dispose()
-        for name, make, undo, changes in faults(server, server.url("campaign").get_secret_value()):
+        for name, make, undo, changes in list_faults(server, server.url("campaign").get_secret_value()):
             if wanted and name not in wanted:
                 continue
             execute(server, "campaign", *make)
-            tracebacks += sum(told(name, command, server.url("campaign"), folder, changes) for command in COMMANDS)
+            tracebacks += sum(
+                run_command(name, command, server.url("campaign"), folder, changes) for command in COMMANDS
+            )
             execute(server, "postgres", *[s for s in undo if "DATABASE" in s or "ROLE" in s])
             execute(server, "campaign", *[s for s in undo if "TABLE" in s])
     finally:
@@ -113,7 +115,7 @@ def main() -> None:
     sys.exit(tracebacks > 0)
 
 
-def told(fault: str, command: str, url: SecretStr, folder: Path, changes: Environment) -> int:
+def run_command(fault: str, command: str, url: SecretStr, folder: Path, changes: Environment) -> int:
     """Run a command under a fault, print what came of it, and return how many tracebacks it wrote."""
     environment = {
         **os.environ, "DATABASE_URL": url.get_secret_value(), "POLYGON_BASE_URL": "http://127.0.0.1:9",

@@ -12,9 +12,9 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from benchmarks.campaigns.split_controls import CONTROLS, amplified, index_series, recorded
-from benchmarks.campaigns.split_faults import FACTORS, KINDS, UNLISTED, WITHOUT_MOVE, Case, missing, seeded
-from benchmarks.report import table
+from benchmarks.campaigns.split_controls import CONTROLS, list_amplified, list_recorded, read_index_series
+from benchmarks.campaigns.split_faults import FACTORS, KINDS, UNLISTED, WITHOUT_MOVE, Case, build_seeded_case, missing
+from benchmarks.report import format_table
 from market_pipeline.core.bars import FlaggedBar
 from market_pipeline.core.symbols import Symbol
 from market_pipeline_tests.symbol_flags import find_symbol_flags
@@ -53,7 +53,7 @@ class Confusion:
         """Found flags, as a share of all."""
         return self.found / max(self.found + self.false, 1)
 
-    def row(self, name: str) -> list[str]:
+    def format_row(self, name: str) -> list[str]:
         """Return the cells of HEADER."""
         due = self.found + self.missed
         shares = (
@@ -101,36 +101,38 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, default=1_000, help="Cases of each kind.")
     options = parser.parse_args(arguments)
     seeds = range(options.first_seed, options.first_seed + options.seeds)
-    faults = {kind.__name__: compare_all(seeded(kind, seed) for seed in seeds) for kind in KINDS}
+    faults = {kind.__name__: compare_all(build_seeded_case(kind, seed) for seed in seeds) for kind in KINDS}
     total = sum(faults.values(), Confusion())
     print(f"Faults in recorded bars, seeds {seeds.start} to {seeds.stop - 1} of each kind\n")
-    print(table(HEADER, [each.row(name) for name, each in (*faults.items(), ("all faults", total))]))
+    print(format_table(HEADER, [each.format_row(name) for name, each in (*faults.items(), ("all faults", total))]))
 
     print("\nThe same in the S&P 500 and Nasdaq indices, by which no threshold was chosen\n")
-    indices = index_series()
-    elsewhere = {kind.__name__: compare_all(seeded(kind, seed, indices) for seed in seeds[::2]) for kind in KINDS}
-    print(table(HEADER, [each.row(name) for name, each in elsewhere.items()]))
+    indices = read_index_series()
+    elsewhere = {
+        kind.__name__: compare_all(build_seeded_case(kind, seed, indices) for seed in seeds[::2]) for kind in KINDS
+    }
+    print(format_table(HEADER, [each.format_row(name) for name, each in elsewhere.items()]))
 
     print("\nBars without a fault\n")
     real = {
-        "recorded stocks": compare_all(recorded()),
+        "recorded stocks": compare_all(list_recorded()),
         "indices": compare_all(Case(each.name, each.bars, {}) for each in indices),
     }
-    made = {f"recorded stocks, moves x {times:g}": compare_all(amplified(times)) for times in (1.5, 2, 3)}
-    made |= {kind.__name__: compare_all(seeded(kind, seed) for seed in seeds) for kind in CONTROLS}
-    print(table(HEADER, [each.row(name) for name, each in (real | made).items()]))
+    made = {f"recorded stocks, moves x {times:g}": compare_all(list_amplified(times)) for times in (1.5, 2, 3)}
+    made |= {kind.__name__: compare_all(build_seeded_case(kind, seed) for seed in seeds) for kind in CONTROLS}
+    print(format_table(HEADER, [each.format_row(name) for name, each in (real | made).items()]))
 
     print("\nSplits that are not listed, by ratio\n")
     by_factor = [
-        (f"{factor:.4g}", _missing_of(factor, seeds[: len(seeds) // 4])) for factor in sorted((*SMALLER, *FACTORS))
+        (f"{factor:.4g}", _compare_missing(factor, seeds[: len(seeds) // 4])) for factor in sorted((*SMALLER, *FACTORS))
     ]
-    print(table(HEADER, [each.row(f"prices x {factor}") for factor, each in by_factor]))
+    print(format_table(HEADER, [each.format_row(f"prices x {factor}") for factor, each in by_factor]))
     is_met = total.recall >= LEAST_RECALL and total.precision >= LEAST_PRECISION
     sys.exit(0 if is_met and not any(each.false for each in real.values()) else 1)
 
 
-def _missing_of(factor: float, seeds: Iterable[int]) -> Confusion:
-    return compare_all(seeded(missing, seed, factors=(factor,)) for seed in seeds)
+def _compare_missing(factor: float, seeds: Iterable[int]) -> Confusion:
+    return compare_all(build_seeded_case(missing, seed, factors=(factor,)) for seed in seeds)
 
 
 if __name__ == "__main__":

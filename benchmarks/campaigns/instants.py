@@ -79,14 +79,14 @@ def attack(
     def read(number: int) -> None:
         chance = random.Random(-number - 1)
         while not stop(outcome):
-            instant = _clock(engine) - timedelta(microseconds=chance.choice([0, 0, 1, 1000, 20_000]))
+            instant = _read_clock(engine) - timedelta(microseconds=chance.choice([0, 0, 1, 1000, 20_000]))
             try:
                 settle(engine, instant)
             except (UnsettledError, NoInstantError):  # the latter once the clock was set back
                 with lock:
                     outcome.unsettled += 1
                 continue
-            answer = _ask(engine, instant)
+            answer = _read_content(engine, instant)
             with lock:
                 outcome.answers[instant] = answer
 
@@ -95,30 +95,32 @@ def attack(
         *(lambda number=number: read(number) for number in range(READERS)),
     ]
     if held:
-        jobs.append(lambda: _hold(engine, stop, outcome))
+        jobs.append(lambda: _hold_loads(engine, stop, outcome))
     if stepped:
-        jobs.append(lambda: _step(engine, stop, outcome))
+        jobs.append(lambda: _step_clock(engine, stop, outcome))
     with ThreadPoolExecutor(len(jobs)) as pool:
         for job in [pool.submit(job) for job in jobs]:
             job.result()
-    outcome.changed = [instant for instant, answer in outcome.answers.items() if _ask(engine, instant) != answer]
+    outcome.changed = [
+        instant for instant, answer in outcome.answers.items() if _read_content(engine, instant) != answer
+    ]
     outcome.doubled = [instant for instant, (rows, keys, _) in outcome.answers.items() if rows != keys]
     return outcome
 
 
-def _clock(engine: Engine) -> datetime:
+def _read_clock(engine: Engine) -> datetime:
     with engine.connect() as connection:
         now: datetime = connection.execute(text("SELECT database_clock()")).scalar_one()
     return now
 
 
-def _ask(engine: Engine, instant: datetime) -> tuple[int, int, str]:
+def _read_content(engine: Engine, instant: datetime) -> tuple[int, int, str]:
     with engine.connect() as connection:
         row = connection.execute(CONTENT, {"instant": instant}).one()
     return int(row[0]), int(row[1]), str(row[2])
 
 
-def _hold(engine: Engine, stop: Callable[[Outcome], bool], outcome: Outcome) -> None:
+def _hold_loads(engine: Engine, stop: Callable[[Outcome], bool], outcome: Outcome) -> None:
     """Hold up every load for ten seconds, again and again: in the middle, and at its very end."""
     number = 0
     while not stop(outcome):
@@ -130,7 +132,7 @@ def _hold(engine: Engine, stop: Callable[[Outcome], bool], outcome: Outcome) -> 
         _wait(2, stop, outcome)
 
 
-def _step(engine: Engine, stop: Callable[[Outcome], bool], outcome: Outcome) -> None:
+def _step_clock(engine: Engine, stop: Callable[[Outcome], bool], outcome: Outcome) -> None:
     """Set the database's clock an hour back and forth."""
     hours = 0
     while not stop(outcome):

@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime
 
 from pydantic import SecretStr
 
-from benchmarks.stage import peak_mib, sandbox
+from benchmarks.stage import read_peak_mib, sandbox
 from market_pipeline.core.market_bars import MarketSession
 from market_pipeline.core.markets import MARKETS, Origin
 from market_pipeline.core.sessions import list_last_sessions
@@ -65,7 +65,7 @@ def fetch(base_url: str, sessions: Sequence[date], origin: Origin) -> Pass:
                 raise SystemExit(f"{result.session}: {result.message}")
             assert result.origin is origin, (result.origin, result.notes)
             bars += len(result.tickers)
-        return Pass(bars, time.perf_counter() - begun, time.process_time() - cpu, peak_mib())
+        return Pass(bars, time.perf_counter() - begun, time.process_time() - cpu, read_peak_mib())
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     sessions = list_last_sessions("XNYS", LAST, options.sessions)
     config = SandboxConfig(market_tickers=options.tickers, now=NOW)
-    print(f"load average {os.getloadavg()[0]:.1f}, {os.cpu_count()} cores, peak before {peak_mib():.0f} MiB")
+    print(f"load average {os.getloadavg()[0]:.1f}, {os.cpu_count()} cores, peak before {read_peak_mib():.0f} MiB")
     with sandbox(config, cached=True) as base_url:
         for origin in Origin:
             print(f"{origin}, made by the sandbox: {fetch(base_url, sessions, origin)}")

@@ -37,7 +37,7 @@ def main(step: int) -> None:
         url = process.stdout.readline().strip().partition("=")[2]
         try:
             compare_sessions(url, list_sessions("XNYS", FIRST, LAST)[::step])
-            print(f"memory of the sandbox at its peak: {peak_megabytes(process.pid):.0f} MB")
+            print(f"memory of the sandbox at its peak: {read_peak_megabytes(process.pid):.0f} MB")
         finally:
             process.terminate()
 
@@ -82,7 +82,7 @@ def read_file(files: S3FileSystem, session: date) -> bytes:
         return bytes(file.read())
 
 
-def peak_megabytes(process: int) -> float:
+def read_peak_megabytes(process: int) -> float:
     """Return the most memory that a process has had."""
     lines = Path(f"/proc/{process}/status").read_text(encoding="ascii").splitlines()
     (peak,) = (line.split()[1] for line in lines if line.startswith("VmHWM"))

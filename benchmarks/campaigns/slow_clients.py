@@ -66,17 +66,17 @@ class SlowClients:
             thread.join()
 
     def _run(self) -> None:
-        connections = [self._opened(kind, number) for number, kind in enumerate(self._kinds)]
+        connections = [self._open(kind, number) for number, kind in enumerate(self._kinds)]
         while not self._over.wait(TICK):
-            peers = self._peers()
+            peers = self._list_peers()
             for number, each in enumerate(connections):
                 if self._has_ended(each, peers):
                     each.connection.close()
-                    connections[number] = self._opened(each.kind, number)
+                    connections[number] = self._open(each.kind, number)
         for each in connections:
             each.connection.close()
 
-    def _opened(self, kind: str, number: int) -> _Slow:
+    def _open(self, kind: str, number: int) -> _Slow:
         connection = socket.socket()
         if kind == READER:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -87,7 +87,7 @@ class SlowClients:
         connection.setblocking(False)
         return _Slow(kind, address, connection, time.monotonic())
 
-    def _peers(self) -> set[tuple[str, int]]:
+    def _list_peers(self) -> set[tuple[str, int]]:
         """The clients that the API has a connection to. One that takes nothing isn't told that it has none."""
         port = self._place[1]
         return {
@@ -98,13 +98,13 @@ class SlowClients:
 
     def _has_ended(self, slow: _Slow, peers: set[tuple[str, int]]) -> bool:
         """Send or take a byte; True once the connection is over, and its end counted."""
-        end = self._end_of(slow, peers)
+        end = self._find_end(slow, peers)
         if end is not None:
             self._outcomes.add(*end)
         return end is not None
 
     @staticmethod
-    def _end_of(slow: _Slow, peers: set[tuple[str, int]]) -> tuple[Kind, str] | None:
+    def _find_end(slow: _Slow, peers: set[tuple[str, int]]) -> tuple[Kind, str] | None:
         if time.monotonic() - slow.since > LONGEST[slow.kind]:
             return Kind.FAULT, f"{slow.kind}: still open after {LONGEST[slow.kind]:.0f} s"
         dropped = Kind.LIMIT, f"{slow.kind}: dropped"

@@ -10,20 +10,20 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from benchmarks.campaigns.split_faults import Case, Cut, Kind, Series, recorded_series
+from benchmarks.campaigns.split_faults import Case, Cut, Kind, Series, read_recorded_series
 from market_pipeline.core.bars import PRICE_COLUMNS, Columns
 from market_pipeline_tests.published_prices import index_bars
 
 
-def recorded() -> Iterator[Case]:
+def list_recorded() -> Iterator[Case]:
     """Yield the recorded stocks with their splits, the crash of AAPL on 2000-09-29 and FB's first days among them."""
-    for series in recorded_series():
+    for series in read_recorded_series():
         yield Case(series.name, series.bars, series.splits)
 
 
-def amplified(times: float) -> Iterator[Case]:
+def list_amplified(times: float) -> Iterator[Case]:
     """Yield the recorded stocks with every move's logarithm so many times as large, and the volumes as they were."""
-    for series in recorded_series():
+    for series in read_recorded_series():
         yield Case(f"{series.name} x {times:g}", amplify(series, times), {})
 
 
@@ -95,12 +95,12 @@ CONTROLS: Sequence[Kind] = (squeeze, news, first_days, volatile)
 INDICES: Sequence[tuple[str, Literal["sp500", "nasdaq"]]] = (("S&P 500", "sp500"), ("Nasdaq", "nasdaq"))
 
 
-def index_series() -> tuple[Series, ...]:
+def read_index_series() -> tuple[Series, ...]:
     """Return the S&P 500 and Nasdaq indices of the package `arch`, 1999 to 2018."""
-    return tuple(Series(name, _index_columns(index_bars(file)), {}) for name, file in INDICES)
+    return tuple(Series(name, _build_index_columns(index_bars(file)), {}) for name, file in INDICES)
 
 
-def _index_columns(frame: pd.DataFrame) -> Columns:
+def _build_index_columns(frame: pd.DataFrame) -> Columns:
     values = {name: frame[name].to_numpy(float) for name in (*PRICE_COLUMNS, "volume")}
     unknown = np.full(len(frame), np.nan)
     return {"date": frame.index.to_numpy("datetime64[D]"), **values, "vwap": unknown, "transactions": unknown}

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from market_pipeline.core.bars import PRICE_COLUMNS, Columns
 from market_pipeline.quality.inferred_splits import FEWEST_SESSIONS
-from market_pipeline.sandbox.recorded import COLUMNS, RECORDED, recorded_actions, recorded_bars
+from market_pipeline.sandbox.recorded import COLUMNS, RECORDED, read_recorded_actions, read_recorded_bars
 
 Generator = np.random.Generator
 Array = NDArray[Any]
@@ -54,15 +54,17 @@ class Case:
 
 
 @lru_cache
-def recorded_series() -> tuple[Series, ...]:
+def read_recorded_series() -> tuple[Series, ...]:
     """Return the recorded stocks, with their splits."""
-    return tuple(Series(ticker, _columns(ticker), _splits(ticker)) for ticker in RECORDED)
+    return tuple(Series(ticker, _read_columns(ticker), _read_splits(ticker)) for ticker in RECORDED)
 
 
-def seeded(kind: "Kind", seed: int, series: Sequence[Series] = (), factors: Sequence[float] = FACTORS) -> Case:
+def build_seeded_case(
+    kind: "Kind", seed: int, series: Sequence[Series] = (), factors: Sequence[float] = FACTORS
+) -> Case:
     """Return the case of a kind and a seed, in one of some series, by default the recorded ones."""
     generator = np.random.default_rng([seed, *kind.__name__.encode()])
-    return kind(Cut(generator, series or recorded_series(), factors))
+    return kind(Cut(generator, series or read_recorded_series(), factors))
 
 
 class Cut:
@@ -149,15 +151,15 @@ Kind = Callable[[Cut], Case]
 KINDS: tuple[Kind, ...] = (missing, doubled, misdated, other_unit, adjusted_from, adjusted_before)
 
 
-def _columns(ticker: str) -> Columns:
-    recorded = recorded_bars(ticker)
+def _read_columns(ticker: str) -> Columns:
+    recorded = read_recorded_bars(ticker)
     unknown = np.full(len(recorded), np.nan)
     values = {theirs: recorded[ours].copy() for ours, theirs in COLUMNS.items()}
     return {"date": recorded["day"], **values, "vwap": unknown, "transactions": unknown}
 
 
-def _splits(ticker: str) -> dict[date, float]:
-    actions = [action for action in recorded_actions(ticker) if action["action"] == "split"]
+def _read_splits(ticker: str) -> dict[date, float]:
+    actions = [action for action in read_recorded_actions(ticker) if action["action"] == "split"]
     return {
         date.fromisoformat(action["ex_date"]): float(action["split_from"]) / float(action["split_to"])
         for action in actions

@@ -28,13 +28,13 @@ from market_pipeline.api.admin.auth import HEADER, check_reader
 from market_pipeline.api.client_rate_limit import RateLimitMiddleware
 from market_pipeline.api.compression import CompressionMiddleware
 from market_pipeline.api.context import Context
-from market_pipeline.api.documentation import document_routes
+from market_pipeline.api.documentation import build_document_routes
 from market_pipeline.api.generated import historical, tables, universe
 from market_pipeline.api.generated.openapi import DESCRIPTION, add_generated_routes
 from market_pipeline.api.generated.openapi_parts import PROBLEM
 from market_pipeline.api.metrics import PATH as METRICS
 from market_pipeline.api.metrics import CountingMiddleware, RequestMetrics, metrics_routes
-from market_pipeline.api.page import page_routes
+from market_pipeline.api.page import build_page_routes
 from market_pipeline.api.pipeline_metrics import PipelineMetrics
 from market_pipeline.api.postgrest.rest_openapi import add_rest_operation
 from market_pipeline.api.postgrest.rest_tables import EXPOSED_HEADERS, SENT_HEADERS, rest_routes
@@ -81,9 +81,9 @@ def create_app(context: Context) -> Starlette:
         *other_rest_routes,
         *other_chart_routes,
         Route(universe.PATH, universe.read_universe),
-        *document_routes(),
+        *build_document_routes(),
         *metrics_routes(PipelineMetrics(context.reader, context.instance), registry),
-        *page_routes(),
+        *build_page_routes(),
     ]
     app = Starlette(
         routes=routes,

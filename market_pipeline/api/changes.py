@@ -81,26 +81,28 @@ PARSERS: Parsers = {
 }
 
 
-def _parameter(name: str, description: str, example: str | None = None, **schema: Any) -> dict[str, Any]:
+def _describe_parameter(name: str, description: str, example: str | None = None, **schema: Any) -> dict[str, Any]:
     documented = {"name": name, "in": "query", "description": description, "schema": {"type": "string", **schema}}
     return documented if example is None else {**documented, "example": example}
 
 
 PARAMETERS = [
-    _parameter(
+    _describe_parameter(
         "since", "The changes after this instant; all by default.", "2024-01-31T12:00:00Z",
         pattern=f"^{value_kind('timestamp with time zone').pattern}$",
     ),
-    _parameter(
+    _describe_parameter(
         "kind", "Kinds of rows, separated by commas; all by default.", "bar,split",
         pattern=f"^(?:{'|'.join(KINDS)})(?:,(?:{'|'.join(KINDS)}))*$",
     ),
-    _parameter("symbol", "Those of one symbol: its present name, or a ticker of it.", "AAPL", pattern=r"^[^\x00]*$"),
-    _parameter(
+    _describe_parameter(
+        "symbol", "Those of one symbol: its present name, or a ticker of it.", "AAPL", pattern=r"^[^\x00]*$"
+    ),
+    _describe_parameter(
         "limit", "The most changes.", type="integer", minimum=1, maximum=MAX_COMPLETE_ROWS, default=DEFAULT_CHANGES
     ),
-    _parameter("cursor", "The cursor of the page, as in `next`. It takes precedence over `since`."),
-    _parameter("format", "JSON, or a line of JSON for each change.", enum=["json", "ndjson"], default="json"),
+    _describe_parameter("cursor", "The cursor of the page, as in `next`. It takes precedence over `since`."),
+    _describe_parameter("format", "JSON, or a line of JSON for each change.", enum=["json", "ndjson"], default="json"),
 ]  # fmt: skip
 
 
@@ -146,15 +148,15 @@ async def changes(request: Request, context: InContext) -> Response:
         "format" not in values and NDJSON in read_header(request, b"accept")
     )
     headers = {"X-As-Of": settled, "Link": f'<{url}>; rel="next"', "Cache-Control": "no-cache", "Vary": "Accept"}
-    body = _lines(page, envelope) if is_lines else _object(page, envelope)
+    body = _format_lines(page, envelope) if is_lines else _format_object(page, envelope)
     return Response(body, headers=headers, media_type=NDJSON if is_lines else "application/json")
 
 
-def _lines(page: Sequence[tuple[str, Any]], envelope: Mapping[str, Any]) -> bytes:
+def _format_lines(page: Sequence[tuple[str, Any]], envelope: Mapping[str, Any]) -> bytes:
     return "".join(f"{change}\n" for change, _ in page).encode() + orjson.dumps(envelope) + b"\n"
 
 
-def _object(page: Sequence[tuple[str, Any]], envelope: Mapping[str, Any]) -> bytes:
+def _format_object(page: Sequence[tuple[str, Any]], envelope: Mapping[str, Any]) -> bytes:
     return orjson.dumps(envelope)[:-1] + b',"data":[' + ",".join(change for change, _ in page).encode() + b"]}"
 
 

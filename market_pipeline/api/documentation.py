@@ -16,21 +16,25 @@ from market_pipeline.api.page import STATIC
 from market_pipeline.api.problems import ProblemError
 
 
-def document_routes() -> list[BaseRoute]:
+def build_document_routes() -> list[BaseRoute]:
     """Return the routes of the document and its pages."""
-    return [Route("/openapi.json", _document), Route("/docs", _page("docs.html")), Route("/redoc", _page("redoc.html"))]
+    return [
+        Route("/openapi.json", _serve_document),
+        Route("/docs", _create_page_endpoint("docs.html")),
+        Route("/redoc", _create_page_endpoint("redoc.html")),
+    ]
 
 
-async def _document(request: Request) -> Response:
+async def _serve_document(request: Request) -> Response:
     context = await check_reader(request)
     with suppress(ProblemError):  # without a database the other routes are still documented
         await context.catalog.refresh()
     return Response(orjson.dumps(request.app.state.openapi()), media_type="application/json")
 
 
-def _page(name: str) -> Callable[[Request], Awaitable[Response]]:
-    async def page(request: Request) -> Response:
+def _create_page_endpoint(name: str) -> Callable[[Request], Awaitable[Response]]:
+    async def serve_page(request: Request) -> Response:
         await check_reader(request)
         return FileResponse(STATIC / name)
 
-    return page
+    return serve_page

@@ -39,25 +39,25 @@ GONE = {
 """Paths of the earlier service that showed one process's memory, and their replacements."""
 
 
-def page_routes() -> list[BaseRoute]:
+def build_page_routes() -> list[BaseRoute]:
     """Return the routes of the page, its files, and the earlier paths."""
     return [
-        Route("/", _front),
+        Route("/", _serve_front),
         Mount("/static", StaticFiles(directory=STATIC)),
-        Route("/dashboard", _dashboard),
-        *(Route(path, _gone) for path in GONE),
+        Route("/dashboard", _redirect_dashboard),
+        *(Route(path, _reject_gone) for path in GONE),
     ]
 
 
-async def _dashboard(_request: Request) -> Response:
+async def _redirect_dashboard(_request: Request) -> Response:
     return RedirectResponse("/")
 
 
-async def _gone(request: Request) -> Response:
+async def _reject_gone(request: Request) -> Response:
     raise ProblemError(HTTPStatus.GONE, GONE[request.scope["path"]])
 
 
-async def _front(request: Request) -> Response:
+async def _serve_front(request: Request) -> Response:
     if "text/html" in request.headers.get("accept", ""):
         return FileResponse(STATIC / "index.html", headers={"vary": "Accept"})
     return JSONResponse(

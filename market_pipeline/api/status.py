@@ -146,22 +146,22 @@ class Links(BaseModel):
 )
 async def health(context: InContext, request: Request, response: Response) -> Health:
     """Check that the database can be reached and that the nightly runs will happen."""
-    found = await _health_of(context, response)
+    found = await _find_health(context, response)
     return found if await may_read(request) else Health(**found.model_dump(exclude={"scheduler"}))
 
 
-async def _health_of(context: Context, response: Response) -> Health:
+async def _find_health(context: Context, response: Response) -> Health:
     try:
         await context.reader.row("SELECT 1")
-        scheduler = Scheduler.model_validate(await _scheduler(context), from_attributes=True)
+        scheduler = Scheduler.model_validate(await _read_scheduler(context), from_attributes=True)
     except (ProblemError, SQLAlchemyError):
         response.status_code = 503
         unknown = Scheduler(running=False, reason="the database can't be reached", last_heartbeat=None, next_run=None)
-        return _health(unknown, reachable=False)
-    return _health(scheduler, reachable=True)
+        return _build_health(unknown, reachable=False)
+    return _build_health(scheduler, reachable=True)
 
 
-def _health(scheduler: Scheduler, *, reachable: bool) -> Health:
+def _build_health(scheduler: Scheduler, *, reachable: bool) -> Health:
     return Health(
         status="unhealthy" if not reachable else "healthy" if scheduler.running else "degraded",
         timestamp=datetime.now(UTC),
@@ -174,8 +174,8 @@ def _health(scheduler: Scheduler, *, reachable: bool) -> Health:
 @router.get("/api/v1/status", operation_id="status")
 async def status(context: InContext) -> Status:
     """Return the number of symbols and bars, of flagged gaps, and the state of the scheduler."""
-    records, gaps = await _records(context)
-    scheduler, last = await _scheduler(context), await _last_backfill(context)
+    records, gaps = await _count_records(context)
+    scheduler, last = await _read_scheduler(context), await _read_last_backfill(context)
     return Status(
         api_version=version("market-pipeline"),
         status="healthy" if scheduler.running else "degraded",
@@ -191,16 +191,16 @@ async def status(context: InContext) -> Status:
 @router.get("/api/v1/metrics", operation_id="metrics")
 async def metrics(context: InContext) -> Metrics:
     """Return the last run, the schedule, and the number of symbols and bars."""
-    records, _ = await _records(context)
-    scheduler = await _scheduler(context)
+    records, _ = await _count_records(context)
+    scheduler = await _read_scheduler(context)
     return Metrics(
         timestamp=datetime.now(UTC),
         scheduler=Schedule(
             running=scheduler.running,
-            schedule=f"{scheduler.time_of_day or _configured_time(context.settings)} UTC daily",
+            schedule=f"{scheduler.time_of_day or _format_configured_time(context.settings)} UTC daily",
             next_run=scheduler.next_run,
         ),
-        last_backfill=await _last_backfill(context),
+        last_backfill=await _read_last_backfill(context),
         database=records,
         health=ApiHealth(
             api="healthy" if scheduler.running else "degraded",
@@ -227,7 +227,7 @@ async def links(context: InContext) -> Links:
     return Links(docs="/docs", dagster=context.settings.dagster_ui_url or context.settings.dagster_webserver_url)
 
 
-async def _records(context: Context) -> tuple[Records, int]:
+async def _count_records(context: Context) -> tuple[Records, int]:
     held, latest, total, validated, gaps = await context.reader.row(STATUS)
     rate = round(100 * validated / total, 2) if total else None
     return Records(
@@ -239,15 +239,15 @@ async def _records(context: Context) -> tuple[Records, int]:
     ), gaps
 
 
-async def _last_backfill(context: Context) -> LastBackfill:
+async def _read_last_backfill(context: Context) -> LastBackfill:
     found = await context.reader.rows(LAST_RUN)
     row = found[0] if found else (None,) * len(LastBackfill.model_fields)
     return LastBackfill(**dict(zip(LastBackfill.model_fields, row, strict=True)))
 
 
-def _configured_time(settings: Settings) -> str:
+def _format_configured_time(settings: Settings) -> str:
     return f"{settings.backfill_schedule_hour:02}:{settings.backfill_schedule_minute:02}"
 
 
-async def _scheduler(context: Context) -> SchedulerState:
+async def _read_scheduler(context: Context) -> SchedulerState:
     return await run_in_threadpool(read_scheduler_state, context.instance, datetime.now(UTC))

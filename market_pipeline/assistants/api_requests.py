@@ -27,7 +27,7 @@ class ApiRequests:
             settings=settings, reader=context.reader, catalog=context.catalog, warehouse=context.warehouse
         )
 
-    async def table(self, name: str, *parameters: tuple[str, object]) -> dict[str, Any]:
+    async def request_table(self, name: str, *parameters: tuple[str, object]) -> dict[str, Any]:
         """Request the rows of a table or view, with the parameters of its endpoint.
 
         Raises:
@@ -35,7 +35,7 @@ class ApiRequests:
         """
         return await self._get(tables.read_table, {"table": name}, parameters)
 
-    async def bars(self, symbol: str, parameters: Parameters) -> dict[str, Any]:
+    async def request_bars(self, symbol: str, parameters: Parameters) -> dict[str, Any]:
         """Request a symbol's bars, with the parameters of `/historical`.
 
         Raises:

@@ -72,7 +72,7 @@ def read_tracked(engine: Engine, settings: Settings, symbols: Sequence[Symbol] |
 async def read_rejected_bars(requests: ApiRequests, symbol: str | None) -> Rows:
     """Return the newest rejected bars, of a symbol or of all."""
     filters = [("symbol", f"eq.{symbol}")] if symbol else []
-    body = await requests.table(
+    body = await requests.request_table(
         "rejected_bars",
         *filters,
         ("select", ",".join(_REJECTED)),
@@ -84,7 +84,7 @@ async def read_rejected_bars(requests: ApiRequests, symbol: str | None) -> Rows:
 
 async def read_missing_market_sessions(requests: ApiRequests) -> Rows:
     """Return the newest sessions of whole markets that are not stored and can be fetched."""
-    body = await requests.table(
+    body = await requests.request_table(
         "market_sessions", ("state", f"in.({','.join(FETCHABLE)})"), ("select", ",".join(_SESSION)),
         ("order", "date.desc,market"), ("limit", MOST),
     )  # fmt: skip

@@ -88,11 +88,14 @@ class Tools:
         conditions = [("symbol", _build_filter(names))] if names is not None else []
         conditions += [("health", f"eq.{health}")] if health else []
         select = ("select", ",".join(("symbol", *_HEALTH)))
-        body = await self._requests.table("coverage", *conditions, select, ("limit", limit + 1))
+        body = await self._requests.request_table("coverage", *conditions, select, ("limit", limit + 1))
         covered = {record["symbol"]: record for record in body["data"]}
         listed = sorted(covered if names is None or health else names)
-        reference = await self._requests.table(
-            "tracked_symbols", ("symbol", _build_filter(listed)), ("select", ",".join(_REFERENCE)), ("limit", limit + 1)
+        reference = await self._requests.request_table(
+            "tracked_symbols",
+            ("symbol", _build_filter(listed)),
+            ("select", ",".join(_REFERENCE)),
+            ("limit", limit + 1),
         )
         records = [{**dict.fromkeys(_HEALTH), **covered.get(row["symbol"], {}), **row} for row in reference["data"]]
         records.sort(key=lambda record: str(record["symbol"]))
@@ -105,7 +108,7 @@ class Tools:
     async def get_coverage(self, symbol: SymbolName) -> Coverage:
         """Count a symbol's sessions by state (loaded, rejected, empty, ...), and list its gaps with their reasons."""
         name, note = await self._resolve(symbol)
-        body = await self._requests.table("coverage", ("symbol", f"eq.{name}"))
+        body = await self._requests.request_table("coverage", ("symbol", f"eq.{name}"))
         if not body["data"]:
             raise ToolProblem(f"{name} is not fetched at present, so no session of it counts as missing: use get_bars")
         gaps = await asyncio.to_thread(coverage.list_gaps, self._context.warehouse, [name])
@@ -130,7 +133,7 @@ class Tools:
 
         Prices are US dollars. Prices whose adjustment is not known are null, and the note has the reason.
         """
-        body = await self._requests.bars(
+        body = await self._requests.request_bars(
             symbol,
             [("start", start), ("end", end), ("adjustment", adjustment), ("as_of", as_of), ("limit", limit)],
         )
@@ -161,7 +164,7 @@ class Tools:
                 parse_day(argument, text)
         name, note = await self._resolve(symbol)
         found = [
-            await self._actions(name, table, columns, start, end)
+            await self._read_actions(name, table, columns, start, end)
             for table, columns in (
                 ("splits", _SPLIT),
                 ("dividends", _DIVIDEND),
@@ -184,7 +187,7 @@ class Tools:
         name = (await self._resolve(symbol))[0] if symbol else None
         symbols = None
         if name:
-            body = await self._requests.table("tracked_symbols", ("symbol", f"eq.{name}"))
+            body = await self._requests.request_table("tracked_symbols", ("symbol", f"eq.{name}"))
             symbols = [Symbol.of(name, body["data"][0]["asset_class"])]
         parts = await asyncio.to_thread(read_tracked, self._context.warehouse, self._context.settings, symbols)
         rejected = await read_rejected_bars(self._requests, name)
@@ -226,7 +229,7 @@ class Tools:
         Raises:
             ToolProblem: there is none.
         """
-        body = await self._requests.table("tracked_symbols", ("symbol", f"eq.{symbol}"), ("select", "symbol"))
+        body = await self._requests.request_table("tracked_symbols", ("symbol", f"eq.{symbol}"), ("select", "symbol"))
         if body["data"]:
             return symbol, None
         alias = await asyncio.to_thread(find_alias, self._context.warehouse, symbol, active_only=False)
@@ -237,10 +240,12 @@ class Tools:
             )
         return alias.symbol.name, alias.note
 
-    async def _actions(self, name: str, table: str, columns: Sequence[str], start: str | None, end: str | None) -> Rows:
+    async def _read_actions(
+        self, name: str, table: str, columns: Sequence[str], start: str | None, end: str | None
+    ) -> Rows:
         day = next(column for column in columns if column.endswith("date"))
         bounds = [(day, f"gte.{start}") if start else None, (day, f"lte.{end}") if end else None]
-        body = await self._requests.table(
+        body = await self._requests.request_table(
             table, ("symbol", f"eq.{name}"), *(bound for bound in bounds if bound), ("select", ",".join(columns)),
             ("order", day), ("limit", 1000),
         )  # fmt: skip

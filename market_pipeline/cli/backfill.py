@@ -14,7 +14,7 @@ from market_pipeline.cli.output import print_note
 from market_pipeline.cli.parameters import EVERY, SymbolChoice, parse_date, parse_symbols
 from market_pipeline.cli.summary import describe_actions, print_records
 from market_pipeline.cli.symbol_option import select_symbols
-from market_pipeline.cli.vendor_option import vendor_settings
+from market_pipeline.cli.vendor_option import load_vendor_settings
 from market_pipeline.core import stop_signals
 from market_pipeline.core.run_planning import choose_dates, plan_missing_runs, plan_range_runs
 from market_pipeline.core.symbols import DEFAULT_BACKFILL
@@ -75,7 +75,7 @@ def backfill(
     It is safe to run again: stored bars that are equal stay unchanged; a bar that the vendor has corrected replaces the
     stored one, which is kept as a revision.
     """
-    settings = vendor_settings(quiet=quiet)
+    settings = load_vendor_settings(quiet=quiet)
     now = datetime.now(UTC)
     first, last = choose_dates(start, end, now.date(), missing=missing)
     with warehouse_of(settings) as warehouse:
@@ -103,7 +103,7 @@ def backfill(
         stop_signals.check()
         if marts:
             build_marts(settings, warehouse, quiet=quiet)
-    raise typer.Exit(exit_code(result))
+    raise typer.Exit(find_exit_code(result))
 
 
 def _print(result: "LaunchResult", *, as_json: bool) -> None:
@@ -116,7 +116,7 @@ def _print(result: "LaunchResult", *, as_json: bool) -> None:
         typer.echo("Nothing is missing.")
 
 
-def exit_code(result: "LaunchResult") -> int:
+def find_exit_code(result: "LaunchResult") -> int:
     """Return the exit code: 0 if all was loaded, 1 if nothing was, 3 if symbols, splits or dividends failed."""
     failures = [not record["success"] for record in result.records] or [
         each.error is not None for each in result.actions

@@ -51,8 +51,10 @@ def backup(
 ) -> None:
     """Save the warehouse and Dagster's database, each as of one instant. Both may be in use meanwhile."""
     settings = load_settings()
-    home = _backup_folder(settings, folder)
-    made = back_up(_database_urls(settings), home, datetime.now(UTC), verify=verify, report=_note_printer(quiet=quiet))
+    home = _find_backup_folder(settings, folder)
+    made = back_up(
+        _read_database_urls(settings), home, datetime.now(UTC), verify=verify, report=_create_note_printer(quiet=quiet)
+    )
     removed = remove_old_backups(home, keep) if verify else []
     if as_json:
         result = {"folder": str(made.folder), **asdict(made.manifest), "removed": [str(path) for path in removed]}
@@ -80,9 +82,11 @@ def restore(
     Replaced databases are kept under another name.
     """
     settings = load_settings()
-    found, names = find_backup(what, _backup_folder(settings, folder))
-    report = _note_printer(quiet=quiet)
-    result = restore_backup(found, names, _database_urls(settings), datetime.now(UTC), replace=replace, report=report)
+    found, names = find_backup(what, _find_backup_folder(settings, folder))
+    report = _create_note_printer(quiet=quiet)
+    result = restore_backup(
+        found, names, _read_database_urls(settings), datetime.now(UTC), replace=replace, report=report
+    )
     if as_json:
         typer.echo(json.dumps({"folder": str(found.folder), **asdict(result)}, indent=2))
         return
@@ -102,11 +106,11 @@ def _describe(made: Backup) -> str:
     return f"{format_count(rows, 'row')} of {names} {choose_verb(rows)} in {made.folder} ({size:.1f} MB, {state})"
 
 
-def _backup_folder(settings: Settings, folder: Path | None) -> Path:
+def _find_backup_folder(settings: Settings, folder: Path | None) -> Path:
     return (folder or settings.market_pipeline_data_dir / "backups").expanduser().absolute()
 
 
-def _database_urls(settings: Settings) -> Mapping[str, SecretStr]:
+def _read_database_urls(settings: Settings) -> Mapping[str, SecretStr]:
     from market_pipeline.orchestration.instance_storage import (
         find_dagster_database_url,  # importing Dagster takes a second
     )
@@ -114,5 +118,5 @@ def _database_urls(settings: Settings) -> Mapping[str, SecretStr]:
     return {WAREHOUSE: find_database_url(settings), DAGSTER: find_dagster_database_url(settings)}
 
 
-def _note_printer(*, quiet: bool) -> Report:
+def _create_note_printer(*, quiet: bool) -> Report:
     return (lambda _message: None) if quiet else (lambda message: typer.echo(message, err=True))

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from market_pipeline import __version__
-from market_pipeline.cli.lazy import LazyCommand, PassthroughCommand, lazy_group
+from market_pipeline.cli.lazy import LazyCommand, PassthroughCommand, create_lazy_group
 from market_pipeline.core.gc_tuning import collect_rarely
 from market_pipeline.core.settings import SettingsError, load_settings
 
@@ -42,7 +42,7 @@ COMMANDS = {
 }
 
 app = typer.Typer(
-    cls=lazy_group(COMMANDS),
+    cls=create_lazy_group(COMMANDS),
     help="A warehouse of daily market data that runs itself.",
     no_args_is_help=True,
     # A traceback with local variables could show a secret.

@@ -13,7 +13,7 @@ ACTIVE_SYMBOLS = "SELECT symbol FROM tracked_symbols WHERE active ORDER BY symbo
 
 def complete_symbol(incomplete: str) -> list[str]:
     """Return the tracked symbols that begin with `incomplete`."""
-    return [name for name in _tracked_symbols() if name.startswith(incomplete)]
+    return [name for name in _read_tracked_symbols() if name.startswith(incomplete)]
 
 
 def complete_symbols(incomplete: str) -> list[str]:
@@ -22,7 +22,7 @@ def complete_symbols(incomplete: str) -> list[str]:
     return [f"{before}{comma}{name}" for name in complete_symbol(last) if name not in before.split(",")]
 
 
-def _tracked_symbols() -> Sequence[str]:
+def _read_tracked_symbols() -> Sequence[str]:
     with suppress(Exception):  # a shell can't show an error while it completes a word
         import psycopg
         from sqlalchemy import make_url

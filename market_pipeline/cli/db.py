@@ -171,11 +171,11 @@ def psql(ctx: typer.Context) -> NoReturn:
     if settings.database_url is not None:
         program = Path(shutil.which("psql") or program)  # the wheel's has no TLS, which an external server may require
     address = find_database_url(settings)
-    environment = build_client_environment(address, _session_options(address))
+    environment = build_client_environment(address, _read_session_options(address))
     os.execve(program, [str(program), *ctx.args], environment)  # noqa: S606, no shell is wanted
 
 
-def _session_options(url: SecretStr) -> Mapping[str, str]:
+def _read_session_options(url: SecretStr) -> Mapping[str, str]:
     engine = create_warehouse_engine(url)
     try:
         with engine.connect() as connection:

@@ -11,7 +11,7 @@ import typer
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from market_pipeline.cli.backfill import exit_code
+from market_pipeline.cli.backfill import find_exit_code
 from market_pipeline.cli.demo_market import demo_market
 from market_pipeline.cli.summary import print_records
 from market_pipeline.core import stop_signals
@@ -114,7 +114,7 @@ def demo(
             typer.echo("Nothing changed: every bar is stored already.")
         typer.echo("Building and testing the marts, the analysts' tables", err=True)
         build_marts(settings, warehouse, quiet=True)
-    code = exit_code(result)
+    code = find_exit_code(result)
     if code == 0:
         typer.echo(NEXT_STEPS.format(**IN_A_CHECKOUT if find_checkout_dir() else ANYWHERE))
     raise typer.Exit(code)

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from market_pipeline.cli.vendor_option import vendor_settings
+from market_pipeline.cli.vendor_option import load_vendor_settings
 from market_pipeline.core.settings import SettingsError
 from market_pipeline.core.wording import format_count
 from market_pipeline.operations.findings import Finding, error, has_error
@@ -49,7 +49,7 @@ def doctor(
 
 def _check(*, ask_vendor: bool) -> Iterator[Finding]:
     try:
-        settings = vendor_settings()
+        settings = load_vendor_settings()
     except SettingsError as problem:
         yield error("settings", str(problem))
         return

@@ -42,7 +42,7 @@ _FIXES = {
 }
 
 
-def report(error: Exception) -> int:
+def report_error(error: Exception) -> int:
     """Print an error in one line, and return the exit code."""
     if isinstance(error, BrokenPipeError) or not _can_write(sys.stdout):
         return _report_lost_output(error)
@@ -52,7 +52,7 @@ def report(error: Exception) -> int:
 
 def explain(error: Exception) -> str:
     """Return the message of an error: one line, with the next step."""
-    for known in _causes(error):
+    for known in _walk_causes(error):
         if isinstance(known, MarketPipelineError):
             return str(known)
         if (problem := describe_database_problem(known)) is not None:
@@ -62,7 +62,7 @@ def explain(error: Exception) -> str:
     return _write_defect(error)
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
+def _walk_causes(error: BaseException) -> Iterator[BaseException]:
     """Yield an error and its causes: Dagster wraps every error that is raised within a run."""
     seen: set[int] = set()
     found: BaseException | None = error

@@ -58,7 +58,7 @@ class _LazyCommands(Mapping[str, Any]):
         return len(self._commands)
 
 
-def lazy_group(commands: Mapping[str, LazyCommand]) -> type[TyperGroup]:
+def create_lazy_group(commands: Mapping[str, LazyCommand]) -> type[TyperGroup]:
     """Return the class of a group of these commands, in their order. Its `--help` imports them all."""
 
     class LazyGroup(TyperGroup):

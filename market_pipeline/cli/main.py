@@ -38,17 +38,17 @@ def _run(arguments: list[str] | None) -> int:
             run(arguments)
         except SystemExit as end:
             sys.stdout.flush()  # a failed write is an error too
-            return _exit_code(end)
+            return _read_exit_code(end)
     except KeyboardInterrupt:
         return stop_signals.choose_exit_code()
     except Exception as error:
-        from market_pipeline.cli.failures import report
+        from market_pipeline.cli.failures import report_error
 
-        return report(error)
+        return report_error(error)
     return 0
 
 
-def _exit_code(end: SystemExit) -> int:
+def _read_exit_code(end: SystemExit) -> int:
     return end.code if isinstance(end.code, int) else int(end.code is not None)
 
 

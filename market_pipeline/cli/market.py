@@ -16,7 +16,7 @@ from market_pipeline.cli.market_summary import (
 )
 from market_pipeline.cli.output import print_note
 from market_pipeline.cli.parameters import parse_date
-from market_pipeline.cli.vendor_option import vendor_settings
+from market_pipeline.cli.vendor_option import load_vendor_settings
 from market_pipeline.core import stop_signals
 from market_pipeline.core.markets import MARKETS, Market, find_market
 from market_pipeline.core.run_planning import DEFAULT_DAYS, SCOPE_TAG, MarketScope, choose_dates, plan_sessions
@@ -106,7 +106,7 @@ def backfill(
     It is safe to run again: stored bars that are equal stay unchanged; a bar that the vendor has corrected replaces the
     stored one, which is kept as a revision.
     """
-    settings = vendor_settings(quiet=quiet)
+    settings = load_vendor_settings(quiet=quiet)
     now = datetime.now(UTC)
     first, last = choose_dates(start, end, now.date(), missing=missing)
     with warehouse_of(settings) as warehouse:
@@ -159,7 +159,7 @@ def plan_requests(settings: Settings, sessions: Sequence[date]) -> list[PlannedS
 @app.command("refresh-list")
 def refresh_list(market: MarketName) -> None:
     """Fetch the vendor's own list of a market's tickers. Each week a night does too, once the market is tracked."""
-    settings = vendor_settings()
+    settings = load_vendor_settings()
     from market_pipeline.cli.symbol_lookup import open_client
     from market_pipeline.market_list import refresh_list as refresh  # frames and HTTP take half a second
 

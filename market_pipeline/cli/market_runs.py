@@ -73,12 +73,12 @@ def launch_market(
             show_progress(len(launch.sessions), quiet=quiet) as report_progress,
         ):
 
-            def after_load(result: MarketLoadResult) -> None:
+            def collect_result(result: MarketLoadResult) -> None:
                 launch.results[result.session] = result
                 report_progress(str(result.session), 1, None if is_outside_plan(result) else result.error)
 
             run = launch_assets(
-                build_market_loading(settings, launch.market, after_load),
+                build_market_loading(settings, launch.market, collect_result),
                 [build_market_key(launch.market)],
                 {**build_range_tags(launch.sessions[0], launch.sessions[-1]), **tags},
                 instance,

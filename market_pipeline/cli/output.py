@@ -46,11 +46,11 @@ def print_columns(
     table = Table(box=box.ASCII2, show_footer=totals is not None)
     totals = totals or {}
     for number, name in enumerate(texts):
-        table.add_column(_heading(name), "total" if number == 0 else "", no_wrap=True)
+        table.add_column(_format_heading(name), "total" if number == 0 else "", no_wrap=True)
     for name in numbers:
-        table.add_column(_heading(name), f"{totals[name]:,}" if name in totals else "", justify="right")
+        table.add_column(_format_heading(name), f"{totals[name]:,}" if name in totals else "", justify="right")
     if last:
-        table.add_column(_heading(last), overflow="fold")
+        table.add_column(_format_heading(last), overflow="fold")
     for row in rows:
         cells = [_format_text(row[name]) for name in texts] + [_format_number(row[name]) for name in numbers]
         table.add_row(*cells, *([_format_text(row[last])] if last else []))
@@ -58,7 +58,7 @@ def print_columns(
     Console(width=width, highlight=False, markup=False).print(table)
 
 
-def _heading(name: str) -> str:
+def _format_heading(name: str) -> str:
     return name.removesuffix("_session").replace("_", " ")
 
 

@@ -56,7 +56,7 @@ class _LaunchedRun:
     actions: list[ActionsResult] = field(default_factory=list)
     error: str | None = None
 
-    def records(self, stored: Mapping[tuple[str, str], LoadRecord]) -> Iterator[LoadRecord]:
+    def build_records(self, stored: Mapping[tuple[str, str], LoadRecord]) -> Iterator[LoadRecord]:
         """Yield each symbol's load record: the stored one, or one made from its load result, or an unreached one."""
         for symbol in self.range.symbols:
             if record := stored.get((self.run_id, symbol.name)):
@@ -106,7 +106,7 @@ def launch_runs(settings: Settings, warehouse: Engine, runs: Sequence[RangeRun],
     for run in to_launch[len(launched) :]:
         run.error = launched[-1].error
     stored = _read_stored(warehouse, launched)
-    records = [record for run in to_launch for record in run.records(stored)]
+    records = [record for run in to_launch for record in run.build_records(stored)]
     return LaunchResult(records, [result for run in launched for result in run.actions])
 
 
@@ -126,11 +126,13 @@ def _launch(
     warehouse: Engine,
     report_progress: Report,
 ) -> None:
-    def after_load(result: LoadResult) -> None:
+    def collect_result(result: LoadResult) -> None:
         run.results[result.symbol] = result
         report_progress(result.symbol, result.sessions, result.error)
 
-    definitions = build_loading(settings, after_load, extra_symbols=run.range.symbols, on_refreshed=run.actions.append)
+    definitions = build_loading(
+        settings, collect_result, extra_symbols=run.range.symbols, on_refreshed=run.actions.append
+    )
     run.error = launch_range_run(definitions, run.range, instance, warehouse, run.run_id).error
 
 

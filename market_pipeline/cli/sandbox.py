@@ -13,7 +13,7 @@ from market_pipeline.core.plans import PlanName
 from market_pipeline.core.sockets import LOOPBACK, build_base_url
 from market_pipeline.sandbox.config import MOST_TICKERS, SandboxConfig
 from market_pipeline.sandbox.faults import FAULTS
-from market_pipeline.sandbox.loopback_server import listen_on_loopback, sandbox_server
+from market_pipeline.sandbox.loopback_server import create_sandbox_server, listen_on_loopback
 
 DEFAULT_PORT = 8900
 DEFAULT_UNKNOWN = "NOSUCH"
@@ -94,7 +94,7 @@ def sandbox(
         file_keys=_parse_file_keys(file_key or []),
         files_published=_parse_time(files_at),
     )
-    server = sandbox_server(config)
+    server = create_sandbox_server(config)
     with listen_on_loopback(host, port) as listener:
         typer.echo(f"export POLYGON_BASE_URL={build_base_url(listener)}")
         typer.echo(f"export POLYGON_API_KEY={'<one of your --key>' if key else 'sandbox'}")

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from market_pipeline.cli.vendor_option import vendor_settings
+from market_pipeline.cli.vendor_option import load_vendor_settings
 from market_pipeline.core.wording import format_count
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def status(
 
     Exit code 0 if there is no problem, 1 if there is. Nothing is started or changed.
     """
-    settings = vendor_settings()
+    settings = load_vendor_settings()
     from market_pipeline.operations.status import read_pipeline_state  # importing Dagster takes a second
 
     state = read_pipeline_state(settings, api_url and api_url.rstrip("/"), datetime.now(UTC))

@@ -86,7 +86,7 @@ def print_records(records: Sequence[LoadRecord], actions: Sequence["ActionsResul
         if result.stored is not None:
             typer.echo(_describe_stored(result))
     for record in records:
-        if notes := _other_notes(record, actions):
+        if notes := _select_own_notes(record, actions):
             typer.echo(f"note: {prefix_symbol(record['symbol'], notes)}")
         if not record["success"]:
             typer.echo(f"failed: {prefix_symbol(record['symbol'], record['error'])}")
@@ -114,7 +114,7 @@ def _describe_stored(result: "ActionsResult") -> str:
     return f"{result.kind} of {symbols}: {format_count(result.requests, 'request')}, {counters}"
 
 
-def _other_notes(record: LoadRecord, actions: Sequence["ActionsResult"]) -> str:
+def _select_own_notes(record: LoadRecord, actions: Sequence["ActionsResult"]) -> str:
     """Return a load record's notes without those of failed requests for actions, which are printed once for all."""
     notes: str = record["notes"] or ""
     for result in actions:

@@ -70,7 +70,7 @@ def look_up_new(engine: Engine, settings: Settings, symbol: Symbol) -> SecurityF
     return found
 
 
-def find_same(engine: Engine, symbol: Symbol, found: SecurityFinding) -> Symbol | None:
+def find_same_security(engine: Engine, symbol: Symbol, found: SecurityFinding) -> Symbol | None:
     """Return the tracked symbol that is the same security under another of its tickers, if there is one."""
     others = {find_ticker_symbol(ticker, symbol.asset_class) for ticker in found.history.tickers} - {symbol}
     tracked = sorted(others.intersection(list_active_symbols(engine)))

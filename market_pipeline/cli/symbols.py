@@ -19,11 +19,11 @@ from market_pipeline.cli.symbol_lookup import (
     describe,
     describe_wait,
     find_other_class,
-    find_same,
+    find_same_security,
     look_up_new,
     open_client,
 )
-from market_pipeline.cli.vendor_option import vendor_settings
+from market_pipeline.cli.vendor_option import load_vendor_settings
 from market_pipeline.core.errors import MarketPipelineError, UsageError
 from market_pipeline.core.settings import Settings, load_settings
 from market_pipeline.core.symbols import AssetClass, Symbol, list_starting_symbols
@@ -53,7 +53,7 @@ app = typer.Typer(help="Tracked symbols.", no_args_is_help=True)
 @app.command("init")
 def init() -> None:
     """Track the starting set: 65 stocks, ETFs and crypto pairs. Symbols that you have removed are not added again."""
-    settings, symbols = vendor_settings(), list_starting_symbols()
+    settings, symbols = load_vendor_settings(), list_starting_symbols()
     with warehouse_of(settings) as engine:
         aliases = find_aliases(engine, [symbol.name for symbol in symbols])
         new = [symbol for symbol in symbols if symbol.name not in aliases]  # not what is tracked under another ticker
@@ -132,7 +132,7 @@ def add(
         with _collecting(failed):
             checked.append(Symbol.of(name, asset_class))
     if checked:
-        vendor = None if no_check else vendor_settings()
+        vendor = None if no_check else load_vendor_settings()
         with warehouse_of(load_settings()) as engine:
             for symbol in checked:
                 with _collecting(failed):
@@ -164,7 +164,7 @@ def _add_symbol(engine: Engine, vendor: Settings | None, symbol: Symbol) -> None
         typer.echo(f"{known.note}. Nothing was added.")
         return
     found = None if vendor is None else look_up_new(engine, vendor, symbol)
-    if found is not None and (same := find_same(engine, symbol, found)):
+    if found is not None and (same := find_same_security(engine, symbol, found)):
         typer.echo(f"{describe(symbol, found)}. It is tracked as {same.name}. Nothing was added.")
         return
     added = add_symbols(engine, [symbol])
@@ -194,7 +194,7 @@ def check(
     ] = None,
 ) -> None:
     """Look tracked symbols up at the vendor, and print which are delisted, renamed or unknown there."""
-    settings = vendor_settings()
+    settings = load_vendor_settings()
     unknown = 0
     with warehouse_of(settings) as engine, open_client(settings, engine) as client:
         selected = find_active(engine, symbols) if symbols else list_active_symbols(engine)

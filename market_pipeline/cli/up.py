@@ -92,7 +92,7 @@ def _run(
         store_code_port(instance, session.code_port)
         session.write(settings)
         try:
-            for service in _services(settings, folder, addresses, instance, vendor):
+            for service in _build_services(settings, folder, addresses, instance, vendor):
                 if not stopping.is_set():
                     supervisor.start(service)
             if not stopping.is_set():
@@ -104,7 +104,7 @@ def _run(
             _close_runs(instance, database.warehouse, session.code_port)
 
 
-def _services(
+def _build_services(
     settings: Settings, folder: Path, addresses: "Addresses", instance: "DagsterInstance", sandbox: str | None
 ) -> Iterator[Service]:
     from market_pipeline.operations import processes

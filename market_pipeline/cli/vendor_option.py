@@ -6,7 +6,7 @@ from market_pipeline.core.ticker_corrections import read_configured_corrections
 from market_pipeline.operations.up_session import use_running_sandbox
 
 
-def vendor_settings(*, quiet: bool = False) -> Settings:
+def load_vendor_settings(*, quiet: bool = False) -> Settings:
     """Return the settings of a command that uses the vendor; unless `quiet`, report a sandbox in its place.
 
     Raises:

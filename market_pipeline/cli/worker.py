@@ -38,7 +38,7 @@ def worker(
     if not Path(os.environ.get("DAGSTER_HOME", "")).is_absolute():
         raise NoHomeError("DAGSTER_HOME is not set: give it the full path of the checkout's folder deploy/celery")
     settings = load_settings()
-    app = _celery_app(settings, queue)
+    app = _create_celery_app(settings, queue)
     # Imported once here, before Celery forks the tasks' processes.
     import market_pipeline.orchestration.build
     import market_pipeline.orchestration.mart_assets  # noqa: F401
@@ -57,7 +57,7 @@ def worker(
     raise typer.Exit(celery_worker.exitcode or 0)
 
 
-def _celery_app(settings: "Settings", queue: Literal["runs", "steps"]) -> "Celery":
+def _create_celery_app(settings: "Settings", queue: Literal["runs", "steps"]) -> "Celery":
     """Return the Celery app with dagster-celery's tasks.
 
     Raises:

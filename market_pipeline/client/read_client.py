@@ -67,7 +67,7 @@ class Client:
         names = [symbols] if isinstance(symbols, str) else list(symbols)
         if not names:
             raise ValueError("symbols is empty: name at least one symbol")
-        parameters = _given(start=start, end=end, adjustment=adjustment, as_of=as_of, snapshot=snapshot)
+        parameters = _encode_parameters(start=start, end=end, adjustment=adjustment, as_of=as_of, snapshot=snapshot)
         if validated_only:
             parameters["validated_only"] = "true"
         responses = []
@@ -76,7 +76,9 @@ class Client:
             if snapshot is None:
                 parameters["as_of"] = responses[0].headers["X-As-Of"]
         days = {name: response.headers.get("X-Known-From") for name, response in zip(names, responses, strict=True)}
-        return _row_set(responses, known_from={name: date.fromisoformat(day) for name, day in days.items() if day})
+        return _build_row_set(
+            responses, known_from={name: date.fromisoformat(day) for name, day in days.items() if day}
+        )
 
     def table(
         self,
@@ -99,9 +101,11 @@ class Client:
             ValueError: a filter has an unknown operator, or one that its value can't have.
             ApiError: there is no such table or column, or another rejected request.
         """
-        parameters = _given(select=_joined(select), order=_joined(order), limit=limit, as_of=as_of, snapshot=snapshot)
-        conditions = [_condition(column, value) for column, value in filters.items()]
-        return _row_set([self._read(f"api/v1/tables/{quote(name, safe='')}", [*parameters.items(), *conditions])])
+        parameters = _encode_parameters(
+            select=_join_names(select), order=_join_names(order), limit=limit, as_of=as_of, snapshot=snapshot
+        )
+        conditions = [_encode_condition(column, value) for column, value in filters.items()]
+        return _build_row_set([self._read(f"api/v1/tables/{quote(name, safe='')}", [*parameters.items(), *conditions])])
 
     def universe(self, day: Day) -> RowSet:
         """Return the tickers of US stocks that traded on a session, those that are gone since included.
@@ -109,7 +113,7 @@ class Client:
         Raises:
             ApiError: 404, the day is no session or is not stored whole; another rejected request.
         """
-        return _row_set([self._read("api/v1/universe", [*_given(date=day).items()])])
+        return _build_row_set([self._read("api/v1/universe", [*_encode_parameters(date=day).items()])])
 
     def changes(
         self, since: Instant | None = None, *, kinds: str | Sequence[str] = (), symbol: str | None = None
@@ -119,7 +123,7 @@ class Client:
         Raises:
             ApiError: while they are iterated over, if the request was rejected.
         """
-        parameters = _given(since=since, kind=_joined(kinds), symbol=symbol, limit=MOST_CHANGES)
+        parameters = _encode_parameters(since=since, kind=_join_names(kinds), symbol=symbol, limit=MOST_CHANGES)
         return ChangeFeed(self._session, "api/v1/changes", [*parameters.items()])
 
     def _read(self, path: str, parameters: Parameters) -> requests.Response:
@@ -129,7 +133,7 @@ class Client:
         return response
 
 
-def _row_set(responses: Sequence[requests.Response], known_from: Mapping[str, date] | None = None) -> RowSet:
+def _build_row_set(responses: Sequence[requests.Response], known_from: Mapping[str, date] | None = None) -> RowSet:
     headers = responses[0].headers
     return RowSet(
         as_of=datetime.fromisoformat(headers["X-As-Of"]),
@@ -139,18 +143,18 @@ def _row_set(responses: Sequence[requests.Response], known_from: Mapping[str, da
     )
 
 
-def _given(**parameters: Scalar) -> dict[str, str]:
+def _encode_parameters(**parameters: Scalar) -> dict[str, str]:
     """Return the parameters that are given, as text."""
-    return {name: _text(value) for name, value in parameters.items() if value is not None}
+    return {name: _encode_value(value) for name, value in parameters.items() if value is not None}
 
 
-def _text(value: Scalar) -> str:
+def _encode_value(value: Scalar) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return value.isoformat() if isinstance(value, date) else str(value)
 
 
-def _condition(name: str, value: Scalar | Iterable[Scalar]) -> tuple[str, str]:
+def _encode_condition(name: str, value: Scalar | Iterable[Scalar]) -> tuple[str, str]:
     """Return a filter as a parameter of the API.
 
     Raises:
@@ -160,16 +164,16 @@ def _condition(name: str, value: Scalar | Iterable[Scalar]) -> tuple[str, str]:
     if operator and operator not in OPERATORS:
         raise ValueError(f"{name}: {operator!r} is no operator, only {', '.join(OPERATORS)}")
     if isinstance(value, str | int | float | date) and not isinstance(value, bool):
-        return column, f"{operator or 'eq'}.{_text(value)}"
+        return column, f"{operator or 'eq'}.{_encode_value(value)}"
     if value is None or isinstance(value, bool):
         _check_operator(name, operator, repr(value), ("eq", "neq"))
-        is_value = "is.null" if value is None else f"is.{_text(value)}"
+        is_value = "is.null" if value is None else f"is.{_encode_value(value)}"
         return column, f"not.{is_value}" if operator == "neq" else is_value
     _check_operator(name, operator, "a list", ("eq", "neq", "cs"))
     values = list(value)
     if None in values:
         raise ValueError(f"{name}: None can't be one of several values; {column}=None finds the missing ones")
-    texts = [_text(one) for one in values]
+    texts = [_encode_value(one) for one in values]
     if operator == "cs":
         if not texts or any(set(text) & set("{},") for text in texts):
             raise ValueError(f"{name}: cs takes at least one value, none with a comma or braces")
@@ -186,6 +190,6 @@ def _check_operator(name: str, operator: str, value: str, possible: Sequence[str
         raise ValueError(f"{name}: {operator} takes one value, not {value}, which is possible with {forms}")
 
 
-def _joined(names: str | Sequence[str]) -> str | None:
+def _join_names(names: str | Sequence[str]) -> str | None:
     """Return names as a list of the API; None if there are none."""
     return names if isinstance(names, str) and names else ",".join(names) or None

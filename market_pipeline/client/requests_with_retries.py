@@ -41,7 +41,10 @@ class ServerSession:
         if api_key is not None:
             self._session.headers["X-API-Key"] = api_key
         self._retrying = Retrying(
-            retry=retry_if_exception_type(_TemporaryError), stop=stop_after_attempt(attempts), wait=_wait, reraise=True
+            retry=retry_if_exception_type(_TemporaryError),
+            stop=stop_after_attempt(attempts),
+            wait=_choose_wait,
+            reraise=True,
         )
 
     def get(self, path: str, parameters: Parameters = ()) -> requests.Response:
@@ -50,13 +53,13 @@ class ServerSession:
         Raises:
             ApiError: the request was rejected, or failed at each attempt.
         """
-        return self._retrying(self._attempt, urljoin(self._url, path.lstrip("/")), parameters)
+        return self._retrying(self._send_once, urljoin(self._url, path.lstrip("/")), parameters)
 
     def close(self) -> None:
         """Close the connections."""
         self._session.close()
 
-    def _attempt(self, url: str, parameters: Parameters) -> requests.Response:
+    def _send_once(self, url: str, parameters: Parameters) -> requests.Response:
         try:
             # A redirection would take the key to another server.
             response = self._session.get(
@@ -66,10 +69,10 @@ class ServerSession:
             raise _TemporaryError(f"{self._url} can't be reached, or broke off: {type(error).__name__}") from error
         if response.status_code == 200:
             return response
-        raise _error(response)
+        raise _read_error(response)
 
 
-def _error(response: requests.Response) -> ApiError:
+def _read_error(response: requests.Response) -> ApiError:
     """Return the error of a response, with the server's message."""
     try:
         problem = response.json()
@@ -84,7 +87,7 @@ def _error(response: requests.Response) -> ApiError:
     return error
 
 
-def _wait(state: RetryCallState) -> float:
+def _choose_wait(state: RetryCallState) -> float:
     """Return the seconds until the next attempt: those of `Retry-After`, otherwise 1, 2, 4 and so on."""
     error = state.outcome and state.outcome.exception()
     asked = error.wait if isinstance(error, _TemporaryError) else None

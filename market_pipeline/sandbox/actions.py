@@ -12,30 +12,32 @@ from market_pipeline.vendor_format.list_requests import ListedRecord, ListEndpoi
 from market_pipeline.vendor_format.reference_bodies import FACTOR_DECIMALS, build_list_body
 
 
-def splits(endpoint: ListEndpoint, request: ApiRequest) -> EndpointResponse:
+def list_splits(endpoint: ListEndpoint, request: ApiRequest) -> EndpointResponse:
     """List splits as one of the vendor's endpoints does.
 
     Raises:
         RejectedRequestError: a parameter can't be read.
     """
-    return _list_response(request, endpoint, _splits)
+    return _respond_with_list(request, endpoint, _build_split_records)
 
 
-def dividends(endpoint: ListEndpoint, request: ApiRequest) -> EndpointResponse:
+def list_dividends(endpoint: ListEndpoint, request: ApiRequest) -> EndpointResponse:
     """List dividends as one of the vendor's endpoints does.
 
     Raises:
         RejectedRequestError: a parameter can't be read.
     """
-    return _list_response(request, endpoint, _dividends)
+    return _respond_with_list(request, endpoint, _build_dividend_records)
 
 
-def _list_response(
+def _respond_with_list(
     request: ApiRequest, endpoint: ListEndpoint, records_of: Callable[[ApiRequest, Listing], Iterable[ListedRecord]]
 ) -> EndpointResponse:
     universe = request.market.universe
     named = read_requested_tickers(request)
-    listings = [listing for ticker in named for listing in universe.listings_of(ticker)] if named else universe.all()
+    listings = (
+        [listing for ticker in named for listing in universe.find_listings(ticker)] if named else universe.list_all()
+    )
     found, more = list_page(
         request, endpoint, (record for listing in listings for record in records_of(request, listing))
     )
@@ -45,11 +47,11 @@ def _list_response(
     return EndpointResponse(body, "recorded" if all(record["recorded"] for record in found) else "generated")
 
 
-def _splits(request: ApiRequest, listing: Listing) -> list[ListedRecord]:
-    return [_split_record(shown, listing) for shown in request.market.splits(listing)]
+def _build_split_records(request: ApiRequest, listing: Listing) -> list[ListedRecord]:
+    return [_build_split_record(shown, listing) for shown in request.market.list_splits(listing)]
 
 
-def _split_record(shown: ListedSplit, listing: Listing) -> ListedRecord:
+def _build_split_record(shown: ListedSplit, listing: Listing) -> ListedRecord:
     split = shown.split
     return {
         "adjustment_type": split.kind,
@@ -64,11 +66,11 @@ def _split_record(shown: ListedSplit, listing: Listing) -> ListedRecord:
     }
 
 
-def _dividends(request: ApiRequest, listing: Listing) -> list[ListedRecord]:
-    return [_dividend_record(dividend, listing) for dividend in request.market.dividends(listing)]
+def _build_dividend_records(request: ApiRequest, listing: Listing) -> list[ListedRecord]:
+    return [_build_dividend_record(dividend, listing) for dividend in request.market.list_dividends(listing)]
 
 
-def _dividend_record(dividend: DividendEvent, listing: Listing) -> ListedRecord:
+def _build_dividend_record(dividend: DividendEvent, listing: Listing) -> ListedRecord:
     recorded = {
         "cash_amount": dividend.cash,
         "currency": "USD",
@@ -81,10 +83,10 @@ def _dividend_record(dividend: DividendEvent, listing: Listing) -> ListedRecord:
         "ticker": dividend.ticker,
         "recorded": listing.recorded,
     }
-    return recorded if listing.recorded else {**recorded, **_generated_fields(dividend)}
+    return recorded if listing.recorded else {**recorded, **_build_generated_fields(dividend)}
 
 
-def _generated_fields(dividend: DividendEvent) -> ListedRecord:
+def _build_generated_fields(dividend: DividendEvent) -> ListedRecord:
     """Return the fields of generated dividends only; a recorded one lacks them, as the vendor omits unknown fields."""
     return {
         "declaration_date": str(dividend.ex_date - DECLARED_BEFORE),

@@ -39,7 +39,7 @@ class SessionBars:
     bars: Bars
 
 
-def zero_bars(count: int = 0) -> Bars:
+def make_zero_bars(count: int = 0) -> Bars:
     """Return `count` bars, all zero."""
     return np.zeros(count, dtype=BAR)
 
@@ -55,7 +55,7 @@ def to_columns(bars: Bars) -> BarColumns:
     }
 
 
-def data_label(bars: Bars) -> Data | None:
+def label_data(bars: Bars) -> Data | None:
     """Return "recorded" if every bar is, otherwise "generated"; None without bars."""
     if not len(bars):
         return None

@@ -65,6 +65,6 @@ class SandboxConfig:
         if self.now is not None and self.now.tzinfo is None:
             raise ClockError(f"the sandbox's clock can't be set to {self.now}: give the instant a time zone")
 
-    def clock(self) -> datetime:
+    def read_clock(self) -> datetime:
         """Return the sandbox's current instant."""
         return self.now if self.now is not None else datetime.now(UTC)

@@ -35,31 +35,31 @@ def corrupt_body(
     return replace(response, body=corruption(body, request, argument))
 
 
-def wrong_adjusted(body: Body, _call: ApiRequest, _argument: str) -> Body:
+def invert_adjusted(body: Body, _call: ApiRequest, _argument: str) -> Body:
     """Invert `adjusted`."""
     return {**body, "adjusted": not body.get("adjusted", False)}
 
 
-def foreign_next_url(body: Body, request: ApiRequest, host: str) -> Body:
+def set_foreign_next_url(body: Body, request: ApiRequest, host: str) -> Body:
     """Set `next_url` to another host."""
-    body = trailing_empty_page(body, request, "")
+    body = add_empty_page(body, request, "")
     if "next_url" not in body:
         return body
     link = urlsplit(body["next_url"])
     return {**body, "next_url": f"https://{host}{link.path}?{link.query}"}
 
 
-def repeated_next_url(body: Body, request: ApiRequest, _argument: str) -> Body:
+def repeat_next_url(body: Body, request: ApiRequest, _argument: str) -> Body:
     """Set the same `next_url` on every page, with the same records."""
-    return {**body, "next_url": _same_records(request)}
+    return {**body, "next_url": _build_repeating_url(request)}
 
 
-def endless_next_url(body: Body, request: ApiRequest, _argument: str) -> Body:
+def set_endless_next_url(body: Body, request: ApiRequest, _argument: str) -> Body:
     """Set a different `next_url` on every page, with the same records."""
-    return {**body, "next_url": _same_records(request, endless=int(request.parameters.get("endless", 0)) + 1)}
+    return {**body, "next_url": _build_repeating_url(request, endless=int(request.parameters.get("endless", 0)) + 1)}
 
 
-def trailing_empty_page(body: Body, request: ApiRequest, _argument: str) -> Body:
+def add_empty_page(body: Body, request: ApiRequest, _argument: str) -> Body:
     """Set `next_url` on the last page of a range, to a page that is empty."""
     if "next_url" in body or "from" not in request.path:
         return body
@@ -71,26 +71,26 @@ def trailing_empty_page(body: Body, request: ApiRequest, _argument: str) -> Body
 
 def duplicate_rows(body: Body, _call: ApiRequest, _argument: str) -> Body:
     """Repeat every row."""
-    return _with_rows(body, body["results"] * 2)
+    return _replace_rows(body, body["results"] * 2)
 
 
-def missing_fields(body: Body, _call: ApiRequest, names: str) -> Body:
+def remove_fields(body: Body, _call: ApiRequest, names: str) -> Body:
     """Remove some fields from every row."""
     dropped = names.split(",")
     return {**body, "results": [{k: v for k, v in row.items() if k not in dropped} for row in body["results"]]}
 
 
-def out_of_range_bars(body: Body, _call: ApiRequest, _argument: str) -> Body:
+def add_distant_bars(body: Body, _call: ApiRequest, _argument: str) -> Body:
     """Add two bars, thirty years before the first and after the last."""
     first, last = body["results"][0], body["results"][-1]
     if "t" not in first:
         return body
-    return _with_rows(
+    return _replace_rows(
         body, [{**first, "t": first["t"] - THIRTY_YEARS}, *body["results"], {**last, "t": last["t"] + THIRTY_YEARS}]
     )
 
 
-def impossible_bars(body: Body, _call: ApiRequest, _argument: str) -> Body:
+def make_bars_impossible(body: Body, _call: ApiRequest, _argument: str) -> Body:
     """Corrupt three bars: a high below the low, a close of zero, a negative volume."""
     good: list[Row] = body["results"]
     if "h" not in good[0]:
@@ -99,25 +99,25 @@ def impossible_bars(body: Body, _call: ApiRequest, _argument: str) -> Body:
     return {**body, "results": bad + good[len(bad) :]}
 
 
-def half_rows(body: Body, _call: ApiRequest, share: str) -> Body:
+def keep_share(body: Body, _call: ApiRequest, share: str) -> Body:
     """Keep a share of the rows."""
-    return _with_rows(body, body["results"][: int(len(body["results"]) * float(share))])
+    return _replace_rows(body, body["results"][: int(len(body["results"]) * float(share))])
 
 
-def wrong_day(body: Body, _call: ApiRequest, _argument: str) -> Body:
+def shift_day(body: Body, _call: ApiRequest, _argument: str) -> Body:
     """Set the time of every row to the next day's."""
     return {**body, "results": [{**row, "t": row["t"] + DAY} if "t" in row else row for row in body["results"]]}
 
 
-def empty(body: Body, _call: ApiRequest, _argument: str) -> Body:
+def remove_results(body: Body, _call: ApiRequest, _argument: str) -> Body:
     """Remove the results."""
     left_out = ("results", "count", "next_url")
     return {key: 0 if key in COUNTS else value for key, value in body.items() if key not in left_out}
 
 
-def results_null(body: Body, request: ApiRequest, argument: str) -> Body:
+def set_results_null(body: Body, request: ApiRequest, argument: str) -> Body:
     """Replace the results by null."""
-    return {**empty(body, request, argument), "results": None}
+    return {**remove_results(body, request, argument), "results": None}
 
 
 IMPOSSIBLE_CHANGES: tuple[Callable[[Row], Row], ...] = (
@@ -127,10 +127,10 @@ IMPOSSIBLE_CHANGES: tuple[Callable[[Row], Row], ...] = (
 )
 
 
-def _with_rows(body: Body, rows: list[Row]) -> Body:
+def _replace_rows(body: Body, rows: list[Row]) -> Body:
     return {**body, "results": rows, **{name: len(rows) for name in COUNTS if name in body}}
 
 
-def _same_records(request: ApiRequest, **more: object) -> str:
+def _build_repeating_url(request: ApiRequest, **more: object) -> str:
     kept = {name: value for name, value in request.parameters.items() if name in ("limit", "sort", "ticker")}
     return f"{request.address()}{quote(request.target, safe='/:')}?cursor={to_cursor({**kept, **more, 'page': 'next'})}"

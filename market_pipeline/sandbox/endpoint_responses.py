@@ -20,6 +20,6 @@ class EndpointResponse:
     media_type: str = "application/json"
 
 
-def error_response(error: ErrorBody, request_id: str, **headers: str) -> EndpointResponse:
+def build_error_response(error: ErrorBody, request_id: str, **headers: str) -> EndpointResponse:
     """Return the response with an error."""
     return EndpointResponse(error.to_body(request_id), status=error.http, headers=headers, media_type=error.media_type)

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from market_pipeline.sandbox.faults import FaultError, VendorFault, find_fault
-from market_pipeline.sandbox.random_numbers import number
+from market_pipeline.sandbox.random_numbers import draw_number
 
 RULE_FORM = re.compile(
     r"(?P<name>\w+)(=(?P<argument>[^:@*]+))?(:(?P<probability>[0-9.]+))?(@(?P<subject>[^*]+))?(\*(?P<times>[0-9]+))?"
@@ -29,7 +29,7 @@ class Rule:
     times: int | None = None
 
 
-def read_rule(text: str) -> Rule:
+def parse_rule(text: str) -> Rule:
     """Parse a rule.
 
     Raises:
@@ -52,7 +52,7 @@ class Scenario:
     """The rules of one sandbox. Draws depend only on the seed and on the number of equal requests so far."""
 
     def __init__(self, rules: Iterable[str], seed: int) -> None:
-        self._rules = [read_rule(rule) for rule in rules]
+        self._rules = [parse_rule(rule) for rule in rules]
         self._seed = seed
         self.reset()
 
@@ -61,7 +61,7 @@ class Scenario:
         self._requests: Counter[str] = Counter()
         self._applied: Counter[int] = Counter()
 
-    def rule_for(self, target: str, ticker: str | None, kind: str | None = None) -> Rule | None:
+    def choose_rule(self, target: str, ticker: str | None, kind: str | None = None) -> Rule | None:
         """Count the request and return the first rule that applies to it.
 
         Args:
@@ -69,14 +69,14 @@ class Scenario:
             ticker: the ticker it is about, or the session of a request for a whole one; None for several.
             kind: the kind of endpoint.
         """
-        found = self.next_rule(target, ticker, kind)
+        found = self.find_next_rule(target, ticker, kind)
         self._requests[target] += 1
         if found is None:
             return None
         self._applied[found[0]] += 1
         return found[1]
 
-    def next_rule(self, target: str, ticker: str | None, kind: str | None = None) -> tuple[int, Rule] | None:
+    def find_next_rule(self, target: str, ticker: str | None, kind: str | None = None) -> tuple[int, Rule] | None:
         """Return the rule that would apply to the next such request, with its place; counts nothing."""
         subjects = (None, ticker, kind, f"{kind}/{ticker}")
         for place, rule in enumerate(self._rules):
@@ -87,4 +87,4 @@ class Scenario:
     def _matches(self, place: int, rule: Rule, target: str, subjects: tuple[str | None, ...]) -> bool:
         if rule.subject not in subjects or (rule.times is not None and self._applied[place] >= rule.times):
             return False
-        return number(self._seed, place, target, self._requests[target] + 1) < rule.probability
+        return draw_number(self._seed, place, target, self._requests[target] + 1) < rule.probability

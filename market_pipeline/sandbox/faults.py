@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from market_pipeline.core.errors import UsageError
 from market_pipeline.sandbox import corruptions, file_changes, object_storage
-from market_pipeline.sandbox.endpoint_responses import EndpointResponse, error_response
+from market_pipeline.sandbox.endpoint_responses import EndpointResponse, build_error_response
 from market_pipeline.sandbox.flat_files import COLUMNS, FileChange, FlatFile
 from market_pipeline.sandbox.request import ApiRequest
 from market_pipeline.sandbox.transmission import (
@@ -69,51 +69,55 @@ HTML = EndpointResponse("<html><body><h1>502 Bad Gateway</h1></body></html>", st
 SERVER_ERROR = EndpointResponse({"status": "ERROR", "error": "Internal Server Error"}, status=500)
 
 
-def _instead(response: EndpointResponse) -> FaultAction:
+def _respond_with(response: EndpointResponse) -> FaultAction:
     return lambda request, _proper_response, _argument: to_http_response(response, request)
 
 
-def _error(error: ErrorBody) -> FaultAction:
+def _respond_with_error(error: ErrorBody) -> FaultAction:
     return lambda request, _proper_response, _argument: to_http_response(
-        error_response(error, request.request_id), request
+        build_error_response(error, request.request_id), request
     )
 
 
-def _damaged(how: corruptions.Corruption) -> FaultAction:
+def _corrupt(how: corruptions.Corruption) -> FaultAction:
     return lambda request, proper, argument: to_http_response(
         corruptions.corrupt_body(proper(), request, how, argument), request
     )
 
 
-def _broken(kind: type[BrokenResponse]) -> FaultAction:
+def _break_transmission(kind: type[BrokenResponse]) -> FaultAction:
     return lambda request, proper, argument: kind(to_http_response(proper(), request), float(argument or 0))
 
 
-def _too_many(request: ApiRequest, _proper_response: ProperResponse, argument: str) -> Response:
+def _respond_too_many(request: ApiRequest, _proper_response: ProperResponse, argument: str) -> Response:
     headers = {"Retry-After": argument} if argument else {}
-    return to_http_response(error_response(error_bodies.TOO_MANY, request.request_id, **headers), request)
+    return to_http_response(build_error_response(error_bodies.TOO_MANY, request.request_id, **headers), request)
 
 
-def _not_authorized_200(request: ApiRequest, _proper_response: ProperResponse, _argument: str) -> Response:
-    return to_http_response(replace(error_response(error_bodies.NOT_ENTITLED, request.request_id), status=200), request)
+def _respond_not_authorized(request: ApiRequest, _proper_response: ProperResponse, _argument: str) -> Response:
+    return to_http_response(
+        replace(build_error_response(error_bodies.NOT_ENTITLED, request.request_id), status=200), request
+    )
 
 
-def _bad_json(request: ApiRequest, proper: ProperResponse, _argument: str) -> Response:
+def _cut_json(request: ApiRequest, proper: ProperResponse, _argument: str) -> Response:
     response = proper()
     return to_http_response(response, request, encode_body(response)[:-3])
 
 
-def _denied(request: ApiRequest, _proper_response: ProperResponse, _argument: str) -> Response:
-    return to_http_response(error_response(object_storage.DENIED, request.request_id), request)
+def _deny_file(request: ApiRequest, _proper_response: ProperResponse, _argument: str) -> Response:
+    return to_http_response(build_error_response(object_storage.DENIED, request.request_id), request)
 
 
-def _changed_file(name: str, change: FileChange, rows: corruptions.Corruption | None = None) -> FaultAction:
+def _change_file(name: str, change: FileChange, rows: corruptions.Corruption | None = None) -> FaultAction:
     """Return the effect of a change of a file's lines, and of a corruption of a response with bars."""
 
     def act(request: ApiRequest, proper: ProperResponse, argument: str) -> Response:
         response = proper()
         if isinstance(response.body, bytes):
-            response = _file_instead(name, request, lambda file: request.files.content(file, change, argument))
+            response = _send_changed_file(
+                name, request, lambda file: request.files.build_content(file, change, argument)
+            )
         elif rows is not None:
             response = corruptions.corrupt_body(response, request, rows, argument)
         return to_http_response(response, request)
@@ -121,137 +125,151 @@ def _changed_file(name: str, change: FileChange, rows: corruptions.Corruption | 
     return act
 
 
-def _truncated_gzip(request: ApiRequest, proper: ProperResponse, argument: str) -> Response:
+def _truncate_gzip(request: ApiRequest, proper: ProperResponse, argument: str) -> Response:
     response = proper()
     if isinstance(response.body, bytes):
-        content = partial(request.files.content, share=float(argument))
-        response = _file_instead("truncated_gzip", request, content)
+        content = partial(request.files.build_content, share=float(argument))
+        response = _send_changed_file("truncated_gzip", request, content)
     return to_http_response(response, request)
 
 
-def _replaced_file(request: ApiRequest, proper: ProperResponse, _argument: str) -> Response:
+def _replace_file(request: ApiRequest, proper: ProperResponse, _argument: str) -> Response:
     response = proper()
     if isinstance(response.body, bytes) and object_storage.reaches_end(response):
-        request.files.replace(object_storage.find_file(request))
+        request.files.replace_file(object_storage.find_file(request))
     return to_http_response(response, request)
 
 
-def _file_instead(name: str, request: ApiRequest, content: Callable[[FlatFile], bytes]) -> EndpointResponse:
+def _send_changed_file(name: str, request: ApiRequest, content: Callable[[FlatFile], bytes]) -> EndpointResponse:
     file = object_storage.find_file(request)
     changed = replace(request, variant_of=lambda _file: name)
-    return object_storage.file_response(changed, file, content(file))
+    return object_storage.build_file_response(changed, file, content(file))
 
 
-def _column(text: str) -> None:
+def _check_column(text: str) -> None:
     if text not in COLUMNS:
         raise ValueError(text)
 
 
-def _seconds(text: str) -> None:
+def _check_seconds(text: str) -> None:
     if text and not float(text) >= 0:
         raise ValueError(text)
 
 
-def _share(text: str) -> None:
+def _check_share(text: str) -> None:
     if not 0 <= float(text) < 1:
         raise ValueError(text)
 
 
 _TABLE = (
-    VendorFault("429", "429, too many requests; =SECONDS adds the header Retry-After", _too_many, check=_seconds),
-    VendorFault("429_empty", "429 with an empty body", _instead(EndpointResponse("", status=429))),
-    VendorFault("500", "500 with a JSON body", _instead(SERVER_ERROR)),
-    VendorFault("html", "502 with a proxy's HTML page", _instead(HTML)),
+    VendorFault(
+        "429", "429, too many requests; =SECONDS adds the header Retry-After", _respond_too_many, check=_check_seconds
+    ),
+    VendorFault("429_empty", "429 with an empty body", _respond_with(EndpointResponse("", status=429))),
+    VendorFault("500", "500 with a JSON body", _respond_with(SERVER_ERROR)),
+    VendorFault("html", "502 with a proxy's HTML page", _respond_with(HTML)),
     VendorFault(
         "truncate",
         "the body cut after =SHARE of it, under its full Content-Length",
-        _broken(CutShortResponse),
+        _break_transmission(CutShortResponse),
         "0.5",
-        _share,
+        _check_share,
     ),
-    VendorFault("bad_json", "a complete response whose JSON is cut off", _bad_json),
-    VendorFault("reset", "the connection reset instead of a response", _broken(ResetConnection)),
-    VendorFault("slow", "nothing for =SECONDS, then the response", _broken(LateResponse), "1", _seconds),
-    VendorFault("hang", "no response, ever; the connection stays open", _broken(SilentConnection)),
-    VendorFault("not_authorized_200", "200 whose body says NOT_AUTHORIZED", _not_authorized_200),
-    VendorFault("eod403", "403, today's data before end of day", _error(error_bodies.BEFORE_END_OF_DAY)),
-    VendorFault("history403", "403, the plan doesn't include this timeframe", _error(error_bodies.OUTSIDE_TIMEFRAME)),
-    VendorFault("plan403", "403, the plan doesn't include this endpoint", _error(error_bodies.NOT_ENTITLED)),
-    VendorFault("unknown_key", "401, unknown API key", _error(error_bodies.UNKNOWN_KEY)),
+    VendorFault("bad_json", "a complete response whose JSON is cut off", _cut_json),
+    VendorFault("reset", "the connection reset instead of a response", _break_transmission(ResetConnection)),
     VendorFault(
-        "wrong_adjusted", "`adjusted` in the body contradicts the request", _damaged(corruptions.wrong_adjusted)
+        "slow", "nothing for =SECONDS, then the response", _break_transmission(LateResponse), "1", _check_seconds
+    ),
+    VendorFault("hang", "no response, ever; the connection stays open", _break_transmission(SilentConnection)),
+    VendorFault("not_authorized_200", "200 whose body says NOT_AUTHORIZED", _respond_not_authorized),
+    VendorFault("eod403", "403, today's data before end of day", _respond_with_error(error_bodies.BEFORE_END_OF_DAY)),
+    VendorFault(
+        "history403",
+        "403, the plan doesn't include this timeframe",
+        _respond_with_error(error_bodies.OUTSIDE_TIMEFRAME),
+    ),
+    VendorFault(
+        "plan403", "403, the plan doesn't include this endpoint", _respond_with_error(error_bodies.NOT_ENTITLED)
+    ),
+    VendorFault("unknown_key", "401, unknown API key", _respond_with_error(error_bodies.UNKNOWN_KEY)),
+    VendorFault(
+        "wrong_adjusted", "`adjusted` in the body contradicts the request", _corrupt(corruptions.invert_adjusted)
     ),
     VendorFault(
         "foreign_next_url",
         "`next_url` leads to =HOST, present on the last page of a range too",
-        _damaged(corruptions.foreign_next_url),
+        _corrupt(corruptions.set_foreign_next_url),
         "foreign.invalid",
     ),
-    VendorFault("repeated_next_url", "every page names the same next page", _damaged(corruptions.repeated_next_url)),
+    VendorFault("repeated_next_url", "every page names the same next page", _corrupt(corruptions.repeat_next_url)),
     VendorFault(
-        "endless_next_url", "every page names another next page, without end", _damaged(corruptions.endless_next_url)
+        "endless_next_url",
+        "every page names another next page, without end",
+        _corrupt(corruptions.set_endless_next_url),
     ),
     VendorFault(
         "trailing_empty_page",
         "a range's last page names one more, which is empty",
-        _damaged(corruptions.trailing_empty_page),
+        _corrupt(corruptions.add_empty_page),
     ),
-    VendorFault("duplicate_rows", "every record twice", _damaged(corruptions.duplicate_rows)),
-    VendorFault("missing_fields", "records lack the fields =A,B", _damaged(corruptions.missing_fields), "vw,n"),
+    VendorFault("duplicate_rows", "every record twice", _corrupt(corruptions.duplicate_rows)),
+    VendorFault("missing_fields", "records lack the fields =A,B", _corrupt(corruptions.remove_fields), "vw,n"),
     VendorFault(
-        "out_of_range_bars", "two more bars, 30 years before and after", _damaged(corruptions.out_of_range_bars)
+        "out_of_range_bars", "two more bars, 30 years before and after", _corrupt(corruptions.add_distant_bars)
     ),
     VendorFault(
         "impossible_bars",
         "first bar: high below low; second: close 0; third: negative volume",
-        _damaged(corruptions.impossible_bars),
+        _corrupt(corruptions.make_bars_impossible),
     ),
-    VendorFault("empty", "200 without `results` though there are some", _damaged(corruptions.empty)),
-    VendorFault("results_null", "200 with `results` null though there are some", _damaged(corruptions.results_null)),
+    VendorFault("empty", "200 without `results` though there are some", _corrupt(corruptions.remove_results)),
+    VendorFault(
+        "results_null", "200 with `results` null though there are some", _corrupt(corruptions.set_results_null)
+    ),
     VendorFault(
         "half_rows",
         "a session with =SHARE of its bars, in a flat file or a grouped response",
-        _changed_file("half_rows", file_changes.half_rows, corruptions.half_rows),
+        _change_file("half_rows", file_changes.keep_share, corruptions.keep_share),
         "0.5",
-        _share,
+        _check_share,
         SESSIONS,
     ),
     VendorFault(
         "wrong_day",
         "a session whose bars have the next session's stamps, in a flat file or a grouped response",
-        _changed_file("wrong_day", file_changes.wrong_day, corruptions.wrong_day),
+        _change_file("wrong_day", file_changes.shift_day, corruptions.shift_day),
         only=SESSIONS,
     ),
     VendorFault(
         "truncated_gzip",
         "a flat file whose compressed data end after =SHARE of them",
-        _truncated_gzip,
+        _truncate_gzip,
         "0.5",
-        _share,
+        _check_share,
         FILE_ONLY,
     ),
     VendorFault(
         "more_columns",
         "a flat file with one more column, =NAME",
-        _changed_file("more_columns", file_changes.more_columns),
+        _change_file("more_columns", file_changes.add_column),
         "otc",
         only=FILE_ONLY,
     ),
     VendorFault(
         "fewer_columns",
         "a flat file without the column =NAME",
-        _changed_file("fewer_columns", file_changes.fewer_columns),
+        _change_file("fewer_columns", file_changes.remove_column),
         "transactions",
-        _column,
+        _check_column,
         FILE_ONLY,
     ),
     VendorFault(
         REPLACED,
         "after it is read, a flat file is replaced: another ETag, and corrections also in the other responses",
-        _replaced_file,
+        _replace_file,
         only=FILE_ONLY,
     ),
-    VendorFault("file403", "403, a flat file that can't be read", _denied, only=FILE_ONLY),
+    VendorFault("file403", "403, a flat file that can't be read", _deny_file, only=FILE_ONLY),
 )
 
 FAULTS = {fault.name: fault for fault in _TABLE}

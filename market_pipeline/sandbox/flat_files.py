@@ -21,7 +21,7 @@ from market_pipeline.core.markets import MARKETS, Market
 from market_pipeline.core.sessions import Calendar, compute_session_starts, find_calendar, list_sessions
 from market_pipeline.sandbox.bar_arrays import SessionBars
 from market_pipeline.sandbox.market import SandboxMarket
-from market_pipeline.sandbox.random_numbers import identifier
+from market_pipeline.sandbox.random_numbers import make_identifier
 from market_pipeline.vendor_format.encoding import format_plain_numbers
 
 COLUMNS = ("ticker", "volume", "open", "close", "high", "low", "window_start", "transactions")
@@ -89,29 +89,29 @@ class FlatFiles:
             session = date.fromisoformat(found["day"])
         except ValueError:
             return None
-        file = self._file(market, session)
+        file = self._build_file(market, session)
         return file if file.key == key and self._is_published(file) else None
 
-    def keys(self, prefix: str) -> list[str]:
+    def list_keys(self, prefix: str) -> list[str]:
         """Return the keys of all published files that begin with `prefix`, in order."""
-        today = self._market.today(find_calendar("24/7"))
+        today = self._market.find_today(find_calendar("24/7"))
         return [
             key
             for folder, market in sorted(FOLDERS.items())
             if folder.startswith(prefix) or prefix.startswith(folder)
-            for key, session in _keys(market.name, today)
-            if key.startswith(prefix) and self._is_published(self._file(market, session))
+            for key, session in _list_keys(market.name, today)
+            if key.startswith(prefix) and self._is_published(self._build_file(market, session))
         ]
 
-    def version(self, file: FlatFile, variant: str = "") -> FileVersion:
+    def find_version(self, file: FlatFile, variant: str = "") -> FileVersion:
         """Return a file's size, ETag and time; `variant` names a fault of its content."""
         rows = self._market.count_session_bars(file.calendar, file.session)
         config, is_corrected = self._market.config, self._is_corrected(file)
         words = (config.seed, config.market_tickers, file.key, rows, self._is_final(file), is_corrected, variant)
         modified = file.published + (AFTER_CORRECTION if is_corrected else timedelta(0))
-        return FileVersion(rows * ROW_BYTES + HEADER_BYTES, identifier("etag", *words)[:32], modified)
+        return FileVersion(rows * ROW_BYTES + HEADER_BYTES, make_identifier("etag", *words)[:32], modified)
 
-    def content(
+    def build_content(
         self, file: FlatFile, change: FileChange | None = None, argument: str = "", *, share: float = 1.0
     ) -> bytes:
         """Return a file's bytes.
@@ -122,18 +122,18 @@ class FlatFiles:
             argument: the change's.
             share: the share of the compressed text that is there.
         """
-        version = self.version(file)
+        version = self.find_version(file)
         name = (version.etag, change, argument, share)
         if name not in self._kept:
-            bars = self._market.session_bars(file.calendar, file.session, adjust=False)
-            lines = to_lines(bars, start_nanoseconds(file.calendar.name, file.session))
+            bars = self._market.read_session_bars(file.calendar, file.session, adjust=False)
+            lines = to_lines(bars, find_start_nanoseconds(file.calendar.name, file.session))
             text = "\n".join(lines if change is None else change(lines, file, argument)) + "\n"
             self._kept[name] = compress(text.encode(), version.size, share)
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
         return self._kept[name]
 
-    def replace(self, file: FlatFile) -> None:
+    def replace_file(self, file: FlatFile) -> None:
         """Correct some of a session's bars, so that its file is another from now on."""
         self._market.correct_session(file.calendar, file.session)
 
@@ -142,10 +142,10 @@ class FlatFiles:
 
     def is_in_plan(self, file: FlatFile) -> bool:
         """Return True if the plan has flat files, and its history this one."""
-        plan, today = self._market.plan, self._market.today(file.calendar)
-        return not plan.end_of_day and file.session >= plan.oldest(today)
+        plan, today = self._market.plan, self._market.find_today(file.calendar)
+        return not plan.end_of_day and file.session >= plan.find_oldest(today)
 
-    def _file(self, market: Market, session: date) -> FlatFile:
+    def _build_file(self, market: Market, session: date) -> FlatFile:
         at = self._market.config.files_published
         zone = find_calendar("XNYS").timezone
         published = datetime.combine(session + timedelta(days=1), at, tzinfo=zone).astimezone(UTC)
@@ -154,7 +154,9 @@ class FlatFiles:
     def _is_published(self, file: FlatFile) -> bool:
         calendar_name = file.market.calendar
         is_session = bool(list_sessions(calendar_name, file.session, file.session))
-        return is_session and file.session >= FIRST[calendar_name] and file.published <= self._market.config.clock()
+        return (
+            is_session and file.session >= FIRST[calendar_name] and file.published <= self._market.config.read_clock()
+        )
 
     def _is_final(self, file: FlatFile) -> bool:
         """Return True once the session's bars are final; a file published before is replaced then."""
@@ -174,7 +176,7 @@ def to_lines(session: SessionBars, start: int) -> list[str]:
     ]
 
 
-def start_nanoseconds(calendar_name: str, session: date) -> int:
+def find_start_nanoseconds(calendar_name: str, session: date) -> int:
     """Return the start of a session's bars in nanoseconds since the epoch."""
     (start,) = compute_session_starts(calendar_name, pd.DatetimeIndex([session])).as_unit("ns").asi8.tolist()
     return int(start)
@@ -190,7 +192,7 @@ def compress(text: bytes, size: int, share: float = 1.0) -> bytes:
 
 
 @lru_cache(maxsize=4)
-def _keys(market: str, today: date) -> list[tuple[str, date]]:
+def _list_keys(market: str, today: date) -> list[tuple[str, date]]:
     """Return the keys of a market's files up to a day with their sessions, in order."""
     found = MARKETS[market]
     return [(found.file_of(day), day) for day in list_sessions(found.calendar, FIRST[found.calendar], today)]

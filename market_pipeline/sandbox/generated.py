@@ -13,11 +13,11 @@ from typing import Self
 import numpy as np
 
 from market_pipeline.core.sessions import list_sessions
-from market_pipeline.sandbox.bar_arrays import PRICES, Bars, Days, Floats, zero_bars
+from market_pipeline.sandbox.bar_arrays import PRICES, Bars, Days, Floats, make_zero_bars
 from market_pipeline.sandbox.listings import Listing
-from market_pipeline.sandbox.random_numbers import normals, number, uniforms
-from market_pipeline.sandbox.recorded import recorded_bars
-from market_pipeline.sandbox.splits import later_price_factors, splits_of
+from market_pipeline.sandbox.random_numbers import draw_normal_series, draw_number, draw_uniform_series
+from market_pipeline.sandbox.recorded import read_recorded_bars
+from market_pipeline.sandbox.splits import compute_later_factors, find_splits
 
 REACH = math.log(6.0)
 """The walk's greatest distance from its start, in the logarithm of the price."""
@@ -43,9 +43,9 @@ class Character:
     @classmethod
     def of(cls, listing: Listing) -> Self:
         """Return a ticker's parameters; those of a recorded ticker continue its recorded bars."""
-        level, size, spread = (number(listing.ticker, word) for word in ("level", "size", "spread"))
+        level, size, spread = (draw_number(listing.ticker, word) for word in ("level", "size", "spread"))
         if listing.recorded:
-            last_year = recorded_bars(listing.ticker)[LAST_RECORDED_YEAR:]
+            last_year = read_recorded_bars(listing.ticker)[LAST_RECORDED_YEAR:]
             return cls(float(last_year["c"][-1]), 0.012, float(np.median(last_year["v"])), 120.0)
         if listing.is_crypto:  # 5 cents to 5,000 dollars, 10,000 to 10 million coins
             price = 0.05 * 10 ** (5 * level)
@@ -56,36 +56,36 @@ class Character:
 
 
 @lru_cache(maxsize=2048)
-def history(listing: Listing, until: date) -> Bars:
+def build_history(listing: Listing, until: date) -> Bars:
     """Return a ticker's bars as traded from its first session to `until`: recorded ones, then generated ones."""
     last = until if listing.last is None else min(until, listing.last)
-    days = sessions(listing.calendar.name, listing.first, last)
+    days = build_session_days(listing.calendar.name, listing.first, last)
     if not listing.recorded:
-        return generated_bars(listing, days)
-    known = recorded_bars(listing.ticker)
-    return np.concatenate([known, generated_bars(listing, days[days > known["day"][-1]])])
+        return generate_bars(listing, days)
+    known = read_recorded_bars(listing.ticker)
+    return np.concatenate([known, generate_bars(listing, days[days > known["day"][-1]])])
 
 
 @lru_cache(maxsize=64)
-def sessions(calendar_name: str, first: date, last: date) -> Days:
+def build_session_days(calendar_name: str, first: date, last: date) -> Days:
     """Return the sessions of a calendar from `first` to `last`, both included."""
     return np.array(list_sessions(calendar_name, first, last), dtype="M8[D]")
 
 
-def generated_bars(listing: Listing, days: Days) -> Bars:
+def generate_bars(listing: Listing, days: Days) -> Bars:
     """Generate bars as traded on `days`, which must be all of the ticker's generated sessions up to a date."""
     ticker, character, count = listing.ticker, Character.of(listing), len(days)
-    steps = character.spread * normals(count, ticker, "steps")
+    steps = character.spread * draw_normal_series(count, ticker, "steps")
     level = character.start * np.exp(reflect(np.cumsum(steps)))
     before = np.concatenate([[character.start], level[:-1]])[:count]
-    gap = character.spread * (uniforms(count, ticker, "gap") - 0.5)
-    split = _split_ratio(listing, days)
+    gap = character.spread * (draw_uniform_series(count, ticker, "gap") - 0.5)
+    split = _compute_split_ratio(listing, days)
 
-    bars = zero_bars(count)
+    bars = make_zero_bars(count)
     bars["day"] = days
     bars["o"], bars["c"] = before * np.exp(gap) / split, level / split
     _add_high_low_vwap(bars, ticker, character)
-    volume = character.volume * np.exp(0.35 * normals(count, ticker, "volume")) * split
+    volume = character.volume * np.exp(0.35 * draw_normal_series(count, ticker, "volume")) * split
     bars["v"] = np.round(volume, VOLUME_DECIMALS)
     bars["n"] = np.maximum(1, volume / character.trade_size)
     return bars
@@ -96,20 +96,20 @@ def reflect(walk: Floats) -> Floats:
     return np.abs((walk - REACH) % (4 * REACH) - 2 * REACH) - REACH
 
 
-def _split_ratio(listing: Listing, days: Days) -> Floats:
+def _compute_split_ratio(listing: Listing, days: Days) -> Floats:
     """Return the number of shares, on each of these days, that one share of the first day has become."""
-    factor = later_price_factors(splits_of(listing), days)
+    factor = compute_later_factors(find_splits(listing), days)
     return factor / factor[:1]
 
 
 def _add_high_low_vwap(bars: Bars, ticker: str, character: Character) -> None:
     """Add high, low and vwap to bars that have open and close, and round all of them."""
     count, spread = len(bars), character.spread
-    above = 1 + spread * uniforms(count, ticker, "high")
-    below = 1 - spread * uniforms(count, ticker, "low")
+    above = 1 + spread * draw_uniform_series(count, ticker, "high")
+    below = 1 - spread * draw_uniform_series(count, ticker, "low")
     bars["h"] = np.maximum(bars["o"], bars["c"]) * above
     bars["l"] = np.minimum(bars["o"], bars["c"]) * below
     for price in PRICES:
         bars[price] = np.round(bars[price], character.decimals)
-    inside = uniforms(count, ticker, "vwap")
+    inside = draw_uniform_series(count, ticker, "vwap")
     bars["vw"] = np.round(bars["l"] + (bars["h"] - bars["l"]) * inside, character.decimals + 2)

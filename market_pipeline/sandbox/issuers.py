@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from market_pipeline.sandbox.random_numbers import identifier, uniforms
+from market_pipeline.sandbox.random_numbers import draw_uniform_series, make_identifier
 from market_pipeline.sandbox.ticker_roots import LIVELY_NAMES, LIVELY_SLOTS, NAMES, name_root
 
 ROLES = (
@@ -49,7 +49,7 @@ class Issue:
     @property
     def figi(self) -> str:
         """An identifier in the form of a composite FIGI."""
-        return f"BBG{identifier('figi', self.key)[:9].upper()}"
+        return f"BBG{make_identifier('figi', self.key)[:9].upper()}"
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class _Company:
     draws: list[float]
     later_root: str | None
 
-    def place(self, share: float) -> int:
+    def find_place(self, share: float) -> int:
         """Return the place after this share of its life."""
         return self.first + int((self.last - self.first) * share)
 
@@ -79,7 +79,7 @@ ALWAYS_TRADED = {
 """Share of the securities of a kind that trade on every session."""
 
 
-def issues_of_slot(seed: int, slot: int, sessions: int, taken: frozenset[str]) -> Iterator[Issue]:
+def generate_issues(seed: int, slot: int, sessions: int, taken: frozenset[str]) -> Iterator[Issue]:
     """Return the securities of all companies of a slot, oldest first.
 
     Args:
@@ -89,14 +89,14 @@ def issues_of_slot(seed: int, slot: int, sessions: int, taken: frozenset[str]) -
         taken: roots that can't be used.
     """
     role = ROLES[slot % len(ROLES)]
-    for company in _companies(seed, slot, role, sessions, taken):
-        for issue in _issues(company, role):
+    for company in _generate_companies(seed, slot, role, sessions, taken):
+        for issue in _issue_all(company, role):
             first, last = issue.periods[0][1], issue.periods[-1][2]
             if first <= last:
                 yield issue
 
 
-def _companies(seed: int, slot: int, role: str, sessions: int, taken: frozenset[str]) -> Iterator[_Company]:
+def _generate_companies(seed: int, slot: int, role: str, sessions: int, taken: frozenset[str]) -> Iterator[_Company]:
     lively = slot < LIVELY_SLOTS
     mean = (MEAN_SPAC_LIFE if "spac" in role else MEAN_LIFE) / (LIVELY if lively else 1)
     renamed = SHARE_RENAMED_LIVELY if lively else SHARE_RENAMED
@@ -104,7 +104,7 @@ def _companies(seed: int, slot: int, role: str, sessions: int, taken: frozenset[
     former: list[str] = []
     first = 0
     for number in range(most):
-        draws = uniforms(DRAWS, "company", seed, slot, number).tolist()
+        draws = draw_uniform_series(DRAWS, "company", seed, slot, number).tolist()
         reuses = bool(former) and draws[0] < SHARE_REUSED
         root = former[int(draws[1] * len(former))] if reuses else name_root(slot, number, taken)
         last = first + SHORTEST_LIFE + int(-mean * math.log(1.0 - draws[2]))
@@ -116,30 +116,30 @@ def _companies(seed: int, slot: int, role: str, sessions: int, taken: frozenset[
             return
 
 
-def _issues(company: _Company, role: str) -> list[Issue]:
+def _issue_all(company: _Company, role: str) -> list[Issue]:
     root, first, last = company.root, company.first, company.last
-    common = _with_events(company.issue("CS", root, first, last, 5), company)
+    common = _add_events(company.issue("CS", root, first, last, 5), company)
     if role == "common":
-        return [_with_rename(common, company)]
+        return [_add_rename(common, company)]
     if role == "fund":
-        return [_with_rename(replace(common, kind="ETF"), company)]
+        return [_add_rename(replace(common, kind="ETF"), company)]
     if role == "adr":
-        return [_with_rename(replace(common, kind="ADRC"), company)]
+        return [_add_rename(replace(common, kind="ADRC"), company)]
     if role == "illiquid":
-        return [_with_rename(replace(common, liquidity=0.05 + 0.6 * company.draws[6]), company)]
+        return [_add_rename(replace(common, liquidity=0.05 + 0.6 * company.draws[6]), company)]
     return [*_OTHER_ISSUES[role](company, common)]
 
 
-def _classes(company: _Company, common: Issue) -> list[Issue]:
+def _issue_classes(company: _Company, common: Issue) -> list[Issue]:
     """Return two share classes, and no plain ticker."""
     first, last = company.first, company.last
     second = company.issue("CS", f"{company.root}.B", first, last, 7)
     return [replace(common, key=f"{company.root}.A {first}", periods=((f"{company.root}.A", first, last),)), second]
 
 
-def _preferred(company: _Company, common: Issue) -> list[Issue]:
+def _issue_preferred(company: _Company, common: Issue) -> list[Issue]:
     """Return a common stock and two preferred ones, of which the second is issued later and called earlier."""
-    middle, end = company.place(0.25), company.place(0.9)
+    middle, end = company.find_place(0.25), company.find_place(0.9)
     return [
         common,
         company.issue("PFD", f"{company.root}pA", company.first, company.last, 7),
@@ -147,14 +147,14 @@ def _preferred(company: _Company, common: Issue) -> list[Issue]:
     ]
 
 
-def _preferred_pair(company: _Company, common: Issue) -> list[Issue]:
+def _issue_preferred_pair(company: _Company, common: Issue) -> list[Issue]:
     """Return a common stock, a preferred one, and another company's whose ticker differs by case only."""
     first, last = company.first, company.last
     preferred = company.issue("PFD", f"{company.root}pA", first, last, 7)
-    return [common, preferred, company.issue("CS", f"{company.root}PA", company.place(0.05), last, 9)]
+    return [common, preferred, company.issue("CS", f"{company.root}PA", company.find_place(0.05), last, 9)]
 
 
-def _when_issued(company: _Company, common: Issue) -> list[Issue]:
+def _issue_when_issued(company: _Company, common: Issue) -> list[Issue]:
     """Return a stock that is first traded when issued, beside another company's whose ticker differs by case only."""
     begin = company.first + 12 + int(30 * company.draws[8])
     return [
@@ -162,63 +162,63 @@ def _when_issued(company: _Company, common: Issue) -> list[Issue]:
         replace(
             common, key=f"{company.root} {begin}", periods=((company.root, begin, company.last),), halt=None, split=None
         ),
-        company.issue("CS", f"{company.root}W", company.first, company.place(0.6), 9),
+        company.issue("CS", f"{company.root}W", company.first, company.find_place(0.6), 9),
     ]
 
 
-def _spac(company: _Company, common: Issue) -> list[Issue]:
-    return _unit_and_parts(company, common, {"UNIT": ".U", "WARRANT": ".WS"})
+def _issue_spac(company: _Company, common: Issue) -> list[Issue]:
+    return _issue_unit_and_parts(company, common, {"UNIT": ".U", "WARRANT": ".WS"})
 
 
-def _nasdaq_spac(company: _Company, common: Issue) -> list[Issue]:
-    return _unit_and_parts(company, common, {"UNIT": "U", "WARRANT": "W", "RIGHT": "R"})
+def _issue_nasdaq_spac(company: _Company, common: Issue) -> list[Issue]:
+    return _issue_unit_and_parts(company, common, {"UNIT": "U", "WARRANT": "W", "RIGHT": "R"})
 
 
-def _unit_and_parts(company: _Company, common: Issue, suffixes: dict[str, str]) -> list[Issue]:
+def _issue_unit_and_parts(company: _Company, common: Issue, suffixes: dict[str, str]) -> list[Issue]:
     """Return a unit, and the parts that trade by themselves some weeks later; the stock may be renamed."""
     later, root = company.first + SEPARATION, company.root
     stock = replace(common, key=f"{root} {later}", periods=((root, later, company.last),), split=None, halt=None)
     others = [
         company.issue(
-            kind, root + suffix, company.first if kind == "UNIT" else later, company.place(0.8), 7 + 2 * place
+            kind, root + suffix, company.first if kind == "UNIT" else later, company.find_place(0.8), 7 + 2 * place
         )
         for place, (kind, suffix) in enumerate(suffixes.items())
     ]
-    return [_with_rename(stock, company), *others]
+    return [_add_rename(stock, company), *others]
 
 
-def _rights(company: _Company, common: Issue) -> list[Issue]:
+def _issue_rights(company: _Company, common: Issue) -> list[Issue]:
     """Return a common stock, and rights that trade for some weeks."""
-    begin = company.place(0.3 + 0.5 * company.draws[8])
+    begin = company.find_place(0.3 + 0.5 * company.draws[8])
     rights = company.issue("RIGHT", f"{company.root}r", begin, min(begin + 15, company.last), 9)
     return [common, rights, company.issue("PFD", f"{company.root}pC", company.first, company.last, 11)]
 
 
 _OTHER_ISSUES = {
-    "classes": _classes,
-    "preferred": _preferred,
-    "preferred pair": _preferred_pair,
-    "when issued": _when_issued,
-    "spac": _spac,
-    "nasdaq spac": _nasdaq_spac,
-    "rights": _rights,
+    "classes": _issue_classes,
+    "preferred": _issue_preferred,
+    "preferred pair": _issue_preferred_pair,
+    "when issued": _issue_when_issued,
+    "spac": _issue_spac,
+    "nasdaq spac": _issue_nasdaq_spac,
+    "rights": _issue_rights,
 }
 
 
-def _with_events(issue: Issue, company: _Company) -> Issue:
+def _add_events(issue: Issue, company: _Company) -> Issue:
     """Add a halt of some weeks and a split to some securities, within the middle of their lives."""
     draws = company.draws
-    begin = company.place(0.1 + 0.7 * draws[14])
+    begin = company.find_place(0.1 + 0.7 * draws[14])
     halt = (begin, min(begin + 9 + int(40 * draws[15]), company.last - 1)) if draws[13] < SHARE_HALTED else None
     before, after = RATIOS[int(draws[17] * len(RATIOS))]
-    split = (company.place(0.05 + 0.9 * draws[18]), before, after) if draws[16] < SHARE_WITH_SPLIT else None
+    split = (company.find_place(0.05 + 0.9 * draws[18]), before, after) if draws[16] < SHARE_WITH_SPLIT else None
     return replace(issue, halt=halt, split=split)
 
 
-def _with_rename(issue: Issue, company: _Company) -> Issue:
+def _add_rename(issue: Issue, company: _Company) -> Issue:
     """Give some securities a second ticker for the later part of their lives."""
     ((ticker, first, last),) = issue.periods
-    change = company.place(0.15 + 0.7 * company.draws[19])
+    change = company.find_place(0.15 + 0.7 * company.draws[19])
     if company.later_root is None or not first < change < last:
         return issue
     return replace(issue, periods=((ticker, first, change - 1), (company.later_root, change, last)))

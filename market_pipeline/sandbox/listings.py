@@ -8,7 +8,7 @@ from itertools import chain
 from market_pipeline.core.sessions import Calendar, find_calendar
 from market_pipeline.core.symbols import AssetClass, Symbol, SymbolError, list_starting_symbols
 from market_pipeline.sandbox.issuers import Issue
-from market_pipeline.sandbox.recorded import RECORDED, recorded_bars
+from market_pipeline.sandbox.recorded import RECORDED, read_recorded_bars
 
 FIRST_STOCK_SESSION = date(2003, 9, 10)
 """The first session of the vendor's stock bars."""
@@ -47,30 +47,30 @@ class Listing:
     @property
     def calendar(self) -> Calendar:
         """Its trading calendar."""
-        return calendar_of(self.ticker)
+        return find_ticker_calendar(self.ticker)
 
     def trades_on(self, day: date) -> bool:
         """Return True if the ticker is listed on that day."""
         return self.first <= day and (self.last is None or day <= self.last)
 
 
-def _tickers(*periods: tuple[str, date, date | None]) -> tuple[Listing, ...]:
+def _build_listings(*periods: tuple[str, date, date | None]) -> tuple[Listing, ...]:
     """Return the listings of one security, oldest first."""
     whole = Listing(periods[0][0], periods[0][1], periods[-1][2])
     return tuple(Listing(ticker, first, last, whole) for ticker, first, last in periods)
 
 
 RENAMED = (
-    _tickers(("OLDCO", FIRST_STOCK_SESSION, date(2018, 4, 30)), ("NEWCO", date(2018, 5, 1), None)),
-    _tickers(("FB", date(2012, 5, 18), date(2022, 6, 8)), ("META", date(2022, 6, 9), None)),
-    _tickers(("META", date(2021, 6, 30), date(2022, 1, 30)), ("METV", date(2022, 1, 31), None)),
-    _tickers(("SQ", date(2015, 11, 19), date(2025, 1, 20)), ("XYZ", date(2025, 1, 21), None)),
-    _tickers(
+    _build_listings(("OLDCO", FIRST_STOCK_SESSION, date(2018, 4, 30)), ("NEWCO", date(2018, 5, 1), None)),
+    _build_listings(("FB", date(2012, 5, 18), date(2022, 6, 8)), ("META", date(2022, 6, 9), None)),
+    _build_listings(("META", date(2021, 6, 30), date(2022, 1, 30)), ("METV", date(2022, 1, 31), None)),
+    _build_listings(("SQ", date(2015, 11, 19), date(2025, 1, 20)), ("XYZ", date(2025, 1, 21), None)),
+    _build_listings(
         ("QQQ", FIRST_STOCK_SESSION, date(2004, 11, 30)), ("QQQQ", date(2004, 12, 1), date(2011, 3, 22)),
         ("QQQ", date(2011, 3, 23), None),
     ),
-    _tickers(("SECONDCO", date(2012, 1, 3), date(2014, 12, 31)), ("REUSED", date(2015, 1, 2), None)),
-    _tickers(("SPLITCO", FIRST_STOCK_SESSION, date(2020, 12, 10)), ("SPLITNEW", date(2020, 12, 11), None)),
+    _build_listings(("SECONDCO", date(2012, 1, 3), date(2014, 12, 31)), ("REUSED", date(2015, 1, 2), None)),
+    _build_listings(("SPLITCO", FIRST_STOCK_SESSION, date(2020, 12, 10)), ("SPLITNEW", date(2020, 12, 11), None)),
 )  # fmt: skip
 """Securities with several tickers. As in the market: Facebook, a fund that had the ticker META before it, Block and
 Invesco QQQ. Fictitious: one that takes a ticker that another gave up, one renamed on the day of its split. As at the
@@ -93,37 +93,37 @@ def is_crypto(ticker: str) -> bool:
     return ticker.startswith(_CRYPTO_PREFIX)
 
 
-def calendar_of(ticker: str) -> Calendar:
+def find_ticker_calendar(ticker: str) -> Calendar:
     """Return the trading calendar of any ticker, existing or not."""
     return find_calendar("24/7" if is_crypto(ticker) else "XNYS")
 
 
 @lru_cache
-def market_listings(ticker: str) -> tuple[Listing, ...]:
+def find_listings(ticker: str) -> tuple[Listing, ...]:
     """Return the listings of a ticker, oldest first; none without the form of an equity or a crypto pair."""
     if ticker in _FIXED:
         return tuple(sorted(_FIXED[ticker], key=lambda listing: listing.first))
     if ticker in RECORDED:
-        return (Listing(ticker, recorded_bars(ticker)["day"][0].item()),)
+        return (Listing(ticker, read_recorded_bars(ticker)["day"][0].item()),)
     base = ticker.removeprefix(_CRYPTO_PREFIX).removesuffix(_CRYPTO_QUOTE)
     try:
         symbol = Symbol.of(base, AssetClass.CRYPTO) if is_crypto(ticker) else Symbol.of(ticker, AssetClass.STOCK)
     except SymbolError:
         return ()
-    return (Listing(ticker, _first_session(symbol)),) if symbol.vendor_ticker == ticker else ()
+    return (Listing(ticker, _find_first_session(symbol)),) if symbol.vendor_ticker == ticker else ()
 
 
 @lru_cache
-def named_tickers() -> frozenset[str]:
+def list_named_tickers() -> frozenset[str]:
     """Return the tickers that every sandbox has: recorded ones, fixed ones and those of the starting set."""
     return frozenset({*RECORDED, *_FIXED, *(symbol.vendor_ticker for symbol in list_starting_symbols())})
 
 
-def tickers_of(listing: Listing) -> tuple[Listing, ...]:
+def find_security_listings(listing: Listing) -> tuple[Listing, ...]:
     """Return all listings of a listing's security, oldest first."""
     return next((listings for listings in RENAMED if listing in listings), (listing,))
 
 
-def _first_session(symbol: Symbol) -> date:
+def _find_first_session(symbol: Symbol) -> date:
     """Return the first session of the vendor's bars of that asset class."""
     return max(FIRST_STOCK_SESSION, find_calendar(symbol.calendar).first_session)

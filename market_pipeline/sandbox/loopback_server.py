@@ -46,12 +46,12 @@ def running_sandbox(config: SandboxConfig | None = None, port: int = 0) -> Itera
         FaultError: a fault rule can't be used.
         PortTakenError: something else listens on the port.
     """
-    server = sandbox_server(config or SandboxConfig())
+    server = create_sandbox_server(config or SandboxConfig())
     with serve_in_thread(server, LOOPBACK, port, name="sandbox") as url:
         yield url
 
 
-def sandbox_server(config: SandboxConfig) -> uvicorn.Server:
+def create_sandbox_server(config: SandboxConfig) -> uvicorn.Server:
     """Create a sandbox's server. Its `run([socket])` serves requests until it is stopped.
 
     Raises:
@@ -76,10 +76,10 @@ def listen_on_loopback(host: str, port: int) -> socket.socket:
         NotLoopbackError: the address isn't a loopback address.
         PortTakenError: something else listens there.
     """
-    return listen(str(_loopback(host)), port)
+    return listen(str(_parse_loopback(host)), port)
 
 
-def _loopback(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+def _parse_loopback(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     try:
         address = ipaddress.ip_address(LOOPBACK if host == "localhost" else host)
     except ValueError:

@@ -6,11 +6,11 @@ from market_pipeline.sandbox.request import ApiRequest
 from market_pipeline.vendor_format.market_hours import build_holidays_body, build_status_body
 
 
-def upcoming(request: ApiRequest) -> EndpointResponse:
+def read_holidays(request: ApiRequest) -> EndpointResponse:
     """Return the next year's holidays and early closes."""
-    return EndpointResponse(build_holidays_body(request.market.today(find_calendar("XNYS"))))
+    return EndpointResponse(build_holidays_body(request.market.find_today(find_calendar("XNYS"))))
 
 
-def now(request: ApiRequest) -> EndpointResponse:
+def read_status(request: ApiRequest) -> EndpointResponse:
     """Return the status of the markets at this instant."""
-    return EndpointResponse(build_status_body(request.market.config.clock()))
+    return EndpointResponse(build_status_body(request.market.config.read_clock()))

@@ -34,7 +34,7 @@ def read_object(request: ApiRequest) -> EndpointResponse:
     Raises:
         RejectedRequestError: the keys are wrong, or there is no such file to read, or no such range.
     """
-    return file_response(request, find_file(request))
+    return build_file_response(request, find_file(request))
 
 
 def list_objects(request: ApiRequest) -> EndpointResponse:
@@ -48,16 +48,22 @@ def list_objects(request: ApiRequest) -> EndpointResponse:
         raise RejectedRequestError(DENIED)
     if request.method == "HEAD":
         return EndpointResponse("", media_type="application/xml")
-    page = _page(request)
+    page = _read_page(request)
     contents = [(key, request.files.find(key)) for key in page.keys]
     body = [
         f'<?xml version="1.0" encoding="UTF-8"?>\n<ListBucketResult xmlns="{NAMESPACE}">',
-        _tag("Name", BUCKET), _tag("Prefix", request.query.get("prefix", "")), _tag("MaxKeys", page.most),
-        _tag("Delimiter", request.query["delimiter"]) if "delimiter" in request.query else "",
-        _tag("KeyCount", len(page.keys) + len(page.folders)), _tag("IsTruncated", str(page.more is not None).lower()),
-        _tag("NextContinuationToken", page.more) if page.more else "",
-        *(_entry(file, request.files.version(file, request.variant_of(file))) for _, file in contents if file),
-        *(f"<CommonPrefixes>{_tag('Prefix', folder)}</CommonPrefixes>" for folder in page.folders),
+        _format_tag("Name", BUCKET), _format_tag("Prefix", request.query.get("prefix", "")),
+        _format_tag("MaxKeys", page.most),
+        _format_tag("Delimiter", request.query["delimiter"]) if "delimiter" in request.query else "",
+        _format_tag("KeyCount", len(page.keys) + len(page.folders)),
+        _format_tag("IsTruncated", str(page.more is not None).lower()),
+        _format_tag("NextContinuationToken", page.more) if page.more else "",
+        *(
+            _format_entry(file, request.files.find_version(file, request.variant_of(file)))
+            for _, file in contents
+            if file
+        ),
+        *(f"<CommonPrefixes>{_format_tag('Prefix', folder)}</CommonPrefixes>" for folder in page.folders),
         "</ListBucketResult>",
     ]  # fmt: skip
     return EndpointResponse("".join(body), media_type="application/xml")
@@ -91,14 +97,14 @@ def find_file(request: ApiRequest) -> FlatFile:
     return file
 
 
-def file_response(request: ApiRequest, file: FlatFile, content: bytes | None = None) -> EndpointResponse:
+def build_file_response(request: ApiRequest, file: FlatFile, content: bytes | None = None) -> EndpointResponse:
     """Return the response with a file, or with other content in its place.
 
     Raises:
         RejectedRequestError: the range is not within the file.
     """
-    version = request.files.version(file, request.variant_of(file))
-    first, last = _range(request, version.size)
+    version = request.files.find_version(file, request.variant_of(file))
+    first, last = _parse_range(request, version.size)
     headers = {
         "Accept-Ranges": "bytes",
         "ETag": f'"{version.etag}"',
@@ -110,7 +116,7 @@ def file_response(request: ApiRequest, file: FlatFile, content: bytes | None = N
         headers["Content-Range"] = f"bytes {first}-{last}/{version.size}"
     body = b""
     if request.method != "HEAD":
-        body = (request.files.content(file) if content is None else content)[first : last + 1]
+        body = (request.files.build_content(file) if content is None else content)[first : last + 1]
     return EndpointResponse(body, "generated", 206 if partial else 200, headers, "application/gzip")
 
 
@@ -124,7 +130,7 @@ class _Page:
     more: str | None
 
 
-def _page(request: ApiRequest) -> _Page:
+def _read_page(request: ApiRequest) -> _Page:
     """Return the requested page. A token is the last name of the page before, in hex digits."""
     query = request.query
     prefix, delimiter = query.get("prefix", ""), query.get("delimiter", "")
@@ -136,7 +142,7 @@ def _page(request: ApiRequest) -> _Page:
         raise RejectedRequestError(BAD_TOKEN) from None
     names = [
         (name, len(name) > len(prefix) and bool(delimiter) and name.endswith(delimiter))
-        for name, _ in groupby(_name(key, prefix, delimiter) for key in request.files.keys(prefix))
+        for name, _ in groupby(_shorten_key(key, prefix, delimiter) for key in request.files.list_keys(prefix))
         if name > after
     ]
     page = names[:most]
@@ -146,26 +152,26 @@ def _page(request: ApiRequest) -> _Page:
     )
 
 
-def _name(key: str, prefix: str, delimiter: str) -> str:
+def _shorten_key(key: str, prefix: str, delimiter: str) -> str:
     """Return a key, or its part up to the first delimiter after the prefix."""
     head, found, _ = key[len(prefix) :].partition(delimiter) if delimiter else ("", "", "")
     return f"{prefix}{head}{found}" if found else key
 
 
-def _entry(file: FlatFile, version: FileVersion) -> str:
+def _format_entry(file: FlatFile, version: FileVersion) -> str:
     modified = version.modified.strftime("%Y-%m-%dT%H:%M:%S.000Z")
     fields = (
-        _tag("Key", file.key), _tag("LastModified", modified), _tag("ETag", f'"{version.etag}"'),
-        _tag("Size", version.size), _tag("StorageClass", "STANDARD"),
+        _format_tag("Key", file.key), _format_tag("LastModified", modified), _format_tag("ETag", f'"{version.etag}"'),
+        _format_tag("Size", version.size), _format_tag("StorageClass", "STANDARD"),
     )  # fmt: skip
     return f"<Contents>{''.join(fields)}</Contents>"
 
 
-def _tag(name: str, value: object) -> str:
+def _format_tag(name: str, value: object) -> str:
     return f"<{name}>{escape(str(value))}</{name}>"
 
 
-def _range(request: ApiRequest, size: int) -> tuple[int, int]:
+def _parse_range(request: ApiRequest, size: int) -> tuple[int, int]:
     """Return the first and the last byte of the header Range; of the whole file without one."""
     if "range" not in request.headers:
         return 0, size - 1

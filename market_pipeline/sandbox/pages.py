@@ -31,12 +31,12 @@ def list_page(
         RejectedRequestError: a parameter can't be parsed.
     """
     asked = parse_list_request(request, endpoint)
-    found = _sorted(asked, _filtered(asked, records))
+    found = _sort_records(asked, _filter_records(asked, records))
     end = asked.start + asked.limit
     return found[asked.start : end], build_next_page(request, asked) if end < len(found) else {}
 
 
-def _filtered(asked: ListRequest, records: Iterable[ListedRecord]) -> list[ListedRecord]:
+def _filter_records(asked: ListRequest, records: Iterable[ListedRecord]) -> list[ListedRecord]:
     kept = list(records)
     for each in asked.filters:
         matches, name, wanted = COMPARISONS[each.operation], each.field, each.value
@@ -44,7 +44,7 @@ def _filtered(asked: ListRequest, records: Iterable[ListedRecord]) -> list[Liste
     return kept
 
 
-def _sorted(asked: ListRequest, records: list[ListedRecord]) -> list[ListedRecord]:
+def _sort_records(asked: ListRequest, records: list[ListedRecord]) -> list[ListedRecord]:
     for name, descending in reversed(asked.order):
         records = sorted(records, key=lambda record: (name in record, record.get(name)), reverse=descending)
     return records

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 
 from market_pipeline.sandbox.issuers import Issue
-from market_pipeline.sandbox.random_numbers import uniforms
+from market_pipeline.sandbox.random_numbers import draw_uniform_series
 from market_pipeline.sandbox.ticker_roots import name_root
 
 YEAR = 365
@@ -15,9 +15,9 @@ MEAN_LIFE, SHORTEST_LIFE = 12 * YEAR, 120
 QUOTES = ("USD",) * 7 + ("EUR", "GBP", "BTC")
 
 
-def issues_of_pair(seed: int, pair: int, sessions: int) -> Iterator[Issue]:
+def generate_pair(seed: int, pair: int, sessions: int) -> Iterator[Issue]:
     """Return the pair of that number, if it trades at all within the sessions."""
-    birth, when, life, thin, liquidity, quote = uniforms(6, "pair", seed, pair).tolist()
+    birth, when, life, thin, liquidity, quote = draw_uniform_series(6, "pair", seed, pair).tolist()
     first = 0 if birth < EARLY else int(when * YEARS * YEAR)
     last = first + SHORTEST_LIFE + int(-MEAN_LIFE * math.log(1.0 - life))
     ticker = f"X:{name_root(pair, 0, frozenset())}C{QUOTES[int(quote * len(QUOTES))] if pair else 'EUR'}"

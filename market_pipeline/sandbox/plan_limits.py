@@ -22,13 +22,13 @@ class PlanLimits:
     end_of_day: bool = False
     """A session is served from the next midnight on, in its own time zone."""
 
-    def oldest(self, today: date) -> date:
+    def find_oldest(self, today: date) -> date:
         """Return the first date of the plan's history."""
         if self.years is None:
             return date.min
         return subtract_years(today, self.years)
 
-    def status(self, last: date, today: date) -> Literal["OK", "DELAYED"]:
+    def find_status(self, last: date, today: date) -> Literal["OK", "DELAYED"]:
         """Return the status of a response that reaches `last`."""
         return "DELAYED" if self.delay and last >= today else "OK"
 
@@ -40,10 +40,10 @@ class PlanLimits:
         """
         if day == today and self.end_of_day:
             raise RejectedRequestError(BEFORE_END_OF_DAY)
-        if not self.oldest(today) <= day <= today:
+        if not self.find_oldest(today) <= day <= today:
             raise RejectedRequestError(OUTSIDE_TIMEFRAME)
 
-    def first_day(self, first: date, last: date, today: date, *, clip: bool) -> date:
+    def find_first_day(self, first: date, last: date, today: date, *, clip: bool) -> date:
         """Return the first date of a range's response: `first`, or the start of the plan's history.
 
         Raises:
@@ -51,7 +51,7 @@ class PlanLimits:
         """
         if self.end_of_day and first >= today:
             raise RejectedRequestError(BEFORE_END_OF_DAY)
-        oldest = self.oldest(today)
+        oldest = self.find_oldest(today)
         if first < oldest and (last < oldest or not clip):
             raise RejectedRequestError(OUTSIDE_TIMEFRAME)
         return max(first, oldest)
@@ -67,6 +67,6 @@ PLAN_LIMITS = {
 }
 
 
-def local_date(instant: datetime, zone: ZoneInfo) -> date:
+def find_local_date(instant: datetime, zone: ZoneInfo) -> date:
     """Return the date of an instant in a time zone."""
     return instant.astimezone(zone).date()

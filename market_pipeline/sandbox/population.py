@@ -15,12 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from market_pipeline.core.sessions import LAST_RECORDED_YEAR, list_sessions
-from market_pipeline.sandbox.bar_arrays import PRICES, Bars, Days, Floats, zero_bars
+from market_pipeline.sandbox.bar_arrays import PRICES, Bars, Days, Floats, make_zero_bars
 from market_pipeline.sandbox.counter_noise import Places, Seeds, draw_bells, draw_uniforms, grow, walk
-from market_pipeline.sandbox.issuers import Issue, issues_of_slot
-from market_pipeline.sandbox.listings import FIRST_STOCK_SESSION, Listing, named_tickers
-from market_pipeline.sandbox.pairs import issues_of_pair
-from market_pipeline.sandbox.random_numbers import seed_of
+from market_pipeline.sandbox.issuers import Issue, generate_issues
+from market_pipeline.sandbox.listings import FIRST_STOCK_SESSION, Listing, list_named_tickers
+from market_pipeline.sandbox.pairs import generate_pair
+from market_pipeline.sandbox.random_numbers import make_seed
 from market_pipeline.sandbox.splits import SplitEvent
 
 LINES_PER_SLOT = 1.4
@@ -74,7 +74,7 @@ class Population:
         rows = [(ticker, place, *period) for place, issue in enumerate(issues) for ticker, *period in issue.periods]
         self.tickers = np.array([row[0] for row in rows], dtype=object)
         self.issue_of, self.first, self.last = np.array([row[1:] for row in rows], dtype=np.int64).reshape(-1, 3).T
-        self.seeds: Seeds = self._gather([seed_of(issue.key) for issue in issues], np.uint64)
+        self.seeds: Seeds = self._gather([make_seed(issue.key) for issue in issues], np.uint64)
         self._liquidity: Floats = self._gather([issue.liquidity for issue in issues], np.float64)
         halts = [issue.halt or (-1, -2) for issue in issues]
         self._halt_first, self._halt_last = (self._gather([halt[end] for halt in halts], np.int64) for end in (0, 1))
@@ -113,9 +113,9 @@ class Population:
     @cached_property
     def listings(self) -> Sequence[Listing]:
         """The listing of each row."""
-        return [listing for issue in self.issues for listing in self._listings_of(issue)]
+        return [listing for issue in self.issues for listing in self._build_listings(issue)]
 
-    def _listings_of(self, issue: Issue) -> list[Listing]:
+    def _build_listings(self, issue: Issue) -> list[Listing]:
         days, end = self.days, len(self.days) - 1
         periods = [
             (ticker, days[first].item(), None if last == end else days[last].item())
@@ -126,36 +126,36 @@ class Population:
             return [whole]
         return [Listing(*period, whole, issue=issue) for period in periods]
 
-    def listings_of(self, ticker: str) -> list[Listing]:
+    def find_listings(self, ticker: str) -> list[Listing]:
         """Return the listings of a ticker, oldest first."""
         return [self.listings[row] for row in self.rows_by_ticker.get(ticker, ())]
 
-    def splits_of(self, issue: Issue) -> tuple[SplitEvent, ...]:
+    def find_splits(self, issue: Issue) -> tuple[SplitEvent, ...]:
         """Return the splits of a security: one or none."""
         if issue.split is None:
             return ()
         place, before, after = issue.split
         return (SplitEvent(issue.periods[0][0], self.days[place].item(), before, after),)
 
-    def session_bars(self, day: date) -> tuple[Rows, Bars]:
+    def make_session_bars(self, day: date) -> tuple[Rows, Bars]:
         """Return the rows that trade on a day, and their bars as traded and final."""
-        rows, places = self.traded_rows(day)
+        rows, places = self.find_traded_rows(day)
         return rows, self._make_bars(rows, places)
 
-    def traded_rows(self, day: date) -> tuple[Rows, Places]:
+    def find_traded_rows(self, day: date) -> tuple[Rows, Places]:
         """Return the rows that trade on a day, and the day's place for each."""
         place = int(np.searchsorted(self.days, np.datetime64(day)))
         if place == len(self.days) or self.days[place] != np.datetime64(day):
             return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
         rows = np.flatnonzero((self.first <= place) & (place <= self.last))
-        return self._traded(rows, np.full(len(rows), place))
+        return self._select_traded(rows, np.full(len(rows), place))
 
-    def ticker_bars(self, listing: Listing, first: date, last: date) -> Bars:
+    def make_ticker_bars(self, listing: Listing, first: date, last: date) -> Bars:
         """Return one listing's bars of a range of days, as traded and final."""
         row = next(row for row in self.rows_by_ticker[listing.ticker] if self.listings[row] == listing)
         start, stop = np.searchsorted(self.days, np.array([first, last], dtype="M8[D]") + np.array([0, 1]))
         places = np.arange(max(start, self.first[row]), min(stop, self.last[row] + 1))
-        return self._make_bars(*self._traded(np.full(len(places), row), places))
+        return self._make_bars(*self._select_traded(np.full(len(places), row), places))
 
     def adjust(self, rows: Rows, bars: Bars, today: date) -> Bars:
         """Adjust bars of one session for the splits that are later and executed by `today`."""
@@ -168,7 +168,7 @@ class Population:
         result["v"][touched] = np.round(bars["v"][touched] / factor, 4)
         return result
 
-    def _traded(self, rows: Rows, places: Places) -> tuple[Rows, Places]:
+    def _select_traded(self, rows: Rows, places: Places) -> tuple[Rows, Places]:
         """Return the pairs of row and place that trade. All pairs must be within the listings."""
         halted = (self._halt_first[rows] <= places) & (places <= self._halt_last[rows])
         kept = (draw_uniforms(self.seeds[rows], TRADES, places) < self._liquidity[rows]) & ~halted
@@ -183,7 +183,7 @@ class Population:
         high = np.maximum(opening, close) * (1.0 + spread * draw_uniforms(seeds, HIGH, places))
         low = np.minimum(opening, close) * (1.0 - spread * draw_uniforms(seeds, LOW, places))
 
-        bars = zero_bars(len(rows))
+        bars = make_zero_bars(len(rows))
         bars["day"] = self.days[places]
         for name, prices in zip(PRICES, (opening, high, low, close), strict=True):
             bars[name] = np.maximum(np.rint(prices * scale), 1.0) / scale
@@ -198,15 +198,15 @@ class Population:
 
 
 @lru_cache(maxsize=4)
-def population(calendar: str, tickers: int, seed: int) -> Population:
+def build_population(calendar: str, tickers: int, seed: int) -> Population:
     """Return the generated market of a calendar, of which about `tickers` trade on a usual session (of crypto, 5 %)."""
     first = FIRST_STOCK_SESSION if calendar == "XNYS" else date(2013, 11, 1)
     days = np.array(list_sessions(calendar, first, date(LAST_RECORDED_YEAR, 12, 31)), dtype="M8[D]")
     if calendar == "XNYS":
-        taken = frozenset(ticker.partition(".")[0] for ticker in named_tickers())
+        taken = frozenset(ticker.partition(".")[0] for ticker in list_named_tickers())
         slots = round(tickers / LINES_PER_SLOT)
-        issues = [issue for slot in range(slots) for issue in issues_of_slot(seed, slot, len(days), taken)]
+        issues = [issue for slot in range(slots) for issue in generate_issues(seed, slot, len(days), taken)]
     else:
         pairs = round(tickers * PAIRS_PER_TICKER) + HALF_PAIRS if tickers else 0
-        issues = [issue for pair in range(pairs) for issue in issues_of_pair(seed, pair, len(days))]
+        issues = [issue for pair in range(pairs) for issue in generate_pair(seed, pair, len(days))]
     return Population(calendar, days, issues)

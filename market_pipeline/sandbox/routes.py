@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from market_pipeline.sandbox import actions, aggregates, market_status, object_storage, tickers
 from market_pipeline.sandbox.config import SandboxConfig
-from market_pipeline.sandbox.endpoint_responses import EndpointResponse, error_response
+from market_pipeline.sandbox.endpoint_responses import EndpointResponse, build_error_response
 from market_pipeline.sandbox.fault_rules import Scenario
 from market_pipeline.sandbox.faults import FILE, FaultError, VendorFault, find_fault
 from market_pipeline.sandbox.flat_files import KEY, FlatFile, FlatFiles
@@ -47,22 +47,22 @@ FoundFault = tuple[VendorFault, str]
 """A fault and its argument."""
 
 ENDPOINTS: tuple[tuple[str, str, Endpoint], ...] = (
-    ("range", "/v2/aggs/ticker/{ticker}/range/{multiplier}/{timespan}/{from}/{to}", aggregates.daily_range),
-    ("previous_day", "/v2/aggs/ticker/{ticker}/prev", aggregates.previous_day),
-    ("grouped", "/v2/aggs/grouped/locale/us/market/stocks/{date}", aggregates.grouped_stocks),
-    ("grouped", "/v2/aggs/grouped/locale/global/market/crypto/{date}", aggregates.grouped_crypto),
-    ("open_close", "/v1/open-close/crypto/{base}/{quote}/{date}", aggregates.crypto_open_close),
-    ("open_close", "/v1/open-close/{ticker}/{date}", aggregates.open_close),
-    ("splits", "/v3/reference/splits", partial(actions.splits, OLDER_SPLITS)),
-    ("splits", "/stocks/v1/splits", partial(actions.splits, NEWER_SPLITS)),
-    ("dividends", "/v3/reference/dividends", partial(actions.dividends, OLDER_DIVIDENDS)),
-    ("dividends", "/stocks/v1/dividends", partial(actions.dividends, NEWER_DIVIDENDS)),
-    ("tickers", "/v3/reference/tickers", tickers.tickers),
-    ("ticker_types", "/v3/reference/tickers/types", tickers.ticker_types),
-    ("ticker_details", "/v3/reference/tickers/{ticker}", tickers.ticker_details),
-    ("ticker_events", "/vX/reference/tickers/{ticker}/events", tickers.ticker_events),
-    ("market_status", "/v1/marketstatus/upcoming", market_status.upcoming),
-    ("market_status", "/v1/marketstatus/now", market_status.now),
+    ("range", "/v2/aggs/ticker/{ticker}/range/{multiplier}/{timespan}/{from}/{to}", aggregates.read_range),
+    ("previous_day", "/v2/aggs/ticker/{ticker}/prev", aggregates.read_previous_day),
+    ("grouped", "/v2/aggs/grouped/locale/us/market/stocks/{date}", aggregates.read_grouped_stocks),
+    ("grouped", "/v2/aggs/grouped/locale/global/market/crypto/{date}", aggregates.read_grouped_crypto),
+    ("open_close", "/v1/open-close/crypto/{base}/{quote}/{date}", aggregates.read_crypto_open_close),
+    ("open_close", "/v1/open-close/{ticker}/{date}", aggregates.read_open_close),
+    ("splits", "/v3/reference/splits", partial(actions.list_splits, OLDER_SPLITS)),
+    ("splits", "/stocks/v1/splits", partial(actions.list_splits, NEWER_SPLITS)),
+    ("dividends", "/v3/reference/dividends", partial(actions.list_dividends, OLDER_DIVIDENDS)),
+    ("dividends", "/stocks/v1/dividends", partial(actions.list_dividends, NEWER_DIVIDENDS)),
+    ("tickers", "/v3/reference/tickers", tickers.read_tickers),
+    ("ticker_types", "/v3/reference/tickers/types", tickers.read_ticker_types),
+    ("ticker_details", "/v3/reference/tickers/{ticker}", tickers.read_ticker_details),
+    ("ticker_events", "/vX/reference/tickers/{ticker}/events", tickers.read_ticker_events),
+    ("market_status", "/v1/marketstatus/upcoming", market_status.read_holidays),
+    ("market_status", "/v1/marketstatus/now", market_status.read_status),
 )
 """The vendor's endpoints: the kind they are counted as, the path, and the handler."""
 
@@ -97,44 +97,44 @@ class RequestPipeline:
         self.stats.count_request(kind)
         api_request = self._read_request(request, kind)
         try:
-            found = self._fault(request, api_request, kind)
+            found = self._choose_fault(request, api_request, kind)
         except FaultError as error:
             return to_http_response(
-                error_response(ErrorBody(400, "ERROR", str(error)), api_request.request_id), api_request
+                build_error_response(ErrorBody(400, "ERROR", str(error)), api_request.request_id), api_request
             )
         if found is None:
-            return to_http_response(self._proper_response(api_request, kind, endpoint), api_request)
+            return to_http_response(self._build_proper_response(api_request, kind, endpoint), api_request)
         fault, argument = found
-        return fault.act(api_request, lambda: self._proper_response(api_request, kind, endpoint), argument)
+        return fault.act(api_request, lambda: self._build_proper_response(api_request, kind, endpoint), argument)
 
-    def _fault(self, request: Request, api_request: ApiRequest, kind: str) -> FoundFault | None:
+    def _choose_fault(self, request: Request, api_request: ApiRequest, kind: str) -> FoundFault | None:
         """Return the fault for this request and its argument, if any, and count it."""
         key = api_request.path.get("key", "")
         if kind == FILE and object_storage.is_continued(api_request):
             return self._reading.get(key)
-        found = self._new_fault(request, api_request, kind)
+        found = self._find_new_fault(request, api_request, kind)
         if kind == FILE:
             self._reading[key] = found if found and found[0].only else None
         if found:
             self.stats.count_fault(found[0].name)
         return found
 
-    def _new_fault(self, request: Request, api_request: ApiRequest, kind: str) -> FoundFault | None:
+    def _find_new_fault(self, request: Request, api_request: ApiRequest, kind: str) -> FoundFault | None:
         if FAULT_HEADER in request.headers:
             name, _, argument = request.headers[FAULT_HEADER].partition("=")
             return find_fault(name, argument or None)
         query = {name: value for name, value in api_request.query.items() if name != "apiKey"}
         target = f"{api_request.target}?{urlencode(sorted(query.items()))}"
-        rule = self._scenario.rule_for(target, _subject(api_request), kind)
+        rule = self._scenario.choose_rule(target, _find_subject(api_request), kind)
         return (rule.fault, rule.argument) if rule else None
 
-    def _proper_response(self, api_request: ApiRequest, kind: str, endpoint: Endpoint) -> EndpointResponse:
+    def _build_proper_response(self, api_request: ApiRequest, kind: str, endpoint: Endpoint) -> EndpointResponse:
         try:
             if kind not in FILE_KINDS:
                 self._check_key(api_request.key)
             return endpoint(api_request)
         except RejectedRequestError as error:
-            return error_response(error.body, api_request.request_id)
+            return build_error_response(error.body, api_request.request_id)
 
     def _read_request(self, request: Request, kind: str) -> ApiRequest:
         """Return the request independent of the framework."""
@@ -149,14 +149,14 @@ class RequestPipeline:
             headers=dict(request.headers) if kind in FILE_KINDS else {},
             raw_path=request.scope["raw_path"].decode(),
             raw_query=request.url.query,
-            variant_of=_no_variant if kind == FILE else self._next_variant,
-            key=_key(request),
+            variant_of=(lambda _file: "") if kind == FILE else self._find_next_variant,
+            key=_read_key(request),
             accepts_gzip="gzip" in request.headers.get("Accept-Encoding", ""),
         )
 
-    def _next_variant(self, file: FlatFile) -> str:
+    def _find_next_variant(self, file: FlatFile) -> str:
         """Return the name of the fault that the next request for a file's content will find in it."""
-        found = self._scenario.next_rule(f"/{BUCKET}/{file.key}?", str(file.session), FILE)
+        found = self._scenario.find_next_rule(f"/{BUCKET}/{file.key}?", str(file.session), FILE)
         return found[1].fault.variant if found else ""
 
     def _check_key(self, key: str | None) -> None:
@@ -207,10 +207,10 @@ def create_app(config: SandboxConfig) -> Starlette:
     routes = [
         Route("/_sandbox/stats", stats),
         Route("/_sandbox/reset", reset, methods=["POST"]),
-        *(Route(path, _handler(pipeline, kind, endpoint)) for kind, path, endpoint in ENDPOINTS),
-        Route(f"/{BUCKET}", _handler(pipeline, FILE_LIST, object_storage.list_objects)),
-        Route(f"/{BUCKET}/", _handler(pipeline, FILE_LIST, object_storage.list_objects)),
-        Route(f"/{BUCKET}/{{key:path}}", _file_handler(pipeline)),
+        *(Route(path, _create_handler(pipeline, kind, endpoint)) for kind, path, endpoint in ENDPOINTS),
+        Route(f"/{BUCKET}", _create_handler(pipeline, FILE_LIST, object_storage.list_objects)),
+        Route(f"/{BUCKET}/", _create_handler(pipeline, FILE_LIST, object_storage.list_objects)),
+        Route(f"/{BUCKET}/{{key:path}}", _create_file_handler(pipeline)),
     ]
     app = Starlette(routes=routes, exception_handlers={404: not_found})
     app.router.redirect_slashes = False
@@ -218,14 +218,16 @@ def create_app(config: SandboxConfig) -> Starlette:
     return app
 
 
-def _handler(pipeline: RequestPipeline, kind: str, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
+def _create_handler(
+    pipeline: RequestPipeline, kind: str, endpoint: Endpoint
+) -> Callable[[Request], Awaitable[Response]]:
     async def handle(request: Request) -> Response:
         return pipeline.handle_request(kind, request, endpoint)
 
     return handle
 
 
-def _file_handler(pipeline: RequestPipeline) -> Callable[[Request], Awaitable[Response]]:
+def _create_file_handler(pipeline: RequestPipeline) -> Callable[[Request], Awaitable[Response]]:
     async def handle(request: Request) -> Response:
         kind = FILE_HEAD if request.method == "HEAD" else FILE
         return pipeline.handle_request(kind, request, object_storage.read_object)
@@ -233,11 +235,7 @@ def _file_handler(pipeline: RequestPipeline) -> Callable[[Request], Awaitable[Re
     return handle
 
 
-def _no_variant(_file: FlatFile) -> str:
-    return ""
-
-
-def _subject(request: ApiRequest) -> str | None:
+def _find_subject(request: ApiRequest) -> str | None:
     """Return the ticker that a request is about, or the session of one for all tickers."""
     if "key" in request.path:
         found = KEY.fullmatch(request.path["key"])
@@ -245,6 +243,6 @@ def _subject(request: ApiRequest) -> str | None:
     return request.path.get("ticker") or request.query.get("ticker") or request.path.get("date")
 
 
-def _key(request: Request) -> str | None:
+def _read_key(request: Request) -> str | None:
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
     return key.strip() if scheme.lower() == "bearer" and key.strip() else request.query_params.get("apiKey")

@@ -9,8 +9,8 @@ import numpy as np
 
 from market_pipeline.sandbox.bar_arrays import PRICES, Bars, Days, Floats
 from market_pipeline.sandbox.listings import Listing
-from market_pipeline.sandbox.random_numbers import identifier, number
-from market_pipeline.sandbox.recorded import recorded_actions
+from market_pipeline.sandbox.random_numbers import draw_number, make_identifier
+from market_pipeline.sandbox.recorded import read_recorded_actions
 
 RATIOS = ((1.0, 2.0), (1.0, 3.0), (1.0, 4.0), (5.0, 1.0))
 SHARE_WITH_A_SPLIT = 0.25
@@ -41,35 +41,35 @@ class SplitEvent:
     @property
     def vendor_id(self) -> str:
         """An id in the vendor's form."""
-        return f"E{identifier('split', self.ticker, self.execution_date)}"
+        return f"E{make_identifier('split', self.ticker, self.execution_date)}"
 
 
 @lru_cache
-def splits_of(listing: Listing) -> tuple[SplitEvent, ...]:
+def find_splits(listing: Listing) -> tuple[SplitEvent, ...]:
     """Return all splits of a ticker, those not yet announced included, oldest first. Crypto has none."""
     if listing.recorded:
         return tuple(
             SplitEvent(
                 listing.ticker, date.fromisoformat(row["ex_date"]), float(row["split_from"]), float(row["split_to"])
             )
-            for row in recorded_actions(listing.ticker)
+            for row in read_recorded_actions(listing.ticker)
             if row["action"] == "split"
         )
-    if listing.is_crypto or number(listing.ticker, "splits") >= SHARE_WITH_A_SPLIT:
+    if listing.is_crypto or draw_number(listing.ticker, "splits") >= SHARE_WITH_A_SPLIT:
         return ()
-    before, after = RATIOS[int(number(listing.ticker, "ratio") * len(RATIOS))]
-    offset = int(number(listing.ticker, "execution") * GENERATED_DAYS)
+    before, after = RATIOS[int(draw_number(listing.ticker, "ratio") * len(RATIOS))]
+    offset = int(draw_number(listing.ticker, "execution") * GENERATED_DAYS)
     day = FIRST_GENERATED + timedelta(days=offset)
     weekday = day + timedelta(days=7 - day.weekday() if day.weekday() > FRIDAY else 0)
     return (SplitEvent(listing.ticker, weekday, before, after),) if listing.trades_on(weekday) else ()
 
 
-def executed_splits(splits: Iterable[SplitEvent], today: date) -> list[SplitEvent]:
+def select_executed(splits: Iterable[SplitEvent], today: date) -> list[SplitEvent]:
     """Return the splits executed by `today`."""
     return [split for split in splits if split.execution_date <= today]
 
 
-def later_price_factors(splits: Iterable[SplitEvent], days: Days) -> Floats:
+def compute_later_factors(splits: Iterable[SplitEvent], days: Days) -> Floats:
     """Return the factor that adjusts each day's price for the splits after that day."""
     factor = np.ones(len(days))
     for split in splits:
@@ -79,7 +79,7 @@ def later_price_factors(splits: Iterable[SplitEvent], days: Days) -> Floats:
 
 def adjust_for_splits(bars: Bars, splits: Iterable[SplitEvent]) -> Bars:
     """Adjust bars for splits, not for dividends; prices have four decimals, as the vendor's."""
-    factor = later_price_factors(splits, bars["day"])
+    factor = compute_later_factors(splits, bars["day"])
     touched = factor != 1.0
     if not touched.any():
         return bars

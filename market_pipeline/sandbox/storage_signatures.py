@@ -67,7 +67,7 @@ def check_signature(request: ApiRequest) -> None:
             ALGORITHM,
             request.headers.get("x-amz-date", ""),
             found["scope"],
-            _digest(_canonical(request, found["headers"])),
+            _hash_text(_build_canonical_request(request, found["headers"])),
         )
     )
     key = f"AWS4{secret.get_secret_value()}".encode()
@@ -77,7 +77,7 @@ def check_signature(request: ApiRequest) -> None:
         raise RejectedRequestError(WRONG_SIGNATURE)
 
 
-def _canonical(request: ApiRequest, signed_headers: str) -> str:
+def _build_canonical_request(request: ApiRequest, signed_headers: str) -> str:
     """Return the request in the form that is signed."""
     pairs = parse_qsl(request.raw_query, keep_blank_values=True)
     query = "&".join(sorted(f"{quote(name, safe=UNRESERVED)}={quote(value, safe=UNRESERVED)}" for name, value in pairs))
@@ -88,7 +88,7 @@ def _canonical(request: ApiRequest, signed_headers: str) -> str:
     return "\n".join((request.method, request.raw_path, query, headers, signed_headers, payload))
 
 
-def _digest(text: str) -> str:
+def _hash_text(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -4,8 +4,14 @@ from collections.abc import Sequence
 from functools import cached_property
 
 from market_pipeline.sandbox.config import SandboxConfig
-from market_pipeline.sandbox.listings import Listing, is_crypto, market_listings, named_tickers, tickers_of
-from market_pipeline.sandbox.population import Population, population
+from market_pipeline.sandbox.listings import (
+    Listing,
+    find_listings,
+    find_security_listings,
+    is_crypto,
+    list_named_tickers,
+)
+from market_pipeline.sandbox.population import Population, build_population
 
 
 class Universe:
@@ -18,25 +24,30 @@ class Universe:
     def __init__(self, config: SandboxConfig) -> None:
         self.unknown = config.unknown
         self.is_closed = config.market_tickers > 0
-        self._named = {*named_tickers(), *config.also_listed} - config.unknown
-        self.populations = {name: population(name, config.market_tickers, config.seed) for name in ("XNYS", "24/7")}
+        self._named = {*list_named_tickers(), *config.also_listed} - config.unknown
+        self.populations = {
+            name: build_population(name, config.market_tickers, config.seed) for name in ("XNYS", "24/7")
+        }
 
-    def find(self, ticker: str) -> Sequence[Listing]:
-        """Return the ticker's listings, oldest first. From now on it is in `all`, so in responses about the market."""
-        listings = self.listings_of(ticker)
+    def register_ticker(self, ticker: str) -> Sequence[Listing]:
+        """Return the ticker's listings, oldest first.
+
+        From now on the ticker is in `list_all`, so in responses about the market.
+        """
+        listings = self.find_listings(ticker)
         if listings and not self.is_closed:
             self._named.add(ticker)
         return listings
 
-    def listings_of(self, ticker: str) -> Sequence[Listing]:
-        """Return the ticker's listings, oldest first, and leave `all` as it is."""
+    def find_listings(self, ticker: str) -> Sequence[Listing]:
+        """Return the ticker's listings, oldest first, and leave `list_all` as it is."""
         if ticker in self.unknown:
             return ()
-        if generated := self.population_of(ticker).listings_of(ticker):
+        if generated := self.find_population(ticker).find_listings(ticker):
             return generated
-        return market_listings(ticker) if ticker in self._named or not self.is_closed else ()
+        return find_listings(ticker) if ticker in self._named or not self.is_closed else ()
 
-    def population_of(self, ticker: str) -> Population:
+    def find_population(self, ticker: str) -> Population:
         """Return the generated market that the ticker would be in."""
         return self.populations["24/7" if is_crypto(ticker) else "XNYS"]
 
@@ -44,24 +55,24 @@ class Universe:
         """Return the number of tickers that are not of the generated market."""
         return len(self._named)
 
-    def named(self) -> list[Listing]:
+    def list_named(self) -> list[Listing]:
         """Return the listings that are not of the generated market, by ticker."""
-        return [listing for ticker in sorted(self._named) for listing in market_listings(ticker)]
+        return [listing for ticker in sorted(self._named) for listing in find_listings(ticker)]
 
-    def all(self) -> list[Listing]:
+    def list_all(self) -> list[Listing]:
         """Return the listings in responses about the whole market, by ticker."""
         if not self._generated:
-            return self.named()
-        return sorted(self.named() + self._generated, key=lambda listing: listing.ticker)
+            return self.list_named()
+        return sorted(self.list_named() + self._generated, key=lambda listing: listing.ticker)
 
-    def tickers_of(self, listing: Listing) -> Sequence[Listing]:
+    def find_security_listings(self, listing: Listing) -> Sequence[Listing]:
         """Return all listings of a listing's security, oldest first."""
         if listing.issue is None:
-            return tickers_of(listing)
+            return find_security_listings(listing)
         return [
             found
             for ticker, *_ in listing.issue.periods
-            for found in self.listings_of(ticker)
+            for found in self.find_listings(ticker)
             if found.issue is listing.issue
         ]
 

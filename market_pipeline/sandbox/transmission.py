@@ -62,7 +62,7 @@ class LateResponse(BrokenResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle an ASGI request."""
         try:
-            await asyncio.wait_for(disconnected(receive), self.argument)
+            await asyncio.wait_for(wait_for_disconnect(receive), self.argument)
         except TimeoutError:  # the client is still there
             await super().__call__(scope, receive, send)
 
@@ -75,8 +75,8 @@ class CutShortResponse(BrokenResponse):
         sent = bytes(self.body)[: int(len(self.body) * self.argument)]
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         await send({"type": "http.response.body", "body": sent, "more_body": True})
-        connection(scope).close()
-        await disconnected(receive)
+        find_connection(scope).close()
+        await wait_for_disconnect(receive)
 
 
 class ResetConnection(BrokenResponse):
@@ -84,11 +84,11 @@ class ResetConnection(BrokenResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, _send: Send) -> None:
         """Handle an ASGI request."""
-        transport = connection(scope)
+        transport = find_connection(scope)
         # Closing without lingering for unsent data makes the kernel send a reset.
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         transport.abort()
-        await disconnected(receive)
+        await wait_for_disconnect(receive)
 
 
 class SilentConnection(BrokenResponse):
@@ -96,16 +96,16 @@ class SilentConnection(BrokenResponse):
 
     async def __call__(self, _scope: Scope, receive: Receive, _send: Send) -> None:
         """Handle an ASGI request."""
-        await disconnected(receive)
+        await wait_for_disconnect(receive)
 
 
-def connection(scope: Scope) -> asyncio.Transport:
+def find_connection(scope: Scope) -> asyncio.Transport:
     """Return a request's connection, which `loopback_server` put into its state."""
     transport: asyncio.Transport = scope["state"]["transport"]
     return transport
 
 
-async def disconnected(receive: Receive) -> None:
+async def wait_for_disconnect(receive: Receive) -> None:
     """Return once the client is gone."""
     while (await receive())["type"] != "http.disconnect":
         pass

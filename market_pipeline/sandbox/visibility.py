@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from market_pipeline.core.sessions import Calendar
 from market_pipeline.sandbox.bar_arrays import Bars
-from market_pipeline.sandbox.plan_limits import PlanLimits, local_date
+from market_pipeline.sandbox.plan_limits import PlanLimits, find_local_date
 
 HOURS = {"XNYS": (time(9, 30), timedelta(hours=6, minutes=30)), "24/7": (time(0), timedelta(hours=24))}
 """Start of a session in its calendar's time zone, and its length."""
@@ -36,13 +36,13 @@ class SessionView:
     plan: PlanLimits
     revisions: bool
 
-    def newest_date(self, market: Calendar) -> date:
+    def find_newest_date(self, market: Calendar) -> date:
         """Return the last date with a visible bar."""
-        today = local_date(self.now, market.timezone)
-        begun = not self.plan.end_of_day and self.share_formed(market, today) > 0
+        today = find_local_date(self.now, market.timezone)
+        begun = not self.plan.end_of_day and self.find_share_formed(market, today) > 0
         return today if begun else today - timedelta(days=1)
 
-    def share_formed(self, market: Calendar, day: date) -> float:
+    def find_share_formed(self, market: Calendar, day: date) -> float:
         """Return the share of a session that is over, with the plan's delay: 0 to 1."""
         opens, length = HOURS[market.name]
         start = datetime.combine(day, opens, tzinfo=market.timezone)
@@ -51,7 +51,7 @@ class SessionView:
         return min(max(gone / length, 0.0), 1.0)
 
     def apply(self, market: Calendar, bars: Bars) -> Bars:
-        """Return the bars as visible now; all must be of days up to `newest_date`."""
+        """Return the bars as visible now; all must be of days up to `find_newest_date`."""
         fresh = [index for index in range(max(len(bars) - 2, 0), len(bars)) if self._is_fresh(market, bars[index])]
         if not fresh:
             return bars
@@ -63,14 +63,14 @@ class SessionView:
         return result
 
     def apply_to_session(self, market: Calendar, day: date, bars: Bars) -> Bars:
-        """Return bars of many tickers of one day, up to `newest_date`, as visible now."""
+        """Return bars of many tickers of one day, up to `find_newest_date`, as visible now."""
         seen = make_provisional(bars) if self.is_provisional(day) else bars
-        share = self.share_formed(market, day)
+        share = self.find_share_formed(market, day)
         return make_forming(seen, share) if share < 1 else seen
 
     def _is_fresh(self, market: Calendar, bar: np.void) -> bool:
         day = bar["day"].item()
-        return self.share_formed(market, day) < 1 or self.is_provisional(day)
+        return self.find_share_formed(market, day) < 1 or self.is_provisional(day)
 
     def is_provisional(self, day: date) -> bool:
         """Return True if the counts of that day's bars are still to be corrected."""

@@ -27,7 +27,7 @@ def _forked_processes(monkeypatch: pytest.MonkeyPatch) -> None:
 def run(module: str) -> str:
     benchmark = import_module(f"benchmarks.{module}")
     finding: Finding = benchmark.run(benchmark.TINY)
-    return finding.markdown()
+    return finding.format_markdown()
 
 
 def check(result: str) -> None:

@@ -15,7 +15,7 @@ from market_pipeline.core.sessions import compute_session_starts
 from market_pipeline.core.settings import Settings
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.dbt_project import BuildScope
-from market_pipeline.sandbox.recorded import RECORDED, recorded_actions
+from market_pipeline.sandbox.recorded import RECORDED, read_recorded_actions
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.adjustment import refresh_factors
 from market_pipeline.warehouse.bar_tables import market_data
@@ -102,7 +102,7 @@ def add_dividends(warehouse: Engine, rows: Iterable[tuple[str, date, float, str]
 
 def add_recorded_actions(warehouse: Engine) -> None:
     """Add the real splits and dividends of the recorded symbols."""
-    rows = [(row, date.fromisoformat(row["ex_date"])) for symbol in RECORDED for row in recorded_actions(symbol)]
+    rows = [(row, date.fromisoformat(row["ex_date"])) for symbol in RECORDED for row in read_recorded_actions(symbol)]
     numbers = [
         (row["symbol"], day, float(row["split_from"]), float(row["split_to"])) for row, day in rows if row["split_to"]
     ]

@@ -8,8 +8,15 @@ import numpy as np
 import pytest
 
 from benchmarks.campaigns.inferred_splits import Confusion, compare_all
-from benchmarks.campaigns.split_controls import CONTROLS, amplified, first_days, index_series, recorded, squeeze
-from benchmarks.campaigns.split_faults import KINDS, UNLISTED, WITHOUT_MOVE, Case, seeded
+from benchmarks.campaigns.split_controls import (
+    CONTROLS,
+    first_days,
+    list_amplified,
+    list_recorded,
+    read_index_series,
+    squeeze,
+)
+from benchmarks.campaigns.split_faults import KINDS, UNLISTED, WITHOUT_MOVE, Case, build_seeded_case
 from market_pipeline.core.bars import LOOK_AHEAD, PRICE_COLUMNS, Columns, FlaggedBar
 from market_pipeline.core.sessions import list_sessions
 from market_pipeline.core.symbols import Symbol
@@ -189,7 +196,7 @@ def test_of_the_first_ten_bars_and_without_volumes_nothing_is_inferred() -> None
 
 
 def test_seeded_faults_are_found() -> None:
-    total = sum((compare_all(seeded(kind, seed) for seed in range(60)) for kind in KINDS), Confusion())
+    total = sum((compare_all(build_seeded_case(kind, seed) for seed in range(60)) for kind in KINDS), Confusion())
     assert total.found + total.missed > 500
     assert total.recall >= 0.99
     assert total.precision >= 0.95
@@ -197,19 +204,21 @@ def test_seeded_faults_are_found() -> None:
 
 
 def test_faults_in_bars_that_no_threshold_was_chosen_from_are_found() -> None:
-    indices = index_series()
+    indices = read_index_series()
     assert compare_all(Case(each.name, each.bars, {}) for each in indices) == Confusion(2, 10_062)  # no flag
-    total = sum((compare_all(seeded(kind, seed, indices) for seed in range(15)) for kind in KINDS), Confusion())
+    total = sum(
+        (compare_all(build_seeded_case(kind, seed, indices) for seed in range(15)) for kind in KINDS), Confusion()
+    )
     assert (total.missed, total.false) == (0, 0)
 
 
 def test_no_recorded_bar_and_no_larger_move_is_flagged() -> None:
-    assert compare_all(recorded()).false == 0
-    assert compare_all(amplified(2)).false == 0
-    assert compare_all(amplified(3)).false == 0
+    assert compare_all(list_recorded()).false == 0
+    assert compare_all(list_amplified(2)).false == 0
+    assert compare_all(list_amplified(3)).false == 0
 
 
 @pytest.mark.parametrize("kind", CONTROLS, ids=lambda kind: kind.__name__)
 def test_moves_of_news_squeezes_and_listings_are_not_flagged_as_splits(kind: Any) -> None:
     most = 0 if kind in (squeeze, first_days) else 1
-    assert compare_all(seeded(kind, seed) for seed in range(60)).false <= most
+    assert compare_all(build_seeded_case(kind, seed) for seed in range(60)).false <= most

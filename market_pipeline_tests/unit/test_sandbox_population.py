@@ -14,7 +14,7 @@ from market_pipeline.sandbox.config import SandboxConfig
 from market_pipeline.sandbox.counter_noise import LONGEST, draw_uniforms, walk
 from market_pipeline.sandbox.flat_files import to_lines
 from market_pipeline.sandbox.market import SandboxMarket
-from market_pipeline.sandbox.population import population
+from market_pipeline.sandbox.population import build_population
 from market_pipeline.vendor_format.bar_bodies import build_whole_day_rows, compute_end_time
 from market_pipeline.vendor_format.bar_rows import VALUES
 from market_pipeline.vendor_format.encoding import to_json
@@ -33,29 +33,29 @@ def market() -> SandboxMarket:
 
 @pytest.mark.parametrize("day", YEARS[::40])
 def test_a_session_has_exactly_the_tickers_that_trade(market: SandboxMarket, day: date) -> None:
-    assert set(market.session_bars(XNYS, day, adjust=False).tickers) == set(traded_tickers(SMALL, day))
-    assert set(market.session_bars(CRYPTO, day, adjust=False).tickers) == set(traded_tickers(SMALL, day, "24/7"))
+    assert set(market.read_session_bars(XNYS, day, adjust=False).tickers) == set(traded_tickers(SMALL, day))
+    assert set(market.read_session_bars(CRYPTO, day, adjust=False).tickers) == set(traded_tickers(SMALL, day, "24/7"))
 
 
 @pytest.mark.parametrize("adjust", [False, True])
 def test_a_session_and_a_range_have_the_same_bars(market: SandboxMarket, adjust: bool) -> None:
     for day in YEARS[::200]:
-        session = market.session_bars(XNYS, day, adjust=adjust)
+        session = market.read_session_bars(XNYS, day, adjust=adjust)
         for ticker, bar in zip(session.tickers, session.bars, strict=True):
-            (alone,) = market.bars(ticker, day, day, adjust=adjust)
+            (alone,) = market.read_bars(ticker, day, day, adjust=adjust)
             assert alone.tolist() == bar.tolist(), ticker
 
 
 def test_every_range_is_a_slice_of_the_full_list(market: SandboxMarket) -> None:
     for ticker in list(traded_tickers(SMALL, YEARS[0]))[::10]:
-        whole = market.bars(ticker, EVER, LAST, adjust=False)
+        whole = market.read_bars(ticker, EVER, LAST, adjust=False)
         inside = whole[(whole["day"] >= np.datetime64("2021-03-01")) & (whole["day"] <= np.datetime64("2022-03-01"))]
-        assert market.bars(ticker, date(2021, 3, 1), date(2022, 3, 1), adjust=False).tolist() == inside.tolist()
+        assert market.read_bars(ticker, date(2021, 3, 1), date(2022, 3, 1), adjust=False).tolist() == inside.tolist()
 
 
 def test_generated_bars_are_possible_and_move_like_prices(market: SandboxMarket) -> None:
     for listing in market.universe.populations["XNYS"].listings[::5]:
-        bars = market.universe.populations["XNYS"].ticker_bars(listing, EVER, LAST)
+        bars = market.universe.populations["XNYS"].make_ticker_bars(listing, EVER, LAST)
         assert (bars["l"] > 0).all()
         assert (bars["v"] > 0).all()
         assert (bars["n"] >= 1).all()
@@ -67,7 +67,7 @@ def test_generated_bars_are_possible_and_move_like_prices(market: SandboxMarket)
 def test_volumes_are_whole_before_2026_and_fractional_from_then_on(market: SandboxMarket) -> None:
     generated = set(market.universe.populations["XNYS"].tickers)
     for day, share in ((date(2025, 12, 31), 0.0), (date(2026, 1, 2), 0.9)):
-        session = market.session_bars(XNYS, day, adjust=False)
+        session = market.read_session_bars(XNYS, day, adjust=False)
         volumes = session.bars["v"][[ticker in generated for ticker in session.tickers]]
         assert (volumes % 1 != 0).mean() == pytest.approx(share, abs=0.1)
 
@@ -77,12 +77,12 @@ def test_a_split_shows_in_the_price_and_not_in_adjusted_prices(market: SandboxMa
         (listing, split)
         for listing in market.universe.populations["XNYS"].listings
         if listing.issue and listing.first < date(2023, 1, 1)
-        for split in (shown.split for shown in market.splits(listing))
+        for split in (shown.split for shown in market.list_splits(listing))
         if split.execution_date > date(2015, 1, 1)
     ]
     assert splits
     for listing, split in splits:
-        traded, adjusted = (market.bars(listing.ticker, EVER, LAST, adjust=adjust) for adjust in (False, True))
+        traded, adjusted = (market.read_bars(listing.ticker, EVER, LAST, adjust=adjust) for adjust in (False, True))
         place = int(np.searchsorted(traded["day"], np.datetime64(split.execution_date)))
         if not 0 < place < len(traded):
             continue
@@ -131,7 +131,7 @@ def test_a_when_issued_ticker_ends_before_its_plain_one_begins(market: SandboxMa
 
 def test_a_smaller_market_is_a_part_of_a_larger_one_and_another_seed_is_another_market() -> None:
     small, large, other = (
-        {issue.key: issue for issue in population("XNYS", count, seed).issues}
+        {issue.key: issue for issue in build_population("XNYS", count, seed).issues}
         for count, seed in ((120, 0), (240, 0), (120, 1))
     )
     assert small.items() <= large.items()
@@ -139,8 +139,8 @@ def test_a_smaller_market_is_a_part_of_a_larger_one_and_another_seed_is_another_
 
 
 def test_a_market_of_11000_has_about_that_many_and_some_14000_different_ones_in_five_years() -> None:
-    market = population("XNYS", 11_000, 0)
-    counts = [len(market.traded_rows(date(year, 6, 3))[0]) for year in (2022, 2024, 2026)]
+    market = build_population("XNYS", 11_000, 0)
+    counts = [len(market.find_traded_rows(date(year, 6, 3))[0]) for year in (2022, 2024, 2026)]
     assert all(10_500 < count < 11_800 for count in counts), counts
     first, last = np.searchsorted(market.days, np.array(["2021-11-26", "2026-11-25"], dtype="M8[D]"))
     there = (market.first <= last) & (market.last >= first)
@@ -162,7 +162,7 @@ def test_a_number_and_a_walk_depend_on_seed_and_place_alone(seed: int, place: in
 def test_rows_of_a_session_are_encoded_as_dictionaries_are(market: SandboxMarket) -> None:
     days = [(XNYS, day) for day in (date(2004, 1, 5), date(2013, 3, 1), date(2026, 2, 27))] + [(CRYPTO, LAST)]
     for calendar_, day in days:
-        session = market.session_bars(calendar_, day, adjust=False)
+        session = market.read_session_bars(calendar_, day, adjust=False)
         end = compute_end_time(calendar_, day)
         bars = zip(session.tickers, session.bars, strict=True)
         rows = [
@@ -178,7 +178,7 @@ def test_rows_of_a_session_are_encoded_as_dictionaries_are(market: SandboxMarket
 
 
 def test_lines_of_a_file_have_the_numbers_without_exponents(market: SandboxMarket) -> None:
-    session = market.session_bars(CRYPTO, LAST, adjust=False)
+    session = market.read_session_bars(CRYPTO, LAST, adjust=False)
     for line, bar in zip(to_lines(session, 5)[1:], session.bars, strict=True):
         _, volume, *prices, start, trades = line.split(",")
         assert "e" not in line.partition(",")[2]

@@ -6,7 +6,7 @@ from datetime import date
 import pytest
 
 from market_pipeline.core.plans import PlanName
-from market_pipeline.sandbox.fault_rules import Scenario, read_rule
+from market_pipeline.sandbox.fault_rules import Scenario, parse_rule
 from market_pipeline.sandbox.faults import FAULTS, FaultError, find_fault
 from market_pipeline.sandbox.plan_limits import PLAN_LIMITS
 from market_pipeline.sandbox.rolling_limit import RollingLimit
@@ -57,35 +57,35 @@ def test_an_end_of_day_plan_rejects_today_and_what_is_older_than_two_years() -> 
 
 def test_a_range_across_the_edge_of_history_is_rejected_or_clipped() -> None:
     plan, old, edge = PLAN_LIMITS[PlanName.STARTER], date(2018, 1, 1), date(2019, 6, 3)
-    assert plan.first_day(old, YESTERDAY, TODAY, clip=True) == edge
-    assert plan.first_day(edge, YESTERDAY, TODAY, clip=False) == edge
+    assert plan.find_first_day(old, YESTERDAY, TODAY, clip=True) == edge
+    assert plan.find_first_day(edge, YESTERDAY, TODAY, clip=False) == edge
     for last, clip in ((YESTERDAY, False), (date(2018, 12, 31), True)):
         with pytest.raises(RejectedRequestError, match="timeframe"):
-            plan.first_day(old, last, TODAY, clip=clip)
+            plan.find_first_day(old, last, TODAY, clip=clip)
 
 
 def test_the_history_of_a_leap_day_begins_on_the_28th() -> None:
-    assert PLAN_LIMITS[PlanName.DEVELOPER].oldest(date(2024, 2, 29)) == date(2014, 2, 28)
+    assert PLAN_LIMITS[PlanName.DEVELOPER].find_oldest(date(2024, 2, 29)) == date(2014, 2, 28)
 
 
 @pytest.mark.parametrize(("plan", "status"), [("basic", "OK"), ("starter", "DELAYED"), ("advanced", "OK")])
 def test_only_delayed_plans_respond_delayed_and_only_up_to_today(plan: str, status: str) -> None:
-    assert PLAN_LIMITS[PlanName(plan)].status(TODAY, TODAY) == status
-    assert PLAN_LIMITS[PlanName(plan)].status(YESTERDAY, TODAY) == "OK"
+    assert PLAN_LIMITS[PlanName(plan)].find_status(TODAY, TODAY) == status
+    assert PLAN_LIMITS[PlanName(plan)].find_status(YESTERDAY, TODAY) == "OK"
 
 
 def test_a_rule_is_read_in_all_its_parts() -> None:
-    rule = read_rule("429=30:0.5@X:BTCUSD*2")
+    rule = parse_rule("429=30:0.5@X:BTCUSD*2")
     assert (rule.fault.name, rule.argument) == ("429", "30")
     assert (rule.probability, rule.subject, rule.times) == (0.5, "X:BTCUSD", 2)
-    plain = read_rule("truncate")
+    plain = parse_rule("truncate")
     assert (plain.argument, plain.probability, plain.subject, plain.times) == ("0.5", 1.0, None, None)
 
 
 @pytest.mark.parametrize("text", ["nope", "500:2", "500:1.2.3", "slow=soon", "truncate=2", "500*x", ""])
 def test_an_invalid_rule_is_rejected_with_the_reason(text: str) -> None:
     with pytest.raises(FaultError, match="fault"):
-        read_rule(text)
+        parse_rule(text)
 
 
 def test_the_error_of_an_unknown_fault_names_all_faults() -> None:
@@ -94,7 +94,7 @@ def test_the_error_of_an_unknown_fault_names_all_faults() -> None:
 
 
 def faulty(scenario: Scenario, targets: list[str]) -> list[bool]:
-    return [scenario.rule_for(target, target) is not None for target in targets]
+    return [scenario.choose_rule(target, target) is not None for target in targets]
 
 
 def test_the_same_seed_gives_the_same_faults_and_another_seed_others() -> None:
@@ -107,8 +107,8 @@ def test_the_same_seed_gives_the_same_faults_and_another_seed_others() -> None:
 def test_faults_do_not_depend_on_the_order_of_requests() -> None:
     targets = [f"T{number % 100}" for number in range(1000)]
     forward, backward = (Scenario(["500:0.1"], 1) for _ in range(2))
-    hits = Counter(target for target in targets if forward.rule_for(target, None))
-    assert hits == Counter(target for target in reversed(targets) if backward.rule_for(target, None))
+    hits = Counter(target for target in targets if forward.choose_rule(target, None))
+    assert hits == Counter(target for target in reversed(targets) if backward.choose_rule(target, None))
 
 
 def test_a_rule_affects_its_ticker_only_and_as_often_as_it_states() -> None:
@@ -122,10 +122,10 @@ def test_a_rule_affects_its_ticker_only_and_as_often_as_it_states() -> None:
 def test_a_rule_may_name_a_kind_of_endpoint_or_a_kind_and_a_ticker() -> None:
     scenario = Scenario(["500@splits", "reset@range/MSFT"], 0)
     about = [("MSFT", "splits"), (None, "splits"), ("MSFT", "range"), ("AAPL", "range"), ("MSFT", "ticker_events")]
-    rules = [scenario.rule_for("x", ticker, kind) for ticker, kind in about]
+    rules = [scenario.choose_rule("x", ticker, kind) for ticker, kind in about]
     assert [rule and rule.fault.name for rule in rules] == ["500", "500", "reset", None, None]
 
 
 def test_the_first_rule_that_hits_is_applied() -> None:
     found = Scenario(["reset@MSFT", "500"], 0)
-    assert [found.rule_for("x", ticker).fault.name for ticker in ("MSFT", "AAPL")] == ["reset", "500"]  # type: ignore[union-attr]
+    assert [found.choose_rule("x", ticker).fault.name for ticker in ("MSFT", "AAPL")] == ["reset", "500"]  # type: ignore[union-attr]

@@ -18,7 +18,7 @@ from market_pipeline.core.symbols import (
     list_starting_symbols,
 )
 from market_pipeline.orchestration.assets import build_asset_key
-from market_pipeline.sandbox.listings import market_listings
+from market_pipeline.sandbox.listings import find_listings
 
 
 def names_of(kind: AssetClass) -> st.SearchStrategy[str]:
@@ -101,7 +101,7 @@ def test_every_name_stays_the_same_in_urls_files_and_keys(named: tuple[AssetClas
     assert re.fullmatch(r"[A-Za-z0-9_]+", key.to_python_identifier())  # Dagster's names of a step's outputs
     assert [part.strip() for part in f"AAPL, {name}".split(",")] == ["AAPL", name]
     assert quote(name, safe="") == name  # as it is in a URL, a file's name and a shell's word
-    assert market_listings(symbol.vendor_ticker)
+    assert find_listings(symbol.vendor_ticker)
     assert len(name) <= 30
 
 

@@ -123,11 +123,11 @@ def find_key(headers: Headers) -> str | None:
         case "bearer":
             return credentials.strip()
         case "basic":  # a browser
-            return _password(credentials)
+            return _parse_password(credentials)
     return None
 
 
-def _password(encoded: str) -> str | None:
+def _parse_password(encoded: str) -> str | None:
     """Return the password of HTTP Basic."""
     try:
         return base64.b64decode(encoded, validate=True).decode().partition(":")[2]
@@ -142,14 +142,14 @@ def check_key(context: Context, key: str | None) -> ApiKey:
         ProblemError: 401 without a valid key.
     """
     if not key:
-        raise _unauthorized_problem(f"Missing {HEADER} header")
+        raise _build_unauthorized_problem(f"Missing {HEADER} header")
     accepted = accept_key(context.warehouse, SecretStr(key))
     if accepted is None:
-        raise _unauthorized_problem("Invalid or inactive API key")
+        raise _build_unauthorized_problem("Invalid or inactive API key")
     return accepted
 
 
-def _unauthorized_problem(detail: str) -> ProblemError:
+def _build_unauthorized_problem(detail: str) -> ProblemError:
     return ProblemError(401, detail, headers={"WWW-Authenticate": f'ApiKey header="{HEADER}"'})
 
 
@@ -160,7 +160,7 @@ class AuditedRoute(APIRoute):
         """Return a handler that checks the key, reads the body, handles the request and records it."""
         handle = super().get_route_handler()
 
-        async def audited(request: Request) -> Response:
+        async def handle_and_record(request: Request) -> Response:
             try:
                 await run_in_threadpool(_check_administrator, request)
                 response = await handle(await load_body(request))
@@ -170,7 +170,7 @@ class AuditedRoute(APIRoute):
             await _record(request, response.status_code)
             return response
 
-        return audited
+        return handle_and_record
 
 
 async def _record(request: Request, status: int) -> None:

@@ -121,7 +121,7 @@ def _start_or_find(context: Context, backfill: BackfillRequest) -> tuple[Backfil
 
 
 @router.get("", operation_id="list_backfills")
-def newest(
+def list_newest(
     context: InContext,
     limit: Annotated[int, Query(ge=1, le=100, description="How many.")] = 20,
 ) -> list[Job]:
@@ -132,16 +132,16 @@ def newest(
 @router.get("/{backfill_id}", operation_id="show_backfill")
 def show(context: InContext, backfill_id: Id) -> Job:
     """Return a backfill's state and progress."""
-    return _known(find_backfill(context.instance, context.warehouse, backfill_id), backfill_id)
+    return _require_job(find_backfill(context.instance, context.warehouse, backfill_id), backfill_id)
 
 
 @router.post("/{backfill_id}/cancel", status_code=202, operation_id="cancel_backfill")
 def cancel(context: InContext, backfill_id: Id) -> Job:
     """Cancel a backfill. Bars that it has loaded are kept."""
-    return _known(cancel_backfill(context.instance, context.warehouse, backfill_id), backfill_id)
+    return _require_job(cancel_backfill(context.instance, context.warehouse, backfill_id), backfill_id)
 
 
-def _known(job: BackfillJob | None, backfill_id: str) -> Job:
+def _require_job(job: BackfillJob | None, backfill_id: str) -> Job:
     if job is None:
         raise ProblemError(404, f"there is no backfill {backfill_id!r}: {PREFIX} lists the newest")
     return Job.model_validate(job)

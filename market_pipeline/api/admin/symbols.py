@@ -19,7 +19,7 @@ router = APIRouter(prefix=PREFIX, tags=["administration"], route_class=AuditedRo
 Name = Annotated[str, Path(description="The symbol, e.g. AAPL; case-sensitive.", examples=["AAPL"], pattern=NO_NULL)]
 
 
-def _tickers(schema: dict[str, Any]) -> None:
+def _document_tickers(schema: dict[str, Any]) -> None:
     """Document the form of each asset class's tickers."""
     schema["anyOf"] = [
         {
@@ -33,7 +33,7 @@ def _tickers(schema: dict[str, Any]) -> None:
 class NewSymbol(BaseModel):
     """A symbol to track."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra=_tickers)
+    model_config = ConfigDict(extra="forbid", json_schema_extra=_document_tickers)
 
     symbol: str = Field(min_length=1, max_length=30, description="Its ticker: AAPL, BRK.B, BTC.", examples=["NVDA"])
     asset_class: AssetClass = Field(AssetClass.STOCK, description="Its asset class, which determines its calendar.")
@@ -98,7 +98,7 @@ def track(context: InContext, new_symbol: NewSymbol) -> TrackedSymbol:
 
 
 @router.get("", operation_id="list_symbols")
-def list_to_model(
+def list_all(
     context: InContext,
     active_only: Annotated[bool, Query(description="Leave out those that are no longer fetched.")] = True,
     include_stats: Annotated[bool, Query(description="Include the counts of stored bars.")] = False,

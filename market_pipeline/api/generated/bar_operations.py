@@ -4,11 +4,11 @@ from market_pipeline.api.generated import history_params, universe_params
 from market_pipeline.api.generated.openapi_parts import (
     LIMIT,
     Json,
+    build_envelope_schema,
+    build_instant_schemas,
+    describe_paging,
+    describe_parameter,
     describe_responses,
-    envelope_schema,
-    instant_schemas,
-    paging_parameters,
-    query,
 )
 from market_pipeline.api.generated.responses import MAX_COMPLETE_ROWS
 from market_pipeline.api.generated.value_types import VALUE_KINDS
@@ -17,27 +17,29 @@ from market_pipeline.core.markets import MARKETS
 DAY: Json = {"type": "string", "format": "date", "pattern": f"^{VALUE_KINDS['date'].pattern}$"}
 
 
-def historical_operation() -> Json:
+def describe_historical() -> Json:
     """Describe the route of a symbol's bars."""
-    instant, name = instant_schemas()
+    instant, name = build_instant_schemas()
     adjustment = {"type": "string", "enum": list(history_params.SOURCES)}
     parameters = [
         {"name": "symbol", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1},
          "example": "AAPL"},
-        query("start", "The first date; all by default.", DAY, example="2012-01-01"),
-        query("end", "The last date, included; all by default.", DAY, example="2012-12-31"),
-        query("adjustment", "Adjusted for splits, for nothing (as traded), or for splits and dividends. Default: "
-               "splits, or as traded if that is known for none of the bars (see `adjustment`).", adjustment),
-        query("as_of", "The bars and their adjustment as they were at this instant; as traded by default.", instant),
-        query("snapshot", "The same as of a snapshot, by its name; instead of as_of.", name),
-        query("validated_only", "Leave out flagged bars.", {"type": "boolean", "default": False}),
-        query("min_quality", "Leave out bars of a lower quality_score.",
+        describe_parameter("start", "The first date; all by default.", DAY, example="2012-01-01"),
+        describe_parameter("end", "The last date, included; all by default.", DAY, example="2012-12-31"),
+        describe_parameter("adjustment", "Adjusted for splits, for nothing (as traded), or for splits and dividends. "
+               "Default: splits, or as traded if that is known for none of the bars (see `adjustment`).", adjustment),
+        describe_parameter(
+            "as_of", "The bars and their adjustment as they were at this instant; as traded by default.", instant
+        ),
+        describe_parameter("snapshot", "The same as of a snapshot, by its name; instead of as_of.", name),
+        describe_parameter("validated_only", "Leave out flagged bars.", {"type": "boolean", "default": False}),
+        describe_parameter("min_quality", "Leave out bars of a lower quality_score.",
                {"type": "number", "minimum": 0, "maximum": 1, "default": 0}),
-        query("limit", f"The most bars of a page. {LIMIT}", {"type": "integer", "minimum": 1,
+        describe_parameter("limit", f"The most bars of a page. {LIMIT}", {"type": "integer", "minimum": 1,
                "maximum": MAX_COMPLETE_ROWS, "default": MAX_COMPLETE_ROWS}),
-        *paging_parameters(),
+        *describe_paging(),
     ]  # fmt: skip
-    envelope = envelope_schema(
+    envelope = build_envelope_schema(
         "historical.row",
         {
             "symbol": {"type": "string"},
@@ -60,27 +62,27 @@ def historical_operation() -> Json:
     }
 
 
-def universe_operation() -> Json:
+def describe_universe() -> Json:
     """Describe the route of a market's universe."""
-    instant, name = instant_schemas()
+    instant, name = build_instant_schemas()
     amount = {"type": "number", "minimum": 0}
     parameters = [
-        query("date", "The session.", DAY, example="2024-03-15", required=True),
-        query("market", "The market.",
+        describe_parameter("date", "The session.", DAY, example="2024-03-15", required=True),
+        describe_parameter("market", "The market.",
                {"type": "string", "enum": [market.option for market in MARKETS.values()], "default": "us-stocks"}),
-        query("type", "Only tickers of these of the vendor's type codes, separated by commas. A ticker "
+        describe_parameter("type", "Only tickers of these of the vendor's type codes, separated by commas. A ticker "
                "whose type isn't known has none.", {"type": "string", "pattern": f"^{universe_params.TYPES.pattern}$"},
                example="CS"),
-        query("min_price", "Only tickers with at least this price, in US dollars.", amount),
-        query("min_dollar_volume", "Only tickers with at least this median_dollar_volume, in US dollars.",
+        describe_parameter("min_price", "Only tickers with at least this price, in US dollars.", amount),
+        describe_parameter("min_dollar_volume", "Only tickers with at least this median_dollar_volume, in US dollars.",
                amount),
-        query("as_of", "The universe as it was at this instant.", instant),
-        query("snapshot", "The same as of a snapshot, by its name; instead of as_of.", name),
-        query("order", "In alphabetical order, or by dollar_volume, the largest first.",
+        describe_parameter("as_of", "The universe as it was at this instant.", instant),
+        describe_parameter("snapshot", "The same as of a snapshot, by its name; instead of as_of.", name),
+        describe_parameter("order", "In alphabetical order, or by dollar_volume, the largest first.",
                {"type": "string", "enum": list(universe_params.ORDERS), "default": "ticker"}),
-        query("limit", "The most tickers of a page; all by default.",
+        describe_parameter("limit", "The most tickers of a page; all by default.",
                {"type": "integer", "minimum": 1, "maximum": universe_params.MOST_ROWS}),
-        *paging_parameters(),
+        *describe_paging(),
     ]  # fmt: skip
     around = {
         "market": {"type": "string"},
@@ -97,5 +99,5 @@ def universe_operation() -> Json:
         "description": "All tickers of a market with a bar on a session, those that are gone now among them."
         " 404 with the reason for a date that is no session, or whose session is not stored whole.",
         "parameters": parameters,
-        "responses": describe_responses(envelope_schema("universe.row", around)),
+        "responses": describe_responses(build_envelope_schema("universe.row", around)),
     }

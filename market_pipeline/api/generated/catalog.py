@@ -36,7 +36,7 @@ class Column:
     @cached_property
     def sql(self) -> str:
         """Its quoted name."""
-        return _identifier(self.name)
+        return _quote_identifier(self.name)
 
     @property
     def is_ordered(self) -> bool:
@@ -61,12 +61,12 @@ class Relation:
     @property
     def sql_as_of(self) -> str:
         """The function that returns its rows as of an instant, with a placeholder."""
-        return f"{_identifier(self.schema)}.{_identifier(f'{self.relation_name}_as_of')}(%s::timestamptz)"
+        return f"{_quote_identifier(self.schema)}.{_quote_identifier(f'{self.relation_name}_as_of')}(%s::timestamptz)"
 
     @cached_property
     def sql(self) -> str:
         """Its quoted name."""
-        return f"{_identifier(self.schema)}.{_identifier(self.relation_name)}"
+        return f"{_quote_identifier(self.schema)}.{_quote_identifier(self.relation_name)}"
 
     @property
     def relation_name(self) -> str:
@@ -74,7 +74,7 @@ class Relation:
         return self.name.rpartition(".")[2]
 
 
-def _identifier(name: str) -> str:
+def _quote_identifier(name: str) -> str:
     return sql.Identifier(name).as_string().replace("%", "%%")
 
 
@@ -114,16 +114,18 @@ class Catalog:
         declared = {name: [column.name for column in table.primary_key] for name, table in readable.tables.items()}
         keys = {**VIEW_KEYS, **declared, **await asyncio.to_thread(read_model_keys)}
         for name, schema, is_view, is_versioned, description, rows, own_key, columns in await self._reader.rows(
-            _CATALOG, [_served_names()]
+            _CATALOG, [_list_served_names()]
         ):
             served_as = f"{schema}.{name}" if name in found else name
             key = own_key or keys.get(name)
             found[served_as] = Relation(
                 name=served_as,
                 schema=schema,
-                kind=_kind(name, schema, is_view=is_view),
+                kind=_find_kind(name, schema, is_view=is_view),
                 description=description,
-                columns={column["name"]: _column(column, _never_null(name) or key or ()) for column in columns},
+                columns={
+                    column["name"]: _build_column(column, _list_never_null(name) or key or ()) for column in columns
+                },
                 key=key,
                 row_estimate=rows,
                 is_versioned=is_versioned,
@@ -131,19 +133,19 @@ class Catalog:
         return found
 
 
-def _kind(name: str, schema: str, *, is_view: bool) -> str:
+def _find_kind(name: str, schema: str, *, is_view: bool) -> str:
     if schema == "analytics":
         return "mart"
     return "view" if is_view and name not in readable.tables else "table"
 
 
-def _never_null(name: str) -> Sequence[str]:
+def _list_never_null(name: str) -> Sequence[str]:
     """Return the columns without NULL of a view that is declared as a table; none of another relation."""
     table = readable.tables.get(name)
     return [] if table is None else [column.name for column in table.columns if not column.nullable]
 
 
-def _column(record: Mapping[str, Any], never_null: Sequence[str]) -> Column:
+def _build_column(record: Mapping[str, Any], never_null: Sequence[str]) -> Column:
     # PostgreSQL reports every column of a view as nullable; those of its key are not.
     return Column(**{**record, "nullable": record["nullable"] and record["name"] not in never_null})
 
@@ -151,6 +153,6 @@ def _column(record: Mapping[str, Any], never_null: Sequence[str]) -> Column:
 _CATALOG = str(read_statement("catalog")).replace("%", "%%").replace(":relations", "%s")
 
 
-def _served_names() -> list[str]:
+def _list_served_names() -> list[str]:
     tables = [*metadata.tables.values(), *readable.tables.values()]
     return [*(table.name for table in tables if not table.info.get("internal")), *VIEW_KEYS]

@@ -10,17 +10,17 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from market_pipeline.api.generated import historical, history_params, tables, universe, universe_params
-from market_pipeline.api.generated.bar_operations import historical_operation, universe_operation
+from market_pipeline.api.generated.bar_operations import describe_historical, describe_universe
 from market_pipeline.api.generated.catalog import Column, Relation
 from market_pipeline.api.generated.openapi_parts import (
     LIMIT,
     Json,
+    build_envelope_schema,
+    build_instant_schemas,
+    build_row_schema,
+    describe_paging,
+    describe_parameter,
     describe_responses,
-    envelope_schema,
-    instant_schemas,
-    paging_parameters,
-    query,
-    row_schema,
 )
 from market_pipeline.api.generated.query_params import COMPARISONS, DEFAULT_ROWS, PATTERNS, is_values_of, operators_of
 from market_pipeline.api.generated.value_types import value_kind
@@ -61,14 +61,14 @@ _, _problem = models_json_schema([(Problem, "serialization")], ref_template="#/c
 
 def add_generated_routes(document: Json, relations: Iterable[Relation], settings: Settings) -> Json:
     """Return the document with the routes of these relations and of a symbol's bars."""
-    document = {**_without_titles(document), "info": document["info"]}
+    document = {**_remove_titles(document), "info": document["info"]}
     paths: Json = {
-        historical.PATH: {"get": historical_operation()},
-        universe.PATH: {"get": universe_operation()},
+        historical.PATH: {"get": describe_historical()},
+        universe.PATH: {"get": describe_universe()},
         tables.PATH: document["paths"][tables.PATH],
-        **{f"{tables.PATH}/{relation.name}": {"get": _table_operation(relation, settings)} for relation in relations},
+        **{f"{tables.PATH}/{relation.name}": {"get": _describe_table(relation, settings)} for relation in relations},
     }
-    schemas = {f"{relation.name}.row": row_schema(relation.columns.values()) for relation in relations}
+    schemas = {f"{relation.name}.row": build_row_schema(relation.columns.values()) for relation in relations}
     components = document.get("components", {})
     return {
         **document,
@@ -78,8 +78,8 @@ def add_generated_routes(document: Json, relations: Iterable[Relation], settings
             **components,
             "schemas": {
                 **_problem["$defs"],
-                "historical.row": row_schema(history_params.COLUMNS),
-                "universe.row": row_schema(universe_params.COLUMNS),
+                "historical.row": build_row_schema(history_params.COLUMNS),
+                "universe.row": build_row_schema(universe_params.COLUMNS),
                 **schemas,
                 **components.get("schemas", {}),
             },
@@ -88,73 +88,75 @@ def add_generated_routes(document: Json, relations: Iterable[Relation], settings
     }
 
 
-def _without_titles(node: Any) -> Any:
+def _remove_titles(node: Any) -> Any:
     """Return a part of the document without titles, which pydantic makes of the names of fields.
 
     Two schemas had one title, and a client can't be generated with two classes of one name.
     """
     if isinstance(node, list):
-        return [_without_titles(part) for part in node]
+        return [_remove_titles(part) for part in node]
     if isinstance(node, dict):
         named = {name: part for name, part in node.items() if not (name == "title" and isinstance(part, str))}
-        return {name: _without_titles(part) for name, part in named.items()}
+        return {name: _remove_titles(part) for name, part in named.items()}
     return node
 
 
-def _table_operation(relation: Relation, settings: Settings) -> Json:
+def _describe_table(relation: Relation, settings: Settings) -> Json:
     names = list(relation.columns)
     ordered = [column.name for column in relation.columns.values() if column.is_ordered]
     most = settings.api_max_rows
     parameters = [
-        *(_filter_parameter(column) for column in relation.columns.values()),
-        query("select", "The columns, separated by commas; all by default.", _list_schema(names), example=names[0]),
-        query(
+        *(_describe_filter(column) for column in relation.columns.values()),
+        describe_parameter(
+            "select", "The columns, separated by commas; all by default.", _build_list_schema(names), example=names[0]
+        ),
+        describe_parameter(
             "order",
             "Columns to order by, each followed by .asc or .desc, .nullsfirst or .nullslast; the key by default.",
-            _list_schema(ordered, suffix=r"(?:\.asc|\.desc)?(?:\.nullsfirst|\.nullslast)?"),
+            _build_list_schema(ordered, suffix=r"(?:\.asc|\.desc)?(?:\.nullsfirst|\.nullslast)?"),
             example=f"{(relation.key or ordered)[0]}.desc",
         ),
-        query(
+        describe_parameter(
             "limit", f"The most rows of a page. {LIMIT}",
             {"type": "integer", "minimum": 1, "maximum": most, "default": min(DEFAULT_ROWS, most)},
         ),
-        *(_instant_parameters() if relation.is_versioned else ()),
-        *paging_parameters(),
+        *(_describe_instants() if relation.is_versioned else ()),
+        *describe_paging(),
     ]  # fmt: skip
-    envelope = envelope_schema(f"{relation.name}.row", {})
+    envelope = build_envelope_schema(f"{relation.name}.row", {})
     return {
         "tags": [{"table": "tables", "view": "views", "mart": "marts"}[relation.kind]],
         "operationId": f"read_{relation.name.replace('.', '_')}",
-        "summary": _first_sentence(relation.description) or relation.name,
+        "summary": _take_first_sentence(relation.description) or relation.name,
         "description": relation.description,
         "parameters": parameters,
         "responses": describe_responses(envelope),
     }
 
 
-def _instant_parameters() -> list[Json]:
-    instant, name = instant_schemas()
+def _describe_instants() -> list[Json]:
+    instant, name = build_instant_schemas()
     return [
-        query("as_of", "The rows as they were at this instant.", instant),
-        query("snapshot", "The rows as of a snapshot, by its name; instead of as_of.", name),
+        describe_parameter("as_of", "The rows as they were at this instant.", instant),
+        describe_parameter("snapshot", "The rows as of a snapshot, by its name; instead of as_of.", name),
     ]
 
 
-def _first_sentence(text: str) -> str:
+def _take_first_sentence(text: str) -> str:
     return re.split(r"[.:;,](?:\s|$)", " ".join(text.split()), maxsplit=1)[0]
 
 
-def _filter_parameter(column: Column) -> Json:
+def _describe_filter(column: Column) -> Json:
     kind = value_kind(column.type)
-    alternatives = [_pattern(operator, column) for operator in operators_of(column)]
+    alternatives = [_build_pattern(operator, column) for operator in operators_of(column)]
     text = f"{column.description} ({column.type}) Compared as op.value; op is one of {', '.join(operators_of(column))}."
     example = "is.null" if "eq" not in operators_of(column) else f"eq.{kind.example}"
-    return query(
+    return describe_parameter(
         column.name, text, {"type": "string", "pattern": f"^(?:not\\.)?(?:{'|'.join(alternatives)})$"}, example=example
     )
 
 
-def _pattern(operator: str, column: Column) -> str:
+def _build_pattern(operator: str, column: Column) -> str:
     value = value_kind(column.type).pattern
     if operator == "is":
         return f"is\\.(?:{'|'.join(is_values_of(column))})"
@@ -168,7 +170,7 @@ def _pattern(operator: str, column: Column) -> str:
     return f"{operator}\\.(?:{value})"
 
 
-def _list_schema(names: Sequence[str], suffix: str = "") -> Json:
+def _build_list_schema(names: Sequence[str], suffix: str = "") -> Json:
     """Return the schema of one or more of these names, each followed by the pattern `suffix`."""
     one = f"(?:{'|'.join(map(_escape, names))}){suffix}"
     return {"type": "string", "pattern": f"^{one}(?:,{one})*$"}

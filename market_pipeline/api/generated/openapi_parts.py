@@ -18,28 +18,30 @@ PROBLEM: dict[str, Any] = {
 LIMIT = "The default is for JSON: without a limit a file (CSV, Arrow, Parquet) has all rows."
 
 
-def instant_schemas() -> tuple[Json, Json]:
+def build_instant_schemas() -> tuple[Json, Json]:
     """Return the schemas of an instant and of a snapshot's name."""
     kind = VALUE_KINDS["timestamp with time zone"]
     return {"type": "string", "pattern": f"^{kind.pattern}$"}, {"type": "string", "pattern": f"^{NAME.pattern}$"}
 
 
-def query(name: str, text: str, schema: Json, *, example: str | None = None, required: bool = False) -> Json:
+def describe_parameter(
+    name: str, text: str, schema: Json, *, example: str | None = None, required: bool = False
+) -> Json:
     """Describe a parameter of the query string."""
     parameter = {"name": name, "in": "query", "description": text, "required": required, "schema": schema}
     return parameter if example is None else {**parameter, "example": example}
 
 
-def paging_parameters() -> list[Json]:
+def describe_paging() -> list[Json]:
     """Describe the parameters `cursor` and `format`."""
     formats = {"type": "string", "enum": [str(kind) for kind in ResponseFormat], "default": "json"}
     return [
-        query("cursor", "The cursor of the page, as in `next`.", {"type": "string"}),
-        query("format", "The format; it takes precedence over Accept.", formats),
+        describe_parameter("cursor", "The cursor of the page, as in `next`.", {"type": "string"}),
+        describe_parameter("format", "The format; it takes precedence over Accept.", formats),
     ]
 
 
-def envelope_schema(row: str, around: Mapping[str, Any]) -> Json:
+def build_envelope_schema(row: str, around: Mapping[str, Any]) -> Json:
     """Return the schema of a page of rows, whose envelope has these fields too."""
     rows = {
         "data": {"type": "array", "items": {"$ref": f"#/components/schemas/{row}"}},
@@ -63,13 +65,13 @@ def describe_responses(envelope: Json) -> Json:
     }
 
 
-def row_schema(columns: Iterable[Column]) -> Json:
+def build_row_schema(columns: Iterable[Column]) -> Json:
     """Return the schema of a row."""
-    properties = {column.name: _column_schema(column) for column in columns}
+    properties = {column.name: _build_column_schema(column) for column in columns}
     return {"type": "object", "properties": properties}
 
 
-def _column_schema(column: Column) -> Json:
+def _build_column_schema(column: Column) -> Json:
     schema = {**value_kind(column.type).schema, "description": column.description}
     if column.nullable and "type" in schema:
         schema["type"] = [schema["type"], "null"]

@@ -70,10 +70,10 @@ async def list_tables(context: InContext) -> Tables:
     marts = [relation.name for relation in relations if relation.kind == "mart"]
     built = await run_in_threadpool(read_last_mart_builds, context.instance, marts)
     when = {**loaded, **built}
-    return Tables(tables=[_described(relation, when.get(relation.name)) for relation in relations])
+    return Tables(tables=[_describe_relation(relation, when.get(relation.name)) for relation in relations])
 
 
-def _described(relation: Relation, when: datetime | None) -> Table:
+def _describe_relation(relation: Relation, when: datetime | None) -> Table:
     return Table(
         name=relation.name,
         schema_name=relation.schema,

@@ -29,13 +29,13 @@ def add_rest_operation(document: Json, tables: Iterable[str]) -> Json:
     components = document["components"]
     return {
         **document,
-        "paths": {**document["paths"], PATH: {"get": _operation(sorted(tables))}},
+        "paths": {**document["paths"], PATH: {"get": _describe_operation(sorted(tables))}},
         "components": {**components, "schemas": {**components["schemas"], "RestError": ERROR_SCHEMA}},
     }
 
 
-def _operation(tables: list[str]) -> Json:
-    whole = {"type": "integer", "minimum": 0}
+def _describe_operation(tables: list[str]) -> Json:
+    whole, text = {"type": "integer", "minimum": 0}, {"type": "string"}
     row = {"type": "object", "additionalProperties": True}
     content = {
         ARRAY.media_type: {"schema": {"type": "array", "items": row}},
@@ -53,13 +53,13 @@ def _operation(tables: list[str]) -> Json:
         "description": DESCRIPTION,
         "parameters": [
             {"name": "table", "in": "path", "required": True, "schema": {"type": "string", "enum": tables}},
-            _parameter("select", "The columns, with aliases and casts.", {"type": "string"}, example="*"),
-            _parameter("order", "The order, such as date.desc.nullslast; the key by default.", {"type": "string"}),
-            _parameter("limit", "The most rows; all by default.", whole),
-            _parameter("offset", "The number of rows to leave out.", whole),
-            _parameter("or", "Filters of which one has to be true: (close.lt.1,close.gt.2).", {"type": "string"}),
-            _parameter("and", "Filters that all have to be true.", {"type": "string"}),
-            _parameter(
+            _describe_parameter("select", "The columns, with aliases and casts.", text, example="*"),
+            _describe_parameter("order", "The order, such as date.desc.nullslast; the key by default.", text),
+            _describe_parameter("limit", "The most rows; all by default.", whole),
+            _describe_parameter("offset", "The number of rows to leave out.", whole),
+            _describe_parameter("or", "Filters of which one has to be true: (close.lt.1,close.gt.2).", text),
+            _describe_parameter("and", "Filters that all have to be true.", text),
+            _describe_parameter(
                 "Prefer", "How to count all rows, for Content-Range.",
                 {"type": "string", "enum": [f"count={count}" for count in COUNTS]}, place="header",
             ),
@@ -72,6 +72,8 @@ def _operation(tables: list[str]) -> Json:
     }  # fmt: skip
 
 
-def _parameter(name: str, text: str, schema: Json, *, place: str = "query", example: str | None = None) -> Json:
+def _describe_parameter(
+    name: str, text: str, schema: Json, *, place: str = "query", example: str | None = None
+) -> Json:
     parameter = {"name": name, "in": place, "description": text, "required": False, "schema": schema}
     return parameter if example is None else {**parameter, "example": example}

@@ -3,7 +3,7 @@
 from typing import Any
 
 from market_pipeline.api.generated.history_params import SOURCES
-from market_pipeline.api.generated.openapi_parts import Json, query
+from market_pipeline.api.generated.openapi_parts import Json, describe_parameter
 from market_pipeline.api.udf.udf_parameters import MOST_BARS, MOST_SYMBOLS, RESOLUTIONS
 from market_pipeline.api.udf.udf_symbols import DEFAULT_SYMBOLS, KINDS, VENUES
 
@@ -64,42 +64,48 @@ ERROR: Json = {
 def add_udf_operations(document: Json) -> Json:
     """Return the document with the calls of the protocol."""
     operations = {
-        "config": _operation("configure_charts", "What the datafeed offers", {"type": "object"}),
-        "symbols": _operation(
+        "config": _describe_operation("configure_charts", "What the datafeed offers", {"type": "object"}),
+        "symbols": _describe_operation(
             "describe_chart_symbol",
             "A symbol, with its session hours and holidays",
             SYMBOL_INFO,
-            query("symbol", "Its name, also with an exchange: XNAS:AAPL.", SYMBOL, example="AAPL", required=True),
+            describe_parameter(
+                "symbol", "Its name, also with an exchange: XNAS:AAPL.", SYMBOL, example="AAPL", required=True
+            ),
         ),
-        "search": _operation(
+        "search": _describe_operation(
             "search_chart_symbols",
             "Symbols with a text in their name or their company's",
             {"type": "array", "items": FOUND},
-            query("query", "The text; all symbols without one.", TEXT, example="app"),
-            query("type", "Symbols of this type.", {"type": "string", "enum": ["", *KINDS]}),
-            query("exchange", "Symbols of this exchange.", _choice(venue.name for venue in VENUES.values())),
-            query("limit", f"The most symbols, {MOST_SYMBOLS} at most.", _number(DEFAULT_SYMBOLS)),
+            describe_parameter("query", "The text; all symbols without one.", TEXT, example="app"),
+            describe_parameter("type", "Symbols of this type.", {"type": "string", "enum": ["", *KINDS]}),
+            describe_parameter(
+                "exchange", "Symbols of this exchange.", _build_choice(venue.name for venue in VENUES.values())
+            ),
+            describe_parameter("limit", f"The most symbols, {MOST_SYMBOLS} at most.", _build_number(DEFAULT_SYMBOLS)),
         ),
-        "history": _operation(
+        "history": _describe_operation(
             "read_chart_bars",
             "Bars of days, weeks or months",
             BARS,
-            query("symbol", "The symbol.", SYMBOL, example="AAPL", required=True),
-            query("resolution", "The period of a bar.", RESOLUTION),
-            query("from", "Bars from this Unix time on, in seconds; all by default.", SECONDS),
-            query("to", "Bars before this Unix time, in seconds; all by default.", SECONDS),
-            query("countback", f"The number of bars before `to`, instead of `from`; {MOST_BARS} at most.", _number()),
-            query("adjustment", "As in /historical; the datafeed URL /udf/{adjustment} names it too.",
-                  _choice(SOURCES)),
+            describe_parameter("symbol", "The symbol.", SYMBOL, example="AAPL", required=True),
+            describe_parameter("resolution", "The period of a bar.", RESOLUTION),
+            describe_parameter("from", "Bars from this Unix time on, in seconds; all by default.", SECONDS),
+            describe_parameter("to", "Bars before this Unix time, in seconds; all by default.", SECONDS),
+            describe_parameter(
+                "countback", f"The number of bars before `to`, instead of `from`; {MOST_BARS} at most.", _build_number()
+            ),
+            describe_parameter("adjustment", "As in /historical; the datafeed URL /udf/{adjustment} names it too.",
+                  _build_choice(SOURCES)),
         ),
-        "time": _operation("chart_time", "The server's Unix time, in seconds", None),
+        "time": _describe_operation("chart_time", "The server's Unix time, in seconds", None),
     }  # fmt: skip
     tags = [*document["tags"], {"name": TAG, "description": "TradingView's datafeed protocol (UDF), for charts."}]
     paths = {f"/udf/{call}": {"get": operation} for call, operation in operations.items()}
     return {**document, "paths": {**document["paths"], **paths}, "tags": tags}
 
 
-def _operation(name: str, summary: str, schema: Json | None, *parameters: Json) -> Json:
+def _describe_operation(name: str, summary: str, schema: Json | None, *parameters: Json) -> Json:
     content = (
         {"text/plain": {"schema": {"type": "string"}}} if schema is None else {"application/json": {"schema": schema}}
     )
@@ -112,10 +118,10 @@ def _operation(name: str, summary: str, schema: Json | None, *parameters: Json) 
     }
 
 
-def _choice(names: Any) -> Json:
+def _build_choice(names: Any) -> Json:
     return {"type": "string", "enum": [*names]}
 
 
-def _number(default: int | None = None) -> Json:
+def _build_number(default: int | None = None) -> Json:
     schema = {"type": "integer", "format": "int64", "minimum": 1}
     return schema if default is None else {**schema, "default": default}
