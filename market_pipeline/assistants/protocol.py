@@ -44,6 +44,11 @@ class AssistantServer(MCPServer[Any]):
         Raises:
             ToolError: the tool is unknown, its arguments are wrong, or it failed; the message has the next step.
         """
+        # The library leaves unknown ones out: a filter of another name would return rows that it was to leave out.
+        for tool in await self.list_tools():
+            known = tool.input_schema["properties"]
+            if tool.name == name and (unknown := sorted(arguments.keys() - known.keys())):
+                raise ToolError(f"{name}: there is no argument {', '.join(unknown)}: use {', '.join(known)}")
         try:
             return await super().call_tool(name, arguments, context)
         except ToolError as error:

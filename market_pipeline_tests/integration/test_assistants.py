@@ -322,6 +322,8 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("get_bars", {"symbol": "AAPL", "start": "2024-13-01"}, "start: "),
     ("get_bars", {"symbol": "AAPL", "limit": 10**6}, "limit: "),
     ("get_bars", {"symbol": "AAPL", "adjustment": "some"}, "adjustment: "),
+    ("get_bars", {"symbol": "AAPL", "to": "2000-10-02", "from": "2000-09-29"}, "no argument from, to: use symbol, "),
+    ("get_universe", {"date": "2000-09-29", "type": "CS"}, "there is no argument type: use date, market, types, "),
     ("get_bars", {"symbol": "aapl"}, "did you mean AAPL?"),
     ("get_bars", {"symbol": "NONE"}, "NONE is not tracked"),
     ("get_universe", {"date": "2024-02-30"}, "is no date: use YYYY-MM-DD"),
