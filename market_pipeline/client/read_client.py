@@ -30,6 +30,9 @@ class Client:
         url: the server's URL, such as http://localhost:8000.
         api_key: a key, if the server requires one (`market-pipeline keys create NAME`).
         attempts: of a request, at most.
+
+    Raises:
+        ValueError: the URL doesn't begin with http:// or https://.
     """
 
     def __init__(self, url: str, api_key: str | None = None, *, attempts: int = ATTEMPTS) -> None:
@@ -58,13 +61,13 @@ class Client:
     ) -> RowSet:
         """Return the daily bars of one or several symbols, from `start` to `end`, both included; all by default.
 
-        Those of several symbols are of one instant too. `as_of`, or a snapshot's name, returns the bars and their
-        adjustment as they were then.
+        Those of several symbols are of one instant too, and each bar is there once, even if a symbol is named twice or
+        by two of its tickers. `as_of`, or a snapshot's name, returns the bars and their adjustment as they were then.
 
         Raises:
             ApiError: 404, a symbol has no bars; 409, its adjusted prices are not known; another rejected request.
         """
-        names = [symbols] if isinstance(symbols, str) else list(symbols)
+        names = [symbols] if isinstance(symbols, str) else list(dict.fromkeys(symbols))
         if not names:
             raise ValueError("symbols is empty: name at least one symbol")
         parameters = _encode_parameters(start=start, end=end, adjustment=adjustment, as_of=as_of, snapshot=snapshot)
@@ -139,7 +142,7 @@ def _build_row_set(responses: Sequence[requests.Response], known_from: Mapping[s
         as_of=datetime.fromisoformat(headers["X-As-Of"]),
         adjustment=headers.get("X-Adjustment"),
         known_from=known_from or {},
-        streams=[response.content for response in responses],
+        streams=list(dict.fromkeys(response.content for response in responses)),  # FB and META are the same bars
     )
 
 

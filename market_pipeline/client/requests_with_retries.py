@@ -36,6 +36,8 @@ class ServerSession:
     """A session with one server. A key is sent to no other one."""
 
     def __init__(self, url: str, api_key: str | None, attempts: int) -> None:
+        if not url.startswith(("http://", "https://")):
+            raise ValueError(f"{url!r} is no server's URL: write it as http://localhost:8000")
         self._url = url.rstrip("/") + "/"
         self._session = requests.Session()
         if api_key is not None:

@@ -121,6 +121,22 @@ def test_a_single_name_needs_no_list(client: Client) -> None:
     assert {change["kind"] for change in client.changes(kinds="bar")} == {"bar"}
 
 
+def test_a_symbol_that_is_named_twice_has_each_bar_once(server: embedded.Server, tmp_path: Path) -> None:
+    with serving(server, tmp_path) as api, Client(api.url) as client:
+        load_autumn(api.warehouse)
+        api.execute(
+            "INSERT INTO security_tickers (security_id, ticker, last_day, source, certain) "
+            "SELECT security_id, 'AAPL.OLD', '1999-12-31', 'manual', true FROM tracked_symbols WHERE symbol = 'AAPL'"
+        )
+        bars = client.bars(["AAPL", "IBM", "AAPL", "AAPL.OLD"], FIRST, LAST).to_pandas()
+    assert bars.groupby("symbol")["date"].count().to_dict() == {"AAPL": 22, "IBM": 22}
+
+
+def test_an_address_without_its_protocol_is_an_error_that_shows_a_right_one() -> None:
+    with pytest.raises(ValueError, match="write it as http://localhost:8000"):
+        Client("localhost:8000")
+
+
 def test_changes_are_followed_page_by_page(client: Client, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("market_pipeline.client.read_client.MOST_CHANGES", 10)
     feed = client.changes(kinds=["bar"], symbol="IBM")
