@@ -81,7 +81,7 @@ VALUE_KINDS: Mapping[str, ValueKind] = {
         {"type": "string", "format": "date"},
     ),
     "timestamp with time zone": ValueKind(
-        "an instant with a time zone such as 2024-01-31T12:00:00Z (a + is written as %2B)",
+        "an instant with a time zone such as 2024-01-31T12:00:00Z (in a URL, + is %2B)",
         "2024-01-31T12:00:00Z",
         _shape(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d(:?\d\d)?)"),
         _instant,
