@@ -191,6 +191,7 @@ def test_without_bars_there_is_the_time_of_the_newest_one_before(api: Api) -> No
         ("symbols?symbol=NOPE", 404, "NOPE is not tracked: /udf/search finds symbols"),
         ("symbols", 400, "symbol: is missing"),
         ("history?symbol=AAPL&resolution=60&to=1", 400, "resolution: '60' is not one of 1D, 1W, 1M"),
+        ("history?symbol=AAPL&resolution=H&to=1", 400, "resolution: 'H' is not one of 1D, 1W, 1M"),
         ("history?symbol=AAPL&from=a&to=1e9", 400, "from: 'a' is not a whole number; to: '1e9' is not a whole number"),
         ("history?symbol=AAPL&to=99999999999999999999", 400, "to: '99999999999999999999' is not a whole number"),
         ("history?symbol=AAPL&countback=0", 400, "countback: '0' is not a number from 1 on"),

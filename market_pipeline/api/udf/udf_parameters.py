@@ -55,7 +55,8 @@ def parse_resolution(text: str) -> str:
     Raises:
         ValueError: it is none of them.
     """
-    return choice_parser(*RESOLUTIONS)(text if text[:1].isdigit() else f"1{text}")
+    whole = f"1{text}"
+    return whole if whole in RESOLUTIONS else choice_parser(*RESOLUTIONS)(text)
 
 
 def parse_first_date(text: str) -> date:
