@@ -92,6 +92,11 @@ def test_all_parts_are_of_one_file_while_rows_change(api: Api, monkeypatch: pyte
         assert again.headers["etag"] != head.headers["etag"]
         stale = get(api, "GET", ResponseFormat.PARQUET, 200, range="bytes=0-3", if_range=head.headers["etag"])
         assert (stale.status_code, stale.content) == (200, changed.content)
+        mixed = get(api, "GET", ResponseFormat.PARQUET, 200, range="bytes=0-3", if_match=head.headers["etag"])
+        assert "request its length again by HEAD" in problem(mixed, 412)["detail"]
+        for match in (again.headers["etag"], f'"other", {again.headers["etag"]}', "*"):
+            same = get(api, "GET", ResponseFormat.PARQUET, 200, range="bytes=0-3", if_match=match)
+            assert (same.status_code, same.content) == (206, changed.content[:4])
         known = get(api, "HEAD", ResponseFormat.PARQUET, 200, if_none_match=again.headers["etag"])
         assert (known.status_code, known.headers["etag"]) == (304, again.headers["etag"])
     finally:

@@ -1,4 +1,4 @@
-"""Byte ranges of files: requests for parts by HEAD, Range and If-Range, and their responses (RFC 9110, 14)."""
+"""Byte ranges of files: requests for parts by HEAD, Range and conditions, and their responses (RFC 9110, 13, 14)."""
 
 import asyncio
 import os
@@ -37,8 +37,11 @@ def respond_with_part(request: Request, kept: KeptFile) -> Response:
     """Return the requested part of a file, or all of it.
 
     Raises:
-        ProblemError: 416, the file has no such part.
+        ProblemError: 412, parts of another file are requested; 416, the file has no such part.
     """
+    needed = read_header(request, b"if-match")
+    if needed and needed != "*" and kept.tag not in needed:
+        raise ProblemError(412, "the file was built anew since: request its length again by HEAD, and all parts")
     requested, condition = read_header(request, b"range"), read_header(request, b"if-range")
     part = None
     if request.method == "GET" and (not condition or condition == kept.tag):
