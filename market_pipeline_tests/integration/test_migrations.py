@@ -1,6 +1,7 @@
 """Migrations: a migrated database is equal to the declarations in tables.py."""
 
 from collections.abc import Iterable
+from datetime import date
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -22,6 +23,8 @@ from market_pipeline.warehouse.schema import (
     read_revision,
 )
 from market_pipeline.warehouse.tables import metadata
+from market_pipeline.warehouse.tracked_symbols import add_symbols
+from market_pipeline_tests.integration.stored_bars import AAPL, load_frame, query, recorded
 
 
 def test_the_migrated_database_equals_the_declared_tables(warehouse: Engine) -> None:
@@ -66,6 +69,21 @@ def test_migrating_writes_the_declared_comments_over_older_ones(warehouse: Engin
     migrate(warehouse)
     with warehouse.connect() as connection:
         assert connection.execute(query).one() == declared
+
+
+def test_a_column_added_to_bars_is_kept_with_their_earlier_versions(warehouse: Engine) -> None:
+    add_symbols(warehouse, [AAPL])
+    load_frame(warehouse, AAPL, recorded("AAPL", date(2012, 1, 3), date(2012, 1, 3)))
+    with warehouse.begin() as connection:
+        for table in ("bars", "bars_revisions"):
+            connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN twap double precision")
+        connection.exec_driver_sql("DROP FUNCTION bars_around(timestamptz) CASCADE")
+    migrate(warehouse)
+    for value in (477.25, 478.5):
+        with warehouse.begin() as connection:
+            connection.exec_driver_sql(f"UPDATE bars SET twap = {value}")
+    versions = query(warehouse, "SELECT twap, replaced_by - load_id AS loads FROM bars_revisions ORDER BY load_id")
+    assert versions == [{"twap": None, "loads": 1}, {"twap": 477.25, "loads": 1}]
 
 
 def test_the_known_revisions_are_those_that_the_migrations_make_one_after_the_other() -> None:

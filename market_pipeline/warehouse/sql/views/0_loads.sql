@@ -64,25 +64,6 @@ END;
 $$;
 COMMENT ON FUNCTION take_point() IS 'Gives a load the next point, at the very end of its transaction.';
 
-CREATE OR REPLACE FUNCTION keep_version() RETURNS trigger
-LANGUAGE plpgsql AS $$
-DECLARE
-    replacing integer := public.current_load();
-BEGIN
-    IF OLD.load_id <> replacing THEN  -- else nobody else has ever seen the version
-        EXECUTE 'INSERT INTO ' || quote_ident(TG_TABLE_SCHEMA) || '.' || quote_ident(TG_TABLE_NAME || '_revisions')
-            || ' SELECT ($1).*, $2'
-        USING OLD, replacing;
-    END IF;
-    IF TG_OP = 'DELETE' THEN
-        RETURN OLD;
-    END IF;
-    NEW.load_id := replacing;
-    RETURN NEW;
-END;
-$$;
-COMMENT ON FUNCTION keep_version() IS 'Keeps a row''s version before it is replaced or deleted.';
-
 CREATE OR REPLACE FUNCTION keep_identity() RETURNS trigger
 LANGUAGE plpgsql AS $$
 BEGIN
@@ -175,3 +156,31 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION versioned_tables() IS
     'Each table beside which its earlier versions are kept, with its columns for a SELECT from it AS v, and with their types.';
+
+-- keep_version names the columns: one that a migration has added is the last of its table, and of the table of earlier
+-- versions, where `replaced_by` comes before it.
+DO $$
+DECLARE
+    versioned record;
+    branches text := '';
+BEGIN
+    FOR versioned IN SELECT * FROM versioned_tables() LOOP
+        branches := branches || ' WHEN ' || quote_literal(versioned.name) || ' THEN INSERT INTO public.' || versioned.name
+            || '_revisions (' || replace(versioned.columns, 'v.', '') || ', replaced_by) VALUES ('
+            || replace(versioned.columns, 'v.', 'OLD.') || ', replacing);';
+    END LOOP;
+    EXECUTE 'CREATE OR REPLACE FUNCTION keep_version() RETURNS trigger LANGUAGE plpgsql AS '
+        || quote_literal(
+            'DECLARE replacing integer := public.current_load(); '
+            'BEGIN '
+            'IF OLD.load_id <> replacing THEN '  -- else nobody else has ever seen the version
+            'CASE TG_TABLE_NAME' || branches || ' END CASE; '
+            'END IF; '
+            'IF TG_OP = ''DELETE'' THEN RETURN OLD; END IF; '
+            'NEW.load_id := replacing; '
+            'RETURN NEW; '
+            'END;'
+        );
+END;
+$$;
+COMMENT ON FUNCTION keep_version() IS 'Keeps a row''s version before it is replaced or deleted.';
