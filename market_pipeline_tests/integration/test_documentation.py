@@ -31,7 +31,7 @@ PAGES = sorted(
 )
 OTHERS = {
     "DAGSTER_HOME", "DAGSTER_CODE_HOST", "DAGSTER_CODE_PORT", "POSTGRES_PASSWORD", "REDIS_PASSWORD", "EXTRAS",
-    "FORCE",
+    "FORCE", "RELEASE",
 }  # fmt: skip
 """Variables that aren't settings of the project's."""
 COMMANDS = typer.main.get_command(app)
