@@ -25,12 +25,12 @@ from market_pipeline.api.generated.formats import (
     ArrowWriter,
     CsvWriter,
     ResponseFormat,
-    copied_expressions,
+    build_copied_expressions,
 )
 from market_pipeline.api.generated.history_params import COLUMNS, SOURCES
 from market_pipeline.api.generated.query_sql import Condition, Order, Query
-from market_pipeline.api.generated.reader import PLANNED_ONCE, connection_pool
-from market_pipeline.api.udf.udf_history import bars_statement
+from market_pipeline.api.generated.reader import PLANNED_ONCE, create_connection_pool
+from market_pipeline.api.udf.udf_history import build_bars_statement
 from market_pipeline.api.udf.udf_parameters import MOST_BARS
 from market_pipeline.core.settings import Settings, load_settings
 from market_pipeline.warehouse.database import find_database_url
@@ -79,7 +79,7 @@ class Floor:
     """An ASGI application that responds with the rows of a statement."""
 
     def __init__(self, settings: Settings) -> None:
-        self._pool = connection_pool(find_database_url(settings), READER, CLIENTS, 10, 60, PLANNED_ONCE)
+        self._pool = create_connection_pool(find_database_url(settings), READER, CLIENTS, 10, 60, PLANNED_ONCE)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Respond to an ASGI request."""
@@ -124,7 +124,7 @@ class Floor:
     async def _read_udf_json(self, bars: int) -> bytes:
         values = {"symbol": "AAA", "first": FIRST, "last": find_last_day(bars), "most": MOST_BARS}
         async with self._pool.connection() as connection:
-            statement = bars_statement("none", "1D")
+            statement = build_bars_statement("none", "1D")
             found: Any = await (await connection.execute(statement, values, prepare=True)).fetchone()
         body: bytes = found[0].encode()
         return body
@@ -133,7 +133,7 @@ class Floor:
         writer = CsvWriter(COLUMNS) if kind is ResponseFormat.CSV else ArrowWriter(COLUMNS, parquet=False)
         parts = [writer.begin()]
         async with self._pool.connection() as connection:
-            shown = copied_expressions(COLUMNS, kind)
+            shown = build_copied_expressions(COLUMNS, kind)
             blocks = copy_rows(connection, build_query(bars), shown, "FORMAT csv", BARS)
             parts += [writer.block(lines) async for lines in blocks]
         return b"".join([*parts, writer.end()])

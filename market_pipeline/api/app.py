@@ -33,16 +33,16 @@ from market_pipeline.api.generated import historical, tables, universe
 from market_pipeline.api.generated.openapi import DESCRIPTION, add_generated_routes
 from market_pipeline.api.generated.openapi_parts import PROBLEM
 from market_pipeline.api.metrics import PATH as METRICS
-from market_pipeline.api.metrics import CountingMiddleware, RequestMetrics, metrics_routes
+from market_pipeline.api.metrics import CountingMiddleware, RequestMetrics, build_metrics_routes
 from market_pipeline.api.page import build_page_routes
 from market_pipeline.api.pipeline_metrics import PipelineMetrics
 from market_pipeline.api.postgrest.rest_openapi import add_rest_operation
-from market_pipeline.api.postgrest.rest_tables import EXPOSED_HEADERS, SENT_HEADERS, rest_routes
-from market_pipeline.api.problems import ProblemError, problem_response, respond_with_problem
+from market_pipeline.api.postgrest.rest_tables import EXPOSED_HEADERS, SENT_HEADERS, build_rest_routes
+from market_pipeline.api.problems import ProblemError, build_problem_response, respond_with_problem
 from market_pipeline.api.udf.udf_openapi import add_udf_operations
-from market_pipeline.api.udf.udf_routes import udf_routes
-from market_pipeline.api.vendor_dialect.dialect_responses import problem_in_dialect
-from market_pipeline.api.vendor_dialect.dialect_routes import dialect_routes, is_of_dialect
+from market_pipeline.api.udf.udf_routes import build_udf_routes
+from market_pipeline.api.vendor_dialect.dialect_responses import build_dialect_problem
+from market_pipeline.api.vendor_dialect.dialect_routes import build_dialect_routes, is_of_dialect
 from market_pipeline.core.errors import MarketPipelineError
 from market_pipeline.core.settings import Settings
 
@@ -62,19 +62,19 @@ def create_app(context: Context) -> Starlette:
             context.files.close()
             await context.reader.close()
 
-    documented = _fastapi_app(context)
+    documented = _create_fastapi_app(context)
     disable_created_metrics()  # type: ignore[no-untyped-call]  # it would add a second series for each counter
     registry = CollectorRegistry()
 
-    table_route, *other_rest_routes = rest_routes()
-    chart_route, *other_chart_routes = udf_routes()
+    table_route, *other_rest_routes = build_rest_routes()
+    chart_route, *other_chart_routes = build_udf_routes()
     shortcut_routes = [
-        Route(historical.PATH, historical.historical),
+        Route(historical.PATH, historical.read_historical),
         Route(tables.PATH + "/{table}", tables.read_table),
         table_route,
         chart_route,
     ]
-    vendor_routes = dialect_routes(context.reader) if context.settings.api_vendor_dialect else ()
+    vendor_routes = build_dialect_routes(context.reader) if context.settings.api_vendor_dialect else ()
     routes = [
         *vendor_routes,
         *shortcut_routes,
@@ -82,14 +82,14 @@ def create_app(context: Context) -> Starlette:
         *other_chart_routes,
         Route(universe.PATH, universe.read_universe),
         *build_document_routes(),
-        *metrics_routes(PipelineMetrics(context.reader, context.instance), registry),
+        *build_metrics_routes(PipelineMetrics(context.reader, context.instance), registry),
         *build_page_routes(),
     ]
     app = Starlette(
         routes=routes,
         middleware=[
             Middleware(CountingMiddleware, metrics=RequestMetrics(registry)),
-            *_middleware(context.settings),
+            *_build_middleware(context.settings),
             Middleware(RouteShortcut, routes=shortcut_routes, longer=next(iter(vendor_routes), None)),
         ],
         exception_handlers=HANDLERS,
@@ -102,7 +102,7 @@ def create_app(context: Context) -> Starlette:
     return app
 
 
-def _fastapi_app(context: Context) -> FastAPI:
+def _create_fastapi_app(context: Context) -> FastAPI:
     """Create the application of the endpoints that are not generated, and of the documentation."""
     app = FastAPIOffline(
         docs_url=None,  # it has an inline script; `documentation` has pages without
@@ -131,7 +131,7 @@ def _fastapi_app(context: Context) -> FastAPI:
     return app
 
 
-def _middleware(settings: Settings) -> list[Middleware]:
+def _build_middleware(settings: Settings) -> list[Middleware]:
     """Return the middleware of every counted request, the outermost first."""
     middleware = []
     if origins := [origin.strip() for origin in settings.api_cors_origins.split(",") if origin.strip()]:
@@ -161,7 +161,7 @@ def _is_unlimited(settings: Settings, path: str) -> bool:
 
 
 def _respond_at_limit(problem: ProblemError, path: str) -> Response:
-    return problem_in_dialect(problem) if is_of_dialect(path) else problem_response(problem, path)
+    return build_dialect_problem(problem) if is_of_dialect(path) else build_problem_response(problem, path)
 
 
 class HeadRequests:

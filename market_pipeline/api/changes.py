@@ -15,16 +15,16 @@ from market_pipeline.api.generated.negotiation import read_header
 from market_pipeline.api.generated.next_page import build_url
 from market_pipeline.api.generated.query_params import (
     Parsers,
-    choice_parser,
+    create_choice_parser,
+    create_value_parser,
     parse_each,
     parse_instant,
     parse_limit,
-    query_string,
-    value_parser,
+    read_query_string,
 )
 from market_pipeline.api.generated.responses import MAX_COMPLETE_ROWS
-from market_pipeline.api.generated.value_types import value_kind
-from market_pipeline.api.problems import Fault, ProblemError, parameter_problem
+from market_pipeline.api.generated.value_types import find_value_kind
+from market_pipeline.api.problems import Fault, ProblemError, build_parameter_problem
 from market_pipeline.warehouse.changes import (
     BEGINNING,
     KINDS,
@@ -74,10 +74,10 @@ def _parse_kinds(text: str) -> list[str]:
 PARSERS: Parsers = {
     "since": parse_instant,
     "kind": _parse_kinds,
-    "symbol": value_parser("text"),
+    "symbol": create_value_parser("text"),
     "limit": lambda text: parse_limit(text, MAX_COMPLETE_ROWS),
     "cursor": decode_cursor,
-    "format": choice_parser("json", "ndjson"),
+    "format": create_choice_parser("json", "ndjson"),
 }
 
 
@@ -89,7 +89,7 @@ def _describe_parameter(name: str, description: str, example: str | None = None,
 PARAMETERS = [
     _describe_parameter(
         "since", "The changes after this instant; all by default.", "2024-01-31T12:00:00Z",
-        pattern=f"^{value_kind('timestamp with time zone').pattern}$",
+        pattern=f"^{find_value_kind('timestamp with time zone').pattern}$",
     ),
     _describe_parameter(
         "kind", "Kinds of rows, separated by commas; all by default.", "bar,split",
@@ -122,9 +122,9 @@ async def changes(request: Request, context: InContext) -> Response:
     Follow `next`: after the last change it leads to those of loads to come. A consumer that applies every change by its
     kind and key has the rows as of `settled` once a page is not truncated. As lines, the last one has the other fields.
     """
-    values, faults = parse_each(query_string(request), PARSERS)
+    values, faults = parse_each(read_query_string(request), PARSERS)
     if faults:
-        raise parameter_problem(faults)
+        raise build_parameter_problem(faults)
     since: datetime = values.get("since", BEGINNING)
     limit: int = values.get("limit", DEFAULT_CHANGES)
     cursor = values.get("cursor")
@@ -178,4 +178,4 @@ async def _find_tracked(context: InContext, name: str) -> str:
 async def _check_cursor(connection: Any, cursor: Sequence[Any]) -> None:
     found = await connection.execute("SELECT FROM loads WHERE id = %s", [cursor[0]])
     if not found.rowcount:
-        raise parameter_problem([Fault("cursor", "is not one of this database: begin again with `since`")])
+        raise build_parameter_problem([Fault("cursor", "is not one of this database: begin again with `since`")])

@@ -7,7 +7,7 @@ from time import monotonic
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from market_pipeline.api.problems import ProblemError, problem_response
+from market_pipeline.api.problems import ProblemError, build_problem_response
 from market_pipeline.core.wording import format_count
 
 WINDOW = 60.0
@@ -25,7 +25,7 @@ class RateLimitMiddleware:
         app: ASGIApp,
         requests_per_minute: int,
         is_exempt: Callable[[str], bool] = lambda _path: False,
-        respond: Callable[[ProblemError, str], Response] = problem_response,
+        respond: Callable[[ProblemError, str], Response] = build_problem_response,
     ) -> None:
         self._app = app
         self._most, self._is_exempt, self._respond = requests_per_minute, is_exempt, respond

@@ -36,10 +36,10 @@ class Context(ReadingContext):
     """One backfill is started at a time, so that a second request for the same backfill finds the first."""
 
 
-def context_of(request: Request) -> Context:
+def get_context(request: Request) -> Context:
     """Return the context of a request's application."""
     context: Context = request.app.state.context
     return context
 
 
-InContext = Annotated[Context, Depends(context_of)]
+InContext = Annotated[Context, Depends(get_context)]

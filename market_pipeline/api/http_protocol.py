@@ -25,7 +25,7 @@ from market_pipeline.api.limits import (
     SEND_SECONDS,
     URL_BYTES,
 )
-from market_pipeline.api.problems import ProblemError, problem_response
+from market_pipeline.api.problems import ProblemError, build_problem_response
 
 SLICE = 8 * 1024
 """Bytes given to the parser at once, so that a header grows by at most this between two checks."""
@@ -232,12 +232,15 @@ class HttpConnection(HttpToolsProtocol):
 
     def _make_room(self) -> bool:
         """Close the longest waiting connection of the client that has most; return False if none of them waits."""
-        of_client = Counter(client_of(each) for each in self.connections)
+        of_client = Counter(read_client(each) for each in self.connections)
         [(busiest, _)] = of_client.most_common(1)
         waiting = [
             each
             for each in self.connections
-            if isinstance(each, HttpConnection) and each is not self and each.is_waiting and client_of(each) == busiest
+            if isinstance(each, HttpConnection)
+            and each is not self
+            and each.is_waiting
+            and read_client(each) == busiest
         ]
         if not waiting:
             return False
@@ -251,7 +254,7 @@ class HttpConnection(HttpToolsProtocol):
         if self._is_in_head and not self._is_over:
             self._head_bytes += len(data)
             if self._head_bytes > URL_BYTES + HEADER_BYTES + SLICE:  # the first slice may also have other requests
-                self._problem = header_too_large()
+                self._problem = build_header_problem()
                 self._reject_connection(self._problem)
         if self.cycle is not None and self.cycle.more_body and not isinstance(self.cycle.transport, _Lingering):
             self.cycle.transport = _Lingering(self, self.cycle)  # type: ignore[assignment]  # has the methods that are used
@@ -262,7 +265,7 @@ class HttpConnection(HttpToolsProtocol):
         raise self._problem
 
     def _reject_header(self) -> None:
-        self._problem = header_too_large()
+        self._problem = build_header_problem()
         raise self._problem
 
     def _reject_connection(self, problem: ProblemError) -> None:
@@ -273,7 +276,7 @@ class HttpConnection(HttpToolsProtocol):
         if self._is_busy:
             self.cycle.keep_alive = False
             return
-        response = problem_response(problem, "")
+        response = build_problem_response(problem, "")
         headers: Sequence[tuple[bytes, bytes]] = [
             *self.server_state.default_headers,
             *response.raw_headers,
@@ -308,12 +311,12 @@ class _Lingering:
             self._connection.transport.close()
 
 
-def client_of(connection: Any) -> str:
+def read_client(connection: Any) -> str:
     """Return the address of a connection's client."""
     client: tuple[str, int] | None = connection.client
     return client[0] if client else "unknown"
 
 
-def header_too_large() -> ProblemError:
+def build_header_problem() -> ProblemError:
     """Return the problem of a header that is too large."""
     return ProblemError(431, f"the header has more than {HEADER_FIELDS} fields, or more than {HEADER_BYTES:,} bytes")

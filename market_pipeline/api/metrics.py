@@ -48,7 +48,7 @@ class RequestMetrics:
         """Count a request that had a response."""
         method = scope["method"] if scope["method"] in METHODS else "other"
         # Looking up the labels takes longer than counting.
-        key = (method, _route(scope), status)
+        key = (method, _find_route(scope), status)
         counters = self._children.get(key)
         if counters is None:
             counters = self._requests.labels(*key), self._duration.labels(*key[:2])
@@ -87,14 +87,14 @@ class CountingMiddleware:
             self._metrics.count(scope, status, perf_counter() - begun)
 
 
-def _route(scope: Scope) -> str:
+def _find_route(scope: Scope) -> str:
     """Return the template of the path, e.g. /api/v1/tables/{table}, which routing has put into the scope."""
     route = scope.get("route")
     path: str = getattr(route, "path", NO_ROUTE)
     return f"{path}/{{path}}" if isinstance(route, Mount) else path
 
 
-def metrics_routes(pipeline: PipelineMetrics, registry: CollectorRegistry) -> Sequence[BaseRoute]:
+def build_metrics_routes(pipeline: PipelineMetrics, registry: CollectorRegistry) -> Sequence[BaseRoute]:
     """Return the endpoint's route. It needs a key if reading does; the clients' rate limit doesn't count it."""
     registry.register(pipeline)
     ProcessCollector(registry=registry)

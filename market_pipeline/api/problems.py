@@ -68,7 +68,7 @@ class ProblemError(Exception):
         self.status, self.detail, self.faults, self.headers = status, detail, faults, headers
 
 
-def parameter_problem(faults: Sequence[Fault]) -> ProblemError:
+def build_parameter_problem(faults: Sequence[Fault]) -> ProblemError:
     """Return the problem of a request with wrong parameters."""
     return ProblemError(HTTPStatus.BAD_REQUEST, _join_faults(faults), faults)
 
@@ -77,7 +77,7 @@ def _join_faults(faults: Sequence[Fault]) -> str:
     return "; ".join(f"{fault.parameter}: {fault.reason}" for fault in faults)
 
 
-def database_unavailable() -> ProblemError:
+def build_unavailable_problem() -> ProblemError:
     """Return the problem of an unreachable database. It has no address, since anyone may read it."""
     detail = "the database can't be reached, or is overloaded: try again in a while"
     return ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": "5"})
@@ -91,7 +91,7 @@ def to_problem(error: BaseException) -> ProblemError:  # noqa: PLR0911 - one for
         case ProblemError():
             return error
         case RequestValidationError():
-            faults = [_fault(found) for found in error.errors()]
+            faults = [_build_fault(found) for found in error.errors()]
             return ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, _join_faults(faults), faults)
         case HTTPException(status_code=HTTPStatus.NOT_FOUND):
             return ProblemError(error.status_code, "there is no such path: /docs lists all paths")
@@ -100,13 +100,13 @@ def to_problem(error: BaseException) -> ProblemError:  # noqa: PLR0911 - one for
         case DataError():
             return ProblemError(HTTPStatus.BAD_REQUEST, "the database can't store one of the values")
         case OperationalError() | InterfaceError() | DatabaseUnavailableError():
-            return database_unavailable()
+            return build_unavailable_problem()
         case MarketPipelineError():
             return ProblemError(next(status for kind, status in STATUSES if isinstance(error, kind)), str(error))
     return ProblemError(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error: the server's log has the details")
 
 
-def _methods(request: Request) -> list[str]:
+def _list_methods(request: Request) -> list[str]:
     """Return all methods of a request's path, which may have several routes."""
     paths = request.app.state.openapi()["paths"]
     taken = [methods for path, methods in paths.items() if compile_path(path)[0].match(request.scope["path"])]
@@ -114,7 +114,7 @@ def _methods(request: Request) -> list[str]:
     return sorted(methods | ({"HEAD"} if "GET" in methods else set()))
 
 
-def _fault(found: Mapping[str, object]) -> Fault:
+def _build_fault(found: Mapping[str, object]) -> Fault:
     place = found["loc"]
     assert isinstance(place, tuple)  # noqa: S101 - as pydantic has it
     return Fault(".".join(map(str, place[1:])) or str(place[0]), str(found["msg"]))
@@ -124,13 +124,13 @@ async def respond_with_problem(request: Request, error: Exception) -> Response:
     """Return the response to a request that raised an error."""
     problem = to_problem(error)
     if problem.status == HTTPStatus.METHOD_NOT_ALLOWED:
-        problem = ProblemError(problem.status, problem.detail, headers={"Allow": ", ".join(_methods(request))})
+        problem = ProblemError(problem.status, problem.detail, headers={"Allow": ", ".join(_list_methods(request))})
     if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
         logging.getLogger(__name__).error("%s %s", request.method, request.scope["path"], exc_info=error)
-    return problem_response(problem, request.scope["path"])
+    return build_problem_response(problem, request.scope["path"])
 
 
-def problem_response(problem: ProblemError, path: str) -> Response:
+def build_problem_response(problem: ProblemError, path: str) -> Response:
     """Return the response for a problem."""
     body = Problem.model_construct(  # unchecked: the wrong value may be invalid text
         type="about:blank",

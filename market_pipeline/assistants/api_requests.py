@@ -41,7 +41,7 @@ class ApiRequests:
         Raises:
             ProblemError: the request is rejected, there are no bars, or the database can't be reached.
         """
-        return await self._get(historical.historical, {"symbol": symbol}, parameters)
+        return await self._get(historical.read_historical, {"symbol": symbol}, parameters)
 
     async def _get(self, endpoint: Endpoint, path: Mapping[str, str], parameters: Parameters) -> dict[str, Any]:
         given = [(name, value) for name, value in parameters if value is not None]

@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from market_pipeline.api.generated.query_params import value_parser
+from market_pipeline.api.generated.query_params import create_value_parser
 from market_pipeline.assistants.results import ToolProblem
 
 
@@ -13,7 +13,7 @@ def parse_day(name: str, text: str) -> date:
         ToolProblem: it is no date in the form YYYY-MM-DD.
     """
     try:
-        return date.fromisoformat(value_parser("date")(text))
+        return date.fromisoformat(create_value_parser("date")(text))
     except ValueError:
         raise ToolProblem(f"{name}: {text!r} is no date: use YYYY-MM-DD") from None
 

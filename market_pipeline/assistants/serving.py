@@ -18,7 +18,7 @@ from market_pipeline.api.generated.catalog import Catalog
 from market_pipeline.api.generated.reader import Reader
 from market_pipeline.api.http_protocol import ApiServer
 from market_pipeline.api.limits import BODY_BYTES
-from market_pipeline.api.problems import ProblemError, problem_response, to_problem
+from market_pipeline.api.problems import ProblemError, build_problem_response, to_problem
 from market_pipeline.api.server import create_http_server
 from market_pipeline.assistants.analyst_query import AnalystQueries
 from market_pipeline.assistants.protocol import AssistantServer, create_server
@@ -120,7 +120,7 @@ class KeyMiddleware:
             try:
                 await self._check(Headers(scope=scope))
             except Exception as error:
-                await problem_response(to_problem(error), scope["path"])(scope, receive, send)
+                await build_problem_response(to_problem(error), scope["path"])(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 

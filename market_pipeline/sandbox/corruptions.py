@@ -12,7 +12,7 @@ from market_pipeline.sandbox.endpoint_responses import EndpointResponse
 from market_pipeline.sandbox.request import ApiRequest
 from market_pipeline.vendor_format.bar_bodies import build_next_url
 from market_pipeline.vendor_format.bar_rows import BarRows
-from market_pipeline.vendor_format.encoding import to_cursor
+from market_pipeline.vendor_format.encoding import encode_cursor
 from market_pipeline.vendor_format.error_bodies import Body
 
 Row = dict[str, Any]
@@ -133,4 +133,5 @@ def _replace_rows(body: Body, rows: list[Row]) -> Body:
 
 def _build_repeating_url(request: ApiRequest, **more: object) -> str:
     kept = {name: value for name, value in request.parameters.items() if name in ("limit", "sort", "ticker")}
-    return f"{request.address()}{quote(request.target, safe='/:')}?cursor={to_cursor({**kept, **more, 'page': 'next'})}"
+    cursor = encode_cursor({**kept, **more, "page": "next"})
+    return f"{request.address()}{quote(request.target, safe='/:')}?cursor={cursor}"

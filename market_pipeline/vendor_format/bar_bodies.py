@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from market_pipeline.core.sessions import CALENDARS, Calendar
 from market_pipeline.vendor_format.bar_rows import DAY_MILLISECONDS, BarColumns, BarRows, EncodedRows, Rows
 from market_pipeline.vendor_format.bar_windows import EPOCH, UNITS, Windows, merge_bars
-from market_pipeline.vendor_format.encoding import to_cursor
+from market_pipeline.vendor_format.encoding import encode_cursor
 from market_pipeline.vendor_format.error_bodies import (
     TO_BEFORE_FROM,
     Body,
@@ -206,7 +206,7 @@ def build_next_url(request: VendorRequest, edge: int, keep: Mapping[str, str] | 
         last, sort = str(edge), "desc"
     else:
         first = str(edge)
-    cursor = to_cursor({"limit": request.limit(DEFAULT_LIMIT, MOST), "sort": sort, **(keep or {})})
+    cursor = encode_cursor({"limit": request.limit(DEFAULT_LIMIT, MOST), "sort": sort, **(keep or {})})
     ticker = quote(path["ticker"], safe=":")
     target = f"/v2/aggs/ticker/{ticker}/range/{path['multiplier']}/{path['timespan']}/{first}/{last}"
     return f"{request.address()}{target}?cursor={cursor}"

@@ -101,12 +101,12 @@ def to_json(value: object) -> str:
     return value.to_json() if isinstance(value, JsonText) else json.dumps(value)
 
 
-def to_cursor(parameters: Mapping[str, object]) -> str:
+def encode_cursor(parameters: Mapping[str, object]) -> str:
     """Encode parameters as a cursor: a query string in base64url without padding."""
     return base64.urlsafe_b64encode(urlencode(parameters).encode()).rstrip(b"=").decode()
 
 
-def from_cursor(cursor: str) -> dict[str, str]:
+def decode_cursor(cursor: str) -> dict[str, str]:
     """Decode a cursor to its parameters.
 
     Raises:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from market_pipeline.vendor_format.encoding import to_cursor
+from market_pipeline.vendor_format.encoding import encode_cursor
 from market_pipeline.vendor_format.error_bodies import RejectedRequestError, describe_bad_parameter
 from market_pipeline.vendor_format.vendor_request import DATE, FLAGS, VendorRequest, parse_direction
 
@@ -97,7 +97,7 @@ def parse_list_request(request: VendorRequest, endpoint: ListEndpoint) -> ListRe
 def build_next_page(request: VendorRequest, asked: ListRequest) -> dict[str, str]:
     """Return the field with the URL of the page after a request's."""
     again = {**request.parameters, "limit": asked.limit, MARKER: asked.start + asked.limit}
-    return {"next_url": f"{request.address()}{request.target}?cursor={to_cursor(dict(sorted(again.items())))}"}
+    return {"next_url": f"{request.address()}{request.target}?cursor={encode_cursor(dict(sorted(again.items())))}"}
 
 
 def select_fields(endpoint: ListEndpoint, record: Mapping[str, Any]) -> ListedRecord:

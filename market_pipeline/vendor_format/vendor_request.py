@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, tzinfo
 from functools import cached_property
 from random import getrandbits
 
-from market_pipeline.vendor_format.encoding import from_cursor
+from market_pipeline.vendor_format.encoding import decode_cursor
 from market_pipeline.vendor_format.error_bodies import RejectedRequestError, describe_bad_parameter, describe_bad_time
 
 DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -87,7 +87,7 @@ def merge_cursor(query: Mapping[str, str]) -> Mapping[str, str]:
         RejectedRequestError: the cursor can't be decoded.
     """
     written = {name: value for name, value in query.items() if name.lower() not in ("cursor", "apikey")}
-    return {**from_cursor(query["cursor"]), **written} if "cursor" in query else written
+    return {**decode_cursor(query["cursor"]), **written} if "cursor" in query else written
 
 
 def parse_limit(text: str | None, default: int, most: int) -> int:

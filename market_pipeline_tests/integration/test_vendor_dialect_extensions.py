@@ -21,13 +21,13 @@ from starlette.requests import Request
 
 from market_pipeline.api.access_log import hide_keys
 from market_pipeline.api.vendor_dialect.dialect_request import is_from_this_machine
-from market_pipeline.api.vendor_dialect.stored_rows import go_number_sql
+from market_pipeline.api.vendor_dialect.stored_rows import build_go_number
 from market_pipeline.core.sessions import list_sessions
 from market_pipeline.core.symbols import Symbol
 from market_pipeline.market_list import refresh_list
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.limiter import LocalLimiter
-from market_pipeline.vendor_format.encoding import format_go_number, to_cursor
+from market_pipeline.vendor_format.encoding import encode_cursor, format_go_number
 from market_pipeline.warehouse import embedded
 from market_pipeline.warehouse.api_keys import Scope, create_key
 from market_pipeline.warehouse.ticker_list import ListedTicker, store_ticker_list
@@ -119,7 +119,7 @@ def test_prices_from_a_million_on_have_the_vendors_form(api: Api) -> None:
 @given(st.lists(st.floats(0, 2**53) | st.floats(1e5, 1e9) | st.integers(10**5, 2**53).map(float)))
 @example([0.0, 1e-5, 0.0001, 999_999.5, 1e6, 1_000_001.25, 999_999_999_999_999.9, 1e15, 1e22])
 def test_postgresql_writes_every_number_as_the_sandbox_does(api: Api, values: list[float]) -> None:
-    statement = f"SELECT {go_number_sql('v')} AS text FROM unnest(cast(:values AS float8[])) AS v"
+    statement = f"SELECT {build_go_number('v')} AS text FROM unnest(cast(:values AS float8[])) AS v"
     assert [row["text"] for row in query(api.warehouse, statement, values=values)] == [*map(format_go_number, values)]
 
 
@@ -315,9 +315,9 @@ def test_a_wrong_or_missing_thing_is_an_error_in_the_vendors_form(api: Api) -> N
         ("/v3/reference/dividends?ticker.any_of=A%00", 400, "'ticker.any_of'"),
         ("/v3/reference/tickers?search=a%00b", 400, "'search'"),
         ("/v3/reference/tickers/A%00", 400, "'ticker'"),
-        (f"/v3/reference/tickers?cursor={to_cursor({'search': 'a' + chr(0)})}", 400, "'search'"),
-        (f"/v3/reference/tickers?cursor={to_cursor({'page_marker': 2**63})}", 400, "'cursor'"),
-        (f"/stocks/v1/splits?cursor={to_cursor({'page_marker': '9' * 5000})}", 400, "'cursor'"),
+        (f"/v3/reference/tickers?cursor={encode_cursor({'search': 'a' + chr(0)})}", 400, "'search'"),
+        (f"/v3/reference/tickers?cursor={encode_cursor({'page_marker': 2**63})}", 400, "'cursor'"),
+        (f"/stocks/v1/splits?cursor={encode_cursor({'page_marker': '9' * 5000})}", 400, "'cursor'"),
         ("/v3/reference/splits?order=down", 400, "'order': expected asc or desc"),
         ("/stocks/v1/splits?sort=ticker.down", 400, "'sort': expected asc or desc"),
         (f"{RANGE}?sort=down", 400, "'sort': expected asc or desc"),

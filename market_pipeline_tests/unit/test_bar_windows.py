@@ -8,7 +8,7 @@ import pytest
 from market_pipeline.core.sessions import find_calendar
 from market_pipeline.vendor_format.bar_bodies import build_range_body, parse_range
 from market_pipeline.vendor_format.bar_windows import EPOCH, Windows, merge_bars
-from market_pipeline.vendor_format.encoding import from_cursor, to_json
+from market_pipeline.vendor_format.encoding import decode_cursor, to_json
 from market_pipeline.vendor_format.error_bodies import RejectedRequestError
 from market_pipeline.vendor_format.vendor_request import VendorRequest
 
@@ -96,7 +96,7 @@ def test_a_limit_counts_daily_bars_and_drops_an_incomplete_last_window(sort: str
             break
         path, _, cursor = body["next_url"].partition("?cursor=")
         request = vendor_request(path.partition("/range/")[2], cursor=cursor)
-        assert from_cursor(cursor) == {"limit": "3", "sort": sort}
+        assert decode_cursor(cursor) == {"limit": "3", "sort": sort}
     assert found == opens
 
 

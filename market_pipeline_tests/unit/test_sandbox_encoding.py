@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from market_pipeline.vendor_format.encoding import format_go_number, from_cursor, to_cursor, to_json
+from market_pipeline.vendor_format.encoding import decode_cursor, encode_cursor, format_go_number, to_json
 from market_pipeline.vendor_format.error_bodies import RejectedRequestError
 
 
@@ -41,16 +41,16 @@ def test_json_keeps_the_order_of_keys_and_every_type() -> None:
 
 
 def test_a_cursor_is_written_as_recorded() -> None:
-    assert to_cursor({"limit": 10, "sort": "asc"}) == "bGltaXQ9MTAmc29ydD1hc2M"
-    assert from_cursor("bGltaXQ9MTAmc29ydD1hc2M") == {"limit": "10", "sort": "asc"}
+    assert encode_cursor({"limit": 10, "sort": "asc"}) == "bGltaXQ9MTAmc29ydD1hc2M"
+    assert decode_cursor("bGltaXQ9MTAmc29ydD1hc2M") == {"limit": "10", "sort": "asc"}
 
 
 @given(st.dictionaries(st.text(min_size=1), st.text(min_size=1), min_size=1))
 def test_a_cursor_reads_back_as_its_parameters(parameters: dict[str, str]) -> None:
-    assert from_cursor(to_cursor(parameters)) == parameters
+    assert decode_cursor(encode_cursor(parameters)) == parameters
 
 
 @pytest.mark.parametrize("cursor", ["%%%", "bGlt!", "bm9ub25l", "_w"])
 def test_an_invalid_cursor_is_rejected(cursor: str) -> None:
     with pytest.raises(RejectedRequestError, match="cursor"):
-        from_cursor(cursor)
+        decode_cursor(cursor)

@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.datastructures import Headers
 
-from market_pipeline.api.context import Context, context_of
+from market_pipeline.api.context import Context, get_context
 from market_pipeline.api.problems import ProblemError, to_problem
 from market_pipeline.api.request_bodies import load_body
 from market_pipeline.core.sockets import is_loopback
@@ -47,7 +47,7 @@ def _check_administrator(request: Request) -> ApiKey:
     Raises:
         ProblemError: 401 without a valid key, 403 with one of scope read.
     """
-    key = check_key(context_of(request), request.headers.get(HEADER))
+    key = check_key(get_context(request), request.headers.get(HEADER))
     request.state.key = key
     if key.scope is not Scope.ADMIN:
         raise ProblemError(403, f"the key {key.id} may only read: this needs one of the scope admin")
@@ -60,7 +60,7 @@ async def check_reader(request: Request) -> Context:
     Raises:
         ProblemError: 401 without a valid key, 421 if it needs none and may be a foreign page's.
     """
-    context = context_of(request)
+    context = get_context(request)
     if context.settings.api_key_required:
         key = find_key(request.headers)
         try:
@@ -179,4 +179,4 @@ async def _record(request: Request, status: int) -> None:
         path = request.scope["raw_path"].decode(
             "latin-1"
         )  # as it was sent: decoded, it may have characters that can't be stored
-        await run_in_threadpool(record_use, context_of(request).warehouse, key, request.method, path, status)
+        await run_in_threadpool(record_use, get_context(request).warehouse, key, request.method, path, status)

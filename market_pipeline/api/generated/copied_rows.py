@@ -6,7 +6,7 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
-from market_pipeline.api.generated.formats import ResponseFormat, copied_expressions
+from market_pipeline.api.generated.formats import ResponseFormat, build_copied_expressions
 from market_pipeline.api.generated.query_sql import Query
 
 BLOCK_ROWS = 5_000
@@ -17,7 +17,7 @@ def copy_csv(
     connection: AsyncConnection, query: Query, kind: ResponseFormat, most: int | None
 ) -> AsyncGenerator[list[bytes]]:
     """Yield the first rows, `most` of them or all, as lines of CSV with values as the format needs them."""
-    return copy_rows(connection, query, copied_expressions(query.columns, kind), "FORMAT csv", most)
+    return copy_rows(connection, query, build_copied_expressions(query.columns, kind), "FORMAT csv", most)
 
 
 async def copy_json(connection: AsyncConnection, query: Query) -> AsyncGenerator[list[bytes]]:

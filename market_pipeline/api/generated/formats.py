@@ -46,24 +46,24 @@ class Writer(Protocol):
         """Return the last bytes."""
 
 
-def copied_expressions(columns: Sequence[Column], kind: ResponseFormat) -> str:
+def build_copied_expressions(columns: Sequence[Column], kind: ResponseFormat) -> str:
     """Return the columns' SQL expressions for a COPY as CSV, for a file of this format."""
-    expression = _spreadsheet_expression if kind is ResponseFormat.CSV else _csv_expression
+    expression = _build_spreadsheet_expression if kind is ResponseFormat.CSV else _build_csv_expression
     return ", ".join(f"{expression(column)} AS {column.sql}" for column in columns)
 
 
-def _csv_expression(column: Column) -> str:
+def _build_csv_expression(column: Column) -> str:
     """Convert lists to JSON and booleans to text, as CSV has neither."""
     if column.type.endswith("[]"):
         return f"array_to_json({column.sql})"
     return f"{column.sql}::text" if column.type == "boolean" else column.sql
 
 
-def _spreadsheet_expression(column: Column) -> str:
+def _build_spreadsheet_expression(column: Column) -> str:
     """Return the same expression for readers that know no types: no formulas, and one form of a column's numbers."""
     if is_textual(column.type):
         return build_plain_text(column.sql)
-    return build_decimal_text(column.sql, column.type) or _csv_expression(column)
+    return build_decimal_text(column.sql, column.type) or _build_csv_expression(column)
 
 
 def open_writer(kind: ResponseFormat, columns: Sequence[Column]) -> Writer:
@@ -109,7 +109,7 @@ class ArrowWriter:
         from pyarrow import parquet as pq
 
         self._pa = pa
-        types = _arrow_types(pa)
+        types = _choose_arrow_types(pa)
         self._schema = pa.schema([pa.field(c.name, types.get(c.type, pa.string()), c.nullable) for c in columns])
         self._sink = _Sink()
         made: Any = pq.ParquetWriter if parquet else pa.ipc.new_stream
@@ -191,7 +191,7 @@ class _Sink(io.RawIOBase):
         return b"".join(parts)
 
 
-def _arrow_types(pa: Any) -> Mapping[str, Any]:
+def _choose_arrow_types(pa: Any) -> Mapping[str, Any]:
     return {
         "date": pa.date32(), "timestamp with time zone": pa.timestamp("us", "UTC"), "double precision": pa.float64(),
         "numeric": pa.float64(), "bigint": pa.int64(), "integer": pa.int32(), "boolean": pa.bool_(),

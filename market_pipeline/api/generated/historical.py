@@ -14,12 +14,12 @@ from starlette.responses import Response
 
 from market_pipeline.api.admin.auth import check_reader
 from market_pipeline.api.context import Context
-from market_pipeline.api.generated.envelopes import envelope_with
+from market_pipeline.api.generated.envelopes import create_envelope
 from market_pipeline.api.generated.formats import ResponseFormat
 from market_pipeline.api.generated.history_params import HistoryRequest, parse_history_request
 from market_pipeline.api.generated.instants import resolve_snapshot, settle_instant
 from market_pipeline.api.generated.negotiation import negotiate_format
-from market_pipeline.api.generated.query_params import query_string
+from market_pipeline.api.generated.query_params import read_query_string
 from market_pipeline.api.generated.responses import NoRowsError, respond
 from market_pipeline.api.problems import ProblemError
 from market_pipeline.warehouse.statements import read_driver_statement
@@ -37,10 +37,10 @@ NEVER_REQUESTED, REQUESTED_BY = "never requested", "; `market-pipeline backfill 
 NULL_BEFORE = "The adjusted prices of {symbol} before {day} are not known, and null: {reason}."
 
 
-async def historical(request: Request) -> Response:
+async def read_historical(request: Request) -> Response:
     """Return the bars of a symbol from `start` to `end`, both included, by date; without them all."""
     context = await check_reader(request)
-    text = await resolve_snapshot(context, query_string(request))
+    text = await resolve_snapshot(context, read_query_string(request))
     history = parse_history_request(request.path_params["symbol"], text)
     await settle_instant(context, history.as_of)
     kind = negotiate_format(request, history.format)
@@ -52,7 +52,7 @@ async def historical(request: Request) -> Response:
         history = replace(history, symbol=alias.symbol.name)
         if response := await _respond(request, context, history, kind, note=alias.note):
             return response
-    raise await _no_rows_problem(context, history)
+    raise await _build_no_rows_problem(context, history)
 
 
 async def _respond(
@@ -74,7 +74,7 @@ async def _respond(
     elif reason:
         unknown = NULL_BEFORE.format(symbol=history.symbol, day=known_from, reason=reason)
     is_null_before = adjustment != "none" and reason is not None
-    envelope = envelope_with(
+    envelope = create_envelope(
         {
             "symbol": history.symbol,
             "start_date": history.start,
@@ -138,7 +138,7 @@ def _describe_range(history: HistoryRequest) -> str:
     return (f" since {history.start}" if history.start else "") + (f" up to {history.end}" if history.end else "")
 
 
-async def _no_rows_problem(context: Context, history: HistoryRequest) -> ProblemError:
+async def _build_no_rows_problem(context: Context, history: HistoryRequest) -> ProblemError:
     """Find out why there are no bars, and return the problem."""
     detail = f"No data found for {history.symbol}{_describe_range(history)}"
     if history.as_of is not None:

@@ -11,17 +11,17 @@ from market_pipeline.api.generated.catalog import Column
 from market_pipeline.api.generated.query_params import (
     CACHED_QUERIES,
     Parsers,
-    choice_parser,
+    create_choice_parser,
+    create_value_parser,
     parse_cursor,
     parse_each,
     parse_instant,
     parse_limit,
-    value_parser,
 )
 from market_pipeline.api.generated.query_sql import Condition, Order, Query
 from market_pipeline.api.generated.responses import MAX_COMPLETE_ROWS
-from market_pipeline.api.generated.value_types import is_valid, value_kind
-from market_pipeline.api.problems import Fault, parameter_problem
+from market_pipeline.api.generated.value_types import find_value_kind, is_valid
+from market_pipeline.api.problems import Fault, build_parameter_problem
 
 _TYPES: Mapping[str, str] = {
     "time": "timestamp with time zone", "date": "date", "symbol": "text", "open": "double precision",
@@ -105,10 +105,10 @@ def parse_history_request(symbol: str, text: str) -> HistoryRequest:
     """
     values, faults = parse_each(text, PARSERS, others=["snapshot"])
     if not is_valid("text", symbol):
-        faults.insert(0, Fault("symbol", f"is not {value_kind('text').called}"))
+        faults.insert(0, Fault("symbol", f"is not {find_value_kind('text').called}"))
     faults += [] if faults else _find_contradictions(values)
     if faults:
-        raise parameter_problem(faults)
+        raise build_parameter_problem(faults)
     return HistoryRequest(symbol=symbol, **values)
 
 
@@ -119,11 +119,11 @@ def _parse_quality(text: str) -> float:
 
 
 PARSERS: Parsers = {
-    "start": lambda text: date.fromisoformat(value_parser("date")(text)),
-    "end": lambda text: date.fromisoformat(value_parser("date")(text)),
-    "adjustment": choice_parser(*SOURCES),
+    "start": lambda text: date.fromisoformat(create_value_parser("date")(text)),
+    "end": lambda text: date.fromisoformat(create_value_parser("date")(text)),
+    "adjustment": create_choice_parser(*SOURCES),
     "as_of": parse_instant,
-    "validated_only": lambda text: choice_parser("true", "false")(text) == "true",
+    "validated_only": lambda text: create_choice_parser("true", "false")(text) == "true",
     "min_quality": _parse_quality,
     "limit": lambda text: parse_limit(text, MAX_COMPLETE_ROWS),
     "cursor": lambda text: parse_cursor(text, _BY_DATE),

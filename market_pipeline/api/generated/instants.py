@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from market_pipeline.api.context import Context
 from market_pipeline.api.generated.query_params import parse_parameters
 from market_pipeline.api.generated.value_types import is_valid
-from market_pipeline.api.problems import Fault, parameter_problem
+from market_pipeline.api.problems import Fault, build_parameter_problem
 from market_pipeline.warehouse.loads import NoInstantError, describe_point, settle
 
 SNAPSHOT = "snapshot"
@@ -27,14 +27,14 @@ async def resolve_snapshot(context: Context, query: str) -> str:
     if not names:
         return query
     if len(names) > 1:
-        raise parameter_problem([Fault(SNAPSHOT, "is given more than once")])
+        raise build_parameter_problem([Fault(SNAPSHOT, "is given more than once")])
     if any(name == "as_of" for name, _ in parameters):
-        raise parameter_problem([Fault(SNAPSHOT, "stands for an instant, as as_of does: give one of them")])
+        raise build_parameter_problem([Fault(SNAPSHOT, "stands for an instant, as as_of does: give one of them")])
     # PostgreSQL can't be sent a null character, and no name has one.
     found = await context.reader.rows(POINT, names) if is_valid("text", names[0]) else []
     if not found:
         reason = f"there is no snapshot {names[0]!r}: /api/v1/tables/snapshots lists all"
-        raise parameter_problem([Fault(SNAPSHOT, reason)])
+        raise build_parameter_problem([Fault(SNAPSHOT, reason)])
     point = describe_point(found[0][0])
     return urlencode([("as_of", point) if name == SNAPSHOT else (name, value) for name, value in parameters])
 
@@ -51,4 +51,4 @@ async def settle_instant(context: Context, instant: datetime | None) -> None:
     try:
         await asyncio.to_thread(settle, context.warehouse, instant)
     except NoInstantError:
-        raise parameter_problem([Fault("as_of", "is in the future: use an instant in the past")]) from None
+        raise build_parameter_problem([Fault("as_of", "is in the future: use an instant in the past")]) from None

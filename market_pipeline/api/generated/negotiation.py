@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from starlette.requests import Request
 
 from market_pipeline.api.generated.formats import MEDIA_TYPES, ResponseFormat
-from market_pipeline.api.problems import Fault, ProblemError, parameter_problem
+from market_pipeline.api.problems import Fault, ProblemError, build_parameter_problem
 
 _BY_NAME: Mapping[str, ResponseFormat] = {str(kind): kind for kind in ResponseFormat}
 _BY_MEDIA_TYPE: Mapping[str, ResponseFormat] = {
@@ -24,7 +24,7 @@ def negotiate_format(request: Request, name: str | None) -> ResponseFormat:
     """
     if name is not None:
         if name not in _BY_NAME:
-            raise parameter_problem([Fault("format", f"{name!r} is not one of {', '.join(ResponseFormat)}")])
+            raise build_parameter_problem([Fault("format", f"{name!r} is not one of {', '.join(ResponseFormat)}")])
         return _BY_NAME[name]
     accept = read_header(request, b"accept")
     if not accept or accept == "*/*":

@@ -22,8 +22,8 @@ from market_pipeline.api.generated.openapi_parts import (
     describe_parameter,
     describe_responses,
 )
-from market_pipeline.api.generated.query_params import COMPARISONS, DEFAULT_ROWS, PATTERNS, is_values_of, operators_of
-from market_pipeline.api.generated.value_types import value_kind
+from market_pipeline.api.generated.query_params import COMPARISONS, DEFAULT_ROWS, PATTERNS, is_values_of, list_operators
+from market_pipeline.api.generated.value_types import find_value_kind
 from market_pipeline.api.problems import Problem
 from market_pipeline.core.settings import Settings
 
@@ -147,17 +147,19 @@ def _take_first_sentence(text: str) -> str:
 
 
 def _describe_filter(column: Column) -> Json:
-    kind = value_kind(column.type)
-    alternatives = [_build_pattern(operator, column) for operator in operators_of(column)]
-    text = f"{column.description} ({column.type}) Compared as op.value; op is one of {', '.join(operators_of(column))}."
-    example = "is.null" if "eq" not in operators_of(column) else f"eq.{kind.example}"
+    kind = find_value_kind(column.type)
+    alternatives = [_build_pattern(operator, column) for operator in list_operators(column)]
+    text = (
+        f"{column.description} ({column.type}) Compared as op.value; op is one of {', '.join(list_operators(column))}."
+    )
+    example = "is.null" if "eq" not in list_operators(column) else f"eq.{kind.example}"
     return describe_parameter(
         column.name, text, {"type": "string", "pattern": f"^(?:not\\.)?(?:{'|'.join(alternatives)})$"}, example=example
     )
 
 
 def _build_pattern(operator: str, column: Column) -> str:
-    value = value_kind(column.type).pattern
+    value = find_value_kind(column.type).pattern
     if operator == "is":
         return f"is\\.(?:{'|'.join(is_values_of(column))})"
     if operator == "in":

@@ -5,7 +5,7 @@ from typing import Any
 
 from market_pipeline.api.generated.catalog import Column
 from market_pipeline.api.generated.formats import MEDIA_TYPES, ResponseFormat
-from market_pipeline.api.generated.value_types import VALUE_KINDS, value_kind
+from market_pipeline.api.generated.value_types import VALUE_KINDS, find_value_kind
 from market_pipeline.api.problems import MEDIA_TYPE
 from market_pipeline.warehouse.snapshots import NAME
 
@@ -72,7 +72,7 @@ def build_row_schema(columns: Iterable[Column]) -> Json:
 
 
 def _build_column_schema(column: Column) -> Json:
-    schema = {**value_kind(column.type).schema, "description": column.description}
+    schema = {**find_value_kind(column.type).schema, "description": column.description}
     if column.nullable and "type" in schema:
         schema["type"] = [schema["type"], "null"]
     return schema

@@ -20,8 +20,8 @@ from starlette.requests import Request
 
 from market_pipeline.api.generated.catalog import Column, Relation
 from market_pipeline.api.generated.query_sql import Condition, Order, Query, format_order
-from market_pipeline.api.generated.value_types import is_not_finite, is_valid, value_kind
-from market_pipeline.api.problems import Fault, parameter_problem
+from market_pipeline.api.generated.value_types import find_value_kind, is_not_finite, is_valid
+from market_pipeline.api.problems import Fault, build_parameter_problem
 
 COMPARISONS: Mapping[str, str] = {"eq": "=", "neq": "<>", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 PATTERNS: Mapping[str, str] = {"like": "LIKE", "ilike": "ILIKE"}
@@ -67,18 +67,18 @@ def parse_each(
     return values, faults
 
 
-def value_parser(kind: str) -> Callable[[str], str]:
+def create_value_parser(kind: str) -> Callable[[str], str]:
     """Return the parser that accepts the values of a PostgreSQL type, as they are written."""
 
     def parse(text: str) -> str:
         if not is_valid(kind, text):
-            raise ValueError(f"{text!r} is not {value_kind(kind).called}")
+            raise ValueError(f"{text!r} is not {find_value_kind(kind).called}")
         return text
 
     return parse
 
 
-def choice_parser(*names: str) -> Callable[[str], str]:
+def create_choice_parser(*names: str) -> Callable[[str], str]:
     """Return the parser that accepts one of these values."""
 
     def parse(text: str) -> str:
@@ -95,10 +95,10 @@ def parse_instant(text: str) -> datetime:
     Raises:
         ValueError: it is not one.
     """
-    return datetime.fromisoformat(value_parser("timestamp with time zone")(text))
+    return datetime.fromisoformat(create_value_parser("timestamp with time zone")(text))
 
 
-def query_string(request: Request) -> str:
+def read_query_string(request: Request) -> str:
     """Return a request's query string as it was sent."""
     encoded: bytes = request.scope["query_string"]
     return encoded.decode("latin-1")
@@ -163,7 +163,7 @@ class _QueryParser:
         )
         last: list[str | None] | None = self._parse_with("cursor", lambda text: parse_cursor(text, order), None)
         if self._faults:
-            raise parameter_problem(self._faults)
+            raise build_parameter_problem(self._faults)
         return query.after(last) if last else query
 
     def _parse_with(self, name: str, parse: Any, default: Any) -> Any:
@@ -226,14 +226,14 @@ def parse_condition(column: Column, text: str) -> Condition:
     negated = text.startswith("not.")
     operator, dot, value = text.removeprefix("not.").partition(".")
     if not dot:
-        operator = operators_of(column)[0]
-        example = "null" if operator == "is" else value_kind(column.type).example
+        operator = list_operators(column)[0]
+        example = "null" if operator == "is" else find_value_kind(column.type).example
         raise ValueError(f"is not of the form op.value, such as {operator}.{example}")
     condition = _build_condition(column, operator, value)
     return replace(condition, sql=f"NOT ({condition.sql})") if negated else condition
 
 
-def operators_of(column: Column) -> Sequence[str]:
+def list_operators(column: Column) -> Sequence[str]:
     """Return the operators for a column's type."""
     if column.type.endswith("[]"):
         return ("cs", "is")
@@ -248,7 +248,7 @@ def is_values_of(column: Column) -> Mapping[str, str]:
 
 
 def _build_condition(column: Column, operator: str, value: str) -> Condition:
-    known = operators_of(column)
+    known = list_operators(column)
     if operator not in known:
         raise ValueError(f"{operator!r} is no operator for {column.type}: use one of {', '.join(known)}")
     if operator == "is":
@@ -281,7 +281,7 @@ def _parse_list(column: Column, text: str) -> list[str]:
 
 def _check_value(column: Column, value: str) -> None:
     if not is_valid(column.type, value):
-        raise ValueError(f"{value!r} is not {value_kind(column.type).called}")
+        raise ValueError(f"{value!r} is not {find_value_kind(column.type).called}")
 
 
 def parse_limit(text: str, most: int) -> int:

@@ -102,7 +102,7 @@ class Query:
 
     def after(self, values: Sequence[str | None]) -> "Query":
         """Return the query of the rows after the one with this sort key."""
-        return replace(self, conditions=[*self.conditions, _condition_after(self.order, values)])
+        return replace(self, conditions=[*self.conditions, _build_condition_after(self.order, values)])
 
     def cursor(self, values: Sequence[str | None]) -> str:
         """Encode the cursor of the page after the row with this sort key."""
@@ -115,7 +115,7 @@ def format_order(order: Sequence[Order]) -> str:
     return ",".join(part.as_parameter for part in order)
 
 
-def _condition_after(order: Sequence[Order], values: Sequence[str | None]) -> Condition:
+def _build_condition_after(order: Sequence[Order], values: Sequence[str | None]) -> Condition:
     """Return the condition for rows after a sort key: after it in one column, and equal in the columns before."""
     first = order[0]
     if not any(part.column.nullable or part.descending != first.descending for part in order):
@@ -128,10 +128,10 @@ def _condition_after(order: Sequence[Order], values: Sequence[str | None]) -> Co
     alternatives: list[str] = []
     given: list[Any] = []
     for number, (part, value) in enumerate(zip(order, values, strict=True)):
-        after = _value_after(part, value)
+        after = _build_value_after(part, value)
         if after is None:
             continue
-        alternatives.append("(" + " AND ".join([*map(_equal, order[:number]), after.sql]) + ")")
+        alternatives.append("(" + " AND ".join([*map(_build_equality, order[:number]), after.sql]) + ")")
         given += [*values[:number], *after.values]
     condition = "(" + " OR ".join(alternatives) + ")" if alternatives else "FALSE"
     if first.column.nullable:
@@ -141,12 +141,12 @@ def _condition_after(order: Sequence[Order], values: Sequence[str | None]) -> Co
     return Condition(f"{begin} AND {condition}", [values[0], *given])
 
 
-def _equal(order: Order) -> str:
+def _build_equality(order: Order) -> str:
     equals = "IS NOT DISTINCT FROM" if order.column.nullable else "="
     return f"{order.column.sql} {equals} %s::{order.column.type}"
 
 
-def _value_after(order: Order, value: str | None) -> Condition | None:
+def _build_value_after(order: Order, value: str | None) -> Condition | None:
     """Return the condition for values after this one; None if there are none."""
     name, kind = order.column.sql, order.column.type
     if value is None:

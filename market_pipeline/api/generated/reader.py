@@ -18,7 +18,7 @@ from psycopg_pool import AsyncConnectionPool
 from pydantic import SecretStr
 
 from market_pipeline.api.limits import DOWNLOADS, QUERY_SECONDS, STREAM_SECONDS
-from market_pipeline.api.problems import ProblemError, database_unavailable
+from market_pipeline.api.problems import ProblemError, build_unavailable_problem
 from market_pipeline.core.database_address import DatabaseAddress
 from market_pipeline.core.settings import MOST_CONNECTIONS
 from market_pipeline.warehouse.connections import build_connection_parameters, build_session_statement, check_server
@@ -86,10 +86,10 @@ class Reader:
     ) -> None:
         limits = limits or Limits()
         quick = (most - DOWNLOADS) // 2
-        self._quick = connection_pool(url, role, quick, QUICK_WAIT, limits.statement)
+        self._quick = create_connection_pool(url, role, quick, QUICK_WAIT, limits.statement)
         # Planning takes longer than finding some bars by the plan.
-        self._keyed = connection_pool(url, role, quick, QUICK_WAIT, limits.statement, plan=PLANNED_ONCE)
-        self._bulk = connection_pool(url, role, DOWNLOADS, QUICK_WAIT, limits.stream)
+        self._keyed = create_connection_pool(url, role, quick, QUICK_WAIT, limits.statement, plan=PLANNED_ONCE)
+        self._bulk = create_connection_pool(url, role, DOWNLOADS, QUICK_WAIT, limits.stream)
         self._is_away = False
 
     @property
@@ -182,7 +182,7 @@ class Reader:
             self._is_away = True
             for pool in (self._quick, self._keyed):  # other connections are lost too, and would fail one by one
                 await pool.drain()
-        return database_unavailable()
+        return build_unavailable_problem()
 
 
 class PooledConnection(AsyncConnection[TupleRow]):
@@ -197,7 +197,9 @@ class PooledConnection(AsyncConnection[TupleRow]):
 Pool = AsyncConnectionPool[PooledConnection]
 
 
-def connection_pool(url: SecretStr, role: str, size: int, wait: float, seconds: float, plan: str = "auto") -> Pool:
+def create_connection_pool(
+    url: SecretStr, role: str, size: int, wait: float, seconds: float, plan: str = "auto"
+) -> Pool:
     """Create a pool of at most `size` connections of the reading role. It is not opened yet.
 
     `wait`: seconds until a request for a connection fails. `seconds`: time limit of a statement. `plan`: PostgreSQL's

@@ -16,10 +16,10 @@ from xxhash import xxh3_128_hexdigest
 from market_pipeline.api.context import Context
 from market_pipeline.api.generated.byte_ranges import hold_file, is_by_parts, respond_with_part
 from market_pipeline.api.generated.copied_rows import copy_csv
-from market_pipeline.api.generated.envelopes import Envelope, table_envelope
+from market_pipeline.api.generated.envelopes import Envelope, build_table_envelope
 from market_pipeline.api.generated.formats import MEDIA_TYPES, ResponseFormat, open_writer
 from market_pipeline.api.generated.negotiation import read_header
-from market_pipeline.api.generated.next_page import find_next_url, next_url
+from market_pipeline.api.generated.next_page import build_next_url, find_next_url
 from market_pipeline.api.generated.query_sql import Query
 from market_pipeline.api.generated.reader import QueryTimeoutError, Reader
 from market_pipeline.api.generated.streaming import stream_rows
@@ -53,7 +53,7 @@ async def respond(
     context: Context,
     query: Query,
     kind: ResponseFormat,
-    envelope: Envelope = table_envelope,
+    envelope: Envelope = build_table_envelope,
     headers: Headers = (),
     *,
     needs_rows: bool = False,
@@ -106,12 +106,12 @@ async def _build_response(
         complete = await _build_complete(request, context.reader, query, kind, envelope, limit)
     if complete is None:
         response, following, point = await stream_rows(request, context, query, kind, envelope, most)
-        response.raw_headers = _all_headers(kind, following, query.as_of or point, headers)
+        response.raw_headers = _build_headers(kind, following, query.as_of or point, headers)
         return response
     body, count, following, point = complete
     if needs_rows and not count:
         raise NoRowsError
-    all_headers = _all_headers(kind, following, query.as_of or point, headers)
+    all_headers = _build_headers(kind, following, query.as_of or point, headers)
     # Hashing is as fast as reading the body. The ETag is weak, since gzip changes the bytes and keeps the tag.
     tag = f'"{xxh3_128_hexdigest(body)}"'
     all_headers.append((b"etag", f"W/{tag}".encode()))
@@ -141,7 +141,7 @@ async def _build_json(request: Request, reader: Reader, query: Query, envelope: 
     statement, values = query.json_statement
     rows, count, last_key, point = await reader.row(statement, values, by_key=query.by_key)
     truncated = count > query.limit
-    following = next_url(request, query, last_key) if truncated and query.can_be_continued else None
+    following = build_next_url(request, query, last_key) if truncated and query.can_be_continued else None
     before, after = envelope(min(count, query.limit), truncated, f'"{following}"' if following else "null")
     return b"".join((before, (rows or "").encode(), after)), count, following, point
 
@@ -164,7 +164,7 @@ async def _build_file(request: Request, reader: Reader, query: Query, kind: Resp
     return b"".join([*parts, writer.end()]), count, following, snapshot.point
 
 
-def _all_headers(
+def _build_headers(
     kind: ResponseFormat, following: str | None, point: datetime, headers: Headers
 ) -> list[tuple[bytes, bytes]]:
     link = [(b"link", f'<{following}>; rel="next"'.encode())] if following else []

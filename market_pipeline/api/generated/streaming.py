@@ -34,7 +34,7 @@ async def stream_rows(
         connection = snapshot.connection
         following = None if most is None else await find_next_url(request, connection, query)
         if kind is ResponseFormat.JSON:
-            parts = _json_parts(connection, query, following, envelope)
+            parts = _encode_json(connection, query, following, envelope)
         else:
             parts = _file_parts(connection, query, kind, most)
         await stack.enter_async_context(aclosing(parts))
@@ -68,7 +68,7 @@ class StreamedResponse(StreamingResponse):
                 await self.stream_response(send)
 
 
-async def _json_parts(
+async def _encode_json(
     connection: AsyncConnection, query: Query, following: str | None, envelope: Envelope
 ) -> AsyncGenerator[bytes]:
     before, _ = envelope(0, False, "null")

@@ -18,7 +18,7 @@ from market_pipeline.api.context import InContext
 from market_pipeline.api.generated.catalog import Column, Relation
 from market_pipeline.api.generated.instants import resolve_snapshot, settle_instant
 from market_pipeline.api.generated.negotiation import negotiate_format
-from market_pipeline.api.generated.query_params import operators_of, parse_query, query_string
+from market_pipeline.api.generated.query_params import list_operators, parse_query, read_query_string
 from market_pipeline.api.generated.responses import respond
 from market_pipeline.api.problems import ProblemError
 from market_pipeline.orchestration.freshness import read_last_mart_builds
@@ -93,7 +93,7 @@ def _describe_column(column: Column) -> ListedColumn:
         type=column.type,
         nullable=column.nullable,
         description=column.description,
-        operators=operators_of(column),
+        operators=list_operators(column),
     )
 
 
@@ -104,7 +104,7 @@ async def read_table(request: Request) -> Response:
     relation = await context.catalog.find(name)
     if relation is None:
         raise ProblemError(404, f"there is no table {name!r}: {PATH} lists all tables; a mart exists once it is built")
-    text = await resolve_snapshot(context, query_string(request))
+    text = await resolve_snapshot(context, read_query_string(request))
     query = parse_query(relation, text, context.settings.api_max_rows)
     await settle_instant(context, query.as_of)
     return await respond(request, context, query, negotiate_format(request, query.format))

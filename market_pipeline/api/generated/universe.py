@@ -9,11 +9,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from market_pipeline.api.admin.auth import check_reader
-from market_pipeline.api.generated.envelopes import envelope_with
+from market_pipeline.api.generated.envelopes import create_envelope
 from market_pipeline.api.generated.formats import ResponseFormat
 from market_pipeline.api.generated.instants import resolve_snapshot, settle_instant
 from market_pipeline.api.generated.negotiation import negotiate_format
-from market_pipeline.api.generated.query_params import query_string
+from market_pipeline.api.generated.query_params import read_query_string
 from market_pipeline.api.generated.responses import NoRowsError, respond
 from market_pipeline.api.generated.universe_params import MOST_ROWS, parse_universe_request
 from market_pipeline.warehouse.universe import describe_types, require_universe
@@ -24,7 +24,7 @@ PATH = "/api/v1/universe"
 async def read_universe(request: Request) -> Response:
     """Return the tickers that traded on a session, those that are gone now among them."""
     context = await check_reader(request)
-    asked = parse_universe_request(await resolve_snapshot(context, query_string(request)))
+    asked = parse_universe_request(await resolve_snapshot(context, read_query_string(request)))
     await settle_instant(context, asked.as_of)
     kind = negotiate_format(request, asked.format)
     note = None
@@ -33,7 +33,7 @@ async def read_universe(request: Request) -> Response:
             describe_types, context.warehouse, asked.market, asked.date, asked.type, asked.as_of
         )
         note = " ".join(notes) or None
-    envelope = envelope_with({"market": asked.market.name, "date": asked.date, "note": note})
+    envelope = create_envelope({"market": asked.market.name, "date": asked.date, "note": note})
 
     async def respond_with(*, needs_rows: bool) -> Response:
         return await respond(

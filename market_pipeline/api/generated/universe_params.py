@@ -10,15 +10,15 @@ from market_pipeline.api.generated.catalog import Column
 from market_pipeline.api.generated.query_params import (
     CACHED_QUERIES,
     Parsers,
-    choice_parser,
+    create_choice_parser,
+    create_value_parser,
     parse_cursor,
     parse_each,
     parse_instant,
     parse_limit,
-    value_parser,
 )
 from market_pipeline.api.generated.query_sql import Order, Query
-from market_pipeline.api.problems import Fault, parameter_problem
+from market_pipeline.api.problems import Fault, build_parameter_problem
 from market_pipeline.core.markets import MARKETS, Market, UnknownMarketError, find_market
 
 MOST_ROWS = 20_000
@@ -101,7 +101,7 @@ def parse_universe_request(text: str) -> UniverseRequest:
         except ValueError as error:
             faults.append(Fault("cursor", str(error)))
     if faults:
-        raise parameter_problem(faults)
+        raise build_parameter_problem(faults)
     return UniverseRequest(**values)
 
 
@@ -119,20 +119,20 @@ def _parse_types(text: str) -> Sequence[str]:
 
 
 def _parse_amount(text: str) -> float:
-    amount = float(value_parser("double precision")(text))
+    amount = float(create_value_parser("double precision")(text))
     if amount < 0:
         raise ValueError(f"{text!r} is negative")
     return amount
 
 
 PARSERS: Parsers = {
-    "date": lambda text: date.fromisoformat(value_parser("date")(text)),
+    "date": lambda text: date.fromisoformat(create_value_parser("date")(text)),
     "market": _parse_market,
     "type": _parse_types,
     "min_price": _parse_amount,
     "min_dollar_volume": _parse_amount,
     "as_of": parse_instant,
-    "order": choice_parser(*ORDERS),
+    "order": create_choice_parser(*ORDERS),
     "limit": lambda text: parse_limit(text, MOST_ROWS),
     "cursor": str,  # it depends on the order
     "format": str,

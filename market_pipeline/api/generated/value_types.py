@@ -35,13 +35,13 @@ class ValueKind:
     schema: Mapping[str, Any]
 
 
-def _finite(text: str) -> None:
+def _check_finite(text: str) -> None:
     number = float(text)
     if not math.isfinite(number) or (number == 0 and re.search("[1-9]", text.lower().partition("e")[0])):
         raise ValueError(text)
 
 
-def _whole(bits: int) -> Callable[[str], None]:
+def _create_whole_check(bits: int) -> Callable[[str], None]:
     def check(text: str) -> None:
         if not -(2 ** (bits - 1)) <= int(text) < 2 ** (bits - 1):
             raise ValueError(text)
@@ -49,67 +49,71 @@ def _whole(bits: int) -> Callable[[str], None]:
     return check
 
 
-def _instant(text: str) -> None:
+def _check_instant(text: str) -> None:
     if datetime.fromisoformat(text).tzinfo is None:
         raise ValueError(text)
 
 
-def _free(text: str) -> None:
+def _check_text(text: str) -> None:
     text.encode()  # lone surrogates can't be stored
 
 
-def _shape(pattern: str) -> re.Pattern[str]:
+def _compile_shape(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern, re.ASCII | re.DOTALL)
 
 
 _NUMBER = ValueKind(
     "a number such as 100.5",
     "100.5",
-    _shape(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"),
-    _finite,
+    _compile_shape(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"),
+    _check_finite,
     r"-?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,12})?",
     {"type": "number"},
 )
-_WHOLE = _shape(r"[+-]?\d{1,30}")
-_TEXT = ValueKind("text without a null character", "AAPL", _shape(_ANYTHING), _free, _ANYTHING, {"type": "string"})
+_WHOLE = _compile_shape(r"[+-]?\d{1,30}")
+_TEXT = ValueKind(
+    "text without a null character", "AAPL", _compile_shape(_ANYTHING), _check_text, _ANYTHING, {"type": "string"}
+)
 VALUE_KINDS: Mapping[str, ValueKind] = {
     "text": _TEXT,
     "text[]": replace(_TEXT, example="unexplained_move", schema={"type": "array", "items": {"type": "string"}}),
     "json": replace(_TEXT, schema={}),
     "date": ValueKind(
-        "a date such as 2024-01-31", "2024-01-31", _shape(r"\d{4}-\d\d-\d\d"), date.fromisoformat, _DATE,
+        "a date such as 2024-01-31", "2024-01-31", _compile_shape(r"\d{4}-\d\d-\d\d"), date.fromisoformat, _DATE,
         {"type": "string", "format": "date"},
     ),
     "timestamp with time zone": ValueKind(
         "an instant with a time zone such as 2024-01-31T12:00:00Z (in a URL, + is %2B)",
         "2024-01-31T12:00:00Z",
-        _shape(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d(:?\d\d)?)"),
-        _instant,
+        _compile_shape(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d(:?\d\d)?)"),
+        _check_instant,
         rf"{_DATE}T{_TIME}Z",
         {"type": "string", "format": "date-time"},
     ),
     "double precision": _NUMBER,
     "numeric": _NUMBER,
     "bigint": ValueKind(
-        "a whole number", "1000", _WHOLE, _whole(64), r"-?(?:0|[1-9][0-9]{0,17})",
+        "a whole number", "1000", _WHOLE, _create_whole_check(64), r"-?(?:0|[1-9][0-9]{0,17})",
         {"type": "integer", "format": "int64"},
     ),
     "integer": ValueKind(
-        "a whole number", "1000", _WHOLE, _whole(32), r"-?(?:0|[1-9][0-9]{0,8})",
+        "a whole number", "1000", _WHOLE, _create_whole_check(32), r"-?(?:0|[1-9][0-9]{0,8})",
         {"type": "integer", "format": "int32"},
     ),
-    "boolean": ValueKind("true or false", "true", _shape("true|false|t|f"), str, "true|false", {"type": "boolean"}),
+    "boolean": ValueKind(
+        "true or false", "true", _compile_shape("true|false|t|f"), str, "true|false", {"type": "boolean"},
+    ),
 }  # fmt: skip
 
 
-def value_kind(type_name: str) -> ValueKind:
+def find_value_kind(type_name: str) -> ValueKind:
     """Return the form of a PostgreSQL type's values; values of unknown types are text."""
     return VALUE_KINDS.get(type_name, _TEXT)
 
 
 def is_valid(type_name: str, value: str) -> bool:
     """Return True if PostgreSQL accepts the text as a value of the type."""
-    kind = value_kind(type_name)
+    kind = find_value_kind(type_name)
     try:
         kind.check(value)
     except ValueError:
@@ -119,4 +123,4 @@ def is_valid(type_name: str, value: str) -> bool:
 
 def is_not_finite(type_name: str, value: str) -> bool:
     """Return True for NaN and infinities, which a table may hold but no condition takes."""
-    return value_kind(type_name) is _NUMBER and value in ("NaN", "Infinity", "-Infinity")
+    return find_value_kind(type_name) is _NUMBER and value in ("NaN", "Infinity", "-Infinity")

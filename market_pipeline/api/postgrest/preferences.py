@@ -59,7 +59,7 @@ def choose_representation(accept: str) -> Representation:
         RestError: none of the accepted forms is available.
     """
     entries = [_parse_entry(entry) for entry in accept.split(",")] if accept else [("*/*", {})]
-    for media_type, parameters in sorted(entries, key=_weight, reverse=True):
+    for media_type, parameters in sorted(entries, key=_parse_weight, reverse=True):
         if media_type in _FORMS:
             return _FORMS[media_type][parameters.get("nulls") == "stripped"]
     raise RestError(406, "PGRST107", f"None of these media types are available: {accept}")
@@ -71,7 +71,7 @@ def _parse_entry(entry: str) -> tuple[str, Mapping[str, str]]:
     return media_type, {name.strip(): value.strip(' "') for name, _, value in pairs}
 
 
-def _weight(entry: tuple[str, Mapping[str, str]]) -> float:
+def _parse_weight(entry: tuple[str, Mapping[str, str]]) -> float:
     try:
         return float(entry[1].get("q", 1))
     except ValueError:

@@ -13,10 +13,10 @@ from market_pipeline.api.generated.catalog import Column, Relation
 from market_pipeline.api.generated.query_sql import Order
 from market_pipeline.api.postgrest.rest_errors import (
     RestError,
-    not_embedded,
-    unknown_column,
-    unknown_relationship,
-    unsupported,
+    build_not_embedded_error,
+    build_unknown_column_error,
+    build_unknown_relationship_error,
+    build_unsupported_error,
 )
 from market_pipeline.api.postgrest.scanner import Scanner
 from market_pipeline.warehouse.spreadsheets import build_decimal_text, build_plain_text, is_textual
@@ -88,23 +88,23 @@ def _read_selected(scanner: Scanner, relation: Relation) -> Sequence[SelectedCol
         scanner.skip_spaces()
         return [SelectedColumn(name, column) for name, column in relation.columns.items()]
     if scanner.take("..."):
-        raise unknown_relationship(relation, scanner.read_name())
+        raise build_unknown_relationship_error(relation, scanner.read_name())
     name = scanner.read_name()
     alias = name if scanner.match(_SEPARATOR) else None
     if alias is not None:
         name = scanner.read_name()
     if name == "count" and scanner.take("()"):
-        raise _aggregates_not_allowed()
+        raise _build_aggregates_error()
     if scanner.take("!") or scanner.take("("):
-        raise unknown_relationship(relation, name)
+        raise build_unknown_relationship_error(relation, name)
     if scanner.take("->"):
-        raise unsupported("JSON paths in select are", "select the whole column")
+        raise build_unsupported_error("JSON paths in select are", "select the whole column")
     column = relation.columns.get(name)
     if column is None:
-        raise unknown_column(relation, name)
+        raise build_unknown_column_error(relation, name)
     cast = _read_cast(scanner) if scanner.take("::") else None
     if scanner.match(_AGGREGATE):
-        raise _aggregates_not_allowed()
+        raise _build_aggregates_error()
     scanner.skip_spaces()
     return [SelectedColumn(alias or name, column, cast)]
 
@@ -119,7 +119,7 @@ def _read_cast(scanner: Scanner) -> str:
     return CASTS[name]
 
 
-def _aggregates_not_allowed() -> RestError:
+def _build_aggregates_error() -> RestError:
     return RestError(400, "PGRST123", "Use of aggregate functions is not allowed")
 
 
@@ -145,12 +145,12 @@ def _read_order(scanner: Scanner, relation: Relation) -> Order:
     scanner.skip_spaces()
     name = scanner.read_name()
     if scanner.take("("):
-        raise not_embedded(name)
+        raise build_not_embedded_error(name)
     if scanner.take("->"):
-        raise unsupported("JSON paths in order are")
+        raise build_unsupported_error("JSON paths in order are")
     column = relation.columns.get(name)
     if column is None:
-        raise unknown_column(relation, name)
+        raise build_unknown_column_error(relation, name)
     direction, nulls = scanner.match(_DIRECTION), scanner.match(_NULLS)
     scanner.skip_spaces()
     if not scanner.is_at_end and scanner.take("."):

@@ -65,26 +65,26 @@ class RestError(Exception):
         return Response(orjson.dumps(body), self.status, headers, MEDIA_TYPE)
 
 
-def unsupported(feature: str, hint: str | None = None) -> RestError:
+def build_unsupported_error(feature: str, hint: str | None = None) -> RestError:
     """Return the error of a feature of PostgREST that this API doesn't have."""
     return RestError(400, NOT_SUPPORTED, "Feature not implemented", details=f"{feature} not supported", hint=hint)
 
 
-def unknown_table(name: str, known: Iterable[str]) -> RestError:
+def build_unknown_table_error(name: str, known: Iterable[str]) -> RestError:
     """Return the error of a table that doesn't exist."""
-    nearest = _nearest(name, known)
+    nearest = _find_nearest(name, known)
     hint = f"Perhaps you meant the table 'public.{nearest}'" if nearest else "/api/v1/tables lists all tables"
     return RestError(404, "PGRST205", f"Could not find the table 'public.{name}' in the schema cache", hint=hint)
 
 
-def unknown_column(relation: Relation, name: str) -> RestError:
+def build_unknown_column_error(relation: Relation, name: str) -> RestError:
     """Return PostgreSQL's error of a column that doesn't exist."""
-    nearest = _nearest(name, relation.columns)
+    nearest = _find_nearest(name, relation.columns)
     hint = f'Perhaps you meant to reference the column "{relation.name}.{nearest}".' if nearest else None
     return RestError(400, "42703", f"column {relation.name}.{name} does not exist", hint=hint)
 
 
-def unknown_relationship(relation: Relation, name: str) -> RestError:
+def build_unknown_relationship_error(relation: Relation, name: str) -> RestError:
     """Return the error of an embedded table: the warehouse's tables have no foreign keys to follow."""
     between = f"'{relation.name}' and '{name}'"
     return RestError(
@@ -97,7 +97,7 @@ def unknown_relationship(relation: Relation, name: str) -> RestError:
     )
 
 
-def not_embedded(name: str) -> RestError:
+def build_not_embedded_error(name: str) -> RestError:
     """Return the error of a filter or an order of an embedded table."""
     return RestError(
         400, "PGRST108", f"'{name}' is not an embedded resource in this request",
@@ -109,11 +109,11 @@ def to_rest_error(error: ProblemError) -> RestError:
     """Convert a problem, and the database's error that caused it, to PostgREST's form."""
     cause = error.__cause__
     if isinstance(cause, psycopg.Error) and cause.sqlstate:
-        return database_error(cause)
+        return build_database_error(cause)
     return RestError(error.status, CODES.get(error.status, "PGRST100"), error.detail, headers=error.headers)
 
 
-def database_error(error: psycopg.Error) -> RestError:
+def build_database_error(error: psycopg.Error) -> RestError:
     """Convert an error that PostgreSQL reports about a statement."""
     code = error.sqlstate or "XX000"
     status = STATUSES.get(code, HTTPStatus.BAD_REQUEST if code[:2] in ("22", "42") else HTTPStatus.SERVICE_UNAVAILABLE)
@@ -124,5 +124,5 @@ def database_error(error: psycopg.Error) -> RestError:
     )  # fmt: skip
 
 
-def _nearest(name: str, known: Iterable[str]) -> str | None:
+def _find_nearest(name: str, known: Iterable[str]) -> str | None:
     return next(iter(get_close_matches(name, known, 1, SIMILARITY)), None)

@@ -10,7 +10,11 @@ from dataclasses import replace
 
 from market_pipeline.api.generated.catalog import Column, Relation
 from market_pipeline.api.generated.query_sql import Condition
-from market_pipeline.api.postgrest.rest_errors import not_embedded, unknown_column, unsupported
+from market_pipeline.api.postgrest.rest_errors import (
+    build_not_embedded_error,
+    build_unknown_column_error,
+    build_unsupported_error,
+)
 from market_pipeline.api.postgrest.scanner import Scanner
 
 COMPARISONS: Mapping[str, str] = {"eq": "=", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
@@ -48,9 +52,9 @@ def parse_filter(relation: Relation, name: str, text: str) -> Condition:
     names = Scanner(name, "tree path")
     column_name = names.read_name()
     if names.take("->"):
-        raise unsupported("JSON paths in filters are")
+        raise build_unsupported_error("JSON paths in filters are")
     if names.take("."):
-        raise not_embedded(column_name)
+        raise build_not_embedded_error(column_name)
     names.expect_end("expecting delimiter (.) or end of input")
     scanner = Scanner(text, "filter")
     condition = _read_operation(scanner, _find_column(relation, column_name), _read_rest)
@@ -66,7 +70,7 @@ def parse_logic(relation: Relation, name: str, text: str) -> Condition:
     """
     *path, operator = name.split(".")
     if path not in ([], ["not"]):
-        raise not_embedded(path[0])
+        raise build_not_embedded_error(path[0])
     scanner = Scanner(text, "logic tree")
     condition = _read_members(scanner, relation, operator, 1)
     scanner.expect_end("expecting end of input")
@@ -101,7 +105,7 @@ def _read_member(scanner: Scanner, relation: Relation, depth: int) -> Condition:
         return _negate(inner) if tree[1] else inner
     name = scanner.read_name()
     if scanner.take("->"):
-        raise unsupported("JSON paths in filters are")
+        raise build_unsupported_error("JSON paths in filters are")
     if not scanner.take("."):
         scanner.fail("expecting delimiter (.)")
     return _read_operation(scanner, _find_column(relation, name), _read_member_value)
@@ -190,7 +194,7 @@ def _read_element(scanner: Scanner) -> str:
 def _find_column(relation: Relation, name: str) -> Column:
     column = relation.columns.get(name)
     if column is None:
-        raise unknown_column(relation, name)
+        raise build_unknown_column_error(relation, name)
     return column
 
 

@@ -15,14 +15,14 @@ from starlette.routing import Route
 from market_pipeline.api.admin.auth import SHORT_HEADER, check_reader
 from market_pipeline.api.context import Context
 from market_pipeline.api.generated.catalog import Relation
-from market_pipeline.api.generated.query_params import query_string
+from market_pipeline.api.generated.query_params import read_query_string
 from market_pipeline.api.postgrest.preferences import choose_representation, parse_count
 from market_pipeline.api.postgrest.rest_errors import (
     SCHEMAS,
     RestError,
-    database_error,
+    build_database_error,
+    build_unknown_table_error,
     to_rest_error,
-    unknown_table,
 )
 from market_pipeline.api.postgrest.rest_responses import RestRequest, respond_to
 from market_pipeline.api.postgrest.table_read import parse_read
@@ -49,7 +49,7 @@ EXPOSED_HEADERS = ("Content-Range", "Preference-Applied", "Proxy-Status")
 """Headers of responses that such a client reads."""
 
 
-def rest_routes() -> list[Route]:
+def build_rest_routes() -> list[Route]:
     """Return the routes: a table's, and those of PostgREST's other paths, for errors in its form."""
     return [
         Route(PATH, read_rows, methods=METHODS),
@@ -65,7 +65,7 @@ async def read_rows(request: Request) -> Response:
     except RestError as error:
         return error.response
     except psycopg.Error as error:
-        return database_error(error).response
+        return build_database_error(error).response
     except Exception as error:
         problem = to_problem(error)
         if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -89,7 +89,7 @@ async def _respond(request: Request) -> Response:
     rest = RestRequest(
         request,
         context,
-        parse_read(relation, query_string(request), range_header),
+        parse_read(relation, read_query_string(request), range_header),
         choose_representation(headers.get(b"accept", "")),
         parse_count(headers.get(b"prefer", "")),
     )
@@ -115,7 +115,7 @@ def _check_schema(name: str) -> None:
 async def _find_relation(context: Context, name: str) -> Relation:
     relation = await context.catalog.find(name)
     if relation is None:
-        raise unknown_table(name, context.catalog.relations)
+        raise build_unknown_table_error(name, context.catalog.relations)
     return relation
 
 

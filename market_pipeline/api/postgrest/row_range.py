@@ -46,23 +46,23 @@ def parse_range(parameters: Mapping[str, str], header: str) -> RowRange:
     if found is not None:
         first, last = int(found[1]), int(found[2]) if found[2] else None
         if last is not None and last < first:
-            raise _empty_range(
+            raise _build_empty_range(
                 "The lower boundary must be lower than or equal to the upper boundary in the Range header."
             )
         offset = max(offset, first)
         end = min((each for each in (end, None if last is None else last + 1) if each is not None), default=None)
     if end is not None and end <= offset:
-        raise _empty_range("Limit should be greater than or equal to zero.")
+        raise _build_empty_range("Limit should be greater than or equal to zero.")
     return RowRange(min(offset, LARGEST), None if end is None else min(end - offset, LARGEST))
 
 
-def content_range(offset: int, count: int, total: int | None) -> str:
+def format_content_range(offset: int, count: int, total: int | None) -> str:
     """Return the header Content-Range of `count` rows after `offset` rows, of `total` if that is known."""
     rows = f"{offset}-{offset + count - 1}" if count and total != 0 else "*"
     return f"{rows}/{'*' if total is None else total}"
 
 
-def range_status(offset: int, count: int, total: int | None) -> int:
+def choose_range_status(offset: int, count: int, total: int | None) -> int:
     """Return 206 if there are more rows than these, otherwise 200.
 
     Raises:
@@ -70,7 +70,7 @@ def range_status(offset: int, count: int, total: int | None) -> int:
     """
     if total is not None and offset > total:
         details = f"An offset of {offset} was requested, but there are only {total} rows."
-        raise _empty_range(details, {"Content-Range": content_range(offset, 0, total)})
+        raise _build_empty_range(details, {"Content-Range": format_content_range(offset, 0, total)})
     return 206 if total is not None and count < total else 200
 
 
@@ -78,5 +78,5 @@ def _parse_whole(text: str) -> int | None:
     return int(text) if _WHOLE.fullmatch(text) else None
 
 
-def _empty_range(details: str, headers: Mapping[str, str] | None = None) -> RestError:
+def _build_empty_range(details: str, headers: Mapping[str, str] | None = None) -> RestError:
     return RestError(416, "PGRST103", "Requested range not satisfiable", details=details, headers=headers)

@@ -13,7 +13,7 @@ from market_pipeline.api.generated.query_params import CACHED_QUERIES, parse_par
 from market_pipeline.api.generated.query_sql import Condition, Order
 from market_pipeline.api.generated.responses import MAX_COMPLETE_ROWS
 from market_pipeline.api.postgrest.rest_columns import SelectedColumn, parse_order, parse_select
-from market_pipeline.api.postgrest.rest_errors import RestError, not_embedded
+from market_pipeline.api.postgrest.rest_errors import RestError, build_not_embedded_error
 from market_pipeline.api.postgrest.rest_filters import parse_filter, parse_logic
 from market_pipeline.api.postgrest.row_range import RowRange, parse_range
 
@@ -52,7 +52,9 @@ class TableRead:
     def json_statement(self, *, strips_nulls: bool, counts_all: bool) -> Statement:
         """Return the statement of one row: the rows as JSON objects, their number, and that of all rows or NULL."""
         page, values = self._shown(column.sql for column in self.selected)
-        return self._counted(f"string_agg({_json(strips_nulls)}::text, ',')", page, values, counts_all=counts_all)
+        return self._counted(
+            f"string_agg({_choose_row_json(strips_nulls)}::text, ',')", page, values, counts_all=counts_all
+        )
 
     def count_statement(self, *, counts_all: bool) -> Statement:
         """Return the statement of one row: NULL, the number of rows, and that of all rows or NULL."""
@@ -76,7 +78,7 @@ class TableRead:
             shown, values = self._shown(column.csv_sql for column in self.selected)
             return f"COPY ({shown}) TO STDOUT (FORMAT csv)", values
         shown, values = self._shown(column.sql for column in self.selected)
-        rows = f"SELECT {_json(strips_nulls)} FROM ({shown}) AS shown"  # noqa: S608 - see above
+        rows = f"SELECT {_choose_row_json(strips_nulls)} FROM ({shown}) AS shown"  # noqa: S608 - see above
         return rf"COPY ({rows}) TO STDOUT (FORMAT csv, QUOTE E'\x01', DELIMITER E'\x02')", values
 
     def _counted(self, rows: str, shown: str, values: list[Any], *, counts_all: bool) -> Statement:
@@ -102,7 +104,7 @@ class TableRead:
         return f"SELECT {columns} FROM {self.source}{' WHERE ' if where else ''}{where}", values  # noqa: S608 - see above
 
 
-def _json(strips_nulls: bool) -> str:
+def _choose_row_json(strips_nulls: bool) -> str:
     return "json_strip_nulls(row_to_json(shown))" if strips_nulls else "row_to_json(shown)"
 
 
@@ -125,7 +127,7 @@ def parse_read(relation: Relation, query: str, range_header: str) -> TableRead:
             if name in ("limit", "offset") or name not in plain:
                 plain[name] = value
         elif last in OF_EMBEDDED:
-            raise not_embedded(name.partition(".")[0])
+            raise build_not_embedded_error(name.partition(".")[0])
         elif last in LOGIC:
             conditions.append(parse_logic(relation, name, value))
         else:

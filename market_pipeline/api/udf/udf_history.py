@@ -13,7 +13,7 @@ from functools import cache, lru_cache
 from market_pipeline.api.context import Context
 from market_pipeline.api.generated.historical import describe_unknown, find_known
 from market_pipeline.api.generated.history_params import SOURCES, HistoryRequest
-from market_pipeline.api.generated.query_params import CACHED_QUERIES, choice_parser
+from market_pipeline.api.generated.query_params import CACHED_QUERIES, create_choice_parser
 from market_pipeline.api.problems import ProblemError
 from market_pipeline.api.udf.udf_parameters import (
     MOST_BARS,
@@ -33,7 +33,7 @@ PARSERS = {
     "from": parse_first_date,
     "to": parse_last_date,
     "countback": count_parser(MOST_BARS),
-    "adjustment": choice_parser(*SOURCES),
+    "adjustment": create_choice_parser(*SOURCES),
 }
 
 _DAYS = """
@@ -113,10 +113,10 @@ async def read_chart_bars(context: Context, chart: ChartRequest) -> tuple[str, s
     name = await find_symbol(context, history.symbol)
     if name != history.symbol:
         return await read_chart_bars(context, replace(chart, history=replace(history, symbol=name)))
-    return json.dumps(await _no_data(context, chart, adjustment)), adjustment
+    return json.dumps(await _build_no_data(context, chart, adjustment)), adjustment
 
 
-async def _no_data(context: Context, chart: ChartRequest, adjustment: str) -> Mapping[str, object]:
+async def _build_no_data(context: Context, chart: ChartRequest, adjustment: str) -> Mapping[str, object]:
     """Return the response without bars. `nextTime` is the time of the newest bar before them, in milliseconds.
 
     The protocol's documentation has seconds in one example and milliseconds in another one; its adapter passes the
@@ -131,13 +131,13 @@ async def _no_data(context: Context, chart: ChartRequest, adjustment: str) -> Ma
 
 async def _read_newest(context: Context, chart: ChartRequest, adjustment: str) -> str | None:
     found: tuple[str | None] = await context.reader.row(
-        bars_statement(adjustment, chart.resolution), chart.values, by_key=True
+        build_bars_statement(adjustment, chart.resolution), chart.values, by_key=True
     )
     return found[0]
 
 
 @cache
-def bars_statement(adjustment: str, resolution: str) -> str:
+def build_bars_statement(adjustment: str, resolution: str) -> str:
     """Return the statement for the newest bars as the protocol's JSON."""
     bars = _DAYS if resolution == "1D" else _PERIODS
     return _NEWEST_AS_JSON.format(bars=bars.format(source=SOURCES[adjustment], period=RESOLUTIONS[resolution]))

@@ -4,8 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
-from market_pipeline.api.generated.query_params import Parsers, choice_parser, parse_parameters, value_parser
-from market_pipeline.api.problems import Fault, parameter_problem
+from market_pipeline.api.generated.query_params import (
+    Parsers,
+    create_choice_parser,
+    create_value_parser,
+    parse_parameters,
+)
+from market_pipeline.api.problems import Fault, build_parameter_problem
 
 RESOLUTIONS: Mapping[str, str] = {"1D": "day", "1W": "week", "1M": "month"}
 """The resolutions, each with PostgreSQL's name of its period."""
@@ -35,7 +40,7 @@ def parse_udf(query_string: str, parsers: Parsers, required: Sequence[str] = ())
     wrong = {fault.parameter for fault in faults}
     faults += [Fault(name, "is missing") for name in required if name not in values and name not in wrong]
     if faults:
-        raise parameter_problem(faults)
+        raise build_parameter_problem(faults)
     return values
 
 
@@ -45,7 +50,7 @@ def parse_name(text: str) -> str:
     Raises:
         ValueError: it is not text that can be stored.
     """
-    exchange, colon, name = value_parser("text")(text).partition(":")
+    exchange, colon, name = create_value_parser("text")(text).partition(":")
     return name if colon and exchange != VENDOR_PREFIX else text
 
 
@@ -56,7 +61,7 @@ def parse_resolution(text: str) -> str:
         ValueError: it is none of them.
     """
     whole = f"1{text}"
-    return whole if whole in RESOLUTIONS else choice_parser(*RESOLUTIONS)(text)
+    return whole if whole in RESOLUTIONS else create_choice_parser(*RESOLUTIONS)(text)
 
 
 def parse_first_date(text: str) -> date:
@@ -78,7 +83,7 @@ def parse_last_date(text: str) -> date:
 
 
 def _parse_seconds(text: str) -> timedelta:
-    value_parser("bigint")(text)
+    create_value_parser("bigint")(text)
     try:
         return timedelta(seconds=int(text))
     except OverflowError:
@@ -94,7 +99,7 @@ def count_parser(most: int) -> Callable[[str], int]:
     """Return the parser of a number of bars or symbols; a larger one is taken for the most."""
 
     def parse(text: str) -> int:
-        number = int(value_parser("bigint")(text))
+        number = int(create_value_parser("bigint")(text))
         if number < 1:
             raise ValueError(f"{text!r} is not a number from 1 on")
         return min(number, most)

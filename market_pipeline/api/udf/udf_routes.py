@@ -17,7 +17,7 @@ from starlette.routing import Route
 from market_pipeline.api.admin.auth import check_reader
 from market_pipeline.api.context import Context
 from market_pipeline.api.generated.history_params import SOURCES
-from market_pipeline.api.generated.query_params import query_string
+from market_pipeline.api.generated.query_params import read_query_string
 from market_pipeline.api.generated.responses import BytesResponse
 from market_pipeline.api.problems import ProblemError, to_problem
 from market_pipeline.api.udf.udf_history import parse_chart_request, read_chart_bars
@@ -40,7 +40,7 @@ HISTORY_HEADERS = {
 Call = Callable[[Request, Context], Awaitable[Response]]
 
 
-def udf_routes() -> list[Route]:
+def build_udf_routes() -> list[Route]:
     """Return the routes, the one with most of the load first."""
     return [Route(path, respond_to_call) for path in (PATH, ADJUSTED_PATH)]
 
@@ -78,15 +78,15 @@ async def _tell_time(_request: Request, _context: Context) -> Response:
 
 
 async def _describe(request: Request, context: Context) -> Response:
-    return _respond_with(await describe_symbol(context, query_string(request)))
+    return _respond_with(await describe_symbol(context, read_query_string(request)))
 
 
 async def _search(request: Request, context: Context) -> Response:
-    return _respond_with(await search_chart_symbols(context, query_string(request)))
+    return _respond_with(await search_chart_symbols(context, read_query_string(request)))
 
 
 async def _read_history(request: Request, context: Context) -> Response:
-    chart = parse_chart_request(query_string(request), request.path_params.get("adjustment"))
+    chart = parse_chart_request(read_query_string(request), request.path_params.get("adjustment"))
     found, adjustment = await read_chart_bars(context, chart)
     body = found.encode()
     return BytesResponse(200, [*HISTORY_HEADERS[adjustment], (b"content-length", b"%d" % len(body))], body)

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 from functools import lru_cache
 
 from market_pipeline.api.context import Context
-from market_pipeline.api.generated.query_params import choice_parser, value_parser
+from market_pipeline.api.generated.query_params import create_choice_parser, create_value_parser
 from market_pipeline.api.problems import ProblemError
 from market_pipeline.api.symbol_search import FoundSymbol, find_symbols
 from market_pipeline.api.udf.udf_parameters import MOST_SYMBOLS, RESOLUTIONS, count_parser, parse_name, parse_udf
@@ -67,9 +67,9 @@ CONFIGURATION: Mapping[str, object] = {
 }
 
 SEARCH_PARSERS = {
-    "query": value_parser("text"),
-    "type": choice_parser(*KINDS),
-    "exchange": choice_parser(*(venue.name for venue in VENUES.values())),
+    "query": create_value_parser("text"),
+    "type": create_choice_parser(*KINDS),
+    "exchange": create_choice_parser(*(venue.name for venue in VENUES.values())),
     "limit": count_parser(MOST_SYMBOLS),
 }
 _DESCRIBE = read_driver_statement("describe_symbol")
@@ -93,13 +93,13 @@ async def describe_symbol(context: Context, query_string: str) -> Mapping[str, o
         "description": title or symbol,
         "type": KIND_OF[asset_class],
         "session": venue.session,
-        "session_holidays": _holidays(calendar_name, datetime.now(UTC).year + 1),
+        "session_holidays": _list_holidays(calendar_name, datetime.now(UTC).year + 1),
         "timezone": venue.timezone,
         "exchange": venue.name,
         "listed_exchange": exchange or venue.name,
         "format": "price",
         "minmov": 1,
-        "pricescale": 10 ** min(MOST_DECIMALS, max(decimals or 0, _decimals(close))),
+        "pricescale": 10 ** min(MOST_DECIMALS, max(decimals or 0, _count_decimals(close))),
         "has_intraday": False,
         "has_daily": True,
         "has_weekly_and_monthly": True,
@@ -108,7 +108,7 @@ async def describe_symbol(context: Context, query_string: str) -> Mapping[str, o
         "volume_precision": venue.volume_decimals,
         "currency_code": "USD",
         "data_status": "endofday",
-        **({"expired": True, "expiration_date": _unix_time(ended_on)} if ended_on else {}),
+        **({"expired": True, "expiration_date": _compute_unix_time(ended_on)} if ended_on else {}),
     }
 
 
@@ -153,7 +153,7 @@ def _describe_found(found: FoundSymbol) -> Mapping[str, object]:
 
 
 @lru_cache(4)
-def _holidays(calendar_name: str, last_year: int) -> str:
+def _list_holidays(calendar_name: str, last_year: int) -> str:
     """Return the weekdays without a session, as 20240101,20240115."""
     if calendar_name == "24/7":
         return ""
@@ -161,12 +161,12 @@ def _holidays(calendar_name: str, last_year: int) -> str:
     return ",".join(f"{day:%Y%m%d}" for day in list_holidays(calendar_name, first, date(last_year, 12, 31)))
 
 
-def _decimals(close: float | None) -> int:
+def _count_decimals(close: float | None) -> int:
     """Return the decimals that show a price of this size to at least four digits, cents at the least."""
     if close is None or close >= 10:
         return 2
     return 3 - math.floor(math.log10(close))
 
 
-def _unix_time(day: date) -> int:
+def _compute_unix_time(day: date) -> int:
     return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())

@@ -7,7 +7,7 @@ from typing import Any
 
 from market_pipeline.api.vendor_dialect.dialect_request import DialectRequest
 from market_pipeline.api.vendor_dialect.stored_rows import NO_ROWS, read_range, read_session
-from market_pipeline.api.vendor_dialect.ticker_spans import TickerSpans, calendar_of_ticker
+from market_pipeline.api.vendor_dialect.ticker_spans import TickerSpans, choose_calendar
 from market_pipeline.core.markets import MARKETS, Market
 from market_pipeline.core.sessions import find_calendar, list_sessions
 from market_pipeline.vendor_format.bar_bodies import (
@@ -50,7 +50,7 @@ class BarEndpoints:
         """
         ticker = request.path["ticker"]
         spans = await self._spans.find(ticker, request.as_of)
-        market = calendar_of_ticker(ticker, spans)
+        market = choose_calendar(ticker, spans)
         asked = parse_range(request, market)
         found = await read_range(
             request, spans, asked.first, asked.last, asked.limit + 1, descending=request.is_descending
@@ -68,7 +68,7 @@ class BarEndpoints:
         """
         ticker = request.path["ticker"]
         spans = await self._spans.find(ticker, request.as_of)
-        market = calendar_of_ticker(ticker, spans)
+        market = choose_calendar(ticker, spans)
         yesterday = request.now.astimezone(market.timezone).date() - timedelta(days=1)
         found = await read_range(request, spans, yesterday - RECENT, yesterday, 1, descending=True)
         rows = build_whole_day_rows(market, found.to_columns(), [ticker] * len(found))
@@ -132,11 +132,11 @@ async def _read_grouped(request: DialectRequest, market: Market) -> Body:
     await _check_whole(request, market)
     found = await read_session(request, trading, day, adjustment)
     if not found:
-        raise RejectedRequestError(ErrorBody(404, "NOT_FOUND", f"No bar of {day} {_stored(request.as_of)}."))
+        raise RejectedRequestError(ErrorBody(404, "NOT_FOUND", f"No bar of {day} {_describe_stored(request.as_of)}."))
     return build_bars_body(request, found)
 
 
-def _stored(as_of: datetime | None) -> str:
+def _describe_stored(as_of: datetime | None) -> str:
     return "is stored" if as_of is None else f"was stored as of {as_of.isoformat()}"
 
 

@@ -5,7 +5,7 @@ from datetime import date
 from typing import Any
 
 from market_pipeline.api.vendor_dialect.dialect_request import DialectRequest
-from market_pipeline.api.vendor_dialect.ticker_spans import stored_statement
+from market_pipeline.api.vendor_dialect.ticker_spans import read_stored_statement
 from market_pipeline.vendor_format.error_bodies import Body
 from market_pipeline.vendor_format.list_requests import (
     FieldFilter,
@@ -32,7 +32,7 @@ async def read_actions(endpoint: ListEndpoint, statement: str, request: DialectR
         RejectedRequestError: a parameter can't be parsed.
         ProblemError: the database can't be reached.
     """
-    source = stored_statement(statement, past=request.as_of is not None)
+    source = read_stored_statement(statement, past=request.as_of is not None)
     found, more = await read_page(request, endpoint, source, {"as_of": request.as_of})
     return build_list_body(request, endpoint, [_to_record(row) for row in found], more)
 
@@ -55,7 +55,7 @@ async def read_page(
     """
     asked = parse_list_request(request, endpoint)
     wanted = dict(values)
-    where = [*conditions, *(_condition(each, wanted) for each in asked.filters)]
+    where = [*conditions, *(_build_condition(each, wanted) for each in asked.filters)]
     # An unknown value comes first; equal ones are in a fixed order, so that pages don't overlap.
     order = [f"{name} {'DESC NULLS LAST' if falls else 'ASC NULLS FIRST'}" for name, falls in asked.order]
     statement = (
@@ -68,7 +68,7 @@ async def read_page(
     return [record for (record,) in rows[: asked.limit]], more
 
 
-def _condition(wanted: FieldFilter, values: dict[str, Any]) -> str:
+def _build_condition(wanted: FieldFilter, values: dict[str, Any]) -> str:
     """Return the SQL of a condition, and add its values."""
     several = wanted.value if wanted.operation == "any_of" else [wanted.value]
     marks = []

@@ -9,9 +9,14 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from market_pipeline.api.admin.auth import check_key, find_key, is_loopback_name, names_this_machine
-from market_pipeline.api.context import Context, context_of
+from market_pipeline.api.context import Context, get_context
 from market_pipeline.api.generated.instants import resolve_snapshot, settle_instant
-from market_pipeline.api.generated.query_params import CACHED_QUERIES, parse_instant, parse_parameters, query_string
+from market_pipeline.api.generated.query_params import (
+    CACHED_QUERIES,
+    parse_instant,
+    parse_parameters,
+    read_query_string,
+)
 from market_pipeline.api.problems import ProblemError
 from market_pipeline.vendor_format.error_bodies import NO_KEY, UNKNOWN_KEY, RejectedRequestError, describe_bad_parameter
 from market_pipeline.vendor_format.vendor_request import VendorRequest, merge_cursor
@@ -65,8 +70,8 @@ async def read_request(request: Request) -> DialectRequest:
         RejectedRequestError: it has no valid key though it needs one, or parameters are wrong.
         ProblemError: there is no such snapshot, or the database can't be reached.
     """
-    context = context_of(request)
-    text = query_string(request)
+    context = get_context(request)
+    text = read_query_string(request)
     if context.settings.api_key_required or not is_from_this_machine(request):
         await _check_key(request, context, dict(parse_parameters(text)).get(KEY_PARAMETER))
     query, parameters = _parse_query(await resolve_snapshot(context, text))

@@ -24,7 +24,7 @@ SANDBOX_HEADER = (b"x-market-pipeline-sandbox", b"1")
 """Header of a warehouse that holds a sandbox's data, so that these are never taken for the market's."""
 
 
-def dialect_handler(
+def create_dialect_handler(
     endpoint: DialectEndpoint, is_sandboxed: Callable[[], Awaitable[bool]]
 ) -> Callable[[Request], Awaitable[Response]]:
     """Return the handler of an endpoint, whose errors are in the vendor's form."""
@@ -42,7 +42,7 @@ def dialect_handler(
             problem = to_problem(error)
             if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
                 logging.getLogger(__name__).exception("%s %s", request.method, request.scope["path"])
-            return problem_in_dialect(problem)
+            return build_dialect_problem(problem)
 
     return handle
 
@@ -60,11 +60,11 @@ class UnknownPathEndpoint:
             headers = {name: value} if await self._is_sandboxed() else {}
             response = Response(UNKNOWN_PATH, HTTPStatus.NOT_FOUND, headers, "text/plain")
         except Exception as error:
-            response = problem_in_dialect(to_problem(error))
+            response = build_dialect_problem(to_problem(error))
         await response(scope, receive, send)
 
 
-def problem_in_dialect(problem: ProblemError) -> Response:
+def build_dialect_problem(problem: ProblemError) -> Response:
     """Return the response for a problem in the vendor's form."""
     text = TOO_MANY.text if problem.status == TOO_MANY.http else problem.detail
     status = "NOT_FOUND" if problem.status == HTTPStatus.NOT_FOUND else "ERROR"

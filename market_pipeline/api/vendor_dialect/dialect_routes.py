@@ -10,7 +10,11 @@ from market_pipeline.api.generated.reader import Reader
 from market_pipeline.api.vendor_dialect import dialect_bars, dialect_tickers
 from market_pipeline.api.vendor_dialect.dialect_lists import read_actions
 from market_pipeline.api.vendor_dialect.dialect_request import DialectRequest
-from market_pipeline.api.vendor_dialect.dialect_responses import DialectEndpoint, UnknownPathEndpoint, dialect_handler
+from market_pipeline.api.vendor_dialect.dialect_responses import (
+    DialectEndpoint,
+    UnknownPathEndpoint,
+    create_dialect_handler,
+)
 from market_pipeline.api.vendor_dialect.ticker_spans import FRESH_SECONDS, TickerSpans
 from market_pipeline.core.sessions import CALENDARS
 from market_pipeline.vendor_format.error_bodies import Body
@@ -47,7 +51,7 @@ class DataSource:
         return self._source == "sandbox"
 
 
-def dialect_routes(reader: Reader) -> Sequence[Route]:
+def build_dialect_routes(reader: Reader) -> Sequence[Route]:
     """Return the routes, the busiest first."""
     bars = dialect_bars.BarEndpoints(TickerSpans(reader))
     endpoints: Sequence[tuple[str, DialectEndpoint]] = (
@@ -71,7 +75,7 @@ def dialect_routes(reader: Reader) -> Sequence[Route]:
     is_sandboxed: Callable[[], Awaitable[bool]] = DataSource(reader).is_sandbox
     unknown = UnknownPathEndpoint(is_sandboxed)
     return [
-        *(Route(path, dialect_handler(endpoint, is_sandboxed)) for path, endpoint in endpoints),
+        *(Route(path, create_dialect_handler(endpoint, is_sandboxed)) for path, endpoint in endpoints),
         *(Route(f"{prefix}{{path:path}}", unknown) for prefix in PREFIXES),
     ]
 

@@ -45,7 +45,11 @@ async def read_tickers(request: DialectRequest) -> Body:
         RejectedRequestError: a parameter can't be parsed.
         ProblemError: the database can't be reached.
     """
-    values = {**_days(request), "active": wants_active(request), "search": request.parameters.get("search", "").lower()}
+    values = {
+        **_read_days(request),
+        "active": wants_active(request),
+        "search": request.parameters.get("search", "").lower(),
+    }
     conditions = ["active = %(active)s", *([SEARCH] if values["search"] else [])]
     if not values["search"] and not read_requested_tickers(request):
         conditions.append("is_listed")  # a second warehouse stores the whole list as the vendor's
@@ -63,7 +67,7 @@ async def read_ticker_details(request: DialectRequest) -> Body:
     """
     reader = request.context.reader
     listed = read_driver_statement("listed_tickers")
-    values = {**_days(request), "ticker": request.path["ticker"]}
+    values = {**_read_days(request), "ticker": request.path["ticker"]}
     rows = await reader.rows(
         f"SELECT row_to_json(listed) FROM ({listed}) AS listed WHERE ticker = %(ticker)s AND active "  # noqa: S608
         "ORDER BY symbol NULLS LAST LIMIT 1",
@@ -102,21 +106,21 @@ async def read_ticker_types(request: DialectRequest) -> Body:
     return build_types_body(request)
 
 
-def _days(request: DialectRequest) -> dict[str, Any]:
+def _read_days(request: DialectRequest) -> dict[str, Any]:
     """Return the values of the statement `listed_tickers`, with the day of each calendar that tickers are listed of."""
     _reject_as_of(request)
     text = request.parameters.get("date")
     now = request.now
-    stock_day, crypto_day = (_day(text, now, name) for name in ("XNYS", "24/7"))
+    stock_day, crypto_day = (_parse_day(text, now, name) for name in ("XNYS", "24/7"))
     return {
         "stock_day": stock_day,
         "crypto_day": crypto_day,
         "currencies": json.dumps(CURRENCIES),
-        "is_present": text is None or stock_day >= _day(None, now, "XNYS"),
+        "is_present": text is None or stock_day >= _parse_day(None, now, "XNYS"),
     }
 
 
-def _day(text: str | None, now: datetime, calendar_name: str) -> date:
+def _parse_day(text: str | None, now: datetime, calendar_name: str) -> date:
     zone = CALENDARS[calendar_name].timezone
     return now.astimezone(zone).date() if text is None else parse_time(text, "date", zone)
 

@@ -10,7 +10,7 @@ from functools import cache
 from market_pipeline.api.generated.historical import describe_unknown, find_known
 from market_pipeline.api.generated.history_params import HistoryRequest
 from market_pipeline.api.vendor_dialect.dialect_request import DialectRequest
-from market_pipeline.api.vendor_dialect.ticker_spans import HolderSpan, stored_statement
+from market_pipeline.api.vendor_dialect.ticker_spans import HolderSpan, read_stored_statement
 from market_pipeline.core.sessions import Calendar
 from market_pipeline.vendor_format.bar_bodies import compute_end_time
 from market_pipeline.vendor_format.bar_rows import EncodedRows
@@ -25,7 +25,7 @@ _FACTORS = {"splits": "split_factor", "all": "split_factor * dividend_factor"}
 _SOURCES = {"none": "public.market_data", "splits": "public.daily_bars_adjusted", "all": "public.daily_bars_adjusted"}
 
 
-def _columns(adjustment: str) -> str:
+def _select_columns(adjustment: str) -> str:
     """Return the selected columns of a source, by the vendor's keys. Where nothing is adjusted, no value is rounded."""
     values = {"v": "volume", **PRICES}
     if adjustment == "all":
@@ -39,12 +39,12 @@ def _columns(adjustment: str) -> str:
     return ", ".join(f"{sql} AS {key}" for key, sql in {**values, "n": "transactions"}.items())
 
 
-def _source(adjustment: str, *, past: bool) -> str:
+def _choose_source(adjustment: str, *, past: bool) -> str:
     # The function with the rows of an instant has the name of the view that it stands for.
     return f"{_SOURCES[adjustment]}_as_of(%(as_of)s::timestamptz)" if past else _SOURCES[adjustment]
 
 
-def go_number_sql(key: str) -> str:
+def build_go_number(key: str) -> str:
     """Return the SQL of a column's text as `format_go_number` has it.
 
     PostgreSQL writes no exponent from 1e-4 up to 1e15.
@@ -55,7 +55,7 @@ def go_number_sql(key: str) -> str:
     return f"CASE WHEN {key} < {MILLION} OR {key} >= 1e15 THEN {text} ELSE {digits} || 'e+' || {exponent} END"
 
 
-def _encoded(page: str, ticker: str | None = None) -> tuple[str, str]:
+def _build_statements(page: str, ticker: str | None = None) -> tuple[str, str]:
     """Return the statement for a page's rows as JSON, and the same for prices of a million or more.
 
     Their columns are the rows as one text, since psycopg takes longer to read columns than PostgreSQL to encode them,
@@ -66,7 +66,7 @@ def _encoded(page: str, ticker: str | None = None) -> tuple[str, str]:
     def encode(price: Callable[[str], str]) -> str:
         row = [
             *([f"""'"T":', to_json({ticker}), ','"""] if ticker else []),
-            f"""'"v":', {go_number_sql("v")}, ',"vw":' || {price("vw")}""",
+            f"""'"v":', {build_go_number("v")}, ',"vw":' || {price("vw")}""",
             *(f"""',"{key}":', {price(key)}""" for key in ("o", "c", "h", "l")),
             """',"t":', t, ',"n":' || n""",
         ]
@@ -76,27 +76,27 @@ def _encoded(page: str, ticker: str | None = None) -> tuple[str, str]:
             f"count(*), count(c), max(greatest(vw, h)), {unknown} FROM ({page}) AS page"
         )
 
-    return encode(str), encode(go_number_sql)
+    return encode(str), encode(build_go_number)
 
 
 @cache
-def range_statements(adjustment: str, *, descending: bool, past: bool) -> tuple[str, str]:
+def build_range_statements(adjustment: str, *, descending: bool, past: bool) -> tuple[str, str]:
     """Return the statements for a symbol's rows, whose `t` is the begin of the day. `past`: as of an instant."""
-    return _encoded(
-        f"SELECT {_columns(adjustment)}, (date_part('epoch', time) * 1000)::bigint AS t "  # noqa: S608 - as above
-        f"FROM {_source(adjustment, past=past)} "
+    return _build_statements(
+        f"SELECT {_select_columns(adjustment)}, (date_part('epoch', time) * 1000)::bigint AS t "  # noqa: S608 - as above
+        f"FROM {_choose_source(adjustment, past=past)} "
         f"WHERE symbol = %(symbol)s AND date >= %(first)s::date AND date <= %(last)s::date "
         f"ORDER BY date {'DESC' if descending else 'ASC'} LIMIT %(limit)s"
     )
 
 
 @cache
-def session_statements(adjustment: str, *, past: bool) -> tuple[str, str]:
+def build_session_statements(adjustment: str, *, past: bool) -> tuple[str, str]:
     """Return the statements for the rows of a calendar's session, with the tickers of that day and a given `t`."""
-    tickers = stored_statement("session_symbols", past=past)
-    return _encoded(
-        f"SELECT named.ticker, {_columns(adjustment)}, %(time)s::bigint AS t "  # noqa: S608 - as above
-        f"FROM {_source(adjustment, past=past)} AS bar JOIN ({tickers}) AS named ON named.symbol = bar.symbol "
+    tickers = read_stored_statement("session_symbols", past=past)
+    return _build_statements(
+        f"SELECT named.ticker, {_select_columns(adjustment)}, %(time)s::bigint AS t "  # noqa: S608 - as above
+        f"FROM {_choose_source(adjustment, past=past)} AS bar JOIN ({tickers}) AS named ON named.symbol = bar.symbol "
         f"WHERE bar.date = %(day)s::date ORDER BY named.ticker",
         "ticker",
     )
@@ -117,7 +117,7 @@ async def read_range(
         RejectedRequestError: adjusted prices are requested, and some are not known.
         ProblemError: the database can't be reached.
     """
-    statements = range_statements(request.adjustment, descending=descending, past=request.as_of is not None)
+    statements = build_range_statements(request.adjustment, descending=descending, past=request.as_of is not None)
     found = NO_ROWS
     for span in reversed(spans) if descending else spans:
         days = max(first, span.first), min(last, span.last)
@@ -127,7 +127,7 @@ async def read_range(
         values = {"symbol": span.symbol, "first": days[0], "last": days[1], "limit": left, "as_of": request.as_of}
         rows, unknown, _ = await _read_rows(request, statements, values, by_key=True)
         if unknown:
-            raise await _unknown_prices(request, span.symbol, *days)
+            raise await _build_unknown_prices_error(request, span.symbol, *days)
         found = found + rows if found else rows
     return found
 
@@ -139,7 +139,7 @@ async def read_session(request: DialectRequest, market: Calendar, day: date, adj
         RejectedRequestError: adjusted prices are requested, and some are not known.
         ProblemError: the database can't be reached.
     """
-    statements = session_statements(adjustment, past=request.as_of is not None)
+    statements = build_session_statements(adjustment, past=request.as_of is not None)
     values = {"calendar": market.name, "day": day, "time": compute_end_time(market, day), "as_of": request.as_of}
     rows, unknown, example = await _read_rows(request, statements, values)
     if unknown:
@@ -165,7 +165,9 @@ async def _read_rows(
     return EncodedRows(text or "", count), count - known, example
 
 
-async def _unknown_prices(request: DialectRequest, symbol: str, first: date, last: date) -> RejectedRequestError:
+async def _build_unknown_prices_error(
+    request: DialectRequest, symbol: str, first: date, last: date
+) -> RejectedRequestError:
     """Return the error of a range whose adjusted prices are not all known."""
     history = HistoryRequest(symbol=symbol, start=first, end=last, as_of=request.as_of)
     known_from, reason = await find_known(request.context, history, request.adjustment)

@@ -54,7 +54,7 @@ class TickerSpans:
         return spans
 
     async def _read(self, ticker: str, as_of: datetime | None) -> Sequence[HolderSpan]:
-        statement = stored_statement("ticker_spans", past=as_of is not None)
+        statement = read_stored_statement("ticker_spans", past=as_of is not None)
         rows = await self._reader.rows(statement, {"ticker": ticker, "as_of": as_of})
         return [
             HolderSpan(symbol, find_calendar(name), first or date.min, last or date.max)
@@ -63,12 +63,12 @@ class TickerSpans:
 
 
 @cache
-def stored_statement(name: str, *, past: bool) -> str:
+def read_stored_statement(name: str, *, past: bool) -> str:
     """Return the statement in `sql/<name>.sql`; `past`: it reads versioned tables as of the parameter `as_of`."""
     statement = read_driver_statement(name)
     return _VERSIONED.sub(r"\1 \2_as_of(%(as_of)s::timestamptz) AS", statement) if past else statement
 
 
-def calendar_of_ticker(ticker: str, spans: Sequence[HolderSpan]) -> Calendar:
+def choose_calendar(ticker: str, spans: Sequence[HolderSpan]) -> Calendar:
     """Return the trading calendar of a ticker: its symbols', or the one that an unknown ticker's form stands for."""
     return spans[0].calendar if spans else find_calendar("24/7" if ticker.startswith("X:") else "XNYS")
