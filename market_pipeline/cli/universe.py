@@ -138,7 +138,7 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
         }
         for row in rows[:MOST_LINES]
     ]
-    if shown:  # the median is there if it was asked for
+    if shown:  # the median is there if it was requested
         print_columns(TEXTS, [name for name in NUMBERS if shown[0][name] is not None], shown)
     print_note(f"{format_count(len(rows), 'ticker')} traded and meet the conditions.")
     if len(rows) > MOST_LINES:

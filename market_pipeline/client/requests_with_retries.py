@@ -92,5 +92,5 @@ def _read_error(response: requests.Response) -> ApiError:
 def _choose_wait(state: RetryCallState) -> float:
     """Return the seconds until the next attempt: those of `Retry-After`, otherwise 1, 2, 4 and so on."""
     error = state.outcome and state.outcome.exception()
-    asked = error.wait if isinstance(error, _TemporaryError) else None
-    return min(2.0 ** (state.attempt_number - 1) if asked is None else asked, LONGEST_WAIT)
+    retry_after = error.wait if isinstance(error, _TemporaryError) else None
+    return min(2.0 ** (state.attempt_number - 1) if retry_after is None else retry_after, LONGEST_WAIT)

@@ -173,9 +173,9 @@ class Webhook:
                 # Its message contains the URL.
                 raise _TryAgainError(f"gave no response ({type(problem).__name__})") from None
         if response.status == requests.codes.too_many or response.status >= requests.codes.server_error:
-            raise _TryAgainError(f"answered {response.status}")
+            raise _TryAgainError(f"responded with {response.status}")
         if response.status >= requests.codes.multiple_choices:
-            raise AlertError(f"the webhook at {host} answered {response.status}: fix ALERT_WEBHOOK_URL")
+            raise AlertError(f"the webhook at {host} responded with {response.status}: fix ALERT_WEBHOOK_URL")
 
 
 @dataclass(frozen=True)
@@ -201,7 +201,7 @@ class Mail:
             raise AlertError(f"the mail server {host} rejects the user or the password: fix SMTP_URL") from None
         except (smtplib.SMTPException, OSError) as problem:
             code = getattr(problem, "smtp_code", None)
-            reason = f"answered {code}" if code else f"can't be used ({type(problem).__name__})"
+            reason = f"responded with {code}" if code else f"can't be used ({type(problem).__name__})"
             raise AlertError(
                 f"the mail server {host} {reason}: see that it is up and takes mail from {self.sender} to "
                 f"{', '.join(self.receivers)}, or fix SMTP_URL"

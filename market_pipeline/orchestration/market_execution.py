@@ -40,14 +40,14 @@ def load_market(context: dg.AssetExecutionContext, market: Market) -> None:
     Raises:
         dagster.Failure: no partition was chosen, or sessions failed. The others are loaded and stay materialized.
     """
-    asked = read_sessions(context)
+    requested = read_sessions(context)
     pipeline: Pipeline = context.resources.pipeline
     scope = MarketScope(context.run.tags.get(SCOPE_TAG, MarketScope.ALL))
     stored = [state for state in read_market_sessions(pipeline.warehouse, market) if state.is_loaded]
     _record_unrecorded(context, market, stored)
     results = []
     with pipeline.open_market(market) as vendor:
-        chosen = choose_sessions(scope, asked, stored, vendor, pipeline.settings)
+        chosen = choose_sessions(scope, requested, stored, vendor, pipeline.settings)
         for block in ingest_market(
             market,
             chosen.sessions,

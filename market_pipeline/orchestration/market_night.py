@@ -71,7 +71,7 @@ def choose_sessions(
 
 
 def _find_changed(stored: Sequence[MarketSessionState], vendor: MarketFetcher) -> list[date]:
-    """Return the sessions whose flat file was replaced since its load; none if the vendor doesn't answer."""
+    """Return the sessions whose flat file was replaced since its load; none if the vendor does not respond."""
     try:
         return vendor.find_changed_files({each.date: each.version for each in stored if each.version is not None})
     except MarketPipelineError as error:

@@ -25,12 +25,12 @@ def read_range(request: ApiRequest) -> EndpointResponse:
         RejectedRequestError: the range can't be parsed or is beyond the plan, or bars within a day are requested.
     """
     market = find_ticker_calendar(request.path["ticker"])
-    asked = parse_range(request, market)
-    bars = _read_range_bars(request, asked.first, asked.last)
-    page = (bars[::-1] if request.is_descending else bars)[: asked.limit + 1]
-    status = request.market.plan.find_status(asked.last, request.market.find_today(market))
-    body = build_range_body(request, asked, market, to_columns(page), status=status)
-    return EndpointResponse(body, label_data(page[: asked.limit]))
+    bar_range = parse_range(request, market)
+    bars = _read_range_bars(request, bar_range.first, bar_range.last)
+    page = (bars[::-1] if request.is_descending else bars)[: bar_range.limit + 1]
+    status = request.market.plan.find_status(bar_range.last, request.market.find_today(market))
+    body = build_range_body(request, bar_range, market, to_columns(page), status=status)
+    return EndpointResponse(body, label_data(page[: bar_range.limit]))
 
 
 def read_grouped_stocks(request: ApiRequest) -> EndpointResponse:

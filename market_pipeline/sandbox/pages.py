@@ -30,21 +30,21 @@ def list_page(
     Raises:
         RejectedRequestError: a parameter can't be parsed.
     """
-    asked = parse_list_request(request, endpoint)
-    found = _sort_records(asked, _filter_records(asked, records))
-    end = asked.start + asked.limit
-    return found[asked.start : end], build_next_page(request, asked) if end < len(found) else {}
+    list_request = parse_list_request(request, endpoint)
+    found = _sort_records(list_request, _filter_records(list_request, records))
+    end = list_request.start + list_request.limit
+    return found[list_request.start : end], build_next_page(request, list_request) if end < len(found) else {}
 
 
-def _filter_records(asked: ListRequest, records: Iterable[ListedRecord]) -> list[ListedRecord]:
+def _filter_records(list_request: ListRequest, records: Iterable[ListedRecord]) -> list[ListedRecord]:
     kept = list(records)
-    for each in asked.filters:
+    for each in list_request.filters:
         matches, name, wanted = COMPARISONS[each.operation], each.field, each.value
         kept = [record for record in kept if name in record and matches(record[name], wanted)]
     return kept
 
 
-def _sort_records(asked: ListRequest, records: list[ListedRecord]) -> list[ListedRecord]:
-    for name, descending in reversed(asked.order):
+def _sort_records(list_request: ListRequest, records: list[ListedRecord]) -> list[ListedRecord]:
+    for name, descending in reversed(list_request.order):
         records = sorted(records, key=lambda record: (name in record, record.get(name)), reverse=descending)
     return records

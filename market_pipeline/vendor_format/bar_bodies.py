@@ -104,7 +104,7 @@ def _parse_range(
 
 def build_range_body(
     request: VendorRequest,
-    asked: BarRange,
+    bar_range: BarRange,
     market: Calendar,
     found: BarColumns,
     *,
@@ -115,9 +115,9 @@ def build_range_body(
 
     Args:
         request: the request.
-        asked: its range.
+        bar_range: its range.
         market: the ticker's calendar.
-        found: daily bars of the range in the requested order, one more than `asked.limit` if there are more.
+        found: daily bars of the range in the requested order, one more than `bar_range.limit` if there are more.
         status: the body's status.
         keep: parameters of the request that the next page's URL has, besides limit and order.
 
@@ -125,21 +125,21 @@ def build_range_body(
         RejectedRequestError: the limit is too low for a single window.
     """
     starts = DAY_STARTS[market.name]
-    has_more = len(found["day"]) > asked.limit
-    page = {name: column[: asked.limit] for name, column in found.items()} if has_more else found
+    has_more = len(found["day"]) > bar_range.limit
+    page = {name: column[: bar_range.limit] for name, column in found.items()} if has_more else found
     used = len(page["day"])
-    if not asked.windows.is_daily:
-        page = _merge_page(request, asked, page, found["day"][used] if has_more else None)
+    if not bar_range.windows.is_daily:
+        page = _merge_page(request, bar_range, page, found["day"][used] if has_more else None)
     rows = BarRows({**page, "t": [starts[day] for day in page["day"]]})
-    edge = _find_edge(request, asked, page["day"][-1], starts) if has_more else None
+    edge = _find_edge(request, bar_range, page["day"][-1], starts) if has_more else None
     return _build_page_body(request, rows, used, edge, status=status, keep=keep)
 
 
 def build_daily_body(
-    request: VendorRequest, asked: BarRange, found: EncodedRows, *, keep: Mapping[str, str] | None = None
+    request: VendorRequest, bar_range: BarRange, found: EncodedRows, *, keep: Mapping[str, str] | None = None
 ) -> Body:
     """Return the body with a page of a range of daily bars, from rows that are encoded already."""
-    if len(found) <= asked.limit:
+    if len(found) <= bar_range.limit:
         return _build_page_body(request, found, len(found), None)
     page, last = found.split_last()
     return _build_page_body(request, page, len(page), _compute_next_day(request, last), keep=keep)
@@ -158,14 +158,14 @@ def _build_page_body(
     return build_bars_body(request, rows, used=used, ticker=request.path["ticker"], status=status, more=more)
 
 
-def _merge_page(request: VendorRequest, asked: BarRange, page: BarColumns, following: int | None) -> BarColumns:
+def _merge_page(request: VendorRequest, bar_range: BarRange, page: BarColumns, following: int | None) -> BarColumns:
     """Merge a page's bars to windows, and drop the last one if the day `following` is in it too."""
-    merged = merge_bars(asked.windows, _reverse(page) if request.is_descending else page)
+    merged = merge_bars(bar_range.windows, _reverse(page) if request.is_descending else page)
     if request.is_descending:
         merged = _reverse(merged)
     if following is None or not merged["day"]:
         return merged
-    start = (asked.windows.start_of(EPOCH + timedelta(days=following)) - EPOCH).days
+    start = (bar_range.windows.start_of(EPOCH + timedelta(days=following)) - EPOCH).days
     if start != merged["day"][-1]:
         return merged
     if len(merged["day"]) == 1:
@@ -179,13 +179,13 @@ def _reverse(columns: BarColumns) -> BarColumns:
     return {name: column[::-1] for name, column in columns.items()}
 
 
-def _find_edge(request: VendorRequest, asked: BarRange, last: int, starts: DayStarts) -> int:
+def _find_edge(request: VendorRequest, bar_range: BarRange, last: int, starts: DayStarts) -> int:
     """Return the time at which the next page begins, or ends if times fall, after this page's last bar."""
-    if asked.windows.is_daily:
+    if bar_range.windows.is_daily:
         return _compute_next_day(request, starts[last])
     if request.is_descending:
         return starts[last - 1]
-    return starts[(asked.windows.end_of(EPOCH + timedelta(days=last)) - EPOCH).days + 1]
+    return starts[(bar_range.windows.end_of(EPOCH + timedelta(days=last)) - EPOCH).days + 1]
 
 
 def _compute_next_day(request: VendorRequest, last: int) -> int:

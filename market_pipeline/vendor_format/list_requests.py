@@ -94,9 +94,9 @@ def parse_list_request(request: VendorRequest, endpoint: ListEndpoint) -> ListRe
     return ListRequest(filters, _order(request, endpoint), request.limit(endpoint.limit, endpoint.most), int(marker))
 
 
-def build_next_page(request: VendorRequest, asked: ListRequest) -> dict[str, str]:
+def build_next_page(request: VendorRequest, list_request: ListRequest) -> dict[str, str]:
     """Return the field with the URL of the page after a request's."""
-    again = {**request.parameters, "limit": asked.limit, MARKER: asked.start + asked.limit}
+    again = {**request.parameters, "limit": list_request.limit, MARKER: list_request.start + list_request.limit}
     return {"next_url": f"{request.address()}{request.target}?cursor={encode_cursor(dict(sorted(again.items())))}"}
 
 

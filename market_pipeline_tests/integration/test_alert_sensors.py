@@ -123,8 +123,8 @@ def test_a_channel_that_is_down_misses_no_alert_and_the_other_gets_none_twice(
     fail(instance, "the first")
     skipped = sensor.tick()
     assert "Sent by e-mail: 1 failed run." in skipped
-    assert "Not sent: the webhook at 127.0.0.1 answered 403" in skipped
-    with pytest.raises(AlertError, match="answered 403"):
+    assert "Not sent: the webhook at 127.0.0.1 responded with 403" in skipped
+    with pytest.raises(AlertError, match="responded with 403"):
         sensor.tick()
     receiver.statuses, tried = [200], len(receiver.bodies)
     fail(instance, "the second")

@@ -58,7 +58,7 @@ def test_a_busy_webhook_is_tried_again(receiver: Receiver) -> None:
 
 @pytest.mark.parametrize(
     ("status", "attempts", "message"),
-    [(500, 3, "answered 500, 3 times"), (404, 1, "answered 404: fix"), (302, 1, "answered 302: fix")],
+    [(500, 3, "responded with 500, 3 times"), (404, 1, "responded with 404: fix"), (302, 1, "responded with 302: fix")],
 )
 def test_a_webhook_that_rejects_is_named_by_its_host_alone(
     receiver: Receiver, status: int, attempts: int, message: str
@@ -97,7 +97,7 @@ def test_a_mail_server_that_rejects_or_is_down_is_named_without_the_password(mai
     ):
         list_alert_channels(by_mail(mailbox.port, "robot:wrong"))[0].send(ALERT)
     mailbox.rejects = True
-    with pytest.raises(AlertError, match=r"the mail server 127\.0\.0\.1 answered 550: .*ann@example\.com"):
+    with pytest.raises(AlertError, match=r"the mail server 127\.0\.0\.1 responded with 550: .*ann@example\.com"):
         list_alert_channels(by_mail(mailbox.port, LOGIN))[0].send(ALERT)
     with pytest.raises(AlertError, match=r"can't be used \(ConnectionRefusedError\)") as caught:
         list_alert_channels(by_mail(9, LOGIN))[0].send(ALERT)
@@ -180,7 +180,7 @@ def test_the_command_tries_every_channel_and_prints_the_results(
     receiver.statuses = [403]
     code, output, failed = run_test(capsys)
     assert (code, output) == (1, "sent by e-mail\n")
-    assert failed.startswith("failed: the webhook at 127.0.0.1 answered 403")
+    assert failed.startswith("failed: the webhook at 127.0.0.1 responded with 403")
     assert TOKEN not in failed
     assert PASSWORD not in failed
     assert len(mailbox.mails) == 2

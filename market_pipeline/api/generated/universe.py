@@ -24,24 +24,26 @@ PATH = "/api/v1/universe"
 async def read_universe(request: Request) -> Response:
     """Return the tickers that traded on a session, those that are gone now among them."""
     context = await check_reader(request)
-    asked = parse_universe_request(await resolve_snapshot(context, read_query_string(request)))
-    await settle_instant(context, asked.as_of)
-    kind = negotiate_format(request, asked.format)
+    parameters = parse_universe_request(await resolve_snapshot(context, read_query_string(request)))
+    await settle_instant(context, parameters.as_of)
+    kind = negotiate_format(request, parameters.format)
     note = None
-    if asked.type is not None and kind is ResponseFormat.JSON:
+    if parameters.type is not None and kind is ResponseFormat.JSON:
         notes = await asyncio.to_thread(
-            describe_types, context.warehouse, asked.market, asked.date, asked.type, asked.as_of
+            describe_types, context.warehouse, parameters.market, parameters.date, parameters.type, parameters.as_of
         )
         note = " ".join(notes) or None
-    envelope = create_envelope({"market": asked.market.name, "date": asked.date, "note": note})
+    envelope = create_envelope({"market": parameters.market.name, "date": parameters.date, "note": note})
 
     async def respond_with(*, needs_rows: bool) -> Response:
         return await respond(
-            request, context, asked.query, kind, envelope, needs_rows=needs_rows, most_complete=MOST_ROWS
+            request, context, parameters.query, kind, envelope, needs_rows=needs_rows, most_complete=MOST_ROWS
         )
 
     try:
         return await respond_with(needs_rows=True)
     except NoRowsError:
-        await asyncio.to_thread(require_universe, context.warehouse, asked.market, asked.date, asked.as_of)
+        await asyncio.to_thread(
+            require_universe, context.warehouse, parameters.market, parameters.date, parameters.as_of
+        )
     return await respond_with(needs_rows=False)  # the session is there, and no ticker meets the conditions

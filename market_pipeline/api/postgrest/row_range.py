@@ -30,7 +30,7 @@ class RowRange:
 
 
 def parse_range(parameters: Mapping[str, str], header: str) -> RowRange:
-    """Return the rows that both the parameters and the header Range ask for.
+    """Return the rows that both the parameters and the header Range request.
 
     A header that is not of the form `0-9` or `10-`, and a parameter that is no whole number, have no effect.
 

@@ -51,13 +51,13 @@ class BarEndpoints:
         ticker = request.path["ticker"]
         spans = await self._spans.find(ticker, request.as_of)
         market = choose_calendar(ticker, spans)
-        asked = parse_range(request, market)
+        bar_range = parse_range(request, market)
         found = await read_range(
-            request, spans, asked.first, asked.last, asked.limit + 1, descending=request.is_descending
+            request, spans, bar_range.first, bar_range.last, bar_range.limit + 1, descending=request.is_descending
         )
-        if asked.windows.is_daily:
-            return build_daily_body(request, asked, found, keep=request.kept)
-        return build_range_body(request, asked, market, found.to_columns(), keep=request.kept)
+        if bar_range.windows.is_daily:
+            return build_daily_body(request, bar_range, found, keep=request.kept)
+        return build_range_body(request, bar_range, market, found.to_columns(), keep=request.kept)
 
     async def read_previous_day(self, request: DialectRequest) -> Body:
         """Return the ticker's last bar before today.

@@ -53,19 +53,21 @@ async def read_page(
         RejectedRequestError: a parameter can't be parsed.
         ProblemError: the database can't be reached.
     """
-    asked = parse_list_request(request, endpoint)
+    list_request = parse_list_request(request, endpoint)
     wanted = dict(values)
-    where = [*conditions, *(_build_condition(each, wanted) for each in asked.filters)]
+    where = [*conditions, *(_build_condition(each, wanted) for each in list_request.filters)]
     # An unknown value comes first; equal ones are in a fixed order, so that pages don't overlap.
-    order = [f"{name} {'DESC NULLS LAST' if falls else 'ASC NULLS FIRST'}" for name, falls in asked.order]
+    order = [f"{name} {'DESC NULLS LAST' if falls else 'ASC NULLS FIRST'}" for name, falls in list_request.order]
     statement = (
         f"SELECT row_to_json(listed) FROM ({source}) AS listed "  # noqa: S608 - names are the endpoint's
         + (f"WHERE {' AND '.join(where)} " if where else "")
         + f"ORDER BY {', '.join([*order, 'listed::text'])} OFFSET %(start)s LIMIT %(limit)s"
     )
-    rows = await request.context.reader.rows(statement, {**wanted, "start": asked.start, "limit": asked.limit + 1})
-    more = build_next_page(request, asked) if len(rows) > asked.limit else {}
-    return [record for (record,) in rows[: asked.limit]], more
+    rows = await request.context.reader.rows(
+        statement, {**wanted, "start": list_request.start, "limit": list_request.limit + 1}
+    )
+    more = build_next_page(request, list_request) if len(rows) > list_request.limit else {}
+    return [record for (record,) in rows[: list_request.limit]], more
 
 
 def _build_condition(wanted: FieldFilter, values: dict[str, Any]) -> str:

@@ -34,8 +34,8 @@ def create_dialect_handler(
         try:
             if await is_sandboxed():
                 source = [SANDBOX_HEADER]
-            asked = await read_request(request)
-            return _to_response(200, await endpoint(asked), asked.request_id, source)
+            dialect_request = await read_request(request)
+            return _to_response(200, await endpoint(dialect_request), dialect_request.request_id, source)
         except RejectedRequestError as error:
             return _error_response(error.body, source)
         except Exception as error:
