@@ -55,7 +55,7 @@ class _Frames:
 class RowSet(_Frames):
     """Rows of one instant. `adjustment` and `known_from` are of bars: how they are adjusted, and from which day on.
 
-    `known_from` has the symbols whose adjusted prices before a day are not known, and null, with that day.
+    `known_from` has for a symbol the day before which its adjusted prices are not known, and null.
     """
 
     as_of: datetime

@@ -29,8 +29,8 @@ class TickerSource(StrEnum):
 class TickerPeriod:
     """The days on which a security had a ticker, `last` included.
 
-    `ticker` is the vendor's (META, X:BTCUSD). `first` is None since the beginning of the vendor's bars, `last` is None
-    until today. `certain` is false where no source states the period.
+    `ticker` is the vendor's (META, X:BTCUSD). `first` None stands for the beginning of the vendor's bars,
+    `last` None for today. `certain` is false where no source states the period.
     """
 
     ticker: str

@@ -94,9 +94,9 @@ class BulkPostgresEventLogStorage(Pooled, PostgresEventLogStorage):
     """The shipped event log, with a batch of events written by a few statements in one transaction.
 
     Dagster makes batches if DAGSTER_EVENT_BATCH_SIZE is above 0, and writes the events of a failed batch one by one. A
-    batch is written as a whole or not at all, so that duplicates none. Results of checks, which Dagster writes one by
-    one, can be in a batch too. The shipped storage's NOTIFY with single events is left out: Dagster polls, and listens
-    to it no more.
+    batch is written as a whole or not at all, so that writing its events again duplicates none. Results of checks,
+    which Dagster writes one by one, can be in a batch too. The shipped storage's NOTIFY with single events is left out:
+    Dagster polls, and listens to it no more.
 
     A Dagster expert expects one planned event for a range of partitions. Here it becomes one event for each partition,
     because Dagster finds partitions in progress and failed ones by these. Measured: docs/performance.md, section 3.

@@ -22,7 +22,7 @@ MOST_ROUNDING = 0.5
 """Largest part of a value that may be rounding, such as of 0.01 in cents."""
 
 SMALLEST_STEP = 1e-12
-"""Difference of two factors' logarithms that a computation's last bits don't account for."""
+"""The least difference of two factors' logarithms that is no rounding error of the computation."""
 
 
 class Explanation(StrEnum):
@@ -83,7 +83,7 @@ class FieldSeries:
 
     @cached_property
     def shared(self) -> NDArray[np.intp]:
-        """Positions of the dates with a value on both sides that can be compared, which are positive."""
+        """Positions of the dates on which both sides have a positive value, so that they can be compared."""
         return np.flatnonzero((self.file > 0) & (self.stored > 0))
 
     @cached_property

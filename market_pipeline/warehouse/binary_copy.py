@@ -46,7 +46,7 @@ def encode_bars(bars: Columns) -> Iterator[bytes]:
 def encode_new_bars(bars: Columns, load_id: int) -> Iterator[bytes]:
     """Encode bars of one load, with `symbol_id`, in the layout of `bars`, in parts.
 
-    Missing numbers become NULL. Rows of a part of which the same numbers are missing come together, in their order.
+    Missing numbers become NULL. Within a part, rows that lack the same numbers come together, in their order.
     """
     yield _HEADER
     for part in _split_into_parts(bars):

@@ -38,7 +38,8 @@ the splits (by place and day, the factor for earlier prices), the distributions 
 for each bar if a verdict on it is wanted."""
 
 REACH = LOOK_BACK + LOOK_AHEAD
-"""Stored bars on either side of a changed one that are needed to update flags: those compared with it, and theirs."""
+"""Stored bars on either side of a changed one that are needed to update flags: those compared with it, and those that
+these are compared with."""
 
 SYMBOLS_REFLAGGED_TOGETHER = 50
 """Symbols whose whole histories are read at once: 20 years of 50 take 20 MB."""
@@ -57,9 +58,10 @@ class Actions(NamedTuple):
 
 @dataclass(frozen=True)
 class FoundFlags:
-    """The flagged bars among some symbols', each one's from a first to a last date; the others are not suspicious.
+    """Flags found for some symbols: every bar from a symbol's first to its last date was checked.
 
-    `flagged` are by place, as the other three, which are of one length.
+    `symbol_ids`, `firsts` and `lasts` have one entry for each symbol, at the `place` that its flagged bars have.
+    Checked bars that are not in `flagged` are not suspicious.
     """
 
     symbol_ids: NDArray[np.int64]
@@ -70,7 +72,7 @@ class FoundFlags:
 
 @dataclass(frozen=True)
 class ChangedBars:
-    """Stored bars of some symbols, of which each one's from its first to its last date may have changed.
+    """Stored bars of some symbols; those from each symbol's first to its last date may have changed.
 
     `bars` are `place`, `date` and VALUE_COLUMNS, by place and date, as stored now: of each symbol, those that changed
     and the REACH stored ones on either side of them, or all there are; at least one. By place: the symbols' ids and

@@ -1,6 +1,6 @@
 """Flags of a market's bars, found in memory once the bars and actions that they rest on are read.
 
-So they are found while PostgreSQL stores the bars.
+Finding them reads nothing more, so it is done while PostgreSQL stores the bars.
 """
 
 from collections.abc import Sequence
@@ -131,7 +131,7 @@ def _select_symbols(bars: Columns, ids: NDArray[Any]) -> Columns:
 
 
 def find_distinct_places(places: NDArray[Any]) -> NDArray[Any]:
-    """Return the places that bars in order have, each once."""
+    """Return the distinct places of bars that are in the order of their places."""
     return places[np.flatnonzero(np.diff(places, prepend=-1))]
 
 

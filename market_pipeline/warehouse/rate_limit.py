@@ -1,9 +1,8 @@
 """One rate limit for every process that works on the database: runs, schedules and the command line together.
 
 Each request takes the next free slot from a table, first come first served, and waits until the slot's instant. All
-instants are the database server's, so neither time zones nor differing clocks matter. That server's clock may be set
-back: no slot is handed out before the one handed out last, and if the table says otherwise, the table is set back with
-the clock.
+instants are the database server's, so neither time zones nor differing clocks matter. If that server's clock was set
+back, so that the newest slot was taken in the future, all slots are set back by as much.
 """
 
 import logging
@@ -56,7 +55,7 @@ class SharedLimiter:
     def acquire(self) -> float:
         """Wait until one request may be sent, and return the seconds waited.
 
-        After the server's clock was set back that is at most a window longer than the requests before this one take.
+        If the server's clock was set back, the wait is at most one window longer than the earlier requests demand.
         """
         wait = self._take_slot()
         if wait >= LOGGED_SECONDS:

@@ -85,7 +85,7 @@ class Reference:
 def read_names(connection: Connection, as_of: datetime | None = None, *, tracked_only: bool = False) -> list[str]:
     """Return the names of all symbols that may have bars, in alphabetical order; with `as_of`, their names then.
 
-    With `tracked_only`, those that were ever tracked until then, and none of whom only a market's sessions have bars.
+    With `tracked_only`, those that were tracked by then, without those whose bars are of a market's sessions alone.
     """
     identities = symbol_identities if as_of is None else _select_identities(as_of)
     query = select(identities.c.symbol).order_by(identities.c.symbol)
@@ -266,7 +266,7 @@ def lock_symbol(connection: Connection, symbol: Symbol) -> LockedSymbol:
 
 
 def lock_tracked(connection: Connection, symbols: Iterable[Symbol]) -> dict[Symbol, LockedSymbol]:
-    """Hold the locks of those of some symbols that are tracked until the transaction ends, and return these.
+    """Hold, until the transaction ends, the locks of those symbols that are tracked, and return these.
 
     Two runs on one symbol take turns, and neither reads what the other is changing. The instants are the database's,
     each read once the lock is held.

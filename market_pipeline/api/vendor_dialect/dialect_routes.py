@@ -32,7 +32,7 @@ PREFIXES = ("/v1/", "/v2/", "/v3/", "/vX/", "/stocks/v1/")
 
 
 class DataSource:
-    """The source of a warehouse's data, which it accepts no other of once it has any."""
+    """The source of a warehouse's data. It is read until there is one, as that never changes."""
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
