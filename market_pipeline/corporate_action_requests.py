@@ -23,7 +23,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from market_pipeline.core.errors import MarketPipelineError, describe_defect
 from market_pipeline.core.symbols import AssetClass, Symbol, find_ticker_symbol
 from market_pipeline.core.ticker_history import TickerHistory
-from market_pipeline.core.wording import name_some
+from market_pipeline.core.wording import format_count, name_some
 from market_pipeline.polygon.client import PolygonClient
 from market_pipeline.polygon.reference import FetchedEvents
 from market_pipeline.polygon.request_planning import TICKERS_PER_REQUEST
@@ -338,7 +338,7 @@ class RunActions:
             )
             if not plan.symbols:
                 return []
-            log.info("Requesting the %s of %d symbols", actions.name, len(plan.symbols))
+            log.info("Requesting the %s of %s", actions.name, format_count(len(plan.symbols), "symbol"))
             return refresh_in_parts(
                 self._client, self._warehouse, actions, plan, self._symbols, run_id=self._run_id, storing=self._storing
             )

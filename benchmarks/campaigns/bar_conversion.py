@@ -6,6 +6,7 @@ tables of its own in the same database, and every row of the two views is compar
 
 import argparse
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -125,6 +126,7 @@ def main() -> None:
         engine.dispose()
     finally:
         embedded.destroy(folder)
+        shutil.rmtree(folder)
 
 
 if __name__ == "__main__":

@@ -117,7 +117,8 @@ def _build_result(columns: Sequence[str], rows: Sequence[tuple[Any, ...]], limit
 def _convert(value: Any) -> Any:
     """Convert a value of PostgreSQL's that JSON lacks; dates and times become ISO 8601 without us."""
     if isinstance(value, Decimal):
-        return float(value)
+        number = float(value)
+        return number if Decimal(repr(number)) == value else str(value)  # one of more digits would be another number
     return value.hex() if isinstance(value, bytes) else str(value)
 
 

@@ -1,7 +1,7 @@
 """The client: a method for each kind of data of the read API."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, time
 from typing import Literal, Self
 from urllib.parse import quote
 
@@ -70,7 +70,9 @@ class Client:
         names = [symbols] if isinstance(symbols, str) else list(dict.fromkeys(symbols))
         if not names:
             raise ValueError("symbols is empty: name at least one symbol")
-        parameters = _encode_parameters(start=start, end=end, adjustment=adjustment, as_of=as_of, snapshot=snapshot)
+        parameters = _encode_parameters(
+            start=_to_date(start), end=_to_date(end), adjustment=adjustment, as_of=as_of, snapshot=snapshot
+        )
         if validated_only:
             parameters["validated_only"] = "true"
         responses = []
@@ -116,7 +118,7 @@ class Client:
         Raises:
             ApiError: 404, the day is no session or is not stored whole; another rejected request.
         """
-        return _build_row_set([self._read("api/v1/universe", [*_encode_parameters(date=day).items()])])
+        return _build_row_set([self._read("api/v1/universe", [*_encode_parameters(date=_to_date(day)).items()])])
 
     def changes(
         self, since: Instant | None = None, *, kinds: str | Sequence[str] = (), symbol: str | None = None
@@ -149,6 +151,11 @@ def _build_row_set(responses: Sequence[requests.Response], known_from: Mapping[s
 def _encode_parameters(**parameters: Scalar) -> dict[str, str]:
     """Return the parameters that are given, as text."""
     return {name: _encode_value(value) for name, value in parameters.items() if value is not None}
+
+
+def _to_date(day: Day | None) -> Day | None:
+    """Return the date of a time at midnight, such as a pandas Timestamp; other values as they are."""
+    return day.date() if isinstance(day, datetime) and day.time() == time.min else day
 
 
 def _encode_value(value: Scalar) -> str:

@@ -41,6 +41,8 @@ class ServerSession:
         self._url = url.rstrip("/") + "/"
         self._session = requests.Session()
         if api_key is not None:
+            if not (api_key.isascii() and api_key.isprintable()):  # requests' own error would contain the key
+                raise ValueError("api_key has a line break or another character that no key has: copy it again")
             self._session.headers["X-API-Key"] = api_key
         self._retrying = Retrying(
             retry=retry_if_exception_type(_TemporaryError),

@@ -359,13 +359,16 @@ def test_a_query_returns_values_that_json_has_and_is_cut_with_a_note(assistant: 
         assistant.calls(
             (
                 "query",
-                {"sql": "SELECT 1::numeric / 4 AS a, DATE '2024-01-02', 'NaN'::float8, ARRAY[1, 2], '\\xff'::bytea;"},
+                {
+                    "sql": "SELECT 1::numeric / 4 AS a, 1e400, DATE '2024-01-02', 'NaN'::float8, ARRAY[1, 2], "
+                    "'\\xff'::bytea;"
+                },
             ),
             ("query", {"sql": "SELECT symbol, date FROM market_data ORDER BY 1, 2 -- all", "limit": 3}),
             ("query", {"sql": "SELECT repeat('x', 90000) FROM generate_series(1, 10)"}),
         ),
     )
-    assert values["rows"] == [[0.25, "2024-01-02", None, [1, 2], "ff"]]
+    assert values["rows"] == [[0.25, "1" + 400 * "0", "2024-01-02", None, [1, 2], "ff"]]
     assert [row[0] for row in cut["rows"]] == ["AAPL"] * 3
     assert cut["truncated"]
     assert "first 3 rows" in cut["note"]

@@ -10,6 +10,7 @@ from datetime import date
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 import pytest
 from nbclient import NotebookClient
 
@@ -71,6 +72,7 @@ def test_frames_have_the_bars_in_the_types_of_each_library(client: Client) -> No
     pandas, polars, arrow = bars.to_pandas(), bars.to_polars(), bars.to_arrow()
     assert pandas["close"].tolist() == polars["close"].to_list() == arrow["close"].to_pylist() == expected
     assert (str(pandas["date"].dtype)[:10], polars["date"][0]) == ("datetime64", FIRST)
+    assert client.bars("AAPL", pd.Timestamp(FIRST), pd.Timestamp(LAST)).to_pandas().equals(pandas)
     assert client.bars("AAPL", FIRST, LAST, validated_only=True).to_arrow().num_rows == 20
     assert client.bars("AAPL", adjustment="none").to_pandas()["close"].tolist() == [2 * close for close in expected]
 
@@ -135,6 +137,13 @@ def test_a_symbol_that_is_named_twice_has_each_bar_once(server: embedded.Server,
 def test_an_address_without_its_protocol_is_an_error_that_shows_a_right_one() -> None:
     with pytest.raises(ValueError, match="write it as http://localhost:8000"):
         Client("localhost:8000")
+
+
+@pytest.mark.parametrize("key", ["mdw_secret\n", "mdw_secrét"])
+def test_a_key_that_is_none_is_an_error_without_the_key(key: str) -> None:
+    with pytest.raises(ValueError, match="copy it again") as caught:
+        Client("http://localhost:8000", api_key=key)
+    assert "secr" not in str(caught.value)
 
 
 def test_changes_are_followed_page_by_page(client: Client, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

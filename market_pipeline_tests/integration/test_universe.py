@@ -149,6 +149,27 @@ def test_the_universe_as_of_an_instant_does_not_change(warehouse: Engine) -> Non
     assert later == then
 
 
+def test_a_session_whose_bars_were_all_there_has_a_universe_from_the_point_of_its_first_load_on(
+    warehouse: Engine,
+) -> None:
+    session = session_of(DAYS[4], {"AAA": Bar(11.0)})
+    load_market(warehouse, session)
+    with warehouse.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM market_loads")  # as if AAA had been loaded by requests of its own
+    before = query(warehouse, "SELECT settled_point() AS point")[0]["point"]
+    for run in ("run-2", "run-3"):
+        [result] = load_market(warehouse, session, run_id=run)
+        assert (result.unchanged, result.loaded, result.revised) == (1, 0, 0)
+    loads = query(
+        warehouse,
+        "SELECT l.run_id, loads.point FROM market_loads AS l LEFT JOIN loads ON loads.id = l.load_id ORDER BY l.id",
+    )
+    assert [(load["run_id"], load["point"] is None) for load in loads] == [("run-2", False), ("run-3", True)]
+    as_of = "universe(:day, as_of => :point)"
+    assert universe(warehouse, as_of, day=DAYS[4], point=before) == []
+    assert universe(warehouse, as_of, day=DAYS[4], point=loads[0]["point"]) == ["AAA"]
+
+
 @pytest.mark.parametrize("day", [date.min, date(1800, 1, 1), date(2262, 4, 12), date.max])
 def test_any_date_without_a_universe_has_its_reason(warehouse: Engine, day: date) -> None:
     load_days(warehouse)

@@ -38,7 +38,7 @@ export function fixedOptions() {
       maxBarSpacing: 60,
       tickMarkMaxCharacterLength: 7, // 70 pixels, in which "Nov 30, 2026" fits; the default of 8 leaves out March in a chart of a year
     },
-    rightPriceScale: { borderVisible: false },
+    rightPriceScale: { borderVisible: false, entireTextOnly: true }, // no half a label where two panes meet
   };
 }
 

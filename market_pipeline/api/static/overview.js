@@ -7,7 +7,7 @@ import { instant, NONE, percent, plural, whole } from "./format.js";
 import { Part } from "./part.js";
 
 const ADDRESS = tableAddress("coverage", [["order", "symbol.asc"]]);
-const EMPTY = "No symbol is tracked yet: run `market-pipeline symbols init`.";
+export const NONE_TRACKED = "No symbol is tracked yet: run `market-pipeline symbols init`.";
 const NEXT_STEP =
   "`market-pipeline gaps` lists the sessions that are missing, `market-pipeline backfill --missing` fetches them.";
 
@@ -50,7 +50,7 @@ export class Overview {
 
   render(rows, elsewhere) {
     this.rows = rows;
-    if (rows.length === 0) return elsewhere ? `No symbol is tracked. ${elsewhere}` : EMPTY;
+    if (rows.length === 0) return elsewhere ? `No symbol is tracked. ${elsewhere}` : NONE_TRACKED;
     const line = this.part.body.querySelector(".verdict");
     line.textContent = verdict(rows);
     line.dataset.verdict = rows.some(needsAttention) ? "attention" : "well";

@@ -11,7 +11,7 @@ import { Heatmap } from "./heatmap.js";
 import { instant } from "./format.js";
 import { Markets } from "./markets.js";
 import { Month } from "./month.js";
-import { Overview } from "./overview.js";
+import { NONE_TRACKED, Overview } from "./overview.js";
 import { Runs } from "./runs.js";
 import { Universe } from "./universe.js";
 
@@ -88,8 +88,8 @@ function showLocked(locked) {
   return locked;
 }
 
-/** The sentence on markets, if no symbol is tracked and there is a market; otherwise null. */
-const elsewhere = () => (overview.part.state === "empty" ? markets.elsewhere : null);
+/** The sentence for parts of tracked symbols if none is tracked, on markets if there is one; otherwise null. */
+const elsewhere = () => (overview.part.state === "empty" ? (markets.elsewhere ?? NONE_TRACKED) : null);
 
 function refreshHeatmap(error) {
   if (error === null) return heatmap.show(overview.symbols, elsewhere());

@@ -1,4 +1,5 @@
--- Writes load records of a market's sessions. The load of those whose bars have changed is the transaction's.
+-- Writes load records of a market's sessions. The load of those whose bars have changed is the transaction's, and so is that
+-- of the first success of a session, even if its bars were all there: its point says from which instant on there is a universe.
 -- Parameter: records, a JSON list of rows of market_loads without load_id and the end.
 INSERT INTO market_loads (
     market, date, run_id, trigger, source, origin, version, load_id, requests, waited_seconds, fetched, loaded, revised,
@@ -7,7 +8,13 @@ INSERT INTO market_loads (
 )
 SELECT
     market, date, run_id, trigger, source, origin, version,
-    CASE WHEN loaded + revised + withdrawn > 0 THEN opened_load() END,
+    CASE
+        WHEN loaded + revised + withdrawn > 0 THEN opened_load()
+        WHEN success AND NOT EXISTS (
+            SELECT FROM market_loads AS earlier
+            WHERE earlier.market = record.market AND earlier.date = record.date AND earlier.success
+        ) THEN coalesce(opened_load(), open_load(run_id, source))
+    END,
     requests, waited_seconds, fetched, loaded, revised, unchanged, rejected, withdrawn, flagged, tickers, success,
     suspicious, error_details, notes, started_at,
     extract(epoch FROM clock_timestamp() - started_at) / json_array_length(CAST(:records AS json))
