@@ -17,6 +17,18 @@ ALIASES = {"orchestration/storage.py"}
 QUESTION = re.compile(r"(what|who|whom|whose|whether|where|when|which|why|how)\b", re.IGNORECASE)
 MOST_WORDS = 20
 
+VERBS = frozenset((Path(__file__).parents[1] / "data" / "verbs.txt").read_text(encoding="utf-8").split())
+"""First words of functions, and below them those of predicates; another verb of the field may be added."""
+COMMANDS = ("gaps", "dbt", "main")
+NOUNS = {
+    "quality/impossible.py": "rules, which have the names that bars are flagged with",
+    "quality/suspicious.py": "rules, which have the names that bars are flagged with",
+    "operations/findings.py": "the grades of a finding",
+    "warehouse/tables.py": "kinds of columns, as SQLAlchemy's Column",
+    "dagster_storage/internals.py": "Python's own name for a module's attributes",
+}
+"""Modules whose functions are named by nouns, with the reason."""
+
 Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -63,3 +75,22 @@ def test_no_docstring_begins_with_a_question_word() -> None:
 def test_the_first_sentence_of_a_docstring_has_at_most_20_words() -> None:
     first = {place: re.split(r"\. ", text)[0] for place, text in docstrings()}
     assert {place: text for place, text in first.items() if len(text.split()) > MOST_WORDS} == {}
+
+
+def test_a_function_begins_with_a_verb() -> None:
+    found = {
+        f"{name}:{node.lineno}": node.name
+        for name, tree in trees()
+        if name.partition("/")[2] not in NOUNS
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and not node.decorator_list  # a context manager, an endpoint, a check: named by what it stands for
+        and not is_command(name, node.name)
+        and node.name.strip("_").partition("_")[0] not in VERBS
+    }
+    assert found == {}
+
+
+def is_command(module: str, function: str) -> bool:
+    """Return True if a function is a command, named as users write it."""
+    return "/cli/" in module and (function == Path(module).stem or function in COMMANDS)

@@ -36,7 +36,7 @@ async def stream_rows(
         if kind is ResponseFormat.JSON:
             parts = _encode_json(connection, query, following, envelope)
         else:
-            parts = _file_parts(connection, query, kind, most)
+            parts = _encode_file(connection, query, kind, most)
         await stack.enter_async_context(aclosing(parts))
         first = await anext(parts)
         return StreamedResponse(first, parts, stack.pop_all()), following, snapshot.point
@@ -81,7 +81,7 @@ async def _encode_json(
     yield envelope(count, following is not None, f'"{following}"' if following else "null")[1]
 
 
-async def _file_parts(
+async def _encode_file(
     connection: AsyncConnection, query: Query, kind: ResponseFormat, most: int | None
 ) -> AsyncGenerator[bytes]:
     writer = open_writer(kind, query.columns)

@@ -73,7 +73,7 @@ async def _configure(_request: Request, _context: Context) -> Response:
     return _respond_with(CONFIGURATION)
 
 
-async def _tell_time(_request: Request, _context: Context) -> Response:
+async def _respond_with_time(_request: Request, _context: Context) -> Response:
     return Response(str(int(time.time())), headers=NO_CACHE, media_type="text/plain")
 
 
@@ -97,6 +97,6 @@ CALLS: Mapping[str, Call] = {
     "symbols": _describe,
     "search": _search,
     "history": _read_history,
-    "time": _tell_time,
+    "time": _respond_with_time,
 }
 """The calls of the protocol; quotes and marks aren't offered."""

@@ -37,7 +37,7 @@ def create_dialect_handler(
             dialect_request = await read_request(request)
             return _to_response(200, await endpoint(dialect_request), dialect_request.request_id, source)
         except RejectedRequestError as error:
-            return _error_response(error.body, source)
+            return _build_error_response(error.body, source)
         except Exception as error:
             problem = to_problem(error)
             if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -69,10 +69,10 @@ def build_dialect_problem(problem: ProblemError) -> Response:
     text = TOO_MANY.text if problem.status == TOO_MANY.http else problem.detail
     status = "NOT_FOUND" if problem.status == HTTPStatus.NOT_FOUND else "ERROR"
     headers = [(name.lower().encode(), value.encode()) for name, value in (problem.headers or {}).items()]
-    return _error_response(ErrorBody(problem.status, status, text), headers)
+    return _build_error_response(ErrorBody(problem.status, status, text), headers)
 
 
-def _error_response(error: ErrorBody, headers: RawHeaders) -> Response:
+def _build_error_response(error: ErrorBody, headers: RawHeaders) -> Response:
     """Return the response with an error of the vendor's form."""
     request_id = token_hex(16)
     return _to_response(error.http, error.to_body(request_id), request_id, headers)
